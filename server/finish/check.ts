@@ -1,0 +1,50 @@
+import type { ErrorCode } from '../../shared/errors.ts';
+import type { Policy } from '../../shared/policy.ts';
+
+/** What a check sees of an upload whose bytes are all stored. */
+export interface Inspectable {
+  readonly id: string;
+  readonly owner: string;
+  /** As the sender gave it, or null. */
+  readonly originalName: string | null;
+  /** The name it will be stored under; the extension is the one that decides. Null: made from id and type later. */
+  readonly safeName: string | null;
+  /** The media type the sender claims, or null. Never trusted. */
+  readonly claimedType: string | null;
+  /** Bytes. */
+  readonly length: number;
+  /** The first bytes: min(length, HEAD_BYTES). */
+  readonly head: Uint8Array;
+  readonly policy: Policy;
+  /** Aborted when the check's time is over or the lease is lost. */
+  readonly signal: AbortSignal;
+  /** Bytes [start, end); shorter only where the file ends. */
+  read(start: number, end: number): Promise<Uint8Array>;
+  /** The whole content, in order, in constant memory. */
+  stream(): AsyncIterable<Uint8Array>;
+  /** What earlier checks found; the signature check sets `type`. */
+  readonly found: { type: string | null };
+}
+
+/** Why a file is refused: final, and what the sender reads. */
+export interface Rejection {
+  code: ErrorCode;
+  detail?: string;
+}
+
+/**
+ * One file, one function. A rejection refuses the file; undefined lets it pass. What it throws is a fault of
+ * ours and is tried again; a `CheckCrash` counts against the file, and five of them refuse it.
+ */
+export interface Check {
+  readonly name: string;
+  run(upload: Inspectable): Promise<Rejection | undefined>;
+}
+
+/** The check ran out of time or took its worker down: maybe the file's doing. */
+export class CheckCrash extends Error {
+  override readonly name = 'CheckCrash';
+}
+
+/** Enough for nearly every signature file-type knows. */
+export const HEAD_BYTES = 4100;

@@ -1,0 +1,62 @@
+import { UploadError } from './errors.ts';
+import { METADATA_KEYS } from './protocol.ts';
+
+/** Bytes of the whole header. Node itself stops at 16 KiB for all headers together. */
+export const MAX_METADATA_BYTES = 4096;
+export const MAX_METADATA_PAIRS = 16;
+
+export type Metadata = ReadonlyMap<string, string>;
+
+const KEY = /^[\x21-\x2b\x2d-\x7e]{1,64}$/;
+const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
+const FORBIDDEN_KEYS = new Set(['__proto__', 'constructor', 'prototype']);
+// biome-ignore lint/suspicious/noControlCharactersInRegex: line breaks and NUL in a value are what it looks for
+const LINE_BREAK = /[\r\n\0]/;
+
+/**
+ * Reads `Upload-Metadata` (tus 1.0.0, Creation): comma-separated `key base64(value)` pairs, a value may be absent.
+ * Stricter than the text where nothing honest needs more: unique printable keys, UTF-8 values without line breaks.
+ *
+ * @throws UploadError ERR_INVALID_METADATA, saying which pair is wrong
+ */
+export function parseMetadata(header: string): Metadata {
+  const metadata = new Map<string, string>();
+  if (header === '') return metadata;
+  if (header.length > MAX_METADATA_BYTES) throw invalid(`It is longer than ${MAX_METADATA_BYTES} bytes.`);
+  const pairs = header.split(',');
+  if (pairs.length > MAX_METADATA_PAIRS) throw invalid(`It has more than ${MAX_METADATA_PAIRS} pairs.`);
+  for (const [index, pair] of pairs.entries()) {
+    const tokens = pair.trim().split(' ');
+    const [key = '', value = ''] = tokens;
+    if (tokens.length > 2 || !KEY.test(key) || FORBIDDEN_KEYS.has(key)) throw invalid(`The key of pair ${index + 1} is not allowed.`);
+    if (metadata.has(key)) throw invalid(`The key of pair ${index + 1} stands twice.`);
+    metadata.set(key, decode(value, index));
+  }
+  return metadata;
+}
+
+function decode(value: string, index: number): string {
+  if (!BASE64.test(value)) throw invalid(`The value of pair ${index + 1} is not base64.`);
+  const bytes = Uint8Array.from(atob(value), (character) => character.charCodeAt(0));
+  let text: string;
+  try {
+    text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    throw invalid(`The value of pair ${index + 1} is not UTF-8.`);
+  }
+  if (LINE_BREAK.test(text)) throw invalid(`The value of pair ${index + 1} has a line break in it.`);
+  return text;
+}
+
+function invalid(detail: string): UploadError {
+  return new UploadError('ERR_INVALID_METADATA', { detail });
+}
+
+/** The first of the keys that has a value: clients differ in what they call the name and the type. */
+export function metadataValue(metadata: Metadata, meaning: keyof typeof METADATA_KEYS): string | null {
+  for (const key of METADATA_KEYS[meaning]) {
+    const value = metadata.get(key);
+    if (value) return value;
+  }
+  return null;
+}
