@@ -1,0 +1,105 @@
+/** What content is called in a sentence that a sender reads. */
+import { canonicalType, isTextType } from '../../../shared/formats.ts';
+import type { Detection } from '../detector.ts';
+
+const NOUNS: Readonly<Record<string, string>> = {
+  'image/jpeg': 'a JPEG image',
+  'image/png': 'a PNG image',
+  'image/apng': 'a PNG image',
+  'image/gif': 'a GIF image',
+  'image/webp': 'a WebP image',
+  'image/avif': 'an AVIF image',
+  'image/heic': 'a HEIC image',
+  'image/heif': 'a HEIF image',
+  'image/tiff': 'a TIFF image',
+  'image/bmp': 'a BMP image',
+  'image/svg+xml': 'an SVG drawing',
+  'image/vnd.adobe.photoshop': 'a Photoshop image',
+  'image/x-icon': 'an icon',
+  'application/dicom': 'a DICOM image',
+  'application/pdf': 'a PDF document',
+  'application/rtf': 'an RTF document',
+  'application/msword': 'a Word document of the old kind',
+  'application/vnd.ms-excel': 'an Excel workbook of the old kind',
+  'application/vnd.ms-powerpoint': 'a PowerPoint presentation of the old kind',
+  'application/vnd.ms-outlook': 'an Outlook message',
+  'application/vnd.openxmlformats-officedocument.wordprocessingml.document': 'a Word document',
+  'application/vnd.openxmlformats-officedocument.spreadsheetml.sheet': 'an Excel workbook',
+  'application/vnd.openxmlformats-officedocument.presentationml.presentation': 'a PowerPoint presentation',
+  'application/vnd.ms-word.document.macroenabled.12': 'a Word document with macros',
+  'application/vnd.ms-excel.sheet.macroenabled.12': 'an Excel workbook with macros',
+  'application/vnd.ms-powerpoint.presentation.macroenabled.12': 'a PowerPoint presentation with macros',
+  'application/vnd.oasis.opendocument.text': 'an OpenDocument text',
+  'application/vnd.oasis.opendocument.spreadsheet': 'an OpenDocument spreadsheet',
+  'application/vnd.oasis.opendocument.presentation': 'an OpenDocument presentation',
+  'application/x-cfb': 'an Office document of the old kind',
+  'application/epub+zip': 'an EPUB book',
+  'video/mp4': 'an MP4 video',
+  'video/x-m4v': 'an MP4 video',
+  'video/quicktime': 'a QuickTime video',
+  'video/matroska': 'a Matroska video',
+  'video/webm': 'a WebM video',
+  'video/vnd.avi': 'an AVI video',
+  'video/mpeg': 'an MPEG video',
+  'video/mp2t': 'an MPEG transport stream',
+  'video/x-ms-wmv': 'a Windows Media video',
+  'video/x-ms-asf': 'a Windows Media file',
+  'audio/mpeg': 'an MP3 recording',
+  'audio/wav': 'a WAV recording',
+  'audio/flac': 'a FLAC recording',
+  'audio/ogg': 'an Ogg recording',
+  'audio/mp4': 'an MP4 recording',
+  'audio/aac': 'an AAC recording',
+  'audio/aiff': 'an AIFF recording',
+  'application/zip': 'a ZIP archive',
+  'application/x-7z-compressed': 'a 7-Zip archive',
+  'application/vnd.rar': 'a RAR archive',
+  'application/x-tar': 'a tar archive',
+  'application/gzip': 'a gzip archive',
+  'application/x-bzip2': 'a bzip2 archive',
+  'application/x-xz': 'an xz archive',
+  'application/zstd': 'a Zstandard archive',
+  'application/x-msdownload': 'a Windows program',
+  'application/x-msi': 'a Windows installer',
+  'application/x-elf': 'a Linux program',
+  'application/x-executable': 'a Linux program',
+  'application/x-mach-binary': 'a macOS program',
+  'application/java-vm': 'a Java program',
+  'application/java-archive': 'a Java program',
+  'application/vnd.android.package-archive': 'an Android app',
+  'application/wasm': 'a WebAssembly program',
+  'application/x-ms-shortcut': 'a Windows shortcut',
+  'application/xml': 'XML',
+  'application/xhtml+xml': 'a web page',
+  'text/html': 'a web page',
+  'text/x-php': 'a PHP script',
+  'text/x-shellscript': 'a shell script',
+  'text/x-script.python': 'a Python script',
+  'text/x-python': 'a Python script',
+  'text/x-perl': 'a Perl script',
+  'text/x-msdos-batch': 'a batch file',
+  'text/plain': 'plain text',
+  'application/json': 'JSON text',
+};
+
+function nounOf(type: string): string | undefined {
+  return Object.hasOwn(NOUNS, type) ? NOUNS[type] : undefined;
+}
+
+/** `a JPEG image`; for a type without a name of its own, `a .step file`. */
+export function describeType(type: string, extension: string): string {
+  return nounOf(type) ?? `a .${extension} file`;
+}
+
+/** `a Windows program`; undefined where nobody knows. libmagic knows the kinds of text, file-type those of all else. */
+export function describeContent(found: Detection): string | undefined {
+  const magic = found.magic === undefined ? undefined : canonicalType(found.magic);
+  if (magic !== undefined && (found.ext === undefined || found.ext === 'xml' || found.ext === 'cfb')) {
+    const noun = nounOf(magic);
+    if (noun !== undefined) return noun;
+    if (isTextType(magic)) return 'text';
+  }
+  if (found.mime === undefined) return undefined;
+  const type = canonicalType(found.mime);
+  return nounOf(type) ?? `content of the type ${type}`;
+}

@@ -1,0 +1,38 @@
+import { isTextType } from '../../../shared/formats.ts';
+import { checkLength, checkName, type Policy } from '../../../shared/policy.ts';
+import { HEAD_BYTES, type Rejection } from '../check.ts';
+import type { Detector } from '../detector.ts';
+import { judgeHead } from './judge-head.ts';
+import { notText } from './text.ts';
+import { TextValidator } from './text-validator.ts';
+
+export interface EarlySubject {
+  /** The first bytes so far: 4100 or more, or the whole content. With fewer, nothing is decided. */
+  readonly head: Uint8Array;
+  readonly safeName: string | null;
+  readonly claimedType: string | null;
+  /** Bytes; null while deferred. */
+  readonly length: number | null;
+  readonly policy: Policy;
+}
+
+/**
+ * What can only end in rejection, told by the first bytes while the rest is still on its way. Never refuses what the
+ * full inspection would accept: it is the same judgement of the same bytes, less what needs the end of the file.
+ *
+ * @throws CheckCrash when the bytes took the detector down; then nothing is decided
+ */
+export async function checkHead(detector: Detector, subject: EarlySubject): Promise<Rejection | undefined> {
+  const { head, safeName, length, policy } = subject;
+  const refusal = checkName(policy, safeName) ?? (length === null ? undefined : checkLength(policy, length));
+  if (refusal !== undefined) return refusal;
+  const isWhole = length !== null && head.length >= length;
+  if (head.length < HEAD_BYTES && !isWhole) return undefined;
+
+  const judgement = await judgeHead(detector, subject);
+  if ('rejection' in judgement) return judgement.rejection;
+  if (!isTextType(judgement.type)) return undefined;
+  const validator = new TextValidator(policy);
+  const fault = validator.push(head) ?? (isWhole ? validator.end() : undefined);
+  return fault === undefined ? undefined : notText(safeName, fault);
+}

@@ -1,0 +1,77 @@
+/** What the first bytes alone decide. The signature check and the early look share it, so that they never differ. */
+import { extensionOf } from '../../../shared/filename.ts';
+import { canonicalType, isTextType, UNKNOWN_TYPE } from '../../../shared/formats.ts';
+import { checkName, describeAllowed, type Policy, typeOfExtension } from '../../../shared/policy.ts';
+import { HEAD_BYTES, type Rejection } from '../check.ts';
+import type { Detection, Detector } from '../detector.ts';
+import { describeContent, describeType } from './describe.ts';
+import { isRunning, proves } from './evidence.ts';
+import { refine } from './refine.ts';
+import { TextValidator } from './text-validator.ts';
+
+export interface HeadSubject {
+  readonly head: Uint8Array;
+  readonly safeName: string | null;
+  readonly policy: Policy;
+}
+
+/**
+ * The media type to go on with, or a final rejection. `found` is what the type was concluded from, where bytes were
+ * looked at; a `zip` or `cfb` in it may yet turn out to be another type when its directory is read.
+ */
+export type HeadJudgement = { type: string; found?: Detection } | { rejection: Rejection };
+
+export async function judgeHead(detector: Detector, subject: HeadSubject): Promise<HeadJudgement> {
+  const { policy, safeName } = subject;
+  const head = subject.head.subarray(0, HEAD_BYTES);
+  const extension = safeName === null ? '' : extensionOf(safeName);
+  const expected = typeOfExtension(policy, extension);
+  if (extension !== '' && expected === undefined) {
+    return { rejection: checkName(policy, safeName) ?? { code: 'ERR_TYPE_NOT_ALLOWED' } };
+  }
+  // The text check reads the whole of it; no signature says more than that.
+  if (expected !== undefined && (head.length === 0 || isTextType(expected))) return { type: expected };
+  if (head.length === 0) return { type: UNKNOWN_TYPE };
+
+  const found = refine(head, await detector.detect(head));
+  if (expected === undefined) return judgeByContent(policy, head, found, safeName);
+  if (expected === UNKNOWN_TYPE) return isRunning(found) ? { rejection: activeContent(safeName, found) } : { type: expected, found };
+  if (proves(found, expected)) return { type: expected, found };
+  if (isMacroTwin(found, expected)) {
+    const detail = `“${safeName}” holds ${describeContent(found)}. Save it without macros, or give it its own extension.`;
+    return { rejection: { code: 'ERR_MACRO', detail } };
+  }
+  const content = describeContent(found);
+  const holds = content === undefined ? ', but its content is something else' : ` but holds ${content}`;
+  return { rejection: { code: 'ERR_TYPE_MISMATCH', detail: `“${safeName}” is named like ${describeType(expected, extension)}${holds}.` } };
+}
+
+function isMacroTwin(found: Detection, expected: string): boolean {
+  return (
+    found.ext !== undefined && /^(?:doc|dot|xls|xlt|ppt|pot|pps)m$/.test(found.ext) && expected.includes('openxmlformats-officedocument')
+  );
+}
+
+/** No name, or one without an extension: the content must be of a type that some allowed extension stands for. */
+function judgeByContent(policy: Policy, head: Uint8Array, found: Detection, safeName: string | null): HeadJudgement {
+  const allowed = new Set(Object.values(policy.types));
+  const named = [found.mime, found.ext === undefined ? found.magic : undefined]
+    .filter((type) => type !== undefined)
+    .map(canonicalType)
+    .find((type) => allowed.has(type));
+  const proved = named ?? [...allowed].find((type) => proves(found, type));
+  if (proved !== undefined) return { type: proved, found };
+  if (isRunning(found)) return { rejection: activeContent(safeName, found) };
+  if (allowed.has('text/plain') && found.ext === undefined && new TextValidator(policy).push(head) === undefined) {
+    return { type: 'text/plain', found };
+  }
+  if (allowed.has(UNKNOWN_TYPE)) return { type: UNKNOWN_TYPE, found };
+  const content = describeContent(found);
+  const detail = `${content === undefined ? 'Its type cannot be told from its content' : `It holds ${content}`}. Accepted are: ${describeAllowed(policy)}.`;
+  return { rejection: { code: 'ERR_TYPE_NOT_ALLOWED', detail } };
+}
+
+function activeContent(safeName: string | null, found: Detection): Rejection {
+  const name = safeName === null ? 'It' : `“${safeName}”`;
+  return { code: 'ERR_ACTIVE_CONTENT', detail: `${name} holds ${describeContent(found) ?? 'a program'}.` };
+}

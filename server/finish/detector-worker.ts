@@ -1,0 +1,38 @@
+/** Runs in a worker thread: looks at the first bytes of untrusted content with parsers that may hang or crash on it. */
+import { parentPort } from 'node:worker_threads';
+import { type FileTypeResult, fileTypeFromBuffer } from 'file-type';
+import { WASMagic } from 'wasmagic';
+import type { Detection, DetectionRequest, DetectorMessage } from './detector.ts';
+
+/** What file-type tells by two or three bytes that a text or any data may start with, and containers it does not look into. */
+const SECOND_OPINION: ReadonlySet<string> = new Set('cfb xml bmp exe mp1 mp2 ac3 dmg Z cpio arj ps stl ico cur'.split(' '));
+
+/** Loaded at the first need only: most content is told without it, and it takes some 40 MiB. */
+let magic: Promise<WASMagic> | undefined;
+
+async function detect(head: Uint8Array): Promise<Detection> {
+  const fileType = await detectByFileType(head);
+  const known: Detection = fileType === undefined ? {} : { ext: fileType.ext, mime: fileType.mime };
+  if (fileType !== undefined && !SECOND_OPINION.has(fileType.ext)) return known;
+  magic ??= WASMagic.create();
+  return { ...known, magic: (await magic).detect(head) };
+}
+
+/** It throws for some malformed content. That is content it does not know. */
+async function detectByFileType(head: Uint8Array): Promise<FileTypeResult | undefined> {
+  try {
+    return await fileTypeFromBuffer(head);
+  } catch {
+    return undefined;
+  }
+}
+
+const port = parentPort;
+if (port === null) throw new Error('The detector worker runs as a worker thread only.');
+
+// A rejection ends the thread on purpose: after an abort, the WASM module's memory cannot be trusted.
+port.on('message', async (request: DetectionRequest) => {
+  const message: DetectorMessage = { id: request.id, detection: await detect(request.head) };
+  port.postMessage(message);
+});
+port.postMessage('ready' satisfies DetectorMessage);
