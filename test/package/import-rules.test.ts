@@ -1,0 +1,154 @@
+// Each rule of biome.json that guards the layout is shown to fire: a rule that matches nothing looks the same as one that holds.
+import { execFile } from 'node:child_process';
+import { cp, mkdir, symlink, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { REPOSITORY } from '../support/repository.ts';
+import { temporaryDirectory } from '../support/temp-dir.ts';
+
+const run = promisify(execFile);
+const BIOME = join(REPOSITORY, 'node_modules/.bin/biome');
+
+interface Violation {
+  what: string;
+  file: string;
+  source: string;
+  says: string;
+}
+
+const ARGUMENTS = 'Arguments, environment, signals';
+const VIOLATIONS: Violation[] = [
+  {
+    what: 'the server importing the client',
+    file: 'server/http/bad.ts',
+    source: "import { upload } from '../../client/upload.ts';\nupload();\n",
+    says: 'The server imports shared/ and never the client.',
+  },
+  {
+    what: 'the client importing the server',
+    file: 'client/cli/bad.ts',
+    source: "import { createLandfall } from '../../server/index.ts';\ncreateLandfall();\n",
+    says: 'The client imports shared/ and never the server.',
+  },
+  {
+    what: 'the client importing only a type of the server',
+    file: 'client/bad.ts',
+    source: "import type { Config } from '../server/config.ts';\nexport type Mine = Config;\n",
+    says: 'The client imports shared/ and never the server.',
+  },
+  {
+    what: 'shared importing the server',
+    file: 'shared/bad.ts',
+    source: "import { faultOf } from '../server/staging/faults.ts';\nfaultOf();\n",
+    says: 'shared/ imports nothing from outside itself.',
+  },
+  {
+    what: 'shared importing a package',
+    file: 'shared/bad.ts',
+    source: "import { z } from 'zod';\nz.string();\n",
+    says: 'shared/ imports nothing from outside itself.',
+  },
+  { what: 'shared importing node', file: 'shared/bad.ts', source: "import { join } from 'node:path';\njoin();\n", says: 'Node.js builtin' },
+  {
+    what: 'shared using a Buffer',
+    file: 'shared/bad.ts',
+    source: "export const bytes = Buffer.from('');\n",
+    says: 'global variable Buffer',
+  },
+  {
+    what: 'the browser part of the client importing node',
+    file: 'client/retry.ts',
+    source: "import { setTimeout } from 'node:timers';\nsetTimeout(Number, 1);\n",
+    says: 'Node.js builtin',
+  },
+  {
+    what: 'the element of the client using process',
+    file: 'client/element/bad.ts',
+    source: 'export const pid = process.pid;\n',
+    says: 'global variable process',
+  },
+  { what: 'the server reading the environment', file: 'server/app.ts', source: 'export const home = process.env.HOME;\n', says: ARGUMENTS },
+  { what: 'the server reading arguments', file: 'server/app.ts', source: 'export const list = process.argv.slice(2);\n', says: ARGUMENTS },
+  { what: 'the server taking a signal', file: 'server/app.ts', source: "process.on('SIGTERM', () => {});\n", says: ARGUMENTS },
+  { what: 'the server ending the process', file: 'server/app.ts', source: 'process.exit(1);\n', says: ARGUMENTS },
+  {
+    what: 'the server taking process apart',
+    file: 'server/app.ts',
+    source: 'const { env } = process;\nexport const home = env.HOME;\n',
+    says: ARGUMENTS,
+  },
+  {
+    what: 'the server importing process',
+    file: 'server/app.ts',
+    source: "import { env } from 'node:process';\nexport const home = env.HOME;\n",
+    says: 'Use the global, and only in main.ts.',
+  },
+  {
+    what: 'a part of the command line reading the environment',
+    file: 'client/cli/progress.ts',
+    source: 'export const plain = process.env.NO_COLOR;\n',
+    says: ARGUMENTS,
+  },
+];
+
+const ALLOWED: Omit<Violation, 'says'>[] = [
+  {
+    what: 'the main of the server reading environment, arguments and signals',
+    file: 'server/main.ts',
+    source: "export const all = [process.env.HOME, process.argv];\nprocess.on('SIGTERM', () => process.exit(0));\n",
+  },
+  {
+    what: 'the main of the command line reading environment, arguments and signals',
+    file: 'client/cli/main.ts',
+    source: "export const all = [process.env.HOME, process.argv];\nprocess.on('SIGINT', () => process.exit(130));\n",
+  },
+  {
+    what: 'the Node entry of the client importing node and shared',
+    file: 'client/node-source.ts',
+    source:
+      "import { stat } from 'node:fs/promises';\nimport { UploadError } from '../shared/errors.ts';\nexport const all = [stat, UploadError];\n",
+  },
+  {
+    what: 'shared importing its neighbour',
+    file: 'shared/fine.ts',
+    source: "import { ERRORS } from './errors.ts';\nexport const codes = Object.keys(ERRORS);\n",
+  },
+  { what: 'the server asking for its process id', file: 'server/ledger/fine.ts', source: 'export const pid = process.pid;\n' },
+];
+
+describe('the import rules', () => {
+  const root = temporaryDirectory();
+
+  beforeAll(async () => {
+    await cp(join(REPOSITORY, 'biome.json'), join(root.path, 'biome.json'));
+    await cp(join(REPOSITORY, '.gitignore'), join(root.path, '.gitignore'));
+    await cp(join(REPOSITORY, '.ci'), join(root.path, '.ci'), { recursive: true });
+    await symlink(join(REPOSITORY, 'node_modules'), join(root.path, 'node_modules'));
+  });
+
+  async function lint(file: string, source: string): Promise<{ passes: boolean; output: string }> {
+    const path = join(root.path, file);
+    await mkdir(dirname(path), { recursive: true });
+    await writeFile(path, source);
+    try {
+      const { stdout, stderr } = await run(BIOME, ['lint', '--colors=off', '--max-diagnostics=50', file], { cwd: root.path });
+      return { passes: true, output: stdout + stderr };
+    } catch (error) {
+      const { stdout = '', stderr = '' } = error as { stdout?: string; stderr?: string };
+      return { passes: false, output: stdout + stderr };
+    }
+  }
+
+  it.for(VIOLATIONS)('refuse $what', async ({ file, source, says }) => {
+    const { passes, output } = await lint(file, source);
+    expect(output).toContain(says);
+    expect(passes).toBe(false);
+  });
+
+  it.for(ALLOWED)('let pass $what', async ({ file, source }) => {
+    const { passes, output } = await lint(file, source);
+    expect(output).not.toContain(' × ');
+    expect(passes).toBe(true);
+  });
+});

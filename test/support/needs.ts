@@ -1,0 +1,88 @@
+// What the suites need of the machine beside Node: the files that need it, how to see that it is there, what brings it.
+import { spawnSync } from 'node:child_process';
+import { accessSync, constants, existsSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+
+export interface Need {
+  what: string;
+  files: readonly string[];
+  /** Debian's packages. */
+  packages: readonly string[];
+  /** For the person whose machine does not have it. */
+  takes: string;
+  isMet(): boolean;
+}
+
+/** Where a program is, or undefined. The folders of administration count too: users who are not root lack them. */
+export function programPath(name: string): string | undefined {
+  const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/sbin'];
+  return folders.map((folder) => join(folder, name)).find(isExecutable);
+}
+
+/** `CHROMIUM_BIN`, or what distributions call it. */
+export function chromiumPath(): string | undefined {
+  const { CHROMIUM_BIN } = process.env;
+  if (CHROMIUM_BIN) return isExecutable(CHROMIUM_BIN) ? CHROMIUM_BIN : undefined;
+  return programPath('chromium') ?? programPath('chromium-browser') ?? programPath('google-chrome');
+}
+
+function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function succeeds(command: string, ...parameters: string[]): boolean {
+  const path = programPath(command);
+  return path !== undefined && spawnSync(path, parameters, { stdio: 'ignore', timeout: 10_000 }).status === 0;
+}
+
+const isRoot = process.getuid?.() === 0;
+
+export const NEEDS: readonly Need[] = [
+  {
+    what: 'tests in a real browser',
+    files: ['test/browser/**', 'test/protocol/**/*.chromium.test.ts'],
+    packages: ['chromium'],
+    takes: 'Chromium (package chromium, or CHROMIUM_BIN)',
+    isMet: () => chromiumPath() !== undefined,
+  },
+  {
+    what: 'tests behind nginx',
+    files: ['test/protocol/**/*.nginx.test.ts'],
+    packages: ['nginx-light'],
+    takes: 'nginx (package nginx-light)',
+    isMet: () => programPath('nginx') !== undefined,
+  },
+  {
+    what: 'tests with the system calls failing',
+    files: ['test/faults/**/*.strace.test.ts'],
+    packages: ['strace'],
+    takes: 'strace, allowed to trace (package strace)',
+    isMet: () => succeeds('strace', '-f', '-o', '/dev/null', 'true'),
+  },
+  {
+    what: 'tests with a power cut',
+    files: ['test/faults/**/*.power-cut.test.ts'],
+    packages: ['e2fsprogs', 'mount'],
+    takes: 'root and loop devices (packages e2fsprogs, mount)',
+    isMet: () => isRoot && programPath('mkfs.ext4') !== undefined && existsSync('/dev/loop-control') && succeeds('losetup', '-f'),
+  },
+  {
+    what: 'tests with a full disk',
+    files: ['test/faults/**/*.tmpfs.test.ts'],
+    packages: ['mount'],
+    takes: 'root, to mount a small tmpfs (package mount)',
+    isMet: () => isRoot && programPath('mount') !== undefined,
+  },
+  {
+    what: 'tests with curl',
+    files: ['test/**/*.curl.test.ts'],
+    packages: ['curl'],
+    takes: 'curl (package curl)',
+    isMet: () => programPath('curl') !== undefined,
+  },
+];
