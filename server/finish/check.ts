@@ -22,8 +22,8 @@ export interface Inspectable {
   read(start: number, end: number): Promise<Uint8Array>;
   /** The whole content, in order, in constant memory. */
   stream(): AsyncIterable<Uint8Array>;
-  /** What earlier checks found; the signature check sets `type`. */
-  readonly found: { type: string | null };
+  /** What earlier checks found; the signature check sets both: the media type, and the extension that goes with it (no dot). */
+  readonly found: { type: string | null; extension: string | null };
 }
 
 /** Why a file is refused: final, and what the sender reads. */

@@ -1,0 +1,211 @@
+// The composition root: the one place that knows all parts and puts them together.
+import { createHash } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { join } from 'node:path';
+import express, { type ErrorRequestHandler, type Express, type Request } from 'express';
+import { type Logger, pino } from 'pino';
+import { UploadError } from '../shared/errors.ts';
+import { policyText } from '../shared/policy.ts';
+import { TUS_VERSION } from '../shared/protocol.ts';
+import type { UploadRecord } from '../shared/upload.ts';
+import { type Access, type Authenticate, accessBy, anonymous } from './access/access.ts';
+import { type Config, type ConfigInput, resolveConfig } from './config.ts';
+import type { Check } from './finish/check.ts';
+import { createDefaultChecks } from './finish/checks/default-checks.ts';
+import { checkHead } from './finish/checks/early.ts';
+import { Detector } from './finish/detector.ts';
+import { Finisher } from './finish/finisher.ts';
+import { Sweeper } from './finish/sweeper.ts';
+import { cors } from './http/cors.ts';
+import { answerFiles } from './http/files.ts';
+import { Forms } from './http/forms.ts';
+import { answerLive, answerReady } from './http/health.ts';
+import { page } from './http/page.ts';
+import { sendProblem } from './http/problem.ts';
+import { toRecord } from './http/record.ts';
+import { requestLog } from './http/request-log.ts';
+import { Ledger } from './ledger/ledger.ts';
+import { openSqlite } from './ledger/sqlite.ts';
+import { DiskStaging } from './staging/disk-staging.ts';
+import { faultOf } from './staging/faults.ts';
+import { Receiver } from './staging/receiver.ts';
+import { DiskStorage } from './storage/disk-storage.ts';
+import { QueueingLocker } from './tus/locker.ts';
+import { Uploads } from './tus/uploads.ts';
+
+/** What an embedding application adds. */
+export interface LandfallHooks {
+  /** Who asks: an owner, or null for nobody (401). Without it everyone is one and the same. */
+  authenticate?: Authenticate;
+  /** Run after Landfall's own, in order. */
+  checks?: readonly Check[];
+  /** Called with the record after every verdict (`accepted` or `rejected`), when it is durable. May come again after a crash. */
+  onVerdict?: (record: UploadRecord) => Promise<void> | void;
+  /** Where log lines go; pino's options decide otherwise. */
+  logger?: Logger;
+}
+
+export interface Landfall {
+  readonly config: Config;
+  /** Mount it under any path: `app.use('/uploads', landfall.handler)`. */
+  readonly handler: Express;
+  /** Opens the ledger, takes up what was interrupted, and lets requests in. @throws LedgerInUse, LedgerTooNew, or what the system says */
+  start(): Promise<void>;
+  /** Requests are answered "try again" from now on; running ones keep what they have. Resolves when the work at hand has ended. */
+  close(): Promise<void>;
+}
+
+/** @throws ConfigError */
+export function createLandfall(input: ConfigInput | Config = {}, hooks: LandfallHooks = {}): Landfall {
+  const config = Object.isFrozen(input) ? (input as Config) : resolveConfig(input as ConfigInput);
+  const log = hooks.logger ?? pino({ level: config.logLevel });
+  const access: Access = hooks.authenticate ? accessBy(hooks.authenticate) : anonymous;
+  const drain = new AbortController();
+  const handler = express();
+  handler.disable('x-powered-by');
+  handler.set('etag', false);
+  let parts: Parts | undefined;
+
+  handler.use(requestLog(log));
+  handler.use(cors(config.corsOrigins));
+  handler.use('/health/live', (_request, response) => answerLive(response));
+  handler.use('/health/ready', async (_request, response) => {
+    if (parts) await answerReady(response, { ...parts, draining: drain.signal });
+    else response.status(503).json({ status: 'starting' });
+  });
+  handler.use(page());
+  handler.use((_request, response, next) => {
+    if (drain.signal.aborted || parts === undefined) throw new UploadError('ERR_SHUTTING_DOWN', { retryAfterSeconds: 2 });
+    response.setHeader('X-Content-Type-Options', 'nosniff');
+    next();
+  });
+  handler.use('/config', (_request, response) => {
+    response.setHeader('Cache-Control', 'no-cache');
+    response.json({ policy: config.allow, maxUploadSize: config.maxUploadSize });
+  });
+  handler.use('/files', async (request, response) => {
+    if (parts) await answerFiles(parts, request, response, pathBelow(request), collectionUrl(config, request));
+  });
+  handler.use(['/upload/multiple', '/upload'], async (request, response) => {
+    if (parts) await parts.forms.answer(request, response, collectionUrl(config, request));
+  });
+  handler.use(() => {
+    throw new UploadError('ERR_NOT_FOUND');
+  });
+  handler.use(answerError(log));
+
+  return {
+    config,
+    handler,
+    async start() {
+      parts ??= await assemble(config, hooks, access, log, drain.signal);
+    },
+    async close() {
+      drain.abort(new UploadError('ERR_SHUTTING_DOWN', { retryAfterSeconds: 2 }));
+      await parts?.close();
+    },
+  };
+}
+
+interface Parts {
+  access: Access;
+  ledger: Ledger;
+  staging: DiskStaging;
+  storage: DiskStorage;
+  uploads: Uploads;
+  forms: Forms;
+  close(): Promise<void>;
+}
+
+async function assemble(config: Config, hooks: LandfallHooks, access: Access, log: Logger, draining: AbortSignal): Promise<Parts> {
+  const { allow: policy, maxUploadSize, keepRecordsFor: keepRecordsForMs } = config;
+  const policyHash = createHash('sha256')
+    .update(`${policyText(policy)}\n${maxUploadSize}`)
+    .digest('hex')
+    .slice(0, 16);
+  const ledger = new Ledger(await openSqlite(config.dataDir, { exclusive: true }));
+  await ledger.migrate();
+  const staging = new DiskStaging(join(config.dataDir, 'staging'));
+  const storage = new DiskStorage(config.storageDir, staging);
+  await staging.prepare();
+  await storage.prepare();
+  const detector = new Detector({ timeLimitMs: config.signatureTimeout });
+  const locker = new QueueingLocker(config.lockTimeout);
+  const { onVerdict } = hooks;
+  const finisher = new Finisher({
+    ledger,
+    staging,
+    storage,
+    checks: [...createDefaultChecks(detector), ...(hooks.checks ?? [])],
+    policy,
+    policyHash,
+    checkTimeoutMs: config.checkTimeout,
+    keepRecordsForMs,
+    log,
+    ...(onVerdict && { onVerdict: (upload) => onVerdict(toRecord(upload, 0, `${config.publicUrl}/files/${upload.id}`)) }),
+  });
+  const receiver = new Receiver({
+    ledger,
+    staging,
+    policy,
+    policyHash,
+    maxUploadSize,
+    expireAfterMs: config.expireAfter,
+    keepRecordsForMs,
+    bodyTimeoutMs: config.bodyTimeout,
+    checkHead: (head, upload) =>
+      checkHead(detector, { head, safeName: upload.name, claimedType: upload.claimedType, length: upload.length, policy }),
+  });
+  const shared = { ledger, staging, storage, receiver, finisher, maxUploadSize, patienceMs: config.patience, keepRecordsForMs, draining };
+  const uploads = new Uploads({ ...shared, locker, policyHash });
+  const forms = new Forms({ ...shared, access });
+  const sweeper = new Sweeper({ ledger, staging, storage, lock: locker, intervalMs: config.sweepInterval, keepRecordsForMs, log });
+  await sweeper.clearLeftovers();
+  await finisher.start();
+  sweeper.start();
+  return {
+    access,
+    ledger,
+    staging,
+    storage,
+    uploads,
+    forms,
+    async close() {
+      await sweeper.close();
+      await finisher.close();
+      await detector.close();
+      await ledger.close();
+    },
+  };
+}
+
+/** Everything that was thrown ends here. HEAD never answers 5xx: clients take that for a lost upload and start over at byte 0. */
+function answerError(log: Logger): ErrorRequestHandler {
+  return (thrown: unknown, request: IncomingMessage, response: ServerResponse, _next) => {
+    let error = asUploadError(thrown);
+    if (error.status >= 500) log.error({ err: thrown, requestId: response.getHeader('X-Request-ID') }, error.title);
+    if (request.method === 'HEAD' && error.status >= 500) {
+      error = new UploadError('ERR_NOT_AVAILABLE', { retryAfterSeconds: error.retryAfterSeconds ?? 2 });
+    }
+    sendProblem(request, response, error, error.code === 'ERR_UNSUPPORTED_VERSION' ? { 'Tus-Version': TUS_VERSION } : {});
+  };
+}
+
+function asUploadError(thrown: unknown): UploadError {
+  // What Express itself refuses, a malformed escape in the path for one, says so with a status of 400.
+  const status = thrown instanceof Error && 'status' in thrown ? thrown.status : undefined;
+  if (!(thrown instanceof UploadError) && typeof status === 'number' && status >= 400 && status < 500)
+    return new UploadError('ERR_NOT_FOUND');
+  return faultOf(thrown);
+}
+
+/** What follows the mount path, query included. */
+function pathBelow(request: Request): string {
+  return request.originalUrl.slice(request.baseUrl.length);
+}
+
+/** The address of the collection, from the mount path or the configured one; never from what a client says of the host. */
+function collectionUrl(config: Config, request: Request): string {
+  if (config.publicUrl !== '') return `${config.publicUrl}/files`;
+  return `${request.baseUrl.replace(/\/(?:files|upload|upload\/multiple)$/, '')}/files`;
+}

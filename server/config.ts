@@ -1,0 +1,172 @@
+// Settings: one schema, read once from the environment and flags by `main`, or given as an object to `createLandfall`.
+import { resolve } from 'node:path';
+import { z } from 'zod';
+import { DEFAULT_ALLOW, type Policy, parsePolicy } from '../shared/policy.ts';
+import { formatBytes, formatDuration, parseBytes, parseDuration } from '../shared/units.ts';
+
+const bytes = z.union([z.number().int().nonnegative(), z.string().transform(sentence(parseBytes))]);
+const durationMs = z.union([z.number().nonnegative(), z.string().transform(sentence(parseDuration))]);
+const flag = z.union([z.boolean(), z.enum(['true', 'false']).transform((value) => value === 'true')]);
+const list = z.union([z.array(z.string()), z.string().transform((value) => value.split(',').map((item) => item.trim()))]);
+const integer = z.coerce.number().int();
+
+interface Setting {
+  schema: z.ZodType;
+  /** In human units, as a person would write it. */
+  default: string;
+  help: string;
+}
+
+/** Each setting once: key → schema, default, and what `--help` and the README say of it. */
+export const SETTINGS = {
+  host: { schema: z.string().min(1), default: '127.0.0.1', help: 'Address to listen on. Any but loopback needs an access rule.' },
+  port: { schema: integer.min(0).max(65535), default: '1080', help: 'Port to listen on; 0 takes a free one.' },
+  dataDir: { schema: z.string().min(1), default: './data', help: 'Ledger, staged bytes and final files. Never below a web root.' },
+  storageDir: { schema: z.string(), default: '', help: 'Final files, where they do not belong in <data dir>/files.' },
+  publicUrl: {
+    schema: z.union([z.literal(''), z.url()]),
+    default: '',
+    help: 'Address clients reach the server at, behind a proxy; empty: links are relative.',
+  },
+  maxUploadSize: { schema: bytes, default: '1 TiB', help: 'Largest file taken; over it 413 at creation.' },
+  allow: {
+    schema: z.string().transform(sentence(parsePolicy)),
+    default: DEFAULT_ALLOW,
+    help: 'What is taken: groups and .ext=type entries (docs/policy.md).',
+  },
+  expireAfter: { schema: durationMs, default: '7d', help: 'How long an unfinished upload waits for its next byte.' },
+  keepRecordsFor: { schema: durationMs, default: '24h', help: 'How long a refusal, cancellation or expiry can still be asked for.' },
+  sweepInterval: { schema: durationMs, default: '1m', help: 'How often expired uploads and old records are cleared.' },
+  patience: { schema: durationMs, default: '25s', help: 'How long a request waits for a verdict before the client is asked to ask again.' },
+  bodyTimeout: {
+    schema: durationMs,
+    default: '30s',
+    help: 'A request body that brings less than 1 KiB in this time is cut; its bytes are kept.',
+  },
+  lockTimeout: { schema: durationMs, default: '5s', help: 'How long a request waits for another on the same upload before 423.' },
+  checkTimeout: { schema: durationMs, default: '10m', help: 'Longest one check may take; five times over it refuses the file.' },
+  signatureTimeout: { schema: durationMs, default: '5s', help: 'Longest the detection of a type may take.' },
+  shutdownGrace: { schema: durationMs, default: '10s', help: 'How long running requests may take to end after SIGTERM.' },
+  corsOrigins: { schema: list, default: '*', help: 'Origins whose pages may upload, comma-separated.' },
+  allowAnonymous: { schema: flag, default: 'false', help: 'Serve everyone who can connect, on any address.' },
+  logLevel: {
+    schema: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']),
+    default: 'info',
+    help: 'Least important log line written.',
+  },
+} as const satisfies Record<string, Setting>;
+
+type Settings = typeof SETTINGS;
+export type SettingKey = keyof Settings;
+
+/** What every part reads: frozen, sizes in bytes, durations in milliseconds. */
+export interface Config {
+  readonly host: string;
+  readonly port: number;
+  readonly dataDir: string;
+  readonly storageDir: string;
+  readonly publicUrl: string;
+  readonly maxUploadSize: number;
+  readonly allow: Policy;
+  readonly expireAfter: number;
+  readonly keepRecordsFor: number;
+  readonly sweepInterval: number;
+  readonly patience: number;
+  readonly bodyTimeout: number;
+  readonly lockTimeout: number;
+  readonly checkTimeout: number;
+  readonly signatureTimeout: number;
+  readonly shutdownGrace: number;
+  readonly corsOrigins: readonly string[];
+  readonly allowAnonymous: boolean;
+  readonly logLevel: string;
+}
+
+/** What a caller may write: numbers in base units (bytes, milliseconds) or text in human ones. */
+export type ConfigInput = { [K in SettingKey]?: z.input<Settings[K]['schema']> };
+
+/** A setting that is not right; the message is a sentence for the operator. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+}
+
+/** @throws ConfigError naming the setting and what is wrong with it */
+export function resolveConfig(input: ConfigInput = {}, nameOf: (key: SettingKey) => string = (key) => key): Config {
+  for (const key of Object.keys(input)) {
+    if (!Object.hasOwn(SETTINGS, key)) throw new ConfigError(`There is no setting called ${key}.`);
+  }
+  const values: Record<string, unknown> = {};
+  for (const key of Object.keys(SETTINGS) as SettingKey[]) {
+    const given = input[key] ?? SETTINGS[key].default;
+    const parsed = SETTINGS[key].schema.safeParse(given);
+    if (!parsed.success) throw new ConfigError(`${nameOf(key)}: ${reason(parsed.error)} (given: ${JSON.stringify(given)})`);
+    values[key] = parsed.data;
+  }
+  const config = values as unknown as Config;
+  const dataDir = resolve(config.dataDir);
+  return Object.freeze({
+    ...config,
+    dataDir,
+    storageDir: config.storageDir === '' ? resolve(dataDir, 'files') : resolve(config.storageDir),
+    publicUrl: config.publicUrl.replace(/\/+$/, ''),
+  });
+}
+
+export function environmentName(key: SettingKey): string {
+  return `LANDFALL_${key.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`;
+}
+
+export function flagName(key: SettingKey): string {
+  return `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+}
+
+/**
+ * Flags win over the environment. Every unknown `LANDFALL_*` is refused: a misspelt limit must not be a missing limit.
+ * @throws ConfigError
+ */
+export function configFromEnvironment(environment: Readonly<Record<string, string | undefined>>, flags: ConfigInput = {}): Config {
+  const keys = new Map((Object.keys(SETTINGS) as SettingKey[]).map((key) => [environmentName(key), key]));
+  const input: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(environment)) {
+    if (!name.startsWith('LANDFALL_') || value === undefined) continue;
+    const key = keys.get(name);
+    if (key === undefined) throw new ConfigError(`${name} is not a setting. \`landfall-server --help\` lists them.`);
+    input[key] = value;
+  }
+  return resolveConfig({ ...input, ...flags } as ConfigInput, environmentName);
+}
+
+/** The settings as `--help` prints them. */
+export function describeSettings(): string {
+  return (Object.keys(SETTINGS) as SettingKey[])
+    .map((key) => {
+      const { default: value, help } = SETTINGS[key];
+      return `  ${flagName(key)}, ${environmentName(key)}\n      ${help}\n      Default: ${value === '' ? '(empty)' : value}`;
+    })
+    .join('\n');
+}
+
+/** The limits as people read them, for the log line at start. */
+export function summarize(config: Config): Record<string, string> {
+  return { maxUploadSize: formatBytes(config.maxUploadSize), expireAfter: formatDuration(config.expireAfter), dataDir: config.dataDir };
+}
+
+function sentence<T>(parse: (text: string) => T) {
+  return (text: string, context: z.RefinementCtx): T => {
+    try {
+      return parse(text);
+    } catch (error) {
+      context.addIssue({ code: 'custom', message: error instanceof Error ? error.message : String(error) });
+      return z.NEVER;
+    }
+  };
+}
+
+function reason(error: z.ZodError): string {
+  const issue = error.issues[0];
+  if (issue?.code === 'invalid_union') {
+    const nested = issue.errors.flat().find((candidate) => candidate.code === 'custom') ?? issue.errors.flat()[0];
+    return nested?.message ?? issue.message;
+  }
+  return issue?.message ?? 'The value is not valid.';
+}

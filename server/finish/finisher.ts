@@ -1,0 +1,285 @@
+// What happens after the last byte: idempotent, single-flight by id, detached from any request, resumed at start.
+import { randomUUID } from 'node:crypto';
+import type { Logger } from 'pino';
+import { UploadError } from '../../shared/errors.ts';
+import { nameFromType } from '../../shared/filename.ts';
+import type { Policy } from '../../shared/policy.ts';
+import type { Ledger, Upload, UploadChanges } from '../ledger/ledger.ts';
+import { completeChecksum } from '../staging/running-checksum.ts';
+import type { Staging } from '../staging/staging.ts';
+import { StagedBytesGone, type Storage } from '../storage/storage.ts';
+import { type Check, CheckCrash, type Rejection } from './check.ts';
+import { inspect } from './inspection.ts';
+
+/** A crashed process's inspections are taken over after this long. */
+const LEASE_MS = 30_000;
+/** Crashes or time limits in a row after which a file is refused: it must not take the server down again and again. */
+export const MAX_STRIKES = 5;
+const BACKOFF_BASE_MS = 500;
+const BACKOFF_CAP_MS = 30_000;
+
+export interface FinisherOptions {
+  ledger: Ledger;
+  staging: Staging;
+  storage: Storage;
+  checks: readonly Check[];
+  policy: Policy;
+  policyHash: string;
+  checkTimeoutMs: number;
+  keepRecordsForMs: number;
+  log: Logger;
+  /** Told of every verdict after it is durable; its faults are logged and change nothing. */
+  onVerdict?: (upload: Upload) => Promise<void> | void;
+}
+
+type Lease = { owner: string; attempt: number };
+
+export class Finisher {
+  readonly #options: FinisherOptions;
+  readonly #leaseOwner = randomUUID();
+  readonly #running = new Map<string, Promise<void>>();
+  readonly #unproved = new Set<string>();
+  readonly #retries = new Map<string, NodeJS.Timeout>();
+  #renewal: NodeJS.Timeout | undefined;
+  #closing = false;
+
+  constructor(options: FinisherOptions) {
+    this.#options = options;
+  }
+
+  /** Takes up what an earlier process left: running inspections, and uploads whose bytes are complete but were never inspected. */
+  async start(): Promise<void> {
+    const { ledger, staging } = this.#options;
+    this.#renewal = setInterval(() => {
+      if (this.#running.size > 0) ledger.renewLeases(this.#leaseOwner, Date.now() + LEASE_MS).catch((error) => this.#log(error));
+    }, LEASE_MS / 3);
+    this.#renewal.unref();
+    await ledger.releaseLeases();
+    for (const id of await ledger.dueInspections(Date.now())) this.#run(id);
+    let after = '';
+    for (;;) {
+      const page = await ledger.receiving(after, 500);
+      for (const upload of page) {
+        after = upload.id;
+        if (upload.length === null || upload.length === 0) continue;
+        if ((await staging.size(upload.id)) === upload.length) await this.begin(upload, 'byte');
+      }
+      if (page.length < 500) return;
+    }
+  }
+
+  /** Lets running inspections end; waiting retries are left to the next start. */
+  async close(): Promise<void> {
+    this.#closing = true;
+    clearInterval(this.#renewal);
+    for (const timer of this.#retries.values()) clearTimeout(timer);
+    this.#retries.clear();
+    await Promise.allSettled(this.#running.values());
+  }
+
+  /**
+   * All bytes are stored: makes them durable, fixes what a later attempt must not change, and starts the inspection.
+   * Fine to call again, and when the upload has moved on. The caller does not hold the lock any more.
+   *
+   * @throws what the system says when the bytes can't be made durable; the upload stays `receiving`
+   */
+  async begin(upload: Upload, held: Upload['held'], declaredLength?: number): Promise<void> {
+    const { ledger } = this.#options;
+    await this.#prove(upload.id);
+    const changes: UploadChanges = { held, target: directoryFor(upload.id, new Date()), expiresAt: null };
+    if (declaredLength !== undefined) changes.length = declaredLength;
+    if (await ledger.move(upload.id, { from: 'receiving' }, 'inspecting', changes)) this.#run(upload.id);
+  }
+
+  /**
+   * Waits until the upload is no longer `inspecting`, at most `patienceMs`, and returns the row as it is then.
+   * Undefined: there is no such row any more.
+   */
+  async settle(id: string, patienceMs: number, signal?: AbortSignal): Promise<Upload | undefined> {
+    const { ledger } = this.#options;
+    const first = await ledger.get(id);
+    if (first?.state !== 'inspecting') return first;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(done, patienceMs);
+      const stop = ledger.onChange(id, done);
+      signal?.addEventListener('abort', done);
+      function done() {
+        clearTimeout(timer);
+        stop();
+        signal?.removeEventListener('abort', done);
+        resolve();
+      }
+      // The change may have come between the first look and the listener.
+      ledger.get(id).then((again) => {
+        if (again?.state !== 'inspecting') done();
+      }, done);
+    });
+    return ledger.get(id);
+  }
+
+  /**
+   * Makes the staged bytes durable. A failed fsync leaves them unproved and its error is reported only once, so they are
+   * copied and the copy held against the running checksum; what does not match goes back to byte 0.
+   */
+  async #prove(id: string): Promise<void> {
+    const { ledger, staging } = this.#options;
+    if (!this.#unproved.has(id)) {
+      try {
+        await staging.sync(id);
+        return;
+      } catch (error) {
+        this.#unproved.add(id);
+        this.#log(error, id);
+      }
+    }
+    await staging.renew(id);
+    const upload = await ledger.get(id);
+    const reader = await staging.open(id);
+    const { checksum } = await completeChecksum({ checksum: 0, checksumOffset: 0 }, reader).finally(() => reader.close());
+    this.#unproved.delete(id);
+    if (upload?.checksum === checksum && upload.checksumOffset === reader.size) return;
+    await staging.truncate(id, 0);
+    await ledger.change(id, { from: 'receiving' }, { checksum: 0, checksumOffset: 0 }, true);
+    throw new UploadError('ERR_STORAGE_UNAVAILABLE', { detail: 'The bytes must be sent again.', retryAfterSeconds: 1 });
+  }
+
+  #run(id: string): void {
+    if (this.#closing || this.#running.has(id)) return;
+    const run = this.#attempt(id)
+      .catch((error) => this.#log(error, id))
+      .finally(() => this.#running.delete(id));
+    this.#running.set(id, run);
+  }
+
+  async #attempt(id: string): Promise<void> {
+    const { ledger } = this.#options;
+    const now = Date.now();
+    let upload: Upload | undefined;
+    try {
+      upload = await ledger.claim(id, this.#leaseOwner, now, now + LEASE_MS);
+    } catch (error) {
+      this.#log(error, id);
+      this.#retryAfter(id, BACKOFF_CAP_MS);
+      return;
+    }
+    if (upload === undefined) return;
+    const lease: Lease = { owner: this.#leaseOwner, attempt: upload.attempt };
+    try {
+      if (upload.strikes > MAX_STRIKES) {
+        await this.#reject(upload, lease, { code: 'ERR_UNINSPECTABLE', detail: `Its inspection failed ${MAX_STRIKES} times.` });
+      } else {
+        await this.#finish(upload, lease);
+      }
+    } catch (error) {
+      await this.#defer(upload, lease, error);
+    }
+  }
+
+  async #finish(upload: Upload, lease: Lease): Promise<void> {
+    const { ledger, staging, storage, checks, policy, checkTimeoutMs } = this.#options;
+    const { id, length, target } = upload;
+    if (length === null || target === null) throw new Error('An upload under inspection has a length and a target.');
+    const { rejection, found, checksum } = await inspect({ upload, length, staging, checks, policy, checkTimeoutMs });
+    if (rejection) {
+      await this.#reject(upload, lease, rejection);
+      return;
+    }
+    // The checks are through: what crashes from here on is not the file's doing.
+    if (upload.strikes > 1) await ledger.change(id, { from: 'inspecting', lease }, { strikes: 0 }, true);
+    const name = upload.name ?? nameFromType(id, found.extension);
+    await storage.publish({ id, directory: target, name, attempt: lease.attempt });
+    const accepted = await ledger.move(id, { from: 'inspecting', lease }, 'accepted', {
+      name,
+      type: found.type,
+      checksum,
+      checksumOffset: length,
+      strikes: 0,
+      leaseOwner: null,
+      leaseExpiresAt: null,
+      expiresAt: null,
+    });
+    if (accepted) await this.#ended(id, () => staging.remove(id));
+    else await this.#lost(upload, target);
+  }
+
+  /** The row was not ours to write any more. What another holder of the lease accepted is not touched. */
+  async #lost(upload: Upload, target: string): Promise<void> {
+    const { ledger, staging, storage } = this.#options;
+    const now = await ledger.get(upload.id);
+    if (now?.state === 'accepted' || now?.state === 'inspecting') return;
+    await staging.remove(upload.id);
+    await storage.remove(target);
+  }
+
+  async #reject(upload: Upload, lease: Lease, rejection: Rejection): Promise<void> {
+    const { ledger, staging, storage, policyHash, keepRecordsForMs } = this.#options;
+    const rejected = await ledger.move(upload.id, { from: 'inspecting', lease }, 'rejected', {
+      errorCode: rejection.code,
+      errorDetail: rejection.detail ?? null,
+      policyHash,
+      leaseOwner: null,
+      leaseExpiresAt: null,
+      expiresAt: Date.now() + keepRecordsForMs,
+    });
+    if (!rejected) return;
+    await this.#ended(upload.id, async () => {
+      await staging.remove(upload.id);
+      // An earlier attempt may have published and crashed before its verdict.
+      if (lease.attempt > 1 && upload.target !== null) await storage.remove(upload.target);
+    });
+  }
+
+  /** After the verdict: nothing that fails here changes it. */
+  async #ended(id: string, cleanUp: () => Promise<void>): Promise<void> {
+    const { ledger, onVerdict } = this.#options;
+    await cleanUp().catch((error) => this.#log(error, id));
+    const upload = await ledger.get(id);
+    if (upload) {
+      this.#options.log.info({ upload: id, state: upload.state, code: upload.errorCode ?? undefined, length: upload.length }, upload.state);
+      await Promise.resolve(onVerdict?.(upload)).catch((error) => this.#log(error, id));
+    }
+  }
+
+  /** A fault of ours, or a crash of a check: next attempt, backoff. Only a crash stays counted. */
+  async #defer(upload: Upload, lease: Lease, error: unknown): Promise<void> {
+    const { ledger } = this.#options;
+    this.#log(error, upload.id);
+    if (error instanceof StagedBytesGone) {
+      const now = await ledger.get(upload.id);
+      if (now?.state !== 'inspecting' || now.attempt !== lease.attempt) return;
+    }
+    const crashed = error instanceof CheckCrash;
+    const strikes = crashed ? upload.strikes : upload.strikes - 1;
+    const ceilingMs = Math.min(BACKOFF_CAP_MS, BACKOFF_BASE_MS * 2 ** Math.min(lease.attempt - 1, 10));
+    const delayMs = ceilingMs / 2 + Math.random() * (ceilingMs / 2);
+    await ledger
+      .change(
+        upload.id,
+        { from: 'inspecting', lease },
+        { strikes, leaseOwner: null, leaseExpiresAt: null, retryAt: Date.now() + delayMs },
+        true,
+      )
+      .catch((fault) => this.#log(fault, upload.id));
+    this.#retryAfter(upload.id, delayMs);
+  }
+
+  #retryAfter(id: string, delayMs: number): void {
+    if (this.#closing) return;
+    clearTimeout(this.#retries.get(id));
+    const timer = setTimeout(() => {
+      this.#retries.delete(id);
+      this.#run(id);
+    }, delayMs + 5);
+    timer.unref();
+    this.#retries.set(id, timer);
+  }
+
+  #log(error: unknown, id?: string): void {
+    this.#options.log.error({ err: error, upload: id }, 'fault while finishing');
+  }
+}
+
+/** By the day the last byte came (UTC), then by id: safe beside any other upload, easy to back up by date. */
+function directoryFor(id: string, day: Date): string {
+  return `${day.toISOString().slice(0, 10).replaceAll('-', '/')}/${id}`;
+}

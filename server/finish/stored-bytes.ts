@@ -1,0 +1,27 @@
+import type { Ledger } from '../ledger/ledger.ts';
+import type { Staging } from '../staging/staging.ts';
+import type { Storage } from '../storage/storage.ts';
+
+/**
+ * Bytes [start, end) of an upload that is whole, wherever they are: it may be published while they are being read.
+ * @throws when they are neither staged nor stored
+ */
+export async function readStored(
+  places: { ledger: Ledger; staging: Staging; storage: Storage },
+  id: string,
+  start: number,
+  end: number,
+): Promise<Buffer> {
+  if (start === end) return Buffer.alloc(0);
+  const { ledger, staging, storage } = places;
+  try {
+    const reader = await staging.open(id);
+    return await reader.read(start, end).finally(() => reader.close());
+  } catch (error) {
+    const upload = await ledger.get(id);
+    if (upload?.state !== 'accepted' || upload.target === null || upload.name === null) throw error;
+    const chunks: Buffer[] = [];
+    for await (const chunk of storage.read(upload.target, upload.name, { start, end })) chunks.push(chunk as Buffer);
+    return Buffer.concat(chunks);
+  }
+}

@@ -1,0 +1,94 @@
+// Clears what is over: unfinished uploads nobody sends to, records nobody need ask for, bytes whose upload has ended.
+import type { Logger } from 'pino';
+import type { Ledger, Upload } from '../ledger/ledger.ts';
+import type { Staging } from '../staging/staging.ts';
+import type { Storage } from '../storage/storage.ts';
+
+/** Rows looked at before the event loop gets its turn. */
+const PAGE = 100;
+
+/** The lock of an upload's bytes, as much of it as a sweeper needs. */
+export interface TryLock {
+  /** Runs `work` under the lock when nobody holds it; resolves with false, at once, when somebody does. */
+  tryWith(id: string, work: () => Promise<void>): Promise<boolean>;
+}
+
+export interface SweeperOptions {
+  ledger: Ledger;
+  staging: Staging;
+  storage: Storage;
+  lock: TryLock;
+  intervalMs: number;
+  keepRecordsForMs: number;
+  log: Logger;
+}
+
+export class Sweeper {
+  readonly #options: SweeperOptions;
+  #timer: NodeJS.Timeout | undefined;
+  #running: Promise<void> = Promise.resolve();
+  #stopped = false;
+
+  constructor(options: SweeperOptions) {
+    this.#options = options;
+  }
+
+  /** Staged bytes of uploads that have ended: a crash came between the verdict and the deletion. Run before requests come. */
+  async clearLeftovers(): Promise<void> {
+    const { ledger, staging, storage } = this.#options;
+    for await (const id of staging.list()) {
+      const upload = await ledger.get(id);
+      if (upload?.state === 'receiving' || upload?.state === 'inspecting') continue;
+      if (upload?.state === 'rejected' && upload.target !== null) await storage.remove(upload.target);
+      await staging.remove(id);
+    }
+  }
+
+  start(): void {
+    this.#timer = setInterval(() => {
+      this.#running = this.#running
+        .then(() => this.sweep())
+        .catch((error) => this.#options.log.error({ err: error }, 'fault while sweeping'));
+    }, this.#options.intervalMs);
+    this.#timer.unref();
+  }
+
+  async close(): Promise<void> {
+    this.#stopped = true;
+    clearInterval(this.#timer);
+    await this.#running;
+  }
+
+  /** One pass over everything whose time is over. Safe beside running uploads: what is locked is left for the next pass. */
+  async sweep(): Promise<void> {
+    const { ledger } = this.#options;
+    const now = Date.now();
+    const left = new Set<string>();
+    while (!this.#stopped) {
+      const page = (await ledger.expired(now, PAGE + left.size)).filter((upload) => !left.has(upload.id));
+      for (const upload of page) {
+        if (!(await this.#clear(upload, now))) left.add(upload.id);
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+      if (page.length < PAGE) return;
+    }
+  }
+
+  /** False: it is in use, or is no longer what it was. */
+  async #clear(upload: Upload, now: number): Promise<boolean> {
+    const { ledger, staging, lock, keepRecordsForMs, log } = this.#options;
+    if (upload.state !== 'receiving') {
+      await ledger.forget(upload.id, now);
+      return true;
+    }
+    let expired = false;
+    await lock.tryWith(upload.id, async () => {
+      const fresh = await ledger.get(upload.id);
+      if (fresh?.expiresAt == null || fresh.expiresAt > now) return;
+      expired = await ledger.move(upload.id, { from: 'receiving' }, 'expired', { expiresAt: Date.now() + keepRecordsForMs });
+      if (expired) await staging.remove(upload.id);
+    });
+    if (expired) log.info({ upload: upload.id, state: 'expired' }, 'expired');
+    return expired;
+  }
+}

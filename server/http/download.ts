@@ -1,0 +1,24 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { create as createDisposition } from 'content-disposition';
+import { UploadError } from '../../shared/errors.ts';
+import type { Upload } from '../ledger/ledger.ts';
+import type { Storage } from '../storage/storage.ts';
+import { gone } from '../tus/verdict.ts';
+
+/**
+ * The accepted file, as an attachment under its safe name and detected type, and inert if a browser opens it all the same.
+ * @throws UploadError 404 before acceptance, 410 once it was removed
+ */
+export async function download(storage: Storage, request: IncomingMessage, response: ServerResponse, upload: Upload): Promise<void> {
+  if (upload.state === 'removed') throw gone(upload);
+  if (upload.state !== 'accepted' || upload.target === null || upload.name === null) throw new UploadError('ERR_UPLOAD_NOT_FOUND');
+  response.setHeader('Content-Type', upload.type ?? 'application/octet-stream');
+  response.setHeader('Content-Disposition', createDisposition(upload.name));
+  // The bytes under an id never change.
+  response.setHeader('ETag', `"${upload.id}"`);
+  response.setHeader('Cache-Control', 'private, no-cache');
+  response.setHeader('X-Content-Type-Options', 'nosniff');
+  response.setHeader('Content-Security-Policy', "default-src 'none'; sandbox");
+  response.setHeader('Cross-Origin-Resource-Policy', 'cross-origin');
+  await storage.deliver(request, response, upload.target, upload.name);
+}

@@ -1,0 +1,74 @@
+// /files: reads who is addressed from the path alone, and hands each method to whom it belongs.
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { UploadError } from '../../shared/errors.ts';
+import { TUS_VERSION } from '../../shared/protocol.ts';
+import type { Access } from '../access/access.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { Staging } from '../staging/staging.ts';
+import type { Storage } from '../storage/storage.ts';
+import { requireVersion } from '../tus/headers.ts';
+import type { Uploads, UploadsRequest } from '../tus/uploads.ts';
+import { download } from './download.ts';
+import { answerStatus } from './status.ts';
+
+export interface FilesOptions {
+  access: Access;
+  uploads: Uploads;
+  ledger: Ledger;
+  staging: Staging;
+  storage: Storage;
+}
+
+// Nothing but these is an upload's address. A query or a further segment could otherwise smuggle in another's id.
+const ADDRESS = /^(?:\/?|\/([0-9a-f]{32})(\/status)?)(?:\?(.*))?$/;
+
+/** `path` is what follows `/files` in the request's address, query included. @throws UploadError */
+export async function answerFiles(
+  options: FilesOptions,
+  request: IncomingMessage,
+  response: ServerResponse,
+  path: string,
+  collectionUrl: string,
+): Promise<void> {
+  const { access, uploads } = options;
+  const method = methodOf(request);
+  const [matched, id, isStatus, query] = ADDRESS.exec(path) ?? [];
+  if (matched === undefined) throw new UploadError('ERR_UPLOAD_NOT_FOUND');
+  if (method === 'OPTIONS') {
+    await uploads.options({ raw: request, response, owner: '', collectionUrl });
+    return;
+  }
+  const tus: UploadsRequest = { raw: request, response, owner: await access(request), collectionUrl };
+  if (method === 'GET') {
+    if (id === undefined) throw new UploadError('ERR_NOT_FOUND');
+    const upload = await uploads.find(tus.owner, id);
+    const url = `${collectionUrl}/${id}`;
+    if (isStatus) await answerStatus(options, request, response, upload, url, new URLSearchParams(query));
+    else await download(options.storage, request, response, upload);
+    return;
+  }
+  if (isStatus || query !== undefined) throw new UploadError('ERR_UPLOAD_NOT_FOUND');
+  if (method === 'HEAD' && id !== undefined && request.headers['tus-resumable'] === undefined) {
+    const upload = await uploads.find(tus.owner, id);
+    if (upload.state === 'accepted') {
+      await download(options.storage, request, response, upload);
+      return;
+    }
+  }
+  response.setHeader('Tus-Resumable', TUS_VERSION);
+  requireVersion(request);
+  if (id === undefined) {
+    if (method !== 'POST') throw new UploadError('ERR_METHOD_NOT_ALLOWED');
+    await uploads.create(tus);
+  } else if (method === 'HEAD') await uploads.head(tus, id);
+  else if (method === 'PATCH') await uploads.patch(tus, id);
+  else if (method === 'DELETE') await uploads.terminate(tus, id);
+  else throw new UploadError('ERR_METHOD_NOT_ALLOWED');
+}
+
+/** tus 1.0.0, X-HTTP-Method-Override: for clients that can only POST. */
+function methodOf(request: IncomingMessage): string {
+  const override = request.headers['x-http-method-override'];
+  if (request.method === 'POST' && typeof override === 'string') return override.toUpperCase();
+  return request.method ?? '';
+}

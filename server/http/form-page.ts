@@ -1,0 +1,43 @@
+// What someone without script sees after sending a form.
+import { formatBytes } from '../../shared/units.ts';
+import type { FormResult } from './forms.ts';
+
+/** `home` is the address of the upload page. */
+export function renderResults(results: readonly FormResult[], home: string): string {
+  const accepted = results.filter((result) => result.status === 201).length;
+  const heading =
+    accepted === results.length ? 'Everything arrived' : accepted === 0 ? 'Nothing was accepted' : 'Some files were not accepted';
+  return `<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>${heading}</title>
+<style>
+  :root { color-scheme: light dark; }
+  body { font: 1rem/1.5 system-ui, sans-serif; max-width: 40rem; margin: 3rem auto; padding: 0 1rem; }
+  li { margin: .75rem 0; overflow-wrap: anywhere; }
+  small { display: block; opacity: .75; }
+</style>
+<h1>${heading}</h1>
+<ul>
+${results.map((result) => `  <li>${describe(result)}</li>`).join('\n')}
+</ul>
+<p><a href="${escapeHtml(home)}">Upload more</a></p>
+</html>
+`;
+}
+
+function describe({ filename, status, record, error }: FormResult): string {
+  const name = escapeHtml(record?.name ?? filename);
+  if (status === 201 && record) {
+    return `<a href="${escapeHtml(record.url)}">${name}</a><small>Accepted, ${formatBytes(record.length ?? 0)}</small>`;
+  }
+  if (status === 202 && record) {
+    return `${name}<small>Arrived and still being inspected. <a href="${escapeHtml(record.url)}/status">See how it goes</a></small>`;
+  }
+  return `${name}<small>${escapeHtml([error?.title, error?.detail].filter(Boolean).join(' '))}</small>`;
+}
+
+function escapeHtml(text: string): string {
+  return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
+}

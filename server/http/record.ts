@@ -1,0 +1,45 @@
+import { ERRORS, isErrorCode } from '../../shared/errors.ts';
+import type { UploadRecord } from '../../shared/upload.ts';
+import type { Upload } from '../ledger/ledger.ts';
+import { formatChecksum } from '../staging/running-checksum.ts';
+import { acknowledgedOffset, heldOffset } from '../tus/verdict.ts';
+
+/** An upload as others see it. `stored` is the bytes staged, which only an upload that receives still needs. */
+export function toRecord(upload: Upload, stored: number, url: string): UploadRecord {
+  return {
+    id: upload.id,
+    state: upload.state,
+    name: upload.name,
+    originalName: upload.originalName,
+    length: upload.length,
+    offset: offsetOf(upload, stored),
+    type: upload.type,
+    checksum: upload.state === 'accepted' ? formatChecksum(upload.checksum) : null,
+    createdAt: new Date(upload.createdAt).toISOString(),
+    updatedAt: new Date(upload.updatedAt).toISOString(),
+    expiresAt: upload.expiresAt === null ? null : new Date(upload.expiresAt).toISOString(),
+    url,
+    ...(upload.relativePath === null ? {} : { relativePath: upload.relativePath }),
+    ...(isErrorCode(upload.errorCode)
+      ? {
+          error: {
+            code: upload.errorCode,
+            title: ERRORS[upload.errorCode].title,
+            ...(upload.errorDetail === null ? {} : { detail: upload.errorDetail }),
+          },
+        }
+      : {}),
+  };
+}
+
+function offsetOf(upload: Upload, stored: number): number {
+  switch (upload.state) {
+    case 'receiving':
+      return acknowledgedOffset(upload, stored);
+    case 'accepted':
+    case 'removed':
+      return upload.length ?? 0;
+    default:
+      return heldOffset(upload);
+  }
+}

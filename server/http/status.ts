@@ -1,0 +1,49 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { UploadError } from '../../shared/errors.ts';
+import type { Ledger, Upload } from '../ledger/ledger.ts';
+import type { Staging } from '../staging/staging.ts';
+import { toRecord } from './record.ts';
+
+/** Longest a status request is held; proxies commonly give up after 60 s. */
+const MAX_WAIT_SECONDS = 55;
+
+/** The record as JSON; with `wait=SECONDS`, once the state has changed or the time is over. @throws UploadError */
+export async function answerStatus(
+  { ledger, staging }: { ledger: Ledger; staging: Staging },
+  request: IncomingMessage,
+  response: ServerResponse,
+  upload: Upload,
+  url: string,
+  query: URLSearchParams,
+): Promise<void> {
+  const wait = query.get('wait') ?? '0';
+  if (!/^\d{1,6}$/.test(wait)) throw new UploadError('ERR_BAD_REQUEST', { detail: '`wait` is a number of seconds.' });
+  const seconds = Math.min(Number(wait), MAX_WAIT_SECONDS);
+  let current = upload;
+  if (seconds > 0 && (upload.state === 'receiving' || upload.state === 'inspecting')) {
+    await untilChange(ledger, upload, seconds * 1000, response);
+    current = (await ledger.get(upload.id)) ?? upload;
+  }
+  const stored = current.state === 'receiving' ? await staging.size(current.id) : 0;
+  const body = Buffer.from(JSON.stringify(toRecord(current, stored, url)));
+  response.writeHead(200, { 'Content-Type': 'application/json', 'Content-Length': body.byteLength, 'Cache-Control': 'no-store' });
+  response.end(request.method === 'HEAD' ? undefined : body);
+}
+
+function untilChange(ledger: Ledger, upload: Upload, timeoutMs: number, response: ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      clearTimeout(timer);
+      stop();
+      response.off('close', done);
+      resolve();
+    };
+    const timer = setTimeout(done, timeoutMs);
+    const stop = ledger.onChange(upload.id, done);
+    response.once('close', done);
+    // It may have changed between the first look and the listener.
+    ledger.get(upload.id).then((now) => {
+      if (now?.state !== upload.state) done();
+    }, done);
+  });
+}

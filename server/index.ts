@@ -1,0 +1,9 @@
+// The server as a library.
+export { ERRORS, type ErrorCode, UploadError } from '../shared/errors.ts';
+export type { Policy } from '../shared/policy.ts';
+export type { UploadRecord, UploadState } from '../shared/upload.ts';
+export type { Authenticate } from './access/access.ts';
+export { createLandfall, type Landfall, type LandfallHooks } from './app.ts';
+export { type Config, ConfigError, type ConfigInput } from './config.ts';
+export { type Check, CheckCrash, type Inspectable, type Rejection } from './finish/check.ts';
+export { LedgerInUse } from './ledger/sqlite.ts';

@@ -1,0 +1,251 @@
+// One durable row an upload, and every query there is on it. The engines differ only in what `Engine` says.
+import { EventEmitter } from 'node:events';
+import type { Kysely, Selectable, Updateable } from 'kysely';
+import { Migrator } from 'kysely/migration';
+import { UPLOAD_TRANSITIONS, type UploadState } from '../../shared/upload.ts';
+import { type Dialect, migrations, type Schema, type UploadTable } from './schema.ts';
+
+export type Upload = Readonly<Selectable<UploadTable>>;
+export type UploadChanges = Omit<Updateable<UploadTable>, 'id' | 'owner' | 'state' | 'createdAt'>;
+
+export interface Engine {
+  readonly dialect: Dialect;
+  readonly db: Kysely<Schema>;
+  /** Resolves once every commit made before the call is durable. */
+  flush(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** What must still be true of the row for a change to happen. */
+export interface Guard {
+  from: UploadState;
+  /** The change belongs to this attempt of this lease holder alone. */
+  lease?: { owner: string; attempt: number };
+}
+
+/** The ledger was written by a newer Landfall. */
+export class LedgerTooNew extends Error {
+  override readonly name = 'LedgerTooNew';
+}
+
+const ENDED = new Set<UploadState>(['accepted', 'rejected', 'expired', 'terminated', 'removed']);
+
+/**
+ * Every state change is a compare-and-set that is durable when its promise resolves, and nothing reads a state before
+ * it is durable. Changes that only refresh a row (`touch`) may be lost to a power cut.
+ */
+export class Ledger {
+  readonly #engine: Engine;
+  readonly #changes = new EventEmitter().setMaxListeners(0);
+  readonly #undurable = new Map<string, Promise<void>>();
+
+  constructor(engine: Engine) {
+    this.#engine = engine;
+  }
+
+  /** Brings the tables up to date. @throws LedgerTooNew */
+  async migrate(): Promise<void> {
+    const provider = migrations(this.#engine.dialect);
+    const migrator = new Migrator({ db: this.#engine.db, provider });
+    const known = Object.keys(await provider.getMigrations());
+    const newer = (await migrator.getMigrations().catch(() => [])).length > known.length;
+    const { error } = await migrator.migrateToLatest();
+    if (error instanceof Error && /corrupted migrations/.test(error.message)) {
+      throw new LedgerTooNew('The ledger was written by a newer version of Landfall. Start that one.', { cause: error });
+    }
+    if (error || newer) throw error ?? new LedgerTooNew('The ledger was written by a newer version of Landfall.');
+    await this.#engine.flush();
+  }
+
+  /**
+   * Adds a row. False when the owner used the idempotency key before: then nothing was written.
+   * Durable only with `durable`; otherwise a power cut may forget an upload that got no bytes accepted yet.
+   */
+  async create(upload: Upload, durable: boolean): Promise<boolean> {
+    const result = await this.#engine.db
+      .insertInto('uploads')
+      .values(upload)
+      .onConflict((conflict) => conflict.doNothing())
+      .executeTakeFirst();
+    if (durable) await this.#engine.flush();
+    return (result.numInsertedOrUpdatedRows ?? 0n) === 1n;
+  }
+
+  async get(id: string): Promise<Upload | undefined> {
+    await this.#undurable.get(id);
+    return this.#engine.db.selectFrom('uploads').selectAll().where('id', '=', id).executeTakeFirst();
+  }
+
+  findByKey(owner: string, idempotencyKey: string): Promise<Upload | undefined> {
+    return this.#engine.db
+      .selectFrom('uploads')
+      .selectAll()
+      .where('owner', '=', owner)
+      .where('idempotencyKey', '=', idempotencyKey)
+      .executeTakeFirst();
+  }
+
+  /** Moves an upload to another state, with its event where the move ends it. False: the row was not as the guard says. */
+  async move(id: string, guard: Guard, to: UploadState, changes: UploadChanges = {}): Promise<boolean> {
+    if (!UPLOAD_TRANSITIONS[guard.from].includes(to)) throw new Error(`There is no move from ${guard.from} to ${to}.`);
+    const at = Date.now();
+    const set = { ...changes, state: to, updatedAt: at };
+    const { db } = this.#engine;
+    const moved = await this.#durably(id, () =>
+      ENDED.has(to)
+        ? db.transaction().execute(async (transaction) => {
+            const done = await update(transaction, id, guard, set);
+            if (done) await transaction.insertInto('events').values({ uploadId: id, state: to, at }).execute();
+            return done;
+          })
+        : update(db, id, guard, set),
+    );
+    if (moved) this.#changes.emit(id);
+    return moved;
+  }
+
+  /** Changes a row without moving it; durable with `durable`. */
+  async change(id: string, guard: Guard, changes: UploadChanges, durable: boolean): Promise<boolean> {
+    const change = () => update(this.#engine.db, id, guard, { ...changes, updatedAt: Date.now() });
+    return durable ? this.#durably(id, change) : change();
+  }
+
+  /**
+   * Takes the lease of an inspection and counts the attempt, before it begins. Undefined: someone else holds it, it is
+   * not time yet, or the upload is not inspecting.
+   */
+  async claim(id: string, owner: string, now: number, expiresAt: number): Promise<Upload | undefined> {
+    const taken = this.#engine.db
+      .updateTable('uploads')
+      .set((row) => ({
+        attempt: row('attempt', '+', 1),
+        strikes: row('strikes', '+', 1),
+        leaseOwner: owner,
+        leaseExpiresAt: expiresAt,
+        retryAt: null,
+      }))
+      .where('id', '=', id)
+      .where('state', '=', 'inspecting')
+      // A lease of one's own is free: it is left from an attempt whose end could not be written.
+      .where((row) => row.or([row('leaseExpiresAt', 'is', null), row('leaseExpiresAt', '<=', now), row('leaseOwner', '=', owner)]))
+      .where((row) => row.or([row('retryAt', 'is', null), row('retryAt', '<=', now)]))
+      .returningAll();
+    return this.#durably(id, () => taken.executeTakeFirst());
+  }
+
+  /** Renews every lease of one holder in one statement. */
+  async renewLeases(owner: string, expiresAt: number): Promise<void> {
+    await this.#engine.db
+      .updateTable('uploads')
+      .set({ leaseExpiresAt: expiresAt })
+      .where('state', '=', 'inspecting')
+      .where('leaseOwner', '=', owner)
+      .execute();
+  }
+
+  /** Voids all leases: for a ledger that one process alone serves, at its start. */
+  async releaseLeases(): Promise<void> {
+    await this.#engine.db
+      .updateTable('uploads')
+      .set({ leaseOwner: null, leaseExpiresAt: null, retryAt: null })
+      .where('state', '=', 'inspecting')
+      .execute();
+  }
+
+  /** Inspections that nobody runs and whose time has come. */
+  async dueInspections(now: number): Promise<string[]> {
+    const rows = await this.#engine.db
+      .selectFrom('uploads')
+      .select('id')
+      .where('state', '=', 'inspecting')
+      .where((row) => row.or([row('leaseExpiresAt', 'is', null), row('leaseExpiresAt', '<=', now)]))
+      .where((row) => row.or([row('retryAt', 'is', null), row('retryAt', '<=', now)]))
+      .execute();
+    return rows.map((row) => row.id);
+  }
+
+  /** Uploads that still receive and know their length, a page at a time in the order of their ids. */
+  receiving(after: string, limit: number): Promise<Upload[]> {
+    return this.#engine.db
+      .selectFrom('uploads')
+      .selectAll()
+      .where('state', '=', 'receiving')
+      .where('id', '>', after)
+      .orderBy('id')
+      .limit(limit)
+      .execute();
+  }
+
+  /** Rows whose time is over, oldest first: unfinished uploads, and records nobody need ask for any more. */
+  expired(now: number, limit: number): Promise<Upload[]> {
+    return this.#engine.db
+      .selectFrom('uploads')
+      .selectAll()
+      .where('expiresAt', 'is not', null)
+      .where('expiresAt', '<=', now)
+      .orderBy('expiresAt')
+      .orderBy('id')
+      .limit(limit)
+      .execute();
+  }
+
+  /** Forgets an ended upload whose time is over. */
+  async forget(id: string, now: number): Promise<void> {
+    await this.#engine.db
+      .deleteFrom('uploads')
+      .where('id', '=', id)
+      .where('state', 'in', ['rejected', 'expired', 'terminated', 'removed'])
+      .where('expiresAt', '<=', now)
+      .execute();
+  }
+
+  /** Takes back an empty upload that we failed to inspect: its sender is told to create it again. */
+  async abandon(id: string): Promise<void> {
+    await this.#engine.db.deleteFrom('uploads').where('id', '=', id).where('state', '=', 'inspecting').where('length', '=', 0).execute();
+  }
+
+  /** Newest first, a page at a time; for operators. */
+  list(options: { state?: UploadState; limit: number; before?: { createdAt: number; id: string } }): Promise<Upload[]> {
+    let query = this.#engine.db.selectFrom('uploads').selectAll();
+    const { state, before } = options;
+    if (state !== undefined) query = query.where('state', '=', state);
+    if (before !== undefined) {
+      query = query.where((row) =>
+        row.or([row('createdAt', '<', before.createdAt), row.and([row('createdAt', '=', before.createdAt), row('id', '<', before.id)])]),
+      );
+    }
+    return query.orderBy('createdAt', 'desc').orderBy('id', 'desc').limit(options.limit).execute();
+  }
+
+  /** Calls back after each change of this upload's state. Returns how to stop. */
+  onChange(id: string, listener: () => void): () => void {
+    this.#changes.on(id, listener);
+    return () => this.#changes.off(id, listener);
+  }
+
+  close(): Promise<void> {
+    return this.#engine.close();
+  }
+
+  /** Runs a change and, when it happened, makes it durable; until then `get` of the same upload waits. */
+  #durably<T>(id: string, change: () => Promise<T>): Promise<T> {
+    const done = (async () => {
+      const result = await change();
+      if (result) await this.#engine.flush();
+      return result;
+    })();
+    const settled = Promise.allSettled([this.#undurable.get(id), done]).then(() => undefined);
+    this.#undurable.set(id, settled);
+    void settled.then(() => {
+      if (this.#undurable.get(id) === settled) this.#undurable.delete(id);
+    });
+    return done;
+  }
+}
+
+async function update(db: Kysely<Schema>, id: string, guard: Guard, set: Updateable<UploadTable>): Promise<boolean> {
+  let query = db.updateTable('uploads').set(set).where('id', '=', id).where('state', '=', guard.from);
+  if (guard.lease) query = query.where('leaseOwner', '=', guard.lease.owner).where('attempt', '=', guard.lease.attempt);
+  const result = await query.executeTakeFirst();
+  return result.numUpdatedRows === 1n;
+}

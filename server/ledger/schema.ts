@@ -1,0 +1,128 @@
+import { type Generated, sql } from 'kysely';
+import type { Migration, MigrationProvider } from 'kysely/migration';
+import type { UploadState } from '../../shared/upload.ts';
+
+/** One durable row an upload. Times are milliseconds since the epoch, sizes bytes. */
+export interface UploadTable {
+  id: string;
+  owner: string;
+  state: UploadState;
+  /** Null while deferred. */
+  length: number | null;
+  /** What the sender is not told yet while the inspection runs: the last byte, or that the length was declared. */
+  held: 'byte' | 'length';
+  /** `Upload-Metadata` as sent. */
+  metadata: string;
+  originalName: string | null;
+  claimedType: string | null;
+  relativePath: string | null;
+  /** The safe name; null until it is known. */
+  name: string | null;
+  type: string | null;
+  /** Directory of the final file, relative to the storage's root; fixed on entering `inspecting`. */
+  target: string | null;
+  /** Running CRC-32 of the first `checksumOffset` bytes. */
+  checksum: number;
+  checksumOffset: number;
+  /** Inspections begun. The lease of attempt n is the only one that may write the outcome. */
+  attempt: number;
+  /** Inspections begun since the last one that ended by itself: crashes and time limits in a row. */
+  strikes: number;
+  leaseOwner: string | null;
+  leaseExpiresAt: number | null;
+  /** Earliest next attempt after a fault of ours. */
+  retryAt: number | null;
+  errorCode: string | null;
+  errorDetail: string | null;
+  /** The policy a refusal was spoken under. */
+  policyHash: string | null;
+  idempotencyKey: string | null;
+  createdAt: number;
+  updatedAt: number;
+  /** When the sweeper may take it; null: never. */
+  expiresAt: number | null;
+}
+
+/** What happened, for whoever delivers it; written in the verdict's own transaction. */
+export interface EventTable {
+  id: Generated<number>;
+  uploadId: string;
+  state: UploadState;
+  at: number;
+}
+
+export interface Schema {
+  uploads: UploadTable;
+  events: EventTable;
+}
+
+export type Dialect = 'sqlite' | 'postgres';
+
+const first = (dialect: Dialect): Migration => ({
+  async up(db) {
+    await db.schema
+      .createTable('uploads')
+      .addColumn('id', 'text', (column) => column.primaryKey())
+      .addColumn('owner', 'text', (column) => column.notNull())
+      .addColumn('state', 'text', (column) => column.notNull())
+      .addColumn('length', 'bigint')
+      .addColumn('held', 'text', (column) => column.notNull())
+      .addColumn('metadata', 'text', (column) => column.notNull())
+      .addColumn('original_name', 'text')
+      .addColumn('claimed_type', 'text')
+      .addColumn('relative_path', 'text')
+      .addColumn('name', 'text')
+      .addColumn('type', 'text')
+      .addColumn('target', 'text')
+      .addColumn('checksum', 'bigint', (column) => column.notNull())
+      .addColumn('checksum_offset', 'bigint', (column) => column.notNull())
+      .addColumn('attempt', 'integer', (column) => column.notNull())
+      .addColumn('strikes', 'integer', (column) => column.notNull())
+      .addColumn('lease_owner', 'text')
+      .addColumn('lease_expires_at', 'bigint')
+      .addColumn('retry_at', 'bigint')
+      .addColumn('error_code', 'text')
+      .addColumn('error_detail', 'text')
+      .addColumn('policy_hash', 'text')
+      .addColumn('idempotency_key', 'text')
+      .addColumn('created_at', 'bigint', (column) => column.notNull())
+      .addColumn('updated_at', 'bigint', (column) => column.notNull())
+      .addColumn('expires_at', 'bigint')
+      .execute();
+    // Partial indexes: what ended and stays (accepted) is in none of them, so each stays as small as the work at hand.
+    await db.schema
+      .createIndex('uploads_idempotency')
+      .on('uploads')
+      .columns(['owner', 'idempotency_key'])
+      .unique()
+      .where(sql.ref('idempotency_key'), 'is not', null)
+      .execute();
+    await db.schema
+      .createIndex('uploads_expiry')
+      .on('uploads')
+      .columns(['expires_at', 'id'])
+      .where(sql.ref('expires_at'), 'is not', null)
+      .execute();
+    await db.schema
+      .createIndex('uploads_inspecting')
+      .on('uploads')
+      .column('id')
+      .where(sql.ref('state'), '=', sql.lit('inspecting'))
+      .execute();
+    await db.schema
+      .createIndex('uploads_receiving')
+      .on('uploads')
+      .column('id')
+      .where(sql.ref('state'), '=', sql.lit('receiving'))
+      .execute();
+    await db.schema.createIndex('uploads_created').on('uploads').columns(['created_at', 'id']).execute();
+    await sql`create table events (
+      id ${sql.raw(dialect === 'postgres' ? 'bigint generated always as identity primary key' : 'integer primary key autoincrement')},
+      upload_id text not null, state text not null, at bigint not null)`.execute(db);
+  },
+});
+
+/** In order; a published one is never changed. */
+export function migrations(dialect: Dialect): MigrationProvider {
+  return { getMigrations: async () => ({ '0001-uploads': first(dialect) }) };
+}

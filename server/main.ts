@@ -1,0 +1,119 @@
+#!/usr/bin/env node
+// bin landfall-server: the environment, flags and signals end here.
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { parseArgs } from 'node:util';
+import { pino } from 'pino';
+import { createLandfall } from './app.ts';
+import {
+  type Config,
+  ConfigError,
+  type ConfigInput,
+  configFromEnvironment,
+  describeSettings,
+  flagName,
+  SETTINGS,
+  type SettingKey,
+  summarize,
+} from './config.ts';
+import { LedgerTooNew } from './ledger/ledger.ts';
+import { LedgerInUse } from './ledger/sqlite.ts';
+import { runOperatorCommand, UsageError } from './operator.ts';
+
+const USAGE = `landfall-server [serve] [options]    serve uploads, the page and the forms
+landfall-server ls [--state STATE]   list uploads, newest first
+landfall-server show ID              everything known of one upload
+landfall-server rm ID                remove an accepted file; its address answers 410 from then on
+landfall-server verify               read every accepted file again and hold it against the ledger
+
+Options, each also an environment variable:
+`;
+
+async function main(): Promise<void> {
+  const keys = Object.keys(SETTINGS) as SettingKey[];
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      help: { type: 'boolean', short: 'h' },
+      state: { type: 'string' },
+      ...Object.fromEntries(keys.map((key) => [flagName(key).slice(2), { type: 'string' as const }])),
+    },
+  });
+  if (values.help) {
+    process.stdout.write(`${USAGE}${describeSettings()}\n`);
+    return;
+  }
+  const flags: Record<string, unknown> = {};
+  for (const key of keys) {
+    const value = (values as Record<string, unknown>)[flagName(key).slice(2)];
+    if (value !== undefined) flags[key] = value;
+  }
+  const config = configFromEnvironment(process.env, flags as ConfigInput);
+  const [command = 'serve', ...operands] = positionals;
+  if (command === 'serve') await serve(config);
+  else process.exitCode = await runOperatorCommand(command, operands, { state: values.state }, config, process.stdout);
+}
+
+async function serve(config: Config): Promise<void> {
+  if (!config.allowAnonymous && !isLoopback(config.host)) {
+    throw new ConfigError(
+      `LANDFALL_HOST: ${config.host} can be reached by others, and nothing says who may upload. Set LANDFALL_ALLOW_ANONYMOUS=true to let everyone.`,
+    );
+  }
+  const log = pino({ level: config.logLevel });
+  const landfall = createLandfall(config, { logger: log });
+  const server = createServer(landfall.handler);
+  // Node would cut every upload that takes longer than five minutes. Silent bodies are cut by `bodyTimeout` instead.
+  server.requestTimeout = 0;
+  server.headersTimeout = 60_000;
+  server.keepAliveTimeout = 65_000;
+  await landfall.start();
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(config.port, config.host, resolve);
+  });
+  const { port } = server.address() as AddressInfo;
+  const host = config.host.includes(':') ? `[${config.host}]` : config.host;
+  log.info({ url: `http://${host}:${port}/`, ...summarize(config) }, 'listening');
+
+  let isStopping = false;
+  const stop = (signal: NodeJS.Signals) => {
+    if (isStopping) process.exit(1);
+    isStopping = true;
+    log.info({ signal }, 'draining');
+    const deadline = setTimeout(() => {
+      log.warn('grace time is over');
+      process.exit(0);
+    }, config.shutdownGrace);
+    deadline.unref();
+    server.close();
+    landfall
+      .close()
+      .then(() => {
+        server.closeIdleConnections();
+        server.closeAllConnections();
+        log.info('stopped');
+        process.exit(0);
+      })
+      .catch((error) => {
+        log.error({ err: error }, 'fault while stopping');
+        process.exit(1);
+      });
+  };
+  process.on('SIGTERM', stop);
+  process.on('SIGINT', stop);
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127(?:\.\d{1,3}){3}$/.test(host);
+}
+
+main().catch((error: unknown) => {
+  const isExpected =
+    error instanceof ConfigError || error instanceof UsageError || error instanceof LedgerInUse || error instanceof LedgerTooNew;
+  const isArgument = error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS');
+  const isAddress = error instanceof Error && 'code' in error && (error.code === 'EADDRINUSE' || error.code === 'EADDRNOTAVAIL');
+  if (error instanceof Error && (isExpected || isArgument || isAddress)) process.stderr.write(`landfall-server: ${error.message}\n`);
+  else console.error(error);
+  process.exit(isExpected || isArgument ? 2 : 1);
+});

@@ -1,0 +1,140 @@
+// What operators do with uploads from a shell, also while the server runs.
+
+import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
+import { UPLOAD_ID } from '../shared/protocol.ts';
+import { formatBytes } from '../shared/units.ts';
+import { UPLOAD_STATES, type UploadState } from '../shared/upload.ts';
+import type { Config } from './config.ts';
+import { toRecord } from './http/record.ts';
+import { Ledger, type Upload } from './ledger/ledger.ts';
+import { openSqlite } from './ledger/sqlite.ts';
+import { DiskStaging } from './staging/disk-staging.ts';
+import { DiskStorage } from './storage/disk-storage.ts';
+import type { Storage } from './storage/storage.ts';
+
+const PAGE = 200;
+
+/** The command line is not one there is; the message says what to write instead. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
+}
+
+interface Output {
+  write(text: string): unknown;
+}
+
+/** Runs one command and returns the exit code: 0, or 1 when what was asked for is not there or not right. @throws UsageError */
+export async function runOperatorCommand(
+  command: string,
+  operands: readonly string[],
+  options: { state?: string | undefined },
+  config: Config,
+  output: Output,
+): Promise<number> {
+  if (!['ls', 'show', 'rm', 'verify'].includes(command))
+    throw new UsageError(`There is no command "${command}". See landfall-server --help.`);
+  const ledger = new Ledger(await openSqlite(config.dataDir, { exclusive: false }));
+  const staging = new DiskStaging(join(config.dataDir, 'staging'));
+  const storage = new DiskStorage(config.storageDir, staging);
+  try {
+    await ledger.migrate();
+    switch (command) {
+      case 'ls':
+        return await list(ledger, options.state, output);
+      case 'show':
+        return await show(ledger, staging, config, idOf(operands), output);
+      case 'rm':
+        return await remove(ledger, storage, config, idOf(operands), output);
+      default:
+        return await verify(ledger, storage, output);
+    }
+  } finally {
+    await ledger.close();
+  }
+}
+
+async function list(ledger: Ledger, state: string | undefined, output: Output): Promise<number> {
+  const wanted = UPLOAD_STATES.find((candidate) => candidate === state);
+  if (state !== undefined && wanted === undefined) throw new UsageError(`--state is one of ${UPLOAD_STATES.join(', ')}.`);
+  for await (const upload of all(ledger, wanted)) {
+    const size = upload.length === null ? '?' : formatBytes(upload.length);
+    const time = new Date(upload.createdAt).toISOString().slice(0, 19);
+    // Names are clean of control characters, so a terminal shows them as they are.
+    output.write(`${upload.id}  ${upload.state.padEnd(10)}  ${time}  ${size.padStart(10)}  ${upload.name ?? '-'}\n`);
+  }
+  return 0;
+}
+
+async function show(ledger: Ledger, staging: DiskStaging, config: Config, id: string, output: Output): Promise<number> {
+  const upload = await ledger.get(id);
+  if (upload === undefined) return missing(id, output);
+  const stored = upload.state === 'receiving' ? await staging.size(id) : 0;
+  const record = toRecord(upload, stored, `${config.publicUrl}/files/${id}`);
+  const file =
+    upload.state === 'accepted' && upload.target !== null ? join(config.storageDir, upload.target, upload.name ?? '') : undefined;
+  output.write(`${JSON.stringify({ ...record, owner: upload.owner, attempts: upload.attempt, file }, undefined, 2)}\n`);
+  return 0;
+}
+
+async function remove(ledger: Ledger, storage: Storage, config: Config, id: string, output: Output): Promise<number> {
+  const upload = await ledger.get(id);
+  if (upload === undefined) return missing(id, output);
+  if (upload.state !== 'accepted' && upload.state !== 'removed') {
+    output.write(`${id} is ${upload.state}; only an accepted file can be removed.\n`);
+    return 1;
+  }
+  // The ledger first: a crash then leaves bytes that running this again takes away, never a record of bytes that are gone.
+  if (upload.state === 'accepted')
+    await ledger.move(id, { from: 'accepted' }, 'removed', { expiresAt: Date.now() + config.keepRecordsFor });
+  if (upload.target !== null) await storage.remove(upload.target);
+  output.write(`${id} removed\n`);
+  return 0;
+}
+
+async function verify(ledger: Ledger, storage: Storage, output: Output): Promise<number> {
+  let files = 0;
+  let faults = 0;
+  for await (const upload of all(ledger, 'accepted')) {
+    files += 1;
+    const fault = await faultOfFile(storage, upload);
+    if (fault === undefined) continue;
+    faults += 1;
+    output.write(`${upload.id}  ${upload.name ?? '-'}  ${fault}\n`);
+  }
+  output.write(`${files} files, ${faults} faults\n`);
+  return faults === 0 ? 0 : 1;
+}
+
+async function faultOfFile(storage: Storage, upload: Upload): Promise<string | undefined> {
+  if (upload.target === null || upload.name === null) return 'the ledger has no place for it';
+  const size = await storage.size(upload.target, upload.name);
+  if (size === undefined) return 'missing';
+  if (size !== upload.length) return `${size} bytes instead of ${upload.length}`;
+  let checksum = 0;
+  for await (const chunk of storage.read(upload.target, upload.name)) checksum = crc32(chunk as Buffer, checksum);
+  return checksum === upload.checksum ? undefined : 'the content has changed';
+}
+
+async function* all(ledger: Ledger, state: UploadState | undefined): AsyncIterable<Upload> {
+  let before: { createdAt: number; id: string } | undefined;
+  for (;;) {
+    const page = await ledger.list({ limit: PAGE, ...(state && { state }), ...(before && { before }) });
+    yield* page;
+    const last = page.at(-1);
+    if (last === undefined || page.length < PAGE) return;
+    before = { createdAt: last.createdAt, id: last.id };
+  }
+}
+
+function idOf(operands: readonly string[]): string {
+  const [id] = operands;
+  if (id === undefined || operands.length > 1 || !UPLOAD_ID.test(id))
+    throw new UsageError('Name one upload by its id: 32 hexadecimal digits.');
+  return id;
+}
+
+function missing(id: string, output: Output): number {
+  output.write(`There is no upload ${id}.\n`);
+  return 1;
+}

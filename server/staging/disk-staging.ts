@@ -1,0 +1,137 @@
+import { constants } from 'node:fs';
+import { copyFile, type FileHandle, mkdir, open, readdir, rename, stat, statfs, truncate, unlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { UPLOAD_ID } from '../../shared/protocol.ts';
+import { writeBody } from './body-writer.ts';
+import type { StagedReader, Staging, WriteOptions, Written } from './staging.ts';
+
+const STREAM_BYTES = 1024 * 1024;
+
+/** A file an upload under `<root>/<first two digits of the id>/`, so that no directory grows without bound. */
+export class DiskStaging implements Staging {
+  readonly #root: string;
+
+  constructor(root: string) {
+    this.#root = root;
+  }
+
+  /** Makes the root and its 256 sub-folders; thereafter creating an upload makes one file and nothing else. */
+  async prepare(): Promise<void> {
+    for (let prefix = 0; prefix < 256; prefix++) {
+      await mkdir(join(this.#root, prefix.toString(16).padStart(2, '0')), { recursive: true, mode: 0o750 });
+    }
+  }
+
+  /** Where the bytes are. Whoever links or reads the file there holds the inspection's lease. */
+  path(id: string): string {
+    return join(this.#root, id.slice(0, 2), id);
+  }
+
+  async size(id: string): Promise<number> {
+    try {
+      return (await stat(this.path(id))).size;
+    } catch (error) {
+      if (isMissing(error)) return 0;
+      throw error;
+    }
+  }
+
+  async write(id: string, offset: number, body: Readable, options: WriteOptions): Promise<Written> {
+    const file = await open(this.path(id), constants.O_CREAT | constants.O_WRONLY, 0o640);
+    try {
+      return await writeBody(file, offset, body, options);
+    } finally {
+      await file.close();
+    }
+  }
+
+  async sync(id: string): Promise<void> {
+    const file = await open(this.path(id), constants.O_CREAT | constants.O_WRONLY, 0o640);
+    try {
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+  }
+
+  async renew(id: string): Promise<void> {
+    const path = this.path(id);
+    const fresh = `${path}.renewed`;
+    try {
+      await unlink(fresh).catch(unlessMissing);
+      await copyFile(path, fresh, constants.COPYFILE_EXCL);
+      const file = await open(fresh, 'r+');
+      await file.sync().finally(() => file.close());
+      await rename(fresh, path);
+    } finally {
+      await unlink(fresh).catch(unlessMissing);
+    }
+  }
+
+  truncate(id: string, size: number): Promise<void> {
+    return truncate(this.path(id), size);
+  }
+
+  async open(id: string): Promise<StagedReader> {
+    const file = await open(this.path(id), 'r');
+    return new DiskReader(file, (await file.stat()).size);
+  }
+
+  async remove(id: string): Promise<void> {
+    await unlink(this.path(id)).catch(unlessMissing);
+  }
+
+  async *list(): AsyncIterable<string> {
+    for (const prefix of await readdir(this.#root)) {
+      for (const name of await readdir(join(this.#root, prefix))) {
+        if (UPLOAD_ID.test(name)) yield name;
+        else if (name.endsWith('.renewed')) await unlink(join(this.#root, prefix, name)).catch(unlessMissing);
+      }
+    }
+  }
+
+  async freeBytes(): Promise<number> {
+    const { bavail, bsize } = await statfs(this.#root);
+    return bavail * bsize;
+  }
+}
+
+class DiskReader implements StagedReader {
+  readonly size: number;
+  readonly #file: FileHandle;
+
+  constructor(file: FileHandle, size: number) {
+    this.#file = file;
+    this.size = size;
+  }
+
+  async read(start: number, end: number): Promise<Buffer> {
+    const buffer = Buffer.allocUnsafe(Math.max(0, Math.min(end, this.size) - start));
+    let filled = 0;
+    while (filled < buffer.byteLength) {
+      const { bytesRead } = await this.#file.read(buffer, filled, buffer.byteLength - filled, start + filled);
+      if (bytesRead === 0) break;
+      filled += bytesRead;
+    }
+    return buffer.subarray(0, filled);
+  }
+
+  async *stream(start = 0): AsyncIterable<Buffer> {
+    for (let position = start; position < this.size; position += STREAM_BYTES) {
+      yield await this.read(position, position + STREAM_BYTES);
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#file.close();
+  }
+}
+
+function unlessMissing(error: unknown): void {
+  if (!isMissing(error)) throw error;
+}
+
+export function isMissing(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ENOENT';
+}

@@ -1,0 +1,255 @@
+// Where every door (tus, forms) brings its bytes in: a row for a new upload, then bodies appended to it.
+import { randomBytes } from 'node:crypto';
+import type { Readable } from 'node:stream';
+import { UploadError } from '../../shared/errors.ts';
+import { safeFileName, safeRelativePath } from '../../shared/filename.ts';
+import { type Metadata, metadataValue } from '../../shared/metadata.ts';
+import { checkName, type Policy } from '../../shared/policy.ts';
+import { formatBytes } from '../../shared/units.ts';
+import { HEAD_BYTES, type Rejection } from '../finish/check.ts';
+import type { Ledger, Upload } from '../ledger/ledger.ts';
+import { faultOf } from './faults.ts';
+import { advance, type Checksum, completeChecksum } from './running-checksum.ts';
+import type { BodyEnd, Staging } from './staging.ts';
+
+/** The ledger's checksum is brought up to date this often in a long body: so much is read again after a crash. */
+const CHECKPOINT_BYTES = 64 * 1024 * 1024;
+
+export interface ReceiverOptions {
+  ledger: Ledger;
+  staging: Staging;
+  policy: Policy;
+  policyHash: string;
+  maxUploadSize: number;
+  expireAfterMs: number;
+  keepRecordsForMs: number;
+  bodyTimeoutMs: number;
+  /** What the first bytes alone can refuse. */
+  checkHead(head: Uint8Array, upload: Upload): Promise<Rejection | undefined>;
+}
+
+export interface NewUpload {
+  id: string;
+  owner: string;
+  /** Bytes; null while deferred. */
+  length: number | null;
+  metadata: Metadata;
+  /** As sent, for HEAD to echo. */
+  rawMetadata: string;
+  idempotencyKey: string | null;
+}
+
+export interface ReceiveOptions {
+  /** Bytes this body may have. */
+  maxBytes: number;
+  /** Aborted when the lock is wanted by another. */
+  signal: AbortSignal;
+  onActivity?: () => void;
+}
+
+export class Receiver {
+  readonly #options: ReceiverOptions;
+
+  constructor(options: ReceiverOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Adds an upload. With an idempotency key its owner used before, the earlier upload is returned and `created` is false.
+   * @throws UploadError 413 over the size limit, 422 for a name that policy refuses, 507 without room for the length
+   */
+  async create(request: NewUpload): Promise<{ upload: Upload; created: boolean }> {
+    const { ledger, staging, policy, maxUploadSize, expireAfterMs } = this.#options;
+    const { id, owner, length, metadata, rawMetadata, idempotencyKey } = request;
+    if (idempotencyKey !== null) {
+      const earlier = await ledger.findByKey(owner, idempotencyKey);
+      if (earlier) return { upload: earlier, created: false };
+    }
+    if (length !== null && length > maxUploadSize) throw tooLarge(maxUploadSize);
+    const originalName = metadataValue(metadata, 'name');
+    const name = originalName === null ? null : safeFileName(originalName);
+    const refusal = name === null ? undefined : checkName(policy, name);
+    if (refusal) throw new UploadError(refusal.code, refusal.detail === undefined ? {} : { detail: refusal.detail });
+    if (length !== null && length > (await staging.freeBytes())) throw new UploadError('ERR_NO_SPACE', { retryAfterSeconds: 60 });
+    const relativePath = metadataValue(metadata, 'relativePath');
+    const now = Date.now();
+    const upload: Upload = {
+      id,
+      owner,
+      state: 'receiving',
+      length,
+      held: 'byte',
+      metadata: rawMetadata,
+      originalName,
+      claimedType: metadataValue(metadata, 'type'),
+      relativePath: relativePath === null ? null : (safeRelativePath(relativePath) ?? null),
+      name,
+      type: null,
+      target: null,
+      checksum: 0,
+      checksumOffset: 0,
+      attempt: 0,
+      strikes: 0,
+      leaseOwner: null,
+      leaseExpiresAt: null,
+      retryAt: null,
+      errorCode: null,
+      errorDetail: null,
+      policyHash: null,
+      idempotencyKey,
+      createdAt: now,
+      updatedAt: now,
+      expiresAt: now + expireAfterMs,
+    };
+    if (await ledger.create(upload, false)) return { upload, created: true };
+    const earlier = idempotencyKey === null ? undefined : await ledger.findByKey(owner, idempotencyKey);
+    if (earlier) return { upload: earlier, created: false };
+    throw new UploadError('ERR_INTERNAL');
+  }
+
+  /**
+   * Appends a body to an upload that is `receiving` and resolves with the bytes stored in all. The caller holds the lock.
+   * When all bytes are stored already, the body is compared with the last ones instead: a response was lost, and the
+   * sender repeats what it holds unacknowledged.
+   *
+   * @throws UploadError: a refusal by the first bytes (the upload has moved to `rejected`), a body longer than it may be
+   *   (nothing of it is kept), an interruption (what came is kept), a fault
+   */
+  async receive(upload: Upload, offset: number, body: Readable, options: ReceiveOptions): Promise<number> {
+    const { ledger, staging, expireAfterMs, bodyTimeoutMs } = this.#options;
+    const stored = await staging.size(upload.id);
+    if (upload.length !== null && stored >= upload.length) {
+      await compare(staging, upload.id, offset, body, upload.length - offset);
+      return stored;
+    }
+    const checksum = await this.#checksum(upload, stored);
+    const head = new Head(upload, stored);
+    let checkpoint = checksum.offset;
+    const save = (expiresAt: number) =>
+      ledger.change(upload.id, { from: 'receiving' }, { checksum: checksum.checksum, checksumOffset: checksum.offset, expiresAt }, false);
+    let end: BodyEnd;
+    try {
+      const written = await staging.write(upload.id, stored, body, {
+        maxBytes: options.maxBytes,
+        signal: options.signal,
+        bodyTimeoutMs,
+        onBatch: async (batch) => {
+          options.onActivity?.();
+          if (head.isWanted) await this.#checkHead(upload, await head.add(staging, batch));
+          // Before this batch: what came before it is written.
+          if (checksum.offset - checkpoint >= CHECKPOINT_BYTES) {
+            checkpoint = checksum.offset;
+            await save(Date.now() + expireAfterMs);
+          }
+          advance(checksum, batch);
+        },
+      });
+      end = written.end;
+    } catch (error) {
+      throw faultOf(error);
+    }
+    if (end === 'too-long') {
+      await staging.truncate(upload.id, stored).catch((error: unknown) => {
+        throw faultOf(error);
+      });
+      throw new UploadError('ERR_UPLOAD_LENGTH_EXCEEDED');
+    }
+    await save(Date.now() + expireAfterMs);
+    if (end === 'interrupted') {
+      const { reason } = options.signal;
+      throw reason instanceof UploadError ? reason : new UploadError('ERR_UPLOAD_LOCKED', { retryAfterSeconds: 1 });
+    }
+    if (end === 'too-slow') throw new UploadError('ERR_BODY_TIMEOUT');
+    return checksum.offset;
+  }
+
+  async #checksum(upload: Upload, stored: number): Promise<Checksum> {
+    if (upload.checksumOffset === stored) return { checksum: upload.checksum, offset: stored };
+    const reader = await this.#options.staging.open(upload.id);
+    try {
+      return await completeChecksum(upload, reader);
+    } finally {
+      await reader.close();
+    }
+  }
+
+  async #checkHead(upload: Upload, head: Uint8Array | undefined): Promise<void> {
+    if (head === undefined) return;
+    const { ledger, policyHash, keepRecordsForMs, checkHead } = this.#options;
+    // A detection that fails is no verdict: the full inspection looks again.
+    const rejection = await checkHead(head, upload).catch(() => undefined);
+    if (rejection === undefined) return;
+    await ledger.move(upload.id, { from: 'receiving' }, 'rejected', {
+      errorCode: rejection.code,
+      errorDetail: rejection.detail ?? null,
+      policyHash,
+      expiresAt: Date.now() + keepRecordsForMs,
+    });
+    await this.#options.staging.remove(upload.id);
+    throw new UploadError(rejection.code, rejection.detail === undefined ? {} : { detail: rejection.detail });
+  }
+}
+
+/** 128 bits from a CSPRNG: an id that can't be guessed, and never the client's. */
+export function newUploadId(): string {
+  return randomBytes(16).toString('hex');
+}
+
+export function tooLarge(maxUploadSize: number): UploadError {
+  return new UploadError('ERR_MAX_SIZE_EXCEEDED', { detail: `The limit is ${formatBytes(maxUploadSize)}.` });
+}
+
+/** Gathers the first bytes of an upload as they pass, across bodies. */
+class Head {
+  readonly #id: string;
+  #missing: number;
+  #stored: number;
+  #parts: Uint8Array[] = [];
+
+  constructor(upload: Upload, stored: number) {
+    this.#id = upload.id;
+    this.#stored = stored;
+    // A file that ends within the head is inspected at once anyway.
+    const isSmall = upload.length !== null && upload.length <= HEAD_BYTES;
+    this.#missing = isSmall ? 0 : HEAD_BYTES - stored;
+  }
+
+  get isWanted(): boolean {
+    return this.#missing > 0;
+  }
+
+  /** The head, once it is whole. */
+  async add(staging: Staging, batch: readonly Uint8Array[]): Promise<Uint8Array | undefined> {
+    if (this.#parts.length === 0 && this.#stored > 0) {
+      const reader = await staging.open(this.#id);
+      this.#parts.push(await reader.read(0, this.#stored).finally(() => reader.close()));
+    }
+    for (const chunk of batch) {
+      if (this.#missing <= 0) break;
+      this.#parts.push(chunk.subarray(0, this.#missing));
+      this.#missing -= chunk.byteLength;
+    }
+    return this.#missing > 0 ? undefined : Buffer.concat(this.#parts);
+  }
+}
+
+/** @throws UploadError ERR_SOURCE_CHANGED when the body is not what is stored from `offset` on */
+async function compare(staging: Staging, id: string, offset: number, body: Readable, maxBytes: number): Promise<void> {
+  const sent = await readAtMost(body, maxBytes);
+  const reader = await staging.open(id);
+  const stored = await reader.read(offset, offset + sent.byteLength).finally(() => reader.close());
+  if (!stored.equals(sent)) throw new UploadError('ERR_SOURCE_CHANGED');
+}
+
+/** @throws UploadError ERR_UPLOAD_LENGTH_EXCEEDED */
+export async function readAtMost(body: Readable, maxBytes: number): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  // Without destroying the request: its socket must carry the answer.
+  for await (const chunk of body.iterator({ destroyOnReturn: false })) {
+    bytes += (chunk as Buffer).byteLength;
+    if (bytes > maxBytes) throw new UploadError('ERR_UPLOAD_LENGTH_EXCEEDED');
+    chunks.push(chunk as Buffer);
+  }
+  return Buffer.concat(chunks);
+}

@@ -1,0 +1,35 @@
+// CRC-32 of an upload, carried along with the bytes, so that the finish need not read them again.
+import { crc32 } from 'node:zlib';
+import type { Upload } from '../ledger/ledger.ts';
+import type { StagedReader } from './staging.ts';
+
+/** CRC-32 of the first `offset` bytes. */
+export interface Checksum {
+  checksum: number;
+  offset: number;
+}
+
+export function advance(checksum: Checksum, batch: readonly Uint8Array[]): void {
+  for (const chunk of batch) {
+    checksum.checksum = crc32(chunk, checksum.checksum);
+    checksum.offset += chunk.byteLength;
+  }
+}
+
+/**
+ * The checksum of everything staged. What the ledger's checkpoint does not cover (a crash came before the next one) is
+ * read again; a checkpoint beyond the staged bytes (a power cut took them) counts for nothing.
+ */
+export async function completeChecksum(upload: Pick<Upload, 'checksum' | 'checksumOffset'>, reader: StagedReader): Promise<Checksum> {
+  const known = upload.checksumOffset <= reader.size;
+  const checksum = known ? { checksum: upload.checksum, offset: upload.checksumOffset } : { checksum: 0, offset: 0 };
+  if (checksum.offset < reader.size) {
+    for await (const chunk of reader.stream(checksum.offset)) advance(checksum, [chunk]);
+  }
+  return checksum;
+}
+
+/** As the record shows it. */
+export function formatChecksum(checksum: number): string {
+  return `crc32:${checksum.toString(16).padStart(8, '0')}`;
+}

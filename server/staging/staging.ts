@@ -1,0 +1,54 @@
+import type { Readable } from 'node:stream';
+
+/** How a body ended: whole, or cut with what came before it stored. */
+export type BodyEnd = 'whole' | 'cut' | 'interrupted' | 'too-long' | 'too-slow';
+
+export interface WriteOptions {
+  /** Bytes the body may have; one more ends the write with `too-long`. */
+  maxBytes: number;
+  /** Aborted when the lock was lost: stop after the write in flight, `interrupted`. */
+  signal: AbortSignal;
+  /** A body that brings less than `minBytes` in this time ends with `too-slow`. */
+  bodyTimeoutMs: number;
+  /** Called with each batch before it is written; what it throws ends the write, the batch unwritten. */
+  onBatch(batch: readonly Buffer[], offset: number): Promise<void> | void;
+}
+
+export interface Written {
+  /** Bytes stored of this body. */
+  bytes: number;
+  end: BodyEnd;
+}
+
+/** Reads staged bytes while an inspection runs. */
+export interface StagedReader {
+  readonly size: number;
+  /** Bytes [start, end), fewer only where the file ends. */
+  read(start: number, end: number): Promise<Buffer>;
+  /** Everything from `start` on, in order, in constant memory. */
+  stream(start?: number): AsyncIterable<Buffer>;
+  close(): Promise<void>;
+}
+
+/**
+ * Bytes in progress. Whoever writes, truncates or removes holds the upload's lock; bytes are only ever appended, so
+ * a size once seen is a promise.
+ */
+export interface Staging {
+  /** Bytes stored; 0 when there is nothing of this upload. */
+  size(id: string): Promise<number>;
+  /** Appends; the first write makes the place. @throws what the system says of a failed write */
+  write(id: string, offset: number, body: Readable, options: WriteOptions): Promise<Written>;
+  /** Makes the bytes durable. After it threw, they are unproved, whatever a second call says: only `renew` can help. */
+  sync(id: string): Promise<void>;
+  /** Copies the bytes to a new place, makes that durable, and puts it in the old one's stead. Whether it holds the right bytes is the caller's to prove. */
+  renew(id: string): Promise<void>;
+  truncate(id: string, size: number): Promise<void>;
+  open(id: string): Promise<StagedReader>;
+  /** Fine when it is gone already. */
+  remove(id: string): Promise<void>;
+  /** The ids of everything staged, leftovers of `renew` cleared on the way. */
+  list(): AsyncIterable<string>;
+  /** Bytes that are free for new uploads; Infinity where there is no telling. */
+  freeBytes(): Promise<number>;
+}

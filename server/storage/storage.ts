@@ -1,0 +1,34 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Readable } from 'node:stream';
+
+/** Where a final file lies: `<directory>/<name>`, relative to the storage's root. The directory is this upload's alone. */
+export interface Target {
+  id: string;
+  directory: string;
+  name: string;
+  /** The inspection's attempt, which names whatever it leaves unfinished. */
+  attempt: number;
+}
+
+/** Raised by `publish` when the staged bytes are gone: another holder of the lease has published, or refused. */
+export class StagedBytesGone extends Error {
+  override readonly name = 'StagedBytesGone';
+}
+
+/** The final place. A name under it appears only complete and inspected. */
+export interface Storage {
+  /**
+   * Makes the staged bytes, already durable, appear under the target, durable when it resolves. Again for the same upload
+   * is fine; another upload's target is never touched. The staged bytes stay.
+   * @throws StagedBytesGone; anything else is a fault of ours and leaves nothing that a later attempt does not clear
+   */
+  publish(target: Target): Promise<void>;
+  /** Bytes of the final file; undefined when it is not there. */
+  size(directory: string, name: string): Promise<number | undefined>;
+  /** @throws when the file is not there */
+  read(directory: string, name: string, range?: { start: number; end: number }): Readable;
+  /** Answers a GET or HEAD with the file, ranges and conditions included. Type, name and policy headers are set already. */
+  deliver(request: IncomingMessage, response: ServerResponse, directory: string, name: string): Promise<void>;
+  /** Removes an upload's directory with all that is in it. Fine when it is gone already. */
+  remove(directory: string): Promise<void>;
+}

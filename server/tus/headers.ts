@@ -1,0 +1,76 @@
+// What a tus request says in its headers, read strictly: each is right, or refused with the status the protocol asks for.
+import type { IncomingMessage } from 'node:http';
+import { UploadError } from '../../shared/errors.ts';
+import { type Metadata, parseMetadata } from '../../shared/metadata.ts';
+import { OFFSET_CONTENT_TYPE, parseByteCount, TUS_VERSION } from '../../shared/protocol.ts';
+
+/** Printable ASCII, as long as a UUID in quotes and then some. */
+const IDEMPOTENCY_KEY = /^[\x21-\x7e]{1,128}$/;
+
+/** @throws UploadError 412 */
+export function requireVersion(request: IncomingMessage): void {
+  if (header(request, 'tus-resumable') !== TUS_VERSION) throw new UploadError('ERR_UNSUPPORTED_VERSION');
+}
+
+export interface Creation {
+  /** Null while deferred. */
+  length: number | null;
+  metadata: Metadata;
+  rawMetadata: string;
+  idempotencyKey: string | null;
+  hasBody: boolean;
+}
+
+/** tus 1.0.0, Creation: exactly one of Upload-Length and Upload-Defer-Length: 1. @throws UploadError */
+export function readCreation(request: IncomingMessage): Creation {
+  const length = readLength(request);
+  const deferred = header(request, 'upload-defer-length');
+  if (deferred !== undefined && deferred !== '1')
+    throw new UploadError('ERR_INVALID_UPLOAD_LENGTH', { detail: 'Upload-Defer-Length can only be 1.' });
+  if ((length === undefined) === (deferred === undefined)) {
+    throw new UploadError('ERR_INVALID_UPLOAD_LENGTH', { detail: 'Send exactly one of Upload-Length and Upload-Defer-Length.' });
+  }
+  if (header(request, 'upload-concat') !== undefined) throw new UploadError('ERR_BAD_REQUEST', { detail: 'Concatenation is not offered.' });
+  const rawMetadata = header(request, 'upload-metadata') ?? '';
+  const key = header(request, 'idempotency-key');
+  if (key !== undefined && !IDEMPOTENCY_KEY.test(key))
+    throw new UploadError('ERR_BAD_REQUEST', { detail: 'Idempotency-Key is not valid.' });
+  const contentType = header(request, 'content-type');
+  const hasBody = mayHaveBody(request);
+  // Creation With Upload asks for the offset content type; some clients name another on an empty POST, which means nothing.
+  if (hasBody && contentType !== OFFSET_CONTENT_TYPE) throw new UploadError('ERR_INVALID_CONTENT_TYPE');
+  return { length: length ?? null, metadata: parseMetadata(rawMetadata), rawMetadata, idempotencyKey: key ?? null, hasBody };
+}
+
+export interface Append {
+  offset: number;
+  /** Declared with this request; undefined otherwise. */
+  length: number | undefined;
+}
+
+/** @throws UploadError 415 for another content type, 400 for numbers that are none */
+export function readAppend(request: IncomingMessage): Append {
+  if (header(request, 'content-type') !== OFFSET_CONTENT_TYPE) throw new UploadError('ERR_INVALID_CONTENT_TYPE');
+  const offset = parseByteCount(header(request, 'upload-offset') ?? '');
+  if (offset === undefined) throw new UploadError('ERR_INVALID_OFFSET');
+  return { offset, length: readLength(request) };
+}
+
+function readLength(request: IncomingMessage): number | undefined {
+  const text = header(request, 'upload-length');
+  if (text === undefined) return undefined;
+  const length = parseByteCount(text);
+  if (length === undefined) throw new UploadError('ERR_INVALID_UPLOAD_LENGTH');
+  return length;
+}
+
+/** RFC 9112, 6.3: a request has a body when it says how long it is, or that it is chunked. */
+export function mayHaveBody(request: IncomingMessage): boolean {
+  return header(request, 'transfer-encoding') !== undefined || Number(header(request, 'content-length') ?? 0) > 0;
+}
+
+/** Doubled headers come joined with a comma, and then fit no rule above. */
+function header(request: IncomingMessage, name: string): string | undefined {
+  const value = request.headers[name];
+  return Array.isArray(value) ? value.join(', ') : value;
+}

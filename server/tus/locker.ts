@@ -1,0 +1,137 @@
+// One request at a time works on an upload's bytes. First come, first served; nobody spins.
+import type { Lock, Locker, RequestRelease } from '@tus/utils';
+import { UploadError } from '../../shared/errors.ts';
+
+/** A holder that received a byte within this time is alive and keeps its lock; one that did not is asked to let go. */
+const ALIVE_MS = 1000;
+
+interface Holder {
+  token: symbol;
+  lastActivityMs: number;
+  requestRelease: RequestRelease;
+}
+
+interface Waiter {
+  grant(): void;
+}
+
+interface Queue {
+  holder: Holder;
+  waiters: Waiter[];
+  eviction: NodeJS.Timeout | undefined;
+}
+
+/**
+ * A lock is released by its holder alone, after its last write returned; asking a silent holder to let go (its client's
+ * connection died) is all that a waiter can do.
+ */
+export class QueueingLocker implements Locker {
+  readonly #queues = new Map<string, Queue>();
+  readonly #timeoutMs: number;
+
+  constructor(timeoutMs: number) {
+    this.#timeoutMs = timeoutMs;
+  }
+
+  newLock(id: string): Lock {
+    const token = Symbol(id);
+    return {
+      lock: (signal, requestRelease) => this.acquire(id, token, requestRelease, this.#timeoutMs, signal),
+      unlock: async () => this.release(id, token),
+    };
+  }
+
+  /** @throws UploadError ERR_UPLOAD_LOCKED (423) when the holder keeps it for longer than the time limit */
+  async acquire(id: string, token: symbol, requestRelease: RequestRelease, timeoutMs: number, signal?: AbortSignal): Promise<void> {
+    const holder: Holder = { token, lastActivityMs: performance.now(), requestRelease };
+    const queue = this.#queues.get(id);
+    if (queue === undefined) {
+      this.#queues.set(id, { holder, waiters: [], eviction: undefined });
+      return;
+    }
+    await new Promise<void>((resolve, reject) => {
+      const waiter: Waiter = {
+        grant: () => {
+          stopWaiting();
+          holder.lastActivityMs = performance.now();
+          queue.holder = holder;
+          resolve();
+        },
+      };
+      const giveUp = () => {
+        queue.waiters.splice(queue.waiters.indexOf(waiter), 1);
+        stopWaiting();
+        reject(new UploadError('ERR_UPLOAD_LOCKED', { retryAfterSeconds: 1 }));
+      };
+      const timer = setTimeout(giveUp, timeoutMs);
+      const stopWaiting = () => {
+        clearTimeout(timer);
+        signal?.removeEventListener('abort', giveUp);
+      };
+      signal?.addEventListener('abort', giveUp);
+      queue.waiters.push(waiter);
+      this.#watch(queue);
+    });
+  }
+
+  /** Without the token of the holder this does nothing. */
+  release(id: string, token: symbol): void {
+    const queue = this.#queues.get(id);
+    if (queue?.holder.token !== token) return;
+    clearTimeout(queue.eviction);
+    queue.eviction = undefined;
+    const next = queue.waiters.shift();
+    if (next === undefined) {
+      this.#queues.delete(id);
+      return;
+    }
+    next.grant();
+    if (queue.waiters.length > 0) this.#watch(queue);
+  }
+
+  async tryWith(id: string, work: () => Promise<void>): Promise<boolean> {
+    if (this.#queues.has(id)) return false;
+    const token = Symbol(id);
+    await this.acquire(id, token, () => undefined, 0);
+    try {
+      await work();
+    } finally {
+      this.release(id, token);
+    }
+    return true;
+  }
+
+  /** Bytes came: the holder is alive. */
+  touch(id: string): void {
+    const queue = this.#queues.get(id);
+    if (queue) queue.holder.lastActivityMs = performance.now();
+  }
+
+  /**
+   * For those who only look: waits while a silent holder lets go, so that what it had received is stored and counted,
+   * and not at all for one that is alive.
+   */
+  async quiesce(id: string): Promise<void> {
+    const token = Symbol(id);
+    const queue = this.#queues.get(id);
+    if (queue === undefined) return;
+    const sinceActivityMs = performance.now() - queue.holder.lastActivityMs;
+    const noRelease = () => undefined;
+    await this.acquire(id, token, noRelease, Math.max(ALIVE_MS - sinceActivityMs, 0) + 200).catch(() => undefined);
+    this.release(id, token);
+  }
+
+  /** Asks the holder to let go as soon as it has been silent for long enough. */
+  #watch(queue: Queue): void {
+    if (queue.eviction !== undefined) return;
+    const { holder } = queue;
+    const look = () => {
+      queue.eviction = undefined;
+      if (queue.holder !== holder || queue.waiters.length === 0) return;
+      const silentMs = performance.now() - holder.lastActivityMs;
+      if (silentMs >= ALIVE_MS) void holder.requestRelease();
+      else queue.eviction = setTimeout(look, ALIVE_MS - silentMs);
+    };
+    look();
+  }
+}

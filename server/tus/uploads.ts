@@ -1,0 +1,343 @@
+// The tus resource: /files and /files/:id. Uploads that receive go to the library's handlers; every other state is
+// answered here, by the verdict.
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { type CancellationContext, DataStore, type Upload as TusUpload, Upload as TusUploadClass } from '@tus/utils';
+import { UploadError } from '../../shared/errors.ts';
+import { TUS_VERSION } from '../../shared/protocol.ts';
+import type { Finisher } from '../finish/finisher.ts';
+import { readStored } from '../finish/stored-bytes.ts';
+import type { Ledger, Upload } from '../ledger/ledger.ts';
+import { faultOf } from '../staging/faults.ts';
+import { newUploadId, type Receiver, readAtMost, tooLarge } from '../staging/receiver.ts';
+import type { Staging } from '../staging/staging.ts';
+import type { Storage } from '../storage/storage.ts';
+import { type Append, type Creation, readAppend, readCreation } from './headers.ts';
+import type { QueueingLocker } from './locker.ts';
+import { StockServer, type TusRequest, writeResponse } from './stock-server.ts';
+import { acknowledge, acknowledgedOffset, describeForHead, expiry, gone, heldOffset, storedRejection } from './verdict.ts';
+
+export interface UploadsOptions {
+  ledger: Ledger;
+  staging: Staging;
+  storage: Storage;
+  receiver: Receiver;
+  finisher: Finisher;
+  locker: QueueingLocker;
+  policyHash: string;
+  maxUploadSize: number;
+  patienceMs: number;
+  keepRecordsForMs: number;
+  /** Aborted with the reason when the server shuts down. */
+  draining: AbortSignal;
+}
+
+/** One request on the resource, after access was granted. */
+export interface UploadsRequest {
+  raw: IncomingMessage;
+  response: ServerResponse;
+  owner: string;
+  /** Address of the collection: `Location` is this and the id. */
+  collectionUrl: string;
+}
+
+interface Context {
+  request: UploadsRequest;
+  creation?: Creation;
+  append?: Append;
+  /** The row as it was read under the lock, or made. */
+  upload?: Upload;
+  /** Length declared with this request when every byte was acknowledged before. */
+  declared?: number;
+}
+
+/** The upload left `receiving` between the first look and the lock. */
+class Moved extends Error {}
+
+/** The idempotency key was used before. */
+class Replayed extends Error {
+  readonly upload: Upload;
+  constructor(upload: Upload) {
+    super();
+    this.upload = upload;
+  }
+}
+
+export class Uploads {
+  readonly #options: UploadsOptions;
+  readonly #stock: StockServer<Context>;
+
+  constructor(options: UploadsOptions) {
+    this.#options = options;
+    this.#stock = new StockServer<Context>(
+      {
+        path: '/files',
+        datastore: new UploadStore(options),
+        locker: options.locker,
+        // 0 would mean 3 s. The locker has asked only after the holder was silent for long enough.
+        lockDrainTimeout: 1,
+        maxSize: options.maxUploadSize,
+        namingFunction: newUploadId,
+        getFileIdFromRequest: (request) => request.url,
+        generateUrl: (request, { id }) => `${contextOf(request).request.collectionUrl}/${id}`,
+        onUploadCreate: (request, upload) => this.#onCreate(contextOf(request), upload),
+        onUploadFinish: (request) => this.#onFinish(contextOf(request)),
+      },
+      { receive: (request, upload, maxBytes, context) => this.#receive(request, upload, maxBytes, context) },
+    );
+  }
+
+  /** tus 1.0.0, OPTIONS: what this server speaks; the request's own version does not matter. */
+  async options({ raw, response }: UploadsRequest): Promise<void> {
+    const context: Context = { request: { raw, response, owner: '', collectionUrl: '' } };
+    writeResponse(await this.#stock.handle(raw, 'OPTIONS', '', context), response, { 'Tus-Resumable': TUS_VERSION });
+  }
+
+  /** POST: a new upload, maybe with its first bytes or all of them. @throws UploadError */
+  async create(request: UploadsRequest): Promise<void> {
+    const creation = readCreation(request.raw);
+    const context: Context = { request, creation };
+    try {
+      const answer = await this.#stock.handle(request.raw, 'POST', '', context);
+      writeResponse(await refusing(answer), request.response, context.upload ? expiry(context.upload) : {});
+    } catch (error) {
+      if (!(error instanceof Replayed)) throw error;
+      await this.#replayCreation(request, creation, error.upload);
+    }
+  }
+
+  /** @throws UploadError, never of 500 or more: a client takes that for a lost upload and starts over */
+  async head(request: UploadsRequest, id: string): Promise<void> {
+    const { ledger, staging, locker, policyHash } = this.#options;
+    let upload = await this.find(request.owner, id);
+    let stored = 0;
+    if (upload.state === 'receiving') {
+      await locker.quiesce(id);
+      stored = await staging.size(id);
+      upload = (await ledger.get(id)) ?? upload;
+    }
+    const headers = describeForHead(upload, stored, policyHash);
+    for (const [name, value] of Object.entries(headers)) request.response.setHeader(name, value);
+    request.response.setHeader('Cache-Control', 'no-store');
+    request.response.statusCode = 200;
+    request.response.end();
+  }
+
+  /** @throws UploadError */
+  async patch(request: UploadsRequest, id: string): Promise<void> {
+    const append = readAppend(request.raw);
+    for (;;) {
+      const upload = await this.find(request.owner, id);
+      if (upload.state !== 'receiving') {
+        const headers = await this.#answerEnded(request, upload, append);
+        request.response.writeHead(204, headers).end();
+        return;
+      }
+      const context: Context = { request, append, upload };
+      try {
+        const answer = await this.#stock.handle(request.raw, 'PATCH', id, context);
+        writeResponse(await refusing(answer), request.response, expiry(context.upload ?? upload));
+        return;
+      } catch (error) {
+        if (!(error instanceof Moved)) throw error;
+      }
+    }
+  }
+
+  /** tus 1.0.0, Termination. A verdict, or one being found, is not undone by it. @throws UploadError */
+  async terminate(request: UploadsRequest, id: string): Promise<void> {
+    for (;;) {
+      const upload = await this.find(request.owner, id);
+      switch (upload.state) {
+        case 'receiving':
+          try {
+            writeResponse(await refusing(await this.#stock.handle(request.raw, 'DELETE', id, { request })), request.response, {});
+            return;
+          } catch (error) {
+            if (!(error instanceof Moved)) throw error;
+            break;
+          }
+        case 'inspecting':
+          throw new UploadError('ERR_INSPECTING', { retryAfterSeconds: 1 });
+        case 'accepted':
+        case 'rejected':
+          throw new UploadError('ERR_UPLOAD_FINISHED');
+        default:
+          throw gone(upload);
+      }
+    }
+  }
+
+  /** The upload, when it is this owner's. @throws UploadError 404 for another's as for none */
+  async find(owner: string, id: string): Promise<Upload> {
+    const upload = await this.#options.ledger.get(id);
+    if (upload === undefined || upload.owner !== owner) throw new UploadError('ERR_UPLOAD_NOT_FOUND');
+    return upload;
+  }
+
+  async #onCreate(context: Context, tusUpload: TusUpload): Promise<Record<string, never>> {
+    const { request, creation } = context;
+    if (creation === undefined) throw new Error('A creation has been read before.');
+    const { upload, created } = await this.#options.receiver.create({ id: tusUpload.id, owner: request.owner, ...creation });
+    if (!created) throw new Replayed(upload);
+    context.upload = upload;
+    return {};
+  }
+
+  /** Under the lock. The library has compared the offset with the acknowledged one. */
+  async #receive(request: TusRequest<Context>, tusUpload: TusUpload, maxBytes: number, cancellation: CancellationContext): Promise<number> {
+    const { context } = request;
+    const { ledger, receiver, locker, draining } = this.#options;
+    let upload = context.append === undefined ? context.upload : await ledger.get(tusUpload.id);
+    if (upload?.state !== 'receiving') throw new Moved();
+    const declared = context.append?.length;
+    let limit = maxBytes;
+    if (declared !== undefined) {
+      upload = await this.#declare(context, upload, tusUpload.offset, declared);
+      tusUpload.size = declared;
+      limit = declared - tusUpload.offset;
+      if (Number(request.headers.get('content-length') ?? 0) > limit) throw new UploadError('ERR_UPLOAD_LENGTH_EXCEEDED');
+    }
+    context.upload = upload;
+    const stored = await receiver.receive(upload, tusUpload.offset, request.body, {
+      maxBytes: limit,
+      signal: AbortSignal.any([cancellation.signal, draining]),
+      onActivity: () => locker.touch(tusUpload.id),
+    });
+    context.upload = (await ledger.get(upload.id)) ?? upload;
+    return stored;
+  }
+
+  /**
+   * tus 1.0.0, Upload-Length of a deferred upload. When every byte was acknowledged before, it is the declaration that is
+   * held back, in the inspection's own state change; otherwise the length is set now and the last byte is.
+   */
+  async #declare(context: Context, upload: Upload, offset: number, length: number): Promise<Upload> {
+    const { ledger, maxUploadSize } = this.#options;
+    if (upload.length !== null) {
+      if (upload.length !== length) throw new UploadError('ERR_INVALID_UPLOAD_LENGTH', { detail: 'Another length was declared before.' });
+      return upload;
+    }
+    if (length < offset) throw new UploadError('ERR_INVALID_UPLOAD_LENGTH', { detail: 'More bytes are stored already.' });
+    if (length > maxUploadSize) throw tooLarge(maxUploadSize);
+    if (length === offset) context.declared = length;
+    else if (!(await ledger.change(upload.id, { from: 'receiving' }, { length }, true))) throw new Moved();
+    return { ...upload, length };
+  }
+
+  /** After the lock: every byte is stored. What it throws, or the headers it returns, are the answer. */
+  async #onFinish(context: Context): Promise<{ headers: Record<string, string> }> {
+    const { ledger, finisher, patienceMs } = this.#options;
+    const { upload, append, declared } = context;
+    if (upload === undefined) throw new Error('An upload that finishes has been read before.');
+    try {
+      await finisher.begin(upload, declared === undefined ? 'byte' : 'length', declared);
+    } catch (error) {
+      throw faultOf(error);
+    }
+    const settled = await finisher.settle(upload.id, patienceMs, closing(context.request.response));
+    if (settled) context.upload = settled;
+    if (append === undefined) {
+      if (settled?.state === 'inspecting' && settled.length === 0) {
+        await ledger.abandon(settled.id);
+        throw new UploadError('ERR_INSPECTION_PENDING', { retryAfterSeconds: 2 });
+      }
+      // A creation has a Location to ask again at, whatever it carried.
+      return { headers: acknowledge(settled, true) };
+    }
+    return { headers: acknowledge(settled, append.offset === (settled ? heldOffset(settled) : -1)) };
+  }
+
+  /** A PATCH to an upload whose bytes are all here. */
+  async #answerEnded(request: UploadsRequest, upload: Upload, append: Append): Promise<Record<string, string>> {
+    const { finisher, patienceMs } = this.#options;
+    const { raw, response } = request;
+    if (upload.state === 'rejected') throw storedRejection(upload);
+    if (upload.state !== 'inspecting' && upload.state !== 'accepted') throw gone(upload);
+    const length = upload.length ?? 0;
+    if (append.length !== undefined && append.length !== length) {
+      throw new UploadError('ERR_INVALID_UPLOAD_LENGTH', { detail: 'Another length was declared before.' });
+    }
+    const isHeldByte = append.offset === length - 1 && upload.held === 'byte';
+    const isEmptyEnd = append.offset === length && (upload.state === 'accepted' || upload.held === 'length');
+    if (!isHeldByte && !isEmptyEnd) throw new UploadError('ERR_MISMATCHED_OFFSET');
+    const sent = await readAtMost(raw, length - append.offset);
+    const stored = await readStored(this.#options, upload.id, append.offset, append.offset + sent.byteLength);
+    if (!stored.equals(sent)) throw new UploadError('ERR_SOURCE_CHANGED');
+    return acknowledge(await finisher.settle(upload.id, patienceMs, closing(response)), true);
+  }
+
+  /** The answer to a creation was lost, and it is asked again: the same upload, as it is now. */
+  async #replayCreation({ raw, response, collectionUrl }: UploadsRequest, creation: Creation, upload: Upload): Promise<void> {
+    if (creation.length !== upload.length && creation.length !== null) {
+      throw new UploadError('ERR_BAD_REQUEST', { detail: 'The Idempotency-Key was used for another upload.' });
+    }
+    raw.resume();
+    const { finisher, staging, patienceMs } = this.#options;
+    const headers: Record<string, string> = { Location: `${collectionUrl}/${upload.id}`, 'Tus-Resumable': TUS_VERSION };
+    if (upload.state === 'receiving') {
+      Object.assign(headers, expiry(upload), { 'Upload-Offset': String(acknowledgedOffset(upload, await staging.size(upload.id))) });
+    } else {
+      Object.assign(headers, acknowledge(await finisher.settle(upload.id, patienceMs, closing(response)), true));
+    }
+    response.writeHead(201, headers).end();
+  }
+}
+
+/** What the library's handlers ask of a store: the ledger and staging, read together. */
+class UploadStore extends DataStore {
+  readonly #options: UploadsOptions;
+
+  constructor(options: UploadsOptions) {
+    super();
+    this.#options = options;
+    this.extensions = ['creation', 'creation-with-upload', 'creation-defer-length', 'expiration', 'termination'];
+  }
+
+  /** 0: the library would count from the creation; ours slides with activity and is the sweeper's. */
+  override getExpiration(): number {
+    return 0;
+  }
+
+  override async getUpload(id: string): Promise<TusUpload> {
+    const { ledger, staging } = this.#options;
+    const upload = await ledger.get(id);
+    if (upload?.state !== 'receiving') throw new Moved();
+    const offset = acknowledgedOffset(upload, await staging.size(id));
+    // An absent size is how the library knows a deferred length, which the option types do not say.
+    return new TusUploadClass({ id, offset, ...(upload.length === null ? {} : { size: upload.length }) });
+  }
+
+  /** Under the lock. */
+  override async remove(id: string): Promise<void> {
+    const { ledger, staging, keepRecordsForMs } = this.#options;
+    if (!(await ledger.move(id, { from: 'receiving' }, 'terminated', { expiresAt: Date.now() + keepRecordsForMs }))) throw new Moved();
+    await staging.remove(id);
+  }
+}
+
+function contextOf(request: unknown): Context {
+  return (request as TusRequest<Context>).context;
+}
+
+/** The library's own refusals, in our words: all that is left of them once the headers were read strictly. */
+async function refusing(response: Response): Promise<Response> {
+  switch (response.status) {
+    case 409:
+      throw new UploadError('ERR_MISMATCHED_OFFSET');
+    case 413:
+      throw new UploadError('ERR_UPLOAD_LENGTH_EXCEEDED');
+    case 404:
+      throw new UploadError('ERR_UPLOAD_NOT_FOUND');
+    default:
+      if (response.status >= 500) throw new UploadError('ERR_INTERNAL', { cause: await response.text() });
+      if (response.status >= 400) throw new UploadError('ERR_BAD_REQUEST', { detail: (await response.text()).trim() });
+      return response;
+  }
+}
+
+/** Aborts when the client is gone: nobody waits for the answer any more. */
+function closing(response: ServerResponse): AbortSignal {
+  const controller = new AbortController();
+  response.once('close', () => controller.abort());
+  return controller.signal;
+}

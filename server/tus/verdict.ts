@@ -1,0 +1,106 @@
+// What a client is told of an upload that no longer receives, and of one that waits for its verdict. The last byte, or the
+// declaration of the length, is acknowledged only with the verdict: a client that asks HEAD must never read success early.
+import { isErrorCode, UploadError } from '../../shared/errors.ts';
+import type { Upload } from '../ledger/ledger.ts';
+
+type Headers = Record<string, string>;
+
+/** The offset an unfinished upload shows, given the bytes stored. */
+export function acknowledgedOffset(upload: Upload, stored: number): number {
+  if (upload.length === null) return stored;
+  return Math.min(stored, Math.max(upload.length - 1, 0));
+}
+
+/**
+ * The headers of a HEAD.
+ * @throws UploadError 410 for what is gone, 423 where there is no offset to tell yet
+ */
+export function describeForHead(upload: Upload, stored: number, policyHash: string): Headers {
+  const headers: Headers = {};
+  if (upload.metadata !== '') headers['Upload-Metadata'] = upload.metadata;
+  switch (upload.state) {
+    case 'receiving':
+      return { ...headers, ...expiry(upload), ...lengthOf(upload), 'Upload-Offset': String(acknowledgedOffset(upload, stored)) };
+    case 'inspecting':
+      return { ...headers, ...held(upload) };
+    case 'accepted':
+      return { ...headers, ...lengthOf(upload), 'Upload-Offset': String(upload.length) };
+    case 'rejected':
+      if (upload.policyHash !== policyHash) throw new UploadError('ERR_POLICY_CHANGED');
+      if (upload.length === 0 && upload.held === 'byte') throw storedRejection(upload);
+      if (upload.length === null) return { ...headers, 'Upload-Defer-Length': '1', 'Upload-Offset': '0' };
+      return { ...headers, ...held(upload) };
+    default:
+      throw gone(upload);
+  }
+}
+
+/** What is shown while the inspection runs, and ever after a rejection. */
+function held(upload: Upload): Headers {
+  const length = upload.length ?? 0;
+  if (upload.held === 'length') return { 'Upload-Defer-Length': '1', 'Upload-Offset': String(length) };
+  // An empty upload has no byte to hold back: its sender waits in the creation request, and nobody else is told anything.
+  if (length === 0) throw new UploadError('ERR_INSPECTING', { retryAfterSeconds: 1 });
+  return { 'Upload-Length': String(length), 'Upload-Offset': String(length - 1) };
+}
+
+function lengthOf(upload: Upload): Headers {
+  return upload.length === null ? { 'Upload-Defer-Length': '1' } : { 'Upload-Length': String(upload.length) };
+}
+
+/** tus 1.0.0, Expiration: an HTTP date on every answer about an unfinished upload. */
+export function expiry(upload: Upload): Headers {
+  if (upload.state !== 'receiving' || upload.expiresAt === null) return {};
+  return { 'Upload-Expires': new Date(upload.expiresAt).toUTCString() };
+}
+
+/** How far an acknowledged offset goes while the verdict is out. */
+export function heldOffset(upload: Upload): number {
+  const length = upload.length ?? 0;
+  return upload.held === 'length' ? length : Math.max(length - 1, 0);
+}
+
+/** The verdict of an upload that was refused, the same each time. */
+export function storedRejection(upload: Upload): UploadError {
+  const code = isErrorCode(upload.errorCode) ? upload.errorCode : 'ERR_CHECK_REFUSED';
+  // A code that an operator's own check chose may be of any class; a verdict on a file is always a 4xx that clients do not repeat.
+  const rejection = new UploadError(code, upload.errorDetail === null ? {} : { detail: upload.errorDetail });
+  return rejection.status === 413 || rejection.status === 422
+    ? rejection
+    : new UploadError(code, { status: 422, ...(upload.errorDetail === null ? {} : { detail: upload.errorDetail }) });
+}
+
+export function gone(upload: Upload): UploadError {
+  switch (upload.state) {
+    case 'expired':
+      return new UploadError('ERR_UPLOAD_EXPIRED');
+    case 'removed':
+      return new UploadError('ERR_UPLOAD_REMOVED');
+    default:
+      return new UploadError('ERR_UPLOAD_TERMINATED');
+  }
+}
+
+/**
+ * The acknowledgement after a wait for the verdict.
+ *
+ * @param sentHeldOnly the request carried nothing but what is held back: at the patience limit it is answered an unchanged
+ *   offset, and the client goes on asking at the pace we set. One that carried more must not take that for a lost chunk.
+ * @throws UploadError the rejection, 503 at the patience limit, 410, 409 when the bytes turned out unproved
+ */
+export function acknowledge(upload: Upload | undefined, sentHeldOnly: boolean): Headers {
+  if (upload === undefined) throw new UploadError('ERR_UPLOAD_NOT_FOUND');
+  switch (upload.state) {
+    case 'accepted':
+      return { 'Upload-Offset': String(upload.length) };
+    case 'rejected':
+      throw storedRejection(upload);
+    case 'inspecting':
+      if (!sentHeldOnly) throw new UploadError('ERR_INSPECTION_PENDING', { retryAfterSeconds: 1 });
+      return { 'Upload-Offset': String(heldOffset(upload)) };
+    case 'receiving':
+      throw new UploadError('ERR_MISMATCHED_OFFSET');
+    default:
+      throw gone(upload);
+  }
+}
