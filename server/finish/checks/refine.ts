@@ -17,16 +17,19 @@ export function refine(head: Uint8Array, found: Detection): Detection {
   return found;
 }
 
+/** Either byte order, each also as BigTIFF. */
+const TIFF_STARTS = ['II*\0', 'MM\0*', 'II+\0', 'MM\0+'];
+
 /** Formats that file-type does not know, or whose proof lies beyond the head: a TIFF's directory is mostly at its end. */
 function missedFormat(head: Uint8Array): string | undefined {
   const start = ascii(head, 0, 4);
-  if (/^(?:II\*\0|MM\0\*|II\+\0|MM\0\+)/.test(start)) return 'tif';
+  if (TIFF_STARTS.includes(start)) return 'tif';
   if (start === 'IIRO' || start === 'IIRS' || start === 'MMOR') return 'orf';
   if ((start === 'RF64' || start === 'BW64') && ascii(head, 8, 4) === 'WAVE') return 'wav';
   if (start === '\x89HDF') return 'hdf5';
   if (/^(?:skip|pnot)$/.test(ascii(head, 4, 4))) return 'mov';
-  // Version 2 to 4, then a revision; what follows the tag lies beyond the head or is hidden by padding.
-  if (/^ID3[\x02-\x04]$/.test(start)) return 'id3';
+  // Versions 2 to 4. What follows the tag is hidden by padding, or unknown.
+  if (start.startsWith('ID3') && [2, 3, 4].includes(start.charCodeAt(3))) return 'id3';
   return undefined;
 }
 
