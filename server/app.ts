@@ -81,7 +81,7 @@ export function createLandfall(input: ConfigInput | Config = {}, hooks: Landfall
   });
   handler.use('/config', (_request, response) => {
     response.setHeader('Cache-Control', 'no-cache');
-    response.json({ policy: config.allow, maxUploadSize: config.maxUploadSize });
+    response.json({ policy: config.policy, maxUploadSize: config.maxUploadSize });
   });
   handler.use('/files', async (request, response) => {
     if (parts) await answerFiles(parts, request, response, pathBelow(request), collectionUrl(config, request));
@@ -118,7 +118,7 @@ interface Parts {
 }
 
 async function assemble(config: Config, hooks: LandfallHooks, access: Access, log: Logger, draining: AbortSignal): Promise<Parts> {
-  const { allow: policy, maxUploadSize, keepRecordsFor: keepRecordsForMs } = config;
+  const { policy, maxUploadSize, keepRecordsFor: keepRecordsForMs } = config;
   const policyHash = createHash('sha256')
     .update(`${policyText(policy)}\n${maxUploadSize}`)
     .digest('hex')

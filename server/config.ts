@@ -6,9 +6,11 @@ import { formatBytes, formatDuration, parseBytes, parseDuration } from '../share
 
 const bytes = z.union([z.number().int().nonnegative(), z.string().transform(sentence(parseBytes))]);
 const durationMs = z.union([z.number().nonnegative(), z.string().transform(sentence(parseDuration))]);
-const flag = z.union([z.boolean(), z.enum(['true', 'false']).transform((value) => value === 'true')]);
+const flag = z.union([z.boolean(), z.enum(['true', 'false'], { error: 'Write true or false.' }).transform((value) => value === 'true')]);
 const list = z.union([z.array(z.string()), z.string().transform((value) => value.split(',').map((item) => item.trim()))]);
-const integer = z.coerce.number().int();
+const PORT = 'Write a whole number from 0 to 65535.';
+
+const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 
 interface Setting {
   schema: z.ZodType;
@@ -20,20 +22,28 @@ interface Setting {
 /** Each setting once: key → schema, default, and what `--help` and the README say of it. */
 export const SETTINGS = {
   host: { schema: z.string().min(1), default: '127.0.0.1', help: 'Address to listen on. Any but loopback needs an access rule.' },
-  port: { schema: integer.min(0).max(65535), default: '1080', help: 'Port to listen on; 0 takes a free one.' },
+  port: {
+    schema: z.coerce.number(PORT).int(PORT).min(0, PORT).max(65535, PORT),
+    default: '1080',
+    help: 'Port to listen on; 0 takes a free one.',
+  },
   dataDir: { schema: z.string().min(1), default: './data', help: 'Ledger, staged bytes and final files. Never below a web root.' },
   storageDir: { schema: z.string(), default: '', help: 'Final files, where they do not belong in <data dir>/files.' },
   publicUrl: {
-    schema: z.union([z.literal(''), z.url()]),
+    schema: z.union([z.literal(''), z.url({ protocol: /^https?$/, error: 'Write an address that begins with http:// or https://.' })]),
     default: '',
     help: 'Address clients reach the server at, behind a proxy; empty: links are relative.',
   },
   maxUploadSize: { schema: bytes, default: '1 TiB', help: 'Largest file taken; over it 413 at creation.' },
   allow: {
-    schema: z.string().transform(sentence(parsePolicy)),
+    schema: z.string().superRefine(sentenceOf(parsePolicy)),
     default: DEFAULT_ALLOW,
     help: 'What is taken: groups and .ext=type entries (docs/policy.md).',
   },
+  allowEmpty: { schema: flag, default: 'false', help: 'Take files without a byte in them.' },
+  allowEncrypted: { schema: flag, default: 'false', help: 'Take archives and Office files with a password: nobody can look into them.' },
+  allowMacros: { schema: flag, default: 'false', help: 'Take .doc, .xls and .ppt with macros, whose names do not tell.' },
+  allowLegacyText: { schema: flag, default: 'false', help: 'Take text in older encodings, not only UTF-8 and UTF-16.' },
   expireAfter: { schema: durationMs, default: '7d', help: 'How long an unfinished upload waits for its next byte.' },
   keepRecordsFor: { schema: durationMs, default: '24h', help: 'How long a refusal, cancellation or expiry can still be asked for.' },
   sweepInterval: { schema: durationMs, default: '1m', help: 'How often expired uploads and old records are cleared.' },
@@ -50,7 +60,7 @@ export const SETTINGS = {
   corsOrigins: { schema: list, default: '*', help: 'Origins whose pages may upload, comma-separated.' },
   allowAnonymous: { schema: flag, default: 'false', help: 'Serve everyone who can connect, on any address.' },
   logLevel: {
-    schema: z.enum(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']),
+    schema: z.enum(LOG_LEVELS, { error: `Write one of ${LOG_LEVELS.join(', ')}.` }),
     default: 'info',
     help: 'Least important log line written.',
   },
@@ -67,7 +77,13 @@ export interface Config {
   readonly storageDir: string;
   readonly publicUrl: string;
   readonly maxUploadSize: number;
-  readonly allow: Policy;
+  readonly allow: string;
+  readonly allowEmpty: boolean;
+  readonly allowEncrypted: boolean;
+  readonly allowMacros: boolean;
+  readonly allowLegacyText: boolean;
+  /** The five settings above and `maxUploadSize`, as the checks read them. */
+  readonly policy: Policy;
   readonly expireAfter: number;
   readonly keepRecordsFor: number;
   readonly sweepInterval: number;
@@ -102,11 +118,12 @@ export function resolveConfig(input: ConfigInput = {}, nameOf: (key: SettingKey)
     if (!parsed.success) throw new ConfigError(`${nameOf(key)}: ${reason(parsed.error)} (given: ${JSON.stringify(given)})`);
     values[key] = parsed.data;
   }
-  const config = values as unknown as Config;
+  const config = values as unknown as Omit<Config, 'policy'>;
   const dataDir = resolve(config.dataDir);
   return Object.freeze({
     ...config,
     dataDir,
+    policy: parsePolicy(config.allow, { ...config, maxBytes: config.maxUploadSize }),
     storageDir: config.storageDir === '' ? resolve(dataDir, 'files') : resolve(config.storageDir),
     publicUrl: config.publicUrl.replace(/\/+$/, ''),
   });
@@ -159,6 +176,13 @@ function sentence<T>(parse: (text: string) => T) {
       context.addIssue({ code: 'custom', message: error instanceof Error ? error.message : String(error) });
       return z.NEVER;
     }
+  };
+}
+
+function sentenceOf(parse: (text: string) => unknown) {
+  const transform = sentence(parse);
+  return (text: string, context: z.RefinementCtx): void => {
+    transform(text, context);
   };
 }
 

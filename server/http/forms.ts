@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Readable } from 'node:stream';
 import busboy from 'busboy';
 import type { Request } from 'express';
-import { ERRORS, UploadError } from '../../shared/errors.ts';
+import { UploadError } from '../../shared/errors.ts';
 import type { UploadRecord } from '../../shared/upload.ts';
 import type { Access } from '../access/access.ts';
 import type { Finisher } from '../finish/finisher.ts';
@@ -15,7 +15,7 @@ import { acknowledge } from '../tus/verdict.ts';
 import { renderResults } from './form-page.ts';
 import { toRecord } from './record.ts';
 
-/** Files in one form; each is an upload of its own. */
+/** Files in one form, more than a person picks; each is an upload of its own. */
 const MAX_FILES = 1000;
 
 export interface FormsOptions {
@@ -52,19 +52,13 @@ export class Forms {
     if (request.method !== 'POST') throw new UploadError('ERR_METHOD_NOT_ALLOWED');
     if (!/^multipart\/form-data\b/i.test(request.headers['content-type'] ?? '')) throw new UploadError('ERR_INVALID_CONTENT_TYPE');
     const owner = await this.#options.access(request);
-    const isMultiple = request.baseUrl.endsWith('/multiple');
-    const results = await this.#readFiles(request, response, owner, collectionUrl, isMultiple ? MAX_FILES : 1);
+    const results = await this.#readFiles(request, response, owner, collectionUrl);
     if (results.length === 0) throw new UploadError('ERR_INVALID_FORM', { detail: 'Choose a file first.' });
+    const isMultiple = request.baseUrl.endsWith('/multiple') || results.length > 1;
     answerResults(request, response, results, isMultiple, collectionUrl.replace(/files$/, ''));
   }
 
-  async #readFiles(
-    request: IncomingMessage,
-    response: ServerResponse,
-    owner: string,
-    collectionUrl: string,
-    maxFiles: number,
-  ): Promise<FormResult[]> {
+  async #readFiles(request: IncomingMessage, response: ServerResponse, owner: string, collectionUrl: string): Promise<FormResult[]> {
     const cut = new AbortController();
     const results: Promise<FormResult | undefined>[] = [];
     let files = 0;
@@ -85,13 +79,10 @@ export class Forms {
       }
       parser.on('file', (_field, stream, { filename }) => {
         files += 1;
-        if (files > maxFiles) {
+        if (files > MAX_FILES) {
           stream.resume();
-          fail(
-            new UploadError('ERR_INVALID_FORM', {
-              detail: `This address takes ${maxFiles === 1 ? 'one file' : `at most ${maxFiles} files`}.`,
-            }),
-          );
+          const error = new UploadError('ERR_INVALID_FORM', { detail: `A form takes at most ${MAX_FILES} files.` });
+          results.push(Promise.resolve(refused(filename ?? '', error)));
           return;
         }
         results.push(this.#take(stream, filename, owner, collectionUrl, cut.signal));
@@ -103,10 +94,11 @@ export class Forms {
       });
       this.#options.draining.addEventListener('abort', () => fail(this.#options.draining.reason), { signal: cut.signal });
       request.pipe(parser);
-    }).catch(async (error: unknown) => {
+    }).catch((error: unknown) => {
       request.unpipe();
-      await Promise.allSettled(results);
-      throw error;
+      // Files that came whole before the form broke have their own verdicts, which the sender must learn.
+      if (results.length === 0) throw error;
+      results.push(Promise.resolve(refused('', faultOf(error))));
     });
     return (await Promise.all(results)).filter((result) => result !== undefined);
   }
@@ -119,7 +111,7 @@ export class Forms {
     collectionUrl: string,
     signal: AbortSignal,
   ): Promise<FormResult | undefined> {
-    const { ledger, staging, receiver, finisher, maxUploadSize, patienceMs } = this.#options;
+    const { ledger, receiver, finisher, maxUploadSize, patienceMs } = this.#options;
     const name = filename ?? '';
     let upload: Upload | undefined;
     try {
@@ -154,12 +146,8 @@ export class Forms {
       let error = faultOf(thrown);
       if (error.code === 'ERR_UPLOAD_LENGTH_EXCEEDED') error = tooLarge(maxUploadSize);
       const now = upload && (await ledger.get(upload.id));
-      return {
-        filename: name,
-        status: error.status,
-        ...(now?.state === 'rejected' ? { record: toRecord(now, await staging.size(now.id), `${collectionUrl}/${now.id}`) } : {}),
-        error: { code: error.code, title: ERRORS[error.code].title, ...(error.detail === undefined ? {} : { detail: error.detail }) },
-      };
+      const record = now?.state === 'rejected' ? { record: toRecord(now, 0, `${collectionUrl}/${now.id}`) } : {};
+      return { ...refused(name, error), ...record };
     }
   }
 
@@ -170,6 +158,11 @@ export class Forms {
       await staging.remove(upload.id);
     }
   }
+}
+
+function refused(filename: string, error: UploadError): FormResult {
+  const { code, title, detail, status } = error;
+  return { filename, status, error: { code, title, ...(detail === undefined ? {} : { detail }) } };
 }
 
 /** One file: its own status. Several: 200 when all were accepted, else 207 with a status for each. */

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { toProblem, type UploadError } from '../../shared/errors.ts';
 import { PROBLEM_CONTENT_TYPE } from '../../shared/protocol.ts';
+import { mayHaveBody } from '../tus/headers.ts';
 import { closeAfterAnswer } from './early-answer.ts';
 
 /** Headers of a refusal that the table of codes does not give. */
@@ -15,7 +16,7 @@ export function sendProblem(request: IncomingMessage, response: ServerResponse, 
     response.destroy();
     return;
   }
-  if (!request.complete) closeAfterAnswer(request, response);
+  if (!request.complete && mayHaveBody(request)) closeAfterAnswer(request, response);
   const body = Buffer.from(JSON.stringify(toProblem(error)));
   response.statusCode = error.status;
   response.setHeader('Content-Type', PROBLEM_CONTENT_TYPE);
