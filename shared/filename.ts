@@ -90,7 +90,7 @@ function utf8Length(text: string): number {
  * What holds a space is no extension ("Dr. Smith").
  */
 export function extensionOf(name: string): string {
-  return /[^.]\.([^.\s]+)$/u.exec(safeFileName(name))?.[1]?.toLowerCase() ?? '';
+  return /.\.([^.\s]+)$/u.exec(safeFileName(name))?.[1]?.toLowerCase() ?? '';
 }
 
 /** The name of an upload that came without one: its id, and the extension of the type that was found. */

@@ -1,0 +1,155 @@
+import { describe, expect, test } from 'vitest';
+import { GROUPS, isRecognisable, SINGLE_FORMATS } from '../../shared/formats.ts';
+import {
+  acceptAttribute,
+  allowedExtensions,
+  checkLength,
+  checkName,
+  DEFAULT_ALLOW,
+  extensionOfType,
+  parsePolicy,
+  policyText,
+  typeOfExtension,
+} from '../../shared/policy.ts';
+
+const standard = parsePolicy(DEFAULT_ALLOW);
+
+test('the default takes what people send, and nothing that runs', () => {
+  const extensions = allowedExtensions(standard);
+  for (const taken of 'mp4 mov mkv webm avi mpg ts m4v wmv 3gp mxf jpg jpeg jfif png gif webp avif heic heif tif tiff bmp psd dng cr2 nef'.split(
+    ' ',
+  ))
+    expect(extensions).toContain(taken);
+  for (const taken of 'pdf doc docx xls xlsx ppt pptx odt ods odp rtf epub mp3 wav flac ogg m4a aac aiff opus'.split(' '))
+    expect(extensions).toContain(taken);
+  for (const taken of 'zip 7z rar gz tar tgz bz2 xz zst txt csv tsv md json log srt vtt'.split(' ')) expect(extensions).toContain(taken);
+  for (const refused of 'exe dll msi bat cmd ps1 sh php js html htm svg xml jar apk docm xlsm pptm lnk iso'.split(' '))
+    expect(extensions).not.toContain(refused);
+});
+
+test('a policy is plain frozen data that survives JSON and a structured clone', () => {
+  expect(Object.isFrozen(standard)).toBe(true);
+  expect(Object.isFrozen(standard.types)).toBe(true);
+  expect(JSON.parse(JSON.stringify(standard))).toEqual(standard);
+  expect(structuredClone(standard)).toEqual(standard);
+});
+
+test('groups and entries add up, in any case and with spaces', () => {
+  const policy = parsePolicy(' Images , .STEP=application/octet-stream,.svg = image/svg+xml,.parquet,');
+  expect(typeOfExtension(policy, 'png')).toBe('image/png');
+  expect(typeOfExtension(policy, 'step')).toBe('application/octet-stream');
+  expect(typeOfExtension(policy, 'svg')).toBe('image/svg+xml');
+  expect(typeOfExtension(policy, 'parquet')).toBe('application/vnd.apache.parquet');
+  expect(typeOfExtension(policy, 'pdf')).toBeUndefined();
+});
+
+test('a later entry overrides an earlier one, and other names of a type mean the same', () => {
+  expect(typeOfExtension(parsePolicy('archives,.zip=application/octet-stream'), 'zip')).toBe('application/octet-stream');
+  expect(typeOfExtension(parsePolicy('.mkv=video/x-matroska'), 'mkv')).toBe('video/matroska');
+});
+
+test.each([
+  ['pictures', /“pictures” is neither a group \(images, documents, video, audio, archives, text\)/],
+  ['images,jpg', /“jpg” is neither/],
+  ['.jpg=', /“\.jpg=” is neither/],
+  ['.jpg=image', /“\.jpg=image” is neither/],
+  ['.j pg=image/jpeg', /“\.j pg=image\/jpeg” is neither/],
+  ['constructor', /“constructor” is neither/],
+  ['.__proto__=text/plain', /“\.__proto__=text\/plain” is neither/],
+  ['.step', /“\.step” is not known. Write \.step=application\/octet-stream/],
+  ['.foo=application/x-foo', /type application\/x-foo cannot be recognised. Write \.foo=application\/octet-stream/],
+  ['', /No type of file is allowed/],
+  [' , ', /No type of file is allowed/],
+])('%j is refused with a sentence', (allow, sentence) => {
+  expect(() => parsePolicy(allow)).toThrow(sentence);
+});
+
+test('names that objects have by themselves are no extensions', () => {
+  for (const extension of ['constructor', '__proto__', 'toString']) expect(typeOfExtension(standard, extension)).toBeUndefined();
+  expect(checkName(standard, 'x.constructor')?.code).toBe('ERR_TYPE_NOT_ALLOWED');
+});
+
+test('the text of a policy does not depend on the order of its entries, and changes with each rule', () => {
+  const text = policyText(parsePolicy('images,text'));
+  expect(policyText(parsePolicy('text, images'))).toBe(text);
+  const others = [
+    parsePolicy('images'),
+    parsePolicy('images,text,.x=application/octet-stream'),
+    parsePolicy('images,text', { allowEmpty: true }),
+    parsePolicy('images,text', { allowEncrypted: true }),
+    parsePolicy('images,text', { maxBytes: 5 }),
+  ].map(policyText);
+  expect(new Set([text, ...others]).size).toBe(6);
+});
+
+test('every format of the table can be recognised, and stands in one group only', () => {
+  const all = [...Object.values(GROUPS).flatMap((formats) => Object.entries(formats)), ...Object.entries(SINGLE_FORMATS)];
+  for (const [, type] of all) expect(isRecognisable(type)).toBe(true);
+  expect(new Set(all.map(([extension]) => extension)).size).toBe(all.length);
+});
+
+describe('names', () => {
+  test.each([
+    'photo.jpg',
+    'PHOTO.JPG',
+    'archive.tar.gz',
+    'a.b.c.pdf',
+    'README',
+    '1000012345',
+    'Dr. Smith',
+    'report;final.pdf',
+    'x.php.jpg',
+  ])('%j is not refused', (name) => {
+    expect(checkName(standard, name)).toBeUndefined();
+  });
+
+  test('no name is not refused', () => {
+    expect(checkName(standard, null)).toBeUndefined();
+  });
+
+  test.each([
+    'photo.jpg.php',
+    'setup.exe',
+    'page.html',
+    'drawing.svg',
+    'photo\u202egpj.exe',
+    'photo.jpg:stream',
+    'x.docm',
+    'evil.php::$DATA',
+  ])('%j is refused for its last extension, or for hiding it', (name) => {
+    expect(checkName(standard, name)?.code).toMatch(/^ERR_(?:TYPE|NAME)_NOT_ALLOWED$/);
+  });
+
+  test.each(['shell.php;.jpg', 'shell.php%00.jpg', 'shell.php\0.jpg', 'shell.asp;.png', 'shell.PHP5 ;.jpg', 'run.exe:.jpg'])(
+    '%j is refused for hiding its real extension',
+    (name) => {
+      expect(checkName(standard, name)?.code).toBe('ERR_NAME_NOT_ALLOWED');
+    },
+  );
+
+  test('the refusal says what would be accepted', () => {
+    expect(checkName(parsePolicy('images,.step=application/octet-stream'), 'a.pdf')?.detail).toBe(
+      '“a.pdf” is a .pdf file. Accepted are: images, .step.',
+    );
+  });
+});
+
+test('a length is refused when it is nothing or too much', () => {
+  expect(checkLength(standard, 0)?.code).toBe('ERR_EMPTY');
+  expect(checkLength(parsePolicy('text', { allowEmpty: true }), 0)).toBeUndefined();
+  expect(checkLength(standard, Number.MAX_SAFE_INTEGER)).toBeUndefined();
+  const small = parsePolicy('text', { maxBytes: 1024 });
+  expect(checkLength(small, 1024)).toBeUndefined();
+  expect(checkLength(small, 1025)).toEqual({ code: 'ERR_MAX_SIZE_EXCEEDED', detail: 'It has 1 KiB; at most 1 KiB are accepted.' });
+});
+
+test('the accept attribute lists the extensions', () => {
+  expect(acceptAttribute(parsePolicy('.png,.pdf'))).toBe('.png,.pdf');
+});
+
+test('a type is named by the extension people expect', () => {
+  expect(extensionOfType(standard, 'image/jpeg')).toBe('jpg');
+  expect(extensionOfType(standard, 'video/quicktime')).toBe('mov');
+  expect(extensionOfType(standard, 'text/plain')).toBe('txt');
+  expect(extensionOfType(standard, 'text/html')).toBeNull();
+});
