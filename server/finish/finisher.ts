@@ -1,10 +1,9 @@
 // What happens after the last byte: idempotent, single-flight by id, detached from any request, resumed at start.
 import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
-import { UploadError } from '../../shared/errors.ts';
 import { nameFromType } from '../../shared/filename.ts';
 import type { Policy } from '../../shared/policy.ts';
-import type { Ledger, Upload, UploadChanges } from '../ledger/ledger.ts';
+import type { Ledger, Upload } from '../ledger/ledger.ts';
 import { completeChecksum } from '../staging/running-checksum.ts';
 import type { Staging } from '../staging/staging.ts';
 import { StagedBytesGone, type Storage } from '../storage/storage.ts';
@@ -17,6 +16,9 @@ const LEASE_MS = 30_000;
 export const MAX_STRIKES = 5;
 const BACKOFF_BASE_MS = 500;
 const BACKOFF_CAP_MS = 30_000;
+/** What an earlier process left is taken up this many at a time, so that a start is not a stampede. */
+const RESUMED_AT_ONCE = 32;
+const PAGE = 500;
 
 export interface FinisherOptions {
   ledger: Ledger;
@@ -40,6 +42,8 @@ export class Finisher {
   readonly #running = new Map<string, Promise<void>>();
   readonly #unproved = new Set<string>();
   readonly #retries = new Map<string, NodeJS.Timeout>();
+  readonly #beginnings = new Map<string, { length: number; held: Upload['held']; done: Promise<void> }>();
+  #resumed: Promise<void> = Promise.resolve();
   #renewal: NodeJS.Timeout | undefined;
   #closing = false;
 
@@ -49,22 +53,31 @@ export class Finisher {
 
   /** Takes up what an earlier process left: running inspections, and uploads whose bytes are complete but were never inspected. */
   async start(): Promise<void> {
-    const { ledger, staging } = this.#options;
+    const { ledger } = this.#options;
     this.#renewal = setInterval(() => {
       if (this.#running.size > 0) ledger.renewLeases(this.#leaseOwner, Date.now() + LEASE_MS).catch((error) => this.#log(error));
     }, LEASE_MS / 3);
     this.#renewal.unref();
     await ledger.releaseLeases();
-    for (const id of await ledger.dueInspections(Date.now())) this.#run(id);
+    this.#resumed = this.#resume().catch((error) => this.#log(error));
+  }
+
+  /** In the background: requests for these uploads wait like any other. */
+  async #resume(): Promise<void> {
+    const { ledger, staging } = this.#options;
+    for (const id of await ledger.dueInspections(Date.now())) {
+      this.#run(id);
+      if (this.#running.size >= RESUMED_AT_ONCE) await Promise.race(this.#running.values());
+    }
     let after = '';
-    for (;;) {
-      const page = await ledger.receiving(after, 500);
+    while (!this.#closing) {
+      const page = await ledger.receiving(after, PAGE);
       for (const upload of page) {
         after = upload.id;
         if (upload.length === null || upload.length === 0) continue;
-        if ((await staging.size(upload.id)) === upload.length) await this.begin(upload, 'byte');
+        if ((await staging.size(upload.id)) === upload.length) await this.begin(upload.id, upload.length, 'byte');
       }
-      if (page.length < 500) return;
+      if (page.length < PAGE) return;
     }
   }
 
@@ -74,59 +87,83 @@ export class Finisher {
     clearInterval(this.#renewal);
     for (const timer of this.#retries.values()) clearTimeout(timer);
     this.#retries.clear();
-    await Promise.allSettled(this.#running.values());
+    await this.#resumed;
+    await Promise.allSettled([...this.#running.values(), ...[...this.#beginnings.values()].map(({ done }) => done)]);
   }
 
   /**
-   * All bytes are stored: makes them durable, fixes what a later attempt must not change, and starts the inspection.
-   * Fine to call again, and when the upload has moved on. The caller does not hold the lock any more.
+   * All `length` bytes are stored: makes them durable, fixes what a later attempt must not change, and starts the
+   * inspection; in the background, over and over while the fault is ours. To be called under the upload's lock, which may
+   * be released at once: until the state has changed, `isBeginning` keeps writers out. Fine to call again.
    *
-   * @throws what the system says when the bytes can't be made durable; the upload stays `receiving`
+   * @param held what the sender is not told yet: the last byte, or that the length was declared
    */
-  async begin(upload: Upload, held: Upload['held'], declaredLength?: number): Promise<void> {
+  begin(id: string, length: number, held: Upload['held']): Promise<void> {
+    let beginning = this.#beginnings.get(id);
+    if (beginning === undefined) {
+      const done = this.#begin(id, length, held).finally(() => this.#beginnings.delete(id));
+      beginning = { length, held, done };
+      this.#beginnings.set(id, beginning);
+    }
+    return beginning.done;
+  }
+
+  isBeginning(id: string): boolean {
+    return this.#beginnings.has(id);
+  }
+
+  async #begin(id: string, length: number, held: Upload['held']): Promise<void> {
     const { ledger } = this.#options;
-    await this.#prove(upload.id);
-    const changes: UploadChanges = { held, target: directoryFor(upload.id, new Date()), expiresAt: null };
-    if (declaredLength !== undefined) changes.length = declaredLength;
-    if (await ledger.move(upload.id, { from: 'receiving' }, 'inspecting', changes)) this.#run(upload.id);
+    for (let fault = 0; !this.#closing; fault++) {
+      try {
+        if (!(await this.#prove(id))) return;
+        const changes = { length, held, target: directoryFor(id, new Date()), expiresAt: null };
+        if (await ledger.move(id, { from: 'receiving' }, 'inspecting', changes)) this.#run(id);
+        return;
+      } catch (error) {
+        this.#log(error, id);
+        await new Promise((resolve) => setTimeout(resolve, backoffMs(fault)));
+      }
+    }
   }
 
   /**
-   * Waits until the upload is no longer `inspecting`, at most `patienceMs`, and returns the row as it is then.
-   * Undefined: there is no such row any more.
+   * Waits for the verdict, at most `patienceMs`, and returns the row as it is then; as `inspecting` also while its bytes are
+   * still being made durable. Undefined: there is no such row any more.
    */
-  async settle(id: string, patienceMs: number, signal?: AbortSignal): Promise<Upload | undefined> {
+  async settle(id: string, patienceMs: number, signal: AbortSignal): Promise<Upload | undefined> {
     const { ledger } = this.#options;
-    const first = await ledger.get(id);
-    if (first?.state !== 'inspecting') return first;
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(done, patienceMs);
-      const stop = ledger.onChange(id, done);
-      signal?.addEventListener('abort', done);
-      function done() {
-        clearTimeout(timer);
-        stop();
-        signal?.removeEventListener('abort', done);
-        resolve();
-      }
+    const deadline = Date.now() + patienceMs;
+    const beginning = this.#beginnings.get(id);
+    if (beginning) await atMost(patienceMs, signal, (done) => void beginning.done.then(done, done));
+    const stillBeginning = this.#beginnings.get(id);
+    const upload = await ledger.get(id);
+    if (upload && stillBeginning && upload.state === 'receiving') {
+      return { ...upload, state: 'inspecting', length: stillBeginning.length, held: stillBeginning.held };
+    }
+    if (upload?.state !== 'inspecting') return upload;
+    let stop = () => {};
+    await atMost(deadline - Date.now(), signal, (done) => {
+      stop = ledger.onChange(id, done);
       // The change may have come between the first look and the listener.
-      ledger.get(id).then((again) => {
-        if (again?.state !== 'inspecting') done();
+      ledger.get(id).then((now) => {
+        if (now?.state !== 'inspecting') done();
       }, done);
     });
+    stop();
     return ledger.get(id);
   }
 
   /**
    * Makes the staged bytes durable. A failed fsync leaves them unproved and its error is reported only once, so they are
-   * copied and the copy held against the running checksum; what does not match goes back to byte 0.
+   * copied and the copy held against the running checksum. What does not match goes back to byte 0, and false is the answer.
    */
-  async #prove(id: string): Promise<void> {
+  async #prove(id: string): Promise<boolean> {
     const { ledger, staging } = this.#options;
     if (!this.#unproved.has(id)) {
       try {
         await staging.sync(id);
-        return;
+        return true;
       } catch (error) {
         this.#unproved.add(id);
         this.#log(error, id);
@@ -137,10 +174,10 @@ export class Finisher {
     const reader = await staging.open(id);
     const { checksum } = await completeChecksum({ checksum: 0, checksumOffset: 0 }, reader).finally(() => reader.close());
     this.#unproved.delete(id);
-    if (upload?.checksum === checksum && upload.checksumOffset === reader.size) return;
+    if (upload?.checksum === checksum && upload.checksumOffset === reader.size) return true;
     await staging.truncate(id, 0);
     await ledger.change(id, { from: 'receiving' }, { checksum: 0, checksumOffset: 0 }, true);
-    throw new UploadError('ERR_STORAGE_UNAVAILABLE', { detail: 'The bytes must be sent again.', retryAfterSeconds: 1 });
+    return false;
   }
 
   #run(id: string): void {
@@ -250,8 +287,7 @@ export class Finisher {
     }
     const crashed = error instanceof CheckCrash;
     const strikes = crashed ? upload.strikes : upload.strikes - 1;
-    const ceilingMs = Math.min(BACKOFF_CAP_MS, BACKOFF_BASE_MS * 2 ** Math.min(lease.attempt - 1, 10));
-    const delayMs = ceilingMs / 2 + Math.random() * (ceilingMs / 2);
+    const delayMs = backoffMs(lease.attempt - 1);
     await ledger
       .change(
         upload.id,
@@ -277,6 +313,26 @@ export class Finisher {
   #log(error: unknown, id?: string): void {
     this.#options.log.error({ err: error, upload: id }, 'fault while finishing');
   }
+}
+
+function backoffMs(failures: number): number {
+  const ceilingMs = Math.min(BACKOFF_CAP_MS, BACKOFF_BASE_MS * 2 ** Math.min(failures, 10));
+  return ceilingMs / 2 + Math.random() * (ceilingMs / 2);
+}
+
+/** Resolves when `wait` calls back, when the time is over, or when the signal says so. */
+function atMost(limitMs: number, signal: AbortSignal, wait: (done: () => void) => void): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    const timer = setTimeout(done, limitMs);
+    if (signal.aborted) done();
+    else signal.addEventListener('abort', done);
+    wait(done);
+  });
 }
 
 /** By the day the last byte came (UTC), then by id: safe beside any other upload, easy to back up by date. */

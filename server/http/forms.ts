@@ -111,7 +111,7 @@ export class Forms {
     collectionUrl: string,
     signal: AbortSignal,
   ): Promise<FormResult | undefined> {
-    const { ledger, receiver, finisher, maxUploadSize, patienceMs } = this.#options;
+    const { ledger, receiver, finisher, maxUploadSize, patienceMs, draining } = this.#options;
     const name = filename ?? '';
     let upload: Upload | undefined;
     try {
@@ -130,8 +130,8 @@ export class Forms {
         await this.#discard(upload);
         return undefined;
       }
-      await finisher.begin(upload, 'length', size);
-      const settled = await finisher.settle(upload.id, patienceMs);
+      void finisher.begin(upload.id, size, 'length');
+      const settled = await finisher.settle(upload.id, patienceMs, draining);
       acknowledge(settled, true);
       if (settled === undefined) throw new UploadError('ERR_INTERNAL');
       return {

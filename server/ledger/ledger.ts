@@ -201,7 +201,7 @@ export class Ledger {
 
   /** Takes back an empty upload that we failed to inspect: its sender is told to create it again. */
   async abandon(id: string): Promise<void> {
-    await this.#engine.db.deleteFrom('uploads').where('id', '=', id).where('state', '=', 'inspecting').where('length', '=', 0).execute();
+    await this.#engine.db.deleteFrom('uploads').where('id', '=', id).where('state', 'in', ['receiving', 'inspecting']).where('length', '=', 0).execute();
   }
 
   /** Newest first, a page at a time; for operators. */

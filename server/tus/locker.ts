@@ -108,8 +108,8 @@ export class QueueingLocker implements Locker {
   }
 
   /**
-   * For those who only look: waits while a silent holder lets go, so that what it had received is stored and counted,
-   * and not at all for one that is alive.
+   * For those who only look: waits until the holder has been silent for long enough to be asked, and has let go, so that
+   * what it received is stored and counted. One that goes on receiving is left alone.
    */
   async quiesce(id: string): Promise<void> {
     const token = Symbol(id);

@@ -7,7 +7,6 @@ import { TUS_VERSION } from '../../shared/protocol.ts';
 import type { Finisher } from '../finish/finisher.ts';
 import { readStored } from '../finish/stored-bytes.ts';
 import type { Ledger, Upload } from '../ledger/ledger.ts';
-import { faultOf } from '../staging/faults.ts';
 import { newUploadId, type Receiver, readAtMost, tooLarge } from '../staging/receiver.ts';
 import type { Staging } from '../staging/staging.ts';
 import type { Storage } from '../storage/storage.ts';
@@ -46,8 +45,8 @@ interface Context {
   append?: Append;
   /** The row as it was read under the lock, or made. */
   upload?: Upload;
-  /** Length declared with this request when every byte was acknowledged before. */
-  declared?: number;
+  /** The length was declared with this request when every byte had been acknowledged before. */
+  isDeclaring?: boolean;
 }
 
 /** The upload left `receiving` between the first look and the lock. */
@@ -126,7 +125,7 @@ export class Uploads {
   async patch(request: UploadsRequest, id: string): Promise<void> {
     const append = readAppend(request.raw);
     for (;;) {
-      const upload = await this.find(request.owner, id);
+      const upload = await this.#findSettling(request, id);
       if (upload.state !== 'receiving') {
         const headers = await this.#answerEnded(request, upload, append);
         request.response.writeHead(204, headers).end();
@@ -149,6 +148,7 @@ export class Uploads {
       const upload = await this.find(request.owner, id);
       switch (upload.state) {
         case 'receiving':
+          if (this.#options.finisher.isBeginning(id)) throw new UploadError('ERR_INSPECTING', { retryAfterSeconds: 1 });
           try {
             writeResponse(await refusing(await this.#stock.handle(request.raw, 'DELETE', id, { request })), request.response, {});
             return;
@@ -174,6 +174,13 @@ export class Uploads {
     return upload;
   }
 
+  /** As `find`; an upload whose bytes are being made durable shows as `inspecting` already. */
+  async #findSettling(request: UploadsRequest, id: string): Promise<Upload> {
+    const upload = await this.find(request.owner, id);
+    if (upload.state !== 'receiving' || !this.#options.finisher.isBeginning(id)) return upload;
+    return (await this.#options.finisher.settle(id, 0, this.#closing(request.response))) ?? upload;
+  }
+
   async #onCreate(context: Context, tusUpload: TusUpload): Promise<Record<string, never>> {
     const { request, creation } = context;
     if (creation === undefined) throw new Error('A creation has been read before.');
@@ -186,9 +193,9 @@ export class Uploads {
   /** Under the lock. The library has compared the offset with the acknowledged one. */
   async #receive(request: TusRequest<Context>, tusUpload: TusUpload, maxBytes: number, cancellation: CancellationContext): Promise<number> {
     const { context } = request;
-    const { ledger, receiver, locker, draining } = this.#options;
+    const { ledger, receiver, finisher, locker, draining } = this.#options;
     let upload = context.append === undefined ? context.upload : await ledger.get(tusUpload.id);
-    if (upload?.state !== 'receiving') throw new Moved();
+    if (upload?.state !== 'receiving' || finisher.isBeginning(tusUpload.id)) throw new Moved();
     const declared = context.append?.length;
     let limit = maxBytes;
     if (declared !== undefined) {
@@ -204,6 +211,8 @@ export class Uploads {
       onActivity: () => locker.touch(tusUpload.id),
     });
     context.upload = (await ledger.get(upload.id)) ?? upload;
+    // Under the lock, so that nothing is appended to what is being made durable.
+    if (stored === upload.length) void finisher.begin(upload.id, stored, context.isDeclaring ? 'length' : 'byte');
     return stored;
   }
 
@@ -219,32 +228,37 @@ export class Uploads {
     }
     if (length < offset) throw new UploadError('ERR_INVALID_UPLOAD_LENGTH', { detail: 'More bytes are stored already.' });
     if (length > maxUploadSize) throw tooLarge(maxUploadSize);
-    if (length === offset) context.declared = length;
+    if (length === offset) context.isDeclaring = true;
     else if (!(await ledger.change(upload.id, { from: 'receiving' }, { length }, true))) throw new Moved();
     return { ...upload, length };
   }
 
   /** After the lock: every byte is stored. What it throws, or the headers it returns, are the answer. */
   async #onFinish(context: Context): Promise<{ headers: Record<string, string> }> {
-    const { ledger, finisher, patienceMs } = this.#options;
-    const { upload, append, declared } = context;
+    const { ledger, staging, finisher, patienceMs } = this.#options;
+    const { upload, append, request } = context;
     if (upload === undefined) throw new Error('An upload that finishes has been read before.');
-    try {
-      await finisher.begin(upload, declared === undefined ? 'byte' : 'length', declared);
-    } catch (error) {
-      throw faultOf(error);
-    }
-    const settled = await finisher.settle(upload.id, patienceMs, closing(context.request.response));
+    // An empty upload is created and finished without a body, hence without `receive`.
+    if (upload.length === 0 && append === undefined) void finisher.begin(upload.id, 0, 'byte');
+    const settled = await finisher.settle(upload.id, patienceMs, this.#closing(request.response));
     if (settled) context.upload = settled;
     if (append === undefined) {
       if (settled?.state === 'inspecting' && settled.length === 0) {
         await ledger.abandon(settled.id);
+        await staging.remove(settled.id);
         throw new UploadError('ERR_INSPECTION_PENDING', { retryAfterSeconds: 2 });
       }
       // A creation has a Location to ask again at, whatever it carried.
       return { headers: acknowledge(settled, true) };
     }
     return { headers: acknowledge(settled, append.offset === (settled ? heldOffset(settled) : -1)) };
+  }
+
+  /** Aborts when nobody waits for the answer any more: the client is gone, or the server goes. */
+  #closing(response: ServerResponse): AbortSignal {
+    const controller = new AbortController();
+    response.once('close', () => controller.abort());
+    return AbortSignal.any([controller.signal, this.#options.draining]);
   }
 
   /** A PATCH to an upload whose bytes are all here. */
@@ -263,7 +277,7 @@ export class Uploads {
     const sent = await readAtMost(raw, length - append.offset);
     const stored = await readStored(this.#options, upload.id, append.offset, append.offset + sent.byteLength);
     if (!stored.equals(sent)) throw new UploadError('ERR_SOURCE_CHANGED');
-    return acknowledge(await finisher.settle(upload.id, patienceMs, closing(response)), true);
+    return acknowledge(await finisher.settle(upload.id, patienceMs, this.#closing(response)), true);
   }
 
   /** The answer to a creation was lost, and it is asked again: the same upload, as it is now. */
@@ -277,7 +291,7 @@ export class Uploads {
     if (upload.state === 'receiving') {
       Object.assign(headers, expiry(upload), { 'Upload-Offset': String(acknowledgedOffset(upload, await staging.size(upload.id))) });
     } else {
-      Object.assign(headers, acknowledge(await finisher.settle(upload.id, patienceMs, closing(response)), true));
+      Object.assign(headers, acknowledge(await finisher.settle(upload.id, patienceMs, this.#closing(response)), true));
     }
     response.writeHead(201, headers).end();
   }
@@ -309,8 +323,12 @@ class UploadStore extends DataStore {
 
   /** Under the lock. */
   override async remove(id: string): Promise<void> {
-    const { ledger, staging, keepRecordsForMs } = this.#options;
-    if (!(await ledger.move(id, { from: 'receiving' }, 'terminated', { expiresAt: Date.now() + keepRecordsForMs }))) throw new Moved();
+    const { ledger, staging, finisher, keepRecordsForMs } = this.#options;
+    if (
+      finisher.isBeginning(id) ||
+      !(await ledger.move(id, { from: 'receiving' }, 'terminated', { expiresAt: Date.now() + keepRecordsForMs }))
+    )
+      throw new Moved();
     await staging.remove(id);
   }
 }
@@ -333,11 +351,4 @@ async function refusing(response: Response): Promise<Response> {
       if (response.status >= 400) throw new UploadError('ERR_BAD_REQUEST', { detail: (await response.text()).trim() });
       return response;
   }
-}
-
-/** Aborts when the client is gone: nobody waits for the answer any more. */
-function closing(response: ServerResponse): AbortSignal {
-  const controller = new AbortController();
-  response.once('close', () => controller.abort());
-  return controller.signal;
 }
