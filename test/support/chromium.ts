@@ -1,0 +1,22 @@
+// The machine's own Chromium, driven by playwright-core.
+import { type Browser, chromium } from 'playwright-core';
+import { chromiumPath } from './needs.ts';
+
+const FLAGS = [
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  // Without these it asks hosts of its maker's at every start.
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
+  '--disable-dev-shm-usage',
+];
+
+/** @throws when there is no Chromium */
+export function launchChromium(): Promise<Browser> {
+  const executablePath = chromiumPath();
+  if (executablePath === undefined) throw new Error('There is no Chromium: install the package chromium, or set CHROMIUM_BIN.');
+  return chromium.launch({ executablePath, args: FLAGS, headless: true });
+}

@@ -1,0 +1,163 @@
+// The server as an operator runs it: a process of its own, that can be killed and started again on the same data.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { REPOSITORY } from './repository.ts';
+
+export interface LandfallProcessOptions {
+  dataDir: string;
+  /** `LANDFALL_*` settings; nothing of them comes from the environment of the tests. */
+  env?: Record<string, string>;
+  /** What the server runs under, with its arguments: `['strace', '-f']`. */
+  under?: readonly string[];
+}
+
+export interface LogLine {
+  msg?: string;
+  url?: string;
+  [key: string]: unknown;
+}
+
+const running = new Set<ChildProcess>();
+process.once('exit', () => {
+  for (const child of running) killGroup(child, 'SIGKILL');
+});
+
+/** Resolves when the server listens. @throws when it ends before, with what it said */
+export async function startLandfall(options: LandfallProcessOptions): Promise<LandfallProcess> {
+  const server = new LandfallProcess(options);
+  await server.start();
+  return server;
+}
+
+export class LandfallProcess {
+  readonly log: LogLine[] = [];
+  readonly dataDir: string;
+  /** Applies from the next start on. */
+  env: Record<string, string>;
+  readonly #under: readonly string[];
+  #child: ChildProcess | undefined;
+  #port = 0;
+  #noise = '';
+
+  constructor({ dataDir, env = {}, under = [] }: LandfallProcessOptions) {
+    this.dataDir = dataDir;
+    this.env = env;
+    this.#under = under;
+  }
+
+  /** Without a slash at the end. */
+  get url(): string {
+    return `http://127.0.0.1:${this.#port}`;
+  }
+
+  /** Where uploads are created. */
+  get files(): string {
+    return `${this.url}/files`;
+  }
+
+  /** Of the server, or of what it runs under. */
+  get pid(): number {
+    const { pid } = this.#child ?? {};
+    if (pid === undefined) throw new Error('The server does not run.');
+    return pid;
+  }
+
+  /** On the port of the last time, or a free one the first time. */
+  async start(): Promise<void> {
+    const command = [...this.#under, process.execPath, join(REPOSITORY, 'server/main.ts')];
+    const child = spawn(command[0] ?? '', command.slice(1), {
+      env: {
+        ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('LANDFALL_'))),
+        LANDFALL_DATA_DIR: this.dataDir,
+        ...this.env,
+        LANDFALL_PORT: String(this.#port),
+      },
+      stdio: ['ignore', 'pipe', 'pipe'],
+      // A group of its own, so that a signal reaches it and what it runs under together.
+      detached: true,
+    });
+    this.#child = child;
+    running.add(child);
+    child.once('exit', () => running.delete(child));
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const lines = createInterface(child.stdout);
+    lines.on('line', (text) => {
+      const line = parseLine(text);
+      this.log.push(line);
+      if (line.msg === 'listening' && line.url) {
+        this.#port = Number(new URL(line.url).port);
+        resolve();
+      }
+    });
+    this.#noise = '';
+    child.stderr.on('data', (chunk) => {
+      this.#noise += chunk;
+    });
+    child.once('error', reject);
+    child.once('exit', (code, signal) => reject(new Error(`The server ended (${code ?? signal}) before it listened.\n${this.#noise}`)));
+    const timer = setTimeout(() => reject(new Error(`The server did not listen in 30 s.\n${this.#noise}`)), 30_000);
+    await promise.finally(() => clearTimeout(timer));
+  }
+
+  /** Ends it at once, as a crash does, and waits until it is gone. */
+  async kill(): Promise<void> {
+    await this.#end('SIGKILL');
+  }
+
+  /** Asks it to end, as an operator does, and waits. Resolves with the exit code; a grace time that is not kept is a failure. */
+  async stop(): Promise<number | null> {
+    return this.#end('SIGTERM');
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    if (this.#child) killGroup(this.#child, signal);
+  }
+
+  /** Resolves when it has ended by itself, or by what it runs under. */
+  async ended(): Promise<number | null> {
+    const child = this.#child;
+    if (child === undefined) return null;
+    if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+    return child.exitCode;
+  }
+
+  get isRunning(): boolean {
+    return this.#child !== undefined && this.#child.exitCode === null && this.#child.signalCode === null;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.kill();
+  }
+
+  async #end(signal: NodeJS.Signals): Promise<number | null> {
+    const child = this.#child;
+    if (child === undefined) return null;
+    if (this.isRunning) {
+      const ended = once(child, 'exit');
+      killGroup(child, signal);
+      const timer = setTimeout(() => killGroup(child, 'SIGKILL'), 30_000);
+      await ended;
+      clearTimeout(timer);
+    }
+    return child.exitCode;
+  }
+}
+
+function killGroup(child: ChildProcess, signal: NodeJS.Signals): void {
+  if (child.pid === undefined) return;
+  try {
+    process.kill(-child.pid, signal);
+  } catch {
+    // It is gone already.
+  }
+}
+
+function parseLine(text: string): LogLine {
+  try {
+    return JSON.parse(text) as LogLine;
+  } catch {
+    return { msg: text };
+  }
+}

@@ -1,0 +1,91 @@
+// nginx as a reverse proxy in front of a server under test, with a configuration of its own in a temporary directory.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, connect, createServer } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { onTestFinished } from 'vitest';
+import { programPath } from './needs.ts';
+import { testDirectory } from './temp-dir.ts';
+
+export interface NginxOptions {
+  /** `http://127.0.0.1:1080` */
+  upstream: string;
+  /** Whether nginx takes a whole body in before it asks the server: its default. */
+  requestBuffering: boolean;
+  /** Largest body; nginx's own default is 1m. */
+  maxBody?: string;
+}
+
+/** Runs until the test ends. Resolves with its address. */
+export async function startNginx({ upstream, requestBuffering, maxBody = '0' }: NginxOptions): Promise<string> {
+  const binary = programPath('nginx');
+  if (binary === undefined) throw new Error('There is no nginx: install the package nginx-light.');
+  const directory = testDirectory();
+  const port = await freePort();
+  for (const name of ['body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']) mkdirSync(join(directory, name));
+  const onOff = requestBuffering ? 'on' : 'off';
+  writeFileSync(
+    join(directory, 'nginx.conf'),
+    `daemon off;
+master_process off;
+worker_processes 1;
+pid ${directory}/pid;
+error_log ${directory}/error.log;
+events { worker_connections 256; }
+http {
+  access_log off;
+  client_body_temp_path ${directory}/body;
+  proxy_temp_path ${directory}/proxy;
+  fastcgi_temp_path ${directory}/fastcgi;
+  uwsgi_temp_path ${directory}/uwsgi;
+  scgi_temp_path ${directory}/scgi;
+  server {
+    listen 127.0.0.1:${port};
+    client_max_body_size ${maxBody};
+    location / {
+      proxy_pass ${upstream};
+      proxy_http_version 1.1;
+      proxy_set_header Host $http_host;
+      proxy_request_buffering ${onOff};
+    }
+  }
+}
+`,
+  );
+  const child = spawn(binary, ['-p', directory, '-c', join(directory, 'nginx.conf')], { stdio: 'ignore' });
+  onTestFinished(async () => {
+    if (child.exitCode === null) {
+      child.kill('SIGKILL');
+      await once(child, 'exit');
+    }
+  });
+  const ended = once(child, 'exit').then(() => {
+    throw new Error('nginx ended before it listened.');
+  });
+  ended.catch(() => {});
+  await Promise.race([waitForPort(port), ended]);
+  return `http://127.0.0.1:${port}`;
+}
+
+async function waitForPort(port: number): Promise<void> {
+  for (let attempt = 0; attempt < 200; attempt++) {
+    const isOpen = await new Promise<boolean>((resolve) => {
+      const socket = connect(port, '127.0.0.1', () => resolve(true));
+      socket.once('error', () => resolve(false));
+      socket.once('connect', () => socket.destroy());
+    });
+    if (isOpen) return;
+    await sleep(50);
+  }
+  throw new Error('nginx did not listen in 10 s.');
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}

@@ -1,0 +1,63 @@
+// Requests byte by byte, for what no HTTP client would send.
+import { connect, type Socket } from 'node:net';
+
+export interface RawAnswer {
+  /** 0 when nothing was answered. */
+  status: number;
+  /** Names in lower case. */
+  headers: Map<string, string>;
+  body: string;
+  /** Everything that came. */
+  text: string;
+}
+
+/** Lines of a request's head joined as HTTP wants them, with the empty line. */
+export function head(...lines: string[]): string {
+  return `${lines.join('\r\n')}\r\n\r\n`;
+}
+
+/**
+ * Sends the pieces and reads until the other side ends, or until `patienceMs` after the last byte that came.
+ * A reset ends it like an end.
+ */
+export async function rawRequest(url: string, pieces: readonly (string | Uint8Array)[], patienceMs = 1000): Promise<RawAnswer> {
+  const socket = await openSocket(url);
+  const chunks: Buffer[] = [];
+  const { promise, resolve } = Promise.withResolvers<void>();
+  let timer = setTimeout(resolve, patienceMs * 3);
+  socket.on('data', (chunk) => {
+    chunks.push(chunk);
+    clearTimeout(timer);
+    timer = setTimeout(resolve, patienceMs);
+  });
+  socket.once('close', () => resolve());
+  for (const piece of pieces) socket.write(piece);
+  await promise;
+  clearTimeout(timer);
+  socket.destroy();
+  return parseAnswer(Buffer.concat(chunks).toString('latin1'));
+}
+
+export async function openSocket(url: string): Promise<Socket> {
+  const { hostname, port } = new URL(url);
+  const socket = connect(Number(port), hostname);
+  socket.on('error', () => {});
+  await new Promise<void>((resolve, reject) => {
+    socket.once('connect', resolve);
+    socket.once('error', reject);
+  });
+  return socket;
+}
+
+export function parseAnswer(text: string): RawAnswer {
+  // An interim answer (100, 104) stands before the one that counts.
+  const final = text.replace(/^(?:HTTP\/1\.1 1\d\d[^\r]*\r\n(?:[^\r]+\r\n)*\r\n)+/, '');
+  const end = final.indexOf('\r\n\r\n');
+  const [statusLine = '', ...lines] = final.slice(0, end === -1 ? undefined : end).split('\r\n');
+  const headers = new Map<string, string>();
+  for (const line of lines) {
+    const colon = line.indexOf(':');
+    headers.set(line.slice(0, colon).toLowerCase(), line.slice(colon + 1).trim());
+  }
+  return { status: Number(statusLine.split(' ')[1] ?? 0), headers, body: end === -1 ? '' : final.slice(end + 4), text };
+}
