@@ -137,6 +137,11 @@ export function flagName(key: SettingKey): string {
   return `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 }
 
+/** Settings that are either on or off. */
+export function isFlag(key: SettingKey): boolean {
+  return SETTINGS[key].schema === flag;
+}
+
 /**
  * Flags win over the environment. Every unknown `LANDFALL_*` is refused: a misspelt limit must not be a missing limit.
  * @throws ConfigError

@@ -12,6 +12,7 @@ import {
   configFromEnvironment,
   describeSettings,
   flagName,
+  isFlag,
   SETTINGS,
   type SettingKey,
   summarize,
@@ -36,7 +37,10 @@ async function main(): Promise<void> {
     options: {
       help: { type: 'boolean', short: 'h' },
       state: { type: 'string' },
-      ...Object.fromEntries(keys.map((key) => [flagName(key).slice(2), { type: 'string' as const }])),
+      // `--allow-anonymous` alone says yes; what is off by default need not be told to be.
+      ...Object.fromEntries(
+        keys.map((key) => [flagName(key).slice(2), { type: isFlag(key) ? ('boolean' as const) : ('string' as const) }]),
+      ),
     },
   });
   if (values.help) {
@@ -74,7 +78,9 @@ async function serve(config: Config): Promise<void> {
   });
   const { port } = server.address() as AddressInfo;
   const host = config.host.includes(':') ? `[${config.host}]` : config.host;
-  log.info({ url: `http://${host}:${port}/`, ...summarize(config) }, 'listening');
+  const url = `http://${host}:${port}/`;
+  log.info({ url, ...summarize(config) }, 'listening');
+  if (process.stderr.isTTY) process.stderr.write(`\n  Landfall takes uploads at ${url}\n  Files arrive in ${config.storageDir}\n\n`);
 
   let isStopping = false;
   const stop = (signal: NodeJS.Signals) => {
