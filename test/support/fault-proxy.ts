@@ -163,7 +163,9 @@ export class FaultProxy {
     upstream.on('error', () => {
       if (fault?.kind !== 'half-open' && fault?.kind !== 'stall') socket.destroy();
     });
-    socket.once('close', () => upstream.destroy());
+    const end = () => upstream.destroy();
+    socket.once('close', end);
+    upstream.once('close', () => socket.off('close', end));
     upstream.once('response', (answer) => void this.#answer(exchange, answer, res).catch(() => socket.destroy()));
     await this.#forward(exchange, req, upstream);
   }

@@ -1,0 +1,43 @@
+// The verdict takes many times as long as a request may wait for it.
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { videoBytes } from '../support/content.ts';
+import { dropFirstResponses, startFaultProxy } from '../support/fault-proxy.ts';
+import { QUICK_RETRIES, uploadWithStockClient } from '../support/stock-client.ts';
+import { ENDINGS, expectTrueVerdict, startVerdictServer } from '../support/verdicts.ts';
+
+const LENGTH = 300_000;
+
+describe('an inspection longer than ten patience limits', () => {
+  const PATIENCE = 100;
+  const INSPECTION = 25 * PATIENCE;
+
+  it.for(ENDINGS.flatMap((ending) => [0, 1, 2].map((drops) => ({ ending, drops }))))(
+    'ends in $ending for a stock client that loses $drops answers',
+    async ({ ending, drops }) => {
+      const server = await startVerdictServer(ending, { patience: PATIENCE }, ending === 'fault' ? INSPECTION / 2 : INSPECTION);
+      const proxy = await startFaultProxy({ upstream: server.url, onRequest: dropFirstResponses(drops, ['PATCH']) });
+      onTestFinished(() => proxy.close());
+      const bytes = await videoBytes(LENGTH);
+      const told = await uploadWithStockClient(`${proxy.url}/files`, bytes, 'film.mp4', { retryDelays: QUICK_RETRIES });
+      await expectTrueVerdict(server, ending, told, bytes);
+      // It was asked again and again, at the pace that we set.
+      const asked = proxy.exchanges.filter(({ method }) => method === 'PATCH').length;
+      expect(asked).toBeGreaterThan(10);
+      expect(asked).toBeLessThan(60);
+    },
+  );
+
+  it.for(ENDINGS)('ends in %s with the default retry delays', async (ending) => {
+    const server = await startVerdictServer(ending, { patience: PATIENCE }, INSPECTION);
+    const bytes = await videoBytes(LENGTH);
+    const told = await uploadWithStockClient(server.files, bytes, 'film.mp4');
+    await expectTrueVerdict(server, ending, told, bytes);
+  });
+
+  it.for(ENDINGS)('ends in %s for a client that sends everything with the creation', async (ending) => {
+    const server = await startVerdictServer(ending, { patience: PATIENCE }, INSPECTION);
+    const bytes = await videoBytes(LENGTH);
+    const told = await uploadWithStockClient(server.files, bytes, 'film.mp4', { uploadDataDuringCreation: true });
+    await expectTrueVerdict(server, ending, told, bytes);
+  });
+});

@@ -1,0 +1,225 @@
+// What the held byte, asked again in every way, is answered before, at and after the verdict.
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describe, expect, it } from 'vitest';
+import type { Check } from '../../server/index.ts';
+import { filesBelow, sha256, sha256OfFile, videoBytes } from '../support/content.ts';
+import { embedLandfall } from '../support/landfall-embedded.ts';
+import { createUpload, headUpload, patchUpload, readRecord, terminateUpload } from '../support/tus-requests.ts';
+import { startVerdictServer } from '../support/verdicts.ts';
+
+const LENGTH = 100_000;
+const HELD = LENGTH - 1;
+
+/** A check that waits until it is told what to say. */
+function gate(rejection?: Awaited<ReturnType<Check['run']>>) {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  let begun = 0;
+  const check: Check = {
+    name: 'gate',
+    async run() {
+      begun += 1;
+      await promise;
+      return rejection;
+    },
+  };
+  return { check, open: resolve, begun: () => begun };
+}
+
+async function startGated(rejection?: Awaited<ReturnType<Check['run']>>) {
+  const { check, open, begun } = gate(rejection);
+  let verdicts = 0;
+  const server = await embedLandfall(
+    { patience: 300 },
+    {
+      checks: [check],
+      onVerdict: () => {
+        verdicts += 1;
+      },
+    },
+  );
+  const bytes = await videoBytes(LENGTH);
+  const { url } = await createUpload(server.files, { length: LENGTH, name: 'film.mp4' });
+  return { ...server, open, begun, bytes, url, verdicts: () => verdicts };
+}
+
+describe('an upload under inspection', () => {
+  it('holds its last byte back from HEAD and asks the client that resent only that byte to ask again', async () => {
+    const { url, bytes, open, begun } = await startGated();
+    const first = await patchUpload(url, 0, bytes);
+    // Carrying more than the held byte: a 204 would read as a lost chunk.
+    expect(first).toMatchObject({ status: 503, code: 'ERR_INSPECTION_PENDING' });
+    expect(first.headers.get('Retry-After')).toMatch(/^\d+$/);
+    expect(await headUpload(url)).toMatchObject({ status: 200, offset: HELD });
+    expect(await patchUpload(url, HELD, bytes.subarray(HELD))).toMatchObject({ status: 204, offset: HELD });
+    expect((await readRecord(url)).state).toBe('inspecting');
+    open();
+    expect(await patchUpload(url, HELD, bytes.subarray(HELD))).toMatchObject({ status: 204, offset: LENGTH });
+    expect(await headUpload(url)).toMatchObject({ status: 200, offset: LENGTH });
+    expect(begun()).toBe(1);
+  });
+
+  it('answers the held byte sent ten times at once with one finish and the same answer', async () => {
+    const { url, bytes, open, begun, verdicts, dataDir } = await startGated();
+    await patchUpload(url, 0, bytes.subarray(0, HELD));
+    const sent = Array.from({ length: 10 }, () => patchUpload(url, HELD, bytes.subarray(HELD)));
+    await expect.poll(begun).toBe(1);
+    open();
+    const answers = await Promise.all(sent);
+    expect(answers.map(({ status, offset }) => `${status} ${offset}`)).toEqual(Array(10).fill(`204 ${LENGTH}`));
+    expect(begun()).toBe(1);
+    await expect.poll(verdicts).toBe(1);
+    const [file = '', ...others] = await filesBelow(join(dataDir, 'files'));
+    expect(others).toEqual([]);
+    expect(await sha256OfFile(join(dataDir, 'files', file))).toBe(sha256(bytes));
+  });
+
+  it('cannot be terminated, and takes another byte in the place of the held one for another file', async () => {
+    const { url, bytes, open, begun } = await startGated();
+    await patchUpload(url, 0, bytes);
+    await expect.poll(begun).toBe(1);
+    expect(await terminateUpload(url)).toMatchObject({ status: 423, code: 'ERR_INSPECTING' });
+    const other = new Uint8Array([(bytes[HELD] ?? 0) ^ 1]);
+    expect(await patchUpload(url, HELD, other)).toMatchObject({ status: 422, code: 'ERR_SOURCE_CHANGED' });
+    expect(await patchUpload(url, 0, bytes)).toMatchObject({ status: 409 });
+    open();
+    expect(await patchUpload(url, HELD, bytes.subarray(HELD))).toMatchObject({ status: 204, offset: LENGTH });
+  });
+
+  it('goes on when the client that sent the last byte is gone', async () => {
+    const { url, bytes, open, begun } = await startGated();
+    await patchUpload(url, 0, bytes.subarray(0, HELD));
+    const controller = new AbortController();
+    const lost = fetch(url, {
+      method: 'PATCH',
+      headers: { 'Tus-Resumable': '1.0.0', 'Upload-Offset': String(HELD), 'Content-Type': 'application/offset+octet-stream' },
+      body: bytes.subarray(HELD),
+      signal: controller.signal,
+    });
+    await expect.poll(begun).toBe(1);
+    controller.abort();
+    await expect(lost).rejects.toThrow();
+    open();
+    await expect.poll(async () => (await readRecord(url)).state).toBe('accepted');
+    expect(begun()).toBe(1);
+  });
+});
+
+describe('an accepted upload', () => {
+  it('acknowledges its last byte again, and an empty end, without a second finish', async () => {
+    const server = await startVerdictServer('accept');
+    const bytes = await videoBytes(LENGTH);
+    const { url } = await createUpload(server.files, { length: LENGTH, name: 'film.mp4' });
+    for (let time = 0; time < 3; time++) {
+      const from = time === 0 ? 0 : HELD;
+      expect(await patchUpload(url, from, bytes.subarray(from))).toMatchObject({ status: 204, offset: LENGTH });
+    }
+    expect(await patchUpload(url, LENGTH, new Uint8Array())).toMatchObject({ status: 204, offset: LENGTH });
+    expect(server.inspections()).toBe(1);
+  });
+
+  it('refuses another last byte, another offset and a termination, and keeps its file', async () => {
+    const server = await startVerdictServer('accept');
+    const bytes = await videoBytes(LENGTH);
+    const { url } = await createUpload(server.files, { length: LENGTH, name: 'film.mp4' });
+    await patchUpload(url, 0, bytes);
+    const other = new Uint8Array([(bytes[HELD] ?? 0) ^ 1]);
+    expect(await patchUpload(url, HELD, other)).toMatchObject({ status: 422, code: 'ERR_SOURCE_CHANGED' });
+    expect(await patchUpload(url, 5, bytes.subarray(5))).toMatchObject({ status: 409, code: 'ERR_MISMATCHED_OFFSET' });
+    expect(await terminateUpload(url)).toMatchObject({ status: 403, code: 'ERR_UPLOAD_FINISHED' });
+    const download = await fetch(url);
+    expect(sha256(Buffer.from(await download.arrayBuffer()))).toBe(sha256(bytes));
+    expect(server.inspections()).toBe(1);
+  });
+});
+
+describe('a rejected upload', () => {
+  it('answers any append at any offset with the same verdict, and never shows the whole length', async () => {
+    const server = await startVerdictServer('reject');
+    const bytes = await videoBytes(LENGTH);
+    const { url } = await createUpload(server.files, { length: LENGTH, name: 'film.mp4' });
+    const first = await patchUpload(url, 0, bytes);
+    expect(first).toMatchObject({ status: 422, code: 'ERR_CHECK_REFUSED' });
+    expect(first.headers.get('Content-Type')).toContain('application/problem+json');
+    for (const offset of [0, 5, HELD, LENGTH]) {
+      const again = await patchUpload(url, offset, bytes.subarray(offset));
+      expect({ status: again.status, text: again.text }).toEqual({ status: first.status, text: first.text });
+    }
+    expect(await headUpload(url)).toMatchObject({ status: 200, offset: HELD });
+    expect(await fetch(url)).toMatchObject({ status: 404 });
+    expect(server.inspections()).toBe(1);
+  });
+});
+
+describe('a fault of ours', () => {
+  it('is never a 500 and never loses the upload, however long it lasts', async () => {
+    let isAway = true;
+    const server = await embedLandfall(
+      { patience: 200 },
+      {
+        checks: [
+          {
+            name: 'scanner',
+            async run() {
+              if (isAway) throw new Error('ECONNREFUSED /run/scanner.sock');
+              return undefined;
+            },
+          },
+        ],
+      },
+    );
+    const bytes = await videoBytes(LENGTH);
+    const { url } = await createUpload(server.files, { length: LENGTH, name: 'film.mp4' });
+    const first = await patchUpload(url, 0, bytes);
+    expect(first.status).toBe(503);
+    expect(first.text).not.toMatch(/ECONN|scanner|\/run|at /);
+    // More attempts than the crashes after which a file is refused: this is not the file's doing.
+    for (let asked = 0; asked < 8; asked++) {
+      expect(await patchUpload(url, HELD, bytes.subarray(HELD))).toMatchObject({ status: 204, offset: HELD });
+      await sleep(50);
+    }
+    expect(await headUpload(url)).toMatchObject({ status: 200, offset: HELD });
+    isAway = false;
+    await expect.poll(async () => (await readRecord(url)).state, { timeout: 40_000 }).toBe('accepted');
+  });
+});
+
+describe('the answer to a creation', () => {
+  it('leads to the same upload when it was lost and the creation carries an Idempotency-Key', async () => {
+    const server = await startVerdictServer('accept');
+    const headers = { 'Idempotency-Key': '5b7a1f0e' };
+    const first = await createUpload(server.files, { length: LENGTH, name: 'film.mp4', headers });
+    const again = await createUpload(server.files, { length: LENGTH, name: 'film.mp4', headers });
+    expect(again).toMatchObject({ status: 201, url: first.url });
+    const other = await createUpload(server.files, { length: LENGTH, name: 'film.mp4', headers: { 'Idempotency-Key': 'other' } });
+    expect(other.url).not.toBe(first.url);
+  });
+
+  it('is the verdict again when the whole body came with it', async () => {
+    const server = await startVerdictServer('accept');
+    const bytes = await videoBytes(LENGTH);
+    const creation = { length: LENGTH, name: 'film.mp4', body: bytes, headers: { 'Idempotency-Key': 'whole' } };
+    const first = await createUpload(server.files, creation);
+    expect(first).toMatchObject({ status: 201, offset: LENGTH });
+    expect(await createUpload(server.files, creation)).toMatchObject({ status: 201, offset: LENGTH, url: first.url });
+    expect(server.inspections()).toBe(1);
+  });
+
+  it('is the stored rejection again when the whole body came with it', async () => {
+    const server = await startVerdictServer('reject');
+    const bytes = await videoBytes(LENGTH);
+    const creation = { length: LENGTH, name: 'film.mp4', body: bytes, headers: { 'Idempotency-Key': 'whole' } };
+    expect(await createUpload(server.files, creation)).toMatchObject({ status: 422, code: 'ERR_CHECK_REFUSED' });
+    expect(await createUpload(server.files, creation)).toMatchObject({ status: 422, code: 'ERR_CHECK_REFUSED' });
+    expect(server.inspections()).toBe(1);
+  });
+
+  it('is one upload for two creations with one key at the same time', async () => {
+    const server = await startVerdictServer('accept');
+    const answers = await Promise.all(
+      Array.from({ length: 10 }, () => createUpload(server.files, { length: 10, name: 'a.txt', headers: { 'Idempotency-Key': 'same' } })),
+    );
+    expect(new Set(answers.map(({ url }) => url)).size).toBe(1);
+    expect(answers.map(({ status }) => status)).toEqual(Array(10).fill(201));
+  });
+});
