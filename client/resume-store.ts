@@ -1,0 +1,41 @@
+/** What is kept of an upload so that a later visit or process goes on with it. Plain JSON. */
+export interface ResumeRecord {
+  readonly version: 1;
+  /** What makes it the same upload: endpoint, name, size, time of modification, path. */
+  readonly key: string;
+  /** Absolute. */
+  readonly endpoint: string;
+  /** Address of the upload; null until the creation was answered. */
+  readonly url: string | null;
+  readonly name: string;
+  readonly size: number;
+  /** Milliseconds since 1970; null where the source has none. */
+  readonly lastModified: number | null;
+  /** Absolute path on this machine (Node only). */
+  readonly path?: string;
+  /** Where the file stands in the folder that was dropped or named, `/` between. */
+  readonly relativePath?: string;
+  /** Of head, middle and tail: another content under the same key is refused. */
+  readonly fingerprint: string;
+  /** Sent with the creation, so that one whose answer was lost is not made twice. */
+  readonly idempotencyKey: string;
+  /** Bytes the server acknowledged when this was written. The server's own word counts. */
+  readonly confirmed: number;
+  /** Running CRC-32 of the first `offset` bytes. */
+  readonly checksum?: { readonly offset: number; readonly crc32: number };
+  /** ISO 8601, UTC. */
+  readonly createdAt: string;
+  readonly updatedAt: string;
+}
+
+/**
+ * Keeps records by key. Whatever it throws is not fatal: the upload goes on and only its resumption is lost.
+ * What can't be read counts as not there.
+ */
+export interface ResumeStore {
+  list(): Promise<ResumeRecord[]>;
+  get(key: string): Promise<ResumeRecord | undefined>;
+  /** Replaces what has the same key, whole or not at all. */
+  put(record: ResumeRecord): Promise<void>;
+  remove(key: string): Promise<void>;
+}
