@@ -99,7 +99,12 @@ export class Detector {
   }
 
   #start(): Worker {
-    const worker = new Worker(this.#workerUrl, { name: 'landfall-detector', resourceLimits: { maxOldGenerationSizeMb: HEAP_LIMIT_MB } });
+    const worker = new Worker(this.#workerUrl, {
+      name: 'landfall-detector',
+      // Without the flags of the main thread: with some (--input-type) no worker starts, and none is for this one.
+      execArgv: [],
+      resourceLimits: { maxOldGenerationSizeMb: HEAP_LIMIT_MB },
+    });
     this.#worker = worker;
     this.#limit(worker, START_LIMIT_MS, () => new Error('The detector worker did not start.'));
     worker.on('message', (message: DetectorMessage) => this.#receive(worker, message));

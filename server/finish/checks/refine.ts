@@ -12,7 +12,7 @@ export function refine(head: Uint8Array, found: Detection): Detection {
     const ext = missedFormat(head);
     return ext === undefined ? found : { ...found, ext };
   }
-  if (isDoubtful(found)) return found.magic === undefined ? {} : { magic: found.magic };
+  if (isDoubtful(head, found)) return found.magic === undefined ? {} : { magic: found.magic };
   if (ascii(head, 4, 4) === 'ftyp') return refineBrand(head, found);
   return found;
 }
@@ -29,12 +29,17 @@ function missedFormat(head: Uint8Array): string | undefined {
   if (start === '\x89HDF') return 'hdf5';
   if (/^(?:skip|pnot)$/.test(ascii(head, 4, 4))) return 'mov';
   // Versions 2 to 4. What follows the tag is hidden by padding, or unknown.
-  if (start.startsWith('ID3') && [2, 3, 4].includes(start.charCodeAt(3))) return 'id3';
+  if (isId3(head)) return 'id3';
   return undefined;
 }
 
+function isId3(head: Uint8Array): boolean {
+  return ascii(head, 0, 3) === 'ID3' && [2, 3, 4].includes(head[3] ?? 0);
+}
+
 /** Two or three bytes that a text may start with are no proof where libmagic reads a text. */
-function isDoubtful(found: Detection): boolean {
+function isDoubtful(head: Uint8Array, found: Detection): boolean {
+  if (found.ext === 'mp3' && ascii(head, 0, 3) === 'ID3') return !isId3(head);
   return found.magic?.startsWith('text/') === true && found.ext !== 'ps' && found.ext !== 'xml';
 }
 

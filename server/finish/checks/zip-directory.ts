@@ -21,7 +21,7 @@ export class BrokenContainer extends Error {
   override readonly name = 'BrokenContainer';
 }
 
-const END = 0x06054b50;
+const END = Buffer.from('PK\x05\x06', 'latin1');
 const END_BYTES = 22;
 const ENTRY = 0x02014b50;
 const ENTRY_BYTES = 46;
@@ -105,12 +105,16 @@ async function findDirectory(file: ByteRanges): Promise<Directory> {
   return { start, end, shift: start - offset };
 }
 
-/** The last end record whose comment fits in what follows. */
+/** The last end record whose comment ends with the file (a comment may hold what looks like one); else the last that fits. */
 function findEnd(tail: Buffer): number {
-  for (let at = tail.length - END_BYTES; at >= 0; at--) {
-    if (tail[at] === 0x50 && tail.readUInt32LE(at) === END && at + END_BYTES + tail.readUInt16LE(at + 20) <= tail.length) return at;
+  let fitting = -1;
+  for (let at = tail.lastIndexOf(END); at >= 0; at = at === 0 ? -1 : tail.lastIndexOf(END, at - 1)) {
+    if (at + END_BYTES > tail.length) continue;
+    const end = at + END_BYTES + tail.readUInt16LE(at + 20);
+    if (end === tail.length) return at;
+    if (end < tail.length && fitting === -1) fitting = at;
   }
-  return -1;
+  return fitting;
 }
 
 const inflate = promisify(inflateRaw);

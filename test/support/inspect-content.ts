@@ -1,0 +1,59 @@
+/** Runs checks over bytes in memory, the way the finisher runs them over a staged file. */
+
+import { type Check, HEAD_BYTES, type Inspectable, type Rejection } from '../../server/finish/check.ts';
+import { safeFileName } from '../../shared/filename.ts';
+import { DEFAULT_ALLOW, type Policy, parsePolicy } from '../../shared/policy.ts';
+
+export const DEFAULT_POLICY = parsePolicy(DEFAULT_ALLOW);
+
+export interface InspectionInput {
+  name: string | null;
+  content: Uint8Array;
+  policy?: Policy;
+  /** How the content comes when it is streamed. 64 KiB by default. */
+  chunkBytes?: number;
+  signal?: AbortSignal;
+}
+
+export interface InspectionOutcome {
+  rejection: Rejection | undefined;
+  /** The check that refused. */
+  refusedBy: string | undefined;
+  type: string | null;
+  extension: string | null;
+  /** Ranges read and chunks streamed. */
+  reads: number;
+}
+
+export async function inspectContent(checks: readonly Check[], input: InspectionInput): Promise<InspectionOutcome> {
+  const { content, name, chunkBytes = 64 * 1024 } = input;
+  const found: Inspectable['found'] = { type: null, extension: null };
+  let reads = 0;
+  const upload: Inspectable = {
+    id: '0123456789abcdef0123456789abcdef',
+    owner: '',
+    originalName: name,
+    safeName: name === null ? null : safeFileName(name),
+    claimedType: null,
+    length: content.length,
+    head: content.subarray(0, HEAD_BYTES),
+    policy: input.policy ?? DEFAULT_POLICY,
+    signal: input.signal ?? new AbortController().signal,
+    found,
+    async read(start, end) {
+      reads++;
+      return content.subarray(start, end);
+    },
+    async *stream() {
+      for (let start = 0; start < content.length; start += chunkBytes) {
+        reads++;
+        yield content.subarray(start, start + chunkBytes);
+      }
+    },
+  };
+  for (const check of checks) {
+    const rejection = await check.run(upload);
+    if (rejection !== undefined) return { rejection, refusedBy: check.name, ...found, reads };
+  }
+  return { rejection: undefined, refusedBy: undefined, ...found, reads };
+}
