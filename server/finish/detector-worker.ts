@@ -1,11 +1,14 @@
 /** Runs in a worker thread: looks at the first bytes of untrusted content with parsers that may hang or crash on it. */
 import { parentPort } from 'node:worker_threads';
-import { type FileTypeResult, fileTypeFromBuffer } from 'file-type';
+import { FileTypeParser, type FileTypeResult } from 'file-type';
 import { WASMagic } from 'wasmagic';
 import type { Detection, DetectionRequest, DetectorMessage } from './detector.ts';
 
 /** What file-type tells by two or three bytes that a text or any data may start with, and containers it does not look into. */
 const SECOND_OPINION: ReadonlySet<string> = new Set('cfb xml bmp exe mp1 mp2 ac3 dmg Z cpio arj ps stl ico cur'.split(' '));
+
+/** One for all: the detector sends no content before the one before is answered. */
+const parser = new FileTypeParser();
 
 /** Loaded at the first need only: most content is told without it, and it takes some 40 MiB. */
 let magic: Promise<WASMagic> | undefined;
@@ -21,7 +24,7 @@ async function detect(head: Uint8Array): Promise<Detection> {
 /** It throws for some malformed content. That is content it does not know. */
 async function detectByFileType(head: Uint8Array): Promise<FileTypeResult | undefined> {
   try {
-    return await fileTypeFromBuffer(head);
+    return await parser.fromBuffer(head);
   } catch {
     return undefined;
   }

@@ -3,6 +3,7 @@ import { HEAD_BYTES } from '../../server/finish/check.ts';
 import { createDefaultChecks } from '../../server/finish/checks/default-checks.ts';
 import { checkHead } from '../../server/finish/checks/early.ts';
 import { provableTypes } from '../../server/finish/checks/evidence.ts';
+import { obviously } from '../../server/finish/checks/obvious.ts';
 import { Detector } from '../../server/finish/detector.ts';
 import { safeFileName } from '../../shared/filename.ts';
 import { GROUPS, isRecognisable, isTextType, SINGLE_FORMATS } from '../../shared/formats.ts';
@@ -329,6 +330,23 @@ describe('text', () => {
     expect(await codeOf(name, content)).toBe('ERR_TEXT_INVALID');
   });
 
+  test('is told from binary content wherever the one byte stands', async () => {
+    for (let at = 0; at < 40; at++) {
+      for (const [byte, verdict] of [
+        [0x00, 'ERR_TEXT_INVALID'],
+        [0x1f, 'ERR_TEXT_INVALID'],
+        [0x0a, 'accepted'],
+        [0x7e, 'accepted'],
+      ] as const) {
+        const content = Buffer.alloc(40, 'ü');
+        content[at & ~1] = 0x20;
+        content[at | 1] = 0x20;
+        content[at] = byte;
+        expect([at, byte, await codeOf('a.txt', content)]).toEqual([at, byte, verdict]);
+      }
+    }
+  });
+
   test.each([1, 2, 3, 5, 7, 64])('is valid however it is cut, in pieces of %d bytes', async (chunkBytes) => {
     for (const content of [
       Buffer.from('aß世👍\u{10ffff}'.repeat(20)),
@@ -521,6 +539,14 @@ test('every type that a policy may list can be proved, and the other way round',
   const binary = [...new Set(listed)].filter((type) => !isTextType(type)).sort();
   expect([...provableTypes()].sort()).toEqual(binary);
   for (const type of provableTypes()) expect(isRecognisable(type)).toBe(true);
+});
+
+test('what is obvious is what the detector says too', async () => {
+  for (const [name, content, type] of ACCEPTED) {
+    const obvious = obviously(content, type);
+    if (obvious !== undefined) expect([name, (await detector.detect(content)).ext?.split('.').at(-1)]).toEqual([name, obvious.ext]);
+  }
+  expect(ACCEPTED.filter(([, content, type]) => obviously(content, type) !== undefined).length).toBeGreaterThan(10);
 });
 
 describe('the early look', () => {

@@ -6,6 +6,7 @@ import { HEAD_BYTES, type Rejection } from '../check.ts';
 import type { Detection, Detector } from '../detector.ts';
 import { describeContent, describeType } from './describe.ts';
 import { isRunning, proves } from './evidence.ts';
+import { obviously } from './obvious.ts';
 import { refine } from './refine.ts';
 import { TextValidator } from './text-validator.ts';
 
@@ -33,6 +34,8 @@ export async function judgeHead(detector: Detector, subject: HeadSubject): Promi
   if (expected !== undefined && (head.length === 0 || isTextType(expected))) return { type: expected };
   if (head.length === 0) return { type: UNKNOWN_TYPE };
 
+  const obvious = expected === undefined ? undefined : obviously(head, expected);
+  if (expected !== undefined && obvious !== undefined) return { type: expected, found: obvious };
   const found = refine(head, await detector.detect(head));
   if (expected === undefined) return judgeByContent(policy, head, found, safeName);
   if (expected === UNKNOWN_TYPE) return isRunning(found) ? { rejection: activeContent(safeName, found) } : { type: expected, found };

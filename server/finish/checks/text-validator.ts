@@ -2,10 +2,8 @@ import { isUtf8 } from 'node:buffer';
 
 export type TextFault = { reason: 'control'; byte: number; position: number } | { reason: 'encoding' };
 
-/** Bytes that no text holds: controls but BEL to CR and ESC, which logs and terminals' output do hold. */
-const BINARY = Uint8Array.from({ length: 256 }, (_, byte) =>
-  (byte < 0x20 && !(byte >= 0x07 && byte <= 0x0d) && byte !== 0x1b) || byte === 0x7f ? 1 : 0,
-);
+/** Bytes that no text holds: controls but BEL to CR and ESC, which logs and the output of terminals do hold. */
+const BINARY = Uint8Array.from({ length: 256 }, (_, byte) => (byte < 0x20 && !(byte >= 0x07 && byte <= 0x0d) && byte !== 0x1b ? 1 : 0));
 const NOTHING = new Uint8Array(0);
 
 /**
@@ -47,10 +45,8 @@ export class TextValidator {
   }
 
   #pushUtf8(bytes: Uint8Array): TextFault | undefined {
-    for (let index = 0; index < bytes.length; index++) {
-      const byte = bytes[index] ?? 0;
-      if (BINARY[byte] === 1) return { reason: 'control', byte, position: this.#position + index };
-    }
+    const at = findBinary(bytes);
+    if (at !== -1) return { reason: 'control', byte: bytes[at] ?? 0, position: this.#position + at };
     const whole = bytes.length - (this.#legacy ? 0 : unfinishedTail(bytes));
     if (!this.#legacy && !isUtf8(bytes.subarray(0, whole))) return { reason: 'encoding' };
     this.#keep(bytes, whole);
@@ -75,6 +71,28 @@ export class TextValidator {
     this.#rest = Uint8Array.from(bytes.subarray(whole));
     this.#position += whole;
   }
+}
+
+/** Where the first binary control stands, or -1. Four bytes at a time: a word without any byte below 0x20 holds none. */
+function findBinary(bytes: Uint8Array): number {
+  const unaligned = (4 - (bytes.byteOffset % 4)) % 4;
+  if (bytes.length < unaligned + 4) return findBinaryBetween(bytes, 0, bytes.length);
+  const early = findBinaryBetween(bytes, 0, unaligned);
+  if (early !== -1) return early;
+  const words = new Int32Array(bytes.buffer, bytes.byteOffset + unaligned, (bytes.length - unaligned) >> 2);
+  for (let index = 0; index < words.length; index++) {
+    const word = words[index] ?? 0;
+    if (((word - 0x20202020) & ~word & 0x80808080) === 0) continue;
+    const start = unaligned + index * 4;
+    const at = findBinaryBetween(bytes, start, start + 4);
+    if (at !== -1) return at;
+  }
+  return findBinaryBetween(bytes, unaligned + words.length * 4, bytes.length);
+}
+
+function findBinaryBetween(bytes: Uint8Array, start: number, end: number): number {
+  for (let index = start; index < end; index++) if (BINARY[bytes[index] ?? 0] === 1) return index;
+  return -1;
 }
 
 function encodingByMark(bytes: Uint8Array): 'utf-8' | 'utf-16le' | 'utf-16be' {
