@@ -1,0 +1,149 @@
+// Who is measured beside Landfall, how each is started, and where it leaves what it was sent.
+import { type Dirent, readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { programPath } from '../support/needs.ts';
+import { REPOSITORY } from '../support/repository.ts';
+import { writeNginxConfiguration } from './nginx-configuration.ts';
+import { type Send, sendByCreation, sendByForm, sendByPut, sendByTus, sendByUploadx } from './senders.ts';
+import type { Command } from './server-process.ts';
+
+export interface Rival {
+  readonly name: string;
+  /** In requests of a given size at most; a form and a PUT are one request, whatever the size. */
+  readonly send: Send;
+  /** A small file with as few requests as the rival has for it. */
+  readonly sendSmall: Send;
+  readonly inChunks: boolean;
+  command(directory: string, port: number): Command;
+  /** Why it can't be measured on this machine. */
+  missing?(): string | undefined;
+  /** Takes away the files it stored, and nothing else. */
+  clear(directory: string): void;
+}
+
+const NODE_TUS = { send: sendByTus, sendSmall: sendByCreation, inChunks: true };
+const ONE_REQUEST = { send: sendByForm, sendSmall: sendByForm, inChunks: false };
+
+/** Under the default settings, but for what `environment` says. */
+export function landfall(name: string, environment: Readonly<Record<string, string>> = {}): Rival {
+  return {
+    name,
+    ...NODE_TUS,
+    command: (directory, port) => ({
+      program: process.execPath,
+      parameters: [join(REPOSITORY, 'server/main.ts')],
+      environment: { ...landfallEnvironment(directory, port), ...environment },
+    }),
+    clear(directory) {
+      // Days stay, as they do on a server at work: an upload makes its own folder and no other.
+      for (const day of folders(join(directory, 'files'), 3)) clearFolder(day);
+    },
+  };
+}
+
+/** The same with a second port that tells of its event loop. */
+export function probedLandfall(
+  environment: Readonly<Record<string, string>> = {},
+): (directory: string, port: number, probePort: number) => Command {
+  return (directory, port, probePort) => ({
+    ...nodeServer('landfall', directory, port, probePort),
+    environment: { ...landfallEnvironment(directory, port), ...probeEnvironment(directory, port, probePort), ...environment },
+  });
+}
+
+export function probedStock(directory: string, port: number, probePort: number): Command {
+  return nodeServer('stock-tus', directory, port, probePort);
+}
+
+export const LANDFALL = landfall('**Landfall**');
+
+export const STOCK: Rival = node('Express + @tus/server', 'stock-tus', NODE_TUS);
+
+export const STOCK_CHECKSUM: Rival = node('Express + @tus/server, CRC-32', 'stock-tus', NODE_TUS, { BENCH_CHECKSUM: '1' });
+
+export const MULTER: Rival = node('Express + multer', 'multer', ONE_REQUEST);
+
+export const FORMIDABLE: Rival = node('formidable', 'formidable', ONE_REQUEST);
+
+export const UPLOADX: Rival = node('Express + @uploadx/core', 'uploadx', { send: sendByUploadx, sendSmall: sendByUploadx, inChunks: true });
+
+export const NGINX: Rival = {
+  name: 'nginx, PUT',
+  send: sendByPut,
+  sendSmall: sendByPut,
+  inChunks: false,
+  missing: () => (programPath('nginx') === undefined ? 'nginx is not installed' : undefined),
+  command: (directory, port) => ({
+    program: programPath('nginx') ?? 'nginx',
+    parameters: ['-p', directory, '-c', writeNginxConfiguration(directory, port)],
+  }),
+  clear: (directory) => clearFolder(join(directory, 'uploads/files')),
+};
+
+export const TUSD: Rival = {
+  name: 'tusd',
+  send: sendByTus,
+  sendSmall: sendByCreation,
+  inChunks: true,
+  missing: () => (process.env.TUSD_BIN ? undefined : 'TUSD_BIN names no tusd'),
+  command: (directory, port) => ({
+    program: process.env.TUSD_BIN ?? 'tusd',
+    parameters: ['-host', '127.0.0.1', '-port', String(port), '-upload-dir', join(directory, 'uploads'), '-base-path', '/files'],
+  }),
+  clear: (directory) => clearFolder(join(directory, 'uploads')),
+};
+
+function node(
+  name: string,
+  script: string,
+  protocol: Pick<Rival, 'send' | 'sendSmall' | 'inChunks'>,
+  environment: Readonly<Record<string, string>> = {},
+): Rival {
+  return {
+    name,
+    ...protocol,
+    command(directory, port) {
+      const command = nodeServer(script, directory, port);
+      return { ...command, environment: { ...command.environment, ...environment } };
+    },
+    clear: (directory) => clearFolder(join(directory, 'uploads')),
+  };
+}
+
+function nodeServer(script: string, directory: string, port: number, probePort?: number): Command {
+  return {
+    program: process.execPath,
+    parameters: [join(REPOSITORY, `test/bench/servers/${script}.ts`)],
+    environment: probeEnvironment(directory, port, probePort),
+  };
+}
+
+function probeEnvironment(directory: string, port: number, probePort?: number): Record<string, string> {
+  return {
+    BENCH_DIRECTORY: directory,
+    BENCH_PORT: String(port),
+    ...(probePort === undefined ? {} : { BENCH_PROBE_PORT: String(probePort) }),
+  };
+}
+
+function landfallEnvironment(directory: string, port: number): Record<string, string> {
+  return { LANDFALL_DATA_DIR: directory, LANDFALL_PORT: String(port) };
+}
+
+function clearFolder(path: string): void {
+  for (const entry of entriesOf(path)) rmSync(join(path, entry.name), { recursive: true, force: true });
+}
+
+/** The folders `depth` levels below a path. */
+function folders(path: string, depth: number): string[] {
+  if (depth === 0) return [path];
+  return entriesOf(path).flatMap((entry) => (entry.isDirectory() ? folders(join(path, entry.name), depth - 1) : []));
+}
+
+function entriesOf(path: string): Dirent[] {
+  try {
+    return readdirSync(path, { withFileTypes: true });
+  } catch {
+    return [];
+  }
+}

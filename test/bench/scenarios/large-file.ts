@@ -1,0 +1,132 @@
+// Scenarios one-patch and chunks: what a byte costs.
+import { formatBytes } from '../../../shared/units.ts';
+import type { Limit, Report, Table } from '../report.ts';
+import { FORMIDABLE, LANDFALL, landfall, MULTER, NGINX, type Rival, STOCK, STOCK_CHECKSUM, TUSD, UPLOADX } from '../rivals.ts';
+import { runRounds, type Sample } from '../rounds.ts';
+import { format, median, medianRatio, withSpread } from '../samples.ts';
+import type { Device, Scenario, Settings } from '../scenario.ts';
+
+const GIB = 1024 ** 3;
+const MIB = 1024 ** 2;
+const WARM_UP_BYTES = 64 * MIB;
+
+const CHUNK_DURABILITY = landfall('Landfall, durability `chunk`', { LANDFALL_DURABILITY: 'chunk' });
+const FINISH_DURABILITY = landfall('Landfall, durability `finish`', { LANDFALL_DURABILITY: 'finish' });
+
+export const onePatch: Scenario = {
+  name: 'one-patch',
+  about: 'one large file in one request: processor seconds per GiB',
+  devices: ['tmpfs'],
+  run: (settings) =>
+    eachDevice(settings, {
+      title: `${formatBytes(settings.size)} in one request`,
+      chunk: settings.size,
+      rivals: [LANDFALL, STOCK_CHECKSUM, STOCK, MULTER, FORMIDABLE, UPLOADX, TUSD, NGINX],
+      limits: (ratio) => [
+        { what: 'CPU, of @tus/server with CRC-32', measured: ratio(STOCK_CHECKSUM), most: 0.6, digits: 2, unit: '×' },
+        { what: 'CPU, of @tus/server', measured: ratio(STOCK), most: 0.5, digits: 2, unit: '×' },
+        { what: 'CPU, of nginx', measured: ratio(NGINX), most: 3, digits: 2, unit: '×' },
+      ],
+    }),
+};
+
+export const chunks: Scenario = {
+  name: 'chunks',
+  about: 'one large file in chunks: processor seconds per GiB',
+  devices: ['tmpfs'],
+  run: (settings) =>
+    eachDevice(settings, {
+      title: `${formatBytes(settings.size)} in chunks of ${formatBytes(settings.chunk)}`,
+      chunk: settings.chunk,
+      rivals: [LANDFALL, STOCK_CHECKSUM, STOCK, UPLOADX, TUSD],
+      limits: (ratio) => [
+        { what: 'CPU, of @tus/server', measured: ratio(STOCK), most: 0.6, digits: 2, unit: '×' },
+        { what: 'CPU, of @tus/server with CRC-32', measured: ratio(STOCK_CHECKSUM), most: 0.6, digits: 2, unit: '×' },
+      ],
+    }),
+};
+
+export const durability: Scenario = {
+  name: 'durability',
+  about: 'what it costs that an acknowledged offset is durable',
+  devices: ['disk'],
+  async run(settings) {
+    const rivals = [FINISH_DURABILITY, CHUNK_DURABILITY, STOCK];
+    const limits = () => [];
+    const size = formatBytes(settings.size);
+    const ours = { ...settings, rivals: [] };
+    return [
+      ...(await eachDevice(ours, { title: `Durability: ${size} in one request`, chunk: settings.size, rivals, limits })),
+      ...(await eachDevice(ours, {
+        title: `Durability: ${size} in chunks of ${formatBytes(settings.chunk)}`,
+        chunk: settings.chunk,
+        rivals,
+        limits,
+      })),
+    ];
+  },
+};
+
+interface Kind {
+  title: string;
+  chunk: number;
+  /** The first is held against each of the others. */
+  rivals: readonly Rival[];
+  limits(ratioTo: (rival: Rival) => number): Limit[];
+}
+
+async function eachDevice(settings: Settings, kind: Kind): Promise<Report[]> {
+  const reports: Report[] = [];
+  for (const device of settings.devices) reports.push(await run(settings, kind, device));
+  return reports;
+}
+
+async function run(settings: Settings, kind: Kind, device: Device): Promise<Report> {
+  const { size, rounds } = settings;
+  const rivals = kind.rivals.filter((rival, index) => index === 0 || isWanted(settings, rival));
+  const { samples, notes } = await runRounds({
+    settings,
+    device,
+    rivals,
+    connections: 1,
+    warmUp: ({ rival, connections: [connection] }) => send(rival, connection, Math.min(size, WARM_UP_BYTES), kind.chunk),
+    measured: ({ rival, connections: [connection] }) => send(rival, connection, size, kind.chunk),
+  });
+  const ratioTo = (rival: Rival) => medianRatio(costs(samples.get(kind.rivals[0] ?? rival) ?? []), costs(samples.get(rival) ?? []));
+  return {
+    title: `${kind.title}, ${device.name}`,
+    how: `${rounds} rounds; processor seconds of the server per GiB received.`,
+    tables: [table(samples, size, ratioTo)],
+    limits: kind.limits(ratioTo).filter((limit) => Number.isFinite(limit.measured)),
+    notes,
+  };
+
+  function costs(of: readonly Sample[]): number[] {
+    return of.map((sample) => (sample.processorSeconds * GIB) / size);
+  }
+
+  function table(found: ReadonlyMap<Rival, Sample[]>, bytes: number, ratio: (rival: Rival) => number): Table {
+    return {
+      columns: ['', 'CPU-s/GiB', 'Landfall is', 'MiB/s', 'peak RSS, MiB'],
+      rows: [...found].map(([rival, of], index) => [
+        rival.name,
+        withSpread(costs(of), 2),
+        index === 0 ? '' : `${format(ratio(rival), 2)}×`,
+        withSpread(
+          of.map((sample) => bytes / MIB / sample.seconds),
+          0,
+        ),
+        format(median(of.map((sample) => sample.peakBytes / MIB)), 0),
+      ]),
+    };
+  }
+}
+
+async function send(rival: Rival, connection: Parameters<Rival['send']>[0] | undefined, bytes: number, chunk: number): Promise<void> {
+  if (connection === undefined) throw new Error('One connection was asked for.');
+  await rival.send(connection, bytes, Math.min(chunk, bytes));
+}
+
+export function isWanted(settings: Settings, rival: Rival): boolean {
+  return settings.rivals.length === 0 || settings.rivals.some((part) => rival.name.toLowerCase().includes(part.toLowerCase()));
+}

@@ -1,0 +1,70 @@
+// Scenario small-files: what an upload costs beside its bytes.
+import { formatBytes } from '../../../shared/units.ts';
+import type { Report } from '../report.ts';
+import { FORMIDABLE, LANDFALL, MULTER, NGINX, type Rival, STOCK, TUSD, UPLOADX } from '../rivals.ts';
+import { runRounds, type Sample, type Work } from '../rounds.ts';
+import { format, median, medianRatio, withSpread } from '../samples.ts';
+import type { Device, Scenario, Settings } from '../scenario.ts';
+import { isWanted } from './large-file.ts';
+
+const FILE_BYTES = 10 * 1024;
+const RIVALS = [LANDFALL, STOCK, MULTER, FORMIDABLE, UPLOADX, TUSD, NGINX];
+
+export const smallFiles: Scenario = {
+  name: 'small-files',
+  about: '10 KiB files through the whole finish: uploads a second',
+  devices: ['tmpfs', 'disk'],
+  async run(settings) {
+    const reports: Report[] = [];
+    for (const device of settings.devices) reports.push(await run(settings, device));
+    return reports;
+  },
+};
+
+async function run(settings: Settings, device: Device): Promise<Report> {
+  const { count, connections, rounds } = settings;
+  const { samples, notes } = await runRounds({
+    settings,
+    device,
+    rivals: RIVALS.filter((rival) => rival === LANDFALL || isWanted(settings, rival)),
+    connections,
+    warmUp: (work) => sendMany(work, Math.ceil(count / 2)),
+    measured: (work) => sendMany(work, count),
+  });
+  const speeds = (rival: Rival) => (samples.get(rival) ?? []).map((sample) => count / sample.seconds);
+  const ratioTo = (rival: Rival) => medianRatio(speeds(LANDFALL), speeds(rival));
+  const cost = (of: readonly Sample[]) => of.map((sample) => (sample.processorSeconds / count) * 1000);
+  return {
+    title: `${formatBytes(FILE_BYTES)} files, ${device.name}`,
+    how: `${rounds} rounds of ${count} files over ${connections} connections. Landfall checks, publishes and syncs each before it answers; the others write it down.`,
+    tables: [
+      {
+        columns: ['', 'uploads/s', 'Landfall is', 'CPU-ms an upload', 'peak RSS, MiB'],
+        rows: [...samples].map(([rival, of]) => [
+          rival.name,
+          withSpread(speeds(rival), 0),
+          rival === LANDFALL ? '' : `${format(ratioTo(rival), 2)}×`,
+          withSpread(cost(of), 2),
+          format(median(of.map((sample) => sample.peakBytes / 1024 ** 2)), 0),
+        ]),
+      },
+    ],
+    limits:
+      device.name === 'tmpfs' && samples.has(STOCK)
+        ? [{ what: 'uploads/s, of @tus/server', measured: ratioTo(STOCK), least: 1, digits: 2, unit: '×' }]
+        : [],
+    notes,
+  };
+}
+
+async function sendMany({ rival, connections }: Work, count: number): Promise<void> {
+  let left = count;
+  await Promise.all(
+    connections.map(async (connection) => {
+      while (left > 0) {
+        left -= 1;
+        await rival.sendSmall(connection, FILE_BYTES, FILE_BYTES);
+      }
+    }),
+  );
+}

@@ -1,0 +1,105 @@
+// How one file goes to a rival, in the words of its own protocol.
+import type { Answer, Connection } from './connection.ts';
+import { FILE_NAME, pieces } from './content.ts';
+
+/** Sends a file of `bytes` in requests of at most `chunkBytes`. @throws Error when it did not arrive */
+export type Send = (connection: Connection, bytes: number, chunkBytes: number) => Promise<void>;
+
+const TUS = { 'Tus-Resumable': '1.0.0' };
+const METADATA = `filename ${Buffer.from(FILE_NAME).toString('base64')},filetype ${Buffer.from('video/mp4').toString('base64')}`;
+const OFFSET_TYPE = 'application/offset+octet-stream';
+const BOUNDARY = 'landfall-benchmark-7MA4YWxkTrZu0gW';
+
+/** tus 1.0.0: creation, then PATCH by PATCH. */
+export const sendByTus: Send = async (connection, bytes, chunkBytes) => {
+  const path = await createByTus(connection, bytes);
+  for (let offset = 0; offset < bytes; offset += chunkBytes) {
+    await appendByTus(connection, path, offset, Math.min(bytes, offset + chunkBytes));
+  }
+};
+
+/** Resolves with the path of a new upload. */
+export async function createByTus(connection: Connection, bytes: number): Promise<string> {
+  const created = await connection.request('POST', '/files', { ...TUS, 'Upload-Length': String(bytes), 'Upload-Metadata': METADATA });
+  expectStatus(created, 201);
+  return pathIn(created);
+}
+
+/** Bytes [from, to) in one PATCH; the answer must acknowledge them. */
+export async function appendByTus(connection: Connection, path: string, from: number, to: number): Promise<void> {
+  const answer = await connection.request('PATCH', path, appendHeaders(from), { bytes: to - from, pieces: pieces(from, to) });
+  expectStatus(answer, 204);
+  expectOffset(answer, to);
+}
+
+export function appendHeaders(offset: number): Record<string, string> {
+  return { ...TUS, 'Upload-Offset': String(offset), 'Content-Type': OFFSET_TYPE };
+}
+
+export async function headByTus(connection: Connection, path: string): Promise<void> {
+  expectStatus(await connection.request('HEAD', path, TUS), 200);
+}
+
+/** tus 1.0.0, Creation With Upload: one request for all. */
+export const sendByCreation: Send = async (connection, bytes) => {
+  const headers = { ...TUS, 'Upload-Length': String(bytes), 'Upload-Metadata': METADATA, 'Content-Type': OFFSET_TYPE };
+  const answer = await connection.request('POST', '/files', headers, { bytes, pieces: pieces(0, bytes) });
+  // uploadx answers 200 here.
+  expectStatus(answer, 201, 200);
+  expectOffset(answer, bytes);
+};
+
+/** `multipart/form-data`, as a browser's form sends it. */
+export const sendByForm: Send = async (connection, bytes) => {
+  const before = Buffer.from(
+    `--${BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="${FILE_NAME}"\r\nContent-Type: video/mp4\r\n\r\n`,
+  );
+  const after = Buffer.from(`\r\n--${BOUNDARY}--\r\n`);
+  function* form(): Generator<Buffer> {
+    yield before;
+    yield* pieces(0, bytes);
+    yield after;
+  }
+  const headers = { 'Content-Type': `multipart/form-data; boundary=${BOUNDARY}` };
+  const body = { bytes: before.byteLength + bytes + after.byteLength, pieces: form() };
+  const answer = await connection.request('POST', '/upload', headers, body);
+  expectStatus(answer, 200);
+  if (answer.body !== String(bytes)) throw new Error(`${answer.body} bytes arrived of ${bytes}.`);
+};
+
+let puts = 0;
+
+/** RFC 9110, PUT of a new file. */
+export const sendByPut: Send = async (connection, bytes) => {
+  puts += 1;
+  expectStatus(await connection.request('PUT', `/files/${puts}-${FILE_NAME}`, {}, { bytes, pieces: pieces(0, bytes) }), 201);
+};
+
+/** uploadx's own protocol: creation, then PUT by PUT with Content-Range. */
+export const sendByUploadx: Send = async (connection, bytes, chunkBytes) => {
+  const metadata = Buffer.from(JSON.stringify({ name: FILE_NAME }));
+  const headers = { 'Content-Type': 'application/json', 'X-Upload-Content-Length': String(bytes), 'X-Upload-Content-Type': 'video/mp4' };
+  const created = await connection.request('POST', '/files', headers, { bytes: metadata.byteLength, pieces: [metadata] });
+  expectStatus(created, 201);
+  for (let from = 0; from < bytes; from += chunkBytes) {
+    const to = Math.min(bytes, from + chunkBytes);
+    const range = { 'Content-Range': `bytes ${from}-${to - 1}/${bytes}`, 'Content-Type': 'application/octet-stream' };
+    const answer = await connection.request('PUT', pathIn(created), range, { bytes: to - from, pieces: pieces(from, to) });
+    expectStatus(answer, to === bytes ? 200 : 308);
+  }
+};
+
+function expectStatus(answer: Answer, ...expected: number[]): void {
+  if (!expected.includes(answer.status))
+    throw new Error(`Answered ${answer.status} instead of ${expected[0]}: ${answer.body.slice(0, 400)}`);
+}
+
+function expectOffset(answer: Answer, offset: number): void {
+  const got = answer.headers.get('upload-offset');
+  if (got !== String(offset)) throw new Error(`Acknowledged ${got} of ${offset} bytes.`);
+}
+
+function pathIn(answer: Answer): string {
+  const { pathname, search } = new URL(answer.headers.get('location') ?? '', 'http://127.0.0.1');
+  return pathname + search;
+}

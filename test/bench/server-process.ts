@@ -1,0 +1,127 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { closeSync, openSync, readFileSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { forgetPeak, peakBytes, processorSeconds } from './processor-time.ts';
+
+export interface Command {
+  program: string;
+  parameters: readonly string[];
+  environment?: Readonly<Record<string, string>>;
+}
+
+const START_LIMIT_MS = 60_000;
+const STOP_LIMIT_MS = 20_000;
+
+const running = new Set<number>();
+process.on('exit', () => {
+  for (const group of running) signalGroup(group, 'SIGKILL');
+});
+
+/** A rival's server: a process group of its own, so that its cost is told from everything else on the machine. */
+export class ServerProcess {
+  readonly port: number;
+  readonly group: number;
+  readonly #child: ChildProcess;
+
+  private constructor(child: ChildProcess, group: number, port: number) {
+    this.#child = child;
+    this.group = group;
+    this.port = port;
+  }
+
+  /**
+   * Resolves once the server accepts connections. Its output goes to `log` in the directory.
+   * @throws Error with the end of the log when it does not come up
+   */
+  static async start(command: Command, directory: string, port: number): Promise<ServerProcess> {
+    const path = join(directory, 'log');
+    const log = openSync(path, 'a');
+    const child = spawn(command.program, command.parameters, {
+      cwd: directory,
+      detached: true,
+      stdio: ['ignore', log, log],
+      env: { ...inherited(), ...command.environment },
+    });
+    closeSync(log);
+    const failed = once(child, 'exit');
+    await Promise.race([once(child, 'spawn'), once(child, 'error').then(([error]) => Promise.reject(error))]);
+    const { pid } = child;
+    if (pid === undefined) throw new Error(`${command.program} did not start.`);
+    running.add(pid);
+    const server = new ServerProcess(child, pid, port);
+    const deadline = performance.now() + START_LIMIT_MS;
+    while (!(await accepts(port))) {
+      const ended = await Promise.race([failed.then(() => true), sleep(20, false)]);
+      if (ended || performance.now() > deadline) {
+        await server.stop();
+        throw new Error(`${command.program} did not come up: ${readFileSync(path, 'utf8').trim().slice(-800)}`);
+      }
+    }
+    return server;
+  }
+
+  /** Since its start. */
+  processorSeconds(): number {
+    return processorSeconds(this.group);
+  }
+
+  forgetPeak(): void {
+    forgetPeak(this.group);
+  }
+
+  peakBytes(): number {
+    return peakBytes(this.group);
+  }
+
+  async stop(): Promise<void> {
+    if (this.#child.exitCode === null && this.#child.signalCode === null) {
+      const ended = once(this.#child, 'exit').then(() => true);
+      signalGroup(this.group, 'SIGTERM');
+      if (!(await Promise.race([ended, sleep(STOP_LIMIT_MS, false, { ref: false })]))) {
+        signalGroup(this.group, 'SIGKILL');
+        await ended;
+      }
+    }
+    running.delete(this.group);
+  }
+}
+
+/** One that nobody listens on. Another program may take it before the server does; then the server says so. */
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  server.close();
+  await once(server, 'close');
+  if (address === null || typeof address === 'string') throw new Error('A listening server has a port.');
+  return address.port;
+}
+
+async function accepts(port: number): Promise<boolean> {
+  const socket = connect(port, '127.0.0.1');
+  try {
+    await once(socket, 'connect');
+    return true;
+  } catch {
+    return false;
+  } finally {
+    socket.destroy();
+  }
+}
+
+function signalGroup(group: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(-group, signal);
+  } catch {
+    // It has ended by itself.
+  }
+}
+
+/** Settings of whoever runs the benchmark are not the rival's. */
+function inherited(): Record<string, string | undefined> {
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('LANDFALL_') && name !== 'NODE_OPTIONS'));
+}

@@ -1,0 +1,10 @@
+// Landfall inside someone's own process, so that its event loop can be looked at. Everything else starts `server/main.ts`.
+import { pino } from 'pino';
+import { createLandfall } from '../../../server/app.ts';
+import { configFromEnvironment } from '../../../server/config.ts';
+import { listen } from './listen.ts';
+
+const config = configFromEnvironment(process.env);
+const landfall = createLandfall(config, { logger: pino({ level: config.logLevel }) });
+await landfall.start();
+listen(landfall.handler);
