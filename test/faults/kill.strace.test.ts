@@ -1,0 +1,129 @@
+// A crash at any instruction of the finish leads to the same verdict, once.
+import { mkdtempSync, statSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { filesBelow, sha256, sha256OfFile, videoBytes } from '../support/content.ts';
+import { LandfallProcess } from '../support/landfall-process.ts';
+import { Strace, type Tampering } from '../support/strace.ts';
+import { testDirectory } from '../support/temp-dir.ts';
+import { createUpload, headUpload, idOf, patchUpload, readRecord } from '../support/tus-requests.ts';
+
+const isLong = process.env.LANDFALL_TEST_LONG === '1';
+const LENGTH = 200_000;
+
+interface Engine {
+  name: string;
+  /** Where final files go; undefined: beside staging, on its device. */
+  storageDir: () => string | undefined;
+  also: Tampering[];
+}
+
+/** Memory is a device of its own, so what is staged on disk cannot be linked there. */
+function otherDevice(): string {
+  const path = mkdtempSync('/dev/shm/landfall-test-');
+  onTestFinished(() => rm(path, { recursive: true, force: true }));
+  expect(statSync(path).dev, 'the temporary directory must not be on the device of /dev/shm').not.toBe(statSync(testDirectory()).dev);
+  return path;
+}
+
+const ENGINES: Engine[] = [
+  { name: 'link', storageDir: () => undefined, also: [] },
+  { name: 'copy', storageDir: otherDevice, also: [] },
+  { name: 'rename', storageDir: () => undefined, also: [{ calls: 'link,linkat', effect: 'error=EPERM' }] },
+];
+
+interface Step {
+  name: string;
+  calls: string;
+  engines: string[];
+  /** How the n-th kill is chosen: all, or in the small version a few of many. */
+  isMany?: boolean;
+}
+
+const STEPS: Step[] = [
+  { name: 'fsync', calls: 'fsync', engines: ['link', 'copy', 'rename'] },
+  { name: 'fdatasync', calls: 'fdatasync', engines: ['link', 'copy', 'rename'] },
+  { name: 'link', calls: 'link,linkat', engines: ['link', 'copy'] },
+  { name: 'unlink', calls: 'unlink,unlinkat', engines: ['link', 'copy', 'rename'] },
+  { name: 'rename', calls: 'rename,renameat,renameat2', engines: ['rename'] },
+  { name: 'mkdir', calls: 'mkdir,mkdirat', engines: ['link', 'copy'] },
+  { name: 'write to the ledger', calls: 'pwrite64', engines: ['link', 'copy'], isMany: true },
+  { name: 'write of the copy', calls: 'copy_file_range,sendfile,pwritev,ftruncate', engines: ['copy', 'rename'] },
+  { name: 'write to the log or a socket', calls: 'write,writev', engines: ['link'], isMany: true },
+];
+
+/** 1, 2, 3, … or, where there are many and time is short, the first and then further and further apart. */
+function* counts(isMany: boolean): Generator<number> {
+  for (let n = 1; n < 500; n += isMany && !isLong && n >= 3 ? Math.ceil(n / 3) : 1) yield n;
+}
+
+/** Sends the held byte and waits until all is done, or the server is dead. */
+async function finish(server: LandfallProcess, url: string, bytes: Buffer<ArrayBuffer>): Promise<void> {
+  try {
+    expect(await patchUpload(url, LENGTH - 1, bytes.subarray(LENGTH - 1))).toMatchObject({ status: 204, offset: LENGTH });
+    // The staged name goes after the answer: the kill may still come.
+    await expect.poll(async () => !server.isRunning || (await staged(server)).length === 0, POLL).toBe(true);
+    await readRecord(url);
+  } catch (error) {
+    // An answer was lost: that is the kill, or else the test's failure.
+    if (!(error instanceof TypeError)) throw error;
+    await server.ended();
+  }
+}
+
+const POLL = { timeout: 20_000, interval: 20 };
+
+function staged(server: LandfallProcess): Promise<string[]> {
+  return filesBelow(join(server.dataDir, 'staging'));
+}
+
+const cases = STEPS.flatMap((step) => step.engines.map((engine) => ({ ...step, engine })));
+
+describe.for(ENGINES)('the finish that publishes by $name', (engine) => {
+  it.for(cases.filter((step) => step.engine === engine.name))(
+    'is killed at its first, second, … $name, and ends in one verdict',
+    async ({ calls, isMany = false }) => {
+      const dataDir = testDirectory();
+      const ownStorage = engine.storageDir();
+      const storageDir = ownStorage ?? join(dataDir, 'files');
+      const server = new LandfallProcess({
+        dataDir,
+        env: { UV_THREADPOOL_SIZE: '1', ...(ownStorage === undefined ? {} : { LANDFALL_STORAGE_DIR: ownStorage }) },
+      });
+      onTestFinished(() => server.kill());
+      const bytes = await videoBytes(LENGTH);
+      let uploads = 0;
+      let kills = 0;
+      for (const n of counts(isMany)) {
+        if (!server.isRunning) await server.start();
+        const { url } = await createUpload(server.files, { length: LENGTH, name: 'film.mp4', body: bytes.subarray(0, LENGTH - 1) });
+        uploads += 1;
+        const strace = await Strace.attach(server.pid, [...engine.also, { calls, effect: `signal=KILL:when=${n}` }]);
+        await finish(server, url, bytes);
+        const isKilled = !server.isRunning;
+        await strace.detach();
+        if (isKilled) {
+          kills += 1;
+          await server.start();
+          // What it had begun it takes up unasked; a byte that was not stored is sent again.
+          const { status, offset } = await headUpload(url);
+          expect(status).toBe(200);
+          if (offset !== LENGTH) {
+            expect(await patchUpload(url, LENGTH - 1, bytes.subarray(LENGTH - 1))).toMatchObject({ status: 204, offset: LENGTH });
+          }
+        }
+        expect(await headUpload(url)).toMatchObject({ status: 200, offset: LENGTH });
+        expect(await readRecord(url)).toMatchObject({ state: 'accepted', offset: LENGTH, name: 'film.mp4' });
+        await expect.poll(() => staged(server), POLL).toEqual([]);
+        const files = await filesBelow(storageDir);
+        expect(files).toHaveLength(uploads);
+        const own = files.filter((file) => file.includes(idOf(url)));
+        expect(own).toEqual([expect.stringMatching(/^\d{4}\/\d{2}\/\d{2}\/[0-9a-f]{32}\/film\.mp4$/)]);
+        expect(await sha256OfFile(join(storageDir, own[0] ?? ''))).toBe(sha256(bytes));
+        if (!isKilled) break;
+      }
+      expect(kills, 'a step that never comes proves nothing').toBeGreaterThan(0);
+    },
+  );
+});
