@@ -28,6 +28,7 @@ import { Ledger } from './ledger/ledger.ts';
 import { openSqlite } from './ledger/sqlite.ts';
 import { DiskStaging } from './staging/disk-staging.ts';
 import { faultOf } from './staging/faults.ts';
+import { proveAll, returnToProvenOffsets } from './staging/power-cut.ts';
 import { Receiver } from './staging/receiver.ts';
 import { DiskStorage } from './storage/disk-storage.ts';
 import { QueueingLocker } from './tus/locker.ts';
@@ -111,6 +112,7 @@ interface Parts {
   access: Access;
   ledger: Ledger;
   staging: DiskStaging;
+  receiver: Receiver;
   storage: DiskStorage;
   uploads: Uploads;
   forms: Forms;
@@ -153,6 +155,7 @@ async function assemble(config: Config, hooks: LandfallHooks, access: Access, lo
     expireAfterMs: config.expireAfter,
     keepRecordsForMs,
     bodyTimeoutMs: config.bodyTimeout,
+    durability: config.durability,
     checkHead: (head, upload) =>
       checkHead(detector, { head, safeName: upload.name, claimedType: upload.claimedType, length: upload.length, policy }),
   });
@@ -160,6 +163,7 @@ async function assemble(config: Config, hooks: LandfallHooks, access: Access, lo
   const uploads = new Uploads({ ...shared, locker, policyHash });
   const forms = new Forms({ ...shared, access });
   const sweeper = new Sweeper({ ledger, staging, storage, lock: locker, intervalMs: config.sweepInterval, keepRecordsForMs, log });
+  await returnToProvenOffsets(ledger, staging);
   await sweeper.clearLeftovers();
   await finisher.start();
   sweeper.start();
@@ -167,12 +171,14 @@ async function assemble(config: Config, hooks: LandfallHooks, access: Access, lo
     access,
     ledger,
     staging,
+    receiver,
     storage,
     uploads,
     forms,
     async close() {
       await sweeper.close();
       await finisher.close();
+      await proveAll(ledger, staging);
       await detector.close();
       await ledger.close();
     },

@@ -44,6 +44,11 @@ export const SETTINGS = {
   allowEncrypted: { schema: flag, default: 'false', help: 'Take archives and Office files with a password: nobody can look into them.' },
   allowMacros: { schema: flag, default: 'false', help: 'Take .doc, .xls and .ppt with macros, whose names do not tell.' },
   allowLegacyText: { schema: flag, default: 'false', help: 'Take text in older encodings, not only UTF-8 and UTF-16.' },
+  durability: {
+    schema: z.enum(['chunk', 'finish'], { error: 'Write chunk or finish.' }),
+    default: 'chunk',
+    help: 'What survives a power cut: every acknowledged offset (chunk), or only accepted files (finish).',
+  },
   expireAfter: { schema: durationMs, default: '7d', help: 'How long an unfinished upload waits for its next byte.' },
   keepRecordsFor: { schema: durationMs, default: '24h', help: 'How long a refusal, cancellation or expiry can still be asked for.' },
   sweepInterval: { schema: durationMs, default: '1m', help: 'How often expired uploads and old records are cleared.' },
@@ -84,6 +89,7 @@ export interface Config {
   readonly allowLegacyText: boolean;
   /** The five settings above and `maxUploadSize`, as the checks read them. */
   readonly policy: Policy;
+  readonly durability: 'chunk' | 'finish';
   readonly expireAfter: number;
   readonly keepRecordsFor: number;
   readonly sweepInterval: number;

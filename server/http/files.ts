@@ -4,7 +4,7 @@ import { UploadError } from '../../shared/errors.ts';
 import { TUS_VERSION } from '../../shared/protocol.ts';
 import type { Access } from '../access/access.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import type { Staging } from '../staging/staging.ts';
+import type { Receiver } from '../staging/receiver.ts';
 import type { Storage } from '../storage/storage.ts';
 import { requireVersion } from '../tus/headers.ts';
 import type { Uploads, UploadsRequest } from '../tus/uploads.ts';
@@ -15,7 +15,7 @@ export interface FilesOptions {
   access: Access;
   uploads: Uploads;
   ledger: Ledger;
-  staging: Staging;
+  receiver: Receiver;
   storage: Storage;
 }
 

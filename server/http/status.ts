@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { UploadError } from '../../shared/errors.ts';
 import type { Ledger, Upload } from '../ledger/ledger.ts';
-import type { Staging } from '../staging/staging.ts';
+import type { Receiver } from '../staging/receiver.ts';
 import { toRecord } from './record.ts';
 
 /** Longest a status request is held; proxies commonly give up after 60 s. */
@@ -9,7 +9,7 @@ const MAX_WAIT_SECONDS = 55;
 
 /** The record as JSON; with `wait=SECONDS`, once the state has changed or the time is over. @throws UploadError */
 export async function answerStatus(
-  { ledger, staging }: { ledger: Ledger; staging: Staging },
+  { ledger, receiver }: { ledger: Ledger; receiver: Receiver },
   request: IncomingMessage,
   response: ServerResponse,
   upload: Upload,
@@ -24,7 +24,7 @@ export async function answerStatus(
     await untilChange(ledger, upload, seconds * 1000, response);
     current = (await ledger.get(upload.id)) ?? upload;
   }
-  const stored = current.state === 'receiving' ? await staging.size(current.id) : 0;
+  const stored = current.state === 'receiving' ? await receiver.confirmed(current) : 0;
   const body = Buffer.from(JSON.stringify(toRecord(current, stored, url)));
   response.writeHead(200, { 'Content-Type': 'application/json', 'Content-Length': body.byteLength, 'Cache-Control': 'no-store' });
   response.end(request.method === 'HEAD' ? undefined : body);

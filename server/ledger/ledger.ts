@@ -164,7 +164,7 @@ export class Ledger {
     return rows.map((row) => row.id);
   }
 
-  /** Uploads that still receive and know their length, a page at a time in the order of their ids. */
+  /** Uploads that still receive, a page at a time in the order of their ids. */
   receiving(after: string, limit: number): Promise<Upload[]> {
     return this.#engine.db
       .selectFrom('uploads')
@@ -201,7 +201,25 @@ export class Ledger {
 
   /** Takes back an empty upload that we failed to inspect: its sender is told to create it again. */
   async abandon(id: string): Promise<void> {
-    await this.#engine.db.deleteFrom('uploads').where('id', '=', id).where('state', 'in', ['receiving', 'inspecting']).where('length', '=', 0).execute();
+    await this.#engine.db
+      .deleteFrom('uploads')
+      .where('id', '=', id)
+      .where('state', 'in', ['receiving', 'inspecting'])
+      .where('length', '=', 0)
+      .execute();
+  }
+
+  /** Remembers a fact and resolves with what it was before. Durable. */
+  async exchangeFact(key: string, value: string): Promise<string | undefined> {
+    const { db } = this.#engine;
+    const earlier = await db.selectFrom('facts').select('value').where('key', '=', key).executeTakeFirst();
+    await db
+      .insertInto('facts')
+      .values({ key, value })
+      .onConflict((conflict) => conflict.column('key').doUpdateSet({ value }))
+      .execute();
+    await this.#engine.flush();
+    return earlier?.value;
   }
 
   /** Newest first, a page at a time; for operators. */

@@ -21,6 +21,8 @@ export interface UploadTable {
   type: string | null;
   /** Directory of the final file, relative to the storage's root; fixed on entering `inspecting`. */
   target: string | null;
+  /** Bytes known to survive a power cut. */
+  provenOffset: number;
   /** Running CRC-32 of the first `checksumOffset` bytes. */
   checksum: number;
   checksumOffset: number;
@@ -51,8 +53,15 @@ export interface EventTable {
   at: number;
 }
 
+/** What the ledger knows of itself. */
+export interface FactTable {
+  key: string;
+  value: string;
+}
+
 export interface Schema {
   uploads: UploadTable;
+  facts: FactTable;
   events: EventTable;
 }
 
@@ -74,6 +83,7 @@ const first = (dialect: Dialect): Migration => ({
       .addColumn('name', 'text')
       .addColumn('type', 'text')
       .addColumn('target', 'text')
+      .addColumn('proven_offset', 'bigint', (column) => column.notNull())
       .addColumn('checksum', 'bigint', (column) => column.notNull())
       .addColumn('checksum_offset', 'bigint', (column) => column.notNull())
       .addColumn('attempt', 'integer', (column) => column.notNull())
@@ -116,6 +126,11 @@ const first = (dialect: Dialect): Migration => ({
       .where(sql.ref('state'), '=', sql.lit('receiving'))
       .execute();
     await db.schema.createIndex('uploads_created').on('uploads').columns(['created_at', 'id']).execute();
+    await db.schema
+      .createTable('facts')
+      .addColumn('key', 'text', (column) => column.primaryKey())
+      .addColumn('value', 'text', (column) => column.notNull())
+      .execute();
     await sql`create table events (
       id ${sql.raw(dialect === 'postgres' ? 'bigint generated always as identity primary key' : 'integer primary key autoincrement')},
       upload_id text not null, state text not null, at bigint not null)`.execute(db);

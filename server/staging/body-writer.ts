@@ -31,6 +31,7 @@ export async function writeBody(file: FileHandle, offset: number, source: Readab
         const part = batch.slice(first, first + MAX_BUFFERS);
         bytes += await writeWhole(file, part, offset + bytes);
       }
+      options.onWritten?.(() => file.datasync());
     }
   } finally {
     gatherer.release();

@@ -8,12 +8,10 @@ import { checkName, type Policy } from '../../shared/policy.ts';
 import { formatBytes } from '../../shared/units.ts';
 import { HEAD_BYTES, type Rejection } from '../finish/check.ts';
 import type { Ledger, Upload } from '../ledger/ledger.ts';
+import { Checkpoints, type Durability } from './checkpoints.ts';
 import { faultOf } from './faults.ts';
 import { advance, type Checksum, completeChecksum } from './running-checksum.ts';
 import type { BodyEnd, Staging } from './staging.ts';
-
-/** The ledger's checksum is brought up to date this often in a long body: so much is read again after a crash. */
-const CHECKPOINT_BYTES = 64 * 1024 * 1024;
 
 export interface ReceiverOptions {
   ledger: Ledger;
@@ -24,6 +22,7 @@ export interface ReceiverOptions {
   expireAfterMs: number;
   keepRecordsForMs: number;
   bodyTimeoutMs: number;
+  durability: Durability;
   /** What the first bytes alone can refuse. */
   checkHead(head: Uint8Array, upload: Upload): Promise<Rejection | undefined>;
 }
@@ -49,6 +48,8 @@ export interface ReceiveOptions {
 
 export class Receiver {
   readonly #options: ReceiverOptions;
+  /** A sync of these failed, and its error is reported only once: what is beyond their proven offset is sent again. */
+  readonly #unproved = new Set<string>();
 
   constructor(options: ReceiverOptions) {
     this.#options = options;
@@ -59,7 +60,7 @@ export class Receiver {
    * @throws UploadError 413 over the size limit, 422 for a name that policy refuses, 507 without room for the length
    */
   async create(request: NewUpload): Promise<{ upload: Upload; created: boolean }> {
-    const { ledger, staging, policy, maxUploadSize, expireAfterMs } = this.#options;
+    const { ledger, staging, policy, maxUploadSize, expireAfterMs, durability } = this.#options;
     const { id, owner, length, metadata, rawMetadata, idempotencyKey } = request;
     if (idempotencyKey !== null) {
       const earlier = await ledger.findByKey(owner, idempotencyKey);
@@ -86,6 +87,7 @@ export class Receiver {
       name,
       type: null,
       target: null,
+      provenOffset: 0,
       checksum: 0,
       checksumOffset: 0,
       attempt: 0,
@@ -101,10 +103,31 @@ export class Receiver {
       updatedAt: now,
       expiresAt: now + expireAfterMs,
     };
-    if (await ledger.create(upload, false)) return { upload, created: true };
+    // Whoever is told of an upload finds it again after a power cut, where offsets are promised beyond one.
+    if (await ledger.create(upload, durability === 'chunk')) return { upload, created: true };
     const earlier = idempotencyKey === null ? undefined : await ledger.findByKey(owner, idempotencyKey);
     if (earlier) return { upload: earlier, created: false };
     throw new UploadError('ERR_INTERNAL');
+  }
+
+  /**
+   * Bytes that may be acknowledged to the sender: with durability `chunk` they are made durable first.
+   * May be asked without the lock: bytes are only ever appended.
+   */
+  async confirmed(upload: Upload): Promise<number> {
+    const { staging, ledger, durability } = this.#options;
+    if (this.#unproved.has(upload.id)) return upload.provenOffset;
+    const stored = await staging.size(upload.id);
+    if (durability === 'finish' || stored <= upload.provenOffset) return stored;
+    // A crash, or a body that is still coming, left more than is proved.
+    try {
+      await staging.sync(upload.id);
+    } catch (error) {
+      this.#unproved.add(upload.id);
+      throw faultOf(error);
+    }
+    await ledger.change(upload.id, { from: 'receiving' }, { provenOffset: stored }, true);
+    return stored;
   }
 
   /**
@@ -113,10 +136,14 @@ export class Receiver {
    * sender repeats what it holds unacknowledged.
    *
    * @throws UploadError: a refusal by the first bytes (the upload has moved to `rejected`), a body longer than it may be
-   *   (nothing of it is kept), an interruption (what came is kept), a fault
+   *   (nothing beyond is kept), an interruption (what came is kept), a fault
    */
   async receive(upload: Upload, offset: number, body: Readable, options: ReceiveOptions): Promise<number> {
-    const { ledger, staging, expireAfterMs, bodyTimeoutMs } = this.#options;
+    const { staging, bodyTimeoutMs } = this.#options;
+    if (this.#unproved.has(upload.id)) {
+      await staging.truncate(upload.id, upload.provenOffset);
+      this.#unproved.delete(upload.id);
+    }
     const stored = await staging.size(upload.id);
     if (upload.length !== null && stored >= upload.length) {
       await compare(staging, upload.id, offset, body, upload.length - offset);
@@ -124,9 +151,7 @@ export class Receiver {
     }
     const checksum = await this.#checksum(upload, stored);
     const head = new Head(upload, stored);
-    let checkpoint = checksum.offset;
-    const save = (expiresAt: number) =>
-      ledger.change(upload.id, { from: 'receiving' }, { checksum: checksum.checksum, checksumOffset: checksum.offset, expiresAt }, false);
+    const checkpoints = new Checkpoints(upload.id, stored, this.#options);
     let end: BodyEnd;
     try {
       const written = await staging.write(upload.id, stored, body, {
@@ -136,25 +161,22 @@ export class Receiver {
         onBatch: async (batch) => {
           options.onActivity?.();
           if (head.isWanted) await this.#checkHead(upload, await head.add(staging, batch));
-          // Before this batch: what came before it is written.
-          if (checksum.offset - checkpoint >= CHECKPOINT_BYTES) {
-            checkpoint = checksum.offset;
-            await save(Date.now() + expireAfterMs);
-          }
           advance(checksum, batch);
         },
+        onWritten: (sync) => checkpoints.consider(checksum, sync),
       });
       end = written.end;
+      if (end === 'too-long' && checksum.offset === upload.length) {
+        // The byte that would complete it was never acknowledged: a file that is longer than it said is not finished by us.
+        await staging.truncate(upload.id, upload.length - 1);
+        throw new UploadError('ERR_UPLOAD_LENGTH_EXCEEDED');
+      }
+      await checkpoints.end(checksum, upload.length);
     } catch (error) {
+      if (await checkpoints.isUnproved()) this.#unproved.add(upload.id);
       throw faultOf(error);
     }
-    if (end === 'too-long') {
-      await staging.truncate(upload.id, stored).catch((error: unknown) => {
-        throw faultOf(error);
-      });
-      throw new UploadError('ERR_UPLOAD_LENGTH_EXCEEDED');
-    }
-    await save(Date.now() + expireAfterMs);
+    if (end === 'too-long') throw new UploadError('ERR_UPLOAD_LENGTH_EXCEEDED');
     if (end === 'interrupted') {
       const { reason } = options.signal;
       throw reason instanceof UploadError ? reason : new UploadError('ERR_UPLOAD_LOCKED', { retryAfterSeconds: 1 });

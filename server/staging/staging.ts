@@ -12,6 +12,8 @@ export interface WriteOptions {
   bodyTimeoutMs: number;
   /** Called with each batch before it is written; what it throws ends the write, the batch unwritten. */
   onBatch(batch: readonly Buffer[], offset: number): Promise<void> | void;
+  /** Called when the batch is written. `sync` makes everything written so far durable, while more is being written. */
+  onWritten?(sync: () => Promise<void>): void;
 }
 
 export interface Written {

@@ -106,12 +106,12 @@ export class Uploads {
 
   /** @throws UploadError, never of 500 or more: a client takes that for a lost upload and starts over */
   async head(request: UploadsRequest, id: string): Promise<void> {
-    const { ledger, staging, locker, policyHash } = this.#options;
+    const { ledger, receiver, locker, policyHash } = this.#options;
     let upload = await this.find(request.owner, id);
     let stored = 0;
     if (upload.state === 'receiving') {
       await locker.quiesce(id);
-      stored = await staging.size(id);
+      stored = await receiver.confirmed(upload);
       upload = (await ledger.get(id)) ?? upload;
     }
     const headers = describeForHead(upload, stored, policyHash);
@@ -286,10 +286,10 @@ export class Uploads {
       throw new UploadError('ERR_BAD_REQUEST', { detail: 'The Idempotency-Key was used for another upload.' });
     }
     raw.resume();
-    const { finisher, staging, patienceMs } = this.#options;
+    const { finisher, receiver, patienceMs } = this.#options;
     const headers: Record<string, string> = { Location: `${collectionUrl}/${upload.id}`, 'Tus-Resumable': TUS_VERSION };
     if (upload.state === 'receiving') {
-      Object.assign(headers, expiry(upload), { 'Upload-Offset': String(acknowledgedOffset(upload, await staging.size(upload.id))) });
+      Object.assign(headers, expiry(upload), { 'Upload-Offset': String(acknowledgedOffset(upload, await receiver.confirmed(upload))) });
     } else {
       Object.assign(headers, acknowledge(await finisher.settle(upload.id, patienceMs, this.#closing(response)), true));
     }
@@ -313,10 +313,10 @@ class UploadStore extends DataStore {
   }
 
   override async getUpload(id: string): Promise<TusUpload> {
-    const { ledger, staging } = this.#options;
+    const { ledger, receiver } = this.#options;
     const upload = await ledger.get(id);
     if (upload?.state !== 'receiving') throw new Moved();
-    const offset = acknowledgedOffset(upload, await staging.size(id));
+    const offset = acknowledgedOffset(upload, await receiver.confirmed(upload));
     // An absent size is how the library knows a deferred length, which the option types do not say.
     return new TusUploadClass({ id, offset, ...(upload.length === null ? {} : { size: upload.length }) });
   }

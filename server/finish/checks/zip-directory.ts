@@ -28,6 +28,7 @@ const ENTRY_BYTES = 46;
 const LOCAL = 0x04034b50;
 const LOCAL_BYTES = 30;
 const END64 = 0x06064b50;
+const END64_BYTES = 56;
 const LOCATOR64 = 0x07064b50;
 const LOCATOR64_BYTES = 20;
 /** A comment of the largest size may follow the end record. */
@@ -85,24 +86,37 @@ async function findDirectory(file: ByteRanges): Promise<Directory> {
   const tail = await readAt(file, tailStart, file.length);
   const at = findEnd(tail);
   if (at === -1) throw new BrokenContainer('The archive has no directory.');
-  let size = tail.readUInt32LE(at + 12);
-  let offset = tail.readUInt32LE(at + 16);
-  let end = tailStart + at;
-  if ((size === 0xffffffff || offset === 0xffffffff || tail.readUInt16LE(at + 10) === 0xffff) && at >= LOCATOR64_BYTES) {
-    const locator = at - LOCATOR64_BYTES;
-    if (tail.readUInt32LE(locator) === LOCATOR64) {
-      const position = Number(tail.readBigUInt64LE(locator + 8));
-      const record = await readAt(file, position, position + 56);
-      if (record.length < 56 || record.readUInt32LE(0) !== END64) throw new BrokenContainer('The directory of a large archive is missing.');
-      size = Number(record.readBigUInt64LE(40));
-      offset = Number(record.readBigUInt64LE(48));
-      end = position;
+  const large = await findEnd64(file, tail, tailStart, at);
+  const size = large?.size ?? tail.readUInt32LE(at + 12);
+  const offset = large?.offset ?? tail.readUInt32LE(at + 16);
+  const end = large?.position ?? tailStart + at;
+  // Counted back from its end, it is found behind a prefix too (a self-extracting archive, a picture).
+  for (const start of [end - size, offset]) {
+    if (size === 0) return { start, end: start, shift: 0 };
+    if (start < 0 || start + size > file.length) continue;
+    const signature = await readAt(file, start, start + 4);
+    if (signature.length === 4 && signature.readUInt32LE(0) === ENTRY) return { start, end: start + size, shift: start - offset };
+  }
+  throw new BrokenContainer('The directory is not where it should be.');
+}
+
+/** The 64-bit end record. Some programs write it where nothing is large, and leave the fields of the other one filled. */
+async function findEnd64(
+  file: ByteRanges,
+  tail: Buffer,
+  tailStart: number,
+  end: number,
+): Promise<{ position: number; size: number; offset: number } | undefined> {
+  const locator = end - LOCATOR64_BYTES;
+  if (locator < 0 || tail.readUInt32LE(locator) !== LOCATOR64) return undefined;
+  const stated = Number(tail.readBigUInt64LE(locator + 8));
+  for (const position of [stated, tailStart + locator - END64_BYTES]) {
+    const record = await readAt(file, position, position + END64_BYTES);
+    if (record.length === END64_BYTES && record.readUInt32LE(0) === END64) {
+      return { position, size: Number(record.readBigUInt64LE(40)), offset: Number(record.readBigUInt64LE(48)) };
     }
   }
-  // Counted back from its end, it is found behind a prefix too (a self-extracting archive, a picture).
-  const start = end - size;
-  if (start < 0) throw new BrokenContainer('The directory is larger than the archive.');
-  return { start, end, shift: start - offset };
+  throw new BrokenContainer('The directory of a large archive is missing.');
 }
 
 /** The last end record whose comment ends with the file (a comment may hold what looks like one); else the last that fits. */

@@ -1,0 +1,83 @@
+// While a body comes in: how far the ledger knows its checksum, and how far its bytes would survive a power cut.
+import type { Ledger } from '../ledger/ledger.ts';
+import type { Checksum } from './running-checksum.ts';
+import type { Staging } from './staging.ts';
+
+/**
+ * `chunk`: an acknowledged offset survives a power cut. `finish`: it survives a crash, and a power cut only once the file
+ * is accepted.
+ */
+export type Durability = 'chunk' | 'finish';
+
+/** Within one long body, at least this often: so much is read again after a crash, or sent again after a power cut. */
+const EVERY_BYTES = 64 * 1024 * 1024;
+const EVERY_MS = 5000;
+
+export interface CheckpointsOptions {
+  ledger: Ledger;
+  staging: Staging;
+  durability: Durability;
+  expireAfterMs: number;
+}
+
+/** For one body, under the upload's lock. One sync runs at a time, beside the writes. */
+export class Checkpoints {
+  readonly #id: string;
+  readonly #options: CheckpointsOptions;
+  #offset: number;
+  #atMs = performance.now();
+  #running: Promise<void> | undefined;
+  #fault: { error: unknown } | undefined;
+  #isUnproved = false;
+
+  constructor(id: string, offset: number, options: CheckpointsOptions) {
+    this.#id = id;
+    this.#offset = offset;
+    this.#options = options;
+  }
+
+  /** After each batch was written: `checksum` is of everything written. */
+  consider(checksum: Checksum, sync: () => Promise<void>): void {
+    if (this.#running !== undefined || this.#fault !== undefined) return;
+    if (checksum.offset - this.#offset < EVERY_BYTES && performance.now() - this.#atMs < EVERY_MS) return;
+    const at = { ...checksum };
+    this.#running = this.#take(at, sync)
+      .catch((error) => {
+        this.#fault = { error };
+      })
+      .finally(() => {
+        this.#running = undefined;
+      });
+  }
+
+  /**
+   * When the body is over: what resolves may be acknowledged. A file that is complete is not proved here: its finish does.
+   * @throws what the system says; then nothing beyond the last checkpoint is proved
+   */
+  async end(checksum: Checksum, length: number | null): Promise<void> {
+    await this.#running;
+    if (this.#fault !== undefined) throw this.#fault.error;
+    const isComplete = checksum.offset === length;
+    await this.#take(checksum, () => (isComplete ? undefined : this.#options.staging.sync(this.#id)));
+  }
+
+  /** After a fault: whether a sync failed, so that bytes written since the last checkpoint can't be proved any more. */
+  async isUnproved(): Promise<boolean> {
+    await this.#running;
+    return this.#isUnproved;
+  }
+
+  async #take({ checksum, offset }: Checksum, sync: () => Promise<void> | undefined): Promise<void> {
+    const { ledger, durability, expireAfterMs } = this.#options;
+    const synced = durability === 'chunk' ? sync() : undefined;
+    await synced?.catch((error: unknown) => {
+      this.#isUnproved = true;
+      throw error;
+    });
+    const proven = synced === undefined ? {} : { provenOffset: offset };
+    const changes = { ...proven, checksum, checksumOffset: offset, expiresAt: Date.now() + expireAfterMs };
+    await ledger.change(this.#id, { from: 'receiving' }, changes, synced !== undefined);
+    this.#offset = offset;
+    this.#atMs = performance.now();
+  }
+}

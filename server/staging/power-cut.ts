@@ -1,0 +1,50 @@
+// After the machine itself went down: what the file system shows of bytes nobody had made durable may be anything.
+import { readFile } from 'node:fs/promises';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { Staging } from './staging.ts';
+
+const PAGE = 500;
+
+/** A name for this boot of the machine; where the system has none, a crash can't be told from a power cut. */
+async function bootId(): Promise<string> {
+  return readFile('/proc/sys/kernel/random/boot_id', 'utf8').then(
+    (text) => text.trim(),
+    () => 'unknown',
+  );
+}
+
+/**
+ * Before the first request: when the machine has booted since the last start, every upload goes back to the bytes that
+ * are proved. After a mere crash the system still has all that was written, and nothing is done.
+ */
+export async function returnToProvenOffsets(ledger: Ledger, staging: Staging): Promise<void> {
+  const boot = await bootId();
+  const earlier = await ledger.exchangeFact('boot', boot);
+  if (earlier === undefined || earlier === boot) return;
+  let after = '';
+  for (;;) {
+    const page = await ledger.receiving(after, PAGE);
+    for (const { id, provenOffset, checksumOffset } of page) {
+      after = id;
+      if ((await staging.size(id)) > provenOffset) await staging.truncate(id, provenOffset);
+      if (checksumOffset > provenOffset) await ledger.change(id, { from: 'receiving' }, { checksum: 0, checksumOffset: 0 }, false);
+    }
+    if (page.length < PAGE) return;
+  }
+}
+
+/** Before a planned end: what came so far survives a reboot, too. */
+export async function proveAll(ledger: Ledger, staging: Staging): Promise<void> {
+  let after = '';
+  for (;;) {
+    const page = await ledger.receiving(after, PAGE);
+    for (const { id, provenOffset } of page) {
+      after = id;
+      const size = await staging.size(id);
+      if (size <= provenOffset) continue;
+      await staging.sync(id);
+      await ledger.change(id, { from: 'receiving' }, { provenOffset: size }, true);
+    }
+    if (page.length < PAGE) return;
+  }
+}
