@@ -202,6 +202,7 @@ const TYPE_ALIASES: Readonly<Record<string, string>> = {
   'application/x-zstd': 'application/zstd',
   'application/bzip2': 'application/x-bzip2',
   'application/vnd.ms-asf': 'video/x-ms-asf',
+  'audio/x-ms-asf': 'audio/x-ms-wma',
   'application/javascript': 'text/javascript',
   'application/x-sh': 'text/x-shellscript',
   'application/x-php': 'text/x-php',

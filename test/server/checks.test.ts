@@ -92,7 +92,8 @@ const ACCEPTED: readonly [name: string, content: Buffer, type: string][] = [
   ['a.epub', epub(), GROUPS.documents.epub],
   ['a.zip', zip([{ name: 'a.txt', content: 'hello' }]), 'application/zip'],
   ['empty.zip', zip([]), 'application/zip'],
-  ['large.zip', zip([{ name: 'a.txt', content: 'hello' }], { isZip64: true }), 'application/zip'],
+  ['large.zip', zip([{ name: 'a.txt', content: 'hello' }], { zip64: 'needed' }), 'application/zip'],
+  ['stream.zip', zip([{ name: '-', content: 'hello' }], { zip64: 'redundant' }), 'application/zip'],
   ['commented.zip', zip([{ name: 'a' }], { comment: Buffer.alloc(60_000, 'PK\x05\x06') }), 'application/zip'],
   ['program.zip', zip([{ name: 'setup.exe', content: files.exe() }]), 'application/zip'],
   ['document.zip', office('docx'), 'application/zip'],
@@ -391,7 +392,7 @@ describe('damaged files', () => {
   test('no cut and no flipped byte of a container makes a check throw', async () => {
     const samples: [string, Buffer][] = [
       ['a.docx', office('docx')],
-      ['a.zip', zip([{ name: 'a' }, { name: 'b' }], { isZip64: true })],
+      ['a.zip', zip([{ name: 'a' }, { name: 'b' }], { zip64: 'needed' })],
       ['a.doc', doc()],
       ['a.xls', xls()],
       ['a.rar', files.rar4()],

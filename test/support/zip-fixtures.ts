@@ -12,8 +12,8 @@ export interface ZipOptions {
   /** What stands before the archive: a picture, a self-extracting program. */
   prefix?: Buffer;
   comment?: Buffer;
-  /** Directory and end record in their 64-bit form. */
-  isZip64?: boolean;
+  /** A 64-bit end record too; the other one then says "see there", or, as Info-ZIP's does for a stream, the same. */
+  zip64?: 'needed' | 'redundant';
 }
 
 export function zip(members: readonly ZipMember[], options: ZipOptions = {}): Buffer {
@@ -44,11 +44,11 @@ export function zip(members: readonly ZipMember[], options: ZipOptions = {}): Bu
   const end = Buffer.alloc(22);
   end.write('PK\x05\x06', 0, 'latin1');
   end.writeUInt16LE(members.length, 8);
-  end.writeUInt16LE(options.isZip64 ? 0xffff : members.length, 10);
-  end.writeUInt32LE(options.isZip64 ? 0xffffffff : list.length, 12);
-  end.writeUInt32LE(options.isZip64 ? 0xffffffff : offset, 16);
+  end.writeUInt16LE(options.zip64 === 'needed' ? 0xffff : members.length, 10);
+  end.writeUInt32LE(options.zip64 === 'needed' ? 0xffffffff : list.length, 12);
+  end.writeUInt32LE(options.zip64 === 'needed' ? 0xffffffff : offset, 16);
   end.writeUInt16LE(comment.length, 20);
-  const large = options.isZip64 ? end64(members.length, list.length, offset, prefix.length) : Buffer.alloc(0);
+  const large = options.zip64 ? end64(members.length, list.length, offset, prefix.length) : Buffer.alloc(0);
   return Buffer.concat([prefix, ...locals, list, large, end, comment]);
 }
 
