@@ -1,0 +1,15 @@
+// Registers `<landfall-upload>`. The one import with an effect: `import 'landfall/element'`, or a script tag.
+import { LandfallUploadElement } from './element.ts';
+
+declare global {
+  interface HTMLElementTagNameMap {
+    'landfall-upload': LandfallUploadElement;
+  }
+}
+
+// Two copies of the script on one page must not throw.
+if (customElements.get('landfall-upload') === undefined) customElements.define('landfall-upload', LandfallUploadElement);
+
+export type { PickedFile } from './drop.ts';
+export type { UploadStrings } from './strings.ts';
+export { LandfallUploadElement };

@@ -1,0 +1,46 @@
+// Elements without markup: names, details and titles come from strangers, so nothing here ever parses HTML.
+
+export type Child = Node | string | null | undefined | false;
+
+export interface Properties {
+  class?: string;
+  part?: string;
+  on?: Readonly<Record<string, (event: Event) => void>>;
+  attributes?: Readonly<Record<string, string | number | boolean>>;
+}
+
+export function h<K extends keyof HTMLElementTagNameMap>(
+  tag: K,
+  properties: Properties = {},
+  ...children: Child[]
+): HTMLElementTagNameMap[K] {
+  const element = document.createElement(tag);
+  if (properties.class) element.className = properties.class;
+  if (properties.part) element.setAttribute('part', properties.part);
+  for (const [name, value] of Object.entries(properties.attributes ?? {})) {
+    if (value === true) element.setAttribute(name, '');
+    else if (value !== false) element.setAttribute(name, String(value));
+  }
+  for (const [type, listener] of Object.entries(properties.on ?? {})) element.addEventListener(type, listener);
+  for (const child of children) if (child) element.append(child);
+  return element;
+}
+
+const SVG = 'http://www.w3.org/2000/svg';
+
+export function s(tag: string, attributes: Readonly<Record<string, string | number>>, ...children: Node[]): SVGElement {
+  const element = document.createElementNS(SVG, tag);
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, String(value));
+  element.append(...children);
+  return element;
+}
+
+/** Writes only what differs: a text node written again makes some screen readers speak again, and costs layout. */
+export function setText(node: HTMLElement, text: string): void {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+export function setAttribute(node: Element, name: string, value: string | null): void {
+  if (value === null) node.removeAttribute(name);
+  else if (node.getAttribute(name) !== value) node.setAttribute(name, value);
+}

@@ -1,0 +1,202 @@
+// `<landfall-upload endpoint="/files">`: everything a page needs to take large files. `define.ts` registers it.
+import { describeAllowed } from '../../shared/policy.ts';
+import type { QueueOptions } from '../options.ts';
+import type { QueueSnapshot } from '../queue.ts';
+import { Announcer } from './announcer.ts';
+import { h } from './dom.ts';
+import type { PickedFile } from './drop.ts';
+import { EarlierVisits } from './earlier-visits.ts';
+import { Formats } from './format.ts';
+import { fetchConfig, pickerAccept, type ServerConfig, sizeLimit } from './policy.ts';
+import { ENGLISH, type UploadStrings } from './strings.ts';
+import { styleSheet } from './styles.ts';
+import { Transfers } from './transfers.ts';
+import type { Language } from './view.ts';
+import { Zone } from './zone.ts';
+
+/**
+ * Attributes: `endpoint` (where uploads are created, relative to the page), `config` (where the server tells what it accepts;
+ * default: `config` beside the endpoint; empty: do not ask), `concurrency`, `drop-anywhere` (the whole window takes drops),
+ * `theme` (`light`, `dark` or `auto`; default: the page's `color-scheme`).
+ *
+ * Events, all bubbling: `landfall-progress` (detail: QueueSnapshot), `landfall-accepted` (UploadResult),
+ * `landfall-refused` ({name, reason}).
+ */
+export class LandfallUploadElement extends HTMLElement {
+  static readonly observedAttributes = ['endpoint', 'config', 'drop-anywhere'];
+
+  readonly #announcer = new Announcer();
+  readonly #zone = new Zone((files) => this.add(files));
+  readonly #transfers: Transfers;
+  readonly #earlier: EarlierVisits;
+  readonly #shell = h('div', { class: 'shell' });
+  #strings: UploadStrings = ENGLISH;
+  #options: Partial<QueueOptions> = {};
+  #language: Language | undefined;
+  #config: ServerConfig | undefined;
+  /** Resolves once the server has told what it accepts, or has not. */
+  #configured: Promise<void> = Promise.resolve();
+  #connected: AbortController | undefined;
+
+  constructor() {
+    super();
+    const self = this;
+    this.#transfers = new Transfers({
+      get options() {
+        return self.#queueOptions();
+      },
+      get language() {
+        return self.#currentLanguage();
+      },
+      say: (message) => this.#announcer.say(message),
+      onProgress: (queue) => this.#onProgress(queue),
+      onAccepted: (result) => this.#emit('landfall-accepted', result),
+      onRefused: (refused) => this.#emit('landfall-refused', refused),
+      onEmptied: () => this.#zone.focus(),
+    });
+    this.#earlier = new EarlierVisits({
+      get options() {
+        return self.#queueOptions();
+      },
+      get language() {
+        return self.#currentLanguage();
+      },
+      say: (message) => this.#announcer.say(message),
+      send: (files) => this.#transfers.add(files, this.#config),
+      onChange: () => this.#layOut(),
+      onEmptied: () => this.#zone.focus(),
+    });
+    this.#shell.append(
+      h('div', { class: 'side' }, this.#zone.element, this.#transfers.overview.element),
+      h('div', { class: 'main' }, this.#earlier.element, this.#transfers.list.element),
+    );
+    const root = this.attachShadow({ mode: 'open' });
+    root.adoptedStyleSheets = [styleSheet()];
+    root.append(this.#shell, this.#announcer.element);
+  }
+
+  /** Words to use instead of the English ones; those not given stay as they are. */
+  get strings(): UploadStrings {
+    return this.#strings;
+  }
+
+  set strings(strings: Partial<UploadStrings>) {
+    this.#strings = { ...ENGLISH, ...strings };
+    this.#language = undefined;
+    if (this.#connected) this.#showAll();
+  }
+
+  /** What every upload is sent with besides the attributes: `headers`, `store`, `metadata`, `keepAwake` … Applies to files added later. */
+  get options(): Partial<QueueOptions> {
+    return this.#options;
+  }
+
+  set options(options: Partial<QueueOptions>) {
+    this.#options = { ...options };
+  }
+
+  get snapshot(): QueueSnapshot {
+    return this.#transfers.snapshot;
+  }
+
+  /** Adds files as if they had been dropped; those the server would refuse are listed with the reason. */
+  add(files: Iterable<File | PickedFile>): void {
+    const picked = [...files].map((file) => (file instanceof File ? { file } : file));
+    void this.#configured.then(() => {
+      if (picked.length === 0) return;
+      this.#announcer.say(this.#strings.spokenAdded(picked.length));
+      this.#transfers.add(this.#earlier.claim(picked), this.#config);
+    });
+  }
+
+  pause(): void {
+    this.#transfers.pause();
+  }
+
+  resume(): void {
+    this.#transfers.resume();
+  }
+
+  /** Ends all that is not over, on the server too. */
+  cancel(): Promise<void> {
+    return this.#transfers.cancel();
+  }
+
+  connectedCallback(): void {
+    this.#connect();
+  }
+
+  /** Uploads go on: whoever moves the element, or shows another view for a while, does not mean to stop them. */
+  disconnectedCallback(): void {
+    this.#connected?.abort();
+    this.#connected = undefined;
+  }
+
+  attributeChangedCallback(): void {
+    if (this.#connected === undefined) return;
+    this.#connected.abort();
+    this.#connect();
+  }
+
+  #connect(): void {
+    const connected = new AbortController();
+    this.#connected = connected;
+    this.#language = undefined;
+    this.#zone.acceptDrops(this.hasAttribute('drop-anywhere') ? window : this, connected.signal);
+    this.#showAll();
+    this.#configured = this.#configure(connected.signal);
+    void this.#configured.then(() => this.#earlier.load(connected.signal));
+  }
+
+  async #configure(signal: AbortSignal): Promise<void> {
+    const address = this.getAttribute('config') ?? new URL('config', this.#endpoint()).href;
+    const config = address === '' ? undefined : await fetchConfig(new URL(address, this.baseURI).href, signal);
+    if (signal.aborted) return;
+    this.#config = config;
+    this.#layOut();
+  }
+
+  #endpoint(): string {
+    return new URL(this.getAttribute('endpoint') ?? 'files', this.baseURI).href;
+  }
+
+  #queueOptions(): QueueOptions {
+    const concurrency = Number(this.getAttribute('concurrency'));
+    return { ...this.#options, endpoint: this.#endpoint(), ...(concurrency >= 1 && { concurrency }) };
+  }
+
+  #currentLanguage(): Language {
+    this.#language ??= { strings: this.#strings, formats: new Formats(this.closest('[lang]')?.getAttribute('lang') ?? undefined) };
+    return this.#language;
+  }
+
+  #showAll(): void {
+    this.#transfers.show(true);
+    this.#earlier.show();
+    this.#layOut();
+  }
+
+  #onProgress(queue: QueueSnapshot): void {
+    this.#layOut();
+    this.#emit('landfall-progress', queue);
+  }
+
+  #layOut(): void {
+    const isBusy = !this.#transfers.isEmpty || !this.#earlier.isEmpty;
+    this.#shell.classList.toggle('busy', isBusy);
+    this.#zone.show({ strings: this.#strings, isBusy, rules: this.#rules(), accept: pickerAccept(this.#config) });
+  }
+
+  #rules(): string {
+    if (this.#config === undefined) return '';
+    const { strings, formats } = this.#currentLanguage();
+    const limit = sizeLimit(this.#config);
+    const rules = [strings.allowed(describeAllowed(this.#config.policy))];
+    if (limit !== null) rules.unshift(strings.limit(formats.bytes(limit)));
+    return rules.join(' ');
+  }
+
+  #emit(type: string, detail: unknown): void {
+    this.dispatchEvent(new CustomEvent(type, { detail, bubbles: true, composed: true }));
+  }
+}

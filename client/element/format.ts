@@ -1,0 +1,89 @@
+// Numbers for people, in their own language's signs.
+
+const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'] as const;
+
+export class Formats {
+  readonly #whole: Intl.NumberFormat;
+  readonly #tenths: Intl.NumberFormat;
+  readonly #percent: Intl.NumberFormat;
+  readonly #units = new Map<string, Intl.NumberFormat>();
+  readonly #locale: string | undefined;
+
+  /** @param locale a BCP 47 tag; one that is not understood, or none, means the browser's own */
+  constructor(locale?: string) {
+    this.#locale = supported(locale);
+    this.#whole = new Intl.NumberFormat(this.#locale, { maximumFractionDigits: 0 });
+    this.#tenths = new Intl.NumberFormat(this.#locale, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
+    this.#percent = new Intl.NumberFormat(this.#locale, { style: 'percent', maximumFractionDigits: 0 });
+  }
+
+  count(value: number): string {
+    return this.#whole.format(value);
+  }
+
+  /** `812 B`, `4.2 MiB`, `312 GiB`: powers of 1024, one decimal below 100. */
+  bytes(bytes: number): string {
+    const power = powerOf(bytes);
+    return `${this.#scaled(bytes, power)} ${UNITS[power]}`;
+  }
+
+  /** `1.2 of 4.1 GiB`: both in the unit of the whole, which is named once. */
+  bytesOf(part: number, whole: number): { part: string; whole: string } {
+    const power = powerOf(whole);
+    return { part: this.#scaled(part, power), whole: `${this.#scaled(whole, power)} ${UNITS[power]}` };
+  }
+
+  speed(bytesPerSecond: number): string {
+    return `${this.bytes(bytesPerSecond)}/s`;
+  }
+
+  /** Rounded down, so that nothing reads 100 % while something is missing. */
+  percent(fraction: number): string {
+    return this.#percent.format(Math.floor(Math.min(Math.max(fraction, 0), 1) * 100) / 100);
+  }
+
+  /** The two largest units at most; coarse on purpose, since a figure that jumps each second tells nothing. */
+  duration(seconds: number): string {
+    if (seconds < 10) return this.#unit(Math.max(1, Math.ceil(seconds)), 'second');
+    if (seconds < 58) return this.#unit(Math.ceil(seconds / 5) * 5, 'second');
+    const minutes = Math.round(seconds / 60);
+    if (minutes < 60) return this.#unit(minutes, 'minute');
+    if (minutes < 24 * 60) return this.#pair(Math.floor(minutes / 60), 'hour', minutes % 60, 'minute');
+    const hours = Math.round(minutes / 60);
+    return this.#pair(Math.floor(hours / 24), 'day', hours % 24, 'hour');
+  }
+
+  #scaled(bytes: number, power: number): string {
+    const value = bytes / 1024 ** power;
+    return (power === 0 || value >= 99.95 ? this.#whole : this.#tenths).format(value);
+  }
+
+  #pair(large: number, largeUnit: string, small: number, smallUnit: string): string {
+    const first = this.#unit(large, largeUnit);
+    return small === 0 ? first : `${first} ${this.#unit(small, smallUnit)}`;
+  }
+
+  #unit(value: number, unit: string): string {
+    let format = this.#units.get(unit);
+    if (format === undefined) {
+      format = new Intl.NumberFormat(this.#locale, { style: 'unit', unit, unitDisplay: 'short' });
+      this.#units.set(unit, format);
+    }
+    return format.format(value);
+  }
+}
+
+function powerOf(bytes: number): number {
+  let power = 0;
+  // 1023.95 would be rounded to 1024.0 of the same unit.
+  for (let value = bytes; value >= (power === 0 ? 1024 : 1023.95) && power < UNITS.length - 1; value /= 1024) power++;
+  return power;
+}
+
+function supported(locale: string | undefined): string | undefined {
+  try {
+    return locale ? Intl.NumberFormat.supportedLocalesOf(locale)[0] : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,26 @@
+/** Runs an action now, or at most once in a while: figures that change ten times a second cannot be read. */
+export class Pace {
+  readonly #act: () => void;
+  readonly #everyMs: number;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #lastMs = 0;
+
+  constructor(everyMs: number, act: () => void) {
+    this.#everyMs = everyMs;
+    this.#act = act;
+  }
+
+  now(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#lastMs = Date.now();
+    this.#act();
+  }
+
+  soon(): void {
+    if (this.#timer !== undefined) return;
+    const waitMs = this.#lastMs + this.#everyMs - Date.now();
+    if (waitMs <= 0) this.now();
+    else this.#timer = setTimeout(() => this.now(), waitMs);
+  }
+}

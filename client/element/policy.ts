@@ -1,0 +1,50 @@
+// What the server accepts, known before anything is sent, so that a refusal costs seconds and not hours.
+import { ERRORS } from '../../shared/errors.ts';
+import { checkLength, checkName, type Policy } from '../../shared/policy.ts';
+
+export interface ServerConfig {
+  policy: Policy;
+  /** Bytes; null for no limit. */
+  maxUploadSize: number | null;
+}
+
+/** Undefined where the server does not tell or does not answer: then it judges alone, later. */
+export async function fetchConfig(url: string, signal: AbortSignal): Promise<ServerConfig | undefined> {
+  try {
+    const response = await fetch(url, { signal, headers: { Accept: 'application/json' } });
+    if (!response.ok) return undefined;
+    const body: unknown = await response.json();
+    return isConfig(body) ? body : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function isConfig(body: unknown): body is ServerConfig {
+  if (typeof body !== 'object' || body === null || !('policy' in body)) return false;
+  const { policy } = body;
+  return typeof policy === 'object' && policy !== null && 'types' in policy && typeof policy.types === 'object' && policy.types !== null;
+}
+
+/** The largest file the server takes, in bytes. */
+export function sizeLimit({ policy, maxUploadSize }: ServerConfig): number | null {
+  const limits = [policy.maxBytes, maxUploadSize].filter((limit) => typeof limit === 'number' && limit > 0);
+  return limits.length === 0 ? null : Math.min(...(limits as number[]));
+}
+
+/** Why this file would be refused, in words; undefined where nothing speaks against it. */
+export function refusalOf(config: ServerConfig | undefined, file: { name: string; size: number }): string | undefined {
+  if (config === undefined) return undefined;
+  const policy = { ...config.policy, maxBytes: sizeLimit(config) };
+  const refusal = checkName(policy, file.name) ?? checkLength(policy, file.size);
+  return refusal && `${ERRORS[refusal.code].title} ${refusal.detail}`;
+}
+
+/**
+ * For the picker, and only where few kinds are accepted: there it opens the right album on a phone. A long list would only
+ * grey files out without a reason, and hide those without an extension, which the server judges by their content.
+ */
+export function pickerAccept(config: ServerConfig | undefined): string | null {
+  const extensions = Object.keys(config?.policy.types ?? {});
+  return extensions.length > 0 && extensions.length <= 12 ? extensions.map((extension) => `.${extension}`).join(',') : null;
+}

@@ -1,0 +1,50 @@
+import type { QueueSnapshot } from '../queue.ts';
+import type { UploadSnapshot, UploadState } from '../snapshot.ts';
+import { visibleName } from './row.ts';
+import type { UploadStrings } from './strings.ts';
+import { reasonOf } from './view.ts';
+
+/** Turns changes of state into what is worth saying aloud: ends, stops, and that the connection went or came back. */
+export class Spoken {
+  readonly #states = new Map<string, UploadState>();
+  #isInterrupted = false;
+
+  changes(queue: QueueSnapshot, strings: UploadStrings): string[] {
+    const messages: string[] = [];
+    for (const snapshot of queue.uploads) {
+      const before = this.#states.get(snapshot.id);
+      if (before === snapshot.state) continue;
+      this.#states.set(snapshot.id, snapshot.state);
+      const message = before === undefined ? undefined : change(snapshot, before, strings);
+      if (message) messages.push(message);
+    }
+    // One sentence for all of them: twenty uploads lose the same connection.
+    const { waiting, uploading } = queue.counts;
+    if (waiting > 0 && uploading === 0 && !this.#isInterrupted) {
+      this.#isInterrupted = true;
+      messages.push(strings.spokenWaiting);
+    } else if (uploading > 0 && this.#isInterrupted) {
+      this.#isInterrupted = false;
+      messages.push(strings.spokenOnline);
+    }
+    return messages;
+  }
+}
+
+function change(snapshot: UploadSnapshot, before: UploadState, strings: UploadStrings): string | undefined {
+  const name = visibleName(snapshot.name);
+  switch (snapshot.state) {
+    case 'accepted':
+      return strings.spokenAccepted(name);
+    case 'rejected':
+      return strings.spokenRefused(name, reasonOf(snapshot));
+    case 'failed':
+      return strings.spokenFailed(name, reasonOf(snapshot));
+    case 'cancelled':
+      return strings.spokenCancelled(name);
+    case 'paused':
+      return strings.spokenPaused(name);
+    default:
+      return before === 'paused' ? strings.spokenResumed(name) : undefined;
+  }
+}

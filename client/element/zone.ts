@@ -1,0 +1,131 @@
+import { contours } from './contours.ts';
+import { h, setAttribute, setText } from './dom.ts';
+import { carriesFiles, filesOfDrop, filesOfInput, type PickedFile } from './drop.ts';
+import { icon } from './icons.ts';
+import type { UploadStrings } from './strings.ts';
+
+export interface ZoneState {
+  strings: UploadStrings;
+  /** There is a list below: the zone takes less room and says "more". */
+  isBusy: boolean;
+  /** What is accepted, in words. */
+  rules: string;
+  /** The picker's `accept`. */
+  accept: string | null;
+}
+
+/** Where files come in: dropped, or chosen with the browser's picker. */
+export class Zone {
+  readonly element: HTMLElement;
+  readonly #heading = h('h2', {});
+  readonly #files = h('span', {});
+  readonly #folder = h('span', {});
+  readonly #rules = h('p', { class: 'rules' });
+  readonly #choose: HTMLButtonElement;
+  readonly #input: HTMLInputElement;
+  readonly #folderInput: HTMLInputElement;
+  readonly #onFiles: (files: PickedFile[]) => void;
+  #isOver = false;
+  #state: ZoneState | undefined;
+
+  constructor(onFiles: (files: PickedFile[]) => void) {
+    this.#onFiles = onFiles;
+    this.#input = this.#makeInput({ multiple: true });
+    this.#folderInput = this.#makeInput({ multiple: true, webkitdirectory: true });
+    this.#choose = h(
+      'button',
+      { class: 'primary', part: 'choose', attributes: { type: 'button' }, on: { click: () => this.#input.click() } },
+      icon('upload'),
+      this.#files,
+    );
+    const folder = h(
+      'button',
+      { class: 'outlined', part: 'choose-folder', attributes: { type: 'button' }, on: { click: () => this.#folderInput.click() } },
+      icon('folder'),
+      this.#folder,
+    );
+    // Phones have no folders to choose.
+    folder.hidden = !('webkitdirectory' in this.#folderInput) || matchMedia('(pointer: coarse) and (hover: none)').matches;
+    this.element = h(
+      'section',
+      { class: 'zone', part: 'zone' },
+      contours(),
+      h('div', { class: 'content' }, this.#heading, h('div', { class: 'choices' }, this.#choose, folder), this.#rules),
+      this.#input,
+      this.#folderInput,
+    );
+  }
+
+  show(state: ZoneState): void {
+    this.#state = state;
+    const { strings, isBusy, rules, accept } = state;
+    setText(this.#heading, this.#isOver ? strings.dropNow : isBusy ? strings.dropMore : strings.dropHere);
+    setText(this.#files, strings.chooseFiles);
+    setText(this.#folder, strings.chooseFolder);
+    setText(this.#rules, rules);
+    this.#rules.hidden = rules === '';
+    setAttribute(this.element, 'aria-label', strings.label);
+    setAttribute(this.#input, 'aria-label', strings.chooseFiles);
+    setAttribute(this.#folderInput, 'aria-label', strings.chooseFolder);
+    setAttribute(this.#input, 'accept', accept);
+  }
+
+  focus(): void {
+    this.#choose.focus();
+  }
+
+  /** Takes what is dropped anywhere on the target, until the signal is aborted. */
+  acceptDrops(target: EventTarget, signal: AbortSignal): void {
+    // Entering a child comes before leaving its parent: only the count tells when the drag is really out.
+    let depth = 0;
+    const on = (type: string, act: (event: DragEvent) => void) =>
+      target.addEventListener(
+        type,
+        (event) => {
+          if (event instanceof DragEvent && carriesFiles(event.dataTransfer)) act(event);
+        },
+        { signal },
+      );
+    on('dragenter', (event) => {
+      event.preventDefault();
+      depth++;
+      this.#over(true);
+    });
+    on('dragover', (event) => {
+      event.preventDefault();
+      if (event.dataTransfer) event.dataTransfer.dropEffect = 'copy';
+    });
+    on('dragleave', () => {
+      depth = Math.max(0, depth - 1);
+      if (depth === 0) this.#over(false);
+    });
+    on('drop', (event) => {
+      event.preventDefault();
+      depth = 0;
+      this.#over(false);
+      if (event.dataTransfer) void filesOfDrop(event.dataTransfer).then((files) => this.#give(files));
+    });
+  }
+
+  #over(isOver: boolean): void {
+    if (this.#isOver === isOver) return;
+    this.#isOver = isOver;
+    this.element.classList.toggle('over', isOver);
+    if (this.#state) this.show(this.#state);
+  }
+
+  #give(files: PickedFile[]): void {
+    if (files.length > 0) this.#onFiles(files);
+  }
+
+  #makeInput(attributes: Readonly<Record<string, boolean>>): HTMLInputElement {
+    const input = h('input', { attributes: { ...attributes, type: 'file', hidden: true, tabindex: -1 } });
+    input.addEventListener('change', () => {
+      const files = filesOfInput(input);
+      // Else choosing the same file again would change nothing, and say nothing.
+      input.value = '';
+      this.#give(files);
+    });
+    return input;
+  }
+}

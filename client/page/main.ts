@@ -1,0 +1,14 @@
+import '../element/define.ts';
+import type { QueueSnapshot } from '../queue.ts';
+
+const element = document.querySelector('landfall-upload');
+element?.querySelector('form')?.remove();
+
+// Seen from another tab, the title is the progress bar.
+const title = document.title;
+element?.addEventListener('landfall-progress', (event) => {
+  const { sent, size, isIdle } = (event as CustomEvent<QueueSnapshot>).detail;
+  const percent = size > 0 ? Math.floor(Math.min(sent / size, 0.99) * 100) : 0;
+  const text = isIdle ? title : `${percent}% · ${title}`;
+  if (document.title !== text) document.title = text;
+});
