@@ -10,7 +10,8 @@ import { testDirectory } from '../support/temp-dir.ts';
 import { createUpload, headUpload, idOf, patchUpload, readRecord } from '../support/tus-requests.ts';
 
 const isLong = process.env.LANDFALL_TEST_LONG === '1';
-const LENGTH = 200_000;
+// Long enough that a copy takes more than one call.
+const LENGTH = isLong ? 64 * 1024 * 1024 : 200_000;
 
 interface Engine {
   name: string;
@@ -37,17 +38,19 @@ interface Step {
   name: string;
   calls: string;
   engines: string[];
-  /** How the n-th kill is chosen: all, or in the small version a few of many. */
+  /** Too many to try each of them in the small version. */
   isMany?: boolean;
+  /** Each time the first file of a new directory: the day's directories are made, and made durable, every time. */
+  isFirst?: boolean;
 }
 
 const STEPS: Step[] = [
-  { name: 'fsync', calls: 'fsync', engines: ['link', 'copy', 'rename'] },
+  { name: 'fsync', calls: 'fsync', engines: ['link', 'copy', 'rename'], isFirst: true },
   { name: 'fdatasync', calls: 'fdatasync', engines: ['link', 'copy', 'rename'] },
   { name: 'link', calls: 'link,linkat', engines: ['link', 'copy'] },
   { name: 'unlink', calls: 'unlink,unlinkat', engines: ['link', 'copy', 'rename'] },
   { name: 'rename', calls: 'rename,renameat,renameat2', engines: ['rename'] },
-  { name: 'mkdir', calls: 'mkdir,mkdirat', engines: ['link', 'copy'] },
+  { name: 'mkdir', calls: 'mkdir,mkdirat', engines: ['link', 'copy'], isFirst: true },
   { name: 'write to the ledger', calls: 'pwrite64', engines: ['link', 'copy'], isMany: true },
   { name: 'write of the copy', calls: 'copy_file_range,sendfile,pwritev,ftruncate', engines: ['copy', 'rename'] },
   { name: 'write to the log or a socket', calls: 'write,writev', engines: ['link'], isMany: true },
@@ -72,6 +75,16 @@ async function finish(server: LandfallProcess, url: string, bytes: Buffer<ArrayB
   }
 }
 
+/** A server, not started yet, on directories without anything in them. */
+function startOver({ storageDir: storageFor }: Engine): { server: LandfallProcess; storageDir: string } {
+  const dataDir = testDirectory();
+  const storageDir = storageFor();
+  const env = { UV_THREADPOOL_SIZE: '1', ...(storageDir === undefined ? {} : { LANDFALL_STORAGE_DIR: storageDir }) };
+  const server = new LandfallProcess({ dataDir, env });
+  onTestFinished(() => server.kill());
+  return { server, storageDir: storageDir ?? join(dataDir, 'files') };
+}
+
 const POLL = { timeout: 20_000, interval: 20 };
 
 function staged(server: LandfallProcess): Promise<string[]> {
@@ -83,19 +96,17 @@ const cases = STEPS.flatMap((step) => step.engines.map((engine) => ({ ...step, e
 describe.for(ENGINES)('the finish that publishes by $name', (engine) => {
   it.for(cases.filter((step) => step.engine === engine.name))(
     'is killed at its first, second, … $name, and ends in one verdict',
-    async ({ calls, isMany = false }) => {
-      const dataDir = testDirectory();
-      const ownStorage = engine.storageDir();
-      const storageDir = ownStorage ?? join(dataDir, 'files');
-      const server = new LandfallProcess({
-        dataDir,
-        env: { UV_THREADPOOL_SIZE: '1', ...(ownStorage === undefined ? {} : { LANDFALL_STORAGE_DIR: ownStorage }) },
-      });
-      onTestFinished(() => server.kill());
+    async ({ calls, isMany = false, isFirst = false }) => {
       const bytes = await videoBytes(LENGTH);
+      let { server, storageDir } = startOver(engine);
       let uploads = 0;
       let kills = 0;
       for (const n of counts(isMany)) {
+        if (isFirst) {
+          await server.kill();
+          ({ server, storageDir } = startOver(engine));
+          uploads = 0;
+        }
         if (!server.isRunning) await server.start();
         const { url } = await createUpload(server.files, { length: LENGTH, name: 'film.mp4', body: bytes.subarray(0, LENGTH - 1) });
         uploads += 1;

@@ -1,0 +1,104 @@
+// What was accepted is whole after a power cut; the stock store is put to the same test, which it does not pass.
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { FileStore } from '@tus/file-store';
+import { Server } from '@tus/server';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { filesBelow, sha256, sha256OfFile, videoBytes } from '../support/content.ts';
+import { type LandfallProcess, startLandfall } from '../support/landfall-process.ts';
+import { CuttableDisk } from '../support/power-cut.ts';
+import { createUpload, headUpload, idOf, patchUpload, readRecord } from '../support/tus-requests.ts';
+
+const LENGTH = 3_000_000;
+const UPLOADS = process.env.LANDFALL_TEST_LONG === '1' ? 40 : 5;
+
+async function startOn(disk: CuttableDisk): Promise<LandfallProcess> {
+  const server = await startLandfall({ dataDir: join(disk.path, 'data') });
+  onTestFinished(() => server.kill());
+  return server;
+}
+
+describe('a power cut', () => {
+  it('right after an acceptance leaves the file complete, its record accepted, and nothing beside them', async () => {
+    const disk = await CuttableDisk.create();
+    const server = await startOn(disk);
+    await disk.settle();
+    const before: { id: string; hash: string }[] = [];
+    for (let number = 1; number <= UPLOADS; number++) {
+      const bytes = await videoBytes(LENGTH, number);
+      const { url } = await createUpload(server.files, { length: LENGTH, name: `film ${number}.mp4` });
+      expect(await patchUpload(url, 0, bytes)).toMatchObject({ status: 204, offset: LENGTH });
+      const after = await disk.cut();
+      before.push({ id: idOf(url), hash: sha256(bytes) });
+      const files = join(after.path, 'data/files');
+      expect(await filesBelow(files)).toHaveLength(number);
+      const restarted = await startOn(after);
+      for (const { id, hash } of before) {
+        expect(await readRecord(`${restarted.files}/${id}`)).toMatchObject({ state: 'accepted', offset: LENGTH });
+        const [path = '', ...others] = (await filesBelow(files)).filter((file) => file.includes(id));
+        expect(others).toEqual([]);
+        expect(await sha256OfFile(join(files, path))).toBe(hash);
+      }
+      await expect.poll(() => filesBelow(join(after.path, 'data/staging'))).toEqual([]);
+      await restarted.kill();
+    }
+  });
+
+  it('in the middle of an upload leaves one that goes on from what is on the disk and ends with the right bytes', async () => {
+    const disk = await CuttableDisk.create();
+    const server = await startOn(disk);
+    await disk.settle();
+    const bytes = await videoBytes(LENGTH);
+    const { url } = await createUpload(server.files, { length: LENGTH, name: 'film.mp4' });
+    expect(await patchUpload(url, 0, bytes.subarray(0, 2_000_000))).toMatchObject({ status: 204, offset: 2_000_000 });
+    const restarted = await startOn(await disk.cut());
+    const again = `${restarted.files}/${idOf(url)}`;
+    const { status, offset = -1 } = await headUpload(again);
+    expect(status).toBe(200);
+    expect(offset).toBeLessThanOrEqual(2_000_000);
+    expect(await patchUpload(again, offset, bytes.subarray(offset))).toMatchObject({ status: 204, offset: LENGTH });
+    const download = await fetch(again);
+    expect(sha256(Buffer.from(await download.arrayBuffer()))).toBe(sha256(bytes));
+  });
+
+  it('right after the last byte is stored leaves an upload that ends in one verdict', async () => {
+    const disk = await CuttableDisk.create();
+    const server = await startOn(disk);
+    await disk.settle();
+    const bytes = await videoBytes(LENGTH);
+    const { url } = await createUpload(server.files, { length: LENGTH, name: 'film.mp4', body: bytes.subarray(0, LENGTH - 1) });
+    const answer = patchUpload(url, LENGTH - 1, bytes.subarray(LENGTH - 1));
+    await expect.poll(async () => (await readRecord(url)).state, { interval: 1 }).not.toBe('receiving');
+    const after = await disk.cut();
+    await answer;
+    const restarted = await startOn(after);
+    const again = `${restarted.files}/${idOf(url)}`;
+    const { offset = -1 } = await headUpload(again);
+    if (offset < LENGTH) expect(await patchUpload(again, offset, bytes.subarray(offset))).toMatchObject({ status: 204, offset: LENGTH });
+    const files = await filesBelow(join(after.path, 'data/files'));
+    expect(files).toHaveLength(1);
+    expect(await sha256OfFile(join(after.path, 'data/files', files[0] ?? ''))).toBe(sha256(bytes));
+  });
+
+  it('takes a file from the stock store that it had acknowledged whole', async () => {
+    const disk = await CuttableDisk.create();
+    const directory = join(disk.path, 'stock');
+    const stock = new Server({ path: '/files', datastore: new FileStore({ directory }) });
+    const http = createServer((request, response) => void stock.handle(request, response));
+    await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
+    onTestFinished(() => void http.close());
+    onTestFinished(() => void http.closeAllConnections());
+    await disk.settle();
+    const bytes = await videoBytes(LENGTH);
+    const { url } = await createUpload(`http://127.0.0.1:${(http.address() as AddressInfo).port}/files`, {
+      length: LENGTH,
+      name: 'film.mp4',
+    });
+    expect(await patchUpload(url, 0, bytes)).toMatchObject({ status: 204, offset: LENGTH });
+    expect(await sha256OfFile(join(directory, idOf(url)))).toBe(sha256(bytes));
+    const after = join((await disk.cut()).path, 'stock', idOf(url));
+    const survived = await sha256OfFile(after).catch(() => 'gone');
+    expect(survived).not.toBe(sha256(bytes));
+  });
+});

@@ -1,0 +1,63 @@
+// A disk whose power can be cut: an ext4 image on a loop device. What the file system has not been made to write is not in
+// the image, so a copy of the image, taken while it is mounted, is what the disk would hold after the cut.
+import { execFile } from 'node:child_process';
+import { mkdirSync } from 'node:fs';
+import { truncate, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { onTestFinished } from 'vitest';
+import { programPath } from './needs.ts';
+import { testDirectory } from './temp-dir.ts';
+
+const run = promisify(execFile);
+
+function program(name: string): string {
+  const path = programPath(name);
+  if (path === undefined) throw new Error(`There is no ${name}.`);
+  return path;
+}
+
+export class CuttableDisk {
+  /** Where it is mounted. */
+  readonly path: string;
+  readonly #image: string;
+
+  private constructor(image: string, path: string) {
+    this.#image = image;
+    this.path = path;
+  }
+
+  /** Mounted until the running test ends; what runs on it must be ended by then. Takes root. */
+  static async create(bytes = 256 * 1024 * 1024): Promise<CuttableDisk> {
+    const directory = testDirectory();
+    const image = join(directory, 'disk');
+    await writeFile(image, '');
+    await truncate(image, bytes);
+    // The tables are made now: written later, lazily, they would be noise in the image.
+    await run(program('mkfs.ext4'), ['-q', '-F', '-E', 'lazy_itable_init=0,lazy_journal_init=0', image]);
+    return CuttableDisk.#mount(image, join(directory, 'mounted'));
+  }
+
+  static async #mount(image: string, path: string): Promise<CuttableDisk> {
+    mkdirSync(path);
+    // The journal is not committed by time, only when someone asks for durability.
+    await run(program('mount'), ['-o', 'loop,commit=300', image, path]);
+    onTestFinished(async () => {
+      await run(program('umount'), [path]).catch(() => run(program('umount'), ['-l', path]));
+    });
+    return new CuttableDisk(image, path);
+  }
+
+  /** Makes all of it durable, as time would: the test begins after that. */
+  async settle(): Promise<void> {
+    await run('sync', ['-f', this.path]);
+  }
+
+  /** Cuts the power, and starts again: the disk as it is found then. This one goes on. */
+  async cut(): Promise<CuttableDisk> {
+    const directory = testDirectory();
+    const image = join(directory, 'disk');
+    await run('cp', ['--sparse=always', this.#image, image]);
+    return CuttableDisk.#mount(image, join(directory, 'mounted'));
+  }
+}
