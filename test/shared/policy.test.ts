@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
 import { GROUPS, isRecognisable, SINGLE_FORMATS } from '../../shared/formats.ts';
 import {
@@ -152,4 +153,10 @@ test('a type is named by the extension people expect', () => {
   expect(extensionOfType(standard, 'video/quicktime')).toBe('mov');
   expect(extensionOfType(standard, 'text/plain')).toBe('txt');
   expect(extensionOfType(standard, 'text/html')).toBeNull();
+});
+
+test('the documentation lists the extensions of each group, and those known beside them', async () => {
+  const page = await readFile(new URL('../../docs/policy.md', import.meta.url), 'utf8');
+  for (const [name, formats] of Object.entries(GROUPS)) expect(page).toContain(`| \`${name}\` | ${Object.keys(formats).join(' ')} |`);
+  expect(page.replaceAll(/\s+/g, ' ')).toContain(Object.keys(SINGLE_FORMATS).join(' '));
 });

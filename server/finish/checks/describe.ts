@@ -77,6 +77,7 @@ const NOUNS: Readonly<Record<string, string>> = {
   'text/x-script.python': 'a Python script',
   'text/x-python': 'a Python script',
   'text/x-perl': 'a Perl script',
+  'text/javascript': 'a JavaScript program',
   'text/x-msdos-batch': 'a batch file',
   'text/plain': 'plain text',
   'application/json': 'JSON text',
