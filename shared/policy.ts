@@ -33,9 +33,9 @@ const ENTRY = /^\.([a-z0-9][a-z0-9_+-]{0,15})(?:\s*=\s*([a-z0-9][a-z0-9!#$&^_.+-
 
 /** Extensions that name something that runs, or that a web server or a browser would run. */
 const RUNNING =
-  'asp|aspx|bat|cgi|cmd|com|cpl|dll|exe|hta|htaccess|htm|html|jar|js|jse|jsp|jspx|lnk|mjs|msi|phar|php\\d?|phtml|pht|pif|pl|ps1|py|rb|reg|scr|sh|shtml|svg|vbe|vbs|wsf|xhtml';
-/** `shell.php;.jpg` and `shell.php%00.jpg`: some programs stop reading at the sign in the middle. */
-const HIDDEN_EXTENSION = new RegExp(`\\.(?:${RUNNING})[ .]*(?:[;:\\0]|%00)`, 'i');
+  'asp|aspx|bat|cgi|cmd|cpl|dll|exe|hta|htaccess|htm|html|jar|js|jse|jsp|jspx|lnk|mjs|msi|phar|php\\d?|phtml|pht|pif|pl|ps1|py|rb|reg|scr|sh|shtml|svg|vbe|vbs|wsf|xhtml';
+/** `shell.php;.jpg` and `shell.php%00.jpg`: some programs stop reading at the sign in the middle. "Node.js: a guide.pdf" is a title. */
+const HIDDEN_EXTENSION = new RegExp(`\\.(?:${RUNNING})[ .]*(?:[;:](?=\\S)|\\0|%00)`, 'i');
 
 /**
  * Reads a list such as `images, documents, .step=application/octet-stream`: names of groups, `.ext=type/subtype`, or

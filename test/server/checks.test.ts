@@ -241,6 +241,11 @@ describe('macros', () => {
     expect(await codeOf('a.docx', content)).toBe('ERR_MACRO');
   });
 
+  test('a second list of parts, for other readers than ours, is refused', async () => {
+    const list = { name: '[Content_Types].xml', content: '<Types/>' };
+    expect(await codeOf('a.docx', zip([list, list, { name: 'word/document.xml' }, list]))).toBe('ERR_UNINSPECTABLE');
+  });
+
   test('are accepted under the name that tells, where an operator lists it', async () => {
     const policy = parsePolicy('documents,.docm');
     expect(await codeOf('a.docm', office('docm'), policy)).toBe('accepted');
@@ -408,6 +413,15 @@ describe('damaged files', () => {
         await inspectContent(checks, { name, content: broken });
       }
     }
+  });
+
+  test('an archive of 70,000 members is looked through', async () => {
+    const many = zip(
+      Array.from({ length: 70_000 }, (_, index) => ({ name: `folder/${index}.txt`, isStored: true })),
+      { zip64: 'needed' },
+    );
+    expect((await inspectContent(checks, { name: 'a.zip', content: many })).rejection).toBeUndefined();
+    expect((await inspectContent(checks, { name: 'a.docx', content: many })).rejection?.code).toBe('ERR_TYPE_MISMATCH');
   });
 
   test('a directory that runs in circles ends', async () => {

@@ -100,6 +100,8 @@ describe('names', () => {
     'Dr. Smith',
     'report;final.pdf',
     'x.php.jpg',
+    'Node.js: a guide.pdf',
+    'Example.com:Books.pdf',
   ])('%j is not refused', (name) => {
     expect(checkName(standard, name)).toBeUndefined();
   });

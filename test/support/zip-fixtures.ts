@@ -43,7 +43,7 @@ export function zip(members: readonly ZipMember[], options: ZipOptions = {}): Bu
   const comment = options.comment ?? Buffer.alloc(0);
   const end = Buffer.alloc(22);
   end.write('PK\x05\x06', 0, 'latin1');
-  end.writeUInt16LE(members.length, 8);
+  end.writeUInt16LE(Math.min(members.length, 0xffff), 8);
   end.writeUInt16LE(options.zip64 === 'needed' ? 0xffff : members.length, 10);
   end.writeUInt32LE(options.zip64 === 'needed' ? 0xffffffff : list.length, 12);
   end.writeUInt32LE(options.zip64 === 'needed' ? 0xffffffff : offset, 16);

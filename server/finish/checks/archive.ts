@@ -5,6 +5,8 @@ import { type Contents, readContents, startsLikeCompoundFile } from './office-fi
 import { isEncrypted7z, isEncryptedRar } from './packed-encryption.ts';
 import { BrokenContainer, zipEntries } from './zip-directory.ts';
 
+/** Who encrypts, encrypts all. More would only take time. */
+const MAX_ENTRIES = 100_000;
 /** Their names say that there are macros. */
 const MACRO_TYPE = /macroenabled/;
 const HAS_MACRO_RULES = /openxmlformats|opendocument|msword|ms-excel|ms-powerpoint/;
@@ -50,7 +52,11 @@ async function refuseInstaller(upload: Inspectable): Promise<Rejection | undefin
 }
 
 async function hasEncryptedEntry(upload: Inspectable): Promise<boolean> {
-  for await (const entry of zipEntries(upload)) if (entry.isEncrypted) return true;
+  let count = 0;
+  for await (const entry of zipEntries(upload)) {
+    if (entry.isEncrypted) return true;
+    if (++count >= MAX_ENTRIES) break;
+  }
   return false;
 }
 

@@ -1,6 +1,6 @@
 /** What a container holds, by its directory: the kinds of Office and OpenDocument files, their macros and passwords. */
 import { type CompoundEntry, readCompoundFile } from './compound-file.ts';
-import { type ByteRanges, readBeginning, type ZipEntry, zipEntries } from './zip-directory.ts';
+import { BrokenContainer, type ByteRanges, readBeginning, type ZipEntry, zipEntries } from './zip-directory.ts';
 
 /** What a directory told. */
 export interface Contents {
@@ -48,6 +48,7 @@ const EMBEDDED_BYTES = 4096;
 const EMBEDDED_TEXT_BYTES = 4 * 1024 * 1024 + 1024 * 1024;
 const EMBEDDED_SEARCHED_BYTES = 256 * 1024;
 const MAX_EMBEDDED = 64;
+const MAX_PARTS = 100_000;
 
 const ZIP_STARTS = ['PK\x03\x04', 'PK\x05\x06', 'PK\x07\x08'];
 
@@ -72,7 +73,9 @@ async function readOfficeZip(file: ByteRanges): Promise<Contents> {
   let program: string | undefined;
   let hasMacros = false;
   let isEncrypted = false;
+  let count = 0;
   for await (const entry of zipEntries(file)) {
+    if (++count > MAX_PARTS) throw new BrokenContainer('No document has so many parts.');
     const name = entry.name.toLowerCase();
     for (const [, marks] of KINDS) for (const mark of marks) if (mark.test(name)) seen.add(mark);
     isEncrypted ||= entry.isEncrypted;
@@ -82,7 +85,9 @@ async function readOfficeZip(file: ByteRanges): Promise<Contents> {
     if (name === '[content_types].xml' || name === 'meta-inf/manifest.xml') parts.push(entry);
     else if (/\/embeddings\//.test(name) && embedded.length < MAX_EMBEDDED) embedded.push(entry);
   }
-  for (const part of parts.slice(0, 2)) {
+  // A second list would be for other readers than us.
+  if (parts.length > 2) throw new BrokenContainer('The list of parts stands twice.');
+  for (const part of parts) {
     const text = await readXml(file, part);
     hasMacros ||= text === undefined || /vbaproject|macroenabled|macrosheet/i.test(text);
     isEncrypted ||= text?.includes('encryption-data') === true;

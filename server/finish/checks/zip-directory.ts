@@ -34,8 +34,6 @@ const LOCATOR64_BYTES = 20;
 /** A comment of the largest size may follow the end record. */
 const TAIL_BYTES = END_BYTES + 0xffff + LOCATOR64_BYTES;
 const WINDOW_BYTES = 64 * 1024;
-/** Some 600,000 entries. What lies beyond is not looked at. */
-const MAX_DIRECTORY_BYTES = 64 * 1024 * 1024;
 
 interface Directory {
   start: number;
@@ -44,14 +42,13 @@ interface Directory {
   shift: number;
 }
 
-/** @throws BrokenContainer */
+/** One by one, read as they are asked for: there may be millions. @throws BrokenContainer */
 export async function* zipEntries(file: ByteRanges): AsyncGenerator<ZipEntry, void, void> {
   const directory = await findDirectory(file);
-  const end = Math.min(directory.end, directory.start + MAX_DIRECTORY_BYTES);
   let window: Buffer = Buffer.alloc(0);
   let offset = 0;
   let position = directory.start;
-  while (position < end) {
+  while (position < directory.end) {
     if (window.length - offset < ENTRY_BYTES || window.length - offset < entryBytes(window, offset)) {
       window = await readAt(file, position, Math.min(position + WINDOW_BYTES, directory.end));
       // Three fields of 64 KiB each may make one entry longer than the window.
