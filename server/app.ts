@@ -161,7 +161,7 @@ async function assemble(config: Config, hooks: LandfallHooks, access: Access, lo
   });
   const shared = { ledger, staging, storage, receiver, finisher, maxUploadSize, patienceMs: config.patience, keepRecordsForMs, draining };
   const uploads = new Uploads({ ...shared, locker, policyHash });
-  const forms = new Forms({ ...shared, access });
+  const forms = new Forms({ ...shared, access, bodyTimeoutMs: config.bodyTimeout });
   const sweeper = new Sweeper({ ledger, staging, storage, lock: locker, intervalMs: config.sweepInterval, keepRecordsForMs, log });
   await returnToProvenOffsets(ledger, staging);
   await sweeper.clearLeftovers();

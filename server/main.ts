@@ -64,7 +64,10 @@ async function serve(config: Config): Promise<void> {
       `LANDFALL_HOST: ${config.host} can be reached by others, and nothing says who may upload. Set LANDFALL_ALLOW_ANONYMOUS=true to let everyone.`,
     );
   }
-  const log = pino({ level: config.logLevel });
+  // Written in the background: a log line for each file must not hold up the next.
+  const destination = pino.destination({ sync: false });
+  process.on('exit', () => destination.flushSync());
+  const log = pino({ level: config.logLevel }, destination);
   const landfall = createLandfall(config, { logger: log });
   const server = createServer(landfall.handler);
   // Node would cut every upload that takes longer than five minutes. Silent bodies are cut by `bodyTimeout` instead.

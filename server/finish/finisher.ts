@@ -4,6 +4,7 @@ import type { Logger } from 'pino';
 import { nameFromType } from '../../shared/filename.ts';
 import type { Policy } from '../../shared/policy.ts';
 import type { Ledger, Upload } from '../ledger/ledger.ts';
+import type { Complete } from '../staging/receiver.ts';
 import { completeChecksum } from '../staging/running-checksum.ts';
 import type { Staging } from '../staging/staging.ts';
 import { StagedBytesGone, type Storage } from '../storage/storage.ts';
@@ -36,13 +37,19 @@ export interface FinisherOptions {
 
 type Lease = { owner: string; attempt: number };
 
+/** An inspection whose lease was taken with the state change, and what is known of the bytes. */
+interface Begun {
+  upload: Upload;
+  head: Uint8Array | undefined;
+}
+
 export class Finisher {
   readonly #options: FinisherOptions;
   readonly #leaseOwner = randomUUID();
   readonly #running = new Map<string, Promise<void>>();
   readonly #unproved = new Set<string>();
   readonly #retries = new Map<string, NodeJS.Timeout>();
-  readonly #beginnings = new Map<string, { length: number; held: Upload['held']; done: Promise<void> }>();
+  readonly #beginnings = new Map<string, { length: number; held: Upload['held']; done: Promise<boolean> }>();
   #resumed: Promise<void> = Promise.resolve();
   #renewal: NodeJS.Timeout | undefined;
   #closing = false;
@@ -98,10 +105,10 @@ export class Finisher {
    *
    * @param held what the sender is not told yet: the last byte, or that the length was declared
    */
-  begin(id: string, length: number, held: Upload['held']): Promise<void> {
+  begin(id: string, length: number, held: Upload['held'], complete: Complete = { proof: 'unknown' }): Promise<boolean> {
     let beginning = this.#beginnings.get(id);
     if (beginning === undefined) {
-      const done = this.#begin(id, length, held).finally(() => this.#beginnings.delete(id));
+      const done = this.#begin(id, length, held, complete).finally(() => this.#beginnings.delete(id));
       beginning = { length, held, done };
       this.#beginnings.set(id, beginning);
     }
@@ -112,53 +119,75 @@ export class Finisher {
     return this.#beginnings.has(id);
   }
 
-  async #begin(id: string, length: number, held: Upload['held']): Promise<void> {
+  /** Resolves with whether the inspection was begun here. */
+  async #begin(id: string, length: number, held: Upload['held'], { proof, checksum, head }: Complete): Promise<boolean> {
     const { ledger } = this.#options;
+    if (proof === 'unproved') this.#unproved.add(id);
     for (let fault = 0; !this.#closing; fault++) {
       try {
-        if (!(await this.#prove(id))) return;
-        const changes = { length, held, target: directoryFor(id, new Date()), expiresAt: null };
-        if (await ledger.move(id, { from: 'receiving' }, 'inspecting', changes)) this.#run(id);
-        return;
+        if (proof !== 'durable' && !(await this.#prove(id, checksum))) return false;
+        const upload = await ledger.beginInspection(id, this.#leaseOwner, Date.now() + LEASE_MS, {
+          length,
+          held,
+          target: directoryFor(id, new Date()),
+          expiresAt: null,
+          ...(checksum === undefined ? {} : { checksum, checksumOffset: length }),
+        });
+        if (upload) this.#run(id, { upload, head });
+        return upload !== undefined;
       } catch (error) {
         this.#log(error, id);
         await new Promise((resolve) => setTimeout(resolve, backoffMs(fault)));
       }
     }
+    return false;
   }
 
   /**
    * Waits for the verdict, at most `patienceMs`, and returns the row as it is then; as `inspecting` also while its bytes are
    * still being made durable. Undefined: there is no such row any more.
    */
-  async settle(id: string, patienceMs: number, signal: AbortSignal): Promise<Upload | undefined> {
+  settle(id: string, patienceMs: number, signal: AbortSignal): Promise<Upload | undefined> {
     const { ledger } = this.#options;
-    const deadline = Date.now() + patienceMs;
-    const beginning = this.#beginnings.get(id);
-    if (beginning) await atMost(patienceMs, signal, (done) => void beginning.done.then(done, done));
-    const stillBeginning = this.#beginnings.get(id);
-    const upload = await ledger.get(id);
-    if (upload && stillBeginning && upload.state === 'receiving') {
-      return { ...upload, state: 'inspecting', length: stillBeginning.length, held: stillBeginning.held };
-    }
-    if (upload?.state !== 'inspecting') return upload;
-    let stop = () => {};
-    await atMost(deadline - Date.now(), signal, (done) => {
-      stop = ledger.onChange(id, done);
-      // The change may have come between the first look and the listener.
-      ledger.get(id).then((now) => {
-        if (now?.state !== 'inspecting') done();
-      }, done);
+    return new Promise((resolve, reject) => {
+      const stop = ledger.onChange(id, (upload) => {
+        if (upload.state !== 'inspecting') end(upload);
+      });
+      const timer = setTimeout(look, Math.max(patienceMs, 0));
+      signal.addEventListener('abort', look);
+      function end(upload: Upload | undefined): void {
+        stop();
+        clearTimeout(timer);
+        signal.removeEventListener('abort', look);
+        resolve(upload);
+      }
+      const read = async (isOver: boolean): Promise<void> => {
+        const upload = await ledger.get(id);
+        const beginning = this.#beginnings.get(id);
+        const isInspecting = upload?.state === 'inspecting' || (upload?.state === 'receiving' && beginning !== undefined);
+        if (!isInspecting) end(upload);
+        else if (isOver)
+          end({ ...upload, state: 'inspecting', length: beginning?.length ?? upload.length, held: beginning?.held ?? upload.held });
+      };
+      function look(): void {
+        read(true).catch(reject);
+      }
+      if (signal.aborted) look();
+      // Begun here, its change will be heard. Otherwise it may have come before the listener.
+      else if (this.#beginnings.has(id))
+        this.#beginnings
+          .get(id)
+          ?.done.then((isBegun) => (isBegun ? undefined : read(false)))
+          .catch(reject);
+      else read(false).catch(reject);
     });
-    stop();
-    return ledger.get(id);
   }
 
   /**
    * Makes the staged bytes durable. A failed fsync leaves them unproved and its error is reported only once, so they are
    * copied and the copy held against the running checksum. What does not match goes back to byte 0, and false is the answer.
    */
-  async #prove(id: string): Promise<boolean> {
+  async #prove(id: string, knownChecksum: number | undefined): Promise<boolean> {
     const { ledger, staging } = this.#options;
     if (!this.#unproved.has(id)) {
       try {
@@ -174,26 +203,27 @@ export class Finisher {
     const reader = await staging.open(id);
     const { checksum } = await completeChecksum({ checksum: 0, checksumOffset: 0 }, reader).finally(() => reader.close());
     this.#unproved.delete(id);
-    if (upload?.checksum === checksum && upload.checksumOffset === reader.size) return true;
+    const expected = knownChecksum ?? (upload?.checksumOffset === reader.size ? upload.checksum : undefined);
+    if (checksum === expected) return true;
     await staging.truncate(id, 0);
     await ledger.change(id, { from: 'receiving' }, { checksum: 0, checksumOffset: 0 }, true);
     return false;
   }
 
-  #run(id: string): void {
+  #run(id: string, begun?: Begun): void {
     if (this.#closing || this.#running.has(id)) return;
-    const run = this.#attempt(id)
+    const run = this.#attempt(id, begun)
       .catch((error) => this.#log(error, id))
       .finally(() => this.#running.delete(id));
     this.#running.set(id, run);
   }
 
-  async #attempt(id: string): Promise<void> {
+  async #attempt(id: string, begun: Begun | undefined): Promise<void> {
     const { ledger } = this.#options;
     const now = Date.now();
     let upload: Upload | undefined;
     try {
-      upload = await ledger.claim(id, this.#leaseOwner, now, now + LEASE_MS);
+      upload = begun?.upload ?? (await ledger.claim(id, this.#leaseOwner, now, now + LEASE_MS));
     } catch (error) {
       this.#log(error, id);
       this.#retryAfter(id, BACKOFF_CAP_MS);
@@ -205,18 +235,18 @@ export class Finisher {
       if (upload.strikes > MAX_STRIKES) {
         await this.#reject(upload, lease, { code: 'ERR_UNINSPECTABLE', detail: `Its inspection failed ${MAX_STRIKES} times.` });
       } else {
-        await this.#finish(upload, lease);
+        await this.#finish(upload, lease, begun?.head);
       }
     } catch (error) {
       await this.#defer(upload, lease, error);
     }
   }
 
-  async #finish(upload: Upload, lease: Lease): Promise<void> {
+  async #finish(upload: Upload, lease: Lease, head: Uint8Array | undefined): Promise<void> {
     const { ledger, staging, storage, checks, policy, checkTimeoutMs } = this.#options;
     const { id, length, target } = upload;
     if (length === null || target === null) throw new Error('An upload under inspection has a length and a target.');
-    const { rejection, found, checksum } = await inspect({ upload, length, staging, checks, policy, checkTimeoutMs });
+    const { rejection, found, checksum } = await inspect({ upload, length, head, staging, checks, policy, checkTimeoutMs });
     if (rejection) {
       await this.#reject(upload, lease, rejection);
       return;
@@ -235,7 +265,7 @@ export class Finisher {
       leaseExpiresAt: null,
       expiresAt: null,
     });
-    if (accepted) await this.#ended(id, () => staging.remove(id));
+    if (accepted) await this.#ended(accepted, () => staging.remove(id));
     else await this.#lost(upload, target);
   }
 
@@ -259,7 +289,7 @@ export class Finisher {
       expiresAt: Date.now() + keepRecordsForMs,
     });
     if (!rejected) return;
-    await this.#ended(upload.id, async () => {
+    await this.#ended(rejected, async () => {
       await staging.remove(upload.id);
       // An earlier attempt may have published and crashed before its verdict.
       if (lease.attempt > 1 && upload.target !== null) await storage.remove(upload.target);
@@ -267,14 +297,12 @@ export class Finisher {
   }
 
   /** After the verdict: nothing that fails here changes it. */
-  async #ended(id: string, cleanUp: () => Promise<void>): Promise<void> {
-    const { ledger, onVerdict } = this.#options;
+  async #ended(upload: Upload, cleanUp: () => Promise<void>): Promise<void> {
+    const { onVerdict, log } = this.#options;
+    const { id, state, length, errorCode } = upload;
+    log.info({ upload: id, state, length, code: errorCode ?? undefined }, state);
     await cleanUp().catch((error) => this.#log(error, id));
-    const upload = await ledger.get(id);
-    if (upload) {
-      this.#options.log.info({ upload: id, state: upload.state, code: upload.errorCode ?? undefined, length: upload.length }, upload.state);
-      await Promise.resolve(onVerdict?.(upload)).catch((error) => this.#log(error, id));
-    }
+    if (onVerdict) await Promise.resolve(onVerdict(upload)).catch((error) => this.#log(error, id));
   }
 
   /** A fault of ours, or a crash of a check: next attempt, backoff. Only a crash stays counted. */
@@ -318,21 +346,6 @@ export class Finisher {
 function backoffMs(failures: number): number {
   const ceilingMs = Math.min(BACKOFF_CAP_MS, BACKOFF_BASE_MS * 2 ** Math.min(failures, 10));
   return ceilingMs / 2 + Math.random() * (ceilingMs / 2);
-}
-
-/** Resolves when `wait` calls back, when the time is over, or when the signal says so. */
-function atMost(limitMs: number, signal: AbortSignal, wait: (done: () => void) => void): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, limitMs);
-    if (signal.aborted) done();
-    else signal.addEventListener('abort', done);
-    wait(done);
-  });
 }
 
 /** By the day the last byte came (UTC), then by id: safe beside any other upload, easy to back up by date. */

@@ -8,6 +8,8 @@ import { type Check, CheckCrash, HEAD_BYTES, type Inspectable, type Rejection } 
 export interface InspectionOptions {
   upload: Upload;
   length: number;
+  /** The first bytes, where they are at hand. */
+  head: Uint8Array | undefined;
   staging: Staging;
   checks: readonly Check[];
   policy: Policy;
@@ -26,50 +28,76 @@ export interface Inspection {
  * @throws CheckCrash, or a fault of ours
  */
 export async function inspect(options: InspectionOptions): Promise<Inspection> {
-  const { upload, length, staging, checks, policy, checkTimeoutMs } = options;
-  const reader = await staging.open(upload.id).catch((cause: unknown) => {
-    throw new StagedBytesGone('The staged bytes cannot be opened.', { cause });
-  });
+  const { upload, length, checks, policy, checkTimeoutMs } = options;
+  const staged = new StagedBytes(upload, length, options.staging);
   try {
-    if (reader.size !== length) throw new Error(`Staged are ${reader.size} bytes of ${length}.`);
-    const head = await reader.read(0, HEAD_BYTES);
+    const head = options.head ?? (await staged.read(0, HEAD_BYTES));
+    const checksum = upload.checksumOffset === length ? upload.checksum : (await completeChecksum(upload, await staged.reader())).checksum;
     const found: Inspectable['found'] = { type: null, extension: null };
-    const { checksum } = await completeChecksum(upload, reader);
     for (const check of checks) {
       const rejection = await withTimeLimit(check, checkTimeoutMs, (signal) =>
-        check.run(view(upload, length, head, policy, found, reader, signal)),
+        check.run({
+          id: upload.id,
+          owner: upload.owner,
+          originalName: upload.originalName,
+          safeName: upload.name,
+          claimedType: upload.claimedType,
+          length,
+          head,
+          policy,
+          signal,
+          found,
+          read: (start, end) => staged.read(start, end),
+          stream: () => staged.stream(),
+        }),
       );
       if (rejection) return { rejection, found, checksum };
     }
     return { found, checksum };
   } finally {
-    await reader.close();
+    await staged.close();
   }
 }
 
-function view(
-  upload: Upload,
-  length: number,
-  head: Buffer,
-  policy: Policy,
-  found: Inspectable['found'],
-  reader: StagedReader,
-  signal: AbortSignal,
-): Inspectable {
-  return {
-    id: upload.id,
-    owner: upload.owner,
-    originalName: upload.originalName,
-    safeName: upload.name,
-    claimedType: upload.claimedType,
-    length,
-    head,
-    policy,
-    signal,
-    found,
-    read: (start, end) => reader.read(start, end),
-    stream: () => reader.stream(),
-  };
+/** Opened when a check first asks for more than the head: most never do. */
+class StagedBytes {
+  readonly #upload: Upload;
+  readonly #length: number;
+  readonly #staging: Staging;
+  #opened: Promise<StagedReader> | undefined;
+
+  constructor(upload: Upload, length: number, staging: Staging) {
+    this.#upload = upload;
+    this.#length = length;
+    this.#staging = staging;
+  }
+
+  reader(): Promise<StagedReader> {
+    this.#opened ??= this.#open();
+    return this.#opened;
+  }
+
+  async read(start: number, end: number): Promise<Uint8Array> {
+    return (await this.reader()).read(start, end);
+  }
+
+  async *stream(): AsyncIterable<Uint8Array> {
+    yield* (await this.reader()).stream();
+  }
+
+  async close(): Promise<void> {
+    const reader = await this.#opened?.catch(() => undefined);
+    await reader?.close();
+  }
+
+  async #open(): Promise<StagedReader> {
+    const reader = await this.#staging.open(this.#upload.id).catch((cause: unknown) => {
+      throw new StagedBytesGone('The staged bytes cannot be opened.', { cause });
+    });
+    if (reader.size === this.#length) return reader;
+    await reader.close();
+    throw new Error(`Staged are ${reader.size} bytes of ${this.#length}.`);
+  }
 }
 
 async function withTimeLimit<T>(check: Check, limitMs: number, run: (signal: AbortSignal) => Promise<T>): Promise<T> {

@@ -85,7 +85,8 @@ export class Sweeper {
     await lock.tryWith(upload.id, async () => {
       const fresh = await ledger.get(upload.id);
       if (fresh?.expiresAt == null || fresh.expiresAt > now) return;
-      expired = await ledger.move(upload.id, { from: 'receiving' }, 'expired', { expiresAt: Date.now() + keepRecordsForMs });
+      const moved = await ledger.move(upload.id, { from: 'receiving' }, 'expired', { expiresAt: Date.now() + keepRecordsForMs });
+      expired = moved !== undefined;
       if (expired) await staging.remove(upload.id);
     });
     if (expired) log.info({ upload: upload.id, state: 'expired' }, 'expired');

@@ -8,15 +8,19 @@ import type { UploadRecord } from '../../shared/upload.ts';
 import type { Access } from '../access/access.ts';
 import type { Finisher } from '../finish/finisher.ts';
 import type { Ledger, Upload } from '../ledger/ledger.ts';
+import { MIN_BYTES_PER_TIMEOUT } from '../staging/body-writer.ts';
 import { faultOf } from '../staging/faults.ts';
 import { newUploadId, type Receiver, tooLarge } from '../staging/receiver.ts';
 import type { Staging } from '../staging/staging.ts';
 import { acknowledge } from '../tus/verdict.ts';
+import { closeAfterAnswer } from './early-answer.ts';
 import { renderResults } from './form-page.ts';
 import { toRecord } from './record.ts';
 
 /** Files in one form, more than a person picks; each is an upload of its own. */
 const MAX_FILES = 1000;
+/** The rest of a smaller form is read to the end, however soon its file is refused. */
+const WORTH_STOPPING_BYTES = 8 * 1024 * 1024;
 
 export interface FormsOptions {
   access: Access;
@@ -27,6 +31,7 @@ export interface FormsOptions {
   maxUploadSize: number;
   patienceMs: number;
   keepRecordsForMs: number;
+  bodyTimeoutMs: number;
   draining: AbortSignal;
 }
 
@@ -49,66 +54,81 @@ export class Forms {
 
   /** @throws UploadError for a request that is no form; what becomes of its files is in the answer */
   async answer(request: Request, response: ServerResponse, collectionUrl: string): Promise<void> {
+    if (request.method === 'OPTIONS') {
+      // A page of another origin that sends an Authorization header asks first.
+      response.writeHead(204, { Allow: 'OPTIONS, POST' }).end();
+      return;
+    }
     if (request.method !== 'POST') throw new UploadError('ERR_METHOD_NOT_ALLOWED');
     if (!/^multipart\/form-data\b/i.test(request.headers['content-type'] ?? '')) throw new UploadError('ERR_INVALID_CONTENT_TYPE');
     const owner = await this.#options.access(request);
-    const results = await this.#readFiles(request, response, owner, collectionUrl);
+    const isMultiple = request.baseUrl.toLowerCase().endsWith('/multiple');
+    const results = await this.#readFiles(request, response, isMultiple, { owner, collectionUrl });
     if (results.length === 0) throw new UploadError('ERR_INVALID_FORM', { detail: 'Choose a file first.' });
-    const isMultiple = request.baseUrl.endsWith('/multiple') || results.length > 1;
-    answerResults(request, response, results, isMultiple, collectionUrl.replace(/files$/, ''));
+    if (!request.complete) closeAfterAnswer(request, response);
+    answerResults(request, response, results, isMultiple || results.length > 1, collectionUrl.replace(/files$/, ''));
   }
 
-  async #readFiles(request: IncomingMessage, response: ServerResponse, owner: string, collectionUrl: string): Promise<FormResult[]> {
-    const cut = new AbortController();
+  /** Reads the form to its end; one of a single file only until that file is refused, where much of it is still to come. */
+  async #readFiles(request: IncomingMessage, response: ServerResponse, isMultiple: boolean, sender: Sender): Promise<FormResult[]> {
+    const { draining, bodyTimeoutMs } = this.#options;
     const results: Promise<FormResult | undefined>[] = [];
-    let files = 0;
-    await new Promise<void>((resolve, reject) => {
-      const fail = (error: unknown) => {
-        cut.abort();
-        reject(error);
-      };
-      let parser: busboy.Busboy;
-      try {
-        parser = busboy({
-          headers: request.headers,
-          defParamCharset: 'utf8',
-          limits: { fields: 100, fieldSize: 64 * 1024, headerPairs: 100 },
-        });
-      } catch (cause) {
-        throw new UploadError('ERR_INVALID_FORM', { cause });
+    const { promise: over, resolve: stop } = Promise.withResolvers<UploadError | undefined>();
+    const parser = parserOf(request);
+    // What fails the parser fails the file it is in, and none that came whole before.
+    const fail = (error: UploadError) => {
+      stop(error);
+      parser.destroy(error);
+    };
+    parser.on('file', (_field, stream, { filename }) => {
+      const broken = new AbortController();
+      stream.on('error', (cause) => broken.abort(asFormError(cause)));
+      if (results.length >= MAX_FILES) {
+        stream.resume();
+        if (results.length > MAX_FILES) return;
+        const error = new UploadError('ERR_INVALID_FORM', { detail: `A form takes at most ${MAX_FILES} files.` });
+        results.push(Promise.resolve(refused(filename ?? '', error)));
+        return;
       }
-      parser.on('file', (_field, stream, { filename }) => {
-        files += 1;
-        if (files > MAX_FILES) {
-          stream.resume();
-          const error = new UploadError('ERR_INVALID_FORM', { detail: `A form takes at most ${MAX_FILES} files.` });
-          results.push(Promise.resolve(refused(filename ?? '', error)));
-          return;
-        }
-        results.push(this.#take(stream, filename, owner, collectionUrl, cut.signal));
+      const result = this.#take(stream, filename, sender, broken.signal).catch((error) => refused(filename ?? '', faultOf(error)));
+      results.push(result);
+      if (isMultiple) return;
+      void result.then((refusal) => {
+        if (refusal?.error && results.length === 1 && isFarFromOver(request)) stop(undefined);
       });
-      parser.on('close', resolve);
-      parser.on('error', (cause) => fail(new UploadError('ERR_INVALID_FORM', { cause })));
-      response.once('close', () => {
-        if (!request.complete) fail(new UploadError('ERR_INVALID_FORM', { detail: 'The form was cut off.' }));
-      });
-      this.#options.draining.addEventListener('abort', () => fail(this.#options.draining.reason), { signal: cut.signal });
-      request.pipe(parser);
-    }).catch((error: unknown) => {
-      request.unpipe();
-      // Files that came whole before the form broke have their own verdicts, which the sender must learn.
-      if (results.length === 0) throw error;
-      results.push(Promise.resolve(refused('', faultOf(error))));
     });
-    return (await Promise.all(results)).filter((result) => result !== undefined);
+    parser.on('close', () => stop(undefined));
+    parser.on('error', (cause) => stop(asFormError(cause)));
+    const onClose = () => {
+      if (!request.complete) fail(new UploadError('ERR_INVALID_FORM', { detail: 'The form was cut off.' }));
+    };
+    const onDraining = () => fail(faultOf(draining.reason));
+    const watch = setInterval(
+      watchPace(request, () => fail(new UploadError('ERR_BODY_TIMEOUT'))),
+      bodyTimeoutMs,
+    );
+    response.once('close', onClose);
+    draining.addEventListener('abort', onDraining);
+    request.pipe(parser);
+    const failure = await over;
+    request.unpipe(parser);
+    clearInterval(watch);
+    response.off('close', onClose);
+    draining.removeEventListener('abort', onDraining);
+
+    const ended = (await Promise.all(results)).filter((result) => result !== undefined);
+    if (failure === undefined) return ended;
+    // Files that came whole before the form broke have their own verdicts, which the sender must learn.
+    const decided = ended.filter(({ error }) => error?.code !== failure.code);
+    if (decided.length === 0) throw failure;
+    return [...decided, refused('', failure)];
   }
 
   /** One file: into staging, then the verdict. Undefined for a file field that was left empty. */
   async #take(
     stream: Readable,
     filename: string | undefined,
-    owner: string,
-    collectionUrl: string,
+    { owner, collectionUrl }: Sender,
     signal: AbortSignal,
   ): Promise<FormResult | undefined> {
     const { ledger, receiver, finisher, maxUploadSize, patienceMs, draining } = this.#options;
@@ -124,13 +144,13 @@ export class Forms {
         rawMetadata: '',
         idempotencyKey: null,
       }));
-      const size = await receiver.receive(upload, 0, stream, { maxBytes: maxUploadSize, signal });
-      if (signal.aborted) throw new UploadError('ERR_INVALID_FORM', { detail: 'The form was cut off.' });
-      if (size === 0 && name === '') {
+      const { stored } = await receiver.receive(upload, 0, stream, { maxBytes: maxUploadSize, signal, isNew: true });
+      signal.throwIfAborted();
+      if (stored === 0 && name === '') {
         await this.#discard(upload);
         return undefined;
       }
-      void finisher.begin(upload.id, size, 'length');
+      void finisher.begin(upload.id, stored, 'length');
       const settled = await finisher.settle(upload.id, patienceMs, draining);
       acknowledge(settled, true);
       if (settled === undefined) throw new UploadError('ERR_INTERNAL');
@@ -158,6 +178,44 @@ export class Forms {
       await staging.remove(upload.id);
     }
   }
+}
+
+interface Sender {
+  owner: string;
+  collectionUrl: string;
+}
+
+/** @throws UploadError ERR_INVALID_FORM without a boundary, say */
+function parserOf(request: IncomingMessage): busboy.Busboy {
+  try {
+    return busboy({
+      headers: request.headers,
+      defParamCharset: 'utf8',
+      limits: { fields: 100, fieldSize: 64 * 1024, headerPairs: 100 },
+    });
+  } catch (cause) {
+    throw new UploadError('ERR_INVALID_FORM', { cause });
+  }
+}
+
+/** To be called once in each `bodyTimeout`: between the files of a form nobody else sees that it has stopped coming. */
+function watchPace(request: IncomingMessage, tooSlow: () => void): () => void {
+  let seen = request.socket.bytesRead;
+  return () => {
+    const { bytesRead } = request.socket;
+    // A paused form waits for us.
+    if (!request.isPaused() && bytesRead - seen < MIN_BYTES_PER_TIMEOUT) tooSlow();
+    seen = bytesRead;
+  };
+}
+
+/** What is still to come of a form costs its sender more than a new connection does. */
+function isFarFromOver(request: IncomingMessage): boolean {
+  return !request.complete && Number(request.headers['content-length'] ?? Number.POSITIVE_INFINITY) > WORTH_STOPPING_BYTES;
+}
+
+function asFormError(cause: unknown): UploadError {
+  return cause instanceof UploadError ? cause : new UploadError('ERR_INVALID_FORM', { cause });
 }
 
 function refused(filename: string, error: UploadError): FormResult {

@@ -85,8 +85,11 @@ export class Ledger {
       .executeTakeFirst();
   }
 
-  /** Moves an upload to another state, with its event where the move ends it. False: the row was not as the guard says. */
-  async move(id: string, guard: Guard, to: UploadState, changes: UploadChanges = {}): Promise<boolean> {
+  /**
+   * Moves an upload to another state, with its event where the move ends it, and resolves with the row as it is then.
+   * Undefined: the row was not as the guard says.
+   */
+  async move(id: string, guard: Guard, to: UploadState, changes: UploadChanges = {}): Promise<Upload | undefined> {
     if (!UPLOAD_TRANSITIONS[guard.from].includes(to)) throw new Error(`There is no move from ${guard.from} to ${to}.`);
     const at = Date.now();
     const set = { ...changes, state: to, updatedAt: at };
@@ -94,19 +97,47 @@ export class Ledger {
     const moved = await this.#durably(id, () =>
       ENDED.has(to)
         ? db.transaction().execute(async (transaction) => {
-            const done = await update(transaction, id, guard, set);
+            const done = await guarded(transaction, id, guard).set(set).returningAll().executeTakeFirst();
             if (done) await transaction.insertInto('events').values({ uploadId: id, state: to, at }).execute();
             return done;
           })
-        : update(db, id, guard, set),
+        : guarded(db, id, guard).set(set).returningAll().executeTakeFirst(),
     );
-    if (moved) this.#changes.emit(id);
+    if (moved) this.#changes.emit(id, moved);
     return moved;
+  }
+
+  /** Moves an upload that receives to `inspecting`, its first lease taken and its attempt counted. Undefined: it no longer receives. */
+  async beginInspection(id: string, leaseOwner: string, leaseExpiresAt: number, changes: UploadChanges): Promise<Upload | undefined> {
+    const begun = await this.#durably(id, () =>
+      this.#engine.db
+        .updateTable('uploads')
+        .set((row) => ({
+          ...changes,
+          state: 'inspecting' as const,
+          updatedAt: Date.now(),
+          attempt: row('attempt', '+', 1),
+          strikes: row('strikes', '+', 1),
+          leaseOwner,
+          leaseExpiresAt,
+        }))
+        .where('id', '=', id)
+        .where('state', '=', 'receiving')
+        .returningAll()
+        .executeTakeFirst(),
+    );
+    if (begun) this.#changes.emit(id, begun);
+    return begun;
   }
 
   /** Changes a row without moving it; durable with `durable`. */
   async change(id: string, guard: Guard, changes: UploadChanges, durable: boolean): Promise<boolean> {
-    const change = () => update(this.#engine.db, id, guard, { ...changes, updatedAt: Date.now() });
+    const change = async () => {
+      const result = await guarded(this.#engine.db, id, guard)
+        .set({ ...changes, updatedAt: Date.now() })
+        .executeTakeFirst();
+      return result.numUpdatedRows === 1n;
+    };
     return durable ? this.#durably(id, change) : change();
   }
 
@@ -235,8 +266,8 @@ export class Ledger {
     return query.orderBy('createdAt', 'desc').orderBy('id', 'desc').limit(options.limit).execute();
   }
 
-  /** Calls back after each change of this upload's state. Returns how to stop. */
-  onChange(id: string, listener: () => void): () => void {
+  /** Calls back with the row after each change of this upload's state. Returns how to stop. */
+  onChange(id: string, listener: (upload: Upload) => void): () => void {
     this.#changes.on(id, listener);
     return () => this.#changes.off(id, listener);
   }
@@ -261,9 +292,7 @@ export class Ledger {
   }
 }
 
-async function update(db: Kysely<Schema>, id: string, guard: Guard, set: Updateable<UploadTable>): Promise<boolean> {
-  let query = db.updateTable('uploads').set(set).where('id', '=', id).where('state', '=', guard.from);
-  if (guard.lease) query = query.where('leaseOwner', '=', guard.lease.owner).where('attempt', '=', guard.lease.attempt);
-  const result = await query.executeTakeFirst();
-  return result.numUpdatedRows === 1n;
+function guarded(db: Kysely<Schema>, id: string, guard: Guard) {
+  const query = db.updateTable('uploads').where('id', '=', id).where('state', '=', guard.from);
+  return guard.lease ? query.where('leaseOwner', '=', guard.lease.owner).where('attempt', '=', guard.lease.attempt) : query;
 }

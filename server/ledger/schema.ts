@@ -77,41 +77,41 @@ const first = (dialect: Dialect): Migration => ({
       .addColumn('length', 'bigint')
       .addColumn('held', 'text', (column) => column.notNull())
       .addColumn('metadata', 'text', (column) => column.notNull())
-      .addColumn('original_name', 'text')
-      .addColumn('claimed_type', 'text')
-      .addColumn('relative_path', 'text')
+      .addColumn('originalName', 'text')
+      .addColumn('claimedType', 'text')
+      .addColumn('relativePath', 'text')
       .addColumn('name', 'text')
       .addColumn('type', 'text')
       .addColumn('target', 'text')
-      .addColumn('proven_offset', 'bigint', (column) => column.notNull())
+      .addColumn('provenOffset', 'bigint', (column) => column.notNull())
       .addColumn('checksum', 'bigint', (column) => column.notNull())
-      .addColumn('checksum_offset', 'bigint', (column) => column.notNull())
+      .addColumn('checksumOffset', 'bigint', (column) => column.notNull())
       .addColumn('attempt', 'integer', (column) => column.notNull())
       .addColumn('strikes', 'integer', (column) => column.notNull())
-      .addColumn('lease_owner', 'text')
-      .addColumn('lease_expires_at', 'bigint')
-      .addColumn('retry_at', 'bigint')
-      .addColumn('error_code', 'text')
-      .addColumn('error_detail', 'text')
-      .addColumn('policy_hash', 'text')
-      .addColumn('idempotency_key', 'text')
-      .addColumn('created_at', 'bigint', (column) => column.notNull())
-      .addColumn('updated_at', 'bigint', (column) => column.notNull())
-      .addColumn('expires_at', 'bigint')
+      .addColumn('leaseOwner', 'text')
+      .addColumn('leaseExpiresAt', 'bigint')
+      .addColumn('retryAt', 'bigint')
+      .addColumn('errorCode', 'text')
+      .addColumn('errorDetail', 'text')
+      .addColumn('policyHash', 'text')
+      .addColumn('idempotencyKey', 'text')
+      .addColumn('createdAt', 'bigint', (column) => column.notNull())
+      .addColumn('updatedAt', 'bigint', (column) => column.notNull())
+      .addColumn('expiresAt', 'bigint')
       .execute();
     // Partial indexes: what ended and stays (accepted) is in none of them, so each stays as small as the work at hand.
     await db.schema
       .createIndex('uploads_idempotency')
       .on('uploads')
-      .columns(['owner', 'idempotency_key'])
+      .columns(['owner', 'idempotencyKey'])
       .unique()
-      .where(sql.ref('idempotency_key'), 'is not', null)
+      .where(sql.ref('idempotencyKey'), 'is not', null)
       .execute();
     await db.schema
       .createIndex('uploads_expiry')
       .on('uploads')
-      .columns(['expires_at', 'id'])
-      .where(sql.ref('expires_at'), 'is not', null)
+      .columns(['expiresAt', 'id'])
+      .where(sql.ref('expiresAt'), 'is not', null)
       .execute();
     await db.schema
       .createIndex('uploads_inspecting')
@@ -125,7 +125,7 @@ const first = (dialect: Dialect): Migration => ({
       .column('id')
       .where(sql.ref('state'), '=', sql.lit('receiving'))
       .execute();
-    await db.schema.createIndex('uploads_created').on('uploads').columns(['created_at', 'id']).execute();
+    await db.schema.createIndex('uploads_created').on('uploads').columns(['createdAt', 'id']).execute();
     await db.schema
       .createTable('facts')
       .addColumn('key', 'text', (column) => column.primaryKey())
@@ -133,7 +133,7 @@ const first = (dialect: Dialect): Migration => ({
       .execute();
     await sql`create table events (
       id ${sql.raw(dialect === 'postgres' ? 'bigint generated always as identity primary key' : 'integer primary key autoincrement')},
-      upload_id text not null, state text not null, at bigint not null)`.execute(db);
+      "uploadId" text not null, state text not null, at bigint not null)`.execute(db);
   },
 });
 

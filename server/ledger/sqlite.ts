@@ -2,7 +2,7 @@
 import { type FileHandle, mkdir, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { CamelCasePlugin, Kysely, SqliteDialect } from 'kysely';
+import { Kysely, SqliteDialect } from 'kysely';
 import type { Engine } from './ledger.ts';
 import type { Schema } from './schema.ts';
 
@@ -26,10 +26,7 @@ export async function openSqlite(dataDir: string, options: { exclusive: boolean 
   const path = join(dataDir, 'ledger.sqlite');
   const database = new DatabaseSync(path);
   database.exec('pragma journal_mode=WAL; pragma synchronous=NORMAL; pragma busy_timeout=5000; pragma foreign_keys=ON;');
-  const db = new Kysely<Schema>({
-    dialect: new SqliteDialect({ database: adapt(database) }),
-    plugins: [new CamelCasePlugin()],
-  });
+  const db = new Kysely<Schema>({ dialect: new SqliteDialect({ database: adapt(database) }) });
   let wal: FileHandle | undefined;
   let next: Promise<void> | undefined;
   let running: Promise<void> = Promise.resolve();

@@ -13,7 +13,7 @@ const BATCH_DELAY_MS = 250;
 /** The system takes no more buffers in one writev (IOV_MAX). */
 const MAX_BUFFERS = 1024;
 /** A body slower than this in a `bodyTimeoutMs` only holds a connection. */
-const MIN_BYTES_PER_TIMEOUT = 1024;
+export const MIN_BYTES_PER_TIMEOUT = 1024;
 
 /**
  * Appends a body to a file from `offset` on and says how it ended. Resolves after the last write returned, never before.
@@ -25,7 +25,7 @@ export async function writeBody(file: FileHandle, offset: number, source: Readab
   try {
     for (;;) {
       const batch = await gatherer.next();
-      if (batch === undefined) return { bytes, end: gatherer.end ?? 'cut' };
+      if (batch === undefined) return { bytes, end: gatherer.end ?? 'cut', proof: 'unknown' };
       await options.onBatch(batch, offset + bytes);
       for (let first = 0; first < batch.length; first += MAX_BUFFERS) {
         const part = batch.slice(first, first + MAX_BUFFERS);

@@ -51,14 +51,13 @@ export class Checkpoints {
   }
 
   /**
-   * When the body is over: what resolves may be acknowledged. A file that is complete is not proved here: its finish does.
+   * When the body is over and the upload is not complete: what resolves may be acknowledged.
    * @throws what the system says; then nothing beyond the last checkpoint is proved
    */
-  async end(checksum: Checksum, length: number | null): Promise<void> {
+  async end(checksum: Checksum): Promise<void> {
     await this.#running;
     if (this.#fault !== undefined) throw this.#fault.error;
-    const isComplete = checksum.offset === length;
-    await this.#take(checksum, () => (isComplete ? undefined : this.#options.staging.sync(this.#id)));
+    await this.#take(checksum, () => this.#options.staging.sync(this.#id));
   }
 
   /** After a fault: whether a sync failed, so that bytes written since the last checkpoint can't be proved any more. */
@@ -67,7 +66,7 @@ export class Checkpoints {
     return this.#isUnproved;
   }
 
-  async #take({ checksum, offset }: Checksum, sync: () => Promise<void> | undefined): Promise<void> {
+  async #take({ checksum, offset }: Checksum, sync: () => Promise<void>): Promise<void> {
     const { ledger, durability, expireAfterMs } = this.#options;
     const synced = durability === 'chunk' ? sync() : undefined;
     await synced?.catch((error: unknown) => {

@@ -40,7 +40,15 @@ export class DiskStaging implements Staging {
   async write(id: string, offset: number, body: Readable, options: WriteOptions): Promise<Written> {
     const file = await open(this.path(id), constants.O_CREAT | constants.O_WRONLY, 0o640);
     try {
-      return await writeBody(file, offset, body, options);
+      const written = await writeBody(file, offset, body, options);
+      if (offset + written.bytes !== options.completeSize || written.end === 'too-long') return written;
+      return {
+        ...written,
+        proof: await file.sync().then(
+          () => 'durable' as const,
+          () => 'unproved' as const,
+        ),
+      };
     } finally {
       await file.close();
     }

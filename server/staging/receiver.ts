@@ -11,7 +11,7 @@ import type { Ledger, Upload } from '../ledger/ledger.ts';
 import { Checkpoints, type Durability } from './checkpoints.ts';
 import { faultOf } from './faults.ts';
 import { advance, type Checksum, completeChecksum } from './running-checksum.ts';
-import type { BodyEnd, Staging } from './staging.ts';
+import type { BodyEnd, Proof, Staging } from './staging.ts';
 
 export interface ReceiverOptions {
   ledger: Ledger;
@@ -44,12 +44,31 @@ export interface ReceiveOptions {
   /** Aborted when the lock is wanted by another. */
   signal: AbortSignal;
   onActivity?: () => void;
+  /** The upload was created just now: there is nothing to look at yet. */
+  isNew?: boolean;
+}
+
+export interface Received {
+  /** Bytes stored in all. */
+  stored: number;
+  /** When all are: what the finish need not find out again. */
+  complete?: Complete;
+}
+
+/** An upload whose bytes are all stored, as far as whoever stored them knows. */
+export interface Complete {
+  proof: Proof;
+  /** CRC-32 of the whole; undefined: the ledger's, brought up to date. */
+  checksum?: number;
+  /** The first HEAD_BYTES, or all. */
+  head?: Uint8Array;
 }
 
 export class Receiver {
   readonly #options: ReceiverOptions;
   /** A sync of these failed, and its error is reported only once: what is beyond their proven offset is sent again. */
   readonly #unproved = new Set<string>();
+  #free: { atMs: number; bytes: number } | undefined;
 
   constructor(options: ReceiverOptions) {
     this.#options = options;
@@ -60,7 +79,7 @@ export class Receiver {
    * @throws UploadError 413 over the size limit, 422 for a name that policy refuses, 507 without room for the length
    */
   async create(request: NewUpload): Promise<{ upload: Upload; created: boolean }> {
-    const { ledger, staging, policy, maxUploadSize, expireAfterMs, durability } = this.#options;
+    const { ledger, policy, maxUploadSize, expireAfterMs, durability } = this.#options;
     const { id, owner, length, metadata, rawMetadata, idempotencyKey } = request;
     if (idempotencyKey !== null) {
       const earlier = await ledger.findByKey(owner, idempotencyKey);
@@ -69,9 +88,10 @@ export class Receiver {
     if (length !== null && length > maxUploadSize) throw tooLarge(maxUploadSize);
     const originalName = metadataValue(metadata, 'name');
     const name = originalName === null ? null : safeFileName(originalName);
-    const refusal = name === null ? undefined : checkName(policy, name);
+    // As sent: some names hide an extension that is gone once they are safe.
+    const refusal = originalName === null ? undefined : checkName(policy, originalName);
     if (refusal) throw new UploadError(refusal.code, refusal.detail === undefined ? {} : { detail: refusal.detail });
-    if (length !== null && length > (await staging.freeBytes())) throw new UploadError('ERR_NO_SPACE', { retryAfterSeconds: 60 });
+    if (length !== null && length > (await this.#freeBytes())) throw new UploadError('ERR_NO_SPACE', { retryAfterSeconds: 60 });
     const relativePath = metadataValue(metadata, 'relativePath');
     const now = Date.now();
     const upload: Upload = {
@@ -131,47 +151,52 @@ export class Receiver {
   }
 
   /**
-   * Appends a body to an upload that is `receiving` and resolves with the bytes stored in all. The caller holds the lock.
+   * Appends a body to an upload that is `receiving` and resolves with what is stored then. The caller holds the lock.
    * When all bytes are stored already, the body is compared with the last ones instead: a response was lost, and the
    * sender repeats what it holds unacknowledged.
    *
    * @throws UploadError: a refusal by the first bytes (the upload has moved to `rejected`), a body longer than it may be
    *   (nothing beyond is kept), an interruption (what came is kept), a fault
    */
-  async receive(upload: Upload, offset: number, body: Readable, options: ReceiveOptions): Promise<number> {
+  async receive(upload: Upload, offset: number, body: Readable, options: ReceiveOptions): Promise<Received> {
     const { staging, bodyTimeoutMs } = this.#options;
     if (this.#unproved.has(upload.id)) {
       await staging.truncate(upload.id, upload.provenOffset);
       this.#unproved.delete(upload.id);
     }
-    const stored = await staging.size(upload.id);
+    const stored = options.isNew ? 0 : await staging.size(upload.id);
     if (upload.length !== null && stored >= upload.length) {
       await compare(staging, upload.id, offset, body, upload.length - offset);
-      return stored;
+      return { stored, complete: { proof: 'unknown' } };
     }
     const checksum = await this.#checksum(upload, stored);
     const head = new Head(upload, stored);
     const checkpoints = new Checkpoints(upload.id, stored, this.#options);
     let end: BodyEnd;
+    let proof: Proof;
     try {
       const written = await staging.write(upload.id, stored, body, {
         maxBytes: options.maxBytes,
         signal: options.signal,
+        completeSize: upload.length,
         bodyTimeoutMs,
         onBatch: async (batch) => {
           options.onActivity?.();
-          if (head.isWanted) await this.#checkHead(upload, await head.add(staging, batch));
           advance(checksum, batch);
+          // What is whole now is inspected whole at once.
+          if (head.isWanted && (await head.add(staging, batch)) && checksum.offset !== upload.length)
+            await this.#checkHead(upload, head.bytes);
         },
         onWritten: (sync) => checkpoints.consider(checksum, sync),
       });
-      end = written.end;
+      ({ end, proof } = written);
       if (end === 'too-long' && checksum.offset === upload.length) {
         // The byte that would complete it was never acknowledged: a file that is longer than it said is not finished by us.
         await staging.truncate(upload.id, upload.length - 1);
         throw new UploadError('ERR_UPLOAD_LENGTH_EXCEEDED');
       }
-      await checkpoints.end(checksum, upload.length);
+      // The state change that follows carries the checksum of a complete upload.
+      if (checksum.offset !== upload.length) await checkpoints.end(checksum);
     } catch (error) {
       if (await checkpoints.isUnproved()) this.#unproved.add(upload.id);
       throw faultOf(error);
@@ -182,7 +207,16 @@ export class Receiver {
       throw reason instanceof UploadError ? reason : new UploadError('ERR_UPLOAD_LOCKED', { retryAfterSeconds: 1 });
     }
     if (end === 'too-slow') throw new UploadError('ERR_BODY_TIMEOUT');
-    return checksum.offset;
+    const complete = { proof, checksum: checksum.checksum, ...(head.isWhole ? { head: head.bytes } : {}) };
+    return checksum.offset === upload.length ? { stored: checksum.offset, complete } : { stored: checksum.offset };
+  }
+
+  /** Asked at most once a second. */
+  async #freeBytes(): Promise<number> {
+    if (this.#free === undefined || performance.now() - this.#free.atMs > 1000) {
+      this.#free = { atMs: performance.now(), bytes: await this.#options.staging.freeBytes() };
+    }
+    return this.#free.bytes;
   }
 
   async #checksum(upload: Upload, stored: number): Promise<Checksum> {
@@ -195,8 +229,7 @@ export class Receiver {
     }
   }
 
-  async #checkHead(upload: Upload, head: Uint8Array | undefined): Promise<void> {
-    if (head === undefined) return;
+  async #checkHead(upload: Upload, head: Uint8Array): Promise<void> {
     const { ledger, policyHash, keepRecordsForMs, checkHead } = this.#options;
     // A detection that fails is no verdict: the full inspection looks again.
     const rejection = await checkHead(head, upload).catch(() => undefined);
@@ -221,37 +254,49 @@ export function tooLarge(maxUploadSize: number): UploadError {
   return new UploadError('ERR_MAX_SIZE_EXCEEDED', { detail: `The limit is ${formatBytes(maxUploadSize)}.` });
 }
 
-/** Gathers the first bytes of an upload as they pass, across bodies. */
+/** Gathers the first bytes of an upload as they pass. */
 class Head {
   readonly #id: string;
-  #missing: number;
-  #stored: number;
+  readonly #stored: number;
+  /** HEAD_BYTES, or all where there are fewer. */
+  readonly #size: number;
+  #have = 0;
   #parts: Uint8Array[] = [];
 
   constructor(upload: Upload, stored: number) {
     this.#id = upload.id;
     this.#stored = stored;
-    // A file that ends within the head is inspected at once anyway.
-    const isSmall = upload.length !== null && upload.length <= HEAD_BYTES;
-    this.#missing = isSmall ? 0 : HEAD_BYTES - stored;
+    this.#size = upload.length === null ? HEAD_BYTES : Math.min(upload.length, HEAD_BYTES);
   }
 
+  /** Not when it was there before this body came: then it was looked at. */
   get isWanted(): boolean {
-    return this.#missing > 0;
+    return this.#have < this.#size && this.#stored < this.#size;
   }
 
-  /** The head, once it is whole. */
-  async add(staging: Staging, batch: readonly Uint8Array[]): Promise<Uint8Array | undefined> {
-    if (this.#parts.length === 0 && this.#stored > 0) {
+  get isWhole(): boolean {
+    return this.#have === this.#size;
+  }
+
+  get bytes(): Uint8Array {
+    return Buffer.concat(this.#parts);
+  }
+
+  /** Resolves with whether it is whole. */
+  async add(staging: Staging, batch: readonly Uint8Array[]): Promise<boolean> {
+    if (this.#have === 0 && this.#stored > 0) {
       const reader = await staging.open(this.#id);
       this.#parts.push(await reader.read(0, this.#stored).finally(() => reader.close()));
+      this.#have = this.#stored;
     }
     for (const chunk of batch) {
-      if (this.#missing <= 0) break;
-      this.#parts.push(chunk.subarray(0, this.#missing));
-      this.#missing -= chunk.byteLength;
+      if (this.#have === this.#size) break;
+      const part = chunk.subarray(0, this.#size - this.#have);
+      // A copy: a slice would hold the whole network buffer.
+      this.#parts.push(Uint8Array.from(part));
+      this.#have += part.byteLength;
     }
-    return this.#missing > 0 ? undefined : Buffer.concat(this.#parts);
+    return this.#have === this.#size;
   }
 }
 

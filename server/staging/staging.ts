@@ -8,6 +8,8 @@ export interface WriteOptions {
   maxBytes: number;
   /** Aborted when the lock was lost: stop after the write in flight, `interrupted`. */
   signal: AbortSignal;
+  /** With this size the upload is complete: it is then made durable before `write` resolves. */
+  completeSize: number | null;
   /** A body that brings less than `minBytes` in this time ends with `too-slow`. */
   bodyTimeoutMs: number;
   /** Called with each batch before it is written; what it throws ends the write, the batch unwritten. */
@@ -16,10 +18,17 @@ export interface WriteOptions {
   onWritten?(sync: () => Promise<void>): void;
 }
 
+/**
+ * What is known of a complete upload's bytes: durable; unproved, because a sync of them failed, whatever a second call
+ * says; or not asked yet.
+ */
+export type Proof = 'durable' | 'unproved' | 'unknown';
+
 export interface Written {
   /** Bytes stored of this body. */
   bytes: number;
   end: BodyEnd;
+  proof: Proof;
 }
 
 /** Reads staged bytes while an inspection runs. */

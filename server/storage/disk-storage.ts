@@ -18,6 +18,7 @@ const NO_LINK = new Set(['EXDEV', 'EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'EMLINK', 'E
 export class DiskStorage implements Storage {
   readonly #root: string;
   readonly #staging: DiskStaging;
+  readonly #parents = new GroupedSync();
 
   constructor(root: string, staging: DiskStaging) {
     this.#root = root;
@@ -36,15 +37,14 @@ export class DiskStorage implements Storage {
   async publish({ id, directory, name, attempt }: Target): Promise<void> {
     const target = this.path(directory, name);
     const folder = dirname(target);
-    const made = await mkdir(folder, { recursive: true, mode: 0o750 });
+    const top = await makeDirectory(folder);
     if (attempt > 1) await removeParts(folder, id);
     const staged = this.#staging.path(id);
     if ((await tryLink(staged, target)) === 'no-link') await copyInto(staged, target, join(folder, `${id}.${attempt}.part`));
     await syncDirectory(folder);
     // A directory is durable once its parent is synced: so up to the parent of the first one made.
-    if (made !== undefined) {
-      const top = dirname(made);
-      for (let parent = dirname(folder); parent.length >= top.length; parent = dirname(parent)) await syncDirectory(parent);
+    if (top !== undefined) {
+      for (let parent = dirname(folder); parent.length >= top.length; parent = dirname(parent)) await this.#parents.sync(parent);
     }
   }
 
@@ -112,6 +112,47 @@ async function copyInto(staged: string, target: string, part: string): Promise<v
 async function removeParts(folder: string, id: string): Promise<void> {
   for (const name of await readdir(folder)) {
     if (name.startsWith(`${id}.`) && name.endsWith('.part')) await unlink(join(folder, name));
+  }
+}
+
+/** Resolves with the parent of the first directory that had to be made, if any. */
+async function makeDirectory(path: string): Promise<string | undefined> {
+  try {
+    // All but the first of a day find the parent there.
+    await mkdir(path, { mode: 0o750 });
+    return dirname(path);
+  } catch (error) {
+    const code = codeOf(error);
+    if (code === 'EEXIST') return undefined;
+    if (code !== 'ENOENT') throw error;
+    const made = await mkdir(path, { recursive: true, mode: 0o750 });
+    return made === undefined ? undefined : dirname(made);
+  }
+}
+
+/** Many uploads end in one day's directory: one sync serves all that wait for it. */
+class GroupedSync {
+  readonly #next = new Map<string, Promise<void>>();
+  readonly #running = new Map<string, Promise<void>>();
+
+  /** Whoever comes while one runs needs the one after it: the running one may have begun too early. */
+  sync(path: string): Promise<void> {
+    let next = this.#next.get(path);
+    if (next === undefined) {
+      next = (this.#running.get(path) ?? Promise.resolve()).then(() => {
+        this.#next.delete(path);
+        const current = syncDirectory(path);
+        const settled = current
+          .catch(() => undefined)
+          .then(() => {
+            if (this.#running.get(path) === settled) this.#running.delete(path);
+          });
+        this.#running.set(path, settled);
+        return current;
+      });
+      this.#next.set(path, next);
+    }
+    return next;
   }
 }
 

@@ -178,7 +178,7 @@ export class Uploads {
   async #findSettling(request: UploadsRequest, id: string): Promise<Upload> {
     const upload = await this.find(request.owner, id);
     if (upload.state !== 'receiving' || !this.#options.finisher.isBeginning(id)) return upload;
-    return (await this.#options.finisher.settle(id, 0, this.#closing(request.response))) ?? upload;
+    return (await this.#options.finisher.settle(id, 0, this.#options.draining)) ?? upload;
   }
 
   async #onCreate(context: Context, tusUpload: TusUpload): Promise<Record<string, never>> {
@@ -205,14 +205,18 @@ export class Uploads {
       if (Number(request.headers.get('content-length') ?? 0) > limit) throw new UploadError('ERR_UPLOAD_LENGTH_EXCEEDED');
     }
     context.upload = upload;
-    const stored = await receiver.receive(upload, tusUpload.offset, request.body, {
-      maxBytes: limit,
-      signal: AbortSignal.any([cancellation.signal, draining]),
-      onActivity: () => locker.touch(tusUpload.id),
-    });
-    context.upload = (await ledger.get(upload.id)) ?? upload;
+    const stopping = linked([cancellation.signal, draining]);
+    const { stored, complete } = await receiver
+      .receive(upload, tusUpload.offset, request.body, {
+        maxBytes: limit,
+        signal: stopping.signal,
+        onActivity: () => locker.touch(tusUpload.id),
+        isNew: context.append === undefined,
+      })
+      .finally(stopping.unlink);
     // Under the lock, so that nothing is appended to what is being made durable.
-    if (stored === upload.length) void finisher.begin(upload.id, stored, context.isDeclaring ? 'length' : 'byte');
+    if (complete) void finisher.begin(upload.id, stored, context.isDeclaring ? 'length' : 'byte', complete);
+    else context.upload = (await ledger.get(upload.id)) ?? upload;
     return stored;
   }
 
@@ -235,12 +239,12 @@ export class Uploads {
 
   /** After the lock: every byte is stored. What it throws, or the headers it returns, are the answer. */
   async #onFinish(context: Context): Promise<{ headers: Record<string, string> }> {
-    const { ledger, staging, finisher, patienceMs } = this.#options;
+    const { ledger, staging, finisher } = this.#options;
     const { upload, append, request } = context;
     if (upload === undefined) throw new Error('An upload that finishes has been read before.');
     // An empty upload is created and finished without a body, hence without `receive`.
     if (upload.length === 0 && append === undefined) void finisher.begin(upload.id, 0, 'byte');
-    const settled = await finisher.settle(upload.id, patienceMs, this.#closing(request.response));
+    const settled = await this.#settle(upload.id, request.response);
     if (settled) context.upload = settled;
     if (append === undefined) {
       if (settled?.state === 'inspecting' && settled.length === 0) {
@@ -254,16 +258,21 @@ export class Uploads {
     return { headers: acknowledge(settled, append.offset === (settled ? heldOffset(settled) : -1)) };
   }
 
-  /** Aborts when nobody waits for the answer any more: the client is gone, or the server goes. */
-  #closing(response: ServerResponse): AbortSignal {
-    const controller = new AbortController();
-    response.once('close', () => controller.abort());
-    return AbortSignal.any([controller.signal, this.#options.draining]);
+  /** The upload as it is when there is a verdict, at the patience limit, or when nobody waits any more: the client is gone, or the server goes. */
+  async #settle(id: string, response: ServerResponse): Promise<Upload | undefined> {
+    const { finisher, patienceMs, draining } = this.#options;
+    const waiting = new AbortController();
+    const stop = () => waiting.abort(GONE);
+    const stopping = linked([waiting.signal, draining]);
+    response.once('close', stop);
+    return finisher.settle(id, patienceMs, stopping.signal).finally(() => {
+      stopping.unlink();
+      response.off('close', stop);
+    });
   }
 
   /** A PATCH to an upload whose bytes are all here. */
   async #answerEnded(request: UploadsRequest, upload: Upload, append: Append): Promise<Record<string, string>> {
-    const { finisher, patienceMs } = this.#options;
     const { raw, response } = request;
     if (upload.state === 'rejected') throw storedRejection(upload);
     if (upload.state !== 'inspecting' && upload.state !== 'accepted') throw gone(upload);
@@ -277,7 +286,7 @@ export class Uploads {
     const sent = await readAtMost(raw, length - append.offset);
     const stored = await readStored(this.#options, upload.id, append.offset, append.offset + sent.byteLength);
     if (!stored.equals(sent)) throw new UploadError('ERR_SOURCE_CHANGED');
-    return acknowledge(await finisher.settle(upload.id, patienceMs, this.#closing(response)), true);
+    return acknowledge(await this.#settle(upload.id, response), true);
   }
 
   /** The answer to a creation was lost, and it is asked again: the same upload, as it is now. */
@@ -286,12 +295,12 @@ export class Uploads {
       throw new UploadError('ERR_BAD_REQUEST', { detail: 'The Idempotency-Key was used for another upload.' });
     }
     raw.resume();
-    const { finisher, receiver, patienceMs } = this.#options;
+    const { receiver } = this.#options;
     const headers: Record<string, string> = { Location: `${collectionUrl}/${upload.id}`, 'Tus-Resumable': TUS_VERSION };
     if (upload.state === 'receiving') {
       Object.assign(headers, expiry(upload), { 'Upload-Offset': String(acknowledgedOffset(upload, await receiver.confirmed(upload))) });
     } else {
-      Object.assign(headers, acknowledge(await finisher.settle(upload.id, patienceMs, this.#closing(response)), true));
+      Object.assign(headers, acknowledge(await this.#settle(upload.id, response), true));
     }
     response.writeHead(201, headers).end();
   }
@@ -351,4 +360,21 @@ async function refusing(response: Response): Promise<Response> {
       if (response.status >= 400) throw new UploadError('ERR_BAD_REQUEST', { detail: (await response.text()).trim() });
       return response;
   }
+}
+
+/** Without a reason, an abort makes an error with a stack each time. */
+const GONE = 'nobody waits any more';
+
+/** One signal for several, that leaves nothing behind on those that live longer. */
+function linked(signals: readonly AbortSignal[]): { signal: AbortSignal; unlink(): void } {
+  const controller = new AbortController();
+  const abort = () => controller.abort(signals.find((signal) => signal.aborted)?.reason);
+  for (const signal of signals) signal.addEventListener('abort', abort);
+  if (signals.some((signal) => signal.aborted)) abort();
+  return {
+    signal: controller.signal,
+    unlink() {
+      for (const signal of signals) signal.removeEventListener('abort', abort);
+    },
+  };
 }
