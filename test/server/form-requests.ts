@@ -1,0 +1,27 @@
+// Forms as browsers and curl send them, and as a broken sender would.
+
+export interface FormFile {
+  name: string;
+  content: string | Uint8Array<ArrayBuffer>;
+}
+
+/** What curl asks for when nobody told it otherwise. */
+export const CURL = { Accept: '*/*' };
+/** What a browser asks for when a person presses the button of a form. */
+export const BROWSER = { Accept: 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8' };
+
+export function sendForm(url: string, files: readonly FormFile[], headers: Record<string, string> = CURL): Promise<Response> {
+  const form = new FormData();
+  form.append('comment', 'a field that is no file');
+  for (const { name, content } of files) form.append('file', new File([content], name));
+  return fetch(url, { method: 'POST', headers, body: form });
+}
+
+const BOUNDARY = 'boundary-of-the-test';
+export const MULTIPART = `multipart/form-data; boundary=${BOUNDARY}`;
+
+export function partHead(filename: string): string {
+  return `--${BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="${filename}"\r\nContent-Type: application/octet-stream\r\n\r\n`;
+}
+
+export const FORM_END = `\r\n--${BOUNDARY}--\r\n`;
