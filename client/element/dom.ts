@@ -44,3 +44,13 @@ export function setAttribute(node: Element, name: string, value: string | null):
   if (value === null) node.removeAttribute(name);
   else if (node.getAttribute(name) !== value) node.setAttribute(name, value);
 }
+
+/** Short texts beside each other, each in a span of its own; spans that are there already are used again. */
+export function setFacts(list: HTMLElement, facts: readonly string[], from = 0): void {
+  while (list.children.length > facts.length + from) list.lastElementChild?.remove();
+  for (const [index, fact] of facts.entries()) {
+    const known = list.children[index + from];
+    if (known instanceof HTMLElement) setText(known, fact);
+    else list.append(h('span', { class: 'fact' }, fact));
+  }
+}

@@ -5,7 +5,7 @@ import type { QueueOptions } from '../options.ts';
 import type { PickedFile } from './drop.ts';
 import { Earlier, type EarlierUpload, isSameFile } from './earlier.ts';
 import { dropHandle, findHandle, openHandle } from './file-handles.ts';
-import { forget } from './forget.ts';
+import { forget, keysInUse } from './forget.ts';
 import type { Language } from './view.ts';
 
 export interface EarlierVisitsHost {
@@ -51,7 +51,9 @@ export class EarlierVisits {
     const endpoint = String(options.endpoint);
     if (this.#loadedFor === endpoint) return;
     this.#loadedFor = endpoint;
-    const records = (await interrupted(options.store).catch(() => [])).filter((record) => record.endpoint === endpoint);
+    const all = (await interrupted(options.store).catch(() => [])).filter((record) => record.endpoint === endpoint);
+    const inUse = await keysInUse(all);
+    const records = all.filter(({ key }) => !inUse.has(key));
     const uploads: EarlierUpload[] = await Promise.all(records.map(async (record) => ({ record, handle: await findHandle(record) })));
     const files: PickedFile[] = [];
     for (const upload of uploads) {

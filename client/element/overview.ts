@@ -1,6 +1,6 @@
 import type { QueueSnapshot } from '../queue.ts';
-import { ring } from './contours.ts';
-import { h, s, setAttribute, setText } from './dom.ts';
+import { island } from './contours.ts';
+import { h, setAttribute, setFacts, setText } from './dom.ts';
 import { question } from './question.ts';
 import type { UploadStrings } from './strings.ts';
 import type { Language } from './view.ts';
@@ -34,7 +34,7 @@ export class Overview {
       { class: 'course', part: 'course', attributes: { role: 'progressbar', 'aria-valuemin': 0, 'aria-valuemax': 100 } },
       h('span', { class: 'sailed' }),
       h('span', { class: 'vessel' }),
-      shore(),
+      island(),
     );
     const button = (name: ActionName, look: string) =>
       h('button', { class: look, attributes: { type: 'button', hidden: true }, on: { click: () => actions[name]() } });
@@ -66,13 +66,14 @@ export class Overview {
     setText(this.#figure, view.figure);
     this.#figure.classList.toggle('words', !view.isPercent);
     setText(this.#files, view.files);
-    setText(this.#facts, view.facts);
-    this.#facts.hidden = view.facts === '';
-    this.#course.hidden = queue.uploads.length === 0;
+    setFacts(this.#facts, view.facts);
+    this.#facts.hidden = view.facts.length === 0;
+    // Of a course that did not end on land there is nothing to show.
+    this.#course.hidden = !view.isPercent && view.tone !== 'good';
     this.#course.style.setProperty('--_at', view.fraction.toFixed(4));
     setAttribute(this.#course, 'aria-label', strings.overall);
     setAttribute(this.#course, 'aria-valuenow', String(Math.floor(view.fraction * 100)));
-    setAttribute(this.#course, 'aria-valuetext', [view.figure, view.files, view.facts].filter(Boolean).join(', '));
+    setAttribute(this.#course, 'aria-valuetext', [view.figure, view.files, ...view.facts].join(', '));
     for (const name of Object.keys(this.#buttons) as ActionName[]) {
       setText(this.#buttons[name], strings[name]);
       this.#buttons[name].hidden = !view.actions.includes(name);
@@ -99,7 +100,7 @@ interface OverviewView {
   figure: string;
   isPercent: boolean;
   files: string;
-  facts: string;
+  facts: string[];
   fraction: number;
   actions: ActionName[];
 }
@@ -125,9 +126,9 @@ export function overviewOf(queue: QueueSnapshot, refused: number, { strings, for
         : refusedOrStopped === 0
           ? strings.allAccepted(counts.accepted)
           : strings.allEnded(counts.accepted, refusedOrStopped);
-    const size = queue.size > 0 ? formats.bytes(queue.size) : '';
-    const tone = counts.accepted > 0 ? 'good' : 'bad';
-    return { tone, figure, isPercent: false, files, facts: size, fraction: counts.accepted > 0 ? 1 : 0, actions };
+    const facts = queue.size > 0 ? [formats.bytes(queue.size)] : [];
+    const tone = refusedOrStopped === 0 ? 'good' : counts.accepted > 0 ? 'still' : 'bad';
+    return { tone, figure, isPercent: false, files, facts, fraction: refusedOrStopped === 0 ? 1 : 0, actions };
   }
   const fraction = queue.size > 0 ? Math.min(queue.sent / queue.size, 0.995) : 0;
   const tone = running > 0 ? 'moving' : counts.waiting > 0 ? 'warn' : counts.paused > 0 ? 'still' : 'moving';
@@ -142,7 +143,7 @@ export function overviewOf(queue: QueueSnapshot, refused: number, { strings, for
   };
 }
 
-function factsOf(queue: QueueSnapshot, tone: Tone, { strings, formats }: Language): string {
+function factsOf(queue: QueueSnapshot, tone: Tone, { strings, formats }: Language): string[] {
   const { part, whole } = formats.bytesOf(queue.sent, queue.size);
   const facts = [strings.sentOf(part, whole)];
   if (tone === 'warn') facts.push(strings.allWaiting);
@@ -151,15 +152,5 @@ function factsOf(queue: QueueSnapshot, tone: Tone, { strings, formats }: Languag
     if (queue.bytesPerSecond > 0) facts.push(formats.speed(queue.bytesPerSecond));
     if (queue.etaSeconds !== null) facts.push(strings.timeLeft(formats.duration(queue.etaSeconds)));
   }
-  return facts.join(' · ');
-}
-
-/** Where the course ends: the innermost lines of the chart. */
-function shore(): SVGElement {
-  return s(
-    'svg',
-    { viewBox: '0 0 1200 520', class: 'shore', 'aria-hidden': 'true', focusable: 'false' },
-    s('path', { d: ring(0), class: 'land' }),
-    s('path', { d: ring(2) }),
-  );
+  return facts;
 }

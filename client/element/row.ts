@@ -1,4 +1,4 @@
-import { h, setAttribute, setText } from './dom.ts';
+import { h, setAttribute, setFacts, setText } from './dom.ts';
 import { type IconName, icon } from './icons.ts';
 import { question } from './question.ts';
 import type { UploadStrings } from './strings.ts';
@@ -8,7 +8,6 @@ const ICONS: Readonly<Record<Action, IconName>> = {
   pause: 'pause',
   resume: 'resume',
   retry: 'retry',
-  retryNow: 'retry',
   sendAgain: 'retry',
   download: 'download',
   cancel: 'cancel',
@@ -17,7 +16,7 @@ const ICONS: Readonly<Record<Action, IconName>> = {
 
 /** One place on the row, whose meaning changes: focus stays on it when Pause becomes Go on. */
 const SLOTS: readonly (readonly Action[])[] = [
-  ['download', 'retry', 'retryNow', 'sendAgain'],
+  ['download', 'retry', 'sendAgain'],
   ['pause', 'resume'],
   ['cancel', 'remove'],
 ];
@@ -38,8 +37,11 @@ export class Row {
   readonly #confirmed = h('span', { class: 'confirmed' });
   readonly #percent = h('span', { class: 'percent', part: 'percent', attributes: { 'aria-hidden': 'true' } });
   readonly #state = h('span', { class: 'state' });
-  readonly #facts = h('span', { class: 'facts' });
-  readonly #reason = h('p', { class: 'reason', attributes: { hidden: true } });
+  readonly #facts = h('div', { class: 'facts' }, this.#state);
+  readonly #why = h('span', {});
+  readonly #tryNow: HTMLButtonElement;
+  readonly #reason = h('p', { class: 'reason', attributes: { hidden: true } }, this.#why);
+  readonly #check = icon('accepted');
   readonly #body: HTMLElement;
   readonly #actions = h('div', { class: 'actions' });
   readonly #slots: (HTMLElement | undefined)[] = [];
@@ -48,6 +50,8 @@ export class Row {
   constructor({ name, relativePath, onAction }: RowOptions) {
     this.#name = visibleName(name);
     this.#onAction = onAction;
+    this.#tryNow = h('button', { class: 'inline', attributes: { type: 'button', hidden: true }, on: { click: () => onAction('resume') } });
+    this.#reason.append(this.#tryNow);
     this.#bar = h(
       'div',
       {
@@ -64,7 +68,7 @@ export class Row {
       folderOf(relativePath),
       h('div', { class: 'title' }, nameParts(this.#name), this.#percent),
       this.#bar,
-      h('div', { class: 'status' }, this.#state, this.#facts),
+      h('div', { class: 'status' }, this.#check, this.#facts),
       this.#reason,
     );
     this.element = h('li', { class: 'row', part: 'row' }, tileFor(this.#name), this.#body, this.#actions);
@@ -83,9 +87,11 @@ export class Row {
     setAttribute(this.#bar, 'aria-valuenow', String(Math.floor(view.confirmed * 100)));
     setAttribute(this.#bar, 'aria-valuetext', [view.percent, view.state, ...view.facts].filter(Boolean).join(', '));
     setText(this.#state, view.state);
-    this.#showFacts(view.facts);
-    setText(this.#reason, view.reason);
+    setFacts(this.#facts, view.facts, 1);
+    this.#check.classList.toggle('shown', view.tone === 'good');
+    setText(this.#why, view.reason);
     this.#reason.hidden = view.reason === '';
+    this.#showTryNow(view.canTryNow === true, strings);
     this.#showActions(view, strings);
     if (!view.actions.includes('cancel')) this.#question?.remove();
   }
@@ -102,13 +108,11 @@ export class Row {
     this.#slots.findLast((slot) => slot !== undefined)?.focus();
   }
 
-  #showFacts(facts: readonly string[]): void {
-    while (this.#facts.children.length > facts.length) this.#facts.lastElementChild?.remove();
-    for (const [index, fact] of facts.entries()) {
-      const known = this.#facts.children[index];
-      if (known instanceof HTMLElement) setText(known, fact);
-      else this.#facts.append(h('span', {}, fact));
-    }
+  #showTryNow(isShown: boolean, strings: UploadStrings): void {
+    setText(this.#tryNow, strings.retryNow);
+    setAttribute(this.#tryNow, 'aria-label', strings.buttonFor(strings.retryNow, this.#name));
+    if (!isShown && isFocused(this.#tryNow)) this.focus();
+    this.#tryNow.hidden = !isShown;
   }
 
   #showActions(view: RowView, strings: UploadStrings): void {

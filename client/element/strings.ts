@@ -6,10 +6,13 @@ export const ENGLISH = {
   // The drop zone
   dropHere: 'Drop files or folders here',
   dropMore: 'Drop more here',
+  /** Where there is no mouse to drop with. */
+  choose: 'Choose what to send',
   dropNow: 'Let go to send',
-  orChoose: 'or',
   chooseFiles: 'Choose files',
   chooseFolder: 'Choose a folder',
+  addFiles: 'Add files',
+  addFolder: 'Folder',
   label: 'Upload files',
   limit: (size: string) => `Up to ${size} each.`,
   allowed: (kinds: string) => `Accepted: ${kinds}.`,

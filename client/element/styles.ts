@@ -58,6 +58,7 @@ button:focus-visible, .button:focus-visible, a:focus-visible { outline: 2px soli
 .outlined:hover { background: var(--_raised); }
 .quiet { color: var(--_muted); padding-inline: .6rem; }
 .quiet:hover { color: var(--_ink); background: var(--_raised); }
+.inline { display: inline; min-height: 0; padding: .1rem .25rem; margin-inline-start: .15rem; color: var(--_accent); text-decoration: underline; text-underline-offset: .18em; border-radius: 4px; }
 .square { width: var(--_target); padding: 0; }
 .icon { width: 1.25rem; height: 1.25rem; flex: none; fill: none; stroke: currentColor; stroke-width: 1.7; stroke-linecap: round; stroke-linejoin: round; }
 .icon .solid { fill: currentColor; }
@@ -82,14 +83,15 @@ const ZONE = `
   place-items: center;
   border: 1px solid var(--_line);
   border-radius: var(--_radius);
-  background: var(--_surface);
+  background: var(--_water);
   text-align: center;
+  --_water: color-mix(in oklab, var(--_surface), var(--_accent) 24%);
 }
 .zone::after {
   content: '';
   position: absolute;
   inset: .5rem;
-  border: 1.5px dashed color-mix(in oklab, var(--_line), var(--_muted) 40%);
+  border: 1.5px dashed color-mix(in oklab, var(--_line), var(--_accent) 45%);
   border-radius: calc(var(--_radius) * .68);
   pointer-events: none;
   transition: border-color .15s;
@@ -98,21 +100,26 @@ const ZONE = `
 .zone h2 { margin: 0; font-size: clamp(1.35rem, 1rem + 2cqi, 1.9rem); font-weight: 650; letter-spacing: -.015em; line-height: 1.2; text-wrap: balance; }
 .zone .choices { display: flex; flex-wrap: wrap; gap: .6rem; justify-content: center; }
 .zone .rules { margin: .35rem 0 0; max-width: 44ch; color: var(--_muted); font-size: .875em; text-wrap: balance; }
-.contours { position: absolute; inset: 0; width: 100%; height: 100%; z-index: -1; fill: none; stroke: var(--_accent); stroke-width: 1.25; opacity: .3;
-  mask-image: radial-gradient(ellipse 60% 75% at center, transparent 22%, #000 60%); }
-.contours .land { fill: color-mix(in oklab, var(--_accent) 14%, transparent); }
-.contours path { transform-origin: center; transition: transform .5s cubic-bezier(.2, .8, .3, 1), opacity .3s; }
-.zone.over { border-color: var(--_accent); background: color-mix(in oklab, var(--_surface), var(--_accent) 7%); }
+.contours { position: absolute; inset: 0; width: 100%; height: 100%; z-index: -1; stroke: color-mix(in oklab, var(--_accent) 24%, transparent); stroke-width: 1.2; }
+.contours path { vector-effect: non-scaling-stroke; }
+.contours .depth { fill: color-mix(in oklab, var(--_surface) 24%, transparent); }
+.contours .land { fill: var(--_surface); stroke: color-mix(in oklab, var(--_accent) 50%, transparent); stroke-width: 1.6; }
+.busy .contours { display: none; }
+@container (max-width: 44rem) { .contours { inset: -22% auto auto -85%; width: 270%; height: 144%; } }
+.contours path { transform-origin: center; transition: transform .45s cubic-bezier(.2, .8, .3, 1); }
+.zone.over { border-color: var(--_accent); --_water: color-mix(in oklab, var(--_surface), var(--_accent) 30%); }
 .zone.over::after { border-color: var(--_accent); }
-.zone.over .contours { opacity: .75; }
-.zone.over .contours path { transform: scale(.93); }
-.busy .zone .content { min-height: 0; padding: 1.35rem 1rem 1.25rem; gap: .65rem; }
+.zone.over .contours path { transform: scale(1.06); }
+.busy .zone { --_water: color-mix(in oklab, var(--_surface), var(--_accent) 4%); }
+.busy .zone .content { min-height: 0; padding: 1.5rem 1rem 1.4rem; gap: .75rem; }
 .busy .zone h2 { font-size: 1.0625em; font-weight: 600; letter-spacing: -.005em; }
 .busy .zone .rules { font-size: .8125em; margin-top: 0; }
-.busy .contours { opacity: .2; mask-image: none; }
 @container (max-width: 55.99rem) {
-  .busy .zone .content { padding: .95rem 1rem; }
+  .busy .zone .content { padding: 1.25rem 1rem; grid-auto-flow: column; justify-content: center; align-items: center; column-gap: 1.25rem; }
   .busy .zone .rules { display: none; }
+}
+@container (max-width: 30rem) {
+  .busy .zone h2 { display: none; }
 }
 `;
 
@@ -122,23 +129,23 @@ const OVERVIEW = `
 .overview .figure { font-size: 2.75em; font-weight: 650; letter-spacing: -.035em; line-height: 1; font-variant-numeric: tabular-nums; }
 .overview .figure.words { font-size: 1.3em; letter-spacing: -.015em; line-height: 1.2; }
 .overview .files { color: var(--_muted); font-size: .9375em; font-variant-numeric: tabular-nums; }
-.overview .facts { color: var(--_muted); font-size: .9375em; min-height: 1.45em; }
+.overview .facts { color: var(--_muted); font-size: .9375em; font-variant-numeric: tabular-nums; }
 .overview .choices { display: flex; flex-wrap: wrap; gap: .5rem; }
 .overview .choices button { padding-inline: .8rem; }
 
 /* The course: dots still to sail, a line behind, a vessel, and land at the end. */
-.course { position: relative; height: 1.5rem; margin-inline-end: .25rem; --_at: 0; }
+.course { position: relative; height: 1.5rem; --_at: 0; }
 .course::before {
   content: '';
   position: absolute;
-  inset-inline: 0 1.75rem;
+  inset-inline: 0 2.5rem;
   top: calc(50% - 1.5px);
   height: 3px;
   background: radial-gradient(circle closest-side, color-mix(in oklab, var(--_line), var(--_muted) 55%) 92%, transparent) 0 / 9px 3px repeat-x;
 }
-.course .sailed { position: absolute; inset-inline-start: 0; top: calc(50% - 1.5px); height: 3px; border-radius: 2px; background: var(--_accent); width: calc((100% - 1.75rem) * var(--_at)); box-shadow: 0 0 0 3px var(--_surface); transition: width .4s linear; }
-.course .vessel { position: absolute; inset-inline-start: calc((100% - 1.75rem) * var(--_at) - 7px); top: calc(50% - 7px); width: 14px; height: 14px; border-radius: 50%; background: var(--_accent); border: 3px solid var(--_surface); box-shadow: 0 0 0 1.5px var(--_accent); transition: inset-inline-start .4s linear; }
-.course .shore { position: absolute; inset-inline-end: 0; top: 0; width: 1.5rem; height: 1.5rem; color: var(--_muted); fill: none; stroke: currentColor; stroke-width: 1.3; }
+.course .sailed { position: absolute; inset-inline-start: 0; top: calc(50% - 1.5px); height: 3px; border-radius: 2px; background: var(--_accent); width: calc((100% - 2.5rem) * var(--_at)); box-shadow: 0 0 0 3px var(--_surface); transition: width .4s linear; }
+.course .vessel { position: absolute; inset-inline-start: calc((100% - 2.5rem) * var(--_at) - 7px); top: calc(50% - 7px); width: 14px; height: 14px; border-radius: 50%; background: var(--_accent); border: 3px solid var(--_surface); box-shadow: 0 0 0 1.5px var(--_accent); transition: inset-inline-start .4s linear; }
+.course .shore { position: absolute; inset-inline-end: 0; top: 0; width: 2.25rem; height: 1.5rem; color: var(--_muted); fill: none; stroke: currentColor; stroke-width: 14; }
 .course .shore .land { fill: color-mix(in oklab, currentColor 30%, transparent); }
 .overview[data-tone='good'] .shore { color: var(--_good); }
 .overview[data-tone='good'] .shore .land { fill: currentColor; }
@@ -191,12 +198,21 @@ const ROWS = `
 .bar:dir(rtl) span { transform-origin: right; }
 .bar .sent { background: color-mix(in oklab, var(--_tone) 42%, var(--_track)); }
 .bar .confirmed { background: var(--_tone); }
-.status { display: flex; flex-wrap: wrap; column-gap: .45rem; color: var(--_muted); font-size: .875em; font-variant-numeric: tabular-nums; }
-.status > span:not(:empty) ~ span:not(:empty)::before { content: '·'; margin-inline-end: .45rem; }
+/* Dots between facts; the one that would begin a line is cut off. */
+.facts { display: flex; flex-wrap: wrap; margin-inline-start: -1.1rem; clip-path: inset(0 0 0 1.1rem); }
+.facts:dir(rtl) { clip-path: inset(0 1.1rem 0 0); }
+.facts > span { position: relative; padding-inline-start: 1.1rem; }
+.facts > span::before { content: '·'; position: absolute; inset-inline-start: .42rem; font-weight: 700; color: var(--_muted); }
+.facts > .fact { white-space: nowrap; }
+.status { color: var(--_muted); font-size: .875em; font-variant-numeric: tabular-nums; }
 .status .state { color: var(--_tone-ink); font-weight: 550; }
-.status .icon { width: 1.05rem; height: 1.05rem; vertical-align: -.2rem; margin-inline-end: .2rem; stroke-width: 2.2; }
+.status { display: flex; align-items: flex-start; gap: .3rem; }
+.status .icon { display: none; width: 1.1rem; height: 1.1rem; margin-top: .1rem; stroke-width: 2.3; color: var(--_good); }
+.status .icon.shown { display: block; }
+.status .icon.shown + .facts { margin-inline-start: -1.1rem; }
 .reason { margin: 0; font-size: .9375em; overflow-wrap: anywhere; max-width: 68ch; }
-.actions { grid-area: actions; display: flex; align-items: center; gap: .15rem; }
+.actions { grid-area: actions; display: flex; align-items: center; justify-content: flex-end; gap: .15rem; }
+.list .actions { min-width: calc(2 * var(--_target) + .15rem); }
 .question { display: flex; flex-wrap: wrap; align-items: center; gap: .5rem; font-size: .9375em; padding-top: .25rem; }
 .question p { margin: 0; flex: 1 1 14rem; }
 .danger { color: var(--_bad); }
@@ -212,23 +228,25 @@ const ROWS = `
 .row[data-bar='none'] .bar, .row[data-bar='none'] .percent { display: none; }
 .row[data-bar='looking'] .bar .confirmed { animation: looking 1.6s ease-in-out infinite alternate; }
 @keyframes looking { to { opacity: .45; } }
-@container (max-width: 30rem) {
-  .row { grid-template-columns: minmax(0, 1fr) auto; grid-template-areas: 'body actions'; padding-inline: 1rem .5rem; column-gap: .35rem; }
-  .tile { display: none; }
+@container (max-width: 34rem) {
+  .row { grid-template-columns: minmax(0, 1fr) auto; grid-template-areas: none; padding-inline: 1rem; gap: .45rem .5rem; }
+  .row .body { display: contents; }
+  .row .body > * { grid-column: 1 / -1; }
+  .row .tile { display: none; }
+  .row .status { grid-column: 1; }
+  .row .actions { grid-area: auto; grid-column: 2; margin-block: -.35rem; margin-inline-end: -.6rem; min-width: 0; }
+  .row .reason, .row .question, .row .notice { order: 1; }
 }
 
 .earlier { padding: 1.1rem 0 0; overflow: hidden; }
 .earlier > header { padding: 0 1.25rem .9rem; }
 .earlier h2 { margin: 0 0 .2rem; font-size: 1.0625em; font-weight: 650; display: flex; align-items: center; gap: .5rem; }
-.earlier header p { margin: 0; color: var(--_muted); font-size: .9375em; max-width: 60ch; }
+.earlier header p { margin: 0; color: var(--_muted); font-size: .9375em; max-width: 60ch; text-wrap: pretty; }
 .earlier .row { border-top: 1px solid var(--_line); }
-.earlier .notice { margin: .6rem 0 0; color: var(--_warn); font-size: .9375em; }
-@container (max-width: 40rem) {
-  .earlier .row { grid-template-columns: auto minmax(0, 1fr); grid-template-areas: 'tile body' 'actions actions'; row-gap: .6rem; }
-  .earlier .row .actions { justify-content: flex-start; }
-}
-@container (max-width: 30rem) {
-  .earlier .row { grid-template-columns: minmax(0, 1fr); grid-template-areas: 'body' 'actions'; padding-inline: 1rem; }
+.earlier .notice { margin: .3rem 0 0; color: var(--_warn); font-size: .9375em; }
+@container (max-width: 34rem) {
+  .earlier .row .status { grid-column: 1 / -1; }
+  .earlier .row .actions { grid-column: 1 / -1; order: 1; justify-content: flex-start; margin: .25rem 0 0; gap: .4rem; }
 }
 `;
 

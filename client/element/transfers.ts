@@ -169,7 +169,7 @@ export class Transfers {
   #act(id: string, action: Action): void {
     const upload = this.#queue?.get(id);
     if (action === 'pause') upload?.pause();
-    else if (action === 'resume' || action === 'retryNow') upload?.resume();
+    else if (action === 'resume') upload?.resume();
     else if (action === 'retry' || action === 'sendAgain') this.#retry(id);
     else if (action === 'cancel') this.#askCancel(id);
     else if (action === 'remove') this.#remove(id);

@@ -3,7 +3,7 @@ import type { UploadSnapshot } from '../snapshot.ts';
 import type { Formats } from './format.ts';
 import type { UploadStrings } from './strings.ts';
 
-export type Action = 'pause' | 'resume' | 'retry' | 'retryNow' | 'sendAgain' | 'download' | 'cancel' | 'remove';
+export type Action = 'pause' | 'resume' | 'retry' | 'sendAgain' | 'download' | 'cancel' | 'remove';
 
 export interface RowView {
   tone: 'moving' | 'still' | 'warn' | 'good' | 'bad';
@@ -18,6 +18,8 @@ export interface RowView {
   /** A sentence or two, where there is something to understand. */
   reason: string;
   actions: Action[];
+  /** Beside the reason: the next try need not be waited for. */
+  canTryNow?: boolean;
   url?: string;
 }
 
@@ -56,9 +58,8 @@ export function rowView(snapshot: UploadSnapshot, language: Language, nowMs: num
       return { ...progress, ...moving(snapshot, size, language), tone: 'moving', state: strings.uploading, actions: ['pause', 'cancel'] };
     case 'waiting': {
       const reason = waitingWords(snapshot, language, nowMs);
-      const canTry = snapshot.waiting?.until !== undefined;
-      const actions: Action[] = canTry ? ['retryNow', 'pause', 'cancel'] : ['pause', 'cancel'];
-      return { ...progress, tone: 'warn', state: strings.waiting, facts: [standing], reason, actions };
+      const canTryNow = snapshot.waiting?.until !== undefined;
+      return { ...progress, tone: 'warn', state: strings.waiting, facts: [standing], reason, actions: ['pause', 'cancel'], canTryNow };
     }
     case 'paused':
       return { ...progress, tone: 'still', state: strings.paused, facts: [standing], actions: ['resume', 'cancel'] };

@@ -22,6 +22,7 @@ export class Zone {
   readonly #folder = h('span', {});
   readonly #rules = h('p', { class: 'rules' });
   readonly #choose: HTMLButtonElement;
+  readonly #chooseFolder: HTMLButtonElement;
   readonly #input: HTMLInputElement;
   readonly #folderInput: HTMLInputElement;
   readonly #onFiles: (files: PickedFile[]) => void;
@@ -38,19 +39,19 @@ export class Zone {
       icon('upload'),
       this.#files,
     );
-    const folder = h(
+    this.#chooseFolder = h(
       'button',
       { class: 'outlined', part: 'choose-folder', attributes: { type: 'button' }, on: { click: () => this.#folderInput.click() } },
       icon('folder'),
       this.#folder,
     );
     // Phones have no folders to choose.
-    folder.hidden = !('webkitdirectory' in this.#folderInput) || matchMedia('(pointer: coarse) and (hover: none)').matches;
+    this.#chooseFolder.hidden = !('webkitdirectory' in this.#folderInput) || !canDrop();
     this.element = h(
       'section',
       { class: 'zone', part: 'zone' },
       contours(),
-      h('div', { class: 'content' }, this.#heading, h('div', { class: 'choices' }, this.#choose, folder), this.#rules),
+      h('div', { class: 'content' }, this.#heading, h('div', { class: 'choices' }, this.#choose, this.#chooseFolder), this.#rules),
       this.#input,
       this.#folderInput,
     );
@@ -59,9 +60,11 @@ export class Zone {
   show(state: ZoneState): void {
     this.#state = state;
     const { strings, isBusy, rules, accept } = state;
-    setText(this.#heading, this.#isOver ? strings.dropNow : isBusy ? strings.dropMore : strings.dropHere);
-    setText(this.#files, strings.chooseFiles);
-    setText(this.#folder, strings.chooseFolder);
+    setText(this.#heading, this.#isOver ? strings.dropNow : isBusy ? strings.dropMore : canDrop() ? strings.dropHere : strings.choose);
+    this.#heading.hidden = isBusy && !canDrop();
+    setText(this.#files, isBusy ? strings.addFiles : strings.chooseFiles);
+    setText(this.#folder, isBusy ? strings.addFolder : strings.chooseFolder);
+    setAttribute(this.#chooseFolder, 'aria-label', strings.chooseFolder);
     setText(this.#rules, rules);
     this.#rules.hidden = rules === '';
     setAttribute(this.element, 'aria-label', strings.label);
@@ -128,4 +131,8 @@ export class Zone {
     });
     return input;
   }
+}
+
+function canDrop(): boolean {
+  return !matchMedia('(pointer: coarse) and (hover: none)').matches;
 }
