@@ -64,7 +64,7 @@ export const ENGLISH = {
   trying: 'Trying again.',
   paused: 'Paused',
   inspecting: 'All bytes are there. The server is looking at the file.',
-  accepted: 'Arrived and accepted',
+  accepted: 'Accepted',
   rejected: 'Refused',
   failed: 'Stopped',
   cancelled: 'Cancelled',
