@@ -1,5 +1,5 @@
 // Who is measured beside Landfall, how each is started, and where it leaves what it was sent.
-import { type Dirent, readdirSync, rmSync } from 'node:fs';
+import { type Dirent, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { programPath } from '../support/needs.ts';
 import { REPOSITORY } from '../support/repository.ts';
@@ -17,8 +17,8 @@ export interface Rival {
   command(directory: string, port: number): Command;
   /** Why it can't be measured on this machine. */
   missing?(): string | undefined;
-  /** Takes away the files it stored, and nothing else. */
-  clear(directory: string): void;
+  /** The folders it leaves files in. */
+  stores(directory: string): string[];
 }
 
 const NODE_TUS = { send: sendByTus, sendSmall: sendByCreation, inChunks: true };
@@ -34,10 +34,8 @@ export function landfall(name: string, environment: Readonly<Record<string, stri
       parameters: [join(REPOSITORY, 'server/main.ts')],
       environment: { ...landfallEnvironment(directory, port), ...environment },
     }),
-    clear(directory) {
-      // Days stay, as they do on a server at work: an upload makes its own folder and no other.
-      for (const day of folders(join(directory, 'files'), 3)) clearFolder(day);
-    },
+    // Days stay, as they do on a server at work: an upload makes its own folder and no other.
+    stores: (directory) => folders(join(directory, 'files'), 3),
   };
 }
 
@@ -77,7 +75,7 @@ export const NGINX: Rival = {
     program: programPath('nginx') ?? 'nginx',
     parameters: ['-p', directory, '-c', writeNginxConfiguration(directory, port)],
   }),
-  clear: (directory) => clearFolder(join(directory, 'uploads/files')),
+  stores: (directory) => [join(directory, 'uploads/files')],
 };
 
 export const TUSD: Rival = {
@@ -90,7 +88,7 @@ export const TUSD: Rival = {
     program: process.env.TUSD_BIN ?? 'tusd',
     parameters: ['-host', '127.0.0.1', '-port', String(port), '-upload-dir', join(directory, 'uploads'), '-base-path', '/files'],
   }),
-  clear: (directory) => clearFolder(join(directory, 'uploads')),
+  stores: (directory) => [join(directory, 'uploads')],
 };
 
 function node(
@@ -106,7 +104,7 @@ function node(
       const command = nodeServer(script, directory, port);
       return { ...command, environment: { ...command.environment, ...environment } };
     },
-    clear: (directory) => clearFolder(join(directory, 'uploads')),
+    stores: (directory) => [join(directory, 'uploads')],
   };
 }
 
@@ -130,8 +128,22 @@ function landfallEnvironment(directory: string, port: number): Record<string, st
   return { LANDFALL_DATA_DIR: directory, LANDFALL_PORT: String(port) };
 }
 
-function clearFolder(path: string): void {
-  for (const entry of entriesOf(path)) rmSync(join(path, entry.name), { recursive: true, force: true });
+/** Takes away the files a rival stored, and nothing else. */
+export function clearStores(rival: Rival, directory: string): void {
+  for (const store of rival.stores(directory)) {
+    for (const entry of entriesOf(store)) rmSync(join(store, entry.name), { recursive: true, force: true });
+  }
+}
+
+/** Bytes of all files a rival stored. */
+export function storedBytes(rival: Rival, directory: string): number {
+  let bytes = 0;
+  for (const store of rival.stores(directory)) {
+    for (const entry of readdirSync(store, { withFileTypes: true, recursive: true })) {
+      if (entry.isFile()) bytes += statSync(join(entry.parentPath, entry.name)).size;
+    }
+  }
+  return bytes;
 }
 
 /** The folders `depth` levels below a path. */

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Connection } from './connection.ts';
-import type { Rival } from './rivals.ts';
+import { clearStores, type Rival, storedBytes } from './rivals.ts';
 import type { Device, Settings } from './scenario.ts';
 import { freePort, ServerProcess } from './server-process.ts';
 
@@ -11,6 +11,11 @@ export interface Work {
   rival: Rival;
   server: ServerProcess;
   connections: readonly Connection[];
+}
+
+interface Started extends Omit<Work, 'connections'> {
+  directory: string;
+  port: number;
 }
 
 export interface Sample {
@@ -23,7 +28,9 @@ export interface RoundsOptions {
   settings: Settings;
   device: Device;
   rivals: readonly Rival[];
-  /** Kept open to each server. */
+  /** Sent in a round: what a rival must then have stored. */
+  bytes: number;
+  /** To the server at work. */
   connections: number;
   /** Before the first round, so that no rival is measured while it is being compiled. */
   warmUp(work: Work): Promise<void>;
@@ -42,7 +49,7 @@ export async function runRounds(options: RoundsOptions): Promise<RoundsResult> {
   const { settings, device, warmUp, measured } = options;
   const notes: string[] = [];
   const root = newDirectory(device);
-  const works: (Work & { directory: string })[] = [];
+  const works: Started[] = [];
   try {
     for (const rival of options.rivals) {
       const reason = rival.missing?.();
@@ -54,34 +61,43 @@ export async function runRounds(options: RoundsOptions): Promise<RoundsResult> {
       mkdirSync(directory);
       const port = await freePort();
       const server = await ServerProcess.start(rival.command(directory, port), directory, port);
-      const connections = await Promise.all(Array.from({ length: options.connections }, () => Connection.open(port)));
-      const work = { rival, server, connections, directory };
-      works.push(work);
-      await warmUp(work).catch((error: unknown) => {
-        throw new Error(`${rival.name}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
-      });
-      rival.clear(directory);
+      const started = { rival, server, directory, port };
+      works.push(started);
+      await connected(started, options.connections, warmUp);
+      clearStores(rival, directory);
     }
     const samples = new Map<Rival, Sample[]>(works.map(({ rival }) => [rival, []]));
     for (let round = 0; round < settings.rounds; round++) {
       for (let turn = 0; turn < works.length; turn++) {
-        const work = works[(round + turn) % works.length];
-        if (work === undefined) continue;
-        const sample = await measure(work, () => measured(work));
-        samples.get(work.rival)?.push(sample);
-        work.rival.clear(work.directory);
+        const started = works[(round + turn) % works.length];
+        if (started === undefined) continue;
+        const { rival, directory } = started;
+        const sample = await connected(started, options.connections, (work) => measure(work, () => measured(work)));
+        samples.get(rival)?.push(sample);
+        const stored = storedBytes(rival, directory);
+        if (stored < options.bytes) throw new Error(`${rival.name} stored ${stored} bytes of ${options.bytes}.`);
+        clearStores(rival, directory);
         settings.log(
-          `round ${round + 1}, ${work.rival.name} on ${device.name}: ${sample.seconds.toFixed(2)} s, ${sample.processorSeconds.toFixed(2)} CPU-s`,
+          `round ${round + 1}, ${rival.name} on ${device.name}: ${sample.seconds.toFixed(2)} s, ${sample.processorSeconds.toFixed(2)} CPU-s`,
         );
       }
     }
     return { samples, notes };
   } finally {
-    for (const { connections, server } of works) {
-      for (const connection of connections) connection.close();
-      await server.stop();
-    }
+    for (const { server } of works) await server.stop();
     rmSync(root, { recursive: true, force: true });
+  }
+}
+
+/** Connections for this piece of work alone: kept through the other rivals' turns, a server would close them as idle. */
+async function connected<T>({ rival, server, port }: Started, count: number, work: (work: Work) => Promise<T>): Promise<T> {
+  const connections = await Promise.all(Array.from({ length: count }, () => Connection.open(port)));
+  try {
+    return await work({ rival, server, connections });
+  } catch (error) {
+    throw new Error(`${rival.name}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+  } finally {
+    for (const connection of connections) connection.close();
   }
 }
 

@@ -67,17 +67,19 @@ export const sendByForm: Send = async (connection, bytes) => {
   if (answer.body !== String(bytes)) throw new Error(`${answer.body} bytes arrived of ${bytes}.`);
 };
 
-let puts = 0;
+/** A name of its own for each file: uploadx takes two of the same name and length for one. */
+let names = 0;
 
 /** RFC 9110, PUT of a new file. */
 export const sendByPut: Send = async (connection, bytes) => {
-  puts += 1;
-  expectStatus(await connection.request('PUT', `/files/${puts}-${FILE_NAME}`, {}, { bytes, pieces: pieces(0, bytes) }), 201);
+  names += 1;
+  expectStatus(await connection.request('PUT', `/files/${names}-${FILE_NAME}`, {}, { bytes, pieces: pieces(0, bytes) }), 201);
 };
 
 /** uploadx's own protocol: creation, then PUT by PUT with Content-Range. */
 export const sendByUploadx: Send = async (connection, bytes, chunkBytes) => {
-  const metadata = Buffer.from(JSON.stringify({ name: FILE_NAME }));
+  names += 1;
+  const metadata = Buffer.from(JSON.stringify({ name: `${names}-${FILE_NAME}` }));
   const headers = { 'Content-Type': 'application/json', 'X-Upload-Content-Length': String(bytes), 'X-Upload-Content-Type': 'video/mp4' };
   const created = await connection.request('POST', '/files', headers, { bytes: metadata.byteLength, pieces: [metadata] });
   expectStatus(created, 201);

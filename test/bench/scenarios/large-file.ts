@@ -88,6 +88,7 @@ async function run(settings: Settings, kind: Kind, device: Device): Promise<Repo
     settings,
     device,
     rivals,
+    bytes: size,
     connections: 1,
     warmUp: ({ rival, connections: [connection] }) => send(rival, connection, Math.min(size, WARM_UP_BYTES), kind.chunk),
     measured: ({ rival, connections: [connection] }) => send(rival, connection, size, kind.chunk),

@@ -27,6 +27,7 @@ async function run(settings: Settings, device: Device): Promise<Report> {
     settings,
     device,
     rivals: RIVALS.filter((rival) => rival === LANDFALL || isWanted(settings, rival)),
+    bytes: count * FILE_BYTES,
     connections,
     warmUp: (work) => sendMany(work, Math.ceil(count / 2)),
     measured: (work) => sendMany(work, count),

@@ -16,11 +16,12 @@ export interface Probe {
 const SAMPLE_MS = 5;
 
 export function listen(listener: RequestListener): void {
+  // First: whoever waits for the server then finds both.
+  const probe = process.env.BENCH_PROBE_PORT === undefined ? undefined : listenForProbe(Number(process.env.BENCH_PROBE_PORT));
   const server = createServer(listener);
   server.requestTimeout = 0;
-  server.keepAliveTimeout = 65_000;
+  server.keepAliveTimeout = 0;
   server.listen(Number(process.env.BENCH_PORT), '127.0.0.1');
-  const probe = process.env.BENCH_PROBE_PORT === undefined ? undefined : listenForProbe(Number(process.env.BENCH_PROBE_PORT));
   process.once('SIGTERM', () => {
     for (const each of [server, probe]) {
       each?.close();
@@ -42,6 +43,7 @@ function listenForProbe(port: number): Server {
     delay.reset();
     response.end(JSON.stringify(probe));
   });
+  server.keepAliveTimeout = 0;
   server.listen(port, '127.0.0.1');
   return server;
 }

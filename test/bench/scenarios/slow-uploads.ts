@@ -1,0 +1,181 @@
+// Scenario slow-uploads: many uploads at once that bring little, and one that brings much.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { REPOSITORY } from '../../support/repository.ts';
+import { Connection } from '../connection.ts';
+import type { Report } from '../report.ts';
+import { probedLandfall, probedStock } from '../rivals.ts';
+import { newDirectory } from '../rounds.ts';
+import { format, median, withSpread } from '../samples.ts';
+import type { Device, Scenario, Settings } from '../scenario.ts';
+import { sendByTus } from '../senders.ts';
+import { type Command, freePort, ServerProcess } from '../server-process.ts';
+import type { Probe } from '../servers/listen.ts';
+
+const BYTES_PER_SECOND = 3 * 1024;
+/** Of the fast upload; it must last some seconds, or one hiccup of the machine decides. */
+const FAST_BYTES = 512 * 1024 ** 2;
+const FAST_UPLOADS = 3;
+const LOOKS = 10;
+const MIB = 1024 ** 2;
+
+type Probed = (directory: string, port: number, probePort: number) => Command;
+
+interface Found {
+  idleRssBytes: number;
+  /** The most seen while the slow ones go on. */
+  rssBytes: number;
+  delayP99Ms: number;
+  controlP99Ms: number;
+  processorShare: number;
+  /** Of the fast upload beside the slow ones, of its speed to the control. */
+  keptSpeed: number;
+}
+
+export const slowUploads: Scenario = {
+  name: 'slow-uploads',
+  about: 'many slow uploads at once: memory, event loop, and one fast upload beside them',
+  devices: ['tmpfs'],
+  async run(settings) {
+    const reports: Report[] = [];
+    for (const device of settings.devices) reports.push(await run(settings, device));
+    return reports;
+  },
+};
+
+async function run(settings: Settings, device: Device): Promise<Report> {
+  const rivals: [string, Probed, Found[]][] = [
+    ['**Landfall**', probedLandfall(), []],
+    ['Express + @tus/server', probedStock, []],
+  ];
+  for (let round = 0; round < settings.rounds; round++) {
+    for (const [name, probed, found] of rivals) {
+      found.push(await look(settings, device, probed));
+      settings.log(`round ${round + 1}, ${name}: ${JSON.stringify(found.at(-1))}`);
+    }
+  }
+  const growth = (found: readonly Found[]) => found.map((each) => (each.rssBytes - each.idleRssBytes) / MIB);
+  const delay = (found: readonly Found[]) => found.map((each) => each.delayP99Ms - each.controlP99Ms);
+  const kept = (found: readonly Found[]) => found.map((each) => each.keptSpeed);
+  const ours = rivals[0]?.[2] ?? [];
+  return {
+    title: `${settings.senders} slow uploads, ${device.name}`,
+    how: `${settings.rounds} rounds, each with new server processes. ${settings.senders} uploads bring ${BYTES_PER_SECOND / 1024} KiB a second each; beside the server stands another of its kind that nobody sends to, as the control. The fast upload has ${FAST_BYTES / MIB} MiB and goes to the one and the other in turn, ${FAST_UPLOADS} times.`,
+    tables: [
+      {
+        columns: [
+          '',
+          'RSS over idle, MiB',
+          'idle, MiB',
+          'loop delay p99 over control, ms',
+          'control, ms',
+          'CPU, cores',
+          'fast upload keeps',
+        ],
+        rows: rivals.map(([name, , found]) => [
+          name,
+          withSpread(growth(found), 0),
+          format(median(found.map((each) => each.idleRssBytes / MIB)), 0),
+          withSpread(delay(found), 1),
+          format(median(found.map((each) => each.controlP99Ms)), 1),
+          withSpread(
+            found.map((each) => each.processorShare),
+            2,
+          ),
+          withSpread(kept(found), 2),
+        ]),
+      },
+    ],
+    limits: [
+      { what: 'RSS over idle', measured: median(growth(ours)), most: 60, digits: 0, unit: ' MiB' },
+      { what: 'Event-loop delay p99 over the idle control', measured: median(delay(ours)), most: 50, digits: 1, unit: ' ms' },
+      { what: 'Speed a fast upload keeps', measured: median(kept(ours)), least: 0.8, digits: 2, unit: '×' },
+    ],
+    notes: [],
+  };
+}
+
+async function look({ senders }: Settings, device: Device, probed: Probed): Promise<Found> {
+  const loaded = await start(probed, device);
+  const control = await start(probed, device);
+  let slow: ChildProcess | undefined;
+  try {
+    const fast = await Promise.all([loaded, control].map(({ server }) => Connection.open(server.port)));
+    // So that everything is compiled and the buffers grown that any upload needs.
+    for (const connection of fast) await sendFast(connection);
+    await sleep(2000);
+    const { rssBytes: idleRssBytes } = await loaded.probe();
+    slow = spawn(
+      process.execPath,
+      [join(REPOSITORY, 'test/bench/slow-senders.ts'), String(loaded.server.port), String(senders), String(BYTES_PER_SECOND)],
+      { stdio: ['ignore', 'pipe', 'inherit'] },
+    );
+    await ready(slow);
+    await Promise.all([loaded.probe(), control.probe()]);
+    const cpuBefore = loaded.server.processorSeconds();
+    const looks: [Probe, Probe][] = [];
+    for (let each = 0; each < LOOKS; each++) {
+      await sleep(1000);
+      looks.push(await Promise.all([loaded.probe(), control.probe()]));
+    }
+    const processorShare = (loaded.server.processorSeconds() - cpuBefore) / LOOKS;
+    const kept: number[] = [];
+    for (let each = 0; each < FAST_UPLOADS; each++) {
+      const [beside = 0, alone = 0] = await inTurn(fast, sendFast);
+      kept.push(beside / alone);
+    }
+    for (const connection of fast) connection.close();
+    return {
+      idleRssBytes,
+      rssBytes: Math.max(...looks.map(([probe]) => probe.rssBytes)),
+      delayP99Ms: median(looks.map(([probe]) => probe.delayP99Ms)),
+      controlP99Ms: median(looks.map(([, probe]) => probe.delayP99Ms)),
+      processorShare,
+      keptSpeed: median(kept),
+    };
+  } finally {
+    slow?.kill();
+    await loaded.server.stop();
+    await control.server.stop();
+  }
+}
+
+interface Observed {
+  server: ServerProcess;
+  probe(): Promise<Probe>;
+}
+
+export async function start(probed: Probed, device: Device, directory = newDirectory(device)): Promise<Observed> {
+  mkdirSync(directory, { recursive: true });
+  const port = await freePort();
+  const probePort = await freePort();
+  const server = await ServerProcess.start(probed(directory, port, probePort), directory, port);
+  const connection = await Connection.open(probePort);
+  return {
+    server,
+    probe: async () => JSON.parse((await connection.request('GET', '/', {})).body) as Probe,
+  };
+}
+
+async function inTurn<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
+  const results: R[] = [];
+  for (const item of items) results.push(await work(item));
+  return results;
+}
+
+/** Bytes a second. */
+async function sendFast(connection: Connection): Promise<number> {
+  const startedAt = performance.now();
+  await sendByTus(connection, FAST_BYTES, FAST_BYTES);
+  return (FAST_BYTES / (performance.now() - startedAt)) * 1000;
+}
+
+/** @throws Error when the senders end instead */
+async function ready(senders: ChildProcess): Promise<void> {
+  const ended = once(senders, 'exit').then(() => Promise.reject(new Error('The slow senders ended.')));
+  if (senders.stdout) await Promise.race([once(senders.stdout, 'data'), ended]);
+  ended.catch(() => undefined);
+}
