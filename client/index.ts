@@ -1,8 +1,13 @@
 // The client in a browser. `node.ts` has the same names for Node.
+
+import { browserPlatform } from './browser-platform.ts';
+import { type BrowserSource, browserSource } from './browser-source.ts';
+import { interruptedIn } from './interrupted.ts';
 import type { QueueOptions, UploadOptions } from './options.ts';
-import type { UploadQueue } from './queue.ts';
+import { startQueue, type UploadQueue } from './queue.ts';
 import type { ResumeRecord, ResumeStore } from './resume-store.ts';
 import type { UploadHandle } from './snapshot.ts';
+import { startUpload } from './upload.ts';
 
 export { ERRORS, type ErrorCode, UploadError } from '../shared/errors.ts';
 export type { HeadersRequest, QueueOptions, Timeouts, UploadHeaders, UploadOptions } from './options.ts';
@@ -18,19 +23,24 @@ export type {
   WaitingReason,
 } from './snapshot.ts';
 
-/** What can be sent. Bytes are not copied: do not change them while they are on their way. */
-export type UploadSource = File | Blob | Uint8Array<ArrayBuffer>;
+/** What a browser can send. A `Uint8Array` is copied when the upload starts. */
+export type UploadSource = BrowserSource;
 
-/** Starts at once. */
-export function upload(_source: UploadSource, _options: UploadOptions): UploadHandle {
-  throw new Error('The browser has no transport yet.');
+/**
+ * Starts at once.
+ *
+ * @throws TypeError for a source, endpoint or number that makes no sense; everything later is told by the handle
+ */
+export function upload(source: UploadSource, options: UploadOptions): UploadHandle {
+  return startUpload(browserSource(source), options, browserPlatform);
 }
 
-export function createQueue(_options: QueueOptions): UploadQueue<UploadSource> {
-  throw new Error('The browser has no transport yet.');
+/** Uploads that take turns. @throws TypeError as `upload` */
+export function createQueue(options: QueueOptions): UploadQueue<UploadSource> {
+  return startQueue(options, browserPlatform, browserSource);
 }
 
-/** What earlier visits left unfinished, the latest first. */
-export async function interrupted(_store?: ResumeStore): Promise<ResumeRecord[]> {
-  return [];
+/** What earlier visits or processes left unfinished, the latest first: uploading the same file again goes on there. */
+export function interrupted(store: ResumeStore = browserPlatform.store): Promise<ResumeRecord[]> {
+  return interruptedIn(store);
 }

@@ -39,3 +39,22 @@ export interface ResumeStore {
   put(record: ResumeRecord): Promise<void>;
   remove(key: string): Promise<void>;
 }
+
+/** What a store read back: another version's, or half of one, is none. */
+export function isResumeRecord(value: unknown): value is ResumeRecord {
+  if (typeof value !== 'object' || value === null) return false;
+  const { version, key, endpoint, url, name, size, fingerprint, idempotencyKey, checksum, updatedAt } = value as Record<string, unknown>;
+  return (
+    version === 1 &&
+    [key, endpoint, name, fingerprint, idempotencyKey, updatedAt].every((text) => typeof text === 'string') &&
+    (url === null || (typeof url === 'string' && URL.canParse(url))) &&
+    Number.isSafeInteger(size) &&
+    (checksum === undefined || isCheckpoint(checksum))
+  );
+}
+
+function isCheckpoint(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false;
+  const { offset, crc32 } = value as Record<string, unknown>;
+  return Number.isSafeInteger(offset) && Number.isSafeInteger(crc32);
+}

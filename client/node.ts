@@ -1,0 +1,46 @@
+// The client in Node. `index.ts` has the same names for browsers.
+import { interruptedIn } from './interrupted.ts';
+import { nodePlatform } from './node-platform.ts';
+import { type NodeSource, nodeSource } from './node-source.ts';
+import type { QueueOptions, UploadOptions } from './options.ts';
+import { startQueue, type UploadQueue } from './queue.ts';
+import type { ResumeRecord, ResumeStore } from './resume-store.ts';
+import type { UploadHandle } from './snapshot.ts';
+import { startUpload } from './upload.ts';
+
+export { ERRORS, type ErrorCode, UploadError } from '../shared/errors.ts';
+export type { UploadStream } from './node-stream-source.ts';
+export type { HeadersRequest, QueueOptions, Timeouts, UploadHeaders, UploadOptions } from './options.ts';
+export type { QueueSnapshot, UploadQueue } from './queue.ts';
+export type { ResumeRecord, ResumeStore } from './resume-store.ts';
+export type {
+  CancelOptions,
+  UploadHandle,
+  UploadResult,
+  UploadSnapshot,
+  UploadState,
+  Waiting,
+  WaitingReason,
+} from './snapshot.ts';
+
+/** A path, a `file:` URL, bytes (not to be changed while they are sent), or a stream with a name. */
+export type UploadSource = NodeSource;
+
+/**
+ * Starts at once.
+ *
+ * @throws TypeError for a source, endpoint or number that makes no sense; everything later is told by the handle
+ */
+export function upload(source: UploadSource, options: UploadOptions): UploadHandle {
+  return startUpload(nodeSource(source), options, nodePlatform);
+}
+
+/** Uploads that take turns. @throws TypeError as `upload` */
+export function createQueue(options: QueueOptions): UploadQueue<UploadSource> {
+  return startQueue(options, nodePlatform, nodeSource);
+}
+
+/** What earlier visits or processes left unfinished, the latest first: uploading the same file again goes on there. */
+export function interrupted(store: ResumeStore = nodePlatform.store): Promise<ResumeRecord[]> {
+  return interruptedIn(store);
+}

@@ -1,0 +1,68 @@
+import { checksumHeader, type RunningChecksum } from './checksum.ts';
+import type { RequestBody, Source } from './ports.ts';
+
+/** A body up to this size is held in memory; what is larger is read while it is sent. A browser's chunk is never larger. */
+const IN_MEMORY_BYTES = 32 * 1024 * 1024;
+/** What is left for the last PATCH of a large body: its checksum goes ahead of it, so its bytes have been read before. */
+const TAIL_BYTES = 1024 * 1024;
+
+/** Makes the bodies of PATCHes from a source, and carries the checksum along with what is read. */
+export class SourceReader {
+  readonly #source: Source;
+  readonly #checksum: RunningChecksum | undefined;
+
+  constructor(source: Source, checksum: RunningChecksum | undefined) {
+    this.#source = source;
+    this.#checksum = checksum;
+  }
+
+  /** @throws UploadError as `Source.read` */
+  async slice(start: number, end: number): Promise<{ value: RequestBody; done: boolean }> {
+    this.#source.release(start);
+    await this.#checksum?.seek(start, (from, to) => this.#source.read(from, to));
+    this.#checksum?.mark();
+    const { size } = this.#source;
+    if (size === null) return this.#sliceStream(start, end);
+    let stop = Math.min(end, size);
+    if (stop === size && stop - start > IN_MEMORY_BYTES && this.#checksum !== undefined) stop = size - TAIL_BYTES;
+    return { value: await this.#body(start, stop), done: stop === size };
+  }
+
+  /** Of the whole file, where every byte up to `end` has been read; undefined without. */
+  async checksumHeader(end: number): Promise<string | undefined> {
+    const checksum = this.#checksum?.at(end);
+    return checksum === undefined ? undefined : checksumHeader(checksum);
+  }
+
+  /** Where the end is not known, one byte more than is sent tells whether there is more: a body that only ends the upload is spared. */
+  async #sliceStream(start: number, end: number): Promise<{ value: RequestBody; done: boolean }> {
+    const bytes = await this.#source.read(start, end + 1);
+    const body = bytes.subarray(0, end - start);
+    this.#checksum?.add(start, body);
+    return { value: inMemory(body), done: bytes.length === body.length };
+  }
+
+  async #body(start: number, end: number): Promise<RequestBody> {
+    if (end - start <= IN_MEMORY_BYTES) {
+      const bytes = await this.#source.read(start, end);
+      this.#checksum?.add(start, bytes);
+      return inMemory(bytes);
+    }
+    return {
+      size: end - start,
+      read: async (from, to) => {
+        const bytes = await this.#source.read(start + from, start + to);
+        this.#checksum?.add(start + from, bytes);
+        return bytes;
+      },
+    };
+  }
+}
+
+function inMemory(bytes: Uint8Array<ArrayBuffer>): RequestBody {
+  return {
+    size: bytes.length,
+    // A view on the whole is the whole: a browser sends it without a copy.
+    read: async (start, end) => (start === 0 && end === bytes.length ? bytes : bytes.subarray(start, end)),
+  };
+}

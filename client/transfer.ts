@@ -1,0 +1,326 @@
+// One file from opening to verdict: attempt after attempt, until the server has decided, the budget of time is spent, or
+// somebody stops it. Run again after a stop it goes on.
+import { UploadError } from '../shared/errors.ts';
+import { acceptedResult } from './acceptance.ts';
+import { attempt } from './attempt.ts';
+import { RunningChecksum } from './checksum.ts';
+import { ChunkSize } from './chunk-size.ts';
+import { Ending } from './ending.ts';
+import { Failure } from './failure.ts';
+import { GuardedHttp } from './guarded-http.ts';
+import type { UploadOptions } from './options.ts';
+import { pause } from './pause.ts';
+import type { Platform, Source, SourceReference } from './ports.ts';
+import { fingerprintOf, Journal, resumeKey } from './resume.ts';
+import { Backoff, Budget, decide } from './retry.ts';
+import type { UploadResult, WaitingReason } from './snapshot.ts';
+import { SourceReader } from './source-reader.ts';
+import { terminate } from './termination.ts';
+import type { Tracker } from './tracker.ts';
+
+/** A server that answers "not yet" sooner than this would be asked in a tight loop. */
+const ASK_AGAIN_MS = 1000;
+/** A device without a network is asked so often whether that is still true: some never say that they are back. */
+const OFFLINE_RETRY_MS = 30_000;
+/** After silence longer than every timer the device slept: that time was nobody's fault. */
+const LONGEST_SILENCE_MS = 150_000;
+interface Opened {
+  source: Source;
+  name: string;
+  journal: Journal;
+  checksum: RunningChecksum | undefined;
+  chunkSize: ChunkSize;
+}
+
+export class Transfer {
+  readonly #reference: SourceReference;
+  readonly #endpoint: string;
+  readonly #options: UploadOptions;
+  readonly #platform: Platform;
+  readonly #tracker: Tracker;
+  readonly #http: GuardedHttp;
+  readonly #budget: Budget;
+  readonly #backoff = new Backoff();
+  #opened: Opened | undefined;
+  #hasStarted = false;
+  #hasRestarted = false;
+  /** Last time something moved, on the clock of `performance.now()`. */
+  #movedAt = 0;
+  /** Bytes left since the server last said what it has: it may have more than we know. */
+  #mayHaveMore = false;
+  #wake: (() => void) | undefined;
+
+  constructor(reference: SourceReference, endpoint: string, options: UploadOptions, platform: Platform, tracker: Tracker) {
+    this.#reference = reference;
+    this.#endpoint = endpoint;
+    this.#options = options;
+    this.#platform = platform;
+    this.#tracker = tracker;
+    this.#http = new GuardedHttp(platform.transport, options);
+    this.#budget = new Budget(options.budgetMs ?? platform.budgetMs);
+  }
+
+  /**
+   * Resolves when the server accepted the file.
+   *
+   * @throws Ending, or the reason of the signal
+   */
+  async run(signal: AbortSignal): Promise<UploadResult> {
+    const tracker = this.#tracker;
+    tracker.move('preparing');
+    const { keepAwake = true, confirmLeaving = true } = this.#options;
+    const letGo = this.#platform.surroundings.hold({ keepAwake, confirmLeaving });
+    let release: (() => void) | undefined;
+    try {
+      const opened = await this.#open(signal);
+      const { journal } = opened;
+      // Seen before the lock is waited for: when its holder is done the record is gone, and the address tells how it ended.
+      await journal.recall();
+      if (journal.lockName !== undefined) {
+        const waiting = () => tracker.move('waiting', { waiting: { reason: 'elsewhere' } });
+        release = await this.#platform.locks.acquire(journal.lockName, signal, waiting);
+        await journal.recall();
+      }
+      return await this.#untilVerdict(opened, signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      if (error instanceof Ending) throw error;
+      throw new Ending('failed', error instanceof UploadError ? error : new UploadError('ERR_UNEXPECTED_RESPONSE', { cause: error }));
+    } finally {
+      await this.#opened?.journal.save();
+      release?.();
+      letGo();
+    }
+  }
+
+  /** Ends a wait. */
+  tryNow(): void {
+    this.#wake?.();
+  }
+
+  /** It is over: nothing of it is kept on this side but the record, where there is something to go on with. */
+  async close(): Promise<void> {
+    await this.#opened?.source.close().catch(() => {});
+  }
+
+  /** Forgets it here, and deletes it on the server if asked. @throws UploadError when that did not work */
+  async discard(deleteRemote: boolean): Promise<void> {
+    const journal = this.#opened?.journal;
+    if (journal === undefined) return;
+    try {
+      if (deleteRemote && journal.isAsked) await terminate(this.#http, this.#endpoint, journal, this.#opened?.source.size ?? null);
+    } finally {
+      await journal.startOver();
+    }
+  }
+
+  async #open(signal: AbortSignal): Promise<Opened> {
+    if (this.#opened) return this.#opened;
+    const { crc32, store, chunks } = this.#platform;
+    const source = await this.#reference.open();
+    const name = (this.#options.name ?? source.name).toWellFormed();
+    this.#tracker.opened(name, source.size);
+    signal.throwIfAborted();
+    const fingerprint = source.isResumable ? await fingerprintOf(source, crc32) : '';
+    const key = resumeKey(this.#endpoint, source, name, fingerprint);
+    const isKept = this.#options.resume ?? true;
+    const journal = new Journal({
+      store: isKept ? (this.#options.store ?? store) : undefined,
+      key,
+      endpoint: this.#endpoint,
+      name,
+      source,
+      fingerprint,
+    });
+    const { chunkSize, checksum = true } = this.#options;
+    // What has no known end, or can't be read again, is held in memory until it is confirmed.
+    const limits = source.isResumable ? chunks : { ...chunks, wholeBody: false };
+    this.#opened = {
+      source,
+      name,
+      journal,
+      checksum: checksum ? new RunningChecksum(crc32) : undefined,
+      chunkSize: new ChunkSize(limits, typeof chunkSize === 'number' ? chunkSize : undefined),
+    };
+    return this.#opened;
+  }
+
+  async #untilVerdict(opened: Opened, signal: AbortSignal): Promise<UploadResult> {
+    const { journal, source } = opened;
+    const { checkpoint } = journal;
+    if (opened.checksum && checkpoint && checkpoint.offset > opened.checksum.before(Number.POSITIVE_INFINITY).offset) {
+      opened.checksum = new RunningChecksum(this.#platform.crc32, checkpoint);
+    }
+    for (;;) {
+      signal.throwIfAborted();
+      if (this.#tracker.state !== 'inspecting') this.#tracker.move('preparing');
+      this.#tracker.attempted();
+      this.#tracker.created(journal.url ?? undefined);
+      const begun = performance.now();
+      this.#movedAt = begun;
+      this.#mayHaveMore = false;
+      try {
+        if (journal.url === null) await journal.asking();
+        const outcome = await attempt({
+          endpoint: this.#endpoint,
+          url: journal.url,
+          idempotencyKey: journal.idempotencyKey,
+          metadata: this.#metadata(opened),
+          source,
+          reader: new SourceReader(source, opened.checksum),
+          chunkSize: opened.chunkSize,
+          http: this.#http,
+          signal,
+          onCreated: async (url) => {
+            await journal.created(url);
+            this.#tracker.created(url);
+          },
+          onConfirmed: (offset) => this.#confirm(opened, offset),
+          onSending: () => {
+            if (this.#tracker.state !== 'inspecting') this.#tracker.move('uploading');
+          },
+          onSent: (offset, isAll) => {
+            this.#movedAt = performance.now();
+            this.#mayHaveMore = true;
+            this.#tracker.send(offset);
+            if (isAll) this.#tracker.move('inspecting');
+          },
+        });
+        if (outcome === 'acknowledged') return await this.#accept(opened, signal);
+        await this.#askAgain(Math.max(ASK_AGAIN_MS - (performance.now() - begun), 0), signal);
+      } catch (error) {
+        signal.throwIfAborted();
+        if (!(error instanceof Failure)) throw error;
+        this.#spend(begun);
+        await this.#recover(error, opened, signal);
+      }
+    }
+  }
+
+  /** Resolves when the next attempt is due. @throws Ending */
+  async #recover(failure: Failure, opened: Opened, signal: AbortSignal): Promise<void> {
+    const { surroundings } = this.#platform;
+    const { journal, chunkSize } = opened;
+    const { error } = failure;
+    const decision = decide(failure, {
+      isOnline: surroundings.isOnline(),
+      canReauthorize: this.#http.canReauthorize,
+      canRestart: !this.#hasRestarted,
+    });
+    switch (decision.kind) {
+      case 'retry':
+        return this.#wait(decision.reason, error, signal);
+      case 'ask-again':
+        return this.#askAgain((error.retryAfterSeconds ?? 0) * 1000 || ASK_AGAIN_MS, signal);
+      case 'reauthorize':
+        return this.#http.reauthorize();
+      case 'shrink':
+        if (chunkSize.tooLarge(failure.bodyBytes)) return;
+        break;
+      case 'restart':
+        this.#hasRestarted = true;
+        await journal.startOver();
+        this.#tracker.move('waiting', { waiting: { reason: 'restarted', until: Date.now() }, error });
+        this.#tracker.confirm(0, true);
+        return;
+      case 'reject':
+        await journal.forget();
+        throw new Ending('rejected', error);
+    }
+    // Nothing to go on with: of another content, or never made.
+    if (error.code === 'ERR_SOURCE_CHANGED' || journal.url === null) await journal.forget();
+    throw new Ending('failed', error);
+  }
+
+  async #wait(reason: WaitingReason, error: UploadError, signal: AbortSignal): Promise<void> {
+    const { surroundings } = this.#platform;
+    const isOffline = reason === 'offline';
+    if (!isOffline && this.#budget.isSpent && !this.#mayHaveMore) throw new Ending('failed', gaveUp(error));
+    const { retryAfterSeconds } = error;
+    const ms = isOffline ? OFFLINE_RETRY_MS : this.#backoff.next(reason, retryAfterSeconds);
+    this.#tracker.move('waiting', { waiting: isOffline ? { reason } : { reason, until: Date.now() + ms }, error });
+    const begun = performance.now();
+    await pause(ms, signal, (wake) => {
+      this.#wake = wake;
+      // A server that said when is not asked before; only the user may.
+      const forget = retryAfterSeconds === undefined ? surroundings.onWake(wake) : () => {};
+      return () => {
+        this.#wake = undefined;
+        forget();
+      };
+    });
+    if (!isOffline) this.#budget.spend(Math.min(performance.now() - begun, ms));
+  }
+
+  /** Every byte is there and the server is looking at them: not a lack of progress. */
+  async #askAgain(ms: number, signal: AbortSignal): Promise<void> {
+    this.#tracker.move('inspecting');
+    this.#budget.progressed();
+    this.#backoff.progressed();
+    await pause(ms, signal);
+  }
+
+  /** @throws Failure when the server has nothing more than before and the budget is spent */
+  #confirm({ checksum, journal, source }: Opened, offset: number): void {
+    const before = this.#tracker.confirmed;
+    const isStart = !this.#hasStarted;
+    this.#hasStarted = true;
+    this.#movedAt = performance.now();
+    this.#mayHaveMore = false;
+    this.#tracker.confirm(offset, isStart);
+    if (offset !== before || isStart) {
+      this.#budget.progressed();
+      this.#backoff.progressed();
+    } else if (this.#budget.isSpent && offset + 1 !== source.size) {
+      throw new Failure(gaveUp(), { cause: 'hopeless', method: 'HEAD' });
+    }
+    journal.keep(offset, checksum?.before(offset));
+  }
+
+  /** The last byte is acknowledged. @throws Ending when the record says otherwise */
+  async #accept({ source, name, journal, checksum }: Opened, signal: AbortSignal): Promise<UploadResult> {
+    const tracker = this.#tracker;
+    const result = await acceptedResult({
+      http: this.#http,
+      url: journal.url ?? this.#endpoint,
+      name,
+      size: source.size,
+      sent: tracker.confirmed,
+      crc32: (size) => checksum?.at(size),
+      resumed: tracker.resumedFrom > 0,
+      signal,
+      askAgain: () => this.#askAgain(ASK_AGAIN_MS, signal),
+      wait: async (error) => {
+        await this.#wait('interrupted', error, signal);
+        tracker.move('preparing');
+      },
+    }).catch(async (error) => {
+      if (error instanceof Ending) await journal.forget();
+      throw error;
+    });
+    await journal.forget();
+    tracker.sized(result.size);
+    tracker.confirm(result.size, false);
+    return result;
+  }
+
+  #spend(begun: number): void {
+    const now = performance.now();
+    this.#budget.spend(this.#movedAt - begun + Math.min(now - this.#movedAt, LONGEST_SILENCE_MS));
+  }
+
+  #metadata({ source, name }: Opened): Record<string, string> {
+    const type = this.#options.type ?? source.type;
+    const relativePath = this.#options.relativePath ?? source.relativePath;
+    return {
+      filename: name,
+      ...(type ? { filetype: type } : {}),
+      ...(relativePath ? { relativePath: relativePath.toWellFormed() } : {}),
+      ...this.#options.metadata,
+    };
+  }
+}
+
+function gaveUp(cause?: UploadError): UploadError {
+  return new UploadError('ERR_GAVE_UP', cause === undefined ? {} : { detail: cause.message, cause });
+}
