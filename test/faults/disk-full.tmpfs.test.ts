@@ -1,0 +1,134 @@
+// No room is not the sender's fault: nothing that was acknowledged is lost, and the upload goes on once there is room.
+import { mkdirSync } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { filesBelow, sha256, videoBytes } from '../support/content.ts';
+import { type LandfallProcess, startLandfall } from '../support/landfall-process.ts';
+import { SmallDisk } from '../support/small-disk.ts';
+import { testDirectory } from '../support/temp-dir.ts';
+import { createUpload, headUpload, idOf, patchUpload, readRecord } from '../support/tus-requests.ts';
+
+const MIB = 1024 * 1024;
+const LENGTH = 4 * MIB;
+
+async function startWith(env: Record<string, string>, dataDir: string): Promise<LandfallProcess> {
+  const server = await startLandfall({ dataDir, env: { LANDFALL_PATIENCE: '1s', ...env } });
+  onTestFinished(() => server.kill());
+  return server;
+}
+
+async function startOnSmallDisk(bytes = 16 * MIB): Promise<{ disk: SmallDisk; server: LandfallProcess }> {
+  const disk = await SmallDisk.create({ bytes });
+  return { disk, server: await startWith({}, join(disk.path, 'data')) };
+}
+
+async function expectDownload(url: string, bytes: Buffer): Promise<void> {
+  const download = await fetch(url);
+  expect(download.status).toBe(200);
+  expect(sha256(Buffer.from(await download.arrayBuffer()))).toBe(sha256(bytes));
+}
+
+describe('a full disk', () => {
+  it('refuses a creation that it has no room for, and keeps nothing of it', async () => {
+    const { server } = await startOnSmallDisk();
+    const answer = await createUpload(server.files, { length: 100 * MIB, name: 'film.mp4' });
+    expect(answer).toMatchObject({ status: 507, code: 'ERR_NO_SPACE', url: '' });
+    expect(answer.headers.get('Retry-After')).toMatch(/^\d+$/);
+    expect(await filesBelow(join(server.dataDir, 'staging'))).toEqual([]);
+  });
+
+  it('in the middle of a body answers 507, keeps what it stored, and goes on once there is room', async () => {
+    const { disk, server } = await startOnSmallDisk();
+    const bytes = await videoBytes(LENGTH);
+    const { url } = await createUpload(server.files, { length: LENGTH, name: 'film.mp4' });
+    // Room for the ledger's log and a part of the file.
+    await disk.fill(2 * MIB);
+    const full = await patchUpload(url, 0, bytes);
+    expect(full).toMatchObject({ status: 507, code: 'ERR_NO_SPACE' });
+    expect(full.text).not.toMatch(/ENOSPC|no space left|\//);
+    const { status, offset = -1 } = await headUpload(url);
+    expect(status).toBe(200);
+    expect(offset).toBeGreaterThan(0);
+    const staged = join(server.dataDir, 'staging', idOf(url).slice(0, 2), idOf(url));
+    expect((await stat(staged)).size).toBe(offset);
+    // Still full: nothing goes back, and the server lives.
+    expect(await patchUpload(url, offset, bytes.subarray(offset))).toMatchObject({ status: 507 });
+    expect((await headUpload(url)).offset).toBeGreaterThanOrEqual(offset);
+    await disk.clear();
+    const { offset: now = -1 } = await headUpload(url);
+    expect(await patchUpload(url, now, bytes.subarray(now))).toMatchObject({ status: 204, offset: LENGTH });
+    await expectDownload(url, bytes);
+  });
+
+  it('to the last byte answers creations and HEAD without a crash, and takes files again once there is room', async () => {
+    const { disk, server } = await startOnSmallDisk();
+    const { url } = await createUpload(server.files, { length: LENGTH, name: 'film.mp4' });
+    await disk.fill(0);
+    for (let attempt = 0; attempt < 5; attempt++) {
+      expect((await createUpload(server.files, { length: 1000, name: 'film.mp4' })).status).toBe(507);
+      expect((await headUpload(url)).status).toBeLessThan(500);
+    }
+    await disk.clear();
+    expect(await filesBelow(join(server.dataDir, 'staging'))).toEqual([]);
+    const bytes = await videoBytes(LENGTH);
+    expect(await patchUpload(url, 0, bytes)).toMatchObject({ status: 204, offset: LENGTH });
+    await expectDownload(url, bytes);
+  });
+
+  it('of final files keeps what is staged, and accepts the file once there is room', async () => {
+    const disk = await SmallDisk.create({ bytes: 8 * MIB });
+    const files = join(disk.path, 'files');
+    mkdirSync(files);
+    const dataDir = testDirectory();
+    const server = await startWith({ LANDFALL_STORAGE_DIR: files }, dataDir);
+    const bytes = await videoBytes(LENGTH);
+    await disk.fill(MIB);
+    const { url } = await createUpload(server.files, { length: LENGTH, name: 'film.mp4' });
+    expect(await patchUpload(url, 0, bytes)).toMatchObject({ status: 503 });
+    expect(await headUpload(url)).toMatchObject({ status: 200, offset: LENGTH - 1 });
+    expect(await filesBelow(join(dataDir, 'staging'))).toHaveLength(1);
+    await disk.clear();
+    await expect.poll(async () => (await readRecord(url)).state, { timeout: 40_000 }).toBe('accepted');
+    expect(await filesBelow(files)).toEqual([expect.stringMatching(/film\.mp4$/)]);
+    await expectDownload(url, bytes);
+  });
+});
+
+describe('a disk without inodes', () => {
+  it('answers 507 and goes on once there are some', async () => {
+    const disk = await SmallDisk.create({ bytes: 16 * MIB, inodes: 290 });
+    const server = await startWith({}, join(disk.path, 'data'));
+    const bytes = await videoBytes(1000);
+    const made: string[] = [];
+    for (let n = 0; n < 40; n++) {
+      const answer = await createUpload(server.files, { length: 2000, name: 'film.mp4', body: bytes });
+      if (answer.status === 201) made.push(answer.url);
+      else expect([503, 507]).toContain(answer.status);
+    }
+    expect(made.length).toBeLessThan(40);
+    expect((await fetch(`${server.url}/health/live`)).status).toBe(200);
+    for (const url of made) expect(await headUpload(url)).toMatchObject({ status: 200, offset: 1000 });
+    for (const url of made) await fetch(url, { method: 'DELETE', headers: { 'Tus-Resumable': '1.0.0' } });
+    expect((await createUpload(server.files, { length: 2000, name: 'film.mp4', body: bytes })).status).toBe(201);
+  });
+});
+
+describe('a disk that became read-only', () => {
+  it('answers 503, HEAD less than 500, and goes on once it can be written', async () => {
+    const disk = await SmallDisk.create({ bytes: 16 * MIB });
+    const files = join(disk.path, 'files');
+    mkdirSync(files);
+    const server = await startWith({ LANDFALL_STORAGE_DIR: files }, testDirectory());
+    const bytes = await videoBytes(LENGTH);
+    const { url } = await createUpload(server.files, { length: LENGTH, name: 'film.mp4' });
+    await disk.remount('ro');
+    const answer = await patchUpload(url, 0, bytes);
+    expect(answer.status).toBe(503);
+    expect(answer.text).not.toMatch(/EROFS|read-only|\/tmp/i);
+    expect(await headUpload(url)).toMatchObject({ status: 200, offset: LENGTH - 1 });
+    await disk.remount('rw');
+    await expect.poll(async () => (await readRecord(url)).state, { timeout: 40_000 }).toBe('accepted');
+    await expectDownload(url, bytes);
+  });
+});
