@@ -9,7 +9,7 @@ import { policyText } from '../shared/policy.ts';
 import { TUS_VERSION } from '../shared/protocol.ts';
 import type { UploadRecord } from '../shared/upload.ts';
 import { type Access, type Authenticate, accessBy, anonymous } from './access/access.ts';
-import { type Config, type ConfigInput, resolveConfig } from './config.ts';
+import { type Config, type ConfigInput, isResolved, resolveConfig } from './config.ts';
 import type { Check } from './finish/check.ts';
 import { createDefaultChecks } from './finish/checks/default-checks.ts';
 import { checkHead } from './finish/checks/early.ts';
@@ -17,7 +17,7 @@ import { Detector } from './finish/detector.ts';
 import { Finisher } from './finish/finisher.ts';
 import { Sweeper } from './finish/sweeper.ts';
 import { cors } from './http/cors.ts';
-import { answerFiles } from './http/files.ts';
+import { answerFiles, methodOf } from './http/files.ts';
 import { Forms } from './http/forms.ts';
 import { answerLive, answerReady } from './http/health.ts';
 import { page } from './http/page.ts';
@@ -31,6 +31,7 @@ import { faultOf } from './staging/faults.ts';
 import { proveAll, returnToProvenOffsets } from './staging/power-cut.ts';
 import { Receiver } from './staging/receiver.ts';
 import { DiskStorage } from './storage/disk-storage.ts';
+import { mayHaveBody } from './tus/headers.ts';
 import { QueueingLocker } from './tus/locker.ts';
 import { Uploads } from './tus/uploads.ts';
 
@@ -58,25 +59,32 @@ export interface Landfall {
 
 /** @throws ConfigError */
 export function createLandfall(input: ConfigInput | Config = {}, hooks: LandfallHooks = {}): Landfall {
-  const config = Object.isFrozen(input) ? (input as Config) : resolveConfig(input as ConfigInput);
+  const config = isResolved(input) ? input : resolveConfig(input);
   const log = hooks.logger ?? pino({ level: config.logLevel });
   const access: Access = hooks.authenticate ? accessBy(hooks.authenticate) : anonymous;
   const drain = new AbortController();
   const handler = express();
   handler.disable('x-powered-by');
   handler.set('etag', false);
+  handler.set('case sensitive routing', true);
+  let starting: Promise<Parts> | undefined;
+  let closing: Promise<void> | undefined;
   let parts: Parts | undefined;
+  const changing = new Set<Promise<void>>();
 
   handler.use(requestLog(log));
   handler.use(cors(config.corsOrigins));
   handler.use('/health/live', (_request, response) => answerLive(response));
   handler.use('/health/ready', async (_request, response) => {
-    if (parts) await answerReady(response, { ...parts, draining: drain.signal });
+    if (parts) await answerReady(response, parts);
     else response.status(503).json({ status: 'starting' });
   });
   handler.use(page());
-  handler.use((_request, response, next) => {
+  handler.use((request, response, next) => {
     if (drain.signal.aborted || parts === undefined) throw new UploadError('ERR_SHUTTING_DOWN', { retryAfterSeconds: 2 });
+    if (request.readableDidRead && mayHaveBody(request)) {
+      throw new Error('Another handler has read the body. Mount Landfall in front of body parsers.');
+    }
     response.setHeader('X-Content-Type-Options', 'nosniff');
     next();
   });
@@ -85,25 +93,44 @@ export function createLandfall(input: ConfigInput | Config = {}, hooks: Landfall
     response.json({ policy: config.policy, maxUploadSize: config.maxUploadSize });
   });
   handler.use('/files', async (request, response) => {
-    if (parts) await answerFiles(parts, request, response, pathBelow(request), collectionUrl(config, request));
+    if (parts) await track(request, answerFiles(parts, request, response, pathBelow(request), collectionUrl(config, request)));
   });
   handler.use(['/upload/multiple', '/upload'], async (request, response) => {
-    if (parts) await parts.forms.answer(request, response, collectionUrl(config, request));
+    if (parts) await track(request, parts.forms.answer(request, response, collectionUrl(config, request)));
   });
   handler.use(() => {
     throw new UploadError('ERR_NOT_FOUND');
   });
   handler.use(answerError(log));
 
+  /** What may still write is waited for at the end; a download is not. */
+  function track(request: IncomingMessage, work: Promise<void>): Promise<void> {
+    if (request.method !== 'GET' && request.method !== 'HEAD') {
+      const done = work.finally(() => changing.delete(done));
+      changing.add(done);
+      return done;
+    }
+    return work;
+  }
+
   return {
     config,
     handler,
     async start() {
-      parts ??= await assemble(config, hooks, access, log, drain.signal);
+      starting ??= assemble(config, hooks, access, log, drain.signal);
+      parts = await starting.catch((error: unknown) => {
+        starting = undefined;
+        throw error;
+      });
     },
-    async close() {
-      drain.abort(new UploadError('ERR_SHUTTING_DOWN', { retryAfterSeconds: 2 }));
-      await parts?.close();
+    close() {
+      closing ??= (async () => {
+        drain.abort(new UploadError('ERR_SHUTTING_DOWN', { retryAfterSeconds: 2 }));
+        const assembled = await starting?.catch(() => undefined);
+        await Promise.allSettled(changing);
+        await assembled?.close();
+      })();
+      return closing;
     },
   };
 }
@@ -116,6 +143,7 @@ interface Parts {
   storage: DiskStorage;
   uploads: Uploads;
   forms: Forms;
+  draining: AbortSignal;
   close(): Promise<void>;
 }
 
@@ -126,7 +154,11 @@ async function assemble(config: Config, hooks: LandfallHooks, access: Access, lo
     .digest('hex')
     .slice(0, 16);
   const ledger = new Ledger(await openSqlite(config.dataDir, { exclusive: true }));
-  await ledger.migrate();
+  await ledger.migrate().catch(async (error: unknown) => {
+    // Another start in this process must not find the directory taken.
+    await ledger.close();
+    throw error;
+  });
   const staging = new DiskStaging(join(config.dataDir, 'staging'));
   const storage = new DiskStorage(config.storageDir, staging);
   await staging.prepare();
@@ -175,6 +207,7 @@ async function assemble(config: Config, hooks: LandfallHooks, access: Access, lo
     storage,
     uploads,
     forms,
+    draining,
     async close() {
       await sweeper.close();
       await finisher.close();
@@ -190,7 +223,7 @@ function answerError(log: Logger): ErrorRequestHandler {
   return (thrown: unknown, request: IncomingMessage, response: ServerResponse, _next) => {
     let error = asUploadError(thrown);
     if (error.status >= 500) log.error({ err: thrown, requestId: response.getHeader('X-Request-ID') }, error.title);
-    if (request.method === 'HEAD' && error.status >= 500) {
+    if (methodOf(request) === 'HEAD' && error.status >= 500) {
       error = new UploadError('ERR_NOT_AVAILABLE', { retryAfterSeconds: error.retryAfterSeconds ?? 2 });
     }
     sendProblem(request, response, error, error.code === 'ERR_UNSUPPORTED_VERSION' ? { 'Tus-Version': TUS_VERSION } : {});

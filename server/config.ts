@@ -107,6 +107,8 @@ export interface Config {
 /** What a caller may write: numbers in base units (bytes, milliseconds) or text in human ones. */
 export type ConfigInput = { [K in SettingKey]?: z.input<Settings[K]['schema']> };
 
+const RESOLVED = new WeakSet<object>();
+
 /** A setting that is not right; the message is a sentence for the operator. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
@@ -126,13 +128,20 @@ export function resolveConfig(input: ConfigInput = {}, nameOf: (key: SettingKey)
   }
   const config = values as unknown as Omit<Config, 'policy'>;
   const dataDir = resolve(config.dataDir);
-  return Object.freeze({
+  const resolved = Object.freeze({
     ...config,
     dataDir,
     policy: parsePolicy(config.allow, { ...config, maxBytes: config.maxUploadSize }),
     storageDir: config.storageDir === '' ? resolve(dataDir, 'files') : resolve(config.storageDir),
     publicUrl: config.publicUrl.replace(/\/+$/, ''),
   });
+  RESOLVED.add(resolved);
+  return resolved;
+}
+
+/** Whether it is what `resolveConfig` made, and not an input that happens to be frozen. */
+export function isResolved(config: ConfigInput | Config): config is Config {
+  return RESOLVED.has(config);
 }
 
 export function environmentName(key: SettingKey): string {

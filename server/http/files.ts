@@ -17,6 +17,7 @@ export interface FilesOptions {
   ledger: Ledger;
   receiver: Receiver;
   storage: Storage;
+  draining: AbortSignal;
 }
 
 // Nothing but these is an upload's address. A query or a further segment could otherwise smuggle in another's id.
@@ -67,7 +68,7 @@ export async function answerFiles(
 }
 
 /** tus 1.0.0, X-HTTP-Method-Override: for clients that can only POST. */
-function methodOf(request: IncomingMessage): string {
+export function methodOf(request: IncomingMessage): string {
   const override = request.headers['x-http-method-override'];
   if (request.method === 'POST' && typeof override === 'string') return override.toUpperCase();
   return request.method ?? '';

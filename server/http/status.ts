@@ -9,7 +9,7 @@ const MAX_WAIT_SECONDS = 55;
 
 /** The record as JSON; with `wait=SECONDS`, once the state has changed or the time is over. @throws UploadError */
 export async function answerStatus(
-  { ledger, receiver }: { ledger: Ledger; receiver: Receiver },
+  { ledger, receiver, draining }: { ledger: Ledger; receiver: Receiver; draining: AbortSignal },
   request: IncomingMessage,
   response: ServerResponse,
   upload: Upload,
@@ -21,7 +21,7 @@ export async function answerStatus(
   const seconds = Math.min(Number(wait), MAX_WAIT_SECONDS);
   let current = upload;
   if (seconds > 0 && (upload.state === 'receiving' || upload.state === 'inspecting')) {
-    await untilChange(ledger, upload, seconds * 1000, response);
+    await untilChange(ledger, upload, seconds * 1000, response, draining);
     current = (await ledger.get(upload.id)) ?? upload;
   }
   const stored = current.state === 'receiving' ? await receiver.confirmed(current) : 0;
@@ -30,17 +30,19 @@ export async function answerStatus(
   response.end(request.method === 'HEAD' ? undefined : body);
 }
 
-function untilChange(ledger: Ledger, upload: Upload, timeoutMs: number, response: ServerResponse): Promise<void> {
+function untilChange(ledger: Ledger, upload: Upload, timeoutMs: number, response: ServerResponse, draining: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const done = () => {
       clearTimeout(timer);
       stop();
       response.off('close', done);
+      draining.removeEventListener('abort', done);
       resolve();
     };
     const timer = setTimeout(done, timeoutMs);
     const stop = ledger.onChange(upload.id, done);
     response.once('close', done);
+    draining.addEventListener('abort', done);
     // It may have changed between the first look and the listener.
     ledger.get(upload.id).then((now) => {
       if (now?.state !== upload.state) done();

@@ -1,0 +1,117 @@
+// Starting, draining and ending, in an application or alone.
+import { once } from 'node:events';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import express from 'express';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { createLandfall, LedgerInUse } from '../../server/index.ts';
+import { LedgerTooNew } from '../../server/ledger/ledger.ts';
+import { videoBytes } from '../support/content.ts';
+import { embedLandfall } from '../support/landfall-embedded.ts';
+import { head, openSocket } from '../support/raw-http.ts';
+import { testDirectory } from '../support/temp-dir.ts';
+import { createUpload, headUpload, patchUpload, readRecord } from '../support/tus-requests.ts';
+
+function landfallIn(dataDir: string) {
+  const landfall = createLandfall({ dataDir, logLevel: 'silent' });
+  onTestFinished(() => landfall.close());
+  return landfall;
+}
+
+describe('start and close', () => {
+  it('may be called again, also at the same time', async () => {
+    const landfall = landfallIn(testDirectory());
+    await Promise.all([landfall.start(), landfall.start()]);
+    await landfall.start();
+    await Promise.all([landfall.close(), landfall.close()]);
+    await landfall.close();
+  });
+
+  it('refuses a data directory that another one serves, and takes it once that one has ended', async () => {
+    const dataDir = testDirectory();
+    const first = landfallIn(dataDir);
+    await first.start();
+    const second = landfallIn(dataDir);
+    await expect(second.start()).rejects.toThrow(LedgerInUse);
+    await first.close();
+    await second.start();
+  });
+
+  it('refuses a ledger that is newer than the program, and lets go of it', async () => {
+    const dataDir = join(testDirectory(), 'data');
+    const first = landfallIn(dataDir);
+    await first.start();
+    await first.close();
+    const ledger = new DatabaseSync(join(dataDir, 'ledger.sqlite'));
+    ledger.exec("insert into kysely_migration values ('9999-from-the-future', '2999-01-01T00:00:00.000Z')");
+    ledger.close();
+    const second = landfallIn(dataDir);
+    await expect(second.start()).rejects.toThrow(LedgerTooNew);
+    await expect(second.start()).rejects.toThrow(LedgerTooNew);
+  });
+
+  it('takes settings that happen to be frozen', async () => {
+    const dataDir = testDirectory();
+    const { landfall } = await embedLandfall();
+    expect(createLandfall(Object.freeze({ dataDir })).config.policy).toEqual(landfall.config.policy);
+    expect(createLandfall(landfall.config).config).toBe(landfall.config);
+  });
+
+  it('does not start where it may not write', async () => {
+    const directory = testDirectory();
+    mkdirSync(join(directory, 'data', 'ledger.sqlite'), { recursive: true });
+    await expect(landfallIn(join(directory, 'data')).start()).rejects.toThrow();
+  });
+});
+
+describe('while it drains', () => {
+  it('a running PATCH keeps what it has and is told to come again', async () => {
+    const server = await embedLandfall();
+    const bytes = await videoBytes(200_000);
+    const { url } = await createUpload(server.files, { length: bytes.length, name: 'film.mp4' });
+    const socket = await openSocket(server.url);
+    onTestFinished(() => void socket.destroy());
+    let answer = '';
+    socket.on('data', (chunk) => {
+      answer += chunk;
+    });
+    const ended = once(socket, 'end');
+    const lines = ['Tus-Resumable: 1.0.0', 'Upload-Offset: 0', 'Content-Type: application/offset+octet-stream', 'Content-Length: 200000'];
+    socket.write(head(`PATCH ${new URL(url).pathname} HTTP/1.1`, 'Host: x', ...lines));
+    socket.write(bytes.subarray(0, 150_000));
+    await vi.waitFor(async () => expect((await readRecord(url)).offset).toBe(150_000));
+    const closed = server.landfall.close();
+    await ended;
+    expect(answer).toMatch(/^HTTP\/1\.1 503 /);
+    expect(answer).toMatch(/retry-after: \d/i);
+    await closed;
+    const next = await embedLandfall({ dataDir: server.dataDir });
+    expect((await headUpload(url.replace(server.url, next.url))).offset).toBe(150_000);
+    expect((await patchUpload(url.replace(server.url, next.url), 150_000, bytes.subarray(150_000))).status).toBe(204);
+  });
+
+  it('new requests are told to come again, HEAD with 423, and nobody waits in vain', async () => {
+    const server = await embedLandfall();
+    const { url } = await createUpload(server.files, { length: 10, name: 'notes.txt' });
+    const waiting = fetch(`${url}/status?wait=50`);
+    // It waits once its request is counted by the server as one that runs.
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    await server.landfall.close();
+    expect(await (await waiting).json()).toMatchObject({ state: 'receiving' });
+    expect(await headUpload(url)).toMatchObject({ status: 423 });
+    expect(await patchUpload(url, 0, 'abc')).toMatchObject({ status: 503, code: 'ERR_SHUTTING_DOWN' });
+    expect((await headUpload(url)).headers.get('Retry-After')).toBe('2');
+    expect((await fetch(`${server.url}/health/ready`)).status).toBe(503);
+    expect((await fetch(`${server.url}/health/live`)).status).toBe(200);
+  });
+});
+
+describe('behind a body parser', () => {
+  it('says so in the log instead of telling the client that nothing came', async () => {
+    const server = await embedLandfall({}, {}, ({ handler }) => express().use(express.raw({ type: '*/*' }), handler));
+    const { url } = await createUpload(server.files, { length: 10, name: 'notes.txt' });
+    expect(await patchUpload(url, 0, 'abc')).toMatchObject({ status: 503, code: 'ERR_INTERNAL' });
+    expect((await headUpload(url)).offset).toBe(0);
+  });
+});
