@@ -1,18 +1,36 @@
 // Builds the upload page, and the element as a script that other sites can embed, into `dist/page`.
 import { fileURLToPath } from 'node:url';
-import { defineConfig } from 'vite';
+import { defineConfig, type Plugin } from 'vite';
 
 const at = (path: string) => fileURLToPath(new URL(path, import.meta.url));
+
+/** What tus-js-client brings along for old browsers and every browser of today has: parsing an address, and base64. */
+const NATIVE: Readonly<Record<string, string>> = {
+  'url-parse': 'export default globalThis.URL',
+  'js-base64':
+    'export const Base64 = { encode: (text) => btoa(Array.from(new TextEncoder().encode(text), (byte) => String.fromCharCode(byte)).join("")) }',
+};
+
+function native(): Plugin {
+  const PREFIX = '\0native:';
+  return {
+    name: 'landfall:native',
+    enforce: 'pre',
+    resolveId: (source, importer) => (importer?.includes('/tus-js-client/') && Object.hasOwn(NATIVE, source) ? PREFIX + source : undefined),
+    load: (id) => (id.startsWith(PREFIX) ? NATIVE[id.slice(PREFIX.length)] : undefined),
+  };
+}
 
 export default defineConfig({
   root: at('./client/page'),
   // The server can be mounted under any path.
   base: './',
+  plugins: [native()],
   build: {
     outDir: at('./dist/page'),
     emptyOutDir: true,
     target: 'es2023',
-    // The page's content security policy has no place for `data:` fonts and styles, nor for inline script.
+    // The page's content security policy has no place for inline script, nor for fonts and styles from `data:`.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     rolldownOptions: {
