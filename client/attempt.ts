@@ -2,7 +2,9 @@
 // protocol; everything it does badly by itself is kept from it. It never sees a failed request other than as a rejected
 // promise (a HEAD answered 401 or 503 makes it start over at byte 0), never sees a 2xx that brings nothing (it repeats
 // those without a pause), and once an attempt is aborted no request of it leaves any more.
-import { type HttpRequest, type HttpResponse, type HttpStack, Upload } from 'tus-js-client';
+import type { HttpRequest, HttpResponse, HttpStack } from 'tus-js-client';
+// The protocol alone. The package's entry adds transports, file readers and stores that are not used here, in ES5: 15 KB.
+import Upload from 'tus-js-client/lib/upload.js';
 import { UploadError } from '../shared/errors.ts';
 import { parseByteCount } from '../shared/protocol.ts';
 import { type ChunkSize, SMALLEST_CHUNK } from './chunk-size.ts';
@@ -42,6 +44,7 @@ export function attempt(options: AttemptOptions): Promise<AttemptOutcome> {
     signal.throwIfAborted();
     const stack = new Stack(options);
     const upload = new Upload(UNREAD, {
+      ...Upload.defaultOptions,
       // Without an endpoint it cannot create a second upload where the first one does not answer.
       endpoint: options.url === null ? options.endpoint : null,
       uploadUrl: options.url,
