@@ -1,27 +1,39 @@
-// What is uploaded: an MP4 by its first bytes, which the default policy takes, and noise that nothing can compress.
+// What is uploaded: by its first bytes something that the default policy takes, then noise that nothing can compress.
 import { randomBytes } from 'node:crypto';
 
-export const FILE_NAME = 'film.mp4';
+export interface Content {
+  readonly name: string;
+  readonly type: string;
+  /** What it begins with; noise follows. */
+  readonly head: Buffer;
+}
 
 const BLOCK_BYTES = 1024 * 1024;
-/** ISO 14496-12, `ftyp`: 24 bytes, major brand isom, minor version 512, compatible with isom and mp42; then `mdat` to the end of the file. */
-const HEAD = Buffer.concat([
-  Buffer.from([0, 0, 0, 24]),
-  Buffer.from('ftypisom'),
-  Buffer.from([0, 0, 2, 0]),
-  Buffer.from('isommp42'),
-  Buffer.from([0, 0, 0, 0]),
-  Buffer.from('mdat'),
-]);
 const NOISE = randomBytes(BLOCK_BYTES);
-const FIRST = Buffer.concat([HEAD, NOISE.subarray(HEAD.byteLength)]);
 
-/** Bytes [from, to) of the file, one buffer made once and sent again and again. */
-export function* pieces(from: number, to: number): Generator<Buffer> {
+/** ISO 14496-12: `ftyp` of 24 bytes, major brand isom, minor version 512, compatible with isom and mp42; `mdat` to the end of the file. */
+export const FILM: Content = {
+  name: 'film.mp4',
+  type: 'video/mp4',
+  head: Buffer.from('\0\0\0\x18ftypisom\0\0\x02\0isommp42\0\0\0\0mdat', 'latin1'),
+};
+
+/** JFIF 1.02: SOI and an APP0 segment. */
+export const PICTURE: Content = {
+  name: 'picture.jpg',
+  type: 'image/jpeg',
+  head: Buffer.from('\xff\xd8\xff\xe0\0\x10JFIF\0\x01\x02\0\0\x48\0\x48\0\0', 'latin1'),
+};
+
+const FIRST = new Map([FILM, PICTURE].map((content) => [content, Buffer.concat([content.head, NOISE.subarray(content.head.byteLength)])]));
+
+/** Bytes [from, to) of the file, out of one buffer made once and sent again and again. */
+export function* pieces(content: Content, from: number, to: number): Generator<Buffer> {
   for (let position = from; position < to; ) {
     const start = position % BLOCK_BYTES;
     const end = Math.min(BLOCK_BYTES, start + to - position);
-    yield (position < BLOCK_BYTES ? FIRST : NOISE).subarray(start, end);
+    const block = position < BLOCK_BYTES ? FIRST.get(content) : undefined;
+    yield (block ?? NOISE).subarray(start, end);
     position += end - start;
   }
 }

@@ -1,35 +1,47 @@
 // How one file goes to a rival, in the words of its own protocol.
 import type { Answer, Connection } from './connection.ts';
-import { FILE_NAME, pieces } from './content.ts';
+import { type Content, FILM, pieces } from './content.ts';
 
-/** Sends a file of `bytes` in requests of at most `chunkBytes`. @throws Error when it did not arrive */
-export type Send = (connection: Connection, bytes: number, chunkBytes: number) => Promise<void>;
+/** What is sent: a file of `bytes`, in requests of at most `chunkBytes` where the protocol knows them. */
+export interface Sending {
+  content: Content;
+  bytes: number;
+  chunkBytes: number;
+}
+
+/** @throws Error when it did not arrive */
+export type Send = (connection: Connection, sending: Sending) => Promise<void>;
 
 const TUS = { 'Tus-Resumable': '1.0.0' };
-const METADATA = `filename ${Buffer.from(FILE_NAME).toString('base64')},filetype ${Buffer.from('video/mp4').toString('base64')}`;
 const OFFSET_TYPE = 'application/offset+octet-stream';
 const BOUNDARY = 'landfall-benchmark-7MA4YWxkTrZu0gW';
 
 /** tus 1.0.0: creation, then PATCH by PATCH. */
-export const sendByTus: Send = async (connection, bytes, chunkBytes) => {
-  const path = await createByTus(connection, bytes);
+export const sendByTus: Send = async (connection, { content, bytes, chunkBytes }) => {
+  const path = await createByTus(connection, bytes, content);
   for (let offset = 0; offset < bytes; offset += chunkBytes) {
-    await appendByTus(connection, path, offset, Math.min(bytes, offset + chunkBytes));
+    await appendByTus(connection, path, offset, Math.min(bytes, offset + chunkBytes), content);
   }
 };
 
 /** Resolves with the path of a new upload. */
-export async function createByTus(connection: Connection, bytes: number): Promise<string> {
-  const created = await connection.request('POST', '/files', { ...TUS, 'Upload-Length': String(bytes), 'Upload-Metadata': METADATA });
+export async function createByTus(connection: Connection, bytes: number, content = FILM): Promise<string> {
+  const created = await connection.request('POST', '/files', creationHeaders(bytes, content));
   expectStatus(created, 201);
   return pathIn(created);
 }
 
 /** Bytes [from, to) in one PATCH; the answer must acknowledge them. */
-export async function appendByTus(connection: Connection, path: string, from: number, to: number): Promise<void> {
-  const answer = await connection.request('PATCH', path, appendHeaders(from), { bytes: to - from, pieces: pieces(from, to) });
+export async function appendByTus(connection: Connection, path: string, from: number, to: number, content = FILM): Promise<void> {
+  const body = { bytes: to - from, pieces: pieces(content, from, to) };
+  const answer = await connection.request('PATCH', path, appendHeaders(from), body);
   expectStatus(answer, 204);
   expectOffset(answer, to);
+}
+
+function creationHeaders(bytes: number, { name, type }: Content): Record<string, string> {
+  const metadata = `filename ${Buffer.from(name).toString('base64')},filetype ${Buffer.from(type).toString('base64')}`;
+  return { ...TUS, 'Upload-Length': String(bytes), 'Upload-Metadata': metadata };
 }
 
 export function appendHeaders(offset: number): Record<string, string> {
@@ -41,23 +53,24 @@ export async function headByTus(connection: Connection, path: string): Promise<v
 }
 
 /** tus 1.0.0, Creation With Upload: one request for all. */
-export const sendByCreation: Send = async (connection, bytes) => {
-  const headers = { ...TUS, 'Upload-Length': String(bytes), 'Upload-Metadata': METADATA, 'Content-Type': OFFSET_TYPE };
-  const answer = await connection.request('POST', '/files', headers, { bytes, pieces: pieces(0, bytes) });
+export const sendByCreation: Send = async (connection, { content, bytes }) => {
+  const headers = { ...creationHeaders(bytes, content), 'Content-Type': OFFSET_TYPE };
+  const answer = await connection.request('POST', '/files', headers, { bytes, pieces: pieces(content, 0, bytes) });
   // uploadx answers 200 here.
   expectStatus(answer, 201, 200);
   expectOffset(answer, bytes);
 };
 
 /** `multipart/form-data`, as a browser's form sends it. */
-export const sendByForm: Send = async (connection, bytes) => {
+export const sendByForm: Send = async (connection, { content, bytes }) => {
+  const { name, type } = content;
   const before = Buffer.from(
-    `--${BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="${FILE_NAME}"\r\nContent-Type: video/mp4\r\n\r\n`,
+    `--${BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="${name}"\r\nContent-Type: ${type}\r\n\r\n`,
   );
   const after = Buffer.from(`\r\n--${BOUNDARY}--\r\n`);
   function* form(): Generator<Buffer> {
     yield before;
-    yield* pieces(0, bytes);
+    yield* pieces(content, 0, bytes);
     yield after;
   }
   const headers = { 'Content-Type': `multipart/form-data; boundary=${BOUNDARY}` };
@@ -71,22 +84,22 @@ export const sendByForm: Send = async (connection, bytes) => {
 let names = 0;
 
 /** RFC 9110, PUT of a new file. */
-export const sendByPut: Send = async (connection, bytes) => {
+export const sendByPut: Send = async (connection, { content, bytes }) => {
   names += 1;
-  expectStatus(await connection.request('PUT', `/files/${names}-${FILE_NAME}`, {}, { bytes, pieces: pieces(0, bytes) }), 201);
+  expectStatus(await connection.request('PUT', `/files/${names}-${content.name}`, {}, { bytes, pieces: pieces(content, 0, bytes) }), 201);
 };
 
 /** uploadx's own protocol: creation, then PUT by PUT with Content-Range. */
-export const sendByUploadx: Send = async (connection, bytes, chunkBytes) => {
+export const sendByUploadx: Send = async (connection, { content, bytes, chunkBytes }) => {
   names += 1;
-  const metadata = Buffer.from(JSON.stringify({ name: `${names}-${FILE_NAME}` }));
-  const headers = { 'Content-Type': 'application/json', 'X-Upload-Content-Length': String(bytes), 'X-Upload-Content-Type': 'video/mp4' };
+  const metadata = Buffer.from(JSON.stringify({ name: `${names}-${content.name}` }));
+  const headers = { 'Content-Type': 'application/json', 'X-Upload-Content-Length': String(bytes), 'X-Upload-Content-Type': content.type };
   const created = await connection.request('POST', '/files', headers, { bytes: metadata.byteLength, pieces: [metadata] });
   expectStatus(created, 201);
   for (let from = 0; from < bytes; from += chunkBytes) {
     const to = Math.min(bytes, from + chunkBytes);
     const range = { 'Content-Range': `bytes ${from}-${to - 1}/${bytes}`, 'Content-Type': 'application/octet-stream' };
-    const answer = await connection.request('PUT', pathIn(created), range, { bytes: to - from, pieces: pieces(from, to) });
+    const answer = await connection.request('PUT', pathIn(created), range, { bytes: to - from, pieces: pieces(content, from, to) });
     expectStatus(answer, to === bytes ? 200 : 308);
   }
 };

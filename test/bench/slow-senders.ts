@@ -1,7 +1,7 @@
 // A process of its own that holds many uploads open and brings each a few KiB a second.
 // Argument: port, uploads, bytes a second. Says `ready` once every upload receives; ends when told to.
 import { Connection } from './connection.ts';
-import { pieces } from './content.ts';
+import { FILM, pieces } from './content.ts';
 import { appendHeaders, createByTus } from './senders.ts';
 
 /** Longer than anybody waits for it. */
@@ -22,7 +22,7 @@ let slot = 0;
 let sent = 0;
 setInterval(() => {
   for (let index = slot % SLOTS; index < senders.length; index += SLOTS) {
-    for (const piece of pieces(Math.floor(slot / SLOTS) * bytesPerSecond, (Math.floor(slot / SLOTS) + 1) * bytesPerSecond)) {
+    for (const piece of pieces(FILM, Math.floor(slot / SLOTS) * bytesPerSecond, (Math.floor(slot / SLOTS) + 1) * bytesPerSecond)) {
       void senders[index]?.write(piece);
     }
   }

@@ -1,5 +1,6 @@
 // Scenarios one-patch and chunks: what a byte costs.
 import { formatBytes } from '../../../shared/units.ts';
+import { FILM } from '../content.ts';
 import type { Limit, Report, Table } from '../report.ts';
 import { FORMIDABLE, LANDFALL, landfall, MULTER, NGINX, type Rival, STOCK, STOCK_CHECKSUM, TUSD, UPLOADX } from '../rivals.ts';
 import { runRounds, type Sample } from '../rounds.ts';
@@ -125,7 +126,7 @@ async function run(settings: Settings, kind: Kind, device: Device): Promise<Repo
 
 async function send(rival: Rival, connection: Parameters<Rival['send']>[0] | undefined, bytes: number, chunk: number): Promise<void> {
   if (connection === undefined) throw new Error('One connection was asked for.');
-  await rival.send(connection, bytes, Math.min(chunk, bytes));
+  await rival.send(connection, { content: FILM, bytes, chunkBytes: Math.min(chunk, bytes) });
 }
 
 export function isWanted(settings: Settings, rival: Rival): boolean {

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { REPOSITORY } from '../../support/repository.ts';
 import { Connection } from '../connection.ts';
+import { FILM } from '../content.ts';
 import type { Report } from '../report.ts';
 import { probedLandfall, probedStock } from '../rivals.ts';
 import { newDirectory } from '../rounds.ts';
@@ -169,7 +170,7 @@ async function inTurn<T, R>(items: readonly T[], work: (item: T) => Promise<R>):
 /** Bytes a second. */
 async function sendFast(connection: Connection): Promise<number> {
   const startedAt = performance.now();
-  await sendByTus(connection, FAST_BYTES, FAST_BYTES);
+  await sendByTus(connection, { content: FILM, bytes: FAST_BYTES, chunkBytes: FAST_BYTES });
   return (FAST_BYTES / (performance.now() - startedAt)) * 1000;
 }
 

@@ -1,14 +1,17 @@
 // Scenario small-files: what an upload costs beside its bytes.
 import { formatBytes } from '../../../shared/units.ts';
+import { FILM, PICTURE } from '../content.ts';
 import type { Report } from '../report.ts';
-import { FORMIDABLE, LANDFALL, MULTER, NGINX, type Rival, STOCK, TUSD, UPLOADX } from '../rivals.ts';
+import { FORMIDABLE, LANDFALL, landfall, MULTER, NGINX, type Rival, STOCK, TUSD, UPLOADX } from '../rivals.ts';
 import { runRounds, type Sample, type Work } from '../rounds.ts';
 import { format, median, medianRatio, withSpread } from '../samples.ts';
 import type { Device, Scenario, Settings } from '../scenario.ts';
 import { isWanted } from './large-file.ts';
 
 const FILE_BYTES = 10 * 1024;
-const RIVALS = [LANDFALL, STOCK, MULTER, FORMIDABLE, UPLOADX, TUSD, NGINX];
+/** Their format takes a parser, which runs in another thread. */
+const FILMS = landfall('Landfall, `.mp4` instead of `.jpg`');
+const RIVALS = [LANDFALL, FILMS, STOCK, MULTER, FORMIDABLE, UPLOADX, TUSD, NGINX];
 
 export const smallFiles: Scenario = {
   name: 'small-files',
@@ -26,7 +29,7 @@ async function run(settings: Settings, device: Device): Promise<Report> {
   const { samples, notes } = await runRounds({
     settings,
     device,
-    rivals: RIVALS.filter((rival) => rival === LANDFALL || isWanted(settings, rival)),
+    rivals: RIVALS.filter((rival) => rival === LANDFALL || rival === FILMS || isWanted(settings, rival)),
     bytes: count * FILE_BYTES,
     connections,
     warmUp: (work) => sendMany(work, Math.ceil(count / 2)),
@@ -37,7 +40,7 @@ async function run(settings: Settings, device: Device): Promise<Report> {
   const cost = (of: readonly Sample[]) => of.map((sample) => (sample.processorSeconds / count) * 1000);
   return {
     title: `${formatBytes(FILE_BYTES)} files, ${device.name}`,
-    how: `${rounds} rounds of ${count} files over ${connections} connections. Landfall checks, publishes and syncs each before it answers; the others write it down.`,
+    how: `${rounds} rounds of ${count} pictures over ${connections} connections. Landfall checks, publishes and syncs each before it answers; the others write it down.`,
     tables: [
       {
         columns: ['', 'uploads/s', 'Landfall is', 'CPU-ms an upload', 'peak RSS, MiB'],
@@ -59,12 +62,13 @@ async function run(settings: Settings, device: Device): Promise<Report> {
 }
 
 async function sendMany({ rival, connections }: Work, count: number): Promise<void> {
+  const content = rival === FILMS ? FILM : PICTURE;
   let left = count;
   await Promise.all(
     connections.map(async (connection) => {
       while (left > 0) {
         left -= 1;
-        await rival.sendSmall(connection, FILE_BYTES, FILE_BYTES);
+        await rival.sendSmall(connection, { content, bytes: FILE_BYTES, chunkBytes: FILE_BYTES });
       }
     }),
   );
