@@ -2,7 +2,7 @@
 // written and go out in one writev. One write is in flight; the source is paused when a batch is full.
 import type { FileHandle } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
-import type { BodyEnd, WriteOptions, Written } from './staging.ts';
+import type { BodyEnd, BodyLimits, WriteOptions, Written } from './staging.ts';
 
 /** Pause the source above this many waiting bytes: with the batch in flight, the memory one body takes. */
 const HIGH_WATER_BYTES = 1024 * 1024;
@@ -38,6 +38,21 @@ export async function writeBody(file: FileHandle, offset: number, source: Readab
   }
 }
 
+/** Reads a body that is to be compared, not stored; the same limits hold. `maxBytes` is what is kept in memory. */
+export async function collectBody(source: Readable, options: BodyLimits): Promise<{ bytes: Buffer; end: BodyEnd }> {
+  const gatherer = new Gatherer(source, options);
+  const batches: Buffer[] = [];
+  try {
+    for (;;) {
+      const batch = await gatherer.next();
+      if (batch === undefined) return { bytes: Buffer.concat(batches), end: gatherer.end ?? 'cut' };
+      batches.push(...batch);
+    }
+  } finally {
+    gatherer.release();
+  }
+}
+
 async function writeWhole(file: FileHandle, buffers: Buffer[], position: number): Promise<number> {
   let written = 0;
   let rest = buffers;
@@ -62,7 +77,7 @@ async function writeWhole(file: FileHandle, buffers: Buffer[], position: number)
 class Gatherer {
   end: BodyEnd | undefined;
   readonly #source: Readable;
-  readonly #options: WriteOptions;
+  readonly #options: BodyLimits;
   #waiting: Buffer[] = [];
   #waitingBytes = 0;
   #received = 0;
@@ -72,8 +87,9 @@ class Gatherer {
   #due = false;
   readonly #watch: NodeJS.Timeout;
   #receivedAtLastLook = 0;
+  #wasPaused = false;
 
-  constructor(source: Readable, options: WriteOptions) {
+  constructor(source: Readable, options: BodyLimits) {
     this.#source = source;
     this.#options = options;
     source.on('data', this.#onData);
@@ -133,7 +149,10 @@ class Gatherer {
     }
     this.#waiting.push(chunk);
     this.#waitingBytes += chunk.byteLength;
-    if (this.#waitingBytes >= HIGH_WATER_BYTES) this.#source.pause();
+    if (this.#waitingBytes >= HIGH_WATER_BYTES) {
+      this.#source.pause();
+      this.#wasPaused = true;
+    }
     if (this.#isReady()) this.#wake?.();
     else this.#delay ??= setTimeout(this.#onDelay, BATCH_DELAY_MS);
   };
@@ -146,8 +165,9 @@ class Gatherer {
   readonly #onAbort = (): void => this.#finish('interrupted');
   readonly #onWatch = (): void => {
     // A paused source is our own disk's slowness, not the sender's.
-    if (!this.#source.isPaused() && this.#received - this.#receivedAtLastLook < MIN_BYTES_PER_TIMEOUT) this.#finish('too-slow');
+    if (!this.#wasPaused && this.#received - this.#receivedAtLastLook < MIN_BYTES_PER_TIMEOUT) this.#finish('too-slow');
     this.#receivedAtLastLook = this.#received;
+    this.#wasPaused = this.#source.isPaused();
   };
 
   #finish(end: BodyEnd): void {

@@ -8,10 +8,14 @@ import { checkName, type Policy } from '../../shared/policy.ts';
 import { formatBytes } from '../../shared/units.ts';
 import { HEAD_BYTES, type Rejection } from '../finish/check.ts';
 import type { Ledger, Upload } from '../ledger/ledger.ts';
+import { collectBody } from './body-writer.ts';
 import { Checkpoints, type Durability } from './checkpoints.ts';
 import { faultOf } from './faults.ts';
 import { advance, type Checksum, completeChecksum } from './running-checksum.ts';
 import type { BodyEnd, Proof, Staging } from './staging.ts';
+
+/** Staging fills the disk up to this, so that the ledger can still write down what became of the uploads. */
+const RESERVED_BYTES = 1024 * 1024;
 
 export interface ReceiverOptions {
   ledger: Ledger;
@@ -68,7 +72,9 @@ export class Receiver {
   readonly #options: ReceiverOptions;
   /** A sync of these failed, and its error is reported only once: what is beyond their proven offset is sent again. */
   readonly #unproved = new Set<string>();
-  #free: { atMs: number; bytes: number } | undefined;
+  /** As asked at most once a second, less what was written since. */
+  #free = 0;
+  #freeAskedMs = 0;
 
   constructor(options: ReceiverOptions) {
     this.#options = options;
@@ -91,7 +97,9 @@ export class Receiver {
     // As sent: some names hide an extension that is gone once they are safe.
     const refusal = originalName === null ? undefined : checkName(policy, originalName);
     if (refusal) throw new UploadError(refusal.code, refusal.detail === undefined ? {} : { detail: refusal.detail });
-    if (length !== null && length > (await this.#freeBytes())) throw new UploadError('ERR_NO_SPACE', { retryAfterSeconds: 60 });
+    await this.#requireRoom(length ?? 0);
+    // Nothing is written yet.
+    this.#free += length ?? 0;
     const relativePath = metadataValue(metadata, 'relativePath');
     const now = Date.now();
     const upload: Upload = {
@@ -131,8 +139,8 @@ export class Receiver {
   }
 
   /**
-   * Bytes that may be acknowledged to the sender: with durability `chunk` they are made durable first.
-   * May be asked without the lock: bytes are only ever appended.
+   * Bytes that may be acknowledged to the sender: with durability `chunk` they are made durable first, and what can't be
+   * is not counted. May be asked without the lock: bytes are only ever appended.
    */
   async confirmed(upload: Upload): Promise<number> {
     const { staging, ledger, durability } = this.#options;
@@ -142,12 +150,13 @@ export class Receiver {
     // A crash, or a body that is still coming, left more than is proved.
     try {
       await staging.sync(upload.id);
-    } catch (error) {
+    } catch {
       this.#unproved.add(upload.id);
-      throw faultOf(error);
+      return upload.provenOffset;
     }
-    await ledger.change(upload.id, { from: 'receiving' }, { provenOffset: stored }, true);
-    return stored;
+    // What the ledger can't remember is not promised: it may be sent again.
+    const isRemembered = await ledger.change(upload.id, { from: 'receiving' }, { provenOffset: stored }, true).catch(() => false);
+    return isRemembered ? stored : upload.provenOffset;
   }
 
   /**
@@ -160,15 +169,20 @@ export class Receiver {
    */
   async receive(upload: Upload, offset: number, body: Readable, options: ReceiveOptions): Promise<Received> {
     const { staging, bodyTimeoutMs } = this.#options;
-    if (this.#unproved.has(upload.id)) {
-      await staging.truncate(upload.id, upload.provenOffset);
+    let stored = options.isNew ? 0 : await staging.size(upload.id);
+    if (stored > offset && (this.#unproved.has(upload.id) || stored !== upload.length)) {
+      // More is here than could be proved, hence acknowledged: the sender brings it again.
+      await staging.truncate(upload.id, offset);
       this.#unproved.delete(upload.id);
+      stored = offset;
     }
-    const stored = options.isNew ? 0 : await staging.size(upload.id);
     if (upload.length !== null && stored >= upload.length) {
-      await compare(staging, upload.id, offset, body, upload.length - offset);
+      const sent = await this.readHeld(body, upload.length - offset, options.signal);
+      await compare(staging, upload.id, offset, sent);
       return { stored, complete: { proof: 'unknown' } };
     }
+    // Whoever creates an upload has asked just before.
+    if (!options.isNew) this.#freeAskedMs = 0;
     const checksum = await this.#checksum(upload, stored);
     const head = new Head(upload, stored);
     const checkpoints = new Checkpoints(upload.id, stored, this.#options);
@@ -182,6 +196,7 @@ export class Receiver {
         bodyTimeoutMs,
         onBatch: async (batch) => {
           options.onActivity?.();
+          await this.#requireRoom(batch.reduce((bytes, chunk) => bytes + chunk.byteLength, 0));
           advance(checksum, batch);
           // What is whole now is inspected whole at once.
           if (head.isWanted && (await head.add(staging, batch)) && checksum.offset !== upload.length)
@@ -201,22 +216,37 @@ export class Receiver {
       if (await checkpoints.isUnproved()) this.#unproved.add(upload.id);
       throw faultOf(error);
     }
-    if (end === 'too-long') throw new UploadError('ERR_UPLOAD_LENGTH_EXCEEDED');
-    if (end === 'interrupted') {
-      const { reason } = options.signal;
-      throw reason instanceof UploadError ? reason : new UploadError('ERR_UPLOAD_LOCKED', { retryAfterSeconds: 1 });
+    if (end === 'too-long') throw refusalOf(end, options.signal);
+    // However the body ended: nothing is missing, so nobody need come back for the inspection to begin.
+    if (checksum.offset === upload.length) {
+      const complete = { proof, checksum: checksum.checksum, ...(head.isWhole ? { head: head.bytes } : {}) };
+      return { stored: checksum.offset, complete };
     }
-    if (end === 'too-slow') throw new UploadError('ERR_BODY_TIMEOUT');
-    const complete = { proof, checksum: checksum.checksum, ...(head.isWhole ? { head: head.bytes } : {}) };
-    return checksum.offset === upload.length ? { stored: checksum.offset, complete } : { stored: checksum.offset };
+    if (end === 'interrupted' || end === 'too-slow') throw refusalOf(end, options.signal);
+    return { stored: checksum.offset };
   }
 
-  /** Asked at most once a second. */
-  async #freeBytes(): Promise<number> {
-    if (this.#free === undefined || performance.now() - this.#free.atMs > 1000) {
-      this.#free = { atMs: performance.now(), bytes: await this.#options.staging.freeBytes() };
+  /**
+   * What a sender repeats because it was not acknowledged: at most the held byte. Kept in memory.
+   * @throws UploadError when it is more, does not come, or comes no further
+   */
+  async readHeld(body: Readable, maxBytes: number, signal: AbortSignal): Promise<Buffer> {
+    const { bytes, end } = await collectBody(body, { maxBytes, signal, bodyTimeoutMs: this.#options.bodyTimeoutMs });
+    if (end !== 'whole') throw refusalOf(end, signal);
+    return bytes;
+  }
+
+  /** @throws UploadError 507 when so many bytes would leave no room for the ledger, which must go on whatever happens */
+  async #requireRoom(bytes: number): Promise<void> {
+    this.#free -= bytes;
+    if (this.#free < RESERVED_BYTES || performance.now() - this.#freeAskedMs > 1000) {
+      this.#free = (await this.#options.staging.freeBytes()) - bytes;
+      this.#freeAskedMs = performance.now();
     }
-    return this.#free.bytes;
+    if (this.#free < RESERVED_BYTES) {
+      this.#freeAskedMs = 0;
+      throw new UploadError('ERR_NO_SPACE', { retryAfterSeconds: 30 });
+    }
   }
 
   async #checksum(upload: Upload, stored: number): Promise<Checksum> {
@@ -300,23 +330,22 @@ class Head {
   }
 }
 
-/** @throws UploadError ERR_SOURCE_CHANGED when the body is not what is stored from `offset` on */
-async function compare(staging: Staging, id: string, offset: number, body: Readable, maxBytes: number): Promise<void> {
-  const sent = await readAtMost(body, maxBytes);
+function refusalOf(end: Exclude<BodyEnd, 'whole'>, signal: AbortSignal): UploadError {
+  switch (end) {
+    case 'too-long':
+      return new UploadError('ERR_UPLOAD_LENGTH_EXCEEDED');
+    case 'too-slow':
+      return new UploadError('ERR_BODY_TIMEOUT');
+    case 'cut':
+      return new UploadError('ERR_BAD_REQUEST', { detail: 'The body was cut off.' });
+    case 'interrupted':
+      return signal.reason instanceof UploadError ? signal.reason : new UploadError('ERR_UPLOAD_LOCKED', { retryAfterSeconds: 1 });
+  }
+}
+
+/** @throws UploadError ERR_SOURCE_CHANGED when what was sent is not what is stored from `offset` on */
+async function compare(staging: Staging, id: string, offset: number, sent: Buffer): Promise<void> {
   const reader = await staging.open(id);
   const stored = await reader.read(offset, offset + sent.byteLength).finally(() => reader.close());
   if (!stored.equals(sent)) throw new UploadError('ERR_SOURCE_CHANGED');
-}
-
-/** @throws UploadError ERR_UPLOAD_LENGTH_EXCEEDED */
-export async function readAtMost(body: Readable, maxBytes: number): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  // Without destroying the request: its socket must carry the answer.
-  for await (const chunk of body.iterator({ destroyOnReturn: false })) {
-    bytes += (chunk as Buffer).byteLength;
-    if (bytes > maxBytes) throw new UploadError('ERR_UPLOAD_LENGTH_EXCEEDED');
-    chunks.push(chunk as Buffer);
-  }
-  return Buffer.concat(chunks);
 }

@@ -3,15 +3,18 @@ import type { Readable } from 'node:stream';
 /** How a body ended: whole, or cut with what came before it stored. */
 export type BodyEnd = 'whole' | 'cut' | 'interrupted' | 'too-long' | 'too-slow';
 
-export interface WriteOptions {
-  /** Bytes the body may have; one more ends the write with `too-long`. */
+export interface BodyLimits {
+  /** Bytes the body may have; one more ends it with `too-long`. */
   maxBytes: number;
   /** Aborted when the lock was lost: stop after the write in flight, `interrupted`. */
   signal: AbortSignal;
+  /** A body that brings less than 1 KiB in this time ends with `too-slow`. */
+  bodyTimeoutMs: number;
+}
+
+export interface WriteOptions extends BodyLimits {
   /** With this size the upload is complete: it is then made durable before `write` resolves. */
   completeSize: number | null;
-  /** A body that brings less than `minBytes` in this time ends with `too-slow`. */
-  bodyTimeoutMs: number;
   /** Called with each batch before it is written; what it throws ends the write, the batch unwritten. */
   onBatch(batch: readonly Buffer[], offset: number): Promise<void> | void;
   /** Called when the batch is written. `sync` makes everything written so far durable, while more is being written. */

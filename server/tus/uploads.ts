@@ -7,7 +7,7 @@ import { TUS_VERSION } from '../../shared/protocol.ts';
 import type { Finisher } from '../finish/finisher.ts';
 import { readStored } from '../finish/stored-bytes.ts';
 import type { Ledger, Upload } from '../ledger/ledger.ts';
-import { newUploadId, type Receiver, readAtMost, tooLarge } from '../staging/receiver.ts';
+import { newUploadId, type Receiver, tooLarge } from '../staging/receiver.ts';
 import type { Staging } from '../staging/staging.ts';
 import type { Storage } from '../storage/storage.ts';
 import { type Append, type Creation, readAppend, readCreation } from './headers.ts';
@@ -283,8 +283,14 @@ export class Uploads {
     const isHeldByte = append.offset === length - 1 && upload.held === 'byte';
     const isEmptyEnd = append.offset === length && (upload.state === 'accepted' || upload.held === 'length');
     if (!isHeldByte && !isEmptyEnd) throw new UploadError('ERR_MISMATCHED_OFFSET');
-    const sent = await readAtMost(raw, length - append.offset);
-    const stored = await readStored(this.#options, upload.id, append.offset, append.offset + sent.byteLength);
+    const { ledger, receiver, draining } = this.#options;
+    const sent = await receiver.readHeld(raw, length - append.offset, draining);
+    const stored = await readStored(this.#options, upload.id, append.offset, append.offset + sent.byteLength).catch(async (error) => {
+      const now = await ledger.get(upload.id);
+      // Its verdict came while the body did, and took the bytes away.
+      if (now?.state !== 'inspecting' && now?.state !== 'accepted') acknowledge(now, true);
+      throw error;
+    });
     if (!stored.equals(sent)) throw new UploadError('ERR_SOURCE_CHANGED');
     return acknowledge(await this.#settle(upload.id, response), true);
   }
