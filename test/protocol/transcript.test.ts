@@ -1,0 +1,379 @@
+// tus 1.0.0 (https://tus.io/protocols/resumable-upload), clause by clause, against the real server.
+import { describe, expect, it } from 'vitest';
+import { videoBytes } from '../support/content.ts';
+import { embedLandfall } from '../support/landfall-embedded.ts';
+import { head, rawRequest } from '../support/raw-http.ts';
+import { createUpload, encodeMetadata, headUpload, patchUpload, readRecord, terminateUpload, tusRequest } from '../support/tus-requests.ts';
+
+const LENGTH = 10_000;
+const OFFSET_TYPE = 'application/offset+octet-stream';
+
+async function startReceiving(config: Parameters<typeof embedLandfall>[0] = {}) {
+  const server = await embedLandfall(config);
+  const bytes = await videoBytes(LENGTH);
+  const created = await createUpload(server.files, { length: LENGTH, name: 'film.mp4' });
+  return { ...server, bytes, created, url: created.url };
+}
+
+describe('tus core', () => {
+  it('tells its version, extensions and size limit to OPTIONS, whatever version the request names', async () => {
+    const { files } = await embedLandfall({ maxUploadSize: 123_456 });
+    for (const version of [{}, { 'Tus-Resumable': '0.2.2' }]) {
+      const response = await fetch(files, { method: 'OPTIONS', headers: { ...version } });
+      expect([200, 204]).toContain(response.status);
+      expect(response.headers.get('Tus-Version')).toBe('1.0.0');
+      expect(response.headers.get('Tus-Max-Size')).toBe('123456');
+      const extensions = response.headers.get('Tus-Extension')?.split(',') ?? [];
+      expect(extensions).toEqual(
+        expect.arrayContaining(['creation', 'creation-with-upload', 'creation-defer-length', 'termination', 'expiration']),
+      );
+    }
+  });
+
+  it('refuses a missing or unknown version with 412 and processes nothing', async () => {
+    const { files, url, bytes } = await startReceiving();
+    for (const headers of [{}, { 'Tus-Resumable': '0.2.2' }, { 'Tus-Resumable': '1.0.1' }]) {
+      const extra = { ...headers } as Record<string, string>;
+      const requests = [
+        fetch(files, { method: 'POST', headers: { ...extra, 'Upload-Length': '5' } }),
+        fetch(url, { method: 'PATCH', headers: { ...extra, 'Upload-Offset': '0', 'Content-Type': OFFSET_TYPE }, body: bytes }),
+        fetch(url, { method: 'HEAD', headers: extra }),
+        fetch(url, { method: 'DELETE', headers: extra }),
+      ];
+      for (const response of await Promise.all(requests)) {
+        expect(response.status).toBe(412);
+        expect(response.headers.get('Tus-Version')).toBe('1.0.0');
+      }
+    }
+    expect(await headUpload(url)).toMatchObject({ status: 200, offset: 0 });
+  });
+
+  it('names its version in every answer but that to OPTIONS', async () => {
+    const { files, url, bytes } = await startReceiving();
+    const unknown = `${files}/${'0'.repeat(32)}`;
+    const answers = await Promise.all([
+      headUpload(url),
+      headUpload(unknown),
+      patchUpload(url, 5, bytes),
+      patchUpload(unknown, 0, bytes),
+      createUpload(files, {}),
+      terminateUpload(unknown),
+      tusRequest('HEAD', url, { 'Tus-Resumable': '9.9.9' }),
+    ]);
+    for (const { headers, status } of answers) expect(headers.get('Tus-Resumable'), `answer ${status}`).toBe('1.0.0');
+  });
+
+  it('tells offset, length and metadata as sent to HEAD, and lets nobody store that', async () => {
+    const { files } = await embedLandfall();
+    const sent = `${encodeMetadata({ filename: 'film.mp4' })},empty`;
+    const { url } = await createUpload(files, { length: LENGTH, headers: { 'Upload-Metadata': sent } });
+    const answer = await headUpload(url);
+    expect(answer).toMatchObject({ status: 200, offset: 0 });
+    expect(answer.headers.get('Upload-Length')).toBe(String(LENGTH));
+    expect(answer.headers.get('Upload-Metadata')).toBe(sent);
+    expect(answer.headers.get('Cache-Control')).toBe('no-store');
+  });
+
+  it('answers 404 for what never was, and 410 for what it still knows, both without an offset', async () => {
+    const { files, url, bytes } = await startReceiving();
+    expect((await terminateUpload(url)).status).toBe(204);
+    for (const [address, status] of [
+      [`${files}/${'0'.repeat(32)}`, 404],
+      [url, 410],
+    ] as const) {
+      for (const answer of [await headUpload(address), await patchUpload(address, 0, bytes), await terminateUpload(address)]) {
+        expect(answer).toMatchObject({ status, offset: undefined });
+      }
+    }
+  });
+
+  it('refuses a PATCH of another content type with 415, without an offset with 400, at another offset with 409', async () => {
+    const { url, bytes } = await startReceiving();
+    expect(await tusRequest('PATCH', url, { 'Upload-Offset': '0', 'Content-Type': 'application/octet-stream' }, bytes)).toMatchObject({
+      status: 415,
+      code: 'ERR_INVALID_CONTENT_TYPE',
+    });
+    expect(await tusRequest('PATCH', url, { 'Content-Type': OFFSET_TYPE }, bytes)).toMatchObject({
+      status: 400,
+      code: 'ERR_INVALID_OFFSET',
+    });
+    expect(await patchUpload(url, 7, bytes.subarray(7))).toMatchObject({ status: 409, code: 'ERR_MISMATCHED_OFFSET' });
+    expect(await headUpload(url)).toMatchObject({ offset: 0 });
+  });
+
+  it('acknowledges what it stored, chunk by chunk', async () => {
+    const { url, bytes } = await startReceiving();
+    expect(await patchUpload(url, 0, bytes.subarray(0, 4000))).toMatchObject({ status: 204, offset: 4000 });
+    expect(await headUpload(url)).toMatchObject({ offset: 4000 });
+    expect(await patchUpload(url, 4000, bytes.subarray(4000, 4000))).toMatchObject({ status: 204, offset: 4000 });
+    expect(await patchUpload(url, 4000, bytes.subarray(4000))).toMatchObject({ status: 204, offset: LENGTH });
+  });
+
+  it('keeps what came of a body that was cut', async () => {
+    const { files, bytes } = await embedAndCreate();
+    const { url } = await createUpload(files, { length: LENGTH, name: 'film.mp4' });
+    const { hostname, port, pathname } = new URL(url);
+    await rawRequest(
+      `http://${hostname}:${port}`,
+      [
+        head(
+          `PATCH ${pathname} HTTP/1.1`,
+          'Host: localhost',
+          'Tus-Resumable: 1.0.0',
+          'Upload-Offset: 0',
+          `Content-Type: ${OFFSET_TYPE}`,
+          `Content-Length: ${LENGTH}`,
+        ),
+        bytes.subarray(0, 6000),
+      ],
+      300,
+    );
+    await expect.poll(async () => (await headUpload(url)).offset).toBe(6000);
+    expect(await patchUpload(url, 6000, bytes.subarray(6000))).toMatchObject({ status: 204, offset: LENGTH });
+  });
+
+  it('takes the method from X-HTTP-Method-Override on a POST, and from nowhere else', async () => {
+    const { url, bytes } = await startReceiving();
+    const asPatch = { 'X-HTTP-Method-Override': 'PATCH', 'Upload-Offset': '0', 'Content-Type': OFFSET_TYPE };
+    expect(await tusRequest('POST', url, asPatch, bytes.subarray(0, 100))).toMatchObject({ status: 204, offset: 100 });
+    expect(await tusRequest('POST', url, { 'X-HTTP-Method-Override': 'HEAD' })).toMatchObject({ offset: 100 });
+    expect((await fetch(`${url}/status`, { headers: { 'X-HTTP-Method-Override': 'DELETE' } })).status).toBe(200);
+    expect(await headUpload(url)).toMatchObject({ status: 200, offset: 100 });
+    expect((await tusRequest('POST', url, { 'X-HTTP-Method-Override': 'DELETE' })).status).toBe(204);
+    expect((await headUpload(url)).status).toBe(410);
+  });
+});
+
+async function embedAndCreate() {
+  const server = await embedLandfall();
+  return { ...server, bytes: await videoBytes(LENGTH) };
+}
+
+describe('creation', () => {
+  it('takes exactly one of Upload-Length and Upload-Defer-Length: 1', async () => {
+    const { files } = await embedLandfall();
+    const creations = [
+      {},
+      { 'Upload-Length': '5', 'Upload-Defer-Length': '1' },
+      { 'Upload-Defer-Length': '2' },
+      { 'Upload-Defer-Length': '' },
+    ];
+    for (const headers of creations as Record<string, string>[])
+      expect(await createUpload(files, { headers })).toMatchObject({ status: 400, url: '' });
+  });
+
+  it('gives each upload an address of its own, below the collection', async () => {
+    const { files } = await embedLandfall();
+    const answer = await createUpload(files, { length: 5, name: 'a.txt' });
+    expect(answer.status).toBe(201);
+    expect(new URL(answer.url).pathname).toMatch(/^\/files\/[0-9a-f]{32}$/);
+    expect((await createUpload(files, { length: 5, name: 'a.txt' })).url).not.toBe(answer.url);
+  });
+
+  it('refuses a length over the limit with 413', async () => {
+    const { files } = await embedLandfall({ maxUploadSize: '1 MiB' });
+    expect(await createUpload(files, { length: 1024 * 1024, name: 'film.mp4' })).toMatchObject({ status: 201 });
+    expect(await createUpload(files, { length: 1024 * 1024 + 1, name: 'film.mp4' })).toMatchObject({
+      status: 413,
+      code: 'ERR_MAX_SIZE_EXCEEDED',
+    });
+  });
+
+  it('of an empty file is answered with its verdict', async () => {
+    const { files } = await embedLandfall();
+    expect(await createUpload(files, { length: 0, name: 'a.txt' })).toMatchObject({ status: 422, code: 'ERR_EMPTY' });
+  });
+
+  it('with the first bytes says how many were stored', async () => {
+    const { files, bytes } = await embedAndCreate();
+    const answer = await createUpload(files, { length: LENGTH, name: 'film.mp4', body: bytes.subarray(0, 2500) });
+    expect(answer).toMatchObject({ status: 201, offset: 2500 });
+    expect(await patchUpload(answer.url, 2500, bytes.subarray(2500))).toMatchObject({ status: 204, offset: LENGTH });
+  });
+
+  it('with the whole file is answered with its verdict', async () => {
+    const { files, bytes } = await embedAndCreate();
+    expect(await createUpload(files, { length: LENGTH, name: 'film.mp4', body: bytes })).toMatchObject({ status: 201, offset: LENGTH });
+    expect(await createUpload(files, { length: LENGTH, name: 'photo.png', body: bytes })).toMatchObject({
+      status: 422,
+      code: 'ERR_TYPE_MISMATCH',
+    });
+  });
+
+  it('with a body honours Expect: 100-continue', async () => {
+    const { url: base, bytes } = await embedAndCreate();
+    const answer = await rawRequest(
+      base,
+      [
+        head(
+          'POST /files HTTP/1.1',
+          'Host: localhost',
+          'Tus-Resumable: 1.0.0',
+          `Upload-Length: ${LENGTH}`,
+          `Content-Type: ${OFFSET_TYPE}`,
+          'Content-Length: 100',
+          'Expect: 100-continue',
+        ),
+        bytes.subarray(0, 100),
+      ],
+      300,
+    );
+    expect(answer.text).toMatch(/^HTTP\/1\.1 100 /);
+    expect(answer.status).toBe(201);
+    expect(answer.headers.get('upload-offset')).toBe('100');
+  });
+});
+
+describe('a deferred length', () => {
+  it('is shown as such until a PATCH declares it, with bytes to come', async () => {
+    const { files, bytes } = await embedAndCreate();
+    const { url } = await createUpload(files, { name: 'film.mp4', headers: { 'Upload-Defer-Length': '1' } });
+    expect(await patchUpload(url, 0, bytes.subarray(0, 4000))).toMatchObject({ status: 204, offset: 4000 });
+    const before = await headUpload(url);
+    expect(before.headers.get('Upload-Defer-Length')).toBe('1');
+    expect(before.headers.get('Upload-Length')).toBeNull();
+    const last = await patchUpload(url, 4000, bytes.subarray(4000), { 'Upload-Length': String(LENGTH) });
+    expect(last).toMatchObject({ status: 204, offset: LENGTH });
+    const after = await headUpload(url);
+    expect(after.headers.get('Upload-Defer-Length')).toBeNull();
+    expect(after.headers.get('Upload-Length')).toBe(String(LENGTH));
+  });
+
+  it('declared when every byte is acknowledged is answered the verdict, the first time and again', async () => {
+    const { files, bytes } = await embedAndCreate();
+    const { url } = await createUpload(files, { name: 'film.mp4', headers: { 'Upload-Defer-Length': '1' } });
+    expect(await patchUpload(url, 0, bytes)).toMatchObject({ status: 204, offset: LENGTH });
+    expect((await readRecord(url)).state).toBe('receiving');
+    for (let time = 0; time < 2; time++) {
+      const answer = await patchUpload(url, LENGTH, new Uint8Array(), { 'Upload-Length': String(LENGTH) });
+      expect(answer).toMatchObject({ status: 204, offset: LENGTH });
+    }
+    expect((await readRecord(url)).state).toBe('accepted');
+  });
+
+  it('is held back from HEAD while the verdict is out, and after a rejection', async () => {
+    const { files } = await embedLandfall();
+    const { url } = await createUpload(files, { name: 'photo.png', headers: { 'Upload-Defer-Length': '1' } });
+    const text = Buffer.from('no picture at all');
+    await patchUpload(url, 0, text);
+    const verdict = await patchUpload(url, text.length, new Uint8Array(), { 'Upload-Length': String(text.length) });
+    expect(verdict).toMatchObject({ status: 422, code: 'ERR_TYPE_MISMATCH' });
+    const shown = await headUpload(url);
+    expect(shown).toMatchObject({ status: 200, offset: text.length });
+    expect(shown.headers.get('Upload-Defer-Length')).toBe('1');
+    expect(await patchUpload(url, text.length, new Uint8Array(), { 'Upload-Length': String(text.length) })).toMatchObject({
+      status: 422,
+      text: verdict.text,
+    });
+  });
+
+  it('may be declared again as the same, never as another, and never over the limit', async () => {
+    const { files, bytes } = await embedAndCreate();
+    const { url } = await createUpload(files, { name: 'film.mp4', headers: { 'Upload-Defer-Length': '1' } });
+    const declare = (offset: number, end: number, length: number) =>
+      patchUpload(url, offset, bytes.subarray(offset, end), { 'Upload-Length': String(length) });
+    expect(await declare(0, 100, LENGTH)).toMatchObject({ status: 204, offset: 100 });
+    expect(await declare(100, 200, LENGTH)).toMatchObject({ status: 204, offset: 200 });
+    expect(await declare(200, 300, LENGTH + 1)).toMatchObject({ status: 400, code: 'ERR_INVALID_UPLOAD_LENGTH' });
+    expect(await headUpload(url)).toMatchObject({ offset: 200 });
+    const limited = await embedLandfall({ maxUploadSize: 5000 });
+    const deferred = await createUpload(limited.files, { name: 'film.mp4', headers: { 'Upload-Defer-Length': '1' } });
+    expect(await patchUpload(deferred.url, 0, bytes.subarray(0, 10), { 'Upload-Length': '5001' })).toMatchObject({ status: 413 });
+    expect((await patchUpload(deferred.url, 0, bytes)).status).toBe(413);
+  });
+});
+
+describe('termination', () => {
+  it('frees the bytes at once and is answered 410 from then on', async () => {
+    const { url, bytes } = await startReceiving();
+    await patchUpload(url, 0, bytes.subarray(0, 100));
+    expect((await terminateUpload(url)).status).toBe(204);
+    expect(await terminateUpload(url)).toMatchObject({ status: 410, code: 'ERR_UPLOAD_TERMINATED' });
+    expect((await readRecord(url)).state).toBe('terminated');
+  });
+});
+
+describe('expiration', () => {
+  it('is told on creation, on every PATCH and on HEAD, and slides with activity', async () => {
+    const { created, url, bytes } = await startReceiving({ expireAfter: '1h' });
+    const times = [created.headers.get('Upload-Expires')];
+    await new Promise((resolve) => setTimeout(resolve, 1100));
+    times.push((await patchUpload(url, 0, bytes.subarray(0, 100))).headers.get('Upload-Expires'));
+    times.push((await headUpload(url)).headers.get('Upload-Expires'));
+    const [first = 0, second = 0, third = 0] = times.map((time) => Date.parse(time ?? ''));
+    expect(second).toBeGreaterThan(first);
+    expect(third).toBe(second);
+    const end = await patchUpload(url, 100, bytes.subarray(100));
+    expect(end.headers.get('Upload-Expires')).toBeNull();
+  });
+
+  it('ends an upload that was left alone, with 410 and its bytes gone, and no other', async () => {
+    const { url, bytes, files } = await startReceiving({ expireAfter: '400ms', sweepInterval: '50ms' });
+    await patchUpload(url, 0, bytes.subarray(0, 100));
+    const accepted = await createUpload(files, { length: LENGTH, name: 'film.mp4', body: bytes });
+    await expect.poll(async () => (await readRecord(url)).state, { timeout: 10_000 }).toBe('expired');
+    expect(await headUpload(url)).toMatchObject({ status: 410, code: undefined });
+    expect(await patchUpload(url, 100, bytes.subarray(100))).toMatchObject({ status: 410, code: 'ERR_UPLOAD_EXPIRED' });
+    expect(await headUpload(accepted.url)).toMatchObject({ status: 200, offset: LENGTH });
+  });
+});
+
+describe('CORS', () => {
+  const ORIGIN = 'https://app.example';
+
+  it('allows every method and header of the protocol, and lets the preflight be kept', async () => {
+    const { files } = await embedLandfall();
+    const wanted = [
+      'Tus-Resumable',
+      'Upload-Length',
+      'Upload-Offset',
+      'Upload-Metadata',
+      'Upload-Defer-Length',
+      'Content-Type',
+      'Idempotency-Key',
+    ];
+    const response = await fetch(files, {
+      method: 'OPTIONS',
+      headers: { Origin: ORIGIN, 'Access-Control-Request-Method': 'PATCH', 'Access-Control-Request-Headers': wanted.join(', ') },
+    });
+    expect([200, 204]).toContain(response.status);
+    expect(['*', ORIGIN]).toContain(response.headers.get('Access-Control-Allow-Origin'));
+    const list = (name: string) => (response.headers.get(name) ?? '').toLowerCase().split(/,\s*/);
+    expect(list('Access-Control-Allow-Methods')).toEqual(expect.arrayContaining(['post', 'head', 'patch', 'delete', 'options', 'get']));
+    expect(list('Access-Control-Allow-Headers')).toEqual(expect.arrayContaining(wanted.map((name) => name.toLowerCase())));
+    expect(Number(response.headers.get('Access-Control-Max-Age'))).toBeGreaterThan(0);
+  });
+
+  it('exposes every header a client reads, on refusals too', async () => {
+    const { files } = await embedLandfall();
+    const exposedOn = async (headers: Record<string, string>) => {
+      const answer = await createUpload(files, { headers: { Origin: ORIGIN, ...headers } });
+      return (answer.headers.get('Access-Control-Expose-Headers') ?? '').toLowerCase().split(/,\s*/);
+    };
+    const wanted = [
+      'location',
+      'upload-offset',
+      'upload-length',
+      'upload-expires',
+      'upload-metadata',
+      'upload-defer-length',
+      'tus-resumable',
+      'retry-after',
+    ];
+    for (const headers of [{ 'Upload-Length': '5' }, { 'Upload-Length': '-5' }] as Record<string, string>[])
+      expect(await exposedOn(headers)).toEqual(expect.arrayContaining(wanted));
+  });
+
+  it('lets in only the origins that are configured', async () => {
+    const { files } = await embedLandfall({ corsOrigins: [ORIGIN] });
+    const allowed = await fetch(files, { method: 'OPTIONS', headers: { Origin: ORIGIN, 'Access-Control-Request-Method': 'POST' } });
+    expect(allowed.headers.get('Access-Control-Allow-Origin')).toBe(ORIGIN);
+    expect(allowed.headers.get('Vary')?.toLowerCase()).toContain('origin');
+    const other = await fetch(files, {
+      method: 'OPTIONS',
+      headers: { Origin: 'https://evil.example', 'Access-Control-Request-Method': 'POST' },
+    });
+    expect(other.headers.get('Access-Control-Allow-Origin')).not.toBe('https://evil.example');
+    expect(other.headers.get('Access-Control-Allow-Origin')).not.toBe('*');
+  });
+});
