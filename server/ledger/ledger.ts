@@ -142,6 +142,24 @@ export class Ledger {
   }
 
   /**
+   * How far an upload that receives has come. A proven offset is raised and never lowered: whoever looks at an upload may
+   * prove more than the body that is still being written has. Durable with one.
+   */
+  checkpoint(id: string, changes: UploadChanges, provenOffset?: number): Promise<boolean> {
+    if (provenOffset === undefined) return this.change(id, { from: 'receiving' }, changes, false);
+    return this.#durably(id, async () => {
+      const result = await guarded(this.#engine.db, id, { from: 'receiving' })
+        .set((row) => ({
+          ...changes,
+          provenOffset: row.case().when('provenOffset', '<', provenOffset).then(provenOffset).else(row.ref('provenOffset')).end(),
+          updatedAt: Date.now(),
+        }))
+        .executeTakeFirst();
+      return result.numUpdatedRows === 1n;
+    });
+  }
+
+  /**
    * Takes the lease of an inspection and counts the attempt, before it begins. Undefined: someone else holds it, it is
    * not time yet, or the upload is not inspecting.
    */
@@ -220,24 +238,31 @@ export class Ledger {
       .execute();
   }
 
-  /** Forgets an ended upload whose time is over. */
-  async forget(id: string, now: number): Promise<void> {
-    await this.#engine.db
+  /** Forgets an ended upload whose time is over. False: it is not one. */
+  async forget(id: string, now: number): Promise<boolean> {
+    const result = await this.#engine.db
       .deleteFrom('uploads')
       .where('id', '=', id)
       .where('state', 'in', ['rejected', 'expired', 'terminated', 'removed'])
       .where('expiresAt', '<=', now)
-      .execute();
+      .executeTakeFirst();
+    return result.numDeletedRows === 1n;
   }
 
-  /** Takes back an empty upload that we failed to inspect: its sender is told to create it again. */
-  async abandon(id: string): Promise<void> {
-    await this.#engine.db
+  /** Takes back an empty upload that we failed to inspect: its sender is told to create it again. False: there is a verdict. */
+  async abandon(id: string): Promise<boolean> {
+    const result = await this.#engine.db
       .deleteFrom('uploads')
       .where('id', '=', id)
       .where('state', 'in', ['receiving', 'inspecting'])
       .where('length', '=', 0)
-      .execute();
+      .executeTakeFirst();
+    return result.numDeletedRows === 1n;
+  }
+
+  /** An idempotency key counts for a day; then it may name another upload. */
+  async releaseKey(id: string): Promise<void> {
+    await this.#engine.db.updateTable('uploads').set({ idempotencyKey: null }).where('id', '=', id).execute();
   }
 
   /** Remembers a fact and resolves with what it was before. Durable. */

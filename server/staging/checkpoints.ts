@@ -73,9 +73,8 @@ export class Checkpoints {
       this.#isUnproved = true;
       throw error;
     });
-    const proven = synced === undefined ? {} : { provenOffset: offset };
-    const changes = { ...proven, checksum, checksumOffset: offset, expiresAt: Date.now() + expireAfterMs };
-    await ledger.change(this.#id, { from: 'receiving' }, changes, synced !== undefined);
+    const changes = { checksum, checksumOffset: offset, expiresAt: Date.now() + expireAfterMs };
+    await ledger.checkpoint(this.#id, changes, synced === undefined ? undefined : offset);
     this.#offset = offset;
     this.#atMs = performance.now();
   }

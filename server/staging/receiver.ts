@@ -17,6 +17,9 @@ import type { BodyEnd, Proof, Staging } from './staging.ts';
 /** Staging fills the disk up to this, so that the ledger can still write down what became of the uploads. */
 const RESERVED_BYTES = 1024 * 1024;
 
+/** So long an idempotency key stands for the upload it was first sent with. */
+const KEY_MS = 24 * 60 * 60 * 1000;
+
 export interface ReceiverOptions {
   ledger: Ledger;
   staging: Staging;
@@ -74,7 +77,7 @@ export class Receiver {
   readonly #unproved = new Set<string>();
   /** As asked at most once a second, less what was written since. */
   #free = 0;
-  #freeAskedMs = 0;
+  #freeAskedMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: ReceiverOptions) {
     this.#options = options;
@@ -89,7 +92,8 @@ export class Receiver {
     const { id, owner, length, metadata, rawMetadata, idempotencyKey } = request;
     if (idempotencyKey !== null) {
       const earlier = await ledger.findByKey(owner, idempotencyKey);
-      if (earlier) return { upload: earlier, created: false };
+      if (earlier && earlier.createdAt > Date.now() - KEY_MS) return { upload: earlier, created: false };
+      if (earlier) await ledger.releaseKey(earlier.id);
     }
     if (length !== null && length > maxUploadSize) throw tooLarge(maxUploadSize);
     const originalName = metadataValue(metadata, 'name');
@@ -155,7 +159,7 @@ export class Receiver {
       return upload.provenOffset;
     }
     // What the ledger can't remember is not promised: it may be sent again.
-    const isRemembered = await ledger.change(upload.id, { from: 'receiving' }, { provenOffset: stored }, true).catch(() => false);
+    const isRemembered = await ledger.checkpoint(upload.id, {}, stored).catch(() => false);
     return isRemembered ? stored : upload.provenOffset;
   }
 
@@ -182,7 +186,7 @@ export class Receiver {
       return { stored, complete: { proof: 'unknown' } };
     }
     // Whoever creates an upload has asked just before.
-    if (!options.isNew) this.#freeAskedMs = 0;
+    if (!options.isNew) this.#freeAskedMs = Number.NEGATIVE_INFINITY;
     const checksum = await this.#checksum(upload, stored);
     const head = new Head(upload, stored);
     const checkpoints = new Checkpoints(upload.id, stored, this.#options);
@@ -244,7 +248,7 @@ export class Receiver {
       this.#freeAskedMs = performance.now();
     }
     if (this.#free < RESERVED_BYTES) {
-      this.#freeAskedMs = 0;
+      this.#freeAskedMs = Number.NEGATIVE_INFINITY;
       throw new UploadError('ERR_NO_SPACE', { retryAfterSeconds: 30 });
     }
   }

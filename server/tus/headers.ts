@@ -18,7 +18,8 @@ export interface Creation {
   metadata: Metadata;
   rawMetadata: string;
   idempotencyKey: string | null;
-  hasBody: boolean;
+  /** As far as the request says; 0 for a body of unknown length. */
+  bodyBytes: number;
 }
 
 /** tus 1.0.0, Creation: exactly one of Upload-Length and Upload-Defer-Length: 1. @throws UploadError */
@@ -36,10 +37,10 @@ export function readCreation(request: IncomingMessage): Creation {
   if (key !== undefined && !IDEMPOTENCY_KEY.test(key))
     throw new UploadError('ERR_BAD_REQUEST', { detail: 'Idempotency-Key is not valid.' });
   const contentType = header(request, 'content-type');
-  const hasBody = mayHaveBody(request);
+  const bodyBytes = Number(header(request, 'content-length') ?? 0);
   // Creation With Upload asks for the offset content type; some clients name another on an empty POST, which means nothing.
-  if (hasBody && contentType !== OFFSET_CONTENT_TYPE) throw new UploadError('ERR_INVALID_CONTENT_TYPE');
-  return { length: length ?? null, metadata: parseMetadata(rawMetadata), rawMetadata, idempotencyKey: key ?? null, hasBody };
+  if (mayHaveBody(request) && contentType !== OFFSET_CONTENT_TYPE) throw new UploadError('ERR_INVALID_CONTENT_TYPE');
+  return { length: length ?? null, metadata: parseMetadata(rawMetadata), rawMetadata, idempotencyKey: key ?? null, bodyBytes };
 }
 
 export interface Append {

@@ -94,6 +94,10 @@ export class Uploads {
   /** POST: a new upload, maybe with its first bytes or all of them. @throws UploadError */
   async create(request: UploadsRequest): Promise<void> {
     const creation = readCreation(request.raw);
+    const { maxUploadSize } = this.#options;
+    // Before there is anything that a refusal would leave behind.
+    if ((creation.length ?? creation.bodyBytes) > maxUploadSize) throw tooLarge(maxUploadSize);
+    if (creation.length !== null && creation.bodyBytes > creation.length) throw new UploadError('ERR_UPLOAD_LENGTH_EXCEEDED');
     const context: Context = { request, creation };
     try {
       const answer = await this.#stock.handle(request.raw, 'POST', '', context);
@@ -248,9 +252,12 @@ export class Uploads {
     if (settled) context.upload = settled;
     if (append === undefined) {
       if (settled?.state === 'inspecting' && settled.length === 0) {
-        await ledger.abandon(settled.id);
-        await staging.remove(settled.id);
-        throw new UploadError('ERR_INSPECTION_PENDING', { retryAfterSeconds: 2 });
+        if (await ledger.abandon(settled.id)) {
+          await staging.remove(settled.id);
+          throw new UploadError('ERR_INSPECTION_PENDING', { retryAfterSeconds: 2 });
+        }
+        // The verdict came just now.
+        return { headers: acknowledge(await ledger.get(settled.id), false) };
       }
       // A creation has a Location to ask again at, whatever it carried.
       return { headers: acknowledge(settled, true) };
@@ -296,17 +303,28 @@ export class Uploads {
   }
 
   /** The answer to a creation was lost, and it is asked again: the same upload, as it is now. */
-  async #replayCreation({ raw, response, collectionUrl }: UploadsRequest, creation: Creation, upload: Upload): Promise<void> {
+  async #replayCreation({ raw, response, collectionUrl }: UploadsRequest, creation: Creation, earlier: Upload): Promise<void> {
+    let upload = earlier;
     if (creation.length !== upload.length && creation.length !== null) {
       throw new UploadError('ERR_BAD_REQUEST', { detail: 'The Idempotency-Key was used for another upload.' });
     }
     raw.resume();
-    const { receiver } = this.#options;
+    const { ledger, receiver, finisher, locker } = this.#options;
     const headers: Record<string, string> = { Location: `${collectionUrl}/${upload.id}`, 'Tus-Resumable': TUS_VERSION };
-    if (upload.state === 'receiving') {
+    // Whoever created an empty one may have died before its inspection.
+    if (upload.state === 'receiving' && upload.length === 0) void finisher.begin(upload.id, 0, 'byte');
+    else if (upload.state === 'receiving') {
+      // The first request may still be sending.
+      await locker.quiesce(upload.id);
+      upload = (await ledger.get(upload.id)) ?? upload;
+    }
+    if (upload.state === 'receiving' && upload.length !== 0) {
       Object.assign(headers, expiry(upload), { 'Upload-Offset': String(acknowledgedOffset(upload, await receiver.confirmed(upload))) });
     } else {
-      Object.assign(headers, acknowledge(await this.#settle(upload.id, response), true));
+      const settled = await this.#settle(upload.id, response);
+      if (settled === undefined) throw new UploadError('ERR_INSPECTION_PENDING', { retryAfterSeconds: 2 });
+      // An offset of 0 is the whole of an empty file.
+      Object.assign(headers, acknowledge(settled, upload.length !== 0));
     }
     response.writeHead(201, headers).end();
   }
