@@ -18,9 +18,9 @@ export class SourceReader {
 
   /** @throws UploadError as `Source.read` */
   async slice(start: number, end: number): Promise<{ value: RequestBody; done: boolean }> {
-    this.#source.release(start);
     await this.#checksum?.seek(start, (from, to) => this.#source.read(from, to));
     this.#checksum?.mark();
+    this.#source.release(start);
     const { size } = this.#source;
     if (size === null) return this.#sliceStream(start, end);
     let stop = Math.min(end, size);

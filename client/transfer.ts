@@ -41,6 +41,7 @@ export class Transfer {
   readonly #http: GuardedHttp;
   readonly #budget: Budget;
   readonly #backoff = new Backoff();
+  #source: Source | undefined;
   #opened: Opened | undefined;
   #hasStarted = false;
   #hasRestarted = false;
@@ -100,7 +101,8 @@ export class Transfer {
 
   /** It is over: nothing of it is kept on this side but the record, where there is something to go on with. */
   async close(): Promise<void> {
-    await this.#opened?.source.close().catch(() => {});
+    await this.#source?.close().catch(() => {});
+    this.#source = undefined;
   }
 
   /** Forgets it here, and deletes it on the server if asked. @throws UploadError when that did not work */
@@ -117,7 +119,8 @@ export class Transfer {
   async #open(signal: AbortSignal): Promise<Opened> {
     if (this.#opened) return this.#opened;
     const { crc32, store, chunks } = this.#platform;
-    const source = await this.#reference.open();
+    this.#source ??= await this.#reference.open();
+    const source = this.#source;
     const name = (this.#options.name ?? source.name).toWellFormed();
     this.#tracker.opened(name, source.size);
     signal.throwIfAborted();

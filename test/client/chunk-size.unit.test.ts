@@ -1,0 +1,80 @@
+import { describe, expect, test } from 'vitest';
+import { ChunkSize, SMALLEST_CHUNK } from '../../client/chunk-size.ts';
+
+const MIB = 1024 * 1024;
+const BROWSER = { startBytes: 8 * MIB, minBytes: MIB, maxBytes: 32 * MIB, wholeBody: false };
+const NODE = { ...BROWSER, wholeBody: true };
+
+describe('in a browser', () => {
+  test('starts at 8 MiB, doubles under 4 s up to 32 MiB', () => {
+    const size = new ChunkSize(BROWSER);
+    expect(size.bytes).toBe(8 * MIB);
+    const sizes = [1, 2, 3].map(() => {
+      size.succeeded(size.bytes, 3999);
+      return size.bytes / MIB;
+    });
+    expect(sizes).toEqual([16, 32, 32]);
+  });
+
+  test('stays between 4 and 20 s, halves over 20 s down to 1 MiB', () => {
+    const size = new ChunkSize(BROWSER);
+    size.succeeded(size.bytes, 4000);
+    size.succeeded(size.bytes, 20_000);
+    expect(size.bytes).toBe(8 * MIB);
+    for (let times = 0; times < 6; times++) size.succeeded(size.bytes, 20_001);
+    expect(size.bytes).toBe(MIB);
+  });
+
+  test('halves after a failure', () => {
+    const size = new ChunkSize(BROWSER);
+    size.failed();
+    expect(size.bytes).toBe(4 * MIB);
+  });
+
+  test('learns nothing from a last chunk that is shorter', () => {
+    const size = new ChunkSize(BROWSER);
+    size.succeeded(1000, 1);
+    expect(size.bytes).toBe(8 * MIB);
+  });
+
+  test('never again exceeds what a 413 taught', () => {
+    const size = new ChunkSize(BROWSER);
+    expect(size.tooLarge(8 * MIB)).toBe(true);
+    expect(size.bytes).toBe(4 * MIB);
+    size.succeeded(size.bytes, 10);
+    size.succeeded(size.bytes, 10);
+    expect(size.bytes).toBe(4 * MIB);
+  });
+
+  test('gives up on a proxy that takes next to nothing', () => {
+    const size = new ChunkSize(BROWSER);
+    const tried: number[] = [];
+    while (size.tooLarge(size.bytes)) tried.push(size.bytes);
+    expect(tried.at(-1)).toBe(SMALLEST_CHUNK);
+  });
+});
+
+describe('in Node', () => {
+  test('sends all that is left in one body', () => {
+    const size = new ChunkSize(NODE);
+    expect(size.bytes).toBe(Number.POSITIVE_INFINITY);
+    size.failed();
+    size.succeeded(1e12, 1e9);
+    expect(size.bytes).toBe(Number.POSITIVE_INFINITY);
+  });
+
+  test('comes down to a chunk at once when something in between limits bodies', () => {
+    const size = new ChunkSize(NODE);
+    size.tooLarge(1e12);
+    expect(size.bytes).toBe(32 * MIB);
+  });
+});
+
+test('a fixed size stays, whatever happens, but for a 413', () => {
+  const size = new ChunkSize(BROWSER, 5 * MIB);
+  size.failed();
+  size.succeeded(5 * MIB, 1);
+  expect(size.bytes).toBe(5 * MIB);
+  size.tooLarge(5 * MIB);
+  expect(size.bytes).toBe(2.5 * MIB);
+});

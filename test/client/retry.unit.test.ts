@@ -1,0 +1,137 @@
+import { describe, expect, test } from 'vitest';
+import { Failure, type FailureCause, failureOf, parseRetryAfter } from '../../client/failure.ts';
+import { Backoff, Budget, type Circumstances, decide } from '../../client/retry.ts';
+import { ERRORS, type ErrorCode, toProblem, UploadError } from '../../shared/errors.ts';
+
+const USUAL: Circumstances = { isOnline: true, canReauthorize: false, canRestart: true };
+
+function answered(status: number, { method = 'PATCH', code, bytes = 1000 }: { method?: string; code?: ErrorCode; bytes?: number } = {}) {
+  const text = code === undefined ? '<h1>proxy</h1>' : JSON.stringify(toProblem(new UploadError(code)));
+  return failureOf({ status, header: () => null, text }, method, bytes);
+}
+
+function broken(cause: FailureCause, method = 'PATCH') {
+  return new Failure(new UploadError('ERR_NETWORK'), { cause, method });
+}
+
+describe('what follows a failed request', () => {
+  test.each([408, 409, 423, 425, 429, 460, 500, 502, 503, 504, 520])('%i is tried again', (status) => {
+    expect(decide(answered(status), USUAL)).toEqual({ kind: 'retry', reason: 'busy' });
+  });
+
+  test.each([400, 403, 405, 412, 415, 422, 501, 505, 301])('%i is final', (status) => {
+    expect(decide(answered(status), USUAL)).toEqual({ kind: 'fail' });
+  });
+
+  test.each(['unreachable', 'interrupted', 'stalled'] as const)('a connection that is %s is tried again', (cause) => {
+    expect(decide(broken(cause), USUAL)).toEqual({ kind: 'retry', reason: cause });
+    expect(decide(broken(cause), { ...USUAL, isOnline: false })).toEqual({ kind: 'retry', reason: 'offline' });
+  });
+
+  test('a full disk of the server is waited for', () => {
+    expect(decide(answered(507, { code: 'ERR_NO_SPACE' }), USUAL)).toEqual({ kind: 'retry', reason: 'no-space' });
+  });
+
+  test('a verdict that is still out is asked for again, whatever the status', () => {
+    expect(decide(answered(503, { code: 'ERR_INSPECTION_PENDING' }), USUAL)).toEqual({ kind: 'ask-again' });
+    expect(decide(answered(423, { code: 'ERR_INSPECTING' }), USUAL)).toEqual({ kind: 'ask-again' });
+  });
+
+  test('every code of 422 on the wire is a verdict, but a source that changed is no fault of the file', () => {
+    for (const [code, { status }] of Object.entries(ERRORS)) {
+      if (status !== 422) continue;
+      const kind = code === 'ERR_SOURCE_CHANGED' ? 'fail' : 'reject';
+      expect(decide(answered(422, { code: code as ErrorCode }), USUAL), code).toEqual({ kind });
+    }
+  });
+
+  test('413 is a verdict from the server, and of a proxy a chunk too large', () => {
+    expect(decide(answered(413, { code: 'ERR_MAX_SIZE_EXCEEDED' }), USUAL)).toEqual({ kind: 'reject' });
+    expect(decide(answered(413), USUAL)).toEqual({ kind: 'shrink' });
+    expect(decide(answered(413, { method: 'POST', bytes: 0 }), USUAL)).toEqual({ kind: 'fail' });
+  });
+
+  test('401 asks for new headers once, where there is somebody to ask', () => {
+    expect(decide(answered(401), { ...USUAL, canReauthorize: true })).toEqual({ kind: 'reauthorize' });
+    expect(decide(answered(401), USUAL)).toEqual({ kind: 'fail' });
+  });
+
+  test.each([404, 410])('%i starts over once, but at a creation the address is wrong', (status) => {
+    expect(decide(answered(status, { method: 'HEAD' }), USUAL)).toEqual({ kind: 'restart' });
+    expect(decide(answered(status, { method: 'HEAD' }), { ...USUAL, canRestart: false })).toEqual({ kind: 'fail' });
+    expect(decide(answered(status, { method: 'POST' }), USUAL)).toEqual({ kind: 'fail' });
+  });
+
+  test('success that makes no sense is a page in between, but of a creation a wrong address', () => {
+    expect(decide(broken('nonsense', 'HEAD'), USUAL)).toEqual({ kind: 'retry', reason: 'interrupted' });
+    expect(decide(broken('nonsense', 'POST'), USUAL)).toEqual({ kind: 'fail' });
+  });
+});
+
+describe('an answer that is no success', () => {
+  test('is the very error the server threw', () => {
+    const problem = toProblem(new UploadError('ERR_MACRO', { detail: 'It has a macro.' }));
+    const { error, isOurs } = failureOf({ status: 422, header: () => null, text: JSON.stringify(problem) }, 'PATCH', 1);
+    expect(isOurs).toBe(true);
+    expect(error).toMatchObject({ code: 'ERR_MACRO', detail: 'It has a macro.', status: 422 });
+  });
+
+  test('has a code by its status where a proxy wrote it', () => {
+    expect(answered(401).error.code).toBe('ERR_UNAUTHORIZED');
+    expect(answered(502).error).toMatchObject({ code: 'ERR_INTERNAL', status: 502 });
+    expect(answered(418).error).toMatchObject({ code: 'ERR_UNEXPECTED_RESPONSE', status: 418 });
+  });
+
+  test('tells when to come back, in seconds or as a date', () => {
+    const now = Date.parse('Wed, 21 Oct 2026 07:28:00 GMT');
+    expect(parseRetryAfter('120', now)).toBe(120);
+    expect(parseRetryAfter('Wed, 21 Oct 2026 07:28:30 GMT', now)).toBe(30);
+    expect(parseRetryAfter('Wed, 21 Oct 2026 07:00:00 GMT', now)).toBe(0);
+    expect(parseRetryAfter('soon', now)).toBeUndefined();
+    expect(parseRetryAfter(null, now)).toBeUndefined();
+  });
+});
+
+describe('the pause before the next attempt', () => {
+  const delays = (backoff: Backoff, reason: 'busy' | 'unreachable', count: number) =>
+    Array.from({ length: count }, () => backoff.next(reason));
+
+  test('is anything up to a bound that doubles from 500 ms to 30 s', () => {
+    expect(delays(new Backoff(() => 1), 'busy', 8)).toEqual([500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000]);
+    expect(delays(new Backoff(() => 0), 'busy', 3)).toEqual([0, 0, 0]);
+    expect(delays(new Backoff(() => 0.5), 'busy', 3)).toEqual([250, 500, 1000]);
+  });
+
+  test('stays under 5 s while the host is away', () => {
+    expect(delays(new Backoff(() => 1), 'unreachable', 6)).toEqual([500, 1000, 2000, 4000, 5000, 5000]);
+  });
+
+  test('is none after progress, and short again after that', () => {
+    const backoff = new Backoff(() => 1);
+    delays(backoff, 'busy', 5);
+    backoff.progressed();
+    expect(delays(backoff, 'busy', 3)).toEqual([0, 500, 1000]);
+  });
+
+  test('is what the server asked for, up to ten minutes', () => {
+    const backoff = new Backoff(() => 0);
+    expect(backoff.next('busy', 7)).toBe(7000);
+    expect(backoff.next('busy', 86_400)).toBe(600_000);
+  });
+
+  test('never overflows, however long it goes on', () => {
+    const backoff = new Backoff(() => 1);
+    expect(delays(backoff, 'busy', 5000).at(-1)).toBe(30_000);
+  });
+});
+
+test('the budget is spent by time without progress alone', () => {
+  const budget = new Budget(1000);
+  budget.spend(900);
+  expect(budget.isSpent).toBe(false);
+  budget.progressed();
+  budget.spend(900);
+  expect(budget.isSpent).toBe(false);
+  budget.spend(100);
+  expect(budget.isSpent).toBe(true);
+});

@@ -1,0 +1,417 @@
+import { createReadStream } from 'node:fs';
+import { Readable } from 'node:stream';
+import { pathToFileURL } from 'node:url';
+import { describe, expect, test } from 'vitest';
+import { upload } from '../../client/node.ts';
+import { UploadError } from '../../shared/errors.ts';
+import { sha256, videoBytes } from '../support/content.ts';
+import { failureOf, reaches, startSending } from './sending.ts';
+
+const MIB = 1024 * 1024;
+
+describe('a file', () => {
+  test('ends accepted, with the same bytes on disk and what the server found out about it', async () => {
+    const { send, video, stored, server, log } = await startSending();
+    const { path, sha256: sum } = await video(5 * MIB);
+    const { handle, states, told } = send(path);
+    const result = await handle.done;
+    expect(await stored()).toEqual([sum]);
+    expect(result).toEqual({
+      id: expect.stringMatching(/^[0-9a-f]{32}$/),
+      url: expect.stringContaining('/files/'),
+      name: 'film.mp4',
+      size: 5 * MIB,
+      type: 'video/mp4',
+      checksum: expect.stringMatching(/^crc32:[0-9a-f]{8}$/),
+      resumed: false,
+    });
+    expect(states()).toEqual(['preparing', 'uploading', 'inspecting', 'accepted']);
+    expect(told.at(-1)).toMatchObject({ sent: 5 * MIB, confirmed: 5 * MIB, size: 5 * MIB, resumedFrom: 0, attempt: 1 });
+    expect(log()).toEqual(['POST 201', 'PATCH 204', 'GET 200']);
+    const download = await fetch(new URL(new URL(result.url).pathname, server.url));
+    expect(sha256(Buffer.from(await download.arrayBuffer()))).toBe(sum);
+  });
+
+  test('larger than what is held in memory goes in one body and a tail', async () => {
+    const { send, video, stored, log } = await startSending();
+    const { path, sha256: sum } = await video(70 * MIB);
+    await send(path).handle.done;
+    expect(await stored()).toEqual([sum]);
+    expect(log()).toEqual(['POST 201', 'PATCH 204', 'PATCH 204', 'GET 200']);
+  });
+
+  test('goes in chunks of the size asked for', async () => {
+    const { send, video, stored, proxy } = await startSending();
+    const { path, sha256: sum } = await video(3.5 * MIB);
+    await send(path, { chunkSize: MIB }).handle.done;
+    expect(await stored()).toEqual([sum]);
+    const sizes = proxy.exchanges.filter(({ method }) => method === 'PATCH').map(({ bytes }) => bytes / MIB);
+    expect(sizes).toEqual([1, 1, 1, 0.5]);
+  });
+
+  test('leaves no record behind when it is accepted', async () => {
+    const { send, video, store } = await startSending();
+    const { path } = await video(100_000);
+    await send(path).handle.done;
+    expect(await store.list()).toEqual([]);
+  });
+
+  test('carries its name, type, folder and whatever else is asked, in any script', async () => {
+    const { send, video, server } = await startSending();
+    const { path } = await video(100_000, 'フィルム 🎬.mp4');
+    const { id } = await send(path, { type: 'video/mp4', relativePath: 'été/フィルム 🎬.mp4', metadata: { project: 'Ω' } }).handle.done;
+    const head = await fetch(`${server.files}/${id}`, { method: 'HEAD', headers: { 'Tus-Resumable': '1.0.0' } });
+    const pairs = (head.headers.get('Upload-Metadata') ?? '').split(',').map((pair) => pair.split(' '));
+    const metadata = Object.fromEntries(pairs.map(([key, value = '']) => [key, Buffer.from(value, 'base64').toString()]));
+    expect(metadata).toEqual({
+      filename: 'フィルム 🎬.mp4',
+      filetype: 'video/mp4',
+      relativePath: 'été/フィルム 🎬.mp4',
+      project: 'Ω',
+    });
+  });
+
+  test('of no bytes gets its verdict with the creation', async () => {
+    const allowed = await startSending(undefined, { allowEmpty: true });
+    const { handle } = allowed.send(new Uint8Array(), { name: 'nothing.txt' });
+    expect(await handle.done).toMatchObject({ size: 0, checksum: 'crc32:00000000' });
+    expect(allowed.log()).toEqual(['POST 201', 'GET 200']);
+    const refused = await startSending();
+    expect(await failureOf(refused.send(new Uint8Array(), { name: 'nothing.txt' }).handle)).toMatchObject({
+      state: 'rejected',
+      code: 'ERR_EMPTY',
+    });
+  });
+});
+
+describe('other sources', () => {
+  test('bytes, with a name', async () => {
+    const { send, stored } = await startSending();
+    const bytes = await videoBytes(300_000);
+    const { name } = await send(bytes, { name: 'clip.mp4' }).handle.done;
+    expect(name).toBe('clip.mp4');
+    expect(await stored()).toEqual([sha256(bytes)]);
+  });
+
+  test('a file: URL', async () => {
+    const { send, video, stored } = await startSending();
+    const { path, sha256: sum } = await video(300_000, 'a film.mp4');
+    await send(pathToFileURL(path)).handle.done;
+    expect(await stored()).toEqual([sum]);
+  });
+
+  test('a stream that says its size', async () => {
+    const { send, video, stored } = await startSending();
+    const { path, sha256: sum } = await video(2.5 * MIB);
+    await send({ stream: createReadStream(path), name: 'film.mp4', size: 2.5 * MIB }, { chunkSize: MIB }).handle.done;
+    expect(await stored()).toEqual([sum]);
+  });
+
+  test.each([2.5 * MIB, 2 * MIB, MIB, 100])('a stream of %i bytes that does not, in chunks of 1 MiB', async (length) => {
+    const { send, stored } = await startSending();
+    const bytes = await videoBytes(length);
+    const { handle } = send({ stream: Readable.from([bytes]), name: 'film.mp4' }, { chunkSize: MIB });
+    expect(await handle.done).toMatchObject({ size: length });
+    expect(handle.snapshot.size).toBe(length);
+    expect(await stored()).toEqual([sha256(bytes)]);
+  });
+
+  test('a stream with fewer or more bytes than it said is refused', async () => {
+    const { send, stored } = await startSending();
+    const bytes = await videoBytes(100_000);
+    for (const size of [99_999, 100_001]) {
+      const { handle } = send({ stream: Readable.from([bytes]), name: 'film.mp4', size });
+      expect(await failureOf(handle)).toMatchObject({ state: 'failed', code: 'ERR_SOURCE_CHANGED' });
+    }
+    expect(await stored()).toEqual([]);
+  });
+
+  test('a stream survives a connection that breaks in the middle of a chunk', async () => {
+    const { send, stored } = await startSending(({ method, nth }) =>
+      method === 'PATCH' && nth === 2 ? { kind: 'cut', afterBytes: 300_000, how: 'rst' } : undefined,
+    );
+    const bytes = await videoBytes(3 * MIB);
+    const pieces = Array.from({ length: 48 }, (_, index) => bytes.subarray(index * 65_536, (index + 1) * 65_536));
+    await send({ stream: Readable.from(pieces), name: 'film.mp4' }, { chunkSize: MIB }).handle.done;
+    expect(await stored()).toEqual([sha256(bytes)]);
+  });
+
+  test('a stream that fails ends the upload', async () => {
+    const { send } = await startSending();
+    const stream = async function* () {
+      yield await videoBytes(100_000);
+      throw new Error('The tape tore.');
+    };
+    expect(await failureOf(send({ stream: stream(), name: 'film.mp4' }).handle)).toMatchObject({ code: 'ERR_SOURCE_UNREADABLE' });
+  });
+
+  test('a directory, a missing file and a device are refused in words', async () => {
+    const { send, directory } = await startSending();
+    const ends = await Promise.all([directory, `${directory}/none`, '/dev/null'].map((path) => failureOf(send(path).handle)));
+    expect(ends).toEqual([
+      { state: 'failed', code: 'ERR_SOURCE_UNREADABLE', detail: 'It is a directory.' },
+      { state: 'failed', code: 'ERR_SOURCE_UNREADABLE', detail: 'There is no such file.' },
+      { state: 'failed', code: 'ERR_SOURCE_UNREADABLE', detail: 'It is not a regular file.' },
+    ]);
+  });
+
+  test('what makes no sense throws at once', () => {
+    expect(() => upload('x', { endpoint: 'ftp://host/files' })).toThrow(TypeError);
+    expect(() => upload('x', { endpoint: '/files' })).toThrow(TypeError);
+    expect(() => upload('x', { endpoint: 'http://host/files', chunkSize: 0 })).toThrow(TypeError);
+    expect(() => upload('x', { endpoint: 'http://host/files', budgetMs: Number.NaN })).toThrow(TypeError);
+    expect(() => upload(7 as never, { endpoint: 'http://host/files' })).toThrow(TypeError);
+  });
+});
+
+describe('the verdict', () => {
+  test('of a refused file is the error the server gave', async () => {
+    const { send, stored, store } = await startSending();
+    const { handle, states } = send(Buffer.from('MZ this is a program'), { name: 'photo.jpg' });
+    expect(await failureOf(handle)).toMatchObject({ state: 'rejected', code: 'ERR_TYPE_MISMATCH' });
+    await expect(handle.done).rejects.toBeInstanceOf(UploadError);
+    expect(states().at(-1)).toBe('rejected');
+    expect(await stored()).toEqual([]);
+    expect(await store.list()).toEqual([]);
+  });
+
+  test('of a large refused file comes after its first bytes', async () => {
+    const { send, proxy } = await startSending();
+    const bytes = new Uint8Array(64 * MIB);
+    proxy.bytesPerSecond = 8 * MIB;
+    bytes.set(Buffer.from('MZ'));
+    expect(await failureOf(send(bytes, { name: 'film.mp4' }).handle)).toMatchObject({ state: 'rejected', code: 'ERR_TYPE_MISMATCH' });
+    expect(proxy.bytes).toBeLessThan(16 * MIB);
+  });
+
+  test('on the size is given before anything is sent', async () => {
+    const { send, log } = await startSending(undefined, { maxUploadSize: 1000 });
+    expect(await failureOf(send(await videoBytes(1001), { name: 'film.mp4' }).handle)).toMatchObject({
+      state: 'rejected',
+      code: 'ERR_MAX_SIZE_EXCEEDED',
+    });
+    expect(log()).toEqual(['POST 413']);
+  });
+
+  test('is waited for as long as the inspection takes, at the pace of the server', async () => {
+    const check = {
+      name: 'slow',
+      run: async () => {
+        await new Promise((resolve) => setTimeout(resolve, 1500));
+        return undefined;
+      },
+    };
+    const { send, video, stored, proxy } = await startSending(undefined, { patience: 50 }, { checks: [check] });
+    const { path, sha256: sum } = await video(200_000);
+    const { handle, states } = send(path, { budgetMs: 1 });
+    await handle.done;
+    expect(await stored()).toEqual([sum]);
+    expect(states().filter((state) => state === 'waiting')).toEqual([]);
+    expect(handle.snapshot).toMatchObject({ sent: 200_000, confirmed: 200_000 });
+    // It asks once a second where the server lets it ask twenty times.
+    expect(proxy.exchanges.filter(({ method }) => method === 'PATCH').length).toBeLessThanOrEqual(4);
+  });
+
+  test('of a stream without a known end is waited for too', async () => {
+    const check = {
+      name: 'slow',
+      run: async () => {
+        await new Promise((resolve) => setTimeout(resolve, 300));
+        return { code: 'ERR_CHECK_REFUSED' as const, detail: 'For the test.' };
+      },
+    };
+    const { send } = await startSending(undefined, { patience: 50 }, { checks: [check] });
+    const stream = Readable.from([await videoBytes(200_000)]);
+    expect(await failureOf(send({ stream, name: 'film.mp4' }).handle)).toEqual({
+      state: 'rejected',
+      code: 'ERR_CHECK_REFUSED',
+      detail: 'For the test.',
+    });
+  });
+});
+
+describe('pause', () => {
+  test('stops the bytes, and resume goes on from what the server has', async () => {
+    const { send, video, stored, proxy } = await startSending();
+    const { path, sha256: sum } = await video(8 * MIB);
+    proxy.bytesPerSecond = 8 * MIB;
+    const { handle, states } = send(path);
+    await reaches(handle, ({ sent }) => sent > 2 * MIB);
+    handle.pause();
+    handle.pause();
+    expect(handle.snapshot).toMatchObject({ state: 'paused', bytesPerSecond: 0, etaSeconds: null });
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect(handle.snapshot.state).toBe('paused');
+    proxy.bytesPerSecond = Number.POSITIVE_INFINITY;
+    handle.resume();
+    handle.resume();
+    await handle.done;
+    expect(await stored()).toEqual([sum]);
+    expect(proxy.bytes).toBeLessThan(10 * MIB);
+    expect(states()).toEqual(['preparing', 'uploading', 'paused', 'preparing', 'uploading', 'inspecting', 'accepted']);
+  });
+
+  test('before the first request sends nothing until resume', async () => {
+    const { send, video, log } = await startSending();
+    const { path } = await video(100_000);
+    const { handle } = send(path);
+    handle.pause();
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    expect(log()).toEqual([]);
+    handle.resume();
+    await handle.done;
+    expect(log().filter((line) => line.startsWith('POST'))).toEqual(['POST 201']);
+  });
+
+  test('and resume many times over make one upload', async () => {
+    const { send, video, stored, log } = await startSending();
+    const { path, sha256: sum } = await video(3 * MIB);
+    const { handle } = send(path, { chunkSize: 256 * 1024 });
+    for (let times = 0; times < 30; times++) {
+      await new Promise((resolve) => setTimeout(resolve, times % 7));
+      handle.pause();
+      handle.resume();
+    }
+    await handle.done;
+    expect(await stored()).toEqual([sum]);
+    expect(log().filter((line) => line.startsWith('POST 201')).length).toBeGreaterThanOrEqual(1);
+  });
+
+  test('after the end changes nothing', async () => {
+    const { send, video } = await startSending();
+    const { path } = await video(100_000);
+    const { handle } = send(path);
+    await handle.done;
+    const { snapshot } = handle;
+    handle.pause();
+    handle.resume();
+    await handle.cancel({ deleteRemote: true });
+    expect(handle.snapshot).toBe(snapshot);
+  });
+});
+
+describe('cancel', () => {
+  test('ends it, and deletes what the server has if asked', async () => {
+    const { send, video, server, proxy, store } = await startSending();
+    const { path } = await video(8 * MIB);
+    proxy.bytesPerSecond = 4 * MIB;
+    const { handle } = send(path);
+    const { url = '' } = await reaches(handle, ({ sent }) => sent > MIB);
+    await handle.cancel({ deleteRemote: true });
+    expect(await failureOf(handle)).toMatchObject({ state: 'cancelled', code: 'ERR_CANCELLED' });
+    const head = await fetch(new URL(new URL(url).pathname, server.url), { method: 'HEAD', headers: { 'Tus-Resumable': '1.0.0' } });
+    expect(head.status).toBe(410);
+    expect(await store.list()).toEqual([]);
+  });
+
+  test('by a signal leaves the server its part', async () => {
+    const { send, video, server, proxy } = await startSending();
+    const { path } = await video(8 * MIB);
+    proxy.bytesPerSecond = 4 * MIB;
+    const controller = new AbortController();
+    const { handle } = send(path, { signal: controller.signal });
+    const { url = '' } = await reaches(handle, ({ sent }) => sent > MIB);
+    controller.abort();
+    expect(await failureOf(handle)).toMatchObject({ state: 'cancelled' });
+    const head = await fetch(new URL(new URL(url).pathname, server.url), { method: 'HEAD', headers: { 'Tus-Resumable': '1.0.0' } });
+    expect(head.status).toBe(200);
+  });
+
+  test('with a signal that is aborted already never asks the server', async () => {
+    const { send, video, log } = await startSending();
+    const { path } = await video(100_000);
+    expect(await failureOf(send(path, { signal: AbortSignal.abort() }).handle)).toMatchObject({ state: 'cancelled' });
+    expect(log()).toEqual([]);
+  });
+
+  test('while the creation is unanswered finds the upload by its key and deletes that', async () => {
+    const { send, video, proxy, log } = await startSending(({ method, nth }) =>
+      method === 'POST' && nth === 1 ? { kind: 'delay', ms: 60_000 } : undefined,
+    );
+    const { path } = await video(100_000);
+    const { handle } = send(path);
+    await expect.poll(() => proxy.exchanges[0]?.status).toBe(201);
+    await handle.cancel({ deleteRemote: true });
+    expect(log()).toEqual(['POST 201', 'POST 201', 'DELETE 204']);
+  });
+
+  test('tells when the server could not be made to delete it', async () => {
+    const { send, video, proxy } = await startSending(({ method }) => (method === 'DELETE' ? { kind: 'answer', status: 403 } : undefined));
+    const { path } = await video(8 * MIB);
+    proxy.bytesPerSecond = 4 * MIB;
+    const { handle } = send(path);
+    await reaches(handle, ({ sent }) => sent > MIB);
+    await expect(handle.cancel({ deleteRemote: true })).rejects.toMatchObject({ code: 'ERR_FORBIDDEN' });
+    expect(handle.snapshot.state).toBe('cancelled');
+  });
+});
+
+describe('the handle', () => {
+  test('is not thenable, so an async function can return it', async () => {
+    const { send, video } = await startSending();
+    const { path } = await video(100_000);
+    const { handle } = await (async () => send(path))();
+    expect(handle).not.toHaveProperty('then');
+    await handle.done;
+  });
+
+  test('tells a listener at once and until it is no longer wanted; one that throws harms nobody', async () => {
+    const { send, video } = await startSending();
+    const { path } = await video(100_000);
+    const { handle } = send(path);
+    let calls = 0;
+    const stop = handle.subscribe(() => {
+      calls += 1;
+    });
+    expect(calls).toBe(1);
+    stop();
+    const { error } = console;
+    console.error = () => {};
+    handle.subscribe(() => {
+      throw new Error('The page is broken.');
+    });
+    await handle.done;
+    console.error = error;
+    expect(calls).toBe(1);
+  });
+
+  test('gives frozen snapshots that are the same object while nothing changes', async () => {
+    const { send, video } = await startSending();
+    const { path } = await video(100_000);
+    const { handle, told } = send(path);
+    expect(handle.snapshot).toBe(handle.snapshot);
+    await handle.done;
+    expect(told.every((snapshot) => Object.isFrozen(snapshot))).toBe(true);
+    expect(new Set(told).size).toBe(told.length);
+    expect(told.at(-1)).toBe(handle.snapshot);
+  });
+
+  test('can be read to its end as a sequence', async () => {
+    const { send, video } = await startSending();
+    const { path } = await video(2 * MIB);
+    const states: string[] = [];
+    for await (const { state } of send(path).handle) states.push(state);
+    expect(states[0]).toBe('preparing');
+    expect(states.at(-1)).toBe('accepted');
+  });
+
+  test('shows speed and time left while it sends', async () => {
+    const { send, video, proxy } = await startSending();
+    const { path } = await video(6 * MIB);
+    proxy.bytesPerSecond = 4 * MIB;
+    const { handle } = send(path);
+    const { bytesPerSecond, etaSeconds } = await reaches(handle, ({ sent }) => sent > 3 * MIB);
+    expect(bytesPerSecond).toBeGreaterThan(MIB);
+    expect(etaSeconds).toBeGreaterThan(0);
+    await handle.done;
+  });
+});
+
+test('without a record a file is an upload of its own each time', async () => {
+  const { send, video, store, stored, log } = await startSending();
+  const { path, sha256: sum } = await video(100_000);
+  await Promise.all([send(path, { resume: false }).handle.done, send(path, { resume: false }).handle.done]);
+  expect(log().filter((line) => line === 'POST 201')).toHaveLength(2);
+  expect(await stored()).toEqual([sum, sum]);
+  expect(await store.list()).toEqual([]);
+});
