@@ -1,0 +1,93 @@
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { Ledger, LedgerTooNew } from '../../server/ledger/ledger.ts';
+import { LedgerInUse, openSqlite } from '../../server/ledger/sqlite.ts';
+import { testLedger } from '../contract/ledger.ts';
+import { HOUR, newUpload } from '../contract/new-upload.ts';
+import { testDirectory } from '../support/temp-dir.ts';
+
+async function openLedger(dataDir: string, exclusive = false): Promise<Ledger> {
+  const ledger = new Ledger(await openSqlite(dataDir, { exclusive }));
+  onTestFinished(() => ledger.close());
+  await ledger.migrate();
+  return ledger;
+}
+
+describe('the ledger on SQLite', () => {
+  testLedger(async () => {
+    const dataDir = testDirectory();
+    return {
+      ledger: await openLedger(dataDir),
+      other: () => openLedger(dataDir),
+      events: async (uploadId) => {
+        const database = new DatabaseSync(join(dataDir, 'ledger.sqlite'), { readOnly: true });
+        const rows = database.prepare('select * from events order by id').all() as Record<string, unknown>[];
+        database.close();
+        return rows.filter((row) => Object.values(row).includes(uploadId)).map((row) => String(row.state));
+      },
+    };
+  });
+
+  it('is served by one process at a time, whatever operators look at', async () => {
+    const dataDir = testDirectory();
+    const served = await openLedger(dataDir, true);
+    await expect(openSqlite(dataDir, { exclusive: true })).rejects.toThrow(LedgerInUse);
+    const upload = newUpload();
+    await served.create(upload, true);
+    const looked = await openLedger(dataDir);
+    expect(await looked.get(upload.id)).toEqual(upload);
+  });
+
+  it('is refused when a newer program wrote it', async () => {
+    const dataDir = testDirectory();
+    await openLedger(dataDir);
+    const database = new DatabaseSync(join(dataDir, 'ledger.sqlite'));
+    database.exec("insert into kysely_migration values ('9999-later', '2999-01-01T00:00:00.000Z')");
+    database.close();
+    await expect(openLedger(dataDir)).rejects.toThrow(LedgerTooNew);
+  });
+
+  it('shows a state to nobody before it is durable', async () => {
+    const engine = await openSqlite(testDirectory(), { exclusive: false });
+    const flushed = Promise.withResolvers<void>();
+    let isDurable = false;
+    const ledger = new Ledger({
+      ...engine,
+      flush: async () => {
+        await flushed.promise;
+        await engine.flush();
+        isDurable = true;
+      },
+    });
+    onTestFinished(() => ledger.close());
+    flushed.resolve();
+    await ledger.migrate();
+    const upload = newUpload();
+    await ledger.create(upload, false);
+
+    const again = Promise.withResolvers<void>();
+    flushed.promise = again.promise;
+    isDurable = false;
+    let heardDurable: boolean | undefined;
+    ledger.onChange(upload.id, () => {
+      heardDurable = isDurable;
+    });
+    const begun = ledger.beginInspection(upload.id, 'first', Date.now() + HOUR, {});
+    const seen = ledger.get(upload.id).then((row) => ({ state: row?.state, isDurable }));
+    setTimeout(again.resolve, 50);
+    expect(await seen).toEqual({ state: 'inspecting', isDurable: true });
+    await begun;
+    expect(heardDurable).toBe(true);
+  });
+
+  it('makes many commits durable together', async () => {
+    const engine = await openSqlite(testDirectory(), { exclusive: false });
+    const ledger = new Ledger(engine);
+    onTestFinished(() => ledger.close());
+    await ledger.migrate();
+    const rows = Array.from({ length: 200 }, () => newUpload());
+    expect(await Promise.all(rows.map((row) => ledger.create(row, true)))).toEqual(rows.map(() => true));
+    expect(await ledger.receiving('', 1000)).toHaveLength(200);
+  });
+});
