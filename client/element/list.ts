@@ -78,7 +78,7 @@ export class UploadList {
 
   /** @param everything also what did not change: the language did, or time passed */
   show(queue: QueueSnapshot, language: Language, everything = false): void {
-    setAttribute(this.element, 'aria-label', language.strings.overall);
+    setAttribute(this.element, 'aria-label', language.strings.list);
     const now = Date.now();
     for (const snapshot of queue.uploads) {
       const entry = this.#entries.get(snapshot.id);

@@ -19,6 +19,7 @@ export const ENGLISH = {
 
   // The whole
   overall: 'All uploads',
+  list: 'Files',
   filesOf: (done: string, all: string) => `${done} of ${all} files`,
   oneFile: '1 file',
   allAccepted: (count: number) => (count === 1 ? 'Your file has arrived' : `All ${count} files have arrived`),

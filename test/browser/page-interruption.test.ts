@@ -1,0 +1,186 @@
+// Whatever breaks while the page is sending: the same bytes end on disk, and little is sent twice.
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { launchChromium } from '../support/chromium.ts';
+import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts';
+import { embedLandfall } from '../support/landfall-embedded.ts';
+import { startLandfall } from '../support/landfall-process.ts';
+import { temporaryDirectory, testDirectory } from '../support/temp-dir.ts';
+import { button, chooser, expectState, PATIENCE, shownText, storedHashes, type Video, video, visit } from './page-driver.ts';
+
+const MIB = 1024 * 1024;
+const LENGTH = 40 * MIB;
+/** The first chunk of a browser's. */
+const FIRST_CHUNK = 8 * MIB;
+const SLOW = 12 * MIB;
+
+const { path: directory } = temporaryDirectory();
+let browser: Browser;
+let film: Video;
+beforeAll(async () => {
+  browser = await launchChromium();
+  film = await video('film.mp4', LENGTH, 1, directory);
+});
+afterAll(() => browser.close());
+
+async function slowly(upstream: string, bytesPerSecond = SLOW): Promise<FaultProxy> {
+  const proxy = await startFaultProxy({ upstream, bytesPerSecond });
+  onTestFinished(() => proxy.close());
+  return proxy;
+}
+
+/** Sends the film until the server has acknowledged a chunk and the next is on its way. */
+async function sendHalf(page: Page, proxy: FaultProxy): Promise<void> {
+  await chooser(page).setInputFiles(film.path);
+  await expect.poll(() => proxy.bytes, PATIENCE).toBeGreaterThan(FIRST_CHUNK + 2 * MIB);
+}
+
+/** Where the bodies began that were sent from this exchange on. */
+function offsetsSince(proxy: FaultProxy, first: number): number[] {
+  return proxy.exchanges
+    .slice(first)
+    .filter(({ method }) => method === 'PATCH')
+    .map(({ headers }) => Number(headers['upload-offset']));
+}
+
+describe('an upload goes on', () => {
+  it('after the page was loaded again and the file chosen again, from what the server has', async () => {
+    const server = await embedLandfall();
+    const proxy = await slowly(server.url);
+    const { page, problems } = await visit(browser, proxy.url);
+    await sendHalf(page, proxy);
+
+    await page.reload();
+    await page.getByRole('heading', { name: 'Unfinished from an earlier visit' }).waitFor();
+    await expectState(page, film.name, /% is on the server/);
+    const before = proxy.exchanges.length;
+    proxy.bytesPerSecond = Number.POSITIVE_INFINITY;
+
+    const other = await video('film.mp4', LENGTH - 1, 2);
+    const again = page.locator('landfall-upload .earlier input[type=file]');
+    const choose = button(page, 'Choose the file', film.name);
+    for (const path of [other.path, film.path]) {
+      const asked = page.waitForEvent('filechooser');
+      await choose.click();
+      await (await asked).setFiles(path);
+      if (path === other.path) expect(await shownText(page.getByRole('alert'))).toMatch(/is not the file that was interrupted/);
+    }
+    await expectState(page, film.name, /Accepted/);
+
+    expect(await again.count()).toBe(1);
+    expect(await page.getByText('Unfinished from an earlier visit').isVisible()).toBe(false);
+    expect(Math.min(...offsetsSince(proxy, before))).toBeGreaterThanOrEqual(FIRST_CHUNK);
+    expect(await storedHashes(server.dataDir)).toEqual({ [film.name]: film.sha256 });
+    expect(problems).toEqual([]);
+  });
+
+  it('by itself after the server was killed and started again', async () => {
+    const dataDir = testDirectory();
+    const server = await startLandfall({ dataDir });
+    onTestFinished(() => server.kill());
+    const proxy = await slowly(server.url);
+    const { page } = await visit(browser, proxy.url);
+    await sendHalf(page, proxy);
+
+    await server.kill();
+    await expectState(page, film.name, /Waiting/);
+    const before = proxy.exchanges.length;
+    await server.start();
+    proxy.bytesPerSecond = Number.POSITIVE_INFINITY;
+    await expectState(page, film.name, /Accepted/);
+
+    expect(Math.min(...offsetsSince(proxy, before).filter((offset) => offset > 0))).toBeGreaterThanOrEqual(FIRST_CHUNK);
+    expect(await storedHashes(dataDir)).toEqual({ [film.name]: film.sha256 });
+  });
+
+  it('by itself once the network is back', async () => {
+    const server = await embedLandfall();
+    const proxy = await slowly(server.url);
+    const { page } = await visit(browser, proxy.url);
+    await sendHalf(page, proxy);
+
+    await page.context().setOffline(true);
+    await expectState(page, film.name, /You are offline/);
+    expect(await shownText(page.getByRole('status'))).toMatch(/Uploads wait and go on by themselves/);
+    proxy.bytesPerSecond = Number.POSITIVE_INFINITY;
+    await page.context().setOffline(false);
+    await expectState(page, film.name, /Accepted/);
+    expect(await storedHashes(server.dataDir)).toEqual({ [film.name]: film.sha256 });
+  });
+});
+
+describe('with the keyboard alone', () => {
+  it('an upload is chosen, paused, taken up, cancelled and sent again', async () => {
+    const server = await embedLandfall();
+    const proxy = await slowly(server.url);
+    const { page } = await visit(browser, proxy.url);
+    const asked = page.waitForEvent('filechooser');
+    await page.keyboard.press('Tab');
+    await page.keyboard.press('Enter');
+    await (await asked).setFiles(film.path);
+    await expectState(page, film.name, /Uploading/);
+    await expect.poll(() => proxy.bytes, PATIENCE).toBeGreaterThan(FIRST_CHUNK);
+    proxy.bytesPerSecond = MIB;
+
+    await tabTo(page, `Pause: ${film.name}`);
+    await page.keyboard.press('Enter');
+    await expectState(page, film.name, /Paused/);
+    const still = proxy.bytes;
+    // The same place now goes on.
+    expect(await focusedName(page)).toBe(`Go on: ${film.name}`);
+    await page.keyboard.press('Enter');
+    await expectState(page, film.name, /Uploading/);
+    await expect.poll(() => proxy.bytes, PATIENCE).toBeGreaterThan(still);
+
+    await tabTo(page, `Cancel: ${film.name}`);
+    await page.keyboard.press('Enter');
+    await expectState(page, film.name, /Cancelled/);
+    const created = proxy.exchanges.find(({ method }) => method === 'POST')?.answer?.location ?? '';
+    await expect
+      .poll(async () => (await fetch(new URL(created, server.files), { method: 'HEAD', headers: TUS })).status, PATIENCE)
+      .toBe(410);
+
+    proxy.bytesPerSecond = Number.POSITIVE_INFINITY;
+    await tabTo(page, `Send again: ${film.name}`);
+    await page.keyboard.press('Enter');
+    await expectState(page, film.name, /Accepted/);
+    expect(await storedHashes(server.dataDir)).toEqual({ [film.name]: film.sha256 });
+  });
+
+  it('all are paused and taken up together', async () => {
+    const server = await embedLandfall();
+    const proxy = await slowly(server.url, MIB);
+    const { page } = await visit(browser, proxy.url);
+    const films = [film, ...(await Promise.all([2, 3, 4, 5].map((seed) => video(`film-${seed}.mp4`, 9 * MIB, seed))))];
+    await chooser(page).setInputFiles(films.map(({ path }) => path));
+    await expect.poll(() => proxy.bytes, PATIENCE).toBeGreaterThan(MIB / 2);
+
+    await tabTo(page, 'Pause all');
+    await page.keyboard.press('Space');
+    for (const { name } of films.slice(1)) await expectState(page, name, /Paused|Accepted/);
+    await expectState(page, film.name, /Paused/);
+
+    proxy.bytesPerSecond = Number.POSITIVE_INFINITY;
+    await tabTo(page, 'Go on with all');
+    await page.keyboard.press('Space');
+    for (const { name } of films) await expectState(page, name, /Accepted/);
+    expect(await storedHashes(server.dataDir)).toEqual(Object.fromEntries(films.map(({ name, sha256 }) => [name, sha256])));
+  });
+});
+
+const TUS = { 'Tus-Resumable': '1.0.0' };
+
+async function focusedName(page: Page): Promise<string> {
+  return page.evaluate(() => {
+    const focused = document.activeElement?.shadowRoot?.activeElement;
+    return focused?.getAttribute('aria-label') ?? focused?.textContent ?? '';
+  });
+}
+
+async function tabTo(page: Page, name: string): Promise<void> {
+  for (let press = 0; press < 40; press++) {
+    if ((await focusedName(page)) === name) return;
+    await page.keyboard.press('Tab');
+  }
+  throw new Error(`Tab never came to “${name}”.`);
+}

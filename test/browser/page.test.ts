@@ -1,0 +1,139 @@
+// The page the server shows, in a real browser, against the real server.
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import express from 'express';
+import type { Browser } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { launchChromium } from '../support/chromium.ts';
+import { sha256 } from '../support/content.ts';
+import { embedLandfall } from '../support/landfall-embedded.ts';
+import { testDirectory } from '../support/temp-dir.ts';
+import { accessibilityFaults, button, chooser, expectState, row, storedHashes, video, visit } from './page-driver.ts';
+
+const MIB = 1024 * 1024;
+
+let browser: Browser;
+beforeAll(async () => {
+  browser = await launchChromium();
+});
+afterAll(() => browser.close());
+
+describe('a file that is accepted', () => {
+  it('is on disk with the same bytes, and can be downloaded from its row', async () => {
+    const server = await embedLandfall();
+    const film = await video('Küste – final.mp4', 20 * MIB);
+    const { page, problems } = await visit(browser, server.url);
+
+    await chooser(page).setInputFiles(film.path);
+    await expectState(page, film.name, /Accepted/);
+
+    expect(await storedHashes(server.dataDir)).toEqual({ [film.name]: film.sha256 });
+    const href = await page.getByRole('link', { name: `Download: ${film.name}` }).getAttribute('href');
+    const download = await fetch(new URL(href ?? '', page.url()));
+    expect(sha256(Buffer.from(await download.arrayBuffer()))).toBe(film.sha256);
+    expect(await page.getByText('Your file has arrived').isVisible()).toBe(true);
+    expect(problems).toEqual([]);
+  });
+
+  it('is one of several that were chosen together', async () => {
+    const server = await embedLandfall();
+    const directory = testDirectory();
+    const films = await Promise.all([1, 2, 3, 4, 5].map((seed) => video(`film-${seed}.mp4`, seed * MIB, seed, directory)));
+    const { page } = await visit(browser, server.url);
+
+    await chooser(page).setInputFiles(films.map(({ path }) => path));
+    for (const { name } of films) await expectState(page, name, /Accepted/);
+
+    expect(await storedHashes(server.dataDir)).toEqual(Object.fromEntries(films.map((film) => [film.name, film.sha256])));
+    expect(await page.getByText('All 5 files have arrived').isVisible()).toBe(true);
+
+    await page.getByRole('button', { name: 'Clear finished' }).click();
+    expect(await page.getByRole('listitem').count()).toBe(0);
+  });
+
+  it('is taken also where the server is a part of someone else’s site', async () => {
+    const server = await embedLandfall({}, {}, ({ handler }) => express().use('/team/uploads', handler));
+    const film = await video('film.mp4', MIB);
+    // Without the slash at the end the page's relative addresses would miss.
+    const { page, problems } = await visit(browser, `${server.url}/team/uploads`);
+    expect(new URL(page.url()).pathname).toBe('/team/uploads/');
+
+    await chooser(page).setInputFiles(film.path);
+    await expectState(page, film.name, /Accepted/);
+    expect(await storedHashes(server.dataDir)).toEqual({ [film.name]: film.sha256 });
+    expect(problems).toEqual([]);
+  });
+});
+
+describe('a file that is refused', () => {
+  it('by its name or size is told so before a byte is sent', async () => {
+    const server = await embedLandfall({ maxUploadSize: '1MiB' });
+    const directory = testDirectory();
+    const [setup, nothing] = [join(directory, 'setup.exe'), join(directory, 'nothing.txt')];
+    await writeFile(setup, 'MZ');
+    await writeFile(nothing, '');
+    const film = await video('film.mp4', 2 * MIB, 1, directory);
+    const { page } = await visit(browser, server.url);
+    let requests = 0;
+    page.on('request', (request) => {
+      if (request.method() !== 'GET') requests++;
+    });
+
+    await chooser(page).setInputFiles([setup, nothing, film.path]);
+    await expectState(page, 'setup.exe', /Refused[\s\S]*Files of this type are not accepted\./);
+    await expectState(page, 'nothing.txt', /Refused[\s\S]*The file is empty\./);
+    await expectState(page, 'film.mp4', /Refused[\s\S]*larger than this server takes[\s\S]*2 MiB[\s\S]*1 MiB/);
+    expect(requests).toBe(0);
+    expect(await accessibilityFaults(page)).toEqual([]);
+  });
+
+  it('by its content is told the server’s reason, and is nowhere', async () => {
+    const server = await embedLandfall();
+    const path = join(testDirectory(), 'holiday.jpg');
+    await writeFile(path, `<!doctype html><script>alert(1)</script>${'x'.repeat(10_000)}`);
+    const { page } = await visit(browser, server.url);
+
+    await chooser(page).setInputFiles(path);
+    await expectState(page, 'holiday.jpg', /Refused[\s\S]*The content of the file is not what its name says\./);
+    expect(await storedHashes(server.dataDir)).toEqual({});
+    expect(await row(page, 'holiday.jpg').getByRole('link').count()).toBe(0);
+
+    await button(page, 'Remove from the list', 'holiday.jpg').click();
+    expect(await row(page, 'holiday.jpg').count()).toBe(0);
+    // Nothing is left to hold the focus, so it goes where the next file comes from.
+    expect(await page.getByRole('button', { name: 'Choose files' }).evaluate((element) => element.matches(':focus'))).toBe(true);
+  });
+
+  it('shows a hostile name as text, and turns nothing around', async () => {
+    const server = await embedLandfall();
+    const name = '<img src=x onerror=alert(1)> \u202egpj.exe';
+    const path = join(testDirectory(), name);
+    await writeFile(path, 'x');
+    const { page, problems } = await visit(browser, server.url);
+    await chooser(page).setInputFiles(path);
+    await expectState(page, name.replace('\u202e', '·'), /Refused/);
+    expect(await page.locator('landfall-upload img').count()).toBe(0);
+    expect(problems).toEqual([]);
+  });
+});
+
+describe('without script', () => {
+  it('a plain form sends the files and shows what became of each', async () => {
+    const server = await embedLandfall();
+    const directory = testDirectory();
+    const film = await video('film.mp4', MIB, 1, directory);
+    const fake = join(directory, 'fake.png');
+    await writeFile(fake, 'not a picture at all');
+    const context = await browser.newContext({ javaScriptEnabled: false });
+    const page = await context.newPage();
+    await page.goto(`${server.url}/`);
+    await page.getByLabel('Files to send').setInputFiles([film.path, fake]);
+    await page.getByRole('button', { name: 'Send', exact: true }).click();
+    await page.getByRole('heading', { name: 'Some files were not accepted' }).waitFor();
+    expect(await page.getByRole('link', { name: 'film.mp4' }).isVisible()).toBe(true);
+    expect(await storedHashes(server.dataDir)).toEqual({ 'film.mp4': film.sha256 });
+    await page.getByRole('link', { name: 'Upload more' }).click();
+    await page.getByLabel('Files to send').waitFor();
+    await context.close();
+  });
+});
