@@ -3,6 +3,7 @@
 import type { FileHandle } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import type { BodyEnd, BodyLimits, WriteOptions, Written } from './staging.ts';
+import { countYoungBytes } from './young-garbage.ts';
 
 /** Pause the source above this many waiting bytes: with the batch in flight, the memory one body takes. */
 const HIGH_WATER_BYTES = 1024 * 1024;
@@ -143,6 +144,7 @@ class Gatherer {
   readonly #onData = (chunk: Buffer): void => {
     if (this.end !== undefined) return;
     this.#received += chunk.byteLength;
+    countYoungBytes(chunk.byteLength);
     if (this.#received > this.#options.maxBytes) {
       this.#finish('too-long');
       return;
