@@ -28,9 +28,14 @@ export async function* videoPieces(length: number, seed = 1): AsyncGenerator<Buf
   }
 }
 
-export async function videoBytes(length: number, seed = 1): Promise<Buffer<ArrayBuffer>> {
-  const pieces: Buffer[] = [];
-  for await (const piece of videoPieces(length, seed)) pieces.push(piece);
+export function videoBytes(length: number, seed = 1): Promise<Buffer<ArrayBuffer>> {
+  return gathered(videoPieces(length, seed));
+}
+
+/** Everything a source gives, in one piece. */
+export async function gathered(source: AsyncIterable<Uint8Array>): Promise<Buffer<ArrayBuffer>> {
+  const pieces: Uint8Array[] = [];
+  for await (const piece of source) pieces.push(piece);
   return Buffer.concat(pieces);
 }
 

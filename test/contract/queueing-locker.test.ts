@@ -1,0 +1,7 @@
+import { describe } from 'vitest';
+import { QueueingLocker } from '../../server/tus/locker.ts';
+import { testLocker } from './locker.ts';
+
+describe('the locker of one process', () => {
+  testLocker(async (timeoutMs) => new QueueingLocker(timeoutMs));
+});

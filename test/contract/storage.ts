@@ -1,0 +1,106 @@
+// What every final storage does.
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { expect, it, onTestFinished } from 'vitest';
+import { StagedBytesGone, type Storage } from '../../server/storage/storage.ts';
+import { gathered, videoBytes } from '../support/content.ts';
+
+const ID = '0123456789abcdef0123456789abcdef';
+const OTHER = 'fedcba9876543210fedcba9876543210';
+const DIRECTORY = `2020/01/02/${ID}`;
+const NAME = 'film “ä” 漢.mp4';
+
+export interface StorageUnderTest {
+  storage: Storage;
+  /** Puts an upload's bytes into staging, durable. */
+  stage(id: string, bytes: Uint8Array): Promise<void>;
+  unstage(id: string): Promise<void>;
+  /** Every final file there is, as `<directory>/<name>`, sorted; unfinished ones too. */
+  everything(): Promise<string[]>;
+}
+
+/** @param open makes an empty storage that goes when the running test ends */
+export function testStorage(open: () => Promise<StorageUnderTest>): void {
+  async function withPublished(bytes: Uint8Array) {
+    const opened = await open();
+    await opened.stage(ID, bytes);
+    await opened.storage.publish({ id: ID, directory: DIRECTORY, name: NAME, attempt: 1 });
+    return opened;
+  }
+
+  async function contentOf(storage: Storage, directory = DIRECTORY, name = NAME): Promise<Buffer> {
+    return gathered(storage.read(directory, name));
+  }
+
+  it('publishes the staged bytes under the target, and nothing beside them', async () => {
+    const bytes = await videoBytes(2_500_000);
+    const { storage, everything } = await withPublished(bytes);
+    expect(await everything()).toEqual([`${DIRECTORY}/${NAME}`]);
+    expect(await storage.size(DIRECTORY, NAME)).toBe(bytes.length);
+    expect((await contentOf(storage)).equals(bytes)).toBe(true);
+  });
+
+  it('publishes again without harm, under a later attempt and with the bytes still staged', async () => {
+    const bytes = await videoBytes(100_000);
+    const { storage, everything } = await withPublished(bytes);
+    await storage.publish({ id: ID, directory: DIRECTORY, name: NAME, attempt: 2 });
+    expect(await everything()).toEqual([`${DIRECTORY}/${NAME}`]);
+    expect((await contentOf(storage)).equals(bytes)).toBe(true);
+  });
+
+  it('keeps a published file when its staged bytes go', async () => {
+    const bytes = await videoBytes(100_000);
+    const { storage, unstage } = await withPublished(bytes);
+    await unstage(ID);
+    expect((await contentOf(storage)).equals(bytes)).toBe(true);
+  });
+
+  it('says so when there is nothing to publish, and leaves nothing', async () => {
+    const { storage, everything } = await open();
+    await expect(storage.publish({ id: ID, directory: DIRECTORY, name: NAME, attempt: 1 })).rejects.toBeInstanceOf(StagedBytesGone);
+    expect(await everything()).toEqual([]);
+    expect(await storage.size(DIRECTORY, NAME)).toBeUndefined();
+  });
+
+  it('keeps two uploads of one name apart', async () => {
+    const [first, second] = [await videoBytes(1000, 1), await videoBytes(1000, 2)];
+    const { storage, stage } = await withPublished(first);
+    await stage(OTHER, second);
+    await storage.publish({ id: OTHER, directory: `2020/01/02/${OTHER}`, name: NAME, attempt: 1 });
+    expect((await contentOf(storage)).equals(first)).toBe(true);
+    expect((await contentOf(storage, `2020/01/02/${OTHER}`)).equals(second)).toBe(true);
+  });
+
+  it('reads ranges', async () => {
+    const bytes = await videoBytes(10_000);
+    const { storage } = await withPublished(bytes);
+    const part = await gathered(storage.read(DIRECTORY, NAME, { start: 100, end: 200 }));
+    expect(part.equals(bytes.subarray(100, 200))).toBe(true);
+    await expect(contentOf(storage, DIRECTORY, 'another.mp4')).rejects.toThrow();
+  });
+
+  it('answers GET with the file, HEAD without it, and a Range with the part', async () => {
+    const bytes = await videoBytes(10_000);
+    const { storage } = await withPublished(bytes);
+    const server = createServer((request, response) => void storage.deliver(request, response, DIRECTORY, NAME));
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    onTestFinished(() => void server.close());
+    onTestFinished(() => void server.closeAllConnections());
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+    expect(Buffer.from(await (await fetch(url)).arrayBuffer()).equals(bytes)).toBe(true);
+    const head = await fetch(url, { method: 'HEAD' });
+    expect([head.status, head.headers.get('Content-Length')]).toEqual([200, '10000']);
+    const part = await fetch(url, { headers: { Range: 'bytes=-10' } });
+    expect(part.status).toBe(206);
+    expect(Buffer.from(await part.arrayBuffer()).equals(bytes.subarray(-10))).toBe(true);
+  });
+
+  it('removes all of an upload, and nothing of another, also twice', async () => {
+    const { storage, stage, everything } = await withPublished(await videoBytes(1000));
+    await stage(OTHER, await videoBytes(1000));
+    await storage.publish({ id: OTHER, directory: `2020/01/02/${OTHER}`, name: 'b.mp4', attempt: 1 });
+    await storage.remove(DIRECTORY);
+    await storage.remove(DIRECTORY);
+    expect(await everything()).toEqual([`2020/01/02/${OTHER}/b.mp4`]);
+  });
+}
