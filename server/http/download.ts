@@ -5,6 +5,8 @@ import type { Upload } from '../ledger/ledger.ts';
 import type { Storage } from '../storage/storage.ts';
 import { gone } from '../tus/verdict.ts';
 
+const OF_THE_FILE = ['Content-Disposition', 'ETag', 'Last-Modified', 'Accept-Ranges'];
+
 /**
  * The accepted file, as an attachment under its safe name and detected type, and inert if a browser opens it all the same.
  * @throws UploadError 404 before acceptance, 410 once it was removed
@@ -20,5 +22,11 @@ export async function download(storage: Storage, request: IncomingMessage, respo
   response.setHeader('X-Content-Type-Options', 'nosniff');
   response.setHeader('Content-Security-Policy', "default-src 'none'; sandbox");
   response.setHeader('Cross-Origin-Resource-Policy', 'cross-origin');
-  await storage.deliver(request, response, upload.target, upload.name);
+  try {
+    await storage.deliver(request, response, upload.target, upload.name);
+  } catch (error) {
+    // What refuses the request is no attachment.
+    if (!response.headersSent) for (const name of OF_THE_FILE) response.removeHeader(name);
+    throw error;
+  }
 }

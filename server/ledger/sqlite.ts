@@ -1,8 +1,9 @@
 // The embedded engine: node:sqlite in WAL mode, with commits made durable in groups off the main thread.
-import { type FileHandle, mkdir, open } from 'node:fs/promises';
+import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { Kysely, SqliteDialect } from 'kysely';
+import { makeDurableDirectory, syncDirectory } from './durable-directory.ts';
 import type { Engine } from './ledger.ts';
 import type { Schema } from './schema.ts';
 
@@ -21,7 +22,7 @@ export class LedgerInUse extends Error {
  * @throws LedgerInUse when `exclusive` and another process holds the directory
  */
 export async function openSqlite(dataDir: string, options: { exclusive: boolean }): Promise<Engine> {
-  await mkdir(dataDir, { recursive: true, mode: 0o750 });
+  await makeDurableDirectory(dataDir);
   const lock = options.exclusive ? holdDirectory(dataDir) : undefined;
   const path = join(dataDir, 'ledger.sqlite');
   const database = new DatabaseSync(path);
@@ -34,8 +35,7 @@ export async function openSqlite(dataDir: string, options: { exclusive: boolean 
   async function sync(): Promise<void> {
     if (wal === undefined) {
       wal = await open(`${path}-wal`, 'r');
-      const directory = await open(dataDir, 'r');
-      await directory.sync().finally(() => directory.close());
+      await syncDirectory(dataDir);
     }
     await wal.datasync();
   }

@@ -3,6 +3,7 @@ import { copyFile, type FileHandle, mkdir, open, readdir, rename, stat, statfs, 
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { UPLOAD_ID } from '../../shared/protocol.ts';
+import { makeDurableDirectory, syncDirectory } from '../ledger/durable-directory.ts';
 import { writeBody } from './body-writer.ts';
 import type { StagedReader, Staging, WriteOptions, Written } from './staging.ts';
 
@@ -18,9 +19,11 @@ export class DiskStaging implements Staging {
 
   /** Makes the root and its 256 sub-folders; thereafter creating an upload makes one file and nothing else. */
   async prepare(): Promise<void> {
+    await makeDurableDirectory(this.#root);
     for (let prefix = 0; prefix < 256; prefix++) {
       await mkdir(join(this.#root, prefix.toString(16).padStart(2, '0')), { recursive: true, mode: 0o750 });
     }
+    await syncDirectory(this.#root);
   }
 
   /** Where the bytes are. Whoever links or reads the file there holds the inspection's lease. */

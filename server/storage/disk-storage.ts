@@ -5,11 +5,16 @@ import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import send from 'send';
 import { UploadError } from '../../shared/errors.ts';
+import { makeDurableDirectory, syncDirectory } from '../ledger/durable-directory.ts';
 import { type DiskStaging, isMissing } from '../staging/disk-staging.ts';
+import { faultOf } from '../staging/faults.ts';
 import { StagedBytesGone, type Storage, type Target } from './storage.ts';
 
 /** Links that cannot be: another device, a file system without them, a user who may not. */
 const NO_LINK = new Set(['EXDEV', 'EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'EMLINK', 'ENOSYS']);
+
+/** Uploads of more days than this do not end at one time, but for a start after a long rest. */
+const REMEMBERED_DAYS = 8;
 
 /**
  * Final files under `<root>/YYYY/MM/DD/<id>/<name>`. Published by `link` where staging is on the same device, so that the
@@ -19,6 +24,7 @@ export class DiskStorage implements Storage {
   readonly #root: string;
   readonly #staging: DiskStaging;
   readonly #parents = new GroupedSync();
+  readonly #days = new Map<string, Promise<void>>();
 
   constructor(root: string, staging: DiskStaging) {
     this.#root = root;
@@ -26,7 +32,7 @@ export class DiskStorage implements Storage {
   }
 
   async prepare(): Promise<void> {
-    await mkdir(this.#root, { recursive: true, mode: 0o750 });
+    await makeDurableDirectory(this.#root);
   }
 
   /** The path of a final file on this machine. */
@@ -37,15 +43,33 @@ export class DiskStorage implements Storage {
   async publish({ id, directory, name, attempt }: Target): Promise<void> {
     const target = this.path(directory, name);
     const folder = dirname(target);
-    const top = await makeDirectory(folder);
+    const day = dirname(folder);
+    // What was proved of an earlier directory of this name says nothing of one made now.
+    if (await makeDirectory(folder)) this.#days.delete(day);
     if (attempt > 1) await removeParts(folder, id);
     const staged = this.#staging.path(id);
     if ((await tryLink(staged, target)) === 'no-link') await copyInto(staged, target, join(folder, `${id}.${attempt}.part`));
     await syncDirectory(folder);
-    // A directory is durable once its parent is synced: so up to the parent of the first one made.
-    if (top !== undefined) {
-      for (let parent = dirname(folder); parent.length >= top.length; parent = dirname(parent)) await this.#parents.sync(parent);
+    // A directory is durable once its parent is synced, whoever made it: an attempt that crashed, or an upload that ends beside
+    // this one and has not come so far yet.
+    await this.#parents.sync(day);
+    await this.#proveDay(day);
+  }
+
+  /** Once in the life of this process. */
+  #proveDay(day: string): Promise<void> {
+    let proven = this.#days.get(day);
+    if (proven === undefined) {
+      proven = this.#syncAbove(day);
+      if (this.#days.size >= REMEMBERED_DAYS) this.#days.clear();
+      this.#days.set(day, proven);
+      proven.catch(() => this.#days.delete(day));
     }
+    return proven;
+  }
+
+  async #syncAbove(day: string): Promise<void> {
+    for (let parent = dirname(day); parent.length >= this.#root.length; parent = dirname(parent)) await syncDirectory(parent);
   }
 
   async size(directory: string, name: string): Promise<number | undefined> {
@@ -66,7 +90,7 @@ export class DiskStorage implements Storage {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     response.once('close', resolve);
     send(request, encodeURIComponent(name), { root: dirname(this.path(directory, name)), dotfiles: 'allow', index: false })
-      .on('error', (error: Error) => reject(new UploadError('ERR_NOT_FOUND', { cause: error })))
+      .on('error', (error: Error) => reject(refusalOf(error)))
       .pipe(response);
     return promise;
   }
@@ -74,6 +98,13 @@ export class DiskStorage implements Storage {
   async remove(directory: string): Promise<void> {
     await rm(dirname(this.path(directory, 'x')), { recursive: true, force: true });
   }
+}
+
+/** What `send` does not answer itself: a range or a condition that can't be met, a file that is not there, a fault of ours. */
+function refusalOf(error: Error): UploadError {
+  const status = 'status' in error ? error.status : undefined;
+  if (status === 412 || status === 416) return new UploadError('ERR_BAD_REQUEST', { status, cause: error });
+  return status === 404 ? new UploadError('ERR_NOT_FOUND', { cause: error }) : faultOf(error);
 }
 
 /**
@@ -115,18 +146,18 @@ async function removeParts(folder: string, id: string): Promise<void> {
   }
 }
 
-/** Resolves with the parent of the first directory that had to be made, if any. */
-async function makeDirectory(path: string): Promise<string | undefined> {
+/** Resolves with whether more than the last directory had to be made. */
+async function makeDirectory(path: string): Promise<boolean> {
   try {
     // All but the first of a day find the parent there.
     await mkdir(path, { mode: 0o750 });
-    return dirname(path);
+    return false;
   } catch (error) {
     const code = codeOf(error);
-    if (code === 'EEXIST') return undefined;
+    if (code === 'EEXIST') return false;
     if (code !== 'ENOENT') throw error;
-    const made = await mkdir(path, { recursive: true, mode: 0o750 });
-    return made === undefined ? undefined : dirname(made);
+    await mkdir(path, { recursive: true, mode: 0o750 });
+    return true;
   }
 }
 
@@ -154,11 +185,6 @@ class GroupedSync {
     }
     return next;
   }
-}
-
-async function syncDirectory(path: string): Promise<void> {
-  const directory = await open(path, 'r');
-  await directory.sync().finally(() => directory.close());
 }
 
 function codeOf(error: unknown): string | undefined {
