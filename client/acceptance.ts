@@ -9,6 +9,8 @@ import { askStatus, rejectionOf } from './status.ts';
 
 /** For the details of an accepted file: the verdict is known, so they are not worth more. */
 const STATUS_TRIES = 3;
+/** Proxies commonly give up after 60 s. */
+const WAIT_SECONDS = 30;
 
 export interface AcceptanceOptions {
   http: GuardedHttp;
@@ -56,11 +58,14 @@ export async function acceptedResult(options: AcceptanceOptions): Promise<Upload
 }
 
 async function verdictOf({ http, url, size, signal, askAgain, wait }: AcceptanceOptions): Promise<UploadRecord | undefined> {
+  // Nearly always the verdict is there already, so the first answer need not be held.
+  let waitSeconds = 0;
   for (let tries = 1; ; tries++) {
     try {
-      const record = await askStatus(http, url, signal);
+      const record = await askStatus(http, url, waitSeconds, signal);
       if (record?.state !== 'inspecting' && record?.state !== 'receiving') return record;
-      await askAgain();
+      if (waitSeconds > 0) await askAgain();
+      waitSeconds = WAIT_SECONDS;
     } catch (error) {
       if (!(error instanceof Failure)) throw error;
       // Another tus server has no records: its word on the last byte is all there is.

@@ -47,6 +47,8 @@ class FileSource implements Source {
   readonly path: string;
   readonly isResumable = true;
   readonly #file: FileHandle;
+  /** To fractions of a millisecond, which copies of a file do not keep. */
+  readonly #modifiedAt: number;
   #lookedAt = 0;
 
   /** @throws UploadError ERR_SOURCE_UNREADABLE */
@@ -69,7 +71,8 @@ class FileSource implements Source {
     this.path = path;
     this.name = basename(path);
     this.size = stats.size;
-    this.lastModified = stats.mtimeMs;
+    this.lastModified = Math.trunc(stats.mtimeMs);
+    this.#modifiedAt = stats.mtimeMs;
     this.#file = file;
   }
 
@@ -101,7 +104,7 @@ class FileSource implements Source {
     if (!now && performance.now() - this.#lookedAt < LOOK_EVERY_MS) return;
     this.#lookedAt = performance.now();
     const { size, mtimeMs } = await this.#file.stat();
-    if (size !== this.size || mtimeMs !== this.lastModified) {
+    if (size !== this.size || mtimeMs !== this.#modifiedAt) {
       throw new UploadError('ERR_SOURCE_CHANGED', { detail: 'It was changed while it was sent.' });
     }
   }

@@ -4,21 +4,24 @@ import type { UploadRecord } from '../shared/upload.ts';
 import { parseJson } from './failure.ts';
 import type { GuardedHttp } from './guarded-http.ts';
 
-/** The server holds the answer so long while the verdict is out. */
-const WAIT_SECONDS = 30;
-
 /**
  * Undefined where the server has no such thing (another tus server).
  *
+ * @param waitSeconds how long the server may hold the answer while the verdict is out
  * @throws Failure, or the reason of the signal
  */
-export async function askStatus(http: GuardedHttp, url: string, signal: AbortSignal): Promise<UploadRecord | undefined> {
+export async function askStatus(
+  http: GuardedHttp,
+  url: string,
+  waitSeconds: number,
+  signal: AbortSignal,
+): Promise<UploadRecord | undefined> {
   const response = await http.send({
     method: 'GET',
-    url: `${url}/status?wait=${WAIT_SECONDS}`,
+    url: waitSeconds > 0 ? `${url}/status?wait=${waitSeconds}` : `${url}/status`,
     headers: { Accept: 'application/json' },
     signal,
-    heldMs: WAIT_SECONDS * 1000,
+    heldMs: waitSeconds * 1000,
   });
   const body = parseJson(response.text);
   return isRecord(body) ? body : undefined;

@@ -1,0 +1,309 @@
+// What the network, proxies and servers do to an upload, and how it ends all the same.
+
+import { join } from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { upload } from '../../client/node.ts';
+import { filesBelow, sha256OfFile, videoBytes } from '../support/content.ts';
+import type { Exchange, Fault } from '../support/fault-proxy.ts';
+import { dropFirstResponses, startFaultProxy } from '../support/fault-proxy.ts';
+import { startLandfall } from '../support/landfall-process.ts';
+import { failureOf, reaches, reachesState, startSending, watch } from './sending.ts';
+
+const MIB = 1024 * 1024;
+/** Short, so that a test is. */
+const QUICK = { connectMs: 500, stallMs: 300, answerMs: 800 };
+
+/** The fault for the first request of a method. */
+const first = (wanted: string, fault: Fault) => (exchange: Exchange) =>
+  exchange.method === wanted && exchange.nth === 1 ? fault : undefined;
+
+describe('a connection that breaks', () => {
+  const faults: Fault[] = [
+    { kind: 'cut', afterBytes: 2 * MIB, how: 'rst' },
+    { kind: 'cut', afterBytes: 2 * MIB, how: 'fin' },
+    { kind: 'stall', afterBytes: 2 * MIB },
+    { kind: 'half-open', afterBytes: 2 * MIB },
+    { kind: 'drop-response' },
+    { kind: 'cut-response', afterBytes: 0, how: 'stall' },
+  ];
+
+  test.each(faults)('in a body ($kind $how) costs no byte that had arrived', async (fault) => {
+    const { send, video, stored, proxy } = await startSending(first('PATCH', fault));
+    const { path, sha256: sum } = await video(6 * MIB);
+    const { handle } = send(path, { timeouts: QUICK });
+    await handle.done;
+    expect(await stored()).toEqual([sum]);
+    expect(proxy.bytes).toBeLessThan(6.5 * MIB);
+    expect(proxy.exchanges.filter(({ method }) => method === 'POST')).toHaveLength(1);
+  });
+
+  test.each(['POST', 'HEAD', 'PATCH', 'GET'])('before the answer to %s leaves one upload, once and again', async (method) => {
+    const drop = dropFirstResponses(2, method === 'HEAD' ? ['HEAD', 'PATCH'] : [method]);
+    const { send, video, stored, proxy } = await startSending(drop);
+    const { path, sha256: sum } = await video(3 * MIB);
+    await send(path, { chunkSize: MIB }).handle.done;
+    expect(await stored()).toEqual([sum]);
+    const locations = proxy.exchanges.filter((exchange) => exchange.method === 'POST').map(({ answer }) => answer?.location);
+    expect(new Set(locations).size).toBe(1);
+  });
+
+  test('again and again is gone on from each time, whatever the count', async () => {
+    const { send, video, stored, proxy } = await startSending(({ method }) =>
+      method === 'PATCH' ? { kind: 'cut', afterBytes: 200_000, how: 'rst' } : undefined,
+    );
+    const { path, sha256: sum } = await video(6 * MIB);
+    const { handle } = send(path);
+    await handle.done;
+    expect(await stored()).toEqual([sum]);
+    expect(handle.snapshot.attempt).toBeGreaterThan(25);
+    expect(proxy.bytes).toBeLessThan(6.5 * MIB);
+  });
+
+  test('in the middle of an answer does not hang', async () => {
+    const { send, video, stored } = await startSending(first('GET', { kind: 'cut-response', afterBytes: 20, how: 'fin' }));
+    const { path, sha256: sum } = await video(100_000);
+    expect(await send(path).handle.done).toMatchObject({ type: 'video/mp4' });
+    expect(await stored()).toEqual([sum]);
+  });
+
+  test.each(['POST', 'HEAD'])('silently before the answer to %s is noticed', async (method) => {
+    const { send, video, stored } = await startSending((exchange) => {
+      if (method === 'HEAD' && exchange.method === 'PATCH' && exchange.nth === 1) return { kind: 'cut', afterBytes: 1000, how: 'rst' };
+      return first(method, { kind: 'cut-response', afterBytes: 0, how: 'stall' })(exchange);
+    });
+    const { path, sha256: sum } = await video(100_000);
+    await send(path, { timeouts: QUICK }).handle.done;
+    expect(await stored()).toEqual([sum]);
+  });
+});
+
+describe('a server', () => {
+  test('that is killed in the middle and comes back finds the upload going on', async () => {
+    const { directory, store, video } = await startSending();
+    const server = await startLandfall({ dataDir: join(directory, 'landfall') });
+    onTestFinished(() => server.kill());
+    const proxy = await startFaultProxy({ upstream: server.url, bytesPerSecond: 8 * MIB });
+    onTestFinished(() => proxy.close());
+    const { path, sha256: sum } = await video(12 * MIB);
+    const { handle } = watch(upload(path, { endpoint: `${proxy.url}/files`, store }));
+    const { url } = await reaches(handle, ({ sent }) => sent > 5 * MIB);
+    await server.kill();
+    const { waiting } = await reachesState(handle, 'waiting');
+    expect(waiting?.reason).toMatch(/^(unreachable|interrupted)$/);
+    proxy.bytesPerSecond = Number.POSITIVE_INFINITY;
+    await server.start();
+    await handle.done;
+    expect(handle.snapshot.url).toBe(url);
+    const files = join(server.dataDir, 'files');
+    expect(await Promise.all((await filesBelow(files)).map((name) => sha256OfFile(join(files, name))))).toEqual([sum]);
+    expect(proxy.bytes).toBeLessThan(18 * MIB);
+  });
+
+  test('that is away is waited for, asked every few seconds at least', async () => {
+    const { send, video, stored, proxy } = await startSending();
+    const { path, sha256: sum } = await video(100_000);
+    await proxy.goDown();
+    const { handle, told } = send(path);
+    await reaches(handle, ({ attempt }) => attempt >= 4);
+    for (const { waiting } of told) {
+      if (waiting === undefined) continue;
+      expect(waiting.reason).toBe('unreachable');
+      expect((waiting.until ?? 0) - Date.now()).toBeLessThanOrEqual(5000);
+    }
+    expect(told.find(({ state }) => state === 'waiting')?.error?.code).toBe('ERR_NETWORK');
+    await proxy.listen();
+    handle.resume();
+    await handle.done;
+    expect(await stored()).toEqual([sum]);
+  });
+
+  test('that says when to come back is asked then, not before', async () => {
+    const { send, video, stored } = await startSending(first('PATCH', { kind: 'answer', status: 503, headers: { 'Retry-After': '1' } }));
+    const { path, sha256: sum } = await video(100_000);
+    const begun = Date.now();
+    const { handle } = send(path);
+    const { waiting } = await reachesState(handle, 'waiting');
+    expect(waiting?.reason).toBe('busy');
+    expect((waiting?.until ?? 0) - begun).toBeGreaterThanOrEqual(1000);
+    await handle.done;
+    expect(Date.now() - begun).toBeGreaterThanOrEqual(1000);
+    expect(await stored()).toEqual([sum]);
+  });
+
+  test.each([401, 403, 500, 503])('that answers HEAD %i on the way never makes it start over at byte 0', async (status) => {
+    const { send, video, stored, proxy } = await startSending(({ method, nth }) => {
+      if (method === 'PATCH' && nth === 1) return { kind: 'cut', afterBytes: 2 * MIB, how: 'rst' };
+      return method === 'HEAD' && nth === 1 ? { kind: 'answer', status } : undefined;
+    });
+    const { path, sha256: sum } = await video(4 * MIB);
+    const { handle } = send(path, { headers: () => ({ Authorization: 'Bearer x' }) });
+    if (status === 403) expect(await failureOf(handle)).toMatchObject({ state: 'failed', code: 'ERR_FORBIDDEN' });
+    else await handle.done;
+    expect(proxy.exchanges.filter(({ method }) => method === 'POST')).toHaveLength(1);
+    if (status !== 403) expect(await stored()).toEqual([sum]);
+    expect(proxy.bytes).toBeLessThan(4.5 * MIB);
+  });
+
+  test('that takes bytes and has no more than before is asked with pauses, not in a loop', async () => {
+    let answers = 0;
+    const { send, video, stored } = await startSending(({ method }) => {
+      if (method !== 'PATCH' || answers >= 4) return undefined;
+      answers += 1;
+      return { kind: 'answer', status: 204, headers: { 'Upload-Offset': '0', 'Tus-Resumable': '1.0.0' } };
+    });
+    const { path, sha256: sum } = await video(100_000);
+    const { handle } = send(path);
+    await reaches(handle, ({ waiting }) => waiting !== undefined);
+    await handle.done;
+    expect(handle.snapshot.attempt).toBe(5);
+    expect(await stored()).toEqual([sum]);
+  });
+
+  test('that never has more than before is given up on, and the record stays', async () => {
+    const { send, video, store } = await startSending(({ method }) =>
+      method === 'PATCH' ? { kind: 'answer', status: 204, headers: { 'Upload-Offset': '0', 'Tus-Resumable': '1.0.0' } } : undefined,
+    );
+    const { path } = await video(100_000);
+    expect(await failureOf(send(path, { budgetMs: 1000 }).handle)).toMatchObject({ state: 'failed', code: 'ERR_GAVE_UP' });
+    expect(await store.list()).toHaveLength(1);
+  });
+
+  test('that is away for longer than the budget is given up on', async () => {
+    const { send, video, proxy } = await startSending();
+    const { path } = await video(100_000);
+    await proxy.goDown();
+    expect(await failureOf(send(path, { budgetMs: 1000 }).handle)).toMatchObject({ state: 'failed', code: 'ERR_GAVE_UP' });
+  });
+
+  test('that no longer knows the upload gets it anew, once, and that is told', async () => {
+    const { send, video, stored, server, proxy } = await startSending();
+    const { path, sha256: sum } = await video(4 * MIB);
+    proxy.bytesPerSecond = 4 * MIB;
+    const { handle, told } = send(path);
+    const { url = '' } = await reaches(handle, ({ sent }) => sent > MIB);
+    handle.pause();
+    const upstream = new URL(new URL(url).pathname, server.url);
+    await expect
+      .poll(async () => (await fetch(upstream, { method: 'DELETE', headers: { 'Tus-Resumable': '1.0.0' } })).status, {
+        timeout: 20_000,
+      })
+      .toBeOneOf([204, 410]);
+    proxy.bytesPerSecond = Number.POSITIVE_INFINITY;
+    handle.resume();
+    await handle.done;
+    expect(told.filter(({ waiting }) => waiting?.reason === 'restarted').length).toBeGreaterThan(0);
+    expect(handle.snapshot.url).not.toBe(url);
+    expect(await stored()).toEqual([sum]);
+  });
+
+  test('that never knows the upload is not asked for ever', async () => {
+    const { send, video, proxy } = await startSending(({ method }) => (method === 'PATCH' ? { kind: 'answer', status: 404 } : undefined));
+    const { path } = await video(100_000);
+    expect(await failureOf(send(path).handle)).toMatchObject({ state: 'failed', code: 'ERR_UPLOAD_NOT_FOUND' });
+    expect(proxy.exchanges.filter(({ method }) => method === 'POST')).toHaveLength(2);
+  });
+
+  test('that is not there at this address is told of at once', async () => {
+    const { send, video, server } = await startSending();
+    const { path } = await video(100_000);
+    const { handle } = send(path, { endpoint: `${server.url}/nowhere` });
+    expect(await failureOf(handle)).toMatchObject({ state: 'failed' });
+    expect(handle.snapshot.error?.status).toBeOneOf([404, 405]);
+  });
+
+  test('that runs out of room is waited for', async () => {
+    const { send, video } = await startSending(first('PATCH', { kind: 'answer', status: 507 }));
+    const { path } = await video(100_000);
+    const { handle, told } = send(path);
+    await handle.done;
+    expect(told.some(({ waiting }) => waiting?.reason === 'no-space')).toBe(true);
+  });
+});
+
+describe('something in between', () => {
+  test('that takes only 1 MiB in a body makes the chunks smaller, for good', async () => {
+    const { send, video, stored, proxy } = await startSending(({ method, headers }) =>
+      method === 'PATCH' && Number(headers['content-length']) > MIB ? { kind: 'answer', status: 413, body: '<h1>nginx</h1>' } : undefined,
+    );
+    const { path, sha256: sum } = await video(5 * MIB);
+    const { handle } = send(path);
+    await handle.done;
+    expect(await stored()).toEqual([sum]);
+    expect(proxy.exchanges.filter(({ status }) => status === 413).length).toBeLessThanOrEqual(4);
+  });
+
+  test('that answers with a page of its own is not believed', async () => {
+    const page: Fault = { kind: 'answer', status: 200, headers: { 'Content-Type': 'text/html' }, body: '<h1>Sign in to the hotel</h1>' };
+    const { send, video, stored } = await startSending(({ method, nth }) => {
+      if (method === 'PATCH' && nth === 1) return page;
+      return method === 'HEAD' && nth === 1 ? page : undefined;
+    });
+    const { path, sha256: sum } = await video(100_000);
+    await send(path).handle.done;
+    expect(await stored()).toEqual([sum]);
+  });
+});
+
+describe('headers', () => {
+  test('of a function are made anew after a 401, and the upload goes on', async () => {
+    let token = 0;
+    const { send, video, stored } = await startSending(
+      undefined,
+      {},
+      { authenticate: ({ headers }) => (Number(headers.authorization) > 2 ? 'me' : null) },
+    );
+    const { path, sha256: sum } = await video(100_000);
+    const reasons: string[] = [];
+    const headers = async ({ reason }: { reason: string }) => {
+      reasons.push(reason);
+      if (reason === 'unauthorized') token = 3;
+      return { Authorization: String(token) };
+    };
+    await send(path, { headers }).handle.done;
+    expect(await stored()).toEqual([sum]);
+    expect(reasons).toEqual(['request', 'unauthorized', 'request', 'request']);
+  });
+
+  test('that are refused twice in a row end it', async () => {
+    const { send, video, log } = await startSending(undefined, {}, { authenticate: () => null });
+    const { path } = await video(100_000);
+    expect(await failureOf(send(path, { headers: () => ({ Authorization: 'no' }) }).handle)).toMatchObject({
+      state: 'failed',
+      code: 'ERR_UNAUTHORIZED',
+    });
+    expect(log()).toEqual(['POST 401', 'POST 401']);
+    expect(await failureOf(send(path, { headers: { Authorization: 'no' } }).handle)).toMatchObject({ code: 'ERR_UNAUTHORIZED' });
+    expect(log()).toHaveLength(3);
+  });
+
+  test('whose maker fails are asked for again', async () => {
+    let calls = 0;
+    const { send, video } = await startSending();
+    const { path } = await video(100_000);
+    const headers = () => {
+      calls += 1;
+      if (calls === 1) throw new Error('The token server is away.');
+      return {};
+    };
+    await send(path, { headers }).handle.done;
+    expect(calls).toBeGreaterThan(1);
+  });
+});
+
+describe('a transient fault of the server', () => {
+  test('in the inspection ends accepted, once', async () => {
+    let runs = 0;
+    const check = {
+      name: 'faulty',
+      run: async () => {
+        runs += 1;
+        if (runs <= 2) throw new Error('The scanner is away.');
+        return undefined;
+      },
+    };
+    const { send, stored } = await startSending(dropFirstResponses(2, ['PATCH', 'HEAD']), { patience: 100 }, { checks: [check] });
+    await send(await videoBytes(300_000), { name: 'film.mp4' }).handle.done;
+    expect(await stored()).toHaveLength(1);
+    expect(runs).toBe(3);
+  });
+});

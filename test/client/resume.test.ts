@@ -1,0 +1,304 @@
+// Going on after the end of a process: what was sent is not sent again, and only the same file goes on.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readdir, readFile, stat, truncate, unlink, utimes, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import type { UploadSnapshot } from '../../client/node.ts';
+import { interrupted, upload } from '../../client/node.ts';
+import { sha256OfFile, writeVideo } from '../support/content.ts';
+import { REPOSITORY } from '../support/repository.ts';
+import { failureOf, reaches, reachesState, type Sending, startSending } from './sending.ts';
+
+const MIB = 1024 * 1024;
+
+function spawnSender(source: string, sending: Sending, ...more: string[]): ChildProcess {
+  const script = join(REPOSITORY, 'test/client/sender-process.ts');
+  const child = spawn(process.execPath, [script, source, `${sending.proxy.url}/files`, join(sending.directory, 'state'), ...more], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  onTestFinished(() => void child.kill('SIGKILL'));
+  return child;
+}
+
+async function untilTold(child: ChildProcess, isIt: (snapshot: UploadSnapshot) => boolean): Promise<UploadSnapshot> {
+  if (child.stdout === null) throw new Error('Its output goes elsewhere.');
+  for await (const line of createInterface(child.stdout)) {
+    const { snapshot } = JSON.parse(line) as { snapshot?: UploadSnapshot };
+    if (snapshot !== undefined && isIt(snapshot)) return snapshot;
+  }
+  throw new Error('It ended before.');
+}
+
+/** Sends part of a file and stops, as at the end of a process: only the record stays. */
+async function sendPart(sending: Sending, path: string, bytes: number): Promise<UploadSnapshot> {
+  sending.proxy.bytesPerSecond = 8 * MIB;
+  const { handle } = sending.send(path, { chunkSize: 256 * 1024 });
+  await reaches(handle, ({ confirmed }) => confirmed >= bytes);
+  handle.pause();
+  await reachesState(handle, 'paused');
+  await expect.poll(async () => (await sending.store.list())[0]?.confirmed).toBe(handle.snapshot.confirmed);
+  sending.proxy.bytesPerSecond = Number.POSITIVE_INFINITY;
+  return handle.snapshot;
+}
+
+describe('after a killed process', () => {
+  test('the next one goes on from what had arrived', async () => {
+    const sending = await startSending();
+    const { path, sha256: sum } = await sending.video(16 * MIB);
+    sending.proxy.bytesPerSecond = 8 * MIB;
+    const child = spawnSender(path, sending);
+    await expect.poll(() => sending.proxy.bytes, { timeout: 20_000 }).toBeGreaterThan(6 * MIB);
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    sending.proxy.bytesPerSecond = Number.POSITIVE_INFINITY;
+
+    const [record] = await interrupted(sending.store);
+    expect(record).toMatchObject({ name: 'film.mp4', size: 16 * MIB, path });
+    const { handle } = sending.send(path);
+    const result = await handle.done;
+    expect(result.resumed).toBe(true);
+    expect(handle.snapshot.resumedFrom).toBeGreaterThan(MIB);
+    expect(handle.snapshot.url).toBe(record?.url);
+    expect(result.checksum).toMatch(/^crc32:/);
+    expect(await sending.stored()).toEqual([sum]);
+    expect(sending.proxy.bytes).toBeLessThan(20 * MIB);
+    expect(await interrupted(sending.store)).toEqual([]);
+  });
+
+  test('that had asked for the creation and not heard, the upload is made once', async () => {
+    const sending = await startSending(({ method, nth }) => (method === 'POST' && nth === 1 ? { kind: 'delay', ms: 60_000 } : undefined));
+    const { path } = await sending.video(100_000);
+    const child = spawnSender(path, sending);
+    await expect.poll(() => sending.proxy.exchanges[0]?.status, { timeout: 20_000 }).toBe(201);
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    await sending.send(path).handle.done;
+    const locations = sending.proxy.exchanges.filter(({ method }) => method === 'POST').map(({ answer }) => answer?.location);
+    expect(locations).toHaveLength(2);
+    expect(locations[0]).toBe(locations[1]);
+    expect(await sending.stored()).toHaveLength(1);
+  });
+
+  test('that was waiting for the verdict, the next one is told it', async () => {
+    const release = Promise.withResolvers<void>();
+    const check = { name: 'slow', run: () => release.promise.then(() => undefined) };
+    const sending = await startSending(undefined, {}, { checks: [check] });
+    const { path } = await sending.video(100_000);
+    const child = spawnSender(path, sending);
+    await untilTold(child, ({ state }) => state === 'inspecting');
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    release.resolve();
+    await expect.poll(async () => (await sending.stored()).length, { timeout: 10_000 }).toBe(1);
+    expect(await sending.send(path).handle.done).toMatchObject({ resumed: true, type: 'video/mp4' });
+    expect(sending.proxy.exchanges.filter(({ method }) => method === 'POST')).toHaveLength(1);
+  });
+});
+
+test('a refused upload that nobody looks at does not end the process', async () => {
+  const sending = await startSending();
+  const path = join(sending.directory, 'photo.jpg');
+  await writeFile(path, 'MZ this is a program');
+  const child = spawnSender(path, sending);
+  await untilTold(child, ({ state }) => state === 'rejected');
+  const [code] = await once(child, 'exit');
+  expect(code).toBe(0);
+});
+
+describe('a source', () => {
+  test('with other content under the same name, size and time is refused, and goes as a new one after that', async () => {
+    const sending = await startSending();
+    const { path } = await sending.video(2 * MIB);
+    await sendPart(sending, path, MIB);
+    const { atime, mtime } = await stat(path);
+    const other = await writeVideo(path, 2 * MIB, 2);
+    await utimes(path, atime, mtime);
+    expect(await failureOf(sending.send(path).handle)).toMatchObject({ state: 'failed', code: 'ERR_SOURCE_CHANGED' });
+    const { handle } = sending.send(path);
+    await handle.done;
+    expect(handle.snapshot.resumedFrom).toBe(0);
+    expect(await sending.stored()).toEqual([other]);
+  });
+
+  test('that was changed meanwhile is another one', async () => {
+    const sending = await startSending();
+    const { path } = await sending.video(2 * MIB);
+    await sendPart(sending, path, MIB);
+    const other = await writeVideo(path, 2 * MIB, 2);
+    const { handle } = sending.send(path);
+    await handle.done;
+    expect(handle.snapshot.resumedFrom).toBe(0);
+    expect(await sending.stored()).toEqual([other]);
+  });
+
+  test('that shrinks while it is sent ends the upload', async () => {
+    const { send, video, proxy } = await startSending();
+    const { path } = await video(64 * MIB);
+    proxy.bytesPerSecond = 8 * MIB;
+    const { handle } = send(path);
+    await reaches(handle, ({ sent }) => sent > MIB);
+    await truncate(path, 20 * MIB);
+    expect(await failureOf(handle)).toMatchObject({ state: 'failed', code: 'ERR_SOURCE_CHANGED' });
+  });
+
+  test('that is written to while it is sent ends the upload', async () => {
+    const { send, video, stored } = await startSending();
+    const { path } = await video(2 * MIB);
+    const { handle } = send(path, { chunkSize: 64 * 1024 });
+    await reaches(handle, ({ state }) => state === 'uploading');
+    await utimes(path, new Date(), new Date(Date.now() + 5000));
+    expect(await failureOf(handle)).toMatchObject({ state: 'failed', code: 'ERR_SOURCE_CHANGED' });
+    expect(await stored()).toEqual([]);
+  });
+
+  test('that loses its name while it is sent arrives all the same', async () => {
+    const { send, video, stored, proxy } = await startSending();
+    const { path, sha256: sum } = await video(8 * MIB);
+    proxy.bytesPerSecond = 8 * MIB;
+    const { handle } = send(path);
+    await reaches(handle, ({ sent }) => sent > MIB);
+    await unlink(path);
+    await handle.done;
+    expect(await stored()).toEqual([sum]);
+  });
+});
+
+describe('a record', () => {
+  test('with the address of an upload of another length is refused', async () => {
+    const sending = await startSending();
+    const { path } = await sending.video(2 * MIB);
+    await sendPart(sending, path, MIB);
+    const [record] = await sending.store.list();
+    if (record === undefined) throw new Error('There is no record.');
+    const created = await fetch(sending.server.files, {
+      method: 'POST',
+      headers: { 'Tus-Resumable': '1.0.0', 'Upload-Length': '12345' },
+    });
+    await sending.store.put({ ...record, url: new URL(created.headers.get('Location') ?? '', sending.server.files).href });
+    expect(await failureOf(sending.send(path).handle)).toMatchObject({ state: 'failed', code: 'ERR_SOURCE_CHANGED' });
+  });
+
+  test('that is no longer whole counts as none', async () => {
+    const sending = await startSending();
+    const { path, sha256: sum } = await sending.video(2 * MIB);
+    await sendPart(sending, path, MIB);
+    const folder = join(sending.directory, 'state', 'uploads');
+    for (const name of await readdir(folder)) {
+      const text = await readFile(join(folder, name), 'utf8');
+      await writeFile(join(folder, name), text.slice(0, text.length / 2));
+    }
+    expect(await interrupted(sending.store)).toEqual([]);
+    const { handle } = sending.send(path);
+    await handle.done;
+    expect(handle.snapshot.resumedFrom).toBe(0);
+    expect(await sending.stored()).toEqual([sum]);
+  });
+
+  test('is for its user alone, in a file replaced whole', async () => {
+    const sending = await startSending();
+    const { path } = await sending.video(2 * MIB);
+    await sendPart(sending, path, MIB);
+    const folder = join(sending.directory, 'state', 'uploads');
+    const names = await readdir(folder);
+    expect(names).toEqual([expect.stringMatching(/^[0-9a-f]{32}\.json$/)]);
+    expect((await stat(join(folder, names[0] ?? ''))).mode & 0o777).toBe(0o600);
+    expect((await stat(folder)).mode & 0o777).toBe(0o700);
+  });
+
+  test('is found only by the same endpoint, name, size and path', async () => {
+    const sending = await startSending();
+    const { path, sha256: sum } = await sending.video(2 * MIB);
+    await sendPart(sending, path, MIB);
+    const { handle } = sending.send(path, { name: 'other.mp4' });
+    await handle.done;
+    expect(handle.snapshot.resumedFrom).toBe(0);
+    const elsewhere = join(sending.directory, 'copy.mp4');
+    await writeVideo(elsewhere, 2 * MIB);
+    const copy = sending.send(elsewhere, { name: 'film.mp4' });
+    await copy.handle.done;
+    expect(copy.handle.snapshot.resumedFrom).toBe(0);
+    expect(await sending.stored()).toEqual([sum, sum]);
+  });
+
+  test('of a store that fails does not keep a file from arriving', async () => {
+    const { send, video, stored } = await startSending();
+    const { path, sha256: sum } = await video(2 * MIB);
+    const fail = async () => {
+      throw new Error('The disk is full.');
+    };
+    await send(path, { store: { list: fail, get: fail, put: fail, remove: fail }, chunkSize: MIB }).handle.done;
+    expect(await stored()).toEqual([sum]);
+  });
+
+  test('that nobody came back for in a month is swept', async () => {
+    const sending = await startSending();
+    const { path } = await sending.video(2 * MIB);
+    await sendPart(sending, path, MIB);
+    const [record] = await sending.store.list();
+    if (record === undefined) throw new Error('There is no record.');
+    await sending.store.put({ ...record, updatedAt: new Date(Date.now() - 31 * 24 * 60 * 60_000).toISOString() });
+    expect(await interrupted(sending.store)).toEqual([]);
+    expect(await sending.store.list()).toEqual([]);
+  });
+});
+
+describe('one file sent twice at once', () => {
+  test('by two handles is one upload, and both are told its verdict', async () => {
+    const sending = await startSending();
+    const { path, sha256: sum } = await sending.video(8 * MIB);
+    sending.proxy.bytesPerSecond = 8 * MIB;
+    const one = sending.send(path);
+    await reachesState(one.handle, 'uploading');
+    const two = sending.send(path);
+    const { waiting } = await reachesState(two.handle, 'waiting');
+    expect(waiting?.reason).toBe('elsewhere');
+    const results = await Promise.all([one.handle.done, two.handle.done]);
+    expect(results[0].id).toBe(results[1].id);
+    expect(await sending.stored()).toEqual([sum]);
+  });
+
+  test('by two processes too, and when the first is killed the second goes on', async () => {
+    const sending = await startSending();
+    const { path, sha256: sum } = await sending.video(12 * MIB);
+    sending.proxy.bytesPerSecond = 6 * MIB;
+    const child = spawnSender(path, sending);
+    await expect.poll(() => sending.proxy.bytes, { timeout: 20_000 }).toBeGreaterThan(4 * MIB);
+    const { handle } = sending.send(path);
+    await reachesState(handle, 'waiting');
+    child.kill('SIGKILL');
+    sending.proxy.bytesPerSecond = Number.POSITIVE_INFINITY;
+    expect(await handle.done).toMatchObject({ resumed: true });
+    expect(await sending.stored()).toEqual([sum]);
+    expect(sending.proxy.exchanges.filter(({ method }) => method === 'POST')).toHaveLength(1);
+  });
+
+  test('can be paused and cancelled while it waits for the other', async () => {
+    const sending = await startSending();
+    const { path } = await sending.video(8 * MIB);
+    sending.proxy.bytesPerSecond = 8 * MIB;
+    const one = sending.send(path);
+    await reachesState(one.handle, 'uploading');
+    const two = sending.send(path);
+    await reachesState(two.handle, 'waiting');
+    two.handle.pause();
+    two.handle.resume();
+    await reachesState(two.handle, 'waiting');
+    await two.handle.cancel();
+    await one.handle.done;
+  });
+});
+
+test('a file that is resumed has the checksum of all of it', async () => {
+  const sending = await startSending();
+  const { path } = await sending.video(4 * MIB);
+  await sendPart(sending, path, 2 * MIB);
+  const whole = upload(path, { endpoint: sending.server.files, resume: false });
+  const resumed = sending.send(path);
+  expect((await resumed.handle.done).checksum).toBe((await whole.done).checksum);
+  expect(resumed.handle.snapshot.resumedFrom).toBeGreaterThan(0);
+  const sent = sending.proxy.exchanges.findLast(({ headers }) => headers['landfall-checksum'] !== undefined);
+  expect(sent?.headers['landfall-checksum']).toMatch(/^crc32 [A-Za-z0-9+/]{6}==$/);
+  expect(await sha256OfFile(path)).toBe((await sending.stored())[0]);
+});
