@@ -116,7 +116,8 @@ export function overviewOf(queue: QueueSnapshot, refused: number, { strings, for
   if (counts.paused > 0) actions.push('resumeAll');
   if (counts.failed > 0) actions.push('retryAll');
   if (active - counts.inspecting > 0) actions.push('pauseAll');
-  if (all > ended) actions.push('cancelAll');
+  // What is being inspected is out of the sender's hands.
+  if (all > ended + counts.inspecting) actions.push('cancelAll');
   if (ended > 0) actions.push('clearEnded');
   const files = all === 1 ? strings.oneFile : strings.filesOf(formats.count(counts.accepted), formats.count(all));
   if (all === ended) {
