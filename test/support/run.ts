@@ -49,7 +49,8 @@ function install(needs: readonly Need[]): void {
   const packages = [...new Set(needs.flatMap((need) => need.packages))];
   if (packages.length === 0 || process.getuid?.() !== 0 || !existsSync('/usr/bin/apt-get')) return;
   console.error(`Installing for the tests: ${packages.join(' ')}`);
-  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
+  // RUNLEVEL keeps nginx from being started as a service: the tests start their own.
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' };
   const apt = (...rest: string[]) => spawnSync('apt-get', ['-q', ...rest], { stdio: ['ignore', 2, 2], env }).status === 0;
   if (!apt('update')) console.error('apt-get update did not succeed; trying with the lists there are.');
   if (apt('install', '-y', '--no-install-recommends', ...packages)) return;
