@@ -175,6 +175,7 @@ async function assemble(config: Config, hooks: LandfallHooks, access: Access, lo
     policyHash,
     checkTimeoutMs: config.checkTimeout,
     keepRecordsForMs,
+    lock: locker,
     log,
     ...(onVerdict && { onVerdict: (upload) => onVerdict(toRecord(upload, 0, `${config.publicUrl}/files/${upload.id}`)) }),
   });
@@ -194,7 +195,16 @@ async function assemble(config: Config, hooks: LandfallHooks, access: Access, lo
   const shared = { ledger, staging, storage, receiver, finisher, maxUploadSize, patienceMs: config.patience, keepRecordsForMs, draining };
   const uploads = new Uploads({ ...shared, locker, policyHash });
   const forms = new Forms({ ...shared, access, bodyTimeoutMs: config.bodyTimeout });
-  const sweeper = new Sweeper({ ledger, staging, storage, lock: locker, intervalMs: config.sweepInterval, keepRecordsForMs, log });
+  const sweeper = new Sweeper({
+    ledger,
+    staging,
+    storage,
+    lock: locker,
+    isBeginning: (id) => finisher.isBeginning(id),
+    intervalMs: config.sweepInterval,
+    keepRecordsForMs,
+    log,
+  });
   await returnToProvenOffsets(ledger, staging);
   await sweeper.clearLeftovers();
   await finisher.start();

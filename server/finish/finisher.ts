@@ -1,5 +1,6 @@
 // What happens after the last byte: idempotent, single-flight by id, detached from any request, resumed at start.
 import { randomUUID } from 'node:crypto';
+import { setTimeout as setTimeoutPromise } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { nameFromType } from '../../shared/filename.ts';
 import type { Policy } from '../../shared/policy.ts';
@@ -10,6 +11,7 @@ import type { Staging } from '../staging/staging.ts';
 import { StagedBytesGone, type Storage } from '../storage/storage.ts';
 import { type Check, CheckCrash, type Rejection } from './check.ts';
 import { inspect } from './inspection.ts';
+import type { TryLock } from './sweeper.ts';
 
 /** A crashed process's inspections are taken over after this long. */
 const LEASE_MS = 30_000;
@@ -30,12 +32,19 @@ export interface FinisherOptions {
   policyHash: string;
   checkTimeoutMs: number;
   keepRecordsForMs: number;
+  /** Whoever writes the bytes holds it: what is complete while it is held is begun by its holder. */
+  lock: TryLock;
   log: Logger;
   /** Told of every verdict after it is durable; its faults are logged and change nothing. */
   onVerdict?: (upload: Upload) => Promise<void> | void;
 }
 
-type Lease = { owner: string; attempt: number };
+interface Lease {
+  owner: string;
+  attempt: number;
+  /** Crashes and time limits in a row, this attempt counted as one until it ends. */
+  strikes: number;
+}
 
 /** An inspection whose lease was taken with the state change, and what is known of the bytes. */
 interface Begun {
@@ -52,7 +61,7 @@ export class Finisher {
   readonly #beginnings = new Map<string, { length: number; held: Upload['held']; done: Promise<boolean> }>();
   #resumed: Promise<void> = Promise.resolve();
   #renewal: NodeJS.Timeout | undefined;
-  #closing = false;
+  readonly #closing = new AbortController();
 
   constructor(options: FinisherOptions) {
     this.#options = options;
@@ -66,34 +75,56 @@ export class Finisher {
     }, LEASE_MS / 3);
     this.#renewal.unref();
     await ledger.releaseLeases();
-    this.#resumed = this.#resume().catch((error) => this.#log(error));
+    this.#resumed = this.#resume(Date.now()).catch((error) => this.#log(error));
   }
 
   /** In the background: requests for these uploads wait like any other. */
-  async #resume(): Promise<void> {
-    const { ledger, staging } = this.#options;
-    for (const id of await ledger.dueInspections(Date.now())) {
+  async #resume(startedAt: number): Promise<void> {
+    const { ledger } = this.#options;
+    for (const id of await ledger.dueInspections(startedAt)) {
       this.#run(id);
-      if (this.#running.size >= RESUMED_AT_ONCE) await Promise.race(this.#running.values());
+      await this.#untilFewRun();
     }
     let after = '';
-    while (!this.#closing) {
+    while (!this.#closing.signal.aborted) {
       const page = await ledger.receiving(after, PAGE);
       for (const upload of page) {
         after = upload.id;
-        if (upload.length === null || upload.length === 0) continue;
-        if ((await staging.size(upload.id)) === upload.length) await this.begin(upload.id, upload.length, 'byte');
+        await this.#resumeReceiving(upload, startedAt);
+        await this.#untilFewRun();
       }
       if (page.length < PAGE) return;
     }
   }
 
+  async #resumeReceiving({ id, length, createdAt }: Upload, startedAt: number): Promise<void> {
+    const { ledger, staging, lock } = this.#options;
+    if (length === null) return;
+    if (length === 0) {
+      // Its sender was never answered: for them it was never created.
+      if (createdAt < startedAt && (await ledger.abandon(id))) await staging.remove(id);
+      return;
+    }
+    if ((await staging.size(id)) !== length) return;
+    await lock.tryWith(id, async () => {
+      // Not awaited: one whose bytes can't be proved must not hold up the others.
+      if ((await staging.size(id)) === length) void this.begin(id, length, 'byte');
+    });
+  }
+
+  async #untilFewRun(): Promise<void> {
+    const atWork = [...this.#running.values(), ...[...this.#beginnings.values()].map(({ done }) => done)];
+    if (atWork.length >= RESUMED_AT_ONCE) await Promise.race(atWork);
+  }
+
   /** Lets running inspections end; waiting retries are left to the next start. */
   async close(): Promise<void> {
-    this.#closing = true;
+    this.#closing.abort();
     clearInterval(this.#renewal);
     for (const timer of this.#retries.values()) clearTimeout(timer);
     this.#retries.clear();
+    // If the grace time ends before an inspection does, that is not the file's doing.
+    await this.#options.ledger.forgiveStrikes(this.#leaseOwner).catch((error) => this.#log(error));
     await this.#resumed;
     await Promise.allSettled([...this.#running.values(), ...[...this.#beginnings.values()].map(({ done }) => done)]);
   }
@@ -123,9 +154,13 @@ export class Finisher {
   async #begin(id: string, length: number, held: Upload['held'], { proof, checksum, head }: Complete): Promise<boolean> {
     const { ledger } = this.#options;
     if (proof === 'unproved') this.#unproved.add(id);
-    for (let fault = 0; !this.#closing; fault++) {
+    for (let fault = 0; !this.#closing.signal.aborted; fault++) {
       try {
-        if (proof !== 'durable' && !(await this.#prove(id, checksum))) return false;
+        if (proof !== 'durable') {
+          // Where the verdict has come already, a sync would make an empty file of what was taken away.
+          if ((await ledger.get(id))?.state !== 'receiving') return false;
+          if (!(await this.#prove(id, checksum))) return false;
+        }
         const upload = await ledger.beginInspection(id, this.#leaseOwner, Date.now() + LEASE_MS, {
           length,
           held,
@@ -137,7 +172,7 @@ export class Finisher {
         return upload !== undefined;
       } catch (error) {
         this.#log(error, id);
-        await new Promise((resolve) => setTimeout(resolve, backoffMs(fault)));
+        await setTimeoutPromise(backoffMs(fault), undefined, { signal: this.#closing.signal }).catch(() => undefined);
       }
     }
     return false;
@@ -155,11 +190,18 @@ export class Finisher {
       });
       const timer = setTimeout(look, Math.max(patienceMs, 0));
       signal.addEventListener('abort', look);
-      function end(upload: Upload | undefined): void {
+      function cease(): void {
         stop();
         clearTimeout(timer);
         signal.removeEventListener('abort', look);
+      }
+      function end(upload: Upload | undefined): void {
+        cease();
         resolve(upload);
+      }
+      function fail(error: unknown): void {
+        cease();
+        reject(error);
       }
       const read = async (isOver: boolean): Promise<void> => {
         const upload = await ledger.get(id);
@@ -170,7 +212,7 @@ export class Finisher {
           end({ ...upload, state: 'inspecting', length: beginning?.length ?? upload.length, held: beginning?.held ?? upload.held });
       };
       function look(): void {
-        read(true).catch(reject);
+        read(true).catch(fail);
       }
       if (signal.aborted) look();
       // Begun here, its change will be heard. Otherwise it may have come before the listener.
@@ -178,8 +220,8 @@ export class Finisher {
         this.#beginnings
           .get(id)
           ?.done.then((isBegun) => (isBegun ? undefined : read(false)))
-          .catch(reject);
-      else read(false).catch(reject);
+          .catch(fail);
+      else read(false).catch(fail);
     });
   }
 
@@ -211,9 +253,12 @@ export class Finisher {
   }
 
   #run(id: string, begun?: Begun): void {
-    if (this.#closing || this.#running.has(id)) return;
+    if (this.#closing.signal.aborted || this.#running.has(id)) return;
     const run = this.#attempt(id, begun)
-      .catch((error) => this.#log(error, id))
+      .catch((error) => {
+        this.#log(error, id);
+        this.#retryAfter(id, BACKOFF_CAP_MS);
+      })
       .finally(() => this.#running.delete(id));
     this.#running.set(id, run);
   }
@@ -221,16 +266,13 @@ export class Finisher {
   async #attempt(id: string, begun: Begun | undefined): Promise<void> {
     const { ledger } = this.#options;
     const now = Date.now();
-    let upload: Upload | undefined;
-    try {
-      upload = begun?.upload ?? (await ledger.claim(id, this.#leaseOwner, now, now + LEASE_MS));
-    } catch (error) {
-      this.#log(error, id);
-      this.#retryAfter(id, BACKOFF_CAP_MS);
+    const upload = begun?.upload ?? (await ledger.claim(id, this.#leaseOwner, now, now + LEASE_MS));
+    if (upload === undefined) {
+      // Another holds it, or its time has not come by a clock that was set back meanwhile.
+      if ((await ledger.get(id))?.state === 'inspecting') this.#retryAfter(id, BACKOFF_CAP_MS);
       return;
     }
-    if (upload === undefined) return;
-    const lease: Lease = { owner: this.#leaseOwner, attempt: upload.attempt };
+    const lease: Lease = { owner: this.#leaseOwner, attempt: upload.attempt, strikes: upload.strikes };
     try {
       if (upload.strikes > MAX_STRIKES) {
         await this.#reject(upload, lease, { code: 'ERR_UNINSPECTABLE', detail: `Its inspection failed ${MAX_STRIKES} times.` });
@@ -252,7 +294,8 @@ export class Finisher {
       return;
     }
     // The checks are through: what crashes from here on is not the file's doing.
-    if (upload.strikes > 1) await ledger.change(id, { from: 'inspecting', lease }, { strikes: 0 }, true);
+    if (lease.strikes > 1) await ledger.change(id, { from: 'inspecting', lease }, { strikes: 0 }, true);
+    lease.strikes = 1;
     const name = upload.name ?? nameFromType(id, found.extension);
     await storage.publish({ id, directory: target, name, attempt: lease.attempt });
     const accepted = await ledger.move(id, { from: 'inspecting', lease }, 'accepted', {
@@ -274,8 +317,9 @@ export class Finisher {
     const { ledger, staging, storage } = this.#options;
     const now = await ledger.get(upload.id);
     if (now?.state === 'accepted' || now?.state === 'inspecting') return;
-    await staging.remove(upload.id);
+    // As after a refusal.
     await storage.remove(target);
+    await staging.remove(upload.id);
   }
 
   async #reject(upload: Upload, lease: Lease, rejection: Rejection): Promise<void> {
@@ -290,9 +334,10 @@ export class Finisher {
     });
     if (!rejected) return;
     await this.#ended(rejected, async () => {
-      await staging.remove(upload.id);
-      // An earlier attempt may have published and crashed before its verdict.
+      // An earlier attempt may have published and crashed before its verdict. The staged bytes go last: a start that finds
+      // them knows that this was not done to its end.
       if (lease.attempt > 1 && upload.target !== null) await storage.remove(upload.target);
+      await staging.remove(upload.id);
     });
   }
 
@@ -302,7 +347,7 @@ export class Finisher {
     const { id, state, length, errorCode } = upload;
     log.info({ upload: id, state, length, code: errorCode ?? undefined }, state);
     await cleanUp().catch((error) => this.#log(error, id));
-    if (onVerdict) await Promise.resolve(onVerdict(upload)).catch((error) => this.#log(error, id));
+    if (onVerdict) await (async () => onVerdict(upload))().catch((error) => this.#log(error, id));
   }
 
   /** A fault of ours, or a crash of a check: next attempt, backoff. Only a crash stays counted. */
@@ -311,10 +356,10 @@ export class Finisher {
     this.#log(error, upload.id);
     if (error instanceof StagedBytesGone) {
       const now = await ledger.get(upload.id);
+      if (now?.state !== 'inspecting' && upload.target !== null) await this.#lost(upload, upload.target);
       if (now?.state !== 'inspecting' || now.attempt !== lease.attempt) return;
     }
-    const crashed = error instanceof CheckCrash;
-    const strikes = crashed ? upload.strikes : upload.strikes - 1;
+    const strikes = error instanceof CheckCrash ? lease.strikes : lease.strikes - 1;
     const delayMs = backoffMs(lease.attempt - 1);
     await ledger
       .change(
@@ -328,7 +373,7 @@ export class Finisher {
   }
 
   #retryAfter(id: string, delayMs: number): void {
-    if (this.#closing) return;
+    if (this.#closing.signal.aborted) return;
     clearTimeout(this.#retries.get(id));
     const timer = setTimeout(() => {
       this.#retries.delete(id);

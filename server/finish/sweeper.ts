@@ -18,6 +18,8 @@ export interface SweeperOptions {
   staging: Staging;
   storage: Storage;
   lock: TryLock;
+  /** Whether an upload's inspection is about to begin: every byte of it is here. */
+  isBeginning(id: string): boolean;
   intervalMs: number;
   keepRecordsForMs: number;
   log: Logger;
@@ -76,15 +78,18 @@ export class Sweeper {
 
   /** False: it is in use, or is no longer what it was. */
   async #clear(upload: Upload, now: number): Promise<boolean> {
-    const { ledger, staging, lock, keepRecordsForMs, log } = this.#options;
+    const { ledger, staging, storage, lock, isBeginning, keepRecordsForMs, log } = this.#options;
     if (upload.state !== 'receiving') {
-      await ledger.forget(upload.id, now);
-      return true;
+      // The refusal may have been spoken after an earlier attempt had published, and its cleaning up have failed.
+      if (upload.state === 'rejected' && upload.target !== null) await storage.remove(upload.target);
+      return ledger.forget(upload.id, now);
     }
     let expired = false;
     await lock.tryWith(upload.id, async () => {
       const fresh = await ledger.get(upload.id);
-      if (fresh?.expiresAt == null || fresh.expiresAt > now) return;
+      if (fresh?.expiresAt == null || fresh.expiresAt > now || isBeginning(upload.id)) return;
+      // What is complete waits for its inspection, not for its sender.
+      if (fresh.length !== null && fresh.length > 0 && (await staging.size(upload.id)) === fresh.length) return;
       const moved = await ledger.move(upload.id, { from: 'receiving' }, 'expired', { expiresAt: Date.now() + keepRecordsForMs });
       expired = moved !== undefined;
       if (expired) await staging.remove(upload.id);

@@ -28,8 +28,6 @@ export class LedgerTooNew extends Error {
   override readonly name = 'LedgerTooNew';
 }
 
-const ENDED = new Set<UploadState>(['accepted', 'rejected', 'expired', 'terminated', 'removed']);
-
 /**
  * Every state change is a compare-and-set that is durable when its promise resolves, and nothing reads a state before
  * it is durable. Changes that only refresh a row (`touch`) may be lost to a power cut.
@@ -91,18 +89,8 @@ export class Ledger {
    */
   async move(id: string, guard: Guard, to: UploadState, changes: UploadChanges = {}): Promise<Upload | undefined> {
     if (!UPLOAD_TRANSITIONS[guard.from].includes(to)) throw new Error(`There is no move from ${guard.from} to ${to}.`);
-    const at = Date.now();
-    const set = { ...changes, state: to, updatedAt: at };
-    const { db } = this.#engine;
-    const moved = await this.#durably(id, () =>
-      ENDED.has(to)
-        ? db.transaction().execute(async (transaction) => {
-            const done = await guarded(transaction, id, guard).set(set).returningAll().executeTakeFirst();
-            if (done) await transaction.insertInto('events').values({ uploadId: id, state: to, at }).execute();
-            return done;
-          })
-        : guarded(db, id, guard).set(set).returningAll().executeTakeFirst(),
-    );
+    const set = { ...changes, state: to, updatedAt: Date.now() };
+    const moved = await this.#durably(id, () => guarded(this.#engine.db, id, guard).set(set).returningAll().executeTakeFirst());
     if (moved) this.#changes.emit(id, moved);
     return moved;
   }
@@ -190,6 +178,18 @@ export class Ledger {
       .where('state', '=', 'inspecting')
       .where('leaseOwner', '=', owner)
       .execute();
+  }
+
+  /** Uncounts what one holder's running inspections were counted as, should they not come to an end. */
+  async forgiveStrikes(owner: string): Promise<void> {
+    await this.#engine.db
+      .updateTable('uploads')
+      .set((row) => ({ strikes: row('strikes', '-', 1) }))
+      .where('state', '=', 'inspecting')
+      .where('leaseOwner', '=', owner)
+      .where('strikes', '>', 0)
+      .execute();
+    await this.#engine.flush();
   }
 
   /** Voids all leases: for a ledger that one process alone serves, at its start. */

@@ -134,6 +134,15 @@ const first = (dialect: Dialect): Migration => ({
     await sql`create table events (
       id ${sql.raw(dialect === 'postgres' ? 'bigint generated always as identity primary key' : 'integer primary key autoincrement')},
       "uploadId" text not null, state text not null, at bigint not null)`.execute(db);
+    // In the statement that ends an upload, whatever that is: no verdict without its event, no event without its verdict.
+    const ended = sql.raw("new.state in ('accepted', 'rejected', 'expired', 'terminated', 'removed') and new.state <> old.state");
+    const insert = sql.raw('insert into events ("uploadId", state, at) values (new.id, new.state, new."updatedAt")');
+    if (dialect === 'sqlite') {
+      await sql`create trigger uploads_end after update of state on uploads when ${ended} begin ${insert}; end`.execute(db);
+    } else {
+      await sql`create function uploads_end() returns trigger language plpgsql as $$ begin ${insert}; return null; end $$`.execute(db);
+      await sql`create trigger uploads_end after update of state on uploads for each row when (${ended}) execute function uploads_end()`.execute(db);
+    }
   },
 });
 

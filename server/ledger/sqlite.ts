@@ -12,12 +12,16 @@ export class LedgerInUse extends Error {
   override readonly name = 'LedgerInUse';
 }
 
+/** A change that nobody waits for is committed after this long at the latest. */
+const COMMIT_DELAY_MS = 20;
+
 /**
  * Opens, and makes where needed, the ledger in a data directory.
  *
- * SQLite runs with `synchronous=NORMAL`, where a commit writes the WAL but does not sync it; `flush` syncs the WAL once
- * for all commits that wait, in the thread pool. What resolved after `flush` is as durable as with `synchronous=FULL`,
- * and a busy server pays one fsync for many commits and none on the event loop.
+ * Changes gather in one open transaction, which is committed when somebody waits for durability. SQLite runs with
+ * `synchronous=NORMAL`, where a commit writes the WAL but does not sync it; `flush` commits, then syncs the WAL in the
+ * thread pool, once for all that wait. What resolved after `flush` is as durable as with `synchronous=FULL`, and a busy
+ * server pays one commit and one fsync for many changes, and no fsync on the event loop.
  *
  * @throws LedgerInUse when `exclusive` and another process holds the directory
  */
@@ -27,12 +31,14 @@ export async function openSqlite(dataDir: string, options: { exclusive: boolean 
   const path = join(dataDir, 'ledger.sqlite');
   const database = new DatabaseSync(path);
   database.exec('pragma journal_mode=WAL; pragma synchronous=NORMAL; pragma busy_timeout=5000; pragma foreign_keys=ON;');
-  const db = new Kysely<Schema>({ dialect: new SqliteDialect({ database: adapt(database) }) });
+  const group = new GroupCommit(database);
+  const db = new Kysely<Schema>({ dialect: new SqliteDialect({ database: adapt(database, group) }) });
   let wal: FileHandle | undefined;
   let next: Promise<void> | undefined;
   let running: Promise<void> = Promise.resolve();
 
   async function sync(): Promise<void> {
+    group.commit();
     if (wal === undefined) {
       wal = await open(`${path}-wal`, 'r');
       await syncDirectory(dataDir);
@@ -43,23 +49,77 @@ export async function openSqlite(dataDir: string, options: { exclusive: boolean 
   return {
     dialect: 'sqlite',
     db,
-    // Whoever commits while a sync runs needs the one after it: the running one may have begun before the commit.
-    flush(): Promise<void> {
+    // Whoever changes something while a sync runs needs the one after it: the running one may have begun before.
+    async flush(): Promise<void> {
       next ??= running.then(() => {
         next = undefined;
         const current = sync();
         running = current.catch(() => undefined);
         return current;
       });
-      return next;
+      await Promise.all([group.committed, next]);
     },
     async close(): Promise<void> {
       await running;
+      group.commit();
       await wal?.close();
       await db.destroy();
       lock?.close();
     },
   };
+}
+
+/** The open transaction that changes gather in. */
+class GroupCommit {
+  readonly #database: DatabaseSync;
+  #outcome: PromiseWithResolvers<void> | undefined;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(database: DatabaseSync) {
+    this.#database = database;
+  }
+
+  /** Resolves when what was changed so far is committed; rejects when it was rolled back. */
+  get committed(): Promise<void> | undefined {
+    return this.#outcome?.promise;
+  }
+
+  /** Runs one statement that changes something. */
+  run<T>(statement: () => T): T {
+    if (this.#outcome === undefined) {
+      this.#database.exec('begin immediate');
+      this.#outcome = Promise.withResolvers();
+      // Nobody need wait for it.
+      this.#outcome.promise.catch(() => undefined);
+      this.#timer = setTimeout(() => this.commit(), COMMIT_DELAY_MS);
+    }
+    try {
+      return statement();
+    } catch (error) {
+      // A full disk and the like end the whole transaction, not the statement alone.
+      if (!this.#database.isTransaction) this.#end(error);
+      throw error;
+    }
+  }
+
+  commit(): void {
+    if (this.#outcome === undefined) return;
+    try {
+      this.#database.exec('commit');
+      this.#end();
+    } catch (error) {
+      if (this.#database.isTransaction) this.#database.exec('rollback');
+      this.#end(error);
+    }
+  }
+
+  #end(error?: unknown): void {
+    const outcome = this.#outcome;
+    this.#outcome = undefined;
+    clearTimeout(this.#timer);
+    if (error === undefined) outcome?.resolve();
+    else outcome?.reject(error);
+  }
 }
 
 /** A lock of the operating system's, through SQLite: it goes with the process, however that ends. */
@@ -75,14 +135,22 @@ function holdDirectory(dataDir: string): DatabaseSync {
 }
 
 /** The shape Kysely's SQLite dialect asks for. */
-function adapt(database: DatabaseSync) {
+function adapt(database: DatabaseSync, group: GroupCommit) {
   const statements = new Map<string, ReturnType<typeof wrap>>();
   function wrap(text: string) {
     const statement = database.prepare(text);
+    const isChange = /^\s*(?:insert|update|delete)\b/i.test(text);
+    // Kysely's own transactions are the migrations': what was gathered before does not belong to them.
+    const isTransaction = /^\s*begin\b/i.test(text);
+    function execute<T>(run: () => T): T {
+      if (isTransaction) group.commit();
+      return isChange && !isInTransaction() ? group.run(run) : run();
+    }
+    const isInTransaction = () => group.committed === undefined && database.isTransaction;
     return {
       reader: statement.columns().length > 0,
-      all: (parameters: readonly unknown[]) => statement.all(...(parameters as [])),
-      run: (parameters: readonly unknown[]) => statement.run(...(parameters as [])),
+      all: (parameters: readonly unknown[]) => execute(() => statement.all(...(parameters as []))),
+      run: (parameters: readonly unknown[]) => execute(() => statement.run(...(parameters as []))),
       iterate: (parameters: readonly unknown[]) => statement.iterate(...(parameters as [])),
     };
   }

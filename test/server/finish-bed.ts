@@ -1,0 +1,129 @@
+// The finish and the sweeper on a real ledger and a real disk, without HTTP around them.
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
+import { pino } from 'pino';
+import { onTestFinished, vi } from 'vitest';
+import type { Check } from '../../server/finish/check.ts';
+import { Finisher, type FinisherOptions } from '../../server/finish/finisher.ts';
+import { Sweeper } from '../../server/finish/sweeper.ts';
+import { Ledger, type Upload } from '../../server/ledger/ledger.ts';
+import { openSqlite } from '../../server/ledger/sqlite.ts';
+import { DiskStaging } from '../../server/staging/disk-staging.ts';
+import { DiskStorage } from '../../server/storage/disk-storage.ts';
+import { QueueingLocker } from '../../server/tus/locker.ts';
+import { parsePolicy } from '../../shared/policy.ts';
+import { newUpload } from '../contract/new-upload.ts';
+import { filesBelow } from '../support/content.ts';
+import { testDirectory } from '../support/temp-dir.ts';
+
+export const DAY = '2020/01/02';
+
+export interface FinishBed {
+  dataDir: string;
+  ledger: Ledger;
+  staging: DiskStaging;
+  storage: DiskStorage;
+  locker: QueueingLocker;
+  finisher: Finisher;
+  sweeper: Sweeper;
+  /** Uploads whose verdict was told, in order. */
+  told: Upload[];
+  /** A row and its staged bytes, as a crash may have left them. */
+  put(content: Uint8Array | undefined, values?: Partial<Upload>): Promise<string>;
+  /** Relative to the directory of final files. */
+  published(): Promise<string[]>;
+  staged(): Promise<string[]>;
+  /** The row once it is no longer inspecting. */
+  verdict(id: string): Promise<Upload>;
+}
+
+export interface FinishBedOptions {
+  dataDir?: string;
+  storageDir?: string;
+  checks?: readonly Check[];
+  checkTimeoutMs?: number;
+  onVerdict?: FinisherOptions['onVerdict'];
+  keepRecordsForMs?: number;
+}
+
+export async function openFinishBed(options: FinishBedOptions = {}): Promise<FinishBed> {
+  const dataDir = options.dataDir ?? testDirectory();
+  const storageDir = options.storageDir ?? join(dataDir, 'files');
+  const ledger = new Ledger(await openSqlite(dataDir, { exclusive: false }));
+  await ledger.migrate();
+  const staging = new DiskStaging(join(dataDir, 'staging'));
+  const storage = new DiskStorage(storageDir, staging);
+  await staging.prepare();
+  await storage.prepare();
+  const locker = new QueueingLocker(5000);
+  const log = pino({ level: 'silent' });
+  const told: Upload[] = [];
+  const keepRecordsForMs = options.keepRecordsForMs ?? 3_600_000;
+  const finisher = new Finisher({
+    ledger,
+    staging,
+    storage,
+    lock: locker,
+    checks: options.checks ?? [],
+    policy: parsePolicy('text'),
+    policyHash: 'a policy',
+    checkTimeoutMs: options.checkTimeoutMs ?? 60_000,
+    keepRecordsForMs,
+    log,
+    onVerdict: async (upload) => {
+      told.push(upload);
+      await options.onVerdict?.(upload);
+    },
+  });
+  const sweeper = new Sweeper({
+    ledger,
+    staging,
+    storage,
+    lock: locker,
+    isBeginning: (id) => finisher.isBeginning(id),
+    intervalMs: 1_000_000,
+    keepRecordsForMs,
+    log,
+  });
+  onTestFinished(async () => {
+    await sweeper.close();
+    await finisher.close();
+    await ledger.close();
+  });
+  return {
+    dataDir,
+    ledger,
+    staging,
+    storage,
+    locker,
+    finisher,
+    sweeper,
+    told,
+    async put(content, values = {}) {
+      const length = content?.byteLength ?? 100;
+      const checksum = content === undefined ? {} : { checksum: crc32(content), checksumOffset: length };
+      const upload = newUpload({ length, name: 'name.txt', ...checksum, ...values });
+      if (content !== undefined) await writeFile(staging.path(upload.id), content, { mode: 0o640 });
+      await ledger.create(upload, true);
+      return upload.id;
+    },
+    published: () => filesBelow(storageDir),
+    staged: () => filesBelow(join(dataDir, 'staging')),
+    verdict: (id) =>
+      vi.waitFor(
+        async () => {
+          const upload = await ledger.get(id);
+          if (upload === undefined || upload.state === 'receiving' || upload.state === 'inspecting') throw new Error('no verdict yet');
+          return upload;
+        },
+        { timeout: 20_000, interval: 20 },
+      ),
+  };
+}
+
+/** As a crash leaves an upload in the middle of its first inspection. */
+export function interrupted(id: string, values: Partial<Upload> = {}): Partial<Upload> {
+  const lease = { leaseOwner: 'a process that is no more', leaseExpiresAt: Date.now() + 3_600_000 };
+  return { id, state: 'inspecting', attempt: 1, strikes: 1, target: `${DAY}/${id}`, expiresAt: null, ...lease, ...values };
+}

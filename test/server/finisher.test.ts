@@ -1,0 +1,325 @@
+// The finish by itself: what crashes leave, checks that misbehave, faults of ours.
+import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { chmod, link, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { type Check, CheckCrash } from '../../server/finish/check.ts';
+import { MAX_STRIKES } from '../../server/finish/finisher.ts';
+import { DAY, type FinishBed, interrupted, openFinishBed } from './finish-bed.ts';
+
+const CONTENT = Buffer.from('what was sent\n');
+const newId = () => randomBytes(16).toString('hex');
+
+function check(run: Check['run']): Check {
+  return { name: 'of the test', run };
+}
+
+/** Timers run as fast as their waits allow. */
+function hurry(): void {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] });
+  const ticks = setInterval(() => vi.advanceTimersByTime(500), 5);
+  onTestFinished(() => {
+    clearInterval(ticks);
+    vi.useRealTimers();
+  });
+}
+
+async function expectAccepted(bed: FinishBed, id: string, published: string): Promise<void> {
+  expect(await bed.verdict(id)).toMatchObject({ state: 'accepted' });
+  await vi.waitFor(async () => expect(await bed.staged()).toEqual([]));
+  expect(await bed.published()).toEqual([published]);
+  expect(await readFile(join(bed.dataDir, 'files', published))).toEqual(CONTENT);
+}
+
+describe('a start', () => {
+  it('goes on with an inspection that a crash broke off before anything was published', async () => {
+    const bed = await openFinishBed();
+    const id = await bed.put(CONTENT, interrupted(newId()));
+    await bed.finisher.start();
+    await expectAccepted(bed, id, `${DAY}/${id}/name.txt`);
+    expect(bed.told.map((upload) => upload.id)).toEqual([id]);
+    expect(await bed.ledger.get(id)).toMatchObject({ attempt: 2, strikes: 0, leaseOwner: null, leaseExpiresAt: null });
+  });
+
+  it('goes on where the crash came between the link and the verdict', async () => {
+    const bed = await openFinishBed();
+    const id = newId();
+    await bed.put(CONTENT, interrupted(id));
+    await mkdir(join(bed.dataDir, 'files', DAY, id), { recursive: true });
+    await link(bed.staging.path(id), join(bed.dataDir, 'files', DAY, id, 'name.txt'));
+    await bed.finisher.start();
+    await expectAccepted(bed, id, `${DAY}/${id}/name.txt`);
+  });
+
+  it('leaves no final file where the second inspection refuses what the first had published', async () => {
+    const bed = await openFinishBed({ checks: [check(async () => ({ code: 'ERR_CHECK_REFUSED' }))] });
+    const id = newId();
+    await bed.put(CONTENT, interrupted(id));
+    await mkdir(join(bed.dataDir, 'files', DAY, id), { recursive: true });
+    await link(bed.staging.path(id), join(bed.dataDir, 'files', DAY, id, 'name.txt'));
+    await bed.finisher.start();
+    expect(await bed.verdict(id)).toMatchObject({ state: 'rejected', errorCode: 'ERR_CHECK_REFUSED', policyHash: 'a policy' });
+    await vi.waitFor(async () => expect([...(await bed.published()), ...(await bed.staged())]).toEqual([]));
+  });
+
+  it('inspects what had come whole but was never inspected, and lets go of empty ones nobody was told of', async () => {
+    const bed = await openFinishBed();
+    const id = await bed.put(CONTENT);
+    const half = await bed.put(CONTENT, { length: 1000 });
+    const deferred = await bed.put(CONTENT, { length: null });
+    const empty = await bed.put(Buffer.alloc(0), { createdAt: Date.now() - 1000 });
+    await bed.finisher.start();
+    expect(await bed.verdict(id)).toMatchObject({ state: 'accepted' });
+    await vi.waitFor(async () => expect(await bed.ledger.get(empty)).toBeUndefined());
+    expect((await bed.ledger.get(half))?.state).toBe('receiving');
+    expect((await bed.ledger.get(deferred))?.state).toBe('receiving');
+    await vi.waitFor(async () => expect((await bed.staged()).map((path) => path.slice(3)).sort()).toEqual([half, deferred].sort()));
+  });
+
+  it('leaves an upload that is being written to its writer', async () => {
+    const bed = await openFinishBed();
+    const id = await bed.put(CONTENT);
+    const other = await bed.put(CONTENT);
+    const token = Symbol('a running PATCH');
+    await bed.locker.acquire(id, token, () => undefined, 0);
+    await bed.finisher.start();
+    await bed.verdict(other);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect((await bed.ledger.get(id))?.state).toBe('receiving');
+    bed.locker.release(id, token);
+  });
+
+  it('is not held up by one whose bytes cannot be proved', async () => {
+    const bed = await openFinishBed();
+    // In the order of their ids: a directory stands where the first one's bytes should be.
+    const broken = `00${newId().slice(2)}`;
+    await mkdir(bed.staging.path(broken));
+    await bed.put(undefined, { id: broken, length: await bed.staging.size(broken) });
+    const sound = await bed.put(CONTENT, { id: `ff${newId().slice(2)}` });
+    await bed.finisher.start();
+    expect(await bed.verdict(sound)).toMatchObject({ state: 'accepted' });
+  });
+
+  it('takes up hundreds, each once', async () => {
+    const bed = await openFinishBed();
+    const ids: string[] = [];
+    for (let n = 0; n < 150; n++) ids.push(await bed.put(CONTENT, n % 2 === 0 ? {} : interrupted(newId())));
+    await bed.finisher.start();
+    for (const id of ids) expect(await bed.verdict(id)).toMatchObject({ state: 'accepted' });
+    expect(bed.told.map(({ id }) => id).sort()).toEqual(ids.sort());
+    expect(await bed.published()).toHaveLength(150);
+  });
+});
+
+describe('begin', () => {
+  it('is one inspection however often it is called', async () => {
+    let runs = 0;
+    const bed = await openFinishBed({
+      checks: [
+        check(async () => {
+          runs += 1;
+          return undefined;
+        }),
+      ],
+    });
+    const id = await bed.put(CONTENT);
+    await Promise.all(Array.from({ length: 10 }, () => bed.finisher.begin(id, CONTENT.byteLength, 'byte')));
+    await bed.verdict(id);
+    expect(runs).toBe(1);
+    expect(bed.told).toHaveLength(1);
+  });
+
+  it('after the verdict touches nothing', async () => {
+    const bed = await openFinishBed();
+    const id = await bed.put(CONTENT);
+    await bed.finisher.begin(id, CONTENT.byteLength, 'byte');
+    await bed.verdict(id);
+    await vi.waitFor(async () => expect(await bed.staged()).toEqual([]));
+    expect(await bed.finisher.begin(id, CONTENT.byteLength, 'byte')).toBe(false);
+    expect(await bed.staged()).toEqual([]);
+  });
+});
+
+describe('a check', () => {
+  const MISBEHAVIOURS: [string, Check['run']][] = [
+    ['throws an error', () => Promise.reject(new Error('the scanner is away'))],
+    [
+      'throws at once',
+      () => {
+        throw new TypeError('a mistake');
+      },
+    ],
+    ['throws what is no error', () => Promise.reject('no')],
+    ['throws nothing', () => Promise.reject(undefined)],
+  ];
+  it.for(MISBEHAVIOURS)('that %s is tried again as often as it takes', async ([, misbehave]) => {
+    hurry();
+    let runs = 0;
+    const bed = await openFinishBed({
+      checks: [check((upload) => (++runs <= MAX_STRIKES + 3 ? misbehave(upload) : Promise.resolve(undefined)))],
+    });
+    const id = await bed.put(CONTENT);
+    await bed.finisher.begin(id, CONTENT.byteLength, 'byte');
+    expect(await bed.verdict(id)).toMatchObject({ state: 'accepted', strikes: 0 });
+    expect(runs).toBe(MAX_STRIKES + 4);
+  });
+
+  it('that crashes five times refuses the file', async () => {
+    hurry();
+    let runs = 0;
+    const crash = async () => {
+      runs += 1;
+      throw new CheckCrash('The worker died.');
+    };
+    const bed = await openFinishBed({ checks: [check(crash)] });
+    const id = await bed.put(CONTENT);
+    await bed.finisher.begin(id, CONTENT.byteLength, 'byte');
+    expect(await bed.verdict(id)).toMatchObject({ state: 'rejected', errorCode: 'ERR_UNINSPECTABLE' });
+    expect(runs).toBe(MAX_STRIKES);
+    await vi.waitFor(async () => expect(await bed.staged()).toEqual([]));
+  });
+
+  it('that hangs is stopped at the time limit, told so, and refuses the file the fifth time', async () => {
+    hurry();
+    const signals: AbortSignal[] = [];
+    const hang: Check['run'] = ({ signal }) => {
+      signals.push(signal);
+      return new Promise(() => {});
+    };
+    const bed = await openFinishBed({ checks: [check(hang)], checkTimeoutMs: 1000 });
+    const id = await bed.put(CONTENT);
+    await bed.finisher.begin(id, CONTENT.byteLength, 'byte');
+    expect(await bed.verdict(id)).toMatchObject({ errorCode: 'ERR_UNINSPECTABLE' });
+    expect(signals.map(({ aborted }) => aborted)).toEqual(Array(MAX_STRIKES).fill(true));
+  });
+
+  it('that crashed four times and then lets the file pass is forgotten', async () => {
+    hurry();
+    let runs = 0;
+    const crash = async () => {
+      if (++runs < MAX_STRIKES) throw new CheckCrash('The worker died.');
+      return undefined;
+    };
+    const bed = await openFinishBed({ checks: [check(crash)] });
+    const id = await bed.put(CONTENT);
+    await bed.finisher.begin(id, CONTENT.byteLength, 'byte');
+    expect(await bed.verdict(id)).toMatchObject({ state: 'accepted', strikes: 0 });
+  });
+
+  it('took its process down five times: the file is refused without running it again', async () => {
+    let runs = 0;
+    const bed = await openFinishBed({
+      checks: [
+        check(async () => {
+          runs += 1;
+          return undefined;
+        }),
+      ],
+    });
+    const id = await bed.put(CONTENT, interrupted(newId(), { attempt: 5, strikes: MAX_STRIKES }));
+    await bed.finisher.start();
+    expect(await bed.verdict(id)).toMatchObject({ state: 'rejected', errorCode: 'ERR_UNINSPECTABLE' });
+    expect(runs).toBe(0);
+  });
+
+  it('that a planned end breaks off does not count against the file', async () => {
+    const running = Promise.withResolvers<void>();
+    const end = Promise.withResolvers<undefined>();
+    const slow = () => {
+      running.resolve();
+      return end.promise;
+    };
+    const bed = await openFinishBed({ checks: [check(slow)] });
+    const id = await bed.put(CONTENT);
+    await bed.finisher.begin(id, CONTENT.byteLength, 'byte');
+    await running.promise;
+    const closed = bed.finisher.close();
+    // As it stands when the grace time ends and the process with it.
+    await vi.waitFor(async () => expect(await bed.ledger.get(id)).toMatchObject({ state: 'inspecting', strikes: 0 }));
+    end.resolve(undefined);
+    await closed;
+    expect(await bed.ledger.get(id)).toMatchObject({ state: 'accepted' });
+  });
+
+  it('reads the staged bytes, in ranges and in order', async () => {
+    const read: string[] = [];
+    const bed = await openFinishBed({
+      checks: [
+        check(async (upload) => {
+          read.push(Buffer.from(upload.head).toString(), Buffer.from(await upload.read(5, 8)).toString());
+          for await (const chunk of upload.stream()) read.push(Buffer.from(chunk).toString());
+          return undefined;
+        }),
+      ],
+    });
+    const id = await bed.put(CONTENT);
+    await bed.finisher.begin(id, CONTENT.byteLength, 'byte');
+    await bed.verdict(id);
+    expect(read).toEqual([String(CONTENT), 'was', String(CONTENT)]);
+  });
+});
+
+describe('a fault of ours', () => {
+  it('keeps the file until it can be published', async () => {
+    hurry();
+    const bed = await openFinishBed();
+    // The final directory's place is taken: nothing can be made there, whoever asks.
+    await rm(join(bed.dataDir, 'files'), { recursive: true });
+    await writeFile(join(bed.dataDir, 'files'), '');
+    const id = await bed.put(CONTENT);
+    await bed.finisher.begin(id, CONTENT.byteLength, 'byte');
+    await vi.waitFor(async () => expect((await bed.ledger.get(id))?.attempt).toBeGreaterThan(MAX_STRIKES + 2), { timeout: 10_000 });
+    expect(await bed.ledger.get(id)).toMatchObject({ state: 'inspecting' });
+    await rm(join(bed.dataDir, 'files'));
+    expect(await bed.verdict(id)).toMatchObject({ state: 'accepted', strikes: 0 });
+    expect(await bed.published()).toHaveLength(1);
+  });
+
+  it('when the verdict is told changes nothing', async () => {
+    const bed = await openFinishBed({
+      onVerdict: () => {
+        throw new Error('the application');
+      },
+    });
+    const id = await bed.put(CONTENT);
+    await bed.finisher.begin(id, CONTENT.byteLength, 'byte');
+    expect(await bed.verdict(id)).toMatchObject({ state: 'accepted', attempt: 1 });
+    await vi.waitFor(async () => expect(await bed.staged()).toEqual([]));
+  });
+
+  it.runIf(existsSync('/dev/shm'))('on another device: copied, and what an attempt left half copied is gone', async () => {
+    const storageDir = await mkdtemp('/dev/shm/landfall-test-');
+    onTestFinished(() => rm(storageDir, { recursive: true, force: true }));
+    const bed = await openFinishBed({ storageDir });
+    const id = newId();
+    await bed.put(CONTENT, interrupted(id));
+    await mkdir(join(storageDir, DAY, id), { recursive: true });
+    await writeFile(join(storageDir, DAY, id, `${id}.1.part`), 'half');
+    await chmod(join(storageDir, DAY, id, `${id}.1.part`), 0o640);
+    await bed.finisher.start();
+    expect(await bed.verdict(id)).toMatchObject({ state: 'accepted' });
+    expect(await bed.published()).toEqual([`${DAY}/${id}/name.txt`]);
+    await vi.waitFor(async () => expect(await bed.staged()).toEqual([]));
+  });
+});
+
+describe('waiting for the verdict', () => {
+  it('ends with it, at the patience limit, or when nobody waits any more', async () => {
+    const end = Promise.withResolvers<undefined>();
+    const bed = await openFinishBed({ checks: [check(() => end.promise)] });
+    const id = await bed.put(CONTENT);
+    const never = new AbortController().signal;
+    await bed.finisher.begin(id, CONTENT.byteLength, 'byte');
+    expect(await bed.finisher.settle(id, 20, never)).toMatchObject({ state: 'inspecting' });
+    const leaving = new AbortController();
+    const left = bed.finisher.settle(id, 60_000, leaving.signal);
+    leaving.abort();
+    expect(await left).toMatchObject({ state: 'inspecting' });
+    const waiting = Array.from({ length: 10 }, () => bed.finisher.settle(id, 60_000, never));
+    end.resolve(undefined);
+    for (const settled of await Promise.all(waiting)) expect(settled).toMatchObject({ state: 'accepted' });
+    expect(await bed.finisher.settle(id, 60_000, never)).toMatchObject({ state: 'accepted' });
+    expect(await bed.finisher.settle(newId(), 60_000, never)).toBeUndefined();
+  });
+});
