@@ -141,7 +141,9 @@ const first = (dialect: Dialect): Migration => ({
       await sql`create trigger uploads_end after update of state on uploads when ${ended} begin ${insert}; end`.execute(db);
     } else {
       await sql`create function uploads_end() returns trigger language plpgsql as $$ begin ${insert}; return null; end $$`.execute(db);
-      await sql`create trigger uploads_end after update of state on uploads for each row when (${ended}) execute function uploads_end()`.execute(db);
+      await sql`create trigger uploads_end after update of state on uploads for each row when (${ended}) execute function uploads_end()`.execute(
+        db,
+      );
     }
   },
 });

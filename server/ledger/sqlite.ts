@@ -12,13 +12,10 @@ export class LedgerInUse extends Error {
   override readonly name = 'LedgerInUse';
 }
 
-/** A change that nobody waits for is committed after this long at the latest. */
-const COMMIT_DELAY_MS = 20;
-
 /**
  * Opens, and makes where needed, the ledger in a data directory.
  *
- * Changes gather in one open transaction, which is committed when somebody waits for durability. SQLite runs with
+ * Changes of one turn of the event loop gather in one transaction. SQLite runs with
  * `synchronous=NORMAL`, where a commit writes the WAL but does not sync it; `flush` commits, then syncs the WAL in the
  * thread pool, once for all that wait. What resolved after `flush` is as durable as with `synchronous=FULL`, and a busy
  * server pays one commit and one fsync for many changes, and no fsync on the event loop.
@@ -73,7 +70,7 @@ export async function openSqlite(dataDir: string, options: { exclusive: boolean 
 class GroupCommit {
   readonly #database: DatabaseSync;
   #outcome: PromiseWithResolvers<void> | undefined;
-  #timer: NodeJS.Timeout | undefined;
+  #immediate: NodeJS.Immediate | undefined;
 
   constructor(database: DatabaseSync) {
     this.#database = database;
@@ -91,7 +88,7 @@ class GroupCommit {
       this.#outcome = Promise.withResolvers();
       // Nobody need wait for it.
       this.#outcome.promise.catch(() => undefined);
-      this.#timer = setTimeout(() => this.commit(), COMMIT_DELAY_MS);
+      this.#immediate = setImmediate(() => this.commit());
     }
     try {
       return statement();
@@ -116,7 +113,7 @@ class GroupCommit {
   #end(error?: unknown): void {
     const outcome = this.#outcome;
     this.#outcome = undefined;
-    clearTimeout(this.#timer);
+    clearImmediate(this.#immediate);
     if (error === undefined) outcome?.resolve();
     else outcome?.reject(error);
   }
