@@ -1,4 +1,4 @@
-import type { Stats } from 'node:fs';
+import { type Stats, statSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { basename, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -16,13 +16,22 @@ const LOOK_EVERY_MS = 1000;
 export function nodeSource(source: NodeSource): SourceReference {
   if (typeof source === 'string' || source instanceof URL) {
     const path = resolve(typeof source === 'string' ? source : fileURLToPath(source));
-    return { name: basename(path), size: null, open: () => FileSource.open(path) };
+    return { name: basename(path), size: sizeOf(path), open: () => FileSource.open(path) };
   }
   if (source instanceof Uint8Array) return { name: '', size: source.length, open: async () => new BytesSource(source) };
   if (typeof source === 'object' && source !== null && 'stream' in source) {
     return { name: source.name, size: source.size ?? null, open: async () => new StreamSource(source) };
   }
   throw new TypeError('Node can send a path, a file: URL, a Uint8Array, or { stream, name }.');
+}
+
+/** For the totals of a queue; what is wrong with the file is told when it is opened. */
+function sizeOf(path: string): number | null {
+  try {
+    return statSync(path).size;
+  } catch {
+    return null;
+  }
 }
 
 const REASONS: Readonly<Record<string, string>> = {

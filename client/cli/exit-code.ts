@@ -1,0 +1,31 @@
+import type { UploadError } from '../../shared/errors.ts';
+
+export const EXIT = {
+  accepted: 0,
+  /** Some refused or failed; also several kinds of failure together. */
+  failed: 1,
+  usage: 2,
+  source: 3,
+  notAllowed: 4,
+  temporary: 5,
+} as const;
+
+export function exitCodeOf(error: UploadError): number {
+  switch (error.code) {
+    case 'ERR_SOURCE_UNREADABLE':
+    case 'ERR_SOURCE_CHANGED':
+      return EXIT.source;
+    case 'ERR_UNAUTHORIZED':
+    case 'ERR_FORBIDDEN':
+      return EXIT.notAllowed;
+    default:
+      return error.retryable ? EXIT.temporary : EXIT.failed;
+  }
+}
+
+/** One code for all: that of the failures where they are of one kind. */
+export function combinedExitCode(codes: readonly number[]): number {
+  const kinds = new Set(codes.filter((code) => code !== EXIT.accepted));
+  const [only = EXIT.accepted] = kinds;
+  return kinds.size > 1 ? EXIT.failed : only;
+}

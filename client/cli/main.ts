@@ -1,0 +1,76 @@
+#!/usr/bin/env node
+// bin landfall: arguments, the environment and signals end here.
+import { readFile } from 'node:fs/promises';
+import { nodeStore, stateDirectory } from '../node-store.ts';
+import { type CommandLine, parseCommandLine, USAGE, UsageError } from './arguments.ts';
+import { EXIT } from './exit-code.ts';
+import { LineProgress } from './line-progress.ts';
+import { jsonOutput, plainOutput } from './output.ts';
+import { noProgress, type Progress } from './progress.ts';
+import { run } from './run.ts';
+import { TerminalProgress } from './terminal-progress.ts';
+
+const { stdout, stderr, env } = process;
+/** 128 and the number of the signal, as shells report it. */
+const SIGNALS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
+/** For the records to be written after a stop. */
+const STOP_WITHIN_MS = 5000;
+
+process.exitCode = await main();
+
+async function main(): Promise<number> {
+  let line: ReturnType<typeof parseCommandLine>;
+  try {
+    line = parseCommandLine(process.argv.slice(2));
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    stderr.write(`${error.message}\nSee landfall --help.\n`);
+    return EXIT.usage;
+  }
+  if (line === 'help') stdout.write(`${USAGE}\n`);
+  else if (line === 'version') stdout.write(`${await version()}\n`);
+  else return upload(line);
+  return EXIT.accepted;
+}
+
+async function upload({ files, options, json, quiet, progress: isShown }: CommandLine): Promise<number> {
+  const progress = isShown ? shownProgress() : noProgress((text) => stderr.write(text), { notes: !quiet });
+  const write = (text: string) => (stdout.isTTY ? progress.aside(() => stdout.write(text)) : stdout.write(text));
+  const stopping = new AbortController();
+  for (const [name, code] of Object.entries(SIGNALS)) {
+    process.on(name, () => {
+      // The second time somebody means it.
+      if (stopping.signal.aborted) process.exit(code);
+      stopping.abort(code);
+      setTimeout(() => process.exit(code), STOP_WITHIN_MS).unref();
+    });
+  }
+  // Whoever read our results has gone (`| head -1`): there is nobody to upload for.
+  stdout.on('error', () => process.exit(EXIT.failed));
+  stderr.on('error', () => {});
+  const code = await run({
+    files,
+    options: { ...options, store: nodeStore(stateDirectory(env)) },
+    output: json ? jsonOutput(write) : plainOutput(write),
+    progress,
+    stopping: stopping.signal,
+  });
+  if (stopping.signal.aborted && code === stopping.signal.reason) {
+    stderr.write(options.resume === false ? 'Stopped.\n' : 'Stopped. Run the same command again to go on from here.\n');
+  }
+  return code;
+}
+
+function shownProgress(): Progress {
+  if (!stderr.isTTY || env.TERM === 'dumb') return new LineProgress((text) => stderr.write(text));
+  return new TerminalProgress(stderr, { color: !env.NO_COLOR });
+}
+
+async function version(): Promise<string> {
+  // Beside the source, and one level further up beside what is published.
+  for (const path of ['../../package.json', '../../../package.json']) {
+    const text = await readFile(new URL(path, import.meta.url), 'utf8').catch(() => '');
+    if (text !== '') return String(JSON.parse(text).version);
+  }
+  return 'unknown';
+}
