@@ -1,0 +1,160 @@
+import { randomBytes } from 'node:crypto';
+import { link, mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, it, vi } from 'vitest';
+import { videoBytes } from '../support/content.ts';
+import { embedLandfall } from '../support/landfall-embedded.ts';
+import { head, openSocket } from '../support/raw-http.ts';
+import { createUpload, headUpload, idOf, patchUpload, readRecord } from '../support/tus-requests.ts';
+import { DAY, openFinishBed } from './finish-bed.ts';
+
+const CONTENT = Buffer.from('some of it');
+const newId = () => randomBytes(16).toString('hex');
+const longAgo = () => Date.now() - 1000;
+
+describe('a pass of the sweeper', () => {
+  it('ends idle uploads, and takes away their bytes', async () => {
+    const bed = await openFinishBed();
+    const idle = await bed.put(CONTENT, { length: 1000, expiresAt: longAgo() });
+    const deferred = await bed.put(CONTENT, { length: null, expiresAt: longAgo() });
+    const active = await bed.put(CONTENT, { length: 1000 });
+    await bed.sweeper.sweep();
+    expect((await bed.ledger.get(idle))?.state).toBe('expired');
+    expect((await bed.ledger.get(deferred))?.state).toBe('expired');
+    expect((await bed.ledger.get(active))?.state).toBe('receiving');
+    expect(await bed.staged()).toEqual([`${active.slice(0, 2)}/${active}`]);
+  });
+
+  it('leaves alone what somebody works on, and takes it in a later pass', async () => {
+    const bed = await openFinishBed();
+    const id = await bed.put(CONTENT, { length: 1000, expiresAt: longAgo() });
+    const token = Symbol('a running PATCH');
+    await bed.locker.acquire(id, token, () => undefined, 0);
+    await bed.sweeper.sweep();
+    expect((await bed.ledger.get(id))?.state).toBe('receiving');
+    bed.locker.release(id, token);
+    await bed.sweeper.sweep();
+    expect((await bed.ledger.get(id))?.state).toBe('expired');
+  });
+
+  it('leaves alone what is complete: its inspection is due, not its sender', async () => {
+    const bed = await openFinishBed();
+    const id = await bed.put(CONTENT, { expiresAt: longAgo() });
+    await bed.sweeper.sweep();
+    expect((await bed.ledger.get(id))?.state).toBe('receiving');
+    await bed.finisher.start();
+    expect((await bed.verdict(id)).state).toBe('accepted');
+  });
+
+  it('leaves alone what is about to be inspected, its length not yet written down', async () => {
+    const bed = await openFinishBed();
+    const id = newId();
+    // Its bytes can't be made durable for now: a directory stands in their place.
+    await mkdir(bed.staging.path(id));
+    await bed.put(undefined, { id, length: null, expiresAt: longAgo() });
+    void bed.finisher.begin(id, 100, 'length');
+    await bed.sweeper.sweep();
+    expect((await bed.ledger.get(id))?.state).toBe('receiving');
+  });
+
+  it('leaves alone what is inspected or accepted', async () => {
+    const bed = await openFinishBed();
+    const accepted = await bed.put(undefined, { state: 'accepted', expiresAt: null });
+    const inspecting = await bed.put(CONTENT, { state: 'inspecting', expiresAt: longAgo() });
+    await bed.sweeper.sweep();
+    expect((await bed.ledger.get(accepted))?.state).toBe('accepted');
+    expect((await bed.ledger.get(inspecting))?.state).toBe('inspecting');
+    expect(await bed.staged()).toHaveLength(1);
+  });
+
+  it('forgets records nobody need ask for, and what a refusal had not got to take away', async () => {
+    const bed = await openFinishBed();
+    const id = newId();
+    await mkdir(join(bed.dataDir, 'files', DAY, id), { recursive: true });
+    const other = await bed.put(CONTENT);
+    await link(bed.staging.path(other), join(bed.dataDir, 'files', DAY, id, 'name.txt'));
+    await bed.put(undefined, { id, state: 'rejected', target: `${DAY}/${id}`, expiresAt: longAgo() });
+    const gone = await Promise.all(
+      (['expired', 'terminated', 'removed'] as const).map((state) => bed.put(undefined, { state, expiresAt: longAgo() })),
+    );
+    const kept = await bed.put(undefined, { state: 'rejected', expiresAt: Date.now() + 60_000 });
+    await bed.sweeper.sweep();
+    for (const forgotten of [id, ...gone]) expect(await bed.ledger.get(forgotten)).toBeUndefined();
+    expect(await bed.ledger.get(kept)).toBeDefined();
+    expect(await bed.published()).toEqual([]);
+  });
+
+  it('gets through more than a page, also when the first of them stay', async () => {
+    const bed = await openFinishBed();
+    const tokens: [string, symbol][] = [];
+    for (let n = 0; n < 120; n++) {
+      const id = await bed.put(undefined, { expiresAt: longAgo() - 10_000 });
+      const token = Symbol(id);
+      await bed.locker.acquire(id, token, () => undefined, 0);
+      tokens.push([id, token]);
+    }
+    const over: string[] = [];
+    for (let n = 0; n < 250; n++) over.push(await bed.put(undefined, { expiresAt: longAgo() }));
+    await bed.sweeper.sweep();
+    for (const id of over) expect((await bed.ledger.get(id))?.state).toBe('expired');
+    for (const [id, token] of tokens) bed.locker.release(id, token);
+  });
+
+  it('does not hold up the event loop', async () => {
+    const bed = await openFinishBed();
+    for (let n = 0; n < 300; n++) await bed.put(undefined, { expiresAt: longAgo() });
+    let turns = 0;
+    const count = () => {
+      turns += 1;
+      if (turns < 1e6) setImmediate(count);
+    };
+    setImmediate(count);
+    await bed.sweeper.sweep();
+    const passed = turns;
+    turns = 1e6;
+    expect(passed).toBeGreaterThan(299);
+  });
+});
+
+describe('a start', () => {
+  it('clears the bytes of what has ended, or was never written down', async () => {
+    const bed = await openFinishBed();
+    const kept = [await bed.put(CONTENT, { length: 1000 }), await bed.put(CONTENT, { state: 'inspecting' })];
+    for (const state of ['accepted', 'rejected', 'expired', 'terminated', 'removed'] as const) await bed.put(CONTENT, { state });
+    const unknown = await bed.put(CONTENT, { state: 'expired', expiresAt: longAgo() });
+    await bed.ledger.forget(unknown, Date.now());
+    const published = newId();
+    await mkdir(join(bed.dataDir, 'files', DAY, published), { recursive: true });
+    await bed.put(CONTENT, { id: published, state: 'rejected', target: `${DAY}/${published}` });
+    await link(bed.staging.path(published), join(bed.dataDir, 'files', DAY, published, 'name.txt'));
+    await bed.sweeper.clearLeftovers();
+    expect((await bed.staged()).map((path) => path.slice(3)).sort()).toEqual(kept.sort());
+    expect(await bed.published()).toEqual([]);
+  });
+});
+
+describe('beside a server at work', () => {
+  it('tells the sender of an idle upload 410, and later nothing of it any more', async () => {
+    const { files } = await embedLandfall({ expireAfter: '300ms', sweepInterval: '50ms', keepRecordsFor: '500ms' });
+    const { url, headers } = await createUpload(files, { length: 1000, name: 'film.mp4' });
+    expect(Date.parse(headers.get('Upload-Expires') ?? '')).toBeLessThan(Date.now() + 2000);
+    await vi.waitFor(async () => expect(await headUpload(url)).toMatchObject({ status: 410, offset: undefined }), { timeout: 5000 });
+    expect(await patchUpload(url, 0, 'x')).toMatchObject({ status: 410, code: 'ERR_UPLOAD_EXPIRED' });
+    await vi.waitFor(async () => expect((await headUpload(url)).status).toBe(404), { timeout: 5000 });
+  });
+
+  it('does not end an upload whose bytes are coming', async () => {
+    const server = await embedLandfall({ expireAfter: '300ms', sweepInterval: '20ms' });
+    const bytes = await videoBytes(50_000);
+    const { url } = await createUpload(server.files, { length: bytes.length, name: 'film.mp4' });
+    const socket = await openSocket(server.url);
+    const lines = ['Host: x', 'Tus-Resumable: 1.0.0', 'Upload-Offset: 0', 'Content-Type: application/offset+octet-stream'];
+    socket.write(head(`PATCH ${new URL(url).pathname} HTTP/1.1`, ...lines, `Content-Length: ${bytes.length}`));
+    for (let sent = 0; sent < bytes.length; sent += 1000) {
+      socket.write(bytes.subarray(sent, sent + 1000));
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    await vi.waitFor(async () => expect(await readRecord(url)).toMatchObject({ id: idOf(url), state: 'accepted' }), { timeout: 10_000 });
+    socket.destroy();
+  });
+});
