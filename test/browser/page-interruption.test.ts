@@ -6,7 +6,18 @@ import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts';
 import { embedLandfall } from '../support/landfall-embedded.ts';
 import { startLandfall } from '../support/landfall-process.ts';
 import { temporaryDirectory, testDirectory } from '../support/temp-dir.ts';
-import { button, chooser, expectState, PATIENCE, shownText, storedHashes, type Video, video, visit } from './page-driver.ts';
+import {
+  accessibilityFaults,
+  button,
+  chooser,
+  expectState,
+  PATIENCE,
+  shownText,
+  storedHashes,
+  type Video,
+  video,
+  visit,
+} from './page-driver.ts';
 
 const MIB = 1024 * 1024;
 const LENGTH = 40 * MIB;
@@ -47,12 +58,13 @@ describe('an upload goes on', () => {
   it('after the page was loaded again and the file chosen again, from what the server has', async () => {
     const server = await embedLandfall();
     const proxy = await slowly(server.url);
-    const { page, problems } = await visit(browser, proxy.url);
+    const { page, problems } = await visit(browser, proxy.url, { colorScheme: 'dark' });
     await sendHalf(page, proxy);
 
     await page.reload();
     await page.getByRole('heading', { name: 'Unfinished from an earlier visit' }).waitFor();
     await expectState(page, film.name, /% is on the server/);
+    expect(await accessibilityFaults(page)).toEqual([]);
     const before = proxy.exchanges.length;
     proxy.bytesPerSecond = Number.POSITIVE_INFINITY;
 
@@ -101,6 +113,7 @@ describe('an upload goes on', () => {
 
     await page.context().setOffline(true);
     await expectState(page, film.name, /You are offline/);
+    expect(await accessibilityFaults(page)).toEqual([]);
     expect(await shownText(page.getByRole('status'))).toMatch(/Uploads wait and go on by themselves/);
     proxy.bytesPerSecond = Number.POSITIVE_INFINITY;
     await page.context().setOffline(false);
@@ -112,19 +125,19 @@ describe('an upload goes on', () => {
 describe('with the keyboard alone', () => {
   it('an upload is chosen, paused, taken up, cancelled and sent again', async () => {
     const server = await embedLandfall();
-    const proxy = await slowly(server.url);
-    const { page } = await visit(browser, proxy.url);
+    const proxy = await slowly(server.url, MIB);
+    const { page } = await visit(browser, proxy.url, { viewport: { width: 360, height: 740 } });
     const asked = page.waitForEvent('filechooser');
     await page.keyboard.press('Tab');
     await page.keyboard.press('Enter');
     await (await asked).setFiles(film.path);
     await expectState(page, film.name, /Uploading/);
-    await expect.poll(() => proxy.bytes, PATIENCE).toBeGreaterThan(FIRST_CHUNK);
-    proxy.bytesPerSecond = MIB;
+    await expect.poll(() => proxy.bytes, PATIENCE).toBeGreaterThan(MIB / 2);
 
     await tabTo(page, `Pause: ${film.name}`);
     await page.keyboard.press('Enter');
     await expectState(page, film.name, /Paused/);
+    expect(await accessibilityFaults(page)).toEqual([]);
     const still = proxy.bytes;
     // The same place now goes on.
     expect(await focusedName(page)).toBe(`Go on: ${film.name}`);

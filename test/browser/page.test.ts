@@ -24,8 +24,10 @@ describe('a file that is accepted', () => {
     const film = await video('Küste – final.mp4', 20 * MIB);
     const { page, problems } = await visit(browser, server.url);
 
+    expect(await accessibilityFaults(page)).toEqual([]);
     await chooser(page).setInputFiles(film.path);
     await expectState(page, film.name, /Accepted/);
+    expect(await accessibilityFaults(page)).toEqual([]);
 
     expect(await storedHashes(server.dataDir)).toEqual({ [film.name]: film.sha256 });
     const href = await page.getByRole('link', { name: `Download: ${film.name}` }).getAttribute('href');
@@ -73,7 +75,7 @@ describe('a file that is refused', () => {
     await writeFile(setup, 'MZ');
     await writeFile(nothing, '');
     const film = await video('film.mp4', 2 * MIB, 1, directory);
-    const { page } = await visit(browser, server.url);
+    const { page } = await visit(browser, server.url, { colorScheme: 'dark' });
     let requests = 0;
     page.on('request', (request) => {
       if (request.method() !== 'GET') requests++;

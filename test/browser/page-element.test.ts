@@ -1,0 +1,84 @@
+// The element on somebody else's page: another origin, another language, a sign-in.
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { gzipSync } from 'node:zlib';
+import type { Browser } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { launchChromium } from '../support/chromium.ts';
+import { embedLandfall } from '../support/landfall-embedded.ts';
+import { accessibilityFaults, chooser, expectState, storedHashes, video, visit } from './page-driver.ts';
+
+const MIB = 1024 * 1024;
+
+let browser: Browser;
+beforeAll(async () => {
+  browser = await launchChromium();
+});
+afterAll(() => browser.close());
+
+async function site(html: string): Promise<string> {
+  const server = createServer((request, response) => {
+    response.setHeader('Content-Type', 'text/html; charset=utf-8');
+    response.statusCode = request.url === '/' ? 200 : 404;
+    response.end(html);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+describe('<landfall-upload>', () => {
+  it('works on a page of another origin, in its language, with its sign-in', async () => {
+    const owners = new Set<string | undefined>();
+    const server = await embedLandfall(
+      {},
+      {
+        authenticate: ({ headers }) => {
+          owners.add(headers.authorization);
+          return headers.authorization === 'Bearer key' ? 'anna' : null;
+        },
+      },
+    );
+    const url = await site(`<!doctype html><html lang="de"><title>Filme</title><body><main><h1>Filme</h1>
+      <landfall-upload endpoint="${server.files}"></landfall-upload></main>
+      <script type="module">
+        import '${server.url}/landfall-upload.js';
+        const element = document.querySelector('landfall-upload');
+        element.strings = { chooseFiles: 'Dateien wählen', accepted: 'Angekommen', limit: (size) => 'Je bis ' + size + '.' };
+        element.options = { headers: { Authorization: 'Bearer key' } };
+        window.results = [];
+        document.addEventListener('landfall-accepted', ({ detail }) => window.results.push(detail));
+      </script>`);
+    const film = await video('film.mp4', 1.5 * MIB);
+    const { page, problems } = await visit(browser, url);
+    await page.getByRole('button', { name: 'Dateien wählen' }).waitFor();
+    expect(await page.getByText('Je bis 1,0 TiB.').isVisible()).toBe(true);
+
+    await chooser(page).setInputFiles(film.path);
+    await expectState(page, film.name, /Angekommen[\s\S]*1,5 MiB/);
+    expect(await storedHashes(server.dataDir)).toEqual({ [film.name]: film.sha256 });
+    expect([...owners]).toEqual(['Bearer key']);
+    expect(await page.evaluate(() => (window as unknown as { results: unknown[] }).results)).toMatchObject([
+      { name: film.name, size: 1.5 * MIB, type: 'video/mp4', resumed: false },
+    ]);
+    expect(await accessibilityFaults(page)).toEqual([]);
+    expect(problems).toEqual([]);
+  });
+
+  it('weighs less than 40 KB, with everything it needs to send', async () => {
+    const server = await embedLandfall();
+    let bytes = 0;
+    const addresses = [`${server.url}/landfall-upload.js`];
+    for (const address of addresses) {
+      const script = await (await fetch(address)).text();
+      bytes += gzipSync(script, { level: 9 }).length;
+      for (const [, path = ''] of script.matchAll(/from\s*["'](\.[^"']+)["']/g)) addresses.push(new URL(path, address).href);
+    }
+    expect(addresses.length).toBe(2);
+    expect(bytes).toBeGreaterThan(20_000);
+    expect(bytes).toBeLessThan(40_000);
+  });
+});
