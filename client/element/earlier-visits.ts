@@ -3,9 +3,10 @@
 import { interrupted } from '../index.ts';
 import type { QueueOptions } from '../options.ts';
 import type { PickedFile } from './drop.ts';
-import { Earlier, type EarlierUpload, isSameFile } from './earlier.ts';
+import { Earlier, type EarlierUpload } from './earlier.ts';
 import { dropHandle, findHandle, openHandle } from './file-handles.ts';
 import { forget, keysInUse } from './forget.ts';
+import { isSameFile } from './same-file.ts';
 import type { Language } from './view.ts';
 
 export interface EarlierVisitsHost {

@@ -2,6 +2,7 @@ import type { ResumeRecord } from '../resume-store.ts';
 import { h, setAttribute, setText } from './dom.ts';
 import { icon } from './icons.ts';
 import { nameParts, tileFor, visibleName } from './row.ts';
+import { isSameFile } from './same-file.ts';
 import type { Language } from './view.ts';
 
 export interface EarlierUpload {
@@ -113,10 +114,4 @@ export class Earlier {
     if (isSameFile(upload.record, file)) this.#actions.onFile(upload, file);
     else if (this.#language) say(this.#language.strings.otherFile(visibleName(file.name), visibleName(upload.record.name)));
   }
-}
-
-/** By what can be told without reading it; the content is compared before anything is sent. */
-export function isSameFile(record: ResumeRecord, file: File): boolean {
-  const { name, size, lastModified } = record;
-  return file.name === name && file.size === size && (lastModified === null || lastModified === file.lastModified);
 }

@@ -4,7 +4,9 @@ const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'] as const;
 
 export class Formats {
   readonly #whole: Intl.NumberFormat;
+  /** Always with a decimal: a figure that runs must not change its width. */
   readonly #tenths: Intl.NumberFormat;
+  readonly #upToTenths: Intl.NumberFormat;
   readonly #percent: Intl.NumberFormat;
   readonly #units = new Map<string, Intl.NumberFormat>();
   readonly #locale: string | undefined;
@@ -14,6 +16,7 @@ export class Formats {
     this.#locale = supported(locale);
     this.#whole = new Intl.NumberFormat(this.#locale, { maximumFractionDigits: 0 });
     this.#tenths = new Intl.NumberFormat(this.#locale, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
+    this.#upToTenths = new Intl.NumberFormat(this.#locale, { maximumFractionDigits: 1 });
     this.#percent = new Intl.NumberFormat(this.#locale, { style: 'percent', maximumFractionDigits: 0 });
   }
 
@@ -21,20 +24,21 @@ export class Formats {
     return this.#whole.format(value);
   }
 
-  /** `812 B`, `4.2 MiB`, `312 GiB`: powers of 1024, one decimal below 100. */
+  /** `812 B`, `4.2 MiB`, `5 GiB`: powers of 1024, at most one decimal, none from 100 on. */
   bytes(bytes: number): string {
     const power = powerOf(bytes);
-    return `${this.#scaled(bytes, power)} ${UNITS[power]}`;
+    return `${this.#scaled(bytes, power, this.#upToTenths)} ${UNITS[power]}`;
   }
 
   /** `1.2 of 4.1 GiB`: both in the unit of the whole, which is named once. */
   bytesOf(part: number, whole: number): { part: string; whole: string } {
     const power = powerOf(whole);
-    return { part: this.#scaled(part, power), whole: `${this.#scaled(whole, power)} ${UNITS[power]}` };
+    return { part: this.#scaled(part, power), whole: `${this.#scaled(whole, power, this.#upToTenths)} ${UNITS[power]}` };
   }
 
   speed(bytesPerSecond: number): string {
-    return `${this.bytes(bytesPerSecond)}/s`;
+    const power = powerOf(bytesPerSecond);
+    return `${this.#scaled(bytesPerSecond, power)} ${UNITS[power]}/s`;
   }
 
   /** Rounded down, so that nothing reads 100 % while something is missing. */
@@ -53,9 +57,9 @@ export class Formats {
     return this.#pair(Math.floor(hours / 24), 'day', hours % 24, 'hour');
   }
 
-  #scaled(bytes: number, power: number): string {
+  #scaled(bytes: number, power: number, small = this.#tenths): string {
     const value = bytes / 1024 ** power;
-    return (power === 0 || value >= 99.95 ? this.#whole : this.#tenths).format(value);
+    return (power === 0 || value >= 99.95 ? this.#whole : small).format(value);
   }
 
   #pair(large: number, largeUnit: string, small: number, smallUnit: string): string {

@@ -1,21 +1,12 @@
 import type { QueueSnapshot } from '../queue.ts';
 import { island } from './contours.ts';
 import { h, setAttribute, setFacts, setText } from './dom.ts';
+import { type OverviewAction, overviewOf } from './overview-view.ts';
 import { question } from './question.ts';
 import type { UploadStrings } from './strings.ts';
 import type { Language } from './view.ts';
 
-export type Tone = 'moving' | 'still' | 'warn' | 'good' | 'bad';
-
-export interface OverviewActions {
-  pauseAll(): void;
-  resumeAll(): void;
-  retryAll(): void;
-  cancelAll(): void;
-  clearEnded(): void;
-}
-
-type ActionName = keyof OverviewActions;
+export type OverviewActions = Readonly<Record<OverviewAction, () => void>>;
 
 /** All uploads as one: the figure, the course, and what can be done with all of them. */
 export class Overview {
@@ -25,7 +16,7 @@ export class Overview {
   readonly #facts = h('div', { class: 'facts' });
   readonly #course: HTMLElement;
   readonly #choices = h('div', { class: 'choices' });
-  readonly #buttons: Record<ActionName, HTMLButtonElement>;
+  readonly #buttons: Record<OverviewAction, HTMLButtonElement>;
   #question: HTMLElement | undefined;
 
   constructor(actions: OverviewActions) {
@@ -36,7 +27,7 @@ export class Overview {
       h('span', { class: 'vessel' }),
       island(),
     );
-    const button = (name: ActionName, look: string) =>
+    const button = (name: OverviewAction, look: string) =>
       h('button', { class: look, attributes: { type: 'button', hidden: true }, on: { click: () => actions[name]() } });
     this.#buttons = {
       resumeAll: button('resumeAll', 'primary'),
@@ -74,7 +65,7 @@ export class Overview {
     setAttribute(this.#course, 'aria-label', strings.overall);
     setAttribute(this.#course, 'aria-valuenow', String(Math.floor(view.fraction * 100)));
     setAttribute(this.#course, 'aria-valuetext', [view.figure, view.files, ...view.facts].join(', '));
-    for (const name of Object.keys(this.#buttons) as ActionName[]) {
+    for (const name of Object.keys(this.#buttons) as OverviewAction[]) {
       setText(this.#buttons[name], strings[name]);
       this.#buttons[name].hidden = !view.actions.includes(name);
     }
@@ -93,65 +84,4 @@ export class Overview {
     button?.focus();
     return button !== undefined;
   }
-}
-
-interface OverviewView {
-  tone: Tone;
-  figure: string;
-  isPercent: boolean;
-  files: string;
-  facts: string[];
-  fraction: number;
-  actions: ActionName[];
-}
-
-export function overviewOf(queue: QueueSnapshot, refused: number, { strings, formats }: Language): OverviewView {
-  const { counts } = queue;
-  const all = queue.uploads.length + refused;
-  const refusedOrStopped = counts.rejected + counts.failed + counts.cancelled + refused;
-  const ended = counts.accepted + refusedOrStopped;
-  const running = counts.preparing + counts.uploading + counts.inspecting;
-  const active = running + counts.queued + counts.waiting;
-  const actions: ActionName[] = [];
-  if (counts.paused > 0) actions.push('resumeAll');
-  if (counts.failed > 0) actions.push('retryAll');
-  if (active - counts.inspecting > 0) actions.push('pauseAll');
-  // What is being inspected is out of the sender's hands.
-  if (all > ended + counts.inspecting) actions.push('cancelAll');
-  if (ended > 0) actions.push('clearEnded');
-  const files = all === 1 ? strings.oneFile : strings.filesOf(formats.count(counts.accepted), formats.count(all));
-  if (all === ended) {
-    const figure =
-      counts.accepted === 0
-        ? strings.noneAccepted
-        : refusedOrStopped === 0
-          ? strings.allAccepted(counts.accepted)
-          : strings.allEnded(counts.accepted, refusedOrStopped);
-    const facts = queue.size > 0 ? [formats.bytes(queue.size)] : [];
-    const tone = refusedOrStopped === 0 ? 'good' : counts.accepted > 0 ? 'still' : 'bad';
-    return { tone, figure, isPercent: false, files, facts, fraction: refusedOrStopped === 0 ? 1 : 0, actions };
-  }
-  const fraction = queue.size > 0 ? Math.min(queue.sent / queue.size, 0.995) : 0;
-  const tone = running > 0 ? 'moving' : counts.waiting > 0 ? 'warn' : counts.paused > 0 ? 'still' : 'moving';
-  return {
-    tone,
-    figure: formats.percent(fraction),
-    isPercent: true,
-    files,
-    facts: factsOf(queue, tone, { strings, formats }),
-    fraction,
-    actions,
-  };
-}
-
-function factsOf(queue: QueueSnapshot, tone: Tone, { strings, formats }: Language): string[] {
-  const { part, whole } = formats.bytesOf(queue.sent, queue.size);
-  const facts = [strings.sentOf(part, whole)];
-  if (tone === 'warn') facts.push(strings.allWaiting);
-  else if (tone === 'still') facts.push(strings.allPaused);
-  else {
-    if (queue.bytesPerSecond > 0) facts.push(formats.speed(queue.bytesPerSecond));
-    if (queue.etaSeconds !== null) facts.push(strings.timeLeft(formats.duration(queue.etaSeconds)));
-  }
-  return facts;
 }

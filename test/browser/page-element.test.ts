@@ -55,7 +55,7 @@ describe('<landfall-upload>', () => {
     const film = await video('film.mp4', 1.5 * MIB);
     const { page, problems } = await visit(browser, url);
     await page.getByRole('button', { name: 'Dateien wählen' }).waitFor();
-    expect(await page.getByText('Je bis 1,0 TiB.').isVisible()).toBe(true);
+    expect(await page.getByText('Je bis 1 TiB.').isVisible()).toBe(true);
 
     await chooser(page).setInputFiles(film.path);
     await expectState(page, film.name, /Angekommen[\s\S]*1,5 MiB/);

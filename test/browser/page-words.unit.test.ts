@@ -1,0 +1,165 @@
+// What a row and the whole say in each state, and how figures are written.
+import { describe, expect, it } from 'vitest';
+import { Formats } from '../../client/element/format.ts';
+import { overviewOf } from '../../client/element/overview-view.ts';
+import { isSameFile } from '../../client/element/same-file.ts';
+import { ENGLISH } from '../../client/element/strings.ts';
+import { rowView } from '../../client/element/view.ts';
+import type { QueueSnapshot } from '../../client/queue.ts';
+import type { ResumeRecord } from '../../client/resume-store.ts';
+import type { UploadSnapshot, UploadState, WaitingReason } from '../../client/snapshot.ts';
+import { UploadError } from '../../shared/errors.ts';
+
+const MIB = 1024 * 1024;
+const language = { strings: ENGLISH, formats: new Formats('en') };
+
+function snapshot(state: UploadState, more: Partial<UploadSnapshot> = {}): UploadSnapshot {
+  return {
+    id: 'a',
+    name: 'film.mp4',
+    state,
+    sent: 0,
+    confirmed: 0,
+    size: 100 * MIB,
+    bytesPerSecond: 0,
+    etaSeconds: null,
+    resumedFrom: 0,
+    attempt: 1,
+    ...more,
+  };
+}
+
+const STATES: UploadState[] = [
+  'queued',
+  'preparing',
+  'uploading',
+  'waiting',
+  'paused',
+  'inspecting',
+  'accepted',
+  'rejected',
+  'failed',
+  'cancelled',
+];
+
+describe('a row', () => {
+  it('says in words where it stands, and offers something but while the server inspects', () => {
+    for (const state of STATES) {
+      const view = rowView(snapshot(state), language, 0);
+      expect(view.state, state).not.toBe('');
+      expect(view.actions.length > 0, state).toBe(state !== 'inspecting');
+    }
+  });
+
+  it('tells percent, bytes, speed and time while bytes move', () => {
+    const view = rowView(
+      snapshot('uploading', { sent: 41.5 * MIB, confirmed: 40 * MIB, bytesPerSecond: 2 * MIB, etaSeconds: 29 }),
+      language,
+      0,
+    );
+    expect([view.percent, view.state, ...view.facts]).toEqual(['41%', 'Uploading', '41.5 of 100 MiB', '2.0 MiB/s', '30 sec left']);
+  });
+
+  it('is never full before the verdict', () => {
+    for (const state of ['uploading', 'waiting', 'inspecting'] as const) {
+      expect(rowView(snapshot(state, { sent: 100 * MIB, confirmed: 100 * MIB - 1 }), language, 0).percent, state).toBe('99%');
+    }
+  });
+
+  it('has a sentence for everything that can be waited for, and counts down', () => {
+    const reasons = Object.keys(ENGLISH.waitingReason) as WaitingReason[];
+    for (const reason of reasons) {
+      expect(rowView(snapshot('waiting', { waiting: { reason } }), language, 0).reason, reason).toMatch(/\.$/);
+    }
+    const view = rowView(snapshot('waiting', { waiting: { reason: 'unreachable', until: 5000 } }), language, 1000);
+    expect(view.reason).toBe('The server cannot be reached. Nothing is lost. Next try in 4 sec.');
+    expect(view.canTryNow).toBe(true);
+  });
+
+  it('gives the server’s reason, title and detail', () => {
+    const error = new UploadError('ERR_TYPE_MISMATCH', { detail: 'It holds a program.' });
+    expect(rowView(snapshot('rejected', { error }), language, 0).reason).toBe(
+      'The content of the file is not what its name says. It holds a program.',
+    );
+  });
+});
+
+function queue(uploads: UploadSnapshot[]): QueueSnapshot {
+  const counts = Object.fromEntries(STATES.map((state) => [state, uploads.filter((upload) => upload.state === state).length]));
+  const sum = (of: (upload: UploadSnapshot) => number) => uploads.reduce((total, upload) => total + of(upload), 0);
+  return {
+    uploads,
+    counts: counts as QueueSnapshot['counts'],
+    sent: sum(({ sent }) => sent),
+    confirmed: sum(({ confirmed }) => confirmed),
+    size: sum(({ size }) => size ?? 0),
+    bytesPerSecond: 0,
+    etaSeconds: null,
+    isPaused: false,
+    isIdle: false,
+  };
+}
+
+describe('the whole', () => {
+  it('offers what can be done with all of them', () => {
+    const actions = (...states: UploadState[]) => overviewOf(queue(states.map((state) => snapshot(state))), 0, language).actions;
+    expect(actions('uploading', 'queued')).toEqual(['pauseAll', 'cancelAll']);
+    expect(actions('paused', 'accepted')).toEqual(['resumeAll', 'cancelAll', 'clearEnded']);
+    expect(actions('failed', 'accepted')).toEqual(['retryAll', 'clearEnded']);
+    expect(actions('inspecting')).toEqual([]);
+  });
+
+  it('counts those refused before sending among the ones that did not arrive', () => {
+    const { figure, tone } = overviewOf(queue([snapshot('accepted')]), 1, language);
+    expect([figure, tone]).toEqual(['1 arrived, 1 did not', 'still']);
+    expect(overviewOf(queue([snapshot('accepted')]), 0, language)).toMatchObject({
+      figure: 'Your file has arrived',
+      tone: 'good',
+      fraction: 1,
+    });
+  });
+
+  it('shows no more than 99 % while anything is open', () => {
+    expect(overviewOf(queue([snapshot('uploading', { sent: 100 * MIB })]), 0, language).figure).toBe('99%');
+  });
+});
+
+describe('figures', () => {
+  it.each([
+    [0, '0 B'],
+    [1023, '1,023 B'],
+    [1024, '1 KiB'],
+    [1.5 * MIB, '1.5 MiB'],
+    [1023.97 * MIB, '1 GiB'],
+    [312.4 * 1024 * MIB, '312 GiB'],
+  ])('%d bytes are %s', (bytes, text) => {
+    expect(language.formats.bytes(bytes)).toBe(text);
+  });
+
+  it.each([
+    [0.2, '1 sec'],
+    [42, '45 sec'],
+    [59, '1 min'],
+    [3600, '1 hr'],
+    [5000, '1 hr 23 min'],
+    [200_000, '2 days 8 hr'],
+  ])('%d seconds are %s', (seconds, text) => {
+    expect(language.formats.duration(seconds)).toBe(text);
+  });
+
+  it('are written as the page’s language writes them, and a tag that is none falls back', () => {
+    expect(new Formats('de').bytes(1.5 * MIB)).toBe('1,5 MiB');
+    expect(new Formats('no such tag').bytes(1024)).toMatch(/^1.?KiB$/);
+  });
+});
+
+describe('a file given again', () => {
+  it('is the interrupted one only with the same name, length and time', () => {
+    const file = new File(['12345'], 'film.mp4', { lastModified: 7 });
+    const record = { name: 'film.mp4', size: 5, lastModified: 7 } as ResumeRecord;
+    expect(isSameFile(record, file)).toBe(true);
+    expect(isSameFile({ ...record, lastModified: null }, file)).toBe(true);
+    for (const other of [{ name: 'Film.mp4' }, { size: 6 }, { lastModified: 8 }])
+      expect(isSameFile({ ...record, ...other }, file)).toBe(false);
+  });
+});
