@@ -6,8 +6,15 @@ import { formatBytes, formatDuration, parseBytes, parseDuration } from '../share
 
 const bytes = z.union([z.number().int().nonnegative(), z.string().transform(sentence(parseBytes))]);
 const durationMs = z.union([z.number().nonnegative(), z.string().transform(sentence(parseDuration))]);
+/** Timers of Node count in 31 bits: one that is set for longer goes off at once. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+const waitMs = durationMs.refine((ms) => ms <= LONGEST_TIMER_MS, 'Write at most 24d.');
+const timerMs = waitMs.refine((ms) => ms >= 1, 'Write at least 1ms.');
 const flag = z.union([z.boolean(), z.enum(['true', 'false'], { error: 'Write true or false.' }).transform((value) => value === 'true')]);
 const list = z.union([z.array(z.string()), z.string().transform((value) => value.split(',').map((item) => item.trim()))]);
+const origins = list
+  .transform((items) => items.filter((item) => item !== ''))
+  .refine((items) => items.every(isOrigin), 'Write * or origins as browsers send them, such as https://app.example, without a path.');
 const PORT = 'Write a whole number from 0 to 65535.';
 
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
@@ -21,20 +28,40 @@ interface Setting {
 
 /** Each setting once: key → schema, default, and what `--help` and the README say of it. */
 export const SETTINGS = {
-  host: { schema: z.string().min(1), default: '127.0.0.1', help: 'Address to listen on. Any but loopback needs an access rule.' },
+  host: {
+    schema: z.string().min(1, 'Write an address or a name.'),
+    default: '127.0.0.1',
+    help: 'Address to listen on. Any but loopback needs an access rule.',
+  },
   port: {
-    schema: z.coerce.number(PORT).int(PORT).min(0, PORT).max(65535, PORT),
+    schema: z
+      .union([
+        z.number(),
+        z
+          .string()
+          .regex(/^\d{1,5}$/, PORT)
+          .transform(Number),
+      ])
+      .refine(isPort, PORT),
     default: '1080',
     help: 'Port to listen on; 0 takes a free one.',
   },
-  dataDir: { schema: z.string().min(1), default: './data', help: 'Ledger, staged bytes and final files. Never below a web root.' },
+  dataDir: {
+    schema: z.string().min(1, 'Write the path of a directory.'),
+    default: './data',
+    help: 'Ledger, staged bytes and final files. Never below a web root.',
+  },
   storageDir: { schema: z.string(), default: '', help: 'Final files, where they do not belong in <data dir>/files.' },
   publicUrl: {
-    schema: z.union([z.literal(''), z.url({ protocol: /^https?$/, error: 'Write an address that begins with http:// or https://.' })]),
+    schema: z.string().refine(isPublicUrl, 'Write an address that begins with http:// or https://, without a query.'),
     default: '',
     help: 'Address clients reach the server at, behind a proxy; empty: links are relative.',
   },
-  maxUploadSize: { schema: bytes, default: '1 TiB', help: 'Largest file taken; over it 413 at creation.' },
+  maxUploadSize: {
+    schema: bytes.refine((size) => size >= 1, 'Write at least 1 byte.'),
+    default: '1 TiB',
+    help: 'Largest file taken; over it 413 at creation.',
+  },
   allow: {
     schema: z.string().superRefine(sentenceOf(parsePolicy)),
     default: DEFAULT_ALLOW,
@@ -49,20 +76,24 @@ export const SETTINGS = {
     default: 'chunk',
     help: 'What survives a power cut: every acknowledged offset (chunk), or only accepted files (finish).',
   },
-  expireAfter: { schema: durationMs, default: '7d', help: 'How long an unfinished upload waits for its next byte.' },
+  expireAfter: {
+    schema: durationMs.refine((ms) => ms >= 1, 'Write at least 1ms.'),
+    default: '7d',
+    help: 'How long an unfinished upload waits for its next byte.',
+  },
   keepRecordsFor: { schema: durationMs, default: '24h', help: 'How long a refusal, cancellation or expiry can still be asked for.' },
-  sweepInterval: { schema: durationMs, default: '1m', help: 'How often expired uploads and old records are cleared.' },
-  patience: { schema: durationMs, default: '25s', help: 'How long a request waits for a verdict before the client is asked to ask again.' },
+  sweepInterval: { schema: timerMs, default: '1m', help: 'How often expired uploads and old records are cleared.' },
+  patience: { schema: waitMs, default: '25s', help: 'How long a request waits for a verdict before the client is asked to ask again.' },
   bodyTimeout: {
-    schema: durationMs,
+    schema: timerMs,
     default: '30s',
     help: 'A request body that brings less than 1 KiB in this time is cut; its bytes are kept.',
   },
-  lockTimeout: { schema: durationMs, default: '5s', help: 'How long a request waits for another on the same upload before 423.' },
-  checkTimeout: { schema: durationMs, default: '10m', help: 'Longest one check may take; five times over it refuses the file.' },
-  signatureTimeout: { schema: durationMs, default: '5s', help: 'Longest the detection of a type may take.' },
-  shutdownGrace: { schema: durationMs, default: '10s', help: 'How long running requests may take to end after SIGTERM.' },
-  corsOrigins: { schema: list, default: '*', help: 'Origins whose pages may upload, comma-separated.' },
+  lockTimeout: { schema: waitMs, default: '5s', help: 'How long a request waits for another on the same upload before 423.' },
+  checkTimeout: { schema: timerMs, default: '10m', help: 'Longest one check may take; five times over it refuses the file.' },
+  signatureTimeout: { schema: timerMs, default: '5s', help: 'Longest the detection of a type may take.' },
+  shutdownGrace: { schema: waitMs, default: '10s', help: 'How long running requests may take to end after SIGTERM.' },
+  corsOrigins: { schema: origins, default: '*', help: 'Origins whose pages may upload, comma-separated.' },
   allowAnonymous: { schema: flag, default: 'false', help: 'Serve everyone who can connect, on any address.' },
   logLevel: {
     schema: z.enum(LOG_LEVELS, { error: `Write one of ${LOG_LEVELS.join(', ')}.` }),
@@ -188,6 +219,20 @@ export function summarize(config: Config): Record<string, string> {
   return { maxUploadSize: formatBytes(config.maxUploadSize), expireAfter: formatDuration(config.expireAfter), dataDir: config.dataDir };
 }
 
+function isPort(port: number): boolean {
+  return Number.isInteger(port) && port >= 0 && port <= 65535;
+}
+
+function isPublicUrl(text: string): boolean {
+  if (text === '') return true;
+  const url = URL.parse(text);
+  return url !== null && /^https?:\/\//i.test(text) && `${url.username}${url.password}${url.search}${url.hash}` === '';
+}
+
+function isOrigin(text: string): boolean {
+  return text === '*' || URL.parse(text)?.origin === text;
+}
+
 function sentence<T>(parse: (text: string) => T) {
   return (text: string, context: z.RefinementCtx): T => {
     try {
@@ -209,7 +254,8 @@ function sentenceOf(parse: (text: string) => unknown) {
 function reason(error: z.ZodError): string {
   const issue = error.issues[0];
   if (issue?.code === 'invalid_union') {
-    const nested = issue.errors.flat().find((candidate) => candidate.code === 'custom') ?? issue.errors.flat()[0];
+    // Of the ways a setting can be written, what is wrong with the one that was meant.
+    const nested = issue.errors.flat().find((candidate) => candidate.code !== 'invalid_type') ?? issue.errors.flat()[0];
     return nested?.message ?? issue.message;
   }
   return issue?.message ?? 'The value is not valid.';

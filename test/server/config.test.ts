@@ -1,0 +1,124 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import {
+  ConfigError,
+  configFromEnvironment,
+  describeSettings,
+  environmentName,
+  flagName,
+  resolveConfig,
+  SETTINGS,
+  type SettingKey,
+} from '../../server/config.ts';
+import { REPOSITORY } from '../support/repository.ts';
+import { readmeWithSettings } from '../support/settings-table.ts';
+
+const KEYS = Object.keys(SETTINGS) as SettingKey[];
+
+/** For each setting what a person may get wrong, as it would stand in the environment. */
+const WRONG: Record<SettingKey, readonly string[]> = {
+  host: [''],
+  port: ['', 'http', '-1', '65536', '80.5', '0x50', '1e3', ' 80 ', '999999'],
+  dataDir: [''],
+  storageDir: [],
+  publicUrl: ['example.com', 'ftp://example.com', 'https:example.com', 'https://example.com/?a=b', 'https://u:p@example.com', 'https://'],
+  maxUploadSize: ['', 'big', '-1', '5 XiB', '0', '1e30', 'NaN'],
+  allow: ['', 'nothing-of-the-kind', '.=x'],
+  allowEmpty: ['', 'yes', '1', 'TRUE'],
+  allowEncrypted: ['no'],
+  allowMacros: ['on'],
+  allowLegacyText: ['x'],
+  durability: ['', 'none', 'Chunk'],
+  expireAfter: ['', '7', 'a week', '-1d', '0'],
+  keepRecordsFor: ['', '24', 'x'],
+  sweepInterval: ['', '0', '60', '25d'],
+  patience: ['', '25', '-1s', '30d'],
+  bodyTimeout: ['', '0', '30', '5w'],
+  lockTimeout: ['', '5', '25d'],
+  checkTimeout: ['', '0', '10', '30d'],
+  signatureTimeout: ['', '0ms', '30d'],
+  shutdownGrace: ['', '10', '30d'],
+  corsOrigins: ['example.com', 'https://example.com/', 'https://a.example, b.example', 'null'],
+  allowAnonymous: ['yes'],
+  logLevel: ['', 'verbose', 'INFO'],
+};
+
+/** A capital or a quoted word first, a full stop or the text that was given last. No names of our libraries' types. */
+const SENTENCE = /^LANDFALL_[A-Z_]+: [“A-Z].*\. \(given: ".*"\)$/;
+
+describe('the settings', () => {
+  it('have defaults that are right', () => {
+    const config = resolveConfig();
+    expect(config).toMatchObject({
+      host: '127.0.0.1',
+      port: 1080,
+      maxUploadSize: 1024 ** 4,
+      expireAfter: 7 * 86_400_000,
+      patience: 25_000,
+    });
+    expect(config.storageDir).toBe(join(config.dataDir, 'files'));
+    expect(Object.isFrozen(config)).toBe(true);
+    expect(config.policy).toMatchObject({ maxBytes: 1024 ** 4 });
+  });
+
+  it.for(KEYS.flatMap((key) => WRONG[key].map((value) => [key, value] as const)))('refuse %s of “%s” with a sentence', ([key, value]) => {
+    const environment = { [environmentName(key)]: value };
+    expect(() => configFromEnvironment(environment)).toThrow(ConfigError);
+    expect(() => configFromEnvironment(environment)).toThrow(SENTENCE);
+  });
+
+  it.for([
+    ['port', 80.5],
+    ['port', Number.NaN],
+    ['maxUploadSize', -1],
+    ['maxUploadSize', 1.5],
+    ['maxUploadSize', Number.POSITIVE_INFINITY],
+    ['patience', Number.POSITIVE_INFINITY],
+    ['bodyTimeout', 2 ** 31],
+    ['allowEmpty', 1],
+    ['corsOrigins', [5]],
+    ['host', 5],
+  ] as const)('refuse %s of %s as an object', ([key, value]) => {
+    expect(() => resolveConfig({ [key]: value })).toThrow(ConfigError);
+    expect(() => resolveConfig({ [key]: value })).toThrow(key);
+  });
+
+  it('take human units and base units', () => {
+    expect(
+      resolveConfig({ maxUploadSize: '5 GiB', patience: '1m', port: '0', corsOrigins: 'https://a.example, http://b.example:81' }),
+    ).toMatchObject({
+      maxUploadSize: 5 * 1024 ** 3,
+      patience: 60_000,
+      port: 0,
+      corsOrigins: ['https://a.example', 'http://b.example:81'],
+    });
+    expect(resolveConfig({ maxUploadSize: 7, patience: 0, port: 8080, corsOrigins: [] })).toMatchObject({
+      maxUploadSize: 7,
+      patience: 0,
+      port: 8080,
+    });
+    expect(resolveConfig({ publicUrl: 'https://x.example/up//' }).publicUrl).toBe('https://x.example/up');
+  });
+
+  it('refuse what is none of them', () => {
+    expect(() => configFromEnvironment({ LANDFALL_MAX_UPLOAD: '5 GiB' })).toThrow('LANDFALL_MAX_UPLOAD is not a setting.');
+    expect(() => resolveConfig({ maxUpload: 5 } as never)).toThrow('There is no setting called maxUpload.');
+    expect(() => resolveConfig({ toString: 5 } as never)).toThrow(ConfigError);
+    expect(configFromEnvironment({ PATH: '/bin', LANDFALLX: 'x', LANDFALL_PORT: undefined }).port).toBe(1080);
+  });
+
+  it('are won by flags over the environment', () => {
+    expect(configFromEnvironment({ LANDFALL_PORT: '81', LANDFALL_HOST: '::1' }, { port: '82' })).toMatchObject({ port: 82, host: '::1' });
+  });
+
+  it('are all described, and the table in the README is up to date', () => {
+    const help = describeSettings();
+    for (const key of KEYS) {
+      expect(help).toContain(`${flagName(key)}, ${environmentName(key)}\n`);
+      expect(help).toContain(SETTINGS[key].help);
+    }
+    const readme = readFileSync(join(REPOSITORY, 'README.md'), 'utf8');
+    expect(readme).toBe(readmeWithSettings(readme));
+  });
+});
