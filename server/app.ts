@@ -189,6 +189,7 @@ async function assemble(config: Config, hooks: LandfallHooks, access: Access, lo
     keepRecordsForMs,
     bodyTimeoutMs: config.bodyTimeout,
     durability: config.durability,
+    announce: (upload) => finisher.announce(upload),
     checkHead: (head, upload) =>
       checkHead(detector, { head, safeName: upload.name, claimedType: upload.claimedType, length: upload.length, policy }),
   });

@@ -343,10 +343,15 @@ export class Finisher {
 
   /** After the verdict: nothing that fails here changes it. */
   async #ended(upload: Upload, cleanUp: () => Promise<void>): Promise<void> {
+    await cleanUp().catch((error) => this.#log(error, upload.id));
+    await this.announce(upload);
+  }
+
+  /** Tells of a verdict, whoever came to it. Never rejects. */
+  async announce(upload: Upload): Promise<void> {
     const { onVerdict, log } = this.#options;
     const { id, state, length, errorCode } = upload;
     log.info({ upload: id, state, length, code: errorCode ?? undefined }, state);
-    await cleanUp().catch((error) => this.#log(error, id));
     if (onVerdict) await (async () => onVerdict(upload))().catch((error) => this.#log(error, id));
   }
 

@@ -1,6 +1,6 @@
 // One durable row an upload, and every query there is on it. The engines differ only in what `Engine` says.
 import { EventEmitter } from 'node:events';
-import type { Kysely, Selectable, Updateable } from 'kysely';
+import type { CompiledQuery, InsertResult, Kysely, Selectable, Updateable } from 'kysely';
 import { Migrator } from 'kysely/migration';
 import { UPLOAD_TRANSITIONS, type UploadState } from '../../shared/upload.ts';
 import { type Dialect, migrations, type Schema, type UploadTable } from './schema.ts';
@@ -36,6 +36,9 @@ export class Ledger {
   readonly #engine: Engine;
   readonly #changes = new EventEmitter().setMaxListeners(0);
   readonly #undurable = new Map<string, Promise<void>>();
+  // The two queries that every request makes, built once: what differs are the parameters alone.
+  #select: CompiledQuery<Upload> | undefined;
+  #insert: { query: CompiledQuery<InsertResult>; columns: (keyof Upload)[] } | undefined;
 
   constructor(engine: Engine) {
     this.#engine = engine;
@@ -60,18 +63,26 @@ export class Ledger {
    * Durable only with `durable`; otherwise a power cut may forget an upload that got no bytes accepted yet.
    */
   async create(upload: Upload, durable: boolean): Promise<boolean> {
-    const result = await this.#engine.db
-      .insertInto('uploads')
-      .values(upload)
-      .onConflict((conflict) => conflict.doNothing())
-      .executeTakeFirst();
+    const columns = Object.keys(upload) as (keyof Upload)[];
+    this.#insert ??= {
+      columns,
+      query: this.#engine.db
+        .insertInto('uploads')
+        .values(upload)
+        .onConflict((conflict) => conflict.doNothing())
+        .compile(),
+    };
+    const parameters = this.#insert.columns.map((column) => upload[column]);
+    const result = await this.#engine.db.executeQuery({ ...this.#insert.query, parameters });
     if (durable) await this.#engine.flush();
-    return (result.numInsertedOrUpdatedRows ?? 0n) === 1n;
+    return (result.numAffectedRows ?? 0n) === 1n;
   }
 
   async get(id: string): Promise<Upload | undefined> {
     await this.#undurable.get(id);
-    return this.#engine.db.selectFrom('uploads').selectAll().where('id', '=', id).executeTakeFirst();
+    this.#select ??= this.#engine.db.selectFrom('uploads').selectAll().where('id', '=', id).compile();
+    const { rows } = await this.#engine.db.executeQuery<Upload>({ ...this.#select, parameters: [id] });
+    return rows[0];
   }
 
   findByKey(owner: string, idempotencyKey: string): Promise<Upload | undefined> {

@@ -1,9 +1,9 @@
 // The embedded engine: node:sqlite in WAL mode, with commits made durable in groups off the main thread.
-import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { Kysely, SqliteDialect } from 'kysely';
-import { makeDurableDirectory, syncDirectory } from './durable-directory.ts';
+import { makeDurableDirectory, syncDirectory } from '../disk/durable-directory.ts';
+import { OpenFile } from '../disk/open-file.ts';
 import type { Engine } from './ledger.ts';
 import type { Schema } from './schema.ts';
 
@@ -30,14 +30,14 @@ export async function openSqlite(dataDir: string, options: { exclusive: boolean 
   database.exec('pragma journal_mode=WAL; pragma synchronous=NORMAL; pragma busy_timeout=5000; pragma foreign_keys=ON;');
   const group = new GroupCommit(database);
   const db = new Kysely<Schema>({ dialect: new SqliteDialect({ database: adapt(database, group) }) });
-  let wal: FileHandle | undefined;
+  let wal: OpenFile | undefined;
   let next: Promise<void> | undefined;
   let running: Promise<void> = Promise.resolve();
 
   async function sync(): Promise<void> {
     group.commit();
     if (wal === undefined) {
-      wal = await open(`${path}-wal`, 'r');
+      wal = await OpenFile.open(`${path}-wal`, 'r');
       await syncDirectory(dataDir);
     }
     await wal.datasync();
@@ -59,7 +59,7 @@ export async function openSqlite(dataDir: string, options: { exclusive: boolean 
     async close(): Promise<void> {
       await running;
       group.commit();
-      await wal?.close();
+      wal?.closeSync();
       await db.destroy();
       lock?.close();
     },

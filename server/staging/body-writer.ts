@@ -1,7 +1,7 @@
 // From a request to a file with as little between as there can be: chunks are gathered while the last batch is being
 // written and go out in one writev. One write is in flight; the source is paused when a batch is full.
-import type { FileHandle } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
+import type { OpenFile } from '../disk/open-file.ts';
 import type { BodyEnd, BodyLimits, WriteOptions, Written } from './staging.ts';
 import { countYoungBytes } from './young-garbage.ts';
 
@@ -20,7 +20,7 @@ export const MIN_BYTES_PER_TIMEOUT = 1024;
  * Appends a body to a file from `offset` on and says how it ended. Resolves after the last write returned, never before.
  * @throws what the system says of a failed write, and what `onBatch` throws; `bytes` that were written stay written
  */
-export async function writeBody(file: FileHandle, offset: number, source: Readable, options: WriteOptions): Promise<Written> {
+export async function writeBody(file: OpenFile, offset: number, source: Readable, options: WriteOptions): Promise<Written> {
   const gatherer = new Gatherer(source, options);
   let bytes = 0;
   try {
@@ -54,13 +54,13 @@ export async function collectBody(source: Readable, options: BodyLimits): Promis
   }
 }
 
-async function writeWhole(file: FileHandle, buffers: Buffer[], position: number): Promise<number> {
+async function writeWhole(file: OpenFile, buffers: Buffer[], position: number): Promise<number> {
   let written = 0;
   let rest = buffers;
   for (;;) {
-    const { bytesWritten } = await file.writev(rest, position + written);
-    written += bytesWritten;
-    let skip = bytesWritten;
+    const bytes = await file.writev(rest, position + written);
+    written += bytes;
+    let skip = bytes;
     const left: Buffer[] = [];
     for (const buffer of rest) {
       if (skip >= buffer.byteLength) skip -= buffer.byteLength;

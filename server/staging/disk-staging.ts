@@ -1,9 +1,10 @@
 import { constants } from 'node:fs';
-import { copyFile, type FileHandle, mkdir, open, readdir, rename, stat, statfs, truncate, unlink } from 'node:fs/promises';
+import { copyFile, mkdir, readdir, rename, stat, statfs, truncate, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { UPLOAD_ID } from '../../shared/protocol.ts';
-import { makeDurableDirectory, syncDirectory } from '../ledger/durable-directory.ts';
+import { makeDurableDirectory, syncDirectory } from '../disk/durable-directory.ts';
+import { OpenFile } from '../disk/open-file.ts';
 import { writeBody } from './body-writer.ts';
 import type { StagedReader, Staging, WriteOptions, Written } from './staging.ts';
 
@@ -41,29 +42,25 @@ export class DiskStaging implements Staging {
   }
 
   async write(id: string, offset: number, body: Readable, options: WriteOptions): Promise<Written> {
-    const file = await open(this.path(id), constants.O_CREAT | constants.O_WRONLY, 0o640);
+    const file = await OpenFile.open(this.path(id), constants.O_CREAT | constants.O_WRONLY, 0o640);
+    let isSynced = false;
     try {
       const written = await writeBody(file, offset, body, options);
       if (offset + written.bytes !== options.completeSize || written.end === 'too-long') return written;
-      return {
-        ...written,
-        proof: await file.sync().then(
-          () => 'durable' as const,
-          () => 'unproved' as const,
-        ),
-      };
+      isSynced = await file.sync().then(
+        () => true,
+        () => false,
+      );
+      return { ...written, proof: isSynced ? 'durable' : 'unproved' };
     } finally {
-      await file.close();
+      if (isSynced) file.closeSync();
+      else await file.close();
     }
   }
 
   async sync(id: string): Promise<void> {
-    const file = await open(this.path(id), constants.O_CREAT | constants.O_WRONLY, 0o640);
-    try {
-      await file.sync();
-    } finally {
-      await file.close();
-    }
+    const file = await OpenFile.open(this.path(id), constants.O_CREAT | constants.O_WRONLY, 0o640);
+    await file.sync().finally(() => file.close());
   }
 
   async renew(id: string): Promise<void> {
@@ -72,7 +69,7 @@ export class DiskStaging implements Staging {
     try {
       await unlink(fresh).catch(unlessMissing);
       await copyFile(path, fresh, constants.COPYFILE_EXCL);
-      const file = await open(fresh, 'r+');
+      const file = await OpenFile.open(fresh, 'r+');
       await file.sync().finally(() => file.close());
       await rename(fresh, path);
     } finally {
@@ -85,8 +82,8 @@ export class DiskStaging implements Staging {
   }
 
   async open(id: string): Promise<StagedReader> {
-    const file = await open(this.path(id), 'r');
-    return new DiskReader(file, (await file.stat()).size);
+    const file = await OpenFile.open(this.path(id), 'r');
+    return new DiskReader(file, await file.size());
   }
 
   async remove(id: string): Promise<void> {
@@ -110,9 +107,9 @@ export class DiskStaging implements Staging {
 
 class DiskReader implements StagedReader {
   readonly size: number;
-  readonly #file: FileHandle;
+  readonly #file: OpenFile;
 
-  constructor(file: FileHandle, size: number) {
+  constructor(file: OpenFile, size: number) {
     this.#file = file;
     this.size = size;
   }
@@ -121,7 +118,7 @@ class DiskReader implements StagedReader {
     const buffer = Buffer.allocUnsafe(Math.max(0, Math.min(end, this.size) - start));
     let filled = 0;
     while (filled < buffer.byteLength) {
-      const { bytesRead } = await this.#file.read(buffer, filled, buffer.byteLength - filled, start + filled);
+      const bytesRead = await this.#file.read(buffer, filled, start + filled);
       if (bytesRead === 0) break;
       filled += bytesRead;
     }
@@ -134,8 +131,8 @@ class DiskReader implements StagedReader {
     }
   }
 
-  close(): Promise<void> {
-    return this.#file.close();
+  async close(): Promise<void> {
+    this.#file.closeSync();
   }
 }
 

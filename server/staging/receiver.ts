@@ -32,6 +32,8 @@ export interface ReceiverOptions {
   durability: Durability;
   /** What the first bytes alone can refuse. */
   checkHead(head: Uint8Array, upload: Upload): Promise<Rejection | undefined>;
+  /** Told of the verdict, once it is durable, when they do. Never rejects. */
+  announce(upload: Upload): Promise<void>;
 }
 
 export interface NewUpload {
@@ -264,17 +266,21 @@ export class Receiver {
   }
 
   async #checkHead(upload: Upload, head: Uint8Array): Promise<void> {
-    const { ledger, policyHash, keepRecordsForMs, checkHead } = this.#options;
+    const { ledger, staging, policyHash, keepRecordsForMs, checkHead, announce } = this.#options;
     // A detection that fails is no verdict: the full inspection looks again.
     const rejection = await checkHead(head, upload).catch(() => undefined);
     if (rejection === undefined) return;
-    await ledger.move(upload.id, { from: 'receiving' }, 'rejected', {
+    const rejected = await ledger.move(upload.id, { from: 'receiving' }, 'rejected', {
       errorCode: rejection.code,
       errorDetail: rejection.detail ?? null,
       policyHash,
       expiresAt: Date.now() + keepRecordsForMs,
     });
-    await this.#options.staging.remove(upload.id);
+    if (rejected) {
+      // Not awaited: whoever is told must not hold up the answer.
+      void announce(rejected);
+      await staging.remove(upload.id);
+    }
     throw new UploadError(rejection.code, rejection.detail === undefined ? {} : { detail: rejection.detail });
   }
 }

@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import send from 'send';
 import { UploadError } from '../../shared/errors.ts';
-import { makeDurableDirectory, syncDirectory } from '../ledger/durable-directory.ts';
+import { makeDurableDirectory, syncDirectory } from '../disk/durable-directory.ts';
 import { type DiskStaging, isMissing } from '../staging/disk-staging.ts';
 import { faultOf } from '../staging/faults.ts';
 import { StagedBytesGone, type Storage, type Target } from './storage.ts';

@@ -43,6 +43,9 @@ async function startGated(rejection?: Awaited<ReturnType<Check['run']>>) {
   return { ...server, open, begun, bytes, url, verdicts: () => verdicts };
 }
 
+/** For tests of what follows a verdict: on a busy machine it may take a while. */
+const UNHURRIED = { patience: '20s' };
+
 describe('an upload under inspection', () => {
   it('holds its last byte back from HEAD and asks the client that resent only that byte to ask again', async () => {
     const { url, bytes, open, begun } = await startGated();
@@ -107,7 +110,7 @@ describe('an upload under inspection', () => {
 
 describe('an accepted upload', () => {
   it('acknowledges its last byte again, and an empty end, without a second finish', async () => {
-    const server = await startVerdictServer('accept');
+    const server = await startVerdictServer('accept', UNHURRIED);
     const bytes = await videoBytes(LENGTH);
     const { url } = await createUpload(server.files, { length: LENGTH, name: 'film.mp4' });
     for (let time = 0; time < 3; time++) {
@@ -119,7 +122,7 @@ describe('an accepted upload', () => {
   });
 
   it('refuses another last byte, another offset and a termination, and keeps its file', async () => {
-    const server = await startVerdictServer('accept');
+    const server = await startVerdictServer('accept', UNHURRIED);
     const bytes = await videoBytes(LENGTH);
     const { url } = await createUpload(server.files, { length: LENGTH, name: 'film.mp4' });
     await patchUpload(url, 0, bytes);
@@ -135,7 +138,7 @@ describe('an accepted upload', () => {
 
 describe('a rejected upload', () => {
   it('answers any append at any offset with the same verdict, and never shows the whole length', async () => {
-    const server = await startVerdictServer('reject');
+    const server = await startVerdictServer('reject', UNHURRIED);
     const bytes = await videoBytes(LENGTH);
     const { url } = await createUpload(server.files, { length: LENGTH, name: 'film.mp4' });
     const first = await patchUpload(url, 0, bytes);
@@ -186,7 +189,7 @@ describe('a fault of ours', () => {
 
 describe('the answer to a creation', () => {
   it('leads to the same upload when it was lost and the creation carries an Idempotency-Key', async () => {
-    const server = await startVerdictServer('accept');
+    const server = await startVerdictServer('accept', UNHURRIED);
     const headers = { 'Idempotency-Key': '5b7a1f0e' };
     const first = await createUpload(server.files, { length: LENGTH, name: 'film.mp4', headers });
     const again = await createUpload(server.files, { length: LENGTH, name: 'film.mp4', headers });
@@ -196,7 +199,7 @@ describe('the answer to a creation', () => {
   });
 
   it('is the verdict again when the whole body came with it', async () => {
-    const server = await startVerdictServer('accept');
+    const server = await startVerdictServer('accept', UNHURRIED);
     const bytes = await videoBytes(LENGTH);
     const creation = { length: LENGTH, name: 'film.mp4', body: bytes, headers: { 'Idempotency-Key': 'whole' } };
     const first = await createUpload(server.files, creation);
@@ -206,7 +209,7 @@ describe('the answer to a creation', () => {
   });
 
   it('is the stored rejection again when the whole body came with it', async () => {
-    const server = await startVerdictServer('reject');
+    const server = await startVerdictServer('reject', UNHURRIED);
     const bytes = await videoBytes(LENGTH);
     const creation = { length: LENGTH, name: 'film.mp4', body: bytes, headers: { 'Idempotency-Key': 'whole' } };
     expect(await createUpload(server.files, creation)).toMatchObject({ status: 422, code: 'ERR_CHECK_REFUSED' });
@@ -215,7 +218,7 @@ describe('the answer to a creation', () => {
   });
 
   it('is one upload for two creations with one key at the same time', async () => {
-    const server = await startVerdictServer('accept');
+    const server = await startVerdictServer('accept', UNHURRIED);
     const answers = await Promise.all(
       Array.from({ length: 10 }, () => createUpload(server.files, { length: 10, name: 'a.txt', headers: { 'Idempotency-Key': 'same' } })),
     );

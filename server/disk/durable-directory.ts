@@ -1,10 +1,11 @@
 // A name is durable once the directory it stands in is synced, and that one's name once its parent is.
-import { mkdir, open } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { OpenFile } from './open-file.ts';
 
 export async function syncDirectory(path: string): Promise<void> {
-  const directory = await open(path, 'r');
-  await directory.sync().finally(() => directory.close());
+  const directory = await OpenFile.open(path, 'r');
+  await directory.sync().finally(() => directory.closeSync());
 }
 
 /** Makes a directory where there is none, with all above it that are missing, and makes durable what it made. Mode 0750. */
