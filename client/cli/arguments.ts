@@ -4,16 +4,17 @@ import type { QueueOptions } from '../options.ts';
 
 export const USAGE = `landfall FILE... --to URL [options]
 
-Uploads files and ends when the server has accepted or refused each. Interrupted or run again, it goes on where it stopped.
-The address of each accepted file goes to standard output, a line each; everything else goes to standard error.
+Uploads files and ends when the server has accepted or refused each. Interrupted and run again, it
+goes on where it stopped. The address of each accepted file goes to standard output, a line each;
+everything else goes to standard error.
 
-  --to URL               where to: http://host:1080, or the address uploads are created at (http://host/files)
-  --json                 a JSON object a line for each file as it ends, and one with the event "summary" at the end
+  --to URL               where to: http://host:1080, or where uploads are created: http://host/files
+  --json                 a line of JSON for each file as it ends, and at last one with the event "summary"
   --name NAME            store it under this name; for one file
   --meta KEY=VALUE       tell the server this too; may be given more than once
   --header 'NAME: VALUE' send this with every request; may be given more than once
   --concurrency N        how many at once (default 3)
-  --chunk-size SIZE      send no more than this in one request, such as 16MiB (default: as much as there is)
+  --chunk-size SIZE      no more than this in one request, such as 16MiB (default: all there is)
   --give-up-after TIME   stop trying after so long without progress, such as 10m or 2h (default 30m)
   --no-resume            upload from the first byte, and leave nothing to go on with
   --no-checksum          do not compute a checksum for the server to compare
@@ -22,8 +23,9 @@ The address of each accepted file goes to standard output, a line each; everythi
   --help, -h             this text
   --version              the version
 
-Exit code: 0 all accepted, 1 some refused or failed, 2 wrong usage, 3 a file is missing or was changed, 4 not allowed,
-5 the server could not be reached or is busy: run it again, 130 or 143 stopped by a signal: run it again.`;
+Exit code: 0 all accepted, 1 some refused or failed, 2 wrong usage, 3 a file is missing or was
+changed, 4 not allowed, 5 the server could not be reached or is busy: run it again, 130 or 143
+stopped by a signal: run it again.`;
 
 /** Whoever typed it should read the message. */
 export class UsageError extends Error {}

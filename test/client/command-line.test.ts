@@ -1,0 +1,245 @@
+// bin landfall, as a shell runs it.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { REPOSITORY } from '../support/repository.ts';
+import { type Sending, startSending } from './sending.ts';
+
+const MIB = 1024 * 1024;
+
+interface Command {
+  child: ChildProcess;
+  /** So far. */
+  stdout(): string;
+  stderr(): string;
+  ended: Promise<{ code: number | null; stdout: string; stderr: string }>;
+}
+
+function start({ directory }: Pick<Sending, 'directory'>, ...parameters: string[]): Command {
+  const child = spawn(process.execPath, [join(REPOSITORY, 'client/cli/main.ts'), ...parameters], {
+    env: { PATH: process.env.PATH, HOME: directory, XDG_STATE_HOME: join(directory, 'state') },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  onTestFinished(() => void child.kill('SIGKILL'));
+  let stdout = '';
+  let stderr = '';
+  child.stdout.on('data', (chunk) => {
+    stdout += chunk;
+  });
+  child.stderr.on('data', (chunk) => {
+    stderr += chunk;
+  });
+  const ended = once(child, 'close').then(([code]) => ({ code: code as number | null, stdout, stderr }));
+  return { child, stdout: () => stdout, stderr: () => stderr, ended };
+}
+
+const run = (sending: Pick<Sending, 'directory'>, ...parameters: string[]) => start(sending, ...parameters).ended;
+
+function events(stdout: string): Record<string, unknown>[] {
+  return stdout
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+}
+
+/** Stopped in the middle by a signal, with part of the file on the server. */
+async function stopInTheMiddle(sending: Sending, path: string, signal: NodeJS.Signals, ...parameters: string[]) {
+  sending.proxy.bytesPerSecond = 4 * MIB;
+  const command = start(sending, path, '--to', sending.proxy.url, ...parameters);
+  await expect.poll(() => sending.proxy.bytes, { timeout: 20_000 }).toBeGreaterThan(2 * MIB);
+  command.child.kill(signal);
+  const end = await command.ended;
+  sending.proxy.bytesPerSecond = Number.POSITIVE_INFINITY;
+  return end;
+}
+
+describe('results', () => {
+  test('are the addresses on standard output, and nothing else is there', async () => {
+    const sending = await startSending();
+    const one = await sending.video(100_000, 'one.mp4');
+    const two = await sending.video(200_000, 'two.mp4');
+    const { code, stdout, stderr } = await run(sending, one.path, two.path, '--to', sending.proxy.url);
+    expect(code).toBe(0);
+    const urls = stdout.trimEnd().split('\n');
+    expect(urls).toHaveLength(2);
+    for (const url of urls) expect((await fetch(url)).status).toBe(200);
+    expect(stderr).toBe(`2 of 2 files accepted, 293 KiB in ${stderr.split(' in ')[1]}`);
+    expect(stderr).not.toContain('\x1b');
+    expect((await sending.stored()).sort()).toEqual([one.sha256, two.sha256].sort());
+  });
+
+  test('are a line of JSON each with --json, and a summary at the end', async () => {
+    const sending = await startSending();
+    const { path } = await sending.video(100_000);
+    const bad = join(sending.directory, 'photo.jpg');
+    await writeFile(bad, 'MZ this is a program');
+    const { code, stdout } = await run(sending, path, bad, '--to', sending.server.files, '--json');
+    const lines = events(stdout);
+    expect(lines).toHaveLength(3);
+    expect(lines.find(({ event }) => event === 'accepted')).toEqual({
+      event: 'accepted',
+      file: path,
+      id: expect.any(String),
+      url: expect.stringContaining(sending.server.files),
+      name: 'film.mp4',
+      size: 100_000,
+      type: 'video/mp4',
+      checksum: expect.stringMatching(/^crc32:/),
+      resumed: false,
+    });
+    expect(lines.find(({ event }) => event === 'rejected')).toMatchObject({ file: bad, code: 'ERR_TYPE_MISMATCH', status: 422 });
+    expect(lines.at(-1)).toEqual({
+      event: 'summary',
+      accepted: 1,
+      rejected: 1,
+      failed: 0,
+      interrupted: 0,
+      bytes: 100_000,
+      seconds: expect.any(Number),
+      exitCode: 1,
+    });
+    expect(code).toBe(1);
+  });
+
+  test('carry what was asked for in --name, --meta and --header', async () => {
+    const sending = await startSending(undefined, {}, { authenticate: ({ headers }) => headers.authorization ?? null });
+    const { path } = await sending.video(100_000);
+    const { code, stdout } = await run(
+      sending,
+      path,
+      ...['--to', sending.server.url, '--name', 'other.mp4', '--meta', 'project=a=b', '--header', 'Authorization: Bearer me', '--json'],
+    );
+    expect(code).toBe(0);
+    const [{ url = '', name } = {}] = events(stdout);
+    expect(name).toBe('other.mp4');
+    const head = await fetch(String(url), { method: 'HEAD', headers: { 'Tus-Resumable': '1.0.0', Authorization: 'Bearer me' } });
+    expect(head.headers.get('Upload-Metadata')).toContain(`project ${btoa('a=b')}`);
+  });
+});
+
+describe('the exit code', () => {
+  test('is 1 for a refused file, with the reason in words', async () => {
+    const sending = await startSending();
+    const bad = join(sending.directory, 'photo.jpg');
+    await writeFile(bad, 'MZ this is a program');
+    const { code, stdout, stderr } = await run(sending, bad, '--to', sending.server.url, '--quiet');
+    expect(code).toBe(1);
+    expect(stdout).toBe('');
+    expect(stderr).toMatch(/^.*photo\.jpg: The content of the file is not what its name says\..*\n$/);
+  });
+
+  test.each([
+    [['film.mp4']],
+    [['--to', 'http://host']],
+    [['film.mp4', '--to', 'host:1080']],
+    [['film.mp4', '--to', 'http://host', '--nonsense']],
+    [['film.mp4', '--to', 'http://host', '--chunk-size', 'much']],
+    [['film.mp4', '--to', 'http://host', '--concurrency', '0']],
+    [['film.mp4', '--to', 'http://host', '--header', 'nothing']],
+    [['a.mp4', 'b.mp4', '--to', 'http://host', '--name', 'c.mp4']],
+  ])('is 2 for %j, and says what is wrong', async (parameters) => {
+    const { code, stdout, stderr } = await run({ directory: '/nonexistent' }, ...parameters);
+    expect(code).toBe(2);
+    expect(stdout).toBe('');
+    expect(stderr).toMatch(/^.+\nSee landfall --help\.\n$/);
+  });
+
+  test('is 3 for a missing file, also beside one that is accepted', async () => {
+    const sending = await startSending();
+    const { path } = await sending.video(100_000);
+    const { code, stdout, stderr } = await run(sending, path, join(sending.directory, 'none.mp4'), '--to', sending.server.url);
+    expect(code).toBe(3);
+    expect(stdout.split('\n')).toHaveLength(2);
+    expect(stderr).toContain('There is no such file.');
+  });
+
+  test('is 4 where it is not allowed', async () => {
+    const sending = await startSending(undefined, {}, { authenticate: () => null });
+    const { path } = await sending.video(100_000);
+    expect((await run(sending, path, '--to', sending.server.url)).code).toBe(4);
+  });
+
+  test('is 5 where the server is away for longer than one waits', async () => {
+    const sending = await startSending();
+    const { path } = await sending.video(100_000);
+    await sending.proxy.goDown();
+    const { code, stderr } = await run(sending, path, '--to', sending.proxy.url, '--give-up-after', '500ms');
+    expect(code).toBe(5);
+    expect(stderr).toContain('the server does not answer');
+  });
+
+  test('is 1 for failures of several kinds', async () => {
+    const sending = await startSending();
+    const bad = join(sending.directory, 'photo.jpg');
+    await writeFile(bad, 'MZ this is a program');
+    expect((await run(sending, bad, join(sending.directory, 'none'), '--to', sending.server.url)).code).toBe(1);
+  });
+});
+
+describe('a signal', () => {
+  test.each([
+    ['SIGINT', 130],
+    ['SIGTERM', 143],
+  ] as const)('%s stops, saves and says how to go on; run again it goes on', async (signal, expected) => {
+    const sending = await startSending();
+    const { path, sha256: sum } = await sending.video(12 * MIB);
+    const { code, stdout, stderr } = await stopInTheMiddle(sending, path, signal);
+    expect(code).toBe(expected);
+    expect(stdout).toBe('');
+    expect(stderr).toContain('Run the same command again to go on');
+    expect(await readdir(join(sending.directory, 'state/landfall/uploads'))).toHaveLength(1);
+
+    const again = await run(sending, path, '--to', sending.proxy.url, '--json');
+    expect(again.code).toBe(0);
+    expect(events(again.stdout)[0]).toMatchObject({ event: 'accepted', resumed: true });
+    expect(again.stderr).toMatch(/film\.mp4: goes on at \d+ %/);
+    expect(await sending.stored()).toEqual([sum]);
+    expect(sending.proxy.exchanges.filter(({ method }) => method === 'POST')).toHaveLength(1);
+    expect(await readdir(join(sending.directory, 'state/landfall/uploads'))).toEqual([]);
+  });
+
+  test('is told of in JSON too', async () => {
+    const sending = await startSending();
+    const { path } = await sending.video(12 * MIB);
+    const { stdout } = await stopInTheMiddle(sending, path, 'SIGINT', '--json');
+    expect(events(stdout)).toEqual([
+      { event: 'interrupted', file: path, url: expect.stringContaining('/files/') },
+      expect.objectContaining({ event: 'summary', interrupted: 1, exitCode: 130 }),
+    ]);
+  });
+
+  test('that can not be caught loses nothing either', async () => {
+    const sending = await startSending();
+    const { path, sha256: sum } = await sending.video(12 * MIB);
+    await stopInTheMiddle(sending, path, 'SIGKILL');
+    const again = await run(sending, path, '--to', sending.proxy.url, '--json');
+    expect(events(again.stdout)[0]).toMatchObject({ event: 'accepted', resumed: true });
+    expect(await sending.stored()).toEqual([sum]);
+  });
+
+  test('with --no-resume leaves nothing to go on with', async () => {
+    const sending = await startSending();
+    const { path } = await sending.video(12 * MIB);
+    const { stderr } = await stopInTheMiddle(sending, path, 'SIGINT', '--no-resume');
+    expect(stderr).not.toContain('again');
+    const again = await run(sending, path, '--to', sending.proxy.url, '--json', '--no-resume');
+    expect(events(again.stdout)[0]).toMatchObject({ resumed: false });
+  });
+});
+
+test('--quiet says nothing where nothing is wrong, --no-progress no figures', async () => {
+  const sending = await startSending();
+  const { path } = await sending.video(100_000);
+  expect((await run(sending, path, '--to', sending.server.url, '-q')).stderr).toBe('');
+  expect((await run(sending, path, '--to', sending.server.url, '--no-progress')).stderr).toMatch(/^1 of 1 file accepted.*\n$/);
+});
+
+test('--help and --version go to standard output', async () => {
+  const help = await run({ directory: '/nonexistent' }, '--help');
+  expect(help).toMatchObject({ code: 0, stderr: '' });
+  expect(help.stdout).toContain('landfall FILE... --to URL');
+  for (const line of help.stdout.split('\n')) expect(line.length).toBeLessThanOrEqual(100);
+  expect((await run({ directory: '/nonexistent' }, '--version')).stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
+});

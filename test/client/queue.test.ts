@@ -1,0 +1,177 @@
+import { describe, expect, test } from 'vitest';
+import { createQueue, type QueueOptions, type QueueSnapshot } from '../../client/node.ts';
+import { type Sending, startSending } from './sending.ts';
+
+const MIB = 1024 * 1024;
+
+function queueOf({ proxy, store }: Sending, options: Partial<QueueOptions> = {}) {
+  const queue = createQueue({ endpoint: `${proxy.url}/files`, store, ...options });
+  const told: QueueSnapshot[] = [];
+  queue.subscribe((snapshot) => told.push(snapshot));
+  return { queue, told };
+}
+
+async function videos(sending: Sending, count: number, length = 200_000): Promise<string[]> {
+  return Promise.all(Array.from({ length: count }, async (_, index) => (await sending.video(length, `film-${index}.mp4`)).path));
+}
+
+const isActive = ({ state }: { state: string }) => ['preparing', 'uploading', 'inspecting', 'waiting'].includes(state);
+
+async function reaches(queue: ReturnType<typeof queueOf>['queue'], isIt: (snapshot: QueueSnapshot) => boolean): Promise<QueueSnapshot> {
+  return new Promise((resolve) => {
+    const stop = queue.subscribe((snapshot) => {
+      if (!isIt(snapshot)) return;
+      queueMicrotask(() => stop());
+      resolve(snapshot);
+    });
+  });
+}
+
+describe('a queue', () => {
+  test('uploads as many at once as it may, in order, and tells the sums', async () => {
+    const sending = await startSending();
+    const paths = await videos(sending, 6);
+    const { queue, told } = queueOf(sending, { concurrency: 2 });
+    const started: string[] = [];
+    for (const path of paths) {
+      const handle = queue.add(path);
+      handle.subscribe(({ state, name }) => {
+        if (state === 'preparing' && !started.includes(name)) started.push(name);
+      });
+    }
+    const end = await queue.idle();
+    expect(started).toEqual(paths.map((path) => path.split('/').at(-1)));
+    expect(Math.max(...told.map(({ uploads }) => uploads.filter(isActive).length))).toBe(2);
+    expect(end).toMatchObject({ sent: 1_200_000, confirmed: 1_200_000, size: 1_200_000, isIdle: true, etaSeconds: null });
+    expect(end.counts).toMatchObject({ accepted: 6, queued: 0, failed: 0 });
+    expect(await sending.stored()).toHaveLength(6);
+    expect(told.every((snapshot) => Object.isFrozen(snapshot))).toBe(true);
+  });
+
+  test('gives the turn to whoever was moved to the front', async () => {
+    const sending = await startSending();
+    const paths = await videos(sending, 4, MIB);
+    sending.proxy.bytesPerSecond = 2 * MIB;
+    const { queue } = queueOf(sending, { concurrency: 1 });
+    const handles = paths.map((path) => queue.add(path));
+    await reaches(queue, ({ counts }) => counts.uploading === 1);
+    const last = handles[3]?.snapshot.id ?? '';
+    queue.move(last, 0);
+    expect(queue.snapshot.uploads[0]?.id).toBe(last);
+    const { uploads } = await reaches(queue, ({ counts }) => counts.accepted === 2);
+    expect(uploads.filter(({ state }) => state === 'accepted').map(({ name }) => name)).toEqual(['film-3.mp4', 'film-0.mp4']);
+    await queue.idle();
+  });
+
+  test('pauses and resumes all, also what is added meanwhile', async () => {
+    const sending = await startSending();
+    // More than what the system takes ahead of the network, which counts as sent.
+    const paths = await videos(sending, 4, 12 * MIB);
+    sending.proxy.bytesPerSecond = 2 * MIB;
+    const { queue } = queueOf(sending, { concurrency: 2 });
+    for (const path of paths.slice(0, 3)) queue.add(path);
+    await reaches(queue, ({ counts }) => counts.uploading === 2);
+    queue.pause();
+    queue.add(paths[3] ?? '');
+    expect(queue.snapshot).toMatchObject({ isPaused: true, isIdle: false, counts: { paused: 4 } });
+    sending.proxy.bytesPerSecond = Number.POSITIVE_INFINITY;
+    queue.resume();
+    expect((await queue.idle()).counts.accepted).toBe(4);
+    expect(await sending.stored()).toHaveLength(4);
+  });
+
+  test('goes on with the others when one is paused, waits or is refused', async () => {
+    const sending = await startSending();
+    const [first = '', second = '', third = ''] = await videos(sending, 3, 2 * MIB);
+    const { queue } = queueOf(sending, { concurrency: 1 });
+    const one = queue.add(first);
+    const refused = queue.add(Buffer.from('MZ program'), { name: 'photo.jpg' });
+    queue.add(second);
+    queue.add(third);
+    one.pause();
+    await reaches(queue, ({ counts }) => counts.accepted === 2);
+    expect(refused.snapshot.state).toBe('rejected');
+    expect(queue.snapshot.counts).toMatchObject({ paused: 1, rejected: 1, accepted: 2 });
+    one.resume();
+    await queue.idle();
+    expect(one.snapshot.state).toBe('accepted');
+  });
+
+  test('leaves what was refused, failed or cancelled out of the sums', async () => {
+    const sending = await startSending();
+    const [path = ''] = await videos(sending, 1);
+    const { queue } = queueOf(sending);
+    queue.add(path);
+    queue.add(Buffer.from('MZ program'), { name: 'photo.jpg' });
+    queue.add('/nonexistent/film.mp4');
+    await queue.add(path, { name: 'copy.mp4' }).cancel();
+    const { sent, size, counts } = await queue.idle();
+    expect({ sent, size }).toEqual({ sent: 200_000, size: 200_000 });
+    expect(counts).toMatchObject({ accepted: 1, rejected: 1, failed: 1, cancelled: 1 });
+  });
+});
+
+describe('retry', () => {
+  test('puts a new handle in the place of one that failed, and it goes on', async () => {
+    const sending = await startSending();
+    const [path = '', other = ''] = await videos(sending, 2, 4 * MIB);
+    let isForbidden = true;
+    sending.proxy.onRequest = ({ method, nth }) => {
+      if (method === 'PATCH' && nth === 1) return { kind: 'cut', afterBytes: 2 * MIB, how: 'rst' };
+      return method === 'HEAD' && isForbidden ? { kind: 'answer', status: 403 } : undefined;
+    };
+    const { queue } = queueOf(sending, { concurrency: 1 });
+    const failed = queue.add(path);
+    queue.add(other);
+    await queue.idle();
+    expect(failed.snapshot).toMatchObject({ state: 'failed', error: { code: 'ERR_FORBIDDEN' } });
+    isForbidden = false;
+    const renewed = queue.retry(failed.snapshot.id);
+    expect(queue.snapshot.uploads[0]?.id).toBe(renewed?.snapshot.id);
+    await queue.idle();
+    expect(renewed?.snapshot).toMatchObject({ state: 'accepted' });
+    expect(renewed?.snapshot.resumedFrom).toBeGreaterThan(0);
+    expect(await sending.stored()).toHaveLength(2);
+  });
+
+  test('of one that is under way, accepted or unknown changes nothing', async () => {
+    const sending = await startSending();
+    const [path = ''] = await videos(sending, 1);
+    const { queue } = queueOf(sending);
+    const handle = queue.add(path);
+    expect(queue.retry(handle.snapshot.id)).toBe(handle);
+    await queue.idle();
+    expect(queue.retry(handle.snapshot.id)).toBe(handle);
+    expect(queue.retry('unknown')).toBeUndefined();
+  });
+});
+
+test('only what is over can be removed from the list', async () => {
+  const sending = await startSending();
+  const [path = ''] = await videos(sending, 1);
+  const { queue } = queueOf(sending);
+  const handle = queue.add(path);
+  expect(queue.get(handle.snapshot.id)).toBe(handle);
+  expect(queue.remove(handle.snapshot.id)).toBe(false);
+  await queue.idle();
+  expect(queue.remove(handle.snapshot.id)).toBe(true);
+  expect(queue.snapshot).toMatchObject({ uploads: [], isIdle: true, size: 0 });
+  expect(queue.remove(handle.snapshot.id)).toBe(false);
+});
+
+test('cancel ends all of them', async () => {
+  const sending = await startSending();
+  const paths = await videos(sending, 3, 12 * MIB);
+  sending.proxy.bytesPerSecond = 2 * MIB;
+  const { queue } = queueOf(sending, { concurrency: 2 });
+  for (const path of paths) queue.add(path);
+  await reaches(queue, ({ counts }) => counts.uploading === 2);
+  await queue.cancel({ deleteRemote: true });
+  expect(queue.snapshot).toMatchObject({ isIdle: true, counts: { cancelled: 3 } });
+  expect(await sending.store.list()).toEqual([]);
+});
+
+test('options that make no sense throw at once', () => {
+  expect(() => createQueue({ endpoint: 'nowhere' })).toThrow(TypeError);
+  expect(() => createQueue({ endpoint: 'http://host/files', concurrency: 0 })).toThrow(TypeError);
+});

@@ -1,0 +1,106 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describe, expect, test } from 'vitest';
+import { fitted, percent, printable } from '../../client/cli/describe.ts';
+import { combinedExitCode } from '../../client/cli/exit-code.ts';
+import { linesOf, TerminalProgress } from '../../client/cli/terminal-progress.ts';
+import type { QueueSnapshot } from '../../client/queue.ts';
+import type { UploadSnapshot } from '../../client/snapshot.ts';
+import { MOVES } from '../../client/states.ts';
+
+const UPLOAD: UploadSnapshot = {
+  id: 'x',
+  name: 'film.mp4',
+  state: 'uploading',
+  sent: 5_000_000,
+  confirmed: 0,
+  size: 10_000_000,
+  bytesPerSecond: 1_048_576,
+  etaSeconds: 65,
+  resumedFrom: 0,
+  attempt: 1,
+};
+
+function queue(...uploads: Partial<UploadSnapshot>[]): QueueSnapshot {
+  const all = uploads.map((upload) => ({ ...UPLOAD, ...upload }));
+  const counts = Object.fromEntries(Object.keys(MOVES).map((state) => [state, all.filter((upload) => upload.state === state).length]));
+  return {
+    uploads: all,
+    counts: counts as QueueSnapshot['counts'],
+    sent: 5_000_000,
+    confirmed: 0,
+    size: 10_000_000,
+    bytesPerSecond: 1_048_576,
+    etaSeconds: 65,
+    isPaused: false,
+    isIdle: false,
+  };
+}
+
+describe('a name in a terminal', () => {
+  test('can not move the cursor, colour or reverse what follows', () => {
+    expect(printable('a\x1b[2Jb\x1b]0;title\x07c')).toBe('abc');
+    expect(printable('inv\u202eGPJ.exe')).toBe('inv\ufffdGPJ.exe');
+    expect(printable('two\nlines\r')).toBe('two\ufffdlines\ufffd');
+    expect(printable('été 映画 🎬')).toBe('été 映画 🎬');
+  });
+
+  test('is cut in the middle to exactly the room there is', () => {
+    expect(fitted('film.mp4', 10)).toBe('film.mp4  ');
+    expect(fitted('a-very-long-name-of-a-film.mp4', 11)).toHaveLength(11);
+    expect(fitted('a-very-long-name-of-a-film.mp4', 11)).toMatch(/^a-ver….*\.mp4$/);
+  });
+
+  test('of wide characters takes two columns for each', () => {
+    expect(fitted('映画', 6)).toBe('映画  ');
+    expect(fitted('映画映画映画', 6)).toMatch(/^映…?.*$/u);
+    expect(Array.from(fitted('映画映画映画', 7)).reduce((sum, letter) => sum + (/[映画]/.test(letter) ? 2 : 1), 0)).toBe(7);
+  });
+});
+
+test('percent are rounded down, so that 100 means done', () => {
+  expect([percent(999, 1000), percent(1000, 1000), percent(0, 0), percent(5, null)]).toEqual(['99 %', '100 %', '100 %', '']);
+});
+
+describe('the lines of a terminal', () => {
+  test('are one for each file under way and one for the total, none wider than the terminal', () => {
+    const snapshot = queue({}, { state: 'queued' }, { state: 'accepted' }, { state: 'inspecting' }, { name: 'x'.repeat(300) });
+    for (const columns of [40, 60, 80, 120]) {
+      const lines = linesOf(snapshot, columns, 20, 0);
+      expect(lines).toHaveLength(4);
+      for (const line of lines) expect(line.length).toBeLessThanOrEqual(columns);
+    }
+    const [first = '', , , total] = linesOf(snapshot, 100, 20, 0);
+    expect(first).toMatch(/^film\.mp4 +█{10}░{10} +50 % {2}1 MiB\/s, 1 min 5 s left$/);
+    expect(total).toBe('1 of 5 files, 4.8 MiB of 9.5 MiB, 50 %, 1 MiB/s, 1 min 5 s left');
+  });
+
+  test('say why an upload waits and when it tries again', () => {
+    const [line] = linesOf(queue({ state: 'waiting', waiting: { reason: 'unreachable', until: 4000 } }), 100, 20, 1000);
+    expect(line).toContain('the server does not answer, next try in 3 s');
+  });
+
+  test('are no more than the terminal has rows', () => {
+    expect(linesOf(queue({}, {}, {}, {}, {}, {}), 80, 3, 0)).toHaveLength(3);
+  });
+
+  test('are drawn over in place, and gone at the end', async () => {
+    let written = '';
+    const terminal = { columns: 80, rows: 24, write: (text: string) => (written += text) };
+    const progress = new TerminalProgress(terminal, { color: false });
+    progress.update(queue({}));
+    await sleep(250);
+    progress.complain('photo.jpg: refused');
+    progress.stop();
+    expect(written.split('\x1b[2A\r\x1b[J').length).toBeGreaterThanOrEqual(4);
+    expect(written.split('\x1b[J').find((part) => part.includes('refused'))).toMatch(/^photo\.jpg: refused\n/);
+    expect(written.endsWith('\x1b[2A\r\x1b[J')).toBe(true);
+    expect(written).not.toContain('\x1b[2m');
+  });
+});
+
+test('failures of one kind give their own exit code, of several kinds 1', () => {
+  expect(combinedExitCode([])).toBe(0);
+  expect(combinedExitCode([3, 3])).toBe(3);
+  expect(combinedExitCode([5])).toBe(5);
+  expect(combinedExitCode([3, 5])).toBe(1);
+});
