@@ -15,6 +15,7 @@ import { createDefaultChecks } from './finish/checks/default-checks.ts';
 import { checkHead } from './finish/checks/early.ts';
 import { Detector } from './finish/detector.ts';
 import { Finisher } from './finish/finisher.ts';
+import { Sha256 } from './finish/sha256.ts';
 import { Sweeper } from './finish/sweeper.ts';
 import { cors } from './http/cors.ts';
 import { answerFiles, methodOf } from './http/files.ts';
@@ -164,6 +165,7 @@ async function assemble(config: Config, hooks: LandfallHooks, access: Access, lo
   await staging.prepare();
   await storage.prepare();
   const detector = new Detector({ timeLimitMs: config.signatureTimeout });
+  const sha256 = config.sha256 ? new Sha256() : undefined;
   const locker = new QueueingLocker(config.lockTimeout);
   const { onVerdict } = hooks;
   const finisher = new Finisher({
@@ -177,6 +179,7 @@ async function assemble(config: Config, hooks: LandfallHooks, access: Access, lo
     keepRecordsForMs,
     lock: locker,
     log,
+    ...(sha256 && { digest: (content: AsyncIterable<Uint8Array>) => sha256.digest(content) }),
     ...(onVerdict && { onVerdict: (upload) => onVerdict(toRecord(upload, 0, `${config.publicUrl}/files/${upload.id}`)) }),
   });
   const receiver = new Receiver({
@@ -223,7 +226,7 @@ async function assemble(config: Config, hooks: LandfallHooks, access: Access, lo
       await sweeper.close();
       await finisher.close();
       await proveAll(ledger, staging);
-      await detector.close();
+      await Promise.all([detector.close(), sha256?.close()]);
       await ledger.close();
     },
   };

@@ -71,6 +71,11 @@ export const SETTINGS = {
   allowEncrypted: { schema: flag, default: 'false', help: 'Take archives and Office files with a password: nobody can look into them.' },
   allowMacros: { schema: flag, default: 'false', help: 'Take .doc, .xls and .ppt with macros, whose names do not tell.' },
   allowLegacyText: { schema: flag, default: 'false', help: 'Take text in older encodings, not only UTF-8 and UTF-16.' },
+  sha256: {
+    schema: flag,
+    default: 'false',
+    help: 'Compute the SHA-256 of every accepted file, besides its CRC-32; the finish then reads it once.',
+  },
   durability: {
     schema: z.enum(['chunk', 'finish'], { error: 'Write chunk or finish.' }),
     default: 'chunk',
@@ -120,6 +125,7 @@ export interface Config {
   readonly allowLegacyText: boolean;
   /** The five settings above and `maxUploadSize`, as the checks read them. */
   readonly policy: Policy;
+  readonly sha256: boolean;
   readonly durability: 'chunk' | 'finish';
   readonly expireAfter: number;
   readonly keepRecordsFor: number;

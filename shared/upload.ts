@@ -31,6 +31,8 @@ export interface UploadRecord {
   type: string | null;
   /** `crc32:` and 8 hex digits, of the whole file; null before acceptance. */
   checksum: string | null;
+  /** 64 hex digits, where the server is told to compute it. */
+  sha256?: string;
   /** ISO 8601, UTC. */
   createdAt: string;
   updatedAt: string;

@@ -31,6 +31,7 @@ export interface FinisherOptions {
   policy: Policy;
   policyHash: string;
   checkTimeoutMs: number;
+  digest?: (content: AsyncIterable<Uint8Array>) => Promise<string>;
   keepRecordsForMs: number;
   /** Whoever writes the bytes holds it: what is complete while it is held is begun by its holder. */
   lock: TryLock;
@@ -285,10 +286,11 @@ export class Finisher {
   }
 
   async #finish(upload: Upload, lease: Lease, head: Uint8Array | undefined): Promise<void> {
-    const { ledger, staging, storage, checks, policy, checkTimeoutMs } = this.#options;
+    const { ledger, staging, storage, checks, policy, checkTimeoutMs, digest } = this.#options;
     const { id, length, target } = upload;
     if (length === null || target === null) throw new Error('An upload under inspection has a length and a target.');
-    const { rejection, found, checksum } = await inspect({ upload, length, head, staging, checks, policy, checkTimeoutMs });
+    const inspection = await inspect({ upload, length, head, staging, checks, policy, checkTimeoutMs, digest });
+    const { rejection, found, checksum, sha256 } = inspection;
     if (rejection) {
       await this.#reject(upload, lease, rejection);
       return;
@@ -303,6 +305,7 @@ export class Finisher {
       type: found.type,
       checksum,
       checksumOffset: length,
+      sha256,
       strikes: 0,
       leaseOwner: null,
       leaseExpiresAt: null,

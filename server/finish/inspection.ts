@@ -14,6 +14,8 @@ export interface InspectionOptions {
   checks: readonly Check[];
   policy: Policy;
   checkTimeoutMs: number;
+  /** Hashes the whole content, where that is asked for. */
+  digest: ((content: AsyncIterable<Uint8Array>) => Promise<string>) | undefined;
 }
 
 export interface Inspection {
@@ -21,6 +23,8 @@ export interface Inspection {
   found: Inspectable['found'];
   /** CRC-32 of the whole file. */
   checksum: number;
+  /** SHA-256 of the whole file in hex, where it is asked for. */
+  sha256: string | null;
 }
 
 /**
@@ -51,9 +55,9 @@ export async function inspect(options: InspectionOptions): Promise<Inspection> {
           stream: () => staged.stream(),
         }),
       );
-      if (rejection) return { rejection, found, checksum };
+      if (rejection) return { rejection, found, checksum, sha256: null };
     }
-    return { found, checksum };
+    return { found, checksum, sha256: (await options.digest?.(staged.stream())) ?? null };
   } finally {
     await staged.close();
   }

@@ -15,6 +15,7 @@ export function toRecord(upload: Upload, stored: number, url: string): UploadRec
     offset: offsetOf(upload, stored),
     type: upload.type,
     checksum: upload.state === 'accepted' ? formatChecksum(upload.checksum) : null,
+    ...(upload.sha256 === null ? {} : { sha256: upload.sha256 }),
     createdAt: new Date(upload.createdAt).toISOString(),
     updatedAt: new Date(upload.updatedAt).toISOString(),
     expiresAt: upload.expiresAt === null ? null : new Date(upload.expiresAt).toISOString(),

@@ -26,6 +26,8 @@ export interface UploadTable {
   /** Running CRC-32 of the first `checksumOffset` bytes. */
   checksum: number;
   checksumOffset: number;
+  /** In hex, where configuration asks for it. */
+  sha256: string | null;
   /** Inspections begun. The lease of attempt n is the only one that may write the outcome. */
   attempt: number;
   /** Inspections begun since the last one that ended by itself: crashes and time limits in a row. */
@@ -86,6 +88,7 @@ const first = (dialect: Dialect): Migration => ({
       .addColumn('provenOffset', 'bigint', (column) => column.notNull())
       .addColumn('checksum', 'bigint', (column) => column.notNull())
       .addColumn('checksumOffset', 'bigint', (column) => column.notNull())
+      .addColumn('sha256', 'text')
       .addColumn('attempt', 'integer', (column) => column.notNull())
       .addColumn('strikes', 'integer', (column) => column.notNull())
       .addColumn('leaseOwner', 'text')

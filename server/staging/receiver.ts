@@ -124,6 +124,7 @@ export class Receiver {
       provenOffset: 0,
       checksum: 0,
       checksumOffset: 0,
+      sha256: null,
       attempt: 0,
       strikes: 0,
       leaseOwner: null,

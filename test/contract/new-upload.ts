@@ -22,6 +22,7 @@ export function newUpload(values: Partial<Upload> = {}): Upload {
     provenOffset: 0,
     checksum: 0,
     checksumOffset: 0,
+    sha256: null,
     attempt: 0,
     strikes: 0,
     leaseOwner: null,

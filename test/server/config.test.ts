@@ -28,6 +28,7 @@ const WRONG: Record<SettingKey, readonly string[]> = {
   allowEmpty: ['', 'yes', '1', 'TRUE'],
   allowEncrypted: ['no'],
   allowMacros: ['on'],
+  sha256: ['on'],
   allowLegacyText: ['x'],
   durability: ['', 'none', 'Chunk'],
   expireAfter: ['', '7', 'a week', '-1d', '0'],
