@@ -1,6 +1,6 @@
 // A file by its descriptor. `FileHandle` closes in the thread pool, and a hop there and back costs more than the close
 // itself, which after a sync, or a read, has nothing left to write.
-import { close, closeSync, fdatasync, fstat, fsync, open, read, writev } from 'node:fs';
+import { close, closeSync, fdatasync, fstat, fsync, open, read, type Stats, writev } from 'node:fs';
 
 type Done<T> = (error: NodeJS.ErrnoException | null, value?: T) => void;
 
@@ -36,7 +36,7 @@ export class OpenFile {
   }
 
   async size(): Promise<number> {
-    return (await this.#call(fstat)).size;
+    return (await this.#call((descriptor, done: Done<Stats>) => fstat(descriptor, done))).size;
   }
 
   async sync(): Promise<void> {
@@ -80,6 +80,14 @@ export class OpenFile {
     if (this.#isClosed) return;
     this.#isClosed = true;
     if (this.#running === 0) closeNow();
-    else this.#whenIdle = closeNow;
+    else {
+      this.#whenIdle = () => {
+        try {
+          closeNow();
+        } catch {
+          // Nobody is left to tell.
+        }
+      };
+    }
   }
 }
