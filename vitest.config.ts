@@ -9,18 +9,20 @@ const UNIT = ['test/shared/**/*.test.ts', 'test/**/*.unit.test.ts'];
 interface Kind {
   name: string;
   testTimeout: number;
-  /** Where the kind needs the machine to itself: one file at a time, after all others. */
-  alone?: number;
+  /** Kinds of one group run side by side; a later group begins when the one before has ended. */
+  group: number;
+  /** 1 where the kind needs the machine to itself. */
+  workers: number;
 }
 
 const KINDS: Kind[] = [
-  { name: 'server', testTimeout: 30_000 },
-  { name: 'client', testTimeout: 60_000 },
-  { name: 'contract', testTimeout: 30_000 },
-  { name: 'protocol', testTimeout: 60_000 },
-  { name: 'package', testTimeout: minutes(3), alone: 2 },
-  { name: 'browser', testTimeout: minutes(2), alone: 3 },
-  { name: 'faults', testTimeout: isLong ? minutes(60) : minutes(6), alone: 4 },
+  { name: 'server', testTimeout: 30_000, group: 1, workers: 2 },
+  { name: 'client', testTimeout: 60_000, group: 1, workers: 2 },
+  { name: 'contract', testTimeout: 30_000, group: 1, workers: 2 },
+  { name: 'protocol', testTimeout: 60_000, group: 1, workers: 2 },
+  { name: 'package', testTimeout: minutes(3), group: 1, workers: 2 },
+  { name: 'faults', testTimeout: isLong ? minutes(60) : minutes(6), group: 2, workers: 2 },
+  { name: 'browser', testTimeout: minutes(2), group: 3, workers: 1 },
 ];
 
 export default defineConfig({
@@ -29,15 +31,15 @@ export default defineConfig({
       {
         test: { name: 'unit', include: UNIT, testTimeout: 20_000, maxWorkers: 2, sequence: { groupOrder: 1 } },
       },
-      ...KINDS.map(({ name, testTimeout, alone }) => ({
+      ...KINDS.map(({ name, testTimeout, group, workers }) => ({
         test: {
           name,
           include: [`test/${name}/**/*.test.ts`],
           exclude: UNIT,
           testTimeout: isLong ? Math.max(testTimeout, minutes(20)) : testTimeout,
           hookTimeout: minutes(2),
-          maxWorkers: alone === undefined ? 2 : 1,
-          sequence: { groupOrder: alone ?? 1 },
+          maxWorkers: workers,
+          sequence: { groupOrder: group },
         },
       })),
     ],
