@@ -32,7 +32,9 @@ export interface Circumstances {
   canRestart: boolean;
 }
 
-const RETRIED = new Set([408, 409, 423, 425, 429, 460]);
+/** A body that came in too slowly, at a wrong offset, or damaged: asking where to go on repairs it. */
+const REPAIRED = new Set([408, 409, 460]);
+const BUSY = new Set([423, 425, 429]);
 const HOPELESS_5XX = new Set([501, 505]);
 
 /** What follows a failed request. While there is hope it is tried again: how long is the budget's affair. */
@@ -50,7 +52,8 @@ export function decide(failure: Failure, circumstances: Circumstances): Decision
       return method === 'POST' ? { kind: 'fail' } : { kind: 'retry', reason: 'interrupted' };
   }
   if (error.code === 'ERR_INSPECTION_PENDING' || error.code === 'ERR_INSPECTING') return { kind: 'ask-again' };
-  if (RETRIED.has(status)) return { kind: 'retry', reason: 'busy' };
+  if (REPAIRED.has(status)) return { kind: 'retry', reason: 'interrupted' };
+  if (BUSY.has(status)) return { kind: 'retry', reason: 'busy' };
   if (status >= 500) {
     if (HOPELESS_5XX.has(status)) return { kind: 'fail' };
     return { kind: 'retry', reason: error.code === 'ERR_NO_SPACE' ? 'no-space' : 'busy' };

@@ -9,7 +9,7 @@ goes on where it stopped. The address of each accepted file goes to standard out
 everything else goes to standard error.
 
   --to URL               where to: http://host:1080, or where uploads are created: http://host/files
-  --json                 a line of JSON for each file as it ends, and at last one with the event "summary"
+  --json                 a line of JSON for each file as it ends, and a "summary" at the end
   --name NAME            store it under this name; for one file
   --meta KEY=VALUE       tell the server this too; may be given more than once
   --header 'NAME: VALUE' send this with every request; may be given more than once

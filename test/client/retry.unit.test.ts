@@ -15,8 +15,12 @@ function broken(cause: FailureCause, method = 'PATCH') {
 }
 
 describe('what follows a failed request', () => {
-  test.each([408, 409, 423, 425, 429, 460, 500, 502, 503, 504, 520])('%i is tried again', (status) => {
+  test.each([423, 425, 429, 500, 502, 503, 504, 520])('%i is tried again, once the server has time', (status) => {
     expect(decide(answered(status), USUAL)).toEqual({ kind: 'retry', reason: 'busy' });
+  });
+
+  test.each([408, 409, 460])('%i is tried again, from where the server stands', (status) => {
+    expect(decide(answered(status), USUAL)).toEqual({ kind: 'retry', reason: 'interrupted' });
   });
 
   test.each([400, 403, 405, 412, 415, 422, 501, 505, 301])('%i is final', (status) => {

@@ -1,0 +1,227 @@
+// The client library in a page of its own, without the element: what only a browser can show.
+import { open as openFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import type { Browser, BrowserContext, Page } from 'playwright-core';
+import { build } from 'vite';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import type { UploadHandle, UploadSnapshot, upload } from '../../client/index.ts';
+import { launchChromium } from '../support/chromium.ts';
+import { filesBelow, sha256OfFile, writeVideo } from '../support/content.ts';
+import { dropFirstResponses, type Exchange, type Fault, startFaultProxy } from '../support/fault-proxy.ts';
+import { embedLandfall } from '../support/landfall-embedded.ts';
+import { REPOSITORY } from '../support/repository.ts';
+import { testDirectory } from '../support/temp-dir.ts';
+
+const MIB = 1024 * 1024;
+const PATIENCE = { timeout: 60_000 };
+
+/** What the page keeps at hand. */
+interface Hand {
+  landfall: { upload: typeof upload };
+  endpoint: string;
+  handle: UploadHandle;
+  told: UploadSnapshot[];
+}
+
+let browser: Browser;
+let script: string;
+beforeAll(async () => {
+  [browser, script] = await Promise.all([launchChromium(), bundle()]);
+});
+afterAll(() => browser.close());
+
+async function bundle(): Promise<string> {
+  const entry = join(REPOSITORY, 'client/index.ts');
+  const results = await build({
+    root: REPOSITORY,
+    configFile: false,
+    logLevel: 'error',
+    build: { write: false, minify: true, target: 'es2024', lib: { entry, formats: ['es'] } },
+  });
+  const [result] = Array.isArray(results) ? results : [results];
+  if (result === undefined || !('output' in result)) throw new Error('Vite watches instead of building.');
+  return result.output[0].code;
+}
+
+/** A page of another origin than the server's, with a file input. */
+async function site(endpoint: string): Promise<string> {
+  const html = `<!doctype html><title>Send</title><input type="file">
+    <script type="module">import * as landfall from '/client.js'; Object.assign(window, { landfall, endpoint: '${endpoint}' });</script>`;
+  const server = createServer(({ url }, response) => {
+    const isScript = url === '/client.js';
+    response.setHeader('Content-Type', isScript ? 'text/javascript' : 'text/html; charset=utf-8').end(isScript ? script : html);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+}
+
+async function start(plan: (exchange: Exchange) => Fault | undefined = () => undefined) {
+  const server = await embedLandfall();
+  const proxy = await startFaultProxy({ upstream: server.url, onRequest: plan });
+  onTestFinished(() => proxy.close());
+  const url = await site(`${proxy.url}/files`);
+  const context = await browser.newContext();
+  onTestFinished(() => context.close());
+  const directory = testDirectory();
+  return {
+    proxy,
+    context,
+    url,
+    directory,
+    video: async (length: number) => {
+      const path = join(directory, 'film.mp4');
+      return { path, sha256: await writeVideo(path, length) };
+    },
+    stored: async () => {
+      const folder = join(server.dataDir, 'files');
+      return Promise.all((await filesBelow(folder)).map((name) => sha256OfFile(join(folder, name))));
+    },
+  };
+}
+
+async function open(context: BrowserContext, url: string): Promise<Page> {
+  const page = await context.newPage();
+  await page.goto(url);
+  await page.waitForFunction(() => 'landfall' in window);
+  return page;
+}
+
+/** Chooses the file and sends it; the page keeps the handle and all it tells. */
+async function send(page: Page, path: string, options: { chunkSize?: number } = {}): Promise<void> {
+  await page.locator('input').setInputFiles(path);
+  await page.evaluate((more) => {
+    const hand = window as unknown as Hand;
+    const file = document.querySelector('input')?.files?.[0];
+    if (file === undefined) throw new Error('No file was chosen.');
+    hand.told = [];
+    hand.handle = hand.landfall.upload(file, { endpoint: hand.endpoint, confirmLeaving: false, ...more });
+    hand.handle.subscribe((snapshot) => hand.told.push(snapshot));
+  }, options);
+}
+
+const snapshotOf = (page: Page) => page.evaluate(() => (window as unknown as Hand).handle.snapshot);
+const stateOf = async (page: Page) => (await snapshotOf(page)).state;
+const ends = (page: Page) =>
+  page.evaluate(() =>
+    (window as unknown as Hand).handle.done.then(
+      (result) => ({ result }),
+      ({ code }) => ({ code }),
+    ),
+  );
+
+describe('a file in Chromium', () => {
+  it('goes in chunks, and ends accepted with the same bytes', async () => {
+    const { context, url, video, stored, proxy } = await start();
+    const { path, sha256 } = await video(40 * MIB);
+    const page = await open(context, url);
+    await send(page, path);
+    expect(await ends(page)).toMatchObject({ result: { size: 40 * MIB, type: 'video/mp4', checksum: expect.stringMatching(/^crc32:/) } });
+    expect(await stored()).toEqual([sha256]);
+    const sizes = proxy.exchanges.filter(({ method, status }) => method === 'PATCH' && status === 204).map(({ bytes }) => bytes / MIB);
+    expect(sizes[0]).toBe(8);
+    expect(Math.max(...sizes)).toBeLessThanOrEqual(32);
+    expect(sizes.reduce((sum, size) => sum + size, 0)).toBe(40);
+  });
+
+  it('goes on after cut connections and lost answers from where it was', async () => {
+    const lose = dropFirstResponses(1, ['POST', 'HEAD', 'GET']);
+    const { context, url, video, stored, proxy } = await start((exchange) => {
+      if (exchange.method === 'PATCH' && exchange.nth % 2 === 1) return { kind: 'cut', afterBytes: 3 * MIB, how: 'rst' };
+      return lose(exchange);
+    });
+    const { path, sha256 } = await video(12 * MIB);
+    const page = await open(context, url);
+    await send(page, path);
+    expect(await ends(page)).toMatchObject({ result: { size: 12 * MIB } });
+    expect(await stored()).toEqual([sha256]);
+    // Chromium repeats a request by itself when a kept connection breaks: that one is at a wrong offset and answered 409.
+    const offsets = proxy.exchanges
+      .filter(({ method, status }) => method === 'PATCH' && status !== 409)
+      .map(({ headers }) => Number(headers['upload-offset']));
+    expect(offsets).toEqual([...new Set(offsets)].sort((a, b) => a - b));
+  });
+
+  it('is told of its refusal while most of it has not been sent', async () => {
+    const { context, url, proxy, directory } = await start();
+    const path = join(directory, 'film.mp4');
+    await writeVideo(path, 64 * MIB);
+    const file = await openFile(path, 'r+');
+    await file.write('MZ\x90\0\x03\0\0\0\x04\0\0\0', 0, 'latin1');
+    await file.close();
+    proxy.bytesPerSecond = 4 * MIB;
+    const page = await open(context, url);
+    await send(page, path, { chunkSize: 32 * MIB });
+    expect(await ends(page)).toEqual({ code: 'ERR_TYPE_MISMATCH' });
+    expect(await stateOf(page)).toBe('rejected');
+    expect(proxy.bytes).toBeLessThan(16 * MIB);
+  });
+
+  it('waits while there is no network, and goes on by itself when there is', async () => {
+    const { context, url, video, stored, proxy } = await start();
+    const { path, sha256 } = await video(12 * MIB);
+    proxy.bytesPerSecond = 4 * MIB;
+    const page = await open(context, url);
+    await send(page, path, { chunkSize: MIB });
+    await expect.poll(async () => (await snapshotOf(page)).confirmed, PATIENCE).toBeGreaterThan(2 * MIB);
+    await context.setOffline(true);
+    await expect.poll(async () => (await snapshotOf(page)).waiting?.reason, PATIENCE).toBe('offline');
+    proxy.bytesPerSecond = Number.POSITIVE_INFINITY;
+    await context.setOffline(false);
+    expect(await ends(page)).toMatchObject({ result: { size: 12 * MIB } });
+    expect(await stored()).toEqual([sha256]);
+  });
+
+  it('that was changed on disk meanwhile ends the upload', async () => {
+    const { context, url, video, proxy } = await start();
+    const { path } = await video(12 * MIB);
+    proxy.bytesPerSecond = 2 * MIB;
+    const page = await open(context, url);
+    await send(page, path, { chunkSize: MIB });
+    await expect.poll(async () => (await snapshotOf(page)).confirmed, PATIENCE).toBeGreaterThan(MIB);
+    await writeVideo(path, 13 * MIB, 2);
+    expect(await ends(page)).toEqual({ code: 'ERR_SOURCE_UNREADABLE' });
+  });
+});
+
+describe('a file in two tabs', () => {
+  it('is sent by one; the other waits and is told the same verdict', async () => {
+    const { context, url, video, stored, proxy } = await start();
+    const { path, sha256 } = await video(12 * MIB);
+    proxy.bytesPerSecond = 4 * MIB;
+    const [one, two] = [await open(context, url), await open(context, url)];
+    await send(one, path, { chunkSize: MIB });
+    await expect.poll(async () => (await snapshotOf(one)).confirmed, PATIENCE).toBeGreaterThan(MIB);
+    await send(two, path);
+    await expect.poll(async () => (await snapshotOf(two)).waiting?.reason, PATIENCE).toBe('elsewhere');
+    const [first, second] = await Promise.all([ends(one), ends(two)]);
+    expect(first).toMatchObject({ result: { size: 12 * MIB, resumed: false } });
+    expect(second).toMatchObject({ result: { id: 'result' in first ? first.result.id : '', resumed: true } });
+    expect(await stored()).toEqual([sha256]);
+  });
+
+  it('goes on in the other when the one that sends it is closed', async () => {
+    const { context, url, video, stored, proxy } = await start();
+    const { path, sha256 } = await video(16 * MIB);
+    proxy.bytesPerSecond = 4 * MIB;
+    const [one, two] = [await open(context, url), await open(context, url)];
+    await send(one, path, { chunkSize: MIB });
+    await expect.poll(async () => (await snapshotOf(one)).confirmed, PATIENCE).toBeGreaterThan(3 * MIB);
+    await send(two, path);
+    await expect.poll(async () => (await snapshotOf(two)).waiting?.reason, PATIENCE).toBe('elsewhere');
+    await one.close();
+    expect(await ends(two)).toMatchObject({ result: { resumed: true } });
+    expect(await stored()).toEqual([sha256]);
+    expect(proxy.exchanges.filter(({ method }) => method === 'POST')).toHaveLength(1);
+  });
+});
+
+it('weighs less than 30 KB with tus-js-client in it', () => {
+  expect(gzipSync(script).length).toBeLessThan(30_000);
+});
