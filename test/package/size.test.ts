@@ -1,0 +1,53 @@
+// What a page takes on with the client, in bytes over the wire.
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { gzipSync } from 'node:zlib';
+import { build } from 'vite';
+import { expect, it } from 'vitest';
+import { REPOSITORY } from '../support/repository.ts';
+import { temporaryDirectory } from '../support/temp-dir.ts';
+
+const { path: directory } = temporaryDirectory();
+
+/** Gzipped bytes of everything that a bundler makes of this module, minified. */
+async function bundledBytes(entry: string, name: string): Promise<number> {
+  const outDir = join(directory, name);
+  await build({
+    configFile: false,
+    logLevel: 'error',
+    root: REPOSITORY,
+    build: {
+      outDir,
+      minify: true,
+      target: 'es2023',
+      lib: { entry: join(REPOSITORY, entry), formats: ['es'], fileName: () => `${name}.js` },
+    },
+  });
+  const scripts = readdirSync(outDir, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.js'));
+  return scripts.reduce((sum, file) => sum + gzipSync(readFileSync(join(outDir, file)), { level: 9 }).byteLength, 0);
+}
+
+it('the client, with all it builds on, is under 30 KB', async () => {
+  const bytes = await bundledBytes('client/index.ts', 'client');
+  console.log(`client: ${(bytes / 1000).toFixed(1)} KB gzipped`);
+  expect(bytes).toBeLessThan(30_000);
+});
+
+/** Gzipped bytes of a built script and all it imports. */
+function servedBytes(script: string, seen = new Set<string>()): number {
+  if (seen.has(script)) return 0;
+  seen.add(script);
+  const source = readFileSync(script);
+  const imports = [...source.toString('utf8').matchAll(/(?:from|import)\s*["'](\.[^"']+\.js)["']/g)];
+  return imports.reduce(
+    (sum, [, path = '']) => sum + servedBytes(join(dirname(script), path), seen),
+    gzipSync(source, { level: 9 }).byteLength,
+  );
+}
+
+it('the element as the server serves it, with the client in it, is under 40 KB', () => {
+  const bytes = servedBytes(join(REPOSITORY, 'dist/page/landfall-upload.js'));
+  console.log(`element: ${(bytes / 1000).toFixed(1)} KB gzipped`);
+  expect(bytes).toBeGreaterThan(10_000);
+  expect(bytes).toBeLessThan(40_000);
+});
