@@ -38,6 +38,9 @@ export async function inspect(options: InspectionOptions): Promise<Inspection> {
     const head = options.head ?? (await staged.read(0, HEAD_BYTES));
     const checksum = upload.checksumOffset === length ? upload.checksum : (await completeChecksum(upload, await staged.reader())).checksum;
     const found: Inspectable['found'] = { type: null, extension: null };
+    if (upload.expectedChecksum !== null && upload.expectedChecksum !== checksum) {
+      return { rejection: { code: 'ERR_FILE_DAMAGED' }, found, checksum, sha256: null };
+    }
     for (const check of checks) {
       const rejection = await withTimeLimit(check, checkTimeoutMs, (signal) =>
         check.run({
@@ -69,6 +72,7 @@ class StagedBytes {
   readonly #length: number;
   readonly #staging: Staging;
   #opened: Promise<StagedReader> | undefined;
+  #isClosed = false;
 
   constructor(upload: Upload, length: number, staging: Staging) {
     this.#upload = upload;
@@ -76,7 +80,9 @@ class StagedBytes {
     this.#staging = staging;
   }
 
-  reader(): Promise<StagedReader> {
+  async reader(): Promise<StagedReader> {
+    // A check that outlived its time limit may come back and ask: nobody would close what it opened.
+    if (this.#isClosed) throw new Error('The inspection is over.');
     this.#opened ??= this.#open();
     return this.#opened;
   }
@@ -90,6 +96,7 @@ class StagedBytes {
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true;
     const reader = await this.#opened?.catch(() => undefined);
     await reader?.close();
   }

@@ -194,6 +194,27 @@ describe('a check', () => {
     expect(signals.map(({ aborted }) => aborted)).toEqual(Array(MAX_STRIKES).fill(true));
   });
 
+  it('that comes back after its time finds nothing to read any more', async () => {
+    hurry();
+    const late: string[] = [];
+    const hang: Check['run'] = (upload) => {
+      upload.signal.addEventListener('abort', () => {
+        setImmediate(() =>
+          upload
+            .read(0, 4)
+            .then(String, (error: Error) => error.message)
+            .then((outcome) => late.push(outcome)),
+        );
+      });
+      return new Promise(() => {});
+    };
+    const bed = await openFinishBed({ checks: [check(hang)], checkTimeoutMs: 1000 });
+    const id = await bed.put(CONTENT);
+    await bed.finisher.begin(id, CONTENT.byteLength, 'byte');
+    await bed.verdict(id);
+    await vi.waitFor(() => expect(late).toEqual(Array(MAX_STRIKES).fill('The inspection is over.')));
+  });
+
   it('that crashed four times and then lets the file pass is forgotten', async () => {
     hurry();
     let runs = 0;
