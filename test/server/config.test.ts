@@ -42,7 +42,6 @@ const WRONG: Record<SettingKey, readonly string[]> = {
   shutdownGrace: ['', '10', '30d'],
   corsOrigins: ['example.com', 'https://example.com/', 'https://a.example, b.example', 'null'],
   allowAnonymous: ['yes'],
-  sha256: ['yes'],
   logLevel: ['', 'verbose', 'INFO'],
 };
 
