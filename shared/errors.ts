@@ -9,6 +9,7 @@ export const ERRORS = {
   ERR_INVALID_OFFSET: { status: 400, title: 'Upload-Offset is missing or is not a number of bytes.', retryable: false },
   ERR_INVALID_UPLOAD_LENGTH: { status: 400, title: 'Upload-Length is missing or is not a number of bytes.', retryable: false },
   ERR_INVALID_METADATA: { status: 400, title: 'Upload-Metadata is not valid.', retryable: false },
+  ERR_INVALID_CHECKSUM: { status: 400, title: 'The checksum is not one this server can read.', retryable: false },
   ERR_INVALID_FORM: { status: 400, title: 'The form could not be read.', retryable: false },
   ERR_UNAUTHORIZED: { status: 401, title: 'Sign in to upload.', retryable: false },
   ERR_FORBIDDEN: { status: 403, title: 'You may not do this.', retryable: false },
@@ -49,8 +50,10 @@ export const ERRORS = {
   ERR_SOURCE_CHANGED: { status: 422, title: 'The file is not the one that was uploaded before.', retryable: false },
   ERR_UNINSPECTABLE: { status: 422, title: 'The file could not be inspected.', retryable: false },
   ERR_CHECK_REFUSED: { status: 422, title: 'The file was refused.', retryable: false },
+  ERR_FILE_DAMAGED: { status: 422, title: 'The file did not arrive as it was read. Send it again.', retryable: false },
 
   // The server
+  ERR_CHECKSUM_MISMATCH: { status: 460, title: 'A part of the file was damaged on its way. It is sent again.', retryable: true },
   ERR_BODY_TIMEOUT: { status: 408, title: 'The bytes came too slowly.', retryable: true },
   ERR_INTERNAL: { status: 503, title: 'Something went wrong on our side. Nothing is lost; try again.', retryable: true },
   ERR_INSPECTION_PENDING: { status: 503, title: 'The file is still being inspected. Ask again.', retryable: true },

@@ -15,6 +15,10 @@ export const METADATA_KEYS = {
   relativePath: ['relativePath'],
 } as const;
 
+/** tus 1.0.0, Checksum: what `Upload-Checksum` may name. */
+export const CHECKSUM_ALGORITHMS = ['sha1', 'sha256', 'crc32'] as const;
+export type ChecksumAlgorithm = (typeof CHECKSUM_ALGORITHMS)[number];
+
 const DECIMAL = /^(?:0|[1-9][0-9]{0,15})$/;
 
 /**

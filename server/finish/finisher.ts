@@ -98,7 +98,7 @@ export class Finisher {
     }
   }
 
-  async #resumeReceiving({ id, length, createdAt }: Upload, startedAt: number): Promise<void> {
+  async #resumeReceiving({ id, length, createdAt, unverifiedFrom }: Upload, startedAt: number): Promise<void> {
     const { ledger, staging, lock } = this.#options;
     if (length === null) return;
     if (length === 0) {
@@ -106,7 +106,8 @@ export class Finisher {
       if (createdAt < startedAt && (await ledger.abandon(id))) await staging.remove(id);
       return;
     }
-    if ((await staging.size(id)) !== length) return;
+    // A chunk whose checksum was never looked at completes nothing.
+    if (unverifiedFrom !== null || (await staging.size(id)) !== length) return;
     await lock.tryWith(id, async () => {
       // Not awaited: one whose bytes can't be proved must not hold up the others.
       if ((await staging.size(id)) === length) void this.begin(id, length, 'byte');
@@ -167,6 +168,7 @@ export class Finisher {
           held,
           target: directoryFor(id, new Date()),
           expiresAt: null,
+          unverifiedFrom: null,
           ...(checksum === undefined ? {} : { checksum, checksumOffset: length }),
         });
         if (upload) this.#run(id, { upload, head });

@@ -26,6 +26,10 @@ export interface UploadTable {
   /** Running CRC-32 of the first `checksumOffset` bytes. */
   checksum: number;
   checksumOffset: number;
+  /** While a chunk that carries its own checksum comes in: where it began. Beyond, nothing is counted; null otherwise. */
+  unverifiedFrom: number | null;
+  /** CRC-32 of the whole file as the sender read it, where it said so. */
+  expectedChecksum: number | null;
   /** In hex, where configuration asks for it. */
   sha256: string | null;
   /** Inspections begun. The lease of attempt n is the only one that may write the outcome. */
@@ -88,6 +92,8 @@ const first = (dialect: Dialect): Migration => ({
       .addColumn('provenOffset', 'bigint', (column) => column.notNull())
       .addColumn('checksum', 'bigint', (column) => column.notNull())
       .addColumn('checksumOffset', 'bigint', (column) => column.notNull())
+      .addColumn('unverifiedFrom', 'bigint')
+      .addColumn('expectedChecksum', 'bigint')
       .addColumn('sha256', 'text')
       .addColumn('attempt', 'integer', (column) => column.notNull())
       .addColumn('strikes', 'integer', (column) => column.notNull())

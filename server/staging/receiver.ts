@@ -10,6 +10,7 @@ import { HEAD_BYTES, type Rejection } from '../finish/check.ts';
 import type { Ledger, Upload } from '../ledger/ledger.ts';
 import { collectBody } from './body-writer.ts';
 import { Checkpoints, type Durability } from './checkpoints.ts';
+import { type ExpectedChecksum, type RunningDigest, requireDigest, startDigest } from './chunk-checksum.ts';
 import { faultOf } from './faults.ts';
 import { advance, type Checksum, completeChecksum } from './running-checksum.ts';
 import type { BodyEnd, Proof, Staging } from './staging.ts';
@@ -53,6 +54,8 @@ export interface ReceiveOptions {
   /** Aborted when the lock is wanted by another. */
   signal: AbortSignal;
   onActivity?: () => void;
+  /** What the body must be; else nothing of it is kept. */
+  expected?: ExpectedChecksum | undefined;
   /** The upload was created just now: there is nothing to look at yet. */
   isNew?: boolean;
 }
@@ -124,6 +127,8 @@ export class Receiver {
       provenOffset: 0,
       checksum: 0,
       checksumOffset: 0,
+      unverifiedFrom: null,
+      expectedChecksum: null,
       sha256: null,
       attempt: 0,
       strikes: 0,
@@ -153,6 +158,7 @@ export class Receiver {
     const { staging, ledger, durability } = this.#options;
     if (this.#unproved.has(upload.id)) return upload.provenOffset;
     const stored = await staging.size(upload.id);
+    if (upload.unverifiedFrom !== null) return Math.min(stored, upload.unverifiedFrom);
     if (durability === 'finish' || stored <= upload.provenOffset) return stored;
     // A crash, or a body that is still coming, left more than is proved.
     try {
@@ -177,7 +183,7 @@ export class Receiver {
   async receive(upload: Upload, offset: number, body: Readable, options: ReceiveOptions): Promise<Received> {
     const { staging, bodyTimeoutMs } = this.#options;
     let stored = options.isNew ? 0 : await staging.size(upload.id);
-    if (stored > offset && (this.#unproved.has(upload.id) || stored !== upload.length)) {
+    if (stored > offset && (this.#unproved.has(upload.id) || upload.unverifiedFrom !== null || stored !== upload.length)) {
       // More is here than could be proved, hence acknowledged: the sender brings it again.
       await staging.truncate(upload.id, offset);
       this.#unproved.delete(upload.id);
@@ -193,9 +199,12 @@ export class Receiver {
     const checksum = await this.#checksum(upload, stored);
     const head = new Head(upload, stored);
     const checkpoints = new Checkpoints(upload.id, stored, this.#options);
+    const { expected } = options;
+    const digest = expected && startDigest(expected.algorithm);
     let end: BodyEnd;
     let proof: Proof;
     try {
+      if (expected) await this.#markUnverified(upload.id, stored);
       const written = await staging.write(upload.id, stored, body, {
         maxBytes: options.maxBytes,
         signal: options.signal,
@@ -205,20 +214,29 @@ export class Receiver {
           options.onActivity?.();
           await this.#requireRoom(batch.reduce((bytes, chunk) => bytes + chunk.byteLength, 0));
           advance(checksum, batch);
+          if (digest) for (const chunk of batch) digest.update(chunk);
           // What is whole now is inspected whole at once.
           if (head.isWanted && (await head.add(staging, batch)) && checksum.offset !== upload.length)
             await this.#checkHead(upload, head.bytes);
         },
-        onWritten: (sync) => checkpoints.consider(checksum, sync),
+        // Of a chunk that may have to go again, nothing is promised before its end.
+        onWritten: (sync) => (expected ? undefined : checkpoints.consider(checksum, sync)),
       });
       ({ end, proof } = written);
+      if (expected && digest && !(await this.#verify(upload, stored, end, expected, digest))) {
+        if (end === 'cut' || end === 'whole') return { stored };
+        throw refusalOf(end, options.signal);
+      }
       if (end === 'too-long' && checksum.offset === upload.length) {
         // The byte that would complete it was never acknowledged: a file that is longer than it said is not finished by us.
         await staging.truncate(upload.id, upload.length - 1);
         throw new UploadError('ERR_UPLOAD_LENGTH_EXCEEDED');
       }
       // The state change that follows carries the checksum of a complete upload.
-      if (checksum.offset !== upload.length) await checkpoints.end(checksum);
+      if (checksum.offset !== upload.length) {
+        await checkpoints.end(checksum);
+        if (expected) await this.#markUnverified(upload.id, null);
+      }
     } catch (error) {
       if (await checkpoints.isUnproved()) this.#unproved.add(upload.id);
       throw faultOf(error);
@@ -264,6 +282,30 @@ export class Receiver {
     } finally {
       await reader.close();
     }
+  }
+
+  async #markUnverified(id: string, unverifiedFrom: number | null): Promise<void> {
+    await this.#options.ledger.change(id, { from: 'receiving' }, { unverifiedFrom }, false);
+  }
+
+  /**
+   * tus 1.0.0, Checksum: what came whole and right is kept; what was cut off can't be told, and goes.
+   * @throws UploadError 460, 400
+   */
+  async #verify(upload: Upload, from: number, end: BodyEnd, expected: ExpectedChecksum, digest: RunningDigest): Promise<boolean> {
+    let isRight = false;
+    try {
+      if (end === 'whole') {
+        requireDigest(expected, digest);
+        isRight = true;
+      }
+    } finally {
+      if (!isRight) {
+        await this.#options.staging.truncate(upload.id, from);
+        await this.#markUnverified(upload.id, null);
+      }
+    }
+    return isRight;
   }
 
   async #checkHead(upload: Upload, head: Uint8Array): Promise<void> {

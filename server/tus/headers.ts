@@ -3,6 +3,7 @@ import type { IncomingMessage } from 'node:http';
 import { UploadError } from '../../shared/errors.ts';
 import { type Metadata, parseMetadata } from '../../shared/metadata.ts';
 import { OFFSET_CONTENT_TYPE, parseByteCount, TUS_VERSION } from '../../shared/protocol.ts';
+import { type Checksums, readChecksums } from './checksums.ts';
 
 /** Printable ASCII, as long as a UUID in quotes and then some. */
 const IDEMPOTENCY_KEY = /^[\x21-\x7e]{1,128}$/;
@@ -20,6 +21,7 @@ export interface Creation {
   idempotencyKey: string | null;
   /** As far as the request says; 0 for a body of unknown length. */
   bodyBytes: number;
+  checksums: Checksums;
 }
 
 /** tus 1.0.0, Creation: exactly one of Upload-Length and Upload-Defer-Length: 1. @throws UploadError */
@@ -40,13 +42,15 @@ export function readCreation(request: IncomingMessage): Creation {
   const bodyBytes = Number(header(request, 'content-length') ?? 0);
   // Creation With Upload asks for the offset content type; some clients name another on an empty POST, which means nothing.
   if (mayHaveBody(request) && contentType !== OFFSET_CONTENT_TYPE) throw new UploadError('ERR_INVALID_CONTENT_TYPE');
-  return { length: length ?? null, metadata: parseMetadata(rawMetadata), rawMetadata, idempotencyKey: key ?? null, bodyBytes };
+  const metadata = parseMetadata(rawMetadata);
+  return { length: length ?? null, metadata, rawMetadata, idempotencyKey: key ?? null, bodyBytes, checksums: readChecksums(request) };
 }
 
 export interface Append {
   offset: number;
   /** Declared with this request; undefined otherwise. */
   length: number | undefined;
+  checksums: Checksums;
 }
 
 /** @throws UploadError 415 for another content type, 400 for numbers that are none */
@@ -54,7 +58,7 @@ export function readAppend(request: IncomingMessage): Append {
   if (header(request, 'content-type') !== OFFSET_CONTENT_TYPE) throw new UploadError('ERR_INVALID_CONTENT_TYPE');
   const offset = parseByteCount(header(request, 'upload-offset') ?? '');
   if (offset === undefined) throw new UploadError('ERR_INVALID_OFFSET');
-  return { offset, length: readLength(request) };
+  return { offset, length: readLength(request), checksums: readChecksums(request) };
 }
 
 function readLength(request: IncomingMessage): number | undefined {

@@ -3,7 +3,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type CancellationContext, DataStore, type Upload as TusUpload, Upload as TusUploadClass } from '@tus/utils';
 import { UploadError } from '../../shared/errors.ts';
-import { TUS_VERSION } from '../../shared/protocol.ts';
+import { CHECKSUM_ALGORITHMS, TUS_VERSION } from '../../shared/protocol.ts';
 import type { Finisher } from '../finish/finisher.ts';
 import { readStored } from '../finish/stored-bytes.ts';
 import type { Ledger, Upload } from '../ledger/ledger.ts';
@@ -88,7 +88,10 @@ export class Uploads {
   /** tus 1.0.0, OPTIONS: what this server speaks; the request's own version does not matter. */
   async options({ raw, response }: UploadsRequest): Promise<void> {
     const context: Context = { request: { raw, response, owner: '', collectionUrl: '' } };
-    writeResponse(await this.#stock.handle(raw, 'OPTIONS', '', context), response, { 'Tus-Resumable': TUS_VERSION });
+    writeResponse(await this.#stock.handle(raw, 'OPTIONS', '', context), response, {
+      'Tus-Resumable': TUS_VERSION,
+      'Tus-Checksum-Algorithm': CHECKSUM_ALGORITHMS.join(','),
+    });
   }
 
   /** POST: a new upload, maybe with its first bytes or all of them. @throws UploadError */
@@ -208,6 +211,13 @@ export class Uploads {
       limit = declared - tusUpload.offset;
       if (Number(request.headers.get('content-length') ?? 0) > limit) throw new UploadError('ERR_UPLOAD_LENGTH_EXCEEDED');
     }
+    const checksums = (context.append ?? context.creation)?.checksums;
+    if (checksums !== undefined && checksums.file !== null && upload.expectedChecksum !== checksums.file) {
+      // Before the last byte can come: whoever finishes this upload, after a crash for one, holds it against this.
+      const expectedChecksum = checksums.file;
+      await ledger.change(upload.id, { from: 'receiving' }, { expectedChecksum }, false);
+      upload = { ...upload, expectedChecksum };
+    }
     context.upload = upload;
     const stopping = linked([cancellation.signal, draining]);
     const { stored, complete } = await receiver
@@ -216,6 +226,7 @@ export class Uploads {
         signal: stopping.signal,
         onActivity: () => locker.touch(tusUpload.id),
         isNew: context.append === undefined,
+        expected: checksums?.chunk,
       })
       .finally(stopping.unlink);
     // Under the lock, so that nothing is appended to what is being made durable.
@@ -337,7 +348,15 @@ class UploadStore extends DataStore {
   constructor(options: UploadsOptions) {
     super();
     this.#options = options;
-    this.extensions = ['creation', 'creation-with-upload', 'creation-defer-length', 'expiration', 'termination'];
+    this.extensions = [
+      'creation',
+      'creation-with-upload',
+      'creation-defer-length',
+      'expiration',
+      'termination',
+      'checksum',
+      'checksum-trailer',
+    ];
   }
 
   /** 0: the library would count from the creation; ours slides with activity and is the sweeper's. */

@@ -22,6 +22,8 @@ export function newUpload(values: Partial<Upload> = {}): Upload {
     provenOffset: 0,
     checksum: 0,
     checksumOffset: 0,
+    unverifiedFrom: null,
+    expectedChecksum: null,
     sha256: null,
     attempt: 0,
     strikes: 0,

@@ -1,0 +1,39 @@
+// tus 1.0.0, Checksum: a chunk that did not arrive as it was sent is thrown away.
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { crc32 } from 'node:zlib';
+import { UploadError } from '../../shared/errors.ts';
+import type { ChecksumAlgorithm } from '../../shared/protocol.ts';
+
+/** What a request says of its body. */
+export interface ExpectedChecksum {
+  algorithm: ChecksumAlgorithm;
+  /** Of the whole body; to be asked when it is over, since it may come in the trailer. @throws UploadError 400 */
+  digest(): Buffer;
+}
+
+export interface RunningDigest {
+  update(chunk: Uint8Array): unknown;
+  digest(): Buffer;
+}
+
+export function startDigest(algorithm: ChecksumAlgorithm): RunningDigest {
+  if (algorithm !== 'crc32') return createHash(algorithm);
+  let checksum = 0;
+  return {
+    update(chunk) {
+      checksum = crc32(chunk, checksum);
+    },
+    digest() {
+      const bytes = Buffer.alloc(4);
+      bytes.writeUInt32BE(checksum);
+      return bytes;
+    },
+  };
+}
+
+/** @throws UploadError 460 */
+export function requireDigest(expected: ExpectedChecksum, running: RunningDigest): void {
+  const wanted = expected.digest();
+  const actual = running.digest();
+  if (wanted.byteLength !== actual.byteLength || !timingSafeEqual(wanted, actual)) throw new UploadError('ERR_CHECKSUM_MISMATCH');
+}

@@ -1,0 +1,63 @@
+// What a request says its bytes are: tus 1.0.0, Checksum and Checksum-Trailer, and the sum of the whole file.
+import type { IncomingMessage } from 'node:http';
+import { UploadError } from '../../shared/errors.ts';
+import { CHECKSUM_ALGORITHMS, type ChecksumAlgorithm } from '../../shared/protocol.ts';
+import type { ExpectedChecksum } from '../staging/chunk-checksum.ts';
+
+export interface Checksums {
+  /** Of this request's body; undefined where it says none. */
+  chunk: ExpectedChecksum | undefined;
+  /** `Landfall-Checksum: crc32 <base64>`, of the whole file as the sender read it; null where there is none. */
+  file: number | null;
+}
+
+const CHECKSUM = /^([a-z0-9-]+) ([A-Za-z0-9+/]+={0,2})$/;
+const TRAILER = /(?:^|[\s,])upload-checksum(?:[\s,]|$)/i;
+
+/** @throws UploadError 400 for an algorithm or a value that is none */
+export function readChecksums(request: IncomingMessage): Checksums {
+  const chunk = request.headers['upload-checksum'];
+  const file = request.headers['landfall-checksum'];
+  return {
+    chunk: chunk !== undefined ? inHeader(parse(chunk)) : TRAILER.test(request.headers.trailer ?? '') ? inTrailer(request) : undefined,
+    file: file === undefined ? null : wholeFile(parse(file)),
+  };
+}
+
+interface Parsed {
+  algorithm: ChecksumAlgorithm;
+  digest: Buffer;
+}
+
+function parse(text: string | string[]): Parsed {
+  const [, name, value = ''] = CHECKSUM.exec(String(text)) ?? [];
+  const algorithm = CHECKSUM_ALGORITHMS.find((candidate) => candidate === name);
+  if (algorithm === undefined) {
+    const detail = `Write one of ${CHECKSUM_ALGORITHMS.join(', ')}, a space, and the sum in base64.`;
+    throw new UploadError('ERR_INVALID_CHECKSUM', { detail });
+  }
+  return { algorithm, digest: Buffer.from(value, 'base64') };
+}
+
+function inHeader({ algorithm, digest }: Parsed): ExpectedChecksum {
+  return { algorithm, digest: () => digest };
+}
+
+/** The algorithm comes with the sum, behind the body it must be counted over: so it can only be the one all must know. */
+function inTrailer(request: IncomingMessage): ExpectedChecksum {
+  return {
+    algorithm: 'sha1',
+    digest() {
+      const text = request.trailers['upload-checksum'];
+      if (text === undefined) throw new UploadError('ERR_INVALID_CHECKSUM', { detail: 'The announced trailer did not come.' });
+      const { algorithm, digest } = parse(text);
+      if (algorithm !== 'sha1') throw new UploadError('ERR_INVALID_CHECKSUM', { detail: 'In a trailer it must be sha1.' });
+      return digest;
+    },
+  };
+}
+
+function wholeFile({ algorithm, digest }: Parsed): number {
+  if (algorithm === 'crc32' && digest.byteLength === 4) return digest.readUInt32BE();
+  throw new UploadError('ERR_INVALID_CHECKSUM', { detail: 'Landfall-Checksum is a crc32: four bytes, the most significant first.' });
+}

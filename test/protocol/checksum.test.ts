@@ -1,0 +1,160 @@
+import { createHash } from 'node:crypto';
+import { request } from 'node:http';
+import { crc32 } from 'node:zlib';
+import { describe, expect, it } from 'vitest';
+import { filesBelow, videoBytes } from '../support/content.ts';
+import { embedLandfall } from '../support/landfall-embedded.ts';
+import { startLandfall } from '../support/landfall-process.ts';
+import { testDirectory } from '../support/temp-dir.ts';
+import { createUpload, headUpload, patchUpload, readRecord } from '../support/tus-requests.ts';
+
+const LENGTH = 300_000;
+const HALF = 150_000;
+
+function sum(algorithm: 'sha1' | 'sha256', bytes: Uint8Array): string {
+  return `${algorithm} ${createHash(algorithm).update(bytes).digest('base64')}`;
+}
+
+function crc32Sum(bytes: Uint8Array): string {
+  const digest = Buffer.alloc(4);
+  digest.writeUInt32BE(crc32(bytes));
+  return `crc32 ${digest.toString('base64')}`;
+}
+
+async function withUpload() {
+  const server = await embedLandfall({ patience: '20s' });
+  const bytes = await videoBytes(LENGTH);
+  const { url } = await createUpload(server.files, { length: LENGTH, name: 'film.mp4' });
+  return { server, bytes, url };
+}
+
+/** A PATCH whose body is cut after some bytes, or whose checksum comes in the trailer. */
+function rawPatch(
+  url: string,
+  headers: Record<string, string>,
+  body: Uint8Array,
+  end: 'cut' | { trailer: string },
+): Promise<number | undefined> {
+  const { promise, resolve } = Promise.withResolvers<number | undefined>();
+  const sent = request(url, {
+    method: 'PATCH',
+    headers: { 'Tus-Resumable': '1.0.0', 'Content-Type': 'application/offset+octet-stream', 'Upload-Offset': '0', ...headers },
+  });
+  sent.on('response', (response) => {
+    response.resume();
+    resolve(response.statusCode);
+  });
+  sent.on('error', () => resolve(undefined));
+  sent.write(body, () => {
+    if (end === 'cut') setTimeout(() => sent.destroy(), 200);
+    else {
+      sent.addTrailers({ 'Upload-Checksum': end.trailer });
+      sent.end();
+    }
+  });
+  return promise;
+}
+
+describe('the checksum of a chunk', () => {
+  it('is offered with sha1, sha256 and crc32', async () => {
+    const server = await embedLandfall();
+    const { headers } = await fetch(server.files, { method: 'OPTIONS' });
+    expect(headers.get('Tus-Checksum-Algorithm')).toBe('sha1,sha256,crc32');
+    expect(headers.get('Tus-Extension')?.split(',')).toEqual(expect.arrayContaining(['checksum', 'checksum-trailer']));
+  });
+
+  it.each([
+    ['sha1', (bytes: Uint8Array) => sum('sha1', bytes)],
+    ['sha256', (bytes: Uint8Array) => sum('sha256', bytes)],
+    ['crc32', crc32Sum],
+  ])('lets what arrived right go on, by %s, to the end', async (_name, sumOf) => {
+    const { bytes, url } = await withUpload();
+    const [first, second] = [bytes.subarray(0, HALF), bytes.subarray(HALF)];
+    expect(await patchUpload(url, 0, first, { 'Upload-Checksum': sumOf(first) })).toMatchObject({ status: 204, offset: HALF });
+    expect(await patchUpload(url, HALF, second, { 'Upload-Checksum': sumOf(second) })).toMatchObject({ status: 204, offset: LENGTH });
+    expect(await readRecord(url)).toMatchObject({ state: 'accepted' });
+  });
+
+  it('answers 460 to what did not, keeps nothing of it, and takes it again', async () => {
+    const { bytes, url } = await withUpload();
+    const right = bytes.subarray(0, HALF);
+    const damaged = Buffer.from(right);
+    damaged[70_000] = (damaged[70_000] ?? 0) ^ 1;
+    expect(await patchUpload(url, 0, damaged, { 'Upload-Checksum': sum('sha1', right) })).toMatchObject({
+      status: 460,
+      code: 'ERR_CHECKSUM_MISMATCH',
+    });
+    expect(await headUpload(url)).toMatchObject({ status: 200, offset: 0 });
+    expect(await patchUpload(url, 0, right, { 'Upload-Checksum': sum('sha1', right) })).toMatchObject({ status: 204, offset: HALF });
+    const rest = bytes.subarray(HALF);
+    expect(await patchUpload(url, HALF, Buffer.from(rest).fill(0, 5, 6), { 'Upload-Checksum': sum('sha1', rest) })).toMatchObject({
+      status: 460,
+    });
+    expect(await headUpload(url)).toMatchObject({ offset: HALF });
+    expect(await patchUpload(url, HALF, rest)).toMatchObject({ status: 204, offset: LENGTH });
+    expect(await readRecord(url)).toMatchObject({ state: 'accepted', checksum: `crc32:${crc32(bytes).toString(16).padStart(8, '0')}` });
+  });
+
+  it('keeps nothing of a chunk that was cut off, which without a checksum it would', async () => {
+    const { bytes, url } = await withUpload();
+    const headers = { 'Content-Length': String(HALF), 'Upload-Checksum': sum('sha1', bytes.subarray(0, HALF)) };
+    await rawPatch(url, headers, bytes.subarray(0, 100_000), 'cut');
+    await expect.poll(async () => (await headUpload(url)).offset).toBe(0);
+    await rawPatch(url, { 'Content-Length': String(HALF) }, bytes.subarray(0, 100_000), 'cut');
+    await expect.poll(async () => (await headUpload(url)).offset).toBe(100_000);
+  });
+
+  it('counts nothing of a chunk during which the server was killed', async () => {
+    await using server = await startLandfall({ dataDir: testDirectory() });
+    const bytes = await videoBytes(LENGTH);
+    const { url } = await createUpload(server.files, { length: LENGTH, name: 'film.mp4' });
+    const sending = rawPatch(
+      url,
+      { 'Content-Length': String(LENGTH), 'Upload-Checksum': sum('sha1', bytes) },
+      bytes.subarray(0, 200_000),
+      'cut',
+    );
+    // Written, and not yet known to be right: the offset is still where the chunk began.
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    await server.kill();
+    await sending;
+    await server.start();
+    expect(await headUpload(url)).toMatchObject({ status: 200, offset: 0 });
+    expect(await patchUpload(url, 0, bytes)).toMatchObject({ status: 204, offset: LENGTH });
+  });
+
+  it('may come in the trailer, as sha1', async () => {
+    const { bytes, url } = await withUpload();
+    const headers = { Trailer: 'Upload-Checksum', 'Transfer-Encoding': 'chunked' };
+    const right = bytes.subarray(0, HALF);
+    expect(await rawPatch(url, headers, right, { trailer: sum('sha1', bytes) })).toBe(460);
+    expect(await headUpload(url)).toMatchObject({ offset: 0 });
+    expect(await rawPatch(url, headers, right, { trailer: sum('sha1', right) })).toBe(204);
+    expect(await headUpload(url)).toMatchObject({ offset: HALF });
+  });
+
+  it.each(['md5 1B2M2Y8AsgTpgAmY7PhCfg==', 'sha1', 'sha1 !', 'sha1  x'])('is refused as %s', async (text) => {
+    const { bytes, url } = await withUpload();
+    expect(await patchUpload(url, 0, bytes, { 'Upload-Checksum': text })).toMatchObject({ status: 400, code: 'ERR_INVALID_CHECKSUM' });
+    expect(await headUpload(url)).toMatchObject({ offset: 0 });
+  });
+});
+
+describe('the checksum of the whole file', () => {
+  it('lets the file in when it is right', async () => {
+    const { bytes, url } = await withUpload();
+    expect(await patchUpload(url, 0, bytes, { 'Landfall-Checksum': crc32Sum(bytes) })).toMatchObject({ status: 204, offset: LENGTH });
+  });
+
+  it('rejects a file that is not what was read, for good, and stores nothing', async () => {
+    const { server, bytes, url } = await withUpload();
+    const damaged = Buffer.from(bytes);
+    damaged[200_000] = (damaged[200_000] ?? 0) ^ 1;
+    await patchUpload(url, 0, damaged.subarray(0, HALF));
+    const answer = await patchUpload(url, HALF, damaged.subarray(HALF), { 'Landfall-Checksum': crc32Sum(bytes) });
+    expect(answer).toMatchObject({ status: 422, code: 'ERR_FILE_DAMAGED' });
+    expect(await headUpload(url)).toMatchObject({ offset: LENGTH - 1 });
+    expect(await readRecord(url)).toMatchObject({ state: 'rejected' });
+    expect(await filesBelow(`${server.dataDir}/files`)).toEqual([]);
+  });
+});
