@@ -1,6 +1,7 @@
 import type { ResumeRecord } from '../resume-store.ts';
 import { h, setAttribute, setText } from './dom.ts';
 import { icon } from './icons.ts';
+import { ASK_FROM_BYTES, question } from './question.ts';
 import { nameParts, tileFor, visibleName } from './row.ts';
 import { isSameFile } from './same-file.ts';
 import type { Language } from './view.ts';
@@ -79,25 +80,27 @@ export class Earlier {
       ? button(strings.goOn, 'outlined', () => this.#actions.onGoOn(upload))
       : button(strings.chooseAgain, 'outlined', () => this.#choose(upload, say));
     const folder = record.relativePath?.replace(/\/?[^/]*$/, '');
+    const body = h(
+      'div',
+      { class: 'body' },
+      folder ? h('span', { class: 'folder' }, visibleName(folder)) : undefined,
+      h('div', { class: 'title' }, nameParts(name), h('span', { class: 'percent', attributes: { 'aria-hidden': 'true' } }, percent)),
+      h('div', { class: 'bar', attributes: { 'aria-hidden': 'true' } }, confirmed),
+      h('div', { class: 'status' }, h('span', {}, strings.interruptedState(percent, part, whole))),
+      notice,
+    );
+    const giveUp = () => this.#actions.onForget(upload);
+    const forget = button(strings.forget, 'quiet', () => {
+      const text = strings.discardQuestion(formats.bytes(record.confirmed));
+      if (record.confirmed < ASK_FROM_BYTES) giveUp();
+      else if (!body.querySelector('.question')) body.append(question({ text, strings, onYes: giveUp, onClosed: () => forget.focus() }));
+    });
     return h(
       'li',
       { class: 'row', part: 'row', attributes: { 'data-tone': 'still' } },
       tileFor(name),
-      h(
-        'div',
-        { class: 'body' },
-        folder ? h('span', { class: 'folder' }, visibleName(folder)) : undefined,
-        h('div', { class: 'title' }, nameParts(name), h('span', { class: 'percent', attributes: { 'aria-hidden': 'true' } }, percent)),
-        h('div', { class: 'bar', attributes: { 'aria-hidden': 'true' } }, confirmed),
-        h('div', { class: 'status' }, h('span', {}, strings.interruptedState(percent, part, whole))),
-        notice,
-      ),
-      h(
-        'div',
-        { class: 'actions' },
-        main,
-        button(strings.forget, 'quiet', () => this.#actions.onForget(upload)),
-      ),
+      body,
+      h('div', { class: 'actions' }, main, forget),
     );
   }
 

@@ -62,7 +62,7 @@ export class LandfallUploadElement extends HTMLElement {
         return self.#currentLanguage();
       },
       say: (message) => this.#announcer.say(message),
-      send: (files) => this.#transfers.add(files, this.#config),
+      send: (files) => void this.#transfers.add(files, this.#config),
       onChange: () => this.#layOut(),
       onEmptied: () => this.#zone.focus(),
     });
@@ -105,7 +105,7 @@ export class LandfallUploadElement extends HTMLElement {
     void this.#configured.then(() => {
       if (picked.length === 0) return;
       this.#announcer.say(this.#strings.spokenAdded(picked.length));
-      this.#transfers.add(this.#earlier.claim(picked), this.#config);
+      void this.#transfers.add(this.#earlier.claim(picked), this.#config);
     });
   }
 
@@ -182,9 +182,10 @@ export class LandfallUploadElement extends HTMLElement {
   }
 
   #layOut(): void {
-    const isBusy = !this.#transfers.isEmpty || !this.#earlier.isEmpty;
+    const isMore = !this.#transfers.isEmpty;
+    const isBusy = isMore || !this.#earlier.isEmpty;
     this.#shell.classList.toggle('busy', isBusy);
-    this.#zone.show({ strings: this.#strings, isBusy, rules: this.#rules(), accept: pickerAccept(this.#config) });
+    this.#zone.show({ strings: this.#strings, isBusy, isMore, rules: this.#rules(), accept: pickerAccept(this.#config) });
   }
 
   #rules(): string {

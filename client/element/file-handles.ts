@@ -17,20 +17,21 @@ interface Permissions {
 const DATABASE = 'landfall';
 const HANDLES = 'handles';
 
-function keyOf({ endpoint, name, size, lastModified, relativePath = '' }: FileIdentity): string {
+/** The same for the same file to the same place. */
+export function identityKey({ endpoint, name, size, lastModified, relativePath = '' }: FileIdentity): string {
   return JSON.stringify([endpoint, name, size, lastModified, relativePath]);
 }
 
 export async function keepHandle(identity: FileIdentity, handle: FileSystemFileHandle): Promise<void> {
-  await inStore('readwrite', (store) => store.put(handle, keyOf(identity)));
+  await inStore('readwrite', (store) => store.put(handle, identityKey(identity)));
 }
 
 export async function dropHandle(identity: FileIdentity): Promise<void> {
-  await inStore('readwrite', (store) => store.delete(keyOf(identity)));
+  await inStore('readwrite', (store) => store.delete(identityKey(identity)));
 }
 
 export async function findHandle(identity: FileIdentity): Promise<FileSystemFileHandle | undefined> {
-  const found = await inStore('readonly', (store) => store.get(keyOf(identity)));
+  const found = await inStore('readonly', (store) => store.get(identityKey(identity)));
   return found instanceof Object && 'getFile' in found ? (found as FileSystemFileHandle) : undefined;
 }
 

@@ -33,7 +33,7 @@ export class Formats {
   /** `1.2 of 4.1 GiB`: both in the unit of the whole, which is named once. */
   bytesOf(part: number, whole: number): { part: string; whole: string } {
     const power = powerOf(whole);
-    return { part: this.#scaled(part, power), whole: `${this.#scaled(whole, power, this.#upToTenths)} ${UNITS[power]}` };
+    return { part: this.#scaled(part, power), whole: `${this.#scaled(whole, power)} ${UNITS[power]}` };
   }
 
   speed(bytesPerSecond: number): string {

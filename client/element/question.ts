@@ -1,6 +1,9 @@
 import { h } from './dom.ts';
 import type { UploadStrings } from './strings.ts';
 
+/** Giving up more than this is asked about first: half an hour of somebody's evening. */
+export const ASK_FROM_BYTES = 64 * 1024 * 1024;
+
 export interface QuestionOptions {
   text: string;
   strings: UploadStrings;
@@ -13,8 +16,8 @@ export interface QuestionOptions {
 export function question({ text, strings, onYes, onClosed }: QuestionOptions): HTMLElement {
   const close = (act?: () => void) => {
     element.remove();
-    act?.();
     onClosed();
+    act?.();
   };
   const button = (label: string, look: string, act: () => void) =>
     h('button', { class: look, attributes: { type: 'button' }, on: { click: act } }, label);

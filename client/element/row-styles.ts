@@ -84,7 +84,7 @@ export const EARLIER_STYLES = `
 .earlier { padding: 1.1rem 0 0; overflow: hidden; }
 .earlier > header { padding: 0 1.25rem .9rem; }
 .earlier h2 { margin: 0 0 .2rem; font-size: 1.0625em; font-weight: 650; display: flex; align-items: center; gap: .5rem; }
-.earlier header p { margin: 0; color: var(--_muted); font-size: .9375em; max-width: 60ch; text-wrap: pretty; }
+.earlier header p { margin: 0; color: var(--_muted); font-size: .9375em; max-width: 64ch; text-wrap: balance; }
 .earlier .row { border-top: 1px solid var(--_line); }
 .earlier .notice { margin: .3rem 0 0; color: var(--_warn); font-size: .9375em; }
 @container (max-width: 34rem) {

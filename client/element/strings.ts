@@ -87,6 +87,7 @@ export const ENGLISH = {
   spokenKnown: (name: string) => `${name} is already on its way.`,
   spokenAccepted: (name: string) => `${name} has arrived.`,
   spokenRefused: (name: string, reason: string) => `${name} was refused. ${reason}`,
+  spokenRefusals: (count: number) => `${count} files were refused.`,
   spokenFailed: (name: string, reason: string) => `${name} stopped. ${reason}`,
   spokenPaused: (name: string) => `${name} paused.`,
   spokenResumed: (name: string) => `${name} goes on.`,

@@ -2,21 +2,23 @@
 import { createQueue, type UploadSource } from '../index.ts';
 import type { QueueOptions } from '../options.ts';
 import type { QueueSnapshot, UploadQueue } from '../queue.ts';
-import type { UploadResult, UploadSnapshot, UploadState } from '../snapshot.ts';
+import type { UploadResult } from '../snapshot.ts';
+import { isOver } from '../states.ts';
 import type { PickedFile } from './drop.ts';
-import { dropHandle, type FileIdentity, keepHandle } from './file-handles.ts';
+import { KnownFiles } from './known-files.ts';
 import { UploadList } from './list.ts';
 import { Overview } from './overview.ts';
 import { Pace } from './pace.ts';
 import { refusalOf, type ServerConfig } from './policy.ts';
+import { ASK_FROM_BYTES } from './question.ts';
 import { visibleName } from './row.ts';
 import { Spoken } from './spoken.ts';
 import { type Action, type Language, reasonOf } from './view.ts';
 
-/** Giving up more than this is asked about first: half an hour of somebody's evening. */
-const ASK_FROM_BYTES = 64 * 1024 * 1024;
 const SHOW_EVERY_MS = 250;
-const ENDED: readonly UploadState[] = ['accepted', 'rejected', 'failed', 'cancelled'];
+const SLICE = 100;
+/** More than these are told by their number. */
+const SPOKEN_AT_MOST = 3;
 
 export interface Refused {
   name: string;
@@ -39,12 +41,13 @@ export class Transfers {
   readonly overview: Overview;
   readonly #host: TransfersHost;
   readonly #spoken = new Spoken();
-  readonly #identities = new Map<string, FileIdentity>();
+  readonly #files = new KnownFiles();
   readonly #pace = new Pace(SHOW_EVERY_MS, () => this.show());
   #queue: UploadQueue<UploadSource> | undefined;
   #stateKey = '';
   #ticking: ReturnType<typeof setInterval> | undefined;
   #refusals = 0;
+  #isAdding = false;
 
   constructor(host: TransfersHost) {
     this.#host = host;
@@ -66,19 +69,15 @@ export class Transfers {
     return this.snapshot.uploads.length + this.list.refusedCount === 0;
   }
 
-  /** Sends what the policy allows, and says of the rest why not. */
-  add(files: readonly PickedFile[], config: ServerConfig | undefined): void {
-    const { language, options } = this.#host;
-    for (const { file, relativePath, handle } of files) {
-      if (this.#isUnderWay(file, relativePath)) {
-        this.#host.say(language.strings.spokenKnown(visibleName(file.name)));
-        continue;
-      }
-      const reason = refusalOf(config, file);
-      if (reason === undefined) this.#send(file, relativePath, handle, options);
-      else this.#refuse(file, relativePath, reason, language);
+  /** Sends what the policy allows, and says of the rest why not. A folder of thousands is taken in slices: the page stays alive. */
+  async add(files: readonly PickedFile[], config: ServerConfig | undefined): Promise<void> {
+    const refusals: string[] = [];
+    for (let start = 0; start < files.length; start += SLICE) {
+      if (start > 0) await new Promise((resolve) => setTimeout(resolve));
+      refusals.push(...this.#addSlice(files.slice(start, start + SLICE), config));
     }
-    this.#pace.now();
+    const { strings } = this.#host.language;
+    for (const message of refusals.length <= SPOKEN_AT_MOST ? refusals : [strings.spokenRefusals(refusals.length)]) this.#host.say(message);
   }
 
   /** One by one and from the end, so that none in the queue takes the place of one that stopped. */
@@ -104,30 +103,44 @@ export class Transfers {
     this.#host.onProgress(snapshot);
   }
 
-  #send(file: File, relativePath: string | undefined, handle: FileSystemFileHandle | undefined, options: QueueOptions): void {
+  /** @returns what is to be said of those that were refused */
+  #addSlice(files: readonly PickedFile[], config: ServerConfig | undefined): string[] {
+    const { options, language } = this.#host;
+    const refusals: string[] = [];
+    this.#isAdding = true;
+    try {
+      for (const picked of files) {
+        const reason = refusalOf(config, picked.file);
+        if (reason === undefined) this.#send(picked, options);
+        else {
+          this.#refuse(picked, reason, language);
+          refusals.push(language.strings.spokenRefused(visibleName(picked.file.name), reason));
+        }
+      }
+    } finally {
+      this.#isAdding = false;
+    }
+    if (this.#queue) this.#onChange(this.#queue.snapshot);
+    this.#pace.now();
+    return refusals;
+  }
+
+  #send({ file, relativePath, handle }: PickedFile, options: QueueOptions): void {
+    const { name, size, lastModified } = file;
+    const identity = { endpoint: String(options.endpoint), name, size, lastModified, relativePath };
+    if (this.#files.isUnderWay(identity, this.#queue)) {
+      this.#host.say(this.#host.language.strings.spokenKnown(visibleName(name)));
+      return;
+    }
     if (this.#queue === undefined) {
       this.#queue = createQueue(options);
       this.#queue.subscribe((snapshot) => this.#onChange(snapshot));
     }
     const upload = this.#queue.add(file, { ...options, ...(relativePath !== undefined && { relativePath }) });
     const { id } = upload.snapshot;
-    this.list.add(id, { name: file.name, relativePath });
-    const { name, size, lastModified } = file;
-    const identity = { endpoint: String(options.endpoint), name, size, lastModified, relativePath };
-    this.#identities.set(id, identity);
-    if (handle) void keepHandle(identity, handle);
+    this.list.add(id, { name, relativePath });
+    this.#files.add(id, identity, handle);
     this.#follow(id);
-  }
-
-  /** Dropped a second time while the first is on its way: the two would wait for each other, and then arrive twice. */
-  #isUnderWay({ name, size, lastModified }: File, relativePath: string | undefined): boolean {
-    for (const [id, known] of this.#identities) {
-      const isSame =
-        known.name === name && known.size === size && known.lastModified === lastModified && known.relativePath === relativePath;
-      const state = this.#queue?.get(id)?.snapshot.state;
-      if (isSame && state !== undefined && !ENDED.includes(state)) return true;
-    }
-    return false;
   }
 
   #follow(id: string): void {
@@ -141,29 +154,19 @@ export class Transfers {
     );
   }
 
-  #refuse(file: File, relativePath: string | undefined, reason: string, language: Language): void {
+  #refuse({ file, relativePath }: PickedFile, reason: string, language: Language): void {
     this.list.addRefused(`refused-${++this.#refusals}`, { name: file.name, relativePath, size: file.size }, reason, language);
-    this.#host.say(language.strings.spokenRefused(visibleName(file.name), reason));
     this.#host.onRefused({ name: file.name, reason });
   }
 
   #onChange(snapshot: QueueSnapshot): void {
+    if (this.#isAdding) return;
     for (const message of this.#spoken.changes(snapshot, this.#host.language.strings)) this.#host.say(message);
-    this.#forgetHandles(snapshot.uploads);
+    for (const { id, state } of snapshot.uploads) if (isOver(state)) this.#files.ended(id, state);
     const stateKey = snapshot.uploads.map(({ id, state }) => id + state).join();
     if (stateKey === this.#stateKey) this.#pace.soon();
     else this.#pace.now();
     this.#stateKey = stateKey;
-  }
-
-  /** A failed upload keeps its handle: a later visit goes on with it. */
-  #forgetHandles(uploads: readonly UploadSnapshot[]): void {
-    for (const { id, state } of uploads) {
-      const identity = this.#identities.get(id);
-      if (identity === undefined || state === 'failed' || !ENDED.includes(state)) continue;
-      this.#identities.delete(id);
-      void dropHandle(identity);
-    }
   }
 
   #act(id: string, action: Action): void {
@@ -187,7 +190,7 @@ export class Transfers {
 
   #askCancelAll(): void {
     const { strings, formats } = this.#host.language;
-    const open = this.snapshot.uploads.filter(({ state }) => !ENDED.includes(state));
+    const open = this.snapshot.uploads.filter(({ state }) => !isOver(state));
     const confirmed = open.reduce((sum, upload) => sum + upload.confirmed, 0);
     if (confirmed < ASK_FROM_BYTES) void this.cancel();
     else this.overview.ask(strings.discardQuestion(formats.bytes(confirmed)), strings, () => void this.cancel());
@@ -197,13 +200,9 @@ export class Transfers {
     const upload = this.#queue?.retry(id);
     if (upload === undefined) return;
     const newId = upload.snapshot.id;
-    const identity = this.#identities.get(id);
     this.list.rename(id, newId);
-    if (identity) this.#identities.set(newId, identity);
-    if (newId !== id) {
-      this.#identities.delete(id);
-      this.#follow(newId);
-    }
+    this.#files.rename(id, newId);
+    if (newId !== id) this.#follow(newId);
     this.#pace.now();
   }
 
@@ -214,18 +213,18 @@ export class Transfers {
   #remove(id: string): void {
     this.#queue?.remove(id);
     const next = this.list.remove(id);
-    this.#identities.delete(id);
+    this.#files.remove(id);
     this.#pace.now();
     if (this.isEmpty) this.#host.onEmptied();
     else next?.focus();
   }
 
   #clearEnded(): void {
-    const ended = this.snapshot.uploads.filter(({ state }) => ENDED.includes(state)).map(({ id }) => id);
+    const ended = this.snapshot.uploads.filter(({ state }) => isOver(state)).map(({ id }) => id);
     for (const id of [...ended, ...this.list.refusedIds()]) {
       this.#queue?.remove(id);
       this.list.remove(id);
-      this.#identities.delete(id);
+      this.#files.remove(id);
     }
     this.#pace.now();
     if (this.isEmpty) this.#host.onEmptied();

@@ -29,7 +29,8 @@ export const ZONE_STYLES = `
 .contours .depth { fill: color-mix(in oklab, var(--_surface) 24%, transparent); }
 .contours .land { fill: var(--_surface); stroke: color-mix(in oklab, var(--_accent) 50%, transparent); stroke-width: 1.6; }
 .busy .contours { display: none; }
-@container (max-width: 44rem) { .contours { inset: -22% auto auto -85%; width: 270%; height: 144%; } }
+@container (max-width: 58rem) { .contours { inset: 0 auto auto -28%; width: 156%; } }
+@container (max-width: 36rem) { .contours { inset: -22% auto auto -85%; width: 270%; height: 144%; } }
 .contours path { transform-origin: center; transition: transform .45s cubic-bezier(.2, .8, .3, 1); }
 .zone.over { border-color: var(--_accent); --_water: color-mix(in oklab, var(--_surface), var(--_accent) 30%); }
 .zone.over::after { border-color: var(--_accent); }

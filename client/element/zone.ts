@@ -6,8 +6,10 @@ import type { UploadStrings } from './strings.ts';
 
 export interface ZoneState {
   strings: UploadStrings;
-  /** There is a list below: the zone takes less room and says "more". */
+  /** There is a list: the zone takes less room. */
   isBusy: boolean;
+  /** There are files already. */
+  isMore: boolean;
   /** What is accepted, in words. */
   rules: string;
   /** The picker's `accept`. */
@@ -59,8 +61,8 @@ export class Zone {
 
   show(state: ZoneState): void {
     this.#state = state;
-    const { strings, isBusy, rules, accept } = state;
-    setText(this.#heading, this.#isOver ? strings.dropNow : isBusy ? strings.dropMore : canDrop() ? strings.dropHere : strings.choose);
+    const { strings, isBusy, isMore, rules, accept } = state;
+    setText(this.#heading, this.#isOver ? strings.dropNow : isMore ? strings.dropMore : canDrop() ? strings.dropHere : strings.choose);
     this.#heading.hidden = isBusy && !canDrop();
     setText(this.#files, isBusy ? strings.addFiles : strings.chooseFiles);
     setText(this.#folder, isBusy ? strings.addFolder : strings.chooseFolder);

@@ -28,8 +28,8 @@ export function page(): RequestHandler {
       response.setHeader('Content-Security-Policy', CONTENT_SECURITY_POLICY);
       response.setHeader('X-Content-Type-Options', 'nosniff');
       response.setHeader('Referrer-Policy', 'same-origin');
-      // Built assets carry a hash in their names; the page that names them does not.
-      response.setHeader('Cache-Control', /\.html$/.test(path) ? 'no-cache' : 'public, max-age=31536000, immutable');
+      // Built assets carry a hash in their names; the page and the element's script, which name them, do not.
+      response.setHeader('Cache-Control', /[\\/]assets[\\/][^\\/]+$/.test(path) ? 'public, max-age=31536000, immutable' : 'no-cache');
     },
   });
 }

@@ -10,7 +10,7 @@ import { testDirectory } from '../support/temp-dir.ts';
 const AXE = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
 
 /** Long enough for a machine that does other things too; nothing is measured by it. */
-export const PATIENCE = { timeout: 60_000, interval: 100 };
+export const PATIENCE = { timeout: 90_000, interval: 100 };
 
 export interface Visit {
   page: Page;

@@ -1,6 +1,7 @@
 // Whatever breaks while the page is sending: the same bytes end on disk, and little is sent twice.
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import type {} from '../../client/element/define.ts';
 import { launchChromium } from '../support/chromium.ts';
 import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts';
 import { embedLandfall } from '../support/landfall-embedded.ts';
@@ -94,10 +95,11 @@ describe('an upload goes on', () => {
     const { page } = await visit(browser, proxy.url);
     await sendHalf(page, proxy);
 
-    await server.kill();
-    await expectState(page, film.name, /Waiting/);
+    await Promise.all([server.kill(), proxy.goDown()]);
+    await expectState(page, film.name, /Waiting[\s\S]*Nothing is lost\./);
     const before = proxy.exchanges.length;
     await server.start();
+    await proxy.listen();
     proxy.bytesPerSecond = Number.POSITIVE_INFINITY;
     await expectState(page, film.name, /Accepted/);
 
@@ -178,6 +180,37 @@ describe('with the keyboard alone', () => {
     await page.keyboard.press('Space');
     for (const { name } of films) await expectState(page, name, /Accepted/);
     expect(await storedHashes(server.dataDir)).toEqual(Object.fromEntries(films.map(({ name, sha256 }) => [name, sha256])));
+  });
+});
+
+describe('an upload of which much is there', () => {
+  it('is given up only after a question, and taken once when given twice', async () => {
+    const server = await embedLandfall();
+    const proxy = await slowly(server.url, 40 * MIB);
+    const { page } = await visit(browser, proxy.url);
+    const large = await video('large.mp4', 112 * MIB);
+    await page.evaluate(() => {
+      const element = document.querySelector('landfall-upload');
+      element?.addEventListener('landfall-progress', () => {
+        if (element.snapshot.confirmed > 64 * 1024 * 1024) element.pause();
+      });
+    });
+    await chooser(page).setInputFiles(large.path);
+    await expectState(page, large.name, /Paused/);
+    await chooser(page).setInputFiles(large.path);
+    await expect.poll(() => shownText(page.getByRole('status')), PATIENCE).toMatch(/is already on its way/);
+    expect(await page.getByRole('listitem').count()).toBe(1);
+
+    await button(page, 'Cancel', large.name).click();
+    await expectState(page, large.name, /Give up the [\d.]+ MiB already sent\?/);
+    expect(await focusedName(page)).toBe('Keep it');
+    await page.keyboard.press('Escape');
+    await expectState(page, large.name, /Paused/);
+    expect(await focusedName(page)).toBe(`Cancel: ${large.name}`);
+
+    await page.keyboard.press('Enter');
+    await page.getByRole('button', { name: 'Yes, cancel it' }).click();
+    await expectState(page, large.name, /Cancelled/);
   });
 });
 
