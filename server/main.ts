@@ -54,6 +54,7 @@ async function main(): Promise<void> {
   }
   const config = configFromEnvironment(process.env, flags as ConfigInput);
   const [command = 'serve', ...operands] = positionals;
+  if (command === 'serve' && operands.length > 0) throw new UsageError(`"serve" takes no "${operands[0]}". See landfall-server --help.`);
   if (command === 'serve') await serve(config);
   else process.exitCode = await runOperatorCommand(command, operands, { state: values.state }, config, process.stdout);
 }

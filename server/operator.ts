@@ -1,5 +1,6 @@
 // What operators do with uploads from a shell, also while the server runs.
 
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { UPLOAD_ID } from '../shared/protocol.ts';
@@ -34,6 +35,10 @@ export async function runOperatorCommand(
 ): Promise<number> {
   if (!['ls', 'show', 'rm', 'verify'].includes(command))
     throw new UsageError(`There is no command "${command}". See landfall-server --help.`);
+  if ((command === 'ls' || command === 'verify') && operands.length > 0)
+    throw new UsageError(`"${command}" takes no "${operands[0]}". See landfall-server --help.`);
+  if (!existsSync(join(config.dataDir, 'ledger.sqlite')))
+    throw new UsageError(`There is no ledger in ${config.dataDir}. Name the data directory with --data-dir or LANDFALL_DATA_DIR.`);
   const ledger = new Ledger(await openSqlite(config.dataDir, { exclusive: false }));
   const staging = new DiskStaging(join(config.dataDir, 'staging'));
   const storage = new DiskStorage(config.storageDir, staging);

@@ -1,0 +1,198 @@
+// Operators' commands as they are typed, beside a server or without one.
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { open, readdir, rm, stat, truncate } from 'node:fs/promises';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { filesBelow, videoBytes } from '../support/content.ts';
+import { embedLandfall } from '../support/landfall-embedded.ts';
+import { REPOSITORY } from '../support/repository.ts';
+import { testDirectory } from '../support/temp-dir.ts';
+import { createUpload, headUpload, idOf, patchUpload } from '../support/tus-requests.ts';
+
+interface Ran {
+  code: number | null;
+  out: string;
+  err: string;
+}
+
+async function run(args: readonly string[], env: Record<string, string> = {}): Promise<Ran> {
+  const clean = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('LANDFALL_')));
+  const child = spawn(process.execPath, [join(REPOSITORY, 'server/main.ts'), ...args], {
+    cwd: testDirectory(),
+    env: { ...clean, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  onTestFinished(() => void child.kill('SIGKILL'));
+  const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
+  const [out, err] = await Promise.all([text(child.stdout), text(child.stderr)]);
+  return { code: await ended, out, err };
+}
+
+/** A server with an accepted, a refused and an unfinished upload. */
+async function withUploads() {
+  const server = await embedLandfall();
+  const bytes = await videoBytes(100_000);
+  const accepted = await createUpload(server.files, { length: bytes.length, name: 'film “1”.mp4', body: bytes });
+  const refused = await createUpload(server.files, { length: 4, name: 'a.png', body: Buffer.from('text') });
+  const unfinished = await createUpload(server.files, { length: 1000, name: 'notes.txt', body: Buffer.from('some') });
+  expect([accepted.status, refused.status, unfinished.status]).toEqual([201, 422, 201]);
+  const env = { LANDFALL_DATA_DIR: server.dataDir };
+  return { ...server, env, accepted: accepted.url, unfinished: unfinished.url };
+}
+
+describe('landfall-server ls', () => {
+  it('lists uploads, newest first, all or those of one state', async () => {
+    const { env, accepted, unfinished } = await withUploads();
+    const all = await run(['ls'], env);
+    expect(all).toMatchObject({ code: 0, err: '' });
+    const lines = all.out.trimEnd().split('\n');
+    expect(lines.map((line) => line.split(/\s+/)[1])).toEqual(['receiving', 'rejected', 'accepted']);
+    expect(lines[0]).toContain(idOf(unfinished));
+    expect(lines[2]).toContain('film “1”.mp4');
+    const some = await run(['ls', '--state', 'accepted'], env);
+    expect(some.out.trimEnd().split('\n')).toEqual([lines[2]]);
+    expect(some.out).toContain(idOf(accepted));
+    expect(await run(['ls', '--state', 'done'], env)).toMatchObject({ code: 2, out: '' });
+  });
+});
+
+describe('landfall-server show', () => {
+  it('prints everything known of one upload as JSON', async () => {
+    const { env, accepted, unfinished, dataDir } = await withUploads();
+    const shown = JSON.parse((await run(['show', idOf(accepted)], env)).out);
+    expect(shown).toMatchObject({ id: idOf(accepted), state: 'accepted', length: 100_000, type: 'video/mp4', attempts: 1, owner: '' });
+    expect(existsSync(shown.file)).toBe(true);
+    expect(shown.file.startsWith(join(dataDir, 'files'))).toBe(true);
+    expect(JSON.parse((await run(['show', idOf(unfinished)], env)).out)).toMatchObject({ state: 'receiving', offset: 4 });
+  });
+
+  it.for([
+    [['show', '../../etc/passwd'], 2],
+    [['show', '0'.repeat(32), '1'.repeat(32)], 2],
+    [['show', '0'.repeat(32)], 1],
+    [['rm', '0'.repeat(32)], 1],
+    [['frobnicate'], 2],
+  ] as const)('%j ends with %i and a line that says why', async ([args, code]) => {
+    const { dataDir } = await embedLandfall();
+    const ran = await run(args, { LANDFALL_DATA_DIR: dataDir });
+    expect(ran.code).toBe(code);
+    const said = ran.out + ran.err;
+    expect(said.trimEnd().split('\n').length).toBeLessThan(4);
+    expect(said).not.toMatch(/\bat .*:\d+/);
+  });
+});
+
+describe('landfall-server rm', () => {
+  it('takes the file away beside a running server: its address answers 410', async () => {
+    const { env, accepted, dataDir } = await withUploads();
+    expect((await fetch(accepted)).status).toBe(200);
+    expect(await run(['rm', idOf(accepted)], env)).toMatchObject({ code: 0, err: '' });
+    expect(await filesBelow(join(dataDir, 'files'))).toEqual([]);
+    const gone = await fetch(accepted);
+    expect(gone.status).toBe(410);
+    expect(await gone.json()).toMatchObject({ code: 'ERR_UPLOAD_REMOVED' });
+    expect(await headUpload(accepted)).toMatchObject({ status: 410, offset: undefined });
+    expect(await patchUpload(accepted, 99_999, 'x')).toMatchObject({ status: 410, code: 'ERR_UPLOAD_REMOVED' });
+    expect(await run(['rm', idOf(accepted)], env)).toMatchObject({ code: 0 });
+  });
+
+  it('takes nothing that is not accepted', async () => {
+    const { env, unfinished } = await withUploads();
+    const ran = await run(['rm', idOf(unfinished)], env);
+    expect(ran).toMatchObject({ code: 1 });
+    expect(ran.out).toContain('receiving');
+    expect((await headUpload(unfinished)).offset).toBe(4);
+  });
+});
+
+describe('landfall-server verify', () => {
+  it('finds nothing wrong where nothing is', async () => {
+    const { env } = await withUploads();
+    expect(await run(['verify'], env)).toMatchObject({ code: 0, out: '1 files, 0 faults\n' });
+  });
+
+  it.for([
+    [
+      'a byte was flipped',
+      (path: string) => open(path, 'r+').then((file) => file.write('!', 50_000).finally(() => file.close())),
+      'changed',
+    ],
+    ['the end is missing', (path: string) => truncate(path, 99_999), '99999 bytes instead of 100000'],
+    ['it is gone', (path: string) => rm(path), 'missing'],
+  ] as const)('tells of a file when %s', async ([, harm, said]) => {
+    const { env, dataDir, accepted } = await withUploads();
+    const [path] = await filesBelow(join(dataDir, 'files'));
+    await harm(join(dataDir, 'files', path ?? ''));
+    const ran = await run(['verify'], env);
+    expect(ran.code).toBe(1);
+    expect(ran.out).toContain(idOf(accepted));
+    expect(ran.out).toContain(said);
+    expect(ran.out).toContain('1 files, 1 faults\n');
+  });
+});
+
+describe('a command line that is not right', () => {
+  it('makes no data directory where there is none', async () => {
+    const dataDir = join(testDirectory(), 'misspelt');
+    for (const args of [['ls'], ['rm', '0'.repeat(32)]]) {
+      const ran = await run(args, { LANDFALL_DATA_DIR: dataDir });
+      expect(ran.code).toBe(2);
+      expect(ran.err).toContain(dataDir);
+    }
+    expect(existsSync(dataDir)).toBe(false);
+  });
+
+  it('does not serve: the address others can reach without a rule who may', async () => {
+    const dataDir = join(testDirectory(), 'data');
+    for (const host of ['0.0.0.0', 'localhost.example']) {
+      const ran = await run([], { LANDFALL_DATA_DIR: dataDir, LANDFALL_HOST: host, LANDFALL_PORT: '0' });
+      expect(ran.code).toBe(2);
+      expect(ran.err).toContain('LANDFALL_ALLOW_ANONYMOUS=true');
+    }
+    expect(existsSync(dataDir)).toBe(false);
+  });
+
+  it('does not serve: settings that are wrong, unknown, or spelt wrong', async () => {
+    expect(await run([], { LANDFALL_MAX_UPLOAD_SIZE: 'big' })).toMatchObject({ code: 2 });
+    expect((await run([], { LANDFALL_MAXUPLOADSIZE: '5 GiB' })).err).toContain('LANDFALL_MAXUPLOADSIZE');
+    expect((await run(['--max-upload-size=big'])).err).toContain('LANDFALL_MAX_UPLOAD_SIZE');
+    expect((await run(['serve', 'x'])).err).toContain('takes no "x"');
+    expect((await run(['--frobnicate'])).code).toBe(2);
+  });
+
+  it('does not serve a data directory that another process serves', async () => {
+    const { dataDir } = await embedLandfall();
+    const ran = await run(['serve'], { LANDFALL_DATA_DIR: dataDir, LANDFALL_PORT: '0' });
+    expect(ran.code).toBe(2);
+    expect(ran.err).toContain('Another process serves');
+    expect(ran.err.trimEnd().split('\n')).toHaveLength(1);
+  });
+
+  it('does not serve where the port is taken, and says so in a line', async () => {
+    const { url } = await embedLandfall();
+    const dataDir = join(testDirectory(), 'data');
+    const ran = await run([], { LANDFALL_DATA_DIR: dataDir, LANDFALL_PORT: new URL(url).port });
+    expect(ran.code).toBe(1);
+    expect(ran.err).toContain('EADDRINUSE');
+  });
+
+  it('can be asked for help, which has every setting in it and touches nothing', async () => {
+    const ran = await run(['--help']);
+    expect(ran).toMatchObject({ code: 0, err: '' });
+    expect(ran.out).toContain('--max-upload-size, LANDFALL_MAX_UPLOAD_SIZE');
+    expect(ran.out).toContain('Default: 1 TiB');
+  });
+});
+
+describe('the directories', () => {
+  it('are closed to others, and hold what the README says', async () => {
+    const dataDir = join(testDirectory(), 'a', 'data');
+    await embedLandfall({ dataDir });
+    expect((await readdir(dataDir)).sort()).toEqual(expect.arrayContaining(['files', 'ledger.sqlite', 'staging']));
+    for (const path of [dataDir, join(dataDir, 'files'), join(dataDir, 'staging'), join(dataDir, 'staging', 'ff')]) {
+      expect((await stat(path)).mode & 0o777).toBe(0o750);
+    }
+  });
+});
