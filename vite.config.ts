@@ -1,4 +1,5 @@
 // Builds the upload page, and the element as a script that other sites can embed, into `dist/page`.
+import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { defineConfig, type Plugin } from 'vite';
 
@@ -21,11 +22,22 @@ function native(): Plugin {
   };
 }
 
+/** The font's licence (SIL OFL 1.1) wants to travel with it. */
+function fontLicence(): Plugin {
+  return {
+    name: 'landfall:font-licence',
+    generateBundle() {
+      const source = readFileSync(at('./node_modules/@fontsource-variable/hanken-grotesk/LICENSE'), 'utf8');
+      this.emitFile({ type: 'asset', fileName: 'assets/hanken-grotesk-LICENSE.txt', source });
+    },
+  };
+}
+
 export default defineConfig({
   root: at('./client/page'),
   // The server can be mounted under any path.
   base: './',
-  plugins: [native()],
+  plugins: [native(), fontLicence()],
   build: {
     outDir: at('./dist/page'),
     emptyOutDir: true,
