@@ -171,7 +171,8 @@ export class Finisher {
           unverifiedFrom: null,
           ...(checksum === undefined ? {} : { checksum, checksumOffset: length }),
         });
-        if (upload) this.#run(id, { upload, head });
+        // Where it is begun already, its lease may be our own, from a change whose end we did not hear of.
+        this.#run(id, upload && { upload, head });
         return upload !== undefined;
       } catch (error) {
         this.#log(error, id);

@@ -24,6 +24,7 @@ export function page(): RequestHandler {
   const root = pageRoot();
   if (root === undefined) return (_request, _response, next) => next();
   return express.static(root, {
+    redirect: false,
     setHeaders: (response, path) => {
       response.setHeader('Content-Security-Policy', CONTENT_SECURITY_POLICY);
       response.setHeader('X-Content-Type-Options', 'nosniff');

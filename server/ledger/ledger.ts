@@ -11,7 +11,11 @@ export type UploadChanges = Omit<Updateable<UploadTable>, 'id' | 'owner' | 'stat
 export interface Engine {
   readonly dialect: Dialect;
   readonly db: Kysely<Schema>;
-  /** Resolves once every commit made before the call is durable. */
+  /** How often changes were taken back that had been made: by a full disk, say. One that saw it move was maybe among them. */
+  readonly rollbacks: number;
+  /** Resolves once every change made before the call survives a crash of this process. */
+  committed(): Promise<void>;
+  /** Resolves once every change made before the call survives a power cut. */
   flush(): Promise<void>;
   close(): Promise<void>;
 }
@@ -38,6 +42,7 @@ export class Ledger {
   readonly #undurable = new Map<string, Promise<void>>();
   // The two queries that every request makes, built once: what differs are the parameters alone.
   #select: CompiledQuery<Upload> | undefined;
+  #isClosing = false;
   #insert: { query: CompiledQuery<InsertResult>; columns: (keyof Upload)[] } | undefined;
 
   constructor(engine: Engine) {
@@ -73,13 +78,13 @@ export class Ledger {
         .compile(),
     };
     const parameters = this.#insert.columns.map((column) => upload[column]);
-    const result = await this.#engine.db.executeQuery({ ...this.#insert.query, parameters });
-    if (durable) await this.#engine.flush();
-    return (result.numAffectedRows ?? 0n) === 1n;
+    const insert = { ...this.#insert.query, parameters };
+    return this.#kept(async () => ((await this.#engine.db.executeQuery(insert)).numAffectedRows ?? 0n) === 1n, durable);
   }
 
   async get(id: string): Promise<Upload | undefined> {
-    await this.#undurable.get(id);
+    const undurable = this.#undurable.get(id);
+    if (undurable) await this.#waitDurable(undurable);
     this.#select ??= this.#engine.db.selectFrom('uploads').selectAll().where('id', '=', id).compile();
     const { rows } = await this.#engine.db.executeQuery<Upload>({ ...this.#select, parameters: [id] });
     return rows[0];
@@ -137,7 +142,7 @@ export class Ledger {
         .executeTakeFirst();
       return result.numUpdatedRows === 1n;
     };
-    return durable ? this.#durably(id, change) : change();
+    return durable ? this.#durably(id, change) : this.#kept(change, false);
   }
 
   /**
@@ -309,16 +314,13 @@ export class Ledger {
   }
 
   close(): Promise<void> {
+    this.#isClosing = true;
     return this.#engine.close();
   }
 
   /** Runs a change and, when it happened, makes it durable; until then `get` of the same upload waits. */
   #durably<T>(id: string, change: () => Promise<T>): Promise<T> {
-    const done = (async () => {
-      const result = await change();
-      if (result) await this.#engine.flush();
-      return result;
-    })();
+    const done = this.#kept(change, true);
     const settled = Promise.allSettled([this.#undurable.get(id), done]).then(() => undefined);
     this.#undurable.set(id, settled);
     void settled.then(() => {
@@ -326,7 +328,41 @@ export class Ledger {
     });
     return done;
   }
+
+  /**
+   * Runs a change and resolves when it will not be lost any more: by a crash, or with `durable` by a power cut. A disk that
+   * fails is tried again for as long as it takes, since the change is made and can't be told of before.
+   * @throws when the change was, or may have been, taken back
+   */
+  async #kept<T>(change: () => Promise<T>, durable: boolean): Promise<T> {
+    const engine = this.#engine;
+    const { rollbacks } = engine;
+    const result = await change();
+    for (let waitMs = 100; result; waitMs = Math.min(waitMs * 2, 5000)) {
+      try {
+        await (durable ? engine.flush() : engine.committed());
+        break;
+      } catch (error) {
+        if (this.#isClosing || engine.rollbacks !== rollbacks) throw error;
+        await new Promise((resolve) => setTimeout(resolve, waitMs));
+      }
+    }
+    if (engine.rollbacks !== rollbacks) throw new Error('The ledger took back what was written.');
+    return result;
+  }
+
+  /** @throws when a change that is made is still not durable after a while */
+  async #waitDurable(durable: Promise<void>): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const limit = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Error('The ledger can not be made durable.')), DURABLE_WAIT_MS);
+    });
+    await Promise.race([durable, limit]).finally(() => clearTimeout(timer));
+  }
 }
+
+/** So long, and then a fault is answered: who asks has a time limit, too. */
+const DURABLE_WAIT_MS = 5000;
 
 function guarded(db: Kysely<Schema>, id: string, guard: Guard) {
   const query = db.updateTable('uploads').where('id', '=', id).where('state', '=', guard.from);

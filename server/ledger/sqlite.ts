@@ -31,6 +31,7 @@ export async function openSqlite(dataDir: string, options: { exclusive: boolean 
   const group = new GroupCommit(database);
   const db = new Kysely<Schema>({ dialect: new SqliteDialect({ database: adapt(database, group) }) });
   let wal: OpenFile | undefined;
+  let isWalUnproved = false;
   let next: Promise<void> | undefined;
   let running: Promise<void> = Promise.resolve();
 
@@ -40,12 +41,23 @@ export async function openSqlite(dataDir: string, options: { exclusive: boolean 
       wal = await OpenFile.open(`${path}-wal`, 'r');
       await syncDirectory(dataDir);
     }
+    // A failed sync is reported once, and a second one says nothing of what the first lost. The checkpoint copies what the
+    // WAL holds into the database file and syncs that.
+    if (isWalUnproved) checkpoint(database);
+    isWalUnproved = true;
     await wal.datasync();
+    isWalUnproved = false;
   }
 
   return {
     dialect: 'sqlite',
     db,
+    get rollbacks(): number {
+      return group.rollbacks;
+    },
+    committed(): Promise<void> {
+      return group.committed ?? Promise.resolve();
+    },
     // Whoever changes something while a sync runs needs the one after it: the running one may have begun before.
     async flush(): Promise<void> {
       next ??= running.then(() => {
@@ -71,9 +83,14 @@ class GroupCommit {
   readonly #database: DatabaseSync;
   #outcome: PromiseWithResolvers<void> | undefined;
   #immediate: NodeJS.Immediate | undefined;
+  #rollbacks = 0;
 
   constructor(database: DatabaseSync) {
     this.#database = database;
+  }
+
+  get rollbacks(): number {
+    return this.#rollbacks;
   }
 
   /** Resolves when what was changed so far is committed; rejects when it was rolled back. */
@@ -115,8 +132,17 @@ class GroupCommit {
     this.#outcome = undefined;
     clearImmediate(this.#immediate);
     if (error === undefined) outcome?.resolve();
-    else outcome?.reject(error);
+    else {
+      this.#rollbacks += 1;
+      outcome?.reject(error);
+    }
   }
+}
+
+/** @throws when it can't be done now: another process reads, or the disk fails */
+function checkpoint(database: DatabaseSync): void {
+  const row = database.prepare('pragma wal_checkpoint(truncate)').get();
+  if (row?.busy !== 0) throw new Error('The ledger could not be checkpointed.');
 }
 
 /** A lock of the operating system's, through SQLite: it goes with the process, however that ends. */
