@@ -11,16 +11,16 @@ interface Kind {
   testTimeout: number;
   /** Kinds of one group run side by side; a later group begins when the one before has ended. */
   group: number;
-  /** 1 where the kind needs the machine to itself. */
+  /** More than the machine's cores where tests mostly wait; 1 where they need the machine to themselves. */
   workers: number;
 }
 
 const KINDS: Kind[] = [
-  { name: 'server', testTimeout: 30_000, group: 1, workers: 2 },
-  { name: 'client', testTimeout: 60_000, group: 1, workers: 2 },
-  { name: 'contract', testTimeout: 30_000, group: 1, workers: 2 },
-  { name: 'protocol', testTimeout: 60_000, group: 1, workers: 2 },
-  { name: 'package', testTimeout: minutes(3), group: 1, workers: 2 },
+  { name: 'server', testTimeout: 30_000, group: 1, workers: 3 },
+  { name: 'client', testTimeout: 60_000, group: 1, workers: 3 },
+  { name: 'contract', testTimeout: 30_000, group: 1, workers: 3 },
+  { name: 'protocol', testTimeout: 60_000, group: 1, workers: 3 },
+  { name: 'package', testTimeout: minutes(3), group: 1, workers: 3 },
   { name: 'faults', testTimeout: isLong ? minutes(60) : minutes(6), group: 2, workers: 2 },
   { name: 'browser', testTimeout: minutes(2), group: 3, workers: 1 },
 ];
@@ -29,7 +29,7 @@ export default defineConfig({
   test: {
     projects: [
       {
-        test: { name: 'unit', include: UNIT, testTimeout: 20_000, maxWorkers: 2, sequence: { groupOrder: 1 } },
+        test: { name: 'unit', include: UNIT, testTimeout: 20_000, maxWorkers: 3, sequence: { groupOrder: 1 } },
       },
       ...KINDS.map(({ name, testTimeout, group, workers }) => ({
         test: {
