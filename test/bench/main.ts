@@ -1,8 +1,8 @@
 // `npm run bench`: runs scenarios side by side with the rivals and prints their tables as Markdown.
 import { readFileSync, writeFileSync } from 'node:fs';
-import { cpus } from 'node:os';
+import { cpus, loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
-import { formatBytes, parseBytes } from '../../shared/units.ts';
+import { parseBytes } from '../../shared/units.ts';
 import { isHeld, type Report, renderReport } from './report.ts';
 import type { Device, Settings } from './scenario.ts';
 import { SCENARIOS } from './scenarios.ts';
@@ -110,7 +110,7 @@ function fail(sentence: string): never {
 function machine(): string {
   const processors = cpus();
   const date = new Date().toISOString().slice(0, 10);
-  return `${date}, Node ${process.versions.node}, ${processors.length} × ${processors[0]?.model.trim() ?? 'unknown'}, file of ${formatBytes(parseBytes(values.size))}`;
+  return `${date}, Node ${process.versions.node}, ${processors.length} × ${processors[0]?.model.trim() ?? 'unknown'}; load average before: ${loadavg()[0]?.toFixed(1)}`;
 }
 
 function writeInto(path: string, name: string, text: string): void {

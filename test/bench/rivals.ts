@@ -1,5 +1,5 @@
 // Who is measured beside Landfall, how each is started, and where it leaves what it was sent.
-import { type Dirent, readdirSync, rmSync, statSync } from 'node:fs';
+import { type Dirent, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { programPath } from '../support/needs.ts';
 import { REPOSITORY } from '../support/repository.ts';
@@ -21,6 +21,9 @@ export interface Rival {
   stores(directory: string): string[];
 }
 
+/** What `npm start` gives to Node: operators run it so. */
+const START_FLAGS = startFlags(readFileSync(join(REPOSITORY, 'package.json'), 'utf8'));
+
 const NODE_TUS = { send: sendByTus, sendSmall: sendByCreation, inChunks: true };
 const ONE_REQUEST = { send: sendByForm, sendSmall: sendByForm, inChunks: false };
 
@@ -31,7 +34,7 @@ export function landfall(name: string, environment: Readonly<Record<string, stri
     ...NODE_TUS,
     command: (directory, port) => ({
       program: process.execPath,
-      parameters: [join(REPOSITORY, 'server/main.ts')],
+      parameters: [...START_FLAGS, join(REPOSITORY, 'server/main.ts')],
       environment: { ...landfallEnvironment(directory, port), ...environment },
     }),
     // Days stay, as they do on a server at work: an upload makes its own folder and no other.
@@ -44,7 +47,8 @@ export function probedLandfall(
   environment: Readonly<Record<string, string>> = {},
 ): (directory: string, port: number, probePort: number) => Command {
   return (directory, port, probePort) => ({
-    ...nodeServer('landfall', directory, port, probePort),
+    program: process.execPath,
+    parameters: [...START_FLAGS, join(REPOSITORY, 'test/bench/servers/landfall.ts')],
     environment: { ...landfallEnvironment(directory, port), ...probeEnvironment(directory, port, probePort), ...environment },
   });
 }
@@ -122,6 +126,12 @@ function probeEnvironment(directory: string, port: number, probePort?: number): 
     BENCH_PORT: String(port),
     ...(probePort === undefined ? {} : { BENCH_PROBE_PORT: String(probePort) }),
   };
+}
+
+function startFlags(packageJson: string): string[] {
+  const { scripts } = JSON.parse(packageJson) as { scripts: { start: string } };
+  const [, flags = ''] = /\bnode ((?:--\S+ )*)server\/main\.ts/.exec(scripts.start) ?? [];
+  return flags.split(' ').filter((flag) => flag !== '');
 }
 
 function landfallEnvironment(directory: string, port: number): Record<string, string> {
