@@ -1,0 +1,108 @@
+// What the stock server does where Landfall works around it. When one of these fails, a release has mended it, and our way
+// around can go. The tests that hold Landfall to the right outcome stand beside, under the names in the comments.
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { FileStore } from '@tus/file-store';
+import { Server, type ServerOptions } from '@tus/server';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { videoBytes } from '../support/content.ts';
+import { dropFirstResponses, startFaultProxy } from '../support/fault-proxy.ts';
+import { head, rawRequest } from '../support/raw-http.ts';
+import { QUICK_RETRIES, uploadWithStockClient } from '../support/stock-client.ts';
+import { testDirectory } from '../support/temp-dir.ts';
+import { createUpload, headUpload, idOf, patchUpload, terminateUpload, tusRequest } from '../support/tus-requests.ts';
+
+const LENGTH = 100_000;
+
+async function startStock(options: Partial<ServerOptions> = {}) {
+  const stock = new Server({ path: '/files', datastore: new FileStore({ directory: testDirectory() }), ...options });
+  const server = createServer((request, response) => void stock.handle(request, response));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => void server.close());
+  onTestFinished(() => void server.closeAllConnections());
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return { url, files: `${url}/files` };
+}
+
+describe('the stock server with the stock client', () => {
+  // Ours: verdict.test.ts
+  it('reports success for a file that was refused, once the answer is lost', async () => {
+    const { url } = await startStock({
+      onUploadFinish: async () => {
+        throw { status_code: 422, body: 'refused' };
+      },
+    });
+    const proxy = await startFaultProxy({ upstream: url, onRequest: dropFirstResponses(1, ['PATCH']) });
+    onTestFinished(() => proxy.close());
+    const told = await uploadWithStockClient(`${proxy.url}/files`, await videoBytes(LENGTH), 'film.mp4', { retryDelays: QUICK_RETRIES });
+    expect(told.outcome).toBe('success');
+  });
+
+  it('reports success when the finish failed by a fault of the server', async () => {
+    const { files } = await startStock({
+      onUploadFinish: async () => {
+        throw new Error('The scanner is away.');
+      },
+    });
+    const told = await uploadWithStockClient(files, await videoBytes(LENGTH), 'film.mp4', { retryDelays: QUICK_RETRIES });
+    expect(told.outcome).toBe('success');
+  });
+});
+
+describe('the stock server', () => {
+  // Ours: verdict-replay.test.ts
+  it('finishes an upload again for each empty append at its end, and lets it be deleted meanwhile', async () => {
+    let finishes = 0;
+    const { promise, resolve: open } = Promise.withResolvers<void>();
+    onTestFinished(() => open());
+    const { files } = await startStock({
+      onUploadFinish: async () => {
+        finishes += 1;
+        await promise;
+        return {};
+      },
+    });
+    const { url } = await createUpload(files, { length: LENGTH, name: 'film.mp4' });
+    const first = patchUpload(url, 0, await videoBytes(LENGTH));
+    await expect.poll(() => finishes).toBe(1);
+    const again = patchUpload(url, LENGTH, new Uint8Array());
+    await expect.poll(() => finishes).toBe(2);
+    expect((await terminateUpload(url)).status).toBe(204);
+    open();
+    await Promise.allSettled([first, again]);
+  });
+
+  // Ours: addresses.test.ts
+  it("lets an address with a query write into another's upload", async () => {
+    const { url, files } = await startStock();
+    const [mine, victim] = [await createUpload(files, { length: LENGTH }), await createUpload(files, { length: LENGTH })];
+    await rawRequest(
+      url,
+      [
+        head(
+          `PATCH /files/${idOf(mine.url)}?x=/${idOf(victim.url)} HTTP/1.1`,
+          'Host: localhost',
+          'Connection: close',
+          'Tus-Resumable: 1.0.0',
+          'Upload-Offset: 0',
+          'Content-Type: application/offset+octet-stream',
+          'Content-Length: 4',
+        ),
+        'evil',
+      ],
+      500,
+    );
+    expect((await headUpload(mine.url)).offset).toBe(0);
+    expect((await headUpload(victim.url)).offset).toBe(4);
+  });
+
+  // Ours: transcript.test.ts, test/server/checksums.test.ts
+  it('takes a damaged chunk, ignores the method override, and answers an unknown version with 400', async () => {
+    const { files } = await startStock();
+    const { url } = await createUpload(files, { length: 5 });
+    const wrong = Buffer.alloc(20).toString('base64');
+    expect(await patchUpload(url, 0, 'hello', { 'Upload-Checksum': `sha1 ${wrong}` })).toMatchObject({ status: 204, offset: 5 });
+    expect((await tusRequest('POST', url, { 'X-HTTP-Method-Override': 'DELETE' })).status).not.toBe(204);
+    expect((await tusRequest('HEAD', url, { 'Tus-Resumable': '0.2.2' })).status).toBe(400);
+  });
+});
