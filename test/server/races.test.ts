@@ -1,0 +1,159 @@
+// Everybody at once on the same uploads: senders that are cut, lookers, cancellers, the sweeper. Whatever the order, the
+// offset never goes back, nobody reads success early, and each upload ends once, with its own bytes or none.
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { describe, expect, it, vi } from 'vitest';
+import type { Check } from '../../server/index.ts';
+import { filesBelow, sha256, videoBytes } from '../support/content.ts';
+import { embedLandfall } from '../support/landfall-embedded.ts';
+import { head, openSocket } from '../support/raw-http.ts';
+import { createUpload, headUpload, idOf, patchUpload, readRecord, terminateUpload } from '../support/tus-requests.ts';
+
+const LENGTH = 60_000;
+const isLong = process.env.LANDFALL_TEST_LONG === '1';
+
+/** The same numbers each time: mulberry32. */
+function randomFrom(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+interface Subject {
+  url: string;
+  bytes: Buffer<ArrayBuffer>;
+  /** What was acknowledged to anybody. */
+  confirmed: number;
+}
+
+/** Sends a piece and maybe leaves in the middle of it. */
+async function sendAndMaybeLeave(subject: Subject, random: () => number): Promise<void> {
+  const { url, bytes } = subject;
+  const looked = await headUpload(url);
+  if (looked.offset === undefined) return;
+  const end = random() < 0.3 ? LENGTH : Math.min(LENGTH, looked.offset + Math.floor(random() * 30_000));
+  const piece = bytes.subarray(looked.offset, end);
+  if (random() < 0.5) {
+    const { status, offset } = await patchUpload(url, looked.offset, piece);
+    if (status === 204 && offset !== undefined) await acknowledge(subject, offset);
+    return;
+  }
+  const socket = await openSocket(url);
+  const lines = ['Host: x', 'Tus-Resumable: 1.0.0', `Upload-Offset: ${looked.offset}`, 'Content-Type: application/offset+octet-stream'];
+  socket.write(head(`PATCH ${new URL(url).pathname} HTTP/1.1`, ...lines, `Content-Length: ${piece.length}`));
+  socket.write(piece.subarray(0, Math.ceil(piece.length * random())));
+  await new Promise((resolve) => setTimeout(resolve, random() * 30));
+  if (random() < 0.5) socket.resetAndDestroy();
+  else socket.destroy();
+}
+
+async function look(subject: Subject): Promise<void> {
+  const before = subject.confirmed;
+  const { status, offset } = await headUpload(subject.url);
+  expect(status).toBeOneOf([200, 410, 423]);
+  if (offset === undefined) return;
+  // What was confirmed before the request was sent is still there.
+  expect(offset).toBeGreaterThanOrEqual(before);
+  await acknowledge(subject, offset);
+}
+
+async function acknowledge(subject: Subject, offset: number): Promise<void> {
+  subject.confirmed = Math.max(subject.confirmed, offset);
+  if (offset === LENGTH) expect((await readRecord(subject.url)).state).toBe('accepted');
+}
+
+async function torment(subject: Subject, random: () => number, cancels: boolean): Promise<void> {
+  for (let round = 0; round < 12; round++) {
+    const others = Array.from({ length: 1 + Math.floor(random() * 3) }, async () => {
+      await new Promise((resolve) => setTimeout(resolve, random() * 20));
+      if (random() < 0.4) await look(subject);
+      else await sendAndMaybeLeave(subject, random);
+    });
+    if (cancels && random() < 0.08)
+      others.push(terminateUpload(subject.url).then(({ status }) => expect(status).toBeOneOf([204, 403, 410, 423])));
+    await Promise.all(others);
+  }
+  // Somebody comes and brings it to its end.
+  for (;;) {
+    const { status, offset } = await headUpload(subject.url);
+    if (status === 410) return;
+    if (offset === LENGTH) break;
+    if (offset === undefined) {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      continue;
+    }
+    const answer = await patchUpload(subject.url, offset, subject.bytes.subarray(offset));
+    expect(answer.status).toBeOneOf([204, 409, 423, 503]);
+  }
+}
+
+describe('everybody at once', () => {
+  const SEEDS = isLong ? Array.from({ length: 30 }, (_, index) => index + 1) : [1, 2];
+  it.for(SEEDS)('ends each upload once and right (seed %i)', { timeout: 120_000 }, async (seed) => {
+    const random = randomFrom(seed);
+    const check: Check = {
+      name: 'slow and unsteady',
+      async run() {
+        await new Promise((resolve) => setTimeout(resolve, random() * 60));
+        if (random() < 0.2) throw new Error('The scanner is away.');
+        return undefined;
+      },
+    };
+    const server = await embedLandfall({ patience: 40, sweepInterval: 20, lockTimeout: '3s' }, { checks: [check] });
+    const subjects: Subject[] = [];
+    for (let n = 0; n < 8; n++) {
+      const { url } = await createUpload(server.files, { length: LENGTH, name: `film-${n}.mp4` });
+      subjects.push({ url, bytes: await videoBytes(LENGTH, seed * 100 + n), confirmed: 0 });
+    }
+    await Promise.all(subjects.map((subject, n) => torment(subject, random, n % 4 === 0)));
+
+    const database = new DatabaseSync(join(server.dataDir, 'ledger.sqlite'), { readOnly: true });
+    const events = database
+      .prepare('select * from events')
+      .all()
+      .map((row) => Object.values(row).join(' '));
+    database.close();
+    const stored = await filesBelow(join(server.dataDir, 'files'));
+    for (const { url, bytes } of subjects) {
+      const { state } = await readRecord(url);
+      expect(state).toBeOneOf(['accepted', 'terminated']);
+      expect(events.filter((event) => event.includes(idOf(url)))).toHaveLength(1);
+      const files = stored.filter((path) => path.includes(idOf(url)));
+      expect(files).toHaveLength(state === 'accepted' ? 1 : 0);
+      for (const path of files) expect(sha256(await readFile(join(server.dataDir, 'files', path)))).toBe(sha256(bytes));
+    }
+    await vi.waitFor(async () => expect(await filesBelow(join(server.dataDir, 'staging'))).toEqual([]));
+  });
+});
+
+describe('many on one lock', () => {
+  it('are told 423 while a live sender goes on, which loses nothing by it', async () => {
+    const server = await embedLandfall({ lockTimeout: '500ms' });
+    const bytes = await videoBytes(LENGTH);
+    const { url } = await createUpload(server.files, { length: LENGTH, name: 'film.mp4' });
+    const socket = await openSocket(url);
+    const lines = ['Host: x', 'Tus-Resumable: 1.0.0', 'Upload-Offset: 0', 'Content-Type: application/offset+octet-stream'];
+    socket.write(head(`PATCH ${new URL(url).pathname} HTTP/1.1`, ...lines, `Content-Length: ${LENGTH}`));
+    let sent = 0;
+    const sending = setInterval(() => {
+      if (sent >= LENGTH - 1000) return;
+      socket.write(bytes.subarray(sent, sent + 500));
+      sent += 500;
+    }, 30);
+    await vi.waitFor(async () => expect((await readRecord(url)).offset).toBeGreaterThan(0));
+    const answers = await Promise.all(Array.from({ length: 20 }, () => patchUpload(url, 0, bytes.subarray(0, 10))));
+    expect(answers.map(({ status, code }) => [status, code])).toEqual(Array(20).fill([423, 'ERR_UPLOAD_LOCKED']));
+    expect(answers[0]?.headers.get('Retry-After')).toBe('1');
+    clearInterval(sending);
+    socket.write(bytes.subarray(sent));
+    await vi.waitFor(async () => expect((await readRecord(url)).state).toBe('accepted'), { timeout: 10_000 });
+    socket.destroy();
+    const [stored] = await filesBelow(join(server.dataDir, 'files'));
+    expect(sha256(await readFile(join(server.dataDir, 'files', stored ?? '')))).toBe(sha256(bytes));
+  });
+});
