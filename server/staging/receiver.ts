@@ -6,17 +6,16 @@ import { safeFileName, safeRelativePath } from '../../shared/filename.ts';
 import { type Metadata, metadataValue } from '../../shared/metadata.ts';
 import { checkName, type Policy } from '../../shared/policy.ts';
 import { formatBytes } from '../../shared/units.ts';
-import { HEAD_BYTES, type Rejection } from '../finish/check.ts';
+import type { Rejection } from '../finish/check.ts';
 import type { Ledger, Upload } from '../ledger/ledger.ts';
 import { collectBody } from './body-writer.ts';
 import { Checkpoints, type Durability } from './checkpoints.ts';
 import { type ExpectedChecksum, type RunningDigest, requireDigest, startDigest } from './chunk-checksum.ts';
 import { faultOf } from './faults.ts';
+import { Head } from './head.ts';
+import { Room } from './room.ts';
 import { advance, type Checksum, completeChecksum } from './running-checksum.ts';
 import type { BodyEnd, Proof, Staging } from './staging.ts';
-
-/** Staging fills the disk up to this, so that the ledger can still write down what became of the uploads. */
-const RESERVED_BYTES = 1024 * 1024;
 
 /** So long an idempotency key stands for the upload it was first sent with. */
 const KEY_MS = 24 * 60 * 60 * 1000;
@@ -80,12 +79,11 @@ export class Receiver {
   readonly #options: ReceiverOptions;
   /** A sync of these failed, and its error is reported only once: what is beyond their proven offset is sent again. */
   readonly #unproved = new Set<string>();
-  /** As asked at most once a second, less what was written since. */
-  #free = 0;
-  #freeAskedMs = Number.NEGATIVE_INFINITY;
+  readonly #room: Room;
 
   constructor(options: ReceiverOptions) {
     this.#options = options;
+    this.#room = new Room(options.staging);
   }
 
   /**
@@ -106,9 +104,7 @@ export class Receiver {
     // As sent: some names hide an extension that is gone once they are safe.
     const refusal = originalName === null ? undefined : checkName(policy, originalName);
     if (refusal) throw new UploadError(refusal.code, refusal.detail === undefined ? {} : { detail: refusal.detail });
-    await this.#requireRoom(length ?? 0);
-    // Nothing is written yet.
-    this.#free += length ?? 0;
+    await this.#room.require(length ?? 0);
     const relativePath = metadataValue(metadata, 'relativePath');
     const now = Date.now();
     const upload: Upload = {
@@ -195,7 +191,7 @@ export class Receiver {
       return { stored, complete: { proof: 'unknown' } };
     }
     // Whoever creates an upload has asked just before.
-    if (!options.isNew) this.#freeAskedMs = Number.NEGATIVE_INFINITY;
+    if (!options.isNew) this.#room.askAgain();
     const checksum = await this.#checksum(upload, stored);
     const head = new Head(upload, stored);
     const checkpoints = new Checkpoints(upload.id, stored, this.#options);
@@ -212,7 +208,7 @@ export class Receiver {
         bodyTimeoutMs,
         onBatch: async (batch) => {
           options.onActivity?.();
-          await this.#requireRoom(batch.reduce((bytes, chunk) => bytes + chunk.byteLength, 0));
+          await this.#room.take(batch.reduce((bytes, chunk) => bytes + chunk.byteLength, 0));
           advance(checksum, batch);
           if (digest) for (const chunk of batch) digest.update(chunk);
           // What is whole now is inspected whole at once.
@@ -259,19 +255,6 @@ export class Receiver {
     const { bytes, end } = await collectBody(body, { maxBytes, signal, bodyTimeoutMs: this.#options.bodyTimeoutMs });
     if (end !== 'whole') throw refusalOf(end, signal);
     return bytes;
-  }
-
-  /** @throws UploadError 507 when so many bytes would leave no room for the ledger, which must go on whatever happens */
-  async #requireRoom(bytes: number): Promise<void> {
-    this.#free -= bytes;
-    if (this.#free < RESERVED_BYTES || performance.now() - this.#freeAskedMs > 1000) {
-      this.#free = (await this.#options.staging.freeBytes()) - bytes;
-      this.#freeAskedMs = performance.now();
-    }
-    if (this.#free < RESERVED_BYTES) {
-      this.#freeAskedMs = Number.NEGATIVE_INFINITY;
-      throw new UploadError('ERR_NO_SPACE', { retryAfterSeconds: 30 });
-    }
   }
 
   async #checksum(upload: Upload, stored: number): Promise<Checksum> {
@@ -335,52 +318,6 @@ export function newUploadId(): string {
 
 export function tooLarge(maxUploadSize: number): UploadError {
   return new UploadError('ERR_MAX_SIZE_EXCEEDED', { detail: `The limit is ${formatBytes(maxUploadSize)}.` });
-}
-
-/** Gathers the first bytes of an upload as they pass. */
-class Head {
-  readonly #id: string;
-  readonly #stored: number;
-  /** HEAD_BYTES, or all where there are fewer. */
-  readonly #size: number;
-  #have = 0;
-  #parts: Uint8Array[] = [];
-
-  constructor(upload: Upload, stored: number) {
-    this.#id = upload.id;
-    this.#stored = stored;
-    this.#size = upload.length === null ? HEAD_BYTES : Math.min(upload.length, HEAD_BYTES);
-  }
-
-  /** Not when it was there before this body came: then it was looked at. */
-  get isWanted(): boolean {
-    return this.#have < this.#size && this.#stored < this.#size;
-  }
-
-  get isWhole(): boolean {
-    return this.#have === this.#size;
-  }
-
-  get bytes(): Uint8Array {
-    return Buffer.concat(this.#parts);
-  }
-
-  /** Resolves with whether it is whole. */
-  async add(staging: Staging, batch: readonly Uint8Array[]): Promise<boolean> {
-    if (this.#have === 0 && this.#stored > 0) {
-      const reader = await staging.open(this.#id);
-      this.#parts.push(await reader.read(0, this.#stored).finally(() => reader.close()));
-      this.#have = this.#stored;
-    }
-    for (const chunk of batch) {
-      if (this.#have === this.#size) break;
-      const part = chunk.subarray(0, this.#size - this.#have);
-      // A copy: a slice would hold the whole network buffer.
-      this.#parts.push(Uint8Array.from(part));
-      this.#have += part.byteLength;
-    }
-    return this.#have === this.#size;
-  }
 }
 
 function refusalOf(end: Exclude<BodyEnd, 'whole'>, signal: AbortSignal): UploadError {

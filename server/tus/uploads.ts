@@ -1,7 +1,7 @@
 // The tus resource: /files and /files/:id. Uploads that receive go to the library's handlers; every other state is
 // answered here, by the verdict.
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { type CancellationContext, DataStore, type Upload as TusUpload, Upload as TusUploadClass } from '@tus/utils';
+import type { CancellationContext, Upload as TusUpload } from '@tus/utils';
 import { UploadError } from '../../shared/errors.ts';
 import { CHECKSUM_ALGORITHMS, TUS_VERSION } from '../../shared/protocol.ts';
 import type { Finisher } from '../finish/finisher.ts';
@@ -11,8 +11,10 @@ import { newUploadId, type Receiver, tooLarge } from '../staging/receiver.ts';
 import type { Staging } from '../staging/staging.ts';
 import type { Storage } from '../storage/storage.ts';
 import { type Append, type Creation, readAppend, readCreation } from './headers.ts';
+import { GONE, linked } from './linked-signal.ts';
 import type { QueueingLocker } from './locker.ts';
 import { StockServer, type TusRequest, writeResponse } from './stock-server.ts';
+import { Moved, UploadStore } from './upload-store.ts';
 import { acknowledge, acknowledgedOffset, describeForHead, expiry, gone, heldOffset, storedRejection } from './verdict.ts';
 
 export interface UploadsOptions {
@@ -48,9 +50,6 @@ interface Context {
   /** The length was declared with this request when every byte had been acknowledged before. */
   isDeclaring?: boolean;
 }
-
-/** The upload left `receiving` between the first look and the lock. */
-class Moved extends Error {}
 
 /** The idempotency key was used before. */
 class Replayed extends Error {
@@ -341,50 +340,6 @@ export class Uploads {
   }
 }
 
-/** What the library's handlers ask of a store: the ledger and staging, read together. */
-class UploadStore extends DataStore {
-  readonly #options: UploadsOptions;
-
-  constructor(options: UploadsOptions) {
-    super();
-    this.#options = options;
-    this.extensions = [
-      'creation',
-      'creation-with-upload',
-      'creation-defer-length',
-      'expiration',
-      'termination',
-      'checksum',
-      'checksum-trailer',
-    ];
-  }
-
-  /** 0: the library would count from the creation; ours slides with activity and is the sweeper's. */
-  override getExpiration(): number {
-    return 0;
-  }
-
-  override async getUpload(id: string): Promise<TusUpload> {
-    const { ledger, receiver } = this.#options;
-    const upload = await ledger.get(id);
-    if (upload?.state !== 'receiving') throw new Moved();
-    const offset = acknowledgedOffset(upload, await receiver.confirmed(upload));
-    // An absent size is how the library knows a deferred length, which the option types do not say.
-    return new TusUploadClass({ id, offset, ...(upload.length === null ? {} : { size: upload.length }) });
-  }
-
-  /** Under the lock. */
-  override async remove(id: string): Promise<void> {
-    const { ledger, staging, finisher, keepRecordsForMs } = this.#options;
-    if (
-      finisher.isBeginning(id) ||
-      !(await ledger.move(id, { from: 'receiving' }, 'terminated', { expiresAt: Date.now() + keepRecordsForMs }))
-    )
-      throw new Moved();
-    await staging.remove(id);
-  }
-}
-
 function contextOf(request: unknown): Context {
   return (request as TusRequest<Context>).context;
 }
@@ -403,21 +358,4 @@ async function refusing(response: Response): Promise<Response> {
       if (response.status >= 400) throw new UploadError('ERR_BAD_REQUEST', { detail: (await response.text()).trim() });
       return response;
   }
-}
-
-/** Without a reason, an abort makes an error with a stack each time. */
-const GONE = 'nobody waits any more';
-
-/** One signal for several, that leaves nothing behind on those that live longer. */
-function linked(signals: readonly AbortSignal[]): { signal: AbortSignal; unlink(): void } {
-  const controller = new AbortController();
-  const abort = () => controller.abort(signals.find((signal) => signal.aborted)?.reason);
-  for (const signal of signals) signal.addEventListener('abort', abort);
-  if (signals.some((signal) => signal.aborted)) abort();
-  return {
-    signal: controller.signal,
-    unlink() {
-      for (const signal of signals) signal.removeEventListener('abort', abort);
-    },
-  };
 }

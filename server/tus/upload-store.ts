@@ -1,0 +1,59 @@
+import { DataStore, type Upload as TusUpload, Upload as TusUploadClass } from '@tus/utils';
+import type { Finisher } from '../finish/finisher.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { Receiver } from '../staging/receiver.ts';
+import type { Staging } from '../staging/staging.ts';
+import { acknowledgedOffset } from './verdict.ts';
+
+export interface UploadStoreOptions {
+  ledger: Ledger;
+  staging: Staging;
+  receiver: Receiver;
+  finisher: Finisher;
+  keepRecordsForMs: number;
+}
+
+/** The upload left `receiving` between the first look and the lock. */
+export class Moved extends Error {}
+
+/** What the library's handlers ask of a store: the ledger and staging, read together. */
+export class UploadStore extends DataStore {
+  readonly #options: UploadStoreOptions;
+
+  constructor(options: UploadStoreOptions) {
+    super();
+    this.#options = options;
+    this.extensions = [
+      'creation',
+      'creation-with-upload',
+      'creation-defer-length',
+      'expiration',
+      'termination',
+      'checksum',
+      'checksum-trailer',
+    ];
+  }
+
+  /** 0: the library would count from the creation; ours slides with activity and is the sweeper's. */
+  override getExpiration(): number {
+    return 0;
+  }
+
+  override async getUpload(id: string): Promise<TusUpload> {
+    const { ledger, receiver } = this.#options;
+    const upload = await ledger.get(id);
+    if (upload?.state !== 'receiving') throw new Moved();
+    const offset = acknowledgedOffset(upload, await receiver.confirmed(upload));
+    // An absent size is how the library knows a deferred length, which the option types do not say.
+    return new TusUploadClass({ id, offset, ...(upload.length === null ? {} : { size: upload.length }) });
+  }
+
+  /** Under the lock. */
+  override async remove(id: string): Promise<void> {
+    const { ledger, staging, finisher, keepRecordsForMs } = this.#options;
+    if (finisher.isBeginning(id)) throw new Moved();
+    const terminated = await ledger.move(id, { from: 'receiving' }, 'terminated', { expiresAt: Date.now() + keepRecordsForMs });
+    if (terminated === undefined) throw new Moved();
+    await staging.remove(id);
+  }
+}
