@@ -1,4 +1,5 @@
 // What was accepted is whole after a power cut; the stock store is put to the same test, which it does not pass.
+import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -8,6 +9,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { filesBelow, sha256, sha256OfFile, videoBytes } from '../support/content.ts';
 import { type LandfallProcess, startLandfall } from '../support/landfall-process.ts';
 import { CuttableDisk } from '../support/power-cut.ts';
+import { head, openSocket } from '../support/raw-http.ts';
 import { createUpload, headUpload, idOf, patchUpload, readRecord } from '../support/tus-requests.ts';
 
 const LENGTH = 3_000_000;
@@ -67,6 +69,48 @@ describe('a power cut', () => {
       expect(sha256(Buffer.from(await download.arrayBuffer()))).toBe(sha256(bytes));
     },
   );
+
+  it('in the middle of one long body keeps what HEAD had told, and no byte is shown that the disk does not have', async () => {
+    const disk = await CuttableDisk.create();
+    const server = await startOn(disk);
+    await disk.settle();
+    const bytes = await videoBytes(LENGTH);
+    const { url } = await createUpload(server.files, { length: LENGTH, name: 'film.mp4' });
+    const socket = await openSocket(server.url);
+    onTestFinished(() => void socket.destroy());
+    socket.write(
+      head(
+        `PATCH ${new URL(url).pathname} HTTP/1.1`,
+        'Host: localhost',
+        'Tus-Resumable: 1.0.0',
+        'Upload-Offset: 0',
+        'Content-Type: application/offset+octet-stream',
+        `Content-Length: ${LENGTH}`,
+      ),
+    );
+    // A sender that falls silent would lose its hold on the upload to whoever asks.
+    let sent = 0;
+    const feed = setInterval(() => {
+      socket.write(bytes.subarray(sent, sent + 8000));
+      sent += 8000;
+    }, 50);
+    onTestFinished(() => clearInterval(feed));
+    let before = 0;
+    for (let cut = 0; cut < 3; cut++) {
+      await expect.poll(async () => (await readRecord(url)).offset, { interval: 50, timeout: 20_000 }).toBeGreaterThan(before);
+      const { offset: told = -1 } = await headUpload(url);
+      const after = await disk.cut();
+      const restarted = await startOn(after);
+      const { offset = -1 } = await headUpload(`${restarted.files}/${idOf(url)}`);
+      expect(told).toBeGreaterThan(before);
+      expect(offset).toBeGreaterThanOrEqual(told);
+      before = told;
+      const staged = await readFile(join(after.path, 'data/staging', idOf(url).slice(0, 2), idOf(url)));
+      expect(staged.length).toBeGreaterThanOrEqual(offset);
+      expect(staged.subarray(0, offset).equals(bytes.subarray(0, offset))).toBe(true);
+      await restarted.kill();
+    }
+  });
 
   it('right after the last byte is stored leaves an upload that ends in one verdict', async () => {
     const disk = await CuttableDisk.create();
