@@ -89,7 +89,8 @@ export class Sweeper {
       const fresh = await ledger.get(upload.id);
       if (fresh?.expiresAt == null || fresh.expiresAt > now || isBeginning(upload.id)) return;
       // What is complete waits for its inspection, not for its sender.
-      if (fresh.length !== null && fresh.length > 0 && (await staging.size(upload.id)) === fresh.length) return;
+      if (fresh.length !== null && fresh.length > 0 && fresh.unverifiedFrom === null && (await staging.size(upload.id)) === fresh.length)
+        return;
       const moved = await ledger.move(upload.id, { from: 'receiving' }, 'expired', { expiresAt: Date.now() + keepRecordsForMs });
       expired = moved !== undefined;
       if (expired) await staging.remove(upload.id);

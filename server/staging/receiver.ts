@@ -185,6 +185,8 @@ export class Receiver {
       this.#unproved.delete(upload.id);
       stored = offset;
     }
+    // What a crash left of a chunk with a checksum is gone now, and what comes next need not carry one.
+    if (upload.unverifiedFrom !== null) await this.#markUnverified(upload.id, null);
     if (upload.length !== null && stored >= upload.length) {
       const sent = await this.readHeld(body, upload.length - offset, options.signal);
       await compare(staging, upload.id, offset, sent);

@@ -79,6 +79,22 @@ describe('the held byte', () => {
   });
 });
 
+describe('a chunk with a checksum that a crash broke off', () => {
+  it('is sent again, with or without one, and holds nothing back any more', async () => {
+    const { files, dataDir } = await embedLandfall();
+    const { url } = await createUpload(files, { length: 10, name: 'a.txt', body: TEXT.subarray(0, 5) });
+    // As if the process had ended when three of its bytes were stored and none was acknowledged.
+    const database = new DatabaseSync(join(dataDir, 'ledger.sqlite'));
+    database.exec('update uploads set unverifiedFrom = 2');
+    database.close();
+    expect(await headUpload(url)).toMatchObject({ status: 200, offset: 2 });
+    expect(await patchUpload(url, 2, TEXT.subarray(2, 6))).toMatchObject({ status: 204, offset: 6 });
+    expect(await headUpload(url)).toMatchObject({ status: 200, offset: 6 });
+    expect(await patchUpload(url, 6, TEXT.subarray(6))).toMatchObject({ status: 204, offset: 10 });
+    expect(await (await fetch(url)).text()).toBe(String(TEXT));
+  });
+});
+
 describe('a creation that is refused', () => {
   it.for([
     ['a length over the limit', { 'Upload-Length': '101' }, 'ERR_MAX_SIZE_EXCEEDED'],
