@@ -9,6 +9,7 @@ import { collectBody, writeBody } from '../../server/staging/body-writer.ts';
 import type { WriteOptions } from '../../server/staging/staging.ts';
 import { videoBytes } from '../support/content.ts';
 import { testDirectory } from '../support/temp-dir.ts';
+import { PATIENT } from './patient.ts';
 
 const MIB = 1024 * 1024;
 
@@ -95,7 +96,7 @@ describe('writing a body', () => {
     });
     const { source, given } = endless(Buffer.alloc(64 * 1024), 20 * MIB);
     const writing = writeBody(slow, 0, source, options());
-    await vi.waitFor(() => expect(source.isPaused()).toBe(true));
+    await vi.waitFor(() => expect(source.isPaused()).toBe(true), PATIENT);
     await new Promise((resolve) => setTimeout(resolve, 50));
     expect(given()).toBeLessThan(3 * MIB);
     gate.resolve();
@@ -129,9 +130,9 @@ describe('writing a body', () => {
     const source = new Readable({ read() {} });
     const writing = writeBody(file, 0, source, options());
     source.push('first');
-    await vi.waitFor(async () => expect(await readFile(path, 'utf8')).toBe('first'));
+    await vi.waitFor(async () => expect(await readFile(path, 'utf8')).toBe('first'), PATIENT);
     source.push(' second');
-    await vi.waitFor(async () => expect(await readFile(path, 'utf8')).toBe('first second'));
+    await vi.waitFor(async () => expect(await readFile(path, 'utf8')).toBe('first second'), PATIENT);
     source.push(null);
     expect(await writing).toMatchObject({ bytes: 12, end: 'whole' });
   });

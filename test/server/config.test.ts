@@ -46,7 +46,7 @@ const WRONG: Record<SettingKey, readonly string[]> = {
 };
 
 /** A capital or a quoted word first, a full stop or the text that was given last. No names of our libraries' types. */
-const SENTENCE = /^LANDFALL_[A-Z_]+: [“A-Z].*\. \(given: ".*"\)$/;
+const SENTENCE = /^LANDFALL_[A-Z0-9_]+: [“A-Z].*\. \(given: ".*"\)$/;
 
 describe('the settings', () => {
   it('have defaults that are right', () => {

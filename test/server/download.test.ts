@@ -7,6 +7,7 @@ import { videoBytes } from '../support/content.ts';
 import { embedLandfall } from '../support/landfall-embedded.ts';
 import { head, rawRequest } from '../support/raw-http.ts';
 import { createUpload, headUpload, patchUpload, readRecord, terminateUpload } from '../support/tus-requests.ts';
+import { PATIENT } from './patient.ts';
 
 const TEXT = '0123456789';
 
@@ -104,7 +105,7 @@ describe('the file', () => {
     expect((await fetch(created.url)).status).toBe(404);
     expect(await terminateUpload(created.url)).toMatchObject({ status: 423, code: 'ERR_INSPECTING' });
     wait.resolve(undefined);
-    await vi.waitFor(async () => expect((await fetch(created.url)).status).toBe(200));
+    await vi.waitFor(async () => expect((await fetch(created.url)).status).toBe(200), PATIENT);
     expect(await terminateUpload(created.url)).toMatchObject({ status: 403, code: 'ERR_UPLOAD_FINISHED' });
     await rm(join(server.dataDir, 'files'), { recursive: true });
     const lost = await fetch(created.url);

@@ -7,6 +7,7 @@ import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { type Check, CheckCrash } from '../../server/finish/check.ts';
 import { MAX_STRIKES } from '../../server/finish/finisher.ts';
 import { DAY, type FinishBed, interrupted, openFinishBed } from './finish-bed.ts';
+import { PATIENT } from './patient.ts';
 
 const CONTENT = Buffer.from('what was sent\n');
 const newId = () => randomBytes(16).toString('hex');
@@ -27,7 +28,7 @@ function hurry(): void {
 
 async function expectAccepted(bed: FinishBed, id: string, published: string): Promise<void> {
   expect(await bed.verdict(id)).toMatchObject({ state: 'accepted' });
-  await vi.waitFor(async () => expect(await bed.staged()).toEqual([]));
+  await vi.waitFor(async () => expect(await bed.staged()).toEqual([]), PATIENT);
   expect(await bed.published()).toEqual([published]);
   expect(await readFile(join(bed.dataDir, 'files', published))).toEqual(CONTENT);
 }
@@ -38,7 +39,7 @@ describe('a start', () => {
     const id = await bed.put(CONTENT, interrupted(newId()));
     await bed.finisher.start();
     await expectAccepted(bed, id, `${DAY}/${id}/name.txt`);
-    expect(bed.told.map((upload) => upload.id)).toEqual([id]);
+    await vi.waitFor(() => expect(bed.told.map((upload) => upload.id)).toEqual([id]), PATIENT);
     expect(await bed.ledger.get(id)).toMatchObject({ attempt: 2, strikes: 0, leaseOwner: null, leaseExpiresAt: null });
   });
 
@@ -60,7 +61,7 @@ describe('a start', () => {
     await link(bed.staging.path(id), join(bed.dataDir, 'files', DAY, id, 'name.txt'));
     await bed.finisher.start();
     expect(await bed.verdict(id)).toMatchObject({ state: 'rejected', errorCode: 'ERR_CHECK_REFUSED', policyHash: 'a policy' });
-    await vi.waitFor(async () => expect([...(await bed.published()), ...(await bed.staged())]).toEqual([]));
+    await vi.waitFor(async () => expect([...(await bed.published()), ...(await bed.staged())]).toEqual([]), PATIENT);
   });
 
   it('inspects what had come whole but was never inspected, and lets go of empty ones nobody was told of', async () => {
@@ -71,10 +72,13 @@ describe('a start', () => {
     const empty = await bed.put(Buffer.alloc(0), { createdAt: Date.now() - 1000 });
     await bed.finisher.start();
     expect(await bed.verdict(id)).toMatchObject({ state: 'accepted' });
-    await vi.waitFor(async () => expect(await bed.ledger.get(empty)).toBeUndefined());
+    await vi.waitFor(async () => expect(await bed.ledger.get(empty)).toBeUndefined(), PATIENT);
     expect((await bed.ledger.get(half))?.state).toBe('receiving');
     expect((await bed.ledger.get(deferred))?.state).toBe('receiving');
-    await vi.waitFor(async () => expect((await bed.staged()).map((path) => path.slice(3)).sort()).toEqual([half, deferred].sort()));
+    await vi.waitFor(
+      async () => expect((await bed.staged()).map((path) => path.slice(3)).sort()).toEqual([half, deferred].sort()),
+      PATIENT,
+    );
   });
 
   it('leaves an upload that is being written to its writer', async () => {
@@ -107,7 +111,7 @@ describe('a start', () => {
     for (let n = 0; n < 150; n++) ids.push(await bed.put(CONTENT, n % 2 === 0 ? {} : interrupted(newId())));
     await bed.finisher.start();
     for (const id of ids) expect(await bed.verdict(id)).toMatchObject({ state: 'accepted' });
-    expect(bed.told.map(({ id }) => id).sort()).toEqual(ids.sort());
+    await vi.waitFor(() => expect(bed.told.map(({ id }) => id).sort()).toEqual(ids.sort()), PATIENT);
     expect(await bed.published()).toHaveLength(150);
   });
 });
@@ -127,7 +131,7 @@ describe('begin', () => {
     await Promise.all(Array.from({ length: 10 }, () => bed.finisher.begin(id, CONTENT.byteLength, 'byte')));
     await bed.verdict(id);
     expect(runs).toBe(1);
-    expect(bed.told).toHaveLength(1);
+    await vi.waitFor(() => expect(bed.told).toHaveLength(1), PATIENT);
   });
 
   it('after the verdict touches nothing', async () => {
@@ -135,7 +139,7 @@ describe('begin', () => {
     const id = await bed.put(CONTENT);
     await bed.finisher.begin(id, CONTENT.byteLength, 'byte');
     await bed.verdict(id);
-    await vi.waitFor(async () => expect(await bed.staged()).toEqual([]));
+    await vi.waitFor(async () => expect(await bed.staged()).toEqual([]), PATIENT);
     expect(await bed.finisher.begin(id, CONTENT.byteLength, 'byte')).toBe(false);
     expect(await bed.staged()).toEqual([]);
   });
@@ -177,7 +181,7 @@ describe('a check', () => {
     await bed.finisher.begin(id, CONTENT.byteLength, 'byte');
     expect(await bed.verdict(id)).toMatchObject({ state: 'rejected', errorCode: 'ERR_UNINSPECTABLE' });
     expect(runs).toBe(MAX_STRIKES);
-    await vi.waitFor(async () => expect(await bed.staged()).toEqual([]));
+    await vi.waitFor(async () => expect(await bed.staged()).toEqual([]), PATIENT);
   });
 
   it('that hangs is stopped at the time limit, told so, and refuses the file the fifth time', async () => {
@@ -212,7 +216,7 @@ describe('a check', () => {
     const id = await bed.put(CONTENT);
     await bed.finisher.begin(id, CONTENT.byteLength, 'byte');
     await bed.verdict(id);
-    await vi.waitFor(() => expect(late).toEqual(Array(MAX_STRIKES).fill('The inspection is over.')));
+    await vi.waitFor(() => expect(late).toEqual(Array(MAX_STRIKES).fill('The inspection is over.')), PATIENT);
   });
 
   it('that crashed four times and then lets the file pass is forgotten', async () => {
@@ -257,7 +261,7 @@ describe('a check', () => {
     await running.promise;
     const closed = bed.finisher.close();
     // As it stands when the grace time ends and the process with it.
-    await vi.waitFor(async () => expect(await bed.ledger.get(id)).toMatchObject({ state: 'inspecting', strikes: 0 }));
+    await vi.waitFor(async () => expect(await bed.ledger.get(id)).toMatchObject({ state: 'inspecting', strikes: 0 }), PATIENT);
     end.resolve(undefined);
     await closed;
     expect(await bed.ledger.get(id)).toMatchObject({ state: 'accepted' });
@@ -306,7 +310,7 @@ describe('a fault of ours', () => {
     const id = await bed.put(CONTENT);
     await bed.finisher.begin(id, CONTENT.byteLength, 'byte');
     expect(await bed.verdict(id)).toMatchObject({ state: 'accepted', attempt: 1 });
-    await vi.waitFor(async () => expect(await bed.staged()).toEqual([]));
+    await vi.waitFor(async () => expect(await bed.staged()).toEqual([]), PATIENT);
   });
 
   it.runIf(existsSync('/dev/shm'))('on another device: copied, and what an attempt left half copied is gone', async () => {
@@ -321,7 +325,7 @@ describe('a fault of ours', () => {
     await bed.finisher.start();
     expect(await bed.verdict(id)).toMatchObject({ state: 'accepted' });
     expect(await bed.published()).toEqual([`${DAY}/${id}/name.txt`]);
-    await vi.waitFor(async () => expect(await bed.staged()).toEqual([]));
+    await vi.waitFor(async () => expect(await bed.staged()).toEqual([]), PATIENT);
   });
 });
 

@@ -14,6 +14,7 @@ import { head, openSocket, rawRequest } from '../support/raw-http.ts';
 import { testDirectory } from '../support/temp-dir.ts';
 import { readRecord } from '../support/tus-requests.ts';
 import { BROWSER, FORM_END, MULTIPART, partHead, sendForm } from './form-requests.ts';
+import { PATIENT } from './patient.ts';
 
 interface Result {
   filename: string;
@@ -26,7 +27,7 @@ const resultOf = async (response: Response) => (await response.json()) as Result
 const resultsOf = async (response: Response) => ((await response.json()) as { results: Result[] }).results;
 
 function expectNothingStaged(dataDir: string) {
-  return vi.waitFor(async () => expect(await filesBelow(join(dataDir, 'staging'))).toEqual([]), 5000);
+  return vi.waitFor(async () => expect(await filesBelow(join(dataDir, 'staging'))).toEqual([]), PATIENT);
 }
 
 describe('a form with one file', () => {
@@ -177,7 +178,7 @@ describe('a form that is none, or comes badly', () => {
     await vi.waitFor(async () => {
       const [staged] = await filesBelow(join(dataDir, 'staging'));
       expect((await stat(join(dataDir, 'staging', staged ?? ''))).size).toBeGreaterThan(0);
-    });
+    }, PATIENT);
     socket.destroy();
     await expectNothingStaged(dataDir);
     expect(await filesBelow(join(dataDir, 'files'))).toEqual([]);

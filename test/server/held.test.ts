@@ -8,6 +8,7 @@ import { filesBelow } from '../support/content.ts';
 import { embedLandfall } from '../support/landfall-embedded.ts';
 import { head, openSocket } from '../support/raw-http.ts';
 import { createUpload, headUpload, patchUpload, readRecord } from '../support/tus-requests.ts';
+import { PATIENT } from './patient.ts';
 
 const TEXT = Buffer.from('0123456789');
 
@@ -48,7 +49,7 @@ describe('the held byte', () => {
     await ended;
     expect(answer()).toMatch(/^HTTP\/1\.1 408 /);
     decide(undefined);
-    await vi.waitFor(async () => expect((await readRecord(url)).state).toBe('accepted'));
+    await vi.waitFor(async () => expect((await readRecord(url)).state).toBe('accepted'), PATIENT);
   });
 
   it('that comes after the verdict is answered the verdict, though it took the bytes away', async () => {
@@ -58,9 +59,9 @@ describe('the held byte', () => {
     // Its head has come and its body has not: the verdict falls in between.
     await new Promise((resolve) => setTimeout(resolve, 100));
     decide({ code: 'ERR_CHECK_REFUSED' });
-    await vi.waitFor(async () => expect((await readRecord(url)).state).toBe('rejected'));
+    await vi.waitFor(async () => expect((await readRecord(url)).state).toBe('rejected'), PATIENT);
     socket.write('9');
-    await Promise.race([ended, vi.waitFor(() => expect(answer()).toContain('ERR_CHECK_REFUSED'))]);
+    await Promise.race([ended, vi.waitFor(() => expect(answer()).toContain('ERR_CHECK_REFUSED'), PATIENT)]);
     expect(answer()).toMatch(/^HTTP\/1\.1 422 /);
   });
 
@@ -72,9 +73,9 @@ describe('the held byte', () => {
     // Chunked, and without the chunk that ends it: the server can't know that nothing more comes.
     socket.write(head(`PATCH ${new URL(url).pathname} HTTP/1.1`, ...lines, 'Transfer-Encoding: chunked'));
     socket.write(`a\r\n${TEXT}\r\n`);
-    await vi.waitFor(async () => expect((await headUpload(url)).offset).toBe(9), { timeout: 5000 });
+    await vi.waitFor(async () => expect((await headUpload(url)).offset).toBe(9), PATIENT);
     socket.destroy();
-    await vi.waitFor(async () => expect((await readRecord(url)).state).toBe('accepted'), { timeout: 5000 });
+    await vi.waitFor(async () => expect((await readRecord(url)).state).toBe('accepted'), PATIENT);
     expect(await filesBelow(join(dataDir, 'files'))).toHaveLength(1);
   });
 });
@@ -121,7 +122,7 @@ describe('an empty file', () => {
     decide(undefined);
     await new Promise((resolve) => setTimeout(resolve, 100));
     expect(await filesBelow(join(dataDir, 'files'))).toEqual([]);
-    await vi.waitFor(async () => expect(await filesBelow(join(dataDir, 'staging'))).toEqual([]));
+    await vi.waitFor(async () => expect(await filesBelow(join(dataDir, 'staging'))).toEqual([]), PATIENT);
   });
 
   it('asked for again with its key waits for the same verdict, and is not told sooner', async () => {
@@ -179,7 +180,7 @@ describe('an idempotency key', () => {
     const lines = ['Host: x', 'Tus-Resumable: 1.0.0', 'Upload-Length: 10', 'Idempotency-Key: key', 'Content-Length: 10'];
     socket.write(head('POST /files HTTP/1.1', ...lines, 'Content-Type: application/offset+octet-stream'));
     socket.write(TEXT.subarray(0, 4));
-    await vi.waitFor(async () => expect(await filesBelow(join(server.dataDir, 'staging'))).toHaveLength(1));
+    await vi.waitFor(async () => expect(await filesBelow(join(server.dataDir, 'staging'))).toHaveLength(1), PATIENT);
     const again = await createUpload(server.files, { length: 10, headers: { 'Idempotency-Key': 'key' } });
     expect(again).toMatchObject({ status: 201, offset: 4 });
     // The silent first request was asked to let go: this one goes on.

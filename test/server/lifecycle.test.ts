@@ -12,6 +12,7 @@ import { embedLandfall } from '../support/landfall-embedded.ts';
 import { head, openSocket } from '../support/raw-http.ts';
 import { testDirectory } from '../support/temp-dir.ts';
 import { createUpload, headUpload, patchUpload, readRecord } from '../support/tus-requests.ts';
+import { PATIENT } from './patient.ts';
 
 function landfallIn(dataDir: string) {
   const landfall = createLandfall({ dataDir, logLevel: 'silent' });
@@ -80,7 +81,7 @@ describe('while it drains', () => {
     const lines = ['Tus-Resumable: 1.0.0', 'Upload-Offset: 0', 'Content-Type: application/offset+octet-stream', 'Content-Length: 200000'];
     socket.write(head(`PATCH ${new URL(url).pathname} HTTP/1.1`, 'Host: x', ...lines));
     socket.write(bytes.subarray(0, 150_000));
-    await vi.waitFor(async () => expect((await readRecord(url)).offset).toBe(150_000));
+    await vi.waitFor(async () => expect((await readRecord(url)).offset).toBe(150_000), PATIENT);
     const closed = server.landfall.close();
     await ended;
     expect(answer).toMatch(/^HTTP\/1\.1 503 /);

@@ -9,6 +9,7 @@ import { filesBelow, sha256, videoBytes } from '../support/content.ts';
 import { embedLandfall } from '../support/landfall-embedded.ts';
 import { head, openSocket } from '../support/raw-http.ts';
 import { createUpload, headUpload, idOf, patchUpload, readRecord, terminateUpload } from '../support/tus-requests.ts';
+import { PATIENT } from './patient.ts';
 
 const LENGTH = 60_000;
 const isLong = process.env.LANDFALL_TEST_LONG === '1';
@@ -127,7 +128,7 @@ describe('everybody at once', () => {
       expect(files).toHaveLength(state === 'accepted' ? 1 : 0);
       for (const path of files) expect(sha256(await readFile(join(server.dataDir, 'files', path)))).toBe(sha256(bytes));
     }
-    await vi.waitFor(async () => expect(await filesBelow(join(server.dataDir, 'staging'))).toEqual([]));
+    await vi.waitFor(async () => expect(await filesBelow(join(server.dataDir, 'staging'))).toEqual([]), PATIENT);
   });
 });
 
@@ -145,7 +146,7 @@ describe('many on one lock', () => {
       socket.write(bytes.subarray(sent, sent + 500));
       sent += 500;
     }, 30);
-    await vi.waitFor(async () => expect((await readRecord(url)).offset).toBeGreaterThan(0));
+    await vi.waitFor(async () => expect((await readRecord(url)).offset).toBeGreaterThan(0), PATIENT);
     const answers = await Promise.all(Array.from({ length: 20 }, () => patchUpload(url, 0, bytes.subarray(0, 10))));
     expect(answers.map(({ status, code }) => [status, code])).toEqual(Array(20).fill([423, 'ERR_UPLOAD_LOCKED']));
     expect(answers[0]?.headers.get('Retry-After')).toBe('1');

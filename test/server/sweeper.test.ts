@@ -7,6 +7,7 @@ import { embedLandfall } from '../support/landfall-embedded.ts';
 import { head, openSocket } from '../support/raw-http.ts';
 import { createUpload, headUpload, idOf, patchUpload, readRecord } from '../support/tus-requests.ts';
 import { DAY, openFinishBed } from './finish-bed.ts';
+import { PATIENT } from './patient.ts';
 
 const CONTENT = Buffer.from('some of it');
 const newId = () => randomBytes(16).toString('hex');
@@ -138,9 +139,9 @@ describe('beside a server at work', () => {
     const { files } = await embedLandfall({ expireAfter: '300ms', sweepInterval: '50ms', keepRecordsFor: '500ms' });
     const { url, headers } = await createUpload(files, { length: 1000, name: 'film.mp4' });
     expect(Date.parse(headers.get('Upload-Expires') ?? '')).toBeLessThan(Date.now() + 2000);
-    await vi.waitFor(async () => expect(await headUpload(url)).toMatchObject({ status: 410, offset: undefined }), { timeout: 5000 });
+    await vi.waitFor(async () => expect(await headUpload(url)).toMatchObject({ status: 410, offset: undefined }), PATIENT);
     expect(await patchUpload(url, 0, 'x')).toMatchObject({ status: 410, code: 'ERR_UPLOAD_EXPIRED' });
-    await vi.waitFor(async () => expect((await headUpload(url)).status).toBe(404), { timeout: 5000 });
+    await vi.waitFor(async () => expect((await headUpload(url)).status).toBe(404), PATIENT);
   });
 
   it('does not end an upload whose bytes are coming', async () => {
