@@ -42,7 +42,10 @@ export interface LandfallHooks {
   authenticate?: Authenticate;
   /** Run after Landfall's own, in order. */
   checks?: readonly Check[];
-  /** Called with the record after every verdict (`accepted` or `rejected`), when it is durable. May come again after a crash. */
+  /**
+   * Called with the record after every verdict (`accepted` or `rejected`), when it is durable. A crash in between loses the
+   * call, never the verdict: ask the record where it matters. Without `publicUrl` its `url` is that of an unmounted server.
+   */
   onVerdict?: (record: UploadRecord) => Promise<void> | void;
   /** Where log lines go; pino's options decide otherwise. */
   logger?: Logger;
