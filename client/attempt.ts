@@ -196,7 +196,7 @@ class Request implements HttpRequest {
     const start = Number(this.#headers['Upload-Offset']);
     const end = start + body.size;
     const isLast = end === source.size || this.#headers['Upload-Length'] !== undefined;
-    const checksum = isLast ? await reader.checksumHeader(end) : undefined;
+    const checksum = isLast ? reader.checksumHeader(end) : undefined;
     this.#options.onSending(start);
     const begun = performance.now();
     let response: TransportResponse;

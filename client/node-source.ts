@@ -80,7 +80,7 @@ class FileSource implements Source {
     this.path = path;
     this.name = basename(path);
     this.size = stats.size;
-    this.lastModified = Math.trunc(stats.mtimeMs);
+    this.lastModified = Math.round(stats.mtimeMs);
     this.#modifiedAt = stats.mtimeMs;
     this.#file = file;
   }

@@ -6,19 +6,25 @@ const IN_MEMORY_BYTES = 32 * 1024 * 1024;
 /** What is left for the last PATCH of a large body: its checksum goes ahead of it, so its bytes have been read before. */
 const TAIL_BYTES = 1024 * 1024;
 
-/** Makes the bodies of PATCHes from a source, and carries the checksum along with what is read. */
+/** Makes the bodies of one attempt's PATCHes from a source, and carries the checksum along with what is read. */
 export class SourceReader {
   readonly #source: Source;
   readonly #checksum: RunningChecksum | undefined;
+  #isOver = false;
 
   constructor(source: Source, checksum: RunningChecksum | undefined) {
     this.#source = source;
     this.#checksum = checksum;
   }
 
+  /** The attempt is over: a read that comes back later must not touch the checksum of the next one. */
+  end(): void {
+    this.#isOver = true;
+  }
+
   /** @throws UploadError as `Source.read` */
   async slice(start: number, end: number): Promise<{ value: RequestBody; done: boolean }> {
-    await this.#checksum?.seek(start, (from, to) => this.#source.read(from, to));
+    await this.#checksum?.seek(start, (from, to) => this.#read(from, to));
     this.#checksum?.mark();
     this.#source.release(start);
     const { size } = this.#source;
@@ -29,14 +35,20 @@ export class SourceReader {
   }
 
   /** Of the whole file, where every byte up to `end` has been read; undefined without. */
-  async checksumHeader(end: number): Promise<string | undefined> {
+  checksumHeader(end: number): string | undefined {
     const checksum = this.#checksum?.at(end);
     return checksum === undefined ? undefined : checksumHeader(checksum);
   }
 
+  async #read(start: number, end: number): Promise<Uint8Array<ArrayBuffer>> {
+    const bytes = await this.#source.read(start, end);
+    if (this.#isOver) throw new Error('The attempt is over.');
+    return bytes;
+  }
+
   /** Where the end is not known, one byte more than is sent tells whether there is more: a body that only ends the upload is spared. */
   async #sliceStream(start: number, end: number): Promise<{ value: RequestBody; done: boolean }> {
-    const bytes = await this.#source.read(start, end + 1);
+    const bytes = await this.#read(start, end + 1);
     const body = bytes.subarray(0, end - start);
     this.#checksum?.add(start, body);
     return { value: inMemory(body), done: bytes.length === body.length };
@@ -44,14 +56,14 @@ export class SourceReader {
 
   async #body(start: number, end: number): Promise<RequestBody> {
     if (end - start <= IN_MEMORY_BYTES) {
-      const bytes = await this.#source.read(start, end);
+      const bytes = await this.#read(start, end);
       this.#checksum?.add(start, bytes);
       return inMemory(bytes);
     }
     return {
       size: end - start,
       read: async (from, to) => {
-        const bytes = await this.#source.read(start + from, start + to);
+        const bytes = await this.#read(start + from, start + to);
         this.#checksum?.add(start + from, bytes);
         return bytes;
       },

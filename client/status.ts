@@ -16,9 +16,12 @@ export async function askStatus(
   waitSeconds: number,
   signal: AbortSignal,
 ): Promise<UploadRecord | undefined> {
+  const address = new URL(url);
+  address.pathname += '/status';
+  if (waitSeconds > 0) address.searchParams.set('wait', String(waitSeconds));
   const response = await http.send({
     method: 'GET',
-    url: waitSeconds > 0 ? `${url}/status?wait=${waitSeconds}` : `${url}/status`,
+    url: address.href,
     headers: { Accept: 'application/json' },
     signal,
     heldMs: waitSeconds * 1000,

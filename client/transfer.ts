@@ -9,21 +9,18 @@ import { Ending } from './ending.ts';
 import { Failure } from './failure.ts';
 import { GuardedHttp } from './guarded-http.ts';
 import type { UploadOptions } from './options.ts';
-import { pause } from './pause.ts';
+import { gaveUp, Patience } from './patience.ts';
 import type { Platform, Source, SourceReference } from './ports.ts';
 import { fingerprintOf, Journal, resumeKey } from './resume.ts';
-import { Backoff, Budget, decide } from './retry.ts';
-import type { UploadResult, WaitingReason } from './snapshot.ts';
+import { decide } from './retry.ts';
+import type { UploadResult } from './snapshot.ts';
 import { SourceReader } from './source-reader.ts';
 import { terminate } from './termination.ts';
 import type { Tracker } from './tracker.ts';
 
-/** A server that answers "not yet" sooner than this would be asked in a tight loop. */
-const ASK_AGAIN_MS = 1000;
-/** A device without a network is asked so often whether that is still true: some never say that they are back. */
-const OFFLINE_RETRY_MS = 30_000;
-/** After silence longer than every timer the device slept: that time was nobody's fault. */
-const LONGEST_SILENCE_MS = 150_000;
+/** More than the buffers between here and the server's disk hold. */
+const IN_FLIGHT_BYTES = 64 * 1024 * 1024;
+
 interface Opened {
   source: Source;
   name: string;
@@ -39,17 +36,11 @@ export class Transfer {
   readonly #platform: Platform;
   readonly #tracker: Tracker;
   readonly #http: GuardedHttp;
-  readonly #budget: Budget;
-  readonly #backoff = new Backoff();
+  readonly #patience: Patience;
   #source: Source | undefined;
   #opened: Opened | undefined;
   #hasStarted = false;
   #hasRestarted = false;
-  /** Last time something moved, on the clock of `performance.now()`. */
-  #movedAt = 0;
-  /** Bytes left since the server last said what it has: it may have more than we know. */
-  #mayHaveMore = false;
-  #wake: (() => void) | undefined;
 
   constructor(reference: SourceReference, endpoint: string, options: UploadOptions, platform: Platform, tracker: Tracker) {
     this.#reference = reference;
@@ -58,7 +49,7 @@ export class Transfer {
     this.#platform = platform;
     this.#tracker = tracker;
     this.#http = new GuardedHttp(platform.transport, options);
-    this.#budget = new Budget(options.budgetMs ?? platform.budgetMs);
+    this.#patience = new Patience(options.budgetMs ?? platform.budgetMs, platform.surroundings, tracker);
   }
 
   /**
@@ -96,7 +87,7 @@ export class Transfer {
 
   /** Ends a wait. */
   tryNow(): void {
-    this.#wake?.();
+    this.#patience.tryNow();
   }
 
   /** It is over: nothing of it is kept on this side but the record, where there is something to go on with. */
@@ -159,9 +150,8 @@ export class Transfer {
       if (this.#tracker.state !== 'inspecting') this.#tracker.move('preparing');
       this.#tracker.attempted();
       this.#tracker.created(journal.url ?? undefined);
-      const begun = performance.now();
-      this.#movedAt = begun;
-      this.#mayHaveMore = false;
+      this.#patience.begin();
+      const reader = new SourceReader(source, opened.checksum);
       try {
         if (journal.url === null) await journal.asking();
         const outcome = await attempt({
@@ -170,7 +160,7 @@ export class Transfer {
           idempotencyKey: journal.idempotencyKey,
           metadata: this.#metadata(opened),
           source,
-          reader: new SourceReader(source, opened.checksum),
+          reader,
           chunkSize: opened.chunkSize,
           http: this.#http,
           signal,
@@ -183,19 +173,23 @@ export class Transfer {
             if (this.#tracker.state !== 'inspecting') this.#tracker.move('uploading');
           },
           onSent: (offset, isAll) => {
-            this.#movedAt = performance.now();
-            this.#mayHaveMore = true;
+            this.#patience.moved();
             this.#tracker.send(offset);
+            // One body may be the whole file: what is confirmed when it breaks is not far behind what was sent.
+            journal.keep(this.#tracker.confirmed, opened.checksum?.before(Math.max(offset - IN_FLIGHT_BYTES, 0)));
             if (isAll) this.#tracker.move('inspecting');
           },
         });
         if (outcome === 'acknowledged') return await this.#accept(opened, signal);
-        await this.#askAgain(Math.max(ASK_AGAIN_MS - (performance.now() - begun), 0), signal);
+        await this.#patience.askAgain(signal);
       } catch (error) {
         signal.throwIfAborted();
         if (!(error instanceof Failure)) throw error;
-        this.#spend(begun);
+        this.#patience.failed();
+        reader.end();
         await this.#recover(error, opened, signal);
+      } finally {
+        reader.end();
       }
     }
   }
@@ -212,9 +206,9 @@ export class Transfer {
     });
     switch (decision.kind) {
       case 'retry':
-        return this.#wait(decision.reason, error, signal);
+        return this.#patience.wait(decision.reason, error, signal);
       case 'ask-again':
-        return this.#askAgain((error.retryAfterSeconds ?? 0) * 1000 || ASK_AGAIN_MS, signal);
+        return this.#patience.askAgain(signal, error.retryAfterSeconds || 1);
       case 'reauthorize':
         return this.#http.reauthorize();
       case 'shrink':
@@ -235,48 +229,14 @@ export class Transfer {
     throw new Ending('failed', error);
   }
 
-  async #wait(reason: WaitingReason, error: UploadError, signal: AbortSignal): Promise<void> {
-    const { surroundings } = this.#platform;
-    const isOffline = reason === 'offline';
-    if (!isOffline && this.#budget.isSpent && !this.#mayHaveMore) throw new Ending('failed', gaveUp(error));
-    const { retryAfterSeconds } = error;
-    const ms = isOffline ? OFFLINE_RETRY_MS : this.#backoff.next(reason, retryAfterSeconds);
-    this.#tracker.move('waiting', { waiting: isOffline ? { reason } : { reason, until: Date.now() + ms }, error });
-    const begun = performance.now();
-    await pause(ms, signal, (wake) => {
-      this.#wake = wake;
-      // A server that said when is not asked before; only the user may.
-      const forget = retryAfterSeconds === undefined ? surroundings.onWake(wake) : () => {};
-      return () => {
-        this.#wake = undefined;
-        forget();
-      };
-    });
-    if (!isOffline) this.#budget.spend(Math.min(performance.now() - begun, ms));
-  }
-
-  /** Every byte is there and the server is looking at them: not a lack of progress. */
-  async #askAgain(ms: number, signal: AbortSignal): Promise<void> {
-    this.#tracker.move('inspecting');
-    this.#budget.progressed();
-    this.#backoff.progressed();
-    await pause(ms, signal);
-  }
-
   /** @throws Failure when the server has nothing more than before and the budget is spent */
   #confirm({ checksum, journal, source }: Opened, offset: number): void {
     const before = this.#tracker.confirmed;
     const isStart = !this.#hasStarted;
     this.#hasStarted = true;
-    this.#movedAt = performance.now();
-    this.#mayHaveMore = false;
     this.#tracker.confirm(offset, isStart);
-    if (offset !== before || isStart) {
-      this.#budget.progressed();
-      this.#backoff.progressed();
-    } else if (this.#budget.isSpent && offset + 1 !== source.size) {
-      throw new Failure(gaveUp(), { cause: 'hopeless', method: 'HEAD' });
-    }
+    const isComplete = source.size !== null && offset >= source.size - 1;
+    if (!this.#patience.heard(offset !== before || isStart, isComplete)) throw new Failure(gaveUp(), { cause: 'hopeless', method: 'HEAD' });
     journal.keep(offset, checksum?.before(offset));
   }
 
@@ -292,9 +252,9 @@ export class Transfer {
       crc32: (size) => checksum?.at(size),
       resumed: tracker.resumedFrom > 0,
       signal,
-      askAgain: () => this.#askAgain(ASK_AGAIN_MS, signal),
+      askAgain: () => this.#patience.askAgain(signal, 1),
       wait: async (error) => {
-        await this.#wait('interrupted', error, signal);
+        await this.#patience.wait('interrupted', error, signal);
         tracker.move('preparing');
       },
     }).catch(async (error) => {
@@ -307,11 +267,6 @@ export class Transfer {
     return result;
   }
 
-  #spend(begun: number): void {
-    const now = performance.now();
-    this.#budget.spend(this.#movedAt - begun + Math.min(now - this.#movedAt, LONGEST_SILENCE_MS));
-  }
-
   #metadata({ source, name }: Opened): Record<string, string> {
     const type = this.#options.type ?? source.type;
     const relativePath = this.#options.relativePath ?? source.relativePath;
@@ -322,8 +277,4 @@ export class Transfer {
       ...this.#options.metadata,
     };
   }
-}
-
-function gaveUp(cause?: UploadError): UploadError {
-  return new UploadError('ERR_GAVE_UP', cause === undefined ? {} : { detail: cause.message, cause });
 }

@@ -1,0 +1,56 @@
+// Against a tus server that is not Landfall: no held byte, no records, no Idempotency-Key.
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { FileStore } from '@tus/file-store';
+import { Server } from '@tus/server';
+import { expect, onTestFinished, test } from 'vitest';
+import { upload } from '../../client/node.ts';
+import { nodeStore } from '../../client/node-store.ts';
+import { sha256OfFile, writeVideo } from '../support/content.ts';
+import { startFaultProxy } from '../support/fault-proxy.ts';
+import { testDirectory } from '../support/temp-dir.ts';
+import { failureOf, watch } from './sending.ts';
+
+const MIB = 1024 * 1024;
+
+async function startStock(refuse = false) {
+  const directory = testDirectory();
+  const tus = new Server({
+    path: '/files',
+    datastore: new FileStore({ directory: join(directory, 'stored') }),
+    onUploadFinish: async () => {
+      if (refuse) throw { status_code: 422, body: 'This is no film.' };
+      return {};
+    },
+  });
+  const server = createServer((request, response) => void tus.handle(request, response));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const path = join(directory, 'film.mp4');
+  const store = nodeStore(join(directory, 'state'));
+  return { directory, path, store, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
+}
+
+test('a file arrives, in spite of a broken connection', async () => {
+  const { directory, path, store, url } = await startStock();
+  const proxy = await startFaultProxy({
+    upstream: url,
+    onRequest: ({ method, nth }) => (method === 'PATCH' && nth === 1 ? { kind: 'cut', afterBytes: MIB, how: 'rst' } : undefined),
+  });
+  onTestFinished(() => proxy.close());
+  const sum = await writeVideo(path, 4 * MIB);
+  const result = await upload(path, { endpoint: `${proxy.url}/files`, store }).done;
+  expect(result).toMatchObject({ name: 'film.mp4', size: 4 * MIB, type: null, checksum: expect.stringMatching(/^crc32:/) });
+  expect(await sha256OfFile(join(directory, 'stored', result.id))).toBe(sum);
+});
+
+test('a refusal in its own words is final', async () => {
+  const { path, store, url } = await startStock(true);
+  await writeVideo(path, MIB);
+  const { handle } = watch(upload(path, { endpoint: `${url}/files`, store }));
+  expect(await failureOf(handle)).toMatchObject({ state: 'failed', code: 'ERR_CHECK_REFUSED' });
+});
