@@ -95,7 +95,7 @@ async function connected<T>({ rival, server, port }: Started, count: number, wor
   try {
     return await work({ rival, server, connections });
   } catch (error) {
-    throw new Error(`${rival.name}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    throw new Error(`${rival.name}: ${error instanceof Error ? error.message : String(error)} ${server.lastWords()}`, { cause: error });
   } finally {
     for (const connection of connections) connection.close();
   }

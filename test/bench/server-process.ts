@@ -26,8 +26,11 @@ export class ServerProcess {
   readonly group: number;
   readonly #child: ChildProcess;
 
-  private constructor(child: ChildProcess, group: number, port: number) {
+  readonly #log: string;
+
+  private constructor(child: ChildProcess, group: number, port: number, log: string) {
     this.#child = child;
+    this.#log = log;
     this.group = group;
     this.port = port;
   }
@@ -51,13 +54,13 @@ export class ServerProcess {
     const { pid } = child;
     if (pid === undefined) throw new Error(`${command.program} did not start.`);
     running.add(pid);
-    const server = new ServerProcess(child, pid, port);
+    const server = new ServerProcess(child, pid, port, path);
     const deadline = performance.now() + START_LIMIT_MS;
     while (!(await accepts(port))) {
       const ended = await Promise.race([failed.then(() => true), sleep(20, false)]);
       if (ended || performance.now() > deadline) {
         await server.stop();
-        throw new Error(`${command.program} did not come up: ${readFileSync(path, 'utf8').trim().slice(-800)}`);
+        throw new Error(`${command.program} did not come up: ${server.lastWords()}`);
       }
     }
     return server;
@@ -74,6 +77,11 @@ export class ServerProcess {
 
   peakBytes(): number {
     return peakBytes(this.group);
+  }
+
+  /** The end of its log. */
+  lastWords(): string {
+    return readFileSync(this.#log, 'utf8').trim().slice(-800);
   }
 
   async stop(): Promise<void> {

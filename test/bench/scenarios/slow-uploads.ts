@@ -23,6 +23,8 @@ const FAST_UPLOADS = 3;
 const LOOKS = 10;
 const MIB = 1024 ** 2;
 
+const OURS = '**Landfall**';
+
 type Probed = (directory: string, port: number, probePort: number) => Command;
 
 interface Found {
@@ -49,12 +51,19 @@ export const slowUploads: Scenario = {
 
 async function run(settings: Settings, device: Device): Promise<Report> {
   const rivals: [string, Probed, Found[]][] = [
-    ['**Landfall**', probedLandfall(), []],
+    [OURS, probedLandfall(), []],
     ['Express + @tus/server', probedStock, []],
   ];
+  const notes: string[] = [];
   for (let round = 0; round < settings.rounds; round++) {
     for (const [name, probed, found] of rivals) {
-      found.push(await look(settings, device, probed));
+      const looked = await look(settings, device, probed).catch((error: unknown) => {
+        // A rival that does not get through is a finding, not the end of ours.
+        if (name === OURS) throw error;
+        return error instanceof Error ? error.message : String(error);
+      });
+      if (typeof looked === 'string') notes.push(`${name}, round ${round + 1}: ${looked}`);
+      else found.push(looked);
       settings.log(`round ${round + 1}, ${name}: ${JSON.stringify(found.at(-1))}`);
     }
   }
@@ -95,7 +104,7 @@ async function run(settings: Settings, device: Device): Promise<Report> {
       { what: 'Event-loop delay p99 over the idle control', measured: median(delay(ours)), most: 50, digits: 1, unit: ' ms' },
       { what: 'Speed a fast upload keeps', measured: median(kept(ours)), least: 0.8, digits: 2, unit: '×' },
     ],
-    notes: [],
+    notes,
   };
 }
 
@@ -137,6 +146,9 @@ async function look({ senders }: Settings, device: Device, probed: Probed): Prom
       processorShare,
       keptSpeed: median(kept),
     };
+  } catch (cause) {
+    const message = cause instanceof Error ? cause.message : String(cause);
+    throw new Error(`${message} ${loaded.server.lastWords()}`.trim(), { cause });
   } finally {
     slow?.kill();
     await loaded.server.stop();
