@@ -40,10 +40,12 @@ export class Ledger {
   readonly #engine: Engine;
   readonly #changes = new EventEmitter().setMaxListeners(0);
   readonly #undurable = new Map<string, Promise<void>>();
-  // The two queries that every request makes, built once: what differs are the parameters alone.
+  // The queries that every upload makes, built once: what differs are the parameters alone, and building costs several times
+  // what running does.
   #select: CompiledQuery<Upload> | undefined;
-  #isClosing = false;
   #insert: { query: CompiledQuery<InsertResult>; columns: (keyof Upload)[] } | undefined;
+  readonly #updates = new Map<string, CompiledQuery<Upload>>();
+  #isClosing = false;
 
   constructor(engine: Engine) {
     this.#engine = engine;
@@ -105,43 +107,22 @@ export class Ledger {
    */
   async move(id: string, guard: Guard, to: UploadState, changes: UploadChanges = {}): Promise<Upload | undefined> {
     if (!UPLOAD_TRANSITIONS[guard.from].includes(to)) throw new Error(`There is no move from ${guard.from} to ${to}.`);
-    const set = { ...changes, state: to, updatedAt: Date.now() };
-    const moved = await this.#durably(id, () => guarded(this.#engine.db, id, guard).set(set).returningAll().executeTakeFirst());
+    const moved = await this.#durably(id, () => this.#update(id, guard, { ...changes, state: to, updatedAt: Date.now() }));
     if (moved) this.#changes.emit(id, moved);
     return moved;
   }
 
   /** Moves an upload that receives to `inspecting`, its first lease taken and its attempt counted. Undefined: it no longer receives. */
   async beginInspection(id: string, leaseOwner: string, leaseExpiresAt: number, changes: UploadChanges): Promise<Upload | undefined> {
-    const begun = await this.#durably(id, () =>
-      this.#engine.db
-        .updateTable('uploads')
-        .set((row) => ({
-          ...changes,
-          state: 'inspecting' as const,
-          updatedAt: Date.now(),
-          attempt: row('attempt', '+', 1),
-          strikes: row('strikes', '+', 1),
-          leaseOwner,
-          leaseExpiresAt,
-        }))
-        .where('id', '=', id)
-        .where('state', '=', 'receiving')
-        .returningAll()
-        .executeTakeFirst(),
-    );
+    const set = { ...changes, state: 'inspecting' as const, updatedAt: Date.now(), leaseOwner, leaseExpiresAt };
+    const begun = await this.#durably(id, () => this.#update(id, { from: 'receiving' }, set, true));
     if (begun) this.#changes.emit(id, begun);
     return begun;
   }
 
   /** Changes a row without moving it; durable with `durable`. */
   async change(id: string, guard: Guard, changes: UploadChanges, durable: boolean): Promise<boolean> {
-    const change = async () => {
-      const result = await guarded(this.#engine.db, id, guard)
-        .set({ ...changes, updatedAt: Date.now() })
-        .executeTakeFirst();
-      return result.numUpdatedRows === 1n;
-    };
+    const change = async () => (await this.#update(id, guard, { ...changes, updatedAt: Date.now() })) !== undefined;
     return durable ? this.#durably(id, change) : this.#kept(change, false);
   }
 
@@ -316,6 +297,25 @@ export class Ledger {
   close(): Promise<void> {
     this.#isClosing = true;
     return this.#engine.close();
+  }
+
+  /** Resolves with the row as it is then; undefined when it was not as the guard says. `isAttempt` counts one more. */
+  async #update(id: string, guard: Guard, set: Updateable<UploadTable>, isAttempt = false): Promise<Upload | undefined> {
+    const entries = Object.entries(set).filter(([, value]) => value !== undefined);
+    const { lease } = guard;
+    const shape = `${entries.map(([column]) => column)} ${lease !== undefined} ${isAttempt}`;
+    let query = this.#updates.get(shape);
+    if (query === undefined) {
+      const update = guarded(this.#engine.db, id, guard).set(set);
+      const counted = isAttempt ? update.set((row) => ({ attempt: row('attempt', '+', 1), strikes: row('strikes', '+', 1) })) : update;
+      query = counted.returningAll().compile();
+      this.#updates.set(shape, query);
+    }
+    // In the order in which `guarded` and `set` were called.
+    const values = [...entries.map(([, value]) => value), ...(isAttempt ? [1, 1] : [])];
+    const parameters = [...values, id, guard.from, ...(lease ? [lease.owner, lease.attempt] : [])];
+    const { rows } = await this.#engine.db.executeQuery<Upload>({ ...query, parameters });
+    return rows[0];
   }
 
   /** Runs a change and, when it happened, makes it durable; until then `get` of the same upload waits. */
