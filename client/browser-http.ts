@@ -4,7 +4,8 @@ import { type Transport, TransportError, type TransportRequest, type TransportRe
 export const browserTransport: Transport = {
   async send(request: TransportRequest): Promise<TransportResponse> {
     const { body, signal } = request;
-    // Bytes, not a part of the file: Safari 26 stalls on bodies that are backed by a file.
+    // Bytes, not a part of the file: Safari 26 stalls on bodies that are backed by a file. In a Blob of their own: Chromium
+    // copies plain bytes into its message to the network process on the page's own thread, a tenth as fast and frozen meanwhile.
     const bytes = body === undefined ? null : await body.read(0, body.size);
     signal.throwIfAborted();
     return sendBytes(request, bytes);
@@ -47,6 +48,6 @@ function sendBytes(request: TransportRequest, bytes: Uint8Array<ArrayBuffer> | n
     xhr.onerror = () => end(() => reject(new TransportError('The connection failed.', { isUnreachable: sent === 0 })));
     xhr.onabort = () => end(() => reject(signal.reason ?? new TransportError('The browser ended the request.', { isUnreachable: false })));
     signal.addEventListener('abort', abort, { once: true });
-    xhr.send(bytes);
+    xhr.send(bytes === null ? null : new Blob([bytes]));
   });
 }
