@@ -21,28 +21,35 @@ const SLOW = 1.5 * MIB;
 const { path: directory } = temporaryDirectory();
 let browser: Browser;
 let films: Video[];
+let clips: Video[];
 beforeAll(async () => {
-  [browser, films] = await Promise.all([
+  const make = (files: [string, number][]) => Promise.all(files.map(([name, bytes], seed) => video(name, bytes * MIB, seed, directory)));
+  [browser, films, clips] = await Promise.all([
     launchChromium(),
-    Promise.all([
-      video('Harbour at dawn – camera 2.mp4', 64 * MIB, 1, directory),
-      video('interview-with-the-keeper-of-the-lighthouse-uncut.mov', 40 * MIB, 2, directory),
-      video('drone_0417.mp4', 18 * MIB, 3, directory),
+    make([
+      ['Harbour at dawn – camera 2.mp4', 64],
+      ['interview-with-the-keeper-of-the-lighthouse-uncut.mov', 40],
+      ['drone_0417.mp4', 18],
+    ]),
+    make([
+      ['Regatta – finish line.mp4', 3],
+      ['interview-with-the-keeper-of-the-lighthouse-part-2-of-3.mov', 2],
+      ['tide-table.mp4', 1],
     ]),
   ]);
 });
 afterAll(() => browser.close());
 
-const paths = () => films.map(({ path }) => path);
+const paths = (videos: readonly Video[]) => videos.map(({ path }) => path);
 
 interface Scene {
   page: Page;
   proxy: FaultProxy;
 }
 
-async function scene(config: Parameters<typeof embedLandfall>[0] = {}): Promise<Scene> {
+async function scene(bytesPerSecond: number, config: Parameters<typeof embedLandfall>[0] = {}): Promise<Scene> {
   const server = await embedLandfall(config);
-  const proxy = await startFaultProxy({ upstream: server.url, bytesPerSecond: SLOW });
+  const proxy = await startFaultProxy({ upstream: server.url, bytesPerSecond });
   onTestFinished(() => proxy.close());
   const { page } = await visit(browser, proxy.url);
   return { page, proxy };
@@ -50,9 +57,7 @@ async function scene(config: Parameters<typeof embedLandfall>[0] = {}): Promise<
 
 /** All three are on their way, and the page can say how fast. */
 async function sendThree({ page, proxy }: Scene): Promise<void> {
-  // A few chunks at full speed, so that the bars stand somewhere.
-  proxy.bytesPerSecond = 24 * MIB;
-  await chooser(page).setInputFiles(paths());
+  await chooser(page).setInputFiles(paths(films));
   await expect.poll(() => proxy.bytes, PATIENCE).toBeGreaterThan(30 * MIB);
   proxy.bytesPerSecond = SLOW;
   for (const { name } of films.slice(0, 2)) await expectState(page, name, /Uploading[\s\S]*\/s/);
@@ -77,57 +82,48 @@ async function lookAt(page: Page, state: string): Promise<void> {
 
 describe('the page has no accessibility fault and fits any width', () => {
   it('empty', async () => {
-    const { page } = await scene();
+    const { page } = await scene(SLOW);
     await lookAt(page, 'empty');
   });
 
-  it('with three files on their way', async () => {
-    const here = await scene();
+  it('with three files on their way, paused, offline, and interrupted in an earlier visit', async () => {
+    // A few chunks quickly, so that the bars stand somewhere.
+    const here = await scene(24 * MIB);
+    const { page } = here;
     await sendThree(here);
-    await lookAt(here.page, 'running');
+    await lookAt(page, 'running');
+
+    await page.getByRole('button', { name: 'Pause all' }).click();
+    for (const { name } of films.slice(0, 2)) await expectState(page, name, /Paused/);
+    await lookAt(page, 'paused');
+
+    await page.getByRole('button', { name: 'Go on with all' }).click();
+    for (const { name } of films.slice(0, 2)) await expectState(page, name, /Uploading/);
+    await page.context().setOffline(true);
+    for (const { name } of films.slice(0, 2)) await expectState(page, name, /You are offline/);
+    await lookAt(page, 'offline');
+
+    await page.context().setOffline(false);
+    await page.reload();
+    await page.getByRole('heading', { name: 'Unfinished from an earlier visit' }).waitFor();
+    await lookAt(page, 'interrupted');
   });
 
-  it('paused', async () => {
-    const here = await scene();
-    await sendThree(here);
-    await here.page.getByRole('button', { name: 'Pause all' }).click();
-    for (const { name } of films.slice(0, 2)) await expectState(here.page, name, /Paused/);
-    await lookAt(here.page, 'paused');
-  });
-
-  it('offline', async () => {
-    const here = await scene();
-    await sendThree(here);
-    await here.page.context().setOffline(true);
-    for (const { name } of films.slice(0, 2)) await expectState(here.page, name, /You are offline/);
-    await lookAt(here.page, 'offline');
-  });
-
-  it('with files refused before and after their first bytes, beside one that was accepted', async () => {
-    const { page, proxy } = await scene({ maxUploadSize: '24MiB' });
-    proxy.bytesPerSecond = Number.POSITIVE_INFINITY;
+  it('with files refused before and after their first bytes, beside some that were accepted', async () => {
+    const { page } = await scene(Number.POSITIVE_INFINITY, { maxUploadSize: '24MiB' });
     const [setup, picture] = [join(directory, 'setup.exe'), join(directory, 'holiday.jpg')];
     await writeFile(setup, 'MZ');
     await writeFile(picture, `<!doctype html>${'x'.repeat(10_000)}`);
-    await chooser(page).setInputFiles([...paths(), setup, picture]);
-    await expectState(page, 'drone_0417.mp4', /Accepted/);
+    await chooser(page).setInputFiles([...paths(films.slice(0, 2)), ...paths(clips.slice(2)), setup, picture]);
+    await expectState(page, 'tide-table.mp4', /Accepted/);
     await expectState(page, 'holiday.jpg', /Refused/);
     await lookAt(page, 'refused');
   });
 
   it('with everything accepted', async () => {
-    const { page, proxy } = await scene();
-    proxy.bytesPerSecond = Number.POSITIVE_INFINITY;
-    await chooser(page).setInputFiles(paths());
-    for (const { name } of films) await expectState(page, name, /Accepted/);
+    const { page } = await scene(Number.POSITIVE_INFINITY);
+    await chooser(page).setInputFiles(paths(clips));
+    for (const { name } of clips) await expectState(page, name, /Accepted/);
     await lookAt(page, 'done');
-  });
-
-  it('interrupted in an earlier visit', async () => {
-    const here = await scene();
-    await sendThree(here);
-    await here.page.reload();
-    await here.page.getByRole('heading', { name: 'Unfinished from an earlier visit' }).waitFor();
-    await lookAt(here.page, 'interrupted');
   });
 });
