@@ -13,8 +13,6 @@ import { type Check, CheckCrash, type Rejection } from './check.ts';
 import { inspect } from './inspection.ts';
 import type { TryLock } from './sweeper.ts';
 
-/** A crashed process's inspections are taken over after this long. */
-const LEASE_MS = 30_000;
 /** Crashes or time limits in a row after which a file is refused: it must not take the server down again and again. */
 export const MAX_STRIKES = 5;
 const BACKOFF_BASE_MS = 500;
@@ -61,7 +59,6 @@ export class Finisher {
   readonly #retries = new Map<string, NodeJS.Timeout>();
   readonly #beginnings = new Map<string, { length: number; held: Upload['held']; done: Promise<boolean> }>();
   #resumed: Promise<void> = Promise.resolve();
-  #renewal: NodeJS.Timeout | undefined;
   readonly #closing = new AbortController();
 
   constructor(options: FinisherOptions) {
@@ -71,10 +68,6 @@ export class Finisher {
   /** Takes up what an earlier process left: running inspections, and uploads whose bytes are complete but were never inspected. */
   async start(): Promise<void> {
     const { ledger } = this.#options;
-    this.#renewal = setInterval(() => {
-      if (this.#running.size > 0) ledger.renewLeases(this.#leaseOwner, Date.now() + LEASE_MS).catch((error) => this.#log(error));
-    }, LEASE_MS / 3);
-    this.#renewal.unref();
     await ledger.releaseLeases();
     this.#resumed = this.#resume(Date.now()).catch((error) => this.#log(error));
   }
@@ -82,7 +75,7 @@ export class Finisher {
   /** In the background: requests for these uploads wait like any other. */
   async #resume(startedAt: number): Promise<void> {
     const { ledger } = this.#options;
-    for (const id of await ledger.dueInspections(startedAt)) {
+    for (const id of await ledger.dueInspections(startedAt, Number.MAX_SAFE_INTEGER)) {
       this.#run(id);
       await this.#untilFewRun();
     }
@@ -122,7 +115,6 @@ export class Finisher {
   /** Lets running inspections end; waiting retries are left to the next start. */
   async close(): Promise<void> {
     this.#closing.abort();
-    clearInterval(this.#renewal);
     for (const timer of this.#retries.values()) clearTimeout(timer);
     this.#retries.clear();
     // If the grace time ends before an inspection does, that is not the file's doing.
@@ -163,7 +155,7 @@ export class Finisher {
           if ((await ledger.get(id))?.state !== 'receiving') return false;
           if (!(await this.#prove(id, checksum))) return false;
         }
-        const upload = await ledger.beginInspection(id, this.#leaseOwner, Date.now() + LEASE_MS, {
+        const upload = await ledger.beginInspection(id, this.#leaseOwner, {
           length,
           held,
           target: directoryFor(id, new Date()),
@@ -269,8 +261,7 @@ export class Finisher {
 
   async #attempt(id: string, begun: Begun | undefined): Promise<void> {
     const { ledger } = this.#options;
-    const now = Date.now();
-    const upload = begun?.upload ?? (await ledger.claim(id, this.#leaseOwner, now, now + LEASE_MS));
+    const upload = begun?.upload ?? (await ledger.claim(id, this.#leaseOwner, Date.now()));
     if (upload === undefined) {
       // Another holds it, or its time has not come by a clock that was set back meanwhile.
       if ((await ledger.get(id))?.state === 'inspecting') this.#retryAfter(id, BACKOFF_CAP_MS);
@@ -311,7 +302,6 @@ export class Finisher {
       sha256,
       strikes: 0,
       leaseOwner: null,
-      leaseExpiresAt: null,
       expiresAt: null,
     });
     if (accepted) await this.#ended(accepted, () => staging.remove(id));
@@ -335,7 +325,6 @@ export class Finisher {
       errorDetail: rejection.detail ?? null,
       policyHash,
       leaseOwner: null,
-      leaseExpiresAt: null,
       expiresAt: Date.now() + keepRecordsForMs,
     });
     if (!rejected) return;
@@ -373,12 +362,7 @@ export class Finisher {
     const strikes = error instanceof CheckCrash ? lease.strikes : lease.strikes - 1;
     const delayMs = backoffMs(lease.attempt - 1);
     await ledger
-      .change(
-        upload.id,
-        { from: 'inspecting', lease },
-        { strikes, leaseOwner: null, leaseExpiresAt: null, retryAt: Date.now() + delayMs },
-        true,
-      )
+      .change(upload.id, { from: 'inspecting', lease }, { strikes, leaseOwner: null, retryAt: Date.now() + delayMs }, true)
       .catch((fault) => this.#log(fault, upload.id));
     this.#retryAfter(upload.id, delayMs);
   }

@@ -1,24 +1,13 @@
 // One durable row an upload, and every query there is on it. The engines differ only in what `Engine` says.
 import { EventEmitter } from 'node:events';
-import type { CompiledQuery, InsertResult, Kysely, Selectable, Updateable } from 'kysely';
+import { type CompiledQuery, type ExpressionBuilder, type InsertResult, type Kysely, type Selectable, sql, type Updateable } from 'kysely';
 import { Migrator } from 'kysely/migration';
 import { UPLOAD_TRANSITIONS, type UploadState } from '../../shared/upload.ts';
-import { type Dialect, migrations, type Schema, type UploadTable } from './schema.ts';
+import type { Engine } from './engine.ts';
+import { migrations, type Schema, type UploadTable } from './schema.ts';
 
 export type Upload = Readonly<Selectable<UploadTable>>;
 export type UploadChanges = Omit<Updateable<UploadTable>, 'id' | 'owner' | 'state' | 'createdAt'>;
-
-export interface Engine {
-  readonly dialect: Dialect;
-  readonly db: Kysely<Schema>;
-  /** How often changes were taken back that had been made: by a full disk, say. One that saw it move was maybe among them. */
-  readonly rollbacks: number;
-  /** Resolves once every change made before the call survives a crash of this process. */
-  committed(): Promise<void>;
-  /** Resolves once every change made before the call survives a power cut. */
-  flush(): Promise<void>;
-  close(): Promise<void>;
-}
 
 /** What must still be true of the row for a change to happen. */
 export interface Guard {
@@ -54,7 +43,7 @@ export class Ledger {
   /** Brings the tables up to date. @throws LedgerTooNew */
   async migrate(): Promise<void> {
     const provider = migrations(this.#engine.dialect);
-    const migrator = new Migrator({ db: this.#engine.db, provider });
+    const migrator = new Migrator({ db: this.#engine.migrating, provider });
     const known = Object.keys(await provider.getMigrations());
     const newer = (await migrator.getMigrations().catch(() => [])).length > known.length;
     const { error } = await migrator.migrateToLatest();
@@ -113,8 +102,8 @@ export class Ledger {
   }
 
   /** Moves an upload that receives to `inspecting`, its first lease taken and its attempt counted. Undefined: it no longer receives. */
-  async beginInspection(id: string, leaseOwner: string, leaseExpiresAt: number, changes: UploadChanges): Promise<Upload | undefined> {
-    const set = { ...changes, state: 'inspecting' as const, updatedAt: Date.now(), leaseOwner, leaseExpiresAt };
+  async beginInspection(id: string, leaseOwner: string, changes: UploadChanges): Promise<Upload | undefined> {
+    const set = { ...changes, state: 'inspecting' as const, updatedAt: Date.now(), leaseOwner };
     const begun = await this.#durably(id, () => this.#update(id, { from: 'receiving' }, set, true));
     if (begun) this.#changes.emit(id, begun);
     return begun;
@@ -148,33 +137,17 @@ export class Ledger {
    * Takes the lease of an inspection and counts the attempt, before it begins. Undefined: someone else holds it, it is
    * not time yet, or the upload is not inspecting.
    */
-  async claim(id: string, owner: string, now: number, expiresAt: number): Promise<Upload | undefined> {
+  async claim(id: string, owner: string, now: number): Promise<Upload | undefined> {
     const taken = this.#engine.db
       .updateTable('uploads')
-      .set((row) => ({
-        attempt: row('attempt', '+', 1),
-        strikes: row('strikes', '+', 1),
-        leaseOwner: owner,
-        leaseExpiresAt: expiresAt,
-        retryAt: null,
-      }))
+      .set((row) => ({ attempt: row('attempt', '+', 1), strikes: row('strikes', '+', 1), leaseOwner: owner, retryAt: null }))
       .where('id', '=', id)
-      .where('state', '=', 'inspecting')
+      .where('state', '=', INSPECTING)
       // A lease of one's own is free: it is left from an attempt whose end could not be written.
-      .where((row) => row.or([row('leaseExpiresAt', 'is', null), row('leaseExpiresAt', '<=', now), row('leaseOwner', '=', owner)]))
+      .where((row) => row.or([isFree(row), row('leaseOwner', '=', owner)]))
       .where((row) => row.or([row('retryAt', 'is', null), row('retryAt', '<=', now)]))
       .returningAll();
     return this.#durably(id, () => taken.executeTakeFirst());
-  }
-
-  /** Renews every lease of one holder in one statement. */
-  async renewLeases(owner: string, expiresAt: number): Promise<void> {
-    await this.#engine.db
-      .updateTable('uploads')
-      .set({ leaseExpiresAt: expiresAt })
-      .where('state', '=', 'inspecting')
-      .where('leaseOwner', '=', owner)
-      .execute();
   }
 
   /** Uncounts what one holder's running inspections were counted as, should they not come to an end. */
@@ -182,7 +155,7 @@ export class Ledger {
     await this.#engine.db
       .updateTable('uploads')
       .set((row) => ({ strikes: row('strikes', '-', 1) }))
-      .where('state', '=', 'inspecting')
+      .where('state', '=', INSPECTING)
       .where('leaseOwner', '=', owner)
       .where('strikes', '>', 0)
       .execute();
@@ -191,21 +164,18 @@ export class Ledger {
 
   /** Voids all leases: for a ledger that one process alone serves, at its start. */
   async releaseLeases(): Promise<void> {
-    await this.#engine.db
-      .updateTable('uploads')
-      .set({ leaseOwner: null, leaseExpiresAt: null, retryAt: null })
-      .where('state', '=', 'inspecting')
-      .execute();
+    await this.#engine.db.updateTable('uploads').set({ leaseOwner: null, retryAt: null }).where('state', '=', INSPECTING).execute();
   }
 
   /** Inspections that nobody runs and whose time has come. */
-  async dueInspections(now: number): Promise<string[]> {
+  async dueInspections(now: number, limit: number): Promise<string[]> {
     const rows = await this.#engine.db
       .selectFrom('uploads')
       .select('id')
-      .where('state', '=', 'inspecting')
-      .where((row) => row.or([row('leaseExpiresAt', 'is', null), row('leaseExpiresAt', '<=', now)]))
+      .where('state', '=', INSPECTING)
+      .where(isFree)
       .where((row) => row.or([row('retryAt', 'is', null), row('retryAt', '<=', now)]))
+      .limit(limit)
       .execute();
     return rows.map((row) => row.id);
   }
@@ -215,7 +185,7 @@ export class Ledger {
     return this.#engine.db
       .selectFrom('uploads')
       .selectAll()
-      .where('state', '=', 'receiving')
+      .where('state', '=', RECEIVING)
       .where('id', '>', after)
       .orderBy('id')
       .limit(limit)
@@ -313,7 +283,7 @@ export class Ledger {
     }
     // In the order in which `guarded` and `set` were called.
     const values = [...entries.map(([, value]) => value), ...(isAttempt ? [1, 1] : [])];
-    const parameters = [...values, id, guard.from, ...(lease ? [lease.owner, lease.attempt] : [])];
+    const parameters = [...values, id, guard.from, ...(lease ? [lease.owner, lease.attempt, 1] : [])];
     const { rows } = await this.#engine.db.executeQuery<Upload>({ ...query, parameters });
     return rows[0];
   }
@@ -361,10 +331,29 @@ export class Ledger {
   }
 }
 
+// Written out, not as parameters: only so does a planner see that a partial index covers the query.
+const INSPECTING = sql.lit<UploadState>('inspecting');
+const RECEIVING = sql.lit<UploadState>('receiving');
+
+/**
+ * A lease of nobody, or of one that is known to be dead. One that is not known at all is taken for alive: it may have come after
+ * the moment at which the statement reads the other rows, as PostgreSQL's Read Committed has it for a row that it waited for.
+ */
+function isFree(row: ExpressionBuilder<Schema, 'uploads'>) {
+  return row.or([row('leaseOwner', 'is', null), isDead(row)]);
+}
+
+function isDead(row: ExpressionBuilder<Schema, 'uploads'>) {
+  const dead = row.selectFrom('holders').select('isDead').whereRef('holders.owner', '=', 'uploads.leaseOwner').where('isDead', '=', 1);
+  return row.exists(dead);
+}
+
 /** So long, and then a fault is answered: who asks has a time limit, too. */
 const DURABLE_WAIT_MS = 5000;
 
 function guarded(db: Kysely<Schema>, id: string, guard: Guard) {
   const query = db.updateTable('uploads').where('id', '=', id).where('state', '=', guard.from);
-  return guard.lease ? query.where('leaseOwner', '=', guard.lease.owner).where('attempt', '=', guard.lease.attempt) : query;
+  if (guard.lease === undefined) return query;
+  const held = query.where('leaseOwner', '=', guard.lease.owner).where('attempt', '=', guard.lease.attempt);
+  return held.where((row) => row.not(isDead(row)));
 }

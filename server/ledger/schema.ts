@@ -36,8 +36,8 @@ export interface UploadTable {
   attempt: number;
   /** Inspections begun since the last one that ended by itself: crashes and time limits in a row. */
   strikes: number;
+  /** Whose lease it is, as long as that holder lives. */
   leaseOwner: string | null;
-  leaseExpiresAt: number | null;
   /** Earliest next attempt after a fault of ours. */
   retryAt: number | null;
   errorCode: string | null;
@@ -65,8 +65,26 @@ export interface FactTable {
   value: string;
 }
 
+/** A process that takes locks and leases, for as long as it renews this row. Dead once, dead for ever. */
+export interface HolderTable {
+  owner: string;
+  expiresAt: number;
+  /** 1: what it held is free. The row stays for a while, so that what it wrote without knowing is known to be a dead one's. */
+  isDead: number;
+}
+
+/** Whoever has the row may write the upload's bytes, as long as that holder lives. */
+export interface LockTable {
+  uploadId: string;
+  owner: string;
+  /** The machine's boot that the bytes were written in: in another, what was not proved may be anything. */
+  boot: string;
+}
+
 export interface Schema {
   uploads: UploadTable;
+  holders: HolderTable;
+  locks: LockTable;
   facts: FactTable;
   events: EventTable;
 }
@@ -157,7 +175,28 @@ const first = (dialect: Dialect): Migration => ({
   },
 });
 
+/** Locks, and leases that end with their holder instead of one by one. */
+const processes: Migration = {
+  async up(db) {
+    await db.schema.alterTable('uploads').dropColumn('leaseExpiresAt').execute();
+    await sql`update uploads set "leaseOwner" = null where state = 'inspecting'`.execute(db);
+    await db.schema
+      .createTable('holders')
+      .addColumn('owner', 'text', (column) => column.primaryKey())
+      .addColumn('expiresAt', 'bigint', (column) => column.notNull())
+      .addColumn('isDead', 'integer', (column) => column.notNull())
+      .execute();
+    await db.schema
+      .createTable('locks')
+      .addColumn('uploadId', 'text', (column) => column.primaryKey())
+      .addColumn('owner', 'text', (column) => column.notNull())
+      .addColumn('boot', 'text', (column) => column.notNull())
+      .execute();
+    await db.schema.createIndex('locks_owner').on('locks').columns(['owner', 'uploadId']).execute();
+  },
+};
+
 /** In order; a published one is never changed. */
 export function migrations(dialect: Dialect): MigrationProvider {
-  return { getMigrations: async () => ({ '0001-uploads': first(dialect) }) };
+  return { getMigrations: async () => ({ '0001-uploads': first(dialect), '0002-processes': processes }) };
 }

@@ -4,7 +4,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { Kysely, SqliteDialect } from 'kysely';
 import { makeDurableDirectory, syncDirectory } from '../disk/durable-directory.ts';
 import { OpenFile } from '../disk/open-file.ts';
-import type { Engine } from './ledger.ts';
+import type { Engine } from './engine.ts';
 import type { Schema } from './schema.ts';
 
 /** Another process serves this data directory. */
@@ -52,6 +52,7 @@ export async function openSqlite(dataDir: string, options: { exclusive: boolean 
   return {
     dialect: 'sqlite',
     db,
+    migrating: db,
     get rollbacks(): number {
       return group.rollbacks;
     },

@@ -129,7 +129,6 @@ export class Receiver {
       attempt: 0,
       strikes: 0,
       leaseOwner: null,
-      leaseExpiresAt: null,
       retryAt: null,
       errorCode: null,
       errorDetail: null,

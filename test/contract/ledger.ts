@@ -1,10 +1,14 @@
 // What every ledger does, whatever engine keeps its rows.
 import { expect, it } from 'vitest';
+import type { Holders } from '../../server/ledger/holders.ts';
 import type { Ledger, Upload } from '../../server/ledger/ledger.ts';
+import type { Locks } from '../../server/ledger/locks.ts';
 import { HOUR, newUpload } from './new-upload.ts';
 
 export interface LedgerUnderTest {
   ledger: Ledger;
+  holders: Holders;
+  locks: Locks;
   /** The same rows through another connection, as another process sees them. */
   other(): Promise<Ledger>;
   /** States of the events that were written, oldest first. */
@@ -23,7 +27,7 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
   /** The row of an inspection whose first attempt is running. */
   async function withInspection(values: Partial<Upload> = {}) {
     const opened = await withUpload(values);
-    const begun = await opened.ledger.beginInspection(opened.id, 'first', Date.now() + HOUR, { target: '2020/01/02/x' });
+    const begun = await opened.ledger.beginInspection(opened.id, 'first', { target: '2020/01/02/x' });
     return { ...opened, lease: { owner: 'first', attempt: begun?.attempt ?? 0 } };
   }
 
@@ -73,9 +77,7 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
 
   it('begins an inspection once, with its lease taken and its attempt counted', async () => {
     const { ledger, id } = await withUpload({ length: null });
-    const beginnings = Array.from({ length: 5 }, (_, n) =>
-      ledger.beginInspection(id, `p${n}`, Date.now() + HOUR, { length: 7, held: 'length' }),
-    );
+    const beginnings = Array.from({ length: 5 }, (_, n) => ledger.beginInspection(id, `p${n}`, { length: 7, held: 'length' }));
     const begun = (await Promise.all(beginnings)).filter((row) => row !== undefined);
     expect(begun).toHaveLength(1);
     expect(begun[0]).toMatchObject({ state: 'inspecting', length: 7, held: 'length', attempt: 1, strikes: 1 });
@@ -83,10 +85,14 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
   });
 
   it('lets only the latest attempt of the lease write its outcome', async () => {
-    const { ledger, id, lease } = await withInspection();
-    const now = Date.now();
-    expect(await ledger.claim(id, 'second', now, now + HOUR)).toBeUndefined();
-    expect((await ledger.claim(id, 'second', now + HOUR + 1, now + 2 * HOUR))?.attempt).toBe(2);
+    const { ledger, holders, id, lease } = await withInspection();
+    expect(await ledger.claim(id, 'second', Date.now())).toBeUndefined();
+    await holders.enter('first', HOUR);
+    expect(await ledger.claim(id, 'second', Date.now())).toBeUndefined();
+    await holders.leave('first');
+    // Nobody has taken it over yet, and still it is not his any more.
+    expect(await ledger.move(id, { from: 'inspecting', lease }, 'accepted')).toBeUndefined();
+    expect((await ledger.claim(id, 'second', Date.now()))?.attempt).toBe(2);
     expect(await ledger.change(id, { from: 'inspecting', lease }, { strikes: 0 }, true)).toBe(false);
     expect(await ledger.move(id, { from: 'inspecting', lease }, 'accepted')).toBeUndefined();
     expect(await ledger.move(id, { from: 'inspecting', lease: { owner: 'first', attempt: 2 } }, 'accepted')).toBeUndefined();
@@ -96,34 +102,86 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
   it('gives a lease to one of many who ask, when nobody holds it and its time has come', async () => {
     const { ledger, id, lease } = await withInspection();
     const now = Date.now();
-    await ledger.change(id, { from: 'inspecting', lease }, { leaseOwner: null, leaseExpiresAt: null, retryAt: now + 1000 }, true);
-    expect(await ledger.claim(id, 'early', now, now + HOUR)).toBeUndefined();
-    expect(await ledger.dueInspections(now)).toEqual([]);
-    expect(await ledger.dueInspections(now + 1000)).toEqual([id]);
-    const claims = await Promise.all(Array.from({ length: 10 }, (_, n) => ledger.claim(id, `p${n}`, now + 1000, now + HOUR)));
+    await ledger.change(id, { from: 'inspecting', lease }, { leaseOwner: null, retryAt: now + 1000 }, true);
+    expect(await ledger.claim(id, 'early', now)).toBeUndefined();
+    expect(await ledger.dueInspections(now, 10)).toEqual([]);
+    expect(await ledger.dueInspections(now + 1000, 10)).toEqual([id]);
+    const claims = await Promise.all(Array.from({ length: 10 }, (_, n) => ledger.claim(id, `p${n}`, now + 1000)));
     const won = claims.filter((row) => row !== undefined);
     expect(won).toHaveLength(1);
     expect(won[0]).toMatchObject({ attempt: 2, strikes: 2, retryAt: null });
-    expect(await ledger.dueInspections(now + 1000)).toEqual([]);
+    expect(await ledger.dueInspections(now + 1000, 10)).toEqual([]);
   });
 
   it('gives a lease back to its own holder: the end of that attempt could not be written', async () => {
     const { ledger, id } = await withInspection();
-    expect((await ledger.claim(id, 'first', Date.now(), Date.now() + HOUR))?.attempt).toBe(2);
+    expect((await ledger.claim(id, 'first', Date.now()))?.attempt).toBe(2);
   });
 
-  it('renews the leases of one holder, and voids those of an earlier boot', async () => {
-    const { ledger, id } = await withInspection();
+  it('frees what a holder had once its time is over, and never again lets it renew', async () => {
+    const { ledger, holders, locks, id } = await withInspection();
     const mine = newUpload();
     await ledger.create(mine, false);
-    const later = Date.now() + 2 * HOUR;
-    await ledger.beginInspection(mine.id, 'second', Date.now(), {});
-    await ledger.renewLeases('second', later);
-    expect((await ledger.get(mine.id))?.leaseExpiresAt).toBe(later);
-    expect((await ledger.get(id))?.leaseExpiresAt).toBeLessThan(later);
-    expect(await ledger.dueInspections(Date.now())).toEqual([]);
+    await holders.enter('second', HOUR);
+    await ledger.beginInspection(mine.id, 'second', {});
+    await holders.enter('first', 1);
+    expect(await locks.take('a', 'first', 'boot')).toEqual({ boot: 'boot' });
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    expect(await ledger.dueInspections(Date.now(), 10), 'its time is over, but nobody has said so').toEqual([]);
+    expect(await holders.bury()).toEqual(['first']);
+    expect(await ledger.dueInspections(Date.now(), 10)).toEqual([id]);
+    expect(await holders.renew('first', HOUR)).toBe(false);
+    expect(await holders.renew('second', HOUR)).toBe(true);
+    await holders.clear('first');
+    expect((await ledger.get(id))?.leaseOwner).toBeNull();
+    expect((await ledger.get(mine.id))?.leaseOwner).toBe('second');
+    expect(await locks.of('first', 10)).toEqual(['a']);
+    expect(await holders.bury(), 'what it may still have on its way is known by its name').toEqual(['first']);
+    await holders.clearAll();
     await ledger.releaseLeases();
-    expect((await ledger.dueInspections(Date.now())).sort()).toEqual([id, mine.id].sort());
+    expect(await holders.bury()).toEqual([]);
+    expect((await ledger.dueInspections(Date.now(), 10)).sort()).toEqual([id, mine.id].sort());
+  });
+
+  it('renews a holder in time: it is not taken for dead', async () => {
+    const { holders } = await open();
+    await holders.enter('first', 1);
+    expect(await holders.renew('first', HOUR)).toBe(true);
+    expect(await holders.bury()).toEqual([]);
+  });
+
+  it('gives a lock to one of many, and to the next once it is released or its holder is dead', async () => {
+    const { holders, locks, other } = await open();
+    for (const owner of ['p0', 'p1', 'p2', 'p3', 'p4']) await holders.enter(owner, HOUR);
+    const taken = await Promise.all([0, 1, 2, 3, 4].map((n) => locks.take('a', `p${n}`, 'boot')));
+    const holder = taken.findIndex((lock) => lock !== undefined);
+    expect(taken.filter((lock) => lock !== undefined)).toHaveLength(1);
+    const next = `p${(holder + 1) % 5}`;
+    const after = `p${(holder + 2) % 5}`;
+    await (await other()).get('a');
+    await locks.release('a', next);
+    expect(await locks.take('a', next, 'boot')).toBeUndefined();
+    expect(await locks.take('a', `p${holder}`, 'boot'), 'its own').toEqual({ boot: 'boot' });
+    expect(await locks.take('b', next, 'boot')).toEqual({ boot: 'boot' });
+    await locks.release('a', `p${holder}`);
+    expect(await locks.boot('a')).toBeUndefined();
+    expect(await locks.take('a', next, 'boot')).toEqual({ boot: 'boot' });
+    await holders.leave(next);
+    expect(await locks.take('a', after, 'boot')).toEqual({ boot: 'boot' });
+    expect(await locks.of(next, 10)).toEqual(['b']);
+  });
+
+  it('remembers the boot a dead holder wrote in, until that is dealt with', async () => {
+    const { holders, locks } = await open();
+    for (const owner of ['first', 'second', 'third']) await holders.enter(owner, HOUR);
+    await locks.take('a', 'first', 'old');
+    await holders.leave('first');
+    expect(await locks.take('a', 'second', 'new')).toEqual({ boot: 'old' });
+    await holders.leave('second');
+    expect(await locks.take('a', 'third', 'new'), 'the second died before it had dealt with it').toEqual({ boot: 'old' });
+    await locks.settle('a', 'third', 'new');
+    expect(await locks.boot('a')).toBe('new');
+    expect(await locks.take('a', 'third', 'new')).toEqual({ boot: 'new' });
   });
 
   it('never lowers a proven offset, and changes nothing of what no longer receives', async () => {
@@ -144,7 +202,7 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
     const other = newUpload();
     await ledger.create(other, false);
     await ledger.move(other.id, { from: 'receiving' }, 'expired');
-    await ledger.beginInspection(id, 'first', Date.now() + HOUR, {});
+    await ledger.beginInspection(id, 'first', {});
     const moved = await ledger.move(id, { from: 'inspecting' }, 'rejected', { errorCode: 'ERR_EMPTY' });
     expect(heard.map(({ state }) => state)).toEqual(['inspecting', 'rejected']);
     expect(heard[1]).toEqual(moved);

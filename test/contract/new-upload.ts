@@ -28,7 +28,6 @@ export function newUpload(values: Partial<Upload> = {}): Upload {
     attempt: 0,
     strikes: 0,
     leaseOwner: null,
-    leaseExpiresAt: null,
     retryAt: null,
     errorCode: null,
     errorDetail: null,

@@ -124,6 +124,6 @@ export async function openFinishBed(options: FinishBedOptions = {}): Promise<Fin
 
 /** As a crash leaves an upload in the middle of its first inspection. */
 export function interrupted(id: string, values: Partial<Upload> = {}): Partial<Upload> {
-  const lease = { leaseOwner: 'a process that is no more', leaseExpiresAt: Date.now() + 3_600_000 };
+  const lease = { leaseOwner: 'a process that is no more' };
   return { id, state: 'inspecting', attempt: 1, strikes: 1, target: `${DAY}/${id}`, expiresAt: null, ...lease, ...values };
 }

@@ -40,7 +40,7 @@ describe('a start', () => {
     await bed.finisher.start();
     await expectAccepted(bed, id, `${DAY}/${id}/name.txt`);
     await vi.waitFor(() => expect(bed.told.map((upload) => upload.id)).toEqual([id]), PATIENT);
-    expect(await bed.ledger.get(id)).toMatchObject({ attempt: 2, strikes: 0, leaseOwner: null, leaseExpiresAt: null });
+    expect(await bed.ledger.get(id)).toMatchObject({ attempt: 2, strikes: 0, leaseOwner: null });
   });
 
   it('goes on where the crash came between the link and the verdict', async () => {

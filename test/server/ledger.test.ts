@@ -1,30 +1,59 @@
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { Holders } from '../../server/ledger/holders.ts';
 import { Ledger, LedgerTooNew } from '../../server/ledger/ledger.ts';
+import { Locks } from '../../server/ledger/locks.ts';
 import { LedgerInUse, openSqlite } from '../../server/ledger/sqlite.ts';
 import { testLedger } from '../contract/ledger.ts';
-import { HOUR, newUpload } from '../contract/new-upload.ts';
+import { newUpload } from '../contract/new-upload.ts';
+import { fillingStatements, ROWS, testPlans } from '../contract/plans.ts';
 import { testDirectory } from '../support/temp-dir.ts';
 
-async function openLedger(dataDir: string, exclusive = false): Promise<Ledger> {
-  const ledger = new Ledger(await openSqlite(dataDir, { exclusive }));
+async function openEngine(dataDir: string, exclusive = false) {
+  const engine = await openSqlite(dataDir, { exclusive });
+  const ledger = new Ledger(engine);
   onTestFinished(() => ledger.close());
   await ledger.migrate();
-  return ledger;
+  return { engine, ledger };
+}
+
+async function openLedger(dataDir: string, exclusive = false): Promise<Ledger> {
+  return (await openEngine(dataDir, exclusive)).ledger;
 }
 
 describe('the ledger on SQLite', () => {
   testLedger(async () => {
     const dataDir = testDirectory();
+    const { engine, ledger } = await openEngine(dataDir);
     return {
-      ledger: await openLedger(dataDir),
+      ledger,
+      holders: new Holders(engine),
+      locks: new Locks(engine),
       other: () => openLedger(dataDir),
       events: async (uploadId) => {
         const database = new DatabaseSync(join(dataDir, 'ledger.sqlite'), { readOnly: true });
         const rows = database.prepare('select * from events order by id').all() as Record<string, unknown>[];
         database.close();
         return rows.filter((row) => Object.values(row).includes(uploadId)).map((row) => String(row.state));
+      },
+    };
+  });
+
+  testPlans(async () => {
+    const dataDir = testDirectory();
+    const { engine } = await openEngine(dataDir);
+    const database = new DatabaseSync(join(dataDir, 'ledger.sqlite'));
+    onTestFinished(() => database.close());
+    const numbers = `with recursive numbers(n) as (select 1 union all select n + 1 from numbers where n < ${ROWS}) select n from numbers`;
+    for (const statement of fillingStatements(numbers, "printf('%032x', n)")) database.exec(statement);
+    database.exec('analyze');
+    return {
+      engine,
+      async explain({ sql, parameters }) {
+        const steps = database.prepare(`explain query plan ${sql}`).all(...(parameters as string[]));
+        const lines = steps.map(({ detail }) => String(detail));
+        return { plan: lines.join('\n'), scans: lines.filter((line) => /^SCAN (?:uploads|locks)(?!.* USING )/.test(line)) };
       },
     };
   });
@@ -73,7 +102,7 @@ describe('the ledger on SQLite', () => {
     ledger.onChange(upload.id, () => {
       heardDurable = isDurable;
     });
-    const begun = ledger.beginInspection(upload.id, 'first', Date.now() + HOUR, {});
+    const begun = ledger.beginInspection(upload.id, 'first', {});
     const seen = ledger.get(upload.id).then((row) => ({ state: row?.state, isDurable }));
     setTimeout(again.resolve, 50);
     expect(await seen).toEqual({ state: 'inspecting', isDurable: true });

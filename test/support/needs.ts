@@ -1,6 +1,6 @@
 // What the suites need of the machine beside Node: the files that need it, how to see that it is there, what brings it.
 import { spawnSync } from 'node:child_process';
-import { accessSync, constants, existsSync } from 'node:fs';
+import { accessSync, constants, existsSync, readdirSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
 export interface Need {
@@ -35,6 +35,17 @@ function isExecutable(path: string): boolean {
   }
 }
 
+const POSTGRES_RELEASES = '/usr/lib/postgresql';
+
+/** Where Debian keeps PostgreSQL's programs, the newest release first; they are not in the path. */
+export function postgresPrograms(): string | undefined {
+  if (!existsSync(POSTGRES_RELEASES)) return undefined;
+  const folders = readdirSync(POSTGRES_RELEASES)
+    .sort((a, b) => Number(b) - Number(a))
+    .map((release) => join(POSTGRES_RELEASES, release, 'bin'));
+  return folders.find((folder) => isExecutable(join(folder, 'initdb')));
+}
+
 function succeeds(command: string, ...parameters: string[]): boolean {
   const path = programPath(command);
   return path !== undefined && spawnSync(path, parameters, { stdio: 'ignore', timeout: 10_000 }).status === 0;
@@ -52,10 +63,17 @@ export const NEEDS: readonly Need[] = [
   },
   {
     what: 'tests behind nginx',
-    files: ['test/protocol/**/*.nginx.test.ts'],
+    files: ['test/**/*.nginx.test.ts'],
     packages: ['nginx-light'],
     takes: 'nginx (package nginx-light)',
     isMet: () => programPath('nginx') !== undefined,
+  },
+  {
+    what: 'tests with PostgreSQL',
+    files: ['test/**/*.postgres.test.ts', 'test/**/*.postgres.nginx.test.ts'],
+    packages: ['postgresql'],
+    takes: 'PostgreSQL (package postgresql)',
+    isMet: () => postgresPrograms() !== undefined,
   },
   {
     what: 'tests with the system calls failing',

@@ -18,7 +18,6 @@ export const onePatch: Scenario = {
   name: 'one-patch',
   about: 'one large file in one request: processor seconds per GiB',
   devices: ['tmpfs'],
-  bytes: ({ size }) => size,
   run: (settings) =>
     eachDevice(settings, {
       title: `${formatBytes(settings.size)} in one request`,
@@ -36,7 +35,6 @@ export const chunks: Scenario = {
   name: 'chunks',
   about: 'one large file in chunks: processor seconds per GiB',
   devices: ['tmpfs'],
-  bytes: ({ size }) => size,
   run: (settings) =>
     eachDevice(settings, {
       title: `${formatBytes(settings.size)} in chunks of ${formatBytes(settings.chunk)}`,
@@ -53,7 +51,6 @@ export const durability: Scenario = {
   name: 'durability',
   about: 'what it costs that an acknowledged offset is durable',
   devices: ['disk'],
-  bytes: ({ size }) => size,
   async run(settings) {
     const kind = {
       how: ' `finish` syncs a file before its acceptance, `chunk` also before every acknowledged offset; the stock server never does.',

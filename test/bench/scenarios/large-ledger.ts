@@ -4,17 +4,15 @@ import { Connection } from '../connection.ts';
 import { countReceiving, someAccepted, writeExpired, writeHistory } from '../ledger-rows.ts';
 import type { Report, Table } from '../report.ts';
 import { probedLandfall } from '../rivals.ts';
+import { newDirectory } from '../rounds.ts';
 import { format, median, medianRatio, withSpread } from '../samples.ts';
 import type { Device, Scenario, Settings } from '../scenario.ts';
 import { createByTus, headByTus } from '../senders.ts';
-import { newFolder, removeFolder } from '../work-folders.ts';
 import { start } from './slow-uploads.ts';
 
 const REQUESTS = 1000;
 const SMALL_ROWS = 1000;
 const EXPIRED_ROWS = 10_000;
-/** With its place in the indexes, and once more in the log while it is written. */
-const ROW_BYTES = 2048;
 /** Often enough that nobody waits for the first pass, rare enough that the pass measured is one. */
 const SWEEP_INTERVAL_MS = 3000;
 
@@ -22,18 +20,15 @@ export const largeLedger: Scenario = {
   name: 'large-ledger',
   about: 'creation, HEAD and sweeping in a ledger with --rows rows and in a small one',
   devices: ['disk'],
-  bytes: ({ rows }) => rows * ROW_BYTES + EXPIRED_ROWS * 4096,
   async run(settings) {
     const reports: Report[] = [];
     for (const device of settings.devices) {
-      const large = newFolder(device);
+      const large = newDirectory(device);
       settings.log(`writing ${settings.rows} rows`);
       await writeHistory(large, settings.rows);
-      const small = newFolder(device);
+      const small = newDirectory(device);
       await writeHistory(small, SMALL_ROWS);
       reports.push(await measureRequests(settings, device, small, large), await measureSweep(settings, device, large));
-      removeFolder(large);
-      removeFolder(small);
     }
     return reports;
   },
@@ -48,7 +43,7 @@ interface Times {
 async function measureRequests({ rounds, rows, log }: Settings, device: Device, small: string, large: string): Promise<Report> {
   const ledgers = await Promise.all(
     [small, large].map(async (directory) => {
-      const observed = await start(probedLandfall(), directory);
+      const observed = await start(probedLandfall(), device, directory);
       const connection = await Connection.open(observed.server.port);
       const times: Times = { creation: [], head: [], oldHead: [] };
       return { ...observed, connection, directory, times };
@@ -64,9 +59,9 @@ async function measureRequests({ rounds, rows, log }: Settings, device: Device, 
       log(`round ${round + 1}`);
     }
   } finally {
-    for (const { connection, stop } of ledgers) {
+    for (const { connection, server } of ledgers) {
       connection.close();
-      await stop();
+      await server.stop();
     }
   }
   const [of, among] = ledgers.map(({ times }) => times);
@@ -121,9 +116,8 @@ async function measureSweep({ rounds, rows, log }: Settings, device: Device, lar
   for (let round = 0; round < rounds; round++) {
     const kept = countReceiving(large);
     await writeExpired(large, EXPIRED_ROWS);
-    const beside = newFolder(device);
-    const control = await start(probedLandfall(), beside);
-    const loaded = await start(sweeping, large);
+    const control = await start(probedLandfall(), device);
+    const loaded = await start(sweeping, device, large);
     try {
       await sleep(SWEEP_INTERVAL_MS / 2);
       await Promise.all([loaded.probe(), control.probe()]);
@@ -137,9 +131,8 @@ async function measureSweep({ rounds, rows, log }: Settings, device: Device, lar
         controlMaxMs: idle.delayMaxMs,
       });
     } finally {
-      await loaded.stop();
-      await control.stop();
-      removeFolder(beside);
+      await loaded.server.stop();
+      await control.server.stop();
     }
     log(`round ${round + 1}: ${JSON.stringify(found.at(-1))}`);
   }

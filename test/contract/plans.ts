@@ -1,0 +1,114 @@
+// Cost grows with work, not with history: every query finds its rows by an index, however many there are.
+import type { CompiledQuery } from 'kysely';
+import { expect, it } from 'vitest';
+import type { Engine } from '../../server/ledger/engine.ts';
+import { Holders } from '../../server/ledger/holders.ts';
+import { Ledger, type Upload } from '../../server/ledger/ledger.ts';
+import { Locks } from '../../server/ledger/locks.ts';
+import { newUpload } from './new-upload.ts';
+
+const isLong = process.env.LANDFALL_TEST_LONG === '1';
+export const ROWS = isLong ? 1_000_000 : 20_000;
+
+/** SQL of either dialect over `n`, the number of the row: a year of history, and beside it the work at hand. */
+const COLUMNS: Partial<Record<keyof Upload, string>> = {
+  owner: "'somebody'",
+  state: `case n % 200 when 0 then 'receiving' when 1 then 'inspecting' when 2 then 'rejected' when 3 then 'terminated' else 'accepted' end`,
+  length: '1000 + n',
+  held: "'byte'",
+  metadata: "'filename ZmlsbS5tcDQ='",
+  name: "'film.mp4'",
+  provenOffset: '1000 + n',
+  checksum: 'n',
+  checksumOffset: '1000 + n',
+  attempt: '1',
+  strikes: '0',
+  leaseOwner: `case n % 200 when 1 then 'p0' end`,
+  idempotencyKey: `case when n % 200 < 4 then 'key' || n end`,
+  createdAt: '1700000000000 + n',
+  updatedAt: '1700000000000 + n',
+  expiresAt: `case n % 200 when 0 then 1900000000000 + n when 2 then 1800000000000 + n when 3 then 1800000000000 + n end`,
+};
+
+/** `numbers` selects `n` from 1 to ROWS, `id` makes 32 hex digits of it. */
+export function fillingStatements(numbers: string, id: string): string[] {
+  const names = Object.keys(COLUMNS).map((name) => `"${name}"`);
+  return [
+    `insert into uploads (id, ${names.join(', ')}) select ${id}, ${Object.values(COLUMNS).join(', ')} from (${numbers}) as numbers`,
+    `insert into locks ("uploadId", owner, boot) select ${id}, 'p0', 'boot' from (${numbers}) as numbers where n % 4 = 0`,
+    'insert into holders (owner, "expiresAt", "isDead") values (\'p0\', 9000000000000, 0), (\'p1\', 0, 1)',
+  ];
+}
+
+export interface FilledLedger {
+  engine: Engine;
+  /** What the engine says it would do, and of that the steps that go through all rows of a table of many. */
+  explain(query: CompiledQuery): Promise<{ plan: string; scans: string[] }>;
+}
+
+/** @param open makes a ledger of ROWS rows, its statistics up to date */
+export function testPlans(open: () => Promise<FilledLedger>): void {
+  it('finds the rows of every query by an index', { timeout: 600_000 }, async () => {
+    const { engine, explain } = await open();
+    const queries = new Map<string, CompiledQuery>();
+    const db = engine.db.withPlugin({
+      transformQuery: ({ node, queryId }) => {
+        const query = engine.db.getExecutor().compileQuery(node, queryId);
+        queries.set(query.sql, query);
+        return node;
+      },
+      transformResult: async ({ result }) => result,
+    });
+    await runEverything({ ...engine, db });
+    expect(queries.size).toBeGreaterThan(25);
+    for (const query of queries.values()) {
+      const { plan, scans } = await explain(query);
+      expect(scans, `${query.sql}\n${plan}`).toEqual([]);
+    }
+  });
+}
+
+/** Every query the ledger has, at least once. */
+async function runEverything(engine: Engine): Promise<void> {
+  const ledger = new Ledger(engine);
+  const holders = new Holders(engine);
+  const locks = new Locks(engine);
+  const upload = newUpload({ idempotencyKey: 'a key' });
+  const { id } = upload;
+  const now = Date.now();
+  await ledger.create(upload, true);
+  await ledger.get(id);
+  await ledger.findByKey('somebody', 'a key');
+  await ledger.releaseKey(id);
+  await ledger.change(id, { from: 'receiving' }, { unverifiedFrom: 5 }, false);
+  await ledger.checkpoint(id, { checksum: 1, checksumOffset: 2 });
+  await ledger.checkpoint(id, { checksum: 1, checksumOffset: 2 }, 2);
+  await ledger.receiving('', 100);
+  await ledger.receiving('0'.repeat(32), 100);
+  await ledger.expired(now, 100);
+  await holders.enter('p2', 60_000);
+  await holders.renew('p2', 60_000);
+  await locks.take(id, 'p2', 'boot');
+  await locks.settle(id, 'p2', 'boot');
+  await locks.boot(id);
+  await locks.of('p1', 100);
+  await locks.release(id, 'p2');
+  await ledger.beginInspection(id, 'p2', { target: '2020/01/02/x' });
+  await ledger.claim(id, 'p2', now);
+  await ledger.dueInspections(now, 100);
+  await ledger.forgiveStrikes('p2');
+  const lease = { owner: 'p2', attempt: 2 };
+  await ledger.change(id, { from: 'inspecting', lease }, { strikes: 0 }, true);
+  await ledger.move(id, { from: 'inspecting', lease }, 'accepted', { leaseOwner: null });
+  await ledger.move(id, { from: 'accepted' }, 'removed', { expiresAt: now });
+  await ledger.forget(id, now);
+  await ledger.abandon(id);
+  await ledger.list({ limit: 100 });
+  await ledger.list({ limit: 100, before: { createdAt: now, id } });
+  await ledger.list({ limit: 100, state: 'accepted' });
+  await ledger.list({ limit: 100, state: 'inspecting', before: { createdAt: now, id } });
+  await ledger.exchangeFact('boot', 'a');
+  await holders.leave('p2');
+  await holders.bury();
+  await holders.clear('p1');
+}

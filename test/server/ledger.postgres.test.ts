@@ -1,0 +1,99 @@
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { Holders } from '../../server/ledger/holders.ts';
+import { Ledger, LedgerTooNew } from '../../server/ledger/ledger.ts';
+import { Locks } from '../../server/ledger/locks.ts';
+import { openPostgres } from '../../server/ledger/postgres.ts';
+import { testLedger } from '../contract/ledger.ts';
+import { newUpload } from '../contract/new-upload.ts';
+import { fillingStatements, ROWS, testPlans } from '../contract/plans.ts';
+import { postgresForTests } from '../support/postgres.ts';
+
+const postgres = postgresForTests({ fsync: false });
+
+async function openEngine(url: string) {
+  const engine = openPostgres(url, { connections: 5 });
+  const ledger = new Ledger(engine);
+  onTestFinished(() => ledger.close());
+  await ledger.migrate();
+  return { engine, ledger };
+}
+
+describe('the ledger on PostgreSQL', () => {
+  testLedger(async () => {
+    const url = await postgres.database();
+    const { engine, ledger } = await openEngine(url);
+    return {
+      ledger,
+      holders: new Holders(engine),
+      locks: new Locks(engine),
+      other: async () => (await openEngine(url)).ledger,
+      events: async (uploadId) => {
+        const rows = await postgres.query('select * from events order by id', url);
+        return rows.filter((row) => row.uploadId === uploadId).map((row) => String(row.state));
+      },
+    };
+  });
+
+  testPlans(async () => {
+    const url = await postgres.database();
+    const { engine } = await openEngine(url);
+    const numbers = `select n from generate_series(1, ${ROWS}) as n`;
+    for (const statement of [...fillingStatements(numbers, "lpad(to_hex(n), 32, '0')"), 'analyze']) await postgres.query(statement, url);
+    return {
+      engine,
+      async explain(query) {
+        const { rows } = await engine.db.executeQuery<{ 'QUERY PLAN': string }>({ ...query, sql: `explain ${query.sql}` });
+        const lines = rows.map((row) => row['QUERY PLAN']);
+        return { plan: lines.join('\n'), scans: lines.filter((line) => /Seq Scan on (?:uploads|locks)\b/.test(line)) };
+      },
+    };
+  });
+
+  it('is made by several processes that start at once', async () => {
+    const url = await postgres.database();
+    const ledgers = (await Promise.all(Array.from({ length: 6 }, () => openEngine(url)))).map(({ ledger }) => ledger);
+    const upload = newUpload();
+    await ledgers[0]?.create(upload, true);
+    for (const ledger of ledgers) expect(await ledger.get(upload.id)).toEqual(upload);
+  });
+
+  it('is refused when a newer program wrote it', async () => {
+    const url = await postgres.database();
+    await openEngine(url);
+    await postgres.query("insert into kysely_migration values ('9999-later', '2999-01-01T00:00:00.000Z')", url);
+    await expect(openEngine(url)).rejects.toThrow(LedgerTooNew);
+  });
+
+  it('does not take "off" for an answer where the server would acknowledge what it may lose', async () => {
+    const url = await postgres.database();
+    const name = new URL(url).pathname.slice(1);
+    const setting = async () => {
+      const { engine } = await openEngine(url);
+      const { rows } = await engine.db.executeQuery<{ synchronous_commit: string }>({
+        ...engine.db.selectFrom('facts').selectAll().compile(),
+        sql: 'show synchronous_commit',
+        parameters: [],
+      });
+      return rows[0]?.synchronous_commit;
+    };
+    expect(await setting()).toBe('on');
+    await postgres.query(`alter database ${name} set synchronous_commit = 'off'`);
+    expect(await setting()).toBe('on');
+    await postgres.query(`alter database ${name} set synchronous_commit = 'remote_write'`);
+    expect(await setting()).toBe('remote_write');
+  });
+
+  it('goes on after the server was restarted, and after it crashed, with all it had said yes to', async () => {
+    const url = await postgres.database();
+    const { ledger } = await openEngine(url);
+    const rows = Array.from({ length: 20 }, () => newUpload());
+    await Promise.all(rows.map((row) => ledger.create(row, true)));
+    await postgres.restart();
+    expect(await ledger.receiving('', 100)).toHaveLength(20);
+    await ledger.move(rows[0]?.id ?? '', { from: 'receiving' }, 'terminated');
+    await postgres.crash();
+    await expect(ledger.get(rows[0]?.id ?? '')).rejects.toThrow();
+    await postgres.start();
+    expect((await ledger.get(rows[0]?.id ?? ''))?.state).toBe('terminated');
+  });
+});
