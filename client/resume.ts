@@ -5,8 +5,8 @@ import { randomId } from './random-id.ts';
 import type { ResumeRecord, ResumeStore } from './resume-store.ts';
 
 const SAMPLE_BYTES = 64 * 1024;
-/** Often enough that little is read again after a crash, seldom enough to cost nothing. */
-const KEEP_EVERY_MS = 5000;
+/** Often enough that a later visit knows how far it came and reads little again, seldom enough to cost nothing. */
+const KEEP_EVERY_MS = 1000;
 
 /** The same file to the same place, whoever asks when. Null for a source that a later visit can't know again. */
 export function resumeKey(endpoint: string, source: Source, name: string, fingerprint: string): string | null {

@@ -67,6 +67,8 @@ export class Earlier {
     const { part, whole } = formats.bytesOf(record.confirmed, record.size);
     const fraction = record.size > 0 ? record.confirmed / record.size : 0;
     const percent = formats.percent(fraction);
+    const standing =
+      record.confirmed > 0 ? strings.interruptedState(percent, part, whole) : strings.interruptedBegun(formats.bytes(record.size));
     const confirmed = h('span', { class: 'confirmed' });
     confirmed.style.setProperty('--_at', fraction.toFixed(4));
     const notice = h('p', { class: 'notice', attributes: { role: 'alert', hidden: true } });
@@ -86,7 +88,7 @@ export class Earlier {
       folder ? h('span', { class: 'folder' }, visibleName(folder)) : undefined,
       h('div', { class: 'title' }, nameParts(name), h('span', { class: 'percent', attributes: { 'aria-hidden': 'true' } }, percent)),
       h('div', { class: 'bar', attributes: { 'aria-hidden': 'true' } }, confirmed),
-      h('div', { class: 'status' }, h('span', {}, strings.interruptedState(percent, part, whole))),
+      h('div', { class: 'status' }, h('span', {}, standing)),
       notice,
     );
     const giveUp = () => this.#actions.onForget(upload);

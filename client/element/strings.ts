@@ -77,6 +77,7 @@ export const ENGLISH = {
   interruptedTitle: 'Unfinished from an earlier visit',
   interruptedHint: 'Drop the file again, or choose it. What the server already has is not sent twice.',
   interruptedState: (percent: string, part: string, whole: string) => `${percent} is on the server (${part} of ${whole})`,
+  interruptedBegun: (whole: string) => `Just begun (${whole})`,
   goOn: 'Go on',
   chooseAgain: 'Choose the file',
   forget: 'Give up',

@@ -6,6 +6,7 @@ import { parseBytes } from '../../shared/units.ts';
 import { isHeld, type Report, renderReport } from './report.ts';
 import type { Device, Settings } from './scenario.ts';
 import { SCENARIOS } from './scenarios.ts';
+import { removeLeftovers, requireRoom } from './work-folders.ts';
 
 const USAGE = `npm run bench -- [SCENARIO…] [options]
 
@@ -49,8 +50,12 @@ if (values.help) {
   process.exit(0);
 }
 const chosen = positionals.length === 0 ? SCENARIOS : positionals.map(scenarioNamed);
-process.on('SIGINT', () => process.exit(130));
-process.on('SIGTERM', () => process.exit(143));
+for (const [signal, code] of [
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+  ['SIGHUP', 129],
+] as const)
+  process.on(signal, () => process.exit(code));
 
 const TMPFS: Device = { name: 'tmpfs', path: values.tmpfs };
 const DISK: Device = { name: 'disk', path: values.disk };
@@ -70,6 +75,10 @@ for (const scenario of chosen) {
     rivals: values.rivals.split(',').filter((name) => name !== ''),
     log: (line) => process.stderr.write(`${line}\n`),
   };
+  for (const device of settings.devices) {
+    removeLeftovers(device);
+    requireRoom(device, scenario.bytes(settings));
+  }
   const reports = await scenario.run(settings);
   const text = reports.map(renderReport).join('\n\n');
   process.stdout.write(`\n${text}\n`);

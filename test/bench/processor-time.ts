@@ -30,6 +30,11 @@ export function peakBytes(group: number): number {
   return bytes;
 }
 
+/** When a process was started, in the kernel's ticks since boot: with its number, a name no other has. Undefined: there is none. */
+export function startTime(pid: number): string | undefined {
+  return statFields(readIfThere(`/proc/${pid}/stat`))[19];
+}
+
 interface Member {
   pid: string;
   /** Fields from the third on: what comes before, the name, may hold anything. */
@@ -40,11 +45,14 @@ function members(group: number): Member[] {
   const found: Member[] = [];
   for (const pid of readdirSync('/proc')) {
     if (!/^\d+$/.test(pid)) continue;
-    const text = readIfThere(`/proc/${pid}/stat`);
-    const stat = text.slice(text.lastIndexOf(')') + 2).split(' ');
+    const stat = statFields(readIfThere(`/proc/${pid}/stat`));
     if (Number(stat[2]) === group) found.push({ pid, stat });
   }
   return found;
+}
+
+function statFields(text: string): string[] {
+  return text.slice(text.lastIndexOf(')') + 2).split(' ');
 }
 
 /** A process may end between the list and the look. */

@@ -1,11 +1,12 @@
 // Rivals side by side: all servers up, one at a time at work, in an order that shifts by one each round.
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Connection } from './connection.ts';
 import { clearStores, type Rival, storedBytes } from './rivals.ts';
 import type { Device, Settings } from './scenario.ts';
 import { freePort, ServerProcess } from './server-process.ts';
+import { newFolder, removeFolder } from './work-folders.ts';
 
 export interface Work {
   rival: Rival;
@@ -48,7 +49,7 @@ const SETTLE_MS = 100;
 export async function runRounds(options: RoundsOptions): Promise<RoundsResult> {
   const { settings, device, warmUp, measured } = options;
   const notes: string[] = [];
-  const root = newDirectory(device);
+  const root = newFolder(device);
   const works: Started[] = [];
   try {
     for (const rival of options.rivals) {
@@ -85,7 +86,7 @@ export async function runRounds(options: RoundsOptions): Promise<RoundsResult> {
     return { samples, notes };
   } finally {
     for (const { server } of works) await server.stop();
-    rmSync(root, { recursive: true, force: true });
+    removeFolder(root);
   }
 }
 
@@ -110,14 +111,3 @@ async function measure({ server }: Work, work: () => Promise<void>): Promise<Sam
   await sleep(SETTLE_MS);
   return { seconds, processorSeconds: server.processorSeconds() - before, peakBytes: server.peakBytes() };
 }
-
-export function newDirectory(device: Device): string {
-  const path = mkdtempSync(join(device.path, 'landfall-bench-'));
-  directories.add(path);
-  return path;
-}
-
-const directories = new Set<string>();
-process.on('exit', () => {
-  for (const path of directories) rmSync(path, { recursive: true, force: true });
-});

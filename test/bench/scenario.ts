@@ -32,5 +32,7 @@ export interface Scenario {
   readonly about: string;
   /** Measured on these where nobody says otherwise. */
   readonly devices: readonly Device['name'][];
+  /** The most that lies on a device at one time. */
+  bytes(settings: Settings): number;
   run(settings: Settings): Promise<Report[]>;
 }

@@ -4,6 +4,7 @@ import { closeSync, openSync, readFileSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { inherit, settle } from './last-will.ts';
 import { forgetPeak, peakBytes, processorSeconds } from './processor-time.ts';
 
 export interface Command {
@@ -50,10 +51,13 @@ export class ServerProcess {
     });
     closeSync(log);
     const failed = once(child, 'exit');
-    await Promise.race([once(child, 'spawn'), once(child, 'error').then(([error]) => Promise.reject(error))]);
     const { pid } = child;
-    if (pid === undefined) throw new Error(`${command.program} did not start.`);
+    if (pid === undefined) {
+      const [error] = await once(child, 'error');
+      throw error;
+    }
     running.add(pid);
+    inherit({ group: pid });
     const server = new ServerProcess(child, pid, port, path);
     const deadline = performance.now() + START_LIMIT_MS;
     while (!(await accepts(port))) {
@@ -94,6 +98,7 @@ export class ServerProcess {
       }
     }
     running.delete(this.group);
+    settle({ group: this.group });
   }
 }
 

@@ -1,120 +1,25 @@
 // The client library in a page of its own, without the element: what only a browser can show.
 import { open as openFile } from 'node:fs/promises';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import type { Browser, BrowserContext, Page } from 'playwright-core';
-import { build } from 'vite';
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
-import type { UploadHandle, UploadSnapshot, upload } from '../../client/index.ts';
+import type { Browser } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { launchChromium } from '../support/chromium.ts';
-import { filesBelow, sha256OfFile, writeVideo } from '../support/content.ts';
-import { dropFirstResponses, type Exchange, type Fault, startFaultProxy } from '../support/fault-proxy.ts';
-import { embedLandfall } from '../support/landfall-embedded.ts';
-import { REPOSITORY } from '../support/repository.ts';
-import { testDirectory } from '../support/temp-dir.ts';
+import { writeVideo } from '../support/content.ts';
+import { dropFirstResponses, type Exchange, type Fault } from '../support/fault-proxy.ts';
+import { bundleClient, ends, open, send, snapshotOf, startClientPage, stateOf } from './client-driver.ts';
 
 const MIB = 1024 * 1024;
 const PATIENCE = { timeout: 60_000 };
 
-/** What the page keeps at hand. */
-interface Hand {
-  landfall: { upload: typeof upload };
-  endpoint: string;
-  handle: UploadHandle;
-  told: UploadSnapshot[];
-}
-
 let browser: Browser;
 let script: string;
 beforeAll(async () => {
-  [browser, script] = await Promise.all([launchChromium(), bundle()]);
+  [browser, script] = await Promise.all([launchChromium(), bundleClient()]);
 });
 afterAll(() => browser.close());
 
-async function bundle(): Promise<string> {
-  const entry = join(REPOSITORY, 'client/index.ts');
-  const results = await build({
-    root: REPOSITORY,
-    configFile: false,
-    logLevel: 'error',
-    build: { write: false, minify: true, target: 'es2024', lib: { entry, formats: ['es'] } },
-  });
-  const [result] = Array.isArray(results) ? results : [results];
-  if (result === undefined || !('output' in result)) throw new Error('Vite watches instead of building.');
-  return result.output[0].code;
-}
-
-/** A page of another origin than the server's, with a file input. */
-async function site(endpoint: string): Promise<string> {
-  const html = `<!doctype html><title>Send</title><input type="file">
-    <script type="module">import * as landfall from '/client.js'; Object.assign(window, { landfall, endpoint: '${endpoint}' });</script>`;
-  const server = createServer(({ url }, response) => {
-    const isScript = url === '/client.js';
-    response.setHeader('Content-Type', isScript ? 'text/javascript' : 'text/html; charset=utf-8').end(isScript ? script : html);
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  onTestFinished(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
-}
-
-async function start(plan: (exchange: Exchange) => Fault | undefined = () => undefined) {
-  const server = await embedLandfall();
-  const proxy = await startFaultProxy({ upstream: server.url, onRequest: plan });
-  onTestFinished(() => proxy.close());
-  const url = await site(`${proxy.url}/files`);
-  const context = await browser.newContext();
-  onTestFinished(() => context.close());
-  const directory = testDirectory();
-  return {
-    proxy,
-    context,
-    url,
-    directory,
-    video: async (length: number) => {
-      const path = join(directory, 'film.mp4');
-      return { path, sha256: await writeVideo(path, length) };
-    },
-    stored: async () => {
-      const folder = join(server.dataDir, 'files');
-      return Promise.all((await filesBelow(folder)).map((name) => sha256OfFile(join(folder, name))));
-    },
-  };
-}
-
-async function open(context: BrowserContext, url: string): Promise<Page> {
-  const page = await context.newPage();
-  await page.goto(url);
-  await page.waitForFunction(() => 'landfall' in window);
-  return page;
-}
-
-/** Chooses the file and sends it; the page keeps the handle and all it tells. */
-async function send(page: Page, path: string, options: { chunkSize?: number } = {}): Promise<void> {
-  await page.locator('input').setInputFiles(path);
-  await page.evaluate((more) => {
-    const hand = window as unknown as Hand;
-    const file = document.querySelector('input')?.files?.[0];
-    if (file === undefined) throw new Error('No file was chosen.');
-    hand.told = [];
-    hand.handle = hand.landfall.upload(file, { endpoint: hand.endpoint, confirmLeaving: false, ...more });
-    hand.handle.subscribe((snapshot) => hand.told.push(snapshot));
-  }, options);
-}
-
-const snapshotOf = (page: Page) => page.evaluate(() => (window as unknown as Hand).handle.snapshot);
-const stateOf = async (page: Page) => (await snapshotOf(page)).state;
-const ends = (page: Page) =>
-  page.evaluate(() =>
-    (window as unknown as Hand).handle.done.then(
-      (result) => ({ result }),
-      ({ code }) => ({ code }),
-    ),
-  );
+const start = (plan?: (exchange: Exchange) => Fault | undefined) => startClientPage(browser, script, plan);
 
 describe('a file in Chromium', () => {
   it('goes in chunks, and ends accepted with the same bytes', async () => {

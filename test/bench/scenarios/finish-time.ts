@@ -6,11 +6,11 @@ import { formatBytes } from '../../../shared/units.ts';
 import { Connection } from '../connection.ts';
 import type { Report } from '../report.ts';
 import { clearStores, LANDFALL } from '../rivals.ts';
-import { newDirectory } from '../rounds.ts';
 import { median, medianRatio, withSpread } from '../samples.ts';
 import type { Device, Scenario, Settings } from '../scenario.ts';
 import { appendByTus, createByTus } from '../senders.ts';
 import { freePort, ServerProcess } from '../server-process.ts';
+import { newFolder, removeFolder } from '../work-folders.ts';
 
 const SMALL_BYTES = 4 * 1024 * 1024;
 /** Small files are quick to bring, and their times are short: several a round. */
@@ -20,6 +20,7 @@ export const finishTime: Scenario = {
   name: 'finish-time',
   about: 'from the last byte to the verdict, for 4 MiB and for twice --size',
   devices: ['disk'],
+  bytes: ({ size }) => size * 2 + SMALL_FILES * SMALL_BYTES,
   async run(settings) {
     const reports: Report[] = [];
     for (const device of settings.devices) reports.push(await run(settings, device));
@@ -28,7 +29,7 @@ export const finishTime: Scenario = {
 };
 
 async function run(settings: Settings, device: Device): Promise<Report> {
-  const directory = newDirectory(device);
+  const directory = newFolder(device);
   const port = await freePort();
   const server = await ServerProcess.start(LANDFALL.command(directory, port), directory, port);
   const connection = await Connection.open(port);
@@ -48,6 +49,7 @@ async function run(settings: Settings, device: Device): Promise<Report> {
   } finally {
     connection.close();
     await server.stop();
+    removeFolder(directory);
   }
   return {
     title: `Finish time, ${device.name}`,

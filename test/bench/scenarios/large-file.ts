@@ -18,6 +18,7 @@ export const onePatch: Scenario = {
   name: 'one-patch',
   about: 'one large file in one request: processor seconds per GiB',
   devices: ['tmpfs'],
+  bytes: ({ size }) => size,
   run: (settings) =>
     eachDevice(settings, {
       title: `${formatBytes(settings.size)} in one request`,
@@ -35,6 +36,7 @@ export const chunks: Scenario = {
   name: 'chunks',
   about: 'one large file in chunks: processor seconds per GiB',
   devices: ['tmpfs'],
+  bytes: ({ size }) => size,
   run: (settings) =>
     eachDevice(settings, {
       title: `${formatBytes(settings.size)} in chunks of ${formatBytes(settings.chunk)}`,
@@ -51,6 +53,7 @@ export const durability: Scenario = {
   name: 'durability',
   about: 'what it costs that an acknowledged offset is durable',
   devices: ['disk'],
+  bytes: ({ size }) => size,
   async run(settings) {
     const kind = {
       how: ' `finish` syncs a file before its acceptance, `chunk` also before every acknowledged offset; the stock server never does.',

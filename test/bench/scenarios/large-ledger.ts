@@ -4,15 +4,17 @@ import { Connection } from '../connection.ts';
 import { countReceiving, someAccepted, writeExpired, writeHistory } from '../ledger-rows.ts';
 import type { Report, Table } from '../report.ts';
 import { probedLandfall } from '../rivals.ts';
-import { newDirectory } from '../rounds.ts';
 import { format, median, medianRatio, withSpread } from '../samples.ts';
 import type { Device, Scenario, Settings } from '../scenario.ts';
 import { createByTus, headByTus } from '../senders.ts';
+import { newFolder, removeFolder } from '../work-folders.ts';
 import { start } from './slow-uploads.ts';
 
 const REQUESTS = 1000;
 const SMALL_ROWS = 1000;
 const EXPIRED_ROWS = 10_000;
+/** With its place in the indexes, and once more in the log while it is written. */
+const ROW_BYTES = 2048;
 /** Often enough that nobody waits for the first pass, rare enough that the pass measured is one. */
 const SWEEP_INTERVAL_MS = 3000;
 
@@ -20,15 +22,18 @@ export const largeLedger: Scenario = {
   name: 'large-ledger',
   about: 'creation, HEAD and sweeping in a ledger with --rows rows and in a small one',
   devices: ['disk'],
+  bytes: ({ rows }) => rows * ROW_BYTES + EXPIRED_ROWS * 4096,
   async run(settings) {
     const reports: Report[] = [];
     for (const device of settings.devices) {
-      const large = newDirectory(device);
+      const large = newFolder(device);
       settings.log(`writing ${settings.rows} rows`);
       await writeHistory(large, settings.rows);
-      const small = newDirectory(device);
+      const small = newFolder(device);
       await writeHistory(small, SMALL_ROWS);
       reports.push(await measureRequests(settings, device, small, large), await measureSweep(settings, device, large));
+      removeFolder(large);
+      removeFolder(small);
     }
     return reports;
   },
@@ -43,7 +48,7 @@ interface Times {
 async function measureRequests({ rounds, rows, log }: Settings, device: Device, small: string, large: string): Promise<Report> {
   const ledgers = await Promise.all(
     [small, large].map(async (directory) => {
-      const observed = await start(probedLandfall(), device, directory);
+      const observed = await start(probedLandfall(), directory);
       const connection = await Connection.open(observed.server.port);
       const times: Times = { creation: [], head: [], oldHead: [] };
       return { ...observed, connection, directory, times };
@@ -59,9 +64,9 @@ async function measureRequests({ rounds, rows, log }: Settings, device: Device, 
       log(`round ${round + 1}`);
     }
   } finally {
-    for (const { connection, server } of ledgers) {
+    for (const { connection, stop } of ledgers) {
       connection.close();
-      await server.stop();
+      await stop();
     }
   }
   const [of, among] = ledgers.map(({ times }) => times);
@@ -116,8 +121,9 @@ async function measureSweep({ rounds, rows, log }: Settings, device: Device, lar
   for (let round = 0; round < rounds; round++) {
     const kept = countReceiving(large);
     await writeExpired(large, EXPIRED_ROWS);
-    const control = await start(probedLandfall(), device);
-    const loaded = await start(sweeping, device, large);
+    const beside = newFolder(device);
+    const control = await start(probedLandfall(), beside);
+    const loaded = await start(sweeping, large);
     try {
       await sleep(SWEEP_INTERVAL_MS / 2);
       await Promise.all([loaded.probe(), control.probe()]);
@@ -131,8 +137,9 @@ async function measureSweep({ rounds, rows, log }: Settings, device: Device, lar
         controlMaxMs: idle.delayMaxMs,
       });
     } finally {
-      await loaded.server.stop();
-      await control.server.stop();
+      await loaded.stop();
+      await control.stop();
+      removeFolder(beside);
     }
     log(`round ${round + 1}: ${JSON.stringify(found.at(-1))}`);
   }

@@ -9,12 +9,12 @@ import { Connection } from '../connection.ts';
 import { FILM } from '../content.ts';
 import type { Report } from '../report.ts';
 import { probedLandfall, probedStock } from '../rivals.ts';
-import { newDirectory } from '../rounds.ts';
 import { format, median, withSpread } from '../samples.ts';
 import type { Device, Scenario, Settings } from '../scenario.ts';
 import { sendByTus } from '../senders.ts';
 import { type Command, freePort, ServerProcess } from '../server-process.ts';
 import type { Probe } from '../servers/listen.ts';
+import { newFolder, removeFolder } from '../work-folders.ts';
 
 const BYTES_PER_SECOND = 3 * 1024;
 /** Of the fast upload; it must last some seconds, or one hiccup of the machine decides. */
@@ -42,6 +42,8 @@ export const slowUploads: Scenario = {
   name: 'slow-uploads',
   about: 'many slow uploads at once: memory, event loop, and one fast upload beside them',
   devices: ['tmpfs'],
+  // What the fast upload brings to the one server and to the other stays until the round is over.
+  bytes: () => 2 * (1 + FAST_UPLOADS) * FAST_BYTES,
   async run(settings) {
     const reports: Report[] = [];
     for (const device of settings.devices) reports.push(await run(settings, device));
@@ -109,8 +111,9 @@ async function run(settings: Settings, device: Device): Promise<Report> {
 }
 
 async function look({ senders }: Settings, device: Device, probed: Probed): Promise<Found> {
-  const loaded = await start(probed, device);
-  const control = await start(probed, device);
+  const folder = newFolder(device);
+  const loaded = await start(probed, join(folder, 'loaded'));
+  const control = await start(probed, join(folder, 'control'));
   let slow: ChildProcess | undefined;
   try {
     const fast = await Promise.all([loaded, control].map(({ server }) => Connection.open(server.port)));
@@ -151,17 +154,19 @@ async function look({ senders }: Settings, device: Device, probed: Probed): Prom
     throw new Error(`${message} ${loaded.server.lastWords()}`.trim(), { cause });
   } finally {
     slow?.kill();
-    await loaded.server.stop();
-    await control.server.stop();
+    await loaded.stop();
+    await control.stop();
+    removeFolder(folder);
   }
 }
 
 interface Observed {
   server: ServerProcess;
   probe(): Promise<Probe>;
+  stop(): Promise<void>;
 }
 
-export async function start(probed: Probed, device: Device, directory = newDirectory(device)): Promise<Observed> {
+export async function start(probed: Probed, directory: string): Promise<Observed> {
   mkdirSync(directory, { recursive: true });
   const port = await freePort();
   const probePort = await freePort();
@@ -170,6 +175,7 @@ export async function start(probed: Probed, device: Device, directory = newDirec
   return {
     server,
     probe: async () => JSON.parse((await connection.request('GET', '/', {})).body) as Probe,
+    stop: () => server.stop(),
   };
 }
 

@@ -1,0 +1,29 @@
+# syntax=docker/dockerfile:1
+# The server by itself. Build: docker build -t landfall .   Run: see docs/operations.md
+
+FROM node:24-trixie-slim AS build
+WORKDIR /app
+COPY package.json package-lock.json ./
+# --ignore-scripts: nothing that is needed here runs one.
+RUN npm ci --ignore-scripts --no-audit --no-fund
+COPY . .
+# Without the development dependencies only after the build, which needs them. The same install, so the same versions.
+RUN npm run build && npm prune --omit=dev --ignore-scripts --no-audit --no-fund
+
+FROM node:24-trixie-slim
+ENV NODE_ENV=production LANDFALL_HOST=0.0.0.0 LANDFALL_PORT=1080 LANDFALL_DATA_DIR=/data
+WORKDIR /app
+COPY --from=build /app/package.json ./
+COPY --from=build /app/node_modules ./node_modules
+COPY --from=build /app/dist ./dist
+# Owned by who runs it before the volume is made, which keeps the owner.
+RUN mkdir --mode=0750 /data && chown node:node /data
+VOLUME /data
+EXPOSE 1080
+USER node
+# Ready, not only alive: a ledger or a storage that is away takes this server out of the rotation.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=15s \
+  CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.LANDFALL_PORT}/health/ready`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
+# Running requests end within LANDFALL_SHUTDOWN_GRACE, 10 s; give it more than that: docker stop --time 20
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["node", "dist/server/main.js"]

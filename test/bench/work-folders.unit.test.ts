@@ -1,0 +1,55 @@
+import { spawn } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, readlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect, it, onTestFinished } from 'vitest';
+import { REPOSITORY } from '../support/repository.ts';
+import { testDirectory } from '../support/temp-dir.ts';
+import { startTime } from './processor-time.ts';
+import type { Device } from './scenario.ts';
+import { newFolder, removeFolder, removeLeftovers, requireRoom } from './work-folders.ts';
+
+const device = (): Device => ({ name: 'disk', path: testDirectory() });
+
+async function until(condition: () => boolean): Promise<void> {
+  for (const deadline = Date.now() + 15_000; !condition(); await sleep(50)) if (Date.now() > deadline) expect.fail('It took too long.');
+}
+
+function processesIn(path: string): string[] {
+  return readdirSync('/proc').filter((pid) => {
+    try {
+      return readlinkSync(`/proc/${pid}/cwd`).startsWith(path);
+    } catch {
+      return false;
+    }
+  });
+}
+
+it.runIf(process.platform === 'linux')('a benchmark that is killed leaves neither folders nor servers', async () => {
+  const { path } = device();
+  const parameters = ['small-files', '--count', '1000000', '--rivals', 'multer', '--on', 'disk', '--disk', path];
+  const bench = spawn(process.execPath, [join(REPOSITORY, 'test/bench/main.ts'), ...parameters], { stdio: 'ignore' });
+  onTestFinished(() => void bench.kill('SIGKILL'));
+  await until(() => processesIn(path).length > 0);
+  bench.kill('SIGKILL');
+  await until(() => readdirSync(path).length === 0 && processesIn(path).length === 0);
+});
+
+it.runIf(process.platform === 'linux')('folders of owners that are gone are removed, those of the living stay', () => {
+  const here = device();
+  const mine = newFolder(here);
+  // A number that is another process's by now, and one that no process can have.
+  const reused = join(here.path, `landfall-bench-${process.pid}-${Number(startTime(process.pid)) - 1}-AbCdEf`);
+  const gone = join(here.path, 'landfall-bench-99999999-1-AbCdEf');
+  const foreign = join(here.path, 'landfall-benchmarks');
+  for (const path of [reused, gone, foreign]) mkdirSync(path);
+  removeLeftovers(here);
+  expect([mine, reused, gone, foreign].map((path) => existsSync(path))).toEqual([true, false, false, true]);
+  removeFolder(mine);
+});
+
+it('what does not fit is refused in a sentence', () => {
+  const here = device();
+  expect(() => requireRoom(here, 2 ** 60)).toThrow(/has room for .*, and .* are needed/);
+  requireRoom({ name: 'tmpfs', path: here.path }, -(2 ** 40));
+});

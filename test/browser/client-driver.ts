@@ -1,0 +1,122 @@
+// The client library in a page of its own, without the element, and a hand on its upload.
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import type { Browser, BrowserContext, Page } from 'playwright-core';
+import { build } from 'vite';
+import { onTestFinished } from 'vitest';
+import type { UploadHandle, UploadSnapshot, upload } from '../../client/index.ts';
+import type { LandfallHooks } from '../../server/index.ts';
+import { filesBelow, sha256OfFile, writeVideo } from '../support/content.ts';
+import { type Exchange, type Fault, startFaultProxy } from '../support/fault-proxy.ts';
+import { embedLandfall } from '../support/landfall-embedded.ts';
+import { REPOSITORY } from '../support/repository.ts';
+import { testDirectory } from '../support/temp-dir.ts';
+
+/** What the page keeps at hand. */
+export interface Hand {
+  landfall: { upload: typeof upload };
+  endpoint: string;
+  handle: UploadHandle;
+  told: UploadSnapshot[];
+}
+
+/** The client as one script, as an application would ship it. */
+export async function bundleClient(): Promise<string> {
+  const entry = join(REPOSITORY, 'client/index.ts');
+  const results = await build({
+    root: REPOSITORY,
+    configFile: false,
+    logLevel: 'error',
+    build: { write: false, minify: true, target: 'es2024', lib: { entry, formats: ['es'] } },
+  });
+  const [result] = Array.isArray(results) ? results : [results];
+  if (result === undefined || !('output' in result)) throw new Error('Vite watches instead of building.');
+  return result.output[0].code;
+}
+
+/** A page of another origin than the server's, with a file input. */
+async function site(script: string, endpoint: string): Promise<string> {
+  const html = `<!doctype html><title>Send</title><input type="file">
+    <script type="module">import * as landfall from '/client.js'; Object.assign(window, { landfall, endpoint: '${endpoint}' });</script>`;
+  const server = createServer(({ url }, response) => {
+    const isScript = url === '/client.js';
+    response.setHeader('Content-Type', isScript ? 'text/javascript' : 'text/html; charset=utf-8').end(isScript ? script : html);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+}
+
+export interface ClientPage {
+  proxy: Awaited<ReturnType<typeof startFaultProxy>>;
+  context: BrowserContext;
+  url: string;
+  directory: string;
+  video(length: number): Promise<{ path: string; sha256: string }>;
+  /** Hashes of what the server stored. */
+  stored(): Promise<string[]>;
+}
+
+/** A server, a proxy before it, and the address of a page that sends through the proxy. */
+export async function startClientPage(
+  browser: Browser,
+  script: string,
+  plan: (exchange: Exchange) => Fault | undefined = () => undefined,
+  hooks: LandfallHooks = {},
+): Promise<ClientPage> {
+  const server = await embedLandfall({}, hooks);
+  const proxy = await startFaultProxy({ upstream: server.url, onRequest: plan });
+  onTestFinished(() => proxy.close());
+  const url = await site(script, `${proxy.url}/files`);
+  const context = await browser.newContext();
+  onTestFinished(() => context.close());
+  const directory = testDirectory();
+  return {
+    proxy,
+    context,
+    url,
+    directory,
+    video: async (length: number) => {
+      const path = join(directory, 'film.mp4');
+      return { path, sha256: await writeVideo(path, length) };
+    },
+    stored: async () => {
+      const folder = join(server.dataDir, 'files');
+      return Promise.all((await filesBelow(folder)).map((name) => sha256OfFile(join(folder, name))));
+    },
+  };
+}
+
+export async function open(context: BrowserContext, url: string): Promise<Page> {
+  const page = await context.newPage();
+  await page.goto(url);
+  await page.waitForFunction(() => 'landfall' in window);
+  return page;
+}
+
+/** Chooses the file and sends it; the page keeps the handle and all it tells. */
+export async function send(page: Page, path: string, options: { chunkSize?: number; budgetMs?: number } = {}): Promise<void> {
+  await page.locator('input').setInputFiles(path);
+  await page.evaluate((more) => {
+    const hand = window as unknown as Hand;
+    const file = document.querySelector('input')?.files?.[0];
+    if (file === undefined) throw new Error('No file was chosen.');
+    hand.told = [];
+    hand.handle = hand.landfall.upload(file, { endpoint: hand.endpoint, confirmLeaving: false, ...more });
+    hand.handle.subscribe((snapshot) => hand.told.push(snapshot));
+  }, options);
+}
+
+export const snapshotOf = (page: Page) => page.evaluate(() => (window as unknown as Hand).handle.snapshot);
+export const stateOf = async (page: Page) => (await snapshotOf(page)).state;
+export const ends = (page: Page) =>
+  page.evaluate(() =>
+    (window as unknown as Hand).handle.done.then(
+      (result) => ({ result }),
+      ({ code }) => ({ code }),
+    ),
+  );

@@ -1,0 +1,129 @@
+// Every state of the page at the widths of a phone, a tablet and a desk, light and dark: nothing sticks out, nothing hinders
+// anyone. `npm run screenshots` keeps pictures of all of them, to be looked at.
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { launchChromium } from '../support/chromium.ts';
+import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts';
+import { embedLandfall } from '../support/landfall-embedded.ts';
+import { temporaryDirectory } from '../support/temp-dir.ts';
+import { accessibilityFaults, chooser, expectState, PATIENCE, type Video, video, visit } from './page-driver.ts';
+
+const MIB = 1024 * 1024;
+const WIDTHS = [360, 768, 1440] as const;
+const SCHEMES = ['light', 'dark'] as const;
+/** Where the pictures go; without it none are taken. */
+const FOLDER = process.env.LANDFALL_SCREENSHOTS;
+/** Slow enough that all stays as it is while it is looked at. */
+const SLOW = 1.5 * MIB;
+
+const { path: directory } = temporaryDirectory();
+let browser: Browser;
+let films: Video[];
+let clips: Video[];
+beforeAll(async () => {
+  const make = (files: [string, number][]) => Promise.all(files.map(([name, bytes], seed) => video(name, bytes * MIB, seed, directory)));
+  [browser, films, clips] = await Promise.all([
+    launchChromium(),
+    make([
+      ['Harbour at dawn – camera 2.mp4', 64],
+      ['interview-with-the-keeper-of-the-lighthouse-uncut.mov', 40],
+      ['drone_0417.mp4', 18],
+    ]),
+    make([
+      ['Regatta – finish line.mp4', 3],
+      ['interview-with-the-keeper-of-the-lighthouse-part-2-of-3.mov', 2],
+      ['tide-table.mp4', 1],
+    ]),
+  ]);
+});
+afterAll(() => browser.close());
+
+const paths = (videos: readonly Video[]) => videos.map(({ path }) => path);
+
+interface Scene {
+  page: Page;
+  proxy: FaultProxy;
+}
+
+async function scene(bytesPerSecond: number, config: Parameters<typeof embedLandfall>[0] = {}): Promise<Scene> {
+  const server = await embedLandfall(config);
+  const proxy = await startFaultProxy({ upstream: server.url, bytesPerSecond });
+  onTestFinished(() => proxy.close());
+  const { page } = await visit(browser, proxy.url);
+  return { page, proxy };
+}
+
+/** All three are on their way, and the page can say how fast. */
+async function sendThree({ page, proxy }: Scene): Promise<void> {
+  await chooser(page).setInputFiles(paths(films));
+  await expect.poll(() => proxy.bytes, PATIENCE).toBeGreaterThan(30 * MIB);
+  proxy.bytesPerSecond = SLOW;
+  for (const { name } of films.slice(0, 2)) await expectState(page, name, /Uploading[\s\S]*\/s/);
+}
+
+async function lookAt(page: Page, state: string): Promise<void> {
+  for (const width of WIDTHS) {
+    await page.setViewportSize({ width, height: width < 500 ? 780 : 900 });
+    const overhang = () => page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+    await expect.poll(overhang, { ...PATIENCE, message: `${state} sticks out at ${width} px` }).toBe(0);
+    for (const colorScheme of SCHEMES) {
+      // Without pictures each scheme is looked at once: a look at all six takes a minute.
+      if (FOLDER === undefined && colorScheme !== (width === WIDTHS[0] ? 'light' : width === WIDTHS[2] ? 'dark' : undefined)) continue;
+      await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
+      expect(await accessibilityFaults(page), `${state}, ${width} px, ${colorScheme}`).toEqual([]);
+      if (FOLDER === undefined) continue;
+      await mkdir(FOLDER, { recursive: true });
+      await writeFile(join(FOLDER, `${state}-${width}-${colorScheme}.png`), await page.screenshot({ fullPage: true }));
+    }
+  }
+}
+
+describe('the page has no accessibility fault and fits any width', () => {
+  it('empty', async () => {
+    const { page } = await scene(SLOW);
+    await lookAt(page, 'empty');
+  });
+
+  it('with three files on their way, paused, offline, and interrupted in an earlier visit', async () => {
+    // A few chunks quickly, so that the bars stand somewhere.
+    const here = await scene(24 * MIB);
+    const { page } = here;
+    await sendThree(here);
+    await lookAt(page, 'running');
+
+    await page.getByRole('button', { name: 'Pause all' }).click();
+    for (const { name } of films.slice(0, 2)) await expectState(page, name, /Paused/);
+    await lookAt(page, 'paused');
+
+    await page.getByRole('button', { name: 'Go on with all' }).click();
+    for (const { name } of films.slice(0, 2)) await expectState(page, name, /Uploading/);
+    await page.context().setOffline(true);
+    for (const { name } of films.slice(0, 2)) await expectState(page, name, /You are offline/);
+    await lookAt(page, 'offline');
+
+    await page.context().setOffline(false);
+    await page.reload();
+    await page.getByRole('heading', { name: 'Unfinished from an earlier visit' }).waitFor();
+    await lookAt(page, 'interrupted');
+  });
+
+  it('with files refused before and after their first bytes, beside some that were accepted', async () => {
+    const { page } = await scene(Number.POSITIVE_INFINITY, { maxUploadSize: '24MiB' });
+    const [setup, picture] = [join(directory, 'setup.exe'), join(directory, 'holiday.jpg')];
+    await writeFile(setup, 'MZ');
+    await writeFile(picture, `<!doctype html>${'x'.repeat(10_000)}`);
+    await chooser(page).setInputFiles([...paths(films.slice(0, 2)), ...paths(clips.slice(2)), setup, picture]);
+    await expectState(page, 'tide-table.mp4', /Accepted/);
+    await expectState(page, 'holiday.jpg', /Refused/);
+    await lookAt(page, 'refused');
+  });
+
+  it('with everything accepted', async () => {
+    const { page } = await scene(Number.POSITIVE_INFINITY);
+    await chooser(page).setInputFiles(paths(clips));
+    for (const { name } of clips) await expectState(page, name, /Accepted/);
+    await lookAt(page, 'done');
+  });
+});

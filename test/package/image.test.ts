@@ -1,0 +1,41 @@
+// The container image, without an engine to build it: what a linter and its own commands can tell.
+import { execFile } from 'node:child_process';
+import { access, cp, readFile, symlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { validate } from 'dockerfile-utils';
+import { describe, expect, it } from 'vitest';
+import { REPOSITORY } from '../support/repository.ts';
+import { temporaryDirectory } from '../support/temp-dir.ts';
+
+const run = promisify(execFile);
+const read = (name: string) => readFile(join(REPOSITORY, name), 'utf8');
+
+/** Of `.dockerignore`, which leaves out everything but what it names. */
+async function sentToTheEngine(): Promise<string[]> {
+  const [first, ...rest] = (await read('.dockerignore')).trim().split('\n');
+  expect(first).toBe('*');
+  return rest.map((line) => line.replace(/^!/, ''));
+}
+
+describe('the image', () => {
+  it('has a file that a linter finds nothing in', async () => {
+    expect(validate('FROM node\nCOPY\nENTRYPONT ["node"]\n').length).toBeGreaterThanOrEqual(2);
+    expect(validate(await read('Dockerfile'))).toEqual([]);
+  });
+
+  it('is built in one stage and runs in another, as a user who is not root', async () => {
+    const stages = (await read('Dockerfile')).split(/^(?=FROM )/m).slice(1);
+    expect(stages).toHaveLength(2);
+    expect(stages[1]).toMatch(/^COPY --from=build /m);
+    expect(stages[1]?.match(/^USER (.+)$/gm)).toEqual(['USER node']);
+  });
+
+  it('is sent all that building takes, and nothing else', async () => {
+    const { path } = temporaryDirectory();
+    for (const name of await sentToTheEngine()) await cp(join(REPOSITORY, name), join(path, name), { recursive: true });
+    await symlink(join(REPOSITORY, 'node_modules'), join(path, 'node_modules'));
+    await run('npm', ['run', 'build'], { cwd: path });
+    for (const file of ['dist/server/main.js', 'dist/page/index.html']) await access(join(path, file));
+  });
+});
