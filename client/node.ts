@@ -1,4 +1,5 @@
 // The client in Node. `index.ts` has the same names for browsers.
+import { type ForgetOptions, forgetRecord } from './forget.ts';
 import { interruptedIn } from './interrupted.ts';
 import { nodePlatform } from './node-platform.ts';
 import { type NodeSource, nodeSource } from './node-source.ts';
@@ -9,6 +10,7 @@ import type { UploadHandle } from './snapshot.ts';
 import { startUpload } from './upload.ts';
 
 export { ERRORS, type ErrorCode, UploadError } from '../shared/errors.ts';
+export type { ForgetOptions } from './forget.ts';
 export type { UploadStream } from './node-stream-source.ts';
 export type { HeadersRequest, QueueOptions, Timeouts, UploadHeaders, UploadOptions } from './options.ts';
 export type { QueueSnapshot, UploadQueue } from './queue.ts';
@@ -43,4 +45,13 @@ export function createQueue(options: QueueOptions): UploadQueue<UploadSource> {
 /** What earlier visits or processes left unfinished, the latest first: uploading the same file again goes on there. */
 export function interrupted(store: ResumeStore = nodePlatform.store): Promise<ResumeRecord[]> {
   return interruptedIn(store);
+}
+
+/**
+ * Drops a record of `interrupted()`: the same file starts anew after that. Not for one that is being sent; `cancel()` its handle.
+ *
+ * @throws UploadError when `deleteRemote` was asked and the server could not be made to delete it; the record is gone all the same
+ */
+export function forget(record: ResumeRecord, options: ForgetOptions = {}): Promise<void> {
+  return forgetRecord(record, options, nodePlatform);
 }

@@ -2,9 +2,10 @@ import type { QueueOptions, UploadOptions } from './options.ts';
 import type { Platform, SourceReference } from './ports.ts';
 import type { CancelOptions, UploadHandle, UploadSnapshot, UploadState } from './snapshot.ts';
 import { isOver, MOVES } from './states.ts';
+import { tell } from './tell.ts';
 import { checkOptions, type Gate, startUpload } from './upload.ts';
 
-/** Frozen, the same object as long as nothing changed. */
+/** Frozen, the same object as long as nothing changed: it suits `useSyncExternalStore` and its like. */
 export interface QueueSnapshot {
   /** In order: the first are sent first. */
   readonly uploads: readonly UploadSnapshot[];
@@ -26,7 +27,7 @@ export interface QueueSnapshot {
 /** Many uploads, a few at a time, in order. `Source` is what the platform can send. */
 export interface UploadQueue<Source> {
   readonly snapshot: QueueSnapshot;
-  /** Calls the listener at once, then after each change, at most ten times a second for progress. */
+  /** Calls the listener at once, then after each change of state, and at most ten times a second for progress, or in a queue of hundreds. */
   subscribe(listener: (snapshot: QueueSnapshot) => void): () => void;
   /** Adds at the end; starts when its turn comes. Options add to the queue's own. @throws TypeError as `upload` */
   add(source: Source, options?: Partial<UploadOptions>): UploadHandle;
@@ -48,8 +49,10 @@ export interface UploadQueue<Source> {
 }
 
 const DEFAULT_CONCURRENCY = 3;
-/** Changes of many uploads that come together are told together. */
+/** Progress of many is told together. */
 const TELL_WITHIN_MS = 100;
+/** So is everything where there are more than these: a telling looks at all of them. */
+const FEW = 100;
 
 /** @throws TypeError as `upload`, and for a concurrency under 1 */
 export function startQueue<Source>(
@@ -60,28 +63,37 @@ export function startQueue<Source>(
   return new Queue(options, platform, open);
 }
 
-interface Entry<Source> {
+/** A place in the list. `retry` puts another handle into it. */
+interface Slot<Source> {
   handle: UploadHandle;
-  source: Source;
-  options: Partial<UploadOptions>;
-  stop: () => void;
+  readonly source: Source;
+  readonly options: Partial<UploadOptions>;
+  /** Grows along the list. */
+  rank: number;
+  /** Lets it in; only while it waits for its turn. */
+  start?: (() => void) | undefined;
+  isInTurns: boolean;
+  unsubscribe(): void;
 }
 
-interface Turn {
-  id: string;
-  start: () => void;
-}
-
+/** Whatever is done for each upload here takes a time that does not grow with their number: there may be a hundred thousand. */
 class Queue<Source> implements UploadQueue<Source>, Gate {
   readonly #options: QueueOptions;
   readonly #platform: Platform;
   readonly #open: (source: Source) => SourceReference;
   readonly #concurrency: number;
-  #entries: Entry<Source>[] = [];
-  #turns: Turn[] = [];
+  /** In order. */
+  #slots = new Set<Slot<Source>>();
+  /** By the id of the handle. */
+  readonly #byId = new Map<string, Slot<Source>>();
+  /** Whoever waits for a turn, and some who no longer do; the next one stands last, once it is sorted. */
+  readonly #turns: Slot<Source>[] = [];
+  #isSorted = true;
+  #lastRank = 0;
   #active = 0;
   #isPaused = false;
-  #snapshot: QueueSnapshot;
+  /** Undefined after a change, until somebody looks. */
+  #snapshot: QueueSnapshot | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   readonly #listeners = new Set<(snapshot: QueueSnapshot) => void>();
 
@@ -92,75 +104,79 @@ class Queue<Source> implements UploadQueue<Source>, Gate {
     this.#platform = platform;
     this.#open = open;
     this.#concurrency = concurrency;
-    this.#snapshot = this.#take();
   }
 
   get snapshot(): QueueSnapshot {
+    this.#snapshot ??= this.#take();
     return this.#snapshot;
   }
 
   subscribe(listener: (snapshot: QueueSnapshot) => void): () => void {
     const entry = (snapshot: QueueSnapshot) => listener(snapshot);
     this.#listeners.add(entry);
-    entry(this.#snapshot);
+    tell(entry, this.snapshot);
     return () => this.#listeners.delete(entry);
   }
 
   add(source: Source, options: Partial<UploadOptions> = {}): UploadHandle {
-    const entry = this.#start(source, options);
-    this.#entries.push(entry);
-    this.#tell();
-    return entry.handle;
+    const handle = this.#start(source, options);
+    const slot = { handle, source, options, rank: ++this.#lastRank, isInTurns: false, unsubscribe: () => {} };
+    this.#slots.add(slot);
+    this.#watch(slot);
+    return handle;
   }
 
   get(id: string): UploadHandle | undefined {
-    return this.#find(id)?.handle;
+    return this.#byId.get(id)?.handle;
   }
 
   retry(id: string): UploadHandle | undefined {
-    const entry = this.#find(id);
-    if (entry === undefined) return undefined;
-    const { state } = entry.handle.snapshot;
-    if (!isOver(state) || state === 'accepted') return entry.handle;
-    entry.stop();
-    const renewed = this.#start(entry.source, entry.options);
-    this.#entries = this.#entries.map((other) => (other === entry ? renewed : other));
-    this.#tell();
-    return renewed.handle;
+    const slot = this.#byId.get(id);
+    if (slot === undefined) return undefined;
+    const { state } = slot.handle.snapshot;
+    if (!isOver(state) || state === 'accepted') return slot.handle;
+    const renewed = this.#start(slot.source, slot.options);
+    this.#unwatch(slot);
+    slot.handle = renewed;
+    this.#watch(slot);
+    return renewed;
   }
 
   move(id: string, index: number): void {
-    const entry = this.#find(id);
-    if (entry === undefined) return;
-    const others = this.#entries.filter((other) => other !== entry);
-    others.splice(Math.max(index, 0), 0, entry);
-    this.#entries = others;
-    this.#tell();
+    const slot = this.#byId.get(id);
+    if (slot === undefined) return;
+    const slots = [...this.#slots].filter((other) => other !== slot);
+    slots.splice(Math.max(index, 0), 0, slot);
+    this.#slots = new Set(slots);
+    for (const [rank, other] of slots.entries()) other.rank = rank;
+    this.#lastRank = slots.length;
+    this.#isSorted = false;
+    this.#changed();
   }
 
   remove(id: string): boolean {
-    const entry = this.#find(id);
-    if (entry === undefined || !isOver(entry.handle.snapshot.state)) return false;
-    entry.stop();
-    this.#entries = this.#entries.filter((other) => other !== entry);
-    this.#tell();
+    const slot = this.#byId.get(id);
+    if (slot === undefined || !isOver(slot.handle.snapshot.state)) return false;
+    this.#unwatch(slot);
+    this.#slots.delete(slot);
+    this.#changed();
     return true;
   }
 
   pause(): void {
     this.#isPaused = true;
-    for (const { handle } of this.#entries) handle.pause();
-    this.#tell();
+    for (const { handle } of this.#slots) handle.pause();
+    this.#changed();
   }
 
   resume(): void {
     this.#isPaused = false;
-    for (const { handle } of this.#entries) handle.resume();
-    this.#tell();
+    for (const { handle } of this.#slots) handle.resume();
+    this.#changed();
   }
 
   async cancel(options?: CancelOptions): Promise<void> {
-    const ends = await Promise.allSettled(this.#entries.map(({ handle }) => handle.cancel(options)));
+    const ends = await Promise.allSettled(Array.from(this.#slots, ({ handle }) => handle.cancel(options)));
     const failed = ends.find((end) => end.status === 'rejected');
     if (failed) throw failed.reason;
   }
@@ -177,15 +193,21 @@ class Queue<Source> implements UploadQueue<Source>, Gate {
 
   /** Of the gate. */
   async enter(id: string, signal: AbortSignal): Promise<() => void> {
+    signal.throwIfAborted();
+    const slot = this.#byId.get(id);
+    if (slot === undefined) throw new Error('An upload enters by the queue it was added to.');
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    const turn = { id, start: resolve };
     const abort = () => {
-      this.#turns = this.#turns.filter((other) => other !== turn);
+      slot.start = undefined;
       reject(signal.reason);
     };
-    signal.throwIfAborted();
     signal.addEventListener('abort', abort, { once: true });
-    this.#turns.push(turn);
+    slot.start = resolve;
+    if (!slot.isInTurns) {
+      slot.isInTurns = true;
+      this.#turns.push(slot);
+      this.#isSorted = false;
+    }
     this.#admit();
     await promise;
     signal.removeEventListener('abort', abort);
@@ -198,33 +220,48 @@ class Queue<Source> implements UploadQueue<Source>, Gate {
   /** Whoever is first in the list, not who asked first. */
   #admit(): void {
     while (this.#active < this.#concurrency && this.#turns.length > 0) {
-      const order = new Map(this.#entries.map(({ handle }, index) => [handle.snapshot.id, index]));
-      const place = ({ id }: Turn) => order.get(id) ?? Number.POSITIVE_INFINITY;
-      const next = this.#turns.reduce((first, turn) => (place(turn) < place(first) ? turn : first));
-      this.#turns = this.#turns.filter((turn) => turn !== next);
+      if (!this.#isSorted) this.#turns.sort((a, b) => b.rank - a.rank);
+      this.#isSorted = true;
+      const next = this.#turns.pop();
+      if (next === undefined) return;
+      next.isInTurns = false;
+      const { start } = next;
+      if (start === undefined) continue;
+      next.start = undefined;
       this.#active += 1;
-      next.start();
+      start();
     }
   }
 
-  #start(source: Source, options: Partial<UploadOptions>): Entry<Source> {
+  #start(source: Source, options: Partial<UploadOptions>): UploadHandle {
     const handle = startUpload(this.#open(source), { ...this.#options, ...options }, this.#platform, this);
     if (this.#isPaused) handle.pause();
-    let last = handle.snapshot.state;
-    const stop = handle.subscribe(({ state }) => {
-      // A change of state at once, progress together with that of others.
-      if (state === last) this.#tellSoon();
-      else this.#tell();
+    return handle;
+  }
+
+  #watch(slot: Slot<Source>): void {
+    const { id } = slot.handle.snapshot;
+    this.#byId.set(id, slot);
+    let last: UploadState | undefined;
+    slot.unsubscribe = slot.handle.subscribe(({ state }) => {
+      if (state === last) this.#progressed();
+      else this.#changed();
       last = state;
     });
-    return { handle, source, options, stop };
   }
 
-  #find(id: string): Entry<Source> | undefined {
-    return this.#entries.find(({ handle }) => handle.snapshot.id === id);
+  #unwatch(slot: Slot<Source>): void {
+    slot.unsubscribe();
+    this.#byId.delete(slot.handle.snapshot.id);
   }
 
-  #tellSoon(): void {
+  #changed(): void {
+    if (this.#slots.size > FEW) this.#progressed();
+    else this.#tell();
+  }
+
+  #progressed(): void {
+    this.#snapshot = undefined;
     this.#timer ??= setTimeout(() => this.#tell(), TELL_WITHIN_MS);
   }
 
@@ -232,18 +269,11 @@ class Queue<Source> implements UploadQueue<Source>, Gate {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     this.#snapshot = this.#take();
-    for (const listener of this.#listeners) {
-      try {
-        listener(this.#snapshot);
-      } catch (error) {
-        if (typeof reportError === 'function') reportError(error);
-        else console.error(error);
-      }
-    }
+    for (const listener of this.#listeners) tell(listener, this.#snapshot);
   }
 
   #take(): QueueSnapshot {
-    const uploads = Object.freeze(this.#entries.map(({ handle }) => handle.snapshot));
+    const uploads = Object.freeze(Array.from(this.#slots, ({ handle }) => handle.snapshot));
     const counts = Object.fromEntries(Object.keys(MOVES).map((state) => [state, 0])) as Record<UploadState, number>;
     const sum = { sent: 0, confirmed: 0, size: 0, bytesPerSecond: 0 };
     for (const { state, sent, confirmed, size, bytesPerSecond } of uploads) {

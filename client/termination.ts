@@ -3,12 +3,17 @@ import { TUS_VERSION } from '../shared/protocol.ts';
 import { Failure } from './failure.ts';
 import type { GuardedHttp } from './guarded-http.ts';
 import { pause } from './pause.ts';
-import type { Journal } from './resume.ts';
+import type { ResumeRecord } from './resume-store.ts';
 import { decide } from './retry.ts';
 
 const TRIES = 5;
 const LIMIT_MS = 60_000;
 const LONGEST_PAUSE_MS = 10_000;
+
+export interface Terminable extends Pick<ResumeRecord, 'endpoint' | 'url' | 'idempotencyKey'> {
+  /** Null for a stream of unknown length. */
+  readonly size: number | null;
+}
 
 /**
  * tus 1.0.0, Termination. Gone is gone, whoever did it. A server that is inspecting refuses until it has a verdict, and
@@ -16,11 +21,12 @@ const LONGEST_PAUSE_MS = 10_000;
  *
  * @throws UploadError the last refusal; ERR_UPLOAD_FINISHED when the verdict came first
  */
-export async function terminate(http: GuardedHttp, endpoint: string, journal: Journal, size: number | null): Promise<void> {
+export async function terminate(http: GuardedHttp, upload: Terminable): Promise<void> {
+  const { endpoint, idempotencyKey, size } = upload;
   const signal = AbortSignal.timeout(LIMIT_MS);
   for (let tries = 1; ; tries++) {
     try {
-      const url = journal.url ?? (await createdUrl(http, endpoint, journal.idempotencyKey, size, signal));
+      const url = upload.url ?? (await createdUrl(http, endpoint, idempotencyKey, size, signal));
       await http.send({ method: 'DELETE', url, headers: { 'Tus-Resumable': TUS_VERSION }, signal });
       return;
     } catch (error) {

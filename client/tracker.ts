@@ -2,6 +2,7 @@ import type { UploadError } from '../shared/errors.ts';
 import { SpeedMeter } from './progress.ts';
 import type { UploadSnapshot, UploadState, Waiting } from './snapshot.ts';
 import { canMove, isOver } from './states.ts';
+import { tell } from './tell.ts';
 
 /** Progress is told ten times a second at most: more than a screen shows, and each telling costs a listener's work. */
 const TELL_EVERY_MS = 100;
@@ -60,7 +61,7 @@ export class Tracker {
     // The same function twice is two subscriptions.
     const entry = (snapshot: UploadSnapshot) => listener(snapshot);
     this.#listeners.add(entry);
-    call(entry, this.#snapshot);
+    tell(entry, this.#snapshot);
     return () => this.#listeners.delete(entry);
   }
 
@@ -137,7 +138,7 @@ export class Tracker {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     this.#snapshot = this.#take();
-    for (const listener of this.#listeners) call(listener, this.#snapshot);
+    for (const listener of this.#listeners) tell(listener, this.#snapshot);
   }
 
   #take(): UploadSnapshot {
@@ -160,15 +161,5 @@ export class Tracker {
       ...(this.#url === undefined ? {} : { url: this.#url }),
       ...(this.#details.error === undefined ? {} : { error: this.#details.error }),
     });
-  }
-}
-
-/** A listener that throws is its own affair: neither the upload nor the other listeners suffer. */
-function call<T>(listener: (value: T) => void, value: T): void {
-  try {
-    listener(value);
-  } catch (error) {
-    if (typeof reportError === 'function') reportError(error);
-    else console.error(error);
   }
 }

@@ -101,7 +101,10 @@ export class Transfer {
     const journal = this.#opened?.journal;
     if (journal === undefined) return;
     try {
-      if (deleteRemote && journal.isAsked) await terminate(this.#http, this.#endpoint, journal, this.#opened?.source.size ?? null);
+      if (deleteRemote && journal.isAsked) {
+        const { url, idempotencyKey } = journal;
+        await terminate(this.#http, { endpoint: this.#endpoint, url, idempotencyKey, size: this.#opened?.source.size ?? null });
+      }
     } finally {
       await journal.startOver();
     }

@@ -111,6 +111,25 @@ describe('a queue', () => {
   });
 });
 
+test('ten thousand files take their turns in order, and are told of in few words', async () => {
+  const { queue, told } = queueOf(await startSending(), { concurrency: 2 });
+  const started: string[] = [];
+  const handles = Array.from({ length: 10_000 }, (_, index) => queue.add(`/nonexistent/${index}`));
+  for (const handle of handles) {
+    handle.subscribe(({ state, name }) => {
+      if (state === 'preparing') started.push(name);
+    });
+  }
+  const { counts, uploads } = await queue.idle();
+  expect(counts.failed).toBe(10_000);
+  expect(started).toEqual(uploads.map(({ name }) => name));
+  for (const handle of handles) expect(queue.get(handle.snapshot.id)).toBe(handle);
+  expect(handles.map(({ snapshot }) => queue.remove(snapshot.id))).not.toContain(false);
+  expect(queue.snapshot.uploads).toEqual([]);
+  // A telling looks at all of them: one for each of their thirty thousand changes would take minutes.
+  expect(told.length).toBeLessThan(1000);
+});
+
 describe('retry', () => {
   test('puts a new handle in the place of one that failed, and it goes on', async () => {
     const sending = await startSending();

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { UploadSnapshot } from '../../client/node.ts';
-import { interrupted, upload } from '../../client/node.ts';
+import { forget, interrupted, upload } from '../../client/node.ts';
 import { sha256OfFile, writeVideo } from '../support/content.ts';
 import { REPOSITORY } from '../support/repository.ts';
 import { failureOf, reaches, reachesState, type Sending, startSending } from './sending.ts';
@@ -229,6 +229,31 @@ describe('a record', () => {
     };
     await send(path, { store: { list: fail, get: fail, put: fail, remove: fail }, chunkSize: MIB }).handle.done;
     expect(await stored()).toEqual([sum]);
+  });
+
+  test('can be forgotten, with what the server has of it or without', async () => {
+    const sending = await startSending();
+    const { path } = await sending.video(2 * MIB);
+    for (const deleteRemote of [false, true]) {
+      await sendPart(sending, path, MIB);
+      const [record] = await interrupted(sending.store);
+      if (record?.url == null) throw new Error('There is no record.');
+      await forget(record, { store: sending.store, deleteRemote });
+      expect(await interrupted(sending.store)).toEqual([]);
+      const head = await fetch(record.url, { method: 'HEAD', headers: { 'Tus-Resumable': '1.0.0' } });
+      expect(head.status).toBe(deleteRemote ? 410 : 200);
+    }
+    expect(sending.log().filter((line) => line === 'POST 201')).toHaveLength(2);
+  });
+
+  test('is forgotten even where the server does not delete its part, and that is told', async () => {
+    const sending = await startSending(({ method }) => (method === 'DELETE' ? { kind: 'answer', status: 403 } : undefined));
+    const { path } = await sending.video(2 * MIB);
+    await sendPart(sending, path, MIB);
+    const [record] = await interrupted(sending.store);
+    if (record === undefined) throw new Error('There is no record.');
+    await expect(forget(record, { store: sending.store, deleteRemote: true })).rejects.toMatchObject({ code: 'ERR_FORBIDDEN' });
+    expect(await interrupted(sending.store)).toEqual([]);
   });
 
   test('that nobody came back for in a month is swept', async () => {

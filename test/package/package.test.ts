@@ -68,7 +68,7 @@ describe('the package', () => {
   it('exports the client under the same names to Node and to browsers', async () => {
     const names = "console.log(Object.keys(await import('landfall')).sort().join())";
     const inNode = await evaluate(names);
-    expect(inNode.split(',')).toEqual(expect.arrayContaining(['UploadError', 'createQueue', 'interrupted', 'upload']));
+    expect(inNode.split(',')).toEqual(expect.arrayContaining(['UploadError', 'createQueue', 'forget', 'interrupted', 'upload']));
     expect(await evaluate(names, '--conditions=browser')).toBe(inNode);
     expect(await evaluate("console.log(import.meta.resolve('landfall'))")).toMatch(/client\/node\.js$/);
     expect(await evaluate("console.log(import.meta.resolve('landfall'))", '--conditions=browser')).toMatch(/client\/index\.js$/);
