@@ -6,6 +6,10 @@ const SLOW_MS = 20_000;
 /** A proxy that takes less in one body than this is not one for uploads. nginx takes 1 MiB by default. */
 export const SMALLEST_CHUNK = 64 * 1024;
 
+/** After a size that never got through failed, so many chunks of the next smaller one come first; four times as many each time. */
+const MORE_CAUTION = 4;
+const MOST_CAUTION = 256;
+
 /** How many bytes the next PATCH carries. */
 export class ChunkSize {
   readonly #limits: ChunkLimits;
@@ -13,6 +17,11 @@ export class ChunkSize {
   #bytes: number;
   /** No more than this passes, as a 413 taught. */
   #ceiling = Number.POSITIVE_INFINITY;
+  /** The largest that got through. */
+  #proven = 0;
+  /** So many quick ones in a row double it. */
+  #caution = 1;
+  #quickOnes = 0;
 
   constructor(limits: ChunkLimits, fixed?: number) {
     this.#limits = limits;
@@ -28,13 +37,26 @@ export class ChunkSize {
   succeeded(sentBytes: number, ms: number): void {
     // A shorter one, as the last, tells nothing about the next.
     if (this.#isFixed || !Number.isFinite(this.#bytes) || sentBytes < this.bytes) return;
-    if (ms < QUICK_MS) this.#bytes = Math.min(this.bytes * 2, this.#limits.maxBytes);
-    else if (ms > SLOW_MS) this.#halve();
+    if (sentBytes > this.#proven) {
+      this.#proven = sentBytes;
+      this.#caution = 1;
+    }
+    if (ms > SLOW_MS) this.#halve();
+    else if (ms < QUICK_MS && ++this.#quickOnes >= this.#caution) {
+      this.#bytes = Math.min(this.bytes * 2, this.#limits.maxBytes);
+      this.#quickOnes = 0;
+    }
   }
 
-  /** A body did not get through. */
+  /**
+   * A body did not get through. A page of another origin is not shown the 413 of a proxy, only a broken connection: so a size
+   * that never got through is suspected, and not tried again after each chunk that does.
+   */
   failed(): void {
-    if (!this.#isFixed && Number.isFinite(this.#bytes)) this.#halve();
+    if (this.#isFixed || !Number.isFinite(this.#bytes)) return;
+    if (this.bytes > this.#proven) this.#caution = Math.min(this.#caution * MORE_CAUTION, MOST_CAUTION);
+    this.#quickOnes = 0;
+    this.#halve();
   }
 
   /** A body of so many bytes was too much for something in between. False when smaller ones would not help either. */

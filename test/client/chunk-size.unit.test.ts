@@ -31,6 +31,31 @@ describe('in a browser', () => {
     expect(size.bytes).toBe(4 * MIB);
   });
 
+  test('comes back at once from a failure at a size that got through before', () => {
+    const size = new ChunkSize(BROWSER);
+    for (let times = 0; times < 3; times++) size.succeeded(size.bytes, 10);
+    size.failed();
+    expect(size.bytes).toBe(16 * MIB);
+    size.succeeded(size.bytes, 10);
+    expect(size.bytes).toBe(32 * MIB);
+  });
+
+  test('tries a size that never got through more and more seldom', () => {
+    const size = new ChunkSize(BROWSER);
+    let failures = 0;
+    for (let sent = 0; sent < 2000 * MIB; ) {
+      if (size.bytes > MIB) {
+        size.failed();
+        failures++;
+      } else {
+        sent += size.bytes;
+        size.succeeded(size.bytes, 10);
+      }
+    }
+    expect(size.bytes).toBe(MIB);
+    expect(failures).toBeLessThan(16);
+  });
+
   test('learns nothing from a last chunk that is shorter', () => {
     const size = new ChunkSize(BROWSER);
     size.succeeded(1000, 1);

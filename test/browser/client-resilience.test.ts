@@ -1,0 +1,131 @@
+// What a browser and what stands between it and the server do to an upload on an ordinary day.
+import type { Browser } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { launchChromium } from '../support/chromium.ts';
+import type { Exchange } from '../support/fault-proxy.ts';
+import { bundleClient, type ClientPage, ends, type Hand, open, send, snapshotOf, startClientPage } from './client-driver.ts';
+
+const MIB = 1024 * 1024;
+const PATIENCE = { timeout: 60_000 };
+
+let browser: Browser;
+let script: string;
+beforeAll(async () => {
+  [browser, script] = await Promise.all([launchChromium(), bundleClient()]);
+});
+afterAll(() => browser.close());
+
+describe('a proxy that takes no more than 1 MiB in a body', () => {
+  const page413 = '<html><h1>413 Request Entity Too Large</h1></html>';
+  const limit = (headers: Record<string, string>) => (exchange: Exchange) =>
+    exchange.method === 'PATCH' && Number(exchange.headers['content-length']) > MIB
+      ? ({ kind: 'answer', status: 413, headers, body: page413 } as const)
+      : undefined;
+  const sizes = (proxy: ClientPage['proxy'], isIt: (status: number | undefined) => boolean) =>
+    proxy.exchanges
+      .filter(({ method, status }) => method === 'PATCH' && isIt(status))
+      .map(({ headers }) => Number(headers['content-length']));
+
+  it('teaches the size of chunks once, and the file arrives', async () => {
+    const { context, url, video, stored, proxy } = await startClientPage(browser, script, limit({ 'Access-Control-Allow-Origin': '*' }));
+    const { path, sha256 } = await video(6 * MIB);
+    const page = await open(context, url);
+    await send(page, path);
+    expect(await ends(page)).toMatchObject({ result: { size: 6 * MIB } });
+    expect(await stored()).toEqual([sha256]);
+    expect(sizes(proxy, (status) => status === 413)).toEqual([6 * MIB, 3 * MIB, 1.5 * MIB]);
+  });
+
+  it('and says so only to pages of its own origin is found out all the same', async () => {
+    const { context, url, video, stored, proxy } = await startClientPage(browser, script, limit({}));
+    const { path, sha256 } = await video(12 * MIB);
+    const page = await open(context, url);
+    await send(page, path);
+    expect(await ends(page)).toMatchObject({ result: { size: 12 * MIB } });
+    expect(await stored()).toEqual([sha256]);
+    // 8, 4 and 2 MiB; then 2 again after one, four and sixteen chunks that got through.
+    expect(sizes(proxy, (status) => status !== 204).length).toBeLessThanOrEqual(5);
+  });
+});
+
+describe('a sign-in that runs out in the middle', () => {
+  it('is renewed once the server says 401, and the upload goes on from where it was', async () => {
+    let valid = 'token-1';
+    const refused: string[] = [];
+    const { context, url, video, stored, proxy } = await startClientPage(browser, script, undefined, {
+      authenticate: ({ headers, method }) => {
+        const token = headers.authorization?.replace('Bearer ', '');
+        if (token === valid) return 'anna';
+        refused.push(method ?? '');
+        return null;
+      },
+    });
+    const { path, sha256 } = await video(8 * MIB);
+    const page = await open(context, url);
+    const asked: string[] = [];
+    await page.exposeFunction('tokenFor', (reason: string) => {
+      asked.push(reason);
+      return reason === 'unauthorized' ? valid : 'token-1';
+    });
+    proxy.bytesPerSecond = 4 * MIB;
+    await page.locator('input').setInputFiles(path);
+    await page.evaluate(() => {
+      const hand = window as unknown as Hand & { tokenFor(reason: string): Promise<string> };
+      const [file] = document.querySelector('input')?.files ?? [];
+      if (file === undefined) throw new Error('No file was chosen.');
+      let token: string | undefined;
+      hand.handle = hand.landfall.upload(file, {
+        endpoint: hand.endpoint,
+        chunkSize: 1024 * 1024,
+        headers: async ({ reason }) => {
+          if (token === undefined || reason === 'unauthorized') token = await hand.tokenFor(reason);
+          return { Authorization: `Bearer ${token}` };
+        },
+      });
+    });
+    await expect.poll(async () => (await snapshotOf(page)).confirmed, PATIENCE).toBeGreaterThan(2 * MIB);
+    valid = 'token-2';
+    proxy.bytesPerSecond = Number.POSITIVE_INFINITY;
+    expect(await ends(page)).toMatchObject({ result: { size: 8 * MIB } });
+    expect(await stored()).toEqual([sha256]);
+    expect(asked).toEqual(['request', 'unauthorized']);
+    expect(refused).toHaveLength(1);
+    expect(proxy.exchanges.filter(({ method }) => method === 'POST')).toHaveLength(1);
+  });
+});
+
+describe('a laptop that sleeps', () => {
+  it('finds its connections gone when it wakes, and goes on from where it was', async () => {
+    const { context, url, video, stored, proxy } = await startClientPage(browser, script);
+    const { path, sha256 } = await video(12 * MIB);
+    proxy.bytesPerSecond = 3 * MIB;
+    const page = await open(context, url);
+    await send(page, path, { chunkSize: MIB });
+    await expect.poll(async () => (await snapshotOf(page)).confirmed, PATIENCE).toBeGreaterThan(2 * MIB);
+
+    await asleep(browser, async () => {
+      await proxy.goDown();
+      await new Promise((resolve) => setTimeout(resolve, 3000));
+      await proxy.listen();
+      proxy.bytesPerSecond = Number.POSITIVE_INFINITY;
+    });
+    expect(await ends(page)).toMatchObject({ result: { size: 12 * MIB } });
+    expect(await stored()).toEqual([sha256]);
+    expect(proxy.exchanges.filter(({ method }) => method === 'POST')).toHaveLength(1);
+  });
+});
+
+/** Stops what runs pages and what speaks with the network: no timer fires, no packet is read, as while the lid is closed. */
+async function asleep(browser: Browser, meanwhile: () => Promise<void>): Promise<void> {
+  const session = await browser.newBrowserCDPSession();
+  const { processInfo } = await session.send('SystemInfo.getProcessInfo');
+  await session.detach();
+  const sleepers = processInfo.filter(({ type }) => /renderer|network/i.test(type)).map(({ id }) => id);
+  expect(sleepers.length).toBeGreaterThanOrEqual(2);
+  for (const id of sleepers) process.kill(id, 'SIGSTOP');
+  try {
+    await meanwhile();
+  } finally {
+    for (const id of sleepers) process.kill(id, 'SIGCONT');
+  }
+}

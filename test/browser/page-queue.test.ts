@@ -1,0 +1,134 @@
+// Many files, tabs that come and go, and files that are not what they were.
+import { readFile, utimes, writeFile } from 'node:fs/promises';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { launchChromium } from '../support/chromium.ts';
+import { sha256 } from '../support/content.ts';
+import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts';
+import { embedLandfall } from '../support/landfall-embedded.ts';
+import { testDirectory } from '../support/temp-dir.ts';
+import { button, chooser, expectState, PATIENCE, shownText, storedHashes, video, visit } from './page-driver.ts';
+
+const MIB = 1024 * 1024;
+
+let browser: Browser;
+beforeAll(async () => {
+  browser = await launchChromium();
+});
+afterAll(() => browser.close());
+
+async function slowly(upstream: string, bytesPerSecond: number): Promise<FaultProxy> {
+  const proxy = await startFaultProxy({ upstream, bytesPerSecond });
+  onTestFinished(() => proxy.close());
+  return proxy;
+}
+
+async function chooseAgain(page: Page, name: string, path: string): Promise<void> {
+  const asked = page.waitForEvent('filechooser');
+  await button(page, 'Choose the file', name).click();
+  await (await asked).setFiles(path);
+}
+
+describe('twenty files chosen together', () => {
+  it('go three at a time, in order, and each arrives', async () => {
+    const server = await embedLandfall();
+    const proxy = await slowly(server.url, 24 * MIB);
+    const directory = testDirectory();
+    const films = await Promise.all(
+      Array.from({ length: 20 }, (_, index) => video(`film-${String(index + 1).padStart(2, '0')}.mp4`, 2 * MIB, index + 1, directory)),
+    );
+    const { page, problems } = await visit(browser, proxy.url);
+    let most = 0;
+    let underWay = 0;
+    const created: string[] = [];
+    proxy.onRequest = ({ method, headers }) => {
+      if (method === 'POST') {
+        most = Math.max(most, ++underWay);
+        created.push(atob(/filename ([^,]+)/.exec(String(headers['upload-metadata']))?.[1] ?? ''));
+      }
+      // After acceptance each upload asks for its record: then its turn is over.
+      if (method === 'GET') underWay--;
+      return undefined;
+    };
+    await chooser(page).setInputFiles(films.map(({ path }) => path));
+    await page.getByText('All 20 files have arrived').waitFor({ timeout: PATIENCE.timeout });
+    expect(most).toBeLessThanOrEqual(3);
+    expect(created.slice(0, 3).toSorted()).toEqual(films.slice(0, 3).map(({ name }) => name));
+    expect(await storedHashes(server.dataDir)).toEqual(Object.fromEntries(films.map((film) => [film.name, film.sha256])));
+    expect(problems).toEqual([]);
+  });
+});
+
+describe('a tab that is closed', () => {
+  it('leaves the upload to the next one, which goes on from what the server has', async () => {
+    const server = await embedLandfall();
+    const proxy = await slowly(server.url, 8 * MIB);
+    const film = await video('film.mp4', 24 * MIB);
+    const { page } = await visit(browser, proxy.url);
+    await chooser(page).setInputFiles(film.path);
+    await expect.poll(() => proxy.bytes, PATIENCE).toBeGreaterThan(10 * MIB);
+    const context = page.context();
+    await page.close();
+
+    const before = proxy.exchanges.length;
+    const next = await context.newPage();
+    await next.goto(`${proxy.url}/`);
+    await expectState(next, film.name, /% is on the server/);
+    proxy.bytesPerSecond = Number.POSITIVE_INFINITY;
+    await chooseAgain(next, film.name, film.path);
+    await expectState(next, film.name, /Accepted/);
+    const offsets = proxy.exchanges
+      .slice(before)
+      .filter(({ method }) => method === 'PATCH')
+      .map(({ headers }) => Number(headers['upload-offset']));
+    expect(Math.min(...offsets)).toBeGreaterThanOrEqual(8 * MIB);
+    expect(await storedHashes(server.dataDir)).toEqual({ [film.name]: film.sha256 });
+  });
+
+  it('does not show another tab’s upload as unfinished while that one sends it', async () => {
+    const server = await embedLandfall();
+    const proxy = await slowly(server.url, 4 * MIB);
+    const film = await video('film.mp4', 24 * MIB);
+    const { page } = await visit(browser, proxy.url);
+    await chooser(page).setInputFiles(film.path);
+    await expect.poll(() => proxy.bytes, PATIENCE).toBeGreaterThan(MIB);
+    const other = await page.context().newPage();
+    await other.goto(`${proxy.url}/`);
+    await chooser(other).waitFor({ state: 'attached' });
+    await chooser(other).setInputFiles(film.path);
+    await expectState(other, film.name, /sent from another tab/);
+    expect(await other.getByText('Unfinished from an earlier visit').isVisible()).toBe(false);
+    proxy.bytesPerSecond = Number.POSITIVE_INFINITY;
+    for (const tab of [page, other]) await expectState(tab, film.name, /Accepted/);
+    expect(await storedHashes(server.dataDir)).toEqual({ [film.name]: film.sha256 });
+  });
+});
+
+describe('a file that changed between two visits', () => {
+  it('is not joined to what the server has of it, and can be sent anew', async () => {
+    const server = await embedLandfall();
+    const proxy = await slowly(server.url, 8 * MIB);
+    const film = await video('film.mp4', 64 * MIB);
+    await utimes(film.path, 1_700_000_000, 1_700_000_000);
+    const { page } = await visit(browser, proxy.url);
+    await chooser(page).setInputFiles(film.path);
+    await expect.poll(() => proxy.bytes, PATIENCE).toBeGreaterThan(10 * MIB);
+    await page.reload();
+    await expectState(page, film.name, /% is on the server/);
+
+    // The same name, size and time; other bytes.
+    const changed = await readFile(film.path);
+    changed.fill('other', 60 * MIB);
+    await writeFile(film.path, changed);
+    await utimes(film.path, 1_700_000_000, 1_700_000_000);
+    proxy.bytesPerSecond = Number.POSITIVE_INFINITY;
+    await chooseAgain(page, film.name, film.path);
+    await expectState(page, film.name, /Stopped[\s\S]*changed since the upload began/);
+    expect(await storedHashes(server.dataDir)).toEqual({});
+
+    await button(page, 'Try again', film.name).click();
+    await expectState(page, film.name, /Accepted/);
+    expect(await storedHashes(server.dataDir)).toEqual({ [film.name]: sha256(changed) });
+    expect(await shownText(page.getByRole('alert'))).toBe('');
+  });
+});
