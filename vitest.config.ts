@@ -11,6 +11,8 @@ interface Kind {
   testTimeout: number;
   /** Kinds of one group run side by side; a later group begins when the one before has ended. */
   group: number;
+  /** Run once before the first test of the kind. */
+  setup?: string;
   /** More than the machine's cores where tests mostly wait; 1 where they need the machine to themselves. */
   workers: number;
 }
@@ -21,6 +23,7 @@ const KINDS: Kind[] = [
   { name: 'contract', testTimeout: 30_000, group: 1, workers: 3 },
   { name: 'protocol', testTimeout: 60_000, group: 1, workers: 3 },
   { name: 'package', testTimeout: minutes(3), group: 1, workers: 3 },
+  { name: 's3', testTimeout: 60_000, group: 1, workers: 2, setup: 'test/support/s3-setup.ts' },
   { name: 'faults', testTimeout: isLong ? minutes(60) : minutes(6), group: 2, workers: 2 },
   { name: 'browser', testTimeout: minutes(2), group: 3, workers: 1 },
 ];
@@ -31,7 +34,7 @@ export default defineConfig({
       {
         test: { name: 'unit', include: UNIT, testTimeout: 20_000, maxWorkers: 3, sequence: { groupOrder: 1 } },
       },
-      ...KINDS.map(({ name, testTimeout, group, workers }) => ({
+      ...KINDS.map(({ name, testTimeout, group, workers, setup }) => ({
         test: {
           name,
           include: [`test/${name}/**/*.test.ts`],
@@ -39,6 +42,7 @@ export default defineConfig({
           testTimeout: isLong ? Math.max(testTimeout, minutes(20)) : testTimeout,
           hookTimeout: minutes(2),
           maxWorkers: workers,
+          ...(setup === undefined ? {} : { globalSetup: setup }),
           sequence: { groupOrder: group },
         },
       })),

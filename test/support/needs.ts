@@ -51,6 +51,9 @@ function succeeds(command: string, ...parameters: string[]): boolean {
   return path !== undefined && spawnSync(path, parameters, { stdio: 'ignore', timeout: 10_000 }).status === 0;
 }
 
+/** Of Ceph, and what ends them with the tests. */
+export const S3_PROGRAMS = ['ceph', 'monmaptool', 'ceph-mon', 'ceph-osd', 'radosgw', 'radosgw-admin', 'setpriv'];
+
 const isRoot = process.getuid?.() === 0;
 
 export const NEEDS: readonly Need[] = [
@@ -95,6 +98,13 @@ export const NEEDS: readonly Need[] = [
     packages: ['mount'],
     takes: 'root, to mount a small tmpfs (package mount)',
     isMet: () => isRoot && programPath('mount') !== undefined,
+  },
+  {
+    what: 'tests with an S3 server',
+    files: ['test/s3/**', 'test/**/*.s3.test.ts'],
+    packages: ['ceph-mon', 'ceph-osd', 'radosgw'],
+    takes: 'Ceph (packages ceph-mon, ceph-osd, radosgw)',
+    isMet: () => S3_PROGRAMS.every((name) => programPath(name) !== undefined),
   },
   {
     what: 'tests with curl',
