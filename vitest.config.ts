@@ -23,7 +23,7 @@ const KINDS: Kind[] = [
   { name: 'contract', testTimeout: 30_000, group: 1, workers: 3 },
   { name: 'protocol', testTimeout: 60_000, group: 1, workers: 3 },
   { name: 'package', testTimeout: minutes(3), group: 1, workers: 3 },
-  { name: 's3', testTimeout: 60_000, group: 1, workers: 2, setup: 'test/support/s3-setup.ts' },
+  { name: 's3', testTimeout: 60_000, group: 1, workers: 3, setup: 'test/support/s3-setup.ts' },
   { name: 'faults', testTimeout: isLong ? minutes(60) : minutes(6), group: 2, workers: 2 },
   { name: 'browser', testTimeout: minutes(2), group: 3, workers: 1 },
 ];

@@ -293,9 +293,11 @@ export class Finisher {
     if (lease.strikes > 1) await ledger.change(id, { from: 'inspecting', lease }, { strikes: 0 }, true);
     lease.strikes = 1;
     const name = upload.name ?? nameFromType(id, found.extension);
-    await storage.publish({ id, directory: target, name, attempt: lease.attempt });
+    const { attempt } = lease;
+    const directory = await storage.publish({ id, directory: target, name, type: found.type, attempt });
     const accepted = await ledger.move(id, { from: 'inspecting', lease }, 'accepted', {
       name,
+      target: directory,
       type: found.type,
       checksum,
       checksumOffset: length,
@@ -304,15 +306,25 @@ export class Finisher {
       leaseOwner: null,
       expiresAt: null,
     });
-    if (accepted) await this.#ended(accepted, () => staging.remove(id));
-    else await this.#lost(upload, target);
+    if (!accepted) {
+      await this.#lost(upload, target, attempt);
+      return;
+    }
+    await this.#ended(accepted, async () => {
+      // Of the others who published, nobody is named by the row. The staged bytes go last: a start that finds them does this again.
+      if (attempt > 1) await storage.retract({ directory: target, attempt }, directory);
+      await staging.remove(id);
+    });
   }
 
   /** The row was not ours to write any more. What another holder of the lease accepted is not touched. */
-  async #lost(upload: Upload, target: string): Promise<void> {
+  async #lost(upload: Upload, target: string, attempt: number): Promise<void> {
     const { ledger, staging, storage } = this.#options;
     const now = await ledger.get(upload.id);
-    if (now?.state === 'accepted' || now?.state === 'inspecting') return;
+    if (now?.state === 'accepted' || now?.state === 'inspecting') {
+      if (now.attempt !== attempt) await storage.retract({ directory: target, attempt });
+      return;
+    }
     // As after a refusal.
     await storage.remove(target);
     await staging.remove(upload.id);
@@ -356,7 +368,7 @@ export class Finisher {
     this.#log(error, upload.id);
     if (error instanceof StagedBytesGone) {
       const now = await ledger.get(upload.id);
-      if (now?.state !== 'inspecting' && upload.target !== null) await this.#lost(upload, upload.target);
+      if (now?.state !== 'inspecting' && upload.target !== null) await this.#lost(upload, upload.target, lease.attempt);
       if (now?.state !== 'inspecting' || now.attempt !== lease.attempt) return;
     }
     const strikes = error instanceof CheckCrash ? lease.strikes : lease.strikes - 1;

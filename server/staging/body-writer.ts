@@ -32,7 +32,7 @@ export async function writeBody(file: OpenFile, offset: number, source: Readable
         const part = batch.slice(first, first + MAX_BUFFERS);
         bytes += await writeWhole(file, part, offset + bytes);
       }
-      options.onWritten?.(() => file.datasync());
+      options.onWritten?.(() => file.datasync(), offset + bytes);
     }
   } finally {
     gatherer.release();
@@ -75,7 +75,8 @@ async function writeWhole(file: OpenFile, buffers: Buffer[], position: number): 
   }
 }
 
-class Gatherer {
+/** Takes a body in, as fast as its batches are taken out. */
+export class Gatherer {
   end: BodyEnd | undefined;
   readonly #source: Readable;
   readonly #options: BodyLimits;
@@ -86,6 +87,7 @@ class Gatherer {
   #wake: (() => void) | undefined;
   #delay: NodeJS.Timeout | undefined;
   #due = false;
+  #isNudged = false;
   readonly #watch: NodeJS.Timeout;
   #receivedAtLastLook = 0;
   #wasPaused = false;
@@ -104,7 +106,7 @@ class Gatherer {
     else if (source.destroyed) this.#onClose();
   }
 
-  /** The next batch, or undefined once the body is over and everything was handed out. */
+  /** The next batch, or undefined once the body is over and everything was handed out; an empty one after a nudge. */
   async next(): Promise<Buffer[] | undefined> {
     while (!this.#isReady()) {
       await new Promise<void>((resolve) => {
@@ -114,19 +116,26 @@ class Gatherer {
     clearTimeout(this.#delay);
     this.#delay = undefined;
     this.#due = false;
-    if (this.#waitingBytes === 0) return undefined;
+    if (this.#waitingBytes === 0 && (this.end !== undefined || !this.#isNudged)) return undefined;
+    this.#isNudged = false;
     const batch = this.#waiting;
     this.#waiting = [];
+    if (this.#waitingBytes > 0) this.#first = false;
     this.#waitingBytes = 0;
-    this.#first = false;
     if (this.end === undefined) this.#source.resume();
     return batch;
   }
 
   /** The first bytes go out at once: a file that must be refused is refused by them. */
   #isReady(): boolean {
-    if (this.end !== undefined) return true;
+    if (this.end !== undefined || this.#isNudged) return true;
     return this.#waitingBytes > 0 && (this.#first || this.#due || this.#waitingBytes >= BATCH_BYTES);
+  }
+
+  /** Has `next` return soon, though nothing came. */
+  nudge(): void {
+    this.#isNudged = true;
+    this.#wake?.();
   }
 
   release(): void {

@@ -1,7 +1,7 @@
 // While a body comes in: how far the ledger knows its checksum, and how far its bytes would survive a power cut.
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Checksum } from './running-checksum.ts';
-import type { Staging } from './staging.ts';
+import type { Proof, Staging } from './staging.ts';
 
 /**
  * `chunk`: an acknowledged offset survives a power cut. `finish`: it survives a crash, and a power cut only once the file
@@ -54,10 +54,18 @@ export class Checkpoints {
    * When the body is over and the upload is not complete: what resolves may be acknowledged.
    * @throws what the system says; then nothing beyond the last checkpoint is proved
    */
-  async end(checksum: Checksum): Promise<void> {
+  async end(checksum: Checksum, proof: Proof): Promise<void> {
     await this.#running;
     if (this.#fault !== undefined) throw this.#fault.error;
-    await this.#take(checksum, () => this.#options.staging.sync(this.#id));
+    await this.#take(checksum, async () => {
+      if (proof !== 'durable') await this.#options.staging.sync(this.#id);
+    });
+  }
+
+  /** After a fault: what was written before it need not be sent again. Never rejects; where it fails, that is all it does. */
+  async keep(checksum: Checksum): Promise<void> {
+    await this.#running;
+    if (this.#fault === undefined && checksum.offset > this.#offset) await this.#take(checksum, async () => {}).catch(() => undefined);
   }
 
   /** After a fault: whether a sync failed, so that bytes written since the last checkpoint can't be proved any more. */

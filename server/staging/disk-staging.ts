@@ -12,6 +12,7 @@ const STREAM_BYTES = 1024 * 1024;
 
 /** A file an upload under `<root>/<first two digits of the id>/`, so that no directory grows without bound. */
 export class DiskStaging implements Staging {
+  readonly isReadableInProgress = true;
   readonly #root: string;
 
   constructor(root: string) {

@@ -152,7 +152,7 @@ export class Receiver {
   async confirmed(upload: Upload): Promise<number> {
     const { staging, ledger, durability } = this.#options;
     if (this.#unproved.has(upload.id)) return upload.provenOffset;
-    const stored = await staging.size(upload.id);
+    const stored = await this.#stored(upload);
     if (upload.unverifiedFrom !== null) return Math.min(stored, upload.unverifiedFrom);
     if (durability === 'finish' || stored <= upload.provenOffset) return stored;
     // A crash, or a body that is still coming, left more than is proved.
@@ -177,7 +177,7 @@ export class Receiver {
    */
   async receive(upload: Upload, offset: number, body: Readable, options: ReceiveOptions): Promise<Received> {
     const { staging, bodyTimeoutMs } = this.#options;
-    let stored = options.isNew ? 0 : await staging.size(upload.id);
+    let stored = options.isNew ? 0 : await this.#stored(upload);
     if (stored > offset && (this.#unproved.has(upload.id) || upload.unverifiedFrom !== null || stored !== upload.length)) {
       // More is here than could be proved, hence acknowledged: the sender brings it again.
       await staging.truncate(upload.id, offset);
@@ -198,11 +198,14 @@ export class Receiver {
     const checkpoints = new Checkpoints(upload.id, stored, this.#options);
     const { expected } = options;
     const digest = expected && startDigest(expected.algorithm);
+    // One a batch that is on its way.
+    const passed: Checksum[] = [];
+    let written: Checksum | undefined;
     let end: BodyEnd;
     let proof: Proof;
     try {
       if (expected) await this.#markUnverified(upload.id, stored);
-      const written = await staging.write(upload.id, stored, body, {
+      const outcome = await staging.write(upload.id, stored, body, {
         maxBytes: options.maxBytes,
         signal: options.signal,
         completeSize: upload.length,
@@ -211,15 +214,19 @@ export class Receiver {
           options.onActivity?.();
           await this.#room.take(batch.reduce((bytes, chunk) => bytes + chunk.byteLength, 0));
           advance(checksum, batch);
+          passed.push({ ...checksum });
           if (digest) for (const chunk of batch) digest.update(chunk);
           // What is whole now is inspected whole at once.
           if (head.isWanted && (await head.add(staging, batch)) && checksum.offset !== upload.length)
             await this.#checkHead(upload, head.bytes);
         },
         // Of a chunk that may have to go again, nothing is promised before its end.
-        onWritten: (sync) => (expected ? undefined : checkpoints.consider(checksum, sync)),
+        onWritten: (sync, upTo) => {
+          while (passed[0] !== undefined && passed[0].offset <= upTo) written = passed.shift();
+          if (written && !expected) checkpoints.consider(written, sync);
+        },
       });
-      ({ end, proof } = written);
+      ({ end, proof } = outcome);
       if (expected && digest && !(await this.#verify(upload, stored, end, expected, digest))) {
         if (end === 'cut' || end === 'whole') return { stored };
         throw refusalOf(end, options.signal);
@@ -231,10 +238,11 @@ export class Receiver {
       }
       // The state change that follows carries the checksum of a complete upload.
       if (checksum.offset !== upload.length) {
-        await checkpoints.end(checksum);
+        await checkpoints.end(checksum, proof);
         if (expected) await this.#markUnverified(upload.id, null);
       }
     } catch (error) {
+      if (written && !expected && !staging.isReadableInProgress) await checkpoints.keep(written);
       if (await checkpoints.isUnproved()) this.#unproved.add(upload.id);
       throw faultOf(error);
     }
@@ -256,6 +264,12 @@ export class Receiver {
     const { bytes, end } = await collectBody(body, { maxBytes, signal, bodyTimeoutMs: this.#options.bodyTimeoutMs });
     if (end !== 'whole') throw refusalOf(end, signal);
     return bytes;
+  }
+
+  /** Bytes that a body can be appended to. */
+  async #stored({ id, checksumOffset }: Upload): Promise<number> {
+    const { staging } = this.#options;
+    return staging.isReadableInProgress ? staging.size(id) : checksumOffset;
   }
 
   async #checksum(upload: Upload, stored: number): Promise<Checksum> {

@@ -17,8 +17,11 @@ export interface WriteOptions extends BodyLimits {
   completeSize: number | null;
   /** Called with each batch before it is written; what it throws ends the write, the batch unwritten. */
   onBatch(batch: readonly Buffer[], offset: number): Promise<void> | void;
-  /** Called when the batch is written. `sync` makes everything written so far durable, while more is being written. */
-  onWritten?(sync: () => Promise<void>): void;
+  /**
+   * Called when everything before `offset` is written: with each batch, or some time later, for several together. `sync`
+   * makes it durable, while more is being written.
+   */
+  onWritten?(sync: () => Promise<void>, offset: number): void;
 }
 
 /**
@@ -49,6 +52,11 @@ export interface StagedReader {
  * a size once seen is a promise.
  */
 export interface Staging {
+  /**
+   * Whether what is stored can be read while more is to come. Where it can't, an upload goes on from where the ledger has
+   * its running checksum: never beyond what is stored, and what is stored beyond is written anew.
+   */
+  readonly isReadableInProgress: boolean;
   /** Bytes stored; 0 when there is nothing of this upload. */
   size(id: string): Promise<number>;
   /** Appends; the first write makes the place. @throws what the system says of a failed write */

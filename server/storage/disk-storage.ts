@@ -40,7 +40,7 @@ export class DiskStorage implements Storage {
     return join(this.#root, ...directory.split('/'), name);
   }
 
-  async publish({ id, directory, name, attempt }: Target): Promise<void> {
+  async publish({ id, directory, name, attempt }: Target): Promise<string> {
     const target = this.path(directory, name);
     const folder = dirname(target);
     const day = dirname(folder);
@@ -54,7 +54,14 @@ export class DiskStorage implements Storage {
     // this one and has not come so far yet.
     await this.#parents.sync(day);
     await this.#proveDay(day);
+    return directory;
   }
+
+  /** All attempts share one name, and the first to have it keeps it. */
+  async retract(): Promise<void> {}
+
+  /** The next attempt of the same upload does. */
+  async clearUnfinished(): Promise<void> {}
 
   /** Once in the life of this process. */
   #proveDay(day: string): Promise<void> {

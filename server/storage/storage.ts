@@ -1,11 +1,13 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Readable } from 'node:stream';
 
-/** Where a final file lies: `<directory>/<name>`, relative to the storage's root. The directory is this upload's alone. */
+/** Where a final file is to lie: `<directory>/<name>`, relative to the storage's root. The directory is this upload's alone. */
 export interface Target {
   id: string;
   directory: string;
   name: string;
+  /** The media type that was found; null where there is none to tell. */
+  type: string | null;
   /** The inspection's attempt, which names whatever it leaves unfinished. */
   attempt: number;
 }
@@ -19,10 +21,15 @@ export class StagedBytesGone extends Error {
 export interface Storage {
   /**
    * Makes the staged bytes, already durable, appear under the target, durable when it resolves. Again for the same upload
-   * is fine; another upload's target is never touched. The staged bytes stay.
+   * is fine; another upload's target is never touched. The staged bytes stay. Resolves with the directory the file lies in:
+   * the target's, or one below it that is the attempt's alone, where a name can't be given to one of two.
    * @throws StagedBytesGone; anything else is a fault of ours and leaves nothing that a later attempt does not clear
    */
-  publish(target: Target): Promise<void>;
+  publish(target: Target): Promise<string>;
+  /** Takes back what attempts but the one whose directory is `kept` have published; with none kept, what this attempt alone has. */
+  retract(target: Pick<Target, 'directory' | 'attempt'>, kept?: string): Promise<void>;
+  /** Clears what crashed attempts left half made, but for those that `isRunning` knows. */
+  clearUnfinished(isRunning: (id: string, attempt: number) => Promise<boolean>): Promise<void>;
   /** Bytes of the final file; undefined when it is not there. */
   size(directory: string, name: string): Promise<number | undefined>;
   /** @throws when the file is not there */

@@ -35,7 +35,7 @@ describe('final storage on the disk of staging', () => {
     const { storage, stage, root } = await open(join(testDirectory(), 'files'));
     const id = 'a'.repeat(32);
     await stage(id, Buffer.alloc(10));
-    await storage.publish({ id, directory: `2020/01/02/${id}`, name: 'a.mp4', attempt: 1 });
+    await storage.publish({ id, directory: `2020/01/02/${id}`, name: 'a.mp4', type: 'video/mp4', attempt: 1 });
     const modeOf = (path: string) => (statSync(join(root, path)).mode & 0o777).toString(8);
     expect(modeOf(`2020/01/02/${id}/a.mp4`)).toBe('640');
     for (const directory of ['.', '2020', '2020/01', '2020/01/02', `2020/01/02/${id}`]) expect(modeOf(directory)).toBe('750');

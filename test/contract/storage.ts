@@ -24,65 +24,80 @@ export function testStorage(open: () => Promise<StorageUnderTest>): void {
   async function withPublished(bytes: Uint8Array) {
     const opened = await open();
     await opened.stage(ID, bytes);
-    await opened.storage.publish({ id: ID, directory: DIRECTORY, name: NAME, attempt: 1 });
-    return opened;
+    const directory = await opened.storage.publish({ id: ID, directory: DIRECTORY, name: NAME, type: 'video/mp4', attempt: 1 });
+    expect(directory === DIRECTORY || directory.startsWith(`${DIRECTORY}/`)).toBe(true);
+    return { ...opened, directory };
   }
 
-  async function contentOf(storage: Storage, directory = DIRECTORY, name = NAME): Promise<Buffer> {
+  async function contentOf(storage: Storage, directory: string, name = NAME): Promise<Buffer> {
     return gathered(storage.read(directory, name));
   }
 
   it('publishes the staged bytes under the target, and nothing beside them', async () => {
     const bytes = await videoBytes(2_500_000);
-    const { storage, everything } = await withPublished(bytes);
-    expect(await everything()).toEqual([`${DIRECTORY}/${NAME}`]);
-    expect(await storage.size(DIRECTORY, NAME)).toBe(bytes.length);
-    expect((await contentOf(storage)).equals(bytes)).toBe(true);
+    const { storage, everything, directory } = await withPublished(bytes);
+    expect(await everything()).toEqual([`${directory}/${NAME}`]);
+    expect(await storage.size(directory, NAME)).toBe(bytes.length);
+    expect((await contentOf(storage, directory)).equals(bytes)).toBe(true);
   });
 
   it('publishes again without harm, under a later attempt and with the bytes still staged', async () => {
     const bytes = await videoBytes(100_000);
-    const { storage, everything } = await withPublished(bytes);
-    await storage.publish({ id: ID, directory: DIRECTORY, name: NAME, attempt: 2 });
-    expect(await everything()).toEqual([`${DIRECTORY}/${NAME}`]);
-    expect((await contentOf(storage)).equals(bytes)).toBe(true);
+    const { storage, everything, directory: first } = await withPublished(bytes);
+    const directory = await storage.publish({ id: ID, directory: DIRECTORY, name: NAME, type: 'video/mp4', attempt: 2 });
+    expect((await contentOf(storage, first)).equals(bytes)).toBe(true);
+    await storage.retract({ directory: DIRECTORY, attempt: 2 }, directory);
+    expect(await everything()).toEqual([`${directory}/${NAME}`]);
+    expect((await contentOf(storage, directory)).equals(bytes)).toBe(true);
+  });
+
+  it('takes back what an attempt published that lost, and not what the winner did', async () => {
+    const bytes = await videoBytes(1000);
+    const { storage, everything, directory } = await withPublished(bytes);
+    await storage.publish({ id: ID, directory: DIRECTORY, name: NAME, type: 'video/mp4', attempt: 2 });
+    await storage.retract({ directory: DIRECTORY, attempt: 2 });
+    expect(await everything()).toEqual([`${directory}/${NAME}`]);
+    await storage.clearUnfinished(async () => false);
+    expect((await contentOf(storage, directory)).equals(bytes)).toBe(true);
   });
 
   it('keeps a published file when its staged bytes go', async () => {
     const bytes = await videoBytes(100_000);
-    const { storage, unstage } = await withPublished(bytes);
+    const { storage, unstage, directory } = await withPublished(bytes);
     await unstage(ID);
-    expect((await contentOf(storage)).equals(bytes)).toBe(true);
+    expect((await contentOf(storage, directory)).equals(bytes)).toBe(true);
   });
 
   it('says so when there is nothing to publish, and leaves nothing', async () => {
     const { storage, everything } = await open();
-    await expect(storage.publish({ id: ID, directory: DIRECTORY, name: NAME, attempt: 1 })).rejects.toBeInstanceOf(StagedBytesGone);
+    await expect(storage.publish({ id: ID, directory: DIRECTORY, name: NAME, type: 'video/mp4', attempt: 1 })).rejects.toBeInstanceOf(
+      StagedBytesGone,
+    );
     expect(await everything()).toEqual([]);
     expect(await storage.size(DIRECTORY, NAME)).toBeUndefined();
   });
 
   it('keeps two uploads of one name apart', async () => {
     const [first, second] = [await videoBytes(1000, 1), await videoBytes(1000, 2)];
-    const { storage, stage } = await withPublished(first);
+    const { storage, stage, directory } = await withPublished(first);
     await stage(OTHER, second);
-    await storage.publish({ id: OTHER, directory: `2020/01/02/${OTHER}`, name: NAME, attempt: 1 });
-    expect((await contentOf(storage)).equals(first)).toBe(true);
-    expect((await contentOf(storage, `2020/01/02/${OTHER}`)).equals(second)).toBe(true);
+    const other = await storage.publish({ id: OTHER, directory: `2020/01/02/${OTHER}`, name: NAME, type: 'video/mp4', attempt: 1 });
+    expect((await contentOf(storage, directory)).equals(first)).toBe(true);
+    expect((await contentOf(storage, other)).equals(second)).toBe(true);
   });
 
   it('reads ranges', async () => {
     const bytes = await videoBytes(10_000);
-    const { storage } = await withPublished(bytes);
-    const part = await gathered(storage.read(DIRECTORY, NAME, { start: 100, end: 200 }));
+    const { storage, directory } = await withPublished(bytes);
+    const part = await gathered(storage.read(directory, NAME, { start: 100, end: 200 }));
     expect(part.equals(bytes.subarray(100, 200))).toBe(true);
-    await expect(contentOf(storage, DIRECTORY, 'another.mp4')).rejects.toThrow();
+    await expect(contentOf(storage, directory, 'another.mp4')).rejects.toThrow();
   });
 
   it('answers GET with the file, HEAD without it, and a Range with the part', async () => {
     const bytes = await videoBytes(10_000);
-    const { storage } = await withPublished(bytes);
-    const server = createServer((request, response) => void storage.deliver(request, response, DIRECTORY, NAME));
+    const { storage, directory } = await withPublished(bytes);
+    const server = createServer((request, response) => void storage.deliver(request, response, directory, NAME));
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     onTestFinished(() => void server.close());
     onTestFinished(() => void server.closeAllConnections());
@@ -98,9 +113,9 @@ export function testStorage(open: () => Promise<StorageUnderTest>): void {
   it('removes all of an upload, and nothing of another, also twice', async () => {
     const { storage, stage, everything } = await withPublished(await videoBytes(1000));
     await stage(OTHER, await videoBytes(1000));
-    await storage.publish({ id: OTHER, directory: `2020/01/02/${OTHER}`, name: 'b.mp4', attempt: 1 });
+    const other = await storage.publish({ id: OTHER, directory: `2020/01/02/${OTHER}`, name: 'b.mp4', type: 'video/mp4', attempt: 1 });
     await storage.remove(DIRECTORY);
     await storage.remove(DIRECTORY);
-    expect(await everything()).toEqual([`2020/01/02/${OTHER}/b.mp4`]);
+    expect(await everything()).toEqual([`${other}/b.mp4`]);
   });
 }

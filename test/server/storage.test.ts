@@ -47,7 +47,7 @@ describe('on the disk of the staged bytes', () => {
     const { storage, staging, stage } = await openStorage(root);
     const id = newId();
     await stage(id, Buffer.from('content'));
-    await storage.publish({ id, directory: `2020/01/02/${id}`, name: 'a.txt', attempt: 1 });
+    await storage.publish({ id, directory: `2020/01/02/${id}`, name: 'a.txt', type: 'video/mp4', attempt: 1 });
     const path = join(root, '2020/01/02', id, 'a.txt');
     expect((await stat(path)).ino).toBe((await stat(staging.path(id))).ino);
     for (const directory of [root, join(root, '2020'), join(root, '2020/01'), join(root, '2020/01/02'), join(root, '2020/01/02', id)]) {
@@ -62,7 +62,7 @@ describe('on the disk of the staged bytes', () => {
     for (const text of ['one', 'two', 'three']) {
       const id = newId();
       await stage(id, Buffer.from(text));
-      await storage.publish({ id, directory: `2020/01/02/${id}`, name: 'a.txt', attempt: 1 });
+      await storage.publish({ id, directory: `2020/01/02/${id}`, name: 'a.txt', type: 'video/mp4', attempt: 1 });
       expect(await textOf(storage.read(`2020/01/02/${id}`, 'a.txt'))).toBe(text);
       await rm(join(root, '2020'), { recursive: true });
     }
@@ -79,7 +79,7 @@ describe('on another device', () => {
     const folder = join(root, '2020/01/02', id);
     await mkdir(folder, { recursive: true });
     await writeFile(join(folder, `${id}.1.part`), 'half');
-    await storage.publish({ id, directory: `2020/01/02/${id}`, name: 'a.bin', attempt: 2 });
+    await storage.publish({ id, directory: `2020/01/02/${id}`, name: 'a.bin', type: 'video/mp4', attempt: 2 });
     expect(await readdir(folder)).toEqual(['a.bin']);
     const { ino, mode, size, nlink } = await stat(join(folder, 'a.bin'));
     expect({ mode: mode & 0o777, size, nlink }).toEqual({ mode: 0o640, size: 300_000, nlink: 1 });
@@ -96,7 +96,7 @@ describe('on another device', () => {
     await mkdir(folder, { recursive: true });
     await writeFile(join(folder, `${id}.1.part`), 'content');
     await link(join(folder, `${id}.1.part`), join(folder, 'a.txt'));
-    await storage.publish({ id, directory: `2020/01/02/${id}`, name: 'a.txt', attempt: 2 });
+    await storage.publish({ id, directory: `2020/01/02/${id}`, name: 'a.txt', type: 'video/mp4', attempt: 2 });
     expect(await readdir(folder)).toEqual(['a.txt']);
     expect((await stat(join(folder, 'a.txt'))).nlink).toBe(1);
   });

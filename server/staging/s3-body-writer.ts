@@ -1,0 +1,332 @@
+// From a request to the parts of a multipart upload: gathered in memory that all bodies share, sent several at once, and
+// counted only as far as there is no gap.
+import type { Readable } from 'node:stream';
+import type { Bucket, StoredPart } from '../s3/bucket.ts';
+import type { PartMemory } from '../s3/part-memory.ts';
+import type { Permits } from '../s3/permits.ts';
+import { Gatherer } from './body-writer.ts';
+import { bytesKey, endOf, type Multipart, readMultipart, type Staged, startMultipart, type Tail, tailKey, tailsFrom } from './s3-parts.ts';
+import { loadTails, seal } from './s3-seal.ts';
+import type { WriteOptions, Written } from './staging.ts';
+
+export interface S3Writing {
+  bucket: Bucket;
+  memory: PartMemory;
+  /** For what is read back from S3 into memory of its own: few at a time. */
+  reading: Permits;
+  /** Parts of one body on their way at once. */
+  concurrency: number;
+  /** Bytes of a part, where the upload has none yet. */
+  partSize: number;
+}
+
+const FIRST_BUFFER_BYTES = 64 * 1024;
+const BUFFER_GROWTH = 4;
+const FAST_MS = 5000;
+/** No byte waits longer than this for its part to become full: a crash loses no more of what a slow sender sent. */
+const HOLD_MS = 60_000;
+/** A part that came in more pieces than this is put together anew: one object instead of many. */
+const MAX_TAILS = 16;
+
+/** Appends a body from `offset` on. What is in S3 beyond it does not count and is written anew. @throws S3Fault, and what `onBatch` throws */
+export async function writeBodyToS3(
+  writing: S3Writing,
+  id: string,
+  staged: Staged,
+  offset: number,
+  source: Readable,
+  options: WriteOptions,
+): Promise<Written> {
+  const gatherer = new Gatherer(source, options);
+  const writer = new S3BodyWriter(writing, id, staged, offset, options, () => gatherer.nudge());
+  writing.memory.enter(writer);
+  try {
+    await writer.prepare();
+    for (;;) {
+      const batch = await gatherer.next();
+      if (batch === undefined) break;
+      await writer.add(batch);
+    }
+    const end = gatherer.end ?? 'cut';
+    await writer.end(end !== 'too-long');
+    return { bytes: writer.position - offset, end, proof: 'durable' };
+  } finally {
+    gatherer.release();
+    await writer.close();
+  }
+}
+
+class S3BodyWriter {
+  position: number;
+  readonly #writing: S3Writing;
+  readonly #id: string;
+  readonly #staged: Staged;
+  readonly #options: WriteOptions;
+  readonly #nudge: () => void;
+  #multipart: Multipart | undefined;
+  #partSize: number;
+  /** The part that is being gathered: its tails in S3, then `#filled` bytes in memory. */
+  #partStart = 0;
+  #tails: Tail[] = [];
+  #buffer = Buffer.alloc(0);
+  #filled = 0;
+  #filledSinceMs = 0;
+  #isFlushAsked = false;
+  /** Whether the part before came quickly: then the next is given its whole memory at once. */
+  #isFast = false;
+  #holdTimer: NodeJS.Timeout | undefined;
+  readonly #running = new Set<Promise<void>>();
+  /** Parts on their way, and those stored that have one on its way before them. */
+  readonly #ends = new Map<number, { end: number; isStored: boolean }>();
+  /** Everything before is stored. */
+  #written: number;
+  readonly #stored = new Map<number, StoredPart>();
+  #fault: { error: unknown } | undefined;
+  readonly #startedAt: number;
+
+  constructor(writing: S3Writing, id: string, staged: Staged, offset: number, options: WriteOptions, nudge: () => void) {
+    this.#writing = writing;
+    this.#id = id;
+    this.#staged = staged;
+    this.#options = options;
+    this.#nudge = nudge;
+    this.#partSize = writing.partSize;
+    this.position = offset;
+    this.#startedAt = offset;
+    this.#written = offset;
+  }
+
+  get held(): number {
+    return this.#buffer.byteLength;
+  }
+
+  get pace(): number {
+    return this.#filled / (performance.now() - this.#filledSinceMs + 1);
+  }
+
+  flush(): void {
+    this.#isFlushAsked = true;
+    this.#nudge();
+  }
+
+  async prepare(): Promise<void> {
+    const { bucket } = this.#writing;
+    if (this.#staged.hasMultipart) this.#multipart = await readMultipart(bucket, this.#id);
+    this.#partSize = this.#multipart?.partSize ?? this.#partSize;
+    this.#partStart = Math.floor(this.position / this.#partSize) * this.#partSize;
+    this.#tails = tailsFrom(this.#staged.tails, this.#partStart, this.position);
+    if (endOf(this.#tails, this.#partStart) !== this.position) throw new Error(`Staged bytes before ${this.position} are gone.`);
+    // The ledger has gone beyond the parts that these were tails of; or it never came to them.
+    const kept = new Set(this.#tails.map(({ key }) => key));
+    await bucket.remove(this.#staged.tails.filter(({ key }) => !kept.has(key)).map(({ key }) => key));
+  }
+
+  /** Takes a batch in; resolves when there is room for the next. An empty one: whether to write down what is held. */
+  async add(batch: readonly Buffer[]): Promise<void> {
+    if (this.#isFlushAsked) await this.#flushTail();
+    let rest = batch;
+    while (rest.length > 0) {
+      this.#throwFault();
+      const [piece, after] = split(rest, this.#partStart + this.#partSize - this.position);
+      await this.#options.onBatch(piece, this.position);
+      for (const chunk of piece) await this.#fill(chunk);
+      rest = after;
+      // The last part of an upload waits for the end of the body, which may turn out to be too long.
+      if (this.position === this.#partStart + this.#partSize && this.position !== this.#options.completeSize) await this.#send();
+    }
+  }
+
+  /** The body is over. */
+  async end(mayComplete: boolean): Promise<void> {
+    const isComplete = mayComplete && this.position === this.#options.completeSize;
+    if (!isComplete) {
+      await this.#flushTail();
+      await this.#settle();
+      return;
+    }
+    if (this.#partStart === 0) {
+      // Small enough for one request: there never was a multipart upload.
+      await this.#writing.bucket.put(bytesKey(this.#id), await this.#wholePart());
+      this.#drop();
+      this.#options.onWritten?.(nothing, this.position);
+      return;
+    }
+    if (this.position > this.#partStart) await this.#send();
+    await this.#settle();
+    const multipart = await this.#begun();
+    const known = this.#startedAt === 0 ? [...this.#stored.values()].sort((a, b) => a.number - b.number) : undefined;
+    await seal(this.#writing, this.#id, multipart, this.position, known);
+  }
+
+  /** Waits for what is on its way, whatever became of the body. */
+  async close(): Promise<void> {
+    clearTimeout(this.#holdTimer);
+    await Promise.allSettled(this.#running);
+    this.#drop();
+    this.#writing.memory.leave(this);
+  }
+
+  async #fill(chunk: Buffer): Promise<void> {
+    let rest = chunk;
+    while (rest.byteLength > 0) {
+      if (this.#filled === this.#buffer.byteLength) await this.#grow();
+      const copied = rest.copy(this.#buffer, this.#filled);
+      this.#filled += copied;
+      this.position += copied;
+      rest = rest.subarray(copied);
+    }
+  }
+
+  /** Buffers begin small, so that a thousand slow senders hold little, and are whole parts soon. */
+  async #grow(): Promise<void> {
+    const { memory } = this.#writing;
+    for (;;) {
+      const held = this.#buffer.byteLength;
+      const start = this.position - this.#filled;
+      const end = Math.min(this.#partStart + this.#partSize, this.#options.completeSize ?? Number.POSITIVE_INFINITY);
+      const size = Math.min(end - start, this.#isFast ? this.#partSize : Math.max(FIRST_BUFFER_BYTES, held * BUFFER_GROWTH));
+      if ((await memory.take(this, size - held)) === 'taken') {
+        const larger = Buffer.allocUnsafeSlow(size);
+        this.#buffer.copy(larger, 0, 0, this.#filled);
+        this.#buffer = larger;
+        if (held === 0) {
+          this.#filledSinceMs = performance.now();
+          this.#holdTimer ??= setTimeout(() => this.flush(), HOLD_MS);
+        }
+        return;
+      }
+      await this.#flushTail();
+    }
+  }
+
+  /** Sends the part that is gathered, once there is a place among those on their way. */
+  async #send(): Promise<void> {
+    const { bucket, memory, concurrency, reading } = this.#writing;
+    while (this.#running.size >= concurrency) await Promise.race(this.#running);
+    this.#throwFault();
+    const multipart = await this.#begun();
+    const number = this.#partStart / this.#partSize + 1;
+    const tails = this.#tails;
+    const filled = this.#buffer.subarray(0, this.#filled);
+    const held = this.held;
+    const end = this.position;
+    this.#buffer = Buffer.alloc(0);
+    this.#filled = 0;
+    this.#tails = [];
+    this.#partStart = end;
+    this.#isFast = performance.now() - this.#filledSinceMs < FAST_MS;
+    this.#isFlushAsked = false;
+    this.#noLongerHolds();
+    const place = { end, isStored: false };
+    this.#ends.set(number, place);
+    const put = (bytes: Uint8Array) => bucket.putPart(bytesKey(this.#id), multipart.uploadId, number, bytes);
+    const sending = (
+      tails.length === 0 ? put(filled) : reading.with(async () => put(Buffer.concat([await loadTails(bucket, tails), filled])))
+    )
+      .then((part) => {
+        this.#stored.set(number, part);
+        place.isStored = true;
+        this.#tellWritten();
+      })
+      .catch((error) => {
+        this.#fault ??= { error };
+        this.#nudge();
+      })
+      .finally(() => {
+        this.#running.delete(sending);
+        memory.give(held);
+      });
+    this.#running.add(sending);
+  }
+
+  /** Writes down what is held of a part that is not full. The tails before it stay: nothing acknowledged is ever in one place less. */
+  async #flushTail(): Promise<void> {
+    this.#isFlushAsked = false;
+    if (this.#filled > 0) {
+      const { bucket, reading } = this.#writing;
+      const start = this.position - this.#filled;
+      const filled = this.#buffer.subarray(0, this.#filled);
+      if (this.#tails.length < MAX_TAILS) {
+        const key = tailKey(this.#id, start);
+        await bucket.put(key, filled);
+        this.#tails.push({ key, start, size: filled.byteLength });
+      } else {
+        const joined = this.#tails.splice(0);
+        const key = tailKey(this.#id, this.#partStart);
+        await reading.with(async () => bucket.put(key, Buffer.concat([await loadTails(bucket, joined), filled])));
+        this.#tails = [{ key, start: this.#partStart, size: this.position - this.#partStart }];
+        await bucket.remove(joined.map((tail) => tail.key).filter((other) => other !== key));
+      }
+      this.#drop();
+      this.#tellWritten();
+    }
+    this.#noLongerHolds();
+  }
+
+  #wholePart(): Promise<Buffer> {
+    const { bucket, reading } = this.#writing;
+    const filled = this.#buffer.subarray(0, this.#filled);
+    if (this.#tails.length === 0) return Promise.resolve(filled);
+    return reading.with(async () => Buffer.concat([await loadTails(bucket, this.#tails), filled]));
+  }
+
+  async #begun(): Promise<Multipart> {
+    this.#multipart ??= await startMultipart(this.#writing.bucket, this.#id, this.#partSize);
+    // Somebody else began it with parts of another size: what is gathered here does not fit.
+    if (this.#multipart.partSize !== this.#partSize) throw new Error('The parts of this upload have another size.');
+    return this.#multipart;
+  }
+
+  /** Everything up to the first part that is not stored; with all of them stored, the tails too. */
+  #tellWritten(): void {
+    const before = this.#written;
+    for (const [number, { end, isStored }] of this.#ends) {
+      if (!isStored) break;
+      this.#ends.delete(number);
+      this.#written = end;
+    }
+    if (this.#ends.size === 0) this.#written = Math.max(this.#written, endOf(this.#tails, this.#partStart));
+    if (this.#written > before) this.#options.onWritten?.(nothing, this.#written);
+  }
+
+  async #settle(): Promise<void> {
+    await Promise.allSettled(this.#running);
+    this.#throwFault();
+  }
+
+  #throwFault(): void {
+    if (this.#fault) throw this.#fault.error;
+  }
+
+  #drop(): void {
+    const { held } = this;
+    this.#buffer = Buffer.alloc(0);
+    this.#filled = 0;
+    this.#noLongerHolds();
+    if (held > 0) this.#writing.memory.give(held);
+  }
+
+  #noLongerHolds(): void {
+    clearTimeout(this.#holdTimer);
+    this.#holdTimer = undefined;
+    this.#writing.memory.flushed(this);
+  }
+}
+
+/** The first `bytes` of a batch, and what follows. */
+function split(batch: readonly Buffer[], bytes: number): [Buffer[], Buffer[]] {
+  const first: Buffer[] = [];
+  let room = bytes;
+  for (const [index, chunk] of batch.entries()) {
+    if (chunk.byteLength >= room) {
+      first.push(chunk.subarray(0, room));
+      const rest = batch.slice(index + 1);
+      return [first, chunk.byteLength > room ? [chunk.subarray(room), ...rest] : rest];
+    }
+    first.push(chunk);
+    room -= chunk.byteLength;
+  }
+  return [first, []];
+}
+
+async function nothing(): Promise<void> {}

@@ -1,0 +1,122 @@
+// Where an upload's bytes lie in S3 while it is in progress, and what of them counts.
+//
+// Not on @tus/s3-store, for one reason: there an upload's offset is whatever parts S3 lists, summed, and a part begins where
+// the one before happened to end. A part that is missing, late, or from an earlier attempt then shifts every byte after it,
+// and no change to the store's methods takes that back. Here part n of an upload has one place and one size, fixed before its
+// first byte, so that writing it again changes nothing; a gap ends what counts; and how far an upload has come is not read
+// off S3 at all, but from the ledger, which is written after S3 has the bytes.
+//
+//   staging/<id>/multipart       the multipart upload's id and part size, written once, before its first part
+//   staging/<id>/bytes           the key of the multipart upload: there once the upload is sealed, or put whole when it is small
+//   staging/<id>/tail-<offset>   bytes of a part that is not full yet, from this offset on; the next tail begins where it ends
+import type { Bucket, StoredPart } from '../s3/bucket.ts';
+
+export const STAGING = 'staging/';
+/** S3's own limits. */
+export const MAX_PARTS = 10_000;
+export const MIN_PART_BYTES = 5 * 1024 * 1024;
+const MIB = 1024 * 1024;
+
+export interface Multipart {
+  uploadId: string;
+  /** Of every part but the last. */
+  partSize: number;
+}
+
+/** Bytes [start, start + size). */
+export interface Tail {
+  key: string;
+  start: number;
+  size: number;
+}
+
+export interface Staged {
+  /** Size of the whole object, once there is one. */
+  sealed: number | undefined;
+  hasMultipart: boolean;
+  /** By their starts. */
+  tails: Tail[];
+  keys: string[];
+}
+
+export function folderOf(id: string): string {
+  return `${STAGING}${id}/`;
+}
+
+export function bytesKey(id: string): string {
+  return `${folderOf(id)}bytes`;
+}
+
+export function multipartKey(id: string): string {
+  return `${folderOf(id)}multipart`;
+}
+
+export function tailKey(id: string, start: number): string {
+  return `${folderOf(id)}tail-${String(start).padStart(15, '0')}`;
+}
+
+/** The least that holds the length in the parts that S3 allows, in whole MiB so that every server likes it. */
+export function partSizeFor(configured: number, length: number): number {
+  return Math.max(configured, Math.ceil(length / MAX_PARTS / MIB) * MIB);
+}
+
+export async function readStaged(bucket: Bucket, id: string): Promise<Staged> {
+  const staged: Staged = { sealed: undefined, hasMultipart: false, tails: [], keys: [] };
+  for await (const { key, size } of bucket.list(folderOf(id))) {
+    staged.keys.push(key);
+    const name = key.slice(folderOf(id).length);
+    if (name === 'bytes') staged.sealed = size;
+    else if (name === 'multipart') staged.hasMultipart = true;
+    else if (name.startsWith('tail-')) staged.tails.push({ key, start: Number(name.slice('tail-'.length)), size });
+  }
+  staged.tails.sort((a, b) => a.start - b.start);
+  return staged;
+}
+
+export async function readMultipart(bucket: Bucket, id: string): Promise<Multipart> {
+  const { body } = await bucket.get(multipartKey(id));
+  const pieces: Buffer[] = [];
+  for await (const piece of body) pieces.push(piece as Buffer);
+  return JSON.parse(Buffer.concat(pieces).toString()) as Multipart;
+}
+
+/** Makes a multipart upload and writes down its id; where somebody was first, theirs it is. */
+export async function startMultipart(bucket: Bucket, id: string, partSize: number): Promise<Multipart> {
+  const uploadId = await bucket.startMultipart(bytesKey(id));
+  const multipart: Multipart = { uploadId, partSize };
+  if (await bucket.putNew(multipartKey(id), Buffer.from(JSON.stringify(multipart)))) return multipart;
+  const first = await readMultipart(bucket, id);
+  if (first.uploadId !== uploadId) await bucket.abortMultipart(bytesKey(id), uploadId);
+  return first;
+}
+
+/** The parts that count: from the first on, each full, up to the first that is not. */
+export function leadingParts(parts: readonly StoredPart[], partSize: number): StoredPart[] {
+  const leading: StoredPart[] = [];
+  for (const part of parts) {
+    if (part.number !== leading.length + 1 || part.size !== partSize) break;
+    leading.push(part);
+  }
+  return leading;
+}
+
+/**
+ * The tails that hold the bytes from `start` on without a gap, up to `end` at most. One that begins anywhere else than where
+ * the one before ends is left from an attempt that was never acknowledged.
+ */
+export function tailsFrom(tails: readonly Tail[], start: number, end = Number.POSITIVE_INFINITY): Tail[] {
+  const chain: Tail[] = [];
+  for (let at = start; at < end; ) {
+    const next = tails.find((tail) => tail.start === at && tail.size > 0);
+    if (next === undefined) break;
+    const size = Math.min(next.size, end - at);
+    chain.push({ ...next, size });
+    at += size;
+  }
+  return chain;
+}
+
+export function endOf(chain: readonly Tail[], start: number): number {
+  const last = chain.at(-1);
+  return last === undefined ? start : last.start + last.size;
+}

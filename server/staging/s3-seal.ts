@@ -1,0 +1,99 @@
+// An upload in progress becomes one object, and, should it have to go on after all, parts again.
+import type { Bucket, StoredPart } from '../s3/bucket.ts';
+import type { Permits } from '../s3/permits.ts';
+import {
+  bytesKey,
+  endOf,
+  leadingParts,
+  type Multipart,
+  multipartKey,
+  readMultipart,
+  type Staged,
+  type Tail,
+  tailKey,
+  tailsFrom,
+} from './s3-parts.ts';
+
+interface Sealing {
+  bucket: Bucket;
+  reading: Permits;
+}
+
+/** The bytes of tails, in memory: at most a part's. */
+export async function loadTails(bucket: Bucket, tails: readonly Tail[]): Promise<Buffer> {
+  return Buffer.concat(await Promise.all(tails.map(({ key, size }) => bucket.read(key, 0, size))));
+}
+
+/**
+ * Makes one object of the first `size` bytes.
+ * @param known the parts, where whoever calls has stored all of them himself
+ * @throws S3Fault, or an Error when there is a gap: never is anything made of parts that are not whole
+ */
+export async function seal(
+  { bucket }: Sealing,
+  id: string,
+  multipart: Multipart,
+  size: number,
+  known?: readonly StoredPart[],
+): Promise<void> {
+  const { uploadId, partSize } = multipart;
+  const count = Math.ceil(size / partSize);
+  const parts = (known ?? (await bucket.parts(bytesKey(id), uploadId))).slice(0, count);
+  const isWhole =
+    parts.length === count &&
+    parts.every((part, index) => part.number === index + 1 && part.size === Math.min(partSize, size - index * partSize));
+  if (!isWhole) throw new Error(`The parts of ${size} bytes are not all there.`);
+  await bucket.completeMultipart(bytesKey(id), uploadId, parts);
+}
+
+/** What an upload that is not sealed holds: parts that count, then tails. */
+export async function partsAndTails(bucket: Bucket, id: string, staged: Staged) {
+  const multipart = staged.hasMultipart ? await readMultipart(bucket, id) : undefined;
+  const listed = multipart ? await bucket.parts(bytesKey(id), multipart.uploadId) : [];
+  const full = multipart ? leadingParts(listed, multipart.partSize) : [];
+  const start = full.length * (multipart?.partSize ?? 0);
+  const tails = tailsFrom(staged.tails, start);
+  // The last part of a file may be stored already, when only its sealing failed.
+  const next = listed.find(({ number }) => number === full.length + 1);
+  const last = next && next.size > endOf(tails, start) - start ? next : undefined;
+  return { multipart, listed, full, tails, start, last, size: last ? start + last.size : endOf(tails, start) };
+}
+
+/** Seals all that an upload holds, and resolves with its size. */
+export async function sealAll(sealing: Sealing, id: string, staged: Staged): Promise<number> {
+  const { bucket, reading } = sealing;
+  const held = await partsAndTails(bucket, id, staged);
+  const { multipart, full, tails, start, size, last } = held;
+  if (multipart === undefined || (full.length === 0 && last === undefined)) {
+    await reading.with(async () => bucket.put(bytesKey(id), await loadTails(bucket, tails)));
+    return size;
+  }
+  const parts = [...full];
+  if (last) parts.push(last);
+  else if (size > start) {
+    parts.push(
+      await reading.with(async () => bucket.putPart(bytesKey(id), multipart.uploadId, full.length + 1, await loadTails(bucket, tails))),
+    );
+  }
+  await bucket.completeMultipart(bytesKey(id), multipart.uploadId, parts);
+  return size;
+}
+
+/** Takes the first `size` bytes of a sealed upload apart again, inside S3 but for what does not fill a part. */
+export async function unseal({ bucket, reading }: Sealing, id: string, staged: Staged, size: number, partSize: number): Promise<void> {
+  const key = bytesKey(id);
+  const obsolete = staged.tails.map((tail) => tail.key);
+  const count = Math.floor(size / partSize);
+  const start = count * partSize;
+  const tail = tailKey(id, start);
+  if (size > start) await reading.with(async () => bucket.put(tail, await bucket.read(key, start, size)));
+  if (count > 0) {
+    // Not under the key itself, or its completion would be taken for the object there is.
+    const uploadId = await bucket.startMultipart(key);
+    for (let part = 0; part < count; part++) await bucket.copyPart(key, uploadId, part + 1, key, part * partSize, (part + 1) * partSize);
+    await bucket.put(multipartKey(id), Buffer.from(JSON.stringify({ uploadId, partSize } satisfies Multipart)));
+  } else if (staged.hasMultipart) {
+    await bucket.remove([multipartKey(id)]);
+  }
+  await bucket.remove([...obsolete.filter((other) => other !== tail), key]);
+}

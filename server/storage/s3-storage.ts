@@ -1,0 +1,121 @@
+// Final files in S3, under `files/YYYY/MM/DD/<id>/<attempt>/<name>`. S3 has no publishing that only one of two can win on every
+// server there is, so each attempt has a key of its own, and the ledger's row names the one that counts. What is copied was
+// inspected before, and stays inside S3.
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { Readable } from 'node:stream';
+import { create as createDisposition } from 'content-disposition';
+import type { Bucket, ObjectHeaders, StoredPart } from '../s3/bucket.ts';
+import { streamObject } from '../staging/s3-reader.ts';
+import type { S3Staging } from '../staging/s3-staging.ts';
+import { type Delivery, deliverObject } from './s3-delivery.ts';
+import { StagedBytesGone, type Storage, type Target } from './storage.ts';
+
+export interface S3StorageOptions {
+  bucket: Bucket;
+  staging: S3Staging;
+  /** Objects above so many bytes are copied in parts; S3 itself asks for that above 5 GiB. */
+  copyThreshold: number;
+  delivery: Delivery;
+}
+
+const FILES = 'files/';
+const MIB = 1024 * 1024;
+/** Small enough to be done in seconds and tried again, large enough that 5 TiB are under 10,000. */
+const COPY_PART_BYTES = 1024 * MIB;
+const COPIES_AT_ONCE = 8;
+
+export class S3Storage implements Storage {
+  readonly #options: S3StorageOptions;
+  readonly #bucket: Bucket;
+
+  constructor(options: S3StorageOptions) {
+    this.#options = options;
+    this.#bucket = options.bucket;
+  }
+
+  async publish({ id, directory, name, type, attempt }: Target): Promise<string> {
+    const staged = await this.#options.staging.seal(id);
+    if (staged === undefined) throw new StagedBytesGone('The staged bytes are gone.');
+    const published = `${directory}/${attempt}`;
+    const key = keyOf(published, name);
+    const headers: ObjectHeaders = { ContentType: type ?? 'application/octet-stream', ContentDisposition: createDisposition(name) };
+    if (staged.size > this.#options.copyThreshold) await this.#copyInParts(staged.key, staged.size, key, headers);
+    else await this.#bucket.copy(staged.key, key, headers);
+    // What an answer says is one thing.
+    const made = await this.#bucket.head(key);
+    if (made?.size !== staged.size) throw new Error(`${key}: ${made?.size ?? 'no'} bytes were published of ${staged.size}.`);
+    return published;
+  }
+
+  async retract({ directory, attempt }: Pick<Target, 'directory' | 'attempt'>, kept?: string): Promise<void> {
+    if (kept === undefined) {
+      await this.remove(`${directory}/${attempt}`);
+      return;
+    }
+    const keys: string[] = [];
+    for await (const { key } of this.#bucket.list(`${FILES}${directory}/`)) if (!key.startsWith(`${FILES}${kept}/`)) keys.push(key);
+    await this.#bucket.remove(keys);
+  }
+
+  async clearUnfinished(isRunning: (id: string, attempt: number) => Promise<boolean>): Promise<void> {
+    for await (const { key, uploadId } of this.#bucket.multiparts(FILES)) {
+      const [, , , id = '', attempt = ''] = key.slice(FILES.length).split('/');
+      if (!(await isRunning(id, Number(attempt)))) await this.#bucket.abortMultipart(key, uploadId);
+    }
+  }
+
+  async size(directory: string, name: string): Promise<number | undefined> {
+    return (await this.#bucket.head(keyOf(directory, name)))?.size;
+  }
+
+  read(directory: string, name: string, range?: { start: number; end: number }): Readable {
+    const key = keyOf(directory, name);
+    const bucket = this.#bucket;
+    return Readable.from(
+      (async function* () {
+        const end = range?.end ?? (await bucket.head(key))?.size;
+        if (end === undefined) throw new Error(`There is no ${key}.`);
+        yield* streamObject(bucket, key, range?.start ?? 0, end);
+      })(),
+      { objectMode: false },
+    );
+  }
+
+  deliver(request: IncomingMessage, response: ServerResponse, directory: string, name: string): Promise<void> {
+    return deliverObject(this.#bucket, this.#options.delivery, request, response, keyOf(directory, name));
+  }
+
+  async remove(directory: string): Promise<void> {
+    const keys: string[] = [];
+    for await (const { key } of this.#bucket.list(`${FILES}${directory}/`)) keys.push(key);
+    await this.#bucket.remove(keys);
+  }
+
+  async #copyInParts(from: string, size: number, key: string, headers: ObjectHeaders): Promise<void> {
+    const partSize = Math.max(5 * MIB, Math.min(COPY_PART_BYTES, this.#options.copyThreshold));
+    const count = Math.ceil(size / partSize);
+    const uploadId = await this.#bucket.startMultipart(key, headers);
+    const parts: StoredPart[] = [];
+    let next = 0;
+    const copy = async () => {
+      while (next < count) {
+        const index = next++;
+        const start = index * partSize;
+        parts[index] = await this.#bucket.copyPart(key, uploadId, index + 1, from, start, Math.min(start + partSize, size));
+      }
+    };
+    // Each to its end: a part that comes after the abort would stay.
+    const outcomes = await Promise.allSettled(Array.from({ length: COPIES_AT_ONCE }, copy));
+    try {
+      for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+      await this.#bucket.completeMultipart(key, uploadId, parts);
+    } catch (error) {
+      await this.#bucket.abortMultipart(key, uploadId).catch(() => undefined);
+      throw error;
+    }
+  }
+}
+
+function keyOf(directory: string, name: string): string {
+  return `${FILES}${directory}/${name}`;
+}

@@ -1,0 +1,43 @@
+// Staging and final storage in S3 keep the contracts of those on disk.
+import { Readable } from 'node:stream';
+import { describe } from 'vitest';
+import { S3Staging } from '../../server/staging/s3-staging.ts';
+import { S3Storage } from '../../server/storage/s3-storage.ts';
+import { testStaging } from '../contract/staging.ts';
+import { testStorage } from '../contract/storage.ts';
+import { testBucket } from '../support/s3-test-bucket.ts';
+
+const MIB = 1024 * 1024;
+
+async function openStaging() {
+  const { bucket } = await testBucket();
+  return new S3Staging({ bucket, partSize: 5 * MIB, concurrency: 3, memory: 16 * MIB, maxUploadSize: 1024 * MIB });
+}
+
+async function openStorage(copyThreshold: number) {
+  const { bucket, keys } = await testBucket();
+  const staging = new S3Staging({ bucket, partSize: 5 * MIB, concurrency: 3, memory: 16 * MIB, maxUploadSize: 1024 * MIB });
+  const storage = new S3Storage({ bucket, staging, copyThreshold, delivery: { how: 'stream', linkSeconds: 60 } });
+  return {
+    storage,
+    async stage(id: string, bytes: Uint8Array) {
+      const signal = new AbortController().signal;
+      const limits = { maxBytes: bytes.length, signal, bodyTimeoutMs: 10_000, completeSize: bytes.length, onBatch: () => {} };
+      await staging.write(id, 0, Readable.from([Buffer.from(bytes)]), limits);
+    },
+    unstage: (id: string) => staging.remove(id),
+    everything: async () => (await keys('files/')).map((key) => key.slice('files/'.length)),
+  };
+}
+
+describe('staging in S3', () => {
+  testStaging(openStaging);
+});
+
+describe('final storage in S3', () => {
+  testStorage(() => openStorage(5 * 1024 * MIB));
+});
+
+describe('final storage in S3, copied in parts', () => {
+  testStorage(() => openStorage(500));
+});

@@ -1,0 +1,68 @@
+// A bucket of the run's S3 server for one test, and what is in it.
+import { randomBytes } from 'node:crypto';
+import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
+import { inject, onTestFinished } from 'vitest';
+import { Bucket, type BucketOptions } from '../../server/s3/bucket.ts';
+
+export interface TestBucket {
+  name: string;
+  /** Straight to the server, whatever is between it and the tested part. */
+  bucket: Bucket;
+  /** The SDK's own client, straight to the server. */
+  client: S3Client;
+  options: BucketOptions;
+  /** `key` of every object, sorted. */
+  keys(prefix?: string): Promise<string[]>;
+  /** Keys of unfinished multipart uploads. */
+  unfinished(): Promise<string[]>;
+}
+
+let created: Promise<string> | undefined;
+
+/**
+ * An empty place in the run's bucket: a prefix of its own.
+ * @param more what differs for the tested part: `endpoint`, to have a proxy between
+ */
+export async function testBucket(more: Partial<BucketOptions> = {}): Promise<TestBucket> {
+  const { endpoint, region, accessKeyId, secretAccessKey } = inject('s3');
+  process.env.AWS_ACCESS_KEY_ID = accessKeyId;
+  process.env.AWS_SECRET_ACCESS_KEY = secretAccessKey;
+  const client = new S3Client({ endpoint, region, forcePathStyle: true, requestChecksumCalculation: 'WHEN_REQUIRED' });
+  created ??= (async () => {
+    const name = `test-${randomBytes(6).toString('hex')}`;
+    await client.send(new CreateBucketCommand({ Bucket: name }));
+    return name;
+  })();
+  const name = await created;
+  const straight: BucketOptions = {
+    bucket: name,
+    region,
+    endpoint,
+    prefix: `${randomBytes(4).toString('hex')}/`,
+    forcePathStyle: true,
+    connections: 16,
+    timeoutMs: 20_000,
+    checksums: 'required',
+  };
+  const bucket = new Bucket(straight);
+  onTestFinished(() => {
+    bucket.close();
+    client.destroy();
+  });
+  return {
+    name,
+    bucket,
+    client,
+    options: { ...straight, ...more },
+    async keys(prefix = '') {
+      const keys: string[] = [];
+      for await (const { key } of bucket.list(prefix)) keys.push(key);
+      return keys.sort();
+    },
+    async unfinished() {
+      const keys: string[] = [];
+      for await (const { key } of bucket.multiparts('')) keys.push(key);
+      return keys;
+    },
+  };
+}
