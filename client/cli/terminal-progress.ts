@@ -60,9 +60,10 @@ export class TerminalProgress implements Progress {
 
   #draw(): void {
     if (this.#latest === undefined) return;
-    const columns = Math.max((this.#terminal.columns ?? 80) - 1, LEAST_COLUMNS);
+    // Some pseudo-terminals say 0: they do not know.
+    const columns = Math.max((this.#terminal.columns || 80) - 1, LEAST_COLUMNS);
     // What scrolled off the top can't be drawn over.
-    const rows = Math.max((this.#terminal.rows ?? 24) - 2, 1);
+    const rows = Math.max((this.#terminal.rows || 24) - 2, 1);
     const lines = linesOf(this.#latest, columns, rows, Date.now());
     const text = lines.map((line, index) => (index === lines.length - 1 ? this.#quieter(line) : line)).join('\n');
     this.#terminal.write(`${this.#erase()}${text}\n`);

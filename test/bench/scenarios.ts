@@ -1,8 +1,20 @@
 import type { Scenario } from './scenario.ts';
+import { adaptiveChunks } from './scenarios/adaptive-chunks.ts';
 import { finishTime } from './scenarios/finish-time.ts';
+import { goodput } from './scenarios/goodput.ts';
 import { chunks, durability, onePatch } from './scenarios/large-file.ts';
 import { largeLedger } from './scenarios/large-ledger.ts';
 import { slowUploads } from './scenarios/slow-uploads.ts';
 import { smallFiles } from './scenarios/small-files.ts';
 
-export const SCENARIOS: readonly Scenario[] = [onePatch, chunks, smallFiles, finishTime, slowUploads, largeLedger, durability];
+export const SCENARIOS: readonly Scenario[] = [
+  onePatch,
+  chunks,
+  smallFiles,
+  finishTime,
+  slowUploads,
+  largeLedger,
+  durability,
+  goodput,
+  adaptiveChunks,
+];

@@ -107,6 +107,13 @@ export const NEEDS: readonly Need[] = [
     isMet: () => S3_PROGRAMS.every((name) => programPath(name) !== undefined),
   },
   {
+    what: 'tests on a terminal',
+    files: ['test/client/**/*.pty.test.ts'],
+    packages: ['bsdutils'],
+    takes: 'script(1) (package bsdutils)',
+    isMet: () => succeeds('script', '-qfec', 'true', '/dev/null'),
+  },
+  {
     what: 'tests with curl',
     files: ['test/**/*.curl.test.ts'],
     packages: ['curl'],

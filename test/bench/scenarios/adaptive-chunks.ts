@@ -1,0 +1,128 @@
+// Scenario adaptive-chunks: whether the client's choice of chunks is as good as the best one could have made beforehand.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { formatBytes } from '../../../shared/units.ts';
+import { writeVideo } from '../../support/content.ts';
+import { startFaultProxy } from '../../support/fault-proxy.ts';
+import { Line } from '../../support/line.ts';
+import { REPOSITORY } from '../../support/repository.ts';
+import type { Report } from '../report.ts';
+import { clearStores, LANDFALL, storedBytes } from '../rivals.ts';
+import { format, median, medianRatio, withSpread } from '../samples.ts';
+import type { Device, Scenario, Settings } from '../scenario.ts';
+import { freePort, ServerProcess } from '../server-process.ts';
+import { newFolder, removeFolder } from '../work-folders.ts';
+
+const MIB = 1024 ** 2;
+const FILE_BYTES = 256 * MIB;
+const LINE = { bytesPerSecond: 16 * MIB, delayMs: 25 };
+/** One request in so many. */
+const ONE_IN = 50;
+const FIXED = [1 * MIB, 8 * MIB, 32 * MIB];
+
+interface Choice {
+  name: string;
+  chunk: string;
+}
+
+const ADAPTIVE: Choice = { name: '**adaptive**', chunk: 'adaptive' };
+const CHOICES = [ADAPTIVE, ...FIXED.map((bytes) => ({ name: `fixed, ${formatBytes(bytes)}`, chunk: String(bytes) }))];
+
+interface Run {
+  seconds: number;
+  requests: number;
+  broken: number;
+  passed: number;
+}
+
+export const adaptiveChunks: Scenario = {
+  name: 'adaptive-chunks',
+  about: 'the client’s chunks on a line where 2 % of the requests break',
+  devices: ['tmpfs'],
+  bytes: () => 3 * FILE_BYTES,
+  async run(settings) {
+    const reports: Report[] = [];
+    for (const device of settings.devices) reports.push(await run(settings, device));
+    return reports;
+  },
+};
+
+async function run(settings: Settings, device: Device): Promise<Report> {
+  const folder = newFolder(device);
+  const directory = join(folder, 'server');
+  mkdirSync(directory);
+  const film = join(folder, 'film.mp4');
+  await writeVideo(film, FILE_BYTES);
+  const port = await freePort();
+  const server = await ServerProcess.start(LANDFALL.command(directory, port), directory, port);
+  const found = new Map<Choice, Run[]>(CHOICES.map((choice) => [choice, []]));
+  try {
+    for (let round = 0; round < settings.rounds; round++) {
+      for (let turn = 0; turn < CHOICES.length; turn++) {
+        const choice = CHOICES[(round + turn) % CHOICES.length] ?? ADAPTIVE;
+        const result = await send(choice, film, port, round);
+        const stored = storedBytes(LANDFALL, directory);
+        if (stored < FILE_BYTES) throw new Error(`${choice.name}: ${stored} bytes arrived. ${server.lastWords()}`);
+        found.get(choice)?.push(result);
+        clearStores(LANDFALL, directory);
+        settings.log(`round ${round + 1}, ${choice.name}: ${result.seconds.toFixed(1)} s, ${result.broken} of ${result.requests} broken`);
+      }
+    }
+  } finally {
+    await server.stop();
+    removeFolder(folder);
+  }
+  return report(settings, device, found);
+}
+
+async function send({ chunk }: Choice, path: string, port: number, round: number): Promise<Run> {
+  let requests = 0;
+  let broken = 0;
+  await using proxy = await startFaultProxy({
+    upstream: `http://127.0.0.1:${port}`,
+    onRequest: ({ headers }) => {
+      // Evenly, and at another place each round: by chance a run of eight requests would mostly see none.
+      if ((requests++ + (round + 1) * 17) % ONE_IN !== ONE_IN - 1) return undefined;
+      broken += 1;
+      const afterBytes = Math.floor(Math.random() * Number(headers['content-length'] ?? 0));
+      return afterBytes === 0 ? { kind: 'drop-response' } : { kind: 'cut', afterBytes, how: 'rst' };
+    },
+  });
+  await using line = await Line.open({ upstream: Number(new URL(proxy.url).port), ...LINE });
+  const begun = performance.now();
+  const script = join(REPOSITORY, 'test/bench/clients/browser-like.ts');
+  const child = spawn(process.execPath, [script, path, `${line.url}/files`, chunk], { stdio: ['ignore', 'ignore', 'inherit'] });
+  await once(child, 'exit');
+  return { seconds: (performance.now() - begun) / 1000, requests, broken, passed: proxy.bytes };
+}
+
+function report(settings: Settings, device: Device, found: ReadonlyMap<Choice, Run[]>): Report {
+  const speeds = (choice: Choice) => (found.get(choice) ?? []).map(({ seconds }) => FILE_BYTES / MIB / seconds);
+  const fixed = CHOICES.filter((choice) => choice !== ADAPTIVE);
+  const best = fixed.reduce((one, other) => (median(speeds(other)) > median(speeds(one)) ? other : one));
+  return {
+    title: `Adaptive chunks: ${formatBytes(FILE_BYTES)}, 2 % of the requests broken, ${device.name}`,
+    how:
+      `${settings.rounds} rounds over a TCP relay of ${formatBytes(LINE.bytesPerSecond)}/s with ${LINE.delayMs} ms each way, behind it a proxy that breaks every ${ONE_IN}th request: ` +
+      'a body at a random place, of others the answer. The sender has the chunks of a browser (8 MiB at first, 1 to 32) and the transport of Node.',
+    tables: [
+      {
+        columns: ['', 'MiB/s', 'adaptive is', 'requests', 'broken', 'bytes passed, of the file'],
+        rows: [...found].map(([choice, runs]) => [
+          choice.name,
+          withSpread(speeds(choice), 1),
+          choice === ADAPTIVE ? '' : `${format(medianRatio(speeds(ADAPTIVE), speeds(choice)), 2)}×`,
+          format(median(runs.map(({ requests }) => requests)), 0),
+          format(median(runs.map(({ broken }) => broken)), 0),
+          `${format(median(runs.map(({ passed }) => passed / FILE_BYTES)), 3)}×`,
+        ]),
+      },
+    ],
+    limits: [
+      { what: `speed, of the best: ${best.name}`, measured: medianRatio(speeds(ADAPTIVE), speeds(best)), least: 0.9, digits: 2, unit: '×' },
+    ],
+    notes: [],
+  };
+}
