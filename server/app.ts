@@ -1,7 +1,6 @@
 // The composition root: the one place that knows all parts and puts them together.
 import { createHash } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { join } from 'node:path';
 import express, { type ErrorRequestHandler, type Express, type Request } from 'express';
 import { type Logger, pino } from 'pino';
 import { UploadError } from '../shared/errors.ts';
@@ -9,6 +8,7 @@ import { policyText } from '../shared/policy.ts';
 import { TUS_VERSION } from '../shared/protocol.ts';
 import type { UploadRecord } from '../shared/upload.ts';
 import { type Access, type Authenticate, accessBy, anonymous } from './access/access.ts';
+import { openBackend } from './backend.ts';
 import { type Config, type ConfigInput, isResolved, resolveConfig } from './config.ts';
 import type { Check } from './finish/check.ts';
 import { createDefaultChecks } from './finish/checks/default-checks.ts';
@@ -27,11 +27,11 @@ import { toRecord } from './http/record.ts';
 import { requestLog } from './http/request-log.ts';
 import { Ledger } from './ledger/ledger.ts';
 import { openSqlite } from './ledger/sqlite.ts';
-import { DiskStaging } from './staging/disk-staging.ts';
 import { faultOf } from './staging/faults.ts';
 import { proveAll, returnToProvenOffsets } from './staging/power-cut.ts';
 import { Receiver } from './staging/receiver.ts';
-import { DiskStorage } from './storage/disk-storage.ts';
+import type { Staging } from './staging/staging.ts';
+import type { Storage } from './storage/storage.ts';
 import { mayHaveBody } from './tus/headers.ts';
 import { QueueingLocker } from './tus/locker.ts';
 import { Uploads } from './tus/uploads.ts';
@@ -142,9 +142,9 @@ export function createLandfall(input: ConfigInput | Config = {}, hooks: Landfall
 interface Parts {
   access: Access;
   ledger: Ledger;
-  staging: DiskStaging;
+  staging: Staging;
   receiver: Receiver;
-  storage: DiskStorage;
+  storage: Storage;
   uploads: Uploads;
   forms: Forms;
   draining: AbortSignal;
@@ -163,10 +163,13 @@ async function assemble(config: Config, hooks: LandfallHooks, access: Access, lo
     await ledger.close();
     throw error;
   });
-  const staging = new DiskStaging(join(config.dataDir, 'staging'));
-  const storage = new DiskStorage(config.storageDir, staging);
-  await staging.prepare();
-  await storage.prepare();
+  const backend = openBackend(config);
+  const { staging, storage } = backend;
+  await backend.prepare().catch(async (error: unknown) => {
+    backend.close();
+    await ledger.close();
+    throw error;
+  });
   const detector = new Detector({ timeLimitMs: config.signatureTimeout });
   const sha256 = config.sha256 ? new Sha256() : undefined;
   const locker = new QueueingLocker(config.lockTimeout);
@@ -212,7 +215,8 @@ async function assemble(config: Config, hooks: LandfallHooks, access: Access, lo
     keepRecordsForMs,
     log,
   });
-  await returnToProvenOffsets(ledger, staging);
+  // What the ledger says of bytes in S3 is true after a power cut, too.
+  if (staging.isReadableInProgress) await returnToProvenOffsets(ledger, staging);
   await sweeper.clearLeftovers();
   await finisher.start();
   sweeper.start();
@@ -228,8 +232,9 @@ async function assemble(config: Config, hooks: LandfallHooks, access: Access, lo
     async close() {
       await sweeper.close();
       await finisher.close();
-      await proveAll(ledger, staging);
+      if (staging.isReadableInProgress) await proveAll(ledger, staging);
       await Promise.all([detector.close(), sha256?.close()]);
+      backend.close();
       await ledger.close();
     },
   };

@@ -17,6 +17,20 @@ const origins = list
   .refine((items) => items.every(isOrigin), 'Write * or origins as browsers send them, such as https://app.example, without a path.');
 const PORT = 'Write a whole number from 0 to 65535.';
 
+/** S3 takes no smaller parts than 5 MiB and no more than 10,000 of them. */
+const MIN_PART_BYTES = 5 * 1024 * 1024;
+const MAX_PART_BYTES = 5 * 1024 ** 3;
+const MAX_PARTS = 10_000;
+const count = z
+  .union([
+    z.number(),
+    z
+      .string()
+      .regex(/^\d{1,6}$/, 'Write a whole number.')
+      .transform(Number),
+  ])
+  .refine(isCount, 'Write a whole number from 1 on.');
+
 const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 
 interface Setting {
@@ -52,6 +66,61 @@ export const SETTINGS = {
     help: 'Ledger, staged bytes and final files. Never below a web root.',
   },
   storageDir: { schema: z.string(), default: '', help: 'Final files, where they do not belong in <data dir>/files.' },
+  storageBackend: {
+    schema: z.enum(['disk', 's3'], { error: 'Write disk or s3.' }),
+    default: 'disk',
+    help: 'Where staged bytes and final files are: on this machine, or in a bucket (docs/s3.md).',
+  },
+  s3Bucket: {
+    schema: z.string(),
+    default: '',
+    help: 'Bucket of staged bytes and final files. Credentials come from where AWS clients look.',
+  },
+  s3Region: { schema: z.string().min(1, 'Write the name of a region, or auto.'), default: 'us-east-1', help: 'Region of the bucket.' },
+  s3Endpoint: {
+    schema: z.string().refine(isPublicUrl, 'Write an address that begins with http:// or https://, without a query.'),
+    default: '',
+    help: 'Address of the S3 server; empty: that of AWS for the region.',
+  },
+  s3Prefix: {
+    schema: z.string().regex(/^(?:[\w.!'()-]+\/?)*$/, 'Write a path without a slash in front, such as uploads/.'),
+    default: '',
+    help: 'Before every key, where the bucket has other things in it too.',
+  },
+  s3ForcePathStyle: { schema: flag, default: 'false', help: 'Name the bucket in the path instead of the host: Ceph, MinIO.' },
+  s3PartSize: {
+    schema: bytes.refine((size) => size >= MIN_PART_BYTES && size <= MAX_PART_BYTES, 'Write a size from 5 MiB to 5 GiB.'),
+    default: '16 MiB',
+    help: 'Bytes of a part, where the length does not ask for larger ones (over 10,000 parts).',
+  },
+  s3Concurrency: { schema: count, default: '4', help: 'Parts of one upload that are sent at once.' },
+  s3Memory: {
+    schema: bytes,
+    default: '256 MiB',
+    help: 'Memory for parts of all uploads together; at least two parts. Who finds none waits.',
+  },
+  s3Connections: { schema: count, default: '64', help: 'Connections to S3 at once, downloads not counted.' },
+  s3Timeout: { schema: timerMs, default: '30s', help: 'A request to S3 on which nothing moves for so long is made again.' },
+  s3CopyThreshold: {
+    schema: bytes.refine((size) => size >= MIN_PART_BYTES && size <= MAX_PART_BYTES, 'Write a size from 5 MiB to 5 GiB.'),
+    default: '5 GiB',
+    help: 'Files above it are published by copies of their parts, in parallel.',
+  },
+  s3Checksums: {
+    schema: z.enum(['required', 'supported'], { error: 'Write required or supported.' }),
+    default: 'required',
+    help: 'Send the checksums of newer AWS clients only where S3 asks for them, or always. Many other servers refuse them.',
+  },
+  s3Downloads: {
+    schema: z.enum(['stream', 'redirect'], { error: 'Write stream or redirect.' }),
+    default: 'stream',
+    help: 'GET of an accepted file passes it through, or redirects to a signed address.',
+  },
+  s3LinkLifetime: {
+    schema: durationMs.refine((ms) => ms >= 1000 && ms <= 7 * 86_400_000, 'Write a time from 1s to 7d.'),
+    default: '15m',
+    help: 'How long a signed address is good for.',
+  },
   publicUrl: {
     schema: z.string().refine(isPublicUrl, 'Write an address that begins with http:// or https://, without a query.'),
     default: '',
@@ -116,6 +185,22 @@ export interface Config {
   readonly port: number;
   readonly dataDir: string;
   readonly storageDir: string;
+  readonly storageBackend: 'disk' | 's3';
+  readonly s3Bucket: string;
+  readonly s3Region: string;
+  readonly s3Endpoint: string;
+  /** Ends with a slash, or is empty. */
+  readonly s3Prefix: string;
+  readonly s3ForcePathStyle: boolean;
+  readonly s3PartSize: number;
+  readonly s3Concurrency: number;
+  readonly s3Memory: number;
+  readonly s3Connections: number;
+  readonly s3Timeout: number;
+  readonly s3CopyThreshold: number;
+  readonly s3Checksums: 'required' | 'supported';
+  readonly s3Downloads: 'stream' | 'redirect';
+  readonly s3LinkLifetime: number;
   readonly publicUrl: string;
   readonly maxUploadSize: number;
   readonly allow: string;
@@ -164,6 +249,7 @@ export function resolveConfig(input: ConfigInput = {}, nameOf: (key: SettingKey)
     values[key] = parsed.data;
   }
   const config = values as unknown as Omit<Config, 'policy'>;
+  if (config.storageBackend === 's3') checkS3(config, nameOf);
   const dataDir = resolve(config.dataDir);
   const resolved = Object.freeze({
     ...config,
@@ -171,6 +257,7 @@ export function resolveConfig(input: ConfigInput = {}, nameOf: (key: SettingKey)
     policy: parsePolicy(config.allow, { ...config, maxBytes: config.maxUploadSize }),
     storageDir: config.storageDir === '' ? resolve(dataDir, 'files') : resolve(config.storageDir),
     publicUrl: config.publicUrl.replace(/\/+$/, ''),
+    s3Prefix: config.s3Prefix === '' ? '' : `${config.s3Prefix.replace(/\/+$/, '')}/`,
   });
   RESOLVED.add(resolved);
   return resolved;
@@ -222,7 +309,27 @@ export function describeSettings(): string {
 
 /** The limits as people read them, for the log line at start. */
 export function summarize(config: Config): Record<string, string> {
-  return { maxUploadSize: formatBytes(config.maxUploadSize), expireAfter: formatDuration(config.expireAfter), dataDir: config.dataDir };
+  return {
+    maxUploadSize: formatBytes(config.maxUploadSize),
+    expireAfter: formatDuration(config.expireAfter),
+    dataDir: config.dataDir,
+    ...(config.storageBackend === 's3' ? { bucket: config.s3Bucket } : {}),
+  };
+}
+
+/** What only the settings together tell. @throws ConfigError */
+function checkS3(config: Omit<Config, 'policy'>, nameOf: (key: SettingKey) => string): void {
+  const { s3Bucket, s3Memory, s3PartSize, maxUploadSize } = config;
+  if (s3Bucket === '') throw new ConfigError(`${nameOf('s3Bucket')}: Write the name of a bucket.`);
+  const largest = Math.max(s3PartSize, Math.ceil(maxUploadSize / MAX_PARTS));
+  if (s3Memory >= 2 * largest) return;
+  throw new ConfigError(
+    `${nameOf('s3Memory')}: Write at least ${formatBytes(2 * largest)}, two parts of an upload of ${formatBytes(maxUploadSize)}. (given: ${formatBytes(s3Memory)})`,
+  );
+}
+
+function isCount(value: number): boolean {
+  return Number.isInteger(value) && value >= 1;
 }
 
 function isPort(port: number): boolean {

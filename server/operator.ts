@@ -6,12 +6,11 @@ import { crc32 } from 'node:zlib';
 import { UPLOAD_ID } from '../shared/protocol.ts';
 import { formatBytes } from '../shared/units.ts';
 import { UPLOAD_STATES, type UploadState } from '../shared/upload.ts';
+import { type Backend, openBackend } from './backend.ts';
 import type { Config } from './config.ts';
 import { toRecord } from './http/record.ts';
 import { Ledger, type Upload } from './ledger/ledger.ts';
 import { openSqlite } from './ledger/sqlite.ts';
-import { DiskStaging } from './staging/disk-staging.ts';
-import { DiskStorage } from './storage/disk-storage.ts';
 import type { Storage } from './storage/storage.ts';
 
 const PAGE = 200;
@@ -40,21 +39,22 @@ export async function runOperatorCommand(
   if (!existsSync(join(config.dataDir, 'ledger.sqlite')))
     throw new UsageError(`There is no ledger in ${config.dataDir}. Name the data directory with --data-dir or LANDFALL_DATA_DIR.`);
   const ledger = new Ledger(await openSqlite(config.dataDir, { exclusive: false }));
-  const staging = new DiskStaging(join(config.dataDir, 'staging'));
-  const storage = new DiskStorage(config.storageDir, staging);
+  const backend = openBackend(config);
+  const { storage } = backend;
   try {
     await ledger.migrate();
     switch (command) {
       case 'ls':
         return await list(ledger, options.state, output);
       case 'show':
-        return await show(ledger, staging, config, idOf(operands), output);
+        return await show(ledger, backend, config, idOf(operands), output);
       case 'rm':
         return await remove(ledger, storage, config, idOf(operands), output);
       default:
         return await verify(ledger, storage, output);
     }
   } finally {
+    backend.close();
     await ledger.close();
   }
 }
@@ -71,13 +71,12 @@ async function list(ledger: Ledger, state: string | undefined, output: Output): 
   return 0;
 }
 
-async function show(ledger: Ledger, staging: DiskStaging, config: Config, id: string, output: Output): Promise<number> {
+async function show(ledger: Ledger, { staging, describe }: Backend, config: Config, id: string, output: Output): Promise<number> {
   const upload = await ledger.get(id);
   if (upload === undefined) return missing(id, output);
   const stored = upload.state === 'receiving' ? await staging.size(id) : 0;
   const record = toRecord(upload, stored, `${config.publicUrl}/files/${id}`);
-  const file =
-    upload.state === 'accepted' && upload.target !== null ? join(config.storageDir, upload.target, upload.name ?? '') : undefined;
+  const file = upload.state === 'accepted' && upload.target !== null ? describe(upload.target, upload.name ?? '') : undefined;
   output.write(`${JSON.stringify({ ...record, owner: upload.owner, attempts: upload.attempt, file }, undefined, 2)}\n`);
   return 0;
 }

@@ -312,7 +312,7 @@ export class Finisher {
     }
     await this.#ended(accepted, async () => {
       // Of the others who published, nobody is named by the row. The staged bytes go last: a start that finds them does this again.
-      if (attempt > 1) await storage.retract({ directory: target, attempt }, directory);
+      if (attempt > 1) await storage.keepOnly(directory);
       await staging.remove(id);
     });
   }

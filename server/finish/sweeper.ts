@@ -4,6 +4,9 @@ import type { Ledger, Upload } from '../ledger/ledger.ts';
 import type { Staging } from '../staging/staging.ts';
 import type { Storage } from '../storage/storage.ts';
 
+/** Bytes that nobody will ask for again are looked for this often: those of a process that crashed beside this one. */
+const LEFTOVERS_EVERY_MS = 3_600_000;
+
 /** Rows looked at before the event loop gets its turn. */
 const PAGE = 100;
 
@@ -30,18 +33,28 @@ export class Sweeper {
   #timer: NodeJS.Timeout | undefined;
   #running: Promise<void> = Promise.resolve();
   #stopped = false;
+  #leftoversAtMs = performance.now();
 
   constructor(options: SweeperOptions) {
     this.#options = options;
   }
 
-  /** Staged bytes of uploads that have ended: a crash came between the verdict and the deletion. Run before requests come. */
+  /**
+   * What crashes left: staged bytes of uploads that have ended, when one came between the verdict and the deletion, and
+   * publications half made. Rows come before their bytes, so it may run at any time.
+   */
   async clearLeftovers(): Promise<void> {
     const { ledger, staging, storage } = this.#options;
+    this.#leftoversAtMs = performance.now();
+    await storage.clearUnfinished(async (id, attempt) => {
+      const upload = await ledger.get(id);
+      return upload?.state === 'inspecting' && upload.attempt === attempt;
+    });
     for await (const id of staging.list()) {
       const upload = await ledger.get(id);
       if (upload?.state === 'receiving' || upload?.state === 'inspecting') continue;
       if (upload?.state === 'rejected' && upload.target !== null) await storage.remove(upload.target);
+      if (upload?.state === 'accepted' && upload.target !== null) await storage.keepOnly(upload.target);
       await staging.remove(id);
     }
   }
@@ -50,6 +63,7 @@ export class Sweeper {
     this.#timer = setInterval(() => {
       this.#running = this.#running
         .then(() => this.sweep())
+        .then(() => (performance.now() - this.#leftoversAtMs > LEFTOVERS_EVERY_MS ? this.clearLeftovers() : undefined))
         .catch((error) => this.#options.log.error({ err: error }, 'fault while sweeping'));
     }, this.#options.intervalMs);
     this.#timer.unref();

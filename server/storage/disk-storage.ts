@@ -60,6 +60,8 @@ export class DiskStorage implements Storage {
   /** All attempts share one name, and the first to have it keeps it. */
   async retract(): Promise<void> {}
 
+  async keepOnly(): Promise<void> {}
+
   /** The next attempt of the same upload does. */
   async clearUnfinished(): Promise<void> {}
 

@@ -2,6 +2,7 @@
 // server there is, so each attempt has a key of its own, and the ledger's row names the one that counts. What is copied was
 // inspected before, and stays inside S3.
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { posix } from 'node:path';
 import { Readable } from 'node:stream';
 import { create as createDisposition } from 'content-disposition';
 import type { Bucket, ObjectHeaders, StoredPart } from '../s3/bucket.ts';
@@ -47,13 +48,15 @@ export class S3Storage implements Storage {
     return published;
   }
 
-  async retract({ directory, attempt }: Pick<Target, 'directory' | 'attempt'>, kept?: string): Promise<void> {
-    if (kept === undefined) {
-      await this.remove(`${directory}/${attempt}`);
-      return;
-    }
+  retract({ directory, attempt }: Pick<Target, 'directory' | 'attempt'>): Promise<void> {
+    return this.remove(`${directory}/${attempt}`);
+  }
+
+  async keepOnly(directory: string): Promise<void> {
     const keys: string[] = [];
-    for await (const { key } of this.#bucket.list(`${FILES}${directory}/`)) if (!key.startsWith(`${FILES}${kept}/`)) keys.push(key);
+    for await (const { key } of this.#bucket.list(`${FILES}${posix.dirname(directory)}/`)) {
+      if (!key.startsWith(`${FILES}${directory}/`)) keys.push(key);
+    }
     await this.#bucket.remove(keys);
   }
 

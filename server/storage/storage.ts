@@ -26,8 +26,10 @@ export interface Storage {
    * @throws StagedBytesGone; anything else is a fault of ours and leaves nothing that a later attempt does not clear
    */
   publish(target: Target): Promise<string>;
-  /** Takes back what attempts but the one whose directory is `kept` have published; with none kept, what this attempt alone has. */
-  retract(target: Pick<Target, 'directory' | 'attempt'>, kept?: string): Promise<void>;
+  /** Takes back what this attempt published, where that is its alone: another has won. */
+  retract(target: Pick<Target, 'directory' | 'attempt'>): Promise<void>;
+  /** Takes back what other attempts published than the one that `publish` gave this directory. */
+  keepOnly(directory: string): Promise<void>;
   /** Clears what crashed attempts left half made, but for those that `isRunning` knows. */
   clearUnfinished(isRunning: (id: string, attempt: number) => Promise<boolean>): Promise<void>;
   /** Bytes of the final file; undefined when it is not there. */

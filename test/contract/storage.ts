@@ -46,7 +46,7 @@ export function testStorage(open: () => Promise<StorageUnderTest>): void {
     const { storage, everything, directory: first } = await withPublished(bytes);
     const directory = await storage.publish({ id: ID, directory: DIRECTORY, name: NAME, type: 'video/mp4', attempt: 2 });
     expect((await contentOf(storage, first)).equals(bytes)).toBe(true);
-    await storage.retract({ directory: DIRECTORY, attempt: 2 }, directory);
+    await storage.keepOnly(directory);
     expect(await everything()).toEqual([`${directory}/${NAME}`]);
     expect((await contentOf(storage, directory)).equals(bytes)).toBe(true);
   });

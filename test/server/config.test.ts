@@ -22,6 +22,21 @@ const WRONG: Record<SettingKey, readonly string[]> = {
   port: ['', 'http', '-1', '65536', '80.5', '0x50', '1e3', ' 80 ', '999999'],
   dataDir: [''],
   storageDir: [],
+  storageBackend: ['', 'S3', 'tape'],
+  s3Bucket: [],
+  s3Region: [''],
+  s3Endpoint: ['s3.example.com', 'ftp://example.com'],
+  s3Prefix: ['/uploads', 'a//b', 'a b'],
+  s3ForcePathStyle: ['yes'],
+  s3PartSize: ['', '4 MiB', '6 GiB'],
+  s3Concurrency: ['', '0', '-1', 'four'],
+  s3Memory: ['', 'much'],
+  s3Connections: ['', '0', '1.5'],
+  s3Timeout: ['', '0ms', '25d'],
+  s3CopyThreshold: ['', '1 MiB', '6 GiB'],
+  s3Checksums: ['', 'always'],
+  s3Downloads: ['', 'Stream'],
+  s3LinkLifetime: ['', '0s', '8d'],
   publicUrl: ['example.com', 'ftp://example.com', 'https:example.com', 'https://example.com/?a=b', 'https://u:p@example.com', 'https://'],
   maxUploadSize: ['', 'big', '-1', '5 XiB', '0', '1e30', 'NaN'],
   allow: ['', 'nothing-of-the-kind', '.=x'],
@@ -49,6 +64,15 @@ const WRONG: Record<SettingKey, readonly string[]> = {
 const SENTENCE = /^LANDFALL_[A-Z0-9_]+: [“A-Z].*\. \(given: ".*"\)$/;
 
 describe('the settings', () => {
+  it('need a bucket for S3, and memory for two parts of the largest upload', () => {
+    const s3 = { storageBackend: 's3', s3Bucket: 'b' } as const;
+    expect(resolveConfig(s3)).toMatchObject({ s3PartSize: 16 * 1024 ** 2, s3Prefix: '' });
+    expect(resolveConfig({ ...s3, s3Prefix: 'a/b' }).s3Prefix).toBe('a/b/');
+    expect(() => resolveConfig({ storageBackend: 's3' })).toThrow(/s3Bucket/);
+    expect(() => resolveConfig({ ...s3, maxUploadSize: '5 TiB' })).toThrow(/s3Memory: Write at least 1 GiB/);
+    expect(() => resolveConfig({ ...s3, maxUploadSize: '5 TiB', s3Memory: '2 GiB' })).not.toThrow();
+  });
+
   it('have defaults that are right', () => {
     const config = resolveConfig();
     expect(config).toMatchObject({

@@ -1,0 +1,64 @@
+// Where bytes are kept, by configuration: the disk of this machine, or a bucket.
+import { join } from 'node:path';
+import type { Config } from './config.ts';
+import { Bucket } from './s3/bucket.ts';
+import { DiskStaging } from './staging/disk-staging.ts';
+import { S3Staging } from './staging/s3-staging.ts';
+import type { Staging } from './staging/staging.ts';
+import { DiskStorage } from './storage/disk-storage.ts';
+import { S3Storage } from './storage/s3-storage.ts';
+import type { Storage } from './storage/storage.ts';
+
+export interface Backend {
+  staging: Staging;
+  storage: Storage;
+  /** Before the first upload. @throws what the system or S3 says when it can't be used */
+  prepare(): Promise<void>;
+  /** Where an operator finds a final file. */
+  describe(directory: string, name: string): string;
+  close(): void;
+}
+
+export function openBackend(config: Config): Backend {
+  return config.storageBackend === 's3' ? openS3(config) : openDisk(config);
+}
+
+function openDisk(config: Config): Backend {
+  const staging = new DiskStaging(join(config.dataDir, 'staging'));
+  const storage = new DiskStorage(config.storageDir, staging);
+  return {
+    staging,
+    storage,
+    async prepare() {
+      await staging.prepare();
+      await storage.prepare();
+    },
+    describe: (directory, name) => join(config.storageDir, directory, name),
+    close() {},
+  };
+}
+
+function openS3(config: Config): Backend {
+  const { s3Bucket, s3Prefix, maxUploadSize } = config;
+  const bucket = new Bucket({
+    bucket: s3Bucket,
+    region: config.s3Region,
+    endpoint: config.s3Endpoint,
+    prefix: s3Prefix,
+    forcePathStyle: config.s3ForcePathStyle,
+    connections: config.s3Connections,
+    timeoutMs: config.s3Timeout,
+    checksums: config.s3Checksums,
+  });
+  const { s3PartSize: partSize, s3Concurrency: concurrency, s3Memory: memory } = config;
+  const staging = new S3Staging({ bucket, partSize, concurrency, memory, maxUploadSize });
+  const delivery = { how: config.s3Downloads, linkSeconds: Math.floor(config.s3LinkLifetime / 1000) };
+  const storage = new S3Storage({ bucket, staging, copyThreshold: config.s3CopyThreshold, delivery });
+  return {
+    staging,
+    storage,
+    prepare: () => bucket.check(),
+    describe: (directory, name) => `s3://${s3Bucket}/${s3Prefix}files/${directory}/${name}`,
+    close: () => bucket.close(),
+  };
+}

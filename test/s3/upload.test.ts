@@ -1,0 +1,172 @@
+// Uploads that end in a bucket: with our client, a stock one, and by hand.
+import { join } from 'node:path';
+import { HeadObjectCommand } from '@aws-sdk/client-s3';
+import { describe, expect, it } from 'vitest';
+import { upload } from '../../client/node.ts';
+import { nodeStore } from '../../client/node-store.ts';
+import { videoBytes, writeVideo } from '../support/content.ts';
+import { embedLandfall } from '../support/landfall-embedded.ts';
+import { embedLandfallOnS3, MIB, operationOf } from '../support/s3-landfall.ts';
+import { uploadWithStockClient } from '../support/stock-client.ts';
+import { testDirectory } from '../support/temp-dir.ts';
+import { createUpload, headUpload, idOf, patchUpload, readRecord, terminateUpload } from '../support/tus-requests.ts';
+import { zip } from '../support/zip-fixtures.ts';
+
+const NAME = 'Zoë “film”.mp4';
+
+describe('an upload to S3', () => {
+  it('by our client arrives whole, private, as an attachment of its type, and leaves nothing staged', async () => {
+    const { files, s3, onlyFile, expectNothingStaged } = await embedLandfallOnS3();
+    const directory = testDirectory();
+    const path = join(directory, NAME);
+    await writeVideo(path, 23 * MIB + 17);
+    const result = await upload(path, { endpoint: files, store: nodeStore(join(directory, 'state')) }).done;
+    expect(result).toMatchObject({ size: 23 * MIB + 17, type: 'video/mp4' });
+    const { key, bytes } = await onlyFile();
+    expect(bytes.equals(await videoBytes(23 * MIB + 17))).toBe(true);
+    expect(key).toMatch(new RegExp(`^files/\\d{4}/\\d{2}/\\d{2}/${result.id}/1/.+\\.mp4$`));
+    const { ContentType, ContentDisposition } = await s3.client.send(new HeadObjectCommand(s3.bucket.at(key)));
+    expect(ContentType).toBe('video/mp4');
+    expect(ContentDisposition).toMatch(/^attachment; filename=/);
+    const anonymous = await fetch(`${s3.options.endpoint}/${s3.name}/${s3.options.prefix}${encodeURI(key)}`);
+    expect(anonymous.status).toBe(403);
+    await expectNothingStaged();
+  });
+
+  it.for([undefined, MIB, 6 * MIB])('by tus-js-client in chunks of %s arrives whole', async (chunkSize) => {
+    const { files, onlyFile, expectNothingStaged } = await embedLandfallOnS3();
+    const bytes = await videoBytes(13 * MIB + 1);
+    const told = await uploadWithStockClient(files, bytes, 'film.mp4', chunkSize === undefined ? {} : { chunkSize });
+    expect(told.outcome).toBe('success');
+    expect((await onlyFile()).bytes.equals(bytes)).toBe(true);
+    await expectNothingStaged();
+  });
+
+  it('reads ranges for its checks, and text alone whole', async () => {
+    const { files, proxy } = await embedLandfallOnS3();
+    const content = Buffer.from('one line of many\n'.repeat(400_000));
+    const read = async (name: string, bytes: Buffer) => {
+      proxy.exchanges.length = 0;
+      expect((await uploadWithStockClient(files, bytes, name)).outcome).toBe('success');
+      const reads = proxy.exchanges.filter((exchange) => operationOf(exchange) === 'GetObject' && exchange.path.includes('/bytes'));
+      return reads.reduce((sum, { answer }) => sum + Number(answer?.['content-length'] ?? 0), 0);
+    };
+    expect(await read('film.mp4', await videoBytes(6 * MIB))).toBe(0);
+    const ofArchive = await read('a.zip', zip([{ name: 'a.txt', content, isStored: true }]));
+    expect(ofArchive).toBeGreaterThan(0);
+    expect(ofArchive).toBeLessThan(MIB);
+    expect(await read('a.txt', content)).toBe(content.byteLength);
+  });
+
+  it('of nothing is accepted where that is allowed, as an object of no bytes', async () => {
+    const { files, onlyFile, expectNothingStaged } = await embedLandfallOnS3(undefined, { allowEmpty: true, allow: 'text' });
+    const created = await createUpload(files, { length: 0, name: 'empty.txt' });
+    expect(created.status).toBe(201);
+    expect(await readRecord(created.url)).toMatchObject({ state: 'accepted', length: 0 });
+    expect((await onlyFile()).bytes.byteLength).toBe(0);
+    await expectNothingStaged();
+  });
+
+  it.for([3 * MIB, 5 * MIB, 12 * MIB])('of %i bytes whose length is declared at the end arrives whole', async (length) => {
+    const { files, onlyFile, expectNothingStaged } = await embedLandfallOnS3();
+    const bytes = await videoBytes(length);
+    const { url } = await createUpload(files, { name: 'film.mp4', headers: { 'Upload-Defer-Length': '1' } });
+    expect((await patchUpload(url, 0, bytes.subarray(0, MIB))).offset).toBe(MIB);
+    expect((await patchUpload(url, MIB, bytes.subarray(MIB))).offset).toBe(length);
+    expect((await headUpload(url)).offset).toBe(length);
+    expect(await patchUpload(url, length, Buffer.alloc(0), { 'Upload-Length': String(length) })).toMatchObject({
+      status: 204,
+      offset: length,
+    });
+    expect((await onlyFile()).bytes.equals(bytes)).toBe(true);
+    await expectNothingStaged();
+  });
+
+  it('that is refused leaves nothing in the bucket', async () => {
+    const refusing = { name: 'no', run: async () => ({ code: 'ERR_CHECK_REFUSED' as const }) };
+    const { files, s3, expectNothingStaged } = await embedLandfallOnS3(undefined, {}, { checks: [refusing] });
+    const told = await uploadWithStockClient(files, await videoBytes(11 * MIB), 'film.mp4', { retryDelays: [] });
+    expect(told).toMatchObject({ outcome: 'error', status: 422 });
+    await expectNothingStaged();
+    expect(await s3.keys()).toEqual([]);
+  });
+
+  it('that is terminated leaves nothing in the bucket', async () => {
+    const { files, s3, expectNothingStaged } = await embedLandfallOnS3();
+    const { url } = await createUpload(files, { length: 20 * MIB, name: 'film.mp4' });
+    await patchUpload(url, 0, (await videoBytes(20 * MIB)).subarray(0, 12 * MIB));
+    expect(await s3.unfinished()).toHaveLength(1);
+    expect((await terminateUpload(url)).status).toBe(204);
+    await expectNothingStaged();
+    expect(await s3.keys()).toEqual([]);
+  });
+
+  it('with a wrong checksum of a chunk goes on from before that chunk', async () => {
+    const { files, onlyFile } = await embedLandfallOnS3();
+    const bytes = await videoBytes(17 * MIB);
+    const { url } = await createUpload(files, { length: 17 * MIB, name: 'film.mp4' });
+    expect((await patchUpload(url, 0, bytes.subarray(0, 7 * MIB))).offset).toBe(7 * MIB);
+    const wrong = { 'Upload-Checksum': `sha1 ${Buffer.alloc(20).toString('base64')}` };
+    expect((await patchUpload(url, 7 * MIB, Buffer.alloc(9 * MIB), wrong)).status).toBe(460);
+    expect((await headUpload(url)).offset).toBe(7 * MIB);
+    expect((await patchUpload(url, 7 * MIB, bytes.subarray(7 * MIB))).status).toBe(204);
+    expect((await onlyFile()).bytes.equals(bytes)).toBe(true);
+  });
+
+  it('copied in parts above the threshold arrives whole', async () => {
+    const { files, onlyFile, expectNothingStaged } = await embedLandfallOnS3(undefined, { s3CopyThreshold: 5 * MIB });
+    const bytes = await videoBytes(18 * MIB);
+    expect((await uploadWithStockClient(files, bytes, 'film.mp4')).outcome).toBe('success');
+    expect((await onlyFile()).bytes.equals(bytes)).toBe(true);
+    await expectNothingStaged();
+  });
+
+  it('is taken up after a restart where it was acknowledged', async () => {
+    const first = await embedLandfallOnS3();
+    const bytes = await videoBytes(14 * MIB);
+    const { url } = await createUpload(first.files, { length: 14 * MIB, name: 'film.mp4' });
+    expect((await patchUpload(url, 0, bytes.subarray(0, 8 * MIB))).offset).toBe(8 * MIB);
+    await first.close();
+    const second = await embedLandfall(first.config);
+    const again = `${second.files}/${idOf(url)}`;
+    expect((await headUpload(again)).offset).toBe(8 * MIB);
+    expect((await patchUpload(again, 8 * MIB, bytes.subarray(8 * MIB))).offset).toBe(14 * MIB);
+    expect((await first.onlyFile()).bytes.equals(bytes)).toBe(true);
+  });
+});
+
+describe('a file in S3', () => {
+  async function accepted(more: Parameters<typeof embedLandfallOnS3>[1] = {}) {
+    const opened = await embedLandfallOnS3(undefined, more);
+    const bytes = await videoBytes(6 * MIB);
+    const { url } = await uploadWithStockClient(opened.files, bytes, NAME);
+    return { ...opened, url, bytes };
+  }
+
+  it('is passed through, whole, in ranges, and not at all when the reader has it', async () => {
+    const { url, bytes } = await accepted();
+    const whole = await fetch(url);
+    expect([whole.status, whole.headers.get('Content-Type')]).toEqual([200, 'video/mp4']);
+    expect(whole.headers.get('Content-Disposition')).toMatch(/^attachment/);
+    expect(Buffer.from(await whole.arrayBuffer()).equals(bytes)).toBe(true);
+    const part = await fetch(url, { headers: { Range: 'bytes=100-199' } });
+    expect([part.status, part.headers.get('Content-Range')]).toEqual([206, `bytes 100-199/${6 * MIB}`]);
+    expect(Buffer.from(await part.arrayBuffer()).equals(bytes.subarray(100, 200))).toBe(true);
+    expect((await fetch(url, { headers: { Range: `bytes=${7 * MIB}-` } })).status).toBe(416);
+    expect((await fetch(url, { headers: { 'If-None-Match': whole.headers.get('ETag') ?? '' } })).status).toBe(304);
+  });
+
+  it('is redirected to where it lies, for a while, under its own name', async () => {
+    const { url, bytes, s3 } = await accepted({ s3Downloads: 'redirect', s3LinkLifetime: '1m' });
+    const answer = await fetch(url, { redirect: 'manual' });
+    expect([answer.status, answer.headers.get('Cache-Control')]).toEqual([302, 'no-store']);
+    const location = new URL(answer.headers.get('Location') ?? '');
+    expect(location.pathname).toContain(s3.name);
+    expect(location.searchParams.get('X-Amz-Expires')).toBe('60');
+    const followed = await fetch(url);
+    expect(followed.headers.get('Content-Disposition')).toMatch(/^attachment/);
+    expect(Buffer.from(await followed.arrayBuffer()).equals(bytes)).toBe(true);
+    const head = await fetch(url, { method: 'HEAD' });
+    expect([head.status, head.headers.get('Content-Length')]).toEqual([200, String(6 * MIB)]);
+  });
+});

@@ -1,0 +1,88 @@
+// Landfall on the run's S3 server, with a proxy between the two that makes faults.
+import { expect, onTestFinished, vi } from 'vitest';
+import type { ConfigInput, LandfallHooks } from '../../server/index.ts';
+import { gathered } from './content.ts';
+import { type Exchange, type Fault, type FaultProxy, startFaultProxy } from './fault-proxy.ts';
+import { type EmbeddedLandfall, embedLandfall } from './landfall-embedded.ts';
+import { type TestBucket, testBucket } from './s3-test-bucket.ts';
+
+export const MIB = 1024 * 1024;
+
+export interface S3Landfall extends EmbeddedLandfall {
+  s3: TestBucket;
+  proxy: FaultProxy;
+  /** Settings that serve the same bucket. */
+  config: ConfigInput;
+  /** The only final file there is. */
+  onlyFile(): Promise<{ key: string; bytes: Buffer }>;
+  /** Fails until nothing is staged and no multipart upload is left. */
+  expectNothingStaged(): Promise<void>;
+}
+
+export async function embedLandfallOnS3(
+  plan: (exchange: Exchange) => Fault | undefined = () => undefined,
+  more: ConfigInput = {},
+  hooks: LandfallHooks = {},
+): Promise<S3Landfall> {
+  const s3 = await testBucket();
+  const proxy = await startFaultProxy({ upstream: s3.options.endpoint, onRequest: plan });
+  onTestFinished(() => proxy.close());
+  const config = { ...s3Config(s3, proxy.url), ...more };
+  const embedded = await embedLandfall(config, hooks);
+  return {
+    ...embedded,
+    s3,
+    proxy,
+    config: { ...config, dataDir: embedded.dataDir },
+    async onlyFile() {
+      const keys = await s3.keys('files/');
+      expect(keys).toHaveLength(1);
+      const key = keys[0] ?? '';
+      return { key, bytes: await gathered(await s3.bucket.stream(key)) };
+    },
+    expectNothingStaged: () =>
+      vi.waitFor(
+        async () => {
+          expect(await s3.keys('staging/')).toEqual([]);
+          expect(await s3.unfinished()).toEqual([]);
+        },
+        { timeout: 10_000, interval: 50 },
+      ),
+  };
+}
+
+/** Small parts and little memory, so that a few megabytes already show what happens to large files. */
+export function s3Config({ name, options }: TestBucket, endpoint = options.endpoint): ConfigInput {
+  return {
+    storageBackend: 's3',
+    s3Bucket: name,
+    s3Region: options.region,
+    s3Endpoint: endpoint,
+    s3Prefix: options.prefix,
+    s3ForcePathStyle: true,
+    s3PartSize: 5 * MIB,
+    s3Memory: 64 * MIB,
+    maxUploadSize: 1024 * MIB,
+  };
+}
+
+/** The kind of request to S3, as far as tests tell them apart. */
+export function operationOf({ method, path }: Pick<Exchange, 'method' | 'path'>): string {
+  const query = new URL(path, 'http://s3').searchParams;
+  if (query.has('partNumber')) return 'UploadPart';
+  if (query.has('uploads')) return method === 'POST' ? 'CreateMultipartUpload' : 'ListMultipartUploads';
+  if (query.has('uploadId')) return { POST: 'CompleteMultipartUpload', GET: 'ListParts', DELETE: 'AbortMultipartUpload' }[method] ?? method;
+  if (query.has('list-type')) return 'ListObjects';
+  return `${method[0]}${method.slice(1).toLowerCase()}Object`;
+}
+
+export function partNumberOf({ path }: Pick<Exchange, 'path'>): number {
+  return Number(new URL(path, 'http://s3').searchParams.get('partNumber'));
+}
+
+export const SLOW_DOWN = {
+  kind: 'answer',
+  status: 503,
+  headers: { 'Content-Type': 'application/xml' },
+  body: '<?xml version="1.0" encoding="UTF-8"?><Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>',
+} as const;
