@@ -7,6 +7,7 @@ import type { HttpRequest, HttpResponse, HttpStack } from 'tus-js-client';
 import Upload from 'tus-js-client/lib/upload.js';
 import { UploadError } from '../shared/errors.ts';
 import { parseByteCount } from '../shared/protocol.ts';
+import { checksumHeader } from './checksum.ts';
 import { type ChunkSize, SMALLEST_CHUNK } from './chunk-size.ts';
 import { Failure } from './failure.ts';
 import type { GuardedHttp } from './guarded-http.ts';
@@ -102,6 +103,8 @@ function unexpected(cause: unknown): Failure {
 
 class Stack implements HttpStack {
   readonly #options: AttemptOptions;
+  /** The server said that it holds a chunk against its CRC-32. */
+  comparesCrc32 = false;
 
   constructor(options: AttemptOptions) {
     this.#options = options;
@@ -112,17 +115,19 @@ class Stack implements HttpStack {
   }
 
   createRequest(method: string, url: string): HttpRequest {
-    return new Request(this.#options, method, url);
+    return new Request(this, this.#options, method, url);
   }
 }
 
 class Request implements HttpRequest {
+  readonly #stack: Stack;
   readonly #options: AttemptOptions;
   readonly #method: string;
   readonly #url: string;
   readonly #headers: Record<string, string> = {};
 
-  constructor(options: AttemptOptions, method: string, url: string) {
+  constructor(stack: Stack, options: AttemptOptions, method: string, url: string) {
+    this.#stack = stack;
     this.#options = options;
     this.#method = method;
     this.#url = url;
@@ -168,6 +173,7 @@ class Request implements HttpRequest {
   async #create(): Promise<HttpResponse> {
     const { idempotencyKey } = this.#options;
     const response = await this.#guarded({ 'Idempotency-Key': idempotencyKey });
+    this.#heard(response);
     const location = response.header('Location');
     if (location === null) throw this.#nonsense('It made an upload without saying where.');
     await this.#options.onCreated(new URL(location, this.#url).href);
@@ -180,6 +186,7 @@ class Request implements HttpRequest {
   async #ask(): Promise<HttpResponse> {
     const { size } = this.#options.source;
     const response = await this.#guarded({});
+    this.#heard(response);
     const offset = parseByteCount(response.header('Upload-Offset') ?? '');
     const length = parseByteCount(response.header('Upload-Length') ?? '');
     if (offset === undefined || (length === undefined && size !== null)) throw this.#nonsense('It did not say how much it has.');
@@ -196,14 +203,17 @@ class Request implements HttpRequest {
     const start = Number(this.#headers['Upload-Offset']);
     const end = start + body.size;
     const isLast = end === source.size || this.#headers['Upload-Length'] !== undefined;
-    const checksum = isLast ? reader.checksumHeader(end) : undefined;
+    const fileChecksum = isLast ? reader.checksumHeader(end) : undefined;
+    const chunkChecksum = this.#stack.comparesCrc32 && chunkSize.isVerifiable && body.size > 0 ? body.crc32 : undefined;
+    const headers = {
+      ...(fileChecksum === undefined ? {} : { 'Landfall-Checksum': fileChecksum }),
+      ...(chunkChecksum === undefined ? {} : { 'Upload-Checksum': checksumHeader(chunkChecksum) }),
+    };
     this.#options.onSending(start);
     const begun = performance.now();
     let response: TransportResponse;
     try {
-      response = await this.#guarded(checksum === undefined ? {} : { 'Landfall-Checksum': checksum }, body, (sent) =>
-        this.#options.onSent(start + sent, isLast && sent === body.size),
-      );
+      response = await this.#guarded(headers, body, (sent) => this.#options.onSent(start + sent, isLast && sent === body.size));
     } catch (error) {
       if (error instanceof Failure && error.reason !== 'refused' && body.size > SMALLEST_CHUNK) chunkSize.failed();
       throw error;
@@ -219,6 +229,10 @@ class Request implements HttpRequest {
     if (offset === end) chunkSize.succeeded(body.size, performance.now() - begun);
     this.#options.onConfirmed(offset);
     return wrap(response);
+  }
+
+  #heard(response: TransportResponse): void {
+    this.#stack.comparesCrc32 = /\bcrc32\b/.test(response.header('Tus-Checksum-Algorithm') ?? '');
   }
 
   #guarded(extra: Record<string, string>, body?: RequestBody, onSent?: (bytes: number) => void): Promise<TransportResponse> {

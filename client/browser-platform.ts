@@ -7,6 +7,18 @@ import type { Platform } from './ports.ts';
 
 const MIB = 1024 * 1024;
 
+interface WithYield {
+  scheduler?: { yield?: () => Promise<void> };
+}
+
+async function breathe(): Promise<void> {
+  // Nobody looks, and timers of a hidden page come once a second at best.
+  if (typeof document === 'undefined' || document.visibilityState === 'hidden') return;
+  const { scheduler } = globalThis as WithYield;
+  if (scheduler?.yield) await scheduler.yield();
+  else await new Promise((resolve) => setTimeout(resolve));
+}
+
 export const browserPlatform: Platform = {
   transport: browserTransport,
   store: browserStore,
@@ -18,4 +30,5 @@ export const browserPlatform: Platform = {
     return typeof document === 'undefined' ? globalThis.location?.href : document.baseURI;
   },
   crc32,
+  breathe,
 };

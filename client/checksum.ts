@@ -13,6 +13,8 @@ export interface Checkpoint {
 const SPACING = 64 * 1024 * 1024;
 const PIECE = 1024 * 1024;
 
+const POLYNOMIAL = 0xedb88320;
+
 // Every index is in range; the type of an element read is `number | undefined` all the same.
 const byte = (bytes: Uint8Array, at: number) => bytes[at] as number;
 const word = (table: Uint32Array, at: number) => table[at] as number;
@@ -37,7 +39,7 @@ function makeTables(): readonly [Uint32Array, Uint32Array, Uint32Array, Uint32Ar
   const tables = [new Uint32Array(256), new Uint32Array(256), new Uint32Array(256), new Uint32Array(256)] as const;
   for (let n = 0; n < 256; n++) {
     let c = n;
-    for (let bit = 0; bit < 8; bit++) c = c & 1 ? (c >>> 1) ^ 0xedb88320 : c >>> 1;
+    for (let bit = 0; bit < 8; bit++) c = c & 1 ? (c >>> 1) ^ POLYNOMIAL : c >>> 1;
     tables[0][n] = c;
   }
   for (let n = 0; n < 256; n++) {
@@ -49,7 +51,31 @@ function makeTables(): readonly [Uint32Array, Uint32Array, Uint32Array, Uint32Ar
   return tables;
 }
 
-/** Value of `Landfall-Checksum`: the 4 bytes, most significant first, in base64. */
+/** The CRC-32 of two pieces one after the other, from that of each: what follows a piece multiplies it by x^8 for each byte. */
+export function combineCrc32(first: number, second: number, secondBytes: number): number {
+  let shifted = first;
+  let power = X8;
+  for (let left = secondBytes; left > 0; left = Math.floor(left / 2)) {
+    if (left % 2 === 1) shifted = multiply(shifted, power);
+    power = multiply(power, power);
+  }
+  return (shifted ^ second) >>> 0;
+}
+
+/** x^8 as CRC-32 writes polynomials: the highest bit is x^0. */
+const X8 = 0x00800000;
+
+/** Of two polynomials over GF(2), modulo that of CRC-32. */
+function multiply(a: number, b: number): number {
+  let product = 0;
+  for (let bit = 31, term = b; bit >= 0; bit--) {
+    if ((a >>> bit) & 1) product ^= term;
+    term = term & 1 ? (term >>> 1) ^ POLYNOMIAL : term >>> 1;
+  }
+  return product >>> 0;
+}
+
+/** Value of `Upload-Checksum` and `Landfall-Checksum`: the 4 bytes, most significant first, in base64. */
 export function checksumHeader(crc: number): string {
   return `crc32 ${btoa(String.fromCharCode(crc >>> 24, (crc >>> 16) & 255, (crc >>> 8) & 255, crc & 255))}`;
 }
@@ -82,10 +108,12 @@ export class RunningChecksum {
 
   /** Bytes as they are read for sending. What is not in order is left out: `seek` makes up for it. */
   add(offset: number, bytes: Uint8Array): void {
-    if (offset !== this.#current.offset) return;
-    this.#current = { offset: offset + bytes.length, crc32: this.#crc32(bytes, this.#current.crc32) };
-    const last = this.#checkpoints.at(-1);
-    if (last === undefined || this.#current.offset - last.offset >= SPACING) this.#checkpoints.push(this.#current);
+    if (offset === this.#current.offset) this.#advance(bytes.length, this.#crc32(bytes, this.#current.crc32));
+  }
+
+  /** As `add`, of bytes whose own CRC-32 is known. */
+  addKnown(offset: number, length: number, crc32: number): void {
+    if (offset === this.#current.offset) this.#advance(length, combineCrc32(this.#current.crc32, crc32, length));
   }
 
   /** The server confirmed what has been read: nothing before is asked for again. */
@@ -114,5 +142,11 @@ export class RunningChecksum {
       (best, candidate) => (candidate.offset <= offset && candidate.offset > best.offset ? candidate : best),
       checkpoint,
     );
+  }
+
+  #advance(length: number, crc32: number): void {
+    this.#current = { offset: this.#current.offset + length, crc32 };
+    const last = this.#checkpoints.at(-1);
+    if (last === undefined || this.#current.offset - last.offset >= SPACING) this.#checkpoints.push(this.#current);
   }
 }

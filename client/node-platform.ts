@@ -18,4 +18,5 @@ export const nodePlatform: Platform = {
   budgetMs: 30 * 60_000,
   baseUrl: undefined,
   crc32,
+  breathe: undefined,
 };

@@ -46,7 +46,11 @@ export interface UploadOptions {
   /** Give up after so many milliseconds without confirmed progress, offline time not counted. Default 10 minutes in browsers, 30 in Node. */
   budgetMs?: number;
   timeouts?: Partial<Timeouts>;
-  /** Compute a CRC-32 of the whole file while it is read and let the server compare. Default true. */
+  /**
+   * Compute a CRC-32 while the file is read and let the server compare: of the whole file, whose mismatch is a refusal, and of
+   * each chunk, which is sent again when it was damaged on the way: where the server offers that, and not for a while after a
+   * connection broke. Node sends a file in one body, which has only the former, unless `chunkSize` is a number. Default true.
+   */
   checksum?: boolean;
   /** Browsers only: send cookies to another origin. Default false. */
   withCredentials?: boolean;

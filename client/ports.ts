@@ -37,6 +37,8 @@ export interface Source {
 /** Bytes of a request. Read in order and once, in pieces of the transport's choice. */
 export interface RequestBody {
   readonly size: number;
+  /** Of all of it, where it is in memory and checksums are wanted. */
+  readonly crc32?: number;
   /** Offsets within the body. @throws UploadError as `Source.read` */
   read(start: number, end: number): Promise<Uint8Array<ArrayBuffer>>;
 }
@@ -118,4 +120,6 @@ export interface Platform {
   readonly baseUrl: string | undefined;
   /** Continues a CRC-32 (of 0 for the first bytes). */
   crc32(bytes: Uint8Array, previous: number): number;
+  /** Between pieces of work that together take long: lets the page draw and hear its user. Undefined where there is none. */
+  readonly breathe: (() => Promise<void>) | undefined;
 }

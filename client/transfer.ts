@@ -154,7 +154,7 @@ export class Transfer {
       this.#tracker.attempted();
       this.#tracker.created(journal.url ?? undefined);
       this.#patience.begin();
-      const reader = new SourceReader(source, opened.checksum);
+      const reader = new SourceReader(source, opened.checksum, this.#platform);
       try {
         if (journal.url === null) await journal.asking();
         const outcome = await attempt({

@@ -41,6 +41,9 @@ export interface UploadsRequest {
   collectionUrl: string;
 }
 
+/** tus 1.0.0 has OPTIONS tell this. On the answers a client gets before it sends bytes it spares a request. */
+const ANNOUNCEMENT = { 'Tus-Checksum-Algorithm': CHECKSUM_ALGORITHMS.join(',') };
+
 interface Context {
   request: UploadsRequest;
   creation?: Creation;
@@ -89,7 +92,7 @@ export class Uploads {
     const context: Context = { request: { raw, response, owner: '', collectionUrl: '' } };
     writeResponse(await this.#stock.handle(raw, 'OPTIONS', '', context), response, {
       'Tus-Resumable': TUS_VERSION,
-      'Tus-Checksum-Algorithm': CHECKSUM_ALGORITHMS.join(','),
+      ...ANNOUNCEMENT,
     });
   }
 
@@ -103,7 +106,7 @@ export class Uploads {
     const context: Context = { request, creation };
     try {
       const answer = await this.#stock.handle(request.raw, 'POST', '', context);
-      writeResponse(await refusing(answer), request.response, context.upload ? expiry(context.upload) : {});
+      writeResponse(await refusing(answer), request.response, { ...ANNOUNCEMENT, ...(context.upload ? expiry(context.upload) : {}) });
     } catch (error) {
       if (!(error instanceof Replayed)) throw error;
       await this.#replayCreation(request, creation, error.upload);
@@ -120,7 +123,7 @@ export class Uploads {
       stored = await receiver.confirmed(upload);
       upload = (await ledger.get(id)) ?? upload;
     }
-    const headers = describeForHead(upload, stored, policyHash);
+    const headers = { ...ANNOUNCEMENT, ...describeForHead(upload, stored, policyHash) };
     for (const [name, value] of Object.entries(headers)) request.response.setHeader(name, value);
     request.response.setHeader('Cache-Control', 'no-store');
     request.response.statusCode = 200;
@@ -320,7 +323,7 @@ export class Uploads {
     }
     raw.resume();
     const { ledger, receiver, finisher, locker } = this.#options;
-    const headers: Record<string, string> = { Location: `${collectionUrl}/${upload.id}`, 'Tus-Resumable': TUS_VERSION };
+    const headers: Record<string, string> = { ...ANNOUNCEMENT, Location: `${collectionUrl}/${upload.id}`, 'Tus-Resumable': TUS_VERSION };
     // Whoever created an empty one may have died before its inspection.
     if (upload.state === 'receiving' && upload.length === 0) void finisher.begin(upload.id, 0, 'byte');
     else if (upload.state === 'receiving') {

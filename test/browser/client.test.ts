@@ -46,11 +46,11 @@ describe('a file in Chromium', () => {
     await send(page, path);
     expect(await ends(page)).toMatchObject({ result: { size: 12 * MIB } });
     expect(await stored()).toEqual([sha256]);
-    // Chromium repeats a request by itself when a kept connection breaks: that one is at a wrong offset and answered 409.
-    const offsets = proxy.exchanges
-      .filter(({ method, status }) => method === 'PATCH' && status !== 409)
-      .map(({ headers }) => Number(headers['upload-offset']));
-    expect(offsets).toEqual([...new Set(offsets)].sort((a, b) => a - b));
+    const offsets = proxy.exchanges.filter(({ method }) => method === 'PATCH').map(({ headers }) => Number(headers['upload-offset']));
+    expect(offsets).toEqual(offsets.toSorted((a, b) => a - b));
+    // What was confirmed is not sent again; of a chunk with a checksum nothing is, until all of it came.
+    const cuts = proxy.exchanges.filter(({ fault }) => fault?.kind === 'cut').length;
+    expect(proxy.bytes).toBeLessThanOrEqual((12 + 3 * cuts) * MIB);
   });
 
   it('is told of its refusal while most of it has not been sent', async () => {

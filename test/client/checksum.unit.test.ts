@@ -1,6 +1,6 @@
 import { crc32 as zlibCrc32 } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
-import { checksumHeader, crc32, formatChecksum, RunningChecksum } from '../../client/checksum.ts';
+import { checksumHeader, combineCrc32, crc32, formatChecksum, RunningChecksum } from '../../client/checksum.ts';
 import { videoBytes } from '../support/content.ts';
 
 test('the checksum for browsers is that of zlib, whole and in pieces', async () => {
@@ -10,6 +10,14 @@ test('the checksum for browsers is that of zlib, whole and in pieces', async () 
   let pieces = 0;
   for (let at = 0; at < bytes.length; at += 1021) pieces = crc32(bytes.subarray(at, at + 1021), pieces);
   expect(pieces).toBe(zlibCrc32(bytes));
+});
+
+test('of two pieces it follows from that of each', () => {
+  const bytes = crypto.getRandomValues(new Uint8Array(5000));
+  for (const at of [0, 1, 7, 1024, 4999, 5000]) {
+    const [first, second] = [bytes.subarray(0, at), bytes.subarray(at)];
+    expect(combineCrc32(zlibCrc32(first), zlibCrc32(second), second.length)).toBe(zlibCrc32(bytes));
+  }
 });
 
 test('it is written as the wire and the record want it', () => {

@@ -95,6 +95,19 @@ describe('in Node', () => {
   });
 });
 
+test('chunks carry checksums until the connection breaks, and again after 64 MiB without a break', () => {
+  const size = new ChunkSize(BROWSER, 32 * MIB);
+  expect(size.isVerifiable).toBe(true);
+  size.failed();
+  expect(size.isVerifiable).toBe(false);
+  size.succeeded(32 * MIB, 1);
+  expect(size.isVerifiable).toBe(false);
+  size.succeeded(32 * MIB, 1);
+  expect(size.isVerifiable).toBe(true);
+  // Nothing would be left of a whole file that breaks off.
+  expect(new ChunkSize(NODE).isVerifiable).toBe(false);
+});
+
 test('a fixed size stays, whatever happens, but for a 413', () => {
   const size = new ChunkSize(BROWSER, 5 * MIB);
   size.failed();

@@ -46,6 +46,8 @@ test('a file arrives, in spite of a broken connection', async () => {
   const result = await upload(path, { endpoint: `${proxy.url}/files`, store }).done;
   expect(result).toMatchObject({ name: 'film.mp4', size: 4 * MIB, type: null, checksum: expect.stringMatching(/^crc32:/) });
   expect(await sha256OfFile(join(directory, 'stored', result.id))).toBe(sum);
+  // It has not said that it compares any.
+  expect(proxy.exchanges.filter(({ headers }) => headers['upload-checksum'] !== undefined)).toEqual([]);
 });
 
 test('a refusal in its own words is final', async () => {
