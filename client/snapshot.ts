@@ -33,7 +33,8 @@ export type UploadState =
  * - `stalled`: the connection stopped moving
  * - `busy`: the server asked to come later
  * - `no-space`: the server has no room right now
- * - `elsewhere`: another tab or process is sending this very file
+ * - `elsewhere`: another tab or process is sending this very file; of a tab (or handle of this process) `sent`, `confirmed` and the
+ *   speed are shown. When it stops this one goes on, when it ends this one ends the same
  * - `restarted`: the server no longer knows the upload; it starts again from the first byte
  */
 export type WaitingReason = 'offline' | 'unreachable' | 'interrupted' | 'stalled' | 'busy' | 'no-space' | 'elsewhere' | 'restarted';

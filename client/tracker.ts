@@ -1,4 +1,5 @@
 import type { UploadError } from '../shared/errors.ts';
+import type { Progress } from './following.ts';
 import { SpeedMeter } from './progress.ts';
 import type { UploadSnapshot, UploadState, Waiting } from './snapshot.ts';
 import { canMove, isOver } from './states.ts';
@@ -74,7 +75,7 @@ export class Tracker {
     this.#details = details;
     if (to !== 'uploading' && to !== 'inspecting') this.#fallBack();
     clearInterval(this.#fading);
-    if (to === 'uploading') this.#fading = setInterval(() => this.#tellSoon(), FADE_EVERY_MS);
+    if (to === 'uploading' || details.waiting?.reason === 'elsewhere') this.#fading = setInterval(() => this.#tellSoon(), FADE_EVERY_MS);
     this.#tell();
     return true;
   }
@@ -118,6 +119,14 @@ export class Tracker {
     this.#tellSoon();
   }
 
+  /** Another tab sends it; it is that far. */
+  follow({ sent, confirmed, url }: Progress): void {
+    if (this.#details.waiting?.reason !== 'elsewhere') return;
+    this.#url = url;
+    this.#confirmed = confirmed;
+    this.send(sent);
+  }
+
   /** All of it has a known end now. */
   sized(size: number): void {
     this.#size = size;
@@ -144,7 +153,8 @@ export class Tracker {
   #take(): UploadSnapshot {
     const state = this.#state;
     const size = this.#size;
-    const bytesPerSecond = state === 'uploading' ? this.#meter.bytesPerSecond(performance.now()) : 0;
+    const isMoving = state === 'uploading' || this.#details.waiting?.reason === 'elsewhere';
+    const bytesPerSecond = isMoving ? this.#meter.bytesPerSecond(performance.now()) : 0;
     const left = size === null ? null : Math.max(size - this.#sent, 0);
     return Object.freeze({
       id: this.#id,

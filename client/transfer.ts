@@ -7,6 +7,7 @@ import { RunningChecksum } from './checksum.ts';
 import { ChunkSize } from './chunk-size.ts';
 import { Ending } from './ending.ts';
 import { Failure } from './failure.ts';
+import { follow, tellFollowers } from './following.ts';
 import { GuardedHttp } from './guarded-http.ts';
 import type { UploadOptions } from './options.ts';
 import { gaveUp, Patience } from './patience.ts';
@@ -69,8 +70,7 @@ export class Transfer {
       // Seen before the lock is waited for: when its holder is done the record is gone, and the address tells how it ended.
       await journal.recall();
       if (journal.lockName !== undefined) {
-        const waiting = () => tracker.move('waiting', { waiting: { reason: 'elsewhere' } });
-        release = await this.#platform.locks.acquire(journal.lockName, signal, waiting);
+        release = await this.#lock(journal.lockName, signal);
         await journal.recall();
       }
       return await this.#untilVerdict(opened, signal);
@@ -108,6 +108,22 @@ export class Transfer {
     } finally {
       await journal.startOver();
     }
+  }
+
+  /** Resolves when nobody else sends this file, with how to let them. @throws the reason of the signal */
+  async #lock(name: string, signal: AbortSignal): Promise<() => void> {
+    const tracker = this.#tracker;
+    let unfollow = () => {};
+    const waiting = () => {
+      tracker.move('waiting', { waiting: { reason: 'elsewhere' } });
+      unfollow = follow(name, (progress) => tracker.follow(progress));
+    };
+    const release = await this.#platform.locks.acquire(name, signal, waiting).finally(() => unfollow());
+    const stopTelling = tellFollowers(name, (listener) => tracker.subscribe(listener));
+    return () => {
+      stopTelling();
+      release();
+    };
   }
 
   async #open(signal: AbortSignal): Promise<Opened> {

@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { launchChromium } from '../support/chromium.ts';
 import { writeVideo } from '../support/content.ts';
 import { dropFirstResponses, type Exchange, type Fault } from '../support/fault-proxy.ts';
-import { bundleClient, ends, open, send, snapshotOf, startClientPage, stateOf } from './client-driver.ts';
+import { bundleClient, ends, type Hand, open, send, snapshotOf, startClientPage, stateOf } from './client-driver.ts';
 
 const MIB = 1024 * 1024;
 const PATIENCE = { timeout: 60_000 };
@@ -105,6 +105,12 @@ describe('a file in two tabs', () => {
     await expect.poll(async () => (await snapshotOf(one)).confirmed, PATIENCE).toBeGreaterThan(MIB);
     await send(two, path);
     await expect.poll(async () => (await snapshotOf(two)).waiting?.reason, PATIENCE).toBe('elsewhere');
+    // It shows how far the other is, and how fast.
+    const following = () => two.evaluate(() => (window as unknown as Hand).told.filter(({ waiting }) => waiting?.reason === 'elsewhere'));
+    await expect.poll(async () => (await following()).at(-1)?.confirmed, PATIENCE).toBeGreaterThan(4 * MIB);
+    const [before, ...after] = (await following()).filter(({ sent }) => sent > 0);
+    expect(after.at(-1)?.sent).toBeGreaterThan(before?.sent ?? 0);
+    expect(after.at(-1)?.bytesPerSecond).toBeGreaterThan(0);
     const [first, second] = await Promise.all([ends(one), ends(two)]);
     expect(first).toMatchObject({ result: { size: 12 * MIB, resumed: false } });
     expect(second).toMatchObject({ result: { id: 'result' in first ? first.result.id : '', resumed: true } });

@@ -278,6 +278,7 @@ describe('one file sent twice at once', () => {
     const two = sending.send(path);
     const { waiting } = await reachesState(two.handle, 'waiting');
     expect(waiting?.reason).toBe('elsewhere');
+    await reaches(two.handle, ({ state, sent }) => state === 'waiting' && sent > 2 * MIB);
     const results = await Promise.all([one.handle.done, two.handle.done]);
     expect(results[0].id).toBe(results[1].id);
     expect(await sending.stored()).toEqual([sum]);
