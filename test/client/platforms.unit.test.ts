@@ -1,0 +1,31 @@
+import { expect, test } from 'vitest';
+import { browserPlatform } from '../../client/browser-platform.ts';
+import { browserSource } from '../../client/browser-source.ts';
+import { DEFAULT_TIMEOUTS } from '../../client/guarded-http.ts';
+import { nodePlatform } from '../../client/node-platform.ts';
+import { fingerprintOf } from '../../client/resume.ts';
+
+const MIB = 1024 * 1024;
+const MINUTE = 60_000;
+
+test('browsers give up after 10 minutes without progress, Node after 30; chunks are of 1 to 32 MiB, in Node a body may be all', () => {
+  expect(browserPlatform.budgetMs).toBe(10 * MINUTE);
+  expect(nodePlatform.budgetMs).toBe(30 * MINUTE);
+  expect(browserPlatform.chunks).toEqual({ startBytes: 8 * MIB, minBytes: MIB, maxBytes: 32 * MIB, wholeBody: false });
+  expect(nodePlatform.chunks).toEqual({ ...browserPlatform.chunks, wholeBody: true });
+});
+
+test('a request waits 30 s for a connection, 30 s for a byte to move, and 120 s for the answer after the last', () => {
+  expect(DEFAULT_TIMEOUTS).toEqual({ connectMs: 30_000, stallMs: 30_000, answerMs: 120_000 });
+});
+
+test('a file is known again by its head, its middle and its tail', async () => {
+  const fingerprint = async (changed?: number) => {
+    const bytes = new Uint8Array(MIB);
+    if (changed !== undefined) bytes[changed] = 1;
+    return fingerprintOf(await browserSource(bytes).open(), browserPlatform.crc32);
+  };
+  const whole = await fingerprint();
+  expect(await fingerprint()).toBe(whole);
+  for (const at of [0, 65_535, MIB / 2, MIB - 65_536, MIB - 1]) expect(await fingerprint(at), String(at)).not.toBe(whole);
+});
