@@ -27,7 +27,8 @@ export const browserPlatform: Platform = {
   chunks: { startBytes: 8 * MIB, minBytes: MIB, maxBytes: 32 * MIB, wholeBody: false },
   budgetMs: 10 * 60_000,
   get baseUrl() {
-    return typeof document === 'undefined' ? globalThis.location?.href : document.baseURI;
+    // Where a page is rendered on a server nothing is sent, so any will do.
+    return typeof document === 'undefined' ? (globalThis.location?.href ?? 'http://localhost/') : document.baseURI;
   },
   crc32,
   breathe,

@@ -74,6 +74,15 @@ describe('the package', () => {
     expect(await evaluate("console.log(import.meta.resolve('landfall'))", '--conditions=browser')).toMatch(/client\/index\.js$/);
   });
 
+  it('exports the React hooks, which need React and nothing else that is not there', async () => {
+    const names = "console.log(Object.keys(await import('landfall/react')).sort().join())";
+    await expect(evaluate(names)).rejects.toThrow(/Cannot find package 'react'/);
+    await symlink(join(REPOSITORY, 'node_modules/react'), join(packed.project, 'node_modules/react'));
+    expect(await evaluate(names)).toBe('useLandfall,useQueue');
+    const hooks = await readFile(join(packed.installed, 'dist/client/react/use-landfall.js'), 'utf8');
+    expect(hooks).toMatch(/^'use client';/);
+  });
+
   it('exports the server, which serves from there, page included', async () => {
     const script = `
       import { createServer } from 'node:http';
@@ -102,7 +111,9 @@ describe('the package', () => {
       join(packed.project, 'use.ts'),
       `import { createServer } from 'node:http';
 import { upload, UploadError, type UploadResult } from 'landfall';
+import { useLandfall } from 'landfall/react';
 import { createLandfall, type LandfallHooks } from 'landfall/server';
+export const count = (): number => useLandfall({ endpoint: '/files' }).counts.accepted;
 const hooks: LandfallHooks = { onVerdict: ({ id, state }) => console.log(id.length, state) };
 const landfall = createLandfall({ maxUploadSize: '1 GiB' }, hooks);
 createServer(landfall.handler).listen(0);

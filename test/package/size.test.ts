@@ -27,10 +27,17 @@ async function bundledBytes(entry: string, name: string): Promise<number> {
   return scripts.reduce((sum, file) => sum + gzipSync(readFileSync(join(outDir, file)), { level: 9 }).byteLength, 0);
 }
 
+/** What the README says of it, in kilobytes. */
+function claimedKilobytes(text: RegExp): number {
+  const readme = readFileSync(join(REPOSITORY, 'README.md'), 'utf8').replaceAll('\n', ' ');
+  return Number(text.exec(readme)?.[1]);
+}
+
 it('the client, with all it builds on, is under 30 KB', async () => {
   const bytes = await bundledBytes('client/index.ts', 'client');
   console.log(`client: ${(bytes / 1000).toFixed(1)} KB gzipped`);
   expect(bytes).toBeLessThan(30_000);
+  expect(Math.abs(bytes / 1000 - claimedKilobytes(/the client is (\d+) KB gzipped/))).toBeLessThan(1.5);
 });
 
 /** Gzipped bytes of a built script and all it imports. */
@@ -50,4 +57,5 @@ it('the element as the server serves it, with the client in it, is under 40 KB',
   console.log(`element: ${(bytes / 1000).toFixed(1)} KB gzipped`);
   expect(bytes).toBeGreaterThan(10_000);
   expect(bytes).toBeLessThan(40_000);
+  expect(Math.abs(bytes / 1000 - claimedKilobytes(/the element (\d+) KB/))).toBeLessThan(1.5);
 });

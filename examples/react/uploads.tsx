@@ -1,0 +1,70 @@
+import type { UploadQueue, UploadSnapshot, UploadSource } from 'landfall';
+import { useLandfall } from 'landfall/react';
+
+const WORDS: Readonly<Record<UploadSnapshot['state'], string>> = {
+  queued: 'Waits for its turn',
+  preparing: 'Starting',
+  uploading: 'Uploading',
+  waiting: 'Waits for the connection',
+  paused: 'Paused',
+  inspecting: 'Being inspected',
+  accepted: 'Uploaded',
+  rejected: 'Refused',
+  failed: 'Given up',
+  cancelled: 'Cancelled',
+};
+
+export function Uploads({ endpoint }: { endpoint: string }) {
+  const { uploads, sent, size, isPaused, isIdle, queue } = useLandfall({ endpoint, concurrency: 2 });
+  return (
+    <main>
+      <label>
+        Choose files
+        <input
+          type="file"
+          multiple
+          onChange={({ target }) => {
+            for (const file of target.files ?? []) queue.add(file);
+            target.value = '';
+          }}
+        />
+      </label>
+      <button type="button" disabled={isIdle} onClick={() => (isPaused ? queue.resume() : queue.pause())}>
+        {isPaused ? 'Go on with all' : 'Pause all'}
+      </button>
+      <progress aria-label="All files" value={sent} max={size || 1} />
+      <ul>
+        {uploads.map((upload) => (
+          <Row key={upload.id} upload={upload} queue={queue} />
+        ))}
+      </ul>
+    </main>
+  );
+}
+
+function Row({ upload, queue }: { upload: UploadSnapshot; queue: UploadQueue<UploadSource> }) {
+  const { id, name, state, sent, size, error } = upload;
+  const handle = queue.get(id);
+  const isRunning = state === 'uploading' || state === 'waiting' || state === 'preparing' || state === 'queued';
+  return (
+    <li>
+      {name}: {WORDS[state]} <progress aria-label={name} value={sent} max={size || 1} />
+      {isRunning && (
+        <button type="button" onClick={() => handle?.pause()}>
+          Pause
+        </button>
+      )}
+      {state === 'paused' && (
+        <button type="button" onClick={() => handle?.resume()}>
+          Go on
+        </button>
+      )}
+      {state === 'failed' && (
+        <button type="button" onClick={() => queue.retry(id)}>
+          Try again
+        </button>
+      )}
+      {(state === 'rejected' || state === 'failed') && <p role="alert">{error?.message}</p>}
+    </li>
+  );
+}

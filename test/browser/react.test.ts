@@ -1,0 +1,98 @@
+// The example of the React hook, built as its reader would build it, in Chromium against a real server.
+import { readFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import type { Browser } from 'playwright-core';
+import { createElement } from 'react';
+import { renderToString } from 'react-dom/server';
+import { build } from 'vite';
+import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest';
+import { useLandfall } from '../../client/react/use-landfall.ts';
+import { launchChromium } from '../support/chromium.ts';
+import { filesBelow, sha256OfFile, writeVideo } from '../support/content.ts';
+import { startFaultProxy } from '../support/fault-proxy.ts';
+import { embedLandfall } from '../support/landfall-embedded.ts';
+import { REPOSITORY } from '../support/repository.ts';
+import { temporaryDirectory, testDirectory } from '../support/temp-dir.ts';
+
+const MIB = 1024 * 1024;
+const PATIENCE = { timeout: 60_000 };
+const { path: built } = temporaryDirectory();
+
+const Count = () => createElement('p', null, useLandfall({ endpoint: '/files' }).uploads.length);
+
+let browser: Browser;
+beforeAll(async () => {
+  const building = build({
+    root: join(REPOSITORY, 'examples/react'),
+    configFile: false,
+    logLevel: 'error',
+    resolve: {
+      alias: [
+        { find: 'landfall/react', replacement: join(REPOSITORY, 'client/react/use-landfall.ts') },
+        { find: 'landfall', replacement: join(REPOSITORY, 'client/index.ts') },
+      ],
+    },
+    build: { outDir: built, emptyOutDir: false },
+  });
+  [browser] = await Promise.all([launchChromium(), building]);
+});
+afterAll(() => browser.close());
+
+/** The example, on an origin of its own. */
+async function serveExample(): Promise<string> {
+  const types = { html: 'text/html; charset=utf-8', js: 'text/javascript' };
+  const server = createServer(async ({ url = '/' }, response) => {
+    const { pathname } = new URL(url, 'http://localhost');
+    const name = pathname === '/' ? 'index.html' : pathname.slice(1);
+    const content = await readFile(join(built, name)).catch(() => undefined);
+    response
+      .writeHead(content ? 200 : 404, { 'Content-Type': types[name.split('.').at(-1) as 'html' | 'js'] ?? 'text/plain' })
+      .end(content);
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+}
+
+it('shows several uploads, pauses all and goes on, and tells each verdict', async () => {
+  const server = await embedLandfall();
+  const proxy = await startFaultProxy({ upstream: server.url, bytesPerSecond: 4 * MIB });
+  onTestFinished(() => proxy.close());
+  const directory = testDirectory();
+  const names = ['one.mp4', 'two.mp4', 'three.mp4'];
+  const hashes = await Promise.all(names.map((name, index) => writeVideo(join(directory, name), 6 * MIB, index)));
+  const page = await browser.newPage();
+  onTestFinished(() => page.close());
+  const problems: unknown[] = [];
+  page.on('pageerror', (error) => problems.push(error));
+  await page.goto(`${await serveExample()}?endpoint=${encodeURIComponent(`${proxy.url}/files`)}`);
+
+  await page.getByLabel('Choose files').setInputFiles(names.map((name) => join(directory, name)));
+  const row = (name: string) => page.getByRole('listitem').filter({ hasText: name });
+  await expect.poll(() => row('one.mp4').textContent(), PATIENCE).toContain('Uploading');
+  expect(await row('three.mp4').textContent()).toContain('Waits for its turn');
+  await page.getByRole('button', { name: 'Pause all' }).click();
+  for (const name of names) await expect.poll(() => row(name).textContent()).toContain('Paused');
+  await page.getByLabel('Choose files').setInputFiles({ name: 'photo.jpg', mimeType: 'image/jpeg', buffer: Buffer.from('MZ program') });
+  await expect.poll(() => row('photo.jpg').textContent()).toContain('Paused');
+
+  proxy.bytesPerSecond = Number.POSITIVE_INFINITY;
+  await page.getByRole('button', { name: 'Go on with all' }).click();
+  for (const name of names) await expect.poll(() => row(name).textContent(), PATIENCE).toContain('Uploaded');
+  await expect.poll(() => row('photo.jpg').textContent(), PATIENCE).toMatch(/Refused[\s\S]+\w/);
+  expect(await page.getByRole('progressbar', { name: 'All files' }).evaluate((bar) => (bar as HTMLProgressElement).position)).toBe(1);
+
+  const files = join(server.dataDir, 'files');
+  const stored = await Promise.all((await filesBelow(files)).map((name) => sha256OfFile(join(files, name))));
+  expect(stored.sort()).toEqual(hashes.sort());
+  expect(problems).toEqual([]);
+});
+
+it('renders on a server as well, where there is nothing to send', () => {
+  expect(renderToString(createElement(Count))).toBe('<p>0</p>');
+});
