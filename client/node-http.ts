@@ -1,5 +1,6 @@
-import { type ClientRequest, Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http';
-import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
+import { type ClientRequest, type Agent as HttpAgent, request as httpRequest, type IncomingMessage } from 'node:http';
+import { type Agent as HttpsAgent, request as httpsRequest } from 'node:https';
+import { httpAgent, httpsAgent, onAddressGone } from './node-connect.ts';
 import { type RequestBody, type Transport, TransportError, type TransportRequest, type TransportResponse } from './ports.ts';
 
 /** Read ahead of what is being written, so that disk and network work at the same time. */
@@ -25,7 +26,7 @@ const HOPELESS = /^(?:CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|ERR_TLS_|ERR_SSL
 
 /** Bodies are streamed from the source in constant memory; connections are kept and shared by uploads of one process. */
 export function nodeTransport(): Transport {
-  const agents = { 'http:': new HttpAgent({ keepAlive: true }), 'https:': new HttpsAgent({ keepAlive: true }) };
+  const agents = { 'http:': httpAgent(), 'https:': httpsAgent() };
   return {
     async send(message: TransportRequest): Promise<TransportResponse> {
       for (;;) {
@@ -86,9 +87,11 @@ class Exchange {
       request.destroy();
     };
     signal.addEventListener('abort', abort, { once: true });
+    let forget = () => {};
     request.once('socket', (socket) => {
       if (!socket.connecting) this.#hasConnected = true;
       else socket.once('connect', () => (this.#hasConnected = true));
+      forget = onAddressGone(socket, () => request.destroy(new Error('The address of this device changed.')));
     });
     request.once('response', (response) => {
       this.#hasAnswer = true;
@@ -103,6 +106,7 @@ class Exchange {
       else this.#write(body).catch(reject);
       return await promise;
     } finally {
+      forget();
       signal.removeEventListener('abort', abort);
       // Answered in the middle of the body: the rest is not wanted, and the connection can't be used again.
       if (!request.writableFinished) request.destroy();

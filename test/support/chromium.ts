@@ -2,7 +2,7 @@
 import { type Browser, chromium } from 'playwright-core';
 import { chromiumPath } from './needs.ts';
 
-const FLAGS = [
+export const CHROMIUM_FLAGS = [
   '--no-sandbox',
   '--disable-gpu',
   '--disable-quic',
@@ -18,5 +18,5 @@ const FLAGS = [
 export function launchChromium(): Promise<Browser> {
   const executablePath = chromiumPath();
   if (executablePath === undefined) throw new Error('There is no Chromium: install the package chromium, or set CHROMIUM_BIN.');
-  return chromium.launch({ executablePath, args: FLAGS, headless: true });
+  return chromium.launch({ executablePath, args: CHROMIUM_FLAGS, headless: true });
 }

@@ -54,6 +54,13 @@ function succeeds(command: string, ...parameters: string[]): boolean {
 /** Of Ceph, and what ends them with the tests. */
 export const S3_PROGRAMS = ['ceph', 'monmaptool', 'ceph-mon', 'ceph-osd', 'radosgw', 'radosgw-admin', 'setpriv'];
 
+/** Containers often may not, root or not. */
+function canMakeNetworks(): boolean {
+  const name = `landfall-probe-${process.pid}`;
+  const isMade = succeeds('ip', 'netns', 'add', name);
+  return isMade && succeeds('ip', 'netns', 'delete', name);
+}
+
 const isRoot = process.getuid?.() === 0;
 
 export const NEEDS: readonly Need[] = [
@@ -105,6 +112,13 @@ export const NEEDS: readonly Need[] = [
     packages: ['ceph-mon', 'ceph-osd', 'radosgw'],
     takes: 'Ceph (packages ceph-mon, ceph-osd, radosgw)',
     isMet: () => S3_PROGRAMS.every((name) => programPath(name) !== undefined),
+  },
+  {
+    what: 'tests in network namespaces',
+    files: ['test/client/**/*.netns.test.ts'],
+    packages: ['iproute2', 'chromium'],
+    takes: 'root, allowed to make network namespaces, and Chromium (packages iproute2, chromium)',
+    isMet: () => isRoot && programPath('tc') !== undefined && chromiumPath() !== undefined && canMakeNetworks(),
   },
   {
     what: 'tests on a terminal',

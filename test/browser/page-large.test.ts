@@ -1,0 +1,76 @@
+// Large files on the page: what the tab takes in memory, and the main job with the server killed in the middle. The long run
+// sends gigabytes.
+import { open } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest';
+import { launchChromium } from '../support/chromium.ts';
+import { filesBelow, sha256OfFile, videoBytes } from '../support/content.ts';
+import { startLandfall } from '../support/landfall-process.ts';
+import { testDirectory } from '../support/temp-dir.ts';
+import { chooser, expectState, PATIENCE, row, shownText, storedHashes, video, visit } from './page-driver.ts';
+
+const MIB = 1024 * 1024;
+const GIB = 1024 * MIB;
+const isLong = process.env.LANDFALL_TEST_LONG === '1';
+
+let browser: Browser;
+beforeAll(async () => {
+  browser = await launchChromium();
+});
+afterAll(() => browser.close());
+
+/** V8's heap and the bytes of its buffers; what garbage there is counts too. */
+async function memoryOf(page: Page): Promise<() => Promise<number>> {
+  const session = await page.context().newCDPSession(page);
+  await session.send('HeapProfiler.collectGarbage');
+  return async () => {
+    const { usedSize, embedderHeapUsedSize, backingStorageSize } = await session.send('Runtime.getHeapUsage');
+    return usedSize + embedderHeapUsedSize + backingStorageSize;
+  };
+}
+
+it('a file of gigabytes takes less than 100 MiB of the tab’s memory', async () => {
+  const length = isLong ? 4 * GIB : 256 * MIB;
+  const directory = testDirectory();
+  const server = await startLandfall({ dataDir: join(directory, 'data') });
+  onTestFinished(() => server.kill());
+  const path = join(directory, 'film.mp4');
+  const file = await open(path, 'w');
+  await file.write(await videoBytes(40));
+  await file.truncate(length);
+  await file.close();
+
+  const { page } = await visit(browser, server.url);
+  const memory = await memoryOf(page);
+  const before = await memory();
+  let most = before;
+  await chooser(page).setInputFiles(path);
+  for (let isOver = false; !isOver; ) {
+    most = Math.max(most, await memory());
+    isOver = /Accepted|Refused|Stopped/.test(await shownText(row(page, 'film.mp4')));
+  }
+  await expectState(page, 'film.mp4', /Accepted/);
+  console.log(`the tab grew by ${Math.round((most - before) / MIB)} MiB while it sent ${length / MIB} MiB`);
+  expect(most - before).toBeLessThan(100 * MIB);
+  const files = join(server.dataDir, 'files');
+  expect(await sha256OfFile(join(files, (await filesBelow(files))[0] ?? ''))).toBe(await sha256OfFile(path));
+});
+
+it('a film chosen on the page lands whole though the server is killed in the middle and started again', async () => {
+  const film = await video('film.mp4', isLong ? 2.5 * GIB : 192 * MIB);
+  const server = await startLandfall({ dataDir: testDirectory() });
+  onTestFinished(() => server.kill());
+  const { page, problems } = await visit(browser, server.url);
+  await chooser(page).setInputFiles(film.path);
+  const confirmed = () => page.evaluate(() => document.querySelector('landfall-upload')?.snapshot.confirmed ?? 0);
+  await expect.poll(confirmed, { ...PATIENCE, interval: 20 }).toBeGreaterThan(isLong ? GIB : 16 * MIB);
+  await server.kill();
+  await expectState(page, film.name, /Waiting/);
+  const kept = await confirmed();
+  await server.start();
+  await expectState(page, film.name, /Accepted/);
+  console.log(`killed with ${Math.round(kept / MIB)} MiB confirmed`);
+  expect(await storedHashes(server.dataDir)).toEqual({ [film.name]: film.sha256 });
+  expect(problems).toEqual([]);
+});

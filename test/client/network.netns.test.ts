@@ -1,0 +1,112 @@
+// Networks that change and go away under a sender, as under a phone's: 10 Mbit/s, 100 ms each way.
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { chromium } from 'playwright-core';
+import { expect, onTestFinished, test } from 'vitest';
+import type { UploadSnapshot } from '../../client/snapshot.ts';
+import { CHROMIUM_FLAGS } from '../support/chromium.ts';
+import { filesBelow, sha256OfFile, writeVideo } from '../support/content.ts';
+import { chromiumPath } from '../support/needs.ts';
+import { REPOSITORY } from '../support/repository.ts';
+import { testDirectory } from '../support/temp-dir.ts';
+import { TwoNetworks } from '../support/two-networks.ts';
+
+const KIB = 1024;
+const isLong = process.env.LANDFALL_TEST_LONG === '1';
+const OUTAGE_MS = isLong ? 60_000 : 5000;
+/** At 10 Mbit/s a second brings 1.2 MB. */
+const LENGTH = (isLong ? 32 : 6) * KIB * KIB;
+const PATIENCE = { timeout: 120_000, interval: 100 };
+/** More than what asks where to go on; less than a second of the line. */
+const ON_ITS_WAY = 256 * KIB;
+
+const bed = () => TwoNetworks.create({ bitsPerSecond: '10mbit', delayMs: 100 });
+
+async function film(): Promise<{ path: string; sha256: string }> {
+  const path = join(testDirectory(), 'film.mp4');
+  return { path, sha256: await writeVideo(path, LENGTH) };
+}
+
+function sendWithNode(networks: TwoNetworks, path: string) {
+  const script = join(REPOSITORY, 'test/client/sender-process.ts');
+  const child = networks.spawn(process.execPath, script, path, `${networks.url}/files`, join(testDirectory(), 'state'), '--look');
+  const told: UploadSnapshot[] = [];
+  let isAccepted = false;
+  if (child.stdout === null) throw new Error('It has an output.');
+  createInterface(child.stdout).on('line', (line) => {
+    const { snapshot, result } = JSON.parse(line) as { snapshot?: UploadSnapshot; result?: object };
+    if (snapshot) told.push(snapshot);
+    if (result) isAccepted = true;
+  });
+  return { told, ended: once(child, 'close').then(() => isAccepted) };
+}
+
+async function storedIn({ server }: TwoNetworks): Promise<string[]> {
+  const folder = join(server.dataDir, 'files');
+  return Promise.all((await filesBelow(folder)).map((name) => sha256OfFile(join(folder, name))));
+}
+
+/** Times are a matter of a quiet machine: asserted in the long run only. */
+async function goesOn(networks: TwoNetworks, since: number, withinMs: number): Promise<void> {
+  await expect.poll(() => networks.goneOnAfter(since, ON_ITS_WAY), PATIENCE).toBeDefined();
+  const ms = networks.goneOnAfter(since, ON_ITS_WAY) ?? 0;
+  console.log(`went on after ${ms} ms`);
+  if (isLong) expect(ms).toBeLessThan(withinMs);
+}
+
+test('a sender in Node whose address changes goes on from the new one', async () => {
+  const networks = await bed();
+  const { path, sha256 } = await film();
+  const { ended, told } = sendWithNode(networks, path);
+  await expect.poll(() => networks.passedBytes, PATIENCE).toBeGreaterThan(LENGTH / 4);
+  const since = Date.now();
+  await networks.changeAddress();
+  await goesOn(networks, since, 6000);
+  expect(await ended).toBe(true);
+  expect(told.some(({ waiting }) => waiting?.reason === 'stalled')).toBe(false);
+  expect(await storedIn(networks)).toEqual([sha256]);
+  // Nothing is sent twice but what was on its way.
+  expect(networks.passedBytes).toBeLessThan(LENGTH * 1.1);
+});
+
+test('a sender in Node goes on soon after the network is back', async () => {
+  const networks = await bed();
+  const { path, sha256 } = await film();
+  const { ended } = sendWithNode(networks, path);
+  await expect.poll(() => networks.passedBytes, PATIENCE).toBeGreaterThan(LENGTH / 4);
+  await networks.pull();
+  await sleep(OUTAGE_MS);
+  const since = Date.now();
+  await networks.plug();
+  await goesOn(networks, since, 6000);
+  expect(await ended).toBe(true);
+  expect(await storedIn(networks)).toEqual([sha256]);
+});
+
+test('a page goes on at once when the browser hears that the network is back, and when its address changed', async () => {
+  const networks = await bed();
+  const { path, sha256 } = await film();
+  const browser = await chromium.launch({ executablePath: networks.wrapped(chromiumPath() ?? ''), args: CHROMIUM_FLAGS, headless: true });
+  onTestFinished(() => browser.close());
+  const page = await browser.newPage();
+  await page.goto(`${networks.url}/`);
+  await page.locator('landfall-upload .zone input[type=file]').first().setInputFiles(path);
+  await expect.poll(() => networks.passedBytes, PATIENCE).toBeGreaterThan(LENGTH / 4);
+  await networks.pull();
+  await expect.poll(() => page.evaluate(() => navigator.onLine), PATIENCE).toBe(false);
+  await sleep(OUTAGE_MS);
+  // The browser itself takes a second or two to be sure that a network is there.
+  const heard = page.evaluate(
+    () => new Promise<number>((resolve) => addEventListener('online', () => resolve(Date.now()), { once: true })),
+  );
+  await networks.plug();
+  await goesOn(networks, await heard, 2000);
+
+  const changed = Date.now();
+  await networks.changeAddress();
+  await goesOn(networks, changed, 2000);
+  await expect.poll(() => page.getByText('Your file has arrived').isVisible(), PATIENCE).toBe(true);
+  expect(await storedIn(networks)).toEqual([sha256]);
+});
