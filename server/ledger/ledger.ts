@@ -3,6 +3,7 @@ import { EventEmitter } from 'node:events';
 import { type CompiledQuery, type ExpressionBuilder, type InsertResult, type Kysely, type Selectable, sql, type Updateable } from 'kysely';
 import { Migrator } from 'kysely/migration';
 import { UPLOAD_TRANSITIONS, type UploadState } from '../../shared/upload.ts';
+import type { Notices } from '../processes/notices.ts';
 import type { Engine } from './engine.ts';
 import { migrations, type Schema, type UploadTable } from './schema.ts';
 
@@ -27,6 +28,7 @@ export class LedgerTooNew extends Error {
  */
 export class Ledger {
   readonly #engine: Engine;
+  readonly #notices: Notices | undefined;
   readonly #changes = new EventEmitter().setMaxListeners(0);
   readonly #undurable = new Map<string, Promise<void>>();
   // The queries that every upload makes, built once: what differs are the parameters alone, and building costs several times
@@ -36,8 +38,14 @@ export class Ledger {
   readonly #updates = new Map<string, CompiledQuery<Upload>>();
   #isClosing = false;
 
-  constructor(engine: Engine) {
+  /** @param notices where other processes change rows, too */
+  constructor(engine: Engine, notices?: Notices) {
     this.#engine = engine;
+    this.#notices = notices;
+    notices?.on('state', (id) => this.#lookAgain(id));
+    notices?.onGap(() => {
+      for (const id of this.#changes.eventNames()) this.#lookAgain(String(id));
+    });
   }
 
   /** Brings the tables up to date. @throws LedgerTooNew */
@@ -97,7 +105,7 @@ export class Ledger {
   async move(id: string, guard: Guard, to: UploadState, changes: UploadChanges = {}): Promise<Upload | undefined> {
     if (!UPLOAD_TRANSITIONS[guard.from].includes(to)) throw new Error(`There is no move from ${guard.from} to ${to}.`);
     const moved = await this.#durably(id, () => this.#update(id, guard, { ...changes, state: to, updatedAt: Date.now() }));
-    if (moved) this.#changes.emit(id, moved);
+    if (moved) this.#tell(moved);
     return moved;
   }
 
@@ -105,7 +113,7 @@ export class Ledger {
   async beginInspection(id: string, leaseOwner: string, changes: UploadChanges): Promise<Upload | undefined> {
     const set = { ...changes, state: 'inspecting' as const, updatedAt: Date.now(), leaseOwner };
     const begun = await this.#durably(id, () => this.#update(id, { from: 'receiving' }, set, true));
-    if (begun) this.#changes.emit(id, begun);
+    if (begun) this.#tell(begun);
     return begun;
   }
 
@@ -262,6 +270,23 @@ export class Ledger {
   onChange(id: string, listener: (upload: Upload) => void): () => void {
     this.#changes.on(id, listener);
     return () => this.#changes.off(id, listener);
+  }
+
+  #tell(upload: Upload): void {
+    this.#changes.emit(upload.id, upload);
+    this.#notices?.tell('state', upload.id);
+  }
+
+  /** Another process has changed it, or may have. */
+  #lookAgain(id: string): void {
+    if (this.#changes.listenerCount(id) === 0) return;
+    // Whoever waits has a time limit, and looks for himself at its end.
+    this.get(id).then(
+      (upload) => {
+        if (upload && upload.state !== 'receiving') this.#changes.emit(id, upload);
+      },
+      () => undefined,
+    );
   }
 
   close(): Promise<void> {

@@ -1,9 +1,25 @@
 // One request at a time works on an upload's bytes. First come, first served; nobody spins.
 import type { Lock, Locker, RequestRelease } from '@tus/utils';
 import { UploadError } from '../../shared/errors.ts';
+import type { TryLock } from '../finish/sweeper.ts';
+
+/** The locks on uploads' bytes, as the resource uses them. */
+export interface UploadLocker extends Locker, TryLock {
+  /** Bytes came: the holder is alive. */
+  touch(id: string): void;
+  /** To be called right before each write. @throws UploadError ERR_UPLOAD_LOCKED where the lock is not the caller's any more */
+  requireHeld(id: string): void;
+  /**
+   * For those who only look: waits until the holder has been silent for long enough to be asked, and has let go, so that
+   * what it received is stored and counted. One that goes on receiving is left alone.
+   */
+  quiesce(id: string): Promise<void>;
+  /** Whether the bytes are being written on another machine, or were by someone who died over it: only what is proved is known of them. */
+  isWrittenElsewhere(id: string): Promise<boolean>;
+}
 
 /** A holder that received a byte within this time is alive and keeps its lock; one that did not is asked to let go. */
-const ALIVE_MS = 1000;
+export const ALIVE_MS = 1000;
 
 interface Holder {
   token: symbol;
@@ -19,13 +35,15 @@ interface Queue {
   holder: Holder;
   waiters: Waiter[];
   eviction: NodeJS.Timeout | undefined;
+  /** Until when somebody in another process waits. */
+  wantedUntilMs: number;
 }
 
 /**
  * A lock is released by its holder alone, after its last write returned; asking a silent holder to let go (its client's
  * connection died) is all that a waiter can do.
  */
-export class QueueingLocker implements Locker {
+export class QueueingLocker implements UploadLocker {
   readonly #queues = new Map<string, Queue>();
   readonly #timeoutMs: number;
 
@@ -46,7 +64,7 @@ export class QueueingLocker implements Locker {
     const holder: Holder = { token, lastActivityMs: performance.now(), requestRelease };
     const queue = this.#queues.get(id);
     if (queue === undefined) {
-      this.#queues.set(id, { holder, waiters: [], eviction: undefined });
+      this.#queues.set(id, { holder, waiters: [], eviction: undefined, wantedUntilMs: 0 });
       return;
     }
     await new Promise<void>((resolve, reject) => {
@@ -86,7 +104,7 @@ export class QueueingLocker implements Locker {
       return;
     }
     next.grant();
-    if (queue.waiters.length > 0) this.#watch(queue);
+    this.#watch(queue);
   }
 
   async tryWith(id: string, work: () => Promise<void>): Promise<boolean> {
@@ -101,16 +119,26 @@ export class QueueingLocker implements Locker {
     return true;
   }
 
-  /** Bytes came: the holder is alive. */
   touch(id: string): void {
     const queue = this.#queues.get(id);
     if (queue) queue.holder.lastActivityMs = performance.now();
   }
 
-  /**
-   * For those who only look: waits until the holder has been silent for long enough to be asked, and has let go, so that
-   * what it received is stored and counted. One that goes on receiving is left alone.
-   */
+  /** Nobody takes a lock away within one process. */
+  requireHeld(): void {}
+
+  async isWrittenElsewhere(): Promise<boolean> {
+    return false;
+  }
+
+  /** Somebody in another process waits, and will for this long. */
+  want(id: string, ms: number): void {
+    const queue = this.#queues.get(id);
+    if (queue === undefined) return;
+    queue.wantedUntilMs = performance.now() + ms;
+    this.#watch(queue);
+  }
+
   async quiesce(id: string): Promise<void> {
     const token = Symbol(id);
     const queue = this.#queues.get(id);
@@ -123,15 +151,19 @@ export class QueueingLocker implements Locker {
 
   /** Asks the holder to let go as soon as it has been silent for long enough. */
   #watch(queue: Queue): void {
-    if (queue.eviction !== undefined) return;
+    if (queue.eviction !== undefined || !isWanted(queue)) return;
     const { holder } = queue;
     const look = () => {
       queue.eviction = undefined;
-      if (queue.holder !== holder || queue.waiters.length === 0) return;
+      if (queue.holder !== holder || !isWanted(queue)) return;
       const silentMs = performance.now() - holder.lastActivityMs;
       if (silentMs >= ALIVE_MS) void holder.requestRelease();
       else queue.eviction = setTimeout(look, ALIVE_MS - silentMs);
     };
     look();
   }
+}
+
+function isWanted(queue: Queue): boolean {
+  return queue.waiters.length > 0 || queue.wantedUntilMs > performance.now();
 }

@@ -1,0 +1,132 @@
+// LISTEN and NOTIFY: one connection listens, and what is told goes out in batches beside the ledger's own statements, not in
+// their transactions. PostgreSQL commits those that notify one after the other, and waits for the disk in between.
+import { randomBytes } from 'node:crypto';
+import { EventEmitter } from 'node:events';
+import { sql } from 'kysely';
+import { Client } from 'pg';
+import type { Logger } from 'pino';
+import type { Engine } from '../ledger/engine.ts';
+import { connection } from '../ledger/postgres.ts';
+import type { Notice, Notices } from './notices.ts';
+import { isOver } from './tenure.ts';
+
+const CHANNEL = 'landfall';
+/** A payload has at most 7,999 bytes; one notice takes 38. */
+const PER_MESSAGE = 200;
+/** A connection that says nothing may be dead; a proxy may have dropped it. */
+const HEARTBEAT_MS = 15_000;
+const RECONNECT_MS = 250;
+
+export class PostgresNotices implements Notices {
+  readonly #url: string;
+  readonly #engine: Engine;
+  readonly #log: Logger;
+  readonly #self = randomBytes(4).toString('hex');
+  readonly #heard = new EventEmitter().setMaxListeners(0);
+  readonly #closing = new AbortController();
+  readonly #outbox = new Set<string>();
+  #sending: Promise<void> | undefined;
+  #listening: Promise<void> = Promise.resolve();
+
+  constructor(url: string, engine: Engine, log: Logger) {
+    this.#url = url;
+    this.#engine = engine;
+    this.#log = log;
+  }
+
+  /** @throws when the first connection can't be made */
+  async start(): Promise<void> {
+    const client = await this.#connect();
+    this.#listening = this.#listen(client);
+  }
+
+  tell(notice: Notice, uploadId: string): void {
+    this.#outbox.add(`${notice} ${uploadId}`);
+    this.#sending ??= this.#send().finally(() => {
+      this.#sending = undefined;
+    });
+  }
+
+  on(notice: Notice, listener: (uploadId: string) => void): () => void {
+    this.#heard.on(notice, listener);
+    return () => this.#heard.off(notice, listener);
+  }
+
+  onGap(listener: () => void): () => void {
+    this.#heard.on('gap', listener);
+    return () => this.#heard.off('gap', listener);
+  }
+
+  async close(): Promise<void> {
+    await this.#sending;
+    this.#closing.abort();
+    await this.#listening;
+  }
+
+  async #send(): Promise<void> {
+    while (this.#outbox.size > 0) {
+      // What else this turn of the event loop has to tell goes along.
+      await new Promise((resolve) => setImmediate(resolve));
+      const batch = [...this.#outbox].slice(0, PER_MESSAGE);
+      for (const told of batch) this.#outbox.delete(told);
+      const payload = [this.#self, ...batch].join(',');
+      await sql`select pg_notify(${CHANNEL}, ${payload})`.execute(this.#engine.db).catch((error: unknown) => {
+        this.#log.debug({ err: error }, 'a notice was not sent');
+      });
+    }
+  }
+
+  async #connect(): Promise<Client> {
+    const client = new Client({ ...connection(this.#url), query_timeout: HEARTBEAT_MS, application_name: 'landfall notices' });
+    client.on('error', () => undefined);
+    client.on('notification', ({ payload = '' }) => this.#hear(payload));
+    try {
+      await client.connect();
+      await client.query(`listen ${CHANNEL}`);
+      return client;
+    } catch (error) {
+      await client.end().catch(() => undefined);
+      throw error;
+    }
+  }
+
+  async #listen(first: Client): Promise<void> {
+    let client: Client | undefined = first;
+    while (!this.#closing.signal.aborted) {
+      if (client !== undefined) {
+        await this.#untilLost(client);
+        await client.end().catch(() => undefined);
+      }
+      if (!(await isOver(RECONNECT_MS, this.#closing.signal))) return;
+      client = await this.#connect().catch((error: unknown) => {
+        this.#log.warn({ err: error }, 'the ledger does not answer');
+        return undefined;
+      });
+      if (client !== undefined) this.#heard.emit('gap');
+    }
+    await client?.end().catch(() => undefined);
+  }
+
+  async #untilLost(client: Client): Promise<void> {
+    const lost = new AbortController();
+    const stop = () => lost.abort();
+    client.once('end', stop);
+    this.#closing.signal.addEventListener('abort', stop);
+    try {
+      while (await isOver(HEARTBEAT_MS, lost.signal)) await client.query('select 1');
+    } catch {
+      // The next one will be better.
+    } finally {
+      this.#closing.signal.removeEventListener('abort', stop);
+    }
+  }
+
+  #hear(payload: string): void {
+    const [from, ...told] = payload.split(',');
+    if (from === this.#self) return;
+    for (const text of told) {
+      const [notice = '', uploadId = ''] = text.split(' ');
+      this.#heard.emit(notice, uploadId);
+    }
+  }
+}

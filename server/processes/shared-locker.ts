@@ -1,0 +1,215 @@
+// The locks on uploads where several processes serve them: first among the requests of this process, then in the ledger.
+import type { Lock, RequestRelease } from '@tus/utils';
+import { UploadError } from '../../shared/errors.ts';
+import type { Locks } from '../ledger/locks.ts';
+import { ALIVE_MS, QueueingLocker, type UploadLocker } from '../tus/locker.ts';
+import type { Notices } from './notices.ts';
+import type { Tenure } from './tenure.ts';
+
+/** A notice may get lost, and a holder die: whoever waits looks again after these, and then after the last of them each time. */
+const LOOK_AGAIN_MS = [30, 100, 300, 1000];
+/** Who waits for a lock says so again within this time. */
+const WANTED_MS = 3000;
+
+export interface SharedLockerOptions {
+  locks: Locks;
+  tenure: Tenure;
+  notices: Notices;
+  timeoutMs: number;
+  /** Settles when an inspection that is about to begin has begun; undefined when there is none. The lock is kept until then. */
+  beginning(id: string): Promise<unknown> | undefined;
+  /** The upload was written in another boot by someone who died over it: only what is proved may stay. Under the lock. */
+  returnToProven(id: string): Promise<void>;
+}
+
+/** A row of this process in the ledger, held as long as one user is left. */
+interface Row {
+  readonly id: string;
+  readonly owner: string;
+  users: number;
+  ending?: Promise<void>;
+}
+
+export class SharedLocker implements UploadLocker {
+  readonly #options: SharedLockerOptions;
+  readonly #local: QueueingLocker;
+  readonly #rows = new Map<string, Row>();
+  /** Those whose requests hold a lock now, and how to have them let go. */
+  readonly #holding = new Map<Row, RequestRelease>();
+  readonly #wantedUntilMs = new Map<string, number>();
+
+  constructor(options: SharedLockerOptions) {
+    this.#options = options;
+    this.#local = new QueueingLocker(options.timeoutMs);
+    options.notices.on('want', (id) => this.#onWanted(id));
+    options.tenure.onLost(() => this.#onLost());
+  }
+
+  newLock(id: string): Lock {
+    const token = Symbol(id);
+    const { timeoutMs } = this.#options;
+    let row: Row | undefined;
+    return {
+      lock: async (signal, requestRelease) => {
+        const deadlineMs = performance.now() + timeoutMs;
+        await this.#local.acquire(id, token, requestRelease, timeoutMs, signal);
+        try {
+          row = await this.#enter(id, deadlineMs, signal);
+          this.#holding.set(row, requestRelease);
+        } catch (error) {
+          this.#local.release(id, token);
+          throw error;
+        }
+      },
+      unlock: async () => {
+        if (row === undefined) return;
+        const isKept = this.#options.beginning(id) !== undefined;
+        const left = this.#leave(row);
+        this.#holding.delete(row);
+        row = undefined;
+        this.#local.release(id, token);
+        // The sender's next request may come to another process. Not for ever: the ledger may be away.
+        if (!isKept) await Promise.race([left, pause(500)]);
+      },
+    };
+  }
+
+  async tryWith(id: string, work: () => Promise<void>): Promise<boolean> {
+    let isDone = false;
+    await this.#local.tryWith(id, async () => {
+      const row = await this.#tryEnter(id);
+      if (row === undefined) return;
+      try {
+        await work();
+        isDone = true;
+      } finally {
+        await Promise.race([this.#leave(row), pause(500)]);
+      }
+    });
+    return isDone;
+  }
+
+  touch(id: string): void {
+    this.#local.touch(id);
+  }
+
+  requireHeld(id: string): void {
+    const row = this.#rows.get(id);
+    if (row === undefined || !this.#options.tenure.isSafe(row.owner)) throw locked();
+  }
+
+  async quiesce(id: string): Promise<void> {
+    await this.#local.quiesce(id);
+    if (this.#rows.has(id) || (await this.#options.locks.boot(id)) === undefined) return;
+    await this.#untilFree(id, ALIVE_MS + 200, undefined);
+  }
+
+  async isWrittenElsewhere(id: string): Promise<boolean> {
+    if (this.#rows.has(id)) return false;
+    const boot = await this.#options.locks.boot(id);
+    return boot !== undefined && boot !== this.#options.tenure.boot;
+  }
+
+  async #enter(id: string, deadlineMs: number, signal: AbortSignal): Promise<Row> {
+    for (let look = 0; ; look++) {
+      const row = await this.#tryEnter(id);
+      if (row !== undefined) return row;
+      const leftMs = deadlineMs - performance.now();
+      if (leftMs <= 0 || signal.aborted) throw locked();
+      await this.#untilFree(id, Math.min(LOOK_AGAIN_MS[look] ?? 1000, leftMs), signal);
+    }
+  }
+
+  /** To be called with the lock among this process's own requests. */
+  async #tryEnter(id: string): Promise<Row | undefined> {
+    const { locks, tenure, returnToProven } = this.#options;
+    const { owner } = tenure;
+    const kept = this.#rows.get(id);
+    if (kept !== undefined && kept.ending === undefined && kept.owner === owner) {
+      kept.users += 1;
+      return kept;
+    }
+    // Its release is on its way, and would take the new lock for the old one.
+    if (kept?.owner === owner) await Promise.race([kept.ending, pause(500)]);
+    if (this.#rows.get(id)?.owner === owner) return undefined;
+    const taken = await locks.take(id, owner, tenure.boot);
+    if (taken === undefined) return undefined;
+    const row: Row = { id, owner, users: 1 };
+    this.#rows.set(id, row);
+    if (taken.boot === tenure.boot) return row;
+    try {
+      await returnToProven(id);
+      await locks.settle(id, owner, tenure.boot);
+      return row;
+    } catch (error) {
+      void this.#leave(row);
+      throw error;
+    }
+  }
+
+  /** Resolves when the ledger knows that the lock is free, where this was its last user. */
+  async #leave(row: Row): Promise<void> {
+    const { beginning } = this.#options;
+    // Nobody may append to what is being made durable.
+    await beginning(row.id)?.catch(() => undefined);
+    row.users -= 1;
+    if (row.users > 0 || this.#rows.get(row.id) !== row) return;
+    row.ending = this.#release(row);
+    await row.ending;
+  }
+
+  /** Until it is done: a lock of a process that lives is not free by itself. Or until it is not ours any more. */
+  async #release(row: Row): Promise<void> {
+    const { locks, notices } = this.#options;
+    for (;;) {
+      try {
+        await locks.release(row.id, row.owner);
+        break;
+      } catch {
+        await pause(500);
+        if (this.#rows.get(row.id) !== row) return;
+      }
+    }
+    if (this.#rows.get(row.id) === row) this.#rows.delete(row.id);
+    if ((this.#wantedUntilMs.get(row.id) ?? 0) > performance.now()) notices.tell('free', row.id);
+    this.#wantedUntilMs.delete(row.id);
+  }
+
+  #onWanted(id: string): void {
+    if (!this.#rows.has(id)) return;
+    this.#wantedUntilMs.set(id, performance.now() + WANTED_MS);
+    this.#local.want(id, WANTED_MS);
+  }
+
+  #onLost(): void {
+    this.#rows.clear();
+    for (const requestRelease of this.#holding.values()) void requestRelease();
+  }
+
+  /** Until the holder says that it let go, or the time is over, or nobody waits any more. */
+  #untilFree(id: string, ms: number, signal: AbortSignal | undefined): Promise<void> {
+    const { notices } = this.#options;
+    return new Promise((resolve) => {
+      const done = () => {
+        clearTimeout(timer);
+        stop();
+        signal?.removeEventListener('abort', done);
+        resolve();
+      };
+      const timer = setTimeout(done, ms);
+      const stop = notices.on('free', (freed) => {
+        if (freed === id) done();
+      });
+      signal?.addEventListener('abort', done);
+      notices.tell('want', id);
+    });
+  }
+}
+
+function locked(): UploadError {
+  return new UploadError('ERR_UPLOAD_LOCKED', { retryAfterSeconds: 1 });
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms).unref());
+}

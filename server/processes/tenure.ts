@@ -1,0 +1,151 @@
+// How long this process may write what it holds. The ledger knows the process by one row, renewed well before its time is
+// over; everything the process holds ends with it.
+import { randomBytes } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Logger } from 'pino';
+import { UploadError } from '../../shared/errors.ts';
+import type { Holders } from '../ledger/holders.ts';
+
+export interface TenureOptions {
+  holders: Holders;
+  /** Others may take over what a process holds when it was silent for so long. */
+  leaseMs: number;
+  /** Of this machine. */
+  boot: string;
+  log: Logger;
+}
+
+/** A write begins only while this part of the lease is left: it has so long to return before others may write. */
+const MARGIN = 1 / 5;
+
+export class Tenure {
+  readonly boot: string;
+  readonly #options: TenureOptions;
+  readonly #closing = new AbortController();
+  readonly #listeners: (() => void)[] = [];
+  #epoch = 0;
+  #owner: string | undefined;
+  /** One that was lost, which the ledger may not know yet. */
+  #former: string | undefined;
+  #since = readClocks();
+  #lost = new AbortController();
+  #expiry: NodeJS.Timeout | undefined;
+  #keeping: Promise<void> = Promise.resolve();
+
+  constructor(options: TenureOptions) {
+    this.#options = options;
+    this.boot = options.boot;
+  }
+
+  /** @throws when the ledger can't be reached */
+  async start(): Promise<void> {
+    await this.#enter();
+    this.#keeping = this.#keep();
+  }
+
+  /** What it holds, others may take at once. */
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await this.#keeping;
+    const owner = this.#owner;
+    this.#end();
+    if (owner !== undefined) await this.#options.holders.leave(owner).catch((error) => this.#warn(error));
+  }
+
+  /**
+   * The name it holds things under: process id, boot, chance and epoch, never used again once it was lost.
+   * @throws UploadError 503 while the ledger has been away for longer than the lease
+   */
+  get owner(): string {
+    if (this.#owner === undefined) throw new UploadError('ERR_STORAGE_UNAVAILABLE', { retryAfterSeconds: 2 });
+    return this.#owner;
+  }
+
+  /** Aborted when the present owner's time is over. */
+  get lost(): AbortSignal {
+    return this.#lost.signal;
+  }
+
+  /** Calls back each time an owner's time is over. */
+  onLost(listener: () => void): void {
+    this.#listeners.push(listener);
+  }
+
+  /** To be asked right before each write under what `owner` holds. */
+  isSafe(owner: string): boolean {
+    return this.#owner === owner && this.#remainingMs() > this.#options.leaseMs * MARGIN;
+  }
+
+  async #enter(): Promise<void> {
+    if (this.#former !== undefined) await this.#options.holders.leave(this.#former);
+    this.#former = undefined;
+    this.#epoch += 1;
+    const owner = `${process.pid}-${this.boot.slice(0, 8)}-${randomBytes(8).toString('hex')}-${this.#epoch}`;
+    const since = readClocks();
+    await this.#options.holders.enter(owner, this.#options.leaseMs);
+    this.#lost = new AbortController();
+    this.#owner = owner;
+    this.#extend(since);
+  }
+
+  async #keep(): Promise<void> {
+    const { holders, leaseMs } = this.#options;
+    let waitMs = leaseMs / 3;
+    while (await isOver(waitMs, this.#closing.signal)) {
+      // From before the request on: others count from when the ledger got it.
+      const since = readClocks();
+      const owner = this.#owner;
+      try {
+        if (owner === undefined) await this.#enter();
+        else if (!(await holders.renew(owner, leaseMs))) this.#end();
+        else if (this.#owner === owner) this.#extend(since);
+        waitMs = this.#owner === undefined ? 0 : leaseMs / 3;
+      } catch (error) {
+        this.#warn(error);
+        waitMs = Math.min(leaseMs / 10, 1000);
+      }
+    }
+  }
+
+  #extend(since: Clocks): void {
+    this.#since = since;
+    clearTimeout(this.#expiry);
+    // Woken from a long stop it fires at once, but `isSafe` may be asked before that.
+    this.#expiry = setTimeout(() => this.#end(), Math.max(this.#remainingMs(), 0));
+    this.#expiry.unref();
+  }
+
+  #end(): void {
+    if (this.#owner === undefined) return;
+    clearTimeout(this.#expiry);
+    this.#former = this.#owner;
+    this.#owner = undefined;
+    this.#lost.abort(new UploadError('ERR_UPLOAD_LOCKED', { retryAfterSeconds: 1 }));
+    for (const listener of this.#listeners) listener();
+    if (!this.#closing.signal.aborted) this.#options.log.warn('the lease on the ledger ran out: others take over what this process held');
+  }
+
+  /** By whichever clock has gone further: one stands still while the machine sleeps, the other may be set. */
+  #remainingMs(): number {
+    const now = readClocks();
+    return this.#options.leaseMs - Math.max(now.steadyMs - this.#since.steadyMs, now.wallMs - this.#since.wallMs);
+  }
+
+  #warn(error: unknown): void {
+    this.#options.log.warn({ err: error }, 'the ledger does not answer');
+  }
+}
+
+interface Clocks {
+  steadyMs: number;
+  wallMs: number;
+}
+
+function readClocks(): Clocks {
+  return { steadyMs: performance.now(), wallMs: Date.now() };
+}
+
+/** False: ended before by the signal. */
+export function isOver(ms: number, signal: AbortSignal): Promise<boolean> {
+  return sleep(ms, true, { signal, ref: false }).catch(() => false);
+}

@@ -1,0 +1,196 @@
+// The locker of several processes: each is here by what makes it one, a tenure, a connection that listens, and a pool.
+import { setTimeout as sleep } from 'node:timers/promises';
+import { pino } from 'pino';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { Holders } from '../../server/ledger/holders.ts';
+import { Ledger } from '../../server/ledger/ledger.ts';
+import { Locks } from '../../server/ledger/locks.ts';
+import { openPostgres } from '../../server/ledger/postgres.ts';
+import { PostgresNotices } from '../../server/processes/postgres-notices.ts';
+import { SharedLocker } from '../../server/processes/shared-locker.ts';
+import { Tenure } from '../../server/processes/tenure.ts';
+import { postgresForTests } from '../support/postgres.ts';
+import { testLocker } from './locker.ts';
+import { newUpload } from './new-upload.ts';
+
+const postgres = postgresForTests();
+const log = pino({ level: 'silent' });
+const never = () => new AbortController().signal;
+
+interface ProcessOptions {
+  timeoutMs?: number;
+  leaseMs?: number;
+  boot?: string;
+}
+
+async function openProcess(url: string, { timeoutMs = 5000, leaseMs = 10_000, boot = 'this boot' }: ProcessOptions = {}) {
+  const engine = openPostgres(url, { connections: 4 });
+  const notices = new PostgresNotices(url, engine, log);
+  const ledger = new Ledger(engine, notices);
+  await ledger.migrate();
+  const holders = new Holders(engine);
+  const locks = new Locks(engine);
+  const tenure = new Tenure({ holders, leaseMs, boot, log });
+  await notices.start();
+  await tenure.start();
+  const beginnings = new Map<string, Promise<unknown>>();
+  const returned: string[] = [];
+  const locker = new SharedLocker({
+    locks,
+    tenure,
+    notices,
+    timeoutMs,
+    beginning: (id) => beginnings.get(id),
+    returnToProven: async (id) => void returned.push(id),
+  });
+  let closed: Promise<void> | undefined;
+  const close = () => {
+    closed ??= (async () => {
+      await tenure.close();
+      await notices.close();
+      await ledger.close();
+    })();
+    return closed;
+  };
+  onTestFinished(close);
+  return { engine, ledger, holders, locks, tenure, locker, beginnings, returned, close };
+}
+
+type Process = Awaited<ReturnType<typeof openProcess>>;
+
+async function hold({ locker }: Process, id: string, requestRelease: () => void = () => {}) {
+  const lock = locker.newLock(id);
+  await lock.lock(never(), requestRelease);
+  return lock;
+}
+
+describe('the locker of several processes, in one of them', () => {
+  testLocker(async (timeoutMs) => (await openProcess(await postgres.database(), { timeoutMs })).locker);
+});
+
+describe('the locker of several processes', () => {
+  async function openTwo(options: ProcessOptions = {}): Promise<[Process, Process]> {
+    const url = await postgres.database();
+    return [await openProcess(url, options), await openProcess(url, options)];
+  }
+
+  it('never has two holders at once, in whichever process', async () => {
+    const processes = await openTwo({ timeoutMs: 60_000 });
+    let holders = 0;
+    await Promise.all(
+      Array.from({ length: 40 }, async (_, n) => {
+        const lock = await hold(processes[n % 2 === 0 ? 0 : 1], 'a');
+        holders += 1;
+        expect(holders).toBe(1);
+        await sleep(1);
+        holders -= 1;
+        await lock.unlock();
+      }),
+    );
+    expect(await processes[0].locks.boot('a')).toBeUndefined();
+  });
+
+  it('asks a silent holder in another process to let go, and takes over when it did', async () => {
+    const [first, second] = await openTwo({ timeoutMs: 20_000 });
+    const { promise: asked, resolve: ask } = Promise.withResolvers<void>();
+    const held = await hold(first, 'a', ask);
+    let isIn = false;
+    const next = hold(second, 'a').then((lock) => {
+      isIn = true;
+      return lock;
+    });
+    await asked;
+    expect(isIn).toBe(false);
+    expect(() => first.locker.requireHeld('a')).not.toThrow();
+    expect(() => second.locker.requireHeld('a')).toThrow();
+    await held.unlock();
+    await (await next).unlock();
+  });
+
+  it('leaves a holder alone whose bytes are coming, and says 423 when the time is over', async () => {
+    const [first, second] = await openTwo({ timeoutMs: 2500 });
+    let isAsked = false;
+    const held = await hold(first, 'a', () => {
+      isAsked = true;
+    });
+    const coming = setInterval(() => first.locker.touch('a'), 50);
+    onTestFinished(() => clearInterval(coming));
+    await expect(hold(second, 'a')).rejects.toMatchObject({ status: 423 });
+    expect(isAsked).toBe(false);
+    expect(await second.locker.tryWith('a', async () => {})).toBe(false);
+    await held.unlock();
+    expect(await second.locker.tryWith('a', async () => {})).toBe(true);
+  });
+
+  it('keeps a lock while an inspection is about to begin, for other processes alone', async () => {
+    const [first, second] = await openTwo({ timeoutMs: 300 });
+    const { promise, resolve: begun } = Promise.withResolvers<void>();
+    const held = await hold(first, 'a');
+    first.beginnings.set('a', promise);
+    await held.unlock();
+    const again = await hold(first, 'a');
+    await again.unlock();
+    await expect(hold(second, 'a')).rejects.toMatchObject({ status: 423 });
+    first.beginnings.delete('a');
+    begun();
+    await expect.poll(() => first.locks.boot('a')).toBeUndefined();
+    await (await hold(second, 'a')).unlock();
+  });
+
+  it('gives over what a process held that has left', async () => {
+    const url = await postgres.database();
+    const dead = await openProcess(url);
+    const living = await openProcess(url, { timeoutMs: 20_000 });
+    await hold(dead, 'a');
+    await dead.tenure.close();
+    await living.holders.bury();
+    expect(() => dead.locker.requireHeld('a')).toThrow();
+    await (await hold(living, 'a')).unlock();
+    expect(living.returned).toEqual([]);
+  });
+
+  it('goes back to what is proved before it takes over what was written on another machine', async () => {
+    const url = await postgres.database();
+    const dead = await openProcess(url, { boot: 'another boot' });
+    const living = await openProcess(url);
+    await hold(dead, 'a');
+    expect(await living.locker.isWrittenElsewhere('a')).toBe(true);
+    await dead.tenure.close();
+    const lock = await hold(living, 'a');
+    expect(living.returned).toEqual(['a']);
+    expect(await living.locker.isWrittenElsewhere('a')).toBe(false);
+    await lock.unlock();
+  });
+
+  it('knows that it lost what it held when the ledger was away for too long, and goes on under another name', async () => {
+    const url = await postgres.database();
+    const first = await openProcess(url, { leaseMs: 1000 });
+    const { promise: asked, resolve: ask } = Promise.withResolvers<void>();
+    const { owner } = first.tenure;
+    const held = await hold(first, 'a', ask);
+    await postgres.crash();
+    await asked;
+    expect(() => first.locker.requireHeld('a')).toThrow();
+    await held.unlock();
+    await expect(hold(first, 'b')).rejects.toThrow();
+    await postgres.start();
+    await expect.poll(() => first.locker.tryWith('b', async () => {}).catch(() => false), { timeout: 10_000 }).toBe(true);
+    expect(first.tenure.owner).not.toBe(owner);
+    await (await hold(first, 'a')).unlock();
+  });
+
+  it('hears of a change in another process, also after the connection that listens was lost', async () => {
+    const [first, second] = await openTwo();
+    const upload = newUpload();
+    await first.ledger.create(upload, true);
+    const heard: string[] = [];
+    second.ledger.onChange(upload.id, ({ state }) => heard.push(state));
+    await first.ledger.beginInspection(upload.id, first.tenure.owner, {});
+    await expect.poll(() => heard).toContain('inspecting');
+    await postgres.restart();
+    await expect
+      .poll(() => first.ledger.move(upload.id, { from: 'inspecting' }, 'accepted').then(Boolean, () => false), { timeout: 10_000 })
+      .toBe(true);
+    await expect.poll(() => heard, { timeout: 10_000 }).toContain('accepted');
+  });
+});
