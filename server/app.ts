@@ -25,15 +25,14 @@ import { page } from './http/page.ts';
 import { sendProblem } from './http/problem.ts';
 import { toRecord } from './http/record.ts';
 import { requestLog } from './http/request-log.ts';
-import { Ledger } from './ledger/ledger.ts';
-import { openSqlite } from './ledger/sqlite.ts';
+import type { Ledger } from './ledger/ledger.ts';
+import { openEngine } from './ledger/open.ts';
+import { serve } from './processes/serving.ts';
 import { faultOf } from './staging/faults.ts';
-import { proveAll, returnToProvenOffsets } from './staging/power-cut.ts';
 import { Receiver } from './staging/receiver.ts';
 import type { Staging } from './staging/staging.ts';
 import type { Storage } from './storage/storage.ts';
 import { mayHaveBody } from './tus/headers.ts';
-import { QueueingLocker } from './tus/locker.ts';
 import { Uploads } from './tus/uploads.ts';
 
 /** What an embedding application adds. */
@@ -55,7 +54,7 @@ export interface Landfall {
   readonly config: Config;
   /** Mount it under any path: `app.use('/uploads', landfall.handler)`. */
   readonly handler: Express;
-  /** Opens the ledger, takes up what was interrupted, and lets requests in. @throws LedgerInUse, LedgerTooNew, or what the system says */
+  /** Opens the ledger, takes up what was interrupted, and lets requests in. @throws LedgerInUse, LedgerElsewhere, LedgerTooNew, or what the system says */
   start(): Promise<void>;
   /** Requests are answered "try again" from now on; running ones keep what they have. Resolves when the work at hand has ended. */
   close(): Promise<void>;
@@ -157,25 +156,27 @@ async function assemble(config: Config, hooks: LandfallHooks, access: Access, lo
     .update(`${policyText(policy)}\n${maxUploadSize}`)
     .digest('hex')
     .slice(0, 16);
-  const ledger = new Ledger(await openSqlite(config.dataDir, { exclusive: true }));
-  await ledger.migrate().catch(async (error: unknown) => {
-    // Another start in this process must not find the directory taken.
-    await ledger.close();
-    throw error;
-  });
+  const engine = await openEngine(config, true);
   const backend = openBackend(config);
   const { staging, storage } = backend;
-  await backend.prepare().catch(async (error: unknown) => {
+  const { databaseUrl, lease: leaseMs, lockTimeout: lockTimeoutMs } = config;
+  const serving = await serve({ engine, databaseUrl, leaseMs, staging, lockTimeoutMs, log, finisher: () => finisher });
+  const { ledger, locker, holder } = serving;
+  try {
+    await ledger.migrate();
+    await backend.prepare();
+  } catch (error) {
+    // Another start in this process must not find the directory taken.
     backend.close();
     await ledger.close();
     throw error;
-  });
+  }
   const detector = new Detector({ timeLimitMs: config.signatureTimeout });
   const sha256 = config.sha256 ? new Sha256() : undefined;
-  const locker = new QueueingLocker(config.lockTimeout);
   const { onVerdict } = hooks;
-  const finisher = new Finisher({
+  const finisher: Finisher = new Finisher({
     ledger,
+    holder,
     staging,
     storage,
     checks: [...createDefaultChecks(detector), ...(hooks.checks ?? [])],
@@ -199,6 +200,7 @@ async function assemble(config: Config, hooks: LandfallHooks, access: Access, lo
     bodyTimeoutMs: config.bodyTimeout,
     durability: config.durability,
     announce: (upload) => finisher.announce(upload),
+    isWrittenElsewhere: (id) => locker.isWrittenElsewhere(id),
     checkHead: (head, upload) =>
       checkHead(detector, { head, safeName: upload.name, claimedType: upload.claimedType, length: upload.length, policy }),
   });
@@ -215,10 +217,8 @@ async function assemble(config: Config, hooks: LandfallHooks, access: Access, lo
     keepRecordsForMs,
     log,
   });
-  // What the ledger says of bytes in S3 is true after a power cut, too.
-  if (staging.isReadableInProgress) await returnToProvenOffsets(ledger, staging);
   await sweeper.clearLeftovers();
-  await finisher.start();
+  await serving.start();
   sweeper.start();
   return {
     access,
@@ -232,7 +232,7 @@ async function assemble(config: Config, hooks: LandfallHooks, access: Access, lo
     async close() {
       await sweeper.close();
       await finisher.close();
-      if (staging.isReadableInProgress) await proveAll(ledger, staging);
+      await serving.close();
       await Promise.all([detector.close(), sha256?.close()]);
       backend.close();
       await ledger.close();

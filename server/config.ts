@@ -16,6 +16,7 @@ const origins = list
   .transform((items) => items.filter((item) => item !== ''))
   .refine((items) => items.every(isOrigin), 'Write * or origins as browsers send them, such as https://app.example, without a path.');
 const PORT = 'Write a whole number from 0 to 65535.';
+const CONNECTIONS = 'Write a whole number from 1 to 999.';
 
 /** S3 takes no smaller parts than 5 MiB and no more than 10,000 of them. */
 const MIN_PART_BYTES = 5 * 1024 * 1024;
@@ -121,6 +122,29 @@ export const SETTINGS = {
     default: '15m',
     help: 'How long a signed address is good for.',
   },
+  databaseUrl: {
+    schema: z.string().refine(isDatabaseUrl, 'Write an address that begins with postgres://.'),
+    default: '',
+    help: 'PostgreSQL for the ledger, where several processes serve one data directory; empty: SQLite in it, and one process.',
+  },
+  databaseConnections: {
+    schema: z
+      .union([
+        z.number(),
+        z
+          .string()
+          .regex(/^\d{1,3}$/, CONNECTIONS)
+          .transform(Number),
+      ])
+      .refine((count) => Number.isInteger(count) && count >= 1 && count <= 999, CONNECTIONS),
+    default: '10',
+    help: 'Connections to PostgreSQL a process has at most, beside the one that listens.',
+  },
+  lease: {
+    schema: timerMs.refine((ms) => ms >= 1000, 'Write at least 1s.'),
+    default: '10s',
+    help: 'With PostgreSQL: a process that was silent for so long is taken for dead, and others go on with its work.',
+  },
   publicUrl: {
     schema: z.string().refine(isPublicUrl, 'Write an address that begins with http:// or https://, without a query.'),
     default: '',
@@ -201,6 +225,10 @@ export interface Config {
   readonly s3Checksums: 'required' | 'supported';
   readonly s3Downloads: 'stream' | 'redirect';
   readonly s3LinkLifetime: number;
+  /** Empty: SQLite in the data directory. */
+  readonly databaseUrl: string;
+  readonly databaseConnections: number;
+  readonly lease: number;
   readonly publicUrl: string;
   readonly maxUploadSize: number;
   readonly allow: string;
@@ -245,11 +273,16 @@ export function resolveConfig(input: ConfigInput = {}, nameOf: (key: SettingKey)
   for (const key of Object.keys(SETTINGS) as SettingKey[]) {
     const given = input[key] ?? SETTINGS[key].default;
     const parsed = SETTINGS[key].schema.safeParse(given);
-    if (!parsed.success) throw new ConfigError(`${nameOf(key)}: ${reason(parsed.error)} (given: ${JSON.stringify(given)})`);
+    if (!parsed.success) throw new ConfigError(`${nameOf(key)}: ${reason(parsed.error)} (given: ${JSON.stringify(shown(key, given))})`);
     values[key] = parsed.data;
   }
   const config = values as unknown as Omit<Config, 'policy'>;
   if (config.storageBackend === 's3') checkS3(config, nameOf);
+  if (config.databaseUrl !== '' && config.durability === 'finish') {
+    throw new ConfigError(
+      `${nameOf('durability')}: With several processes, one that crashed cannot be told from one whose machine lost its power. Write chunk. (given: "finish")`,
+    );
+  }
   const dataDir = resolve(config.dataDir);
   const resolved = Object.freeze({
     ...config,
@@ -340,6 +373,15 @@ function isPublicUrl(text: string): boolean {
   if (text === '') return true;
   const url = URL.parse(text);
   return url !== null && /^https?:\/\//i.test(text) && `${url.username}${url.password}${url.search}${url.hash}` === '';
+}
+
+function isDatabaseUrl(text: string): boolean {
+  return text === '' || (/^postgres(?:ql)?:\/\//.test(text) && URL.canParse(text));
+}
+
+/** What may stand in a message: an address has a password in it. */
+function shown(key: SettingKey, given: unknown): unknown {
+  return key === 'databaseUrl' ? '…' : given;
 }
 
 function isOrigin(text: string): boolean {

@@ -18,6 +18,7 @@ import {
   summarize,
 } from './config.ts';
 import { LedgerTooNew } from './ledger/ledger.ts';
+import { LedgerElsewhere } from './ledger/open.ts';
 import { LedgerInUse } from './ledger/sqlite.ts';
 import { runOperatorCommand, UsageError } from './operator.ts';
 
@@ -119,8 +120,7 @@ function isLoopback(host: string): boolean {
 }
 
 main().catch((error: unknown) => {
-  const isExpected =
-    error instanceof ConfigError || error instanceof UsageError || error instanceof LedgerInUse || error instanceof LedgerTooNew;
+  const isExpected = [ConfigError, UsageError, LedgerElsewhere, LedgerInUse, LedgerTooNew].some((kind) => error instanceof kind);
   const isArgument = error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS');
   const isAddress = error instanceof Error && 'code' in error && (error.code === 'EADDRINUSE' || error.code === 'EADDRNOTAVAIL');
   if (error instanceof Error && (isExpected || isArgument || isAddress)) process.stderr.write(`landfall-server: ${error.message}\n`);

@@ -1,6 +1,5 @@
 // What operators do with uploads from a shell, also while the server runs.
 
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { UPLOAD_ID } from '../shared/protocol.ts';
@@ -10,7 +9,7 @@ import { type Backend, openBackend } from './backend.ts';
 import type { Config } from './config.ts';
 import { toRecord } from './http/record.ts';
 import { Ledger, type Upload } from './ledger/ledger.ts';
-import { openSqlite } from './ledger/sqlite.ts';
+import { hasSqlite, openEngine } from './ledger/open.ts';
 import type { Storage } from './storage/storage.ts';
 
 const PAGE = 200;
@@ -36,9 +35,9 @@ export async function runOperatorCommand(
     throw new UsageError(`There is no command "${command}". See landfall-server --help.`);
   if ((command === 'ls' || command === 'verify') && operands.length > 0)
     throw new UsageError(`"${command}" takes no "${operands[0]}". See landfall-server --help.`);
-  if (!existsSync(join(config.dataDir, 'ledger.sqlite')))
+  if (config.databaseUrl === '' && !hasSqlite(config.dataDir))
     throw new UsageError(`There is no ledger in ${config.dataDir}. Name the data directory with --data-dir or LANDFALL_DATA_DIR.`);
-  const ledger = new Ledger(await openSqlite(config.dataDir, { exclusive: false }));
+  const ledger = new Ledger(await openEngine(config, false));
   const backend = openBackend(config);
   const { storage } = backend;
   try {

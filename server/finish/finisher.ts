@@ -1,5 +1,4 @@
 // What happens after the last byte: idempotent, single-flight by id, detached from any request, resumed at start.
-import { randomUUID } from 'node:crypto';
 import { setTimeout as setTimeoutPromise } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { nameFromType } from '../../shared/filename.ts';
@@ -21,8 +20,17 @@ const BACKOFF_CAP_MS = 30_000;
 const RESUMED_AT_ONCE = 32;
 const PAGE = 500;
 
+/** Under which name this process takes leases, and until when it has them. */
+export interface LeaseHolder {
+  /** @throws while it may take none */
+  readonly owner: string;
+  /** Aborted when what the present owner has is no longer its own. */
+  readonly lost: AbortSignal;
+}
+
 export interface FinisherOptions {
   ledger: Ledger;
+  holder: LeaseHolder;
   staging: Staging;
   storage: Storage;
   checks: readonly Check[];
@@ -53,7 +61,6 @@ interface Begun {
 
 export class Finisher {
   readonly #options: FinisherOptions;
-  readonly #leaseOwner = randomUUID();
   readonly #running = new Map<string, Promise<void>>();
   readonly #unproved = new Set<string>();
   readonly #retries = new Map<string, NodeJS.Timeout>();
@@ -65,7 +72,10 @@ export class Finisher {
     this.#options = options;
   }
 
-  /** Takes up what an earlier process left: running inspections, and uploads whose bytes are complete but were never inspected. */
+  /**
+   * Takes up what an earlier process left: running inspections, and uploads whose bytes are complete but were never inspected.
+   * For a ledger that this process alone serves.
+   */
   async start(): Promise<void> {
     const { ledger } = this.#options;
     await ledger.releaseLeases();
@@ -107,6 +117,21 @@ export class Finisher {
     });
   }
 
+  /** Goes on with an inspection that nobody runs, if that is so; at once, or when fewer run. */
+  async resume(id: string): Promise<void> {
+    await this.#untilFewRun();
+    this.#run(id);
+  }
+
+  /** Begins an inspection that whoever stored the last byte did not come to. To be called under the upload's lock. */
+  async beginIfComplete(id: string): Promise<void> {
+    const { ledger, staging } = this.#options;
+    const upload = await ledger.get(id);
+    // An empty one's sender was never answered: for them it was never created.
+    if (upload?.state !== 'receiving' || !upload.length || upload.unverifiedFrom !== null) return;
+    if ((await staging.size(id)) === upload.length) void this.begin(id, upload.length, 'byte');
+  }
+
   async #untilFewRun(): Promise<void> {
     const atWork = [...this.#running.values(), ...[...this.#beginnings.values()].map(({ done }) => done)];
     if (atWork.length >= RESUMED_AT_ONCE) await Promise.race(atWork);
@@ -118,7 +143,7 @@ export class Finisher {
     for (const timer of this.#retries.values()) clearTimeout(timer);
     this.#retries.clear();
     // If the grace time ends before an inspection does, that is not the file's doing.
-    await this.#options.ledger.forgiveStrikes(this.#leaseOwner).catch((error) => this.#log(error));
+    await (async () => this.#options.ledger.forgiveStrikes(this.#options.holder.owner))().catch((error) => this.#log(error));
     await this.#resumed;
     await Promise.allSettled([...this.#running.values(), ...[...this.#beginnings.values()].map(({ done }) => done)]);
   }
@@ -144,9 +169,14 @@ export class Finisher {
     return this.#beginnings.has(id);
   }
 
+  /** Settles when the inspection that is about to begin has begun, or is given up; undefined where there is none. */
+  beginning(id: string): Promise<unknown> | undefined {
+    return this.#beginnings.get(id)?.done;
+  }
+
   /** Resolves with whether the inspection was begun here. */
   async #begin(id: string, length: number, held: Upload['held'], { proof, checksum, head }: Complete): Promise<boolean> {
-    const { ledger } = this.#options;
+    const { ledger, holder } = this.#options;
     if (proof === 'unproved') this.#unproved.add(id);
     for (let fault = 0; !this.#closing.signal.aborted; fault++) {
       try {
@@ -155,7 +185,7 @@ export class Finisher {
           if ((await ledger.get(id))?.state !== 'receiving') return false;
           if (!(await this.#prove(id, checksum))) return false;
         }
-        const upload = await ledger.beginInspection(id, this.#leaseOwner, {
+        const upload = await ledger.beginInspection(id, holder.owner, {
           length,
           held,
           target: directoryFor(id, new Date()),
@@ -260,14 +290,18 @@ export class Finisher {
   }
 
   async #attempt(id: string, begun: Begun | undefined): Promise<void> {
-    const { ledger } = this.#options;
-    const upload = begun?.upload ?? (await ledger.claim(id, this.#leaseOwner, Date.now()));
+    const { ledger, holder } = this.#options;
+    const owner = begun?.upload.leaseOwner ?? holder.owner;
+    const upload = begun?.upload ?? (await ledger.claim(id, owner, Date.now()));
     if (upload === undefined) {
+      const now = await ledger.get(id);
       // Another holds it, or its time has not come by a clock that was set back meanwhile.
-      if ((await ledger.get(id))?.state === 'inspecting') this.#retryAfter(id, BACKOFF_CAP_MS);
+      if (now?.state === 'inspecting') this.#retryAfter(id, BACKOFF_CAP_MS);
+      // The end of an earlier attempt was written, but not heard of.
+      else if (now !== undefined) await this.#clear(now);
       return;
     }
-    const lease: Lease = { owner: this.#leaseOwner, attempt: upload.attempt, strikes: upload.strikes };
+    const lease: Lease = { owner, attempt: upload.attempt, strikes: upload.strikes };
     try {
       if (upload.strikes > MAX_STRIKES) {
         await this.#reject(upload, lease, { code: 'ERR_UNINSPECTABLE', detail: `Its inspection failed ${MAX_STRIKES} times.` });
@@ -280,10 +314,10 @@ export class Finisher {
   }
 
   async #finish(upload: Upload, lease: Lease, head: Uint8Array | undefined): Promise<void> {
-    const { ledger, staging, storage, checks, policy, checkTimeoutMs, digest } = this.#options;
+    const { ledger, staging, storage, checks, policy, checkTimeoutMs, digest, holder } = this.#options;
     const { id, length, target } = upload;
     if (length === null || target === null) throw new Error('An upload under inspection has a length and a target.');
-    const inspection = await inspect({ upload, length, head, staging, checks, policy, checkTimeoutMs, digest });
+    const inspection = await inspect({ upload, length, head, staging, checks, policy, checkTimeoutMs, digest, lost: holder.lost });
     const { rejection, found, checksum, sha256 } = inspection;
     if (rejection) {
       await this.#reject(upload, lease, rejection);
@@ -346,6 +380,14 @@ export class Finisher {
       if (lease.attempt > 1 && upload.target !== null) await storage.remove(upload.target);
       await staging.remove(upload.id);
     });
+  }
+
+  /** What an upload that has ended need not keep. */
+  async #clear({ id, state, target }: Upload): Promise<void> {
+    const { staging, storage } = this.#options;
+    if (state === 'receiving' || state === 'inspecting') return;
+    if (state === 'rejected' && target !== null) await storage.remove(target);
+    await staging.remove(id);
   }
 
   /** After the verdict: nothing that fails here changes it. */

@@ -14,6 +14,8 @@ export interface InspectionOptions {
   checks: readonly Check[];
   policy: Policy;
   checkTimeoutMs: number;
+  /** Aborted when the outcome can't be written any more. */
+  lost: AbortSignal;
   /** Hashes the whole content, where that is asked for. */
   digest: ((content: AsyncIterable<Uint8Array>) => Promise<string>) | undefined;
 }
@@ -32,7 +34,7 @@ export interface Inspection {
  * @throws CheckCrash, or a fault of ours
  */
 export async function inspect(options: InspectionOptions): Promise<Inspection> {
-  const { upload, length, checks, policy, checkTimeoutMs } = options;
+  const { upload, length, checks, policy, checkTimeoutMs, lost } = options;
   const staged = new StagedBytes(upload, length, options.staging);
   try {
     const head = options.head ?? (await staged.read(0, HEAD_BYTES));
@@ -42,7 +44,7 @@ export async function inspect(options: InspectionOptions): Promise<Inspection> {
       return { rejection: { code: 'ERR_FILE_DAMAGED' }, found, checksum, sha256: null };
     }
     for (const check of checks) {
-      const rejection = await withTimeLimit(check, checkTimeoutMs, (signal) =>
+      const rejection = await withTimeLimit(check, checkTimeoutMs, lost, (signal) =>
         check.run({
           id: upload.id,
           owner: upload.owner,
@@ -111,19 +113,21 @@ class StagedBytes {
   }
 }
 
-async function withTimeLimit<T>(check: Check, limitMs: number, run: (signal: AbortSignal) => Promise<T>): Promise<T> {
+async function withTimeLimit<T>(check: Check, limitMs: number, lost: AbortSignal, run: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  lost.throwIfAborted();
   const controller = new AbortController();
-  let timer: NodeJS.Timeout | undefined;
-  const limit = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      const error = new CheckCrash(`The check "${check.name}" took longer than ${limitMs} ms.`);
-      controller.abort(error);
-      reject(error);
-    }, limitMs);
-  });
+  const { promise: ended, reject } = Promise.withResolvers<never>();
+  const end = (error: unknown) => {
+    controller.abort(error);
+    reject(error);
+  };
+  const timer = setTimeout(() => end(new CheckCrash(`The check "${check.name}" took longer than ${limitMs} ms.`)), limitMs);
+  const onLost = () => end(lost.reason);
+  lost.addEventListener('abort', onLost);
   try {
-    return await Promise.race([run(controller.signal), limit]);
+    return await Promise.race([run(controller.signal), ended]);
   } finally {
     clearTimeout(timer);
+    lost.removeEventListener('abort', onLost);
   }
 }

@@ -98,10 +98,11 @@ export class SharedLocker implements UploadLocker {
     if (row === undefined || !this.#options.tenure.isSafe(row.owner)) throw locked();
   }
 
-  async quiesce(id: string): Promise<void> {
-    await this.#local.quiesce(id);
-    if (this.#rows.has(id) || (await this.#options.locks.boot(id)) === undefined) return;
+  async quiesce(id: string): Promise<boolean> {
+    const isHere = await this.#local.quiesce(id);
+    if (this.#rows.has(id) || (await this.#options.locks.boot(id)) === undefined) return isHere;
     await this.#untilFree(id, ALIVE_MS + 200, undefined);
+    return true;
   }
 
   async isWrittenElsewhere(id: string): Promise<boolean> {

@@ -1,12 +1,12 @@
 // After the machine itself went down: what the file system shows of bytes nobody had made durable may be anything.
 import { readFile } from 'node:fs/promises';
-import type { Ledger } from '../ledger/ledger.ts';
+import type { Ledger, Upload } from '../ledger/ledger.ts';
 import type { Staging } from './staging.ts';
 
 const PAGE = 500;
 
 /** A name for this boot of the machine; where the system has none, a crash can't be told from a power cut. */
-async function bootId(): Promise<string> {
+export async function bootId(): Promise<string> {
   return readFile('/proc/sys/kernel/random/boot_id', 'utf8').then(
     (text) => text.trim(),
     () => 'unknown',
@@ -24,13 +24,20 @@ export async function returnToProvenOffsets(ledger: Ledger, staging: Staging): P
   let after = '';
   for (;;) {
     const page = await ledger.receiving(after, PAGE);
-    for (const { id, provenOffset, checksumOffset } of page) {
-      after = id;
-      if ((await staging.size(id)) > provenOffset) await staging.truncate(id, provenOffset);
-      if (checksumOffset > provenOffset) await ledger.change(id, { from: 'receiving' }, { checksum: 0, checksumOffset: 0 }, false);
+    for (const upload of page) {
+      after = upload.id;
+      await returnToProven(ledger, staging, upload);
     }
     if (page.length < PAGE) return;
   }
+}
+
+/** Whoever calls holds the upload's lock. */
+export async function returnToProven(ledger: Ledger, staging: Staging, { id, provenOffset, checksumOffset }: Upload): Promise<void> {
+  // Where the ledger is the truth of what is stored, it counts only what is durable.
+  if (!staging.isReadableInProgress) return;
+  if ((await staging.size(id)) > provenOffset) await staging.truncate(id, provenOffset);
+  if (checksumOffset > provenOffset) await ledger.change(id, { from: 'receiving' }, { checksum: 0, checksumOffset: 0 }, false);
 }
 
 /** Before a planned end: what came so far survives a reboot, too. */

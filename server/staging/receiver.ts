@@ -30,6 +30,8 @@ export interface ReceiverOptions {
   keepRecordsForMs: number;
   bodyTimeoutMs: number;
   durability: Durability;
+  /** Whether another machine writes the bytes, or did when it died: then what it has not proved is not known of here. */
+  isWrittenElsewhere(id: string): Promise<boolean>;
   /** What the first bytes alone can refuse. */
   checkHead(head: Uint8Array, upload: Upload): Promise<Rejection | undefined>;
   /** Told of the verdict, once it is durable, when they do. Never rejects. */
@@ -53,6 +55,8 @@ export interface ReceiveOptions {
   /** Aborted when the lock is wanted by another. */
   signal: AbortSignal;
   onActivity?: () => void;
+  /** To be asked right before bytes are written or taken back. @throws UploadError when the lock is not the caller's any more */
+  requireHeld?: () => void;
   /** What the body must be; else nothing of it is kept. */
   expected?: ExpectedChecksum | undefined;
   /** The upload was created just now: there is nothing to look at yet. */
@@ -150,16 +154,18 @@ export class Receiver {
    * is not counted. May be asked without the lock: bytes are only ever appended.
    */
   async confirmed(upload: Upload): Promise<number> {
-    const { staging, ledger, durability } = this.#options;
+    const { staging, ledger, durability, isWrittenElsewhere } = this.#options;
     if (this.#unproved.has(upload.id)) return upload.provenOffset;
     const stored = await this.#stored(upload);
+    // Asked after the size: whoever wrote more by now has taken the lock before.
+    if (staging.isReadableInProgress && (await isWrittenElsewhere(upload.id))) return Math.min(stored, upload.provenOffset);
     if (upload.unverifiedFrom !== null) return Math.min(stored, upload.unverifiedFrom);
     if (durability === 'finish' || stored <= upload.provenOffset) return stored;
     // A crash, or a body that is still coming, left more than is proved.
     try {
       await staging.sync(upload.id);
     } catch {
-      this.#unproved.add(upload.id);
+      await this.#distrust(upload.id);
       return upload.provenOffset;
     }
     // What the ledger can't remember is not promised: it may be sent again.
@@ -177,9 +183,11 @@ export class Receiver {
    */
   async receive(upload: Upload, offset: number, body: Readable, options: ReceiveOptions): Promise<Received> {
     const { staging, bodyTimeoutMs } = this.#options;
+    const { requireHeld } = options;
     let stored = options.isNew ? 0 : await this.#stored(upload);
     if (stored > offset && (this.#unproved.has(upload.id) || upload.unverifiedFrom !== null || stored !== upload.length)) {
       // More is here than could be proved, hence acknowledged: the sender brings it again.
+      requireHeld?.();
       await staging.truncate(upload.id, offset);
       this.#unproved.delete(upload.id);
       stored = offset;
@@ -219,6 +227,8 @@ export class Receiver {
           // What is whole now is inspected whole at once.
           if (head.isWanted && (await head.add(staging, batch)) && checksum.offset !== upload.length)
             await this.#checkHead(upload, head.bytes);
+          // The last thing before the write: a process that was stopped for long wakes up anywhere.
+          requireHeld?.();
         },
         // Of a chunk that may have to go again, nothing is promised before its end.
         onWritten: (sync, upTo) => {
@@ -227,12 +237,13 @@ export class Receiver {
         },
       });
       ({ end, proof } = outcome);
-      if (expected && digest && !(await this.#verify(upload, stored, end, expected, digest))) {
+      if (expected && digest && !(await this.#verify(upload, stored, end, expected, digest, requireHeld))) {
         if (end === 'cut' || end === 'whole') return { stored };
         throw refusalOf(end, options.signal);
       }
       if (end === 'too-long' && checksum.offset === upload.length) {
         // The byte that would complete it was never acknowledged: a file that is longer than it said is not finished by us.
+        requireHeld?.();
         await staging.truncate(upload.id, upload.length - 1);
         throw new UploadError('ERR_UPLOAD_LENGTH_EXCEEDED');
       }
@@ -243,7 +254,7 @@ export class Receiver {
       }
     } catch (error) {
       if (written && !expected && !staging.isReadableInProgress) await checkpoints.keep(written);
-      if (await checkpoints.isUnproved()) this.#unproved.add(upload.id);
+      if (await checkpoints.isUnproved()) await this.#distrust(upload.id);
       throw faultOf(error);
     }
     if (end === 'too-long') throw refusalOf(end, options.signal);
@@ -282,6 +293,13 @@ export class Receiver {
     }
   }
 
+  /** A sync has failed, and only whoever asked is told: the ledger tells the other processes, where it can. */
+  async #distrust(id: string): Promise<void> {
+    this.#unproved.add(id);
+    const upload = await this.#options.ledger.get(id).catch(() => undefined);
+    if (upload?.unverifiedFrom === null) await this.#markUnverified(id, upload.provenOffset).catch(() => undefined);
+  }
+
   async #markUnverified(id: string, unverifiedFrom: number | null): Promise<void> {
     await this.#options.ledger.change(id, { from: 'receiving' }, { unverifiedFrom }, false);
   }
@@ -290,7 +308,14 @@ export class Receiver {
    * tus 1.0.0, Checksum: what came whole and right is kept; what was cut off can't be told, and goes.
    * @throws UploadError 460, 400
    */
-  async #verify(upload: Upload, from: number, end: BodyEnd, expected: ExpectedChecksum, digest: RunningDigest): Promise<boolean> {
+  async #verify(
+    upload: Upload,
+    from: number,
+    end: BodyEnd,
+    expected: ExpectedChecksum,
+    digest: RunningDigest,
+    requireHeld: ReceiveOptions['requireHeld'],
+  ): Promise<boolean> {
     let isRight = false;
     try {
       if (end === 'whole') {
@@ -299,6 +324,7 @@ export class Receiver {
       }
     } finally {
       if (!isRight) {
+        requireHeld?.();
         await this.#options.staging.truncate(upload.id, from);
         await this.#markUnverified(upload.id, null);
       }

@@ -11,9 +11,9 @@ export interface UploadLocker extends Locker, TryLock {
   requireHeld(id: string): void;
   /**
    * For those who only look: waits until the holder has been silent for long enough to be asked, and has let go, so that
-   * what it received is stored and counted. One that goes on receiving is left alone.
+   * what it received is stored and counted. One that goes on receiving is left alone. Resolves with whether there was one.
    */
-  quiesce(id: string): Promise<void>;
+  quiesce(id: string): Promise<boolean>;
   /** Whether the bytes are being written on another machine, or were by someone who died over it: only what is proved is known of them. */
   isWrittenElsewhere(id: string): Promise<boolean>;
 }
@@ -139,14 +139,15 @@ export class QueueingLocker implements UploadLocker {
     this.#watch(queue);
   }
 
-  async quiesce(id: string): Promise<void> {
+  async quiesce(id: string): Promise<boolean> {
     const token = Symbol(id);
     const queue = this.#queues.get(id);
-    if (queue === undefined) return;
+    if (queue === undefined) return false;
     const sinceActivityMs = performance.now() - queue.holder.lastActivityMs;
     const noRelease = () => undefined;
     await this.acquire(id, token, noRelease, Math.max(ALIVE_MS - sinceActivityMs, 0) + 200).catch(() => undefined);
     this.release(id, token);
+    return true;
   }
 
   /** Asks the holder to let go as soon as it has been silent for long enough. */

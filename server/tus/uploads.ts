@@ -12,7 +12,7 @@ import type { Staging } from '../staging/staging.ts';
 import type { Storage } from '../storage/storage.ts';
 import { type Append, type Creation, readAppend, readCreation } from './headers.ts';
 import { GONE, linked } from './linked-signal.ts';
-import type { QueueingLocker } from './locker.ts';
+import type { UploadLocker } from './locker.ts';
 import { StockServer, type TusRequest, writeResponse } from './stock-server.ts';
 import { Moved, UploadStore } from './upload-store.ts';
 import { acknowledge, acknowledgedOffset, describeForHead, expiry, gone, heldOffset, storedRejection } from './verdict.ts';
@@ -23,7 +23,7 @@ export interface UploadsOptions {
   storage: Storage;
   receiver: Receiver;
   finisher: Finisher;
-  locker: QueueingLocker;
+  locker: UploadLocker;
   policyHash: string;
   maxUploadSize: number;
   patienceMs: number;
@@ -119,8 +119,8 @@ export class Uploads {
     let upload = await this.find(request.owner, id);
     let stored = 0;
     if (upload.state === 'receiving') {
-      await locker.quiesce(id);
-      stored = await receiver.confirmed(upload);
+      if (await locker.quiesce(id)) upload = (await ledger.get(id)) ?? upload;
+      if (upload.state === 'receiving') stored = await receiver.confirmed(upload);
       upload = (await ledger.get(id)) ?? upload;
     }
     const headers = { ...ANNOUNCEMENT, ...describeForHead(upload, stored, policyHash) };
@@ -227,6 +227,7 @@ export class Uploads {
         maxBytes: limit,
         signal: stopping.signal,
         onActivity: () => locker.touch(tusUpload.id),
+        requireHeld: () => locker.requireHeld(tusUpload.id),
         isNew: context.append === undefined,
         expected: checksums?.chunk,
       })

@@ -1,0 +1,36 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Engine } from './engine.ts';
+import { openPostgres } from './postgres.ts';
+import { openSqlite } from './sqlite.ts';
+
+export interface LedgerLocation {
+  dataDir: string;
+  /** Empty: SQLite in the data directory. */
+  databaseUrl: string;
+  databaseConnections: number;
+}
+
+/** The data directory has a ledger of its own, which knows what lies there; the one that was asked for does not. */
+export class LedgerElsewhere extends Error {
+  override readonly name = 'LedgerElsewhere';
+}
+
+export function hasSqlite(dataDir: string): boolean {
+  return existsSync(join(dataDir, 'ledger.sqlite'));
+}
+
+/**
+ * @param exclusive for the one process that serves the directory; no process has PostgreSQL to itself
+ * @throws LedgerElsewhere, LedgerInUse
+ */
+export async function openEngine({ dataDir, databaseUrl, databaseConnections }: LedgerLocation, exclusive: boolean): Promise<Engine> {
+  if (databaseUrl === '') return openSqlite(dataDir, { exclusive });
+  // Every staged byte here would belong to no upload that PostgreSQL knows, and be cleared.
+  if (hasSqlite(dataDir)) {
+    throw new LedgerElsewhere(
+      `${dataDir} has a ledger of its own, ledger.sqlite, and LANDFALL_DATABASE_URL names another. Use a new directory.`,
+    );
+  }
+  return openPostgres(databaseUrl, { connections: databaseConnections });
+}

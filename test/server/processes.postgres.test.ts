@@ -1,0 +1,162 @@
+// Two processes' worth of Landfall on one data directory and one PostgreSQL: no request need come to the one that had the last.
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import type { ConfigInput, LandfallHooks } from '../../server/index.ts';
+import { LedgerElsewhere } from '../../server/ledger/open.ts';
+import { filesBelow, sha256, videoBytes } from '../support/content.ts';
+import { type EmbeddedLandfall, embedLandfall } from '../support/landfall-embedded.ts';
+import { postgresForTests } from '../support/postgres.ts';
+import { head, openSocket } from '../support/raw-http.ts';
+import { testDirectory } from '../support/temp-dir.ts';
+import { createUpload, headUpload, idOf, patchUpload, readRecord, terminateUpload } from '../support/tus-requests.ts';
+
+const postgres = postgresForTests();
+const LENGTH = 1_000_000;
+
+async function embedTwo(config: ConfigInput = {}, hooks: LandfallHooks = {}): Promise<[EmbeddedLandfall, EmbeddedLandfall]> {
+  const shared = { dataDir: testDirectory(), databaseUrl: await postgres.database(), databaseConnections: 4, ...config };
+  return [await embedLandfall(shared, hooks), await embedLandfall(shared, hooks)];
+}
+
+/** The same upload, through the other. */
+function at(server: EmbeddedLandfall, url: string): string {
+  return `${server.files}/${idOf(url)}`;
+}
+
+/** A check that waits until it is told, and how often it was begun. */
+function gate() {
+  const { promise, resolve: open } = Promise.withResolvers<void>();
+  const seen = { begun: 0 };
+  const check = {
+    name: 'gate',
+    async run() {
+      seen.begun += 1;
+      await promise;
+      return undefined;
+    },
+  };
+  return { check, open, seen };
+}
+
+/** Sends the head of a PATCH and a part of its body, and goes silent. */
+async function sendHalf(server: EmbeddedLandfall, url: string, body: Uint8Array): Promise<void> {
+  const socket = await openSocket(server.url);
+  onTestFinished(() => void socket.destroy());
+  socket.on('data', () => undefined);
+  socket.write(
+    head(
+      `PATCH ${new URL(url).pathname} HTTP/1.1`,
+      'Host: localhost',
+      'Tus-Resumable: 1.0.0',
+      'Upload-Offset: 0',
+      'Content-Type: application/offset+octet-stream',
+      `Content-Length: ${LENGTH}`,
+    ),
+  );
+  socket.write(body);
+}
+
+describe('two processes', () => {
+  it('take one upload between them, chunk by chunk, and give out the same file', async () => {
+    const servers = await embedTwo();
+    const bytes = await videoBytes(LENGTH);
+    const { url } = await createUpload(servers[0].files, { length: LENGTH, name: 'film.mp4' });
+    const size = 100_000;
+    for (let offset = 0, n = 1; offset < LENGTH; offset += size, n++) {
+      const server = servers[n % 2 === 0 ? 0 : 1];
+      expect(await headUpload(at(servers[n % 2 === 0 ? 1 : 0], url))).toMatchObject({ status: 200, offset });
+      const patched = await patchUpload(at(server, url), offset, bytes.subarray(offset, offset + size));
+      expect(patched).toMatchObject({ status: 204, offset: offset + size });
+    }
+    for (const server of servers) {
+      expect(await readRecord(at(server, url))).toMatchObject({ state: 'accepted', offset: LENGTH });
+      expect(sha256(Buffer.from(await (await fetch(at(server, url))).arrayBuffer()))).toBe(sha256(bytes));
+    }
+    expect(await filesBelow(`${servers[0].dataDir}/staging`)).toEqual([]);
+  });
+
+  it('run one inspection, whose verdict senders at either learn when it comes', async () => {
+    const { check, open, seen } = gate();
+    const [first, second] = await embedTwo({ patience: 20_000 }, { checks: [check] });
+    const bytes = await videoBytes(LENGTH);
+    const { url } = await createUpload(first.files, { length: LENGTH, name: 'film.mp4', body: bytes.subarray(0, LENGTH - 1) });
+    const sent = patchUpload(url, LENGTH - 1, bytes.subarray(LENGTH - 1));
+    await expect.poll(() => seen.begun).toBe(1);
+    const status = fetch(`${at(second, url)}/status?wait=30`).then(async (answer) => (await answer.json()) as { state: string });
+    const joined = patchUpload(at(second, url), LENGTH - 1, bytes.subarray(LENGTH - 1));
+    expect(await headUpload(at(second, url))).toMatchObject({ status: 200, offset: LENGTH - 1 });
+    expect(await terminateUpload(at(second, url))).toMatchObject({ status: 423 });
+    await sleep(200);
+    const openedMs = performance.now();
+    open();
+    for (const answer of await Promise.all([sent, joined])) expect(answer).toMatchObject({ status: 204, offset: LENGTH });
+    expect(await status).toMatchObject({ state: 'accepted' });
+    // Without a word from the first, they would wait as long as their patience lasts.
+    expect(performance.now() - openedMs).toBeLessThan(15_000);
+    expect(seen.begun).toBe(1);
+  });
+
+  it('take over from each other a body that has gone silent, from where it stopped', async () => {
+    const [first, second] = await embedTwo();
+    const bytes = await videoBytes(LENGTH);
+    const { url } = await createUpload(first.files, { length: LENGTH, name: 'film.mp4' });
+    await sendHalf(first, url, bytes.subarray(0, 400_000));
+    await expect.poll(async () => (await readRecord(url)).offset).toBe(400_000);
+    expect(await headUpload(at(second, url))).toMatchObject({ status: 200, offset: 400_000 });
+    expect(await patchUpload(at(second, url), 400_000, bytes.subarray(400_000))).toMatchObject({ status: 204, offset: LENGTH });
+    expect(sha256(Buffer.from(await (await fetch(url)).arrayBuffer()))).toBe(sha256(bytes));
+  });
+
+  it('stop a body at the one for a request at the other, without a HEAD before', async () => {
+    const [first, second] = await embedTwo();
+    const bytes = await videoBytes(LENGTH);
+    const { url } = await createUpload(first.files, { length: LENGTH, name: 'film.mp4' });
+    await sendHalf(first, url, bytes.subarray(0, 400_000));
+    await expect.poll(async () => (await readRecord(url)).offset).toBe(400_000);
+    expect(await patchUpload(at(second, url), 400_000, bytes.subarray(400_000))).toMatchObject({ status: 204, offset: LENGTH });
+  });
+
+  it('know the same Idempotency-Key, refuse and cancel for each other', async () => {
+    const [first, second] = await embedTwo();
+    const headers = { 'Idempotency-Key': 'one' };
+    const created = await Promise.all(
+      [first, second, first, second].map(({ files }) => createUpload(files, { length: LENGTH, name: 'film.mp4', headers })),
+    );
+    expect(new Set(created.map(({ url }) => idOf(url))).size).toBe(1);
+    const url = created[0]?.url ?? '';
+    expect(await terminateUpload(at(second, url))).toMatchObject({ status: 204 });
+    expect(await headUpload(at(first, url))).toMatchObject({ status: 410 });
+    const refused = await createUpload(first.files, { length: 1000, name: 'photo.png' });
+    const bytes = await videoBytes(1000);
+    const answer = await patchUpload(refused.url, 0, bytes);
+    expect(answer).toMatchObject({ status: 422 });
+    expect(await patchUpload(at(second, refused.url), 999, bytes.subarray(999))).toMatchObject({ status: 422, text: answer.text });
+  });
+
+  it('answer HEAD 423 and the rest 503 while the ledger is away, lose nothing, and go on by themselves', async () => {
+    const [first, second] = await embedTwo();
+    const bytes = await videoBytes(LENGTH);
+    const { url } = await createUpload(first.files, { length: LENGTH, name: 'film.mp4' });
+    await patchUpload(url, 0, bytes.subarray(0, 500_000));
+    await postgres.crash();
+    for (const server of [first, second]) {
+      const away = await headUpload(at(server, url));
+      expect(away).toMatchObject({ status: 423 });
+      expect(away.headers.get('Retry-After')).toMatch(/^\d+$/);
+      expect(await patchUpload(at(server, url), 500_000, bytes.subarray(500_000))).toMatchObject({ status: 503 });
+      expect((await fetch(`${server.url}/health/ready`)).status).toBe(503);
+    }
+    await postgres.start();
+    await expect.poll(async () => (await headUpload(at(second, url))).status, { timeout: 10_000 }).toBe(200);
+    expect(await headUpload(at(second, url))).toMatchObject({ offset: 500_000 });
+    expect(await patchUpload(at(second, url), 500_000, bytes.subarray(500_000))).toMatchObject({ status: 204, offset: LENGTH });
+    expect(sha256(Buffer.from(await (await fetch(at(first, url))).arrayBuffer()))).toBe(sha256(bytes));
+  });
+
+  it('refuse a directory that has a ledger of its own: they would clear it', async () => {
+    const dataDir = testDirectory();
+    const alone = await embedLandfall({ dataDir });
+    await alone.close();
+    await expect(embedLandfall({ dataDir, databaseUrl: await postgres.database() })).rejects.toThrow(LedgerElsewhere);
+  });
+});
