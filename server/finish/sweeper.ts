@@ -97,7 +97,7 @@ export class Sweeper {
       // The refusal may have been spoken after an earlier attempt had published, and its cleaning up have failed.
       if (upload.state === 'rejected' && upload.target !== null) await storage.remove(upload.target);
       // Whoever ended it may not have heard that it did.
-      await staging.remove(upload.id);
+      if (upload.state !== 'inspecting' && upload.state !== 'accepted') await staging.remove(upload.id);
       return ledger.forget(upload.id, now);
     }
     let expired = false;
