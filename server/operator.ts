@@ -1,6 +1,4 @@
 // What operators do with uploads from a shell, also while the server runs.
-
-import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
 import { UPLOAD_ID } from '../shared/protocol.ts';
 import { formatBytes } from '../shared/units.ts';
