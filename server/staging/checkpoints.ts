@@ -27,6 +27,7 @@ export class Checkpoints {
   #offset: number;
   #atMs = performance.now();
   #running: Promise<void> | undefined;
+  #next: (() => void) | undefined;
   #fault: { error: unknown } | undefined;
   #isUnproved = false;
 
@@ -38,15 +39,24 @@ export class Checkpoints {
 
   /** After each batch was written: `checksum` is of everything written. */
   consider(checksum: Checksum, sync: () => Promise<void>): void {
-    if (this.#running !== undefined || this.#fault !== undefined) return;
-    if (checksum.offset - this.#offset < EVERY_BYTES && performance.now() - this.#atMs < EVERY_MS) return;
+    const isLate = checksum.offset - this.#offset >= EVERY_BYTES || performance.now() - this.#atMs >= EVERY_MS;
+    // What can't be read back counts as far as the ledger knows it, and comes in large pieces.
+    const { isReadableInProgress } = this.#options.staging;
+    if (this.#fault !== undefined || (isReadableInProgress && !isLate)) return;
     const at = { ...checksum };
+    if (this.#running !== undefined) {
+      if (!isReadableInProgress) this.#next = () => this.consider(at, sync);
+      return;
+    }
     this.#running = this.#take(at, sync)
       .catch((error) => {
         this.#fault = { error };
       })
       .finally(() => {
         this.#running = undefined;
+        const next = this.#next;
+        this.#next = undefined;
+        next?.();
       });
   }
 
@@ -55,7 +65,7 @@ export class Checkpoints {
    * @throws what the system says; then nothing beyond the last checkpoint is proved
    */
   async end(checksum: Checksum, proof: Proof): Promise<void> {
-    await this.#running;
+    await this.#settle();
     if (this.#fault !== undefined) throw this.#fault.error;
     await this.#take(checksum, async () => {
       if (proof !== 'durable') await this.#options.staging.sync(this.#id);
@@ -64,14 +74,18 @@ export class Checkpoints {
 
   /** After a fault: what was written before it need not be sent again. Never rejects; where it fails, that is all it does. */
   async keep(checksum: Checksum): Promise<void> {
-    await this.#running;
+    await this.#settle();
     if (this.#fault === undefined && checksum.offset > this.#offset) await this.#take(checksum, async () => {}).catch(() => undefined);
   }
 
   /** After a fault: whether a sync failed, so that bytes written since the last checkpoint can't be proved any more. */
   async isUnproved(): Promise<boolean> {
-    await this.#running;
+    await this.#settle();
     return this.#isUnproved;
+  }
+
+  async #settle(): Promise<void> {
+    while (this.#running !== undefined) await this.#running;
   }
 
   async #take({ checksum, offset }: Checksum, sync: () => Promise<void>): Promise<void> {

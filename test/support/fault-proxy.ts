@@ -19,8 +19,8 @@ export type Fault =
   | { kind: 'delay'; ms: number }
   /** The answer's head and this many bytes of its body arrive, then nothing, or the end. */
   | { kind: 'cut-response'; afterBytes: number; how: 'rst' | 'fin' | 'stall' }
-  /** The proxy answers by itself; with `afterBytes`, once so many bytes came (a body limit). The server sees nothing. */
-  | { kind: 'answer'; status: number; headers?: Record<string, string>; body?: string }
+  /** The proxy answers by itself, so much later. The server sees nothing. */
+  | { kind: 'answer'; status: number; headers?: Record<string, string>; body?: string; ms?: number }
   /** One bit of the byte at this position is turned over. */
   | { kind: 'flip'; atByte: number };
 
@@ -152,6 +152,7 @@ export class FaultProxy {
     if (fault) exchange.fault = fault;
     if (fault?.kind === 'answer') {
       req.resume();
+      if (fault.ms !== undefined) await sleep(fault.ms);
       exchange.status = fault.status;
       res.writeHead(fault.status, fault.headers).end(method === 'HEAD' ? undefined : fault.body);
       return;

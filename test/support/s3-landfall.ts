@@ -67,9 +67,11 @@ export function s3Config({ name, options }: TestBucket, endpoint = options.endpo
 }
 
 /** The kind of request to S3, as far as tests tell them apart. */
-export function operationOf({ method, path }: Pick<Exchange, 'method' | 'path'>): string {
+export function operationOf({ method, path, headers }: Pick<Exchange, 'method' | 'path' | 'headers'>): string {
   const query = new URL(path, 'http://s3').searchParams;
-  if (query.has('partNumber')) return 'UploadPart';
+  const isCopy = headers['x-amz-copy-source'] !== undefined;
+  if (query.has('partNumber')) return isCopy ? 'UploadPartCopy' : 'UploadPart';
+  if (isCopy) return 'CopyObject';
   if (query.has('uploads')) return method === 'POST' ? 'CreateMultipartUpload' : 'ListMultipartUploads';
   if (query.has('uploadId')) return { POST: 'CompleteMultipartUpload', GET: 'ListParts', DELETE: 'AbortMultipartUpload' }[method] ?? method;
   if (query.has('list-type')) return 'ListObjects';
@@ -80,9 +82,8 @@ export function partNumberOf({ path }: Pick<Exchange, 'path'>): number {
   return Number(new URL(path, 'http://s3').searchParams.get('partNumber'));
 }
 
-export const SLOW_DOWN = {
-  kind: 'answer',
-  status: 503,
-  headers: { 'Content-Type': 'application/xml' },
-  body: '<?xml version="1.0" encoding="UTF-8"?><Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>',
-} as const;
+/** An answer that S3 gives instead of doing what it was asked. */
+export function s3Error(status: number, code: string, ms = 0): Fault {
+  const body = `<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>${code}</Code><Message>For the test.</Message></Error>`;
+  return { kind: 'answer', status, headers: { 'Content-Type': 'application/xml' }, body, ms };
+}

@@ -1,0 +1,391 @@
+// What S3 does wrong now and then, and what a sender sees of it: nothing, or a pause. Beside it, what the stock store does.
+import { readdirSync, readFileSync } from 'node:fs';
+import { request } from 'node:http';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { GetObjectCommand } from '@aws-sdk/client-s3';
+import { FileKvStore } from '@tus/utils';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { S3Staging } from '../../server/staging/s3-staging.ts';
+import { gathered, videoBytes } from '../support/content.ts';
+import type { Exchange, Fault } from '../support/fault-proxy.ts';
+import { REPOSITORY } from '../support/repository.ts';
+import { embedLandfallOnS3, MIB, operationOf, partNumberOf, s3Error } from '../support/s3-landfall.ts';
+import { testBucket } from '../support/s3-test-bucket.ts';
+import { startStockOnS3 } from '../support/stock-s3.ts';
+import { testDirectory } from '../support/temp-dir.ts';
+import { createUpload, headUpload, idOf, patchUpload, readRecord, terminateUpload } from '../support/tus-requests.ts';
+
+const LENGTH = 23 * MIB;
+
+/** Faults for requests that fit, as long as they are wanted. */
+class Trouble {
+  isOn = true;
+  count = 0;
+  readonly #fault: Fault;
+  readonly #times: number;
+  readonly #isMeant: (exchange: Exchange) => boolean;
+
+  constructor(isMeant: (exchange: Exchange) => boolean, fault: Fault, times = Number.POSITIVE_INFINITY) {
+    this.#fault = fault;
+    this.#times = times;
+    this.#isMeant = isMeant;
+  }
+
+  readonly plan = (exchange: Exchange): Fault | undefined => {
+    if (!this.isOn || this.count >= this.#times || !this.#isMeant(exchange)) return undefined;
+    this.count += 1;
+    return this.#fault;
+  };
+}
+
+const isOperation =
+  (...names: string[]) =>
+  (exchange: Exchange) =>
+    names.includes(operationOf(exchange));
+const isPart = (number: number) => (exchange: Exchange) => operationOf(exchange) === 'UploadPart' && partNumberOf(exchange) === number;
+
+function storedParts(exchanges: readonly Exchange[]): number[] {
+  return exchanges.filter((exchange) => operationOf(exchange) === 'UploadPart' && exchange.status === 200).map(partNumberOf);
+}
+
+async function resume(url: string, bytes: Buffer<ArrayBuffer>): Promise<number> {
+  const { offset = -1 } = await headUpload(url);
+  const answer = await patchUpload(url, offset, bytes.subarray(offset));
+  expect(answer).toMatchObject({ status: 204, offset: bytes.byteLength });
+  return offset;
+}
+
+describe('one part failing while later ones succeed', () => {
+  // So late that the parts after it are stored by then.
+  const lateFailure = () => new Trouble(isPart(2), s3Error(403, 'AccessDenied', 2000));
+
+  it('leaves the offset before the gap, and the upload ends with its bytes', async () => {
+    const trouble = lateFailure();
+    const { files, proxy, onlyFile, expectNothingStaged } = await embedLandfallOnS3(trouble.plan);
+    const bytes = await videoBytes(LENGTH);
+    const { url } = await createUpload(files, { length: LENGTH, name: 'film.mp4' });
+    expect((await patchUpload(url, 0, bytes)).status).toBe(503);
+    expect(storedParts(proxy.exchanges)).toContain(3);
+    trouble.isOn = false;
+    expect(await resume(url, bytes)).toBe(5 * MIB);
+    expect((await onlyFile()).bytes.equals(bytes)).toBe(true);
+    await expectNothingStaged();
+  });
+
+  it('corrupts the file of the stock store', async () => {
+    const trouble = lateFailure();
+    const { files, s3 } = await startStockOnS3(trouble.plan);
+    // Whole parts, or S3 would refuse a short one in the middle.
+    const length = 25 * MIB;
+    const bytes = await videoBytes(length);
+    const { url } = await createUpload(files, { length });
+    await patchUpload(url, 0, bytes);
+    trouble.isOn = false;
+    expect(await resume(url, bytes)).toBeGreaterThan(5 * MIB);
+    const stored = await stockFile(s3, url);
+    expect(stored.byteLength).toBe(length);
+    expect(stored.equals(bytes)).toBe(false);
+  });
+});
+
+describe('SlowDown', () => {
+  const once = () => new Trouble(isOperation('UploadPart'), s3Error(503, 'SlowDown'), 2);
+
+  it('is waited out', async () => {
+    const trouble = once();
+    const { files, onlyFile } = await embedLandfallOnS3(trouble.plan);
+    const bytes = await videoBytes(LENGTH);
+    const { url } = await createUpload(files, { length: LENGTH, name: 'film.mp4' });
+    expect(await patchUpload(url, 0, bytes)).toMatchObject({ status: 204, offset: LENGTH });
+    expect(trouble.count).toBe(2);
+    expect((await onlyFile()).bytes.equals(bytes)).toBe(true);
+  });
+
+  it('fails a request to the stock store', async () => {
+    const { files } = await startStockOnS3(once().plan);
+    const { url } = await createUpload(files, { length: LENGTH });
+    expect((await patchUpload(url, 0, await videoBytes(LENGTH))).status).toBe(500);
+  });
+});
+
+describe('the completion of a multipart upload', () => {
+  it('whose answer is lost is a completion', async () => {
+    const trouble = new Trouble(isOperation('CompleteMultipartUpload'), { kind: 'drop-response' }, 1);
+    const { files, onlyFile, expectNothingStaged } = await embedLandfallOnS3(trouble.plan);
+    const bytes = await videoBytes(LENGTH);
+    const { url } = await createUpload(files, { length: LENGTH, name: 'film.mp4' });
+    expect(await patchUpload(url, 0, bytes)).toMatchObject({ status: 204, offset: LENGTH });
+    expect(trouble.count).toBe(1);
+    expect((await onlyFile()).bytes.equals(bytes)).toBe(true);
+    await expectNothingStaged();
+  });
+
+  it.for(['CompleteMultipartUpload', 'CopyObject'])(
+    'or of a copy that says 200 and means an error is made again: %s',
+    async (operation) => {
+      const trouble = new Trouble(isOperation(operation), s3Error(200, 'InternalError'), 1);
+      const { files, onlyFile, expectNothingStaged } = await embedLandfallOnS3(trouble.plan);
+      const bytes = await videoBytes(LENGTH);
+      const { url } = await createUpload(files, { length: LENGTH, name: 'film.mp4' });
+      expect(await patchUpload(url, 0, bytes)).toMatchObject({ status: 204, offset: LENGTH });
+      expect(trouble.count).toBe(1);
+      expect((await onlyFile()).bytes.equals(bytes)).toBe(true);
+      await expectNothingStaged();
+    },
+  );
+
+  it.for([
+    ['that fails', s3Error(403, 'AccessDenied')],
+    ['that always says 200 and means an error', s3Error(200, 'InternalError')],
+  ] as const)('%s holds back the last byte, and is made when it is sent again', async ([, fault]) => {
+    const trouble = new Trouble(isOperation('CompleteMultipartUpload'), fault);
+    const { files, s3, onlyFile, expectNothingStaged } = await embedLandfallOnS3(trouble.plan);
+    const bytes = await videoBytes(LENGTH);
+    const { url } = await createUpload(files, { length: LENGTH, name: 'film.mp4' });
+    expect((await patchUpload(url, 0, bytes)).status).toBe(503);
+    expect((await headUpload(url)).offset).toBe(LENGTH - 1);
+    expect(await s3.keys('files/')).toEqual([]);
+    trouble.isOn = false;
+    expect(await resume(url, bytes)).toBe(LENGTH - 1);
+    expect((await onlyFile()).bytes.equals(bytes)).toBe(true);
+    await expectNothingStaged();
+  });
+
+  it('that fails is a success at the stock store, without a file', async () => {
+    const trouble = new Trouble(isOperation('CompleteMultipartUpload'), s3Error(403, 'AccessDenied'));
+    const { files, s3, finished } = await startStockOnS3(trouble.plan);
+    const { url } = await createUpload(files, { length: LENGTH });
+    expect((await patchUpload(url, 0, await videoBytes(LENGTH))).status).toBe(500);
+    trouble.isOn = false;
+    expect((await headUpload(url)).offset).toBe(LENGTH);
+    await expect(stockFile(s3, url)).rejects.toThrow('NoSuchKey');
+    expect(finished).toEqual([]);
+  });
+});
+
+describe('an upload of no bytes', () => {
+  it('has a file', async () => {
+    const { files, onlyFile } = await embedLandfallOnS3(undefined, { allow: 'text', allowEmpty: true });
+    expect((await createUpload(files, { length: 0, name: 'empty.txt' })).status).toBe(201);
+    expect((await onlyFile()).bytes.byteLength).toBe(0);
+  });
+
+  it('has none at the stock store, which says it were finished', async () => {
+    const { files, s3, finished } = await startStockOnS3();
+    const { url, status } = await createUpload(files, { length: 0 });
+    expect(status).toBe(201);
+    expect(finished).toHaveLength(1);
+    await expect(stockFile(s3, url)).rejects.toThrow('NoSuchKey');
+  });
+});
+
+describe('a length declared with the last bytes', () => {
+  const send = async (files: string, bytes: Buffer<ArrayBuffer>) => {
+    const { url } = await createUpload(files, { name: 'film.mp4', headers: { 'Upload-Defer-Length': '1' } });
+    await patchUpload(url, 0, bytes.subarray(0, 6 * MIB));
+    const answer = await patchUpload(url, 6 * MIB, bytes.subarray(6 * MIB), { 'Upload-Length': String(bytes.byteLength) });
+    return { url, answer };
+  };
+
+  it('completes the upload', async () => {
+    const { files, onlyFile } = await embedLandfallOnS3();
+    const bytes = await videoBytes(9 * MIB);
+    expect((await send(files, bytes)).answer).toMatchObject({ status: 204, offset: 9 * MIB });
+    expect((await onlyFile()).bytes.equals(bytes)).toBe(true);
+  });
+
+  it('does not complete it at the stock store, whose cache does not learn of it', async () => {
+    const { files, s3 } = await startStockOnS3(undefined, { cache: new FileKvStore(testDirectory()) });
+    const { url } = await send(files, await videoBytes(9 * MIB));
+    await expect(stockFile(s3, url)).rejects.toThrow('NoSuchKey');
+  });
+});
+
+describe('a request that fails after one that did not fill a part', () => {
+  const trouble = () => new Trouble(isOperation('UploadPart', 'PutObject'), s3Error(403, 'AccessDenied'));
+
+  it('never moves an acknowledged offset back', async () => {
+    const failing = trouble();
+    failing.isOn = false;
+    const { files, onlyFile } = await embedLandfallOnS3(failing.plan);
+    const bytes = await videoBytes(9 * MIB);
+    const { url } = await createUpload(files, { length: 9 * MIB, name: 'film.mp4' });
+    let acknowledged = 0;
+    for (const end of [2 * MIB, 4 * MIB, 7 * MIB]) {
+      failing.isOn = true;
+      expect((await patchUpload(url, acknowledged, bytes.subarray(acknowledged, end))).status).toBe(503);
+      expect((await headUpload(url)).offset).toBe(acknowledged);
+      failing.isOn = false;
+      expect((await patchUpload(url, acknowledged, bytes.subarray(acknowledged, end))).offset).toBe(end);
+      acknowledged = end;
+    }
+    expect(await resume(url, bytes)).toBe(7 * MIB);
+    expect((await onlyFile()).bytes.equals(bytes)).toBe(true);
+  });
+
+  it('takes acknowledged bytes away at the stock store', async () => {
+    const failing = trouble();
+    failing.isOn = false;
+    const { files } = await startStockOnS3(failing.plan);
+    const bytes = await videoBytes(9 * MIB);
+    const { url } = await createUpload(files, { length: 9 * MIB });
+    expect((await patchUpload(url, 0, bytes.subarray(0, 2 * MIB))).offset).toBe(2 * MIB);
+    failing.isOn = true;
+    await patchUpload(url, 2 * MIB, bytes.subarray(2 * MIB));
+    failing.isOn = false;
+    expect((await headUpload(url)).offset).toBe(0);
+  });
+});
+
+describe('removing what is complete', () => {
+  it('leaves nothing of what was staged', async () => {
+    const { bucket, keys, unfinished } = await testBucket();
+    const staging = new S3Staging({ bucket, partSize: 5 * MIB, concurrency: 2, memory: 16 * MIB, maxUploadSize: 64 * MIB });
+    const id = 'c'.repeat(32);
+    await staging.write(id, 0, Readable.from([Buffer.alloc(12 * MIB)]), { ...LIMITS, completeSize: 12 * MIB });
+    expect(await staging.size(id)).toBe(12 * MIB);
+    await staging.remove(id);
+    expect(await keys()).toEqual([]);
+    expect(await unfinished()).toEqual([]);
+  });
+
+  it('is refused to a sender, who has a verdict', async () => {
+    const { files, onlyFile } = await embedLandfallOnS3();
+    const { url } = await createUpload(files, { length: MIB, name: 'film.mp4', body: await videoBytes(MIB) });
+    expect(await terminateUpload(url)).toMatchObject({ status: 403, code: 'ERR_UPLOAD_FINISHED' });
+    expect((await onlyFile()).bytes.byteLength).toBe(MIB);
+  });
+
+  it('leaves the file at the stock store', async () => {
+    const { files, s3 } = await startStockOnS3();
+    const { url } = await createUpload(files, { length: 6 * MIB });
+    await patchUpload(url, 0, await videoBytes(6 * MIB));
+    await terminateUpload(url);
+    expect((await stockFile(s3, url)).byteLength).toBe(6 * MIB);
+  });
+});
+
+describe('senders that stop sending', () => {
+  /** Sends a piece of its file, and then nothing. */
+  async function stall(files: string): Promise<string> {
+    const { url } = await createUpload(files, { length: LENGTH, name: 'film.mp4' });
+    const headers = {
+      'Tus-Resumable': '1.0.0',
+      'Upload-Offset': 0,
+      'Content-Type': 'application/offset+octet-stream',
+      'Content-Length': LENGTH,
+    };
+    const patch = request(url, { method: 'PATCH', headers });
+    patch.on('error', () => {});
+    onTestFinished(() => void patch.destroy());
+    const piece = await videoBytes(MIB);
+    await new Promise((resolve) => patch.write(piece, resolve));
+    return url;
+  }
+
+  it('hold up nobody, and what they hold in memory is given to who needs it', async () => {
+    const { files, onlyFile } = await embedLandfallOnS3(undefined, { s3Memory: 10 * MIB, s3Concurrency: 1, s3Connections: 2 });
+    const stalled = await Promise.all(Array.from({ length: 15 }, () => stall(files)));
+    const bytes = await videoBytes(LENGTH, 2);
+    const { url } = await createUpload(files, { length: LENGTH, name: 'film.mp4' });
+    expect(await patchUpload(url, 0, bytes)).toMatchObject({ status: 204, offset: LENGTH });
+    expect((await onlyFile()).bytes.equals(bytes)).toBe(true);
+    // What was taken from them is stored and counts: all that did not fit beside two parts.
+    const offsets = await Promise.all(stalled.map(async (one) => (await readRecord(one)).offset));
+    expect(offsets.filter((offset) => offset === MIB).length).toBeGreaterThanOrEqual(5);
+  });
+
+  it('hold up everybody at the stock store', async () => {
+    const { files } = await startStockOnS3(undefined, { maxConcurrentPartUploads: 2 });
+    for (let count = 0; count < 2; count++) await stall(files);
+    const { url } = await createUpload(files, { length: LENGTH });
+    let isOver = false;
+    void patchUpload(url, 0, await videoBytes(LENGTH)).then(
+      () => {
+        isOver = true;
+      },
+      () => {},
+    );
+    await new Promise((resolve) => setTimeout(resolve, 3000));
+    expect(isOver).toBe(false);
+  });
+
+  it('together hold no more memory than they may', async () => {
+    const { bucket } = await testBucket();
+    const staging = new S3Staging({ bucket, partSize: 5 * MIB, concurrency: 2, memory: 12 * MIB, maxUploadSize: 64 * MIB });
+    let most = 0;
+    const bytes = await videoBytes(11 * MIB);
+    const writes = Array.from({ length: 12 }, async (_, index) => {
+      const id = index.toString(16).repeat(32);
+      const source = Readable.from(pieces(bytes), { objectMode: false });
+      const onBatch = () => {
+        most = Math.max(most, staging.memoryTaken);
+      };
+      expect(await staging.write(id, 0, source, { ...LIMITS, completeSize: bytes.byteLength, onBatch })).toMatchObject({ end: 'whole' });
+      return id;
+    });
+    for (const id of await Promise.all(writes)) {
+      const reader = await staging.open(id);
+      expect((await gathered(reader.stream())).equals(bytes)).toBe(true);
+    }
+    expect(most).toBeGreaterThan(8 * MIB);
+    expect(most).toBeLessThanOrEqual(12 * MIB);
+    expect(staging.memoryTaken).toBe(0);
+  });
+});
+
+describe('an S3 that is away', () => {
+  it('makes a sender wait, and costs nothing that was acknowledged', async () => {
+    const { files, proxy, onlyFile, expectNothingStaged } = await embedLandfallOnS3();
+    const bytes = await videoBytes(LENGTH);
+    const { url } = await createUpload(files, { length: LENGTH, name: 'film.mp4' });
+    expect((await patchUpload(url, 0, bytes.subarray(0, 12 * MIB))).offset).toBe(12 * MIB);
+    await proxy.goDown();
+    expect((await patchUpload(url, 12 * MIB, bytes.subarray(12 * MIB))).status).toBe(503);
+    expect((await headUpload(url)).offset).toBe(12 * MIB);
+    await proxy.listen();
+    await resume(url, bytes);
+    expect((await onlyFile()).bytes.equals(bytes)).toBe(true);
+    await expectNothingStaged();
+  });
+
+  it('while a file is published delays the verdict, and changes none', async () => {
+    const trouble = new Trouble(isOperation('CopyObject'), s3Error(403, 'AccessDenied'));
+    const { files, onlyFile, expectNothingStaged } = await embedLandfallOnS3(trouble.plan, { patience: 300 });
+    const bytes = await videoBytes(6 * MIB);
+    const { url } = await createUpload(files, { length: 6 * MIB, name: 'film.mp4' });
+    expect((await patchUpload(url, 0, bytes)).status).toBe(503);
+    expect((await readRecord(url)).state).toBe('inspecting');
+    trouble.isOn = false;
+    await vi.waitFor(async () => expect((await readRecord(url)).state).toBe('accepted'), { timeout: 10_000, interval: 50 });
+    const { key, bytes: stored } = await onlyFile();
+    expect(key).not.toContain(`${idOf(url)}/1/`);
+    expect(stored.equals(bytes)).toBe(true);
+    await expectNothingStaged();
+  });
+});
+
+it('what is staged in S3 touches no disk', () => {
+  const files = ['s3', 'staging', 'storage'].flatMap((folder) =>
+    readdirSync(join(REPOSITORY, 'server', folder))
+      .filter((name) => folder === 's3' || name.startsWith('s3-'))
+      .map((name) => join(REPOSITORY, 'server', folder, name)),
+  );
+  expect(files.length).toBeGreaterThan(8);
+  for (const file of files) expect(readFileSync(file, 'utf8')).not.toMatch(/from 'node:(?:fs|os|child_process)/);
+});
+
+const LIMITS = { maxBytes: 1e9, signal: new AbortController().signal, bodyTimeoutMs: 30_000, onBatch: () => {} };
+
+function* pieces(bytes: Buffer): Iterable<Buffer> {
+  for (let at = 0; at < bytes.byteLength; at += 64 * 1024) yield bytes.subarray(at, at + 64 * 1024);
+}
+
+/** The object that the stock store made of an upload. It knows no prefixes. */
+async function stockFile({ client, name }: Awaited<ReturnType<typeof testBucket>>, url: string): Promise<Buffer> {
+  const { Body } = await client.send(new GetObjectCommand({ Bucket: name, Key: idOf(url) })).catch((error: Error) => {
+    throw new Error(error.name, { cause: error });
+  });
+  return gathered(Body as Readable);
+}

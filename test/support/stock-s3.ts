@@ -1,0 +1,42 @@
+// @tus/server with @tus/s3-store, as their README says, on the run's S3 server, with a proxy between that makes faults.
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { S3Store, type Options as StoreOptions } from '@tus/s3-store';
+import { Server } from '@tus/server';
+import { onTestFinished } from 'vitest';
+import { type Exchange, type Fault, startFaultProxy } from './fault-proxy.ts';
+import { type TestBucket, testBucket } from './s3-test-bucket.ts';
+
+const MIB = 1024 * 1024;
+
+/** Resolves with where uploads are created, and the bucket. */
+export async function startStockOnS3(
+  plan: (exchange: Exchange) => Fault | undefined = () => undefined,
+  options: Pick<StoreOptions, 'cache' | 'maxConcurrentPartUploads'> = {},
+): Promise<{ files: string; s3: TestBucket; finished: string[] }> {
+  const s3 = await testBucket();
+  const { endpoint, region } = s3.options;
+  const proxy = await startFaultProxy({ upstream: endpoint, onRequest: plan });
+  onTestFinished(() => proxy.close());
+  const datastore = new S3Store({
+    partSize: 5 * MIB,
+    ...options,
+    s3ClientConfig: { bucket: s3.name, endpoint: proxy.url, region, forcePathStyle: true, requestChecksumCalculation: 'WHEN_REQUIRED' },
+  });
+  const finished: string[] = [];
+  const tus = new Server({
+    path: '/files',
+    datastore,
+    onUploadFinish: async (_request, upload) => {
+      finished.push(upload.id);
+      return {};
+    },
+  });
+  const server = createServer((request, response) => void tus.handle(request, response));
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  return { files: `http://127.0.0.1:${(server.address() as AddressInfo).port}/files`, s3, finished };
+}
