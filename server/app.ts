@@ -167,7 +167,7 @@ async function assemble(config: Config, hooks: LandfallHooks, access: Access, lo
     await backend.prepare();
   } catch (error) {
     // Another start in this process must not find the directory taken.
-    backend.close();
+    await backend.close();
     await ledger.close();
     throw error;
   }

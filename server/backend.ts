@@ -16,7 +16,7 @@ export interface Backend {
   prepare(): Promise<void>;
   /** Where an operator finds a final file. */
   describe(directory: string, name: string): string;
-  close(): void;
+  close(): Promise<void>;
 }
 
 export function openBackend(config: Config): Backend {
@@ -34,7 +34,7 @@ function openDisk(config: Config): Backend {
       await storage.prepare();
     },
     describe: (directory, name) => join(config.storageDir, directory, name),
-    close() {},
+    close: () => staging.close(),
   };
 }
 
@@ -59,6 +59,6 @@ function openS3(config: Config): Backend {
     storage,
     prepare: () => bucket.check(),
     describe: (directory, name) => `s3://${s3Bucket}/${s3Prefix}files/${directory}/${name}`,
-    close: () => bucket.close(),
+    close: async () => bucket.close(),
   };
 }

@@ -51,7 +51,7 @@ export async function runOperatorCommand(
         return await verify(ledger, storage, output);
     }
   } finally {
-    backend.close();
+    await backend.close();
     await ledger.close();
   }
 }

@@ -59,12 +59,22 @@ interface Begun {
   head: Uint8Array | undefined;
 }
 
+/** An inspection that is about to begin. */
+interface Beginning {
+  length: number;
+  held: Upload['held'];
+  /** With whether it was begun here. */
+  done: Promise<boolean>;
+  /** Of an upload that is being added. */
+  row?: Upload;
+}
+
 export class Finisher {
   readonly #options: FinisherOptions;
   readonly #running = new Map<string, Promise<void>>();
   readonly #unproved = new Set<string>();
   readonly #retries = new Map<string, NodeJS.Timeout>();
-  readonly #beginnings = new Map<string, { length: number; held: Upload['held']; done: Promise<boolean> }>();
+  readonly #beginnings = new Map<string, Beginning>();
   #resumed: Promise<void> = Promise.resolve();
   readonly #closing = new AbortController();
 
@@ -165,6 +175,43 @@ export class Finisher {
     return beginning.done;
   }
 
+  /**
+   * As `begin`, for an upload that has no row yet, all of whose bytes are durable: it is added as one under inspection. Whoever
+   * settles it is told when that fails; undefined is what becomes of one whose idempotency key was used before. Then its bytes go.
+   */
+  beginNew(upload: Upload, length: number, { checksum = 0, head }: Complete): void {
+    const row: Upload = {
+      ...upload,
+      state: 'inspecting',
+      target: directoryFor(upload.id, new Date()),
+      checksum,
+      checksumOffset: length,
+      attempt: 1,
+      strikes: 1,
+      leaseOwner: this.#leaseOwner,
+      expiresAt: null,
+    };
+    const done = this.#add(row, head).finally(() => this.#beginnings.delete(row.id));
+    done.catch((error) => this.#log(error, row.id));
+    this.#beginnings.set(row.id, { length, held: row.held, done, row });
+  }
+
+  async #add(row: Upload, head: Uint8Array | undefined): Promise<boolean> {
+    const { ledger, staging } = this.#options;
+    try {
+      const isAdded = await ledger.create(row, true);
+      if (isAdded) this.#run(row.id, { upload: row, head });
+      else await staging.remove(row.id);
+      return isAdded;
+    } catch (error) {
+      // It may be there all the same, from a change whose end we did not hear of. Who can't tell leaves it to the next start.
+      const added = await ledger.get(row.id);
+      if (added) this.#run(row.id);
+      else await staging.remove(row.id);
+      throw error;
+    }
+  }
+
   isBeginning(id: string): boolean {
     return this.#beginnings.has(id);
   }
@@ -230,8 +277,8 @@ export class Finisher {
         reject(error);
       }
       const read = async (isOver: boolean): Promise<void> => {
-        const upload = await ledger.get(id);
         const beginning = this.#beginnings.get(id);
+        const upload = (await ledger.get(id)) ?? beginning?.row;
         const isInspecting = upload?.state === 'inspecting' || (upload?.state === 'receiving' && beginning !== undefined);
         if (!isInspecting) end(upload);
         else if (isOver)

@@ -48,6 +48,11 @@ export class Ledger {
     });
   }
 
+  /** No other process serves from it: bytes that have no row are this one's, or left over. */
+  get isAlone(): boolean {
+    return this.#engine.dialect === 'sqlite';
+  }
+
   /** Brings the tables up to date. @throws LedgerTooNew */
   async migrate(): Promise<void> {
     const provider = migrations(this.#engine.dialect);
@@ -78,7 +83,8 @@ export class Ledger {
     };
     const parameters = this.#insert.columns.map((column) => upload[column]);
     const insert = { ...this.#insert.query, parameters };
-    return this.#kept(async () => ((await this.#engine.db.executeQuery(insert)).numAffectedRows ?? 0n) === 1n, durable);
+    const add = async () => ((await this.#engine.db.executeQuery(insert)).numAffectedRows ?? 0n) === 1n;
+    return durable ? this.#durably(upload.id, add) : this.#kept(add, false);
   }
 
   async get(id: string): Promise<Upload | undefined> {

@@ -129,7 +129,8 @@ export class Gatherer {
   /** The first bytes go out at once: a file that must be refused is refused by them. */
   #isReady(): boolean {
     if (this.end !== undefined || this.#isNudged) return true;
-    return this.#waitingBytes > 0 && (this.#first || this.#due || this.#waitingBytes >= BATCH_BYTES);
+    if (this.#waitingBytes === 0) return false;
+    return this.#waitingBytes >= BATCH_BYTES || (!this.#options.inOne && (this.#first || this.#due));
   }
 
   /** Has `next` return soon, though nothing came. */
@@ -165,7 +166,7 @@ export class Gatherer {
       this.#wasPaused = true;
     }
     if (this.#isReady()) this.#wake?.();
-    else this.#delay ??= setTimeout(this.#onDelay, BATCH_DELAY_MS);
+    else if (!this.#options.inOne) this.#delay ??= setTimeout(this.#onDelay, BATCH_DELAY_MS);
   };
   readonly #onDelay = (): void => {
     this.#due = true;

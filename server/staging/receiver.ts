@@ -17,6 +17,8 @@ import { Room } from './room.ts';
 import { advance, type Checksum, completeChecksum } from './running-checksum.ts';
 import type { BodyEnd, Proof, Staging } from './staging.ts';
 
+const ID_BYTES = 16;
+
 /** So long an idempotency key stands for the upload it was first sent with. */
 const KEY_MS = 24 * 60 * 60 * 1000;
 
@@ -47,6 +49,8 @@ export interface NewUpload {
   /** As sent, for HEAD to echo. */
   rawMetadata: string;
   idempotencyKey: string | null;
+  /** All of it comes now, and it is little: its row is written when its bytes are here, by whoever begins its inspection. */
+  comesWhole?: boolean;
 }
 
 export interface ReceiveOptions {
@@ -61,6 +65,8 @@ export interface ReceiveOptions {
   expected?: ExpectedChecksum | undefined;
   /** The upload was created just now: there is nothing to look at yet. */
   isNew?: boolean;
+  /** And it has no row yet. */
+  comesWhole?: boolean;
 }
 
 export interface Received {
@@ -142,6 +148,7 @@ export class Receiver {
       updatedAt: now,
       expiresAt: now + expireAfterMs,
     };
+    if (request.comesWhole) return { upload, created: true };
     // Whoever is told of an upload finds it again after a power cut, where offsets are promised beyond one.
     if (await ledger.create(upload, durability === 'chunk')) return { upload, created: true };
     const earlier = idempotencyKey === null ? undefined : await ledger.findByKey(owner, idempotencyKey);
@@ -204,7 +211,7 @@ export class Receiver {
     const checksum = await this.#checksum(upload, stored);
     const head = new Head(upload, stored);
     const checkpoints = new Checkpoints(upload.id, stored, this.#options);
-    const { expected } = options;
+    const { expected, comesWhole = false } = options;
     const digest = expected && startDigest(expected.algorithm);
     // One a batch that is on its way.
     const passed: Checksum[] = [];
@@ -218,6 +225,7 @@ export class Receiver {
         signal: options.signal,
         completeSize: upload.length,
         bodyTimeoutMs,
+        inOne: comesWhole,
         onBatch: async (batch) => {
           options.onActivity?.();
           await this.#room.take(batch.reduce((bytes, chunk) => bytes + chunk.byteLength, 0));
@@ -225,7 +233,7 @@ export class Receiver {
           passed.push({ ...checksum });
           if (digest) for (const chunk of batch) digest.update(chunk);
           // What is whole now is inspected whole at once.
-          if (head.isWanted && (await head.add(staging, batch)) && checksum.offset !== upload.length)
+          if (head.isWanted && (await head.add(staging, batch)) && checksum.offset !== upload.length && !comesWhole)
             await this.#checkHead(upload, head.bytes);
           // The last thing before the write: a process that was stopped for long wakes up anywhere.
           requireHeld?.();
@@ -233,7 +241,7 @@ export class Receiver {
         // Of a chunk that may have to go again, nothing is promised before its end.
         onWritten: (sync, upTo) => {
           while (passed[0] !== undefined && passed[0].offset <= upTo) written = passed.shift();
-          if (written && !expected) checkpoints.consider(written, sync);
+          if (written && !expected && !comesWhole) checkpoints.consider(written, sync);
         },
       });
       ({ end, proof } = outcome);
@@ -248,7 +256,7 @@ export class Receiver {
         throw new UploadError('ERR_UPLOAD_LENGTH_EXCEEDED');
       }
       // The state change that follows carries the checksum of a complete upload.
-      if (checksum.offset !== upload.length) {
+      if (checksum.offset !== upload.length && !comesWhole) {
         await checkpoints.end(checksum, proof);
         if (expected) await this.#markUnverified(upload.id, null);
       }
@@ -352,9 +360,15 @@ export class Receiver {
   }
 }
 
+/** Fetched for many ids at once: the call costs more than the bytes. */
+let random = Buffer.alloc(0);
+
 /** 128 bits from a CSPRNG: an id that can't be guessed, and never the client's. */
 export function newUploadId(): string {
-  return randomBytes(16).toString('hex');
+  if (random.byteLength === 0) random = randomBytes(ID_BYTES * 256);
+  const id = random.toString('hex', 0, ID_BYTES);
+  random = random.subarray(ID_BYTES);
+  return id;
 }
 
 export function tooLarge(maxUploadSize: number): UploadError {

@@ -8,6 +8,8 @@ export interface BodyLimits {
   maxBytes: number;
   /** Aborted when the lock was lost: stop after the write in flight, `interrupted`. */
   signal: AbortSignal;
+  /** It is little, and of use only whole: nothing is handed on, or stored, before its end. */
+  inOne?: boolean;
   /** A body that brings less than 1 KiB in this time ends with `too-slow`. */
   bodyTimeoutMs: number;
 }

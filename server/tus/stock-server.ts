@@ -23,6 +23,9 @@ export interface TusHooks<Context> {
   receive(request: TusRequest<Context>, upload: TusUpload, maxBytes: number, context: CancellationContext): Promise<number>;
 }
 
+/** What the handlers need to know; the rest was read before, strictly, or is nobody's business here (a list in X-Forwarded-Proto would be refused). */
+const HEADERS = ['tus-resumable', 'upload-length', 'upload-defer-length', 'upload-offset', 'content-type', 'content-length'] as const;
+
 type WriteToStore = (body: unknown, upload: TusUpload, maxBytes: number, context: CancellationContext) => Promise<number>;
 
 /** The installed @tus/server is not one this seam was made for. */
@@ -68,11 +71,11 @@ export class StockServer<Context> {
    */
   async handle(raw: IncomingMessage, method: string, url: string, context: Context): Promise<Response> {
     const headers = new Headers();
-    for (const [name, value] of Object.entries(raw.headers)) {
+    for (const name of HEADERS) {
+      const value = raw.headers[name];
       // A declared length is ours to judge: it may have to be held back.
-      if (name === 'upload-length' && method === 'PATCH') continue;
-      // X-Forwarded-Proto is nobody's business here, and a list in it would be refused.
-      if (value !== undefined && name !== 'x-forwarded-proto') headers.set(name, Array.isArray(value) ? value.join(', ') : value);
+      if (value === undefined || (name === 'upload-length' && method === 'PATCH')) continue;
+      headers.set(name, Array.isArray(value) ? value.join(', ') : value);
     }
     const request: TusRequest<Context> = { method, url, headers, body: raw, context };
     this.#requests.set(raw, request);

@@ -7,7 +7,7 @@ import { CHECKSUM_ALGORITHMS, TUS_VERSION } from '../../shared/protocol.ts';
 import type { Finisher } from '../finish/finisher.ts';
 import { readStored } from '../finish/stored-bytes.ts';
 import type { Ledger, Upload } from '../ledger/ledger.ts';
-import { newUploadId, type Receiver, tooLarge } from '../staging/receiver.ts';
+import { newUploadId, type Received, type Receiver, tooLarge } from '../staging/receiver.ts';
 import type { Staging } from '../staging/staging.ts';
 import type { Storage } from '../storage/storage.ts';
 import { type Append, type Creation, readAppend, readCreation } from './headers.ts';
@@ -50,9 +50,14 @@ interface Context {
   append?: Append;
   /** The row as it was read under the lock, or made. */
   upload?: Upload;
+  /** All of it comes with the creation: it has no row before that. */
+  comesWhole?: boolean;
   /** The length was declared with this request when every byte had been acknowledged before. */
   isDeclaring?: boolean;
 }
+
+/** What comes in one piece, or hardly more: when it is cut off, nobody minds starting over. */
+const WHOLE_BYTES = 64 * 1024;
 
 /** The idempotency key was used before. */
 class Replayed extends Error {
@@ -193,9 +198,13 @@ export class Uploads {
   async #onCreate(context: Context, tusUpload: TusUpload): Promise<Record<string, never>> {
     const { request, creation } = context;
     if (creation === undefined) throw new Error('A creation has been read before.');
-    const { upload, created } = await this.#options.receiver.create({ id: tusUpload.id, owner: request.owner, ...creation });
+    const { receiver, ledger, staging } = this.#options;
+    // Where others serve too, one that starts would take bytes without a row for left over.
+    const comesWhole = ledger.isAlone && staging.isReadableInProgress && isWholeInBody(creation);
+    const { upload, created } = await receiver.create({ id: tusUpload.id, owner: request.owner, ...creation, comesWhole });
     if (!created) throw new Replayed(upload);
     context.upload = upload;
+    context.comesWhole = comesWhole;
     return {};
   }
 
@@ -217,25 +226,43 @@ export class Uploads {
     if (checksums !== undefined && checksums.file !== null && upload.expectedChecksum !== checksums.file) {
       // Before the last byte can come: whoever finishes this upload, after a crash for one, holds it against this.
       const expectedChecksum = checksums.file;
-      await ledger.change(upload.id, { from: 'receiving' }, { expectedChecksum }, false);
+      if (!context.comesWhole) await ledger.change(upload.id, { from: 'receiving' }, { expectedChecksum }, false);
       upload = { ...upload, expectedChecksum };
     }
     context.upload = upload;
     const stopping = linked([cancellation.signal, draining]);
-    const { stored, complete } = await receiver
+    const receiving = receiver
       .receive(upload, tusUpload.offset, request.body, {
         maxBytes: limit,
         signal: stopping.signal,
         onActivity: () => locker.touch(tusUpload.id),
         requireHeld: () => locker.requireHeld(tusUpload.id),
         isNew: context.append === undefined,
+        comesWhole: context.comesWhole ?? false,
         expected: checksums?.chunk,
       })
       .finally(stopping.unlink);
+    if (context.comesWhole) return this.#beginNew(upload, receiving);
+    const { stored, complete } = await receiving;
     // Under the lock, so that nothing is appended to what is being made durable.
     if (complete) void finisher.begin(upload.id, stored, context.isDeclaring ? 'length' : 'byte', complete);
     else context.upload = (await ledger.get(upload.id)) ?? upload;
     return stored;
+  }
+
+  /** Whatever goes wrong before it has a row: nothing was created, and its sender has all of it. */
+  async #beginNew(upload: Upload, receiving: Promise<Received>): Promise<number> {
+    const { finisher, staging } = this.#options;
+    try {
+      const { stored, complete } = await receiving;
+      if (complete === undefined) throw new UploadError('ERR_BAD_REQUEST', { detail: 'The body was cut off.' });
+      if (complete.proof !== 'durable') throw new UploadError('ERR_STORAGE_UNAVAILABLE', { retryAfterSeconds: 5 });
+      finisher.beginNew(upload, stored, complete);
+      return stored;
+    } catch (error) {
+      await staging.remove(upload.id).catch(() => undefined);
+      throw error;
+    }
   }
 
   /**
@@ -265,6 +292,9 @@ export class Uploads {
     const settled = await this.#settle(upload.id, request.response);
     if (settled) context.upload = settled;
     if (append === undefined) {
+      const key = context.creation?.idempotencyKey ?? null;
+      const earlier = settled === undefined && key !== null ? await ledger.findByKey(request.owner, key) : undefined;
+      if (earlier) throw new Replayed(earlier);
       if (settled?.state === 'inspecting' && settled.length === 0) {
         if (await ledger.abandon(settled.id)) {
           await staging.remove(settled.id);
@@ -342,6 +372,10 @@ export class Uploads {
     }
     response.writeHead(201, headers).end();
   }
+}
+
+function isWholeInBody({ length, bodyBytes, checksums }: Creation): boolean {
+  return length !== null && length > 0 && length === bodyBytes && length <= WHOLE_BYTES && checksums.chunk === undefined;
 }
 
 function contextOf(request: unknown): Context {

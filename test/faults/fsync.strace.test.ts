@@ -44,9 +44,15 @@ describe('an fsync that fails', () => {
     await expectOneFile(server, bytes);
   });
 
-  it.for([1, 2, 3, 4, 5])('once, the %s. time there is one, leads to one whole file all the same', async (nth) => {
+  it.for([
+    { what: 'file', thread: 'libuv-worker', nth: 1 },
+    { what: 'directory', thread: 'landfall-disk', nth: 1 },
+    { what: 'directory', thread: 'landfall-disk', nth: 2 },
+    { what: 'directory', thread: 'landfall-disk', nth: 3 },
+    { what: 'directory', thread: 'landfall-disk', nth: 4 },
+  ] as const)('once, no. $nth of a $what, leads to one whole file all the same', async ({ thread, nth }) => {
     const { server, url, bytes } = await startPrepared();
-    const strace = await Strace.attach(server.pid, [{ calls: 'fsync', effect: `error=EIO:when=${nth}` }]);
+    const strace = await Strace.attach(server.pid, [{ calls: 'fsync', effect: `error=EIO:when=${nth}` }], thread);
     await patchUpload(url, LENGTH - 1, bytes.subarray(LENGTH - 1));
     await expect
       .poll(async () => (await patchUpload(url, LENGTH - 1, bytes.subarray(LENGTH - 1))).offset, { timeout: 40_000 })
@@ -79,7 +85,7 @@ describe('an fsync that fails', () => {
 describe('a link that fails', () => {
   it.for(['EXDEV', 'EPERM', 'EMLINK'])('with %s leads to a copy, and no part is left', async (errno) => {
     const { server, url, bytes } = await startPrepared();
-    const strace = await Strace.attach(server.pid, [{ calls: 'link,linkat', effect: `error=${errno}:when=1` }]);
+    const strace = await Strace.attach(server.pid, [{ calls: 'link,linkat', effect: `error=${errno}:when=1` }], 'landfall-disk');
     expect(await patchUpload(url, LENGTH - 1, bytes.subarray(LENGTH - 1))).toMatchObject({ status: 204, offset: LENGTH });
     await strace.detach();
     await expectOneFile(server, bytes);

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
 import { filesBelow, sha256, sha256OfFile, videoBytes } from '../support/content.ts';
 import { LandfallProcess } from '../support/landfall-process.ts';
-import { Strace, type Tampering } from '../support/strace.ts';
+import { Strace, type Tampering, type ThreadName } from '../support/strace.ts';
 import { testDirectory } from '../support/temp-dir.ts';
 import { createUpload, headUpload, idOf, patchUpload, readRecord } from '../support/tus-requests.ts';
 
@@ -32,6 +32,8 @@ export function otherDevice(): string {
 interface Step {
   name: string;
   calls: string;
+  /** Whose calls are counted; undefined: those of each thread by itself, of which one alone makes them. */
+  thread?: ThreadName;
   engines: string[];
   /** Too many to try each of them in the small version. */
   isMany?: boolean;
@@ -40,10 +42,13 @@ interface Step {
 }
 
 const STEPS: Step[] = [
-  { name: 'fsync', calls: 'fsync', engines: ['link', 'copy', 'rename'], isFirst: true },
+  { name: 'fsync of a file', calls: 'fsync', thread: 'libuv-worker', engines: ['link', 'copy', 'rename'] },
+  { name: 'fsync of a directory', calls: 'fsync', thread: 'landfall-disk', engines: ['link', 'copy', 'rename'], isFirst: true },
   { name: 'fdatasync', calls: 'fdatasync', engines: ['link', 'copy', 'rename'] },
-  { name: 'link', calls: 'link,linkat', engines: ['link', 'copy'] },
-  { name: 'unlink', calls: 'unlink,unlinkat', engines: ['link', 'copy', 'rename'] },
+  { name: 'link', calls: 'link,linkat', thread: 'landfall-disk', engines: ['link', 'copy'] },
+  { name: 'link of the copy', calls: 'link,linkat', thread: 'libuv-worker', engines: ['copy'] },
+  { name: 'unlink', calls: 'unlink,unlinkat', thread: 'landfall-disk', engines: ['link'] },
+  { name: 'unlink', calls: 'unlink,unlinkat', thread: 'libuv-worker', engines: ['copy', 'rename'] },
   { name: 'rename', calls: 'rename,renameat,renameat2', engines: ['rename'] },
   { name: 'mkdir', calls: 'mkdir,mkdirat', engines: ['link', 'copy'], isFirst: true },
   { name: 'write to the ledger', calls: 'pwrite64', engines: ['link', 'copy'], isMany: true },
@@ -89,7 +94,7 @@ function staged(server: LandfallProcess): Promise<string[]> {
 export function testKills(engine: Engine): void {
   it.for(STEPS.filter(({ engines }) => engines.includes(engine.name)))(
     'is killed at its first, second, … $name, and ends in one verdict',
-    async ({ calls, isMany = false, isFirst = false }) => {
+    async ({ calls, thread, isMany = false, isFirst = false }) => {
       const bytes = await videoBytes(LENGTH);
       let { server, storageDir } = startOver(engine);
       let uploads = 0;
@@ -103,10 +108,13 @@ export function testKills(engine: Engine): void {
         if (!server.isRunning) await server.start();
         const { url } = await createUpload(server.files, { length: LENGTH, name: 'film.mp4', body: bytes.subarray(0, LENGTH - 1) });
         uploads += 1;
-        const strace = await Strace.attach(server.pid, [...engine.also, { calls, effect: `signal=KILL:when=${n}` }]);
+        const strace = await Strace.attach(server.pid, [...engine.also, { calls, effect: `signal=KILL:when=${n}` }], thread);
+        const other = thread === 'landfall-disk' ? 'libuv-worker' : 'landfall-disk';
+        const beside = thread && engine.also.length > 0 ? await Strace.attach(server.pid, engine.also, other) : undefined;
         await finish(server, url, bytes);
         const isKilled = !server.isRunning;
         await strace.detach();
+        await beside?.detach();
         if (isKilled) {
           kills += 1;
           await server.start();

@@ -1,8 +1,9 @@
 // Makes system calls of a running process fail, or kills it at one of them.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { programPath } from './needs.ts';
 import { testDirectory } from './temp-dir.ts';
 
@@ -13,9 +14,12 @@ export interface Tampering {
   effect: string;
 }
 
+/** By the names they go by in the system: the thread pool's only one, where `UV_THREADPOOL_SIZE=1`, and the disk thread. */
+export type ThreadName = 'libuv-worker' | 'landfall-disk';
+
 /**
- * Attached to a process and all its threads, present and to come. A server that is to be counted call by call runs with
- * `UV_THREADPOOL_SIZE=1`, so that its file operations are all of one thread.
+ * Attached to a process and all its threads, present and to come; or to one of them. A server that is to be counted call by
+ * call runs with `UV_THREADPOOL_SIZE=1`, so that each of its file operations is of one of two threads.
  */
 export class Strace {
   readonly #child: ChildProcess;
@@ -27,13 +31,14 @@ export class Strace {
   }
 
   /** Resolves once it is attached. */
-  static async attach(pid: number, tamperings: readonly Tampering[]): Promise<Strace> {
+  static async attach(pid: number, tamperings: readonly Tampering[], thread?: ThreadName): Promise<Strace> {
     const binary = programPath('strace');
     if (binary === undefined) throw new Error('There is no strace: install the package strace.');
     const log = join(testDirectory(), 'strace.log');
     const calls = tamperings.map((tampering) => tampering.calls).join(',');
     const injections = tamperings.map(({ calls: set, effect }) => `--inject=${set}:${effect}`);
-    const child = spawn(binary, ['-f', '-y', '-o', log, `--trace=${calls}`, ...injections, '-p', String(pid)], {
+    const whom = thread === undefined ? ['-f', '-p', String(pid)] : ['-p', await threadOf(pid, thread)];
+    const child = spawn(binary, ['-y', '-o', log, `--trace=${calls}`, ...injections, ...whom], {
       stdio: ['ignore', 'ignore', 'pipe'],
     });
     let said = '';
@@ -59,4 +64,15 @@ export class Strace {
   async calls(): Promise<string[]> {
     return (await readFile(this.#log, 'utf8')).split('\n').filter((line) => line !== '');
   }
+}
+
+/** @throws Error when it does not come up */
+async function threadOf(pid: number, name: ThreadName): Promise<string> {
+  const tasks = `/proc/${pid}/task`;
+  for (const deadline = Date.now() + 10_000; Date.now() < deadline; await sleep(20)) {
+    for (const id of await readdir(tasks)) {
+      if ((await readFile(`${tasks}/${id}/comm`, 'utf8').catch(() => '')).trim() === name) return id;
+    }
+  }
+  throw new Error(`The process has no thread ${name}.`);
 }

@@ -62,6 +62,8 @@ export async function expectTrueVerdict(server: VerdictServer, ending: Ending, t
     // A proxy's port in the address: the id is what counts.
     const record = await readRecord(`${server.files}/${idOf(told.url)}`);
     expect(record.state).toBe(ending === 'reject' ? 'rejected' : 'accepted');
-    expect(await filesBelow(join(server.dataDir, 'staging', record.id.slice(0, 2)))).not.toContain(record.id);
+    // They go after the answer.
+    const folder = join(server.dataDir, 'staging', record.id.slice(0, 2));
+    await expect.poll(() => filesBelow(folder), { timeout: 10_000 }).not.toContain(record.id);
   }
 }
