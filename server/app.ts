@@ -234,7 +234,7 @@ async function assemble(config: Config, hooks: LandfallHooks, access: Access, lo
       await finisher.close();
       await serving.close();
       await Promise.all([detector.close(), sha256?.close()]);
-      backend.close();
+      await backend.close();
       await ledger.close();
     },
   };

@@ -21,6 +21,7 @@ import { LedgerTooNew } from './ledger/ledger.ts';
 import { LedgerElsewhere } from './ledger/open.ts';
 import { LedgerInUse } from './ledger/sqlite.ts';
 import { runOperatorCommand, UsageError } from './operator.ts';
+import { boundYoungGeneration } from './young-generation.ts';
 
 const USAGE = `landfall-server [serve] [options]    serve uploads, the page and the forms
 landfall-server ls [--state STATE]   list uploads, newest first
@@ -66,6 +67,7 @@ async function serve(config: Config): Promise<void> {
       `LANDFALL_HOST: ${config.host} can be reached by others, and nothing says who may upload. Set LANDFALL_ALLOW_ANONYMOUS=true to let everyone.`,
     );
   }
+  boundYoungGeneration();
   // Written in the background: a log line for each file must not hold up the next.
   const destination = pino.destination({ sync: false });
   process.on('exit', () => destination.flushSync());

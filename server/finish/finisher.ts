@@ -188,7 +188,7 @@ export class Finisher {
       checksumOffset: length,
       attempt: 1,
       strikes: 1,
-      leaseOwner: this.#leaseOwner,
+      leaseOwner: this.#options.holder.owner,
       expiresAt: null,
     };
     const done = this.#add(row, head).finally(() => this.#beginnings.delete(row.id));

@@ -173,7 +173,8 @@ function adapt(database: DatabaseSync, group: GroupCommit) {
     const isInTransaction = () => group.committed === undefined && database.isTransaction;
     return {
       reader: statement.columns().length > 0,
-      all: (parameters: readonly unknown[]) => execute(() => statement.all(...(parameters as []))),
+      // As SQLite's binding makes them, rows are hash tables: 2 KiB each, and a request that lasts holds some.
+      all: (parameters: readonly unknown[]) => execute(() => statement.all(...(parameters as [])).map((row) => ({ ...row }))),
       run: (parameters: readonly unknown[]) => execute(() => statement.run(...(parameters as []))),
       iterate: (parameters: readonly unknown[]) => statement.iterate(...(parameters as [])),
     };

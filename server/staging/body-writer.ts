@@ -28,10 +28,7 @@ export async function writeBody(file: OpenFile, offset: number, source: Readable
       const batch = await gatherer.next();
       if (batch === undefined) return { bytes, end: gatherer.end ?? 'cut', proof: 'unknown' };
       await options.onBatch(batch, offset + bytes);
-      for (let first = 0; first < batch.length; first += MAX_BUFFERS) {
-        const part = batch.slice(first, first + MAX_BUFFERS);
-        bytes += await writeWhole(file, part, offset + bytes);
-      }
+      while (batch.length > 0) bytes += await writeWhole(file, batch.splice(0, MAX_BUFFERS), offset + bytes);
       options.onWritten?.(() => file.datasync(), offset + bytes);
     }
   } finally {
@@ -54,6 +51,7 @@ export async function collectBody(source: Readable, options: BodyLimits): Promis
   }
 }
 
+/** Leaves the array empty: while the next batch is waited for, the caller's frame would keep alive what was written. */
 async function writeWhole(file: OpenFile, buffers: Buffer[], position: number): Promise<number> {
   let written = 0;
   let rest = buffers;
@@ -69,7 +67,10 @@ async function writeWhole(file: OpenFile, buffers: Buffer[], position: number): 
         skip = 0;
       }
     }
-    if (left.length === 0) return written;
+    if (left.length === 0) {
+      buffers.length = 0;
+      return written;
+    }
     // Short writes come before a full disk's ENOSPC, which the next call then throws.
     rest = left;
   }

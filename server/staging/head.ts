@@ -22,8 +22,14 @@ export class Head {
     return this.#have < this.#size && this.#stored < this.#size;
   }
 
+  /** And still held. */
   get isWhole(): boolean {
-    return this.#have === this.#size;
+    return this.#parts.length > 0 && this.#have === this.#size;
+  }
+
+  /** It was looked at, and there is more to come, maybe for hours. */
+  forget(): void {
+    this.#parts = [];
   }
 
   get bytes(): Uint8Array {

@@ -233,8 +233,10 @@ export class Receiver {
           passed.push({ ...checksum });
           if (digest) for (const chunk of batch) digest.update(chunk);
           // What is whole now is inspected whole at once.
-          if (head.isWanted && (await head.add(staging, batch)) && checksum.offset !== upload.length && !comesWhole)
+          if (head.isWanted && (await head.add(staging, batch)) && checksum.offset !== upload.length && !comesWhole) {
             await this.#checkHead(upload, head.bytes);
+            head.forget();
+          }
           // The last thing before the write: a process that was stopped for long wakes up anywhere.
           requireHeld?.();
         },

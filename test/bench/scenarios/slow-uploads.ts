@@ -20,6 +20,9 @@ const BYTES_PER_SECOND = 3 * 1024;
 /** Of the fast upload; it must last some seconds, or one hiccup of the machine decides. */
 const FAST_BYTES = 512 * 1024 ** 2;
 const FAST_UPLOADS = 3;
+/** Before anything is measured: an idle server is one that has been at work. */
+const SMALL_UPLOADS = 1000;
+const SMALL_BYTES = 10 * 1024;
 const LOOKS = 10;
 const MIB = 1024 ** 2;
 
@@ -118,7 +121,11 @@ async function look({ senders }: Settings, device: Device, probed: Probed): Prom
   try {
     const fast = await Promise.all([loaded, control].map(({ server }) => Connection.open(server.port)));
     // So that everything is compiled and the buffers grown that any upload needs.
-    for (const connection of fast) await sendFast(connection);
+    for (const connection of fast) {
+      await sendFast(connection);
+      for (let each = 0; each < SMALL_UPLOADS; each++)
+        await sendByTus(connection, { content: FILM, bytes: SMALL_BYTES, chunkBytes: SMALL_BYTES });
+    }
     await sleep(2000);
     const { rssBytes: idleRssBytes } = await loaded.probe();
     slow = spawn(

@@ -2,8 +2,10 @@
 import { pino } from 'pino';
 import { createLandfall } from '../../../server/app.ts';
 import { configFromEnvironment } from '../../../server/config.ts';
+import { boundYoungGeneration } from '../../../server/young-generation.ts';
 import { listen } from './listen.ts';
 
+boundYoungGeneration();
 const config = configFromEnvironment(process.env);
 const landfall = createLandfall(config, { logger: pino({ level: config.logLevel }) });
 await landfall.start();
