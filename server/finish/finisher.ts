@@ -176,8 +176,8 @@ export class Finisher {
   }
 
   /**
-   * As `begin`, for an upload that has no row yet, all of whose bytes are durable: it is added as one under inspection. Whoever
-   * settles it is told when that fails; undefined is what becomes of one whose idempotency key was used before. Then its bytes go.
+   * As `begin`, for an upload that has no row yet, and no idempotency key, all of whose bytes are durable: it is added as one
+   * under inspection. Whoever settles it is told when that fails; then its bytes go.
    */
   beginNew(upload: Upload, length: number, { checksum = 0, head }: Complete): void {
     const row: Upload = {
@@ -199,10 +199,9 @@ export class Finisher {
   async #add(row: Upload, head: Uint8Array | undefined): Promise<boolean> {
     const { ledger, staging } = this.#options;
     try {
-      const isAdded = await ledger.create(row, true);
-      if (isAdded) this.#run(row.id, { upload: row, head });
-      else await staging.remove(row.id);
-      return isAdded;
+      await ledger.create(row, true);
+      this.#run(row.id, { upload: row, head });
+      return true;
     } catch (error) {
       // It may be there all the same, from a change whose end we did not hear of. Who can't tell leaves it to the next start.
       const added = await ledger.get(row.id);

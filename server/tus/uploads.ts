@@ -292,9 +292,6 @@ export class Uploads {
     const settled = await this.#settle(upload.id, request.response);
     if (settled) context.upload = settled;
     if (append === undefined) {
-      const key = context.creation?.idempotencyKey ?? null;
-      const earlier = settled === undefined && key !== null ? await ledger.findByKey(request.owner, key) : undefined;
-      if (earlier) throw new Replayed(earlier);
       if (settled?.state === 'inspecting' && settled.length === 0) {
         if (await ledger.abandon(settled.id)) {
           await staging.remove(settled.id);
@@ -374,8 +371,9 @@ export class Uploads {
   }
 }
 
-function isWholeInBody({ length, bodyBytes, checksums }: Creation): boolean {
-  return length !== null && length > 0 && length === bodyBytes && length <= WHOLE_BYTES && checksums.chunk === undefined;
+/** With a key, it may be asked for again while it still comes. */
+function isWholeInBody({ length, bodyBytes, checksums, idempotencyKey }: Creation): boolean {
+  return idempotencyKey === null && checksums.chunk === undefined && length === bodyBytes && length > 0 && length <= WHOLE_BYTES;
 }
 
 function contextOf(request: unknown): Context {
