@@ -1,14 +1,10 @@
-import { crc32 } from 'node:zlib';
-import { describe, expect, it } from 'vitest';
-import { sha256, videoBytes } from '../support/content.ts';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { crc32Of, sha256, videoBytes } from '../support/content.ts';
 import { embedLandfall } from '../support/landfall-embedded.ts';
+import { head, openSocket } from '../support/raw-http.ts';
 import { createUpload, patchUpload, readRecord } from '../support/tus-requests.ts';
 
 const LENGTH = 3 * 1024 * 1024 + 17;
-
-function crc32Of(bytes: Uint8Array): string {
-  return `crc32:${crc32(bytes).toString(16).padStart(8, '0')}`;
-}
 
 describe('the record of an accepted file', () => {
   it('has its CRC-32, whatever the chunks were', async () => {
@@ -21,6 +17,31 @@ describe('the record of an accepted file', () => {
     const record = await readRecord(url);
     expect(record).toMatchObject({ state: 'accepted', checksum: crc32Of(bytes) });
     expect(record).not.toHaveProperty('sha256');
+  });
+
+  it('has its CRC-32 when it came whole with its creation', async () => {
+    const server = await embedLandfall();
+    const bytes = await videoBytes(20_000);
+    const { url } = await createUpload(server.files, { length: bytes.length, name: 'film.mp4', body: bytes });
+    expect(await readRecord(url)).toMatchObject({ state: 'accepted', checksum: crc32Of(bytes) });
+  });
+
+  it('has its CRC-32, however often the connection broke', async () => {
+    const server = await embedLandfall();
+    const bytes = await videoBytes(LENGTH);
+    const { url } = await createUpload(server.files, { length: LENGTH, name: 'film.mp4' });
+    for (let offset = 0; offset < LENGTH; ) {
+      const socket = await openSocket(server.url);
+      onTestFinished(() => void socket.destroy());
+      const lines = ['Host: x', 'Tus-Resumable: 1.0.0', `Upload-Offset: ${offset}`, `Content-Length: ${LENGTH - offset}`];
+      socket.write(head(`PATCH ${new URL(url).pathname} HTTP/1.1`, ...lines, 'Content-Type: application/offset+octet-stream'));
+      const sent = Math.min(LENGTH, offset + 1_234_567);
+      socket.write(bytes.subarray(offset, sent));
+      await expect.poll(async () => (await readRecord(url)).offset, { interval: 20, timeout: 10_000 }).toBe(sent);
+      socket.destroy();
+      offset = sent;
+    }
+    await expect.poll(() => readRecord(url), { timeout: 10_000 }).toMatchObject({ state: 'accepted', checksum: crc32Of(bytes) });
   });
 
   it('has its SHA-256, too, where configuration asks for it', async () => {

@@ -5,6 +5,7 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
+import { crc32 } from 'node:zlib';
 
 const PIECE = 1024 * 1024;
 
@@ -50,6 +51,11 @@ export async function writeVideo(path: string, length: number, seed = 1): Promis
   }
   await pipeline(Readable.from(hashed()), createWriteStream(path));
   return hash.digest('hex');
+}
+
+/** As a record has it. */
+export function crc32Of(bytes: Uint8Array): string {
+  return `crc32:${crc32(bytes).toString(16).padStart(8, '0')}`;
 }
 
 /** In hex. */

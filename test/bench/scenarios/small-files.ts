@@ -34,7 +34,7 @@ async function run(settings: Settings, device: Device): Promise<Report> {
     rivals: RIVALS.filter((rival) => rival === LANDFALL || rival === FILMS || isWanted(settings, rival)),
     bytes: count * FILE_BYTES,
     connections,
-    warmUp: (work) => sendMany(work, Math.ceil(count / 2)),
+    warmUp: (work) => sendMany(work, count),
     measured: (work) => sendMany(work, count),
   });
   const speeds = (rival: Rival) => (samples.get(rival) ?? []).map((sample) => count / sample.seconds);

@@ -1,0 +1,121 @@
+// What a body meets on its way to the store is the same on Landfall's path, which leaves the library's streams out, as on the
+// library's own: its limiter, its locks, its end when the connection breaks, its headers for pages, its hooks.
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { FileStore } from '@tus/file-store';
+import { Server } from '@tus/server';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { videoBytes } from '../support/content.ts';
+import { embedLandfall } from '../support/landfall-embedded.ts';
+import { head, openSocket } from '../support/raw-http.ts';
+import { testDirectory } from '../support/temp-dir.ts';
+import { createUpload, headUpload, patchUpload, tusRequest } from '../support/tus-requests.ts';
+
+interface Path {
+  /** Where uploads are created. */
+  files: string;
+  /** How often the finish hook was called. */
+  finishes(): number;
+}
+
+const LENGTH = 200_000;
+
+const PATHS: Record<string, () => Promise<Path>> = {
+  async 'the stock path'() {
+    let finishes = 0;
+    const stock = new Server({
+      path: '/files',
+      relativeLocation: false,
+      datastore: new FileStore({ directory: testDirectory() }),
+      onUploadFinish: async () => {
+        finishes += 1;
+        return {};
+      },
+    });
+    const server = createServer((request, response) => void stock.handle(request, response));
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    onTestFinished(() => void server.close());
+    onTestFinished(() => void server.closeAllConnections());
+    return { files: `http://127.0.0.1:${(server.address() as AddressInfo).port}/files`, finishes: () => finishes };
+  },
+  async "Landfall's path"() {
+    let finishes = 0;
+    const onVerdict = () => {
+      finishes += 1;
+    };
+    const { files } = await embedLandfall({ corsOrigins: ['*'] }, { onVerdict });
+    return { files, finishes: () => finishes };
+  },
+};
+
+/** A PATCH whose body stops coming. */
+async function sendPart(url: string, body: Uint8Array, promised: number) {
+  const socket = await openSocket(new URL(url).origin);
+  onTestFinished(() => void socket.destroy());
+  const lines = ['Host: localhost', 'Tus-Resumable: 1.0.0', 'Upload-Offset: 0', `Content-Length: ${promised}`];
+  socket.write(head(`PATCH ${new URL(url).pathname} HTTP/1.1`, ...lines, 'Content-Type: application/offset+octet-stream'));
+  socket.write(body);
+  return socket;
+}
+
+describe.each(Object.entries(PATHS))('on %s', (_name, open) => {
+  it('a body is appended, and the finish hook is called once all is there', async () => {
+    const { files, finishes } = await open();
+    const bytes = await videoBytes(LENGTH);
+    const { url } = await createUpload(files, { length: LENGTH, name: 'film.mp4' });
+    expect(await patchUpload(url, 0, bytes.subarray(0, 70_000))).toMatchObject({ status: 204, offset: 70_000 });
+    expect(finishes()).toBe(0);
+    expect(await patchUpload(url, 70_000, bytes.subarray(70_000))).toMatchObject({ status: 204, offset: LENGTH });
+    await expect.poll(finishes).toBe(1);
+  });
+
+  it('a body that is longer than what is left is refused with 413, and nothing of it counts as the whole', async () => {
+    const { files, finishes } = await open();
+    const bytes = await videoBytes(LENGTH);
+    const { url } = await createUpload(files, { length: 1000, name: 'film.mp4' });
+    expect((await patchUpload(url, 0, bytes)).status).toBe(413);
+    expect((await headUpload(url)).offset).toBeLessThan(1000);
+    expect(finishes()).toBe(0);
+  });
+
+  it('a body at another offset is refused with 409', async () => {
+    const { files } = await open();
+    const { url } = await createUpload(files, { length: LENGTH, name: 'film.mp4' });
+    expect((await patchUpload(url, 5, Buffer.from('hello'))).status).toBe(409);
+    expect(await headUpload(url)).toMatchObject({ status: 200, offset: 0 });
+  });
+
+  it('what came before the connection broke is kept, and the upload goes on from there', async () => {
+    const { files } = await open();
+    const bytes = await videoBytes(LENGTH);
+    const { url } = await createUpload(files, { length: LENGTH, name: 'film.mp4' });
+    const socket = await sendPart(url, bytes.subarray(0, 90_000), LENGTH);
+    // The bytes are on their way; nobody is told when the other side has them.
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    socket.destroy();
+    await expect.poll(async () => (await headUpload(url)).offset, { timeout: 10_000 }).toBe(90_000);
+    expect(await patchUpload(url, 90_000, bytes.subarray(90_000))).toMatchObject({ status: 204, offset: LENGTH });
+  });
+
+  it('a sender that fell silent lets go of the upload for whoever asks', async () => {
+    const { files } = await open();
+    const bytes = await videoBytes(LENGTH);
+    const { url } = await createUpload(files, { length: LENGTH, name: 'film.mp4' });
+    await sendPart(url, bytes.subarray(0, 50_000), LENGTH);
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    await expect.poll(async () => (await headUpload(url)).offset, { timeout: 15_000 }).toBe(50_000);
+    expect(await patchUpload(url, 50_000, bytes.subarray(50_000))).toMatchObject({ status: 204, offset: LENGTH });
+  });
+
+  it('a page elsewhere may send it, and read the offset of the answer', async () => {
+    const { files } = await open();
+    const origin = { Origin: 'https://example.org' };
+    const preflight = await tusRequest('OPTIONS', files, { ...origin, 'Access-Control-Request-Method': 'PATCH' });
+    expect(preflight.status).toBe(204);
+    expect(preflight.headers.get('Access-Control-Allow-Methods')).toContain('PATCH');
+    const { url } = await createUpload(files, { length: LENGTH, name: 'film.mp4' });
+    const answer = await patchUpload(url, 0, (await videoBytes(LENGTH)).subarray(0, 5000), origin);
+    expect(answer.headers.get('Access-Control-Allow-Origin')).toMatch(/^(?:\*|https:\/\/example\.org)$/);
+    expect(answer.headers.get('Access-Control-Expose-Headers')).toContain('Upload-Offset');
+  });
+});
