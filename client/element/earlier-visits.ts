@@ -1,11 +1,11 @@
 // Finds what earlier visits left unfinished and goes on with it: by itself where the browser still lets the file be opened,
 // else once the person gives the file again.
-import { interrupted } from '../index.ts';
+import { forget, interrupted } from '../index.ts';
 import type { QueueOptions } from '../options.ts';
 import type { PickedFile } from './drop.ts';
 import { Earlier, type EarlierUpload } from './earlier.ts';
 import { dropHandle, findHandle, openHandle } from './file-handles.ts';
-import { forget, keysInUse } from './forget.ts';
+import { keysInUse } from './keys-in-use.ts';
 import { isSameFile } from './same-file.ts';
 import type { Language } from './view.ts';
 
@@ -107,7 +107,8 @@ export class EarlierVisits {
   async #forget(upload: EarlierUpload): Promise<void> {
     this.#take(upload);
     void dropHandle(upload.record);
-    await forget(upload.record, this.#host.options);
+    // What can't be deleted on the server now expires there by itself.
+    await forget(upload.record, { ...this.#host.options, deleteRemote: true }).catch(() => undefined);
   }
 
   #take(upload: EarlierUpload): void {
