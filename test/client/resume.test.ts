@@ -284,6 +284,24 @@ describe('one file sent twice at once', () => {
     expect(await sending.stored()).toEqual([sum]);
   });
 
+  test('and refused is refused to both, in the same words', async () => {
+    const release = Promise.withResolvers<void>();
+    const refusal = { code: 'ERR_CHECK_REFUSED' as const, detail: 'For the test.' };
+    const check = { name: 'slow', run: () => release.promise.then(() => refusal) };
+    const sending = await startSending(undefined, {}, { checks: [check] });
+    const { path } = await sending.video(100_000);
+    const one = sending.send(path);
+    await reachesState(one.handle, 'inspecting');
+    const two = sending.send(path);
+    await reachesState(two.handle, 'waiting');
+    release.resolve();
+    const ends = await Promise.all([failureOf(one.handle), failureOf(two.handle)]);
+    expect(ends).toEqual([
+      { state: 'rejected', ...refusal },
+      { state: 'rejected', ...refusal },
+    ]);
+  });
+
   test('by two processes too, and when the first is killed the second goes on', async () => {
     const sending = await startSending();
     const { path, sha256: sum } = await sending.video(12 * MIB);

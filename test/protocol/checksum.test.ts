@@ -61,6 +61,14 @@ describe('the checksum of a chunk', () => {
     const { headers } = await fetch(server.files, { method: 'OPTIONS' });
     expect(headers.get('Tus-Checksum-Algorithm')).toBe('sha1,sha256,crc32');
     expect(headers.get('Tus-Extension')?.split(',')).toEqual(expect.arrayContaining(['checksum', 'checksum-trailer']));
+    // Also where a client asks before it sends bytes, so that it need not ask for this alone.
+    const tus = { 'Tus-Resumable': '1.0.0' };
+    const creation = { method: 'POST', headers: { ...tus, 'Upload-Length': '5', 'Idempotency-Key': 'one' } };
+    for (const created of [await fetch(server.files, creation), await fetch(server.files, creation)]) {
+      expect(created.headers.get('Tus-Checksum-Algorithm')).toBe('sha1,sha256,crc32');
+      const asked = await fetch(new URL(created.headers.get('Location') ?? '', server.url), { method: 'HEAD', headers: tus });
+      expect(asked.headers.get('Tus-Checksum-Algorithm')).toBe('sha1,sha256,crc32');
+    }
   });
 
   it.each([
