@@ -1,5 +1,5 @@
 // The example of the React hook, built as its reader would build it, in Chromium against a real server.
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -8,9 +8,10 @@ import { createElement } from 'react';
 import { renderToString } from 'react-dom/server';
 import { build } from 'vite';
 import { afterAll, beforeAll, expect, it, onTestFinished } from 'vitest';
+import type { UploadQueue } from '../../client/index.ts';
 import { useLandfall } from '../../client/react/use-landfall.ts';
 import { launchChromium } from '../support/chromium.ts';
-import { filesBelow, sha256OfFile, writeVideo } from '../support/content.ts';
+import { filesBelow, sha256OfFile, videoBytes, writeVideo } from '../support/content.ts';
 import { startFaultProxy } from '../support/fault-proxy.ts';
 import { embedLandfall } from '../support/landfall-embedded.ts';
 import { REPOSITORY } from '../support/repository.ts';
@@ -19,6 +20,7 @@ import { temporaryDirectory, testDirectory } from '../support/temp-dir.ts';
 const MIB = 1024 * 1024;
 const PATIENCE = { timeout: 60_000 };
 const { path: built } = temporaryDirectory();
+const { path: toggle } = temporaryDirectory();
 
 const Count = () => createElement('p', null, useLandfall({ endpoint: '/files' }).uploads.length);
 
@@ -36,17 +38,29 @@ beforeAll(async () => {
     },
     build: { outDir: built, emptyOutDir: false },
   });
-  [browser] = await Promise.all([launchChromium(), building]);
+  const toggling = build({
+    root: REPOSITORY,
+    configFile: false,
+    logLevel: 'error',
+    // What the tests run under: the build makes elements as it wants, and React must know them.
+    define: { 'process.env.NODE_ENV': '"development"' },
+    build: {
+      outDir: toggle,
+      lib: { entry: join(REPOSITORY, 'test/browser/react-toggle.tsx'), formats: ['es'], fileName: () => 'toggle.js' },
+    },
+  });
+  [browser] = await Promise.all([launchChromium(), building, toggling]);
+  await writeFile(join(toggle, 'index.html'), '<!doctype html><div id="root"></div><script type="module" src="toggle.js"></script>');
 });
 afterAll(() => browser.close());
 
-/** The example, on an origin of its own. */
-async function serveExample(): Promise<string> {
+/** What was built, on an origin of its own. */
+async function serve(directory: string): Promise<string> {
   const types = { html: 'text/html; charset=utf-8', js: 'text/javascript' };
   const server = createServer(async ({ url = '/' }, response) => {
     const { pathname } = new URL(url, 'http://localhost');
     const name = pathname === '/' ? 'index.html' : pathname.slice(1);
-    const content = await readFile(join(built, name)).catch(() => undefined);
+    const content = await readFile(join(directory, name)).catch(() => undefined);
     response
       .writeHead(content ? 200 : 404, { 'Content-Type': types[name.split('.').at(-1) as 'html' | 'js'] ?? 'text/plain' })
       .end(content);
@@ -70,7 +84,7 @@ it('shows several uploads, pauses all and goes on, and tells each verdict', asyn
   onTestFinished(() => page.close());
   const problems: unknown[] = [];
   page.on('pageerror', (error) => problems.push(error));
-  await page.goto(`${await serveExample()}?endpoint=${encodeURIComponent(`${proxy.url}/files`)}`);
+  await page.goto(`${await serve(built)}?endpoint=${encodeURIComponent(`${proxy.url}/files`)}`);
 
   await page.getByLabel('Choose files').setInputFiles(names.map((name) => join(directory, name)));
   const row = (name: string) => page.getByRole('listitem').filter({ hasText: name });
@@ -91,6 +105,34 @@ it('shows several uploads, pauses all and goes on, and tells each verdict', asyn
   const stored = await Promise.all((await filesBelow(files)).map((name) => sha256OfFile(join(files, name))));
   expect(stored.sort()).toEqual(hashes.sort());
   expect(problems).toEqual([]);
+});
+
+it('pauses when its component goes, and its file goes on when it is given again; a queue outside of it never stopped', async () => {
+  const server = await embedLandfall();
+  const proxy = await startFaultProxy({ upstream: server.url, bytesPerSecond: 2 * MIB });
+  onTestFinished(() => proxy.close());
+  const path = join(testDirectory(), 'film.mp4');
+  await writeVideo(path, 6 * MIB);
+  const page = await browser.newPage();
+  onTestFinished(() => page.close());
+  await page.goto(`${await serve(toggle)}?endpoint=${encodeURIComponent(`${proxy.url}/files`)}`);
+  const own = () =>
+    page.evaluate(() => {
+      const [upload] = (window as unknown as { own: UploadQueue<unknown> }).own.snapshot.uploads;
+      return upload && { state: upload.state, confirmed: upload.confirmed, resumedFrom: upload.resumedFrom };
+    });
+  await page.locator('input:not([aria-label])').setInputFiles(path);
+  await expect.poll(async () => (await own())?.confirmed, PATIENCE).toBeGreaterThan(MIB);
+  await page.getByRole('button').click();
+  await expect.poll(async () => (await own())?.state).toBe('paused');
+  await page.getByLabel('Lasting').setInputFiles({ name: 'other.mp4', mimeType: 'video/mp4', buffer: await videoBytes(100_000) });
+  await expect.poll(async () => (await filesBelow(join(server.dataDir, 'files'))).length, PATIENCE).toBe(1);
+  expect((await own())?.state).toBe('paused');
+  await page.getByRole('button').click();
+  await expect.poll(() => page.locator('output').textContent()).toBe('1');
+  await page.locator('input:not([aria-label])').setInputFiles(path);
+  await expect.poll(async () => (await own())?.state, PATIENCE).toBe('accepted');
+  expect((await own())?.resumedFrom).toBeGreaterThan(0);
 });
 
 it('renders on a server as well, where there is nothing to send', () => {
