@@ -9,7 +9,7 @@ export const SMALLEST_CHUNK = 64 * 1024;
 /** After a size that never got through failed, so many chunks of the next smaller one come first; four times as many each time. */
 const MORE_CAUTION = 4;
 const MOST_CAUTION = 256;
-/** After a break it takes so many bytes without another until chunks carry checksums again. */
+/** After a break, or a chunk that took too long, it takes so many bytes without another until chunks carry checksums again. */
 const STEADY_BYTES = 64 * 1024 * 1024;
 
 /** How many bytes the next PATCH carries. */
@@ -24,7 +24,7 @@ export class ChunkSize {
   /** So many quick ones in a row double it. */
   #caution = 1;
   #quickOnes = 0;
-  #unbrokenBytes = Number.POSITIVE_INFINITY;
+  #steadyBytes = Number.POSITIVE_INFINITY;
 
   constructor(limits: ChunkLimits, fixed?: number) {
     this.#limits = limits;
@@ -38,16 +38,16 @@ export class ChunkSize {
 
   /**
    * A checksum of its own is worth it. Of a chunk with one that breaks off the server keeps nothing: a body that may be all
-   * of the file would start over, and on a link that breaks again and again each byte would go several times. There the
-   * checksum of the whole file is left.
+   * of the file would start over, on a link that breaks again and again each byte would go several times, and on a slow one a
+   * page that is closed would lose minutes. There the checksum of the whole file is left.
    */
   get isVerifiable(): boolean {
-    return Number.isFinite(this.bytes) && this.#unbrokenBytes >= STEADY_BYTES;
+    return Number.isFinite(this.bytes) && this.#steadyBytes >= STEADY_BYTES;
   }
 
   /** @param ms from the first byte sent to the answer */
   succeeded(sentBytes: number, ms: number): void {
-    this.#unbrokenBytes += sentBytes;
+    this.#steadyBytes = ms > SLOW_MS ? 0 : this.#steadyBytes + sentBytes;
     // A shorter one, as the last, tells nothing about the next.
     if (this.#isFixed || !Number.isFinite(this.#bytes) || sentBytes < this.bytes) return;
     if (sentBytes > this.#proven) {
@@ -66,7 +66,7 @@ export class ChunkSize {
    * that never got through is suspected, and not tried again after each chunk that does.
    */
   failed(): void {
-    this.#unbrokenBytes = 0;
+    this.#steadyBytes = 0;
     if (this.#isFixed || !Number.isFinite(this.#bytes)) return;
     if (this.bytes > this.#proven) this.#caution = Math.min(this.#caution * MORE_CAUTION, MOST_CAUTION);
     this.#quickOnes = 0;

@@ -49,7 +49,7 @@ export interface UploadOptions {
   /**
    * Compute a CRC-32 while the file is read and let the server compare: of the whole file, whose mismatch is a refusal, and of
    * each chunk, which is sent again when it was damaged on the way: where the server offers that, and not for a while after a
-   * connection broke. Node sends a file in one body, which has only the former, unless `chunkSize` is a number. Default true.
+   * connection broke or was slow. Node sends a file in one body, which has only the former, unless `chunkSize` is a number. Default true.
    */
   checksum?: boolean;
   /** Browsers only: send cookies to another origin. Default false. */

@@ -95,7 +95,7 @@ describe('in Node', () => {
   });
 });
 
-test('chunks carry checksums until the connection breaks, and again after 64 MiB without a break', () => {
+test('chunks carry checksums until the connection breaks or is slow, and again after 64 MiB without that', () => {
   const size = new ChunkSize(BROWSER, 32 * MIB);
   expect(size.isVerifiable).toBe(true);
   size.failed();
@@ -104,6 +104,8 @@ test('chunks carry checksums until the connection breaks, and again after 64 MiB
   expect(size.isVerifiable).toBe(false);
   size.succeeded(32 * MIB, 1);
   expect(size.isVerifiable).toBe(true);
+  size.succeeded(32 * MIB, 20_001);
+  expect(size.isVerifiable).toBe(false);
   // Nothing would be left of a whole file that breaks off.
   expect(new ChunkSize(NODE).isVerifiable).toBe(false);
 });
