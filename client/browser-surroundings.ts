@@ -8,11 +8,19 @@ interface WithConnection {
 export const browserSurroundings: Surroundings = {
   isOnline: () => typeof navigator === 'undefined' || navigator.onLine !== false,
 
+  onNetwork(listener: () => void): () => void {
+    const controller = new AbortController();
+    const { signal } = controller;
+    globalThis.addEventListener?.('online', listener, { signal });
+    (globalThis.navigator as WithConnection | undefined)?.connection?.addEventListener('change', listener, { signal });
+    return () => controller.abort();
+  },
+
   onWake(listener: () => void): () => void {
     const controller = new AbortController();
     const { signal } = controller;
+    const forget = browserSurroundings.onNetwork(listener);
     // In a worker there is no page to show.
-    globalThis.addEventListener?.('online', listener, { signal });
     globalThis.addEventListener?.('pageshow', listener, { signal });
     if (typeof document !== 'undefined') {
       const visible = () => {
@@ -20,8 +28,10 @@ export const browserSurroundings: Surroundings = {
       };
       document.addEventListener('visibilitychange', visible, { signal });
     }
-    (globalThis.navigator as WithConnection | undefined)?.connection?.addEventListener('change', listener, { signal });
-    return () => controller.abort();
+    return () => {
+      forget();
+      controller.abort();
+    };
   },
 
   hold({ keepAwake, confirmLeaving }): () => void {

@@ -17,5 +17,5 @@ export interface ForgetOptions extends Pick<UploadOptions, 'store' | 'headers' |
 export async function forgetRecord(record: ResumeRecord, options: ForgetOptions, platform: Platform): Promise<void> {
   const { store = platform.store, deleteRemote = false } = options;
   await store.remove(record.key);
-  if (deleteRemote) await terminate(new GuardedHttp(platform.transport, options), record);
+  if (deleteRemote) await terminate(new GuardedHttp(platform, options), record);
 }

@@ -2,7 +2,7 @@
 import { UploadError } from '../shared/errors.ts';
 import { Failure, failureOf } from './failure.ts';
 import type { HeadersRequest, Timeouts, UploadHeaders, UploadOptions } from './options.ts';
-import { type RequestBody, type Transport, TransportError, type TransportResponse } from './ports.ts';
+import { type RequestBody, type Surroundings, type Transport, TransportError, type TransportResponse } from './ports.ts';
 
 export const DEFAULT_TIMEOUTS: Timeouts = { connectMs: 30_000, stallMs: 30_000, answerMs: 120_000 };
 
@@ -20,13 +20,18 @@ export interface GuardedRequest {
 
 export class GuardedHttp {
   readonly #transport: Transport;
+  readonly #surroundings: Pick<Surroundings, 'onNetwork'>;
   readonly #timeouts: Timeouts;
   readonly #headers: UploadOptions['headers'];
   readonly #withCredentials: boolean;
   #reason: HeadersRequest['reason'] = 'request';
 
-  constructor(transport: Transport, options: Pick<UploadOptions, 'headers' | 'timeouts' | 'withCredentials'>) {
-    this.#transport = transport;
+  constructor(
+    platform: { transport: Transport; surroundings: Pick<Surroundings, 'onNetwork'> },
+    options: Pick<UploadOptions, 'headers' | 'timeouts' | 'withCredentials'>,
+  ) {
+    this.#transport = platform.transport;
+    this.#surroundings = platform.surroundings;
     this.#timeouts = { ...DEFAULT_TIMEOUTS, ...options.timeouts };
     this.#headers = options.headers;
     this.#withCredentials = options.withCredentials ?? false;
@@ -53,6 +58,7 @@ export class GuardedHttp {
     const headers = await this.#headersFor(method, url);
     signal.throwIfAborted();
     const watch = new Watch(this.#timeouts, bodyBytes, request.heldMs ?? 0);
+    const forget = this.#surroundings.onNetwork(() => watch.suspect());
     let response: TransportResponse;
     try {
       response = await this.#transport.send({
@@ -71,6 +77,7 @@ export class GuardedHttp {
       signal.throwIfAborted();
       throw this.#failure(error, watch, method, bodyBytes);
     } finally {
+      forget();
       watch.stop();
     }
     if (response.status < 200 || response.status > 299) throw failureOf(response, method, bodyBytes);
@@ -106,6 +113,11 @@ export class GuardedHttp {
   }
 }
 
+/** Of a body that has not moved for so long when the network changed, the connection is taken to have gone with the old one. */
+const SUSPECT_AFTER_MS = 1000;
+/** As long may a request take of which nothing can be seen, and a body to prove that it still moves. */
+const PROOF_WITHIN_MS = 2000;
+
 /** The three timers of one request, one at a time: until something moves, while the body moves, until the answer is whole. */
 class Watch {
   readonly #controller = new AbortController();
@@ -114,6 +126,7 @@ class Watch {
   readonly #heldMs: number;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #sent = 0;
+  #movedAt = performance.now();
 
   constructor(timeouts: Timeouts, bodyBytes: number, heldMs: number) {
     this.#timeouts = timeouts;
@@ -133,7 +146,15 @@ class Watch {
   moved(sent: number): void {
     if (sent <= this.#sent) return;
     this.#sent = sent;
+    this.#movedAt = performance.now();
     this.#arm(sent < this.#bodyBytes ? this.#timeouts.stallMs : this.#timeouts.answerMs + this.#heldMs);
+  }
+
+  /** The network came back or changed. Systems keep connections over that which nothing will ever come over again. */
+  suspect(): void {
+    const silence = performance.now() - this.#movedAt;
+    if (silence >= (this.hasMoved ? SUSPECT_AFTER_MS : PROOF_WITHIN_MS)) this.#arm(0);
+    else if (this.hasMoved) this.#arm(PROOF_WITHIN_MS);
   }
 
   stop(): void {

@@ -7,7 +7,7 @@ import type { Platform, Surroundings } from './ports.ts';
 const MIB = 1024 * 1024;
 
 /** Node is told nothing of the network's coming and going. */
-const surroundings: Surroundings = { isOnline: () => true, onWake: () => () => {}, hold: () => () => {} };
+const surroundings: Surroundings = { isOnline: () => true, onWake: () => () => {}, onNetwork: () => () => {}, hold: () => () => {} };
 
 export const nodePlatform: Platform = {
   transport: nodeTransport(),

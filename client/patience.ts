@@ -76,7 +76,12 @@ export class Patience {
     await pause(ms, signal, (wake) => {
       this.#wake = wake;
       // A server that said when is not asked before; only the user may.
-      const forget = retryAfterSeconds === undefined ? this.#surroundings.onWake(wake) : () => {};
+      const woken = () => {
+        // Another network: what failed on the last one says nothing of it.
+        this.#backoff.progressed();
+        wake();
+      };
+      const forget = retryAfterSeconds === undefined ? this.#surroundings.onWake(woken) : () => {};
       return () => {
         this.#wake = undefined;
         forget();

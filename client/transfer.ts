@@ -49,7 +49,7 @@ export class Transfer {
     this.#options = options;
     this.#platform = platform;
     this.#tracker = tracker;
-    this.#http = new GuardedHttp(platform.transport, options);
+    this.#http = new GuardedHttp(platform, options);
     this.#patience = new Patience(options.budgetMs ?? platform.budgetMs, platform.surroundings, tracker);
   }
 

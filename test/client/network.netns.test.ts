@@ -85,7 +85,7 @@ test('a sender in Node goes on soon after the network is back', async () => {
   expect(await storedIn(networks)).toEqual([sha256]);
 });
 
-test('a page goes on at once when the browser hears that the network is back, and when its address changed', async () => {
+test('a page goes on at once when the browser hears that the network is back, with the same address and with another', async () => {
   const networks = await bed();
   const { path, sha256 } = await film();
   const browser = await chromium.launch({ executablePath: networks.wrapped(chromiumPath() ?? ''), args: CHROMIUM_FLAGS, headless: true });
@@ -94,19 +94,21 @@ test('a page goes on at once when the browser hears that the network is back, an
   await page.goto(`${networks.url}/`);
   await page.locator('landfall-upload .zone input[type=file]').first().setInputFiles(path);
   await expect.poll(() => networks.passedBytes, PATIENCE).toBeGreaterThan(LENGTH / 4);
-  await networks.pull();
-  await expect.poll(() => page.evaluate(() => navigator.onLine), PATIENCE).toBe(false);
-  await sleep(OUTAGE_MS);
-  // The browser itself takes a second or two to be sure that a network is there.
-  const heard = page.evaluate(
-    () => new Promise<number>((resolve) => addEventListener('online', () => resolve(Date.now()), { once: true })),
-  );
-  await networks.plug();
-  await goesOn(networks, await heard, 2000);
-
-  const changed = Date.now();
-  await networks.changeAddress();
-  await goesOn(networks, changed, 2000);
+  for (const [outageMs, change] of [
+    [OUTAGE_MS, async () => {}],
+    [1000, () => networks.changeAddress()],
+  ] as const) {
+    await networks.pull();
+    await expect.poll(() => page.evaluate(() => navigator.onLine), PATIENCE).toBe(false);
+    await sleep(outageMs);
+    await change();
+    // The browser itself takes a second or two to be sure that a network is there.
+    const heard = page.evaluate(
+      () => new Promise<number>((resolve) => addEventListener('online', () => resolve(Date.now()), { once: true })),
+    );
+    await networks.plug();
+    await goesOn(networks, await heard, 2000);
+  }
   await expect.poll(() => page.getByText('Your file has arrived').isVisible(), PATIENCE).toBe(true);
   expect(await storedIn(networks)).toEqual([sha256]);
 });
