@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { fitted, percent, printable } from '../../client/cli/describe.ts';
 import { combinedExitCode } from '../../client/cli/exit-code.ts';
+import { LineProgress } from '../../client/cli/line-progress.ts';
 import { linesOf, TerminalProgress } from '../../client/cli/terminal-progress.ts';
 import type { QueueSnapshot } from '../../client/queue.ts';
 import type { UploadSnapshot } from '../../client/snapshot.ts';
@@ -96,6 +97,25 @@ describe('the lines of a terminal', () => {
     expect(written.endsWith('\x1b[2A\r\x1b[J')).toBe(true);
     expect(written).not.toContain('\x1b[2m');
   });
+});
+
+test('what is no terminal gets a line of the total every ten seconds, and nothing that moves', () => {
+  vi.useFakeTimers();
+  onTestFinished(() => void vi.useRealTimers());
+  const written: string[] = [];
+  const progress = new LineProgress((text) => written.push(text));
+  progress.update(queue({}));
+  vi.advanceTimersByTime(9999);
+  expect(written).toEqual([]);
+  for (let second = 0; second < 20; second++) {
+    progress.update(queue({}));
+    vi.advanceTimersByTime(1000);
+  }
+  const line = '0 of 1 file, 4.8 MiB of 9.5 MiB, 50 %, 1 MiB/s, 1 min 5 s left\n';
+  expect(written).toEqual([line, line]);
+  progress.stop();
+  vi.advanceTimersByTime(60_000);
+  expect(written).toHaveLength(2);
 });
 
 test('failures of one kind give their own exit code, of several kinds 1', () => {
