@@ -1,0 +1,153 @@
+// What crashes leave in a bucket, and what becomes of it.
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { describe, expect, it, vi } from 'vitest';
+import { Ledger } from '../../server/ledger/ledger.ts';
+import { openSqlite } from '../../server/ledger/sqlite.ts';
+import { S3Staging } from '../../server/staging/s3-staging.ts';
+import { newUpload } from '../contract/new-upload.ts';
+import { gathered, videoBytes } from '../support/content.ts';
+import { embedLandfall } from '../support/landfall-embedded.ts';
+import { startLandfall } from '../support/landfall-process.ts';
+import { MIB, s3Config } from '../support/s3-landfall.ts';
+import { type TestBucket, testBucket } from '../support/s3-test-bucket.ts';
+import { testDirectory } from '../support/temp-dir.ts';
+import { createUpload, headUpload, patchUpload, readRecord } from '../support/tus-requests.ts';
+
+const LIMITS = { maxBytes: 1e9, signal: new AbortController().signal, bodyTimeoutMs: 30_000, completeSize: null, onBatch: () => {} };
+const ID = 'd'.repeat(32);
+
+function stagingIn({ bucket }: TestBucket): S3Staging {
+  return new S3Staging({ bucket, partSize: 5 * MIB, concurrency: 3, memory: 32 * MIB, maxUploadSize: 1024 * MIB });
+}
+
+async function contentOf(staging: S3Staging, id = ID): Promise<Buffer> {
+  const reader = await staging.open(id);
+  return gathered(reader.stream());
+}
+
+const bodyOf = (...pieces: Buffer[]) => Readable.from(pieces);
+
+describe('staging in S3', () => {
+  // Whole parts, the middle of a part, the middle of a tail, nothing.
+  it.for([10 * MIB, 7 * MIB, 11 * MIB, 12 * MIB + 5, 3, 0])(
+    'goes on from byte %i of thirteen million that were cut back to it',
+    async (size) => {
+      const staging = stagingIn(await testBucket());
+      const [first, second] = [await videoBytes(13 * MIB, 1), await videoBytes(17 * MIB, 2)];
+      await staging.write(ID, 0, bodyOf(first), LIMITS);
+      await staging.truncate(ID, size);
+      expect(await staging.size(ID)).toBe(size);
+      await staging.write(ID, size, bodyOf(second.subarray(size)), { ...LIMITS, completeSize: 17 * MIB });
+      expect(await staging.size(ID)).toBe(17 * MIB);
+      expect((await contentOf(staging)).equals(Buffer.concat([first.subarray(0, size), second.subarray(size)]))).toBe(true);
+    },
+  );
+
+  it('goes on after it was read, and from before what was stored', async () => {
+    const bed = await testBucket();
+    const staging = stagingIn(bed);
+    const [first, second] = [await videoBytes(13 * MIB, 1), await videoBytes(16 * MIB, 2)];
+    await staging.write(ID, 0, bodyOf(first), LIMITS);
+    expect((await contentOf(staging)).equals(first)).toBe(true);
+    // The ledger knew of less than was stored when the process died.
+    await staging.write(ID, 10 * MIB, bodyOf(second.subarray(10 * MIB)), { ...LIMITS, completeSize: 16 * MIB });
+    expect((await contentOf(staging)).equals(Buffer.concat([first.subarray(0, 10 * MIB), second.subarray(10 * MIB)]))).toBe(true);
+    await staging.remove(ID);
+    expect([await bed.keys(), await bed.unfinished()]).toEqual([[], []]);
+  });
+
+  it('puts a part together that came in many small pieces', async () => {
+    const bed = await testBucket();
+    const staging = stagingIn(bed);
+    const bytes = await videoBytes(40 * 150_000);
+    let most = 0;
+    for (let at = 0; at < bytes.byteLength; at += 150_000) {
+      await staging.write(ID, at, bodyOf(bytes.subarray(at, at + 150_000)), { ...LIMITS, completeSize: bytes.byteLength });
+      most = Math.max(most, (await bed.keys('staging/')).length);
+    }
+    expect(most).toBeLessThan(25);
+    expect((await contentOf(staging)).equals(bytes)).toBe(true);
+  });
+});
+
+describe('a server that starts on a bucket', () => {
+  it('takes away what belongs to no upload, multipart uploads included, and nothing else', async () => {
+    const bed = await testBucket();
+    const staging = stagingIn(bed);
+    await staging.write(ID, 0, bodyOf(await videoBytes(12 * MIB)), LIMITS);
+    // A crash between the beginning of a multipart upload and the writing down of its id; and one in the middle of a copy.
+    await bed.bucket.startMultipart(`staging/${'e'.repeat(32)}/bytes`);
+    await bed.bucket.startMultipart(`files/2020/01/02/${'f'.repeat(32)}/3/film.mp4`);
+    await bed.bucket.put('files/2020/01/02/other/1/kept.txt', Buffer.from('x'));
+    expect(await bed.unfinished()).toHaveLength(3);
+    const { close } = await embedLandfall(s3Config(bed));
+    expect(await bed.keys()).toEqual(['files/2020/01/02/other/1/kept.txt']);
+    expect(await bed.unfinished()).toEqual([]);
+    await close();
+  });
+
+  it('publishes anew what a crash left published without a verdict, and keeps one file', async () => {
+    const bed = await testBucket();
+    const dataDir = testDirectory();
+    const bytes = await videoBytes(7 * MIB);
+    await stagingIn(bed).write(ID, 0, bodyOf(bytes), { ...LIMITS, completeSize: bytes.byteLength });
+    await bed.bucket.put(`files/2020/01/02/${ID}/1/film.mp4`, Buffer.from('the attempt that crashed'));
+    const ledger = new Ledger(await openSqlite(dataDir, { exclusive: true }));
+    await ledger.migrate();
+    const crashed = { state: 'inspecting', attempt: 1, strikes: 1, target: `2020/01/02/${ID}`, expiresAt: null } as const;
+    await ledger.create(newUpload({ id: ID, length: bytes.byteLength, name: 'film.mp4', originalName: 'film.mp4', ...crashed }), true);
+    await ledger.close();
+    const { landfall, close } = await embedLandfall({ ...s3Config(bed), dataDir });
+    expect(landfall.config.storageBackend).toBe('s3');
+    await vi.waitFor(async () => expect(await bed.keys('staging/')).toEqual([]), { timeout: 15_000, interval: 50 });
+    expect(await bed.keys()).toEqual([`files/2020/01/02/${ID}/2/film.mp4`]);
+    expect((await gathered(await bed.bucket.stream(`files/2020/01/02/${ID}/2/film.mp4`))).equals(bytes)).toBe(true);
+    await close();
+  });
+});
+
+describe('a server that is killed', () => {
+  it('again and again in the middle of a body goes on from what it acknowledged, never from less', async () => {
+    const bed = await testBucket();
+    const settings = Object.entries(s3Config(bed)).map(([key, value]) => [
+      `LANDFALL_${key.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`,
+      String(value),
+    ]);
+    const server = await startLandfall({ dataDir: join(testDirectory(), 'data'), env: Object.fromEntries(settings) });
+    const bytes = await videoBytes(40 * MIB);
+    const { url } = await createUpload(server.files, { length: bytes.byteLength, name: 'film.mp4' });
+    let acknowledged = 0;
+    for (let kills = 0; kills < 3; kills++) {
+      const sending = patchUpload(url, acknowledged, Readable.toWeb(slowly(bytes.subarray(acknowledged))) as ReadableStream).catch(
+        () => undefined,
+      );
+      // Until something new is acknowledged while the body still comes.
+      await vi.waitFor(async () => expect((await readRecord(url)).offset).toBeGreaterThan(acknowledged), { timeout: 20_000, interval: 50 });
+      const seen = (await readRecord(url)).offset;
+      await server.kill();
+      await sending;
+      await server.start();
+      const { offset = -1 } = await headUpload(url);
+      expect(offset).toBeGreaterThanOrEqual(seen);
+      acknowledged = offset;
+    }
+    expect(await patchUpload(url, acknowledged, bytes.subarray(acknowledged))).toMatchObject({ status: 204, offset: bytes.byteLength });
+    const [key = ''] = await bed.keys('files/');
+    expect((await gathered(await bed.bucket.stream(key))).equals(bytes)).toBe(true);
+    await vi.waitFor(async () => expect([await bed.keys('staging/'), await bed.unfinished()]).toEqual([[], []]));
+    await server.stop();
+  });
+});
+
+function slowly(bytes: Buffer): Readable {
+  return Readable.from(
+    (async function* () {
+      for (let at = 0; at < bytes.byteLength; at += MIB) {
+        yield bytes.subarray(at, at + MIB);
+        await sleep(60);
+      }
+    })(),
+  );
+}
