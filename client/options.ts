@@ -46,6 +46,8 @@ export interface UploadOptions {
   /** Give up after so many milliseconds without confirmed progress, offline time not counted. Default 10 minutes in browsers, 30 in Node. */
   budgetMs?: number;
   timeouts?: Partial<Timeouts>;
+  /** `direct`: past the server to S3, by addresses it signs, where it has them to give; else, and by default, through it. */
+  via?: 'server' | 'direct';
   /**
    * Compute a CRC-32 while the file is read and let the server compare: of the whole file, whose mismatch is a refusal, and of
    * each chunk, which is sent again when it was damaged on the way: where the server offers that, and not for a while after a

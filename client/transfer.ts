@@ -2,9 +2,10 @@
 // somebody stops it. Run again after a stop it goes on.
 import { UploadError } from '../shared/errors.ts';
 import { acceptedResult } from './acceptance.ts';
-import { attempt } from './attempt.ts';
+import { type AttemptOptions, type AttemptOutcome, attempt } from './attempt.ts';
 import { RunningChecksum } from './checksum.ts';
 import { ChunkSize } from './chunk-size.ts';
+import { attemptDirectly, NoDirectUploads } from './direct.ts';
 import { Ending } from './ending.ts';
 import { Failure } from './failure.ts';
 import { follow, tellFollowers } from './following.ts';
@@ -38,6 +39,8 @@ export class Transfer {
   readonly #tracker: Tracker;
   readonly #http: GuardedHttp;
   readonly #patience: Patience;
+  /** For what goes past the server; undefined where nothing does. */
+  #storage: GuardedHttp | undefined;
   #source: Source | undefined;
   #opened: Opened | undefined;
   #hasStarted = false;
@@ -50,6 +53,7 @@ export class Transfer {
     this.#platform = platform;
     this.#tracker = tracker;
     this.#http = new GuardedHttp(platform, options);
+    if (options.via === 'direct') this.#storage = new GuardedHttp(platform, { timeouts: options.timeouts ?? {} });
     this.#patience = new Patience(options.budgetMs ?? platform.budgetMs, platform.surroundings, tracker);
   }
 
@@ -173,7 +177,7 @@ export class Transfer {
       const reader = new SourceReader(source, opened.checksum, this.#platform);
       try {
         if (journal.url === null) await journal.asking();
-        const outcome = await attempt({
+        const outcome = await this.#attempt({
           endpoint: this.#endpoint,
           url: journal.url,
           idempotencyKey: journal.idempotencyKey,
@@ -210,6 +214,17 @@ export class Transfer {
       } finally {
         reader.end();
       }
+    }
+  }
+
+  async #attempt(options: AttemptOptions): Promise<AttemptOutcome> {
+    if (this.#storage === undefined) return attempt(options);
+    try {
+      return await attemptDirectly({ ...options, storage: this.#storage });
+    } catch (error) {
+      if (!(error instanceof NoDirectUploads)) throw error;
+      this.#storage = undefined;
+      return attempt(options);
     }
   }
 

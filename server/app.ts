@@ -18,6 +18,7 @@ import { Finisher } from './finish/finisher.ts';
 import { Sha256 } from './finish/sha256.ts';
 import { Sweeper } from './finish/sweeper.ts';
 import { cors } from './http/cors.ts';
+import { Direct } from './http/direct.ts';
 import { answerFiles, methodOf } from './http/files.ts';
 import { Forms } from './http/forms.ts';
 import { answerLive, answerReady } from './http/health.ts';
@@ -101,6 +102,9 @@ export function createLandfall(input: ConfigInput | Config = {}, hooks: Landfall
   handler.use(['/upload/multiple', '/upload'], async (request, response) => {
     if (parts) await track(request, parts.forms.answer(request, response, collectionUrl(config, request)));
   });
+  handler.use('/get-upload-url', async (request, response) => {
+    if (parts) await track(request, parts.direct.answer(request, response, pathBelow(request), collectionUrl(config, request)));
+  });
   handler.use(() => {
     throw new UploadError('ERR_NOT_FOUND');
   });
@@ -146,6 +150,7 @@ interface Parts {
   storage: Storage;
   uploads: Uploads;
   forms: Forms;
+  direct: Direct;
   draining: AbortSignal;
   close(): Promise<void>;
 }
@@ -207,6 +212,7 @@ async function assemble(config: Config, hooks: LandfallHooks, access: Access, lo
   const shared = { ledger, staging, storage, receiver, finisher, maxUploadSize, patienceMs: config.patience, keepRecordsForMs, draining };
   const uploads = new Uploads({ ...shared, locker, policyHash });
   const forms = new Forms({ ...shared, access, bodyTimeoutMs: config.bodyTimeout });
+  const direct = new Direct({ ...shared, direct: backend.direct, access, locker, expireAfterMs: config.expireAfter });
   const sweeper = new Sweeper({
     ledger,
     staging,
@@ -228,6 +234,7 @@ async function assemble(config: Config, hooks: LandfallHooks, access: Access, lo
     storage,
     uploads,
     forms,
+    direct,
     draining,
     async close() {
       await sweeper.close();
@@ -268,5 +275,5 @@ function pathBelow(request: Request): string {
 /** The address of the collection, from the mount path or the configured one; never from what a client says of the host. */
 function collectionUrl(config: Config, request: Request): string {
   if (config.publicUrl !== '') return `${config.publicUrl}/files`;
-  return `${request.baseUrl.replace(/\/(?:files|upload|upload\/multiple)$/, '')}/files`;
+  return `${request.baseUrl.replace(/\/(?:files|upload|upload\/multiple|get-upload-url)$/, '')}/files`;
 }

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Config } from './config.ts';
 import { Bucket } from './s3/bucket.ts';
 import { DiskStaging } from './staging/disk-staging.ts';
+import { S3Direct } from './staging/s3-direct.ts';
 import { S3Staging } from './staging/s3-staging.ts';
 import type { Staging } from './staging/staging.ts';
 import { DiskStorage } from './storage/disk-storage.ts';
@@ -12,6 +13,8 @@ import type { Storage } from './storage/storage.ts';
 export interface Backend {
   staging: Staging;
   storage: Storage;
+  /** For senders that bring their bytes there themselves. */
+  direct?: S3Direct;
   /** Before the first upload. @throws what the system or S3 says when it can't be used */
   prepare(): Promise<void>;
   /** Where an operator finds a final file. */
@@ -44,6 +47,7 @@ function openS3(config: Config): Backend {
     bucket: s3Bucket,
     region: config.s3Region,
     endpoint: config.s3Endpoint,
+    publicEndpoint: config.s3PublicEndpoint,
     prefix: s3Prefix,
     forcePathStyle: config.s3ForcePathStyle,
     connections: config.s3Connections,
@@ -52,11 +56,13 @@ function openS3(config: Config): Backend {
   });
   const { s3PartSize: partSize, s3Concurrency: concurrency, s3Memory: memory } = config;
   const staging = new S3Staging({ bucket, partSize, concurrency, memory, maxUploadSize });
-  const delivery = { how: config.s3Downloads, linkSeconds: Math.floor(config.s3LinkLifetime / 1000) };
+  const linkSeconds = Math.floor(config.s3LinkLifetime / 1000);
+  const delivery = { how: config.s3Downloads, linkSeconds };
   const storage = new S3Storage({ bucket, staging, copyThreshold: config.s3CopyThreshold, delivery });
   return {
     staging,
     storage,
+    direct: new S3Direct({ bucket, partSize, linkSeconds }),
     prepare: () => bucket.check(),
     describe: (directory, name) => `s3://${s3Bucket}/${s3Prefix}files/${directory}/${name}`,
     close: async () => bucket.close(),

@@ -83,6 +83,11 @@ export const SETTINGS = {
     default: '',
     help: 'Address of the S3 server; empty: that of AWS for the region.',
   },
+  s3PublicEndpoint: {
+    schema: z.string().refine(isPublicUrl, 'Write an address that begins with http:// or https://, without a query.'),
+    default: '',
+    help: 'Address of the S3 server for senders and readers, in signed addresses; empty: the same.',
+  },
   s3Prefix: {
     schema: z.string().regex(/^(?:[\w.!'()-]+\/?)*$/, 'Write a path without a slash in front, such as uploads/.'),
     default: '',
@@ -213,6 +218,7 @@ export interface Config {
   readonly s3Bucket: string;
   readonly s3Region: string;
   readonly s3Endpoint: string;
+  readonly s3PublicEndpoint: string;
   /** Ends with a slash, or is empty. */
   readonly s3Prefix: string;
   readonly s3ForcePathStyle: boolean;

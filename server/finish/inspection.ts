@@ -1,6 +1,6 @@
 import type { Policy } from '../../shared/policy.ts';
 import type { Upload } from '../ledger/ledger.ts';
-import { completeChecksum } from '../staging/running-checksum.ts';
+import { completeChecksum, NO_CHECKSUM } from '../staging/running-checksum.ts';
 import type { StagedReader, Staging } from '../staging/staging.ts';
 import { StagedBytesGone } from '../storage/storage.ts';
 import { type Check, CheckCrash, HEAD_BYTES, type Inspectable, type Rejection } from './check.ts';
@@ -23,8 +23,8 @@ export interface InspectionOptions {
 export interface Inspection {
   rejection?: Rejection;
   found: Inspectable['found'];
-  /** CRC-32 of the whole file. */
-  checksum: number;
+  /** CRC-32 of the whole file; null where nobody here has read it. */
+  checksum: number | null;
   /** SHA-256 of the whole file in hex, where it is asked for. */
   sha256: string | null;
 }
@@ -38,7 +38,7 @@ export async function inspect(options: InspectionOptions): Promise<Inspection> {
   const staged = new StagedBytes(upload, length, options.staging);
   try {
     const head = options.head ?? (await staged.read(0, HEAD_BYTES));
-    const checksum = upload.checksumOffset === length ? upload.checksum : (await completeChecksum(upload, await staged.reader())).checksum;
+    const checksum = await checksumOf(upload, length, staged);
     const found: Inspectable['found'] = { type: null, extension: null };
     if (upload.expectedChecksum !== null && upload.expectedChecksum !== checksum) {
       return { rejection: { code: 'ERR_FILE_DAMAGED' }, found, checksum, sha256: null };
@@ -66,6 +66,13 @@ export async function inspect(options: InspectionOptions): Promise<Inspection> {
   } finally {
     await staged.close();
   }
+}
+
+/** What came past this server is read back whole only where its sender said what it must be. */
+async function checksumOf(upload: Upload, length: number, staged: StagedBytes): Promise<number | null> {
+  if (upload.checksumOffset === length) return upload.checksum;
+  if (upload.checksumOffset === NO_CHECKSUM && upload.expectedChecksum === null) return null;
+  return (await completeChecksum(upload, await staged.reader())).checksum;
 }
 
 /** Opened when a check first asks for more than the head: most never do. */

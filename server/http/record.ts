@@ -1,7 +1,7 @@
 import { ERRORS, isErrorCode } from '../../shared/errors.ts';
 import type { UploadRecord } from '../../shared/upload.ts';
 import type { Upload } from '../ledger/ledger.ts';
-import { formatChecksum } from '../staging/running-checksum.ts';
+import { formatChecksum, NO_CHECKSUM } from '../staging/running-checksum.ts';
 import { acknowledgedOffset, heldOffset } from '../tus/verdict.ts';
 
 /** An upload as others see it. `stored` is the bytes staged, which only an upload that receives still needs. */
@@ -14,7 +14,7 @@ export function toRecord(upload: Upload, stored: number, url: string): UploadRec
     length: upload.length,
     offset: offsetOf(upload, stored),
     type: upload.type,
-    checksum: upload.state === 'accepted' ? formatChecksum(upload.checksum) : null,
+    checksum: upload.state === 'accepted' && upload.checksumOffset !== NO_CHECKSUM ? formatChecksum(upload.checksum) : null,
     ...(upload.sha256 === null ? {} : { sha256: upload.sha256 }),
     createdAt: new Date(upload.createdAt).toISOString(),
     updatedAt: new Date(upload.updatedAt).toISOString(),

@@ -25,6 +25,8 @@ export interface BucketOptions {
   region: string;
   /** Empty: AWS's own for the region. */
   endpoint: string;
+  /** Where senders and readers reach it, for addresses that are signed for them; empty: at the same. */
+  publicEndpoint: string;
   /** Before every key; ends with a slash, or is empty. */
   prefix: string;
   forcePathStyle: boolean;
@@ -106,17 +108,19 @@ export class Bucket {
   readonly #prefix: string;
   readonly #client: S3Client;
   readonly #downloads: S3Client;
+  readonly #signing: S3Client;
 
   constructor(options: BucketOptions) {
     this.#bucket = options.bucket;
     this.#prefix = options.prefix;
     this.#client = createClient(options, options.connections);
     this.#downloads = createClient(options, Number.POSITIVE_INFINITY);
+    this.#signing = createClient({ ...options, endpoint: options.publicEndpoint || options.endpoint }, 1);
   }
 
-  /** For presigning. */
-  get client(): S3Client {
-    return this.#client;
+  /** Makes no requests: signs them for others. */
+  get signing(): S3Client {
+    return this.#signing;
   }
 
   /** The parameters that name an object. */
@@ -306,6 +310,7 @@ export class Bucket {
   close(): void {
     this.#client.destroy();
     this.#downloads.destroy();
+    this.#signing.destroy();
   }
 
   #below(key = ''): string {

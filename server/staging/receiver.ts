@@ -226,6 +226,7 @@ export class Receiver {
         completeSize: upload.length,
         bodyTimeoutMs,
         inOne: comesWhole,
+        ...(requireHeld && { requireHeld }),
         onBatch: async (batch) => {
           options.onActivity?.();
           await this.#room.take(batch.reduce((bytes, chunk) => bytes + chunk.byteLength, 0));
@@ -290,7 +291,7 @@ export class Receiver {
   /** Bytes that a body can be appended to. */
   async #stored({ id, checksumOffset }: Upload): Promise<number> {
     const { staging } = this.#options;
-    return staging.isReadableInProgress ? staging.size(id) : checksumOffset;
+    return staging.isReadableInProgress ? staging.size(id) : Math.max(checksumOffset, 0);
   }
 
   async #checksum(upload: Upload, stored: number): Promise<Checksum> {

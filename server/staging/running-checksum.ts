@@ -3,6 +3,9 @@ import { crc32 } from 'node:zlib';
 import type { Upload } from '../ledger/ledger.ts';
 import type { StagedReader } from './staging.ts';
 
+/** As `checksumOffset`: the bytes came past this server, and nobody here has seen them. */
+export const NO_CHECKSUM = -1;
+
 /** CRC-32 of the first `offset` bytes. */
 export interface Checksum {
   checksum: number;
@@ -21,7 +24,7 @@ export function advance(checksum: Checksum, batch: readonly Uint8Array[]): void 
  * read again; a checkpoint beyond the staged bytes (a power cut took them) counts for nothing.
  */
 export async function completeChecksum(upload: Pick<Upload, 'checksum' | 'checksumOffset'>, reader: StagedReader): Promise<Checksum> {
-  const known = upload.checksumOffset <= reader.size;
+  const known = upload.checksumOffset >= 0 && upload.checksumOffset <= reader.size;
   const checksum = known ? { checksum: upload.checksum, offset: upload.checksumOffset } : { checksum: 0, offset: 0 };
   if (checksum.offset < reader.size) {
     for await (const chunk of reader.stream(checksum.offset)) advance(checksum, [chunk]);

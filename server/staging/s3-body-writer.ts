@@ -144,6 +144,7 @@ class S3BodyWriter {
       await this.#settle();
       return;
     }
+    this.#options.requireHeld?.();
     if (this.#partStart === 0) {
       // Small enough for one request: there never was a multipart upload.
       await this.#writing.bucket.put(bytesKey(this.#id), await this.#wholePart());
@@ -154,6 +155,7 @@ class S3BodyWriter {
     if (this.position > this.#partStart) await this.#send();
     await this.#settle();
     const multipart = await this.#begun();
+    this.#options.requireHeld?.();
     const known = this.#startedAt === 0 ? [...this.#stored.values()].sort((a, b) => a.number - b.number) : undefined;
     await seal(this.#writing, this.#id, multipart, this.position, known);
   }
@@ -205,6 +207,7 @@ class S3BodyWriter {
     while (this.#running.size >= concurrency) await Promise.race(this.#running);
     this.#throwFault();
     const multipart = await this.#begun();
+    this.#options.requireHeld?.();
     const number = this.#partStart / this.#partSize + 1;
     const tails = this.#tails;
     const filled = this.#buffer.subarray(0, this.#filled);
@@ -243,6 +246,7 @@ class S3BodyWriter {
   async #flushTail(): Promise<void> {
     this.#isFlushAsked = false;
     if (this.#filled > 0) {
+      this.#options.requireHeld?.();
       const { bucket, reading } = this.#writing;
       const start = this.position - this.#filled;
       const filled = this.#buffer.subarray(0, this.#filled);

@@ -30,7 +30,7 @@ export async function loadTails(bucket: Bucket, tails: readonly Tail[]): Promise
  * @throws S3Fault, or an Error when there is a gap: never is anything made of parts that are not whole
  */
 export async function seal(
-  { bucket }: Sealing,
+  { bucket }: Pick<Sealing, 'bucket'>,
   id: string,
   multipart: Multipart,
   size: number,

@@ -19,6 +19,8 @@ export interface WriteOptions extends BodyLimits {
   completeSize: number | null;
   /** Called with each batch before it is written; what it throws ends the write, the batch unwritten. */
   onBatch(batch: readonly Buffer[], offset: number): Promise<void> | void;
+  /** Asked right before what was gathered is written, where that is later than its batch. @throws when the lock is lost */
+  requireHeld?: () => void;
   /**
    * Called when everything before `offset` is written: with each batch, or some time later, for several together. `sync`
    * makes it durable, while more is being written.

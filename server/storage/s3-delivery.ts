@@ -42,7 +42,7 @@ export async function deliverObject(
       ResponseContentType: String(response.getHeader('Content-Type') ?? 'application/octet-stream'),
       ResponseContentDisposition: String(response.getHeader('Content-Disposition') ?? 'attachment'),
     });
-    const address = await getSignedUrl(bucket.client, get, { expiresIn: linkSeconds });
+    const address = await getSignedUrl(bucket.signing, get, { expiresIn: linkSeconds });
     for (const name of ['Content-Type', 'Content-Disposition', 'ETag']) response.removeHeader(name);
     response.writeHead(302, { Location: address, 'Cache-Control': 'no-store' }).end();
     return;

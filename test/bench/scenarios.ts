@@ -4,6 +4,7 @@ import { finishTime } from './scenarios/finish-time.ts';
 import { goodput } from './scenarios/goodput.ts';
 import { chunks, durability, onePatch } from './scenarios/large-file.ts';
 import { largeLedger } from './scenarios/large-ledger.ts';
+import { s3 } from './scenarios/s3.ts';
 import { slowUploads } from './scenarios/slow-uploads.ts';
 import { smallFiles } from './scenarios/small-files.ts';
 
@@ -15,6 +16,7 @@ export const SCENARIOS: readonly Scenario[] = [
   slowUploads,
   largeLedger,
   durability,
+  s3,
   goodput,
   adaptiveChunks,
 ];

@@ -26,6 +26,7 @@ const WRONG: Record<SettingKey, readonly string[]> = {
   s3Bucket: [],
   s3Region: [''],
   s3Endpoint: ['s3.example.com', 'ftp://example.com'],
+  s3PublicEndpoint: ['s3.example.com'],
   s3Prefix: ['/uploads', 'a//b', 'a b'],
   s3ForcePathStyle: ['yes'],
   s3PartSize: ['', '4 MiB', '6 GiB'],

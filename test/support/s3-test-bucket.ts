@@ -38,6 +38,7 @@ export async function testBucket(more: Partial<BucketOptions> = {}): Promise<Tes
     bucket: name,
     region,
     endpoint,
+    publicEndpoint: '',
     prefix: `${randomBytes(4).toString('hex')}/`,
     forcePathStyle: true,
     connections: 16,

@@ -7,18 +7,19 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { CreateBucketCommand } from '@aws-sdk/client-s3';
 import { Bucket } from '../../../server/s3/bucket.ts';
 import { formatBytes } from '../../../shared/units.ts';
-import { S3_PROGRAMS, programPath } from '../../support/needs.ts';
+import { programPath, S3_PROGRAMS } from '../../support/needs.ts';
 import { REPOSITORY } from '../../support/repository.ts';
 import { type S3Endpoint, startS3Server } from '../../support/s3-server.ts';
 import { Connection } from '../connection.ts';
 import { FILM, pieces } from '../content.ts';
 import type { Report } from '../report.ts';
 import { landfall } from '../rivals.ts';
-import { newDirectory, type Sample } from '../rounds.ts';
+import type { Sample } from '../rounds.ts';
 import { format, median, medianRatio, withSpread } from '../samples.ts';
 import type { Scenario, Settings } from '../scenario.ts';
 import { sendByTus } from '../senders.ts';
 import { type Command, freePort, ServerProcess } from '../server-process.ts';
+import { newFolder, removeFolder } from '../work-folders.ts';
 
 const GIB = 1024 ** 3;
 const MIB = 1024 ** 2;
@@ -36,6 +37,7 @@ export const s3: Scenario = {
   name: 's3',
   about: 'one large file to S3, beside the SDK’s own upload from a file: throughput and processor seconds',
   devices: ['tmpfs'],
+  bytes: ({ size }) => size,
   async run(settings) {
     const missing = S3_PROGRAMS.filter((name) => programPath(name) === undefined);
     if (missing.length > 0) return [empty(`Ceph is not installed: ${missing.join(', ')}`)];
@@ -53,18 +55,19 @@ async function run(settings: Settings, endpoint: S3Endpoint): Promise<Report> {
   const [device] = settings.devices;
   if (device === undefined) throw new Error('A device is asked for.');
   Object.assign(process.env, { AWS_ACCESS_KEY_ID: endpoint.accessKeyId, AWS_SECRET_ACCESS_KEY: endpoint.secretAccessKey });
-  const root = newDirectory(device);
+  const root = newFolder(device);
   const bucket = new Bucket({
     bucket: NAME,
     region: endpoint.region,
     endpoint: endpoint.endpoint,
+    publicEndpoint: '',
     prefix: '',
     forcePathStyle: true,
     connections: 8,
     timeoutMs: 60_000,
     checksums: 'required',
   });
-  await bucket.client.send(new CreateBucketCommand({ Bucket: NAME }));
+  await bucket.signing.send(new CreateBucketCommand({ Bucket: NAME }));
   const file = join(root, 'film.mp4');
   await pipeline(Readable.from(pieces(FILM, 0, size)), createWriteStream(file));
   const samples = new Map<string, Sample[]>();
@@ -87,12 +90,15 @@ async function run(settings: Settings, endpoint: S3Endpoint): Promise<Report> {
         // The first is a warm-up.
         if (round === -1) continue;
         samples.get(work.sender.name)?.push(sample);
-        settings.log(`round ${round + 1}, ${work.sender.name}: ${sample.seconds.toFixed(2)} s, ${sample.processorSeconds.toFixed(2)} CPU-s`);
+        settings.log(
+          `round ${round + 1}, ${work.sender.name}: ${sample.seconds.toFixed(2)} s, ${sample.processorSeconds.toFixed(2)} CPU-s`,
+        );
       }
     }
   } finally {
     for (const { process } of works) await process.stop();
     bucket.close();
+    removeFolder(root);
   }
   const [our = [], their = []] = [...samples.values()];
   const costs = (of: readonly Sample[]) => of.map((sample) => (sample.processorSeconds * GIB) / size);
@@ -119,7 +125,10 @@ async function run(settings: Settings, endpoint: S3Endpoint): Promise<Report> {
   };
 }
 
-async function measure({ sender, process, port }: { sender: Sender; process: ServerProcess; port: number }, bytes: number): Promise<Sample> {
+async function measure(
+  { sender, process, port }: { sender: Sender; process: ServerProcess; port: number },
+  bytes: number,
+): Promise<Sample> {
   process.forgetPeak();
   const before = process.processorSeconds();
   const startedAt = performance.now();
@@ -165,7 +174,9 @@ function theirs({ endpoint }: S3Endpoint, file: string): Sender {
     }),
     async send(port) {
       const connection = await Connection.open(port);
-      const answer = await connection.request('GET', `/?key=files/film.mp4&path=${encodeURIComponent(file)}`, {}).finally(() => connection.close());
+      const answer = await connection
+        .request('GET', `/?key=files/film.mp4&path=${encodeURIComponent(file)}`, {})
+        .finally(() => connection.close());
       if (answer.status !== 200) throw new Error(answer.body);
     },
   };

@@ -1,0 +1,145 @@
+// /get-upload-url: the door for senders that bring their bytes to S3 themselves.
+//   POST /get-upload-url       {name, type?, length, relativePath?}  → 201, where to send which part
+//   GET  /get-upload-url/:id   what is still to be sent, with fresh addresses
+//   POST /get-upload-url/:id   all is sent: the verdict
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { z } from 'zod';
+import { UploadError } from '../../shared/errors.ts';
+import type { Access } from '../access/access.ts';
+import type { Finisher } from '../finish/finisher.ts';
+import type { TryLock } from '../finish/sweeper.ts';
+import type { Ledger, Upload } from '../ledger/ledger.ts';
+import { newUploadId, type Receiver } from '../staging/receiver.ts';
+import { NO_CHECKSUM } from '../staging/running-checksum.ts';
+import type { S3Direct } from '../staging/s3-direct.ts';
+import { acknowledge } from '../tus/verdict.ts';
+import { toRecord } from './record.ts';
+
+export interface DirectOptions {
+  /** Undefined where staging is on a disk: there is nothing to be sent past this server. */
+  direct: S3Direct | undefined;
+  access: Access;
+  ledger: Ledger;
+  receiver: Receiver;
+  finisher: Finisher;
+  locker: TryLock;
+  patienceMs: number;
+  expireAfterMs: number;
+  draining: AbortSignal;
+}
+
+const MAX_REQUEST_BYTES = 64 * 1024;
+const ADDRESS = /^\/?(?:([0-9a-f]{32})(?:\?from=(\d{1,5}))?)?$/;
+
+const Wanted = z.strictObject({
+  name: z.string().max(4096).optional(),
+  type: z.string().max(255).optional(),
+  relativePath: z.string().max(8192).optional(),
+  length: z.number().int().positive(),
+});
+
+export class Direct {
+  readonly #options: DirectOptions;
+
+  constructor(options: DirectOptions) {
+    this.#options = options;
+  }
+
+  /** `path` is what follows `/get-upload-url`, query included. @throws UploadError */
+  async answer(request: IncomingMessage, response: ServerResponse, path: string, collectionUrl: string): Promise<void> {
+    const [matched, id, from] = ADDRESS.exec(path) ?? [];
+    if (this.#options.direct === undefined || matched === undefined) throw new UploadError('ERR_NOT_FOUND');
+    if (request.method === 'OPTIONS') {
+      response.writeHead(204, { Allow: 'OPTIONS, GET, POST' }).end();
+      return;
+    }
+    const owner = await this.#options.access(request);
+    if (id === undefined) {
+      if (request.method !== 'POST') throw new UploadError('ERR_METHOD_NOT_ALLOWED');
+      const upload = await this.#create(request, owner);
+      await this.#answerLinks(response, 201, upload, this.#options.direct, collectionUrl, 1);
+      return;
+    }
+    const upload = await this.#options.ledger.get(id);
+    if (upload === undefined || upload.owner !== owner) throw new UploadError('ERR_UPLOAD_NOT_FOUND');
+    if (request.method === 'GET') await this.#answerLinks(response, 200, upload, this.#options.direct, collectionUrl, Number(from ?? 1));
+    else if (request.method === 'POST') await this.#complete(response, upload, this.#options.direct, collectionUrl);
+    else throw new UploadError('ERR_METHOD_NOT_ALLOWED');
+  }
+
+  async #create(request: IncomingMessage, owner: string): Promise<Upload> {
+    const wanted = Wanted.safeParse(await readJson(request));
+    if (!wanted.success) throw new UploadError('ERR_BAD_REQUEST', { detail: wanted.error.issues[0]?.message ?? 'It is not an upload.' });
+    const { name, type, relativePath, length } = wanted.data;
+    const metadata = new Map(
+      Object.entries({ filename: name, filetype: type, relativePath }).filter((pair): pair is [string, string] => pair[1] !== undefined),
+    );
+    const key = request.headers['idempotency-key'];
+    const idempotencyKey = typeof key === 'string' && key !== '' ? key.slice(0, 255) : null;
+    const { receiver } = this.#options;
+    const { upload } = await receiver.create({ id: newUploadId(), owner, length, metadata, rawMetadata: '', idempotencyKey });
+    if (upload.length !== length) throw new UploadError('ERR_BAD_REQUEST', { detail: 'The Idempotency-Key was used for another upload.' });
+    return upload;
+  }
+
+  async #answerLinks(
+    response: ServerResponse,
+    status: number,
+    upload: Upload,
+    direct: S3Direct,
+    collectionUrl: string,
+    from: number,
+  ): Promise<void> {
+    const { ledger, expireAfterMs } = this.#options;
+    const { id, length } = upload;
+    if (upload.state !== 'receiving' || length === null) {
+      // It went through before, and the answer was lost: there is nothing left to send.
+      answerJson(response, 200, { id, url: `${collectionUrl}/${id}`, partSize: 0, parts: [] });
+      return;
+    }
+    const links = await direct.links(id, length, from);
+    await ledger.change(id, { from: 'receiving' }, { expiresAt: Date.now() + expireAfterMs }, false);
+    answerJson(response, status, { id, url: `${collectionUrl}/${id}`, ...links });
+  }
+
+  async #complete(response: ServerResponse, upload: Upload, direct: S3Direct, collectionUrl: string): Promise<void> {
+    const { ledger, finisher, locker, patienceMs, draining } = this.#options;
+    const { id, length } = upload;
+    if (upload.state === 'receiving' && length !== null && !finisher.isBeginning(id)) {
+      let isWhole = true;
+      const isFree = await locker.tryWith(id, async () => {
+        if ((await ledger.get(id))?.state !== 'receiving') return;
+        isWhole = await direct.complete(id, length);
+        if (!isWhole) return;
+        // Nobody here has seen the bytes: there is no checksum of them to be had but by reading them all back.
+        await ledger.change(id, { from: 'receiving' }, { checksumOffset: NO_CHECKSUM }, true);
+        void finisher.begin(id, length, 'byte', { proof: 'durable' });
+      });
+      if (!isFree) throw new UploadError('ERR_UPLOAD_LOCKED', { retryAfterSeconds: 1 });
+      if (!isWhole) throw new UploadError('ERR_MISMATCHED_OFFSET', { detail: 'Not every part has arrived.' });
+    }
+    const settled = await finisher.settle(id, patienceMs, draining);
+    acknowledge(settled, true);
+    if (settled === undefined) throw new UploadError('ERR_INTERNAL');
+    answerJson(response, settled.state === 'accepted' ? 200 : 202, toRecord(settled, 0, `${collectionUrl}/${id}`));
+  }
+}
+
+async function readJson(request: IncomingMessage): Promise<unknown> {
+  const pieces: Buffer[] = [];
+  let bytes = 0;
+  for await (const piece of request) {
+    bytes += (piece as Buffer).byteLength;
+    if (bytes > MAX_REQUEST_BYTES) throw new UploadError('ERR_BAD_REQUEST', { detail: 'The request is too long.' });
+    pieces.push(piece as Buffer);
+  }
+  try {
+    return JSON.parse(Buffer.concat(pieces).toString());
+  } catch (cause) {
+    throw new UploadError('ERR_BAD_REQUEST', { detail: 'The request is not JSON.', cause });
+  }
+}
+
+function answerJson(response: ServerResponse, status: number, body: object): void {
+  response.writeHead(status, { 'Content-Type': 'application/json', 'Cache-Control': 'no-store' }).end(JSON.stringify(body));
+}

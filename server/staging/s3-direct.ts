@@ -1,0 +1,100 @@
+// Uploads that go from their sender to S3 past this server: into staging, by addresses signed for a while, then the same finish.
+import { PutObjectCommand, UploadPartCommand } from '@aws-sdk/client-s3';
+import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
+import type { Bucket } from '../s3/bucket.ts';
+import { bytesKey, folderOf, type Multipart, partSizeFor, readMultipart, readStaged, startMultipart } from './s3-parts.ts';
+import { seal } from './s3-seal.ts';
+
+export interface DirectLinks {
+  /** Bytes of every part but the last. */
+  partSize: number;
+  /** What is still to be sent, in the order of its place; the next ones are asked for when these are. */
+  parts: { number: number; url: string }[];
+}
+
+export interface S3DirectOptions {
+  bucket: Bucket;
+  partSize: number;
+  /** Seconds that an address is good for. */
+  linkSeconds: number;
+}
+
+/** Addresses in one answer. */
+const LINKS_AT_ONCE = 100;
+
+/**
+ * A file of one part is put under a key of its own and copied from there before anybody looks at it: its address stays good
+ * for a while, and what is inspected must not be what can still be overwritten. Parts of a larger one can't be, once they are
+ * one object.
+ */
+export class S3Direct {
+  readonly #options: S3DirectOptions;
+  readonly #bucket: Bucket;
+
+  constructor(options: S3DirectOptions) {
+    this.#options = options;
+    this.#bucket = options.bucket;
+  }
+
+  /** Addresses for what S3 does not have yet, from a part on. @throws S3Fault */
+  async links(id: string, length: number, from = 1): Promise<DirectLinks> {
+    const partSize = partSizeFor(this.#options.partSize, length);
+    if (length <= partSize) {
+      const put = new PutObjectCommand({ ...this.#bucket.at(directKey(id)), ContentLength: length });
+      return { partSize: length, parts: [{ number: 1, url: await this.#sign(put) }] };
+    }
+    const staged = await readStaged(this.#bucket, id);
+    if (staged.sealed !== undefined) return { partSize, parts: [] };
+    const multipart = staged.hasMultipart ? await readMultipart(this.#bucket, id) : await startMultipart(this.#bucket, id, partSize);
+    const stored = staged.hasMultipart ? await this.#bucket.parts(bytesKey(id), multipart.uploadId) : [];
+    const whole = new Set(stored.filter((part) => part.size === sizeOfPart(part.number, multipart, length)).map(({ number }) => number));
+    const parts: DirectLinks['parts'] = [];
+    for (let number = from; number <= Math.ceil(length / multipart.partSize) && parts.length < LINKS_AT_ONCE; number++) {
+      if (whole.has(number)) continue;
+      const ContentLength = sizeOfPart(number, multipart, length);
+      const part = new UploadPartCommand({
+        ...this.#bucket.at(bytesKey(id)),
+        UploadId: multipart.uploadId,
+        PartNumber: number,
+        ContentLength,
+      });
+      parts.push({ number, url: await this.#sign(part) });
+    }
+    return { partSize: multipart.partSize, parts };
+  }
+
+  /** Makes one object of what was sent; under the upload's lock. False: not all of it is there. @throws S3Fault */
+  async complete(id: string, length: number): Promise<boolean> {
+    const staged = await readStaged(this.#bucket, id);
+    if (staged.sealed !== undefined) return staged.sealed === length;
+    if (staged.hasMultipart) {
+      const multipart = await readMultipart(this.#bucket, id);
+      const parts = await this.#bucket.parts(bytesKey(id), multipart.uploadId);
+      const count = Math.ceil(length / multipart.partSize);
+      if (parts.length < count || parts.slice(0, count).some((part, index) => part.number !== index + 1)) return false;
+      if (parts.slice(0, count).some((part) => part.size !== sizeOfPart(part.number, multipart, length))) return false;
+      await seal({ bucket: this.#bucket }, id, multipart, length);
+      return true;
+    }
+    const sent = await this.#bucket.head(directKey(id));
+    if (sent?.size !== length) return false;
+    await this.#bucket.copy(directKey(id), bytesKey(id), {});
+    return (await this.#bucket.head(bytesKey(id)))?.size === length;
+  }
+
+  #sign(command: PutObjectCommand | UploadPartCommand): Promise<string> {
+    // With the length signed, nobody can send more than was declared.
+    const options = { expiresIn: this.#options.linkSeconds, signableHeaders: new Set(['content-length', 'host']) };
+    return command instanceof PutObjectCommand
+      ? getSignedUrl(this.#bucket.signing, command, options)
+      : getSignedUrl(this.#bucket.signing, command, options);
+  }
+}
+
+function directKey(id: string): string {
+  return `${folderOf(id)}direct`;
+}
+
+function sizeOfPart(number: number, { partSize }: Multipart, length: number): number {
+  return Math.min(partSize, length - (number - 1) * partSize);
+}

@@ -1,0 +1,162 @@
+// Uploads past the server: it gives out addresses, S3 takes the bytes, and the verdict is the server's all the same.
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { upload } from '../../client/node.ts';
+import { nodeStore } from '../../client/node-store.ts';
+import { videoBytes, writeVideo } from '../support/content.ts';
+import { embedLandfall } from '../support/landfall-embedded.ts';
+import { embedLandfallOnS3, MIB, partNumberOf, s3Error } from '../support/s3-landfall.ts';
+import { testDirectory } from '../support/temp-dir.ts';
+import { readRecord } from '../support/tus-requests.ts';
+
+interface Links {
+  id: string;
+  url: string;
+  partSize: number;
+  parts: { number: number; url: string }[];
+}
+
+async function ask(
+  url: string,
+  wanted?: object,
+  headers: Record<string, string> = {},
+): Promise<{ status: number; body: Links & { code?: string } }> {
+  const method = wanted === undefined ? 'GET' : 'POST';
+  const response = await fetch(`${url}`, { method, headers, ...(wanted === undefined ? {} : { body: JSON.stringify(wanted) }) });
+  return { status: response.status, body: (await response.json()) as Links };
+}
+
+async function sendParts({ parts, partSize }: Links, bytes: Buffer<ArrayBuffer>, wanted = (_number: number) => true): Promise<number[]> {
+  const sent = parts.filter(({ number }) => wanted(number));
+  return Promise.all(
+    sent.map(async ({ number, url }) => {
+      const response = await fetch(url, { method: 'PUT', body: bytes.subarray((number - 1) * partSize, number * partSize) });
+      return response.status;
+    }),
+  );
+}
+
+describe('a direct upload', () => {
+  it.for([MIB, 13 * MIB])('of %i bytes goes to S3 by signed addresses, and is accepted when it is whole', async (length) => {
+    const { url, onlyFile, expectNothingStaged, proxy } = await embedLandfallOnS3();
+    const bytes = await videoBytes(length);
+    const { status, body } = await ask(`${url}/get-upload-url`, { name: 'film.mp4', type: 'video/mp4', length });
+    expect([status, body.parts.length]).toEqual([201, Math.ceil(length / (5 * MIB))]);
+    expect(new Set(await sendParts(body, bytes))).toEqual(new Set([200]));
+    const done = await ask(`${url}/get-upload-url/${body.id}`, {});
+    expect(done).toMatchObject({ status: 200, body: { state: 'accepted', length, type: 'video/mp4', checksum: null } });
+    expect((await onlyFile()).bytes.equals(bytes)).toBe(true);
+    // The bytes went through the proxy because it is the endpoint; none of them were read back.
+    expect(
+      proxy.exchanges.filter(({ method, path }) => method === 'GET' && path.includes('/bytes')).every(({ headers }) => headers.range),
+    ).toBe(true);
+    expect(await ask(`${url}/get-upload-url/${body.id}`, {})).toMatchObject({ status: 200, body: { state: 'accepted' } });
+    await expectNothingStaged();
+  });
+
+  it('says what is missing, and gives out new addresses for it', async () => {
+    const { url, onlyFile } = await embedLandfallOnS3();
+    const bytes = await videoBytes(17 * MIB);
+    const created = await ask(`${url}/get-upload-url`, { name: 'film.mp4', length: 17 * MIB });
+    await sendParts(created.body, bytes, (number) => number !== 2);
+    expect(await ask(`${url}/get-upload-url/${created.body.id}`, {})).toMatchObject({
+      status: 409,
+      body: { code: 'ERR_MISMATCHED_OFFSET' },
+    });
+    const missing = await ask(`${url}/get-upload-url/${created.body.id}`);
+    expect(missing.body.parts.map(({ number }) => number)).toEqual([2]);
+    await sendParts(missing.body, bytes);
+    expect((await ask(`${url}/get-upload-url/${created.body.id}`, {})).status).toBe(200);
+    expect((await onlyFile()).bytes.equals(bytes)).toBe(true);
+  });
+
+  it('is inspected like any other, and what was inspected can not be overwritten', async () => {
+    const { url, s3, onlyFile } = await embedLandfallOnS3();
+    const program = Buffer.alloc(MIB, 'MZ');
+    const refused = await ask(`${url}/get-upload-url`, { name: 'film.mp4', length: MIB });
+    await sendParts(refused.body, program);
+    expect((await ask(`${url}/get-upload-url/${refused.body.id}`, {})).status).toBe(422);
+    expect((await readRecord(refused.body.url.startsWith('http') ? refused.body.url : `${url}${refused.body.url}`)).state).toBe('rejected');
+    expect(await s3.keys('files/')).toEqual([]);
+
+    const bytes = await videoBytes(MIB);
+    const accepted = await ask(`${url}/get-upload-url`, { name: 'film.mp4', length: MIB });
+    await sendParts(accepted.body, bytes);
+    expect((await ask(`${url}/get-upload-url/${accepted.body.id}`, {})).status).toBe(200);
+    await sendParts(accepted.body, program);
+    expect((await onlyFile()).bytes.equals(bytes)).toBe(true);
+  });
+
+  it('takes no more bytes than were declared, and no name or size that policy refuses', async () => {
+    const { url } = await embedLandfallOnS3();
+    const { body } = await ask(`${url}/get-upload-url`, { name: 'film.mp4', length: MIB });
+    const [link] = body.parts;
+    const more = await fetch(link?.url ?? '', { method: 'PUT', body: Buffer.alloc(2 * MIB) });
+    expect(more.status).toBe(403);
+    expect((await ask(`${url}/get-upload-url`, { name: 'setup.exe', length: MIB })).status).toBe(422);
+    expect((await ask(`${url}/get-upload-url`, { name: 'film.mp4', length: 2 ** 40 })).status).toBe(413);
+    expect((await ask(`${url}/get-upload-url`, { name: 'film.mp4' })).status).toBe(400);
+  });
+
+  it('asked for twice with one key is one upload', async () => {
+    const { url } = await embedLandfallOnS3();
+    const headers = { 'Idempotency-Key': 'one' };
+    const [first, second] = [
+      await ask(`${url}/get-upload-url`, { name: 'film.mp4', length: MIB }, headers),
+      await ask(`${url}/get-upload-url`, { name: 'film.mp4', length: MIB }, headers),
+    ];
+    expect(second.body.id).toBe(first.body.id);
+  });
+
+  it.for([MIB, 23 * MIB])('of %i bytes by our client ends as any upload does', async (length) => {
+    const { files, proxy, onlyFile, expectNothingStaged } = await embedLandfallOnS3();
+    const directory = testDirectory();
+    await writeVideo(join(directory, 'film.mp4'), length);
+    const options = {
+      endpoint: files,
+      store: nodeStore(join(directory, 'state')),
+      via: 'direct',
+      headers: { Authorization: 'secret' },
+    } as const;
+    const result = await upload(join(directory, 'film.mp4'), options).done;
+    expect(result).toMatchObject({ size: length, type: 'video/mp4' });
+    expect((await onlyFile()).bytes.equals(await videoBytes(length))).toBe(true);
+    const sent = proxy.exchanges.filter(({ method, path }) => method === 'PUT' && path.includes('X-Amz-Signature'));
+    expect(sent.reduce((sum, { bytes }) => sum + bytes, 0)).toBe(length);
+    expect(sent.every(({ headers }) => headers.authorization === undefined)).toBe(true);
+    await expectNothingStaged();
+  });
+
+  it('by our client is told the refusal, and sends again only what S3 does not have', async () => {
+    let refusals = 0;
+    const { files, proxy, onlyFile } = await embedLandfallOnS3((exchange) =>
+      exchange.path.includes('X-Amz-Signature') && partNumberOf(exchange) === 3 && refusals++ < 2
+        ? s3Error(403, 'AccessDenied')
+        : undefined,
+    );
+    const directory = testDirectory();
+    const path = join(directory, 'film.mp4');
+    await writeVideo(path, 22 * MIB);
+    const options = { endpoint: files, store: nodeStore(join(directory, 'state')), via: 'direct' } as const;
+    await upload(path, options).done;
+    expect((await onlyFile()).bytes.equals(await videoBytes(22 * MIB))).toBe(true);
+    const sent = proxy.exchanges.filter((exchange) => exchange.path.includes('X-Amz-Signature')).map(partNumberOf);
+    expect(sent).toEqual([1, 2, 3, 3, 3, 4, 5]);
+    await writeFile(path, Buffer.alloc(12 * MIB, 'MZ'));
+    await expect(upload(path, options).done).rejects.toMatchObject({ code: 'ERR_ACTIVE_CONTENT' });
+  });
+
+  it('by our client goes through a server that has none', async () => {
+    const { files } = await embedLandfall();
+    const directory = testDirectory();
+    await writeVideo(join(directory, 'film.mp4'), MIB);
+    const options = { endpoint: files, store: nodeStore(join(directory, 'state')), via: 'direct' } as const;
+    expect(await upload(join(directory, 'film.mp4'), options).done).toMatchObject({ size: MIB });
+  });
+
+  it('is not to be had where files go to a disk', async () => {
+    const { url } = await embedLandfall();
+    expect((await ask(`${url}/get-upload-url`, { name: 'film.mp4', length: MIB })).status).toBe(404);
+  });
+});
