@@ -40,6 +40,7 @@ export class S3Direct {
   async links(id: string, length: number, from = 1): Promise<DirectLinks> {
     const partSize = partSizeFor(this.#options.partSize, length);
     if (length <= partSize) {
+      if ((await this.#bucket.head(directKey(id)))?.size === length) return { partSize: length, parts: [] };
       const put = new PutObjectCommand({ ...this.#bucket.at(directKey(id)), ContentLength: length });
       return { partSize: length, parts: [{ number: 1, url: await this.#sign(put) }] };
     }
