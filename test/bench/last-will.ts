@@ -1,7 +1,7 @@
 // A process that outlives the benchmark, however that ends, by as long as it takes to end its servers and to remove its
 // folders: nobody else is left to do it after a SIGKILL. It hears of them on its standard input, whose end it waits for.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { rmSync } from 'node:fs';
+import { readdirSync, readlinkSync, rmSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
@@ -45,7 +45,27 @@ async function execute(): Promise<void> {
     else left.set(JSON.stringify(estate), estate);
   }
   for (const estate of left.values()) if ('group' in estate) kill(estate.group);
-  for (const estate of left.values()) if ('folder' in estate) rmSync(estate.folder, { recursive: true, force: true, maxRetries: 5 });
+  for (const estate of left.values()) if ('folder' in estate) clear(estate.folder);
+}
+
+function clear(folder: string): void {
+  // A server whose group was not told any more: the end came just after its start.
+  for (const pid of processesIn(folder)) kill(pid);
+  rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
+}
+
+/** Those that were started in a folder, where the system tells. */
+export function processesIn(folder: string): number[] {
+  if (process.platform !== 'linux') return [];
+  return readdirSync('/proc')
+    .map(Number)
+    .filter((pid) => {
+      try {
+        return pid > 0 && readlinkSync(`/proc/${pid}/cwd`).startsWith(folder);
+      } catch {
+        return false;
+      }
+    });
 }
 
 function kill(group: number): void {

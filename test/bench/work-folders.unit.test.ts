@@ -1,10 +1,11 @@
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readlinkSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it, onTestFinished } from 'vitest';
 import { REPOSITORY } from '../support/repository.ts';
 import { testDirectory } from '../support/temp-dir.ts';
+import { processesIn } from './last-will.ts';
 import { startTime } from './processor-time.ts';
 import type { Device } from './scenario.ts';
 import { newFolder, removeFolder, removeLeftovers, requireRoom } from './work-folders.ts';
@@ -13,16 +14,6 @@ const device = (): Device => ({ name: 'disk', path: testDirectory() });
 
 async function until(condition: () => boolean): Promise<void> {
   for (const deadline = Date.now() + 50_000; !condition(); await sleep(50)) if (Date.now() > deadline) expect.fail('It took too long.');
-}
-
-function processesIn(path: string): string[] {
-  return readdirSync('/proc').filter((pid) => {
-    try {
-      return readlinkSync(`/proc/${pid}/cwd`).startsWith(path);
-    } catch {
-      return false;
-    }
-  });
 }
 
 it.runIf(process.platform === 'linux')('a benchmark that is killed leaves neither folders nor servers', { timeout: 110_000 }, async () => {
