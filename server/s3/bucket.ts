@@ -19,6 +19,7 @@ import {
   UploadPartCommand,
   UploadPartCopyCommand,
 } from '@aws-sdk/client-s3';
+import { PayloadHash } from './payload-hash.ts';
 
 export interface BucketOptions {
   bucket: string;
@@ -91,6 +92,7 @@ function createClient(options: BucketOptions, maxSockets: number): S3Client {
     maxAttempts: ATTEMPTS,
     requestChecksumCalculation: when,
     responseChecksumValidation: when,
+    sha256: PayloadHash,
     ...(endpoint === '' ? {} : { endpoint }),
     requestHandler: {
       connectionTimeout: CONNECT_MS,
