@@ -5,7 +5,7 @@ import type { Bucket } from '../s3/bucket.ts';
 import { PartMemory } from '../s3/part-memory.ts';
 import { Permits } from '../s3/permits.ts';
 import { writeBodyToS3 } from './s3-body-writer.ts';
-import { bytesKey, folderOf, partSizeFor, readMultipart, readStaged, STAGING, type Staged, tailsFrom } from './s3-parts.ts';
+import { bytesKey, partSizeFor, readMultipart, readStaged, STAGING, type Staged, tailsFrom } from './s3-parts.ts';
 import { ObjectReader, TailsReader } from './s3-reader.ts';
 import { partsAndTails, sealAll, unseal } from './s3-seal.ts';
 import type { StagedReader, Staging, WriteOptions, Written } from './staging.ts';
@@ -115,8 +115,8 @@ export class S3Staging implements Staging {
 
   async remove(id: string): Promise<void> {
     const { keys, hasMultipart } = await readStaged(this.#bucket, id);
-    // Also those whose id was never written down: a crash came in between.
-    if (hasMultipart || keys.length === 0) await this.#abortAll(folderOf(id));
+    // Also those whose id was never written down: a crash came in between. By the whole key: MinIO lists no others.
+    if (hasMultipart || keys.length === 0) await this.#abortAll(bytesKey(id));
     await this.#bucket.remove(keys);
   }
 
