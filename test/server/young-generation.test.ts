@@ -1,0 +1,30 @@
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { expect, it } from 'vitest';
+import { REPOSITORY } from '../support/repository.ts';
+
+const run = promisify(execFile);
+
+/** MiB that the space for new objects has after a time in which many lived on. */
+async function spaceAfterWork(isBound: boolean): Promise<number> {
+  const script = `
+    import { setImmediate as turn } from 'node:timers/promises';
+    import { getHeapSpaceStatistics } from 'node:v8';
+    import { boundYoungGeneration } from ${JSON.stringify(join(REPOSITORY, 'server/young-generation.ts'))};
+    if (${isBound}) boundYoungGeneration();
+    let live = [];
+    for (let each = 0; each < 2_000_000; each++) {
+      live.push({ each, list: [each] });
+      if (live.length > 300_000) live = live.slice(150_000);
+      if (each % 10_000 === 0) await turn();
+    }
+    console.log(getHeapSpaceStatistics().find((space) => space.space_name === 'new_space').space_size / 1024 ** 2);`;
+  const { stdout } = await run(process.execPath, ['--input-type=module', '-e', script]);
+  return Number(stdout);
+}
+
+it('the space for new objects stops to grow when there is enough', async () => {
+  expect(await spaceAfterWork(false)).toBeGreaterThan(24);
+  expect(await spaceAfterWork(true)).toBeLessThanOrEqual(16);
+});
