@@ -4,6 +4,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { Kysely, SqliteDialect } from 'kysely';
 import { makeDurableDirectory, syncDirectory } from '../disk/durable-directory.ts';
 import { OpenFile } from '../disk/open-file.ts';
+import { Checkpointer } from './checkpointer.ts';
 import type { Engine } from './engine.ts';
 import type { Schema } from './schema.ts';
 
@@ -11,6 +12,9 @@ import type { Schema } from './schema.ts';
 export class LedgerInUse extends Error {
   override readonly name = 'LedgerInUse';
 }
+
+/** As SQLite has it. While commits come without a pause, the log never is all copied, and only then does it begin anew. */
+const LONG_LOG_PAGES = 1000;
 
 /**
  * Opens, and makes where needed, the ledger in a data directory.
@@ -28,7 +32,21 @@ export async function openSqlite(dataDir: string, options: { exclusive: boolean 
   const path = join(dataDir, 'ledger.sqlite');
   const database = new DatabaseSync(path);
   database.exec('pragma journal_mode=WAL; pragma synchronous=NORMAL; pragma busy_timeout=5000; pragma foreign_keys=ON;');
-  const group = new GroupCommit(database);
+  const checkpointer = new Checkpointer(path, ({ log }) => {
+    if (log <= LONG_LOG_PAGES) return;
+    try {
+      // Here nothing is committed beside it: what is left is little, and then it is all.
+      group.commit();
+      database.exec('pragma wal_checkpoint(passive)');
+    } catch {
+      // A disk that fails, or migrations: after the next one.
+    }
+  });
+  // Whoever only looks, or sets one thing right, leaves it to SQLite.
+  if (options.exclusive) database.exec('pragma wal_autocheckpoint=0');
+  const group = new GroupCommit(database, (changes) => {
+    if (options.exclusive) checkpointer.committed(changes);
+  });
   const db = new Kysely<Schema>({ dialect: new SqliteDialect({ database: adapt(database, group) }) });
   let wal: OpenFile | undefined;
   let isWalUnproved = false;
@@ -73,6 +91,8 @@ export async function openSqlite(dataDir: string, options: { exclusive: boolean 
       await running;
       group.commit();
       wal?.closeSync();
+      // The last connection copies what is left, and removes the log.
+      await checkpointer.close();
       await db.destroy();
       lock?.close();
     },
@@ -82,12 +102,15 @@ export async function openSqlite(dataDir: string, options: { exclusive: boolean 
 /** The open transaction that changes gather in. */
 class GroupCommit {
   readonly #database: DatabaseSync;
+  readonly #onCommit: (changes: number) => void;
+  #changes = 0;
   #outcome: PromiseWithResolvers<void> | undefined;
   #immediate: NodeJS.Immediate | undefined;
   #rollbacks = 0;
 
-  constructor(database: DatabaseSync) {
+  constructor(database: DatabaseSync, onCommit: (changes: number) => void) {
     this.#database = database;
+    this.#onCommit = onCommit;
   }
 
   get rollbacks(): number {
@@ -106,8 +129,10 @@ class GroupCommit {
       this.#outcome = Promise.withResolvers();
       // Nobody need wait for it.
       this.#outcome.promise.catch(() => undefined);
+      this.#changes = 0;
       this.#immediate = setImmediate(() => this.commit());
     }
+    this.#changes += 1;
     try {
       return statement();
     } catch (error) {
@@ -122,9 +147,12 @@ class GroupCommit {
     try {
       this.#database.exec('commit');
       this.#end();
+      this.#onCommit(this.#changes);
     } catch (error) {
       if (this.#database.isTransaction) this.#database.exec('rollback');
       this.#end(error);
+      // A full disk, maybe: once what the log holds is copied, its room is used anew.
+      this.#onCommit(Number.POSITIVE_INFINITY);
     }
   }
 

@@ -1,6 +1,7 @@
+import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { Holders } from '../../server/ledger/holders.ts';
 import { Ledger, LedgerTooNew } from '../../server/ledger/ledger.ts';
 import { Locks } from '../../server/ledger/locks.ts';
@@ -75,6 +76,21 @@ describe('the ledger on SQLite', () => {
     database.exec("insert into kysely_migration values ('9999-later', '2999-01-01T00:00:00.000Z')");
     database.close();
     await expect(openLedger(dataDir)).rejects.toThrow(LedgerTooNew);
+  });
+
+  it('copies its log beside the commits, so that it begins anew although they come without a pause', async () => {
+    const dataDir = testDirectory();
+    const ledger = await openLedger(dataDir, true);
+    const size = (name: string) => statSync(join(dataDir, name)).size;
+    const write = async () => {
+      for (let each = 0; each < 4000; each++) await ledger.create(newUpload(), false);
+      return size('ledger.sqlite-wal');
+    };
+    // The thread that copies comes up meanwhile.
+    const before = await write();
+    expect(before).toBeGreaterThan(4 * 1024 * 1024);
+    expect((await write()) - before).toBeLessThan(before / 2);
+    await vi.waitFor(() => expect(size('ledger.sqlite')).toBeGreaterThan(1024 * 1024), 10_000);
   });
 
   it('shows a state to nobody before it is durable', async () => {
