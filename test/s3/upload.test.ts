@@ -51,7 +51,8 @@ describe('an upload to S3', () => {
       const reads = proxy.exchanges.filter((exchange) => operationOf(exchange) === 'GetObject' && exchange.path.includes('/bytes'));
       return reads.reduce((sum, { answer }) => sum + Number(answer?.['content-length'] ?? 0), 0);
     };
-    expect(await read('film.mp4', await videoBytes(6 * MIB))).toBe(0);
+    // The head at most, where it was not at hand any more.
+    expect(await read('film.mp4', await videoBytes(6 * MIB))).toBeLessThan(64 * 1024);
     const ofArchive = await read('a.zip', zip([{ name: 'a.txt', content, isStored: true }]));
     expect(ofArchive).toBeGreaterThan(0);
     expect(ofArchive).toBeLessThan(MIB);
