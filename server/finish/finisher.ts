@@ -22,6 +22,8 @@ const PAGE = 500;
 
 /** Under which name this process takes leases, and until when it has them. */
 export interface LeaseHolder {
+  /** Nobody else takes up what waits for its next attempt. */
+  readonly isAlone: boolean;
   /** @throws while it may take none */
   readonly owner: string;
   /** Aborted when what the present owner has is no longer its own. */
@@ -127,10 +129,11 @@ export class Finisher {
     });
   }
 
-  /** Goes on with an inspection that nobody runs, if that is so; at once, or when fewer run. */
-  async resume(id: string): Promise<void> {
-    await this.#untilFewRun();
+  /** Goes on with an inspection that nobody runs, if that is so. False: enough are running here. */
+  resume(id: string): boolean {
+    if (this.#running.size + this.#beginnings.size >= RESUMED_AT_ONCE) return false;
     this.#run(id);
+    return true;
   }
 
   /** Begins an inspection that whoever stored the last byte did not come to. To be called under the upload's lock. */
@@ -342,7 +345,9 @@ export class Finisher {
     if (upload === undefined) {
       const now = await ledger.get(id);
       // Another holds it, or its time has not come by a clock that was set back meanwhile.
-      if (now?.state === 'inspecting') this.#retryAfter(id, BACKOFF_CAP_MS);
+      if (now?.state === 'inspecting') {
+        if (holder.isAlone) this.#retryAfter(id, BACKOFF_CAP_MS);
+      }
       // The end of an earlier attempt was written, but not heard of.
       else if (now !== undefined) await this.#clear(now);
       return;

@@ -15,7 +15,7 @@ export interface RecoveryOptions {
   holders: Holders;
   locks: Locks;
   lock: TryLock;
-  finisher: { resume(id: string): Promise<void>; beginIfComplete(id: string): Promise<void> };
+  finisher: { resume(id: string): boolean; beginIfComplete(id: string): Promise<void> };
   intervalMs: number;
   log: Logger;
 }
@@ -62,8 +62,7 @@ export class Recovery {
     }
     for (const owner of this.#cleared.keys()) if (!dead.includes(owner)) this.#cleared.delete(owner);
     for (const id of await ledger.dueInspections(Date.now(), PAGE)) {
-      if (this.#isClosed) return;
-      await finisher.resume(id);
+      if (this.#isClosed || !finisher.resume(id)) return;
     }
   }
 

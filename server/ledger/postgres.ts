@@ -17,8 +17,8 @@ const BIGINT = 20;
  * been carried out: each of the ledger's can be told apart from not having been, or be repeated.
  */
 export function openPostgres(url: string, options: { connections: number }): Engine {
-  const pool = openPool({ ...connection(url), max: options.connections, query_timeout: STATEMENT_MS, statement_timeout: STATEMENT_MS });
-  const unhurried = openPool({ ...connection(url), max: 1 });
+  const pool = openPool({ ...connection(url), max: options.connections, query_timeout: STATEMENT_MS }, STATEMENT_MS);
+  const unhurried = openPool({ ...connection(url), max: 1 }, 0);
   const db = kyselyOn(pool);
   const migrating = kyselyOn(unhurried);
   return {
@@ -49,12 +49,14 @@ export function connection(url: string): PoolConfig {
   };
 }
 
-function openPool(config: PoolConfig): Pool {
+function openPool(config: PoolConfig, statementMs: number): Pool {
   const pool = new Pool({
     ...config,
     onConnect: async (client) => {
       // The pool listens to the connections that nobody uses; one that is lost while it is used must not end the process.
       client.on('error', () => undefined);
+      // Not in the connection's first words: poolers between refuse what they do not know there.
+      await client.query(`set statement_timeout = ${statementMs}`);
       await client.query("select set_config('synchronous_commit', 'on', false) where current_setting('synchronous_commit') = 'off'");
     },
   });

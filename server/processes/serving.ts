@@ -45,7 +45,7 @@ async function serveAlone({ engine, staging, lockTimeoutMs, finisher }: ServingO
   const ledger = new Ledger(engine);
   return {
     ledger,
-    holder: { owner: randomUUID(), lost: new AbortController().signal },
+    holder: { isAlone: true, owner: randomUUID(), lost: new AbortController().signal },
     locker: new QueueingLocker(lockTimeoutMs),
     async start() {
       await new Holders(engine).clearAll();

@@ -19,6 +19,7 @@ export interface TenureOptions {
 const MARGIN = 1 / 5;
 
 export class Tenure {
+  readonly isAlone = false;
   readonly boot: string;
   readonly #options: TenureOptions;
   readonly #closing = new AbortController();

@@ -64,7 +64,7 @@ export async function openFinishBed(options: FinishBedOptions = {}): Promise<Fin
     ledger,
     staging,
     storage,
-    holder: { owner: 'this process', lost: new AbortController().signal },
+    holder: { isAlone: true, owner: 'this process', lost: new AbortController().signal },
     lock: locker,
     checks: options.checks ?? [],
     policy: parsePolicy('text'),

@@ -11,6 +11,8 @@ export interface LandfallProcessOptions {
   env?: Record<string, string>;
   /** What the server runs under, with its arguments: `['strace', '-f']`. */
   under?: readonly string[];
+  /** What runs instead of the server's own program, relative to the repository. */
+  program?: string;
 }
 
 export interface LogLine {
@@ -37,11 +39,13 @@ export class LandfallProcess {
   /** Applies from the next start on. */
   env: Record<string, string>;
   readonly #under: readonly string[];
+  readonly #program: string;
   #child: ChildProcess | undefined;
   #port = 0;
   #noise = '';
 
-  constructor({ dataDir, env = {}, under = [] }: LandfallProcessOptions) {
+  constructor({ dataDir, env = {}, under = [], program = 'server/main.ts' }: LandfallProcessOptions) {
+    this.#program = program;
     this.dataDir = dataDir;
     this.env = env;
     this.#under = under;
@@ -66,7 +70,7 @@ export class LandfallProcess {
 
   /** On the port of the last time, or a free one the first time. */
   async start(): Promise<void> {
-    const command = [...this.#under, process.execPath, join(REPOSITORY, 'server/main.ts')];
+    const command = [...this.#under, process.execPath, join(REPOSITORY, this.#program)];
     const child = spawn(command[0] ?? '', command.slice(1), {
       env: {
         ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('LANDFALL_'))),

@@ -11,8 +11,8 @@ import { programPath } from './needs.ts';
 import { testDirectory } from './temp-dir.ts';
 
 export interface NginxOptions {
-  /** `http://127.0.0.1:1080` */
-  upstream: string;
+  /** `http://127.0.0.1:1080`; of several, each request goes to the next, as in docs/operations.md. */
+  upstream: string | readonly string[];
   /** Whether nginx takes a whole body in before it asks the server: its default. */
   requestBuffering: boolean;
   /** Largest body; nginx's own default is 1m. */
@@ -27,6 +27,14 @@ export async function startNginx({ upstream, requestBuffering, maxBody = '0' }: 
   const port = await freePort();
   for (const name of ['body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']) mkdirSync(join(directory, name));
   const onOff = requestBuffering ? 'on' : 'off';
+  const many = typeof upstream === 'string' ? undefined : upstream.map((url) => `server ${new URL(url).host} max_fails=0;`).join(' ');
+  // What nginx itself would answer 502 for is asked again: on HEAD, stock clients take a 5xx for a lost upload.
+  const later = `error_page 502 504 = @later;
+    location @later {
+      add_header Tus-Resumable 1.0.0 always;
+      add_header Retry-After 1 always;
+      return 423;
+    }`;
   writeFileSync(
     join(directory, 'nginx.conf'),
     `daemon off;
@@ -42,11 +50,13 @@ http {
   fastcgi_temp_path ${directory}/fastcgi;
   uwsgi_temp_path ${directory}/uwsgi;
   scgi_temp_path ${directory}/scgi;
+  ${many === undefined ? '' : `upstream landfall { ${many} }`}
   server {
     listen 127.0.0.1:${port};
     client_max_body_size ${maxBody};
+    ${many === undefined ? '' : later}
     location / {
-      proxy_pass ${upstream};
+      proxy_pass ${many === undefined ? upstream : 'http://landfall'};
       proxy_http_version 1.1;
       proxy_set_header Host $http_host;
       proxy_request_buffering ${onOff};

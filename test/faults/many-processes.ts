@@ -1,0 +1,221 @@
+// Three equal processes behind nginx, each request to the next of them, on one ledger: killed, stopped, and cut off from it,
+// while clients of both kinds upload. Where the bytes are is the caller's.
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect, onTestFinished } from 'vitest';
+import { UploadError, upload } from '../../client/node.ts';
+import { sha256, videoBytes } from '../support/content.ts';
+import { LandfallProcess } from '../support/landfall-process.ts';
+import { startNginx } from '../support/nginx.ts';
+import type { Postgres } from '../support/postgres.ts';
+import { uploadWithStockClient } from '../support/stock-client.ts';
+
+export interface SharedPlace {
+  dataDir: string;
+  /** Settings that tell each process where the bytes are. */
+  env: Record<string, string>;
+  /** Names of all that is staged. */
+  staged(): Promise<string[]>;
+  /** SHA-256 of each final file, and of whatever else lies beside them, by its name. */
+  published(): Promise<Map<string, string>>;
+  /** Goes away for a while, where it can. */
+  fail?(): Promise<void>;
+}
+
+export interface Burden {
+  uploads: number;
+  atOnce: number;
+  /** Bytes of the largest. */
+  maxBytes: number;
+  inspectionMs: number;
+  killEveryMs: number;
+  /** Kills that must have hit a running request with a body, and an inspection. */
+  hits: number;
+}
+
+const LEASE_MS = 2000;
+const EXPIRE_MS = 20_000;
+/** Not ERR_UNINSPECTABLE: a file that five crashes in a row hit would be refused, so inspections are short beside a process's life. */
+const REFUSALS = ['ERR_CHECK_REFUSED', 'ERR_TYPE_MISMATCH'];
+
+interface Outcome {
+  name: string;
+  hash: string;
+  told: 'accepted' | 'refused' | string;
+}
+
+/** Runs until every upload has its outcome; then asserts what must be true. Resolves with how many kills hit what. */
+export async function uploadThroughManyProcesses(place: SharedPlace, postgres: Postgres, burden: Burden) {
+  const database = await postgres.database();
+  const processes = await startProcesses(place, database, burden);
+  const endpoint = `${await startNginx({ upstream: processes.map(({ url }) => url), requestBuffering: false })}/files`;
+  const over = new AbortController();
+  const trouble = makeTrouble(processes, place, postgres, database, burden, over.signal);
+  const outcomes = await uploadAll(endpoint, burden).finally(() => over.abort());
+  const hits = await trouble;
+  await expectTruth(place, postgres, database, outcomes);
+  expect(hits.bodies).toBeGreaterThanOrEqual(burden.hits);
+  expect(hits.inspections).toBeGreaterThanOrEqual(burden.hits);
+  return hits;
+}
+
+async function startProcesses({ dataDir, env }: SharedPlace, database: string, { inspectionMs }: Burden): Promise<LandfallProcess[]> {
+  const processes = [0, 1, 2].map(
+    () =>
+      new LandfallProcess({
+        dataDir,
+        program: 'test/support/slow-landfall.ts',
+        env: {
+          LANDFALL_DATABASE_URL: database,
+          LANDFALL_DATABASE_CONNECTIONS: '5',
+          LANDFALL_LEASE: `${LEASE_MS}ms`,
+          LANDFALL_PATIENCE: '5s',
+          LANDFALL_EXPIRE_AFTER: `${EXPIRE_MS}ms`,
+          LANDFALL_SWEEP_INTERVAL: '1s',
+          LANDFALL_LOG_LEVEL: 'fatal',
+          INSPECTION_MS: String(inspectionMs),
+          ...env,
+        },
+      }),
+  );
+  for (const server of processes) onTestFinished(() => server.kill());
+  await Promise.all(processes.map((server) => server.start()));
+  return processes;
+}
+
+/** Every second one by our client, the others by the stock one; every tenth is refused when it is inspected, or by its first bytes. */
+async function uploadAll(endpoint: string, { uploads, atOnce, maxBytes }: Burden): Promise<Outcome[]> {
+  const outcomes: Outcome[] = [];
+  let next = 0;
+  const work = async () => {
+    for (let n = next++; n < uploads; n = next++) {
+      const name = n % 10 === 3 ? `refuse-${n}.mp4` : n % 10 === 6 ? `refuse-${n}.png` : `film-${n}.mp4`;
+      // From 100 bytes to the largest, each step as likely.
+      const bytes = await videoBytes(Math.round(100 * (maxBytes / 100) ** (((n * 7919) % uploads) / uploads)), n);
+      const told = n % 2 === 0 ? await uploadWithOurs(endpoint, bytes, name) : await uploadWithStock(endpoint, bytes, name);
+      outcomes.push({ name, hash: sha256(bytes), told });
+    }
+  };
+  await Promise.all(Array.from({ length: atOnce }, work));
+  return outcomes;
+}
+
+async function uploadWithOurs(endpoint: string, bytes: Buffer<ArrayBuffer>, name: string): Promise<Outcome['told']> {
+  try {
+    await upload(bytes, { endpoint, name, resume: false, chunkSize: 8 * 1024 * 1024 }).done;
+    return 'accepted';
+  } catch (error) {
+    return error instanceof UploadError && REFUSALS.includes(error.code) ? 'refused' : String(error);
+  }
+}
+
+async function uploadWithStock(endpoint: string, bytes: Buffer, name: string): Promise<Outcome['told']> {
+  const retryDelays = Array.from({ length: 200 }, () => 300);
+  const { outcome, status, body } = await uploadWithStockClient(endpoint, bytes, name, { retryDelays, chunkSize: 16 * 1024 * 1024 });
+  if (outcome === 'success') return 'accepted';
+  return status === 422 && REFUSALS.some((code) => body.includes(code)) ? 'refused' : `${status} ${body}`;
+}
+
+/** One is killed after the other and started again; on the way one is stopped past its lease, and the ledger is restarted. */
+async function makeTrouble(
+  processes: readonly LandfallProcess[],
+  place: SharedPlace,
+  postgres: Postgres,
+  database: string,
+  { killEveryMs, hits: wanted }: Burden,
+  over: AbortSignal,
+): Promise<{ kills: number; bodies: number; inspections: number; stops: number; restarts: number }> {
+  const hits = { kills: 0, bodies: 0, inspections: 0, stops: 0, restarts: 0 };
+  /** What comes back while others are killed. */
+  const returning = new Map<LandfallProcess, Promise<void>>();
+  for (let n = 0; !over.aborted; n++) {
+    await sleep(killEveryMs);
+    const server = processes[n % processes.length];
+    if (server === undefined || over.aborted) break;
+    await returning.get(server);
+    if (n === 2) {
+      await postgres.restart();
+      hits.restarts += 1;
+    } else if (n === 4) {
+      server.signal('SIGSTOP');
+      returning.set(
+        server,
+        sleep(LEASE_MS * 2.5).then(() => {
+          server.signal('SIGCONT');
+          hits.stops += 1;
+        }),
+      );
+    } else if (n === 7 && place.fail) {
+      await place.fail();
+    } else {
+      // By turns in the middle of a body and of an inspection, where there is one soon.
+      const aim = n % 2 === 0 ? 'bodies' : 'inspections';
+      for (let look = 0; look < 100 && !over.aborted; look++) {
+        // Stood still for a moment, it has in its hands what the ledger says until it is killed.
+        server.signal('SIGSTOP');
+        if ((await holdings(postgres, database, server.pid))[aim] > 0) break;
+        server.signal('SIGCONT');
+        await sleep(10);
+      }
+      const { pid } = server;
+      await server.kill();
+      // What it held is still there: the others know only when its lease is over.
+      const held = await holdings(postgres, database, pid);
+      hits.kills += 1;
+      if (held.bodies > 0) hits.bodies += 1;
+      if (held.inspections > 0) hits.inspections += 1;
+      returning.set(server, startAgain(server));
+    }
+  }
+  await Promise.all(returning.values());
+  expect(hits.stops, `nobody was stopped: all was over after ${hits.kills} of ${wanted} kills`).toBe(1);
+  expect(hits.restarts).toBe(1);
+  return hits;
+}
+
+/** As systemd does: while the ledger is away a process does not start. */
+async function startAgain(server: LandfallProcess): Promise<void> {
+  for (let attempt = 0; ; attempt++) {
+    try {
+      await server.start();
+      return;
+    } catch (error) {
+      if (attempt === 10) throw error;
+      await sleep(300);
+    }
+  }
+}
+
+/** Requests with a body, and inspections, that a process has in its hands. */
+async function holdings(postgres: Postgres, database: string, pid: number): Promise<{ bodies: number; inspections: number }> {
+  const [row] = await postgres.query(
+    `select (select count(*) from locks where owner like '${pid}-%')::int as bodies,
+      (select count(*) from uploads where state = 'inspecting' and "leaseOwner" like '${pid}-%')::int as inspections`,
+    database,
+  );
+  return { bodies: Number(row?.bodies), inspections: Number(row?.inspections) };
+}
+
+async function expectTruth(place: SharedPlace, postgres: Postgres, database: string, outcomes: readonly Outcome[]): Promise<void> {
+  expect(outcomes.map(({ name, told }) => [name, told])).toEqual(
+    outcomes.map(({ name }) => [name, name.startsWith('refuse') ? 'refused' : 'accepted']),
+  );
+  // A creation whose answer a kill took is made again by the stock client: nobody was told of the first, which expires.
+  const states = () =>
+    postgres.query(`select state, count(*)::int as count from uploads where state in ('receiving', 'inspecting') group by state`, database);
+  await expect.poll(states, { timeout: EXPIRE_MS * 3, interval: 500 }).toEqual([]);
+  await expect.poll(() => place.staged(), { timeout: 20_000, interval: 500 }).toEqual([]);
+  await expect.poll(() => postgres.query('select * from locks', database), { timeout: 20_000 }).toEqual([]);
+  const rows = await postgres.query(`select id, "originalName" as name, state from uploads`, database);
+  const published = await place.published();
+  const accepted = rows.filter(({ state }) => state === 'accepted');
+  expect([...published.keys()].sort()).toEqual(accepted.map(({ id, name }) => `${id}/${name}`).sort());
+  for (const { name, hash } of outcomes) {
+    const own = accepted.filter((row) => row.name === name);
+    expect(own, name).toHaveLength(name.startsWith('refuse') ? 0 : 1);
+    for (const { id } of own) expect(published.get(`${id}/${name}`), name).toBe(hash);
+    if (own.length === 0) expect(rows.filter((row) => row.name === name && row.state === 'rejected').length, name).toBeGreaterThan(0);
+  }
+  // One verdict, told once.
+  const told = await postgres.query(`select "uploadId" from events group by "uploadId", state having count(*) > 1`, database);
+  expect(told).toEqual([]);
+}

@@ -1,0 +1,57 @@
+// What test/faults has on a shared directory, with the bytes in S3, which goes away for ten seconds on the way.
+import { setTimeout as sleep } from 'node:timers/promises';
+import { GetObjectCommand } from '@aws-sdk/client-s3';
+import { expect, it } from 'vitest';
+import { type SharedPlace, uploadThroughManyProcesses } from '../faults/many-processes.ts';
+import { sha256 } from '../support/content.ts';
+import { postgresForTests } from '../support/postgres.ts';
+import { testBucket } from '../support/s3-test-bucket.ts';
+import { startTcpSwitch } from '../support/tcp-switch.ts';
+import { testDirectory } from '../support/temp-dir.ts';
+
+const MIB = 1024 * 1024;
+const isLong = process.env.LANDFALL_TEST_LONG === '1';
+const postgres = postgresForTests({ fsync: isLong });
+
+async function sharedBucket(): Promise<SharedPlace> {
+  const { name, client, options, keys, unfinished } = await testBucket();
+  const { hostname, port } = new URL(options.endpoint ?? '');
+  const between = await startTcpSwitch(hostname, Number(port));
+  return {
+    dataDir: testDirectory(),
+    env: {
+      LANDFALL_STORAGE_BACKEND: 's3',
+      LANDFALL_S3_BUCKET: name,
+      LANDFALL_S3_REGION: options.region,
+      LANDFALL_S3_ENDPOINT: `http://127.0.0.1:${between.port}`,
+      LANDFALL_S3_PREFIX: options.prefix,
+      LANDFALL_S3_FORCE_PATH_STYLE: 'true',
+      LANDFALL_S3_PART_SIZE: '5 MiB',
+      LANDFALL_S3_MEMORY: '64 MiB',
+      LANDFALL_S3_TIMEOUT: '5s',
+    },
+    staged: async () => [...(await keys('staging/')), ...(await unfinished())],
+    async published() {
+      const files = new Map<string, string>();
+      for (const key of await keys('files/')) {
+        const [, , , , id, ...rest] = key.split('/');
+        const file = `${id}/${rest.at(-1)}`;
+        const { Body } = await client.send(new GetObjectCommand({ Bucket: name, Key: `${options.prefix}${key}` }));
+        // One that lost, and was not swept, is one too many.
+        files.set(files.has(file) ? key : file, sha256((await Body?.transformToByteArray()) ?? ''));
+      }
+      return files;
+    },
+    async fail() {
+      await between.off();
+      await sleep(10_000);
+      await between.on();
+    },
+  };
+}
+
+it.runIf(isLong)('three processes on one bucket and PostgreSQL, killed and stopped, take every file once and lose none', async () => {
+  const burden = { uploads: 200, atOnce: 6, maxBytes: 48 * MIB, inspectionMs: 1000, killEveryMs: 2000, hits: 20 };
+  const hits = await uploadThroughManyProcesses(await sharedBucket(), postgres, burden);
+  expect(hits.kills).toBeGreaterThanOrEqual(burden.hits);
+});

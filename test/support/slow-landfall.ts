@@ -1,0 +1,30 @@
+// A server whose inspections take their time, and refuse what asks for it: so that kills hit them.
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { configFromEnvironment } from '../../server/config.ts';
+import { createLandfall } from '../../server/index.ts';
+
+const inspectionMs = Number(process.env.INSPECTION_MS);
+const config = configFromEnvironment(process.env);
+const landfall = createLandfall(config, {
+  checks: [
+    {
+      name: 'slow',
+      async run({ originalName, signal }) {
+        await sleep(inspectionMs, undefined, { signal });
+        return originalName?.startsWith('refuse') ? { code: 'ERR_CHECK_REFUSED', detail: 'For the test.' } : undefined;
+      },
+    },
+  ],
+});
+const server = createServer({ requestTimeout: 0 }, landfall.handler);
+await landfall.start();
+server.listen(config.port, config.host, () => {
+  const { port } = server.address() as AddressInfo;
+  process.stdout.write(`${JSON.stringify({ msg: 'listening', url: `http://127.0.0.1:${port}/` })}\n`);
+});
+process.on('SIGTERM', () => {
+  server.close();
+  void landfall.close().then(() => process.exit(0));
+});

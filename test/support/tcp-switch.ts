@@ -1,0 +1,49 @@
+// A connection between two programs that can be taken away: new ones are refused, and those there are reset.
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import { onTestFinished } from 'vitest';
+
+export interface TcpSwitch {
+  port: number;
+  off(): Promise<void>;
+  on(): Promise<void>;
+}
+
+/** Lets through until the test ends. */
+export async function startTcpSwitch(upstreamHost: string, upstreamPort: number): Promise<TcpSwitch> {
+  const sockets = new Set<Socket>();
+  let server: Server | undefined;
+  let port = 0;
+  async function on(): Promise<void> {
+    const listening = createServer((near) => {
+      const far = connect(upstreamPort, upstreamHost);
+      for (const [socket, other] of [
+        [near, far],
+        [far, near],
+      ] as const) {
+        sockets.add(socket);
+        socket.on('error', () => undefined);
+        socket.on('close', () => {
+          sockets.delete(socket);
+          other.destroy();
+        });
+        socket.pipe(other);
+      }
+    });
+    await new Promise<void>((resolve, reject) => {
+      listening.once('error', reject);
+      listening.listen(port, '127.0.0.1', resolve);
+    });
+    ({ port } = listening.address() as AddressInfo);
+    server = listening;
+  }
+  async function off(): Promise<void> {
+    const closing = server;
+    server = undefined;
+    const closed = closing && new Promise((resolve) => closing.close(resolve));
+    for (const socket of sockets) socket.resetAndDestroy();
+    await closed;
+  }
+  await on();
+  onTestFinished(off);
+  return { port, on, off };
+}
