@@ -17,7 +17,7 @@ async function spaceAfterWork(isBound: boolean): Promise<number> {
     for (let each = 0; each < 2_000_000; each++) {
       live.push({ each, list: [each] });
       if (live.length > 300_000) live = live.slice(150_000);
-      if (each % 10_000 === 0) await turn();
+      if (each % 500 === 0) await turn();
     }
     console.log(getHeapSpaceStatistics().find((space) => space.space_name === 'new_space').space_size / 1024 ** 2);`;
   const { stdout } = await run(process.execPath, ['--input-type=module', '-e', script]);

@@ -115,7 +115,7 @@ export const NEEDS: readonly Need[] = [
   },
   {
     what: 'tests in network namespaces',
-    files: ['test/client/**/*.netns.test.ts'],
+    files: ['test/**/*.netns.test.ts'],
     packages: ['iproute2', 'chromium'],
     takes: 'root, allowed to make network namespaces, and Chromium (packages iproute2, chromium)',
     isMet: () => isRoot && programPath('tc') !== undefined && chromiumPath() !== undefined && canMakeNetworks(),
