@@ -25,7 +25,7 @@ const KINDS: Kind[] = [
   { name: 'package', testTimeout: minutes(3), group: 1, workers: 3 },
   { name: 's3', testTimeout: 60_000, group: 1, workers: 3, setup: 'test/support/s3-setup.ts' },
   { name: 'faults', testTimeout: isLong ? minutes(60) : minutes(6), group: 2, workers: 2 },
-  { name: 'browser', testTimeout: minutes(2), group: 3, workers: 1 },
+  { name: 'browser', testTimeout: minutes(3), group: 3, workers: 2 },
 ];
 
 /** What is waited for comes in its own time on a machine that does other things too; nothing is measured by it. */

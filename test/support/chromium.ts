@@ -18,5 +18,6 @@ export const CHROMIUM_FLAGS = [
 export function launchChromium(): Promise<Browser> {
   const executablePath = chromiumPath();
   if (executablePath === undefined) throw new Error('There is no Chromium: install the package chromium, or set CHROMIUM_BIN.');
-  return chromium.launch({ executablePath, args: CHROMIUM_FLAGS, headless: true });
+  // Where no locale is set Chromium can't open a file whose name has more than ASCII in it.
+  return chromium.launch({ executablePath, args: CHROMIUM_FLAGS, headless: true, env: { ...process.env, LC_ALL: 'C.UTF-8' } });
 }
