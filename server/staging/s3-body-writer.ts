@@ -1,7 +1,8 @@
 // From a request to the parts of a multipart upload: gathered in memory that all bodies share, sent several at once, and
 // counted only as far as there is no gap.
 import type { Readable } from 'node:stream';
-import type { Bucket, StoredPart } from '../s3/bucket.ts';
+import type { Bucket } from '../s3/bucket.ts';
+import type { StoredPart } from '../s3/multiparts.ts';
 import type { PartMemory } from '../s3/part-memory.ts';
 import type { Permits } from '../s3/permits.ts';
 import { Gatherer } from './body-writer.ts';
@@ -222,7 +223,7 @@ class S3BodyWriter {
     this.#noLongerHolds();
     const place = { end, isStored: false };
     this.#ends.set(number, place);
-    const put = (bytes: Uint8Array) => bucket.putPart(bytesKey(this.#id), multipart.uploadId, number, bytes);
+    const put = (bytes: Uint8Array) => bucket.multiparts.put(bytesKey(this.#id), multipart.uploadId, number, bytes);
     const sending = (
       tails.length === 0 ? put(filled) : reading.with(async () => put(Buffer.concat([await loadTails(bucket, tails), filled])))
     )

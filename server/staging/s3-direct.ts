@@ -47,7 +47,7 @@ export class S3Direct {
     const staged = await readStaged(this.#bucket, id);
     if (staged.sealed !== undefined) return { partSize, parts: [] };
     const multipart = staged.hasMultipart ? await readMultipart(this.#bucket, id) : await startMultipart(this.#bucket, id, partSize);
-    const stored = staged.hasMultipart ? await this.#bucket.parts(bytesKey(id), multipart.uploadId) : [];
+    const stored = staged.hasMultipart ? await this.#bucket.multiparts.parts(bytesKey(id), multipart.uploadId) : [];
     const whole = new Set(stored.filter((part) => part.size === sizeOfPart(part.number, multipart, length)).map(({ number }) => number));
     const parts: DirectLinks['parts'] = [];
     for (let number = from; number <= Math.ceil(length / multipart.partSize) && parts.length < LINKS_AT_ONCE; number++) {
@@ -70,7 +70,7 @@ export class S3Direct {
     if (staged.sealed !== undefined) return staged.sealed === length;
     if (staged.hasMultipart) {
       const multipart = await readMultipart(this.#bucket, id);
-      const parts = await this.#bucket.parts(bytesKey(id), multipart.uploadId);
+      const parts = await this.#bucket.multiparts.parts(bytesKey(id), multipart.uploadId);
       const count = Math.ceil(length / multipart.partSize);
       if (parts.length < count || parts.slice(0, count).some((part, index) => part.number !== index + 1)) return false;
       if (parts.slice(0, count).some((part) => part.size !== sizeOfPart(part.number, multipart, length))) return false;

@@ -9,7 +9,8 @@
 //   staging/<id>/multipart       the multipart upload's id and part size, written once, before its first part
 //   staging/<id>/bytes           the key of the multipart upload: there once the upload is sealed, or put whole when it is small
 //   staging/<id>/tail-<offset>   bytes of a part that is not full yet, from this offset on; the next tail begins where it ends
-import type { Bucket, StoredPart } from '../s3/bucket.ts';
+import type { Bucket } from '../s3/bucket.ts';
+import type { StoredPart } from '../s3/multiparts.ts';
 
 export const STAGING = 'staging/';
 /** S3's own limits. */
@@ -82,11 +83,11 @@ export async function readMultipart(bucket: Bucket, id: string): Promise<Multipa
 
 /** Makes a multipart upload and writes down its id; where somebody was first, theirs it is. */
 export async function startMultipart(bucket: Bucket, id: string, partSize: number): Promise<Multipart> {
-  const uploadId = await bucket.startMultipart(bytesKey(id));
+  const uploadId = await bucket.multiparts.start(bytesKey(id));
   const multipart: Multipart = { uploadId, partSize };
   if (await bucket.putNew(multipartKey(id), Buffer.from(JSON.stringify(multipart)))) return multipart;
   const first = await readMultipart(bucket, id);
-  if (first.uploadId !== uploadId) await bucket.abortMultipart(bytesKey(id), uploadId);
+  if (first.uploadId !== uploadId) await bucket.multiparts.abort(bytesKey(id), uploadId);
   return first;
 }
 

@@ -1,5 +1,6 @@
 // An upload in progress becomes one object, and, should it have to go on after all, parts again.
-import type { Bucket, StoredPart } from '../s3/bucket.ts';
+import type { Bucket } from '../s3/bucket.ts';
+import type { StoredPart } from '../s3/multiparts.ts';
 import type { Permits } from '../s3/permits.ts';
 import {
   bytesKey,
@@ -38,18 +39,18 @@ export async function seal(
 ): Promise<void> {
   const { uploadId, partSize } = multipart;
   const count = Math.ceil(size / partSize);
-  const parts = (known ?? (await bucket.parts(bytesKey(id), uploadId))).slice(0, count);
+  const parts = (known ?? (await bucket.multiparts.parts(bytesKey(id), uploadId))).slice(0, count);
   const isWhole =
     parts.length === count &&
     parts.every((part, index) => part.number === index + 1 && part.size === Math.min(partSize, size - index * partSize));
   if (!isWhole) throw new Error(`The parts of ${size} bytes are not all there.`);
-  await bucket.completeMultipart(bytesKey(id), uploadId, parts);
+  await bucket.multiparts.complete(bytesKey(id), uploadId, parts);
 }
 
 /** What an upload that is not sealed holds: parts that count, then tails. */
 export async function partsAndTails(bucket: Bucket, id: string, staged: Staged) {
   const multipart = staged.hasMultipart ? await readMultipart(bucket, id) : undefined;
-  const listed = multipart ? await bucket.parts(bytesKey(id), multipart.uploadId) : [];
+  const listed = multipart ? await bucket.multiparts.parts(bytesKey(id), multipart.uploadId) : [];
   const full = multipart ? leadingParts(listed, multipart.partSize) : [];
   const start = full.length * (multipart?.partSize ?? 0);
   const tails = tailsFrom(staged.tails, start);
@@ -72,10 +73,12 @@ export async function sealAll(sealing: Sealing, id: string, staged: Staged): Pro
   if (last) parts.push(last);
   else if (size > start) {
     parts.push(
-      await reading.with(async () => bucket.putPart(bytesKey(id), multipart.uploadId, full.length + 1, await loadTails(bucket, tails))),
+      await reading.with(async () =>
+        bucket.multiparts.put(bytesKey(id), multipart.uploadId, full.length + 1, await loadTails(bucket, tails)),
+      ),
     );
   }
-  await bucket.completeMultipart(bytesKey(id), multipart.uploadId, parts);
+  await bucket.multiparts.complete(bytesKey(id), multipart.uploadId, parts);
   return size;
 }
 
@@ -89,8 +92,9 @@ export async function unseal({ bucket, reading }: Sealing, id: string, staged: S
   if (size > start) await reading.with(async () => bucket.put(tail, await bucket.read(key, start, size)));
   if (count > 0) {
     // Not under the key itself, or its completion would be taken for the object there is.
-    const uploadId = await bucket.startMultipart(key);
-    for (let part = 0; part < count; part++) await bucket.copyPart(key, uploadId, part + 1, key, part * partSize, (part + 1) * partSize);
+    const uploadId = await bucket.multiparts.start(key);
+    for (let part = 0; part < count; part++)
+      await bucket.multiparts.copy(key, uploadId, part + 1, key, part * partSize, (part + 1) * partSize);
     await bucket.put(multipartKey(id), Buffer.from(JSON.stringify({ uploadId, partSize } satisfies Multipart)));
   } else if (staged.hasMultipart) {
     await bucket.remove([multipartKey(id)]);

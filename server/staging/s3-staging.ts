@@ -85,7 +85,7 @@ export class S3Staging implements Staging {
     // A part can't be taken out of a multipart upload. An empty one in its place ends what counts; from the end on, so that no gap is bridged.
     if (multipart) {
       for (const { number } of listed.filter((part) => part.number > wanted / partSize).reverse()) {
-        await this.#bucket.putPart(bytesKey(id), multipart.uploadId, number, Buffer.alloc(0));
+        await this.#bucket.multiparts.put(bytesKey(id), multipart.uploadId, number, Buffer.alloc(0));
       }
       full = full.slice(0, wanted / partSize);
     }
@@ -128,7 +128,7 @@ export class S3Staging implements Staging {
         yield name;
       }
     }
-    for await (const { key } of this.#bucket.multiparts(STAGING)) {
+    for await (const { key } of this.#bucket.multiparts.list(STAGING)) {
       const [name = ''] = key.slice(STAGING.length).split('/');
       if (UPLOAD_ID.test(name) && !seen.has(name)) {
         seen.add(name);
@@ -151,7 +151,7 @@ export class S3Staging implements Staging {
   }
 
   async #abortAll(prefix: string): Promise<void> {
-    for await (const { key, uploadId } of this.#bucket.multiparts(prefix)) await this.#bucket.abortMultipart(key, uploadId);
+    for await (const { key, uploadId } of this.#bucket.multiparts.list(prefix)) await this.#bucket.multiparts.abort(key, uploadId);
   }
 
   #partSizeOf(length: number | null): number {

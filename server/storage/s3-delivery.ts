@@ -4,7 +4,8 @@ import { pipeline } from 'node:stream/promises';
 import { GetObjectCommand } from '@aws-sdk/client-s3';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import { UploadError } from '../../shared/errors.ts';
-import { type Bucket, isMissing, S3Fault } from '../s3/bucket.ts';
+import type { Bucket } from '../s3/bucket.ts';
+import { isMissing, S3Fault } from '../s3/fault.ts';
 
 export interface Delivery {
   how: 'stream' | 'redirect';

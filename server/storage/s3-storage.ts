@@ -5,7 +5,9 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { posix } from 'node:path';
 import { Readable } from 'node:stream';
 import { create as createDisposition } from 'content-disposition';
-import type { Bucket, ObjectHeaders, StoredPart } from '../s3/bucket.ts';
+import type { Bucket } from '../s3/bucket.ts';
+import type { StoredPart } from '../s3/multiparts.ts';
+import type { ObjectHeaders } from '../s3/place.ts';
 import { streamObject } from '../staging/s3-reader.ts';
 import type { S3Staging } from '../staging/s3-staging.ts';
 import { type Delivery, deliverObject } from './s3-delivery.ts';
@@ -61,9 +63,9 @@ export class S3Storage implements Storage {
   }
 
   async clearUnfinished(isRunning: (id: string, attempt: number) => Promise<boolean>): Promise<void> {
-    for await (const { key, uploadId } of this.#bucket.multiparts(FILES)) {
+    for await (const { key, uploadId } of this.#bucket.multiparts.list(FILES)) {
       const [, , , id = '', attempt = ''] = key.slice(FILES.length).split('/');
-      if (!(await isRunning(id, Number(attempt)))) await this.#bucket.abortMultipart(key, uploadId);
+      if (!(await isRunning(id, Number(attempt)))) await this.#bucket.multiparts.abort(key, uploadId);
     }
   }
 
@@ -97,23 +99,23 @@ export class S3Storage implements Storage {
   async #copyInParts(from: string, size: number, key: string, headers: ObjectHeaders): Promise<void> {
     const partSize = Math.max(5 * MIB, Math.min(COPY_PART_BYTES, this.#options.copyThreshold));
     const count = Math.ceil(size / partSize);
-    const uploadId = await this.#bucket.startMultipart(key, headers);
+    const uploadId = await this.#bucket.multiparts.start(key, headers);
     const parts: StoredPart[] = [];
     let next = 0;
     const copy = async () => {
       while (next < count) {
         const index = next++;
         const start = index * partSize;
-        parts[index] = await this.#bucket.copyPart(key, uploadId, index + 1, from, start, Math.min(start + partSize, size));
+        parts[index] = await this.#bucket.multiparts.copy(key, uploadId, index + 1, from, start, Math.min(start + partSize, size));
       }
     };
     // Each to its end: a part that comes after the abort would stay.
     const outcomes = await Promise.allSettled(Array.from({ length: COPIES_AT_ONCE }, copy));
     try {
       for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
-      await this.#bucket.completeMultipart(key, uploadId, parts);
+      await this.#bucket.multiparts.complete(key, uploadId, parts);
     } catch (error) {
-      await this.#bucket.abortMultipart(key, uploadId).catch(() => undefined);
+      await this.#bucket.multiparts.abort(key, uploadId).catch(() => undefined);
       throw error;
     }
   }

@@ -78,8 +78,8 @@ describe('a server that starts on a bucket', () => {
     const staging = stagingIn(bed);
     await staging.write(ID, 0, bodyOf(await videoBytes(12 * MIB)), LIMITS);
     // A crash between the beginning of a multipart upload and the writing down of its id; and one in the middle of a copy.
-    await bed.bucket.startMultipart(`staging/${'e'.repeat(32)}/bytes`);
-    await bed.bucket.startMultipart(`files/2020/01/02/${'f'.repeat(32)}/3/film.mp4`);
+    await bed.bucket.multiparts.start(`staging/${'e'.repeat(32)}/bytes`);
+    await bed.bucket.multiparts.start(`files/2020/01/02/${'f'.repeat(32)}/3/film.mp4`);
     await bed.bucket.put('files/2020/01/02/other/1/kept.txt', Buffer.from('x'));
     expect(await bed.unfinished()).toHaveLength(3);
     const { close } = await embedLandfall(s3Config(bed));

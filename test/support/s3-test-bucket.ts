@@ -62,7 +62,7 @@ export async function testBucket(more: Partial<BucketOptions> = {}): Promise<Tes
     },
     async unfinished() {
       const keys: string[] = [];
-      for await (const { key } of bucket.multiparts('')) keys.push(key);
+      for await (const { key } of bucket.multiparts.list('')) keys.push(key);
       return keys;
     },
   };

@@ -1,0 +1,36 @@
+/** S3 did not do what it was asked, after all retries. */
+export class S3Fault extends Error {
+  override readonly name = 'S3Fault';
+  /** So that it is told from a mistake of ours: storage is not there, try again. */
+  readonly code = 'ES3';
+  /** What S3 calls it: `NoSuchKey`, `SlowDown`. */
+  readonly reason: string;
+  readonly status: number | undefined;
+
+  constructor(message: string, reason: string, status?: number, cause?: unknown) {
+    super(message, { cause });
+    this.reason = reason;
+    this.status = status;
+  }
+}
+
+const MISSING = new Set(['NoSuchKey', 'NotFound', 'NoSuchUpload']);
+
+export function isMissing(error: unknown): boolean {
+  return error instanceof S3Fault && (MISSING.has(error.reason) || error.status === 404);
+}
+
+/** The outcome of a request, its failure told as a fault. @throws S3Fault */
+export async function outcome<T>(what: string, request: Promise<T>): Promise<T> {
+  try {
+    return await request;
+  } catch (error) {
+    throw faultOf(what, error);
+  }
+}
+
+export function faultOf(what: string, error: unknown): S3Fault {
+  const { name, message } = error instanceof Error ? error : new Error(String(error));
+  const metadata = error instanceof Error && '$metadata' in error ? (error.$metadata as { httpStatusCode?: number }) : {};
+  return new S3Fault(`S3, ${what}: ${name}: ${message}`, name, metadata.httpStatusCode, error);
+}

@@ -1,0 +1,112 @@
+// Objects that are made of parts: begun, filled in any order, and one object once they are completed.
+import {
+  AbortMultipartUploadCommand,
+  CompleteMultipartUploadCommand,
+  CreateMultipartUploadCommand,
+  ListMultipartUploadsCommand,
+  ListPartsCommand,
+  type S3Client,
+  UploadPartCommand,
+  UploadPartCopyCommand,
+} from '@aws-sdk/client-s3';
+import { isMissing, outcome, S3Fault } from './fault.ts';
+import type { ObjectHeaders, Place } from './place.ts';
+
+export interface StoredPart {
+  number: number;
+  size: number;
+  etag: string;
+}
+
+/** Keys are below the prefix. Everything here throws S3Fault. */
+export class Multiparts {
+  readonly #client: S3Client;
+  readonly #place: Place;
+  readonly #sizeOf: (key: string) => Promise<number | undefined>;
+
+  /** @param sizeOf of the object that there is under a key */
+  constructor(client: S3Client, place: Place, sizeOf: (key: string) => Promise<number | undefined>) {
+    this.#client = client;
+    this.#place = place;
+    this.#sizeOf = sizeOf;
+  }
+
+  async start(key: string, headers: ObjectHeaders = {}): Promise<string> {
+    const { UploadId } = await outcome(key, this.#client.send(new CreateMultipartUploadCommand({ ...this.#place.at(key), ...headers })));
+    if (UploadId === undefined) throw new S3Fault(`${key}: a multipart upload without an id.`, 'EmptyAnswer');
+    return UploadId;
+  }
+
+  async put(key: string, uploadId: string, number: number, body: Uint8Array): Promise<StoredPart> {
+    const part = { ...this.#place.at(key), UploadId: uploadId, PartNumber: number, Body: body, ContentLength: body.byteLength };
+    const { ETag = '' } = await outcome(`${key}, part ${number}`, this.#client.send(new UploadPartCommand(part)));
+    return { number, size: body.byteLength, etag: ETag };
+  }
+
+  /** Bytes [start, end) of another object, without their passing through here. */
+  async copy(key: string, uploadId: string, number: number, from: string, start: number, end: number): Promise<StoredPart> {
+    const part = {
+      ...this.#place.at(key),
+      UploadId: uploadId,
+      PartNumber: number,
+      CopySource: this.#place.source(from),
+      CopySourceRange: `bytes=${start}-${end - 1}`,
+    };
+    const { CopyPartResult } = await outcome(`${key}, part ${number}`, this.#client.send(new UploadPartCopyCommand(part)));
+    return { number, size: end - start, etag: CopyPartResult?.ETag ?? '' };
+  }
+
+  /** In the order of their numbers. */
+  async parts(key: string, uploadId: string): Promise<StoredPart[]> {
+    const parts: StoredPart[] = [];
+    for (let after: string | undefined; ; ) {
+      const page = new ListPartsCommand({ ...this.#place.at(key), UploadId: uploadId, ...(after && { PartNumberMarker: after }) });
+      const { Parts = [], IsTruncated, NextPartNumberMarker } = await outcome(key, this.#client.send(page));
+      for (const { PartNumber = 0, Size = 0, ETag = '' } of Parts) parts.push({ number: PartNumber, size: Size, etag: ETag });
+      if (!IsTruncated || NextPartNumberMarker === undefined) return parts;
+      after = NextPartNumberMarker;
+    }
+  }
+
+  /**
+   * Makes one object of the parts. An answer that is lost, or that says 200 and means an error, proves nothing either way: what
+   * counts is the object, and its size.
+   */
+  async complete(key: string, uploadId: string, parts: readonly StoredPart[]): Promise<void> {
+    const size = parts.reduce((sum, part) => sum + part.size, 0);
+    const Parts = parts.map(({ number, etag }) => ({ PartNumber: number, ETag: etag }));
+    const complete = new CompleteMultipartUploadCommand({ ...this.#place.at(key), UploadId: uploadId, MultipartUpload: { Parts } });
+    let fault: unknown;
+    try {
+      await outcome(key, this.#client.send(complete));
+    } catch (error) {
+      fault = error;
+    }
+    const made = await this.#sizeOf(key);
+    if (made === size) return;
+    throw fault ?? new S3Fault(`${key}: ${made ?? 'no'} bytes were made of ${size}.`, 'Incomplete');
+  }
+
+  /** Fine when it is gone already. */
+  async abort(key: string, uploadId: string): Promise<void> {
+    await outcome(key, this.#client.send(new AbortMultipartUploadCommand({ ...this.#place.at(key), UploadId: uploadId }))).catch(
+      (error) => {
+        if (!isMissing(error)) throw error;
+      },
+    );
+  }
+
+  /** Unfinished multipart uploads of keys that begin so. */
+  async *list(prefix: string): AsyncIterable<{ key: string; uploadId: string }> {
+    for (let marker: { KeyMarker?: string; UploadIdMarker?: string } = {}; ; ) {
+      const { Key } = this.#place.at(prefix);
+      const page = await outcome(
+        prefix,
+        this.#client.send(new ListMultipartUploadsCommand({ Bucket: this.#place.bucket, Prefix: Key, ...marker })),
+      );
+      for (const { Key: key, UploadId = '' } of page.Uploads ?? []) yield { key: this.#place.below(key), uploadId: UploadId };
+      if (!page.IsTruncated || page.NextKeyMarker === undefined) return;
+      marker = { KeyMarker: page.NextKeyMarker, ...(page.NextUploadIdMarker && { UploadIdMarker: page.NextUploadIdMarker }) };
+    }
+  }
+}
