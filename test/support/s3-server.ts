@@ -27,6 +27,19 @@ process.on('exit', () => {
   for (const server of running) server.killAll();
 });
 
+/**
+ * A server that somebody else runs, for the tests to use instead: `LANDFALL_TEST_S3_ENDPOINT`, with `AWS_ACCESS_KEY_ID`,
+ * `AWS_SECRET_ACCESS_KEY` and `AWS_REGION` (us-east-1). They make a bucket there and take it away at the end.
+ */
+export function outsideS3(): S3Endpoint | undefined {
+  const { LANDFALL_TEST_S3_ENDPOINT: endpoint, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION } = process.env;
+  if (!endpoint) return undefined;
+  if (!AWS_ACCESS_KEY_ID || !AWS_SECRET_ACCESS_KEY) {
+    throw new Error('LANDFALL_TEST_S3_ENDPOINT wants AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY beside it.');
+  }
+  return { endpoint, region: AWS_REGION || 'us-east-1', accessKeyId: AWS_ACCESS_KEY_ID, secretAccessKey: AWS_SECRET_ACCESS_KEY };
+}
+
 /** Resolves when it answers, after some 8 s. @throws with the end of the logs when it does not come up */
 export async function startS3Server(): Promise<S3Server> {
   const server = new S3Server(await freePort(), await freePort());

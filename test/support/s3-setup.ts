@@ -1,16 +1,47 @@
-// One S3 server for all tests of a run that need one.
+// One S3 server, and one bucket on it, for all tests of a run that need one.
+import { randomBytes } from 'node:crypto';
+import {
+  AbortMultipartUploadCommand,
+  CreateBucketCommand,
+  DeleteBucketCommand,
+  DeleteObjectCommand,
+  ListMultipartUploadsCommand,
+  paginateListObjectsV2,
+  S3Client,
+} from '@aws-sdk/client-s3';
 import type { TestProject } from 'vitest/node';
-import { type S3Endpoint, startS3Server } from './s3-server.ts';
+import { outsideS3, type S3Endpoint, startS3Server } from './s3-server.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
     s3: S3Endpoint;
+    s3Bucket: string;
   }
 }
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
-  const server = await startS3Server();
-  const { endpoint, region, accessKeyId, secretAccessKey } = server;
+  const outside = outsideS3();
+  const server = outside ? undefined : await startS3Server();
+  const { endpoint, region, accessKeyId, secretAccessKey } = outside ?? (server as S3Endpoint);
+  const credentials = { accessKeyId, secretAccessKey };
+  const client = new S3Client({ endpoint, region, credentials, forcePathStyle: true, requestChecksumCalculation: 'WHEN_REQUIRED' });
+  const bucket = `landfall-test-${randomBytes(6).toString('hex')}`;
+  await client.send(new CreateBucketCommand({ Bucket: bucket }));
   project.provide('s3', { endpoint, region, accessKeyId, secretAccessKey });
-  return () => server.stop();
+  project.provide('s3Bucket', bucket);
+  return async () => {
+    // One of ours goes with all that is in it.
+    if (outside) await remove(client, bucket);
+    client.destroy();
+    await server?.stop();
+  };
+}
+
+async function remove(client: S3Client, Bucket: string): Promise<void> {
+  const { Uploads = [] } = await client.send(new ListMultipartUploadsCommand({ Bucket }));
+  for (const { Key, UploadId } of Uploads) await client.send(new AbortMultipartUploadCommand({ Bucket, Key, UploadId }));
+  for await (const { Contents = [] } of paginateListObjectsV2({ client }, { Bucket })) {
+    for (const { Key } of Contents) await client.send(new DeleteObjectCommand({ Bucket, Key }));
+  }
+  await client.send(new DeleteBucketCommand({ Bucket }));
 }

@@ -1,6 +1,6 @@
 // A bucket of the run's S3 server for one test, and what is in it.
 import { randomBytes } from 'node:crypto';
-import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
+import { S3Client } from '@aws-sdk/client-s3';
 import { inject, onTestFinished } from 'vitest';
 import { Bucket, type BucketOptions } from '../../server/s3/bucket.ts';
 
@@ -17,8 +17,6 @@ export interface TestBucket {
   unfinished(): Promise<string[]>;
 }
 
-let created: Promise<string> | undefined;
-
 /**
  * An empty place in the run's bucket: a prefix of its own.
  * @param more what differs for the tested part: `endpoint`, to have a proxy between
@@ -28,12 +26,7 @@ export async function testBucket(more: Partial<BucketOptions> = {}): Promise<Tes
   process.env.AWS_ACCESS_KEY_ID = accessKeyId;
   process.env.AWS_SECRET_ACCESS_KEY = secretAccessKey;
   const client = new S3Client({ endpoint, region, forcePathStyle: true, requestChecksumCalculation: 'WHEN_REQUIRED' });
-  created ??= (async () => {
-    const name = `test-${randomBytes(6).toString('hex')}`;
-    await client.send(new CreateBucketCommand({ Bucket: name }));
-    return name;
-  })();
-  const name = await created;
+  const name = inject('s3Bucket');
   const straight: BucketOptions = {
     bucket: name,
     region,
