@@ -487,9 +487,10 @@ export class Finisher {
   }
 }
 
+/** In whole milliseconds: PostgreSQL takes no fraction of one for a time. */
 function backoffMs(failures: number): number {
   const ceilingMs = Math.min(BACKOFF_CAP_MS, BACKOFF_BASE_MS * 2 ** Math.min(failures, 10));
-  return ceilingMs / 2 + Math.random() * (ceilingMs / 2);
+  return Math.round(ceilingMs / 2 + Math.random() * (ceilingMs / 2));
 }
 
 /** By the day the last byte came (UTC), then by id: safe beside any other upload, easy to back up by date. */

@@ -29,6 +29,7 @@ async function sharedBucket(): Promise<SharedPlace> {
       LANDFALL_S3_PART_SIZE: '5 MiB',
       LANDFALL_S3_MEMORY: '64 MiB',
       LANDFALL_S3_TIMEOUT: '5s',
+      LANDFALL_MAX_UPLOAD_SIZE: '1 GiB',
     },
     staged: async () => [...(await keys('staging/')), ...(await unfinished())],
     async published() {

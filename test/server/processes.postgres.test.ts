@@ -1,4 +1,6 @@
 // Two processes' worth of Landfall on one data directory and one PostgreSQL: no request need come to the one that had the last.
+import { rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { ConfigInput, LandfallHooks } from '../../server/index.ts';
@@ -151,6 +153,22 @@ describe('two processes', () => {
     expect(await headUpload(at(second, url))).toMatchObject({ offset: 500_000 });
     expect(await patchUpload(at(second, url), 500_000, bytes.subarray(500_000))).toMatchObject({ status: 204, offset: LENGTH });
     expect(sha256(Buffer.from(await (await fetch(at(first, url))).arrayBuffer()))).toBe(sha256(bytes));
+  });
+
+  it('do not hold their own faults against a file, and leave it to whoever can go on', async () => {
+    const database = await postgres.database();
+    const [first] = await embedTwo({ databaseUrl: database, patience: 500 });
+    const files = join(first.dataDir, 'files');
+    // The final directory's place is taken: nothing can be made there.
+    await rm(files, { recursive: true });
+    await writeFile(files, '');
+    const bytes = await videoBytes(LENGTH);
+    const { url } = await createUpload(first.files, { length: LENGTH, name: 'film.mp4', body: bytes });
+    const free = 'select attempt, strikes from uploads where "leaseOwner" is null and "retryAt" is not null';
+    // Between one attempt and the next nobody has it, and none of them is counted.
+    await expect.poll(async () => (await postgres.query(free, database))[0]).toMatchObject({ strikes: 0 });
+    await rm(files);
+    await expect.poll(async () => (await readRecord(url)).state).toBe('accepted');
   });
 
   it('refuse a directory that has a ledger of its own: they would clear it', async () => {
