@@ -1,11 +1,13 @@
 // Rivals side by side: all servers up, one at a time at work, in an order that shifts by one each round.
+
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { freePort } from '../support/free-port.ts';
 import { Connection } from './connection.ts';
 import { clearStores, type Rival, storedBytes } from './rivals.ts';
 import type { Device, Settings } from './scenario.ts';
-import { freePort, ServerProcess } from './server-process.ts';
+import { ServerProcess } from './server-process.ts';
 import { newFolder, removeFolder } from './work-folders.ts';
 
 export interface Work {

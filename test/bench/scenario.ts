@@ -36,3 +36,12 @@ export interface Scenario {
   bytes(settings: Settings): number;
   run(settings: Settings): Promise<Report[]>;
 }
+
+/** One device after the other. */
+export function onEachDevice(measure: (settings: Settings, device: Device) => Promise<Report>): Scenario['run'] {
+  return async (settings) => {
+    const reports: Report[] = [];
+    for (const device of settings.devices) reports.push(await measure(settings, device));
+    return reports;
+  };
+}

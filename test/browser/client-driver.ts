@@ -1,15 +1,16 @@
 // The client library in a page of its own, without the element, and a hand on its upload.
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { build } from 'vite';
-import { onTestFinished } from 'vitest';
+import { afterAll, beforeAll, onTestFinished } from 'vitest';
 import type { UploadHandle, UploadSnapshot, upload } from '../../client/index.ts';
 import type { LandfallHooks } from '../../server/index.ts';
+import { launchChromium } from '../support/chromium.ts';
 import { filesBelow, sha256OfFile, writeVideo } from '../support/content.ts';
 import { type Exchange, type Fault, startFaultProxy } from '../support/fault-proxy.ts';
 import { embedLandfall } from '../support/landfall-embedded.ts';
+import { listenForTest } from '../support/listen.ts';
 import { REPOSITORY } from '../support/repository.ts';
 import { testDirectory } from '../support/temp-dir.ts';
 
@@ -22,7 +23,7 @@ export interface Hand {
 }
 
 /** The client as one script, as an application would ship it. */
-export async function bundleClient(): Promise<string> {
+async function bundleClient(): Promise<string> {
   const entry = join(REPOSITORY, 'client/index.ts');
   const results = await build({
     root: REPOSITORY,
@@ -43,12 +44,7 @@ async function site(script: string, endpoint: string): Promise<string> {
     const isScript = url === '/client.js';
     response.setHeader('Content-Type', isScript ? 'text/javascript' : 'text/html; charset=utf-8').end(isScript ? script : html);
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  onTestFinished(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+  return `${await listenForTest(server)}/`;
 }
 
 export interface ClientPage {
@@ -61,8 +57,29 @@ export interface ClientPage {
   stored(): Promise<string[]>;
 }
 
+type Start = (plan?: (exchange: Exchange) => Fault | undefined, hooks?: LandfallHooks) => Promise<ClientPage>;
+
+/** One Chromium and one build of the client for all tests of the file. */
+export function clientPagesForTests(): { readonly browser: Browser; readonly script: string; start: Start } {
+  let browser: Browser;
+  let script: string;
+  beforeAll(async () => {
+    [browser, script] = await Promise.all([launchChromium(), bundleClient()]);
+  });
+  afterAll(() => browser.close());
+  return {
+    get browser() {
+      return browser;
+    },
+    get script() {
+      return script;
+    },
+    start: (plan, hooks) => startClientPage(browser, script, plan, hooks),
+  };
+}
+
 /** A server, a proxy before it, and the address of a page that sends through the proxy. */
-export async function startClientPage(
+async function startClientPage(
   browser: Browser,
   script: string,
   plan: (exchange: Exchange) => Fault | undefined = () => undefined,

@@ -1,19 +1,13 @@
 // What a browser and what stands between it and the server do to an upload on an ordinary day.
 import type { Browser } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { launchChromium } from '../support/chromium.ts';
+import { describe, expect, it } from 'vitest';
 import type { Exchange } from '../support/fault-proxy.ts';
-import { bundleClient, type ClientPage, ends, type Hand, open, send, snapshotOf, startClientPage } from './client-driver.ts';
+import { type ClientPage, clientPagesForTests, ends, type Hand, open, send, snapshotOf } from './client-driver.ts';
 
 const MIB = 1024 * 1024;
 const PATIENCE = { timeout: 60_000 };
 
-let browser: Browser;
-let script: string;
-beforeAll(async () => {
-  [browser, script] = await Promise.all([launchChromium(), bundleClient()]);
-});
-afterAll(() => browser.close());
+const pages = clientPagesForTests();
 
 describe('a proxy that takes no more than 1 MiB in a body', () => {
   const page413 = '<html><h1>413 Request Entity Too Large</h1></html>';
@@ -27,7 +21,7 @@ describe('a proxy that takes no more than 1 MiB in a body', () => {
       .map(({ headers }) => Number(headers['content-length']));
 
   it('teaches the size of chunks once, and the file arrives', async () => {
-    const { context, url, video, stored, proxy } = await startClientPage(browser, script, limit({ 'Access-Control-Allow-Origin': '*' }));
+    const { context, url, video, stored, proxy } = await pages.start(limit({ 'Access-Control-Allow-Origin': '*' }));
     const { path, sha256 } = await video(6 * MIB);
     const page = await open(context, url);
     await send(page, path);
@@ -37,7 +31,7 @@ describe('a proxy that takes no more than 1 MiB in a body', () => {
   });
 
   it('and says so only to pages of its own origin is found out all the same', async () => {
-    const { context, url, video, stored, proxy } = await startClientPage(browser, script, limit({}));
+    const { context, url, video, stored, proxy } = await pages.start(limit({}));
     const { path, sha256 } = await video(12 * MIB);
     const page = await open(context, url);
     await send(page, path);
@@ -52,7 +46,7 @@ describe('a sign-in that runs out in the middle', () => {
   it('is renewed once the server says 401, and the upload goes on from where it was', async () => {
     let valid = 'token-1';
     const refused: string[] = [];
-    const { context, url, video, stored, proxy } = await startClientPage(browser, script, undefined, {
+    const { context, url, video, stored, proxy } = await pages.start(undefined, {
       authenticate: ({ headers, method }) => {
         const token = headers.authorization?.replace('Bearer ', '');
         if (token === valid) return 'anna';
@@ -96,14 +90,14 @@ describe('a sign-in that runs out in the middle', () => {
 
 describe('a laptop that sleeps', () => {
   it('finds its connections gone when it wakes, and goes on from where it was', async () => {
-    const { context, url, video, stored, proxy } = await startClientPage(browser, script);
+    const { context, url, video, stored, proxy } = await pages.start();
     const { path, sha256 } = await video(12 * MIB);
     proxy.bytesPerSecond = 3 * MIB;
     const page = await open(context, url);
     await send(page, path, { chunkSize: MIB });
     await expect.poll(async () => (await snapshotOf(page)).confirmed, PATIENCE).toBeGreaterThan(2 * MIB);
 
-    await asleep(browser, async () => {
+    await asleep(pages.browser, async () => {
       await proxy.goDown();
       await new Promise((resolve) => setTimeout(resolve, 3000));
       await proxy.listen();

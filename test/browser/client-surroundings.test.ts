@@ -1,22 +1,16 @@
 // What the client asks of the browser around it, and what it hears from it.
-import type { Browser, Page } from 'playwright-core';
-import { afterAll, beforeAll, expect, it } from 'vitest';
-import { launchChromium } from '../support/chromium.ts';
+import type { Page } from 'playwright-core';
+import { expect, it } from 'vitest';
 import { sha256, videoBytes } from '../support/content.ts';
-import { bundleClient, ends, type Hand, open, send, snapshotOf, startClientPage } from './client-driver.ts';
+import { clientPagesForTests, ends, type Hand, open, send, snapshotOf } from './client-driver.ts';
 
 const MIB = 1024 * 1024;
 const PATIENCE = { timeout: 60_000 };
 
-let browser: Browser;
-let script: string;
-beforeAll(async () => {
-  [browser, script] = await Promise.all([launchChromium(), bundleClient()]);
-});
-afterAll(() => browser.close());
+const pages = clientPagesForTests();
 
 it('sends a Blob and plain bytes as well as a File, under the name they are given', async () => {
-  const { context, url, stored } = await startClientPage(browser, script);
+  const { context, url, stored } = await pages.start();
   const bytes = await videoBytes(100_000);
   const page = await open(context, url);
   const results = await page.evaluate(async (base64) => {
@@ -30,7 +24,7 @@ it('sends a Blob and plain bytes as well as a File, under the name they are give
 });
 
 it('tries at once when the page hears of the network, is shown again or looked at, and counts no time offline', async () => {
-  const { context, url, video, stored } = await startClientPage(browser, script);
+  const { context, url, video, stored } = await pages.start();
   const { path, sha256: sum } = await video(100_000);
   const page = await open(context, url);
   await context.setOffline(true);
@@ -67,7 +61,7 @@ const held = (page: Page) =>
   });
 
 it('keeps the screen awake and asks before leaving while it sends, not in a pause nor after the end, nor where that is not wanted', async () => {
-  const { context, url, proxy, directory, video } = await startClientPage(browser, script);
+  const { context, url, proxy, directory, video } = await pages.start();
   await video(6 * MIB);
   await context.addInitScript(() => {
     const hand = window as unknown as { locks: number };

@@ -2,28 +2,19 @@
 import { open as openFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import type { Browser } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { launchChromium } from '../support/chromium.ts';
+import { describe, expect, it } from 'vitest';
 import { writeVideo } from '../support/content.ts';
-import { dropFirstResponses, type Exchange, type Fault } from '../support/fault-proxy.ts';
-import { bundleClient, ends, type Hand, open, send, snapshotOf, startClientPage, stateOf } from './client-driver.ts';
+import { dropFirstResponses } from '../support/fault-proxy.ts';
+import { clientPagesForTests, ends, type Hand, open, send, snapshotOf, stateOf } from './client-driver.ts';
 
 const MIB = 1024 * 1024;
 const PATIENCE = { timeout: 60_000 };
 
-let browser: Browser;
-let script: string;
-beforeAll(async () => {
-  [browser, script] = await Promise.all([launchChromium(), bundleClient()]);
-});
-afterAll(() => browser.close());
-
-const start = (plan?: (exchange: Exchange) => Fault | undefined) => startClientPage(browser, script, plan);
+const pages = clientPagesForTests();
 
 describe('a file in Chromium', () => {
   it('goes in chunks, and ends accepted with the same bytes', async () => {
-    const { context, url, video, stored, proxy } = await start();
+    const { context, url, video, stored, proxy } = await pages.start();
     const { path, sha256 } = await video(40 * MIB);
     const page = await open(context, url);
     await send(page, path);
@@ -37,7 +28,7 @@ describe('a file in Chromium', () => {
 
   it('goes on after cut connections and lost answers from where it was', async () => {
     const lose = dropFirstResponses(1, ['POST', 'HEAD', 'GET']);
-    const { context, url, video, stored, proxy } = await start((exchange) => {
+    const { context, url, video, stored, proxy } = await pages.start((exchange) => {
       if (exchange.method === 'PATCH' && exchange.nth % 2 === 1) return { kind: 'cut', afterBytes: 3 * MIB, how: 'rst' };
       return lose(exchange);
     });
@@ -54,7 +45,7 @@ describe('a file in Chromium', () => {
   });
 
   it('is told of its refusal while most of it has not been sent', async () => {
-    const { context, url, proxy, directory } = await start();
+    const { context, url, proxy, directory } = await pages.start();
     const path = join(directory, 'film.mp4');
     await writeVideo(path, 64 * MIB);
     const file = await openFile(path, 'r+');
@@ -69,7 +60,7 @@ describe('a file in Chromium', () => {
   });
 
   it('waits while there is no network, and goes on by itself when there is', async () => {
-    const { context, url, video, stored, proxy } = await start();
+    const { context, url, video, stored, proxy } = await pages.start();
     const { path, sha256 } = await video(12 * MIB);
     proxy.bytesPerSecond = 4 * MIB;
     const page = await open(context, url);
@@ -84,7 +75,7 @@ describe('a file in Chromium', () => {
   });
 
   it('that was changed on disk meanwhile ends the upload', async () => {
-    const { context, url, video, proxy } = await start();
+    const { context, url, video, proxy } = await pages.start();
     const { path } = await video(12 * MIB);
     proxy.bytesPerSecond = 2 * MIB;
     const page = await open(context, url);
@@ -97,7 +88,7 @@ describe('a file in Chromium', () => {
 
 describe('a file in two tabs', () => {
   it('is sent by one; the other waits and is told the same verdict', async () => {
-    const { context, url, video, stored, proxy } = await start();
+    const { context, url, video, stored, proxy } = await pages.start();
     const { path, sha256 } = await video(12 * MIB);
     proxy.bytesPerSecond = 4 * MIB;
     const [one, two] = [await open(context, url), await open(context, url)];
@@ -118,7 +109,7 @@ describe('a file in two tabs', () => {
   });
 
   it('goes on in the other when the one that sends it is closed', async () => {
-    const { context, url, video, stored, proxy } = await start();
+    const { context, url, video, stored, proxy } = await pages.start();
     const { path, sha256 } = await video(16 * MIB);
     proxy.bytesPerSecond = 4 * MIB;
     const [one, two] = [await open(context, url), await open(context, url)];
@@ -134,5 +125,5 @@ describe('a file in two tabs', () => {
 });
 
 it('weighs less than 30 KB with tus-js-client in it', () => {
-  expect(gzipSync(script).length).toBeLessThan(30_000);
+  expect(gzipSync(pages.script).length).toBeLessThan(30_000);
 });

@@ -1,11 +1,11 @@
 // The element on somebody else's page: another origin, another language, a sign-in.
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { gzipSync } from 'node:zlib';
 import type { Browser } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { launchChromium } from '../support/chromium.ts';
 import { embedLandfall } from '../support/landfall-embedded.ts';
+import { listenForTest } from '../support/listen.ts';
 import { accessibilityFaults, chooser, expectState, storedHashes, video, visit } from './page-driver.ts';
 
 const MIB = 1024 * 1024;
@@ -22,12 +22,7 @@ async function site(html: string): Promise<string> {
     response.statusCode = request.url === '/' ? 200 : 404;
     response.end(html);
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  onTestFinished(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return await listenForTest(server);
 }
 
 describe('<landfall-upload>', () => {

@@ -1,7 +1,6 @@
 // The example of the React hook, built as its reader would build it, in Chromium against a real server.
 import { readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import type { Browser } from 'playwright-core';
 import { createElement } from 'react';
@@ -14,6 +13,7 @@ import { launchChromium } from '../support/chromium.ts';
 import { filesBelow, sha256OfFile, videoBytes, writeVideo } from '../support/content.ts';
 import { startFaultProxy } from '../support/fault-proxy.ts';
 import { embedLandfall } from '../support/landfall-embedded.ts';
+import { listenForTest } from '../support/listen.ts';
 import { REPOSITORY } from '../support/repository.ts';
 import { temporaryDirectory, testDirectory } from '../support/temp-dir.ts';
 
@@ -65,12 +65,7 @@ async function serve(directory: string): Promise<string> {
       .writeHead(content ? 200 : 404, { 'Content-Type': types[name.split('.').at(-1) as 'html' | 'js'] ?? 'text/plain' })
       .end(content);
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  onTestFinished(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+  return `${await listenForTest(server)}/`;
 }
 
 it('shows several uploads, pauses all and goes on, and tells each verdict', async () => {

@@ -1,6 +1,5 @@
 // Against a tus server that is not Landfall: no held byte, no records, no Idempotency-Key.
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { FileStore } from '@tus/file-store';
 import { Server } from '@tus/server';
@@ -9,6 +8,7 @@ import { upload } from '../../client/node.ts';
 import { nodeStore } from '../../client/node-store.ts';
 import { sha256OfFile, writeVideo } from '../support/content.ts';
 import { startFaultProxy } from '../support/fault-proxy.ts';
+import { listenForTest } from '../support/listen.ts';
 import { testDirectory } from '../support/temp-dir.ts';
 import { failureOf, watch } from './sending.ts';
 
@@ -25,14 +25,10 @@ async function startStock(refuse = false) {
     },
   });
   const server = createServer((request, response) => void tus.handle(request, response));
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  onTestFinished(() => {
-    server.closeAllConnections();
-    server.close();
-  });
+  const origin = await listenForTest(server);
   const path = join(directory, 'film.mp4');
   const store = nodeStore(join(directory, 'state'));
-  return { directory, path, store, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
+  return { directory, path, store, url: origin };
 }
 
 test('a file arrives, in spite of a broken connection', async () => {

@@ -1,9 +1,9 @@
 // What every final storage does.
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { expect, it, onTestFinished } from 'vitest';
+import { expect, it } from 'vitest';
 import { StagedBytesGone, type Storage } from '../../server/storage/storage.ts';
 import { gathered, videoBytes } from '../support/content.ts';
+import { listenForTest } from '../support/listen.ts';
 
 const ID = '0123456789abcdef0123456789abcdef';
 const OTHER = 'fedcba9876543210fedcba9876543210';
@@ -98,10 +98,7 @@ export function testStorage(open: () => Promise<StorageUnderTest>): void {
     const bytes = await videoBytes(10_000);
     const { storage, directory } = await withPublished(bytes);
     const server = createServer((request, response) => void storage.deliver(request, response, directory, NAME));
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    onTestFinished(() => void server.close());
-    onTestFinished(() => void server.closeAllConnections());
-    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+    const url = `${await listenForTest(server)}/`;
     expect(Buffer.from(await (await fetch(url)).arrayBuffer()).equals(bytes)).toBe(true);
     const head = await fetch(url, { method: 'HEAD' });
     expect([head.status, head.headers.get('Content-Length')]).toEqual([200, '10000']);

@@ -1,13 +1,13 @@
 // What a body meets on its way to the store is the same on Landfall's path, which leaves the library's streams out, as on the
 // library's own: its limiter, its locks, its end when the connection breaks, its headers for pages, its hooks.
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { FileStore } from '@tus/file-store';
 import { Server } from '@tus/server';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { videoBytes } from '../support/content.ts';
 import { embedLandfall } from '../support/landfall-embedded.ts';
-import { head, openSocket } from '../support/raw-http.ts';
+import { listenForTest } from '../support/listen.ts';
+import { openSocket, patchHead } from '../support/raw-http.ts';
 import { testDirectory } from '../support/temp-dir.ts';
 import { createUpload, headUpload, patchUpload, tusRequest } from '../support/tus-requests.ts';
 
@@ -33,10 +33,8 @@ const PATHS: Record<string, () => Promise<Path>> = {
       },
     });
     const server = createServer((request, response) => void stock.handle(request, response));
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    onTestFinished(() => void server.close());
-    onTestFinished(() => void server.closeAllConnections());
-    return { files: `http://127.0.0.1:${(server.address() as AddressInfo).port}/files`, finishes: () => finishes };
+    const origin = await listenForTest(server);
+    return { files: `${origin}/files`, finishes: () => finishes };
   },
   async "Landfall's path"() {
     let finishes = 0;
@@ -52,8 +50,7 @@ const PATHS: Record<string, () => Promise<Path>> = {
 async function sendPart(url: string, body: Uint8Array, promised: number) {
   const socket = await openSocket(new URL(url).origin);
   onTestFinished(() => void socket.destroy());
-  const lines = ['Host: localhost', 'Tus-Resumable: 1.0.0', 'Upload-Offset: 0', `Content-Length: ${promised}`];
-  socket.write(head(`PATCH ${new URL(url).pathname} HTTP/1.1`, ...lines, 'Content-Type: application/offset+octet-stream'));
+  socket.write(patchHead(url, 0, promised));
   socket.write(body);
   return socket;
 }

@@ -1,7 +1,6 @@
 // What was accepted is whole after a power cut; the stock store is put to the same test, which it does not pass.
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { FileStore } from '@tus/file-store';
@@ -9,8 +8,9 @@ import { Server } from '@tus/server';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { filesBelow, sha256, sha256OfFile, videoBytes } from '../support/content.ts';
 import { type LandfallProcess, startLandfall } from '../support/landfall-process.ts';
+import { listenForTest } from '../support/listen.ts';
 import { CuttableDisk } from '../support/power-cut.ts';
-import { head, openSocket } from '../support/raw-http.ts';
+import { openSocket, patchHead } from '../support/raw-http.ts';
 import { createUpload, headUpload, idOf, patchUpload, readRecord } from '../support/tus-requests.ts';
 
 const LENGTH = 3_000_000;
@@ -87,16 +87,7 @@ describe('a power cut', () => {
     const { url } = await createUpload(server.files, { length: LENGTH, name: 'film.mp4' });
     const socket = await openSocket(server.url);
     onTestFinished(() => void socket.destroy());
-    socket.write(
-      head(
-        `PATCH ${new URL(url).pathname} HTTP/1.1`,
-        'Host: localhost',
-        'Tus-Resumable: 1.0.0',
-        'Upload-Offset: 0',
-        'Content-Type: application/offset+octet-stream',
-        `Content-Length: ${LENGTH}`,
-      ),
-    );
+    socket.write(patchHead(url, 0, LENGTH));
     // A sender that falls silent would lose its hold on the upload to whoever asks.
     let sent = 0;
     const feed = setInterval(() => {
@@ -145,12 +136,10 @@ describe('a power cut', () => {
     const directory = join(disk.path, 'stock');
     const stock = new Server({ path: '/files', datastore: new FileStore({ directory }) });
     const http = createServer((request, response) => void stock.handle(request, response));
-    await new Promise<void>((resolve) => http.listen(0, '127.0.0.1', resolve));
-    onTestFinished(() => void http.close());
-    onTestFinished(() => void http.closeAllConnections());
+    const origin = await listenForTest(http);
     await disk.settle();
     const bytes = await videoBytes(LENGTH);
-    const { url } = await createUpload(`http://127.0.0.1:${(http.address() as AddressInfo).port}/files`, {
+    const { url } = await createUpload(`${origin}/files`, {
       length: LENGTH,
       name: 'film.mp4',
     });

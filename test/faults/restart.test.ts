@@ -4,7 +4,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { crc32Of, sha256, videoBytes } from '../support/content.ts';
 import { embedLandfall } from '../support/landfall-embedded.ts';
 import { type LandfallProcess, startLandfall } from '../support/landfall-process.ts';
-import { head, openSocket, parseAnswer } from '../support/raw-http.ts';
+import { openSocket, parseAnswer, patchHead } from '../support/raw-http.ts';
 import { testDirectory } from '../support/temp-dir.ts';
 import { createUpload, headUpload, idOf, patchUpload, readRecord } from '../support/tus-requests.ts';
 
@@ -23,16 +23,7 @@ async function sendHalf(server: LandfallProcess, url: string, offset: number, bo
   const chunks: Buffer[] = [];
   const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
   socket.on('data', (chunk) => chunks.push(chunk));
-  socket.write(
-    head(
-      `PATCH ${new URL(url).pathname} HTTP/1.1`,
-      'Host: localhost',
-      'Tus-Resumable: 1.0.0',
-      `Upload-Offset: ${offset}`,
-      'Content-Type: application/offset+octet-stream',
-      `Content-Length: ${promised}`,
-    ),
-  );
+  socket.write(patchHead(url, offset, promised));
   socket.write(body);
   return { socket, closed, answer: () => parseAnswer(Buffer.concat(chunks).toString('latin1')) };
 }

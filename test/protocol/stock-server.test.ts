@@ -1,12 +1,12 @@
 // What the stock server does where Landfall works around it. When one of these fails, a release has mended it, and our way
 // around can go. The tests that hold Landfall to the right outcome stand beside, under the names in the comments.
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { FileStore } from '@tus/file-store';
 import { Server, type ServerOptions } from '@tus/server';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { videoBytes } from '../support/content.ts';
 import { dropFirstResponses, startFaultProxy } from '../support/fault-proxy.ts';
+import { listenForTest } from '../support/listen.ts';
 import { head, rawRequest } from '../support/raw-http.ts';
 import { QUICK_RETRIES, uploadWithStockClient } from '../support/stock-client.ts';
 import { testDirectory } from '../support/temp-dir.ts';
@@ -17,10 +17,7 @@ const LENGTH = 100_000;
 async function startStock(options: Partial<ServerOptions> = {}) {
   const stock = new Server({ path: '/files', datastore: new FileStore({ directory: testDirectory() }), ...options });
   const server = createServer((request, response) => void stock.handle(request, response));
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  onTestFinished(() => void server.close());
-  onTestFinished(() => void server.closeAllConnections());
-  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  const url = await listenForTest(server);
   return { url, files: `${url}/files` };
 }
 

@@ -56,6 +56,13 @@ async function resume(url: string, bytes: Buffer<ArrayBuffer>): Promise<number> 
   return offset;
 }
 
+/** The whole film in one request: its bytes, the address, and what was answered. */
+async function sendFilm(files: string) {
+  const bytes = await videoBytes(LENGTH);
+  const { url } = await createUpload(files, { length: LENGTH, name: 'film.mp4' });
+  return { bytes, url, answer: await patchUpload(url, 0, bytes) };
+}
+
 describe('one part failing while later ones succeed', () => {
   // So late that the parts after it are stored by then.
   const lateFailure = () => new Trouble(isPart(2), s3Error(403, 'AccessDenied', 2000));
@@ -63,9 +70,8 @@ describe('one part failing while later ones succeed', () => {
   it('leaves the offset before the gap, and the upload ends with its bytes', async () => {
     const trouble = lateFailure();
     const { files, proxy, onlyFile, expectNothingStaged } = await embedLandfallOnS3(trouble.plan);
-    const bytes = await videoBytes(LENGTH);
-    const { url } = await createUpload(files, { length: LENGTH, name: 'film.mp4' });
-    expect((await patchUpload(url, 0, bytes)).status).toBe(503);
+    const { bytes, url, answer } = await sendFilm(files);
+    expect(answer.status).toBe(503);
     expect(storedParts(proxy.exchanges)).toContain(3);
     trouble.isOn = false;
     expect(await resume(url, bytes)).toBe(5 * MIB);
@@ -95,9 +101,8 @@ describe('SlowDown', () => {
   it('is waited out', async () => {
     const trouble = once();
     const { files, onlyFile } = await embedLandfallOnS3(trouble.plan);
-    const bytes = await videoBytes(LENGTH);
-    const { url } = await createUpload(files, { length: LENGTH, name: 'film.mp4' });
-    expect(await patchUpload(url, 0, bytes)).toMatchObject({ status: 204, offset: LENGTH });
+    const { bytes, answer } = await sendFilm(files);
+    expect(answer).toMatchObject({ status: 204, offset: LENGTH });
     expect(trouble.count).toBe(2);
     expect((await onlyFile()).bytes.equals(bytes)).toBe(true);
   });
@@ -110,30 +115,19 @@ describe('SlowDown', () => {
 });
 
 describe('the completion of a multipart upload', () => {
-  it('whose answer is lost is a completion', async () => {
-    const trouble = new Trouble(isOperation('CompleteMultipartUpload'), { kind: 'drop-response' }, 1);
+  it.for([
+    ['whose answer is lost is a completion', 'CompleteMultipartUpload', { kind: 'drop-response' }],
+    ['that says 200 and means an error is made again', 'CompleteMultipartUpload', s3Error(200, 'InternalError')],
+    ['or of a copy that says 200 and means an error is made again', 'CopyObject', s3Error(200, 'InternalError')],
+  ] as const)('%s', async ([, operation, fault]) => {
+    const trouble = new Trouble(isOperation(operation), fault, 1);
     const { files, onlyFile, expectNothingStaged } = await embedLandfallOnS3(trouble.plan);
-    const bytes = await videoBytes(LENGTH);
-    const { url } = await createUpload(files, { length: LENGTH, name: 'film.mp4' });
-    expect(await patchUpload(url, 0, bytes)).toMatchObject({ status: 204, offset: LENGTH });
+    const { bytes, answer } = await sendFilm(files);
+    expect(answer).toMatchObject({ status: 204, offset: LENGTH });
     expect(trouble.count).toBe(1);
     expect((await onlyFile()).bytes.equals(bytes)).toBe(true);
     await expectNothingStaged();
   });
-
-  it.for(['CompleteMultipartUpload', 'CopyObject'])(
-    'or of a copy that says 200 and means an error is made again: %s',
-    async (operation) => {
-      const trouble = new Trouble(isOperation(operation), s3Error(200, 'InternalError'), 1);
-      const { files, onlyFile, expectNothingStaged } = await embedLandfallOnS3(trouble.plan);
-      const bytes = await videoBytes(LENGTH);
-      const { url } = await createUpload(files, { length: LENGTH, name: 'film.mp4' });
-      expect(await patchUpload(url, 0, bytes)).toMatchObject({ status: 204, offset: LENGTH });
-      expect(trouble.count).toBe(1);
-      expect((await onlyFile()).bytes.equals(bytes)).toBe(true);
-      await expectNothingStaged();
-    },
-  );
 
   it.for([
     ['that fails', s3Error(403, 'AccessDenied')],
@@ -141,9 +135,8 @@ describe('the completion of a multipart upload', () => {
   ] as const)('%s holds back the last byte, and is made when it is sent again', async ([, fault]) => {
     const trouble = new Trouble(isOperation('CompleteMultipartUpload'), fault);
     const { files, s3, onlyFile, expectNothingStaged } = await embedLandfallOnS3(trouble.plan);
-    const bytes = await videoBytes(LENGTH);
-    const { url } = await createUpload(files, { length: LENGTH, name: 'film.mp4' });
-    expect((await patchUpload(url, 0, bytes)).status).toBe(503);
+    const { bytes, url, answer } = await sendFilm(files);
+    expect(answer.status).toBe(503);
     expect((await headUpload(url)).offset).toBe(LENGTH - 1);
     expect(await s3.keys('files/')).toEqual([]);
     trouble.isOn = false;

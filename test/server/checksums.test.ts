@@ -1,7 +1,7 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { crc32Of, sha256, videoBytes } from '../support/content.ts';
 import { embedLandfall } from '../support/landfall-embedded.ts';
-import { head, openSocket } from '../support/raw-http.ts';
+import { openSocket, patchHead } from '../support/raw-http.ts';
 import { createUpload, patchUpload, readRecord } from '../support/tus-requests.ts';
 
 const LENGTH = 3 * 1024 * 1024 + 17;
@@ -33,8 +33,7 @@ describe('the record of an accepted file', () => {
     for (let offset = 0; offset < LENGTH; ) {
       const socket = await openSocket(server.url);
       onTestFinished(() => void socket.destroy());
-      const lines = ['Host: x', 'Tus-Resumable: 1.0.0', `Upload-Offset: ${offset}`, `Content-Length: ${LENGTH - offset}`];
-      socket.write(head(`PATCH ${new URL(url).pathname} HTTP/1.1`, ...lines, 'Content-Type: application/offset+octet-stream'));
+      socket.write(patchHead(url, offset, LENGTH - offset));
       const sent = Math.min(LENGTH, offset + 1_234_567);
       socket.write(bytes.subarray(offset, sent));
       await expect.poll(async () => (await readRecord(url)).offset, { interval: 20, timeout: 10_000 }).toBe(sent);

@@ -6,7 +6,7 @@ import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { Check, ConfigInput } from '../../server/index.ts';
 import { filesBelow } from '../support/content.ts';
 import { embedLandfall } from '../support/landfall-embedded.ts';
-import { head, openSocket } from '../support/raw-http.ts';
+import { head, openSocket, patchHead } from '../support/raw-http.ts';
 import { createUpload, headUpload, patchUpload, readRecord } from '../support/tus-requests.ts';
 import { PATIENT } from './patient.ts';
 
@@ -29,8 +29,7 @@ async function stallingPatch(url: string, offset: number) {
     answer += chunk;
   });
   const ended = once(socket, 'end');
-  const lines = ['Host: x', 'Tus-Resumable: 1.0.0', `Upload-Offset: ${offset}`, 'Content-Type: application/offset+octet-stream'];
-  socket.write(head(`PATCH ${new URL(url).pathname} HTTP/1.1`, ...lines, 'Content-Length: 1'));
+  socket.write(patchHead(url, offset, 1));
   return { socket, ended, answer: () => answer };
 }
 

@@ -9,7 +9,7 @@ import { createLandfall, LedgerInUse } from '../../server/index.ts';
 import { LedgerTooNew } from '../../server/ledger/ledger.ts';
 import { videoBytes } from '../support/content.ts';
 import { embedLandfall } from '../support/landfall-embedded.ts';
-import { head, openSocket } from '../support/raw-http.ts';
+import { openSocket, patchHead } from '../support/raw-http.ts';
 import { testDirectory } from '../support/temp-dir.ts';
 import { createUpload, headUpload, patchUpload, readRecord } from '../support/tus-requests.ts';
 import { PATIENT } from './patient.ts';
@@ -78,8 +78,7 @@ describe('while it drains', () => {
       answer += chunk;
     });
     const ended = once(socket, 'end');
-    const lines = ['Tus-Resumable: 1.0.0', 'Upload-Offset: 0', 'Content-Type: application/offset+octet-stream', 'Content-Length: 200000'];
-    socket.write(head(`PATCH ${new URL(url).pathname} HTTP/1.1`, 'Host: x', ...lines));
+    socket.write(patchHead(url, 0, 200_000));
     socket.write(bytes.subarray(0, 150_000));
     await vi.waitFor(async () => expect((await readRecord(url)).offset).toBe(150_000), PATIENT);
     const closed = server.landfall.close();

@@ -7,7 +7,7 @@ import { describe, expect, it, vi } from 'vitest';
 import type { Check } from '../../server/index.ts';
 import { filesBelow, sha256, videoBytes } from '../support/content.ts';
 import { embedLandfall } from '../support/landfall-embedded.ts';
-import { head, openSocket } from '../support/raw-http.ts';
+import { openSocket, patchHead } from '../support/raw-http.ts';
 import { createUpload, headUpload, idOf, patchUpload, readRecord, terminateUpload } from '../support/tus-requests.ts';
 import { PATIENT } from './patient.ts';
 
@@ -45,8 +45,7 @@ async function sendAndMaybeLeave(subject: Subject, random: () => number): Promis
     return;
   }
   const socket = await openSocket(url);
-  const lines = ['Host: x', 'Tus-Resumable: 1.0.0', `Upload-Offset: ${looked.offset}`, 'Content-Type: application/offset+octet-stream'];
-  socket.write(head(`PATCH ${new URL(url).pathname} HTTP/1.1`, ...lines, `Content-Length: ${piece.length}`));
+  socket.write(patchHead(url, looked.offset, piece.length));
   socket.write(piece.subarray(0, Math.ceil(piece.length * random())));
   await new Promise((resolve) => setTimeout(resolve, random() * 30));
   if (random() < 0.5) socket.resetAndDestroy();
@@ -138,8 +137,7 @@ describe('many on one lock', () => {
     const bytes = await videoBytes(LENGTH);
     const { url } = await createUpload(server.files, { length: LENGTH, name: 'film.mp4' });
     const socket = await openSocket(url);
-    const lines = ['Host: x', 'Tus-Resumable: 1.0.0', 'Upload-Offset: 0', 'Content-Type: application/offset+octet-stream'];
-    socket.write(head(`PATCH ${new URL(url).pathname} HTTP/1.1`, ...lines, `Content-Length: ${LENGTH}`));
+    socket.write(patchHead(url, 0, LENGTH));
     let sent = 0;
     const sending = setInterval(() => {
       if (sent >= LENGTH - 1000) return;

@@ -1,10 +1,10 @@
 // A release of @tus/server that has changed inside is refused at the start, or at its first request: never worked with wrongly.
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { FileStore } from '@tus/file-store';
 import type * as TusServer from '@tus/server';
 import { MemoryLocker } from '@tus/server';
-import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { listenForTest } from '../support/listen.ts';
 import { testDirectory } from '../support/temp-dir.ts';
 import { patchUpload } from '../support/tus-requests.ts';
 
@@ -67,9 +67,7 @@ describe('the seam to @tus/server', () => {
         response.writeHead(500).end();
       });
     });
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-    onTestFinished(() => void server.close());
-    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/files`;
+    const url = `${await listenForTest(server)}/files`;
     expect((await patchUpload(url, 0, 'hello')).status).toBe(500);
     expect(String(thrown[0])).toMatch(/no longer hands the body through/);
   });

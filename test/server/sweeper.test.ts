@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
 import { videoBytes } from '../support/content.ts';
 import { embedLandfall } from '../support/landfall-embedded.ts';
-import { head, openSocket } from '../support/raw-http.ts';
+import { openSocket, patchHead } from '../support/raw-http.ts';
 import { createUpload, headUpload, idOf, patchUpload, readRecord } from '../support/tus-requests.ts';
 import { DAY, openFinishBed } from './finish-bed.ts';
 import { PATIENT } from './patient.ts';
@@ -149,8 +149,7 @@ describe('beside a server at work', () => {
     const bytes = await videoBytes(50_000);
     const { url } = await createUpload(server.files, { length: bytes.length, name: 'film.mp4' });
     const socket = await openSocket(server.url);
-    const lines = ['Host: x', 'Tus-Resumable: 1.0.0', 'Upload-Offset: 0', 'Content-Type: application/offset+octet-stream'];
-    socket.write(head(`PATCH ${new URL(url).pathname} HTTP/1.1`, ...lines, `Content-Length: ${bytes.length}`));
+    socket.write(patchHead(url, 0, bytes.length));
     for (let sent = 0; sent < bytes.length; sent += 1000) {
       socket.write(bytes.subarray(sent, sent + 1000));
       await new Promise((resolve) => setTimeout(resolve, 20));

@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { dropFirstResponses, type Fault, startFaultProxy } from './fault-proxy.ts';
+import { listenForTest } from './listen.ts';
 
 /** Echoes what came, and remembers it. */
 async function startEcho() {
@@ -17,10 +17,8 @@ async function startEcho() {
     got.push(`${req.method} ${Buffer.concat(chunks)}`);
     res.end(`${req.method} ${Buffer.concat(chunks)}`);
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  onTestFinished(() => void server.closeAllConnections());
-  onTestFinished(() => void server.close());
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, got };
+  const origin = await listenForTest(server);
+  return { url: origin, got };
 }
 
 async function startBoth(onRequest: (nth: number) => Fault | undefined) {

@@ -1,5 +1,6 @@
 // Requests byte by byte, for what no HTTP client would send.
 import { connect, type Socket } from 'node:net';
+import { OFFSET_CONTENT_TYPE, TUS_VERSION } from '../../shared/protocol.ts';
 
 export interface RawAnswer {
   /** 0 when nothing was answered. */
@@ -14,6 +15,18 @@ export interface RawAnswer {
 /** Lines of a request's head joined as HTTP wants them, with the empty line. */
 export function head(...lines: string[]): string {
   return `${lines.join('\r\n')}\r\n\r\n`;
+}
+
+/** The head of a PATCH that promises so many bytes from this offset on. */
+export function patchHead(url: string, offset: number, length: number): string {
+  return head(
+    `PATCH ${new URL(url).pathname} HTTP/1.1`,
+    'Host: localhost',
+    `Tus-Resumable: ${TUS_VERSION}`,
+    `Upload-Offset: ${offset}`,
+    `Content-Type: ${OFFSET_CONTENT_TYPE}`,
+    `Content-Length: ${length}`,
+  );
 }
 
 /**

@@ -1,10 +1,10 @@
 // @tus/server with @tus/s3-store, as their README says, on the run's S3 server, with a proxy between that makes faults.
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { S3Store, type Options as StoreOptions } from '@tus/s3-store';
 import { Server } from '@tus/server';
 import { onTestFinished } from 'vitest';
 import { type Exchange, type Fault, startFaultProxy } from './fault-proxy.ts';
+import { listenForTest } from './listen.ts';
 import { type TestBucket, testBucket } from './s3-test-bucket.ts';
 
 const MIB = 1024 * 1024;
@@ -33,10 +33,6 @@ export async function startStockOnS3(
     },
   });
   const server = createServer((request, response) => void tus.handle(request, response));
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  onTestFinished(() => {
-    server.close();
-    server.closeAllConnections();
-  });
-  return { files: `http://127.0.0.1:${(server.address() as AddressInfo).port}/files`, s3, finished };
+  const origin = await listenForTest(server);
+  return { files: `${origin}/files`, s3, finished };
 }

@@ -1,19 +1,15 @@
 // Scenario adaptive-chunks: whether the client's choice of chunks is as good as the best one could have made beforehand.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { formatBytes } from '../../../shared/units.ts';
-import { writeVideo } from '../../support/content.ts';
 import { startFaultProxy } from '../../support/fault-proxy.ts';
 import { Line } from '../../support/line.ts';
 import { REPOSITORY } from '../../support/repository.ts';
+import { LandfallWithFilm } from '../landfall-with-film.ts';
 import type { Report } from '../report.ts';
-import { clearStores, LANDFALL, storedBytes } from '../rivals.ts';
 import { format, median, medianRatio, withSpread } from '../samples.ts';
-import type { Device, Scenario, Settings } from '../scenario.ts';
-import { freePort, ServerProcess } from '../server-process.ts';
-import { newFolder, removeFolder } from '../work-folders.ts';
+import { type Device, onEachDevice, type Scenario, type Settings } from '../scenario.ts';
 
 const MIB = 1024 ** 2;
 const FILE_BYTES = 256 * MIB;
@@ -43,43 +39,28 @@ export const adaptiveChunks: Scenario = {
   about: 'the client’s chunks on a line where 2 % of the requests break',
   devices: ['tmpfs'],
   bytes: () => 3 * FILE_BYTES,
-  async run(settings) {
-    const reports: Report[] = [];
-    for (const device of settings.devices) reports.push(await run(settings, device));
-    return reports;
-  },
+  run: onEachDevice(run),
 };
 
 async function run(settings: Settings, device: Device): Promise<Report> {
-  const folder = newFolder(device);
-  const directory = join(folder, 'server');
-  mkdirSync(directory);
-  const film = join(folder, 'film.mp4');
-  await writeVideo(film, FILE_BYTES);
-  const port = await freePort();
-  const server = await ServerProcess.start(LANDFALL.command(directory, port), directory, port);
+  await using landfall = await LandfallWithFilm.open(device, FILE_BYTES);
   const found = new Map<Choice, Run[]>(CHOICES.map((choice) => [choice, []]));
-  try {
-    for (let round = 0; round < settings.rounds; round++) {
-      for (let turn = 0; turn < CHOICES.length; turn++) {
-        const choice = CHOICES[(round + turn) % CHOICES.length] ?? ADAPTIVE;
-        const before = (found.get(choice) ?? []).reduce((sum, { requests }) => sum + requests, 0);
-        const result = await send(choice, film, port, before);
-        const stored = storedBytes(LANDFALL, directory);
-        if (stored < FILE_BYTES) throw new Error(`${choice.name}: ${stored} bytes arrived. ${server.lastWords()}`);
-        found.get(choice)?.push(result);
-        clearStores(LANDFALL, directory);
-        settings.log(`round ${round + 1}, ${choice.name}: ${result.seconds.toFixed(1)} s, ${result.broken} of ${result.requests} broken`);
-      }
+  for (let round = 0; round < settings.rounds; round++) {
+    for (let turn = 0; turn < CHOICES.length; turn++) {
+      const choice = CHOICES[(round + turn) % CHOICES.length] ?? ADAPTIVE;
+      const before = (found.get(choice) ?? []).reduce((sum, { requests }) => sum + requests, 0);
+      const result = await send(choice, landfall, before);
+      const stored = landfall.storedBytes();
+      if (stored < FILE_BYTES) throw new Error(`${choice.name}: ${stored} bytes arrived. ${landfall.lastWords()}`);
+      found.get(choice)?.push(result);
+      landfall.clear();
+      settings.log(`round ${round + 1}, ${choice.name}: ${result.seconds.toFixed(1)} s, ${result.broken} of ${result.requests} broken`);
     }
-  } finally {
-    await server.stop();
-    removeFolder(folder);
   }
   return report(settings, device, found);
 }
 
-async function send({ chunk }: Choice, path: string, port: number, requestsBefore: number): Promise<Run> {
+async function send({ chunk }: Choice, { film, port }: LandfallWithFilm, requestsBefore: number): Promise<Run> {
   let requests = 0;
   let broken = 0;
   await using proxy = await startFaultProxy({
@@ -94,7 +75,7 @@ async function send({ chunk }: Choice, path: string, port: number, requestsBefor
   await using line = await Line.open({ upstream: Number(new URL(proxy.url).port), ...LINE });
   const begun = performance.now();
   const script = join(REPOSITORY, 'test/bench/clients/browser-like.ts');
-  const child = spawn(process.execPath, [script, path, `${line.url}/files`, chunk], { stdio: ['ignore', 'ignore', 'inherit'] });
+  const child = spawn(process.execPath, [script, film, `${line.url}/files`, chunk], { stdio: ['ignore', 'ignore', 'inherit'] });
   await once(child, 'exit');
   return { seconds: (performance.now() - begun) / 1000, requests, broken, passed: proxy.bytes };
 }

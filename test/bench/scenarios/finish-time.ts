@@ -1,15 +1,17 @@
 // Scenario finish-time: once the bytes are durable, acceptance must not take longer for a larger file.
+
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { formatBytes } from '../../../shared/units.ts';
+import { freePort } from '../../support/free-port.ts';
 import { Connection } from '../connection.ts';
 import type { Report } from '../report.ts';
 import { clearStores, LANDFALL } from '../rivals.ts';
 import { median, medianRatio, withSpread } from '../samples.ts';
-import type { Device, Scenario, Settings } from '../scenario.ts';
+import { type Device, onEachDevice, type Scenario, type Settings } from '../scenario.ts';
 import { appendByTus, createByTus } from '../senders.ts';
-import { freePort, ServerProcess } from '../server-process.ts';
+import { ServerProcess } from '../server-process.ts';
 import { newFolder, removeFolder } from '../work-folders.ts';
 
 const SMALL_BYTES = 4 * 1024 * 1024;
@@ -21,11 +23,7 @@ export const finishTime: Scenario = {
   about: 'from the last byte to the verdict, for 4 MiB and for twice --size',
   devices: ['disk'],
   bytes: ({ size }) => size * 2 + SMALL_FILES * SMALL_BYTES,
-  async run(settings) {
-    const reports: Report[] = [];
-    for (const device of settings.devices) reports.push(await run(settings, device));
-    return reports;
-  },
+  run: onEachDevice(run),
 };
 
 async function run(settings: Settings, device: Device): Promise<Report> {

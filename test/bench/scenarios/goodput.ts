@@ -1,20 +1,16 @@
 // Scenario goodput: what a line that breaks all the time costs beside one that does not.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { formatBytes } from '../../../shared/units.ts';
-import { writeVideo } from '../../support/content.ts';
 import { type Cut, Line } from '../../support/line.ts';
 import { programPath } from '../../support/needs.ts';
 import { REPOSITORY } from '../../support/repository.ts';
+import { LandfallWithFilm } from '../landfall-with-film.ts';
 import type { Report } from '../report.ts';
-import { clearStores, LANDFALL, storedBytes } from '../rivals.ts';
 import { format, median, withSpread } from '../samples.ts';
-import type { Device, Scenario, Settings } from '../scenario.ts';
-import { freePort, ServerProcess } from '../server-process.ts';
-import { newFolder, removeFolder } from '../work-folders.ts';
+import { type Device, onEachDevice, type Scenario, type Settings } from '../scenario.ts';
 
 const MIB = 1024 ** 2;
 const FILE_BYTES = 256 * MIB;
@@ -70,53 +66,38 @@ export const goodput: Scenario = {
   about: 'a line that is cut every 8 to 16 MiB: bytes sent twice, and time',
   devices: ['tmpfs'],
   bytes: () => 3 * FILE_BYTES,
-  async run(settings) {
-    const reports: Report[] = [];
-    for (const device of settings.devices) reports.push(await run(settings, device));
-    return reports;
-  },
+  run: onEachDevice(run),
 };
 
 async function run(settings: Settings, device: Device): Promise<Report> {
   const senders = programPath('curl') === undefined ? [OURS, STOCK] : [OURS, STOCK, CURL];
-  const folder = newFolder(device);
-  const directory = join(folder, 'server');
-  mkdirSync(directory);
-  const film = join(folder, 'film.mp4');
-  await writeVideo(film, FILE_BYTES);
-  const port = await freePort();
-  const server = await ServerProcess.start(LANDFALL.command(directory, port), directory, port);
+  await using landfall = await LandfallWithFilm.open(device, FILE_BYTES);
   const found = new Map<Sender, Map<Weather, Run[]>>(senders.map((sender) => [sender, new Map(LINES.map((line) => [line, []]))]));
-  try {
-    for (let round = 0; round < settings.rounds; round++) {
-      for (const line of LINES) {
-        for (const sender of senders) {
-          const result = await send(sender, line, film, port);
-          result.hasArrived &&= storedBytes(LANDFALL, directory) >= FILE_BYTES;
-          found.get(sender)?.get(line)?.push(result);
-          clearStores(LANDFALL, directory);
-          const end = result.hasArrived ? `${result.seconds.toFixed(1)} s` : 'did not finish';
-          settings.log(`round ${round + 1}, ${sender.name}, cut: ${line.name}: ${end}, ${result.cuts} cuts`);
-        }
+  for (let round = 0; round < settings.rounds; round++) {
+    for (const line of LINES) {
+      for (const sender of senders) {
+        const result = await send(sender, line, landfall);
+        result.hasArrived &&= landfall.storedBytes() >= FILE_BYTES;
+        found.get(sender)?.get(line)?.push(result);
+        landfall.clear();
+        const end = result.hasArrived ? `${result.seconds.toFixed(1)} s` : 'did not finish';
+        settings.log(`round ${round + 1}, ${sender.name}, cut: ${line.name}: ${end}, ${result.cuts} cuts`);
       }
     }
-  } finally {
-    await server.stop();
-    removeFolder(folder);
   }
   return report(settings, device, found, senders.includes(CURL) ? [] : ['curl was left out: it is not installed.']);
 }
 
-async function send(sender: Sender, { cuts }: Weather, path: string, upstream: number): Promise<Run> {
+async function send(sender: Sender, { cuts }: Weather, { film, port }: LandfallWithFilm): Promise<Run> {
   let count = 0;
   const nextCut = () => {
     const how = cuts[count++ % cuts.length];
     const [least, most] = CUT_AFTER;
     return how && { how, afterBytes: Math.floor(least + Math.random() * (most - least)) };
   };
-  await using line = await Line.open({ upstream, bytesPerSecond: LINE_BYTES_PER_SECOND, nextCut });
+  await using line = await Line.open({ upstream: port, bytesPerSecond: LINE_BYTES_PER_SECOND, nextCut });
   const begun = performance.now();
-  const child = sender.start(path, line.url);
+  const child = sender.start(film, line.url);
   const ended = once(child, 'exit');
   const isStopped = () => line.idleMs > GIVEN_UP_AFTER_MS && performance.now() - begun > GIVEN_UP_AFTER_MS;
   while (child.exitCode === null && child.signalCode === null && !isStopped()) await Promise.race([ended, sleep(200)]);

@@ -5,7 +5,7 @@ import type { Limit, Report, Table } from '../report.ts';
 import { FORMIDABLE, LANDFALL, landfall, MULTER, NGINX, type Rival, STOCK, STOCK_CHECKSUM, TUSD, UPLOADX } from '../rivals.ts';
 import { runRounds, type Sample } from '../rounds.ts';
 import { format, median, medianRatio, withSpread } from '../samples.ts';
-import type { Device, Scenario, Settings } from '../scenario.ts';
+import { type Device, onEachDevice, type Scenario, type Settings } from '../scenario.ts';
 
 const GIB = 1024 ** 3;
 const MIB = 1024 ** 2;
@@ -80,10 +80,8 @@ interface Kind {
   limits(ratioTo: (rival: Rival) => number): Limit[];
 }
 
-async function eachDevice(settings: Settings, kind: Kind): Promise<Report[]> {
-  const reports: Report[] = [];
-  for (const device of settings.devices) reports.push(await run(settings, kind, device));
-  return reports;
+function eachDevice(settings: Settings, kind: Kind): Promise<Report[]> {
+  return onEachDevice((_, device) => run(settings, kind, device))(settings);
 }
 
 async function run(settings: Settings, kind: Kind, device: Device): Promise<Report> {

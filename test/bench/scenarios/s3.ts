@@ -1,4 +1,5 @@
 // Scenario s3: what it costs and how long it takes that a file comes to S3 through Landfall instead of from the SDK itself.
+
 import { createWriteStream, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -7,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { CreateBucketCommand } from '@aws-sdk/client-s3';
 import { Bucket } from '../../../server/s3/bucket.ts';
 import { formatBytes } from '../../../shared/units.ts';
+import { freePort } from '../../support/free-port.ts';
 import { programPath, S3_PROGRAMS } from '../../support/needs.ts';
 import { REPOSITORY } from '../../support/repository.ts';
 import { type S3Endpoint, startS3Server } from '../../support/s3-server.ts';
@@ -18,7 +20,7 @@ import type { Sample } from '../rounds.ts';
 import { format, median, medianRatio, withSpread } from '../samples.ts';
 import type { Scenario, Settings } from '../scenario.ts';
 import { sendByTus } from '../senders.ts';
-import { type Command, freePort, ServerProcess } from '../server-process.ts';
+import { type Command, ServerProcess } from '../server-process.ts';
 import { newFolder, removeFolder } from '../work-folders.ts';
 
 const GIB = 1024 ** 3;

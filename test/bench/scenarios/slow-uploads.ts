@@ -1,18 +1,20 @@
 // Scenario slow-uploads: many uploads at once that bring little, and one that brings much.
+
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { freePort } from '../../support/free-port.ts';
 import { REPOSITORY } from '../../support/repository.ts';
 import { Connection } from '../connection.ts';
 import { FILM } from '../content.ts';
 import type { Report } from '../report.ts';
 import { probedLandfall, probedStock } from '../rivals.ts';
 import { format, median, withSpread } from '../samples.ts';
-import type { Device, Scenario, Settings } from '../scenario.ts';
+import { type Device, onEachDevice, type Scenario, type Settings } from '../scenario.ts';
 import { sendByTus } from '../senders.ts';
-import { type Command, freePort, ServerProcess } from '../server-process.ts';
+import { type Command, ServerProcess } from '../server-process.ts';
 import type { Probe } from '../servers/listen.ts';
 import { newFolder, removeFolder } from '../work-folders.ts';
 
@@ -47,11 +49,7 @@ export const slowUploads: Scenario = {
   devices: ['tmpfs'],
   // What the fast upload brings to the one server and to the other stays until the round is over.
   bytes: () => 2 * (1 + FAST_UPLOADS) * FAST_BYTES,
-  async run(settings) {
-    const reports: Report[] = [];
-    for (const device of settings.devices) reports.push(await run(settings, device));
-    return reports;
-  },
+  run: onEachDevice(run),
 };
 
 async function run(settings: Settings, device: Device): Promise<Report> {

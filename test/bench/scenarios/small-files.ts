@@ -5,7 +5,7 @@ import type { Report } from '../report.ts';
 import { FORMIDABLE, LANDFALL, landfall, MULTER, NGINX, type Rival, STOCK, TUSD, UPLOADX } from '../rivals.ts';
 import { runRounds, type Sample, type Work } from '../rounds.ts';
 import { format, median, medianRatio, withSpread } from '../samples.ts';
-import type { Device, Scenario, Settings } from '../scenario.ts';
+import { type Device, onEachDevice, type Scenario, type Settings } from '../scenario.ts';
 import { isWanted } from './large-file.ts';
 
 const FILE_BYTES = 10 * 1024;
@@ -19,11 +19,7 @@ export const smallFiles: Scenario = {
   devices: ['tmpfs', 'disk'],
   // A file takes a block more than it has, and a row.
   bytes: ({ count }) => count * FILE_BYTES * 2,
-  async run(settings) {
-    const reports: Report[] = [];
-    for (const device of settings.devices) reports.push(await run(settings, device));
-    return reports;
-  },
+  run: onEachDevice(run),
 };
 
 async function run(settings: Settings, device: Device): Promise<Report> {
