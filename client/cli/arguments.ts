@@ -15,6 +15,7 @@ everything else goes to standard error.
   --header 'NAME: VALUE' send this with every request; may be given more than once
   --concurrency N        how many at once (default 3)
   --chunk-size SIZE      no more than this in one request, such as 16MiB (default: all there is)
+  --direct               past the server into its bucket, where it has one; else through it
   --give-up-after TIME   stop trying after so long without progress, such as 10m or 2h (default 30m)
   --no-resume            upload from the first byte, and leave nothing to go on with
   --no-checksum          do not compute a checksum for the server to compare
@@ -59,6 +60,7 @@ export function parseCommandLine(parameters: readonly string[]): CommandLine | '
       endpoint: endpointOf(values.to),
       resume: values.resume,
       checksum: values.checksum,
+      via: values.direct ? 'direct' : 'server',
       headers: Object.fromEntries(values.header.map(parseHeader)),
       metadata: Object.fromEntries(values.meta.map(parseMeta)),
       ...(values.name === undefined ? {} : { name: values.name }),
@@ -83,6 +85,7 @@ function parse(parameters: readonly string[]) {
         header: { type: 'string', multiple: true, default: [] },
         concurrency: { type: 'string' },
         'chunk-size': { type: 'string' },
+        direct: { type: 'boolean', default: false },
         'give-up-after': { type: 'string' },
         resume: { type: 'boolean', default: true },
         checksum: { type: 'boolean', default: true },

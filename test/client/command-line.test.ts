@@ -1,39 +1,11 @@
 // bin landfall, as a shell runs it.
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, expect, onTestFinished, test } from 'vitest';
-import { REPOSITORY } from '../support/repository.ts';
+import { describe, expect, test } from 'vitest';
+import { startCommand as start } from '../support/command-line.ts';
 import { type Sending, startSending } from './sending.ts';
 
 const MIB = 1024 * 1024;
-
-interface Command {
-  child: ChildProcess;
-  /** So far. */
-  stdout(): string;
-  stderr(): string;
-  ended: Promise<{ code: number | null; stdout: string; stderr: string }>;
-}
-
-function start({ directory }: Pick<Sending, 'directory'>, ...parameters: string[]): Command {
-  const child = spawn(process.execPath, [join(REPOSITORY, 'client/cli/main.ts'), ...parameters], {
-    env: { PATH: process.env.PATH, HOME: directory, XDG_STATE_HOME: join(directory, 'state') },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  onTestFinished(() => void child.kill('SIGKILL'));
-  let stdout = '';
-  let stderr = '';
-  child.stdout.on('data', (chunk) => {
-    stdout += chunk;
-  });
-  child.stderr.on('data', (chunk) => {
-    stderr += chunk;
-  });
-  const ended = once(child, 'close').then(([code]) => ({ code: code as number | null, stdout, stderr }));
-  return { child, stdout: () => stdout, stderr: () => stderr, ended };
-}
 
 const run = (sending: Pick<Sending, 'directory'>, ...parameters: string[]) => start(sending, ...parameters).ended;
 

@@ -1,0 +1,33 @@
+// bin landfall in a process of its own, as a shell runs it; ended with the test.
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { onTestFinished } from 'vitest';
+import { REPOSITORY } from './repository.ts';
+
+export interface Command {
+  child: ChildProcess;
+  /** So far. */
+  stdout(): string;
+  stderr(): string;
+  ended: Promise<{ code: number | null; stdout: string; stderr: string }>;
+}
+
+/** With a home of its own in `directory`, and nothing of this process's environment but the path. */
+export function startCommand({ directory }: { directory: string }, ...parameters: string[]): Command {
+  const child = spawn(process.execPath, [join(REPOSITORY, 'client/cli/main.ts'), ...parameters], {
+    env: { PATH: process.env.PATH, HOME: directory, XDG_STATE_HOME: join(directory, 'state') },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  onTestFinished(() => void child.kill('SIGKILL'));
+  let stdout = '';
+  let stderr = '';
+  child.stdout.on('data', (chunk) => {
+    stdout += chunk;
+  });
+  child.stderr.on('data', (chunk) => {
+    stderr += chunk;
+  });
+  const ended = once(child, 'close').then(([code]) => ({ code: code as number | null, stdout, stderr }));
+  return { child, stdout: () => stdout, stderr: () => stderr, ended };
+}
