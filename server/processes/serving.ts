@@ -1,7 +1,8 @@
 // One process on its own, or one of several: who holds leases and locks, and what is taken up of those that are no more.
 import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
-import type { Finisher, LeaseHolder } from '../finish/finisher.ts';
+import type { Finisher } from '../finish/finisher.ts';
+import type { LeaseHolder } from '../finish/lease.ts';
 import { Recovery } from '../finish/recovery.ts';
 import type { Engine } from '../ledger/engine.ts';
 import { Holders } from '../ledger/holders.ts';

@@ -4,8 +4,8 @@ import { existsSync } from 'node:fs';
 import { chmod, link, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { MAX_STRIKES } from '../../server/finish/attempts.ts';
 import { type Check, CheckCrash } from '../../server/finish/check.ts';
-import { MAX_STRIKES } from '../../server/finish/finisher.ts';
 import { DAY, type FinishBed, interrupted, openFinishBed } from './finish-bed.ts';
 import { PATIENT } from './patient.ts';
 

@@ -1,0 +1,146 @@
+// Inspections that run here, and those that wait for their next attempt. One at a time of each upload.
+import { nameFromType } from '../../shared/filename.ts';
+import type { Policy } from '../../shared/policy.ts';
+import type { Ledger, Upload } from '../ledger/ledger.ts';
+import type { Staging } from '../staging/staging.ts';
+import { StagedBytesGone, type Storage } from '../storage/storage.ts';
+import { BACKOFF_CAP_MS, backoffMs } from './backoff.ts';
+import { type Check, CheckCrash } from './check.ts';
+import { inspect } from './inspection.ts';
+import type { Lease, LeaseHolder } from './lease.ts';
+import type { Verdicts } from './verdicts.ts';
+
+/** Crashes or time limits in a row after which a file is refused: it must not take the server down again and again. */
+export const MAX_STRIKES = 5;
+
+export interface AttemptsOptions {
+  ledger: Ledger;
+  holder: LeaseHolder;
+  staging: Staging;
+  storage: Storage;
+  checks: readonly Check[];
+  policy: Policy;
+  checkTimeoutMs: number;
+  digest?: ((content: AsyncIterable<Uint8Array>) => Promise<string>) | undefined;
+  verdicts: Verdicts;
+  /** Aborted when none is to be started any more. */
+  closing: AbortSignal;
+  onFault(error: unknown, id: string): void;
+}
+
+/** An inspection whose lease was taken with the state change, and what is known of the bytes. */
+export interface Begun {
+  upload: Upload;
+  head: Uint8Array | undefined;
+}
+
+export class Attempts {
+  readonly #options: AttemptsOptions;
+  readonly #running = new Map<string, Promise<void>>();
+  readonly #retries = new Map<string, NodeJS.Timeout>();
+
+  constructor(options: AttemptsOptions) {
+    this.#options = options;
+  }
+
+  /** How many run. */
+  get size(): number {
+    return this.#running.size;
+  }
+
+  /** Each resolves when its attempt is over; what waits for its next one is not among them. */
+  all(): Promise<void>[] {
+    return [...this.#running.values()];
+  }
+
+  /** Waiting ones are left to the next start. */
+  cancelRetries(): void {
+    for (const timer of this.#retries.values()) clearTimeout(timer);
+    this.#retries.clear();
+  }
+
+  /** Goes on with an inspection, unless it is running here. Without `begun` its lease is to be taken first. */
+  run(id: string, begun?: Begun): void {
+    const { closing, onFault } = this.#options;
+    if (closing.aborted || this.#running.has(id)) return;
+    const run = this.#attempt(id, begun)
+      .catch((error) => {
+        onFault(error, id);
+        this.#retryAfter(id, BACKOFF_CAP_MS);
+      })
+      .finally(() => this.#running.delete(id));
+    this.#running.set(id, run);
+  }
+
+  async #attempt(id: string, begun: Begun | undefined): Promise<void> {
+    const { ledger, holder, verdicts } = this.#options;
+    const owner = begun?.upload.leaseOwner ?? holder.owner;
+    const upload = begun?.upload ?? (await ledger.claim(id, owner, Date.now()));
+    if (upload === undefined) {
+      const now = await ledger.get(id);
+      // Another holds it, or its time has not come by a clock that was set back meanwhile.
+      if (now?.state === 'inspecting') {
+        if (holder.isAlone) this.#retryAfter(id, BACKOFF_CAP_MS);
+      }
+      // The end of an earlier attempt was written, but not heard of.
+      else if (now !== undefined) await verdicts.clear(now);
+      return;
+    }
+    const lease: Lease = { owner, attempt: upload.attempt, strikes: upload.strikes };
+    try {
+      if (upload.strikes > MAX_STRIKES) {
+        await verdicts.reject(upload, lease, { code: 'ERR_UNINSPECTABLE', detail: `Its inspection failed ${MAX_STRIKES} times.` });
+      } else {
+        await this.#finish(upload, lease, begun?.head);
+      }
+    } catch (error) {
+      await this.#defer(upload, lease, error);
+    }
+  }
+
+  async #finish(upload: Upload, lease: Lease, head: Uint8Array | undefined): Promise<void> {
+    const { ledger, staging, storage, checks, policy, checkTimeoutMs, digest, holder, verdicts } = this.#options;
+    const { id, length, target } = upload;
+    if (length === null || target === null) throw new Error('An upload under inspection has a length and a target.');
+    const inspection = await inspect({ upload, length, head, staging, checks, policy, checkTimeoutMs, digest, lost: holder.lost });
+    if (inspection.rejection) {
+      await verdicts.reject(upload, lease, inspection.rejection);
+      return;
+    }
+    // The checks are through: what crashes from here on is not the file's doing.
+    if (lease.strikes > 1) await ledger.change(id, { from: 'inspecting', lease }, { strikes: 0 }, true);
+    lease.strikes = 1;
+    const name = upload.name ?? nameFromType(id, inspection.found.extension);
+    const { attempt } = lease;
+    const directory = await storage.publish({ id, directory: target, name, type: inspection.found.type, attempt });
+    await verdicts.accept(upload, lease, inspection, name, directory);
+  }
+
+  /** A fault of ours, or a crash of a check: next attempt, backoff. Only a crash stays counted. */
+  async #defer(upload: Upload, lease: Lease, error: unknown): Promise<void> {
+    const { ledger, verdicts, onFault } = this.#options;
+    onFault(error, upload.id);
+    if (error instanceof StagedBytesGone) {
+      const now = await ledger.get(upload.id);
+      if (now?.state !== 'inspecting' && upload.target !== null) await verdicts.withdraw(upload.id, upload.target, lease.attempt);
+      if (now?.state !== 'inspecting' || now.attempt !== lease.attempt) return;
+    }
+    const strikes = error instanceof CheckCrash ? lease.strikes : lease.strikes - 1;
+    const delayMs = backoffMs(lease.attempt - 1);
+    await ledger
+      .change(upload.id, { from: 'inspecting', lease }, { strikes, leaseOwner: null, retryAt: Date.now() + delayMs }, true)
+      .catch((fault) => onFault(fault, upload.id));
+    this.#retryAfter(upload.id, delayMs);
+  }
+
+  #retryAfter(id: string, delayMs: number): void {
+    if (this.#options.closing.aborted) return;
+    clearTimeout(this.#retries.get(id));
+    const timer = setTimeout(() => {
+      this.#retries.delete(id);
+      this.run(id);
+    }, delayMs + 5);
+    timer.unref();
+    this.#retries.set(id, timer);
+  }
+}

@@ -1,0 +1,135 @@
+// From the last byte to the first lease: what is stored is made durable, and the upload moves to `inspecting`.
+import { setTimeout as setTimeoutPromise } from 'node:timers/promises';
+import type { Ledger, Upload } from '../ledger/ledger.ts';
+import type { Complete } from '../staging/receiver.ts';
+import type { Staging } from '../staging/staging.ts';
+import type { Attempts } from './attempts.ts';
+import { backoffMs } from './backoff.ts';
+import type { LeaseHolder } from './lease.ts';
+import type { Prover } from './prover.ts';
+
+export interface BeginningsOptions {
+  ledger: Ledger;
+  staging: Staging;
+  holder: LeaseHolder;
+  prover: Prover;
+  attempts: Attempts;
+  /** Aborted when nothing new is to be begun. */
+  closing: AbortSignal;
+  onFault(error: unknown, id: string): void;
+}
+
+/** An inspection that is about to begin. */
+export interface Beginning {
+  length: number;
+  held: Upload['held'];
+  /** With whether it was begun here. */
+  done: Promise<boolean>;
+  /** Of an upload that is being added. */
+  row?: Upload;
+}
+
+export class Beginnings {
+  readonly #options: BeginningsOptions;
+  readonly #beginnings = new Map<string, Beginning>();
+
+  constructor(options: BeginningsOptions) {
+    this.#options = options;
+  }
+
+  get size(): number {
+    return this.#beginnings.size;
+  }
+
+  has(id: string): boolean {
+    return this.#beginnings.has(id);
+  }
+
+  get(id: string): Beginning | undefined {
+    return this.#beginnings.get(id);
+  }
+
+  /** Each settles when its inspection has begun, or is given up. */
+  all(): Promise<boolean>[] {
+    return [...this.#beginnings.values()].map(({ done }) => done);
+  }
+
+  /** As the finisher's. Single-flight by id. */
+  begin(id: string, length: number, held: Upload['held'], complete: Complete): Promise<boolean> {
+    let beginning = this.#beginnings.get(id);
+    if (beginning === undefined) {
+      const done = this.#begin(id, length, held, complete).finally(() => this.#beginnings.delete(id));
+      beginning = { length, held, done };
+      this.#beginnings.set(id, beginning);
+    }
+    return beginning.done;
+  }
+
+  /** As the finisher's. */
+  beginNew(upload: Upload, length: number, { checksum = 0, head }: Complete): void {
+    const row: Upload = {
+      ...upload,
+      state: 'inspecting',
+      target: directoryFor(upload.id, new Date()),
+      checksum,
+      checksumOffset: length,
+      attempt: 1,
+      strikes: 1,
+      leaseOwner: this.#options.holder.owner,
+      expiresAt: null,
+    };
+    const done = this.#add(row, head).finally(() => this.#beginnings.delete(row.id));
+    done.catch((error) => this.#options.onFault(error, row.id));
+    this.#beginnings.set(row.id, { length, held: row.held, done, row });
+  }
+
+  async #add(row: Upload, head: Uint8Array | undefined): Promise<boolean> {
+    const { ledger, staging, attempts } = this.#options;
+    try {
+      await ledger.create(row, true);
+      attempts.run(row.id, { upload: row, head });
+      return true;
+    } catch (error) {
+      // It may be there all the same, from a change whose end we did not hear of. Who can't tell leaves it to the next start.
+      const added = await ledger.get(row.id);
+      if (added) attempts.run(row.id);
+      else await staging.remove(row.id);
+      throw error;
+    }
+  }
+
+  /** Resolves with whether the inspection was begun here. */
+  async #begin(id: string, length: number, held: Upload['held'], { proof, checksum, head }: Complete): Promise<boolean> {
+    const { ledger, holder, prover, attempts, closing, onFault } = this.#options;
+    if (proof === 'unproved') prover.distrust(id);
+    for (let fault = 0; !closing.aborted; fault++) {
+      try {
+        if (proof !== 'durable') {
+          // Where the verdict has come already, a sync would make an empty file of what was taken away.
+          if ((await ledger.get(id))?.state !== 'receiving') return false;
+          if (!(await prover.prove(id, checksum))) return false;
+        }
+        const upload = await ledger.beginInspection(id, holder.owner, {
+          length,
+          held,
+          target: directoryFor(id, new Date()),
+          expiresAt: null,
+          unverifiedFrom: null,
+          ...(checksum === undefined ? {} : { checksum, checksumOffset: length }),
+        });
+        // Where it is begun already, its lease may be our own, from a change whose end we did not hear of.
+        attempts.run(id, upload && { upload, head });
+        return upload !== undefined;
+      } catch (error) {
+        onFault(error, id);
+        await setTimeoutPromise(backoffMs(fault), undefined, { signal: closing }).catch(() => undefined);
+      }
+    }
+    return false;
+  }
+}
+
+/** By the day the last byte came (UTC), then by id: safe beside any other upload, easy to back up by date. */
+function directoryFor(id: string, day: Date): string {
+  return `${day.toISOString().slice(0, 10).replaceAll('-', '/')}/${id}`;
+}

@@ -1,0 +1,100 @@
+// What an earlier process left, or one beside this that is no more, is taken up: inspections, and complete uploads that nobody
+// had inspected.
+import type { Ledger, Upload } from '../ledger/ledger.ts';
+import type { Staging } from '../staging/staging.ts';
+import type { Attempts } from './attempts.ts';
+import type { Beginnings } from './beginnings.ts';
+import type { TryLock } from './sweeper.ts';
+
+/** Taken up this many at a time, so that a start is not a stampede. */
+const RESUMED_AT_ONCE = 32;
+const PAGE = 500;
+
+export interface ResumptionOptions {
+  ledger: Ledger;
+  staging: Staging;
+  lock: TryLock;
+  attempts: Attempts;
+  beginnings: Beginnings;
+  /** Aborted when nothing is to be taken up any more. */
+  closing: AbortSignal;
+  onFault(error: unknown): void;
+}
+
+export class Resumption {
+  readonly #options: ResumptionOptions;
+  #resumed: Promise<void> = Promise.resolve();
+
+  constructor(options: ResumptionOptions) {
+    this.#options = options;
+  }
+
+  /** As the finisher's. */
+  async start(): Promise<void> {
+    const { ledger, onFault } = this.#options;
+    await ledger.releaseLeases();
+    this.#resumed = this.#resume(Date.now()).catch((error) => onFault(error));
+  }
+
+  /** Resolves when everything that was found at the start has been taken up. Never rejects. */
+  get done(): Promise<void> {
+    return this.#resumed;
+  }
+
+  /** As the finisher's. */
+  resume(id: string): boolean {
+    const { attempts, beginnings } = this.#options;
+    if (attempts.size + beginnings.size >= RESUMED_AT_ONCE) return false;
+    attempts.run(id);
+    return true;
+  }
+
+  /** As the finisher's. */
+  async beginIfComplete(id: string): Promise<void> {
+    const { ledger, staging, beginnings } = this.#options;
+    const upload = await ledger.get(id);
+    // An empty one's sender was never answered: for them it was never created.
+    if (upload?.state !== 'receiving' || !upload.length || upload.unverifiedFrom !== null) return;
+    if ((await staging.size(id)) === upload.length) void beginnings.begin(id, upload.length, 'byte', { proof: 'unknown' });
+  }
+
+  /** In the background: requests for these uploads wait like any other. */
+  async #resume(startedAt: number): Promise<void> {
+    const { ledger, attempts, closing } = this.#options;
+    for (const id of await ledger.dueInspections(startedAt, Number.MAX_SAFE_INTEGER)) {
+      attempts.run(id);
+      await this.#untilFewRun();
+    }
+    let after = '';
+    while (!closing.aborted) {
+      const page = await ledger.receiving(after, PAGE);
+      for (const upload of page) {
+        after = upload.id;
+        await this.#resumeReceiving(upload, startedAt);
+        await this.#untilFewRun();
+      }
+      if (page.length < PAGE) return;
+    }
+  }
+
+  async #resumeReceiving({ id, length, createdAt, unverifiedFrom }: Upload, startedAt: number): Promise<void> {
+    const { ledger, staging, lock, beginnings } = this.#options;
+    if (length === null) return;
+    if (length === 0) {
+      // Its sender was never answered: for them it was never created.
+      if (createdAt < startedAt && (await ledger.abandon(id))) await staging.remove(id);
+      return;
+    }
+    // A chunk whose checksum was never looked at completes nothing.
+    if (unverifiedFrom !== null || (await staging.size(id)) !== length) return;
+    await lock.tryWith(id, async () => {
+      // Not awaited: one whose bytes can't be proved must not hold up the others.
+      if ((await staging.size(id)) === length) void beginnings.begin(id, length, 'byte', { proof: 'unknown' });
+    });
+  }
+
+  async #untilFewRun(): Promise<void> {
+    const { attempts, beginnings } = this.#options;
+    if (attempts.size + beginnings.size >= RESUMED_AT_ONCE) await Promise.race([...attempts.all(), ...beginnings.all()]);
+  }
+}

@@ -1,0 +1,107 @@
+// How an inspection ends: the verdict in the ledger first, then what need not be kept goes, then whoever asked for it is told.
+import type { Logger } from 'pino';
+import type { Ledger, Upload } from '../ledger/ledger.ts';
+import type { Staging } from '../staging/staging.ts';
+import type { Storage } from '../storage/storage.ts';
+import type { Rejection } from './check.ts';
+import type { Inspection } from './inspection.ts';
+import type { Lease } from './lease.ts';
+
+export interface VerdictsOptions {
+  ledger: Ledger;
+  staging: Staging;
+  storage: Storage;
+  policyHash: string;
+  keepRecordsForMs: number;
+  log: Logger;
+  /** Told of every verdict after it is durable; its faults are logged and change nothing. */
+  onVerdict?: ((upload: Upload) => Promise<void> | void) | undefined;
+  onFault(error: unknown, id: string): void;
+}
+
+export class Verdicts {
+  readonly #options: VerdictsOptions;
+
+  constructor(options: VerdictsOptions) {
+    this.#options = options;
+  }
+
+  /** Of what was published in `directory`. */
+  async accept(upload: Upload, lease: Lease, inspection: Inspection, name: string, directory: string): Promise<void> {
+    const { ledger, staging, storage } = this.#options;
+    const { id, length, target } = upload;
+    const { found, checksum, sha256 } = inspection;
+    const accepted = await ledger.move(id, { from: 'inspecting', lease }, 'accepted', {
+      name,
+      target: directory,
+      type: found.type,
+      ...(checksum === null || length === null ? {} : { checksum, checksumOffset: length }),
+      sha256,
+      strikes: 0,
+      leaseOwner: null,
+      expiresAt: null,
+    });
+    if (!accepted) {
+      if (target !== null) await this.withdraw(id, target, lease.attempt);
+      return;
+    }
+    await this.#ended(accepted, async () => {
+      // Of the others who published, nobody is named by the row. The staged bytes go last: a start that finds them does this again.
+      if (lease.attempt > 1) await storage.keepOnly(directory);
+      await staging.remove(id);
+    });
+  }
+
+  async reject(upload: Upload, lease: Lease, rejection: Rejection): Promise<void> {
+    const { ledger, staging, storage, policyHash, keepRecordsForMs } = this.#options;
+    const rejected = await ledger.move(upload.id, { from: 'inspecting', lease }, 'rejected', {
+      errorCode: rejection.code,
+      errorDetail: rejection.detail ?? null,
+      policyHash,
+      leaseOwner: null,
+      expiresAt: Date.now() + keepRecordsForMs,
+    });
+    if (!rejected) return;
+    await this.#ended(rejected, async () => {
+      // An earlier attempt may have published and crashed before its verdict. The staged bytes go last: a start that finds
+      // them knows that this was not done to its end.
+      if (lease.attempt > 1 && upload.target !== null) await storage.remove(upload.target);
+      await staging.remove(upload.id);
+    });
+  }
+
+  /** The row was not this attempt's to write any more. What another holder of the lease accepted is not touched. */
+  async withdraw(id: string, target: string, attempt: number): Promise<void> {
+    const { ledger, staging, storage } = this.#options;
+    const now = await ledger.get(id);
+    if (now?.state === 'accepted' || now?.state === 'inspecting') {
+      if (now.attempt !== attempt) await storage.retract({ directory: target, attempt });
+      return;
+    }
+    // As after a refusal.
+    await storage.remove(target);
+    await staging.remove(id);
+  }
+
+  /** What an upload that has ended need not keep. */
+  async clear({ id, state, target }: Upload): Promise<void> {
+    const { staging, storage } = this.#options;
+    if (state === 'receiving' || state === 'inspecting') return;
+    if (state === 'rejected' && target !== null) await storage.remove(target);
+    await staging.remove(id);
+  }
+
+  /** After the verdict: nothing that fails here changes it. */
+  async #ended(upload: Upload, cleanUp: () => Promise<void>): Promise<void> {
+    await cleanUp().catch((error) => this.#options.onFault(error, upload.id));
+    await this.announce(upload);
+  }
+
+  /** Tells of a verdict, whoever came to it. Never rejects. */
+  async announce(upload: Upload): Promise<void> {
+    const { onVerdict, log, onFault } = this.#options;
+    const { id, state, length, errorCode } = upload;
+    log.info({ upload: id, state, length, code: errorCode ?? undefined }, state);
+    if (onVerdict) await (async () => onVerdict(upload))().catch((error) => onFault(error, id));
+  }
+}
