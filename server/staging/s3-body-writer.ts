@@ -6,7 +6,17 @@ import type { StoredPart } from '../s3/multiparts.ts';
 import type { PartMemory } from '../s3/part-memory.ts';
 import type { Permits } from '../s3/permits.ts';
 import { Gatherer } from './body-writer.ts';
-import { bytesKey, endOf, type Multipart, readMultipart, type Staged, startMultipart, type Tail, tailKey, tailsFrom } from './s3-parts.ts';
+import {
+  bytesKey,
+  endOf,
+  type Multipart,
+  newTailKey,
+  readMultipart,
+  type Staged,
+  startMultipart,
+  type Tail,
+  tailsFrom,
+} from './s3-parts.ts';
 import { loadTails, seal } from './s3-seal.ts';
 import type { WriteOptions, Written } from './staging.ts';
 
@@ -252,15 +262,15 @@ class S3BodyWriter {
       const start = this.position - this.#filled;
       const filled = this.#buffer.subarray(0, this.#filled);
       if (this.#tails.length < MAX_TAILS) {
-        const key = tailKey(this.#id, start);
+        const key = newTailKey(this.#id, start);
         await bucket.put(key, filled);
         this.#tails.push({ key, start, size: filled.byteLength });
       } else {
         const joined = this.#tails.splice(0);
-        const key = tailKey(this.#id, this.#partStart);
+        const key = newTailKey(this.#id, this.#partStart);
         await reading.with(async () => bucket.put(key, Buffer.concat([await loadTails(bucket, joined), filled])));
         this.#tails = [{ key, start: this.#partStart, size: this.position - this.#partStart }];
-        await bucket.remove(joined.map((tail) => tail.key).filter((other) => other !== key));
+        await bucket.remove(joined.map((tail) => tail.key));
       }
       this.#drop();
       this.#tellWritten();

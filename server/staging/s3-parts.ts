@@ -8,7 +8,11 @@
 //
 //   staging/<id>/multipart       the multipart upload's id and part size, written once, before its first part
 //   staging/<id>/bytes           the key of the multipart upload: there once the upload is sealed, or put whole when it is small
-//   staging/<id>/tail-<offset>   bytes of a part that is not full yet, from this offset on; the next tail begins where it ends
+//   staging/<id>/tail-<offset>-<chance>
+//                                bytes of a part that is not full yet, from this offset on; the next tail begins where it ends.
+//                                No two have one key: a request of a process that was taken for dead may come to S3 late, and
+//                                must not put its bytes, or their deletion, over what was acknowledged since
+import { randomBytes } from 'node:crypto';
 import type { Bucket } from '../s3/bucket.ts';
 import type { StoredPart } from '../s3/multiparts.ts';
 
@@ -52,8 +56,9 @@ export function multipartKey(id: string): string {
   return `${folderOf(id)}multipart`;
 }
 
-export function tailKey(id: string, start: number): string {
-  return `${folderOf(id)}tail-${String(start).padStart(15, '0')}`;
+/** A new one each time. */
+export function newTailKey(id: string, start: number): string {
+  return `${folderOf(id)}tail-${String(start).padStart(15, '0')}-${randomBytes(4).toString('hex')}`;
 }
 
 /** The least that holds the length in the parts that S3 allows, in whole MiB so that every server likes it. */
@@ -68,7 +73,7 @@ export async function readStaged(bucket: Bucket, id: string): Promise<Staged> {
     const name = key.slice(folderOf(id).length);
     if (name === 'bytes') staged.sealed = size;
     else if (name === 'multipart') staged.hasMultipart = true;
-    else if (name.startsWith('tail-')) staged.tails.push({ key, start: Number(name.slice('tail-'.length)), size });
+    else if (name.startsWith('tail-')) staged.tails.push({ key, start: Number.parseInt(name.slice('tail-'.length), 10), size });
   }
   staged.tails.sort((a, b) => a.start - b.start);
   return staged;
@@ -103,18 +108,23 @@ export function leadingParts(parts: readonly StoredPart[], partSize: number): St
 
 /**
  * The tails that hold the bytes from `start` on without a gap, up to `end` at most. One that begins anywhere else than where
- * the one before ends is left from an attempt that was never acknowledged.
+ * the one before ends is left from an attempt that was never acknowledged; so is, of two that begin at one place, the one that
+ * does not lead to the end, or only beyond it.
  */
 export function tailsFrom(tails: readonly Tail[], start: number, end = Number.POSITIVE_INFINITY): Tail[] {
-  const chain: Tail[] = [];
-  for (let at = start; at < end; ) {
-    const next = tails.find((tail) => tail.start === at && tail.size > 0);
-    if (next === undefined) break;
-    const size = Math.min(next.size, end - at);
-    chain.push({ ...next, size });
-    at += size;
+  // From the last on: what follows a tail is known before it.
+  const chains = new Map<number, { chain: Tail[]; end: number; isCut: boolean }>();
+  for (const tail of tails.toSorted((a, b) => b.start - a.start)) {
+    if (tail.size === 0 || tail.start < start || tail.start >= end) continue;
+    const size = Math.min(tail.size, end - tail.start);
+    const own = { ...tail, size };
+    const next = chains.get(own.start + size);
+    const found = next ? { ...next, chain: [own, ...next.chain] } : { chain: [own], end: own.start + size, isCut: size < tail.size };
+    const other = chains.get(own.start);
+    if (other === undefined || found.end > other.end || (found.end === other.end && other.isCut && !found.isCut))
+      chains.set(own.start, found);
   }
-  return chain;
+  return chains.get(start)?.chain ?? [];
 }
 
 export function endOf(chain: readonly Tail[], start: number): number {

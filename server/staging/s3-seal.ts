@@ -8,10 +8,10 @@ import {
   leadingParts,
   type Multipart,
   multipartKey,
+  newTailKey,
   readMultipart,
   type Staged,
   type Tail,
-  tailKey,
   tailsFrom,
 } from './s3-parts.ts';
 
@@ -88,7 +88,7 @@ export async function unseal({ bucket, reading }: Sealing, id: string, staged: S
   const obsolete = staged.tails.map((tail) => tail.key);
   const count = Math.floor(size / partSize);
   const start = count * partSize;
-  const tail = tailKey(id, start);
+  const tail = newTailKey(id, start);
   if (size > start) await reading.with(async () => bucket.put(tail, await bucket.read(key, start, size)));
   if (count > 0) {
     // Not under the key itself, or its completion would be taken for the object there is.
@@ -99,5 +99,5 @@ export async function unseal({ bucket, reading }: Sealing, id: string, staged: S
   } else if (staged.hasMultipart) {
     await bucket.remove([multipartKey(id)]);
   }
-  await bucket.remove([...obsolete.filter((other) => other !== tail), key]);
+  await bucket.remove([...obsolete, key]);
 }

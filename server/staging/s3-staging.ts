@@ -5,7 +5,7 @@ import type { Bucket } from '../s3/bucket.ts';
 import { PartMemory } from '../s3/part-memory.ts';
 import { Permits } from '../s3/permits.ts';
 import { writeBodyToS3 } from './s3-body-writer.ts';
-import { bytesKey, partSizeFor, readMultipart, readStaged, STAGING, type Staged, tailsFrom } from './s3-parts.ts';
+import { bytesKey, newTailKey, partSizeFor, readMultipart, readStaged, STAGING, type Staged, tailsFrom } from './s3-parts.ts';
 import { ObjectReader, TailsReader } from './s3-reader.ts';
 import { partsAndTails, sealAll, unseal } from './s3-seal.ts';
 import type { StagedReader, Staging, WriteOptions, Written } from './staging.ts';
@@ -91,8 +91,11 @@ export class S3Staging implements Staging {
     }
     const kept = tailsFrom(staged.tails, wanted, size);
     const cut = kept.at(-1);
-    if (cut) await this.#reading.with(async () => this.#bucket.put(cut.key, await this.#bucket.read(cut.key, 0, cut.size)));
     const keys = new Set(kept.map(({ key }) => key));
+    if (cut && !staged.tails.some(({ key, size }) => key === cut.key && size === cut.size)) {
+      await this.#reading.with(async () => this.#bucket.put(newTailKey(id, cut.start), await this.#bucket.read(cut.key, 0, cut.size)));
+      keys.delete(cut.key);
+    }
     await this.#bucket.remove(staged.tails.filter(({ key }) => !keys.has(key)).map(({ key }) => key));
   }
 

@@ -1,0 +1,67 @@
+// Requests that come to S3 when others have long taken over from the process that made them: S3 knows of no locks.
+import { Readable } from 'node:stream';
+import { expect, it, onTestFinished, vi } from 'vitest';
+import { Bucket } from '../../server/s3/bucket.ts';
+import { S3Staging } from '../../server/staging/s3-staging.ts';
+import { gathered, videoBytes } from '../support/content.ts';
+import { startFaultProxy } from '../support/fault-proxy.ts';
+import { MIB, operationOf, s3Error } from '../support/s3-landfall.ts';
+import { testBucket } from '../support/s3-test-bucket.ts';
+
+const ID = 'd'.repeat(32);
+const LIMITS = { maxBytes: 1e9, signal: new AbortController().signal, bodyTimeoutMs: 30_000, completeSize: null, onBatch: () => {} };
+const LATE_MS = 1500;
+
+/** Two processes' staging on one place; the first one's requests of a kind are told to come again later. */
+async function openTwo(operation: string) {
+  const bed = await testBucket();
+  let isLate = true;
+  const proxy = await startFaultProxy({
+    upstream: bed.options.endpoint,
+    onRequest: (exchange) => (isLate && operationOf(exchange) === operation ? s3Error(503, 'SlowDown', LATE_MS) : undefined),
+  });
+  onTestFinished(() => proxy.close());
+  const bucket = new Bucket({ ...bed.options, endpoint: proxy.url });
+  onTestFinished(() => bucket.close());
+  const options = { partSize: 5 * MIB, concurrency: 2, memory: 16 * MIB, maxUploadSize: 64 * MIB };
+  return {
+    stopped: new S3Staging({ ...options, bucket }),
+    living: new S3Staging({ ...options, bucket: bed.bucket }),
+    async untilMade() {
+      await vi.waitFor(() => expect(proxy.exchanges.some((exchange) => operationOf(exchange) === operation)).toBe(true));
+      isLate = false;
+    },
+  };
+}
+
+const bodyOf = (bytes: Buffer) => Readable.from([bytes]);
+
+async function expectBytes(staging: S3Staging, at: number, bytes: Buffer): Promise<void> {
+  expect(await staging.size(ID)).toBe(at);
+  await staging.write(ID, at, bodyOf(bytes.subarray(at)), { ...LIMITS, completeSize: bytes.byteLength });
+  const reader = await staging.open(ID);
+  expect((await gathered(reader.stream())).equals(bytes)).toBe(true);
+}
+
+it('bytes that come late take nothing of what was acknowledged since', async () => {
+  const { stopped, living, untilMade } = await openTwo('PutObject');
+  const bytes = await videoBytes(8 * MIB);
+  const late = stopped.write(ID, 0, bodyOf(bytes.subarray(0, MIB)), LIMITS);
+  await untilMade();
+  await living.write(ID, 0, bodyOf(bytes.subarray(0, 3 * MIB)), LIMITS);
+  await late;
+  await expectBytes(living, 3 * MIB, bytes);
+});
+
+it('a deletion that comes late takes nothing of what was acknowledged since', async () => {
+  const { stopped, living, untilMade } = await openTwo('DeleteObject');
+  const bytes = await videoBytes(8 * MIB);
+  await living.write(ID, 0, bodyOf(bytes.subarray(0, MIB)), LIMITS);
+  await living.write(ID, MIB, bodyOf(bytes.subarray(MIB, 2 * MIB)), LIMITS);
+  // The ledger knew of the first alone.
+  const late = stopped.write(ID, MIB, bodyOf(Buffer.alloc(0)), LIMITS);
+  await untilMade();
+  await living.write(ID, MIB, bodyOf(bytes.subarray(MIB, 4 * MIB)), LIMITS);
+  await late;
+  await expectBytes(living, 4 * MIB, bytes);
+});
