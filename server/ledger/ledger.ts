@@ -132,11 +132,15 @@ export class Ledger {
   /**
    * How far an upload that receives has come. A proven offset is raised and never lowered: whoever looks at an upload may
    * prove more than the body that is still being written has. Durable with one.
+   *
+   * @param lockOwner who has the lock in the ledger: nothing is written once another took it, who may have come further
    */
-  checkpoint(id: string, changes: UploadChanges, provenOffset?: number): Promise<boolean> {
+  checkpoint(id: string, changes: UploadChanges, provenOffset?: number, lockOwner?: string): Promise<boolean> {
     if (provenOffset === undefined) return this.change(id, { from: 'receiving' }, changes, false);
     return this.#durably(id, async () => {
-      const result = await guarded(this.#engine.db, id, { from: 'receiving' })
+      const update = guarded(this.#engine.db, id, { from: 'receiving' });
+      const held = lockOwner === undefined ? update : update.where((row) => row.exists(lockOf(row, lockOwner)));
+      const result = await held
         .set((row) => ({
           ...changes,
           provenOffset: row.case().when('provenOffset', '<', provenOffset).then(provenOffset).else(row.ref('provenOffset')).end(),
@@ -372,6 +376,10 @@ const RECEIVING = sql.lit<UploadState>('receiving');
  */
 function isFree(row: ExpressionBuilder<Schema, 'uploads'>) {
   return row.or([row('leaseOwner', 'is', null), isDead(row)]);
+}
+
+function lockOf(row: ExpressionBuilder<Schema, 'uploads'>, owner: string) {
+  return row.selectFrom('locks').select('owner').whereRef('locks.uploadId', '=', 'uploads.id').where('locks.owner', '=', owner);
 }
 
 function isDead(row: ExpressionBuilder<Schema, 'uploads'>) {

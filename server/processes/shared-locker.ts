@@ -93,9 +93,10 @@ export class SharedLocker implements UploadLocker {
     this.#local.touch(id);
   }
 
-  requireHeld(id: string): void {
+  requireHeld(id: string): string {
     const row = this.#rows.get(id);
     if (row === undefined || !this.#options.tenure.isSafe(row.owner)) throw locked();
+    return row.owner;
   }
 
   async quiesce(id: string): Promise<boolean> {

@@ -1,4 +1,5 @@
 // While a body comes in: how far the ledger knows its checksum, and how far its bytes would survive a power cut.
+import { UploadError } from '../../shared/errors.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Checksum } from './running-checksum.ts';
 import type { Proof, Staging } from './staging.ts';
@@ -24,6 +25,7 @@ export interface CheckpointsOptions {
 export class Checkpoints {
   readonly #id: string;
   readonly #options: CheckpointsOptions;
+  readonly #requireHeld: (() => string | undefined) | undefined;
   #offset: number;
   #atMs = performance.now();
   #running: Promise<void> | undefined;
@@ -31,8 +33,10 @@ export class Checkpoints {
   #fault: { error: unknown } | undefined;
   #isUnproved = false;
 
-  constructor(id: string, offset: number, options: CheckpointsOptions) {
+  /** @param requireHeld asked before each; what it names must still have the lock when the ledger writes it down */
+  constructor(id: string, offset: number, options: CheckpointsOptions, requireHeld?: () => string | undefined) {
     this.#id = id;
+    this.#requireHeld = requireHeld;
     this.#offset = offset;
     this.#options = options;
   }
@@ -96,7 +100,10 @@ export class Checkpoints {
       throw error;
     });
     const changes = { checksum, checksumOffset: offset, expiresAt: Date.now() + expireAfterMs };
-    await ledger.checkpoint(this.#id, changes, synced === undefined ? undefined : offset);
+    const owner = this.#requireHeld?.();
+    const isWritten = await ledger.checkpoint(this.#id, changes, synced === undefined ? undefined : offset, owner);
+    // Woken after a long stop, say: another has come further since, or goes on from where the ledger was before.
+    if (!isWritten && owner !== undefined) throw new UploadError('ERR_UPLOAD_LOCKED', { retryAfterSeconds: 1 });
     this.#offset = offset;
     this.#atMs = performance.now();
   }

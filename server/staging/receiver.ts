@@ -59,8 +59,11 @@ export interface ReceiveOptions {
   /** Aborted when the lock is wanted by another. */
   signal: AbortSignal;
   onActivity?: () => void;
-  /** To be asked right before bytes are written or taken back. @throws UploadError when the lock is not the caller's any more */
-  requireHeld?: () => void;
+  /**
+   * To be asked right before bytes are written or taken back, or counted; the name that the ledger knows the holder by.
+   * @throws UploadError when the lock is not the caller's any more
+   */
+  requireHeld?: () => string | undefined;
   /** What the body must be; else nothing of it is kept. */
   expected?: ExpectedChecksum | undefined;
   /** The upload was created just now: there is nothing to look at yet. */
@@ -210,7 +213,7 @@ export class Receiver {
     if (!options.isNew) this.#room.askAgain();
     const checksum = await this.#checksum(upload, stored);
     const head = new Head(upload, stored);
-    const checkpoints = new Checkpoints(upload.id, stored, this.#options);
+    const checkpoints = new Checkpoints(upload.id, stored, this.#options, requireHeld);
     const { expected, comesWhole = false } = options;
     const digest = expected && startDigest(expected.algorithm);
     // One a batch that is on its way.

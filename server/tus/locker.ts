@@ -7,8 +7,11 @@ import type { TryLock } from '../finish/sweeper.ts';
 export interface UploadLocker extends Locker, TryLock {
   /** Bytes came: the holder is alive. */
   touch(id: string): void;
-  /** To be called right before each write. @throws UploadError ERR_UPLOAD_LOCKED where the lock is not the caller's any more */
-  requireHeld(id: string): void;
+  /**
+   * To be called right before each write. Returns the name that the ledger knows the holder by, where it knows one.
+   * @throws UploadError ERR_UPLOAD_LOCKED where the lock is not the caller's any more
+   */
+  requireHeld(id: string): string | undefined;
   /**
    * For those who only look: waits until the holder has been silent for long enough to be asked, and has let go, so that
    * what it received is stored and counted. One that goes on receiving is left alone. Resolves with whether there was one.
@@ -125,7 +128,7 @@ export class QueueingLocker implements UploadLocker {
   }
 
   /** Nobody takes a lock away within one process. */
-  requireHeld(): void {}
+  requireHeld(): undefined {}
 
   async isWrittenElsewhere(): Promise<boolean> {
     return false;

@@ -195,6 +195,20 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
     expect(await ledger.checkpoint(id, {}, 80)).toBe(false);
   });
 
+  it('lets only who has the lock say how far an upload has come', async () => {
+    const { ledger, holders, locks, id } = await withUpload();
+    for (const owner of ['first', 'second']) await holders.enter(owner, HOUR);
+    await locks.take(id, 'first', 'boot');
+    expect(await ledger.checkpoint(id, { checksum: 4, checksumOffset: 40 }, 40, 'first')).toBe(true);
+    await holders.leave('first');
+    await locks.take(id, 'second', 'boot');
+    expect(await ledger.checkpoint(id, { checksum: 8, checksumOffset: 80 }, 80, 'second')).toBe(true);
+    expect(await ledger.checkpoint(id, { checksum: 6, checksumOffset: 60 }, 60, 'first')).toBe(false);
+    await locks.release(id, 'second');
+    expect(await ledger.checkpoint(id, { checksum: 6, checksumOffset: 60 }, 60, 'first')).toBe(false);
+    expect(await ledger.get(id)).toMatchObject({ provenOffset: 80, checksum: 8, checksumOffset: 80 });
+  });
+
   it('tells of a change to those who listen for that upload, once it can be read', async () => {
     const { ledger, id } = await withUpload();
     const heard: Upload[] = [];
