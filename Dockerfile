@@ -21,9 +21,9 @@ RUN mkdir --mode=0750 /data && chown node:node /data
 VOLUME /data
 EXPOSE 1080
 USER node
-# Ready, not only alive: a ledger or a storage that is away takes this server out of the rotation.
+# Alive, not ready: orchestrators end what is unhealthy, and a new container does not bring back a ledger or a bucket that is away.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=15s \
-  CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.LANDFALL_PORT}/health/ready`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
+  CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.LANDFALL_PORT}/health/live`).then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
 # Running requests end within LANDFALL_SHUTDOWN_GRACE, 10 s; give it more than that: docker stop --time 20
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["node", "dist/server/main.js"]

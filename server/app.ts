@@ -21,7 +21,7 @@ import { cors } from './http/cors.ts';
 import { Direct } from './http/direct.ts';
 import { answerFiles, methodOf } from './http/files.ts';
 import { Forms } from './http/forms.ts';
-import { answerLive, answerReady } from './http/health.ts';
+import { answerLive, Readiness } from './http/health.ts';
 import { page } from './http/page.ts';
 import { sendProblem } from './http/problem.ts';
 import { toRecord } from './http/record.ts';
@@ -55,7 +55,7 @@ export interface Landfall {
   readonly config: Config;
   /** Mount it under any path: `app.use('/uploads', landfall.handler)`. */
   readonly handler: Express;
-  /** Opens the ledger, takes up what was interrupted, and lets requests in. @throws LedgerInUse, LedgerElsewhere, LedgerTooNew, or what the system says */
+  /** Opens the ledger, takes up what was interrupted, and lets requests in. @throws LedgerInUse, LedgerElsewhere, LedgerTooNew, BucketUnusable, or what the system says */
   start(): Promise<void>;
   /** Requests are answered "try again" from now on; running ones keep what they have. Resolves when the work at hand has ended. */
   close(): Promise<void>;
@@ -80,7 +80,7 @@ export function createLandfall(input: ConfigInput | Config = {}, hooks: Landfall
   handler.use(cors(config.corsOrigins));
   handler.use('/health/live', (_request, response) => answerLive(response));
   handler.use('/health/ready', async (_request, response) => {
-    if (parts) await answerReady(response, parts);
+    if (parts) await parts.readiness.answer(response);
     else response.status(503).json({ status: 'starting' });
   });
   handler.use(page());
@@ -151,6 +151,7 @@ interface Parts {
   uploads: Uploads;
   forms: Forms;
   direct: Direct;
+  readiness: Readiness;
   draining: AbortSignal;
   close(): Promise<void>;
 }
@@ -235,6 +236,7 @@ async function assemble(config: Config, hooks: LandfallHooks, access: Access, lo
     uploads,
     forms,
     direct,
+    readiness: new Readiness({ ledger, checkStaging: backend.check, draining, log }),
     draining,
     async close() {
       await sweeper.close();

@@ -1,7 +1,8 @@
 // Where bytes are kept, by configuration: the disk of this machine, or a bucket.
 import { join } from 'node:path';
 import type { Config } from './config.ts';
-import { Bucket } from './s3/bucket.ts';
+import { Bucket, type BucketOptions } from './s3/bucket.ts';
+import { BucketCheck } from './s3/bucket-check.ts';
 import { DiskStaging } from './staging/disk-staging.ts';
 import { S3Direct } from './staging/s3-direct.ts';
 import { S3Staging } from './staging/s3-staging.ts';
@@ -15,8 +16,10 @@ export interface Backend {
   storage: Storage;
   /** For senders that bring their bytes there themselves. */
   direct?: S3Direct;
-  /** Before the first upload. @throws what the system or S3 says when it can't be used */
+  /** Before the first upload. @throws what the system says when it can't be used, or BucketUnusable */
   prepare(): Promise<void>;
+  /** Whether bytes can be kept now; asked every few seconds, for as long as the signal lets it. @throws when they can't */
+  check(signal: AbortSignal): Promise<void>;
   /** Where an operator finds a final file. */
   describe(directory: string, name: string): string;
   close(): Promise<void>;
@@ -36,6 +39,7 @@ function openDisk(config: Config): Backend {
       await staging.prepare();
       await storage.prepare();
     },
+    check: async () => void (await staging.freeBytes()),
     describe: (directory, name) => join(config.storageDir, directory, name),
     close: () => staging.close(),
   };
@@ -43,7 +47,7 @@ function openDisk(config: Config): Backend {
 
 function openS3(config: Config): Backend {
   const { s3Bucket, s3Prefix, maxUploadSize } = config;
-  const bucket = new Bucket({
+  const options: BucketOptions = {
     bucket: s3Bucket,
     region: config.s3Region,
     endpoint: config.s3Endpoint,
@@ -53,7 +57,9 @@ function openS3(config: Config): Backend {
     connections: config.s3Connections,
     timeoutMs: config.s3Timeout,
     checksums: config.s3Checksums,
-  });
+  };
+  const bucket = new Bucket(options);
+  const check = new BucketCheck(options);
   const { s3PartSize: partSize, s3Concurrency: concurrency, s3Memory: memory } = config;
   const staging = new S3Staging({ bucket, partSize, concurrency, memory, maxUploadSize });
   const linkSeconds = Math.floor(config.s3LinkLifetime / 1000);
@@ -63,8 +69,12 @@ function openS3(config: Config): Backend {
     staging,
     storage,
     direct: new S3Direct({ bucket, partSize, linkSeconds }),
-    prepare: () => bucket.check(),
+    prepare: () => check.requireUsable(),
+    check: (signal) => check.look(signal),
     describe: (directory, name) => `s3://${s3Bucket}/${s3Prefix}files/${directory}/${name}`,
-    close: async () => bucket.close(),
+    async close() {
+      check.close();
+      bucket.close();
+    },
   };
 }

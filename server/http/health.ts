@@ -1,34 +1,48 @@
 import type { ServerResponse } from 'node:http';
+import type { Logger } from 'pino';
 import type { Ledger } from '../ledger/ledger.ts';
-import type { Staging } from '../staging/staging.ts';
+import { Probe } from './probe.ts';
 
 /** The process runs. */
 export function answerLive(response: ServerResponse): void {
   answer(response, 200, { status: 'live' });
 }
 
-/** It can take uploads: the ledger and staging answer, and it is not shutting down. */
-export async function answerReady(
-  response: ServerResponse,
-  parts: { ledger: Ledger; staging: Staging; draining: AbortSignal },
-): Promise<void> {
-  if (parts.draining.aborted) {
-    answer(response, 503, { status: 'draining' });
-    return;
+export interface ReadinessOptions {
+  ledger: Pick<Ledger, 'list'>;
+  /** Whether bytes can be kept now. @throws when they can't */
+  checkStaging(signal: AbortSignal): Promise<void>;
+  draining: AbortSignal;
+  log: Logger;
+}
+
+/** Whether it can take uploads: the ledger and the place of the bytes answer, and it is not shutting down. */
+export class Readiness {
+  readonly #draining: AbortSignal;
+  readonly #ledger: Probe;
+  readonly #staging: Probe;
+
+  constructor({ ledger, checkStaging, draining, log }: ReadinessOptions) {
+    this.#draining = draining;
+    const tell = (part: string) => (isWell: boolean, error: unknown) => {
+      if (isWell) log.info({ part }, 'ready again');
+      else log.warn({ part, err: error }, 'not ready');
+    };
+    this.#ledger = new Probe(() => ledger.list({ limit: 1 }), tell('ledger'));
+    this.#staging = new Probe(checkStaging, tell('staging'));
   }
-  try {
-    await parts.ledger.list({ limit: 1 });
-  } catch {
-    answer(response, 503, { status: 'ledger unavailable' });
-    return;
+
+  /** Takes a bounded time, whatever is away. */
+  async answer(response: ServerResponse): Promise<void> {
+    if (this.#draining.aborted) {
+      answer(response, 503, { status: 'draining' });
+      return;
+    }
+    const [hasLedger, hasStaging] = await Promise.all([this.#ledger.isWell(), this.#staging.isWell()]);
+    if (!hasLedger) answer(response, 503, { status: 'ledger unavailable' });
+    else if (!hasStaging) answer(response, 503, { status: 'staging unavailable' });
+    else answer(response, 200, { status: 'ready' });
   }
-  try {
-    await parts.staging.freeBytes();
-  } catch {
-    answer(response, 503, { status: 'staging unavailable' });
-    return;
-  }
-  answer(response, 200, { status: 'ready' });
 }
 
 function answer(response: ServerResponse, status: number, body: object): void {

@@ -4,7 +4,6 @@ import {
   CopyObjectCommand,
   DeleteObjectCommand,
   GetObjectCommand,
-  HeadBucketCommand,
   HeadObjectCommand,
   ListObjectsV2Command,
   PutObjectCommand,
@@ -56,10 +55,6 @@ export class Bucket {
   /** The parameters that name an object. */
   at(key: string): { Bucket: string; Key: string } {
     return this.#place.at(key);
-  }
-
-  async check(): Promise<void> {
-    await outcome('HeadBucket', this.#client.send(new HeadBucketCommand({ Bucket: this.#place.bucket })));
   }
 
   async put(key: string, body: Uint8Array, headers: ObjectHeaders = {}): Promise<void> {

@@ -1,0 +1,53 @@
+/** For a while an answer is good: a load balancer asks every second or two, from several places at once. */
+const KEEP_MS = 2000;
+/** Whoever asks for readiness has a time limit, too. */
+export const PROBE_LIMIT_MS = 2000;
+
+/** Whether something that this process depends on answers. It is asked once at a time, and never while it owes an answer. */
+export class Probe {
+  readonly #look: (signal: AbortSignal) => Promise<unknown>;
+  readonly #onChange: (isWell: boolean, error: unknown) => void;
+  #running: Promise<boolean> | undefined;
+  #isWell: boolean | undefined;
+  #askedAtMs = Number.NEGATIVE_INFINITY;
+
+  /**
+   * @param look throws when it is not well; the signal says when nobody waits any more
+   * @param onChange told when it stops being well, and of each change after that
+   */
+  constructor(look: (signal: AbortSignal) => Promise<unknown>, onChange: (isWell: boolean, error: unknown) => void) {
+    this.#look = look;
+    this.#onChange = onChange;
+  }
+
+  /** Resolves within `PROBE_LIMIT_MS`; what has not answered by then is not well. */
+  async isWell(): Promise<boolean> {
+    if (this.#isWell !== undefined && performance.now() - this.#askedAtMs < KEEP_MS) return this.#isWell;
+    const limit = Promise.withResolvers<boolean>();
+    const timer = setTimeout(() => {
+      this.#learn(false, new Error(`There was no answer in ${PROBE_LIMIT_MS} ms.`));
+      limit.resolve(false);
+    }, PROBE_LIMIT_MS);
+    this.#running ??= this.#ask().finally(() => {
+      this.#running = undefined;
+    });
+    return Promise.race([this.#running, limit.promise]).finally(() => clearTimeout(timer));
+  }
+
+  async #ask(): Promise<boolean> {
+    try {
+      await this.#look(AbortSignal.timeout(PROBE_LIMIT_MS));
+      return this.#learn(true);
+    } catch (error) {
+      return this.#learn(false, error);
+    }
+  }
+
+  #learn(isWell: boolean, error?: unknown): boolean {
+    const before = this.#isWell ?? true;
+    this.#isWell = isWell;
+    this.#askedAtMs = performance.now();
+    if (isWell !== before) this.#onChange(isWell, error);
+    return isWell;
+  }
+}
