@@ -9,9 +9,10 @@ import type { Access } from '../access/access.ts';
 import type { Finisher } from '../finish/finisher.ts';
 import type { TryLock } from '../finish/sweeper.ts';
 import type { Ledger, Upload } from '../ledger/ledger.ts';
-import { newUploadId, type Receiver } from '../staging/receiver.ts';
+import type { Receiver } from '../staging/receiver.ts';
 import { NO_CHECKSUM } from '../staging/running-checksum.ts';
 import type { S3Direct } from '../staging/s3-direct.ts';
+import { newUploadId } from '../staging/upload-id.ts';
 import { acknowledge } from '../tus/verdict.ts';
 import { toRecord } from './record.ts';
 

@@ -1,56 +1,22 @@
 // Where every door (tus, forms) brings its bytes in: a row for a new upload, then bodies appended to it.
-import { randomBytes } from 'node:crypto';
 import type { Readable } from 'node:stream';
 import { UploadError } from '../../shared/errors.ts';
-import { safeFileName, safeRelativePath } from '../../shared/filename.ts';
-import { type Metadata, metadataValue } from '../../shared/metadata.ts';
-import { checkName, type Policy } from '../../shared/policy.ts';
-import { formatBytes } from '../../shared/units.ts';
-import type { Rejection } from '../finish/check.ts';
-import type { Ledger, Upload } from '../ledger/ledger.ts';
-import { collectBody } from './body-writer.ts';
-import { Checkpoints, type Durability } from './checkpoints.ts';
+import type { Upload } from '../ledger/ledger.ts';
+import { Admission, type AdmissionOptions, type NewUpload } from './admission.ts';
+import { Checkpoints } from './checkpoints.ts';
 import { type ExpectedChecksum, type RunningDigest, requireDigest, startDigest } from './chunk-checksum.ts';
+import { Confirmations, type ConfirmationsOptions } from './confirmations.ts';
+import { type EarlyRejectionOptions, requireAllowedHead } from './early-rejection.ts';
 import { faultOf } from './faults.ts';
 import { Head } from './head.ts';
+import { compareHeld, readHeld } from './held-bytes.ts';
+import { refusalOf } from './refusal.ts';
 import { Room } from './room.ts';
 import { advance, type Checksum, completeChecksum } from './running-checksum.ts';
-import type { BodyEnd, Proof, Staging } from './staging.ts';
+import type { BodyEnd, Proof } from './staging.ts';
 
-const ID_BYTES = 16;
-
-/** So long an idempotency key stands for the upload it was first sent with. */
-const KEY_MS = 24 * 60 * 60 * 1000;
-
-export interface ReceiverOptions {
-  ledger: Ledger;
-  staging: Staging;
-  policy: Policy;
-  policyHash: string;
-  maxUploadSize: number;
-  expireAfterMs: number;
-  keepRecordsForMs: number;
+export interface ReceiverOptions extends AdmissionOptions, ConfirmationsOptions, EarlyRejectionOptions {
   bodyTimeoutMs: number;
-  durability: Durability;
-  /** Whether another machine writes the bytes, or did when it died: then what it has not proved is not known of here. */
-  isWrittenElsewhere(id: string): Promise<boolean>;
-  /** What the first bytes alone can refuse. */
-  checkHead(head: Uint8Array, upload: Upload): Promise<Rejection | undefined>;
-  /** Told of the verdict, once it is durable, when they do. Never rejects. */
-  announce(upload: Upload): Promise<void>;
-}
-
-export interface NewUpload {
-  id: string;
-  owner: string;
-  /** Bytes; null while deferred. */
-  length: number | null;
-  metadata: Metadata;
-  /** As sent, for HEAD to echo. */
-  rawMetadata: string;
-  idempotencyKey: string | null;
-  /** All of it comes now, and it is little: its row is written when its bytes are here, by whoever begins its inspection. */
-  comesWhole?: boolean;
 }
 
 export interface ReceiveOptions {
@@ -90,97 +56,31 @@ export interface Complete {
 
 export class Receiver {
   readonly #options: ReceiverOptions;
-  /** A sync of these failed, and its error is reported only once: what is beyond their proven offset is sent again. */
-  readonly #unproved = new Set<string>();
   readonly #room: Room;
+  readonly #admission: Admission;
+  readonly #confirmations: Confirmations;
 
   constructor(options: ReceiverOptions) {
     this.#options = options;
     this.#room = new Room(options.staging);
+    this.#admission = new Admission(options, this.#room);
+    this.#confirmations = new Confirmations(options);
   }
 
   /**
    * Adds an upload. With an idempotency key its owner used before, the earlier upload is returned and `created` is false.
    * @throws UploadError 413 over the size limit, 422 for a name that policy refuses, 507 without room for the length
    */
-  async create(request: NewUpload): Promise<{ upload: Upload; created: boolean }> {
-    const { ledger, policy, maxUploadSize, expireAfterMs, durability } = this.#options;
-    const { id, owner, length, metadata, rawMetadata, idempotencyKey } = request;
-    if (idempotencyKey !== null) {
-      const earlier = await ledger.findByKey(owner, idempotencyKey);
-      if (earlier && earlier.createdAt > Date.now() - KEY_MS) return { upload: earlier, created: false };
-      if (earlier) await ledger.releaseKey(earlier.id);
-    }
-    if (length !== null && length > maxUploadSize) throw tooLarge(maxUploadSize);
-    const originalName = metadataValue(metadata, 'name');
-    const name = originalName === null ? null : safeFileName(originalName);
-    // As sent: some names hide an extension that is gone once they are safe.
-    const refusal = originalName === null ? undefined : checkName(policy, originalName);
-    if (refusal) throw new UploadError(refusal.code, refusal.detail === undefined ? {} : { detail: refusal.detail });
-    await this.#room.require(length ?? 0);
-    const relativePath = metadataValue(metadata, 'relativePath');
-    const now = Date.now();
-    const upload: Upload = {
-      id,
-      owner,
-      state: 'receiving',
-      length,
-      held: 'byte',
-      metadata: rawMetadata,
-      originalName,
-      claimedType: metadataValue(metadata, 'type'),
-      relativePath: relativePath === null ? null : (safeRelativePath(relativePath) ?? null),
-      name,
-      type: null,
-      target: null,
-      provenOffset: 0,
-      checksum: 0,
-      checksumOffset: 0,
-      unverifiedFrom: null,
-      expectedChecksum: null,
-      sha256: null,
-      attempt: 0,
-      strikes: 0,
-      leaseOwner: null,
-      retryAt: null,
-      errorCode: null,
-      errorDetail: null,
-      policyHash: null,
-      idempotencyKey,
-      createdAt: now,
-      updatedAt: now,
-      expiresAt: now + expireAfterMs,
-    };
-    if (request.comesWhole) return { upload, created: true };
-    // Whoever is told of an upload finds it again after a power cut, where offsets are promised beyond one.
-    if (await ledger.create(upload, durability === 'chunk')) return { upload, created: true };
-    const earlier = idempotencyKey === null ? undefined : await ledger.findByKey(owner, idempotencyKey);
-    if (earlier) return { upload: earlier, created: false };
-    throw new UploadError('ERR_INTERNAL');
+  create(request: NewUpload): Promise<{ upload: Upload; created: boolean }> {
+    return this.#admission.create(request);
   }
 
   /**
    * Bytes that may be acknowledged to the sender: with durability `chunk` they are made durable first, and what can't be
    * is not counted. May be asked without the lock: bytes are only ever appended.
    */
-  async confirmed(upload: Upload): Promise<number> {
-    const { staging, ledger, durability, isWrittenElsewhere } = this.#options;
-    if (this.#unproved.has(upload.id)) return upload.provenOffset;
-    const stored = await this.#stored(upload);
-    // Asked after the size: whoever wrote more by now has taken the lock before.
-    if (staging.isReadableInProgress && (await isWrittenElsewhere(upload.id))) return Math.min(stored, upload.provenOffset);
-    if (upload.unverifiedFrom !== null) return Math.min(stored, upload.unverifiedFrom);
-    if (durability === 'finish' || stored <= upload.provenOffset) return stored;
-    // A crash, or a body that is still coming, left more than is proved.
-    try {
-      await staging.sync(upload.id);
-    } catch {
-      await this.#distrust(upload.id);
-      return upload.provenOffset;
-    }
-    // What the ledger can't remember is not promised: it may be sent again.
-    const isRemembered = await ledger.checkpoint(upload.id, {}, stored).catch(() => false);
-    return isRemembered ? stored : upload.provenOffset;
+  confirmed(upload: Upload): Promise<number> {
+    return this.#confirmations.confirmed(upload);
   }
 
   /**
@@ -194,19 +94,20 @@ export class Receiver {
   async receive(upload: Upload, offset: number, body: Readable, options: ReceiveOptions): Promise<Received> {
     const { staging, bodyTimeoutMs } = this.#options;
     const { requireHeld } = options;
-    let stored = options.isNew ? 0 : await this.#stored(upload);
-    if (stored > offset && (this.#unproved.has(upload.id) || upload.unverifiedFrom !== null || stored !== upload.length)) {
+    const confirmations = this.#confirmations;
+    let stored = options.isNew ? 0 : await confirmations.stored(upload);
+    if (stored > offset && (confirmations.isDistrusted(upload.id) || upload.unverifiedFrom !== null || stored !== upload.length)) {
       // More is here than could be proved, hence acknowledged: the sender brings it again.
       requireHeld?.();
       await staging.truncate(upload.id, offset);
-      this.#unproved.delete(upload.id);
+      confirmations.trust(upload.id);
       stored = offset;
     }
     // What a crash left of a chunk with a checksum is gone now, and what comes next need not carry one.
-    if (upload.unverifiedFrom !== null) await this.#markUnverified(upload.id, null);
+    if (upload.unverifiedFrom !== null) await confirmations.markUnverified(upload.id, null);
     if (upload.length !== null && stored >= upload.length) {
       const sent = await this.readHeld(body, upload.length - offset, options.signal);
-      await compare(staging, upload.id, offset, sent);
+      await compareHeld(staging, upload.id, offset, sent);
       return { stored, complete: { proof: 'unknown' } };
     }
     // Whoever creates an upload has asked just before.
@@ -222,7 +123,7 @@ export class Receiver {
     let end: BodyEnd;
     let proof: Proof;
     try {
-      if (expected) await this.#markUnverified(upload.id, stored);
+      if (expected) await confirmations.markUnverified(upload.id, stored);
       const outcome = await staging.write(upload.id, stored, body, {
         maxBytes: options.maxBytes,
         signal: options.signal,
@@ -238,7 +139,7 @@ export class Receiver {
           if (digest) for (const chunk of batch) digest.update(chunk);
           // What is whole now is inspected whole at once.
           if (head.isWanted && (await head.add(staging, batch)) && checksum.offset !== upload.length && !comesWhole) {
-            await this.#checkHead(upload, head.bytes);
+            await requireAllowedHead(this.#options, upload, head.bytes);
             head.forget();
           }
           // The last thing before the write: a process that was stopped for long wakes up anywhere.
@@ -264,11 +165,11 @@ export class Receiver {
       // The state change that follows carries the checksum of a complete upload.
       if (checksum.offset !== upload.length && !comesWhole) {
         await checkpoints.end(checksum, proof);
-        if (expected) await this.#markUnverified(upload.id, null);
+        if (expected) await confirmations.markUnverified(upload.id, null);
       }
     } catch (error) {
       if (written && !expected && !staging.isReadableInProgress) await checkpoints.keep(written);
-      if (await checkpoints.isUnproved()) await this.#distrust(upload.id);
+      if (await checkpoints.isUnproved()) await confirmations.distrust(upload.id);
       throw faultOf(error);
     }
     if (end === 'too-long') throw refusalOf(end, options.signal);
@@ -281,20 +182,9 @@ export class Receiver {
     return { stored: checksum.offset };
   }
 
-  /**
-   * What a sender repeats because it was not acknowledged: at most the held byte. Kept in memory.
-   * @throws UploadError when it is more, does not come, or comes no further
-   */
-  async readHeld(body: Readable, maxBytes: number, signal: AbortSignal): Promise<Buffer> {
-    const { bytes, end } = await collectBody(body, { maxBytes, signal, bodyTimeoutMs: this.#options.bodyTimeoutMs });
-    if (end !== 'whole') throw refusalOf(end, signal);
-    return bytes;
-  }
-
-  /** Bytes that a body can be appended to. */
-  async #stored({ id, checksumOffset }: Upload): Promise<number> {
-    const { staging } = this.#options;
-    return staging.isReadableInProgress ? staging.size(id) : Math.max(checksumOffset, 0);
+  /** Of a body that is to be compared: at most `maxBytes`. @throws UploadError when it is more, does not come, or comes no further */
+  readHeld(body: Readable, maxBytes: number, signal: AbortSignal): Promise<Buffer> {
+    return readHeld(body, { maxBytes, signal, bodyTimeoutMs: this.#options.bodyTimeoutMs });
   }
 
   async #checksum(upload: Upload, stored: number): Promise<Checksum> {
@@ -305,17 +195,6 @@ export class Receiver {
     } finally {
       await reader.close();
     }
-  }
-
-  /** A sync has failed, and only whoever asked is told: the ledger tells the other processes, where it can. */
-  async #distrust(id: string): Promise<void> {
-    this.#unproved.add(id);
-    const upload = await this.#options.ledger.get(id).catch(() => undefined);
-    if (upload?.unverifiedFrom === null) await this.#markUnverified(id, upload.provenOffset).catch(() => undefined);
-  }
-
-  async #markUnverified(id: string, unverifiedFrom: number | null): Promise<void> {
-    await this.#options.ledger.change(id, { from: 'receiving' }, { unverifiedFrom }, false);
   }
 
   /**
@@ -340,63 +219,9 @@ export class Receiver {
       if (!isRight) {
         requireHeld?.();
         await this.#options.staging.truncate(upload.id, from);
-        await this.#markUnverified(upload.id, null);
+        await this.#confirmations.markUnverified(upload.id, null);
       }
     }
     return isRight;
   }
-
-  async #checkHead(upload: Upload, head: Uint8Array): Promise<void> {
-    const { ledger, staging, policyHash, keepRecordsForMs, checkHead, announce } = this.#options;
-    // A detection that fails is no verdict: the full inspection looks again.
-    const rejection = await checkHead(head, upload).catch(() => undefined);
-    if (rejection === undefined) return;
-    const rejected = await ledger.move(upload.id, { from: 'receiving' }, 'rejected', {
-      errorCode: rejection.code,
-      errorDetail: rejection.detail ?? null,
-      policyHash,
-      expiresAt: Date.now() + keepRecordsForMs,
-    });
-    if (rejected) {
-      // Not awaited: whoever is told must not hold up the answer.
-      void announce(rejected);
-      await staging.remove(upload.id);
-    }
-    throw new UploadError(rejection.code, rejection.detail === undefined ? {} : { detail: rejection.detail });
-  }
-}
-
-/** Fetched for many ids at once: the call costs more than the bytes. */
-let random = Buffer.alloc(0);
-
-/** 128 bits from a CSPRNG: an id that can't be guessed, and never the client's. */
-export function newUploadId(): string {
-  if (random.byteLength === 0) random = randomBytes(ID_BYTES * 256);
-  const id = random.toString('hex', 0, ID_BYTES);
-  random = random.subarray(ID_BYTES);
-  return id;
-}
-
-export function tooLarge(maxUploadSize: number): UploadError {
-  return new UploadError('ERR_MAX_SIZE_EXCEEDED', { detail: `The limit is ${formatBytes(maxUploadSize)}.` });
-}
-
-function refusalOf(end: Exclude<BodyEnd, 'whole'>, signal: AbortSignal): UploadError {
-  switch (end) {
-    case 'too-long':
-      return new UploadError('ERR_UPLOAD_LENGTH_EXCEEDED');
-    case 'too-slow':
-      return new UploadError('ERR_BODY_TIMEOUT');
-    case 'cut':
-      return new UploadError('ERR_BAD_REQUEST', { detail: 'The body was cut off.' });
-    case 'interrupted':
-      return signal.reason instanceof UploadError ? signal.reason : new UploadError('ERR_UPLOAD_LOCKED', { retryAfterSeconds: 1 });
-  }
-}
-
-/** @throws UploadError ERR_SOURCE_CHANGED when what was sent is not what is stored from `offset` on */
-async function compare(staging: Staging, id: string, offset: number, sent: Buffer): Promise<void> {
-  const reader = await staging.open(id);
-  const stored = await reader.read(offset, offset + sent.byteLength).finally(() => reader.close());
-  if (!stored.equals(sent)) throw new UploadError('ERR_SOURCE_CHANGED');
 }

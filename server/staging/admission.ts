@@ -1,0 +1,104 @@
+// A new upload: whether it may come, and its row.
+import { UploadError } from '../../shared/errors.ts';
+import { safeFileName, safeRelativePath } from '../../shared/filename.ts';
+import { type Metadata, metadataValue } from '../../shared/metadata.ts';
+import { checkName, type Policy } from '../../shared/policy.ts';
+import { formatBytes } from '../../shared/units.ts';
+import type { Ledger, Upload } from '../ledger/ledger.ts';
+import type { Durability } from './checkpoints.ts';
+import type { Room } from './room.ts';
+
+/** So long an idempotency key stands for the upload it was first sent with. */
+const KEY_MS = 24 * 60 * 60 * 1000;
+
+export interface AdmissionOptions {
+  ledger: Ledger;
+  policy: Policy;
+  maxUploadSize: number;
+  expireAfterMs: number;
+  durability: Durability;
+}
+
+export interface NewUpload {
+  id: string;
+  owner: string;
+  /** Bytes; null while deferred. */
+  length: number | null;
+  metadata: Metadata;
+  /** As sent, for HEAD to echo. */
+  rawMetadata: string;
+  idempotencyKey: string | null;
+  /** All of it comes now, and it is little: its row is written when its bytes are here, by whoever begins its inspection. */
+  comesWhole?: boolean;
+}
+
+export class Admission {
+  readonly #options: AdmissionOptions;
+  readonly #room: Room;
+
+  constructor(options: AdmissionOptions, room: Room) {
+    this.#options = options;
+    this.#room = room;
+  }
+
+  /** As the receiver's. */
+  async create(request: NewUpload): Promise<{ upload: Upload; created: boolean }> {
+    const { ledger, policy, maxUploadSize, expireAfterMs, durability } = this.#options;
+    const { id, owner, length, metadata, rawMetadata, idempotencyKey } = request;
+    if (idempotencyKey !== null) {
+      const earlier = await ledger.findByKey(owner, idempotencyKey);
+      if (earlier && earlier.createdAt > Date.now() - KEY_MS) return { upload: earlier, created: false };
+      if (earlier) await ledger.releaseKey(earlier.id);
+    }
+    if (length !== null && length > maxUploadSize) throw tooLarge(maxUploadSize);
+    const originalName = metadataValue(metadata, 'name');
+    const name = originalName === null ? null : safeFileName(originalName);
+    // As sent: some names hide an extension that is gone once they are safe.
+    const refusal = originalName === null ? undefined : checkName(policy, originalName);
+    if (refusal) throw new UploadError(refusal.code, refusal.detail === undefined ? {} : { detail: refusal.detail });
+    await this.#room.require(length ?? 0);
+    const relativePath = metadataValue(metadata, 'relativePath');
+    const now = Date.now();
+    const upload: Upload = {
+      id,
+      owner,
+      state: 'receiving',
+      length,
+      held: 'byte',
+      metadata: rawMetadata,
+      originalName,
+      claimedType: metadataValue(metadata, 'type'),
+      relativePath: relativePath === null ? null : (safeRelativePath(relativePath) ?? null),
+      name,
+      type: null,
+      target: null,
+      provenOffset: 0,
+      checksum: 0,
+      checksumOffset: 0,
+      unverifiedFrom: null,
+      expectedChecksum: null,
+      sha256: null,
+      attempt: 0,
+      strikes: 0,
+      leaseOwner: null,
+      retryAt: null,
+      errorCode: null,
+      errorDetail: null,
+      policyHash: null,
+      idempotencyKey,
+      createdAt: now,
+      updatedAt: now,
+      expiresAt: now + expireAfterMs,
+    };
+    if (request.comesWhole) return { upload, created: true };
+    // Whoever is told of an upload finds it again after a power cut, where offsets are promised beyond one.
+    if (await ledger.create(upload, durability === 'chunk')) return { upload, created: true };
+    const earlier = idempotencyKey === null ? undefined : await ledger.findByKey(owner, idempotencyKey);
+    if (earlier) return { upload: earlier, created: false };
+    throw new UploadError('ERR_INTERNAL');
+  }
+}
+
+export function tooLarge(maxUploadSize: number): UploadError {
+  return new UploadError('ERR_MAX_SIZE_EXCEEDED', { detail: `The limit is ${formatBytes(maxUploadSize)}.` });
+}

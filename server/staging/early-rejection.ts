@@ -1,0 +1,36 @@
+// What can only end in a rejection is rejected after kilobytes instead of hours.
+import { UploadError } from '../../shared/errors.ts';
+import type { Rejection } from '../finish/check.ts';
+import type { Ledger, Upload } from '../ledger/ledger.ts';
+import type { Staging } from './staging.ts';
+
+export interface EarlyRejectionOptions {
+  ledger: Ledger;
+  staging: Staging;
+  policyHash: string;
+  keepRecordsForMs: number;
+  /** What the first bytes alone can refuse. */
+  checkHead(head: Uint8Array, upload: Upload): Promise<Rejection | undefined>;
+  /** Told of the verdict, once it is durable, when they do. Never rejects. */
+  announce(upload: Upload): Promise<void>;
+}
+
+/** Under the upload's lock. @throws UploadError when the first bytes refuse the upload; it has moved to `rejected` */
+export async function requireAllowedHead(options: EarlyRejectionOptions, upload: Upload, head: Uint8Array): Promise<void> {
+  const { ledger, staging, policyHash, keepRecordsForMs, checkHead, announce } = options;
+  // A detection that fails is no verdict: the full inspection looks again.
+  const rejection = await checkHead(head, upload).catch(() => undefined);
+  if (rejection === undefined) return;
+  const rejected = await ledger.move(upload.id, { from: 'receiving' }, 'rejected', {
+    errorCode: rejection.code,
+    errorDetail: rejection.detail ?? null,
+    policyHash,
+    expiresAt: Date.now() + keepRecordsForMs,
+  });
+  if (rejected) {
+    // Not awaited: whoever is told must not hold up the answer.
+    void announce(rejected);
+    await staging.remove(upload.id);
+  }
+  throw new UploadError(rejection.code, rejection.detail === undefined ? {} : { detail: rejection.detail });
+}

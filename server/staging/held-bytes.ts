@@ -1,0 +1,23 @@
+// Bytes that are stored already and come once more, since they were not acknowledged: compared, not appended.
+import type { Readable } from 'node:stream';
+import { UploadError } from '../../shared/errors.ts';
+import { collectBody } from './body-writer.ts';
+import { refusalOf } from './refusal.ts';
+import type { BodyLimits, Staging } from './staging.ts';
+
+/**
+ * What a sender repeats because it was not acknowledged: at most the held byte. Kept in memory.
+ * @throws UploadError when it is more, does not come, or comes no further
+ */
+export async function readHeld(body: Readable, limits: BodyLimits): Promise<Buffer> {
+  const { bytes, end } = await collectBody(body, limits);
+  if (end !== 'whole') throw refusalOf(end, limits.signal);
+  return bytes;
+}
+
+/** @throws UploadError ERR_SOURCE_CHANGED when what was sent is not what is stored from `offset` on */
+export async function compareHeld(staging: Staging, id: string, offset: number, sent: Buffer): Promise<void> {
+  const reader = await staging.open(id);
+  const stored = await reader.read(offset, offset + sent.byteLength).finally(() => reader.close());
+  if (!stored.equals(sent)) throw new UploadError('ERR_SOURCE_CHANGED');
+}
