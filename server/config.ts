@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import { z } from 'zod';
 import { DEFAULT_ALLOW, type Policy, parsePolicy } from '../shared/policy.ts';
 import { formatBytes, formatDuration, parseBytes, parseDuration } from '../shared/units.ts';
+import { StartError } from './start-error.ts';
 
 const bytes = z.union([z.number().int().nonnegative(), z.string().transform(sentence(parseBytes))]);
 const durationMs = z.union([z.number().nonnegative(), z.string().transform(sentence(parseDuration))]);
@@ -266,7 +267,7 @@ export type ConfigInput = { [K in SettingKey]?: z.input<Settings[K]['schema']> }
 const RESOLVED = new WeakSet<object>();
 
 /** A setting that is not right; the message is a sentence for the operator. */
-export class ConfigError extends Error {
+export class ConfigError extends StartError {
   override readonly name = 'ConfigError';
 }
 

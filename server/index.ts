@@ -8,3 +8,4 @@ export { type Config, ConfigError, type ConfigInput } from './config.ts';
 export { type Check, CheckCrash, type Inspectable, type Rejection } from './finish/check.ts';
 export { LedgerInUse } from './ledger/sqlite.ts';
 export { BucketUnusable } from './s3/bucket-check.ts';
+export { StartError } from './start-error.ts';

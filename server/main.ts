@@ -17,12 +17,9 @@ import {
   type SettingKey,
   summarize,
 } from './config.ts';
-import { LedgerTooNew } from './ledger/ledger.ts';
-import { LedgerElsewhere } from './ledger/open.ts';
-import { LedgerInUse } from './ledger/sqlite.ts';
 import { runOperatorCommand, UsageError } from './operator.ts';
-import { BucketUnusable } from './s3/bucket-check.ts';
 import { S3Fault } from './s3/fault.ts';
+import { StartError } from './start-error.ts';
 import { boundYoungGeneration } from './young-generation.ts';
 
 const USAGE = `landfall-server [serve] [options]    serve uploads, the page and the forms
@@ -124,14 +121,10 @@ function isLoopback(host: string): boolean {
 }
 
 main().catch((error: unknown) => {
-  const isExpected =
-    [ConfigError, UsageError, LedgerElsewhere, LedgerInUse, LedgerTooNew].some((kind) => error instanceof kind) ||
-    (error instanceof BucketUnusable && error.isMistake);
   const isArgument = error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS');
-  const isAddress = error instanceof Error && 'code' in error && (error.code === 'EADDRINUSE' || error.code === 'EADDRNOTAVAIL');
-  const isS3 = error instanceof BucketUnusable || error instanceof S3Fault;
-  if (error instanceof Error && (isExpected || isArgument || isAddress || isS3))
-    process.stderr.write(`landfall-server: ${error.message}\n`);
+  // Of what the system refuses (an address in use, a directory that is not ours) its words say enough.
+  const isKnown = error instanceof StartError || error instanceof S3Fault || isArgument || (error instanceof Error && 'syscall' in error);
+  if (isKnown) process.stderr.write(`landfall-server: ${error.message}\n`);
   else console.error(error);
-  process.exit(isExpected || isArgument ? 2 : 1);
+  process.exit(isArgument || (error instanceof StartError && error.isMistake) ? 2 : 1);
 });

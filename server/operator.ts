@@ -9,12 +9,13 @@ import { toRecord } from './http/record.ts';
 import { Ledger, type Upload } from './ledger/ledger.ts';
 import { hasSqlite, openEngine } from './ledger/open.ts';
 import { NO_CHECKSUM } from './staging/running-checksum.ts';
+import { StartError } from './start-error.ts';
 import type { Storage } from './storage/storage.ts';
 
 const PAGE = 200;
 
 /** The command line is not one there is; the message says what to write instead. */
-export class UsageError extends Error {
+export class UsageError extends StartError {
   override readonly name = 'UsageError';
 }
 

@@ -4,6 +4,7 @@ import { type CompiledQuery, type ExpressionBuilder, type InsertResult, type Kys
 import { Migrator } from 'kysely/migration';
 import { UPLOAD_TRANSITIONS, type UploadState } from '../../shared/upload.ts';
 import type { Notices } from '../processes/notices.ts';
+import { StartError } from '../start-error.ts';
 import type { Engine } from './engine.ts';
 import { migrations, type Schema, type UploadTable } from './schema.ts';
 
@@ -18,7 +19,7 @@ export interface Guard {
 }
 
 /** The ledger was written by a newer Landfall. */
-export class LedgerTooNew extends Error {
+export class LedgerTooNew extends StartError {
   override readonly name = 'LedgerTooNew';
 }
 

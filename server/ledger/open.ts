@@ -1,7 +1,9 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { StartError } from '../start-error.ts';
 import type { Engine } from './engine.ts';
 import { openPostgres } from './postgres.ts';
+import { requireUsable } from './postgres-check.ts';
 import { openSqlite } from './sqlite.ts';
 
 export interface LedgerLocation {
@@ -12,7 +14,7 @@ export interface LedgerLocation {
 }
 
 /** The data directory has a ledger of its own, which knows what lies there; the one that was asked for does not. */
-export class LedgerElsewhere extends Error {
+export class LedgerElsewhere extends StartError {
   override readonly name = 'LedgerElsewhere';
 }
 
@@ -22,7 +24,7 @@ export function hasSqlite(dataDir: string): boolean {
 
 /**
  * @param exclusive for the one process that serves the directory; no process has PostgreSQL to itself
- * @throws LedgerElsewhere, LedgerInUse
+ * @throws LedgerElsewhere, LedgerInUse, DatabaseUnusable
  */
 export async function openEngine({ dataDir, databaseUrl, databaseConnections }: LedgerLocation, exclusive: boolean): Promise<Engine> {
   if (databaseUrl === '') return openSqlite(dataDir, { exclusive });
@@ -32,5 +34,10 @@ export async function openEngine({ dataDir, databaseUrl, databaseConnections }: 
       `${dataDir} has a ledger of its own, ledger.sqlite, and LANDFALL_DATABASE_URL names another. Use a new directory.`,
     );
   }
-  return openPostgres(databaseUrl, { connections: databaseConnections });
+  const engine = openPostgres(databaseUrl, { connections: databaseConnections });
+  await requireUsable(engine).catch(async (error) => {
+    await engine.close();
+    throw error;
+  });
+  return engine;
 }

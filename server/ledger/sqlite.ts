@@ -4,12 +4,13 @@ import { DatabaseSync } from 'node:sqlite';
 import { Kysely, SqliteDialect } from 'kysely';
 import { makeDurableDirectory, syncDirectory } from '../disk/durable-directory.ts';
 import { OpenFile } from '../disk/open-file.ts';
+import { StartError } from '../start-error.ts';
 import { Checkpointer } from './checkpointer.ts';
 import type { Engine } from './engine.ts';
 import type { Schema } from './schema.ts';
 
 /** Another process serves this data directory. */
-export class LedgerInUse extends Error {
+export class LedgerInUse extends StartError {
   override readonly name = 'LedgerInUse';
 }
 

@@ -1,13 +1,11 @@
 // What a server says of a bucket that it can't use: at its start to whoever set it up, later to whoever asks whether it is ready.
-import { spawn } from 'node:child_process';
-import { join } from 'node:path';
-import { text } from 'node:stream/consumers';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { BucketUnusable, createLandfall } from '../../server/index.ts';
 import { videoBytes } from '../support/content.ts';
+import { failedStart } from '../support/failed-start.ts';
 import type { Exchange, Fault } from '../support/fault-proxy.ts';
 import { freePort } from '../support/free-port.ts';
-import { REPOSITORY } from '../support/repository.ts';
+
 import { embedLandfallOnS3, MIB, operationOf, s3Config, s3Error } from '../support/s3-landfall.ts';
 import { testBucket } from '../support/s3-test-bucket.ts';
 import { testDirectory } from '../support/temp-dir.ts';
@@ -98,26 +96,24 @@ describe('a server that can not use its bucket', () => {
   });
 
   it.for([
-    ['2 when somebody has to change something', { LANDFALL_S3_BUCKET: 'nobody-made-it' }, 2, /^landfall-server: There is no bucket .+\n$/],
-    ['1 when S3 is away', { LANDFALL_S3_ENDPOINT: 'AWAY' }, 1, /^landfall-server: S3 can't be reached at .+\n$/],
-  ] as const)('ends with one line and exit code %s', async ([, more, code, line]) => {
+    [
+      '2 when somebody has to change something',
+      { LANDFALL_S3_BUCKET: 'nobody-made-it' },
+      false,
+      2,
+      /^landfall-server: There is no bucket .+\n$/,
+    ],
+    ['1 when S3 is away', {}, true, 1, /^landfall-server: S3 can't be reached at .+\n$/],
+  ] as const)('ends with one line and exit code %s', async ([, more, isAway, code, line]) => {
     const { name, options } = await testBucket();
-    const clean = Object.fromEntries(Object.entries(process.env).filter(([key]) => !key.startsWith('LANDFALL_')));
-    const env: Record<string, string | undefined> = {
-      ...clean,
-      LANDFALL_DATA_DIR: testDirectory(),
-      LANDFALL_PORT: '0',
+    const { said, code: ended } = await failedStart({
       LANDFALL_STORAGE_BACKEND: 's3',
       LANDFALL_S3_BUCKET: name,
-      LANDFALL_S3_ENDPOINT: options.endpoint,
       LANDFALL_S3_FORCE_PATH_STYLE: 'true',
       ...more,
-    };
-    if (env.LANDFALL_S3_ENDPOINT === 'AWAY') env.LANDFALL_S3_ENDPOINT = `http://127.0.0.1:${await freePort()}`;
-    const child = spawn(process.execPath, [join(REPOSITORY, 'server/main.ts')], { env, stdio: ['ignore', 'ignore', 'pipe'] });
-    onTestFinished(() => void child.kill('SIGKILL'));
-    const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
-    expect(await text(child.stderr)).toMatch(line);
-    expect(await ended).toBe(code);
+      LANDFALL_S3_ENDPOINT: isAway ? `http://127.0.0.1:${await freePort()}` : (options.endpoint ?? ''),
+    });
+    expect(said).toMatch(line);
+    expect(ended).toBe(code);
   });
 });

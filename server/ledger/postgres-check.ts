@@ -1,0 +1,66 @@
+// Whether the database can hold the ledger: asked once at start, with a sentence for whoever set it up.
+import { sql } from 'kysely';
+import { DatabaseError } from 'pg';
+import { StartError } from '../start-error.ts';
+import type { Engine } from './engine.ts';
+
+export class DatabaseUnusable extends StartError {
+  override readonly name = 'DatabaseUnusable';
+  override readonly isMistake: boolean;
+
+  constructor(message: string, { isMistake = true, cause }: { isMistake?: boolean; cause?: unknown } = {}) {
+    super(message, { cause });
+    this.isMistake = isMistake;
+  }
+}
+
+const LEAST_VERSION = 13;
+
+interface Facts {
+  version: number;
+  isStandby: boolean;
+  mayMakeTables: boolean;
+}
+
+/** @throws DatabaseUnusable */
+export async function requireUsable({ db }: Engine): Promise<void> {
+  const { rows } = await sql<Facts>`
+    select current_setting('server_version_num')::int / 10000 as "version",
+      pg_is_in_recovery() as "isStandby",
+      to_regclass('uploads') is not null or coalesce(has_schema_privilege(current_schema(), 'create'), false) as "mayMakeTables"`
+    .execute(db)
+    .catch((error: unknown) => {
+      throw explain(error);
+    });
+  const [facts] = rows;
+  if (facts === undefined || facts.version < LEAST_VERSION) {
+    throw new DatabaseUnusable(`The ledger needs PostgreSQL ${LEAST_VERSION} or newer; this is ${facts?.version}.`);
+  }
+  if (facts.isStandby) throw new DatabaseUnusable('LANDFALL_DATABASE_URL names a standby, which only reads. Name the primary.');
+  if (!facts.mayMakeTables) {
+    throw new DatabaseUnusable('The role in LANDFALL_DATABASE_URL may not make tables. Let it own its database, or a schema.');
+  }
+}
+
+/** By PostgreSQL's error codes (its appendix A): those that somebody has to do something about. */
+const MISTAKES = new Map([
+  ['28P01', 'Look at the role and the password in LANDFALL_DATABASE_URL.'],
+  ['28000', 'Look at the role in LANDFALL_DATABASE_URL, and at pg_hba.conf.'],
+  ['3D000', 'Make it, or look at the name in LANDFALL_DATABASE_URL.'],
+]);
+
+function explain(error: unknown): DatabaseUnusable {
+  const said = error instanceof Error ? wordsOf(error) : String(error);
+  const advice = error instanceof DatabaseError ? MISTAKES.get(error.code ?? '') : undefined;
+  if (advice) return new DatabaseUnusable(`PostgreSQL refuses: ${said}. ${advice}`, { cause: error });
+  if (error instanceof DatabaseError)
+    return new DatabaseUnusable(`PostgreSQL can't be used now: ${said}.`, { isMistake: false, cause: error });
+  const sentence = `PostgreSQL can't be reached: ${said}. Look at LANDFALL_DATABASE_URL.`;
+  return new DatabaseUnusable(sentence, { isMistake: false, cause: error });
+}
+
+/** Of a name with several addresses Node tells of each, and says nothing itself. */
+function wordsOf(error: Error): string {
+  const [first] = error instanceof AggregateError ? error.errors : [];
+  return first instanceof Error ? first.message : error.message;
+}

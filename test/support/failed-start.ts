@@ -1,0 +1,17 @@
+// A server that is started as an operator does, and ends by itself because it can't serve.
+import { spawn } from 'node:child_process';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { onTestFinished } from 'vitest';
+import { REPOSITORY } from './repository.ts';
+import { testDirectory } from './temp-dir.ts';
+
+/** Resolves with what it wrote to standard error, and its exit code. */
+export async function failedStart(settings: Record<string, string>): Promise<{ code: number | null; said: string }> {
+  const clean = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('LANDFALL_')));
+  const env = { ...clean, LANDFALL_DATA_DIR: testDirectory(), LANDFALL_PORT: '0', ...settings };
+  const child = spawn(process.execPath, [join(REPOSITORY, 'server/main.ts')], { env, stdio: ['ignore', 'ignore', 'pipe'] });
+  onTestFinished(() => void child.kill('SIGKILL'));
+  const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
+  return { said: await text(child.stderr), code: await ended };
+}
