@@ -17,12 +17,15 @@ interface Waiter {
   resolve: (outcome: 'taken' | 'flush') => void;
 }
 
+/** Holders that are asked to write down what they hold at once: each takes a connection to S3, of which parts need some too. */
+export const FLUSHES_AT_ONCE = 16;
+
 export class PartMemory {
   readonly limit: number;
   #free: number;
   readonly #holders = new Set<Holder>();
   readonly #waiting: Waiter[] = [];
-  #flushing: Holder | undefined;
+  readonly #flushing = new Set<Holder>();
 
   /** @param limit bytes; no part may be larger than half of it, so that two bodies never wait for each other */
   constructor(limit: number) {
@@ -62,9 +65,7 @@ export class PartMemory {
 
   /** What it was asked to write down is written, or was none. */
   flushed(holder: Holder): void {
-    if (this.#flushing !== holder) return;
-    this.#flushing = undefined;
-    this.#serve();
+    if (this.#flushing.delete(holder)) this.#serve();
   }
 
   /** The fullest part first: it is the soonest to leave. */
@@ -72,7 +73,7 @@ export class PartMemory {
     while (this.#waiting.length > 0) {
       const next = this.#waiting.reduce((best, waiter) => (waiter.holder.held > best.holder.held ? waiter : best));
       if (next.bytes > this.#free) {
-        this.#relieve(next);
+        this.#relieve(next.holder);
         return;
       }
       this.#waiting.splice(this.#waiting.indexOf(next), 1);
@@ -81,18 +82,38 @@ export class PartMemory {
     }
   }
 
-  /** Asks the slowest of the others for what it holds. Where nobody holds any, all of it is on its way to S3 and comes back. */
-  #relieve({ holder: served }: Waiter): void {
-    if (this.#flushing !== undefined) return;
-    let slowest: Holder | undefined;
+  /**
+   * Asks the slowest of the others for what they hold: one where one is enough, and as many as it takes where they hold little,
+   * or thousands of slow senders would wait for one request to S3 after the other. Where nobody holds any, all of it is on its
+   * way to S3 and comes back.
+   */
+  #relieve(served: Holder): void {
+    const room = FLUSHES_AT_ONCE - this.#flushing.size;
+    // Every holder is looked at, so not again for each that is done.
+    if (room < FLUSHES_AT_ONCE / 2) return;
+    const slowest: { holder: Holder; pace: number }[] = [];
+    let held = 0;
     for (const holder of this.#holders) {
-      if (holder === served || holder.held === 0) continue;
-      if (slowest === undefined || holder.pace < slowest.pace) slowest = holder;
+      if (holder.held === 0) continue;
+      held += holder.held;
+      if (holder === served || this.#flushing.has(holder)) continue;
+      const { pace } = holder;
+      const last = slowest.at(-1);
+      if (last !== undefined && slowest.length === room && pace >= last.pace) continue;
+      const place = slowest.findIndex((other) => other.pace > pace);
+      slowest.splice(place === -1 ? slowest.length : place, 0, { holder, pace });
+      if (slowest.length > room) slowest.pop();
     }
-    if (slowest === undefined) return;
-    this.#flushing = slowest;
-    const waits = this.#waiting.findIndex(({ holder }) => holder === slowest);
-    if (waits === -1) slowest.flush();
-    else for (const { resolve } of this.#waiting.splice(waits, 1)) resolve('flush');
+    // What comes back without anybody being asked: parts on their way, and what was asked for before.
+    let missing = this.#waiting.reduce((sum, { bytes }) => sum + bytes, 0) - this.#free - (this.taken - held);
+    for (const holder of this.#flushing) missing -= holder.held;
+    for (const { holder } of slowest) {
+      if (this.#flushing.size > 0 && missing <= 0) return;
+      this.#flushing.add(holder);
+      missing -= holder.held;
+      const waits = this.#waiting.findIndex((waiter) => waiter.holder === holder);
+      if (waits === -1) holder.flush();
+      else for (const { resolve } of this.#waiting.splice(waits, 1)) resolve('flush');
+    }
   }
 }

@@ -35,6 +35,8 @@ export interface Exchange {
   /** What the server answered, also where the answer was dropped. */
   status?: number;
   answer?: IncomingMessage['headers'];
+  /** The whole answer has left for the client. */
+  isAnswered?: true;
   fault?: Fault;
 }
 
@@ -220,7 +222,10 @@ export class FaultProxy {
     res.writeHead(exchange.status ?? 502, answer.statusMessage ?? '', answer.rawHeaders);
     res.flushHeaders();
     if (fault?.kind === 'cut-response') await cutAnswer(answer, res, fault);
-    else await pipeline(answer, res);
+    else {
+      await pipeline(answer, res);
+      exchange.isAnswered = true;
+    }
   }
 }
 

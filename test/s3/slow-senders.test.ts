@@ -1,0 +1,82 @@
+// Many senders that hardly send, and little memory: what they hold is written down several at a time, within the bound.
+import { randomBytes } from 'node:crypto';
+import { PassThrough } from 'node:stream';
+import { expect, it, onTestFinished } from 'vitest';
+import { Bucket } from '../../server/s3/bucket.ts';
+import { FLUSHES_AT_ONCE } from '../../server/s3/part-memory.ts';
+import { S3Staging } from '../../server/staging/s3-staging.ts';
+import { type Exchange, startFaultProxy } from '../support/fault-proxy.ts';
+import { MIB, operationOf } from '../support/s3-landfall.ts';
+import { testBucket } from '../support/s3-test-bucket.ts';
+
+const SENDERS = 300;
+const MEMORY = 10 * MIB;
+/** More than the smallest buffer, so that each asks twice. */
+const FIRST_BYTES = 70_000;
+const SECOND_BYTES = 30_000;
+
+it('hundreds of slow senders are made room for by several requests at once, and lose nothing', async () => {
+  const bed = await testBucket();
+  const puts: Exchange[] = [];
+  let isPouring = true;
+  let mostAtOnce = 0;
+  let mostMemory = 0;
+  const proxy = await startFaultProxy({
+    upstream: bed.options.endpoint,
+    onRequest(exchange) {
+      if (operationOf(exchange) !== 'PutObject') return undefined;
+      puts.push(exchange);
+      if (isPouring) mostAtOnce = Math.max(mostAtOnce, puts.filter(({ isAnswered }) => isAnswered === undefined).length);
+      mostMemory = Math.max(mostMemory, staging.memoryTaken);
+      // Slower than anything else here, so that it is this that is waited for.
+      return { kind: 'delay', ms: 200 };
+    },
+  });
+  onTestFinished(() => proxy.close());
+  const bucket = new Bucket({ ...bed.options, endpoint: proxy.url, connections: 64 });
+  onTestFinished(() => bucket.close());
+  const staging = new S3Staging({ bucket, partSize: 5 * MIB, concurrency: 2, memory: MEMORY, maxUploadSize: 64 * MIB });
+  const bytes = randomBytes(FIRST_BYTES + SECOND_BYTES);
+
+  const sources = Array.from({ length: SENDERS }, () => new PassThrough({ highWaterMark: MIB }));
+  const acknowledged = sources.map(() => [0]);
+  const writes = sources.map((source, index) =>
+    staging.write(idOf(index), 0, source, {
+      maxBytes: MIB,
+      completeSize: MIB,
+      signal: new AbortController().signal,
+      bodyTimeoutMs: 60_000,
+      onBatch: () => {
+        mostMemory = Math.max(mostMemory, staging.memoryTaken);
+      },
+      onWritten: (_sync, offset) => acknowledged[index]?.push(offset),
+    }),
+  );
+  const taken = (index: number) => sources[index]?.readableLength === 0;
+  for (const source of sources) source.write(bytes.subarray(0, FIRST_BYTES));
+  await expect.poll(() => sources.every((_, index) => taken(index))).toBe(true);
+  for (const source of sources) source.write(bytes.subarray(FIRST_BYTES));
+  // Each asked for its first memory, and many for more: all that did not fit was written down.
+  await expect.poll(() => puts.filter(({ isAnswered }) => isAnswered).length).toBeGreaterThan(SENDERS / 2);
+  isPouring = false;
+  expect(mostAtOnce).toBeGreaterThanOrEqual(4);
+  expect(mostAtOnce).toBeLessThanOrEqual(FLUSHES_AT_ONCE);
+  for (const source of sources) source.end();
+  for (const written of await Promise.all(writes)) expect(written).toMatchObject({ bytes: bytes.length, end: 'whole' });
+  expect(mostMemory).toBeGreaterThan(MEMORY / 2);
+  expect(mostMemory).toBeLessThanOrEqual(MEMORY);
+  expect(staging.memoryTaken).toBe(0);
+
+  for (const offsets of acknowledged) {
+    expect(offsets).toEqual([...offsets].sort((a, b) => a - b));
+    expect(offsets.at(-1)).toBe(bytes.length);
+  }
+  for (const index of [0, SENDERS / 2, SENDERS - 1]) {
+    const reader = await staging.open(idOf(index));
+    expect((await reader.read(0, MIB)).equals(bytes)).toBe(true);
+  }
+});
+
+function idOf(index: number): string {
+  return index.toString(16).padStart(32, '0');
+}
