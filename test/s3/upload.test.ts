@@ -85,6 +85,33 @@ describe('an upload to S3', () => {
     await expectNothingStaged();
   });
 
+  it('is nowhere but in staging until its checks are through', async () => {
+    const { promise: begun, resolve: begin } = Promise.withResolvers<void>();
+    const { promise: over, resolve: end } = Promise.withResolvers<void>();
+    const gate = {
+      name: 'gate',
+      async run() {
+        begin();
+        await over;
+        return undefined;
+      },
+    };
+    const { files, s3, proxy, onlyFile } = await embedLandfallOnS3(undefined, { s3CopyThreshold: 5 * MIB }, { checks: [gate] });
+    const bytes = await videoBytes(12 * MIB);
+    const { url } = await createUpload(files, { length: bytes.byteLength, name: 'film.mp4' });
+    const sent = patchUpload(url, 0, bytes);
+    await begun;
+    const ofFinalKeys = () =>
+      proxy.exchanges.filter(({ path }) => path.includes(`${s3.options.prefix}files/${new Date().getUTCFullYear()}`));
+    expect(ofFinalKeys()).toEqual([]);
+    expect([await s3.keys('files/'), (await s3.unfinished()).filter((key) => key.startsWith('files/'))]).toEqual([[], []]);
+    expect((await fetch(url)).status).toBe(404);
+    end();
+    expect((await sent).status).toBe(204);
+    expect(ofFinalKeys().length).toBeGreaterThan(0);
+    expect((await onlyFile()).bytes.equals(bytes)).toBe(true);
+  });
+
   it('that is refused leaves nothing in the bucket', async () => {
     const refusing = { name: 'no', run: async () => ({ code: 'ERR_CHECK_REFUSED' as const }) };
     const { files, s3, expectNothingStaged } = await embedLandfallOnS3(undefined, {}, { checks: [refusing] });
@@ -116,10 +143,21 @@ describe('an upload to S3', () => {
     expect((await onlyFile()).bytes.equals(bytes)).toBe(true);
   });
 
-  it('copied in parts above the threshold arrives whole', async () => {
-    const { files, onlyFile, expectNothingStaged } = await embedLandfallOnS3(undefined, { s3CopyThreshold: 5 * MIB });
+  it('copied in parts above the threshold arrives whole, by copies that run side by side', async () => {
+    const begunMs: number[] = [];
+    const { files, onlyFile, expectNothingStaged } = await embedLandfallOnS3(
+      (exchange) => {
+        if (operationOf(exchange) !== 'UploadPartCopy') return undefined;
+        begunMs.push(performance.now());
+        return { kind: 'delay', ms: 1000 };
+      },
+      { s3CopyThreshold: 5 * MIB },
+    );
     const bytes = await videoBytes(18 * MIB);
     expect((await uploadWithStockClient(files, bytes, 'film.mp4')).outcome).toBe('success');
+    expect(begunMs).toHaveLength(4);
+    // One after the other they would begin three answers apart.
+    expect(Math.max(...begunMs) - Math.min(...begunMs)).toBeLessThan(3000);
     expect((await onlyFile()).bytes.equals(bytes)).toBe(true);
     await expectNothingStaged();
   });
