@@ -64,7 +64,7 @@ export const ERRORS = {
   // The client only: nothing on the wire carries these
   ERR_NETWORK: { status: 0, title: 'The server could not be reached.', retryable: true },
   ERR_STALLED: { status: 0, title: 'The connection stopped moving.', retryable: true },
-  ERR_GAVE_UP: { status: 0, title: 'The upload made no progress for too long. Run it again to go on.', retryable: true },
+  ERR_GAVE_UP: { status: 0, title: 'The upload made no progress for too long. Try again to go on.', retryable: true },
   ERR_SOURCE_UNREADABLE: { status: 0, title: 'The file could not be read.', retryable: false },
   ERR_CANCELLED: { status: 0, title: 'The upload was cancelled.', retryable: false },
   ERR_UNEXPECTED_RESPONSE: { status: 0, title: 'The server answered something unexpected.', retryable: false },

@@ -26,7 +26,7 @@ export const ENGLISH = {
   allEnded: (accepted: number, others: number) => `${accepted} arrived, ${others} did not`,
   allPaused: 'paused',
   allWaiting: 'waiting for the connection',
-  noneAccepted: 'Nothing was sent',
+  noneAccepted: 'Nothing has arrived',
   pauseAll: 'Pause all',
   resumeAll: 'Go on with all',
   retryAll: 'Try all again',

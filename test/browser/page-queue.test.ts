@@ -2,11 +2,13 @@
 import { readFile, utimes, writeFile } from 'node:fs/promises';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import type {} from '../../client/element/define.ts';
 import { launchChromium } from '../support/chromium.ts';
 import { sha256 } from '../support/content.ts';
 import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts';
 import { embedLandfall } from '../support/landfall-embedded.ts';
 import { testDirectory } from '../support/temp-dir.ts';
+import { headUpload } from '../support/tus-requests.ts';
 import { button, chooser, expectState, PATIENCE, shownText, storedHashes, video, visit } from './page-driver.ts';
 
 const MIB = 1024 * 1024;
@@ -54,6 +56,53 @@ describe('twenty files chosen together', () => {
     await page.getByText('All 20 files have arrived').waitFor({ timeout: PATIENCE.timeout });
     expect(most).toBeLessThanOrEqual(3);
     expect(created.slice(0, 3).toSorted()).toEqual(films.slice(0, 3).map(({ name }) => name));
+    expect(await storedHashes(server.dataDir)).toEqual(Object.fromEntries(films.map((film) => [film.name, film.sha256])));
+    expect(problems).toEqual([]);
+  });
+});
+
+describe('all uploads together', () => {
+  it('are tried again after they were given up, from what the server has, and cancelled', async () => {
+    const server = await embedLandfall();
+    const proxy = await slowly(server.url, 16 * MIB);
+    const directory = testDirectory();
+    // One more than are sent at once.
+    const films = await Promise.all([1, 2, 3, 4].map((seed) => video(`film-${seed}.mp4`, 20 * MIB, seed, directory)));
+    const { page, problems } = await visit(browser, proxy.url);
+    const press = (name: string) => page.getByRole('button', { name, exact: true }).click();
+    await page.evaluate(() => {
+      const element = document.querySelector('landfall-upload');
+      if (element) element.options = { budgetMs: 100 };
+    });
+    await chooser(page).setInputFiles(films.map(({ path }) => path));
+    // Three chunks of 8 MiB and more: one of the three has one behind it.
+    await expect.poll(() => proxy.bytes, PATIENCE).toBeGreaterThan(26 * MIB);
+    await proxy.goDown();
+    for (const { name } of films) await expectState(page, name, /Stopped[\s\S]*The server could not be reached/);
+    await page.getByText('Nothing has arrived').waitFor();
+
+    const before = proxy.exchanges.length;
+    proxy.bytesPerSecond = 2 * MIB;
+    await proxy.listen();
+    await press('Try all again');
+    for (const { name } of films.slice(0, 3)) await expectState(page, name, /Uploading/);
+    const offsets = () =>
+      proxy.exchanges
+        .slice(before)
+        .filter(({ method }) => method === 'PATCH')
+        .map(({ headers }) => Number(headers['upload-offset']));
+    await expect.poll(() => Math.max(...offsets()), PATIENCE).toBeGreaterThanOrEqual(8 * MIB);
+
+    await press('Cancel all');
+    for (const { name } of films) await expectState(page, name, /Cancelled/);
+    const begun = proxy.exchanges.flatMap(({ method, answer }) => (method === 'POST' && answer?.location ? [answer.location] : []));
+    for (const location of begun) {
+      await expect.poll(async () => (await headUpload(new URL(location, server.files).href)).status, PATIENCE).toBe(410);
+    }
+
+    proxy.bytesPerSecond = Number.POSITIVE_INFINITY;
+    for (const { name } of films) await button(page, 'Send again', name).click();
+    for (const { name } of films) await expectState(page, name, /Accepted/);
     expect(await storedHashes(server.dataDir)).toEqual(Object.fromEntries(films.map((film) => [film.name, film.sha256])));
     expect(problems).toEqual([]);
   });
