@@ -8,7 +8,9 @@ import type { Permits } from '../s3/permits.ts';
 import { Gatherer } from './body-writer.ts';
 import {
   bytesKey,
+  cutTail,
   endOf,
+  isCut,
   type Multipart,
   newTailKey,
   readMultipart,
@@ -127,6 +129,10 @@ class S3BodyWriter {
     this.#partStart = Math.floor(this.position / this.#partSize) * this.#partSize;
     this.#tails = tailsFrom(this.#staged.tails, this.#partStart, this.position);
     if (endOf(this.#tails, this.#partStart) !== this.position) throw new Error(`Staged bytes before ${this.position} are gone.`);
+    this.#options.requireHeld?.();
+    const last = this.#tails.at(-1);
+    // Whoever reads the next chain must not find its rest instead of what comes now, and no tail that begins where it ends.
+    if (last && isCut(last, this.#staged.tails)) this.#tails.splice(-1, 1, await cutTail(bucket, this.#id, last));
     // The ledger has gone beyond the parts that these were tails of; or it never came to them.
     const kept = new Set(this.#tails.map(({ key }) => key));
     await bucket.remove(this.#staged.tails.filter(({ key }) => !kept.has(key)).map(({ key }) => key));

@@ -127,6 +127,18 @@ export function tailsFrom(tails: readonly Tail[], start: number, end = Number.PO
   return chains.get(start)?.chain ?? [];
 }
 
+/** Whether the tail of a chain is only the first bytes of what is stored. */
+export function isCut(tail: Tail, stored: readonly Tail[]): boolean {
+  return stored.some(({ key, size }) => key === tail.key && size > tail.size);
+}
+
+/** The first bytes of a stored tail as one of its own. */
+export async function cutTail(bucket: Bucket, id: string, { key, start, size }: Tail): Promise<Tail> {
+  const tail = { key: newTailKey(id, start), start, size };
+  await bucket.put(tail.key, await bucket.read(key, 0, size));
+  return tail;
+}
+
 export function endOf(chain: readonly Tail[], start: number): number {
   const last = chain.at(-1);
   return last === undefined ? start : last.start + last.size;

@@ -82,8 +82,15 @@ export async function sealAll(sealing: Sealing, id: string, staged: Staged): Pro
   return size;
 }
 
-/** Takes the first `size` bytes of a sealed upload apart again, inside S3 but for what does not fill a part. */
-export async function unseal({ bucket, reading }: Sealing, id: string, staged: Staged, size: number, partSize: number): Promise<void> {
+/** Takes the first `size` bytes of a sealed upload apart again, inside S3 but for what does not fill a part. @throws what `requireHeld` does */
+export async function unseal(
+  { bucket, reading }: Sealing,
+  id: string,
+  staged: Staged,
+  size: number,
+  partSize: number,
+  requireHeld?: () => void,
+): Promise<void> {
   const key = bytesKey(id);
   const obsolete = staged.tails.map((tail) => tail.key);
   const count = Math.floor(size / partSize);
@@ -99,5 +106,6 @@ export async function unseal({ bucket, reading }: Sealing, id: string, staged: S
   } else if (staged.hasMultipart) {
     await bucket.remove([multipartKey(id)]);
   }
+  requireHeld?.();
   await bucket.remove([...obsolete, key]);
 }

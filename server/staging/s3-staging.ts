@@ -5,7 +5,7 @@ import type { Bucket } from '../s3/bucket.ts';
 import { PartMemory } from '../s3/part-memory.ts';
 import { Permits } from '../s3/permits.ts';
 import { writeBodyToS3 } from './s3-body-writer.ts';
-import { bytesKey, newTailKey, partSizeFor, readMultipart, readStaged, STAGING, type Staged, tailsFrom } from './s3-parts.ts';
+import { bytesKey, cutTail, isCut, partSizeFor, readMultipart, readStaged, STAGING, type Staged, tailsFrom } from './s3-parts.ts';
 import { ObjectReader, TailsReader } from './s3-reader.ts';
 import { partsAndTails, sealAll, unseal } from './s3-seal.ts';
 import type { StagedReader, Staging, WriteOptions, Written } from './staging.ts';
@@ -51,7 +51,7 @@ export class S3Staging implements Staging {
   async write(id: string, offset: number, body: Readable, options: WriteOptions): Promise<Written> {
     const { concurrency } = this.#options;
     const partSize = this.#partSizeOf(options.completeSize);
-    const staged = await this.#open(id, offset, partSize);
+    const staged = await this.#open(id, offset, partSize, options.requireHeld);
     const writing = { bucket: this.#bucket, memory: this.#memory, reading: this.#reading, concurrency, partSize };
     return writeBodyToS3(writing, id, staged, offset, body, options);
   }
@@ -92,8 +92,8 @@ export class S3Staging implements Staging {
     const kept = tailsFrom(staged.tails, wanted, size);
     const cut = kept.at(-1);
     const keys = new Set(kept.map(({ key }) => key));
-    if (cut && !staged.tails.some(({ key, size }) => key === cut.key && size === cut.size)) {
-      await this.#reading.with(async () => this.#bucket.put(newTailKey(id, cut.start), await this.#bucket.read(cut.key, 0, cut.size)));
+    if (cut && isCut(cut, staged.tails)) {
+      await this.#reading.with(() => cutTail(this.#bucket, id, cut));
       keys.delete(cut.key);
     }
     await this.#bucket.remove(staged.tails.filter(({ key }) => !keys.has(key)).map(({ key }) => key));
@@ -117,9 +117,9 @@ export class S3Staging implements Staging {
   }
 
   async remove(id: string): Promise<void> {
-    const { keys, hasMultipart } = await readStaged(this.#bucket, id);
+    const { keys, hasMultipart, tails } = await readStaged(this.#bucket, id);
     // Also those whose id was never written down: a crash came in between. By the whole key: MinIO lists no others.
-    if (hasMultipart || keys.length === 0) await this.#abortAll(bytesKey(id));
+    if (hasMultipart || tails.length > 0 || keys.length === 0) await this.#abortAll(bytesKey(id));
     await this.#bucket.remove(keys);
   }
 
@@ -145,11 +145,11 @@ export class S3Staging implements Staging {
   }
 
   /** What is staged, in parts and tails that can be appended to. */
-  async #open(id: string, offset: number, partSize: number): Promise<Staged> {
+  async #open(id: string, offset: number, partSize: number, requireHeld: WriteOptions['requireHeld']): Promise<Staged> {
     const staged = await readStaged(this.#bucket, id);
     if (staged.sealed === undefined) return staged;
     const size = staged.hasMultipart ? (await readMultipart(this.#bucket, id)).partSize : partSize;
-    await unseal({ bucket: this.#bucket, reading: this.#reading }, id, staged, offset, size);
+    await unseal({ bucket: this.#bucket, reading: this.#reading }, id, staged, offset, size, requireHeld);
     return readStaged(this.#bucket, id);
   }
 

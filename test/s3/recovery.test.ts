@@ -58,6 +58,15 @@ describe('staging in S3', () => {
     expect([await bed.keys(), await bed.unfinished()]).toEqual([[], []]);
   });
 
+  it('goes on in the middle of what is in S3, and then from there', async () => {
+    const staging = stagingIn(await testBucket());
+    const [first, second] = [await videoBytes(13 * MIB, 1), await videoBytes(15 * MIB, 2)];
+    await staging.write(ID, 0, bodyOf(first), LIMITS);
+    await staging.write(ID, 11 * MIB, bodyOf(second.subarray(11 * MIB, 14 * MIB)), LIMITS);
+    await staging.write(ID, 14 * MIB, bodyOf(second.subarray(14 * MIB)), { ...LIMITS, completeSize: 15 * MIB });
+    expect((await contentOf(staging)).equals(Buffer.concat([first.subarray(0, 11 * MIB), second.subarray(11 * MIB)]))).toBe(true);
+  });
+
   it('puts a part together that came in many small pieces', async () => {
     const bed = await testBucket();
     const staging = stagingIn(bed);
