@@ -137,19 +137,21 @@ export class Ledger {
    * @param lockOwner who has the lock in the ledger: nothing is written once another took it, who may have come further
    */
   checkpoint(id: string, changes: UploadChanges, provenOffset?: number, lockOwner?: string): Promise<boolean> {
-    if (provenOffset === undefined) return this.change(id, { from: 'receiving' }, changes, false);
-    return this.#durably(id, async () => {
+    if (provenOffset === undefined && lockOwner === undefined) return this.change(id, { from: 'receiving' }, changes, false);
+    const proven = provenOffset ?? 0;
+    const write = async () => {
       const update = guarded(this.#engine.db, id, { from: 'receiving' });
       const held = lockOwner === undefined ? update : update.where((row) => row.exists(lockOf(row, lockOwner)));
       const result = await held
         .set((row) => ({
           ...changes,
-          provenOffset: row.case().when('provenOffset', '<', provenOffset).then(provenOffset).else(row.ref('provenOffset')).end(),
+          provenOffset: row.case().when('provenOffset', '<', proven).then(proven).else(row.ref('provenOffset')).end(),
           updatedAt: Date.now(),
         }))
         .executeTakeFirst();
       return result.numUpdatedRows === 1n;
-    });
+    };
+    return provenOffset === undefined ? this.#kept(write, false) : this.#durably(id, write);
   }
 
   /**

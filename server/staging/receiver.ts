@@ -170,6 +170,7 @@ export class Receiver {
     } catch (error) {
       if (written && !expected && !staging.isReadableInProgress) await checkpoints.keep(written);
       if (await checkpoints.isUnproved()) await confirmations.distrust(upload.id);
+      await this.#clearEnded(upload.id);
       throw faultOf(error);
     }
     if (end === 'too-long') throw refusalOf(end, options.signal);
@@ -194,6 +195,18 @@ export class Receiver {
       return await completeChecksum(upload, reader);
     } finally {
       await reader.close();
+    }
+  }
+
+  /** Whoever lost the lock over a write may have stored it when the upload had ended, and its bytes had been taken away. */
+  async #clearEnded(id: string): Promise<void> {
+    const { ledger, staging } = this.#options;
+    if (ledger.isAlone) return;
+    try {
+      const upload = await ledger.get(id);
+      if (upload?.state !== 'receiving' && upload?.state !== 'inspecting') await staging.remove(id);
+    } catch {
+      // Then it is the sweeper's.
     }
   }
 

@@ -204,8 +204,10 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
     await locks.take(id, 'second', 'boot');
     expect(await ledger.checkpoint(id, { checksum: 8, checksumOffset: 80 }, 80, 'second')).toBe(true);
     expect(await ledger.checkpoint(id, { checksum: 6, checksumOffset: 60 }, 60, 'first')).toBe(false);
+    expect(await ledger.checkpoint(id, { checksum: 6, checksumOffset: 60 }, undefined, 'first')).toBe(false);
     await locks.release(id, 'second');
     expect(await ledger.checkpoint(id, { checksum: 6, checksumOffset: 60 }, 60, 'first')).toBe(false);
+    expect(await ledger.checkpoint(id, { checksum: 6, checksumOffset: 60 }, undefined, 'first')).toBe(false);
     expect(await ledger.get(id)).toMatchObject({ provenOffset: 80, checksum: 8, checksumOffset: 80 });
   });
 
