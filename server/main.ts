@@ -5,20 +5,11 @@ import type { AddressInfo } from 'node:net';
 import { parseArgs } from 'node:util';
 import { pino } from 'pino';
 import { createLandfall } from './app.ts';
-import {
-  type Config,
-  ConfigError,
-  type ConfigInput,
-  configFromEnvironment,
-  describeSettings,
-  flagName,
-  isFlag,
-  SETTINGS,
-  type SettingKey,
-  summarize,
-} from './config.ts';
+import { type Config, ConfigError, type ConfigInput, configFromEnvironment, summarize } from './config.ts';
 import { runOperatorCommand, UsageError } from './operator.ts';
 import { S3Fault } from './s3/fault.ts';
+import { describeSettings, flagName, isFlag } from './setting-names.ts';
+import { SETTINGS, type SettingKey } from './settings.ts';
 import { StartError } from './start-error.ts';
 import { boundYoungGeneration } from './young-generation.ts';
 
