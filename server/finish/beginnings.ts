@@ -1,6 +1,7 @@
 // From the last byte to the first lease: what is stored is made durable, and the upload moves to `inspecting`.
 import { setTimeout as setTimeoutPromise } from 'node:timers/promises';
-import type { Ledger, Upload } from '../ledger/ledger.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { Upload } from '../ledger/upload.ts';
 import type { Complete } from '../staging/receiver.ts';
 import type { Staging } from '../staging/staging.ts';
 import type { Attempts } from './attempts.ts';

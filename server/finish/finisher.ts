@@ -1,7 +1,8 @@
 // What happens after the last byte: idempotent, single-flight by id, detached from any request, resumed at start.
 import type { Logger } from 'pino';
 import type { Policy } from '../../shared/policy.ts';
-import type { Ledger, Upload } from '../ledger/ledger.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { Upload } from '../ledger/upload.ts';
 import type { Complete } from '../staging/receiver.ts';
 import type { Staging } from '../staging/staging.ts';
 import type { Storage } from '../storage/storage.ts';

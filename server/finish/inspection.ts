@@ -1,5 +1,5 @@
 import type { Policy } from '../../shared/policy.ts';
-import type { Upload } from '../ledger/ledger.ts';
+import type { Upload } from '../ledger/upload.ts';
 import { completeChecksum, NO_CHECKSUM } from '../staging/running-checksum.ts';
 import type { StagedReader, Staging } from '../staging/staging.ts';
 import { StagedBytesGone } from '../storage/storage.ts';

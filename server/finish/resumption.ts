@@ -1,6 +1,7 @@
 // What an earlier process left, or one beside this that is no more, is taken up: inspections, and complete uploads that nobody
 // had inspected.
-import type { Ledger, Upload } from '../ledger/ledger.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { Upload } from '../ledger/upload.ts';
 import type { Staging } from '../staging/staging.ts';
 import type { Attempts } from './attempts.ts';
 import type { Beginnings } from './beginnings.ts';

@@ -1,4 +1,5 @@
-import type { Ledger, Upload } from '../ledger/ledger.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { Upload } from '../ledger/upload.ts';
 import type { Beginnings } from './beginnings.ts';
 
 /** As the finisher's. */

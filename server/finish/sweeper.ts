@@ -1,6 +1,7 @@
 // Clears what is over: unfinished uploads nobody sends to, records nobody need ask for, bytes whose upload has ended.
 import type { Logger } from 'pino';
-import type { Ledger, Upload } from '../ledger/ledger.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { Upload } from '../ledger/upload.ts';
 import type { Staging } from '../staging/staging.ts';
 import type { Storage } from '../storage/storage.ts';
 

@@ -1,6 +1,7 @@
 // How an inspection ends: the verdict in the ledger first, then what need not be kept goes, then whoever asked for it is told.
 import type { Logger } from 'pino';
-import type { Ledger, Upload } from '../ledger/ledger.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { Upload } from '../ledger/upload.ts';
 import type { Staging } from '../staging/staging.ts';
 import type { Storage } from '../storage/storage.ts';
 import type { Rejection } from './check.ts';

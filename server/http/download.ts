@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { create as createDisposition } from 'content-disposition';
 import { UploadError } from '../../shared/errors.ts';
-import type { Upload } from '../ledger/ledger.ts';
+import type { Upload } from '../ledger/upload.ts';
 import type { Storage } from '../storage/storage.ts';
 import { gone } from '../tus/verdict.ts';
 

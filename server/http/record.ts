@@ -1,6 +1,6 @@
 import { ERRORS, isErrorCode } from '../../shared/errors.ts';
 import type { UploadRecord } from '../../shared/upload.ts';
-import type { Upload } from '../ledger/ledger.ts';
+import type { Upload } from '../ledger/upload.ts';
 import { formatChecksum, NO_CHECKSUM } from '../staging/running-checksum.ts';
 import { acknowledgedOffset, heldOffset } from '../tus/verdict.ts';
 

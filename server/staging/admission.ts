@@ -4,7 +4,8 @@ import { safeFileName, safeRelativePath } from '../../shared/filename.ts';
 import { type Metadata, metadataValue } from '../../shared/metadata.ts';
 import { checkName, type Policy } from '../../shared/policy.ts';
 import { formatBytes } from '../../shared/units.ts';
-import type { Ledger, Upload } from '../ledger/ledger.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { Upload } from '../ledger/upload.ts';
 import type { Durability } from './checkpoints.ts';
 import type { Room } from './room.ts';
 

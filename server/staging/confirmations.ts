@@ -1,5 +1,6 @@
 // How much of an upload that receives may be acknowledged: what is stored, as far as it is proved where that was promised.
-import type { Ledger, Upload } from '../ledger/ledger.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { Upload } from '../ledger/upload.ts';
 import type { Durability } from './checkpoints.ts';
 import type { Staging } from './staging.ts';
 

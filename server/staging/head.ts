@@ -1,5 +1,5 @@
 import { HEAD_BYTES } from '../finish/check.ts';
-import type { Upload } from '../ledger/ledger.ts';
+import type { Upload } from '../ledger/upload.ts';
 import type { Staging } from './staging.ts';
 
 /** Gathers the first bytes of an upload as they pass. */

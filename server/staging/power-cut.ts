@@ -1,6 +1,7 @@
 // After the machine itself went down: what the file system shows of bytes nobody had made durable may be anything.
 import { readFile } from 'node:fs/promises';
-import type { Ledger, Upload } from '../ledger/ledger.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { Upload } from '../ledger/upload.ts';
 import type { Staging } from './staging.ts';
 
 const PAGE = 500;

@@ -1,7 +1,7 @@
 // Where every door (tus, forms) brings its bytes in: a row for a new upload, then bodies appended to it.
 import type { Readable } from 'node:stream';
 import { UploadError } from '../../shared/errors.ts';
-import type { Upload } from '../ledger/ledger.ts';
+import type { Upload } from '../ledger/upload.ts';
 import { Admission, type AdmissionOptions, type NewUpload } from './admission.ts';
 import { Checkpoints } from './checkpoints.ts';
 import { type ExpectedChecksum, type RunningDigest, requireDigest, startDigest } from './chunk-checksum.ts';

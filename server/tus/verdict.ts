@@ -1,7 +1,7 @@
 // What a client is told of an upload that no longer receives, and of one that waits for its verdict. The last byte, or the
 // declaration of the length, is acknowledged only with the verdict: a client that asks HEAD must never read success early.
 import { isErrorCode, UploadError } from '../../shared/errors.ts';
-import type { Upload } from '../ledger/ledger.ts';
+import type { Upload } from '../ledger/upload.ts';
 
 type Headers = Record<string, string>;
 

@@ -1,8 +1,9 @@
 // What every ledger does, whatever engine keeps its rows.
 import { expect, it } from 'vitest';
 import type { Holders } from '../../server/ledger/holders.ts';
-import type { Ledger, Upload } from '../../server/ledger/ledger.ts';
+import type { Ledger } from '../../server/ledger/ledger.ts';
 import type { Locks } from '../../server/ledger/locks.ts';
+import type { Upload } from '../../server/ledger/upload.ts';
 import { HOUR, newUpload } from './new-upload.ts';
 
 export interface LedgerUnderTest {

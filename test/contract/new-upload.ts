@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import type { Upload } from '../../server/ledger/ledger.ts';
+import type { Upload } from '../../server/ledger/upload.ts';
 
 export const HOUR = 3_600_000;
 

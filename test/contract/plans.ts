@@ -3,8 +3,9 @@ import type { CompiledQuery } from 'kysely';
 import { expect, it } from 'vitest';
 import type { Engine } from '../../server/ledger/engine.ts';
 import { Holders } from '../../server/ledger/holders.ts';
-import { Ledger, type Upload } from '../../server/ledger/ledger.ts';
+import { Ledger } from '../../server/ledger/ledger.ts';
 import { Locks } from '../../server/ledger/locks.ts';
+import type { Upload } from '../../server/ledger/upload.ts';
 import { newUpload } from './new-upload.ts';
 
 const isLong = process.env.LANDFALL_TEST_LONG === '1';

@@ -1,7 +1,8 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { Holders } from '../../server/ledger/holders.ts';
-import { Ledger, LedgerTooNew } from '../../server/ledger/ledger.ts';
+import { Ledger } from '../../server/ledger/ledger.ts';
 import { Locks } from '../../server/ledger/locks.ts';
+import { LedgerTooNew } from '../../server/ledger/migration.ts';
 import { openPostgres } from '../../server/ledger/postgres.ts';
 import { testLedger } from '../contract/ledger.ts';
 import { newUpload } from '../contract/new-upload.ts';

@@ -6,7 +6,7 @@ import { DatabaseSync } from 'node:sqlite';
 import express from 'express';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { createLandfall, LedgerInUse } from '../../server/index.ts';
-import { LedgerTooNew } from '../../server/ledger/ledger.ts';
+import { LedgerTooNew } from '../../server/ledger/migration.ts';
 import { videoBytes } from '../support/content.ts';
 import { embedLandfall } from '../support/landfall-embedded.ts';
 import { openSocket, patchHead } from '../support/raw-http.ts';

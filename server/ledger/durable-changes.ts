@@ -1,0 +1,67 @@
+import type { Engine } from './engine.ts';
+
+/** So long, and then a fault is answered: who asks has a time limit, too. */
+const DURABLE_WAIT_MS = 5000;
+
+/** Makes changes that no crash takes back, and knows which are not that far yet. */
+export class DurableChanges {
+  readonly #engine: Engine;
+  readonly #undurable = new Map<string, Promise<void>>();
+  #isClosing = false;
+
+  constructor(engine: Engine) {
+    this.#engine = engine;
+  }
+
+  /** What can't be made durable is no longer tried. */
+  close(): void {
+    this.#isClosing = true;
+  }
+
+  /** Settles when what was changed of this upload is durable; undefined: all of it is. @throws when it is still not after a while */
+  pending(id: string): Promise<void> | undefined {
+    const undurable = this.#undurable.get(id);
+    return undurable && this.#waitDurable(undurable);
+  }
+
+  /** Runs a change and, when it happened, makes it durable; until then `pending` of the same upload waits. */
+  durably<T>(id: string, change: () => Promise<T>): Promise<T> {
+    const done = this.kept(change, true);
+    const settled = Promise.allSettled([this.#undurable.get(id), done]).then(() => undefined);
+    this.#undurable.set(id, settled);
+    void settled.then(() => {
+      if (this.#undurable.get(id) === settled) this.#undurable.delete(id);
+    });
+    return done;
+  }
+
+  /**
+   * Runs a change and resolves when it will not be lost any more: by a crash, or with `durable` by a power cut. A disk that
+   * fails is tried again for as long as it takes, since the change is made and can't be told of before.
+   * @throws when the change was, or may have been, taken back
+   */
+  async kept<T>(change: () => Promise<T>, durable: boolean): Promise<T> {
+    const engine = this.#engine;
+    const { rollbacks } = engine;
+    const result = await change();
+    for (let waitMs = 100; result; waitMs = Math.min(waitMs * 2, 5000)) {
+      try {
+        await (durable ? engine.flush() : engine.committed());
+        break;
+      } catch (error) {
+        if (this.#isClosing || engine.rollbacks !== rollbacks) throw error;
+        await new Promise((resolve) => setTimeout(resolve, waitMs));
+      }
+    }
+    if (engine.rollbacks !== rollbacks) throw new Error('The ledger took back what was written.');
+    return result;
+  }
+
+  async #waitDurable(durable: Promise<void>): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const limit = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Error('The ledger can not be made durable.')), DURABLE_WAIT_MS);
+    });
+    await Promise.race([durable, limit]).finally(() => clearTimeout(timer));
+  }
+}

@@ -1,0 +1,23 @@
+import { Migrator } from 'kysely/migration';
+import { StartError } from '../start-error.ts';
+import type { Engine } from './engine.ts';
+import { migrations } from './schema.ts';
+
+/** The ledger was written by a newer Landfall. */
+export class LedgerTooNew extends StartError {
+  override readonly name = 'LedgerTooNew';
+}
+
+/** Brings the tables up to date. @throws LedgerTooNew */
+export async function migrate(engine: Engine): Promise<void> {
+  const provider = migrations(engine.dialect);
+  const migrator = new Migrator({ db: engine.migrating, provider });
+  const known = Object.keys(await provider.getMigrations());
+  const newer = (await migrator.getMigrations().catch(() => [])).length > known.length;
+  const { error } = await migrator.migrateToLatest();
+  if (error instanceof Error && /corrupted migrations/.test(error.message)) {
+    throw new LedgerTooNew('The ledger was written by a newer version of Landfall. Start that one.', { cause: error });
+  }
+  if (error || newer) throw error ?? new LedgerTooNew('The ledger was written by a newer version of Landfall.');
+  await engine.flush();
+}
