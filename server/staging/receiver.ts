@@ -148,7 +148,8 @@ export class Receiver {
         // Of a chunk that may have to go again, nothing is promised before its end.
         onWritten: (sync, upTo) => {
           while (passed[0] !== undefined && passed[0].offset <= upTo) written = passed.shift();
-          if (written && !expected && !comesWhole) checkpoints.consider(written, sync);
+          // The last byte may have to go again, too: more may follow it than there is.
+          if (written && written.offset !== upload.length && !expected && !comesWhole) checkpoints.consider(written, sync);
         },
       });
       ({ end, proof } = outcome);
@@ -159,6 +160,7 @@ export class Receiver {
       if (end === 'too-long' && checksum.offset === upload.length) {
         // The byte that would complete it was never acknowledged: a file that is longer than it said is not finished by us.
         requireHeld?.();
+        written = undefined;
         await staging.truncate(upload.id, upload.length - 1);
         throw new UploadError('ERR_UPLOAD_LENGTH_EXCEEDED');
       }

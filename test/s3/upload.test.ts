@@ -131,6 +131,25 @@ describe('an upload to S3', () => {
     expect(await s3.keys()).toEqual([]);
   });
 
+  it.for([3 * MIB, 12 * MIB])('of %i bytes goes on after a body that was longer than that', async (length) => {
+    const { files, onlyFile, expectNothingStaged } = await embedLandfallOnS3();
+    const bytes = await videoBytes(length + 100);
+    const { url } = await createUpload(files, { length, name: 'film.mp4' });
+    // Without a length of its own.
+    const tooLong = new ReadableStream({
+      start(controller) {
+        for (let at = 0; at < bytes.byteLength; at += 64 * 1024) controller.enqueue(bytes.subarray(at, at + 64 * 1024));
+        controller.close();
+      },
+    });
+    expect(await patchUpload(url, 0, tooLong)).toMatchObject({ status: 413, code: 'ERR_UPLOAD_LENGTH_EXCEEDED' });
+    const { offset = -1 } = await headUpload(url);
+    expect(offset).toBeLessThan(length);
+    expect(await patchUpload(url, offset, bytes.subarray(offset, length))).toMatchObject({ status: 204, offset: length });
+    expect((await onlyFile()).bytes.equals(bytes.subarray(0, length))).toBe(true);
+    await expectNothingStaged();
+  });
+
   it('with a wrong checksum of a chunk goes on from before that chunk', async () => {
     const { files, onlyFile } = await embedLandfallOnS3();
     const bytes = await videoBytes(17 * MIB);
