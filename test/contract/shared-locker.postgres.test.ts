@@ -1,5 +1,6 @@
 // The locker of several processes: each is here by what makes it one, a tenure, a connection that listens, and a pool.
 import { setTimeout as sleep } from 'node:timers/promises';
+import { Client } from 'pg';
 import { pino } from 'pino';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { Holders } from '../../server/ledger/holders.ts';
@@ -53,7 +54,7 @@ async function openProcess(url: string, { timeoutMs = 5000, leaseMs = 10_000, bo
     return closed;
   };
   onTestFinished(close);
-  return { engine, ledger, holders, locks, tenure, locker, beginnings, returned, close };
+  return { url, engine, ledger, holders, locks, tenure, locker, beginnings, returned, close };
 }
 
 type Process = Awaited<ReturnType<typeof openProcess>>;
@@ -62,6 +63,11 @@ async function hold({ locker }: Process, id: string, requestRelease: () => void 
   const lock = locker.newLock(id);
   await lock.lock(never(), requestRelease);
   return lock;
+}
+
+/** Which version of each row there is: another after every change. */
+async function versions(url: string, table: string): Promise<unknown[]> {
+  return (await postgres.query(`select xmin::text from ${table} order by ctid`, url)).map(({ xmin }) => xmin);
 }
 
 describe('the locker of several processes, in one of them', () => {
@@ -177,6 +183,52 @@ describe('the locker of several processes', () => {
     await expect.poll(() => first.locker.tryWith('b', async () => {}).catch(() => false), { timeout: 10_000 }).toBe(true);
     expect(first.tenure.owner).not.toBe(owner);
     await (await hold(first, 'a')).unlock();
+  });
+
+  it('renews all that it holds in one statement, however much that is', async () => {
+    const url = await postgres.database();
+    const leaseMs = 1500;
+    const first = await openProcess(url, { leaseMs });
+    const second = await openProcess(url, { leaseMs });
+    const ids = Array.from({ length: 60 }, () => newUpload().id);
+    for (const id of ids) {
+      await first.ledger.create(newUpload({ id }), false);
+      await first.ledger.beginInspection(id, first.tenure.owner, {});
+      await hold(first, id);
+    }
+    const held = async () => [await versions(url, 'locks'), await versions(url, 'uploads')];
+    const before = await held();
+    const renewed = await versions(url, 'holders');
+    await sleep(2 * leaseMs);
+    await second.holders.bury();
+    expect(await held()).toEqual(before);
+    expect(await versions(url, 'holders')).toHaveLength(2);
+    expect((await versions(url, 'holders')).filter((version) => renewed.includes(version))).toEqual([]);
+    const owner = second.tenure.owner;
+    for (const id of ids) {
+      expect(await second.locks.take(id, owner, 'this boot')).toBeUndefined();
+      expect(await second.ledger.claim(id, owner, Date.now())).toBeUndefined();
+    }
+  });
+
+  it('says that a lock is free to those who wait for it, so that none need look', async () => {
+    const [first, second] = await openTwo({ timeoutMs: 30_000 });
+    const told: string[] = [];
+    const listening = new Client({ connectionString: first.url });
+    onTestFinished(() => listening.end());
+    listening.on('notification', ({ payload = '' }) => told.push(...payload.split(',').slice(1)));
+    await listening.connect();
+    await listening.query('listen landfall');
+    const id = newUpload().id;
+    const held = await hold(first, id);
+    const coming = setInterval(() => first.locker.touch(id), 50);
+    onTestFinished(() => clearInterval(coming));
+    const waiting = hold(second, id);
+    await expect.poll(() => told).toContain(`want ${id}`);
+    expect(told).not.toContain(`free ${id}`);
+    await held.unlock();
+    await (await waiting).unlock();
+    await expect.poll(() => told).toContain(`free ${id}`);
   });
 
   it('hears of a change in another process, also after the connection that listens was lost', async () => {

@@ -103,6 +103,28 @@ describe('two processes', () => {
     expect(sha256(Buffer.from(await (await fetch(url)).arrayBuffer()))).toBe(sha256(bytes));
   });
 
+  it('hold no connection to the ledger for an upload, however many they receive', async () => {
+    const databaseUrl = await postgres.database();
+    const databaseConnections = 2;
+    const servers = await embedTwo({ databaseUrl, databaseConnections });
+    const bytes = await videoBytes(LENGTH);
+    const urls = await Promise.all(
+      Array.from({ length: 40 }, async (_, n) => {
+        const server = servers[n % 2 === 0 ? 0 : 1];
+        const { url } = await createUpload(server.files, { length: LENGTH, name: 'film.mp4' });
+        await sendHalf(server, url, bytes.subarray(0, 400_000));
+        return url;
+      }),
+    );
+    const count = async (what: string) =>
+      Number((await postgres.query(`select count(*)::int as count from ${what}`, databaseUrl))[0]?.count);
+    await expect.poll(() => count('locks')).toBe(urls.length);
+    // Beside those of the pool one that listens and, for a while, the one that brought the tables up to date.
+    const connections = await count("pg_stat_activity where datname = current_database() and application_name like 'landfall%'");
+    expect(connections).toBeLessThanOrEqual(2 * (databaseConnections + 2));
+    expect(await patchUpload(urls[0] ?? '', 400_000, bytes.subarray(400_000))).toMatchObject({ status: 204, offset: LENGTH });
+  });
+
   it('know the same Idempotency-Key, refuse and cancel for each other', async () => {
     const [first, second] = await embedTwo();
     const headers = { 'Idempotency-Key': 'one' };
