@@ -3,6 +3,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, onTestFinished } from 'vitest';
 import { UploadError, upload } from '../../client/node.ts';
+import { MAX_STRIKES } from '../../server/finish/attempts.ts';
 import { sha256, videoBytes } from '../support/content.ts';
 import { LandfallProcess } from '../support/landfall-process.ts';
 import { startNginx } from '../support/nginx.ts';
@@ -28,13 +29,24 @@ export interface Burden {
   maxBytes: number;
   inspectionMs: number;
   killEveryMs: number;
-  /** Kills that must have hit a running request with a body, and an inspection. */
+  /** Kills that must have hit a running PATCH whose body was coming in, and an inspection. */
   hits: number;
+}
+
+export interface Trouble {
+  kills: number;
+  /** Of the kills, those that hit a PATCH whose body was coming in, and those that hit an inspection; one may have hit both. */
+  bodies: number;
+  inspections: number;
+  stops: number;
+  restarts: number;
+  outages: number;
 }
 
 const LEASE_MS = 2000;
 const EXPIRE_MS = 20_000;
-/** Not ERR_UNINSPECTABLE: a file that five crashes in a row hit would be refused, so inspections are short beside a process's life. */
+/** Multiples of it, taken modulo 1, are spread evenly however many there are. */
+const GOLDEN = (Math.sqrt(5) - 1) / 2;
 const REFUSALS = ['ERR_CHECK_REFUSED', 'ERR_TYPE_MISMATCH'];
 
 interface Outcome {
@@ -44,7 +56,7 @@ interface Outcome {
 }
 
 /** Runs until every upload has its outcome; then asserts what must be true. Resolves with how many kills hit what. */
-export async function uploadThroughManyProcesses(place: SharedPlace, postgres: Postgres, burden: Burden) {
+export async function uploadThroughManyProcesses(place: SharedPlace, postgres: Postgres, burden: Burden): Promise<Trouble> {
   const database = await postgres.database();
   const processes = await startProcesses(place, database, burden);
   const endpoint = `${await startNginx({ upstream: processes.map(({ url }) => url), requestBuffering: false })}/files`;
@@ -89,8 +101,8 @@ async function uploadAll(endpoint: string, { uploads, atOnce, maxBytes }: Burden
   const work = async () => {
     for (let n = next++; n < uploads; n = next++) {
       const name = n % 10 === 3 ? `refuse-${n}.mp4` : n % 10 === 6 ? `refuse-${n}.png` : `film-${n}.mp4`;
-      // From 100 bytes to the largest, each step as likely.
-      const bytes = await videoBytes(Math.round(100 * (maxBytes / 100) ** (((n * 7919) % uploads) / uploads)), n);
+      // From 100 bytes to the largest, each step as likely, large and small by turns.
+      const bytes = await videoBytes(Math.round(100 * (maxBytes / 100) ** ((n * GOLDEN) % 1)), n);
       const told = n % 2 === 0 ? await uploadWithOurs(endpoint, bytes, name) : await uploadWithStock(endpoint, bytes, name);
       outcomes.push({ name, hash: sha256(bytes), told });
     }
@@ -115,7 +127,11 @@ async function uploadWithStock(endpoint: string, bytes: Buffer, name: string): P
   return status === 422 && REFUSALS.some((code) => body.includes(code)) ? 'refused' : `${status} ${body}`;
 }
 
-/** One is killed after the other and started again; on the way one is stopped past its lease, and the ledger is restarted. */
+/**
+ * One is killed after the other and started again; on the way one is stopped past its lease, the ledger is restarted, and the
+ * bytes' place goes away where it can. A file that five crashes in a row hit is refused, and rightly, as nobody can tell a kill
+ * from a file that takes the server down: so nobody is killed over a fifth attempt.
+ */
 async function makeTrouble(
   processes: readonly LandfallProcess[],
   place: SharedPlace,
@@ -123,8 +139,8 @@ async function makeTrouble(
   database: string,
   { killEveryMs, hits: wanted }: Burden,
   over: AbortSignal,
-): Promise<{ kills: number; bodies: number; inspections: number; stops: number; restarts: number }> {
-  const hits = { kills: 0, bodies: 0, inspections: 0, stops: 0, restarts: 0 };
+): Promise<Trouble> {
+  const hits: Trouble = { kills: 0, bodies: 0, inspections: 0, stops: 0, restarts: 0, outages: 0 };
   /** What comes back while others are killed. */
   const returning = new Map<LandfallProcess, Promise<void>>();
   for (let n = 0; !over.aborted; n++) {
@@ -144,22 +160,24 @@ async function makeTrouble(
           hits.stops += 1;
         }),
       );
-    } else if (n === 7 && place.fail) {
+    } else if (n === 6 && place.fail) {
       await place.fail();
+      hits.outages += 1;
     } else {
       // By turns in the middle of a body and of an inspection, where there is one soon.
       const aim = n % 2 === 0 ? 'bodies' : 'inspections';
-      for (let look = 0; look < 100 && !over.aborted; look++) {
+      const { pid } = server;
+      for (let look = 0; !over.aborted; look++) {
         // Stood still for a moment, it has in its hands what the ledger says until it is killed.
         server.signal('SIGSTOP');
-        if ((await holdings(postgres, database, server.pid))[aim] > 0) break;
+        const held = await holdings(postgres, database, server, pid);
+        if (held.fifths === 0 && (held[aim] > 0 || look >= 100)) break;
         server.signal('SIGCONT');
         await sleep(10);
       }
-      const { pid } = server;
       await server.kill();
       // What it held is still there: the others know only when its lease is over.
-      const held = await holdings(postgres, database, pid);
+      const held = await holdings(postgres, database, server, pid);
       hits.kills += 1;
       if (held.bodies > 0) hits.bodies += 1;
       if (held.inspections > 0) hits.inspections += 1;
@@ -169,6 +187,7 @@ async function makeTrouble(
   await Promise.all(returning.values());
   expect(hits.stops, `nobody was stopped: all was over after ${hits.kills} of ${wanted} kills`).toBe(1);
   expect(hits.restarts).toBe(1);
+  expect(hits.outages).toBe(place.fail ? 1 : 0);
   return hits;
 }
 
@@ -185,14 +204,28 @@ async function startAgain(server: LandfallProcess): Promise<void> {
   }
 }
 
-/** Requests with a body, and inspections, that a process has in its hands. */
-async function holdings(postgres: Postgres, database: string, pid: number): Promise<{ bodies: number; inspections: number }> {
+/**
+ * What a process has in its hands: PATCH requests whose body is coming in, which are those that it has not answered to uploads
+ * whose lock it has; and inspections, with those among them that a crash would be the fifth of.
+ */
+async function holdings(postgres: Postgres, database: string, server: LandfallProcess, pid: number) {
   const [row] = await postgres.query(
-    `select (select count(*) from locks where owner like '${pid}-%')::int as bodies,
-      (select count(*) from uploads where state = 'inspecting' and "leaseOwner" like '${pid}-%')::int as inspections`,
+    `select array(select "uploadId"::text from locks where owner like '${pid}-%') as locked,
+      (select count(*)::int from uploads where state = 'inspecting' and "leaseOwner" like '${pid}-%') as inspections,
+      (select count(*)::int from uploads where state = 'inspecting' and "leaseOwner" like '${pid}-%' and strikes >= ${MAX_STRIKES}) as fifths`,
     database,
   );
-  return { bodies: Number(row?.bodies), inspections: Number(row?.inspections) };
+  const patched = new Map<unknown, number>();
+  for (const { msg, pid: of, upload: id } of server.log) {
+    if (of !== pid || (msg !== 'PATCH begins' && msg !== 'PATCH ends')) continue;
+    patched.set(id, (patched.get(id) ?? 0) + (msg === 'PATCH begins' ? 1 : -1));
+  }
+  const locked = row?.locked as string[];
+  return {
+    bodies: locked.filter((id) => (patched.get(id) ?? 0) > 0).length,
+    inspections: Number(row?.inspections),
+    fifths: Number(row?.fifths),
+  };
 }
 
 async function expectTruth(place: SharedPlace, postgres: Postgres, database: string, outcomes: readonly Outcome[]): Promise<void> {

@@ -17,8 +17,8 @@ export type Fault =
   | { kind: 'half-open'; afterBytes: number }
   /** The answer comes so much later. */
   | { kind: 'delay'; ms: number }
-  /** The request, or its answer, is passed on only then. */
-  | { kind: 'hold'; what: 'request' | 'answer'; until: Promise<void> }
+  /** The request is passed on only then. */
+  | { kind: 'hold'; until: Promise<void> }
   /** The answer's head and this many bytes of its body arrive, then nothing, or the end. */
   | { kind: 'cut-response'; afterBytes: number; how: 'rst' | 'fin' | 'stall' }
   /** The proxy answers by itself, so much later. The server sees nothing. */
@@ -161,7 +161,7 @@ export class FaultProxy {
       res.writeHead(fault.status, fault.headers).end(method === 'HEAD' ? undefined : fault.body);
       return;
     }
-    if (fault?.kind === 'hold' && fault.what === 'request') await fault.until;
+    if (fault?.kind === 'hold') await fault.until;
     const agent = this.#agents.get(socket) ?? new Agent();
     const { hostname: host, port } = this.upstream;
     const upstream = request({ host, port, method, path, headers: req.rawHeaders as unknown as Record<string, string>, agent });
@@ -221,7 +221,6 @@ export class FaultProxy {
     }
     if (fault?.kind === 'stall' || fault?.kind === 'half-open') return;
     if (fault?.kind === 'delay') await sleep(fault.ms);
-    if (fault?.kind === 'hold' && fault.what === 'answer') await fault.until;
     res.sendDate = false;
     res.writeHead(exchange.status ?? 502, answer.statusMessage ?? '', answer.rawHeaders);
     res.flushHeaders();

@@ -1,4 +1,5 @@
-// A server whose inspections take their time, and refuse what asks for it: so that kills hit them.
+// A server whose inspections take their time, and refuse what asks for it: so that kills hit them. It says which PATCH requests
+// are running.
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -18,11 +19,19 @@ const landfall = createLandfall(config, {
     },
   ],
 });
-const server = createServer({ requestTimeout: 0 }, landfall.handler);
+const tell = (line: object) => process.stdout.write(`${JSON.stringify({ ...line, pid: process.pid })}\n`);
+const server = createServer({ requestTimeout: 0 }, (request, response) => {
+  if (request.method === 'PATCH') {
+    const upload = request.url?.split('/').at(-1);
+    tell({ msg: 'PATCH begins', upload });
+    response.once('close', () => tell({ msg: 'PATCH ends', upload }));
+  }
+  landfall.handler(request, response);
+});
 await landfall.start();
 server.listen(config.port, config.host, () => {
   const { port } = server.address() as AddressInfo;
-  process.stdout.write(`${JSON.stringify({ msg: 'listening', url: `http://127.0.0.1:${port}/` })}\n`);
+  tell({ msg: 'listening', url: `http://127.0.0.1:${port}/` });
 });
 process.on('SIGTERM', () => {
   server.close();
