@@ -7,7 +7,8 @@ import type { Ledger } from '../ledger/ledger.ts';
 import type { Receiver } from '../staging/receiver.ts';
 import type { Storage } from '../storage/storage.ts';
 import { requireVersion } from '../tus/headers.ts';
-import type { Uploads, UploadsRequest } from '../tus/uploads.ts';
+import type { UploadsRequest } from '../tus/request-context.ts';
+import type { Uploads } from '../tus/uploads.ts';
 import { download } from './download.ts';
 import { answerStatus } from './status.ts';
 

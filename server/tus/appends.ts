@@ -1,0 +1,107 @@
+// Bytes come in, with a PATCH or a creation: under the upload's lock, which the library has taken.
+import type { CancellationContext, Upload as TusUpload } from '@tus/utils';
+import { UploadError } from '../../shared/errors.ts';
+import type { Finisher } from '../finish/finisher.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { Upload } from '../ledger/upload.ts';
+import { tooLarge } from '../staging/admission.ts';
+import type { Received, Receiver } from '../staging/receiver.ts';
+import type { Staging } from '../staging/staging.ts';
+import { linked } from './linked-signal.ts';
+import type { UploadLocker } from './locker.ts';
+import type { Context } from './request-context.ts';
+import type { TusRequest } from './stock-server.ts';
+import { Moved } from './upload-store.ts';
+
+export interface AppendsOptions {
+  ledger: Ledger;
+  staging: Staging;
+  receiver: Receiver;
+  finisher: Finisher;
+  locker: UploadLocker;
+  maxUploadSize: number;
+  /** Aborted with the reason when the server shuts down. */
+  draining: AbortSignal;
+}
+
+export class Appends {
+  readonly #options: AppendsOptions;
+
+  constructor(options: AppendsOptions) {
+    this.#options = options;
+  }
+
+  /** Under the lock. The library has compared the offset with the acknowledged one. */
+  async receive(request: TusRequest<Context>, tusUpload: TusUpload, maxBytes: number, cancellation: CancellationContext): Promise<number> {
+    const { context } = request;
+    const { ledger, receiver, finisher, locker, draining } = this.#options;
+    let upload = context.append === undefined ? context.upload : await ledger.get(tusUpload.id);
+    if (upload?.state !== 'receiving' || finisher.isBeginning(tusUpload.id)) throw new Moved();
+    const declared = context.append?.length;
+    let limit = maxBytes;
+    if (declared !== undefined) {
+      upload = await this.#declare(context, upload, tusUpload.offset, declared);
+      tusUpload.size = declared;
+      limit = declared - tusUpload.offset;
+      if (Number(request.headers.get('content-length') ?? 0) > limit) throw new UploadError('ERR_UPLOAD_LENGTH_EXCEEDED');
+    }
+    const checksums = (context.append ?? context.creation)?.checksums;
+    if (checksums !== undefined && checksums.file !== null && upload.expectedChecksum !== checksums.file) {
+      // Before the last byte can come: whoever finishes this upload, after a crash for one, holds it against this.
+      const expectedChecksum = checksums.file;
+      if (!context.comesWhole) await ledger.change(upload.id, { from: 'receiving' }, { expectedChecksum }, false);
+      upload = { ...upload, expectedChecksum };
+    }
+    context.upload = upload;
+    const stopping = linked([cancellation.signal, draining]);
+    const receiving = receiver
+      .receive(upload, tusUpload.offset, request.body, {
+        maxBytes: limit,
+        signal: stopping.signal,
+        onActivity: () => locker.touch(tusUpload.id),
+        requireHeld: () => locker.requireHeld(tusUpload.id),
+        isNew: context.append === undefined,
+        comesWhole: context.comesWhole ?? false,
+        expected: checksums?.chunk,
+      })
+      .finally(stopping.unlink);
+    if (context.comesWhole) return this.#beginNew(upload, receiving);
+    const { stored, complete } = await receiving;
+    // Under the lock, so that nothing is appended to what is being made durable.
+    if (complete) void finisher.begin(upload.id, stored, context.isDeclaring ? 'length' : 'byte', complete);
+    else context.upload = (await ledger.get(upload.id)) ?? upload;
+    return stored;
+  }
+
+  /** Whatever goes wrong before it has a row: nothing was created, and its sender has all of it. */
+  async #beginNew(upload: Upload, receiving: Promise<Received>): Promise<number> {
+    const { finisher, staging } = this.#options;
+    try {
+      const { stored, complete } = await receiving;
+      if (complete === undefined) throw new UploadError('ERR_BAD_REQUEST', { detail: 'The body was cut off.' });
+      if (complete.proof !== 'durable') throw new UploadError('ERR_STORAGE_UNAVAILABLE', { retryAfterSeconds: 5 });
+      finisher.beginNew(upload, stored, complete);
+      return stored;
+    } catch (error) {
+      await staging.remove(upload.id).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  /**
+   * tus 1.0.0, Upload-Length of a deferred upload. When every byte was acknowledged before, it is the declaration that is
+   * held back, in the inspection's own state change; otherwise the length is set now and the last byte is.
+   */
+  async #declare(context: Context, upload: Upload, offset: number, length: number): Promise<Upload> {
+    const { ledger, maxUploadSize } = this.#options;
+    if (upload.length !== null) {
+      if (upload.length !== length) throw new UploadError('ERR_INVALID_UPLOAD_LENGTH', { detail: 'Another length was declared before.' });
+      return upload;
+    }
+    if (length < offset) throw new UploadError('ERR_INVALID_UPLOAD_LENGTH', { detail: 'More bytes are stored already.' });
+    if (length > maxUploadSize) throw tooLarge(maxUploadSize);
+    if (length === offset) context.isDeclaring = true;
+    else if (!(await ledger.change(upload.id, { from: 'receiving' }, { length }, true))) throw new Moved();
+    return { ...upload, length };
+  }
+}

@@ -1,0 +1,90 @@
+// A creation: a new upload, or the one it made before, when its answer was lost.
+import { UploadError } from '../../shared/errors.ts';
+import { TUS_VERSION } from '../../shared/protocol.ts';
+import type { Finisher } from '../finish/finisher.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { Upload } from '../ledger/upload.ts';
+import type { Receiver } from '../staging/receiver.ts';
+import type { Staging } from '../staging/staging.ts';
+import { ANNOUNCEMENT } from './announcement.ts';
+import type { Endings } from './endings.ts';
+import type { Creation } from './headers.ts';
+import type { UploadLocker } from './locker.ts';
+import type { Context, UploadsRequest } from './request-context.ts';
+import { acknowledge, acknowledgedOffset, expiry } from './verdict.ts';
+
+/** What comes in one piece, or hardly more: when it is cut off, nobody minds starting over. */
+const WHOLE_BYTES = 64 * 1024;
+
+/** The idempotency key was used before. */
+export class Replayed extends Error {
+  readonly upload: Upload;
+  constructor(upload: Upload) {
+    super();
+    this.upload = upload;
+  }
+}
+
+export interface CreationsOptions {
+  ledger: Ledger;
+  staging: Staging;
+  receiver: Receiver;
+  finisher: Finisher;
+  locker: UploadLocker;
+}
+
+export class Creations {
+  readonly #options: CreationsOptions;
+  readonly #endings: Endings;
+
+  constructor(options: CreationsOptions, endings: Endings) {
+    this.#options = options;
+    this.#endings = endings;
+  }
+
+  /** @throws Replayed, UploadError */
+  async add(context: Context, id: string): Promise<Record<string, never>> {
+    const { request, creation } = context;
+    if (creation === undefined) throw new Error('A creation has been read before.');
+    const { receiver, ledger, staging } = this.#options;
+    // Where others serve too, one that starts would take bytes without a row for left over.
+    const comesWhole = ledger.isAlone && staging.isReadableInProgress && isWholeInBody(creation);
+    const { upload, created } = await receiver.create({ id, owner: request.owner, ...creation, comesWhole });
+    if (!created) throw new Replayed(upload);
+    context.upload = upload;
+    context.comesWhole = comesWhole;
+    return {};
+  }
+
+  /** The answer to a creation was lost, and it is asked again: the same upload, as it is now. */
+  async replay({ raw, response, collectionUrl }: UploadsRequest, creation: Creation, earlier: Upload): Promise<void> {
+    let upload = earlier;
+    if (creation.length !== upload.length && creation.length !== null) {
+      throw new UploadError('ERR_BAD_REQUEST', { detail: 'The Idempotency-Key was used for another upload.' });
+    }
+    raw.resume();
+    const { ledger, receiver, finisher, locker } = this.#options;
+    const headers: Record<string, string> = { ...ANNOUNCEMENT, Location: `${collectionUrl}/${upload.id}`, 'Tus-Resumable': TUS_VERSION };
+    // Whoever created an empty one may have died before its inspection.
+    if (upload.state === 'receiving' && upload.length === 0) void finisher.begin(upload.id, 0, 'byte');
+    else if (upload.state === 'receiving') {
+      // The first request may still be sending.
+      await locker.quiesce(upload.id);
+      upload = (await ledger.get(upload.id)) ?? upload;
+    }
+    if (upload.state === 'receiving' && upload.length !== 0) {
+      Object.assign(headers, expiry(upload), { 'Upload-Offset': String(acknowledgedOffset(upload, await receiver.confirmed(upload))) });
+    } else {
+      const settled = await this.#endings.settle(upload.id, response);
+      if (settled === undefined) throw new UploadError('ERR_INSPECTION_PENDING', { retryAfterSeconds: 2 });
+      // An offset of 0 is the whole of an empty file.
+      Object.assign(headers, acknowledge(settled, upload.length !== 0));
+    }
+    response.writeHead(201, headers).end();
+  }
+}
+
+/** With a key, it may be asked for again while it still comes. */
+function isWholeInBody({ length, bodyBytes, checksums, idempotencyKey }: Creation): boolean {
+  return idempotencyKey === null && checksums.chunk === undefined && length === bodyBytes && length > 0 && length <= WHOLE_BYTES;
+}

@@ -1,0 +1,94 @@
+// The bytes of an upload are all here: its verdict is waited for, and told.
+import type { ServerResponse } from 'node:http';
+import { UploadError } from '../../shared/errors.ts';
+import type { Finisher } from '../finish/finisher.ts';
+import { readStored } from '../finish/stored-bytes.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { Upload } from '../ledger/upload.ts';
+import type { Receiver } from '../staging/receiver.ts';
+import type { Staging } from '../staging/staging.ts';
+import type { Storage } from '../storage/storage.ts';
+import type { Append } from './headers.ts';
+import { GONE, linked } from './linked-signal.ts';
+import type { Context, UploadsRequest } from './request-context.ts';
+import { acknowledge, gone, heldOffset, storedRejection } from './verdict.ts';
+
+export interface EndingsOptions {
+  ledger: Ledger;
+  staging: Staging;
+  storage: Storage;
+  receiver: Receiver;
+  finisher: Finisher;
+  patienceMs: number;
+  /** Aborted with the reason when the server shuts down. */
+  draining: AbortSignal;
+}
+
+export class Endings {
+  readonly #options: EndingsOptions;
+
+  constructor(options: EndingsOptions) {
+    this.#options = options;
+  }
+
+  /** After the lock: every byte is stored. What it throws, or the headers it returns, are the answer. */
+  async finish(context: Context): Promise<{ headers: Record<string, string> }> {
+    const { ledger, staging, finisher } = this.#options;
+    const { upload, append, request } = context;
+    if (upload === undefined) throw new Error('An upload that finishes has been read before.');
+    // An empty upload is created and finished without a body, hence without `receive`.
+    if (upload.length === 0 && append === undefined) void finisher.begin(upload.id, 0, 'byte');
+    const settled = await this.settle(upload.id, request.response);
+    if (settled) context.upload = settled;
+    if (append === undefined) {
+      if (settled?.state === 'inspecting' && settled.length === 0) {
+        if (await ledger.abandon(settled.id)) {
+          await staging.remove(settled.id);
+          throw new UploadError('ERR_INSPECTION_PENDING', { retryAfterSeconds: 2 });
+        }
+        // The verdict came just now.
+        return { headers: acknowledge(await ledger.get(settled.id), false) };
+      }
+      // A creation has a Location to ask again at, whatever it carried.
+      return { headers: acknowledge(settled, true) };
+    }
+    return { headers: acknowledge(settled, append.offset === (settled ? heldOffset(settled) : -1)) };
+  }
+
+  /** The upload as it is when there is a verdict, at the patience limit, or when nobody waits any more: the client is gone, or the server goes. */
+  async settle(id: string, response: ServerResponse): Promise<Upload | undefined> {
+    const { finisher, patienceMs, draining } = this.#options;
+    const waiting = new AbortController();
+    const stop = () => waiting.abort(GONE);
+    const stopping = linked([waiting.signal, draining]);
+    response.once('close', stop);
+    return finisher.settle(id, patienceMs, stopping.signal).finally(() => {
+      stopping.unlink();
+      response.off('close', stop);
+    });
+  }
+
+  /** A PATCH to an upload whose bytes are all here. */
+  async answer(request: UploadsRequest, upload: Upload, append: Append): Promise<Record<string, string>> {
+    const { raw, response } = request;
+    if (upload.state === 'rejected') throw storedRejection(upload);
+    if (upload.state !== 'inspecting' && upload.state !== 'accepted') throw gone(upload);
+    const length = upload.length ?? 0;
+    if (append.length !== undefined && append.length !== length) {
+      throw new UploadError('ERR_INVALID_UPLOAD_LENGTH', { detail: 'Another length was declared before.' });
+    }
+    const isHeldByte = append.offset === length - 1 && upload.held === 'byte';
+    const isEmptyEnd = append.offset === length && (upload.state === 'accepted' || upload.held === 'length');
+    if (!isHeldByte && !isEmptyEnd) throw new UploadError('ERR_MISMATCHED_OFFSET');
+    const { ledger, receiver, draining } = this.#options;
+    const sent = await receiver.readHeld(raw, length - append.offset, draining);
+    const stored = await readStored(this.#options, upload.id, append.offset, append.offset + sent.byteLength).catch(async (error) => {
+      const now = await ledger.get(upload.id);
+      // Its verdict came while the body did, and took the bytes away.
+      if (now?.state !== 'inspecting' && now?.state !== 'accepted') acknowledge(now, true);
+      throw error;
+    });
+    if (!stored.equals(sent)) throw new UploadError('ERR_SOURCE_CHANGED');
+    return acknowledge(await this.settle(upload.id, response), true);
+  }
+}
