@@ -130,6 +130,8 @@ export class S3Server implements S3Endpoint {
     const log = openSync(join(this.#directory, 'log', `${program}.out`), 'a');
     const command = [pathOf(program), ...parameters, '-c', this.#configuration];
     const daemon = spawn('setpriv', ['--pdeathsig', 'KILL', ...command], {
+      // Debian's Ceph 18 looks for its object classes in lib/…, from wherever it runs.
+      cwd: '/',
       stdio: ['ignore', log, log],
       env: { ...process.env, LC_ALL: 'C' },
     });
