@@ -14,6 +14,7 @@ import type { Check } from './finish/check.ts';
 import { createDefaultChecks } from './finish/checks/default-checks.ts';
 import { checkHead } from './finish/checks/early.ts';
 import { Detector } from './finish/detector.ts';
+import { DirectCompletion } from './finish/direct-completion.ts';
 import { Finisher } from './finish/finisher.ts';
 import { Sha256 } from './finish/sha256.ts';
 import { Sweeper } from './finish/sweeper.ts';
@@ -26,6 +27,7 @@ import { page } from './http/page.ts';
 import { sendProblem } from './http/problem.ts';
 import { toRecord } from './http/record.ts';
 import { requestLog } from './http/request-log.ts';
+import { DirectUploads } from './ledger/direct-uploads.ts';
 import type { Ledger } from './ledger/ledger.ts';
 import { openEngine } from './ledger/open.ts';
 import { serve } from './processes/serving.ts';
@@ -213,11 +215,23 @@ async function assemble(config: Config, hooks: LandfallHooks, access: Access, lo
   const shared = { ledger, staging, storage, receiver, finisher, maxUploadSize, patienceMs: config.patience, keepRecordsForMs, draining };
   const uploads = new Uploads({ ...shared, locker, policyHash });
   const forms = new Forms({ ...shared, access, bodyTimeoutMs: config.bodyTimeout });
-  const direct = new Direct({ ...shared, direct: backend.direct, access, locker, expireAfterMs: config.expireAfter });
+  const door = backend.direct && {
+    staging: backend.direct,
+    completion: new DirectCompletion({
+      ledger,
+      uploads: new DirectUploads(engine),
+      staging: backend.direct,
+      finisher,
+      lock: locker,
+      log,
+    }),
+  };
+  const direct = new Direct({ ...shared, door, access, locker, expireAfterMs: config.expireAfter });
   const sweeper = new Sweeper({
     ledger,
     staging,
     storage,
+    ...(door && { direct: door.completion }),
     lock: locker,
     isBeginning: (id) => finisher.isBeginning(id),
     intervalMs: config.sweepInterval,

@@ -55,7 +55,7 @@ export class Resumption {
     const { ledger, staging, beginnings } = this.#options;
     const upload = await ledger.get(id);
     // An empty one's sender was never answered: for them it was never created.
-    if (upload?.state !== 'receiving' || !upload.length || upload.unverifiedFrom !== null) return;
+    if (upload?.state !== 'receiving' || !upload.length || upload.unverifiedFrom !== null || upload.directDueAt !== null) return;
     if ((await staging.size(id)) === upload.length) void beginnings.begin(id, upload.length, 'byte', { proof: 'unknown' });
   }
 
@@ -78,7 +78,7 @@ export class Resumption {
     }
   }
 
-  async #resumeReceiving({ id, length, createdAt, unverifiedFrom }: Upload, startedAt: number): Promise<void> {
+  async #resumeReceiving({ id, length, createdAt, unverifiedFrom, directDueAt }: Upload, startedAt: number): Promise<void> {
     const { ledger, staging, lock, beginnings } = this.#options;
     if (length === null) return;
     if (length === 0) {
@@ -86,6 +86,8 @@ export class Resumption {
       if (createdAt < startedAt && (await ledger.abandon(id))) await staging.remove(id);
       return;
     }
+    // What is sent past the server has a time of its own.
+    if (directDueAt !== null) return;
     // A chunk whose checksum was never looked at completes nothing.
     if (unverifiedFrom !== null || (await staging.size(id)) !== length) return;
     await lock.tryWith(id, async () => {

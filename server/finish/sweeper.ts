@@ -4,6 +4,7 @@ import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
 import type { Staging } from '../staging/staging.ts';
 import type { Storage } from '../storage/storage.ts';
+import type { DirectCompletion } from './direct-completion.ts';
 
 /** Bytes that nobody will ask for again are looked for this often: those of a process that crashed beside this one. */
 const LEFTOVERS_EVERY_MS = 3_600_000;
@@ -22,6 +23,8 @@ export interface SweeperOptions {
   staging: Staging;
   storage: Storage;
   lock: TryLock;
+  /** Where senders bring bytes to S3 themselves. */
+  direct?: Pick<DirectCompletion, 'beginIfWhole' | 'sweep'>;
   /** Whether an upload's inspection is about to begin: every byte of it is here. */
   isBeginning(id: string): boolean;
   intervalMs: number;
@@ -78,7 +81,8 @@ export class Sweeper {
 
   /** One pass over everything whose time is over. Safe beside running uploads: what is locked is left for the next pass. */
   async sweep(): Promise<void> {
-    const { ledger } = this.#options;
+    const { ledger, direct } = this.#options;
+    await direct?.sweep();
     const now = Date.now();
     const left = new Set<string>();
     while (!this.#stopped) {
@@ -93,7 +97,7 @@ export class Sweeper {
 
   /** False: it is in use, or is no longer what it was. */
   async #clear(upload: Upload, now: number): Promise<boolean> {
-    const { ledger, staging, storage, lock, isBeginning, keepRecordsForMs, log } = this.#options;
+    const { ledger, staging, storage, direct, lock, isBeginning, keepRecordsForMs, log } = this.#options;
     if (upload.state !== 'receiving') {
       // The refusal may have been spoken after an earlier attempt had published, and its cleaning up have failed.
       if (upload.state === 'rejected' && upload.target !== null) await storage.remove(upload.target);
@@ -105,6 +109,7 @@ export class Sweeper {
     await lock.tryWith(upload.id, async () => {
       const fresh = await ledger.get(upload.id);
       if (fresh?.expiresAt == null || fresh.expiresAt > now || isBeginning(upload.id)) return;
+      if (fresh.directDueAt !== null && (await direct?.beginIfWhole(upload.id))) return;
       // What is complete waits for its inspection, not for its sender.
       if (fresh.length !== null && fresh.length > 0 && fresh.unverifiedFrom === null && (await staging.size(upload.id)) === fresh.length)
         return;

@@ -6,20 +6,25 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { z } from 'zod';
 import { UploadError } from '../../shared/errors.ts';
 import type { Access } from '../access/access.ts';
+import type { DirectCompletion } from '../finish/direct-completion.ts';
 import type { Finisher } from '../finish/finisher.ts';
 import type { TryLock } from '../finish/sweeper.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
 import type { Receiver } from '../staging/receiver.ts';
-import { NO_CHECKSUM } from '../staging/running-checksum.ts';
 import type { S3Direct } from '../staging/s3-direct.ts';
 import { newUploadId } from '../staging/upload-id.ts';
 import { acknowledge } from '../tus/verdict.ts';
 import { toRecord } from './record.ts';
 
+export interface DirectDoor {
+  staging: S3Direct;
+  completion: DirectCompletion;
+}
+
 export interface DirectOptions {
   /** Undefined where staging is on a disk: there is nothing to be sent past this server. */
-  direct: S3Direct | undefined;
+  door: DirectDoor | undefined;
   access: Access;
   ledger: Ledger;
   receiver: Receiver;
@@ -50,7 +55,8 @@ export class Direct {
   /** `path` is what follows `/get-upload-url`, query included. @throws UploadError */
   async answer(request: IncomingMessage, response: ServerResponse, path: string, collectionUrl: string): Promise<void> {
     const [matched, id, from] = ADDRESS.exec(path) ?? [];
-    if (this.#options.direct === undefined || matched === undefined) throw new UploadError('ERR_NOT_FOUND');
+    const { door } = this.#options;
+    if (door === undefined || matched === undefined) throw new UploadError('ERR_NOT_FOUND');
     if (request.method === 'OPTIONS') {
       response.writeHead(204, { Allow: 'OPTIONS, GET, POST' }).end();
       return;
@@ -59,13 +65,13 @@ export class Direct {
     if (id === undefined) {
       if (request.method !== 'POST') throw new UploadError('ERR_METHOD_NOT_ALLOWED');
       const upload = await this.#create(request, owner);
-      await this.#answerLinks(response, 201, upload, this.#options.direct, collectionUrl, 1);
+      await this.#answerLinks(response, 201, upload, door, collectionUrl, 1);
       return;
     }
     const upload = await this.#options.ledger.get(id);
     if (upload === undefined || upload.owner !== owner) throw new UploadError('ERR_UPLOAD_NOT_FOUND');
-    if (request.method === 'GET') await this.#answerLinks(response, 200, upload, this.#options.direct, collectionUrl, Number(from ?? 1));
-    else if (request.method === 'POST') await this.#complete(response, upload, this.#options.direct, collectionUrl);
+    if (request.method === 'GET') await this.#answerLinks(response, 200, upload, door, collectionUrl, Number(from ?? 1));
+    else if (request.method === 'POST') await this.#complete(response, upload, door, collectionUrl);
     else throw new UploadError('ERR_METHOD_NOT_ALLOWED');
   }
 
@@ -88,7 +94,7 @@ export class Direct {
     response: ServerResponse,
     status: number,
     upload: Upload,
-    direct: S3Direct,
+    { staging }: DirectDoor,
     collectionUrl: string,
     from: number,
   ): Promise<void> {
@@ -99,23 +105,21 @@ export class Direct {
       answerJson(response, 200, { id, url: `${collectionUrl}/${id}`, partSize: 0, parts: [] });
       return;
     }
-    const links = await direct.links(id, length, from);
-    await ledger.change(id, { from: 'receiving' }, { expiresAt: Date.now() + expireAfterMs }, false);
+    const links = await staging.links(id, length, from);
+    const now = Date.now();
+    const changes = { expiresAt: now + expireAfterMs, directDueAt: now + staging.linkLifetimeMs };
+    // Bytes may come that nobody here is told of: from the first address on that is not to be forgotten in a power cut.
+    await ledger.change(id, { from: 'receiving' }, changes, upload.directDueAt === null);
     answerJson(response, status, { id, url: `${collectionUrl}/${id}`, ...links });
   }
 
-  async #complete(response: ServerResponse, upload: Upload, direct: S3Direct, collectionUrl: string): Promise<void> {
-    const { ledger, finisher, locker, patienceMs, draining } = this.#options;
-    const { id, length } = upload;
-    if (upload.state === 'receiving' && length !== null && !finisher.isBeginning(id)) {
+  async #complete(response: ServerResponse, upload: Upload, { completion }: DirectDoor, collectionUrl: string): Promise<void> {
+    const { finisher, locker, patienceMs, draining } = this.#options;
+    const { id } = upload;
+    if (upload.state === 'receiving' && !finisher.isBeginning(id)) {
       let isWhole = true;
       const isFree = await locker.tryWith(id, async () => {
-        if ((await ledger.get(id))?.state !== 'receiving') return;
-        isWhole = await direct.complete(id, length);
-        if (!isWhole) return;
-        // Nobody here has seen the bytes: there is no checksum of them to be had but by reading them all back.
-        await ledger.change(id, { from: 'receiving' }, { checksumOffset: NO_CHECKSUM }, true);
-        void finisher.begin(id, length, 'byte', { proof: 'durable' });
+        isWhole = await completion.beginIfWhole(id);
       });
       if (!isFree) throw new UploadError('ERR_UPLOAD_LOCKED', { retryAfterSeconds: 1 });
       if (!isWhole) throw new UploadError('ERR_MISMATCHED_OFFSET', { detail: 'Not every part has arrived.' });

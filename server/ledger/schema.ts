@@ -49,6 +49,8 @@ export interface UploadTable {
   updatedAt: number;
   /** When the sweeper may take it; null: never. */
   expiresAt: number | null;
+  /** When to look, unasked, whether all has come of what is sent past this server; null: its bytes come through here. */
+  directDueAt: number | null;
 }
 
 /** What happened, for whoever delivers it; written in the verdict's own transaction. */
@@ -196,7 +198,21 @@ const processes: Migration = {
   },
 };
 
+/** Uploads that are sent past the server. */
+const direct: Migration = {
+  async up(db) {
+    await db.schema.alterTable('uploads').addColumn('directDueAt', 'bigint').execute();
+    await db.schema
+      .createIndex('uploads_direct')
+      .on('uploads')
+      .columns(['directDueAt', 'id'])
+      .where(sql.ref('state'), '=', sql.lit('receiving'))
+      .where(sql.ref('directDueAt'), 'is not', null)
+      .execute();
+  },
+};
+
 /** In order; a published one is never changed. */
 export function migrations(dialect: Dialect): MigrationProvider {
-  return { getMigrations: async () => ({ '0001-uploads': first(dialect), '0002-processes': processes }) };
+  return { getMigrations: async () => ({ '0001-uploads': first(dialect), '0002-processes': processes, '0003-direct': direct }) };
 }

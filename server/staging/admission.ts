@@ -90,6 +90,7 @@ export class Admission {
       createdAt: now,
       updatedAt: now,
       expiresAt: now + expireAfterMs,
+      directDueAt: null,
     };
     if (request.comesWhole) return { upload, created: true };
     // Whoever is told of an upload finds it again after a power cut, where offsets are promised beyond one.

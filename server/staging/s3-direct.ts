@@ -36,6 +36,10 @@ export class S3Direct {
     this.#bucket = options.bucket;
   }
 
+  get linkLifetimeMs(): number {
+    return this.#options.linkSeconds * 1000;
+  }
+
   /** Addresses for what S3 does not have yet, from a part on. @throws S3Fault */
   async links(id: string, length: number, from = 1): Promise<DirectLinks> {
     const partSize = partSizeFor(this.#options.partSize, length);

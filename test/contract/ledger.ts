@@ -1,5 +1,6 @@
 // What every ledger does, whatever engine keeps its rows.
 import { expect, it } from 'vitest';
+import type { DirectUploads } from '../../server/ledger/direct-uploads.ts';
 import type { Holders } from '../../server/ledger/holders.ts';
 import type { Ledger } from '../../server/ledger/ledger.ts';
 import type { Locks } from '../../server/ledger/locks.ts';
@@ -10,6 +11,7 @@ export interface LedgerUnderTest {
   ledger: Ledger;
   holders: Holders;
   locks: Locks;
+  direct: DirectUploads;
   /** The same rows through another connection, as another process sees them. */
   other(): Promise<Ledger>;
   /** States of the events that were written, oldest first. */
@@ -56,6 +58,20 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
     await ledger.releaseKey(upload.id);
     expect(await ledger.findByKey('somebody', 'key')).toBeUndefined();
     expect(await ledger.create(again, true)).toBe(true);
+  });
+
+  it('finds what is sent past the server when it is time to look, until nothing is received any more', async () => {
+    const { ledger, direct } = await open();
+    const now = Date.now();
+    const rows = [2, 1, 3, null, 10_000].map((due) => newUpload({ directDueAt: due && now - 5000 + due, updatedAt: 1 }));
+    for (const row of rows) await ledger.create(row, true);
+    const due = async () => (await direct.due(now, 10)).map(({ id }) => rows.findIndex((row) => row.id === id));
+    expect(await due()).toEqual([1, 0, 2]);
+    expect(await direct.due(now, 1)).toEqual([rows[1]]);
+    await direct.lookAgain(rows[1]?.id ?? '', now + 1);
+    expect(await ledger.get(rows[1]?.id ?? '')).toEqual({ ...rows[1], directDueAt: now + 1 });
+    await ledger.beginInspection(rows[0]?.id ?? '', 'p1', {});
+    expect(await due()).toEqual([2]);
   });
 
   it('lets one of many win each move, with one event for a verdict', async () => {

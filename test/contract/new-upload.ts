@@ -36,6 +36,7 @@ export function newUpload(values: Partial<Upload> = {}): Upload {
     createdAt: now,
     updatedAt: now,
     expiresAt: now + HOUR,
+    directDueAt: null,
     ...values,
   };
 }

@@ -1,6 +1,7 @@
 // Cost grows with work, not with history: every query finds its rows by an index, however many there are.
 import type { CompiledQuery } from 'kysely';
 import { expect, it } from 'vitest';
+import { DirectUploads } from '../../server/ledger/direct-uploads.ts';
 import type { Engine } from '../../server/ledger/engine.ts';
 import { Holders } from '../../server/ledger/holders.ts';
 import { Ledger } from '../../server/ledger/ledger.ts';
@@ -28,6 +29,7 @@ const COLUMNS: Partial<Record<keyof Upload, string>> = {
   idempotencyKey: `case when n % 200 < 4 then 'key' || n end`,
   createdAt: '1700000000000 + n',
   updatedAt: '1700000000000 + n',
+  directDueAt: `case when n % 200 = 0 or n % 1000 = 7 then 1900000000000 + n end`,
   expiresAt: `case n % 200 when 0 then 1900000000000 + n when 2 then 1800000000000 + n when 3 then 1800000000000 + n end`,
 };
 
@@ -74,6 +76,7 @@ async function runEverything(engine: Engine): Promise<void> {
   const ledger = new Ledger(engine);
   const holders = new Holders(engine);
   const locks = new Locks(engine);
+  const direct = new DirectUploads(engine);
   const upload = newUpload({ idempotencyKey: 'a key' });
   const { id } = upload;
   const now = Date.now();
@@ -88,6 +91,8 @@ async function runEverything(engine: Engine): Promise<void> {
   await ledger.receiving('', 100);
   await ledger.receiving('0'.repeat(32), 100);
   await ledger.expired(now, 100);
+  await direct.due(now, 100);
+  await direct.lookAgain(id, now);
   await holders.enter('p2', 60_000);
   await holders.renew('p2', 60_000);
   await locks.take(id, 'p2', 'boot');

@@ -1,4 +1,5 @@
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { DirectUploads } from '../../server/ledger/direct-uploads.ts';
 import { Holders } from '../../server/ledger/holders.ts';
 import { Ledger } from '../../server/ledger/ledger.ts';
 import { Locks } from '../../server/ledger/locks.ts';
@@ -27,6 +28,7 @@ describe('the ledger on PostgreSQL', () => {
       ledger,
       holders: new Holders(engine),
       locks: new Locks(engine),
+      direct: new DirectUploads(engine),
       other: async () => (await openEngine(url)).ledger,
       events: async (uploadId) => {
         const rows = await postgres.query('select * from events order by id', url);

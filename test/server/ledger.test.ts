@@ -2,6 +2,7 @@ import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { DirectUploads } from '../../server/ledger/direct-uploads.ts';
 import { Holders } from '../../server/ledger/holders.ts';
 import { Ledger } from '../../server/ledger/ledger.ts';
 import { Locks } from '../../server/ledger/locks.ts';
@@ -32,6 +33,7 @@ describe('the ledger on SQLite', () => {
       ledger,
       holders: new Holders(engine),
       locks: new Locks(engine),
+      direct: new DirectUploads(engine),
       other: () => openLedger(dataDir),
       events: async (uploadId) => {
         const database = new DatabaseSync(join(dataDir, 'ledger.sqlite'), { readOnly: true });

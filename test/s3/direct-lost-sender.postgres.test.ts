@@ -1,0 +1,100 @@
+// Senders that bring all of their bytes to S3, and never come back to say so.
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect, it } from 'vitest';
+import { videoBytes } from '../support/content.ts';
+import { embedLandfall } from '../support/landfall-embedded.ts';
+import { postgresForTests } from '../support/postgres.ts';
+import { embedLandfallOnS3, MIB, operationOf, type S3Landfall } from '../support/s3-landfall.ts';
+import { idOf, readRecord } from '../support/tus-requests.ts';
+
+const postgres = postgresForTests({ fsync: false });
+
+interface Links {
+  url: string;
+  partSize: number;
+  parts: { number: number; url: string }[];
+}
+
+/** Their addresses run out soon, but not before a busy machine has used them; and they are looked after all the time. */
+const HASTY = { s3LinkLifetime: 3000, sweepInterval: 50 };
+
+/** Sends what is missing by the addresses that the server gives out for it. */
+async function send({ parts, partSize }: Links, bytes: Buffer<ArrayBuffer>, wanted = (_number: number) => true): Promise<void> {
+  const sending = parts
+    .filter((part) => wanted(part.number))
+    .map(({ number, url }) => fetch(url, { method: 'PUT', body: bytes.subarray((number - 1) * partSize, number * partSize) }));
+  for (const { status } of await Promise.all(sending)) expect(status).toBe(200);
+}
+
+async function create(url: string, length: number): Promise<{ links: Links; record: string; door: string }> {
+  const response = await fetch(`${url}/get-upload-url`, { method: 'POST', body: JSON.stringify({ name: 'film.mp4', length }) });
+  const links = (await response.json()) as Links;
+  const record = new URL(links.url, url).href;
+  return { links, record, door: `${url}/get-upload-url/${idOf(record)}` };
+}
+
+async function expectOnly({ onlyFile, expectNothingStaged }: S3Landfall, bytes: Buffer): Promise<void> {
+  expect((await onlyFile()).bytes.equals(bytes)).toBe(true);
+  await expectNothingStaged();
+}
+
+it.for([MIB, 13 * MIB])('a direct upload of %i bytes is inspected when nobody can send to it any more', async (length) => {
+  const server = await embedLandfallOnS3(undefined, HASTY);
+  const bytes = await videoBytes(length);
+  const { links, record, door } = await create(server.url, length);
+  await send(links, bytes);
+  await expect.poll(async () => (await readRecord(record)).state).toBe('accepted');
+  await expectOnly(server, bytes);
+  const reads = server.proxy.exchanges.filter((exchange) => operationOf(exchange) === 'GetObject' && exchange.path.includes('/bytes'));
+  expect(reads.reduce((sum, { answer }) => sum + Number(answer?.['content-length'] ?? 0), 0)).toBeLessThan(64 * 1024);
+  // Its sender comes after all, and is told the same.
+  const answer = await fetch(door, { method: 'POST', body: '{}' });
+  expect([answer.status, await answer.json()]).toMatchObject([200, { state: 'accepted', length }]);
+  expect(await (await fetch(door)).json()).toMatchObject({ parts: [] });
+});
+
+it('a direct upload that lacks a part waits for it, and is inspected when that has come', async () => {
+  const server = await embedLandfallOnS3(undefined, HASTY);
+  const bytes = await videoBytes(12 * MIB);
+  const { links, record, door } = await create(server.url, bytes.length);
+  await send(links, bytes, (number) => number !== 2);
+  const looked = () => server.proxy.exchanges.filter((exchange) => operationOf(exchange) === 'ListParts').length;
+  await expect.poll(looked).toBeGreaterThan(0);
+  expect((await readRecord(record)).state).toBe('receiving');
+  await send((await (await fetch(door)).json()) as Links, bytes);
+  await expect.poll(async () => (await readRecord(record)).state).toBe('accepted');
+  await expectOnly(server, bytes);
+});
+
+it('a direct upload is not looked for while its sender may still send', async () => {
+  const server = await embedLandfallOnS3(undefined, { s3LinkLifetime: 60_000, sweepInterval: 20 });
+  const bytes = await videoBytes(MIB);
+  const { links, record } = await create(server.url, bytes.length);
+  await send(links, bytes);
+  await sleep(500);
+  expect((await readRecord(record)).state).toBe('receiving');
+});
+
+it('a direct upload whose time is over is inspected where it is whole, and expires where it is not', async () => {
+  const server = await embedLandfallOnS3(undefined, { s3LinkLifetime: 3_600_000, sweepInterval: 50, expireAfter: 3000 });
+  const bytes = await videoBytes(6 * MIB);
+  const [whole, part] = await Promise.all([create(server.url, bytes.length), create(server.url, bytes.length)]);
+  await Promise.all([send(whole.links, bytes), send(part.links, bytes, (number) => number === 1)]);
+  await expect.poll(async () => (await readRecord(whole.record)).state).toBe('accepted');
+  await expect.poll(async () => (await fetch(part.record, { method: 'HEAD', headers: { 'Tus-Resumable': '1.0.0' } })).status).toBe(410);
+  await expectOnly(server, bytes);
+});
+
+it.for(['SQLite', 'PostgreSQL'])('a direct upload is found by a server that was started meanwhile, on %s', async (engine) => {
+  const databaseUrl = engine === 'SQLite' ? '' : await postgres.database();
+  const server = await embedLandfallOnS3(undefined, { s3LinkLifetime: HASTY.s3LinkLifetime, databaseUrl });
+  const bytes = await videoBytes(13 * MIB);
+  const { links, record } = await create(server.url, bytes.length);
+  await send(links, bytes);
+  await server.close();
+  const again = await embedLandfall({ ...server.config, ...HASTY });
+  await expect.poll(async () => (await readRecord(`${again.files}/${idOf(record)}`)).state).toBe('accepted');
+  // Not read back for one.
+  expect(await readRecord(`${again.files}/${idOf(record)}`)).toMatchObject({ checksum: null });
+  await expectOnly(server, bytes);
+});
