@@ -122,7 +122,22 @@ async function uploadWithOurs(endpoint: string, bytes: Buffer<ArrayBuffer>, name
 
 async function uploadWithStock(endpoint: string, bytes: Buffer, name: string): Promise<Outcome['told']> {
   const retryDelays = Array.from({ length: 200 }, () => 300);
-  const { outcome, status, body } = await uploadWithStockClient(endpoint, bytes, name, { retryDelays, chunkSize: 16 * 1024 * 1024 });
+  /** By address: a creation whose answer was lost is made again. */
+  const acknowledged = new Map<string, number>();
+  let wentBack = '';
+  const { outcome, status, body } = await uploadWithStockClient(endpoint, bytes, name, {
+    retryDelays,
+    chunkSize: 16 * 1024 * 1024,
+    onAfterResponse: (request, response) => {
+      const told = response.getHeader('Upload-Offset');
+      if (told === undefined || response.getStatus() >= 300) return;
+      const url = request.getURL();
+      const before = acknowledged.get(url) ?? 0;
+      if (Number(told) < before) wentBack = `${request.getMethod()} took the offset back from ${before} to ${told}.`;
+      acknowledged.set(url, Number(told));
+    },
+  });
+  if (wentBack !== '') return wentBack;
   if (outcome === 'success') return 'accepted';
   return status === 422 && REFUSALS.some((code) => body.includes(code)) ? 'refused' : `${status} ${body}`;
 }

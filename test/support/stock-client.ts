@@ -18,7 +18,7 @@ export function uploadWithStockClient(
   endpoint: string,
   bytes: Buffer,
   name: string,
-  options: Partial<Pick<UploadOptions, 'retryDelays' | 'chunkSize' | 'uploadDataDuringCreation'>> = {},
+  options: Partial<Pick<UploadOptions, 'retryDelays' | 'chunkSize' | 'uploadDataDuringCreation' | 'onAfterResponse'>> = {},
 ): Promise<StockOutcome> {
   return new Promise((resolve) => {
     const upload = new Upload(bytes, {
