@@ -1,11 +1,7 @@
 // Uploads that are sent past this server: nobody here sees their bytes come, so somebody has to look.
-import { sql } from 'kysely';
+import { RECEIVING } from './conditions.ts';
 import type { Engine } from './engine.ts';
-import type { UploadTable } from './schema.ts';
 import type { Upload } from './upload.ts';
-
-// Written out, not as a parameter: only so does a planner see that the partial index covers the query.
-const RECEIVING = sql.lit<UploadTable['state']>('receiving');
 
 export class DirectUploads {
   readonly #engine: Engine;

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { upload } from '../../client/node.ts';
 import { nodeStore } from '../../client/node-store.ts';
-import { videoBytes, writeVideo } from '../support/content.ts';
+import { sha256, videoBytes, writeVideo } from '../support/content.ts';
 import { embedLandfall } from '../support/landfall-embedded.ts';
 import { embedLandfallOnS3, MIB, operationOf, partNumberOf, s3Error } from '../support/s3-landfall.ts';
 import { testDirectory } from '../support/temp-dir.ts';
@@ -70,7 +70,7 @@ describe('a direct upload', () => {
   });
 
   it('is inspected like any other, and what was inspected can not be overwritten', async () => {
-    const { url, s3, onlyFile } = await embedLandfallOnS3();
+    const { url, s3, onlyFile } = await embedLandfallOnS3(undefined, { sha256: true });
     const program = Buffer.alloc(MIB, 'MZ');
     const refused = await ask(`${url}/get-upload-url`, { name: 'film.mp4', length: MIB });
     await sendParts(refused.body, program);
@@ -81,7 +81,8 @@ describe('a direct upload', () => {
     const bytes = await videoBytes(MIB);
     const accepted = await ask(`${url}/get-upload-url`, { name: 'film.mp4', length: MIB });
     await sendParts(accepted.body, bytes);
-    expect((await ask(`${url}/get-upload-url/${accepted.body.id}`, {})).status).toBe(200);
+    const done = await ask(`${url}/get-upload-url/${accepted.body.id}`, {});
+    expect(done).toMatchObject({ status: 200, body: { checksum: null, sha256: sha256(bytes) } });
     await sendParts(accepted.body, program);
     expect((await onlyFile()).bytes.equals(bytes)).toBe(true);
   });
