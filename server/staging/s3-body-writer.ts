@@ -2,10 +2,11 @@
 // counted only as far as there is no gap.
 import type { Readable } from 'node:stream';
 import type { Bucket } from '../s3/bucket.ts';
-import type { StoredPart } from '../s3/multiparts.ts';
 import type { PartMemory } from '../s3/part-memory.ts';
 import type { Permits } from '../s3/permits.ts';
 import { Gatherer } from './body-writer.ts';
+import { PartBuffer } from './part-buffer.ts';
+import { PartsUnderway } from './parts-underway.ts';
 import {
   bytesKey,
   cutTail,
@@ -33,11 +34,6 @@ export interface S3Writing {
   partSize: number;
 }
 
-const FIRST_BUFFER_BYTES = 64 * 1024;
-const BUFFER_GROWTH = 4;
-const FAST_MS = 5000;
-/** No byte waits longer than this for its part to become full: a crash loses no more of what a slow sender sent. */
-const HOLD_MS = 60_000;
 /** A part that came in more pieces than this is put together anew: one object instead of many. */
 const MAX_TAILS = 16;
 
@@ -52,7 +48,6 @@ export async function writeBodyToS3(
 ): Promise<Written> {
   const gatherer = new Gatherer(source, options);
   const writer = new S3BodyWriter(writing, id, staged, offset, options, () => gatherer.nudge());
-  writing.memory.enter(writer);
   try {
     await writer.prepare();
     for (;;) {
@@ -75,51 +70,25 @@ class S3BodyWriter {
   readonly #id: string;
   readonly #staged: Staged;
   readonly #options: WriteOptions;
-  readonly #nudge: () => void;
+  readonly #startedAt: number;
   #multipart: Multipart | undefined;
   #partSize: number;
-  /** The part that is being gathered: its tails in S3, then `#filled` bytes in memory. */
+  /** The part that is being gathered: its tails in S3, then what is in memory. */
   #partStart = 0;
   #tails: Tail[] = [];
-  #buffer = Buffer.alloc(0);
-  #filled = 0;
-  #filledSinceMs = 0;
-  #isFlushAsked = false;
-  /** Whether the part before came quickly: then the next is given its whole memory at once. */
-  #isFast = false;
-  #holdTimer: NodeJS.Timeout | undefined;
-  readonly #running = new Set<Promise<void>>();
-  /** Parts on their way, and those stored that have one on its way before them. */
-  readonly #ends = new Map<number, { end: number; isStored: boolean }>();
-  /** Everything before is stored. */
-  #written: number;
-  readonly #stored = new Map<number, StoredPart>();
-  #fault: { error: unknown } | undefined;
-  readonly #startedAt: number;
+  readonly #buffer: PartBuffer;
+  readonly #parts: PartsUnderway;
 
   constructor(writing: S3Writing, id: string, staged: Staged, offset: number, options: WriteOptions, nudge: () => void) {
     this.#writing = writing;
     this.#id = id;
     this.#staged = staged;
     this.#options = options;
-    this.#nudge = nudge;
     this.#partSize = writing.partSize;
     this.position = offset;
     this.#startedAt = offset;
-    this.#written = offset;
-  }
-
-  get held(): number {
-    return this.#buffer.byteLength;
-  }
-
-  get pace(): number {
-    return this.#filled / (performance.now() - this.#filledSinceMs + 1);
-  }
-
-  flush(): void {
-    this.#isFlushAsked = true;
-    this.#nudge();
+    this.#parts = new PartsUnderway(offset, writing.concurrency, () => this.#tellWritten(), nudge);
+    this.#buffer = new PartBuffer(writing.memory, nudge);
   }
 
   async prepare(): Promise<void> {
@@ -140,10 +109,10 @@ class S3BodyWriter {
 
   /** Takes a batch in; resolves when there is room for the next. An empty one: whether to write down what is held. */
   async add(batch: readonly Buffer[]): Promise<void> {
-    if (this.#isFlushAsked) await this.#flushTail();
+    if (this.#buffer.isFlushAsked) await this.#flushTail();
     let rest = batch;
     while (rest.length > 0) {
-      this.#throwFault();
+      this.#parts.throwFault();
       const [piece, after] = split(rest, this.#partStart + this.#partSize - this.position);
       await this.#options.onBatch(piece, this.position);
       for (const chunk of piece) await this.#fill(chunk);
@@ -165,7 +134,7 @@ class S3BodyWriter {
     if (this.#partStart === 0) {
       // Small enough for one request: there never was a multipart upload.
       await this.#writing.bucket.put(bytesKey(this.#id), await this.#wholePart());
-      this.#drop();
+      this.#buffer.drop();
       this.#options.onWritten?.(nothing, this.position);
       return;
     }
@@ -173,122 +142,78 @@ class S3BodyWriter {
     await this.#settle();
     const multipart = await this.#begun();
     this.#options.requireHeld?.();
-    const known = this.#startedAt === 0 ? [...this.#stored.values()].sort((a, b) => a.number - b.number) : undefined;
+    const known = this.#startedAt === 0 ? this.#parts.stored() : undefined;
     await seal(this.#writing, this.#id, multipart, this.position, known);
   }
 
   /** Waits for what is on its way, whatever became of the body. */
   async close(): Promise<void> {
-    clearTimeout(this.#holdTimer);
-    await Promise.allSettled(this.#running);
-    this.#drop();
-    this.#writing.memory.leave(this);
+    this.#buffer.endHold();
+    await this.#parts.over();
+    this.#buffer.close();
   }
 
   async #fill(chunk: Buffer): Promise<void> {
     let rest = chunk;
     while (rest.byteLength > 0) {
-      if (this.#filled === this.#buffer.byteLength) await this.#grow();
-      const copied = rest.copy(this.#buffer, this.#filled);
-      this.#filled += copied;
+      if (this.#buffer.isFull) await this.#grow();
+      const copied = this.#buffer.fill(rest);
       this.position += copied;
       rest = rest.subarray(copied);
     }
   }
 
-  /** Buffers begin small, so that a thousand slow senders hold little, and are whole parts soon. */
   async #grow(): Promise<void> {
-    const { memory } = this.#writing;
-    for (;;) {
-      const held = this.#buffer.byteLength;
-      const start = this.position - this.#filled;
-      const end = Math.min(this.#partStart + this.#partSize, this.#options.completeSize ?? Number.POSITIVE_INFINITY);
-      const size = Math.min(end - start, this.#isFast ? this.#partSize : Math.max(FIRST_BUFFER_BYTES, held * BUFFER_GROWTH));
-      if ((await memory.take(this, size - held)) === 'taken') {
-        const larger = Buffer.allocUnsafeSlow(size);
-        this.#buffer.copy(larger, 0, 0, this.#filled);
-        this.#buffer = larger;
-        if (held === 0) {
-          this.#filledSinceMs = performance.now();
-          this.#holdTimer ??= setTimeout(() => this.flush(), HOLD_MS);
-        }
-        return;
-      }
-      await this.#flushTail();
-    }
+    const end = Math.min(this.#partStart + this.#partSize, this.#options.completeSize ?? Number.POSITIVE_INFINITY);
+    while (!(await this.#buffer.grow(this.#partSize, end - (this.position - this.#buffer.filled)))) await this.#flushTail();
   }
 
   /** Sends the part that is gathered, once there is a place among those on their way. */
   async #send(): Promise<void> {
-    const { bucket, memory, concurrency, reading } = this.#writing;
-    while (this.#running.size >= concurrency) await Promise.race(this.#running);
-    this.#throwFault();
+    const { bucket, memory, reading } = this.#writing;
+    await this.#parts.place();
     const multipart = await this.#begun();
     this.#options.requireHeld?.();
     const number = this.#partStart / this.#partSize + 1;
     const tails = this.#tails;
-    const filled = this.#buffer.subarray(0, this.#filled);
-    const held = this.held;
-    const end = this.position;
-    this.#buffer = Buffer.alloc(0);
-    this.#filled = 0;
+    const { bytes, held } = this.#buffer.handOn();
     this.#tails = [];
-    this.#partStart = end;
-    this.#isFast = performance.now() - this.#filledSinceMs < FAST_MS;
-    this.#isFlushAsked = false;
-    this.#noLongerHolds();
-    const place = { end, isStored: false };
-    this.#ends.set(number, place);
-    const put = (bytes: Uint8Array) => bucket.multiparts.put(bytesKey(this.#id), multipart.uploadId, number, bytes);
-    const sending = (
-      tails.length === 0 ? put(filled) : reading.with(async () => put(Buffer.concat([await loadTails(bucket, tails), filled])))
-    )
-      .then((part) => {
-        this.#stored.set(number, part);
-        place.isStored = true;
-        this.#tellWritten();
-      })
-      .catch((error) => {
-        this.#fault ??= { error };
-        this.#nudge();
-      })
-      .finally(() => {
-        this.#running.delete(sending);
-        memory.give(held);
-      });
-    this.#running.add(sending);
+    this.#partStart = this.position;
+    const put = (part: Uint8Array) => bucket.multiparts.put(bytesKey(this.#id), multipart.uploadId, number, part);
+    const sent = tails.length === 0 ? put(bytes) : reading.with(async () => put(Buffer.concat([await loadTails(bucket, tails), bytes])));
+    this.#parts.add(number, this.position, sent, () => memory.give(held));
   }
 
   /** Writes down what is held of a part that is not full. The tails before it stay: nothing acknowledged is ever in one place less. */
   async #flushTail(): Promise<void> {
-    this.#isFlushAsked = false;
-    if (this.#filled > 0) {
+    this.#buffer.beginFlush();
+    const { bytes } = this.#buffer;
+    if (bytes.byteLength > 0) {
       this.#options.requireHeld?.();
       const { bucket, reading } = this.#writing;
-      const start = this.position - this.#filled;
-      const filled = this.#buffer.subarray(0, this.#filled);
+      const start = this.position - bytes.byteLength;
       if (this.#tails.length < MAX_TAILS) {
         const key = newTailKey(this.#id, start);
-        await bucket.put(key, filled);
-        this.#tails.push({ key, start, size: filled.byteLength });
+        await bucket.put(key, bytes);
+        this.#tails.push({ key, start, size: bytes.byteLength });
       } else {
         const joined = this.#tails.splice(0);
         const key = newTailKey(this.#id, this.#partStart);
-        await reading.with(async () => bucket.put(key, Buffer.concat([await loadTails(bucket, joined), filled])));
+        await reading.with(async () => bucket.put(key, Buffer.concat([await loadTails(bucket, joined), bytes])));
         this.#tails = [{ key, start: this.#partStart, size: this.position - this.#partStart }];
         await bucket.remove(joined.map((tail) => tail.key));
       }
-      this.#drop();
+      this.#buffer.drop();
       this.#tellWritten();
     }
-    this.#noLongerHolds();
+    this.#buffer.endFlush();
   }
 
   #wholePart(): Promise<Buffer> {
     const { bucket, reading } = this.#writing;
-    const filled = this.#buffer.subarray(0, this.#filled);
-    if (this.#tails.length === 0) return Promise.resolve(filled);
-    return reading.with(async () => Buffer.concat([await loadTails(bucket, this.#tails), filled]));
+    const { bytes } = this.#buffer;
+    if (this.#tails.length === 0) return Promise.resolve(bytes);
+    return reading.with(async () => Buffer.concat([await loadTails(bucket, this.#tails), bytes]));
   }
 
   async #begun(): Promise<Multipart> {
@@ -298,39 +223,14 @@ class S3BodyWriter {
     return this.#multipart;
   }
 
-  /** Everything up to the first part that is not stored; with all of them stored, the tails too. */
   #tellWritten(): void {
-    const before = this.#written;
-    for (const [number, { end, isStored }] of this.#ends) {
-      if (!isStored) break;
-      this.#ends.delete(number);
-      this.#written = end;
-    }
-    if (this.#ends.size === 0) this.#written = Math.max(this.#written, endOf(this.#tails, this.#partStart));
-    if (this.#written > before) this.#options.onWritten?.(nothing, this.#written);
+    const written = this.#parts.advance(endOf(this.#tails, this.#partStart));
+    if (written !== undefined) this.#options.onWritten?.(nothing, written);
   }
 
   async #settle(): Promise<void> {
-    await Promise.allSettled(this.#running);
-    this.#throwFault();
-  }
-
-  #throwFault(): void {
-    if (this.#fault) throw this.#fault.error;
-  }
-
-  #drop(): void {
-    const { held } = this;
-    this.#buffer = Buffer.alloc(0);
-    this.#filled = 0;
-    this.#noLongerHolds();
-    if (held > 0) this.#writing.memory.give(held);
-  }
-
-  #noLongerHolds(): void {
-    clearTimeout(this.#holdTimer);
-    this.#holdTimer = undefined;
-    this.#writing.memory.flushed(this);
+    await this.#parts.over();
+    this.#parts.throwFault();
   }
 }
 
