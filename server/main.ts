@@ -18,6 +18,7 @@ landfall-server ls [--state STATE]   list uploads, newest first
 landfall-server show ID              everything known of one upload
 landfall-server rm ID                remove an accepted file; its address answers 410 from then on
 landfall-server verify               read every accepted file again and hold it against the ledger
+landfall-server restored             after a restore: end the uploads that were unfinished in the back-up
 
 Options, each also an environment variable:
 `;

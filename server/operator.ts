@@ -9,10 +9,12 @@ import { toRecord } from './http/record.ts';
 import { Ledger } from './ledger/ledger.ts';
 import { hasSqlite, openEngine } from './ledger/open.ts';
 import type { Upload } from './ledger/upload.ts';
+import { endUnfinished } from './restored.ts';
 import { NO_CHECKSUM } from './staging/running-checksum.ts';
 import { StartError } from './start-error.ts';
 import type { Storage } from './storage/storage.ts';
 
+const COMMANDS = ['ls', 'show', 'rm', 'verify', 'restored'];
 const PAGE = 200;
 
 /** The command line is not one there is; the message says what to write instead. */
@@ -32,13 +34,13 @@ export async function runOperatorCommand(
   config: Config,
   output: Output,
 ): Promise<number> {
-  if (!['ls', 'show', 'rm', 'verify'].includes(command))
-    throw new UsageError(`There is no command "${command}". See landfall-server --help.`);
-  if ((command === 'ls' || command === 'verify') && operands.length > 0)
+  if (!COMMANDS.includes(command)) throw new UsageError(`There is no command "${command}". See landfall-server --help.`);
+  if (!['show', 'rm'].includes(command) && operands.length > 0)
     throw new UsageError(`"${command}" takes no "${operands[0]}". See landfall-server --help.`);
   if (config.databaseUrl === '' && !hasSqlite(config.dataDir))
     throw new UsageError(`There is no ledger in ${config.dataDir}. Name the data directory with --data-dir or LANDFALL_DATA_DIR.`);
-  const ledger = new Ledger(await openEngine(config, false));
+  const engine = await openEngine(config, command === 'restored');
+  const ledger = new Ledger(engine);
   const backend = openBackend(config);
   const { storage } = backend;
   try {
@@ -50,6 +52,9 @@ export async function runOperatorCommand(
         return await show(ledger, backend, config, idOf(operands), output);
       case 'rm':
         return await remove(ledger, storage, config, idOf(operands), output);
+      case 'restored':
+        output.write(`${await endUnfinished(engine, ledger, config.keepRecordsFor)} unfinished uploads ended\n`);
+        return 0;
       default:
         return await verify(ledger, storage, output);
     }

@@ -40,6 +40,12 @@ export class Holders {
     return rows.map((row) => row.owner);
   }
 
+  /** Whether there is one whose time is not over. */
+  async isAnyAlive(): Promise<boolean> {
+    const alive = this.#engine.db.selectFrom('holders').select('owner').where('isDead', '=', 0).where('expiresAt', '>', this.#in(0));
+    return (await alive.limit(1).executeTakeFirst()) !== undefined;
+  }
+
   /** Frees the leases of one that is dead, and forgets it where it is long gone and holds no lock. */
   async clear(owner: string): Promise<void> {
     const { db } = this.#engine;

@@ -95,6 +95,7 @@ async function runEverything(engine: Engine): Promise<void> {
   await direct.lookAgain(id, now);
   await holders.enter('p2', 60_000);
   await holders.renew('p2', 60_000);
+  await holders.isAnyAlive();
   await locks.take(id, 'p2', 'boot');
   await locks.settle(id, 'p2', 'boot');
   await locks.boot(id);

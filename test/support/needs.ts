@@ -86,6 +86,13 @@ export const NEEDS: readonly Need[] = [
     isMet: () => postgresPrograms() !== undefined,
   },
   {
+    what: 'tests of back-up and restore',
+    files: ['test/**/*.backup.test.ts', 'test/**/*.backup.postgres.test.ts'],
+    packages: ['sqlite3', 'rsync'],
+    takes: 'sqlite3 and rsync (packages of these names)',
+    isMet: () => programPath('sqlite3') !== undefined && programPath('rsync') !== undefined,
+  },
+  {
     what: 'tests with the system calls failing',
     files: ['test/faults/**/*.strace.*'],
     packages: ['strace'],

@@ -13,7 +13,7 @@ const landfall = createLandfall(config, {
     {
       name: 'slow',
       async run({ originalName, signal }) {
-        await sleep(inspectionMs, undefined, { signal });
+        await sleep(originalName?.startsWith('long') ? 60_000 : inspectionMs, undefined, { signal });
         return originalName?.startsWith('refuse') ? { code: 'ERR_CHECK_REFUSED', detail: 'For the test.' } : undefined;
       },
     },

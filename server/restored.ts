@@ -1,0 +1,43 @@
+// After a restore: what was under way when the back-up was made ends. Its bytes are not in the back-up, or not those that the
+// ledger speaks of; its sender is told 410 and begins anew.
+import type { Engine } from './ledger/engine.ts';
+import { Holders } from './ledger/holders.ts';
+import type { Ledger } from './ledger/ledger.ts';
+import type { Upload } from './ledger/upload.ts';
+import { StartError } from './start-error.ts';
+
+const PAGE = 500;
+
+/** What its uploads bring now would be ended, too. */
+export class StillServed extends StartError {
+  override readonly name = 'StillServed';
+}
+
+/**
+ * The caller has a ledger in a file to itself; one in PostgreSQL is asked who serves it.
+ * @returns how many uploads it ended
+ * @throws StillServed
+ */
+export async function endUnfinished(engine: Engine, ledger: Ledger, keepRecordsForMs: number): Promise<number> {
+  const holders = new Holders(engine);
+  if (await holders.isAnyAlive()) {
+    throw new StillServed('Another process serves this ledger, or did so a moment ago. Stop it, and wait as long as LANDFALL_LEASE.');
+  }
+  await holders.clearAll();
+  await ledger.releaseLeases();
+  for (;;) {
+    const page = await ledger.dueInspections(Date.now(), PAGE);
+    await Promise.all(page.map((id) => ledger.move(id, { from: 'inspecting' }, 'receiving')));
+    if (page.length < PAGE) break;
+  }
+  const end = ({ id }: Upload) =>
+    // Whoever creates it again under the same key must not be given this one.
+    ledger.move(id, { from: 'receiving' }, 'expired', { expiresAt: Date.now() + keepRecordsForMs, idempotencyKey: null });
+  let ended = 0;
+  for (;;) {
+    const page = await ledger.receiving('', PAGE);
+    await Promise.all(page.map(end));
+    ended += page.length;
+    if (page.length < PAGE) return ended;
+  }
+}
