@@ -27,8 +27,8 @@ function sharedDirectory(): SharedPlace {
 
 it('three processes on one directory and PostgreSQL, killed and stopped, take every file once and lose none', async () => {
   const burden = isLong
-    ? { uploads: 500, atOnce: 6, maxBytes: 96 * MIB, inspectionMs: 1000, killEveryMs: 2000, hits: 20 }
-    : { uploads: 50, atOnce: 6, maxBytes: 48 * MIB, inspectionMs: 700, killEveryMs: 1200, hits: 1 };
+    ? { uploads: 500, atOnce: 6, maxBytes: 96 * MIB, inspectionMs: 1000, killEveryMs: 2000, maxKills: 1000, hits: 20 }
+    : { uploads: 50, atOnce: 6, maxBytes: 48 * MIB, inspectionMs: 700, killEveryMs: 1200, maxKills: 10, hits: 1 };
   const hits = await uploadThroughManyProcesses(sharedDirectory(), postgres, burden);
   expect(hits.kills).toBeGreaterThanOrEqual(burden.hits);
 });

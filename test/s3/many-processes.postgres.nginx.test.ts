@@ -56,8 +56,8 @@ it('three processes on one bucket and PostgreSQL, killed and stopped, take every
   timeout: LIMIT_MS,
 }, async () => {
   const burden = isLong
-    ? { uploads: 300, atOnce: 6, maxBytes: 48 * MIB, inspectionMs: 1000, killEveryMs: 2000, hits: 20 }
-    : { uploads: 50, atOnce: 6, maxBytes: 24 * MIB, inspectionMs: 500, killEveryMs: 1000, hits: 1 };
+    ? { uploads: 300, atOnce: 6, maxBytes: 48 * MIB, inspectionMs: 1000, killEveryMs: 2000, maxKills: 1000, hits: 20 }
+    : { uploads: 50, atOnce: 6, maxBytes: 24 * MIB, inspectionMs: 500, killEveryMs: 1000, maxKills: 10, hits: 1 };
   const hits = await uploadThroughManyProcesses(await sharedBucket(), postgres, burden);
   expect(hits.kills).toBeGreaterThanOrEqual(burden.hits);
 });
