@@ -37,7 +37,7 @@ async function bundleClient(): Promise<string> {
 }
 
 /** A page of another origin than the server's, with a file input. */
-async function site(script: string, endpoint: string): Promise<string> {
+export async function site(script: string, endpoint: string): Promise<string> {
   const html = `<!doctype html><title>Send</title><input type="file">
     <script type="module">import * as landfall from '/client.js'; Object.assign(window, { landfall, endpoint: '${endpoint}' });</script>`;
   const server = createServer(({ url }, response) => {
@@ -116,7 +116,11 @@ export async function open(context: BrowserContext, url: string): Promise<Page> 
 }
 
 /** Chooses the file and sends it; the page keeps the handle and all it tells. */
-export async function send(page: Page, path: string, options: { chunkSize?: number; budgetMs?: number } = {}): Promise<void> {
+export async function send(
+  page: Page,
+  path: string,
+  options: { chunkSize?: number; budgetMs?: number; via?: 'direct' } = {},
+): Promise<void> {
   await page.locator('input').setInputFiles(path);
   await page.evaluate((more) => {
     const hand = window as unknown as Hand;

@@ -66,7 +66,7 @@ const isRoot = process.getuid?.() === 0;
 export const NEEDS: readonly Need[] = [
   {
     what: 'tests in a real browser',
-    files: ['test/browser/**', 'test/protocol/**/*.chromium.test.ts'],
+    files: ['test/browser/**', 'test/**/*.chromium.test.ts'],
     packages: ['chromium'],
     takes: 'Chromium (package chromium, or CHROMIUM_BIN)',
     isMet: () => chromiumPath() !== undefined,
