@@ -58,7 +58,8 @@ export const S3_PROGRAMS = ['ceph', 'monmaptool', 'ceph-mon', 'ceph-osd', 'rados
 function canMakeNetworks(): boolean {
   const name = `landfall-probe-${process.pid}`;
   const isMade = succeeds('ip', 'netns', 'add', name);
-  return isMade && succeeds('ip', 'netns', 'delete', name);
+  const isUsable = isMade && succeeds('ip', '-n', name, 'link', 'set', 'lo', 'up');
+  return isMade && succeeds('ip', 'netns', 'delete', name) && isUsable;
 }
 
 const isRoot = process.getuid?.() === 0;
