@@ -13,11 +13,10 @@ function limits(more: Partial<WriteOptions> = {}): WriteOptions {
 
 /** A body that comes in pieces and then ends, waits, or is cut. */
 function body(pieces: readonly Uint8Array[], end: 'end' | 'wait' | 'cut' = 'end'): Readable {
-  let cutting: NodeJS.Timeout | undefined;
   const readable = new Readable({
     // Not before somebody reads: what is cut off unread never came.
     read() {
-      if (end === 'cut') cutting ??= setTimeout(() => readable.destroy(), 50);
+      if (end === 'cut') setTimeout(() => readable.destroy(), 50);
     },
   });
   for (const piece of pieces) readable.push(piece);
