@@ -1,12 +1,13 @@
 // LISTEN and NOTIFY: one connection listens, and what is told goes out in batches beside the ledger's own statements, not in
 // their transactions. PostgreSQL commits those that notify one after the other, and waits for the disk in between.
 import { randomBytes } from 'node:crypto';
-import { EventEmitter } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import { sql } from 'kysely';
 import { Client } from 'pg';
 import type { Logger } from 'pino';
 import type { Engine } from '../ledger/engine.ts';
 import { connection } from '../ledger/postgres.ts';
+import { DatabaseUnusable } from '../ledger/postgres-check.ts';
 import type { Notice, Notices } from './notices.ts';
 import { isOver } from './tenure.ts';
 
@@ -16,6 +17,8 @@ const PER_MESSAGE = 200;
 /** A connection that says nothing may be dead; a proxy may have dropped it. */
 const HEARTBEAT_MS = 15_000;
 const RECONNECT_MS = 250;
+/** It takes milliseconds, where it comes at all. */
+const ECHO_MS = 10_000;
 
 export class PostgresNotices implements Notices {
   readonly #url: string;
@@ -34,9 +37,13 @@ export class PostgresNotices implements Notices {
     this.#log = log;
   }
 
-  /** @throws when the first connection can't be made */
+  /** @throws when the first connection can't be made; DatabaseUnusable when it hears nothing */
   async start(): Promise<void> {
     const client = await this.#connect();
+    await this.#requireEcho(client).catch(async (error) => {
+      await client.end().catch(() => undefined);
+      throw error;
+    });
     this.#listening = this.#listen(client);
   }
 
@@ -88,6 +95,20 @@ export class PostgresNotices implements Notices {
       await client.end().catch(() => undefined);
       throw error;
     }
+  }
+
+  /** A pooler that lends a session for one transaction takes the LISTEN, and nothing is ever heard of it. */
+  async #requireEcho(client: Client): Promise<void> {
+    const heard = once(client, 'notification', { signal: AbortSignal.timeout(ECHO_MS) });
+    heard.catch(() => undefined);
+    // By another connection than the one that listens: a pooler may well have lent both the same session.
+    await sql`select pg_notify(${CHANNEL}, ${this.#self})`.execute(this.#engine.db);
+    await heard.catch((cause: unknown) => {
+      throw new DatabaseUnusable(
+        'NOTIFY does not reach who LISTENs by LANDFALL_DATABASE_URL. Of a pooler between (PgBouncer) ask for sessions, not transactions; or name PostgreSQL itself.',
+        { cause },
+      );
+    });
   }
 
   async #listen(first: Client): Promise<void> {
