@@ -4,6 +4,7 @@ import { finishTime } from './scenarios/finish-time.ts';
 import { goodput } from './scenarios/goodput.ts';
 import { chunks, durability, onePatch } from './scenarios/large-file.ts';
 import { largeLedger } from './scenarios/large-ledger.ts';
+import { processes } from './scenarios/processes.ts';
 import { s3 } from './scenarios/s3.ts';
 import { slowUploads } from './scenarios/slow-uploads.ts';
 import { smallFiles } from './scenarios/small-files.ts';
@@ -17,6 +18,7 @@ export const SCENARIOS: readonly Scenario[] = [
   largeLedger,
   durability,
   s3,
+  processes,
   goodput,
   adaptiveChunks,
 ];
