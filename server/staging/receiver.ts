@@ -192,6 +192,8 @@ export class Receiver {
 
   async #checksum(upload: Upload, stored: number): Promise<Checksum> {
     if (upload.checksumOffset === stored) return { checksum: upload.checksum, offset: stored };
+    // Where the ledger was restored without them, there is no file to open.
+    if (stored === 0) return { checksum: 0, offset: 0 };
     const reader = await this.#options.staging.open(upload.id);
     try {
       return await completeChecksum(upload, reader);

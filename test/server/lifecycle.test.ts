@@ -1,13 +1,14 @@
 // Starting, draining and ending, in an application or alone.
 import { once } from 'node:events';
 import { mkdirSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import express from 'express';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { createLandfall, LedgerInUse } from '../../server/index.ts';
 import { LedgerTooNew } from '../../server/ledger/migration.ts';
-import { videoBytes } from '../support/content.ts';
+import { crc32Of, videoBytes } from '../support/content.ts';
 import { embedLandfall } from '../support/landfall-embedded.ts';
 import { openSocket, patchHead } from '../support/raw-http.ts';
 import { testDirectory } from '../support/temp-dir.ts';
@@ -57,6 +58,22 @@ describe('start and close', () => {
     const { landfall } = await embedLandfall();
     expect(createLandfall(Object.freeze({ dataDir })).config.policy).toEqual(landfall.config.policy);
     expect(createLandfall(landfall.config).config).toBe(landfall.config);
+  });
+
+  it('takes anew, from its first byte, an upload whose staged bytes are gone', async () => {
+    const server = await embedLandfall();
+    const bytes = await videoBytes(200_000);
+    const { url } = await createUpload(server.files, { length: bytes.length, name: 'film.mp4' });
+    expect(await patchUpload(url, 0, bytes.subarray(0, 150_000))).toMatchObject({ status: 204 });
+    await server.landfall.close();
+    await rm(join(server.dataDir, 'staging'), { recursive: true });
+    const next = await embedLandfall({ dataDir: server.dataDir });
+    const again = url.replace(server.url, next.url);
+    expect(await headUpload(again)).toMatchObject({ status: 200, offset: 0 });
+    expect(await patchUpload(again, 0, bytes.subarray(0, 100_000))).toMatchObject({ status: 204, offset: 100_000 });
+    expect(await patchUpload(again, 100_000, bytes.subarray(100_000))).toMatchObject({ status: 204, offset: 200_000 });
+    expect(Buffer.from(await (await fetch(again)).arrayBuffer()).equals(bytes)).toBe(true);
+    expect(await readRecord(again)).toMatchObject({ checksum: crc32Of(bytes) });
   });
 
   it('does not start where it may not write', async () => {
