@@ -10,7 +10,6 @@ export type Metadata = ReadonlyMap<string, string>;
 const KEY = /^[\x21-\x2b\x2d-\x7e]{1,64}$/;
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
 const FORBIDDEN_KEYS = new Set(['__proto__', 'constructor', 'prototype']);
-// biome-ignore lint/suspicious/noControlCharactersInRegex: line breaks and NUL in a value are what it looks for
 const LINE_BREAK = /[\r\n\0]/;
 
 /**
