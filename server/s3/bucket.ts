@@ -31,18 +31,29 @@ export interface StoredObject {
   etag: string;
 }
 
+/** What S3 does by itself, up to 5 GiB of it, may take so many times as long as anything that moves over the line. */
+const WORK_FACTOR = 10;
+/** Timers of Node count in 31 bits. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
 /** Keys are below the prefix. Everything here throws S3Fault. */
 export class Bucket {
   readonly multiparts: Multiparts;
   readonly #place: Place;
   readonly #client: S3Client;
+  /** For copies and completions: their answers come when the work is done. */
+  readonly #patient: S3Client;
   readonly #downloads: S3Client;
   readonly #signing: S3Client;
 
   constructor(options: BucketOptions) {
     this.#place = new Place(options.bucket, options.prefix);
     this.#client = createClient(options, options.connections);
-    this.multiparts = new Multiparts(this.#client, this.#place, async (key) => (await this.head(key))?.size);
+    this.#patient = createClient(
+      { ...options, timeoutMs: Math.min(options.timeoutMs * WORK_FACTOR, LONGEST_TIMER_MS) },
+      options.connections,
+    );
+    this.multiparts = new Multiparts(this.#client, this.#patient, this.#place, async (key) => (await this.head(key))?.size);
     this.#downloads = createClient(options, Number.POSITIVE_INFINITY);
     this.#signing = createClient({ ...options, endpoint: options.publicEndpoint || options.endpoint }, 1);
   }
@@ -157,11 +168,12 @@ export class Bucket {
       MetadataDirective: 'REPLACE',
       ...headers,
     });
-    await outcome(to, this.#client.send(copy));
+    await outcome(to, this.#patient.send(copy));
   }
 
   close(): void {
     this.#client.destroy();
+    this.#patient.destroy();
     this.#downloads.destroy();
     this.#signing.destroy();
   }

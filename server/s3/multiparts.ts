@@ -21,12 +21,17 @@ export interface StoredPart {
 /** Keys are below the prefix. Everything here throws S3Fault. */
 export class Multiparts {
   readonly #client: S3Client;
+  readonly #patient: S3Client;
   readonly #place: Place;
   readonly #sizeOf: (key: string) => Promise<number | undefined>;
 
-  /** @param sizeOf of the object that there is under a key */
-  constructor(client: S3Client, place: Place, sizeOf: (key: string) => Promise<number | undefined>) {
+  /**
+   * @param patient for what S3 works on for long before it answers
+   * @param sizeOf of the object that there is under a key
+   */
+  constructor(client: S3Client, patient: S3Client, place: Place, sizeOf: (key: string) => Promise<number | undefined>) {
     this.#client = client;
+    this.#patient = patient;
     this.#place = place;
     this.#sizeOf = sizeOf;
   }
@@ -52,7 +57,7 @@ export class Multiparts {
       CopySource: this.#place.source(from),
       CopySourceRange: `bytes=${start}-${end - 1}`,
     };
-    const { CopyPartResult } = await outcome(`${key}, part ${number}`, this.#client.send(new UploadPartCopyCommand(part)));
+    const { CopyPartResult } = await outcome(`${key}, part ${number}`, this.#patient.send(new UploadPartCopyCommand(part)));
     return { number, size: end - start, etag: CopyPartResult?.ETag ?? '' };
   }
 
@@ -78,7 +83,7 @@ export class Multiparts {
     const complete = new CompleteMultipartUploadCommand({ ...this.#place.at(key), UploadId: uploadId, MultipartUpload: { Parts } });
     let fault: unknown;
     try {
-      await outcome(key, this.#client.send(complete));
+      await outcome(key, this.#patient.send(complete));
     } catch (error) {
       fault = error;
     }

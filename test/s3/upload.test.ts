@@ -1,4 +1,5 @@
 // Uploads that end in a bucket: with our client, a stock one, and by hand.
+import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { HeadObjectCommand } from '@aws-sdk/client-s3';
 import { describe, expect, it } from 'vitest';
@@ -12,6 +13,7 @@ import { testDirectory } from '../support/temp-dir.ts';
 import { createUpload, headUpload, idOf, patchUpload, readRecord, terminateUpload } from '../support/tus-requests.ts';
 import { zip } from '../support/zip-fixtures.ts';
 
+const isLong = process.env.LANDFALL_TEST_LONG === '1';
 const NAME = 'Zoë “film”.mp4';
 
 describe('an upload to S3', () => {
@@ -178,6 +180,29 @@ describe('an upload to S3', () => {
     // One after the other they would begin three answers apart.
     expect(Math.max(...begunMs) - Math.min(...begunMs)).toBeLessThan(3000);
     expect((await onlyFile()).bytes.equals(bytes)).toBe(true);
+    await expectNothingStaged();
+  });
+
+  it.runIf(isLong)('above 5 GiB, which S3 copies only in parts, arrives whole', async () => {
+    const { files, s3, proxy, expectNothingStaged } = await embedLandfallOnS3(undefined, {
+      maxUploadSize: 8 * 1024 * MIB,
+      s3PartSize: 64 * MIB,
+      s3Memory: 512 * MIB,
+      patience: 280_000,
+    });
+    const piece = await videoBytes(64 * MIB);
+    const pieces = 81;
+    const { url } = await createUpload(files, { length: pieces * piece.byteLength, name: 'film.mp4' });
+    const sent = createHash('sha256');
+    for (let at = 0; at < pieces; at++) {
+      sent.update(piece);
+      expect((await patchUpload(url, at * piece.byteLength, piece)).status).toBe(204);
+    }
+    const [key = ''] = await s3.keys('files/');
+    const stored = createHash('sha256');
+    for await (const chunk of await s3.bucket.stream(key)) stored.update(chunk);
+    expect(stored.digest('hex')).toBe(sent.digest('hex'));
+    expect(proxy.exchanges.filter((exchange) => operationOf(exchange) === 'UploadPartCopy')).toHaveLength(6);
     await expectNothingStaged();
   });
 
