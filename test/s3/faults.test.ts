@@ -266,6 +266,28 @@ describe('removing what is complete', () => {
   });
 });
 
+describe('the checksums that newer clients of S3 add by themselves', () => {
+  const isAdded = ({ headers }: Exchange) => headers['x-amz-trailer'] !== undefined || headers['content-encoding'] === 'aws-chunked';
+
+  it('are not sent to a server that may not know them', async () => {
+    const { files, proxy } = await embedLandfallOnS3();
+    expect((await sendFilm(files)).answer.status).toBe(204);
+    expect(proxy.exchanges.filter(isAdded)).toEqual([]);
+  });
+
+  it('are sent by the stock store as it comes', async () => {
+    const added: string[] = [];
+    const look = (exchange: Exchange) => {
+      if (isAdded(exchange)) added.push(operationOf(exchange));
+      return undefined;
+    };
+    const { files } = await startStockOnS3(look, {}, 'WHEN_SUPPORTED');
+    const { url } = await createUpload(files, { length: LENGTH });
+    await patchUpload(url, 0, await videoBytes(LENGTH));
+    expect(added).toContain('UploadPart');
+  });
+});
+
 describe('senders that stop sending', () => {
   /** Sends a piece of its file, and then nothing. */
   async function stall(files: string): Promise<string> {

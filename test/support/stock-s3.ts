@@ -13,6 +13,7 @@ const MIB = 1024 * 1024;
 export async function startStockOnS3(
   plan: (exchange: Exchange) => Fault | undefined = () => undefined,
   options: Pick<StoreOptions, 'cache' | 'maxConcurrentPartUploads'> = {},
+  requestChecksumCalculation: 'WHEN_REQUIRED' | 'WHEN_SUPPORTED' = 'WHEN_REQUIRED',
 ): Promise<{ files: string; s3: TestBucket; finished: string[] }> {
   const s3 = await testBucket();
   const { endpoint, region } = s3.options;
@@ -21,7 +22,7 @@ export async function startStockOnS3(
   const datastore = new S3Store({
     partSize: 5 * MIB,
     ...options,
-    s3ClientConfig: { bucket: s3.name, endpoint: proxy.url, region, forcePathStyle: true, requestChecksumCalculation: 'WHEN_REQUIRED' },
+    s3ClientConfig: { bucket: s3.name, endpoint: proxy.url, region, forcePathStyle: true, requestChecksumCalculation },
   });
   const finished: string[] = [];
   const tus = new Server({
