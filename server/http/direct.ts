@@ -3,6 +3,7 @@
 //   GET  /get-upload-url/:id   what is still to be sent, with fresh addresses
 //   POST /get-upload-url/:id   all is sent: the verdict
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Logger } from 'pino';
 import { z } from 'zod';
 import { UploadError } from '../../shared/errors.ts';
 import type { Access } from '../access/access.ts';
@@ -33,6 +34,7 @@ export interface DirectOptions {
   patienceMs: number;
   expireAfterMs: number;
   draining: AbortSignal;
+  log: Logger;
 }
 
 const MAX_REQUEST_BYTES = 64 * 1024;
@@ -47,6 +49,7 @@ const Wanted = z.strictObject({
 
 export class Direct {
   readonly #options: DirectOptions;
+  #isClosed = false;
 
   constructor(options: DirectOptions) {
     this.#options = options;
@@ -62,6 +65,12 @@ export class Direct {
       return;
     }
     const owner = await this.#options.access(request);
+    if (!(await door.staging.isSafe())) {
+      if (!this.#isClosed)
+        this.#options.log.warn('No direct uploads: this S3 server obeys headers that are not signed, also those that copy others’ objects');
+      this.#isClosed = true;
+      throw new UploadError('ERR_NOT_FOUND');
+    }
     if (id === undefined) {
       if (request.method !== 'POST') throw new UploadError('ERR_METHOD_NOT_ALLOWED');
       const upload = await this.#create(request, owner);

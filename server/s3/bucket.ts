@@ -63,6 +63,16 @@ export class Bucket {
     return this.#signing;
   }
 
+  /** As `signing`, for requests that this server makes itself. */
+  get probing(): S3Client {
+    return this.#client;
+  }
+
+  /** An object as the source of a copy. */
+  source(key: string): string {
+    return this.#place.source(key);
+  }
+
   /** The parameters that name an object. */
   at(key: string): { Bucket: string; Key: string } {
     return this.#place.at(key);

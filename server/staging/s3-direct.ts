@@ -1,7 +1,8 @@
 // Uploads that go from their sender to S3 past this server: into staging, by addresses signed for a while, then the same finish.
 import { PutObjectCommand, UploadPartCommand } from '@aws-sdk/client-s3';
-import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import type { Bucket } from '../s3/bucket.ts';
+import { type HeaderGuard, type SignedPut, signPut } from '../s3/signed-put.ts';
+import { findHeaderGuard } from './header-guard.ts';
 import { bytesKey, folderOf, type Multipart, partSizeFor, readMultipart, readStaged, startMultipart } from './s3-parts.ts';
 import { seal } from './s3-seal.ts';
 
@@ -30,6 +31,7 @@ const LINKS_AT_ONCE = 100;
 export class S3Direct {
   readonly #options: S3DirectOptions;
   readonly #bucket: Bucket;
+  #guard: Promise<HeaderGuard | undefined> | undefined;
 
   constructor(options: S3DirectOptions) {
     this.#options = options;
@@ -38,6 +40,11 @@ export class S3Direct {
 
   get linkLifetimeMs(): number {
     return this.#options.linkSeconds * 1000;
+  }
+
+  /** Whether addresses for this server can be used for nothing else than what they are given out for. @throws S3Fault */
+  async isSafe(): Promise<boolean> {
+    return (await this.#findGuard()) !== undefined;
   }
 
   /** Addresses for what S3 does not have yet, from a part on. @throws S3Fault */
@@ -87,12 +94,19 @@ export class S3Direct {
     return (await this.#bucket.head(bytesKey(id)))?.size === length;
   }
 
-  #sign(command: PutObjectCommand | UploadPartCommand): Promise<string> {
-    // With the length signed, nobody can send more than was declared.
-    const options = { expiresIn: this.#options.linkSeconds, signableHeaders: new Set(['content-length', 'host']) };
-    return command instanceof PutObjectCommand
-      ? getSignedUrl(this.#bucket.signing, command, options)
-      : getSignedUrl(this.#bucket.signing, command, options);
+  async #sign(command: SignedPut): Promise<string> {
+    const guard = await this.#findGuard();
+    if (guard === undefined) throw new Error('An address for this server could be used to copy what is not its sender’s.');
+    return signPut(this.#bucket.signing, command, this.#options.linkSeconds, guard);
+  }
+
+  /** Asked once; again where it could not be told. */
+  #findGuard(): Promise<HeaderGuard | undefined> {
+    this.#guard ??= findHeaderGuard(this.#bucket).catch((error: unknown) => {
+      this.#guard = undefined;
+      throw error;
+    });
+    return this.#guard;
   }
 }
 

@@ -27,6 +27,11 @@ async function ask(
   return { status: response.status, body: (await response.json()) as Links };
 }
 
+/** By an address that was given out, and not to try whether they can be. */
+function isSent(path: string): boolean {
+  return path.includes('X-Amz-Signature') && !path.includes('/probe');
+}
+
 async function sendParts({ parts, partSize }: Links, bytes: Buffer<ArrayBuffer>, wanted = (_number: number) => true): Promise<number[]> {
   const sent = parts.filter(({ number }) => wanted(number));
   return Promise.all(
@@ -121,7 +126,7 @@ describe('a direct upload', () => {
     const result = await upload(join(directory, 'film.mp4'), options).done;
     expect(result).toMatchObject({ size: length, type: 'video/mp4' });
     expect((await onlyFile()).bytes.equals(await videoBytes(length))).toBe(true);
-    const sent = proxy.exchanges.filter(({ method, path }) => method === 'PUT' && path.includes('X-Amz-Signature'));
+    const sent = proxy.exchanges.filter(({ method, path }) => method === 'PUT' && isSent(path));
     expect(sent.reduce((sum, { bytes }) => sum + bytes, 0)).toBe(length);
     expect(sent.every(({ headers }) => headers.authorization === undefined)).toBe(true);
     await expectNothingStaged();
@@ -140,7 +145,7 @@ describe('a direct upload', () => {
     const options = { endpoint: files, store: nodeStore(join(directory, 'state')), via: 'direct' } as const;
     await upload(path, options).done;
     expect((await onlyFile()).bytes.equals(await videoBytes(22 * MIB))).toBe(true);
-    const sent = proxy.exchanges.filter((exchange) => exchange.path.includes('X-Amz-Signature')).map(partNumberOf);
+    const sent = proxy.exchanges.filter(({ path }) => isSent(path)).map(partNumberOf);
     expect(sent).toEqual([1, 2, 3, 3, 3, 4, 5]);
     await writeFile(path, Buffer.alloc(12 * MIB, 'MZ'));
     await expect(upload(path, options).done).rejects.toMatchObject({ code: 'ERR_TYPE_MISMATCH' });

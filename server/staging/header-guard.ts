@@ -1,0 +1,51 @@
+// Whether an address signed for a sender can be used for more than what it was given out for. Servers differ, so it is tried.
+import { PutObjectCommand } from '@aws-sdk/client-s3';
+import type { Bucket } from '../s3/bucket.ts';
+import { S3Fault } from '../s3/fault.ts';
+import { type HeaderGuard, signPut } from '../s3/signed-put.ts';
+import { folderOf } from './s3-parts.ts';
+import { newUploadId } from './upload-id.ts';
+
+const GUARDS: readonly HeaderGuard[] = ['unsigned', 'absent'];
+const LINK_SECONDS = 300;
+const PATIENCE_MS = 20_000;
+const FOREIGN = Buffer.from('a');
+const OWN = Buffer.from('b');
+
+/**
+ * How this server's addresses are to be signed so that no sender can have another object copied with one; undefined: there is
+ * no way to. @throws S3Fault where it can't be told
+ */
+export async function findHeaderGuard(bucket: Bucket): Promise<HeaderGuard | undefined> {
+  // Swept like any leftover, should this process end over it.
+  const folder = folderOf(newUploadId());
+  const source = `${folder}probe-source`;
+  const target = `${folder}probe`;
+  await bucket.put(source, FOREIGN);
+  try {
+    for (const guard of GUARDS) {
+      const command = new PutObjectCommand({ ...bucket.at(target), ContentLength: OWN.byteLength });
+      const address = await signPut(bucket.probing, command, LINK_SECONDS, guard);
+      const isTaken = await put(address, {});
+      // What it does not take even so is no way to sign; that it takes no address at all is not for us to find out.
+      if (!isTaken && guard === 'absent') return undefined;
+      if (!isTaken) throw new S3Fault('An address that was signed for one byte was refused.', 'ProbeRefused');
+      await put(address, { 'x-amz-copy-source': bucket.source(source) });
+      if ((await bucket.read(target, 0, 1)).equals(OWN)) return guard;
+    }
+    return undefined;
+  } finally {
+    await bucket.remove([source, target]).catch(() => undefined);
+  }
+}
+
+async function put(address: string, headers: Record<string, string>): Promise<boolean> {
+  try {
+    const answer = await fetch(address, { method: 'PUT', body: OWN, headers, signal: AbortSignal.timeout(PATIENCE_MS) });
+    await answer.arrayBuffer();
+    if (answer.status >= 500) throw new Error(`The answer was ${answer.status}.`);
+    return answer.ok;
+  } catch (cause) {
+    throw new S3Fault('An address that was signed could not be tried.', 'ProbeFailed', undefined, cause);
+  }
+}
