@@ -11,6 +11,10 @@ import type { TryLock } from './sweeper.ts';
 const PAGE = 100;
 /** Inspections begun in one pass, so that it is not a stampede after a day on which nobody looked. */
 const BEGUN_AT_ONCE = 32;
+/** Looked at in one pass: what else is to be swept must not wait for all that somebody created and never sent. */
+const LOOKED_AT_ONCE = 500;
+/** So many faults, and S3 is away: the others are asked for again, too. */
+const FAULTS_AT_ONCE = 8;
 
 export interface DirectStaging {
   /** How long an address is good for. */
@@ -50,36 +54,43 @@ export class DirectCompletion {
 
   /**
    * Begins the inspection of what is whole though its sender did not say so. Each is looked at when the addresses it was given
-   * last have run out: before, its sender may still be at it.
+   * last have run out: before, its sender may still be at it. What one pass does not come to is left to the next.
+   *
+   * @param isOver whether to end early
    */
-  async sweep(): Promise<void> {
+  async sweep(isOver: () => boolean = () => false): Promise<void> {
     const { uploads } = this.#options;
     const now = Date.now();
     const left = new Set<string>();
-    for (let begun = 0; begun < BEGUN_AT_ONCE; ) {
+    for (let begun = 0, looked = 0, faults = 0; begun < BEGUN_AT_ONCE; ) {
       const due = (await uploads.due(now, PAGE + left.size)).filter(({ id }) => !left.has(id));
       if (due.length === 0) return;
       for (const upload of due) {
+        if (isOver() || looked++ === LOOKED_AT_ONCE) return;
         const outcome = await this.#look(upload, now);
         if (outcome === 'in use') left.add(upload.id);
         if (outcome === 'begun' && ++begun === BEGUN_AT_ONCE) return;
+        if (outcome === 'fault' && ++faults === FAULTS_AT_ONCE) return;
       }
     }
   }
 
-  async #look({ id, updatedAt }: Upload, now: number): Promise<'begun' | 'not whole' | 'in use'> {
+  async #look({ id, updatedAt }: Upload, now: number): Promise<'begun' | 'not whole' | 'in use' | 'fault'> {
     const { uploads, staging, lock, log } = this.#options;
     let isWhole = false;
+    let isFault = false;
     const isFree = await lock.tryWith(id, async () => {
       // A fault with one must not keep the others waiting.
       isWhole = await this.beginIfWhole(id).catch((error: unknown) => {
         log.warn({ err: error, upload: id }, 'fault while looking for what was sent past this server');
+        isFault = true;
         return false;
       });
       // Ever more seldom: a request that began with the last address may take its time, and abandoned ones are looked at until they expire.
       if (!isWhole) await uploads.lookAgain(id, now + Math.max(staging.linkLifetimeMs, now - updatedAt));
     });
     if (!isFree) return 'in use';
+    if (isFault) return 'fault';
     if (isWhole) log.info({ upload: id }, 'all was sent past this server, and its sender did not come back');
     return isWhole ? 'begun' : 'not whole';
   }

@@ -11,6 +11,8 @@ const LEFTOVERS_EVERY_MS = 3_600_000;
 
 /** Rows looked at before the event loop gets its turn. */
 const PAGE = 100;
+/** So many in a row that can't be cleared end a pass. */
+const MAX_FAULTS = 20;
 
 /** The lock of an upload's bytes, as much of it as a sweeper needs. */
 export interface TryLock {
@@ -81,14 +83,23 @@ export class Sweeper {
 
   /** One pass over everything whose time is over. Safe beside running uploads: what is locked is left for the next pass. */
   async sweep(): Promise<void> {
-    const { ledger, direct } = this.#options;
-    await direct?.sweep();
+    const { ledger, direct, log } = this.#options;
+    await direct?.sweep(() => this.#stopped);
     const now = Date.now();
     const left = new Set<string>();
+    let faults = 0;
     while (!this.#stopped) {
       const page = (await ledger.expired(now, PAGE + left.size)).filter((upload) => !left.has(upload.id));
       for (const upload of page) {
-        if (!(await this.#clear(upload, now))) left.add(upload.id);
+        if (this.#stopped) return;
+        // One that can't be cleared must not keep all others; where none can, something is away.
+        const isCleared = await this.#clear(upload, now).catch((error: unknown) => {
+          if (++faults === MAX_FAULTS) throw error;
+          log.error({ err: error, upload: upload.id }, 'fault while sweeping');
+          return false;
+        });
+        if (isCleared) faults = 0;
+        else left.add(upload.id);
         await new Promise((resolve) => setImmediate(resolve));
       }
       if (page.length < PAGE) return;

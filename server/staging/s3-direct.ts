@@ -1,9 +1,11 @@
 // Uploads that go from their sender to S3 past this server: into staging, by addresses signed for a while, then the same finish.
 import { PutObjectCommand, UploadPartCommand } from '@aws-sdk/client-s3';
 import type { Bucket } from '../s3/bucket.ts';
+import { isMissing } from '../s3/fault.ts';
+import type { StoredPart } from '../s3/multiparts.ts';
 import { type HeaderGuard, type SignedPut, signPut } from '../s3/signed-put.ts';
 import { findHeaderGuard } from './header-guard.ts';
-import { bytesKey, folderOf, type Multipart, partSizeFor, readMultipart, readStaged, startMultipart } from './s3-parts.ts';
+import { bytesKey, folderOf, type Multipart, multipartKey, partSizeFor, readMultipart, readStaged, startMultipart } from './s3-parts.ts';
 import { seal } from './s3-seal.ts';
 
 export interface DirectLinks {
@@ -57,8 +59,10 @@ export class S3Direct {
     }
     const staged = await readStaged(this.#bucket, id);
     if (staged.sealed !== undefined) return { partSize, parts: [] };
-    const multipart = staged.hasMultipart ? await readMultipart(this.#bucket, id) : await startMultipart(this.#bucket, id, partSize);
-    const stored = staged.hasMultipart ? await this.#bucket.multiparts.parts(bytesKey(id), multipart.uploadId) : [];
+    const begun = staged.hasMultipart ? await this.#begun(id) : undefined;
+    // What was begun is gone, by a rule of the bucket for one.
+    if (staged.hasMultipart && begun === undefined) await this.#bucket.remove([multipartKey(id)]);
+    const { multipart, stored } = begun ?? { multipart: await startMultipart(this.#bucket, id, partSize), stored: [] };
     const whole = new Set(stored.filter((part) => part.size === sizeOfPart(part.number, multipart, length)).map(({ number }) => number));
     const parts: DirectLinks['parts'] = [];
     for (let number = from; number <= Math.ceil(length / multipart.partSize) && parts.length < LINKS_AT_ONCE; number++) {
@@ -80,8 +84,9 @@ export class S3Direct {
     const staged = await readStaged(this.#bucket, id);
     if (staged.sealed !== undefined) return staged.sealed === length;
     if (staged.hasMultipart) {
-      const multipart = await readMultipart(this.#bucket, id);
-      const parts = await this.#bucket.multiparts.parts(bytesKey(id), multipart.uploadId);
+      const begun = await this.#begun(id);
+      if (begun === undefined) return false;
+      const { multipart, stored: parts } = begun;
       const count = Math.ceil(length / multipart.partSize);
       if (parts.length < count || parts.slice(0, count).some((part, index) => part.number !== index + 1)) return false;
       if (parts.slice(0, count).some((part) => part.size !== sizeOfPart(part.number, multipart, length))) return false;
@@ -92,6 +97,17 @@ export class S3Direct {
     if (sent?.size !== length) return false;
     await this.#bucket.copy(directKey(id), bytesKey(id), {});
     return (await this.#bucket.head(bytesKey(id)))?.size === length;
+  }
+
+  /** The multipart upload that is written down, and its parts; undefined: S3 has none any more. */
+  async #begun(id: string): Promise<{ multipart: Multipart; stored: StoredPart[] } | undefined> {
+    try {
+      const multipart = await readMultipart(this.#bucket, id);
+      return { multipart, stored: await this.#bucket.multiparts.parts(bytesKey(id), multipart.uploadId) };
+    } catch (error) {
+      if (isMissing(error)) return undefined;
+      throw error;
+    }
   }
 
   async #sign(command: SignedPut): Promise<string> {

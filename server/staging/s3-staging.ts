@@ -2,6 +2,7 @@
 import type { Readable } from 'node:stream';
 import { UPLOAD_ID } from '../../shared/protocol.ts';
 import type { Bucket } from '../s3/bucket.ts';
+import { isMissing } from '../s3/fault.ts';
 import { PartMemory } from '../s3/part-memory.ts';
 import { Permits } from '../s3/permits.ts';
 import { writeBodyToS3 } from './s3-body-writer.ts';
@@ -45,7 +46,14 @@ export class S3Staging implements Staging {
 
   async size(id: string): Promise<number> {
     const staged = await readStaged(this.#bucket, id);
-    return staged.sealed ?? (await partsAndTails(this.#bucket, id, staged)).size;
+    if (staged.sealed !== undefined) return staged.sealed;
+    try {
+      return (await partsAndTails(this.#bucket, id, staged)).size;
+    } catch (error) {
+      // Somebody took its parts away, a rule of the bucket for one; or it is one object since.
+      if (isMissing(error)) return (await this.#bucket.head(bytesKey(id)))?.size ?? 0;
+      throw error;
+    }
   }
 
   async write(id: string, offset: number, body: Readable, options: WriteOptions): Promise<Written> {

@@ -1,11 +1,12 @@
 // What a sender that is allowed to upload could do with the addresses it gets, and with the door that gives them out.
 import { join } from 'node:path';
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import { upload } from '../../client/node.ts';
 import { nodeStore } from '../../client/node-store.ts';
 import { videoBytes, writeVideo } from '../support/content.ts';
 import { embedLandfallOnS3, MIB } from '../support/s3-landfall.ts';
 import { testDirectory } from '../support/temp-dir.ts';
+import { createUpload, readRecord } from '../support/tus-requests.ts';
 
 interface Links {
   id: string;
@@ -55,4 +56,21 @@ it('where addresses can’t be kept from that, none are given out', async () => 
   await writeVideo(join(directory, 'film.mp4'), MIB);
   const options = { endpoint: files, store: nodeStore(join(directory, 'state')), via: 'direct' } as const;
   expect(await upload(join(directory, 'film.mp4'), options).done).toMatchObject({ size: MIB });
+});
+
+it('an upload whose parts a rule of the bucket took away can be sent anew, and keeps no other from being swept', async () => {
+  const { url, files, s3, expectNothingStaged } = await embedLandfallOnS3(undefined, { expireAfter: 2000, sweepInterval: 200 });
+  const { id, parts } = await linksFor(url, 6 * MIB);
+  for await (const { key, uploadId } of s3.bucket.multiparts.list('staging/')) await s3.bucket.multiparts.abort(key, uploadId);
+  const gone = await fetch(parts[0]?.url ?? '', { method: 'PUT', body: Buffer.alloc(5 * MIB) });
+  expect(gone.status).toBe(404);
+  expect((await fetch(`${url}/get-upload-url/${id}`, { method: 'POST' })).status).toBe(409);
+  const anew = (await (await fetch(`${url}/get-upload-url/${id}`)).json()) as Links;
+  expect(anew.parts.map(({ number }) => number)).toEqual([1, 2]);
+  expect((await fetch(anew.parts[0]?.url ?? '', { method: 'PUT', body: Buffer.alloc(5 * MIB) })).status).toBe(200);
+  for await (const { key, uploadId } of s3.bucket.multiparts.list('staging/')) await s3.bucket.multiparts.abort(key, uploadId);
+  const { url: later } = await createUpload(files, { length: 100 });
+  const state = async (address: string) => (await readRecord(address)).state;
+  await vi.waitFor(async () => expect([await state(`${files}/${id}`), await state(later)]).toEqual(['expired', 'expired']), 10_000);
+  await expectNothingStaged();
 });
