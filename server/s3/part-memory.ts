@@ -5,7 +5,7 @@
 export interface Holder {
   /** Bytes it has taken for the part it is gathering. */
   readonly held: number;
-  /** Bytes a second that its part has grown by so far. */
+  /** Bytes a millisecond that its part has grown by so far. */
   readonly pace: number;
   /** To write down what it holds and give it back, soon. */
   flush(): void;
@@ -19,6 +19,11 @@ interface Waiter {
 
 /** Holders that are asked to write down what they hold at once: each takes a connection to S3, of which parts need some too. */
 export const FLUSHES_AT_ONCE = 16;
+
+/** Bytes a millisecond: faster, and a part is full in seconds and leaves by itself, so what it holds had better stay together. */
+const SLOW_PACE = 1000;
+/** With so much of the memory on its way to S3, more flushes would only make more and smaller objects. */
+const IN_MOTION = 0.5;
 
 export class PartMemory {
   readonly limit: number;
@@ -83,8 +88,8 @@ export class PartMemory {
   }
 
   /**
-   * Asks the slowest of the others for what they hold: one where one is enough, and as many as it takes where they hold little,
-   * or thousands of slow senders would wait for one request to S3 after the other. Where nobody holds any, all of it is on its
+   * Asks the slowest of the others for what they hold: one where one is enough, and of slow ones as many as it takes, or thousands
+   * of them would wait for one request to S3 after the other. Where nobody holds any, all of it is on its
    * way to S3 and comes back.
    */
   #relieve(served: Holder): void {
@@ -105,10 +110,11 @@ export class PartMemory {
       if (slowest.length > room) slowest.pop();
     }
     // What comes back without anybody being asked: parts on their way, and what was asked for before.
-    let missing = this.#waiting.reduce((sum, { bytes }) => sum + bytes, 0) - this.#free - (this.taken - held);
+    const wanted = this.#waiting.reduce((sum, { bytes }) => sum + bytes, 0);
+    let missing = Math.min(wanted, this.limit * IN_MOTION) - this.#free - (this.taken - held);
     for (const holder of this.#flushing) missing -= holder.held;
-    for (const { holder } of slowest) {
-      if (this.#flushing.size > 0 && missing <= 0) return;
+    for (const { holder, pace } of slowest) {
+      if (this.#flushing.size > 0 && (missing <= 0 || pace > SLOW_PACE)) return;
       this.#flushing.add(holder);
       missing -= holder.held;
       const waits = this.#waiting.findIndex((waiter) => waiter.holder === holder);

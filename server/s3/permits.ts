@@ -1,21 +1,40 @@
-/** So many at a time, first come first served. To be held only while work is under way, never while a sender is waited for. */
-export class Permits {
-  #free: number;
-  readonly #waiting: (() => void)[] = [];
+/** What is smaller counts for this: it takes connections, too. */
+const LEAST_BYTES = 1024 * 1024;
 
-  constructor(count: number) {
-    this.#free = count;
+/**
+ * Memory for so many bytes at once, first come first served; more than that for one alone. To be held only while work is under
+ * way, never while a sender is waited for.
+ */
+export class Permits {
+  readonly #limit: number;
+  #taken = 0;
+  readonly #waiting: { bytes: number; enter: () => void }[] = [];
+
+  constructor(limit: number) {
+    this.#limit = limit;
   }
 
-  async with<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#free > 0) this.#free -= 1;
-    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+  async with<T>(wanted: number, work: () => Promise<T>): Promise<T> {
+    const bytes = Math.max(wanted, LEAST_BYTES);
+    if (this.#waiting.length === 0 && this.#hasRoom(bytes)) this.#taken += bytes;
+    else await new Promise<void>((enter) => this.#waiting.push({ bytes, enter }));
     try {
       return await work();
     } finally {
-      const next = this.#waiting.shift();
-      if (next) next();
-      else this.#free += 1;
+      this.#taken -= bytes;
+      this.#admit();
     }
+  }
+
+  #admit(): void {
+    for (let next = this.#waiting[0]; next !== undefined && this.#hasRoom(next.bytes); next = this.#waiting[0]) {
+      this.#waiting.shift();
+      this.#taken += next.bytes;
+      next.enter();
+    }
+  }
+
+  #hasRoom(bytes: number): boolean {
+    return this.#taken === 0 || this.#taken + bytes <= this.#limit;
   }
 }

@@ -16,6 +16,7 @@ import {
   newTailKey,
   readMultipart,
   type Staged,
+  sizeOf,
   startMultipart,
   type Tail,
   tailsFrom,
@@ -133,8 +134,11 @@ class S3BodyWriter {
     this.#options.requireHeld?.();
     if (this.#partStart === 0) {
       // Small enough for one request: there never was a multipart upload.
-      await this.#writing.bucket.put(bytesKey(this.#id), await this.#wholePart());
-      this.#buffer.drop();
+      const whole = await this.#wholePart();
+      // On its way from here on: others count on its coming back.
+      const { held } = this.#buffer.handOn();
+      const { bucket, memory } = this.#writing;
+      await bucket.put(bytesKey(this.#id), whole).finally(() => memory.give(held));
       this.#options.onWritten?.(nothing, this.position);
       return;
     }
@@ -180,7 +184,10 @@ class S3BodyWriter {
     this.#tails = [];
     this.#partStart = this.position;
     const put = (part: Uint8Array) => bucket.multiparts.put(bytesKey(this.#id), multipart.uploadId, number, part);
-    const sent = tails.length === 0 ? put(bytes) : reading.with(async () => put(Buffer.concat([await loadTails(bucket, tails), bytes])));
+    const sent =
+      tails.length === 0
+        ? put(bytes)
+        : reading.with(sizeOf(tails) + bytes.byteLength, async () => put(Buffer.concat([await loadTails(bucket, tails), bytes])));
     this.#parts.add(number, this.position, sent, () => memory.give(held));
   }
 
@@ -199,7 +206,9 @@ class S3BodyWriter {
       } else {
         const joined = this.#tails.splice(0);
         const key = newTailKey(this.#id, this.#partStart);
-        await reading.with(async () => bucket.put(key, Buffer.concat([await loadTails(bucket, joined), bytes])));
+        await reading.with(sizeOf(joined) + bytes.byteLength, async () =>
+          bucket.put(key, Buffer.concat([await loadTails(bucket, joined), bytes])),
+        );
         this.#tails = [{ key, start: this.#partStart, size: this.position - this.#partStart }];
         await bucket.remove(joined.map((tail) => tail.key));
       }
@@ -213,7 +222,7 @@ class S3BodyWriter {
     const { bucket, reading } = this.#writing;
     const { bytes } = this.#buffer;
     if (this.#tails.length === 0) return Promise.resolve(bytes);
-    return reading.with(async () => Buffer.concat([await loadTails(bucket, this.#tails), bytes]));
+    return reading.with(sizeOf(this.#tails) + bytes.byteLength, async () => Buffer.concat([await loadTails(bucket, this.#tails), bytes]));
   }
 
   async #begun(): Promise<Multipart> {

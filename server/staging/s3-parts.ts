@@ -139,6 +139,11 @@ export async function cutTail(bucket: Bucket, id: string, { key, start, size }: 
   return tail;
 }
 
+/** Bytes of tails together. */
+export function sizeOf(tails: readonly Tail[]): number {
+  return tails.reduce((sum, { size }) => sum + size, 0);
+}
+
 export function endOf(chain: readonly Tail[], start: number): number {
   const last = chain.at(-1);
   return last === undefined ? start : last.start + last.size;

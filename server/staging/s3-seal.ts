@@ -11,6 +11,7 @@ import {
   newTailKey,
   readMultipart,
   type Staged,
+  sizeOf,
   type Tail,
   tailsFrom,
 } from './s3-parts.ts';
@@ -66,14 +67,14 @@ export async function sealAll(sealing: Sealing, id: string, staged: Staged): Pro
   const held = await partsAndTails(bucket, id, staged);
   const { multipart, full, tails, start, size, last } = held;
   if (multipart === undefined || (full.length === 0 && last === undefined)) {
-    await reading.with(async () => bucket.put(bytesKey(id), await loadTails(bucket, tails)));
+    await reading.with(sizeOf(tails), async () => bucket.put(bytesKey(id), await loadTails(bucket, tails)));
     return size;
   }
   const parts = [...full];
   if (last) parts.push(last);
   else if (size > start) {
     parts.push(
-      await reading.with(async () =>
+      await reading.with(sizeOf(tails), async () =>
         bucket.multiparts.put(bytesKey(id), multipart.uploadId, full.length + 1, await loadTails(bucket, tails)),
       ),
     );
@@ -96,7 +97,7 @@ export async function unseal(
   const count = Math.floor(size / partSize);
   const start = count * partSize;
   const tail = newTailKey(id, start);
-  if (size > start) await reading.with(async () => bucket.put(tail, await bucket.read(key, start, size)));
+  if (size > start) await reading.with(size - start, async () => bucket.put(tail, await bucket.read(key, start, size)));
   if (count > 0) {
     // Not under the key itself, or its completion would be taken for the object there is.
     const uploadId = await bucket.multiparts.start(key);

@@ -23,20 +23,21 @@ export interface S3StagingOptions {
   maxUploadSize: number;
 }
 
-/** Parts that are read back at once, each in memory of its own beside the shared one. */
-const READ_AT_ONCE = 2;
+/** Of the usual size, that are read back at once, in memory of their own beside the shared one. */
+const PARTS_READ_AT_ONCE = 2;
 
 export class S3Staging implements Staging {
   readonly isReadableInProgress = false;
   readonly #options: S3StagingOptions;
   readonly #bucket: Bucket;
   readonly #memory: PartMemory;
-  readonly #reading = new Permits(READ_AT_ONCE);
+  readonly #reading: Permits;
 
   constructor(options: S3StagingOptions) {
     this.#options = options;
     this.#bucket = options.bucket;
     this.#memory = new PartMemory(options.memory);
+    this.#reading = new Permits(PARTS_READ_AT_ONCE * options.partSize);
   }
 
   /** Bytes that bodies hold in memory now. */
@@ -101,7 +102,7 @@ export class S3Staging implements Staging {
     const cut = kept.at(-1);
     const keys = new Set(kept.map(({ key }) => key));
     if (cut && isCut(cut, staged.tails)) {
-      await this.#reading.with(() => cutTail(this.#bucket, id, cut));
+      await this.#reading.with(cut.size, () => cutTail(this.#bucket, id, cut));
       keys.delete(cut.key);
     }
     await this.#bucket.remove(staged.tails.filter(({ key }) => !keys.has(key)).map(({ key }) => key));
