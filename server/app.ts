@@ -226,7 +226,7 @@ async function assemble(config: Config, hooks: LandfallHooks, access: Access, lo
       log,
     }),
   };
-  const direct = new Direct({ ...shared, door, access, locker, expireAfterMs: config.expireAfter, log });
+  const direct = new Direct({ ...shared, door, access, locker, expireAfterMs: config.expireAfter, bodyTimeoutMs: config.bodyTimeout, log });
   const sweeper = new Sweeper({
     ledger,
     staging,

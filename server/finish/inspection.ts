@@ -37,7 +37,7 @@ export async function inspect(options: InspectionOptions): Promise<Inspection> {
   const { upload, length, checks, policy, checkTimeoutMs, lost } = options;
   const staged = new StagedBytes(upload, length, options.staging);
   try {
-    const head = options.head ?? (await staged.read(0, HEAD_BYTES));
+    const head = (isSeenHere(upload) ? options.head : undefined) ?? (await staged.read(0, HEAD_BYTES));
     const checksum = await checksumOf(upload, length, staged);
     const found: Inspectable['found'] = { type: null, extension: null };
     if (upload.expectedChecksum !== null && upload.expectedChecksum !== checksum) {
@@ -70,9 +70,15 @@ export async function inspect(options: InspectionOptions): Promise<Inspection> {
 
 /** What came past this server is read back whole only where its sender said what it must be. */
 async function checksumOf(upload: Upload, length: number, staged: StagedBytes): Promise<number | null> {
-  if (upload.checksumOffset === length) return upload.checksum;
-  if (upload.checksumOffset === NO_CHECKSUM && upload.expectedChecksum === null) return null;
-  return (await completeChecksum(upload, await staged.reader())).checksum;
+  if (isSeenHere(upload) && upload.checksumOffset === length) return upload.checksum;
+  if (!isSeenHere(upload) && upload.expectedChecksum === null) return null;
+  const known = isSeenHere(upload) ? upload : { checksum: 0, checksumOffset: NO_CHECKSUM };
+  return (await completeChecksum(known, await staged.reader())).checksum;
+}
+
+/** What its sender could bring past this server may have replaced what came through it: only what is stored counts. */
+function isSeenHere({ checksumOffset, directDueAt }: Upload): boolean {
+  return checksumOffset !== NO_CHECKSUM && directDueAt === null;
 }
 
 /** Opened when a check first asks for more than the head: most never do. */

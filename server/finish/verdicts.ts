@@ -2,6 +2,7 @@
 import type { Logger } from 'pino';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
+import { NO_CHECKSUM } from '../staging/running-checksum.ts';
 import type { Staging } from '../staging/staging.ts';
 import type { Storage } from '../storage/storage.ts';
 import type { Rejection } from './check.ts';
@@ -36,7 +37,7 @@ export class Verdicts {
       name,
       target: directory,
       type: found.type,
-      ...(checksum === null || length === null ? {} : { checksum, checksumOffset: length }),
+      ...(checksum === null || length === null ? { checksumOffset: NO_CHECKSUM } : { checksum, checksumOffset: length }),
       sha256,
       strikes: 0,
       leaseOwner: null,

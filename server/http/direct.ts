@@ -12,9 +12,12 @@ import type { Finisher } from '../finish/finisher.ts';
 import type { TryLock } from '../finish/sweeper.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
+import { collectBody } from '../staging/body-writer.ts';
 import type { Receiver } from '../staging/receiver.ts';
+import { refusalOf } from '../staging/refusal.ts';
 import type { S3Direct } from '../staging/s3-direct.ts';
 import { newUploadId } from '../staging/upload-id.ts';
+import { readIdempotencyKey } from '../tus/headers.ts';
 import { acknowledge } from '../tus/verdict.ts';
 import { toRecord } from './record.ts';
 
@@ -33,12 +36,13 @@ export interface DirectOptions {
   locker: TryLock;
   patienceMs: number;
   expireAfterMs: number;
+  bodyTimeoutMs: number;
   draining: AbortSignal;
   log: Logger;
 }
 
 const MAX_REQUEST_BYTES = 64 * 1024;
-const ADDRESS = /^\/?(?:([0-9a-f]{32})(?:\?from=(\d{1,5}))?)?$/;
+const ADDRESS = /^\/?(?:([0-9a-f]{32})(?:\?from=([1-9]\d{0,4}))?)?$/;
 
 const Wanted = z.strictObject({
   name: z.string().max(4096).optional(),
@@ -85,18 +89,29 @@ export class Direct {
   }
 
   async #create(request: IncomingMessage, owner: string): Promise<Upload> {
-    const wanted = Wanted.safeParse(await readJson(request));
+    const idempotencyKey = readIdempotencyKey(request);
+    const wanted = Wanted.safeParse(await this.#readJson(request));
     if (!wanted.success) throw new UploadError('ERR_BAD_REQUEST', { detail: wanted.error.issues[0]?.message ?? 'It is not an upload.' });
     const { name, type, relativePath, length } = wanted.data;
     const metadata = new Map(
       Object.entries({ filename: name, filetype: type, relativePath }).filter((pair): pair is [string, string] => pair[1] !== undefined),
     );
-    const key = request.headers['idempotency-key'];
-    const idempotencyKey = typeof key === 'string' && key !== '' ? key.slice(0, 255) : null;
     const { receiver } = this.#options;
     const { upload } = await receiver.create({ id: newUploadId(), owner, length, metadata, rawMetadata: '', idempotencyKey });
     if (upload.length !== length) throw new UploadError('ERR_BAD_REQUEST', { detail: 'The Idempotency-Key was used for another upload.' });
     return upload;
+  }
+
+  async #readJson(request: IncomingMessage): Promise<unknown> {
+    const { bodyTimeoutMs, draining } = this.#options;
+    const { bytes, end } = await collectBody(request, { maxBytes: MAX_REQUEST_BYTES, signal: draining, bodyTimeoutMs, inOne: true });
+    if (end === 'too-long') throw new UploadError('ERR_BAD_REQUEST', { detail: 'The request is too long.' });
+    if (end !== 'whole') throw refusalOf(end, draining);
+    try {
+      return JSON.parse(bytes.toString());
+    } catch (cause) {
+      throw new UploadError('ERR_BAD_REQUEST', { detail: 'The request is not JSON.', cause });
+    }
   }
 
   async #answerLinks(
@@ -137,21 +152,6 @@ export class Direct {
     acknowledge(settled, true);
     if (settled === undefined) throw new UploadError('ERR_INTERNAL');
     answerJson(response, settled.state === 'accepted' ? 200 : 202, toRecord(settled, 0, `${collectionUrl}/${id}`));
-  }
-}
-
-async function readJson(request: IncomingMessage): Promise<unknown> {
-  const pieces: Buffer[] = [];
-  let bytes = 0;
-  for await (const piece of request) {
-    bytes += (piece as Buffer).byteLength;
-    if (bytes > MAX_REQUEST_BYTES) throw new UploadError('ERR_BAD_REQUEST', { detail: 'The request is too long.' });
-    pieces.push(piece as Buffer);
-  }
-  try {
-    return JSON.parse(Buffer.concat(pieces).toString());
-  } catch (cause) {
-    throw new UploadError('ERR_BAD_REQUEST', { detail: 'The request is not JSON.', cause });
   }
 }
 

@@ -67,8 +67,8 @@ export class Admission {
       length,
       held: 'byte',
       metadata: rawMetadata,
-      originalName,
-      claimedType: metadataValue(metadata, 'type'),
+      originalName: storable(originalName),
+      claimedType: storable(metadataValue(metadata, 'type')),
       relativePath: relativePath === null ? null : (safeRelativePath(relativePath) ?? null),
       name,
       type: null,
@@ -99,6 +99,11 @@ export class Admission {
     if (earlier) return { upload: earlier, created: false };
     throw new UploadError('ERR_INTERNAL');
   }
+}
+
+/** PostgreSQL keeps no text with a NUL in it, and UTF-8 has no half of a surrogate pair. */
+function storable(text: string | null): string | null {
+  return text?.toWellFormed().replaceAll('\0', '\uFFFD') ?? null;
 }
 
 export function tooLarge(maxUploadSize: number): UploadError {

@@ -35,15 +35,13 @@ export function readCreation(request: IncomingMessage): Creation {
   }
   if (header(request, 'upload-concat') !== undefined) throw new UploadError('ERR_BAD_REQUEST', { detail: 'Concatenation is not offered.' });
   const rawMetadata = header(request, 'upload-metadata') ?? '';
-  const key = header(request, 'idempotency-key');
-  if (key !== undefined && !IDEMPOTENCY_KEY.test(key))
-    throw new UploadError('ERR_BAD_REQUEST', { detail: 'Idempotency-Key is not valid.' });
+  const idempotencyKey = readIdempotencyKey(request);
   const contentType = header(request, 'content-type');
   const bodyBytes = Number(header(request, 'content-length') ?? 0);
   // Creation With Upload asks for the offset content type; some clients name another on an empty POST, which means nothing.
   if (mayHaveBody(request) && contentType !== OFFSET_CONTENT_TYPE) throw new UploadError('ERR_INVALID_CONTENT_TYPE');
   const metadata = parseMetadata(rawMetadata);
-  return { length: length ?? null, metadata, rawMetadata, idempotencyKey: key ?? null, bodyBytes, checksums: readChecksums(request) };
+  return { length: length ?? null, metadata, rawMetadata, idempotencyKey, bodyBytes, checksums: readChecksums(request) };
 }
 
 export interface Append {
@@ -59,6 +57,14 @@ export function readAppend(request: IncomingMessage): Append {
   const offset = parseByteCount(header(request, 'upload-offset') ?? '');
   if (offset === undefined) throw new UploadError('ERR_INVALID_OFFSET');
   return { offset, length: readLength(request), checksums: readChecksums(request) };
+}
+
+/** Null where there is none. @throws UploadError 400 */
+export function readIdempotencyKey(request: IncomingMessage): string | null {
+  const key = header(request, 'idempotency-key');
+  if (key !== undefined && !IDEMPOTENCY_KEY.test(key))
+    throw new UploadError('ERR_BAD_REQUEST', { detail: 'Idempotency-Key is not valid.' });
+  return key ?? null;
 }
 
 function readLength(request: IncomingMessage): number | undefined {

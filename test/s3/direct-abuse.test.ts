@@ -1,12 +1,15 @@
 // What a sender that is allowed to upload could do with the addresses it gets, and with the door that gives them out.
+import type { IncomingMessage } from 'node:http';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it, vi } from 'vitest';
 import { upload } from '../../client/node.ts';
 import { nodeStore } from '../../client/node-store.ts';
 import { videoBytes, writeVideo } from '../support/content.ts';
+import { head, rawRequest } from '../support/raw-http.ts';
 import { embedLandfallOnS3, MIB } from '../support/s3-landfall.ts';
 import { testDirectory } from '../support/temp-dir.ts';
-import { createUpload, readRecord } from '../support/tus-requests.ts';
+import { createUpload, idOf, patchUpload, readRecord } from '../support/tus-requests.ts';
 
 interface Links {
   id: string;
@@ -73,4 +76,76 @@ it('an upload whose parts a rule of the bucket took away can be sent anew, and k
   const state = async (address: string) => (await readRecord(address)).state;
   await vi.waitFor(async () => expect([await state(`${files}/${id}`), await state(later)]).toEqual(['expired', 'expired']), 10_000);
   await expectNothingStaged();
+});
+
+it('a request that never ends is answered, and holds up no shutdown', async () => {
+  const { url, landfall } = await embedLandfallOnS3(undefined, { bodyTimeout: 500 });
+  const begin = head('POST /get-upload-url HTTP/1.1', 'Host: localhost', 'Content-Type: application/json', 'Content-Length: 100');
+  expect((await rawRequest(url, [begin, '{'], 5000)).status).toBe(408);
+  const waiting = rawRequest(url, [begin, '{'], 5000);
+  await sleep(100);
+  await landfall.close();
+  expect([408, 503]).toContain((await waiting).status);
+});
+
+it.for<[string, RequestInit]>([
+  ['no JSON', { body: '{' }],
+  ['more than 64 KiB', { body: JSON.stringify({ name: 'x'.repeat(70_000), length: 1 }) }],
+  ['an overlong name', { body: JSON.stringify({ name: 'x'.repeat(5000), length: 1 }) }],
+  ['a length of 0', { body: JSON.stringify({ length: 0 }) }],
+  ['a length below 0', { body: JSON.stringify({ length: -1 }) }],
+  ['half a byte', { body: JSON.stringify({ length: 1.5 }) }],
+  ['a length that no number holds', { body: '{"length":1e30}' }],
+  ['a length in quotes', { body: '{"length":"5"}' }],
+  ['an unknown wish', { body: '{"length":5,"owner":"root"}' }],
+  ['an Idempotency-Key that two could share once it is cut', { body: '{"length":5}', headers: { 'Idempotency-Key': 'k'.repeat(300) } }],
+])('a request with %s is refused with 400', async ([, init]) => {
+  const { url } = await embedLandfallOnS3();
+  expect((await fetch(`${url}/get-upload-url`, { method: 'POST', ...init })).status).toBe(400);
+});
+
+it('a name that no database holds is kept as far as one does', async () => {
+  const { url, files } = await embedLandfallOnS3();
+  const wanted = { name: 'fi\0lm\ud800.mp4', type: 'video/\0mp4', length: MIB };
+  const response = await fetch(`${url}/get-upload-url`, { method: 'POST', body: JSON.stringify(wanted) });
+  const { id } = (await response.json()) as Links;
+  expect(await readRecord(`${files}/${id}`)).toMatchObject({ name: 'film.mp4', originalName: 'fi\uFFFDlm\uFFFD.mp4' });
+});
+
+it('bytes that were replaced past the server are what is inspected, and no checksum of others is kept', async () => {
+  const { url, files, onlyFile } = await embedLandfallOnS3();
+  const bytes = await videoBytes(6 * MIB);
+  const replaced = Buffer.concat([bytes.subarray(0, MIB), Buffer.alloc(4 * MIB, 'r'), bytes.subarray(5 * MIB)]);
+  const upload = async (first: Uint8Array<ArrayBuffer>) => {
+    const { url: address } = await createUpload(files, { length: bytes.length, name: 'film.mp4' });
+    const answer = await fetch(`${url}/get-upload-url/${idOf(address)}`);
+    const [link] = ((await answer.json()) as Links).parts;
+    await patchUpload(address, 0, bytes.subarray(0, -1));
+    expect((await fetch(link?.url ?? '', { method: 'PUT', body: first })).status).toBe(200);
+    return { address, status: (await patchUpload(address, bytes.length - 1, bytes.subarray(-1))).status };
+  };
+  const accepted = await upload(replaced.subarray(0, 5 * MIB));
+  expect(accepted.status).toBe(204);
+  expect(await readRecord(accepted.address)).toMatchObject({ state: 'accepted', checksum: null });
+  expect((await onlyFile()).bytes.equals(replaced)).toBe(true);
+  expect((await upload(Buffer.alloc(5 * MIB, 'MZ'))).status).toBe(422);
+});
+
+it('an address is of no use to anybody but its owner', async () => {
+  const authenticate = ({ headers }: IncomingMessage) => headers.authorization ?? null;
+  const { url } = await embedLandfallOnS3(undefined, {}, { authenticate });
+  const ask = (method: string, path: string, authorization?: string) =>
+    fetch(`${url}/get-upload-url${path}`, {
+      method,
+      headers: authorization === undefined ? {} : { authorization },
+      ...(path === '' ? { body: JSON.stringify({ name: 'film.mp4', length: MIB }) } : {}),
+    });
+  expect((await ask('POST', '')).status).toBe(401);
+  const { id } = (await (await ask('POST', '', 'a')).json()) as Links;
+  for (const method of ['GET', 'POST']) {
+    expect((await ask(method, `/${id}`)).status).toBe(401);
+    expect((await ask(method, `/${id}`, 'b')).status).toBe(404);
+  }
+  expect((await ask('GET', `/${id}`, 'a')).status).toBe(200);
+  expect((await ask('GET', `/${id}?from=0`, 'a')).status).toBe(404);
 });
