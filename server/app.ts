@@ -31,6 +31,7 @@ import { DirectUploads } from './ledger/direct-uploads.ts';
 import type { Ledger } from './ledger/ledger.ts';
 import { openEngine } from './ledger/open.ts';
 import { serve } from './processes/serving.ts';
+import { S3Fault } from './s3/fault.ts';
 import { faultOf } from './staging/faults.ts';
 import { Receiver } from './staging/receiver.ts';
 import type { Staging } from './staging/staging.ts';
@@ -276,8 +277,9 @@ function answerError(log: Logger): ErrorRequestHandler {
 }
 
 function asUploadError(thrown: unknown): UploadError {
-  // What Express itself refuses, a malformed escape in the path for one, says so with a status of 400.
-  const status = thrown instanceof Error && 'status' in thrown ? thrown.status : undefined;
+  // What Express itself refuses, a malformed escape in the path for one, says so with a status of 400. What S3 refuses us is
+  // another matter: it would tell senders that their uploads are gone.
+  const status = thrown instanceof Error && !(thrown instanceof S3Fault) && 'status' in thrown ? thrown.status : undefined;
   if (!(thrown instanceof UploadError) && typeof status === 'number' && status >= 400 && status < 500)
     return new UploadError('ERR_NOT_FOUND');
   return faultOf(thrown);

@@ -1,0 +1,40 @@
+// S3 refuses the server (credentials that ran out, too many requests): that is never told as if an upload or a file were gone.
+import { Writable } from 'node:stream';
+import { pino } from 'pino';
+import { expect, it } from 'vitest';
+import { videoBytes } from '../support/content.ts';
+import { embedLandfallOnS3, MIB, s3Error } from '../support/s3-landfall.ts';
+import { createUpload, idOf, patchUpload, terminateUpload } from '../support/tus-requests.ts';
+
+it.for([
+  [400, 'ExpiredToken'],
+  [403, 'SignatureDoesNotMatch'],
+  [404, 'NoSuchBucket'],
+] as const)('while S3 answers %i %s, every door says "try again", and the log says why', async ([status, reason]) => {
+  let isRefusing = false;
+  let log = '';
+  const write = (line: Buffer, _encoding: string, done: () => void) => {
+    log += line.toString();
+    done();
+  };
+  const logger = pino({ level: 'debug' }, new Writable({ write }));
+  const { url, files, s3 } = await embedLandfallOnS3(() => (isRefusing ? s3Error(status, reason) : undefined), {}, { logger });
+  const bytes = await videoBytes(MIB);
+  const { url: file } = await createUpload(files, { length: MIB, name: 'film.mp4' });
+  expect((await patchUpload(file, 0, bytes)).status).toBe(204);
+  const { url: open } = await createUpload(files, { length: 6 * MIB, name: 'film.mp4' });
+  const direct = `${url}/get-upload-url/${idOf(open)}`;
+  expect((await fetch(direct)).status).toBe(200);
+  isRefusing = true;
+  if (reason !== 'NoSuchBucket') expect((await fetch(file)).status).toBe(503);
+  expect((await fetch(direct)).status).toBe(503);
+  expect((await fetch(direct, { method: 'POST' })).status).toBe(503);
+  expect((await fetch(`${url}/get-upload-url`, { method: 'POST', body: JSON.stringify({ length: 6 * MIB }) })).status).toBe(503);
+  expect((await patchUpload(open, 0, bytes)).status).toBe(503);
+  expect((await terminateUpload(open)).status).toBe(503);
+  expect(log).toContain(reason);
+  isRefusing = false;
+  // Nobody who reads the log could use what is in it.
+  const { secretAccessKey } = await s3.client.config.credentials();
+  expect([log.includes(secretAccessKey), log.includes('X-Amz-Signature')]).toEqual([false, false]);
+});
