@@ -1,0 +1,43 @@
+// A reader may pause for longer than any connection to S3 is kept waiting.
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect, it } from 'vitest';
+import { videoBytes } from '../support/content.ts';
+import { head, openSocket } from '../support/raw-http.ts';
+import { embedLandfallOnS3, MIB, operationOf } from '../support/s3-landfall.ts';
+import { createUpload, patchUpload } from '../support/tus-requests.ts';
+
+it.for([
+  ['', 0],
+  [`Range: bytes=${MIB}-`, MIB],
+] as const)('a download that pauses is gone on with where it was %s', async ([range, start]) => {
+  const { files, proxy } = await embedLandfallOnS3(undefined, { s3Timeout: 500 });
+  // More than all buffers on the way hold.
+  const bytes = await videoBytes(32 * MIB);
+  const { url } = await createUpload(files, { length: bytes.length, name: 'film.mp4' });
+  expect((await patchUpload(url, 0, bytes)).status).toBe(204);
+  const socket = await openSocket(url);
+  const pieces: Buffer[] = [];
+  socket.write(head(`GET ${new URL(url).pathname} HTTP/1.1`, 'Host: localhost', 'Connection: close', ...(range ? [range] : [])));
+  for await (const piece of socket) {
+    pieces.push(piece as Buffer);
+    if (pieces.length === 1) await sleep(1500);
+  }
+  const answer = Buffer.concat(pieces);
+  expect(answer.subarray(answer.indexOf('\r\n\r\n') + 4).equals(bytes.subarray(start))).toBe(true);
+  const gets = proxy.exchanges.filter((exchange) => operationOf(exchange) === 'GetObject' && exchange.path.includes('/files/'));
+  expect(gets.length).toBeGreaterThan(1);
+});
+
+it('a download that nobody waits for any more leaves S3 alone', async () => {
+  const { files, proxy } = await embedLandfallOnS3(undefined, { s3Timeout: 500 });
+  const bytes = await videoBytes(32 * MIB);
+  const { url } = await createUpload(files, { length: bytes.length, name: 'film.mp4' });
+  expect((await patchUpload(url, 0, bytes)).status).toBe(204);
+  const controller = new AbortController();
+  const response = await fetch(url, { signal: controller.signal });
+  await response.body?.getReader().read();
+  controller.abort();
+  await sleep(1500);
+  const gets = proxy.exchanges.filter((exchange) => operationOf(exchange) === 'GetObject' && exchange.path.includes('/files/'));
+  expect(gets).toHaveLength(1);
+});
