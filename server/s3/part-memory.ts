@@ -1,5 +1,6 @@
 // The memory that parts are gathered in, shared by all bodies that come in. Whoever needs more than there is waits, and the
 // sender with it; a body that hardly grows gives back what it holds by writing it down.
+import { SpareParts } from './spare-parts.ts';
 
 /** One body, as far as the memory concerns it. */
 export interface Holder {
@@ -31,6 +32,7 @@ export class PartMemory {
   readonly #holders = new Set<Holder>();
   readonly #waiting: Waiter[] = [];
   readonly #flushing = new Set<Holder>();
+  readonly #spare = new SpareParts();
 
   /** @param limit bytes; no part may be larger than half of it, so that two bodies never wait for each other */
   constructor(limit: number) {
@@ -66,6 +68,17 @@ export class PartMemory {
   give(bytes: number): void {
     this.#free += bytes;
     this.#serve();
+  }
+
+  /** For bytes that were taken; with anything in it. */
+  buffer(bytes: number): Buffer<ArrayBuffer> {
+    return this.#spare.take(bytes, this.#free);
+  }
+
+  /** Like `give`, for a buffer that nobody reads any more, a request to S3 that is still on its way included. */
+  giveBack(buffer: Buffer<ArrayBuffer>): void {
+    this.give(buffer.byteLength);
+    this.#spare.add(buffer, this.#free);
   }
 
   /** What it was asked to write down is written, or was none. */

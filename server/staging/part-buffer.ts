@@ -71,7 +71,7 @@ export class PartBuffer implements Holder {
     const { held } = this;
     const size = Math.min(mostBytes, this.#isFast ? partSize : Math.max(FIRST_BUFFER_BYTES, held * BUFFER_GROWTH));
     if ((await this.#memory.take(this, size - held)) !== 'taken') return false;
-    const larger = Buffer.allocUnsafeSlow(size);
+    const larger = this.#memory.buffer(size);
     this.#buffer.copy(larger, 0, 0, this.#filled);
     this.#buffer = larger;
     if (held === 0) {
@@ -81,15 +81,16 @@ export class PartBuffer implements Holder {
     return true;
   }
 
-  /** The part is full: it is another's to send, and its memory, `held` bytes, another's to give back. */
-  handOn(): { bytes: Buffer; held: number } {
-    const { bytes, held } = this;
+  /** The part is full: it is another's to send, and `memory`, in which its bytes are, another's to give back. */
+  handOn(): { bytes: Buffer; memory: Buffer<ArrayBuffer> } {
+    const { bytes } = this;
+    const memory = this.#buffer;
     this.#buffer = Buffer.alloc(0);
     this.#filled = 0;
     this.#isFast = performance.now() - this.#filledSinceMs < FAST_MS;
     this.#isFlushAsked = false;
     this.endFlush();
-    return { bytes, held };
+    return { bytes, memory };
   }
 
   /** What is asked for from now on is asked anew. */

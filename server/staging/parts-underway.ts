@@ -27,7 +27,7 @@ export class PartsUnderway {
   }
 
   /** @param end where the part ends in the upload */
-  add(number: number, end: number, sent: Promise<StoredPart>, done: () => void): void {
+  add(number: number, end: number, sent: Promise<StoredPart>, done: (isStored: boolean) => void): void {
     const place = { end, isStored: false };
     this.#ends.set(number, place);
     const sending = sent
@@ -42,7 +42,7 @@ export class PartsUnderway {
       })
       .finally(() => {
         this.#running.delete(sending);
-        done();
+        done(place.isStored);
       });
     this.#running.add(sending);
   }

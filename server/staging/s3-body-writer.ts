@@ -136,9 +136,8 @@ class S3BodyWriter {
       // Small enough for one request: there never was a multipart upload.
       const whole = await this.#wholePart();
       // On its way from here on: others count on its coming back.
-      const { held } = this.#buffer.handOn();
-      const { bucket, memory } = this.#writing;
-      await bucket.put(bytesKey(this.#id), whole).finally(() => memory.give(held));
+      const { memory } = this.#buffer.handOn();
+      await this.#writing.bucket.put(bytesKey(this.#id), whole).finally(() => this.#writing.memory.give(memory.byteLength));
       this.#options.onWritten?.(nothing, this.position);
       return;
     }
@@ -174,13 +173,13 @@ class S3BodyWriter {
 
   /** Sends the part that is gathered, once there is a place among those on their way. */
   async #send(): Promise<void> {
-    const { bucket, memory, reading } = this.#writing;
+    const { bucket, reading } = this.#writing;
     await this.#parts.place();
     const multipart = await this.#begun();
     this.#options.requireHeld?.();
     const number = this.#partStart / this.#partSize + 1;
     const tails = this.#tails;
-    const { bytes, held } = this.#buffer.handOn();
+    const { bytes, memory } = this.#buffer.handOn();
     this.#tails = [];
     this.#partStart = this.position;
     const put = (part: Uint8Array) => bucket.multiparts.put(bytesKey(this.#id), multipart.uploadId, number, part);
@@ -188,7 +187,11 @@ class S3BodyWriter {
       tails.length === 0
         ? put(bytes)
         : reading.with(sizeOf(tails) + bytes.byteLength, async () => put(Buffer.concat([await loadTails(bucket, tails), bytes])));
-    this.#parts.add(number, this.position, sent, () => memory.give(held));
+    this.#parts.add(number, this.position, sent, (isStored) => {
+      // Of a request that failed something may still be on its way.
+      if (isStored) this.#writing.memory.giveBack(memory);
+      else this.#writing.memory.give(memory.byteLength);
+    });
   }
 
   /** Writes down what is held of a part that is not full. The tails before it stay: nothing acknowledged is ever in one place less. */
