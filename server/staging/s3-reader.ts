@@ -1,9 +1,7 @@
 import type { Bucket } from '../s3/bucket.ts';
+import { streamObject } from '../s3/object-stream.ts';
 import type { Tail } from './s3-parts.ts';
 import type { StagedReader } from './staging.ts';
-
-/** Breaks of one stream that are gone on after; what breaks more often is a fault. */
-const MAX_BREAKS = 5;
 
 /** An object in S3, by ranges. */
 export class ObjectReader implements StagedReader {
@@ -26,25 +24,6 @@ export class ObjectReader implements StagedReader {
   }
 
   async close(): Promise<void> {}
-}
-
-/** Bytes [start, end) of an object, gone on with where the connection broke. @throws S3Fault, or what the connection says */
-export async function* streamObject(bucket: Bucket, key: string, start: number, end: number): AsyncIterable<Buffer> {
-  let at = start;
-  for (let breaks = 0; at < end; breaks++) {
-    const body = await bucket.stream(key, { start: at, end });
-    try {
-      for await (const piece of body) {
-        at += (piece as Buffer).byteLength;
-        yield piece as Buffer;
-      }
-      if (at < end) throw new Error(`${key} ended at byte ${at} of ${end}.`);
-    } catch (error) {
-      if (breaks === MAX_BREAKS) throw error;
-    } finally {
-      body.destroy();
-    }
-  }
 }
 
 /** An upload that is not one object yet: small, or just begun. */

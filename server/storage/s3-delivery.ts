@@ -1,21 +1,18 @@
 // How an accepted file gets from S3 to who asks for it: sent away to a signed address, or passed through.
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { GetObjectCommand } from '@aws-sdk/client-s3';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import { UploadError } from '../../shared/errors.ts';
 import type { Bucket } from '../s3/bucket.ts';
 import { isMissing, S3Fault } from '../s3/fault.ts';
+import { streamObject } from '../s3/object-stream.ts';
 
 export interface Delivery {
   how: 'stream' | 'redirect';
   /** Seconds that a signed address is good for. */
   linkSeconds: number;
 }
-
-/** Breaks of S3's connection in a row, without a byte in between, that a download survives. */
-const MAX_BREAKS = 3;
 
 /**
  * Answers a GET or HEAD. Type, disposition, ETag and policy headers are set on the response already.
@@ -64,37 +61,10 @@ export async function deliverObject(
     ...(contentRange === undefined ? {} : { 'Content-Range': contentRange }),
   });
   const start = Number(/^bytes (\d+)-/.exec(contentRange ?? '')?.[1] ?? 0);
-  await pipeline(goingOn(bucket, key, body, start, start + size, response), response).catch(() => response.destroy());
-}
-
-/**
- * Bytes [start, end), gone on with where the connection to S3 broke: one on which nothing moves is given up, and a reader may
- * pause for as long as he likes.
- */
-async function* goingOn(bucket: Bucket, key: string, first: Readable, start: number, end: number, response: ServerResponse) {
-  let body = first;
-  let at = start;
-  const leave = () => body.destroy();
-  response.once('close', leave);
-  try {
-    for (let breaks = 0; at < end; ) {
-      const before = at;
-      try {
-        for await (const piece of body) {
-          at += (piece as Buffer).byteLength;
-          yield piece as Buffer;
-        }
-        if (at < end) throw new Error(`${key} ended at byte ${at} of ${end}.`);
-      } catch (error) {
-        breaks = at > before ? 1 : breaks + 1;
-        if (response.destroyed || breaks > MAX_BREAKS) throw error;
-        body = await bucket.stream(key, { start: at, end });
-      }
-    }
-  } finally {
-    response.off('close', leave);
-    body.destroy();
-  }
+  const closed = new AbortController();
+  response.once('close', () => closed.abort());
+  const bytes = streamObject(bucket, key, start, start + size, { first: body, signal: closed.signal });
+  await pipeline(bytes, response).catch(() => response.destroy());
 }
 
 /** RFC 9110, 14.2: one range of bytes; several, or another unit, are answered with everything. */
