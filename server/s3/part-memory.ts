@@ -59,6 +59,8 @@ export class PartMemory {
       this.#free -= bytes;
       return 'taken';
     }
+    // Asked before it came to wait, it would not hear of it here, and the others count on what it holds.
+    if (this.#flushing.has(holder) && holder.held > 0) return 'flush';
     return new Promise((resolve) => {
       this.#waiting.push({ holder, bytes, resolve });
       this.#serve();

@@ -38,3 +38,17 @@ test('small buffers are not kept: they come in many sizes', async () => {
   memory.giveBack(small);
   expect((await taken(memory, 64 * 1024)) === small).toBe(false);
 });
+
+test('a body that was asked to write down what it holds does so where it next waits for more', async () => {
+  const memory = new PartMemory(10 * MIB);
+  const asked: string[] = [];
+  const body = (name: string, pace: number) => ({ held: 5 * MIB, pace, flush: () => void asked.push(name) });
+  const [slow, fast, waiting] = [body('slow', 1), body('fast', 2), { ...body('waiting', 3), held: 0 }];
+  for (const each of [slow, fast, waiting]) memory.enter(each);
+  expect([await memory.take(slow, 5 * MIB), await memory.take(fast, 5 * MIB)]).toEqual(['taken', 'taken']);
+  const wanted = memory.take(waiting, 5 * MIB);
+  expect(asked).toEqual(['slow']);
+  expect(await memory.take(slow, MIB)).toBe('flush');
+  memory.give(slow.held);
+  expect(await wanted).toBe('taken');
+});
