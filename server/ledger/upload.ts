@@ -4,3 +4,25 @@ import type { UploadTable } from './schema.ts';
 /** The row of an upload. */
 export type Upload = Readonly<Selectable<UploadTable>>;
 export type UploadChanges = Omit<Updateable<UploadTable>, 'id' | 'owner' | 'state' | 'createdAt'>;
+
+/** What the row of a new upload has in it whoever sends what: nothing is stored, inspected or decided yet. */
+export const JUST_CREATED = {
+  state: 'receiving',
+  held: 'byte',
+  type: null,
+  target: null,
+  provenOffset: 0,
+  checksum: 0,
+  checksumOffset: 0,
+  unverifiedFrom: null,
+  expectedChecksum: null,
+  sha256: null,
+  attempt: 0,
+  strikes: 0,
+  leaseOwner: null,
+  retryAt: null,
+  errorCode: null,
+  errorDetail: null,
+  policyHash: null,
+  directDueAt: null,
+} as const satisfies Partial<Upload>;

@@ -5,7 +5,7 @@ import { type Metadata, metadataValue } from '../../shared/metadata.ts';
 import { checkName, type Policy } from '../../shared/policy.ts';
 import { formatBytes } from '../../shared/units.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import type { Upload } from '../ledger/upload.ts';
+import { JUST_CREATED, type Upload } from '../ledger/upload.ts';
 import type { Durability } from './checkpoints.ts';
 import type { Room } from './room.ts';
 
@@ -61,36 +61,19 @@ export class Admission {
     const relativePath = metadataValue(metadata, 'relativePath');
     const now = Date.now();
     const upload: Upload = {
+      ...JUST_CREATED,
       id,
       owner,
-      state: 'receiving',
       length,
-      held: 'byte',
       metadata: rawMetadata,
       originalName: storable(originalName),
       claimedType: storable(metadataValue(metadata, 'type')),
       relativePath: relativePath === null ? null : (safeRelativePath(relativePath) ?? null),
       name,
-      type: null,
-      target: null,
-      provenOffset: 0,
-      checksum: 0,
-      checksumOffset: 0,
-      unverifiedFrom: null,
-      expectedChecksum: null,
-      sha256: null,
-      attempt: 0,
-      strikes: 0,
-      leaseOwner: null,
-      retryAt: null,
-      errorCode: null,
-      errorDetail: null,
-      policyHash: null,
       idempotencyKey,
       createdAt: now,
       updatedAt: now,
       expiresAt: now + expireAfterMs,
-      directDueAt: null,
     };
     if (request.comesWhole) return { upload, created: true };
     // Whoever is told of an upload finds it again after a power cut, where offsets are promised beyond one.
