@@ -14,7 +14,8 @@ import type { Verdicts } from './verdicts.ts';
 /** Crashes or time limits in a row after which a file is refused: it must not take the server down again and again. */
 export const MAX_STRIKES = 5;
 
-export interface AttemptsOptions {
+/** What an inspection is made with. */
+export interface InspectionTools {
   ledger: Ledger;
   holder: LeaseHolder;
   staging: Staging;
@@ -23,6 +24,9 @@ export interface AttemptsOptions {
   policy: Policy;
   checkTimeoutMs: number;
   digest?: ((content: AsyncIterable<Uint8Array>) => Promise<string>) | undefined;
+}
+
+export interface AttemptsOptions extends InspectionTools {
   verdicts: Verdicts;
   /** Aborted when none is to be started any more. */
   closing: AbortSignal;

@@ -1,31 +1,17 @@
 // What happens after the last byte: idempotent, single-flight by id, detached from any request, resumed at start.
 import type { Logger } from 'pino';
-import type { Policy } from '../../shared/policy.ts';
-import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
 import type { Complete } from '../staging/receiver.ts';
-import type { Staging } from '../staging/staging.ts';
-import type { Storage } from '../storage/storage.ts';
-import { Attempts } from './attempts.ts';
+import { Attempts, type InspectionTools } from './attempts.ts';
 import { Beginnings } from './beginnings.ts';
-import type { Check } from './check.ts';
-import type { LeaseHolder } from './lease.ts';
 import { Prover } from './prover.ts';
 import { Resumption } from './resumption.ts';
 import { settle } from './settlement.ts';
 import type { TryLock } from './sweeper.ts';
 import { Verdicts } from './verdicts.ts';
 
-export interface FinisherOptions {
-  ledger: Ledger;
-  holder: LeaseHolder;
-  staging: Staging;
-  storage: Storage;
-  checks: readonly Check[];
-  policy: Policy;
+export interface FinisherOptions extends InspectionTools {
   policyHash: string;
-  checkTimeoutMs: number;
-  digest?: (content: AsyncIterable<Uint8Array>) => Promise<string>;
   keepRecordsForMs: number;
   /** Whoever writes the bytes holds it: what is complete while it is held is begun by its holder. */
   lock: TryLock;
