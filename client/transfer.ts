@@ -4,16 +4,15 @@ import { UploadError } from '../shared/errors.ts';
 import { acceptedResult } from './acceptance.ts';
 import { type AttemptOptions, type AttemptOutcome, attempt } from './attempt.ts';
 import { RunningChecksum } from './checksum.ts';
-import { ChunkSize } from './chunk-size.ts';
 import { attemptDirectly, NoDirectUploads } from './direct.ts';
 import { Ending } from './ending.ts';
 import { Failure } from './failure.ts';
 import { follow, tellFollowers } from './following.ts';
 import { GuardedHttp } from './guarded-http.ts';
+import { metadataOf, type Opened, prepare } from './opened.ts';
 import type { UploadOptions } from './options.ts';
 import { gaveUp, Patience } from './patience.ts';
 import type { Platform, Source, SourceReference } from './ports.ts';
-import { fingerprintOf, Journal, resumeKey } from './resume.ts';
 import { decide } from './retry.ts';
 import type { UploadResult } from './snapshot.ts';
 import { SourceReader } from './source-reader.ts';
@@ -22,14 +21,6 @@ import type { Tracker } from './tracker.ts';
 
 /** More than the buffers between here and the server's disk hold. */
 const IN_FLIGHT_BYTES = 64 * 1024 * 1024;
-
-interface Opened {
-  source: Source;
-  name: string;
-  journal: Journal;
-  checksum: RunningChecksum | undefined;
-  chunkSize: ChunkSize;
-}
 
 export class Transfer {
   readonly #reference: SourceReference;
@@ -132,33 +123,12 @@ export class Transfer {
 
   async #open(signal: AbortSignal): Promise<Opened> {
     if (this.#opened) return this.#opened;
-    const { crc32, store, chunks } = this.#platform;
     this.#source ??= await this.#reference.open();
     const source = this.#source;
     const name = (this.#options.name ?? source.name).toWellFormed();
     this.#tracker.opened(name, source.size);
     signal.throwIfAborted();
-    const fingerprint = source.isResumable ? await fingerprintOf(source, crc32) : '';
-    const key = resumeKey(this.#endpoint, source, name, fingerprint);
-    const isKept = this.#options.resume ?? true;
-    const journal = new Journal({
-      store: isKept ? (this.#options.store ?? store) : undefined,
-      key,
-      endpoint: this.#endpoint,
-      name,
-      source,
-      fingerprint,
-    });
-    const { chunkSize, checksum = true } = this.#options;
-    // What has no known end, or can't be read again, is held in memory until it is confirmed.
-    const limits = source.isResumable ? chunks : { ...chunks, wholeBody: false };
-    this.#opened = {
-      source,
-      name,
-      journal,
-      checksum: checksum ? new RunningChecksum(crc32) : undefined,
-      chunkSize: new ChunkSize(limits, typeof chunkSize === 'number' ? chunkSize : undefined),
-    };
+    this.#opened = await prepare(source, name, this.#endpoint, this.#options, this.#platform);
     return this.#opened;
   }
 
@@ -181,7 +151,7 @@ export class Transfer {
           endpoint: this.#endpoint,
           url: journal.url,
           idempotencyKey: journal.idempotencyKey,
-          metadata: this.#metadata(opened),
+          metadata: metadataOf(opened, this.#options),
           source,
           reader,
           chunkSize: opened.chunkSize,
@@ -299,16 +269,5 @@ export class Transfer {
     tracker.sized(result.size);
     tracker.confirm(result.size, false);
     return result;
-  }
-
-  #metadata({ source, name }: Opened): Record<string, string> {
-    const type = this.#options.type ?? source.type;
-    const relativePath = this.#options.relativePath ?? source.relativePath;
-    return {
-      filename: name,
-      ...(type ? { filetype: type } : {}),
-      ...(relativePath ? { relativePath: relativePath.toWellFormed() } : {}),
-      ...this.#options.metadata,
-    };
   }
 }
