@@ -1,6 +1,6 @@
 // The composition root: the one place that knows all parts and puts them together.
 import { createHash } from 'node:crypto';
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import express, { type ErrorRequestHandler, type Express, type Request } from 'express';
 import { type Logger, pino } from 'pino';
 import { UploadError } from '../shared/errors.ts';
@@ -8,6 +8,7 @@ import { policyText } from '../shared/policy.ts';
 import { TUS_VERSION } from '../shared/protocol.ts';
 import type { UploadRecord } from '../shared/upload.ts';
 import { type Access, type Authenticate, accessBy, anonymous } from './access/access.ts';
+import { isLoopbackName, Origins } from './access/origins.ts';
 import { openBackend } from './backend.ts';
 import { type Config, type ConfigInput, isResolved, resolveConfig } from './config.ts';
 import type { Check } from './finish/check.ts';
@@ -26,6 +27,7 @@ import { answerLive, Readiness } from './http/health.ts';
 import { page } from './http/page.ts';
 import { sendProblem } from './http/problem.ts';
 import { toRecord } from './http/record.ts';
+import { claim, cutAnsweredBody, guardRequests } from './http/request-guard.ts';
 import { requestLog } from './http/request-log.ts';
 import { DirectUploads } from './ledger/direct-uploads.ts';
 import type { Ledger } from './ledger/ledger.ts';
@@ -50,6 +52,12 @@ export interface LandfallHooks {
    * call, never the verdict: ask the record where it matters. Without `publicUrl` its `url` is that of an unmounted server.
    */
   onVerdict?: (record: UploadRecord) => Promise<void> | void;
+  /**
+   * The handler serves a port of its own on `host`, as the command does: requests are held to the names that the server is known
+   * by (docs/operations.md), and on a loopback address pages of this machine may upload. Within an application leave it out:
+   * the names are the application's. @default false
+   */
+  isStandalone?: boolean;
   /** Where log lines go; pino's options decide otherwise. */
   logger?: Logger;
 }
@@ -58,6 +66,11 @@ export interface Landfall {
   readonly config: Config;
   /** Mount it under any path: `app.use('/uploads', landfall.handler)`. */
   readonly handler: Express;
+  /**
+   * Prepares the HTTP server that the handler is mounted on, before its first request: uploads may take as long as they need, every
+   * other request keeps the server's `requestTimeout`, and idle connections are kept for longer than load balancers keep them.
+   */
+  attach(server: Server): void;
   /** Opens the ledger, takes up what was interrupted, and lets requests in. @throws LedgerInUse, LedgerElsewhere, LedgerTooNew, BucketUnusable, or what the system says */
   start(): Promise<void>;
   /** Requests are answered "try again" from now on; running ones keep what they have. Resolves when the work at hand has ended. */
@@ -79,12 +92,23 @@ export function createLandfall(input: ConfigInput | Config = {}, hooks: Landfall
   let parts: Parts | undefined;
   const changing = new Set<Promise<void>>();
 
+  handler.use((request, response, next) => {
+    claim(request);
+    cutAnsweredBody(request, response);
+    next();
+  });
   handler.use(requestLog(log));
-  handler.use(cors(config.corsOrigins));
+  const origins = originsFor(config, hooks.isStandalone ?? false);
+  handler.use(cors(origins, config.corsHeaders));
   handler.use('/health/live', (_request, response) => answerLive(response));
   handler.use('/health/ready', async (_request, response) => {
     if (parts) await parts.readiness.answer(response);
     else response.status(503).json({ status: 'starting' });
+  });
+  handler.use((request, _response, next) => {
+    origins.requireKnownHost(request);
+    if (!isSafe(request.method)) origins.requireAllowedOrigin(request);
+    next();
   });
   handler.use(page());
   handler.use((request, response, next) => {
@@ -126,6 +150,7 @@ export function createLandfall(input: ConfigInput | Config = {}, hooks: Landfall
   return {
     config,
     handler,
+    attach: guardRequests,
     async start() {
       starting ??= assemble(config, hooks, access, log, drain.signal);
       parts = await starting.catch((error: unknown) => {
@@ -268,12 +293,22 @@ async function assemble(config: Config, hooks: LandfallHooks, access: Access, lo
 function answerError(log: Logger): ErrorRequestHandler {
   return (thrown: unknown, request: IncomingMessage, response: ServerResponse, _next) => {
     let error = asUploadError(thrown);
-    if (error.status >= 500) log.error({ err: thrown, requestId: response.getHeader('X-Request-ID') }, error.title);
+    logFault(log, thrown, error, request, response);
     if (methodOf(request) === 'HEAD' && error.status >= 500) {
       error = new UploadError('ERR_NOT_AVAILABLE', { retryAfterSeconds: error.retryAfterSeconds ?? 2 });
     }
     sendProblem(request, response, error, error.code === 'ERR_UNSUPPORTED_VERSION' ? { 'Tus-Version': TUS_VERSION } : {});
   };
+}
+
+/** What is a fault of ours is an error, with its stack. What is part of the day's work is none. */
+function logFault(log: Logger, thrown: unknown, error: UploadError, request: IncomingMessage, response: ServerResponse): void {
+  if (error.status < 500) return;
+  const line = { requestId: response.getHeader('X-Request-ID'), code: error.code };
+  if (error.code === 'ERR_SHUTTING_DOWN' || error.code === 'ERR_INSPECTION_PENDING') log.debug(line, error.title);
+  else if (request.destroyed && !request.complete) log.debug({ ...line, err: thrown }, 'the sender left');
+  else if (error.code === 'ERR_NO_SPACE') log.warn(line, error.title);
+  else log.error({ ...line, err: error.cause ?? thrown }, error.title);
 }
 
 function asUploadError(thrown: unknown): UploadError {
@@ -283,6 +318,20 @@ function asUploadError(thrown: unknown): UploadError {
   if (!(thrown instanceof UploadError) && typeof status === 'number' && status >= 400 && status < 500)
     return new UploadError('ERR_NOT_FOUND');
   return faultOf(thrown);
+}
+
+function originsFor(config: Config, isStandalone: boolean): Origins {
+  const isLoopback = isStandalone && isLoopbackName(config.host);
+  const { hosts, publicUrl, corsOrigins } = config;
+  const publicName = URL.parse(publicUrl)?.hostname;
+  const isNamed = isStandalone && (isLoopback || hosts.length > 0 || publicName !== undefined);
+  const names = publicName === undefined ? hosts : [...hosts, publicName];
+  return new Origins({ hosts: isNamed ? names : undefined, origins: corsOrigins, publicUrl, isLoopback });
+}
+
+/** RFC 9110, 9.2.1. */
+function isSafe(method: string): boolean {
+  return method === 'GET' || method === 'HEAD' || method === 'OPTIONS';
 }
 
 /** What follows the mount path, query included. */

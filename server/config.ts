@@ -57,7 +57,9 @@ export interface Config {
   readonly checkTimeout: number;
   readonly signatureTimeout: number;
   readonly shutdownGrace: number;
+  readonly hosts: readonly string[];
   readonly corsOrigins: readonly string[];
+  readonly corsHeaders: readonly string[];
   readonly allowAnonymous: boolean;
   readonly logLevel: string;
 }
@@ -146,9 +148,10 @@ function checkS3(config: Omit<Config, 'policy'>, nameOf: (key: SettingKey) => st
   );
 }
 
-/** What may stand in a message: an address has a password in it. */
+/** What may stand in a message: an address may have a password in it, well written or not. */
 function shown(key: SettingKey, given: unknown): unknown {
-  return key === 'databaseUrl' ? '…' : given;
+  if (key === 'databaseUrl') return '…';
+  return typeof given === 'string' ? given.replace(/[^\s,/]*@|(?<=[?#]).*/g, '…') : given;
 }
 
 function reason(error: z.ZodError): string {

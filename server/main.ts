@@ -4,6 +4,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { parseArgs } from 'node:util';
 import { pino } from 'pino';
+import { isLoopbackName } from './access/origins.ts';
 import { createLandfall } from './app.ts';
 import { type Config, ConfigError, type ConfigInput, configFromEnvironment, summarize } from './config.ts';
 import { runOperatorCommand, UsageError } from './operator.ts';
@@ -53,7 +54,7 @@ async function main(): Promise<void> {
 }
 
 async function serve(config: Config): Promise<void> {
-  if (!config.allowAnonymous && !isLoopback(config.host)) {
+  if (!config.allowAnonymous && !isLoopbackName(config.host)) {
     throw new ConfigError(
       `LANDFALL_HOST: ${config.host} can be reached by others, and nothing says who may upload. Set LANDFALL_ALLOW_ANONYMOUS=true to let everyone.`,
     );
@@ -63,12 +64,10 @@ async function serve(config: Config): Promise<void> {
   const destination = pino.destination({ sync: false });
   process.on('exit', () => destination.flushSync());
   const log = pino({ level: config.logLevel }, destination);
-  const landfall = createLandfall(config, { logger: log });
+  const landfall = createLandfall(config, { logger: log, isStandalone: true });
   const server = createServer(landfall.handler);
-  // Node would cut every upload that takes longer than five minutes. Silent bodies are cut by `bodyTimeout` instead.
-  server.requestTimeout = 0;
   server.headersTimeout = 60_000;
-  server.keepAliveTimeout = 65_000;
+  landfall.attach(server);
   await landfall.start();
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
@@ -106,10 +105,6 @@ async function serve(config: Config): Promise<void> {
   };
   process.on('SIGTERM', stop);
   process.on('SIGINT', stop);
-}
-
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || /^127(?:\.\d{1,3}){3}$/.test(host);
 }
 
 main().catch((error: unknown) => {

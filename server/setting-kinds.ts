@@ -19,6 +19,12 @@ const list = z.union([z.array(z.string()), z.string().transform((value) => value
 export const origins = list
   .transform((items) => items.filter((item) => item !== ''))
   .refine((items) => items.every(isOrigin), 'Write * or origins as browsers send them, such as https://app.example, without a path.');
+export const hostNames = list
+  .transform((items) => items.filter((item) => item !== '').map((item) => item.toLowerCase()))
+  .refine((items) => items.every(isHostName), 'Write names such as uploads.example, without a scheme, a port or a path.');
+export const fieldNames = list
+  .transform((items) => items.filter((item) => item !== ''))
+  .refine((items) => items.every((item) => /^[\w!#$%&'*+.^`|~-]+$/.test(item)), 'Write names of headers, such as X-Api-Key.');
 export const port = wholeNumber(5, 0, 65535, 'Write a whole number from 0 to 65535.');
 export const count = wholeNumber(6, 1, Number.POSITIVE_INFINITY, 'Write a whole number from 1 on.', 'Write a whole number.');
 /** As `count`, of what there are fewer. */
@@ -58,7 +64,14 @@ function isDatabaseUrl(text: string): boolean {
 }
 
 function isOrigin(text: string): boolean {
-  return text === '*' || URL.parse(text)?.origin === text;
+  if (text === '*' || text === 'null') return true;
+  const url = URL.parse(text);
+  // Of schemes that apps make up, the standard's `origin` is null; browsers send scheme and host all the same.
+  return url !== null && url.host !== '' && `${url.protocol}//${url.host}` === text;
+}
+
+function isHostName(text: string): boolean {
+  return URL.parse(`http://${text}`)?.host === text && !text.endsWith('.');
 }
 
 function sentence<T>(parse: (text: string) => T) {

@@ -6,7 +6,9 @@ import {
   count,
   databaseUrl,
   durationMs,
+  fieldNames,
   flag,
+  hostNames,
   oneOf,
   origins,
   parsable,
@@ -167,7 +169,21 @@ export const SETTINGS = {
   checkTimeout: { schema: timerMs, default: '10m', help: 'Longest one check may take; five times over it refuses the file.' },
   signatureTimeout: { schema: timerMs, default: '5s', help: 'Longest the detection of a type may take.' },
   shutdownGrace: { schema: waitMs, default: '10s', help: 'How long running requests may take to end after SIGTERM.' },
-  corsOrigins: { schema: origins, default: '*', help: 'Origins whose pages may upload, comma-separated.' },
+  hosts: {
+    schema: hostNames,
+    default: '',
+    help: 'Names that clients reach the server by, comma-separated, beside localhost, IP addresses and the name in the public URL. Any other name is refused once there is one, and always on loopback.',
+  },
+  corsOrigins: {
+    schema: origins,
+    default: '',
+    help: 'Other origins whose pages may upload, comma-separated (also null and those of apps, such as capacitor://localhost); * for any, without cookies. On loopback every page of this machine may.',
+  },
+  corsHeaders: {
+    schema: fieldNames,
+    default: '',
+    help: 'Request headers that such pages may send beside those of the protocols, comma-separated; empty: whatever they ask for.',
+  },
   allowAnonymous: { schema: flag, default: 'false', help: 'Serve everyone who can connect, on any address.' },
   logLevel: {
     schema: oneOf(LOG_LEVELS, `Write one of ${LOG_LEVELS.join(', ')}.`),

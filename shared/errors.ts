@@ -13,6 +13,7 @@ export const ERRORS = {
   ERR_INVALID_FORM: { status: 400, title: 'The form could not be read.', retryable: false },
   ERR_UNAUTHORIZED: { status: 401, title: 'Sign in to upload.', retryable: false },
   ERR_FORBIDDEN: { status: 403, title: 'You may not do this.', retryable: false },
+  ERR_FOREIGN_ORIGIN: { status: 403, title: 'Pages of another site may not upload here.', retryable: false },
   ERR_UPLOAD_FINISHED: { status: 403, title: 'The upload has ended and cannot be changed.', retryable: false },
   ERR_UPLOAD_NOT_FOUND: { status: 404, title: 'There is no such upload.', retryable: false },
   ERR_NOT_FOUND: { status: 404, title: 'There is nothing here.', retryable: false },
@@ -34,9 +35,11 @@ export const ERRORS = {
   ERR_MAX_SIZE_EXCEEDED: { status: 413, title: 'The file is larger than this server takes.', retryable: false },
   ERR_UPLOAD_LENGTH_EXCEEDED: { status: 413, title: 'More bytes came than the upload has.', retryable: false },
   ERR_INVALID_CONTENT_TYPE: { status: 415, title: 'The content type is not one this address takes.', retryable: false },
+  ERR_UNKNOWN_HOST: { status: 421, title: 'This server does not answer to that name.', retryable: false },
   ERR_UPLOAD_LOCKED: { status: 423, title: 'Another request is working on this upload.', retryable: true },
   ERR_INSPECTING: { status: 423, title: 'The file is being inspected.', retryable: true },
   ERR_NOT_AVAILABLE: { status: 423, title: 'The state of this upload cannot be told right now.', retryable: true },
+  ERR_TOO_MANY_REQUESTS: { status: 429, title: 'There were too many requests. Try again later.', retryable: true },
 
   // The file
   ERR_NAME_NOT_ALLOWED: { status: 422, title: 'A file with this name is not accepted.', retryable: false },
@@ -56,6 +59,7 @@ export const ERRORS = {
   ERR_CHECKSUM_MISMATCH: { status: 460, title: 'A part of the file was damaged on its way. It is sent again.', retryable: true },
   ERR_BODY_TIMEOUT: { status: 408, title: 'The bytes came too slowly.', retryable: true },
   ERR_INTERNAL: { status: 503, title: 'Something went wrong on our side. Nothing is lost; try again.', retryable: true },
+  ERR_ACCESS_UNAVAILABLE: { status: 503, title: 'It cannot be told right now whether you may do this. Try again.', retryable: true },
   ERR_INSPECTION_PENDING: { status: 503, title: 'The file is still being inspected. Ask again.', retryable: true },
   ERR_SHUTTING_DOWN: { status: 503, title: 'The server is restarting. Try again in a moment.', retryable: true },
   ERR_STORAGE_UNAVAILABLE: { status: 503, title: 'The storage does not answer. Nothing is lost; try again.', retryable: true },

@@ -1,20 +1,68 @@
 import type { IncomingMessage } from 'node:http';
 import { UploadError } from '../../shared/errors.ts';
 
-/** Who asks: the owner an upload is created under, and the only one who finds it. @throws UploadError 401, 403 */
+/** Who asks: the owner an upload is created under, and the only one who finds it. @throws UploadError 401, 403, 429, 503 */
 export type Access = (request: IncomingMessage) => Promise<string>;
 
-/** A rule of the embedding application's: the owner, or null for nobody. */
+/**
+ * A rule of the embedding application's: the owner, or null for nobody (401). An error that it throws with a `status` (or
+ * `statusCode`) of 401, 403 or 429 is answered with that status and its `Retry-After`; any other, and no answer within 10 s, is
+ * a fault of ours (503), which senders wait out.
+ */
 export type Authenticate = (request: IncomingMessage) => Promise<string | null> | string | null;
+
+/** A rule that does not answer must not keep a sender waiting for ever: its own silence limit is 30 s. */
+const RULE_TIMEOUT_MS = 10_000;
+const MAX_OWNER_LENGTH = 255;
+
+const REFUSALS = { 401: 'ERR_UNAUTHORIZED', 403: 'ERR_FORBIDDEN', 429: 'ERR_TOO_MANY_REQUESTS' } as const;
 
 /** Everyone is one and the same. */
 export const anonymous: Access = async () => '';
 
-export function accessBy(authenticate: Authenticate): Access {
+export function accessBy(authenticate: Authenticate, timeoutMs = RULE_TIMEOUT_MS): Access {
   return async (request) => {
-    const owner: unknown = await authenticate(request);
+    const owner: unknown = await answerOf(authenticate, request, timeoutMs);
     // A rule written without types may say undefined for nobody, or a number that no stored owner would equal.
-    if (typeof owner !== 'string') throw new UploadError('ERR_UNAUTHORIZED');
+    if (!isOwner(owner)) throw new UploadError('ERR_UNAUTHORIZED');
     return owner;
   };
+}
+
+/** The empty owner is everyone's: a rule that means to name somebody never says it. PostgreSQL keeps no NUL. */
+function isOwner(owner: unknown): owner is string {
+  return typeof owner === 'string' && /^[^\p{Cc}]+$/u.test(owner) && owner.length <= MAX_OWNER_LENGTH && owner.isWellFormed();
+}
+
+async function answerOf(authenticate: Authenticate, request: IncomingMessage, timeoutMs: number): Promise<unknown> {
+  const { promise: silence, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(new Error(`The rule "authenticate" did not answer within ${timeoutMs} ms.`)), timeoutMs);
+  try {
+    return await Promise.race([(async () => authenticate(request))(), silence]);
+  } catch (thrown) {
+    if (thrown instanceof UploadError) throw thrown;
+    throw refusalOf(thrown) ?? new UploadError('ERR_ACCESS_UNAVAILABLE', { cause: thrown, retryAfterSeconds: 5 });
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** As http-errors, express-jwt and passport throw it. Its message stays here, where it does not say that it may be shown. */
+function refusalOf(thrown: unknown): UploadError | undefined {
+  if (typeof thrown !== 'object' || thrown === null) return undefined;
+  const { status, statusCode = status, headers, expose, message } = thrown as Record<string, unknown>;
+  if (statusCode !== 401 && statusCode !== 403 && statusCode !== 429) return undefined;
+  const retryAfterSeconds = retryAfterOf(headers);
+  return new UploadError(REFUSALS[statusCode], {
+    ...(expose === true && typeof message === 'string' && message !== '' && { detail: message }),
+    ...(retryAfterSeconds !== undefined && { retryAfterSeconds }),
+    cause: thrown,
+  });
+}
+
+function retryAfterOf(headers: unknown): number | undefined {
+  if (typeof headers !== 'object' || headers === null) return undefined;
+  const [, value] = Object.entries(headers).find(([name]) => name.toLowerCase() === 'retry-after') ?? [];
+  const seconds = Number(value);
+  return Number.isInteger(seconds) && seconds >= 0 ? seconds : undefined;
 }

@@ -1,57 +1,91 @@
 import type { RequestHandler } from 'express';
+import type { Origins } from '../access/origins.ts';
 
-const ALLOWED_METHODS = 'GET, HEAD, POST, PATCH, DELETE, OPTIONS';
-const ALLOWED_HEADERS = [
+const ALLOWED_METHODS = 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS';
+/** What the protocols need, where the operator lists what else applications send. */
+const PROTOCOL_HEADERS = [
   'Authorization',
+  'Content-Digest',
+  'Content-Disposition',
   'Content-Type',
   'Idempotency-Key',
+  'If-Match',
+  'If-None-Match',
   'Landfall-Checksum',
+  'Range',
+  'Repr-Digest',
   'Tus-Resumable',
   'Upload-Checksum',
+  'Upload-Complete',
   'Upload-Concat',
   'Upload-Defer-Length',
+  'Upload-Draft-Interop-Version',
+  'Upload-Incomplete',
   'Upload-Length',
   'Upload-Metadata',
   'Upload-Offset',
+  'Want-Repr-Digest',
   'X-HTTP-Method-Override',
   'X-Request-ID',
   'X-Requested-With',
-].join(', ');
+];
 const EXPOSED_HEADERS = [
+  'Accept-Ranges',
+  'Content-Digest',
   'Content-Disposition',
+  'Content-Range',
   'ETag',
   'Location',
+  'RateLimit',
+  'RateLimit-Policy',
+  'Repr-Digest',
   'Retry-After',
   'Tus-Checksum-Algorithm',
   'Tus-Extension',
   'Tus-Max-Size',
   'Tus-Resumable',
   'Tus-Version',
+  'Upload-Complete',
   'Upload-Concat',
   'Upload-Defer-Length',
+  'Upload-Draft-Interop-Version',
   'Upload-Expires',
+  'Upload-Incomplete',
   'Upload-Length',
+  'Upload-Limit',
   'Upload-Metadata',
   'Upload-Offset',
   'X-Request-ID',
 ].join(', ');
 const PREFLIGHT_SECONDS = '86400';
+const FIELD_NAMES = /^[\w!#$%&'*+.^`|~-]+(?: *, *[\w!#$%&'*+.^`|~-]+)*$/;
 
-/** On every answer, refusals included: without them a page can't even read the status. `*` allows any origin, without credentials. */
-export function cors(origins: readonly string[]): RequestHandler {
-  const any = origins.includes('*');
+/**
+ * On every answer, refusals included: without them a page can't even read the status. Pages of listed origins may send
+ * cookies along; those that `*` lets in may not.
+ *
+ * @param headers names of request headers that applications need; empty: whatever the preflight of an allowed origin asks for
+ */
+export function cors(origins: Origins, headers: readonly string[]): RequestHandler {
+  const listed = headers.length === 0 ? undefined : [...PROTOCOL_HEADERS, ...headers].join(', ');
   return (request, response, next) => {
+    // Also where there is none: a cache must not hand this answer to a page.
+    response.vary('Origin');
+    const allowance = origins.allowanceOf(request);
     const { origin } = request.headers;
-    if (origin !== undefined) {
-      if (!any) response.vary('Origin');
-      if (any || origins.includes(origin)) {
-        response.setHeader('Access-Control-Allow-Origin', any ? '*' : origin);
-        response.setHeader('Access-Control-Expose-Headers', EXPOSED_HEADERS);
-        if (request.method === 'OPTIONS') {
-          response.setHeader('Access-Control-Allow-Methods', ALLOWED_METHODS);
-          response.setHeader('Access-Control-Allow-Headers', ALLOWED_HEADERS);
-          response.setHeader('Access-Control-Max-Age', PREFLIGHT_SECONDS);
-        }
+    if (allowance !== undefined && origin !== undefined) {
+      response.setHeader('Access-Control-Allow-Origin', allowance === 'any' ? '*' : origin);
+      if (allowance === 'listed') response.setHeader('Access-Control-Allow-Credentials', 'true');
+      response.setHeader('Access-Control-Expose-Headers', EXPOSED_HEADERS);
+      if (request.method === 'OPTIONS') {
+        const asked = request.headers['access-control-request-headers'];
+        if (listed === undefined) response.vary('Access-Control-Request-Headers');
+        response.setHeader('Access-Control-Allow-Methods', ALLOWED_METHODS);
+        response.setHeader(
+          'Access-Control-Allow-Headers',
+          listed ?? (asked !== undefined && FIELD_NAMES.test(asked) ? asked : PROTOCOL_HEADERS.join(', ')),
+        );
+        response.setHeader('Access-Control-Max-Age', PREFLIGHT_SECONDS);
       }
     }
     next();

@@ -17,7 +17,7 @@ import type { Receiver } from '../staging/receiver.ts';
 import { refusalOf } from '../staging/refusal.ts';
 import type { S3Direct } from '../staging/s3-direct.ts';
 import { newUploadId } from '../staging/upload-id.ts';
-import { readIdempotencyKey } from '../tus/headers.ts';
+import { isMediaType, readIdempotencyKey } from '../tus/headers.ts';
 import { acknowledge } from '../tus/verdict.ts';
 import { toRecord } from './record.ts';
 
@@ -103,6 +103,8 @@ export class Direct {
   }
 
   async #readJson(request: IncomingMessage): Promise<unknown> {
+    // A page can have any other type sent here by a form, without a preflight.
+    if (!isMediaType(request, 'application/json')) throw new UploadError('ERR_INVALID_CONTENT_TYPE');
     const { bodyTimeoutMs, draining } = this.#options;
     const { bytes, end } = await collectBody(request, { maxBytes: MAX_REQUEST_BYTES, signal: draining, bodyTimeoutMs, inOne: true });
     if (end === 'too-long') throw new UploadError('ERR_BAD_REQUEST', { detail: 'The request is too long.' });

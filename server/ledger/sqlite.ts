@@ -1,4 +1,5 @@
 // The embedded engine: node:sqlite in WAL mode, with commits made durable in groups off the main thread.
+import { chmodSync, closeSync, constants, existsSync, openSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { Kysely, SqliteDialect } from 'kysely';
@@ -31,6 +32,7 @@ export async function openSqlite(dataDir: string, options: { exclusive: boolean 
   await makeDurableDirectory(dataDir);
   const lock = options.exclusive ? holdDirectory(dataDir) : undefined;
   const path = join(dataDir, 'ledger.sqlite');
+  keepPrivate(path);
   const database = new DatabaseSync(path);
   database.exec('pragma journal_mode=WAL; pragma synchronous=NORMAL; pragma busy_timeout=5000; pragma foreign_keys=ON;');
   const checkpointer = new Checkpointer(path, ({ log }) => {
@@ -175,9 +177,19 @@ function checkpoint(database: DatabaseSync): void {
   if (row?.busy !== 0) throw new Error('The ledger could not be checkpointed.');
 }
 
+/** Senders' names and metadata are in it. SQLite gives its log and its index the mode of the file they belong to. */
+function keepPrivate(path: string): void {
+  closeSync(openSync(path, constants.O_CREAT | constants.O_RDONLY, 0o640));
+  // An earlier version, or a copy, made it for everyone to read.
+  if ((statSync(path).mode & 0o7) !== 0)
+    for (const file of [path, `${path}-wal`, `${path}-shm`]) if (existsSync(file)) chmodSync(file, 0o640);
+}
+
 /** A lock of the operating system's, through SQLite: it goes with the process, however that ends. */
 function holdDirectory(dataDir: string): DatabaseSync {
-  const lock = new DatabaseSync(join(dataDir, 'server.lock'));
+  const path = join(dataDir, 'server.lock');
+  keepPrivate(path);
+  const lock = new DatabaseSync(path);
   try {
     lock.exec('pragma busy_timeout=0; pragma locking_mode=EXCLUSIVE; begin exclusive;');
     return lock;

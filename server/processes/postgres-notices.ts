@@ -1,6 +1,6 @@
 // LISTEN and NOTIFY: one connection listens, and what is told goes out in batches beside the ledger's own statements, not in
 // their transactions. PostgreSQL commits those that notify one after the other, and waits for the disk in between.
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { EventEmitter, once } from 'node:events';
 import { sql } from 'kysely';
 import { Client } from 'pg';
@@ -11,7 +11,8 @@ import { DatabaseUnusable } from '../ledger/postgres-check.ts';
 import type { Notice, Notices } from './notices.ts';
 import { isOver } from './tenure.ts';
 
-const CHANNEL = 'landfall';
+/** What a notice looks like: anybody who may connect to the database can send whatever they like. */
+const NOTICE = /^(state|want|free) ([0-9a-f]{32})$/;
 /** A payload has at most 7,999 bytes; one notice takes 38. */
 const PER_MESSAGE = 200;
 /** A connection that says nothing may be dead; a proxy may have dropped it. */
@@ -28,6 +29,7 @@ export class PostgresNotices implements Notices {
   readonly #heard = new EventEmitter().setMaxListeners(0);
   readonly #closing = new AbortController();
   readonly #outbox = new Set<string>();
+  #channel = '';
   #sending: Promise<void> | undefined;
   #listening: Promise<void> = Promise.resolve();
 
@@ -39,6 +41,7 @@ export class PostgresNotices implements Notices {
 
   /** @throws when the first connection can't be made; DatabaseUnusable when it hears nothing */
   async start(): Promise<void> {
+    this.#channel = await this.#findChannel();
     const client = await this.#connect();
     await this.#requireEcho(client).catch(async (error) => {
       await client.end().catch(() => undefined);
@@ -77,10 +80,23 @@ export class PostgresNotices implements Notices {
       const batch = [...this.#outbox].slice(0, PER_MESSAGE);
       for (const told of batch) this.#outbox.delete(told);
       const payload = [this.#self, ...batch].join(',');
-      await sql`select pg_notify(${CHANNEL}, ${payload})`.execute(this.#engine.db).catch((error: unknown) => {
+      await sql`select pg_notify(${this.#channel}, ${payload})`.execute(this.#engine.db).catch((error: unknown) => {
         this.#log.debug({ err: error }, 'a notice was not sent');
       });
     }
+  }
+
+  /** One for each ledger: a database may hold several, each in a schema of its own, and a channel belongs to the database. */
+  async #findChannel(): Promise<string> {
+    const { rows } = await sql<{ schema: string }>`
+      select coalesce((select relnamespace::regnamespace::text from pg_class where oid = to_regclass('uploads')), current_schema()) as schema`.execute(
+      this.#engine.db,
+    );
+    // A name of a channel has at most 63 bytes, as one of a schema has.
+    return `landfall_${createHash('sha256')
+      .update(rows[0]?.schema ?? '')
+      .digest('hex')
+      .slice(0, 16)}`;
   }
 
   async #connect(): Promise<Client> {
@@ -89,7 +105,7 @@ export class PostgresNotices implements Notices {
     client.on('notification', ({ payload = '' }) => this.#hear(payload));
     try {
       await client.connect();
-      await client.query(`listen ${CHANNEL}`);
+      await client.query(`listen ${client.escapeIdentifier(this.#channel)}`);
       return client;
     } catch (error) {
       await client.end().catch(() => undefined);
@@ -102,7 +118,7 @@ export class PostgresNotices implements Notices {
     const heard = once(client, 'notification', { signal: AbortSignal.timeout(ECHO_MS) });
     heard.catch(() => undefined);
     // By another connection than the one that listens: a pooler may well have lent both the same session.
-    await sql`select pg_notify(${CHANNEL}, ${this.#self})`.execute(this.#engine.db);
+    await sql`select pg_notify(${this.#channel}, ${this.#self})`.execute(this.#engine.db);
     await heard.catch((cause: unknown) => {
       throw new DatabaseUnusable(
         'NOTIFY does not reach who LISTENs by LANDFALL_DATABASE_URL. Of a pooler between (PgBouncer) ask for sessions, not transactions; or name PostgreSQL itself.',
@@ -146,8 +162,9 @@ export class PostgresNotices implements Notices {
     const [from, ...told] = payload.split(',');
     if (from === this.#self) return;
     for (const text of told) {
-      const [notice = '', uploadId = ''] = text.split(' ');
-      this.#heard.emit(notice, uploadId);
+      const [, notice, uploadId] = NOTICE.exec(text) ?? [];
+      // Never an event that the emitter gives a meaning, such as `error`, which would end the process.
+      if (notice !== undefined) this.#heard.emit(notice, uploadId);
     }
   }
 }

@@ -36,10 +36,9 @@ export function readCreation(request: IncomingMessage): Creation {
   if (header(request, 'upload-concat') !== undefined) throw new UploadError('ERR_BAD_REQUEST', { detail: 'Concatenation is not offered.' });
   const rawMetadata = header(request, 'upload-metadata') ?? '';
   const idempotencyKey = readIdempotencyKey(request);
-  const contentType = header(request, 'content-type');
   const bodyBytes = Number(header(request, 'content-length') ?? 0);
   // Creation With Upload asks for the offset content type; some clients name another on an empty POST, which means nothing.
-  if (mayHaveBody(request) && contentType !== OFFSET_CONTENT_TYPE) throw new UploadError('ERR_INVALID_CONTENT_TYPE');
+  if (mayHaveBody(request) && !isMediaType(request, OFFSET_CONTENT_TYPE)) throw new UploadError('ERR_INVALID_CONTENT_TYPE');
   const metadata = parseMetadata(rawMetadata);
   return { length: length ?? null, metadata, rawMetadata, idempotencyKey, bodyBytes, checksums: readChecksums(request) };
 }
@@ -53,7 +52,7 @@ export interface Append {
 
 /** @throws UploadError 415 for another content type, 400 for numbers that are none */
 export function readAppend(request: IncomingMessage): Append {
-  if (header(request, 'content-type') !== OFFSET_CONTENT_TYPE) throw new UploadError('ERR_INVALID_CONTENT_TYPE');
+  if (!isMediaType(request, OFFSET_CONTENT_TYPE)) throw new UploadError('ERR_INVALID_CONTENT_TYPE');
   const offset = parseByteCount(header(request, 'upload-offset') ?? '');
   if (offset === undefined) throw new UploadError('ERR_INVALID_OFFSET');
   return { offset, length: readLength(request), checksums: readChecksums(request) };
@@ -73,6 +72,11 @@ function readLength(request: IncomingMessage): number | undefined {
   const length = parseByteCount(text);
   if (length === undefined) throw new UploadError('ERR_INVALID_UPLOAD_LENGTH');
   return length;
+}
+
+/** RFC 9110, 8.3.1: whatever its case, and whatever parameters follow. */
+export function isMediaType(request: IncomingMessage, type: string): boolean {
+  return header(request, 'content-type')?.split(';', 1)[0]?.trim().toLowerCase() === type;
 }
 
 /** RFC 9112, 6.3: a request has a body when it says how long it is, or that it is chunked. */

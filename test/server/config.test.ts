@@ -52,7 +52,9 @@ const WRONG: Record<SettingKey, readonly string[]> = {
   checkTimeout: ['', '0', '10', '30d'],
   signatureTimeout: ['', '0ms', '30d'],
   shutdownGrace: ['', '10', '30d'],
-  corsOrigins: ['example.com', 'https://example.com/', 'https://a.example, b.example', 'null'],
+  hosts: ['https://example.com', 'example.com/x', 'example.com:80', 'a b', 'example.com.'],
+  corsOrigins: ['example.com', 'https://example.com/', 'https://a.example, b.example', 'capacitor:localhost'],
+  corsHeaders: ['X Api Key', 'X-Api-Key: 1'],
   allowAnonymous: ['yes'],
   logLevel: ['', 'verbose', 'INFO'],
 };
@@ -108,12 +110,17 @@ describe('the settings', () => {
 
   it('take human units and base units', () => {
     expect(
-      resolveConfig({ maxUploadSize: '5 GiB', patience: '1m', port: '0', corsOrigins: 'https://a.example, http://b.example:81' }),
+      resolveConfig({
+        maxUploadSize: '5 GiB',
+        patience: '1m',
+        port: '0',
+        corsOrigins: 'https://a.example, http://b.example:81, capacitor://localhost, null',
+      }),
     ).toMatchObject({
       maxUploadSize: 5 * 1024 ** 3,
       patience: 60_000,
       port: 0,
-      corsOrigins: ['https://a.example', 'http://b.example:81'],
+      corsOrigins: ['https://a.example', 'http://b.example:81', 'capacitor://localhost', 'null'],
     });
     expect(resolveConfig({ maxUploadSize: 7, patience: 0, port: 8080, corsOrigins: [] })).toMatchObject({
       maxUploadSize: 7,
@@ -143,4 +150,17 @@ describe('the settings', () => {
     const readme = readFileSync(join(REPOSITORY, 'README.md'), 'utf8');
     expect(readme).toBe(readmeWithSettings(readme));
   });
+});
+
+it.for([
+  ['databaseUrl', 'postgres:/app:hunter2@db/x'],
+  ['s3Endpoint', 'https://key:hunter2@s3.example.com?x=1'],
+  ['s3PublicEndpoint', 'key:hunter2@s3.example.com'],
+  ['publicUrl', 'https://u:hunter2@example.com'],
+  ['publicUrl', 'https://example.com/?token=hunter2'],
+  ['corsOrigins', 'https://u:hunter2@example.com'],
+  ['hosts', 'u:hunter2@example.com'],
+] satisfies [SettingKey, string][])('a message about %s never shows the password in it: %s', ([key, value]) => {
+  expect(() => resolveConfig({ [key]: value })).toThrow(ConfigError);
+  expect(() => resolveConfig({ [key]: value })).not.toThrow(/hunter2/);
 });

@@ -1,6 +1,6 @@
 // Starting, draining and ending, in an application or alone.
 import { once } from 'node:events';
-import { mkdirSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, statSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -51,6 +51,29 @@ describe('start and close', () => {
     const second = landfallIn(dataDir);
     await expect(second.start()).rejects.toThrow(LedgerTooNew);
     await expect(second.start()).rejects.toThrow(LedgerTooNew);
+  });
+
+  it('keeps the ledger from other users of the machine, in whatever directory it is, and one that was open before', async () => {
+    const dataDir = testDirectory();
+    chmodSync(dataDir, 0o777);
+    const modes = () => {
+      const files = readdirSync(dataDir).filter((name) => statSync(join(dataDir, name)).isFile());
+      return files.map((name) => `${name} ${(statSync(join(dataDir, name)).mode & 0o7).toString(8)}`);
+    };
+    const before = process.umask(0);
+    try {
+      const landfall = landfallIn(dataDir);
+      await landfall.start();
+      expect(modes()).toEqual(expect.arrayContaining(['ledger.sqlite 0', 'ledger.sqlite-wal 0', 'server.lock 0']));
+      expect(modes().every((mode) => mode.endsWith(' 0'))).toBe(true);
+      await landfall.close();
+      for (const name of ['ledger.sqlite', 'server.lock']) chmodSync(join(dataDir, name), 0o666);
+      const again = landfallIn(dataDir);
+      await again.start();
+      expect(modes().every((mode) => mode.endsWith(' 0'))).toBe(true);
+    } finally {
+      process.umask(before);
+    }
   });
 
   it('takes settings that happen to be frozen', async () => {

@@ -14,10 +14,15 @@ export const CHROMIUM_FLAGS = [
   '--disable-dev-shm-usage',
 ];
 
-/** @throws when there is no Chromium */
-export function launchChromium(): Promise<Browser> {
+/** @param flags beside the usual ones @throws when there is no Chromium */
+export function launchChromium(flags: readonly string[] = []): Promise<Browser> {
   const executablePath = chromiumPath();
   if (executablePath === undefined) throw new Error('There is no Chromium: install the package chromium, or set CHROMIUM_BIN.');
   // Where no locale is set Chromium can't open a file whose name has more than ASCII in it.
-  return chromium.launch({ executablePath, args: CHROMIUM_FLAGS, headless: true, env: { ...process.env, LC_ALL: 'C.UTF-8' } });
+  return chromium.launch({
+    executablePath,
+    args: [...CHROMIUM_FLAGS, ...flags],
+    headless: true,
+    env: { ...process.env, LC_ALL: 'C.UTF-8' },
+  });
 }
