@@ -10,12 +10,35 @@ const MAX_KEPT_EXTENSION_BYTES = 40;
 const NO_NAME = 'file';
 
 /**
+ * Scripts whose spelling needs joiners within words (UAX 31, 2.3): Persian writes a prefix apart from its stem with one, Sinhala and
+ * Bengali make conjuncts with one, Malayalam its final consonants.
+ */
+const JOINED_SCRIPTS =
+  'Arabic Bengali Devanagari Gujarati Gurmukhi Kannada Khmer Malayalam Mongolian Myanmar Nko Oriya Sinhala Syriac Tamil Telugu Tibetan';
+const JOINED = `[${JOINED_SCRIPTS.split(' ')
+  .map((script) => `\\p{Script_Extensions=${script}}`)
+  .join('')}]`;
+/** Signs that take a consonant's vowel away: a joiner behind one is seen also at the end of a word. */
+const VIRAMA = '[\u094D\u09CD\u0A4D\u0ACD\u0B4D\u0BCD\u0C4D\u0CCD\u0D4D\u0DCA\u1039\u17D2]';
+
+/**
  * Invisible: controls, format characters (bidi, zero-width, tags), line and paragraph separators, lone surrogates,
  * noncharacters, and all that Unicode asks to be ignored where it is not supported (variation selectors, fillers).
- * Three are kept where they make what is seen: the joiner and the selector of an emoji, the selector of an ideograph.
+ * Kept where they make what is seen: the joiner and the selector of an emoji, the selector of an ideograph, the joiners
+ * between letters of scripts that are spelt with them.
  */
-const INVISIBLE =
-  /(?!(?<=\p{Extended_Pictographic}\uFE0F?\p{Emoji_Modifier}?)\u200D(?=\p{Extended_Pictographic}))(?!(?<=\p{Extended_Pictographic})\uFE0F)(?!(?<=[0-9#*])\uFE0F(?=\u20E3))(?!(?<=\p{Script=Han})[\u{E0100}-\u{E01EF}])[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\p{Noncharacter_Code_Point}]/gu;
+const INVISIBLE = new RegExp(
+  [
+    '(?!(?<=\\p{Extended_Pictographic}\\uFE0F?\\p{Emoji_Modifier}?)\\u200D(?=\\p{Extended_Pictographic}))',
+    '(?!(?<=\\p{Extended_Pictographic})\\uFE0F)',
+    '(?!(?<=[0-9#*])\\uFE0F(?=\\u20E3))',
+    '(?!(?<=\\p{Script=Han})[\\u{E0100}-\\u{E01EF}])',
+    `(?!(?<=(?=[\\p{L}\\p{M}])${JOINED})[\\u200C\\u200D](?=(?=[\\p{L}\\p{M}])${JOINED}))`,
+    `(?!(?<=${VIRAMA})\\u200D)`,
+    '[\\p{Cc}\\p{Cf}\\p{Cs}\\p{Zl}\\p{Zp}\\p{Default_Ignorable_Code_Point}\\p{Noncharacter_Code_Point}]',
+  ].join(''),
+  'gu',
+);
 /** Every space but the ideographic one, which Japanese names hold on purpose. */
 const ODD_SPACE = /[\p{Zs}--[ \u3000]]/gv;
 /** Forbidden on Windows, or with a meaning to a shell, cmd.exe, a URL decoder, HTML. */
@@ -91,6 +114,13 @@ function utf8Length(text: string): number {
  */
 export function extensionOf(name: string): string {
   return /.\.([^.\s]+)$/u.exec(safeFileName(name))?.[1]?.toLowerCase() ?? '';
+}
+
+/** For what reads ASCII alone: letters without their marks, `_` for any other sign, and still a safe name. */
+export function asciiFileName(name: string): string {
+  if (/^[\x20-\x7e]*$/.test(name)) return name;
+  const plain = name.normalize('NFD').replace(/\p{M}+/gu, '');
+  return safeFileName([...plain].map((sign) => (/[\x20-\x7e]/.test(sign) ? sign : '_')).join(''));
 }
 
 /** The name of an upload that came without one: its id, and the extension of the type that was found. */

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { create as createDisposition } from 'content-disposition';
 import { UploadError } from '../../shared/errors.ts';
 import type { Upload } from '../ledger/upload.ts';
+import { dispositionOf } from '../storage/disposition.ts';
 import type { Storage } from '../storage/storage.ts';
 import { gone } from '../tus/verdict.ts';
 
@@ -15,7 +15,7 @@ export async function download(storage: Storage, request: IncomingMessage, respo
   if (upload.state === 'removed') throw gone(upload);
   if (upload.state !== 'accepted' || upload.target === null || upload.name === null) throw new UploadError('ERR_UPLOAD_NOT_FOUND');
   response.setHeader('Content-Type', upload.type ?? 'application/octet-stream');
-  response.setHeader('Content-Disposition', createDisposition(upload.name));
+  response.setHeader('Content-Disposition', dispositionOf(upload.name));
   // The bytes under an id never change.
   response.setHeader('ETag', `"${upload.id}"`);
   response.setHeader('Cache-Control', 'private, no-cache');

@@ -90,10 +90,11 @@ export class Forms {
         stream.resume();
         if (results.length > MAX_FILES) return;
         const error = new UploadError('ERR_INVALID_FORM', { detail: `A form takes at most ${MAX_FILES} files.` });
-        results.push(Promise.resolve(refused(filename ?? '', error)));
+        results.push(Promise.resolve(refused(sentName(filename), error)));
         return;
       }
-      const result = this.#take(stream, filename, sender, broken.signal).catch((error) => refused(filename ?? '', faultOf(error)));
+      const name = sentName(filename);
+      const result = this.#take(stream, name, sender, broken.signal).catch((error) => refused(name, faultOf(error)));
       results.push(result);
       if (isMultiple) return;
       void result.then((refusal) => {
@@ -128,14 +129,8 @@ export class Forms {
   }
 
   /** One file: into staging, then the verdict. Undefined for a file field that was left empty. */
-  async #take(
-    stream: Readable,
-    filename: string | undefined,
-    { owner, collectionUrl }: Sender,
-    signal: AbortSignal,
-  ): Promise<FormResult | undefined> {
+  async #take(stream: Readable, name: string, { owner, collectionUrl }: Sender, signal: AbortSignal): Promise<FormResult | undefined> {
     const { ledger, receiver, finisher, maxUploadSize, patienceMs, draining } = this.#options;
-    const name = filename ?? '';
     let upload: Upload | undefined;
     try {
       const metadata = new Map(name === '' ? [] : [['filename', name]]);
@@ -188,12 +183,19 @@ interface Sender {
   collectionUrl: string;
 }
 
+/** The name as the sender's file has it; empty for a field that was left empty. HTML, multipart/form-data: what would end the header is escaped, and nothing else. */
+function sentName(filename: string | undefined): string {
+  return (filename ?? '').replace(/%(22|0D|0A)/g, (_escape, code: string) => String.fromCharCode(Number.parseInt(code, 16)));
+}
+
 /** @throws UploadError ERR_INVALID_FORM without a boundary, say */
 function parserOf(request: IncomingMessage): busboy.Busboy {
   try {
     return busboy({
       headers: request.headers,
       defParamCharset: 'utf8',
+      // What becomes of a path is decided in one place for every door.
+      preservePath: true,
       limits: { fields: 100, fieldSize: 64 * 1024, headerPairs: 100 },
     });
   } catch (cause) {

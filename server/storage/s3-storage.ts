@@ -4,12 +4,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { posix } from 'node:path';
 import { Readable } from 'node:stream';
-import { create as createDisposition } from 'content-disposition';
 import type { Bucket } from '../s3/bucket.ts';
 import type { StoredPart } from '../s3/multiparts.ts';
 import { streamObject } from '../s3/object-stream.ts';
 import type { ObjectHeaders } from '../s3/place.ts';
 import type { S3Staging } from '../staging/s3-staging.ts';
+import { dispositionOf } from './disposition.ts';
 import { type Delivery, deliverObject } from './s3-delivery.ts';
 import { StagedBytesGone, type Storage, type Target } from './storage.ts';
 
@@ -41,7 +41,7 @@ export class S3Storage implements Storage {
     if (staged === undefined) throw new StagedBytesGone('The staged bytes are gone.');
     const published = `${directory}/${attempt}`;
     const key = keyOf(published, name);
-    const headers: ObjectHeaders = { ContentType: type ?? 'application/octet-stream', ContentDisposition: createDisposition(name) };
+    const headers: ObjectHeaders = { ContentType: type ?? 'application/octet-stream', ContentDisposition: dispositionOf(name) };
     if (staged.size > this.#options.copyThreshold) await this.#copyInParts(staged.key, staged.size, key, headers);
     else await this.#bucket.copy(staged.key, key, headers);
     // What an answer says is one thing.

@@ -1,6 +1,7 @@
 // Names that mean harm come out harmless: on disk, in the record, and in the header of the download.
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { sendForm } from '../server/form-requests.ts';
 import { filesBelow } from '../support/content.ts';
 import { embedLandfall } from '../support/landfall-embedded.ts';
 import { head, rawRequest } from '../support/raw-http.ts';
@@ -72,8 +73,24 @@ describe('a name', () => {
     const disposition = download.headers.get('Content-Disposition') ?? '';
     expect(disposition).toMatch(/^attachment;/);
     expect(nameOfDownload(disposition)).toBe(safe);
+    // Programs that read only the plain one, on Windows too.
+    expect(/filename="([^"]*)"/.exec(disposition)?.[1] ?? '').not.toMatch(/[?*<>|:/\\]/);
     expect(await download.text()).toBe(TEXT.toString());
   });
+
+  // A control character other than a line break can't stand in a form's header: such a form is refused whole.
+  const BY_FORM = NAMES.map(({ name }) => name).filter((name) => !name.includes('\x1b'));
+  it.for([...BY_FORM, 'a/b/', 'می\u200cخواهم.txt', 'line\nbreak.txt', 'back\\\\slash.txt'])(
+    'is the same by a form as by tus: %j',
+    async (name) => {
+      const server = await embedLandfall();
+      const form = await sendForm(`${server.url}/upload`, [{ name, content: TEXT }]);
+      const byForm = (await form.json()).record?.name;
+      // A line break is no metadata: only a form can bring one.
+      const { url } = await createUpload(server.files, { length: TEXT.length, name: name.replace('\n', ''), body: TEXT });
+      expect(byForm).toBe((await readRecord(url)).name);
+    },
+  );
 
   it('is the same, composed or taken apart', async () => {
     const server = await embedLandfall();

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { extensionOf, nameFromType, safeFileName, safeRelativePath } from '../../shared/filename.ts';
+import { asciiFileName, extensionOf, nameFromType, safeFileName, safeRelativePath } from '../../shared/filename.ts';
 
 const bytes = (text: string) => new TextEncoder().encode(text).length;
 
@@ -109,8 +109,12 @@ describe('for any name', () => {
       fc.property(anyName, (original) => {
         const name = safeFileName(original);
         expect(name).not.toMatch(/[/\\<>:"'|?*`$;&%^]/);
-        expect(name).not.toMatch(/[\p{Cc}\p{Zl}\p{Zp}\u200b\u200c\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\u{e0000}-\u{e007f}]/u);
-        expect(name).not.toMatch(/(?<!\p{Extended_Pictographic}\ufe0f?\p{Emoji_Modifier}?)\u200d/u);
+        expect(name).not.toMatch(/[\p{Cc}\p{Zl}\p{Zp}\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\u{e0000}-\u{e007f}]/u);
+        // A joiner stands where it is seen: in an emoji, or in a word of a script that is spelt with it.
+        expect(name).not.toMatch(/(?<!\p{Extended_Pictographic}\ufe0f?\p{Emoji_Modifier}?|[\p{L}\p{M}])\u200d/u);
+        expect(name).not.toMatch(
+          /(?<![\p{L}\p{M}])\u200c|\u200c(?![\p{L}\p{M}])|[\p{ASCII}\p{Script=Latin}][\u200c\u200d]|[\u200c\u200d]{2}/u,
+        );
         expect(name).not.toMatch(/^[-.~=+@ ]|[ .]$/);
         expect(name).not.toMatch(/^(?:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³]) *(?:\.|$)/i);
       }),
@@ -151,6 +155,13 @@ test.each([
   ['🏳️‍🌈❤️.gif'],
   ['1️⃣ first.mp4'],
   ['葛\u{e0100}城市.txt'],
+  // Persian "I want", with a joiner that keeps its two parts apart; Sinhala "Sri"; Malayalam and Bengali words.
+  ['می\u200cخواهم.pdf'],
+  ['ශ්\u200dරී ලංකා.docx'],
+  ['അവന്\u200d.txt'],
+  ['ন্\u200dয.txt'],
+  ['র\u200d্যাব.txt'],
+  ['क्\u200dष.txt'],
   ['a+b=c, #1 @home!.txt'],
   ['archive.tar.gz'],
   ['IMG_0001.JPG'],
@@ -311,4 +322,26 @@ test.each([
   [`${'x'.repeat(200)}/`.repeat(6), undefined],
 ])('the relative path %j becomes %j', (path, safe) => {
   expect(safeRelativePath(path)).toBe(safe);
+});
+
+test.each([
+  ['pay\u200cpal.pdf', 'paypal.pdf'],
+  ['می\u200c\u200cخواهم.pdf', 'میخواهم.pdf'],
+  ['می\u200c.pdf', 'می.pdf'],
+  ['\u200cمی.pdf', 'می.pdf'],
+  ['a\u200dمی.pdf', 'aمی.pdf'],
+])('a joiner where nothing is joined goes from %j', (name, safe) => {
+  expect(safeFileName(name)).toBe(safe);
+});
+
+test.each([
+  ['report.pdf', 'report.pdf'],
+  ['Größe.txt', 'Gro_e.txt'],
+  ['写真 2024.jpg', '__ 2024.jpg'],
+  ['ملف.pdf', '___.pdf'],
+  ['👍.png', '_.png'],
+  ['ｃｏｎ.txt', '___.txt'],
+  ['é', 'e'],
+])('of %j the plain form is %j, a legal name on Windows', (name, plain) => {
+  expect(asciiFileName(name)).toBe(plain);
 });
