@@ -322,7 +322,7 @@ describe('CORS', () => {
   const ORIGIN = 'https://app.example';
 
   it('allows every method and header of the protocol, and lets the preflight be kept', async () => {
-    const { files } = await embedLandfall();
+    const { files } = await embedLandfall({ corsOrigins: '*' });
     const wanted = [
       'Tus-Resumable',
       'Upload-Length',
