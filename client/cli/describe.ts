@@ -1,7 +1,7 @@
 // Uploads in words and columns for a terminal.
 import { stripVTControlCharacters } from 'node:util';
 import { formatBytes, formatDuration } from '../../shared/units.ts';
-import type { UploadSnapshot, WaitingReason } from '../snapshot.ts';
+import type { UploadSnapshot, WaitingReason } from '../handle/snapshot.ts';
 
 const WAITING: Readonly<Record<WaitingReason, string>> = {
   offline: 'no network',

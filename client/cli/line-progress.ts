@@ -1,4 +1,4 @@
-import type { QueueSnapshot } from '../queue.ts';
+import type { QueueSnapshot } from '../handle/queue.ts';
 import type { Progress } from './progress.ts';
 import { totalText } from './terminal-progress.ts';
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // bin landfall: arguments, the environment and signals end here.
 import { readFile } from 'node:fs/promises';
-import { nodeStore, stateDirectory } from '../node-store.ts';
+import { nodeStore, stateDirectory } from '../node/store.ts';
 import { type CommandLine, parseCommandLine, USAGE, UsageError } from './arguments.ts';
 import { EXIT } from './exit-code.ts';
 import { LineProgress } from './line-progress.ts';

@@ -1,4 +1,4 @@
-import type { QueueSnapshot } from '../queue.ts';
+import type { QueueSnapshot } from '../handle/queue.ts';
 
 /** How progress is shown, where it is. */
 export interface Progress {

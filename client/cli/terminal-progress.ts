@@ -1,7 +1,7 @@
 import { formatBytes, formatDuration } from '../../shared/units.ts';
-import type { QueueSnapshot } from '../queue.ts';
-import type { UploadSnapshot } from '../snapshot.ts';
-import { isOver } from '../states.ts';
+import type { QueueSnapshot } from '../handle/queue.ts';
+import type { UploadSnapshot } from '../handle/snapshot.ts';
+import { isOver } from '../handle/states.ts';
 import { describe, fitted, percent, printable } from './describe.ts';
 import type { Progress } from './progress.ts';
 

@@ -1,8 +1,8 @@
-import type { QueueSnapshot } from '../queue.ts';
-import type { UploadSnapshot, UploadState } from '../snapshot.ts';
-import { visibleName } from './row.ts';
+import type { QueueSnapshot } from '../handle/queue.ts';
+import type { UploadSnapshot, UploadState } from '../handle/snapshot.ts';
+import { visibleName } from './list/row.ts';
+import { reasonOf } from './list/view.ts';
 import type { UploadStrings } from './strings.ts';
-import { reasonOf } from './view.ts';
 
 /** Turns changes of state into what is worth saying aloud: ends, stops, and that the connection went or came back. */
 export class Spoken {

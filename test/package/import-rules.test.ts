@@ -22,7 +22,7 @@ const VIOLATIONS: Violation[] = [
   {
     what: 'the server importing the client',
     file: 'server/http/bad.ts',
-    source: "import { upload } from '../../client/upload.ts';\nupload();\n",
+    source: "import { upload } from '../../client/handle/upload.ts';\nupload();\n",
     says: 'The server imports shared/ and never the client.',
   },
   {
@@ -58,7 +58,7 @@ const VIOLATIONS: Violation[] = [
   },
   {
     what: 'the browser part of the client importing node',
-    file: 'client/retry.ts',
+    file: 'client/transfer/retry.ts',
     source: "import { setTimeout } from 'node:timers';\nsetTimeout(Number, 1);\n",
     says: 'Node.js builtin',
   },
@@ -105,9 +105,9 @@ const ALLOWED: Omit<Violation, 'says'>[] = [
   },
   {
     what: 'the Node entry of the client importing node and shared',
-    file: 'client/node-source.ts',
+    file: 'client/node/source.ts',
     source:
-      "import { stat } from 'node:fs/promises';\nimport { UploadError } from '../shared/errors.ts';\nexport const all = [stat, UploadError];\n",
+      "import { stat } from 'node:fs/promises';\nimport { UploadError } from '../../shared/errors.ts';\nexport const all = [stat, UploadError];\n",
   },
   {
     what: 'shared importing its neighbour',
