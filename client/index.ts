@@ -6,8 +6,7 @@ import { startQueue, type UploadQueue } from './handle/queue.ts';
 import type { UploadHandle } from './handle/snapshot.ts';
 import { startUpload } from './handle/upload.ts';
 import type { QueueOptions, UploadOptions } from './options.ts';
-import { type ForgetOptions, forgetRecord } from './resume/forget.ts';
-import { interruptedIn } from './resume/interrupted.ts';
+import { type ForgetOptions, forgetRecord, interruptedIn } from './resume/interrupted.ts';
 import type { ResumeRecord, ResumeStore } from './resume/store.ts';
 
 export { ERRORS, type ErrorCode, UploadError } from '../shared/errors.ts';
@@ -22,7 +21,7 @@ export type {
   WaitingReason,
 } from './handle/snapshot.ts';
 export type { HeadersRequest, QueueOptions, Timeouts, UploadHeaders, UploadOptions } from './options.ts';
-export type { ForgetOptions } from './resume/forget.ts';
+export type { ForgetOptions } from './resume/interrupted.ts';
 export type { ResumeRecord, ResumeStore } from './resume/store.ts';
 
 /** What a browser can send. A `Uint8Array` is copied when the upload starts. */

@@ -6,8 +6,7 @@ import { startUpload } from './handle/upload.ts';
 import { nodePlatform } from './node/platform.ts';
 import { type NodeSource, nodeSource } from './node/source.ts';
 import type { QueueOptions, UploadOptions } from './options.ts';
-import { type ForgetOptions, forgetRecord } from './resume/forget.ts';
-import { interruptedIn } from './resume/interrupted.ts';
+import { type ForgetOptions, forgetRecord, interruptedIn } from './resume/interrupted.ts';
 import type { ResumeRecord, ResumeStore } from './resume/store.ts';
 
 export { ERRORS, type ErrorCode, UploadError } from '../shared/errors.ts';
@@ -23,7 +22,7 @@ export type {
 } from './handle/snapshot.ts';
 export type { UploadStream } from './node/stream-source.ts';
 export type { HeadersRequest, QueueOptions, Timeouts, UploadHeaders, UploadOptions } from './options.ts';
-export type { ForgetOptions } from './resume/forget.ts';
+export type { ForgetOptions } from './resume/interrupted.ts';
 export type { ResumeRecord, ResumeStore } from './resume/store.ts';
 
 /** A path, a `file:` URL, bytes (not to be changed while they are sent), or a stream with a name. */

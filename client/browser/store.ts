@@ -1,5 +1,4 @@
-import type { ResumeRecord, ResumeStore } from '../resume/store.ts';
-import { isResumeRecord } from '../resume/store.ts';
+import { isResumeRecord, type ResumeRecord, type ResumeStore } from '../resume/store.ts';
 import { parseJson } from '../transfer/failure.ts';
 
 const PREFIX = 'landfall:upload:';

@@ -4,9 +4,8 @@ import { readFile } from 'node:fs/promises';
 import { nodeStore, stateDirectory } from '../node/store.ts';
 import { type CommandLine, parseCommandLine, USAGE, UsageError } from './arguments.ts';
 import { EXIT } from './exit-code.ts';
-import { LineProgress } from './line-progress.ts';
 import { jsonOutput, plainOutput } from './output.ts';
-import { noProgress, type Progress } from './progress.ts';
+import { LineProgress, noProgress, type Progress } from './progress.ts';
 import { run } from './run.ts';
 import { TerminalProgress } from './terminal-progress.ts';
 

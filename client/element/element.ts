@@ -2,13 +2,13 @@
 import { describeAllowed } from '../../shared/policy.ts';
 import type { QueueSnapshot } from '../handle/queue.ts';
 import type { QueueOptions } from '../options.ts';
-import { Announcer } from './announcer.ts';
 import { h } from './dom.ts';
 import type { PickedFile } from './drop.ts';
 import { EarlierVisits } from './earlier/earlier-visits.ts';
 import { Formats } from './format.ts';
 import type { Language } from './list/view.ts';
 import { fetchConfig, pickerAccept, type ServerConfig, sizeLimit } from './policy.ts';
+import { Announcer } from './spoken.ts';
 import { ENGLISH, type UploadStrings } from './strings.ts';
 import { styleSheet } from './styles/styles.ts';
 import { Transfers } from './transfers.ts';

@@ -2,7 +2,7 @@ import type { QueueOptions, UploadOptions } from '../options.ts';
 import type { Platform, SourceReference } from '../ports.ts';
 import type { CancelOptions, UploadHandle, UploadSnapshot, UploadState } from './snapshot.ts';
 import { isOver, MOVES } from './states.ts';
-import { tell } from './tell.ts';
+import { tell } from './tracker.ts';
 import { checkOptions, type Gate, startUpload } from './upload.ts';
 
 /** Frozen, the same object as long as nothing changed: it suits `useSyncExternalStore` and its like. */

@@ -3,7 +3,6 @@ import type { Progress } from './following.ts';
 import type { UploadSnapshot, UploadState, Waiting } from './snapshot.ts';
 import { SpeedMeter } from './speed.ts';
 import { canMove, isOver } from './states.ts';
-import { tell } from './tell.ts';
 
 /** Progress is told ten times a second at most: more than a screen shows, and each telling costs a listener's work. */
 const TELL_EVERY_MS = 100;
@@ -171,5 +170,15 @@ export class Tracker {
       ...(this.#url === undefined ? {} : { url: this.#url }),
       ...(this.#details.error === undefined ? {} : { error: this.#details.error }),
     });
+  }
+}
+
+/** A listener that throws is its own affair: neither the upload nor the other listeners suffer. */
+export function tell<T>(listener: (value: T) => void, value: T): void {
+  try {
+    listener(value);
+  } catch (error) {
+    if (typeof reportError === 'function') reportError(error);
+    else console.error(error);
   }
 }

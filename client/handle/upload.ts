@@ -1,8 +1,8 @@
 import { UploadError } from '../../shared/errors.ts';
 import type { UploadOptions } from '../options.ts';
 import type { Platform, SourceReference } from '../ports.ts';
-import { randomId } from '../resume/random-id.ts';
-import { Ending } from '../transfer/ending.ts';
+import { randomId } from '../resume/journal.ts';
+import { Ending } from '../transfer/failure.ts';
 import { Transfer } from '../transfer/transfer.ts';
 import type { CancelOptions, UploadHandle, UploadResult, UploadSnapshot } from './snapshot.ts';
 import { isOver } from './states.ts';

@@ -1,7 +1,6 @@
 import { UploadError } from '../../shared/errors.ts';
 import type { Source } from '../ports.ts';
 import type { Checkpoint, Crc32 } from '../transfer/checksum.ts';
-import { randomId } from './random-id.ts';
 import type { ResumeRecord, ResumeStore } from './store.ts';
 
 const SAMPLE_BYTES = 64 * 1024;
@@ -170,4 +169,10 @@ export class Journal {
     this.#writing = this.#writing.then(() => store.put(record)).catch(() => {});
     await this.#writing;
   }
+}
+
+/** 128 random bits in hex. `crypto.randomUUID` is not there on a page that came over plain http. */
+export function randomId(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (value) => value.toString(16).padStart(2, '0')).join('');
 }

@@ -2,8 +2,7 @@ import { UploadError } from '../../shared/errors.ts';
 import type { UploadRecord } from '../../shared/upload.ts';
 import type { UploadResult } from '../handle/snapshot.ts';
 import { formatChecksum } from './checksum.ts';
-import { Ending } from './ending.ts';
-import { Failure } from './failure.ts';
+import { Ending, Failure } from './failure.ts';
 import type { GuardedHttp } from './guarded-http.ts';
 import { askStatus, rejectionOf } from './status.ts';
 

@@ -46,6 +46,18 @@ export class Failure extends Error {
   }
 }
 
+/** An upload is over without `accepted`. */
+export class Ending extends Error {
+  readonly state: 'rejected' | 'failed';
+  readonly error: UploadError;
+
+  constructor(state: 'rejected' | 'failed', error: UploadError) {
+    super(error.message, { cause: error });
+    this.state = state;
+    this.error = error;
+  }
+}
+
 /** What a status means that came without a problem document: a HEAD has no body, and proxies have their own. */
 const BY_STATUS: Readonly<Record<number, ErrorCode>> = {
   401: 'ERR_UNAUTHORIZED',

@@ -2,7 +2,7 @@ import { UploadError } from '../../shared/errors.ts';
 import type { WaitingReason } from '../handle/snapshot.ts';
 import type { Tracker } from '../handle/tracker.ts';
 import type { Surroundings } from '../ports.ts';
-import { Ending } from './ending.ts';
+import { Ending } from './failure.ts';
 import { pause } from './pause.ts';
 import { Backoff, Budget } from './retry.ts';
 

@@ -1,6 +1,6 @@
 // What a row and the whole say in each state, and how figures are written.
 import { describe, expect, it } from 'vitest';
-import { isSameFile } from '../../client/element/earlier/same-file.ts';
+import { isSameFile } from '../../client/element/earlier/file-handles.ts';
 import { Formats } from '../../client/element/format.ts';
 import { overviewOf } from '../../client/element/list/overview-view.ts';
 import { rowView } from '../../client/element/list/view.ts';

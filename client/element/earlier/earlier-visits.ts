@@ -2,12 +2,11 @@
 // else once the person gives the file again.
 import { forget, interrupted } from '../../index.ts';
 import type { QueueOptions } from '../../options.ts';
+import type { ResumeRecord } from '../../resume/store.ts';
 import type { PickedFile } from '../drop.ts';
 import type { Language } from '../list/view.ts';
 import { Earlier, type EarlierUpload } from './earlier.ts';
-import { dropHandle, findHandle, openHandle } from './file-handles.ts';
-import { keysInUse } from './keys-in-use.ts';
-import { isSameFile } from './same-file.ts';
+import { dropHandle, findHandle, isSameFile, openHandle } from './file-handles.ts';
 
 export interface EarlierVisitsHost {
   readonly options: QueueOptions;
@@ -126,4 +125,11 @@ export class EarlierVisits {
 function pickedAs({ record, handle }: EarlierUpload, file: File): PickedFile {
   const { relativePath } = record;
   return { file, ...(relativePath !== undefined && { relativePath }), ...(handle && { handle }) };
+}
+
+/** Keys of the records whose uploads another tab is sending at this moment. */
+async function keysInUse(records: readonly ResumeRecord[]): Promise<ReadonlySet<string>> {
+  // No Web Locks on plain http.
+  const held = 'locks' in navigator && navigator.locks ? ((await navigator.locks.query().catch(() => undefined))?.held ?? []) : [];
+  return new Set(records.map(({ key }) => key).filter((key) => held.some(({ name }) => name?.endsWith(key))));
 }

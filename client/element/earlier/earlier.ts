@@ -4,7 +4,7 @@ import { icon } from '../icons.ts';
 import { nameParts, tileFor, visibleName } from '../list/row.ts';
 import type { Language } from '../list/view.ts';
 import { ASK_FROM_BYTES, question } from '../question.ts';
-import { isSameFile } from './same-file.ts';
+import { isSameFile } from './file-handles.ts';
 
 export interface EarlierUpload {
   record: ResumeRecord;

@@ -1,4 +1,5 @@
 // Handles of dropped files, kept over a reload where the browser has them (File System Access): the upload then goes on
+import type { ResumeRecord } from '../../resume/store.ts';
 // without the file being dropped again. Everything here may fail; the way without it is always there.
 
 export interface FileIdentity {
@@ -20,6 +21,12 @@ const HANDLES = 'handles';
 /** The same for the same file to the same place. */
 export function identityKey({ endpoint, name, size, lastModified, relativePath = '' }: FileIdentity): string {
   return JSON.stringify([endpoint, name, size, lastModified, relativePath]);
+}
+
+/** By what can be told without reading it; the content is compared before anything is sent. */
+export function isSameFile(record: ResumeRecord, file: File): boolean {
+  const { name, size, lastModified } = record;
+  return file.name === name && file.size === size && (lastModified === null || lastModified === file.lastModified);
 }
 
 export async function keepHandle(identity: FileIdentity, handle: FileSystemFileHandle): Promise<void> {
