@@ -58,7 +58,7 @@ export interface Landfall {
   readonly config: Config;
   /** Mount it under any path: `app.use('/uploads', landfall.handler)`. */
   readonly handler: Express;
-  /** Opens the ledger, takes up what was interrupted, and lets requests in. @throws LedgerInUse, LedgerElsewhere, LedgerTooNew, BucketUnusable, or what the system says */
+  /** Opens the ledger, takes up what was interrupted, and lets requests in. @throws LedgerInUse, LedgerElsewhere, LedgerTooNew, BucketUnusable, PackageMissing, or what the system says */
   start(): Promise<void>;
   /** Requests are answered "try again" from now on; running ones keep what they have. Resolves when the work at hand has ended. */
   close(): Promise<void>;
@@ -166,7 +166,10 @@ async function assemble(config: Config, hooks: LandfallHooks, access: Access, lo
     .digest('hex')
     .slice(0, 16);
   const engine = await openEngine(config, true);
-  const backend = openBackend(config);
+  const backend = await openBackend(config).catch(async (error: unknown) => {
+    await engine.close();
+    throw error;
+  });
   const { staging, storage } = backend;
   const { databaseUrl, lease: leaseMs, lockTimeout: lockTimeoutMs } = config;
   const serving = await serve({ engine, databaseUrl, leaseMs, staging, lockTimeoutMs, log, finisher: () => finisher });

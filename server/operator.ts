@@ -41,7 +41,10 @@ export async function runOperatorCommand(
     throw new UsageError(`There is no ledger in ${config.dataDir}. Name the data directory with --data-dir or LANDFALL_DATA_DIR.`);
   const engine = await openEngine(config, command === 'restored');
   const ledger = new Ledger(engine);
-  const backend = openBackend(config);
+  const backend = await openBackend(config).catch(async (error: unknown) => {
+    await ledger.close();
+    throw error;
+  });
   const { storage } = backend;
   try {
     await ledger.migrate();
