@@ -165,9 +165,10 @@ async function assemble(config: Config, hooks: LandfallHooks, access: Access, lo
     .update(`${policyText(policy)}\n${maxUploadSize}`)
     .digest('hex')
     .slice(0, 16);
-  const engine = await openEngine(config, true);
-  const backend = await openBackend(config).catch(async (error: unknown) => {
-    await engine.close();
+  // First what may not be installed: a start that fails for it leaves no ledger behind.
+  const backend = await openBackend(config);
+  const engine = await openEngine(config, true).catch(async (error: unknown) => {
+    await backend.close();
     throw error;
   });
   const { staging, storage } = backend;

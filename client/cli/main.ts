@@ -66,8 +66,8 @@ function shownProgress(): Progress {
 }
 
 async function version(): Promise<string> {
-  // Beside the source, and one level further up beside what is published.
-  for (const path of ['../../package.json', '../../../package.json']) {
+  // One level above the source, three above what is built of it.
+  for (const path of ['../package.json', '../../../package.json']) {
     const text = await readFile(new URL(path, import.meta.url), 'utf8').catch(() => '');
     if (text !== '') return String(JSON.parse(text).version);
   }
