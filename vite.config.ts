@@ -1,9 +1,12 @@
-// Builds the upload page, and the element as a script that other sites can embed, into `dist/page`.
+// Builds the upload page, and the element as a script that other sites can embed, into `server/dist/page`.
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { defineConfig, type Plugin } from 'vite';
 
 const at = (path: string) => fileURLToPath(new URL(path, import.meta.url));
+
+/** The oldest that the client runs in, as docs/client.md has them. `AbortSignal.any` and `Promise.withResolvers` are their newest. */
+export const BROWSERS = ['chrome119', 'edge119', 'firefox124', 'safari17.4'] as const;
 
 /** What tus-js-client brings along for old browsers and every browser of today has: parsing an address, and base64. */
 const NATIVE: Readonly<Record<string, string>> = {
@@ -39,9 +42,9 @@ export default defineConfig({
   base: './',
   plugins: [native(), fontLicence()],
   build: {
-    outDir: at('./dist/page'),
+    outDir: at('./server/dist/page'),
     emptyOutDir: true,
-    target: 'es2023',
+    target: [...BROWSERS],
     // The page's content security policy has no place for inline script, nor for fonts and styles from `data:`.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },

@@ -1,20 +1,16 @@
 // The client in a browser. `node.ts` has the same names for Node.
 
-import { browserPlatform } from './browser-platform.ts';
-import { type BrowserSource, browserSource } from './browser-source.ts';
-import { type ForgetOptions, forgetRecord } from './forget.ts';
-import { interruptedIn } from './interrupted.ts';
+import { browserPlatform } from './browser/platform.ts';
+import { type BrowserSource, browserSource } from './browser/source.ts';
+import { startQueue, type UploadQueue } from './handle/queue.ts';
+import type { UploadHandle } from './handle/snapshot.ts';
+import { startUpload } from './handle/upload.ts';
 import type { QueueOptions, UploadOptions } from './options.ts';
-import { startQueue, type UploadQueue } from './queue.ts';
-import type { ResumeRecord, ResumeStore } from './resume-store.ts';
-import type { UploadHandle } from './snapshot.ts';
-import { startUpload } from './upload.ts';
+import { type ForgetOptions, forgetRecord, interruptedIn } from './resume/interrupted.ts';
+import type { ResumeRecord, ResumeStore } from './resume/store.ts';
 
 export { ERRORS, type ErrorCode, UploadError } from '../shared/errors.ts';
-export type { ForgetOptions } from './forget.ts';
-export type { HeadersRequest, QueueOptions, Timeouts, UploadHeaders, UploadOptions } from './options.ts';
-export type { QueueSnapshot, UploadQueue } from './queue.ts';
-export type { ResumeRecord, ResumeStore } from './resume-store.ts';
+export type { QueueSnapshot, UploadQueue } from './handle/queue.ts';
 export type {
   CancelOptions,
   UploadHandle,
@@ -23,7 +19,10 @@ export type {
   UploadState,
   Waiting,
   WaitingReason,
-} from './snapshot.ts';
+} from './handle/snapshot.ts';
+export type { HeadersRequest, QueueOptions, Timeouts, UploadHeaders, UploadOptions } from './options.ts';
+export type { ForgetOptions } from './resume/interrupted.ts';
+export type { ResumeRecord, ResumeStore } from './resume/store.ts';
 
 /** What a browser can send. A `Uint8Array` is copied when the upload starts. */
 export type UploadSource = BrowserSource;

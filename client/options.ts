@@ -1,4 +1,4 @@
-import type { ResumeStore } from './resume-store.ts';
+import type { ResumeStore } from './resume/store.ts';
 
 /** Why headers are asked for. After `unauthorized` the ones given before were answered 401: make new ones. */
 export interface HeadersRequest {

@@ -1,5 +1,5 @@
 // What the core asks of the platform it runs on. `browser-*.ts` and `node-*.ts` answer.
-import type { ResumeStore } from './resume-store.ts';
+import type { ResumeStore } from './resume/store.ts';
 
 /** A file before it is opened: what can be told of it at once. */
 export interface SourceReference {

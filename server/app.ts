@@ -71,7 +71,7 @@ export interface Landfall {
    * other request keeps the server's `requestTimeout`, and idle connections are kept for longer than load balancers keep them.
    */
   attach(server: Server): void;
-  /** Opens the ledger, takes up what was interrupted, and lets requests in. @throws LedgerInUse, LedgerElsewhere, LedgerTooNew, BucketUnusable, or what the system says */
+  /** Opens the ledger, takes up what was interrupted, and lets requests in. @throws LedgerInUse, LedgerElsewhere, LedgerTooNew, BucketUnusable, PackageMissing, or what the system says */
   start(): Promise<void>;
   /** Requests are answered "try again" from now on; running ones keep what they have. Resolves when the work at hand has ended. */
   close(): Promise<void>;
@@ -190,8 +190,12 @@ async function assemble(config: Config, hooks: LandfallHooks, access: Access, lo
     .update(`${policyText(policy)}\n${maxUploadSize}`)
     .digest('hex')
     .slice(0, 16);
-  const engine = await openEngine(config, true);
-  const backend = openBackend(config);
+  // First what may not be installed: a start that fails for it leaves no ledger behind.
+  const backend = await openBackend(config);
+  const engine = await openEngine(config, true).catch(async (error: unknown) => {
+    await backend.close();
+    throw error;
+  });
   const { staging, storage } = backend;
   const { databaseUrl, lease: leaseMs, lockTimeout: lockTimeoutMs } = config;
   const serving = await serve({ engine, databaseUrl, leaseMs, staging, lockTimeoutMs, log, finisher: () => finisher });

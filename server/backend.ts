@@ -1,14 +1,12 @@
 // Where bytes are kept, by configuration: the disk of this machine, or a bucket.
 import { join } from 'node:path';
 import type { Config } from './config.ts';
-import { Bucket, type BucketOptions } from './s3/bucket.ts';
-import { BucketCheck } from './s3/bucket-check.ts';
+import { loadWith } from './optional-packages.ts';
+import type { BucketOptions } from './s3/bucket.ts';
 import { DiskStaging } from './staging/disk-staging.ts';
-import { S3Direct } from './staging/s3-direct.ts';
-import { S3Staging } from './staging/s3-staging.ts';
+import type { S3Direct } from './staging/s3-direct.ts';
 import type { Staging } from './staging/staging.ts';
 import { DiskStorage } from './storage/disk-storage.ts';
-import { S3Storage } from './storage/s3-storage.ts';
 import type { Storage } from './storage/storage.ts';
 
 export interface Backend {
@@ -25,7 +23,8 @@ export interface Backend {
   close(): Promise<void>;
 }
 
-export function openBackend(config: Config): Backend {
+/** @throws PackageMissing */
+export async function openBackend(config: Config): Promise<Backend> {
   return config.storageBackend === 's3' ? openS3(config) : openDisk(config);
 }
 
@@ -45,7 +44,18 @@ function openDisk(config: Config): Backend {
   };
 }
 
-function openS3(config: Config): Backend {
+const SDK = ['@aws-sdk/client-s3', '@aws-sdk/s3-request-presigner'];
+
+async function openS3(config: Config): Promise<Backend> {
+  const [{ Bucket }, { BucketCheck }, { S3Direct }, { S3Staging }, { S3Storage }] = await loadWith(SDK, 'LANDFALL_STORAGE_BACKEND=s3', () =>
+    Promise.all([
+      import('./s3/bucket.ts'),
+      import('./s3/bucket-check.ts'),
+      import('./staging/s3-direct.ts'),
+      import('./staging/s3-staging.ts'),
+      import('./storage/s3-storage.ts'),
+    ]),
+  );
   const { s3Bucket, s3Prefix, maxUploadSize } = config;
   const options: BucketOptions = {
     bucket: s3Bucket,

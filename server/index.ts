@@ -7,5 +7,6 @@ export { createLandfall, type Landfall, type LandfallHooks } from './app.ts';
 export { type Config, ConfigError, type ConfigInput } from './config.ts';
 export { type Check, CheckCrash, type Inspectable, type Rejection } from './finish/check.ts';
 export { LedgerInUse } from './ledger/sqlite.ts';
-export { BucketUnusable } from './s3/bucket-check.ts';
+export { PackageMissing } from './optional-packages.ts';
+export { BucketUnusable } from './s3/fault.ts';
 export { StartError } from './start-error.ts';

@@ -39,9 +39,12 @@ export async function runOperatorCommand(
     throw new UsageError(`"${command}" takes no "${operands[0]}". See landfall-server --help.`);
   if (config.databaseUrl === '' && !hasSqlite(config.dataDir))
     throw new UsageError(`There is no ledger in ${config.dataDir}. Name the data directory with --data-dir or LANDFALL_DATA_DIR.`);
-  const engine = await openEngine(config, command === 'restored');
+  const backend = await openBackend(config);
+  const engine = await openEngine(config, command === 'restored').catch(async (error: unknown) => {
+    await backend.close();
+    throw error;
+  });
   const ledger = new Ledger(engine);
-  const backend = openBackend(config);
   const { storage } = backend;
   try {
     await ledger.migrate();

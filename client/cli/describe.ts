@@ -1,7 +1,9 @@
 // Uploads in words and columns for a terminal.
 import { stripVTControlCharacters } from 'node:util';
 import { formatBytes, formatDuration } from '../../shared/units.ts';
-import type { UploadSnapshot, WaitingReason } from '../snapshot.ts';
+import type { QueueSnapshot } from '../handle/queue.ts';
+import type { UploadSnapshot, WaitingReason } from '../handle/snapshot.ts';
+import { isOver } from '../handle/states.ts';
 
 const WAITING: Readonly<Record<WaitingReason, string>> = {
   offline: 'no network',
@@ -36,6 +38,19 @@ export function describe(snapshot: UploadSnapshot, now: number): string {
 export function percent(part: number, whole: number | null): string {
   if (whole === null) return '';
   return `${whole === 0 ? 100 : Math.floor((part / whole) * 100)} %`;
+}
+
+export function totalText({ uploads, counts, sent, size, bytesPerSecond, etaSeconds }: QueueSnapshot): string {
+  const over = uploads.filter(({ state }) => isOver(state)).length;
+  const wrong = counts.failed + counts.rejected;
+  const parts = [
+    `${over} of ${uploads.length} ${uploads.length === 1 ? 'file' : 'files'}${wrong > 0 ? ` (${wrong} not accepted)` : ''}`,
+    `${formatBytes(sent)} of ${formatBytes(size)}`,
+    percent(sent, size),
+    ...(bytesPerSecond >= 1 ? [`${formatBytes(Math.round(bytesPerSecond))}/s`] : []),
+    ...(etaSeconds !== null ? [`${formatDuration(Math.ceil(etaSeconds) * 1000)} left`] : []),
+  ];
+  return parts.join(', ');
 }
 
 /** A name as a terminal may show it: nothing in it moves the cursor, colours or hides what follows. */

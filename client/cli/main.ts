@@ -1,12 +1,11 @@
 #!/usr/bin/env node
 // bin landfall: arguments, the environment and signals end here.
 import { readFile } from 'node:fs/promises';
-import { nodeStore, stateDirectory } from '../node-store.ts';
+import { nodeStore, stateDirectory } from '../node/store.ts';
 import { type CommandLine, parseCommandLine, USAGE, UsageError } from './arguments.ts';
 import { EXIT } from './exit-code.ts';
-import { LineProgress } from './line-progress.ts';
 import { jsonOutput, plainOutput } from './output.ts';
-import { noProgress, type Progress } from './progress.ts';
+import { LineProgress, noProgress, type Progress } from './progress.ts';
 import { run } from './run.ts';
 import { TerminalProgress } from './terminal-progress.ts';
 
@@ -67,8 +66,8 @@ function shownProgress(): Progress {
 }
 
 async function version(): Promise<string> {
-  // Beside the source, and one level further up beside what is published.
-  for (const path of ['../../package.json', '../../../package.json']) {
+  // One level above the source, three above what is built of it.
+  for (const path of ['../package.json', '../../../package.json']) {
     const text = await readFile(new URL(path, import.meta.url), 'utf8').catch(() => '');
     if (text !== '') return String(JSON.parse(text).version);
   }

@@ -1,5 +1,5 @@
 import type { UploadError } from '../../shared/errors.ts';
-import type { UploadResult } from '../snapshot.ts';
+import type { UploadResult } from '../handle/snapshot.ts';
 
 export interface Summary {
   accepted: number;

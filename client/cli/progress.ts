@@ -1,4 +1,5 @@
-import type { QueueSnapshot } from '../queue.ts';
+import type { QueueSnapshot } from '../handle/queue.ts';
+import { totalText } from './describe.ts';
 
 /** How progress is shown, where it is. */
 export interface Progress {
@@ -16,4 +17,43 @@ export interface Progress {
 export function noProgress(write: (text: string) => unknown, options: { notes: boolean }): Progress {
   const line = (text: string) => void write(`${text}\n`);
   return { update: () => {}, note: options.notes ? line : () => {}, complain: line, aside: (print) => print(), stop: () => {} };
+}
+
+const TELL_EVERY_MS = 10_000;
+
+/** For files and pipes: a line of the total every ten seconds, nothing that moves. */
+export class LineProgress implements Progress {
+  readonly #write: (text: string) => unknown;
+  #latest: QueueSnapshot | undefined;
+  #timer: ReturnType<typeof setInterval> | undefined;
+
+  constructor(write: (text: string) => unknown) {
+    this.#write = write;
+  }
+
+  update(snapshot: QueueSnapshot): void {
+    this.#latest = snapshot;
+    this.#timer ??= setInterval(() => this.#tell(), TELL_EVERY_MS);
+  }
+
+  note(text: string): void {
+    this.#write(`${text}\n`);
+  }
+
+  complain(text: string): void {
+    this.#write(`${text}\n`);
+  }
+
+  aside(print: () => void): void {
+    print();
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  #tell(): void {
+    if (this.#latest === undefined) return;
+    this.#write(`${totalText(this.#latest)}\n`);
+  }
 }

@@ -1,7 +1,7 @@
 import { formatBytes, formatDuration } from '../../shared/units.ts';
+import type { UploadHandle } from '../handle/snapshot.ts';
 import { createQueue } from '../node.ts';
 import type { QueueOptions } from '../options.ts';
-import type { UploadHandle } from '../snapshot.ts';
 import { describe, percent, printable } from './describe.ts';
 import { combinedExitCode, exitCodeOf } from './exit-code.ts';
 import type { Output } from './output.ts';

@@ -1,8 +1,7 @@
-import { formatBytes, formatDuration } from '../../shared/units.ts';
-import type { QueueSnapshot } from '../queue.ts';
-import type { UploadSnapshot } from '../snapshot.ts';
-import { isOver } from '../states.ts';
-import { describe, fitted, percent, printable } from './describe.ts';
+import type { QueueSnapshot } from '../handle/queue.ts';
+import type { UploadSnapshot } from '../handle/snapshot.ts';
+import { isOver } from '../handle/states.ts';
+import { describe, fitted, percent, printable, totalText } from './describe.ts';
 import type { Progress } from './progress.ts';
 
 const DRAW_EVERY_MS = 100;
@@ -96,17 +95,4 @@ function fileLine(upload: UploadSnapshot, columns: number, now: number): string 
 function bar(fraction: number): string {
   const full = Math.floor(Math.min(Math.max(fraction, 0), 1) * BAR_COLUMNS);
   return '█'.repeat(full) + '░'.repeat(BAR_COLUMNS - full);
-}
-
-export function totalText({ uploads, counts, sent, size, bytesPerSecond, etaSeconds }: QueueSnapshot): string {
-  const over = uploads.filter(({ state }) => isOver(state)).length;
-  const wrong = counts.failed + counts.rejected;
-  const parts = [
-    `${over} of ${uploads.length} ${uploads.length === 1 ? 'file' : 'files'}${wrong > 0 ? ` (${wrong} not accepted)` : ''}`,
-    `${formatBytes(sent)} of ${formatBytes(size)}`,
-    percent(sent, size),
-    ...(bytesPerSecond >= 1 ? [`${formatBytes(Math.round(bytesPerSecond))}/s`] : []),
-    ...(etaSeconds !== null ? [`${formatDuration(Math.ceil(etaSeconds) * 1000)} left`] : []),
-  ];
-  return parts.join(', ');
 }

@@ -1,17 +1,17 @@
 // `<landfall-upload endpoint="/files">`: everything a page needs to take large files. `define.ts` registers it.
 import { describeAllowed } from '../../shared/policy.ts';
+import type { QueueSnapshot } from '../handle/queue.ts';
 import type { QueueOptions } from '../options.ts';
-import type { QueueSnapshot } from '../queue.ts';
-import { Announcer } from './announcer.ts';
 import { h } from './dom.ts';
 import type { PickedFile } from './drop.ts';
-import { EarlierVisits } from './earlier-visits.ts';
+import { EarlierVisits } from './earlier/earlier-visits.ts';
 import { Formats } from './format.ts';
+import type { Language } from './list/view.ts';
 import { fetchConfig, pickerAccept, type ServerConfig, sizeLimit } from './policy.ts';
+import { Announcer } from './spoken.ts';
 import { ENGLISH, type UploadStrings } from './strings.ts';
-import { styleSheet } from './styles.ts';
+import { styleSheet } from './styles/styles.ts';
 import { Transfers } from './transfers.ts';
-import type { Language } from './view.ts';
 import { Zone } from './zone.ts';
 
 /**

@@ -1,7 +1,7 @@
-import type { UploadQueue } from '../queue.ts';
-import type { UploadState } from '../snapshot.ts';
-import { isOver } from '../states.ts';
-import { dropHandle, type FileIdentity, identityKey, keepHandle } from './file-handles.ts';
+import type { UploadQueue } from '../handle/queue.ts';
+import type { UploadState } from '../handle/snapshot.ts';
+import { isOver } from '../handle/states.ts';
+import { dropHandle, type FileIdentity, identityKey, keepHandle } from './earlier/file-handles.ts';
 
 /** Which file stands behind which upload, by the id of its handle. */
 export class KnownFiles {

@@ -1,8 +1,9 @@
-import type { QueueSnapshot } from '../queue.ts';
-import type { UploadSnapshot, UploadState } from '../snapshot.ts';
-import { visibleName } from './row.ts';
+import type { QueueSnapshot } from '../handle/queue.ts';
+import type { UploadSnapshot, UploadState } from '../handle/snapshot.ts';
+import { h } from './dom.ts';
+import { visibleName } from './list/row.ts';
+import { reasonOf } from './list/view.ts';
 import type { UploadStrings } from './strings.ts';
-import { reasonOf } from './view.ts';
 
 /** Turns changes of state into what is worth saying aloud: ends, stops, and that the connection went or came back. */
 export class Spoken {
@@ -46,5 +47,19 @@ function change(snapshot: UploadSnapshot, before: UploadState, strings: UploadSt
       return strings.spokenPaused(name);
     default:
       return before === 'paused' ? strings.spokenResumed(name) : undefined;
+  }
+}
+
+/** Long enough to be spoken after whatever is being spoken, then gone, so that nobody reads a pile of old news. */
+const KEPT_MS = 12_000;
+
+/** What a screen reader says of changes that are only seen. Progress is not spoken: it is asked for at the bars. */
+export class Announcer {
+  readonly element = h('div', { class: 'spoken', attributes: { role: 'status', 'aria-live': 'polite' } });
+
+  say(message: string): void {
+    const line = h('p', {}, message);
+    this.element.append(line);
+    setTimeout(() => line.remove(), KEPT_MS);
   }
 }

@@ -1,6 +1,6 @@
 // Every word the element shows or speaks. An embedding page replaces any of them: `element.strings = { pause: 'Anhalten' }`.
 
-import type { WaitingReason } from '../snapshot.ts';
+import type { WaitingReason } from '../handle/snapshot.ts';
 
 export const ENGLISH = {
   // The drop zone

@@ -1,19 +1,20 @@
 // The uploads of one element: the queue, its rows, and what their buttons do.
+
+import type { QueueSnapshot, UploadQueue } from '../handle/queue.ts';
+import type { UploadResult } from '../handle/snapshot.ts';
+import { isOver } from '../handle/states.ts';
 import { createQueue, type UploadSource } from '../index.ts';
 import type { QueueOptions } from '../options.ts';
-import type { QueueSnapshot, UploadQueue } from '../queue.ts';
-import type { UploadResult } from '../snapshot.ts';
-import { isOver } from '../states.ts';
 import type { PickedFile } from './drop.ts';
 import { KnownFiles } from './known-files.ts';
-import { UploadList } from './list.ts';
-import { Overview } from './overview.ts';
-import { Pace } from './pace.ts';
+import { UploadList } from './list/list.ts';
+import { Overview } from './list/overview.ts';
+import { Pace } from './list/pace.ts';
+import { visibleName } from './list/row.ts';
+import { type Action, type Language, reasonOf } from './list/view.ts';
 import { refusalOf, type ServerConfig } from './policy.ts';
 import { ASK_FROM_BYTES } from './question.ts';
-import { visibleName } from './row.ts';
 import { Spoken } from './spoken.ts';
-import { type Action, type Language, reasonOf } from './view.ts';
 
 const SHOW_EVERY_MS = 250;
 const SLICE = 100;

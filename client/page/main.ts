@@ -1,5 +1,5 @@
 import '../element/define.ts';
-import type { QueueSnapshot } from '../queue.ts';
+import type { QueueSnapshot } from '../handle/queue.ts';
 
 const element = document.querySelector('landfall-upload');
 element?.querySelector('form')?.remove();

@@ -2,11 +2,9 @@ import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import express, { type RequestHandler } from 'express';
 
-/** Where the built page lies: seen from the source in `server/http`, and from the package in `dist/server/http`. */
+/** Where the built page lies: seen from the source in `server/http`, and from what is built in `dist/server/http`. */
 function pageRoot(): string | undefined {
-  const candidates = [new URL('../../dist/page/', import.meta.url), new URL('../../page/', import.meta.url)].map((url) =>
-    fileURLToPath(url),
-  );
+  const candidates = [new URL('../dist/page/', import.meta.url), new URL('../../page/', import.meta.url)].map((url) => fileURLToPath(url));
   return candidates.find((path) => existsSync(path));
 }
 

@@ -1,9 +1,8 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { loadWith } from '../optional-packages.ts';
 import { StartError } from '../start-error.ts';
 import type { Engine } from './engine.ts';
-import { openPostgres } from './postgres.ts';
-import { requireUsable } from './postgres-check.ts';
 import { openSqlite } from './sqlite.ts';
 
 export interface LedgerLocation {
@@ -24,7 +23,7 @@ export function hasSqlite(dataDir: string): boolean {
 
 /**
  * @param exclusive for the one process that serves the directory; no process has PostgreSQL to itself
- * @throws LedgerElsewhere, LedgerInUse, DatabaseUnusable
+ * @throws LedgerElsewhere, LedgerInUse, DatabaseUnusable, PackageMissing
  */
 export async function openEngine({ dataDir, databaseUrl, databaseConnections }: LedgerLocation, exclusive: boolean): Promise<Engine> {
   if (databaseUrl === '') return openSqlite(dataDir, { exclusive });
@@ -34,6 +33,9 @@ export async function openEngine({ dataDir, databaseUrl, databaseConnections }: 
       `${dataDir} has a ledger of its own, ledger.sqlite, and LANDFALL_DATABASE_URL names another. Use a new directory.`,
     );
   }
+  const [{ openPostgres }, { requireUsable }] = await loadWith(['pg'], 'LANDFALL_DATABASE_URL', () =>
+    Promise.all([import('./postgres.ts'), import('./postgres-check.ts')]),
+  );
   const engine = openPostgres(databaseUrl, { connections: databaseConnections });
   await requireUsable(engine).catch(async (error) => {
     await engine.close();

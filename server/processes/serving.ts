@@ -11,7 +11,6 @@ import { Locks } from '../ledger/locks.ts';
 import { bootId, proveAll, returnToProven, returnToProvenOffsets } from '../staging/power-cut.ts';
 import type { Staging } from '../staging/staging.ts';
 import { QueueingLocker, type UploadLocker } from '../tus/locker.ts';
-import { PostgresNotices } from './postgres-notices.ts';
 import { SharedLocker } from './shared-locker.ts';
 import { Tenure } from './tenure.ts';
 
@@ -62,6 +61,8 @@ async function serveAlone({ engine, staging, lockTimeoutMs, finisher }: ServingO
 
 async function serveTogether(options: ServingOptions): Promise<Serving> {
   const { engine, staging, lockTimeoutMs, log, finisher, databaseUrl, leaseMs } = options;
+  // Loaded where it is asked for, as what it is built on; the ledger that is open by now saw to it that it is installed.
+  const { PostgresNotices } = await import('./postgres-notices.ts');
   const notices = new PostgresNotices(databaseUrl, engine, log);
   const ledger = new Ledger(engine, notices);
   const holders = new Holders(engine);

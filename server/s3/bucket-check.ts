@@ -1,21 +1,9 @@
 // Whether the bucket can be used: at start with a sentence for whoever set it up, and while the server runs for those who watch.
 import { HeadBucketCommand, ListObjectsV2Command, type S3Client } from '@aws-sdk/client-s3';
-import { StartError } from '../start-error.ts';
 import type { BucketOptions } from './bucket.ts';
 import { createClient } from './client.ts';
-import { outcome, S3Fault } from './fault.ts';
+import { BucketUnusable, outcome, S3Fault } from './fault.ts';
 import { Place } from './place.ts';
-
-/** The bucket can't be used. The message is for the person who set it up. */
-export class BucketUnusable extends StartError {
-  override readonly name = 'BucketUnusable';
-  override readonly isMistake: boolean;
-
-  constructor(message: string, isMistake: boolean, cause: S3Fault) {
-    super(message, { cause });
-    this.isMistake = isMistake;
-  }
-}
 
 export class BucketCheck {
   readonly #options: BucketOptions;

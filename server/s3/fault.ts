@@ -1,3 +1,5 @@
+import { StartError } from '../start-error.ts';
+
 /** S3 did not do what it was asked, after all retries. */
 export class S3Fault extends Error {
   override readonly name = 'S3Fault';
@@ -11,6 +13,17 @@ export class S3Fault extends Error {
     super(message, { cause });
     this.reason = reason;
     this.status = status;
+  }
+}
+
+/** The bucket can't be used. The message is for the person who set it up. */
+export class BucketUnusable extends StartError {
+  override readonly name = 'BucketUnusable';
+  override readonly isMistake: boolean;
+
+  constructor(message: string, isMistake: boolean, cause: S3Fault) {
+    super(message, { cause });
+    this.isMistake = isMistake;
   }
 }
 

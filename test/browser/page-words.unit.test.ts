@@ -1,13 +1,13 @@
 // What a row and the whole say in each state, and how figures are written.
 import { describe, expect, it } from 'vitest';
+import { isSameFile } from '../../client/element/earlier/file-handles.ts';
 import { Formats } from '../../client/element/format.ts';
-import { overviewOf } from '../../client/element/overview-view.ts';
-import { isSameFile } from '../../client/element/same-file.ts';
+import { overviewOf } from '../../client/element/list/overview-view.ts';
+import { rowView } from '../../client/element/list/view.ts';
 import { ENGLISH } from '../../client/element/strings.ts';
-import { rowView } from '../../client/element/view.ts';
-import type { QueueSnapshot } from '../../client/queue.ts';
-import type { ResumeRecord } from '../../client/resume-store.ts';
-import type { UploadSnapshot, UploadState, WaitingReason } from '../../client/snapshot.ts';
+import type { QueueSnapshot } from '../../client/handle/queue.ts';
+import type { UploadSnapshot, UploadState, WaitingReason } from '../../client/handle/snapshot.ts';
+import type { ResumeRecord } from '../../client/resume/store.ts';
 import { UploadError } from '../../shared/errors.ts';
 
 const MIB = 1024 * 1024;

@@ -1,6 +1,6 @@
 import { crc32 as zlibCrc32 } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
-import { checksumHeader, combineCrc32, crc32, formatChecksum, RunningChecksum } from '../../client/checksum.ts';
+import { checksumHeader, combineCrc32, crc32, formatChecksum, RunningChecksum } from '../../client/transfer/checksum.ts';
 import { videoBytes } from '../support/content.ts';
 
 test('the checksum for browsers is that of zlib, whole and in pieces', async () => {

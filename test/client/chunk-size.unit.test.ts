@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { ChunkSize, SMALLEST_CHUNK } from '../../client/chunk-size.ts';
+import { ChunkSize, SMALLEST_CHUNK } from '../../client/transfer/chunk-size.ts';
 
 const MIB = 1024 * 1024;
 const BROWSER = { startBytes: 8 * MIB, minBytes: MIB, maxBytes: 32 * MIB, wholeBody: false };

@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
-import { browserPlatform } from '../../client/browser-platform.ts';
-import { browserSource } from '../../client/browser-source.ts';
-import { DEFAULT_TIMEOUTS } from '../../client/guarded-http.ts';
-import { nodePlatform } from '../../client/node-platform.ts';
-import { fingerprintOf } from '../../client/resume.ts';
+import { browserPlatform } from '../../client/browser/platform.ts';
+import { browserSource } from '../../client/browser/source.ts';
+import { nodePlatform } from '../../client/node/platform.ts';
+import { fingerprintOf } from '../../client/resume/journal.ts';
+import { DEFAULT_TIMEOUTS } from '../../client/transfer/guarded-http.ts';
 
 const MIB = 1024 * 1024;
 const MINUTE = 60_000;

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { Failure, type FailureCause, failureOf, parseRetryAfter } from '../../client/failure.ts';
-import { Backoff, Budget, type Circumstances, decide } from '../../client/retry.ts';
+import { Failure, type FailureCause, failureOf, parseRetryAfter } from '../../client/transfer/failure.ts';
+import { Backoff, Budget, type Circumstances, decide } from '../../client/transfer/retry.ts';
 import { ERRORS, type ErrorCode, toProblem, UploadError } from '../../shared/errors.ts';
 
 const USUAL: Circumstances = { isOnline: true, canReauthorize: false, canRestart: true };

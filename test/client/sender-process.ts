@@ -1,7 +1,8 @@
 // An upload in a process of its own, for tests that kill it: `sender-process.ts SOURCE ENDPOINT STATE_DIRECTORY`. Prints
 // a line of JSON for each snapshot, and one with the result. Nobody looks at `done` unless `--look` is given.
+
+import { nodeStore } from '../../client/node/store.ts';
 import { upload } from '../../client/node.ts';
-import { nodeStore } from '../../client/node-store.ts';
 
 const [source = '', endpoint = '', directory = '', look] = process.argv.slice(2);
 const handle = upload(source, { endpoint, store: nodeStore(directory) });

@@ -1,6 +1,8 @@
 // What the tests of the client in Node share: a server, a proxy before it, a place of their own for records, and eyes on a handle.
 import { join } from 'node:path';
 import { expect, onTestFinished } from 'vitest';
+import { isOver } from '../../client/handle/states.ts';
+import { nodeStore } from '../../client/node/store.ts';
 import {
   type UploadHandle,
   type UploadOptions,
@@ -9,8 +11,6 @@ import {
   type UploadState,
   upload,
 } from '../../client/node.ts';
-import { nodeStore } from '../../client/node-store.ts';
-import { isOver } from '../../client/states.ts';
 import type { ConfigInput, LandfallHooks } from '../../server/index.ts';
 import { filesBelow, sha256OfFile, writeVideo } from '../support/content.ts';
 import { type Exchange, type Fault, type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts';

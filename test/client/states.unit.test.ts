@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import type { UploadState } from '../../client/snapshot.ts';
-import { canMove, isOver, MOVES } from '../../client/states.ts';
+import type { UploadState } from '../../client/handle/snapshot.ts';
+import { canMove, isOver, MOVES } from '../../client/handle/states.ts';
 
 const STATES = Object.keys(MOVES) as UploadState[];
 const OPEN = STATES.filter((state) => !isOver(state));

@@ -2,11 +2,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { fitted, percent, printable } from '../../client/cli/describe.ts';
 import { combinedExitCode } from '../../client/cli/exit-code.ts';
-import { LineProgress } from '../../client/cli/line-progress.ts';
+import { LineProgress } from '../../client/cli/progress.ts';
 import { linesOf, TerminalProgress } from '../../client/cli/terminal-progress.ts';
-import type { QueueSnapshot } from '../../client/queue.ts';
-import type { UploadSnapshot } from '../../client/snapshot.ts';
-import { MOVES } from '../../client/states.ts';
+import type { QueueSnapshot } from '../../client/handle/queue.ts';
+import type { UploadSnapshot } from '../../client/handle/snapshot.ts';
+import { MOVES } from '../../client/handle/states.ts';
 
 const UPLOAD: UploadSnapshot = {
   id: 'x',

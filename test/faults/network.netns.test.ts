@@ -5,7 +5,7 @@ import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { chromium } from 'playwright-core';
 import { expect, onTestFinished, test } from 'vitest';
-import type { UploadSnapshot } from '../../client/snapshot.ts';
+import type { UploadSnapshot } from '../../client/handle/snapshot.ts';
 import { CHROMIUM_FLAGS } from '../support/chromium.ts';
 import { filesBelow, sha256OfFile, writeVideo } from '../support/content.ts';
 import { chromiumPath } from '../support/needs.ts';

@@ -28,9 +28,9 @@ function examplesIn(document: string): { name: string; code: string }[] {
   }));
 }
 
-it('every example of the README and of the client’s page', () => {
+it('every example of the READMEs and of the client’s page', () => {
   mkdirSync(FOLDER, { recursive: true });
-  const examples = ['README.md', 'docs/client.md'].flatMap(examplesIn);
+  const examples = ['README.md', 'client/README.md', 'server/README.md', 'docs/client.md'].flatMap(examplesIn);
   expect(examples.length).toBeGreaterThanOrEqual(7);
   // An example goes on where the one before it stopped, so what was imported there is imported here.
   const known = "import { createQueue, forget, interrupted } from 'landfall';\n";
@@ -51,10 +51,10 @@ it('every example of the README and of the client’s page', () => {
           landfall: at('client/index.ts'),
           'landfall/react': at('client/react/use-landfall.ts'),
           'landfall/element': at('client/element/define.ts'),
-          'landfall/server': at('server/index.ts'),
+          'landfall-server': at('server/index.ts'),
         },
       },
-      include: ['*', join(REPOSITORY, 'client/*.d.ts')],
+      include: ['*', join(REPOSITORY, 'client/transfer/*.d.ts')],
     }),
   );
   let complaints = '';

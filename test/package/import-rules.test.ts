@@ -15,6 +15,8 @@ interface Violation {
   file: string;
   source: string;
   says: string;
+  /** Another file that it takes. */
+  beside?: { file: string; source: string };
 }
 
 const ARGUMENTS = 'Arguments, environment, signals';
@@ -22,7 +24,7 @@ const VIOLATIONS: Violation[] = [
   {
     what: 'the server importing the client',
     file: 'server/http/bad.ts',
-    source: "import { upload } from '../../client/upload.ts';\nupload();\n",
+    source: "import { upload } from '../../client/handle/upload.ts';\nupload();\n",
     says: 'The server imports shared/ and never the client.',
   },
   {
@@ -58,9 +60,16 @@ const VIOLATIONS: Violation[] = [
   },
   {
     what: 'the browser part of the client importing node',
-    file: 'client/retry.ts',
+    file: 'client/transfer/retry.ts',
     source: "import { setTimeout } from 'node:timers';\nsetTimeout(Number, 1);\n",
     says: 'Node.js builtin',
+  },
+  {
+    what: 'two files of the client importing types of each other',
+    file: 'client/handle/bad.ts',
+    source: "import type { Other } from './other.ts';\nexport type Bad = Other[];\n",
+    beside: { file: 'client/handle/other.ts', source: "import type { Bad } from './bad.ts';\nexport type Other = Bad | 1;\n" },
+    says: 'part of a cycle',
   },
   {
     what: 'the element of the client using process',
@@ -105,9 +114,9 @@ const ALLOWED: Omit<Violation, 'says'>[] = [
   },
   {
     what: 'the Node entry of the client importing node and shared',
-    file: 'client/node-source.ts',
+    file: 'client/node/source.ts',
     source:
-      "import { stat } from 'node:fs/promises';\nimport { UploadError } from '../shared/errors.ts';\nexport const all = [stat, UploadError];\n",
+      "import { stat } from 'node:fs/promises';\nimport { UploadError } from '../../shared/errors.ts';\nexport const all = [stat, UploadError];\n",
   },
   {
     what: 'shared importing its neighbour',
@@ -127,10 +136,14 @@ describe('the import rules', () => {
     await symlink(join(REPOSITORY, 'node_modules'), join(root.path, 'node_modules'));
   });
 
-  async function lint(file: string, source: string): Promise<{ passes: boolean; output: string }> {
+  async function write(file: string, source: string): Promise<void> {
     const path = join(root.path, file);
     await mkdir(dirname(path), { recursive: true });
     await writeFile(path, source);
+  }
+
+  async function lint(file: string, source: string): Promise<{ passes: boolean; output: string }> {
+    await write(file, source);
     try {
       const { stdout, stderr } = await run(BIOME, ['lint', '--colors=off', '--max-diagnostics=50', file], { cwd: root.path });
       return { passes: true, output: stdout + stderr };
@@ -140,7 +153,8 @@ describe('the import rules', () => {
     }
   }
 
-  it.for(VIOLATIONS)('refuse $what', async ({ file, source, says }) => {
+  it.for(VIOLATIONS)('refuse $what', async ({ file, source, says, beside }) => {
+    if (beside) await write(beside.file, beside.source);
     const { passes, output } = await lint(file, source);
     expect(output).toContain(says);
     expect(passes).toBe(false);

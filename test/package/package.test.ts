@@ -1,8 +1,8 @@
-// What `npm install landfall` brings: it loads, runs, and its types are found.
+// What `npm install landfall` and `npm install landfall-server` bring: they load, run, and their types are found.
 import { execFile, spawn } from 'node:child_process';
-import { readFileSync, writeFileSync } from 'node:fs';
-import { readFile, stat, symlink } from 'node:fs/promises';
-import { join } from 'node:path';
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { readFile, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 import { publint } from 'publint';
@@ -10,83 +10,130 @@ import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { writeVideo } from '../support/content.ts';
 import { REPOSITORY } from '../support/repository.ts';
 import { temporaryDirectory } from '../support/temp-dir.ts';
-import { type Packed, pack, packedFiles } from './packed.ts';
+import { environmentOf, link, type PackageName, type Packed, packAll, packedFiles, unpack } from './packed.ts';
 
 const run = promisify(execFile);
 const { path: directory } = temporaryDirectory();
-let packed: Packed;
+const NAMES: readonly PackageName[] = ['landfall', 'landfall-server'];
+const packages = {} as Record<PackageName, Packed>;
 
 beforeAll(async () => {
-  packed = await pack(directory);
+  const tarballs = await packAll(directory);
+  for (const name of NAMES) packages[name] = await unpack(tarballs[name], name, directory);
 });
 
 /** Runs a module in the project that has the package installed, and resolves with what it printed. */
-async function evaluate(script: string, ...flags: string[]): Promise<string> {
-  const { stdout } = await run(process.execPath, [...flags, '--input-type=module', '-e', script], { cwd: packed.project });
+async function evaluate(name: PackageName, script: string, ...flags: string[]): Promise<string> {
+  const { stdout } = await run(process.execPath, [...flags, '--input-type=module', '-e', script], { cwd: packages[name].project });
   return stdout.trim();
 }
 
-describe('the package', () => {
+/** What the compiler says of a module in the project, in strict mode. */
+async function typeErrors(name: PackageName, source: string): Promise<string> {
+  const { project } = packages[name];
+  writeFileSync(join(project, 'use.ts'), source);
+  writeFileSync(join(project, 'package.json'), JSON.stringify({ type: 'module' }));
+  const compilerOptions = { strict: true, module: 'nodenext', target: 'es2024', noEmit: true, types: ['node'], skipLibCheck: true };
+  writeFileSync(join(project, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['use.ts'] }));
+  link(project, '@types');
+  const checking = run(join(REPOSITORY, 'node_modules/.bin/tsc'), ['-p', '.'], { cwd: project });
+  return (await checking.catch((error: { stdout: string }) => error)).stdout;
+}
+
+describe.each(NAMES)('the package %s', (name) => {
   it('is clean by publint', async () => {
-    const { messages } = await publint({ pkgDir: packed.installed, pack: false, strict: true });
+    const { messages } = await publint({ pkgDir: packages[name].installed, pack: false, strict: true });
     expect(messages).toEqual([]);
   });
 
   it('has types that every way of importing finds, by attw', async () => {
     const attw = join(REPOSITORY, 'node_modules/.bin/attw');
-    const { stdout } = await run(attw, [packed.tarball, '--profile', 'esm-only', '--format', 'ascii', '--no-color', '--no-emoji']);
+    const { stdout } = await run(attw, [packages[name].tarball, '--profile', 'esm-only', '--format', 'ascii', '--no-color', '--no-emoji']);
     const entries = stdout.split(/^"(?=landfall)/m).slice(1);
-    expect(entries.length).toBeGreaterThanOrEqual(3);
-    for (const entry of entries) {
+    expect(entries).toHaveLength(Object.keys(packages[name].manifest.exports).length);
+    for (const entry of entries.filter((each) => !each.includes('package.json'))) {
       expect(entry).toMatch(/^node16 \(from ESM\): OK/m);
       expect(entry).toMatch(/^bundler: OK/m);
     }
   });
 
-  it('holds the programs, the page and the documents, and neither sources nor tests', () => {
-    const files = packedFiles(packed);
-    expect(files).toEqual(
-      expect.arrayContaining([
-        'LICENSE',
-        'README.md',
-        'docs/errors.md',
-        'dist/page/index.html',
-        'dist/server/main.js',
-        'dist/client/cli/main.js',
-      ]),
-    );
-    expect(files.filter((file) => /\.test\.|^test\/|(?<!\.d)\.ts$/.test(file))).toEqual([]);
+  it('has its licence and its description, and no tests', () => {
+    const files = packedFiles(packages[name]);
+    expect(files).toEqual(expect.arrayContaining(['LICENSE', 'README.md', 'package.json']));
+    expect(files.filter((file) => /\.test\.|^test\/|^dist\/src\/test\//.test(file))).toEqual([]);
+    expect(readFileSync(join(packages[name].installed, 'LICENSE'), 'utf8')).toBe(readFileSync(join(REPOSITORY, 'LICENSE'), 'utf8'));
+  });
+
+  it('has maps that lead from what runs and from its types to sources that are there', () => {
+    const { installed } = packages[name];
+    const files = packedFiles(packages[name]);
+    const built = files.filter((file) => /^dist\/(?:client|server|shared)\/.*\.(?:js|d\.ts)$/.test(file));
+    expect(built.length).toBeGreaterThan(50);
+    expect(built.filter((file) => !files.includes(`${file}.map`))).toEqual([]);
+    for (const map of built.map((file) => join(installed, `${file}.map`))) {
+      const { sources } = JSON.parse(readFileSync(map, 'utf8')) as { sources: string[] };
+      expect(sources.filter((source) => !existsSync(join(dirname(map), source)))).toEqual([]);
+    }
   });
 
   it('names only its own files in exports and bins, and those exist', async () => {
-    const manifest = JSON.parse(await readFile(join(packed.installed, 'package.json'), 'utf8'));
+    const { manifest, installed } = packages[name];
     const targets = JSON.stringify([manifest.exports, manifest.bin]).match(/(?:\.\/)?dist\/[^"]+/g) ?? [];
-    expect(targets.length).toBeGreaterThan(5);
-    for (const target of targets) expect((await stat(join(packed.installed, target))).isFile(), target).toBe(true);
+    expect(targets.length).toBeGreaterThanOrEqual(3);
+    for (const target of targets) expect((await stat(join(installed, target))).isFile(), target).toBe(true);
   });
 
+  it('keeps to itself what is not exported', async () => {
+    await expect(evaluate(name, `await import('${name}/dist/shared/errors.js')`)).rejects.toThrow(/ERR_PACKAGE_PATH_NOT_EXPORTED/);
+  });
+});
+
+describe('landfall', () => {
   it('exports the client under the same names to Node and to browsers', async () => {
     const names = "console.log(Object.keys(await import('landfall')).sort().join())";
-    const inNode = await evaluate(names);
+    const inNode = await evaluate('landfall', names);
     expect(inNode.split(',')).toEqual(expect.arrayContaining(['UploadError', 'createQueue', 'forget', 'interrupted', 'upload']));
-    expect(await evaluate(names, '--conditions=browser')).toBe(inNode);
-    expect(await evaluate("console.log(import.meta.resolve('landfall'))")).toMatch(/client\/node\.js$/);
-    expect(await evaluate("console.log(import.meta.resolve('landfall'))", '--conditions=browser')).toMatch(/client\/index\.js$/);
+    expect(await evaluate('landfall', names, '--conditions=browser')).toBe(inNode);
+    const address = "console.log(import.meta.resolve('landfall'))";
+    expect(await evaluate('landfall', address)).toMatch(/client\/node\.js$/);
+    expect(await evaluate('landfall', address, '--conditions=browser')).toMatch(/client\/index\.js$/);
   });
 
   it('exports the React hooks, which need React and nothing else that is not there', async () => {
     const names = "console.log(Object.keys(await import('landfall/react')).sort().join())";
-    await expect(evaluate(names)).rejects.toThrow(/Cannot find package 'react'/);
-    await symlink(join(REPOSITORY, 'node_modules/react'), join(packed.project, 'node_modules/react'));
-    expect(await evaluate(names)).toBe('useLandfall,useQueue');
-    const hooks = await readFile(join(packed.installed, 'dist/client/react/use-landfall.js'), 'utf8');
+    await expect(evaluate('landfall', names)).rejects.toThrow(/Cannot find package 'react'/);
+    link(packages.landfall.project, 'react');
+    expect(await evaluate('landfall', names)).toBe('useLandfall,useQueue');
+    const hooks = await readFile(join(packages.landfall.installed, 'dist/client/react/use-landfall.js'), 'utf8');
     expect(hooks).toMatch(/^'use client';/);
   });
+
+  it('type-checks in a strict project that has only what it depends on', async () => {
+    const errors = await typeErrors(
+      'landfall',
+      `import { upload, UploadError, type UploadResult } from 'landfall';
+import { useLandfall } from 'landfall/react';
+export const count = (): number => useLandfall({ endpoint: '/files' }).counts.accepted;
+const result: Promise<UploadResult> = upload('film.mp4', { endpoint: 'http://127.0.0.1:1080/files' }).done;
+result.catch((error: unknown) => error instanceof UploadError && error.code === 'ERR_NETWORK');
+// @ts-expect-error: not an option
+upload('film.mp4', { endpoints: '/files' });
+`,
+    );
+    expect(errors).toBe('');
+  });
+});
+
+describe('landfall-server', () => {
+  const needing = (settings: Record<string, string>) =>
+    run(process.execPath, [program('landfall-server'), '--data-dir', join(directory, 'needing')], {
+      env: { ...environmentOf(directory), LANDFALL_PORT: '0', ...settings },
+    });
 
   it('exports the server, which serves from there, page included', async () => {
     const script = `
       import { createServer } from 'node:http';
-      import { createLandfall } from 'landfall/server';
+      import { createLandfall } from 'landfall-server';
       const landfall = createLandfall({ dataDir: ${JSON.stringify(join(directory, 'embedded'))}, logLevel: 'silent' });
       await landfall.start();
       const server = createServer(landfall.handler).listen(0, '127.0.0.1', async () => {
@@ -98,22 +145,40 @@ describe('the package', () => {
         server.close();
         await landfall.close();
       });`;
-    expect(await evaluate(script)).toMatch(/^200 text\/html.* 201$/);
+    expect(await evaluate('landfall-server', script)).toMatch(/^200 text\/html.* 201$/);
   });
 
-  it('keeps to itself what is not exported', async () => {
-    await expect(evaluate("await import('landfall/dist/server/app.js')")).rejects.toThrow(/ERR_PACKAGE_PATH_NOT_EXPORTED/);
+  it('says in one line which package a setting needs', async () => {
+    const s3 = { LANDFALL_STORAGE_BACKEND: 's3', LANDFALL_S3_BUCKET: 'uploads' };
+    await expect(needing(s3)).rejects.toMatchObject({
+      code: 2,
+      stderr:
+        'landfall-server: LANDFALL_STORAGE_BACKEND=s3 needs the package @aws-sdk/client-s3, which is not installed: npm install @aws-sdk/client-s3 @aws-sdk/s3-request-presigner\n',
+    });
+    await expect(needing({ LANDFALL_DATABASE_URL: 'postgres://127.0.0.1:1/none' })).rejects.toMatchObject({
+      code: 2,
+      stderr: 'landfall-server: LANDFALL_DATABASE_URL needs the package pg, which is not installed: npm install pg\n',
+    });
+  });
+
+  it('tells an application the same by its code, and starts once the setting is gone', async () => {
+    const script = `
+      import { createLandfall } from 'landfall-server';
+      const dataDir = ${JSON.stringify(join(directory, 'again'))};
+      const landfall = createLandfall({ dataDir, logLevel: 'silent', storageBackend: 's3', s3Bucket: 'uploads' });
+      const error = await landfall.start().catch((error) => error);
+      const onDisk = createLandfall({ dataDir, logLevel: 'silent' });
+      await onDisk.start();
+      await onDisk.close();
+      console.log(error.code);`;
+    expect(await evaluate('landfall-server', script)).toBe('ERR_PACKAGE_MISSING');
   });
 
   it('type-checks in a strict project that has only what it depends on', async () => {
-    await symlink(join(REPOSITORY, 'node_modules/@types'), join(packed.project, 'node_modules/@types')).catch(() => undefined);
-    writeFileSync(
-      join(packed.project, 'use.ts'),
+    const errors = await typeErrors(
+      'landfall-server',
       `import { createServer } from 'node:http';
-import { upload, UploadError, type UploadResult } from 'landfall';
-import { useLandfall } from 'landfall/react';
-import { createLandfall, type LandfallHooks } from 'landfall/server';
-export const count = (): number => useLandfall({ endpoint: '/files' }).counts.accepted;
+import { createLandfall, type LandfallHooks } from 'landfall-server';
 const hooks: LandfallHooks = { onVerdict: ({ id, state }) => console.log(id.length, state) };
 const landfall = createLandfall({ maxUploadSize: '1 GiB' }, hooks);
 createServer(landfall.handler).listen(0);
@@ -121,47 +186,38 @@ createServer(landfall.handler).listen(0);
 createLandfall({ maxUploadSizes: 1 });
 // @ts-expect-error: a promise is not a number
 const wrong: number = landfall.start();
-const result: Promise<UploadResult> = upload('film.mp4', { endpoint: 'http://127.0.0.1:1080/files' }).done;
-result.catch((error: unknown) => error instanceof UploadError && error.code === 'ERR_NETWORK');
 export { wrong };
 `,
     );
-    writeFileSync(
-      join(packed.project, 'tsconfig.json'),
-      JSON.stringify({
-        compilerOptions: { strict: true, module: 'nodenext', target: 'es2024', noEmit: true, types: ['node'], skipLibCheck: true },
-        files: ['use.ts'],
-      }),
-    );
-    writeFileSync(join(packed.project, 'package.json'), JSON.stringify({ type: 'module' }));
-    const { stdout } = await run(join(REPOSITORY, 'node_modules/.bin/tsc'), ['-p', '.'], { cwd: packed.project }).catch(
-      (error: { stdout: string }) => error,
-    );
-    expect(stdout).toBe('');
+    expect(errors).toBe('');
   });
 });
 
-describe('the programs', () => {
-  const program = (name: string) => {
-    const manifest = JSON.parse(readFileSync(join(packed.installed, 'package.json'), 'utf8')) as { bin: Record<string, string> };
-    return join(packed.installed, manifest.bin[name] ?? '');
-  };
+function program(name: PackageName): string {
+  const { installed, manifest } = packages[name];
+  return join(installed, manifest.bin[name] ?? '');
+}
 
+describe('the programs', () => {
   it('start with a line that tells the system to run them with node', async () => {
-    for (const name of ['landfall', 'landfall-server']) {
-      expect((await readFile(program(name), 'utf8')).split('\n')[0], name).toBe('#!/usr/bin/env node');
-    }
+    for (const name of NAMES) expect((await readFile(program(name), 'utf8')).split('\n')[0], name).toBe('#!/usr/bin/env node');
   });
 
   it('explain themselves', async () => {
-    for (const name of ['landfall', 'landfall-server']) {
+    for (const name of NAMES) {
       const { stdout } = await run(process.execPath, [program(name), '--help']);
       expect(stdout, name).toContain(name);
     }
   });
 
+  it('tell the version of their package', async () => {
+    const { stdout } = await run(process.execPath, [program('landfall'), '--version']);
+    expect(stdout.trim()).toBe(packages.landfall.manifest.version);
+  });
+
   it('land a file: one serves, the other sends', async () => {
     const server = spawn(process.execPath, [program('landfall-server'), '--port', '0', '--data-dir', join(directory, 'served')], {
+      env: environmentOf(directory),
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     onTestFinished(() => void server.kill('SIGKILL'));
@@ -176,11 +232,22 @@ describe('the programs', () => {
     const film = join(directory, 'film.mp4');
     await writeVideo(film, 3_000_000);
     const { stdout } = await run(process.execPath, [program('landfall'), film, '--to', new URL('files', url).href], {
-      env: { ...process.env, XDG_STATE_HOME: join(directory, 'state') },
+      env: environmentOf(directory),
     });
     const [landed = ''] = stdout.trim().split('\n');
     const answer = await fetch(new URL(landed, url));
     expect(answer.status).toBe(200);
     expect((await answer.arrayBuffer()).byteLength).toBe(3_000_000);
+  });
+});
+
+describe('what is downloaded', () => {
+  it.each([
+    ['landfall', 350_000],
+    ['landfall-server', 700_000],
+  ] as const)('%s is under %d bytes', (name, limit) => {
+    const bytes = statSync(packages[name].tarball).size;
+    console.log(`${name}: ${(bytes / 1000).toFixed(0)} KB packed`);
+    expect(bytes).toBeLessThan(limit);
   });
 });

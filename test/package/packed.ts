@@ -1,44 +1,67 @@
-// The package as npm would publish it, put together outside of the working tree: other tests run from the tree meanwhile.
+// The packages as npm would publish them, built and packed outside of the working tree: other tests run from the tree meanwhile.
 import { execFile } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { cpSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
+import { basename, delimiter, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { REPOSITORY } from '../support/repository.ts';
 
 const run = promisify(execFile);
+const TAKEN_TO_BUILD = ['.ci/build-package.ts', 'client', 'server', 'shared', 'package.json', 'tsconfig.json', 'vite.config.ts'];
+
+export type PackageName = 'landfall' | 'landfall-server';
+
+export interface Manifest {
+  version: string;
+  dependencies: Record<string, string>;
+  exports: Record<string, unknown>;
+  bin: Record<string, string>;
+}
 
 export interface Packed {
   tarball: string;
   /** The unpacked package, beside nothing but what it depends on. */
   installed: string;
-  /** A project that has it installed. */
+  /** A project that has it installed, and nothing else. */
   project: string;
+  manifest: Manifest;
 }
 
-export async function pack(directory: string): Promise<Packed> {
+/** Builds both. @returns where their tarballs are */
+export async function packAll(directory: string): Promise<Record<PackageName, string>> {
   const source = join(directory, 'source');
-  mkdirSync(source);
-  for (const name of ['package.json', 'README.md', 'LICENSE', 'CHANGELOG.md', 'docs']) {
-    if (existsSync(join(REPOSITORY, name))) cpSync(join(REPOSITORY, name), join(source, name), { recursive: true });
-  }
-  await run(join(REPOSITORY, 'node_modules/.bin/tsc'), ['-p', 'tsconfig.build.json', '--outDir', join(source, 'dist')], {
-    cwd: REPOSITORY,
-  });
-  cpSync(join(REPOSITORY, 'dist/page'), join(source, 'dist/page'), { recursive: true });
-  const { stdout } = await run('npm', ['pack', '--ignore-scripts', '--silent', '--pack-destination', directory], { cwd: source });
-  const tarball = join(directory, stdout.trim().split('\n').at(-1) ?? '');
-  const project = join(directory, 'project');
-  const installed = join(project, 'node_modules/landfall');
+  const filter = (path: string) => !['dist', 'node_modules'].includes(basename(path));
+  for (const name of TAKEN_TO_BUILD) cpSync(join(REPOSITORY, name), join(source, name), { recursive: true, filter });
+  symlinkSync(join(REPOSITORY, 'node_modules'), join(source, 'node_modules'));
+  await run('npm', ['pack', '--workspaces', '--silent', '--pack-destination', directory], { cwd: source });
+  const tarballs = readdirSync(directory).filter((name) => name.endsWith('.tgz'));
+  const tarballOf = (name: PackageName) =>
+    join(directory, tarballs.find((file) => file.startsWith(name) && /^-\d/.test(file.slice(name.length))) ?? '');
+  return { landfall: tarballOf('landfall'), 'landfall-server': tarballOf('landfall-server') };
+}
+
+/** Unpacks one into a project of its own, without asking a registry for anything. */
+export async function unpack(tarball: string, name: PackageName, directory: string): Promise<Packed> {
+  const project = join(directory, `project-of-${name}`);
+  const installed = join(project, 'node_modules', name);
   mkdirSync(installed, { recursive: true });
   await run('tar', ['-xzf', tarball, '-C', installed, '--strip-components=1']);
-  const { dependencies } = JSON.parse(readFileSync(join(installed, 'package.json'), 'utf8')) as { dependencies: Record<string, string> };
-  // Not the development dependencies: who installs the package does not have them.
-  for (const name of Object.keys(dependencies)) {
-    const link = join(project, 'node_modules', name);
-    mkdirSync(dirname(link), { recursive: true });
-    symlinkSync(join(REPOSITORY, 'node_modules', name), link);
-  }
-  return { tarball, installed, project };
+  const manifest = JSON.parse(readFileSync(join(installed, 'package.json'), 'utf8')) as Manifest;
+  // Neither peers nor development dependencies: who installs the package does not have them.
+  for (const dependency of Object.keys(manifest.dependencies)) link(project, dependency);
+  return { tarball, installed, project, manifest };
+}
+
+/** Puts one of this repository's packages beside those of the project. */
+export function link(project: string, name: string): void {
+  const path = join(project, 'node_modules', name);
+  mkdirSync(dirname(path), { recursive: true });
+  symlinkSync(join(REPOSITORY, 'node_modules', name), path);
+}
+
+/** For programs of the packages: a home of their own, this Node, and nothing that is set for the tests. */
+export function environmentOf(directory: string): Record<string, string> {
+  const path = [dirname(process.execPath), process.env.PATH ?? ''].join(delimiter);
+  return { PATH: path, HOME: directory, XDG_STATE_HOME: join(directory, 'state') };
 }
 
 /** Every file of the package, relative to it. */

@@ -2,8 +2,8 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { nodeStore } from '../../client/node/store.ts';
 import { upload } from '../../client/node.ts';
-import { nodeStore } from '../../client/node-store.ts';
 import { sha256, videoBytes, writeVideo } from '../support/content.ts';
 import { embedLandfall } from '../support/landfall-embedded.ts';
 import { embedLandfallOnS3, MIB, operationOf, partNumberOf, s3Error } from '../support/s3-landfall.ts';

@@ -2,8 +2,8 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished } from 'vitest';
+import { nodeStore } from '../../client/node/store.ts';
 import { upload } from '../../client/node.ts';
-import { nodeStore } from '../../client/node-store.ts';
 import { filesBelow, sha256, videoBytes, writeVideo } from '../support/content.ts';
 import { type Ran, runDocumented, runShell } from '../support/docs-blocks.ts';
 import { startFaultProxy } from '../support/fault-proxy.ts';

@@ -3,11 +3,11 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { browserPlatform } from '../../../client/browser-platform.ts';
-import { nodePlatform } from '../../../client/node-platform.ts';
-import { nodeSource } from '../../../client/node-source.ts';
-import { nodeStore } from '../../../client/node-store.ts';
-import { startUpload } from '../../../client/upload.ts';
+import { browserPlatform } from '../../../client/browser/platform.ts';
+import { startUpload } from '../../../client/handle/upload.ts';
+import { nodePlatform } from '../../../client/node/platform.ts';
+import { nodeSource } from '../../../client/node/source.ts';
+import { nodeStore } from '../../../client/node/store.ts';
 
 const [path = '', endpoint = '', chunk = ''] = process.argv.slice(2);
 const state = mkdtempSync(join(tmpdir(), 'landfall-bench-state-'));

@@ -2,8 +2,8 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { nodeStore } from '../../../client/node/store.ts';
 import { upload } from '../../../client/node.ts';
-import { nodeStore } from '../../../client/node-store.ts';
 
 const [path = '', endpoint = '', stallMs = '30000'] = process.argv.slice(2);
 const state = mkdtempSync(join(tmpdir(), 'landfall-bench-state-'));

@@ -1,0 +1,52 @@
+import { UploadError } from '../../shared/errors.ts';
+import type { Source, SourceReference } from '../ports.ts';
+
+export type BrowserSource = File | Blob | Uint8Array<ArrayBuffer>;
+
+/** @throws TypeError for what is none of them */
+export function browserSource(source: BrowserSource): SourceReference {
+  if (source instanceof Blob) return { name: nameOf(source), size: source.size, open: async () => new BlobSource(source) };
+  if (source instanceof Uint8Array) return { name: '', size: source.length, open: async () => new BlobSource(new Blob([source])) };
+  throw new TypeError('A browser can send a File, a Blob or a Uint8Array.');
+}
+
+function nameOf(blob: Blob): string {
+  return blob instanceof File ? blob.name : '';
+}
+
+class BlobSource implements Source {
+  readonly name: string;
+  readonly type: string;
+  readonly size: number;
+  readonly lastModified: number | null;
+  readonly relativePath?: string;
+  readonly isResumable = true;
+  readonly #blob: Blob;
+
+  constructor(blob: Blob) {
+    this.#blob = blob;
+    this.name = nameOf(blob);
+    this.type = blob.type;
+    this.size = blob.size;
+    const isFile = blob instanceof File;
+    // A File that was made, not picked, says it was modified when it was made.
+    this.lastModified = isFile ? blob.lastModified : null;
+    if (isFile && blob.webkitRelativePath) this.relativePath = blob.webkitRelativePath;
+  }
+
+  async read(start: number, end: number): Promise<Uint8Array<ArrayBuffer>> {
+    let bytes: Uint8Array<ArrayBuffer>;
+    try {
+      bytes = new Uint8Array(await this.#blob.slice(start, end).arrayBuffer());
+    } catch (cause) {
+      // NotReadableError when the file was modified or its disk is gone, NotFoundError when it was moved.
+      throw new UploadError('ERR_SOURCE_UNREADABLE', { detail: 'It was changed, moved or taken away. Choose it again.', cause });
+    }
+    if (bytes.length !== end - start) throw new UploadError('ERR_SOURCE_CHANGED', { detail: 'It became shorter.' });
+    return bytes;
+  }
+
+  release(): void {}
+
+  async close(): Promise<void> {}
+}

@@ -1,0 +1,135 @@
+// Finds what earlier visits left unfinished and goes on with it: by itself where the browser still lets the file be opened,
+// else once the person gives the file again.
+import { forget, interrupted } from '../../index.ts';
+import type { QueueOptions } from '../../options.ts';
+import type { ResumeRecord } from '../../resume/store.ts';
+import type { PickedFile } from '../drop.ts';
+import type { Language } from '../list/view.ts';
+import { Earlier, type EarlierUpload } from './earlier.ts';
+import { dropHandle, findHandle, isSameFile, openHandle } from './file-handles.ts';
+
+export interface EarlierVisitsHost {
+  readonly options: QueueOptions;
+  readonly language: Language;
+  say(message: string): void;
+  send(files: readonly PickedFile[]): void;
+  onChange(): void;
+  /** The last one went, and the focus with it. */
+  onEmptied(): void;
+}
+
+export class EarlierVisits {
+  readonly #host: EarlierVisitsHost;
+  readonly #view: Earlier;
+  #uploads: EarlierUpload[] = [];
+  #loadedFor = '';
+
+  constructor(host: EarlierVisitsHost) {
+    this.#host = host;
+    this.#view = new Earlier({
+      onFile: (upload, file) => this.#goOn(upload, file),
+      onGoOn: (upload) => void this.#ask(upload),
+      onForget: (upload) => void this.#forget(upload),
+    });
+  }
+
+  get element(): HTMLElement {
+    return this.#view.element;
+  }
+
+  get isEmpty(): boolean {
+    return this.#uploads.length === 0;
+  }
+
+  show(): void {
+    this.#view.show(this.#uploads, this.#host.language);
+  }
+
+  /** Once for an endpoint: what is begun later in this visit is in the list already. */
+  async load(signal: AbortSignal): Promise<void> {
+    const { options } = this.#host;
+    const endpoint = String(options.endpoint);
+    if (this.#loadedFor === endpoint) return;
+    this.#loadedFor = endpoint;
+    const all = (await interrupted(options.store).catch(() => [])).filter((record) => record.endpoint === endpoint);
+    const inUse = await keysInUse(all);
+    const records = all.filter(({ key }) => !inUse.has(key));
+    const uploads: EarlierUpload[] = await Promise.all(records.map(async (record) => ({ record, handle: await findHandle(record) })));
+    const files: PickedFile[] = [];
+    for (const upload of uploads) {
+      const file = upload.handle && (await openHandle(upload.handle, false));
+      if (file && isSameFile(upload.record, file)) files.push(pickedAs(upload, file));
+      else this.#uploads.push(upload);
+    }
+    if (signal.aborted) {
+      this.#loadedFor = '';
+      this.#uploads = [];
+      return;
+    }
+    if (files.length > 0) this.#host.send(files);
+    this.#change();
+    const { length } = this.#uploads;
+    if (length > 0) this.#host.say(this.#host.language.strings.spokenInterrupted(length));
+  }
+
+  /** Takes the given files off the list where they are on it; each then goes on under the path it had. */
+  claim(files: readonly PickedFile[]): PickedFile[] {
+    const claimed = files.map((picked) => {
+      const index = this.#uploads.findIndex(
+        ({ record }) =>
+          isSameFile(record, picked.file) && (picked.relativePath === undefined || picked.relativePath === record.relativePath),
+      );
+      const [upload] = index < 0 ? [] : this.#uploads.splice(index, 1);
+      return upload ? { ...pickedAs(upload, picked.file), ...(picked.handle && { handle: picked.handle }) } : picked;
+    });
+    this.#change();
+    return claimed;
+  }
+
+  #goOn(upload: EarlierUpload, file: File): void {
+    this.#take(upload);
+    this.#host.send([pickedAs(upload, file)]);
+  }
+
+  async #ask(upload: EarlierUpload): Promise<void> {
+    const file = upload.handle && (await openHandle(upload.handle, true));
+    if (file && isSameFile(upload.record, file)) {
+      this.#goOn(upload, file);
+      return;
+    }
+    // Moved, changed or not allowed: the file has to be given again.
+    this.#uploads = this.#uploads.map((known) => (known === upload ? { record: upload.record } : known));
+    this.#change();
+    this.#view.focus();
+  }
+
+  async #forget(upload: EarlierUpload): Promise<void> {
+    this.#take(upload);
+    void dropHandle(upload.record);
+    // What can't be deleted on the server now expires there by itself.
+    await forget(upload.record, { ...this.#host.options, deleteRemote: true }).catch(() => undefined);
+  }
+
+  #take(upload: EarlierUpload): void {
+    this.#uploads = this.#uploads.filter((known) => known !== upload);
+    this.#change();
+    if (!this.#view.focus()) this.#host.onEmptied();
+  }
+
+  #change(): void {
+    this.show();
+    this.#host.onChange();
+  }
+}
+
+function pickedAs({ record, handle }: EarlierUpload, file: File): PickedFile {
+  const { relativePath } = record;
+  return { file, ...(relativePath !== undefined && { relativePath }), ...(handle && { handle }) };
+}
+
+/** Keys of the records whose uploads another tab is sending at this moment. */
+async function keysInUse(records: readonly ResumeRecord[]): Promise<ReadonlySet<string>> {
+  // No Web Locks on plain http.
+  const held = 'locks' in navigator && navigator.locks ? ((await navigator.locks.query().catch(() => undefined))?.held ?? []) : [];
+  return new Set(records.map(({ key }) => key).filter((key) => held.some(({ name }) => name?.endsWith(key))));
+}

@@ -1,0 +1,66 @@
+// What the panel for all uploads shows, worked out of the queue's snapshot.
+import type { QueueSnapshot } from '../../handle/queue.ts';
+import type { Language, RowView } from './view.ts';
+
+export type OverviewAction = 'resumeAll' | 'retryAll' | 'pauseAll' | 'cancelAll' | 'clearEnded';
+
+export interface OverviewView {
+  tone: RowView['tone'];
+  figure: string;
+  isPercent: boolean;
+  files: string;
+  facts: string[];
+  fraction: number;
+  actions: OverviewAction[];
+}
+
+export function overviewOf(queue: QueueSnapshot, refused: number, { strings, formats }: Language): OverviewView {
+  const { counts } = queue;
+  const all = queue.uploads.length + refused;
+  const refusedOrStopped = counts.rejected + counts.failed + counts.cancelled + refused;
+  const ended = counts.accepted + refusedOrStopped;
+  const running = counts.preparing + counts.uploading + counts.inspecting;
+  const active = running + counts.queued + counts.waiting;
+  const actions: OverviewAction[] = [];
+  if (counts.paused > 0) actions.push('resumeAll');
+  if (counts.failed > 0) actions.push('retryAll');
+  if (active - counts.inspecting > 0) actions.push('pauseAll');
+  // What is being inspected is out of the sender's hands.
+  if (all > ended + counts.inspecting) actions.push('cancelAll');
+  if (ended > 0) actions.push('clearEnded');
+  const files = all === 1 ? strings.oneFile : strings.filesOf(formats.count(counts.accepted), formats.count(all));
+  if (all === ended) {
+    const figure =
+      counts.accepted === 0
+        ? strings.noneAccepted
+        : refusedOrStopped === 0
+          ? strings.allAccepted(counts.accepted)
+          : strings.allEnded(counts.accepted, refusedOrStopped);
+    const facts = queue.size > 0 ? [formats.bytes(queue.size)] : [];
+    const tone = refusedOrStopped === 0 ? 'good' : counts.accepted > 0 ? 'still' : 'bad';
+    return { tone, figure, isPercent: false, files, facts, fraction: refusedOrStopped === 0 ? 1 : 0, actions };
+  }
+  const fraction = queue.size > 0 ? Math.min(queue.sent / queue.size, 0.995) : 0;
+  const tone = running > 0 ? 'moving' : counts.waiting > 0 ? 'warn' : counts.paused > 0 ? 'still' : 'moving';
+  return {
+    tone,
+    figure: formats.percent(fraction),
+    isPercent: true,
+    files,
+    facts: factsOf(queue, tone, { strings, formats }),
+    fraction,
+    actions,
+  };
+}
+
+function factsOf(queue: QueueSnapshot, tone: RowView['tone'], { strings, formats }: Language): string[] {
+  const { part, whole } = formats.bytesOf(queue.sent, queue.size);
+  const facts = [strings.sentOf(part, whole)];
+  if (tone === 'warn') facts.push(strings.allWaiting);
+  else if (tone === 'still') facts.push(strings.allPaused);
+  else {
+    if (queue.bytesPerSecond > 0) facts.push(formats.speed(queue.bytesPerSecond));
+    if (queue.etaSeconds !== null) facts.push(strings.timeLeft(formats.duration(queue.etaSeconds)));
+  }
+  return facts;
+}

@@ -1,0 +1,179 @@
+import { h, setAttribute, setFacts, setText } from '../dom.ts';
+import { type IconName, icon } from '../icons.ts';
+import { question } from '../question.ts';
+import type { UploadStrings } from '../strings.ts';
+import type { Action, Language, RowView } from './view.ts';
+
+const ICONS: Readonly<Record<Action, IconName>> = {
+  pause: 'pause',
+  resume: 'resume',
+  retry: 'retry',
+  sendAgain: 'retry',
+  download: 'download',
+  cancel: 'cancel',
+  remove: 'cancel',
+};
+
+/** One place on the row, whose meaning changes: focus stays on it when Pause becomes Go on. */
+const SLOTS: readonly (readonly Action[])[] = [
+  ['download', 'retry', 'sendAgain'],
+  ['pause', 'resume'],
+  ['cancel', 'remove'],
+];
+
+export interface RowOptions {
+  name: string;
+  relativePath?: string | undefined;
+  onAction(action: Action): void;
+}
+
+/** One upload in the list. Built once; `show` writes what differs. */
+export class Row {
+  readonly element: HTMLLIElement;
+  readonly #name: string;
+  readonly #onAction: (action: Action) => void;
+  readonly #bar: HTMLElement;
+  readonly #sent = h('span', { class: 'sent' });
+  readonly #confirmed = h('span', { class: 'confirmed' });
+  readonly #percent = h('span', { class: 'percent', part: 'percent', attributes: { 'aria-hidden': 'true' } });
+  readonly #state = h('span', { class: 'state' });
+  readonly #facts = h('div', { class: 'facts' }, this.#state);
+  readonly #why = h('span', {});
+  readonly #tryNow: HTMLButtonElement;
+  readonly #reason = h('p', { class: 'reason', attributes: { hidden: true } }, this.#why);
+  readonly #check = icon('accepted');
+  readonly #body: HTMLElement;
+  readonly #actions = h('div', { class: 'actions' });
+  readonly #slots: (HTMLElement | undefined)[] = [];
+  #question: HTMLElement | undefined;
+
+  constructor({ name, relativePath, onAction }: RowOptions) {
+    this.#name = visibleName(name);
+    this.#onAction = onAction;
+    this.#tryNow = h('button', { class: 'inline', attributes: { type: 'button', hidden: true }, on: { click: () => onAction('resume') } });
+    this.#reason.append(this.#tryNow);
+    this.#bar = h(
+      'div',
+      {
+        class: 'bar',
+        part: 'bar',
+        attributes: { role: 'progressbar', 'aria-label': this.#name, 'aria-valuemin': 0, 'aria-valuemax': 100 },
+      },
+      this.#sent,
+      this.#confirmed,
+    );
+    this.#body = h(
+      'div',
+      { class: 'body' },
+      folderOf(relativePath),
+      h('div', { class: 'title' }, nameParts(this.#name), this.#percent),
+      this.#bar,
+      h('div', { class: 'status' }, this.#check, this.#facts),
+      this.#reason,
+    );
+    this.element = h('li', { class: 'row', part: 'row' }, tileFor(this.#name), this.#body, this.#actions);
+  }
+
+  get name(): string {
+    return this.#name;
+  }
+
+  show(view: RowView, { strings }: Language): void {
+    setAttribute(this.element, 'data-tone', view.tone);
+    setAttribute(this.element, 'data-bar', view.bar);
+    this.#sent.style.setProperty('--_at', view.sent.toFixed(4));
+    this.#confirmed.style.setProperty('--_at', view.confirmed.toFixed(4));
+    setText(this.#percent, view.percent);
+    setAttribute(this.#bar, 'aria-valuenow', String(Math.floor(view.confirmed * 100)));
+    setAttribute(this.#bar, 'aria-valuetext', [view.percent, view.state, ...view.facts].filter(Boolean).join(', '));
+    setText(this.#state, view.state);
+    setFacts(this.#facts, view.facts, 1);
+    this.#check.classList.toggle('shown', view.tone === 'good');
+    setText(this.#why, view.reason);
+    this.#reason.hidden = view.reason === '';
+    this.#showTryNow(view.canTryNow === true, strings);
+    this.#showActions(view, strings);
+    if (!view.actions.includes('cancel')) this.#question?.remove();
+  }
+
+  /** Asks on the row itself whether to give up; a modal would hide the other uploads. */
+  ask(text: string, strings: UploadStrings, onYes: () => void): void {
+    this.#question?.remove();
+    this.#question = question({ text, strings, onYes, onClosed: () => this.focus() });
+    this.#body.append(this.#question);
+  }
+
+  /** To the last control of the row: the one that is always near where the focus was. */
+  focus(): void {
+    this.#slots.findLast((slot) => slot !== undefined)?.focus();
+  }
+
+  #showTryNow(isShown: boolean, strings: UploadStrings): void {
+    setText(this.#tryNow, strings.retryNow);
+    setAttribute(this.#tryNow, 'aria-label', strings.buttonFor(strings.retryNow, this.#name));
+    if (!isShown && isFocused(this.#tryNow)) this.focus();
+    this.#tryNow.hidden = !isShown;
+  }
+
+  #showActions(view: RowView, strings: UploadStrings): void {
+    for (const [index, choices] of SLOTS.entries()) {
+      const action = view.actions.find((candidate) => choices.includes(candidate));
+      const shown = this.#slots[index];
+      if (shown?.dataset.action === action && shown?.getAttribute('href') === (action === 'download' ? (view.url ?? null) : null)) continue;
+      const hadFocus = shown !== undefined && isFocused(shown);
+      const control = action && this.#control(action, view.url, strings);
+      this.#slots[index] = control;
+      if (shown && control) shown.replaceWith(control);
+      else if (shown) shown.remove();
+      else if (control) this.#actions.insertBefore(control, this.#slots.slice(index + 1).find(Boolean) ?? null);
+      if (hadFocus) (control ?? this).focus();
+    }
+  }
+
+  #control(action: Action, url: string | undefined, strings: UploadStrings): HTMLElement {
+    const label = strings.buttonFor(strings[action], this.#name);
+    const common = { 'aria-label': label, title: strings[action], 'data-action': action };
+    if (action === 'download') {
+      return h('a', { class: 'button quiet square', attributes: { ...common, href: url ?? '', download: true } }, icon('download'));
+    }
+    return h(
+      'button',
+      { class: 'quiet square', attributes: { ...common, type: 'button' }, on: { click: () => this.#onAction(action) } },
+      icon(ICONS[action]),
+    );
+  }
+}
+
+function isFocused(element: HTMLElement): boolean {
+  const root = element.getRootNode();
+  return (root instanceof ShadowRoot || root instanceof Document) && root.activeElement === element;
+}
+
+/** Signs that turn the reading direction or hide would let a name pose as another one (`exe.gpj` for `jpg.exe`). */
+const HIDDEN_SIGNS = /[\p{Cc}\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]|\p{Cs}/gu;
+
+export function visibleName(name: string): string {
+  return name.replace(HIDDEN_SIGNS, '\u00b7');
+}
+
+/** The end of a name, its extension, stays in sight when the rest is cut. */
+export function nameParts(name: string): HTMLElement {
+  const dot = name.lastIndexOf('.');
+  const cut = dot > 0 && name.length - dot <= 12 ? dot : name.length;
+  return h(
+    'span',
+    { class: 'name', part: 'name', attributes: { title: name } },
+    h('span', { class: 'stem' }, name.slice(0, cut)),
+    h('span', { class: 'extension' }, name.slice(cut)),
+  );
+}
+
+export function tileFor(name: string): HTMLElement {
+  const extension = /\.([a-z0-9]{1,4})$/i.exec(name)?.[1] ?? '';
+  return h('span', { class: 'tile', attributes: { 'aria-hidden': 'true' } }, extension.toUpperCase());
+}
+
+function folderOf(relativePath: string | undefined): HTMLElement | undefined {
+  const cut = relativePath?.lastIndexOf('/') ?? -1;
+  return relativePath && cut > 0 ? h('span', { class: 'folder' }, visibleName(relativePath.slice(0, cut))) : undefined;
+}

@@ -1,0 +1,142 @@
+import { type Stats, statSync } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
+import { basename, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { UploadError } from '../../shared/errors.ts';
+import type { Source, SourceReference } from '../ports.ts';
+import { StreamSource, type UploadStream } from './stream-source.ts';
+
+/** A path, a `file:` URL, bytes, or a stream with a name. */
+export type NodeSource = string | URL | Uint8Array | UploadStream;
+
+/** Asking the system for each piece that is read would cost more than reading it. */
+const LOOK_EVERY_MS = 1000;
+
+/** @throws TypeError for what is none of them */
+export function nodeSource(source: NodeSource): SourceReference {
+  if (typeof source === 'string' || source instanceof URL) {
+    const path = resolve(typeof source === 'string' ? source : fileURLToPath(source));
+    return { name: basename(path), size: sizeOf(path), open: () => FileSource.open(path) };
+  }
+  if (source instanceof Uint8Array) return { name: '', size: source.length, open: async () => new BytesSource(source) };
+  if (typeof source === 'object' && source !== null && 'stream' in source) {
+    return { name: source.name, size: source.size ?? null, open: async () => new StreamSource(source) };
+  }
+  throw new TypeError('Node can send a path, a file: URL, a Uint8Array, or { stream, name }.');
+}
+
+/** For the totals of a queue; what is wrong with the file is told when it is opened. */
+function sizeOf(path: string): number | null {
+  try {
+    return statSync(path).size;
+  } catch {
+    return null;
+  }
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: 'There is no such file.',
+  ENOTDIR: 'There is no such file.',
+  EACCES: 'Reading it is not allowed.',
+  EPERM: 'Reading it is not allowed.',
+  EISDIR: 'It is a directory.',
+};
+
+function unreadable(cause: unknown): UploadError {
+  const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
+  return new UploadError('ERR_SOURCE_UNREADABLE', { detail: REASONS[code] ?? `The system says ${code || 'no more'}.`, cause });
+}
+
+/** Read by position through one open file: what happens to its name while it is sent does not matter. */
+class FileSource implements Source {
+  readonly name: string;
+  readonly type = '';
+  readonly size: number;
+  readonly lastModified: number;
+  readonly path: string;
+  readonly isResumable = true;
+  readonly #file: FileHandle;
+  /** To fractions of a millisecond, which copies of a file do not keep. */
+  readonly #modifiedAt: number;
+  #lookedAt = 0;
+
+  /** @throws UploadError ERR_SOURCE_UNREADABLE */
+  static async open(path: string): Promise<FileSource> {
+    let file: FileHandle | undefined;
+    try {
+      file = await open(path, 'r');
+      const stats = await file.stat();
+      if (stats.isDirectory()) throw Object.assign(new Error('It is a directory.'), { code: 'EISDIR' });
+      if (stats.isFile()) return new FileSource(path, file, stats);
+    } catch (error) {
+      await file?.close();
+      throw unreadable(error);
+    }
+    await file.close();
+    throw new UploadError('ERR_SOURCE_UNREADABLE', { detail: 'It is not a regular file.' });
+  }
+
+  private constructor(path: string, file: FileHandle, stats: Stats) {
+    this.path = path;
+    this.name = basename(path);
+    this.size = stats.size;
+    this.lastModified = Math.round(stats.mtimeMs);
+    this.#modifiedAt = stats.mtimeMs;
+    this.#file = file;
+  }
+
+  async read(start: number, end: number): Promise<Uint8Array<ArrayBuffer>> {
+    const bytes = new Uint8Array(end - start);
+    let filled = 0;
+    try {
+      while (filled < bytes.length) {
+        const { bytesRead } = await this.#file.read(bytes, filled, bytes.length - filled, start + filled);
+        if (bytesRead === 0) break;
+        filled += bytesRead;
+      }
+      await this.#look(end === this.size);
+    } catch (error) {
+      throw error instanceof UploadError ? error : unreadable(error);
+    }
+    if (filled < bytes.length) throw new UploadError('ERR_SOURCE_CHANGED', { detail: 'It became shorter while it was sent.' });
+    return bytes;
+  }
+
+  release(): void {}
+
+  async close(): Promise<void> {
+    await this.#file.close();
+  }
+
+  /** A file that is written to while it is sent would arrive as a mixture of both. */
+  async #look(now: boolean): Promise<void> {
+    if (!now && performance.now() - this.#lookedAt < LOOK_EVERY_MS) return;
+    this.#lookedAt = performance.now();
+    const { size, mtimeMs } = await this.#file.stat();
+    if (size !== this.size || mtimeMs !== this.#modifiedAt) {
+      throw new UploadError('ERR_SOURCE_CHANGED', { detail: 'It was changed while it was sent.' });
+    }
+  }
+}
+
+class BytesSource implements Source {
+  readonly name = '';
+  readonly type = '';
+  readonly size: number;
+  readonly lastModified = null;
+  readonly isResumable = true;
+  readonly #bytes: Uint8Array;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+    this.size = bytes.length;
+  }
+
+  async read(start: number, end: number): Promise<Uint8Array<ArrayBuffer>> {
+    return new Uint8Array(this.#bytes.subarray(start, end));
+  }
+
+  release(): void {}
+
+  async close(): Promise<void> {}
+}

@@ -1,0 +1,63 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { isResumeRecord, type ResumeRecord, type ResumeStore } from '../resume/store.ts';
+import { parseJson } from '../transfer/failure.ts';
+
+/** What of the environment decides where a program keeps its state. */
+export interface StateEnvironment {
+  XDG_STATE_HOME?: string | undefined;
+  LOCALAPPDATA?: string | undefined;
+}
+
+/** XDG Base Directory's state home, and its counterparts on macOS and Windows. */
+export function stateDirectory(environment: StateEnvironment = {}, platform: string = process.platform): string {
+  const { XDG_STATE_HOME, LOCALAPPDATA } = environment;
+  // The specification has relative paths ignored.
+  if (XDG_STATE_HOME?.startsWith('/')) return join(XDG_STATE_HOME, 'landfall');
+  switch (platform) {
+    case 'darwin':
+      return join(homedir(), 'Library', 'Application Support', 'Landfall');
+    case 'win32':
+      return join(LOCALAPPDATA || join(homedir(), 'AppData', 'Local'), 'Landfall');
+    default:
+      return join(homedir(), '.local', 'state', 'landfall');
+  }
+}
+
+/** A file an upload, replaced by rename: a reader finds the old record or the new one, never half of one. */
+export function nodeStore(directory: string): ResumeStore {
+  const folder = join(directory, 'uploads');
+  const pathOf = (key: string) => join(folder, `${createHash('sha256').update(key).digest('hex').slice(0, 32)}.json`);
+  return {
+    async list(): Promise<ResumeRecord[]> {
+      const names = await readdir(folder).catch(() => []);
+      const texts = names.filter((name) => name.endsWith('.json')).map((name) => readFile(join(folder, name), 'utf8').catch(() => ''));
+      return (await Promise.all(texts)).map(parseJson).filter(isResumeRecord);
+    },
+
+    async get(key: string): Promise<ResumeRecord | undefined> {
+      const record = parseJson(await readFile(pathOf(key), 'utf8').catch(() => ''));
+      return isResumeRecord(record) && record.key === key ? record : undefined;
+    },
+
+    async put(record: ResumeRecord): Promise<void> {
+      // Whoever knows the address of an upload may write to it: for this user's eyes only.
+      await mkdir(folder, { recursive: true, mode: 0o700 });
+      const path = pathOf(record.key);
+      const draft = `${path}.${randomBytes(6).toString('hex')}.tmp`;
+      try {
+        await writeFile(draft, JSON.stringify(record), { mode: 0o600, flush: true });
+        await rename(draft, path);
+      } catch (error) {
+        await rm(draft, { force: true }).catch(() => {});
+        throw error;
+      }
+    },
+
+    async remove(key: string): Promise<void> {
+      await rm(pathOf(key), { force: true });
+    },
+  };
+}

@@ -1,0 +1,32 @@
+import type { UploadOptions } from '../options.ts';
+import type { Platform } from '../ports.ts';
+import { GuardedHttp } from '../transfer/guarded-http.ts';
+import { terminate } from '../transfer/termination.ts';
+import type { ResumeRecord, ResumeStore } from './store.ts';
+
+/** Servers expire unfinished uploads long before. */
+const FORGET_AFTER_MS = 30 * 24 * 60 * 60_000;
+
+/** The latest first. Records nobody came back for are swept on the way. */
+export async function interruptedIn(store: ResumeStore): Promise<ResumeRecord[]> {
+  const records = await store.list();
+  const isStale = ({ updatedAt }: ResumeRecord) => !(Date.now() - Date.parse(updatedAt) < FORGET_AFTER_MS);
+  await Promise.all(records.filter(isStale).map(({ key }) => store.remove(key).catch(() => {})));
+  return records.filter((record) => !isStale(record)).sort((a, b) => b.updatedAt.localeCompare(a.updatedAt));
+}
+
+export interface ForgetOptions extends Pick<UploadOptions, 'store' | 'headers' | 'timeouts' | 'withCredentials'> {
+  /** Also delete what the server has of it; otherwise that expires by itself. Default false. */
+  deleteRemote?: boolean;
+}
+
+/**
+ * The record goes first, whatever becomes of the server's part.
+ *
+ * @throws UploadError when `deleteRemote` was asked and the server could not be made to delete it; and what the store throws
+ */
+export async function forgetRecord(record: ResumeRecord, options: ForgetOptions, platform: Platform): Promise<void> {
+  const { store = platform.store, deleteRemote = false } = options;
+  await store.remove(record.key);
+  if (deleteRemote) await terminate(new GuardedHttp(platform, options), record);
+}

@@ -1,0 +1,102 @@
+import { type ErrorCode, fromProblem, UploadError } from '../../shared/errors.ts';
+import type { TransportResponse } from '../ports.ts';
+
+export type FailureCause =
+  /** No connection came about. */
+  | 'unreachable'
+  /** The connection broke. */
+  | 'interrupted'
+  /** Nothing moved for too long. */
+  | 'stalled'
+  /** An answer that is not success. */
+  | 'refused'
+  /** An answer that says success and makes no sense: something in between spoke. */
+  | 'nonsense'
+  /** Trying again can't help: the source, the certificate. */
+  | 'hopeless';
+
+export interface FailureOptions {
+  cause: FailureCause;
+  method: string;
+  /** HTTP status; 0 without an answer. */
+  status?: number;
+  /** The answer carried one of our problem documents. */
+  isOurs?: boolean;
+  /** Size of the request's body. */
+  bodyBytes?: number;
+}
+
+/** One request that did not do what it should: all that is needed to decide what follows. */
+export class Failure extends Error {
+  readonly error: UploadError;
+  readonly reason: FailureCause;
+  readonly method: string;
+  readonly status: number;
+  readonly isOurs: boolean;
+  readonly bodyBytes: number;
+
+  constructor(error: UploadError, options: FailureOptions) {
+    super(error.message, { cause: error });
+    this.error = error;
+    this.reason = options.cause;
+    this.method = options.method;
+    this.status = options.status ?? 0;
+    this.isOurs = options.isOurs ?? false;
+    this.bodyBytes = options.bodyBytes ?? 0;
+  }
+}
+
+/** An upload is over without `accepted`. */
+export class Ending extends Error {
+  readonly state: 'rejected' | 'failed';
+  readonly error: UploadError;
+
+  constructor(state: 'rejected' | 'failed', error: UploadError) {
+    super(error.message, { cause: error });
+    this.state = state;
+    this.error = error;
+  }
+}
+
+/** What a status means that came without a problem document: a HEAD has no body, and proxies have their own. */
+const BY_STATUS: Readonly<Record<number, ErrorCode>> = {
+  401: 'ERR_UNAUTHORIZED',
+  403: 'ERR_FORBIDDEN',
+  404: 'ERR_UPLOAD_NOT_FOUND',
+  408: 'ERR_BODY_TIMEOUT',
+  409: 'ERR_MISMATCHED_OFFSET',
+  410: 'ERR_UPLOAD_EXPIRED',
+  413: 'ERR_MAX_SIZE_EXCEEDED',
+  415: 'ERR_INVALID_CONTENT_TYPE',
+  422: 'ERR_CHECK_REFUSED',
+  423: 'ERR_NOT_AVAILABLE',
+  507: 'ERR_NO_SPACE',
+};
+
+/** The failure an answer outside 2xx is. */
+export function failureOf(response: TransportResponse, method: string, bodyBytes: number): Failure {
+  const { status } = response;
+  const retryAfterSeconds = parseRetryAfter(response.header('Retry-After'), Date.now());
+  const options = { status, ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }) };
+  const ours = fromProblem(parseJson(response.text), options);
+  const code = BY_STATUS[status] ?? (status >= 500 ? 'ERR_INTERNAL' : 'ERR_UNEXPECTED_RESPONSE');
+  const detail = code === 'ERR_UNEXPECTED_RESPONSE' ? { detail: `The answer to ${method} was ${status}.` } : {};
+  const error = ours ?? new UploadError(code, { ...options, ...detail });
+  return new Failure(error, { cause: 'refused', method, status, isOurs: ours !== undefined, bodyBytes });
+}
+
+/** RFC 9110, 10.2.3: seconds, or an HTTP date. Undefined for anything else. */
+export function parseRetryAfter(value: string | null, nowMs: number): number | undefined {
+  if (value === null) return undefined;
+  if (/^\s*\d{1,9}\s*$/.test(value)) return Number(value);
+  const date = Date.parse(value);
+  return Number.isNaN(date) ? undefined : Math.max(Math.ceil((date - nowMs) / 1000), 0);
+}
+
+export function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,57 @@
+// A file that is ready to be sent: known again by its head, middle and tail, with the record of how far an earlier run came.
+
+import type { UploadOptions } from '../options.ts';
+import type { Platform, Source } from '../ports.ts';
+import { fingerprintOf, Journal, resumeKey } from '../resume/journal.ts';
+import { RunningChecksum } from './checksum.ts';
+import { ChunkSize } from './chunk-size.ts';
+
+export interface Opened {
+  readonly source: Source;
+  readonly name: string;
+  readonly journal: Journal;
+  /** Carried along with what is read; undefined where none is wanted. */
+  checksum: RunningChecksum | undefined;
+  readonly chunkSize: ChunkSize;
+}
+
+/** @throws UploadError as `Source.read` */
+export async function prepare(
+  source: Source,
+  name: string,
+  endpoint: string,
+  options: UploadOptions,
+  { crc32, store, chunks }: Pick<Platform, 'crc32' | 'store' | 'chunks'>,
+): Promise<Opened> {
+  const { chunkSize, checksum = true, resume = true } = options;
+  const fingerprint = source.isResumable ? await fingerprintOf(source, crc32) : '';
+  const journal = new Journal({
+    store: resume ? (options.store ?? store) : undefined,
+    key: resumeKey(endpoint, source, name, fingerprint),
+    endpoint,
+    name,
+    source,
+    fingerprint,
+  });
+  // What has no known end, or can't be read again, is held in memory until it is confirmed.
+  const limits = source.isResumable ? chunks : { ...chunks, wholeBody: false };
+  return {
+    source,
+    name,
+    journal,
+    checksum: checksum ? new RunningChecksum(crc32) : undefined,
+    chunkSize: new ChunkSize(limits, typeof chunkSize === 'number' ? chunkSize : undefined),
+  };
+}
+
+/** What the server is told of it. */
+export function metadataOf({ source, name }: Opened, options: UploadOptions): Record<string, string> {
+  const type = options.type ?? source.type;
+  const relativePath = options.relativePath ?? source.relativePath;
+  return {
+    filename: name,
+    ...(type ? { filetype: type } : {}),
+    ...(relativePath ? { relativePath: relativePath.toWellFormed() } : {}),
+    ...options.metadata,
+  };
+}

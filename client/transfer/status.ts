@@ -1,0 +1,50 @@
+// The server's own record of an upload.
+import { isErrorCode, UploadError } from '../../shared/errors.ts';
+import type { UploadRecord } from '../../shared/upload.ts';
+import { parseJson } from './failure.ts';
+import type { GuardedHttp } from './guarded-http.ts';
+
+/**
+ * Undefined where the server has no such thing (another tus server).
+ *
+ * @param waitSeconds how long the server may hold the answer while the verdict is out
+ * @throws Failure, or the reason of the signal
+ */
+export async function askStatus(
+  http: GuardedHttp,
+  url: string,
+  waitSeconds: number,
+  signal: AbortSignal,
+): Promise<UploadRecord | undefined> {
+  const address = new URL(url);
+  address.pathname += '/status';
+  if (waitSeconds > 0) address.searchParams.set('wait', String(waitSeconds));
+  const response = await http.send({
+    method: 'GET',
+    url: address.href,
+    headers: { Accept: 'application/json' },
+    signal,
+    heldMs: waitSeconds * 1000,
+  });
+  const body = parseJson(response.text);
+  return isRecord(body) ? body : undefined;
+}
+
+/** The refusal a record tells of. */
+export function rejectionOf({ error }: UploadRecord): UploadError {
+  const code = isErrorCode(error?.code) ? error.code : 'ERR_CHECK_REFUSED';
+  return new UploadError(code, error?.detail === undefined ? {} : { detail: error.detail });
+}
+
+function isRecord(value: unknown): value is UploadRecord {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    'id' in value &&
+    typeof value.id === 'string' &&
+    'state' in value &&
+    typeof value.state === 'string' &&
+    'url' in value &&
+    typeof value.url === 'string'
+  );
+}
