@@ -15,6 +15,11 @@ const SYNCED = platform() === 'linux' ? constants.O_SYNC : 0;
 
 const STREAM_BYTES = 1024 * 1024;
 
+/** The names of the folders: the first two digits of the ids in them. */
+const PREFIXES = Array.from({ length: 256 }, (_, prefix) => prefix.toString(16).padStart(2, '0'));
+/** Ends the name of a copy while `renew` makes it. */
+const RENEWED = '.renewed';
+
 /** A file an upload under `<root>/<first two digits of the id>/`, so that no directory grows without bound. */
 export class DiskStaging implements Staging {
   readonly isReadableInProgress = true;
@@ -30,9 +35,7 @@ export class DiskStaging implements Staging {
   async prepare(): Promise<void> {
     this.thread.start();
     await makeDurableDirectory(this.#root);
-    for (let prefix = 0; prefix < 256; prefix++) {
-      await mkdir(join(this.#root, prefix.toString(16).padStart(2, '0')), { recursive: true, mode: 0o750 });
-    }
+    for (const prefix of PREFIXES) await mkdir(join(this.#root, prefix), { recursive: true, mode: 0o750 });
     await syncDirectory(this.#root);
   }
 
@@ -77,7 +80,7 @@ export class DiskStaging implements Staging {
 
   async renew(id: string): Promise<void> {
     const path = this.path(id);
-    const fresh = `${path}.renewed`;
+    const fresh = `${path}${RENEWED}`;
     try {
       await unlink(fresh).catch(unlessMissing);
       await copyFile(path, fresh, constants.COPYFILE_EXCL);
@@ -107,11 +110,13 @@ export class DiskStaging implements Staging {
     return this.thread.close();
   }
 
+  /** What is not ours in there (`.DS_Store`, `.nfs…`, `lost+found`) is passed over. */
   async *list(): AsyncIterable<string> {
-    for (const prefix of await readdir(this.#root)) {
+    for (const prefix of PREFIXES) {
       for (const name of await readdir(join(this.#root, prefix))) {
         if (UPLOAD_ID.test(name)) yield name;
-        else if (name.endsWith('.renewed')) await unlink(join(this.#root, prefix, name)).catch(unlessMissing);
+        else if (name.endsWith(RENEWED) && UPLOAD_ID.test(name.slice(0, -RENEWED.length)))
+          await unlink(join(this.#root, prefix, name)).catch(unlessMissing);
       }
     }
   }
