@@ -94,7 +94,7 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
   opened.defer(() => ledger.close());
   await ledger.migrate();
 
-  const backend = openBackend(config);
+  const backend = openBackend(config, (error) => log.error({ err: error }, 'staged bytes can not be taken away yet'));
   opened.defer(() => backend.close());
   await backend.prepare();
   const { staging, storage } = backend;

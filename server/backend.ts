@@ -25,12 +25,13 @@ export interface Backend {
   close(): Promise<void>;
 }
 
-export function openBackend(config: Config): Backend {
-  return config.storageBackend === 's3' ? openS3(config) : openDisk(config);
+/** @param onFault told of what can't be taken away now */
+export function openBackend(config: Config, onFault?: (error: unknown) => void): Backend {
+  return config.storageBackend === 's3' ? openS3(config, onFault) : openDisk(config, onFault);
 }
 
-function openDisk(config: Config): Backend {
-  const staging = new DiskStaging(join(config.dataDir, 'staging'));
+function openDisk(config: Config, onFault?: (error: unknown) => void): Backend {
+  const staging = new DiskStaging(join(config.dataDir, 'staging'), onFault);
   const storage = new DiskStorage(config.storageDir, staging);
   return {
     staging,
@@ -45,7 +46,7 @@ function openDisk(config: Config): Backend {
   };
 }
 
-function openS3(config: Config): Backend {
+function openS3(config: Config, onFault?: (error: unknown) => void): Backend {
   const { s3Bucket, s3Prefix, maxUploadSize } = config;
   const options: BucketOptions = {
     bucket: s3Bucket,
@@ -61,7 +62,7 @@ function openS3(config: Config): Backend {
   const bucket = new Bucket(options);
   const check = new BucketCheck(options);
   const { s3PartSize: partSize, s3Concurrency: concurrency, s3Memory: memory } = config;
-  const staging = new S3Staging({ bucket, partSize, concurrency, memory, maxUploadSize });
+  const staging = new S3Staging({ bucket, partSize, concurrency, memory, maxUploadSize, ...(onFault && { onFault }) });
   const linkSeconds = Math.floor(config.s3LinkLifetime / 1000);
   const delivery = { how: config.s3Downloads, linkSeconds };
   const storage = new S3Storage({ bucket, staging, copyThreshold: config.s3CopyThreshold, delivery });
@@ -73,6 +74,7 @@ function openS3(config: Config): Backend {
     check: (signal) => check.look(signal),
     describe: (directory, name) => `s3://${s3Bucket}/${s3Prefix}files/${directory}/${name}`,
     async close() {
+      await staging.close();
       check.close();
       bucket.close();
     },

@@ -69,6 +69,7 @@ export class Finisher {
     await (async () => ledger.forgiveStrikes(holder.owner))().catch((error) => this.#log(error));
     await this.#resumption.done;
     await Promise.allSettled([...this.#attempts.all(), ...this.#beginnings.all()]);
+    await this.#verdicts.close();
   }
 
   /**

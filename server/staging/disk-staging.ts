@@ -7,6 +7,7 @@ import { UPLOAD_ID } from '../../shared/protocol.ts';
 import { DiskThread } from '../disk/disk-thread.ts';
 import { makeDurableDirectory, syncDirectory } from '../disk/durable-directory.ts';
 import { OpenFile } from '../disk/open-file.ts';
+import { Retries } from '../runtime/retries.ts';
 import { writeBody } from './body-writer.ts';
 import type { StagedReader, Staging, WriteOptions, Written } from './staging.ts';
 
@@ -26,9 +27,12 @@ export class DiskStaging implements Staging {
   /** Shared with the storage that publishes from here. */
   readonly thread = new DiskThread();
   readonly #root: string;
+  readonly #removals: Retries;
 
-  constructor(root: string) {
+  /** @param onFault told of what can't be taken away now */
+  constructor(root: string, onFault: (error: unknown) => void = () => undefined) {
     this.#root = root;
+    this.#removals = new Retries(onFault);
   }
 
   /** Makes the root and its 256 sub-folders; thereafter creating an upload makes one file and nothing else. */
@@ -101,13 +105,16 @@ export class DiskStaging implements Staging {
     return new DiskReader(file, await file.size());
   }
 
-  async remove(id: string): Promise<void> {
+  remove(id: string): Promise<void> {
     const path = this.path(id);
-    if ((await this.thread.do({ unlink: path })) === 'last-link') await unlink(path).catch(unlessMissing);
+    return this.#removals.do(async () => {
+      if ((await this.thread.do({ unlink: path })) === 'last-link') await unlink(path).catch(unlessMissing);
+    });
   }
 
-  close(): Promise<void> {
-    return this.thread.close();
+  async close(): Promise<void> {
+    await this.#removals.close();
+    await this.thread.close();
   }
 
   /** What is not ours in there (`.DS_Store`, `.nfs…`, `lost+found`) is passed over. */

@@ -92,6 +92,7 @@ export async function openFinishBed(options: FinishBedOptions = {}): Promise<Fin
   onTestFinished(async () => {
     await sweeper.close();
     await finisher.close();
+    await staging.close();
     await ledger.close();
   });
   return {
