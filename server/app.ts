@@ -1,66 +1,24 @@
-// The composition root: the one place that knows all parts and puts them together.
-import { createHash } from 'node:crypto';
+// Landfall as a library: routes, start and close.
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import express, { type ErrorRequestHandler, type Express, type Request } from 'express';
 import { type Logger, pino } from 'pino';
 import { UploadError } from '../shared/errors.ts';
-import { policyText } from '../shared/policy.ts';
 import { TUS_VERSION } from '../shared/protocol.ts';
-import type { UploadRecord } from '../shared/upload.ts';
-import { type Access, type Authenticate, accessBy, anonymous } from './access/access.ts';
 import { isLoopbackName, Origins } from './access/origins.ts';
-import { openBackend } from './backend.ts';
+import { assemble, type LandfallHooks, type Parts } from './assembly.ts';
 import { type Config, type ConfigInput, isResolved, resolveConfig } from './config.ts';
-import type { Check } from './finish/check.ts';
-import { createDefaultChecks } from './finish/checks/default-checks.ts';
-import { checkHead } from './finish/checks/early.ts';
-import { Detector } from './finish/detector.ts';
-import { DirectCompletion } from './finish/direct-completion.ts';
-import { Finisher } from './finish/finisher.ts';
-import { Sha256 } from './finish/sha256.ts';
-import { Sweeper } from './finish/sweeper.ts';
 import { cors } from './http/cors.ts';
-import { Direct } from './http/direct.ts';
 import { answerFiles, methodOf } from './http/files.ts';
-import { Forms } from './http/forms.ts';
-import { answerLive, Readiness } from './http/health.ts';
+import { answerLive } from './http/health.ts';
 import { page } from './http/page.ts';
 import { sendProblem } from './http/problem.ts';
-import { toRecord } from './http/record.ts';
 import { claim, cutAnsweredBody, guardRequests } from './http/request-guard.ts';
 import { requestLog } from './http/request-log.ts';
-import { DirectUploads } from './ledger/direct-uploads.ts';
-import type { Ledger } from './ledger/ledger.ts';
-import { openEngine } from './ledger/open.ts';
-import { serve } from './processes/serving.ts';
 import { S3Fault } from './s3/fault.ts';
 import { faultOf } from './staging/faults.ts';
-import { Receiver } from './staging/receiver.ts';
-import type { Staging } from './staging/staging.ts';
-import type { Storage } from './storage/storage.ts';
 import { mayHaveBody } from './tus/headers.ts';
-import { Uploads } from './tus/uploads.ts';
 
-/** What an embedding application adds. */
-export interface LandfallHooks {
-  /** Who asks: an owner, or null for nobody (401). Without it everyone is one and the same. */
-  authenticate?: Authenticate;
-  /** Run after Landfall's own, in order. */
-  checks?: readonly Check[];
-  /**
-   * Called with the record after every verdict (`accepted` or `rejected`), when it is durable. A crash in between loses the
-   * call, never the verdict: ask the record where it matters. Without `publicUrl` its `url` is that of an unmounted server.
-   */
-  onVerdict?: (record: UploadRecord) => Promise<void> | void;
-  /**
-   * The handler serves a port of its own on `host`, as the command does: requests are held to the names that the server is known
-   * by (docs/operations.md), and on a loopback address pages of this machine may upload. Within an application leave it out:
-   * the names are the application's. @default false
-   */
-  isStandalone?: boolean;
-  /** Where log lines go; pino's options decide otherwise. */
-  logger?: Logger;
-}
+export type { LandfallHooks } from './assembly.ts';
 
 export interface Landfall {
   readonly config: Config;
@@ -71,7 +29,11 @@ export interface Landfall {
    * other request keeps the server's `requestTimeout`, and idle connections are kept for longer than load balancers keep them.
    */
   attach(server: Server): void;
-  /** Opens the ledger, takes up what was interrupted, and lets requests in. @throws LedgerInUse, LedgerElsewhere, LedgerTooNew, BucketUnusable, PackageMissing, or what the system says */
+  /**
+   * Opens the ledger, takes up what was interrupted, and lets requests in. When it throws, all that it had opened is closed,
+   * and it may be called again.
+   * @throws LedgerInUse, LedgerElsewhere, LedgerTooNew, BucketUnusable, PackageMissing, or what the system says
+   */
   start(): Promise<void>;
   /** Requests are answered "try again" from now on; running ones keep what they have. Resolves when the work at hand has ended. */
   close(): Promise<void>;
@@ -81,7 +43,6 @@ export interface Landfall {
 export function createLandfall(input: ConfigInput | Config = {}, hooks: LandfallHooks = {}): Landfall {
   const config = isResolved(input) ? input : resolveConfig(input);
   const log = hooks.logger ?? pino({ level: config.logLevel });
-  const access: Access = hooks.authenticate ? accessBy(hooks.authenticate) : anonymous;
   const drain = new AbortController();
   const handler = express();
   handler.disable('x-powered-by');
@@ -152,7 +113,7 @@ export function createLandfall(input: ConfigInput | Config = {}, hooks: Landfall
     handler,
     attach: guardRequests,
     async start() {
-      starting ??= assemble(config, hooks, access, log, drain.signal);
+      starting ??= assemble({ config, hooks, log, draining: drain.signal });
       parts = await starting.catch((error: unknown) => {
         starting = undefined;
         throw error;
@@ -166,129 +127,6 @@ export function createLandfall(input: ConfigInput | Config = {}, hooks: Landfall
         await assembled?.close();
       })();
       return closing;
-    },
-  };
-}
-
-interface Parts {
-  access: Access;
-  ledger: Ledger;
-  staging: Staging;
-  receiver: Receiver;
-  storage: Storage;
-  uploads: Uploads;
-  forms: Forms;
-  direct: Direct;
-  readiness: Readiness;
-  draining: AbortSignal;
-  close(): Promise<void>;
-}
-
-async function assemble(config: Config, hooks: LandfallHooks, access: Access, log: Logger, draining: AbortSignal): Promise<Parts> {
-  const { policy, maxUploadSize, keepRecordsFor: keepRecordsForMs } = config;
-  const policyHash = createHash('sha256')
-    .update(`${policyText(policy)}\n${maxUploadSize}`)
-    .digest('hex')
-    .slice(0, 16);
-  // First what may not be installed: a start that fails for it leaves no ledger behind.
-  const backend = await openBackend(config);
-  const engine = await openEngine(config, true).catch(async (error: unknown) => {
-    await backend.close();
-    throw error;
-  });
-  const { staging, storage } = backend;
-  const { databaseUrl, lease: leaseMs, lockTimeout: lockTimeoutMs } = config;
-  const serving = await serve({ engine, databaseUrl, leaseMs, staging, lockTimeoutMs, log, finisher: () => finisher });
-  const { ledger, locker, holder } = serving;
-  try {
-    await ledger.migrate();
-    await backend.prepare();
-  } catch (error) {
-    // Another start in this process must not find the directory taken.
-    await backend.close();
-    await ledger.close();
-    throw error;
-  }
-  const detector = new Detector({ timeLimitMs: config.signatureTimeout });
-  const sha256 = config.sha256 ? new Sha256() : undefined;
-  const { onVerdict } = hooks;
-  const finisher: Finisher = new Finisher({
-    ledger,
-    holder,
-    staging,
-    storage,
-    checks: [...createDefaultChecks(detector), ...(hooks.checks ?? [])],
-    policy,
-    policyHash,
-    checkTimeoutMs: config.checkTimeout,
-    keepRecordsForMs,
-    lock: locker,
-    log,
-    ...(sha256 && { digest: (content: AsyncIterable<Uint8Array>) => sha256.digest(content) }),
-    ...(onVerdict && { onVerdict: (upload) => onVerdict(toRecord(upload, 0, `${config.publicUrl}/files/${upload.id}`)) }),
-  });
-  const receiver = new Receiver({
-    ledger,
-    staging,
-    policy,
-    policyHash,
-    maxUploadSize,
-    expireAfterMs: config.expireAfter,
-    keepRecordsForMs,
-    bodyTimeoutMs: config.bodyTimeout,
-    durability: config.durability,
-    announce: (upload) => finisher.announce(upload),
-    isWrittenElsewhere: (id) => locker.isWrittenElsewhere(id),
-    checkHead: (head, upload) =>
-      checkHead(detector, { head, safeName: upload.name, claimedType: upload.claimedType, length: upload.length, policy }),
-  });
-  const shared = { ledger, staging, storage, receiver, finisher, maxUploadSize, patienceMs: config.patience, keepRecordsForMs, draining };
-  const uploads = new Uploads({ ...shared, locker, policyHash });
-  const forms = new Forms({ ...shared, access, bodyTimeoutMs: config.bodyTimeout });
-  const door = backend.direct && {
-    staging: backend.direct,
-    completion: new DirectCompletion({
-      ledger,
-      uploads: new DirectUploads(engine),
-      staging: backend.direct,
-      finisher,
-      lock: locker,
-      log,
-    }),
-  };
-  const direct = new Direct({ ...shared, door, access, locker, expireAfterMs: config.expireAfter, bodyTimeoutMs: config.bodyTimeout, log });
-  const sweeper = new Sweeper({
-    ledger,
-    staging,
-    storage,
-    ...(door && { direct: door.completion }),
-    lock: locker,
-    isBeginning: (id) => finisher.isBeginning(id),
-    intervalMs: config.sweepInterval,
-    keepRecordsForMs,
-    log,
-  });
-  await sweeper.clearLeftovers();
-  await serving.start();
-  sweeper.start();
-  return {
-    access,
-    ledger,
-    staging,
-    receiver,
-    storage,
-    uploads,
-    forms,
-    direct,
-    readiness: new Readiness({ ledger, checkStaging: backend.check, draining, log }),
-    draining,
-    async close() {
-      await sweeper.close();
-      await finisher.close();
-      await serving.close();
-      await Promise.all([detector.close(), sha256?.close()]);
-      await backend.close();
-      await ledger.close();
     },
   };
 }

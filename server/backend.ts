@@ -23,13 +23,16 @@ export interface Backend {
   close(): Promise<void>;
 }
 
-/** @throws PackageMissing */
-export async function openBackend(config: Config): Promise<Backend> {
-  return config.storageBackend === 's3' ? openS3(config) : openDisk(config);
+/**
+ * @param onFault told of what can't be taken away now
+ * @throws PackageMissing
+ */
+export async function openBackend(config: Config, onFault?: (error: unknown) => void): Promise<Backend> {
+  return config.storageBackend === 's3' ? openS3(config, onFault) : openDisk(config, onFault);
 }
 
-function openDisk(config: Config): Backend {
-  const staging = new DiskStaging(join(config.dataDir, 'staging'));
+function openDisk(config: Config, onFault?: (error: unknown) => void): Backend {
+  const staging = new DiskStaging(join(config.dataDir, 'staging'), onFault);
   const storage = new DiskStorage(config.storageDir, staging);
   return {
     staging,
@@ -46,7 +49,7 @@ function openDisk(config: Config): Backend {
 
 const SDK = ['@aws-sdk/client-s3', '@aws-sdk/s3-request-presigner'];
 
-async function openS3(config: Config): Promise<Backend> {
+async function openS3(config: Config, onFault?: (error: unknown) => void): Promise<Backend> {
   const [{ Bucket }, { BucketCheck }, { S3Direct }, { S3Staging }, { S3Storage }] = await loadWith(SDK, 'LANDFALL_STORAGE_BACKEND=s3', () =>
     Promise.all([
       import('./s3/bucket.ts'),
@@ -71,7 +74,7 @@ async function openS3(config: Config): Promise<Backend> {
   const bucket = new Bucket(options);
   const check = new BucketCheck(options);
   const { s3PartSize: partSize, s3Concurrency: concurrency, s3Memory: memory } = config;
-  const staging = new S3Staging({ bucket, partSize, concurrency, memory, maxUploadSize });
+  const staging = new S3Staging({ bucket, partSize, concurrency, memory, maxUploadSize, ...(onFault && { onFault }) });
   const linkSeconds = Math.floor(config.s3LinkLifetime / 1000);
   const delivery = { how: config.s3Downloads, linkSeconds };
   const storage = new S3Storage({ bucket, staging, copyThreshold: config.s3CopyThreshold, delivery });
@@ -83,6 +86,7 @@ async function openS3(config: Config): Promise<Backend> {
     check: (signal) => check.look(signal),
     describe: (directory, name) => `s3://${s3Bucket}/${s3Prefix}files/${directory}/${name}`,
     async close() {
+      await staging.close();
       check.close();
       bucket.close();
     },

@@ -1,7 +1,9 @@
 #!/usr/bin/env node
 // bin landfall-server: the environment, flags and signals end here.
+import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { pino } from 'pino';
 import { isLoopbackName } from './access/origins.ts';
@@ -69,10 +71,14 @@ async function serve(config: Config): Promise<void> {
   server.headersTimeout = 60_000;
   landfall.attach(server);
   await landfall.start();
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(config.port, config.host, resolve);
+  server.listen(config.port, config.host);
+  await once(server, 'listening').catch(async (error: unknown) => {
+    // Other processes need not wait for the lease of one that never served.
+    await Promise.race([landfall.close(), sleep(config.shutdownGrace)]);
+    throw error;
   });
+  // A connection that the system could not hand over: the next one is taken as before.
+  server.on('error', (error) => log.error({ err: error }, 'fault while taking connections'));
   const { port } = server.address() as AddressInfo;
   const host = config.host.includes(':') ? `[${config.host}]` : config.host;
   const url = `http://${host}:${port}/`;

@@ -39,31 +39,26 @@ export async function runOperatorCommand(
     throw new UsageError(`"${command}" takes no "${operands[0]}". See landfall-server --help.`);
   if (config.databaseUrl === '' && !hasSqlite(config.dataDir))
     throw new UsageError(`There is no ledger in ${config.dataDir}. Name the data directory with --data-dir or LANDFALL_DATA_DIR.`);
+  await using opened = new AsyncDisposableStack();
   const backend = await openBackend(config);
-  const engine = await openEngine(config, command === 'restored').catch(async (error: unknown) => {
-    await backend.close();
-    throw error;
-  });
+  opened.defer(() => backend.close());
+  const engine = await openEngine(config, command === 'restored');
   const ledger = new Ledger(engine);
+  opened.defer(() => ledger.close());
   const { storage } = backend;
-  try {
-    await ledger.migrate();
-    switch (command) {
-      case 'ls':
-        return await list(ledger, options.state, output);
-      case 'show':
-        return await show(ledger, backend, config, idOf(operands), output);
-      case 'rm':
-        return await remove(ledger, storage, config, idOf(operands), output);
-      case 'restored':
-        output.write(`${await endUnfinished(engine, ledger, config.keepRecordsFor)} unfinished uploads ended\n`);
-        return 0;
-      default:
-        return await verify(ledger, storage, output);
-    }
-  } finally {
-    await backend.close();
-    await ledger.close();
+  await ledger.migrate();
+  switch (command) {
+    case 'ls':
+      return await list(ledger, options.state, output);
+    case 'show':
+      return await show(ledger, backend, config, idOf(operands), output);
+    case 'rm':
+      return await remove(ledger, storage, config, idOf(operands), output);
+    case 'restored':
+      output.write(`${await endUnfinished(engine, ledger, config.keepRecordsFor)} unfinished uploads ended\n`);
+      return 0;
+    default:
+      return await verify(ledger, storage, output);
   }
 }
 

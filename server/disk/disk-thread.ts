@@ -1,4 +1,4 @@
-import { Worker } from 'node:worker_threads';
+import { ThreadOnDemand, workerScript } from '../runtime/worker.ts';
 
 /** What the thread does. Again for the same names is fine. */
 export type DiskRequest =
@@ -23,7 +23,7 @@ export type DiskOutcome = 'done' | 'no-link' | 'no-file' | 'last-link';
 interface Job {
   request: DiskRequest;
   resolve(outcome: DiskOutcome): void;
-  reject(error: Error): void;
+  reject(error: unknown): void;
 }
 
 /** Links that cannot be: another device, a file system without them, a user who may not. */
@@ -33,78 +33,52 @@ export function codeOf(error: unknown): string {
   return error instanceof Error && 'code' in error ? String(error.code) : '';
 }
 
-/** tsc rewrites import specifiers, but not this string: from source the worker is TypeScript too. */
-const WORKER_URL = new URL(`./disk-worker${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url);
-
 /**
  * Publishing a file takes a dozen calls of the system, each of which does next to nothing; a hop to the thread pool and back
  * for each costs several times that. So a thread of its own makes them one after another, for all uploads that have come so
  * far meanwhile; a sync serves them all. While idle it does not keep the process alive.
  */
 export class DiskThread {
+  readonly #threads = new ThreadOnDemand<DiskRequest[], DiskAnswer[]>(workerScript('disk-worker', import.meta.url), {
+    name: 'landfall-disk',
+  });
   #waiting: Job[] = [];
-  #running: Job[] = [];
-  #worker: Worker | undefined;
-  #isClosed = false;
+  #isWorking = false;
 
   /** Ahead of the first need. */
   start(): void {
-    this.#started().unref();
+    void this.#threads.current;
   }
 
   /** @throws what the system says; then what was asked for is done, or not, or in part */
   do(request: DiskRequest): Promise<DiskOutcome> {
     return new Promise((resolve, reject) => {
-      if (this.#isClosed) {
-        reject(new Error('The disk thread has ended.'));
-        return;
-      }
       this.#waiting.push({ request, resolve, reject });
-      this.#next();
+      if (!this.#isWorking) void this.#work();
     });
   }
 
-  async close(): Promise<void> {
-    this.#isClosed = true;
-    await this.#worker?.terminate();
+  close(): Promise<void> {
+    return this.#threads.close();
   }
 
-  #next(): void {
-    if (this.#running.length > 0 || this.#waiting.length === 0) return;
-    this.#running = this.#waiting;
-    this.#waiting = [];
-    const worker = this.#started();
-    worker.ref();
-    worker.postMessage(this.#running.map(({ request }) => request));
-  }
-
-  #started(): Worker {
-    if (this.#worker !== undefined) return this.#worker;
-    const worker = new Worker(WORKER_URL, { name: 'landfall-disk', execArgv: [] });
-    worker.on('message', (answers: DiskAnswer[]) => this.#receive(answers));
-    worker.on('error', (error) => this.#fail(error));
-    worker.on('exit', (code) => this.#fail(new Error(`The disk thread ended with code ${code}.`)));
-    this.#worker = worker;
-    return worker;
-  }
-
-  #receive(answers: readonly DiskAnswer[]): void {
-    const jobs = this.#running;
-    this.#running = [];
-    if (this.#waiting.length === 0) this.#worker?.unref();
-    else this.#next();
-    for (const [index, { resolve, reject }] of jobs.entries()) {
-      const answer = answers[index] ?? { code: '', message: 'The disk thread gave no answer.' };
-      if (typeof answer === 'string') resolve(answer);
-      else reject(Object.assign(new Error(answer.message), { code: answer.code }));
+  async #work(): Promise<void> {
+    this.#isWorking = true;
+    while (this.#waiting.length > 0) {
+      const jobs = this.#waiting;
+      this.#waiting = [];
+      try {
+        const answers = await this.#threads.current.ask(jobs.map(({ request }) => request));
+        for (const [index, job] of jobs.entries()) settle(job, answers[index]);
+      } catch (error) {
+        for (const { reject } of jobs) reject(error);
+      }
     }
+    this.#isWorking = false;
   }
+}
 
-  #fail(error: unknown): void {
-    this.#worker = undefined;
-    const jobs = [...this.#running, ...this.#waiting];
-    this.#running = [];
-    this.#waiting = [];
-    for (const { reject } of jobs) reject(error instanceof Error ? error : new Error(String(error)));
-  }
+function settle({ resolve, reject }: Job, answer: DiskAnswer = { code: '', message: 'The disk thread gave no answer.' }): void {
+  if (typeof answer === 'string') resolve(answer);
+  else reject(Object.assign(new Error(answer.message), { code: answer.code }));
 }

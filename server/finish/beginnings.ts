@@ -10,6 +10,8 @@ import type { LeaseHolder } from './lease.ts';
 import type { Prover } from './prover.ts';
 
 export interface BeginningsOptions {
+  /** Those that there are, which are asked for before there is anybody to begin one. */
+  beginnings: Map<string, Beginning>;
   ledger: Ledger;
   staging: Staging;
   holder: LeaseHolder;
@@ -32,10 +34,11 @@ export interface Beginning {
 
 export class Beginnings {
   readonly #options: BeginningsOptions;
-  readonly #beginnings = new Map<string, Beginning>();
+  readonly #beginnings: Map<string, Beginning>;
 
   constructor(options: BeginningsOptions) {
     this.#options = options;
+    this.#beginnings = options.beginnings;
   }
 
   get size(): number {

@@ -2,7 +2,7 @@
 import { parentPort } from 'node:worker_threads';
 import { FileTypeParser, type FileTypeResult } from 'file-type';
 import { WASMagic } from 'wasmagic';
-import type { Detection, DetectionRequest, DetectorMessage } from './detector.ts';
+import type { Detection, DetectorAnswer, DetectorRequest } from './detector.ts';
 
 /** What file-type tells by two or three bytes that a text or any data may start with, and containers it does not look into. */
 const SECOND_OPINION: ReadonlySet<string> = new Set('cfb xml bmp exe mp1 mp2 ac3 dmg Z cpio arj ps stl ico cur'.split(' '));
@@ -34,8 +34,7 @@ const port = parentPort;
 if (port === null) throw new Error('The detector worker runs as a worker thread only.');
 
 // A rejection ends the thread on purpose: after an abort, the WASM module's memory cannot be trusted.
-port.on('message', async (request: DetectionRequest) => {
-  const message: DetectorMessage = { id: request.id, detection: await detect(request.head) };
-  port.postMessage(message);
+port.on('message', async (request: DetectorRequest) => {
+  const answer: DetectorAnswer = request === 'ready?' ? 'ready' : await detect(request);
+  port.postMessage(answer);
 });
-port.postMessage('ready' satisfies DetectorMessage);

@@ -1,4 +1,4 @@
-import { Worker } from 'node:worker_threads';
+import { ThreadOnDemand, type WorkerThread, workerScript } from '../runtime/worker.ts';
 import { CheckCrash, HEAD_BYTES } from './check.ts';
 
 /** What the first bytes look like. Nothing set: they look like nothing known. */
@@ -11,12 +11,9 @@ export interface Detection {
   magic?: string;
 }
 
-export interface DetectionRequest {
-  id: number;
-  head: Uint8Array;
-}
-
-export type DetectorMessage = 'ready' | { id: number; detection: Detection };
+/** The first bytes of some content; `ready?` is answered as soon as the parsers are loaded. */
+export type DetectorRequest = 'ready?' | Uint8Array;
+export type DetectorAnswer = 'ready' | Detection;
 
 export interface DetectorOptions {
   /** What one detection may take, waiting for its turn not counted. 5 s by default. */
@@ -26,13 +23,10 @@ export interface DetectorOptions {
 }
 
 interface Job {
-  readonly request: DetectionRequest;
+  readonly head: Uint8Array;
   readonly resolve: (detection: Detection) => void;
-  readonly reject: (error: Error) => void;
+  readonly reject: (error: unknown) => void;
 }
-
-/** tsc rewrites import specifiers, but not this string: from source the worker is TypeScript too. */
-const WORKER_URL = new URL(`./detector-worker${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url);
 
 const DEFAULT_TIME_LIMIT_MS = 5000;
 /** For a new thread to load its parsers, on a loaded machine too. Never counted against a file. */
@@ -46,18 +40,19 @@ const HEAP_LIMIT_MB = 256;
  */
 export class Detector {
   readonly #timeLimitMs: number;
-  readonly #workerUrl: URL;
+  readonly #threads: ThreadOnDemand<DetectorRequest, DetectorAnswer>;
   readonly #queue: Job[] = [];
-  #worker: Worker | undefined;
-  #ready = false;
-  #running: Job | undefined;
-  #timer: NodeJS.Timeout | undefined;
-  #nextId = 1;
-  #closed = false;
+  /** The thread whose parsers are loaded. */
+  #ready: WorkerThread<DetectorRequest, DetectorAnswer> | undefined;
+  #isWorking = false;
+  #isClosed = false;
 
   constructor(options: DetectorOptions = {}) {
     this.#timeLimitMs = options.timeLimitMs ?? DEFAULT_TIME_LIMIT_MS;
-    this.#workerUrl = options.workerUrl ?? WORKER_URL;
+    this.#threads = new ThreadOnDemand(options.workerUrl ?? workerScript('detector-worker', import.meta.url), {
+      name: 'landfall-detector',
+      resourceLimits: { maxOldGenerationSizeMb: HEAP_LIMIT_MB },
+    });
   }
 
   /**
@@ -67,91 +62,56 @@ export class Detector {
    * @throws Error when the detector is closed or its worker cannot start: not the file's doing
    */
   detect(head: Uint8Array): Promise<Detection> {
-    if (this.#closed) return Promise.reject(new Error('The detector is closed.'));
     return new Promise((resolve, reject) => {
       // A copy: the head may be a view of a large buffer, which would be cloned whole.
-      const request = { id: this.#nextId++, head: Uint8Array.from(head.subarray(0, HEAD_BYTES)) };
-      this.#queue.push({ request, resolve, reject });
-      this.#next();
+      this.#queue.push({ head: Uint8Array.from(head.subarray(0, HEAD_BYTES)), resolve, reject });
+      if (!this.#isWorking) void this.#work();
     });
   }
 
   /** Ends the worker; what runs or waits is rejected. */
   async close(): Promise<void> {
-    this.#closed = true;
-    const error = new Error('The detector is closed.');
-    for (const job of this.#queue.splice(0)) job.reject(error);
-    const worker = this.#worker;
-    this.#drop(error);
-    await worker?.terminate();
+    this.#isClosed = true;
+    await this.#threads.close();
   }
 
-  #next(): void {
-    if (this.#running !== undefined || this.#queue.length === 0) return;
-    const worker = this.#worker ?? this.#start();
-    worker.ref();
-    if (!this.#ready) return;
-    const job = this.#queue.shift();
-    if (job === undefined) return;
-    this.#running = job;
-    this.#limit(worker, this.#timeLimitMs, () => new CheckCrash(`Looking at the first bytes took more than ${this.#timeLimitMs} ms.`));
-    worker.postMessage(job.request);
-  }
-
-  #start(): Worker {
-    const worker = new Worker(this.#workerUrl, {
-      name: 'landfall-detector',
-      // Without the flags of the main thread: with some (--input-type) no worker starts, and none is for this one.
-      execArgv: [],
-      resourceLimits: { maxOldGenerationSizeMb: HEAP_LIMIT_MB },
-    });
-    this.#worker = worker;
-    this.#limit(worker, START_LIMIT_MS, () => new Error('The detector worker did not start.'));
-    worker.on('message', (message: DetectorMessage) => this.#receive(worker, message));
-    worker.on('error', (error) => this.#fail(worker, error));
-    worker.on('exit', (code) => this.#fail(worker, new Error(`The detector worker ended with code ${code}.`)));
-    return worker;
-  }
-
-  #receive(worker: Worker, message: DetectorMessage): void {
-    if (worker !== this.#worker) return;
-    clearTimeout(this.#timer);
-    if (message === 'ready') this.#ready = true;
-    else {
-      this.#running?.resolve(message.detection);
-      this.#running = undefined;
+  async #work(): Promise<void> {
+    this.#isWorking = true;
+    while (this.#queue.length > 0) {
+      try {
+        this.#ready = await this.#loaded();
+        const job = this.#queue.shift();
+        if (job) await this.#run(this.#ready, job);
+      } catch (error) {
+        // Nobody's doing; but all who wait are told, or they would wait through one failing start after another.
+        for (const { reject } of this.#queue.splice(0)) reject(error);
+      }
     }
-    if (this.#queue.length === 0) worker.unref();
-    else this.#next();
+    this.#isWorking = false;
   }
 
-  /** Only the worker in use counts: a terminated one still reports its exit. */
-  #fail(worker: Worker, cause: Error): void {
-    if (worker !== this.#worker) return;
-    this.#drop(this.#ready ? new CheckCrash('Looking at the first bytes took the worker down.', { cause }) : cause);
-    this.#next();
+  async #loaded(): Promise<WorkerThread<DetectorRequest, DetectorAnswer>> {
+    const thread = this.#threads.current;
+    if (thread !== this.#ready) {
+      await within(START_LIMIT_MS, thread, () => new Error('The detector worker did not start.'), thread.ask('ready?'));
+    }
+    return thread;
   }
 
-  #limit(worker: Worker, milliseconds: number, error: () => Error): void {
-    this.#timer = setTimeout(() => {
-      if (worker !== this.#worker) return;
-      this.#drop(error());
-      void worker.terminate();
-      this.#next();
-    }, milliseconds).unref();
+  /** The content that a thread is at when it ends pays for it. */
+  async #run(thread: WorkerThread<DetectorRequest, DetectorAnswer>, { head, resolve, reject }: Job): Promise<void> {
+    const tooLong = () => new CheckCrash(`Looking at the first bytes took more than ${this.#timeLimitMs} ms.`);
+    try {
+      resolve((await within(this.#timeLimitMs, thread, tooLong, thread.ask(head))) as Detection);
+    } catch (cause) {
+      const isOurs = this.#isClosed || cause instanceof CheckCrash;
+      reject(isOurs ? cause : new CheckCrash('Looking at the first bytes took the worker down.', { cause }));
+    }
   }
+}
 
-  /**
-   * Forgets the worker. The job it was at pays for it; one that never started is nobody's doing, but then all who
-   * wait are told, or they would wait through one failing start after another.
-   */
-  #drop(error: Error): void {
-    clearTimeout(this.#timer);
-    const started = this.#ready;
-    this.#worker = undefined;
-    this.#ready = false;
-    this.#running?.reject(error);
-    this.#running = undefined;
-    if (!started) for (const job of this.#queue.splice(0)) job.reject(error);
-  }
+/** Ends the thread, and with it what was asked of it, when the answer takes longer. */
+async function within<T>(limitMs: number, thread: WorkerThread<never, T>, error: () => Error, answer: Promise<T>): Promise<T> {
+  const timer = setTimeout(() => void thread.end(error()), limitMs).unref();
+  return answer.finally(() => clearTimeout(timer));
 }

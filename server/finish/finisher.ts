@@ -3,7 +3,7 @@ import type { Logger } from 'pino';
 import type { Upload } from '../ledger/upload.ts';
 import type { Complete } from '../staging/receiver.ts';
 import { Attempts, type InspectionTools } from './attempts.ts';
-import { Beginnings } from './beginnings.ts';
+import { type Beginning, Beginnings } from './beginnings.ts';
 import { Prover } from './prover.ts';
 import { Resumption } from './resumption.ts';
 import { settle } from './settlement.ts';
@@ -11,6 +11,8 @@ import type { TryLock } from './sweeper.ts';
 import { Verdicts } from './verdicts.ts';
 
 export interface FinisherOptions extends InspectionTools {
+  /** By upload, the inspections that are about to begin: filled here, and read by the locks, which are made before. */
+  beginnings: Map<string, Beginning>;
   policyHash: string;
   keepRecordsForMs: number;
   /** Whoever writes the bytes holds it: what is complete while it is held is begun by its holder. */
@@ -67,6 +69,7 @@ export class Finisher {
     await (async () => ledger.forgiveStrikes(holder.owner))().catch((error) => this.#log(error));
     await this.#resumption.done;
     await Promise.allSettled([...this.#attempts.all(), ...this.#beginnings.all()]);
+    await this.#verdicts.close();
   }
 
   /**

@@ -1,18 +1,19 @@
 // SHA-256 of many streams at once, in a thread of its own.
 import { createHash, type Hash } from 'node:crypto';
 import { parentPort } from 'node:worker_threads';
-import type { HashedChunk, HashRequest } from './sha256.ts';
+import type { HashAnswer, HashRequest } from './sha256.ts';
 
 const hashes = new Map<number, Hash>();
 
-parentPort?.on('message', ({ id, chunk, isAbandoned }: HashRequest) => {
+parentPort?.on('message', (request: HashRequest) => parentPort?.postMessage(answerTo(request)));
+
+function answerTo({ id, chunk, isAbandoned }: HashRequest): HashAnswer {
   const hash = hashes.get(id) ?? createHash('sha256');
   if (chunk !== undefined) {
     hash.update(chunk);
     hashes.set(id, hash);
-  } else {
-    hashes.delete(id);
+    return undefined;
   }
-  const answer: HashedChunk = chunk !== undefined || isAbandoned ? { id } : { id, digest: hash.digest('hex') };
-  parentPort?.postMessage(answer);
-});
+  hashes.delete(id);
+  return isAbandoned ? undefined : hash.digest('hex');
+}

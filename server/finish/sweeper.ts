@@ -2,6 +2,7 @@
 import type { Logger } from 'pino';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
+import { Retries } from '../runtime/retries.ts';
 import type { Staging } from '../staging/staging.ts';
 import type { Storage } from '../storage/storage.ts';
 import type { DirectCompletion } from './direct-completion.ts';
@@ -36,18 +37,20 @@ export interface SweeperOptions {
 
 export class Sweeper {
   readonly #options: SweeperOptions;
+  readonly #retries: Retries;
   #timer: NodeJS.Timeout | undefined;
-  #running: Promise<void> = Promise.resolve();
+  #running: Promise<void> | undefined;
   #stopped = false;
   #leftoversAtMs = performance.now();
 
   constructor(options: SweeperOptions) {
     this.#options = options;
+    this.#retries = new Retries((error) => options.log.error({ err: error }, 'what is left over can not be taken away yet'));
   }
 
   /**
    * What crashes left: staged bytes of uploads that have ended, when one came between the verdict and the deletion, and
-   * publications half made. Rows come before their bytes, so it may run at any time.
+   * publications half made. It may run at any time; one that can't be cleared keeps no others, and no start.
    */
   async clearLeftovers(): Promise<void> {
     const { ledger, staging, storage } = this.#options;
@@ -57,20 +60,17 @@ export class Sweeper {
       return upload?.state === 'inspecting' && upload.attempt === attempt;
     });
     for await (const id of staging.list()) {
-      const upload = await ledger.get(id);
-      if (upload?.state === 'receiving' || upload?.state === 'inspecting') continue;
-      if (upload?.state === 'rejected' && upload.target !== null) await storage.remove(upload.target);
-      if (upload?.state === 'accepted' && upload.target !== null) await storage.keepOnly(upload.target);
-      await staging.remove(id);
+      if (isUnderWay(await ledger.get(id))) continue;
+      await this.#retries.do(() => this.#clearLeftover(id));
     }
   }
 
   start(): void {
     this.#timer = setInterval(() => {
-      this.#running = this.#running
-        .then(() => this.sweep())
-        .then(() => (performance.now() - this.#leftoversAtMs > LEFTOVERS_EVERY_MS ? this.clearLeftovers() : undefined))
-        .catch((error) => this.#options.log.error({ err: error }, 'fault while sweeping'));
+      // One that takes longer than the interval is not followed by those it made wait.
+      this.#running ??= this.#pass().finally(() => {
+        this.#running = undefined;
+      });
     }, this.#options.intervalMs);
     this.#timer.unref();
   }
@@ -79,6 +79,16 @@ export class Sweeper {
     this.#stopped = true;
     clearInterval(this.#timer);
     await this.#running;
+    await this.#retries.close();
+  }
+
+  async #pass(): Promise<void> {
+    try {
+      await this.sweep();
+      if (!this.#stopped && performance.now() - this.#leftoversAtMs > LEFTOVERS_EVERY_MS) await this.clearLeftovers();
+    } catch (error) {
+      this.#options.log.error({ err: error }, 'fault while sweeping');
+    }
   }
 
   /** One pass over everything whose time is over. Safe beside running uploads: what is locked is left for the next pass. */
@@ -106,12 +116,25 @@ export class Sweeper {
     }
   }
 
+  async #clearLeftover(id: string): Promise<void> {
+    const { ledger, staging, storage, lock, isBeginning } = this.#options;
+    // An upload that comes whole in its creation has its bytes before its row; until then it is locked, or about to be inspected.
+    await lock.tryWith(id, async () => {
+      const upload = await ledger.get(id);
+      if (isUnderWay(upload) || isBeginning(id)) return;
+      if (upload?.state === 'rejected' && upload.target !== null) await storage.remove(upload.target);
+      if (upload?.state === 'accepted' && upload.target !== null) await storage.keepOnly(upload.target);
+      await staging.remove(id);
+    });
+  }
+
   /** False: it is in use, or is no longer what it was. */
   async #clear(upload: Upload, now: number): Promise<boolean> {
     const { ledger, staging, storage, direct, lock, isBeginning, keepRecordsForMs, log } = this.#options;
     if (upload.state !== 'receiving') {
-      // The refusal may have been spoken after an earlier attempt had published, and its cleaning up have failed.
-      if (upload.state === 'rejected' && upload.target !== null) await storage.remove(upload.target);
+      // The refusal may have been spoken after an earlier attempt had published, and its cleaning up have failed; or an operator
+      // who removed a file did not come to the end of it.
+      if ((upload.state === 'rejected' || upload.state === 'removed') && upload.target !== null) await storage.remove(upload.target);
       // Whoever ended it may not have heard that it did.
       if (upload.state !== 'inspecting' && upload.state !== 'accepted') await staging.remove(upload.id);
       return ledger.forget(upload.id, now);
@@ -131,4 +154,8 @@ export class Sweeper {
     if (expired) log.info({ upload: upload.id, state: 'expired' }, 'expired');
     return expired;
   }
+}
+
+function isUnderWay(upload: Upload | undefined): boolean {
+  return upload?.state === 'receiving' || upload?.state === 'inspecting';
 }

@@ -2,6 +2,7 @@
 import type { Logger } from 'pino';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
+import { Retries } from '../runtime/retries.ts';
 import { NO_CHECKSUM } from '../staging/running-checksum.ts';
 import type { Staging } from '../staging/staging.ts';
 import type { Storage } from '../storage/storage.ts';
@@ -18,14 +19,21 @@ export interface VerdictsOptions {
   log: Logger;
   /** Told of every verdict after it is durable; its faults are logged and change nothing. */
   onVerdict?: ((upload: Upload) => Promise<void> | void) | undefined;
-  onFault(error: unknown, id: string): void;
+  onFault(error: unknown, id?: string): void;
 }
 
 export class Verdicts {
   readonly #options: VerdictsOptions;
+  readonly #cleanUps: Retries;
 
   constructor(options: VerdictsOptions) {
     this.#options = options;
+    this.#cleanUps = new Retries(options.onFault);
+  }
+
+  /** Lets the clean-up at hand end. */
+  close(): Promise<void> {
+    return this.#cleanUps.close();
   }
 
   /** Of what was published in `directory`. */
@@ -73,7 +81,11 @@ export class Verdicts {
   }
 
   /** The row was not this attempt's to write any more. What another holder of the lease accepted is not touched. */
-  async withdraw(id: string, target: string, attempt: number): Promise<void> {
+  withdraw(id: string, target: string, attempt: number): Promise<void> {
+    return this.#cleanUps.do(() => this.#withdraw(id, target, attempt));
+  }
+
+  async #withdraw(id: string, target: string, attempt: number): Promise<void> {
     const { ledger, staging, storage } = this.#options;
     const now = await ledger.get(id);
     if (now?.state === 'accepted' || now?.state === 'inspecting') {
@@ -95,7 +107,7 @@ export class Verdicts {
 
   /** After the verdict: nothing that fails here changes it. */
   async #ended(upload: Upload, cleanUp: () => Promise<void>): Promise<void> {
-    await cleanUp().catch((error) => this.#options.onFault(error, upload.id));
+    await this.#cleanUps.do(cleanUp);
     await this.announce(upload);
   }
 

@@ -30,10 +30,11 @@ const LONG_LOG_PAGES = 1000;
  */
 export async function openSqlite(dataDir: string, options: { exclusive: boolean }): Promise<Engine> {
   await makeDurableDirectory(dataDir);
-  const lock = options.exclusive ? holdDirectory(dataDir) : undefined;
+  using opened = new DisposableStack();
+  const lock = options.exclusive ? opened.use(holdDirectory(dataDir)) : undefined;
   const path = join(dataDir, 'ledger.sqlite');
   keepPrivate(path);
-  const database = new DatabaseSync(path);
+  const database = opened.use(new DatabaseSync(path));
   database.exec('pragma journal_mode=WAL; pragma synchronous=NORMAL; pragma busy_timeout=5000; pragma foreign_keys=ON;');
   const checkpointer = new Checkpointer(path, ({ log }) => {
     if (log <= LONG_LOG_PAGES) return;
@@ -70,6 +71,8 @@ export async function openSqlite(dataDir: string, options: { exclusive: boolean 
     isWalUnproved = false;
   }
 
+  // From here on `close` does it.
+  opened.move();
   return {
     dialect: 'sqlite',
     db,
@@ -193,10 +196,16 @@ function holdDirectory(dataDir: string): DatabaseSync {
   try {
     lock.exec('pragma busy_timeout=0; pragma locking_mode=EXCLUSIVE; begin exclusive;');
     return lock;
-  } catch (cause) {
+  } catch (error) {
     lock.close();
-    throw new LedgerInUse(`Another process serves ${dataDir}.`, { cause });
+    if (isBusy(error)) throw new LedgerInUse(`Another process serves ${dataDir}.`, { cause: error });
+    throw error;
   }
+}
+
+/** By SQLite's own number; a disk that fails has others. */
+function isBusy(error: unknown): boolean {
+  return error instanceof Error && 'errcode' in error && error.errcode === 5;
 }
 
 /** The shape Kysely's SQLite dialect asks for. */

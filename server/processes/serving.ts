@@ -1,99 +1,94 @@
 // One process on its own, or one of several: who holds leases and locks, and what is taken up of those that are no more.
 import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
+import type { Beginning } from '../finish/beginnings.ts';
 import type { Finisher } from '../finish/finisher.ts';
 import type { LeaseHolder } from '../finish/lease.ts';
 import { Recovery } from '../finish/recovery.ts';
 import type { Engine } from '../ledger/engine.ts';
 import { Holders } from '../ledger/holders.ts';
-import { Ledger } from '../ledger/ledger.ts';
+import type { Ledger } from '../ledger/ledger.ts';
 import { Locks } from '../ledger/locks.ts';
 import { bootId, proveAll, returnToProven, returnToProvenOffsets } from '../staging/power-cut.ts';
 import type { Staging } from '../staging/staging.ts';
 import { QueueingLocker, type UploadLocker } from '../tus/locker.ts';
+import type { PostgresNotices } from './postgres-notices.ts';
 import { SharedLocker } from './shared-locker.ts';
 import { Tenure } from './tenure.ts';
 
 export interface ServingOptions {
   engine: Engine;
+  ledger: Ledger;
+  /** Of the other processes; undefined: this one is the only one. */
+  notices: PostgresNotices | undefined;
   staging: Staging;
-  /** Empty: this process is the only one. */
-  databaseUrl: string;
   leaseMs: number;
   lockTimeoutMs: number;
+  /** The inspections of this process that are about to begin. */
+  beginnings: ReadonlyMap<string, Beginning>;
   log: Logger;
-  /** Not before `start`. */
-  finisher(): Finisher;
 }
 
 export interface Serving {
-  readonly ledger: Ledger;
   readonly holder: LeaseHolder;
   readonly locker: UploadLocker;
-  /** Before requests come. @throws when the ledger can't be reached */
-  start(): Promise<void>;
-  /** When the finisher has come to its end. */
-  close(): Promise<void>;
+  /** Takes up what was interrupted, before requests come. @throws when the ledger can't be reached */
+  takeUp(finisher: Finisher): Promise<void>;
 }
 
-export function serve(options: ServingOptions): Promise<Serving> {
-  return options.databaseUrl === '' ? serveAlone(options) : serveTogether(options);
+/**
+ * To be closed after the finisher.
+ * @param opened takes what is to be closed at the end, or when the start fails
+ * @throws when the ledger can't be reached
+ */
+export function serve(opened: AsyncDisposableStack, options: ServingOptions): Promise<Serving> {
+  return options.notices === undefined ? serveAlone(opened, options) : serveTogether(opened, options, options.notices);
 }
 
 /** For a ledger that this process alone serves: nothing that an earlier one held counts any more. */
-async function serveAlone({ engine, staging, lockTimeoutMs, finisher }: ServingOptions): Promise<Serving> {
-  const ledger = new Ledger(engine);
+async function serveAlone(opened: AsyncDisposableStack, options: ServingOptions): Promise<Serving> {
+  const { engine, ledger, staging, lockTimeoutMs } = options;
+  await new Holders(engine).clearAll();
+  // What the ledger says of bytes that it counts itself is true after a power cut, too.
+  if (staging.isReadableInProgress) {
+    await returnToProvenOffsets(ledger, staging);
+    // A start that failed before has proved nothing.
+    opened.defer(() => proveAll(ledger, staging));
+  }
   return {
-    ledger,
     holder: { isAlone: true, owner: randomUUID(), lost: new AbortController().signal },
     locker: new QueueingLocker(lockTimeoutMs),
-    async start() {
-      await new Holders(engine).clearAll();
-      // What the ledger says of bytes that it counts itself is true after a power cut, too.
-      if (staging.isReadableInProgress) await returnToProvenOffsets(ledger, staging);
-      await finisher().start();
-    },
-    async close() {
-      if (staging.isReadableInProgress) await proveAll(ledger, staging);
-    },
+    takeUp: (finisher) => finisher.start(),
   };
 }
 
-async function serveTogether(options: ServingOptions): Promise<Serving> {
-  const { engine, staging, lockTimeoutMs, log, finisher, databaseUrl, leaseMs } = options;
-  // Loaded where it is asked for, as what it is built on; the ledger that is open by now saw to it that it is installed.
-  const { PostgresNotices } = await import('./postgres-notices.ts');
-  const notices = new PostgresNotices(databaseUrl, engine, log);
-  const ledger = new Ledger(engine, notices);
+async function serveTogether(opened: AsyncDisposableStack, options: ServingOptions, notices: PostgresNotices): Promise<Serving> {
+  const { engine, ledger, staging, lockTimeoutMs, beginnings, leaseMs, log } = options;
   const holders = new Holders(engine);
   const locks = new Locks(engine);
+  await notices.start();
+  opened.defer(() => notices.close());
   const tenure = new Tenure({ holders, leaseMs, boot: await bootId(), log });
+  await tenure.start();
+  opened.defer(() => tenure.close());
   const locker = new SharedLocker({
     locks,
     tenure,
     notices,
     timeoutMs: lockTimeoutMs,
-    beginning: (id) => finisher().beginning(id),
+    beginning: (id) => beginnings.get(id)?.done,
     async returnToProven(id) {
       const upload = await ledger.get(id);
       if (upload?.state === 'receiving') await returnToProven(ledger, staging, upload);
     },
   });
-  let recovery: Recovery | undefined;
   return {
-    ledger,
     holder: tenure,
     locker,
-    async start() {
-      await notices.start();
-      await tenure.start();
-      recovery = new Recovery({ ledger, holders, locks, lock: locker, finisher: finisher(), intervalMs: leaseMs / 3, log });
+    async takeUp(finisher) {
+      const recovery = new Recovery({ ledger, holders, locks, lock: locker, finisher, intervalMs: leaseMs / 3, log });
+      opened.defer(() => recovery.close());
       recovery.start();
-    },
-    async close() {
-      await recovery?.close();
-      await tenure.close();
-      await notices.close();
     },
   };
 }

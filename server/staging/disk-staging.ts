@@ -7,6 +7,7 @@ import { UPLOAD_ID } from '../../shared/protocol.ts';
 import { DiskThread } from '../disk/disk-thread.ts';
 import { makeDurableDirectory, syncDirectory } from '../disk/durable-directory.ts';
 import { OpenFile } from '../disk/open-file.ts';
+import { Retries } from '../runtime/retries.ts';
 import { writeBody } from './body-writer.ts';
 import type { StagedReader, Staging, WriteOptions, Written } from './staging.ts';
 
@@ -15,24 +16,30 @@ const SYNCED = platform() === 'linux' ? constants.O_SYNC : 0;
 
 const STREAM_BYTES = 1024 * 1024;
 
+/** The names of the folders: the first two digits of the ids in them. */
+const PREFIXES = Array.from({ length: 256 }, (_, prefix) => prefix.toString(16).padStart(2, '0'));
+/** Ends the name of a copy while `renew` makes it. */
+const RENEWED = '.renewed';
+
 /** A file an upload under `<root>/<first two digits of the id>/`, so that no directory grows without bound. */
 export class DiskStaging implements Staging {
   readonly isReadableInProgress = true;
   /** Shared with the storage that publishes from here. */
   readonly thread = new DiskThread();
   readonly #root: string;
+  readonly #removals: Retries;
 
-  constructor(root: string) {
+  /** @param onFault told of what can't be taken away now */
+  constructor(root: string, onFault: (error: unknown) => void = () => undefined) {
     this.#root = root;
+    this.#removals = new Retries(onFault);
   }
 
   /** Makes the root and its 256 sub-folders; thereafter creating an upload makes one file and nothing else. */
   async prepare(): Promise<void> {
     this.thread.start();
     await makeDurableDirectory(this.#root);
-    for (let prefix = 0; prefix < 256; prefix++) {
-      await mkdir(join(this.#root, prefix.toString(16).padStart(2, '0')), { recursive: true, mode: 0o750 });
-    }
+    for (const prefix of PREFIXES) await mkdir(join(this.#root, prefix), { recursive: true, mode: 0o750 });
     await syncDirectory(this.#root);
   }
 
@@ -77,7 +84,7 @@ export class DiskStaging implements Staging {
 
   async renew(id: string): Promise<void> {
     const path = this.path(id);
-    const fresh = `${path}.renewed`;
+    const fresh = `${path}${RENEWED}`;
     try {
       await unlink(fresh).catch(unlessMissing);
       await copyFile(path, fresh, constants.COPYFILE_EXCL);
@@ -98,20 +105,25 @@ export class DiskStaging implements Staging {
     return new DiskReader(file, await file.size());
   }
 
-  async remove(id: string): Promise<void> {
+  remove(id: string): Promise<void> {
     const path = this.path(id);
-    if ((await this.thread.do({ unlink: path })) === 'last-link') await unlink(path).catch(unlessMissing);
+    return this.#removals.do(async () => {
+      if ((await this.thread.do({ unlink: path })) === 'last-link') await unlink(path).catch(unlessMissing);
+    });
   }
 
-  close(): Promise<void> {
-    return this.thread.close();
+  async close(): Promise<void> {
+    await this.#removals.close();
+    await this.thread.close();
   }
 
+  /** What is not ours in there (`.DS_Store`, `.nfs…`, `lost+found`) is passed over. */
   async *list(): AsyncIterable<string> {
-    for (const prefix of await readdir(this.#root)) {
+    for (const prefix of PREFIXES) {
       for (const name of await readdir(join(this.#root, prefix))) {
         if (UPLOAD_ID.test(name)) yield name;
-        else if (name.endsWith('.renewed')) await unlink(join(this.#root, prefix, name)).catch(unlessMissing);
+        else if (name.endsWith(RENEWED) && UPLOAD_ID.test(name.slice(0, -RENEWED.length)))
+          await unlink(join(this.#root, prefix, name)).catch(unlessMissing);
       }
     }
   }

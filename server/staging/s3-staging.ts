@@ -1,6 +1,7 @@
 // Bytes in progress in S3. What an acknowledged offset stands for is in S3, and only there: nothing is spooled to a disk.
 import type { Readable } from 'node:stream';
 import { UPLOAD_ID } from '../../shared/protocol.ts';
+import { Retries } from '../runtime/retries.ts';
 import type { Bucket } from '../s3/bucket.ts';
 import { isMissing } from '../s3/fault.ts';
 import { PartMemory } from '../s3/part-memory.ts';
@@ -21,6 +22,8 @@ export interface S3StagingOptions {
   memory: number;
   /** The largest upload: what one without a length is made ready for. */
   maxUploadSize: number;
+  /** Told of what can't be taken away now. */
+  onFault?: (error: unknown) => void;
 }
 
 /** Of the usual size, that are read back at once, in memory of their own beside the shared one. */
@@ -32,12 +35,14 @@ export class S3Staging implements Staging {
   readonly #bucket: Bucket;
   readonly #memory: PartMemory;
   readonly #reading: Permits;
+  readonly #removals: Retries;
 
   constructor(options: S3StagingOptions) {
     this.#options = options;
     this.#bucket = options.bucket;
     this.#memory = new PartMemory(options.memory);
     this.#reading = new Permits(PARTS_READ_AT_ONCE * options.partSize);
+    this.#removals = new Retries(options.onFault ?? (() => undefined));
   }
 
   /** Bytes that bodies hold in memory now. */
@@ -125,11 +130,12 @@ export class S3Staging implements Staging {
     return { key: bytesKey(id), size };
   }
 
-  async remove(id: string): Promise<void> {
-    const { keys, hasMultipart, tails } = await readStaged(this.#bucket, id);
-    // Also those whose id was never written down: a crash came in between. By the whole key: MinIO lists no others.
-    if (hasMultipart || tails.length > 0 || keys.length === 0) await this.#abortAll(bytesKey(id));
-    await this.#bucket.remove(keys);
+  remove(id: string): Promise<void> {
+    return this.#removals.do(() => this.#remove(id));
+  }
+
+  close(): Promise<void> {
+    return this.#removals.close();
   }
 
   async *list(): AsyncIterable<string> {
@@ -151,6 +157,13 @@ export class S3Staging implements Staging {
 
   async freeBytes(): Promise<number> {
     return Number.POSITIVE_INFINITY;
+  }
+
+  async #remove(id: string): Promise<void> {
+    const { keys, hasMultipart, tails } = await readStaged(this.#bucket, id);
+    // Also those whose id was never written down: a crash came in between. By the whole key: MinIO lists no others.
+    if (hasMultipart || tails.length > 0 || keys.length === 0) await this.#abortAll(bytesKey(id));
+    await this.#bucket.remove(keys);
   }
 
   /** What is staged, in parts and tails that can be appended to. */

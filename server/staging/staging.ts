@@ -71,7 +71,10 @@ export interface Staging {
   renew(id: string): Promise<void>;
   truncate(id: string, size: number): Promise<void>;
   open(id: string): Promise<StagedReader>;
-  /** Fine when it is gone already. */
+  /**
+   * Takes the bytes away of an upload that has ended, or never had a row. Where that fails it is tried again soon, for as long
+   * as the process lives; what is left then, the next start finds by `list`. Fine when they are gone already. Never rejects.
+   */
   remove(id: string): Promise<void>;
   /** The ids of everything staged, leftovers of `renew` cleared on the way. */
   list(): AsyncIterable<string>;

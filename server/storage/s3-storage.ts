@@ -4,6 +4,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { posix } from 'node:path';
 import { Readable } from 'node:stream';
+import { UPLOAD_ID } from '../../shared/protocol.ts';
 import type { Bucket } from '../s3/bucket.ts';
 import type { StoredPart } from '../s3/multiparts.ts';
 import { streamObject } from '../s3/object-stream.ts';
@@ -65,6 +66,8 @@ export class S3Storage implements Storage {
   async clearUnfinished(isRunning: (id: string, attempt: number) => Promise<boolean>): Promise<void> {
     for await (const { key, uploadId } of this.#bucket.multiparts.list(FILES)) {
       const [, , , id = '', attempt = ''] = key.slice(FILES.length).split('/');
+      // Where others use the bucket, too, theirs is theirs.
+      if (!UPLOAD_ID.test(id)) continue;
       if (!(await isRunning(id, Number(attempt)))) await this.#bucket.multiparts.abort(key, uploadId);
     }
   }

@@ -83,7 +83,7 @@ export class Appends {
       finisher.beginNew(upload, stored, complete);
       return stored;
     } catch (error) {
-      await staging.remove(upload.id).catch(() => undefined);
+      await staging.remove(upload.id);
       throw error;
     }
   }

@@ -16,13 +16,13 @@ const THROWS = Buffer.from([3, 0]);
 /** A worker that does what the first byte asks for: parsers that hang and crash, without the luck to have such a file. */
 const TRICKY_WORKER = `
 import { parentPort, threadId } from 'node:worker_threads';
-parentPort.on('message', ({ id, head }) => {
+parentPort.on('message', (head) => {
+  if (head === 'ready?') return parentPort.postMessage('ready');
   if (head[0] === 1) for (;;);
   if (head[0] === 2) process.exit(3);
   if (head[0] === 3) throw new Error('broken parser');
-  parentPort.postMessage({ id, detection: { ext: 'thread' + threadId, mime: String(head.length) } });
+  parentPort.postMessage({ ext: 'thread' + threadId, mime: String(head.length) });
 });
-parentPort.postMessage('ready');
 `;
 
 let directory: string;

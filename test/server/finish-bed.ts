@@ -62,6 +62,7 @@ export async function openFinishBed(options: FinishBedOptions = {}): Promise<Fin
   const told: Upload[] = [];
   const keepRecordsForMs = options.keepRecordsForMs ?? 3_600_000;
   const finisher = new Finisher({
+    beginnings: new Map(),
     ledger,
     staging,
     storage,
@@ -91,6 +92,7 @@ export async function openFinishBed(options: FinishBedOptions = {}): Promise<Fin
   onTestFinished(async () => {
     await sweeper.close();
     await finisher.close();
+    await staging.close();
     await ledger.close();
   });
   return {

@@ -1,14 +1,20 @@
 import { randomBytes } from 'node:crypto';
-import { link, mkdir } from 'node:fs/promises';
+import { link, mkdir, readFile, rm, rmdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, expect, it, vi } from 'vitest';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { pino } from 'pino';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { Sweeper } from '../../server/finish/sweeper.ts';
+import { newUpload } from '../contract/new-upload.ts';
 import { videoBytes } from '../support/content.ts';
 import { embedLandfall } from '../support/landfall-embedded.ts';
 import { openSocket, patchHead } from '../support/raw-http.ts';
 import { createUpload, headUpload, idOf, patchUpload, readRecord } from '../support/tus-requests.ts';
-import { DAY, openFinishBed } from './finish-bed.ts';
+import { DAY, interrupted, openFinishBed } from './finish-bed.ts';
 import { PATIENT } from './patient.ts';
 
+/** Well before the next start, or the hourly look. */
+const SOON = { timeout: 60_000, interval: 50 };
 const CONTENT = Buffer.from('some of it');
 const newId = () => randomBytes(16).toString('hex');
 const longAgo = () => Date.now() - 1000;
@@ -85,6 +91,17 @@ describe('a pass of the sweeper', () => {
     expect(await bed.published()).toEqual([]);
   });
 
+  it('takes away the file that an operator removed without coming to the end of it', async () => {
+    const bed = await openFinishBed();
+    const id = newId();
+    await mkdir(join(bed.dataDir, 'files', DAY, id), { recursive: true });
+    await writeFile(join(bed.dataDir, 'files', DAY, id, 'name.txt'), CONTENT);
+    await bed.put(undefined, { id, state: 'removed', target: `${DAY}/${id}`, expiresAt: longAgo() });
+    await bed.sweeper.sweep();
+    expect(await bed.ledger.get(id)).toBeUndefined();
+    expect(await bed.published()).toEqual([]);
+  });
+
   it('gets through more than a page, also when the first of them stay', async () => {
     const bed = await openFinishBed();
     const tokens: [string, symbol][] = [];
@@ -131,6 +148,89 @@ describe('a start', () => {
     await bed.sweeper.clearLeftovers();
     expect((await bed.staged()).map((path) => path.slice(3)).sort()).toEqual(kept.sort());
     expect(await bed.published()).toEqual([]);
+  });
+
+  it('leaves alone what comes whole with its creation, and has no row yet', async () => {
+    const bed = await openFinishBed();
+    const creating = newUpload({ length: CONTENT.length, name: 'name.txt' });
+    const beginning = newUpload({ length: CONTENT.length, name: 'name.txt' });
+    for (const { id } of [creating, beginning]) await writeFile(bed.staging.path(id), CONTENT);
+    const token = Symbol('a running POST');
+    await bed.locker.acquire(creating.id, token, () => undefined, 0);
+    bed.finisher.beginNew(beginning, CONTENT.length, { proof: 'durable' });
+    await bed.sweeper.clearLeftovers();
+    expect((await bed.verdict(beginning.id)).state).toBe('accepted');
+    expect(await readFile(bed.staging.path(creating.id))).toEqual(CONTENT);
+    bed.locker.release(creating.id, token);
+    await bed.sweeper.clearLeftovers();
+    expect(await bed.staged()).toEqual([]);
+  });
+
+  it('goes on past what can not be cleared, and clears that, too, as soon as it can be', async () => {
+    const bed = await openFinishBed();
+    const [stuck, left] = [`00${'0'.repeat(30)}`, `ff${'f'.repeat(30)}`];
+    // A folder is not unlinked as a file is.
+    await mkdir(bed.staging.path(stuck));
+    await writeFile(bed.staging.path(left), CONTENT);
+    await bed.sweeper.clearLeftovers();
+    await expect(readFile(bed.staging.path(left))).rejects.toThrow('ENOENT');
+    await rmdir(bed.staging.path(stuck));
+    await writeFile(bed.staging.path(stuck), CONTENT);
+    await vi.waitFor(async () => expect(await bed.staged()).toEqual([]), SOON);
+  });
+});
+
+describe('what a verdict leaves behind', () => {
+  it('is taken away soon where it could not be at once', async () => {
+    const bed = await openFinishBed();
+    const id = newId();
+    const day = join(bed.dataDir, 'files', '2020/01/02');
+    // An earlier attempt may have published; where it would be found, a file stands in the way of its folder.
+    await mkdir(join(day, '..'), { recursive: true });
+    await writeFile(day, '');
+    await bed.put(CONTENT, interrupted(id, { strikes: 6 }));
+    await bed.finisher.start();
+    expect((await bed.verdict(id)).state).toBe('rejected');
+    expect(await bed.staged()).toHaveLength(1);
+    await rm(day);
+    await mkdir(join(day, id), { recursive: true });
+    await writeFile(join(day, id, 'name.txt'), CONTENT);
+    await vi.waitFor(async () => expect([await bed.published(), await bed.staged()]).toEqual([[], []]), SOON);
+  });
+});
+
+describe('sweeps', () => {
+  it('do not pile up behind a long one', async () => {
+    const { ledger, staging, storage, locker } = await openFinishBed();
+    const first = Promise.withResolvers<void>();
+    let begun = 0;
+    const sweeper = new Sweeper({
+      ledger,
+      staging,
+      storage,
+      lock: locker,
+      direct: {
+        beginIfWhole: async () => false,
+        async sweep() {
+          begun += 1;
+          if (begun === 1) await first.promise;
+        },
+      },
+      isBeginning: () => false,
+      intervalMs: 20,
+      keepRecordsForMs: 1000,
+      log: pino({ level: 'silent' }),
+    });
+    onTestFinished(() => sweeper.close());
+    sweeper.start();
+    await sleep(1000);
+    expect(begun).toBe(1);
+    let ticks = 0;
+    const ticking = setInterval(() => ticks++, 20);
+    onTestFinished(() => clearInterval(ticking));
+    first.resolve();
+    await vi.waitFor(() => expect(begun).toBeGreaterThanOrEqual(12), PATIENT);
+    expect(ticks).toBeGreaterThanOrEqual(6);
   });
 });
 

@@ -1,0 +1,199 @@
+// The composition root: the one place that knows all parts and puts them together.
+import { createHash } from 'node:crypto';
+import type { Logger } from 'pino';
+import { policyText } from '../shared/policy.ts';
+import type { UploadRecord } from '../shared/upload.ts';
+import { type Access, type Authenticate, accessBy, anonymous } from './access/access.ts';
+import { openBackend } from './backend.ts';
+import type { Config } from './config.ts';
+import type { Beginning } from './finish/beginnings.ts';
+import type { Check } from './finish/check.ts';
+import { createDefaultChecks } from './finish/checks/default-checks.ts';
+import { checkHead } from './finish/checks/early.ts';
+import { Detector } from './finish/detector.ts';
+import { DirectCompletion } from './finish/direct-completion.ts';
+import { Finisher } from './finish/finisher.ts';
+import { Sha256 } from './finish/sha256.ts';
+import { Sweeper } from './finish/sweeper.ts';
+import { Direct } from './http/direct.ts';
+import { Forms } from './http/forms.ts';
+import { Readiness } from './http/health.ts';
+import { toRecord } from './http/record.ts';
+import { DirectUploads } from './ledger/direct-uploads.ts';
+import type { Engine } from './ledger/engine.ts';
+import { Ledger } from './ledger/ledger.ts';
+import { openEngine } from './ledger/open.ts';
+import type { PostgresNotices } from './processes/postgres-notices.ts';
+import { serve } from './processes/serving.ts';
+import { Receiver } from './staging/receiver.ts';
+import type { Staging } from './staging/staging.ts';
+import type { Storage } from './storage/storage.ts';
+import { Uploads } from './tus/uploads.ts';
+
+/** What an embedding application adds. */
+export interface LandfallHooks {
+  /** Who asks: an owner, or null for nobody (401). Without it everyone is one and the same. */
+  authenticate?: Authenticate;
+  /** Run after Landfall's own, in order. */
+  checks?: readonly Check[];
+  /**
+   * Called with the record after every verdict (`accepted` or `rejected`), when it is durable. A crash in between loses the
+   * call, never the verdict: ask the record where it matters. Without `publicUrl` its `url` is that of an unmounted server.
+   */
+  onVerdict?: (record: UploadRecord) => Promise<void> | void;
+  /**
+   * The handler serves a port of its own on `host`, as the command does: requests are held to the names that the server is known
+   * by (docs/operations.md), and on a loopback address pages of this machine may upload. Within an application leave it out:
+   * the names are the application's. @default false
+   */
+  isStandalone?: boolean;
+  /** Where log lines go; pino's options decide otherwise. */
+  logger?: Logger;
+}
+
+export interface AssemblyOptions {
+  config: Config;
+  hooks: LandfallHooks;
+  log: Logger;
+  /** Aborted with the reason when the server shuts down. */
+  draining: AbortSignal;
+}
+
+/** What requests are answered with. */
+export interface Parts {
+  access: Access;
+  ledger: Ledger;
+  staging: Staging;
+  receiver: Receiver;
+  storage: Storage;
+  uploads: Uploads;
+  forms: Forms;
+  direct: Direct;
+  readiness: Readiness;
+  draining: AbortSignal;
+  /** Lets the work at hand end, then closes everything, the last that was opened first. */
+  close(): Promise<void>;
+}
+
+/** Puts the parts together, and to work. @throws what one of them can't be opened by; then all that were opened are closed */
+export async function assemble(options: AssemblyOptions): Promise<Parts> {
+  const opened = new AsyncDisposableStack();
+  try {
+    return await assembleOn(opened, options);
+  } catch (error) {
+    // The caller is told why the start failed, whatever else fails after that.
+    await opened.disposeAsync().catch((fault: unknown) => options.log.error({ err: fault }, 'fault while a failed start was undone'));
+    throw error;
+  }
+}
+
+async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, draining }: AssemblyOptions): Promise<Parts> {
+  const { policy, maxUploadSize, databaseUrl, keepRecordsFor: keepRecordsForMs } = config;
+  const access = hooks.authenticate ? accessBy(hooks.authenticate) : anonymous;
+  const policyHash = createHash('sha256')
+    .update(`${policyText(policy)}\n${maxUploadSize}`)
+    .digest('hex')
+    .slice(0, 16);
+
+  // First what may not be installed: a start that fails for it leaves no ledger behind.
+  const backend = await openBackend(config, (error) => log.error({ err: error }, 'staged bytes can not be taken away yet'));
+  opened.defer(() => backend.close());
+  const engine = await openEngine(config, true);
+  const notices = databaseUrl === '' ? undefined : await openNotices(databaseUrl, engine, log);
+  const ledger = new Ledger(engine, notices);
+  opened.defer(() => ledger.close());
+  await ledger.migrate();
+
+  await backend.prepare();
+  const { staging, storage } = backend;
+
+  const beginnings = new Map<string, Beginning>();
+  const { lease: leaseMs, lockTimeout: lockTimeoutMs } = config;
+  const serving = await serve(opened, { engine, ledger, notices, staging, leaseMs, lockTimeoutMs, beginnings, log });
+  const { locker, holder } = serving;
+
+  const detector = new Detector({ timeLimitMs: config.signatureTimeout });
+  opened.defer(() => detector.close());
+  const sha256 = config.sha256 ? new Sha256() : undefined;
+  opened.defer(() => sha256?.close());
+
+  const { onVerdict } = hooks;
+  const finisher = new Finisher({
+    beginnings,
+    ledger,
+    holder,
+    staging,
+    storage,
+    checks: [...createDefaultChecks(detector), ...(hooks.checks ?? [])],
+    policy,
+    policyHash,
+    checkTimeoutMs: config.checkTimeout,
+    keepRecordsForMs,
+    lock: locker,
+    log,
+    ...(sha256 && { digest: (content: AsyncIterable<Uint8Array>) => sha256.digest(content) }),
+    ...(onVerdict && { onVerdict: (upload) => onVerdict(toRecord(upload, 0, `${config.publicUrl}/files/${upload.id}`)) }),
+  });
+  opened.defer(() => finisher.close());
+
+  const receiver = new Receiver({
+    ledger,
+    staging,
+    policy,
+    policyHash,
+    maxUploadSize,
+    expireAfterMs: config.expireAfter,
+    keepRecordsForMs,
+    bodyTimeoutMs: config.bodyTimeout,
+    durability: config.durability,
+    announce: (upload) => finisher.announce(upload),
+    isWrittenElsewhere: (id) => locker.isWrittenElsewhere(id),
+    checkHead: (head, upload) =>
+      checkHead(detector, { head, safeName: upload.name, claimedType: upload.claimedType, length: upload.length, policy }),
+  });
+  const shared = { ledger, staging, storage, receiver, finisher, maxUploadSize, patienceMs: config.patience, keepRecordsForMs, draining };
+  const uploads = new Uploads({ ...shared, locker, policyHash });
+  const forms = new Forms({ ...shared, access, bodyTimeoutMs: config.bodyTimeout });
+  const door = backend.direct && {
+    staging: backend.direct,
+    completion: new DirectCompletion({ ledger, uploads: new DirectUploads(engine), staging: backend.direct, finisher, lock: locker, log }),
+  };
+  const direct = new Direct({ ...shared, door, access, locker, expireAfterMs: config.expireAfter, bodyTimeoutMs: config.bodyTimeout, log });
+  const readiness = new Readiness({ ledger, checkStaging: backend.check, draining, log });
+
+  const sweeper = new Sweeper({
+    ledger,
+    staging,
+    storage,
+    ...(door && { direct: door.completion }),
+    lock: locker,
+    isBeginning: (id) => finisher.isBeginning(id),
+    intervalMs: config.sweepInterval,
+    keepRecordsForMs,
+    log,
+  });
+  opened.defer(() => sweeper.close());
+  await sweeper.clearLeftovers();
+  await serving.takeUp(finisher);
+  sweeper.start();
+
+  return {
+    access,
+    ledger,
+    staging,
+    receiver,
+    storage,
+    uploads,
+    forms,
+    direct,
+    readiness,
+    draining,
+    close: () => opened.disposeAsync(),
+  };
+}
+
+/** Loaded where it is asked for, as its package is; the engine that is open by now saw to it that it is installed. */
+async function openNotices(databaseUrl: string, engine: Engine, log: Logger): Promise<PostgresNotices> {
+  const { PostgresNotices } = await import('./processes/postgres-notices.ts');
+  return new PostgresNotices(databaseUrl, engine, log);
+}

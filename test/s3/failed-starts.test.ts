@@ -1,0 +1,32 @@
+// A start that fails on S3 leaves nothing behind, and succeeds once S3 is what it should be.
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { createLandfall } from '../../server/index.ts';
+import { type Exchange, startFaultProxy } from '../support/fault-proxy.ts';
+import { leftBehind } from '../support/left-behind.ts';
+import { operationOf, s3Config, s3Error } from '../support/s3-landfall.ts';
+import { testBucket } from '../support/s3-test-bucket.ts';
+import { testDirectory } from '../support/temp-dir.ts';
+
+describe('a start that fails', () => {
+  it.for([
+    { what: 'S3 refuses everything', isRefused: () => true },
+    // The list of what is staged is asked for when all else is open.
+    { what: 'S3 refuses to list what is staged', isRefused: (exchange: Exchange) => /prefix=[^&]*staging/.test(exchange.path) },
+    { what: 'S3 refuses to list what is unfinished', isRefused: (exchange: Exchange) => operationOf(exchange) === 'ListMultipartUploads' },
+  ])('because $what leaves nothing behind, and succeeds once that is mended', async ({ isRefused }) => {
+    const s3 = await testBucket();
+    let isBroken = true;
+    const proxy = await startFaultProxy({
+      upstream: s3.options.endpoint,
+      onRequest: (exchange) => (isBroken && isRefused(exchange) ? s3Error(403, 'AccessDenied') : undefined),
+    });
+    onTestFinished(() => proxy.close());
+    const dataDir = testDirectory();
+    const landfall = createLandfall({ ...s3Config(s3, proxy.url), dataDir, logLevel: 'silent' });
+    onTestFinished(() => landfall.close());
+    await expect(landfall.start()).rejects.toThrow();
+    expect(leftBehind(dataDir)).toEqual([]);
+    isBroken = false;
+    await landfall.start();
+  });
+});

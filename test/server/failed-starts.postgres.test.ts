@@ -1,0 +1,81 @@
+// A start that fails with PostgreSQL: no connection stays, no lease is held, and the next start succeeds once the cause is mended.
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { join } from 'node:path';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
+import { createLandfall } from '../../server/index.ts';
+import { failedStart } from '../support/failed-start.ts';
+import { embedLandfall } from '../support/landfall-embedded.ts';
+import { leftBehind } from '../support/left-behind.ts';
+import { listenForTest } from '../support/listen.ts';
+import { postgresForTests } from '../support/postgres.ts';
+import { startTcpSwitch } from '../support/tcp-switch.ts';
+import { testDirectory } from '../support/temp-dir.ts';
+import { PATIENT } from './patient.ts';
+
+const postgres = postgresForTests();
+
+const connections = async (database: string) =>
+  postgres.query(`select application_name, query from pg_stat_activity where datname = '${new URL(database).pathname.slice(1)}'`);
+
+/** The server closes a connection a moment after its client did. */
+async function expectNothingLeft(database: string, dataDir: string): Promise<void> {
+  await vi.waitFor(async () => expect(await connections(database)).toEqual([]), PATIENT);
+  expect(leftBehind(dataDir)).toEqual([]);
+}
+
+describe('a start that fails', () => {
+  it.for([
+    { what: 'this process can not enter', table: 'holders' },
+    { what: 'nothing can be known of what is staged', table: 'uploads' },
+  ])('because $what leaves nothing behind, and succeeds once that is mended', async ({ table }) => {
+    const databaseUrl = await postgres.database();
+    const dataDir = testDirectory();
+    await (await embedLandfall({ databaseUrl, dataDir })).close();
+    writeFileSync(join(dataDir, 'staging/ab', `ab${randomBytes(15).toString('hex')}`), 'left over');
+    await postgres.query(`alter table ${table} rename to away`, databaseUrl);
+    const landfall = createLandfall({ databaseUrl, dataDir, logLevel: 'silent' });
+    onTestFinished(() => landfall.close());
+    await expect(landfall.start()).rejects.toThrow(table);
+    await expectNothingLeft(databaseUrl, dataDir);
+    await postgres.query(`alter table away rename to ${table}`, databaseUrl);
+    expect(await postgres.query('select owner from holders where "isDead" = 0', databaseUrl)).toEqual([]);
+    await landfall.start();
+    await landfall.close();
+    await expectNothingLeft(databaseUrl, dataDir);
+  });
+
+  it('because PostgreSQL is away succeeds when it is back', async () => {
+    const url = new URL(await postgres.database());
+    const proxy = await startTcpSwitch(url.hostname, Number(url.port));
+    url.port = String(proxy.port);
+    const dataDir = testDirectory();
+    const landfall = createLandfall({ databaseUrl: url.href, dataDir, logLevel: 'silent' });
+    onTestFinished(() => landfall.close());
+    await proxy.off();
+    await expect(landfall.start()).rejects.toThrow("can't be reached");
+    await proxy.on();
+    await landfall.start();
+  });
+
+  it('because the staging directory can not be made leaves no connection', async () => {
+    const databaseUrl = await postgres.database();
+    const dataDir = testDirectory();
+    mkdirSync(dataDir, { recursive: true });
+    writeFileSync(join(dataDir, 'staging'), 'x');
+    const landfall = createLandfall({ databaseUrl, dataDir, logLevel: 'silent' });
+    onTestFinished(() => landfall.close());
+    await expect(landfall.start()).rejects.toThrow('EEXIST');
+    await expectNothingLeft(databaseUrl, dataDir);
+  });
+
+  it('because its port is taken gives back its lease before it ends', async () => {
+    const { port } = new URL(await listenForTest(createServer()));
+    const databaseUrl = await postgres.database();
+    const { code, said } = await failedStart({ LANDFALL_DATABASE_URL: databaseUrl, LANDFALL_PORT: port });
+    expect(said).toMatch(/^landfall-server: listen EADDRINUSE: .*\n$/);
+    expect(code).toBe(1);
+    expect(await postgres.query('select "isDead" from holders', databaseUrl)).toEqual([{ isDead: 1 }]);
+  });
+});

@@ -1,0 +1,143 @@
+// A start that fails leaves nothing behind: what it had opened is closed, and the next one succeeds once the cause is mended.
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { createLandfall } from '../../server/index.ts';
+import { Ledger } from '../../server/ledger/ledger.ts';
+import { openSqlite } from '../../server/ledger/sqlite.ts';
+import { newUpload } from '../contract/new-upload.ts';
+import { embedLandfall } from '../support/landfall-embedded.ts';
+import { leftBehind } from '../support/left-behind.ts';
+import { testDirectory } from '../support/temp-dir.ts';
+import { createUpload, patchUpload } from '../support/tus-requests.ts';
+
+interface Cause {
+  what: string;
+  make(dataDir: string): Promise<void> | void;
+  mend(dataDir: string): Promise<void> | void;
+}
+
+/** In the place of something else. */
+function standsInTheWay(name: string, make: (path: string) => void): Pick<Cause, 'make' | 'mend'> {
+  return {
+    make: (dataDir) => make(join(dataDir, name)),
+    mend: (dataDir) => rmSync(join(dataDir, name), { recursive: true }),
+  };
+}
+
+function inLedger(dataDir: string, statement: string): void {
+  const database = new DatabaseSync(join(dataDir, 'ledger.sqlite'));
+  database.exec(statement);
+  database.close();
+}
+
+/** Whichever step first asks for the table fails. */
+function isMissing(table: string, more: (dataDir: string) => void = () => undefined): Pick<Cause, 'make' | 'mend'> {
+  return {
+    async make(dataDir) {
+      await (await embedLandfall({ dataDir })).close();
+      more(dataDir);
+      inLedger(dataDir, `alter table ${table} rename to away`);
+    },
+    mend: (dataDir) => inLedger(dataDir, `alter table away rename to ${table}`),
+  };
+}
+
+const file = (path: string) => writeFileSync(path, 'x');
+const CAUSES: Cause[] = [
+  { what: 'the ledger is no database', ...standsInTheWay('ledger.sqlite', (path) => writeFileSync(path, 'not a database, '.repeat(400))) },
+  { what: 'a folder stands where the ledger is to be', ...standsInTheWay('ledger.sqlite', (path) => mkdirSync(path)) },
+  { what: 'a folder stands where the lock is to be', ...standsInTheWay('server.lock', (path) => mkdirSync(path)) },
+  { what: 'the lock is no database', ...standsInTheWay('server.lock', (path) => writeFileSync(path, 'not a database, '.repeat(400))) },
+  { what: 'the staging directory is a file', ...standsInTheWay('staging', file) },
+  {
+    what: 'a folder of the staging directory is a file',
+    ...standsInTheWay('staging/7f', (path) => {
+      mkdirSync(join(path, '..'));
+      file(path);
+    }),
+  },
+  { what: 'the directory of final files is a file', ...standsInTheWay('files', file) },
+  {
+    what: 'the ledger is newer than the program',
+    async make(dataDir) {
+      await (await embedLandfall({ dataDir })).close();
+      inLedger(dataDir, "insert into kysely_migration values ('9999-from-the-future', '2999-01-01T00:00:00.000Z')");
+    },
+    mend: (dataDir) => inLedger(dataDir, "delete from kysely_migration where name like '9999%'"),
+  },
+  { what: 'the locks of earlier processes can not be cleared', ...isMissing('locks') },
+  { what: 'the boot can not be written down', ...isMissing('facts') },
+  {
+    what: 'nothing can be known of what is staged',
+    ...isMissing('uploads', (dataDir) => file(join(dataDir, 'staging/ab', `ab${randomBytes(15).toString('hex')}`))),
+  },
+  { what: 'the leases of earlier processes can not be voided', ...isMissing('uploads') },
+];
+
+describe('a start that fails', () => {
+  it.for(CAUSES)('because $what leaves nothing behind, and succeeds once that is mended', async ({ make, mend }) => {
+    const dataDir = testDirectory();
+    await make(dataDir);
+    const landfall = createLandfall({ dataDir, logLevel: 'silent' });
+    onTestFinished(() => landfall.close());
+    const words = await landfall.start().then(
+      () => 'it started',
+      (error: Error) => error.message,
+    );
+    expect(words).not.toMatch(/it started|Another process serves/);
+    expect(leftBehind(dataDir)).toEqual([]);
+    await expect(landfall.start()).rejects.toThrow(words.replace(/ '.*$/, ''));
+    await mend(dataDir);
+    await landfall.start();
+    await landfall.close();
+    expect(leftBehind(dataDir)).toEqual([]);
+  });
+
+  it('lets another one in the same process have the directory', async () => {
+    const dataDir = testDirectory();
+    file(join(dataDir, 'staging'));
+    const first = createLandfall({ dataDir, logLevel: 'silent' });
+    await expect(first.start()).rejects.toThrow();
+    rmSync(join(dataDir, 'staging'));
+    await embedLandfall({ dataDir });
+    await first.close();
+  });
+
+  it('does not take for proved what it did not come to look at', async () => {
+    const dataDir = testDirectory();
+    await (await embedLandfall({ dataDir })).close();
+    const ledger = new Ledger(await openSqlite(dataDir, { exclusive: false }));
+    const { id } = newUpload();
+    await ledger.create(newUpload({ id, length: 1000 }), true);
+    writeFileSync(join(dataDir, 'staging', id.slice(0, 2), id), 'as a power cut may have left it');
+    inLedger(dataDir, 'alter table facts rename to away');
+    const landfall = createLandfall({ dataDir, logLevel: 'silent' });
+    await expect(landfall.start()).rejects.toThrow('facts');
+    await landfall.close();
+    expect(await ledger.get(id)).toMatchObject({ state: 'receiving', provenOffset: 0 });
+    await ledger.close();
+  });
+});
+
+describe('what is not ours in the staging directory', () => {
+  it('is passed over, at the start and later', async () => {
+    const dataDir = testDirectory();
+    const staging = join(dataDir, 'staging');
+    const strangers = ['.DS_Store', 'lost+found', '.nfs000000000a1b2c3d', 'ab/.nfs000000000a1b2c3d', 'ab/lost+found', 'cd/old.renewed'];
+    mkdirSync(join(staging, 'lost+found'), { recursive: true });
+    mkdirSync(join(staging, 'ab/lost+found'), { recursive: true });
+    mkdirSync(join(staging, 'cd/old.renewed'), { recursive: true });
+    mkdirSync(join(staging, 'not ours', randomBytes(16).toString('hex')), { recursive: true });
+    for (const name of strangers.filter((stranger) => stranger.includes('.nfs') || stranger.includes('.DS'))) file(join(staging, name));
+    const server = await embedLandfall({ dataDir });
+    const { url } = await createUpload(server.files, { length: 5, name: 'notes.txt' });
+    expect(await patchUpload(url, 0, 'hello')).toMatchObject({ status: 204 });
+    await server.close();
+    await embedLandfall({ dataDir });
+    // Nothing of it was taken away, either.
+    for (const name of strangers) renameSync(join(staging, name), join(staging, `${name}.seen`));
+  });
+});

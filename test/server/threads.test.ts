@@ -1,0 +1,145 @@
+// Work in other threads: what is asked of one that ends is refused, and the next one knows nothing of it.
+import { createHash } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { mkdir, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import { DiskThread } from '../../server/disk/disk-thread.ts';
+import { Sha256 } from '../../server/finish/sha256.ts';
+import { ThreadOnDemand } from '../../server/runtime/worker.ts';
+import { testDirectory } from '../support/temp-dir.ts';
+
+const CHUNK = Buffer.alloc(1 << 20, 7);
+const WHOLE = createHash('sha256').update(CHUNK).update(CHUNK).update(CHUNK).digest('hex');
+
+async function* chunks(between: () => Promise<void> = async () => {}) {
+  yield CHUNK;
+  await between();
+  yield CHUNK;
+  yield CHUNK;
+}
+
+function hashing(): Sha256 {
+  const sha256 = new Sha256();
+  onTestFinished(() => sha256.close());
+  return sha256;
+}
+
+/** Takes the hashing thread down, as an abort or too little memory in it would. */
+async function poison(sha256: Sha256): Promise<void> {
+  async function* content() {
+    yield { not: 'bytes' } as unknown as Uint8Array;
+  }
+  await expect(sha256.digest(content())).rejects.toThrow();
+}
+
+describe('a digest', () => {
+  it('is refused when its thread ends between two chunks, and right when it is made again', async () => {
+    const sha256 = hashing();
+    await expect(sha256.digest(chunks(() => poison(sha256)))).rejects.toThrow();
+    expect(await sha256.digest(chunks())).toBe(WHOLE);
+  });
+
+  it('that begins right after a thread broke is not taken down by the end of that one', async () => {
+    const sha256 = hashing();
+    for (let round = 0; round < 5; round++) {
+      await poison(sha256);
+      expect(await sha256.digest(chunks())).toBe(WHOLE);
+    }
+  });
+
+  it('is its own among others at the same time, also where one of them is given up', async () => {
+    const sha256 = hashing();
+    const given = sha256.digest(
+      chunks(async () => {
+        throw new Error('the disk');
+      }),
+    );
+    const whole = Array.from({ length: 5 }, () => sha256.digest(chunks()));
+    await expect(given).rejects.toThrow('the disk');
+    expect(new Set(await Promise.all(whole))).toEqual(new Set([WHOLE]));
+  });
+});
+
+/** Answers with a count of what it was asked; what is called `break` ends it, and `hang` stops it. */
+const COUNTING_WORKER = `
+import { parentPort } from 'node:worker_threads';
+let count = 0;
+parentPort.on('message', (request) => {
+  if (request === 'break') throw new Error('broken');
+  if (request === 'exit') process.exit(3);
+  if (request === 'hang') for (;;);
+  parentPort.postMessage(++count);
+});
+`;
+
+function counting(): ThreadOnDemand<unknown, number> {
+  const path = join(testDirectory(), 'worker.mjs');
+  writeFileSync(path, COUNTING_WORKER);
+  const threads = new ThreadOnDemand<unknown, number>(pathToFileURL(path), { name: 'counting' });
+  onTestFinished(() => threads.close());
+  return threads;
+}
+
+describe('a thread', () => {
+  it('answers in the order it is asked in', async () => {
+    const thread = counting().current;
+    expect(await Promise.all([thread.ask('a'), thread.ask('b'), thread.ask('c')])).toEqual([1, 2, 3]);
+  });
+
+  it.for(['break', 'exit'])(
+    'that ends by itself (%s) refuses all that it was asked and is asked later; another begins anew',
+    async (end) => {
+      const threads = counting();
+      const thread = threads.current;
+      expect(await thread.ask('a')).toBe(1);
+      const outcomes = await Promise.allSettled([thread.ask(end), thread.ask('b')]);
+      expect(outcomes.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
+      await expect(thread.ask('c')).rejects.toThrow();
+      expect(threads.current).not.toBe(thread);
+      expect(await threads.current.ask('d')).toBe(1);
+    },
+  );
+
+  it('that is stopped where it hangs refuses with the reason it was stopped for', async () => {
+    const threads = counting();
+    const hanging = threads.current.ask('hang');
+    void threads.current.end(new Error('too long'));
+    await expect(hanging).rejects.toThrow('too long');
+    expect(await threads.current.ask('a')).toBe(1);
+  });
+
+  it('goes on where a request can not be sent to it', async () => {
+    const thread = counting().current;
+    await expect(thread.ask(() => undefined)).rejects.toThrow('could not be cloned');
+    expect(await thread.ask('a')).toBe(1);
+  });
+
+  it('is not started any more once it is closed', async () => {
+    const threads = counting();
+    const waiting = threads.current.ask('hang');
+    await Promise.all([expect(waiting).rejects.toThrow('closed'), threads.close()]);
+    expect(() => threads.current).toThrow('closed');
+  });
+});
+
+describe('the disk thread', () => {
+  it('does what is asked of it while it answers, each time', async () => {
+    const root = testDirectory();
+    const thread = new DiskThread();
+    onTestFinished(() => thread.close());
+    await mkdir(join(root, 'day'));
+    const make = async (name: string) => {
+      for (let step = 0; step < 20; step++) await thread.do({ root, folder: join(root, 'day', `${name}${step}`) });
+    };
+    await Promise.all([make('a'), make('b'), make('c')]);
+    expect(await readdir(join(root, 'day'))).toHaveLength(60);
+  });
+
+  it('refuses what comes after it was closed', async () => {
+    const thread = new DiskThread();
+    await thread.close();
+    await expect(thread.do({ unlink: '/nowhere' })).rejects.toThrow('closed');
+  });
+});
