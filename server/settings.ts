@@ -164,7 +164,11 @@ export const SETTINGS = {
     help: 'A request body that brings less than 1 KiB in this time is cut; its bytes are kept.',
   },
   lockTimeout: { schema: waitMs, default: '5s', help: 'How long a request waits for another on the same upload before 423.' },
-  checkTimeout: { schema: timerMs, default: '10m', help: 'Longest one check may take; five times over it refuses the file.' },
+  checkTimeout: {
+    schema: timerMs,
+    default: '10m',
+    help: 'Longest a check may go without progress (reading, or saying so); five times over it refuses the file.',
+  },
   signatureTimeout: { schema: timerMs, default: '5s', help: 'Longest the detection of a type may take.' },
   shutdownGrace: { schema: waitMs, default: '10s', help: 'How long running requests may take to end after SIGTERM.' },
   corsOrigins: { schema: origins, default: '*', help: 'Origins whose pages may upload, comma-separated.' },
