@@ -196,7 +196,7 @@ async function assemble(config: Config, hooks: LandfallHooks, access: Access, lo
     lock: locker,
     log,
     ...(sha256 && { digest: (content: AsyncIterable<Uint8Array>) => sha256.digest(content) }),
-    ...(onVerdict && { onVerdict: (upload) => onVerdict(toRecord(upload, 0, `${config.publicUrl}/files/${upload.id}`)) }),
+    ...(onVerdict && { onVerdict: (upload) => onVerdict(toRecord(ledger, upload, 0, `${config.publicUrl}/files/${upload.id}`)) }),
   });
   const receiver = new Receiver({
     ledger,
@@ -224,6 +224,7 @@ async function assemble(config: Config, hooks: LandfallHooks, access: Access, lo
       staging: backend.direct,
       finisher,
       lock: locker,
+      expireAfterMs: config.expireAfter,
       log,
     }),
   };

@@ -153,9 +153,13 @@ export const SETTINGS = {
   expireAfter: {
     schema: durationMs.refine((ms) => ms >= 1, 'Write at least 1ms.'),
     default: '7d',
-    help: 'How long an unfinished upload waits for its next byte.',
+    help: 'How long an unfinished upload waits for its next byte, counted while a server runs.',
   },
-  keepRecordsFor: { schema: durationMs, default: '24h', help: 'How long a refusal, cancellation or expiry can still be asked for.' },
+  keepRecordsFor: {
+    schema: durationMs,
+    default: '24h',
+    help: 'How long a refusal, cancellation or expiry can still be asked for, counted likewise.',
+  },
   sweepInterval: { schema: timerMs, default: '1m', help: 'How often expired uploads and old records are cleared.' },
   patience: { schema: waitMs, default: '25s', help: 'How long a request waits for a verdict before the client is asked to ask again.' },
   bodyTimeout: {

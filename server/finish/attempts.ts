@@ -69,7 +69,8 @@ export class Attempts {
   /** Goes on with an inspection, unless it is running here. Without `begun` its lease is to be taken first. */
   run(id: string, begun?: Begun): void {
     const { closing, onFault } = this.#options;
-    if (closing.aborted || this.#running.has(id)) return;
+    // What waits for its next attempt has a timer, which no clock can set back; `retryAt` is for other processes.
+    if (closing.aborted || this.#running.has(id) || this.#retries.has(id)) return;
     const run = this.#attempt(id, begun)
       .catch((error) => {
         onFault(error, id);
@@ -84,10 +85,10 @@ export class Attempts {
     const owner = begun?.upload.leaseOwner ?? holder.owner;
     // Of the same owner: one that comes after it has another.
     const lost = begun?.lost ?? holder.lost;
-    const upload = begun?.upload ?? (await ledger.claim(id, owner, Date.now()));
+    const upload = begun?.upload ?? (await ledger.claim(id, owner));
     if (upload === undefined) {
       const now = await ledger.get(id);
-      // Another holds it, or its time has not come by a clock that was set back meanwhile.
+      // Another holds it.
       if (now?.state === 'inspecting') {
         if (holder.isAlone) this.#retryAfter(id, BACKOFF_CAP_MS);
       }
@@ -141,7 +142,7 @@ export class Attempts {
     const strikes = error instanceof CheckCrash ? lease.strikes : lease.strikes - 1;
     const delayMs = backoffMs(lease.attempt - 1);
     await ledger
-      .change(upload.id, { from: 'inspecting', lease }, { strikes, leaseOwner: null, retryAt: Date.now() + delayMs }, true)
+      .change(upload.id, { from: 'inspecting', lease }, { strikes, leaseOwner: null, retryAt: ledger.now() + delayMs }, true)
       .catch((fault) => onFault(fault, upload.id));
     this.#retryAfter(upload.id, delayMs);
   }

@@ -15,6 +15,9 @@ import { PostgresNotices } from './postgres-notices.ts';
 import { SharedLocker } from './shared-locker.ts';
 import { Tenure } from './tenure.ts';
 
+/** So much of the time that it was served for a ledger may forget in a crash. */
+const HEARTBEAT_MS = 60_000;
+
 export interface ServingOptions {
   engine: Engine;
   staging: Staging;
@@ -42,13 +45,14 @@ export function serve(options: ServingOptions): Promise<Serving> {
 }
 
 /** For a ledger that this process alone serves: nothing that an earlier one held counts any more. */
-async function serveAlone({ engine, staging, lockTimeoutMs, finisher }: ServingOptions): Promise<Serving> {
+async function serveAlone({ engine, staging, lockTimeoutMs, log, finisher }: ServingOptions): Promise<Serving> {
   const ledger = new Ledger(engine);
   return {
     ledger,
     holder: { isAlone: true, owner: randomUUID(), lost: new AbortController().signal },
     locker: new QueueingLocker(lockTimeoutMs),
     async start() {
+      ledger.startClock(HEARTBEAT_MS, (error) => log.warn({ err: error }, 'the time could not be written down'));
       await new Holders(engine).clearAll();
       // What the ledger says of bytes that it counts itself is true after a power cut, too.
       if (staging.isReadableInProgress) await returnToProvenOffsets(ledger, staging);
@@ -84,6 +88,9 @@ async function serveTogether(options: ServingOptions): Promise<Serving> {
     holder: tenure,
     locker,
     async start() {
+      // A process is behind the others by as much at most.
+      const everyMs = Math.min(leaseMs, HEARTBEAT_MS);
+      ledger.startClock(everyMs, (error) => log.warn({ err: error }, 'the time could not be written down'));
       await notices.start();
       await tenure.start();
       recovery = new Recovery({ ledger, holders, locks, lock: locker, finisher: finisher(), intervalMs: leaseMs / 3, log });

@@ -203,12 +203,13 @@ describe('a check', () => {
     ['tells of its progress', (upload) => upload.progress()],
   ];
   it.for(AT_WORK)('that takes many times its limit and %s meanwhile is let to its end', async ([, goOn]) => {
-    hurry();
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    onTestFinished(() => void vi.useRealTimers());
     let runs = 0;
     const long: Check['run'] = async (upload) => {
       runs += 1;
       for (let step = 0; step < 10; step++) {
-        await new Promise((resolve) => setTimeout(resolve, 1200));
+        vi.advanceTimersByTime(1200);
         await goOn(upload);
       }
       return undefined;
