@@ -132,7 +132,7 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     lock: locker,
     log,
     ...(sha256 && { digest: (content: AsyncIterable<Uint8Array>) => sha256.digest(content) }),
-    ...(onVerdict && { onVerdict: (upload) => onVerdict(toRecord(upload, 0, `${config.publicUrl}/files/${upload.id}`)) }),
+    ...(onVerdict && { onVerdict: (upload) => onVerdict(toRecord(ledger, upload, 0, `${config.publicUrl}/files/${upload.id}`)) }),
   });
   opened.defer(() => finisher.close());
 
@@ -156,7 +156,15 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
   const forms = new Forms({ ...shared, access, bodyTimeoutMs: config.bodyTimeout });
   const door = backend.direct && {
     staging: backend.direct,
-    completion: new DirectCompletion({ ledger, uploads: new DirectUploads(engine), staging: backend.direct, finisher, lock: locker, log }),
+    completion: new DirectCompletion({
+      ledger,
+      uploads: new DirectUploads(engine),
+      staging: backend.direct,
+      finisher,
+      lock: locker,
+      expireAfterMs: config.expireAfter,
+      log,
+    }),
   };
   const direct = new Direct({ ...shared, door, access, locker, expireAfterMs: config.expireAfter, bodyTimeoutMs: config.bodyTimeout, log });
   const readiness = new Readiness({ ledger, checkStaging: backend.check, draining, log });

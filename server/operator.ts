@@ -78,7 +78,7 @@ async function show(ledger: Ledger, { staging, describe }: Backend, config: Conf
   const upload = await ledger.get(id);
   if (upload === undefined) return missing(id, output);
   const stored = upload.state === 'receiving' ? await staging.size(id) : 0;
-  const record = toRecord(upload, stored, `${config.publicUrl}/files/${id}`);
+  const record = toRecord(ledger, upload, stored, `${config.publicUrl}/files/${id}`);
   const file = upload.state === 'accepted' && upload.target !== null ? describe(upload.target, upload.name ?? '') : undefined;
   output.write(`${JSON.stringify({ ...record, owner: upload.owner, attempts: upload.attempt, file }, undefined, 2)}\n`);
   return 0;
@@ -93,7 +93,7 @@ async function remove(ledger: Ledger, storage: Storage, config: Config, id: stri
   }
   // The ledger first: a crash then leaves bytes that running this again takes away, never a record of bytes that are gone.
   if (upload.state === 'accepted')
-    await ledger.move(id, { from: 'accepted' }, 'removed', { expiresAt: Date.now() + config.keepRecordsFor });
+    await ledger.move(id, { from: 'accepted' }, 'removed', { expiresAt: ledger.now() + config.keepRecordsFor });
   if (upload.target !== null) await storage.remove(upload.target);
   output.write(`${id} removed\n`);
   return 0;

@@ -26,13 +26,13 @@ export async function endUnfinished(engine: Engine, ledger: Ledger, keepRecordsF
   await holders.clearAll();
   await ledger.releaseLeases();
   for (;;) {
-    const page = await ledger.dueInspections(Date.now(), PAGE);
+    const page = await ledger.dueInspections(ledger.now(), PAGE);
     await Promise.all(page.map((id) => ledger.move(id, { from: 'inspecting' }, 'receiving')));
     if (page.length < PAGE) break;
   }
   const end = ({ id }: Upload) =>
     // Whoever creates it again under the same key must not be given this one.
-    ledger.move(id, { from: 'receiving' }, 'expired', { expiresAt: Date.now() + keepRecordsForMs, idempotencyKey: null });
+    ledger.move(id, { from: 'receiving' }, 'expired', { expiresAt: ledger.now() + keepRecordsForMs, idempotencyKey: null });
   let ended = 0;
   for (;;) {
     const page = await ledger.receiving('', PAGE);

@@ -155,9 +155,13 @@ export const SETTINGS = {
   expireAfter: {
     schema: durationMs.refine((ms) => ms >= 1, 'Write at least 1ms.'),
     default: '7d',
-    help: 'How long an unfinished upload waits for its next byte.',
+    help: 'How long an unfinished upload waits for its next byte, counted while a server runs.',
   },
-  keepRecordsFor: { schema: durationMs, default: '24h', help: 'How long a refusal, cancellation or expiry can still be asked for.' },
+  keepRecordsFor: {
+    schema: durationMs,
+    default: '24h',
+    help: 'How long a refusal, cancellation or expiry can still be asked for, counted likewise.',
+  },
   sweepInterval: { schema: timerMs, default: '1m', help: 'How often expired uploads and old records are cleared.' },
   patience: { schema: waitMs, default: '25s', help: 'How long a request waits for a verdict before the client is asked to ask again.' },
   bodyTimeout: {
@@ -166,7 +170,11 @@ export const SETTINGS = {
     help: 'A request body that brings less than 1 KiB in this time is cut; its bytes are kept.',
   },
   lockTimeout: { schema: waitMs, default: '5s', help: 'How long a request waits for another on the same upload before 423.' },
-  checkTimeout: { schema: timerMs, default: '10m', help: 'Longest one check may take; five times over it refuses the file.' },
+  checkTimeout: {
+    schema: timerMs,
+    default: '10m',
+    help: 'Longest a check may go without progress (reading, or saying so); five times over it refuses the file.',
+  },
   signatureTimeout: { schema: timerMs, default: '5s', help: 'Longest the detection of a type may take.' },
   shutdownGrace: { schema: waitMs, default: '10s', help: 'How long running requests may take to end after SIGTERM.' },
   hosts: {

@@ -76,13 +76,21 @@ const BY_STATUS: Readonly<Record<number, ErrorCode>> = {
 /** The failure an answer outside 2xx is. */
 export function failureOf(response: TransportResponse, method: string, bodyBytes: number): Failure {
   const { status } = response;
-  const retryAfterSeconds = parseRetryAfter(response.header('Retry-After'), Date.now());
+  const retryAfter = response.header('Retry-After');
+  const isDate = retryAfter !== null && /[a-z]/i.test(retryAfter);
+  const retryAfterSeconds = parseRetryAfter(retryAfter, isDate ? answeredAt(response) : 0);
   const options = { status, ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }) };
   const ours = fromProblem(parseJson(response.text), options);
   const code = BY_STATUS[status] ?? (status >= 500 ? 'ERR_INTERNAL' : 'ERR_UNEXPECTED_RESPONSE');
   const detail = code === 'ERR_UNEXPECTED_RESPONSE' ? { detail: `The answer to ${method} was ${status}.` } : {};
   const error = ours ?? new UploadError(code, { ...options, ...detail });
   return new Failure(error, { cause: 'refused', method, status, isOurs: ours !== undefined, bodyBytes });
+}
+
+/** By the clock of whoever answered, as a date in the answer is; this machine's may be hours off. */
+function answeredAt(response: TransportResponse): number {
+  const date = Date.parse(response.header('Date') ?? '');
+  return Number.isNaN(date) ? Date.now() : date;
 }
 
 /** RFC 9110, 10.2.3: seconds, or an HTTP date. Undefined for anything else. */

@@ -37,6 +37,8 @@ export interface AttemptsOptions extends InspectionTools {
 export interface Begun {
   upload: Upload;
   head: Uint8Array | undefined;
+  /** Aborted when the lease that was taken is no longer this process's own. */
+  lost: AbortSignal;
 }
 
 export class Attempts {
@@ -67,7 +69,8 @@ export class Attempts {
   /** Goes on with an inspection, unless it is running here. Without `begun` its lease is to be taken first. */
   run(id: string, begun?: Begun): void {
     const { closing, onFault } = this.#options;
-    if (closing.aborted || this.#running.has(id)) return;
+    // What waits for its next attempt has a timer, which no clock can set back; `retryAt` is for other processes.
+    if (closing.aborted || this.#running.has(id) || this.#retries.has(id)) return;
     const run = this.#attempt(id, begun)
       .catch((error) => {
         onFault(error, id);
@@ -80,10 +83,12 @@ export class Attempts {
   async #attempt(id: string, begun: Begun | undefined): Promise<void> {
     const { ledger, holder, verdicts } = this.#options;
     const owner = begun?.upload.leaseOwner ?? holder.owner;
-    const upload = begun?.upload ?? (await ledger.claim(id, owner, Date.now()));
+    // Of the same owner: one that comes after it has another.
+    const lost = begun?.lost ?? holder.lost;
+    const upload = begun?.upload ?? (await ledger.claim(id, owner));
     if (upload === undefined) {
       const now = await ledger.get(id);
-      // Another holds it, or its time has not come by a clock that was set back meanwhile.
+      // Another holds it.
       if (now?.state === 'inspecting') {
         if (holder.isAlone) this.#retryAfter(id, BACKOFF_CAP_MS);
       }
@@ -93,21 +98,24 @@ export class Attempts {
     }
     const lease: Lease = { owner, attempt: upload.attempt, strikes: upload.strikes };
     try {
+      lost.throwIfAborted();
       if (upload.strikes > MAX_STRIKES) {
         await verdicts.reject(upload, lease, { code: 'ERR_UNINSPECTABLE', detail: `Its inspection failed ${MAX_STRIKES} times.` });
       } else {
-        await this.#finish(upload, lease, begun?.head);
+        await this.#finish(upload, lease, lost, begun?.head);
       }
     } catch (error) {
       await this.#defer(upload, lease, error);
     }
   }
 
-  async #finish(upload: Upload, lease: Lease, head: Uint8Array | undefined): Promise<void> {
-    const { ledger, staging, storage, checks, policy, checkTimeoutMs, digest, holder, verdicts } = this.#options;
+  /** @throws the reason of `lost` as soon as it is aborted: then nothing more is written */
+  async #finish(upload: Upload, lease: Lease, lost: AbortSignal, head: Uint8Array | undefined): Promise<void> {
+    const { ledger, staging, storage, checks, policy, checkTimeoutMs, digest, verdicts } = this.#options;
     const { id, length, target } = upload;
     if (length === null || target === null) throw new Error('An upload under inspection has a length and a target.');
-    const inspection = await inspect({ upload, length, head, staging, checks, policy, checkTimeoutMs, digest, lost: holder.lost });
+    const inspection = await inspect({ upload, length, head, staging, checks, policy, checkTimeoutMs, digest, lost });
+    lost.throwIfAborted();
     if (inspection.rejection) {
       await verdicts.reject(upload, lease, inspection.rejection);
       return;
@@ -117,7 +125,8 @@ export class Attempts {
     lease.strikes = 1;
     const name = upload.name ?? nameFromType(id, inspection.found.extension);
     const { attempt } = lease;
-    const directory = await storage.publish({ id, directory: target, name, type: inspection.found.type, attempt });
+    const directory = await storage.publish({ id, directory: target, name, type: inspection.found.type, attempt }, lost);
+    lost.throwIfAborted();
     await verdicts.accept(upload, lease, inspection, name, directory);
   }
 
@@ -133,7 +142,7 @@ export class Attempts {
     const strikes = error instanceof CheckCrash ? lease.strikes : lease.strikes - 1;
     const delayMs = backoffMs(lease.attempt - 1);
     await ledger
-      .change(upload.id, { from: 'inspecting', lease }, { strikes, leaseOwner: null, retryAt: Date.now() + delayMs }, true)
+      .change(upload.id, { from: 'inspecting', lease }, { strikes, leaseOwner: null, retryAt: ledger.now() + delayMs }, true)
       .catch((fault) => onFault(fault, upload.id));
     this.#retryAfter(upload.id, delayMs);
   }

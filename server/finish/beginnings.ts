@@ -71,6 +71,7 @@ export class Beginnings {
 
   /** As the finisher's. */
   beginNew(upload: Upload, length: number, { checksum = 0, head }: Complete): void {
+    const { owner, lost } = this.#options.holder;
     const row: Upload = {
       ...upload,
       state: 'inspecting',
@@ -79,19 +80,19 @@ export class Beginnings {
       checksumOffset: length,
       attempt: 1,
       strikes: 1,
-      leaseOwner: this.#options.holder.owner,
+      leaseOwner: owner,
       expiresAt: null,
     };
-    const done = this.#add(row, head).finally(() => this.#beginnings.delete(row.id));
+    const done = this.#add(row, head, lost).finally(() => this.#beginnings.delete(row.id));
     done.catch((error) => this.#options.onFault(error, row.id));
     this.#beginnings.set(row.id, { length, held: row.held, done, row });
   }
 
-  async #add(row: Upload, head: Uint8Array | undefined): Promise<boolean> {
+  async #add(row: Upload, head: Uint8Array | undefined, lost: AbortSignal): Promise<boolean> {
     const { ledger, staging, attempts } = this.#options;
     try {
       await ledger.create(row, true);
-      attempts.run(row.id, { upload: row, head });
+      attempts.run(row.id, { upload: row, head, lost });
       return true;
     } catch (error) {
       // It may be there all the same, from a change whose end we did not hear of. Who can't tell leaves it to the next start.
@@ -105,15 +106,18 @@ export class Beginnings {
   /** Resolves with whether the inspection was begun here. */
   async #begin(id: string, length: number, held: Upload['held'], { proof, checksum, head }: Complete): Promise<boolean> {
     const { ledger, holder, prover, attempts, closing, onFault } = this.#options;
+    // The lock on the bytes ends with the lease: whoever has it next begins the inspection himself.
+    const { owner, lost } = holder;
     if (proof === 'unproved') prover.distrust(id);
-    for (let fault = 0; !closing.aborted; fault++) {
+    for (let fault = 0; !closing.aborted && !lost.aborted; fault++) {
       try {
         if (proof !== 'durable') {
           // Where the verdict has come already, a sync would make an empty file of what was taken away.
           if ((await ledger.get(id))?.state !== 'receiving') return false;
-          if (!(await prover.prove(id, checksum))) return false;
+          if (!(await prover.prove(id, checksum, lost))) return false;
         }
-        const upload = await ledger.beginInspection(id, holder.owner, {
+        lost.throwIfAborted();
+        const upload = await ledger.beginInspection(id, owner, {
           length,
           held,
           target: directoryFor(id, new Date()),
@@ -122,7 +126,7 @@ export class Beginnings {
           ...(checksum === undefined ? {} : { checksum, checksumOffset: length }),
         });
         // Where it is begun already, its lease may be our own, from a change whose end we did not hear of.
-        attempts.run(id, upload && { upload, head });
+        attempts.run(id, upload && { upload, head, lost });
         return upload !== undefined;
       } catch (error) {
         onFault(error, id);

@@ -16,12 +16,17 @@ export interface Inspectable {
   /** The first bytes: min(length, HEAD_BYTES). */
   readonly head: Uint8Array;
   readonly policy: Policy;
-  /** Aborted when the check's time is over or the lease is lost. */
+  /** Aborted when the check was silent for too long or the lease is lost. Then `read` and `stream` throw, too. */
   readonly signal: AbortSignal;
-  /** Bytes [start, end); shorter only where the file ends. */
+  /** Bytes [start, end); shorter only where the file ends. Counts as progress. */
   read(start: number, end: number): Promise<Uint8Array>;
-  /** The whole content, in order, in constant memory. */
+  /** The whole content, in order, in constant memory. Each chunk counts as progress. */
   stream(): AsyncIterable<Uint8Array>;
+  /**
+   * Tells that the check is getting on. A check may take as long as the file is large, but not be silent for longer than
+   * `LANDFALL_CHECK_TIMEOUT`: one that works on without reading, or waits for a scanner of its own, calls this meanwhile.
+   */
+  progress(): void;
   /** What earlier checks found; the signature check sets both: the media type, and the extension that goes with it (no dot). */
   readonly found: { type: string | null; extension: string | null };
 }
@@ -41,7 +46,7 @@ export interface Check {
   run(upload: Inspectable): Promise<Rejection | undefined>;
 }
 
-/** The check ran out of time or took its worker down: maybe the file's doing. */
+/** The check told of no progress for too long or took its worker down: maybe the file's doing. */
 export class CheckCrash extends Error {
   override readonly name = 'CheckCrash';
 }

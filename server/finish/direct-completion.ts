@@ -29,6 +29,8 @@ export interface DirectCompletionOptions {
   staging: DirectStaging;
   finisher: Pick<Finisher, 'begin' | 'isBeginning'>;
   lock: TryLock;
+  /** How long an upload waits for its sender, from the last time that it was heard of. */
+  expireAfterMs: number;
   log: Logger;
 }
 
@@ -47,7 +49,7 @@ export class DirectCompletion {
     if (!(await staging.complete(id, upload.length))) return false;
     // Nobody here has seen the bytes: there is no checksum of them to be had but by reading them all back. Should this process
     // not come to the inspection, whoever sweeps next does.
-    await ledger.change(id, { from: 'receiving' }, { checksumOffset: NO_CHECKSUM, directDueAt: Date.now() }, true);
+    await ledger.change(id, { from: 'receiving' }, { checksumOffset: NO_CHECKSUM, directDueAt: ledger.now() }, true);
     void finisher.begin(id, upload.length, 'byte', { proof: 'durable' });
     return true;
   }
@@ -59,8 +61,8 @@ export class DirectCompletion {
    * @param isOver whether to end early
    */
   async sweep(isOver: () => boolean = () => false): Promise<void> {
-    const { uploads } = this.#options;
-    const now = Date.now();
+    const { ledger, uploads } = this.#options;
+    const now = ledger.now();
     const left = new Set<string>();
     for (let begun = 0, looked = 0, faults = 0; begun < BEGUN_AT_ONCE; ) {
       const due = (await uploads.due(now, PAGE + left.size)).filter(({ id }) => !left.has(id));
@@ -75,8 +77,9 @@ export class DirectCompletion {
     }
   }
 
-  async #look({ id, updatedAt }: Upload, now: number): Promise<'begun' | 'not whole' | 'in use' | 'fault'> {
-    const { uploads, staging, lock, log } = this.#options;
+  async #look({ id, expiresAt }: Upload, now: number): Promise<'begun' | 'not whole' | 'in use' | 'fault'> {
+    const { uploads, staging, lock, expireAfterMs, log } = this.#options;
+    const idleMs = expiresAt === null ? 0 : now + expireAfterMs - expiresAt;
     let isWhole = false;
     let isFault = false;
     const isFree = await lock.tryWith(id, async () => {
@@ -87,7 +90,7 @@ export class DirectCompletion {
         return false;
       });
       // Ever more seldom: a request that began with the last address may take its time, and abandoned ones are looked at until they expire.
-      if (!isWhole) await uploads.lookAgain(id, now + Math.max(staging.linkLifetimeMs, now - updatedAt));
+      if (!isWhole) await uploads.lookAgain(id, now + Math.max(staging.linkLifetimeMs, idleMs));
     });
     if (!isFree) return 'in use';
     if (isFault) return 'fault';

@@ -13,8 +13,9 @@ export interface InspectionOptions {
   staging: Staging;
   checks: readonly Check[];
   policy: Policy;
+  /** So long a step may tell of no progress: a check, reading back, hashing. */
   checkTimeoutMs: number;
-  /** Aborted when the outcome can't be written any more. */
+  /** Aborted when the outcome can't be written any more: then every step ends. */
   lost: AbortSignal;
   /** Hashes the whole content, where that is asked for. */
   digest: ((content: AsyncIterable<Uint8Array>) => Promise<string>) | undefined;
@@ -30,21 +31,27 @@ export interface Inspection {
 }
 
 /**
- * Runs the checks in order until one refuses. Resolves with what they say; a check over its time counts as crashed.
- * @throws CheckCrash, or a fault of ours
+ * Runs the checks in order until one refuses. Resolves with what they say; a check that is silent for too long counts as crashed.
+ * @throws CheckCrash, the reason of `lost`, or a fault of ours
  */
 export async function inspect(options: InspectionOptions): Promise<Inspection> {
   const { upload, length, checks, policy, checkTimeoutMs, lost } = options;
-  const staged = new StagedBytes(upload, length, options.staging);
+  const staged = new StagedBytes(upload, length, options.staging, lost);
+  const limits = { limitMs: checkTimeoutMs, lost };
+  // Not the file's doing: reading and hashing are the same for every file.
+  const stalled = () => new Error(`Reading what is staged stood still for ${checkTimeoutMs} ms.`);
   try {
-    const head = (isSeenHere(upload) ? options.head : undefined) ?? (await staged.read(0, HEAD_BYTES));
-    const checksum = await checksumOf(upload, length, staged);
+    const head =
+      (isSeenHere(upload) ? options.head : undefined) ??
+      (await whileMoving({ ...limits, stalled }, async (step) => (await staged.reader(step)).read(0, HEAD_BYTES)));
+    const checksum = await whileMoving({ ...limits, stalled }, (step) => checksumOf(upload, length, () => staged.reader(step)));
     const found: Inspectable['found'] = { type: null, extension: null };
     if (upload.expectedChecksum !== null && upload.expectedChecksum !== checksum) {
       return { rejection: { code: 'ERR_FILE_DAMAGED' }, found, checksum, sha256: null };
     }
     for (const check of checks) {
-      const rejection = await withTimeLimit(check, checkTimeoutMs, lost, (signal) =>
+      const silent = () => new CheckCrash(`The check "${check.name}" told of no progress for ${checkTimeoutMs} ms.`);
+      const rejection = await whileMoving({ ...limits, stalled: silent }, (step) =>
         check.run({
           id: upload.id,
           owner: upload.owner,
@@ -54,26 +61,29 @@ export async function inspect(options: InspectionOptions): Promise<Inspection> {
           length,
           head,
           policy,
-          signal,
+          signal: step.signal,
           found,
-          read: (start, end) => staged.read(start, end),
-          stream: () => staged.stream(),
+          read: async (start, end) => (await staged.reader(step)).read(start, end),
+          stream: () => staged.stream(step),
+          progress: step.progress,
         }),
       );
       if (rejection) return { rejection, found, checksum, sha256: null };
     }
-    return { found, checksum, sha256: (await options.digest?.(staged.stream())) ?? null };
+    const { digest } = options;
+    const sha256 = digest ? await whileMoving({ ...limits, stalled }, (step) => digest(staged.stream(step))) : null;
+    return { found, checksum, sha256 };
   } finally {
     await staged.close();
   }
 }
 
 /** What came past this server is read back whole only where its sender said what it must be. */
-async function checksumOf(upload: Upload, length: number, staged: StagedBytes): Promise<number | null> {
+async function checksumOf(upload: Upload, length: number, reader: () => Promise<StagedReader>): Promise<number | null> {
   if (isSeenHere(upload) && upload.checksumOffset === length) return upload.checksum;
   if (!isSeenHere(upload) && upload.expectedChecksum === null) return null;
   const known = isSeenHere(upload) ? upload : { checksum: 0, checksumOffset: NO_CHECKSUM };
-  return (await completeChecksum(known, await staged.reader())).checksum;
+  return (await completeChecksum(known, await reader())).checksum;
 }
 
 /** What its sender could bring past this server may have replaced what came through it: only what is stored counts. */
@@ -86,28 +96,49 @@ class StagedBytes {
   readonly #upload: Upload;
   readonly #length: number;
   readonly #staging: Staging;
+  readonly #lost: AbortSignal;
   #opened: Promise<StagedReader> | undefined;
   #isClosed = false;
 
-  constructor(upload: Upload, length: number, staging: Staging) {
+  constructor(upload: Upload, length: number, staging: Staging, lost: AbortSignal) {
     this.#upload = upload;
     this.#length = length;
     this.#staging = staging;
+    this.#lost = lost;
   }
 
-  async reader(): Promise<StagedReader> {
-    // A check that outlived its time limit may come back and ask: nobody would close what it opened.
-    if (this.#isClosed) throw new Error('The inspection is over.');
+  /** For one step: each read tells of progress, and none is made once the step is over. */
+  async reader({ signal, progress }: Step): Promise<StagedReader> {
+    const requireRunning = () => {
+      // A check that outlived its time limit may come back and ask: nobody would close what it opened.
+      if (this.#isClosed || signal.aborted) throw new Error('The inspection is over.', { cause: signal.reason });
+    };
+    requireRunning();
     this.#opened ??= this.#open();
-    return this.#opened;
+    const reader = await this.#opened;
+    return {
+      size: reader.size,
+      close: () => reader.close(),
+      async read(start, end) {
+        requireRunning();
+        const bytes = await reader.read(start, end);
+        requireRunning();
+        progress();
+        return bytes;
+      },
+      async *stream(start) {
+        requireRunning();
+        for await (const chunk of reader.stream(start)) {
+          requireRunning();
+          progress();
+          yield chunk;
+        }
+      },
+    };
   }
 
-  async read(start: number, end: number): Promise<Uint8Array> {
-    return (await this.reader()).read(start, end);
-  }
-
-  async *stream(): AsyncIterable<Uint8Array> {
-    yield* (await this.reader()).stream();
+  async *stream(step: Step): AsyncIterable<Uint8Array> {
+    yield* (await this.reader(step)).stream();
   }
 
   async close(): Promise<void> {
@@ -117,7 +148,7 @@ class StagedBytes {
   }
 
   async #open(): Promise<StagedReader> {
-    const reader = await this.#staging.open(this.#upload.id).catch((cause: unknown) => {
+    const reader = await this.#staging.open(this.#upload.id, this.#lost).catch((cause: unknown) => {
       throw new StagedBytesGone('The staged bytes cannot be opened.', { cause });
     });
     if (reader.size === this.#length) return reader;
@@ -126,7 +157,23 @@ class StagedBytes {
   }
 }
 
-async function withTimeLimit<T>(check: Check, limitMs: number, lost: AbortSignal, run: (signal: AbortSignal) => Promise<T>): Promise<T> {
+/** A part of the inspection that is watched. */
+interface Step {
+  /** Aborted when the step is over before its end. */
+  signal: AbortSignal;
+  /** To be called whenever the step got on. */
+  progress(): void;
+}
+
+interface Limits {
+  limitMs: number;
+  lost: AbortSignal;
+  /** What a step fails with that is silent for longer than the limit. */
+  stalled(): Error;
+}
+
+/** Runs a step for as long as it gets on, and its outcome can be written. A step that never returns holds up nobody. */
+async function whileMoving<T>({ limitMs, lost, stalled }: Limits, run: (step: Step) => Promise<T>): Promise<T> {
   lost.throwIfAborted();
   const controller = new AbortController();
   const { promise: ended, reject } = Promise.withResolvers<never>();
@@ -134,12 +181,18 @@ async function withTimeLimit<T>(check: Check, limitMs: number, lost: AbortSignal
     controller.abort(error);
     reject(error);
   };
-  const timer = setTimeout(() => end(new CheckCrash(`The check "${check.name}" took longer than ${limitMs} ms.`)), limitMs);
+  const timer = setTimeout(() => end(stalled()), limitMs);
   const onLost = () => end(lost.reason);
   lost.addEventListener('abort', onLost);
+  let isOver = false;
+  const progress = () => {
+    // Refreshed after its end, the timer would run again.
+    if (!isOver && !controller.signal.aborted) timer.refresh();
+  };
   try {
-    return await Promise.race([run(controller.signal), ended]);
+    return await Promise.race([run({ signal: controller.signal, progress }), ended]);
   } finally {
+    isOver = true;
     clearTimeout(timer);
     lost.removeEventListener('abort', onLost);
   }

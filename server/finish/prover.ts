@@ -27,8 +27,9 @@ export class Prover {
    * copied and the copy held against the running checksum. What does not match goes back to byte 0, and false is the answer.
    *
    * @param knownChecksum CRC-32 of the whole; undefined: the ledger's
+   * @throws the reason of `lost` when the bytes are no longer this process's to write
    */
-  async prove(id: string, knownChecksum: number | undefined): Promise<boolean> {
+  async prove(id: string, knownChecksum: number | undefined, lost: AbortSignal): Promise<boolean> {
     const { ledger, staging, onFault } = this.#options;
     if (!this.#unproved.has(id)) {
       try {
@@ -39,13 +40,14 @@ export class Prover {
         onFault(error, id);
       }
     }
-    await staging.renew(id);
+    await staging.renew(id, lost);
     const upload = await ledger.get(id);
-    const reader = await staging.open(id);
-    const { checksum } = await completeChecksum({ checksum: 0, checksumOffset: 0 }, reader).finally(() => reader.close());
+    const reader = await staging.open(id, lost);
+    const { checksum } = await completeChecksum({ checksum: 0, checksumOffset: 0 }, reader, lost).finally(() => reader.close());
     this.#unproved.delete(id);
     const expected = knownChecksum ?? (upload?.checksumOffset === reader.size ? upload.checksum : undefined);
     if (checksum === expected) return true;
+    lost.throwIfAborted();
     await staging.truncate(id, 0);
     await ledger.change(id, { from: 'receiving' }, { checksum: 0, checksumOffset: 0 }, true);
     return false;

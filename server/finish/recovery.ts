@@ -61,7 +61,7 @@ export class Recovery {
       if (await this.#takeUp(owner)) this.#cleared.set(owner, now);
     }
     for (const owner of this.#cleared.keys()) if (!dead.includes(owner)) this.#cleared.delete(owner);
-    for (const id of await ledger.dueInspections(Date.now(), PAGE)) {
+    for (const id of await ledger.dueInspections(ledger.now(), PAGE)) {
       if (this.#isClosed || !finisher.resume(id)) return;
     }
   }

@@ -34,7 +34,7 @@ export class Resumption {
   async start(): Promise<void> {
     const { ledger, onFault } = this.#options;
     await ledger.releaseLeases();
-    this.#resumed = this.#resume(Date.now()).catch((error) => onFault(error));
+    this.#resumed = this.#resume(new Set(await ledger.emptyReceiving())).catch((error) => onFault(error));
   }
 
   /** Resolves when everything that was found at the start has been taken up. Never rejects. */
@@ -59,10 +59,14 @@ export class Resumption {
     if ((await staging.size(id)) === upload.length) void beginnings.begin(id, upload.length, 'byte', { proof: 'unknown' });
   }
 
-  /** In the background: requests for these uploads wait like any other. */
-  async #resume(startedAt: number): Promise<void> {
+  /**
+   * In the background: requests for these uploads wait like any other.
+   *
+   * @param unanswered empty uploads that were there at the start: their senders were never answered
+   */
+  async #resume(unanswered: ReadonlySet<string>): Promise<void> {
     const { ledger, attempts, closing } = this.#options;
-    for (const id of await ledger.dueInspections(startedAt, Number.MAX_SAFE_INTEGER)) {
+    for (const id of await ledger.dueInspections(ledger.now(), Number.MAX_SAFE_INTEGER)) {
       attempts.run(id);
       await this.#untilFewRun();
     }
@@ -71,19 +75,19 @@ export class Resumption {
       const page = await ledger.receiving(after, PAGE);
       for (const upload of page) {
         after = upload.id;
-        await this.#resumeReceiving(upload, startedAt);
+        await this.#resumeReceiving(upload, unanswered);
         await this.#untilFewRun();
       }
       if (page.length < PAGE) return;
     }
   }
 
-  async #resumeReceiving({ id, length, createdAt, unverifiedFrom, directDueAt }: Upload, startedAt: number): Promise<void> {
+  async #resumeReceiving({ id, length, unverifiedFrom, directDueAt }: Upload, unanswered: ReadonlySet<string>): Promise<void> {
     const { ledger, staging, lock, beginnings } = this.#options;
     if (length === null) return;
     if (length === 0) {
-      // Its sender was never answered: for them it was never created.
-      if (createdAt < startedAt && (await ledger.abandon(id))) await staging.remove(id);
+      // For its sender it was never created.
+      if (unanswered.has(id) && (await ledger.abandon(id))) await staging.remove(id);
       return;
     }
     // What is sent past the server has a time of its own.

@@ -95,7 +95,7 @@ export class Sweeper {
   async sweep(): Promise<void> {
     const { ledger, direct, log } = this.#options;
     await direct?.sweep(() => this.#stopped);
-    const now = Date.now();
+    const now = ledger.now();
     const left = new Set<string>();
     let faults = 0;
     while (!this.#stopped) {
@@ -147,7 +147,7 @@ export class Sweeper {
       // What is complete waits for its inspection, not for its sender.
       if (fresh.length !== null && fresh.length > 0 && fresh.unverifiedFrom === null && (await staging.size(upload.id)) === fresh.length)
         return;
-      const moved = await ledger.move(upload.id, { from: 'receiving' }, 'expired', { expiresAt: Date.now() + keepRecordsForMs });
+      const moved = await ledger.move(upload.id, { from: 'receiving' }, 'expired', { expiresAt: ledger.now() + keepRecordsForMs });
       expired = moved !== undefined;
       if (expired) await staging.remove(upload.id);
     });

@@ -69,7 +69,7 @@ export class Verdicts {
       errorDetail: rejection.detail ?? null,
       policyHash,
       leaseOwner: null,
-      expiresAt: Date.now() + keepRecordsForMs,
+      expiresAt: ledger.now() + keepRecordsForMs,
     });
     if (!rejected) return;
     await this.#ended(rejected, async () => {

@@ -132,7 +132,7 @@ export class Direct {
       return;
     }
     const links = await staging.links(id, length, from);
-    const now = Date.now();
+    const now = ledger.now();
     const changes = { expiresAt: now + expireAfterMs, directDueAt: now + staging.linkLifetimeMs };
     // Bytes may come that nobody here is told of: from the first address on that is not to be forgotten in a power cut.
     await ledger.change(id, { from: 'receiving' }, changes, upload.directDueAt === null);
@@ -140,7 +140,7 @@ export class Direct {
   }
 
   async #complete(response: ServerResponse, upload: Upload, { completion }: DirectDoor, collectionUrl: string): Promise<void> {
-    const { finisher, locker, patienceMs, draining } = this.#options;
+    const { ledger, finisher, locker, patienceMs, draining } = this.#options;
     const { id } = upload;
     if (upload.state === 'receiving' && !finisher.isBeginning(id)) {
       let isWhole = true;
@@ -153,7 +153,7 @@ export class Direct {
     const settled = await finisher.settle(id, patienceMs, draining);
     acknowledge(settled, true);
     if (settled === undefined) throw new UploadError('ERR_INTERNAL');
-    answerJson(response, settled.state === 'accepted' ? 200 : 202, toRecord(settled, 0, `${collectionUrl}/${id}`));
+    answerJson(response, settled.state === 'accepted' ? 200 : 202, toRecord(ledger, settled, 0, `${collectionUrl}/${id}`));
   }
 }
 

@@ -155,7 +155,7 @@ export class Forms {
       return {
         filename: name,
         status: settled.state === 'accepted' ? 201 : 202,
-        record: toRecord(settled, 0, `${collectionUrl}/${settled.id}`),
+        record: toRecord(ledger, settled, 0, `${collectionUrl}/${settled.id}`),
       };
     } catch (thrown) {
       // What is left of this file must not hold up the next.
@@ -164,7 +164,7 @@ export class Forms {
       let error = faultOf(thrown);
       if (error.code === 'ERR_UPLOAD_LENGTH_EXCEEDED') error = tooLarge(maxUploadSize);
       const now = upload && (await ledger.get(upload.id));
-      const record = now?.state === 'rejected' ? { record: toRecord(now, 0, `${collectionUrl}/${now.id}`) } : {};
+      const record = now?.state === 'rejected' ? { record: toRecord(ledger, now, 0, `${collectionUrl}/${now.id}`) } : {};
       return { ...refused(name, error), ...record };
     }
   }
@@ -172,7 +172,7 @@ export class Forms {
   /** A form can't go on where it stopped: what came of its file is of no use. A file under inspection, or decided, is left alone. */
   async #discard(upload: Upload): Promise<void> {
     const { ledger, staging, keepRecordsForMs } = this.#options;
-    if (await ledger.move(upload.id, { from: 'receiving' }, 'terminated', { expiresAt: Date.now() + keepRecordsForMs })) {
+    if (await ledger.move(upload.id, { from: 'receiving' }, 'terminated', { expiresAt: ledger.now() + keepRecordsForMs })) {
       await staging.remove(upload.id);
     }
   }

@@ -1,11 +1,12 @@
 import { ERRORS, isErrorCode } from '../../shared/errors.ts';
 import type { UploadRecord } from '../../shared/upload.ts';
+import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
 import { formatChecksum, NO_CHECKSUM } from '../staging/running-checksum.ts';
 import { acknowledgedOffset, heldOffset } from '../tus/verdict.ts';
 
 /** An upload as others see it. `stored` is the bytes staged, which only an upload that receives still needs. */
-export function toRecord(upload: Upload, stored: number, url: string): UploadRecord {
+export function toRecord(ledger: Ledger, upload: Upload, stored: number, url: string): UploadRecord {
   return {
     id: upload.id,
     state: upload.state,
@@ -18,7 +19,7 @@ export function toRecord(upload: Upload, stored: number, url: string): UploadRec
     ...(upload.sha256 === null ? {} : { sha256: upload.sha256 }),
     createdAt: new Date(upload.createdAt).toISOString(),
     updatedAt: new Date(upload.updatedAt).toISOString(),
-    expiresAt: upload.expiresAt === null ? null : new Date(upload.expiresAt).toISOString(),
+    expiresAt: upload.expiresAt === null ? null : ledger.wallTime(upload.expiresAt).toISOString(),
     url,
     ...(upload.relativePath === null ? {} : { relativePath: upload.relativePath }),
     ...(isErrorCode(upload.errorCode)

@@ -1,6 +1,6 @@
 // The processes that hold locks and leases. Each renews one row, and with it everything it holds, in one statement; whoever
-// finds a row whose time is over marks its holder dead, and what a dead one held is free. So nothing is asked of a clock when
-// a lock is taken, and an owner that is dead can never be alive again: it takes another name.
+// sees that a row was not renewed in time marks its holder dead, and what a dead one held is free. So nothing is asked of a
+// clock when a lock is taken, and an owner that is dead can never be alive again: it takes another name.
 import { type RawBuilder, sql } from 'kysely';
 import type { Engine } from './engine.ts';
 
@@ -9,6 +9,8 @@ const REMEMBER_DEAD_MS = 60 * 60 * 1000;
 
 export class Holders {
   readonly #engine: Engine;
+  /** Those alive: what was last seen of their rows, and since when by this process's steady clock. */
+  readonly #seen = new Map<string, { expiresAt: number; sinceMs: number }>();
 
   constructor(engine: Engine) {
     this.#engine = engine;
@@ -17,13 +19,13 @@ export class Holders {
   /** A holder that nobody has heard of before, alive for `leaseMs`. */
   async enter(owner: string, leaseMs: number): Promise<void> {
     const expiresAt = this.#in(leaseMs);
-    await this.#engine.db.insertInto('holders').values({ owner, expiresAt, isDead: 0 }).execute();
+    await this.#engine.db.insertInto('holders').values({ owner, expiresAt, leaseMs, isDead: 0 }).execute();
   }
 
   /** For another `leaseMs` from now on. False: others took it for dead, and may have what it held. */
   async renew(owner: string, leaseMs: number): Promise<boolean> {
     const expiresAt = this.#in(leaseMs);
-    const renewal = this.#engine.db.updateTable('holders').set({ expiresAt }).where('owner', '=', owner).where('isDead', '=', 0);
+    const renewal = this.#engine.db.updateTable('holders').set({ expiresAt, leaseMs }).where('owner', '=', owner).where('isDead', '=', 0);
     return (await renewal.executeTakeFirst()).numUpdatedRows === 1n;
   }
 
@@ -32,10 +34,31 @@ export class Holders {
     await this.#engine.db.updateTable('holders').set({ isDead: 1 }).where('owner', '=', owner).execute();
   }
 
-  /** Marks those whose time is over. Resolves with all that are dead and not forgotten. */
+  /**
+   * Marks those whose time is over. Resolves with all that are dead and not forgotten.
+   *
+   * The database's clock tells of a holder that is seen for the first time. From then on it is this process's steady clock, since
+   * the other may be set: forward, and all would be dead at once; back, and what the dead hold would not be free for hours.
+   */
   async bury(): Promise<string[]> {
     const { db } = this.#engine;
-    await db.updateTable('holders').set({ isDead: 1 }).where('isDead', '=', 0).where('expiresAt', '<=', this.#in(0)).execute();
+    const alive = await db
+      .selectFrom('holders')
+      .select(['owner', 'expiresAt', 'leaseMs'])
+      .select((row) => row.case().when('expiresAt', '<=', this.#in(0)).then(1).else(0).end().as('isOver'))
+      .where('isDead', '=', 0)
+      .execute();
+    for (const owner of this.#seen.keys()) if (!alive.some((row) => row.owner === owner)) this.#seen.delete(owner);
+    const nowMs = performance.now();
+    for (const { owner, expiresAt, leaseMs, isOver } of alive) {
+      const seen = this.#seen.get(owner);
+      if (seen?.expiresAt !== expiresAt) this.#seen.set(owner, { expiresAt, sinceMs: nowMs });
+      const isSilent = seen === undefined || leaseMs === 0 ? isOver === 1 : seen.expiresAt === expiresAt && nowMs - seen.sinceMs > leaseMs;
+      if (!isSilent) continue;
+      // Unless it was renewed since.
+      const silent = db.updateTable('holders').set({ isDead: 1 }).where('owner', '=', owner).where('expiresAt', '=', expiresAt);
+      await silent.where('isDead', '=', 0).execute();
+    }
     const rows = await db.selectFrom('holders').select('owner').where('isDead', '=', 1).execute();
     return rows.map((row) => row.owner);
   }

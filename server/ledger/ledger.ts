@@ -1,6 +1,7 @@
 // One durable row an upload, and every query there is on it. The engines differ only in what `Engine` says.
 import { UPLOAD_TRANSITIONS, type UploadState } from '../../shared/upload.ts';
 import type { Notices } from '../processes/notices.ts';
+import { LedgerClock } from './clock.ts';
 import { type Guard, guarded, INSPECTING, isFree, lockOf, RECEIVING } from './conditions.ts';
 import { DurableChanges } from './durable-changes.ts';
 import type { Engine } from './engine.ts';
@@ -15,6 +16,7 @@ import { UploadRows } from './upload-rows.ts';
  */
 export class Ledger {
   readonly #engine: Engine;
+  readonly #clock: LedgerClock;
   readonly #rows: UploadRows;
   readonly #durable: DurableChanges;
   readonly #changes: StateChanges;
@@ -22,6 +24,7 @@ export class Ledger {
   /** @param notices where other processes change rows, too */
   constructor(engine: Engine, notices?: Notices) {
     this.#engine = engine;
+    this.#clock = new LedgerClock(engine);
     this.#rows = new UploadRows(engine.db);
     this.#durable = new DurableChanges(engine);
     this.#changes = new StateChanges((id) => this.get(id), notices);
@@ -32,9 +35,25 @@ export class Ledger {
     return this.#engine.dialect === 'sqlite';
   }
 
-  /** Brings the tables up to date. @throws LedgerTooNew */
-  migrate(): Promise<void> {
-    return migrate(this.#engine);
+  /** Brings the tables up to date, and sets the clock. @throws LedgerTooNew */
+  async migrate(): Promise<void> {
+    await migrate(this.#engine);
+    await this.#clock.read();
+  }
+
+  /** The time by which deadlines are written and compared: that for which the ledger was served, in milliseconds. */
+  now(): number {
+    return this.#clock.now();
+  }
+
+  /** When a deadline comes by the wall's clock, provided that a server runs until then: for people and senders. */
+  wallTime(deadline: number): Date {
+    return new Date(Date.now() + deadline - this.now());
+  }
+
+  /** From now on this process serves: its time counts, and is written down so often until `close`. */
+  startClock(everyMs: number, onFault: (error: unknown) => void): void {
+    this.#clock.start(everyMs, onFault);
   }
 
   /**
@@ -114,18 +133,19 @@ export class Ledger {
   /**
    * Takes the lease of an inspection and counts the attempt, before it begins. Undefined: someone else holds it, it is
    * not time yet, or the upload is not inspecting.
+   *
+   * @param now undefined: the caller's own timer says that it is time
    */
-  async claim(id: string, owner: string, now: number): Promise<Upload | undefined> {
-    const taken = this.#engine.db
+  async claim(id: string, owner: string, now?: number): Promise<Upload | undefined> {
+    const free = this.#engine.db
       .updateTable('uploads')
       .set((row) => ({ attempt: row('attempt', '+', 1), strikes: row('strikes', '+', 1), leaseOwner: owner, retryAt: null }))
       .where('id', '=', id)
       .where('state', '=', INSPECTING)
       // A lease of one's own is free: it is left from an attempt whose end could not be written.
-      .where((row) => row.or([isFree(row), row('leaseOwner', '=', owner)]))
-      .where((row) => row.or([row('retryAt', 'is', null), row('retryAt', '<=', now)]))
-      .returningAll();
-    return this.#durable.durably(id, () => taken.executeTakeFirst());
+      .where((row) => row.or([isFree(row), row('leaseOwner', '=', owner)]));
+    const due = now === undefined ? free : free.where((row) => row.or([row('retryAt', 'is', null), row('retryAt', '<=', now)]));
+    return this.#durable.durably(id, () => due.returningAll().executeTakeFirst());
   }
 
   /** Uncounts what one holder's running inspections were counted as, should they not come to an end. */
@@ -155,6 +175,13 @@ export class Ledger {
       .where((row) => row.or([row('retryAt', 'is', null), row('retryAt', '<=', now)]))
       .limit(limit)
       .execute();
+    return rows.map((row) => row.id);
+  }
+
+  /** Empty uploads that nobody has inspected. */
+  async emptyReceiving(): Promise<string[]> {
+    const { db } = this.#engine;
+    const rows = await db.selectFrom('uploads').select('id').where('state', '=', RECEIVING).where('length', '=', 0).execute();
     return rows.map((row) => row.id);
   }
 
@@ -241,7 +268,8 @@ export class Ledger {
     return this.#changes.on(id, listener);
   }
 
-  close(): Promise<void> {
+  async close(): Promise<void> {
+    await this.#clock.close();
     this.#durable.close();
     return this.#engine.close();
   }

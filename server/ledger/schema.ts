@@ -2,7 +2,10 @@ import { type Generated, sql } from 'kysely';
 import type { Migration, MigrationProvider } from 'kysely/migration';
 import type { UploadState } from '../../shared/upload.ts';
 
-/** One durable row an upload. Times are milliseconds since the epoch, sizes bytes. */
+/**
+ * One durable row an upload. Sizes are bytes, times milliseconds: since the epoch where they are for people, and by the
+ * ledger's own clock where something hangs on them.
+ */
 export interface UploadTable {
   id: string;
   owner: string;
@@ -45,7 +48,10 @@ export interface UploadTable {
   /** The policy a refusal was spoken under. */
   policyHash: string | null;
   idempotencyKey: string | null;
+  /** By the wall's clock, as `updatedAt`: for people, and nothing hangs on them. */
   createdAt: number;
+  /** How far the wall's clock was ahead of the ledger's at the creation: without it, `createdAt` is the ledger's time. */
+  wallAheadMs: number;
   updatedAt: number;
   /** When the sweeper may take it; null: never. */
   expiresAt: number | null;
@@ -70,7 +76,10 @@ export interface FactTable {
 /** A process that takes locks and leases, for as long as it renews this row. Dead once, dead for ever. */
 export interface HolderTable {
   owner: string;
+  /** By the database's clock: another value with each renewal. */
   expiresAt: number;
+  /** So long a renewal counts; 0: written by a version that did not say so. */
+  leaseMs: number;
   /** 1: what it held is free. The row stays for a while, so that what it wrote without knowing is known to be a dead one's. */
   isDead: number;
 }
@@ -83,11 +92,17 @@ export interface LockTable {
   boot: string;
 }
 
+/** One row: how far the ledger's time has come. */
+export interface ClockTable {
+  at: number;
+}
+
 export interface Schema {
   uploads: UploadTable;
   holders: HolderTable;
   locks: LockTable;
   facts: FactTable;
+  clock: ClockTable;
   events: EventTable;
 }
 
@@ -212,7 +227,29 @@ const direct: Migration = {
   },
 };
 
+/** A clock of the ledger's own. What is there already has deadlines by the wall's, so it begins where that was last seen. */
+const timeServed: Migration = {
+  async up(db) {
+    await db.schema
+      .alterTable('uploads')
+      .addColumn('wallAheadMs', 'bigint', (column) => column.notNull().defaultTo(0))
+      .execute();
+    await db.schema
+      .alterTable('holders')
+      .addColumn('leaseMs', 'bigint', (column) => column.notNull().defaultTo(0))
+      .execute();
+    await db.schema
+      .createTable('clock')
+      .addColumn('at', 'bigint', (column) => column.notNull())
+      .execute();
+    const now = Date.now();
+    await sql`insert into clock (at) select min(seen) from (
+      select max("updatedAt") as seen from uploads union all select ${now}) as times`.execute(db);
+  },
+};
+
 /** In order; a published one is never changed. */
 export function migrations(dialect: Dialect): MigrationProvider {
-  return { getMigrations: async () => ({ '0001-uploads': first(dialect), '0002-processes': processes, '0003-direct': direct }) };
+  const all = { '0001-uploads': first(dialect), '0002-processes': processes, '0003-direct': direct, '0004-time-served': timeServed };
+  return { getMigrations: async () => all };
 }

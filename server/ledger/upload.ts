@@ -25,4 +25,5 @@ export const JUST_CREATED = {
   errorDetail: null,
   policyHash: null,
   directDueAt: null,
+  wallAheadMs: 0,
 } as const satisfies Partial<Upload>;

@@ -16,6 +16,9 @@ import type { PostgresNotices } from './postgres-notices.ts';
 import { SharedLocker } from './shared-locker.ts';
 import { Tenure } from './tenure.ts';
 
+/** So much of the time that it was served for a ledger may forget in a crash. */
+const HEARTBEAT_MS = 60_000;
+
 export interface ServingOptions {
   engine: Engine;
   ledger: Ledger;
@@ -47,7 +50,8 @@ export function serve(opened: AsyncDisposableStack, options: ServingOptions): Pr
 
 /** For a ledger that this process alone serves: nothing that an earlier one held counts any more. */
 async function serveAlone(opened: AsyncDisposableStack, options: ServingOptions): Promise<Serving> {
-  const { engine, ledger, staging, lockTimeoutMs } = options;
+  const { engine, ledger, staging, lockTimeoutMs, log } = options;
+  ledger.startClock(HEARTBEAT_MS, (error) => log.warn({ err: error }, 'the time could not be written down'));
   await new Holders(engine).clearAll();
   // What the ledger says of bytes that it counts itself is true after a power cut, too.
   if (staging.isReadableInProgress) {
@@ -66,6 +70,8 @@ async function serveTogether(opened: AsyncDisposableStack, options: ServingOptio
   const { engine, ledger, staging, lockTimeoutMs, beginnings, leaseMs, log } = options;
   const holders = new Holders(engine);
   const locks = new Locks(engine);
+  // A process is behind the others by as much at most.
+  ledger.startClock(Math.min(leaseMs, HEARTBEAT_MS), (error) => log.warn({ err: error }, 'the time could not be written down'));
   await notices.start();
   opened.defer(() => notices.close());
   const tenure = new Tenure({ holders, leaseMs, boot: await bootId(), log });

@@ -1,6 +1,7 @@
 // How long this process may write what it holds. The ledger knows the process by one row, renewed well before its time is
 // over; everything the process holds ends with it.
 import { randomBytes } from 'node:crypto';
+import { uptime } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { UploadError } from '../../shared/errors.ts';
@@ -126,10 +127,10 @@ export class Tenure {
     if (!this.#closing.signal.aborted) this.#options.log.warn('the lease on the ledger ran out: others take over what this process held');
   }
 
-  /** By whichever clock has gone further: one stands still while the machine sleeps, the other may be set. */
+  /** By whichever clock has gone further: one stands still while the machine sleeps, the other counts in coarser steps. */
   #remainingMs(): number {
     const now = readClocks();
-    return this.#options.leaseMs - Math.max(now.steadyMs - this.#since.steadyMs, now.wallMs - this.#since.wallMs);
+    return this.#options.leaseMs - Math.max(now.steadyMs - this.#since.steadyMs, now.bootMs - this.#since.bootMs);
   }
 
   #warn(error: unknown): void {
@@ -139,11 +140,12 @@ export class Tenure {
 
 interface Clocks {
   steadyMs: number;
-  wallMs: number;
+  /** Since the machine was started, sleep included. The wall's clock is none to go by: it may be set. */
+  bootMs: number;
 }
 
 function readClocks(): Clocks {
-  return { steadyMs: performance.now(), wallMs: Date.now() };
+  return { steadyMs: performance.now(), bootMs: uptime() * 1000 };
 }
 
 /** False: ended before by the signal. */

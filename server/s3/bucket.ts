@@ -171,14 +171,14 @@ export class Bucket {
     await Promise.all(keys.map((key) => outcome(key, this.#client.send(new DeleteObjectCommand(this.#place.at(key))))));
   }
 
-  async copy(from: string, to: string, headers: ObjectHeaders): Promise<void> {
+  async copy(from: string, to: string, headers: ObjectHeaders, signal?: AbortSignal): Promise<void> {
     const copy = new CopyObjectCommand({
       ...this.#place.at(to),
       CopySource: this.#place.source(from),
       MetadataDirective: 'REPLACE',
       ...headers,
     });
-    await outcome(to, this.#patient.send(copy));
+    await outcome(to, this.#patient.send(copy, signal && { abortSignal: signal }));
   }
 
   close(): void {

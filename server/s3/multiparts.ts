@@ -49,7 +49,15 @@ export class Multiparts {
   }
 
   /** Bytes [start, end) of another object, without their passing through here. */
-  async copy(key: string, uploadId: string, number: number, from: string, start: number, end: number): Promise<StoredPart> {
+  async copy(
+    key: string,
+    uploadId: string,
+    number: number,
+    from: string,
+    start: number,
+    end: number,
+    signal?: AbortSignal,
+  ): Promise<StoredPart> {
     const part = {
       ...this.#place.at(key),
       UploadId: uploadId,
@@ -57,7 +65,10 @@ export class Multiparts {
       CopySource: this.#place.source(from),
       CopySourceRange: `bytes=${start}-${end - 1}`,
     };
-    const { CopyPartResult } = await outcome(`${key}, part ${number}`, this.#patient.send(new UploadPartCopyCommand(part)));
+    const { CopyPartResult } = await outcome(
+      `${key}, part ${number}`,
+      this.#patient.send(new UploadPartCopyCommand(part), signal && { abortSignal: signal }),
+    );
     return { number, size: end - start, etag: CopyPartResult?.ETag ?? '' };
   }
 

@@ -48,7 +48,7 @@ export class Admission {
     const { id, owner, length, metadata, rawMetadata, idempotencyKey } = request;
     if (idempotencyKey !== null) {
       const earlier = await ledger.findByKey(owner, idempotencyKey);
-      if (earlier && earlier.createdAt > Date.now() - KEY_MS) return { upload: earlier, created: false };
+      if (earlier && earlier.createdAt - earlier.wallAheadMs > ledger.now() - KEY_MS) return { upload: earlier, created: false };
       if (earlier) await ledger.releaseKey(earlier.id);
     }
     if (length !== null && length > maxUploadSize) throw tooLarge(maxUploadSize);
@@ -59,7 +59,8 @@ export class Admission {
     if (refusal) throw new UploadError(refusal.code, refusal.detail === undefined ? {} : { detail: refusal.detail });
     await this.#room.require(length ?? 0);
     const relativePath = metadataValue(metadata, 'relativePath');
-    const now = Date.now();
+    const now = ledger.now();
+    const wall = Date.now();
     const upload: Upload = {
       ...JUST_CREATED,
       id,
@@ -71,8 +72,9 @@ export class Admission {
       relativePath: relativePath === null ? null : (safeRelativePath(relativePath) ?? null),
       name,
       idempotencyKey,
-      createdAt: now,
-      updatedAt: now,
+      createdAt: wall,
+      wallAheadMs: wall - now,
+      updatedAt: wall,
       expiresAt: now + expireAfterMs,
     };
     if (request.comesWhole) return { upload, created: true };

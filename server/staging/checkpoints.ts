@@ -99,7 +99,7 @@ export class Checkpoints {
       this.#isUnproved = true;
       throw error;
     });
-    const changes = { checksum, checksumOffset: offset, expiresAt: Date.now() + expireAfterMs };
+    const changes = { checksum, checksumOffset: offset, expiresAt: ledger.now() + expireAfterMs };
     const owner = this.#requireHeld?.();
     const isWritten = await ledger.checkpoint(this.#id, changes, synced === undefined ? undefined : offset, owner);
     // Woken after a long stop, say: another has come further since, or goes on from where the ledger was before.

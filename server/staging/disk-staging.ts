@@ -1,9 +1,10 @@
 import { constants } from 'node:fs';
-import { copyFile, mkdir, readdir, rename, stat, statfs, truncate, unlink } from 'node:fs/promises';
+import { mkdir, readdir, rename, stat, statfs, truncate, unlink } from 'node:fs/promises';
 import { platform } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { UPLOAD_ID } from '../../shared/protocol.ts';
+import { copyFile } from '../disk/copy-file.ts';
 import { DiskThread } from '../disk/disk-thread.ts';
 import { makeDurableDirectory, syncDirectory } from '../disk/durable-directory.ts';
 import { OpenFile } from '../disk/open-file.ts';
@@ -82,14 +83,13 @@ export class DiskStaging implements Staging {
     await file.sync().finally(() => file.close());
   }
 
-  async renew(id: string): Promise<void> {
+  async renew(id: string, signal?: AbortSignal): Promise<void> {
     const path = this.path(id);
     const fresh = `${path}${RENEWED}`;
     try {
       await unlink(fresh).catch(unlessMissing);
-      await copyFile(path, fresh, constants.COPYFILE_EXCL);
-      const file = await OpenFile.open(fresh, 'r+');
-      await file.sync().finally(() => file.close());
+      await copyFile(path, fresh, signal);
+      signal?.throwIfAborted();
       await rename(fresh, path);
     } finally {
       await unlink(fresh).catch(unlessMissing);

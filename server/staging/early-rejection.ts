@@ -26,7 +26,7 @@ export async function requireAllowedHead(options: EarlyRejectionOptions, upload:
     errorCode: rejection.code,
     errorDetail: rejection.detail ?? null,
     policyHash,
-    expiresAt: Date.now() + keepRecordsForMs,
+    expiresAt: ledger.now() + keepRecordsForMs,
   });
   if (rejected) {
     // Not awaited: whoever is told must not hold up the answer.

@@ -22,12 +22,20 @@ export function advance(checksum: Checksum, batch: readonly Uint8Array[]): void 
 /**
  * The checksum of everything staged. What the ledger's checkpoint does not cover (a crash came before the next one) is
  * read again; a checkpoint beyond the staged bytes (a power cut took them) counts for nothing.
+ * @throws what the reader does, or the signal's reason
  */
-export async function completeChecksum(upload: Pick<Upload, 'checksum' | 'checksumOffset'>, reader: StagedReader): Promise<Checksum> {
+export async function completeChecksum(
+  upload: Pick<Upload, 'checksum' | 'checksumOffset'>,
+  reader: StagedReader,
+  signal?: AbortSignal,
+): Promise<Checksum> {
   const known = upload.checksumOffset >= 0 && upload.checksumOffset <= reader.size;
   const checksum = known ? { checksum: upload.checksum, offset: upload.checksumOffset } : { checksum: 0, offset: 0 };
   if (checksum.offset < reader.size) {
-    for await (const chunk of reader.stream(checksum.offset)) advance(checksum, [chunk]);
+    for await (const chunk of reader.stream(checksum.offset)) {
+      signal?.throwIfAborted();
+      advance(checksum, [chunk]);
+    }
   }
   return checksum;
 }

@@ -61,24 +61,31 @@ export async function partsAndTails(bucket: Bucket, id: string, staged: Staged) 
   return { multipart, listed, full, tails, start, last, size: last ? start + last.size : endOf(tails, start) };
 }
 
-/** Seals all that an upload holds, and resolves with its size. */
-export async function sealAll(sealing: Sealing, id: string, staged: Staged): Promise<number> {
+/** Seals all that an upload holds, and resolves with its size. @throws also the signal's reason, before what is left to be written */
+export async function sealAll(sealing: Sealing, id: string, staged: Staged, signal?: AbortSignal): Promise<number> {
   const { bucket, reading } = sealing;
   const held = await partsAndTails(bucket, id, staged);
   const { multipart, full, tails, start, size, last } = held;
   if (multipart === undefined || (full.length === 0 && last === undefined)) {
-    await reading.with(sizeOf(tails), async () => bucket.put(bytesKey(id), await loadTails(bucket, tails)));
+    await reading.with(sizeOf(tails), async () => {
+      const bytes = await loadTails(bucket, tails);
+      signal?.throwIfAborted();
+      await bucket.put(bytesKey(id), bytes);
+    });
     return size;
   }
   const parts = [...full];
   if (last) parts.push(last);
   else if (size > start) {
     parts.push(
-      await reading.with(sizeOf(tails), async () =>
-        bucket.multiparts.put(bytesKey(id), multipart.uploadId, full.length + 1, await loadTails(bucket, tails)),
-      ),
+      await reading.with(sizeOf(tails), async () => {
+        const bytes = await loadTails(bucket, tails);
+        signal?.throwIfAborted();
+        return bucket.multiparts.put(bytesKey(id), multipart.uploadId, full.length + 1, bytes);
+      }),
     );
   }
+  signal?.throwIfAborted();
   await bucket.multiparts.complete(bytesKey(id), multipart.uploadId, parts);
   return size;
 }

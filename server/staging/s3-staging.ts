@@ -114,19 +114,19 @@ export class S3Staging implements Staging {
   }
 
   /** Reads what is staged. Where it is in parts this seals it: nobody writes to what is inspected. */
-  async open(id: string): Promise<StagedReader> {
+  async open(id: string, signal?: AbortSignal): Promise<StagedReader> {
     const staged = await readStaged(this.#bucket, id);
     if (staged.keys.length === 0) throw new Error(`Nothing is staged of ${id}.`);
     if (staged.sealed === undefined && !staged.hasMultipart) return new TailsReader(this.#bucket, tailsFrom(staged.tails, 0));
-    const size = staged.sealed ?? (await sealAll({ bucket: this.#bucket, reading: this.#reading }, id, staged));
+    const size = staged.sealed ?? (await sealAll({ bucket: this.#bucket, reading: this.#reading }, id, staged, signal));
     return new ObjectReader(this.#bucket, bytesKey(id), size);
   }
 
   /** One object of all that is staged: its key and size, or undefined when nothing is. */
-  async seal(id: string): Promise<{ key: string; size: number } | undefined> {
+  async seal(id: string, signal?: AbortSignal): Promise<{ key: string; size: number } | undefined> {
     const staged = await readStaged(this.#bucket, id);
     if (staged.keys.length === 0) return undefined;
-    const size = staged.sealed ?? (await sealAll({ bucket: this.#bucket, reading: this.#reading }, id, staged));
+    const size = staged.sealed ?? (await sealAll({ bucket: this.#bucket, reading: this.#reading }, id, staged, signal));
     return { key: bytesKey(id), size };
   }
 

@@ -67,10 +67,11 @@ export interface Staging {
   write(id: string, offset: number, body: Readable, options: WriteOptions): Promise<Written>;
   /** Makes the bytes durable. After it threw, they are unproved, whatever a second call says: only `renew` can help. */
   sync(id: string): Promise<void>;
-  /** Copies the bytes to a new place, makes that durable, and puts it in the old one's stead. Whether it holds the right bytes is the caller's to prove. */
-  renew(id: string): Promise<void>;
+  /** Copies the bytes to a new place, makes that durable, and puts it in the old one's stead. Whether it holds the right bytes is the caller's to prove. @throws the signal's reason, the old place untouched */
+  renew(id: string, signal?: AbortSignal): Promise<void>;
   truncate(id: string, size: number): Promise<void>;
-  open(id: string): Promise<StagedReader>;
+  /** @throws the signal's reason, where bytes are put together first to be read */
+  open(id: string, signal?: AbortSignal): Promise<StagedReader>;
   /**
    * Takes the bytes away of an upload that has ended, or never had a row. Where that fails it is tried again soon, for as long
    * as the process lives; what is left then, the next start finds by `list`. Fine when they are gone already. Never rejects.

@@ -1,10 +1,11 @@
-import { constants, createReadStream } from 'node:fs';
-import { copyFile, link, open, readdir, rename, rm, stat, unlink } from 'node:fs/promises';
+import { createReadStream } from 'node:fs';
+import { link, readdir, rename, rm, stat, unlink } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
 import send from 'send';
 import { UploadError } from '../../shared/errors.ts';
+import { copyFile } from '../disk/copy-file.ts';
 import { codeOf, NO_LINK } from '../disk/disk-thread.ts';
 import { makeDurableDirectory } from '../disk/durable-directory.ts';
 import { type DiskStaging, isMissing } from '../staging/disk-staging.ts';
@@ -33,16 +34,17 @@ export class DiskStorage implements Storage {
     return join(this.#root, ...directory.split('/'), name);
   }
 
-  async publish({ id, directory, name, attempt }: Target): Promise<string> {
+  async publish({ id, directory, name, attempt }: Target, signal?: AbortSignal): Promise<string> {
     const target = this.path(directory, name);
     const folder = dirname(target);
     const staged = this.#staging.path(id);
     if (attempt > 1) await removeParts(folder, id);
     const { thread } = this.#staging;
+    signal?.throwIfAborted();
     const outcome = await thread.do({ root: this.#root, folder, link: { from: staged, to: target } });
     if (outcome === 'no-file') throw new StagedBytesGone('The staged bytes are gone.');
     if (outcome === 'no-link') {
-      await copyInto(staged, target, join(folder, `${id}.${attempt}.part`));
+      await copyInto(staged, target, join(folder, `${id}.${attempt}.part`), signal);
       await thread.do({ root: this.#root, folder });
     }
     return directory;
@@ -91,11 +93,10 @@ function refusalOf(error: Error): UploadError {
   return status === 404 ? new UploadError('ERR_NOT_FOUND', { cause: error }) : faultOf(error);
 }
 
-async function copyInto(staged: string, target: string, part: string): Promise<void> {
+async function copyInto(staged: string, target: string, part: string, signal: AbortSignal | undefined): Promise<void> {
   try {
-    await copyFile(staged, part, constants.COPYFILE_EXCL);
-    const file = await open(part, 'r+');
-    await file.sync().finally(() => file.close());
+    await copyFile(staged, part, signal);
+    signal?.throwIfAborted();
     await link(part, target).catch((error) => {
       // Where even a link beside the file is not to be had, the directory is the upload's own: nothing can be overwritten.
       if (NO_LINK.has(codeOf(error))) return rename(part, target);

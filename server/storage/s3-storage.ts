@@ -37,14 +37,15 @@ export class S3Storage implements Storage {
     this.#bucket = options.bucket;
   }
 
-  async publish({ id, directory, name, type, attempt }: Target): Promise<string> {
-    const staged = await this.#options.staging.seal(id);
+  async publish({ id, directory, name, type, attempt }: Target, signal?: AbortSignal): Promise<string> {
+    const staged = await this.#options.staging.seal(id, signal);
     if (staged === undefined) throw new StagedBytesGone('The staged bytes are gone.');
     const published = `${directory}/${attempt}`;
     const key = keyOf(published, name);
     const headers: ObjectHeaders = { ContentType: type ?? 'application/octet-stream', ContentDisposition: dispositionOf(name) };
-    if (staged.size > this.#options.copyThreshold) await this.#copyInParts(staged.key, staged.size, key, headers);
-    else await this.#bucket.copy(staged.key, key, headers);
+    signal?.throwIfAborted();
+    if (staged.size > this.#options.copyThreshold) await this.#copyInParts(staged.key, staged.size, key, headers, signal);
+    else await this.#bucket.copy(staged.key, key, headers, signal);
     // What an answer says is one thing.
     const made = await this.#bucket.head(key);
     if (made?.size !== staged.size) throw new Error(`${key}: ${made?.size ?? 'no'} bytes were published of ${staged.size}.`);
@@ -99,7 +100,7 @@ export class S3Storage implements Storage {
     await this.#bucket.remove(keys);
   }
 
-  async #copyInParts(from: string, size: number, key: string, headers: ObjectHeaders): Promise<void> {
+  async #copyInParts(from: string, size: number, key: string, headers: ObjectHeaders, signal: AbortSignal | undefined): Promise<void> {
     const partSize = Math.max(5 * MIB, Math.min(COPY_PART_BYTES, this.#options.copyThreshold));
     const count = Math.ceil(size / partSize);
     const uploadId = await this.#bucket.multiparts.start(key, headers);
@@ -107,15 +108,18 @@ export class S3Storage implements Storage {
     let next = 0;
     const copy = async () => {
       while (next < count) {
+        signal?.throwIfAborted();
         const index = next++;
         const start = index * partSize;
-        parts[index] = await this.#bucket.multiparts.copy(key, uploadId, index + 1, from, start, Math.min(start + partSize, size));
+        const end = Math.min(start + partSize, size);
+        parts[index] = await this.#bucket.multiparts.copy(key, uploadId, index + 1, from, start, end, signal);
       }
     };
     // Each to its end: a part that comes after the abort would stay.
     const outcomes = await Promise.allSettled(Array.from({ length: COPIES_AT_ONCE }, copy));
     try {
       for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
+      signal?.throwIfAborted();
       await this.#bucket.multiparts.complete(key, uploadId, parts);
     } catch (error) {
       await this.#bucket.multiparts.abort(key, uploadId).catch(() => undefined);

@@ -23,9 +23,10 @@ export interface Storage {
    * Makes the staged bytes, already durable, appear under the target, durable when it resolves. Again for the same upload
    * is fine; another upload's target is never touched. The staged bytes stay. Resolves with the directory the file lies in:
    * the target's, or one below it that is the attempt's alone, where a name can't be given to one of two.
-   * @throws StagedBytesGone; anything else is a fault of ours and leaves nothing that a later attempt does not clear
+   * @param signal aborted when the lease is lost: it settles soon after, and from then on writes nothing more
+   * @throws StagedBytesGone; the signal's reason; anything else is a fault of ours. Each leaves nothing that a later attempt does not clear
    */
-  publish(target: Target): Promise<string>;
+  publish(target: Target, signal?: AbortSignal): Promise<string>;
   /** Takes back what this attempt published, where that is its alone: another has won. */
   retract(target: Pick<Target, 'directory' | 'attempt'>): Promise<void>;
   /** Takes back what other attempts published than the one that `publish` gave this directory. */

@@ -73,7 +73,9 @@ export class Creations {
       upload = (await ledger.get(upload.id)) ?? upload;
     }
     if (upload.state === 'receiving' && upload.length !== 0) {
-      Object.assign(headers, expiry(upload), { 'Upload-Offset': String(acknowledgedOffset(upload, await receiver.confirmed(upload))) });
+      Object.assign(headers, expiry(ledger, upload), {
+        'Upload-Offset': String(acknowledgedOffset(upload, await receiver.confirmed(upload))),
+      });
     } else {
       const settled = await this.#endings.settle(upload.id, response);
       if (settled === undefined) throw new UploadError('ERR_INSPECTION_PENDING', { retryAfterSeconds: 2 });

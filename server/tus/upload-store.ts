@@ -52,7 +52,7 @@ export class UploadStore extends DataStore {
   override async remove(id: string): Promise<void> {
     const { ledger, staging, finisher, keepRecordsForMs } = this.#options;
     if (finisher.isBeginning(id)) throw new Moved();
-    const terminated = await ledger.move(id, { from: 'receiving' }, 'terminated', { expiresAt: Date.now() + keepRecordsForMs });
+    const terminated = await ledger.move(id, { from: 'receiving' }, 'terminated', { expiresAt: ledger.now() + keepRecordsForMs });
     if (terminated === undefined) throw new Moved();
     await staging.remove(id);
   }

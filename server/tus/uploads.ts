@@ -69,7 +69,10 @@ export class Uploads {
     const context: Context = { request, creation };
     try {
       const answer = await this.#stock.handle(request.raw, 'POST', '', context);
-      writeResponse(await refusing(answer), request.response, { ...ANNOUNCEMENT, ...(context.upload ? expiry(context.upload) : {}) });
+      writeResponse(await refusing(answer), request.response, {
+        ...ANNOUNCEMENT,
+        ...(context.upload ? expiry(this.#options.ledger, context.upload) : {}),
+      });
     } catch (error) {
       if (!(error instanceof Replayed)) throw error;
       await this.#creations.replay(request, creation, error.upload);
@@ -86,7 +89,7 @@ export class Uploads {
       if (upload.state === 'receiving') stored = await receiver.confirmed(upload);
       upload = (await ledger.get(id)) ?? upload;
     }
-    const headers = { ...ANNOUNCEMENT, ...describeForHead(upload, stored, policyHash) };
+    const headers = { ...ANNOUNCEMENT, ...describeForHead(ledger, upload, stored, policyHash) };
     for (const [name, value] of Object.entries(headers)) request.response.setHeader(name, value);
     request.response.setHeader('Cache-Control', 'no-store');
     request.response.statusCode = 200;
@@ -106,7 +109,7 @@ export class Uploads {
       const context: Context = { request, append, upload };
       try {
         const answer = await this.#stock.handle(request.raw, 'PATCH', id, context);
-        writeResponse(await refusing(answer), request.response, expiry(context.upload ?? upload));
+        writeResponse(await refusing(answer), request.response, expiry(this.#options.ledger, context.upload ?? upload));
         return;
       } catch (error) {
         if (!(error instanceof Moved)) throw error;

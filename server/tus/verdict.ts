@@ -1,6 +1,7 @@
 // What a client is told of an upload that no longer receives, and of one that waits for its verdict. The last byte, or the
 // declaration of the length, is acknowledged only with the verdict: a client that asks HEAD must never read success early.
 import { isErrorCode, UploadError } from '../../shared/errors.ts';
+import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
 
 type Headers = Record<string, string>;
@@ -15,12 +16,12 @@ export function acknowledgedOffset(upload: Upload, stored: number): number {
  * The headers of a HEAD.
  * @throws UploadError 410 for what is gone, 423 where there is no offset to tell yet
  */
-export function describeForHead(upload: Upload, stored: number, policyHash: string): Headers {
+export function describeForHead(ledger: Ledger, upload: Upload, stored: number, policyHash: string): Headers {
   const headers: Headers = {};
   if (upload.metadata !== '') headers['Upload-Metadata'] = upload.metadata;
   switch (upload.state) {
     case 'receiving':
-      return { ...headers, ...expiry(upload), ...lengthOf(upload), 'Upload-Offset': String(acknowledgedOffset(upload, stored)) };
+      return { ...headers, ...expiry(ledger, upload), ...lengthOf(upload), 'Upload-Offset': String(acknowledgedOffset(upload, stored)) };
     case 'inspecting':
       return { ...headers, ...held(upload) };
     case 'accepted':
@@ -49,9 +50,9 @@ function lengthOf(upload: Upload): Headers {
 }
 
 /** tus 1.0.0, Expiration: an HTTP date on every answer about an unfinished upload. */
-export function expiry(upload: Upload): Headers {
+export function expiry(ledger: Ledger, upload: Upload): Headers {
   if (upload.state !== 'receiving' || upload.expiresAt === null) return {};
-  return { 'Upload-Expires': new Date(upload.expiresAt).toUTCString() };
+  return { 'Upload-Expires': ledger.wallTime(upload.expiresAt).toUTCString() };
 }
 
 /** How far an acknowledged offset goes while the verdict is out. */

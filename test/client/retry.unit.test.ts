@@ -86,6 +86,12 @@ describe('an answer that is no success', () => {
     expect(answered(418).error).toMatchObject({ code: 'ERR_UNEXPECTED_RESPONSE', status: 418 });
   });
 
+  test('tells when to come back by the clock of whoever answered, though this one is hours off', () => {
+    const headers: Record<string, string> = { Date: 'Tue, 05 Jan 2021 07:28:00 GMT', 'Retry-After': 'Tue, 05 Jan 2021 07:28:30 GMT' };
+    const { error } = failureOf({ status: 503, header: (name) => headers[name] ?? null, text: '' }, 'PATCH', 1);
+    expect(error.retryAfterSeconds).toBe(30);
+  });
+
   test('tells when to come back, in seconds or as a date', () => {
     const now = Date.parse('Wed, 21 Oct 2026 07:28:00 GMT');
     expect(parseRetryAfter('120', now)).toBe(120);

@@ -1,5 +1,5 @@
 // What every ledger does, whatever engine keeps its rows.
-import { expect, it } from 'vitest';
+import { expect, it, onTestFinished, vi } from 'vitest';
 import type { DirectUploads } from '../../server/ledger/direct-uploads.ts';
 import type { Holders } from '../../server/ledger/holders.ts';
 import type { Ledger } from '../../server/ledger/ledger.ts';
@@ -45,6 +45,37 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
     expect(await ledger.get(upload.id)).toEqual(upload);
     expect(await (await other()).get(upload.id)).toEqual(upload);
     expect(await ledger.get('0'.repeat(32))).toBeUndefined();
+  });
+
+  it('has a time of its own, that goes on while it is served, whatever the wall says', async () => {
+    const { ledger, other } = await open();
+    const begun = ledger.now();
+    expect(Math.abs(begun - Date.now())).toBeLessThan(HOUR);
+    ledger.startClock(10, () => undefined);
+    vi.useFakeTimers({ toFake: ['Date'] });
+    onTestFinished(() => void vi.useRealTimers());
+    let before = begun;
+    for (const ahead of [200 * HOUR, -5 * HOUR, 9000 * HOUR, 0]) {
+      vi.setSystemTime(begun + ahead);
+      // Written down, and read by a process that comes later.
+      await expect.poll(async () => (await other()).now()).toBeGreaterThan(before);
+      const now = ledger.now();
+      expect(now).toBeGreaterThan(before);
+      expect(now - begun).toBeLessThan(HOUR);
+      expect(Math.abs(ledger.wallTime(now + HOUR).getTime() - (begun + ahead + HOUR))).toBeLessThan(HOUR / 2);
+      before = now;
+    }
+  });
+
+  it('has one time for all who serve it: that of the one who is furthest', async () => {
+    const { ledger, other } = await open();
+    const late = await other();
+    ledger.startClock(10, () => undefined);
+    await expect.poll(async () => (await other()).now()).toBeGreaterThan(late.now());
+    late.startClock(10, () => undefined);
+    await expect.poll(() => ledger.now() - late.now()).toBeLessThan(1000);
+    const now = ledger.now();
+    await expect.poll(() => late.now()).toBeGreaterThan(now);
   });
 
   it('takes an idempotency key once from each owner, until it is released', async () => {

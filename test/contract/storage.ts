@@ -77,6 +77,14 @@ export function testStorage(open: () => Promise<StorageUnderTest>): void {
     expect(await storage.size(DIRECTORY, NAME)).toBeUndefined();
   });
 
+  it('publishes nothing once the lease is lost', async () => {
+    const { storage, stage, everything } = await open();
+    await stage(ID, await videoBytes(100_000));
+    const target = { id: ID, directory: DIRECTORY, name: NAME, type: 'video/mp4', attempt: 1 };
+    await expect(storage.publish(target, AbortSignal.abort('lost'))).rejects.toBe('lost');
+    expect(await everything()).toEqual([]);
+  });
+
   it('keeps two uploads of one name apart', async () => {
     const [first, second] = [await videoBytes(1000, 1), await videoBytes(1000, 2)];
     const { storage, stage, directory } = await withPublished(first);

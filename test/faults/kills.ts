@@ -52,7 +52,7 @@ const STEPS: Step[] = [
   { name: 'rename', calls: 'rename,renameat,renameat2', engines: ['rename'] },
   { name: 'mkdir', calls: 'mkdir,mkdirat', engines: ['link', 'copy'], isFirst: true },
   { name: 'write to the ledger', calls: 'pwrite64', engines: ['link', 'copy'], isMany: true },
-  { name: 'write of the copy', calls: 'copy_file_range,sendfile,pwritev,ftruncate', engines: ['copy', 'rename'] },
+  { name: 'write of the copy', calls: 'pwrite64', thread: 'libuv-worker', engines: ['copy', 'rename'] },
   { name: 'write to the log or a socket', calls: 'write,writev', engines: ['link'], isMany: true },
 ];
 

@@ -44,6 +44,9 @@ export interface FinishBedOptions {
   storageDir?: string;
   checks?: readonly Check[];
   checkTimeoutMs?: number;
+  digest?: FinisherOptions['digest'];
+  /** Of the lease. */
+  lost?: AbortSignal;
   onVerdict?: FinisherOptions['onVerdict'];
   keepRecordsForMs?: number;
 }
@@ -66,12 +69,13 @@ export async function openFinishBed(options: FinishBedOptions = {}): Promise<Fin
     ledger,
     staging,
     storage,
-    holder: { isAlone: true, owner: 'this process', lost: new AbortController().signal },
+    holder: { isAlone: true, owner: 'this process', lost: options.lost ?? new AbortController().signal },
     lock: locker,
     checks: options.checks ?? [],
     policy: parsePolicy('text'),
     policyHash: 'a policy',
     checkTimeoutMs: options.checkTimeoutMs ?? 60_000,
+    digest: options.digest,
     keepRecordsForMs,
     log,
     onVerdict: async (upload) => {

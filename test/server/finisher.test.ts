@@ -5,7 +5,7 @@ import { chmod, link, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/pr
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { MAX_STRIKES } from '../../server/finish/attempts.ts';
-import { type Check, CheckCrash } from '../../server/finish/check.ts';
+import { type Check, CheckCrash, type Inspectable } from '../../server/finish/check.ts';
 import { DAY, type FinishBed, interrupted, openFinishBed } from './finish-bed.ts';
 import { PATIENT } from './patient.ts';
 
@@ -198,6 +198,48 @@ describe('a check', () => {
     expect(signals.map(({ aborted }) => aborted)).toEqual(Array(MAX_STRIKES).fill(true));
   });
 
+  const AT_WORK: [string, (upload: Inspectable) => unknown][] = [
+    ['reads ranges', (upload) => upload.read(0, 4)],
+    ['tells of its progress', (upload) => upload.progress()],
+  ];
+  it.for(AT_WORK)('that takes many times its limit and %s meanwhile is let to its end', async ([, goOn]) => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    onTestFinished(() => void vi.useRealTimers());
+    let runs = 0;
+    const long: Check['run'] = async (upload) => {
+      runs += 1;
+      for (let step = 0; step < 10; step++) {
+        vi.advanceTimersByTime(1200);
+        await goOn(upload);
+      }
+      return undefined;
+    };
+    const bed = await openFinishBed({ checks: [check(long)], checkTimeoutMs: 2000 });
+    const id = await bed.put(CONTENT);
+    await bed.finisher.begin(id, CONTENT.byteLength, 'byte');
+    expect(await bed.verdict(id)).toMatchObject({ state: 'accepted' });
+    expect(runs).toBe(1);
+  });
+
+  it('that falls silent after it was at work is stopped, and its progress counts no more', async () => {
+    hurry();
+    let progress = () => {};
+    let runs = 0;
+    const hang: Check['run'] = (upload) => {
+      runs += 1;
+      upload.progress();
+      progress = upload.progress;
+      upload.signal.addEventListener('abort', progress);
+      return new Promise(() => {});
+    };
+    const bed = await openFinishBed({ checks: [check(hang)], checkTimeoutMs: 1000 });
+    const id = await bed.put(CONTENT);
+    await bed.finisher.begin(id, CONTENT.byteLength, 'byte');
+    expect(await bed.verdict(id)).toMatchObject({ errorCode: 'ERR_UNINSPECTABLE' });
+    progress();
+    expect(runs).toBe(MAX_STRIKES);
+  });
+
   it('that comes back after its time finds nothing to read any more', async () => {
     hurry();
     const late: string[] = [];
@@ -286,6 +328,16 @@ describe('a check', () => {
 });
 
 describe('a fault of ours', () => {
+  it('that lets hashing stand still is tried again, and does not count against the file', async () => {
+    hurry();
+    let runs = 0;
+    const digest = () => (++runs <= MAX_STRIKES + 1 ? new Promise<never>(() => {}) : Promise.resolve('a digest'));
+    const bed = await openFinishBed({ digest, checkTimeoutMs: 1000 });
+    const id = await bed.put(CONTENT);
+    await bed.finisher.begin(id, CONTENT.byteLength, 'byte');
+    expect(await bed.verdict(id)).toMatchObject({ state: 'accepted', sha256: 'a digest', strikes: 0 });
+  });
+
   it('keeps the file until it can be published', async () => {
     hurry();
     const bed = await openFinishBed();

@@ -1,15 +1,17 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { Migrator } from 'kysely/migration';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { DirectUploads } from '../../server/ledger/direct-uploads.ts';
 import { Holders } from '../../server/ledger/holders.ts';
 import { Ledger } from '../../server/ledger/ledger.ts';
 import { Locks } from '../../server/ledger/locks.ts';
 import { LedgerTooNew } from '../../server/ledger/migration.ts';
+import { migrations } from '../../server/ledger/schema.ts';
 import { LedgerInUse, openSqlite } from '../../server/ledger/sqlite.ts';
 import { testLedger } from '../contract/ledger.ts';
-import { newUpload } from '../contract/new-upload.ts';
+import { HOUR, newUpload } from '../contract/new-upload.ts';
 import { fillingStatements, ROWS, testPlans } from '../contract/plans.ts';
 import { testDirectory } from '../support/temp-dir.ts';
 
@@ -79,6 +81,28 @@ describe('the ledger on SQLite', () => {
     database.exec("insert into kysely_migration values ('9999-later', '2999-01-01T00:00:00.000Z')");
     database.close();
     await expect(openLedger(dataDir)).rejects.toThrow(LedgerTooNew);
+  });
+
+  it('of a version without a clock goes on from when it was last served, so that nothing in it expires meanwhile', async () => {
+    const dataDir = testDirectory();
+    const engine = await openSqlite(dataDir, { exclusive: false });
+    const { error } = await new Migrator({ db: engine.migrating, provider: migrations('sqlite') }).migrateTo('0003-direct');
+    expect(error).toBeUndefined();
+    await engine.close();
+    const servedAt = Date.now() - 1000 * HOUR;
+    const database = new DatabaseSync(join(dataDir, 'ledger.sqlite'));
+    database
+      .prepare(
+        `insert into uploads (id, owner, state, held, metadata, "provenOffset", checksum, "checksumOffset", attempt, strikes,
+           "createdAt", "updatedAt", "expiresAt")
+         values ('a', 'somebody', 'receiving', 'byte', '', 0, 0, 0, 0, 0, :servedAt, :servedAt, :expiresAt)`,
+      )
+      .run({ servedAt, expiresAt: servedAt + HOUR });
+    database.close();
+    const ledger = await openLedger(dataDir);
+    expect(ledger.now() - servedAt).toBeGreaterThanOrEqual(0);
+    expect(await ledger.expired(ledger.now(), 1)).toEqual([]);
+    expect((await ledger.expired(servedAt + HOUR, 1)).map(({ id }) => id)).toEqual(['a']);
   });
 
   it('copies its log beside the commits, so that it begins anew although they come without a pause', async () => {

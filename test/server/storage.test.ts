@@ -1,6 +1,6 @@
 // What the contract of a storage does not say, and a disk must do.
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, statSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, statSync } from 'node:fs';
 import { link, mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -84,6 +84,29 @@ describe('on another device', () => {
     const { ino, mode, size, nlink } = await stat(join(folder, 'a.bin'));
     expect({ mode: mode & 0o777, size, nlink }).toEqual({ mode: 0o640, size: 300_000, nlink: 1 });
     expect(ino).not.toBe((await stat(staging.path(id))).ino);
+  });
+
+  it('stops in the middle of the copy when the lease is lost, and leaves nothing', async ({ skip }) => {
+    const root = elsewhere();
+    if (root === undefined) return skip('there is no second device');
+    const { storage, stage } = await openStorage(root);
+    const id = newId();
+    const bytes = 8 * 1024 * 1024;
+    await stage(id, Buffer.alloc(bytes, 7));
+    const folder = join(root, '2020/01/02', id);
+    const lost = new AbortController();
+    let copied = 0;
+    // Asked before each piece is written.
+    lost.signal.throwIfAborted = () => {
+      const [part] = existsSync(folder) ? readdirSync(folder) : [];
+      copied = part === undefined ? 0 : statSync(join(folder, part)).size;
+      if (copied > 0) lost.abort('lost');
+      AbortSignal.prototype.throwIfAborted.call(lost.signal);
+    };
+    const target = { id, directory: `2020/01/02/${id}`, name: 'a.bin', type: 'video/mp4', attempt: 1 };
+    await expect(storage.publish(target, lost.signal)).rejects.toBe('lost');
+    expect(copied).toBeLessThan(bytes);
+    expect(await readdir(folder)).toEqual([]);
   });
 
   it('goes on where a crash came between the link and the end of the copy', async ({ skip }) => {

@@ -50,6 +50,7 @@ export async function inspectContent(checks: readonly Check[], input: Inspection
         yield content.subarray(start, start + chunkBytes);
       }
     },
+    progress() {},
   };
   for (const check of checks) {
     const rejection = await check.run(upload);

@@ -14,6 +14,8 @@ import { postgresPrograms } from './needs.ts';
 export interface PostgresOptions {
   /** Off, as is right for what goes with the test, a crash of the machine would lose all. */
   fsync?: boolean;
+  /** For the server's own process. */
+  env?: Readonly<Record<string, string>>;
 }
 
 const running = new Set<ChildProcess>();
@@ -131,10 +133,12 @@ export class Postgres {
   #as(program: string, ...parameters: string[]): { command: string; parameters: string[] } {
     const folder = postgresPrograms();
     if (folder === undefined) throw new Error('There is no PostgreSQL: install the package postgresql.');
-    const path = join(folder, program);
-    if (process.getuid?.() !== 0) return { command: path, parameters };
+    // Of the program alone: a library that is loaded before another user's would keep things that this one can't use.
+    const pairs = program === 'postgres' ? Object.entries(this.#options.env ?? {}).map(([name, value]) => `${name}=${value}`) : [];
+    const command = ['env', ...pairs, join(folder, program), ...parameters];
+    if (process.getuid?.() !== 0) return { command: 'env', parameters: command.slice(1) };
     const { uid, gid } = unprivileged();
-    return { command: 'setpriv', parameters: [`--reuid=${uid}`, `--regid=${gid}`, '--clear-groups', path, ...parameters] };
+    return { command: 'setpriv', parameters: [`--reuid=${uid}`, `--regid=${gid}`, '--clear-groups', ...command] };
   }
 
   async #end(signal: NodeJS.Signals): Promise<void> {

@@ -3,7 +3,7 @@ export class Pace {
   readonly #act: () => void;
   readonly #everyMs: number;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  #lastMs = 0;
+  #lastMs = Number.NEGATIVE_INFINITY;
 
   constructor(everyMs: number, act: () => void) {
     this.#everyMs = everyMs;
@@ -13,13 +13,13 @@ export class Pace {
   now(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    this.#lastMs = Date.now();
+    this.#lastMs = performance.now();
     this.#act();
   }
 
   soon(): void {
     if (this.#timer !== undefined) return;
-    const waitMs = this.#lastMs + this.#everyMs - Date.now();
+    const waitMs = this.#lastMs + this.#everyMs - performance.now();
     if (waitMs <= 0) this.now();
     else this.#timer = setTimeout(() => this.now(), waitMs);
   }
