@@ -32,6 +32,7 @@ import type { Ledger } from './ledger/ledger.ts';
 import { openEngine } from './ledger/open.ts';
 import { serve } from './processes/serving.ts';
 import { S3Fault } from './s3/fault.ts';
+import { requireSamePlace } from './staged-elsewhere.ts';
 import { faultOf } from './staging/faults.ts';
 import { Receiver } from './staging/receiver.ts';
 import type { Staging } from './staging/staging.ts';
@@ -174,6 +175,7 @@ async function assemble(config: Config, hooks: LandfallHooks, access: Access, lo
   try {
     await ledger.migrate();
     await backend.prepare();
+    await requireSamePlace(engine, ledger, staging, backend.place);
   } catch (error) {
     // Another start in this process must not find the directory taken.
     await backend.close();

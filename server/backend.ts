@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Config } from './config.ts';
 import { Bucket, type BucketOptions } from './s3/bucket.ts';
 import { BucketCheck } from './s3/bucket-check.ts';
+import type { Place } from './staged-elsewhere.ts';
 import { DiskStaging } from './staging/disk-staging.ts';
 import { S3Direct } from './staging/s3-direct.ts';
 import { S3Staging } from './staging/s3-staging.ts';
@@ -14,6 +15,8 @@ import type { Storage } from './storage/storage.ts';
 export interface Backend {
   staging: Staging;
   storage: Storage;
+  /** That bytes in progress are in. */
+  place: Place;
   /** For senders that bring their bytes there themselves. */
   direct?: S3Direct;
   /** Before the first upload. @throws what the system says when it can't be used, or BucketUnusable */
@@ -35,6 +38,8 @@ function openDisk(config: Config): Backend {
   return {
     staging,
     storage,
+    // The ledger's own, or one that every process may have by another path.
+    place: { name: 'the data directory', server: '' },
     async prepare() {
       await staging.prepare();
       await storage.prepare();
@@ -68,6 +73,7 @@ function openS3(config: Config): Backend {
   return {
     staging,
     storage,
+    place: { name: `s3://${s3Bucket}/${s3Prefix}`, server: config.s3Endpoint },
     direct: new S3Direct({ bucket, partSize, linkSeconds }),
     prepare: () => check.requireUsable(),
     check: (signal) => check.look(signal),
