@@ -46,7 +46,13 @@ export async function requireSamePlace(engine: Engine, ledger: Ledger, staging: 
       `Uploads are under way whose bytes are in ${earlier}; in ${place} those of ${lost} are missing. Set it back until they are done, or end them with "landfall-server restored".`,
     );
   }
-  if (fact?.value !== place) await ledger.exchangeFact(FACT, place);
+  if (fact?.value === place) return;
+  await engine.db
+    .insertInto('facts')
+    .values({ key: FACT, value: place })
+    .onConflict((conflict) => conflict.column('key').doUpdateSet({ value: place }))
+    .execute();
+  await engine.flush();
 }
 
 /** An upload with fewer bytes than the ledger counts. */
