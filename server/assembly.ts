@@ -25,6 +25,7 @@ import { Ledger } from './ledger/ledger.ts';
 import { openEngine } from './ledger/open.ts';
 import type { PostgresNotices } from './processes/postgres-notices.ts';
 import { serve } from './processes/serving.ts';
+import { requireSamePlace } from './staged-elsewhere.ts';
 import { Receiver } from './staging/receiver.ts';
 import type { Staging } from './staging/staging.ts';
 import type { Storage } from './storage/storage.ts';
@@ -105,6 +106,7 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
   await ledger.migrate();
 
   await backend.prepare();
+  await requireSamePlace(engine, ledger, backend.staging, backend.place);
   const { staging, storage } = backend;
 
   const beginnings = new Map<string, Beginning>();

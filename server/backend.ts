@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Config } from './config.ts';
 import { loadWith } from './optional-packages.ts';
 import type { BucketOptions } from './s3/bucket.ts';
+import type { Place } from './staged-elsewhere.ts';
 import { DiskStaging } from './staging/disk-staging.ts';
 import type { S3Direct } from './staging/s3-direct.ts';
 import type { Staging } from './staging/staging.ts';
@@ -12,6 +13,8 @@ import type { Storage } from './storage/storage.ts';
 export interface Backend {
   staging: Staging;
   storage: Storage;
+  /** That bytes in progress are in. */
+  place: Place;
   /** For senders that bring their bytes there themselves. */
   direct?: S3Direct;
   /** Before the first upload. @throws what the system says when it can't be used, or BucketUnusable */
@@ -37,6 +40,8 @@ function openDisk(config: Config, onFault?: (error: unknown) => void): Backend {
   return {
     staging,
     storage,
+    // The ledger's own, or one that every process may have by another path.
+    place: { name: 'the data directory', server: '' },
     async prepare() {
       await staging.prepare();
       await storage.prepare();
@@ -81,6 +86,7 @@ async function openS3(config: Config, onFault?: (error: unknown) => void): Promi
   return {
     staging,
     storage,
+    place: { name: `s3://${s3Bucket}/${s3Prefix}`, server: config.s3Endpoint },
     direct: new S3Direct({ bucket, partSize, linkSeconds }),
     prepare: () => check.requireUsable(),
     check: (signal) => check.look(signal),

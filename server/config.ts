@@ -7,8 +7,9 @@ import { environmentName } from './setting-names.ts';
 import { SETTINGS, type SettingKey, type Settings } from './settings.ts';
 import { StartError } from './start-error.ts';
 
-/** S3 takes no more of one object. */
+/** S3 takes no more of one object, and none that are larger. */
 const MAX_PARTS = 10_000;
+const MAX_PART_BYTES = 5 * 1024 ** 3;
 
 /** What every part reads: frozen, sizes in bytes, durations in milliseconds. */
 export interface Config {
@@ -141,6 +142,11 @@ export function summarize(config: Config): Record<string, string> {
 function checkS3(config: Omit<Config, 'policy'>, nameOf: (key: SettingKey) => string): void {
   const { s3Bucket, s3Memory, s3PartSize, maxUploadSize } = config;
   if (s3Bucket === '') throw new ConfigError(`${nameOf('s3Bucket')}: Write the name of a bucket.`);
+  if (maxUploadSize > MAX_PARTS * MAX_PART_BYTES) {
+    throw new ConfigError(
+      `${nameOf('maxUploadSize')}: Write at most ${formatBytes(MAX_PARTS * MAX_PART_BYTES)}, the most that S3 takes in parts. (given: ${formatBytes(maxUploadSize)})`,
+    );
+  }
   const largest = Math.max(s3PartSize, Math.ceil(maxUploadSize / MAX_PARTS));
   if (s3Memory >= 2 * largest) return;
   throw new ConfigError(

@@ -72,10 +72,10 @@ export class Multiparts {
     return { number, size: end - start, etag: CopyPartResult?.ETag ?? '' };
   }
 
-  /** In the order of their numbers. */
-  async parts(key: string, uploadId: string): Promise<StoredPart[]> {
+  /** In the order of their numbers, those above `number`. */
+  async parts(key: string, uploadId: string, number = 0): Promise<StoredPart[]> {
     const parts: StoredPart[] = [];
-    for (let after: string | undefined; ; ) {
+    for (let after = number === 0 ? undefined : String(number); ; ) {
       const page = new ListPartsCommand({ ...this.#place.at(key), UploadId: uploadId, ...(after && { PartNumberMarker: after }) });
       const { Parts = [], IsTruncated, NextPartNumberMarker } = await outcome(key, this.#client.send(page));
       for (const { PartNumber = 0, Size = 0, ETag = '' } of Parts) parts.push({ number: PartNumber, size: Size, etag: ETag });

@@ -34,10 +34,15 @@ export class PartMemory {
   readonly #flushing = new Set<Holder>();
   readonly #spare = new SpareParts();
 
-  /** @param limit bytes; no part may be larger than half of it, so that two bodies never wait for each other */
+  /** @param limit bytes */
   constructor(limit: number) {
     this.limit = limit;
     this.#free = limit;
+  }
+
+  /** That one holder may have: half of it all, so that two bodies never wait for each other. */
+  get most(): number {
+    return Math.floor(this.limit / 2);
   }
 
   get taken(): number {

@@ -41,6 +41,11 @@ export class Checkpoints {
     this.#options = options;
   }
 
+  /** As far as the ledger has it. */
+  get offset(): number {
+    return this.#offset;
+  }
+
   /** After each batch was written: `checksum` is of everything written. */
   consider(checksum: Checksum, sync: () => Promise<void>): void {
     const isLate = checksum.offset - this.#offset >= EVERY_BYTES || performance.now() - this.#atMs >= EVERY_MS;

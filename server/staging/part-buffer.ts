@@ -64,12 +64,15 @@ export class PartBuffer implements Holder {
   }
 
   /**
-   * Buffers begin small, so that a thousand slow senders hold little, and are whole parts soon.
+   * Buffers begin small, so that a thousand slow senders hold little, and are whole parts soon; but for parts of before the memory
+   * was made smaller, which come in pieces.
    * False: what is held must be written down first.
    */
   async grow(partSize: number, mostBytes: number): Promise<boolean> {
     const { held } = this;
-    const size = Math.min(mostBytes, this.#isFast ? partSize : Math.max(FIRST_BUFFER_BYTES, held * BUFFER_GROWTH));
+    const most = Math.min(mostBytes, this.#memory.most);
+    if (held >= most) return false;
+    const size = Math.min(most, this.#isFast ? partSize : Math.max(FIRST_BUFFER_BYTES, held * BUFFER_GROWTH));
     if ((await this.#memory.take(this, size - held)) !== 'taken') return false;
     const larger = this.#memory.buffer(size);
     this.#buffer.copy(larger, 0, 0, this.#filled);

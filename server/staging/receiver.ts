@@ -145,6 +145,7 @@ export class Receiver {
           // The last thing before the write: a process that was stopped for long wakes up anywhere.
           requireHeld?.();
         },
+        counted: () => checkpoints.offset,
         // Of a chunk that may have to go again, nothing is promised before its end.
         onWritten: (sync, upTo) => {
           while (passed[0] !== undefined && passed[0].offset <= upTo) written = passed.shift();

@@ -7,20 +7,8 @@ import type { Permits } from '../s3/permits.ts';
 import { Gatherer } from './body-writer.ts';
 import { PartBuffer } from './part-buffer.ts';
 import { PartsUnderway } from './parts-underway.ts';
-import {
-  bytesKey,
-  cutTail,
-  endOf,
-  isCut,
-  type Multipart,
-  newTailKey,
-  readMultipart,
-  type Staged,
-  sizeOf,
-  startMultipart,
-  type Tail,
-  tailsFrom,
-} from './s3-parts.ts';
+import { layOut, requireSize } from './s3-layout.ts';
+import { bytesKey, cutTail, endOf, isCut, type Multipart, newTailKey, type Staged, sizeOf, startMultipart, type Tail } from './s3-parts.ts';
 import { loadTails, seal } from './s3-seal.ts';
 import type { WriteOptions, Written } from './staging.ts';
 
@@ -31,7 +19,9 @@ export interface S3Writing {
   reading: Permits;
   /** Parts of one body on their way at once. */
   concurrency: number;
-  /** Bytes of a part, where the upload has none yet. */
+  /** As the upload has begun it. */
+  multipart: Multipart | undefined;
+  /** Bytes of a part; of one that has begun, its own. */
   partSize: number;
 }
 
@@ -73,10 +63,12 @@ class S3BodyWriter {
   readonly #options: WriteOptions;
   readonly #startedAt: number;
   #multipart: Multipart | undefined;
-  #partSize: number;
+  readonly #partSize: number;
   /** The part that is being gathered: its tails in S3, then what is in memory. */
   #partStart = 0;
   #tails: Tail[] = [];
+  /** Tails whose bytes are in another one, too. Until the ledger counts that to its end, another process would go on from these. */
+  #joined: { keys: string[]; end: number } | undefined;
   readonly #buffer: PartBuffer;
   readonly #parts: PartsUnderway;
 
@@ -93,17 +85,18 @@ class S3BodyWriter {
   }
 
   async prepare(): Promise<void> {
-    const { bucket } = this.#writing;
-    if (this.#staged.hasMultipart) this.#multipart = await readMultipart(bucket, this.#id);
-    this.#partSize = this.#multipart?.partSize ?? this.#partSize;
-    this.#partStart = Math.floor(this.position / this.#partSize) * this.#partSize;
-    this.#tails = tailsFrom(this.#staged.tails, this.#partStart, this.position);
-    if (endOf(this.#tails, this.#partStart) !== this.position) throw new Error(`Staged bytes before ${this.position} are gone.`);
-    this.#options.requireHeld?.();
+    const { bucket, multipart } = this.#writing;
+    const { requireHeld } = this.#options;
+    requireHeld?.();
+    const layout = await layOut(this.#writing, this.#id, this.#staged, multipart, this.#partSize, this.position, requireHeld);
+    this.#multipart = layout.multipart;
+    this.#partStart = layout.start;
+    this.#tails = layout.tails;
+    requireHeld?.();
     const last = this.#tails.at(-1);
     // Whoever reads the next chain must not find its rest instead of what comes now, and no tail that begins where it ends.
     if (last && isCut(last, this.#staged.tails)) this.#tails.splice(-1, 1, await cutTail(bucket, this.#id, last));
-    // The ledger has gone beyond the parts that these were tails of; or it never came to them.
+    // What the others hold is in the parts, or the ledger never came to it.
     const kept = new Set(this.#tails.map(({ key }) => key));
     await bucket.remove(this.#staged.tails.filter(({ key }) => !kept.has(key)).map(({ key }) => key));
   }
@@ -197,12 +190,13 @@ class S3BodyWriter {
   /** Writes down what is held of a part that is not full. The tails before it stay: nothing acknowledged is ever in one place less. */
   async #flushTail(): Promise<void> {
     this.#buffer.beginFlush();
+    await this.#removeJoined();
     const { bytes } = this.#buffer;
     if (bytes.byteLength > 0) {
       this.#options.requireHeld?.();
       const { bucket, reading } = this.#writing;
       const start = this.position - bytes.byteLength;
-      if (this.#tails.length < MAX_TAILS) {
+      if (this.#tails.length < MAX_TAILS || this.#joined !== undefined) {
         const key = newTailKey(this.#id, start);
         await bucket.put(key, bytes);
         this.#tails.push({ key, start, size: bytes.byteLength });
@@ -213,12 +207,20 @@ class S3BodyWriter {
           bucket.put(key, Buffer.concat([await loadTails(bucket, joined), bytes])),
         );
         this.#tails = [{ key, start: this.#partStart, size: this.position - this.#partStart }];
-        await bucket.remove(joined.map((tail) => tail.key));
+        this.#joined = { keys: joined.map((tail) => tail.key), end: this.position };
       }
       this.#buffer.drop();
       this.#tellWritten();
     }
     this.#buffer.endFlush();
+  }
+
+  /** What is left when the body is over is left to the next one. */
+  async #removeJoined(): Promise<void> {
+    if (this.#joined === undefined || (this.#options.counted?.() ?? this.#startedAt) < this.#joined.end) return;
+    this.#options.requireHeld?.();
+    await this.#writing.bucket.remove(this.#joined.keys);
+    this.#joined = undefined;
   }
 
   #wholePart(): Promise<Buffer> {
@@ -230,8 +232,7 @@ class S3BodyWriter {
 
   async #begun(): Promise<Multipart> {
     this.#multipart ??= await startMultipart(this.#writing.bucket, this.#id, this.#partSize);
-    // Somebody else began it with parts of another size: what is gathered here does not fit.
-    if (this.#multipart.partSize !== this.#partSize) throw new Error('The parts of this upload have another size.');
+    requireSize(this.#multipart, this.#partSize);
     return this.#multipart;
   }
 

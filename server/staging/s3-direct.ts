@@ -5,7 +5,7 @@ import { isMissing } from '../s3/fault.ts';
 import type { StoredPart } from '../s3/multiparts.ts';
 import { type HeaderGuard, type SignedPut, signPut } from '../s3/signed-put.ts';
 import { findHeaderGuard } from './header-guard.ts';
-import { bytesKey, folderOf, type Multipart, multipartKey, partSizeFor, readMultipart, readStaged, startMultipart } from './s3-parts.ts';
+import { bytesKey, directKey, type Multipart, multipartKey, partSizeFor, readMultipart, readStaged, startMultipart } from './s3-parts.ts';
 import { seal } from './s3-seal.ts';
 
 export interface DirectLinks {
@@ -20,6 +20,11 @@ export interface S3DirectOptions {
   partSize: number;
   /** Seconds that an address is good for. */
   linkSeconds: number;
+}
+
+interface Begun {
+  multipart: Multipart;
+  stored: StoredPart[];
 }
 
 /** Addresses in one answer. */
@@ -52,14 +57,14 @@ export class S3Direct {
   /** Addresses for what S3 does not have yet, from a part on. @throws S3Fault */
   async links(id: string, length: number, from = 1): Promise<DirectLinks> {
     const partSize = partSizeFor(this.#options.partSize, length);
-    if (length <= partSize) {
-      if ((await this.#bucket.head(directKey(id)))?.size === length) return { partSize: length, parts: [] };
+    const staged = await readStaged(this.#bucket, id);
+    if (staged.sealed !== undefined || staged.direct === length) return { partSize, parts: [] };
+    const begun = staged.hasMultipart ? await this.#begun(id) : undefined;
+    // What was begun in parts goes on in them, whatever their size would be today.
+    if (begun === undefined && length <= partSize) {
       const put = new PutObjectCommand({ ...this.#bucket.at(directKey(id)), ContentLength: length });
       return { partSize: length, parts: [{ number: 1, url: await this.#sign(put) }] };
     }
-    const staged = await readStaged(this.#bucket, id);
-    if (staged.sealed !== undefined) return { partSize, parts: [] };
-    const begun = staged.hasMultipart ? await this.#begun(id) : undefined;
     // What was begun is gone, by a rule of the bucket for one.
     if (staged.hasMultipart && begun === undefined) await this.#bucket.remove([multipartKey(id)]);
     const { multipart, stored } = begun ?? { multipart: await startMultipart(this.#bucket, id, partSize), stored: [] };
@@ -79,28 +84,25 @@ export class S3Direct {
     return { partSize: multipart.partSize, parts };
   }
 
-  /** Makes one object of what was sent; under the upload's lock. False: not all of it is there. @throws S3Fault */
+  /**
+   * Makes one object of what was sent; under the upload's lock. A file may have been given addresses of both kinds, by processes
+   * with parts of other sizes: whichever it came by whole. False: by none. @throws S3Fault
+   */
   async complete(id: string, length: number): Promise<boolean> {
     const staged = await readStaged(this.#bucket, id);
     if (staged.sealed !== undefined) return staged.sealed === length;
-    if (staged.hasMultipart) {
-      const begun = await this.#begun(id);
-      if (begun === undefined) return false;
-      const { multipart, stored: parts } = begun;
-      const count = Math.ceil(length / multipart.partSize);
-      if (parts.length < count || parts.slice(0, count).some((part, index) => part.number !== index + 1)) return false;
-      if (parts.slice(0, count).some((part) => part.size !== sizeOfPart(part.number, multipart, length))) return false;
-      await seal({ bucket: this.#bucket }, id, multipart, length);
+    const begun = staged.hasMultipart ? await this.#begun(id) : undefined;
+    if (begun !== undefined && isWhole(begun, length)) {
+      await seal({ bucket: this.#bucket }, id, begun.multipart, length);
       return true;
     }
-    const sent = await this.#bucket.head(directKey(id));
-    if (sent?.size !== length) return false;
+    if (staged.direct !== length) return false;
     await this.#bucket.copy(directKey(id), bytesKey(id), {});
     return (await this.#bucket.head(bytesKey(id)))?.size === length;
   }
 
   /** The multipart upload that is written down, and its parts; undefined: S3 has none any more. */
-  async #begun(id: string): Promise<{ multipart: Multipart; stored: StoredPart[] } | undefined> {
+  async #begun(id: string): Promise<Begun | undefined> {
     try {
       const multipart = await readMultipart(this.#bucket, id);
       return { multipart, stored: await this.#bucket.multiparts.parts(bytesKey(id), multipart.uploadId) };
@@ -126,8 +128,12 @@ export class S3Direct {
   }
 }
 
-function directKey(id: string): string {
-  return `${folderOf(id)}direct`;
+function isWhole({ multipart, stored }: Begun, length: number): boolean {
+  const parts = stored.slice(0, Math.ceil(length / multipart.partSize));
+  const size = parts.reduce((sum, part) => sum + part.size, 0);
+  return (
+    size === length && parts.every(({ number, size }, index) => number === index + 1 && size === sizeOfPart(number, multipart, length))
+  );
 }
 
 function sizeOfPart(number: number, { partSize }: Multipart, length: number): number {

@@ -6,7 +6,10 @@
 // first byte, so that writing it again changes nothing; a gap ends what counts; and how far an upload has come is not read
 // off S3 at all, but from the ledger, which is written after S3 has the bytes.
 //
-//   staging/<id>/multipart       the multipart upload's id and part size, written once, before its first part
+//   staging/<id>/multipart       the multipart upload's id and part size, written once, before its first part. Until then no
+//                                part size is part of the layout: all there is are tails, from byte 0 on, whatever the settings
+//                                were. From then on it counts, whatever the settings are; and tails that were laid before, past
+//                                the end of its first part, are made parts of that size (s3-layout.ts)
 //   staging/<id>/bytes           the key of the multipart upload: there once the upload is sealed, or put whole when it is small
 //   staging/<id>/tail-<offset>-<chance>
 //                                bytes of a part that is not full yet, from this offset on; the next tail begins where it ends.
@@ -39,6 +42,8 @@ export interface Staged {
   /** Size of the whole object, once there is one. */
   sealed: number | undefined;
   hasMultipart: boolean;
+  /** Size of the object that a sender put past this server, once there is one. */
+  direct: number | undefined;
   /** By their starts. */
   tails: Tail[];
   keys: string[];
@@ -50,6 +55,10 @@ export function folderOf(id: string): string {
 
 export function bytesKey(id: string): string {
   return `${folderOf(id)}bytes`;
+}
+
+export function directKey(id: string): string {
+  return `${folderOf(id)}direct`;
 }
 
 export function multipartKey(id: string): string {
@@ -67,12 +76,13 @@ export function partSizeFor(configured: number, length: number): number {
 }
 
 export async function readStaged(bucket: Bucket, id: string): Promise<Staged> {
-  const staged: Staged = { sealed: undefined, hasMultipart: false, tails: [], keys: [] };
+  const staged: Staged = { sealed: undefined, hasMultipart: false, direct: undefined, tails: [], keys: [] };
   for await (const { key, size } of bucket.list(folderOf(id))) {
     staged.keys.push(key);
     const name = key.slice(folderOf(id).length);
     if (name === 'bytes') staged.sealed = size;
     else if (name === 'multipart') staged.hasMultipart = true;
+    else if (name === 'direct') staged.direct = size;
     else if (name.startsWith('tail-')) staged.tails.push({ key, start: Number.parseInt(name.slice('tail-'.length), 10), size });
   }
   staged.tails.sort((a, b) => a.start - b.start);
@@ -96,11 +106,11 @@ export async function startMultipart(bucket: Bucket, id: string, partSize: numbe
   return first;
 }
 
-/** The parts that count: from the first on, each full, up to the first that is not. */
-export function leadingParts(parts: readonly StoredPart[], partSize: number): StoredPart[] {
+/** The parts that count: from the first after `after` on, each full, up to the first that is not. */
+export function leadingParts(parts: readonly StoredPart[], partSize: number, after = 0): StoredPart[] {
   const leading: StoredPart[] = [];
   for (const part of parts) {
-    if (part.number !== leading.length + 1 || part.size !== partSize) break;
+    if (part.number !== after + leading.length + 1 || part.size !== partSize) break;
     leading.push(part);
   }
   return leading;
@@ -125,6 +135,17 @@ export function tailsFrom(tails: readonly Tail[], start: number, end = Number.PO
       chains.set(own.start, found);
   }
   return chains.get(start)?.chain ?? [];
+}
+
+/** As `tailsFrom`, of the chain that holds most from `start` on; its first tail may begin before. None: no tail holds the byte at `start`. */
+export function tailsOver(tails: readonly Tail[], start: number, end = Number.POSITIVE_INFINITY): Tail[] {
+  let longest: Tail[] = [];
+  const starts = new Set(tails.map((tail) => tail.start).filter((at) => at <= start));
+  for (const from of [...starts].sort((a, b) => b - a)) {
+    const chain = tailsFrom(tails, from, end);
+    if (endOf(chain, from) > Math.max(start, endOf(longest, start))) longest = chain;
+  }
+  return longest;
 }
 
 /** Whether the tail of a chain is only the first bytes of what is stored. */

@@ -13,8 +13,9 @@ import {
   type Staged,
   sizeOf,
   type Tail,
-  tailsFrom,
+  tailsOver,
 } from './s3-parts.ts';
+import { TailsReader } from './s3-reader.ts';
 
 interface Sealing {
   bucket: Bucket;
@@ -48,13 +49,13 @@ export async function seal(
   await bucket.multiparts.complete(bytesKey(id), uploadId, parts);
 }
 
-/** What an upload that is not sealed holds: parts that count, then tails. */
+/** What an upload that is not sealed holds: parts that count, then tails, the first of which may begin in them. */
 export async function partsAndTails(bucket: Bucket, id: string, staged: Staged) {
   const multipart = staged.hasMultipart ? await readMultipart(bucket, id) : undefined;
   const listed = multipart ? await bucket.multiparts.parts(bytesKey(id), multipart.uploadId) : [];
   const full = multipart ? leadingParts(listed, multipart.partSize) : [];
   const start = full.length * (multipart?.partSize ?? 0);
-  const tails = tailsFrom(staged.tails, start);
+  const tails = tailsOver(staged.tails, start);
   // The last part of a file may be stored already, when only its sealing failed.
   const next = listed.find(({ number }) => number === full.length + 1);
   const last = next && next.size > endOf(tails, start) - start ? next : undefined;
@@ -76,14 +77,20 @@ export async function sealAll(sealing: Sealing, id: string, staged: Staged, sign
   }
   const parts = [...full];
   if (last) parts.push(last);
-  else if (size > start) {
-    parts.push(
-      await reading.with(sizeOf(tails), async () => {
-        const bytes = await loadTails(bucket, tails);
-        signal?.throwIfAborted();
-        return bucket.multiparts.put(bytesKey(id), multipart.uploadId, full.length + 1, bytes);
-      }),
-    );
+  else {
+    const { uploadId, partSize } = multipart;
+    const reader = new TailsReader(bucket, tails);
+    for (let at = start; at < size; at += partSize) {
+      const end = Math.min(at + partSize, size);
+      const number = at / partSize + 1;
+      parts.push(
+        await reading.with(end - at, async () => {
+          const bytes = await reader.read(at, end);
+          signal?.throwIfAborted();
+          return bucket.multiparts.put(bytesKey(id), uploadId, number, bytes);
+        }),
+      );
+    }
   }
   signal?.throwIfAborted();
   await bucket.multiparts.complete(bytesKey(id), multipart.uploadId, parts);
@@ -110,6 +117,10 @@ export async function unseal(
     const uploadId = await bucket.multiparts.start(key);
     for (let part = 0; part < count; part++)
       await bucket.multiparts.copy(key, uploadId, part + 1, key, part * partSize, (part + 1) * partSize);
+    // The object goes in their stead.
+    const copied = leadingParts(await bucket.multiparts.parts(key, uploadId), partSize);
+    if (copied.length < count) throw new Error(`${copied.length} parts were copied of ${count}.`);
+    requireHeld?.();
     await bucket.put(multipartKey(id), Buffer.from(JSON.stringify({ uploadId, partSize } satisfies Multipart)));
   } else if (staged.hasMultipart) {
     await bucket.remove([multipartKey(id)]);

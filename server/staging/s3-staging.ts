@@ -7,7 +7,20 @@ import { isMissing } from '../s3/fault.ts';
 import { PartMemory } from '../s3/part-memory.ts';
 import { Permits } from '../s3/permits.ts';
 import { writeBodyToS3 } from './s3-body-writer.ts';
-import { bytesKey, cutTail, isCut, partSizeFor, readMultipart, readStaged, STAGING, type Staged, tailsFrom } from './s3-parts.ts';
+import { layOut } from './s3-layout.ts';
+import {
+  bytesKey,
+  cutTail,
+  endOf,
+  isCut,
+  type Multipart,
+  partSizeFor,
+  readMultipart,
+  readStaged,
+  STAGING,
+  type Staged,
+  tailsFrom,
+} from './s3-parts.ts';
 import { ObjectReader, TailsReader } from './s3-reader.ts';
 import { partsAndTails, sealAll, unseal } from './s3-seal.ts';
 import type { StagedReader, Staging, WriteOptions, Written } from './staging.ts';
@@ -24,6 +37,12 @@ export interface S3StagingOptions {
   maxUploadSize: number;
   /** Told of what can't be taken away now. */
   onFault?: (error: unknown) => void;
+}
+
+interface Opened {
+  staged: Staged;
+  multipart: Multipart | undefined;
+  partSize: number;
 }
 
 /** Of the usual size, that are read back at once, in memory of their own beside the shared one. */
@@ -64,9 +83,8 @@ export class S3Staging implements Staging {
 
   async write(id: string, offset: number, body: Readable, options: WriteOptions): Promise<Written> {
     const { concurrency } = this.#options;
-    const partSize = this.#partSizeOf(options.completeSize);
-    const staged = await this.#open(id, offset, partSize, options.requireHeld);
-    const writing = { bucket: this.#bucket, memory: this.#memory, reading: this.#reading, concurrency, partSize };
+    const { staged, multipart, partSize } = await this.#open(id, offset, options);
+    const writing = { bucket: this.#bucket, memory: this.#memory, reading: this.#reading, concurrency, multipart, partSize };
     return writeBodyToS3(writing, id, staged, offset, body, options);
   }
 
@@ -80,30 +98,30 @@ export class S3Staging implements Staging {
   async renew(): Promise<void> {}
 
   async truncate(id: string, size: number): Promise<void> {
-    let staged = await readStaged(this.#bucket, id);
-    let { multipart, listed, full, tails, start, size: held } = await partsAndTails(this.#bucket, id, staged);
-    const partSize = multipart?.partSize ?? this.#partSizeOf(null);
-    const wanted = Math.floor(size / partSize) * partSize;
-    if (staged.sealed === undefined && size < start) {
-      tails = tailsFrom(staged.tails, wanted, size);
-      // The middle of a part that is stored: only whole objects can be read.
-      if (tails.reduce((sum, tail) => sum + tail.size, 0) !== size - wanted) {
-        held = await sealAll({ bucket: this.#bucket, reading: this.#reading }, id, staged);
-        staged = { ...staged, sealed: held };
-      }
-    }
+    const s3 = { bucket: this.#bucket, reading: this.#reading };
+    const staged = await readStaged(this.#bucket, id);
+    const multipart = staged.hasMultipart ? await readMultipart(this.#bucket, id) : undefined;
     if (staged.sealed !== undefined) {
-      await unseal({ bucket: this.#bucket, reading: this.#reading }, id, staged, size, partSize);
+      await unseal(s3, id, staged, size, multipart?.partSize ?? this.#partSizeOf(null));
       return;
     }
-    // A part can't be taken out of a multipart upload. An empty one in its place ends what counts; from the end on, so that no gap is bridged.
+    let kept = tailsFrom(staged.tails, 0, size);
     if (multipart) {
-      for (const { number } of listed.filter((part) => part.number > wanted / partSize).reverse()) {
-        await this.#bucket.multiparts.put(bytesKey(id), multipart.uploadId, number, Buffer.alloc(0));
+      const { uploadId, partSize } = multipart;
+      const wanted = Math.floor(size / partSize) * partSize;
+      const { start, listed } = await partsAndTails(this.#bucket, id, staged);
+      // The middle of a part that is stored: only whole objects can be read.
+      if (size < start && endOf(tailsFrom(staged.tails, wanted, size), wanted) !== size) {
+        const sealed = await sealAll(s3, id, staged);
+        await unseal(s3, id, { ...staged, sealed }, size, partSize);
+        return;
       }
-      full = full.slice(0, wanted / partSize);
+      kept = (await layOut(s3, id, staged, multipart, partSize, size)).tails;
+      // A part can't be taken out of a multipart upload. An empty one in its place ends what counts; from the end on, so that no gap is bridged.
+      for (const { number } of listed.filter((part) => part.number > wanted / partSize).reverse()) {
+        await this.#bucket.multiparts.put(bytesKey(id), uploadId, number, Buffer.alloc(0));
+      }
     }
-    const kept = tailsFrom(staged.tails, wanted, size);
     const cut = kept.at(-1);
     const keys = new Set(kept.map(({ key }) => key));
     if (cut && isCut(cut, staged.tails)) {
@@ -167,19 +185,28 @@ export class S3Staging implements Staging {
   }
 
   /** What is staged, in parts and tails that can be appended to. */
-  async #open(id: string, offset: number, partSize: number, requireHeld: WriteOptions['requireHeld']): Promise<Staged> {
+  async #open(id: string, offset: number, { completeSize, requireHeld }: WriteOptions): Promise<Opened> {
+    const s3 = { bucket: this.#bucket, reading: this.#reading };
     const staged = await readStaged(this.#bucket, id);
-    if (staged.sealed === undefined) return staged;
-    const size = staged.hasMultipart ? (await readMultipart(this.#bucket, id)).partSize : partSize;
-    await unseal({ bucket: this.#bucket, reading: this.#reading }, id, staged, offset, size, requireHeld);
-    return readStaged(this.#bucket, id);
+    const multipart = staged.hasMultipart ? await readMultipart(this.#bucket, id) : undefined;
+    // What was begun stays, but where it can't hold what may come: the length was told, or the largest grew, only since.
+    const partSize = this.#partSizeOf(completeSize, multipart?.partSize);
+    const isTooSmall = multipart !== undefined && multipart.partSize < partSize;
+    if (staged.sealed === undefined && !isTooSmall) return { staged, multipart, partSize };
+    requireHeld?.();
+    const sealed = staged.sealed ?? (await sealAll(s3, id, staged));
+    if (sealed < offset) throw new Error(`Staged bytes before ${offset} are gone.`);
+    await unseal(s3, id, { ...staged, sealed }, offset, partSize, requireHeld);
+    const opened = await readStaged(this.#bucket, id);
+    return { staged: opened, multipart: opened.hasMultipart ? await readMultipart(this.#bucket, id) : undefined, partSize };
   }
 
   async #abortAll(prefix: string): Promise<void> {
     for await (const { key, uploadId } of this.#bucket.multiparts.list(prefix)) await this.#bucket.multiparts.abort(key, uploadId);
   }
 
-  #partSizeOf(length: number | null): number {
-    return partSizeFor(this.#options.partSize, length ?? this.#options.maxUploadSize);
+  /** @param begun of the parts that it has */
+  #partSizeOf(length: number | null, begun = this.#options.partSize): number {
+    return partSizeFor(begun, length ?? this.#options.maxUploadSize);
   }
 }

@@ -26,6 +26,8 @@ export interface WriteOptions extends BodyLimits {
    * makes it durable, while more is being written.
    */
   onWritten?(sync: () => Promise<void>, offset: number): void;
+  /** How many bytes the ledger counts now: whoever goes on after a crash goes on from there, or from further. */
+  counted?(): number;
 }
 
 /**

@@ -9,6 +9,7 @@ import type { Bucket } from '../s3/bucket.ts';
 import type { StoredPart } from '../s3/multiparts.ts';
 import { streamObject } from '../s3/object-stream.ts';
 import type { ObjectHeaders } from '../s3/place.ts';
+import { MIN_PART_BYTES, partSizeFor } from '../staging/s3-parts.ts';
 import type { S3Staging } from '../staging/s3-staging.ts';
 import { dispositionOf } from './disposition.ts';
 import { type Delivery, deliverObject } from './s3-delivery.ts';
@@ -24,7 +25,7 @@ export interface S3StorageOptions {
 
 const FILES = 'files/';
 const MIB = 1024 * 1024;
-/** Small enough to be done in seconds and tried again, large enough that 5 TiB are under 10,000. */
+/** Small enough to be done in seconds and tried again. */
 const COPY_PART_BYTES = 1024 * MIB;
 const COPIES_AT_ONCE = 8;
 
@@ -57,8 +58,11 @@ export class S3Storage implements Storage {
   }
 
   async keepOnly(directory: string): Promise<void> {
+    const upload = posix.dirname(directory);
+    // Of an upload that was published to a disk: what is beside its directory are others'.
+    if (!UPLOAD_ID.test(posix.basename(upload))) return;
     const keys: string[] = [];
-    for await (const { key } of this.#bucket.list(`${FILES}${posix.dirname(directory)}/`)) {
+    for await (const { key } of this.#bucket.list(`${FILES}${upload}/`)) {
       if (!key.startsWith(`${FILES}${directory}/`)) keys.push(key);
     }
     await this.#bucket.remove(keys);
@@ -101,7 +105,7 @@ export class S3Storage implements Storage {
   }
 
   async #copyInParts(from: string, size: number, key: string, headers: ObjectHeaders, signal: AbortSignal | undefined): Promise<void> {
-    const partSize = Math.max(5 * MIB, Math.min(COPY_PART_BYTES, this.#options.copyThreshold));
+    const partSize = partSizeFor(Math.max(MIN_PART_BYTES, Math.min(COPY_PART_BYTES, this.#options.copyThreshold)), size);
     const count = Math.ceil(size / partSize);
     const uploadId = await this.#bucket.multiparts.start(key, headers);
     const parts: StoredPart[] = [];

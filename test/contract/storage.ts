@@ -51,6 +51,15 @@ export function testStorage(open: () => Promise<StorageUnderTest>): void {
     expect((await contentOf(storage, directory)).equals(bytes)).toBe(true);
   });
 
+  it('keeps what is another upload’s, also where that of this one lies beside it', async () => {
+    const { storage, stage, everything, directory } = await withPublished(await videoBytes(1000));
+    await stage(OTHER, await videoBytes(1000, 2));
+    const target = { id: OTHER, directory: `2020/01/02/${OTHER}`, name: NAME, type: 'video/mp4', attempt: 1 };
+    const other = await storage.publish(target);
+    await storage.keepOnly(DIRECTORY);
+    expect(await everything()).toEqual([`${directory}/${NAME}`, `${other}/${NAME}`].sort());
+  });
+
   it('takes back what an attempt published that lost, and not what the winner did', async () => {
     const bytes = await videoBytes(1000);
     const { storage, everything, directory } = await withPublished(bytes);

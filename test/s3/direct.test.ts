@@ -159,6 +159,39 @@ describe('a direct upload', () => {
     expect(await upload(join(directory, 'film.mp4'), options).done).toMatchObject({ size: MIB });
   });
 
+  it.for([
+    { length: 12 * MIB, before: 5 * MIB, after: 16 * MIB, isSent: 'in part' },
+    { length: 12 * MIB, before: 5 * MIB, after: 16 * MIB, isSent: 'whole' },
+    { length: 12 * MIB, before: 16 * MIB, after: 5 * MIB, isSent: 'whole' },
+    { length: 12 * MIB, before: 16 * MIB, after: 5 * MIB, isSent: 'not at all' },
+  ])('of $length bytes in parts of $before, sent $isSent, goes on when they would be of $after', async (plan) => {
+    const first = await embedLandfallOnS3(undefined, { s3PartSize: plan.before });
+    const bytes = await videoBytes(plan.length);
+    const created = await ask(`${first.url}/get-upload-url`, { name: 'film.mp4', length: plan.length });
+    await sendParts(created.body, bytes, (number) => plan.isSent === 'whole' || (plan.isSent === 'in part' && number === 1));
+    await first.close();
+    const { url } = await embedLandfall({ ...first.config, s3PartSize: plan.after });
+    const links = await ask(`${url}/get-upload-url/${created.body.id}`);
+    expect(links.body.parts.map(({ number }) => number)).toEqual({ whole: [], 'in part': [2, 3], 'not at all': [1, 2, 3] }[plan.isSent]);
+    await sendParts(links.body, bytes);
+    expect(await ask(`${url}/get-upload-url/${created.body.id}`, {})).toMatchObject({ status: 200, body: { state: 'accepted' } });
+    expect((await first.onlyFile()).bytes.equals(bytes)).toBe(true);
+    await first.expectNothingStaged();
+  });
+
+  it('by addresses of before the parts became smaller is taken, whatever addresses were given out since', async () => {
+    const first = await embedLandfallOnS3(undefined, { s3PartSize: 16 * MIB });
+    const bytes = await videoBytes(12 * MIB);
+    const created = await ask(`${first.url}/get-upload-url`, { name: 'film.mp4', length: 12 * MIB });
+    await first.close();
+    const { url } = await embedLandfall({ ...first.config, s3PartSize: 5 * MIB });
+    await ask(`${url}/get-upload-url/${created.body.id}`);
+    await sendParts(created.body, bytes);
+    expect(await ask(`${url}/get-upload-url/${created.body.id}`, {})).toMatchObject({ status: 200, body: { state: 'accepted' } });
+    expect((await first.onlyFile()).bytes.equals(bytes)).toBe(true);
+    await first.expectNothingStaged();
+  });
+
   it('is not to be had where files go to a disk', async () => {
     const { url } = await embedLandfall();
     expect((await ask(`${url}/get-upload-url`, { name: 'film.mp4', length: MIB })).status).toBe(404);

@@ -65,3 +65,20 @@ it('a deletion that comes late takes nothing of what was acknowledged since', as
   await late;
   await expectBytes(living, 4 * MIB, bytes);
 });
+
+it('pieces that were put together are there until what they are in now is counted', async () => {
+  const { stopped, living, untilMade } = await openTwo('DeleteObject');
+  const bytes = await videoBytes(8 * MIB);
+  const pieceBytes = 64 * 1024;
+  const pieces = 16;
+  for (let at = 0; at < pieces * pieceBytes; at += pieceBytes) {
+    await living.write(ID, at, bodyOf(bytes.subarray(at, at + pieceBytes)), LIMITS);
+  }
+  // One more than an object each is made of.
+  const late = stopped.write(ID, pieces * pieceBytes, bodyOf(bytes.subarray(pieces * pieceBytes, 2 * MIB)), LIMITS);
+  await Promise.race([late, untilMade()]);
+  // The ledger never came to it: another goes on from before, and its body brings nothing.
+  await living.write(ID, pieces * pieceBytes, bodyOf(Buffer.alloc(0)), LIMITS);
+  await late;
+  await expectBytes(living, pieces * pieceBytes, bytes);
+});

@@ -164,6 +164,18 @@ describe('an upload to S3', () => {
     expect((await onlyFile()).bytes.equals(bytes)).toBe(true);
   });
 
+  it('with a wrong checksum of the last chunk is told so, and goes on from before that chunk', async () => {
+    const { files, onlyFile } = await embedLandfallOnS3();
+    const bytes = await videoBytes(17 * MIB);
+    const { url } = await createUpload(files, { length: 17 * MIB, name: 'film.mp4' });
+    expect((await patchUpload(url, 0, bytes.subarray(0, 7 * MIB))).offset).toBe(7 * MIB);
+    const wrong = { 'Upload-Checksum': `sha1 ${Buffer.alloc(20).toString('base64')}` };
+    expect((await patchUpload(url, 7 * MIB, Buffer.alloc(10 * MIB), wrong)).status).toBe(460);
+    expect((await headUpload(url)).offset).toBe(7 * MIB);
+    expect((await patchUpload(url, 7 * MIB, bytes.subarray(7 * MIB))).status).toBe(204);
+    expect((await onlyFile()).bytes.equals(bytes)).toBe(true);
+  });
+
   it('copied in parts above the threshold arrives whole, by copies that run side by side', async () => {
     const begunMs: number[] = [];
     const { files, onlyFile, expectNothingStaged } = await embedLandfallOnS3(

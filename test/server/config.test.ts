@@ -70,6 +70,7 @@ describe('the settings', () => {
     expect(() => resolveConfig({ storageBackend: 's3' })).toThrow(/s3Bucket/);
     expect(() => resolveConfig({ ...s3, maxUploadSize: '5 TiB' })).toThrow(/s3Memory: Write at least 1 GiB/);
     expect(() => resolveConfig({ ...s3, maxUploadSize: '5 TiB', s3Memory: '2 GiB' })).not.toThrow();
+    expect(() => resolveConfig({ ...s3, maxUploadSize: '49 TiB', s3Memory: '20 GiB' })).toThrow(/maxUploadSize: Write at most 48.8 TiB/);
   });
 
   it('have defaults that are right', () => {

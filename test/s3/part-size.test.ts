@@ -1,0 +1,164 @@
+// The size of an upload's parts hangs on its length and on settings, of which either may change while it is under way.
+import { Readable } from 'node:stream';
+import { describe, expect, it } from 'vitest';
+import type { ConfigInput } from '../../server/index.ts';
+import { S3Staging, type S3StagingOptions } from '../../server/staging/s3-staging.ts';
+import { gathered, sha256, videoBytes } from '../support/content.ts';
+import { embedLandfall } from '../support/landfall-embedded.ts';
+import { MIB, s3Config } from '../support/s3-landfall.ts';
+import { type TestBucket, testBucket } from '../support/s3-test-bucket.ts';
+import { testDirectory } from '../support/temp-dir.ts';
+import { createUpload, headUpload, patchUpload, readRecord } from '../support/tus-requests.ts';
+
+const isLong = process.env.LANDFALL_TEST_LONG === '1';
+const ID = 'd'.repeat(32);
+const LIMITS = { maxBytes: 1e9, signal: new AbortController().signal, bodyTimeoutMs: 30_000, completeSize: null, onBatch: () => {} };
+const GIB = 1024 * MIB;
+/** Parts of 16 MiB where the length is known, of 105 MiB where it is not. */
+const DEFAULTS = { s3PartSize: 16 * MIB, maxUploadSize: 1024 * GIB, s3Memory: 256 * MIB };
+
+async function expectAccepted(url: string, bytes: Buffer): Promise<void> {
+  expect(await readRecord(url)).toMatchObject({ state: 'accepted', length: bytes.byteLength });
+  expect(sha256(Buffer.from(await (await fetch(url)).arrayBuffer()))).toBe(sha256(bytes));
+}
+
+async function expectNothingStaged(bed: TestBucket): Promise<void> {
+  await expect.poll(async () => [await bed.keys('staging/'), await bed.unfinished()]).toEqual([[], []]);
+}
+
+describe('a stream whose length is told', () => {
+  it.for(
+    [
+      { chunkMib: 1, tellAt: 'second', isQuick: false },
+      { chunkMib: 1, tellAt: 'last', isQuick: false },
+      { chunkMib: 8, tellAt: 'second', isQuick: true },
+      { chunkMib: 8, tellAt: 'last', isQuick: false },
+      { chunkMib: 16, tellAt: 'second', isQuick: false },
+      { chunkMib: 16, tellAt: 'last', isQuick: false },
+      { chunkMib: 20, tellAt: 'second', isQuick: false },
+      { chunkMib: 20, tellAt: 'last', isQuick: true },
+    ].filter(({ isQuick }) => isQuick || isLong),
+  )('with the $tellAt of its chunks of $chunkMib MiB is accepted whole', async ({ chunkMib, tellAt }) => {
+    const bed = await testBucket();
+    const { files } = await embedLandfall({ ...s3Config(bed), ...DEFAULTS });
+    const bytes = await videoBytes(40 * MIB);
+    const { url } = await createUpload(files, { name: 'film.mp4', headers: { 'Upload-Defer-Length': '1' } });
+    for (let at = 0; at < bytes.byteLength; at += chunkMib * MIB) {
+      const end = Math.min(at + chunkMib * MIB, bytes.byteLength);
+      const isTold = tellAt === 'last' ? end === bytes.byteLength : at === chunkMib * MIB;
+      const length: Record<string, string> = isTold ? { 'Upload-Length': String(bytes.byteLength) } : {};
+      expect(await patchUpload(url, at, bytes.subarray(at, end), length)).toMatchObject({ status: 204, offset: end });
+    }
+    await expectAccepted(url, bytes);
+    await expectNothingStaged(bed);
+  });
+});
+
+describe('an upload that is under way while settings change', () => {
+  async function goesOn(sent: number, before: ConfigInput, after: ConfigInput, more: Record<string, string> = {}) {
+    const bed = await testBucket();
+    const dataDir = testDirectory();
+    const bytes = await videoBytes(40 * MIB);
+    const first = await embedLandfall({ ...s3Config(bed), ...DEFAULTS, ...before, dataDir });
+    const creation = more['Upload-Length'] === undefined ? { length: bytes.byteLength } : { headers: { 'Upload-Defer-Length': '1' } };
+    const { url } = await createUpload(first.files, { ...creation, name: 'film.mp4' });
+    expect((await patchUpload(url, 0, bytes.subarray(0, sent))).offset).toBe(sent);
+    await first.close();
+    const second = await embedLandfall({ ...s3Config(bed), ...DEFAULTS, ...after, dataDir });
+    const again = url.replace(first.files, second.files);
+    expect((await headUpload(again)).offset).toBe(sent);
+    expect(await patchUpload(again, sent, bytes.subarray(sent), more)).toMatchObject({ status: 204, offset: bytes.byteLength });
+    await expectAccepted(again, bytes);
+    await expectNothingStaged(bed);
+  }
+
+  it.for([
+    [10, '16 MiB', '5 MiB'],
+    [12, '16 MiB', '5 MiB'],
+    [10, '16 MiB', '32 MiB'],
+  ] as const)('goes on after %i MiB with parts of %s, then of %s', ([sent, before, after]) =>
+    goesOn(sent * MIB, { s3PartSize: before }, { s3PartSize: after }),
+  );
+
+  it('goes on when the largest upload is smaller than it was, and its length is told then', () =>
+    goesOn(12 * MIB, {}, { maxUploadSize: GIB, s3PartSize: 5 * MIB }, { 'Upload-Length': String(40 * MIB) }));
+
+  it('goes on with parts that the memory would not hold any more', () =>
+    goesOn(18 * MIB, {}, { maxUploadSize: GIB, s3PartSize: 5 * MIB, s3Memory: 10 * MIB }));
+});
+
+describe('staging in S3 whose part size changed', () => {
+  const open = ({ bucket }: TestBucket, more: Partial<S3StagingOptions> = {}) =>
+    new S3Staging({ bucket, partSize: 5 * MIB, concurrency: 2, memory: 64 * MIB, maxUploadSize: GIB, ...more });
+  const bodyOf = (bytes: Buffer) => Readable.from([bytes]);
+  const contentOf = async (staging: S3Staging) => gathered((await staging.open(ID)).stream());
+
+  it.for([3 * MIB, 5 * MIB, 10 * MIB, 11 * MIB])('goes on from byte %i of twelve million that were cut back to it', async (size) => {
+    const bed = await testBucket();
+    const [first, second] = [await videoBytes(12 * MIB, 1), await videoBytes(23 * MIB, 2)];
+    await open(bed, { partSize: 16 * MIB }).write(ID, 0, bodyOf(first), LIMITS);
+    const staging = open(bed);
+    await staging.truncate(ID, size);
+    expect(await staging.size(ID)).toBe(size);
+    await staging.write(ID, size, bodyOf(second.subarray(size)), { ...LIMITS, completeSize: second.byteLength });
+    expect((await contentOf(staging)).equals(Buffer.concat([first.subarray(0, size), second.subarray(size)]))).toBe(true);
+  });
+
+  it.for([0, 1, 2])('counts and reads all that it had when %i of its parts were made before a crash', async (parts) => {
+    const bed = await testBucket();
+    const bytes = await videoBytes(12 * MIB);
+    const before = open(bed, { partSize: 16 * MIB });
+    await before.write(ID, 0, bodyOf(bytes.subarray(0, 3 * MIB)), LIMITS);
+    await before.write(ID, 3 * MIB, bodyOf(bytes.subarray(3 * MIB)), LIMITS);
+    const key = `staging/${ID}/bytes`;
+    const uploadId = await bed.bucket.multiparts.start(key);
+    await bed.bucket.put(`staging/${ID}/multipart`, Buffer.from(JSON.stringify({ uploadId, partSize: 5 * MIB })));
+    for (let part = 0; part < parts; part++) {
+      await bed.bucket.multiparts.put(key, uploadId, part + 1, bytes.subarray(part * 5 * MIB, (part + 1) * 5 * MIB));
+    }
+    const staging = open(bed);
+    expect(await staging.size(ID)).toBe(bytes.byteLength);
+    expect((await contentOf(staging)).equals(bytes)).toBe(true);
+  });
+
+  it.for([0, 1, 2])('goes on from all that it had when %i of its parts were made before a crash', async (parts) => {
+    const bed = await testBucket();
+    const bytes = await videoBytes(23 * MIB);
+    const before = open(bed, { partSize: 16 * MIB });
+    await before.write(ID, 0, bodyOf(bytes.subarray(0, 3 * MIB)), LIMITS);
+    await before.write(ID, 3 * MIB, bodyOf(bytes.subarray(3 * MIB, 12 * MIB)), LIMITS);
+    const key = `staging/${ID}/bytes`;
+    const uploadId = await bed.bucket.multiparts.start(key);
+    await bed.bucket.put(`staging/${ID}/multipart`, Buffer.from(JSON.stringify({ uploadId, partSize: 5 * MIB })));
+    for (let part = 0; part < parts; part++) {
+      await bed.bucket.multiparts.put(key, uploadId, part + 1, bytes.subarray(part * 5 * MIB, (part + 1) * 5 * MIB));
+    }
+    const staging = open(bed);
+    await staging.write(ID, 12 * MIB, bodyOf(bytes.subarray(12 * MIB)), { ...LIMITS, completeSize: bytes.byteLength });
+    expect((await contentOf(staging)).equals(bytes)).toBe(true);
+  });
+
+  it('takes larger parts where a length that is told later needs them: S3 takes ten thousand', async () => {
+    const bed = await testBucket();
+    const bytes = await videoBytes(24 * MIB);
+    await open(bed).write(ID, 0, bodyOf(bytes.subarray(0, 12 * MIB)), LIMITS);
+    const staging = open(bed, { maxUploadSize: 80 * GIB });
+    await staging.write(ID, 12 * MIB, bodyOf(bytes.subarray(12 * MIB)), { ...LIMITS, completeSize: 60 * GIB });
+    const multipart: unknown = JSON.parse((await gathered(await bed.bucket.stream(`staging/${ID}/multipart`))).toString());
+    expect(multipart).toMatchObject({ partSize: 7 * MIB });
+    expect(await staging.size(ID)).toBe(bytes.byteLength);
+    expect((await contentOf(staging)).equals(bytes)).toBe(true);
+  });
+
+  it('takes nothing away when bytes that were counted are not to be found', async () => {
+    const bed = await testBucket();
+    const staging = open(bed, { partSize: 16 * MIB });
+    const bytes = await videoBytes(12 * MIB);
+    await staging.write(ID, 0, bodyOf(bytes.subarray(0, 3 * MIB)), LIMITS);
+    await staging.write(ID, 3 * MIB, bodyOf(bytes.subarray(3 * MIB)), LIMITS);
+    const [first = '', second = ''] = await bed.keys('staging/');
+    await bed.bucket.remove([first]);
+    await expect(open(bed).write(ID, 12 * MIB, bodyOf(bytes), LIMITS)).rejects.toThrow('are gone');
+    expect(await bed.keys('staging/')).toEqual([second]);
+  });
+});

@@ -1,0 +1,59 @@
+// The bucket and the prefix are settings, and the bytes of an upload under way are where they were when these came.
+import { describe, expect, it, onTestFinished } from 'vitest';
+import type { ConfigInput } from '../../server/index.ts';
+import { sha256, videoBytes } from '../support/content.ts';
+import { startFaultProxy } from '../support/fault-proxy.ts';
+import { embedLandfall } from '../support/landfall-embedded.ts';
+import { MIB, s3Config } from '../support/s3-landfall.ts';
+import { testBucket } from '../support/s3-test-bucket.ts';
+import { testDirectory } from '../support/temp-dir.ts';
+import { createUpload, patchUpload } from '../support/tus-requests.ts';
+
+describe('a start whose settings name another place for bytes in progress', () => {
+  async function begun() {
+    const bed = await testBucket();
+    const dataDir = testDirectory();
+    const config = { ...s3Config(bed), dataDir };
+    const bytes = await videoBytes(7 * MIB);
+    const first = await embedLandfall(config);
+    const { url } = await createUpload(first.files, { length: bytes.byteLength, name: 'film.mp4' });
+    expect((await patchUpload(url, 0, bytes.subarray(0, 6 * MIB))).offset).toBe(6 * MIB);
+    await first.close();
+    return {
+      config,
+      async goesOn(changed: ConfigInput = {}) {
+        const { files, close } = await embedLandfall({ ...config, ...changed });
+        const again = url.replace(first.files, files);
+        expect(await patchUpload(again, 6 * MIB, bytes.subarray(6 * MIB))).toMatchObject({ status: 204, offset: bytes.byteLength });
+        expect(sha256(Buffer.from(await (await fetch(again)).arrayBuffer()))).toBe(sha256(bytes));
+        await close();
+      },
+    };
+  }
+
+  it.for([
+    ['a prefix', { s3Prefix: 'landfall-test-elsewhere/' }],
+    ['a disk', { storageBackend: 'disk' }],
+  ] as const)(
+    'is refused where it is %s without the bytes of an upload under way, which goes on when it is set back',
+    async ([, changed]) => {
+      const { config, goesOn } = await begun();
+      await expect(embedLandfall({ ...config, ...changed })).rejects.toThrow(/^Uploads are under way whose bytes are in s3:.* are missing/);
+      await goesOn();
+    },
+  );
+
+  it('goes on where the same bucket is reached by another address', async () => {
+    const { config, goesOn } = await begun();
+    const proxy = await startFaultProxy({ upstream: config.s3Endpoint as string, onRequest: () => undefined });
+    onTestFinished(() => proxy.close());
+    await goesOn({ s3Endpoint: proxy.url });
+  });
+
+  it('goes on where no upload is under way any more', async () => {
+    const { config, goesOn } = await begun();
+    await goesOn();
+    const { files } = await embedLandfall({ ...config, s3Prefix: `${config.s3Prefix}other/` });
+    expect((await createUpload(files, { length: MIB, name: 'film.mp4', body: await videoBytes(MIB) })).status).toBe(201);
+  });
+});
