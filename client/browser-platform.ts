@@ -1,3 +1,4 @@
+import { openChannel } from './browser/optional-apis.ts';
 import { browserTransport } from './browser-http.ts';
 import { browserLocks } from './browser-locks.ts';
 import { browserStore } from './browser-store.ts';
@@ -23,6 +24,7 @@ export const browserPlatform: Platform = {
   transport: browserTransport,
   store: browserStore,
   locks: browserLocks,
+  channels: { open: openChannel },
   surroundings: browserSurroundings,
   chunks: { startBytes: 8 * MIB, minBytes: MIB, maxBytes: 32 * MIB, wholeBody: false },
   budgetMs: 10 * 60_000,

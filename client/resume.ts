@@ -101,7 +101,7 @@ export class Journal {
    */
   async recall(): Promise<void> {
     const { key, size, fingerprint } = this.#draft;
-    const record = await this.#store?.get(key).catch(() => undefined);
+    const record = await this.#read(key);
     if (record === undefined || record.size !== size) return;
     if (record.fingerprint !== fingerprint) {
       await this.forget();
@@ -152,6 +152,14 @@ export class Journal {
     if (store === undefined) return;
     this.#writing = this.#writing.then(() => store.remove(this.#draft.key)).catch(() => {});
     await this.#writing;
+  }
+
+  async #read(key: string): Promise<ResumeRecord | undefined> {
+    try {
+      return await this.#store?.get(key);
+    } catch {
+      return undefined;
+    }
   }
 
   /** One after the other: an older record must not come after a newer one. */

@@ -1,10 +1,11 @@
 // Finds what earlier visits left unfinished and goes on with it: by itself where the browser still lets the file be opened,
 // else once the person gives the file again.
+import { openHandle } from '../browser/optional-apis.ts';
 import { forget, interrupted } from '../index.ts';
 import type { QueueOptions } from '../options.ts';
 import type { PickedFile } from './drop.ts';
 import { Earlier, type EarlierUpload } from './earlier.ts';
-import { dropHandle, findHandle, openHandle } from './file-handles.ts';
+import { dropHandle, findHandle } from './file-handles.ts';
 import { keysInUse } from './keys-in-use.ts';
 import { isSameFile } from './same-file.ts';
 import type { Language } from './view.ts';
