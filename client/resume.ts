@@ -17,7 +17,7 @@ export function resumeKey(endpoint: string, source: Source, name: string, finger
 }
 
 /** Of head, middle and tail, at most 192 KiB read. Not against forgery: it is the sender's own file. @throws what `read` throws */
-export async function fingerprintOf(source: Source, crc32: Crc32): Promise<string> {
+export async function fingerprintOf(source: Pick<Source, 'size' | 'read'>, crc32: Crc32): Promise<string> {
   const size = source.size ?? 0;
   const last = Math.max(size - SAMPLE_BYTES, 0);
   const starts = [0, Math.floor(last / 2), last];

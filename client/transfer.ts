@@ -145,7 +145,7 @@ export class Transfer {
       this.#tracker.attempted();
       this.#tracker.created(journal.url ?? undefined);
       this.#patience.begin();
-      const reader = new SourceReader(source, opened.checksum, this.#platform);
+      const reader = new SourceReader(opened, this.#platform);
       try {
         if (journal.url === null) await journal.asking();
         const outcome = await this.#attempt({

@@ -1,5 +1,5 @@
 // bin landfall, as a shell runs it.
-import { readdir, writeFile } from 'node:fs/promises';
+import { open, readdir, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { startCommand as start } from '../support/command-line.ts';
@@ -126,6 +126,25 @@ describe('the exit code', () => {
     expect(code).toBe(3);
     expect(stdout.split('\n')).toHaveLength(2);
     expect(stderr).toContain('There is no such file.');
+  });
+
+  test('is 3 for a file that was changed while it was sent, and times kept', async () => {
+    const sending = await startSending();
+    const { path } = await sending.video(8 * MIB);
+    // In whole seconds: what is set can be set again exactly.
+    const modified = 1_700_000_000;
+    await utimes(path, modified, modified);
+    sending.proxy.bytesPerSecond = 2 * MIB;
+    const command = start(sending, path, '--to', sending.proxy.url, '--chunk-size', '1MiB', '--verify-source');
+    await expect.poll(() => sending.proxy.bytes, { timeout: 20_000 }).toBeGreaterThan(4 * MIB);
+    const file = await open(path, 'r+');
+    await file.write(Buffer.alloc(MIB, 'x'), 0, MIB, MIB);
+    await file.utimes(modified, modified);
+    await file.close();
+    const { code, stderr } = await command.ended;
+    expect(stderr).toContain('It was changed while it was sent.');
+    expect(code).toBe(3);
+    expect(await sending.stored()).toEqual([]);
   });
 
   test('is 4 where it is not allowed', async () => {
