@@ -54,6 +54,11 @@ export interface UploadOptions {
    * connection broke or was slow. Node sends a file in one body, which has only the former, unless `chunkSize` is a number. Default true.
    */
   checksum?: boolean;
+  /**
+   * Read the whole file again before its last bytes are sent, and fail as changed where it is no longer what was sent. Default:
+   * up to 256 MiB; of a larger file head, middle and tail are compared. `true` needs the checksum, whatever `checksum` says.
+   */
+  verifySource?: boolean;
   /** Browsers only: send cookies to another origin. Default false. */
   withCredentials?: boolean;
   /** Browsers only: keep the screen from sleeping while bytes move. Default true. */

@@ -92,6 +92,19 @@ export interface Locks {
   acquire(name: string, signal: AbortSignal, onWaiting: () => void): Promise<() => void>;
 }
 
+/** As `BroadcastChannel`. */
+export interface Channel {
+  postMessage(message: unknown): void;
+  addEventListener(type: 'message', listener: (event: MessageEvent) => void): void;
+  close(): void;
+}
+
+/** Between everything that shares the locks: how far the holder of one is. */
+export interface Channels {
+  /** Undefined where there is none to be had. */
+  open(name: string): Channel | undefined;
+}
+
 export interface Surroundings {
   /** False only when the device knows that it has no network. */
   isOnline(): boolean;
@@ -115,6 +128,7 @@ export interface Platform {
   readonly transport: Transport;
   readonly store: ResumeStore;
   readonly locks: Locks;
+  readonly channels: Channels;
   readonly surroundings: Surroundings;
   readonly chunks: ChunkLimits;
   readonly budgetMs: number;

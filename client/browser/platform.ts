@@ -2,6 +2,7 @@ import type { Platform } from '../ports.ts';
 import { crc32 } from '../transfer/checksum.ts';
 import { browserTransport } from './http.ts';
 import { browserLocks } from './locks.ts';
+import { openChannel } from './optional-apis.ts';
 import { browserStore } from './store.ts';
 import { browserSurroundings } from './surroundings.ts';
 
@@ -23,6 +24,7 @@ export const browserPlatform: Platform = {
   transport: browserTransport,
   store: browserStore,
   locks: browserLocks,
+  channels: { open: openChannel },
   surroundings: browserSurroundings,
   chunks: { startBytes: 8 * MIB, minBytes: MIB, maxBytes: 32 * MIB, wholeBody: false },
   budgetMs: 10 * 60_000,

@@ -1,4 +1,5 @@
 import type { Surroundings } from '../ports.ts';
+import { requestScreenLock } from './optional-apis.ts';
 
 /** `navigator.connection`, where there is one. */
 interface WithConnection {
@@ -73,14 +74,13 @@ const guard = new Shared(() => {
 });
 
 const awake = new Shared(() => {
-  if (typeof document === 'undefined' || !('wakeLock' in navigator)) return nothing;
+  if (typeof document === 'undefined') return nothing;
   let isOver = false;
   let lock: WakeLockSentinel | undefined;
   const request = async () => {
     if (isOver || document.visibilityState !== 'visible') return;
-    // Refused on battery saving, say: then the screen sleeps and the upload goes on when it wakes.
-    lock = await navigator.wakeLock.request('screen').catch(() => undefined);
-    if (isOver) await lock?.release();
+    lock = await requestScreenLock();
+    if (isOver) lock?.release().catch(nothing);
   };
   // The browser lets go of it whenever the page is hidden.
   document.addEventListener('visibilitychange', request);

@@ -19,6 +19,8 @@ everything else goes to standard error.
   --give-up-after TIME   stop trying after so long without progress, such as 10m or 2h (default 30m)
   --no-resume            upload from the first byte, and leave nothing to go on with
   --no-checksum          do not compute a checksum for the server to compare
+  --verify-source        read each file again before its end is sent: it must not have changed
+                         (default: files up to 256 MiB)
   --no-progress          no progress on standard error
   --quiet, -q            nothing on standard error but what went wrong
   --help, -h             this text
@@ -63,6 +65,7 @@ export function parseCommandLine(parameters: readonly string[]): CommandLine | '
       via: values.direct ? 'direct' : 'server',
       headers: Object.fromEntries(values.header.map(parseHeader)),
       metadata: Object.fromEntries(values.meta.map(parseMeta)),
+      ...(values['verify-source'] === undefined ? {} : { verifySource: values['verify-source'] }),
       ...(values.name === undefined ? {} : { name: values.name }),
       ...(chunkSize === undefined ? {} : { chunkSize }),
       ...(budgetMs === undefined ? {} : { budgetMs }),
@@ -89,6 +92,7 @@ function parse(parameters: readonly string[]) {
         'give-up-after': { type: 'string' },
         resume: { type: 'boolean', default: true },
         checksum: { type: 'boolean', default: true },
+        'verify-source': { type: 'boolean' },
         progress: { type: 'boolean', default: true },
         quiet: { type: 'boolean', short: 'q', default: false },
         help: { type: 'boolean', short: 'h', default: false },

@@ -7,6 +7,7 @@ import { EXIT } from './exit-code.ts';
 import { jsonOutput, plainOutput } from './output.ts';
 import { LineProgress, noProgress, type Progress } from './progress.ts';
 import { run } from './run.ts';
+import { RunRecords } from './run-records.ts';
 import { TerminalProgress } from './terminal-progress.ts';
 
 const { stdout, stderr, env } = process;
@@ -47,17 +48,21 @@ async function upload({ files, options, json, quiet, progress: isShown }: Comman
   // Whoever read our results has gone (`| head -1`): there is nobody to upload for.
   stdout.on('error', () => process.exit(EXIT.failed));
   stderr.on('error', () => {});
+  const records = new RunRecords(nodeStore(stateDirectory(env)));
   const code = await run({
     files,
-    options: { ...options, store: nodeStore(stateDirectory(env)) },
+    options: { ...options, store: records },
     output: json ? jsonOutput(write) : plainOutput(write),
     progress,
     stopping: stopping.signal,
   });
-  if (stopping.signal.aborted && code === stopping.signal.reason) {
-    stderr.write(options.resume === false ? 'Stopped.\n' : 'Stopped. Run the same command again to go on from here.\n');
-  }
-  return code;
+  const isStopped = stopping.signal.aborted && code === stopping.signal.reason;
+  if (isStopped) stderr.write(options.resume === false ? 'Stopped.\n' : 'Stopped. Run the same command again to go on from here.\n');
+  if (isStopped || code === EXIT.temporary) return code;
+  for (const stream of [stdout, stderr]) await new Promise<void>((resolve) => stream.write('', () => resolve()));
+  await records.clear();
+  // At once: the command that is killed from here on is run again without knowing that it was done.
+  process.exit(code);
 }
 
 function shownProgress(): Progress {

@@ -1,4 +1,5 @@
 // Files out of a drop or a picker, folders walked, their structure kept.
+import { fileHandleOf } from '../browser/optional-apis.ts';
 
 export interface PickedFile {
   file: File;
@@ -11,10 +12,6 @@ export interface PickedFile {
 /** What operating systems leave in folders; nobody means to send it. */
 const LITTER = /^(?:\.DS_Store|\._.*|Thumbs\.db|desktop\.ini|\.localized)$/i;
 
-interface HandleItem {
-  getAsFileSystemHandle?(): Promise<FileSystemHandle | null>;
-}
-
 /**
  * Must be called while the drop event is handled: its items are empty afterwards, so everything is asked of them before
  * the first wait. A file that cannot be read any more is left out.
@@ -24,7 +21,7 @@ export async function filesOfDrop(transfer: DataTransfer): Promise<PickedFile[]>
   const taken = items.map((item) => ({
     entry: item.webkitGetAsEntry(),
     file: item.getAsFile(),
-    handle: (item as HandleItem).getAsFileSystemHandle?.().catch(() => null),
+    handle: fileHandleOf(item),
   }));
   const picked: PickedFile[] = [];
   for (const { entry, file, handle } of taken) {
@@ -32,7 +29,7 @@ export async function filesOfDrop(transfer: DataTransfer): Promise<PickedFile[]>
       for await (const found of walk(entry as FileSystemDirectoryEntry)) picked.push(found);
     } else if (file) {
       const opened = await handle;
-      picked.push({ file, ...(opened?.kind === 'file' && { handle: opened as FileSystemFileHandle }) });
+      picked.push({ file, ...(opened && { handle: opened }) });
     }
   }
   return picked;

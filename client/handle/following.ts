@@ -1,15 +1,15 @@
 // One tab sends a file, others that were given the same one wait for its lock; meanwhile they show how far it is.
+import type { Channels } from '../ports.ts';
 import type { UploadSnapshot } from './snapshot.ts';
 
 /** How far whoever holds the lock is. */
 export type Progress = Pick<UploadSnapshot, 'sent' | 'confirmed' | 'url'>;
 
-/** Node keeps a process for an open channel unless told not to. */
-type Channel = BroadcastChannel & { unref?(): void };
+type Subscribe = (listener: (snapshot: UploadSnapshot) => void) => () => void;
 
 /** Tells whoever follows. Between the tabs of one origin, and the handles of one process; processes only wait for each other. */
-export function tellFollowers(lockName: string, subscribe: (listener: (snapshot: UploadSnapshot) => void) => () => void): () => void {
-  const channel = open(lockName);
+export function tellFollowers(channels: Channels, lockName: string, subscribe: Subscribe): () => void {
+  const channel = channels.open(nameOf(lockName));
   if (channel === undefined) return () => {};
   const stop = subscribe(({ sent, confirmed, url }) =>
     channel.postMessage({ sent, confirmed, url } satisfies Record<keyof Progress, unknown>),
@@ -20,15 +20,10 @@ export function tellFollowers(lockName: string, subscribe: (listener: (snapshot:
   };
 }
 
-export function follow(lockName: string, listener: (progress: Progress) => void): () => void {
-  const channel = open(lockName);
+export function follow(channels: Channels, lockName: string, listener: (progress: Progress) => void): () => void {
+  const channel = channels.open(nameOf(lockName));
   channel?.addEventListener('message', ({ data }: MessageEvent<Progress>) => listener(data));
   return () => channel?.close();
 }
 
-function open(lockName: string): Channel | undefined {
-  if (typeof BroadcastChannel === 'undefined') return undefined;
-  const channel: Channel = new BroadcastChannel(`landfall:${lockName}`);
-  channel.unref?.();
-  return channel;
-}
+const nameOf = (lockName: string) => `landfall:${lockName}`;

@@ -16,7 +16,7 @@ export function resumeKey(endpoint: string, source: Source, name: string, finger
 }
 
 /** Of head, middle and tail, at most 192 KiB read. Not against forgery: it is the sender's own file. @throws what `read` throws */
-export async function fingerprintOf(source: Source, crc32: Crc32): Promise<string> {
+export async function fingerprintOf(source: Pick<Source, 'size' | 'read'>, crc32: Crc32): Promise<string> {
   const size = source.size ?? 0;
   const last = Math.max(size - SAMPLE_BYTES, 0);
   const starts = [0, Math.floor(last / 2), last];
@@ -100,7 +100,7 @@ export class Journal {
    */
   async recall(): Promise<void> {
     const { key, size, fingerprint } = this.#draft;
-    const record = await this.#store?.get(key).catch(() => undefined);
+    const record = await this.#read(key);
     if (record === undefined || record.size !== size) return;
     if (record.fingerprint !== fingerprint) {
       await this.forget();
@@ -151,6 +151,14 @@ export class Journal {
     if (store === undefined) return;
     this.#writing = this.#writing.then(() => store.remove(this.#draft.key)).catch(() => {});
     await this.#writing;
+  }
+
+  async #read(key: string): Promise<ResumeRecord | undefined> {
+    try {
+      return await this.#store?.get(key);
+    } catch {
+      return undefined;
+    }
   }
 
   /** One after the other: an older record must not come after a newer one. */

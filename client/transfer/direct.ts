@@ -38,13 +38,15 @@ export async function attemptDirectly(options: DirectAttemptOptions): Promise<At
       const start = (number - 1) * links.partSize;
       const end = Math.min(start + links.partSize, size);
       options.onSending(start);
-      await sendPart(options, url, start, end, (await reader.slice(start, end)).value);
+      await sendPart(options, url, start, end, await reader.part(start, end));
       options.onConfirmed(end);
     }
     if (links.parts.length === 0) break;
     signal.throwIfAborted();
     links = await ask(options, address);
   }
+  await reader.verify();
+  signal.throwIfAborted();
   options.onSent(size, true);
   const verdict = await options.http.send({ method: 'POST', url: address, headers: {}, signal });
   return verdict.status === 202 ? 'inspecting' : 'acknowledged';

@@ -5,12 +5,12 @@ import type { Platform, Source } from '../ports.ts';
 import { fingerprintOf, Journal, resumeKey } from '../resume/journal.ts';
 import { RunningChecksum } from './checksum.ts';
 import { ChunkSize } from './chunk-size.ts';
+import type { ReadableSource } from './source-reader.ts';
+import { SourceVerification } from './source-verification.ts';
 
-export interface Opened {
-  readonly source: Source;
+export interface Opened extends ReadableSource {
   readonly name: string;
   readonly journal: Journal;
-  /** Carried along with what is read; undefined where none is wanted. */
   checksum: RunningChecksum | undefined;
   readonly chunkSize: ChunkSize;
 }
@@ -21,9 +21,10 @@ export async function prepare(
   name: string,
   endpoint: string,
   options: UploadOptions,
-  { crc32, store, chunks }: Pick<Platform, 'crc32' | 'store' | 'chunks'>,
+  platform: Pick<Platform, 'crc32' | 'breathe' | 'store' | 'chunks'>,
 ): Promise<Opened> {
-  const { chunkSize, checksum = true, resume = true } = options;
+  const { crc32, store, chunks } = platform;
+  const { chunkSize, verifySource, checksum = true, resume = true } = options;
   const fingerprint = source.isResumable ? await fingerprintOf(source, crc32) : '';
   const journal = new Journal({
     store: resume ? (options.store ?? store) : undefined,
@@ -39,7 +40,8 @@ export async function prepare(
     source,
     name,
     journal,
-    checksum: checksum ? new RunningChecksum(crc32) : undefined,
+    checksum: checksum || verifySource ? new RunningChecksum(crc32) : undefined,
+    verification: source.isResumable ? new SourceVerification(source.size ?? 0, fingerprint, platform, verifySource) : undefined,
     chunkSize: new ChunkSize(limits, typeof chunkSize === 'number' ? chunkSize : undefined),
   };
 }

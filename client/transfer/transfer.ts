@@ -107,13 +107,14 @@ export class Transfer {
   /** Resolves when nobody else sends this file, with how to let them. @throws the reason of the signal */
   async #lock(name: string, signal: AbortSignal): Promise<() => void> {
     const tracker = this.#tracker;
+    const { locks, channels } = this.#platform;
     let unfollow = () => {};
     const waiting = () => {
       tracker.move('waiting', { waiting: { reason: 'elsewhere' } });
-      unfollow = follow(name, (progress) => tracker.follow(progress));
+      unfollow = follow(channels, name, (progress) => tracker.follow(progress));
     };
-    const release = await this.#platform.locks.acquire(name, signal, waiting).finally(() => unfollow());
-    const stopTelling = tellFollowers(name, (listener) => tracker.subscribe(listener));
+    const release = await locks.acquire(name, signal, waiting).finally(() => unfollow());
+    const stopTelling = tellFollowers(channels, name, (listener) => tracker.subscribe(listener));
     return () => {
       stopTelling();
       release();
@@ -143,7 +144,7 @@ export class Transfer {
       this.#tracker.attempted();
       this.#tracker.created(journal.url ?? undefined);
       this.#patience.begin();
-      const reader = new SourceReader(source, opened.checksum, this.#platform);
+      const reader = new SourceReader(opened, this.#platform);
       try {
         if (journal.url === null) await journal.asking();
         const outcome = await this.#attempt({

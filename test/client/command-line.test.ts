@@ -1,8 +1,9 @@
 // bin landfall, as a shell runs it.
-import { readdir, writeFile } from 'node:fs/promises';
+import { open, readdir, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { startCommand as start } from '../support/command-line.ts';
+import type { Exchange } from '../support/fault-proxy.ts';
 import { type Sending, startSending } from './sending.ts';
 
 const MIB = 1024 * 1024;
@@ -127,6 +128,25 @@ describe('the exit code', () => {
     expect(stderr).toContain('There is no such file.');
   });
 
+  test('is 3 for a file that was changed while it was sent, and times kept', async () => {
+    const sending = await startSending();
+    const { path } = await sending.video(8 * MIB);
+    // In whole seconds: what is set can be set again exactly.
+    const modified = 1_700_000_000;
+    await utimes(path, modified, modified);
+    sending.proxy.bytesPerSecond = 2 * MIB;
+    const command = start(sending, path, '--to', sending.proxy.url, '--chunk-size', '1MiB', '--verify-source');
+    await expect.poll(() => sending.proxy.bytes, { timeout: 20_000 }).toBeGreaterThan(4 * MIB);
+    const file = await open(path, 'r+');
+    await file.write(Buffer.alloc(MIB, 'x'), 0, MIB, MIB);
+    await file.utimes(modified, modified);
+    await file.close();
+    const { code, stderr } = await command.ended;
+    expect(stderr).toContain('It was changed while it was sent.');
+    expect(code).toBe(3);
+    expect(await sending.stored()).toEqual([]);
+  });
+
   test('is 4 where it is not allowed', async () => {
     const sending = await startSending(undefined, {}, { authenticate: () => null });
     const { path } = await sending.video(100_000);
@@ -198,6 +218,65 @@ describe('a signal', () => {
     expect(stderr).not.toContain('again');
     const again = await run(sending, path, '--to', sending.proxy.url, '--json', '--no-resume');
     expect(events(again.stdout)[0]).toMatchObject({ resumed: false });
+  });
+});
+
+describe('killed and run again', () => {
+  /** The first of these requests never gets its answer: sent and lost on the way back, or never passed on. */
+  test.each([
+    ['the creation', 'POST', { kind: 'hold', until: new Promise<void>(() => {}) }],
+    ['the answer to the creation', 'POST', { kind: 'delay', ms: 3_600_000 }],
+    ['the answer with the verdict', 'GET', { kind: 'delay', ms: 3_600_000 }],
+  ] as const)('while it waits for %s, it stores an empty file once', async (_, awaited, fault) => {
+    const plan = ({ method, nth }: Exchange) => (method === awaited && nth === 1 ? fault : undefined);
+    const sending = await startSending(plan, { allowEmpty: true });
+    const path = join(sending.directory, 'empty.txt');
+    await writeFile(path, '');
+    const command = start(sending, path, '--to', sending.proxy.url);
+    const isWaiting = () => sending.proxy.exchanges.some(({ method, status }) => method === awaited && (fault.kind === 'hold' || status));
+    await expect.poll(isWaiting).toBe(true);
+    command.child.kill('SIGKILL');
+    await command.ended;
+    const again = await run(sending, path, '--to', sending.proxy.url, '--json');
+    expect(events(again.stdout)[0]).toMatchObject({ event: 'accepted', size: 0 });
+    expect(await sending.stored()).toHaveLength(1);
+  });
+
+  test.each([['SIGKILL'], ['SIGINT']] as const)('by %s after some files were accepted, it stores none of them twice', async (signal) => {
+    const sending = await startSending(undefined, { allowEmpty: true });
+    const empty = join(sending.directory, 'empty.txt');
+    await writeFile(empty, '');
+    const small = await sending.video(1000, 'small.mp4');
+    const large = await sending.video(12 * MIB, 'large.mp4');
+    const parameters = [empty, small.path, large.path, '--to', sending.proxy.url];
+    sending.proxy.bytesPerSecond = 2 * MIB;
+    const command = start(sending, ...parameters);
+    await expect.poll(() => command.stdout().split('\n')).toHaveLength(3);
+    command.child.kill(signal);
+    const { stdout } = await command.ended;
+    sending.proxy.bytesPerSecond = Number.POSITIVE_INFINITY;
+
+    const again = await run(sending, ...parameters);
+    expect(again.code).toBe(0);
+    for (const url of stdout.trimEnd().split('\n')) expect(again.stdout).toContain(url);
+    expect(await sending.stored()).toHaveLength(3);
+    // The run is over: the same command means another upload now.
+    expect((await run(sending, empty, '--to', sending.proxy.url)).code).toBe(0);
+    expect(await sending.stored()).toHaveLength(4);
+  });
+
+  test('after it was told to be, it stores nothing twice either', async () => {
+    let isBusy = true;
+    const busy = { kind: 'answer', status: 503 } as const;
+    const plan = ({ method, headers }: Exchange) => (isBusy && method === 'POST' && headers['upload-length'] === '2000' ? busy : undefined);
+    const sending = await startSending(plan);
+    const one = await sending.video(1000, 'one.mp4');
+    const two = await sending.video(2000, 'two.mp4');
+    const parameters = [one.path, two.path, '--to', sending.proxy.url, '--give-up-after', '500ms'];
+    expect((await run(sending, ...parameters)).code).toBe(5);
+    isBusy = false;
+    expect((await run(sending, ...parameters)).code).toBe(0);
+    expect((await sending.stored()).sort()).toEqual([one.sha256, two.sha256].sort());
   });
 });
 

@@ -1,8 +1,9 @@
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { browserPlatform } from '../../client/browser/platform.ts';
 import { browserSource } from '../../client/browser/source.ts';
 import { nodePlatform } from '../../client/node/platform.ts';
 import { fingerprintOf } from '../../client/resume/journal.ts';
+import type { ResumeRecord } from '../../client/resume/store.ts';
 import { DEFAULT_TIMEOUTS } from '../../client/transfer/guarded-http.ts';
 
 const MIB = 1024 * 1024;
@@ -28,4 +29,33 @@ test('a file is known again by its head, its middle and its tail', async () => {
   const whole = await fingerprint();
   expect(await fingerprint()).toBe(whole);
   for (const at of [0, 65_535, MIB / 2, MIB - 65_536, MIB - 1]) expect(await fingerprint(at), String(at)).not.toBe(whole);
+});
+
+test('records are kept for the visit where a browser denies storage', async () => {
+  const { store } = browserPlatform;
+  const denied = () => {
+    throw new DOMException('The operation is insecure.', 'SecurityError');
+  };
+  Object.defineProperty(globalThis, 'localStorage', { get: denied, configurable: true });
+  onTestFinished(() => void Reflect.deleteProperty(globalThis, 'localStorage'));
+  const record: ResumeRecord = {
+    version: 1,
+    key: 'film',
+    endpoint: 'http://host/files',
+    url: null,
+    name: 'film.mp4',
+    size: 1,
+    lastModified: null,
+    fingerprint: '',
+    idempotencyKey: 'key',
+    confirmed: 0,
+    createdAt: '2026-01-01T00:00:00.000Z',
+    updatedAt: '2026-01-01T00:00:00.000Z',
+  };
+  expect(await store.list()).toEqual([]);
+  await store.put(record);
+  expect(await store.get('film')).toEqual(record);
+  expect(await store.list()).toEqual([record]);
+  await store.remove('film');
+  expect(await store.get('film')).toBeUndefined();
 });

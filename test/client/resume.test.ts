@@ -1,13 +1,13 @@
 // Going on after the end of a process: what was sent is not sent again, and only the same file goes on.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readdir, readFile, stat, truncate, unlink, utimes, writeFile } from 'node:fs/promises';
+import { open, readdir, readFile, stat, truncate, unlink, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { UploadSnapshot } from '../../client/node.ts';
 import { forget, interrupted, upload } from '../../client/node.ts';
-import { sha256OfFile, writeVideo } from '../support/content.ts';
+import { sha256OfFile, videoBytes, writeVideo } from '../support/content.ts';
 import { REPOSITORY } from '../support/repository.ts';
 import { failureOf, reaches, reachesState, type Sending, startSending } from './sending.ts';
 
@@ -148,6 +148,66 @@ describe('a source', () => {
     const { handle } = send(path, { chunkSize: 64 * 1024 });
     await reaches(handle, ({ state }) => state === 'uploading');
     await utimes(path, new Date(), new Date(Date.now() + 5000));
+    expect(await failureOf(handle)).toMatchObject({ state: 'failed', code: 'ERR_SOURCE_CHANGED' });
+    expect(await stored()).toEqual([]);
+  });
+
+  /** In whole seconds: what is set can be set again exactly. */
+  const MODIFIED = 1_700_000_000;
+  /** As a program that keeps times does, so that neither size nor time tells of it. */
+  const overwrite = async (path: string, from: number, bytes: Buffer) => {
+    const file = await open(path, 'r+');
+    await file.write(bytes, 0, bytes.length, from);
+    await file.utimes(MODIFIED, MODIFIED);
+    await file.close();
+  };
+
+  test.each([
+    ['anywhere', 8, MIB, {}],
+    ['in its head, where only samples are compared,', 8, 1000, { verifySource: false }],
+    ['in its head, where no checksum is wanted,', 8, 1000, { checksum: false }],
+    ['anywhere, where no checksum is wanted but it is to be verified,', 8, MIB, { checksum: false, verifySource: true }],
+    ['while it is read for one body', 40, MIB, { chunkSize: 'adaptive' }],
+  ] as const)('that was written to %s does not end as a mixture', async (_, length, from, options) => {
+    const { send, video, stored, proxy } = await startSending();
+    const { path } = await video(length * MIB);
+    await utimes(path, MODIFIED, MODIFIED);
+    proxy.bytesPerSecond = (length / 2) * MIB;
+    const { handle } = send(path, { chunkSize: MIB, ...options });
+    await reaches(handle, ({ sent }) => sent > 4 * MIB);
+    await overwrite(path, from, Buffer.alloc(MIB, 'x'));
+    proxy.bytesPerSecond = Number.POSITIVE_INFINITY;
+    expect(await failureOf(handle)).toMatchObject({ state: 'failed', code: 'ERR_SOURCE_CHANGED' });
+    expect(await stored()).toEqual([]);
+    // What is there now is another file.
+    await send(path).handle.done;
+    expect(await stored()).toEqual([await sha256OfFile(path)]);
+  });
+
+  test('that was written to while it waited does not end as a mixture', async () => {
+    const { send, video, stored, proxy } = await startSending();
+    const { path } = await video(8 * MIB);
+    await utimes(path, MODIFIED, MODIFIED);
+    proxy.bytesPerSecond = 4 * MIB;
+    const { handle } = send(path, { chunkSize: MIB });
+    await reaches(handle, ({ confirmed }) => confirmed > 4 * MIB);
+    handle.pause();
+    await reachesState(handle, 'paused');
+    await overwrite(path, MIB, Buffer.alloc(MIB, 'x'));
+    proxy.bytesPerSecond = Number.POSITIVE_INFINITY;
+    handle.resume();
+    expect(await failureOf(handle)).toMatchObject({ state: 'failed', code: 'ERR_SOURCE_CHANGED' });
+    expect(await stored()).toEqual([]);
+  });
+
+  test('that was bytes, and is written to while it is sent, does not end as a mixture', async () => {
+    const { send, stored, proxy } = await startSending();
+    const bytes = await videoBytes(8 * MIB);
+    proxy.bytesPerSecond = 4 * MIB;
+    const { handle } = send(bytes, { name: 'film.mp4', chunkSize: MIB });
+    await reaches(handle, ({ sent }) => sent > 4 * MIB);
+    bytes.fill('x', MIB, 2 * MIB);
+    proxy.bytesPerSecond = Number.POSITIVE_INFINITY;
     expect(await failureOf(handle)).toMatchObject({ state: 'failed', code: 'ERR_SOURCE_CHANGED' });
     expect(await stored()).toEqual([]);
   });

@@ -77,6 +77,12 @@ const VIOLATIONS: Violation[] = [
     source: 'export const pid = process.pid;\n',
     says: 'global variable process',
   },
+  {
+    what: 'the client asking for what a page may be denied anywhere but in its one place',
+    file: 'client/element/bad.ts',
+    source: "export const last = localStorage.getItem('last');\n",
+    says: 'a page may be denied it',
+  },
   { what: 'the server reading the environment', file: 'server/app.ts', source: 'export const home = process.env.HOME;\n', says: ARGUMENTS },
   { what: 'the server reading arguments', file: 'server/app.ts', source: 'export const list = process.argv.slice(2);\n', says: ARGUMENTS },
   { what: 'the server taking a signal', file: 'server/app.ts', source: "process.on('SIGTERM', () => {});\n", says: ARGUMENTS },

@@ -151,6 +151,26 @@ describe('a direct upload', () => {
     await expect(upload(path, options).done).rejects.toMatchObject({ code: 'ERR_TYPE_MISMATCH' });
   });
 
+  it('by our client sends parts that are larger than it holds in memory', async () => {
+    const { files, onlyFile } = await embedLandfallOnS3(undefined, { s3PartSize: 40 * MIB, s3Memory: 128 * MIB });
+    const directory = testDirectory();
+    const path = join(directory, 'film.mp4');
+    await writeVideo(path, 34 * MIB);
+    await upload(path, { endpoint: files, store: nodeStore(join(directory, 'state')), via: 'direct', budgetMs: 20_000 }).done;
+    expect((await onlyFile()).bytes.equals(await videoBytes(34 * MIB))).toBe(true);
+  });
+
+  it('by our client of a source that was changed meanwhile is not accepted as a mixture', async () => {
+    const bytes = await videoBytes(22 * MIB);
+    const { files, s3 } = await embedLandfallOnS3((exchange) => {
+      if (isSent(exchange.path) && partNumberOf(exchange) === 4) bytes.fill('x', MIB, 2 * MIB);
+      return undefined;
+    });
+    const options = { endpoint: files, name: 'film.mp4', store: nodeStore(join(testDirectory(), 'state')), via: 'direct' } as const;
+    await expect(upload(bytes, options).done).rejects.toMatchObject({ code: 'ERR_SOURCE_CHANGED' });
+    expect(await s3.keys('files/')).toEqual([]);
+  });
+
   it('by our client goes through a server that has none', async () => {
     const { files } = await embedLandfall();
     const directory = testDirectory();

@@ -26,6 +26,13 @@ export function chromiumPath(): string | undefined {
   return programPath('chromium') ?? programPath('chromium-browser') ?? programPath('google-chrome');
 }
 
+/** `FIREFOX_BIN`, or what distributions call it. */
+export function firefoxPath(): string | undefined {
+  const { FIREFOX_BIN } = process.env;
+  if (FIREFOX_BIN) return isExecutable(FIREFOX_BIN) ? FIREFOX_BIN : undefined;
+  return programPath('firefox-esr') ?? programPath('firefox');
+}
+
 function isExecutable(path: string): boolean {
   try {
     accessSync(path, constants.X_OK);
@@ -80,6 +87,13 @@ export const NEEDS: readonly Need[] = [
     packages: ['chromium'],
     takes: 'Chromium (package chromium, or CHROMIUM_BIN)',
     isMet: () => chromiumPath() !== undefined,
+  },
+  {
+    what: 'tests in Firefox',
+    files: ['test/**/*.firefox.test.ts'],
+    packages: ['firefox-esr'],
+    takes: 'Firefox (package firefox-esr, or FIREFOX_BIN)',
+    isMet: () => firefoxPath() !== undefined,
   },
   {
     what: 'tests behind nginx',

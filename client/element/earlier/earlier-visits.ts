@@ -1,12 +1,13 @@
 // Finds what earlier visits left unfinished and goes on with it: by itself where the browser still lets the file be opened,
 // else once the person gives the file again.
+import { heldLocks, openHandle } from '../../browser/optional-apis.ts';
 import { forget, interrupted } from '../../index.ts';
 import type { QueueOptions } from '../../options.ts';
 import type { ResumeRecord } from '../../resume/store.ts';
 import type { PickedFile } from '../drop.ts';
 import type { Language } from '../list/view.ts';
 import { Earlier, type EarlierUpload } from './earlier.ts';
-import { dropHandle, findHandle, isSameFile, openHandle } from './file-handles.ts';
+import { dropHandle, findHandle, isSameFile } from './file-handles.ts';
 
 export interface EarlierVisitsHost {
   readonly options: QueueOptions;
@@ -129,7 +130,6 @@ function pickedAs({ record, handle }: EarlierUpload, file: File): PickedFile {
 
 /** Keys of the records whose uploads another tab is sending at this moment. */
 async function keysInUse(records: readonly ResumeRecord[]): Promise<ReadonlySet<string>> {
-  // No Web Locks on plain http.
-  const held = 'locks' in navigator && navigator.locks ? ((await navigator.locks.query().catch(() => undefined))?.held ?? []) : [];
-  return new Set(records.map(({ key }) => key).filter((key) => held.some(({ name }) => name?.endsWith(key))));
+  const held = await heldLocks();
+  return new Set(records.map(({ key }) => key).filter((key) => held.some((name) => name.endsWith(key))));
 }

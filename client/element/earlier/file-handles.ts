@@ -1,6 +1,8 @@
 // Handles of dropped files, kept over a reload where the browser has them (File System Access): the upload then goes on
-import type { ResumeRecord } from '../../resume/store.ts';
+
 // without the file being dropped again. Everything here may fail; the way without it is always there.
+import { openDatabase } from '../../browser/optional-apis.ts';
+import type { ResumeRecord } from '../../resume/store.ts';
 
 export interface FileIdentity {
   endpoint: string;
@@ -8,11 +10,6 @@ export interface FileIdentity {
   size: number;
   lastModified: number | null;
   relativePath?: string | undefined;
-}
-
-interface Permissions {
-  queryPermission?(options: { mode: 'read' }): Promise<PermissionState>;
-  requestPermission?(options: { mode: 'read' }): Promise<PermissionState>;
 }
 
 const DATABASE = 'landfall';
@@ -42,40 +39,11 @@ export async function findHandle(identity: FileIdentity): Promise<FileSystemFile
   return found instanceof Object && 'getFile' in found ? (found as FileSystemFileHandle) : undefined;
 }
 
-/**
- * The file behind a handle. `ask` shows the browser's question and needs a click that is still fresh; without it only
- * what the browser already allows is opened.
- */
-export async function openHandle(handle: FileSystemFileHandle, ask: boolean): Promise<File | undefined> {
-  try {
-    const permissions = handle as Permissions;
-    let state = await permissions.queryPermission?.({ mode: 'read' });
-    if (state !== 'granted' && ask) state = await permissions.requestPermission?.({ mode: 'read' });
-    return state === 'granted' ? await handle.getFile() : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
 let opened: Promise<IDBDatabase | undefined> | undefined;
 
-function open(): Promise<IDBDatabase | undefined> {
-  opened ??= new Promise((resolve) => {
-    try {
-      const request = indexedDB.open(DATABASE, 1);
-      request.onupgradeneeded = () => request.result.createObjectStore(HANDLES);
-      request.onsuccess = () => resolve(request.result);
-      request.onerror = () => resolve(undefined);
-      request.onblocked = () => resolve(undefined);
-    } catch {
-      resolve(undefined);
-    }
-  });
-  return opened;
-}
-
 async function inStore<T>(mode: IDBTransactionMode, act: (store: IDBObjectStore) => IDBRequest<T>): Promise<T | undefined> {
-  const database = await open();
+  opened ??= openDatabase(DATABASE, HANDLES);
+  const database = await opened;
   if (database === undefined) return undefined;
   return new Promise((resolve) => {
     try {

@@ -1,0 +1,80 @@
+// Pages of another origin than the server's, with its element, where a browser may deny what it gives to others.
+import { createServer } from 'node:http';
+import { expect } from 'vitest';
+import { embedLandfall } from '../support/landfall-embedded.ts';
+import { listenForTest } from '../support/listen.ts';
+import { storedHashes, type Video, video } from './page-driver.ts';
+
+/** The frame with the element, in whatever browser. */
+export interface ElementFrame {
+  evaluate<T>(script: () => T): Promise<Awaited<T>>;
+  choose(path: string): Promise<void>;
+}
+
+export const PATHS = { itself: '/element', sandboxed: '/sandboxed', thirdParty: '/third-party' } as const;
+
+/** What the browser gives there: `denied` is what would be of use to an upload and throws, or rejects. */
+async function denied(): Promise<string[]> {
+  const uses: Record<string, () => unknown> = {
+    storage: () => localStorage.length,
+    locks: () => navigator.locks.request('any', () => {}),
+    channels: () => new BroadcastChannel('any').close(),
+    databases: () =>
+      new Promise((resolve, reject) => {
+        const request = indexedDB.open('any');
+        request.onsuccess = resolve;
+        request.onerror = reject;
+      }),
+  };
+  const missing: string[] = [];
+  for (const [name, use] of Object.entries(uses)) {
+    try {
+      await use();
+    } catch {
+      missing.push(name);
+    }
+  }
+  return missing;
+}
+
+const isReady = () => document.querySelector('landfall-upload')?.shadowRoot?.querySelector('.zone input[type=file]') != null;
+
+const shown = () => document.querySelector('landfall-upload')?.shadowRoot?.querySelector('.list')?.textContent ?? '';
+
+/** A server, and a site whose pages show its element: by itself, in a sandboxed frame, in the frame of a third party. */
+export async function startSites() {
+  const server = await embedLandfall();
+  const element = `<!doctype html><script type="module" src="${server.url}/landfall-upload.js"></script>
+    <landfall-upload endpoint="${server.files}"></landfall-upload>`;
+  const frame = (attributes: string) => `<!doctype html><iframe ${attributes} width="1000" height="700"></iframe>`;
+  const site = createServer(({ url, headers }, response) => {
+    const port = headers.host?.split(':')[1];
+    const pages: Record<string, string> = {
+      [PATHS.itself]: element,
+      [PATHS.sandboxed]: frame(`sandbox="allow-scripts" src="${PATHS.itself}"`),
+      [PATHS.thirdParty]: frame(`src="http://localhost:${port}${PATHS.itself}"`),
+    };
+    response.setHeader('Content-Type', 'text/html; charset=utf-8').end(pages[url ?? ''] ?? '');
+  });
+  const url = await listenForTest(site);
+  return { server, url };
+}
+
+/** Sends a file there, once it is clear that the browser denies what it is meant to. */
+export async function expectToSend(
+  { server }: Awaited<ReturnType<typeof startSites>>,
+  frame: ElementFrame,
+  missing: readonly string[],
+): Promise<Video> {
+  const film = await video('film.mp4', 9_000_000);
+  await expect.poll(() => frame.evaluate(isReady)).toBe(true);
+  expect(await frame.evaluate(denied)).toEqual(expect.arrayContaining([...missing]));
+  await frame.choose(film.path);
+  await expect.poll(() => frame.evaluate(shown), { timeout: 90_000 }).toMatch(/Accepted|Stopped|Refused/);
+  expect(await frame.evaluate(shown)).toMatch(/Accepted/);
+  expect(await storedHashes(server.dataDir)).toEqual({ [film.name]: film.sha256 });
+  return film;
+}
+
+/** The path of the hidden input behind "Choose files". */
+export const CHOOSER = 'landfall-upload .zone input[type=file]';

@@ -1,0 +1,18 @@
+// The machine's own Firefox, driven over WebDriver BiDi: playwright-core speaks only to builds of its own.
+import puppeteer, { type Browser } from 'puppeteer-core';
+import { firefoxPath } from './needs.ts';
+
+/** @param preferences as on `about:config`; @throws when there is no Firefox */
+export function launchFirefox(preferences: Readonly<Record<string, string | number | boolean>> = {}): Promise<Browser> {
+  const executablePath = firefoxPath();
+  if (executablePath === undefined) throw new Error('There is no Firefox: install the package firefox-esr, or set FIREFOX_BIN.');
+  return puppeteer.launch({
+    browser: 'firefox',
+    executablePath,
+    headless: true,
+    // A busy machine takes its time.
+    timeout: 120_000,
+    protocolTimeout: 120_000,
+    extraPrefsFirefox: preferences,
+  });
+}
