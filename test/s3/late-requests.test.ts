@@ -1,6 +1,6 @@
 // Requests that come to S3 when others have long taken over from the process that made them: S3 knows of no locks.
 import { Readable } from 'node:stream';
-import { expect, it, onTestFinished, vi } from 'vitest';
+import { expect, it, onTestFinished } from 'vitest';
 import { Bucket } from '../../server/s3/bucket.ts';
 import { S3Staging } from '../../server/staging/s3-staging.ts';
 import { gathered, videoBytes } from '../support/content.ts';
@@ -16,9 +16,14 @@ const LATE_MS = 1500;
 async function openTwo(operation: string) {
   const bed = await testBucket();
   let isLate = true;
+  const { promise: made, resolve: tellMade } = Promise.withResolvers<void>();
   const proxy = await startFaultProxy({
     upstream: bed.options.endpoint,
-    onRequest: (exchange) => (isLate && operationOf(exchange) === operation ? s3Error(503, 'SlowDown', LATE_MS) : undefined),
+    onRequest(exchange) {
+      if (!isLate || operationOf(exchange) !== operation) return undefined;
+      tellMade();
+      return s3Error(503, 'SlowDown', LATE_MS);
+    },
   });
   onTestFinished(() => proxy.close());
   const bucket = new Bucket({ ...bed.options, endpoint: proxy.url });
@@ -28,7 +33,7 @@ async function openTwo(operation: string) {
     stopped: new S3Staging({ ...options, bucket }),
     living: new S3Staging({ ...options, bucket: bed.bucket }),
     async untilMade() {
-      await vi.waitFor(() => expect(proxy.exchanges.some((exchange) => operationOf(exchange) === operation)).toBe(true));
+      await made;
       isLate = false;
     },
   };

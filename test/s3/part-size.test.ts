@@ -11,6 +11,8 @@ import { testDirectory } from '../support/temp-dir.ts';
 import { createUpload, headUpload, patchUpload, readRecord } from '../support/tus-requests.ts';
 
 const isLong = process.env.LANDFALL_TEST_LONG === '1';
+/** Forty megabytes in and out, on a machine that does other things too. */
+const LIMIT_MS = 240_000;
 const ID = 'd'.repeat(32);
 const LIMITS = { maxBytes: 1e9, signal: new AbortController().signal, bodyTimeoutMs: 30_000, completeSize: null, onBatch: () => {} };
 const GIB = 1024 * MIB;
@@ -26,7 +28,7 @@ async function expectNothingStaged(bed: TestBucket): Promise<void> {
   await expect.poll(async () => [await bed.keys('staging/'), await bed.unfinished()]).toEqual([[], []]);
 }
 
-describe('a stream whose length is told', () => {
+describe('a stream whose length is told', { timeout: LIMIT_MS }, () => {
   it.for(
     [
       { chunkMib: 1, tellAt: 'second', isQuick: false },
@@ -54,7 +56,7 @@ describe('a stream whose length is told', () => {
   });
 });
 
-describe('an upload that is under way while settings change', () => {
+describe('an upload that is under way while settings change', { timeout: LIMIT_MS }, () => {
   async function goesOn(sent: number, before: ConfigInput, after: ConfigInput, more: Record<string, string> = {}) {
     const bed = await testBucket();
     const dataDir = testDirectory();
