@@ -45,7 +45,7 @@ it('tries at once when the page hears of the network, is shown again or looked a
   for (const signal of Object.values(wake)) {
     await page.evaluate(signal);
     tries += 1;
-    await expect.poll(tried, { timeout: 20_000 }).toBe(tries);
+    await expect.poll(tried, { timeout: 60_000 }).toBe(tries);
   }
   await context.setOffline(false);
   expect(await ends(page)).toMatchObject({ result: { size: 100_000 } });

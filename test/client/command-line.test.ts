@@ -21,7 +21,7 @@ function events(stdout: string): Record<string, unknown>[] {
 async function stopInTheMiddle(sending: Sending, path: string, signal: NodeJS.Signals, ...parameters: string[]) {
   sending.proxy.bytesPerSecond = 4 * MIB;
   const command = start(sending, path, '--to', sending.proxy.url, ...parameters);
-  await expect.poll(() => sending.proxy.bytes, { timeout: 20_000 }).toBeGreaterThan(2 * MIB);
+  await expect.poll(() => sending.proxy.bytes, { timeout: 60_000 }).toBeGreaterThan(2 * MIB);
   command.child.kill(signal);
   const end = await command.ended;
   sending.proxy.bytesPerSecond = Number.POSITIVE_INFINITY;

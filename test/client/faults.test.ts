@@ -204,7 +204,7 @@ describe('a server', () => {
     const upstream = new URL(new URL(url).pathname, server.url);
     await expect
       .poll(async () => (await fetch(upstream, { method: 'DELETE', headers: { 'Tus-Resumable': '1.0.0' } })).status, {
-        timeout: 20_000,
+        timeout: 60_000,
       })
       .toBeOneOf([204, 410]);
     proxy.bytesPerSecond = Number.POSITIVE_INFINITY;

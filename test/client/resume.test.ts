@@ -49,7 +49,7 @@ describe('after a killed process', () => {
     const { path, sha256: sum } = await sending.video(16 * MIB);
     sending.proxy.bytesPerSecond = 8 * MIB;
     const child = spawnSender(path, sending);
-    await expect.poll(() => sending.proxy.bytes, { timeout: 20_000 }).toBeGreaterThan(6 * MIB);
+    await expect.poll(() => sending.proxy.bytes, { timeout: 60_000 }).toBeGreaterThan(6 * MIB);
     child.kill('SIGKILL');
     await once(child, 'exit');
     sending.proxy.bytesPerSecond = Number.POSITIVE_INFINITY;
@@ -70,7 +70,7 @@ describe('after a killed process', () => {
     const sending = await startSending(({ method, nth }) => (method === 'POST' && nth === 1 ? { kind: 'delay', ms: 60_000 } : undefined));
     const { path } = await sending.video(100_000);
     const child = spawnSender(path, sending);
-    await expect.poll(() => sending.proxy.exchanges[0]?.status, { timeout: 20_000 }).toBe(201);
+    await expect.poll(() => sending.proxy.exchanges[0]?.status, { timeout: 60_000 }).toBe(201);
     child.kill('SIGKILL');
     await once(child, 'exit');
     await sending.send(path).handle.done;
@@ -90,7 +90,7 @@ describe('after a killed process', () => {
     child.kill('SIGKILL');
     await once(child, 'exit');
     release.resolve();
-    await expect.poll(async () => (await sending.stored()).length, { timeout: 10_000 }).toBe(1);
+    await expect.poll(async () => (await sending.stored()).length, { timeout: 60_000 }).toBe(1);
     expect(await sending.send(path).handle.done).toMatchObject({ resumed: true, type: 'video/mp4' });
     expect(sending.proxy.exchanges.filter(({ method }) => method === 'POST')).toHaveLength(1);
   });
@@ -367,7 +367,7 @@ describe('one file sent twice at once', () => {
     const { path, sha256: sum } = await sending.video(12 * MIB);
     sending.proxy.bytesPerSecond = 6 * MIB;
     const child = spawnSender(path, sending);
-    await expect.poll(() => sending.proxy.bytes, { timeout: 20_000 }).toBeGreaterThan(4 * MIB);
+    await expect.poll(() => sending.proxy.bytes, { timeout: 60_000 }).toBeGreaterThan(4 * MIB);
     const { handle } = sending.send(path);
     await reachesState(handle, 'waiting');
     child.kill('SIGKILL');

@@ -9,7 +9,7 @@ import { REPOSITORY } from '../support/repository.ts';
 import { type Sending, startSending } from './sending.ts';
 
 const MIB = 1024 * 1024;
-const PATIENCE = { timeout: 30_000 };
+const PATIENCE = { timeout: 60_000 };
 const CTRL_C = '\x03';
 
 interface Terminal {

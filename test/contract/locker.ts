@@ -80,7 +80,7 @@ export function testLocker(open: (timeoutMs: number) => Promise<Locker>): void {
       isIn = true;
       return lock;
     });
-    await expect.poll(() => isAsked, { timeout: 5000 }).toBe(true);
+    await expect.poll(() => isAsked, { timeout: 60_000 }).toBe(true);
     expect(isIn).toBe(false);
     await holder.unlock();
     await (await next).unlock();

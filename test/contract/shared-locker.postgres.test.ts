@@ -180,7 +180,7 @@ describe('the locker of several processes', () => {
     await held.unlock();
     await expect(hold(first, 'b')).rejects.toThrow();
     await postgres.start();
-    await expect.poll(() => first.locker.tryWith('b', async () => {}).catch(() => false), { timeout: 10_000 }).toBe(true);
+    await expect.poll(() => first.locker.tryWith('b', async () => {}).catch(() => false), { timeout: 60_000 }).toBe(true);
     expect(first.tenure.owner).not.toBe(owner);
     await (await hold(first, 'a')).unlock();
   });
@@ -241,8 +241,8 @@ describe('the locker of several processes', () => {
     await expect.poll(() => heard).toContain('inspecting');
     await postgres.restart();
     await expect
-      .poll(() => first.ledger.move(upload.id, { from: 'inspecting' }, 'accepted').then(Boolean, () => false), { timeout: 10_000 })
+      .poll(() => first.ledger.move(upload.id, { from: 'inspecting' }, 'accepted').then(Boolean, () => false), { timeout: 60_000 })
       .toBe(true);
-    await expect.poll(() => heard, { timeout: 10_000 }).toContain('accepted');
+    await expect.poll(() => heard, { timeout: 60_000 }).toContain('accepted');
   });
 });

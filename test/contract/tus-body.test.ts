@@ -90,7 +90,7 @@ describe.each(Object.entries(PATHS))('on %s', (_name, open) => {
     // The bytes are on their way; nobody is told when the other side has them.
     await new Promise((resolve) => setTimeout(resolve, 500));
     socket.destroy();
-    await expect.poll(async () => (await headUpload(url)).offset, { timeout: 10_000 }).toBe(90_000);
+    await expect.poll(async () => (await headUpload(url)).offset, { timeout: 60_000 }).toBe(90_000);
     expect(await patchUpload(url, 90_000, bytes.subarray(90_000))).toMatchObject({ status: 204, offset: LENGTH });
   });
 
@@ -100,7 +100,7 @@ describe.each(Object.entries(PATHS))('on %s', (_name, open) => {
     const { url } = await createUpload(files, { length: LENGTH, name: 'film.mp4' });
     await sendPart(url, bytes.subarray(0, 50_000), LENGTH);
     await new Promise((resolve) => setTimeout(resolve, 500));
-    await expect.poll(async () => (await headUpload(url)).offset, { timeout: 15_000 }).toBe(50_000);
+    await expect.poll(async () => (await headUpload(url)).offset, { timeout: 60_000 }).toBe(50_000);
     expect(await patchUpload(url, 50_000, bytes.subarray(50_000))).toMatchObject({ status: 204, offset: LENGTH });
   });
 

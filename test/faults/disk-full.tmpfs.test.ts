@@ -89,7 +89,7 @@ describe('a full disk', () => {
     expect(await headUpload(url)).toMatchObject({ status: 200, offset: LENGTH - 1 });
     expect(await filesBelow(join(dataDir, 'staging'))).toHaveLength(1);
     await disk.clear();
-    await expect.poll(async () => (await readRecord(url)).state, { timeout: 40_000 }).toBe('accepted');
+    await expect.poll(async () => (await readRecord(url)).state, { timeout: 60_000 }).toBe('accepted');
     expect(await filesBelow(files)).toEqual([expect.stringMatching(/film\.mp4$/)]);
     await expectDownload(url, bytes);
   });
@@ -128,7 +128,7 @@ describe('a disk that became read-only', () => {
     expect(answer.text).not.toMatch(/EROFS|read-only|\/tmp/i);
     expect(await headUpload(url)).toMatchObject({ status: 200, offset: LENGTH - 1 });
     await disk.remount('rw');
-    await expect.poll(async () => (await readRecord(url)).state, { timeout: 40_000 }).toBe('accepted');
+    await expect.poll(async () => (await readRecord(url)).state, { timeout: 60_000 }).toBe('accepted');
     await expectDownload(url, bytes);
   });
 });

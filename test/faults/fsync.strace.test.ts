@@ -39,7 +39,7 @@ describe('an fsync that fails', () => {
     expect((await readRecord(url)).state).not.toBe('accepted');
     await strace.detach();
     await expect
-      .poll(async () => (await patchUpload(url, LENGTH - 1, bytes.subarray(LENGTH - 1))).offset, { timeout: 40_000 })
+      .poll(async () => (await patchUpload(url, LENGTH - 1, bytes.subarray(LENGTH - 1))).offset, { timeout: 60_000 })
       .toBe(LENGTH);
     await expectOneFile(server, bytes);
   });
@@ -55,7 +55,7 @@ describe('an fsync that fails', () => {
     const strace = await Strace.attach(server.pid, [{ calls: 'fsync', effect: `error=EIO:when=${nth}` }], thread);
     await patchUpload(url, LENGTH - 1, bytes.subarray(LENGTH - 1));
     await expect
-      .poll(async () => (await patchUpload(url, LENGTH - 1, bytes.subarray(LENGTH - 1))).offset, { timeout: 40_000 })
+      .poll(async () => (await patchUpload(url, LENGTH - 1, bytes.subarray(LENGTH - 1))).offset, { timeout: 60_000 })
       .toBe(LENGTH);
     const calls = await strace.calls();
     await strace.detach();
@@ -68,7 +68,7 @@ describe('an fsync that fails', () => {
     const strace = await Strace.attach(server.pid, [{ calls: 'fdatasync', effect: `error=EIO:when=${nth}+` }]);
     const last = patchUpload(url, LENGTH - 1, bytes.subarray(LENGTH - 1));
     const isFailing = async () => (await strace.calls()).some((line) => line.includes('INJECTED'));
-    await expect.poll(isFailing, { timeout: 10_000 }).toBe(true);
+    await expect.poll(isFailing, { timeout: 60_000 }).toBe(true);
     const asked = [await last, await headUpload(url), await patchUpload(url, LENGTH - 1, bytes.subarray(LENGTH - 1))];
     for (const { status, offset } of asked) {
       expect(status).not.toBe(500);

@@ -10,7 +10,7 @@ import { testDirectory } from '../support/temp-dir.ts';
 import { createUpload } from '../support/tus-requests.ts';
 
 const LENGTH = 10_000;
-const POLL = { timeout: 20_000, interval: 20 };
+const POLL = { timeout: 60_000, interval: 20 };
 
 const STEPS: { name: string; calls: string; thread?: ThreadName }[] = [
   { name: 'making of the staged file', calls: 'openat', thread: 'libuv-worker' },

@@ -85,7 +85,7 @@ function startOver({ storageDir: storageFor }: Engine): { server: LandfallProces
   return { server, storageDir: storageDir ?? join(dataDir, 'files') };
 }
 
-const POLL = { timeout: 20_000, interval: 20 };
+const POLL = { timeout: 60_000, interval: 20 };
 
 function staged(server: LandfallProcess): Promise<string[]> {
   return filesBelow(join(server.dataDir, 'staging'));

@@ -253,8 +253,8 @@ async function expectTruth(place: SharedPlace, postgres: Postgres, database: str
   const states = () =>
     postgres.query(`select state, count(*)::int as count from uploads where state in ('receiving', 'inspecting') group by state`, database);
   await expect.poll(states, { timeout: EXPIRE_MS * 3, interval: 500 }).toEqual([]);
-  await expect.poll(() => place.staged(), { timeout: 20_000, interval: 500 }).toEqual([]);
-  await expect.poll(() => postgres.query('select * from locks', database), { timeout: 20_000 }).toEqual([]);
+  await expect.poll(() => place.staged(), { timeout: 60_000, interval: 500 }).toEqual([]);
+  await expect.poll(() => postgres.query('select * from locks', database), { timeout: 60_000 }).toEqual([]);
   const rows = await postgres.query(`select id, "originalName" as name, state from uploads`, database);
   const published = await place.published();
   const accepted = rows.filter(({ state }) => state === 'accepted');

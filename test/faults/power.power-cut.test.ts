@@ -97,7 +97,7 @@ describe('a power cut', () => {
     onTestFinished(() => clearInterval(feed));
     let before = 0;
     for (let cut = 0; cut < 3; cut++) {
-      await expect.poll(async () => (await readRecord(url)).offset, { interval: 50, timeout: 20_000 }).toBeGreaterThan(before);
+      await expect.poll(async () => (await readRecord(url)).offset, { interval: 50, timeout: 60_000 }).toBeGreaterThan(before);
       const { offset: told = -1 } = await headUpload(url);
       const after = await disk.cut();
       const restarted = await startAfter(after);

@@ -203,7 +203,7 @@ describe('two writers on one upload', () => {
     await sleep(200);
     const second = await patchUpload(url, 0, Buffer.alloc(LENGTH, 1));
     expect([409, 423]).toContain(second.status);
-    await expect.poll(() => parseAnswer(text).status, { timeout: 10_000 }).toBe(204);
+    await expect.poll(() => parseAnswer(text).status, { timeout: 60_000 }).toBe(204);
     expect(await headUpload(url)).toMatchObject({ offset: LENGTH });
     expect(Buffer.from(await (await fetch(url)).arrayBuffer()).equals(bytes)).toBe(true);
     socket.destroy();
@@ -217,7 +217,7 @@ describe('two writers on one upload', () => {
     const socket = await openSocket(server.url);
     socket.write(head(`PATCH ${new URL(url).pathname} HTTP/1.1`, ...TUS, OFFSET_TYPE, 'Upload-Offset: 0', `Content-Length: ${LENGTH}`));
     socket.write(bytes.subarray(0, 4000));
-    await expect.poll(async () => (await headUpload(url)).offset, { timeout: 10_000 }).toBe(4000);
+    await expect.poll(async () => (await headUpload(url)).offset, { timeout: 60_000 }).toBe(4000);
     expect(await patchUpload(url, 4000, bytes.subarray(4000))).toMatchObject({ status: 204, offset: LENGTH });
     socket.destroy();
   });
@@ -239,11 +239,11 @@ describe('many connections cut in the middle', () => {
         const socket = await openSocket(server.url);
         socket.write(head(`PATCH ${new URL(url).pathname} HTTP/1.1`, ...TUS, OFFSET_TYPE, 'Upload-Offset: 0', `Content-Length: ${LENGTH}`));
         socket.write(bytes.subarray(0, 7000));
-        await expect.poll(() => stagedSize(server, url).catch(() => 0), { timeout: 20_000 }).toBe(7000);
+        await expect.poll(() => stagedSize(server, url).catch(() => 0), { timeout: 60_000 }).toBe(7000);
         socket.resetAndDestroy();
       }),
     );
     for (const url of urls) expect(await headUpload(url)).toMatchObject({ status: 200, offset: 7000 });
-    await expect.poll(descriptors, { timeout: 10_000 }).toBeLessThanOrEqual(before + 10);
+    await expect.poll(descriptors, { timeout: 60_000 }).toBeLessThanOrEqual(before + 10);
   });
 });

@@ -311,7 +311,7 @@ describe('expiration', () => {
     const { url, bytes, files } = await startReceiving({ expireAfter: '400ms', sweepInterval: '50ms' });
     await patchUpload(url, 0, bytes.subarray(0, 100));
     const accepted = await createUpload(files, { length: LENGTH, name: 'film.mp4', body: bytes });
-    await expect.poll(async () => (await readRecord(url)).state, { timeout: 10_000 }).toBe('expired');
+    await expect.poll(async () => (await readRecord(url)).state, { timeout: 60_000 }).toBe('expired');
     expect(await headUpload(url)).toMatchObject({ status: 410, code: undefined });
     expect(await patchUpload(url, 100, bytes.subarray(100))).toMatchObject({ status: 410, code: 'ERR_UPLOAD_EXPIRED' });
     expect(await headUpload(accepted.url)).toMatchObject({ status: 200, offset: LENGTH });

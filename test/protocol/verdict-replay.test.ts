@@ -183,7 +183,7 @@ describe('a fault of ours', () => {
     }
     expect(await headUpload(url)).toMatchObject({ status: 200, offset: HELD });
     isAway = false;
-    await expect.poll(async () => (await readRecord(url)).state, { timeout: 40_000 }).toBe('accepted');
+    await expect.poll(async () => (await readRecord(url)).state, { timeout: 60_000 }).toBe('accepted');
   });
 });
 

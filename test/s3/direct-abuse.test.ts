@@ -74,7 +74,7 @@ it('an upload whose parts a rule of the bucket took away can be sent anew, and k
   for await (const { key, uploadId } of s3.bucket.multiparts.list('staging/')) await s3.bucket.multiparts.abort(key, uploadId);
   const { url: later } = await createUpload(files, { length: 100 });
   const state = async (address: string) => (await readRecord(address)).state;
-  await vi.waitFor(async () => expect([await state(`${files}/${id}`), await state(later)]).toEqual(['expired', 'expired']), 10_000);
+  await vi.waitFor(async () => expect([await state(`${files}/${id}`), await state(later)]).toEqual(['expired', 'expired']), 60_000);
   await expectNothingStaged();
 });
 

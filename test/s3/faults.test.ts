@@ -380,7 +380,7 @@ describe('an S3 that is away', () => {
     expect((await patchUpload(url, 0, bytes)).status).toBe(503);
     expect((await readRecord(url)).state).toBe('inspecting');
     trouble.isOn = false;
-    await vi.waitFor(async () => expect((await readRecord(url)).state).toBe('accepted'), { timeout: 10_000, interval: 50 });
+    await vi.waitFor(async () => expect((await readRecord(url)).state).toBe('accepted'), { timeout: 60_000, interval: 50 });
     const { key, bytes: stored } = await onlyFile();
     expect(key).not.toContain(`${idOf(url)}/1/`);
     expect(stored.equals(bytes)).toBe(true);

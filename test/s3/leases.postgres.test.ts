@@ -39,7 +39,7 @@ async function startTwo({ plan, inspectionsMs }: { plan?: (exchange: Exchange) =
 }
 
 async function isAwake(server: LandfallProcess): Promise<void> {
-  await vi.waitFor(async () => expect((await fetch(`${server.url}/health/ready`)).status).toBe(200), { timeout: 10_000 });
+  await vi.waitFor(async () => expect((await fetch(`${server.url}/health/ready`)).status).toBe(200), { timeout: 60_000 });
   // What it had on its way when it was stopped, and what it begins before it knows.
   await sleep(2 * LEASE_MS);
 }
@@ -66,14 +66,14 @@ it('takes back no offset that another has acknowledged since', async () => {
   sending.on('error', () => undefined);
   onTestFinished(() => void sending.destroy());
   sending.write(bytes.subarray(0, 12 * MIB));
-  await vi.waitFor(() => expect(isStopped).toBe(true), { timeout: 20_000, interval: 20 });
+  await vi.waitFor(() => expect(isStopped).toBe(true), { timeout: 60_000, interval: 20 });
 
   const elsewhere = at(living, url);
   const goOn = async () => {
     const { offset = -1 } = await headUpload(elsewhere);
     return (await patchUpload(elsewhere, offset, bytes.subarray(offset, 17 * MIB))).offset;
   };
-  await expect.poll(goOn, { timeout: 20_000, interval: 300 }).toBe(17 * MIB);
+  await expect.poll(goOn, { timeout: 60_000, interval: 300 }).toBe(17 * MIB);
   stopped.signal('SIGCONT');
   await isAwake(stopped);
   for (const server of [living, stopped]) expect((await headUpload(at(server, url))).offset).toBe(17 * MIB);
@@ -91,7 +91,7 @@ it('writes no outcome of an inspection that another has ended since, and leaves 
   const sent = patchUpload(url, 0, bytes).catch(() => undefined);
   await expect.poll(async () => (await readRecord(at(living, url))).state, { interval: 20 }).toBe('inspecting');
   stopped.signal('SIGSTOP');
-  await expect.poll(async () => (await readRecord(at(living, url))).state, { timeout: 20_000 }).toBe('accepted');
+  await expect.poll(async () => (await readRecord(at(living, url))).state, { timeout: 60_000 }).toBe('accepted');
   const ended = await readRecord(at(living, url));
   stopped.signal('SIGCONT');
   await isAwake(stopped);

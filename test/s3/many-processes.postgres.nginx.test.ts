@@ -11,7 +11,7 @@ import { testDirectory } from '../support/temp-dir.ts';
 
 const MIB = 1024 * 1024;
 const isLong = process.env.LANDFALL_TEST_LONG === '1';
-const LIMIT_MS = isLong ? 1_200_000 : 240_000;
+const LIMIT_MS = isLong ? 1_200_000 : 600_000;
 const postgres = postgresForTests({ fsync: isLong });
 
 async function sharedBucket(): Promise<SharedPlace> {

@@ -22,7 +22,7 @@ const PROMISED = MEMORY + 2 * 5 * MIB + SENDERS * 1.5 * MIB;
 /** What V8 has not collected yet, and the threads' own. */
 const SLACK = 96 * MIB;
 
-it('more bodies at once than fit wait for each other, in the memory they may take and without a file', { timeout: 180_000 }, async () => {
+it('more bodies at once than fit wait for each other, in the memory they may take and without a file', { timeout: 600_000 }, async () => {
   const s3 = await testBucket();
   const proxy = await startFaultProxy({ upstream: s3.options.endpoint });
   onTestFinished(() => proxy.close());

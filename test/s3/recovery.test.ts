@@ -110,7 +110,7 @@ describe('a server that starts on a bucket', () => {
     await ledger.close();
     const { landfall, close } = await embedLandfall({ ...s3Config(bed), dataDir });
     expect(landfall.config.storageBackend).toBe('s3');
-    await vi.waitFor(async () => expect(await bed.keys('staging/')).toEqual([]), { timeout: 15_000, interval: 50 });
+    await vi.waitFor(async () => expect(await bed.keys('staging/')).toEqual([]), { timeout: 60_000, interval: 50 });
     expect(await bed.keys()).toEqual([`files/2020/01/02/${ID}/2/film.mp4`]);
     expect((await gathered(await bed.bucket.stream(`files/2020/01/02/${ID}/2/film.mp4`))).equals(bytes)).toBe(true);
     await close();
@@ -133,7 +133,7 @@ describe('a server that is killed', () => {
         () => undefined,
       );
       // Until something new is acknowledged while the body still comes.
-      await vi.waitFor(async () => expect((await readRecord(url)).offset).toBeGreaterThan(acknowledged), { timeout: 20_000, interval: 50 });
+      await vi.waitFor(async () => expect((await readRecord(url)).offset).toBeGreaterThan(acknowledged), { timeout: 60_000, interval: 50 });
       const seen = (await readRecord(url)).offset;
       await server.kill();
       await sending;

@@ -36,11 +36,11 @@ describe('the record of an accepted file', () => {
       socket.write(patchHead(url, offset, LENGTH - offset));
       const sent = Math.min(LENGTH, offset + 1_234_567);
       socket.write(bytes.subarray(offset, sent));
-      await expect.poll(async () => (await readRecord(url)).offset, { interval: 20, timeout: 10_000 }).toBe(sent);
+      await expect.poll(async () => (await readRecord(url)).offset, { interval: 20, timeout: 60_000 }).toBe(sent);
       socket.destroy();
       offset = sent;
     }
-    await expect.poll(() => readRecord(url), { timeout: 10_000 }).toMatchObject({ state: 'accepted', checksum: crc32Of(bytes) });
+    await expect.poll(() => readRecord(url), { timeout: 60_000 }).toMatchObject({ state: 'accepted', checksum: crc32Of(bytes) });
   });
 
   it('has its SHA-256, too, where configuration asks for it', async () => {

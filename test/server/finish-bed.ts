@@ -125,7 +125,7 @@ export async function openFinishBed(options: FinishBedOptions = {}): Promise<Fin
           if (upload === undefined || upload.state === 'receiving' || upload.state === 'inspecting') throw new Error('no verdict yet');
           return upload;
         },
-        { timeout: 20_000, interval: 20 },
+        { timeout: 60_000, interval: 20 },
       ),
   };
 }

@@ -346,7 +346,7 @@ describe('a fault of ours', () => {
     await writeFile(join(bed.dataDir, 'files'), '');
     const id = await bed.put(CONTENT);
     await bed.finisher.begin(id, CONTENT.byteLength, 'byte');
-    await vi.waitFor(async () => expect((await bed.ledger.get(id))?.attempt).toBeGreaterThan(MAX_STRIKES + 2), { timeout: 10_000 });
+    await vi.waitFor(async () => expect((await bed.ledger.get(id))?.attempt).toBeGreaterThan(MAX_STRIKES + 2), { timeout: 60_000 });
     expect(await bed.ledger.get(id)).toMatchObject({ state: 'inspecting' });
     await rm(join(bed.dataDir, 'files'));
     expect(await bed.verdict(id)).toMatchObject({ state: 'accepted', strikes: 0 });

@@ -117,7 +117,7 @@ describe('the ledger on SQLite', () => {
     const before = await write();
     expect(before).toBeGreaterThan(4 * 1024 * 1024);
     expect((await write()) - before).toBeLessThan(before / 2);
-    await vi.waitFor(() => expect(size('ledger.sqlite')).toBeGreaterThan(1024 * 1024), 10_000);
+    await vi.waitFor(() => expect(size('ledger.sqlite')).toBeGreaterThan(1024 * 1024), 60_000);
   });
 
   it('shows a state to nobody before it is durable', async () => {

@@ -70,7 +70,7 @@ describe('two processes', () => {
 
   it('run one inspection, whose verdict senders at either learn when it comes', async () => {
     const { check, open, seen } = gate();
-    const [first, second] = await embedTwo({ patience: 20_000 }, { checks: [check] });
+    const [first, second] = await embedTwo({ patience: '10m' }, { checks: [check] });
     const bytes = await videoBytes(LENGTH);
     const { url } = await createUpload(first.files, { length: LENGTH, name: 'film.mp4', body: bytes.subarray(0, LENGTH - 1) });
     const sent = patchUpload(url, LENGTH - 1, bytes.subarray(LENGTH - 1));
@@ -80,12 +80,10 @@ describe('two processes', () => {
     expect(await headUpload(at(second, url))).toMatchObject({ status: 200, offset: LENGTH - 1 });
     expect(await terminateUpload(at(second, url))).toMatchObject({ status: 423 });
     await sleep(200);
-    const openedMs = performance.now();
+    // Without a word from the first, they would wait as long as their patience lasts, and longer than a test may.
     open();
     for (const answer of await Promise.all([sent, joined])) expect(answer).toMatchObject({ status: 204, offset: LENGTH });
     expect(await status).toMatchObject({ state: 'accepted' });
-    // Without a word from the first, they would wait as long as their patience lasts.
-    expect(performance.now() - openedMs).toBeLessThan(15_000);
     expect(seen.begun).toBe(1);
   });
 
@@ -156,7 +154,7 @@ describe('two processes', () => {
       expect((await fetch(`${server.url}/health/ready`)).status).toBe(503);
     }
     await postgres.start();
-    await expect.poll(async () => (await headUpload(at(second, url))).status, { timeout: 10_000 }).toBe(200);
+    await expect.poll(async () => (await headUpload(at(second, url))).status, { timeout: 60_000 }).toBe(200);
     expect(await headUpload(at(second, url))).toMatchObject({ offset: 500_000 });
     expect(await patchUpload(at(second, url), 500_000, bytes.subarray(500_000))).toMatchObject({ status: 204, offset: LENGTH });
     expect(sha256(Buffer.from(await (await fetch(at(first, url))).arrayBuffer()))).toBe(sha256(bytes));

@@ -6,7 +6,7 @@ const postgres = postgresForTests();
 
 // A handful of processes are started, one after the other.
 it('a ledger in PostgreSQL and its files, backed up beside a busy server, are restored into a new database and directory', {
-  timeout: 120_000,
+  timeout: 600_000,
 }, async () => {
   const database = await postgres.database();
   const env = { LANDFALL_DATABASE_URL: database, LANDFALL_LEASE: '2s' };

@@ -254,7 +254,7 @@ describe('beside a server at work', () => {
       socket.write(bytes.subarray(sent, sent + 1000));
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
-    await vi.waitFor(async () => expect(await readRecord(url)).toMatchObject({ id: idOf(url), state: 'accepted' }), { timeout: 10_000 });
+    await vi.waitFor(async () => expect(await readRecord(url)).toMatchObject({ id: idOf(url), state: 'accepted' }), { timeout: 60_000 });
     socket.destroy();
   });
 });

@@ -21,6 +21,9 @@ export interface LogLine {
   [key: string]: unknown;
 }
 
+/** For what takes a second or two, on a machine with much other work. */
+const LIMIT_MS = 120_000;
+
 const running = new Set<ChildProcess>();
 process.once('exit', () => {
   for (const child of running) killGroup(child, 'SIGKILL');
@@ -101,7 +104,7 @@ export class LandfallProcess {
     });
     child.once('error', reject);
     child.once('exit', (code, signal) => reject(new Error(`The server ended (${code ?? signal}) before it listened.\n${this.#noise}`)));
-    const timer = setTimeout(() => reject(new Error(`The server did not listen in 30 s.\n${this.#noise}`)), 30_000);
+    const timer = setTimeout(() => reject(new Error(`The server did not listen in ${LIMIT_MS} ms.\n${this.#noise}`)), LIMIT_MS);
     await promise.finally(() => clearTimeout(timer));
   }
 
@@ -141,7 +144,7 @@ export class LandfallProcess {
     if (this.isRunning) {
       const ended = once(child, 'exit');
       killGroup(child, signal);
-      const timer = setTimeout(() => killGroup(child, 'SIGKILL'), 30_000);
+      const timer = setTimeout(() => killGroup(child, 'SIGKILL'), LIMIT_MS);
       await ended;
       clearTimeout(timer);
     }

@@ -81,7 +81,7 @@ http {
 }
 
 async function waitForPort(port: number): Promise<void> {
-  for (let attempt = 0; attempt < 200; attempt++) {
+  for (let attempt = 0; attempt < 2400; attempt++) {
     const isOpen = await new Promise<boolean>((resolve) => {
       const socket = connect(port, '127.0.0.1', () => resolve(true));
       socket.once('error', () => resolve(false));
@@ -90,5 +90,5 @@ async function waitForPort(port: number): Promise<void> {
     if (isOpen) return;
     await sleep(50);
   }
-  throw new Error('nginx did not listen in 10 s.');
+  throw new Error('nginx did not listen.');
 }

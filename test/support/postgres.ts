@@ -79,7 +79,7 @@ export class Postgres {
         await this.query('select 1');
         return;
       } catch (error) {
-        if (child.exitCode !== null || attempt > 300) throw new Error(`PostgreSQL does not answer.\n${noise}`, { cause: error });
+        if (child.exitCode !== null || attempt > 2400) throw new Error(`PostgreSQL does not answer.\n${noise}`, { cause: error });
         await sleep(50);
       }
     }

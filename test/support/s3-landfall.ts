@@ -46,7 +46,7 @@ export async function embedLandfallOnS3(
           expect(await s3.keys('staging/')).toEqual([]);
           expect(await s3.unfinished()).toEqual([]);
         },
-        { timeout: 10_000, interval: 50 },
+        { timeout: 60_000, interval: 50 },
       ),
   };
 }

@@ -19,7 +19,7 @@ export interface S3Endpoint {
 
 /** The storage daemon writes past the system's cache, which a file system in memory may not allow. */
 const ROOT = '/var/tmp';
-const START_LIMIT_MS = 90_000;
+const START_LIMIT_MS = 300_000;
 const STOP_LIMIT_MS = 10_000;
 
 const running = new Set<S3Server>();

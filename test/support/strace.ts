@@ -69,7 +69,7 @@ export class Strace {
 /** @throws Error when it does not come up */
 async function threadOf(pid: number, name: ThreadName): Promise<string> {
   const tasks = `/proc/${pid}/task`;
-  for (const deadline = Date.now() + 10_000; Date.now() < deadline; await sleep(20)) {
+  for (const deadline = Date.now() + 60_000; Date.now() < deadline; await sleep(20)) {
     for (const id of await readdir(tasks)) {
       if ((await readFile(`${tasks}/${id}/comm`, 'utf8').catch(() => '')).trim() === name) return id;
     }

@@ -64,6 +64,6 @@ export async function expectTrueVerdict(server: VerdictServer, ending: Ending, t
     expect(record.state).toBe(ending === 'reject' ? 'rejected' : 'accepted');
     // They go after the answer.
     const folder = join(server.dataDir, 'staging', record.id.slice(0, 2));
-    await expect.poll(() => filesBelow(folder), { timeout: 10_000 }).not.toContain(record.id);
+    await expect.poll(() => filesBelow(folder), { timeout: 60_000 }).not.toContain(record.id);
   }
 }

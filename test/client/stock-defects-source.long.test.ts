@@ -58,7 +58,7 @@ describe('a file', () => {
     const [{ path: first }, { path: second }] = await Promise.all([sending.video(4 * MIB, 'a.mp4'), sending.video(4 * MIB, 'b.mp4')]);
     sending.proxy.bytesPerSecond = 8 * MIB;
     const { end } = sendStock(sending, createReadStream(first), { chunkSize: MIB });
-    await expect.poll(() => requestsOf(sending, 'PATCH').length, { timeout: 10_000 }).toBe(1);
+    await expect.poll(() => requestsOf(sending, 'PATCH').length, { timeout: 60_000 }).toBe(1);
     await truncate(first, 2.5 * MIB);
     const { handle } = sending.send(second, { chunkSize: MIB });
     await reaches(handle, ({ state }) => state === 'uploading');
@@ -115,7 +115,7 @@ describe('a file', () => {
       uploadLengthDeferred: true,
       chunkSize: MIB,
     });
-    await expect.poll(() => requestsOf(sending, 'PATCH').map(({ status }) => status), { timeout: 10_000 }).toEqual([204, 204]);
+    await expect.poll(() => requestsOf(sending, 'PATCH').map(({ status }) => status), { timeout: 60_000 }).toEqual([204, 204]);
     const { handle } = sending.send({ stream: createReadStream(path), name: 'film.mp4' }, { chunkSize: MIB });
     expect(await handle.done).toMatchObject({ size: 2 * MIB });
     expect(await isPending(end)).toBe(true);

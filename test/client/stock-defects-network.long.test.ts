@@ -183,7 +183,7 @@ describe('starting and stopping', () => {
     const { forStock, forOurs, bytes, send } = await both(() => () => undefined);
     const { upload } = sendStock(forStock, bytes);
     void upload.abort();
-    await expect.poll(async () => (await forStock.stored()).length, { timeout: 10_000 }).toBe(1);
+    await expect.poll(async () => (await forStock.stored()).length, { timeout: 60_000 }).toBe(1);
     const { handle } = send(bytes, { name: 'film.mp4' });
     handle.pause();
     await sleep(200);
@@ -224,7 +224,7 @@ test('success without progress sets the stock client spinning; ours pauses, and 
         method === 'PATCH' ? { kind: 'answer', status: 204, headers: { 'Upload-Offset': '0', 'Tus-Resumable': '1.0.0' } } : undefined,
   );
   const { upload } = sendStock(forStock, bytes.subarray(0, 1000));
-  await expect.poll(() => requestsOf(forStock, 'PATCH').length, { timeout: 20_000 }).toBeGreaterThan(100);
+  await expect.poll(() => requestsOf(forStock, 'PATCH').length, { timeout: 60_000 }).toBeGreaterThan(100);
   await upload.abort();
   const { handle } = send(bytes, { name: 'film.mp4', budgetMs: 1000 });
   expect(await failureOf(handle)).toMatchObject({ state: 'failed', code: 'ERR_GAVE_UP' });
