@@ -86,7 +86,7 @@ const VIOLATIONS: Violation[] = [
     what: 'the client asking for what a page may be denied anywhere but in its one place',
     file: 'client/element/denied.ts',
     source: "export const last = localStorage.getItem('last');\n",
-    says: 'a page may be denied it',
+    says: 'global variable localStorage',
   },
   { what: 'the server reading the environment', file: 'server/app.ts', source: 'export const home = process.env.HOME;\n', says: ARGUMENTS },
   {
