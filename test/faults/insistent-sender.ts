@@ -13,14 +13,17 @@ import type { Sent } from './truth.ts';
 /** Where in an upload its sender is: in the middle of a body, or right behind its last byte. */
 export type Moment = 'body' | 'last byte';
 
-export interface SenderOptions {
-  /** Distinguishes its upload from all others. */
-  number: number;
+export interface SendingOptions {
   random: Random;
-  maxBytes: number;
   /** Resolves with the address of the collection, when the sender may go on. */
   whenOpen(): Promise<string>;
-  onMoment(moment: Moment): void;
+  onMoment?(moment: Moment): void;
+}
+
+export interface SenderOptions extends SendingOptions {
+  /** Distinguishes its upload from all others. */
+  number: number;
+  maxBytes: number;
   /** As soon as the upload has an address. */
   onCreated(sent: Sent): void;
 }
@@ -48,11 +51,12 @@ export async function sendInsistently(options: SenderOptions): Promise<void> {
     }
     const sent: Sent = { id: idOf(created.url), name, bytes, acknowledged: 0, ending: isRefused ? 'rejected' : 'accepted' };
     options.onCreated(sent);
-    return sendAll(sent, options);
+    return resumeInsistently(sent, options);
   }
 }
 
-async function sendAll(sent: Sent, options: SenderOptions): Promise<void> {
+/** As `sendInsistently`, of an upload that has been created. */
+export async function resumeInsistently(sent: Sent, options: SendingOptions): Promise<void> {
   for (;;) {
     const url = `${await options.whenOpen()}/${sent.id}`;
     const before = sent.acknowledged;
@@ -78,7 +82,7 @@ function requireEnding({ name, ending }: Sent, told: Sent['ending']): void {
 }
 
 /** In pieces, with pauses, so that whatever happens finds it under way; every third with the sum of the chunk. */
-async function sendChunk(url: string, offset: number, { bytes }: Sent, { random, onMoment }: SenderOptions) {
+async function sendChunk(url: string, offset: number, { bytes }: Sent, { random, onMoment }: SendingOptions) {
   const end = random.happens(0.4) ? bytes.length : random.between(Math.min(offset + 1, bytes.length), bytes.length);
   const chunk = bytes.subarray(offset, end);
   const pieces = random.between(1, 4);
@@ -101,11 +105,11 @@ async function sendChunk(url: string, offset: number, { bytes }: Sent, { random,
   const size = Math.ceil(chunk.length / pieces);
   for (let at = 0; at < chunk.length && !request.destroyed; at += size) {
     request.write(chunk.subarray(at, at + size));
-    if (at + size < chunk.length) onMoment('body');
+    if (at + size < chunk.length) onMoment?.('body');
     await sleep(pauseMs);
   }
   request.end();
-  if (end === bytes.length) onMoment('last byte');
+  if (end === bytes.length) onMoment?.('last byte');
   const [response] = await answered;
   response.resume();
   return { status: response.statusCode ?? 0, offset: Number(response.headers['upload-offset'] ?? 0) };

@@ -63,7 +63,7 @@ export async function expectOneTruth({ dataDir, env }: LandfallProcess, sent: re
   expect(files.filter((file) => !known.has(idIn(file)))).toEqual([]);
 }
 
-/** Every upload has ended as it must, and nothing is left: no staged byte, no file that no upload has. */
+/** Each has ended as it must, and nothing is left of it: no staged byte, no second file; and nothing at all that no upload has. */
 export async function expectSettled(server: LandfallProcess, sent: readonly Sent[]): Promise<void> {
   const { dataDir, env } = server;
   const states = () => {
@@ -71,10 +71,13 @@ export async function expectSettled(server: LandfallProcess, sent: readonly Sent
     return sent.map(({ id, name }) => `${name}: ${rows.find((row) => row.id === id)?.state}`);
   };
   await expect.poll(states, SOON).toEqual(sent.map(({ name, ending }) => `${name}: ${ending}`));
-  await expect.poll(() => filesBelow(join(dataDir, 'staging')), SOON).toEqual([]);
+  const others = new Set(ledgerRows(dataDir).map(({ id }) => id));
+  for (const { id } of sent) others.delete(id);
+  const leftOver = async () => (await filesBelow(join(dataDir, 'staging'))).filter((file) => !others.has(file.split('/').at(-1) ?? ''));
+  await expect.poll(leftOver, SOON).toEqual([]);
   await expectOneTruth(server, sent);
   const accepted = sent.filter(({ ending }) => ending === 'accepted');
-  const files = await finalFiles(dataDir, env);
+  const files = (await finalFiles(dataDir, env)).filter((file) => !others.has(idIn(file)));
   expect(files.map(idIn).sort()).toEqual(accepted.map(({ id }) => id).sort());
   for (const { id, name, bytes } of accepted) {
     const file = files.find((candidate) => idIn(candidate) === id) ?? '';

@@ -35,6 +35,15 @@ function isExecutable(path: string): boolean {
   }
 }
 
+const LIBRARIES = '/usr/lib';
+
+/** The library that makes a program's wall clock say something else, in the build for programs with threads. */
+export function faketimePath(): string | undefined {
+  if (!existsSync(LIBRARIES)) return undefined;
+  const paths = readdirSync(LIBRARIES).map((folder) => join(LIBRARIES, folder, 'faketime', 'libfaketimeMT.so.1'));
+  return paths.find((path) => existsSync(path));
+}
+
 const POSTGRES_RELEASES = '/usr/lib/postgresql';
 
 /** Where Debian keeps PostgreSQL's programs, the newest release first; they are not in the path. */
@@ -81,7 +90,7 @@ export const NEEDS: readonly Need[] = [
   },
   {
     what: 'tests with PostgreSQL',
-    files: ['test/**/*.postgres.test.ts', 'test/**/*.postgres.nginx.test.ts'],
+    files: ['test/**/*.postgres.test.ts', 'test/**/*.postgres.nginx.test.ts', 'test/**/*.postgres.faketime.test.ts'],
     packages: ['postgresql'],
     takes: 'PostgreSQL (package postgresql)',
     isMet: () => postgresPrograms() !== undefined,
@@ -99,6 +108,13 @@ export const NEEDS: readonly Need[] = [
     packages: ['strace'],
     takes: 'strace, allowed to trace (package strace)',
     isMet: () => succeeds('strace', '-f', '-o', '/dev/null', 'true'),
+  },
+  {
+    what: 'tests with the clock set',
+    files: ['test/**/*.faketime.test.ts'],
+    packages: ['libfaketime'],
+    takes: 'libfaketime (package libfaketime)',
+    isMet: () => faketimePath() !== undefined,
   },
   {
     what: 'tests with a power cut',
