@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vites
 import { filesBelow, videoBytes } from '../support/content.ts';
 import { LandfallProcess } from '../support/landfall-process.ts';
 import { programPath } from '../support/needs.ts';
-import { Random } from '../support/random.ts';
+import { randomFrom } from '../support/random.ts';
 import { forgetBoot } from '../support/sqlite-ledger.ts';
 import { temporaryDirectory, testDirectory } from '../support/temp-dir.ts';
 import { createUpload, idOf, patchUpload } from '../support/tus-requests.ts';
@@ -63,7 +63,7 @@ describe.for([{ after: 'a power cut', isRebooted: true }, ...(isLong ? [{ after:
         onTestFinished(() => server.kill());
         await server.start();
         await expectPromisesKept(server, uploads);
-        const send = (upload: Sent) => resumeInsistently(upload, { random: new Random(n), whenOpen: async () => server.files });
+        const send = (upload: Sent) => resumeInsistently(upload, { random: randomFrom(n), whenOpen: async () => server.files });
         await Promise.all(uploads.filter(({ ending }) => ending === 'accepted').map(send));
         await expectSettled(server, uploads);
         await server.kill();

@@ -8,7 +8,7 @@ import { onTestFinished } from 'vitest';
 import { MAX_STRIKES } from '../../server/finish/attempts.ts';
 import { filesBelow } from '../support/content.ts';
 import { LandfallProcess } from '../support/landfall-process.ts';
-import { Random, testSeed } from '../support/random.ts';
+import { type Random, randomFrom, testSeed } from '../support/random.ts';
 import { forgetBoot, ledgerRows } from '../support/sqlite-ledger.ts';
 import { type Moment, sendInsistently } from './insistent-sender.ts';
 import { expectPromisesKept, expectSettled, type Sent, stagedPath } from './truth.ts';
@@ -44,7 +44,7 @@ const TAIL_BYTES = 64 * 1024;
 export async function runMarathon(machine: Machine, course: Course): Promise<void> {
   const seed = testSeed();
   console.log(`Marathon of ${course.kills} kills; LANDFALL_TEST_SEED=${seed} repeats it.`);
-  const marathon = new Marathon(machine, course, new Random(seed));
+  const marathon = new Marathon(machine, course, randomFrom(seed));
   try {
     await marathon.run();
   } catch (error) {
@@ -96,7 +96,7 @@ class Marathon {
       this.#number += 1;
       await sendInsistently({
         number: this.#number,
-        random: new Random(this.#random.between(0, 2 ** 31)),
+        random: randomFrom(this.#random.between(0, 2 ** 31)),
         maxBytes: this.#course.maxBytes,
         whenOpen: async () => {
           await this.#gate.promise;

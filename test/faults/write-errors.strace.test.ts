@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { videoBytes } from '../support/content.ts';
 import { LandfallProcess } from '../support/landfall-process.ts';
-import { Random, testSeed } from '../support/random.ts';
+import { randomFrom, testSeed } from '../support/random.ts';
 import { Strace, type Tampering, type ThreadName } from '../support/strace.ts';
 import { temporaryDirectory } from '../support/temp-dir.ts';
 import { createUpload, headUpload, idOf, patchUpload } from '../support/tus-requests.ts';
@@ -84,7 +84,7 @@ describe('a disk on which for a while fails', () => {
       for (let asked = 0; asked < 2; asked++) await expectNothingWrong(upload, failing.body);
     });
     expect(isRight, 'a call that never failed proves nothing').toBe(true);
-    await resumeInsistently(upload, { random: new Random(1), whenOpen: async () => server.files });
+    await resumeInsistently(upload, { random: randomFrom(1), whenOpen: async () => server.files });
     await expectSettled(server, [upload]);
   });
 
@@ -92,7 +92,7 @@ describe('a disk on which for a while fails', () => {
     const upload = await sendHalf('taking away');
     const failing = { what: '', calls: 'unlink,unlinkat', paths: staged, errno, body: 'last byte' } as const;
     const isRight = await failWhile(failing, upload.id, async () => {
-      await resumeInsistently(upload, { random: new Random(1), whenOpen: async () => server.files });
+      await resumeInsistently(upload, { random: randomFrom(1), whenOpen: async () => server.files });
     });
     expect(isRight, 'a call that never failed proves nothing').toBe(true);
     await expectSettled(server, [upload]);
@@ -100,14 +100,14 @@ describe('a disk on which for a while fails', () => {
 
   it('every few writes and syncs of the ledger, many uploads that finish at the same time all end', async () => {
     const seed = testSeed();
-    const random = new Random(seed);
+    const random = randomFrom(seed);
     for (let round = 0; round < (isLong ? 20 : 1); round++) {
       const many = await Promise.all(Array.from({ length: 12 }, (_, n) => sendHalf(`many ${round} ${n}`)));
       const effect = `error=EIO:when=${random.between(1, 6)}+${random.between(2, 4)}`;
       const strace = await Strace.attach(server.pid, [{ calls: `pwrite64,${SYNCS}`, effect }], undefined, ledger());
       const sending = Promise.all(
         many.map((upload) =>
-          resumeInsistently(upload, { random: new Random(random.between(0, 2 ** 31)), whenOpen: async () => server.files }),
+          resumeInsistently(upload, { random: randomFrom(random.between(0, 2 ** 31)), whenOpen: async () => server.files }),
         ),
       );
       await Promise.race([sending, sleep(3000)]);

@@ -6,7 +6,7 @@ import { describe, expect, it, vi } from 'vitest';
 import type { Check } from '../../server/index.ts';
 import { filesBelow, sha256, videoBytes } from '../support/content.ts';
 import { embedLandfall } from '../support/landfall-embedded.ts';
-import { Random } from '../support/random.ts';
+import { type Random, randomFrom } from '../support/random.ts';
 import { openSocket, patchHead } from '../support/raw-http.ts';
 import { ledgerEvents } from '../support/sqlite-ledger.ts';
 import { createUpload, headUpload, idOf, patchUpload, readRecord, terminateUpload } from '../support/tus-requests.ts';
@@ -85,7 +85,7 @@ async function torment(subject: Subject, random: Random, cancels: boolean): Prom
 describe('everybody at once', () => {
   const SEEDS = isLong ? Array.from({ length: 30 }, (_, index) => index + 1) : [1, 2];
   it.for(SEEDS)('ends each upload once and right (seed %i)', { timeout: 120_000 }, async (seed) => {
-    const random = new Random(seed);
+    const random = randomFrom(seed);
     const check: Check = {
       name: 'slow and unsteady',
       async run() {

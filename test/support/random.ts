@@ -32,6 +32,11 @@ export class Random {
   }
 }
 
+/** The same each time for the same seed. */
+export function randomFrom(seed: number): Random {
+  return new Random(seed);
+}
+
 /** Another one for each run, unless `LANDFALL_TEST_SEED` repeats an earlier run. */
 export function testSeed(): number {
   const { LANDFALL_TEST_SEED } = process.env;
