@@ -1,10 +1,10 @@
 // A small file comes whole with its creation, and gets its row only when its bytes are durable: killed anywhere, the server
 // has either nothing of it, or accepts it.
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { expect, it, onTestFinished } from 'vitest';
 import { filesBelow, sha256, sha256OfFile, videoBytes } from '../support/content.ts';
 import { LandfallProcess } from '../support/landfall-process.ts';
+import { ledgerRows } from '../support/sqlite-ledger.ts';
 import { Strace, type ThreadName } from '../support/strace.ts';
 import { testDirectory } from '../support/temp-dir.ts';
 import { createUpload } from '../support/tus-requests.ts';
@@ -77,13 +77,5 @@ function staged(server: LandfallProcess): Promise<string[]> {
 }
 
 function states(server: LandfallProcess): string[] {
-  const database = new DatabaseSync(join(server.dataDir, 'ledger.sqlite'), { readOnly: true });
-  try {
-    return database
-      .prepare('select state from uploads')
-      .all()
-      .map(({ state }) => String(state));
-  } finally {
-    database.close();
-  }
+  return ledgerRows(server.dataDir).map(({ state }) => state);
 }

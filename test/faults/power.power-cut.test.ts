@@ -2,7 +2,6 @@
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { FileStore } from '@tus/file-store';
 import { Server } from '@tus/server';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -11,6 +10,7 @@ import { type LandfallProcess, startLandfall } from '../support/landfall-process
 import { listenForTest } from '../support/listen.ts';
 import { CuttableDisk } from '../support/power-cut.ts';
 import { openSocket, patchHead } from '../support/raw-http.ts';
+import { forgetBoot } from '../support/sqlite-ledger.ts';
 import { createUpload, headUpload, idOf, patchUpload, readRecord } from '../support/tus-requests.ts';
 
 const LENGTH = 3_000_000;
@@ -24,9 +24,7 @@ async function startOn(disk: CuttableDisk, durability: 'chunk' | 'finish' = 'chu
 
 /** On what the cut left, by a machine that has booted since: what was not proved does not count there. */
 async function startAfter(disk: CuttableDisk, durability?: 'chunk' | 'finish'): Promise<LandfallProcess> {
-  const ledger = new DatabaseSync(join(disk.path, 'data/ledger.sqlite'));
-  ledger.exec("update facts set value = 'an earlier one' where key = 'boot'");
-  ledger.close();
+  forgetBoot(join(disk.path, 'data'));
   return startOn(disk, durability);
 }
 

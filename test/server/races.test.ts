@@ -2,28 +2,18 @@
 // offset never goes back, nobody reads success early, and each upload ends once, with its own bytes or none.
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, it, vi } from 'vitest';
 import type { Check } from '../../server/index.ts';
 import { filesBelow, sha256, videoBytes } from '../support/content.ts';
 import { embedLandfall } from '../support/landfall-embedded.ts';
+import { type Random, randomFrom } from '../support/random.ts';
 import { openSocket, patchHead } from '../support/raw-http.ts';
+import { ledgerEvents } from '../support/sqlite-ledger.ts';
 import { createUpload, headUpload, idOf, patchUpload, readRecord, terminateUpload } from '../support/tus-requests.ts';
 import { PATIENT } from './patient.ts';
 
 const LENGTH = 60_000;
 const isLong = process.env.LANDFALL_TEST_LONG === '1';
-
-/** The same numbers each time: mulberry32. */
-function randomFrom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 interface Subject {
   url: string;
@@ -33,22 +23,22 @@ interface Subject {
 }
 
 /** Sends a piece and maybe leaves in the middle of it. */
-async function sendAndMaybeLeave(subject: Subject, random: () => number): Promise<void> {
+async function sendAndMaybeLeave(subject: Subject, random: Random): Promise<void> {
   const { url, bytes } = subject;
   const looked = await headUpload(url);
   if (looked.offset === undefined) return;
-  const end = random() < 0.3 ? LENGTH : Math.min(LENGTH, looked.offset + Math.floor(random() * 30_000));
+  const end = random.fraction() < 0.3 ? LENGTH : Math.min(LENGTH, looked.offset + Math.floor(random.fraction() * 30_000));
   const piece = bytes.subarray(looked.offset, end);
-  if (random() < 0.5) {
+  if (random.fraction() < 0.5) {
     const { status, offset } = await patchUpload(url, looked.offset, piece);
     if (status === 204 && offset !== undefined) await acknowledge(subject, offset);
     return;
   }
   const socket = await openSocket(url);
   socket.write(patchHead(url, looked.offset, piece.length));
-  socket.write(piece.subarray(0, Math.ceil(piece.length * random())));
-  await new Promise((resolve) => setTimeout(resolve, random() * 30));
-  if (random() < 0.5) socket.resetAndDestroy();
+  socket.write(piece.subarray(0, Math.ceil(piece.length * random.fraction())));
+  await new Promise((resolve) => setTimeout(resolve, random.fraction() * 30));
+  if (random.fraction() < 0.5) socket.resetAndDestroy();
   else socket.destroy();
 }
 
@@ -67,14 +57,14 @@ async function acknowledge(subject: Subject, offset: number): Promise<void> {
   if (offset === LENGTH) expect((await readRecord(subject.url)).state).toBe('accepted');
 }
 
-async function torment(subject: Subject, random: () => number, cancels: boolean): Promise<void> {
+async function torment(subject: Subject, random: Random, cancels: boolean): Promise<void> {
   for (let round = 0; round < 12; round++) {
-    const others = Array.from({ length: 1 + Math.floor(random() * 3) }, async () => {
-      await new Promise((resolve) => setTimeout(resolve, random() * 20));
-      if (random() < 0.4) await look(subject);
+    const others = Array.from({ length: 1 + Math.floor(random.fraction() * 3) }, async () => {
+      await new Promise((resolve) => setTimeout(resolve, random.fraction() * 20));
+      if (random.fraction() < 0.4) await look(subject);
       else await sendAndMaybeLeave(subject, random);
     });
-    if (cancels && random() < 0.08)
+    if (cancels && random.fraction() < 0.08)
       others.push(terminateUpload(subject.url).then(({ status }) => expect(status).toBeOneOf([204, 403, 410, 423])));
     await Promise.all(others);
   }
@@ -99,8 +89,8 @@ describe('everybody at once', () => {
     const check: Check = {
       name: 'slow and unsteady',
       async run() {
-        await new Promise((resolve) => setTimeout(resolve, random() * 60));
-        if (random() < 0.2) throw new Error('The scanner is away.');
+        await new Promise((resolve) => setTimeout(resolve, random.fraction() * 60));
+        if (random.fraction() < 0.2) throw new Error('The scanner is away.');
         return undefined;
       },
     };
@@ -112,17 +102,12 @@ describe('everybody at once', () => {
     }
     await Promise.all(subjects.map((subject, n) => torment(subject, random, n % 4 === 0)));
 
-    const database = new DatabaseSync(join(server.dataDir, 'ledger.sqlite'), { readOnly: true });
-    const events = database
-      .prepare('select * from events')
-      .all()
-      .map((row) => Object.values(row).join(' '));
-    database.close();
+    const events = ledgerEvents(server.dataDir);
     const stored = await filesBelow(join(server.dataDir, 'files'));
     for (const { url, bytes } of subjects) {
       const { state } = await readRecord(url);
       expect(state).toBeOneOf(['accepted', 'terminated']);
-      expect(events.filter((event) => event.includes(idOf(url)))).toHaveLength(1);
+      expect(events.get(idOf(url))).toEqual([state]);
       const files = stored.filter((path) => path.includes(idOf(url)));
       expect(files).toHaveLength(state === 'accepted' ? 1 : 0);
       for (const path of files) expect(sha256(await readFile(join(server.dataDir, 'files', path)))).toBe(sha256(bytes));

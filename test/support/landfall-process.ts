@@ -38,8 +38,8 @@ export async function startLandfall(options: LandfallProcessOptions): Promise<La
 
 export class LandfallProcess {
   readonly log: LogLine[] = [];
-  readonly dataDir: string;
-  /** Applies from the next start on. */
+  /** Applies, like `env`, from the next start on. */
+  dataDir: string;
   env: Record<string, string>;
   readonly #under: readonly string[];
   readonly #program: string;

@@ -2,7 +2,7 @@
 // the image, so a copy of the image, taken while it is mounted, is what the disk would hold after the cut.
 import { execFile } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
-import { truncate, writeFile } from 'node:fs/promises';
+import { rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { onTestFinished } from 'vitest';
@@ -21,6 +21,7 @@ export class CuttableDisk {
   /** Where it is mounted. */
   readonly path: string;
   readonly #image: string;
+  #isMounted = true;
 
   private constructor(image: string, path: string) {
     this.#image = image;
@@ -42,10 +43,9 @@ export class CuttableDisk {
     mkdirSync(path);
     // The journal is not committed by time, only when someone asks for durability.
     await run(program('mount'), ['-o', 'loop,commit=300', image, path]);
-    onTestFinished(async () => {
-      await run(program('umount'), [path]).catch(() => run(program('umount'), ['-l', path]));
-    });
-    return new CuttableDisk(image, path);
+    const disk = new CuttableDisk(image, path);
+    onTestFinished(() => disk.release());
+    return disk;
   }
 
   /** Makes all of it durable, as time would: the test begins after that. */
@@ -59,5 +59,13 @@ export class CuttableDisk {
     const image = join(directory, 'disk');
     await run('cp', ['--sparse=always', this.#image, image]);
     return CuttableDisk.#mount(image, join(directory, 'mounted'));
+  }
+
+  /** Before the test ends, where it takes many: what ran on it has ended. */
+  async release(): Promise<void> {
+    if (!this.#isMounted) return;
+    this.#isMounted = false;
+    await run(program('umount'), [this.path]).catch(() => run(program('umount'), ['-l', this.path]));
+    await rm(this.#image);
   }
 }

@@ -30,15 +30,20 @@ export class Strace {
     this.#log = log;
   }
 
-  /** Resolves once it is attached. */
-  static async attach(pid: number, tamperings: readonly Tampering[], thread?: ThreadName): Promise<Strace> {
+  /**
+   * Resolves once it is attached.
+   *
+   * @param paths only calls on these files count, there already or not; none: calls on any
+   */
+  static async attach(pid: number, tamperings: readonly Tampering[], thread?: ThreadName, paths: readonly string[] = []): Promise<Strace> {
     const binary = programPath('strace');
     if (binary === undefined) throw new Error('There is no strace: install the package strace.');
     const log = join(testDirectory(), 'strace.log');
     const calls = tamperings.map((tampering) => tampering.calls).join(',');
     const injections = tamperings.map(({ calls: set, effect }) => `--inject=${set}:${effect}`);
     const whom = thread === undefined ? ['-f', '-p', String(pid)] : ['-p', await threadOf(pid, thread)];
-    const child = spawn(binary, ['-y', '-o', log, `--trace=${calls}`, ...injections, ...whom], {
+    const where = paths.flatMap((path) => ['-P', path]);
+    const child = spawn(binary, ['-y', '-o', log, `--trace=${calls}`, ...where, ...injections, ...whom], {
       stdio: ['ignore', 'ignore', 'pipe'],
     });
     let said = '';
