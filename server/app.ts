@@ -170,7 +170,7 @@ async function assemble(config: Config, hooks: LandfallHooks, access: Access, lo
   const { staging, storage } = backend;
   const { databaseUrl, lease: leaseMs, lockTimeout: lockTimeoutMs } = config;
   const serving = await serve({ engine, databaseUrl, leaseMs, staging, lockTimeoutMs, log, finisher: () => finisher });
-  const { ledger, locker, holder } = serving;
+  const { ledger, locker, holder, unproved } = serving;
   try {
     await ledger.migrate();
     await backend.prepare();
@@ -188,6 +188,7 @@ async function assemble(config: Config, hooks: LandfallHooks, access: Access, lo
     holder,
     staging,
     storage,
+    unproved,
     checks: [...createDefaultChecks(detector), ...(hooks.checks ?? [])],
     policy,
     policyHash,
@@ -208,6 +209,7 @@ async function assemble(config: Config, hooks: LandfallHooks, access: Access, lo
     keepRecordsForMs,
     bodyTimeoutMs: config.bodyTimeout,
     durability: config.durability,
+    unproved,
     announce: (upload) => finisher.announce(upload),
     isWrittenElsewhere: (id) => locker.isWrittenElsewhere(id),
     checkHead: (head, upload) =>

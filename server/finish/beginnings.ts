@@ -102,7 +102,7 @@ export class Beginnings {
   /** Resolves with whether the inspection was begun here. */
   async #begin(id: string, length: number, held: Upload['held'], { proof, checksum, head }: Complete): Promise<boolean> {
     const { ledger, holder, prover, attempts, closing, onFault } = this.#options;
-    if (proof === 'unproved') prover.distrust(id);
+    if (proof === 'unproved') await prover.distrust(id);
     for (let fault = 0; !closing.aborted; fault++) {
       try {
         if (proof !== 'durable') {

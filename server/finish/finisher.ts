@@ -2,6 +2,7 @@
 import type { Logger } from 'pino';
 import type { Upload } from '../ledger/upload.ts';
 import type { Complete } from '../staging/receiver.ts';
+import type { Unproved } from '../staging/unproved.ts';
 import { Attempts, type InspectionTools } from './attempts.ts';
 import { Beginnings } from './beginnings.ts';
 import { Prover } from './prover.ts';
@@ -12,6 +13,7 @@ import { Verdicts } from './verdicts.ts';
 
 export interface FinisherOptions extends InspectionTools {
   policyHash: string;
+  unproved: Unproved;
   keepRecordsForMs: number;
   /** Whoever writes the bytes holds it: what is complete while it is held is begun by its holder. */
   lock: TryLock;

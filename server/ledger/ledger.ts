@@ -1,7 +1,7 @@
 // One durable row an upload, and every query there is on it. The engines differ only in what `Engine` says.
 import { UPLOAD_TRANSITIONS, type UploadState } from '../../shared/upload.ts';
 import type { Notices } from '../processes/notices.ts';
-import { type Guard, guarded, INSPECTING, isFree, lockOf, RECEIVING } from './conditions.ts';
+import { type Guard, guarded, INSPECTING, isFree, lockOf, RECEIVING, raised } from './conditions.ts';
 import { DurableChanges } from './durable-changes.ts';
 import type { Engine } from './engine.ts';
 import { migrate } from './migration.ts';
@@ -88,8 +88,9 @@ export class Ledger {
   }
 
   /**
-   * How far an upload that receives has come. A proven offset is raised and never lowered: whoever looks at an upload may
-   * prove more than the body that is still being written has. Durable with one.
+   * How far an upload that receives has come, and whatever else decides of what is acknowledged, in one statement. A proven
+   * offset is raised and never lowered: whoever looks at an upload may prove more than the body that is still being written
+   * has. Durable with one.
    *
    * @param lockOwner who has the lock in the ledger: nothing is written once another took it, who may have come further
    */
@@ -99,16 +100,25 @@ export class Ledger {
     const write = async () => {
       const update = guarded(this.#engine.db, id, { from: 'receiving' });
       const held = lockOwner === undefined ? update : update.where((row) => row.exists(lockOf(row, lockOwner)));
-      const result = await held
-        .set((row) => ({
-          ...changes,
-          provenOffset: row.case().when('provenOffset', '<', proven).then(proven).else(row.ref('provenOffset')).end(),
-          updatedAt: Date.now(),
-        }))
-        .executeTakeFirst();
+      const result = await held.set((row) => ({ ...changes, provenOffset: raised(row, proven), updatedAt: Date.now() })).executeTakeFirst();
       return result.numUpdatedRows === 1n;
     };
     return provenOffset === undefined ? this.#durable.kept(write, false) : this.#durable.durably(id, write);
+  }
+
+  /**
+   * What is stored survives a power cut, as found by one who looks without the lock. Durable. False, and nothing is changed:
+   * it no longer receives, or a chunk whose checksum is still to be looked at has come below.
+   */
+  prove(id: string, provenOffset: number): Promise<boolean> {
+    const prove = async () => {
+      const result = await guarded(this.#engine.db, id, { from: 'receiving' })
+        .where((row) => row.or([row('unverifiedFrom', 'is', null), row('unverifiedFrom', '>=', provenOffset)]))
+        .set((row) => ({ provenOffset: raised(row, provenOffset), updatedAt: Date.now() }))
+        .executeTakeFirst();
+      return result.numUpdatedRows === 1n;
+    };
+    return this.#durable.durably(id, prove);
   }
 
   /**
@@ -195,14 +205,17 @@ export class Ledger {
   }
 
   /** Takes back an empty upload that we failed to inspect: its sender is told to create it again. False: there is a verdict. */
-  async abandon(id: string): Promise<boolean> {
-    const result = await this.#engine.db
-      .deleteFrom('uploads')
-      .where('id', '=', id)
-      .where('state', 'in', ['receiving', 'inspecting'])
-      .where('length', '=', 0)
-      .executeTakeFirst();
-    return result.numDeletedRows === 1n;
+  abandon(id: string): Promise<boolean> {
+    // Durable: come back in a power cut, it would be inspected for ever, its bytes gone.
+    return this.#durable.durably(id, async () => {
+      const result = await this.#engine.db
+        .deleteFrom('uploads')
+        .where('id', '=', id)
+        .where('state', 'in', ['receiving', 'inspecting'])
+        .where('length', '=', 0)
+        .executeTakeFirst();
+      return result.numDeletedRows === 1n;
+    });
   }
 
   /** An idempotency key counts for a day; then it may name another upload. */

@@ -10,6 +10,7 @@ import { Ledger } from '../ledger/ledger.ts';
 import { Locks } from '../ledger/locks.ts';
 import { bootId, proveAll, returnToProven, returnToProvenOffsets } from '../staging/power-cut.ts';
 import type { Staging } from '../staging/staging.ts';
+import { Unproved } from '../staging/unproved.ts';
 import { QueueingLocker, type UploadLocker } from '../tus/locker.ts';
 import { PostgresNotices } from './postgres-notices.ts';
 import { SharedLocker } from './shared-locker.ts';
@@ -31,6 +32,7 @@ export interface Serving {
   readonly ledger: Ledger;
   readonly holder: LeaseHolder;
   readonly locker: UploadLocker;
+  readonly unproved: Unproved;
   /** Before requests come. @throws when the ledger can't be reached */
   start(): Promise<void>;
   /** When the finisher has come to its end. */
@@ -44,8 +46,10 @@ export function serve(options: ServingOptions): Promise<Serving> {
 /** For a ledger that this process alone serves: nothing that an earlier one held counts any more. */
 async function serveAlone({ engine, staging, lockTimeoutMs, finisher }: ServingOptions): Promise<Serving> {
   const ledger = new Ledger(engine);
+  const unproved = new Unproved(ledger);
   return {
     ledger,
+    unproved,
     holder: { isAlone: true, owner: randomUUID(), lost: new AbortController().signal },
     locker: new QueueingLocker(lockTimeoutMs),
     async start() {
@@ -55,7 +59,7 @@ async function serveAlone({ engine, staging, lockTimeoutMs, finisher }: ServingO
       await finisher().start();
     },
     async close() {
-      if (staging.isReadableInProgress) await proveAll(ledger, staging);
+      if (staging.isReadableInProgress) await proveAll(ledger, staging, unproved);
     },
   };
 }
@@ -81,6 +85,7 @@ async function serveTogether(options: ServingOptions): Promise<Serving> {
   let recovery: Recovery | undefined;
   return {
     ledger,
+    unproved: new Unproved(ledger),
     holder: tenure,
     locker,
     async start() {

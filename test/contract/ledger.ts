@@ -210,6 +210,7 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
     expect(await ledger.get(id)).toMatchObject({ provenOffset: 70, checksumOffset: 40 });
     await ledger.move(id, { from: 'receiving' }, 'terminated');
     expect(await ledger.checkpoint(id, {}, 80)).toBe(false);
+    expect(await ledger.prove(id, 80)).toBe(false);
   });
 
   it('lets only who has the lock say how far an upload has come', async () => {

@@ -87,6 +87,7 @@ async function runEverything(engine: Engine): Promise<void> {
   await ledger.checkpoint(id, { checksum: 1, checksumOffset: 2 });
   await ledger.checkpoint(id, { checksum: 1, checksumOffset: 2 }, 2);
   await ledger.checkpoint(id, { checksum: 1, checksumOffset: 2 }, 2, 'p0');
+  await ledger.prove(id, 2);
   await ledger.receiving('', 100);
   await ledger.receiving('0'.repeat(32), 100);
   await ledger.expired(now, 100);
