@@ -223,17 +223,19 @@ export class Ledger {
     await this.#engine.db.updateTable('uploads').set({ idempotencyKey: null }).where('id', '=', id).execute();
   }
 
-  /** Remembers a fact and resolves with what it was before. Durable. */
-  async exchangeFact(key: string, value: string): Promise<string | undefined> {
-    const { db } = this.#engine;
-    const earlier = await db.selectFrom('facts').select('value').where('key', '=', key).executeTakeFirst();
-    await db
+  async fact(key: string): Promise<string | undefined> {
+    const row = await this.#engine.db.selectFrom('facts').select('value').where('key', '=', key).executeTakeFirst();
+    return row?.value;
+  }
+
+  /** Durable. What it says is done must be. */
+  async remember(key: string, value: string): Promise<void> {
+    await this.#engine.db
       .insertInto('facts')
       .values({ key, value })
       .onConflict((conflict) => conflict.column('key').doUpdateSet({ value }))
       .execute();
     await this.#engine.flush();
-    return earlier?.value;
   }
 
   /** Newest first, a page at a time; for operators. */

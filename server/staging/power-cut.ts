@@ -17,12 +17,18 @@ export async function bootId(): Promise<string> {
 
 /**
  * Before the first request: when the machine has booted since the last start, every upload goes back to the bytes that
- * are proved. After a mere crash the system still has all that was written, and nothing is done.
+ * are proved. After a mere crash the system still has all that was written, and nothing is done. The boot is written down
+ * last: a start that ends before, by a kill or a fault, leaves all of it to the next one.
  */
 export async function returnToProvenOffsets(ledger: Ledger, staging: Staging): Promise<void> {
   const boot = await bootId();
-  const earlier = await ledger.exchangeFact('boot', boot);
-  if (earlier === undefined || earlier === boot) return;
+  const earlier = await ledger.fact('boot');
+  if (earlier === boot) return;
+  if (earlier !== undefined) await returnAll(ledger, staging);
+  await ledger.remember('boot', boot);
+}
+
+async function returnAll(ledger: Ledger, staging: Staging): Promise<void> {
   let after = '';
   for (;;) {
     const page = await ledger.receiving(after, PAGE);

@@ -115,7 +115,8 @@ async function runEverything(engine: Engine): Promise<void> {
   await ledger.list({ limit: 100, before: { createdAt: now, id } });
   await ledger.list({ limit: 100, state: 'accepted' });
   await ledger.list({ limit: 100, state: 'inspecting', before: { createdAt: now, id } });
-  await ledger.exchangeFact('boot', 'a');
+  await ledger.remember('boot', 'a');
+  await ledger.fact('boot');
   await holders.leave('p2');
   await holders.bury();
   await holders.clear('p1');

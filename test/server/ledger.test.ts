@@ -81,6 +81,26 @@ describe('the ledger on SQLite', () => {
     await expect(openLedger(dataDir)).rejects.toThrow(LedgerTooNew);
   });
 
+  it('is brought up to date as a whole, or left as it was', async () => {
+    const dataDir = testDirectory();
+    const database = new DatabaseSync(join(dataDir, 'ledger.sqlite'));
+    onTestFinished(() => database.close());
+    // In the way of a later migration than the first.
+    database.exec('create table locks (something text)');
+    await expect(openLedger(dataDir)).rejects.toThrow('locks');
+    const names = () =>
+      database
+        .prepare("select name from sqlite_master where type = 'table'")
+        .all()
+        .map(({ name }) => String(name));
+    expect(names()).not.toContain('uploads');
+    database.exec('drop table locks');
+    const ledger = await openLedger(dataDir);
+    const upload = newUpload();
+    await ledger.create(upload, true);
+    expect(await ledger.get(upload.id)).toEqual(upload);
+  });
+
   it('copies its log beside the commits, so that it begins anew although they come without a pause', async () => {
     const dataDir = testDirectory();
     const ledger = await openLedger(dataDir, true);

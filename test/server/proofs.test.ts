@@ -1,7 +1,8 @@
 // What counts as proved: which bytes would survive a power cut, and which nobody may be told of.
+import { mkdir, rm, rmdir } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import { Confirmations } from '../../server/staging/confirmations.ts';
-import { proveAll } from '../../server/staging/power-cut.ts';
+import { proveAll, returnToProvenOffsets } from '../../server/staging/power-cut.ts';
 import { openFinishBed } from './finish-bed.ts';
 
 const CONTENT = Buffer.from('a line of text that came from a sender\n'.repeat(20));
@@ -10,6 +11,31 @@ const LENGTH = CONTENT.byteLength;
 function confirmations({ ledger, staging, unproved }: Awaited<ReturnType<typeof openFinishBed>>): Confirmations {
   return new Confirmations({ ledger, staging, unproved, durability: 'chunk', isWrittenElsewhere: async () => false });
 }
+
+describe('the first start after a power cut', () => {
+  it('is over when every upload went back to its proven bytes, not before', async () => {
+    const bed = await openFinishBed();
+    const { ledger, staging } = bed;
+    const ids = ['1', '2', '3'].map((digit) => digit.repeat(32));
+    for (const id of ids) await bed.put(CONTENT, { id, length: 2000, provenOffset: 100 });
+    await ledger.remember('boot', 'an earlier one');
+    // A fault in the middle of it.
+    const broken = staging.path(ids[1] ?? '');
+    await rm(broken);
+    await mkdir(broken);
+    await expect(returnToProvenOffsets(ledger, staging)).rejects.toThrow('EISDIR');
+    expect(await Promise.all(ids.map((id) => staging.size(id)))).toEqual([100, expect.any(Number), LENGTH]);
+    expect(await ledger.fact('boot')).toBe('an earlier one');
+    await rmdir(broken);
+    await returnToProvenOffsets(ledger, staging);
+    expect(await Promise.all(ids.map((id) => staging.size(id)))).toEqual([100, 0, 100]);
+    expect(await ledger.fact('boot')).not.toBe('an earlier one');
+    // A mere crash since: all that was written is there.
+    await bed.put(CONTENT, { id: '4'.repeat(32), length: 2000, provenOffset: 100 });
+    await returnToProvenOffsets(ledger, staging);
+    expect(await staging.size('4'.repeat(32))).toBe(LENGTH);
+  });
+});
 
 describe('a planned end', () => {
   it('proves what came, but no byte of a chunk whose checksum was never looked at, or whose sync failed', async () => {
