@@ -102,12 +102,16 @@ export class Beginnings {
   /** Resolves with whether the inspection was begun here. */
   async #begin(id: string, length: number, held: Upload['held'], { proof, checksum, head }: Complete): Promise<boolean> {
     const { ledger, holder, prover, attempts, closing, onFault } = this.#options;
+    // Where it is begun already, its lease may be our own, from a change whose end we did not hear of: `run` finds out.
     if (proof === 'unproved') await prover.distrust(id);
     for (let fault = 0; !closing.aborted; fault++) {
       try {
         if (proof !== 'durable') {
           // Where the verdict has come already, a sync would make an empty file of what was taken away.
-          if ((await ledger.get(id))?.state !== 'receiving') return false;
+          if ((await ledger.get(id))?.state !== 'receiving') {
+            attempts.run(id);
+            return false;
+          }
           if (!(await prover.prove(id, checksum))) return false;
         }
         const upload = await ledger.beginInspection(id, holder.owner, {
@@ -118,7 +122,6 @@ export class Beginnings {
           unverifiedFrom: null,
           ...(checksum === undefined ? {} : { checksum, checksumOffset: length }),
         });
-        // Where it is begun already, its lease may be our own, from a change whose end we did not hear of.
         attempts.run(id, upload && { upload, head });
         return upload !== undefined;
       } catch (error) {

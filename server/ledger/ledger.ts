@@ -43,7 +43,8 @@ export class Ledger {
    */
   create(upload: Upload, durable: boolean): Promise<boolean> {
     const add = () => this.#rows.insert(upload);
-    return durable ? this.#durable.durably(upload.id, add) : this.#durable.kept(add, false);
+    const added = durable ? this.#durable.durably(upload.id, add) : this.#durable.kept(add, false);
+    return this.#heard(upload.id, added, (row) => (row ? true : undefined));
   }
 
   async get(id: string): Promise<Upload | undefined> {
@@ -68,7 +69,12 @@ export class Ledger {
    */
   async move(id: string, guard: Guard, to: UploadState, changes: UploadChanges = {}): Promise<Upload | undefined> {
     if (!UPLOAD_TRANSITIONS[guard.from].includes(to)) throw new Error(`There is no move from ${guard.from} to ${to}.`);
-    const moved = await this.#durable.durably(id, () => this.#rows.update(id, guard, { ...changes, state: to, updatedAt: Date.now() }));
+    const set = { ...changes, state: to, updatedAt: Date.now() };
+    const { attempt } = guard.lease ?? {};
+    const moving = this.#durable.durably(id, () => this.#rows.update(id, guard, set));
+    const moved = await this.#heard(id, moving, (row) =>
+      row?.state === to && (attempt === undefined ? row.updatedAt === set.updatedAt : row.attempt === attempt) ? row : undefined,
+    );
     if (moved) this.#changes.tell(moved);
     return moved;
   }
@@ -76,7 +82,10 @@ export class Ledger {
   /** Moves an upload that receives to `inspecting`, its first lease taken and its attempt counted. Undefined: it no longer receives. */
   async beginInspection(id: string, leaseOwner: string, changes: UploadChanges): Promise<Upload | undefined> {
     const set = { ...changes, state: 'inspecting' as const, updatedAt: Date.now(), leaseOwner };
-    const begun = await this.#durable.durably(id, () => this.#rows.update(id, { from: 'receiving' }, set, true));
+    const beginning = this.#durable.durably(id, () => this.#rows.update(id, { from: 'receiving' }, set, true));
+    const begun = await this.#heard(id, beginning, (row) =>
+      row?.state === 'inspecting' && row.leaseOwner === leaseOwner && row.updatedAt === set.updatedAt ? row : undefined,
+    );
     if (begun) this.#changes.tell(begun);
     return begun;
   }
@@ -123,15 +132,25 @@ export class Ledger {
 
   /**
    * Takes the lease of an inspection and counts the attempt, before it begins. Undefined: someone else holds it, it is
-   * not time yet, or the upload is not inspecting.
+   * not time yet, or the upload is not inspecting. A lease of one's own is free: it is left from an attempt whose end could not
+   * be written, or whose beginning was not heard of. Nothing crashed then, and no strike is counted again.
    */
   async claim(id: string, owner: string, now: number): Promise<Upload | undefined> {
     const taken = this.#engine.db
       .updateTable('uploads')
-      .set((row) => ({ attempt: row('attempt', '+', 1), strikes: row('strikes', '+', 1), leaseOwner: owner, retryAt: null }))
+      .set((row) => ({
+        attempt: row('attempt', '+', 1),
+        strikes: row
+          .case()
+          .when('leaseOwner', '=', owner)
+          .then(row.ref('strikes'))
+          .else(row('strikes', '+', 1))
+          .end(),
+        leaseOwner: owner,
+        retryAt: null,
+      }))
       .where('id', '=', id)
       .where('state', '=', INSPECTING)
-      // A lease of one's own is free: it is left from an attempt whose end could not be written.
       .where((row) => row.or([isFree(row), row('leaseOwner', '=', owner)]))
       .where((row) => row.or([row('retryAt', 'is', null), row('retryAt', '<=', now)]))
       .returningAll();
@@ -153,6 +172,13 @@ export class Ledger {
   /** Voids all leases: for a ledger that one process alone serves, at its start. */
   async releaseLeases(): Promise<void> {
     await this.#engine.db.updateTable('uploads').set({ leaseOwner: null, retryAt: null }).where('state', '=', INSPECTING).execute();
+  }
+
+  /** Inspections whose lease one holder has. */
+  async inspectionsOf(owner: string): Promise<string[]> {
+    const { db } = this.#engine;
+    const rows = await db.selectFrom('uploads').select('id').where('state', '=', INSPECTING).where('leaseOwner', '=', owner).execute();
+    return rows.map((row) => row.id);
   }
 
   /** Inspections that nobody runs and whose time has come. */
@@ -251,6 +277,11 @@ export class Ledger {
     return query.orderBy('createdAt', 'desc').orderBy('id', 'desc').limit(options.limit).execute();
   }
 
+  /** Tells those who listen of a state that was found, not made: whoever made it may not have heard that it did. */
+  found(upload: Upload): void {
+    this.#changes.tell(upload);
+  }
+
   /** Calls back with the row after each change of this upload's state. Returns how to stop. */
   onChange(id: string, listener: (upload: Upload) => void): () => void {
     return this.#changes.on(id, listener);
@@ -259,5 +290,22 @@ export class Ledger {
   close(): Promise<void> {
     this.#durable.close();
     return this.#engine.close();
+  }
+
+  /**
+   * A change that failed may have been made all the same: a connection was lost before the answer, or a sync failed while
+   * another's change was taken back. The row tells; what is told of it then is durable.
+   * @param made says of the row whether it shows that very change; undefined: it does not
+   * @throws what `changing` does, where the change was not made, or there is no telling
+   */
+  async #heard<T>(id: string, changing: Promise<T>, made: (row: Upload | undefined) => T | undefined): Promise<T> {
+    try {
+      return await changing;
+    } catch (error) {
+      const look = async () => made((await this.#rows.select(id)).rows[0]);
+      const found = await this.#durable.durably(id, look).catch(() => undefined);
+      if (found === undefined) throw error;
+      return found;
+    }
   }
 }

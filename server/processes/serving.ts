@@ -91,8 +91,9 @@ async function serveTogether(options: ServingOptions): Promise<Serving> {
     async start() {
       await notices.start();
       await tenure.start();
-      recovery = new Recovery({ ledger, holders, locks, lock: locker, finisher: finisher(), intervalMs: leaseMs / 3, log });
+      recovery = new Recovery({ holders, locks, lock: locker, finisher: finisher(), intervalMs: leaseMs / 3, log });
       recovery.start();
+      finisher().watch();
     },
     async close() {
       await recovery?.close();

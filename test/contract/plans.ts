@@ -104,6 +104,7 @@ async function runEverything(engine: Engine): Promise<void> {
   await ledger.beginInspection(id, 'p2', { target: '2020/01/02/x' });
   await ledger.claim(id, 'p2', now);
   await ledger.dueInspections(now, 100);
+  await ledger.inspectionsOf('p2');
   await ledger.forgiveStrikes('p2');
   const lease = { owner: 'p2', attempt: 2 };
   await ledger.change(id, { from: 'inspecting', lease }, { strikes: 0 }, true);

@@ -149,6 +149,45 @@ describe('the ledger on SQLite', () => {
     expect(heardDurable).toBe(true);
   });
 
+  it('tells of a change that was kept, though the sync after it failed while another change was taken back', async () => {
+    const engine = await openSqlite(testDirectory(), { exclusive: false });
+    let rollbacks = 0;
+    let isFailing = false;
+    const faulty = Object.create(engine, {
+      rollbacks: { get: () => engine.rollbacks + rollbacks },
+      flush: {
+        value: async () => {
+          if (!isFailing) return engine.flush();
+          isFailing = false;
+          rollbacks += 1;
+          throw new Error('EIO: i/o error, fdatasync');
+        },
+      },
+    }) as typeof engine;
+    const ledger = new Ledger(faulty);
+    onTestFinished(() => ledger.close());
+    await ledger.migrate();
+    const failing = <T>(change: () => Promise<T>) => {
+      isFailing = true;
+      return change();
+    };
+    const heard: string[] = [];
+    const [upload, refused] = [newUpload(), newUpload()];
+    const { id } = upload;
+    ledger.onChange(id, ({ state }) => heard.push(state));
+    expect(await failing(() => ledger.create(upload, true))).toBe(true);
+    expect(await failing(() => ledger.beginInspection(id, 'first', {}))).toMatchObject({ state: 'inspecting', attempt: 1 });
+    const lease = { owner: 'first', attempt: 1 };
+    const accepting = () => ledger.move(id, { from: 'inspecting', lease }, 'accepted', { leaseOwner: null });
+    expect(await failing(accepting)).toMatchObject({ state: 'accepted', leaseOwner: null });
+    expect(heard).toEqual(['inspecting', 'accepted']);
+    await ledger.create(refused, true);
+    expect(await failing(() => ledger.move(refused.id, { from: 'receiving' }, 'expired'))).toMatchObject({ state: 'expired' });
+    // One that was not made is not told of.
+    isFailing = false;
+    expect(await ledger.move(refused.id, { from: 'receiving' }, 'terminated')).toBeUndefined();
+  });
+
   it('makes many commits durable together', async () => {
     const engine = await openSqlite(testDirectory(), { exclusive: false });
     const ledger = new Ledger(engine);
