@@ -28,6 +28,7 @@ import { serve } from './processes/serving.ts';
 import { requireSamePlace } from './staged-elsewhere.ts';
 import { Receiver } from './staging/receiver.ts';
 import type { Staging } from './staging/staging.ts';
+import { Unproved } from './staging/unproved.ts';
 import type { Storage } from './storage/storage.ts';
 import { Uploads } from './tus/uploads.ts';
 
@@ -109,9 +110,10 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
   await requireSamePlace(engine, ledger, backend.staging, backend.place);
   const { staging, storage } = backend;
 
+  const unproved = new Unproved(ledger);
   const beginnings = new Map<string, Beginning>();
   const { lease: leaseMs, lockTimeout: lockTimeoutMs } = config;
-  const serving = await serve(opened, { engine, ledger, notices, staging, leaseMs, lockTimeoutMs, beginnings, log });
+  const serving = await serve(opened, { engine, ledger, notices, staging, unproved, leaseMs, lockTimeoutMs, beginnings, log });
   const { locker, holder } = serving;
 
   const detector = new Detector({ timeLimitMs: config.signatureTimeout });
@@ -126,6 +128,7 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     holder,
     staging,
     storage,
+    unproved,
     checks: [...createDefaultChecks(detector), ...(hooks.checks ?? [])],
     policy,
     policyHash,
@@ -148,6 +151,7 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     keepRecordsForMs,
     bodyTimeoutMs: config.bodyTimeout,
     durability: config.durability,
+    unproved,
     announce: (upload) => finisher.announce(upload),
     isWrittenElsewhere: (id) => locker.isWrittenElsewhere(id),
     checkHead: (head, upload) =>

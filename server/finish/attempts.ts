@@ -14,6 +14,9 @@ import type { Verdicts } from './verdicts.ts';
 /** Crashes or time limits in a row after which a file is refused: it must not take the server down again and again. */
 export const MAX_STRIKES = 5;
 
+/** Where the ledger does not answer: it may have kept a lease, or a verdict, that a sender waits for. */
+const ASK_AGAIN_MS = 2000;
+
 /** What an inspection is made with. */
 export interface InspectionTools {
   ledger: Ledger;
@@ -45,9 +48,16 @@ export class Attempts {
   readonly #options: AttemptsOptions;
   readonly #running = new Map<string, Promise<void>>();
   readonly #retries = new Map<string, NodeJS.Timeout>();
+  /** Attempts whose end could not be written, or was without our hearing of it. */
+  readonly #unheard = new Map<string, number>();
 
   constructor(options: AttemptsOptions) {
     this.#options = options;
+  }
+
+  /** Whether it runs here, or waits here for its next attempt. */
+  has(id: string): boolean {
+    return this.#running.has(id) || this.#retries.has(id);
   }
 
   /** How many run. */
@@ -74,7 +84,7 @@ export class Attempts {
     const run = this.#attempt(id, begun)
       .catch((error) => {
         onFault(error, id);
-        this.#retryAfter(id, BACKOFF_CAP_MS);
+        this.#retryAfter(id, ASK_AGAIN_MS);
       })
       .finally(() => this.#running.delete(id));
     this.#running.set(id, run);
@@ -82,6 +92,7 @@ export class Attempts {
 
   async #attempt(id: string, begun: Begun | undefined): Promise<void> {
     const { ledger, holder, verdicts } = this.#options;
+    const unheard = this.#unheard.get(id);
     const owner = begun?.upload.leaseOwner ?? holder.owner;
     // Of the same owner: one that comes after it has another.
     const lost = begun?.lost ?? holder.lost;
@@ -93,9 +104,11 @@ export class Attempts {
         if (holder.isAlone) this.#retryAfter(id, BACKOFF_CAP_MS);
       }
       // The end of an earlier attempt was written, but not heard of.
-      else if (now !== undefined) await verdicts.clear(now);
+      else if (now !== undefined) await verdicts.endUnheard(now, now.attempt === unheard);
+      this.#unheard.delete(id);
       return;
     }
+    this.#unheard.delete(id);
     const lease: Lease = { owner, attempt: upload.attempt, strikes: upload.strikes };
     try {
       lost.throwIfAborted();
@@ -141,10 +154,11 @@ export class Attempts {
     }
     const strikes = error instanceof CheckCrash ? lease.strikes : lease.strikes - 1;
     const delayMs = backoffMs(lease.attempt - 1);
-    await ledger
+    const isDeferred = await ledger
       .change(upload.id, { from: 'inspecting', lease }, { strikes, leaseOwner: null, retryAt: ledger.now() + delayMs }, true)
       .catch((fault) => onFault(fault, upload.id));
-    this.#retryAfter(upload.id, delayMs);
+    if (!isDeferred) this.#unheard.set(upload.id, lease.attempt);
+    this.#retryAfter(upload.id, isDeferred === false ? 0 : delayMs);
   }
 
   #retryAfter(id: string, delayMs: number): void {

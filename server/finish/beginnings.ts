@@ -108,12 +108,16 @@ export class Beginnings {
     const { ledger, holder, prover, attempts, closing, onFault } = this.#options;
     // The lock on the bytes ends with the lease: whoever has it next begins the inspection himself.
     const { owner, lost } = holder;
-    if (proof === 'unproved') prover.distrust(id);
+    if (proof === 'unproved') await prover.distrust(id);
     for (let fault = 0; !closing.aborted && !lost.aborted; fault++) {
       try {
         if (proof !== 'durable') {
-          // Where the verdict has come already, a sync would make an empty file of what was taken away.
-          if ((await ledger.get(id))?.state !== 'receiving') return false;
+          // Where the verdict has come already, a sync would make an empty file of what was taken away. Where it is begun already,
+          // its lease may be our own, from a change whose end we did not hear of: `run` finds out.
+          if ((await ledger.get(id))?.state !== 'receiving') {
+            attempts.run(id);
+            return false;
+          }
           if (!(await prover.prove(id, checksum, lost))) return false;
         }
         lost.throwIfAborted();

@@ -2,6 +2,7 @@
 import type { Logger } from 'pino';
 import type { Upload } from '../ledger/upload.ts';
 import type { Complete } from '../staging/receiver.ts';
+import type { Unproved } from '../staging/unproved.ts';
 import { Attempts, type InspectionTools } from './attempts.ts';
 import { type Beginning, Beginnings } from './beginnings.ts';
 import { Prover } from './prover.ts';
@@ -9,11 +10,13 @@ import { Resumption } from './resumption.ts';
 import { settle } from './settlement.ts';
 import type { TryLock } from './sweeper.ts';
 import { Verdicts } from './verdicts.ts';
+import { InspectionWatch } from './watch.ts';
 
 export interface FinisherOptions extends InspectionTools {
   /** By upload, the inspections that are about to begin: filled here, and read by the locks, which are made before. */
   beginnings: Map<string, Beginning>;
   policyHash: string;
+  unproved: Unproved;
   keepRecordsForMs: number;
   /** Whoever writes the bytes holds it: what is complete while it is held is begun by its holder. */
   lock: TryLock;
@@ -28,6 +31,7 @@ export class Finisher {
   readonly #attempts: Attempts;
   readonly #beginnings: Beginnings;
   readonly #resumption: Resumption;
+  readonly #watch: InspectionWatch;
   readonly #closing = new AbortController();
 
   constructor(options: FinisherOptions) {
@@ -40,19 +44,21 @@ export class Finisher {
     this.#attempts = attempts;
     this.#beginnings = beginnings;
     this.#resumption = new Resumption({ ...common, attempts, beginnings });
+    this.#watch = new InspectionWatch({ ...common, attempts, beginnings });
   }
 
   /**
    * Takes up what an earlier process left: running inspections, and uploads whose bytes are complete but were never inspected.
    * For a ledger that this process alone serves.
    */
-  start(): Promise<void> {
-    return this.#resumption.start();
+  async start(): Promise<void> {
+    await this.#resumption.start();
+    this.watch();
   }
 
-  /** Goes on with an inspection that nobody runs, if that is so. False: enough are running here. */
-  resume(id: string): boolean {
-    return this.#resumption.resume(id);
+  /** From now on takes up inspections that nobody runs. */
+  watch(): void {
+    this.#watch.start();
   }
 
   /** Begins an inspection that whoever stored the last byte did not come to. To be called under the upload's lock. */
@@ -65,6 +71,7 @@ export class Finisher {
     const { ledger, holder } = this.#options;
     this.#closing.abort();
     this.#attempts.cancelRetries();
+    await this.#watch.close();
     // If the grace time ends before an inspection does, that is not the file's doing.
     await (async () => ledger.forgiveStrikes(holder.owner))().catch((error) => this.#log(error));
     await this.#resumption.done;

@@ -1,25 +1,26 @@
 import type { Ledger } from '../ledger/ledger.ts';
 import { completeChecksum } from '../staging/running-checksum.ts';
 import type { Staging } from '../staging/staging.ts';
+import type { Unproved } from '../staging/unproved.ts';
 
 export interface ProverOptions {
   ledger: Ledger;
   staging: Staging;
+  unproved: Unproved;
   onFault(error: unknown, id: string): void;
 }
 
 /** Makes the bytes of complete uploads durable, also after a sync of them failed. */
 export class Prover {
   readonly #options: ProverOptions;
-  readonly #unproved = new Set<string>();
 
   constructor(options: ProverOptions) {
     this.#options = options;
   }
 
   /** A sync of these bytes failed: another would say that all is well. */
-  distrust(id: string): void {
-    this.#unproved.add(id);
+  distrust(id: string): Promise<void> {
+    return this.#options.unproved.add(id);
   }
 
   /**
@@ -30,13 +31,13 @@ export class Prover {
    * @throws the reason of `lost` when the bytes are no longer this process's to write
    */
   async prove(id: string, knownChecksum: number | undefined, lost: AbortSignal): Promise<boolean> {
-    const { ledger, staging, onFault } = this.#options;
-    if (!this.#unproved.has(id)) {
+    const { ledger, staging, unproved, onFault } = this.#options;
+    if (!unproved.has(id)) {
       try {
         await staging.sync(id);
         return true;
       } catch (error) {
-        this.#unproved.add(id);
+        await unproved.add(id);
         onFault(error, id);
       }
     }
@@ -44,12 +45,16 @@ export class Prover {
     const upload = await ledger.get(id);
     const reader = await staging.open(id, lost);
     const { checksum } = await completeChecksum({ checksum: 0, checksumOffset: 0 }, reader, lost).finally(() => reader.close());
-    this.#unproved.delete(id);
     const expected = knownChecksum ?? (upload?.checksumOffset === reader.size ? upload.checksum : undefined);
-    if (checksum === expected) return true;
+    const isRight = checksum === expected;
     lost.throwIfAborted();
-    await staging.truncate(id, 0);
-    await ledger.change(id, { from: 'receiving' }, { checksum: 0, checksumOffset: 0 }, true);
-    return false;
+    if (!isRight) {
+      // The ledger first: of what comes in their stead nothing is proved, and should this process not come to take them away,
+      // they count for nothing.
+      await ledger.change(id, { from: 'receiving' }, { provenOffset: 0, unverifiedFrom: 0, checksum: 0, checksumOffset: 0 }, true);
+      await staging.truncate(id, 0);
+    }
+    unproved.delete(id);
+    return isRight;
   }
 }

@@ -1,7 +1,6 @@
 // Where several processes serve one ledger: takes up what a dead one left, while the others go on.
 import type { Logger } from 'pino';
 import type { Holders } from '../ledger/holders.ts';
-import type { Ledger } from '../ledger/ledger.ts';
 import type { Locks } from '../ledger/locks.ts';
 import type { TryLock } from './sweeper.ts';
 
@@ -11,11 +10,10 @@ const PAGE = 100;
 const LOOK_AGAIN_MS = 60_000;
 
 export interface RecoveryOptions {
-  ledger: Ledger;
   holders: Holders;
   locks: Locks;
   lock: TryLock;
-  finisher: { resume(id: string): boolean; beginIfComplete(id: string): Promise<void> };
+  finisher: { beginIfComplete(id: string): Promise<void> };
   intervalMs: number;
   log: Logger;
 }
@@ -53,7 +51,7 @@ export class Recovery {
   }
 
   async #look(): Promise<void> {
-    const { ledger, holders, finisher } = this.#options;
+    const { holders } = this.#options;
     const dead = await holders.bury();
     const now = performance.now();
     for (const owner of dead) {
@@ -61,9 +59,6 @@ export class Recovery {
       if (await this.#takeUp(owner)) this.#cleared.set(owner, now);
     }
     for (const owner of this.#cleared.keys()) if (!dead.includes(owner)) this.#cleared.delete(owner);
-    for (const id of await ledger.dueInspections(ledger.now(), PAGE)) {
-      if (this.#isClosed || !finisher.resume(id)) return;
-    }
   }
 
   /**

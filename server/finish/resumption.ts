@@ -8,7 +8,7 @@ import type { Beginnings } from './beginnings.ts';
 import type { TryLock } from './sweeper.ts';
 
 /** Taken up this many at a time, so that a start is not a stampede. */
-const RESUMED_AT_ONCE = 32;
+export const RESUMED_AT_ONCE = 32;
 const PAGE = 500;
 
 export interface ResumptionOptions {
@@ -40,14 +40,6 @@ export class Resumption {
   /** Resolves when everything that was found at the start has been taken up. Never rejects. */
   get done(): Promise<void> {
     return this.#resumed;
-  }
-
-  /** As the finisher's. */
-  resume(id: string): boolean {
-    const { attempts, beginnings } = this.#options;
-    if (attempts.size + beginnings.size >= RESUMED_AT_ONCE) return false;
-    attempts.run(id);
-    return true;
   }
 
   /** As the finisher's. */

@@ -97,11 +97,21 @@ export class Verdicts {
     await staging.remove(id);
   }
 
-  /** What an upload that has ended need not keep. */
-  async clear({ id, state, target }: Upload): Promise<void> {
+  /**
+   * An upload was found to have ended: what it need not keep goes, and whoever waits here for its verdict is told.
+   * @param isOurs this process came to it, and did not hear that it was written: so nobody was told of it
+   */
+  async endUnheard(upload: Upload, isOurs: boolean): Promise<void> {
+    if (upload.state === 'receiving' || upload.state === 'inspecting') return;
+    this.#options.ledger.found(upload);
+    if (isOurs) await this.#ended(upload, () => this.#clear(upload));
+    else await this.#clear(upload);
+  }
+
+  async #clear({ id, state, target, attempt }: Upload): Promise<void> {
     const { staging, storage } = this.#options;
-    if (state === 'receiving' || state === 'inspecting') return;
-    if (state === 'rejected' && target !== null) await storage.remove(target);
+    if (target !== null && state === 'rejected') await storage.remove(target);
+    if (target !== null && state === 'accepted' && attempt > 1) await storage.keepOnly(target);
     await staging.remove(id);
   }
 

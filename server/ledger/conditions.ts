@@ -27,6 +27,11 @@ export function lockOf(row: ExpressionBuilder<Schema, 'uploads'>, owner: string)
   return row.selectFrom('locks').select('owner').whereRef('locks.uploadId', '=', 'uploads.id').where('locks.owner', '=', owner);
 }
 
+/** As far as it is proved already, or this far: never less. */
+export function raised(row: ExpressionBuilder<Schema, 'uploads'>, provenOffset: number) {
+  return row.case().when('provenOffset', '<', provenOffset).then(provenOffset).else(row.ref('provenOffset')).end();
+}
+
 function isDead(row: ExpressionBuilder<Schema, 'uploads'>) {
   const dead = row.selectFrom('holders').select('isDead').whereRef('holders.owner', '=', 'uploads.leaseOwner').where('isDead', '=', 1);
   return row.exists(dead);

@@ -2,7 +2,7 @@
 import { UPLOAD_TRANSITIONS, type UploadState } from '../../shared/upload.ts';
 import type { Notices } from '../processes/notices.ts';
 import { LedgerClock } from './clock.ts';
-import { type Guard, guarded, INSPECTING, isFree, lockOf, RECEIVING } from './conditions.ts';
+import { type Guard, guarded, INSPECTING, isFree, lockOf, RECEIVING, raised } from './conditions.ts';
 import { DurableChanges } from './durable-changes.ts';
 import type { Engine } from './engine.ts';
 import { migrate } from './migration.ts';
@@ -62,7 +62,8 @@ export class Ledger {
    */
   create(upload: Upload, durable: boolean): Promise<boolean> {
     const add = () => this.#rows.insert(upload);
-    return durable ? this.#durable.durably(upload.id, add) : this.#durable.kept(add, false);
+    const added = durable ? this.#durable.durably(upload.id, add) : this.#durable.kept(add, false);
+    return this.#heard(upload.id, added, (row) => (row ? true : undefined));
   }
 
   async get(id: string): Promise<Upload | undefined> {
@@ -87,7 +88,12 @@ export class Ledger {
    */
   async move(id: string, guard: Guard, to: UploadState, changes: UploadChanges = {}): Promise<Upload | undefined> {
     if (!UPLOAD_TRANSITIONS[guard.from].includes(to)) throw new Error(`There is no move from ${guard.from} to ${to}.`);
-    const moved = await this.#durable.durably(id, () => this.#rows.update(id, guard, { ...changes, state: to, updatedAt: Date.now() }));
+    const set = { ...changes, state: to, updatedAt: Date.now() };
+    const { attempt } = guard.lease ?? {};
+    const moving = this.#durable.durably(id, () => this.#rows.update(id, guard, set));
+    const moved = await this.#heard(id, moving, (row) =>
+      row?.state === to && (attempt === undefined ? row.updatedAt === set.updatedAt : row.attempt === attempt) ? row : undefined,
+    );
     if (moved) this.#changes.tell(moved);
     return moved;
   }
@@ -95,7 +101,10 @@ export class Ledger {
   /** Moves an upload that receives to `inspecting`, its first lease taken and its attempt counted. Undefined: it no longer receives. */
   async beginInspection(id: string, leaseOwner: string, changes: UploadChanges): Promise<Upload | undefined> {
     const set = { ...changes, state: 'inspecting' as const, updatedAt: Date.now(), leaseOwner };
-    const begun = await this.#durable.durably(id, () => this.#rows.update(id, { from: 'receiving' }, set, true));
+    const beginning = this.#durable.durably(id, () => this.#rows.update(id, { from: 'receiving' }, set, true));
+    const begun = await this.#heard(id, beginning, (row) =>
+      row?.state === 'inspecting' && row.leaseOwner === leaseOwner && row.updatedAt === set.updatedAt ? row : undefined,
+    );
     if (begun) this.#changes.tell(begun);
     return begun;
   }
@@ -107,8 +116,9 @@ export class Ledger {
   }
 
   /**
-   * How far an upload that receives has come. A proven offset is raised and never lowered: whoever looks at an upload may
-   * prove more than the body that is still being written has. Durable with one.
+   * How far an upload that receives has come, and whatever else decides of what is acknowledged, in one statement. A proven
+   * offset is raised and never lowered: whoever looks at an upload may prove more than the body that is still being written
+   * has. Durable with one.
    *
    * @param lockOwner who has the lock in the ledger: nothing is written once another took it, who may have come further
    */
@@ -118,31 +128,50 @@ export class Ledger {
     const write = async () => {
       const update = guarded(this.#engine.db, id, { from: 'receiving' });
       const held = lockOwner === undefined ? update : update.where((row) => row.exists(lockOf(row, lockOwner)));
-      const result = await held
-        .set((row) => ({
-          ...changes,
-          provenOffset: row.case().when('provenOffset', '<', proven).then(proven).else(row.ref('provenOffset')).end(),
-          updatedAt: Date.now(),
-        }))
-        .executeTakeFirst();
+      const result = await held.set((row) => ({ ...changes, provenOffset: raised(row, proven), updatedAt: Date.now() })).executeTakeFirst();
       return result.numUpdatedRows === 1n;
     };
     return provenOffset === undefined ? this.#durable.kept(write, false) : this.#durable.durably(id, write);
   }
 
   /**
+   * What is stored survives a power cut, as found by one who looks without the lock. Durable. False, and nothing is changed:
+   * it no longer receives, or a chunk whose checksum is still to be looked at has come below.
+   */
+  prove(id: string, provenOffset: number): Promise<boolean> {
+    const prove = async () => {
+      const result = await guarded(this.#engine.db, id, { from: 'receiving' })
+        .where((row) => row.or([row('unverifiedFrom', 'is', null), row('unverifiedFrom', '>=', provenOffset)]))
+        .set((row) => ({ provenOffset: raised(row, provenOffset), updatedAt: Date.now() }))
+        .executeTakeFirst();
+      return result.numUpdatedRows === 1n;
+    };
+    return this.#durable.durably(id, prove);
+  }
+
+  /**
    * Takes the lease of an inspection and counts the attempt, before it begins. Undefined: someone else holds it, it is
-   * not time yet, or the upload is not inspecting.
+   * not time yet, or the upload is not inspecting. A lease of one's own is free: it is left from an attempt whose end could not
+   * be written, or whose beginning was not heard of. Nothing crashed then, and no strike is counted again.
    *
    * @param now undefined: the caller's own timer says that it is time
    */
   async claim(id: string, owner: string, now?: number): Promise<Upload | undefined> {
     const free = this.#engine.db
       .updateTable('uploads')
-      .set((row) => ({ attempt: row('attempt', '+', 1), strikes: row('strikes', '+', 1), leaseOwner: owner, retryAt: null }))
+      .set((row) => ({
+        attempt: row('attempt', '+', 1),
+        strikes: row
+          .case()
+          .when('leaseOwner', '=', owner)
+          .then(row.ref('strikes'))
+          .else(row('strikes', '+', 1))
+          .end(),
+        leaseOwner: owner,
+        retryAt: null,
+      }))
       .where('id', '=', id)
       .where('state', '=', INSPECTING)
-      // A lease of one's own is free: it is left from an attempt whose end could not be written.
       .where((row) => row.or([isFree(row), row('leaseOwner', '=', owner)]));
     const due = now === undefined ? free : free.where((row) => row.or([row('retryAt', 'is', null), row('retryAt', '<=', now)]));
     return this.#durable.durably(id, () => due.returningAll().executeTakeFirst());
@@ -163,6 +192,13 @@ export class Ledger {
   /** Voids all leases: for a ledger that one process alone serves, at its start. */
   async releaseLeases(): Promise<void> {
     await this.#engine.db.updateTable('uploads').set({ leaseOwner: null, retryAt: null }).where('state', '=', INSPECTING).execute();
+  }
+
+  /** Inspections whose lease one holder has. */
+  async inspectionsOf(owner: string): Promise<string[]> {
+    const { db } = this.#engine;
+    const rows = await db.selectFrom('uploads').select('id').where('state', '=', INSPECTING).where('leaseOwner', '=', owner).execute();
+    return rows.map((row) => row.id);
   }
 
   /** Inspections that nobody runs and whose time has come. */
@@ -222,14 +258,17 @@ export class Ledger {
   }
 
   /** Takes back an empty upload that we failed to inspect: its sender is told to create it again. False: there is a verdict. */
-  async abandon(id: string): Promise<boolean> {
-    const result = await this.#engine.db
-      .deleteFrom('uploads')
-      .where('id', '=', id)
-      .where('state', 'in', ['receiving', 'inspecting'])
-      .where('length', '=', 0)
-      .executeTakeFirst();
-    return result.numDeletedRows === 1n;
+  abandon(id: string): Promise<boolean> {
+    // Durable: come back in a power cut, it would be inspected for ever, its bytes gone.
+    return this.#durable.durably(id, async () => {
+      const result = await this.#engine.db
+        .deleteFrom('uploads')
+        .where('id', '=', id)
+        .where('state', 'in', ['receiving', 'inspecting'])
+        .where('length', '=', 0)
+        .executeTakeFirst();
+      return result.numDeletedRows === 1n;
+    });
   }
 
   /** An idempotency key counts for a day; then it may name another upload. */
@@ -237,17 +276,19 @@ export class Ledger {
     await this.#engine.db.updateTable('uploads').set({ idempotencyKey: null }).where('id', '=', id).execute();
   }
 
-  /** Remembers a fact and resolves with what it was before. Durable. */
-  async exchangeFact(key: string, value: string): Promise<string | undefined> {
-    const { db } = this.#engine;
-    const earlier = await db.selectFrom('facts').select('value').where('key', '=', key).executeTakeFirst();
-    await db
+  async fact(key: string): Promise<string | undefined> {
+    const row = await this.#engine.db.selectFrom('facts').select('value').where('key', '=', key).executeTakeFirst();
+    return row?.value;
+  }
+
+  /** Durable. What it says is done must be. */
+  async remember(key: string, value: string): Promise<void> {
+    await this.#engine.db
       .insertInto('facts')
       .values({ key, value })
       .onConflict((conflict) => conflict.column('key').doUpdateSet({ value }))
       .execute();
     await this.#engine.flush();
-    return earlier?.value;
   }
 
   /** Newest first, a page at a time; for operators. */
@@ -263,6 +304,11 @@ export class Ledger {
     return query.orderBy('createdAt', 'desc').orderBy('id', 'desc').limit(options.limit).execute();
   }
 
+  /** Tells those who listen of a state that was found, not made: whoever made it may not have heard that it did. */
+  found(upload: Upload): void {
+    this.#changes.tell(upload);
+  }
+
   /** Calls back with the row after each change of this upload's state. Returns how to stop. */
   onChange(id: string, listener: (upload: Upload) => void): () => void {
     return this.#changes.on(id, listener);
@@ -272,5 +318,22 @@ export class Ledger {
     await this.#clock.close();
     this.#durable.close();
     return this.#engine.close();
+  }
+
+  /**
+   * A change that failed may have been made all the same: a connection was lost before the answer, or a sync failed while
+   * another's change was taken back. The row tells; what is told of it then is durable.
+   * @param made says of the row whether it shows that very change; undefined: it does not
+   * @throws what `changing` does, where the change was not made, or there is no telling
+   */
+  async #heard<T>(id: string, changing: Promise<T>, made: (row: Upload | undefined) => T | undefined): Promise<T> {
+    try {
+      return await changing;
+    } catch (error) {
+      const look = async () => made((await this.#rows.select(id)).rows[0]);
+      const found = await this.#durable.durably(id, look).catch(() => undefined);
+      if (found === undefined) throw error;
+      return found;
+    }
   }
 }

@@ -2,7 +2,7 @@
 import { chmodSync, closeSync, constants, existsSync, openSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { Kysely, SqliteDialect } from 'kysely';
+import { Kysely, SqliteAdapter, SqliteDialect } from 'kysely';
 import { makeDurableDirectory, syncDirectory } from '../disk/durable-directory.ts';
 import { OpenFile } from '../disk/open-file.ts';
 import { StartError } from '../start-error.ts';
@@ -51,9 +51,10 @@ export async function openSqlite(dataDir: string, options: { exclusive: boolean 
   const group = new GroupCommit(database, (changes) => {
     if (options.exclusive) checkpointer.committed(changes);
   });
-  const db = new Kysely<Schema>({ dialect: new SqliteDialect({ database: adapt(database, group) }) });
+  const db = new Kysely<Schema>({ dialect: new Dialect({ database: adapt(database, group) }) });
   let wal: OpenFile | undefined;
-  let isWalUnproved = false;
+  // Nor was the last sync of the process before maybe one that succeeded: its commits are seen here, and acted upon.
+  let isWalUnproved = options.exclusive;
   let next: Promise<void> | undefined;
   let running: Promise<void> = Promise.resolve();
 
@@ -103,6 +104,19 @@ export async function openSqlite(dataDir: string, options: { exclusive: boolean 
       lock?.close();
     },
   };
+}
+
+/** A migration is done as a whole, or not at all: SQLite can have tables changed in a transaction, which Kysely does not count on. */
+class Dialect extends SqliteDialect {
+  override createAdapter(): SqliteAdapter {
+    return new Adapter();
+  }
+}
+
+class Adapter extends SqliteAdapter {
+  override get supportsTransactionalDdl(): boolean {
+    return true;
+  }
 }
 
 /** The open transaction that changes gather in. */

@@ -11,6 +11,7 @@ import type { Ledger } from '../ledger/ledger.ts';
 import { Locks } from '../ledger/locks.ts';
 import { bootId, proveAll, returnToProven, returnToProvenOffsets } from '../staging/power-cut.ts';
 import type { Staging } from '../staging/staging.ts';
+import type { Unproved } from '../staging/unproved.ts';
 import { QueueingLocker, type UploadLocker } from '../tus/locker.ts';
 import type { PostgresNotices } from './postgres-notices.ts';
 import { SharedLocker } from './shared-locker.ts';
@@ -25,6 +26,7 @@ export interface ServingOptions {
   /** Of the other processes; undefined: this one is the only one. */
   notices: PostgresNotices | undefined;
   staging: Staging;
+  unproved: Unproved;
   leaseMs: number;
   lockTimeoutMs: number;
   /** The inspections of this process that are about to begin. */
@@ -50,14 +52,14 @@ export function serve(opened: AsyncDisposableStack, options: ServingOptions): Pr
 
 /** For a ledger that this process alone serves: nothing that an earlier one held counts any more. */
 async function serveAlone(opened: AsyncDisposableStack, options: ServingOptions): Promise<Serving> {
-  const { engine, ledger, staging, lockTimeoutMs, log } = options;
+  const { engine, ledger, staging, unproved, lockTimeoutMs, log } = options;
   ledger.startClock(HEARTBEAT_MS, (error) => log.warn({ err: error }, 'the time could not be written down'));
   await new Holders(engine).clearAll();
   // What the ledger says of bytes that it counts itself is true after a power cut, too.
   if (staging.isReadableInProgress) {
     await returnToProvenOffsets(ledger, staging);
     // A start that failed before has proved nothing.
-    opened.defer(() => proveAll(ledger, staging));
+    opened.defer(() => proveAll(ledger, staging, unproved));
   }
   return {
     holder: { isAlone: true, owner: randomUUID(), lost: new AbortController().signal },
@@ -92,9 +94,10 @@ async function serveTogether(opened: AsyncDisposableStack, options: ServingOptio
     holder: tenure,
     locker,
     async takeUp(finisher) {
-      const recovery = new Recovery({ ledger, holders, locks, lock: locker, finisher, intervalMs: leaseMs / 3, log });
+      const recovery = new Recovery({ holders, locks, lock: locker, finisher, intervalMs: leaseMs / 3, log });
       opened.defer(() => recovery.close());
       recovery.start();
+      finisher.watch();
     },
   };
 }

@@ -11,6 +11,10 @@ const LOOK_AGAIN_MS = [30, 100, 300, 1000];
 /** Who waits for a lock says so again within this time. */
 const WANTED_MS = 3000;
 
+/** What was sent to the ledger, and not answered, has come there after so long, or never will: a statement has 10 s. */
+const UNHEARD_MS = 15_000;
+const LOOK_AGAIN_UNHEARD_MS = 1000;
+
 export interface SharedLockerOptions {
   locks: Locks;
   tenure: Tenure;
@@ -134,7 +138,10 @@ export class SharedLocker implements UploadLocker {
     // Its release is on its way, and would take the new lock for the old one.
     if (kept?.owner === owner) await Promise.race([kept.ending, pause(500)]);
     if (this.#rows.get(id)?.owner === owner) return undefined;
-    const taken = await locks.take(id, owner, tenure.boot);
+    const taken = await locks.take(id, owner, tenure.boot).catch((error: unknown) => {
+      void this.#giveBack(id, owner);
+      throw error;
+    });
     if (taken === undefined) return undefined;
     const row: Row = { id, owner, users: 1 };
     this.#rows.set(id, row);
@@ -146,6 +153,24 @@ export class SharedLocker implements UploadLocker {
     } catch (error) {
       void this.#leave(row);
       throw error;
+    }
+  }
+
+  /**
+   * A lock that was taken without our hearing of it would be free to nobody for as long as this process lives. It may still be
+   * on its way into the ledger, too.
+   */
+  async #giveBack(id: string, owner: string): Promise<void> {
+    const { locks, tenure } = this.#options;
+    const sinceMs = performance.now();
+    for (let isOver = false; !isOver && tenure.has(owner); await pause(LOOK_AGAIN_UNHEARD_MS)) {
+      // Nobody here takes it meanwhile.
+      await this.#local
+        .tryWith(id, async () => {
+          if (!this.#rows.has(id)) await locks.release(id, owner);
+          isOver = performance.now() - sinceMs > UNHEARD_MS;
+        })
+        .catch(() => undefined);
     }
   }
 

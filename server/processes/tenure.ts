@@ -73,6 +73,11 @@ export class Tenure {
     this.#listeners.push(listener);
   }
 
+  /** Whether this is the name it holds things under now. */
+  has(owner: string): boolean {
+    return this.#owner === owner;
+  }
+
   /** To be asked right before each write under what `owner` holds. */
   isSafe(owner: string): boolean {
     return this.#owner === owner && this.#remainingMs() > this.#options.leaseMs * MARGIN;

@@ -1,6 +1,7 @@
 // While a body comes in: how far the ledger knows its checksum, and how far its bytes would survive a power cut.
 import { UploadError } from '../../shared/errors.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import type { UploadChanges } from '../ledger/upload.ts';
 import type { Checksum } from './running-checksum.ts';
 import type { Proof, Staging } from './staging.ts';
 
@@ -71,14 +72,16 @@ export class Checkpoints {
 
   /**
    * When the body is over and the upload is not complete: what resolves may be acknowledged.
+   * @param decided what else decides of what is acknowledged: it is written with the checkpoint, not after it
    * @throws what the system says; then nothing beyond the last checkpoint is proved
    */
-  async end(checksum: Checksum, proof: Proof): Promise<void> {
+  async end(checksum: Checksum, proof: Proof, decided: UploadChanges = {}): Promise<void> {
     await this.#settle();
     if (this.#fault !== undefined) throw this.#fault.error;
-    await this.#take(checksum, async () => {
+    const sync = async () => {
       if (proof !== 'durable') await this.#options.staging.sync(this.#id);
-    });
+    };
+    await this.#take(checksum, sync, decided);
   }
 
   /** After a fault: what was written before it need not be sent again. Never rejects; where it fails, that is all it does. */
@@ -97,14 +100,14 @@ export class Checkpoints {
     while (this.#running !== undefined) await this.#running;
   }
 
-  async #take({ checksum, offset }: Checksum, sync: () => Promise<void>): Promise<void> {
+  async #take({ checksum, offset }: Checksum, sync: () => Promise<void>, decided: UploadChanges = {}): Promise<void> {
     const { ledger, durability, expireAfterMs } = this.#options;
     const synced = durability === 'chunk' ? sync() : undefined;
     await synced?.catch((error: unknown) => {
       this.#isUnproved = true;
       throw error;
     });
-    const changes = { checksum, checksumOffset: offset, expiresAt: ledger.now() + expireAfterMs };
+    const changes = { ...decided, checksum, checksumOffset: offset, expiresAt: ledger.now() + expireAfterMs };
     const owner = this.#requireHeld?.();
     const isWritten = await ledger.checkpoint(this.#id, changes, synced === undefined ? undefined : offset, owner);
     // Woken after a long stop, say: another has come further since, or goes on from where the ledger was before.

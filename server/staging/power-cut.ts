@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
 import type { Staging } from './staging.ts';
+import type { Unproved } from './unproved.ts';
 
 const PAGE = 500;
 
@@ -16,12 +17,18 @@ export async function bootId(): Promise<string> {
 
 /**
  * Before the first request: when the machine has booted since the last start, every upload goes back to the bytes that
- * are proved. After a mere crash the system still has all that was written, and nothing is done.
+ * are proved. After a mere crash the system still has all that was written, and nothing is done. The boot is written down
+ * last: a start that ends before, by a kill or a fault, leaves all of it to the next one.
  */
 export async function returnToProvenOffsets(ledger: Ledger, staging: Staging): Promise<void> {
   const boot = await bootId();
-  const earlier = await ledger.exchangeFact('boot', boot);
-  if (earlier === undefined || earlier === boot) return;
+  const earlier = await ledger.fact('boot');
+  if (earlier === boot) return;
+  if (earlier !== undefined) await returnAll(ledger, staging);
+  await ledger.remember('boot', boot);
+}
+
+async function returnAll(ledger: Ledger, staging: Staging): Promise<void> {
   let after = '';
   for (;;) {
     const page = await ledger.receiving(after, PAGE);
@@ -41,17 +48,17 @@ export async function returnToProven(ledger: Ledger, staging: Staging, { id, pro
   if (checksumOffset > provenOffset) await ledger.change(id, { from: 'receiving' }, { checksum: 0, checksumOffset: 0 }, false);
 }
 
-/** Before a planned end: what came so far survives a reboot, too. */
-export async function proveAll(ledger: Ledger, staging: Staging): Promise<void> {
+/** Before a planned end: what came so far, and is known to be what was sent, survives a reboot, too. */
+export async function proveAll(ledger: Ledger, staging: Staging, unproved: Unproved): Promise<void> {
   let after = '';
   for (;;) {
     const page = await ledger.receiving(after, PAGE);
-    for (const { id, provenOffset } of page) {
+    for (const { id, provenOffset, unverifiedFrom } of page) {
       after = id;
-      const size = await staging.size(id);
-      if (size <= provenOffset) continue;
+      const size = Math.min(await staging.size(id), unverifiedFrom ?? Number.POSITIVE_INFINITY);
+      if (size <= provenOffset || unproved.has(id)) continue;
       await staging.sync(id);
-      await ledger.change(id, { from: 'receiving' }, { provenOffset: size }, true);
+      await ledger.prove(id, size);
     }
     if (page.length < PAGE) return;
   }

@@ -92,15 +92,17 @@ export class Receiver {
    *   (nothing beyond is kept), an interruption (what came is kept), a fault
    */
   async receive(upload: Upload, offset: number, body: Readable, options: ReceiveOptions): Promise<Received> {
-    const { staging, bodyTimeoutMs } = this.#options;
+    const { staging, ledger, unproved, bodyTimeoutMs } = this.#options;
     const { requireHeld } = options;
     const confirmations = this.#confirmations;
     let stored = options.isNew ? 0 : await confirmations.stored(upload);
-    if (stored > offset && (confirmations.isDistrusted(upload.id) || upload.unverifiedFrom !== null || stored !== upload.length)) {
+    if (stored > offset && (unproved.has(upload.id) || upload.unverifiedFrom !== null || stored !== upload.length)) {
       // More is here than could be proved, hence acknowledged: the sender brings it again.
       requireHeld?.();
+      // First: what comes in their stead is not proved by what was there before.
+      if (upload.provenOffset > offset) await ledger.change(upload.id, { from: 'receiving' }, { provenOffset: offset }, true);
       await staging.truncate(upload.id, offset);
-      confirmations.trust(upload.id);
+      unproved.delete(upload.id);
       stored = offset;
     }
     // What a crash left of a chunk with a checksum is gone now, and what comes next need not carry one.
@@ -167,12 +169,12 @@ export class Receiver {
       }
       // The state change that follows carries the checksum of a complete upload.
       if (checksum.offset !== upload.length && !comesWhole) {
-        await checkpoints.end(checksum, proof);
-        if (expected) await confirmations.markUnverified(upload.id, null);
+        // What was verified counts from the moment on at which it is proved: as one, or a power cut leaves half of it.
+        await checkpoints.end(checksum, proof, expected && { unverifiedFrom: null });
       }
     } catch (error) {
       if (written && !expected && !staging.isReadableInProgress) await checkpoints.keep(written);
-      if (await checkpoints.isUnproved()) await confirmations.distrust(upload.id);
+      if (await checkpoints.isUnproved()) await unproved.add(upload.id);
       await this.#clearEnded(upload.id);
       throw faultOf(error);
     }

@@ -87,6 +87,7 @@ async function runEverything(engine: Engine): Promise<void> {
   await ledger.checkpoint(id, { checksum: 1, checksumOffset: 2 });
   await ledger.checkpoint(id, { checksum: 1, checksumOffset: 2 }, 2);
   await ledger.checkpoint(id, { checksum: 1, checksumOffset: 2 }, 2, 'p0');
+  await ledger.prove(id, 2);
   await ledger.receiving('', 100);
   await ledger.emptyReceiving();
   await ledger.receiving('0'.repeat(32), 100);
@@ -104,6 +105,7 @@ async function runEverything(engine: Engine): Promise<void> {
   await ledger.beginInspection(id, 'p2', { target: '2020/01/02/x' });
   await ledger.claim(id, 'p2', now);
   await ledger.dueInspections(now, 100);
+  await ledger.inspectionsOf('p2');
   await ledger.forgiveStrikes('p2');
   const lease = { owner: 'p2', attempt: 2 };
   await ledger.change(id, { from: 'inspecting', lease }, { strikes: 0 }, true);
@@ -115,7 +117,8 @@ async function runEverything(engine: Engine): Promise<void> {
   await ledger.list({ limit: 100, before: { createdAt: now, id } });
   await ledger.list({ limit: 100, state: 'accepted' });
   await ledger.list({ limit: 100, state: 'inspecting', before: { createdAt: now, id } });
-  await ledger.exchangeFact('boot', 'a');
+  await ledger.remember('boot', 'a');
+  await ledger.fact('boot');
   await holders.leave('p2');
   await holders.bury();
   await holders.clear('p1');

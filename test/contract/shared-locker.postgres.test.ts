@@ -11,6 +11,7 @@ import { PostgresNotices } from '../../server/processes/postgres-notices.ts';
 import { SharedLocker } from '../../server/processes/shared-locker.ts';
 import { Tenure } from '../../server/processes/tenure.ts';
 import { postgresForTests } from '../support/postgres.ts';
+import { startTcpSwitch } from '../support/tcp-switch.ts';
 import { testLocker } from './locker.ts';
 import { newUpload } from './new-upload.ts';
 
@@ -75,6 +76,19 @@ describe('the locker of several processes, in one of them', () => {
 });
 
 describe('the locker of several processes', () => {
+  it('gives back a lock that was taken without its hearing of it', async () => {
+    const url = new URL(await postgres.database());
+    const connection = await startTcpSwitch(url.hostname, Number(url.port));
+    const second = await openProcess(url.href);
+    url.host = `127.0.0.1:${connection.port}`;
+    const first = await openProcess(url.href);
+    const lost = connection.loseAnswer('insert into "locks"');
+    await expect(hold(first, 'a')).rejects.toThrow();
+    await lost;
+    await (await hold(second, 'a')).unlock();
+    await (await hold(first, 'a')).unlock();
+  });
+
   async function openTwo(options: ProcessOptions = {}): Promise<[Process, Process]> {
     const url = await postgres.database();
     return [await openProcess(url, options), await openProcess(url, options)];

@@ -11,6 +11,7 @@ import { Ledger } from '../../server/ledger/ledger.ts';
 import { openSqlite } from '../../server/ledger/sqlite.ts';
 import type { Upload } from '../../server/ledger/upload.ts';
 import { DiskStaging } from '../../server/staging/disk-staging.ts';
+import { Unproved } from '../../server/staging/unproved.ts';
 import { DiskStorage } from '../../server/storage/disk-storage.ts';
 import { QueueingLocker } from '../../server/tus/locker.ts';
 import { parsePolicy } from '../../shared/policy.ts';
@@ -26,6 +27,7 @@ export interface FinishBed {
   staging: DiskStaging;
   storage: DiskStorage;
   locker: QueueingLocker;
+  unproved: Unproved;
   finisher: Finisher;
   sweeper: Sweeper;
   /** Uploads whose verdict was told, in order. */
@@ -61,6 +63,7 @@ export async function openFinishBed(options: FinishBedOptions = {}): Promise<Fin
   await staging.prepare();
   await storage.prepare();
   const locker = new QueueingLocker(5000);
+  const unproved = new Unproved(ledger);
   const log = pino({ level: 'silent' });
   const told: Upload[] = [];
   const keepRecordsForMs = options.keepRecordsForMs ?? 3_600_000;
@@ -69,6 +72,7 @@ export async function openFinishBed(options: FinishBedOptions = {}): Promise<Fin
     ledger,
     staging,
     storage,
+    unproved,
     holder: { isAlone: true, owner: 'this process', lost: options.lost ?? new AbortController().signal },
     lock: locker,
     checks: options.checks ?? [],
@@ -105,6 +109,7 @@ export async function openFinishBed(options: FinishBedOptions = {}): Promise<Fin
     staging,
     storage,
     locker,
+    unproved,
     finisher,
     sweeper,
     told,

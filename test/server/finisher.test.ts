@@ -33,6 +33,26 @@ async function expectAccepted(bed: FinishBed, id: string, published: string): Pr
   expect(await readFile(join(bed.dataDir, 'files', published))).toEqual(CONTENT);
 }
 
+describe('an inspection that nobody runs', () => {
+  it.for([
+    { whose: 'whose lease this process has without knowing it', leaseOwner: 'this process' },
+    { whose: 'that has no lease', leaseOwner: null },
+  ])('$whose is taken up, long after the start', async ({ leaseOwner }) => {
+    const bed = await openFinishBed();
+    await bed.finisher.start();
+    const id = await bed.put(CONTENT, interrupted(newId(), { leaseOwner }));
+    await expectAccepted(bed, id, `${DAY}/${id}/name.txt`);
+    await vi.waitFor(() => expect(bed.told.map((upload) => upload.id)).toEqual([id]), PATIENT);
+  });
+
+  it('is taken up by those who find that it was begun already, whatever is known of its bytes', async () => {
+    const bed = await openFinishBed();
+    const id = await bed.put(CONTENT, interrupted(newId(), { leaseOwner: 'this process' }));
+    expect(await bed.finisher.begin(id, CONTENT.byteLength, 'byte', { proof: 'unknown' })).toBe(false);
+    await expectAccepted(bed, id, `${DAY}/${id}/name.txt`);
+  });
+});
+
 describe('a start', () => {
   it('goes on with an inspection that a crash broke off before anything was published', async () => {
     const bed = await openFinishBed();

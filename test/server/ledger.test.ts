@@ -105,6 +105,26 @@ describe('the ledger on SQLite', () => {
     expect((await ledger.expired(servedAt + HOUR, 1)).map(({ id }) => id)).toEqual(['a']);
   });
 
+  it('is brought up to date as a whole, or left as it was', async () => {
+    const dataDir = testDirectory();
+    const database = new DatabaseSync(join(dataDir, 'ledger.sqlite'));
+    onTestFinished(() => database.close());
+    // In the way of a later migration than the first.
+    database.exec('create table locks (something text)');
+    await expect(openLedger(dataDir)).rejects.toThrow('locks');
+    const names = () =>
+      database
+        .prepare("select name from sqlite_master where type = 'table'")
+        .all()
+        .map(({ name }) => String(name));
+    expect(names()).not.toContain('uploads');
+    database.exec('drop table locks');
+    const ledger = await openLedger(dataDir);
+    const upload = newUpload();
+    await ledger.create(upload, true);
+    expect(await ledger.get(upload.id)).toEqual(upload);
+  });
+
   it('copies its log beside the commits, so that it begins anew although they come without a pause', async () => {
     const dataDir = testDirectory();
     const ledger = await openLedger(dataDir, true);
@@ -151,6 +171,45 @@ describe('the ledger on SQLite', () => {
     expect(await seen).toEqual({ state: 'inspecting', isDurable: true });
     await begun;
     expect(heardDurable).toBe(true);
+  });
+
+  it('tells of a change that was kept, though the sync after it failed while another change was taken back', async () => {
+    const engine = await openSqlite(testDirectory(), { exclusive: false });
+    let rollbacks = 0;
+    let isFailing = false;
+    const faulty = Object.create(engine, {
+      rollbacks: { get: () => engine.rollbacks + rollbacks },
+      flush: {
+        value: async () => {
+          if (!isFailing) return engine.flush();
+          isFailing = false;
+          rollbacks += 1;
+          throw new Error('EIO: i/o error, fdatasync');
+        },
+      },
+    }) as typeof engine;
+    const ledger = new Ledger(faulty);
+    onTestFinished(() => ledger.close());
+    await ledger.migrate();
+    const failing = <T>(change: () => Promise<T>) => {
+      isFailing = true;
+      return change();
+    };
+    const heard: string[] = [];
+    const [upload, refused] = [newUpload(), newUpload()];
+    const { id } = upload;
+    ledger.onChange(id, ({ state }) => heard.push(state));
+    expect(await failing(() => ledger.create(upload, true))).toBe(true);
+    expect(await failing(() => ledger.beginInspection(id, 'first', {}))).toMatchObject({ state: 'inspecting', attempt: 1 });
+    const lease = { owner: 'first', attempt: 1 };
+    const accepting = () => ledger.move(id, { from: 'inspecting', lease }, 'accepted', { leaseOwner: null });
+    expect(await failing(accepting)).toMatchObject({ state: 'accepted', leaseOwner: null });
+    expect(heard).toEqual(['inspecting', 'accepted']);
+    await ledger.create(refused, true);
+    expect(await failing(() => ledger.move(refused.id, { from: 'receiving' }, 'expired'))).toMatchObject({ state: 'expired' });
+    // One that was not made is not told of.
+    isFailing = false;
+    expect(await ledger.move(refused.id, { from: 'receiving' }, 'terminated')).toBeUndefined();
   });
 
   it('makes many commits durable together', async () => {

@@ -6,6 +6,11 @@ export interface TcpSwitch {
   port: number;
   off(): Promise<void>;
   on(): Promise<void>;
+  /**
+   * The next thing said to the upstream that has all of these in it is done, and its answer is lost: the connection is reset
+   * when the answer comes. Resolves then.
+   */
+  loseAnswer(...said: string[]): Promise<void>;
 }
 
 /** Lets through until the test ends. */
@@ -13,6 +18,7 @@ export async function startTcpSwitch(upstreamHost: string, upstreamPort: number)
   const sockets = new Set<Socket>();
   let server: Server | undefined;
   let port = 0;
+  const losses = new Map<readonly string[], () => void>();
   async function on(): Promise<void> {
     const listening = createServer((near) => {
       const far = connect(upstreamPort, upstreamHost);
@@ -28,6 +34,19 @@ export async function startTcpSwitch(upstreamHost: string, upstreamPort: number)
         });
         socket.pipe(other);
       }
+      near.on('data', (chunk: Buffer) => {
+        for (const [said, lost] of losses) {
+          if (!said.every((text) => chunk.includes(text))) continue;
+          losses.delete(said);
+          far.unpipe(near);
+          far.once('data', () => {
+            near.resetAndDestroy();
+            lost();
+          });
+          // It was paused with the last pipe.
+          far.resume();
+        }
+      });
     });
     await new Promise<void>((resolve, reject) => {
       listening.once('error', reject);
@@ -45,5 +64,10 @@ export async function startTcpSwitch(upstreamHost: string, upstreamPort: number)
   }
   await on();
   onTestFinished(off);
-  return { port, on, off };
+  return {
+    port,
+    on,
+    off,
+    loseAnswer: (...said) => new Promise((lost) => losses.set(said, lost)),
+  };
 }

@@ -1,0 +1,109 @@
+// A change that the ledger kept, and whose answer was lost, is acted upon all the same: the connection to PostgreSQL is cut between
+// the commit and its answer, for each statement that decides something.
+import { setTimeout as sleep } from 'node:timers/promises';
+import { expect, it } from 'vitest';
+import type { UploadRecord } from '../../shared/upload.ts';
+import { filesBelow, sha256, videoBytes } from '../support/content.ts';
+import { embedLandfall } from '../support/landfall-embedded.ts';
+import { postgresForTests } from '../support/postgres.ts';
+import { startTcpSwitch } from '../support/tcp-switch.ts';
+import { createUpload, headUpload, patchUpload, readRecord, terminateUpload } from '../support/tus-requests.ts';
+
+const postgres = postgresForTests();
+const LENGTH = 100_000;
+
+async function embedBehindSwitch() {
+  const url = new URL(await postgres.database());
+  const connection = await startTcpSwitch(url.hostname, Number(url.port));
+  url.port = String(connection.port);
+  url.hostname = '127.0.0.1';
+  const told: UploadRecord[] = [];
+  const server = await embedLandfall(
+    { databaseUrl: url.href, databaseConnections: 4, patience: '2s' },
+    { onVerdict: (record) => void told.push(record) },
+  );
+  return { server, connection, told };
+}
+
+/** As a client does: what is answered by a fault, or not at all, is asked again. */
+async function insist(url: string, bytes: Uint8Array<ArrayBuffer>, headers: Record<string, string> = {}): Promise<number> {
+  for (;;) {
+    const { status, offset = 0 } = await headUpload(url);
+    if (status === 423) await sleep(100);
+    else if (status !== 200) return status;
+    else {
+      const sent = await patchUpload(url, offset, bytes.subarray(offset), headers);
+      if (sent.offset === LENGTH || sent.status === 422) return sent.status;
+    }
+  }
+}
+
+it.for([
+  { change: 'that begins an inspection', said: ['update "uploads"', 'receiving', 'inspecting', 'leaseOwner'] },
+  { change: 'that accepts a file', said: ['update "uploads"', 'inspecting', 'accepted'] },
+  { change: 'of an offset', said: ['update "uploads"', 'case when "provenOffset"'] },
+  { change: 'that takes a lock', said: ['insert into "locks"'] },
+  { change: 'that lets a lock go', said: ['delete from "locks"'] },
+])('an answer to the change $change is lost, and the file is accepted once', async ({ said }) => {
+  const { server, connection, told } = await embedBehindSwitch();
+  const bytes = await videoBytes(LENGTH);
+  const { url } = await createUpload(server.files, { length: LENGTH, name: 'film.mp4' });
+  const lost = connection.loseAnswer(...said);
+  await patchUpload(url, 0, bytes.subarray(0, 50_000));
+  expect(await insist(url, bytes)).toBe(204);
+  await lost;
+  expect(await readRecord(url)).toMatchObject({ state: 'accepted', offset: LENGTH });
+  expect(sha256(Buffer.from(await (await fetch(url)).arrayBuffer()))).toBe(sha256(bytes));
+  expect(told.map(({ state }) => state)).toEqual(['accepted']);
+  await expect.poll(() => filesBelow(`${server.dataDir}/staging`)).toEqual([]);
+});
+
+it('an answer to the refusal of a file is lost, and it stays refused, with no byte of it left', async () => {
+  const { server, connection, told } = await embedBehindSwitch();
+  const bytes = await videoBytes(LENGTH);
+  const { url } = await createUpload(server.files, { length: LENGTH, name: 'film.mp4' });
+  const lost = connection.loseAnswer('update "uploads"', 'inspecting', 'rejected');
+  expect(await insist(url, bytes, { 'Landfall-Checksum': 'crc32 AAAAAA==' })).toBe(422);
+  await lost;
+  expect(await readRecord(url)).toMatchObject({ state: 'rejected' });
+  expect(told.map(({ state }) => state)).toEqual(['rejected']);
+  await expect.poll(() => filesBelow(`${server.dataDir}/staging`)).toEqual([]);
+  expect(await filesBelow(`${server.dataDir}/files`)).toEqual([]);
+});
+
+it('an answer to a verdict is lost, the ledger stays away for a while, and the sender is told what it names', async () => {
+  const { server, connection, told } = await embedBehindSwitch();
+  const bytes = await videoBytes(LENGTH);
+  const { url } = await createUpload(server.files, { length: LENGTH, name: 'film.mp4' });
+  const lost = connection.loseAnswer('update "uploads"', 'inspecting', 'accepted');
+  const sent = patchUpload(url, 0, bytes);
+  await lost;
+  await connection.off();
+  await sleep(1500);
+  await connection.on();
+  await sent;
+  expect(await insist(url, bytes)).toBe(204);
+  expect(sha256(Buffer.from(await (await fetch(url)).arrayBuffer()))).toBe(sha256(bytes));
+  await expect.poll(() => told.map(({ state }) => state)).toEqual(['accepted']);
+  await expect.poll(() => filesBelow(`${server.dataDir}/staging`)).toEqual([]);
+});
+
+it('an answer to a creation is lost, and the sender is told where the upload is', async () => {
+  const { server, connection } = await embedBehindSwitch();
+  const lost = connection.loseAnswer('insert into "uploads"');
+  const { status, url } = await createUpload(server.files, { length: LENGTH, name: 'film.mp4' });
+  await lost;
+  expect(status).toBe(201);
+  expect(await headUpload(url)).toMatchObject({ status: 200, offset: 0 });
+});
+
+it('an answer to a termination is lost, and nothing of the upload is left', async () => {
+  const { server, connection } = await embedBehindSwitch();
+  const bytes = await videoBytes(LENGTH);
+  const { url } = await createUpload(server.files, { length: LENGTH, name: 'film.mp4', body: bytes.subarray(0, 50_000) });
+  const lost = connection.loseAnswer('update "uploads"', 'receiving', 'terminated');
+  expect((await terminateUpload(url)).status).toBe(204);
+  await lost;
+  expect((await headUpload(url)).status).toBe(410);
+  expect(await filesBelow(`${server.dataDir}/staging`)).toEqual([]);
+});

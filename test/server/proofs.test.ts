@@ -1,0 +1,120 @@
+// What counts as proved: which bytes would survive a power cut, and which nobody may be told of.
+import { mkdir, rm, rmdir } from 'node:fs/promises';
+import { describe, expect, it } from 'vitest';
+import { Confirmations } from '../../server/staging/confirmations.ts';
+import { proveAll, returnToProvenOffsets } from '../../server/staging/power-cut.ts';
+import { openFinishBed } from './finish-bed.ts';
+
+const CONTENT = Buffer.from('a line of text that came from a sender\n'.repeat(20));
+const LENGTH = CONTENT.byteLength;
+
+function confirmations({ ledger, staging, unproved }: Awaited<ReturnType<typeof openFinishBed>>): Confirmations {
+  return new Confirmations({ ledger, staging, unproved, durability: 'chunk', isWrittenElsewhere: async () => false });
+}
+
+describe('the first start after a power cut', () => {
+  it('is over when every upload went back to its proven bytes, not before', async () => {
+    const bed = await openFinishBed();
+    const { ledger, staging } = bed;
+    const ids = ['1', '2', '3'].map((digit) => digit.repeat(32));
+    for (const id of ids) await bed.put(CONTENT, { id, length: 2000, provenOffset: 100 });
+    await ledger.remember('boot', 'an earlier one');
+    // A fault in the middle of it.
+    const broken = staging.path(ids[1] ?? '');
+    await rm(broken);
+    await mkdir(broken);
+    await expect(returnToProvenOffsets(ledger, staging)).rejects.toThrow('EISDIR');
+    expect(await Promise.all(ids.map((id) => staging.size(id)))).toEqual([100, expect.any(Number), LENGTH]);
+    expect(await ledger.fact('boot')).toBe('an earlier one');
+    await rmdir(broken);
+    await returnToProvenOffsets(ledger, staging);
+    expect(await Promise.all(ids.map((id) => staging.size(id)))).toEqual([100, 0, 100]);
+    expect(await ledger.fact('boot')).not.toBe('an earlier one');
+    // A mere crash since: all that was written is there.
+    await bed.put(CONTENT, { id: '4'.repeat(32), length: 2000, provenOffset: 100 });
+    await returnToProvenOffsets(ledger, staging);
+    expect(await staging.size('4'.repeat(32))).toBe(LENGTH);
+  });
+});
+
+describe('a planned end', () => {
+  it('proves what came, but no byte of a chunk whose checksum was never looked at, or whose sync failed', async () => {
+    const bed = await openFinishBed();
+    const { ledger, staging, unproved } = bed;
+    const [whole, unverified, unsynced] = [
+      await bed.put(CONTENT, { length: 2000, provenOffset: 100 }),
+      await bed.put(CONTENT, { length: 2000, provenOffset: 100, unverifiedFrom: 300 }),
+      await bed.put(CONTENT, { length: 2000, provenOffset: 100 }),
+    ];
+    await unproved.add(unsynced);
+    await proveAll(ledger, staging, unproved);
+    expect((await ledger.get(whole))?.provenOffset).toBe(LENGTH);
+    expect((await ledger.get(unverified))?.provenOffset).toBe(300);
+    expect((await ledger.get(unsynced))?.provenOffset).toBe(100);
+  });
+});
+
+describe('bytes whose sync failed', () => {
+  it('are told to nobody by another sync, whoever asks, and complete nothing in the next process', async () => {
+    const bed = await openFinishBed();
+    const { ledger, unproved, finisher } = bed;
+    const id = await bed.put(CONTENT, { id: '1'.repeat(32), provenOffset: 100 });
+    const other = await bed.put(CONTENT, { id: '2'.repeat(32), provenOffset: 100 });
+    await unproved.add(id);
+    const upload = await ledger.get(id);
+    if (upload === undefined) throw new Error('It was created just now.');
+    expect(await confirmations(bed).confirmed(upload)).toBe(100);
+    // Another process knows it from the ledger alone.
+    unproved.delete(id);
+    expect(await confirmations(bed).confirmed(upload)).toBe(100);
+    await finisher.start();
+    expect(await bed.verdict(other)).toMatchObject({ state: 'accepted' });
+    expect(await ledger.get(id)).toMatchObject({ state: 'receiving', provenOffset: 100 });
+  });
+
+  it('are inspected once a copy of them is found to be right', async () => {
+    const bed = await openFinishBed();
+    const id = await bed.put(CONTENT, { provenOffset: 100 });
+    await bed.finisher.begin(id, LENGTH, 'byte', { proof: 'unproved' });
+    expect(await bed.verdict(id)).toMatchObject({ state: 'accepted', unverifiedFrom: null });
+  });
+
+  it('prove nothing of what comes in their stead, once a copy of them is found to be wrong', async () => {
+    const bed = await openFinishBed();
+    const { ledger, staging, finisher } = bed;
+    const id = await bed.put(CONTENT, { provenOffset: 100, checksum: 1 });
+    expect(await finisher.begin(id, LENGTH, 'byte', { proof: 'unproved' })).toBe(false);
+    expect(await staging.size(id)).toBe(0);
+    expect(await ledger.get(id)).toMatchObject({ state: 'receiving', provenOffset: 0, checksumOffset: 0 });
+  });
+
+  it('are not taken for right when the copy that was wrong could not be taken away at first', async () => {
+    const bed = await openFinishBed();
+    const { ledger, staging, finisher } = bed;
+    const id = await bed.put(CONTENT, { checksum: 1 });
+    const truncateStaged = staging.truncate.bind(staging);
+    let faults = 0;
+    staging.truncate = async (...given) => {
+      if (faults++ === 0) throw new Error('EIO');
+      return truncateStaged(...given);
+    };
+    expect(await finisher.begin(id, LENGTH, 'byte', { proof: 'unproved' })).toBe(false);
+    expect(faults).toBe(2);
+    expect(await staging.size(id)).toBe(0);
+    expect((await ledger.get(id))?.state).toBe('receiving');
+  });
+});
+
+describe('a chunk that carries its own checksum', () => {
+  it('is not told of before its end to one who asked just before it began', async () => {
+    const bed = await openFinishBed();
+    const { ledger } = bed;
+    const id = await bed.put(CONTENT, { length: 2000, provenOffset: 100 });
+    const before = await ledger.get(id);
+    if (before === undefined) throw new Error('It was created just now.');
+    await ledger.change(id, { from: 'receiving' }, { unverifiedFrom: 300 }, false);
+    expect(await confirmations(bed).confirmed(before)).toBe(300);
+    expect(await ledger.prove(id, LENGTH)).toBe(false);
+    expect((await ledger.get(id))?.provenOffset).toBe(100);
+  });
+});
