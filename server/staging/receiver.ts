@@ -106,7 +106,7 @@ export class Receiver {
     // What a crash left of a chunk with a checksum is gone now, and what comes next need not carry one.
     if (upload.unverifiedFrom !== null) await confirmations.markUnverified(upload.id, null);
     if (upload.length !== null && stored >= upload.length) {
-      const sent = await this.readHeld(body, upload.length - offset, options.signal);
+      const sent = await this.readHeld(body, upload.length - offset, options.signal, options.expected);
       await compareHeld(staging, upload.id, offset, sent);
       return { stored, complete: { proof: 'unknown' } };
     }
@@ -117,6 +117,12 @@ export class Receiver {
     const checkpoints = new Checkpoints(upload.id, stored, this.#options, requireHeld);
     const { expected, comesWhole = false } = options;
     const digest = expected && startDigest(expected.algorithm);
+    const judgeHead = async () => {
+      // What is whole now is inspected whole at once.
+      if (!head.isWhole || checksum.offset === upload.length || comesWhole) return;
+      await requireAllowedHead(this.#options, upload, head.bytes);
+      head.forget();
+    };
     // One a batch that is on its way.
     const passed: Checksum[] = [];
     let written: Checksum | undefined;
@@ -137,11 +143,8 @@ export class Receiver {
           advance(checksum, batch);
           passed.push({ ...checksum });
           if (digest) for (const chunk of batch) digest.update(chunk);
-          // What is whole now is inspected whole at once.
-          if (head.isWanted && (await head.add(staging, batch)) && checksum.offset !== upload.length && !comesWhole) {
-            await requireAllowedHead(this.#options, upload, head.bytes);
-            head.forget();
-          }
+          // Of a chunk with a checksum nothing is decided before that is known to be right: the bytes may be damaged.
+          if (head.isWanted && (await head.add(staging, batch)) && !expected) await judgeHead();
           // The last thing before the write: a process that was stopped for long wakes up anywhere.
           requireHeld?.();
         },
@@ -157,6 +160,7 @@ export class Receiver {
         if (end === 'cut' || end === 'whole') return { stored };
         throw refusalOf(end, options.signal);
       }
+      if (expected) await judgeHead();
       if (end === 'too-long' && checksum.offset === upload.length) {
         // The byte that would complete it was never acknowledged: a file that is longer than it said is not finished by us.
         requireHeld?.();
@@ -185,9 +189,12 @@ export class Receiver {
     return { stored: checksum.offset };
   }
 
-  /** Of a body that is to be compared: at most `maxBytes`. @throws UploadError when it is more, does not come, or comes no further */
-  readHeld(body: Readable, maxBytes: number, signal: AbortSignal): Promise<Buffer> {
-    return readHeld(body, { maxBytes, signal, bodyTimeoutMs: this.#options.bodyTimeoutMs });
+  /**
+   * Of a body that is to be compared: at most `maxBytes`.
+   * @throws UploadError when it is more, does not come, comes no further, or is not as `expected`
+   */
+  readHeld(body: Readable, maxBytes: number, signal: AbortSignal, expected: ExpectedChecksum | undefined): Promise<Buffer> {
+    return readHeld(body, { maxBytes, signal, bodyTimeoutMs: this.#options.bodyTimeoutMs }, expected);
   }
 
   async #checksum(upload: Upload, stored: number): Promise<Checksum> {

@@ -81,7 +81,7 @@ export class Endings {
     const isEmptyEnd = append.offset === length && (upload.state === 'accepted' || upload.held === 'length');
     if (!isHeldByte && !isEmptyEnd) throw new UploadError('ERR_MISMATCHED_OFFSET');
     const { ledger, receiver, draining } = this.#options;
-    const sent = await receiver.readHeld(raw, length - append.offset, draining);
+    const sent = await receiver.readHeld(raw, length - append.offset, draining, append.checksums.chunk);
     const stored = await readStored(this.#options, upload.id, append.offset, append.offset + sent.byteLength).catch(async (error) => {
       const now = await ledger.get(upload.id);
       // Its verdict came while the body did, and took the bytes away.
