@@ -48,7 +48,7 @@ const Wanted = z.strictObject({
   name: z.string().max(4096).optional(),
   type: z.string().max(255).optional(),
   relativePath: z.string().max(8192).optional(),
-  length: z.number().int().positive(),
+  length: z.number().int().nonnegative(),
 });
 
 export class Direct {

@@ -52,6 +52,7 @@ export class S3Direct {
   /** Addresses for what S3 does not have yet, from a part on. @throws S3Fault */
   async links(id: string, length: number, from = 1): Promise<DirectLinks> {
     const partSize = partSizeFor(this.#options.partSize, length);
+    if (length === 0) return { partSize, parts: [] };
     if (length <= partSize) {
       if ((await this.#bucket.head(directKey(id)))?.size === length) return { partSize: length, parts: [] };
       const put = new PutObjectCommand({ ...this.#bucket.at(directKey(id)), ContentLength: length });
@@ -91,6 +92,11 @@ export class S3Direct {
       if (parts.length < count || parts.slice(0, count).some((part, index) => part.number !== index + 1)) return false;
       if (parts.slice(0, count).some((part) => part.size !== sizeOfPart(part.number, multipart, length))) return false;
       await seal({ bucket: this.#bucket }, id, multipart, length);
+      return true;
+    }
+    // An empty file is all there before anything is sent.
+    if (length === 0) {
+      await this.#bucket.put(bytesKey(id), Buffer.alloc(0));
       return true;
     }
     const sent = await this.#bucket.head(directKey(id));

@@ -77,8 +77,8 @@ export class Creations {
     } else {
       const settled = await this.#endings.settle(upload.id, response);
       if (settled === undefined) throw new UploadError('ERR_INSPECTION_PENDING', { retryAfterSeconds: 2 });
-      // An offset of 0 is the whole of an empty file.
-      Object.assign(headers, acknowledge(settled, upload.length !== 0));
+      // An offset of 0 is the whole of an empty file, unless it is yet to be declared.
+      Object.assign(headers, acknowledge(settled, settled.length !== 0 || settled.held === 'length'));
     }
     response.writeHead(201, headers).end();
   }

@@ -72,6 +72,21 @@ describe('an upload to S3', () => {
     await expectNothingStaged();
   });
 
+  it.for([true, false])('whose length turns out to be 0 is answered its verdict, each time: accepted is %s', async (allowEmpty) => {
+    const { url: home, files, s3, expectNothingStaged } = await embedLandfallOnS3(undefined, { allowEmpty, allow: 'text' });
+    const { url } = await createUpload(files, { name: 'empty.txt', headers: { 'Upload-Defer-Length': '1' } });
+    for (let time = 0; time < 2; time++) {
+      const answer = await patchUpload(url, 0, new Uint8Array(), { 'Upload-Length': '0' });
+      expect(answer).toMatchObject(allowEmpty ? { status: 204, offset: 0 } : { status: 422, code: 'ERR_EMPTY' });
+    }
+    expect(await headUpload(url)).toMatchObject({ status: 200, offset: 0 });
+    const form = new FormData();
+    form.append('file', new File([], 'empty.txt'));
+    expect((await fetch(`${home}/upload`, { method: 'POST', body: form })).status).toBe(allowEmpty ? 201 : 422);
+    expect(await s3.keys('files/')).toHaveLength(allowEmpty ? 2 : 0);
+    await expectNothingStaged();
+  });
+
   it.for([3 * MIB, 5 * MIB, 12 * MIB])('of %i bytes whose length is declared at the end arrives whole', async (length) => {
     const { files, onlyFile, expectNothingStaged } = await embedLandfallOnS3();
     const bytes = await videoBytes(length);

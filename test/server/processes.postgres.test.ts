@@ -142,6 +142,19 @@ describe('two processes', () => {
     expect(await patchUpload(at(second, refused.url), 999, bytes.subarray(999))).toMatchObject({ status: 422, text: answer.text });
   });
 
+  it.for([true, false])(
+    'answer the verdict on an empty upload whose length comes last, each of them: accepted is %s',
+    async (allowEmpty) => {
+      const [first, second] = await embedTwo({ allowEmpty });
+      const { url } = await createUpload(first.files, { name: 'a.txt', headers: { 'Upload-Defer-Length': '1' } });
+      for (const server of [second, first, second]) {
+        const answer = await patchUpload(at(server, url), 0, new Uint8Array(), { 'Upload-Length': '0' });
+        expect(answer).toMatchObject(allowEmpty ? { status: 204, offset: 0 } : { status: 422, code: 'ERR_EMPTY' });
+        expect(await headUpload(at(server, url))).toMatchObject({ status: 200, offset: 0 });
+      }
+    },
+  );
+
   it('answer HEAD 423 and the rest 503 while the ledger is away, lose nothing, and go on by themselves', async () => {
     const [first, second] = await embedTwo();
     const bytes = await videoBytes(LENGTH);
