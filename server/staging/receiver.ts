@@ -117,10 +117,12 @@ export class Receiver {
     const checkpoints = new Checkpoints(upload.id, stored, this.#options, requireHeld);
     const { expected, comesWhole = false } = options;
     const digest = expected && startDigest(expected.algorithm);
+    // As much as a sender may have been told of.
+    let before = { ...checksum };
     const judgeHead = async () => {
       // What is whole now is inspected whole at once.
       if (!head.isWhole || checksum.offset === upload.length || comesWhole) return;
-      await requireAllowedHead(this.#options, upload, head.bytes);
+      await requireAllowedHead(this.#options, upload, head.bytes, before);
       head.forget();
     };
     // One a batch that is on its way.
@@ -140,6 +142,7 @@ export class Receiver {
         onBatch: async (batch) => {
           options.onActivity?.();
           await this.#room.take(batch.reduce((bytes, chunk) => bytes + chunk.byteLength, 0));
+          if (!expected) before = { ...checksum };
           advance(checksum, batch);
           passed.push({ ...checksum });
           if (digest) for (const chunk of batch) digest.update(chunk);
