@@ -98,7 +98,6 @@ export class Direct {
     );
     const { receiver } = this.#options;
     const { upload } = await receiver.create({ id: newUploadId(), owner, length, metadata, rawMetadata: '', idempotencyKey });
-    if (upload.length !== length) throw new UploadError('ERR_BAD_REQUEST', { detail: 'The Idempotency-Key was used for another upload.' });
     return upload;
   }
 

@@ -44,7 +44,10 @@ export interface UploadTable {
   errorDetail: string | null;
   /** The policy a refusal was spoken under. */
   policyHash: string | null;
+  /** As sent; of the anonymous owner behind the fingerprint, so that each creation has keys of its own. */
   idempotencyKey: string | null;
+  /** SHA-256 of what the creation asked for, where it came with a key: the same key can't stand for anything else. */
+  creationFingerprint: string | null;
   createdAt: number;
   updatedAt: number;
   /** When the sweeper may take it; null: never. */
@@ -212,7 +215,21 @@ const direct: Migration = {
   },
 };
 
+/** What an idempotency key was used for. */
+const creationFingerprint: Migration = {
+  async up(db) {
+    await db.schema.alterTable('uploads').addColumn('creationFingerprint', 'text').execute();
+  },
+};
+
 /** In order; a published one is never changed. */
 export function migrations(dialect: Dialect): MigrationProvider {
-  return { getMigrations: async () => ({ '0001-uploads': first(dialect), '0002-processes': processes, '0003-direct': direct }) };
+  return {
+    getMigrations: async () => ({
+      '0001-uploads': first(dialect),
+      '0002-processes': processes,
+      '0003-direct': direct,
+      '0005-creation-fingerprint': creationFingerprint,
+    }),
+  };
 }

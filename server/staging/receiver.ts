@@ -11,6 +11,7 @@ import { faultOf } from './faults.ts';
 import { Head } from './head.ts';
 import { compareHeld, readHeld } from './held-bytes.ts';
 import { refusalOf } from './refusal.ts';
+import { requireSameBody, type StoredBody } from './repeated-body.ts';
 import { Room } from './room.ts';
 import { advance, type Checksum, completeChecksum } from './running-checksum.ts';
 import type { BodyEnd, Proof } from './staging.ts';
@@ -69,7 +70,8 @@ export class Receiver {
 
   /**
    * Adds an upload. With an idempotency key its owner used before, the earlier upload is returned and `created` is false.
-   * @throws UploadError 413 over the size limit, 422 for a name that policy refuses, 507 without room for the length
+   * @throws UploadError 413 over the size limit, 422 for a name that policy refuses and a key of another creation, 507 without
+   *   room for the length
    */
   create(request: NewUpload): Promise<{ upload: Upload; created: boolean }> {
     return this.#admission.create(request);
@@ -198,6 +200,17 @@ export class Receiver {
    */
   readHeld(body: Readable, maxBytes: number, signal: AbortSignal, expected: ExpectedChecksum | undefined): Promise<Buffer> {
     return readHeld(body, { maxBytes, signal, bodyTimeoutMs: this.#options.bodyTimeoutMs }, expected);
+  }
+
+  /** As `requireSameBody`. */
+  requireSameBody(
+    body: Readable,
+    maxBytes: number,
+    signal: AbortSignal,
+    expected: ExpectedChecksum | undefined,
+    stored: StoredBody,
+  ): Promise<void> {
+    return requireSameBody(body, { maxBytes, signal, bodyTimeoutMs: this.#options.bodyTimeoutMs }, expected, stored);
   }
 
   async #checksum(upload: Upload, stored: number): Promise<Checksum> {

@@ -348,9 +348,12 @@ describe('cancel', () => {
       method === 'POST' && nth === 1 ? { kind: 'delay', ms: 60_000 } : undefined,
     );
     const { path } = await video(100_000);
-    const { handle } = send(path);
+    // Asked again as it was, or it would be another upload.
+    const { handle } = send(path, { type: 'video/mp4', metadata: { project: 'Zoë 🎬' } });
     await expect.poll(() => proxy.exchanges[0]?.status).toBe(201);
     await handle.cancel({ deleteRemote: true });
+    const locations = proxy.exchanges.filter(({ method }) => method === 'POST').map(({ answer }) => answer?.location);
+    expect(new Set(locations).size).toBe(1);
     expect(log()).toEqual(['POST 201', 'POST 201', 'DELETE 204']);
   });
 

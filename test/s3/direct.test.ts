@@ -128,6 +128,8 @@ describe('a direct upload', () => {
       await ask(`${url}/get-upload-url`, { name: 'film.mp4', length: MIB }, headers),
     ];
     expect(second.body.id).toBe(first.body.id);
+    const other = await ask(`${url}/get-upload-url`, { name: 'film.mp4', length: MIB + 1 }, headers);
+    expect([other.status, other.body.id === first.body.id]).toEqual([201, false]);
   });
 
   it.for([MIB, 23 * MIB])('of %i bytes by our client ends as any upload does', async (length) => {
