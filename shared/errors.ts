@@ -50,6 +50,7 @@ export const ERRORS = {
   ERR_TEXT_INVALID: { status: 422, title: 'The file has a text name but is not text.', retryable: false },
   ERR_ENCRYPTED: { status: 422, title: 'Encrypted files are not accepted.', retryable: false },
   ERR_EMPTY: { status: 422, title: 'The file is empty.', retryable: false },
+  ERR_IDEMPOTENCY_KEY_REUSED: { status: 422, title: 'The Idempotency-Key was used for another upload.', retryable: false },
   ERR_SOURCE_CHANGED: { status: 422, title: 'The file is not the one that was uploaded before.', retryable: false },
   ERR_UNINSPECTABLE: { status: 422, title: 'The file could not be inspected.', retryable: false },
   ERR_CHECK_REFUSED: { status: 422, title: 'The file was refused.', retryable: false },

@@ -36,6 +36,8 @@ export interface JournalOptions {
   name: string;
   source: Source;
   fingerprint: string;
+  /** What the creation tells of it. */
+  metadata: Readonly<Record<string, string>>;
 }
 
 /**
@@ -44,7 +46,9 @@ export interface JournalOptions {
  */
 export class Journal {
   readonly #store: ResumeStore | undefined;
-  readonly #draft: Omit<ResumeRecord, 'url' | 'idempotencyKey' | 'confirmed' | 'checksum' | 'updatedAt'>;
+  readonly #draft: Omit<ResumeRecord, 'url' | 'idempotencyKey' | 'metadata' | 'confirmed' | 'checksum' | 'updatedAt'>;
+  readonly #wanted: Readonly<Record<string, string>>;
+  #metadata: Readonly<Record<string, string>>;
   #url: string | null = null;
   #idempotencyKey = randomId();
   #confirmed = 0;
@@ -53,8 +57,10 @@ export class Journal {
   #keptAt = 0;
   #writing: Promise<void> = Promise.resolve();
 
-  constructor({ store, key, endpoint, name, source, fingerprint }: JournalOptions) {
+  constructor({ store, key, endpoint, name, source, fingerprint, metadata }: JournalOptions) {
     this.#store = key === null ? undefined : store;
+    this.#wanted = metadata;
+    this.#metadata = metadata;
     const { size, lastModified, path, relativePath } = source;
     this.#draft = {
       version: 1,
@@ -83,6 +89,11 @@ export class Journal {
     return this.#idempotencyKey;
   }
 
+  /** What goes with the key: as the creation was asked for first, whatever is wanted by now. */
+  get metadata(): Readonly<Record<string, string>> {
+    return this.#metadata;
+  }
+
   /** The creation was asked for and may have happened, answered or not. */
   get isAsked(): boolean {
     return this.#isAsked;
@@ -108,6 +119,7 @@ export class Journal {
     }
     this.#url = record.url;
     this.#idempotencyKey = record.idempotencyKey;
+    this.#metadata = record.metadata ?? this.#wanted;
     this.#checkpoint = record.checksum;
     this.#isAsked = true;
   }
@@ -139,6 +151,7 @@ export class Journal {
   async startOver(): Promise<void> {
     this.#url = null;
     this.#idempotencyKey = randomId();
+    this.#metadata = this.#wanted;
     this.#confirmed = 0;
     this.#checkpoint = undefined;
     await this.forget();
@@ -170,6 +183,7 @@ export class Journal {
       ...this.#draft,
       url: this.#url,
       idempotencyKey: this.#idempotencyKey,
+      metadata: this.#metadata,
       confirmed: this.#confirmed,
       ...(this.#checkpoint === undefined ? {} : { checksum: this.#checkpoint }),
       updatedAt: new Date().toISOString(),

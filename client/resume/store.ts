@@ -19,6 +19,8 @@ export interface ResumeRecord {
   readonly fingerprint: string;
   /** Sent with the creation, so that one whose answer was lost is not made twice. */
   readonly idempotencyKey: string;
+  /** What the creation told of the file: the key stands for a creation with this, and no other. */
+  readonly metadata?: Readonly<Record<string, string>>;
   /** Bytes the server acknowledged when this was written. The server's own word counts. */
   readonly confirmed: number;
   /** Running CRC-32 of the first `offset` bytes. */
@@ -43,12 +45,16 @@ export interface ResumeStore {
 /** What a store read back: another version's, or half of one, is none. */
 export function isResumeRecord(value: unknown): value is ResumeRecord {
   if (typeof value !== 'object' || value === null) return false;
-  const { version, key, endpoint, url, name, size, fingerprint, idempotencyKey, checksum, updatedAt } = value as Record<string, unknown>;
+  const { version, key, endpoint, url, name, size, fingerprint, idempotencyKey, metadata, checksum, updatedAt } = value as Record<
+    string,
+    unknown
+  >;
   return (
     version === 1 &&
     [key, endpoint, name, fingerprint, idempotencyKey, updatedAt].every((text) => typeof text === 'string') &&
     (url === null || (typeof url === 'string' && URL.canParse(url))) &&
     Number.isSafeInteger(size) &&
+    (metadata === undefined || (typeof metadata === 'object' && metadata !== null)) &&
     (checksum === undefined || isCheckpoint(checksum))
   );
 }

@@ -33,11 +33,15 @@ export interface AcceptanceOptions {
  * The result of an upload whose last byte was acknowledged, filled from the server's record where it has one. Of a file
  * without a known end no byte could be held back: there the record tells the verdict.
  *
+ * @throws Failure when the server still waits for the end to be declared: it was stopped before it wrote down that it was
  * @throws Ending when it was refused, or what is stored is not what was read here
  */
 export async function acceptedResult(options: AcceptanceOptions): Promise<UploadResult> {
   const { url, name, resumed } = options;
   const record = await verdictOf(options);
+  if (record?.state === 'receiving') {
+    throw new Failure(new UploadError('ERR_INSPECTION_PENDING'), { cause: 'interrupted', method: 'PATCH' });
+  }
   if (record?.state === 'rejected') throw new Ending('rejected', rejectionOf(record));
   const size = record?.length ?? options.size ?? options.sent;
   const crc32 = options.crc32(size);
@@ -62,7 +66,7 @@ async function verdictOf({ http, url, size, signal, askAgain, wait }: Acceptance
   for (let tries = 1; ; tries++) {
     try {
       const record = await askStatus(http, url, waitSeconds, signal);
-      if (record?.state !== 'inspecting' && record?.state !== 'receiving') return record;
+      if (record?.state !== 'inspecting') return record;
       if (waitSeconds > 0) await askAgain();
       waitSeconds = WAIT_SECONDS;
     } catch (error) {

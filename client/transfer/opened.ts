@@ -33,6 +33,7 @@ export async function prepare(
     name,
     source,
     fingerprint,
+    metadata: metadataOf(source, name, options),
   });
   // What has no known end, or can't be read again, is held in memory until it is confirmed.
   const limits = source.isResumable ? chunks : { ...chunks, wholeBody: false };
@@ -47,7 +48,7 @@ export async function prepare(
 }
 
 /** What the server is told of it. */
-export function metadataOf({ source, name }: Opened, options: UploadOptions): Record<string, string> {
+function metadataOf(source: Source, name: string, options: UploadOptions): Record<string, string> {
   const type = options.type ?? source.type;
   const relativePath = options.relativePath ?? source.relativePath;
   return {

@@ -17,7 +17,7 @@ export type Decision =
   | { kind: 'reauthorize' }
   /** At once, with smaller chunks. */
   | { kind: 'shrink' }
-  /** The server no longer knows the upload: a new one. */
+  /** The server no longer knows the upload, or knows another under its key: a new one. */
   | { kind: 'restart' }
   /** The verdict on this file. */
   | { kind: 'reject' }
@@ -68,6 +68,8 @@ export function decide(failure: Failure, circumstances: Circumstances): Decision
       if (!failure.isOurs && failure.bodyBytes > 0) return { kind: 'shrink' };
       return { kind: failure.isOurs ? 'reject' : 'fail' };
     case 422:
+      // What an earlier visit asked for with this key was something else, of other metadata for one.
+      if (error.code === 'ERR_IDEMPOTENCY_KEY_REUSED') return { kind: circumstances.canRestart ? 'restart' : 'fail' };
       return { kind: failure.isOurs && error.code !== 'ERR_SOURCE_CHANGED' ? 'reject' : 'fail' };
     default:
       return { kind: 'fail' };

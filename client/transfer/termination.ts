@@ -10,7 +10,7 @@ const TRIES = 5;
 const LIMIT_MS = 60_000;
 const LONGEST_PAUSE_MS = 10_000;
 
-export interface Terminable extends Pick<ResumeRecord, 'endpoint' | 'url' | 'idempotencyKey'> {
+export interface Terminable extends Pick<ResumeRecord, 'endpoint' | 'url' | 'idempotencyKey' | 'metadata'> {
   /** Null for a stream of unknown length. */
   readonly size: number | null;
 }
@@ -22,11 +22,10 @@ export interface Terminable extends Pick<ResumeRecord, 'endpoint' | 'url' | 'ide
  * @throws UploadError the last refusal; ERR_UPLOAD_FINISHED when the verdict came first
  */
 export async function terminate(http: GuardedHttp, upload: Terminable): Promise<void> {
-  const { endpoint, idempotencyKey, size } = upload;
   const signal = AbortSignal.timeout(LIMIT_MS);
   for (let tries = 1; ; tries++) {
     try {
-      const url = upload.url ?? (await createdUrl(http, endpoint, idempotencyKey, size, signal));
+      const url = upload.url ?? (await createdUrl(http, upload, signal));
       await http.send({ method: 'DELETE', url, headers: { 'Tus-Resumable': TUS_VERSION }, signal });
       return;
     } catch (error) {
@@ -41,10 +40,24 @@ export async function terminate(http: GuardedHttp, upload: Terminable): Promise<
   }
 }
 
-/** The creation was asked for and its answer never came: asked again with the same key it is the same upload. */
-async function createdUrl(http: GuardedHttp, endpoint: string, key: string, size: number | null, signal: AbortSignal): Promise<string> {
-  const length = size === null ? { 'Upload-Defer-Length': '1' } : { 'Upload-Length': String(size) };
-  const headers = { 'Tus-Resumable': TUS_VERSION, 'Idempotency-Key': key, ...length };
+/** The creation was asked for and its answer never came: asked again as it was, with the same key, it is the same upload. */
+async function createdUrl(http: GuardedHttp, upload: Terminable, signal: AbortSignal): Promise<string> {
+  const { endpoint, idempotencyKey, size, metadata = {} } = upload;
+  const encoded = encodeMetadata(metadata);
+  const headers = {
+    'Tus-Resumable': TUS_VERSION,
+    'Idempotency-Key': idempotencyKey,
+    ...(size === null ? { 'Upload-Defer-Length': '1' } : { 'Upload-Length': String(size) }),
+    ...(encoded === '' ? {} : { 'Upload-Metadata': encoded }),
+  };
   const response = await http.send({ method: 'POST', url: endpoint, headers, signal });
   return new URL(response.header('Location') ?? '', endpoint).href;
+}
+
+/** tus 1.0.0, Creation: keys, and values as base64 of their UTF-8. */
+function encodeMetadata(metadata: Readonly<Record<string, string>>): string {
+  const base64 = (text: string) => btoa(String.fromCharCode(...new TextEncoder().encode(text)));
+  return Object.entries(metadata)
+    .map(([key, value]) => `${key} ${base64(String(value))}`)
+    .join(',');
 }

@@ -12,7 +12,7 @@ import { RunningChecksum } from './checksum.ts';
 import { attemptDirectly, NoDirectUploads } from './direct.ts';
 import { Ending, Failure } from './failure.ts';
 import { GuardedHttp } from './guarded-http.ts';
-import { metadataOf, type Opened, prepare } from './opened.ts';
+import { type Opened, prepare } from './opened.ts';
 import { gaveUp, Patience } from './patience.ts';
 import { decide } from './retry.ts';
 import { SourceReader } from './source-reader.ts';
@@ -96,8 +96,9 @@ export class Transfer {
     if (journal === undefined) return;
     try {
       if (deleteRemote && journal.isAsked) {
-        const { url, idempotencyKey } = journal;
-        await terminate(this.#http, { endpoint: this.#endpoint, url, idempotencyKey, size: this.#opened?.source.size ?? null });
+        const { url, idempotencyKey, metadata } = journal;
+        const size = this.#opened?.source.size ?? null;
+        await terminate(this.#http, { endpoint: this.#endpoint, url, idempotencyKey, metadata, size });
       }
     } finally {
       await journal.startOver();
@@ -151,7 +152,7 @@ export class Transfer {
           endpoint: this.#endpoint,
           url: journal.url,
           idempotencyKey: journal.idempotencyKey,
-          metadata: metadataOf(opened, this.#options),
+          metadata: journal.metadata,
           source,
           reader,
           chunkSize: opened.chunkSize,

@@ -76,14 +76,13 @@ export class Resumption {
 
   async #resumeReceiving({ id, length, unverifiedFrom, directDueAt }: Upload, unanswered: ReadonlySet<string>): Promise<void> {
     const { ledger, staging, lock, beginnings } = this.#options;
-    if (length === null) return;
+    // What is sent past the server has a time of its own.
+    if (length === null || directDueAt !== null) return;
     if (length === 0) {
       // For its sender it was never created.
       if (unanswered.has(id) && (await ledger.abandon(id))) await staging.remove(id);
       return;
     }
-    // What is sent past the server has a time of its own.
-    if (directDueAt !== null) return;
     // A chunk whose checksum was never looked at completes nothing.
     if (unverifiedFrom !== null || (await staging.size(id)) !== length) return;
     await lock.tryWith(id, async () => {

@@ -48,7 +48,7 @@ const Wanted = z.strictObject({
   name: z.string().max(4096).optional(),
   type: z.string().max(255).optional(),
   relativePath: z.string().max(8192).optional(),
-  length: z.number().int().positive(),
+  length: z.number().int().nonnegative(),
 });
 
 export class Direct {
@@ -98,7 +98,6 @@ export class Direct {
     );
     const { receiver } = this.#options;
     const { upload } = await receiver.create({ id: newUploadId(), owner, length, metadata, rawMetadata: '', idempotencyKey });
-    if (upload.length !== length) throw new UploadError('ERR_BAD_REQUEST', { detail: 'The Idempotency-Key was used for another upload.' });
     return upload;
   }
 

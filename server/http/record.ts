@@ -3,7 +3,7 @@ import type { UploadRecord } from '../../shared/upload.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
 import { formatChecksum, NO_CHECKSUM } from '../staging/running-checksum.ts';
-import { acknowledgedOffset, heldOffset } from '../tus/verdict.ts';
+import { acknowledgedOffset, heldOffset, knownOffset } from '../tus/verdict.ts';
 
 /** An upload as others see it. `stored` is the bytes staged, which only an upload that receives still needs. */
 export function toRecord(ledger: Ledger, upload: Upload, stored: number, url: string): UploadRecord {
@@ -41,6 +41,9 @@ function offsetOf(upload: Upload, stored: number): number {
     case 'accepted':
     case 'removed':
       return upload.length ?? 0;
+    case 'expired':
+    case 'terminated':
+      return knownOffset(upload);
     default:
       return heldOffset(upload);
   }

@@ -73,12 +73,13 @@ export class Ledger {
     return rows[0];
   }
 
-  findByKey(owner: string, idempotencyKey: string): Promise<Upload | undefined> {
+  /** By any of these keys. */
+  findByKey(owner: string, idempotencyKeys: readonly string[]): Promise<Upload | undefined> {
     return this.#engine.db
       .selectFrom('uploads')
       .selectAll()
       .where('owner', '=', owner)
-      .where('idempotencyKey', '=', idempotencyKey)
+      .where('idempotencyKey', 'in', idempotencyKeys)
       .executeTakeFirst();
   }
 

@@ -47,7 +47,10 @@ export interface UploadTable {
   errorDetail: string | null;
   /** The policy a refusal was spoken under. */
   policyHash: string | null;
+  /** As sent; of the anonymous owner behind the fingerprint, so that each creation has keys of its own. */
   idempotencyKey: string | null;
+  /** SHA-256 of what the creation asked for, where it came with a key: the same key can't stand for anything else. */
+  creationFingerprint: string | null;
   /** By the wall's clock, as `updatedAt`: for people, and nothing hangs on them. */
   createdAt: number;
   /** How far the wall's clock was ahead of the ledger's at the creation: without it, `createdAt` is the ledger's time. */
@@ -248,8 +251,21 @@ const timeServed: Migration = {
   },
 };
 
+/** What an idempotency key was used for. */
+const creationFingerprint: Migration = {
+  async up(db) {
+    await db.schema.alterTable('uploads').addColumn('creationFingerprint', 'text').execute();
+  },
+};
+
 /** In order; a published one is never changed. */
 export function migrations(dialect: Dialect): MigrationProvider {
-  const all = { '0001-uploads': first(dialect), '0002-processes': processes, '0003-direct': direct, '0004-time-served': timeServed };
+  const all = {
+    '0001-uploads': first(dialect),
+    '0002-processes': processes,
+    '0003-direct': direct,
+    '0004-time-served': timeServed,
+    '0005-creation-fingerprint': creationFingerprint,
+  };
   return { getMigrations: async () => all };
 }

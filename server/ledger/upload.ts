@@ -21,6 +21,7 @@ export const JUST_CREATED = {
   strikes: 0,
   leaseOwner: null,
   retryAt: null,
+  creationFingerprint: null,
   errorCode: null,
   errorDetail: null,
   policyHash: null,

@@ -7,6 +7,7 @@ import { formatBytes } from '../../shared/units.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { JUST_CREATED, type Upload } from '../ledger/upload.ts';
 import type { Durability } from './checkpoints.ts';
+import { fingerprintOf, storedKeys } from './creation-key.ts';
 import type { Room } from './room.ts';
 
 /** So long an idempotency key stands for the upload it was first sent with. */
@@ -46,9 +47,12 @@ export class Admission {
   async create(request: NewUpload): Promise<{ upload: Upload; created: boolean }> {
     const { ledger, policy, maxUploadSize, expireAfterMs, durability } = this.#options;
     const { id, owner, length, metadata, rawMetadata, idempotencyKey } = request;
-    if (idempotencyKey !== null) {
-      const earlier = await ledger.findByKey(owner, idempotencyKey);
-      if (earlier && earlier.createdAt - earlier.wallAheadMs > ledger.now() - KEY_MS) return { upload: earlier, created: false };
+    const creationFingerprint = idempotencyKey === null ? null : fingerprintOf(length, metadata);
+    const keys =
+      creationFingerprint === null || idempotencyKey === null ? undefined : storedKeys(owner, idempotencyKey, creationFingerprint);
+    if (keys !== undefined) {
+      const earlier = await ledger.findByKey(owner, keys);
+      if (earlier && earlier.createdAt - earlier.wallAheadMs > ledger.now() - KEY_MS) return repeated(earlier, creationFingerprint);
       if (earlier) await ledger.releaseKey(earlier.id);
     }
     if (length !== null && length > maxUploadSize) throw tooLarge(maxUploadSize);
@@ -71,7 +75,8 @@ export class Admission {
       claimedType: storable(metadataValue(metadata, 'type')),
       relativePath: relativePath === null ? null : (safeRelativePath(relativePath) ?? null),
       name,
-      idempotencyKey,
+      idempotencyKey: keys?.[0] ?? null,
+      creationFingerprint,
       createdAt: wall,
       wallAheadMs: wall - now,
       updatedAt: wall,
@@ -80,10 +85,17 @@ export class Admission {
     if (request.comesWhole) return { upload, created: true };
     // Whoever is told of an upload finds it again after a power cut, where offsets are promised beyond one.
     if (await ledger.create(upload, durability === 'chunk')) return { upload, created: true };
-    const earlier = idempotencyKey === null ? undefined : await ledger.findByKey(owner, idempotencyKey);
-    if (earlier) return { upload: earlier, created: false };
+    const earlier = keys && (await ledger.findByKey(owner, keys));
+    if (earlier) return repeated(earlier, creationFingerprint);
     throw new UploadError('ERR_INTERNAL');
   }
+}
+
+/** @throws UploadError 422 when the key stands for another creation. Rows from before there were fingerprints tell none. */
+function repeated(upload: Upload, fingerprint: string | null): { upload: Upload; created: boolean } {
+  const earlier = upload.creationFingerprint;
+  if (earlier !== null && earlier !== fingerprint) throw new UploadError('ERR_IDEMPOTENCY_KEY_REUSED');
+  return { upload, created: false };
 }
 
 /** PostgreSQL keeps no text with a NUL in it, and UTF-8 has no half of a surrogate pair. */

@@ -31,7 +31,14 @@ export function startDigest(algorithm: ChecksumAlgorithm): RunningDigest {
   };
 }
 
-/** @throws UploadError 460 */
+/** Of a body that is held in memory. @throws UploadError 460, 400 */
+export function requireChecksum(expected: ExpectedChecksum, body: Uint8Array): void {
+  const digest = startDigest(expected.algorithm);
+  digest.update(body);
+  requireDigest(expected, digest);
+}
+
+/** @throws UploadError 460, 400 */
 export function requireDigest(expected: ExpectedChecksum, running: RunningDigest): void {
   const wanted = expected.digest();
   const actual = running.digest();

@@ -3,6 +3,7 @@ import { UploadError } from '../../shared/errors.ts';
 import type { Rejection } from '../finish/check.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
+import type { Checksum } from './running-checksum.ts';
 import type { Staging } from './staging.ts';
 
 export interface EarlyRejectionOptions {
@@ -16,8 +17,13 @@ export interface EarlyRejectionOptions {
   announce(upload: Upload): Promise<void>;
 }
 
-/** Under the upload's lock. @throws UploadError when the first bytes refuse the upload; it has moved to `rejected` */
-export async function requireAllowedHead(options: EarlyRejectionOptions, upload: Upload, head: Uint8Array): Promise<void> {
+/**
+ * Under the upload's lock.
+ *
+ * @param told as much as the sender may have been told is stored: the offset of a refused upload does not go back
+ * @throws UploadError when the first bytes refuse the upload; it has moved to `rejected`
+ */
+export async function requireAllowedHead(options: EarlyRejectionOptions, upload: Upload, head: Uint8Array, told: Checksum): Promise<void> {
   const { ledger, staging, policyHash, keepRecordsForMs, checkHead, announce } = options;
   // A detection that fails is no verdict: the full inspection looks again.
   const rejection = await checkHead(head, upload).catch(() => undefined);
@@ -26,6 +32,8 @@ export async function requireAllowedHead(options: EarlyRejectionOptions, upload:
     errorCode: rejection.code,
     errorDetail: rejection.detail ?? null,
     policyHash,
+    checksum: told.checksum,
+    checksumOffset: told.offset,
     expiresAt: ledger.now() + keepRecordsForMs,
   });
   if (rejected) {

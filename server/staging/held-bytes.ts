@@ -2,21 +2,27 @@
 import type { Readable } from 'node:stream';
 import { UploadError } from '../../shared/errors.ts';
 import { collectBody } from './body-writer.ts';
+import { type ExpectedChecksum, requireChecksum } from './chunk-checksum.ts';
 import { refusalOf } from './refusal.ts';
 import type { BodyLimits, Staging } from './staging.ts';
 
 /**
  * What a sender repeats because it was not acknowledged: at most the held byte. Kept in memory.
- * @throws UploadError when it is more, does not come, or comes no further
+ *
+ * @param expected what the request says of its body: another byte is no other file when it was damaged on its way
+ * @throws UploadError when it is more, does not come, comes no further, or did not arrive as it was sent
  */
-export async function readHeld(body: Readable, limits: BodyLimits): Promise<Buffer> {
+export async function readHeld(body: Readable, limits: BodyLimits, expected: ExpectedChecksum | undefined): Promise<Buffer> {
   const { bytes, end } = await collectBody(body, limits);
   if (end !== 'whole') throw refusalOf(end, limits.signal);
+  if (expected) requireChecksum(expected, bytes);
   return bytes;
 }
 
 /** @throws UploadError ERR_SOURCE_CHANGED when what was sent is not what is stored from `offset` on */
 export async function compareHeld(staging: Staging, id: string, offset: number, sent: Buffer): Promise<void> {
+  // Of an empty file nothing need be staged.
+  if (sent.byteLength === 0) return;
   const reader = await staging.open(id);
   const stored = await reader.read(offset, offset + sent.byteLength).finally(() => reader.close());
   if (!stored.equals(sent)) throw new UploadError('ERR_SOURCE_CHANGED');

@@ -11,6 +11,7 @@ import { faultOf } from './faults.ts';
 import { Head } from './head.ts';
 import { compareHeld, readHeld } from './held-bytes.ts';
 import { refusalOf } from './refusal.ts';
+import { requireSameBody, type StoredBody } from './repeated-body.ts';
 import { Room } from './room.ts';
 import { advance, type Checksum, completeChecksum } from './running-checksum.ts';
 import type { BodyEnd, Proof } from './staging.ts';
@@ -69,7 +70,8 @@ export class Receiver {
 
   /**
    * Adds an upload. With an idempotency key its owner used before, the earlier upload is returned and `created` is false.
-   * @throws UploadError 413 over the size limit, 422 for a name that policy refuses, 507 without room for the length
+   * @throws UploadError 413 over the size limit, 422 for a name that policy refuses and a key of another creation, 507 without
+   *   room for the length
    */
   create(request: NewUpload): Promise<{ upload: Upload; created: boolean }> {
     return this.#admission.create(request);
@@ -108,7 +110,7 @@ export class Receiver {
     // What a crash left of a chunk with a checksum is gone now, and what comes next need not carry one.
     if (upload.unverifiedFrom !== null) await confirmations.markUnverified(upload.id, null);
     if (upload.length !== null && stored >= upload.length) {
-      const sent = await this.readHeld(body, upload.length - offset, options.signal);
+      const sent = await this.readHeld(body, upload.length - offset, options.signal, options.expected);
       await compareHeld(staging, upload.id, offset, sent);
       return { stored, complete: { proof: 'unknown' } };
     }
@@ -119,6 +121,14 @@ export class Receiver {
     const checkpoints = new Checkpoints(upload.id, stored, this.#options, requireHeld);
     const { expected, comesWhole = false } = options;
     const digest = expected && startDigest(expected.algorithm);
+    // As much as a sender may have been told of.
+    let before = { ...checksum };
+    const judgeHead = async () => {
+      // What is whole now is inspected whole at once.
+      if (!head.isWhole || checksum.offset === upload.length || comesWhole) return;
+      await requireAllowedHead(this.#options, upload, head.bytes, before);
+      head.forget();
+    };
     // One a batch that is on its way.
     const passed: Checksum[] = [];
     let written: Checksum | undefined;
@@ -136,14 +146,12 @@ export class Receiver {
         onBatch: async (batch) => {
           options.onActivity?.();
           await this.#room.take(batch.reduce((bytes, chunk) => bytes + chunk.byteLength, 0));
+          if (!expected) before = { ...checksum };
           advance(checksum, batch);
           passed.push({ ...checksum });
           if (digest) for (const chunk of batch) digest.update(chunk);
-          // What is whole now is inspected whole at once.
-          if (head.isWanted && (await head.add(staging, batch)) && checksum.offset !== upload.length && !comesWhole) {
-            await requireAllowedHead(this.#options, upload, head.bytes);
-            head.forget();
-          }
+          // Of a chunk with a checksum nothing is decided before that is known to be right: the bytes may be damaged.
+          if (head.isWanted && (await head.add(staging, batch)) && !expected) await judgeHead();
           // The last thing before the write: a process that was stopped for long wakes up anywhere.
           requireHeld?.();
         },
@@ -160,6 +168,7 @@ export class Receiver {
         if (end === 'cut' || end === 'whole') return { stored };
         throw refusalOf(end, options.signal);
       }
+      if (expected) await judgeHead();
       if (end === 'too-long' && checksum.offset === upload.length) {
         // The byte that would complete it was never acknowledged: a file that is longer than it said is not finished by us.
         requireHeld?.();
@@ -188,9 +197,23 @@ export class Receiver {
     return { stored: checksum.offset };
   }
 
-  /** Of a body that is to be compared: at most `maxBytes`. @throws UploadError when it is more, does not come, or comes no further */
-  readHeld(body: Readable, maxBytes: number, signal: AbortSignal): Promise<Buffer> {
-    return readHeld(body, { maxBytes, signal, bodyTimeoutMs: this.#options.bodyTimeoutMs });
+  /**
+   * Of a body that is to be compared: at most `maxBytes`.
+   * @throws UploadError when it is more, does not come, comes no further, or is not as `expected`
+   */
+  readHeld(body: Readable, maxBytes: number, signal: AbortSignal, expected: ExpectedChecksum | undefined): Promise<Buffer> {
+    return readHeld(body, { maxBytes, signal, bodyTimeoutMs: this.#options.bodyTimeoutMs }, expected);
+  }
+
+  /** As `requireSameBody`. */
+  requireSameBody(
+    body: Readable,
+    maxBytes: number,
+    signal: AbortSignal,
+    expected: ExpectedChecksum | undefined,
+    stored: StoredBody,
+  ): Promise<void> {
+    return requireSameBody(body, { maxBytes, signal, bodyTimeoutMs: this.#options.bodyTimeoutMs }, expected, stored);
   }
 
   async #checksum(upload: Upload, stored: number): Promise<Checksum> {

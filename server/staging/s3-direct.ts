@@ -57,6 +57,7 @@ export class S3Direct {
   /** Addresses for what S3 does not have yet, from a part on. @throws S3Fault */
   async links(id: string, length: number, from = 1): Promise<DirectLinks> {
     const partSize = partSizeFor(this.#options.partSize, length);
+    if (length === 0) return { partSize, parts: [] };
     const staged = await readStaged(this.#bucket, id);
     if (staged.sealed !== undefined || staged.direct === length) return { partSize, parts: [] };
     const begun = staged.hasMultipart ? await this.#begun(id) : undefined;
@@ -91,6 +92,11 @@ export class S3Direct {
   async complete(id: string, length: number): Promise<boolean> {
     const staged = await readStaged(this.#bucket, id);
     if (staged.sealed !== undefined) return staged.sealed === length;
+    // An empty file is all there before anything is sent.
+    if (length === 0) {
+      await this.#bucket.put(bytesKey(id), Buffer.alloc(0));
+      return true;
+    }
     const begun = staged.hasMultipart ? await this.#begun(id) : undefined;
     if (begun !== undefined && isWhole(begun, length)) {
       await seal({ bucket: this.#bucket }, id, begun.multipart, length);

@@ -2,13 +2,17 @@
 import { UploadError } from '../../shared/errors.ts';
 import { TUS_VERSION } from '../../shared/protocol.ts';
 import type { Finisher } from '../finish/finisher.ts';
+import { readStored } from '../finish/stored-bytes.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
 import type { Receiver } from '../staging/receiver.ts';
+import type { StoredBody } from '../staging/repeated-body.ts';
+import { advance, type Checksum } from '../staging/running-checksum.ts';
 import type { Staging } from '../staging/staging.ts';
+import type { Storage } from '../storage/storage.ts';
 import { ANNOUNCEMENT } from './announcement.ts';
 import type { Endings } from './endings.ts';
-import type { Creation } from './headers.ts';
+import { type Creation, mayHaveBody } from './headers.ts';
 import type { UploadLocker } from './locker.ts';
 import type { Context, UploadsRequest } from './request-context.ts';
 import { acknowledge, acknowledgedOffset, expiry } from './verdict.ts';
@@ -28,9 +32,13 @@ export class Replayed extends Error {
 export interface CreationsOptions {
   ledger: Ledger;
   staging: Staging;
+  storage: Storage;
   receiver: Receiver;
   finisher: Finisher;
   locker: UploadLocker;
+  maxUploadSize: number;
+  /** Aborted with the reason when the server shuts down. */
+  draining: AbortSignal;
 }
 
 export class Creations {
@@ -59,11 +67,7 @@ export class Creations {
   /** The answer to a creation was lost, and it is asked again: the same upload, as it is now. */
   async replay({ raw, response, collectionUrl }: UploadsRequest, creation: Creation, earlier: Upload): Promise<void> {
     let upload = earlier;
-    if (creation.length !== upload.length && creation.length !== null) {
-      throw new UploadError('ERR_BAD_REQUEST', { detail: 'The Idempotency-Key was used for another upload.' });
-    }
-    raw.resume();
-    const { ledger, receiver, finisher, locker } = this.#options;
+    const { ledger, receiver, finisher, locker, maxUploadSize, draining } = this.#options;
     const headers: Record<string, string> = { ...ANNOUNCEMENT, Location: `${collectionUrl}/${upload.id}`, 'Tus-Resumable': TUS_VERSION };
     // Whoever created an empty one may have died before its inspection.
     if (upload.state === 'receiving' && upload.length === 0) void finisher.begin(upload.id, 0, 'byte');
@@ -72,6 +76,13 @@ export class Creations {
       await locker.quiesce(upload.id);
       upload = (await ledger.get(upload.id)) ?? upload;
     }
+    // Other bytes than those stored are another file, which is not to be told as stored.
+    if (mayHaveBody(raw) && hasBytes(upload)) {
+      const maxBytes = creation.length ?? maxUploadSize;
+      await receiver.requireSameBody(raw, maxBytes, draining, creation.checksums.chunk, await this.#stored(upload));
+      upload = (await ledger.get(upload.id)) ?? upload;
+    }
+    raw.resume();
     if (upload.state === 'receiving' && upload.length !== 0) {
       Object.assign(headers, expiry(ledger, upload), {
         'Upload-Offset': String(acknowledgedOffset(upload, await receiver.confirmed(upload))),
@@ -79,11 +90,47 @@ export class Creations {
     } else {
       const settled = await this.#endings.settle(upload.id, response);
       if (settled === undefined) throw new UploadError('ERR_INSPECTION_PENDING', { retryAfterSeconds: 2 });
-      // An offset of 0 is the whole of an empty file.
-      Object.assign(headers, acknowledge(settled, upload.length !== 0));
+      // An offset of 0 is the whole of an empty file, unless it is yet to be declared.
+      Object.assign(headers, acknowledge(settled, settled.length !== 0 || settled.held === 'length'));
     }
     response.writeHead(201, headers).end();
   }
+
+  /** What a body that comes again is held against. */
+  async #stored(upload: Upload): Promise<StoredBody> {
+    const { ledger, receiver, staging } = this.#options;
+    const { id, checksum, checksumOffset } = upload;
+    const isReceiving = upload.state === 'receiving';
+    // What can't be read before it is whole has its running checksum, for a body that comes as far as that.
+    if (isReceiving && !staging.isReadableInProgress) return checksummed({ checksum, offset: Math.max(checksumOffset, 0) });
+    return {
+      size: isReceiving ? await receiver.confirmed(upload) : (upload.length ?? 0),
+      isSame: async (bytes, offset) => {
+        const stored = await readStored(this.#options, id, offset, offset + bytes.byteLength).catch(async (error) => {
+          // It has ended meanwhile, and its bytes are gone: its verdict is the answer.
+          if (hasBytes(await ledger.get(id))) throw error;
+          return bytes;
+        });
+        // Fewer where what could not be proved was taken back meanwhile: that has yet to come again.
+        return stored.equals(bytes.subarray(0, stored.byteLength));
+      },
+    };
+  }
+}
+
+function hasBytes(upload: Upload | undefined): upload is Upload {
+  return upload?.state === 'receiving' || upload?.state === 'inspecting' || upload?.state === 'accepted';
+}
+
+function checksummed(known: Checksum): StoredBody {
+  const sent = { checksum: 0, offset: 0 };
+  return {
+    size: known.offset,
+    isSame: async (bytes) => {
+      advance(sent, [bytes]);
+      return sent.offset < known.offset || sent.checksum === known.checksum;
+    },
+  };
 }
 
 /** With a key, it may be asked for again while it still comes. */

@@ -52,7 +52,7 @@ export class Endings {
       // A creation has a Location to ask again at, whatever it carried.
       return { headers: acknowledge(settled, true) };
     }
-    return { headers: acknowledge(settled, append.offset === (settled ? heldOffset(settled) : -1)) };
+    return { headers: acknowledge(settled, settled !== undefined && mayAskAgain(settled) && append.offset === heldOffset(settled)) };
   }
 
   /** The upload as it is when there is a verdict, at the patience limit, or when nobody waits any more: the client is gone, or the server goes. */
@@ -81,7 +81,7 @@ export class Endings {
     const isEmptyEnd = append.offset === length && (upload.state === 'accepted' || upload.held === 'length');
     if (!isHeldByte && !isEmptyEnd) throw new UploadError('ERR_MISMATCHED_OFFSET');
     const { ledger, receiver, draining } = this.#options;
-    const sent = await receiver.readHeld(raw, length - append.offset, draining);
+    const sent = await receiver.readHeld(raw, length - append.offset, draining, append.checksums.chunk);
     const stored = await readStored(this.#options, upload.id, append.offset, append.offset + sent.byteLength).catch(async (error) => {
       const now = await ledger.get(upload.id);
       // Its verdict came while the body did, and took the bytes away.
@@ -89,6 +89,14 @@ export class Endings {
       throw error;
     });
     if (!stored.equals(sent)) throw new UploadError('ERR_SOURCE_CHANGED');
-    return acknowledge(await this.settle(upload.id, response), true);
+    return acknowledge(await this.settle(upload.id, response), mayAskAgain(upload));
   }
+}
+
+/**
+ * Whether a client that is answered the offset it has goes on asking. Where it declared the length, that offset is all of the file:
+ * stock clients would take it for success before there is a verdict.
+ */
+function mayAskAgain({ held }: Upload): boolean {
+  return held === 'byte';
 }

@@ -29,7 +29,6 @@ export function describeForHead(ledger: Ledger, upload: Upload, stored: number, 
     case 'rejected':
       if (upload.policyHash !== policyHash) throw new UploadError('ERR_POLICY_CHANGED');
       if (upload.length === 0 && upload.held === 'byte') throw storedRejection(upload);
-      if (upload.length === null) return { ...headers, 'Upload-Defer-Length': '1', 'Upload-Offset': '0' };
       return { ...headers, ...held(upload) };
     default:
       throw gone(upload);
@@ -38,11 +37,11 @@ export function describeForHead(ledger: Ledger, upload: Upload, stored: number, 
 
 /** What is shown while the inspection runs, and ever after a rejection. */
 function held(upload: Upload): Headers {
-  const length = upload.length ?? 0;
-  if (upload.held === 'length') return { 'Upload-Defer-Length': '1', 'Upload-Offset': String(length) };
+  const offset = { 'Upload-Offset': String(heldOffset(upload)) };
+  if (upload.length === null || upload.held === 'length') return { 'Upload-Defer-Length': '1', ...offset };
   // An empty upload has no byte to hold back: its sender waits in the creation request, and nobody else is told anything.
-  if (length === 0) throw new UploadError('ERR_INSPECTING', { retryAfterSeconds: 1 });
-  return { 'Upload-Length': String(length), 'Upload-Offset': String(length - 1) };
+  if (upload.length === 0) throw new UploadError('ERR_INSPECTING', { retryAfterSeconds: 1 });
+  return { 'Upload-Length': String(upload.length), ...offset };
 }
 
 function lengthOf(upload: Upload): Headers {
@@ -55,10 +54,15 @@ export function expiry(ledger: Ledger, upload: Upload): Headers {
   return { 'Upload-Expires': ledger.wallTime(upload.expiresAt).toUTCString() };
 }
 
-/** How far an acknowledged offset goes while the verdict is out. */
+/** How far an acknowledged offset goes while the verdict is out, and after a rejection. */
 export function heldOffset(upload: Upload): number {
-  const length = upload.length ?? 0;
-  return upload.held === 'length' ? length : Math.max(length - 1, 0);
+  if (upload.length === null) return knownOffset(upload);
+  return upload.held === 'length' ? upload.length : Math.max(upload.length - 1, 0);
+}
+
+/** How far an upload had come, as far as its row tells: whose bytes are gone, nobody can ask staging. */
+export function knownOffset(upload: Upload): number {
+  return acknowledgedOffset(upload, Math.max(upload.provenOffset, upload.checksumOffset, 0));
 }
 
 /** The verdict of an upload that was refused, the same each time. */

@@ -73,7 +73,8 @@ describe('after a killed process', () => {
     await expect.poll(() => sending.proxy.exchanges[0]?.status, { timeout: 60_000 }).toBe(201);
     child.kill('SIGKILL');
     await once(child, 'exit');
-    await sending.send(path).handle.done;
+    // As it was asked for before, whatever is told of the file by now.
+    await sending.send(path, { metadata: { project: 'later' } }).handle.done;
     const locations = sending.proxy.exchanges.filter(({ method }) => method === 'POST').map(({ answer }) => answer?.location);
     expect(locations).toHaveLength(2);
     expect(locations[0]).toBe(locations[1]);
@@ -304,6 +305,22 @@ describe('a record', () => {
       expect(head.status).toBe(deleteRemote ? 410 : 200);
     }
     expect(sending.log().filter((line) => line === 'POST 201')).toHaveLength(2);
+  });
+
+  test('of a creation that was not answered can be forgotten, with what the server made of it', async () => {
+    const { store, send, video, proxy, log } = await startSending(({ method, nth }) =>
+      method === 'POST' && nth === 1 ? { kind: 'delay', ms: 60_000 } : undefined,
+    );
+    const { path } = await video(100_000);
+    const { handle } = send(path, { metadata: { project: 'Zoë 🎬' } });
+    await expect.poll(() => proxy.exchanges[0]?.status, { timeout: 20_000 }).toBe(201);
+    handle.pause();
+    const [record] = await interrupted(store);
+    if (record === undefined) throw new Error('There is no record.');
+    expect(record).toMatchObject({ url: null, metadata: { project: 'Zoë 🎬' } });
+    await forget(record, { store, deleteRemote: true });
+    expect(log()).toEqual(['POST 201', 'POST 201', 'DELETE 204']);
+    expect(proxy.exchanges[1]?.answer?.location).toBe(proxy.exchanges[0]?.answer?.location);
   });
 
   test('is forgotten even where the server does not delete its part, and that is told', async () => {

@@ -41,12 +41,18 @@ describe('what follows a failed request', () => {
     expect(decide(answered(423, { code: 'ERR_INSPECTING' }), USUAL)).toEqual({ kind: 'ask-again' });
   });
 
-  test('every code of 422 on the wire is a verdict, but a source that changed is no fault of the file', () => {
+  test('every code of 422 on the wire is a verdict, but a source that changed is no fault of the file, nor a key of another', () => {
     for (const [code, { status }] of Object.entries(ERRORS)) {
-      if (status !== 422) continue;
+      if (status !== 422 || code === 'ERR_IDEMPOTENCY_KEY_REUSED') continue;
       const kind = code === 'ERR_SOURCE_CHANGED' ? 'fail' : 'reject';
       expect(decide(answered(422, { code: code as ErrorCode }), USUAL), code).toEqual({ kind });
     }
+  });
+
+  test('a key that was used for another upload is given up for a new one, once', () => {
+    const reused = answered(422, { method: 'POST', code: 'ERR_IDEMPOTENCY_KEY_REUSED' });
+    expect(decide(reused, USUAL)).toEqual({ kind: 'restart' });
+    expect(decide(reused, { ...USUAL, canRestart: false })).toEqual({ kind: 'fail' });
   });
 
   test('413 is a verdict from the server, and of a proxy a chunk too large', () => {

@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { upload } from '../../client/node.ts';
 import { UploadError } from '../../shared/errors.ts';
 import { sha256, videoBytes } from '../support/content.ts';
+import type { Exchange, Fault } from '../support/fault-proxy.ts';
 import { failureOf, reaches, startSending } from './sending.ts';
 
 const MIB = 1024 * 1024;
@@ -114,6 +115,24 @@ describe('other sources', () => {
     expect(await handle.done).toMatchObject({ size: length });
     expect(handle.snapshot.size).toBe(length);
     expect(await stored()).toEqual([sha256(bytes)]);
+  });
+
+  test('a stream of no bytes, where that is allowed, and is refused where not', async () => {
+    const empty = () => ({ stream: Readable.from([]), name: 'a.txt' });
+    const allowed = await startSending(undefined, { allowEmpty: true });
+    expect(await allowed.send(empty()).handle.done).toMatchObject({ size: 0, name: 'a.txt' });
+    const refusing = await startSending();
+    expect(await failureOf(refusing.send(empty()).handle)).toMatchObject({ state: 'rejected', code: 'ERR_EMPTY' });
+    expect(refusing.log().filter((line) => line.startsWith('PATCH'))).toEqual(['PATCH 422']);
+  });
+
+  test('a stream whose end did not come through, whatever was answered, is told to have ended once more', async () => {
+    // As a server answers that is killed before it wrote down what it was told.
+    const told: Fault = { kind: 'answer', status: 204, headers: { 'Tus-Resumable': '1.0.0', 'Upload-Offset': '0' } };
+    const forgetful = ({ method, nth }: Exchange) => (method === 'PATCH' && nth === 1 ? told : undefined);
+    const { send, log } = await startSending(forgetful, { allowEmpty: true });
+    expect(await send({ stream: Readable.from([]), name: 'a.txt' }).handle.done).toMatchObject({ size: 0 });
+    expect(log().filter((line) => line.startsWith('PATCH'))).toEqual(['PATCH 204', 'PATCH 204']);
   });
 
   test('a stream with fewer or more bytes than it said is refused', async () => {
@@ -329,9 +348,12 @@ describe('cancel', () => {
       method === 'POST' && nth === 1 ? { kind: 'delay', ms: 60_000 } : undefined,
     );
     const { path } = await video(100_000);
-    const { handle } = send(path);
+    // Asked again as it was, or it would be another upload.
+    const { handle } = send(path, { type: 'video/mp4', metadata: { project: 'Zoë 🎬' } });
     await expect.poll(() => proxy.exchanges[0]?.status).toBe(201);
     await handle.cancel({ deleteRemote: true });
+    const locations = proxy.exchanges.filter(({ method }) => method === 'POST').map(({ answer }) => answer?.location);
+    expect(new Set(locations).size).toBe(1);
     expect(log()).toEqual(['POST 201', 'POST 201', 'DELETE 204']);
   });
 

@@ -84,10 +84,10 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
     expect(await ledger.create(again, true)).toBe(false);
     expect(await ledger.get(again.id)).toBeUndefined();
     expect(await ledger.create(newUpload({ idempotencyKey: 'key', owner: 'another' }), false)).toBe(true);
-    expect((await ledger.findByKey('somebody', 'key'))?.id).toBe(upload.id);
-    expect(await ledger.findByKey('nobody', 'key')).toBeUndefined();
+    expect((await ledger.findByKey('somebody', ['key']))?.id).toBe(upload.id);
+    expect(await ledger.findByKey('nobody', ['key'])).toBeUndefined();
     await ledger.releaseKey(upload.id);
-    expect(await ledger.findByKey('somebody', 'key')).toBeUndefined();
+    expect(await ledger.findByKey('somebody', ['key'])).toBeUndefined();
     expect(await ledger.create(again, true)).toBe(true);
   });
 

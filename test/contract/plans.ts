@@ -81,7 +81,7 @@ async function runEverything(engine: Engine): Promise<void> {
   const now = Date.now();
   await ledger.create(upload, true);
   await ledger.get(id);
-  await ledger.findByKey('somebody', 'a key');
+  await ledger.findByKey('somebody', ['a key']);
   await ledger.releaseKey(id);
   await ledger.change(id, { from: 'receiving' }, { unverifiedFrom: 5 }, false);
   await ledger.checkpoint(id, { checksum: 1, checksumOffset: 2 });

@@ -148,6 +148,82 @@ describe('the checksum of a chunk', () => {
   });
 });
 
+describe('a first chunk that was damaged on its way', () => {
+  const SIZE = 6000;
+  const FORMATS: [string, string | Buffer][] = [
+    ['a.png', Buffer.from('89504e470d0a1a0a0000000d49484452000000400000004008020000000000000000000000', 'hex')],
+    ['a.pdf', '%PDF-1.4\n'],
+    ['a.zip', 'PK\x03\x04'],
+    ['film.mp4', Buffer.from('000000186674797069736f6d0000020069736f6d69736f32', 'hex')],
+    ['a.txt', 'text\n'.repeat(SIZE / 5)],
+  ];
+
+  /** The first chunk of a file of this format, and the same as it arrived: nothing of its signature is left. */
+  function chunkOf(start: string | Buffer) {
+    const right = Buffer.alloc(SIZE);
+    right.set(Buffer.from(start as string, 'latin1'));
+    return { right, damaged: Buffer.concat([Buffer.alloc(16), right.subarray(16)]) };
+  }
+
+  it.for(FORMATS)('is no other file: %s is answered 460 and taken when it comes again', async ([name, start]) => {
+    const server = await embedLandfall();
+    const { right, damaged } = chunkOf(start);
+    const { url } = await createUpload(server.files, { length: 20_000, name });
+    const refusal = { status: 460, code: 'ERR_CHECKSUM_MISMATCH' };
+    expect(await patchUpload(url, 0, damaged, { 'Upload-Checksum': sum('sha1', right) })).toMatchObject(refusal);
+    const trailing = { Trailer: 'Upload-Checksum', 'Transfer-Encoding': 'chunked' };
+    expect(await rawPatch(url, trailing, damaged, { trailer: sum('sha1', right) })).toBe(460);
+    expect(await headUpload(url)).toMatchObject({ status: 200, offset: 0 });
+    expect(await patchUpload(url, 0, right, { 'Upload-Checksum': sum('sha1', right) })).toMatchObject({ status: 204, offset: SIZE });
+  });
+
+  it('is not told by the creation that brought it either', async () => {
+    const server = await embedLandfall();
+    const { right, damaged } = chunkOf('%PDF-1.4\n');
+    for (const length of [SIZE, 20_000]) {
+      const headers = { 'Upload-Checksum': sum('sha1', right), 'Idempotency-Key': `of-${length}` };
+      const creation = { length, name: 'a.pdf', headers };
+      expect(await createUpload(server.files, { ...creation, body: damaged })).toMatchObject({ status: 460 });
+      const { url } = await createUpload(server.files, creation);
+      expect(await headUpload(url)).toMatchObject({ status: 200, offset: 0 });
+    }
+  });
+
+  it('is refused by its first bytes once they are known to be right, also where they come in small pieces', async () => {
+    const server = await embedLandfall();
+    const { damaged: other } = chunkOf('%PDF-1.4\n');
+    const { url } = await createUpload(server.files, { length: 20_000, name: 'a.pdf' });
+    const [first, second] = [other.subarray(0, 1000), other.subarray(1000)];
+    expect(await patchUpload(url, 0, first, { 'Upload-Checksum': sum('sha1', first) })).toMatchObject({ status: 204, offset: 1000 });
+    expect(await patchUpload(url, 1000, second, { 'Upload-Checksum': sum('sha1', other) })).toMatchObject({ status: 460 });
+    expect(await patchUpload(url, 1000, second, { 'Upload-Checksum': sum('sha1', second) })).toMatchObject({
+      status: 422,
+      code: 'ERR_TYPE_MISMATCH',
+    });
+    expect(await readRecord(url)).toMatchObject({ state: 'rejected' });
+    expect(await filesBelow(`${server.dataDir}/staging`)).toEqual([]);
+  });
+});
+
+describe('a held byte that was damaged on its way', () => {
+  it('is no other file, before the verdict and after', async () => {
+    const { promise: verdict, resolve: decide } = Promise.withResolvers<undefined>();
+    const server = await embedLandfall({ patience: 200 }, { checks: [{ name: 'gate', run: () => verdict }] });
+    const bytes = await videoBytes(LENGTH);
+    const { url } = await createUpload(server.files, { length: LENGTH, name: 'film.mp4' });
+    expect((await patchUpload(url, 0, bytes)).status).toBe(503);
+    const last = bytes.subarray(-1);
+    const checksum = { 'Upload-Checksum': sum('sha1', last) };
+    const damaged = Buffer.from([(last[0] ?? 0) ^ 1]);
+    expect(await patchUpload(url, LENGTH - 1, damaged, checksum)).toMatchObject({ status: 460 });
+    expect(await patchUpload(url, LENGTH - 1, damaged)).toMatchObject({ status: 422, code: 'ERR_SOURCE_CHANGED' });
+    decide(undefined);
+    await expect.poll(async () => (await readRecord(url)).state).toBe('accepted');
+    expect(await patchUpload(url, LENGTH - 1, damaged, checksum)).toMatchObject({ status: 460 });
+    expect(await patchUpload(url, LENGTH - 1, last, checksum)).toMatchObject({ status: 204, offset: LENGTH });
+  });
+});
+
 describe('the checksum of the whole file', () => {
   it('lets the file in when it is right', async () => {
     const { bytes, url } = await withUpload();

@@ -74,6 +74,23 @@ describe('a direct upload', () => {
     expect((await onlyFile()).bytes.equals(bytes)).toBe(true);
   });
 
+  it.for([true, false])('of nothing is all there before anything is sent, and has its verdict: accepted is %s', async (allowEmpty) => {
+    const { url, files, s3, config, close, expectNothingStaged } = await embedLandfallOnS3(undefined, { allowEmpty, allow: 'text' });
+    const { status, body } = await ask(`${url}/get-upload-url`, { name: 'empty.txt', length: 0 });
+    expect([status, body.parts]).toEqual([201, []]);
+    expect((await ask(`${url}/get-upload-url/${body.id}`)).body.parts).toEqual([]);
+    expect(await readRecord(`${files}/${body.id}`)).toMatchObject({ state: 'receiving', length: 0 });
+    // Its sender was told of it: a start does not take it for one that never was answered.
+    await close();
+    const again = await embedLandfall(config);
+    for (let time = 0; time < 2; time++) {
+      const done = await ask(`${again.url}/get-upload-url/${body.id}`, {});
+      expect(done).toMatchObject(allowEmpty ? { status: 200, body: { state: 'accepted', length: 0 } } : { status: 422 });
+    }
+    expect(await s3.keys('files/')).toHaveLength(allowEmpty ? 1 : 0);
+    await expectNothingStaged();
+  });
+
   it('is inspected like any other, and what was inspected can not be overwritten', async () => {
     const { url, s3, onlyFile } = await embedLandfallOnS3(undefined, { sha256: true });
     const program = Buffer.alloc(MIB, 'MZ');
@@ -111,6 +128,8 @@ describe('a direct upload', () => {
       await ask(`${url}/get-upload-url`, { name: 'film.mp4', length: MIB }, headers),
     ];
     expect(second.body.id).toBe(first.body.id);
+    const other = await ask(`${url}/get-upload-url`, { name: 'film.mp4', length: MIB + 1 }, headers);
+    expect([other.status, other.body.id === first.body.id]).toEqual([201, false]);
   });
 
   it.for([MIB, 23 * MIB])('of %i bytes by our client ends as any upload does', async (length) => {

@@ -72,6 +72,40 @@ describe('an upload to S3', () => {
     await expectNothingStaged();
   });
 
+  it.for([3 * MIB, 11 * MIB])('of %i bytes whose creation comes again with a body has it held against what is stored', async (sent) => {
+    const { files } = await embedLandfallOnS3();
+    const bytes = await videoBytes(12 * MIB);
+    const body = bytes.subarray(0, sent);
+    const other = Buffer.from(body);
+    other[5] = (other[5] ?? 0) ^ 1;
+    const create = (content: Buffer<ArrayBuffer>) =>
+      createUpload(files, { length: bytes.length, name: 'film.mp4', body: content, headers: { 'Idempotency-Key': 'one' } });
+    const { url } = await create(body);
+    expect(await create(body)).toMatchObject({ status: 201, url, offset: sent });
+    expect(await create(other)).toMatchObject({ status: 422, code: 'ERR_IDEMPOTENCY_KEY_REUSED' });
+    expect(await headUpload(url)).toMatchObject({ status: 200, offset: sent });
+    expect((await patchUpload(url, sent, bytes.subarray(sent))).offset).toBe(bytes.length);
+    const last = Buffer.from(body);
+    last[sent - 1] = (last[sent - 1] ?? 0) ^ 1;
+    expect(await create(last), 'what is stored is read where it lies').toMatchObject({ status: 422 });
+    expect(await create(body)).toMatchObject({ status: 201, url, offset: bytes.length });
+  });
+
+  it.for([true, false])('whose length turns out to be 0 is answered its verdict, each time: accepted is %s', async (allowEmpty) => {
+    const { url: home, files, s3, expectNothingStaged } = await embedLandfallOnS3(undefined, { allowEmpty, allow: 'text' });
+    const { url } = await createUpload(files, { name: 'empty.txt', headers: { 'Upload-Defer-Length': '1' } });
+    for (let time = 0; time < 2; time++) {
+      const answer = await patchUpload(url, 0, new Uint8Array(), { 'Upload-Length': '0' });
+      expect(answer).toMatchObject(allowEmpty ? { status: 204, offset: 0 } : { status: 422, code: 'ERR_EMPTY' });
+    }
+    expect(await headUpload(url)).toMatchObject({ status: 200, offset: 0 });
+    const form = new FormData();
+    form.append('file', new File([], 'empty.txt'));
+    expect((await fetch(`${home}/upload`, { method: 'POST', body: form })).status).toBe(allowEmpty ? 201 : 422);
+    expect(await s3.keys('files/')).toHaveLength(allowEmpty ? 2 : 0);
+    await expectNothingStaged();
+  });
+
   it.for([3 * MIB, 5 * MIB, 12 * MIB])('of %i bytes whose length is declared at the end arrives whole', async (length) => {
     const { files, onlyFile, expectNothingStaged } = await embedLandfallOnS3();
     const bytes = await videoBytes(length);

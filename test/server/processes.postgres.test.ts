@@ -140,6 +140,38 @@ describe('two processes', () => {
     expect(await patchUpload(at(second, refused.url), 999, bytes.subarray(999))).toMatchObject({ status: 422, text: answer.text });
   });
 
+  it('make one upload of one key that each is asked for at once, and refuse to let it stand for another', async () => {
+    const owners: LandfallHooks = { authenticate: () => 'anna' };
+    for (const [hooks, status] of [
+      [owners, 422],
+      [{}, 201],
+    ] as const) {
+      const [first, second] = await embedTwo({}, hooks);
+      const headers = { 'Idempotency-Key': 'one' };
+      const create = (server: EmbeddedLandfall, name: string) => createUpload(server.files, { length: 10, name, headers });
+      const same = await Promise.all([first, second, first, second, first, second].map((server) => create(server, 'a.txt')));
+      expect(new Set(same.map((answer) => `${answer.status} ${idOf(answer.url)}`)).size).toBe(1);
+      const others = await Promise.all([first, second, second, first].map((server) => create(server, 'b.txt')));
+      expect(others.map((answer) => answer.status)).toEqual(Array(4).fill(status));
+      const ids = new Set(others.filter(({ url }) => url !== '').map(({ url }) => idOf(url)));
+      expect(ids.size).toBe(status === 201 ? 1 : 0);
+      expect(ids.has(idOf(same[0]?.url ?? ''))).toBe(false);
+    }
+  });
+
+  it.for([true, false])(
+    'answer the verdict on an empty upload whose length comes last, each of them: accepted is %s',
+    async (allowEmpty) => {
+      const [first, second] = await embedTwo({ allowEmpty });
+      const { url } = await createUpload(first.files, { name: 'a.txt', headers: { 'Upload-Defer-Length': '1' } });
+      for (const server of [second, first, second]) {
+        const answer = await patchUpload(at(server, url), 0, new Uint8Array(), { 'Upload-Length': '0' });
+        expect(answer).toMatchObject(allowEmpty ? { status: 204, offset: 0 } : { status: 422, code: 'ERR_EMPTY' });
+        expect(await headUpload(at(server, url))).toMatchObject({ status: 200, offset: 0 });
+      }
+    },
+  );
+
   it('answer HEAD 423 and the rest 503 while the ledger is away, lose nothing, and go on by themselves', async () => {
     const [first, second] = await embedTwo();
     const bytes = await videoBytes(LENGTH);
