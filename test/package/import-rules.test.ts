@@ -77,6 +77,24 @@ const VIOLATIONS: Violation[] = [
     says: 'part of a cycle',
   },
   {
+    what: 'a part of the client that runs anywhere using a page',
+    file: 'client/resume/bad.ts',
+    source: "export const kept = localStorage.getItem('kept');\n",
+    says: 'Only browser/, element/, page/ and react/ know a page.',
+  },
+  {
+    what: 'a part of the client that runs anywhere using process',
+    file: 'client/handle/bad.ts',
+    source: 'export const pid = process.pid;\n',
+    says: 'global variable process',
+  },
+  {
+    what: 'the Node part of the client using a page',
+    file: 'client/node/bad.ts',
+    source: 'export const title = document.title;\n',
+    says: 'Only browser/, element/, page/ and react/ know a page.',
+  },
+  {
     what: 'the element of the client using process',
     file: 'client/element/bad.ts',
     source: 'export const pid = process.pid;\n',
@@ -139,6 +157,7 @@ const ALLOWED: Omit<Violation, 'says'>[] = [
     file: 'shared/fine.ts',
     source: "import { ERRORS } from './errors.ts';\nexport const codes = Object.keys(ERRORS);\n",
   },
+  { what: 'the element of the client using a page', file: 'client/element/fine.ts', source: 'export const title = document.title;\n' },
   { what: 'the server asking for its process id', file: 'server/ledger/fine.ts', source: 'export const pid = process.pid;\n' },
 ];
 
