@@ -6,7 +6,7 @@ import { UploadError } from '../shared/errors.ts';
 import { TUS_VERSION } from '../shared/protocol.ts';
 import { isLoopbackName, Origins } from './access/origins.ts';
 import { assemble, type LandfallHooks, type Parts } from './assembly.ts';
-import { type Config, type ConfigInput, isResolved, resolveConfig } from './config.ts';
+import { type Config, type ConfigInput, isResolved, resolveConfig } from './config/config.ts';
 import { cors } from './http/cors.ts';
 import { answerFiles, methodOf } from './http/files.ts';
 import { answerLive } from './http/health.ts';

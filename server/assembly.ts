@@ -4,31 +4,31 @@ import type { Logger } from 'pino';
 import { policyText } from '../shared/policy.ts';
 import type { UploadRecord } from '../shared/upload.ts';
 import { type Access, type Authenticate, accessBy, anonymous } from './access/access.ts';
-import { openBackend } from './backend.ts';
-import type { Config } from './config.ts';
+import type { Config } from './config/config.ts';
 import type { Beginning } from './finish/beginnings.ts';
-import type { Check } from './finish/check.ts';
-import { createDefaultChecks } from './finish/checks/default-checks.ts';
-import { checkHead } from './finish/checks/early.ts';
-import { Detector } from './finish/detector.ts';
 import { DirectCompletion } from './finish/direct-completion.ts';
 import { Finisher } from './finish/finisher.ts';
-import { Sha256 } from './finish/sha256.ts';
 import { Sweeper } from './finish/sweeper.ts';
+import { Forms } from './forms/forms.ts';
 import { Direct } from './http/direct.ts';
-import { Forms } from './http/forms.ts';
 import { Readiness } from './http/health.ts';
 import { toRecord } from './http/record.ts';
+import type { Check } from './inspection/check.ts';
+import { createDefaultChecks } from './inspection/checks/default-checks.ts';
+import { checkHead } from './inspection/checks/early.ts';
+import { Detector } from './inspection/detector.ts';
+import { Sha256 } from './inspection/sha256.ts';
 import { DirectUploads } from './ledger/direct-uploads.ts';
 import type { Engine } from './ledger/engine.ts';
 import { Ledger } from './ledger/ledger.ts';
 import { openEngine } from './ledger/open.ts';
-import type { PostgresNotices } from './processes/postgres-notices.ts';
-import { serve } from './processes/serving.ts';
-import { requireSamePlace } from './staged-elsewhere.ts';
+import type { PostgresNotices } from './ledger/postgres-notices.ts';
+import { serve } from './serving.ts';
 import { Receiver } from './staging/receiver.ts';
+import { requireSamePlace } from './staging/staged-elsewhere.ts';
 import type { Staging } from './staging/staging.ts';
 import { Unproved } from './staging/unproved.ts';
+import { openBackend } from './storage/backend.ts';
 import type { Storage } from './storage/storage.ts';
 import { Uploads } from './tus/uploads.ts';
 
@@ -208,6 +208,6 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
 
 /** Loaded where it is asked for, as its package is; the engine that is open by now saw to it that it is installed. */
 async function openNotices(databaseUrl: string, engine: Engine, log: Logger): Promise<PostgresNotices> {
-  const { PostgresNotices } = await import('./processes/postgres-notices.ts');
+  const { PostgresNotices } = await import('./ledger/postgres-notices.ts');
   return new PostgresNotices(databaseUrl, engine, log);
 }

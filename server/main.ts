@@ -8,13 +8,13 @@ import { parseArgs } from 'node:util';
 import { pino } from 'pino';
 import { isLoopbackName } from './access/origins.ts';
 import { createLandfall } from './app.ts';
-import { type Config, ConfigError, type ConfigInput, configFromEnvironment, summarize } from './config.ts';
-import { runOperatorCommand, UsageError } from './operator.ts';
+import { type Config, ConfigError, type ConfigInput, configFromEnvironment, summarize } from './config/config.ts';
+import { describeSettings, flagName, isFlag } from './config/setting-names.ts';
+import { SETTINGS, type SettingKey } from './config/settings.ts';
+import { runOperatorCommand, UsageError } from './operator/operator.ts';
+import { StartError } from './runtime/start-error.ts';
+import { boundYoungGeneration } from './runtime/young-generation.ts';
 import { S3Fault } from './s3/fault.ts';
-import { describeSettings, flagName, isFlag } from './setting-names.ts';
-import { SETTINGS, type SettingKey } from './settings.ts';
-import { StartError } from './start-error.ts';
-import { boundYoungGeneration } from './young-generation.ts';
 
 const USAGE = `landfall-server [serve] [options]    serve uploads, the page and the forms
 landfall-server ls [--state STATE]   list uploads, newest first

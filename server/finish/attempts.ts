@@ -1,13 +1,13 @@
 // Inspections that run here, and those that wait for their next attempt. One at a time of each upload.
 import { nameFromType } from '../../shared/filename.ts';
 import type { Policy } from '../../shared/policy.ts';
+import { type Check, CheckCrash } from '../inspection/check.ts';
+import { inspect } from '../inspection/inspection.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
 import type { Staging } from '../staging/staging.ts';
 import { StagedBytesGone, type Storage } from '../storage/storage.ts';
 import { BACKOFF_CAP_MS, backoffMs } from './backoff.ts';
-import { type Check, CheckCrash } from './check.ts';
-import { inspect } from './inspection.ts';
 import type { Lease, LeaseHolder } from './lease.ts';
 import type { Verdicts } from './verdicts.ts';
 

@@ -1,13 +1,13 @@
 // How an inspection ends: the verdict in the ledger first, then what need not be kept goes, then whoever asked for it is told.
 import type { Logger } from 'pino';
+import type { Rejection } from '../inspection/check.ts';
+import type { Inspection } from '../inspection/inspection.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
 import { Retries } from '../runtime/retries.ts';
 import { NO_CHECKSUM } from '../staging/running-checksum.ts';
 import type { Staging } from '../staging/staging.ts';
 import type { Storage } from '../storage/storage.ts';
-import type { Rejection } from './check.ts';
-import type { Inspection } from './inspection.ts';
 import type { Lease } from './lease.ts';
 
 export interface VerdictsOptions {

@@ -10,15 +10,15 @@ import type { Access } from '../access/access.ts';
 import type { DirectCompletion } from '../finish/direct-completion.ts';
 import type { Finisher } from '../finish/finisher.ts';
 import type { TryLock } from '../finish/sweeper.ts';
+import { acknowledge } from '../finish/verdict-answers.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
 import { collectBody } from '../staging/body-writer.ts';
 import type { Receiver } from '../staging/receiver.ts';
 import { refusalOf } from '../staging/refusal.ts';
-import type { S3Direct } from '../staging/s3-direct.ts';
+import type { S3Direct } from '../staging/s3/s3-direct.ts';
 import { newUploadId } from '../staging/upload-id.ts';
 import { isMediaType, readIdempotencyKey } from '../tus/headers.ts';
-import { acknowledge } from '../tus/verdict.ts';
 import { toRecord } from './record.ts';
 
 export interface DirectDoor {

@@ -1,9 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { UploadError } from '../../shared/errors.ts';
+import { gone } from '../finish/verdict-answers.ts';
 import type { Upload } from '../ledger/upload.ts';
 import { dispositionOf } from '../storage/disposition.ts';
 import type { Storage } from '../storage/storage.ts';
-import { gone } from '../tus/verdict.ts';
 
 const OF_THE_FILE = ['Content-Disposition', 'ETag', 'Last-Modified', 'Accept-Ranges'];
 

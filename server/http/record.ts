@@ -1,9 +1,9 @@
 import { ERRORS, isErrorCode } from '../../shared/errors.ts';
 import type { UploadRecord } from '../../shared/upload.ts';
+import { acknowledgedOffset, heldOffset, knownOffset } from '../finish/verdict-answers.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
 import { formatChecksum, NO_CHECKSUM } from '../staging/running-checksum.ts';
-import { acknowledgedOffset, heldOffset, knownOffset } from '../tus/verdict.ts';
 
 /** An upload as others see it. `stored` is the bytes staged, which only an upload that receives still needs. */
 export function toRecord(ledger: Ledger, upload: Upload, stored: number, url: string): UploadRecord {

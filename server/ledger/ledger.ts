@@ -1,11 +1,11 @@
 // One durable row an upload, and every query there is on it. The engines differ only in what `Engine` says.
 import { UPLOAD_TRANSITIONS, type UploadState } from '../../shared/upload.ts';
-import type { Notices } from '../processes/notices.ts';
 import { LedgerClock } from './clock.ts';
 import { type Guard, guarded, INSPECTING, isFree, lockOf, RECEIVING, raised } from './conditions.ts';
 import { DurableChanges } from './durable-changes.ts';
 import type { Engine } from './engine.ts';
 import { migrate } from './migration.ts';
+import type { Notices } from './notices.ts';
 import { StateChanges } from './state-changes.ts';
 import type { Upload, UploadChanges } from './upload.ts';
 import { UploadRows } from './upload-rows.ts';

@@ -1,5 +1,5 @@
 import { Migrator } from 'kysely/migration';
-import { StartError } from '../start-error.ts';
+import { StartError } from '../runtime/start-error.ts';
 import type { Engine } from './engine.ts';
 import { migrations } from './schema.ts';
 

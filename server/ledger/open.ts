@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { loadWith } from '../optional-packages.ts';
-import { StartError } from '../start-error.ts';
+import { loadWith } from '../runtime/optional-packages.ts';
+import { StartError } from '../runtime/start-error.ts';
 import type { Engine } from './engine.ts';
 import { openSqlite } from './sqlite.ts';
 

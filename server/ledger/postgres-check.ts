@@ -1,7 +1,7 @@
 // Whether the database can hold the ledger: asked once at start, with a sentence for whoever set it up.
 import { sql } from 'kysely';
 import { DatabaseError } from 'pg';
-import { StartError } from '../start-error.ts';
+import { StartError } from '../runtime/start-error.ts';
 import type { Engine } from './engine.ts';
 
 export class DatabaseUnusable extends StartError {

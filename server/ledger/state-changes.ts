@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events';
-import type { Notices } from '../processes/notices.ts';
+import type { Notices } from './notices.ts';
 import type { Upload } from './upload.ts';
 
 /** Who waits for an upload to change its state, and what they hear: of this process at once, of others when they tell. */

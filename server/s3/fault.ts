@@ -1,4 +1,4 @@
-import { StartError } from '../start-error.ts';
+import { StartError } from '../runtime/start-error.ts';
 
 /** S3 did not do what it was asked, after all retries. */
 export class S3Fault extends Error {

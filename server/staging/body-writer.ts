@@ -2,8 +2,8 @@
 // written and go out in one writev. One write is in flight; the source is paused when a batch is full.
 import type { Readable } from 'node:stream';
 import type { OpenFile } from '../disk/open-file.ts';
+import { countYoungBytes } from '../runtime/young-garbage.ts';
 import type { BodyEnd, BodyLimits, WriteOptions, Written } from './staging.ts';
-import { countYoungBytes } from './young-garbage.ts';
 
 /** Pause the source above this many waiting bytes: with the batch in flight, the memory one body takes. */
 const HIGH_WATER_BYTES = 1024 * 1024;

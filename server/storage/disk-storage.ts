@@ -8,7 +8,7 @@ import { UploadError } from '../../shared/errors.ts';
 import { copyFile } from '../disk/copy-file.ts';
 import { codeOf, NO_LINK } from '../disk/disk-thread.ts';
 import { makeDurableDirectory } from '../disk/durable-directory.ts';
-import { type DiskStaging, isMissing } from '../staging/disk-staging.ts';
+import { type DiskStaging, isMissing } from '../staging/disk/disk-staging.ts';
 import { faultOf } from '../staging/faults.ts';
 import { StagedBytesGone, type Storage, type Target } from './storage.ts';
 

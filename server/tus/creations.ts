@@ -3,8 +3,10 @@ import { UploadError } from '../../shared/errors.ts';
 import { TUS_VERSION } from '../../shared/protocol.ts';
 import type { Finisher } from '../finish/finisher.ts';
 import { readStored } from '../finish/stored-bytes.ts';
+import { acknowledge, acknowledgedOffset, expiry } from '../finish/verdict-answers.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
+import type { UploadLocker } from '../locking/queueing-locker.ts';
 import type { Receiver } from '../staging/receiver.ts';
 import type { StoredBody } from '../staging/repeated-body.ts';
 import { advance, type Checksum } from '../staging/running-checksum.ts';
@@ -13,9 +15,7 @@ import type { Storage } from '../storage/storage.ts';
 import { ANNOUNCEMENT } from './announcement.ts';
 import type { Endings } from './endings.ts';
 import { type Creation, mayHaveBody } from './headers.ts';
-import type { UploadLocker } from './locker.ts';
 import type { Context, UploadsRequest } from './request-context.ts';
-import { acknowledge, acknowledgedOffset, expiry } from './verdict.ts';
 
 /** What comes in one piece, or hardly more: when it is cut off, nobody minds starting over. */
 const WHOLE_BYTES = 64 * 1024;

@@ -3,6 +3,7 @@ import type { ServerResponse } from 'node:http';
 import { UploadError } from '../../shared/errors.ts';
 import type { Finisher } from '../finish/finisher.ts';
 import { readStored } from '../finish/stored-bytes.ts';
+import { acknowledge, gone, heldOffset, storedRejection } from '../finish/verdict-answers.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
 import type { Receiver } from '../staging/receiver.ts';
@@ -11,7 +12,6 @@ import type { Storage } from '../storage/storage.ts';
 import type { Append } from './headers.ts';
 import { GONE, linked } from './linked-signal.ts';
 import type { Context, UploadsRequest } from './request-context.ts';
-import { acknowledge, gone, heldOffset, storedRejection } from './verdict.ts';
 
 export interface EndingsOptions {
   ledger: Ledger;

@@ -1,9 +1,9 @@
 import { DataStore, type Upload as TusUpload, Upload as TusUploadClass } from '@tus/utils';
 import type { Finisher } from '../finish/finisher.ts';
+import { acknowledgedOffset } from '../finish/verdict-answers.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Receiver } from '../staging/receiver.ts';
 import type { Staging } from '../staging/staging.ts';
-import { acknowledgedOffset } from './verdict.ts';
 
 export interface UploadStoreOptions {
   ledger: Ledger;

@@ -2,6 +2,7 @@
 // answered here, by the verdict.
 import { UploadError } from '../../shared/errors.ts';
 import { TUS_VERSION } from '../../shared/protocol.ts';
+import { describeForHead, expiry, gone } from '../finish/verdict-answers.ts';
 import type { Upload } from '../ledger/upload.ts';
 import { tooLarge } from '../staging/admission.ts';
 import { newUploadId } from '../staging/upload-id.ts';
@@ -13,7 +14,6 @@ import { readAppend, readCreation } from './headers.ts';
 import { type Context, contextOf, type UploadsRequest } from './request-context.ts';
 import { StockServer, writeResponse } from './stock-server.ts';
 import { Moved, UploadStore, type UploadStoreOptions } from './upload-store.ts';
-import { describeForHead, expiry, gone } from './verdict.ts';
 
 export interface UploadsOptions extends AppendsOptions, CreationsOptions, EndingsOptions, UploadStoreOptions {
   policyHash: string;

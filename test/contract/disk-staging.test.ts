@@ -1,5 +1,5 @@
 import { describe } from 'vitest';
-import { DiskStaging } from '../../server/staging/disk-staging.ts';
+import { DiskStaging } from '../../server/staging/disk/disk-staging.ts';
 import { testDirectory } from '../support/temp-dir.ts';
 import { testStaging } from './staging.ts';
 

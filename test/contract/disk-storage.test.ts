@@ -3,7 +3,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { DiskStaging } from '../../server/staging/disk-staging.ts';
+import { DiskStaging } from '../../server/staging/disk/disk-staging.ts';
 import { DiskStorage } from '../../server/storage/disk-storage.ts';
 import { filesBelow } from '../support/content.ts';
 import { testDirectory } from '../support/temp-dir.ts';

@@ -1,5 +1,5 @@
 import { describe } from 'vitest';
-import { QueueingLocker } from '../../server/tus/locker.ts';
+import { QueueingLocker } from '../../server/locking/queueing-locker.ts';
 import { testLocker } from './locker.ts';
 
 describe('the locker of one process', () => {

@@ -1,7 +1,7 @@
 // Staging and final storage in S3 keep the contracts of those on disk.
 import { Readable } from 'node:stream';
 import { describe } from 'vitest';
-import { S3Staging } from '../../server/staging/s3-staging.ts';
+import { S3Staging } from '../../server/staging/s3/s3-staging.ts';
 import { S3Storage } from '../../server/storage/s3-storage.ts';
 import { testStaging } from '../contract/staging.ts';
 import { testStorage } from '../contract/storage.ts';

@@ -6,7 +6,7 @@ import { Readable } from 'node:stream';
 import { GetObjectCommand } from '@aws-sdk/client-s3';
 import { FileKvStore } from '@tus/utils';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import { S3Staging } from '../../server/staging/s3-staging.ts';
+import { S3Staging } from '../../server/staging/s3/s3-staging.ts';
 import { gathered, videoBytes } from '../support/content.ts';
 import type { Exchange, Fault } from '../support/fault-proxy.ts';
 import { REPOSITORY } from '../support/repository.ts';

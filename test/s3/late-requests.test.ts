@@ -2,7 +2,7 @@
 import { Readable } from 'node:stream';
 import { expect, it, onTestFinished } from 'vitest';
 import { Bucket } from '../../server/s3/bucket.ts';
-import { S3Staging } from '../../server/staging/s3-staging.ts';
+import { S3Staging } from '../../server/staging/s3/s3-staging.ts';
 import { gathered, videoBytes } from '../support/content.ts';
 import { startFaultProxy } from '../support/fault-proxy.ts';
 import { MIB, operationOf, s3Error } from '../support/s3-landfall.ts';

@@ -2,8 +2,8 @@
 import { request } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it, onTestFinished, vi } from 'vitest';
-import { environmentName } from '../../server/setting-names.ts';
-import type { SettingKey } from '../../server/settings.ts';
+import { environmentName } from '../../server/config/setting-names.ts';
+import type { SettingKey } from '../../server/config/settings.ts';
 import { gathered, videoBytes } from '../support/content.ts';
 import { type Exchange, type Fault, startFaultProxy } from '../support/fault-proxy.ts';
 import { LandfallProcess } from '../support/landfall-process.ts';

@@ -1,8 +1,8 @@
 // What bodies on their way to S3 take of the machine: memory as far as it was configured, and no disk.
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { expect, it, onTestFinished } from 'vitest';
-import { environmentName } from '../../server/setting-names.ts';
-import type { SettingKey } from '../../server/settings.ts';
+import { environmentName } from '../../server/config/setting-names.ts';
+import type { SettingKey } from '../../server/config/settings.ts';
 import { gathered, videoBytes } from '../support/content.ts';
 import { startFaultProxy } from '../support/fault-proxy.ts';
 import { startLandfall } from '../support/landfall-process.ts';

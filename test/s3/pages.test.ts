@@ -1,6 +1,6 @@
 // S3 lists a thousand things at a time: a large upload has more parts than that, a bucket more uploads.
 import { expect, it } from 'vitest';
-import { S3Staging } from '../../server/staging/s3-staging.ts';
+import { S3Staging } from '../../server/staging/s3/s3-staging.ts';
 import { MIB } from '../support/s3-landfall.ts';
 import { testBucket } from '../support/s3-test-bucket.ts';
 

@@ -2,7 +2,7 @@
 import { Readable } from 'node:stream';
 import { describe, expect, it } from 'vitest';
 import type { ConfigInput } from '../../server/index.ts';
-import { S3Staging, type S3StagingOptions } from '../../server/staging/s3-staging.ts';
+import { S3Staging, type S3StagingOptions } from '../../server/staging/s3/s3-staging.ts';
 import { gathered, sha256, videoBytes } from '../support/content.ts';
 import { embedLandfall } from '../support/landfall-embedded.ts';
 import { MIB, s3Config } from '../support/s3-landfall.ts';

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it, vi } from 'vitest';
 import { Ledger } from '../../server/ledger/ledger.ts';
 import { openSqlite } from '../../server/ledger/sqlite.ts';
-import { S3Staging } from '../../server/staging/s3-staging.ts';
+import { S3Staging } from '../../server/staging/s3/s3-staging.ts';
 import { newUpload } from '../contract/new-upload.ts';
 import { gathered, videoBytes } from '../support/content.ts';
 import { embedLandfall } from '../support/landfall-embedded.ts';

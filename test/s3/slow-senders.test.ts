@@ -4,7 +4,7 @@ import { PassThrough } from 'node:stream';
 import { expect, it, onTestFinished } from 'vitest';
 import { Bucket } from '../../server/s3/bucket.ts';
 import { FLUSHES_AT_ONCE } from '../../server/s3/part-memory.ts';
-import { S3Staging } from '../../server/staging/s3-staging.ts';
+import { S3Staging } from '../../server/staging/s3/s3-staging.ts';
 import { type Exchange, startFaultProxy } from '../support/fault-proxy.ts';
 import { MIB, operationOf } from '../support/s3-landfall.ts';
 import { testBucket } from '../support/s3-test-bucket.ts';

@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { CheckCrash } from '../../server/finish/check.ts';
-import { Detector, type DetectorOptions } from '../../server/finish/detector.ts';
+import { CheckCrash } from '../../server/inspection/check.ts';
+import { Detector, type DetectorOptions } from '../../server/inspection/detector.ts';
 import { jpeg, noise, php, png } from '../support/fixtures.ts';
 
 const HANGS = Buffer.from([1, 0]);
@@ -107,7 +107,7 @@ test('what waits when it is closed is told so', async () => {
 });
 
 test('an idle detector lets the process end, and a busy one answers first', async () => {
-  const source = new URL('../../server/finish/detector.ts', import.meta.url).href;
+  const source = new URL('../../server/inspection/detector.ts', import.meta.url).href;
   const script = `
     import { Detector } from ${JSON.stringify(source)};
     const detector = new Detector();

@@ -1,10 +1,10 @@
 import { afterAll, describe, expect, test } from 'vitest';
-import { HEAD_BYTES } from '../../server/finish/check.ts';
-import { createDefaultChecks } from '../../server/finish/checks/default-checks.ts';
-import { checkHead } from '../../server/finish/checks/early.ts';
-import { provableTypes } from '../../server/finish/checks/evidence.ts';
-import { obviously } from '../../server/finish/checks/obvious.ts';
-import { Detector } from '../../server/finish/detector.ts';
+import { HEAD_BYTES } from '../../server/inspection/check.ts';
+import { createDefaultChecks } from '../../server/inspection/checks/default-checks.ts';
+import { checkHead } from '../../server/inspection/checks/early.ts';
+import { provableTypes } from '../../server/inspection/checks/evidence.ts';
+import { obviously } from '../../server/inspection/checks/obvious.ts';
+import { Detector } from '../../server/inspection/detector.ts';
 import { safeFileName } from '../../shared/filename.ts';
 import { GROUPS, isRecognisable, isTextType, SINGLE_FORMATS } from '../../shared/formats.ts';
 import { checkName, DEFAULT_ALLOW, type Policy, parsePolicy } from '../../shared/policy.ts';

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { ConfigError, configFromEnvironment, resolveConfig } from '../../server/config.ts';
-import { describeSettings, environmentName, flagName } from '../../server/setting-names.ts';
-import { SETTINGS, type SettingKey } from '../../server/settings.ts';
+import { ConfigError, configFromEnvironment, resolveConfig } from '../../server/config/config.ts';
+import { describeSettings, environmentName, flagName } from '../../server/config/setting-names.ts';
+import { SETTINGS, type SettingKey } from '../../server/config/settings.ts';
 import { REPOSITORY } from '../support/repository.ts';
 import { readmeWithSettings } from '../support/settings-table.ts';
 

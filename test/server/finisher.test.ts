@@ -5,7 +5,7 @@ import { chmod, link, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/pr
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { MAX_STRIKES } from '../../server/finish/attempts.ts';
-import { type Check, CheckCrash, type Inspectable } from '../../server/finish/check.ts';
+import { type Check, CheckCrash, type Inspectable } from '../../server/inspection/check.ts';
 import { DAY, type FinishBed, interrupted, openFinishBed } from './finish-bed.ts';
 import { PATIENT } from './patient.ts';
 

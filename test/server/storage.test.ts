@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { DiskStaging } from '../../server/staging/disk-staging.ts';
+import { DiskStaging } from '../../server/staging/disk/disk-staging.ts';
 import { DiskStorage } from '../../server/storage/disk-storage.ts';
 import { testDirectory } from '../support/temp-dir.ts';
 

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { DiskThread } from '../../server/disk/disk-thread.ts';
-import { Sha256 } from '../../server/finish/sha256.ts';
+import { Sha256 } from '../../server/inspection/sha256.ts';
 import { ThreadOnDemand } from '../../server/runtime/worker.ts';
 import { testDirectory } from '../support/temp-dir.ts';
 

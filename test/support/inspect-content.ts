@@ -1,6 +1,6 @@
 /** Runs checks over bytes in memory, the way the finisher runs them over a staged file. */
 
-import { type Check, HEAD_BYTES, type Inspectable, type Rejection } from '../../server/finish/check.ts';
+import { type Check, HEAD_BYTES, type Inspectable, type Rejection } from '../../server/inspection/check.ts';
 import { safeFileName } from '../../shared/filename.ts';
 import { DEFAULT_ALLOW, type Policy, parsePolicy } from '../../shared/policy.ts';
 

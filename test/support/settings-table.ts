@@ -1,7 +1,7 @@
 // Writes the README's table of settings from the schema; with `--check`, only says whether it is up to date.
 import { readFileSync, writeFileSync } from 'node:fs';
-import { environmentName } from '../../server/setting-names.ts';
-import { SETTINGS, type SettingKey } from '../../server/settings.ts';
+import { environmentName } from '../../server/config/setting-names.ts';
+import { SETTINGS, type SettingKey } from '../../server/config/settings.ts';
 
 const README = new URL('../../README.md', import.meta.url);
 const BLOCK = /(<!-- settings:[^\n]*-->\n)[\s\S]*?(<!-- \/settings -->)/;

@@ -3,7 +3,7 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { configFromEnvironment } from '../../server/config.ts';
+import { configFromEnvironment } from '../../server/config/config.ts';
 import { createLandfall } from '../../server/index.ts';
 
 const inspectionMs = Number(process.env.INSPECTION_MS);

@@ -1,8 +1,8 @@
 // Landfall inside someone's own process, so that its event loop can be looked at. Everything else starts `server/main.ts`.
 import { pino } from 'pino';
 import { createLandfall } from '../../../server/app.ts';
-import { configFromEnvironment } from '../../../server/config.ts';
-import { boundYoungGeneration } from '../../../server/young-generation.ts';
+import { configFromEnvironment } from '../../../server/config/config.ts';
+import { boundYoungGeneration } from '../../../server/runtime/young-generation.ts';
 import { listen } from './listen.ts';
 
 boundYoungGeneration();

@@ -1,11 +1,11 @@
 // What the settings come to: read once from the environment and flags by `main`, or given as an object to `createLandfall`.
 import { resolve } from 'node:path';
 import type { z } from 'zod';
-import { type Policy, parsePolicy } from '../shared/policy.ts';
-import { formatBytes, formatDuration } from '../shared/units.ts';
+import { type Policy, parsePolicy } from '../../shared/policy.ts';
+import { formatBytes, formatDuration } from '../../shared/units.ts';
+import { StartError } from '../runtime/start-error.ts';
 import { environmentName } from './setting-names.ts';
 import { SETTINGS, type SettingKey, type Settings } from './settings.ts';
-import { StartError } from './start-error.ts';
 
 /** S3 takes no more of one object, and none that are larger. */
 const MAX_PARTS = 10_000;

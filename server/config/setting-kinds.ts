@@ -1,6 +1,6 @@
 // The kinds of values that settings have: how each is written, what of it is right, and the sentence for what is not.
 import { z } from 'zod';
-import { parseBytes, parseDuration } from '../shared/units.ts';
+import { parseBytes, parseDuration } from '../../shared/units.ts';
 
 export const text = z.string();
 export const bytes = z.union([z.number().int().nonnegative(), z.string().transform(sentence(parseBytes))]);

@@ -1,11 +1,12 @@
 // Bytes in progress in S3. What an acknowledged offset stands for is in S3, and only there: nothing is spooled to a disk.
 import type { Readable } from 'node:stream';
-import { UPLOAD_ID } from '../../shared/protocol.ts';
-import { Retries } from '../runtime/retries.ts';
-import type { Bucket } from '../s3/bucket.ts';
-import { isMissing } from '../s3/fault.ts';
-import { PartMemory } from '../s3/part-memory.ts';
-import { Permits } from '../s3/permits.ts';
+import { UPLOAD_ID } from '../../../shared/protocol.ts';
+import { Retries } from '../../runtime/retries.ts';
+import type { Bucket } from '../../s3/bucket.ts';
+import { isMissing } from '../../s3/fault.ts';
+import { PartMemory } from '../../s3/part-memory.ts';
+import { Permits } from '../../s3/permits.ts';
+import type { StagedReader, Staging, WriteOptions, Written } from '../staging.ts';
 import { writeBodyToS3 } from './s3-body-writer.ts';
 import { layOut } from './s3-layout.ts';
 import {
@@ -23,7 +24,6 @@ import {
 } from './s3-parts.ts';
 import { ObjectReader, TailsReader } from './s3-reader.ts';
 import { partsAndTails, sealAll, unseal } from './s3-seal.ts';
-import type { StagedReader, Staging, WriteOptions, Written } from './staging.ts';
 
 export interface S3StagingOptions {
   bucket: Bucket;

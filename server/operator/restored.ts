@@ -1,10 +1,10 @@
 // After a restore: what was under way when the back-up was made ends. Its bytes are not in the back-up, or not those that the
 // ledger speaks of; its sender is told 410 and begins anew.
-import type { Engine } from './ledger/engine.ts';
-import { Holders } from './ledger/holders.ts';
-import type { Ledger } from './ledger/ledger.ts';
-import type { Upload } from './ledger/upload.ts';
-import { StartError } from './start-error.ts';
+import type { Engine } from '../ledger/engine.ts';
+import { Holders } from '../ledger/holders.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { Upload } from '../ledger/upload.ts';
+import { StartError } from '../runtime/start-error.ts';
 
 const PAGE = 500;
 

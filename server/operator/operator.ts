@@ -1,18 +1,18 @@
 // What operators do with uploads from a shell, also while the server runs.
 import { crc32 } from 'node:zlib';
-import { UPLOAD_ID } from '../shared/protocol.ts';
-import { formatBytes } from '../shared/units.ts';
-import { UPLOAD_STATES, type UploadState } from '../shared/upload.ts';
-import { type Backend, openBackend } from './backend.ts';
-import type { Config } from './config.ts';
-import { toRecord } from './http/record.ts';
-import { Ledger } from './ledger/ledger.ts';
-import { hasSqlite, openEngine } from './ledger/open.ts';
-import type { Upload } from './ledger/upload.ts';
+import { UPLOAD_ID } from '../../shared/protocol.ts';
+import { formatBytes } from '../../shared/units.ts';
+import { UPLOAD_STATES, type UploadState } from '../../shared/upload.ts';
+import type { Config } from '../config/config.ts';
+import { toRecord } from '../http/record.ts';
+import { Ledger } from '../ledger/ledger.ts';
+import { hasSqlite, openEngine } from '../ledger/open.ts';
+import type { Upload } from '../ledger/upload.ts';
+import { StartError } from '../runtime/start-error.ts';
+import { NO_CHECKSUM } from '../staging/running-checksum.ts';
+import { type Backend, openBackend } from '../storage/backend.ts';
+import type { Storage } from '../storage/storage.ts';
 import { endUnfinished } from './restored.ts';
-import { NO_CHECKSUM } from './staging/running-checksum.ts';
-import { StartError } from './start-error.ts';
-import type { Storage } from './storage/storage.ts';
 
 const COMMANDS = ['ls', 'show', 'rm', 'verify', 'restored'];
 const PAGE = 200;

@@ -1,10 +1,10 @@
 // Where bytes in progress are is a matter of settings: the bucket, its server, the prefix, or a disk. An upload that is under way
 // has its bytes where they named it when they came.
-import type { Engine } from './ledger/engine.ts';
-import { Holders } from './ledger/holders.ts';
-import type { Ledger } from './ledger/ledger.ts';
-import type { Staging } from './staging/staging.ts';
-import { StartError } from './start-error.ts';
+import type { Engine } from '../ledger/engine.ts';
+import { Holders } from '../ledger/holders.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import { StartError } from '../runtime/start-error.ts';
+import type { Staging } from './staging.ts';
 
 const FACT = 'staging';
 /** Uploads looked at: of those whose bytes are in another place none are found. */

@@ -3,14 +3,14 @@ import { mkdir, readdir, rename, stat, statfs, truncate, unlink } from 'node:fs/
 import { platform } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
-import { UPLOAD_ID } from '../../shared/protocol.ts';
-import { copyFile } from '../disk/copy-file.ts';
-import { DiskThread } from '../disk/disk-thread.ts';
-import { makeDurableDirectory, syncDirectory } from '../disk/durable-directory.ts';
-import { OpenFile } from '../disk/open-file.ts';
-import { Retries } from '../runtime/retries.ts';
-import { writeBody } from './body-writer.ts';
-import type { StagedReader, Staging, WriteOptions, Written } from './staging.ts';
+import { UPLOAD_ID } from '../../../shared/protocol.ts';
+import { copyFile } from '../../disk/copy-file.ts';
+import { DiskThread } from '../../disk/disk-thread.ts';
+import { makeDurableDirectory, syncDirectory } from '../../disk/durable-directory.ts';
+import { OpenFile } from '../../disk/open-file.ts';
+import { Retries } from '../../runtime/retries.ts';
+import { writeBody } from '../body-writer.ts';
+import type { StagedReader, Staging, WriteOptions, Written } from '../staging.ts';
 
 /** Each write makes durable what it wrote, as an fsync after it would, in the same hop. Elsewhere it means less than fsync. */
 const SYNCED = platform() === 'linux' ? constants.O_SYNC : 0;

@@ -2,9 +2,9 @@
 import type { Lock, RequestRelease } from '@tus/utils';
 import { UploadError } from '../../shared/errors.ts';
 import type { Locks } from '../ledger/locks.ts';
-import { ALIVE_MS, QueueingLocker, type UploadLocker } from '../tus/locker.ts';
-import type { Notices } from './notices.ts';
-import type { Tenure } from './tenure.ts';
+import type { Notices } from '../ledger/notices.ts';
+import type { Tenure } from './process-lease.ts';
+import { ALIVE_MS, QueueingLocker, type UploadLocker } from './queueing-locker.ts';
 
 /** A notice may get lost, and a holder die: whoever waits looks again after these, and then after the last of them each time. */
 const LOOK_AGAIN_MS = [30, 100, 300, 1000];

@@ -1,7 +1,7 @@
-import type { Bucket } from '../s3/bucket.ts';
-import { streamObject } from '../s3/object-stream.ts';
+import type { Bucket } from '../../s3/bucket.ts';
+import { streamObject } from '../../s3/object-stream.ts';
+import type { StagedReader } from '../staging.ts';
 import type { Tail } from './s3-parts.ts';
-import type { StagedReader } from './staging.ts';
 
 /** An object in S3, by ranges. */
 export class ObjectReader implements StagedReader {

@@ -16,8 +16,8 @@
 //                                No two have one key: a request of a process that was taken for dead may come to S3 late, and
 //                                must not put its bytes, or their deletion, over what was acknowledged since
 import { randomBytes } from 'node:crypto';
-import type { Bucket } from '../s3/bucket.ts';
-import type { StoredPart } from '../s3/multiparts.ts';
+import type { Bucket } from '../../s3/bucket.ts';
+import type { StoredPart } from '../../s3/multiparts.ts';
 
 export const STAGING = 'staging/';
 /** S3's own limits. */

@@ -1,9 +1,9 @@
 // Uploads that go from their sender to S3 past this server: into staging, by addresses signed for a while, then the same finish.
 import { PutObjectCommand, UploadPartCommand } from '@aws-sdk/client-s3';
-import type { Bucket } from '../s3/bucket.ts';
-import { isMissing } from '../s3/fault.ts';
-import type { StoredPart } from '../s3/multiparts.ts';
-import { type HeaderGuard, type SignedPut, signPut } from '../s3/signed-put.ts';
+import type { Bucket } from '../../s3/bucket.ts';
+import { isMissing } from '../../s3/fault.ts';
+import type { StoredPart } from '../../s3/multiparts.ts';
+import { type HeaderGuard, type SignedPut, signPut } from '../../s3/signed-put.ts';
 import { findHeaderGuard } from './header-guard.ts';
 import { bytesKey, directKey, type Multipart, multipartKey, partSizeFor, readMultipart, readStaged, startMultipart } from './s3-parts.ts';
 import { seal } from './s3-seal.ts';

@@ -1,7 +1,7 @@
 // An upload in progress becomes one object, and, should it have to go on after all, parts again.
-import type { Bucket } from '../s3/bucket.ts';
-import type { StoredPart } from '../s3/multiparts.ts';
-import type { Permits } from '../s3/permits.ts';
+import type { Bucket } from '../../s3/bucket.ts';
+import type { StoredPart } from '../../s3/multiparts.ts';
+import type { Permits } from '../../s3/permits.ts';
 import {
   bytesKey,
   endOf,

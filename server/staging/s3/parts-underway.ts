@@ -1,4 +1,4 @@
-import type { StoredPart } from '../s3/multiparts.ts';
+import type { StoredPart } from '../../s3/multiparts.ts';
 
 /** Parts of one body that are being sent, several at once, and how far everything is stored without a gap. */
 export class PartsUnderway {

@@ -1,16 +1,16 @@
 // From a request to the parts of a multipart upload: gathered in memory that all bodies share, sent several at once, and
 // counted only as far as there is no gap.
 import type { Readable } from 'node:stream';
-import type { Bucket } from '../s3/bucket.ts';
-import type { PartMemory } from '../s3/part-memory.ts';
-import type { Permits } from '../s3/permits.ts';
-import { Gatherer } from './body-writer.ts';
+import type { Bucket } from '../../s3/bucket.ts';
+import type { PartMemory } from '../../s3/part-memory.ts';
+import type { Permits } from '../../s3/permits.ts';
+import { Gatherer } from '../body-writer.ts';
+import type { WriteOptions, Written } from '../staging.ts';
 import { PartBuffer } from './part-buffer.ts';
 import { PartsUnderway } from './parts-underway.ts';
 import { layOut, requireSize } from './s3-layout.ts';
 import { bytesKey, cutTail, endOf, isCut, type Multipart, newTailKey, type Staged, sizeOf, startMultipart, type Tail } from './s3-parts.ts';
 import { loadTails, seal } from './s3-seal.ts';
-import type { WriteOptions, Written } from './staging.ts';
 
 export interface S3Writing {
   bucket: Bucket;

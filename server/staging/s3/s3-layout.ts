@@ -1,6 +1,6 @@
 // Where the bytes before an offset lie when a body goes on from there: in full parts, then in tails of the part that is not.
-import type { Bucket } from '../s3/bucket.ts';
-import type { Permits } from '../s3/permits.ts';
+import type { Bucket } from '../../s3/bucket.ts';
+import type { Permits } from '../../s3/permits.ts';
 import {
   bytesKey,
   endOf,

@@ -1,6 +1,6 @@
 // The table of settings: what `config.ts` reads by, and the README's table and `--help` are written from.
 import type { ZodType } from 'zod';
-import { DEFAULT_ALLOW, parsePolicy } from '../shared/policy.ts';
+import { DEFAULT_ALLOW, parsePolicy } from '../../shared/policy.ts';
 import {
   bytes,
   count,

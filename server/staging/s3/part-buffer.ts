@@ -1,4 +1,4 @@
-import type { Holder, PartMemory } from '../s3/part-memory.ts';
+import type { Holder, PartMemory } from '../../s3/part-memory.ts';
 
 const FIRST_BUFFER_BYTES = 64 * 1024;
 const BUFFER_GROWTH = 4;

@@ -5,11 +5,11 @@ import { EventEmitter, once } from 'node:events';
 import { sql } from 'kysely';
 import { Client } from 'pg';
 import type { Logger } from 'pino';
-import type { Engine } from '../ledger/engine.ts';
-import { connection } from '../ledger/postgres.ts';
-import { DatabaseUnusable } from '../ledger/postgres-check.ts';
+import { isOver } from '../locking/process-lease.ts';
+import type { Engine } from './engine.ts';
 import type { Notice, Notices } from './notices.ts';
-import { isOver } from './tenure.ts';
+import { connection } from './postgres.ts';
+import { DatabaseUnusable } from './postgres-check.ts';
 
 /** What a notice looks like: anybody who may connect to the database can send whatever they like. */
 const NOTICE = /^(state|want|free) ([0-9a-f]{32})$/;

@@ -7,6 +7,9 @@ import { UploadError } from '../../shared/errors.ts';
 import type { UploadRecord } from '../../shared/upload.ts';
 import type { Access } from '../access/access.ts';
 import type { Finisher } from '../finish/finisher.ts';
+import { acknowledge } from '../finish/verdict-answers.ts';
+import { closeAfterAnswer } from '../http/early-answer.ts';
+import { toRecord } from '../http/record.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
 import { tooLarge } from '../staging/admission.ts';
@@ -15,10 +18,7 @@ import { faultOf } from '../staging/faults.ts';
 import type { Receiver } from '../staging/receiver.ts';
 import type { Staging } from '../staging/staging.ts';
 import { newUploadId } from '../staging/upload-id.ts';
-import { acknowledge } from '../tus/verdict.ts';
-import { closeAfterAnswer } from './early-answer.ts';
 import { renderResults } from './form-page.ts';
-import { toRecord } from './record.ts';
 
 /** Files in one form, more than a person picks; each is an upload of its own. */
 const MAX_FILES = 1000;

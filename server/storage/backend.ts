@@ -1,14 +1,14 @@
 // Where bytes are kept, by configuration: the disk of this machine, or a bucket.
 import { join } from 'node:path';
-import type { Config } from './config.ts';
-import { loadWith } from './optional-packages.ts';
-import type { BucketOptions } from './s3/bucket.ts';
-import type { Place } from './staged-elsewhere.ts';
-import { DiskStaging } from './staging/disk-staging.ts';
-import type { S3Direct } from './staging/s3-direct.ts';
-import type { Staging } from './staging/staging.ts';
-import { DiskStorage } from './storage/disk-storage.ts';
-import type { Storage } from './storage/storage.ts';
+import type { Config } from '../config/config.ts';
+import { loadWith } from '../runtime/optional-packages.ts';
+import type { BucketOptions } from '../s3/bucket.ts';
+import { DiskStaging } from '../staging/disk/disk-staging.ts';
+import type { S3Direct } from '../staging/s3/s3-direct.ts';
+import type { Place } from '../staging/staged-elsewhere.ts';
+import type { Staging } from '../staging/staging.ts';
+import { DiskStorage } from './disk-storage.ts';
+import type { Storage } from './storage.ts';
 
 export interface Backend {
   staging: Staging;
@@ -57,11 +57,11 @@ const SDK = ['@aws-sdk/client-s3', '@aws-sdk/s3-request-presigner'];
 async function openS3(config: Config, onFault?: (error: unknown) => void): Promise<Backend> {
   const [{ Bucket }, { BucketCheck }, { S3Direct }, { S3Staging }, { S3Storage }] = await loadWith(SDK, 'LANDFALL_STORAGE_BACKEND=s3', () =>
     Promise.all([
-      import('./s3/bucket.ts'),
-      import('./s3/bucket-check.ts'),
-      import('./staging/s3-direct.ts'),
-      import('./staging/s3-staging.ts'),
-      import('./storage/s3-storage.ts'),
+      import('../s3/bucket.ts'),
+      import('../s3/bucket-check.ts'),
+      import('../staging/s3/s3-direct.ts'),
+      import('../staging/s3/s3-staging.ts'),
+      import('./s3-storage.ts'),
     ]),
   );
   const { s3Bucket, s3Prefix, maxUploadSize } = config;
