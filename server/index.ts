@@ -1,11 +1,11 @@
 // The server as a library.
-export { ERRORS, type ErrorCode, UploadError } from '../shared/errors.ts';
+export { ERRORS, type ErrorCode, type Rejection, UploadError } from '../shared/errors.ts';
 export type { Policy } from '../shared/policy.ts';
 export type { UploadRecord, UploadState } from '../shared/upload.ts';
 export type { Authenticate } from './access/access.ts';
 export { createLandfall, type Landfall, type LandfallHooks } from './app.ts';
 export { type Config, ConfigError, type ConfigInput } from './config/config.ts';
-export { type Check, CheckCrash, type Inspectable, type Rejection } from './inspection/check.ts';
+export { type Check, CheckCrash, type Inspectable } from './inspection/check.ts';
 export { LedgerInUse } from './ledger/sqlite.ts';
 export { PackageMissing } from './runtime/optional-packages.ts';
 export { StartError } from './runtime/start-error.ts';

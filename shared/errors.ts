@@ -81,6 +81,13 @@ export function isErrorCode(value: unknown): value is ErrorCode {
   return typeof value === 'string' && Object.hasOwn(ERRORS, value);
 }
 
+/** Why a file is refused: final, and what the sender reads. */
+export interface Rejection {
+  code: ErrorCode;
+  /** What is special about this file, for the person who reads it. */
+  detail?: string;
+}
+
 export interface UploadErrorOptions {
   /** What is special about this case, for the person who reads it. Never a path, a stack or an errno. */
   detail?: string;

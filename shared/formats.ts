@@ -1,5 +1,8 @@
 /** The file formats Landfall can tell by their content: extension → media type, in the groups a policy names. */
 
+/** So many of a file's first bytes are looked at: enough for nearly every signature that file-type knows. */
+export const HEAD_BYTES = 4100;
+
 export const GROUPS = {
   images: {
     jpg: 'image/jpeg',

@@ -1,4 +1,4 @@
-import type { ErrorCode } from './errors.ts';
+import type { Rejection } from './errors.ts';
 import { extensionOf, safeFileName } from './filename.ts';
 import { canonicalType, GROUPS, isRecognisable, knownType, UNKNOWN_TYPE } from './formats.ts';
 import { formatBytes } from './units.ts';
@@ -19,12 +19,6 @@ export interface PolicyOptions {
 export interface Policy extends Readonly<PolicyOptions> {
   /** Extension in lower case, without its dot → the media type its content must have. */
   readonly types: Readonly<Record<string, string>>;
-}
-
-/** Why a name or a length is refused. A `Rejection`, for those who cannot import the server. */
-export interface Refusal {
-  code: ErrorCode;
-  detail: string;
 }
 
 export const DEFAULT_ALLOW = 'images,documents,video,audio,archives,text';
@@ -121,7 +115,7 @@ export function extensionOfType(policy: Policy, type: string): string | null {
  * Judges a name, as the sender gave it or made safe, before there is any content: undefined where nothing speaks
  * against it. No name, or one without an extension, is judged by its content later.
  */
-export function checkName(policy: Policy, name: string | null): Refusal | undefined {
+export function checkName(policy: Policy, name: string | null): Rejection | undefined {
   if (name === null) return undefined;
   if (HIDDEN_EXTENSION.test(name)) {
     return { code: 'ERR_NAME_NOT_ALLOWED', detail: `“${safeFileName(name)}” hides its real extension.` };
@@ -135,7 +129,7 @@ export function checkName(policy: Policy, name: string | null): Refusal | undefi
 }
 
 /** Judges a length in bytes. */
-export function checkLength(policy: Policy, length: number): Refusal | undefined {
+export function checkLength(policy: Policy, length: number): Rejection | undefined {
   if (length === 0 && !policy.allowEmpty) return { code: 'ERR_EMPTY', detail: 'It holds no bytes at all.' };
   if (policy.maxBytes !== null && length > policy.maxBytes) {
     return {

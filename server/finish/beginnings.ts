@@ -1,7 +1,8 @@
 // From the last byte to the first lease: what is stored is made durable, and the upload moves to `inspecting`.
-import { setTimeout as setTimeoutPromise } from 'node:timers/promises';
+
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
+import { pause } from '../runtime/pause.ts';
 import type { Complete } from '../staging/receiver.ts';
 import type { Staging } from '../staging/staging.ts';
 import type { Attempts } from './attempts.ts';
@@ -134,7 +135,7 @@ export class Beginnings {
         return upload !== undefined;
       } catch (error) {
         onFault(error, id);
-        await setTimeoutPromise(backoffMs(fault), undefined, { signal: closing }).catch(() => undefined);
+        await pause(backoffMs(fault), closing);
       }
     }
     return false;

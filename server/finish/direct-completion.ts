@@ -4,9 +4,9 @@ import type { Logger } from 'pino';
 import type { DirectUploads } from '../ledger/direct-uploads.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
+import type { TryLock } from '../locking/locker.ts';
 import { NO_CHECKSUM } from '../staging/running-checksum.ts';
 import type { Finisher } from './finisher.ts';
-import type { TryLock } from './sweeper.ts';
 
 const PAGE = 100;
 /** Inspections begun in one pass, so that it is not a stampede after a day on which nobody looked. */

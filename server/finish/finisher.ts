@@ -1,6 +1,7 @@
 // What happens after the last byte: idempotent, single-flight by id, detached from any request, resumed at start.
 import type { Logger } from 'pino';
 import type { Upload } from '../ledger/upload.ts';
+import type { TryLock } from '../locking/locker.ts';
 import type { Complete } from '../staging/receiver.ts';
 import type { Unproved } from '../staging/unproved.ts';
 import { Attempts, type InspectionTools } from './attempts.ts';
@@ -8,7 +9,6 @@ import { type Beginning, Beginnings } from './beginnings.ts';
 import { Prover } from './prover.ts';
 import { Resumption } from './resumption.ts';
 import { settle } from './settlement.ts';
-import type { TryLock } from './sweeper.ts';
 import { Verdicts } from './verdicts.ts';
 import { InspectionWatch } from './watch.ts';
 

@@ -2,7 +2,7 @@
 import type { Logger } from 'pino';
 import type { Holders } from '../ledger/holders.ts';
 import type { Locks } from '../ledger/locks.ts';
-import type { TryLock } from './sweeper.ts';
+import type { TryLock } from '../locking/locker.ts';
 
 /** Looked at in one pass: the others of many processes find the rest. */
 const PAGE = 100;

@@ -2,10 +2,10 @@
 // had inspected.
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
+import type { TryLock } from '../locking/locker.ts';
 import type { Staging } from '../staging/staging.ts';
 import type { Attempts } from './attempts.ts';
 import type { Beginnings } from './beginnings.ts';
-import type { TryLock } from './sweeper.ts';
 
 /** Taken up this many at a time, so that a start is not a stampede. */
 export const RESUMED_AT_ONCE = 32;

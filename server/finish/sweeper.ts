@@ -2,6 +2,7 @@
 import type { Logger } from 'pino';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
+import type { TryLock } from '../locking/locker.ts';
 import { Retries } from '../runtime/retries.ts';
 import type { Staging } from '../staging/staging.ts';
 import type { Storage } from '../storage/storage.ts';
@@ -14,12 +15,6 @@ const LEFTOVERS_EVERY_MS = 3_600_000;
 const PAGE = 100;
 /** So many in a row that can't be cleared end a pass. */
 const MAX_FAULTS = 20;
-
-/** The lock of an upload's bytes, as much of it as a sweeper needs. */
-export interface TryLock {
-  /** Runs `work` under the lock when nobody holds it; resolves with false, at once, when somebody does. */
-  tryWith(id: string, work: () => Promise<void>): Promise<boolean>;
-}
 
 export interface SweeperOptions {
   ledger: Ledger;

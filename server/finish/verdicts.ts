@@ -1,6 +1,6 @@
 // How an inspection ends: the verdict in the ledger first, then what need not be kept goes, then whoever asked for it is told.
 import type { Logger } from 'pino';
-import type { Rejection } from '../inspection/check.ts';
+import type { Rejection } from '../../shared/errors.ts';
 import type { Inspection } from '../inspection/inspection.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';

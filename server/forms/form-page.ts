@@ -1,6 +1,16 @@
 // What someone without script sees after sending a form.
 import { formatBytes } from '../../shared/units.ts';
-import type { FormResult } from './forms.ts';
+import type { UploadRecord } from '../../shared/upload.ts';
+
+/** What became of one file of a form. */
+export interface FormResult {
+  /** As the sender named it. */
+  filename: string;
+  /** 201 accepted, 202 not decided yet (ask `record.url` + `/status`), else the refusal's. */
+  status: number;
+  record?: UploadRecord;
+  error?: { code: string; title: string; detail?: string };
+}
 
 /** `home` is the address of the upload page. */
 export function renderResults(results: readonly FormResult[], home: string): string {

@@ -4,7 +4,6 @@ import type { Readable } from 'node:stream';
 import busboy from 'busboy';
 import type { Request } from 'express';
 import { UploadError } from '../../shared/errors.ts';
-import type { UploadRecord } from '../../shared/upload.ts';
 import type { Access } from '../access/access.ts';
 import type { Finisher } from '../finish/finisher.ts';
 import { acknowledge } from '../finish/verdict-answers.ts';
@@ -18,7 +17,7 @@ import { faultOf } from '../staging/faults.ts';
 import type { Receiver } from '../staging/receiver.ts';
 import type { Staging } from '../staging/staging.ts';
 import { newUploadId } from '../staging/upload-id.ts';
-import { renderResults } from './form-page.ts';
+import { type FormResult, renderResults } from './form-page.ts';
 
 /** Files in one form, more than a person picks; each is an upload of its own. */
 const MAX_FILES = 1000;
@@ -36,16 +35,6 @@ export interface FormsOptions {
   keepRecordsForMs: number;
   bodyTimeoutMs: number;
   draining: AbortSignal;
-}
-
-/** What became of one file of a form. */
-export interface FormResult {
-  /** As the sender named it. */
-  filename: string;
-  /** 201 accepted, 202 not decided yet (ask `record.url` + `/status`), else the refusal's. */
-  status: number;
-  record?: UploadRecord;
-  error?: { code: string; title: string; detail?: string };
 }
 
 export class Forms {

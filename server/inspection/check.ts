@@ -1,4 +1,4 @@
-import type { ErrorCode } from '../../shared/errors.ts';
+import type { Rejection } from '../../shared/errors.ts';
 import type { Policy } from '../../shared/policy.ts';
 
 /** What a check sees of an upload whose bytes are all stored. */
@@ -31,12 +31,6 @@ export interface Inspectable {
   readonly found: { type: string | null; extension: string | null };
 }
 
-/** Why a file is refused: final, and what the sender reads. */
-export interface Rejection {
-  code: ErrorCode;
-  detail?: string;
-}
-
 /**
  * One file, one function. A rejection refuses the file; undefined lets it pass. What it throws is a fault of
  * ours and is tried again; a `CheckCrash` counts against the file, and five of them refuse it.
@@ -50,6 +44,3 @@ export interface Check {
 export class CheckCrash extends Error {
   override readonly name = 'CheckCrash';
 }
-
-/** Enough for nearly every signature file-type knows. */
-export const HEAD_BYTES = 4100;

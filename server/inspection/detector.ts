@@ -1,5 +1,6 @@
+import { HEAD_BYTES } from '../../shared/formats.ts';
 import { ThreadOnDemand, type WorkerThread, workerScript } from '../runtime/worker.ts';
-import { CheckCrash, HEAD_BYTES } from './check.ts';
+import { CheckCrash } from './check.ts';
 
 /** What the first bytes look like. Nothing set: they look like nothing known. */
 export interface Detection {

@@ -1,9 +1,11 @@
+import type { Rejection } from '../../shared/errors.ts';
+import { HEAD_BYTES } from '../../shared/formats.ts';
 import type { Policy } from '../../shared/policy.ts';
 import type { Upload } from '../ledger/upload.ts';
 import { completeChecksum, NO_CHECKSUM } from '../staging/running-checksum.ts';
 import type { StagedReader, Staging } from '../staging/staging.ts';
 import { StagedBytesGone } from '../storage/storage.ts';
-import { type Check, CheckCrash, HEAD_BYTES, type Inspectable, type Rejection } from './check.ts';
+import { type Check, CheckCrash, type Inspectable } from './check.ts';
 
 export interface InspectionOptions {
   upload: Upload;

@@ -5,7 +5,7 @@ import { EventEmitter, once } from 'node:events';
 import { sql } from 'kysely';
 import { Client } from 'pg';
 import type { Logger } from 'pino';
-import { isOver } from '../locking/process-lease.ts';
+import { pause } from '../runtime/pause.ts';
 import type { Engine } from './engine.ts';
 import type { Notice, Notices } from './notices.ts';
 import { connection } from './postgres.ts';
@@ -134,7 +134,7 @@ export class PostgresNotices implements Notices {
         await this.#untilLost(client);
         await client.end().catch(() => undefined);
       }
-      if (!(await isOver(RECONNECT_MS, this.#closing.signal))) return;
+      if (!(await pause(RECONNECT_MS, this.#closing.signal))) return;
       client = await this.#connect().catch((error: unknown) => {
         this.#log.warn({ err: error }, 'the ledger does not answer');
         return undefined;
@@ -150,7 +150,7 @@ export class PostgresNotices implements Notices {
     client.once('end', stop);
     this.#closing.signal.addEventListener('abort', stop);
     try {
-      while (await isOver(HEARTBEAT_MS, lost.signal)) await client.query('select 1');
+      while (await pause(HEARTBEAT_MS, lost.signal)) await client.query('select 1');
     } catch {
       // The next one will be better.
     } finally {

@@ -1,11 +1,12 @@
 // How long this process may write what it holds. The ledger knows the process by one row, renewed well before its time is
 // over; everything the process holds ends with it.
+
 import { randomBytes } from 'node:crypto';
 import { uptime } from 'node:os';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { UploadError } from '../../shared/errors.ts';
 import type { Holders } from '../ledger/holders.ts';
+import { pause } from '../runtime/pause.ts';
 
 export interface TenureOptions {
   holders: Holders;
@@ -98,7 +99,7 @@ export class Tenure {
   async #keep(): Promise<void> {
     const { holders, leaseMs } = this.#options;
     let waitMs = leaseMs / 3;
-    while (await isOver(waitMs, this.#closing.signal)) {
+    while (await pause(waitMs, this.#closing.signal)) {
       // From before the request on: others count from when the ledger got it.
       const since = readClocks();
       const owner = this.#owner;
@@ -151,9 +152,4 @@ interface Clocks {
 
 function readClocks(): Clocks {
   return { steadyMs: performance.now(), bootMs: uptime() * 1000 };
-}
-
-/** False: ended before by the signal. */
-export function isOver(ms: number, signal: AbortSignal): Promise<boolean> {
-  return sleep(ms, true, { signal, ref: false }).catch(() => false);
 }

@@ -1,25 +1,6 @@
 // One request at a time works on an upload's bytes. First come, first served; nobody spins.
-import type { Lock, Locker, RequestRelease } from '@tus/utils';
 import { UploadError } from '../../shared/errors.ts';
-import type { TryLock } from '../finish/sweeper.ts';
-
-/** The locks on uploads' bytes, as the resource uses them. */
-export interface UploadLocker extends Locker, TryLock {
-  /** Bytes came: the holder is alive. */
-  touch(id: string): void;
-  /**
-   * To be called right before each write. Returns the name that the ledger knows the holder by, where it knows one.
-   * @throws UploadError ERR_UPLOAD_LOCKED where the lock is not the caller's any more
-   */
-  requireHeld(id: string): string | undefined;
-  /**
-   * For those who only look: waits until the holder has been silent for long enough to be asked, and has let go, so that
-   * what it received is stored and counted. One that goes on receiving is left alone. Resolves with whether there was one.
-   */
-  quiesce(id: string): Promise<boolean>;
-  /** Whether the bytes are being written on another machine, or were by someone who died over it: only what is proved is known of them. */
-  isWrittenElsewhere(id: string): Promise<boolean>;
-}
+import type { Lock, RequestRelease, UploadLocker } from './locker.ts';
 
 /** A holder that received a byte within this time is alive and keeps its lock; one that did not is asked to let go. */
 export const ALIVE_MS = 1000;

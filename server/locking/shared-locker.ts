@@ -1,10 +1,12 @@
 // The locks on uploads where several processes serve them: first among the requests of this process, then in the ledger.
-import type { Lock, RequestRelease } from '@tus/utils';
+
 import { UploadError } from '../../shared/errors.ts';
 import type { Locks } from '../ledger/locks.ts';
 import type { Notices } from '../ledger/notices.ts';
+import { pause } from '../runtime/pause.ts';
+import type { Lock, RequestRelease, UploadLocker } from './locker.ts';
 import type { Tenure } from './process-lease.ts';
-import { ALIVE_MS, QueueingLocker, type UploadLocker } from './queueing-locker.ts';
+import { ALIVE_MS, QueueingLocker } from './queueing-locker.ts';
 
 /** A notice may get lost, and a holder die: whoever waits looks again after these, and then after the last of them each time. */
 const LOOK_AGAIN_MS = [30, 100, 300, 1000];
@@ -235,8 +237,4 @@ export class SharedLocker implements UploadLocker {
 
 function locked(): UploadError {
   return new UploadError('ERR_UPLOAD_LOCKED', { retryAfterSeconds: 1 });
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms).unref());
 }

@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { pause } from './pause.ts';
 
 const FIRST_WAIT_MS = 1000;
 const LONGEST_WAIT_MS = 30_000;
@@ -40,8 +40,7 @@ export class Retries {
   async #run(): Promise<void> {
     const { signal } = this.#closing;
     for (let waitMs = FIRST_WAIT_MS; this.#left.size > 0; waitMs = Math.min(waitMs * 2, LONGEST_WAIT_MS)) {
-      await sleep(waitMs, undefined, { signal, ref: false }).catch(() => undefined);
-      if (signal.aborted) break;
+      if (!(await pause(waitMs, signal))) break;
       if (await this.#pass()) waitMs = FIRST_WAIT_MS;
     }
     this.#passes = undefined;

@@ -1,6 +1,7 @@
 // What can only end in a rejection is rejected after kilobytes instead of hours.
+
+import type { Rejection } from '../../shared/errors.ts';
 import { UploadError } from '../../shared/errors.ts';
-import type { Rejection } from '../inspection/check.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
 import type { Checksum } from './running-checksum.ts';

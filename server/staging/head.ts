@@ -1,4 +1,4 @@
-import { HEAD_BYTES } from '../inspection/check.ts';
+import { HEAD_BYTES } from '../../shared/formats.ts';
 import type { Upload } from '../ledger/upload.ts';
 import type { Staging } from './staging.ts';
 

@@ -4,7 +4,7 @@ import { UploadError } from '../../shared/errors.ts';
 import type { Finisher } from '../finish/finisher.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
-import type { UploadLocker } from '../locking/queueing-locker.ts';
+import type { UploadLocker } from '../locking/locker.ts';
 import { tooLarge } from '../staging/admission.ts';
 import type { Received, Receiver } from '../staging/receiver.ts';
 import type { Staging } from '../staging/staging.ts';

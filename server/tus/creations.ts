@@ -6,7 +6,7 @@ import { readStored } from '../finish/stored-bytes.ts';
 import { acknowledge, acknowledgedOffset, expiry } from '../finish/verdict-answers.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
-import type { UploadLocker } from '../locking/queueing-locker.ts';
+import type { UploadLocker } from '../locking/locker.ts';
 import type { Receiver } from '../staging/receiver.ts';
 import type { StoredBody } from '../staging/repeated-body.ts';
 import { advance, type Checksum } from '../staging/running-checksum.ts';

@@ -1,12 +1,11 @@
 import { afterAll, describe, expect, test } from 'vitest';
-import { HEAD_BYTES } from '../../server/inspection/check.ts';
 import { createDefaultChecks } from '../../server/inspection/checks/default-checks.ts';
 import { checkHead } from '../../server/inspection/checks/early.ts';
 import { provableTypes } from '../../server/inspection/checks/evidence.ts';
 import { obviously } from '../../server/inspection/checks/obvious.ts';
 import { Detector } from '../../server/inspection/detector.ts';
 import { safeFileName } from '../../shared/filename.ts';
-import { GROUPS, isRecognisable, isTextType, SINGLE_FORMATS } from '../../shared/formats.ts';
+import { GROUPS, HEAD_BYTES, isRecognisable, isTextType, SINGLE_FORMATS } from '../../shared/formats.ts';
 import { checkName, DEFAULT_ALLOW, type Policy, parsePolicy } from '../../shared/policy.ts';
 import { compoundFile, doc, encryptedOffice, msg, msi, ppt, xls } from '../support/compound-fixtures.ts';
 import * as files from '../support/fixtures.ts';

@@ -1,7 +1,9 @@
 /** Runs checks over bytes in memory, the way the finisher runs them over a staged file. */
 
-import { type Check, HEAD_BYTES, type Inspectable, type Rejection } from '../../server/inspection/check.ts';
+import type { Check, Inspectable } from '../../server/inspection/check.ts';
+import type { Rejection } from '../../shared/errors.ts';
 import { safeFileName } from '../../shared/filename.ts';
+import { HEAD_BYTES } from '../../shared/formats.ts';
 import { DEFAULT_ALLOW, type Policy, parsePolicy } from '../../shared/policy.ts';
 
 export const DEFAULT_POLICY = parsePolicy(DEFAULT_ALLOW);

@@ -1,5 +1,6 @@
+import type { Rejection } from '../../../shared/errors.ts';
 import { isTextType, UNKNOWN_TYPE } from '../../../shared/formats.ts';
-import type { Check, Inspectable, Rejection } from '../check.ts';
+import type { Check, Inspectable } from '../check.ts';
 import { describeType } from './describe.ts';
 import { type Contents, readContents, startsLikeCompoundFile } from './office-file.ts';
 import { isEncrypted7z, isEncryptedRar } from './packed-encryption.ts';

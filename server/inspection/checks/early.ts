@@ -1,6 +1,6 @@
-import { isTextType } from '../../../shared/formats.ts';
+import type { Rejection } from '../../../shared/errors.ts';
+import { HEAD_BYTES, isTextType } from '../../../shared/formats.ts';
 import { checkLength, checkName, type Policy } from '../../../shared/policy.ts';
-import { HEAD_BYTES, type Rejection } from '../check.ts';
 import type { Detector } from '../detector.ts';
 import { judgeHead } from './judge-head.ts';
 import { notText } from './text.ts';

@@ -1,8 +1,9 @@
 /** What the first bytes alone decide. The signature check and the early look share it, so that they never differ. */
+
+import type { Rejection } from '../../../shared/errors.ts';
 import { extensionOf } from '../../../shared/filename.ts';
-import { canonicalType, isTextType, UNKNOWN_TYPE } from '../../../shared/formats.ts';
+import { canonicalType, HEAD_BYTES, isTextType, UNKNOWN_TYPE } from '../../../shared/formats.ts';
 import { checkName, describeAllowed, type Policy, typeOfExtension } from '../../../shared/policy.ts';
-import { HEAD_BYTES, type Rejection } from '../check.ts';
 import type { Detection, Detector } from '../detector.ts';
 import { describeContent, describeType } from './describe.ts';
 import { isRunning, proves } from './evidence.ts';

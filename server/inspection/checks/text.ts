@@ -1,6 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
+import type { Rejection } from '../../../shared/errors.ts';
 import { isTextType } from '../../../shared/formats.ts';
-import type { Check, Rejection } from '../check.ts';
+import type { Check } from '../check.ts';
 import { type TextFault, TextValidator } from './text-validator.ts';
 
 /** Some milliseconds' work: what reads from memory or a warm cache would else never let the event loop go on. */

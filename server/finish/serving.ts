@@ -1,21 +1,22 @@
 // One process on its own, or one of several: who holds leases and locks, and what is taken up of those that are no more.
 import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
-import type { Beginning } from './finish/beginnings.ts';
-import type { Finisher } from './finish/finisher.ts';
-import type { LeaseHolder } from './finish/lease.ts';
-import { Recovery } from './finish/recovery.ts';
-import type { Engine } from './ledger/engine.ts';
-import { Holders } from './ledger/holders.ts';
-import type { Ledger } from './ledger/ledger.ts';
-import { Locks } from './ledger/locks.ts';
-import type { PostgresNotices } from './ledger/postgres-notices.ts';
-import { Tenure } from './locking/process-lease.ts';
-import { QueueingLocker, type UploadLocker } from './locking/queueing-locker.ts';
-import { SharedLocker } from './locking/shared-locker.ts';
-import { bootId, proveAll, returnToProven, returnToProvenOffsets } from './staging/power-cut.ts';
-import type { Staging } from './staging/staging.ts';
-import type { Unproved } from './staging/unproved.ts';
+import type { Engine } from '../ledger/engine.ts';
+import { Holders } from '../ledger/holders.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import { Locks } from '../ledger/locks.ts';
+import type { PostgresNotices } from '../ledger/postgres-notices.ts';
+import type { UploadLocker } from '../locking/locker.ts';
+import { Tenure } from '../locking/process-lease.ts';
+import { QueueingLocker } from '../locking/queueing-locker.ts';
+import { SharedLocker } from '../locking/shared-locker.ts';
+import { bootId, proveAll, returnToProven, returnToProvenOffsets } from '../staging/power-cut.ts';
+import type { Staging } from '../staging/staging.ts';
+import type { Unproved } from '../staging/unproved.ts';
+import type { Beginning } from './beginnings.ts';
+import type { Finisher } from './finisher.ts';
+import type { LeaseHolder } from './lease.ts';
+import { Recovery } from './recovery.ts';
 
 /** So much of the time that it was served for a ledger may forget in a crash. */
 const HEARTBEAT_MS = 60_000;

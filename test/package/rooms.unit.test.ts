@@ -1,0 +1,62 @@
+// The order of the server's rooms, as docs/architecture.md draws it: each may use those to its right, and none runs back up.
+import { globSync, readFileSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { expect, it } from 'vitest';
+import { REPOSITORY } from '../support/repository.ts';
+
+/** From the left to the right. Rooms of one line may use each other; that there is no circle, the linter sees to. */
+const ORDER = [
+  ['main', 'index'],
+  ['app'],
+  ['assembly'],
+  ['operator'],
+  ['http', 'tus', 'forms'],
+  ['access', 'notify'],
+  ['finish'],
+  ['inspection'],
+  ['storage'],
+  ['staging'],
+  ['locking'],
+  ['s3'],
+  ['ledger'],
+  ['disk'],
+  ['runtime', 'config'],
+];
+const RANKS = new Map(ORDER.flatMap((rooms, rank) => rooms.map((room) => [room, rank] as const)));
+
+interface Arrow {
+  from: string;
+  to: string;
+}
+
+function arrowsOf(file: string): Arrow[] {
+  const source = readFileSync(join(REPOSITORY, file), 'utf8');
+  const specifiers = source.matchAll(/(?:^(?:import|export)\b[^;]*?\bfrom |\bimport\()'(\.[^']+)'/gm);
+  return [...specifiers].map(([, path = '']) => ({ from: file, to: relative(REPOSITORY, join(REPOSITORY, dirname(file), path)) }));
+}
+
+function roomOf(file: string): string {
+  return file.split('/')[1]?.replace(/\.ts$/, '') ?? '';
+}
+
+const arrows = globSync('server/**/*.ts', { cwd: REPOSITORY, exclude: (name) => name.includes('dist') }).flatMap(arrowsOf);
+const inServer = arrows.filter(({ to }) => to.startsWith('server/'));
+
+it('every file of the server is in a room that has its place', () => {
+  const files = new Set(arrows.flatMap(({ from, to }) => [from, to]).filter((file) => file.startsWith('server/')));
+  expect(files.size).toBeGreaterThan(100);
+  expect([...files].filter((file) => !RANKS.has(roomOf(file)))).toEqual([]);
+});
+
+it('no room uses one to its left', () => {
+  const rank = (file: string) => RANKS.get(roomOf(file)) ?? -1;
+  const back = inServer.filter(({ from, to }) => rank(from) > rank(to));
+  expect(back.map(({ from, to }) => `${from} → ${to}`)).toEqual([]);
+});
+
+it('only tus/ knows the package that speaks the protocol', () => {
+  const users = globSync('server/**/*.ts', { cwd: REPOSITORY, exclude: (name) => name.includes('dist') }).filter((file) =>
+    /from '@tus\//.test(readFileSync(join(REPOSITORY, file), 'utf8')),
+  );
+  expect(users.filter((file) => roomOf(file) !== 'tus')).toEqual([]);
+});
