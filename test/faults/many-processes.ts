@@ -168,7 +168,7 @@ async function makeTrouble(
     if (n === 2) {
       await postgres.restart();
       hits.restarts += 1;
-    } else if (n === 4) {
+    } else if (n === 1) {
       server.signal('SIGSTOP');
       returning.set(
         server,
