@@ -1,6 +1,7 @@
 // What processes on one ledger tell each other, so that nobody need ask again and again. Hints only: one may get lost, and
 // whoever waits for one looks into the ledger now and then all the same.
-export type Notice = 'state' | 'want' | 'free';
+export const NOTICES = ['state', 'want', 'free'] as const;
+export type Notice = (typeof NOTICES)[number];
 
 export interface Notices {
   /** To all other processes: an upload's state has changed; its lock is wanted; its lock is free. */

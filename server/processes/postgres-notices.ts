@@ -8,7 +8,7 @@ import type { Logger } from 'pino';
 import type { Engine } from '../ledger/engine.ts';
 import { connection } from '../ledger/postgres.ts';
 import { DatabaseUnusable } from '../ledger/postgres-check.ts';
-import type { Notice, Notices } from './notices.ts';
+import { NOTICES, type Notice, type Notices } from './notices.ts';
 import { isOver } from './tenure.ts';
 
 const CHANNEL = 'landfall';
@@ -146,8 +146,10 @@ export class PostgresNotices implements Notices {
     const [from, ...told] = payload.split(',');
     if (from === this.#self) return;
     for (const text of told) {
-      const [notice = '', uploadId = ''] = text.split(' ');
-      this.#heard.emit(notice, uploadId);
+      const [name, uploadId = ''] = text.split(' ');
+      // Whoever may connect to the database may notify; "error" would be thrown where nobody listens for it.
+      const notice = NOTICES.find((known) => known === name);
+      if (notice !== undefined) this.#heard.emit(notice, uploadId);
     }
   }
 }

@@ -101,6 +101,16 @@ describe('two processes', () => {
     expect(sha256(Buffer.from(await (await fetch(url)).arrayBuffer()))).toBe(sha256(bytes));
   });
 
+  it('are not disturbed by notices that are none of theirs', async () => {
+    const databaseUrl = await postgres.database();
+    const [first, second] = await embedTwo({ databaseUrl });
+    for (const payload of ['', ',', 'somebody,error x', 'somebody,newListener x', 'somebody,gap', 'somebody,constructor x,state'])
+      await postgres.query(`notify landfall, '${payload}'`, databaseUrl);
+    const bytes = await videoBytes(LENGTH);
+    const { url } = await createUpload(first.files, { length: LENGTH, name: 'film.mp4' });
+    expect(await patchUpload(at(second, url), 0, bytes)).toMatchObject({ status: 204, offset: LENGTH });
+  });
+
   it('hold no connection to the ledger for an upload, however many they receive', async () => {
     const databaseUrl = await postgres.database();
     const databaseConnections = 2;
