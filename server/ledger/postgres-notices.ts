@@ -92,11 +92,7 @@ export class PostgresNotices implements Notices {
       select coalesce((select relnamespace::regnamespace::text from pg_class where oid = to_regclass('uploads')), current_schema()) as schema`.execute(
       this.#engine.db,
     );
-    // A name of a channel has at most 63 bytes, as one of a schema has.
-    return `landfall_${createHash('sha256')
-      .update(rows[0]?.schema ?? '')
-      .digest('hex')
-      .slice(0, 16)}`;
+    return channelOf(rows[0]?.schema ?? '');
   }
 
   async #connect(): Promise<Client> {
@@ -167,4 +163,9 @@ export class PostgresNotices implements Notices {
       if (notice !== undefined) this.#heard.emit(notice, uploadId);
     }
   }
+}
+
+/** The channel of the ledger in a schema. The name of one has at most 63 bytes, as that of a schema has: so it carries its hash. */
+export function channelOf(schema: string): string {
+  return `landfall_${createHash('sha256').update(schema).digest('hex').slice(0, 16)}`;
 }

@@ -60,7 +60,7 @@ const ended = () => {
 
 /** Changes the file when a part of it has arrived, and looks at what the server stored in the end. */
 export async function expectNoMixture(page: SourcePage, { change, isSeen }: Change): Promise<void> {
-  const server = await embedLandfall();
+  const server = await embedLandfall({ corsOrigins: '*' });
   const proxy = await startFaultProxy({ upstream: server.url, bytesPerSecond: 8 * MIB });
   onTestFinished(() => proxy.close());
   const directory = testDirectory();

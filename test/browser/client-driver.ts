@@ -85,7 +85,7 @@ async function startClientPage(
   plan: (exchange: Exchange) => Fault | undefined = () => undefined,
   hooks: LandfallHooks = {},
 ): Promise<ClientPage> {
-  const server = await embedLandfall({}, hooks);
+  const server = await embedLandfall({ corsOrigins: '*' }, hooks);
   const proxy = await startFaultProxy({ upstream: server.url, onRequest: plan });
   onTestFinished(() => proxy.close());
   const url = await site(script, `${proxy.url}/files`);

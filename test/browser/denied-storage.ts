@@ -43,7 +43,7 @@ const shown = () => document.querySelector('landfall-upload')?.shadowRoot?.query
 
 /** A server, and a site whose pages show its element: by itself, in a sandboxed frame, in the frame of a third party. */
 export async function startSites() {
-  const server = await embedLandfall();
+  const server = await embedLandfall({ corsOrigins: '*' });
   const element = `<!doctype html><script type="module" src="${server.url}/landfall-upload.js"></script>
     <landfall-upload endpoint="${server.files}"></landfall-upload>`;
   const frame = (attributes: string) => `<!doctype html><iframe ${attributes} width="1000" height="700"></iframe>`;

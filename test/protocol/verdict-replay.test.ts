@@ -11,8 +11,11 @@ import { startVerdictServer } from '../support/verdicts.ts';
 const LENGTH = 100_000;
 const HELD = LENGTH - 1;
 
-/** A check that waits until it is told what to say. */
-function gate(rejection?: Awaited<ReturnType<Check['run']>>) {
+/** For tests of what follows a verdict: on a busy machine it may take a while. */
+const UNHURRIED = { patience: '5m' };
+
+/** A check that waits until it is told to let the file pass. */
+function gate() {
   const { promise, resolve } = Promise.withResolvers<void>();
   let begun = 0;
   const check: Check = {
@@ -20,17 +23,17 @@ function gate(rejection?: Awaited<ReturnType<Check['run']>>) {
     async run() {
       begun += 1;
       await promise;
-      return rejection;
+      return undefined;
     },
   };
   return { check, open: resolve, begun: () => begun };
 }
 
-async function startGated(rejection?: Awaited<ReturnType<Check['run']>>) {
-  const { check, open, begun } = gate(rejection);
+async function startGated(patience: number | string = 300) {
+  const { check, open, begun } = gate();
   let verdicts = 0;
   const server = await embedLandfall(
-    { patience: 300 },
+    { patience },
     {
       checks: [check],
       onVerdict: () => {
@@ -43,9 +46,6 @@ async function startGated(rejection?: Awaited<ReturnType<Check['run']>>) {
   return { ...server, open, begun, bytes, url, verdicts: () => verdicts };
 }
 
-/** For tests of what follows a verdict: on a busy machine it may take a while. */
-const UNHURRIED = { patience: '20s' };
-
 describe('an upload under inspection', () => {
   it('holds its last byte back from HEAD and asks the client that resent only that byte to ask again', async () => {
     const { url, bytes, open, begun } = await startGated();
@@ -57,13 +57,14 @@ describe('an upload under inspection', () => {
     expect(await patchUpload(url, HELD, bytes.subarray(HELD))).toMatchObject({ status: 204, offset: HELD });
     expect((await readRecord(url)).state).toBe('inspecting');
     open();
+    await expect.poll(async () => (await readRecord(url)).state).toBe('accepted');
     expect(await patchUpload(url, HELD, bytes.subarray(HELD))).toMatchObject({ status: 204, offset: LENGTH });
     expect(await headUpload(url)).toMatchObject({ status: 200, offset: LENGTH });
     expect(begun()).toBe(1);
   });
 
   it('answers the held byte sent ten times at once with one finish and the same answer', async () => {
-    const { url, bytes, open, begun, verdicts, dataDir } = await startGated();
+    const { url, bytes, open, begun, verdicts, dataDir } = await startGated(UNHURRIED.patience);
     await patchUpload(url, 0, bytes.subarray(0, HELD));
     const sent = Array.from({ length: 10 }, () => patchUpload(url, HELD, bytes.subarray(HELD)));
     await expect.poll(begun).toBe(1);
@@ -86,6 +87,7 @@ describe('an upload under inspection', () => {
     expect(await patchUpload(url, HELD, other)).toMatchObject({ status: 422, code: 'ERR_SOURCE_CHANGED' });
     expect(await patchUpload(url, 0, bytes)).toMatchObject({ status: 409 });
     open();
+    await expect.poll(async () => (await readRecord(url)).state).toBe('accepted');
     expect(await patchUpload(url, HELD, bytes.subarray(HELD))).toMatchObject({ status: 204, offset: LENGTH });
   });
 

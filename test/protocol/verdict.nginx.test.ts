@@ -7,6 +7,8 @@ import { QUICK_RETRIES, uploadWithStockClient } from '../support/stock-client.ts
 import { ENDINGS, expectTrueVerdict, startVerdictServer, type VerdictServer } from '../support/verdicts.ts';
 
 const LENGTH = 3_000_000;
+/** Two in a row show what one shows, and more. */
+const DROPS = process.env.LANDFALL_TEST_LONG === '1' ? [0, 1, 2] : [0, 2];
 const PATIENCE = 100;
 
 async function startChain(server: VerdictServer, requestBuffering: boolean, drops: number, methods: string[]) {
@@ -17,7 +19,7 @@ async function startChain(server: VerdictServer, requestBuffering: boolean, drop
 }
 
 describe.for([true, false])('a stock client behind nginx with request buffering %s', (requestBuffering) => {
-  const cases = ENDINGS.flatMap((ending) => [0, 1, 2].map((drops) => ({ ending, drops })));
+  const cases = ENDINGS.flatMap((ending) => DROPS.map((drops) => ({ ending, drops })));
 
   it.for(cases)('ends in $ending when $drops answers to PATCH and to HEAD are lost', async ({ ending, drops }) => {
     const server = await startVerdictServer(ending);

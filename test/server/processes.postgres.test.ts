@@ -1,10 +1,12 @@
 // Two processes' worth of Landfall on one data directory and one PostgreSQL: no request need come to the one that had the last.
+
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { ConfigInput, LandfallHooks } from '../../server/index.ts';
 import { LedgerElsewhere } from '../../server/ledger/open.ts';
+import { channelOf } from '../../server/ledger/postgres-notices.ts';
 import { filesBelow, sha256, videoBytes } from '../support/content.ts';
 import { type EmbeddedLandfall, embedLandfall } from '../support/landfall-embedded.ts';
 import { postgresForTests } from '../support/postgres.ts';
@@ -99,6 +101,16 @@ describe('two processes', () => {
     if (asksFirst) expect(await headUpload(at(second, url))).toMatchObject({ status: 200, offset: 400_000 });
     expect(await patchUpload(at(second, url), 400_000, bytes.subarray(400_000))).toMatchObject({ status: 204, offset: LENGTH });
     expect(sha256(Buffer.from(await (await fetch(url)).arrayBuffer()))).toBe(sha256(bytes));
+  });
+
+  it('are not disturbed by notices that are none of theirs', async () => {
+    const databaseUrl = await postgres.database();
+    const [first, second] = await embedTwo({ databaseUrl });
+    for (const payload of ['', ',', 'somebody,error x', 'somebody,newListener x', 'somebody,gap', 'somebody,constructor x,state'])
+      await postgres.query(`notify ${channelOf('public')}, '${payload}'`, databaseUrl);
+    const bytes = await videoBytes(LENGTH);
+    const { url } = await createUpload(first.files, { length: LENGTH, name: 'film.mp4' });
+    expect(await patchUpload(at(second, url), 0, bytes)).toMatchObject({ status: 204, offset: LENGTH });
   });
 
   it('hold no connection to the ledger for an upload, however many they receive', async () => {

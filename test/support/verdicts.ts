@@ -26,7 +26,7 @@ export async function startVerdictServer(ending: Ending, config: ConfigInput = {
       return ending === 'reject' ? { code: 'ERR_CHECK_REFUSED', detail: 'For the test.' } : undefined;
     },
   };
-  const server = await embedLandfall({ patience: 200, ...config }, { checks: [check] });
+  const server = await embedLandfall({ patience: 200, corsOrigins: '*', ...config }, { checks: [check] });
   return { ...server, inspections: () => inspections };
 }
 
