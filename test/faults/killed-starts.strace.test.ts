@@ -8,7 +8,7 @@ import { filesBelow, videoBytes } from '../support/content.ts';
 import { LandfallProcess } from '../support/landfall-process.ts';
 import { programPath } from '../support/needs.ts';
 import { randomFrom } from '../support/random.ts';
-import { forgetBoot } from '../support/sqlite-ledger.ts';
+import { forgetBoot, ledgerRows } from '../support/sqlite-ledger.ts';
 import { temporaryDirectory, testDirectory } from '../support/temp-dir.ts';
 import { createUpload, idOf, patchUpload } from '../support/tus-requests.ts';
 import { resumeInsistently } from './insistent-sender.ts';
@@ -86,9 +86,13 @@ async function startOnce(dataDir: string, calls: string, effect: string): Promis
     () => true,
     () => false,
   );
+  const isFaulty = async () => (await readFile(log, 'utf8')).includes('INJECTED');
+  const isIdle = () => ledgerRows(dataDir).every(({ state }) => state !== 'inspecting');
+  // Once it listens it goes on with inspections in the background.
+  if (isUp) await expect.poll(async () => !server.isRunning || isIdle() || (await isFaulty()), { timeout: 60_000 }).toBe(true);
+  const isHit = !isUp || !server.isRunning || (await isFaulty());
   await server.kill();
-  // It may come up all the same, where the disk failed: what it does in the background had to be tried again then.
-  return !isUp || (await readFile(log, 'utf8')).includes('INJECTED');
+  return isHit;
 }
 
 /** What a server leaves that is killed, or whose machine loses its power, in the middle of everything. */
