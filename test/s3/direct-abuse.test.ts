@@ -11,13 +11,19 @@ import { embedLandfallOnS3, MIB } from '../support/s3-landfall.ts';
 import { testDirectory } from '../support/temp-dir.ts';
 import { createUpload, idOf, patchUpload, readRecord } from '../support/tus-requests.ts';
 
+const JSON_BODY = { 'Content-Type': 'application/json' };
+
 interface Links {
   id: string;
   parts: { number: number; url: string }[];
 }
 
 async function linksFor(url: string, length: number): Promise<Links> {
-  const response = await fetch(`${url}/get-upload-url`, { method: 'POST', body: JSON.stringify({ name: 'film.mp4', length }) });
+  const response = await fetch(`${url}/get-upload-url`, {
+    method: 'POST',
+    headers: JSON_BODY,
+    body: JSON.stringify({ name: 'film.mp4', length }),
+  });
   expect(response.status).toBe(201);
   return (await response.json()) as Links;
 }
@@ -53,7 +59,11 @@ it('where addresses can’t be kept from that, none are given out', async () => 
       ? { kind: 'answer', status: 206, headers: { 'Content-Length': '1' }, body: 'a' }
       : undefined,
   );
-  const response = await fetch(`${url}/get-upload-url`, { method: 'POST', body: JSON.stringify({ name: 'film.mp4', length: MIB }) });
+  const response = await fetch(`${url}/get-upload-url`, {
+    method: 'POST',
+    headers: JSON_BODY,
+    body: JSON.stringify({ name: 'film.mp4', length: MIB }),
+  });
   expect(response.status).toBe(404);
   const directory = testDirectory();
   await writeVideo(join(directory, 'film.mp4'), MIB);
@@ -100,13 +110,13 @@ it.for<[string, RequestInit]>([
   ['an Idempotency-Key that two could share once it is cut', { body: '{"length":5}', headers: { 'Idempotency-Key': 'k'.repeat(300) } }],
 ])('a request with %s is refused with 400', async ([, init]) => {
   const { url } = await embedLandfallOnS3();
-  expect((await fetch(`${url}/get-upload-url`, { method: 'POST', ...init })).status).toBe(400);
+  expect((await fetch(`${url}/get-upload-url`, { method: 'POST', ...init, headers: { ...JSON_BODY, ...init.headers } })).status).toBe(400);
 });
 
 it('a name that no database holds is kept as far as one does', async () => {
   const { url, files } = await embedLandfallOnS3();
   const wanted = { name: 'fi\0lm\ud800.mp4', type: 'video/\0mp4', length: MIB };
-  const response = await fetch(`${url}/get-upload-url`, { method: 'POST', body: JSON.stringify(wanted) });
+  const response = await fetch(`${url}/get-upload-url`, { method: 'POST', headers: JSON_BODY, body: JSON.stringify(wanted) });
   const { id } = (await response.json()) as Links;
   expect(await readRecord(`${files}/${id}`)).toMatchObject({ name: 'film.mp4', originalName: 'fi\uFFFDlm\uFFFD.mp4' });
 });
@@ -136,7 +146,7 @@ it('an address is of no use to anybody but its owner', async () => {
   const ask = (method: string, path: string, authorization?: string) =>
     fetch(`${url}/get-upload-url${path}`, {
       method,
-      headers: authorization === undefined ? {} : { authorization },
+      headers: { ...JSON_BODY, ...(authorization !== undefined && { authorization }) },
       ...(path === '' ? { body: JSON.stringify({ name: 'film.mp4', length: MIB }) } : {}),
     });
   expect((await ask('POST', '')).status).toBe(401);
@@ -147,4 +157,13 @@ it('an address is of no use to anybody but its owner', async () => {
   }
   expect((await ask('GET', `/${id}`, 'a')).status).toBe(200);
   expect((await ask('GET', `/${id}?from=0`, 'a')).status).toBe(404);
+});
+
+it('a request of another type, which a page of any site could have sent, is refused with 415', async () => {
+  const { url } = await embedLandfallOnS3();
+  for (const type of [undefined, 'text/plain', 'application/x-www-form-urlencoded', 'multipart/form-data; boundary=x']) {
+    const headers = type === undefined ? {} : { 'Content-Type': type };
+    const answer = await fetch(`${url}/get-upload-url`, { method: 'POST', headers, body: Buffer.from('{"length":5}') });
+    expect(answer.status, type).toBe(415);
+  }
 });

@@ -27,7 +27,11 @@ async function send({ parts, partSize }: Links, bytes: Buffer<ArrayBuffer>, want
 }
 
 async function create(url: string, length: number): Promise<{ links: Links; record: string; door: string }> {
-  const response = await fetch(`${url}/get-upload-url`, { method: 'POST', body: JSON.stringify({ name: 'film.mp4', length }) });
+  const response = await fetch(`${url}/get-upload-url`, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json' },
+    body: JSON.stringify({ name: 'film.mp4', length }),
+  });
   const links = (await response.json()) as Links;
   const record = new URL(links.url, url).href;
   return { links, record, door: `${url}/get-upload-url/${idOf(record)}` };

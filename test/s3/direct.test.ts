@@ -17,13 +17,16 @@ interface Links {
   parts: { number: number; url: string }[];
 }
 
+const JSON_BODY = { 'Content-Type': 'application/json' };
+
 async function ask(
   url: string,
   wanted?: object,
   headers: Record<string, string> = {},
 ): Promise<{ status: number; body: Links & { code?: string } }> {
   const method = wanted === undefined ? 'GET' : 'POST';
-  const response = await fetch(`${url}`, { method, headers, ...(wanted === undefined ? {} : { body: JSON.stringify(wanted) }) });
+  const body = wanted === undefined ? {} : { body: JSON.stringify(wanted) };
+  const response = await fetch(url, { method, headers: { ...(wanted && JSON_BODY), ...headers }, ...body });
   return { status: response.status, body: (await response.json()) as Links };
 }
 
