@@ -12,7 +12,7 @@ import { connection } from './postgres.ts';
 import { DatabaseUnusable } from './postgres-check.ts';
 
 /** What a notice looks like: anybody who may connect to the database can send whatever they like. */
-const NOTICE = /^(state|want|free) ([0-9a-f]{32})$/;
+const NOTICE = /^(state|want|free) (\S+)$/;
 /** A payload has at most 7,999 bytes; one notice takes 38. */
 const PER_MESSAGE = 200;
 /** A connection that says nothing may be dead; a proxy may have dropped it. */

@@ -7,7 +7,7 @@ import { Holders } from '../../server/ledger/holders.ts';
 import { Ledger } from '../../server/ledger/ledger.ts';
 import { Locks } from '../../server/ledger/locks.ts';
 import { openPostgres } from '../../server/ledger/postgres.ts';
-import { PostgresNotices } from '../../server/ledger/postgres-notices.ts';
+import { channelOf, PostgresNotices } from '../../server/ledger/postgres-notices.ts';
 import { Tenure } from '../../server/locking/process-lease.ts';
 import { SharedLocker } from '../../server/locking/shared-locker.ts';
 import { postgresForTests } from '../support/postgres.ts';
@@ -232,7 +232,7 @@ describe('the locker of several processes', () => {
     onTestFinished(() => listening.end());
     listening.on('notification', ({ payload = '' }) => told.push(...payload.split(',').slice(1)));
     await listening.connect();
-    await listening.query('listen landfall');
+    await listening.query(`listen ${channelOf('public')}`);
     const id = newUpload().id;
     const held = await hold(first, id);
     const coming = setInterval(() => first.locker.touch(id), 50);
