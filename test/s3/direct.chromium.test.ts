@@ -18,7 +18,7 @@ function documentedCors(origin: string) {
 }
 
 it('a file sent by a page past the server arrives whole, in a bucket that is set up as the documents say', async () => {
-  const { files, s3, proxy, onlyFile, expectNothingStaged } = await embedLandfallOnS3();
+  const { files, s3, proxy, onlyFile, expectNothingStaged } = await embedLandfallOnS3(undefined, { corsOrigins: '*' });
   const url = await site(pages.script, files);
   await s3.client.send(
     new PutBucketCorsCommand({ Bucket: s3.name, CORSConfiguration: { CORSRules: documentedCors(new URL(url).origin) } }),
