@@ -12,10 +12,10 @@ import { toRecord } from '../http/record.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
 import { tooLarge } from '../staging/admission.ts';
-import { MIN_BYTES_PER_TIMEOUT } from '../staging/body-writer.ts';
 import { faultOf } from '../staging/faults.ts';
 import type { Receiver } from '../staging/receiver.ts';
 import type { Staging } from '../staging/staging.ts';
+import { MIN_BYTES_PER_TIMEOUT } from '../staging/stream-source.ts';
 import { newUploadId } from '../staging/upload-id.ts';
 import { type FormResult, renderResults } from './form-page.ts';
 

@@ -1,10 +1,10 @@
 // Bytes that are stored already and come once more, since they were not acknowledged: compared, not appended.
 import type { Readable } from 'node:stream';
 import { UploadError } from '../../shared/errors.ts';
-import { collectBody } from './body-writer.ts';
 import { type ExpectedChecksum, requireChecksum } from './chunk-checksum.ts';
 import { refusalOf } from './refusal.ts';
 import type { BodyLimits, Staging } from './staging.ts';
+import { collectBody } from './stream-source.ts';
 
 /**
  * What a sender repeats because it was not acknowledged: at most the held byte. Kept in memory.

@@ -8,11 +8,11 @@ import { type ExpectedChecksum, type RunningDigest, requireDigest, startDigest }
 import { Confirmations, type ConfirmationsOptions } from './confirmations.ts';
 import { type EarlyRejectionOptions, requireAllowedHead } from './early-rejection.ts';
 import { faultOf } from './faults.ts';
+import { FreeSpace } from './free-space.ts';
 import { Head } from './head.ts';
 import { compareHeld, readHeld } from './held-bytes.ts';
 import { refusalOf } from './refusal.ts';
 import { requireSameBody, type StoredBody } from './repeated-body.ts';
-import { Room } from './room.ts';
 import { advance, type Checksum, completeChecksum } from './running-checksum.ts';
 import type { BodyEnd, Proof } from './staging.ts';
 
@@ -57,14 +57,14 @@ export interface Complete {
 
 export class Receiver {
   readonly #options: ReceiverOptions;
-  readonly #room: Room;
+  readonly #freeSpace: FreeSpace;
   readonly #admission: Admission;
   readonly #confirmations: Confirmations;
 
   constructor(options: ReceiverOptions) {
     this.#options = options;
-    this.#room = new Room(options.staging);
-    this.#admission = new Admission(options, this.#room);
+    this.#freeSpace = new FreeSpace(options.staging);
+    this.#admission = new Admission(options, this.#freeSpace);
     this.#confirmations = new Confirmations(options);
   }
 
@@ -115,7 +115,7 @@ export class Receiver {
       return { stored, complete: { proof: 'unknown' } };
     }
     // Whoever creates an upload has asked just before.
-    if (!options.isNew) this.#room.askAgain();
+    if (!options.isNew) this.#freeSpace.askAgain();
     const checksum = await this.#checksum(upload, stored);
     const head = new Head(upload, stored);
     const checkpoints = new Checkpoints(upload.id, stored, this.#options, requireHeld);
@@ -145,7 +145,7 @@ export class Receiver {
         ...(requireHeld && { requireHeld }),
         onBatch: async (batch) => {
           options.onActivity?.();
-          await this.#room.take(batch.reduce((bytes, chunk) => bytes + chunk.byteLength, 0));
+          await this.#freeSpace.take(batch.reduce((bytes, chunk) => bytes + chunk.byteLength, 0));
           if (!expected) before = { ...checksum };
           advance(checksum, batch);
           passed.push({ ...checksum });

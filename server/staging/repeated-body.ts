@@ -1,10 +1,10 @@
 // The body of a creation that is asked again: it must be what was stored the first time, or it belongs to another file.
 import type { Readable } from 'node:stream';
 import { UploadError } from '../../shared/errors.ts';
-import { Gatherer } from './body-writer.ts';
 import { type ExpectedChecksum, requireDigest, startDigest } from './chunk-checksum.ts';
 import { refusalOf } from './refusal.ts';
 import type { BodyLimits } from './staging.ts';
+import { StreamSource } from './stream-source.ts';
 
 /** What is stored of an upload, from its first byte on. */
 export interface StoredBody {
@@ -25,12 +25,12 @@ export async function requireSameBody(
   expected: ExpectedChecksum | undefined,
   stored: StoredBody,
 ): Promise<void> {
-  const gatherer = new Gatherer(body, limits);
+  const source = new StreamSource(body, limits);
   const digest = expected && startDigest(expected.algorithm);
   let isSame = true;
   try {
     for (let offset = 0; digest !== undefined || (isSame && offset < stored.size); ) {
-      const batch = await gatherer.next();
+      const batch = await source.next();
       if (batch === undefined) break;
       const bytes = Buffer.concat(batch);
       digest?.update(bytes);
@@ -39,9 +39,9 @@ export async function requireSameBody(
       offset += bytes.byteLength;
     }
   } finally {
-    gatherer.release();
+    source.release();
   }
-  const { end = 'whole' } = gatherer;
+  const { end = 'whole' } = source;
   if (end !== 'whole') throw refusalOf(end, limits.signal);
   if (expected && digest) requireDigest(expected, digest);
   if (!isSame) throw new UploadError('ERR_IDEMPOTENCY_KEY_REUSED', { detail: 'Its first creation had another body.' });

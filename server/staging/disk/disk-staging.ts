@@ -9,8 +9,8 @@ import { DiskThread } from '../../disk/disk-thread.ts';
 import { makeDurableDirectory, syncDirectory } from '../../disk/durable-directory.ts';
 import { OpenFile } from '../../disk/open-file.ts';
 import { Retries } from '../../runtime/retries.ts';
-import { writeBody } from '../body-writer.ts';
 import type { StagedReader, Staging, WriteOptions, Written } from '../staging.ts';
+import { writeBody } from '../stream-source.ts';
 
 /** Each write makes durable what it wrote, as an fsync after it would, in the same hop. Elsewhere it means less than fsync. */
 const SYNCED = platform() === 'linux' ? constants.O_SYNC : 0;

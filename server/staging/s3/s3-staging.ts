@@ -7,7 +7,6 @@ import { isMissing } from '../../s3/fault.ts';
 import { PartMemory } from '../../s3/part-memory.ts';
 import { Permits } from '../../s3/permits.ts';
 import type { StagedReader, Staging, WriteOptions, Written } from '../staging.ts';
-import { writeBodyToS3 } from './s3-body-writer.ts';
 import { layOut } from './s3-layout.ts';
 import {
   bytesKey,
@@ -24,6 +23,7 @@ import {
 } from './s3-parts.ts';
 import { ObjectReader, TailsReader } from './s3-reader.ts';
 import { partsAndTails, sealAll, unseal } from './s3-seal.ts';
+import { writeBodyToS3 } from './s3-writer.ts';
 
 export interface S3StagingOptions {
   bucket: Bucket;

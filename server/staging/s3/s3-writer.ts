@@ -4,8 +4,8 @@ import type { Readable } from 'node:stream';
 import type { Bucket } from '../../s3/bucket.ts';
 import type { PartMemory } from '../../s3/part-memory.ts';
 import type { Permits } from '../../s3/permits.ts';
-import { Gatherer } from '../body-writer.ts';
 import type { WriteOptions, Written } from '../staging.ts';
+import { StreamSource } from '../stream-source.ts';
 import { PartBuffer } from './part-buffer.ts';
 import { PartsUnderway } from './parts-underway.ts';
 import { layOut, requireSize } from './s3-layout.ts';
@@ -37,25 +37,25 @@ export async function writeBodyToS3(
   source: Readable,
   options: WriteOptions,
 ): Promise<Written> {
-  const gatherer = new Gatherer(source, options);
-  const writer = new S3BodyWriter(writing, id, staged, offset, options, () => gatherer.nudge());
+  const gathered = new StreamSource(source, options);
+  const writer = new S3Writer(writing, id, staged, offset, options, () => gathered.nudge());
   try {
     await writer.prepare();
     for (;;) {
-      const batch = await gatherer.next();
+      const batch = await gathered.next();
       if (batch === undefined) break;
       await writer.add(batch);
     }
-    const end = gatherer.end ?? 'cut';
+    const end = gathered.end ?? 'cut';
     await writer.end(end !== 'too-long');
     return { bytes: writer.position - offset, end, proof: 'durable' };
   } finally {
-    gatherer.release();
+    gathered.release();
     await writer.close();
   }
 }
 
-class S3BodyWriter {
+class S3Writer {
   position: number;
   readonly #writing: S3Writing;
   readonly #id: string;

@@ -21,33 +21,33 @@ export const MIN_BYTES_PER_TIMEOUT = 1024;
  * @throws what the system says of a failed write, and what `onBatch` throws; `bytes` that were written stay written
  */
 export async function writeBody(file: OpenFile, offset: number, source: Readable, options: WriteOptions): Promise<Written> {
-  const gatherer = new Gatherer(source, options);
+  const gathered = new StreamSource(source, options);
   let bytes = 0;
   try {
     for (;;) {
-      const batch = await gatherer.next();
-      if (batch === undefined) return { bytes, end: gatherer.end ?? 'cut', proof: 'unknown' };
+      const batch = await gathered.next();
+      if (batch === undefined) return { bytes, end: gathered.end ?? 'cut', proof: 'unknown' };
       await options.onBatch(batch, offset + bytes);
       while (batch.length > 0) bytes += await writeWhole(file, batch.splice(0, MAX_BUFFERS), offset + bytes);
       options.onWritten?.(() => file.datasync(), offset + bytes);
     }
   } finally {
-    gatherer.release();
+    gathered.release();
   }
 }
 
 /** Reads a body that is to be compared, not stored; the same limits hold. `maxBytes` is what is kept in memory. */
 export async function collectBody(source: Readable, options: BodyLimits): Promise<{ bytes: Buffer; end: BodyEnd }> {
-  const gatherer = new Gatherer(source, options);
+  const gathered = new StreamSource(source, options);
   const batches: Buffer[] = [];
   try {
     for (;;) {
-      const batch = await gatherer.next();
-      if (batch === undefined) return { bytes: Buffer.concat(batches), end: gatherer.end ?? 'cut' };
+      const batch = await gathered.next();
+      if (batch === undefined) return { bytes: Buffer.concat(batches), end: gathered.end ?? 'cut' };
       batches.push(...batch);
     }
   } finally {
-    gatherer.release();
+    gathered.release();
   }
 }
 
@@ -77,7 +77,7 @@ async function writeWhole(file: OpenFile, buffers: Buffer[], position: number): 
 }
 
 /** Takes a body in, as fast as its batches are taken out. */
-export class Gatherer {
+export class StreamSource {
   end: BodyEnd | undefined;
   readonly #source: Readable;
   readonly #options: BodyLimits;
