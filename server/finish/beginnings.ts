@@ -3,7 +3,7 @@
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
 import { pause } from '../runtime/pause.ts';
-import type { Complete } from '../staging/receiver.ts';
+import type { Complete } from '../staging/body-intake.ts';
 import type { Staging } from '../staging/staging.ts';
 import type { Attempts } from './attempts.ts';
 import { backoffMs } from './backoff.ts';

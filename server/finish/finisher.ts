@@ -2,7 +2,7 @@
 import type { Logger } from 'pino';
 import type { Upload } from '../ledger/upload.ts';
 import type { TryLock } from '../locking/locker.ts';
-import type { Complete } from '../staging/receiver.ts';
+import type { Complete } from '../staging/body-intake.ts';
 import type { Unproved } from '../staging/unproved.ts';
 import { Attempts, type InspectionTools } from './attempts.ts';
 import { type Beginning, Beginnings } from './beginnings.ts';

@@ -12,10 +12,11 @@ import { toRecord } from '../http/record.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
 import { tooLarge } from '../staging/admission.ts';
+import { MIN_BYTES_PER_TIMEOUT } from '../staging/body-source.ts';
 import { faultOf } from '../staging/faults.ts';
 import type { Receiver } from '../staging/receiver.ts';
 import type { Staging } from '../staging/staging.ts';
-import { MIN_BYTES_PER_TIMEOUT } from '../staging/stream-source.ts';
+import { streamBody } from '../staging/stream-source.ts';
 import { newUploadId } from '../staging/upload-id.ts';
 import { type FormResult, renderResults } from './form-page.ts';
 
@@ -131,7 +132,7 @@ export class Forms {
         rawMetadata: '',
         idempotencyKey: null,
       }));
-      const { stored } = await receiver.receive(upload, 0, stream, { maxBytes: maxUploadSize, signal, isNew: true });
+      const { stored } = await receiver.receive(upload, 0, streamBody(stream), { maxBytes: maxUploadSize, signal, isNew: true });
       signal.throwIfAborted();
       if (stored === 0 && name === '') {
         await this.#discard(upload);

@@ -13,10 +13,11 @@ import { acknowledge } from '../finish/verdict-answers.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
 import type { TryLock } from '../locking/locker.ts';
+import { collectBody } from '../staging/body-source.ts';
 import type { Receiver } from '../staging/receiver.ts';
 import { refusalOf } from '../staging/refusal.ts';
 import type { S3Direct } from '../staging/s3/s3-direct.ts';
-import { collectBody } from '../staging/stream-source.ts';
+import { streamBody } from '../staging/stream-source.ts';
 import { newUploadId } from '../staging/upload-id.ts';
 import { isMediaType, readIdempotencyKey } from '../tus/headers.ts';
 import { toRecord } from './record.ts';
@@ -105,7 +106,12 @@ export class Direct {
     // A page can have any other type sent here by a form, without a preflight.
     if (!isMediaType(request, 'application/json')) throw new UploadError('ERR_INVALID_CONTENT_TYPE');
     const { bodyTimeoutMs, draining } = this.#options;
-    const { bytes, end } = await collectBody(request, { maxBytes: MAX_REQUEST_BYTES, signal: draining, bodyTimeoutMs, inOne: true });
+    const { bytes, end } = await collectBody(streamBody(request), {
+      maxBytes: MAX_REQUEST_BYTES,
+      signal: draining,
+      bodyTimeoutMs,
+      inOne: true,
+    });
     if (end === 'too-long') throw new UploadError('ERR_BAD_REQUEST', { detail: 'The request is too long.' });
     if (end !== 'whole') throw refusalOf(end, draining);
     try {

@@ -1,85 +1,40 @@
-// From a request to a file with as little between as there can be: chunks are gathered while the last batch is being
-// written and go out in one writev. One write is in flight; the source is paused when a batch is full.
+// A body as Node's HTTP parser, or a form's, brings it: chunks in memory of their own. They are gathered while the last batch is
+// being written, so that they go out in one write; the stream is paused when enough is waiting.
 import type { Readable } from 'node:stream';
-import type { OpenFile } from '../disk/open-file.ts';
 import { countYoungBytes } from '../runtime/young-garbage.ts';
-import type { BodyEnd, BodyLimits, WriteOptions, Written } from './staging.ts';
+import { type BodyEnd, type BodyLimits, type BodySource, type LeasedBatch, MIN_BYTES_PER_TIMEOUT, type OpenBody } from './body-source.ts';
 
-/** Pause the source above this many waiting bytes: with the batch in flight, the memory one body takes. */
+/** Pause the stream above this many waiting bytes: with the batch in flight, the memory one body takes. */
 const HIGH_WATER_BYTES = 1024 * 1024;
-/** Don't write less than this while more is coming: a system call and a thread hop cost the same for 1 KiB. */
+/** Don't hand on less than this while more is coming: a system call and a thread hop cost the same for 1 KiB. */
 const BATCH_BYTES = 512 * 1024;
-/** But write what has waited this long, so that a slow sender's bytes are stored while it sends. */
+/** But hand on what has waited this long, so that a slow sender's bytes are stored while it sends. */
 const BATCH_DELAY_MS = 250;
-/** The system takes no more buffers in one writev (IOV_MAX). */
-const MAX_BUFFERS = 1024;
-/** A body slower than this in a `bodyTimeoutMs` only holds a connection. */
-export const MIN_BYTES_PER_TIMEOUT = 1024;
 
-/**
- * Appends a body to a file from `offset` on and says how it ended. Resolves after the last write returned, never before.
- * @throws what the system says of a failed write, and what `onBatch` throws; `bytes` that were written stay written
- */
-export async function writeBody(file: OpenFile, offset: number, source: Readable, options: WriteOptions): Promise<Written> {
-  const gathered = new StreamSource(source, options);
-  let bytes = 0;
-  try {
-    for (;;) {
-      const batch = await gathered.next();
-      if (batch === undefined) return { bytes, end: gathered.end ?? 'cut', proof: 'unknown' };
-      await options.onBatch(batch, offset + bytes);
-      while (batch.length > 0) bytes += await writeWhole(file, batch.splice(0, MAX_BUFFERS), offset + bytes);
-      options.onWritten?.(() => file.datasync(), offset + bytes);
-    }
-  } finally {
-    gathered.release();
-  }
+export function streamBody(stream: Readable): OpenBody {
+  return (limits) => new StreamSource(stream, limits);
 }
 
-/** Reads a body that is to be compared, not stored; the same limits hold. `maxBytes` is what is kept in memory. */
-export async function collectBody(source: Readable, options: BodyLimits): Promise<{ bytes: Buffer; end: BodyEnd }> {
-  const gathered = new StreamSource(source, options);
-  const batches: Buffer[] = [];
-  try {
-    for (;;) {
-      const batch = await gathered.next();
-      if (batch === undefined) return { bytes: Buffer.concat(batches), end: gathered.end ?? 'cut' };
-      batches.push(...batch);
-    }
-  } finally {
-    gathered.release();
-  }
-}
+/** Chunks of a stream are nobody else's, so what is lent is let go. */
+class StreamBatch implements LeasedBatch {
+  readonly buffers: Buffer[];
+  readonly bytes: number;
 
-/** Leaves the array empty: while the next batch is waited for, the caller's frame would keep alive what was written. */
-async function writeWhole(file: OpenFile, buffers: Buffer[], position: number): Promise<number> {
-  let written = 0;
-  let rest = buffers;
-  for (;;) {
-    const bytes = await file.writev(rest, position + written);
-    written += bytes;
-    let skip = bytes;
-    const left: Buffer[] = [];
-    for (const buffer of rest) {
-      if (skip >= buffer.byteLength) skip -= buffer.byteLength;
-      else {
-        left.push(buffer.subarray(skip));
-        skip = 0;
-      }
-    }
-    if (left.length === 0) {
-      buffers.length = 0;
-      return written;
-    }
-    // Short writes come before a full disk's ENOSPC, which the next call then throws.
-    rest = left;
+  constructor(buffers: Buffer[], bytes: number) {
+    this.buffers = buffers;
+    this.bytes = bytes;
+  }
+
+  /** Or the frame that waits for the next batch would keep alive what was written. */
+  release(): void {
+    this.buffers.length = 0;
   }
 }
 
 /** Takes a body in, as fast as its batches are taken out. */
-export class StreamSource {
+class StreamSource implements BodySource {
   end: BodyEnd | undefined;
-  readonly #source: Readable;
+  readonly #stream: Readable;
   readonly #options: BodyLimits;
   #waiting: Buffer[] = [];
   #waitingBytes = 0;
@@ -93,22 +48,21 @@ export class StreamSource {
   #receivedAtLastLook = 0;
   #wasPaused = false;
 
-  constructor(source: Readable, options: BodyLimits) {
-    this.#source = source;
+  constructor(stream: Readable, options: BodyLimits) {
+    this.#stream = stream;
     this.#options = options;
-    source.on('data', this.#onData);
-    source.on('end', this.#onEnd);
-    source.on('close', this.#onClose);
-    source.on('error', this.#onClose);
+    stream.on('data', this.#onData);
+    stream.on('end', this.#onEnd);
+    stream.on('close', this.#onClose);
+    stream.on('error', this.#onClose);
     options.signal.addEventListener('abort', this.#onAbort);
     this.#watch = setInterval(this.#onWatch, options.bodyTimeoutMs);
     if (options.signal.aborted) this.#onAbort();
-    else if (source.readableEnded) this.#onEnd();
-    else if (source.destroyed) this.#onClose();
+    else if (stream.readableEnded) this.#onEnd();
+    else if (stream.destroyed) this.#onClose();
   }
 
-  /** The next batch, or undefined once the body is over and everything was handed out; an empty one after a nudge. */
-  async next(): Promise<Buffer[] | undefined> {
+  async next(): Promise<LeasedBatch | undefined> {
     while (!this.#isReady()) {
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
@@ -119,11 +73,11 @@ export class StreamSource {
     this.#due = false;
     if (this.#waitingBytes === 0 && (this.end !== undefined || !this.#isNudged)) return undefined;
     this.#isNudged = false;
-    const batch = this.#waiting;
+    const batch = new StreamBatch(this.#waiting, this.#waitingBytes);
     this.#waiting = [];
-    if (this.#waitingBytes > 0) this.#first = false;
+    if (batch.bytes > 0) this.#first = false;
     this.#waitingBytes = 0;
-    if (this.end === undefined) this.#source.resume();
+    if (this.end === undefined) this.#stream.resume();
     return batch;
   }
 
@@ -134,21 +88,20 @@ export class StreamSource {
     return this.#waitingBytes >= BATCH_BYTES || (!this.#options.inOne && (this.#first || this.#due));
   }
 
-  /** Has `next` return soon, though nothing came. */
   nudge(): void {
     this.#isNudged = true;
     this.#wake?.();
   }
 
-  release(): void {
+  close(): void {
     clearTimeout(this.#delay);
     clearInterval(this.#watch);
-    this.#source.off('data', this.#onData);
-    this.#source.off('end', this.#onEnd);
-    this.#source.off('close', this.#onClose);
-    this.#source.off('error', this.#onClose);
+    this.#stream.off('data', this.#onData);
+    this.#stream.off('end', this.#onEnd);
+    this.#stream.off('close', this.#onClose);
+    this.#stream.off('error', this.#onClose);
     // Someone must listen: a socket's late error would otherwise end the process.
-    this.#source.on('error', ignore);
+    this.#stream.on('error', ignore);
     this.#options.signal.removeEventListener('abort', this.#onAbort);
   }
 
@@ -163,7 +116,7 @@ export class StreamSource {
     this.#waiting.push(chunk);
     this.#waitingBytes += chunk.byteLength;
     if (this.#waitingBytes >= HIGH_WATER_BYTES) {
-      this.#source.pause();
+      this.#stream.pause();
       this.#wasPaused = true;
     }
     if (this.#isReady()) this.#wake?.();
@@ -177,16 +130,16 @@ export class StreamSource {
   readonly #onClose = (): void => this.#finish('cut');
   readonly #onAbort = (): void => this.#finish('interrupted');
   readonly #onWatch = (): void => {
-    // A paused source is our own disk's slowness, not the sender's.
+    // A paused stream is our own disk's slowness, not the sender's.
     if (!this.#wasPaused && this.#received - this.#receivedAtLastLook < MIN_BYTES_PER_TIMEOUT) this.#finish('too-slow');
     this.#receivedAtLastLook = this.#received;
-    this.#wasPaused = this.#source.isPaused();
+    this.#wasPaused = this.#stream.isPaused();
   };
 
   #finish(end: BodyEnd): void {
     if (this.end !== undefined) return;
     this.end = end;
-    this.#source.pause();
+    this.#stream.pause();
     this.#wake?.();
   }
 }

@@ -6,8 +6,10 @@ import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
 import type { UploadLocker } from '../locking/locker.ts';
 import { tooLarge } from '../staging/admission.ts';
-import type { Received, Receiver } from '../staging/receiver.ts';
+import type { Received } from '../staging/body-intake.ts';
+import type { Receiver } from '../staging/receiver.ts';
 import type { Staging } from '../staging/staging.ts';
+import { streamBody } from '../staging/stream-source.ts';
 import { linked } from './linked-signal.ts';
 import type { Context } from './request-context.ts';
 import type { TusRequest } from './stock-server.ts';
@@ -55,7 +57,7 @@ export class Appends {
     context.upload = upload;
     const stopping = linked([cancellation.signal, draining]);
     const receiving = receiver
-      .receive(upload, tusUpload.offset, request.body, {
+      .receive(upload, tusUpload.offset, streamBody(request.body), {
         maxBytes: limit,
         signal: stopping.signal,
         onActivity: () => locker.touch(tusUpload.id),

@@ -11,6 +11,7 @@ import type { Receiver } from '../staging/receiver.ts';
 import type { StoredBody } from '../staging/repeated-body.ts';
 import { advance, type Checksum } from '../staging/running-checksum.ts';
 import type { Staging } from '../staging/staging.ts';
+import { streamBody } from '../staging/stream-source.ts';
 import type { Storage } from '../storage/storage.ts';
 import { ANNOUNCEMENT } from './announcement.ts';
 import type { Endings } from './endings.ts';
@@ -79,7 +80,7 @@ export class Creations {
     // Other bytes than those stored are another file, which is not to be told as stored.
     if (mayHaveBody(raw) && hasBytes(upload)) {
       const maxBytes = creation.length ?? maxUploadSize;
-      await receiver.requireSameBody(raw, maxBytes, draining, creation.checksums.chunk, await this.#stored(upload));
+      await receiver.requireSameBody(streamBody(raw), maxBytes, draining, creation.checksums.chunk, await this.#stored(upload));
       upload = (await ledger.get(upload.id)) ?? upload;
     }
     raw.resume();

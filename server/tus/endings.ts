@@ -8,6 +8,7 @@ import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
 import type { Receiver } from '../staging/receiver.ts';
 import type { Staging } from '../staging/staging.ts';
+import { streamBody } from '../staging/stream-source.ts';
 import type { Storage } from '../storage/storage.ts';
 import type { Append } from './headers.ts';
 import { GONE, linked } from './linked-signal.ts';
@@ -81,7 +82,7 @@ export class Endings {
     const isEmptyEnd = append.offset === length && (upload.state === 'accepted' || upload.held === 'length');
     if (!isHeldByte && !isEmptyEnd) throw new UploadError('ERR_MISMATCHED_OFFSET');
     const { ledger, receiver, draining } = this.#options;
-    const sent = await receiver.readHeld(raw, length - append.offset, draining, append.checksums.chunk);
+    const sent = await receiver.readHeld(streamBody(raw), length - append.offset, draining, append.checksums.chunk);
     const stored = await readStored(this.#options, upload.id, append.offset, append.offset + sent.byteLength).catch(async (error) => {
       const now = await ledger.get(upload.id);
       // Its verdict came while the body did, and took the bytes away.

@@ -15,6 +15,7 @@ import { testBucket } from '../support/s3-test-bucket.ts';
 import { startStockOnS3 } from '../support/stock-s3.ts';
 import { testDirectory } from '../support/temp-dir.ts';
 import { createUpload, headUpload, idOf, patchUpload, readRecord, terminateUpload } from '../support/tus-requests.ts';
+import { writeStaged } from '../support/write-staged.ts';
 
 const LENGTH = 23 * MIB;
 
@@ -243,7 +244,7 @@ describe('removing what is complete', () => {
     const { bucket, keys, unfinished } = await testBucket();
     const staging = new S3Staging({ bucket, partSize: 5 * MIB, concurrency: 2, memory: 16 * MIB, maxUploadSize: 64 * MIB });
     const id = 'c'.repeat(32);
-    await staging.write(id, 0, Readable.from([Buffer.alloc(12 * MIB)]), { ...LIMITS, completeSize: 12 * MIB });
+    await writeStaged(staging, id, 0, Readable.from([Buffer.alloc(12 * MIB)]), { ...LIMITS, completeSize: 12 * MIB });
     expect(await staging.size(id)).toBe(12 * MIB);
     await staging.remove(id);
     expect(await keys()).toEqual([]);
@@ -344,7 +345,9 @@ describe('senders that stop sending', () => {
       const onBatch = () => {
         most = Math.max(most, staging.memoryTaken);
       };
-      expect(await staging.write(id, 0, source, { ...LIMITS, completeSize: bytes.byteLength, onBatch })).toMatchObject({ end: 'whole' });
+      expect(await writeStaged(staging, id, 0, source, { ...LIMITS, completeSize: bytes.byteLength, onBatch })).toMatchObject({
+        end: 'whole',
+      });
       return id;
     });
     for (const id of await Promise.all(writes)) {
@@ -398,7 +401,7 @@ it('what is staged in S3 touches no disk', () => {
   for (const file of files) expect(readFileSync(file, 'utf8')).not.toMatch(/from 'node:(?:fs|os|child_process)/);
 });
 
-const LIMITS = { maxBytes: 1e9, signal: new AbortController().signal, bodyTimeoutMs: 30_000, onBatch: () => {} };
+const LIMITS = { maxBytes: 1e9, signal: new AbortController().signal, bodyTimeoutMs: 30_000 };
 
 function* pieces(bytes: Buffer): Iterable<Buffer> {
   for (let at = 0; at < bytes.byteLength; at += 64 * 1024) yield bytes.subarray(at, at + 64 * 1024);
