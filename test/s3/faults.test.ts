@@ -1,6 +1,7 @@
 // What S3 does wrong now and then, and what a sender sees of it: nothing, or a pause. Beside it, what the stock store does.
+import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
-import { request } from 'node:http';
+import { type ClientRequest, type IncomingMessage, request } from 'node:http';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { GetObjectCommand } from '@aws-sdk/client-s3';
@@ -64,6 +65,20 @@ async function sendFilm(files: string) {
   return { bytes, url, answer: await patchUpload(url, 0, bytes) };
 }
 
+/** The head of a PATCH that announces the whole film. */
+function startPatch(url: string): ClientRequest {
+  const headers = {
+    'Tus-Resumable': '1.0.0',
+    'Upload-Offset': 0,
+    'Content-Type': 'application/offset+octet-stream',
+    'Content-Length': LENGTH,
+  };
+  const patch = request(url, { method: 'PATCH', headers });
+  patch.on('error', () => {});
+  onTestFinished(() => void patch.destroy());
+  return patch;
+}
+
 describe('one part failing while later ones succeed', () => {
   // So late that the parts after it are stored by then.
   const lateFailure = () => new Trouble(isPart(2), s3Error(403, 'AccessDenied', 2000));
@@ -78,6 +93,15 @@ describe('one part failing while later ones succeed', () => {
     expect(await resume(url, bytes)).toBe(5 * MIB);
     expect((await onlyFile()).bytes.equals(bytes)).toBe(true);
     await expectNothingStaged();
+  });
+
+  it('is told to a sender that pauses, before it sends more', async () => {
+    const { files } = await embedLandfallOnS3(new Trouble(isPart(2), s3Error(403, 'AccessDenied', 500)).plan);
+    const { url } = await createUpload(files, { length: LENGTH, name: 'film.mp4' });
+    const patch = startPatch(url);
+    patch.write(await videoBytes(12 * MIB));
+    const [answer] = (await once(patch, 'response')) as [IncomingMessage];
+    expect(answer.statusCode).toBe(503);
   });
 
   it('corrupts the file of the stock store', async () => {
@@ -293,15 +317,7 @@ describe('senders that stop sending', () => {
   /** Sends a piece of its file, and then nothing. */
   async function stall(files: string): Promise<string> {
     const { url } = await createUpload(files, { length: LENGTH, name: 'film.mp4' });
-    const headers = {
-      'Tus-Resumable': '1.0.0',
-      'Upload-Offset': 0,
-      'Content-Type': 'application/offset+octet-stream',
-      'Content-Length': LENGTH,
-    };
-    const patch = request(url, { method: 'PATCH', headers });
-    patch.on('error', () => {});
-    onTestFinished(() => void patch.destroy());
+    const patch = startPatch(url);
     const piece = await videoBytes(MIB);
     await new Promise((resolve) => patch.write(piece, resolve));
     return url;
