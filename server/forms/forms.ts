@@ -5,8 +5,9 @@ import busboy from 'busboy';
 import type { Request } from 'express';
 import { UploadError } from '../../shared/errors.ts';
 import type { Access } from '../access/access.ts';
-import type { Finisher } from '../finish/finisher.ts';
-import { acknowledge } from '../finish/verdict-answers.ts';
+import { awaitVerdict } from '../finish/await-verdict.ts';
+import type { Beginnings } from '../finish/beginnings.ts';
+import { requireNotRefused } from '../finish/verdict-answers.ts';
 import { closeAfterAnswer } from '../http/early-answer.ts';
 import { toRecord } from '../http/record.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -30,7 +31,7 @@ export interface FormsOptions {
   ledger: Ledger;
   staging: Staging;
   receiver: Receiver;
-  finisher: Finisher;
+  beginnings: Beginnings;
   maxUploadSize: number;
   patienceMs: number;
   keepRecordsForMs: number;
@@ -120,7 +121,7 @@ export class Forms {
 
   /** One file: into staging, then the verdict. Undefined for a file field that was left empty. */
   async #take(stream: Readable, name: string, { owner, collectionUrl }: Sender, signal: AbortSignal): Promise<FormResult | undefined> {
-    const { ledger, receiver, finisher, maxUploadSize, patienceMs, draining } = this.#options;
+    const { ledger, receiver, beginnings, maxUploadSize, patienceMs, draining } = this.#options;
     let upload: Upload | undefined;
     try {
       const metadata = new Map(name === '' ? [] : [['filename', name]]);
@@ -138,10 +139,8 @@ export class Forms {
         await this.#discard(upload);
         return undefined;
       }
-      void finisher.begin(upload.id, stored, 'length');
-      const settled = await finisher.settle(upload.id, patienceMs, draining);
-      acknowledge(settled, true);
-      if (settled === undefined) throw new UploadError('ERR_INTERNAL');
+      void beginnings.begin(upload.id, stored, 'length');
+      const settled = requireNotRefused(await awaitVerdict(this.#options, upload.id, patienceMs, draining));
       return {
         filename: name,
         status: settled.state === 'accepted' ? 201 : 202,

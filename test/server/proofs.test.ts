@@ -75,7 +75,7 @@ describe('bytes whose sync failed', () => {
   it('are inspected once a copy of them is found to be right', async () => {
     const bed = await openFinishBed();
     const id = await bed.put(CONTENT, { provenOffset: 100 });
-    await bed.finisher.begin(id, LENGTH, 'byte', { proof: 'unproved' });
+    await bed.finisher.beginnings.begin(id, LENGTH, 'byte', { proof: 'unproved' });
     expect(await bed.verdict(id)).toMatchObject({ state: 'accepted', unverifiedFrom: null });
   });
 
@@ -83,7 +83,7 @@ describe('bytes whose sync failed', () => {
     const bed = await openFinishBed();
     const { ledger, staging, finisher } = bed;
     const id = await bed.put(CONTENT, { provenOffset: 100, checksum: 1 });
-    expect(await finisher.begin(id, LENGTH, 'byte', { proof: 'unproved' })).toBe(false);
+    expect(await finisher.beginnings.begin(id, LENGTH, 'byte', { proof: 'unproved' })).toBe(false);
     expect(await staging.size(id)).toBe(0);
     expect(await ledger.get(id)).toMatchObject({ state: 'receiving', provenOffset: 0, checksumOffset: 0 });
   });
@@ -98,7 +98,7 @@ describe('bytes whose sync failed', () => {
       if (faults++ === 0) throw new Error('EIO');
       return truncateStaged(...given);
     };
-    expect(await finisher.begin(id, LENGTH, 'byte', { proof: 'unproved' })).toBe(false);
+    expect(await finisher.beginnings.begin(id, LENGTH, 'byte', { proof: 'unproved' })).toBe(false);
     expect(faults).toBe(2);
     expect(await staging.size(id)).toBe(0);
     expect((await ledger.get(id))?.state).toBe('receiving');
