@@ -111,9 +111,9 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
   const { staging, storage } = backend;
 
   const unproved = new Unproved(ledger);
-  const beginnings = new Map<string, Beginning>();
+  const aboutToBegin = new Map<string, Beginning>();
   const { lease: leaseMs, lockTimeout: lockTimeoutMs } = config;
-  const serving = await serve(opened, { engine, ledger, notices, staging, unproved, leaseMs, lockTimeoutMs, beginnings, log });
+  const serving = await serve(opened, { engine, ledger, notices, staging, unproved, leaseMs, lockTimeoutMs, aboutToBegin, log });
   const { locker, holder } = serving;
 
   const detector = new Detector({ timeLimitMs: config.signatureTimeout });
@@ -123,7 +123,7 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
 
   const { onVerdict } = hooks;
   const finisher = new Finisher({
-    beginnings,
+    aboutToBegin,
     ledger,
     holder,
     staging,
@@ -140,6 +140,7 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     ...(onVerdict && { onVerdict: (upload) => onVerdict(toRecord(ledger, upload, 0, `${config.publicUrl}/files/${upload.id}`)) }),
   });
   opened.defer(() => finisher.close());
+  const { beginnings, verdicts } = finisher;
 
   const receiver = new Receiver({
     ledger,
@@ -152,12 +153,12 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     bodyTimeoutMs: config.bodyTimeout,
     durability: config.durability,
     unproved,
-    announce: (upload) => finisher.announce(upload),
+    announce: (upload) => verdicts.announce(upload),
     isWrittenElsewhere: (id) => locker.isWrittenElsewhere(id),
     checkHead: (head, upload) =>
       checkHead(detector, { head, safeName: upload.name, claimedType: upload.claimedType, length: upload.length, policy }),
   });
-  const shared = { ledger, staging, storage, receiver, finisher, maxUploadSize, patienceMs: config.patience, keepRecordsForMs, draining };
+  const shared = { ledger, staging, storage, receiver, beginnings, maxUploadSize, patienceMs: config.patience, keepRecordsForMs, draining };
   const uploads = new Uploads({ ...shared, locker, policyHash });
   const forms = new Forms({ ...shared, access, bodyTimeoutMs: config.bodyTimeout });
   const door = backend.direct && {
@@ -166,7 +167,7 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
       ledger,
       uploads: new DirectUploads(engine),
       staging: backend.direct,
-      finisher,
+      beginnings,
       lock: locker,
       expireAfterMs: config.expireAfter,
       log,
@@ -181,7 +182,7 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     storage,
     ...(door && { direct: door.completion }),
     lock: locker,
-    isBeginning: (id) => finisher.isBeginning(id),
+    isBeginning: (id) => beginnings.has(id),
     intervalMs: config.sweepInterval,
     keepRecordsForMs,
     log,

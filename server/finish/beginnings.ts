@@ -3,7 +3,7 @@
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
 import { pause } from '../runtime/pause.ts';
-import type { Complete } from '../staging/receiver.ts';
+import type { Complete } from '../staging/body-intake.ts';
 import type { Staging } from '../staging/staging.ts';
 import type { Attempts } from './attempts.ts';
 import { backoffMs } from './backoff.ts';
@@ -11,8 +11,8 @@ import type { LeaseHolder } from './lease.ts';
 import type { Prover } from './prover.ts';
 
 export interface BeginningsOptions {
-  /** Those that there are, which are asked for before there is anybody to begin one. */
-  beginnings: Map<string, Beginning>;
+  /** By upload: filled here, and read by the locks, which are made before. */
+  aboutToBegin: Map<string, Beginning>;
   ledger: Ledger;
   staging: Staging;
   holder: LeaseHolder;
@@ -39,13 +39,14 @@ export class Beginnings {
 
   constructor(options: BeginningsOptions) {
     this.#options = options;
-    this.#beginnings = options.beginnings;
+    this.#beginnings = options.aboutToBegin;
   }
 
   get size(): number {
     return this.#beginnings.size;
   }
 
+  /** Whether all bytes are here, and the state says `receiving` still: writers are kept out. */
   has(id: string): boolean {
     return this.#beginnings.has(id);
   }
@@ -59,8 +60,14 @@ export class Beginnings {
     return [...this.#beginnings.values()].map(({ done }) => done);
   }
 
-  /** As the finisher's. Single-flight by id. */
-  begin(id: string, length: number, held: Upload['held'], complete: Complete): Promise<boolean> {
+  /**
+   * All `length` bytes are stored: makes them durable, fixes what a later attempt must not change, and starts the
+   * inspection; in the background, over and over while the fault is ours. To be called under the upload's lock, which may
+   * be released at once: until the state has changed, `has` keeps writers out. Fine to call again.
+   *
+   * @param held what the sender is not told yet: the last byte, or that the length was declared
+   */
+  begin(id: string, length: number, held: Upload['held'], complete: Complete = { proof: 'unknown' }): Promise<boolean> {
     let beginning = this.#beginnings.get(id);
     if (beginning === undefined) {
       const done = this.#begin(id, length, held, complete).finally(() => this.#beginnings.delete(id));
@@ -70,7 +77,10 @@ export class Beginnings {
     return beginning.done;
   }
 
-  /** As the finisher's. */
+  /**
+   * As `begin`, for an upload that has no row yet, and no idempotency key, all of whose bytes are durable: it is added as one
+   * under inspection. Who waits for its verdict is told when that fails; then its bytes go.
+   */
   beginNew(upload: Upload, length: number, { checksum = 0, head }: Complete): void {
     const { owner, lost } = this.#options.holder;
     const row: Upload = {

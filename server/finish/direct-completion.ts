@@ -6,7 +6,7 @@ import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
 import type { TryLock } from '../locking/locker.ts';
 import { NO_CHECKSUM } from '../staging/running-checksum.ts';
-import type { Finisher } from './finisher.ts';
+import type { Beginnings } from './beginnings.ts';
 
 const PAGE = 100;
 /** Inspections begun in one pass, so that it is not a stampede after a day on which nobody looked. */
@@ -27,7 +27,7 @@ export interface DirectCompletionOptions {
   ledger: Ledger;
   uploads: DirectUploads;
   staging: DirectStaging;
-  finisher: Pick<Finisher, 'begin' | 'isBeginning'>;
+  beginnings: Pick<Beginnings, 'begin' | 'has'>;
   lock: TryLock;
   /** How long an upload waits for its sender, from the last time that it was heard of. */
   expireAfterMs: number;
@@ -43,14 +43,14 @@ export class DirectCompletion {
 
   /** Under the upload's lock. False: not all of its bytes are there. @throws S3Fault */
   async beginIfWhole(id: string): Promise<boolean> {
-    const { ledger, staging, finisher } = this.#options;
+    const { ledger, staging, beginnings } = this.#options;
     const upload = await ledger.get(id);
-    if (upload?.state !== 'receiving' || upload.length === null || finisher.isBeginning(id)) return true;
+    if (upload?.state !== 'receiving' || upload.length === null || beginnings.has(id)) return true;
     if (!(await staging.complete(id, upload.length))) return false;
     // Nobody here has seen the bytes: there is no checksum of them to be had but by reading them all back. Should this process
     // not come to the inspection, whoever sweeps next does.
     await ledger.change(id, { from: 'receiving' }, { checksumOffset: NO_CHECKSUM, directDueAt: ledger.now() }, true);
-    void finisher.begin(id, upload.length, 'byte', { proof: 'durable' });
+    void beginnings.begin(id, upload.length, 'byte', { proof: 'durable' });
     return true;
   }
 

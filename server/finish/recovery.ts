@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import type { Holders } from '../ledger/holders.ts';
 import type { Locks } from '../ledger/locks.ts';
 import type { TryLock } from '../locking/locker.ts';
+import type { Resumption } from './resumption.ts';
 
 /** Looked at in one pass: the others of many processes find the rest. */
 const PAGE = 100;
@@ -13,7 +14,7 @@ export interface RecoveryOptions {
   holders: Holders;
   locks: Locks;
   lock: TryLock;
-  finisher: { beginIfComplete(id: string): Promise<void> };
+  resumption: Pick<Resumption, 'beginIfComplete'>;
   intervalMs: number;
   log: Logger;
 }
@@ -66,13 +67,13 @@ export class Recovery {
    * with whether nothing of it is left.
    */
   async #takeUp(owner: string): Promise<boolean> {
-    const { holders, locks, lock, finisher } = this.#options;
+    const { holders, locks, lock, resumption } = this.#options;
     const ids = await locks.of(owner, PAGE);
     let taken = 0;
     for (const id of ids) {
       if (this.#isClosed) return false;
       // Somebody else may have it by now, who sees for himself.
-      if (await lock.tryWith(id, () => finisher.beginIfComplete(id))) taken += 1;
+      if (await lock.tryWith(id, () => resumption.beginIfComplete(id))) taken += 1;
     }
     await holders.clear(owner);
     return ids.length < PAGE && taken === ids.length;

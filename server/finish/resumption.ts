@@ -30,7 +30,10 @@ export class Resumption {
     this.#options = options;
   }
 
-  /** As the finisher's. */
+  /**
+   * Takes up what an earlier process left: running inspections, and uploads whose bytes are complete but were never inspected.
+   * For a ledger that this process alone serves.
+   */
   async start(): Promise<void> {
     const { ledger, onFault } = this.#options;
     await ledger.releaseLeases();
@@ -42,13 +45,13 @@ export class Resumption {
     return this.#resumed;
   }
 
-  /** As the finisher's. */
+  /** Begins an inspection that whoever stored the last byte did not come to. To be called under the upload's lock. */
   async beginIfComplete(id: string): Promise<void> {
     const { ledger, staging, beginnings } = this.#options;
     const upload = await ledger.get(id);
     // An empty one's sender was never answered: for them it was never created.
     if (upload?.state !== 'receiving' || !upload.length || upload.unverifiedFrom !== null || upload.directDueAt !== null) return;
-    if ((await staging.size(id)) === upload.length) void beginnings.begin(id, upload.length, 'byte', { proof: 'unknown' });
+    if ((await staging.size(id)) === upload.length) void beginnings.begin(id, upload.length, 'byte');
   }
 
   /**
@@ -87,7 +90,7 @@ export class Resumption {
     if (unverifiedFrom !== null || (await staging.size(id)) !== length) return;
     await lock.tryWith(id, async () => {
       // Not awaited: one whose bytes can't be proved must not hold up the others.
-      if ((await staging.size(id)) === length) void beginnings.begin(id, length, 'byte', { proof: 'unknown' });
+      if ((await staging.size(id)) === length) void beginnings.begin(id, length, 'byte');
     });
   }
 

@@ -31,7 +31,7 @@ export interface ServingOptions {
   leaseMs: number;
   lockTimeoutMs: number;
   /** The inspections of this process that are about to begin. */
-  beginnings: ReadonlyMap<string, Beginning>;
+  aboutToBegin: ReadonlyMap<string, Beginning>;
   log: Logger;
 }
 
@@ -70,7 +70,7 @@ async function serveAlone(opened: AsyncDisposableStack, options: ServingOptions)
 }
 
 async function serveTogether(opened: AsyncDisposableStack, options: ServingOptions, notices: PostgresNotices): Promise<Serving> {
-  const { engine, ledger, staging, lockTimeoutMs, beginnings, leaseMs, log } = options;
+  const { engine, ledger, staging, lockTimeoutMs, aboutToBegin, leaseMs, log } = options;
   const holders = new Holders(engine);
   const locks = new Locks(engine);
   // A process is behind the others by as much at most.
@@ -85,7 +85,7 @@ async function serveTogether(opened: AsyncDisposableStack, options: ServingOptio
     tenure,
     notices,
     timeoutMs: lockTimeoutMs,
-    beginning: (id) => beginnings.get(id)?.done,
+    beginning: (id) => aboutToBegin.get(id)?.done,
     async returnToProven(id) {
       const upload = await ledger.get(id);
       if (upload?.state === 'receiving') await returnToProven(ledger, staging, upload);
@@ -95,10 +95,11 @@ async function serveTogether(opened: AsyncDisposableStack, options: ServingOptio
     holder: tenure,
     locker,
     async takeUp(finisher) {
-      const recovery = new Recovery({ holders, locks, lock: locker, finisher, intervalMs: leaseMs / 3, log });
+      const { resumption } = finisher;
+      const recovery = new Recovery({ holders, locks, lock: locker, resumption, intervalMs: leaseMs / 3, log });
       opened.defer(() => recovery.close());
       recovery.start();
-      finisher.watch();
+      finisher.watch.start();
     },
   };
 }

@@ -87,25 +87,34 @@ export function gone(upload: Upload): UploadError {
 }
 
 /**
- * The acknowledgement after a wait for the verdict.
- *
- * @param sentHeldOnly the request carried nothing but what is held back: at the patience limit it is answered an unchanged
- *   offset, and the client goes on asking at the pace we set. One that carried more must not take that for a lost chunk.
- * @throws UploadError the rejection, 503 at the patience limit, 410, 409 when the bytes turned out unproved
+ * An upload whose bytes are all here, as every door may go on with it: accepted, or `inspecting` still.
+ * @throws UploadError the rejection, 410, 409 when the bytes turned out unproved, 404 where there is no row any more
  */
-export function acknowledge(upload: Upload | undefined, sentHeldOnly: boolean): Headers {
+export function requireNotRefused(upload: Upload | undefined): Upload {
   if (upload === undefined) throw new UploadError('ERR_UPLOAD_NOT_FOUND');
   switch (upload.state) {
     case 'accepted':
-      return { 'Upload-Offset': String(upload.length) };
+    case 'inspecting':
+      return upload;
     case 'rejected':
       throw storedRejection(upload);
-    case 'inspecting':
-      if (!sentHeldOnly) throw new UploadError('ERR_INSPECTION_PENDING', { retryAfterSeconds: 1 });
-      return { 'Upload-Offset': String(heldOffset(upload)) };
     case 'receiving':
       throw new UploadError('ERR_MISMATCHED_OFFSET');
     default:
       throw gone(upload);
   }
+}
+
+/**
+ * The acknowledgement after a wait for the verdict.
+ *
+ * @param sentHeldOnly the request carried nothing but what is held back: at the patience limit it is answered an unchanged
+ *   offset, and the client goes on asking at the pace we set. One that carried more must not take that for a lost chunk.
+ * @throws UploadError 503 at the patience limit, and as `requireNotRefused`
+ */
+export function acknowledge(upload: Upload | undefined, sentHeldOnly: boolean): Headers {
+  const settled = requireNotRefused(upload);
+  if (settled.state === 'accepted') return { 'Upload-Offset': String(settled.length) };
+  if (!sentHeldOnly) throw new UploadError('ERR_INSPECTION_PENDING', { retryAfterSeconds: 1 });
+  return { 'Upload-Offset': String(heldOffset(settled)) };
 }

@@ -2,7 +2,7 @@
 import type { Logger } from 'pino';
 import type { Rejection } from '../../shared/errors.ts';
 import type { Inspection } from '../inspection/inspection.ts';
-import type { Ledger } from '../ledger/ledger.ts';
+import { moveToRejected, type RejectionOptions } from '../ledger/rejection.ts';
 import type { Upload } from '../ledger/upload.ts';
 import { Retries } from '../runtime/retries.ts';
 import { NO_CHECKSUM } from '../staging/running-checksum.ts';
@@ -10,12 +10,9 @@ import type { Staging } from '../staging/staging.ts';
 import type { Storage } from '../storage/storage.ts';
 import type { Lease } from './lease.ts';
 
-export interface VerdictsOptions {
-  ledger: Ledger;
+export interface VerdictsOptions extends RejectionOptions {
   staging: Staging;
   storage: Storage;
-  policyHash: string;
-  keepRecordsForMs: number;
   log: Logger;
   /** Told of every verdict after it is durable; its faults are logged and change nothing. */
   onVerdict?: ((upload: Upload) => Promise<void> | void) | undefined;
@@ -63,14 +60,8 @@ export class Verdicts {
   }
 
   async reject(upload: Upload, lease: Lease, rejection: Rejection): Promise<void> {
-    const { ledger, staging, storage, policyHash, keepRecordsForMs } = this.#options;
-    const rejected = await ledger.move(upload.id, { from: 'inspecting', lease }, 'rejected', {
-      errorCode: rejection.code,
-      errorDetail: rejection.detail ?? null,
-      policyHash,
-      leaseOwner: null,
-      expiresAt: ledger.now() + keepRecordsForMs,
-    });
+    const { staging, storage } = this.#options;
+    const rejected = await moveToRejected(this.#options, upload.id, { from: 'inspecting', lease }, rejection);
     if (!rejected) return;
     await this.#ended(rejected, async () => {
       // An earlier attempt may have published and crashed before its verdict. The staged bytes go last: a start that finds

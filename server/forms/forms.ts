@@ -5,17 +5,19 @@ import busboy from 'busboy';
 import type { Request } from 'express';
 import { UploadError } from '../../shared/errors.ts';
 import type { Access } from '../access/access.ts';
-import type { Finisher } from '../finish/finisher.ts';
-import { acknowledge } from '../finish/verdict-answers.ts';
+import { awaitVerdict } from '../finish/await-verdict.ts';
+import type { Beginnings } from '../finish/beginnings.ts';
+import { requireNotRefused } from '../finish/verdict-answers.ts';
 import { closeAfterAnswer } from '../http/early-answer.ts';
 import { toRecord } from '../http/record.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
 import { tooLarge } from '../staging/admission.ts';
-import { MIN_BYTES_PER_TIMEOUT } from '../staging/body-writer.ts';
+import { MIN_BYTES_PER_TIMEOUT } from '../staging/body-source.ts';
 import { faultOf } from '../staging/faults.ts';
 import type { Receiver } from '../staging/receiver.ts';
 import type { Staging } from '../staging/staging.ts';
+import { streamBody } from '../staging/stream-source.ts';
 import { newUploadId } from '../staging/upload-id.ts';
 import { type FormResult, renderResults } from './form-page.ts';
 
@@ -29,7 +31,7 @@ export interface FormsOptions {
   ledger: Ledger;
   staging: Staging;
   receiver: Receiver;
-  finisher: Finisher;
+  beginnings: Beginnings;
   maxUploadSize: number;
   patienceMs: number;
   keepRecordsForMs: number;
@@ -119,7 +121,7 @@ export class Forms {
 
   /** One file: into staging, then the verdict. Undefined for a file field that was left empty. */
   async #take(stream: Readable, name: string, { owner, collectionUrl }: Sender, signal: AbortSignal): Promise<FormResult | undefined> {
-    const { ledger, receiver, finisher, maxUploadSize, patienceMs, draining } = this.#options;
+    const { ledger, receiver, beginnings, maxUploadSize, patienceMs, draining } = this.#options;
     let upload: Upload | undefined;
     try {
       const metadata = new Map(name === '' ? [] : [['filename', name]]);
@@ -131,16 +133,14 @@ export class Forms {
         rawMetadata: '',
         idempotencyKey: null,
       }));
-      const { stored } = await receiver.receive(upload, 0, stream, { maxBytes: maxUploadSize, signal, isNew: true });
+      const { stored } = await receiver.receive(upload, 0, streamBody(stream), { maxBytes: maxUploadSize, signal, isNew: true });
       signal.throwIfAborted();
       if (stored === 0 && name === '') {
         await this.#discard(upload);
         return undefined;
       }
-      void finisher.begin(upload.id, stored, 'length');
-      const settled = await finisher.settle(upload.id, patienceMs, draining);
-      acknowledge(settled, true);
-      if (settled === undefined) throw new UploadError('ERR_INTERNAL');
+      void beginnings.begin(upload.id, stored, 'length');
+      const settled = requireNotRefused(await awaitVerdict(this.#options, upload.id, patienceMs, draining));
       return {
         filename: name,
         status: settled.state === 'accepted' ? 201 : 202,

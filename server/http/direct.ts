@@ -7,16 +7,18 @@ import type { Logger } from 'pino';
 import { z } from 'zod';
 import { UploadError } from '../../shared/errors.ts';
 import type { Access } from '../access/access.ts';
+import { awaitVerdict } from '../finish/await-verdict.ts';
+import type { Beginnings } from '../finish/beginnings.ts';
 import type { DirectCompletion } from '../finish/direct-completion.ts';
-import type { Finisher } from '../finish/finisher.ts';
-import { acknowledge } from '../finish/verdict-answers.ts';
+import { requireNotRefused } from '../finish/verdict-answers.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
 import type { TryLock } from '../locking/locker.ts';
-import { collectBody } from '../staging/body-writer.ts';
+import { collectBody } from '../staging/body-source.ts';
 import type { Receiver } from '../staging/receiver.ts';
 import { refusalOf } from '../staging/refusal.ts';
 import type { S3Direct } from '../staging/s3/s3-direct.ts';
+import { streamBody } from '../staging/stream-source.ts';
 import { newUploadId } from '../staging/upload-id.ts';
 import { isMediaType, readIdempotencyKey } from '../tus/headers.ts';
 import { toRecord } from './record.ts';
@@ -32,7 +34,7 @@ export interface DirectOptions {
   access: Access;
   ledger: Ledger;
   receiver: Receiver;
-  finisher: Finisher;
+  beginnings: Beginnings;
   locker: TryLock;
   patienceMs: number;
   expireAfterMs: number;
@@ -105,7 +107,12 @@ export class Direct {
     // A page can have any other type sent here by a form, without a preflight.
     if (!isMediaType(request, 'application/json')) throw new UploadError('ERR_INVALID_CONTENT_TYPE');
     const { bodyTimeoutMs, draining } = this.#options;
-    const { bytes, end } = await collectBody(request, { maxBytes: MAX_REQUEST_BYTES, signal: draining, bodyTimeoutMs, inOne: true });
+    const { bytes, end } = await collectBody(streamBody(request), {
+      maxBytes: MAX_REQUEST_BYTES,
+      signal: draining,
+      bodyTimeoutMs,
+      inOne: true,
+    });
     if (end === 'too-long') throw new UploadError('ERR_BAD_REQUEST', { detail: 'The request is too long.' });
     if (end !== 'whole') throw refusalOf(end, draining);
     try {
@@ -139,9 +146,9 @@ export class Direct {
   }
 
   async #complete(response: ServerResponse, upload: Upload, { completion }: DirectDoor, collectionUrl: string): Promise<void> {
-    const { ledger, finisher, locker, patienceMs, draining } = this.#options;
+    const { ledger, beginnings, locker, patienceMs, draining } = this.#options;
     const { id } = upload;
-    if (upload.state === 'receiving' && !finisher.isBeginning(id)) {
+    if (upload.state === 'receiving' && !beginnings.has(id)) {
       let isWhole = true;
       const isFree = await locker.tryWith(id, async () => {
         isWhole = await completion.beginIfWhole(id);
@@ -149,9 +156,7 @@ export class Direct {
       if (!isFree) throw new UploadError('ERR_UPLOAD_LOCKED', { retryAfterSeconds: 1 });
       if (!isWhole) throw new UploadError('ERR_MISMATCHED_OFFSET', { detail: 'Not every part has arrived.' });
     }
-    const settled = await finisher.settle(id, patienceMs, draining);
-    acknowledge(settled, true);
-    if (settled === undefined) throw new UploadError('ERR_INTERNAL');
+    const settled = requireNotRefused(await awaitVerdict(this.#options, id, patienceMs, draining));
     answerJson(response, settled.state === 'accepted' ? 200 : 202, toRecord(ledger, settled, 0, `${collectionUrl}/${id}`));
   }
 }

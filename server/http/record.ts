@@ -1,6 +1,6 @@
-import { ERRORS, isErrorCode } from '../../shared/errors.ts';
+import type { UploadError } from '../../shared/errors.ts';
 import type { UploadRecord } from '../../shared/upload.ts';
-import { acknowledgedOffset, heldOffset, knownOffset } from '../finish/verdict-answers.ts';
+import { acknowledgedOffset, heldOffset, knownOffset, storedRejection } from '../finish/verdict-answers.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
 import { formatChecksum, NO_CHECKSUM } from '../staging/running-checksum.ts';
@@ -22,16 +22,12 @@ export function toRecord(ledger: Ledger, upload: Upload, stored: number, url: st
     expiresAt: upload.expiresAt === null ? null : ledger.wallTime(upload.expiresAt).toISOString(),
     url,
     ...(upload.relativePath === null ? {} : { relativePath: upload.relativePath }),
-    ...(isErrorCode(upload.errorCode)
-      ? {
-          error: {
-            code: upload.errorCode,
-            title: ERRORS[upload.errorCode].title,
-            ...(upload.errorDetail === null ? {} : { detail: upload.errorDetail }),
-          },
-        }
-      : {}),
+    ...(upload.errorCode === null ? {} : { error: shown(storedRejection(upload)) }),
   };
+}
+
+function shown({ code, title, detail }: UploadError): NonNullable<UploadRecord['error']> {
+  return { code, title, ...(detail === undefined ? {} : { detail }) };
 }
 
 function offsetOf(upload: Upload, stored: number): number {

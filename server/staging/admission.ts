@@ -8,7 +8,7 @@ import type { Ledger } from '../ledger/ledger.ts';
 import { JUST_CREATED, type Upload } from '../ledger/upload.ts';
 import type { Durability } from './checkpoints.ts';
 import { fingerprintOf, storedKeys } from './creation-key.ts';
-import type { Room } from './room.ts';
+import type { FreeSpace } from './free-space.ts';
 
 /** So long an idempotency key stands for the upload it was first sent with. */
 const KEY_MS = 24 * 60 * 60 * 1000;
@@ -36,11 +36,11 @@ export interface NewUpload {
 
 export class Admission {
   readonly #options: AdmissionOptions;
-  readonly #room: Room;
+  readonly #freeSpace: FreeSpace;
 
-  constructor(options: AdmissionOptions, room: Room) {
+  constructor(options: AdmissionOptions, freeSpace: FreeSpace) {
     this.#options = options;
-    this.#room = room;
+    this.#freeSpace = freeSpace;
   }
 
   /** As the receiver's. */
@@ -61,7 +61,7 @@ export class Admission {
     // As sent: some names hide an extension that is gone once they are safe.
     const refusal = originalName === null ? undefined : checkName(policy, originalName);
     if (refusal) throw new UploadError(refusal.code, refusal.detail === undefined ? {} : { detail: refusal.detail });
-    await this.#room.require(length ?? 0);
+    await this.#freeSpace.require(length ?? 0);
     const relativePath = metadataValue(metadata, 'relativePath');
     const now = ledger.now();
     const wall = Date.now();

@@ -1,17 +1,13 @@
 // What can only end in a rejection is rejected after kilobytes instead of hours.
-
 import type { Rejection } from '../../shared/errors.ts';
 import { UploadError } from '../../shared/errors.ts';
-import type { Ledger } from '../ledger/ledger.ts';
+import { moveToRejected, type RejectionOptions } from '../ledger/rejection.ts';
 import type { Upload } from '../ledger/upload.ts';
 import type { Checksum } from './running-checksum.ts';
 import type { Staging } from './staging.ts';
 
-export interface EarlyRejectionOptions {
-  ledger: Ledger;
+export interface EarlyRejectionOptions extends RejectionOptions {
   staging: Staging;
-  policyHash: string;
-  keepRecordsForMs: number;
   /** What the first bytes alone can refuse. */
   checkHead(head: Uint8Array, upload: Upload): Promise<Rejection | undefined>;
   /** Told of the verdict, once it is durable, when they do. Never rejects. */
@@ -25,18 +21,12 @@ export interface EarlyRejectionOptions {
  * @throws UploadError when the first bytes refuse the upload; it has moved to `rejected`
  */
 export async function requireAllowedHead(options: EarlyRejectionOptions, upload: Upload, head: Uint8Array, told: Checksum): Promise<void> {
-  const { ledger, staging, policyHash, keepRecordsForMs, checkHead, announce } = options;
+  const { staging, checkHead, announce } = options;
   // A detection that fails is no verdict: the full inspection looks again.
   const rejection = await checkHead(head, upload).catch(() => undefined);
   if (rejection === undefined) return;
-  const rejected = await ledger.move(upload.id, { from: 'receiving' }, 'rejected', {
-    errorCode: rejection.code,
-    errorDetail: rejection.detail ?? null,
-    policyHash,
-    checksum: told.checksum,
-    checksumOffset: told.offset,
-    expiresAt: ledger.now() + keepRecordsForMs,
-  });
+  const known = { checksum: told.checksum, checksumOffset: told.offset };
+  const rejected = await moveToRejected(options, upload.id, { from: 'receiving' }, rejection, known);
   if (rejected) {
     // Not awaited: whoever is told must not hold up the answer.
     void announce(rejected);

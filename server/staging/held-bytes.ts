@@ -1,10 +1,9 @@
 // Bytes that are stored already and come once more, since they were not acknowledged: compared, not appended.
-import type { Readable } from 'node:stream';
 import { UploadError } from '../../shared/errors.ts';
-import { collectBody } from './body-writer.ts';
+import { type BodyLimits, collectBody, type OpenBody } from './body-source.ts';
 import { type ExpectedChecksum, requireChecksum } from './chunk-checksum.ts';
 import { refusalOf } from './refusal.ts';
-import type { BodyLimits, Staging } from './staging.ts';
+import type { Staging } from './staging.ts';
 
 /**
  * What a sender repeats because it was not acknowledged: at most the held byte. Kept in memory.
@@ -12,7 +11,7 @@ import type { BodyLimits, Staging } from './staging.ts';
  * @param expected what the request says of its body: another byte is no other file when it was damaged on its way
  * @throws UploadError when it is more, does not come, comes no further, or did not arrive as it was sent
  */
-export async function readHeld(body: Readable, limits: BodyLimits, expected: ExpectedChecksum | undefined): Promise<Buffer> {
+export async function readHeld(body: OpenBody, limits: BodyLimits, expected: ExpectedChecksum | undefined): Promise<Buffer> {
   const { bytes, end } = await collectBody(body, limits);
   if (end !== 'whole') throw refusalOf(end, limits.signal);
   if (expected) requireChecksum(expected, bytes);

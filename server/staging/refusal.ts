@@ -1,5 +1,5 @@
 import { UploadError } from '../../shared/errors.ts';
-import type { BodyEnd } from './staging.ts';
+import type { BodyEnd } from './body-source.ts';
 
 /** What a sender is told of a body that did not come whole. @param signal whose reason tells why it was interrupted */
 export function refusalOf(end: Exclude<BodyEnd, 'whole'>, signal: AbortSignal): UploadError {

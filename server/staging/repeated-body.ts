@@ -1,10 +1,8 @@
 // The body of a creation that is asked again: it must be what was stored the first time, or it belongs to another file.
-import type { Readable } from 'node:stream';
 import { UploadError } from '../../shared/errors.ts';
-import { Gatherer } from './body-writer.ts';
+import type { BodyLimits, OpenBody } from './body-source.ts';
 import { type ExpectedChecksum, requireDigest, startDigest } from './chunk-checksum.ts';
 import { refusalOf } from './refusal.ts';
-import type { BodyLimits } from './staging.ts';
 
 /** What is stored of an upload, from its first byte on. */
 export interface StoredBody {
@@ -20,28 +18,29 @@ export interface StoredBody {
  * @throws UploadError 422 for other bytes than those stored, 460, and what is told of a body that does not come whole
  */
 export async function requireSameBody(
-  body: Readable,
+  body: OpenBody,
   limits: BodyLimits,
   expected: ExpectedChecksum | undefined,
   stored: StoredBody,
 ): Promise<void> {
-  const gatherer = new Gatherer(body, limits);
+  const source = body(limits);
   const digest = expected && startDigest(expected.algorithm);
   let isSame = true;
   try {
     for (let offset = 0; digest !== undefined || (isSame && offset < stored.size); ) {
-      const batch = await gatherer.next();
+      const batch = await source.next();
       if (batch === undefined) break;
-      const bytes = Buffer.concat(batch);
+      const bytes = Buffer.concat(batch.buffers);
+      batch.release();
       digest?.update(bytes);
       const known = bytes.subarray(0, Math.max(stored.size - offset, 0));
       isSame &&= known.byteLength === 0 || (await stored.isSame(known, offset));
       offset += bytes.byteLength;
     }
   } finally {
-    gatherer.release();
+    source.close();
   }
-  const { end = 'whole' } = gatherer;
+  const { end = 'whole' } = source;
   if (end !== 'whole') throw refusalOf(end, limits.signal);
   if (expected && digest) requireDigest(expected, digest);
   if (!isSame) throw new UploadError('ERR_IDEMPOTENCY_KEY_REUSED', { detail: 'Its first creation had another body.' });

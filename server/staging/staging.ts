@@ -1,33 +1,16 @@
-import type { Readable } from 'node:stream';
-
-/** How a body ended: whole, or cut with what came before it stored. */
-export type BodyEnd = 'whole' | 'cut' | 'interrupted' | 'too-long' | 'too-slow';
-
-export interface BodyLimits {
-  /** Bytes the body may have; one more ends it with `too-long`. */
-  maxBytes: number;
-  /** Aborted when the lock was lost: stop after the write in flight, `interrupted`. */
-  signal: AbortSignal;
-  /** It is little, and of use only whole: nothing is handed on, or stored, before its end. */
-  inOne?: boolean;
-  /** A body that brings less than 1 KiB in this time ends with `too-slow`. */
-  bodyTimeoutMs: number;
-}
-
-export interface WriteOptions extends BodyLimits {
-  /** With this size the upload is complete: it is then made durable before `write` resolves. */
+export interface WriterOptions {
+  /** With this size the upload is complete: it is then made durable as its writer ends. */
   completeSize: number | null;
-  /** Called with each batch before it is written; what it throws ends the write, the batch unwritten. */
-  onBatch(batch: readonly Buffer[], offset: number): Promise<void> | void;
-  /** Asked right before what was gathered is written, where that is later than its batch. @throws when the lock is lost */
+  /** All of it comes in one write, which may make it durable on its way. */
+  inOne?: boolean;
+  /** Asked right before bytes are stored later than by the `write` that brought them. @throws when the lock is lost */
   requireHeld?: () => void;
-  /**
-   * Called when everything before `offset` is written: with each batch, or some time later, for several together. `sync`
-   * makes it durable, while more is being written.
-   */
-  onWritten?(sync: () => Promise<void>, offset: number): void;
+  /** Told when everything before `offset` is stored: within each `write`, or some time later, for several together. */
+  onStored?(offset: number): void;
   /** How many bytes the ledger counts now: whoever goes on after a crash goes on from there, or from further. */
   counted?(): number;
+  /** Something has to be written down, or has failed: asks for a `write` soon, though it be one of no bytes. */
+  nudge?(): void;
 }
 
 /**
@@ -36,11 +19,22 @@ export interface WriteOptions extends BodyLimits {
  */
 export type Proof = 'durable' | 'unproved' | 'unknown';
 
-export interface Written {
-  /** Bytes stored of this body. */
-  bytes: number;
-  end: BodyEnd;
-  proof: Proof;
+/** Appends one body, under the upload's lock. One call is in flight at a time, but for `sync`. */
+export interface StagingWriter {
+  /** Bytes that the next `write` may bring at most, so that what counts as stored can end with it: up to the end of a part. */
+  readonly room: number;
+  /**
+   * Resolves, or rejects, when nobody reads the buffers any more: they are stored, or copied to be stored together with others.
+   * What was stored before a fault stays stored.
+   * @throws what the system says of a failed write, this one or one before
+   */
+  write(buffers: readonly Buffer[]): Promise<void>;
+  /** Makes durable what is stored, while more is being written. */
+  sync(): Promise<void>;
+  /** The body is over: resolves when all of it is stored. @param mayComplete whether `completeSize` bytes are all there is */
+  end(mayComplete: boolean): Promise<Proof>;
+  /** To be called whatever became of the body; resolves when nothing of it is on its way any more. */
+  close(): Promise<void>;
 }
 
 /** Reads staged bytes while an inspection runs. */
@@ -65,8 +59,8 @@ export interface Staging {
   readonly isReadableInProgress: boolean;
   /** Bytes stored; 0 when there is nothing of this upload. */
   size(id: string): Promise<number>;
-  /** Appends; the first write makes the place. @throws what the system says of a failed write */
-  write(id: string, offset: number, body: Readable, options: WriteOptions): Promise<Written>;
+  /** To append from `offset` on. The first writer makes the place; what is stored beyond the offset is written anew. */
+  openWriter(id: string, offset: number, options: WriterOptions): Promise<StagingWriter>;
   /** Makes the bytes durable. After it threw, they are unproved, whatever a second call says: only `renew` can help. */
   sync(id: string): Promise<void>;
   /** Copies the bytes to a new place, makes that durable, and puts it in the old one's stead. Whether it holds the right bytes is the caller's to prove. @throws the signal's reason, the old place untouched */

@@ -1,13 +1,15 @@
 // Bytes come in, with a PATCH or a creation: under the upload's lock, which the library has taken.
 import type { CancellationContext, Upload as TusUpload } from '@tus/utils';
 import { UploadError } from '../../shared/errors.ts';
-import type { Finisher } from '../finish/finisher.ts';
+import type { Beginnings } from '../finish/beginnings.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
 import type { UploadLocker } from '../locking/locker.ts';
 import { tooLarge } from '../staging/admission.ts';
-import type { Received, Receiver } from '../staging/receiver.ts';
+import type { Received } from '../staging/body-intake.ts';
+import type { Receiver } from '../staging/receiver.ts';
 import type { Staging } from '../staging/staging.ts';
+import { streamBody } from '../staging/stream-source.ts';
 import { linked } from './linked-signal.ts';
 import type { Context } from './request-context.ts';
 import type { TusRequest } from './stock-server.ts';
@@ -17,7 +19,7 @@ export interface AppendsOptions {
   ledger: Ledger;
   staging: Staging;
   receiver: Receiver;
-  finisher: Finisher;
+  beginnings: Beginnings;
   locker: UploadLocker;
   maxUploadSize: number;
   /** Aborted with the reason when the server shuts down. */
@@ -34,9 +36,9 @@ export class Appends {
   /** Under the lock. The library has compared the offset with the acknowledged one. */
   async receive(request: TusRequest<Context>, tusUpload: TusUpload, maxBytes: number, cancellation: CancellationContext): Promise<number> {
     const { context } = request;
-    const { ledger, receiver, finisher, locker, draining } = this.#options;
+    const { ledger, receiver, beginnings, locker, draining } = this.#options;
     let upload = context.append === undefined ? context.upload : await ledger.get(tusUpload.id);
-    if (upload?.state !== 'receiving' || finisher.isBeginning(tusUpload.id)) throw new Moved();
+    if (upload?.state !== 'receiving' || beginnings.has(tusUpload.id)) throw new Moved();
     const declared = context.append?.length;
     let limit = maxBytes;
     if (declared !== undefined) {
@@ -55,7 +57,7 @@ export class Appends {
     context.upload = upload;
     const stopping = linked([cancellation.signal, draining]);
     const receiving = receiver
-      .receive(upload, tusUpload.offset, request.body, {
+      .receive(upload, tusUpload.offset, streamBody(request.body), {
         maxBytes: limit,
         signal: stopping.signal,
         onActivity: () => locker.touch(tusUpload.id),
@@ -68,19 +70,19 @@ export class Appends {
     if (context.comesWhole) return this.#beginNew(upload, receiving);
     const { stored, complete } = await receiving;
     // Under the lock, so that nothing is appended to what is being made durable.
-    if (complete) void finisher.begin(upload.id, stored, context.isDeclaring ? 'length' : 'byte', complete);
+    if (complete) void beginnings.begin(upload.id, stored, context.isDeclaring ? 'length' : 'byte', complete);
     else context.upload = (await ledger.get(upload.id)) ?? upload;
     return stored;
   }
 
   /** Whatever goes wrong before it has a row: nothing was created, and its sender has all of it. */
   async #beginNew(upload: Upload, receiving: Promise<Received>): Promise<number> {
-    const { finisher, staging } = this.#options;
+    const { beginnings, staging } = this.#options;
     try {
       const { stored, complete } = await receiving;
       if (complete === undefined) throw new UploadError('ERR_BAD_REQUEST', { detail: 'The body was cut off.' });
       if (complete.proof !== 'durable') throw new UploadError('ERR_STORAGE_UNAVAILABLE', { retryAfterSeconds: 5 });
-      finisher.beginNew(upload, stored, complete);
+      beginnings.beginNew(upload, stored, complete);
       return stored;
     } catch (error) {
       await staging.remove(upload.id);

@@ -1,7 +1,7 @@
 // A creation: a new upload, or the one it made before, when its answer was lost.
 import { UploadError } from '../../shared/errors.ts';
 import { TUS_VERSION } from '../../shared/protocol.ts';
-import type { Finisher } from '../finish/finisher.ts';
+import type { Beginnings } from '../finish/beginnings.ts';
 import { readStored } from '../finish/stored-bytes.ts';
 import { acknowledge, acknowledgedOffset, expiry } from '../finish/verdict-answers.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -11,6 +11,7 @@ import type { Receiver } from '../staging/receiver.ts';
 import type { StoredBody } from '../staging/repeated-body.ts';
 import { advance, type Checksum } from '../staging/running-checksum.ts';
 import type { Staging } from '../staging/staging.ts';
+import { streamBody } from '../staging/stream-source.ts';
 import type { Storage } from '../storage/storage.ts';
 import { ANNOUNCEMENT } from './announcement.ts';
 import type { Endings } from './endings.ts';
@@ -34,7 +35,7 @@ export interface CreationsOptions {
   staging: Staging;
   storage: Storage;
   receiver: Receiver;
-  finisher: Finisher;
+  beginnings: Beginnings;
   locker: UploadLocker;
   maxUploadSize: number;
   /** Aborted with the reason when the server shuts down. */
@@ -67,10 +68,10 @@ export class Creations {
   /** The answer to a creation was lost, and it is asked again: the same upload, as it is now. */
   async replay({ raw, response, collectionUrl }: UploadsRequest, creation: Creation, earlier: Upload): Promise<void> {
     let upload = earlier;
-    const { ledger, receiver, finisher, locker, maxUploadSize, draining } = this.#options;
+    const { ledger, receiver, beginnings, locker, maxUploadSize, draining } = this.#options;
     const headers: Record<string, string> = { ...ANNOUNCEMENT, Location: `${collectionUrl}/${upload.id}`, 'Tus-Resumable': TUS_VERSION };
     // Whoever created an empty one may have died before its inspection.
-    if (upload.state === 'receiving' && upload.length === 0) void finisher.begin(upload.id, 0, 'byte');
+    if (upload.state === 'receiving' && upload.length === 0) void beginnings.begin(upload.id, 0, 'byte');
     else if (upload.state === 'receiving') {
       // The first request may still be sending.
       await locker.quiesce(upload.id);
@@ -79,7 +80,7 @@ export class Creations {
     // Other bytes than those stored are another file, which is not to be told as stored.
     if (mayHaveBody(raw) && hasBytes(upload)) {
       const maxBytes = creation.length ?? maxUploadSize;
-      await receiver.requireSameBody(raw, maxBytes, draining, creation.checksums.chunk, await this.#stored(upload));
+      await receiver.requireSameBody(streamBody(raw), maxBytes, draining, creation.checksums.chunk, await this.#stored(upload));
       upload = (await ledger.get(upload.id)) ?? upload;
     }
     raw.resume();

@@ -1,13 +1,15 @@
 // The bytes of an upload are all here: its verdict is waited for, and told.
 import type { ServerResponse } from 'node:http';
 import { UploadError } from '../../shared/errors.ts';
-import type { Finisher } from '../finish/finisher.ts';
+import { awaitVerdict } from '../finish/await-verdict.ts';
+import type { Beginnings } from '../finish/beginnings.ts';
 import { readStored } from '../finish/stored-bytes.ts';
-import { acknowledge, gone, heldOffset, storedRejection } from '../finish/verdict-answers.ts';
+import { acknowledge, heldOffset, requireNotRefused } from '../finish/verdict-answers.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
 import type { Receiver } from '../staging/receiver.ts';
 import type { Staging } from '../staging/staging.ts';
+import { streamBody } from '../staging/stream-source.ts';
 import type { Storage } from '../storage/storage.ts';
 import type { Append } from './headers.ts';
 import { GONE, linked } from './linked-signal.ts';
@@ -18,7 +20,7 @@ export interface EndingsOptions {
   staging: Staging;
   storage: Storage;
   receiver: Receiver;
-  finisher: Finisher;
+  beginnings: Beginnings;
   patienceMs: number;
   /** Aborted with the reason when the server shuts down. */
   draining: AbortSignal;
@@ -33,11 +35,11 @@ export class Endings {
 
   /** After the lock: every byte is stored. What it throws, or the headers it returns, are the answer. */
   async finish(context: Context): Promise<{ headers: Record<string, string> }> {
-    const { ledger, staging, finisher } = this.#options;
+    const { ledger, staging, beginnings } = this.#options;
     const { upload, append, request } = context;
     if (upload === undefined) throw new Error('An upload that finishes has been read before.');
     // An empty upload is created and finished without a body, hence without `receive`.
-    if (upload.length === 0 && append === undefined) void finisher.begin(upload.id, 0, 'byte');
+    if (upload.length === 0 && append === undefined) void beginnings.begin(upload.id, 0, 'byte');
     const settled = await this.settle(upload.id, request.response);
     if (settled) context.upload = settled;
     if (append === undefined) {
@@ -57,12 +59,12 @@ export class Endings {
 
   /** The upload as it is when there is a verdict, at the patience limit, or when nobody waits any more: the client is gone, or the server goes. */
   async settle(id: string, response: ServerResponse): Promise<Upload | undefined> {
-    const { finisher, patienceMs, draining } = this.#options;
+    const { patienceMs, draining } = this.#options;
     const waiting = new AbortController();
     const stop = () => waiting.abort(GONE);
     const stopping = linked([waiting.signal, draining]);
     response.once('close', stop);
-    return finisher.settle(id, patienceMs, stopping.signal).finally(() => {
+    return awaitVerdict(this.#options, id, patienceMs, stopping.signal).finally(() => {
       stopping.unlink();
       response.off('close', stop);
     });
@@ -71,8 +73,7 @@ export class Endings {
   /** A PATCH to an upload whose bytes are all here. */
   async answer(request: UploadsRequest, upload: Upload, append: Append): Promise<Record<string, string>> {
     const { raw, response } = request;
-    if (upload.state === 'rejected') throw storedRejection(upload);
-    if (upload.state !== 'inspecting' && upload.state !== 'accepted') throw gone(upload);
+    requireNotRefused(upload);
     const length = upload.length ?? 0;
     if (append.length !== undefined && append.length !== length) {
       throw new UploadError('ERR_INVALID_UPLOAD_LENGTH', { detail: 'Another length was declared before.' });
@@ -81,11 +82,10 @@ export class Endings {
     const isEmptyEnd = append.offset === length && (upload.state === 'accepted' || upload.held === 'length');
     if (!isHeldByte && !isEmptyEnd) throw new UploadError('ERR_MISMATCHED_OFFSET');
     const { ledger, receiver, draining } = this.#options;
-    const sent = await receiver.readHeld(raw, length - append.offset, draining, append.checksums.chunk);
+    const sent = await receiver.readHeld(streamBody(raw), length - append.offset, draining, append.checksums.chunk);
     const stored = await readStored(this.#options, upload.id, append.offset, append.offset + sent.byteLength).catch(async (error) => {
-      const now = await ledger.get(upload.id);
-      // Its verdict came while the body did, and took the bytes away.
-      if (now?.state !== 'inspecting' && now?.state !== 'accepted') acknowledge(now, true);
+      // Its verdict may have come while the body did, and taken the bytes away.
+      requireNotRefused(await ledger.get(upload.id));
       throw error;
     });
     if (!stored.equals(sent)) throw new UploadError('ERR_SOURCE_CHANGED');

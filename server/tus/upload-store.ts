@@ -1,5 +1,5 @@
 import { DataStore, type Upload as TusUpload, Upload as TusUploadClass } from '@tus/utils';
-import type { Finisher } from '../finish/finisher.ts';
+import type { Beginnings } from '../finish/beginnings.ts';
 import { acknowledgedOffset } from '../finish/verdict-answers.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Receiver } from '../staging/receiver.ts';
@@ -9,7 +9,7 @@ export interface UploadStoreOptions {
   ledger: Ledger;
   staging: Staging;
   receiver: Receiver;
-  finisher: Finisher;
+  beginnings: Beginnings;
   keepRecordsForMs: number;
 }
 
@@ -50,8 +50,8 @@ export class UploadStore extends DataStore {
 
   /** Under the lock. */
   override async remove(id: string): Promise<void> {
-    const { ledger, staging, finisher, keepRecordsForMs } = this.#options;
-    if (finisher.isBeginning(id)) throw new Moved();
+    const { ledger, staging, beginnings, keepRecordsForMs } = this.#options;
+    if (beginnings.has(id)) throw new Moved();
     const terminated = await ledger.move(id, { from: 'receiving' }, 'terminated', { expiresAt: ledger.now() + keepRecordsForMs });
     if (terminated === undefined) throw new Moved();
     await staging.remove(id);

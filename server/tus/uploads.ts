@@ -2,6 +2,7 @@
 // answered here, by the verdict.
 import { UploadError } from '../../shared/errors.ts';
 import { TUS_VERSION } from '../../shared/protocol.ts';
+import { awaitVerdict } from '../finish/await-verdict.ts';
 import { describeForHead, expiry, gone } from '../finish/verdict-answers.ts';
 import type { Upload } from '../ledger/upload.ts';
 import { tooLarge } from '../staging/admission.ts';
@@ -123,7 +124,7 @@ export class Uploads {
       const upload = await this.find(request.owner, id);
       switch (upload.state) {
         case 'receiving':
-          if (this.#options.finisher.isBeginning(id)) throw new UploadError('ERR_INSPECTING', { retryAfterSeconds: 1 });
+          if (this.#options.beginnings.has(id)) throw new UploadError('ERR_INSPECTING', { retryAfterSeconds: 1 });
           try {
             writeResponse(await refusing(await this.#stock.handle(request.raw, 'DELETE', id, { request })), request.response, {});
             return;
@@ -152,8 +153,8 @@ export class Uploads {
   /** As `find`; an upload whose bytes are being made durable shows as `inspecting` already. */
   async #findSettling(request: UploadsRequest, id: string): Promise<Upload> {
     const upload = await this.find(request.owner, id);
-    if (upload.state !== 'receiving' || !this.#options.finisher.isBeginning(id)) return upload;
-    return (await this.#options.finisher.settle(id, 0, this.#options.draining)) ?? upload;
+    if (upload.state !== 'receiving' || !this.#options.beginnings.has(id)) return upload;
+    return (await awaitVerdict(this.#options, id, 0, this.#options.draining)) ?? upload;
   }
 }
 

@@ -7,6 +7,7 @@ import { DiskStaging } from '../../server/staging/disk/disk-staging.ts';
 import { DiskStorage } from '../../server/storage/disk-storage.ts';
 import { filesBelow } from '../support/content.ts';
 import { testDirectory } from '../support/temp-dir.ts';
+import { writeStaged } from '../support/write-staged.ts';
 import { testStorage } from './storage.ts';
 
 async function open(root: string) {
@@ -19,8 +20,8 @@ async function open(root: string) {
     root,
     async stage(id: string, bytes: Uint8Array) {
       const signal = new AbortController().signal;
-      const limits = { maxBytes: bytes.length, signal, bodyTimeoutMs: 10_000, completeSize: bytes.length, onBatch: () => {} };
-      await staging.write(id, 0, Readable.from([Buffer.from(bytes)]), limits);
+      const limits = { maxBytes: bytes.length, signal, bodyTimeoutMs: 10_000, completeSize: bytes.length };
+      await writeStaged(staging, id, 0, Readable.from([Buffer.from(bytes)]), limits);
       await staging.sync(id);
     },
     unstage: (id: string) => staging.remove(id),

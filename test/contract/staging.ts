@@ -1,15 +1,13 @@
 // What every staging does, wherever it keeps the bytes.
 import { Readable } from 'node:stream';
 import { expect, it } from 'vitest';
-import type { BodyEnd, Staging, WriteOptions } from '../../server/staging/staging.ts';
+import type { BodyEnd } from '../../server/staging/body-source.ts';
+import type { Staging } from '../../server/staging/staging.ts';
 import { gathered, videoBytes } from '../support/content.ts';
+import { type WriteStagedOptions, writeStaged } from '../support/write-staged.ts';
 
 const ID = '0123456789abcdef0123456789abcdef';
 const OTHER = 'fedcba9876543210fedcba9876543210';
-
-function limits(more: Partial<WriteOptions> = {}): WriteOptions {
-  return { maxBytes: 1e9, signal: new AbortController().signal, bodyTimeoutMs: 10_000, completeSize: null, onBatch: () => {}, ...more };
-}
 
 /** A body that comes in pieces and then ends, waits, or is cut. */
 function body(pieces: readonly Uint8Array[], end: 'end' | 'wait' | 'cut' = 'end'): Readable {
@@ -35,8 +33,8 @@ export function testStaging(open: () => Promise<Staging>): void {
     const staging = await open();
     const bytes = await videoBytes(3_000_000);
     expect(await staging.size(ID)).toBe(0);
-    expect(await staging.write(ID, 0, body([bytes.subarray(0, 1_000_000)]), limits())).toMatchObject({ bytes: 1_000_000, end: 'whole' });
-    expect(await staging.write(ID, 1_000_000, body([bytes.subarray(1_000_000)]), limits())).toMatchObject({
+    expect(await writeStaged(staging, ID, 0, body([bytes.subarray(0, 1_000_000)]))).toMatchObject({ bytes: 1_000_000, end: 'whole' });
+    expect(await writeStaged(staging, ID, 1_000_000, body([bytes.subarray(1_000_000)]))).toMatchObject({
       bytes: 2_000_000,
       end: 'whole',
     });
@@ -49,48 +47,57 @@ export function testStaging(open: () => Promise<Staging>): void {
     const staging = await open();
     const bytes = await videoBytes(100_000);
     const pieces = Array.from({ length: 5000 }, (_, index) => bytes.subarray(index * 20, index * 20 + 20));
-    expect(await staging.write(ID, 0, body(pieces), limits())).toMatchObject({ bytes: 100_000, end: 'whole' });
+    expect(await writeStaged(staging, ID, 0, body(pieces))).toMatchObject({ bytes: 100_000, end: 'whole' });
     expect((await contentOf(staging)).equals(bytes)).toBe(true);
   });
 
-  it('shows every batch before it is written, in order and whole', async () => {
+  it('has stored what was lent to it, though it is overwritten as soon as its write has ended', async () => {
     const staging = await open();
-    const bytes = await videoBytes(2_000_000);
-    const seen: Buffer[] = [];
-    const onBatch = (batch: readonly Buffer[], offset: number) => {
-      expect(offset).toBe(seen.reduce((sum, piece) => sum + piece.byteLength, 0));
-      seen.push(...batch.map((piece) => Buffer.from(piece)));
-    };
-    await staging.write(ID, 0, body([bytes]), limits({ onBatch }));
-    expect(Buffer.concat(seen).equals(bytes)).toBe(true);
+    const bytes = await videoBytes(12 * 1024 * 1024 + 5);
+    const writer = await staging.openWriter(ID, 0, { completeSize: bytes.byteLength });
+    const lent = Buffer.alloc(256 * 1024);
+    for (let at = 0; at < bytes.byteLength; ) {
+      const copied = bytes.copy(lent, 0, at, at + Math.min(lent.byteLength, writer.room));
+      // In two, of which the second begins anywhere.
+      await writer.write([lent.subarray(0, copied >> 1), lent.subarray(copied >> 1, copied)]);
+      lent.fill(0xee);
+      at += copied;
+    }
+    expect(await writer.end(true)).toBe('durable');
+    await writer.close();
+    expect((await contentOf(staging)).equals(bytes)).toBe(true);
   });
 
-  it('writes nothing of a batch that is refused, and throws the refusal', async () => {
+  it('goes on from what is stored of a body that was given up in the middle', async () => {
     const staging = await open();
-    const refusal = new Error('no');
-    const onBatch = async () => {
-      throw refusal;
-    };
-    await expect(staging.write(ID, 0, body([Buffer.alloc(1000)]), limits({ onBatch }))).rejects.toBe(refusal);
-    expect(await staging.size(ID)).toBe(0);
+    const bytes = await videoBytes(7_000_000);
+    const told: number[] = [];
+    const writer = await staging.openWriter(ID, 0, { completeSize: null, onStored: (offset) => told.push(offset) });
+    await writer.write([bytes.subarray(0, 5_000_000)]);
+    await writer.close();
+    const stored = await staging.size(ID);
+    expect(stored).toBeGreaterThanOrEqual(told.at(-1) ?? 0);
+    expect(stored).toBeLessThanOrEqual(5_000_000);
+    await writeStaged(staging, ID, stored, body([bytes.subarray(stored)]));
+    expect((await contentOf(staging)).equals(bytes)).toBe(true);
   });
 
-  const ENDS: [BodyEnd, () => { source: Readable; options: WriteOptions }][] = [
-    ['cut', () => ({ source: body([Buffer.alloc(5000, 1)], 'cut'), options: limits() })],
+  const ENDS: [BodyEnd, () => { source: Readable; options: WriteStagedOptions }][] = [
+    ['cut', () => ({ source: body([Buffer.alloc(5000, 1)], 'cut'), options: {} })],
     [
       'interrupted',
       () => {
         const controller = new AbortController();
         setTimeout(() => controller.abort(), 100);
-        return { source: body([Buffer.alloc(5000, 1)], 'wait'), options: limits({ signal: controller.signal }) };
+        return { source: body([Buffer.alloc(5000, 1)], 'wait'), options: { signal: controller.signal } };
       },
     ],
-    ['too-slow', () => ({ source: body([Buffer.alloc(5000, 1)], 'wait'), options: limits({ bodyTimeoutMs: 100 }) })],
+    ['too-slow', () => ({ source: body([Buffer.alloc(5000, 1)], 'wait'), options: { bodyTimeoutMs: 100 } })],
   ];
   it.for(ENDS)('keeps what came of a body that ends %s', async ([end, make]) => {
     const staging = await open();
     const { source, options } = make();
-    expect(await staging.write(ID, 0, source, options)).toMatchObject({ bytes: 5000, end });
+    expect(await writeStaged(staging, ID, 0, source, options)).toMatchObject({ bytes: 5000, end });
     expect(await staging.size(ID)).toBe(5000);
   });
 
@@ -98,14 +105,14 @@ export function testStaging(open: () => Promise<Staging>): void {
     const staging = await open();
     const told: number[] = [];
     const bytes = await videoBytes(3_000_000);
-    await staging.write(ID, 0, body([bytes]), limits({ onWritten: (_sync, offset) => told.push(offset) }));
+    await writeStaged(staging, ID, 0, body([bytes]), { onStored: (offset) => void told.push(offset) });
     expect(told).toEqual([...told].sort((a, b) => a - b));
     expect(told.at(-1)).toBe(3_000_000);
   });
 
   it('takes no byte over the limit', async () => {
     const staging = await open();
-    const { bytes, end } = await staging.write(ID, 0, body([Buffer.alloc(600), Buffer.alloc(600)]), limits({ maxBytes: 1000 }));
+    const { bytes, end } = await writeStaged(staging, ID, 0, body([Buffer.alloc(600), Buffer.alloc(600)]), { maxBytes: 1000 });
     expect(end).toBe('too-long');
     expect(bytes).toBeLessThanOrEqual(1000);
     expect(await staging.size(ID)).toBe(bytes);
@@ -113,8 +120,8 @@ export function testStaging(open: () => Promise<Staging>): void {
 
   it('makes a complete upload durable while it writes the end of it', async () => {
     const staging = await open();
-    expect(await staging.write(ID, 0, body([Buffer.alloc(5000)]), limits({ completeSize: 5000 }))).toMatchObject({ proof: 'durable' });
-    const { proof } = await staging.write(OTHER, 0, body([Buffer.alloc(4000)]), limits({ completeSize: 5000 }));
+    expect(await writeStaged(staging, ID, 0, body([Buffer.alloc(5000)]), { completeSize: 5000 })).toMatchObject({ proof: 'durable' });
+    const { proof } = await writeStaged(staging, OTHER, 0, body([Buffer.alloc(4000)]), { completeSize: 5000 });
     // What is stored may be durable at once, or when somebody asks for it.
     expect(['durable', 'unknown']).toContain(proof);
   });
@@ -122,7 +129,7 @@ export function testStaging(open: () => Promise<Staging>): void {
   it('reads ranges, and less only where the bytes end', async () => {
     const staging = await open();
     const bytes = await videoBytes(10_000);
-    await staging.write(ID, 0, body([bytes]), limits());
+    await writeStaged(staging, ID, 0, body([bytes]));
     const reader = await staging.open(ID);
     expect(reader.size).toBe(10_000);
     expect((await reader.read(100, 300)).equals(bytes.subarray(100, 300))).toBe(true);
@@ -135,19 +142,19 @@ export function testStaging(open: () => Promise<Staging>): void {
   it('has the same bytes after they were synced, renewed, and cut back', async () => {
     const staging = await open();
     const bytes = await videoBytes(10_000);
-    await staging.write(ID, 0, body([bytes]), limits());
+    await writeStaged(staging, ID, 0, body([bytes]));
     await staging.sync(ID);
     await staging.renew(ID);
     expect((await contentOf(staging)).equals(bytes)).toBe(true);
     await staging.truncate(ID, 4000);
     expect(await staging.size(ID)).toBe(4000);
-    await staging.write(ID, 4000, body([bytes.subarray(4000)]), limits());
+    await writeStaged(staging, ID, 4000, body([bytes.subarray(4000)]));
     expect((await contentOf(staging)).equals(bytes)).toBe(true);
   });
 
   it('lists what it holds, and forgets what is removed, also twice', async () => {
     const staging = await open();
-    for (const id of [ID, OTHER]) await staging.write(id, 0, body([Buffer.alloc(10)]), limits());
+    for (const id of [ID, OTHER]) await writeStaged(staging, id, 0, body([Buffer.alloc(10)]));
     const list = async () => {
       const ids: string[] = [];
       for await (const id of staging.list()) ids.push(id);

@@ -3,9 +3,11 @@ import { Readable } from 'node:stream';
 import { describe } from 'vitest';
 import { S3Staging } from '../../server/staging/s3/s3-staging.ts';
 import { S3Storage } from '../../server/storage/s3-storage.ts';
+import { testBodyIntake } from '../contract/body-intake.ts';
 import { testStaging } from '../contract/staging.ts';
 import { testStorage } from '../contract/storage.ts';
 import { testBucket } from '../support/s3-test-bucket.ts';
+import { writeStaged } from '../support/write-staged.ts';
 
 const MIB = 1024 * 1024;
 
@@ -22,8 +24,8 @@ async function openStorage(copyThreshold: number) {
     storage,
     async stage(id: string, bytes: Uint8Array) {
       const signal = new AbortController().signal;
-      const limits = { maxBytes: bytes.length, signal, bodyTimeoutMs: 10_000, completeSize: bytes.length, onBatch: () => {} };
-      await staging.write(id, 0, Readable.from([Buffer.from(bytes)]), limits);
+      const limits = { maxBytes: bytes.length, signal, bodyTimeoutMs: 10_000, completeSize: bytes.length };
+      await writeStaged(staging, id, 0, Readable.from([Buffer.from(bytes)]), limits);
     },
     unstage: (id: string) => staging.remove(id),
     everything: async () => (await keys('files/')).map((key) => key.slice('files/'.length)),
@@ -32,6 +34,10 @@ async function openStorage(copyThreshold: number) {
 
 describe('staging in S3', () => {
   testStaging(openStaging);
+});
+
+describe('a body on its way to S3', () => {
+  testBodyIntake(openStaging);
 });
 
 describe('final storage in S3', () => {

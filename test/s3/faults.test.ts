@@ -1,6 +1,7 @@
 // What S3 does wrong now and then, and what a sender sees of it: nothing, or a pause. Beside it, what the stock store does.
+import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
-import { request } from 'node:http';
+import { type ClientRequest, type IncomingMessage, request } from 'node:http';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { GetObjectCommand } from '@aws-sdk/client-s3';
@@ -15,6 +16,7 @@ import { testBucket } from '../support/s3-test-bucket.ts';
 import { startStockOnS3 } from '../support/stock-s3.ts';
 import { testDirectory } from '../support/temp-dir.ts';
 import { createUpload, headUpload, idOf, patchUpload, readRecord, terminateUpload } from '../support/tus-requests.ts';
+import { writeStaged } from '../support/write-staged.ts';
 
 const LENGTH = 23 * MIB;
 
@@ -63,6 +65,20 @@ async function sendFilm(files: string) {
   return { bytes, url, answer: await patchUpload(url, 0, bytes) };
 }
 
+/** The head of a PATCH that announces the whole film. */
+function startPatch(url: string): ClientRequest {
+  const headers = {
+    'Tus-Resumable': '1.0.0',
+    'Upload-Offset': 0,
+    'Content-Type': 'application/offset+octet-stream',
+    'Content-Length': LENGTH,
+  };
+  const patch = request(url, { method: 'PATCH', headers });
+  patch.on('error', () => {});
+  onTestFinished(() => void patch.destroy());
+  return patch;
+}
+
 describe('one part failing while later ones succeed', () => {
   // So late that the parts after it are stored by then.
   const lateFailure = () => new Trouble(isPart(2), s3Error(403, 'AccessDenied', 2000));
@@ -77,6 +93,15 @@ describe('one part failing while later ones succeed', () => {
     expect(await resume(url, bytes)).toBe(5 * MIB);
     expect((await onlyFile()).bytes.equals(bytes)).toBe(true);
     await expectNothingStaged();
+  });
+
+  it('is told to a sender that pauses, before it sends more', async () => {
+    const { files } = await embedLandfallOnS3(new Trouble(isPart(2), s3Error(403, 'AccessDenied', 500)).plan);
+    const { url } = await createUpload(files, { length: LENGTH, name: 'film.mp4' });
+    const patch = startPatch(url);
+    patch.write(await videoBytes(12 * MIB));
+    const [answer] = (await once(patch, 'response')) as [IncomingMessage];
+    expect(answer.statusCode).toBe(503);
   });
 
   it('corrupts the file of the stock store', async () => {
@@ -243,7 +268,7 @@ describe('removing what is complete', () => {
     const { bucket, keys, unfinished } = await testBucket();
     const staging = new S3Staging({ bucket, partSize: 5 * MIB, concurrency: 2, memory: 16 * MIB, maxUploadSize: 64 * MIB });
     const id = 'c'.repeat(32);
-    await staging.write(id, 0, Readable.from([Buffer.alloc(12 * MIB)]), { ...LIMITS, completeSize: 12 * MIB });
+    await writeStaged(staging, id, 0, Readable.from([Buffer.alloc(12 * MIB)]), { ...LIMITS, completeSize: 12 * MIB });
     expect(await staging.size(id)).toBe(12 * MIB);
     await staging.remove(id);
     expect(await keys()).toEqual([]);
@@ -292,15 +317,7 @@ describe('senders that stop sending', () => {
   /** Sends a piece of its file, and then nothing. */
   async function stall(files: string): Promise<string> {
     const { url } = await createUpload(files, { length: LENGTH, name: 'film.mp4' });
-    const headers = {
-      'Tus-Resumable': '1.0.0',
-      'Upload-Offset': 0,
-      'Content-Type': 'application/offset+octet-stream',
-      'Content-Length': LENGTH,
-    };
-    const patch = request(url, { method: 'PATCH', headers });
-    patch.on('error', () => {});
-    onTestFinished(() => void patch.destroy());
+    const patch = startPatch(url);
     const piece = await videoBytes(MIB);
     await new Promise((resolve) => patch.write(piece, resolve));
     return url;
@@ -344,7 +361,9 @@ describe('senders that stop sending', () => {
       const onBatch = () => {
         most = Math.max(most, staging.memoryTaken);
       };
-      expect(await staging.write(id, 0, source, { ...LIMITS, completeSize: bytes.byteLength, onBatch })).toMatchObject({ end: 'whole' });
+      expect(await writeStaged(staging, id, 0, source, { ...LIMITS, completeSize: bytes.byteLength, onBatch })).toMatchObject({
+        end: 'whole',
+      });
       return id;
     });
     for (const id of await Promise.all(writes)) {
@@ -398,7 +417,7 @@ it('what is staged in S3 touches no disk', () => {
   for (const file of files) expect(readFileSync(file, 'utf8')).not.toMatch(/from 'node:(?:fs|os|child_process)/);
 });
 
-const LIMITS = { maxBytes: 1e9, signal: new AbortController().signal, bodyTimeoutMs: 30_000, onBatch: () => {} };
+const LIMITS = { maxBytes: 1e9, signal: new AbortController().signal, bodyTimeoutMs: 30_000 };
 
 function* pieces(bytes: Buffer): Iterable<Buffer> {
   for (let at = 0; at < bytes.byteLength; at += 64 * 1024) yield bytes.subarray(at, at + 64 * 1024);

@@ -7,9 +7,10 @@ import { gathered, videoBytes } from '../support/content.ts';
 import { startFaultProxy } from '../support/fault-proxy.ts';
 import { MIB, operationOf, s3Error } from '../support/s3-landfall.ts';
 import { testBucket } from '../support/s3-test-bucket.ts';
+import { writeStaged } from '../support/write-staged.ts';
 
 const ID = 'd'.repeat(32);
-const LIMITS = { maxBytes: 1e9, signal: new AbortController().signal, bodyTimeoutMs: 30_000, completeSize: null, onBatch: () => {} };
+const LIMITS = { maxBytes: 1e9, signal: new AbortController().signal, bodyTimeoutMs: 30_000, completeSize: null };
 const LATE_MS = 1500;
 
 /** Two processes' staging on one place; the first one's requests of a kind are told to come again later. */
@@ -43,7 +44,7 @@ const bodyOf = (bytes: Buffer) => Readable.from([bytes]);
 
 async function expectBytes(staging: S3Staging, at: number, bytes: Buffer): Promise<void> {
   expect(await staging.size(ID)).toBe(at);
-  await staging.write(ID, at, bodyOf(bytes.subarray(at)), { ...LIMITS, completeSize: bytes.byteLength });
+  await writeStaged(staging, ID, at, bodyOf(bytes.subarray(at)), { ...LIMITS, completeSize: bytes.byteLength });
   const reader = await staging.open(ID);
   expect((await gathered(reader.stream())).equals(bytes)).toBe(true);
 }
@@ -51,9 +52,9 @@ async function expectBytes(staging: S3Staging, at: number, bytes: Buffer): Promi
 it('bytes that come late take nothing of what was acknowledged since', async () => {
   const { stopped, living, untilMade } = await openTwo('PutObject');
   const bytes = await videoBytes(8 * MIB);
-  const late = stopped.write(ID, 0, bodyOf(bytes.subarray(0, MIB)), LIMITS);
+  const late = writeStaged(stopped, ID, 0, bodyOf(bytes.subarray(0, MIB)), LIMITS);
   await untilMade();
-  await living.write(ID, 0, bodyOf(bytes.subarray(0, 3 * MIB)), LIMITS);
+  await writeStaged(living, ID, 0, bodyOf(bytes.subarray(0, 3 * MIB)), LIMITS);
   await late;
   await expectBytes(living, 3 * MIB, bytes);
 });
@@ -61,12 +62,12 @@ it('bytes that come late take nothing of what was acknowledged since', async () 
 it('a deletion that comes late takes nothing of what was acknowledged since', async () => {
   const { stopped, living, untilMade } = await openTwo('DeleteObject');
   const bytes = await videoBytes(8 * MIB);
-  await living.write(ID, 0, bodyOf(bytes.subarray(0, MIB)), LIMITS);
-  await living.write(ID, MIB, bodyOf(bytes.subarray(MIB, 2 * MIB)), LIMITS);
+  await writeStaged(living, ID, 0, bodyOf(bytes.subarray(0, MIB)), LIMITS);
+  await writeStaged(living, ID, MIB, bodyOf(bytes.subarray(MIB, 2 * MIB)), LIMITS);
   // The ledger knew of the first alone.
-  const late = stopped.write(ID, MIB, bodyOf(Buffer.alloc(0)), LIMITS);
+  const late = writeStaged(stopped, ID, MIB, bodyOf(Buffer.alloc(0)), LIMITS);
   await untilMade();
-  await living.write(ID, MIB, bodyOf(bytes.subarray(MIB, 4 * MIB)), LIMITS);
+  await writeStaged(living, ID, MIB, bodyOf(bytes.subarray(MIB, 4 * MIB)), LIMITS);
   await late;
   await expectBytes(living, 4 * MIB, bytes);
 });
@@ -77,13 +78,13 @@ it('pieces that were put together are there until what they are in now is counte
   const pieceBytes = 64 * 1024;
   const pieces = 16;
   for (let at = 0; at < pieces * pieceBytes; at += pieceBytes) {
-    await living.write(ID, at, bodyOf(bytes.subarray(at, at + pieceBytes)), LIMITS);
+    await writeStaged(living, ID, at, bodyOf(bytes.subarray(at, at + pieceBytes)), LIMITS);
   }
   // One more than an object each is made of.
-  const late = stopped.write(ID, pieces * pieceBytes, bodyOf(bytes.subarray(pieces * pieceBytes, 2 * MIB)), LIMITS);
+  const late = writeStaged(stopped, ID, pieces * pieceBytes, bodyOf(bytes.subarray(pieces * pieceBytes, 2 * MIB)), LIMITS);
   await Promise.race([late, untilMade()]);
   // The ledger never came to it: another goes on from before, and its body brings nothing.
-  await living.write(ID, pieces * pieceBytes, bodyOf(Buffer.alloc(0)), LIMITS);
+  await writeStaged(living, ID, pieces * pieceBytes, bodyOf(Buffer.alloc(0)), LIMITS);
   await late;
   await expectBytes(living, pieces * pieceBytes, bytes);
 });

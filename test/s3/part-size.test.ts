@@ -9,12 +9,13 @@ import { MIB, s3Config } from '../support/s3-landfall.ts';
 import { type TestBucket, testBucket } from '../support/s3-test-bucket.ts';
 import { testDirectory } from '../support/temp-dir.ts';
 import { createUpload, headUpload, patchUpload, readRecord } from '../support/tus-requests.ts';
+import { writeStaged } from '../support/write-staged.ts';
 
 const isLong = process.env.LANDFALL_TEST_LONG === '1';
 /** Forty megabytes in and out, on a machine that does other things too. */
 const LIMIT_MS = 240_000;
 const ID = 'd'.repeat(32);
-const LIMITS = { maxBytes: 1e9, signal: new AbortController().signal, bodyTimeoutMs: 30_000, completeSize: null, onBatch: () => {} };
+const LIMITS = { maxBytes: 1e9, signal: new AbortController().signal, bodyTimeoutMs: 30_000, completeSize: null };
 const GIB = 1024 * MIB;
 /** Parts of 16 MiB where the length is known, of 105 MiB where it is not. */
 const DEFAULTS = { s3PartSize: 16 * MIB, maxUploadSize: 1024 * GIB, s3Memory: 256 * MIB };
@@ -98,11 +99,11 @@ describe('staging in S3 whose part size changed', () => {
   it.for([3 * MIB, 5 * MIB, 10 * MIB, 11 * MIB])('goes on from byte %i of twelve million that were cut back to it', async (size) => {
     const bed = await testBucket();
     const [first, second] = [await videoBytes(12 * MIB, 1), await videoBytes(23 * MIB, 2)];
-    await open(bed, { partSize: 16 * MIB }).write(ID, 0, bodyOf(first), LIMITS);
+    await writeStaged(open(bed, { partSize: 16 * MIB }), ID, 0, bodyOf(first), LIMITS);
     const staging = open(bed);
     await staging.truncate(ID, size);
     expect(await staging.size(ID)).toBe(size);
-    await staging.write(ID, size, bodyOf(second.subarray(size)), { ...LIMITS, completeSize: second.byteLength });
+    await writeStaged(staging, ID, size, bodyOf(second.subarray(size)), { ...LIMITS, completeSize: second.byteLength });
     expect((await contentOf(staging)).equals(Buffer.concat([first.subarray(0, size), second.subarray(size)]))).toBe(true);
   });
 
@@ -110,8 +111,8 @@ describe('staging in S3 whose part size changed', () => {
     const bed = await testBucket();
     const bytes = await videoBytes(12 * MIB);
     const before = open(bed, { partSize: 16 * MIB });
-    await before.write(ID, 0, bodyOf(bytes.subarray(0, 3 * MIB)), LIMITS);
-    await before.write(ID, 3 * MIB, bodyOf(bytes.subarray(3 * MIB)), LIMITS);
+    await writeStaged(before, ID, 0, bodyOf(bytes.subarray(0, 3 * MIB)), LIMITS);
+    await writeStaged(before, ID, 3 * MIB, bodyOf(bytes.subarray(3 * MIB)), LIMITS);
     const key = `staging/${ID}/bytes`;
     const uploadId = await bed.bucket.multiparts.start(key);
     await bed.bucket.put(`staging/${ID}/multipart`, Buffer.from(JSON.stringify({ uploadId, partSize: 5 * MIB })));
@@ -127,8 +128,8 @@ describe('staging in S3 whose part size changed', () => {
     const bed = await testBucket();
     const bytes = await videoBytes(23 * MIB);
     const before = open(bed, { partSize: 16 * MIB });
-    await before.write(ID, 0, bodyOf(bytes.subarray(0, 3 * MIB)), LIMITS);
-    await before.write(ID, 3 * MIB, bodyOf(bytes.subarray(3 * MIB, 12 * MIB)), LIMITS);
+    await writeStaged(before, ID, 0, bodyOf(bytes.subarray(0, 3 * MIB)), LIMITS);
+    await writeStaged(before, ID, 3 * MIB, bodyOf(bytes.subarray(3 * MIB, 12 * MIB)), LIMITS);
     const key = `staging/${ID}/bytes`;
     const uploadId = await bed.bucket.multiparts.start(key);
     await bed.bucket.put(`staging/${ID}/multipart`, Buffer.from(JSON.stringify({ uploadId, partSize: 5 * MIB })));
@@ -136,16 +137,16 @@ describe('staging in S3 whose part size changed', () => {
       await bed.bucket.multiparts.put(key, uploadId, part + 1, bytes.subarray(part * 5 * MIB, (part + 1) * 5 * MIB));
     }
     const staging = open(bed);
-    await staging.write(ID, 12 * MIB, bodyOf(bytes.subarray(12 * MIB)), { ...LIMITS, completeSize: bytes.byteLength });
+    await writeStaged(staging, ID, 12 * MIB, bodyOf(bytes.subarray(12 * MIB)), { ...LIMITS, completeSize: bytes.byteLength });
     expect((await contentOf(staging)).equals(bytes)).toBe(true);
   });
 
   it('takes larger parts where a length that is told later needs them: S3 takes ten thousand', async () => {
     const bed = await testBucket();
     const bytes = await videoBytes(24 * MIB);
-    await open(bed).write(ID, 0, bodyOf(bytes.subarray(0, 12 * MIB)), LIMITS);
+    await writeStaged(open(bed), ID, 0, bodyOf(bytes.subarray(0, 12 * MIB)), LIMITS);
     const staging = open(bed, { maxUploadSize: 80 * GIB });
-    await staging.write(ID, 12 * MIB, bodyOf(bytes.subarray(12 * MIB)), { ...LIMITS, completeSize: 60 * GIB });
+    await writeStaged(staging, ID, 12 * MIB, bodyOf(bytes.subarray(12 * MIB)), { ...LIMITS, completeSize: 60 * GIB });
     const multipart: unknown = JSON.parse((await gathered(await bed.bucket.stream(`staging/${ID}/multipart`))).toString());
     expect(multipart).toMatchObject({ partSize: 7 * MIB });
     expect(await staging.size(ID)).toBe(bytes.byteLength);
@@ -156,11 +157,11 @@ describe('staging in S3 whose part size changed', () => {
     const bed = await testBucket();
     const staging = open(bed, { partSize: 16 * MIB });
     const bytes = await videoBytes(12 * MIB);
-    await staging.write(ID, 0, bodyOf(bytes.subarray(0, 3 * MIB)), LIMITS);
-    await staging.write(ID, 3 * MIB, bodyOf(bytes.subarray(3 * MIB)), LIMITS);
+    await writeStaged(staging, ID, 0, bodyOf(bytes.subarray(0, 3 * MIB)), LIMITS);
+    await writeStaged(staging, ID, 3 * MIB, bodyOf(bytes.subarray(3 * MIB)), LIMITS);
     const [first = '', second = ''] = await bed.keys('staging/');
     await bed.bucket.remove([first]);
-    await expect(open(bed).write(ID, 12 * MIB, bodyOf(bytes), LIMITS)).rejects.toThrow('are gone');
+    await expect(writeStaged(open(bed), ID, 12 * MIB, bodyOf(bytes), LIMITS)).rejects.toThrow('are gone');
     expect(await bed.keys('staging/')).toEqual([second]);
   });
 });

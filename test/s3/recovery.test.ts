@@ -14,8 +14,9 @@ import { MIB, s3Config } from '../support/s3-landfall.ts';
 import { type TestBucket, testBucket } from '../support/s3-test-bucket.ts';
 import { testDirectory } from '../support/temp-dir.ts';
 import { createUpload, headUpload, patchUpload, readRecord } from '../support/tus-requests.ts';
+import { writeStaged } from '../support/write-staged.ts';
 
-const LIMITS = { maxBytes: 1e9, signal: new AbortController().signal, bodyTimeoutMs: 30_000, completeSize: null, onBatch: () => {} };
+const LIMITS = { maxBytes: 1e9, signal: new AbortController().signal, bodyTimeoutMs: 30_000, completeSize: null };
 const ID = 'd'.repeat(32);
 
 function stagingIn({ bucket }: TestBucket): S3Staging {
@@ -36,10 +37,10 @@ describe('staging in S3', () => {
     async (size) => {
       const staging = stagingIn(await testBucket());
       const [first, second] = [await videoBytes(13 * MIB, 1), await videoBytes(17 * MIB, 2)];
-      await staging.write(ID, 0, bodyOf(first), LIMITS);
+      await writeStaged(staging, ID, 0, bodyOf(first), LIMITS);
       await staging.truncate(ID, size);
       expect(await staging.size(ID)).toBe(size);
-      await staging.write(ID, size, bodyOf(second.subarray(size)), { ...LIMITS, completeSize: 17 * MIB });
+      await writeStaged(staging, ID, size, bodyOf(second.subarray(size)), { ...LIMITS, completeSize: 17 * MIB });
       expect(await staging.size(ID)).toBe(17 * MIB);
       expect((await contentOf(staging)).equals(Buffer.concat([first.subarray(0, size), second.subarray(size)]))).toBe(true);
     },
@@ -49,10 +50,10 @@ describe('staging in S3', () => {
     const bed = await testBucket();
     const staging = stagingIn(bed);
     const [first, second] = [await videoBytes(13 * MIB, 1), await videoBytes(16 * MIB, 2)];
-    await staging.write(ID, 0, bodyOf(first), LIMITS);
+    await writeStaged(staging, ID, 0, bodyOf(first), LIMITS);
     expect((await contentOf(staging)).equals(first)).toBe(true);
     // The ledger knew of less than was stored when the process died.
-    await staging.write(ID, 10 * MIB, bodyOf(second.subarray(10 * MIB)), { ...LIMITS, completeSize: 16 * MIB });
+    await writeStaged(staging, ID, 10 * MIB, bodyOf(second.subarray(10 * MIB)), { ...LIMITS, completeSize: 16 * MIB });
     expect((await contentOf(staging)).equals(Buffer.concat([first.subarray(0, 10 * MIB), second.subarray(10 * MIB)]))).toBe(true);
     await staging.remove(ID);
     expect([await bed.keys(), await bed.unfinished()]).toEqual([[], []]);
@@ -61,9 +62,9 @@ describe('staging in S3', () => {
   it('goes on in the middle of what is in S3, and then from there', async () => {
     const staging = stagingIn(await testBucket());
     const [first, second] = [await videoBytes(13 * MIB, 1), await videoBytes(15 * MIB, 2)];
-    await staging.write(ID, 0, bodyOf(first), LIMITS);
-    await staging.write(ID, 11 * MIB, bodyOf(second.subarray(11 * MIB, 14 * MIB)), LIMITS);
-    await staging.write(ID, 14 * MIB, bodyOf(second.subarray(14 * MIB)), { ...LIMITS, completeSize: 15 * MIB });
+    await writeStaged(staging, ID, 0, bodyOf(first), LIMITS);
+    await writeStaged(staging, ID, 11 * MIB, bodyOf(second.subarray(11 * MIB, 14 * MIB)), LIMITS);
+    await writeStaged(staging, ID, 14 * MIB, bodyOf(second.subarray(14 * MIB)), { ...LIMITS, completeSize: 15 * MIB });
     expect((await contentOf(staging)).equals(Buffer.concat([first.subarray(0, 11 * MIB), second.subarray(11 * MIB)]))).toBe(true);
   });
 
@@ -73,7 +74,7 @@ describe('staging in S3', () => {
     const bytes = await videoBytes(40 * 150_000);
     let most = 0;
     for (let at = 0; at < bytes.byteLength; at += 150_000) {
-      await staging.write(ID, at, bodyOf(bytes.subarray(at, at + 150_000)), { ...LIMITS, completeSize: bytes.byteLength });
+      await writeStaged(staging, ID, at, bodyOf(bytes.subarray(at, at + 150_000)), { ...LIMITS, completeSize: bytes.byteLength });
       most = Math.max(most, (await bed.keys('staging/')).length);
     }
     expect(most).toBeLessThan(25);
@@ -85,7 +86,7 @@ describe('a server that starts on a bucket', () => {
   it('takes away what belongs to no upload, multipart uploads included, and nothing else', async () => {
     const bed = await testBucket();
     const staging = stagingIn(bed);
-    await staging.write(ID, 0, bodyOf(await videoBytes(12 * MIB)), LIMITS);
+    await writeStaged(staging, ID, 0, bodyOf(await videoBytes(12 * MIB)), LIMITS);
     // A crash between the beginning of a multipart upload and the writing down of its id; and one in the middle of a copy.
     await bed.bucket.multiparts.start(`staging/${'e'.repeat(32)}/bytes`);
     await bed.bucket.multiparts.start(`files/2020/01/02/${'f'.repeat(32)}/3/film.mp4`);
@@ -101,7 +102,7 @@ describe('a server that starts on a bucket', () => {
     const bed = await testBucket();
     const dataDir = testDirectory();
     const bytes = await videoBytes(7 * MIB);
-    await stagingIn(bed).write(ID, 0, bodyOf(bytes), { ...LIMITS, completeSize: bytes.byteLength });
+    await writeStaged(stagingIn(bed), ID, 0, bodyOf(bytes), { ...LIMITS, completeSize: bytes.byteLength });
     await bed.bucket.put(`files/2020/01/02/${ID}/1/film.mp4`, Buffer.from('the attempt that crashed'));
     const ledger = new Ledger(await openSqlite(dataDir, { exclusive: true }));
     await ledger.migrate();

@@ -8,6 +8,7 @@ import { S3Staging } from '../../server/staging/s3/s3-staging.ts';
 import { type Exchange, startFaultProxy } from '../support/fault-proxy.ts';
 import { MIB, operationOf } from '../support/s3-landfall.ts';
 import { testBucket } from '../support/s3-test-bucket.ts';
+import { writeStaged } from '../support/write-staged.ts';
 
 const SENDERS = 300;
 const MEMORY = 10 * MIB;
@@ -41,7 +42,7 @@ it('hundreds of slow senders are made room for by several requests at once, and 
   const sources = Array.from({ length: SENDERS }, () => new PassThrough({ highWaterMark: MIB }));
   const acknowledged = sources.map(() => [0]);
   const writes = sources.map((source, index) =>
-    staging.write(idOf(index), 0, source, {
+    writeStaged(staging, idOf(index), 0, source, {
       maxBytes: MIB,
       completeSize: MIB,
       signal: new AbortController().signal,
@@ -49,7 +50,7 @@ it('hundreds of slow senders are made room for by several requests at once, and 
       onBatch: () => {
         mostMemory = Math.max(mostMemory, staging.memoryTaken);
       },
-      onWritten: (_sync, offset) => acknowledged[index]?.push(offset),
+      onStored: (offset) => acknowledged[index]?.push(offset),
     }),
   );
   const taken = (index: number) => sources[index]?.readableLength === 0;

@@ -5,16 +5,22 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { OpenFile } from '../../server/disk/open-file.ts';
-import { collectBody, writeBody } from '../../server/staging/body-writer.ts';
-import type { WriteOptions } from '../../server/staging/staging.ts';
+import { type BodyLimits, collectBody } from '../../server/staging/body-source.ts';
+import { DiskWriter } from '../../server/staging/disk/disk-writer.ts';
+import { streamBody } from '../../server/staging/stream-source.ts';
 import { videoBytes } from '../support/content.ts';
 import { testDirectory } from '../support/temp-dir.ts';
+import { pour, type Written } from '../support/write-staged.ts';
 import { PATIENT } from './patient.ts';
 
 const MIB = 1024 * 1024;
 
-function options(more: Partial<WriteOptions> = {}): WriteOptions {
-  return { maxBytes: 1e9, signal: new AbortController().signal, completeSize: null, bodyTimeoutMs: 10_000, onBatch: () => {}, ...more };
+function options(more: Partial<BodyLimits> = {}): BodyLimits {
+  return { maxBytes: 1e9, signal: new AbortController().signal, bodyTimeoutMs: 10_000, ...more };
+}
+
+function writeBody(file: OpenFile, offset: number, source: Readable, limits: BodyLimits): Promise<Written> {
+  return pour(new DiskWriter(file, offset, { completeSize: null }), streamBody(source), limits);
 }
 
 async function openFile(): Promise<{ file: OpenFile; path: string }> {
@@ -26,7 +32,12 @@ async function openFile(): Promise<{ file: OpenFile; path: string }> {
 
 /** A real file whose vector writes go as the test says. */
 function withWritev(file: OpenFile, writev: OpenFile['writev']): OpenFile {
-  return new Proxy(file, { get: (target, key) => (key === 'writev' ? writev : Reflect.get(target, key)) });
+  return new Proxy(file, {
+    get(target, key) {
+      const value: unknown = key === 'writev' ? writev : Reflect.get(target, key);
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  });
 }
 
 /** A source that gives as much as it is asked for, and counts. */
@@ -182,11 +193,11 @@ describe('writing a body', () => {
 
 describe('collecting a body', () => {
   it('gives what came, and how it ended', async () => {
-    const whole = await collectBody(Readable.from([Buffer.from('ab'), Buffer.from('c')]), options());
+    const whole = await collectBody(streamBody(Readable.from([Buffer.from('ab'), Buffer.from('c')])), options());
     expect([whole.bytes.toString(), whole.end]).toEqual(['abc', 'whole']);
-    expect((await collectBody(Readable.from([Buffer.from('ab')]), options({ maxBytes: 1 }))).end).toBe('too-long');
+    expect((await collectBody(streamBody(Readable.from([Buffer.from('ab')])), options({ maxBytes: 1 }))).end).toBe('too-long');
     const silent = () => new Readable({ read() {} });
-    expect((await collectBody(silent(), options({ bodyTimeoutMs: 50 }))).end).toBe('too-slow');
-    expect((await collectBody(silent(), options({ signal: AbortSignal.timeout(50) }))).end).toBe('interrupted');
+    expect((await collectBody(streamBody(silent()), options({ bodyTimeoutMs: 50 }))).end).toBe('too-slow');
+    expect((await collectBody(streamBody(silent()), options({ signal: AbortSignal.timeout(50) }))).end).toBe('interrupted');
   });
 });

@@ -68,7 +68,7 @@ export async function openFinishBed(options: FinishBedOptions = {}): Promise<Fin
   const told: Upload[] = [];
   const keepRecordsForMs = options.keepRecordsForMs ?? 3_600_000;
   const finisher = new Finisher({
-    beginnings: new Map(),
+    aboutToBegin: new Map(),
     ledger,
     staging,
     storage,
@@ -92,7 +92,7 @@ export async function openFinishBed(options: FinishBedOptions = {}): Promise<Fin
     staging,
     storage,
     lock: locker,
-    isBeginning: (id) => finisher.isBeginning(id),
+    isBeginning: (id) => finisher.beginnings.has(id),
     intervalMs: 1_000_000,
     keepRecordsForMs,
     log,

@@ -5,6 +5,7 @@ import { chmod, link, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/pr
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { MAX_STRIKES } from '../../server/finish/attempts.ts';
+import { awaitVerdict } from '../../server/finish/await-verdict.ts';
 import { type Check, CheckCrash, type Inspectable } from '../../server/inspection/check.ts';
 import { DAY, type FinishBed, interrupted, openFinishBed } from './finish-bed.ts';
 import { PATIENT } from './patient.ts';
@@ -48,7 +49,7 @@ describe('an inspection that nobody runs', () => {
   it('is taken up by those who find that it was begun already, whatever is known of its bytes', async () => {
     const bed = await openFinishBed();
     const id = await bed.put(CONTENT, interrupted(newId(), { leaseOwner: 'this process' }));
-    expect(await bed.finisher.begin(id, CONTENT.byteLength, 'byte', { proof: 'unknown' })).toBe(false);
+    expect(await bed.finisher.beginnings.begin(id, CONTENT.byteLength, 'byte', { proof: 'unknown' })).toBe(false);
     await expectAccepted(bed, id, `${DAY}/${id}/name.txt`);
   });
 });
@@ -148,7 +149,7 @@ describe('begin', () => {
       ],
     });
     const id = await bed.put(CONTENT);
-    await Promise.all(Array.from({ length: 10 }, () => bed.finisher.begin(id, CONTENT.byteLength, 'byte')));
+    await Promise.all(Array.from({ length: 10 }, () => bed.finisher.beginnings.begin(id, CONTENT.byteLength, 'byte')));
     await bed.verdict(id);
     expect(runs).toBe(1);
     await vi.waitFor(() => expect(bed.told).toHaveLength(1), PATIENT);
@@ -157,10 +158,10 @@ describe('begin', () => {
   it('after the verdict touches nothing', async () => {
     const bed = await openFinishBed();
     const id = await bed.put(CONTENT);
-    await bed.finisher.begin(id, CONTENT.byteLength, 'byte');
+    await bed.finisher.beginnings.begin(id, CONTENT.byteLength, 'byte');
     await bed.verdict(id);
     await vi.waitFor(async () => expect(await bed.staged()).toEqual([]), PATIENT);
-    expect(await bed.finisher.begin(id, CONTENT.byteLength, 'byte')).toBe(false);
+    expect(await bed.finisher.beginnings.begin(id, CONTENT.byteLength, 'byte')).toBe(false);
     expect(await bed.staged()).toEqual([]);
   });
 });
@@ -184,7 +185,7 @@ describe('a check', () => {
       checks: [check((upload) => (++runs <= MAX_STRIKES + 3 ? misbehave(upload) : Promise.resolve(undefined)))],
     });
     const id = await bed.put(CONTENT);
-    await bed.finisher.begin(id, CONTENT.byteLength, 'byte');
+    await bed.finisher.beginnings.begin(id, CONTENT.byteLength, 'byte');
     expect(await bed.verdict(id)).toMatchObject({ state: 'accepted', strikes: 0 });
     expect(runs).toBe(MAX_STRIKES + 4);
   });
@@ -198,7 +199,7 @@ describe('a check', () => {
     };
     const bed = await openFinishBed({ checks: [check(crash)] });
     const id = await bed.put(CONTENT);
-    await bed.finisher.begin(id, CONTENT.byteLength, 'byte');
+    await bed.finisher.beginnings.begin(id, CONTENT.byteLength, 'byte');
     expect(await bed.verdict(id)).toMatchObject({ state: 'rejected', errorCode: 'ERR_UNINSPECTABLE' });
     expect(runs).toBe(MAX_STRIKES);
     await vi.waitFor(async () => expect(await bed.staged()).toEqual([]), PATIENT);
@@ -213,7 +214,7 @@ describe('a check', () => {
     };
     const bed = await openFinishBed({ checks: [check(hang)], checkTimeoutMs: 1000 });
     const id = await bed.put(CONTENT);
-    await bed.finisher.begin(id, CONTENT.byteLength, 'byte');
+    await bed.finisher.beginnings.begin(id, CONTENT.byteLength, 'byte');
     expect(await bed.verdict(id)).toMatchObject({ errorCode: 'ERR_UNINSPECTABLE' });
     expect(signals.map(({ aborted }) => aborted)).toEqual(Array(MAX_STRIKES).fill(true));
   });
@@ -236,7 +237,7 @@ describe('a check', () => {
     };
     const bed = await openFinishBed({ checks: [check(long)], checkTimeoutMs: 2000 });
     const id = await bed.put(CONTENT);
-    await bed.finisher.begin(id, CONTENT.byteLength, 'byte');
+    await bed.finisher.beginnings.begin(id, CONTENT.byteLength, 'byte');
     expect(await bed.verdict(id)).toMatchObject({ state: 'accepted' });
     expect(runs).toBe(1);
   });
@@ -254,7 +255,7 @@ describe('a check', () => {
     };
     const bed = await openFinishBed({ checks: [check(hang)], checkTimeoutMs: 1000 });
     const id = await bed.put(CONTENT);
-    await bed.finisher.begin(id, CONTENT.byteLength, 'byte');
+    await bed.finisher.beginnings.begin(id, CONTENT.byteLength, 'byte');
     expect(await bed.verdict(id)).toMatchObject({ errorCode: 'ERR_UNINSPECTABLE' });
     progress();
     expect(runs).toBe(MAX_STRIKES);
@@ -276,7 +277,7 @@ describe('a check', () => {
     };
     const bed = await openFinishBed({ checks: [check(hang)], checkTimeoutMs: 1000 });
     const id = await bed.put(CONTENT);
-    await bed.finisher.begin(id, CONTENT.byteLength, 'byte');
+    await bed.finisher.beginnings.begin(id, CONTENT.byteLength, 'byte');
     await bed.verdict(id);
     await vi.waitFor(() => expect(late).toEqual(Array(MAX_STRIKES).fill('The inspection is over.')), PATIENT);
   });
@@ -290,7 +291,7 @@ describe('a check', () => {
     };
     const bed = await openFinishBed({ checks: [check(crash)] });
     const id = await bed.put(CONTENT);
-    await bed.finisher.begin(id, CONTENT.byteLength, 'byte');
+    await bed.finisher.beginnings.begin(id, CONTENT.byteLength, 'byte');
     expect(await bed.verdict(id)).toMatchObject({ state: 'accepted', strikes: 0 });
   });
 
@@ -319,7 +320,7 @@ describe('a check', () => {
     };
     const bed = await openFinishBed({ checks: [check(slow)] });
     const id = await bed.put(CONTENT);
-    await bed.finisher.begin(id, CONTENT.byteLength, 'byte');
+    await bed.finisher.beginnings.begin(id, CONTENT.byteLength, 'byte');
     await running.promise;
     const closed = bed.finisher.close();
     // As it stands when the grace time ends and the process with it.
@@ -341,7 +342,7 @@ describe('a check', () => {
       ],
     });
     const id = await bed.put(CONTENT);
-    await bed.finisher.begin(id, CONTENT.byteLength, 'byte');
+    await bed.finisher.beginnings.begin(id, CONTENT.byteLength, 'byte');
     await bed.verdict(id);
     expect(read).toEqual([String(CONTENT), 'was', String(CONTENT)]);
   });
@@ -354,7 +355,7 @@ describe('a fault of ours', () => {
     const digest = () => (++runs <= MAX_STRIKES + 1 ? new Promise<never>(() => {}) : Promise.resolve('a digest'));
     const bed = await openFinishBed({ digest, checkTimeoutMs: 1000 });
     const id = await bed.put(CONTENT);
-    await bed.finisher.begin(id, CONTENT.byteLength, 'byte');
+    await bed.finisher.beginnings.begin(id, CONTENT.byteLength, 'byte');
     expect(await bed.verdict(id)).toMatchObject({ state: 'accepted', sha256: 'a digest', strikes: 0 });
   });
 
@@ -365,7 +366,7 @@ describe('a fault of ours', () => {
     await rm(join(bed.dataDir, 'files'), { recursive: true });
     await writeFile(join(bed.dataDir, 'files'), '');
     const id = await bed.put(CONTENT);
-    await bed.finisher.begin(id, CONTENT.byteLength, 'byte');
+    await bed.finisher.beginnings.begin(id, CONTENT.byteLength, 'byte');
     await vi.waitFor(async () => expect((await bed.ledger.get(id))?.attempt).toBeGreaterThan(MAX_STRIKES + 2), { timeout: 60_000 });
     expect(await bed.ledger.get(id)).toMatchObject({ state: 'inspecting' });
     await rm(join(bed.dataDir, 'files'));
@@ -380,7 +381,7 @@ describe('a fault of ours', () => {
       },
     });
     const id = await bed.put(CONTENT);
-    await bed.finisher.begin(id, CONTENT.byteLength, 'byte');
+    await bed.finisher.beginnings.begin(id, CONTENT.byteLength, 'byte');
     expect(await bed.verdict(id)).toMatchObject({ state: 'accepted', attempt: 1 });
     await vi.waitFor(async () => expect(await bed.staged()).toEqual([]), PATIENT);
   });
@@ -407,16 +408,19 @@ describe('waiting for the verdict', () => {
     const bed = await openFinishBed({ checks: [check(() => end.promise)] });
     const id = await bed.put(CONTENT);
     const never = new AbortController().signal;
-    await bed.finisher.begin(id, CONTENT.byteLength, 'byte');
-    expect(await bed.finisher.settle(id, 20, never)).toMatchObject({ state: 'inspecting' });
+    const { ledger, finisher } = bed;
+    const { beginnings } = finisher;
+    const settle = (id: string, patienceMs: number, signal: AbortSignal) => awaitVerdict({ ledger, beginnings }, id, patienceMs, signal);
+    await beginnings.begin(id, CONTENT.byteLength, 'byte');
+    expect(await settle(id, 20, never)).toMatchObject({ state: 'inspecting' });
     const leaving = new AbortController();
-    const left = bed.finisher.settle(id, 60_000, leaving.signal);
+    const left = settle(id, 60_000, leaving.signal);
     leaving.abort();
     expect(await left).toMatchObject({ state: 'inspecting' });
-    const waiting = Array.from({ length: 10 }, () => bed.finisher.settle(id, 60_000, never));
+    const waiting = Array.from({ length: 10 }, () => settle(id, 60_000, never));
     end.resolve(undefined);
     for (const settled of await Promise.all(waiting)) expect(settled).toMatchObject({ state: 'accepted' });
-    expect(await bed.finisher.settle(id, 60_000, never)).toMatchObject({ state: 'accepted' });
-    expect(await bed.finisher.settle(newId(), 60_000, never)).toBeUndefined();
+    expect(await settle(id, 60_000, never)).toMatchObject({ state: 'accepted' });
+    expect(await settle(newId(), 60_000, never)).toBeUndefined();
   });
 });

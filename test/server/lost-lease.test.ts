@@ -45,7 +45,7 @@ describe('a lease that is lost', () => {
     const bed = await openFinishBed({ lost: lost.signal });
     const id = await bed.put(CONTENT, { checksum: 0, checksumOffset: 0 });
     const counted = loseWhileReading(bed, lost);
-    await bed.finisher.begin(id, CONTENT.byteLength, 'byte');
+    await bed.finisher.beginnings.begin(id, CONTENT.byteLength, 'byte');
     await expectUntouched(bed, id);
     expect(counted.chunks).toBe(1);
   });
@@ -64,7 +64,7 @@ describe('a lease that is lost', () => {
       },
     });
     const id = await bed.put(CONTENT);
-    await bed.finisher.begin(id, CONTENT.byteLength, 'byte');
+    await bed.finisher.beginnings.begin(id, CONTENT.byteLength, 'byte');
     await expectUntouched(bed, id);
     expect(hashed).toBe(MIB);
   });
@@ -88,7 +88,7 @@ describe('a lease that is lost', () => {
       ],
     });
     const id = await bed.put(CONTENT);
-    await bed.finisher.begin(id, CONTENT.byteLength, 'byte');
+    await bed.finisher.beginnings.begin(id, CONTENT.byteLength, 'byte');
     await expectUntouched(bed, id);
     expect(read).toBe(MIB);
   });
@@ -102,7 +102,7 @@ describe('a lease that is lost', () => {
       return publish(target, signal);
     });
     const id = await bed.put(CONTENT);
-    await bed.finisher.begin(id, CONTENT.byteLength, 'byte');
+    await bed.finisher.beginnings.begin(id, CONTENT.byteLength, 'byte');
     await expectUntouched(bed, id);
   });
 
@@ -116,7 +116,7 @@ describe('a lease that is lost', () => {
       lost.abort(new Error('lost'));
       return renew(...parameters);
     });
-    expect(await bed.finisher.begin(id, CONTENT.byteLength, 'byte', { proof: 'unproved' })).toBe(false);
+    expect(await bed.finisher.beginnings.begin(id, CONTENT.byteLength, 'byte', { proof: 'unproved' })).toBe(false);
     expect((await stat(bed.staging.path(id))).ino).toBe(ino);
     expect(await bed.ledger.get(id)).toMatchObject({ state: 'receiving', attempt: 0 });
   });

@@ -1,5 +1,6 @@
 // What counts as proved: which bytes would survive a power cut, and which nobody may be told of.
 import { mkdir, rm, rmdir } from 'node:fs/promises';
+import { crc32 } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { Confirmations } from '../../server/staging/confirmations.ts';
 import { proveAll, returnToProvenOffsets } from '../../server/staging/power-cut.ts';
@@ -75,15 +76,35 @@ describe('bytes whose sync failed', () => {
   it('are inspected once a copy of them is found to be right', async () => {
     const bed = await openFinishBed();
     const id = await bed.put(CONTENT, { provenOffset: 100 });
-    await bed.finisher.begin(id, LENGTH, 'byte', { proof: 'unproved' });
+    await bed.finisher.beginnings.begin(id, LENGTH, 'byte', { proof: 'unproved' });
     expect(await bed.verdict(id)).toMatchObject({ state: 'accepted', unverifiedFrom: null });
+  });
+
+  it('go back to what was proved before, where a copy of them is right up to there', async () => {
+    const bed = await openFinishBed();
+    const { ledger, staging, finisher } = bed;
+    const checkpoint = { provenOffset: 100, checksumOffset: 60, checksum: crc32(CONTENT.subarray(0, 60)) };
+    const id = await bed.put(CONTENT, checkpoint);
+    expect(await finisher.beginnings.begin(id, LENGTH, 'byte', { proof: 'unproved', checksum: 1 })).toBe(false);
+    expect(await staging.size(id)).toBe(100);
+    const upload = await ledger.get(id);
+    expect(upload).toMatchObject({ state: 'receiving', ...checkpoint });
+    expect(upload && (await confirmations(bed).confirmed(upload))).toBe(100);
+  });
+
+  it('go back to their beginning where a copy of them is wrong before what was proved', async () => {
+    const bed = await openFinishBed();
+    const id = await bed.put(CONTENT, { provenOffset: 100, checksumOffset: 60, checksum: 1 });
+    expect(await bed.finisher.beginnings.begin(id, LENGTH, 'byte', { proof: 'unproved', checksum: 1 })).toBe(false);
+    expect(await bed.staging.size(id)).toBe(0);
+    expect(await bed.ledger.get(id)).toMatchObject({ state: 'receiving', provenOffset: 0, checksum: 0, checksumOffset: 0 });
   });
 
   it('prove nothing of what comes in their stead, once a copy of them is found to be wrong', async () => {
     const bed = await openFinishBed();
     const { ledger, staging, finisher } = bed;
     const id = await bed.put(CONTENT, { provenOffset: 100, checksum: 1 });
-    expect(await finisher.begin(id, LENGTH, 'byte', { proof: 'unproved' })).toBe(false);
+    expect(await finisher.beginnings.begin(id, LENGTH, 'byte', { proof: 'unproved' })).toBe(false);
     expect(await staging.size(id)).toBe(0);
     expect(await ledger.get(id)).toMatchObject({ state: 'receiving', provenOffset: 0, checksumOffset: 0 });
   });
@@ -98,7 +119,7 @@ describe('bytes whose sync failed', () => {
       if (faults++ === 0) throw new Error('EIO');
       return truncateStaged(...given);
     };
-    expect(await finisher.begin(id, LENGTH, 'byte', { proof: 'unproved' })).toBe(false);
+    expect(await finisher.beginnings.begin(id, LENGTH, 'byte', { proof: 'unproved' })).toBe(false);
     expect(faults).toBe(2);
     expect(await staging.size(id)).toBe(0);
     expect((await ledger.get(id))?.state).toBe('receiving');

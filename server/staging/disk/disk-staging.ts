@@ -2,15 +2,14 @@ import { constants } from 'node:fs';
 import { mkdir, readdir, rename, stat, statfs, truncate, unlink } from 'node:fs/promises';
 import { platform } from 'node:os';
 import { join } from 'node:path';
-import type { Readable } from 'node:stream';
 import { UPLOAD_ID } from '../../../shared/protocol.ts';
 import { copyFile } from '../../disk/copy-file.ts';
 import { DiskThread } from '../../disk/disk-thread.ts';
 import { makeDurableDirectory, syncDirectory } from '../../disk/durable-directory.ts';
 import { OpenFile } from '../../disk/open-file.ts';
 import { Retries } from '../../runtime/retries.ts';
-import { writeBody } from '../body-writer.ts';
-import type { StagedReader, Staging, WriteOptions, Written } from '../staging.ts';
+import type { StagedReader, Staging, StagingWriter, WriterOptions } from '../staging.ts';
+import { DiskWriter } from './disk-writer.ts';
 
 /** Each write makes durable what it wrote, as an fsync after it would, in the same hop. Elsewhere it means less than fsync. */
 const SYNCED = platform() === 'linux' ? constants.O_SYNC : 0;
@@ -58,24 +57,10 @@ export class DiskStaging implements Staging {
     }
   }
 
-  async write(id: string, offset: number, body: Readable, options: WriteOptions): Promise<Written> {
+  async openWriter(id: string, offset: number, options: WriterOptions): Promise<StagingWriter> {
     const synced = options.inOne ? SYNCED : 0;
     const file = await OpenFile.open(this.path(id), constants.O_CREAT | constants.O_WRONLY | synced, 0o640);
-    let isSynced = false;
-    try {
-      const written = await writeBody(file, offset, body, options);
-      if (offset + written.bytes !== options.completeSize || written.end === 'too-long') return written;
-      isSynced =
-        synced !== 0 ||
-        (await file.sync().then(
-          () => true,
-          () => false,
-        ));
-      return { ...written, proof: isSynced ? 'durable' : 'unproved' };
-    } finally {
-      if (isSynced) file.closeSync();
-      else await file.close();
-    }
+    return new DiskWriter(file, offset, options, synced !== 0);
   }
 
   async sync(id: string): Promise<void> {

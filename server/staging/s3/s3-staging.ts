@@ -1,13 +1,11 @@
 // Bytes in progress in S3. What an acknowledged offset stands for is in S3, and only there: nothing is spooled to a disk.
-import type { Readable } from 'node:stream';
 import { UPLOAD_ID } from '../../../shared/protocol.ts';
 import { Retries } from '../../runtime/retries.ts';
 import type { Bucket } from '../../s3/bucket.ts';
 import { isMissing } from '../../s3/fault.ts';
 import { PartMemory } from '../../s3/part-memory.ts';
 import { Permits } from '../../s3/permits.ts';
-import type { StagedReader, Staging, WriteOptions, Written } from '../staging.ts';
-import { writeBodyToS3 } from './s3-body-writer.ts';
+import type { StagedReader, Staging, StagingWriter, WriterOptions } from '../staging.ts';
 import { layOut } from './s3-layout.ts';
 import {
   bytesKey,
@@ -24,6 +22,7 @@ import {
 } from './s3-parts.ts';
 import { ObjectReader, TailsReader } from './s3-reader.ts';
 import { partsAndTails, sealAll, unseal } from './s3-seal.ts';
+import { S3Writer } from './s3-writer.ts';
 
 export interface S3StagingOptions {
   bucket: Bucket;
@@ -81,11 +80,11 @@ export class S3Staging implements Staging {
     }
   }
 
-  async write(id: string, offset: number, body: Readable, options: WriteOptions): Promise<Written> {
+  async openWriter(id: string, offset: number, options: WriterOptions): Promise<StagingWriter> {
     const { concurrency } = this.#options;
     const { staged, multipart, partSize } = await this.#open(id, offset, options);
     const writing = { bucket: this.#bucket, memory: this.#memory, reading: this.#reading, concurrency, multipart, partSize };
-    return writeBodyToS3(writing, id, staged, offset, body, options);
+    return S3Writer.open(writing, id, staged, offset, options);
   }
 
   /** Everything that is counted is durable already; but an upload of no bytes leaves nothing to be found, so it is put here. */
@@ -185,7 +184,7 @@ export class S3Staging implements Staging {
   }
 
   /** What is staged, in parts and tails that can be appended to. */
-  async #open(id: string, offset: number, { completeSize, requireHeld }: WriteOptions): Promise<Opened> {
+  async #open(id: string, offset: number, { completeSize, requireHeld }: WriterOptions): Promise<Opened> {
     const s3 = { bucket: this.#bucket, reading: this.#reading };
     const staged = await readStaged(this.#bucket, id);
     const multipart = staged.hasMultipart ? await readMultipart(this.#bucket, id) : undefined;

@@ -1,11 +1,9 @@
-// From a request to the parts of a multipart upload: gathered in memory that all bodies share, sent several at once, and
+// From lent buffers to the parts of a multipart upload: gathered in memory that all bodies share, sent several at once, and
 // counted only as far as there is no gap.
-import type { Readable } from 'node:stream';
 import type { Bucket } from '../../s3/bucket.ts';
 import type { PartMemory } from '../../s3/part-memory.ts';
 import type { Permits } from '../../s3/permits.ts';
-import { Gatherer } from '../body-writer.ts';
-import type { WriteOptions, Written } from '../staging.ts';
+import type { Proof, StagingWriter, WriterOptions } from '../staging.ts';
 import { PartBuffer } from './part-buffer.ts';
 import { PartsUnderway } from './parts-underway.ts';
 import { layOut, requireSize } from './s3-layout.ts';
@@ -28,39 +26,12 @@ export interface S3Writing {
 /** A part that came in more pieces than this is put together anew: one object instead of many. */
 const MAX_TAILS = 16;
 
-/** Appends a body from `offset` on. What is in S3 beyond it does not count and is written anew. @throws S3Fault, and what `onBatch` throws */
-export async function writeBodyToS3(
-  writing: S3Writing,
-  id: string,
-  staged: Staged,
-  offset: number,
-  source: Readable,
-  options: WriteOptions,
-): Promise<Written> {
-  const gatherer = new Gatherer(source, options);
-  const writer = new S3BodyWriter(writing, id, staged, offset, options, () => gatherer.nudge());
-  try {
-    await writer.prepare();
-    for (;;) {
-      const batch = await gatherer.next();
-      if (batch === undefined) break;
-      await writer.add(batch);
-    }
-    const end = gatherer.end ?? 'cut';
-    await writer.end(end !== 'too-long');
-    return { bytes: writer.position - offset, end, proof: 'durable' };
-  } finally {
-    gatherer.release();
-    await writer.close();
-  }
-}
-
-class S3BodyWriter {
-  position: number;
+export class S3Writer implements StagingWriter {
+  #position: number;
   readonly #writing: S3Writing;
   readonly #id: string;
   readonly #staged: Staged;
-  readonly #options: WriteOptions;
+  readonly #options: WriterOptions;
   readonly #startedAt: number;
   #multipart: Multipart | undefined;
   readonly #partSize: number;
@@ -72,23 +43,52 @@ class S3BodyWriter {
   readonly #buffer: PartBuffer;
   readonly #parts: PartsUnderway;
 
-  constructor(writing: S3Writing, id: string, staged: Staged, offset: number, options: WriteOptions, nudge: () => void) {
+  private constructor(writing: S3Writing, id: string, staged: Staged, offset: number, options: WriterOptions) {
     this.#writing = writing;
     this.#id = id;
     this.#staged = staged;
     this.#options = options;
     this.#partSize = writing.partSize;
-    this.position = offset;
+    this.#position = offset;
     this.#startedAt = offset;
-    this.#parts = new PartsUnderway(offset, writing.concurrency, () => this.#tellWritten(), nudge);
+    const nudge = () => options.nudge?.();
+    this.#parts = new PartsUnderway(offset, writing.concurrency, () => this.#tellStored(), nudge);
     this.#buffer = new PartBuffer(writing.memory, nudge);
   }
 
-  async prepare(): Promise<void> {
+  /** What is in S3 beyond `offset` does not count and is written anew. @throws S3Fault */
+  static async open(writing: S3Writing, id: string, staged: Staged, offset: number, options: WriterOptions): Promise<S3Writer> {
+    const writer = new S3Writer(writing, id, staged, offset, options);
+    try {
+      await writer.#prepare();
+      return writer;
+    } catch (error) {
+      await writer.close();
+      throw error;
+    }
+  }
+
+  get room(): number {
+    return this.#partStart + this.#partSize - this.#position;
+  }
+
+  /** Resolves when the bytes are in memory of this writer's own. With none: writes down what is held, where that was asked for. */
+  async write(buffers: readonly Buffer[]): Promise<void> {
+    this.#parts.throwFault();
+    if (this.#buffer.isFlushAsked) await this.#flushTail();
+    for (const buffer of buffers) await this.#fill(buffer);
+    // The last part of an upload waits for the end of the body, which may turn out to be too long.
+    if (this.room === 0 && this.#position !== this.#options.completeSize) await this.#send();
+  }
+
+  /** Each part is durable once it is stored. */
+  async sync(): Promise<void> {}
+
+  async #prepare(): Promise<void> {
     const { bucket, multipart } = this.#writing;
     const { requireHeld } = this.#options;
     requireHeld?.();
-    const layout = await layOut(this.#writing, this.#id, this.#staged, multipart, this.#partSize, this.position, requireHeld);
+    const layout = await layOut(this.#writing, this.#id, this.#staged, multipart, this.#partSize, this.#position, requireHeld);
     this.#multipart = layout.multipart;
     this.#partStart = layout.start;
     this.#tails = layout.tails;
@@ -101,28 +101,12 @@ class S3BodyWriter {
     await bucket.remove(this.#staged.tails.filter(({ key }) => !kept.has(key)).map(({ key }) => key));
   }
 
-  /** Takes a batch in; resolves when there is room for the next. An empty one: whether to write down what is held. */
-  async add(batch: readonly Buffer[]): Promise<void> {
-    if (this.#buffer.isFlushAsked) await this.#flushTail();
-    let rest = batch;
-    while (rest.length > 0) {
-      this.#parts.throwFault();
-      const [piece, after] = split(rest, this.#partStart + this.#partSize - this.position);
-      await this.#options.onBatch(piece, this.position);
-      for (const chunk of piece) await this.#fill(chunk);
-      rest = after;
-      // The last part of an upload waits for the end of the body, which may turn out to be too long.
-      if (this.position === this.#partStart + this.#partSize && this.position !== this.#options.completeSize) await this.#send();
-    }
-  }
-
-  /** The body is over. */
-  async end(mayComplete: boolean): Promise<void> {
-    const isComplete = mayComplete && this.position === this.#options.completeSize;
+  async end(mayComplete: boolean): Promise<Proof> {
+    const isComplete = mayComplete && this.#position === this.#options.completeSize;
     if (!isComplete) {
       await this.#flushTail();
       await this.#settle();
-      return;
+      return 'durable';
     }
     this.#options.requireHeld?.();
     if (this.#partStart === 0) {
@@ -131,18 +115,18 @@ class S3BodyWriter {
       // On its way from here on: others count on its coming back.
       const { memory } = this.#buffer.handOn();
       await this.#writing.bucket.put(bytesKey(this.#id), whole).finally(() => this.#writing.memory.give(memory.byteLength));
-      this.#options.onWritten?.(nothing, this.position);
-      return;
+      this.#options.onStored?.(this.#position);
+      return 'durable';
     }
-    if (this.position > this.#partStart) await this.#send();
+    if (this.#position > this.#partStart) await this.#send();
     await this.#settle();
     const multipart = await this.#begun();
     this.#options.requireHeld?.();
     const known = this.#startedAt === 0 ? this.#parts.stored() : undefined;
-    await seal(this.#writing, this.#id, multipart, this.position, known);
+    await seal(this.#writing, this.#id, multipart, this.#position, known);
+    return 'durable';
   }
 
-  /** Waits for what is on its way, whatever became of the body. */
   async close(): Promise<void> {
     this.#buffer.endHold();
     await this.#parts.over();
@@ -154,14 +138,14 @@ class S3BodyWriter {
     while (rest.byteLength > 0) {
       if (this.#buffer.isFull) await this.#grow();
       const copied = this.#buffer.fill(rest);
-      this.position += copied;
+      this.#position += copied;
       rest = rest.subarray(copied);
     }
   }
 
   async #grow(): Promise<void> {
     const end = Math.min(this.#partStart + this.#partSize, this.#options.completeSize ?? Number.POSITIVE_INFINITY);
-    while (!(await this.#buffer.grow(this.#partSize, end - (this.position - this.#buffer.filled)))) await this.#flushTail();
+    while (!(await this.#buffer.grow(this.#partSize, end - (this.#position - this.#buffer.filled)))) await this.#flushTail();
   }
 
   /** Sends the part that is gathered, once there is a place among those on their way. */
@@ -174,13 +158,13 @@ class S3BodyWriter {
     const tails = this.#tails;
     const { bytes, memory } = this.#buffer.handOn();
     this.#tails = [];
-    this.#partStart = this.position;
+    this.#partStart = this.#position;
     const put = (part: Uint8Array) => bucket.multiparts.put(bytesKey(this.#id), multipart.uploadId, number, part);
     const sent =
       tails.length === 0
         ? put(bytes)
         : reading.with(sizeOf(tails) + bytes.byteLength, async () => put(Buffer.concat([await loadTails(bucket, tails), bytes])));
-    this.#parts.add(number, this.position, sent, (isStored) => {
+    this.#parts.add(number, this.#position, sent, (isStored) => {
       // Of a request that failed something may still be on its way.
       if (isStored) this.#writing.memory.giveBack(memory);
       else this.#writing.memory.give(memory.byteLength);
@@ -195,7 +179,7 @@ class S3BodyWriter {
     if (bytes.byteLength > 0) {
       this.#options.requireHeld?.();
       const { bucket, reading } = this.#writing;
-      const start = this.position - bytes.byteLength;
+      const start = this.#position - bytes.byteLength;
       if (this.#tails.length < MAX_TAILS || this.#joined !== undefined) {
         const key = newTailKey(this.#id, start);
         await bucket.put(key, bytes);
@@ -206,11 +190,11 @@ class S3BodyWriter {
         await reading.with(sizeOf(joined) + bytes.byteLength, async () =>
           bucket.put(key, Buffer.concat([await loadTails(bucket, joined), bytes])),
         );
-        this.#tails = [{ key, start: this.#partStart, size: this.position - this.#partStart }];
-        this.#joined = { keys: joined.map((tail) => tail.key), end: this.position };
+        this.#tails = [{ key, start: this.#partStart, size: this.#position - this.#partStart }];
+        this.#joined = { keys: joined.map((tail) => tail.key), end: this.#position };
       }
       this.#buffer.drop();
-      this.#tellWritten();
+      this.#tellStored();
     }
     this.#buffer.endFlush();
   }
@@ -236,9 +220,9 @@ class S3BodyWriter {
     return this.#multipart;
   }
 
-  #tellWritten(): void {
+  #tellStored(): void {
     const written = this.#parts.advance(endOf(this.#tails, this.#partStart));
-    if (written !== undefined) this.#options.onWritten?.(nothing, written);
+    if (written !== undefined) this.#options.onStored?.(written);
   }
 
   async #settle(): Promise<void> {
@@ -246,21 +230,3 @@ class S3BodyWriter {
     this.#parts.throwFault();
   }
 }
-
-/** The first `bytes` of a batch, and what follows. */
-function split(batch: readonly Buffer[], bytes: number): [Buffer[], Buffer[]] {
-  const first: Buffer[] = [];
-  let room = bytes;
-  for (const [index, chunk] of batch.entries()) {
-    if (chunk.byteLength >= room) {
-      first.push(chunk.subarray(0, room));
-      const rest = batch.slice(index + 1);
-      return [first, chunk.byteLength > room ? [chunk.subarray(room), ...rest] : rest];
-    }
-    first.push(chunk);
-    room -= chunk.byteLength;
-  }
-  return [first, []];
-}
-
-async function nothing(): Promise<void> {}

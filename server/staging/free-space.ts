@@ -6,7 +6,7 @@ const RESERVED_BYTES = 1024 * 1024;
 const ASK_EVERY_MS = 1000;
 
 /** How much room there is for staged bytes: asked now and then, and counted in between. */
-export class Room {
+export class FreeSpace {
   readonly #staging: Staging;
   #free = 0;
   #askedMs = Number.NEGATIVE_INFINITY;

@@ -2,10 +2,14 @@ import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
 import type { Beginnings } from './beginnings.ts';
 
-/** As the finisher's. */
-export function settle(
-  ledger: Ledger,
-  beginnings: Beginnings,
+/**
+ * Waits for the verdict, at most `patienceMs`, and resolves with the row as it is then; as `inspecting` also while its bytes
+ * are still being made durable. Undefined: there is no such row any more.
+ *
+ * @param signal aborted when nobody waits any more: resolves with the row as it is
+ */
+export function awaitVerdict(
+  { ledger, beginnings }: { ledger: Ledger; beginnings: Beginnings },
   id: string,
   patienceMs: number,
   signal: AbortSignal,

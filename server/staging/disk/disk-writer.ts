@@ -1,0 +1,68 @@
+// From lent buffers to a file with nothing between: a batch goes out in one writev.
+import type { OpenFile } from '../../disk/open-file.ts';
+import type { Proof, StagingWriter, WriterOptions } from '../staging.ts';
+
+/** The system takes no more buffers in one writev (IOV_MAX). */
+const MAX_BUFFERS = 1024;
+
+export class DiskWriter implements StagingWriter {
+  readonly room = Number.POSITIVE_INFINITY;
+  readonly #file: OpenFile;
+  readonly #options: Pick<WriterOptions, 'completeSize' | 'onStored'>;
+  /** Each write makes durable what it wrote. */
+  readonly #isSynchronous: boolean;
+  #position: number;
+  #isSynced = false;
+
+  /** @param file the writer's own from now on */
+  constructor(file: OpenFile, offset: number, options: Pick<WriterOptions, 'completeSize' | 'onStored'>, isSynchronous = false) {
+    this.#file = file;
+    this.#position = offset;
+    this.#options = options;
+    this.#isSynchronous = isSynchronous;
+  }
+
+  async write(buffers: readonly Buffer[]): Promise<void> {
+    for (let rest = buffers; rest.length > 0; ) {
+      const bytes = await this.#file.writev(rest.length > MAX_BUFFERS ? rest.slice(0, MAX_BUFFERS) : rest, this.#position);
+      this.#position += bytes;
+      // Short writes come before a full disk's ENOSPC, which the next call then throws.
+      rest = after(rest, bytes);
+    }
+    this.#options.onStored?.(this.#position);
+  }
+
+  sync(): Promise<void> {
+    return this.#file.datasync();
+  }
+
+  async end(mayComplete: boolean): Promise<Proof> {
+    if (!mayComplete || this.#position !== this.#options.completeSize) return 'unknown';
+    this.#isSynced =
+      this.#isSynchronous ||
+      (await this.#file.sync().then(
+        () => true,
+        () => false,
+      ));
+    return this.#isSynced ? 'durable' : 'unproved';
+  }
+
+  async close(): Promise<void> {
+    if (this.#isSynced) this.#file.closeSync();
+    else await this.#file.close();
+  }
+}
+
+/** What follows the first `bytes` of the buffers. */
+function after(buffers: readonly Buffer[], bytes: number): Buffer[] {
+  const left: Buffer[] = [];
+  let skip = bytes;
+  for (const buffer of buffers) {
+    if (skip >= buffer.byteLength) skip -= buffer.byteLength;
+    else {
+      left.push(skip === 0 ? buffer : buffer.subarray(skip));
+      skip = 0;
+    }
+  }
+  return left;
+}
