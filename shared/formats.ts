@@ -84,7 +84,7 @@ const TABLE = {
     'video/x-braw': 'braw',
     'video/x-red-r3d': 'r3d',
     'video/x-canon-crm': 'crm',
-    'video/x-dv': 'dv dif',
+    'video/x-dv': 'dv',
     'video/h264': 'h264 264',
     'video/h265': 'h265 265 hevc',
     'video/x-ivf': 'ivf',

@@ -31,7 +31,8 @@ const SIGNATURES: Readonly<Record<string, readonly Signature[]>> = {
   'image/vnd.adobe.photoshop': ['8BPS\0\x01', '8BPS\0\x02'],
   'image/x-xcf': ['gimp xcf '],
   'image/x-exr': ['\x76\x2f\x31\x01'],
-  'image/vnd.radiance': ['#?RADIANCE', '#?RGBE'],
+  // The name is also that of the header of Analyze, NIfTI and ENVI images.
+  'image/vnd.radiance': ['#?RADIANCE', '#?RGBE', '\x5c\x01\0\0', '\0\0\x01\x5c', 'ENVI'],
   'image/x-dpx': ['SDPX', 'XPDS'],
   'image/x-cineon': ['\x80\x2a\x5f\xd7', '\xd7\x5f\x2a\x80'],
   'image/x-adobe-dng': TIFF,
@@ -199,7 +200,7 @@ const SIGNATURES: Readonly<Record<string, readonly Signature[]>> = {
     [1024, 'HX\0\x05'],
     [32, 'NXSB'],
     [512, 'EFI PART'],
-    'ER',
+    'ER\x02\0',
   ],
   'application/x-vdi': [[64, '\x7f\x10\xda\xbe']],
   'application/x-vhd': ['conectix', [-512, 'conectix'], [-511, 'conectix']],
