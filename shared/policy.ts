@@ -21,7 +21,7 @@ export interface Policy extends Readonly<PolicyOptions> {
   readonly types: Readonly<Record<string, string>>;
 }
 
-export const DEFAULT_ALLOW = 'images,documents,video,audio,archives,text';
+export const DEFAULT_ALLOW = 'images,documents,video,audio,archives,text,scans,data';
 
 const ENTRY = /^\.([a-z0-9][a-z0-9_+-]{0,15})(?:\s*=\s*([a-z0-9][a-z0-9!#$&^_.+-]*\/[a-z0-9][a-z0-9!#$&^_.+-]*))?$/;
 
@@ -52,7 +52,7 @@ export function parsePolicy(allow: string, options: Partial<PolicyOptions> = {})
     allowEmpty: options.allowEmpty ?? false,
     allowEncrypted: options.allowEncrypted ?? false,
     allowMacros: options.allowMacros ?? false,
-    allowLegacyText: options.allowLegacyText ?? false,
+    allowLegacyText: options.allowLegacyText ?? true,
   });
 }
 
@@ -108,7 +108,9 @@ export function typeOfExtension(policy: Policy, extension: string): string | und
 
 /** The first extension that stands for a type, to name an upload that came without a name; null where none does. */
 export function extensionOfType(policy: Policy, type: string): string | null {
-  return Object.entries(policy.types).find(([, allowed]) => allowed === type)?.[0] ?? null;
+  const extensions = allowedExtensions(policy).filter((extension) => policy.types[extension] === type);
+  // An object keeps keys that are numbers (.360, .264) in front, whatever the policy's order.
+  return extensions.find((extension) => !/^\d+$/.test(extension)) ?? extensions[0] ?? null;
 }
 
 /**

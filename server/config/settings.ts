@@ -141,7 +141,11 @@ export const SETTINGS = {
   allowEmpty: { schema: flag, default: 'false', help: 'Take files without a byte in them.' },
   allowEncrypted: { schema: flag, default: 'false', help: 'Take archives and Office files with a password: nobody can look into them.' },
   allowMacros: { schema: flag, default: 'false', help: 'Take .doc, .xls and .ppt with macros, whose names do not tell.' },
-  allowLegacyText: { schema: flag, default: 'false', help: 'Take text in older encodings, not only UTF-8 and UTF-16.' },
+  allowLegacyText: {
+    schema: flag,
+    default: 'true',
+    help: 'Take text in older encodings (Windows-1252, Shift_JIS), not only UTF-8 and UTF-16.',
+  },
   sha256: {
     schema: flag,
     default: 'false',

@@ -5,7 +5,7 @@ import { WASMagic } from 'wasmagic';
 import type { Detection, DetectorAnswer, DetectorRequest } from './detector.ts';
 
 /** What file-type tells by two or three bytes that a text or any data may start with, and containers it does not look into. */
-const SECOND_OPINION: ReadonlySet<string> = new Set('cfb xml bmp exe mp1 mp2 ac3 dmg Z cpio arj ps stl ico cur'.split(' '));
+const SECOND_OPINION: ReadonlySet<string> = new Set('cfb xml bmp exe swf mp1 mp2 ac3 dmg Z cpio arj ps stl ico cur'.split(' '));
 
 /** One for all: the detector sends no content before the one before is answered. */
 const parser = new FileTypeParser();

@@ -1,12 +1,13 @@
 import { readFile } from 'node:fs/promises';
 import { describe, expect, test } from 'vitest';
-import { GROUPS, isRecognisable, SINGLE_FORMATS } from '../../shared/formats.ts';
+import { GROUPS, isRecognisable, SINGLE_FORMATS, UNKNOWN_TYPE } from '../../shared/formats.ts';
 import {
   acceptAttribute,
   allowedExtensions,
   checkLength,
   checkName,
   DEFAULT_ALLOW,
+  describeAllowed,
   extensionOfType,
   parsePolicy,
   policyText,
@@ -50,14 +51,14 @@ test('a later entry overrides an earlier one, and other names of a type mean the
 });
 
 test.each([
-  ['pictures', /“pictures” is neither a group \(images, documents, video, audio, archives, text\)/],
+  ['pictures', /“pictures” is neither a group \(images, documents, video, audio, archives, text, scans, data, disks\)/],
   ['images,jpg', /“jpg” is neither/],
   ['.jpg=', /“\.jpg=” is neither/],
   ['.jpg=image', /“\.jpg=image” is neither/],
   ['.j pg=image/jpeg', /“\.j pg=image\/jpeg” is neither/],
   ['constructor', /“constructor” is neither/],
   ['.__proto__=text/plain', /“\.__proto__=text\/plain” is neither/],
-  ['.step', /“\.step” is not known. Write \.step=application\/octet-stream/],
+  ['.rvt', /“\.rvt” is not known. Write \.rvt=application\/octet-stream/],
   ['.foo=application/x-foo', /type application\/x-foo cannot be recognised. Write \.foo=application\/octet-stream/],
   ['', /No type of file is allowed/],
   [' , ', /No type of file is allowed/],
@@ -83,10 +84,32 @@ test('the text of a policy does not depend on the order of its entries, and chan
   expect(new Set([text, ...others]).size).toBe(6);
 });
 
-test('every format of the table can be recognised, and stands in one group only', () => {
+test('every format of the table can be recognised, and an extension means the same in each group', () => {
   const all = [...Object.values(GROUPS).flatMap((formats) => Object.entries(formats)), ...Object.entries(SINGLE_FORMATS)];
   for (const [, type] of all) expect(isRecognisable(type)).toBe(true);
-  expect(new Set(all.map(([extension]) => extension)).size).toBe(all.length);
+  const types = new Map(all);
+  for (const [extension, type] of all) expect([extension, type]).toEqual([extension, types.get(extension)]);
+  // Hospitals have it among scans, and had it among images.
+  expect(all.length - types.size).toBe(1);
+  expect(Object.keys(GROUPS.images).filter((extension) => extension in GROUPS.scans)).toEqual(['dcm']);
+});
+
+test('the words of a group are extensions as a list may name them', () => {
+  for (const formats of Object.values(GROUPS)) {
+    for (const extension of Object.keys(formats)) expect(() => parsePolicy(`.${extension}`)).not.toThrow();
+  }
+});
+
+test('nothing that runs, and no disk that hides what is in it, is in the default', () => {
+  const runs = 'exe dll msi bat cmd com ps1 vbs sh py php js html htm svg xml sql jar apk docm xlsm pptm lnk reg scr blend pkl'.split(' ');
+  for (const refused of [...runs, ...Object.keys(GROUPS.disks)]) expect(allowedExtensions(standard)).not.toContain(refused);
+  for (const type of Object.values(standard.types)) expect(type).not.toBe(UNKNOWN_TYPE);
+});
+
+test('the groups are told by their names where all of them is taken', () => {
+  expect(describeAllowed(standard)).toBe('images, documents, video, audio, archives, text, scans, data');
+  expect(describeAllowed(parsePolicy('scans'))).toBe('scans');
+  expect(describeAllowed(parsePolicy('images,scans,.iso'))).toBe('images, scans, .iso');
 });
 
 describe('names', () => {
@@ -161,4 +184,18 @@ test('the documentation lists the extensions of each group, and those known besi
   const page = await readFile(new URL('../../docs/policy.md', import.meta.url), 'utf8');
   for (const [name, formats] of Object.entries(GROUPS)) expect(page).toContain(`| \`${name}\` | ${Object.keys(formats).join(' ')} |`);
   expect(page.replaceAll(/\s+/g, ' ')).toContain(Object.keys(SINGLE_FORMATS).join(' '));
+  expect(page).toContain(`\`${DEFAULT_ALLOW}\``);
+});
+
+test('the lines to copy parse, and take and refuse what is said beside them', async () => {
+  const page = await readFile(new URL('../../docs/policy.md', import.meta.url), 'utf8');
+  const section = /## Lines to copy\n([\s\S]*?)\n## /.exec(page)?.[1] ?? '';
+  const rows = [...section.matchAll(/^\| (.+?) \| `(.+?)` \| (.+?) \| (.+?) \|$/gm)].slice(1);
+  expect(rows.length).toBeGreaterThanOrEqual(10);
+  for (const [, reader, line = '', taken = '', refused = ''] of rows) {
+    const extensions = allowedExtensions(parsePolicy(line));
+    for (const extension of taken.split(' ')) expect([reader, extensions]).toEqual([reader, expect.arrayContaining([extension])]);
+    for (const extension of refused.split(' '))
+      expect([reader, extensions.includes(extension), extension]).toEqual([reader, false, extension]);
+  }
 });

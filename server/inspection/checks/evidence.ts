@@ -1,6 +1,8 @@
-/** Which findings of the detectors prove which media type. */
+/** Which findings of the detectors prove which media type, besides its own signatures. */
 import { canonicalType } from '../../../shared/formats.ts';
 import type { Detection } from '../detector.ts';
+import { signedTypes } from './signatures.ts';
+import { structuredTypes } from './structures.ts';
 
 const BMFF = 'mp4 m4v mov m4a m4b m4p f4v f4a f4p f4b 3gp 3g2';
 const OGG = 'ogg oga ogv ogx ogm opus spx';
@@ -21,7 +23,7 @@ const EVIDENCE: Readonly<Record<string, string>> = {
   'image/webp': 'webp',
   'image/avif': 'avif',
   'image/heic': 'heic',
-  'image/heif': 'heic avif',
+  'image/heif': 'heic avif heif',
   'image/jxl': 'jxl',
   'image/jp2': 'jp2 jpx jpm j2c',
   'image/tiff': TIFF,
@@ -62,6 +64,8 @@ const EVIDENCE: Readonly<Record<string, string>> = {
   'video/mp4': BMFF,
   'video/x-m4v': BMFF,
   'video/quicktime': BMFF,
+  'video/x-braw': BMFF,
+  'video/x-canon-crm': 'cr3',
   'video/3gpp': BMFF,
   'video/3gpp2': BMFF,
   'audio/mp4': BMFF,
@@ -77,10 +81,10 @@ const EVIDENCE: Readonly<Record<string, string>> = {
   'video/ogg': OGG,
   'audio/ogg': OGG,
   'application/mxf': 'mxf',
-  'audio/mpeg': 'mp3 mp2 id3',
+  'audio/mpeg': 'mp3 mp2 mp1 id3',
   'audio/wav': 'wav',
-  'audio/flac': 'flac id3',
-  'audio/aac': 'aac id3',
+  'audio/flac': 'flac',
+  'audio/aac': 'aac',
   'audio/aiff': 'aif',
   'audio/amr': 'amr',
   'audio/x-caf': 'caf',
@@ -131,7 +135,7 @@ export function proves(found: Detection, type: string): boolean {
 
 /** Types an operator may list because content can be held against them. Held against the shared table by a test. */
 export function provableTypes(): readonly string[] {
-  return [...PROOFS.keys()];
+  return [...new Set([...PROOFS.keys(), ...signedTypes(), ...structuredTypes()])];
 }
 
 const RUNNING_FORMATS = new Set('exe elf macho class jar apk crx xpi deb rpm swf wasm lnk chm reg'.split(' '));

@@ -1,4 +1,4 @@
-/** What the first bytes alone decide. The signature check and the early look share it, so that they never differ. */
+/** What the first bytes decide, and the few marks further inside. The signature check and the early look share it, so that they never differ. */
 
 import type { Rejection } from '../../../shared/errors.ts';
 import { extensionOf } from '../../../shared/filename.ts';
@@ -7,12 +7,13 @@ import { checkName, describeAllowed, type Policy, typeOfExtension } from '../../
 import type { Detection, Detector } from '../detector.ts';
 import { describeContent, describeType } from './describe.ts';
 import { isRunning, proves } from './evidence.ts';
-import { obviously } from './obvious.ts';
+import { id3TagBytes } from './id3-tag.ts';
 import { refine } from './refine.ts';
+import { type Bytes, beginsAs, showsInside } from './signatures.ts';
 import { TextValidator } from './text-validator.ts';
 
-export interface HeadSubject {
-  readonly head: Uint8Array;
+/** `read` is missing while bytes are on their way: then what only later ones tell is left open. */
+export interface HeadSubject extends Bytes {
   readonly safeName: string | null;
   readonly policy: Policy;
 }
@@ -35,12 +36,17 @@ export async function judgeHead(detector: Detector, subject: HeadSubject): Promi
   if (expected !== undefined && (head.length === 0 || isTextType(expected))) return { type: expected };
   if (head.length === 0) return { type: UNKNOWN_TYPE };
 
-  const obvious = expected === undefined ? undefined : obviously(head, expected);
-  if (expected !== undefined && obvious !== undefined) return { type: expected, found: obvious };
-  const found = refine(head, await detector.detect(head));
-  if (expected === undefined) return judgeByContent(policy, head, found, safeName);
+  if (expected !== undefined && beginsAs(expected, head)) return { type: expected, found: { mime: expected } };
+  const bytes = await behindTags({ ...subject, head }, expected);
+  if (bytes === undefined) return { type: expected ?? UNKNOWN_TYPE };
+  if (expected !== undefined && beginsAs(expected, bytes.head)) return { type: expected, found: { mime: expected } };
+  const detection = refine(bytes.head, await detector.detect(bytes.head));
+  // A player looks for the first frame behind a tag, whatever stands between.
+  const found = bytes.head !== head && detection.ext === undefined ? { ...detection, ext: 'id3' } : detection;
+  if (expected === undefined) return judgeByContent(policy, bytes.head, found, safeName);
   if (expected === UNKNOWN_TYPE) return isRunning(found) ? { rejection: activeContent(safeName, found) } : { type: expected, found };
   if (proves(found, expected)) return { type: expected, found };
+  if (!isRunning(found) && (await showsInside(expected, bytes)) !== false) return { type: expected, found: { mime: expected } };
   if (isMacroTwin(found, expected)) {
     const detail = `“${safeName}” holds ${describeContent(found)}. Save it without macros, or give it its own extension.`;
     return { rejection: { code: 'ERR_MACRO', detail } };
@@ -48,6 +54,26 @@ export async function judgeHead(detector: Detector, subject: HeadSubject): Promi
   const content = describeContent(found);
   const holds = content === undefined ? ', but its content is something else' : ` but holds ${content}`;
   return { rejection: { code: 'ERR_TYPE_MISMATCH', detail: `“${safeName}” is named like ${describeType(expected, extension)}${holds}.` } };
+}
+
+/** Tags one after another are real; more of them are only there to be read. */
+const MAX_TAGS = 8;
+
+/** What follows the tags in front of sound; undefined where that is still on its way. */
+async function behindTags(bytes: Bytes, expected: string | undefined): Promise<Bytes | undefined> {
+  if (expected !== undefined && !expected.startsWith('audio/')) return bytes;
+  const { length, read } = bytes;
+  let { head } = bytes;
+  let start = 0;
+  for (let tags = 0; tags < MAX_TAGS; tags++) {
+    const tagBytes = id3TagBytes(head);
+    if (tagBytes === 0) break;
+    if (read === undefined) return undefined;
+    start += tagBytes;
+    head = await read(start, start + HEAD_BYTES);
+  }
+  if (start === 0 || read === undefined) return bytes;
+  return { head, length: length === null ? null : length - start, read: (from, to) => read(start + from, start + to) };
 }
 
 function isMacroTwin(found: Detection, expected: string): boolean {
@@ -63,7 +89,7 @@ function judgeByContent(policy: Policy, head: Uint8Array, found: Detection, safe
     .filter((type) => type !== undefined)
     .map(canonicalType)
     .find((type) => allowed.has(type));
-  const proved = named ?? [...allowed].find((type) => proves(found, type));
+  const proved = named ?? [...allowed].find((type) => proves(found, type) || beginsAs(type, head));
   if (proved !== undefined) return { type: proved, found };
   if (isRunning(found)) return { rejection: activeContent(safeName, found) };
   if (allowed.has('text/plain') && found.ext === undefined && new TextValidator(policy).push(head) === undefined) {

@@ -1,9 +1,15 @@
 /** Corrects what the detectors say where they see too little or judge by too few bytes. */
 import type { Detection } from '../detector.ts';
+import { id3TagBytes } from './id3-tag.ts';
+import { TIFF } from './signatures.ts';
 
+/** Pictures in the container of MP4: of any kind of coding, by the later editions of ISO 23008-12. */
+const HEIF_BRAND = /^(?:mi[afp][123f]|m[is]f[123]|avc[is]|vvi[cs]|evb[is]|jpeg|jpgs|j2k[is]|unif|1pic)$/;
 const PLAIN_MP4 = /^(?:iso[m2-9]|mp4[12]|avc1|dash|mmp4|MSNV)$/;
 const HEIC_BRAND = /^(?:hei[cxms]|hev[cxms])$/;
 const AVIF_BRAND = /^avi[fs]$/;
+/** A tar archive's first field. No program's header looks like it. */
+const FILE_NAME = /^[^\p{Cc}]+\0*$/u;
 /** `ftyp` boxes are longer only in files made to waste our time. */
 const MAX_BRANDS = 64;
 
@@ -17,29 +23,19 @@ export function refine(head: Uint8Array, found: Detection): Detection {
   return found;
 }
 
-/** Either byte order, each also as BigTIFF. */
-const TIFF_STARTS = ['II*\0', 'MM\0*', 'II+\0', 'MM\0+'];
-
 /** Formats that file-type does not know, or whose proof lies beyond the head: a TIFF's directory is mostly at its end. */
 function missedFormat(head: Uint8Array): string | undefined {
   const start = ascii(head, 0, 4);
-  if (TIFF_STARTS.includes(start)) return 'tif';
+  if (TIFF.includes(start)) return 'tif';
   if (start === 'IIRO' || start === 'IIRS' || start === 'MMOR') return 'orf';
-  if ((start === 'RF64' || start === 'BW64') && ascii(head, 8, 4) === 'WAVE') return 'wav';
-  if (start === '\x89HDF') return 'hdf5';
-  if (/^(?:skip|pnot)$/.test(ascii(head, 4, 4))) return 'mov';
-  // Versions 2 to 4. What follows the tag is hidden by padding, or unknown.
-  if (isId3(head)) return 'id3';
+  if (/^(?:skip|pnot|styp)$/.test(ascii(head, 4, 4))) return 'mov';
   return undefined;
 }
 
-function isId3(head: Uint8Array): boolean {
-  return ascii(head, 0, 3) === 'ID3' && [2, 3, 4].includes(head[3] ?? 0);
-}
-
-/** Two or three bytes that a text may start with are no proof where libmagic reads a text. */
+/** Two or three bytes that a text, or the name of a first file in a tar archive, may start with are no proof. */
 function isDoubtful(head: Uint8Array, found: Detection): boolean {
-  if (found.ext === 'mp3' && ascii(head, 0, 3) === 'ID3') return !isId3(head);
+  if (found.ext === 'mp3' && ascii(head, 0, 3) === 'ID3') return id3TagBytes(head) === 0;
+  if (found.magic === 'application/x-tar' && FILE_NAME.test(ascii(head, 0, 100))) return true;
   return found.magic?.startsWith('text/') === true && found.ext !== 'ps' && found.ext !== 'xml';
 }
 
@@ -54,6 +50,8 @@ function refineBrand(head: Uint8Array, found: Detection): Detection {
     if (AVIF_BRAND.test(brand)) return { ...found, ext: 'avif', mime: 'image/avif' };
     if (HEIC_BRAND.test(brand)) return { ...found, ext: 'heic', mime: 'image/heic' };
   }
+  if (found.ext === 'mp4' && HEIC_BRAND.test(major)) return { ...found, ext: 'heic', mime: 'image/heic' };
+  if (found.ext === 'mp4' && HEIF_BRAND.test(major)) return { ...found, ext: 'heif', mime: 'image/heif' };
   return found;
 }
 

@@ -4,10 +4,13 @@ export type TextFault = { reason: 'control'; byte: number; position: number } | 
 
 /** Bytes that no text holds: controls but BEL to CR and ESC, which logs and the output of terminals do hold. */
 const BINARY = Uint8Array.from({ length: 256 }, (_, byte) => (byte < 0x20 && !(byte >= 0x07 && byte <= 0x0d) && byte !== 0x1b ? 1 : 0));
+/** Control-Z: what programs of old write behind the last line. */
+const DOS_END = 0x1a;
 const NOTHING = new Uint8Array(0);
 
 /**
- * Whether a stream of bytes is text: UTF-8, or UTF-16 with a byte order mark, without binary controls. Constant memory.
+ * Whether a stream of bytes is text: UTF-8, or UTF-16 with a byte order mark, without binary controls; or, where that is allowed, any
+ * encoding that has ASCII's controls and no binary one among them. Constant memory.
  * Each call returns the first fault, and is not to be followed by another then.
  */
 export class TextValidator {
@@ -46,6 +49,11 @@ export class TextValidator {
 
   #pushUtf8(bytes: Uint8Array): TextFault | undefined {
     const at = findBinary(bytes);
+    if (this.#legacy && at !== -1 && at === bytes.length - 1 && bytes[at] === DOS_END) {
+      // A fault once anything comes behind it.
+      this.#keep(bytes, at);
+      return undefined;
+    }
     if (at !== -1) return { reason: 'control', byte: bytes[at] ?? 0, position: this.#position + at };
     const whole = bytes.length - (this.#legacy ? 0 : unfinishedTail(bytes));
     if (!this.#legacy && !isUtf8(bytes.subarray(0, whole))) return { reason: 'encoding' };
