@@ -49,6 +49,7 @@ export const ERRORS = {
   ERR_MACRO: { status: 422, title: 'Documents with macros are not accepted under this name.', retryable: false },
   ERR_TEXT_INVALID: { status: 422, title: 'The file has a text name but is not text.', retryable: false },
   ERR_ENCRYPTED: { status: 422, title: 'Encrypted files are not accepted.', retryable: false },
+  ERR_ARCHIVE_UNSAFE: { status: 422, title: 'The archive would do harm where it is unpacked.', retryable: false },
   ERR_EMPTY: { status: 422, title: 'The file is empty.', retryable: false },
   ERR_IDEMPOTENCY_KEY_REUSED: { status: 422, title: 'The Idempotency-Key was used for another upload.', retryable: false },
   ERR_SOURCE_CHANGED: { status: 422, title: 'The file is not the one that was uploaded before.', retryable: false },

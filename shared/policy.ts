@@ -13,7 +13,18 @@ export interface PolicyOptions {
   allowMacros: boolean;
   /** Text in older encodings (Windows-1252, Shift_JIS …), not only UTF-8 and UTF-16. */
   allowLegacyText: boolean;
+  /** What an archive is refused for. */
+  archiveRules: readonly ArchiveRule[];
+  archiveMaxEntries: number;
+  /** How many bytes a byte of an archive may say it unpacks to, where it says more than 1 GiB. */
+  archiveMaxRatio: number;
 }
+
+/** Too many entries, too much declared, names and links that lead out of the folder, entries that lie over one another. */
+export const ARCHIVE_RULES = ['entries', 'ratio', 'paths', 'links', 'overlaps'] as const;
+export type ArchiveRule = (typeof ARCHIVE_RULES)[number];
+export const ARCHIVE_MAX_ENTRIES = 1_000_000;
+export const ARCHIVE_MAX_RATIO = 1000;
 
 /** What is accepted: plain frozen data, so that it can go to a worker or, as JSON, to a browser. */
 export interface Policy extends Readonly<PolicyOptions> {
@@ -53,6 +64,9 @@ export function parsePolicy(allow: string, options: Partial<PolicyOptions> = {})
     allowEncrypted: options.allowEncrypted ?? false,
     allowMacros: options.allowMacros ?? false,
     allowLegacyText: options.allowLegacyText ?? true,
+    archiveRules: Object.freeze([...(options.archiveRules ?? ARCHIVE_RULES)]),
+    archiveMaxEntries: options.archiveMaxEntries ?? ARCHIVE_MAX_ENTRIES,
+    archiveMaxRatio: options.archiveMaxRatio ?? ARCHIVE_MAX_RATIO,
   });
 }
 

@@ -1,7 +1,7 @@
 // What the settings come to: read once from the environment and flags by `main`, or given as an object to `createLandfall`.
 import { resolve } from 'node:path';
 import type { z } from 'zod';
-import { type Policy, parsePolicy } from '../../shared/policy.ts';
+import { type ArchiveRule, type Policy, parsePolicy } from '../../shared/policy.ts';
 import { formatBytes, formatDuration } from '../../shared/units.ts';
 import { StartError } from '../runtime/start-error.ts';
 import { environmentName } from './setting-names.ts';
@@ -45,7 +45,10 @@ export interface Config {
   readonly allowEncrypted: boolean;
   readonly allowMacros: boolean;
   readonly allowLegacyText: boolean;
-  /** The five settings above and `maxUploadSize`, as the checks read them. */
+  readonly archiveRules: readonly ArchiveRule[];
+  readonly archiveMaxEntries: number;
+  readonly archiveMaxRatio: number;
+  /** The eight settings above and `maxUploadSize`, as the checks read them. */
   readonly policy: Policy;
   readonly sha256: boolean;
   readonly durability: 'chunk' | 'finish';

@@ -25,8 +25,14 @@ export const hostNames = list
 export const fieldNames = list
   .transform((items) => items.filter((item) => item !== ''))
   .refine((items) => items.every((item) => /^[\w!#$%&'*+.^`|~-]+$/.test(item)), 'Write names of headers, such as X-Api-Key.');
+/** Some of these words, or none. */
+export function someOf<const Words extends readonly string[]>(words: Words, otherwise: string) {
+  return list.transform((items) => items.filter((item) => item !== '')).pipe(z.array(z.enum(words, { error: otherwise })));
+}
 export const port = wholeNumber(5, 0, 65535, 'Write a whole number from 0 to 65535.');
 export const count = wholeNumber(6, 1, Number.POSITIVE_INFINITY, 'Write a whole number from 1 on.', 'Write a whole number.');
+/** As `count`, of what there are more. */
+export const largeCount = wholeNumber(9, 1, 999_999_999, 'Write a whole number from 1 to 999999999.');
 /** As `count`, of what there are fewer. */
 export const smallCount = wholeNumber(3, 1, 999, 'Write a whole number from 1 to 999.');
 export const publicUrl = z.string().refine(isPublicUrl, 'Write an address that begins with http:// or https://, without a query.');

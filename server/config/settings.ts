@@ -1,6 +1,6 @@
 // The table of settings: what `config.ts` reads by, and the README's table and `--help` are written from.
 import type { ZodType } from 'zod';
-import { DEFAULT_ALLOW, parsePolicy } from '../../shared/policy.ts';
+import { ARCHIVE_RULES, DEFAULT_ALLOW, parsePolicy } from '../../shared/policy.ts';
 import {
   bytes,
   count,
@@ -9,6 +9,7 @@ import {
   fieldNames,
   flag,
   hostNames,
+  largeCount,
   oneOf,
   origins,
   parsable,
@@ -16,6 +17,7 @@ import {
   port,
   publicUrl,
   smallCount,
+  someOf,
   text,
   timerMs,
   waitMs,
@@ -145,6 +147,17 @@ export const SETTINGS = {
     schema: flag,
     default: 'true',
     help: 'Take text in older encodings (Windows-1252, Shift_JIS), not only UTF-8 and UTF-16.',
+  },
+  archiveRules: {
+    schema: someOf(ARCHIVE_RULES, `Write some of ${ARCHIVE_RULES.join(', ')}, or nothing.`),
+    default: ARCHIVE_RULES.join(','),
+    help: 'What an archive is refused for as unsafe (docs/policy.md); empty: for nothing.',
+  },
+  archiveMaxEntries: { schema: largeCount, default: '1000000', help: 'Most entries that an archive may have.' },
+  archiveMaxRatio: {
+    schema: largeCount,
+    default: '1000',
+    help: 'How many times its own size an archive may say that it unpacks to, beyond 1 GiB.',
   },
   sha256: {
     schema: flag,

@@ -3,11 +3,11 @@ import { createDefaultChecks } from '../../server/inspection/checks/default-chec
 import { checkHead } from '../../server/inspection/checks/early.ts';
 import { provableTypes } from '../../server/inspection/checks/evidence.ts';
 import { Detector } from '../../server/inspection/detector.ts';
-import { safeFileName } from '../../shared/filename.ts';
 import { GROUPS, HEAD_BYTES, isRecognisable, isTextType, SINGLE_FORMATS, UNKNOWN_TYPE } from '../../shared/formats.ts';
-import { checkName, DEFAULT_ALLOW, type Policy, parsePolicy } from '../../shared/policy.ts';
-import { compoundFile, doc, encryptedOffice, msg, msi, ppt, xls } from '../support/compound-fixtures.ts';
+import { checkName, DEFAULT_ALLOW, parsePolicy } from '../../shared/policy.ts';
+import { doc, encryptedOffice, msg, msi, ppt, xls } from '../support/compound-fixtures.ts';
 import * as files from '../support/fixtures.ts';
+import { createInspector } from '../support/inspect-both.ts';
 import { DEFAULT_POLICY, inspectContent } from '../support/inspect-content.ts';
 import { epub, jar, office, openDocument, zip } from '../support/zip-fixtures.ts';
 
@@ -15,19 +15,7 @@ const detector = new Detector({ timeLimitMs: 30_000 });
 const checks = createDefaultChecks(detector);
 afterAll(() => detector.close());
 
-/** What the whole inspection says, after it was made sure that the early look does not contradict it. */
-async function inspect(name: string | null, content: Uint8Array, policy: Policy = DEFAULT_POLICY) {
-  const outcome = await inspectContent(checks, { name, content, policy });
-  const safeName = name === null ? null : safeFileName(name);
-  for (const known of [content.length, 5_000, 70_000]) {
-    const head = content.subarray(0, known);
-    const early = await checkHead(detector, { head, safeName, claimedType: null, length: content.length, policy });
-    if (outcome.rejection === undefined) expect(early).toBeUndefined();
-  }
-  return outcome;
-}
-
-const codeOf = async (...input: Parameters<typeof inspect>) => (await inspect(...input)).rejection?.code ?? 'accepted';
+const { inspect, codeOf } = createInspector(detector);
 
 const ACCEPTED: readonly [name: string, content: Buffer, type: string][] = [
   ['a.jpg', files.jpeg(), 'image/jpeg'],
@@ -215,79 +203,6 @@ describe('the sentence of a refusal', () => {
   });
 });
 
-describe('macros', () => {
-  test.each<[name: string, content: Buffer]>([
-    ['a.docx', office('docm')],
-    ['a.xlsx', office('xlsm')],
-    ['a.pptx', office('pptm')],
-    ['hidden.docx', office('docx', { members: [{ name: 'word/vbaProject.bin' }] })],
-    ['late.docx', office('docm', { isLate: true })],
-    ['a.doc', doc({ hasMacros: true })],
-    ['a.odt', openDocument('text', { hasMacros: true })],
-  ])('are refused in %s', async (name, content) => {
-    expect(await codeOf(name, content)).toBe('ERR_MACRO');
-  });
-
-  test('are found where the list of parts is UTF-16', async () => {
-    const types = files.utf16('<Types><Override ContentType="application/vnd.ms-office.vbaProject"/></Types>');
-    const content = zip([{ name: '[Content_Types].xml', content: types }, { name: 'word/document.xml' }]);
-    expect(await codeOf('a.docx', content)).toBe('ERR_MACRO');
-  });
-
-  test('a list of parts too large to read counts as having them', async () => {
-    const content = zip([{ name: '[Content_Types].xml', content: Buffer.alloc(8 * 1024 * 1024, 32) }, { name: 'word/document.xml' }]);
-    expect(await codeOf('a.docx', content)).toBe('ERR_MACRO');
-  });
-
-  test('a second list of parts, for other readers than ours, is refused', async () => {
-    const list = { name: '[Content_Types].xml', content: '<Types/>' };
-    expect(await codeOf('a.docx', zip([list, list, { name: 'word/document.xml' }, list]))).toBe('ERR_UNINSPECTABLE');
-  });
-
-  test('are accepted under the name that tells, where an operator lists it', async () => {
-    const policy = parsePolicy('documents,.docm');
-    expect(await codeOf('a.docm', office('docm'), policy)).toBe('accepted');
-    expect(await codeOf('late.docm', office('docm', { isLate: true }), policy)).toBe('accepted');
-    expect(await codeOf('a.docx', office('docm'), policy)).toBe('ERR_MACRO');
-  });
-
-  test('are accepted in old and OpenDocument files where an operator allows them', async () => {
-    const policy = parsePolicy('documents', { allowMacros: true });
-    expect(await codeOf('a.doc', doc({ hasMacros: true }), policy)).toBe('accepted');
-    expect(await codeOf('a.odt', openDocument('text', { hasMacros: true }), policy)).toBe('accepted');
-    expect(await codeOf('a.docx', office('docm'), policy)).toBe('ERR_MACRO');
-  });
-});
-
-describe('programs in documents', () => {
-  const attached = compoundFile([{ name: '\x01Ole10Native', content: Buffer.from('\x02\0setup.exe\0C:\\Temp\\setup.exe\0', 'latin1') }]);
-
-  test.each<[name: string, content: Buffer]>([
-    ['a.docx', office('docx', { members: [{ name: 'word/media/setup.exe', content: files.exe() }] })],
-    ['a.xlsx', office('xlsx', { members: [{ name: 'run.BAT' }] })],
-    [
-      'a.odt',
-      zip([
-        { name: 'mimetype', content: 'application/vnd.oasis.opendocument.text', isStored: true },
-        { name: 'content.xml' },
-        { name: 'x.ps1' },
-      ]),
-    ],
-    ['attached.docx', office('docx', { members: [{ name: 'word/embeddings/oleObject1.bin', content: attached }] })],
-    ['bare.docx', office('docx', { members: [{ name: 'word/embeddings/oleObject1.bin', content: files.exe() }] })],
-  ])('are refused in %s', async (name, content) => {
-    expect(await codeOf(name, content)).toBe('ERR_ACTIVE_CONTENT');
-  });
-
-  test('an embedded document is none', async () => {
-    const members = [
-      { name: 'word/embeddings/Workbook1.xlsx', content: office('xlsx') },
-      { name: 'word/embeddings/oleObject1.bin', content: xls() },
-    ];
-    expect(await codeOf('a.docx', office('docx', { members }))).toBe('accepted');
-  });
-});
-
 describe('encrypted files', () => {
   const ENCRYPTED: readonly [name: string, content: Buffer][] = [
     ['a.zip', zip([{ name: 'plain.txt' }, { name: 'secret.txt', isEncrypted: true }])],
@@ -407,15 +322,6 @@ describe('damaged files', () => {
         await inspectContent(checks, { name, content: broken });
       }
     }
-  });
-
-  test('an archive of 70,000 members is looked through', async () => {
-    const many = zip(
-      Array.from({ length: 70_000 }, (_, index) => ({ name: `folder/${index}.txt`, isStored: true })),
-      { zip64: 'needed' },
-    );
-    expect((await inspectContent(checks, { name: 'a.zip', content: many })).rejection).toBeUndefined();
-    expect((await inspectContent(checks, { name: 'a.docx', content: many })).rejection?.code).toBe('ERR_TYPE_MISMATCH');
   });
 
   test('a directory that runs in circles ends', async () => {

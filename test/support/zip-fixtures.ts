@@ -1,11 +1,20 @@
 /** ZIP archives and the documents that are made of them. */
 import { crc32, deflateRawSync } from 'node:zlib';
+import { MACRO, vbaProject } from './embedded-fixtures.ts';
 
 export interface ZipMember {
   name: string;
   content?: Buffer | string;
   isStored?: boolean;
   isEncrypted?: boolean;
+  /** Of Unix, with the kind: 0o120777 for a link. */
+  unixMode?: number;
+  /** As declared, where that is not true. */
+  size?: number;
+  /** Where the directory says that it stands, where that is not true. */
+  position?: number;
+  /** Of its entry in the directory. */
+  extraField?: Buffer;
 }
 
 export interface ZipOptions {
@@ -21,7 +30,8 @@ export function zip(members: readonly ZipMember[], options: ZipOptions = {}): Bu
   const locals: Buffer[] = [];
   const directory: Buffer[] = [];
   let offset = 0;
-  for (const { name, content = '', isStored = false, isEncrypted = false } of members) {
+  for (const member of members) {
+    const { name, content = '', isStored = false, isEncrypted = false, unixMode = 0, extraField = Buffer.alloc(0) } = member;
     const raw = Buffer.from(content);
     const packed = isStored ? raw : deflateRawSync(raw);
     const fields = Buffer.alloc(26);
@@ -30,12 +40,15 @@ export function zip(members: readonly ZipMember[], options: ZipOptions = {}): Bu
     fields.writeUInt16LE(isStored ? 0 : 8, 4);
     fields.writeUInt32LE(crc32(raw), 10);
     fields.writeUInt32LE(packed.length, 14);
-    fields.writeUInt32LE(raw.length, 18);
+    fields.writeUInt32LE(member.size ?? raw.length, 18);
     fields.writeUInt16LE(Buffer.byteLength(name), 22);
     const local = Buffer.concat([Buffer.from('PK\x03\x04', 'latin1'), fields, Buffer.from(name), packed]);
     const entry = Buffer.alloc(14);
-    entry.writeUInt32LE(offset, 10);
-    directory.push(Buffer.concat([Buffer.from('PK\x01\x02\x14\x00', 'latin1'), fields, entry, Buffer.from(name)]));
+    entry.writeUInt16LE(unixMode, 8);
+    entry.writeUInt32LE(member.position ?? offset, 10);
+    const listed = Buffer.from(fields);
+    listed.writeUInt16LE(extraField.length, 24);
+    directory.push(Buffer.concat([Buffer.from('PK\x01\x02\x14\x03', 'latin1'), listed, entry, Buffer.from(name), extraField]));
     locals.push(local);
     offset += local.length;
   }
@@ -67,10 +80,39 @@ function end64(count: number, size: number, offset: number, prefixBytes: number)
   return Buffer.concat([record, locator]);
 }
 
+/** An archive of so many empty files, without a name to each built one by one. `backwards`: the directory lists the last first. */
+export function zipOfMany(count: number, options: { backwards?: boolean } = {}): Buffer {
+  const nameBytes = 12;
+  const local = Buffer.alloc(30 + nameBytes);
+  local.write('PK\x03\x04\x14', 0, 'latin1');
+  local.writeUInt16LE(nameBytes, 26);
+  const entry = Buffer.alloc(46 + nameBytes);
+  entry.write('PK\x01\x02\x14\x03\x14', 0, 'latin1');
+  entry.writeUInt16LE(nameBytes, 28);
+  const locals = Buffer.alloc(count * local.length);
+  const directory = Buffer.alloc(count * entry.length);
+  for (let index = 0; index < count; index++) {
+    const name = `f/${String(index).padStart(nameBytes - 2, '0')}`;
+    local.write(name, 30, 'latin1');
+    entry.write(name, 46, 'latin1');
+    entry.writeUInt32LE(index * local.length, 42);
+    local.copy(locals, index * local.length);
+    entry.copy(directory, (options.backwards ? count - 1 - index : index) * entry.length);
+  }
+  const end = Buffer.from(`504b050600000000${'ffffffff'.repeat(3)}0000`, 'hex');
+  return Buffer.concat([locals, directory, end64(count, directory.length, locals.length, 0), end]);
+}
+
+/** `docx`, and what else there is of its like: kind → main part and its type. */
 const MAIN_PARTS = {
   docx: ['word/document.xml', 'application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml'],
   xlsx: ['xl/workbook.xml', 'application/vnd.openxmlformats-officedocument.spreadsheetml.sheet.main+xml'],
   pptx: ['ppt/presentation.xml', 'application/vnd.openxmlformats-officedocument.presentationml.presentation.main+xml'],
+  dotx: ['word/document.xml', 'application/vnd.openxmlformats-officedocument.wordprocessingml.template.main+xml'],
+  xltx: ['xl/workbook.xml', 'application/vnd.openxmlformats-officedocument.spreadsheetml.template.main+xml'],
+  ppsx: ['ppt/presentation.xml', 'application/vnd.openxmlformats-officedocument.presentationml.slideshow.main+xml'],
+  potx: ['ppt/presentation.xml', 'application/vnd.openxmlformats-officedocument.presentationml.template.main+xml'],
+  xlsb: ['xl/workbook.bin', 'application/vnd.ms-excel.sheet.binary.macroEnabled.main'],
   docm: ['word/document.xml', 'application/vnd.ms-word.document.macroEnabled.main+xml'],
   xlsm: ['xl/workbook.xml', 'application/vnd.ms-excel.sheet.macroEnabled.main+xml'],
   pptm: ['ppt/presentation.xml', 'application/vnd.ms-powerpoint.presentation.macroEnabled.main+xml'],
@@ -80,18 +122,20 @@ export interface OfficeOptions {
   /** `[Content_Types].xml` behind the rest, and far from the beginning. */
   isLate?: boolean;
   members?: readonly ZipMember[];
+  /** More of the list of parts: `<Override …/>`. */
+  types?: string;
 }
 
 export function office(kind: keyof typeof MAIN_PARTS, options: OfficeOptions = {}): Buffer {
   const [part, type] = MAIN_PARTS[kind];
-  const types = `<?xml version="1.0" encoding="UTF-8"?><Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"><Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/><Override PartName="/${part}" ContentType="${type}"/></Types>`;
+  const types = `<?xml version="1.0" encoding="UTF-8"?><Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types"><Default Extension="rels" ContentType="application/vnd.openxmlformats-package.relationships+xml"/><Override PartName="/${part}" ContentType="${type}"/>${options.types ?? ''}</Types>`;
   const folder = part.slice(0, part.indexOf('/'));
   const contentTypes: ZipMember = { name: '[Content_Types].xml', content: types };
   const rest: ZipMember[] = [
     { name: '_rels/.rels', content: '<Relationships/>' },
     { name: part, content: '<document/>' },
     ...(options.isLate ? [{ name: `${folder}/media/image1.png`, content: Buffer.alloc(20_000, 7), isStored: true }] : []),
-    ...(kind.endsWith('m') ? [{ name: `${folder}/vbaProject.bin`, content: Buffer.alloc(2000) }] : []),
+    ...(kind.endsWith('m') ? [{ name: `${folder}/vbaProject.bin`, content: vbaProject({ code: MACRO }) }] : []),
     ...(options.members ?? []),
   ];
   return zip(options.isLate ? [...rest, contentTypes] : [contentTypes, ...rest]);
@@ -100,19 +144,33 @@ export function office(kind: keyof typeof MAIN_PARTS, options: OfficeOptions = {
 export interface OpenDocumentOptions {
   /** The type's member behind the rest, as some tools pack it again. */
   isLate?: boolean;
-  hasMacros?: boolean;
   isEncrypted?: boolean;
+  members?: readonly ZipMember[];
 }
 
-export function openDocument(kind: 'text' | 'spreadsheet' | 'presentation', options: OpenDocumentOptions = {}): Buffer {
+export function openDocument(kind: string, options: OpenDocumentOptions = {}): Buffer {
   const mimetype: ZipMember = { name: 'mimetype', content: `application/vnd.oasis.opendocument.${kind}`, isStored: true };
   const manifest = `<manifest:manifest>${options.isEncrypted ? '<manifest:encryption-data/>' : ''}</manifest:manifest>`;
   const rest: ZipMember[] = [
     { name: 'content.xml', content: '<office:document-content/>' },
-    ...(options.hasMacros ? [{ name: 'Basic/Standard/Module1.xml', content: '<script:module/>' }] : []),
+    ...(options.members ?? []),
     { name: 'META-INF/manifest.xml', content: manifest },
   ];
   return zip(options.isLate ? [...rest, mimetype] : [mimetype, ...rest]);
+}
+
+/** A library of Basic in an OpenDocument file, as LibreOffice writes it: its lists, and one module. */
+export function basicLibrary(lines: string): ZipMember[] {
+  const doctype =
+    '<?xml version="1.0" encoding="UTF-8"?>\n<!DOCTYPE script:module PUBLIC "-//OpenOffice.org//DTD OfficeDocument 1.0//EN" "module.dtd">\n';
+  return [
+    { name: 'Basic/script-lc.xml', content: '<library:libraries><library:library library:name="Standard"/></library:libraries>' },
+    { name: 'Basic/Standard/script-lb.xml', content: '<library:library library:name="Standard"><library:element/></library:library>' },
+    {
+      name: 'Basic/Standard/Module1.xml',
+      content: `${doctype}<script:module script:name="Module1" script:language="StarBasic">${lines}</script:module>`,
+    },
+  ];
 }
 
 export function epub(): Buffer {

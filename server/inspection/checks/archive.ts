@@ -1,22 +1,25 @@
-import type { Rejection } from '../../../shared/errors.ts';
+import type { ErrorCode, Rejection } from '../../../shared/errors.ts';
 import { isTextType, UNKNOWN_TYPE } from '../../../shared/formats.ts';
 import type { Check, Inspectable } from '../check.ts';
+import { BrokenContainer } from './byte-ranges.ts';
+import type { Findings } from './contents.ts';
 import { describeType } from './describe.ts';
-import { type Contents, readContents, startsLikeCompoundFile } from './office-file.ts';
+import { readContents, startsLikeCompoundFile } from './document.ts';
+import { TooMuchInside } from './inflate.ts';
 import { isEncrypted7z, isEncryptedRar } from './packed-encryption.ts';
-import { BrokenContainer, zipEntries } from './zip-directory.ts';
+import { searchRichText } from './rich-text.ts';
+import { unsafeInTar } from './tar-rules.ts';
+import { lookAtZip } from './zip-rules.ts';
 
-/** Who encrypts, encrypts all. More would only take time. */
-const MAX_ENTRIES = 100_000;
 /** Their names say that there are macros. */
-const MACRO_TYPE = /macroenabled/;
-const HAS_MACRO_RULES = /openxmlformats|opendocument|msword|ms-excel|ms-powerpoint/;
+const MACRO_TYPE = /(?<!binary\.)macroenabled/;
+const HAS_MACRO_RULES = /openxmlformats|opendocument|msword|ms-excel|ms-powerpoint|rtf/;
 /** Books hold scripts, packages programs, by their nature. */
-const PROGRAMS_EXPECTED = /^application\/(?:epub\+zip|java-archive|vnd\.android\.package-archive)$/;
+const PROGRAMS_EXPECTED = /^application\/(?:epub\+zip|java-archive|vnd\.android\.package-archive|x-msi)$/;
 
 /**
  * Containers, by their directory: whether it is there, whether it is that of the type the name says, passwords, macros
- * and programs in documents. What an archive (.zip, .7z, .rar) holds is not judged, and nothing is unpacked.
+ * and programs in documents, and archives that would do harm when they are unpacked. What an archive holds is not judged.
  */
 export function createArchiveCheck(): Check {
   return {
@@ -29,7 +32,8 @@ export function createArchiveCheck(): Check {
       } catch (error) {
         if (!(error instanceof BrokenContainer)) throw error;
         if (type === UNKNOWN_TYPE) return undefined;
-        return { code: 'ERR_UNINSPECTABLE', detail: `${nameOf(upload)} is damaged or incomplete.` };
+        const isFull = error instanceof TooMuchInside;
+        return refuse(upload, 'ERR_UNINSPECTABLE', isFull ? 'holds more than can be looked into' : 'is damaged or incomplete');
       }
     },
   };
@@ -38,10 +42,16 @@ export function createArchiveCheck(): Check {
 async function judge(upload: Inspectable, type: string): Promise<Rejection | undefined> {
   if (type === 'application/vnd.rar') return refuseEncrypted(upload, await isEncryptedRar(upload));
   if (type === 'application/x-7z-compressed') return refuseEncrypted(upload, await isEncrypted7z(upload));
-  if (type === 'application/zip') return refuseEncrypted(upload, await hasEncryptedEntry(upload));
+  if (type === 'application/zip') return judgeZip(upload);
+  if (type === 'application/x-tar') return refuseUnsafe(upload, await unsafeInTar(upload, upload.policy));
+  if (type === 'application/rtf') return judgeFindings(upload, type, await searchRichText(upload));
   if (type === UNKNOWN_TYPE) return refuseInstaller(upload);
-  const contents = await readContents(upload);
-  return contents === undefined ? undefined : judgeContents(upload, type, contents);
+  return judgeDocument(upload, type);
+}
+
+async function judgeZip(upload: Inspectable): Promise<Rejection | undefined> {
+  const { isEncrypted, unsafe } = await lookAtZip(upload, upload.policy);
+  return refuseUnsafe(upload, unsafe) ?? refuseEncrypted(upload, isEncrypted);
 }
 
 /** The one program that only a directory tells from a document. */
@@ -49,40 +59,39 @@ async function refuseInstaller(upload: Inspectable): Promise<Rejection | undefin
   if (!startsLikeCompoundFile(upload.head)) return undefined;
   const contents = await readContents(upload);
   if (contents?.types.has('application/x-msi') !== true) return undefined;
-  return { code: 'ERR_ACTIVE_CONTENT', detail: `${nameOf(upload)} holds a Windows installer.` };
+  return refuse(upload, 'ERR_ACTIVE_CONTENT', 'holds a Windows installer');
 }
 
-async function hasEncryptedEntry(upload: Inspectable): Promise<boolean> {
-  let count = 0;
-  for await (const entry of zipEntries(upload)) {
-    if (entry.isEncrypted) return true;
-    if (++count >= MAX_ENTRIES) break;
-  }
-  return false;
-}
-
-function judgeContents(upload: Inspectable, type: string, contents: Contents): Rejection | undefined {
+async function judgeDocument(upload: Inspectable, type: string): Promise<Rejection | undefined> {
+  const contents = await readContents(upload);
+  if (contents === undefined) return undefined;
   if (!contents.types.has(type)) {
-    const detail = `${nameOf(upload)} is named like ${describeType(type, upload.found.extension ?? '')}, but holds something else.`;
-    return { code: 'ERR_TYPE_MISMATCH', detail };
+    const name = describeType(type, upload.found.extension ?? '');
+    return refuse(upload, 'ERR_TYPE_MISMATCH', `is named like ${name}, but holds something else`);
   }
-  const refusal = refuseEncrypted(upload, contents.isEncrypted);
+  return judgeFindings(upload, type, await contents.search({ inside: !PROGRAMS_EXPECTED.test(type) }));
+}
+
+function judgeFindings(upload: Inspectable, type: string, { isEncrypted, hasMacros, program }: Findings): Rejection | undefined {
+  const refusal = refuseEncrypted(upload, isEncrypted);
   if (refusal !== undefined) return refusal;
-  if (contents.hasMacros && HAS_MACRO_RULES.test(type) && !MACRO_TYPE.test(type)) {
-    const isOld = !type.startsWith('application/vnd.openxmlformats');
-    if (!isOld || !upload.policy.allowMacros) return { code: 'ERR_MACRO', detail: `${nameOf(upload)} holds macros. Save it without them.` };
+  if (hasMacros && HAS_MACRO_RULES.test(type) && !MACRO_TYPE.test(type)) {
+    const isTold = type.startsWith('application/vnd.openxmlformats');
+    if (isTold || !upload.policy.allowMacros) return refuse(upload, 'ERR_MACRO', 'holds macros. Save it without them');
   }
-  if (contents.program !== undefined && !PROGRAMS_EXPECTED.test(type)) {
-    return { code: 'ERR_ACTIVE_CONTENT', detail: `${nameOf(upload)} holds a program (“${contents.program}”).` };
-  }
-  return undefined;
+  return program === undefined ? undefined : refuse(upload, 'ERR_ACTIVE_CONTENT', `holds a program (“${program}”)`);
 }
 
 function refuseEncrypted(upload: Inspectable, isEncrypted: boolean): Rejection | undefined {
   if (!isEncrypted || upload.policy.allowEncrypted) return undefined;
-  return { code: 'ERR_ENCRYPTED', detail: `${nameOf(upload)} needs a password. Send it without one.` };
+  return refuse(upload, 'ERR_ENCRYPTED', 'needs a password. Send it without one');
 }
 
-function nameOf(upload: Inspectable): string {
-  return upload.safeName === null ? 'The file' : `“${upload.safeName}”`;
+function refuseUnsafe(upload: Inspectable, unsafe: string | undefined): Rejection | undefined {
+  return unsafe === undefined ? undefined : refuse(upload, 'ERR_ARCHIVE_UNSAFE', unsafe);
+}
+
+function refuse(upload: Inspectable, code: ErrorCode, because: string): Rejection {
+  const name = upload.safeName === null ? 'The file' : `“${upload.safeName}”`;
+  return { code, detail: `${name} ${because}.` };
 }

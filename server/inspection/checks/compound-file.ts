@@ -1,10 +1,13 @@
-/** Reads the directory of a Compound File ([MS-CFB]): what .doc, .xls, .ppt, .msg and encrypted Office files are made of. */
-import { BrokenContainer, type ByteRanges, readAt } from './zip-directory.ts';
+/** Reads Compound Files ([MS-CFB]): what .doc, .xls, .ppt, .msg, embedded objects and encrypted Office files are made of. */
+import { BrokenContainer, type ByteRanges, readAt } from './byte-ranges.ts';
 
 export interface CompoundEntry {
   readonly name: string;
-  /** Directly below the root, not inside an embedded document. */
-  readonly isTop: boolean;
+  /** In upper case: names are the same in either ([MS-CFB] 2.6.4). */
+  readonly key: string;
+  readonly isStorage: boolean;
+  /** The storage it stands in, the root where it stands at the top; undefined where no storage lists it. */
+  readonly parent: CompoundEntry | undefined;
   readonly start: number;
   readonly size: number;
 }
@@ -12,19 +15,27 @@ export interface CompoundEntry {
 export interface CompoundFile {
   /** The class of the root, 32 hex digits as stored: which program the file belongs to. */
   readonly classId: string;
+  /** All but the root. */
   readonly entries: readonly CompoundEntry[];
-  /** The first bytes of a stream of 4096 or more; shorter ones live elsewhere and are not read. */
-  readBeginning(entry: CompoundEntry, maxBytes: number): Promise<Buffer>;
+  /** Directly below the root, by name in upper case. */
+  readonly top: ReadonlyMap<string, CompoundEntry>;
+  /** What a stream holds, by ranges, wherever its sectors lie. */
+  stream(entry: CompoundEntry): ByteRanges;
 }
 
 const HEADER_BYTES = 512;
 const ENTRY_BYTES = 128;
 const MINI_STREAM_LIMIT = 4096;
-/** 8192 entries at least. Documents have tens; only crafted files have more. */
-const MAX_DIRECTORY_SECTORS = 2048;
+const MINI_SECTOR_BYTES = 64;
+/** 65,536 entries at least: a document with thousands of formulas has some ten thousand. */
+const MAX_DIRECTORY_SECTORS = 16_384;
 /** Enough for 8 GiB of 512-byte sectors. */
 const MAX_DIFAT_SECTORS = 1024;
 const LAST_REGULAR_SECTOR = 0xfffffffa;
+
+export function isCompoundFile(start: Buffer): boolean {
+  return start.length >= 8 && start.readUInt32BE(0) === 0xd0cf11e0 && start.readUInt32BE(4) === 0xa1b11ae1;
+}
 
 /** @throws BrokenContainer */
 export async function readCompoundFile(file: ByteRanges): Promise<CompoundFile> {
@@ -33,45 +44,75 @@ export async function readCompoundFile(file: ByteRanges): Promise<CompoundFile> 
   const shift = header.readUInt16LE(30);
   if (shift !== 9 && shift !== 12) throw new BrokenContainer('The sector size is none there is.');
   const sectors = new Sectors(file, header, 1 << shift);
-  const directory = await sectors.chain(header.readUInt32LE(48), MAX_DIRECTORY_SECTORS);
-  const raw: Buffer[] = [];
-  for (let at = 0; at + ENTRY_BYTES <= directory.length; at += ENTRY_BYTES) raw.push(directory.subarray(at, at + ENTRY_BYTES));
-  if (raw[0]?.[66] !== 5) throw new BrokenContainer('The directory has no root.');
-  const top = siblings(raw, raw[0].readUInt32LE(76));
-  const entries = raw
-    .map((entry, index) => ({
-      name: entry.toString('utf16le', 0, Math.max(0, Math.min(64, entry.readUInt16LE(64)) - 2)),
-      isTop: top.has(index),
-      start: entry.readUInt32LE(116),
-      size: entry.readUInt32LE(120),
-      isUsed: entry[66] === 1 || entry[66] === 2,
-    }))
-    .filter(({ isUsed }) => isUsed);
+  const directory = await sectors.readAll(header.readUInt32LE(48), MAX_DIRECTORY_SECTORS);
+  const root = directory.subarray(0, ENTRY_BYTES);
+  if (root[66] !== 5) throw new BrokenContainer('The directory has no root.');
+  const entries = readEntries(directory, shift === 12);
+  const [rootEntry, ...others] = entries;
+  if (rootEntry === undefined) throw new BrokenContainer('The directory has no root.');
+  const used = others.filter((entry) => entry !== undefined);
+  const mini = new MiniSectors(sectors, header.readUInt32LE(60), new Chain(sectors, rootEntry.start), rootEntry.size);
   return {
-    classId: raw[0].toString('hex', 80, 96),
-    entries,
-    readBeginning: async (entry, maxBytes) =>
-      entry.size < MINI_STREAM_LIMIT ? Buffer.alloc(0) : (await sectors.read(entry.start)).subarray(0, maxBytes),
+    classId: root.toString('hex', 80, 96),
+    entries: used,
+    top: new Map(used.filter(({ parent }) => parent === rootEntry).map((entry) => [entry.key, entry])),
+    stream: ({ start, size }) => ({
+      length: size,
+      signal: file.signal,
+      read: size < MINI_STREAM_LIMIT ? mini.reader(start) : new Chain(sectors, start).read,
+    }),
   };
 }
 
-/** The entries of one storage: a binary tree by name. Crafted trees may run in circles. */
-function siblings(raw: readonly Buffer[], root: number): Set<number> {
-  const seen = new Set<number>();
-  const open = [root];
-  for (let index = open.pop(); index !== undefined; index = open.pop()) {
-    const entry = raw[index];
-    if (entry === undefined || seen.has(index)) continue;
-    seen.add(index);
-    open.push(entry.readUInt32LE(68), entry.readUInt32LE(72));
+/** By their number; undefined where one is unused. Each stands in the storage whose tree names it. */
+function readEntries(directory: Buffer, hasLongSizes: boolean): (CompoundEntry | undefined)[] {
+  const links: { left: number; right: number; child: number }[] = [];
+  const entries: (Omit<CompoundEntry, 'parent'> & { parent: CompoundEntry | undefined })[] = [];
+  const isUsed: boolean[] = [];
+  for (let at = 0; at + ENTRY_BYTES <= directory.length; at += ENTRY_BYTES) {
+    const nameBytes = Math.max(0, Math.min(64, directory.readUInt16LE(at + 64)) - 2);
+    const name = directory.toString('utf16le', at, at + nameBytes);
+    const kind = directory[at + 66];
+    isUsed.push(kind === 1 || kind === 2 || kind === 5);
+    links.push({
+      left: directory.readUInt32LE(at + 68),
+      right: directory.readUInt32LE(at + 72),
+      child: directory.readUInt32LE(at + 76),
+    });
+    // Files of version 3 may hold rubbish in the upper half.
+    const upper = hasLongSizes ? directory.readUInt32LE(at + 124) : 0;
+    entries.push({
+      name,
+      key: name.toUpperCase(),
+      isStorage: kind !== 2,
+      parent: undefined,
+      start: directory.readUInt32LE(at + 116),
+      size: directory.readUInt32LE(at + 120) + upper * 2 ** 32,
+    });
   }
-  return seen;
+  // Crafted trees may run in circles: an entry is taken once.
+  const seen = new Set<number>([0]);
+  for (const [index, storage] of entries.entries()) {
+    if (!storage.isStorage || isUsed[index] !== true) continue;
+    const open = [links[index]?.child];
+    for (let next = open.pop(); next !== undefined; next = open.pop()) {
+      const link = links[next];
+      const entry = entries[next];
+      if (link === undefined || entry === undefined || seen.has(next)) continue;
+      seen.add(next);
+      entry.parent = storage;
+      open.push(link.left, link.right);
+    }
+  }
+  return entries.map((entry, index) => (isUsed[index] === true ? entry : undefined));
 }
 
 class Sectors {
+  readonly size: number;
+  /** So many there are at most. */
+  readonly count: number;
   readonly #file: ByteRanges;
-  readonly #size: number;
-  readonly #cache = new Map<number, Buffer>();
+  readonly #tables = new Map<number, Buffer>();
   #difatSector: number;
   #difatSectorsRead = 0;
   /** Sector numbers of the FAT, in order, as far as needed yet. */
@@ -79,33 +120,43 @@ class Sectors {
 
   constructor(file: ByteRanges, header: Buffer, size: number) {
     this.#file = file;
-    this.#size = size;
+    this.size = size;
+    this.count = Math.ceil(file.length / size);
     this.#difatSector = header.readUInt32LE(68);
     for (let at = 76; at < HEADER_BYTES; at += 4) this.#fat.push(header.readUInt32LE(at));
   }
 
-  async read(sector: number): Promise<Buffer> {
-    const start = (sector + 1) * this.#size;
-    return readAt(this.#file, start, start + this.#size);
+  /** As many that follow each other, which may be fewer than a whole sector where the file ends. */
+  read(sector: number, count = 1): Promise<Buffer> {
+    const start = (sector + 1) * this.size;
+    return readAt(this.#file, start, start + count * this.size);
   }
 
-  async chain(first: number, maxSectors: number): Promise<Buffer> {
+  async readAll(first: number, maxSectors: number): Promise<Buffer> {
     const parts: Buffer[] = [];
-    for (let sector = first; sector <= LAST_REGULAR_SECTOR && parts.length < maxSectors; sector = await this.#next(sector)) {
+    for (let sector = first; sector <= LAST_REGULAR_SECTOR; sector = await this.next(sector)) {
+      if (parts.length >= maxSectors) throw new BrokenContainer('The directory has no end.');
       const part = await this.read(sector);
-      if (part.length < this.#size) throw new BrokenContainer('The directory is cut off.');
+      if (part.length < this.size) throw new BrokenContainer('The directory is cut off.');
       parts.push(part);
     }
     return Buffer.concat(parts);
   }
 
-  async #next(sector: number): Promise<number> {
-    const perSector = this.#size / 4;
+  /** As `next`, where its part of the table was read before. */
+  nextAtHand(sector: number): number | undefined {
+    const perSector = this.size / 4;
+    const fatSector = this.#fat[Math.floor(sector / perSector)];
+    return fatSector === undefined ? undefined : this.#tables.get(fatSector)?.readUInt32LE((sector % perSector) * 4);
+  }
+
+  /** The sector that follows in its chain, or a number beyond all sectors. */
+  async next(sector: number): Promise<number> {
+    const perSector = this.size / 4;
     const fatSector = await this.#fatSector(Math.floor(sector / perSector));
-    const cached = this.#cache.get(fatSector);
-    const table = cached ?? (await this.read(fatSector));
-    if (cached === undefined) this.#cache.set(fatSector, table);
-    if (table.length < this.#size) throw new BrokenContainer('The sector table is cut off.');
+    const table = this.#tables.get(fatSector) ?? (await this.read(fatSector));
+    if (table.length < this.size) throw new BrokenContainer('The sector table is cut off.');
+    this.#tables.set(fatSector, table);
     return table.readUInt32LE((sector % perSector) * 4);
   }
 
@@ -114,12 +165,85 @@ class Sectors {
     while (index >= this.#fat.length) {
       if (this.#difatSector > LAST_REGULAR_SECTOR || this.#difatSectorsRead++ >= MAX_DIFAT_SECTORS) break;
       const list = await this.read(this.#difatSector);
-      if (list.length < this.#size) break;
-      for (let at = 0; at < this.#size - 4; at += 4) this.#fat.push(list.readUInt32LE(at));
-      this.#difatSector = list.readUInt32LE(this.#size - 4);
+      if (list.length < this.size) break;
+      for (let at = 0; at < this.size - 4; at += 4) this.#fat.push(list.readUInt32LE(at));
+      this.#difatSector = list.readUInt32LE(this.size - 4);
     }
     const sector = this.#fat[index];
     if (sector === undefined || sector > LAST_REGULAR_SECTOR) throw new BrokenContainer('The sector table is broken.');
     return sector;
+  }
+}
+
+/** The sectors of one stream, followed as far as is read. */
+class Chain {
+  readonly #sectors: Sectors;
+  readonly #known: number[] = [];
+  #next: number;
+
+  constructor(sectors: Sectors, first: number) {
+    this.#sectors = sectors;
+    this.#next = first;
+  }
+
+  /** Shorter where the chain or the file ends. @throws BrokenContainer where the table of sectors cannot be read */
+  readonly read = async (start: number, end: number): Promise<Buffer> => {
+    const { size } = this.#sectors;
+    const parts: Buffer[] = [];
+    const last = await this.#follow(Math.ceil(end / size));
+    for (let index = Math.floor(start / size); index < last; ) {
+      const sector = this.#known[index] ?? 0;
+      let count = 1;
+      while (index + count < last && this.#known[index + count] === sector + count) count++;
+      const part = await this.#sectors.read(sector, count);
+      parts.push(part);
+      index += count;
+      if (part.length < count * size) break;
+    }
+    const skip = start % size;
+    return Buffer.concat(parts).subarray(skip, skip + end - start);
+  };
+
+  /** How many of the first `count` sectors there are. A chain has no more sectors than the file: one that has runs in a circle. */
+  async #follow(count: number): Promise<number> {
+    const most = Math.min(count, this.#sectors.count);
+    while (this.#known.length < most && this.#next <= LAST_REGULAR_SECTOR) {
+      this.#known.push(this.#next);
+      // Not awaited where it is at hand: a gigabyte has two million sectors.
+      this.#next = this.#sectors.nextAtHand(this.#next) ?? (await this.#sectors.next(this.#next));
+    }
+    return Math.min(most, this.#known.length);
+  }
+}
+
+/** Streams under 4096 bytes: in sectors of 64 bytes, inside a stream of the root's, with a table of their own. */
+class MiniSectors {
+  readonly #sectors: Sectors;
+  readonly #tableStart: number;
+  readonly #container: Chain;
+  readonly #size: number;
+  #table: Promise<Buffer> | undefined;
+
+  constructor(sectors: Sectors, tableStart: number, container: Chain, size: number) {
+    this.#sectors = sectors;
+    this.#tableStart = tableStart;
+    this.#container = container;
+    this.#size = size;
+  }
+
+  reader(first: number) {
+    return async (start: number, end: number): Promise<Buffer> => {
+      this.#table ??= this.#sectors.readAll(this.#tableStart, MAX_DIRECTORY_SECTORS);
+      const table = await this.#table;
+      const parts: Buffer[] = [];
+      let sector = first;
+      for (let at = 0; at < end; at += MINI_SECTOR_BYTES) {
+        const from = sector * MINI_SECTOR_BYTES;
+        if (sector > LAST_REGULAR_SECTOR || from >= this.#size) break;
+        parts.push(await this.#container.read(from, Math.min(from + MINI_SECTOR_BYTES, this.#size)));
+        sector = sector * 4 + 4 <= table.length ? table.readUInt32LE(sector * 4) : LAST_REGULAR_SECTOR + 1;
+      }
+      return Buffer.concat(parts).subarray(start, end);
+    };
   }
 }

@@ -8,9 +8,13 @@ const BMFF = 'mp4 m4v mov m4a m4b m4p f4v f4a f4p f4b 3gp 3g2';
 const OGG = 'ogg oga ogv ogx ogm opus spx';
 /** Camera formats are TIFF with more in it, and TIFFs happen to look like them. */
 const TIFF = 'tif dng nef arw cr2';
+/** Documents, templates and shows are the same to all but the program that opens them, which goes by the extension. */
+const DOCX = 'docx dotx zip cfb';
+const XLSX = 'xlsx xltx zip cfb';
+const PPTX = 'pptx ppsx potx zip cfb';
 const IWORK = 'pages numbers key zip';
 const ZIP =
-  'zip docx xlsx pptx docm xlsm pptm dotx xltx potx ppsx dotm xltm potm ppsm odt ods odp odg ott ots otp otg epub jar apk xpi pages numbers key 3mf vsdx';
+  'zip docx xlsx pptx docm xlsm xlsb pptm dotx xltx potx ppsx dotm xltm potm ppsm odt ods odp odg ott ots otp otg epub jar apk xpi pages numbers key 3mf vsdx';
 
 /**
  * Media type → names that file-type gives such content. `zip` and `cfb` stand for containers that only their
@@ -47,16 +51,29 @@ const EVIDENCE: Readonly<Record<string, string>> = {
   'application/vnd.ms-powerpoint': 'cfb',
   'application/vnd.ms-outlook': 'cfb',
   'application/x-msi': 'cfb',
-  'application/vnd.openxmlformats-officedocument.wordprocessingml.document': 'docx zip cfb',
-  'application/vnd.openxmlformats-officedocument.spreadsheetml.sheet': 'xlsx zip cfb',
-  'application/vnd.openxmlformats-officedocument.presentationml.presentation': 'pptx zip cfb',
-  'application/vnd.ms-word.document.macroenabled.12': 'docm docx zip cfb',
-  'application/vnd.ms-excel.sheet.macroenabled.12': 'xlsm xlsx zip cfb',
-  'application/vnd.ms-powerpoint.presentation.macroenabled.12': 'pptm pptx zip cfb',
+  'application/vnd.openxmlformats-officedocument.wordprocessingml.document': DOCX,
+  'application/vnd.openxmlformats-officedocument.wordprocessingml.template': DOCX,
+  'application/vnd.openxmlformats-officedocument.spreadsheetml.sheet': XLSX,
+  'application/vnd.openxmlformats-officedocument.spreadsheetml.template': XLSX,
+  'application/vnd.openxmlformats-officedocument.presentationml.presentation': PPTX,
+  'application/vnd.openxmlformats-officedocument.presentationml.slideshow': PPTX,
+  'application/vnd.openxmlformats-officedocument.presentationml.template': PPTX,
+  'application/vnd.ms-word.document.macroenabled.12': `docm dotm ${DOCX}`,
+  'application/vnd.ms-word.template.macroenabled.12': `docm dotm ${DOCX}`,
+  'application/vnd.ms-excel.sheet.macroenabled.12': `xlsm xltm ${XLSX}`,
+  'application/vnd.ms-excel.template.macroenabled.12': `xlsm xltm ${XLSX}`,
+  'application/vnd.ms-excel.sheet.binary.macroenabled.12': 'xlsb zip cfb',
+  'application/vnd.ms-powerpoint.presentation.macroenabled.12': `pptm ppsm potm ${PPTX}`,
+  'application/vnd.ms-powerpoint.slideshow.macroenabled.12': `pptm ppsm potm ${PPTX}`,
+  'application/vnd.ms-powerpoint.template.macroenabled.12': `pptm ppsm potm ${PPTX}`,
   'application/vnd.oasis.opendocument.text': 'odt zip',
+  'application/vnd.oasis.opendocument.text-template': 'ott odt zip',
   'application/vnd.oasis.opendocument.spreadsheet': 'ods zip',
+  'application/vnd.oasis.opendocument.spreadsheet-template': 'ots ods zip',
   'application/vnd.oasis.opendocument.presentation': 'odp zip',
+  'application/vnd.oasis.opendocument.presentation-template': 'otp odp zip',
   'application/vnd.oasis.opendocument.graphics': 'odg zip',
+  'application/vnd.oasis.opendocument.graphics-template': 'otg odg zip',
   'application/vnd.apple.pages': IWORK,
   'application/vnd.apple.numbers': IWORK,
   'application/vnd.apple.keynote': IWORK,

@@ -1,5 +1,5 @@
 /** Whether a RAR or 7-Zip archive asks for a password, as far as its plain headers tell. */
-import { type ByteRanges, readAt } from './zip-directory.ts';
+import { type ByteRanges, readAt } from './byte-ranges.ts';
 
 const MAX_HEADERS = 64;
 const HEADER_WINDOW_BYTES = 4096;

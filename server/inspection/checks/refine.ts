@@ -1,5 +1,6 @@
 /** Corrects what the detectors say where they see too little or judge by too few bytes. */
 import type { Detection } from '../detector.ts';
+import { isRunning } from './evidence.ts';
 import { id3TagBytes } from './id3-tag.ts';
 import { TIFF } from './signatures.ts';
 
@@ -15,7 +16,7 @@ const MAX_BRANDS = 64;
 
 export function refine(head: Uint8Array, found: Detection): Detection {
   if (found.ext === undefined) {
-    const ext = missedFormat(head);
+    const ext = missedFormat(head) ?? (isLatePdf(head) && !isRunning(found) ? 'pdf' : undefined);
     return ext === undefined ? found : { ...found, ext };
   }
   if (isDoubtful(head, found)) return found.magic === undefined ? {} : { magic: found.magic };
@@ -30,6 +31,11 @@ function missedFormat(head: Uint8Array): string | undefined {
   if (start === 'IIRO' || start === 'IIRS' || start === 'MMOR') return 'orf';
   if (/^(?:skip|pnot|styp)$/.test(ascii(head, 4, 4))) return 'mov';
   return undefined;
+}
+
+/** Readers take a header anywhere in the first 1024 bytes (ISO 32000-1, annex H): behind empty lines, or orders to a printer. */
+function isLatePdf(head: Uint8Array): boolean {
+  return /%PDF-[12]\.\d/.test(ascii(head, 0, 1024));
 }
 
 /** Two or three bytes that a text, or the name of a first file in a tar archive, may start with are no proof. */

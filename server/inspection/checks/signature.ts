@@ -2,9 +2,9 @@ import { extensionOf } from '../../../shared/filename.ts';
 import { extensionOfType } from '../../../shared/policy.ts';
 import type { Check, Inspectable } from '../check.ts';
 import type { Detector } from '../detector.ts';
+import { BrokenContainer } from './byte-ranges.ts';
+import { readContents } from './document.ts';
 import { judgeHead } from './judge-head.ts';
-import { readContents } from './office-file.ts';
-import { BrokenContainer } from './zip-directory.ts';
 
 /** The first bytes must be of the type that the name's last extension stands for. Sets what is found. */
 export function createSignatureCheck(detector: Detector): Check {

@@ -1,76 +1,85 @@
-/** Reads the central directory of a ZIP archive by ranges. Contents are left alone, but for small parts that are asked for. */
-import { promisify } from 'node:util';
-import { constants, inflateRaw } from 'node:zlib';
-import type { Inspectable } from '../check.ts';
-
-/** The part of an upload that containers are read through. */
-export type ByteRanges = Pick<Inspectable, 'length' | 'read' | 'signal'>;
+/** Reads the central directory of a ZIP archive by ranges. Contents are left alone. */
+import { setImmediate } from 'node:timers/promises';
+import { BrokenContainer, type ByteRanges, readAt } from './byte-ranges.ts';
 
 export interface ZipEntry {
-  /** As written, with `/` between folders. Bytes beyond ASCII are not decoded rightly; no name that matters has any. */
+  /** As written, byte for byte: letters beyond ASCII are not decoded rightly, and no name that matters has any. */
   readonly name: string;
+  /** Another name that readers who know it (Info-ZIP, 7-Zip) take instead: the field "Unicode Path". */
+  readonly otherName: string | undefined;
   readonly isEncrypted: boolean;
   readonly method: number;
   readonly compressedSize: number;
+  /** As declared. */
+  readonly size: number;
+  /** The kind and the permissions of Unix, whatever system it says it is from; 0 where there are none. */
+  readonly unixMode: number;
   /** Where its local header starts. */
   readonly position: number;
 }
 
-/** The directory is missing or contradicts itself: the archive is cut off or broken. */
-export class BrokenContainer extends Error {
-  override readonly name = 'BrokenContainer';
+export interface ZipDirectory {
+  /** Where it starts: all entries lie before. */
+  readonly start: number;
+  /**
+   * Whether positions are those in this file: not in the last part of a split archive, nor beyond 4 GiB without the 64-bit
+   * end record, as macOS writes them: without their upper half.
+   */
+  readonly hasPositions: boolean;
+  /** Some thousand at a time, as they are asked for: there may be millions. @throws BrokenContainer */
+  entries(): AsyncGenerator<readonly ZipEntry[], void, void>;
 }
 
 const END = Buffer.from('PK\x05\x06', 'latin1');
 const END_BYTES = 22;
 const ENTRY = 0x02014b50;
 const ENTRY_BYTES = 46;
+export const LOCAL_BYTES = 30;
 const LOCAL = 0x04034b50;
-const LOCAL_BYTES = 30;
 const END64 = 0x06064b50;
 const END64_BYTES = 56;
 const LOCATOR64 = 0x07064b50;
 const LOCATOR64_BYTES = 20;
+const FOUR_GIB = 2 ** 32;
 /** A comment of the largest size may follow the end record. */
 const TAIL_BYTES = END_BYTES + 0xffff + LOCATOR64_BYTES;
-const WINDOW_BYTES = 64 * 1024;
+/** Some milliseconds' work. Three fields of 64 KiB each fit. */
+const WINDOW_BYTES = 256 * 1024;
 
-interface Directory {
+interface Found {
   start: number;
   end: number;
   /** What precedes the archive in the file; positions in the directory do not count it. */
   shift: number;
+  isLarge: boolean;
+  isSplit: boolean;
 }
 
-/** One by one, read as they are asked for: there may be millions. @throws BrokenContainer */
-export async function* zipEntries(file: ByteRanges): AsyncGenerator<ZipEntry, void, void> {
+/** @throws BrokenContainer */
+export async function readZipDirectory(file: ByteRanges): Promise<ZipDirectory> {
   const directory = await findDirectory(file);
-  let window: Buffer = Buffer.alloc(0);
-  let offset = 0;
-  let position = directory.start;
-  while (position < directory.end) {
-    if (window.length - offset < ENTRY_BYTES || window.length - offset < entryBytes(window, offset)) {
-      window = await readAt(file, position, Math.min(position + WINDOW_BYTES, directory.end));
-      // Three fields of 64 KiB each may make one entry longer than the window.
-      if (window.length >= ENTRY_BYTES && entryBytes(window, 0) > window.length) {
-        window = await readAt(file, position, position + entryBytes(window, 0));
-      }
-      offset = 0;
-      if (window.length < ENTRY_BYTES || entryBytes(window, 0) > window.length) throw new BrokenContainer('The directory is cut off.');
+  return {
+    start: directory.start,
+    hasPositions: !directory.isSplit && (directory.isLarge || file.length < FOUR_GIB),
+    entries: () => readEntries(file, directory),
+  };
+}
+
+async function* readEntries(file: ByteRanges, { start, end, shift }: Found): AsyncGenerator<readonly ZipEntry[], void, void> {
+  for (let position = start; position < end; ) {
+    const window = await readAt(file, position, Math.min(position + WINDOW_BYTES, end));
+    const entries: ZipEntry[] = [];
+    let offset = 0;
+    while (offset + ENTRY_BYTES <= window.length && offset + entryBytes(window, offset) <= window.length) {
+      if (window.readUInt32LE(offset) !== ENTRY) throw new BrokenContainer('The directory holds something else.');
+      entries.push(readEntry(window, offset, shift));
+      offset += entryBytes(window, offset);
     }
-    if (window.readUInt32LE(offset) !== ENTRY) throw new BrokenContainer('The directory holds something else.');
-    const nameEnd = offset + ENTRY_BYTES + window.readUInt16LE(offset + 28);
-    yield {
-      name: window.toString('latin1', offset + ENTRY_BYTES, nameEnd).replaceAll('\\', '/'),
-      // Bit 0: content encrypted; 6: strongly; 13: the local header masked (APPNOTE 4.4.4).
-      isEncrypted: (window.readUInt16LE(offset + 8) & 0x2041) !== 0,
-      method: window.readUInt16LE(offset + 10),
-      compressedSize: window.readUInt32LE(offset + 20),
-      position: window.readUInt32LE(offset + 42) + directory.shift,
-    };
-    const size = entryBytes(window, offset);
-    offset += size;
-    position += size;
+    if (entries.length === 0) throw new BrokenContainer('The directory is cut off.');
+    yield entries;
+    position += offset;
+    // Where reading is from memory, nothing else would let the event loop go on.
+    await setImmediate();
   }
 }
 
@@ -78,7 +87,54 @@ function entryBytes(window: Buffer, offset: number): number {
   return ENTRY_BYTES + window.readUInt16LE(offset + 28) + window.readUInt16LE(offset + 30) + window.readUInt16LE(offset + 32);
 }
 
-async function findDirectory(file: ByteRanges): Promise<Directory> {
+function readEntry(window: Buffer, at: number, shift: number): ZipEntry {
+  const nameEnd = at + ENTRY_BYTES + window.readUInt16LE(at + 28);
+  const numbers = {
+    size: window.readUInt32LE(at + 24),
+    compressedSize: window.readUInt32LE(at + 20),
+    position: window.readUInt32LE(at + 42),
+  };
+  const extraEnd = nameEnd + window.readUInt16LE(at + 30);
+  return {
+    name: window.toString('latin1', at + ENTRY_BYTES, nameEnd),
+    otherName: extraEnd === nameEnd ? undefined : readExtraFields(window, nameEnd, extraEnd, numbers),
+    // Bit 0: content encrypted; 6: strongly; 13: the local header masked (APPNOTE 4.4.4).
+    isEncrypted: (window.readUInt16LE(at + 8) & 0x2041) !== 0,
+    method: window.readUInt16LE(at + 10),
+    size: numbers.size,
+    compressedSize: numbers.compressedSize,
+    unixMode: window.readUInt16LE(at + 40),
+    position: numbers.position + shift,
+  };
+}
+
+/** Fills in the numbers that did not fit (APPNOTE 4.5.3), in their order, and tells the other name there may be (4.6.9). */
+function readExtraFields(
+  window: Buffer,
+  start: number,
+  end: number,
+  numbers: { size: number; compressedSize: number; position: number },
+): string | undefined {
+  let otherName: string | undefined;
+  for (let at = start; at + 4 <= end; ) {
+    const id = window.readUInt16LE(at);
+    const fieldEnd = Math.min(end, at + 4 + window.readUInt16LE(at + 2));
+    if (id === 0x0001) {
+      let from = at + 4;
+      for (const key of ['size', 'compressedSize', 'position'] as const) {
+        if (numbers[key] !== 0xffffffff || from + 8 > fieldEnd) continue;
+        numbers[key] = Number(window.readBigUInt64LE(from));
+        from += 8;
+      }
+    }
+    // A version and a checksum stand before it.
+    if (id === 0x7075) otherName = window.toString('latin1', at + 9, fieldEnd);
+    at = fieldEnd;
+  }
+  return otherName;
+}
+
+async function findDirectory(file: ByteRanges): Promise<Found> {
   const tailStart = Math.max(0, file.length - TAIL_BYTES);
   const tail = await readAt(file, tailStart, file.length);
   const at = findEnd(tail);
@@ -87,12 +143,18 @@ async function findDirectory(file: ByteRanges): Promise<Directory> {
   const size = large?.size ?? tail.readUInt32LE(at + 12);
   const offset = large?.offset ?? tail.readUInt32LE(at + 16);
   const end = large?.position ?? tailStart + at;
+  const isLarge = large !== undefined;
+  // The number of this part, all ones where the 64-bit record tells it.
+  const isSplit = ![0, 0xffff].includes(tail.readUInt16LE(at + 4));
   // Counted back from its end, it is found behind a prefix too (a self-extracting archive, a picture).
   for (const start of [end - size, offset]) {
-    if (size === 0) return { start, end: start, shift: 0 };
+    if (size === 0) return { start, end: start, shift: 0, isLarge, isSplit };
     if (start < 0 || start + size > file.length) continue;
     const signature = await readAt(file, start, start + 4);
-    if (signature.length === 4 && signature.readUInt32LE(0) === ENTRY) return { start, end: start + size, shift: start - offset };
+    if (signature.length < 4 || signature.readUInt32LE(0) !== ENTRY) continue;
+    // Whole 4 GiB before it are no prefix, but the upper half of an offset that has none.
+    const shift = !isLarge && (start - offset) % FOUR_GIB === 0 ? 0 : start - offset;
+    return { start, end: start + size, shift, isLarge, isSplit };
   }
   throw new BrokenContainer('The directory is not where it should be.');
 }
@@ -128,35 +190,10 @@ function findEnd(tail: Buffer): number {
   return fitting;
 }
 
-const inflate = promisify(inflateRaw);
-
-/**
- * What comes of the first `maxCompressed` bytes of an entry. Undefined where it cannot be had: encrypted, by another
- * method than stored and deflated, broken, or more than `maxBytes`. (Deflate makes at most 1032 bytes of one.)
- */
-export async function readBeginning(
-  file: ByteRanges,
-  entry: ZipEntry,
-  maxCompressed: number,
-  maxBytes: number,
-): Promise<Buffer | undefined> {
-  if (entry.isEncrypted || (entry.method !== 0 && entry.method !== 8)) return undefined;
+/** What an entry holds, as packed: the range behind its local header. Undefined where there is none. */
+export async function packedContent(file: ByteRanges, entry: ZipEntry): Promise<{ start: number; length: number } | undefined> {
   const local = await readAt(file, entry.position, entry.position + LOCAL_BYTES);
   if (local.length < LOCAL_BYTES || local.readUInt32LE(0) !== LOCAL) return undefined;
   const start = entry.position + LOCAL_BYTES + local.readUInt16LE(26) + local.readUInt16LE(28);
-  const bytes = await readAt(file, start, start + Math.min(entry.compressedSize, maxCompressed));
-  if (entry.method === 0) return bytes;
-  try {
-    return await inflate(bytes, { finishFlush: constants.Z_SYNC_FLUSH, maxOutputLength: maxBytes });
-  } catch {
-    return undefined;
-  }
-}
-
-/** @throws what reading throws, and the reason of the abort */
-export async function readAt(file: ByteRanges, start: number, end: number): Promise<Buffer> {
-  file.signal.throwIfAborted();
-  if (!(start >= 0 && start < end && start < file.length)) return Buffer.alloc(0);
-  const bytes = await file.read(start, Math.min(end, file.length));
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  return { start, length: Math.max(0, Math.min(entry.compressedSize, file.length - start)) };
 }

@@ -1,0 +1,189 @@
+/** ZIP archives that are documents: Office Open XML, OpenDocument, books, and the like. */
+import { BrokenContainer, type ByteRanges, rangesOf, rangesWithin } from './byte-ranges.ts';
+import { isCompoundFile } from './compound-file.ts';
+import type { Contents, Findings } from './contents.ts';
+import { TooMuchInside } from './inflate.ts';
+import { BEGINNING_BYTES, ObjectSearch } from './object-search.ts';
+import { baseName, isProgramName } from './packaged-program.ts';
+import { packedContent, readZipDirectory, type ZipEntry } from './zip-directory.ts';
+
+const OOXML = 'application/vnd.openxmlformats-officedocument.';
+const WORD = /^word\//;
+const EXCEL = /^xl\//;
+const POWERPOINT = /^ppt\//;
+
+/** Office Open XML: type → the folder of its main part. */
+const OOXML_FOLDERS: readonly (readonly [type: string, folder: RegExp])[] = [
+  [`${OOXML}wordprocessingml.document`, WORD],
+  [`${OOXML}wordprocessingml.template`, WORD],
+  ['application/vnd.ms-word.document.macroenabled.12', WORD],
+  ['application/vnd.ms-word.template.macroenabled.12', WORD],
+  [`${OOXML}spreadsheetml.sheet`, EXCEL],
+  [`${OOXML}spreadsheetml.template`, EXCEL],
+  ['application/vnd.ms-excel.sheet.macroenabled.12', EXCEL],
+  ['application/vnd.ms-excel.template.macroenabled.12', EXCEL],
+  ['application/vnd.ms-excel.sheet.binary.macroenabled.12', EXCEL],
+  [`${OOXML}presentationml.presentation`, POWERPOINT],
+  [`${OOXML}presentationml.slideshow`, POWERPOINT],
+  [`${OOXML}presentationml.template`, POWERPOINT],
+  ['application/vnd.ms-powerpoint.presentation.macroenabled.12', POWERPOINT],
+  ['application/vnd.ms-powerpoint.slideshow.macroenabled.12', POWERPOINT],
+  ['application/vnd.ms-powerpoint.template.macroenabled.12', POWERPOINT],
+];
+
+/** Their encrypted form is a compound file, which does not tell them apart. */
+export const PACKAGE_TYPES: readonly string[] = OOXML_FOLDERS.map(([type]) => type);
+
+const LIST_OF_PARTS = '[content_types].xml';
+const MANIFEST = 'meta-inf/manifest.xml';
+const OPEN_DOCUMENT = ['text', 'spreadsheet', 'presentation', 'graphics'].flatMap((kind) => [kind, `${kind}-template`]);
+
+/** Type → what must be in the archive. */
+const KINDS: readonly (readonly [type: string, marks: readonly RegExp[]])[] = [
+  ...OOXML_FOLDERS.map(([type, folder]) => [type, [/^\[content_types\]\.xml$/, folder]] as const),
+  ...OPEN_DOCUMENT.map((kind) => [`application/vnd.oasis.opendocument.${kind}`, [/^content\.xml$/, /^mimetype$/]] as const),
+  ['application/epub+zip', [/^meta-inf\/container\.xml$/]],
+  ['application/vnd.apple.pages', [/^index(?:\.xml|\.zip|\/document\.iwa)$/]],
+  ['application/vnd.apple.numbers', [/^index(?:\.xml|\.zip|\/document\.iwa)$/]],
+  ['application/vnd.apple.keynote', [/^index(?:\.xml|\.apxl|\.zip|\/document\.iwa)$/]],
+  ['application/java-archive', [/^meta-inf\/manifest\.mf$/]],
+  ['application/vnd.android.package-archive', [/^androidmanifest\.xml$/]],
+];
+/** Each pattern once: there are many parts to hold against them. */
+const MARKS = [...new Map(KINDS.flatMap(([, marks]) => marks).map((mark) => [mark.source, mark])).values()];
+
+const MAX_PARTS = 100_000;
+/** Of lists of parts and Basic modules: in real documents a few KiB. More than this cannot be told, and counts as macros. */
+const MAX_TEXT_BYTES = 4 * 1024 * 1024;
+
+/** @throws BrokenContainer */
+export async function readOfficePackage(file: ByteRanges): Promise<Contents> {
+  const directory = await readZipDirectory(file);
+  const parts: Part[] = [];
+  const seen = new Set<string>();
+  for await (const entries of directory.entries()) {
+    for (const entry of entries) {
+      const part = { entry, name: entry.name.replaceAll('\\', '/').toLowerCase() };
+      for (const mark of MARKS) if (mark.test(part.name)) seen.add(mark.source);
+      parts.push(part);
+      if (parts.length > MAX_PARTS) throw new TooMuchInside('No document has so many parts.');
+    }
+  }
+  const types = KINDS.filter(([, marks]) => marks.every((mark) => seen.has(mark.source))).map(([type]) => type);
+  return { types: new Set(types), search: ({ inside }) => new PackageSearch(file, parts).run(inside) };
+}
+
+interface Part {
+  readonly entry: ZipEntry;
+  /** In lower case, with `/` between folders. */
+  readonly name: string;
+}
+
+class PackageSearch {
+  readonly #file: ByteRanges;
+  readonly #parts: readonly Part[];
+  readonly #objects: ObjectSearch;
+
+  constructor(file: ByteRanges, parts: readonly Part[]) {
+    this.#file = file;
+    this.#parts = parts;
+    this.#objects = new ObjectSearch(file.length);
+  }
+
+  async run(inside: boolean): Promise<Findings> {
+    const objects = this.#objects;
+    const manifest = await this.#textOf(this.#only(MANIFEST));
+    const isEncrypted = this.#parts.some(({ entry }) => entry.isEncrypted) || manifest?.includes('encryption-data') === true;
+    if (inside) {
+      objects.program ??= this.#parts.map(({ entry }) => baseName(entry.name)).find(isProgramName);
+      const hasProject = await this.#lookAtParts();
+      await this.#lookAtListOfParts(hasProject);
+      await this.#lookAtBasic();
+    }
+    return { isEncrypted, hasMacros: objects.hasMacros, program: objects.program };
+  }
+
+  /** Every part by its first bytes, and objects of the old kind by all they hold. True where there is a VBA project. */
+  async #lookAtParts(): Promise<boolean> {
+    let hasProject = false;
+    // In the order in which they lie in the file: most are read with the one before.
+    for (const { entry, name } of this.#parts.toSorted((one, other) => one.entry.position - other.entry.position)) {
+      const isProject = (await this.#lookAtPart(entry)) === 'project';
+      hasProject ||= isProject;
+      // Named like a project and not to be read as one: for another reader it may be.
+      if (!isProject && /(?:^|\/)vbaproject\.bin$/.test(name)) this.#objects.hasMacros = true;
+    }
+    return hasProject;
+  }
+
+  async #lookAtPart(entry: ZipEntry): Promise<'project' | undefined> {
+    const packed = await this.#packed(entry);
+    if (packed === undefined) return undefined;
+    const name = baseName(entry.name);
+    if (entry.method === 0) return this.#objects.look(name, packed);
+    const beginning = await this.#objects.inflater.beginning(packed, BEGINNING_BYTES);
+    if (!isCompoundFile(beginning)) return this.#objects.look(name, rangesOf(beginning, this.#file.signal));
+    const { bytes, isCut } = await this.#objects.inflater.object(packed, 'raw');
+    return this.#objects.look(name, rangesOf(bytes, this.#file.signal), { isCut });
+  }
+
+  /** Office Open XML: what the parts are is said in one list, whatever they are called. */
+  async #lookAtListOfParts(hasProject: boolean): Promise<void> {
+    const part = this.#only(LIST_OF_PARTS);
+    if (part === undefined || part.entry.isEncrypted) return;
+    const text = await this.#textOf(part);
+    const isMacro = text === undefined || /(?<!binary\.)macroenabled|macrosheet/i.test(text) || (!hasProject && /vbaproject/i.test(text));
+    if (isMacro) this.#objects.hasMacros = true;
+  }
+
+  /** OpenDocument (part 2, 3.1): modules of Basic stand in libraries in `Basic/`, scripts of other languages in `Scripts/`. */
+  async #lookAtBasic(): Promise<void> {
+    if (this.#objects.hasMacros || !this.#parts.some(({ name }) => name === 'mimetype')) return;
+    for (const part of this.#parts) {
+      if (/(?:^|\/)scripts\/.*[^/]$/.test(part.name)) this.#objects.hasMacros = true;
+      // Lists of a library's modules and dialogues hold no code.
+      if (!/(?:^|\/)basic\/[^/]+\/[^/]+$/.test(part.name) || /\/(?:script|dialog)-lb\.xml$/.test(part.name)) continue;
+      const text = await this.#textOf(part);
+      if (text === undefined || hasBasic(text)) this.#objects.hasMacros = true;
+      if (this.#objects.hasMacros) return;
+    }
+  }
+
+  /** The one part of this name. A second would be for other readers than us. */
+  #only(name: string): Part | undefined {
+    const [part, second] = this.#parts.filter((candidate) => candidate.name === name);
+    if (second !== undefined) throw new BrokenContainer('A list stands twice.');
+    return part;
+  }
+
+  async #packed(entry: ZipEntry): Promise<ByteRanges | undefined> {
+    if (entry.isEncrypted || (entry.method !== 0 && entry.method !== 8)) return undefined;
+    const packed = await packedContent(this.#file, entry);
+    return packed === undefined ? undefined : rangesWithin(this.#file, packed.start, packed.length);
+  }
+
+  /** Undefined where it is not there or cannot be told. */
+  async #textOf(part: Part | undefined): Promise<string | undefined> {
+    const packed = part === undefined ? undefined : await this.#packed(part.entry);
+    if (part === undefined || packed === undefined || packed.length > MAX_TEXT_BYTES) return undefined;
+    if (part.entry.method === 0) return decode(Buffer.from(await packed.read(0, packed.length)));
+    const { bytes, isCut } = await this.#objects.inflater.object(packed, 'raw', MAX_TEXT_BYTES);
+    return isCut ? undefined : decode(bytes);
+  }
+}
+
+function decode(bytes: Buffer): string {
+  if (bytes[0] === 0xff && bytes[1] === 0xfe) return bytes.toString('utf16le');
+  if (bytes[0] !== 0xfe || bytes[1] !== 0xff) return bytes.toString('latin1');
+  return Buffer.from(bytes.subarray(0, bytes.length & ~1))
+    .swap16()
+    .toString('utf16le');
+}
+
+/** Anything but comments, options and the empty `Sub Main` that a new module begins with. */
+function hasBasic(module: string): boolean {
+  const lines = module.replace(/<[^>]*>/g, '').split(/\r\n?|\n/);
+  return lines.some(
+    (line) => line.trim() !== '' && !/^\s*(?:rem(?:\s|$)|'|&apos;|option\s|sub\s+main\s*(?:\(\))?\s*$|end\s+sub\s*$)/i.test(line),
+  );
+}

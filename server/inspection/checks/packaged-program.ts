@@ -1,0 +1,51 @@
+/** Files that run, by their first bytes or their name, and the packages that Office keeps files in. */
+
+const NAME =
+  /\.(?:exe|dll|scr|com|pif|bat|cmd|ps1|psm1|vbs|vbe|js|jse|wsf|wsh|hta|msi|msp|jar|lnk|cpl|reg|chm|sh|php|elf|appref-ms|application|settingcontent-ms)[ .]*$/i;
+
+/** Programs, scripts and shortcuts of any system, by the extension. */
+export function isProgramName(name: string): boolean {
+  return NAME.test(name);
+}
+
+/** ELF, Mach-O in both orders and for several processors (and Java's classes, which begin likewise), Windows shortcuts. */
+const STARTS = ['7f454c46', 'feedface', 'feedfacf', 'cefaedfe', 'cffaedfe', 'cafebabe', '4c0000000114020000000000c0000000'].map((hex) =>
+  Buffer.from(hex, 'hex'),
+);
+
+/** By the first bytes: programs of Windows and DOS, Linux, macOS and Java, and shortcuts. */
+export function isProgram(beginning: Buffer): boolean {
+  // Two letters are no proof: the header also tells how many bytes of 512 are in its last page, and has zeros everywhere.
+  if (beginning.length >= 28 && beginning.toString('latin1', 0, 2) === 'MZ')
+    return beginning.readUInt16LE(2) < 512 && beginning.includes(0);
+  return STARTS.some((start) => beginning.subarray(0, start.length).equals(start));
+}
+
+export interface Package {
+  /** What the file is called, and the paths it had. */
+  names: readonly string[];
+  /** The first bytes of the file, as far as given. */
+  beginning: Buffer;
+}
+
+/**
+ * What the Object Packager writes: a 2; a label and a path, each ended by a NUL; four bytes; the length of another path, and
+ * it; the length of the file, and it. Undefined for what another program wrote.
+ */
+export function readPackage(bytes: Buffer): Package | undefined {
+  if (bytes.length < 8 || bytes.readUInt16LE(0) !== 2) return undefined;
+  const labelEnd = bytes.indexOf(0, 2);
+  const pathEnd = labelEnd === -1 ? -1 : bytes.indexOf(0, labelEnd + 1);
+  if (pathEnd === -1) return undefined;
+  const names = [bytes.toString('latin1', 2, labelEnd), baseName(bytes.toString('latin1', labelEnd + 1, pathEnd))];
+  const temporary = pathEnd + 5;
+  if (temporary + 4 > bytes.length) return { names, beginning: Buffer.alloc(0) };
+  const temporaryEnd = temporary + 4 + bytes.readUInt32LE(temporary);
+  names.push(baseName(bytes.toString('latin1', temporary + 4, temporaryEnd).split('\0', 1)[0] ?? ''));
+  return { names: names.filter((name) => name !== ''), beginning: bytes.subarray(temporaryEnd + 4) };
+}
+
+/** The last part of a path of either kind. */
+export function baseName(path: string): string {
+  return path.slice(Math.max(path.lastIndexOf('/'), path.lastIndexOf('\\')) + 1);
+}

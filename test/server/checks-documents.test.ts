@@ -1,0 +1,321 @@
+// Documents: the variants of each format, macros, and programs inside, in samples built by the formats' own specifications.
+import { afterAll, describe, expect, test } from 'vitest';
+import { createDefaultChecks } from '../../server/inspection/checks/default-checks.ts';
+import { Detector } from '../../server/inspection/detector.ts';
+import { GROUPS } from '../../shared/formats.ts';
+import { parsePolicy } from '../../shared/policy.ts';
+import { compoundFile, doc, msg, ppt, xls } from '../support/compound-fixtures.ts';
+import {
+  MACRO,
+  nativeObject,
+  packageObject,
+  packageStream,
+  rtfWithObject,
+  rtfWithPackage,
+  vbaProject,
+  vbaStreams,
+} from '../support/embedded-fixtures.ts';
+import * as files from '../support/fixtures.ts';
+import { createInspector } from '../support/inspect-both.ts';
+import { inspectContent } from '../support/inspect-content.ts';
+import { basicLibrary, epub, office, openDocument, zip } from '../support/zip-fixtures.ts';
+
+const detector = new Detector({ timeLimitMs: 30_000 });
+const checks = createDefaultChecks(detector);
+const { inspect, codeOf } = createInspector(detector);
+afterAll(() => detector.close());
+
+const lower = (name: string) => name.toLowerCase();
+const upper = (name: string) => name.toUpperCase();
+
+describe('a variant of a format', () => {
+  test.each<[name: string, content: Buffer, type: string]>([
+    ['lower.doc', doc({ spelling: lower }), 'application/msword'],
+    ['upper.doc', doc({ spelling: upper }), 'application/msword'],
+    ['upper.xls', xls({ spelling: upper }), 'application/vnd.ms-excel'],
+    ['excel5.xls', xls({ stream: 'Book' }), 'application/vnd.ms-excel'],
+    ['excel5-lower.xls', xls({ stream: 'book' }), 'application/vnd.ms-excel'],
+    ['lower.ppt', ppt({ spelling: lower }), 'application/vnd.ms-powerpoint'],
+    ['a.dot', doc(), 'application/msword'],
+    ['a.xlt', xls(), 'application/vnd.ms-excel'],
+    ['a.pps', ppt(), 'application/vnd.ms-powerpoint'],
+    ['a.pot', ppt(), 'application/vnd.ms-powerpoint'],
+    ['a.dotx', office('dotx'), GROUPS.documents.dotx],
+    ['a.xltx', office('xltx'), GROUPS.documents.xltx],
+    ['a.ppsx', office('ppsx'), GROUPS.documents.ppsx],
+    ['a.potx', office('potx'), GROUPS.documents.potx],
+    ['show.pptx', office('ppsx'), GROUPS.documents.pptx],
+    ['late.dotx', office('dotx', { isLate: true }), GROUPS.documents.dotx],
+    ['a.ott', openDocument('text-template'), GROUPS.documents.ott],
+    ['a.ots', openDocument('spreadsheet-template'), GROUPS.documents.ots],
+    ['a.otp', openDocument('presentation-template'), GROUPS.documents.otp],
+    ['a.odg', openDocument('graphics'), GROUPS.documents.odg],
+    ['a.otg', openDocument('graphics-template'), GROUPS.documents.otg],
+    ['lines.pdf', files.pdf('\r\n\r\n'), 'application/pdf'],
+    ['spaces.pdf', files.pdf('   '), 'application/pdf'],
+    ['printer.pdf', files.pdf('\x1b%-12345X@PJL JOB\r\n@PJL ENTER LANGUAGE=PDF\r\n'), 'application/pdf'],
+    ['mailed.pdf', files.pdf(`${'X-Header: value\r\n'.repeat(58)}\r\n`), 'application/pdf'],
+  ])('%s is accepted', async (name, content, type) => {
+    expect(await inspect(name, content)).toMatchObject({ rejection: undefined, type });
+  });
+
+  test('a PDF that begins beyond the first 1024 bytes is none, nor is one in a program or a page', async () => {
+    expect(await codeOf('a.pdf', files.pdf('\r\n'.repeat(600)))).toBe('ERR_TYPE_MISMATCH');
+    expect(await codeOf('a.pdf', Buffer.concat([files.elf(), files.pdf()]))).toBe('ERR_TYPE_MISMATCH');
+    expect(await codeOf('a.pdf', files.pdf(files.html.toString()))).toBe('ERR_TYPE_MISMATCH');
+  });
+
+  test('a binary workbook may be listed, and is held to the rule of macros: its name does not tell', async () => {
+    const policy = parsePolicy('.xlsb');
+    expect(await codeOf('a.xlsb', office('xlsb'), policy)).toBe('accepted');
+    const withMacros = office('xlsb', { members: [{ name: 'xl/vbaProject.bin', content: vbaProject({ code: MACRO }) }] });
+    expect(await codeOf('a.xlsb', withMacros, policy)).toBe('ERR_MACRO');
+    expect(await codeOf('a.xlsb', withMacros, parsePolicy('.xlsb', { allowMacros: true }))).toBe('accepted');
+  });
+});
+
+const project = { name: 'word/vbaProject.bin', content: vbaProject({ code: MACRO }) };
+const wordMacros = vbaStreams({ code: MACRO, inside: 'Macros' });
+const excelMacros = vbaStreams({ code: MACRO, inside: '_VBA_PROJECT_CUR' });
+const declared = (type: string, part: string) => `<Override PartName="/${part}" ContentType="${type}"/>`;
+const ole = (content: Buffer, name = 'word/embeddings/oleObject1.bin') => office('docx', { members: [{ name, content }] });
+
+describe('macros', () => {
+  test.each<[name: string, content: Buffer]>([
+    ['a.docx', office('docm')],
+    ['a.xlsx', office('xlsm')],
+    ['a.pptx', office('pptm')],
+    ['hidden.docx', office('docx', { members: [project] })],
+    ['empty.docx', office('docx', { members: [{ name: 'word/vbaProject.bin' }] })],
+    ['renamed.docx', office('docx', { members: [{ ...project, name: 'word/media/image1.png' }] })],
+    ['stored.docx', office('docx', { members: [{ ...project, isStored: true }] })],
+    ['declared.docx', office('docx', { types: declared('application/vnd.ms-office.vbaProject', 'word/x.bin') })],
+    ['excel4.xlsx', office('xlsx', { types: declared('application/vnd.ms-excel.macrosheet+xml', 'xl/macrosheets/sheet1.xml') })],
+    ['late.docx', office('docm', { isLate: true })],
+    ['a.dotx', office('docm')],
+    ['a.doc', doc({ streams: wordMacros })],
+    ['upper.doc', doc({ streams: wordMacros, spelling: upper })],
+    ['stomped.doc', doc({ streams: vbaStreams({ code: MACRO, isStomped: true, inside: 'Macros' }) })],
+    [
+      'unreadable.doc',
+      doc({ streams: wordMacros.map((stream) => (stream.name === 'dir' ? { ...stream, content: Buffer.alloc(50) } : stream)) }),
+    ],
+    ['without-module.doc', doc({ streams: wordMacros.filter(({ name }) => name !== 'ThisDocument') })],
+    ['long.doc', doc({ streams: vbaStreams({ code: `${"' A comment.\r\n".repeat(2000)}${MACRO}`, inside: 'Macros' }) })],
+    ['a.xls', xls({ streams: excelMacros })],
+    ['a.xlt', xls({ streams: excelMacros })],
+    ['excel4.xls', xls({ sheets: [0, 1] })],
+    ['excel5.xls', xls({ stream: 'Book', sheets: [6] })],
+    ['excel95.xls', xls({ stream: 'Book', streams: [{ name: 'Module1', inside: '_VBA_PROJECT' }] })],
+    ['a.ppt', ppt({ objects: [vbaProject({ code: MACRO })] })],
+    ['compressed.ppt', ppt({ objects: [vbaProject({ code: MACRO })], areCompressed: true })],
+    ['hidden.ppt', ppt({ objects: [vbaProject({ code: MACRO })], areCompressed: true, areHidden: true })],
+    ['a.pps', ppt({ objects: [vbaProject({ code: MACRO })], areCompressed: true })],
+    ['sheet.ppt', ppt({ objects: [xls({ streams: excelMacros })], areCompressed: true })],
+    ['sheet.doc', doc({ streams: vbaStreams({ code: MACRO, inside: 'ObjectPool/_1234/_VBA_PROJECT_CUR' }) })],
+    ['sheet.docx', ole(xls({ streams: excelMacros }), 'word/embeddings/Sheet1.xls')],
+    ['a.odt', openDocument('text', { members: basicLibrary('Sub AutoOpen\n  MsgBox "Hello"\nEnd Sub') })],
+    ['a.ods', openDocument('spreadsheet', { members: basicLibrary('Function f\n  f = 1\nEnd Function') })],
+    ['a.otp', openDocument('presentation-template', { members: basicLibrary('Sub AutoOpen\n  MsgBox "Hello"\nEnd Sub') })],
+    ['locked.odt', openDocument('text', { members: [{ name: 'Basic/Standard/Module1.pba', content: files.noise(200) }] })],
+    ['python.odt', openDocument('text', { members: [{ name: 'Scripts/python/a.py', content: 'import os' }] })],
+    ['sheet.rtf', rtfWithObject({ className: 'Excel.Sheet.8', content: xls({ streams: excelMacros }) })],
+  ])('are refused in %s', async (name, content) => {
+    expect(await codeOf(name, content)).toBe('ERR_MACRO');
+  });
+
+  const emptyProject = vbaProject({ code: "Option Explicit\r\n\r\n' Nothing here.\r\n" });
+  const noProject = vbaProject();
+
+  test.each<[name: string, content: Buffer]>([
+    ['a.docx', office('docx', { members: [{ name: 'word/vbaProject.bin', content: noProject }] })],
+    ['a.doc', doc({ streams: vbaStreams({ inside: 'Macros' }) })],
+    ['a.xls', xls({ streams: vbaStreams({ inside: '_VBA_PROJECT_CUR' }) })],
+    ['a.ppt', ppt({ objects: [noProject], areCompressed: true })],
+    ['a.odt', openDocument('text', { members: basicLibrary('REM  *****  BASIC  *****\n\nSub Main\n\nEnd Sub\n') })],
+    ['list.odt', openDocument('text', { members: basicLibrary('').slice(0, 2) })],
+    ['folder.odt', openDocument('text', { members: [{ name: 'Scripts/' }] })],
+  ])('an empty project in %s is none', async (name, content) => {
+    expect(await codeOf(name, content)).toBe('accepted');
+  });
+
+  test('compiled lines count, whatever the source says', async () => {
+    expect(await codeOf('a.ppt', ppt({ objects: [emptyProject] }))).toBe('ERR_MACRO');
+  });
+
+  test('are found where the list of parts is UTF-16', async () => {
+    const types = files.utf16('<Types><Override ContentType="application/vnd.ms-office.vbaProject"/></Types>');
+    const content = zip([{ name: '[Content_Types].xml', content: types }, { name: 'word/document.xml' }]);
+    expect(await codeOf('a.docx', content)).toBe('ERR_MACRO');
+  });
+
+  test('a list of parts too large to read counts as having them', async () => {
+    const content = zip([{ name: '[Content_Types].xml', content: Buffer.alloc(8 * 1024 * 1024, 32) }, { name: 'word/document.xml' }]);
+    expect(await codeOf('a.docx', content)).toBe('ERR_MACRO');
+  });
+
+  test('a second list of parts, for other readers than ours, is refused', async () => {
+    const list = { name: '[Content_Types].xml', content: '<Types/>' };
+    expect(await codeOf('a.docx', zip([list, { name: 'word/document.xml' }, list]))).toBe('ERR_UNINSPECTABLE');
+  });
+
+  test('are accepted under the name that tells, where an operator lists it', async () => {
+    const policy = parsePolicy('documents,.docm');
+    expect(await codeOf('a.docm', office('docm'), policy)).toBe('accepted');
+    expect(await codeOf('late.docm', office('docm', { isLate: true }), policy)).toBe('accepted');
+    expect(await codeOf('a.docx', office('docm'), policy)).toBe('ERR_MACRO');
+  });
+
+  test('are accepted in old and OpenDocument files where an operator allows them', async () => {
+    const policy = parsePolicy('documents', { allowMacros: true });
+    expect(await codeOf('a.doc', doc({ streams: wordMacros }), policy)).toBe('accepted');
+    expect(await codeOf('a.ppt', ppt({ objects: [vbaProject({ code: MACRO })] }), policy)).toBe('accepted');
+    expect(await codeOf('a.odt', openDocument('text', { members: basicLibrary('Print 1') }), policy)).toBe('accepted');
+    expect(await codeOf('a.docx', office('docm'), policy)).toBe('ERR_MACRO');
+  });
+});
+
+const program = packageObject('setup.exe', files.exe());
+const renamed = packageObject('holiday.jpg', files.exe());
+
+describe('programs in documents', () => {
+  test.each<[name: string, content: Buffer]>([
+    ['a.docx', office('docx', { members: [{ name: 'word/media/setup.exe', content: files.exe() }] })],
+    ['a.xlsx', office('xlsx', { members: [{ name: 'run.BAT' }] })],
+    ['a.odt', openDocument('text', { members: [{ name: 'x.ps1' }] })],
+    ['packaged.docx', ole(program)],
+    ['renamed.docx', ole(renamed)],
+    ['elsewhere.docx', ole(program, 'customXml/item1.xml')],
+    [
+      'far.docx',
+      ole(
+        compoundFile([{ name: 'Contents', content: files.noise(200_000) }, packageStream('setup.exe', files.exe())], {
+          paddingSectors: 900,
+        }),
+      ),
+    ],
+    ['bare.docx', ole(files.exe())],
+    ['picture.docx', office('docx', { members: [{ name: 'word/media/image1.png', content: files.exe() }] })],
+    ['stored.docx', office('docx', { members: [{ name: 'word/media/image1.png', content: files.exe(), isStored: true }] })],
+    ['linux.pptx', office('pptx', { members: [{ name: 'ppt/media/image1.png', content: files.elf() }] })],
+    ['shortcut.docx', ole(packageObject('calc.lnk', Buffer.from('4c0000000114020000000000c000000000000046', 'hex')))],
+    ['native.docx', ole(nativeObject(files.exe()))],
+    ['nested.docx', ole(compoundFile([{ name: 'CONTENTS', content: program }]))],
+    ['a.doc', doc({ streams: [packageStream('setup.exe', files.exe(), 'ObjectPool/_1234')] })],
+    ['renamed.doc', doc({ streams: [packageStream('a.txt', files.exe(), 'ObjectPool/_1234')] })],
+    ['large.doc', doc({ streams: [packageStream('setup.exe', files.noise(100_000), 'ObjectPool/_1234')] })],
+    ['upper.doc', doc({ streams: [packageStream('setup.exe', files.exe(), 'ObjectPool/_1234')], spelling: upper })],
+    ['a.xls', xls({ streams: [packageStream('run.vbs', Buffer.from('MsgBox 1'), 'MBD00112233')] })],
+    ['a.ppt', ppt({ objects: [program] })],
+    ['compressed.ppt', ppt({ objects: [doc(), program], areCompressed: true })],
+    ['hidden.ppt', ppt({ objects: [program], areHidden: true })],
+    ['object.odt', openDocument('text', { members: [{ name: 'Object 1', content: program }] })],
+    ['picture.ods', openDocument('spreadsheet', { members: [{ name: 'Pictures/1.png', content: files.exe() }] })],
+    ['a.rtf', rtfWithPackage('setup.exe', files.exe())],
+    ['renamed.rtf', rtfWithPackage('a.txt', files.exe())],
+    [
+      'object.rtf',
+      rtfWithObject({ className: 'Word.Document.8', content: doc({ streams: [packageStream('a.exe', files.exe(), 'ObjectPool/_1')] }) }),
+    ],
+    ['spaced.rtf', rtfWithPackage('setup.exe', files.exe(), (digits) => digits.toUpperCase().replace(/./g, '$& \n'))],
+    ['words.rtf', rtfWithPackage('setup.exe', files.exe(), (digits) => digits.replace(/.{8}/g, '$&{\\object }\\par\\fs24 '))],
+    [
+      'binary.rtf',
+      rtfWithPackage('setup.exe', files.exe(), (digits) => `\\bin${digits.length / 2} ${Buffer.from(digits, 'hex').toString('latin1')}`),
+    ],
+  ])('are refused in %s', async (name, content) => {
+    expect(await codeOf(name, content)).toBe('ERR_ACTIVE_CONTENT');
+  });
+
+  test('are refused in messages that an operator takes', async () => {
+    const policy = parsePolicy('.msg');
+    expect(await codeOf('a.msg', msg(), policy)).toBe('accepted');
+    expect(await codeOf('a.msg', msg(files.exe()), policy)).toBe('ERR_ACTIVE_CONTENT');
+  });
+
+  test('the sentence names it', async () => {
+    expect((await inspect('a.doc', doc({ streams: [packageStream('setup.exe', files.exe(), 'ObjectPool/_1')] }))).rejection?.detail).toBe(
+      '“a.doc” holds a program (“setup.exe”).',
+    );
+  });
+
+  const named = compoundFile([
+    { name: 'Workbook', content: Buffer.concat([Buffer.alloc(600), Buffer.from('EXCEL.EXE\0C:\\Office\\EXCEL.EXE\0')]) },
+    { name: '\x01CompObj', content: Buffer.from('EXCEL.EXE\0') },
+  ]);
+
+  test.each<[name: string, content: Buffer]>([
+    ['workbook.docx', ole(office('xlsx'), 'word/embeddings/Workbook1.xlsx')],
+    ['old.docx', ole(xls())],
+    ['named.docx', ole(named)],
+    ['broken.docx', ole(Buffer.concat([Buffer.from('d0cf11e0a1b11ae1', 'hex'), Buffer.alloc(600), Buffer.from('EXCEL.EXE\0')]))],
+    ['packaged.docx', ole(packageObject('notes.txt', Buffer.from('MZ is how this text starts.')))],
+    [
+      'letters.docx',
+      office('docx', { members: [{ name: 'customXml/item1.xml', content: 'MZ is how this text starts, and how it goes on.' }] }),
+    ],
+    ['a.doc', doc({ streams: [packageStream('notes.txt', Buffer.from('text'), 'ObjectPool/_1234')] })],
+    ['a.xls', xls({ streams: [{ name: 'Native', inside: 'MBD1', content: named }] })],
+    ['a.ppt', ppt({ objects: [doc(), xls()], areCompressed: true })],
+    ['a.odt', openDocument('text', { members: [{ name: 'Object 1', content: xls() }] })],
+    ['a.rtf', rtfWithPackage('notes.txt', Buffer.from('setup.exe'))],
+    ['picture.rtf', Buffer.from(`{\\rtf1 {\\pict\\wmetafile8 ${files.exe().toString('hex')}} setup.exe}`)],
+    ['cut.rtf', rtfWithPackage('notes.txt', Buffer.from('text')).subarray(0, 150)],
+    ['a.epub', epub()],
+  ])('there are none in %s', async (name, content) => {
+    expect(await codeOf(name, content)).toBe('accepted');
+  });
+
+  test('are found in RTF however it is cut into pieces', async () => {
+    const content = rtfWithPackage('setup.exe', files.exe());
+    for (const chunkBytes of [1, 2, 3, 7, 64, 1000]) {
+      const outcome = await inspectContent(checks, { name: 'a.rtf', content, chunkBytes });
+      expect([chunkBytes, outcome.rejection?.code]).toEqual([chunkBytes, 'ERR_ACTIVE_CONTENT']);
+    }
+  });
+});
+
+describe('what a document asks for', () => {
+  test('is bounded: parts that all name the same packed bytes are not unpacked again and again', async () => {
+    const object = compoundFile([{ name: 'Contents', content: Buffer.alloc(4 * 1024 * 1024) }]);
+    const members = Array.from({ length: 40 }, (_, index) => ({ name: `word/embeddings/o${index}.bin`, content: object }));
+    const { rejection } = await inspect('a.docx', office('docx', { members }));
+    expect(rejection).toMatchObject({ code: 'ERR_UNINSPECTABLE', detail: '“a.docx” holds more than can be looked into.' });
+  });
+
+  test('is enough for objects that do not pack', async () => {
+    const object = compoundFile([{ name: 'Contents', content: files.noise(2 * 1024 * 1024) }]);
+    const members = Array.from({ length: 10 }, (_, index) => ({ name: `word/embeddings/o${index}.bin`, content: object }));
+    expect(await codeOf('a.docx', office('docx', { members }))).toBe('accepted');
+  });
+
+  test('an object whose directory lies beyond what is unpacked of it is refused', async () => {
+    const far = compoundFile([packageStream('setup.exe', files.exe())], { paddingSectors: 13_000 });
+    const cut = Buffer.concat([far, Buffer.alloc(14 * 1024 * 1024)]);
+    expect(await codeOf('near.docx', ole(cut))).toBe('ERR_ACTIVE_CONTENT');
+    // Its own table says that the directory starts in a sector 20 MiB on.
+    const header = Buffer.from(far);
+    header.writeUInt32LE(40_000, 48);
+    expect(await codeOf('far.docx', ole(Buffer.concat([header, Buffer.alloc(14 * 1024 * 1024)])))).toBe('ERR_UNINSPECTABLE');
+  });
+});
+
+test('no cut and no flipped byte makes a check throw', async () => {
+  const samples: [string, Buffer][] = [
+    ['a.docx', office('docx', { members: [project, { name: 'word/embeddings/oleObject1.bin', content: program }] })],
+    ['a.doc', doc({ streams: [...wordMacros, packageStream('a.txt', files.noise(5000), 'ObjectPool/_1')] })],
+    ['a.xls', xls({ streams: excelMacros, sheets: [0, 1, 2] })],
+    ['a.ppt', ppt({ objects: [program, vbaProject({ code: MACRO })], areCompressed: true })],
+    ['a.odt', openDocument('text', { members: basicLibrary('Print 1') })],
+    ['a.rtf', rtfWithObject({ className: 'Excel.Sheet.8', content: xls({ streams: excelMacros }) })],
+  ];
+  for (const [name, content] of samples) {
+    for (let round = 0; round < 60; round++) {
+      const random = files.noise(16, round * 7919 + content.length);
+      const broken = Buffer.from(content.subarray(0, round % 3 === 0 ? 16 + (random.readUInt32LE(0) % content.length) : content.length));
+      for (let flips = 0; flips < 6; flips++)
+        broken[8 + ((random.readUInt16LE(flips * 2) * 31) % Math.max(1, broken.length - 8))] = random[flips] ?? 0;
+      await inspectContent(checks, { name, content: broken });
+    }
+  }
+});

@@ -1,0 +1,48 @@
+/** tar archives (POSIX ustar and pax, GNU). */
+
+export interface TarMember {
+  name: string;
+  /** `0` a file, `1` a hard link, `2` a symbolic one, `5` a folder, `L` a long name, `x` pax records. */
+  kind?: string;
+  target?: string;
+  content?: Buffer | string;
+  /** As the header says, where that is not true. */
+  size?: number;
+  /** GNU's number of bytes, where octal digits are too few. */
+  isBinarySize?: boolean;
+}
+
+export function tarOf(members: readonly TarMember[], { isEnded = true }: { isEnded?: boolean } = {}): Buffer {
+  const blocks = members.flatMap((member) => {
+    const content = Buffer.from(member.content ?? '');
+    return [header(member, member.size ?? content.length), content, Buffer.alloc((512 - (content.length % 512)) % 512)];
+  });
+  return Buffer.concat([...blocks, Buffer.alloc(isEnded ? 1024 : 0)]);
+}
+
+/** A pax record counts its own length. */
+export function paxRecord(key: string, value: string): string {
+  const rest = ` ${key}=${value}\n`;
+  let length = Buffer.byteLength(rest) + 1;
+  while (String(length).length + Buffer.byteLength(rest) > length) length++;
+  return `${length}${rest}`;
+}
+
+function header({ name, kind = '0', target = '', isBinarySize = false }: TarMember, size: number): Buffer {
+  const bytes = Buffer.alloc(512);
+  bytes.write(name, 0, 100, 'utf8');
+  bytes.write('0000644\0', 100, 'latin1');
+  bytes.write('0001750\0', 108, 'latin1');
+  bytes.write('0001750\0', 116, 'latin1');
+  if (isBinarySize) bytes.writeUInt32BE(size, 132);
+  else bytes.write(`${size.toString(8).padStart(11, '0')}\0`, 124, 'latin1');
+  if (isBinarySize) bytes[124] = 0x80;
+  bytes.write('14723456701\0', 136, 'latin1');
+  bytes.write('        ', 148, 'latin1');
+  bytes.write(kind, 156, 'latin1');
+  bytes.write(target, 157, 100, 'utf8');
+  bytes.write('ustar\x0000', 257, 'latin1');
+  const sum = bytes.reduce((total, byte) => total + byte, 0);
+  bytes.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1');
+  return bytes;
+}
