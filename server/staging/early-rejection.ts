@@ -4,6 +4,7 @@ import type { Rejection } from '../../shared/errors.ts';
 import { UploadError } from '../../shared/errors.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
+import { endReceiving } from './end-receiving.ts';
 import type { Checksum } from './running-checksum.ts';
 import type { Staging } from './staging.ts';
 
@@ -25,22 +26,19 @@ export interface EarlyRejectionOptions {
  * @throws UploadError when the first bytes refuse the upload; it has moved to `rejected`
  */
 export async function requireAllowedHead(options: EarlyRejectionOptions, upload: Upload, head: Uint8Array, told: Checksum): Promise<void> {
-  const { ledger, staging, policyHash, keepRecordsForMs, checkHead, announce } = options;
+  const { ledger, policyHash, keepRecordsForMs, checkHead, announce } = options;
   // A detection that fails is no verdict: the full inspection looks again.
   const rejection = await checkHead(head, upload).catch(() => undefined);
   if (rejection === undefined) return;
-  const rejected = await ledger.move(upload.id, { from: 'receiving' }, 'rejected', {
+  const changes = {
     errorCode: rejection.code,
     errorDetail: rejection.detail ?? null,
     policyHash,
     checksum: told.checksum,
     checksumOffset: told.offset,
     expiresAt: ledger.now() + keepRecordsForMs,
-  });
-  if (rejected) {
-    // Not awaited: whoever is told must not hold up the answer.
-    void announce(rejected);
-    await staging.remove(upload.id);
-  }
+  };
+  // Not awaited: whoever is told must not hold up the answer.
+  await endReceiving(options, upload.id, 'rejected', changes, (rejected) => void announce(rejected));
   throw new UploadError(rejection.code, rejection.detail === undefined ? {} : { detail: rejection.detail });
 }
