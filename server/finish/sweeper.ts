@@ -4,6 +4,7 @@ import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
 import type { TryLock } from '../locking/locker.ts';
 import { Retries } from '../runtime/retries.ts';
+import { endReceiving } from '../staging/end-receiving.ts';
 import type { Staging } from '../staging/staging.ts';
 import type { Storage } from '../storage/storage.ts';
 import type { DirectCompletion } from './direct-completion.ts';
@@ -142,9 +143,9 @@ export class Sweeper {
       // What is complete waits for its inspection, not for its sender.
       if (fresh.length !== null && fresh.length > 0 && fresh.unverifiedFrom === null && (await staging.size(upload.id)) === fresh.length)
         return;
-      const moved = await ledger.move(upload.id, { from: 'receiving' }, 'expired', { expiresAt: ledger.now() + keepRecordsForMs });
-      expired = moved !== undefined;
-      if (expired) await staging.remove(upload.id);
+      const expiresAt = ledger.now() + keepRecordsForMs;
+      const expire = () => ledger.move(upload.id, { from: 'receiving' }, 'expired', { expiresAt });
+      expired = (await endReceiving(staging, expire)) !== undefined;
     });
     if (expired) log.info({ upload: upload.id, state: 'expired' }, 'expired');
     return expired;

@@ -14,6 +14,7 @@ import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
 import { tooLarge } from '../staging/admission.ts';
 import { MIN_BYTES_PER_TIMEOUT } from '../staging/body-source.ts';
+import { endReceiving } from '../staging/end-receiving.ts';
 import { faultOf } from '../staging/faults.ts';
 import type { Receiver } from '../staging/receiver.ts';
 import type { Staging } from '../staging/staging.ts';
@@ -161,9 +162,8 @@ export class Forms {
   /** A form can't go on where it stopped: what came of its file is of no use. A file under inspection, or decided, is left alone. */
   async #discard(upload: Upload): Promise<void> {
     const { ledger, staging, keepRecordsForMs } = this.#options;
-    if (await ledger.move(upload.id, { from: 'receiving' }, 'terminated', { expiresAt: ledger.now() + keepRecordsForMs })) {
-      await staging.remove(upload.id);
-    }
+    const expiresAt = ledger.now() + keepRecordsForMs;
+    await endReceiving(staging, () => ledger.move(upload.id, { from: 'receiving' }, 'terminated', { expiresAt }));
   }
 }
 

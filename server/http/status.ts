@@ -41,7 +41,10 @@ function untilChange(ledger: Ledger, upload: Upload, timeoutMs: number, response
       resolve();
     };
     const timer = setTimeout(done, timeoutMs);
-    const stop = ledger.onChange(upload.id, done);
+    // A notice of the change that made it what it was may come late.
+    const stop = ledger.onChange(upload.id, (now) => {
+      if (now.state !== upload.state) done();
+    });
     response.once('close', done);
     draining.addEventListener('abort', done);
     // It may have changed between the first look and the listener.

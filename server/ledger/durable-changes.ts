@@ -1,7 +1,19 @@
+import { UploadError } from '../../shared/errors.ts';
 import type { Engine } from './engine.ts';
 
 /** So long, and then a fault is answered: who asks has a time limit, too. */
 const DURABLE_WAIT_MS = 5000;
+
+/** A change was made and is not durable yet: nobody may be told of it. The ledger goes on trying. */
+export class NotDurable<T = unknown> extends UploadError {
+  /** Settles when the change is durable, or was taken back; what hangs on it can be done then. */
+  readonly later: Promise<T>;
+
+  constructor(later: Promise<T>) {
+    super('ERR_STORAGE_UNAVAILABLE', { retryAfterSeconds: 5, cause: new Error('The ledger can not be made durable.') });
+    this.later = later;
+  }
+}
 
 /** Makes changes that no crash takes back, and knows which are not that far yet. */
 export class DurableChanges {
@@ -18,10 +30,10 @@ export class DurableChanges {
     this.#isClosing = true;
   }
 
-  /** Settles when what was changed of this upload is durable; undefined: all of it is. @throws when it is still not after a while */
+  /** Settles when what was changed of this upload is durable; undefined: all of it is. @throws NotDurable when it is still not after a while */
   pending(id: string): Promise<void> | undefined {
     const undurable = this.#undurable.get(id);
-    return undurable && this.#waitDurable(undurable);
+    return undurable && waitBriefly(undurable);
   }
 
   /** Runs a change and, when it happened, makes it durable; until then `pending` of the same upload waits. */
@@ -33,6 +45,26 @@ export class DurableChanges {
       if (this.#undurable.get(id) === settled) this.#undurable.delete(id);
     });
     return done;
+  }
+
+  /**
+   * As `durably`, for a request: its sender waits only so long for the disk, and the upload's lock with it. The change is made by
+   * then, so that no later one of this upload comes before it; until it is durable `pending` keeps everybody from it.
+   *
+   * @param act what goes with the change, however late that is durable
+   * @throws NotDurable
+   */
+  async soon<T, R = T>(
+    id: string,
+    change: () => Promise<T>,
+    act: (durable: Promise<T>) => Promise<R> = (durable) => durable as unknown as Promise<R>,
+  ): Promise<R> {
+    const { promise: made, resolve } = Promise.withResolvers<void>();
+    const done = act(this.durably(id, () => change().finally(resolve)));
+    done.catch(() => undefined);
+    // A statement that is on its way has a time limit of its own, and must not come when another has the lock.
+    await made;
+    return waitBriefly(done);
   }
 
   /**
@@ -56,12 +88,13 @@ export class DurableChanges {
     if (engine.rollbacks !== rollbacks) throw new Error('The ledger took back what was written.');
     return result;
   }
+}
 
-  async #waitDurable(durable: Promise<void>): Promise<void> {
-    let timer: NodeJS.Timeout | undefined;
-    const limit = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new Error('The ledger can not be made durable.')), DURABLE_WAIT_MS);
-    });
-    await Promise.race([durable, limit]).finally(() => clearTimeout(timer));
-  }
+/** @throws NotDurable */
+async function waitBriefly<T>(durable: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const limit = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new NotDurable(durable)), DURABLE_WAIT_MS);
+  });
+  return Promise.race([durable, limit]).finally(() => clearTimeout(timer));
 }

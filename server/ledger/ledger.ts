@@ -13,6 +13,9 @@ import { UploadRows } from './upload-rows.ts';
 /**
  * Every state change is a compare-and-set that is durable when its promise resolves, and nothing reads a state before
  * it is durable. Changes that only refresh a row (`touch`) may be lost to a power cut.
+ *
+ * While an upload receives, requests wait for its durable changes: one that takes too long throws `NotDurable`, and goes on. An
+ * inspection waits for as long as it takes.
  */
 export class Ledger {
   readonly #engine: Engine;
@@ -61,9 +64,10 @@ export class Ledger {
    * Durable only with `durable`; otherwise a power cut may forget an upload that got no bytes accepted yet.
    */
   create(upload: Upload, durable: boolean): Promise<boolean> {
+    const { id, state } = upload;
     const add = () => this.#rows.insert(upload);
-    const added = durable ? this.#durable.durably(upload.id, add) : this.#durable.kept(add, false);
-    return this.#heard(upload.id, added, (row) => (row ? true : undefined));
+    const heard = (adding: Promise<boolean>) => this.#heard(id, adding, (row) => (row ? true : undefined));
+    return durable ? this.#durably(id, state, add, heard) : heard(this.#durable.kept(add, false));
   }
 
   async get(id: string): Promise<Upload | undefined> {
@@ -74,13 +78,15 @@ export class Ledger {
   }
 
   /** By any of these keys. */
-  findByKey(owner: string, idempotencyKeys: readonly string[]): Promise<Upload | undefined> {
-    return this.#engine.db
+  async findByKey(owner: string, idempotencyKeys: readonly string[]): Promise<Upload | undefined> {
+    const found = await this.#engine.db
       .selectFrom('uploads')
       .selectAll()
       .where('owner', '=', owner)
       .where('idempotencyKey', 'in', idempotencyKeys)
       .executeTakeFirst();
+    const pending = found && this.#durable.pending(found.id);
+    return pending ? pending.then(() => this.get(found.id)) : found;
   }
 
   /**
@@ -91,12 +97,14 @@ export class Ledger {
     if (!UPLOAD_TRANSITIONS[guard.from].includes(to)) throw new Error(`There is no move from ${guard.from} to ${to}.`);
     const set = { ...changes, state: to, updatedAt: Date.now() };
     const { attempt } = guard.lease ?? {};
-    const moving = this.#durable.durably(id, () => this.#rows.update(id, guard, set));
-    const moved = await this.#heard(id, moving, (row) =>
-      row?.state === to && (attempt === undefined ? row.updatedAt === set.updatedAt : row.attempt === attempt) ? row : undefined,
-    );
-    if (moved) this.#changes.tell(moved);
-    return moved;
+    const move = () => this.#rows.update(id, guard, set);
+    const isMove = (row: Upload | undefined) =>
+      row?.state === to && (attempt === undefined ? row.updatedAt === set.updatedAt : row.attempt === attempt) ? row : undefined;
+    return this.#durably(id, guard.from, move, async (moving) => {
+      const moved = await this.#heard(id, moving, isMove);
+      if (moved) this.#changes.tell(moved);
+      return moved;
+    });
   }
 
   /** Moves an upload that receives to `inspecting`, its first lease taken and its attempt counted. Undefined: it no longer receives. */
@@ -113,7 +121,7 @@ export class Ledger {
   /** Changes a row without moving it; durable with `durable`. */
   async change(id: string, guard: Guard, changes: UploadChanges, durable: boolean): Promise<boolean> {
     const change = async () => (await this.#rows.update(id, guard, { ...changes, updatedAt: Date.now() })) !== undefined;
-    return durable ? this.#durable.durably(id, change) : this.#durable.kept(change, false);
+    return durable ? this.#durably(id, guard.from, change) : this.#durable.kept(change, false);
   }
 
   /**
@@ -132,7 +140,7 @@ export class Ledger {
       const result = await held.set((row) => ({ ...changes, provenOffset: raised(row, proven), updatedAt: Date.now() })).executeTakeFirst();
       return result.numUpdatedRows === 1n;
     };
-    return provenOffset === undefined ? this.#durable.kept(write, false) : this.#durable.durably(id, write);
+    return provenOffset === undefined ? this.#durable.kept(write, false) : this.#durable.soon(id, write);
   }
 
   /**
@@ -147,7 +155,7 @@ export class Ledger {
         .executeTakeFirst();
       return result.numUpdatedRows === 1n;
     };
-    return this.#durable.durably(id, prove);
+    return this.#durable.soon(id, prove);
   }
 
   /**
@@ -261,7 +269,7 @@ export class Ledger {
   /** Takes back an empty upload that we failed to inspect: its sender is told to create it again. False: there is a verdict. */
   abandon(id: string): Promise<boolean> {
     // Durable: come back in a power cut, it would be inspected for ever, its bytes gone.
-    return this.#durable.durably(id, async () => {
+    return this.#durable.soon(id, async () => {
       const result = await this.#engine.db
         .deleteFrom('uploads')
         .where('id', '=', id)
@@ -319,6 +327,11 @@ export class Ledger {
     await this.#clock.close();
     this.#durable.close();
     return this.#engine.close();
+  }
+
+  /** @param from the state of the upload until then, or from then on where it is new */
+  #durably<T>(id: string, from: UploadState, change: () => Promise<T>, act = (durable: Promise<T>) => durable): Promise<T> {
+    return from === 'receiving' ? this.#durable.soon(id, change, act) : act(this.#durable.durably(id, change));
   }
 
   /**

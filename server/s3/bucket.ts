@@ -29,6 +29,16 @@ export interface StoredObject {
   key: string;
   size: number;
   etag: string;
+  /** Where it was asked for by itself. */
+  lastModified?: Date | undefined;
+}
+
+/** An object, or a range of it, on its way. */
+export interface GivenObject {
+  body: Readable;
+  size: number;
+  contentRange: string | undefined;
+  lastModified: Date | undefined;
 }
 
 /** What S3 does by itself, up to 5 GiB of it, may take so many times as long as anything that moves over the line. */
@@ -99,8 +109,12 @@ export class Bucket {
 
   async head(key: string): Promise<StoredObject | undefined> {
     try {
-      const { ContentLength = 0, ETag = '' } = await outcome(key, this.#client.send(new HeadObjectCommand(this.#place.at(key))));
-      return { key, size: ContentLength, etag: ETag };
+      const {
+        ContentLength = 0,
+        ETag = '',
+        LastModified,
+      } = await outcome(key, this.#client.send(new HeadObjectCommand(this.#place.at(key))));
+      return { key, size: ContentLength, etag: ETag, lastModified: LastModified };
     } catch (error) {
       if (isMissing(error)) return undefined;
       throw error;
@@ -131,11 +145,11 @@ export class Bucket {
   }
 
   /** `range` is a header's. Over the connections of downloads. */
-  async get(key: string, range?: string): Promise<{ body: Readable; size: number; contentRange: string | undefined }> {
+  async get(key: string, range?: string): Promise<GivenObject> {
     const get = new GetObjectCommand({ ...this.#place.at(key), ...(range === undefined ? {} : { Range: range }) });
-    const { Body, ContentLength = 0, ContentRange } = await outcome(key, this.#downloads.send(get));
+    const { Body, ContentLength = 0, ContentRange, LastModified } = await outcome(key, this.#downloads.send(get));
     if (Body === undefined) throw new S3Fault(`${key}: an answer without a body.`, 'EmptyAnswer');
-    return { body: Body as Readable, size: ContentLength, contentRange: ContentRange };
+    return { body: Body as Readable, size: ContentLength, contentRange: ContentRange, lastModified: LastModified };
   }
 
   async *list(prefix: string): AsyncIterable<StoredObject> {

@@ -1,5 +1,6 @@
 // While a body comes in: how far the ledger knows its checksum, and how far its bytes would survive a power cut.
 import { UploadError } from '../../shared/errors.ts';
+import { NotDurable } from '../ledger/durable-changes.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { UploadChanges } from '../ledger/upload.ts';
 import type { Checksum } from './running-checksum.ts';
@@ -60,7 +61,8 @@ export class Checkpoints {
     }
     this.#running = this.#take(at, sync)
       .catch((error) => {
-        this.#fault = { error };
+        // Nobody waits for this one: the next is as good.
+        if (!(error instanceof NotDurable)) this.#fault = { error };
       })
       .finally(() => {
         this.#running = undefined;

@@ -3,6 +3,7 @@ import type { Rejection } from '../../shared/errors.ts';
 import { UploadError } from '../../shared/errors.ts';
 import { moveToRejected, type RejectionOptions } from '../ledger/rejection.ts';
 import type { Upload } from '../ledger/upload.ts';
+import { endReceiving } from './end-receiving.ts';
 import type { Checksum } from './running-checksum.ts';
 import type { Staging } from './staging.ts';
 
@@ -26,11 +27,11 @@ export async function requireAllowedHead(options: EarlyRejectionOptions, upload:
   const rejection = await checkHead(head, upload).catch(() => undefined);
   if (rejection === undefined) return;
   const known = { checksum: told.checksum, checksumOffset: told.offset };
-  const rejected = await moveToRejected(options, upload.id, { from: 'receiving' }, rejection, known);
-  if (rejected) {
+  await endReceiving(
+    staging,
+    () => moveToRejected(options, upload.id, { from: 'receiving' }, rejection, known),
     // Not awaited: whoever is told must not hold up the answer.
-    void announce(rejected);
-    await staging.remove(upload.id);
-  }
+    (rejected) => void announce(rejected),
+  );
   throw new UploadError(rejection.code, rejection.detail === undefined ? {} : { detail: rejection.detail });
 }

@@ -10,6 +10,7 @@ import { codeOf, NO_LINK } from '../disk/disk-thread.ts';
 import { makeDurableDirectory } from '../disk/durable-directory.ts';
 import { type DiskStaging, isMissing } from '../staging/disk/disk-staging.ts';
 import { faultOf } from '../staging/faults.ts';
+import { satisfiable } from './preconditions.ts';
 import { StagedBytesGone, type Storage, type Target } from './storage.ts';
 
 /**
@@ -75,7 +76,13 @@ export class DiskStorage implements Storage {
   async deliver(request: IncomingMessage, response: ServerResponse, directory: string, name: string): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     response.once('close', resolve);
-    send(request, encodeURIComponent(name), { root: dirname(this.path(directory, name)), dotfiles: 'allow', index: false })
+    const { range } = request.headers;
+    if (range !== undefined) request.headers.range = satisfiable(range, (await this.size(directory, name)) ?? 0);
+    const root = dirname(this.path(directory, name));
+    // RFC 9110, 14.2: a range is for GET alone.
+    const acceptRanges = request.method !== 'HEAD';
+    response.setHeader('Accept-Ranges', 'bytes');
+    send(request, encodeURIComponent(name), { root, dotfiles: 'allow', index: false, acceptRanges })
       .on('error', (error: Error) => reject(refusalOf(error)))
       .pipe(response);
     return promise;
@@ -89,7 +96,8 @@ export class DiskStorage implements Storage {
 /** What `send` does not answer itself: a range or a condition that can't be met, a file that is not there, a fault of ours. */
 function refusalOf(error: Error): UploadError {
   const status = 'status' in error ? error.status : undefined;
-  if (status === 412 || status === 416) return new UploadError('ERR_BAD_REQUEST', { status, cause: error });
+  if (status === 412) return new UploadError('ERR_PRECONDITION_FAILED', { cause: error });
+  if (status === 416) return new UploadError('ERR_RANGE_NOT_SATISFIABLE', { cause: error });
   return status === 404 ? new UploadError('ERR_NOT_FOUND', { cause: error }) : faultOf(error);
 }
 

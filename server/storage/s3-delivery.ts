@@ -5,8 +5,9 @@ import { GetObjectCommand } from '@aws-sdk/client-s3';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 import { UploadError } from '../../shared/errors.ts';
 import type { Bucket } from '../s3/bucket.ts';
-import { isMissing, S3Fault } from '../s3/fault.ts';
+import { isMissing } from '../s3/fault.ts';
 import { streamObject } from '../s3/object-stream.ts';
+import { rangeOf, refusedBy, type Validators } from './preconditions.ts';
 
 export interface Delivery {
   how: 'stream' | 'redirect';
@@ -16,7 +17,7 @@ export interface Delivery {
 
 /**
  * Answers a GET or HEAD. Type, disposition, ETag and policy headers are set on the response already.
- * @throws UploadError 404, 416; S3Fault
+ * @throws UploadError 404, 412, 416; S3Fault
  */
 export async function deliverObject(
   bucket: Bucket,
@@ -25,16 +26,19 @@ export async function deliverObject(
   response: ServerResponse,
   key: string,
 ): Promise<void> {
-  const etag = String(response.getHeader('ETag') ?? '');
-  if (etag !== '' && matches(request.headers['if-none-match'], etag)) {
+  const { method, headers } = request;
+  const file = method === 'HEAD' || isConditional(request) ? await findFile(bucket, key, response) : undefined;
+  const refused = file && refusedBy(headers, file);
+  if (refused === 412) throw new UploadError('ERR_PRECONDITION_FAILED');
+  if (file?.lastModified !== undefined) response.setHeader('Last-Modified', file.lastModified.toUTCString());
+  if (refused === 304) {
+    response.removeHeader('Content-Type');
     response.writeHead(304).end();
     return;
   }
-  if (request.method === 'HEAD') {
+  if (method === 'HEAD') {
     // An address is signed for one method, and this answer has no body to send from elsewhere.
-    const found = await bucket.head(key);
-    if (found === undefined) throw new UploadError('ERR_NOT_FOUND');
-    response.writeHead(200, { 'Content-Length': found.size, 'Accept-Ranges': 'bytes' }).end();
+    response.writeHead(200, { 'Content-Length': file?.size ?? 0, 'Accept-Ranges': 'bytes' }).end();
     return;
   }
   if (how === 'redirect') {
@@ -49,33 +53,36 @@ export async function deliverObject(
     response.writeHead(302, { Location: address, 'Cache-Control': 'no-store' }).end();
     return;
   }
-  const range = rangeOf(request, etag);
-  const { body, size, contentRange } = await bucket.get(key, range).catch((error: unknown) => {
-    if (isMissing(error)) throw new UploadError('ERR_NOT_FOUND', { cause: error });
-    if (error instanceof S3Fault && error.status === 416) throw new UploadError('ERR_BAD_REQUEST', { status: 416, cause: error });
-    throw error;
+  const range = file && rangeOf(headers, file);
+  if (range === 'none') {
+    response.setHeader('Content-Range', `bytes */${file?.size}`);
+    throw new UploadError('ERR_RANGE_NOT_SATISFIABLE');
+  }
+  const wanted = range && `bytes=${range.start}-${range.end - 1}`;
+  const { body, size, contentRange, lastModified } = await bucket.get(key, wanted).catch((error: unknown) => {
+    throw isMissing(error) ? new UploadError('ERR_NOT_FOUND', { cause: error }) : error;
   });
   response.writeHead(contentRange === undefined ? 200 : 206, {
     'Content-Length': size,
     'Accept-Ranges': 'bytes',
+    ...(lastModified && { 'Last-Modified': lastModified.toUTCString() }),
     ...(contentRange === undefined ? {} : { 'Content-Range': contentRange }),
   });
-  const start = Number(/^bytes (\d+)-/.exec(contentRange ?? '')?.[1] ?? 0);
+  const start = range?.start ?? 0;
   const closed = new AbortController();
   response.once('close', () => closed.abort());
   const bytes = streamObject(bucket, key, start, start + size, { first: body, signal: closed.signal });
   await pipeline(bytes, response).catch(() => response.destroy());
 }
 
-/** RFC 9110, 14.2: one range of bytes; several, or another unit, are answered with everything. */
-function rangeOf(request: IncomingMessage, etag: string): string | undefined {
-  const { range } = request.headers;
-  if (range === undefined || !/^bytes=(?:\d+-\d*|-\d+)$/.test(range)) return undefined;
-  const condition = request.headers['if-range'];
-  return condition === undefined || condition === etag ? range : undefined;
+/** Where the answer hangs on more than the address: storage is asked for it first. */
+function isConditional({ headers }: IncomingMessage): boolean {
+  return headers.range !== undefined || Object.keys(headers).some((name) => name.startsWith('if-'));
 }
 
-function matches(header: string | undefined, etag: string): boolean {
-  if (header === undefined) return false;
-  return header.trim() === '*' || header.split(',').some((item) => item.trim().replace(/^W\//, '') === etag);
+/** @throws UploadError 404 */
+async function findFile(bucket: Bucket, key: string, response: ServerResponse): Promise<Validators> {
+  const found = await bucket.head(key);
+  if (found === undefined) throw new UploadError('ERR_NOT_FOUND');
+  return { size: found.size, etag: String(response.getHeader('ETag') ?? ''), lastModified: found.lastModified };
 }

@@ -2,6 +2,7 @@ import { DataStore, type Upload as TusUpload, Upload as TusUploadClass } from '@
 import type { Beginnings } from '../finish/beginnings.ts';
 import { acknowledgedOffset } from '../finish/verdict-answers.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import { endReceiving } from '../staging/end-receiving.ts';
 import type { Receiver } from '../staging/receiver.ts';
 import type { Staging } from '../staging/staging.ts';
 
@@ -52,8 +53,8 @@ export class UploadStore extends DataStore {
   override async remove(id: string): Promise<void> {
     const { ledger, staging, beginnings, keepRecordsForMs } = this.#options;
     if (beginnings.has(id)) throw new Moved();
-    const terminated = await ledger.move(id, { from: 'receiving' }, 'terminated', { expiresAt: ledger.now() + keepRecordsForMs });
-    if (terminated === undefined) throw new Moved();
-    await staging.remove(id);
+    const expiresAt = ledger.now() + keepRecordsForMs;
+    const terminate = () => ledger.move(id, { from: 'receiving' }, 'terminated', { expiresAt });
+    if ((await endReceiving(staging, terminate)) === undefined) throw new Moved();
   }
 }

@@ -2,12 +2,15 @@
 import { createServer } from 'node:http';
 import { expect, it } from 'vitest';
 import { StagedBytesGone, type Storage } from '../../server/storage/storage.ts';
+import type { UploadError } from '../../shared/errors.ts';
 import { gathered, videoBytes } from '../support/content.ts';
 import { listenForTest } from '../support/listen.ts';
+import { head, rawRequest } from '../support/raw-http.ts';
 
 const ID = '0123456789abcdef0123456789abcdef';
 const OTHER = 'fedcba9876543210fedcba9876543210';
 const DIRECTORY = `2020/01/02/${ID}`;
+const TAG = `"${ID}"`;
 const NAME = 'film “ä” 漢.mp4';
 
 export interface StorageUnderTest {
@@ -122,6 +125,73 @@ export function testStorage(open: () => Promise<StorageUnderTest>): void {
     const part = await fetch(url, { headers: { Range: 'bytes=-10' } });
     expect(part.status).toBe(206);
     expect(Buffer.from(await part.arrayBuffer()).equals(bytes.subarray(-10))).toBe(true);
+  });
+
+  it('answers conditions and ranges of a download as RFC 9110 has them', async () => {
+    const { storage, directory } = await withPublished(Buffer.from('0123456789'));
+    const server = createServer((request, response) => {
+      response.setHeader('ETag', TAG);
+      storage.deliver(request, response, directory, NAME).catch((error: UploadError) => {
+        response.writeHead(error.status, { 'Content-Length': error.code.length }).end(error.code);
+      });
+    });
+    const url = `${await listenForTest(server)}/`;
+    // `fetch` would add a Cache-Control that asks for the file all the same.
+    const ask = async (method: string, headers: readonly string[]) => {
+      const request = head(`${method} / HTTP/1.1`, 'Host: x', 'Connection: close', ...headers);
+      const { status, body, headers: answered } = await rawRequest(url, [request], 60_000);
+      return { status, body, range: answered.get('content-range'), headers: answered };
+    };
+    const lastModified = (await ask('HEAD', [])).headers.get('last-modified') ?? '';
+    const failed = { status: 412, body: 'ERR_PRECONDITION_FAILED' };
+    const whole = { status: 200, body: '0123456789', range: undefined };
+    const rest = { status: 206, body: '56789', range: 'bytes 5-9/10' };
+    const none = { status: 416, body: 'ERR_RANGE_NOT_SATISFIABLE', range: 'bytes */10' };
+    const cases: [string[], object][] = [
+      [[], whole],
+      [[`If-None-Match: ${TAG}`], { status: 304, body: '' }],
+      [[`If-None-Match: "other", W/${TAG}`], { status: 304, body: '' }],
+      [['If-None-Match: *'], { status: 304, body: '' }],
+      [['If-None-Match: "other"'], whole],
+      [[`If-Modified-Since: ${lastModified}`], { status: 304, body: '' }],
+      [['If-Modified-Since: Mon, 01 Jan 2001 00:00:00 GMT'], whole],
+      [[`If-Match: "other", ${TAG}`], whole],
+      [['If-Match: *'], whole],
+      [['If-Match: "other"'], failed],
+      [['If-Match: "other"', `If-None-Match: ${TAG}`], failed],
+      [[`If-Unmodified-Since: ${lastModified}`], whole],
+      [['If-Unmodified-Since: Mon, 01 Jan 2001 00:00:00 GMT'], failed],
+      [['Range: bytes=5-'], rest],
+      [['Range: bytes=0-0'], { status: 206, body: '0', range: 'bytes 0-0/10' }],
+      [['Range: bytes=-3'], { status: 206, body: '789', range: 'bytes 7-9/10' }],
+      [['Range: bytes=-30'], { status: 206, body: '0123456789', range: 'bytes 0-9/10' }],
+      [['Range: bytes=8-100'], { status: 206, body: '89', range: 'bytes 8-9/10' }],
+      [['Range: bytes=0-1,5-6'], whole],
+      [['Range: bytes=0-4,2-6'], { status: 206, body: '0123456', range: 'bytes 0-6/10' }],
+      [['Range: bytes=10-'], none],
+      [['Range: bytes=-0'], none],
+      [['Range: bytes=x-y'], whole],
+      [['Range: lines=1-2'], whole],
+      [['Range: bytes=5-', `If-Range: ${TAG}`], rest],
+      [['Range: bytes=5-', 'If-Range: "other"'], whole],
+      [['Range: bytes=5-', `If-Range: ${lastModified}`], rest],
+      [['Range: bytes=5-', 'If-Range: Mon, 01 Jan 2001 00:00:00 GMT'], whole],
+      [['Range: bytes=5-', `If-None-Match: ${TAG}`], { status: 304, body: '' }],
+    ];
+    for (const [headers, answer] of cases) expect(await ask('GET', headers), `GET ${headers}`).toMatchObject(answer);
+    // A range is for GET alone.
+    const heads: [string[], number][] = [
+      [[], 200],
+      [['Range: bytes=5-'], 200],
+      [['Range: bytes=10-'], 200],
+      [[`If-None-Match: ${TAG}`], 304],
+      [['If-Match: "other"'], 412],
+    ];
+    for (const [headers, status] of heads) {
+      const answer = await ask('HEAD', headers);
+      expect([answer.status, answer.body], `HEAD ${headers}`).toEqual([status, '']);
+      if (status === 200) expect([answer.headers.get('content-length'), answer.headers.get('accept-ranges')]).toEqual(['10', 'bytes']);
+    }
   });
 
   it('removes all of an upload, and nothing of another, also twice', async () => {
