@@ -71,9 +71,9 @@ const VIOLATIONS: Violation[] = [
   },
   {
     what: 'two files of the client importing types of each other',
-    file: 'client/handle/bad.ts',
+    file: 'client/handle/cycle.ts',
     source: "import type { Other } from './other.ts';\nexport type Bad = Other[];\n",
-    beside: { file: 'client/handle/other.ts', source: "import type { Bad } from './bad.ts';\nexport type Other = Bad | 1;\n" },
+    beside: { file: 'client/handle/other.ts', source: "import type { Bad } from './cycle.ts';\nexport type Other = Bad | 1;\n" },
     says: 'part of a cycle',
   },
   {

@@ -11,7 +11,7 @@ async function spaceAfterWork(isBound: boolean): Promise<number> {
   const script = `
     import { setImmediate as turn } from 'node:timers/promises';
     import { getHeapSpaceStatistics } from 'node:v8';
-    import { boundYoungGeneration } from ${JSON.stringify(join(REPOSITORY, 'server/young-generation.ts'))};
+    import { boundYoungGeneration } from ${JSON.stringify(join(REPOSITORY, 'server/runtime/young-generation.ts'))};
     if (${isBound}) boundYoungGeneration();
     let live = [];
     for (let each = 0; each < 2_000_000; each++) {
