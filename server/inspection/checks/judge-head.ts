@@ -85,11 +85,14 @@ function isMacroTwin(found: Detection, expected: string): boolean {
 /** No name, or one without an extension: the content must be of a type that some allowed extension stands for. */
 function judgeByContent(policy: Policy, head: Uint8Array, found: Detection, safeName: string | null): HeadJudgement {
   const allowed = new Set(Object.values(policy.types));
+  const types = [...allowed].filter((type) => type !== UNKNOWN_TYPE);
   const named = [found.mime, found.ext === undefined ? found.magic : undefined]
     .filter((type) => type !== undefined)
     .map(canonicalType)
-    .find((type) => allowed.has(type));
-  const proved = named ?? [...allowed].find((type) => proves(found, type) || beginsAs(type, head));
+    .find((type) => types.includes(type));
+  // A word or two that a format begins with may begin a text as well.
+  const isText = found.magic?.startsWith('text/') === true;
+  const proved = named ?? types.find((type) => proves(found, type)) ?? (isText ? undefined : types.find((type) => beginsAs(type, head)));
   if (proved !== undefined) return { type: proved, found };
   if (isRunning(found)) return { rejection: activeContent(safeName, found) };
   if (allowed.has('text/plain') && found.ext === undefined && new TextValidator(policy).push(head) === undefined) {
