@@ -93,8 +93,8 @@ const TABLE = {
     'video/x-red-r3d': 'r3d',
     'video/x-canon-crm': 'crm',
     'video/x-dv': 'dv',
-    'video/h264': 'h264 264',
-    'video/h265': 'h265 265 hevc',
+    'video/h264': 'h264',
+    'video/h265': 'h265 hevc',
     'video/x-ivf': 'ivf',
     'video/x-yuv4mpeg': 'y4m',
     'video/x-phantom-cine': 'cine',
@@ -244,10 +244,14 @@ export type GroupName = keyof typeof TABLE;
 type Words<T> = T extends `${infer First} ${infer Rest}` ? First | Words<Rest> : T;
 type Formats<T> = { readonly [Type in keyof T as Words<T[Type]> & string]: string };
 
-/** Extension → media type, by group. */
-export const GROUPS = Object.fromEntries(Object.entries(TABLE).map(([group, types]) => [group, byExtension(types)])) as {
-  readonly [Group in GroupName]: Formats<(typeof TABLE)[Group]>;
-};
+type Groups = { readonly [Group in GroupName]: Formats<(typeof TABLE)[Group]> };
+
+/** Extension → media type, by group. A pure call, so that a page, which never asks, does not load the table. */
+export const GROUPS = /* @__PURE__ */ byGroup();
+
+function byGroup(): Groups {
+  return Object.fromEntries(Object.entries(TABLE).map(([group, types]) => [group, byExtension(types)])) as Groups;
+}
 
 function byExtension(types: Readonly<Record<string, string>>): Record<string, string> {
   return Object.fromEntries(Object.entries(types).flatMap(([type, words]) => words.split(' ').map((extension) => [extension, type])));

@@ -30,6 +30,9 @@ export const ARCHIVE_MAX_RATIO = 1000;
 export interface Policy extends Readonly<PolicyOptions> {
   /** Extension in lower case, without its dot → the media type its content must have. */
   readonly types: Readonly<Record<string, string>>;
+  /** The groups all of whose formats are in it, by name, and the extensions of none of them: a browser needs no table to name them. */
+  readonly groups: readonly string[];
+  readonly singles: readonly string[];
 }
 
 export const DEFAULT_ALLOW = 'images,documents,video,audio,archives,text,scans,data';
@@ -59,6 +62,7 @@ export function parsePolicy(allow: string, options: Partial<PolicyOptions> = {})
   if (Object.keys(types).length === 0) throw new Error('No type of file is allowed. Name at least one group or extension.');
   return Object.freeze({
     types: Object.freeze(types),
+    ...groupsIn(types),
     maxBytes: options.maxBytes ?? null,
     allowEmpty: options.allowEmpty ?? false,
     allowEncrypted: options.allowEncrypted ?? false,
@@ -68,6 +72,15 @@ export function parsePolicy(allow: string, options: Partial<PolicyOptions> = {})
     archiveMaxEntries: options.archiveMaxEntries ?? ARCHIVE_MAX_ENTRIES,
     archiveMaxRatio: options.archiveMaxRatio ?? ARCHIVE_MAX_RATIO,
   });
+}
+
+function groupsIn(types: Readonly<Record<string, string>>): Pick<Policy, 'groups' | 'singles'> {
+  const whole = Object.entries<Readonly<Record<string, string>>>(GROUPS).filter(([, formats]) =>
+    Object.entries(formats).every(([extension, type]) => types[extension] === type),
+  );
+  const named = new Set(whole.flatMap(([, formats]) => Object.keys(formats)));
+  const singles = Object.keys(types).filter((extension) => !named.has(extension));
+  return { groups: Object.freeze(whole.map(([name]) => name)), singles: Object.freeze(singles) };
 }
 
 function isGroup(text: string): text is keyof typeof GROUPS {
@@ -95,7 +108,7 @@ function parseEntry(entry: string): Record<string, string> {
 
 /** The same for two policies that decide alike: what the hash kept with a verdict is made of. */
 export function policyText(policy: Policy): string {
-  const { types, ...options } = policy;
+  const { types, groups: _groups, singles: _singles, ...options } = policy;
   return JSON.stringify([Object.entries(types).sort(byFirst), Object.entries(options).sort(byFirst)]);
 }
 
@@ -123,7 +136,7 @@ export function typeOfExtension(policy: Policy, extension: string): string | und
 /** The first extension that stands for a type, to name an upload that came without a name; null where none does. */
 export function extensionOfType(policy: Policy, type: string): string | null {
   const extensions = allowedExtensions(policy).filter((extension) => policy.types[extension] === type);
-  // An object keeps keys that are numbers (.360, .264) in front, whatever the policy's order.
+  // An object keeps keys that are numbers (.360) in front, whatever the policy's order.
   return extensions.find((extension) => !/^\d+$/.test(extension)) ?? extensions[0] ?? null;
 }
 
@@ -158,11 +171,6 @@ export function checkLength(policy: Policy, length: number): Rejection | undefin
 
 /** For people: whole groups by their name, the rest one by one. */
 export function describeAllowed(policy: Policy): string {
-  const rest = new Set(allowedExtensions(policy));
-  const groups = Object.entries<Readonly<Record<string, string>>>(GROUPS).filter(([, formats]) =>
-    Object.entries(formats).every(([extension, type]) => typeOfExtension(policy, extension) === type),
-  );
-  for (const [, formats] of groups) for (const extension of Object.keys(formats)) rest.delete(extension);
-  const words = [...groups.map(([name]) => name), ...[...rest].map((extension) => `.${extension}`)];
+  const words = [...policy.groups, ...policy.singles.map((extension) => `.${extension}`)];
   return words.length > 24 ? `${words.slice(0, 24).join(', ')} and more` : words.join(', ');
 }

@@ -53,6 +53,13 @@ function servedBytes(script: string, seen = new Set<string>()): number {
   );
 }
 
+it('a page does not carry the table of formats: the server sends it what is allowed', () => {
+  const folder = join(REPOSITORY, 'server/dist/page/assets');
+  const scripts = readdirSync(folder).filter((file) => file.endsWith('.js'));
+  expect(scripts.length).toBeGreaterThan(0);
+  for (const script of scripts) expect(readFileSync(join(folder, script), 'utf8')).not.toContain('image/x-canon-cr3');
+});
+
 it('the element as the server serves it, with the client in it, is under 40 KB', () => {
   const bytes = servedBytes(join(REPOSITORY, 'server/dist/page/landfall-upload.js'));
   console.log(`element: ${(bytes / 1000).toFixed(1)} KB gzipped`);

@@ -146,6 +146,26 @@ describe('streams that begin anywhere', () => {
   });
 });
 
+describe('without a name', () => {
+  test.each<[extension: string, content: Buffer]>([
+    ['exr', Buffer.from('762f310102000000', 'hex')],
+    ['parquet', Buffer.from('PAR1\x15\x04')],
+    ['las', Buffer.concat([Buffer.from('LASF'), files.noise(300)])],
+    ['sqlite', Buffer.from('SQLite format 3\0')],
+    ['dcm', Buffer.concat([Buffer.alloc(128), Buffer.from('DICM'), Buffer.alloc(20)])],
+    ['mp4', files.bmff('isom')],
+    ['mpg', files.programStream()],
+  ])('content is called .%s', async (extension, content) => {
+    expect(await inspect(null, content)).toMatchObject({ rejection: undefined, extension });
+  });
+
+  test('a text that starts with a word some format starts with is a text', async () => {
+    for (const text of ['Name;Age\nAnna;5\n', 'Comment on this\n', 'ORChids are flowers\n', 'VERSION 2 of the text\n', 'ENVIronment\n']) {
+      expect(await inspect(null, Buffer.from(text))).toMatchObject({ rejection: undefined, extension: 'txt' });
+    }
+  });
+});
+
 test('what lies behind the first bytes is left open until it is there', async () => {
   const disc = FORMAT_SAMPLES.find(({ name }) => name === 'disc.iso')?.content ?? Buffer.alloc(0);
   const blank = Buffer.alloc(disc.length);

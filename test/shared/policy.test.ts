@@ -31,7 +31,7 @@ test('the default takes what people send, and nothing that runs', () => {
 
 test('a policy is plain frozen data that survives JSON and a structured clone', () => {
   expect(Object.isFrozen(standard)).toBe(true);
-  expect(Object.isFrozen(standard.types)).toBe(true);
+  for (const part of [standard.types, standard.groups, standard.singles]) expect(Object.isFrozen(part)).toBe(true);
   expect(JSON.parse(JSON.stringify(standard))).toEqual(standard);
   expect(structuredClone(standard)).toEqual(standard);
 });
@@ -109,6 +109,7 @@ test('nothing that runs, and no disk that hides what is in it, is in the default
 test('the groups are told by their names where all of them is taken', () => {
   expect(describeAllowed(standard)).toBe('images, documents, video, audio, archives, text, scans, data');
   expect(describeAllowed(parsePolicy('scans'))).toBe('scans');
+  expect(describeAllowed(parsePolicy('images,.png=application/octet-stream'))).toMatch(/^\.jpg, \.jpeg, .* and more$/);
   expect(describeAllowed(parsePolicy('images,scans,.iso'))).toBe('images, scans, .iso');
 });
 

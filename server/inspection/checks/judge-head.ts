@@ -88,8 +88,11 @@ function judgeByContent(policy: Policy, head: Uint8Array, found: Detection, safe
   const named = [found.mime, found.ext === undefined ? found.magic : undefined]
     .filter((type) => type !== undefined)
     .map(canonicalType)
-    .find((type) => allowed.has(type));
-  const proved = named ?? [...allowed].find((type) => proves(found, type) || beginsAs(type, head));
+    .find((type) => type !== UNKNOWN_TYPE && allowed.has(type));
+  // A word or two that a format begins with may begin a text as well.
+  const isText = found.magic?.startsWith('text/') === true;
+  const types = [...allowed];
+  const proved = named ?? types.find((type) => proves(found, type)) ?? (isText ? undefined : types.find((type) => beginsAs(type, head)));
   if (proved !== undefined) return { type: proved, found };
   if (isRunning(found)) return { rejection: activeContent(safeName, found) };
   if (allowed.has('text/plain') && found.ext === undefined && new TextValidator(policy).push(head) === undefined) {
