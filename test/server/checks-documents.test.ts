@@ -283,6 +283,18 @@ describe('what a document asks for', () => {
     expect(rejection).toMatchObject({ code: 'ERR_UNINSPECTABLE', detail: '“a.docx” holds more than can be looked into.' });
   });
 
+  test('is bounded for a project that names one module again and again', async () => {
+    const many = vbaStreams({ code: '', inside: 'Macros', modules: 4000, moduleBytes: 100_000 });
+    expect(await codeOf('a.doc', doc({ streams: many }))).toBe('ERR_MACRO');
+  });
+
+  test('is bounded for parts that all name one object', async () => {
+    const list = compoundFile(Array.from({ length: 3000 }, (_, index) => ({ name: `s${index}`, content: Buffer.from('x') })));
+    const [first, ...others] = Array.from({ length: 60 }, (_, index) => ({ name: `word/o${index}.bin`, isStored: true }));
+    const members = [{ ...first, name: 'word/o.bin', content: list }, ...others.map((member) => ({ ...member, sameAs: 'word/o.bin' }))];
+    expect(await codeOf('a.docx', office('docx', { members }))).toBe('ERR_UNINSPECTABLE');
+  });
+
   test('is enough for objects that do not pack', async () => {
     const object = compoundFile([{ name: 'Contents', content: files.noise(2 * 1024 * 1024) }]);
     const members = Array.from({ length: 10 }, (_, index) => ({ name: `word/embeddings/o${index}.bin`, content: object }));

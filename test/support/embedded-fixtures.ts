@@ -8,13 +8,17 @@ export interface ProjectOptions {
   isStomped?: boolean;
   /** The storages around it. Word: `Macros`, Excel: `_VBA_PROJECT_CUR`; none where the project is a file of its own. */
   inside?: string;
+  /** How often the project lists its one module. */
+  modules?: number;
+  /** Of comments that the module begins with. */
+  moduleBytes?: number;
 }
 
 export const MACRO = 'Sub AutoOpen()\r\n  MsgBox "Hello"\r\nEnd Sub\r\n';
 const ATTRIBUTES =
   'Attribute VB_Name = "ThisDocument"\r\nAttribute VB_Base = "1Normal.ThisDocument"\r\nAttribute VB_Creatable = False\r\nAttribute VB_Exposed = True\r\n';
 
-export function vbaStreams({ code = '', isStomped = false, inside }: ProjectOptions = {}): CompoundStream[] {
+export function vbaStreams({ code = '', isStomped = false, inside, modules = 1, moduleBytes = 0 }: ProjectOptions = {}): CompoundStream[] {
   const storage = inside === undefined ? 'VBA' : `${inside}/VBA`;
   const cache = Buffer.concat([
     Buffer.alloc(200, 0x16),
@@ -22,7 +26,17 @@ export function vbaStreams({ code = '', isStomped = false, inside }: ProjectOpti
     u16(code.split('\r\n').length - 1),
     Buffer.alloc(60),
   ]);
-  const source = packVba(Buffer.from(ATTRIBUTES + (isStomped ? '' : code), 'latin1'));
+  const comment = `' ${'A comment. '.repeat(80)}\r\n`;
+  const comments = comment.repeat(Math.ceil(moduleBytes / comment.length));
+  const source = packVba(Buffer.from(ATTRIBUTES + comments + (isStomped ? '' : code), 'latin1'));
+  const module = Buffer.concat([
+    record(0x0019, Buffer.from('ThisDocument')),
+    record(0x001a, Buffer.from('ThisDocument')),
+    record(0x0032, Buffer.from('ThisDocument', 'utf16le')),
+    record(0x0031, u32(cache.length)),
+    record(0x0022, Buffer.alloc(0)),
+    record(0x002b, Buffer.alloc(0)),
+  ]);
   const directory = Buffer.concat([
     record(0x0001, u32(1)),
     record(0x0003, u16(1252)),
@@ -30,12 +44,7 @@ export function vbaStreams({ code = '', isStomped = false, inside }: ProjectOpti
     // Two bytes longer than its size says.
     Buffer.concat([u16(0x0009), u32(4), u32(1), u16(2)]),
     record(0x000f, u16(1)),
-    record(0x0019, Buffer.from('ThisDocument')),
-    record(0x001a, Buffer.from('ThisDocument')),
-    record(0x0032, Buffer.from('ThisDocument', 'utf16le')),
-    record(0x0031, u32(cache.length)),
-    record(0x0022, Buffer.alloc(0)),
-    record(0x002b, Buffer.alloc(0)),
+    ...Array.from({ length: modules }, () => module),
     record(0x0010, Buffer.alloc(0)),
   ]);
   return [

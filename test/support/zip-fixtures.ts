@@ -13,6 +13,8 @@ export interface ZipMember {
   size?: number;
   /** Where the directory says that it stands, where that is not true. */
   position?: number;
+  /** Another member whose bytes the directory names for it, too. It has none of its own. */
+  sameAs?: string;
   /** Of its entry in the directory. */
   extraField?: Buffer;
 }
@@ -29,9 +31,15 @@ export function zip(members: readonly ZipMember[], options: ZipOptions = {}): Bu
   const prefix = options.prefix ?? Buffer.alloc(0);
   const locals: Buffer[] = [];
   const directory: Buffer[] = [];
+  const known = new Map<string, { fields: Buffer; offset: number }>();
   let offset = 0;
   for (const member of members) {
-    const { name, content = '', isStored = false, isEncrypted = false, unixMode = 0, extraField = Buffer.alloc(0) } = member;
+    const { name, content = '', isStored = false, isEncrypted = false } = member;
+    const same = member.sameAs === undefined ? undefined : known.get(member.sameAs);
+    if (same !== undefined) {
+      directory.push(directoryEntry(member, same.fields, same.offset));
+      continue;
+    }
     const raw = Buffer.from(content);
     const packed = isStored ? raw : deflateRawSync(raw);
     const fields = Buffer.alloc(26);
@@ -43,12 +51,8 @@ export function zip(members: readonly ZipMember[], options: ZipOptions = {}): Bu
     fields.writeUInt32LE(member.size ?? raw.length, 18);
     fields.writeUInt16LE(Buffer.byteLength(name), 22);
     const local = Buffer.concat([Buffer.from('PK\x03\x04', 'latin1'), fields, Buffer.from(name), packed]);
-    const entry = Buffer.alloc(14);
-    entry.writeUInt16LE(unixMode, 8);
-    entry.writeUInt32LE(member.position ?? offset, 10);
-    const listed = Buffer.from(fields);
-    listed.writeUInt16LE(extraField.length, 24);
-    directory.push(Buffer.concat([Buffer.from('PK\x01\x02\x14\x03', 'latin1'), listed, entry, Buffer.from(name), extraField]));
+    directory.push(directoryEntry(member, fields, member.position ?? offset));
+    known.set(name, { fields, offset });
     locals.push(local);
     offset += local.length;
   }
@@ -63,6 +67,16 @@ export function zip(members: readonly ZipMember[], options: ZipOptions = {}): Bu
   end.writeUInt16LE(comment.length, 20);
   const large = options.zip64 ? end64(members.length, list.length, offset, prefix.length) : Buffer.alloc(0);
   return Buffer.concat([prefix, ...locals, list, large, end, comment]);
+}
+
+function directoryEntry({ name, unixMode = 0, extraField = Buffer.alloc(0) }: ZipMember, fields: Buffer, position: number): Buffer {
+  const rest = Buffer.alloc(14);
+  rest.writeUInt16LE(unixMode, 8);
+  rest.writeUInt32LE(position, 10);
+  const listed = Buffer.from(fields);
+  listed.writeUInt16LE(Buffer.byteLength(name), 22);
+  listed.writeUInt16LE(extraField.length, 24);
+  return Buffer.concat([Buffer.from('PK\x01\x02\x14\x03', 'latin1'), listed, rest, Buffer.from(name), extraField]);
 }
 
 function end64(count: number, size: number, offset: number, prefixBytes: number): Buffer {

@@ -32,10 +32,10 @@ export class Inflater {
   /** The first bytes, some hundred where there are so many. What is broken holds nothing. @throws TooMuchInside */
   async beginning(packed: ByteRanges, enoughBytes: number): Promise<Buffer> {
     const first = await readAt(packed, 0, PEEK_BYTES);
-    this.#spend(first.length);
+    this.spend(first.length);
     try {
       const bytes = inflateRawSync(first, { finishFlush: constants.Z_SYNC_FLUSH });
-      this.#spend(bytes.length);
+      this.spend(bytes.length);
       if (bytes.length >= enoughBytes || packed.length <= PEEK_BYTES) return bytes;
     } catch (error) {
       if (isBroken(error)) return Buffer.alloc(0);
@@ -55,7 +55,7 @@ export class Inflater {
     let length = 0;
     try {
       for await (const chunk of inflate as AsyncIterable<Buffer>) {
-        this.#spend(chunk.length);
+        this.spend(chunk.length);
         chunks.push(chunk);
         length += chunk.length;
         if (length >= maxBytes) return { bytes: Buffer.concat(chunks), isCut: true };
@@ -72,12 +72,13 @@ export class Inflater {
     for (let at = 0; at < packed.length; at += BLOCK_BYTES) {
       const block = await readAt(packed, at, at + BLOCK_BYTES);
       if (block.length === 0) return;
-      this.#spend(block.length);
+      this.spend(block.length);
       yield block;
     }
   }
 
-  #spend(bytes: number): void {
+  /** Other work that a crafted document may ask for again and again counts as so many bytes. @throws TooMuchInside */
+  spend(bytes: number): void {
     this.#left -= bytes;
     if (this.#left < 0) throw new TooMuchInside('It unpacks to more than a document of its size does.');
   }

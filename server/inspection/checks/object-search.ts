@@ -12,6 +12,8 @@ export const BEGINNING_BYTES = 64;
 const PACKAGE_BYTES = 16 * 1024;
 /** An object in an object in a document: nobody opens more by a click. */
 const MAX_DEPTH = 3;
+/** Reading what an entry of a compound file names takes about as long as unpacking so much. */
+const ENTRY_COST_BYTES = 2048;
 const PIECES_BETWEEN_YIELDS = 16;
 
 export class ObjectSearch {
@@ -48,6 +50,7 @@ export class ObjectSearch {
 
   /** Each stream of a compound file. `project`: there is a VBA project, with code or without. */
   async lookInside(compound: CompoundFile, depth: number): Promise<'project' | undefined> {
+    this.inflater.spend(compound.entries.length * ENTRY_COST_BYTES);
     const code = await vbaCode(compound);
     this.hasMacros ||= code === 'some';
     for (const entry of compound.entries) {

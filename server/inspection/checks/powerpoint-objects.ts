@@ -1,4 +1,5 @@
 /** The OLE objects of a PowerPoint document, its VBA project among them: records of its one stream ([MS-PPT]). */
+import { setImmediate } from 'node:timers/promises';
 import { type ByteRanges, readAt } from './byte-ranges.ts';
 
 const HEADER_BYTES = 8;
@@ -9,6 +10,7 @@ const USER_EDIT = 0x0ff5;
 /** Slides, notes, masters and objects: thousands in real ones. */
 const MAX_RECORDS = 200_000;
 const MAX_EDITS = 10_000;
+const RECORDS_BETWEEN_YIELDS = 1000;
 
 export interface StoredObject {
   /** Of what is stored, in the stream. */
@@ -33,13 +35,15 @@ export async function powerPointObjects(document: ByteRanges, currentUser: ByteR
   if (currentUser !== undefined) await addPersisted(document, currentUser, offsets);
   let count = 0;
   for (let at = 0; at + HEADER_BYTES <= document.length && count < MAX_RECORDS; count++) {
+    if (count % RECORDS_BETWEEN_YIELDS === 0) await setImmediate();
     const header = await readHeader(document, at);
     if (header === undefined) break;
     if (header.type === OBJECT_STORAGE) offsets.add(at);
     at += HEADER_BYTES + header.length;
   }
   const objects: StoredObject[] = [];
-  for (const offset of offsets) {
+  for (const [index, offset] of [...offsets].entries()) {
+    if (index % RECORDS_BETWEEN_YIELDS === 0) await setImmediate();
     const header = await readHeader(document, offset);
     if (header?.type !== OBJECT_STORAGE) continue;
     const isCompressed = header.instance === 1;

@@ -1,39 +1,47 @@
 /** Whether a VBA project holds code ([MS-OVBA]): a project of empty modules, as Office makes by itself, is no macro. */
+import { setImmediate } from 'node:timers/promises';
 import { BrokenContainer, readAt } from './byte-ranges.ts';
 import type { CompoundEntry, CompoundFile } from './compound-file.ts';
 
 /** Of one stream. A module of 64 KiB of lines, the most there may be, has some MiB. */
 const MAX_STREAM_BYTES = 4 * 1024 * 1024;
-const MAX_TEXT_BYTES = 16 * 1024 * 1024;
+/** Of all modules that hold no code: each has some lines of attributes. */
+const MAX_EMPTY_BYTES = 4 * 1024 * 1024;
 const MAX_MODULES = 4096;
 
-/** Undefined where there is no project at all. One that cannot be read counts as one with code. */
+type Streams = ReadonlyMap<string, CompoundEntry>;
+
+/** Undefined where there is no project at all. One that cannot be read, or is too large to hold nothing, counts as one with code. */
 export async function vbaCode(compound: CompoundFile): Promise<'none' | 'some' | undefined> {
-  const storages = new Set<CompoundEntry | undefined>();
-  for (const { key, isStorage, parent } of compound.entries) {
+  const storages = new Map<CompoundEntry | undefined, Map<string, CompoundEntry>>();
+  const projects = new Set<CompoundEntry | undefined>();
+  for (const entry of compound.entries) {
+    const { key, isStorage, parent } = entry;
     // Excel 5 and 95 have a storage of that name, and only where there are modules.
     if (key === '_VBA_PROJECT' && isStorage) return 'some';
-    if (key === '_VBA_PROJECT' || (key === 'DIR' && parent?.key === 'VBA')) storages.add(parent);
+    if (key === '_VBA_PROJECT' || (key === 'DIR' && parent?.key === 'VBA')) projects.add(parent);
+    const streams = storages.get(parent) ?? new Map<string, CompoundEntry>();
+    storages.set(parent, streams);
+    if (!isStorage) streams.set(key, entry);
   }
-  if (storages.size === 0) return undefined;
-  for (const storage of storages) {
-    const streams = new Map(
-      compound.entries.filter(({ parent, isStorage }) => parent === storage && !isStorage).map((entry) => [entry.key, entry]),
-    );
-    if (await hasCode(compound, streams)) return 'some';
+  const unpacker = new Unpacker();
+  for (const storage of projects) {
+    await setImmediate();
+    if (await hasCode(compound, storages.get(storage) ?? new Map(), unpacker)) return 'some';
   }
-  return 'none';
+  return projects.size === 0 ? undefined : 'none';
 }
 
-async function hasCode(compound: CompoundFile, streams: ReadonlyMap<string, CompoundEntry>): Promise<boolean> {
+async function hasCode(compound: CompoundFile, streams: Streams, unpacker: Unpacker): Promise<boolean> {
   try {
     const directory = streams.get('DIR');
     if (directory === undefined) return true;
-    for (const { name, offset } of modulesOf(decompress(await readStream(compound, directory)))) {
+    for (const { name, offset } of modulesOf(unpacker.unpack(await readStream(compound, directory)))) {
       const stream = streams.get(name.toUpperCase());
       if (stream === undefined) return true;
       const bytes = await readStream(compound, stream);
-      if (hasCompiledLines(bytes.subarray(0, offset)) || hasSourceLines(decompress(bytes.subarray(offset)).toString('latin1'))) return true;
+      const source = unpacker.unpack(bytes.subarray(offset)).toString('latin1');
+      if (hasCompiledLines(bytes.subarray(0, offset)) || hasSourceLines(source)) return true;
     }
     return false;
   } catch (error) {
@@ -95,23 +103,29 @@ function countsBehind(cache: Buffer, mark: Buffer): number[] {
 
 const CHUNK_BYTES = 4096;
 
-/** [MS-OVBA] 2.4.1. @throws BrokenContainer */
-export function decompress(container: Buffer): Buffer {
-  if (container[0] !== 1) throw new BrokenContainer('It is not compressed as VBA is.');
-  const chunks: Buffer[] = [];
-  let total = 0;
-  for (let at = 1; at + 2 <= container.length; ) {
-    const header = container.readUInt16LE(at);
-    if ((header & 0x7000) !== 0x3000) break;
-    const end = at + (header & 0x0fff) + 3;
-    const chunk =
-      (header & 0x8000) === 0 ? container.subarray(at + 2, at + 2 + CHUNK_BYTES) : decompressChunk(container.subarray(at + 2, end));
-    total += chunk.length;
-    if (total > MAX_TEXT_BYTES) throw new BrokenContainer('No module is so large.');
-    chunks.push(chunk);
-    at = end;
+/** [MS-OVBA] 2.4.1, for all that is packed in a file together: a crafted project may name one stream thousands of times. */
+class Unpacker {
+  #left = MAX_EMPTY_BYTES;
+
+  /** @throws BrokenContainer */
+  unpack(container: Buffer): Buffer {
+    if (container[0] !== 1) throw new BrokenContainer('It is not compressed as VBA is.');
+    // Packed bytes count as well: those of a crafted one may make nothing.
+    this.#left -= container.length;
+    const chunks: Buffer[] = [];
+    for (let at = 1; at + 2 <= container.length; ) {
+      const header = container.readUInt16LE(at);
+      if ((header & 0x7000) !== 0x3000) break;
+      const end = at + (header & 0x0fff) + 3;
+      const isPacked = (header & 0x8000) !== 0;
+      const chunk = isPacked ? decompressChunk(container.subarray(at + 2, end)) : container.subarray(at + 2, at + 2 + CHUNK_BYTES);
+      this.#left -= chunk.length;
+      if (this.#left < 0) throw new BrokenContainer('No project without code is so large.');
+      chunks.push(chunk);
+      at = end;
+    }
+    return Buffer.concat(chunks);
   }
-  return Buffer.concat(chunks);
 }
 
 function decompressChunk(packed: Buffer): Buffer {
