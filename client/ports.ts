@@ -110,7 +110,7 @@ export interface Surroundings {
   isOnline(): boolean;
   /** Calls when the network came back or changed, or the page is looked at again: a good moment to try. Returns how to stop. */
   onWake(listener: () => void): () => void;
-  /** Calls when the network came back or changed: what was open may have gone with the old one. Returns how to stop. */
+  /** Calls when the network went, came back or changed: what was open may have gone with the old one. Returns how to stop. */
   onNetwork(listener: () => void): () => void;
   /** While bytes move. Returns how to let go. */
   hold(options: { keepAwake: boolean; confirmLeaving: boolean }): () => void;

@@ -20,14 +20,14 @@ export interface GuardedRequest {
 
 export class GuardedHttp {
   readonly #transport: Transport;
-  readonly #surroundings: Pick<Surroundings, 'onNetwork'>;
+  readonly #surroundings: Pick<Surroundings, 'onNetwork' | 'isOnline'>;
   readonly #timeouts: Timeouts;
   readonly #headers: UploadOptions['headers'];
   readonly #withCredentials: boolean;
   #reason: HeadersRequest['reason'] = 'request';
 
   constructor(
-    platform: { transport: Transport; surroundings: Pick<Surroundings, 'onNetwork'> },
+    platform: { transport: Transport; surroundings: Pick<Surroundings, 'onNetwork' | 'isOnline'> },
     options: Pick<UploadOptions, 'headers' | 'timeouts' | 'withCredentials'>,
   ) {
     this.#transport = platform.transport;
@@ -58,7 +58,7 @@ export class GuardedHttp {
     const headers = await this.#headersFor(method, url);
     signal.throwIfAborted();
     const watch = new Watch(this.#timeouts, bodyBytes, request.heldMs ?? 0);
-    const forget = this.#surroundings.onNetwork(() => watch.suspect());
+    const forget = this.#surroundings.onNetwork(() => watch.suspect(this.#surroundings.isOnline()));
     let response: TransportResponse;
     try {
       response = await this.#transport.send({
@@ -150,10 +150,15 @@ class Watch {
     this.#arm(sent < this.#bodyBytes ? this.#timeouts.stallMs : this.#timeouts.answerMs + this.#heldMs);
   }
 
-  /** The network came back or changed. Systems keep connections over that which nothing will ever come over again. */
-  suspect(): void {
+  /**
+   * The network went, came back or changed. Systems keep connections over that which nothing will ever come over again.
+   *
+   * @param isOnline without a network whatever moves proves that the device is wrong about it, as with a server on loopback
+   */
+  suspect(isOnline: boolean): void {
     const silence = performance.now() - this.#movedAt;
-    if (silence >= (this.hasMoved ? SUSPECT_AFTER_MS : PROOF_WITHIN_MS)) this.#arm(0);
+    if (!isOnline) this.#arm(SUSPECT_AFTER_MS);
+    else if (silence >= (this.hasMoved ? SUSPECT_AFTER_MS : PROOF_WITHIN_MS)) this.#arm(0);
     else if (this.hasMoved) this.#arm(PROOF_WITHIN_MS);
   }
 
