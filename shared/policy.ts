@@ -140,13 +140,17 @@ export function checkLength(policy: Policy, length: number): Rejection | undefin
   return undefined;
 }
 
-/** For people: whole groups by their name, the rest one by one. */
-export function describeAllowed(policy: Policy): string {
+/** For people: whole groups by their name, the rest one by one. The words are English where no others are given. */
+export function describeAllowed(
+  policy: Policy,
+  groupName: (group: string) => string = (group) => group,
+  andMore: (list: string) => string = (list) => `${list} and more`,
+): string {
   const rest = new Set(allowedExtensions(policy));
   const groups = Object.entries<Readonly<Record<string, string>>>(GROUPS).filter(([, formats]) =>
     Object.entries(formats).every(([extension, type]) => typeOfExtension(policy, extension) === type),
   );
   for (const [, formats] of groups) for (const extension of Object.keys(formats)) rest.delete(extension);
-  const words = [...groups.map(([name]) => name), ...[...rest].map((extension) => `.${extension}`)];
-  return words.length > 24 ? `${words.slice(0, 24).join(', ')} and more` : words.join(', ');
+  const words = [...groups.map(([name]) => groupName(name)), ...[...rest].map((extension) => `.${extension}`)];
+  return words.length > 24 ? andMore(words.slice(0, 24).join(', ')) : words.join(', ');
 }

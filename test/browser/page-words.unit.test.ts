@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { isSameFile } from '../../client/element/earlier/file-handles.ts';
 import { Formats } from '../../client/element/format.ts';
+import { Language } from '../../client/element/language.ts';
 import { overviewOf } from '../../client/element/list/overview-view.ts';
 import { rowView } from '../../client/element/list/view.ts';
 import { ENGLISH } from '../../client/element/strings.ts';
@@ -11,7 +12,7 @@ import type { ResumeRecord } from '../../client/resume/store.ts';
 import { UploadError } from '../../shared/errors.ts';
 
 const MIB = 1024 * 1024;
-const language = { strings: ENGLISH, formats: new Formats('en') };
+const language = new Language(ENGLISH, 'en');
 
 function snapshot(state: UploadState, more: Partial<UploadSnapshot> = {}): UploadSnapshot {
   return {
@@ -102,7 +103,7 @@ function queue(uploads: UploadSnapshot[]): QueueSnapshot {
 
 describe('the whole', () => {
   it('offers what can be done with all of them', () => {
-    const actions = (...states: UploadState[]) => overviewOf(queue(states.map((state) => snapshot(state))), 0, language).actions;
+    const actions = (...states: UploadState[]) => overviewOf(queue(states.map((state) => snapshot(state))), 0, 0, language).actions;
     expect(actions('uploading', 'queued')).toEqual(['pauseAll', 'cancelAll']);
     expect(actions('paused', 'accepted')).toEqual(['resumeAll', 'cancelAll', 'clearEnded']);
     expect(actions('failed', 'accepted')).toEqual(['retryAll', 'clearEnded']);
@@ -110,17 +111,17 @@ describe('the whole', () => {
   });
 
   it('counts those refused before sending among the ones that did not arrive', () => {
-    const { figure, tone } = overviewOf(queue([snapshot('accepted')]), 1, language);
-    expect([figure, tone]).toEqual(['1 arrived, 1 did not', 'still']);
-    expect(overviewOf(queue([snapshot('accepted')]), 0, language)).toMatchObject({
-      figure: 'Your file has arrived',
+    const { figure, tone } = overviewOf(queue([snapshot('accepted')]), 1, 0, language);
+    expect([figure, tone]).toEqual(['1 complete, 1 not', 'still']);
+    expect(overviewOf(queue([snapshot('accepted')]), 0, 0, language)).toMatchObject({
+      figure: 'Upload complete',
       tone: 'good',
       fraction: 1,
     });
   });
 
   it('shows no more than 99 % while anything is open', () => {
-    expect(overviewOf(queue([snapshot('uploading', { sent: 100 * MIB })]), 0, language).figure).toBe('99%');
+    expect(overviewOf(queue([snapshot('uploading', { sent: 100 * MIB })]), 0, 0, language).figure).toBe('99%');
   });
 });
 
