@@ -90,7 +90,7 @@ const WORDS = {
   preparing: 'Preparing',
   uploading: 'Uploading',
   /** Every byte has left this device, and the server does not have them all yet. */
-  arriving: 'Sent. Waiting for the server to receive the rest',
+  arriving: 'Sent, waiting for the server',
   waiting: {
     offline: 'Waiting for the network',
     unreachable: 'Waiting for the network',

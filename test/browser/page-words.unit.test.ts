@@ -5,11 +5,14 @@ import { Formats } from '../../client/element/format.ts';
 import { Language } from '../../client/element/language.ts';
 import { overviewOf } from '../../client/element/list/overview-view.ts';
 import { rowView } from '../../client/element/list/view.ts';
-import { ENGLISH } from '../../client/element/strings.ts';
+import { tailStart, visibleName } from '../../client/element/name.ts';
+import { refusalOf } from '../../client/element/policy.ts';
+import { ENGLISH, wordsWith } from '../../client/element/strings.ts';
 import type { QueueSnapshot } from '../../client/handle/queue.ts';
 import type { UploadSnapshot, UploadState, WaitingReason } from '../../client/handle/snapshot.ts';
 import type { ResumeRecord } from '../../client/resume/store.ts';
 import { UploadError } from '../../shared/errors.ts';
+import { parsePolicy } from '../../shared/policy.ts';
 
 const MIB = 1024 * 1024;
 const language = new Language(ENGLISH, 'en');
@@ -61,6 +64,12 @@ describe('a row', () => {
     expect([view.percent, view.state, ...view.facts]).toEqual(['41%', 'Uploading', '41.5 of 100 MiB', '2.0 MiB/s', '30 sec left']);
   });
 
+  it('says that all is sent, and offers to pause and cancel, until the server has it', () => {
+    const view = rowView(snapshot('uploading', { sent: 100 * MIB, confirmed: 96 * MIB, bytesPerSecond: 9 }), language, 0);
+    expect([view.percent, view.state, ...view.facts]).toEqual(['99%', 'Sent, waiting for the server', '100 MiB']);
+    expect(view.actions).toEqual(['pause', 'cancel']);
+  });
+
   it('is never full before the verdict', () => {
     for (const state of ['uploading', 'waiting', 'inspecting'] as const) {
       expect(rowView(snapshot(state, { sent: 100 * MIB, confirmed: 100 * MIB - 1 }), language, 0).percent, state).toBe('99%');
@@ -101,6 +110,59 @@ function queue(uploads: UploadSnapshot[]): QueueSnapshot {
   };
 }
 
+const policy = parsePolicy('images,video');
+const strings = wordsWith({
+  groups: { images: 'Bilder' },
+  waiting: { offline: 'Kein Netz' },
+  reasons: {
+    ERR_TYPE_NOT_ALLOWED: ({ name, extension, allowed }) => `${name}: ${extension} geht nicht, nur ${allowed}.`,
+    ERR_MAX_SIZE_EXCEEDED: ({ size, limit }) => `${size} sind mehr als ${limit}.`,
+    ERR_GAVE_UP: () => 'Aufgegeben.',
+  },
+});
+const german = new Language(strings, 'de', { policy, maxUploadSize: 3 * MIB });
+
+describe('words of another language', () => {
+  it('tell refusals and failures by their code, with what is known of them', () => {
+    const refused = (name: string, size: number) => {
+      const refusal = refusalOf({ policy, maxUploadSize: 3 * MIB }, { name, size });
+      return refusal && german.reason(refusal, { name, size });
+    };
+    expect(refused('a.exe', 1)).toBe('a.exe: .exe geht nicht, nur Bilder, video.');
+    expect(refused('a.mp4', 4.5 * MIB)).toBe('4,5 MiB sind mehr als 3 MiB.');
+    const error = new UploadError('ERR_MAX_SIZE_EXCEEDED', { detail: 'As the server says.' });
+    expect(rowView(snapshot('rejected', { error }), german, 0).reason).toBe('100 MiB sind mehr als 3 MiB.');
+    expect(rowView(snapshot('failed', { error: new UploadError('ERR_GAVE_UP') }), german, 0).reason).toBe('Aufgegeben.');
+  });
+
+  it('leave in English what they do not have', () => {
+    expect(rowView(snapshot('waiting', { waiting: { reason: 'offline' } }), german, 0).state).toBe('Kein Netz');
+    expect(rowView(snapshot('waiting', { waiting: { reason: 'busy' } }), german, 0).state).toBe('Waiting for the server');
+    expect(refusalOf({ policy, maxUploadSize: null }, { name: 'a.mp4', size: 0 })).toMatchObject({ code: 'ERR_EMPTY' });
+    expect(german.reason({ code: 'ERR_EMPTY', title: 'The file is empty.' }, { name: 'a', size: 0 })).toBe('The file is empty.');
+  });
+});
+
+describe('a name', () => {
+  it.each([
+    ['interview-with-the-keeper-part-2-of-3.mov', '-part-2-of-3.mov'],
+    ['film.mp4', 'ilm.mp4'],
+    ['averyveryverylongnamewithoutanybreak.jpeg', 'ybreak.jpeg'],
+    ['كلماتطويلةجدابلافاصل.png', '.png'],
+    ['كلمات طويلة.png', ' طويلة.png'],
+    ['🏝'.repeat(20), '🏝'.repeat(3)],
+    ['x', ''],
+  ])('%s keeps %s in sight', (name, tail) => {
+    expect(name.slice(tailStart(name))).toBe(tail);
+  });
+
+  it('keeps the joiners its script needs, and shows those that only hide', () => {
+    const persian = 'می\u200cخواهم.mp4';
+    expect(visibleName(persian)).toBe(persian);
+    expect(visibleName('pay\u200cpal\u202egpj.exe')).toBe('pay·pal·gpj.exe');
+  });
+});
+
 describe('the whole', () => {
   it('offers what can be done with all of them', () => {
     const actions = (...states: UploadState[]) => overviewOf(queue(states.map((state) => snapshot(state))), 0, 0, language).actions;
@@ -126,6 +188,15 @@ describe('the whole', () => {
 });
 
 describe('figures', () => {
+  it.each([
+    [1.2 * 1024 * MIB, 4.1 * 1024 * MIB, '1.2 of 4.1 GiB'],
+    [24 * MIB, 1024 * MIB, '24.0 MiB of 1.0 GiB'],
+    [0, 1024 * MIB, '0 B of 1.0 GiB'],
+  ])('%d of %d bytes are %s', (part, whole, text) => {
+    const amounts = language.formats.bytesOf(part, whole);
+    expect(ENGLISH.sentOf(amounts.part, amounts.whole)).toBe(text);
+  });
+
   it.each([
     [0, '0 B'],
     [1023, '1,023 B'],

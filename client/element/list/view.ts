@@ -126,16 +126,16 @@ export function rowView(snapshot: UploadSnapshot, language: Language, nowMs: num
 }
 
 function moving(snapshot: UploadSnapshot, size: number, { strings, formats }: Language): Pick<RowView, 'state' | 'percent' | 'facts'> {
+  if (size > 0 && snapshot.sent >= size) return { state: strings.arriving, percent: formats.percent(0.99), facts: [formats.bytes(size)] };
   const { part, whole } = formats.bytesOf(snapshot.sent, size);
   const facts = [strings.sentOf(part, whole)];
-  const isAllSent = size > 0 && snapshot.sent >= size;
-  if (snapshot.bytesPerSecond && !isAllSent) facts.push(strings.speed(formats.running(snapshot.bytesPerSecond)));
+  if (snapshot.bytesPerSecond) facts.push(strings.speed(formats.running(snapshot.bytesPerSecond)));
   if (snapshot.etaSeconds != null && Number.isFinite(snapshot.etaSeconds)) {
     facts.push(strings.timeLeft(formats.duration(snapshot.etaSeconds)));
   }
   // The whole is whole only once the server says so.
   const percent = formats.percent(Math.min(fraction(snapshot.sent, size), 0.99));
-  return { state: isAllSent ? strings.arriving : strings.uploading, percent, facts };
+  return { state: strings.uploading, percent, facts };
 }
 
 function waitingWords({ waiting }: UploadSnapshot, { strings, formats }: Language, nowMs: number): string {
