@@ -61,17 +61,31 @@ export interface TransportResponse {
   readonly text: string;
 }
 
+export interface TransportErrorOptions {
+  isUnreachable: boolean;
+  isHopeless?: boolean;
+  isUnknownHost?: boolean;
+  detail?: string;
+  cause?: unknown;
+}
+
 /** The connection failed; there is no answer. */
 export class TransportError extends Error {
   /** No connection came about at all. */
   readonly isUnreachable: boolean;
   /** Trying again can't help, as with a certificate nobody vouches for. */
   readonly isHopeless: boolean;
+  /** The name of the host stands for no address: more likely a slip of the pen than a network that will be back. */
+  readonly isUnknownHost: boolean;
+  /** What went wrong, for people, where the platform tells. */
+  readonly detail: string | undefined;
 
-  constructor(message: string, options: { isUnreachable: boolean; isHopeless?: boolean; cause?: unknown }) {
+  constructor(message: string, options: TransportErrorOptions) {
     super(message, { cause: options.cause });
     this.isUnreachable = options.isUnreachable;
     this.isHopeless = options.isHopeless ?? false;
+    this.isUnknownHost = options.isUnknownHost ?? false;
+    this.detail = options.detail;
   }
 }
 

@@ -80,7 +80,7 @@ export class GuardedHttp {
       forget();
       watch.stop();
     }
-    if (response.status < 200 || response.status > 299) throw failureOf(response, method, bodyBytes);
+    if (response.status < 200 || response.status > 299) throw failureOf(response, method, url, bodyBytes);
     this.#reason = 'request';
     return response;
   }
@@ -104,9 +104,9 @@ export class GuardedHttp {
     }
     if (error instanceof UploadError) return new Failure(error, { cause: 'hopeless', method, bodyBytes });
     if (error instanceof TransportError) {
-      const network = new UploadError('ERR_NETWORK', { cause: error, ...(error.isHopeless ? { detail: error.message } : {}) });
+      const network = new UploadError('ERR_NETWORK', { cause: error, ...(error.detail === undefined ? {} : { detail: error.detail }) });
       const cause = error.isHopeless ? 'hopeless' : error.isUnreachable ? 'unreachable' : 'interrupted';
-      return new Failure(network, { cause, method, bodyBytes });
+      return new Failure(network, { cause, method, bodyBytes, isUnknownHost: error.isUnknownHost });
     }
     // Not of the network: the transport refuses what it was given, or has a fault. Trying again would repeat it.
     return new Failure(new UploadError('ERR_UNEXPECTED_RESPONSE', { cause: error }), { cause: 'hopeless', method, bodyBytes });

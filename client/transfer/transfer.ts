@@ -22,6 +22,9 @@ import { terminate } from './termination.ts';
 /** More than the buffers between here and the server's disk hold. */
 const IN_FLIGHT_BYTES = 64 * 1024 * 1024;
 
+/** So long is a host tried that has no address: the network may only just be coming up. */
+const UNKNOWN_HOST_MS = 60_000;
+
 export class Transfer {
   readonly #reference: SourceReference;
   readonly #endpoint: string;
@@ -221,8 +224,11 @@ export class Transfer {
       canRestart: !this.#hasRestarted,
     });
     switch (decision.kind) {
-      case 'retry':
-        return this.#patience.wait(decision.reason, error, signal);
+      case 'retry': {
+        // A host that was never there, in this run or an earlier one, was hardly meant.
+        const isNeverHeardOf = failure.isUnknownHost && !this.#hasStarted && journal.url === null;
+        return this.#patience.wait(decision.reason, error, signal, isNeverHeardOf ? UNKNOWN_HOST_MS : undefined);
+      }
       case 'ask-again':
         return this.#patience.askAgain(signal, error.retryAfterSeconds || 1);
       case 'reauthorize':
