@@ -61,17 +61,31 @@ export interface TransportResponse {
   readonly text: string;
 }
 
+export interface TransportErrorOptions {
+  isUnreachable: boolean;
+  isHopeless?: boolean;
+  isUnknownHost?: boolean;
+  detail?: string;
+  cause?: unknown;
+}
+
 /** The connection failed; there is no answer. */
 export class TransportError extends Error {
   /** No connection came about at all. */
   readonly isUnreachable: boolean;
   /** Trying again can't help, as with a certificate nobody vouches for. */
   readonly isHopeless: boolean;
+  /** The name of the host stands for no address: more likely a slip of the pen than a network that will be back. */
+  readonly isUnknownHost: boolean;
+  /** What went wrong, for people, where the platform tells. */
+  readonly detail: string | undefined;
 
-  constructor(message: string, options: { isUnreachable: boolean; isHopeless?: boolean; cause?: unknown }) {
+  constructor(message: string, options: TransportErrorOptions) {
     super(message, { cause: options.cause });
     this.isUnreachable = options.isUnreachable;
     this.isHopeless = options.isHopeless ?? false;
+    this.isUnknownHost = options.isUnknownHost ?? false;
+    this.detail = options.detail;
   }
 }
 
@@ -110,7 +124,7 @@ export interface Surroundings {
   isOnline(): boolean;
   /** Calls when the network came back or changed, or the page is looked at again: a good moment to try. Returns how to stop. */
   onWake(listener: () => void): () => void;
-  /** Calls when the network came back or changed: what was open may have gone with the old one. Returns how to stop. */
+  /** Calls when the network went, came back or changed: what was open may have gone with the old one. Returns how to stop. */
   onNetwork(listener: () => void): () => void;
   /** While bytes move. Returns how to let go. */
   hold(options: { keepAwake: boolean; confirmLeaving: boolean }): () => void;

@@ -169,8 +169,12 @@ export function checkLength(policy: Policy, length: number): Rejection | undefin
   return undefined;
 }
 
-/** For people: whole groups by their name, the rest one by one. */
-export function describeAllowed(policy: Policy): string {
-  const words = [...policy.groups, ...policy.singles.map((extension) => `.${extension}`)];
-  return words.length > 24 ? `${words.slice(0, 24).join(', ')} and more` : words.join(', ');
+/** For people: whole groups by their name, the rest one by one. The words are English where no others are given. */
+export function describeAllowed(
+  policy: Policy,
+  groupName: (group: string) => string = (group) => group,
+  andMore: (list: string) => string = (list) => `${list} and more`,
+): string {
+  const words = [...policy.groups.map(groupName), ...policy.singles.map((extension) => `.${extension}`)];
+  return words.length > 24 ? andMore(words.slice(0, 24).join(', ')) : words.join(', ');
 }

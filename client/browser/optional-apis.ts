@@ -113,3 +113,35 @@ export async function openHandle(handle: FileSystemFileHandle, ask: boolean): Pr
     return undefined;
   }
 }
+
+/**
+ * While a click is handled. Pages on plain http have no clipboard of their own; there the browser copies what is selected.
+ * False where it does not let the page.
+ */
+export async function copyText(text: string): Promise<boolean> {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    return copySelected(text);
+  }
+}
+
+function copySelected(text: string): boolean {
+  const area = document.createElement('textarea');
+  area.value = text;
+  // In sight of the browser, which copies nothing hidden, and not of the person; fixed, so that nothing scrolls there.
+  area.style.cssText = 'position: fixed; inset: 0 auto auto 0; width: 1px; height: 1px; opacity: 0';
+  let focused = document.activeElement;
+  while (focused?.shadowRoot?.activeElement) focused = focused.shadowRoot.activeElement;
+  document.body.append(area);
+  area.select();
+  try {
+    return document.execCommand('copy');
+  } catch {
+    return false;
+  } finally {
+    area.remove();
+    if (focused instanceof HTMLElement) focused.focus();
+  }
+}

@@ -6,21 +6,31 @@ interface WithConnection {
   connection?: EventTarget;
 }
 
+/** The network came back, or is another one. */
+function onAnotherNetwork(listener: () => void): () => void {
+  const controller = new AbortController();
+  const { signal } = controller;
+  globalThis.addEventListener?.('online', listener, { signal });
+  (globalThis.navigator as WithConnection | undefined)?.connection?.addEventListener('change', listener, { signal });
+  return () => controller.abort();
+}
+
 export const browserSurroundings: Surroundings = {
   isOnline: () => typeof navigator === 'undefined' || navigator.onLine !== false,
 
   onNetwork(listener: () => void): () => void {
-    const controller = new AbortController();
-    const { signal } = controller;
-    globalThis.addEventListener?.('online', listener, { signal });
-    (globalThis.navigator as WithConnection | undefined)?.connection?.addEventListener('change', listener, { signal });
-    return () => controller.abort();
+    const forget = onAnotherNetwork(listener);
+    globalThis.addEventListener?.('offline', listener);
+    return () => {
+      forget();
+      globalThis.removeEventListener?.('offline', listener);
+    };
   },
 
   onWake(listener: () => void): () => void {
     const controller = new AbortController();
     const { signal } = controller;
-    const forget = browserSurroundings.onNetwork(listener);
+    const forget = onAnotherNetwork(listener);
     // In a worker there is no page to show.
     globalThis.addEventListener?.('pageshow', listener, { signal });
     if (typeof document !== 'undefined') {

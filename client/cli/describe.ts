@@ -6,7 +6,7 @@ import type { UploadSnapshot, WaitingReason } from '../handle/snapshot.ts';
 import { isOver } from '../handle/states.ts';
 
 const WAITING: Readonly<Record<WaitingReason, string>> = {
-  offline: 'no network',
+  offline: 'waiting for the network',
   unreachable: 'the server does not answer',
   interrupted: 'the connection broke',
   stalled: 'the connection stopped moving',
@@ -18,20 +18,27 @@ const WAITING: Readonly<Record<WaitingReason, string>> = {
 
 /** What an upload does, in a few words. */
 export function describe(snapshot: UploadSnapshot, now: number): string {
-  const { state, waiting, bytesPerSecond, etaSeconds } = snapshot;
+  const { state, waiting, sent, size, bytesPerSecond, etaSeconds } = snapshot;
   switch (state) {
     case 'uploading':
+      if (sent === size) return 'sent, waiting for the server';
       return `${formatBytes(Math.round(bytesPerSecond))}/s${etaSeconds === null ? '' : `, ${formatDuration(Math.ceil(etaSeconds) * 1000)} left`}`;
     case 'waiting': {
       if (waiting === undefined) return state;
       const seconds = waiting.until === undefined ? 0 : Math.ceil((waiting.until - now) / 1000);
-      return WAITING[waiting.reason] + (seconds > 1 ? `, next try in ${seconds} s` : '');
+      return why(waiting.reason, snapshot) + (seconds > 1 ? `, next try in ${seconds} s` : '');
     }
     case 'inspecting':
-      return 'being inspected';
+      return 'all bytes are there, being checked';
     default:
       return state;
   }
+}
+
+/** The system tells more than that the server does not answer. */
+function why(reason: WaitingReason, { error }: UploadSnapshot): string {
+  if (reason !== 'unreachable' || error?.code !== 'ERR_NETWORK' || error.detail === undefined) return WAITING[reason];
+  return error.detail.replace(/\.$/, '');
 }
 
 /** Whole percent, rounded down: 100 is for what is done. */

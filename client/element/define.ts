@@ -11,5 +11,5 @@ declare global {
 if (customElements.get('landfall-upload') === undefined) customElements.define('landfall-upload', LandfallUploadElement);
 
 export type { PickedFile } from './drop.ts';
-export type { UploadStrings } from './strings.ts';
+export type { ReasonParts, ReasonWords, SomeUploadStrings, UploadStrings } from './strings.ts';
 export { LandfallUploadElement };

@@ -45,12 +45,15 @@ export function setAttribute(node: Element, name: string, value: string | null):
   else if (node.getAttribute(name) !== value) node.setAttribute(name, value);
 }
 
-/** Short texts beside each other, each in a span of its own; spans that are there already are used again. */
+/**
+ * Short texts beside each other, each in a span of its own; spans that are there already are used again. Each has the direction
+ * of its own words: the page may have another.
+ */
 export function setFacts(list: HTMLElement, facts: readonly string[], from = 0): void {
   while (list.children.length > facts.length + from) list.lastElementChild?.remove();
   for (const [index, fact] of facts.entries()) {
-    const known = list.children[index + from];
+    const known = list.children[index + from]?.firstChild;
     if (known instanceof HTMLElement) setText(known, fact);
-    else list.append(h('span', { class: 'fact' }, fact));
+    else list.append(h('span', { class: 'fact' }, h('bdi', {}, fact)));
   }
 }

@@ -1,26 +1,28 @@
 // `<landfall-upload endpoint="/files">`: everything a page needs to take large files. `define.ts` registers it.
-import { describeAllowed } from '../../shared/policy.ts';
 import type { QueueSnapshot } from '../handle/queue.ts';
 import type { QueueOptions } from '../options.ts';
+import { Arrived } from './arrived/arrived.ts';
 import { h } from './dom.ts';
 import type { PickedFile } from './drop.ts';
 import { EarlierVisits } from './earlier/earlier-visits.ts';
-import { Formats } from './format.ts';
-import type { Language } from './list/view.ts';
-import { fetchConfig, pickerAccept, type ServerConfig, sizeLimit } from './policy.ts';
+import { Language } from './language.ts';
+import { fetchConfig, pickerAccept, type ServerConfig } from './policy.ts';
 import { Announcer } from './spoken.ts';
-import { ENGLISH, type UploadStrings } from './strings.ts';
+import { ENGLISH, type SomeUploadStrings, type UploadStrings, wordsWith } from './strings.ts';
 import { styleSheet } from './styles/styles.ts';
 import { Transfers } from './transfers.ts';
 import { Zone } from './zone.ts';
 
+/** A file that was chosen waits no longer to be held against what the server takes; the server itself judges it, later. */
+const CONFIG_WITHIN_MS = 2000;
+
 /**
  * Attributes: `endpoint` (where uploads are created, relative to the page), `config` (where the server tells what it accepts;
  * default: `config` beside the endpoint; empty: do not ask), `concurrency`, `drop-anywhere` (the whole window takes drops),
- * `theme` (`light`, `dark` or `auto`; default: the page's `color-scheme`).
+ * `no-history` (what arrives is not listed in later visits), `theme` (`light`, `dark` or `auto`; default: the page's `color-scheme`).
  *
  * Events, all bubbling: `landfall-progress` (detail: QueueSnapshot), `landfall-accepted` (UploadResult),
- * `landfall-refused` ({name, reason}).
+ * `landfall-refused` ({name, code, reason}).
  */
 export class LandfallUploadElement extends HTMLElement {
   static readonly observedAttributes = ['endpoint', 'config', 'drop-anywhere'];
@@ -29,13 +31,14 @@ export class LandfallUploadElement extends HTMLElement {
   readonly #zone = new Zone((files) => this.add(files));
   readonly #transfers: Transfers;
   readonly #earlier: EarlierVisits;
+  readonly #arrived: Arrived;
   readonly #shell = h('div', { class: 'shell' });
   #strings: UploadStrings = ENGLISH;
   #options: Partial<QueueOptions> = {};
   #language: Language | undefined;
   #config: ServerConfig | undefined;
-  /** Resolves once the server has told what it accepts, or has not. */
-  #configured: Promise<void> = Promise.resolve();
+  /** Resolves once the server has told what it accepts, has not, or takes too long. */
+  #configured: Promise<unknown> | undefined;
   #connected: AbortController | undefined;
 
   constructor() {
@@ -47,6 +50,9 @@ export class LandfallUploadElement extends HTMLElement {
       },
       get language() {
         return self.#currentLanguage();
+      },
+      get keepsArrivals() {
+        return !self.hasAttribute('no-history');
       },
       say: (message) => this.#announcer.say(message),
       onProgress: (queue) => this.#onProgress(queue),
@@ -62,13 +68,21 @@ export class LandfallUploadElement extends HTMLElement {
         return self.#currentLanguage();
       },
       say: (message) => this.#announcer.say(message),
-      send: (files) => void this.#transfers.add(files, this.#config),
+      send: (files) => void this.#transfers.add(files, this.#configNow()),
+      onChange: () => this.#layOut(),
+      onEmptied: () => this.#zone.focus(),
+    });
+    this.#arrived = new Arrived({
+      get language() {
+        return self.#currentLanguage();
+      },
+      say: (message) => this.#announcer.say(message),
       onChange: () => this.#layOut(),
       onEmptied: () => this.#zone.focus(),
     });
     this.#shell.append(
       h('div', { class: 'side' }, this.#zone.element, this.#transfers.overview.element),
-      h('div', { class: 'main' }, this.#earlier.element, this.#transfers.list.element),
+      h('div', { class: 'main' }, this.#earlier.element, this.#transfers.list.element, this.#arrived.element),
     );
     const root = this.attachShadow({ mode: 'open' });
     root.adoptedStyleSheets = [styleSheet()];
@@ -80,8 +94,8 @@ export class LandfallUploadElement extends HTMLElement {
     return this.#strings;
   }
 
-  set strings(strings: Partial<UploadStrings>) {
-    this.#strings = { ...ENGLISH, ...strings };
+  set strings(strings: SomeUploadStrings) {
+    this.#strings = wordsWith(strings);
     this.#language = undefined;
     if (this.#connected) this.#showAll();
   }
@@ -102,11 +116,9 @@ export class LandfallUploadElement extends HTMLElement {
   /** Adds files as if they had been dropped; those the server would refuse are listed with the reason. */
   add(files: Iterable<File | PickedFile>): void {
     const picked = [...files].map((file) => (file instanceof File ? { file } : file));
-    void this.#configured.then(() => {
-      if (picked.length === 0) return;
-      this.#announcer.say(this.#strings.spokenAdded(picked.length));
-      void this.#transfers.add(this.#earlier.claim(picked), this.#config);
-    });
+    if (picked.length === 0) return;
+    this.#announcer.say(this.#strings.spokenAdded(picked.length));
+    void this.#transfers.add(this.#earlier.claim(picked), this.#configNow());
   }
 
   pause(): void {
@@ -144,8 +156,13 @@ export class LandfallUploadElement extends HTMLElement {
     this.#language = undefined;
     this.#zone.acceptDrops(this.hasAttribute('drop-anywhere') ? window : this, connected.signal);
     this.#showAll();
-    this.#configured = this.#configure(connected.signal);
-    void this.#configured.then(() => this.#earlier.load(connected.signal));
+    const configured = Promise.race([this.#configure(connected.signal), new Promise((resolve) => setTimeout(resolve, CONFIG_WITHIN_MS))]);
+    this.#configured = configured;
+    void configured.then(() => {
+      if (this.#configured === configured) this.#configured = undefined;
+    });
+    void this.#earlier.load(connected.signal);
+    if (!this.hasAttribute('no-history')) this.#arrived.load(this.#endpoint());
   }
 
   async #configure(signal: AbortSignal): Promise<void> {
@@ -153,7 +170,12 @@ export class LandfallUploadElement extends HTMLElement {
     const config = address === '' ? undefined : await fetchConfig(new URL(address, this.baseURI).href, signal);
     if (signal.aborted) return;
     this.#config = config;
+    this.#language = undefined;
     this.#layOut();
+  }
+
+  #configNow(): ServerConfig | undefined | Promise<ServerConfig | undefined> {
+    return this.#configured?.then(() => this.#config) ?? this.#config;
   }
 
   #endpoint(): string {
@@ -166,13 +188,14 @@ export class LandfallUploadElement extends HTMLElement {
   }
 
   #currentLanguage(): Language {
-    this.#language ??= { strings: this.#strings, formats: new Formats(this.closest('[lang]')?.getAttribute('lang') ?? undefined) };
+    this.#language ??= new Language(this.#strings, this.closest('[lang]')?.getAttribute('lang') ?? undefined, this.#config);
     return this.#language;
   }
 
   #showAll(): void {
     this.#transfers.show(true);
     this.#earlier.show();
+    this.#arrived.show();
     this.#layOut();
   }
 
@@ -183,18 +206,14 @@ export class LandfallUploadElement extends HTMLElement {
 
   #layOut(): void {
     const isMore = !this.#transfers.isEmpty;
-    const isBusy = isMore || !this.#earlier.isEmpty;
+    const isBusy = isMore || !this.#earlier.isEmpty || !this.#arrived.isEmpty;
     this.#shell.classList.toggle('busy', isBusy);
     this.#zone.show({ strings: this.#strings, isBusy, isMore, rules: this.#rules(), accept: pickerAccept(this.#config) });
   }
 
   #rules(): string {
-    if (this.#config === undefined) return '';
-    const { strings, formats } = this.#currentLanguage();
-    const limit = sizeLimit(this.#config);
-    const rules = [strings.allowed(describeAllowed(this.#config.policy))];
-    if (limit !== null) rules.unshift(strings.limit(formats.bytes(limit)));
-    return rules.join(' ');
+    const { strings, limit, allowed } = this.#currentLanguage();
+    return [limit && strings.limit(limit), allowed && strings.allowed(allowed)].filter(Boolean).join(' ');
   }
 
   #emit(type: string, detail: unknown): void {

@@ -1,6 +1,7 @@
 // Numbers for people, in their own language's signs.
 
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'] as const;
+type Units = Readonly<Record<(typeof UNITS)[number], string>>;
 
 export class Formats {
   readonly #whole: Intl.NumberFormat;
@@ -9,14 +10,21 @@ export class Formats {
   readonly #upToTenths: Intl.NumberFormat;
   readonly #percent: Intl.NumberFormat;
   readonly #units = new Map<string, Intl.NumberFormat>();
+  readonly #date: Intl.DateTimeFormat;
   readonly #locale: string | undefined;
+  readonly #names: Units | undefined;
 
-  /** @param locale a BCP 47 tag; one that is not understood, or none, means the browser's own */
-  constructor(locale?: string) {
+  /**
+   * @param locale a BCP 47 tag; one that is not understood, or none, means the browser's own
+   * @param names of the units of bytes, where they have others than `KiB` and so on
+   */
+  constructor(locale?: string, names?: Units) {
+    this.#names = names;
     this.#locale = supported(locale);
     this.#whole = new Intl.NumberFormat(this.#locale, { maximumFractionDigits: 0 });
     this.#tenths = new Intl.NumberFormat(this.#locale, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
     this.#upToTenths = new Intl.NumberFormat(this.#locale, { maximumFractionDigits: 1 });
+    this.#date = new Intl.DateTimeFormat(this.#locale, { dateStyle: 'medium', timeStyle: 'short' });
     this.#percent = new Intl.NumberFormat(this.#locale, { style: 'percent', maximumFractionDigits: 0 });
   }
 
@@ -27,18 +35,26 @@ export class Formats {
   /** `812 B`, `4.2 MiB`, `5 GiB`: powers of 1024, at most one decimal, none from 100 on. */
   bytes(bytes: number): string {
     const power = powerOf(bytes);
-    return `${this.#scaled(bytes, power, this.#upToTenths)} ${UNITS[power]}`;
+    return `${this.#scaled(bytes, power, this.#upToTenths)} ${this.#unitOf(power)}`;
   }
 
-  /** `1.2 of 4.1 GiB`: both in the unit of the whole, which is named once. */
+  /** `1.2 of 4.1 GiB`: the unit is named once, unless the part is so small that it has another: `24.0 MiB of 1.0 GiB`. */
   bytesOf(part: number, whole: number): { part: string; whole: string } {
-    const power = powerOf(whole);
-    return { part: this.#scaled(part, power), whole: `${this.#scaled(whole, power)} ${UNITS[power]}` };
+    return {
+      part: powerOf(part) === powerOf(whole) ? this.#scaled(part, powerOf(whole)) : this.running(part),
+      whole: this.running(whole),
+    };
   }
 
-  speed(bytesPerSecond: number): string {
-    const power = powerOf(bytesPerSecond);
-    return `${this.#scaled(bytesPerSecond, power)} ${UNITS[power]}/s`;
+  /** A figure that changes as one looks: it keeps its width. */
+  running(bytes: number): string {
+    const power = powerOf(bytes);
+    return `${this.#scaled(bytes, power)} ${this.#unitOf(power)}`;
+  }
+
+  /** @param ms since 1970 */
+  date(ms: number): string {
+    return this.#date.format(ms);
   }
 
   /** Rounded down, so that nothing reads 100 % while something is missing. */
@@ -60,6 +76,11 @@ export class Formats {
   #scaled(bytes: number, power: number, small = this.#tenths): string {
     const value = bytes / 1024 ** power;
     return (power === 0 || value >= 99.95 ? this.#whole : small).format(value);
+  }
+
+  #unitOf(power: number): string {
+    const unit = UNITS[power] ?? 'PiB';
+    return this.#names?.[unit] ?? unit;
   }
 
   #pair(large: number, largeUnit: string, small: number, smallUnit: string): string {

@@ -19,11 +19,11 @@ export class KnownFiles {
     void keepHandle(identity, handle);
   }
 
-  /** Given a second time while the first is on its way: the two would wait for each other, and then arrive twice. */
-  isUnderWay(identity: FileIdentity, queue: UploadQueue<never> | undefined): boolean {
+  /** The upload of a file that is given a second time while the first is on its way: the two would wait for each other, and then arrive twice. */
+  underWay(identity: FileIdentity, queue: UploadQueue<never> | undefined): string | undefined {
     const id = this.#ids.get(identityKey(identity));
     const upload = id === undefined ? undefined : queue?.get(id);
-    return upload !== undefined && !isOver(upload.snapshot.state);
+    return upload !== undefined && !isOver(upload.snapshot.state) ? id : undefined;
   }
 
   rename(id: string, newId: string): void {

@@ -1,6 +1,13 @@
 // What the server accepts, known before anything is sent, so that a refusal costs seconds and not hours.
-import { ERRORS } from '../../shared/errors.ts';
+import { ERRORS, type ErrorCode } from '../../shared/errors.ts';
 import { checkLength, checkName, type Policy } from '../../shared/policy.ts';
+
+/** What an `UploadError` says, or the policy before anything is sent. */
+export interface Reason {
+  readonly code: ErrorCode;
+  readonly title: string;
+  readonly detail?: string | undefined;
+}
 
 export interface ServerConfig {
   policy: Policy;
@@ -32,12 +39,12 @@ export function sizeLimit({ policy, maxUploadSize }: ServerConfig): number | nul
   return limits.length === 0 ? null : Math.min(...(limits as number[]));
 }
 
-/** Why this file would be refused, in words; undefined where nothing speaks against it. */
-export function refusalOf(config: ServerConfig | undefined, file: { name: string; size: number }): string | undefined {
+/** Why this file would be refused; undefined where nothing speaks against it. */
+export function refusalOf(config: ServerConfig | undefined, file: { name: string; size: number }): Reason | undefined {
   if (config === undefined) return undefined;
   const policy = { ...config.policy, maxBytes: sizeLimit(config) };
   const refusal = checkName(policy, file.name) ?? checkLength(policy, file.size);
-  return refusal && `${ERRORS[refusal.code].title} ${refusal.detail}`;
+  return refusal && { ...refusal, title: ERRORS[refusal.code].title };
 }
 
 /**

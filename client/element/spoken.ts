@@ -1,22 +1,23 @@
 import type { QueueSnapshot } from '../handle/queue.ts';
 import type { UploadSnapshot, UploadState } from '../handle/snapshot.ts';
 import { h } from './dom.ts';
-import { visibleName } from './list/row.ts';
+import type { Language } from './language.ts';
 import { reasonOf } from './list/view.ts';
-import type { UploadStrings } from './strings.ts';
+import { visibleName } from './name.ts';
 
 /** Turns changes of state into what is worth saying aloud: ends, stops, and that the connection went or came back. */
 export class Spoken {
   readonly #states = new Map<string, UploadState>();
   #isInterrupted = false;
 
-  changes(queue: QueueSnapshot, strings: UploadStrings): string[] {
+  changes(queue: QueueSnapshot, language: Language): string[] {
+    const { strings } = language;
     const messages: string[] = [];
     for (const snapshot of queue.uploads) {
       const before = this.#states.get(snapshot.id);
       if (before === snapshot.state) continue;
       this.#states.set(snapshot.id, snapshot.state);
-      const message = before === undefined ? undefined : change(snapshot, before, strings);
+      const message = before === undefined ? undefined : change(snapshot, before, language);
       if (message) messages.push(message);
     }
     // One sentence for all of them: twenty uploads lose the same connection.
@@ -32,21 +33,22 @@ export class Spoken {
   }
 }
 
-function change(snapshot: UploadSnapshot, before: UploadState, strings: UploadStrings): string | undefined {
+function change(snapshot: UploadSnapshot, before: UploadState, language: Language): string | undefined {
+  const { strings } = language;
   const name = visibleName(snapshot.name);
   switch (snapshot.state) {
     case 'accepted':
       return strings.spokenAccepted(name);
     case 'rejected':
-      return strings.spokenRefused(name, reasonOf(snapshot));
+      return strings.spokenRefused(name, reasonOf(snapshot, language));
     case 'failed':
-      return strings.spokenFailed(name, reasonOf(snapshot));
+      return strings.spokenFailed(name, reasonOf(snapshot, language));
     case 'cancelled':
       return strings.spokenCancelled(name);
     case 'paused':
       return strings.spokenPaused(name);
     default:
-      return before === 'paused' ? strings.spokenResumed(name) : undefined;
+      return before === 'paused' || before === 'cancelled' ? strings.spokenResumed(name) : undefined;
   }
 }
 

@@ -1,19 +1,22 @@
 // The uploads of one element: the queue, its rows, and what their buttons do.
 
 import type { QueueSnapshot, UploadQueue } from '../handle/queue.ts';
-import type { UploadResult } from '../handle/snapshot.ts';
-import { isOver } from '../handle/states.ts';
+import type { UploadResult, UploadState } from '../handle/snapshot.ts';
+import { isOver, MOVES } from '../handle/states.ts';
 import { createQueue, type UploadSource } from '../index.ts';
 import type { QueueOptions } from '../options.ts';
+import { dropArrival, keepArrival } from './arrived/arrivals.ts';
+import { Cancellations } from './cancellations.ts';
+import { copyLinks, SAID_FOR_MS } from './copy-links.ts';
 import type { PickedFile } from './drop.ts';
 import { KnownFiles } from './known-files.ts';
+import type { Language } from './language.ts';
 import { UploadList } from './list/list.ts';
 import { Overview } from './list/overview.ts';
 import { Pace } from './list/pace.ts';
-import { visibleName } from './list/row.ts';
-import { type Action, type Language, reasonOf } from './list/view.ts';
-import { refusalOf, type ServerConfig } from './policy.ts';
-import { ASK_FROM_BYTES } from './question.ts';
+import { type Action, reasonOf } from './list/view.ts';
+import { visibleName } from './name.ts';
+import { type Reason, refusalOf, type ServerConfig } from './policy.ts';
 import { Spoken } from './spoken.ts';
 
 const SHOW_EVERY_MS = 250;
@@ -23,6 +26,8 @@ const SPOKEN_AT_MOST = 3;
 
 export interface Refused {
   name: string;
+  code: Reason['code'];
+  /** In the element's words. */
   reason: string;
 }
 
@@ -30,6 +35,8 @@ export interface TransfersHost {
   /** Read at each use: attributes and properties may change. */
   readonly options: QueueOptions;
   readonly language: Language;
+  /** What arrives is listed in later visits too. */
+  readonly keepsArrivals: boolean;
   say(message: string): void;
   onProgress(queue: QueueSnapshot): void;
   onAccepted(result: UploadResult): void;
@@ -44,10 +51,13 @@ export class Transfers {
   readonly #spoken = new Spoken();
   readonly #files = new KnownFiles();
   readonly #pace = new Pace(SHOW_EVERY_MS, () => this.show());
+  readonly #cancellations = new Cancellations(() => this.#onCancellation());
+  /** By the id of the handle. */
+  readonly #results = new Map<string, UploadResult>();
   #queue: UploadQueue<UploadSource> | undefined;
   #stateKey = '';
   #ticking: ReturnType<typeof setInterval> | undefined;
-  #refusals = 0;
+  #lastId = 0;
   #isAdding = false;
 
   constructor(host: TransfersHost) {
@@ -57,7 +67,9 @@ export class Transfers {
       pauseAll: () => this.pause(),
       resumeAll: () => this.resume(),
       retryAll: () => this.#retryAll(),
-      cancelAll: () => this.#askCancelAll(),
+      cancelAll: () => this.#cancelAll(),
+      undoAll: () => this.#undoAll(),
+      copyAll: () => void this.#copyAll(),
       clearEnded: () => this.#clearEnded(),
     });
   }
@@ -67,15 +79,23 @@ export class Transfers {
   }
 
   get isEmpty(): boolean {
-    return this.snapshot.uploads.length + this.list.refusedCount === 0;
+    return this.snapshot.uploads.length + this.list.refusedCount + this.list.pendingCount === 0;
   }
 
-  /** Sends what the policy allows, and says of the rest why not. A folder of thousands is taken in slices: the page stays alive. */
-  async add(files: readonly PickedFile[], config: ServerConfig | undefined): Promise<void> {
+  /**
+   * Lists the files at once. Once it is known what the server takes, sends what it does and says of the rest why not.
+   * A folder of thousands is taken in slices: the page stays alive.
+   *
+   * @param config a promise of it must not take long
+   */
+  async add(files: readonly PickedFile[], config: ServerConfig | undefined | Promise<ServerConfig | undefined>): Promise<void> {
+    const isKnown = !(config instanceof Promise);
+    const listed = isKnown ? files.map((picked): Listed => ({ picked })) : await this.#listPending(files);
+    const rules = await config;
     const refusals: string[] = [];
-    for (let start = 0; start < files.length; start += SLICE) {
+    for (let start = 0; start < listed.length; start += SLICE) {
       if (start > 0) await new Promise((resolve) => setTimeout(resolve));
-      refusals.push(...this.#addSlice(files.slice(start, start + SLICE), config));
+      refusals.push(...this.#addSlice(listed.slice(start, start + SLICE), rules));
     }
     const { strings } = this.#host.language;
     for (const message of refusals.length <= SPOKEN_AT_MOST ? refusals : [strings.spokenRefusals(refusals.length)]) this.#host.say(message);
@@ -87,10 +107,12 @@ export class Transfers {
   }
 
   resume(): void {
-    for (const { id, state } of this.snapshot.uploads) if (state === 'paused') this.#queue?.get(id)?.resume();
+    for (const { id, state } of this.snapshot.uploads)
+      if (state === 'paused' && !this.#cancellations.ids.has(id)) this.#queue?.get(id)?.resume();
   }
 
   async cancel(): Promise<void> {
+    for (const id of this.#cancellations.ids) this.#cancellations.end(id);
     await this.#queue?.cancel({ deleteRemote: true }).catch(() => undefined);
   }
 
@@ -98,23 +120,38 @@ export class Transfers {
   show(everything = false): void {
     const { snapshot } = this;
     const { language } = this.#host;
-    this.list.show(snapshot, language, everything);
-    this.overview.show(snapshot, this.list.refusedCount, language);
+    const { ids } = this.#cancellations;
+    this.list.show(snapshot, ids, language, everything);
+    this.overview.show(this.#cancellations.seen(snapshot), this.list.refusedCount, ids.size, language);
     this.#tick(snapshot);
     this.#host.onProgress(snapshot);
   }
 
+  async #listPending(files: readonly PickedFile[]): Promise<Listed[]> {
+    const listed: Listed[] = [];
+    for (const [index, picked] of files.entries()) {
+      if (index > 0 && index % SLICE === 0) await new Promise((resolve) => setTimeout(resolve));
+      const pendingId = `pending-${++this.#lastId}`;
+      this.list.addPending(pendingId, listedAs(picked), this.#host.language);
+      listed.push({ picked, pendingId });
+      if (index % SLICE === 0) this.show();
+    }
+    return listed;
+  }
+
   /** @returns what is to be said of those that were refused */
-  #addSlice(files: readonly PickedFile[], config: ServerConfig | undefined): string[] {
+  #addSlice(files: readonly Listed[], config: ServerConfig | undefined): string[] {
     const { options, language } = this.#host;
     const refusals: string[] = [];
     this.#isAdding = true;
     try {
-      for (const picked of files) {
-        const reason = refusalOf(config, picked.file);
-        if (reason === undefined) this.#send(picked, options);
+      for (const { picked, pendingId } of files) {
+        const refusal = refusalOf(config, picked.file);
+        if (refusal === undefined) this.#send(picked, options, pendingId);
         else {
-          this.#refuse(picked, reason, language);
+          const reason = language.reason(refusal, picked.file);
+          this.list.addRefused(pendingId ?? `refused-${++this.#lastId}`, listedAs(picked), refusal, language);
+          this.#host.onRefused({ name: picked.file.name, code: refusal.code, reason });
           refusals.push(language.strings.spokenRefused(visibleName(picked.file.name), reason));
         }
       }
@@ -126,10 +163,14 @@ export class Transfers {
     return refusals;
   }
 
-  #send({ file, relativePath, handle }: PickedFile, options: QueueOptions): void {
+  #send({ file, relativePath, handle }: PickedFile, options: QueueOptions, pendingId: string | undefined): void {
     const { name, size, lastModified } = file;
     const identity = { endpoint: String(options.endpoint), name, size, lastModified, relativePath };
-    if (this.#files.isUnderWay(identity, this.#queue)) {
+    const known = this.#files.underWay(identity, this.#queue);
+    if (known !== undefined) {
+      if (pendingId !== undefined) this.list.remove(pendingId);
+      // Given again, it is not meant to be cancelled.
+      if (this.#cancellations.undo(known)) return;
       this.#host.say(this.#host.language.strings.spokenKnown(visibleName(name)));
       return;
     }
@@ -139,7 +180,8 @@ export class Transfers {
     }
     const upload = this.#queue.add(file, { ...options, ...(relativePath !== undefined && { relativePath }) });
     const { id } = upload.snapshot;
-    this.list.add(id, { name, relativePath });
+    if (pendingId === undefined) this.list.add(id, { name, relativePath });
+    else this.list.rename(pendingId, id);
     this.#files.add(id, identity, handle);
     this.#follow(id);
   }
@@ -147,22 +189,25 @@ export class Transfers {
   #follow(id: string): void {
     const done = this.#queue?.get(id)?.done;
     done?.then(
-      (result) => this.#host.onAccepted(result),
+      (result) => {
+        this.#results.set(id, result);
+        const { id: uploadId, url, name, size } = result;
+        const endpoint = String(this.#host.options.endpoint);
+        if (this.#host.keepsArrivals) keepArrival({ id: uploadId, endpoint, url, name, size, at: Date.now() });
+        this.#host.onAccepted(result);
+      },
       () => {
         const snapshot = this.#queue?.get(id)?.snapshot;
-        if (snapshot?.state === 'rejected') this.#host.onRefused({ name: snapshot.name, reason: reasonOf(snapshot) });
+        if (snapshot?.state !== 'rejected' || snapshot.error === undefined) return;
+        this.#host.onRefused({ name: snapshot.name, code: snapshot.error.code, reason: reasonOf(snapshot, this.#host.language) });
       },
     );
   }
 
-  #refuse({ file, relativePath }: PickedFile, reason: string, language: Language): void {
-    this.list.addRefused(`refused-${++this.#refusals}`, { name: file.name, relativePath, size: file.size }, reason, language);
-    this.#host.onRefused({ name: file.name, reason });
-  }
-
   #onChange(snapshot: QueueSnapshot): void {
     if (this.#isAdding) return;
-    for (const message of this.#spoken.changes(snapshot, this.#host.language.strings)) this.#host.say(message);
+    const seen = this.#cancellations.seen(snapshot);
+    for (const message of this.#spoken.changes(seen, this.#host.language)) this.#host.say(message);
     for (const { id, state } of snapshot.uploads) if (isOver(state)) this.#files.ended(id, state);
     const stateKey = snapshot.uploads.map(({ id, state }) => id + state).join();
     if (stateKey === this.#stateKey) this.#pace.soon();
@@ -175,26 +220,51 @@ export class Transfers {
     if (action === 'pause') upload?.pause();
     else if (action === 'resume') upload?.resume();
     else if (action === 'retry' || action === 'sendAgain') this.#retry(id);
-    else if (action === 'cancel') this.#askCancel(id);
+    else if (action === 'cancel') this.#cancel([id]);
+    else if (action === 'undo') this.#cancellations.undo(id);
+    else if (action === 'copyLink') void this.#copy(id);
     else if (action === 'remove') this.#remove(id);
   }
 
-  #askCancel(id: string): void {
-    const upload = this.#queue?.get(id);
-    if (upload === undefined) return;
-    const cancel = () => void upload.cancel({ deleteRemote: true }).catch(() => undefined);
-    const { confirmed } = upload.snapshot;
-    const { strings, formats } = this.#host.language;
-    if (confirmed < ASK_FROM_BYTES) cancel();
-    else this.list.row(id)?.ask(strings.discardQuestion(formats.bytes(confirmed)), strings, cancel);
+  #cancel(ids: readonly string[]): void {
+    for (const id of ids) {
+      const upload = this.#queue?.get(id);
+      if (upload !== undefined) this.#cancellations.begin(upload);
+    }
+    this.#host.say(this.#host.language.strings.spokenUndo);
   }
 
-  #askCancelAll(): void {
-    const { strings, formats } = this.#host.language;
-    const open = this.snapshot.uploads.filter(({ state }) => !isOver(state));
-    const confirmed = open.reduce((sum, upload) => sum + upload.confirmed, 0);
-    if (confirmed < ASK_FROM_BYTES) void this.cancel();
-    else this.overview.ask(strings.discardQuestion(formats.bytes(confirmed)), strings, () => void this.cancel());
+  /** From the end, so that none in the queue takes the place of one that stopped. What is being inspected is out of our hands. */
+  #cancelAll(): void {
+    const open = this.snapshot.uploads.filter(({ state }) => !isOver(state) && state !== 'inspecting');
+    this.#cancel(open.map(({ id }) => id).reverse());
+    this.overview.focus();
+  }
+
+  #undoAll(): void {
+    for (const id of this.#cancellations.ids) this.#cancellations.undo(id);
+    this.overview.focus();
+  }
+
+  #onCancellation(): void {
+    if (this.#queue) this.#onChange(this.#queue.snapshot);
+    this.#pace.now();
+  }
+
+  async #copy(id: string): Promise<void> {
+    const url = this.#linkOf(id);
+    if (url !== undefined) this.list.row(id)?.showCopied(await copyLinks([url], this.#host.language, this.#host.say));
+  }
+
+  async #copyAll(): Promise<void> {
+    const accepted = this.snapshot.uploads.filter(({ state }) => state === 'accepted');
+    const urls = accepted.map(({ id }) => this.#linkOf(id)).filter((url) => url !== undefined);
+    this.overview.showCopied(await copyLinks(urls, this.#host.language, this.#host.say));
+    setTimeout(() => this.show(), SAID_FOR_MS);
+  }
+
+  #linkOf(id: string): string | undefined {
+    return this.#results.get(id)?.url ?? this.#queue?.get(id)?.snapshot.url;
   }
 
   #retry(id: string): void {
@@ -212,21 +282,26 @@ export class Transfers {
   }
 
   #remove(id: string): void {
-    this.#queue?.remove(id);
-    const next = this.list.remove(id);
-    this.#files.remove(id);
+    const next = this.#drop(id);
     this.#pace.now();
     if (this.isEmpty) this.#host.onEmptied();
     else next?.focus();
   }
 
+  /** @returns the row that the focus should go to */
+  #drop(id: string): ReturnType<UploadList['remove']> {
+    this.#queue?.remove(id);
+    this.#files.remove(id);
+    const result = this.#results.get(id);
+    if (result !== undefined) dropArrival(result.id);
+    this.#results.delete(id);
+    return this.list.remove(id);
+  }
+
   #clearEnded(): void {
+    for (const id of this.#cancellations.ids) this.#cancellations.end(id);
     const ended = this.snapshot.uploads.filter(({ state }) => isOver(state)).map(({ id }) => id);
-    for (const id of [...ended, ...this.list.refusedIds()]) {
-      this.#queue?.remove(id);
-      this.list.remove(id);
-      this.#files.remove(id);
-    }
+    for (const id of [...ended, ...this.list.refusedIds()]) this.#drop(id);
     this.#pace.now();
     if (this.isEmpty) this.#host.onEmptied();
     else this.overview.focus();
@@ -243,20 +318,19 @@ export class Transfers {
   }
 }
 
+interface Listed {
+  picked: PickedFile;
+  /** Of its row, where it was shown before it could be judged. */
+  pendingId?: string;
+}
+
+function listedAs({ file, relativePath }: PickedFile): { name: string; relativePath: string | undefined; size: number } {
+  return { name: file.name, relativePath, size: file.size };
+}
+
 const EMPTY: QueueSnapshot = {
   uploads: [],
-  counts: {
-    queued: 0,
-    preparing: 0,
-    uploading: 0,
-    waiting: 0,
-    paused: 0,
-    inspecting: 0,
-    accepted: 0,
-    rejected: 0,
-    failed: 0,
-    cancelled: 0,
-  },
+  counts: Object.fromEntries(Object.keys(MOVES).map((state) => [state, 0])) as Record<UploadState, number>,
   sent: 0,
   confirmed: 0,
   size: 0,

@@ -53,6 +53,8 @@ const DEFAULT_CONCURRENCY = 3;
 const TELL_WITHIN_MS = 100;
 /** So is everything where there are more than these: a telling looks at all of them. */
 const FEW = 100;
+/** After a start or a wait it takes so long until the speed tells how long the rest will take. */
+const SETTLED_AFTER_MS = 3000;
 
 /** @throws TypeError as `upload`, and for a concurrency under 1 */
 export function startQueue<Source>(
@@ -92,6 +94,8 @@ class Queue<Source> implements UploadQueue<Source>, Gate {
   #lastRank = 0;
   #active = 0;
   #isPaused = false;
+  /** On the clock of `performance.now()`; undefined while nothing is under way. */
+  #movingSince: number | undefined;
   /** Undefined after a change, until somebody looks. */
   #snapshot: QueueSnapshot | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -284,11 +288,15 @@ class Queue<Source> implements UploadQueue<Source>, Gate {
       sum.size += size ?? sent;
       sum.bytesPerSecond += bytesPerSecond;
     }
+    const isMoving = counts.preparing + counts.uploading + counts.inspecting > 0;
+    this.#movingSince = isMoving ? (this.#movingSince ?? performance.now()) : undefined;
+    const isSettled = this.#movingSince !== undefined && performance.now() - this.#movingSince >= SETTLED_AFTER_MS;
+    const left = Math.max(sum.size - sum.sent, 0);
     return Object.freeze({
       uploads,
       counts: Object.freeze(counts),
       ...sum,
-      etaSeconds: sum.bytesPerSecond >= 1 ? Math.max(sum.size - sum.sent, 0) / sum.bytesPerSecond : null,
+      etaSeconds: isSettled && left > 0 && sum.bytesPerSecond >= 1 ? left / sum.bytesPerSecond : null,
       isPaused: this.#isPaused,
       isIdle: uploads.every(({ state }) => isOver(state)),
     });

@@ -5,7 +5,7 @@ import type { UploadError } from '../../shared/errors.ts';
  * Where an upload stands on this side. The last four are final.
  * - `queued`: waits for its turn in a queue
  * - `preparing`: looks at the file, asks the server where to go on, or creates the upload
- * - `uploading`: bytes are on their way
+ * - `uploading`: bytes are on their way, be it that all of them have left this device
  * - `waiting`: something is in the way; goes on by itself, see `waiting`
  * - `paused`: stands until `resume()`
  * - `inspecting`: every byte is on the server; the verdict is out
@@ -59,7 +59,7 @@ export interface UploadSnapshot {
   readonly size: number | null;
   /** Mean with a half-life of 2 s; 0 when nothing moves. */
   readonly bytesPerSecond: number;
-  /** Seconds until the last byte is sent at this speed; null where that can't be told. */
+  /** Seconds until the last byte is sent at this speed; null where that can't be told, as before the speed has settled. */
   readonly etaSeconds: number | null;
   /** Offset this handle went on from; 0 for a new upload. */
   readonly resumedFrom: number;

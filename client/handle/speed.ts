@@ -1,10 +1,13 @@
 const HALF_LIFE_MS = 2000;
 /** Of about 300 ms: the first burst, which only fills the network's buffers, is not taken for the speed. */
 const LEAST_WEIGHT = 0.1;
+/** Of about 3 s: from then on the mean says something of the minutes to come. */
+const SETTLED_WEIGHT = 0.64;
 
 /**
  * Speed as an exponential mean with a half-life of 2 s over the positions it is told. It starts at the offset an upload
- * goes on from, so what an earlier visit sent does not count as speed.
+ * goes on from, so what an earlier visit sent does not count as speed; and after a wait there is a new one, since a time in
+ * which nothing was tried says nothing of the speed.
  */
 export class SpeedMeter {
   #position: number;
@@ -34,6 +37,11 @@ export class SpeedMeter {
   rebase(position: number, nowMs: number): void {
     this.add(this.#position, nowMs);
     this.#position = position;
+  }
+
+  /** Enough was seen to tell from it how long the rest will take. */
+  get isSettled(): boolean {
+    return this.#weight >= SETTLED_WEIGHT;
   }
 
   /** Fades while nothing is added. */

@@ -28,6 +28,8 @@ export class Tracker {
   #url: string | undefined;
   #name: string;
   readonly #id: string;
+  /** Another tab said how far it is: from there on its speed is known. */
+  #isFollowing = false;
   #meter = new SpeedMeter(0, performance.now());
   #timer: ReturnType<typeof setTimeout> | undefined;
   #fading: ReturnType<typeof setInterval> | undefined;
@@ -70,11 +72,14 @@ export class Tracker {
     if (to === this.#state ? isOver(to) : !canMove(this.#state, to)) return false;
     const isSame = to === this.#state && details.waiting === this.#details.waiting && details.error === this.#details.error;
     if (isSame) return true;
+    const isElsewhere = details.waiting?.reason === 'elsewhere';
+    if (to === 'uploading' && this.#state !== 'uploading') this.#meter = new SpeedMeter(this.#sent, performance.now());
     this.#state = to;
     this.#details = details;
+    this.#isFollowing = false;
     if (to !== 'uploading' && to !== 'inspecting') this.#fallBack();
     clearInterval(this.#fading);
-    if (to === 'uploading' || details.waiting?.reason === 'elsewhere') this.#fading = setInterval(() => this.#tellSoon(), FADE_EVERY_MS);
+    if (to === 'uploading' || isElsewhere) this.#fading = setInterval(() => this.#tellSoon(), FADE_EVERY_MS);
     this.#tell();
     return true;
   }
@@ -123,6 +128,8 @@ export class Tracker {
     if (this.#details.waiting?.reason !== 'elsewhere') return;
     this.#url = url;
     this.#confirmed = confirmed;
+    if (!this.#isFollowing) this.#meter = new SpeedMeter(sent, performance.now());
+    this.#isFollowing = true;
     this.send(sent);
   }
 
@@ -154,7 +161,7 @@ export class Tracker {
     const size = this.#size;
     const isMoving = state === 'uploading' || this.#details.waiting?.reason === 'elsewhere';
     const bytesPerSecond = isMoving ? this.#meter.bytesPerSecond(performance.now()) : 0;
-    const left = size === null ? null : Math.max(size - this.#sent, 0);
+    const left = size === null || !this.#meter.isSettled ? null : Math.max(size - this.#sent, 0);
     return Object.freeze({
       id: this.#id,
       name: this.#name,
@@ -163,7 +170,7 @@ export class Tracker {
       confirmed: this.#confirmed,
       size,
       bytesPerSecond,
-      etaSeconds: left !== null && bytesPerSecond >= 1 ? left / bytesPerSecond : null,
+      etaSeconds: left !== null && left > 0 && bytesPerSecond >= 1 ? left / bytesPerSecond : null,
       resumedFrom: this.#resumedFrom,
       attempt: this.#attempt,
       ...(this.#details.waiting === undefined ? {} : { waiting: Object.freeze(this.#details.waiting) }),

@@ -144,8 +144,39 @@ class Exchange {
   #broken(error: Error & { code?: string }): TransportError {
     const code = error.code ?? '';
     const isUnreachable = UNREACHABLE.has(code) || !this.#hasConnected;
-    return new TransportError(error.message, { isUnreachable, isHopeless: HOPELESS.test(code), cause: error });
+    const isHopeless = HOPELESS.test(code);
+    const detail = isHopeless ? error.message : explained(code, new URL(this.#message.url));
+    const isUnknownHost = code === 'ENOTFOUND';
+    return new TransportError(error.message, {
+      isUnreachable,
+      isHopeless,
+      isUnknownHost,
+      ...(detail === undefined ? {} : { detail }),
+      cause: error,
+    });
   }
+}
+
+/** What the system says, in words for whoever typed the address. */
+function explained(code: string, { hostname, host }: URL): string | undefined {
+  switch (code) {
+    case 'ENOTFOUND':
+      return `There is no host “${hostname}”.`;
+    case 'EAI_AGAIN':
+    case 'EAI_FAIL':
+      return `The address of the host “${hostname}” could not be looked up.`;
+    case 'ECONNREFUSED':
+      return `${host} refuses connections.`;
+    case 'EHOSTUNREACH':
+    case 'EHOSTDOWN':
+    case 'ENETUNREACH':
+    case 'ENETDOWN':
+      return `There is no way to ${host}.`;
+    case 'ECONNRESET':
+    case 'EPIPE':
+      return `${host} broke the connection.`;
+  }
+  return undefined;
 }
 
 /** @throws Error when the connection breaks before the answer is whole */

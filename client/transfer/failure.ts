@@ -24,6 +24,8 @@ export interface FailureOptions {
   isOurs?: boolean;
   /** Size of the request's body. */
   bodyBytes?: number;
+  /** As of `TransportError`. */
+  isUnknownHost?: boolean;
 }
 
 /** One request that did not do what it should: all that is needed to decide what follows. */
@@ -34,6 +36,7 @@ export class Failure extends Error {
   readonly status: number;
   readonly isOurs: boolean;
   readonly bodyBytes: number;
+  readonly isUnknownHost: boolean;
 
   constructor(error: UploadError, options: FailureOptions) {
     super(error.message, { cause: error });
@@ -43,6 +46,7 @@ export class Failure extends Error {
     this.status = options.status ?? 0;
     this.isOurs = options.isOurs ?? false;
     this.bodyBytes = options.bodyBytes ?? 0;
+    this.isUnknownHost = options.isUnknownHost ?? false;
   }
 }
 
@@ -74,17 +78,35 @@ const BY_STATUS: Readonly<Record<number, ErrorCode>> = {
 };
 
 /** The failure an answer outside 2xx is. */
-export function failureOf(response: TransportResponse, method: string, bodyBytes: number): Failure {
+export function failureOf(response: TransportResponse, method: string, url: string, bodyBytes: number): Failure {
   const { status } = response;
   const retryAfter = response.header('Retry-After');
   const isDate = retryAfter !== null && /[a-z]/i.test(retryAfter);
   const retryAfterSeconds = parseRetryAfter(retryAfter, isDate ? answeredAt(response) : 0);
   const options = { status, ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }) };
   const ours = fromProblem(parseJson(response.text), options);
-  const code = BY_STATUS[status] ?? (status >= 500 ? 'ERR_INTERNAL' : 'ERR_UNEXPECTED_RESPONSE');
-  const detail = code === 'ERR_UNEXPECTED_RESPONSE' ? { detail: `The answer to ${method} was ${status}.` } : {};
-  const error = ours ?? new UploadError(code, { ...options, ...detail });
+  const error = isWrongAddress(ours, method, status)
+    ? new UploadError('ERR_NOT_FOUND', { ...options, detail: `${withoutQuery(url)} answered ${status}: it takes no uploads.` })
+    : (ours ?? unexplained(method, url, options));
   return new Failure(error, { cause: 'refused', method, status, isOurs: ours !== undefined, bodyBytes });
+}
+
+/** Creations are asked for where the application, or the person at the command line, said: there a 404 is of that address. */
+function isWrongAddress(ours: UploadError | undefined, method: string, status: number): boolean {
+  return method === 'POST' && status === 404 && (ours === undefined || ours.code === 'ERR_NOT_FOUND');
+}
+
+function unexplained(method: string, url: string, options: { status: number; retryAfterSeconds?: number }): UploadError {
+  const { status } = options;
+  const code = BY_STATUS[status] ?? (status >= 500 ? 'ERR_INTERNAL' : 'ERR_UNEXPECTED_RESPONSE');
+  const detail = code === 'ERR_UNEXPECTED_RESPONSE' ? { detail: `${withoutQuery(url)} answered ${method} with ${status}.` } : {};
+  return new UploadError(code, { ...options, ...detail });
+}
+
+/** Queries and passwords of an address are nobody's to read. */
+function withoutQuery(url: string): string {
+  const { origin, pathname } = new URL(url);
+  return origin + pathname;
 }
 
 /** By the clock of whoever answered, as a date in the answer is; this machine's may be hours off. */

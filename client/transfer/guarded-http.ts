@@ -20,14 +20,14 @@ export interface GuardedRequest {
 
 export class GuardedHttp {
   readonly #transport: Transport;
-  readonly #surroundings: Pick<Surroundings, 'onNetwork'>;
+  readonly #surroundings: Pick<Surroundings, 'onNetwork' | 'isOnline'>;
   readonly #timeouts: Timeouts;
   readonly #headers: UploadOptions['headers'];
   readonly #withCredentials: boolean;
   #reason: HeadersRequest['reason'] = 'request';
 
   constructor(
-    platform: { transport: Transport; surroundings: Pick<Surroundings, 'onNetwork'> },
+    platform: { transport: Transport; surroundings: Pick<Surroundings, 'onNetwork' | 'isOnline'> },
     options: Pick<UploadOptions, 'headers' | 'timeouts' | 'withCredentials'>,
   ) {
     this.#transport = platform.transport;
@@ -58,7 +58,7 @@ export class GuardedHttp {
     const headers = await this.#headersFor(method, url);
     signal.throwIfAborted();
     const watch = new Watch(this.#timeouts, bodyBytes, request.heldMs ?? 0);
-    const forget = this.#surroundings.onNetwork(() => watch.suspect());
+    const forget = this.#surroundings.onNetwork(() => watch.suspect(this.#surroundings.isOnline()));
     let response: TransportResponse;
     try {
       response = await this.#transport.send({
@@ -80,7 +80,7 @@ export class GuardedHttp {
       forget();
       watch.stop();
     }
-    if (response.status < 200 || response.status > 299) throw failureOf(response, method, bodyBytes);
+    if (response.status < 200 || response.status > 299) throw failureOf(response, method, url, bodyBytes);
     this.#reason = 'request';
     return response;
   }
@@ -104,9 +104,9 @@ export class GuardedHttp {
     }
     if (error instanceof UploadError) return new Failure(error, { cause: 'hopeless', method, bodyBytes });
     if (error instanceof TransportError) {
-      const network = new UploadError('ERR_NETWORK', { cause: error, ...(error.isHopeless ? { detail: error.message } : {}) });
+      const network = new UploadError('ERR_NETWORK', { cause: error, ...(error.detail === undefined ? {} : { detail: error.detail }) });
       const cause = error.isHopeless ? 'hopeless' : error.isUnreachable ? 'unreachable' : 'interrupted';
-      return new Failure(network, { cause, method, bodyBytes });
+      return new Failure(network, { cause, method, bodyBytes, isUnknownHost: error.isUnknownHost });
     }
     // Not of the network: the transport refuses what it was given, or has a fault. Trying again would repeat it.
     return new Failure(new UploadError('ERR_UNEXPECTED_RESPONSE', { cause: error }), { cause: 'hopeless', method, bodyBytes });
@@ -150,10 +150,15 @@ class Watch {
     this.#arm(sent < this.#bodyBytes ? this.#timeouts.stallMs : this.#timeouts.answerMs + this.#heldMs);
   }
 
-  /** The network came back or changed. Systems keep connections over that which nothing will ever come over again. */
-  suspect(): void {
+  /**
+   * The network went, came back or changed. Systems keep connections over that which nothing will ever come over again.
+   *
+   * @param isOnline without a network whatever moves proves that the device is wrong about it, as with a server on loopback
+   */
+  suspect(isOnline: boolean): void {
     const silence = performance.now() - this.#movedAt;
-    if (silence >= (this.hasMoved ? SUSPECT_AFTER_MS : PROOF_WITHIN_MS)) this.#arm(0);
+    if (!isOnline) this.#arm(SUSPECT_AFTER_MS);
+    else if (silence >= (this.hasMoved ? SUSPECT_AFTER_MS : PROOF_WITHIN_MS)) this.#arm(0);
     else if (this.hasMoved) this.#arm(PROOF_WITHIN_MS);
   }
 

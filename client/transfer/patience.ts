@@ -64,11 +64,16 @@ export class Patience {
     this.#budget.spend(this.#movedAt - this.#begunAt + silence);
   }
 
-  /** Resolves when the next attempt is due. @throws Ending when the budget is spent, or the reason of the signal */
-  async wait(reason: WaitingReason, error: UploadError, signal: AbortSignal): Promise<void> {
+  /**
+   * Resolves when the next attempt is due.
+   *
+   * @param limitMs where hope is less than the budget says
+   * @throws Ending when the budget is spent, or the reason of the signal
+   */
+  async wait(reason: WaitingReason, error: UploadError, signal: AbortSignal, limitMs = Number.POSITIVE_INFINITY): Promise<void> {
     const isOffline = reason === 'offline';
     // What the server has is known only when it was asked again.
-    if (!isOffline && this.#budget.isSpent && !this.#mayHaveMore) throw new Ending('failed', gaveUp(error));
+    if (!isOffline && this.#budget.isSpentOf(limitMs) && !this.#mayHaveMore) throw new Ending('failed', gaveUp(error));
     const { retryAfterSeconds } = error;
     const ms = isOffline ? OFFLINE_RETRY_MS : this.#backoff.next(reason, retryAfterSeconds);
     this.#tracker.move('waiting', { waiting: isOffline ? { reason } : { reason, until: Date.now() + ms }, error });

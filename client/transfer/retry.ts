@@ -110,7 +110,12 @@ export class Budget {
   }
 
   get isSpent(): boolean {
-    return this.#spentMs >= this.#limitMs;
+    return this.isSpentOf(this.#limitMs);
+  }
+
+  /** By a limit that is lower than its own. */
+  isSpentOf(limitMs: number): boolean {
+    return this.#spentMs >= Math.min(limitMs, this.#limitMs);
   }
 
   progressed(): void {

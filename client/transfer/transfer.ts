@@ -7,6 +7,7 @@ import type { Tracker } from '../handle/tracker.ts';
 import type { UploadOptions } from '../options.ts';
 import type { Platform, Source, SourceReference } from '../ports.ts';
 import { acceptedResult } from './acceptance.ts';
+import { watchArrival } from './arrival.ts';
 import { type AttemptOptions, type AttemptOutcome, attempt } from './attempt.ts';
 import { RunningChecksum } from './checksum.ts';
 import { attemptDirectly, NoDirectUploads } from './direct.ts';
@@ -20,6 +21,9 @@ import { terminate } from './termination.ts';
 
 /** More than the buffers between here and the server's disk hold. */
 const IN_FLIGHT_BYTES = 64 * 1024 * 1024;
+
+/** So long is a host tried that has no address: the network may only just be coming up. */
+const UNKNOWN_HOST_MS = 60_000;
 
 export class Transfer {
   readonly #reference: SourceReference;
@@ -146,6 +150,7 @@ export class Transfer {
       this.#tracker.created(journal.url ?? undefined);
       this.#patience.begin();
       const reader = new SourceReader(opened, this.#platform);
+      const attempting = new AbortController();
       try {
         if (journal.url === null) await journal.asking();
         const outcome = await this.#attempt({
@@ -163,17 +168,21 @@ export class Transfer {
             this.#tracker.created(url);
           },
           onConfirmed: (offset) => this.#confirm(opened, offset),
-          onSending: () => {
-            if (this.#tracker.state !== 'inspecting') this.#tracker.move('uploading');
+          onSending: (start) => {
+            // Asked again for its verdict, it is sent the one byte that is held back.
+            const isVerdictAsked = this.#tracker.state === 'inspecting' && hasAllButOne(source, start);
+            if (!isVerdictAsked) this.#tracker.move('uploading');
           },
           onSent: (offset, isAll) => {
             this.#patience.moved();
             this.#tracker.send(offset);
             // One body may be the whole file: what is confirmed when it breaks is not far behind what was sent.
             journal.keep(this.#tracker.confirmed, opened.checksum?.before(Math.max(offset - IN_FLIGHT_BYTES, 0)));
-            if (isAll) this.#tracker.move('inspecting');
+            if (!isAll) return;
+            if (hasAllButOne(source, this.#tracker.confirmed)) this.#tracker.move('inspecting');
+            else void this.#untilArrived(journal.url, AbortSignal.any([signal, attempting.signal]));
           },
-        });
+        }).finally(() => attempting.abort());
         if (outcome === 'acknowledged') return await this.#accept(opened, signal);
         await this.#patience.askAgain(signal);
       } catch (error) {
@@ -186,6 +195,11 @@ export class Transfer {
         reader.end();
       }
     }
+  }
+
+  /** The last bytes have left: as long as the server does not have them the upload is not in its hands. */
+  async #untilArrived(url: string | null, signal: AbortSignal): Promise<void> {
+    if (url !== null) await watchArrival(this.#http, url, signal, () => this.#tracker.move('inspecting'));
   }
 
   async #attempt(options: AttemptOptions): Promise<AttemptOutcome> {
@@ -210,8 +224,11 @@ export class Transfer {
       canRestart: !this.#hasRestarted,
     });
     switch (decision.kind) {
-      case 'retry':
-        return this.#patience.wait(decision.reason, error, signal);
+      case 'retry': {
+        // A host that was never there, in this run or an earlier one, was hardly meant.
+        const isNeverHeardOf = failure.isUnknownHost && !this.#hasStarted && journal.url === null;
+        return this.#patience.wait(decision.reason, error, signal, isNeverHeardOf ? UNKNOWN_HOST_MS : undefined);
+      }
       case 'ask-again':
         return this.#patience.askAgain(signal, error.retryAfterSeconds || 1);
       case 'reauthorize':
@@ -240,7 +257,7 @@ export class Transfer {
     const isStart = !this.#hasStarted;
     this.#hasStarted = true;
     this.#tracker.confirm(offset, isStart);
-    const isComplete = source.size !== null && offset >= source.size - 1;
+    const isComplete = hasAllButOne(source, offset);
     if (!this.#patience.heard(offset !== before || isStart, isComplete)) throw new Failure(gaveUp(), { cause: 'hopeless', method: 'HEAD' });
     journal.keep(offset, checksum?.before(offset));
   }
@@ -271,4 +288,9 @@ export class Transfer {
     tracker.confirm(result.size, false);
     return result;
   }
+}
+
+/** The last byte is acknowledged with the verdict. */
+function hasAllButOne({ size }: Source, offset: number): boolean {
+  return size !== null && offset >= size - 1;
 }

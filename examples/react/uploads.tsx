@@ -30,7 +30,7 @@ export function Uploads({ endpoint }: { endpoint: string }) {
         />
       </label>
       <button type="button" disabled={isIdle} onClick={() => (isPaused ? queue.resume() : queue.pause())}>
-        {isPaused ? 'Go on with all' : 'Pause all'}
+        {isPaused ? 'Resume all' : 'Pause all'}
       </button>
       <progress aria-label="All files" value={sent} max={size || 1} />
       <ul>
@@ -56,12 +56,12 @@ function Row({ upload, queue }: { upload: UploadSnapshot; queue: UploadQueue<Upl
       )}
       {state === 'paused' && (
         <button type="button" onClick={() => handle?.resume()}>
-          Go on
+          Resume
         </button>
       )}
       {state === 'failed' && (
         <button type="button" onClick={() => queue.retry(id)}>
-          Try again
+          Retry
         </button>
       )}
       {(state === 'rejected' || state === 'failed') && <p role="alert">{error?.message}</p>}

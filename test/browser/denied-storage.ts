@@ -70,8 +70,8 @@ export async function expectToSend(
   await expect.poll(() => frame.evaluate(isReady)).toBe(true);
   expect(await frame.evaluate(denied)).toEqual(expect.arrayContaining([...missing]));
   await frame.choose(film.path);
-  await expect.poll(() => frame.evaluate(shown), { timeout: 90_000 }).toMatch(/Accepted|Stopped|Refused/);
-  expect(await frame.evaluate(shown)).toMatch(/Accepted/);
+  await expect.poll(() => frame.evaluate(shown), { timeout: 90_000 }).toMatch(/Upload complete|Failed|Refused/);
+  expect(await frame.evaluate(shown)).toMatch(/Upload complete/);
   expect(await storedHashes(server.dataDir)).toEqual({ [film.name]: film.sha256 });
   return film;
 }

@@ -40,7 +40,7 @@ describe('dropped on the page', () => {
     const { page, problems } = await visit(browser, server.url);
 
     await drop(page, [root]);
-    for (const { name } of films) await expectState(page, name, /Accepted/);
+    for (const { name } of films) await expectState(page, name, /Upload complete/);
     await expectState(page, 'film-3.mp4', /Footage\/day 2\/Küste/);
 
     await expect.poll(() => records.toSorted(), PATIENCE).toEqual(places.map((place) => `Footage/${place}`).toSorted());
@@ -60,7 +60,7 @@ describe('dropped on the page', () => {
     const before = proxy.exchanges.length;
     await page.reload();
     proxy.bytesPerSecond = Number.POSITIVE_INFINITY;
-    await expectState(page, film.name, /Accepted/);
+    await expectState(page, film.name, /Upload complete/);
     const offsets = proxy.exchanges.slice(before).filter(({ method }) => method === 'PATCH');
     expect(Math.min(...offsets.map(({ headers }) => Number(headers['upload-offset'])))).toBeGreaterThanOrEqual(8 * MIB);
     expect(await storedHashes(server.dataDir)).toEqual({ [film.name]: film.sha256 });

@@ -78,7 +78,7 @@ describe('an upload goes on', () => {
       await (await asked).setFiles(path);
       if (path === other.path) expect(await shownText(page.getByRole('alert'))).toMatch(/is not the file that was interrupted/);
     }
-    await expectState(page, film.name, /Accepted/);
+    await expectState(page, film.name, /Upload complete/);
 
     expect(await again.count()).toBe(1);
     expect(await page.getByText('Unfinished from an earlier visit').isVisible()).toBe(false);
@@ -96,12 +96,12 @@ describe('an upload goes on', () => {
     await sendHalf(page, proxy);
 
     await Promise.all([server.kill(), proxy.goDown()]);
-    await expectState(page, film.name, /Waiting[\s\S]*Nothing is lost\./);
+    await expectState(page, film.name, /Waiting for the network[\s\S]*Nothing is lost\./);
     const before = proxy.exchanges.length;
     await server.start();
     await proxy.listen();
     proxy.bytesPerSecond = Number.POSITIVE_INFINITY;
-    await expectState(page, film.name, /Accepted/);
+    await expectState(page, film.name, /Upload complete/);
 
     expect(Math.min(...offsetsSince(proxy, before).filter((offset) => offset > 0))).toBeGreaterThanOrEqual(FIRST_CHUNK);
     expect(await storedHashes(dataDir)).toEqual({ [film.name]: film.sha256 });
@@ -114,12 +114,39 @@ describe('an upload goes on', () => {
     await sendHalf(page, proxy);
 
     await page.context().setOffline(true);
-    await expectState(page, film.name, /You are offline/);
+    await expectState(page, film.name, /Waiting for the network[\s\S]*You are offline/);
     expect(await accessibilityFaults(page)).toEqual([]);
     expect(await shownText(page.getByRole('status'))).toMatch(/Uploads wait and go on by themselves/);
     proxy.bytesPerSecond = Number.POSITIVE_INFINITY;
     await page.context().setOffline(false);
-    await expectState(page, film.name, /Accepted/);
+    await expectState(page, film.name, /Upload complete/);
+    expect(await storedHashes(server.dataDir)).toEqual({ [film.name]: film.sha256 });
+  });
+});
+
+describe('a device that loses its network while a body is on its way', () => {
+  it('says so, also where the browser does not break the request off', async () => {
+    const server = await embedLandfall();
+    const proxy = await slowly(server.url);
+    const { page } = await visit(browser, proxy.url);
+    await page.evaluate(() => {
+      const element = document.querySelector('landfall-upload');
+      if (element) element.options = { timeouts: { stallMs: 3_600_000 } };
+    });
+    await sendHalf(page, proxy);
+    proxy.bytesPerSecond = 1;
+    await page.evaluate(() => {
+      Object.defineProperty(navigator, 'onLine', { value: false, configurable: true });
+      dispatchEvent(new Event('offline'));
+    });
+    await expectState(page, film.name, /Waiting for the network[\s\S]*You are offline/);
+
+    proxy.bytesPerSecond = Number.POSITIVE_INFINITY;
+    await page.evaluate(() => {
+      Object.defineProperty(navigator, 'onLine', { value: true, configurable: true });
+      dispatchEvent(new Event('online'));
+    });
+    await expectState(page, film.name, /Upload complete/);
     expect(await storedHashes(server.dataDir)).toEqual({ [film.name]: film.sha256 });
   });
 });
@@ -142,7 +169,7 @@ describe('with the keyboard alone', () => {
     expect(await accessibilityFaults(page)).toEqual([]);
     const still = proxy.bytes;
     // The same place now goes on.
-    expect(await focusedName(page)).toBe(`Go on: ${film.name}`);
+    expect(await focusedName(page)).toBe(`Resume: ${film.name}`);
     await page.keyboard.press('Enter');
     await expectState(page, film.name, /Uploading/);
     await expect.poll(() => proxy.bytes, PATIENCE).toBeGreaterThan(still);
@@ -150,15 +177,17 @@ describe('with the keyboard alone', () => {
     await tabTo(page, `Cancel: ${film.name}`);
     await page.keyboard.press('Enter');
     await expectState(page, film.name, /Cancelled/);
+    // The same place now takes it back.
+    expect(await focusedName(page)).toBe(`Undo: ${film.name}`);
     const created = proxy.exchanges.find(({ method }) => method === 'POST')?.answer?.location ?? '';
     await expect
       .poll(async () => (await fetch(new URL(created, server.files), { method: 'HEAD', headers: TUS })).status, PATIENCE)
       .toBe(410);
 
     proxy.bytesPerSecond = Number.POSITIVE_INFINITY;
-    await tabTo(page, `Send again: ${film.name}`);
+    await tabTo(page, `Upload again: ${film.name}`);
     await page.keyboard.press('Enter');
-    await expectState(page, film.name, /Accepted/);
+    await expectState(page, film.name, /Upload complete/);
     expect(await storedHashes(server.dataDir)).toEqual({ [film.name]: film.sha256 });
   });
 
@@ -172,45 +201,14 @@ describe('with the keyboard alone', () => {
 
     await tabTo(page, 'Pause all');
     await page.keyboard.press('Space');
-    for (const { name } of films.slice(1)) await expectState(page, name, /Paused|Accepted/);
+    for (const { name } of films.slice(1)) await expectState(page, name, /Paused|Upload complete/);
     await expectState(page, film.name, /Paused/);
 
     proxy.bytesPerSecond = Number.POSITIVE_INFINITY;
-    await tabTo(page, 'Go on with all');
+    await tabTo(page, 'Resume all');
     await page.keyboard.press('Space');
-    for (const { name } of films) await expectState(page, name, /Accepted/);
+    for (const { name } of films) await expectState(page, name, /Upload complete/);
     expect(await storedHashes(server.dataDir)).toEqual(Object.fromEntries(films.map(({ name, sha256 }) => [name, sha256])));
-  });
-});
-
-describe('an upload of which much is there', () => {
-  it('is given up only after a question, and taken once when given twice', async () => {
-    const server = await embedLandfall();
-    const proxy = await slowly(server.url, 40 * MIB);
-    const { page } = await visit(browser, proxy.url);
-    const large = await video('large.mp4', 112 * MIB);
-    await page.evaluate(() => {
-      const element = document.querySelector('landfall-upload');
-      element?.addEventListener('landfall-progress', () => {
-        if (element.snapshot.confirmed > 64 * 1024 * 1024) element.pause();
-      });
-    });
-    await chooser(page).setInputFiles(large.path);
-    await expectState(page, large.name, /Paused/);
-    await chooser(page).setInputFiles(large.path);
-    await expect.poll(() => shownText(page.getByRole('status')), PATIENCE).toMatch(/is already on its way/);
-    expect(await page.getByRole('listitem').count()).toBe(1);
-
-    await button(page, 'Cancel', large.name).click();
-    await expectState(page, large.name, /Give up the [\d.]+ MiB already sent\?/);
-    expect(await focusedName(page)).toBe('Keep it');
-    await page.keyboard.press('Escape');
-    await expectState(page, large.name, /Paused/);
-    expect(await focusedName(page)).toBe(`Cancel: ${large.name}`);
-
-    await page.keyboard.press('Enter');
-    await page.getByRole('button', { name: 'Yes, cancel it' }).click();
-    await expectState(page, large.name, /Cancelled/);
   });
 });
 

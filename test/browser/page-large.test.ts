@@ -52,9 +52,9 @@ it('a file of gigabytes takes less than 100 MiB of the tab’s memory', async ()
       most = Math.max(most, await memory());
       await sleep(50);
     }
-    isOver = /Accepted|Refused|Stopped/.test(await shownText(row(page, 'film.mp4')));
+    isOver = /Upload complete|Refused|Failed/.test(await shownText(row(page, 'film.mp4')));
   }
-  await expectState(page, 'film.mp4', /Accepted/);
+  await expectState(page, 'film.mp4', /Upload complete/);
   console.log(`the tab grew by ${Math.round((most - before) / MIB)} MiB while it sent ${length / MIB} MiB`);
   expect(most - before).toBeLessThan(100 * MIB);
   const files = join(server.dataDir, 'files');
@@ -73,7 +73,7 @@ it('a film chosen on the page lands whole though the server is killed in the mid
   await expectState(page, film.name, /Waiting/);
   const kept = await confirmed();
   await server.start();
-  await page.getByText('Your file has arrived').waitFor({ timeout: isLong ? 900_000 : PATIENCE.timeout });
+  await page.getByText('Upload complete').waitFor({ timeout: isLong ? 900_000 : PATIENCE.timeout });
   console.log(`killed with ${Math.round(kept / MIB)} MiB confirmed`);
   expect(await storedHashes(server.dataDir)).toEqual({ [film.name]: film.sha256 });
   expect(problems).toEqual([]);

@@ -78,13 +78,13 @@ describe('all uploads together', () => {
     // Three chunks of 8 MiB and more: one of the three has one behind it.
     await expect.poll(() => proxy.bytes, PATIENCE).toBeGreaterThan(26 * MIB);
     await proxy.goDown();
-    for (const { name } of films) await expectState(page, name, /Stopped[\s\S]*The server could not be reached/);
-    await page.getByText('Nothing has arrived').waitFor();
+    for (const { name } of films) await expectState(page, name, /Failed[\s\S]*The server could not be reached/);
+    await page.getByText('Nothing was uploaded').waitFor();
 
     const before = proxy.exchanges.length;
     proxy.bytesPerSecond = 2 * MIB;
     await proxy.listen();
-    await press('Try all again');
+    await press('Retry all');
     for (const { name } of films.slice(0, 3)) await expectState(page, name, /Uploading/);
     const offsets = () =>
       proxy.exchanges
@@ -102,7 +102,7 @@ describe('all uploads together', () => {
 
     proxy.bytesPerSecond = Number.POSITIVE_INFINITY;
     for (const { name } of films) await button(page, 'Send again', name).click();
-    for (const { name } of films) await expectState(page, name, /Accepted/);
+    for (const { name } of films) await expectState(page, name, /Upload complete/);
     expect(await storedHashes(server.dataDir)).toEqual(Object.fromEntries(films.map((film) => [film.name, film.sha256])));
     expect(problems).toEqual([]);
   });
@@ -125,7 +125,7 @@ describe('a tab that is closed', () => {
     await expectState(next, film.name, /% is on the server/);
     proxy.bytesPerSecond = Number.POSITIVE_INFINITY;
     await chooseAgain(next, film.name, film.path);
-    await expectState(next, film.name, /Accepted/);
+    await expectState(next, film.name, /Upload complete/);
     const offsets = proxy.exchanges
       .slice(before)
       .filter(({ method }) => method === 'PATCH')
@@ -148,7 +148,7 @@ describe('a tab that is closed', () => {
     await expectState(other, film.name, /sent from another tab/);
     expect(await other.getByText('Unfinished from an earlier visit').isVisible()).toBe(false);
     proxy.bytesPerSecond = Number.POSITIVE_INFINITY;
-    for (const tab of [page, other]) await expectState(tab, film.name, /Accepted/);
+    for (const tab of [page, other]) await expectState(tab, film.name, /Upload complete/);
     expect(await storedHashes(server.dataDir)).toEqual({ [film.name]: film.sha256 });
   });
 });
@@ -172,11 +172,11 @@ describe('a file that changed between two visits', () => {
     await utimes(film.path, 1_700_000_000, 1_700_000_000);
     proxy.bytesPerSecond = Number.POSITIVE_INFINITY;
     await chooseAgain(page, film.name, film.path);
-    await expectState(page, film.name, /Stopped[\s\S]*changed since the upload began/);
+    await expectState(page, film.name, /Failed[\s\S]*changed since the upload began/);
     expect(await storedHashes(server.dataDir)).toEqual({});
 
     await button(page, 'Try again', film.name).click();
-    await expectState(page, film.name, /Accepted/);
+    await expectState(page, film.name, /Upload complete/);
     expect(await storedHashes(server.dataDir)).toEqual({ [film.name]: sha256(changed) });
     expect(await shownText(page.getByRole('alert'))).toBe('');
   });

@@ -1,4 +1,4 @@
-// Every state of the page at the widths of a phone, a tablet and a desk, light and dark: nothing sticks out, nothing hinders
+// Every state of the page at the widths of a phone, a tablet, a small screen and a desk, light and dark: nothing sticks out, nothing hinders
 // anyone. `npm run screenshots` keeps pictures of all of them, to be looked at.
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -11,7 +11,7 @@ import { temporaryDirectory } from '../support/temp-dir.ts';
 import { accessibilityFaults, chooser, expectState, PATIENCE, type Video, video, visit } from './page-driver.ts';
 
 const MIB = 1024 * 1024;
-const WIDTHS = [360, 768, 1440] as const;
+const WIDTHS = [360, 768, 1024, 1440] as const;
 const SCHEMES = ['light', 'dark'] as const;
 /** Where the pictures go; without it none are taken. */
 const FOLDER = process.env.LANDFALL_SCREENSHOTS;
@@ -69,8 +69,8 @@ async function lookAt(page: Page, state: string): Promise<void> {
     const overhang = () => page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
     await expect.poll(overhang, { ...PATIENCE, message: `${state} sticks out at ${width} px` }).toBe(0);
     for (const colorScheme of SCHEMES) {
-      // Without pictures each scheme is looked at once: a look at all six takes a minute.
-      if (FOLDER === undefined && colorScheme !== (width === WIDTHS[0] ? 'light' : width === WIDTHS[2] ? 'dark' : undefined)) continue;
+      // Without pictures each scheme is looked at once: a look at all eight takes a minute.
+      if (FOLDER === undefined && colorScheme !== (width === 360 ? 'light' : width === 1440 ? 'dark' : undefined)) continue;
       await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
       expect(await accessibilityFaults(page), `${state}, ${width} px, ${colorScheme}`).toEqual([]);
       if (FOLDER === undefined) continue;
@@ -97,8 +97,13 @@ describe('the page has no accessibility fault and fits any width', () => {
     for (const { name } of films.slice(0, 2)) await expectState(page, name, /Paused/);
     await lookAt(page, 'paused');
 
-    await page.getByRole('button', { name: 'Go on with all' }).click();
+    await page.getByRole('button', { name: 'Resume all' }).click();
     for (const { name } of films.slice(0, 2)) await expectState(page, name, /Uploading/);
+    await page.getByRole('button', { name: 'Cancel all' }).click();
+    for (const { name } of films.slice(0, 2)) await expectState(page, name, /Cancelled/);
+    await page.getByRole('button', { name: 'Undo', exact: true }).click();
+    for (const { name } of films.slice(0, 2)) await expectState(page, name, /Uploading/);
+
     await page.context().setOffline(true);
     for (const { name } of films.slice(0, 2)) await expectState(page, name, /You are offline/);
     await lookAt(page, 'offline');
@@ -115,7 +120,7 @@ describe('the page has no accessibility fault and fits any width', () => {
     await writeFile(setup, 'MZ');
     await writeFile(picture, `<!doctype html>${'x'.repeat(10_000)}`);
     await chooser(page).setInputFiles([...paths(films.slice(0, 2)), ...paths(clips.slice(2)), setup, picture]);
-    await expectState(page, 'tide-table.mp4', /Accepted/);
+    await expectState(page, 'tide-table.mp4', /Upload complete/);
     await expectState(page, 'holiday.jpg', /Refused/);
     await lookAt(page, 'refused');
   });
@@ -123,7 +128,11 @@ describe('the page has no accessibility fault and fits any width', () => {
   it('with everything accepted', async () => {
     const { page } = await scene(Number.POSITIVE_INFINITY);
     await chooser(page).setInputFiles(paths(clips));
-    for (const { name } of clips) await expectState(page, name, /Accepted/);
+    for (const { name } of clips) await expectState(page, name, /Upload complete/);
     await lookAt(page, 'done');
+
+    await page.reload();
+    await page.getByRole('heading', { name: 'Uploaded from this browser before' }).waitFor();
+    await lookAt(page, 'arrived');
   });
 });

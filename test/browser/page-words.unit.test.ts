@@ -2,16 +2,20 @@
 import { describe, expect, it } from 'vitest';
 import { isSameFile } from '../../client/element/earlier/file-handles.ts';
 import { Formats } from '../../client/element/format.ts';
+import { Language } from '../../client/element/language.ts';
 import { overviewOf } from '../../client/element/list/overview-view.ts';
 import { rowView } from '../../client/element/list/view.ts';
-import { ENGLISH } from '../../client/element/strings.ts';
+import { tailStart, visibleName } from '../../client/element/name.ts';
+import { refusalOf } from '../../client/element/policy.ts';
+import { ENGLISH, wordsWith } from '../../client/element/strings.ts';
 import type { QueueSnapshot } from '../../client/handle/queue.ts';
 import type { UploadSnapshot, UploadState, WaitingReason } from '../../client/handle/snapshot.ts';
 import type { ResumeRecord } from '../../client/resume/store.ts';
 import { UploadError } from '../../shared/errors.ts';
+import { parsePolicy } from '../../shared/policy.ts';
 
 const MIB = 1024 * 1024;
-const language = { strings: ENGLISH, formats: new Formats('en') };
+const language = new Language(ENGLISH, 'en');
 
 function snapshot(state: UploadState, more: Partial<UploadSnapshot> = {}): UploadSnapshot {
   return {
@@ -60,6 +64,12 @@ describe('a row', () => {
     expect([view.percent, view.state, ...view.facts]).toEqual(['41%', 'Uploading', '41.5 of 100 MiB', '2.0 MiB/s', '30 sec left']);
   });
 
+  it('says that all is sent, and offers to pause and cancel, until the server has it', () => {
+    const view = rowView(snapshot('uploading', { sent: 100 * MIB, confirmed: 96 * MIB, bytesPerSecond: 9 }), language, 0);
+    expect([view.percent, view.state, ...view.facts]).toEqual(['99%', 'Sent, waiting for the server', '100 MiB']);
+    expect(view.actions).toEqual(['pause', 'cancel']);
+  });
+
   it('is never full before the verdict', () => {
     for (const state of ['uploading', 'waiting', 'inspecting'] as const) {
       expect(rowView(snapshot(state, { sent: 100 * MIB, confirmed: 100 * MIB - 1 }), language, 0).percent, state).toBe('99%');
@@ -100,9 +110,62 @@ function queue(uploads: UploadSnapshot[]): QueueSnapshot {
   };
 }
 
+const policy = parsePolicy('images,video');
+const strings = wordsWith({
+  groups: { images: 'Bilder' },
+  waiting: { offline: 'Kein Netz' },
+  reasons: {
+    ERR_TYPE_NOT_ALLOWED: ({ name, extension, allowed }) => `${name}: ${extension} geht nicht, nur ${allowed}.`,
+    ERR_MAX_SIZE_EXCEEDED: ({ size, limit }) => `${size} sind mehr als ${limit}.`,
+    ERR_GAVE_UP: () => 'Aufgegeben.',
+  },
+});
+const german = new Language(strings, 'de', { policy, maxUploadSize: 3 * MIB });
+
+describe('words of another language', () => {
+  it('tell refusals and failures by their code, with what is known of them', () => {
+    const refused = (name: string, size: number) => {
+      const refusal = refusalOf({ policy, maxUploadSize: 3 * MIB }, { name, size });
+      return refusal && german.reason(refusal, { name, size });
+    };
+    expect(refused('a.exe', 1)).toBe('a.exe: .exe geht nicht, nur Bilder, video.');
+    expect(refused('a.mp4', 4.5 * MIB)).toBe('4,5 MiB sind mehr als 3 MiB.');
+    const error = new UploadError('ERR_MAX_SIZE_EXCEEDED', { detail: 'As the server says.' });
+    expect(rowView(snapshot('rejected', { error }), german, 0).reason).toBe('100 MiB sind mehr als 3 MiB.');
+    expect(rowView(snapshot('failed', { error: new UploadError('ERR_GAVE_UP') }), german, 0).reason).toBe('Aufgegeben.');
+  });
+
+  it('leave in English what they do not have', () => {
+    expect(rowView(snapshot('waiting', { waiting: { reason: 'offline' } }), german, 0).state).toBe('Kein Netz');
+    expect(rowView(snapshot('waiting', { waiting: { reason: 'busy' } }), german, 0).state).toBe('Waiting for the server');
+    expect(refusalOf({ policy, maxUploadSize: null }, { name: 'a.mp4', size: 0 })).toMatchObject({ code: 'ERR_EMPTY' });
+    expect(german.reason({ code: 'ERR_EMPTY', title: 'The file is empty.' }, { name: 'a', size: 0 })).toBe('The file is empty.');
+  });
+});
+
+describe('a name', () => {
+  it.each([
+    ['interview-with-the-keeper-part-2-of-3.mov', '-part-2-of-3.mov'],
+    ['film.mp4', 'ilm.mp4'],
+    ['averyveryverylongnamewithoutanybreak.jpeg', 'ybreak.jpeg'],
+    ['كلماتطويلةجدابلافاصل.png', '.png'],
+    ['كلمات طويلة.png', ' طويلة.png'],
+    ['🏝'.repeat(20), '🏝'.repeat(3)],
+    ['x', ''],
+  ])('%s keeps %s in sight', (name, tail) => {
+    expect(name.slice(tailStart(name))).toBe(tail);
+  });
+
+  it('keeps the joiners its script needs, and shows those that only hide', () => {
+    const persian = 'می\u200cخواهم.mp4';
+    expect(visibleName(persian)).toBe(persian);
+    expect(visibleName('pay\u200cpal\u202egpj.exe')).toBe('pay·pal·gpj.exe');
+  });
+});
+
 describe('the whole', () => {
   it('offers what can be done with all of them', () => {
-    const actions = (...states: UploadState[]) => overviewOf(queue(states.map((state) => snapshot(state))), 0, language).actions;
+    const actions = (...states: UploadState[]) => overviewOf(queue(states.map((state) => snapshot(state))), 0, 0, language).actions;
     expect(actions('uploading', 'queued')).toEqual(['pauseAll', 'cancelAll']);
     expect(actions('paused', 'accepted')).toEqual(['resumeAll', 'cancelAll', 'clearEnded']);
     expect(actions('failed', 'accepted')).toEqual(['retryAll', 'clearEnded']);
@@ -110,21 +173,30 @@ describe('the whole', () => {
   });
 
   it('counts those refused before sending among the ones that did not arrive', () => {
-    const { figure, tone } = overviewOf(queue([snapshot('accepted')]), 1, language);
-    expect([figure, tone]).toEqual(['1 arrived, 1 did not', 'still']);
-    expect(overviewOf(queue([snapshot('accepted')]), 0, language)).toMatchObject({
-      figure: 'Your file has arrived',
+    const { figure, tone } = overviewOf(queue([snapshot('accepted')]), 1, 0, language);
+    expect([figure, tone]).toEqual(['1 complete, 1 not', 'still']);
+    expect(overviewOf(queue([snapshot('accepted')]), 0, 0, language)).toMatchObject({
+      figure: 'Upload complete',
       tone: 'good',
       fraction: 1,
     });
   });
 
   it('shows no more than 99 % while anything is open', () => {
-    expect(overviewOf(queue([snapshot('uploading', { sent: 100 * MIB })]), 0, language).figure).toBe('99%');
+    expect(overviewOf(queue([snapshot('uploading', { sent: 100 * MIB })]), 0, 0, language).figure).toBe('99%');
   });
 });
 
 describe('figures', () => {
+  it.each([
+    [1.2 * 1024 * MIB, 4.1 * 1024 * MIB, '1.2 of 4.1 GiB'],
+    [24 * MIB, 1024 * MIB, '24.0 MiB of 1.0 GiB'],
+    [0, 1024 * MIB, '0 B of 1.0 GiB'],
+  ])('%d of %d bytes are %s', (part, whole, text) => {
+    const amounts = language.formats.bytesOf(part, whole);
+    expect(ENGLISH.sentOf(amounts.part, amounts.whole)).toBe(text);
+  });
+
   it.each([
     [0, '0 B'],
     [1023, '1,023 B'],

@@ -2,8 +2,8 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import express from 'express';
-import type { Browser } from 'playwright-core';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Browser, Page } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { launchChromium } from '../support/chromium.ts';
 import { sha256 } from '../support/content.ts';
 import { embedLandfall } from '../support/landfall-embedded.ts';
@@ -18,6 +18,8 @@ beforeAll(async () => {
 });
 afterAll(() => browser.close());
 
+const figure = (page: Page) => page.locator('landfall-upload .figure').textContent();
+
 describe('a file that is accepted', () => {
   it('is on disk with the same bytes, and can be downloaded from its row', async () => {
     const server = await embedLandfall();
@@ -26,14 +28,14 @@ describe('a file that is accepted', () => {
 
     expect(await accessibilityFaults(page)).toEqual([]);
     await chooser(page).setInputFiles(film.path);
-    await expectState(page, film.name, /Accepted/);
+    await expectState(page, film.name, /Upload complete/);
     expect(await accessibilityFaults(page)).toEqual([]);
 
     expect(await storedHashes(server.dataDir)).toEqual({ [film.name]: film.sha256 });
     const href = await page.getByRole('link', { name: `Download: ${film.name}` }).getAttribute('href');
     const download = await fetch(new URL(href ?? '', page.url()));
     expect(sha256(Buffer.from(await download.arrayBuffer()))).toBe(film.sha256);
-    expect(await page.getByText('Your file has arrived').isVisible()).toBe(true);
+    expect(await figure(page)).toBe('Upload complete');
     expect(problems).toEqual([]);
   });
 
@@ -44,10 +46,10 @@ describe('a file that is accepted', () => {
     const { page } = await visit(browser, server.url);
 
     await chooser(page).setInputFiles(films.map(({ path }) => path));
-    for (const { name } of films) await expectState(page, name, /Accepted/);
+    for (const { name } of films) await expectState(page, name, /Upload complete/);
 
     expect(await storedHashes(server.dataDir)).toEqual(Object.fromEntries(films.map((film) => [film.name, film.sha256])));
-    expect(await page.getByText('All 5 files have arrived').isVisible()).toBe(true);
+    expect(await figure(page)).toBe('All 5 uploads complete');
 
     await page.getByRole('button', { name: 'Clear finished' }).click();
     expect(await page.getByRole('listitem').count()).toBe(0);
@@ -61,7 +63,7 @@ describe('a file that is accepted', () => {
     expect(new URL(page.url()).pathname).toBe('/team/uploads/');
 
     await chooser(page).setInputFiles(film.path);
-    await expectState(page, film.name, /Accepted/);
+    await expectState(page, film.name, /Upload complete/);
     expect(await storedHashes(server.dataDir)).toEqual({ [film.name]: film.sha256 });
     expect(problems).toEqual([]);
   });
@@ -116,6 +118,43 @@ describe('a file that is refused', () => {
     await expectState(page, name.replace('\u202e', '·'), /Refused/);
     expect(await page.locator('landfall-upload img').count()).toBe(0);
     expect(problems).toEqual([]);
+  });
+});
+
+describe('where the server does not tell what it takes', () => {
+  it('a chosen file is listed at once, and sent before long', async () => {
+    const server = await embedLandfall();
+    const film = await video('film.mp4', MIB);
+    const context = await browser.newContext();
+    onTestFinished(() => context.close());
+    const page = await context.newPage();
+    await page.route('**/config', () => {});
+    // The time for an answer does not run out before it is let.
+    await page.clock.install();
+    await page.goto(`${server.url}/`);
+    await chooser(page).setInputFiles(film.path);
+    await expectState(page, film.name, /Preparing/);
+    await page.clock.resume();
+    await expectState(page, film.name, /Upload complete/);
+    expect(await page.getByRole('listitem').count()).toBe(1);
+    expect(await storedHashes(server.dataDir)).toEqual({ [film.name]: film.sha256 });
+  });
+
+  it('a chosen file is held against it once it does', async () => {
+    const server = await embedLandfall();
+    const setup = join(testDirectory(), 'setup.exe');
+    await writeFile(setup, 'MZ');
+    const context = await browser.newContext();
+    onTestFinished(() => context.close());
+    const page = await context.newPage();
+    const answer = Promise.withResolvers<void>();
+    await page.route('**/config', (route) => answer.promise.then(() => route.continue()));
+    await page.clock.install();
+    await page.goto(`${server.url}/`);
+    await chooser(page).setInputFiles(setup);
+    await expectState(page, 'setup.exe', /Preparing/);
+    answer.resolve();
+    await expectState(page, 'setup.exe', /Refused[\s\S]*Files of this type are not accepted\./);
   });
 });
 

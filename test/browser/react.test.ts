@@ -91,7 +91,7 @@ it('shows several uploads, pauses all and goes on, and tells each verdict', asyn
   await expect.poll(() => row('photo.jpg').textContent()).toContain('Paused');
 
   proxy.bytesPerSecond = Number.POSITIVE_INFINITY;
-  await page.getByRole('button', { name: 'Go on with all' }).click();
+  await page.getByRole('button', { name: 'Resume all' }).click();
   for (const name of names) await expect.poll(() => row(name).textContent(), PATIENCE).toContain('Uploaded');
   await expect.poll(() => row('photo.jpg').textContent(), PATIENCE).toMatch(/Refused[\s\S]+\w/);
   expect(await page.getByRole('progressbar', { name: 'All files' }).evaluate((bar) => (bar as HTMLProgressElement).position)).toBe(1);

@@ -119,6 +119,25 @@ describe('the exit code', () => {
     expect(stderr).toMatch(/^.+\nSee landfall --help\.\n$/);
   });
 
+  test('is 5 for a host that does not exist, which is named', async () => {
+    const sending = await startSending();
+    const { path } = await sending.video(1000);
+    // No resolver is asked for a name as long as this.
+    const host = `${'x'.repeat(64)}.example`;
+    const unknown = await run(sending, path, '--to', `http://${host}`, '--give-up-after', '500ms');
+    expect(unknown.code).toBe(5);
+    expect(unknown.stderr).toContain(`There is no host “${host}”`);
+  });
+
+  test('is 1 for an address that takes no uploads, which is named', async () => {
+    const sending = await startSending();
+    const { path } = await sending.video(1000);
+    const { code, stderr } = await run(sending, path, '--to', `${sending.server.url}/filez?key=secret`, '--quiet');
+    expect(code).toBe(1);
+    expect(stderr).toContain(`${sending.server.url}/filez answered 404`);
+    expect(stderr).not.toContain('secret');
+  });
+
   test('is 3 for a missing file, also beside one that is accepted', async () => {
     const sending = await startSending();
     const { path } = await sending.video(100_000);
@@ -159,7 +178,7 @@ describe('the exit code', () => {
     await sending.proxy.goDown();
     const { code, stderr } = await run(sending, path, '--to', sending.proxy.url, '--give-up-after', '500ms');
     expect(code).toBe(5);
-    expect(stderr).toContain('the server does not answer');
+    expect(stderr).toContain('refuses connections');
   });
 
   test('is 1 for failures of several kinds', async () => {

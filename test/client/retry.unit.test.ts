@@ -7,7 +7,7 @@ const USUAL: Circumstances = { isOnline: true, canReauthorize: false, canRestart
 
 function answered(status: number, { method = 'PATCH', code, bytes = 1000 }: { method?: string; code?: ErrorCode; bytes?: number } = {}) {
   const text = code === undefined ? '<h1>proxy</h1>' : JSON.stringify(toProblem(new UploadError(code)));
-  return failureOf({ status, header: () => null, text }, method, bytes);
+  return failureOf({ status, header: () => null, text }, method, 'http://host/files', bytes);
 }
 
 function broken(cause: FailureCause, method = 'PATCH') {
@@ -81,7 +81,7 @@ describe('what follows a failed request', () => {
 describe('an answer that is no success', () => {
   test('is the very error the server threw', () => {
     const problem = toProblem(new UploadError('ERR_MACRO', { detail: 'It has a macro.' }));
-    const { error, isOurs } = failureOf({ status: 422, header: () => null, text: JSON.stringify(problem) }, 'PATCH', 1);
+    const { error, isOurs } = failureOf({ status: 422, header: () => null, text: JSON.stringify(problem) }, 'PATCH', 'http://host/files/1', 1);
     expect(isOurs).toBe(true);
     expect(error).toMatchObject({ code: 'ERR_MACRO', detail: 'It has a macro.', status: 422 });
   });
@@ -94,7 +94,7 @@ describe('an answer that is no success', () => {
 
   test('tells when to come back by the clock of whoever answered, though this one is hours off', () => {
     const headers: Record<string, string> = { Date: 'Tue, 05 Jan 2021 07:28:00 GMT', 'Retry-After': 'Tue, 05 Jan 2021 07:28:30 GMT' };
-    const { error } = failureOf({ status: 503, header: (name) => headers[name] ?? null, text: '' }, 'PATCH', 1);
+    const { error } = failureOf({ status: 503, header: (name) => headers[name] ?? null, text: '' }, 'PATCH', 'http://host/files/1', 1);
     expect(error.retryAfterSeconds).toBe(30);
   });
 

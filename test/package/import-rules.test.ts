@@ -80,7 +80,7 @@ const VIOLATIONS: Violation[] = [
     what: 'a part of the client that runs anywhere using a page',
     file: 'client/resume/bad.ts',
     source: "export const kept = localStorage.getItem('kept');\n",
-    says: 'Only browser/, element/, page/ and react/ know a page.',
+    says: 'global variable localStorage',
   },
   {
     what: 'a part of the client that runs anywhere using process',
@@ -92,7 +92,7 @@ const VIOLATIONS: Violation[] = [
     what: 'the Node part of the client using a page',
     file: 'client/node/bad.ts',
     source: 'export const title = document.title;\n',
-    says: 'Only browser/, element/, page/ and react/ know a page.',
+    says: 'global variable document',
   },
   {
     what: 'the element of the client using process',

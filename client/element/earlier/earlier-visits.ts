@@ -4,8 +4,10 @@ import { heldLocks, openHandle } from '../../browser/optional-apis.ts';
 import { forget, interrupted } from '../../index.ts';
 import type { QueueOptions } from '../../options.ts';
 import type { ResumeRecord } from '../../resume/store.ts';
+import { UNDO_WITHIN_MS } from '../cancellations.ts';
 import type { PickedFile } from '../drop.ts';
-import type { Language } from '../list/view.ts';
+import type { Language } from '../language.ts';
+import { visibleName } from '../name.ts';
 import { Earlier, type EarlierUpload } from './earlier.ts';
 import { dropHandle, findHandle, isSameFile } from './file-handles.ts';
 
@@ -30,7 +32,8 @@ export class EarlierVisits {
     this.#view = new Earlier({
       onFile: (upload, file) => this.#goOn(upload, file),
       onGoOn: (upload) => void this.#ask(upload),
-      onForget: (upload) => void this.#forget(upload),
+      onDiscard: (upload) => this.#discard(upload),
+      onUndo: (upload) => this.#undo(upload),
     });
   }
 
@@ -81,6 +84,7 @@ export class EarlierVisits {
           isSameFile(record, picked.file) && (picked.relativePath === undefined || picked.relativePath === record.relativePath),
       );
       const [upload] = index < 0 ? [] : this.#uploads.splice(index, 1);
+      clearTimeout(upload?.discarding);
       return upload ? { ...pickedAs(upload, picked.file), ...(picked.handle && { handle: picked.handle }) } : picked;
     });
     this.#change();
@@ -104,8 +108,34 @@ export class EarlierVisits {
     this.#view.focus();
   }
 
+  /** For good after a while. A page that is closed before has discarded nothing. */
+  #discard(upload: EarlierUpload): void {
+    const { strings } = this.#host.language;
+    const discarded = { ...upload, discarding: setTimeout(() => void this.#forget(discarded), UNDO_WITHIN_MS) };
+    this.#replace(upload, discarded);
+    this.#host.say(`${strings.spokenDiscarded(visibleName(upload.record.name))} ${strings.spokenUndo}`);
+  }
+
+  #undo({ record, handle, discarding }: EarlierUpload): void {
+    clearTimeout(discarding);
+    const upload = this.#uploads.find((known) => known.record === record);
+    if (upload !== undefined) this.#replace(upload, { record, handle });
+  }
+
+  #replace(upload: EarlierUpload, by: EarlierUpload): void {
+    const index = this.#uploads.indexOf(upload);
+    if (index < 0) return;
+    this.#uploads[index] = by;
+    this.#change();
+    this.#view.focus(index);
+  }
+
   async #forget(upload: EarlierUpload): Promise<void> {
-    this.#take(upload);
+    if (!this.#uploads.includes(upload)) return;
+    const hadFocus = this.element.matches(':focus-within');
+    this.#uploads = this.#uploads.filter((known) => known !== upload);
+    this.#change();
+    if (hadFocus && !this.#view.focus()) this.#host.onEmptied();
     void dropHandle(upload.record);
     // What can't be deleted on the server now expires there by itself.
     await forget(upload.record, { ...this.#host.options, deleteRemote: true }).catch(() => undefined);

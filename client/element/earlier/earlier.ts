@@ -1,15 +1,16 @@
 import type { ResumeRecord } from '../../resume/store.ts';
 import { h, setAttribute, setText } from '../dom.ts';
 import { icon } from '../icons.ts';
-import { nameParts, tileFor, visibleName } from '../list/row.ts';
-import type { Language } from '../list/view.ts';
-import { ASK_FROM_BYTES, question } from '../question.ts';
+import type { Language } from '../language.ts';
+import { folderOf, isolated, nameParts, tileFor, visibleName } from '../name.ts';
 import { isSameFile } from './file-handles.ts';
 
 export interface EarlierUpload {
   record: ResumeRecord;
   /** The browser can open the file again after asking. */
   handle?: FileSystemFileHandle | undefined;
+  /** It was discarded a moment ago, and that can be undone until this runs out. */
+  discarding?: ReturnType<typeof setTimeout>;
 }
 
 export interface EarlierActions {
@@ -17,7 +18,8 @@ export interface EarlierActions {
   onFile(upload: EarlierUpload, file: File): void;
   /** The browser may open the file after a click. */
   onGoOn(upload: EarlierUpload): void;
-  onForget(upload: EarlierUpload): void;
+  onDiscard(upload: EarlierUpload): void;
+  onUndo(upload: EarlierUpload): void;
 }
 
 /** What earlier visits left unfinished, and what to do to go on with it. */
@@ -25,7 +27,7 @@ export class Earlier {
   readonly element: HTMLElement;
   readonly #actions: EarlierActions;
   readonly #title = h('span', {});
-  readonly #hint = h('p', {});
+  readonly #hint = h('p', { attributes: { dir: 'auto' } });
   readonly #rows = h('ul', { class: 'rows', attributes: { role: 'list' } });
   readonly #input: HTMLInputElement;
   #choosing: { upload: EarlierUpload; say: (text: string) => void } | undefined;
@@ -54,14 +56,15 @@ export class Earlier {
     this.#rows.replaceChildren(...uploads.map((upload) => this.#row(upload, language)));
   }
 
-  focus(): boolean {
-    const button = this.#rows.querySelector('button');
+  /** To the first control, or that of an upload. False where there is none. */
+  focus(index = 0): boolean {
+    const button = this.#rows.children[index]?.querySelector('button');
     button?.focus();
-    return button !== null;
+    return button instanceof HTMLElement;
   }
 
   #row(upload: EarlierUpload, language: Language): HTMLElement {
-    const { record, handle } = upload;
+    const { record, handle, discarding } = upload;
     const { strings, formats } = language;
     const name = visibleName(record.name);
     const { part, whole } = formats.bytesOf(record.confirmed, record.size);
@@ -71,7 +74,7 @@ export class Earlier {
       record.confirmed > 0 ? strings.interruptedState(percent, part, whole) : strings.interruptedBegun(formats.bytes(record.size));
     const confirmed = h('span', { class: 'confirmed' });
     confirmed.style.setProperty('--_at', fraction.toFixed(4));
-    const notice = h('p', { class: 'notice', attributes: { role: 'alert', hidden: true } });
+    const notice = h('p', { class: 'notice', attributes: { role: 'alert', dir: 'auto', hidden: true } });
     const say = (text: string) => {
       notice.hidden = false;
       setText(notice, text);
@@ -79,30 +82,26 @@ export class Earlier {
     const button = (label: string, look: string, act: () => void) =>
       h('button', { class: look, attributes: { type: 'button', 'aria-label': strings.buttonFor(label, name) }, on: { click: act } }, label);
     const main = handle
-      ? button(strings.goOn, 'outlined', () => this.#actions.onGoOn(upload))
+      ? button(strings.resume, 'outlined', () => this.#actions.onGoOn(upload))
       : button(strings.chooseAgain, 'outlined', () => this.#choose(upload, say));
-    const folder = record.relativePath?.replace(/\/?[^/]*$/, '');
     const body = h(
       'div',
       { class: 'body' },
-      folder ? h('span', { class: 'folder' }, visibleName(folder)) : undefined,
+      folderOf(record.relativePath),
       h('div', { class: 'title' }, nameParts(name), h('span', { class: 'percent', attributes: { 'aria-hidden': 'true' } }, percent)),
       h('div', { class: 'bar', attributes: { 'aria-hidden': 'true' } }, confirmed),
-      h('div', { class: 'status' }, h('span', {}, standing)),
+      h('div', { class: 'status' }, h('bdi', {}, discarding === undefined ? standing : strings.discarded)),
       notice,
     );
-    const giveUp = () => this.#actions.onForget(upload);
-    const forget = button(strings.forget, 'quiet', () => {
-      const text = strings.discardQuestion(formats.bytes(record.confirmed));
-      if (record.confirmed < ASK_FROM_BYTES) giveUp();
-      else if (!body.querySelector('.question')) body.append(question({ text, strings, onYes: giveUp, onClosed: () => forget.focus() }));
-    });
+    const discard = button(strings.discard, 'quiet', () => this.#actions.onDiscard(upload));
+    const undo = button(strings.undo, 'outlined', () => this.#actions.onUndo(upload));
+    const controls = discarding === undefined ? [main, discard] : [undo];
     return h(
       'li',
       { class: 'row', part: 'row', attributes: { 'data-tone': 'still' } },
       tileFor(name),
       body,
-      h('div', { class: 'actions' }, main, forget),
+      h('div', { class: 'actions' }, ...controls),
     );
   }
 
@@ -117,6 +116,7 @@ export class Earlier {
     if (file === undefined || this.#choosing === undefined) return;
     const { upload, say } = this.#choosing;
     if (isSameFile(upload.record, file)) this.#actions.onFile(upload, file);
-    else if (this.#language) say(this.#language.strings.otherFile(visibleName(file.name), visibleName(upload.record.name)));
+    else if (this.#language)
+      say(this.#language.strings.otherFile(isolated(visibleName(file.name)), isolated(visibleName(upload.record.name))));
   }
 }

@@ -1,14 +1,19 @@
 import type { QueueSnapshot } from '../../handle/queue.ts';
 import type { UploadSnapshot } from '../../handle/snapshot.ts';
 import { h, setAttribute } from '../dom.ts';
+import type { Language } from '../language.ts';
+import type { Reason } from '../policy.ts';
 import { Row } from './row.ts';
-import { type Action, type Language, refusedView, rowView } from './view.ts';
+import { type Action, pendingView, refusedView, rowView, undoableView } from './view.ts';
 
 interface Entry {
   row: Row;
   /** The one shown last; absent for a file that was refused here. */
   snapshot?: UploadSnapshot;
-  refused?: { size: number; reason: string };
+  isUndoable?: boolean;
+  refused?: { file: ListedFile & { size: number }; reason: Reason };
+  /** Chosen, and not judged yet: bytes. */
+  pending?: number;
 }
 
 export interface ListedFile {
@@ -32,6 +37,10 @@ export class UploadList {
     return [...this.#entries.values()].filter((entry) => entry.refused !== undefined).length;
   }
 
+  get pendingCount(): number {
+    return [...this.#entries.values()].filter((entry) => entry.pending !== undefined).length;
+  }
+
   add(id: string, { name, relativePath }: ListedFile): void {
     const row = new Row({ name, relativePath, onAction: (action) => this.#onAction(this.#idOf(row), action) });
     this.#entries.set(id, { row });
@@ -39,18 +48,30 @@ export class UploadList {
     this.element.hidden = false;
   }
 
-  addRefused(id: string, file: ListedFile & { size: number }, reason: string, language: Language): void {
+  /** Shown at once, while it waits to be judged; then it is renamed, or refused. */
+  addPending(id: string, file: ListedFile & { size: number }, language: Language): void {
     this.add(id, file);
     const entry = this.#entries.get(id);
     if (entry === undefined) return;
-    entry.refused = { size: file.size, reason };
-    entry.row.show(refusedView(file.size, reason, language), language);
+    entry.pending = file.size;
+    entry.row.show(pendingView(file.size, language), language);
+  }
+
+  /** One that is pending, or is not listed yet. */
+  addRefused(id: string, file: ListedFile & { size: number }, reason: Reason, language: Language): void {
+    if (!this.#entries.has(id)) this.add(id, file);
+    const entry = this.#entries.get(id);
+    if (entry === undefined) return;
+    delete entry.pending;
+    entry.refused = { file, reason };
+    entry.row.show(refusedView(file, reason, language), language);
   }
 
   /** The same file under a new handle keeps its row, and the focus on it. */
   rename(id: string, newId: string): void {
     const entry = this.#entries.get(id);
     if (entry === undefined || id === newId) return;
+    delete entry.pending;
     this.#entries.delete(id);
     this.#entries.set(newId, entry);
   }
@@ -76,19 +97,26 @@ export class UploadList {
     return [...this.#entries].filter(([, entry]) => entry.refused !== undefined).map(([id]) => id);
   }
 
-  /** @param everything also what did not change: the language did, or time passed */
-  show(queue: QueueSnapshot, language: Language, everything = false): void {
+  /**
+   * @param undoable ids of uploads whose cancelling can still be undone
+   * @param everything also what did not change: the language did, or time passed
+   */
+  show(queue: QueueSnapshot, undoable: ReadonlySet<string>, language: Language, everything = false): void {
     setAttribute(this.element, 'aria-label', language.strings.list);
     const now = Date.now();
     for (const snapshot of queue.uploads) {
       const entry = this.#entries.get(snapshot.id);
-      if (entry === undefined || (entry.snapshot === snapshot && !everything && snapshot.waiting?.until === undefined)) continue;
+      const isUndoable = undoable.has(snapshot.id);
+      const isSame = entry?.snapshot === snapshot && entry.isUndoable === isUndoable && snapshot.waiting?.until === undefined;
+      if (entry === undefined || (isSame && !everything)) continue;
       entry.snapshot = snapshot;
-      entry.row.show(rowView(snapshot, language, now), language);
+      entry.isUndoable = isUndoable;
+      entry.row.show(isUndoable ? undoableView(snapshot, language, now) : rowView(snapshot, language, now), language);
     }
     if (!everything) return;
-    for (const { row, refused } of this.#entries.values()) {
-      if (refused) row.show(refusedView(refused.size, refused.reason, language), language);
+    for (const { row, refused, pending } of this.#entries.values()) {
+      if (refused) row.show(refusedView(refused.file, refused.reason, language), language);
+      else if (pending !== undefined) row.show(pendingView(pending, language), language);
     }
   }
 

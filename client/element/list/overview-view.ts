@@ -1,8 +1,9 @@
 // What the panel for all uploads shows, worked out of the queue's snapshot.
 import type { QueueSnapshot } from '../../handle/queue.ts';
-import type { Language, RowView } from './view.ts';
+import type { Language } from '../language.ts';
+import type { RowView } from './view.ts';
 
-export type OverviewAction = 'resumeAll' | 'retryAll' | 'pauseAll' | 'cancelAll' | 'clearEnded';
+export type OverviewAction = 'resumeAll' | 'undoAll' | 'retryAll' | 'pauseAll' | 'copyAll' | 'cancelAll' | 'clearEnded';
 
 export interface OverviewView {
   tone: RowView['tone'];
@@ -14,7 +15,9 @@ export interface OverviewView {
   actions: OverviewAction[];
 }
 
-export function overviewOf(queue: QueueSnapshot, refused: number, { strings, formats }: Language): OverviewView {
+/** @param undoable how many of the cancelled can still be taken up again */
+export function overviewOf(queue: QueueSnapshot, refused: number, undoable: number, language: Language): OverviewView {
+  const { strings, formats } = language;
   const { counts } = queue;
   const all = queue.uploads.length + refused;
   const refusedOrStopped = counts.rejected + counts.failed + counts.cancelled + refused;
@@ -23,10 +26,12 @@ export function overviewOf(queue: QueueSnapshot, refused: number, { strings, for
   const active = running + counts.queued + counts.waiting;
   const actions: OverviewAction[] = [];
   if (counts.paused > 0) actions.push('resumeAll');
+  if (undoable > 1) actions.push('undoAll');
   if (counts.failed > 0) actions.push('retryAll');
   if (active - counts.inspecting > 0) actions.push('pauseAll');
   // What is being inspected is out of the sender's hands.
   if (all > ended + counts.inspecting) actions.push('cancelAll');
+  if (counts.accepted > 1) actions.push('copyAll');
   if (ended > 0) actions.push('clearEnded');
   const files = all === 1 ? strings.oneFile : strings.filesOf(formats.count(counts.accepted), formats.count(all));
   if (all === ended) {
@@ -47,7 +52,7 @@ export function overviewOf(queue: QueueSnapshot, refused: number, { strings, for
     figure: formats.percent(fraction),
     isPercent: true,
     files,
-    facts: factsOf(queue, tone, { strings, formats }),
+    facts: factsOf(queue, tone, language),
     fraction,
     actions,
   };
@@ -59,7 +64,7 @@ function factsOf(queue: QueueSnapshot, tone: RowView['tone'], { strings, formats
   if (tone === 'warn') facts.push(strings.allWaiting);
   else if (tone === 'still') facts.push(strings.allPaused);
   else {
-    if (queue.bytesPerSecond > 0) facts.push(formats.speed(queue.bytesPerSecond));
+    if (queue.bytesPerSecond > 0) facts.push(strings.speed(formats.running(queue.bytesPerSecond)));
     if (queue.etaSeconds !== null) facts.push(strings.timeLeft(formats.duration(queue.etaSeconds)));
   }
   return facts;

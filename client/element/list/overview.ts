@@ -1,23 +1,20 @@
 import type { QueueSnapshot } from '../../handle/queue.ts';
 import { island } from '../contours.ts';
 import { h, setAttribute, setFacts, setText } from '../dom.ts';
-import { question } from '../question.ts';
-import type { UploadStrings } from '../strings.ts';
+import type { Language } from '../language.ts';
 import { type OverviewAction, overviewOf } from './overview-view.ts';
-import type { Language } from './view.ts';
 
 export type OverviewActions = Readonly<Record<OverviewAction, () => void>>;
 
 /** All uploads as one: the figure, the course, and what can be done with all of them. */
 export class Overview {
   readonly element: HTMLElement;
-  readonly #figure = h('span', { class: 'figure', part: 'figure' });
-  readonly #files = h('span', { class: 'files' });
+  readonly #figure = h('bdi', { class: 'figure', part: 'figure' });
+  readonly #files = h('bdi', { class: 'files' });
   readonly #facts = h('div', { class: 'facts' });
   readonly #course: HTMLElement;
   readonly #choices = h('div', { class: 'choices' });
   readonly #buttons: Record<OverviewAction, HTMLButtonElement>;
-  #question: HTMLElement | undefined;
 
   constructor(actions: OverviewActions) {
     this.#course = h(
@@ -31,8 +28,10 @@ export class Overview {
       h('button', { class: look, attributes: { type: 'button', hidden: true }, on: { click: () => actions[name]() } });
     this.#buttons = {
       resumeAll: button('resumeAll', 'primary'),
+      undoAll: button('undoAll', 'outlined'),
       retryAll: button('retryAll', 'outlined'),
       pauseAll: button('pauseAll', 'outlined'),
+      copyAll: button('copyAll', 'outlined'),
       cancelAll: button('cancelAll', 'quiet'),
       clearEnded: button('clearEnded', 'outlined'),
     };
@@ -47,11 +46,14 @@ export class Overview {
     );
   }
 
-  /** `refused`: files that the policy refused here and the queue never saw. */
-  show(queue: QueueSnapshot, refused: number, language: Language): void {
+  /**
+   * @param refused files that the policy refused here and the queue never saw
+   * @param undoable uploads that were cancelled a moment ago
+   */
+  show(queue: QueueSnapshot, refused: number, undoable: number, language: Language): void {
     const { strings } = language;
     this.element.hidden = queue.uploads.length + refused === 0;
-    const view = overviewOf(queue, refused, language);
+    const view = overviewOf(queue, refused, undoable, language);
     setAttribute(this.element, 'data-tone', view.tone);
     setAttribute(this.element, 'aria-label', strings.overall);
     setText(this.#figure, view.figure);
@@ -69,13 +71,11 @@ export class Overview {
       setText(this.#buttons[name], strings[name]);
       this.#buttons[name].hidden = !view.actions.includes(name);
     }
-    if (!view.actions.includes('cancelAll')) this.#question?.remove();
   }
 
-  ask(text: string, strings: UploadStrings, onYes: () => void): void {
-    this.#question?.remove();
-    this.#question = question({ text, strings, onYes, onClosed: () => this.focus() });
-    this.element.append(this.#question);
+  /** @param said what became of copying the links */
+  showCopied(said: string): void {
+    setText(this.#buttons.copyAll, said);
   }
 
   /** To the first control there is, when the one that was used is gone. */

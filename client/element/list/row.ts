@@ -1,8 +1,10 @@
+import { SAID_FOR_MS } from '../copy-links.ts';
 import { h, setAttribute, setFacts, setText } from '../dom.ts';
 import { type IconName, icon } from '../icons.ts';
-import { question } from '../question.ts';
+import type { Language } from '../language.ts';
+import { folderOf, nameParts, tileFor, visibleName } from '../name.ts';
 import type { UploadStrings } from '../strings.ts';
-import type { Action, Language, RowView } from './view.ts';
+import type { Action, RowView } from './view.ts';
 
 const ICONS: Readonly<Record<Action, IconName>> = {
   pause: 'pause',
@@ -10,15 +12,17 @@ const ICONS: Readonly<Record<Action, IconName>> = {
   retry: 'retry',
   sendAgain: 'retry',
   download: 'download',
+  copyLink: 'link',
+  undo: 'undo',
   cancel: 'cancel',
   remove: 'cancel',
 };
 
-/** One place on the row, whose meaning changes: focus stays on it when Pause becomes Go on. */
+/** One place on the row, whose meaning changes: focus stays on it when Pause becomes Resume, and Cancel Undo. */
 const SLOTS: readonly (readonly Action[])[] = [
   ['download', 'retry', 'sendAgain'],
-  ['pause', 'resume'],
-  ['cancel', 'remove'],
+  ['pause', 'resume', 'copyLink'],
+  ['cancel', 'undo', 'remove'],
 ];
 
 export interface RowOptions {
@@ -36,16 +40,14 @@ export class Row {
   readonly #sent = h('span', { class: 'sent' });
   readonly #confirmed = h('span', { class: 'confirmed' });
   readonly #percent = h('span', { class: 'percent', part: 'percent', attributes: { 'aria-hidden': 'true' } });
-  readonly #state = h('span', { class: 'state' });
-  readonly #facts = h('div', { class: 'facts' }, this.#state);
+  readonly #state = h('bdi', {});
+  readonly #facts = h('div', { class: 'facts' }, h('span', { class: 'state' }, this.#state));
   readonly #why = h('span', {});
   readonly #tryNow: HTMLButtonElement;
-  readonly #reason = h('p', { class: 'reason', attributes: { hidden: true } }, this.#why);
+  readonly #reason = h('p', { class: 'reason', attributes: { dir: 'auto', hidden: true } }, this.#why);
   readonly #check = icon('accepted');
-  readonly #body: HTMLElement;
   readonly #actions = h('div', { class: 'actions' });
   readonly #slots: (HTMLElement | undefined)[] = [];
-  #question: HTMLElement | undefined;
 
   constructor({ name, relativePath, onAction }: RowOptions) {
     this.#name = visibleName(name);
@@ -62,7 +64,7 @@ export class Row {
       this.#sent,
       this.#confirmed,
     );
-    this.#body = h(
+    const body = h(
       'div',
       { class: 'body' },
       folderOf(relativePath),
@@ -71,7 +73,7 @@ export class Row {
       h('div', { class: 'status' }, this.#check, this.#facts),
       this.#reason,
     );
-    this.element = h('li', { class: 'row', part: 'row' }, tileFor(this.#name), this.#body, this.#actions);
+    this.element = h('li', { class: 'row', part: 'row' }, tileFor(this.#name), body, this.#actions);
   }
 
   get name(): string {
@@ -93,14 +95,18 @@ export class Row {
     this.#reason.hidden = view.reason === '';
     this.#showTryNow(view.canTryNow === true, strings);
     this.#showActions(view, strings);
-    if (!view.actions.includes('cancel')) this.#question?.remove();
   }
 
-  /** Asks on the row itself whether to give up; a modal would hide the other uploads. */
-  ask(text: string, strings: UploadStrings, onYes: () => void): void {
-    this.#question?.remove();
-    this.#question = question({ text, strings, onYes, onClosed: () => this.focus() });
-    this.#body.append(this.#question);
+  /** @param said what became of copying the link */
+  showCopied(said: string): void {
+    const button = this.#slots.find((slot) => slot?.dataset.action === 'copyLink');
+    if (button === undefined) return;
+    button.classList.add('wide');
+    button.replaceChildren(h('span', { class: 'said', attributes: { 'aria-hidden': 'true' } }, said));
+    setTimeout(() => {
+      button.classList.remove('wide');
+      button.replaceChildren(icon('link'));
+    }, SAID_FOR_MS);
   }
 
   /** To the last control of the row: the one that is always near where the focus was. */
@@ -136,10 +142,16 @@ export class Row {
     if (action === 'download') {
       return h('a', { class: 'button quiet square', attributes: { ...common, href: url ?? '', download: true } }, icon('download'));
     }
+    const isText = action === 'undo';
     return h(
       'button',
-      { class: 'quiet square', attributes: { ...common, type: 'button' }, on: { click: () => this.#onAction(action) } },
+      {
+        class: isText ? 'outlined' : 'quiet square',
+        attributes: { ...common, type: 'button' },
+        on: { click: () => this.#onAction(action) },
+      },
       icon(ICONS[action]),
+      isText && strings[action],
     );
   }
 }
@@ -147,33 +159,4 @@ export class Row {
 function isFocused(element: HTMLElement): boolean {
   const root = element.getRootNode();
   return (root instanceof ShadowRoot || root instanceof Document) && root.activeElement === element;
-}
-
-/** Signs that turn the reading direction or hide would let a name pose as another one (`exe.gpj` for `jpg.exe`). */
-const HIDDEN_SIGNS = /[\p{Cc}\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]|\p{Cs}/gu;
-
-export function visibleName(name: string): string {
-  return name.replace(HIDDEN_SIGNS, '\u00b7');
-}
-
-/** The end of a name, its extension, stays in sight when the rest is cut. */
-export function nameParts(name: string): HTMLElement {
-  const dot = name.lastIndexOf('.');
-  const cut = dot > 0 && name.length - dot <= 12 ? dot : name.length;
-  return h(
-    'span',
-    { class: 'name', part: 'name', attributes: { title: name } },
-    h('span', { class: 'stem' }, name.slice(0, cut)),
-    h('span', { class: 'extension' }, name.slice(cut)),
-  );
-}
-
-export function tileFor(name: string): HTMLElement {
-  const extension = /\.([a-z0-9]{1,4})$/i.exec(name)?.[1] ?? '';
-  return h('span', { class: 'tile', attributes: { 'aria-hidden': 'true' } }, extension.toUpperCase());
-}
-
-function folderOf(relativePath: string | undefined): HTMLElement | undefined {
-  const cut = relativePath?.lastIndexOf('/') ?? -1;
-  return relativePath && cut > 0 ? h('span', { class: 'folder' }, visibleName(relativePath.slice(0, cut))) : undefined;
 }

@@ -1,9 +1,9 @@
 // What a row shows, worked out of an upload's snapshot: pure, so that every state can be held against its words.
 import type { UploadSnapshot } from '../../handle/snapshot.ts';
-import type { Formats } from '../format.ts';
-import type { UploadStrings } from '../strings.ts';
+import type { Language } from '../language.ts';
+import type { Reason } from '../policy.ts';
 
-export type Action = 'pause' | 'resume' | 'retry' | 'sendAgain' | 'download' | 'cancel' | 'remove';
+export type Action = 'pause' | 'resume' | 'retry' | 'sendAgain' | 'download' | 'copyLink' | 'cancel' | 'undo' | 'remove';
 
 export interface RowView {
   tone: 'moving' | 'still' | 'warn' | 'good' | 'bad';
@@ -23,15 +23,36 @@ export interface RowView {
   url?: string;
 }
 
-export interface Language {
-  strings: UploadStrings;
-  formats: Formats;
+/** Refused by the policy, before anything was sent. */
+export function refusedView(file: { name: string; size: number }, why: Reason, language: Language): RowView {
+  const { strings, formats } = language;
+  const facts = [formats.bytes(file.size)];
+  return { ...RESTING, tone: 'bad', state: strings.rejected, facts, reason: language.reason(why, file), actions: ['remove'] };
 }
 
-/** Refused by the policy, before anything was sent. */
-export function refusedView(size: number, reason: string, { strings, formats }: Language): RowView {
-  const facts = [formats.bytes(size)];
-  return { ...RESTING, tone: 'bad', state: strings.rejected, facts, reason, actions: ['remove'] };
+/** Chosen before the server told what it takes. */
+export function pendingView(size: number, { strings, formats }: Language): RowView {
+  return { ...RESTING, tone: 'moving', state: strings.preparing, facts: [formats.bytes(size)], reason: '', actions: [] };
+}
+
+/** Accepted in an earlier visit. */
+export function arrivedView(arrival: { size: number; at: number; url: string }, { strings, formats }: Language): RowView {
+  const { size, at, url } = arrival;
+  const facts = [formats.bytes(size), strings.arrivedAt(formats.date(at))];
+  return { ...RESTING, tone: 'good', state: strings.accepted, facts, reason: '', actions: ['download', 'copyLink', 'remove'], url };
+}
+
+/** Cancelled a moment ago; everything is as it was until the time for second thoughts is over. */
+export function undoableView(snapshot: UploadSnapshot, language: Language, nowMs: number): RowView {
+  const { strings } = language;
+  return {
+    ...rowView(snapshot, language, nowMs),
+    tone: 'still',
+    state: strings.cancelled,
+    reason: '',
+    actions: ['undo'],
+    canTryNow: false,
+  };
 }
 
 const RESTING = { bar: 'none', sent: 0, confirmed: 0, percent: '' } as const;
@@ -55,11 +76,12 @@ export function rowView(snapshot: UploadSnapshot, language: Language, nowMs: num
     case 'preparing':
       return { ...progress, tone: 'moving', state: strings.preparing, facts: [standing], actions: ['pause', 'cancel'] };
     case 'uploading':
-      return { ...progress, ...moving(snapshot, size, language), tone: 'moving', state: strings.uploading, actions: ['pause', 'cancel'] };
+      return { ...progress, ...moving(snapshot, size, language), tone: 'moving', actions: ['pause', 'cancel'] };
     case 'waiting': {
+      const state = strings.waiting[snapshot.waiting?.reason ?? 'interrupted'];
       const reason = waitingWords(snapshot, language, nowMs);
       const canTryNow = snapshot.waiting?.until !== undefined;
-      return { ...progress, tone: 'warn', state: strings.waiting, facts: [standing], reason, actions: ['pause', 'cancel'], canTryNow };
+      return { ...progress, tone: 'warn', state, facts: [standing], reason, actions: ['pause', 'cancel'], canTryNow };
     }
     case 'paused':
       return { ...progress, tone: 'still', state: strings.paused, facts: [standing], actions: ['resume', 'cancel'] };
@@ -77,18 +99,25 @@ export function rowView(snapshot: UploadSnapshot, language: Language, nowMs: num
       };
     case 'accepted': {
       const { url } = snapshot;
-      const actions: Action[] = url === undefined ? ['remove'] : ['download', 'remove'];
+      const actions: Action[] = url === undefined ? ['remove'] : ['download', 'copyLink', 'remove'];
       return { ...RESTING, tone: 'good', state: strings.accepted, facts: [whole], reason: '', actions, ...(url !== undefined && { url }) };
     }
     case 'rejected':
-      return { ...RESTING, tone: 'bad', state: strings.rejected, facts: [whole], reason: reasonOf(snapshot), actions: ['remove'] };
+      return {
+        ...RESTING,
+        tone: 'bad',
+        state: strings.rejected,
+        facts: [whole],
+        reason: reasonOf(snapshot, language),
+        actions: ['remove'],
+      };
     case 'failed':
       return {
         ...progress,
         tone: 'bad',
         state: strings.failed,
         facts: [standing],
-        reason: reasonOf(snapshot),
+        reason: reasonOf(snapshot, language),
         actions: ['retry', 'remove'],
       };
     case 'cancelled':
@@ -96,15 +125,17 @@ export function rowView(snapshot: UploadSnapshot, language: Language, nowMs: num
   }
 }
 
-function moving(snapshot: UploadSnapshot, size: number, { strings, formats }: Language): Pick<RowView, 'percent' | 'facts'> {
+function moving(snapshot: UploadSnapshot, size: number, { strings, formats }: Language): Pick<RowView, 'state' | 'percent' | 'facts'> {
+  if (size > 0 && snapshot.sent >= size) return { state: strings.arriving, percent: formats.percent(0.99), facts: [formats.bytes(size)] };
   const { part, whole } = formats.bytesOf(snapshot.sent, size);
   const facts = [strings.sentOf(part, whole)];
-  if (snapshot.bytesPerSecond) facts.push(formats.speed(snapshot.bytesPerSecond));
+  if (snapshot.bytesPerSecond) facts.push(strings.speed(formats.running(snapshot.bytesPerSecond)));
   if (snapshot.etaSeconds != null && Number.isFinite(snapshot.etaSeconds)) {
     facts.push(strings.timeLeft(formats.duration(snapshot.etaSeconds)));
   }
   // The whole is whole only once the server says so.
-  return { percent: formats.percent(Math.min(fraction(snapshot.sent, size), 0.99)), facts };
+  const percent = formats.percent(Math.min(fraction(snapshot.sent, size), 0.99));
+  return { state: strings.uploading, percent, facts };
 }
 
 function waitingWords({ waiting }: UploadSnapshot, { strings, formats }: Language, nowMs: number): string {
@@ -117,10 +148,8 @@ function waitingWords({ waiting }: UploadSnapshot, { strings, formats }: Languag
   return words.join(' ');
 }
 
-/** The title is a sentence for people, and so is the detail. */
-export function reasonOf({ error }: Pick<UploadSnapshot, 'error'>): string {
-  if (error === undefined) return '';
-  return [error.title, error.detail].filter(Boolean).join(' ');
+export function reasonOf(snapshot: UploadSnapshot, language: Language): string {
+  return snapshot.error === undefined ? '' : language.reason(snapshot.error, snapshot);
 }
 
 function fraction(part: number, whole: number): number {

@@ -5,8 +5,11 @@ export const OVERVIEW_STYLES = `
 .overview .figure.words { font-size: 1.3em; letter-spacing: -.015em; line-height: 1.2; }
 .overview .files { color: var(--_muted); font-size: .9375em; font-variant-numeric: tabular-nums; }
 .overview .facts { color: var(--_muted); font-size: .9375em; font-variant-numeric: tabular-nums; }
+/* Each row is full: two beside each other, and a third below them as wide as both. */
 .overview .choices { display: flex; flex-wrap: wrap; gap: .5rem; }
-.overview .choices button { padding-inline: .8rem; }
+.overview .choices button { padding-inline: .6rem; flex: 1 1 calc(50% - .25rem); white-space: nowrap; }
+@container (min-width: 34rem) { .overview .choices button { flex: 0 0 auto; padding-inline: .8rem; } }
+@container (min-width: 56rem) { .overview .choices button { flex: 1 1 calc(50% - .25rem); padding-inline: .6rem; } }
 
 /* The course: dots still to sail, a line behind, a vessel, and land at the end. */
 .course { position: relative; height: 1.5rem; --_at: 0; }

@@ -28,10 +28,13 @@ export const ROW_STYLES = `
 }
 .body { grid-area: body; min-width: 0; display: grid; gap: .4rem; }
 .title { display: flex; align-items: baseline; gap: .75rem; min-width: 0; }
-.name { flex: 1; min-width: 0; display: flex; font-weight: 600; unicode-bidi: isolate; }
+/* The box stands where the page begins; what is in it runs as the name does. */
+.name { flex: 1; min-width: 0; display: flex; font-weight: 600; }
+.name bdi { display: flex; min-width: 0; }
 .name .stem { overflow: hidden; text-overflow: ellipsis; white-space: pre; }
-.name .extension { flex: none; white-space: pre; }
-.folder { display: block; color: var(--_muted); font-size: .8125em; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; margin-bottom: -.3rem; }
+.name .tail { flex: none; white-space: pre; }
+.folder { display: flex; color: var(--_muted); font-size: .8125em; margin-bottom: -.3rem; }
+.folder bdi { min-width: 0; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .percent { flex: none; font-weight: 600; font-variant-numeric: tabular-nums; }
 .bar { position: relative; height: 6px; border-radius: 3px; background: var(--_track); overflow: hidden; }
 .bar span { position: absolute; inset-block: 0; inset-inline-start: 0; width: 100%; transform-origin: left; transform: scaleX(var(--_at, 0)); transition: transform .35s linear; }
@@ -52,10 +55,9 @@ export const ROW_STYLES = `
 .status .icon.shown + .facts { margin-inline-start: -1.1rem; }
 .reason { margin: 0; font-size: .9375em; overflow-wrap: anywhere; max-width: 68ch; }
 .actions { grid-area: actions; display: flex; align-items: center; justify-content: flex-end; gap: .15rem; }
-.list .actions { min-width: calc(2 * var(--_target) + .15rem); }
-.question { display: flex; flex-wrap: wrap; align-items: center; gap: .5rem; font-size: .9375em; padding-top: .25rem; }
-.question p { margin: 0; flex: 1 1 14rem; }
-.danger { color: var(--_bad); }
+.list .actions, .arrived .actions { min-width: calc(2 * var(--_target) + .15rem); }
+.actions .square.wide { width: auto; padding-inline: .6rem; color: var(--_good); }
+.actions .said { font-size: .875em; white-space: nowrap; }
 
 .row { --_tone: var(--_accent); --_tone-ink: var(--_muted); }
 .row[data-tone='moving'] { --_tone-ink: var(--_accent); }
@@ -75,20 +77,23 @@ export const ROW_STYLES = `
   .row .tile { display: none; }
   .row .status { grid-column: 1; }
   .row .actions { grid-area: auto; grid-column: 2; margin-block: -.35rem; margin-inline-end: -.6rem; min-width: 0; }
-  .row .reason, .row .question, .row .notice { order: 1; }
+  .row .reason, .row .notice { order: 1; }
 }
 
 `;
 
 export const EARLIER_STYLES = `
-.earlier { padding: 1.1rem 0 0; overflow: hidden; }
-.earlier > header { padding: 0 1.25rem .9rem; }
-.earlier h2 { margin: 0 0 .2rem; font-size: 1.0625em; font-weight: 650; display: flex; align-items: center; gap: .5rem; }
+.earlier, .arrived { padding: 1.1rem 0 0; overflow: hidden; }
+.earlier > header, .arrived > header { padding: 0 1.25rem .9rem; }
+.arrived > header { display: flex; flex-wrap: wrap; align-items: center; justify-content: space-between; gap: .5rem; }
+.arrived .choices { display: flex; flex-wrap: wrap; gap: .5rem; }
+.arrived .row { border-top: 1px solid var(--_line); }
+.earlier h2, .arrived h2 { margin: 0 0 .2rem; font-size: 1.0625em; font-weight: 650; display: flex; align-items: center; gap: .5rem; }
 .earlier header p { margin: 0; color: var(--_muted); font-size: .9375em; max-width: 64ch; text-wrap: balance; }
 .earlier .row { border-top: 1px solid var(--_line); }
 .earlier .notice { margin: .3rem 0 0; color: var(--_warn); font-size: .9375em; }
 @container (max-width: 34rem) {
-  .earlier > header { padding-inline: 1rem; }
+  .earlier > header, .arrived > header { padding-inline: 1rem; }
   .earlier .row .status { grid-column: 1 / -1; }
   .earlier .row .actions { grid-column: 1 / -1; order: 1; justify-content: flex-start; margin: .25rem 0 0; gap: .4rem; }
 }

@@ -82,8 +82,9 @@ const MOTION = `
   *, *::before, *::after { transition: none !important; animation: none !important; }
 }
 @media (forced-colors: active) {
-  .bar { border: 1px solid CanvasText; }
-  .bar .confirmed, .course .sailed { background: Highlight; forced-color-adjust: none; }
+  .bar, .course::before { border: 1px solid CanvasText; }
+  .bar .confirmed, .course .sailed, .course .vessel { background: Highlight; forced-color-adjust: none; }
+  .bar .sent { background: GrayText; forced-color-adjust: none; }
   .primary { border-color: ButtonText; }
 }
 `;

@@ -20,7 +20,7 @@ export const ZONE_STYLES = `
   pointer-events: none;
   transition: border-color .15s;
 }
-.zone .content { padding: 2.25rem 1.5rem; display: grid; justify-items: center; gap: .9rem; min-height: min(26rem, 62vh); align-content: center; }
+.zone .content { padding: 2.25rem 1.5rem; display: grid; justify-items: center; gap: .9rem; min-height: min(26rem, 52vh); align-content: center; }
 .zone h2 { margin: 0; font-size: clamp(1.35rem, 1rem + 2cqi, 1.9rem); font-weight: 650; letter-spacing: -.015em; line-height: 1.2; text-wrap: balance; }
 .zone .choices { display: flex; flex-wrap: wrap; gap: .6rem; justify-content: center; }
 .zone .rules { margin: .35rem 0 0; max-width: 44ch; color: var(--_muted); font-size: .875em; text-wrap: balance; }
@@ -29,6 +29,7 @@ export const ZONE_STYLES = `
 .contours .depth { fill: color-mix(in oklab, var(--_surface) 24%, transparent); }
 .contours .land { fill: var(--_surface); stroke: color-mix(in oklab, var(--_accent) 50%, transparent); stroke-width: 1.6; }
 .busy .contours { display: none; }
+@container (max-width: 68rem) { .contours { inset: 0 auto auto -16%; width: 132%; } }
 @container (max-width: 58rem) { .contours { inset: 0 auto auto -28%; width: 156%; } }
 @container (max-width: 36rem) { .contours { inset: -22% auto auto -85%; width: 270%; height: 144%; } }
 .contours path { transform-origin: center; transition: transform .45s cubic-bezier(.2, .8, .3, 1); }

@@ -1,0 +1,66 @@
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
+import { Tracker } from '../../client/handle/tracker.ts';
+
+const SECOND = 1_000_000;
+
+beforeEach(() => vi.useFakeTimers({ toFake: ['performance', 'setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'Date'] }));
+afterEach(() => vi.useRealTimers());
+
+/** Bytes leave at 1 MB a second. */
+function sendFor(tracker: Tracker, seconds: number): void {
+  const { sent } = tracker.snapshot;
+  for (let ms = 100; ms <= seconds * 1000; ms += 100) {
+    vi.advanceTimersByTime(100);
+    tracker.send(sent + (ms / 1000) * SECOND);
+  }
+  vi.advanceTimersByTime(100);
+}
+
+function underWay(): Tracker {
+  const tracker = new Tracker('a', 'film.mp4', 100 * SECOND, 'preparing');
+  tracker.confirm(0, true);
+  tracker.move('uploading');
+  sendFor(tracker, 5);
+  tracker.confirm(5 * SECOND, false);
+  return tracker;
+}
+
+test('a wait is no part of the speed', () => {
+  const tracker = underWay();
+  tracker.move('waiting', { waiting: { reason: 'offline' } });
+  vi.advanceTimersByTime(60_000);
+  tracker.move('preparing');
+  tracker.confirm(5 * SECOND, false);
+  tracker.move('uploading');
+  sendFor(tracker, 0.6);
+  expect(tracker.snapshot.bytesPerSecond).toBeGreaterThan(0.8 * SECOND);
+});
+
+test('the time left is told once the speed has settled, and not before', () => {
+  const tracker = new Tracker('a', 'film.mp4', 100 * SECOND, 'preparing');
+  tracker.confirm(0, true);
+  tracker.move('uploading');
+  sendFor(tracker, 1);
+  expect(tracker.snapshot.etaSeconds).toBeNull();
+  sendFor(tracker, 4);
+  expect(tracker.snapshot.etaSeconds).toBeGreaterThan(80);
+  expect(tracker.snapshot.etaSeconds).toBeLessThan(110);
+});
+
+test('what is all on its way has no time left to tell', () => {
+  const tracker = underWay();
+  tracker.send(100 * SECOND);
+  vi.advanceTimersByTime(1000);
+  expect(tracker.snapshot.etaSeconds).toBeNull();
+});
+
+test('what another tab had sent before it was first heard of is no speed', () => {
+  const tracker = new Tracker('a', 'film.mp4', 100 * SECOND, 'preparing');
+  tracker.move('waiting', { waiting: { reason: 'elsewhere' } });
+  vi.advanceTimersByTime(100);
+  tracker.follow({ sent: 50 * SECOND, confirmed: 50 * SECOND, url: 'http://host/files/1' });
+  vi.advanceTimersByTime(500);
+  tracker.follow({ sent: 50.5 * SECOND, confirmed: 50 * SECOND, url: 'http://host/files/1' });
+  vi.advanceTimersByTime(200);
+  expect(tracker.snapshot.bytesPerSecond).toBeLessThan(2 * SECOND);
+});
