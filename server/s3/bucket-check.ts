@@ -1,5 +1,5 @@
 // Whether the bucket can be used: at start with a sentence for whoever set it up, and while the server runs for those who watch.
-import { HeadBucketCommand, ListObjectsV2Command, type S3Client } from '@aws-sdk/client-s3';
+import { HeadBucketCommand, ListMultipartUploadsCommand, ListObjectsV2Command, type S3Client } from '@aws-sdk/client-s3';
 import type { BucketOptions } from './bucket.ts';
 import { createClient } from './client.ts';
 import { BucketUnusable, outcome, S3Fault } from './fault.ts';
@@ -22,6 +22,7 @@ export class BucketCheck {
     const client = createClient(this.#options, 1);
     try {
       await look(client, this.#place);
+      await requireLists(client, this.#place);
     } catch (error) {
       throw error instanceof S3Fault ? explain(error, this.#options) : error;
     } finally {
@@ -56,6 +57,18 @@ async function look(client: S3Client, place: Place, signal?: AbortSignal): Promi
     if (!(error instanceof S3Fault) || error.status === undefined || error.status >= 500) throw error;
     const list = new ListObjectsV2Command({ Bucket: place.bucket, Prefix: place.at('').Key, MaxKeys: 1 });
     await outcome('ListObjectsV2', client.send(list, options));
+  }
+}
+
+/** What is left over is found by these lists, later and beside all else: that they are denied is for the start to say. */
+async function requireLists(client: S3Client, place: Place): Promise<void> {
+  const where = { Bucket: place.bucket, Prefix: place.at('').Key };
+  await outcome('ListObjectsV2', client.send(new ListObjectsV2Command({ ...where, MaxKeys: 1 })));
+  try {
+    await outcome('ListMultipartUploads', client.send(new ListMultipartUploadsCommand({ ...where, MaxUploads: 1 })));
+  } catch (error) {
+    // Some servers have no such list.
+    if (error instanceof S3Fault && error.status === 403) throw error;
   }
 }
 
