@@ -80,6 +80,7 @@ interface Whereabouts {
 
 const OTHER_REGION = ({ bucket, region }: Whereabouts) =>
   `The bucket "${bucket}" is not in the region "${region}". Set LANDFALL_S3_REGION.`;
+const UNKNOWN_KEY = ({ server }: Whereabouts) => `${server} does not know the access key. Look at AWS_ACCESS_KEY_ID.`;
 const OVER = ({ server }: Whereabouts) => `The session of the credentials for ${server} is over.`;
 
 /** What somebody has to do something about, by what S3 and the SDK call it. */
@@ -89,7 +90,9 @@ const MISTAKES = new Map<string, (at: Whereabouts) => string>([
     () => 'There are no credentials for S3. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give this machine a profile or a role.',
   ],
   ['NoSuchBucket', ({ server, bucket }) => `There is no bucket "${bucket}" at ${server}. Make it, or set LANDFALL_S3_BUCKET.`],
-  ['InvalidAccessKeyId', ({ server }) => `${server} does not know the access key. Look at AWS_ACCESS_KEY_ID.`],
+  ['InvalidAccessKeyId', UNKNOWN_KEY],
+  // versitygw's word for it.
+  ['XAdminUserNotFound', UNKNOWN_KEY],
   ['SignatureDoesNotMatch', ({ server }) => `The secret is not that of the access key, says ${server}. Look at AWS_SECRET_ACCESS_KEY.`],
   [
     'AccessDenied',

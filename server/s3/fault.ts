@@ -29,7 +29,7 @@ export class BucketUnusable extends StartError {
 
 const MISSING = new Set(['NoSuchKey', 'NotFound', 'NoSuchUpload']);
 /** Some servers say 404 for these, too: nothing is known of the object then. */
-const NOT_OF_THE_OBJECT = new Set(['NoSuchBucket', 'InvalidAccessKeyId', 'AccessDenied', 'SignatureDoesNotMatch']);
+const NOT_OF_THE_OBJECT = new Set(['NoSuchBucket', 'InvalidAccessKeyId', 'XAdminUserNotFound']);
 
 export function isMissing(error: unknown): boolean {
   if (!(error instanceof S3Fault)) return false;

@@ -127,21 +127,24 @@ describe('what is left over', () => {
 });
 
 describe('a 404 that says that the access key is unknown', () => {
-  it('is a mistake of the credentials, said in words, with exit code 2', async () => {
-    const s3 = await testBucket();
-    const endpoint = await proxyTo(s3, () => s3Error(404, 'InvalidAccessKeyId'));
-    const landfall = createLandfall({ ...s3Config(s3, endpoint), dataDir: testDirectory(), logLevel: 'silent' });
-    onTestFinished(() => landfall.close());
-    const error = await landfall.start().catch((thrown: unknown) => thrown);
-    expect(error).toBeInstanceOf(BucketUnusable);
-    expect(error).toMatchObject({ isMistake: true, message: expect.stringContaining('AWS_ACCESS_KEY_ID') });
-    const { said, code } = await failedStart({
-      LANDFALL_STORAGE_BACKEND: 's3',
-      LANDFALL_S3_BUCKET: s3.name,
-      LANDFALL_S3_FORCE_PATH_STYLE: 'true',
-      LANDFALL_S3_ENDPOINT: endpoint,
-    });
-    expect(said).toMatch(/^landfall-server: .+ does not know the access key\. .+\n$/);
-    expect(code).toBe(2);
-  });
+  it.for(['InvalidAccessKeyId', 'XAdminUserNotFound'])(
+    'by %s is a mistake of the credentials, said in words, with exit code 2',
+    async (reason) => {
+      const s3 = await testBucket();
+      const endpoint = await proxyTo(s3, () => s3Error(404, reason));
+      const landfall = createLandfall({ ...s3Config(s3, endpoint), dataDir: testDirectory(), logLevel: 'silent' });
+      onTestFinished(() => landfall.close());
+      const error = await landfall.start().catch((thrown: unknown) => thrown);
+      expect(error).toBeInstanceOf(BucketUnusable);
+      expect(error).toMatchObject({ isMistake: true, message: expect.stringContaining('AWS_ACCESS_KEY_ID') });
+      const { said, code } = await failedStart({
+        LANDFALL_STORAGE_BACKEND: 's3',
+        LANDFALL_S3_BUCKET: s3.name,
+        LANDFALL_S3_FORCE_PATH_STYLE: 'true',
+        LANDFALL_S3_ENDPOINT: endpoint,
+      });
+      expect(said).toMatch(/^landfall-server: .+ does not know the access key\. .+\n$/);
+      expect(code).toBe(2);
+    },
+  );
 });

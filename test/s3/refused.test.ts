@@ -10,6 +10,7 @@ it.for([
   [400, 'ExpiredToken'],
   [403, 'SignatureDoesNotMatch'],
   [404, 'NoSuchBucket'],
+  [404, 'XAdminUserNotFound'],
 ] as const)('while S3 answers %i %s, every door says "try again", and the log says why', async ([status, reason]) => {
   let isRefusing = false;
   let log = '';
