@@ -15,7 +15,7 @@ export const FEATURES: readonly Feature[] = [
   { name: 'several processes', files: ['leases', 'lost-lease', 'many-processes'] },
   { name: 'what a start and readiness say', files: ['health'] },
   { name: 'memory', files: ['memory'] },
-  { name: 'uploads past the server', files: ['direct'] },
+  { name: 'uploads past the server', files: ['direct', 'guards'] },
 ];
 
 export interface Outcome {
