@@ -188,7 +188,6 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     log,
   });
   opened.defer(() => sweeper.close());
-  await sweeper.clearLeftovers();
   await serving.takeUp(finisher);
   sweeper.start();
 

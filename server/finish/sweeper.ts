@@ -36,8 +36,9 @@ export class Sweeper {
   readonly #retries: Retries;
   #timer: NodeJS.Timeout | undefined;
   #running: Promise<void> | undefined;
+  #clearing: Promise<void> | undefined;
   #stopped = false;
-  #leftoversAtMs = performance.now();
+  #leftoversDueAtMs = 0;
 
   constructor(options: SweeperOptions) {
     this.#options = options;
@@ -46,27 +47,33 @@ export class Sweeper {
 
   /**
    * What crashes left: staged bytes of uploads that have ended, when one came between the verdict and the deletion, and
-   * publications half made. It may run at any time; one that can't be cleared keeps no others, and no start.
+   * publications half made. It may run at any time; one that can't be cleared keeps no others.
    */
   async clearLeftovers(): Promise<void> {
     const { ledger, staging, storage } = this.#options;
-    this.#leftoversAtMs = performance.now();
-    await storage.clearUnfinished(async (id, attempt) => {
-      const upload = await ledger.get(id);
-      return upload?.state === 'inspecting' && upload.attempt === attempt;
-    });
+    const isOver = () => this.#stopped;
+    await this.#retries.do(() =>
+      storage.clearUnfinished(async (id, attempt) => {
+        const upload = await ledger.get(id);
+        return upload?.state === 'inspecting' && upload.attempt === attempt;
+      }, isOver),
+    );
     for await (const id of staging.list()) {
+      if (this.#stopped) return;
       if (isUnderWay(await ledger.get(id))) continue;
       await this.#retries.do(() => this.#clearLeftover(id));
     }
   }
 
+  /** Begins with what is left over. Nobody waits for that: a bucket takes a minute for a thousand of them. */
   start(): void {
+    this.#lookForLeftovers();
     this.#timer = setInterval(() => {
       // One that takes longer than the interval is not followed by those it made wait.
       this.#running ??= this.#pass().finally(() => {
         this.#running = undefined;
       });
+      if (performance.now() > this.#leftoversDueAtMs) this.#lookForLeftovers();
     }, this.#options.intervalMs);
     this.#timer.unref();
   }
@@ -75,16 +82,31 @@ export class Sweeper {
     this.#stopped = true;
     clearInterval(this.#timer);
     await this.#running;
+    await this.#clearing;
     await this.#retries.close();
   }
 
   async #pass(): Promise<void> {
     try {
       await this.sweep();
-      if (!this.#stopped && performance.now() - this.#leftoversAtMs > LEFTOVERS_EVERY_MS) await this.clearLeftovers();
     } catch (error) {
       this.#options.log.error({ err: error }, 'fault while sweeping');
     }
+  }
+
+  /** Beside the sweep, which must not wait for it. What could not be listed is looked for again with the next sweep. */
+  #lookForLeftovers(): void {
+    const clear = async () => {
+      try {
+        await this.clearLeftovers();
+        this.#leftoversDueAtMs = performance.now() + LEFTOVERS_EVERY_MS;
+      } catch (error) {
+        this.#options.log.error({ err: error }, 'fault while looking for what is left over');
+      }
+    };
+    this.#clearing ??= clear().finally(() => {
+      this.#clearing = undefined;
+    });
   }
 
   /** One pass over everything whose time is over. Safe beside running uploads: what is locked is left for the next pass. */

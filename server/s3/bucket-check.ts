@@ -1,5 +1,5 @@
 // Whether the bucket can be used: at start with a sentence for whoever set it up, and while the server runs for those who watch.
-import { HeadBucketCommand, ListObjectsV2Command, type S3Client } from '@aws-sdk/client-s3';
+import { HeadBucketCommand, ListMultipartUploadsCommand, ListObjectsV2Command, type S3Client } from '@aws-sdk/client-s3';
 import type { BucketOptions } from './bucket.ts';
 import { createClient } from './client.ts';
 import { BucketUnusable, outcome, S3Fault } from './fault.ts';
@@ -22,6 +22,7 @@ export class BucketCheck {
     const client = createClient(this.#options, 1);
     try {
       await look(client, this.#place);
+      await requireLists(client, this.#place);
     } catch (error) {
       throw error instanceof S3Fault ? explain(error, this.#options) : error;
     } finally {
@@ -59,6 +60,18 @@ async function look(client: S3Client, place: Place, signal?: AbortSignal): Promi
   }
 }
 
+/** What is left over is found by these lists, later and beside all else: that they are denied is for the start to say. */
+async function requireLists(client: S3Client, place: Place): Promise<void> {
+  const where = { Bucket: place.bucket, Prefix: place.at('').Key };
+  await outcome('ListObjectsV2', client.send(new ListObjectsV2Command({ ...where, MaxKeys: 1 })));
+  try {
+    await outcome('ListMultipartUploads', client.send(new ListMultipartUploadsCommand({ ...where, MaxUploads: 1 })));
+  } catch (error) {
+    // Some servers have no such list.
+    if (error instanceof S3Fault && error.status === 403) throw error;
+  }
+}
+
 interface Whereabouts {
   server: string;
   bucket: string;
@@ -67,6 +80,7 @@ interface Whereabouts {
 
 const OTHER_REGION = ({ bucket, region }: Whereabouts) =>
   `The bucket "${bucket}" is not in the region "${region}". Set LANDFALL_S3_REGION.`;
+const UNKNOWN_KEY = ({ server }: Whereabouts) => `${server} does not know the access key. Look at AWS_ACCESS_KEY_ID.`;
 const OVER = ({ server }: Whereabouts) => `The session of the credentials for ${server} is over.`;
 
 /** What somebody has to do something about, by what S3 and the SDK call it. */
@@ -76,7 +90,9 @@ const MISTAKES = new Map<string, (at: Whereabouts) => string>([
     () => 'There are no credentials for S3. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give this machine a profile or a role.',
   ],
   ['NoSuchBucket', ({ server, bucket }) => `There is no bucket "${bucket}" at ${server}. Make it, or set LANDFALL_S3_BUCKET.`],
-  ['InvalidAccessKeyId', ({ server }) => `${server} does not know the access key. Look at AWS_ACCESS_KEY_ID.`],
+  ['InvalidAccessKeyId', UNKNOWN_KEY],
+  // versitygw's word for it.
+  ['XAdminUserNotFound', UNKNOWN_KEY],
   ['SignatureDoesNotMatch', ({ server }) => `The secret is not that of the access key, says ${server}. Look at AWS_SECRET_ACCESS_KEY.`],
   [
     'AccessDenied',

@@ -28,9 +28,12 @@ export class BucketUnusable extends StartError {
 }
 
 const MISSING = new Set(['NoSuchKey', 'NotFound', 'NoSuchUpload']);
+/** Some servers say 404 for these, too: nothing is known of the object then. */
+const NOT_OF_THE_OBJECT = new Set(['NoSuchBucket', 'InvalidAccessKeyId', 'XAdminUserNotFound']);
 
 export function isMissing(error: unknown): boolean {
-  return error instanceof S3Fault && (MISSING.has(error.reason) || error.status === 404);
+  if (!(error instanceof S3Fault)) return false;
+  return MISSING.has(error.reason) || (error.status === 404 && !NOT_OF_THE_OBJECT.has(error.reason));
 }
 
 /** The outcome of a request, its failure told as a fault. @throws S3Fault */

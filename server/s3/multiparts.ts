@@ -4,6 +4,7 @@ import {
   CompleteMultipartUploadCommand,
   CreateMultipartUploadCommand,
   ListMultipartUploadsCommand,
+  type ListMultipartUploadsCommandOutput,
   ListPartsCommand,
   type S3Client,
   UploadPartCommand,
@@ -112,17 +113,46 @@ export class Multiparts {
     );
   }
 
-  /** Unfinished multipart uploads of keys that begin so. */
+  /**
+   * Unfinished multipart uploads of keys that begin so, as far as the server lists them: not every server knows all of this list,
+   * and none of them may end a start or a sweep by it.
+   */
   async *list(prefix: string): AsyncIterable<{ key: string; uploadId: string }> {
-    for (let marker: { KeyMarker?: string; UploadIdMarker?: string } = {}; ; ) {
-      const { Key } = this.#place.at(prefix);
-      const page = await outcome(
-        prefix,
-        this.#client.send(new ListMultipartUploadsCommand({ Bucket: this.#place.bucket, Prefix: Key, ...marker })),
-      );
-      for (const { Key: key, UploadId = '' } of page.Uploads ?? []) yield { key: this.#place.below(key), uploadId: UploadId };
-      if (!page.IsTruncated || page.NextKeyMarker === undefined) return;
-      marker = { KeyMarker: page.NextKeyMarker, ...(page.NextUploadIdMarker && { UploadIdMarker: page.NextUploadIdMarker }) };
+    for (let marker: Marker | undefined = {}; marker !== undefined; ) {
+      const page: ListMultipartUploadsCommandOutput | undefined = await this.#page(prefix, marker);
+      for (const { Key: key, UploadId = '' } of page?.Uploads ?? []) yield { key: this.#place.below(key), uploadId: UploadId };
+      marker = page && nextMarker(page, marker);
     }
   }
+
+  /** Undefined: the server has no such list, or does not go on with it. */
+  async #page(prefix: string, marker: Marker): Promise<ListMultipartUploadsCommandOutput | undefined> {
+    const command = new ListMultipartUploadsCommand({ Bucket: this.#place.bucket, Prefix: this.#place.at(prefix).Key, ...marker });
+    try {
+      return await outcome(prefix, this.#client.send(command));
+    } catch (error) {
+      if (isMissing(error) || (error instanceof S3Fault && error.status !== undefined && UNKNOWN.has(error.status))) return undefined;
+      // Some servers refuse the marker that they gave. By the key alone the others of one key are passed over: one list finds them later.
+      if (!(error instanceof S3Fault) || error.status !== 400 || marker.KeyMarker === undefined) throw error;
+      return marker.UploadIdMarker === undefined ? undefined : this.#page(prefix, { KeyMarker: marker.KeyMarker });
+    }
+  }
+}
+
+interface Marker {
+  KeyMarker?: string;
+  UploadIdMarker?: string;
+}
+
+/** A request that the server does not know. */
+const UNKNOWN = new Set([405, 501]);
+
+/** Undefined: that was the last page. One that stays where it was would lead to the same page for ever. */
+function nextMarker(
+  { IsTruncated, NextKeyMarker, NextUploadIdMarker }: ListMultipartUploadsCommandOutput,
+  last: Marker,
+): Marker | undefined {
+  if (!IsTruncated || !NextKeyMarker) return undefined;
+  if (NextKeyMarker === last.KeyMarker && (NextUploadIdMarker ?? '') === (last.UploadIdMarker ?? '')) return undefined;
+  return { KeyMarker: NextKeyMarker, ...(NextUploadIdMarker && { UploadIdMarker: NextUploadIdMarker }) };
 }

@@ -26,9 +26,10 @@ const FORBIDDEN_HEADERS = [
 
 /**
  * How S3 is kept from obeying headers that are not signed. AWS refuses them (`unsigned`). Old servers of Ceph obey them, but hold a
- * signature against all headers that it names, also where the request has none of them (`absent`).
+ * signature against all headers that it names, also where the request has none of them (`absent`). MinIO obeys them, too, and wants
+ * each header that is named in the request or, by the same name, in the address: there they are, with nothing in them (`empty`).
  */
-export type HeaderGuard = 'unsigned' | 'absent';
+export type HeaderGuard = 'unsigned' | 'absent' | 'empty';
 
 /** @param seconds that the address is good for */
 export async function signPut(client: S3Client, command: SignedPut, seconds: number, guard: HeaderGuard): Promise<string> {
@@ -42,20 +43,30 @@ export async function signPut(client: S3Client, command: SignedPut, seconds: num
   const [signedBy, ...scope] = (address.searchParams.get('X-Amz-Credential') ?? '').split('/');
   // New credentials came in between.
   if (signedBy !== accessKeyId) return signPut(client, command, seconds, guard);
-  return signAbsence(address, command.input.ContentLength ?? 0, scope, secretAccessKey);
+  return signAbsence(address, command.input.ContentLength ?? 0, scope, secretAccessKey, guard);
 }
 
 /** Signature Version 4, over headers that the request must not have as well. */
-function signAbsence(address: URL, length: number, scope: readonly string[], secret: string): string {
+function signAbsence(
+  address: URL,
+  length: number,
+  scope: readonly string[],
+  secret: string,
+  guard: Exclude<HeaderGuard, 'unsigned'>,
+): string {
   const signedHeaders = ['content-length', 'host', ...FORBIDDEN_HEADERS].join(';');
   const query = new Map(address.searchParams);
   query.delete('X-Amz-Signature');
   query.set('X-Amz-SignedHeaders', signedHeaders);
+  const empty = guard === 'empty' ? FORBIDDEN_HEADERS : [];
+  for (const name of empty) query.set(name, '');
   const canonicalQuery = [...query]
     .map(([name, value]) => `${encode(name)}=${encode(value)}`)
     .sort()
     .join('&');
-  const headers = `content-length:${length}\nhost:${address.host}\n`;
+  const headers = [`content-length:${length}`, `host:${address.host}`, ...empty.map((name) => `${name}:`)]
+    .map((line) => `${line}\n`)
+    .join('');
   const request = ['PUT', address.pathname, canonicalQuery, headers, signedHeaders, 'UNSIGNED-PAYLOAD'].join('\n');
   const digest = createHash('sha256').update(request).digest('hex');
   const text = ['AWS4-HMAC-SHA256', query.get('X-Amz-Date') ?? '', scope.join('/'), digest].join('\n');

@@ -73,7 +73,7 @@ export interface Staging {
    * as the process lives; what is left then, the next start finds by `list`. Fine when they are gone already. Never rejects.
    */
   remove(id: string): Promise<void>;
-  /** The ids of everything staged, leftovers of `renew` cleared on the way. */
+  /** The ids of everything staged, leftovers of `renew` cleared on the way. May run beside all else. */
   list(): AsyncIterable<string>;
   /** Bytes that are free for new uploads; Infinity where there is no telling. */
   freeBytes(): Promise<number>;

@@ -68,8 +68,9 @@ export class S3Storage implements Storage {
     await this.#bucket.remove(keys);
   }
 
-  async clearUnfinished(isRunning: (id: string, attempt: number) => Promise<boolean>): Promise<void> {
+  async clearUnfinished(isRunning: (id: string, attempt: number) => Promise<boolean>, isOver: () => boolean): Promise<void> {
     for await (const { key, uploadId } of this.#bucket.multiparts.list(FILES)) {
+      if (isOver()) return;
       const [, , , id = '', attempt = ''] = key.slice(FILES.length).split('/');
       // Where others use the bucket, too, theirs is theirs.
       if (!UPLOAD_ID.test(id)) continue;

@@ -31,8 +31,8 @@ export interface Storage {
   retract(target: Pick<Target, 'directory' | 'attempt'>): Promise<void>;
   /** Takes back what other attempts published than the one that `publish` gave this directory. */
   keepOnly(directory: string): Promise<void>;
-  /** Clears what crashed attempts left half made, but for those that `isRunning` knows. */
-  clearUnfinished(isRunning: (id: string, attempt: number) => Promise<boolean>): Promise<void>;
+  /** Clears what crashed attempts left half made, but for those that `isRunning` knows, until it is over. May run beside attempts. */
+  clearUnfinished(isRunning: (id: string, attempt: number) => Promise<boolean>, isOver: () => boolean): Promise<void>;
   /** Bytes of the final file; undefined when it is not there. */
   size(directory: string, name: string): Promise<number | undefined>;
   /** @throws when the file is not there */

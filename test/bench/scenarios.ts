@@ -5,6 +5,7 @@ import { goodput } from './scenarios/goodput.ts';
 import { chunks, durability, onePatch } from './scenarios/large-file.ts';
 import { largeLedger } from './scenarios/large-ledger.ts';
 import { processes } from './scenarios/processes.ts';
+import { proxies } from './scenarios/proxies.ts';
 import { s3 } from './scenarios/s3.ts';
 import { slowUploads } from './scenarios/slow-uploads.ts';
 import { smallFiles } from './scenarios/small-files.ts';
@@ -21,4 +22,5 @@ export const SCENARIOS: readonly Scenario[] = [
   processes,
   goodput,
   adaptiveChunks,
+  proxies,
 ];

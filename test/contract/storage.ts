@@ -69,7 +69,10 @@ export function testStorage(open: () => Promise<StorageUnderTest>): void {
     await storage.publish({ id: ID, directory: DIRECTORY, name: NAME, type: 'video/mp4', attempt: 2 });
     await storage.retract({ directory: DIRECTORY, attempt: 2 });
     expect(await everything()).toEqual([`${directory}/${NAME}`]);
-    await storage.clearUnfinished(async () => false);
+    await storage.clearUnfinished(
+      async () => false,
+      () => false,
+    );
     expect((await contentOf(storage, directory)).equals(bytes)).toBe(true);
   });
 

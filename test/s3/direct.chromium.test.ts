@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { PutBucketCorsCommand } from '@aws-sdk/client-s3';
-import { expect, it, onTestFinished } from 'vitest';
+import { expect, inject, it, onTestFinished } from 'vitest';
 import { clientPagesForTests, ends, open, send, site } from '../browser/client-driver.ts';
 import { videoBytes, writeVideo } from '../support/content.ts';
 import { REPOSITORY } from '../support/repository.ts';
@@ -17,24 +17,27 @@ function documentedCors(origin: string) {
   return JSON.parse(json.replace('https://app.example', origin));
 }
 
-it('a file sent by a page past the server arrives whole, in a bucket that is set up as the documents say', async () => {
-  const { files, s3, proxy, onlyFile, expectNothingStaged } = await embedLandfallOnS3(undefined, { corsOrigins: '*' });
-  const url = await site(pages.script, files);
-  await s3.client.send(
-    new PutBucketCorsCommand({ Bucket: s3.name, CORSConfiguration: { CORSRules: documentedCors(new URL(url).origin) } }),
-  );
-  const context = await pages.browser.newContext();
-  onTestFinished(() => context.close());
-  const path = join(testDirectory(), 'film.mp4');
-  await writeVideo(path, 12 * MIB);
-  const page = await open(context, url);
-  await send(page, path, { via: 'direct' });
-  expect(await ends(page)).toMatchObject({ result: { size: 12 * MIB, type: 'video/mp4' } });
-  expect((await onlyFile()).bytes.equals(await videoBytes(12 * MIB))).toBe(true);
-  const sent = proxy.exchanges.filter(
-    ({ method, path: to }) => method === 'PUT' && to.includes('X-Amz-Signature') && !to.includes('/probe'),
-  );
-  expect(sent.map(({ bytes }) => bytes)).toEqual([5 * MIB, 5 * MIB, 2 * MIB]);
-  expect(sent.every(({ headers }) => headers.origin === new URL(url).origin)).toBe(true);
-  await expectNothingStaged();
-});
+it.skipIf(inject('s3HeaderGuard') === null)(
+  'a file sent by a page past the server arrives whole, in a bucket that is set up as the documents say',
+  async () => {
+    const { files, s3, proxy, onlyFile, expectNothingStaged } = await embedLandfallOnS3();
+    const url = await site(pages.script, files);
+    await s3.client.send(
+      new PutBucketCorsCommand({ Bucket: s3.name, CORSConfiguration: { CORSRules: documentedCors(new URL(url).origin) } }),
+    );
+    const context = await pages.browser.newContext();
+    onTestFinished(() => context.close());
+    const path = join(testDirectory(), 'film.mp4');
+    await writeVideo(path, 12 * MIB);
+    const page = await open(context, url);
+    await send(page, path, { via: 'direct' });
+    expect(await ends(page)).toMatchObject({ result: { size: 12 * MIB, type: 'video/mp4' } });
+    expect((await onlyFile()).bytes.equals(await videoBytes(12 * MIB))).toBe(true);
+    const sent = proxy.exchanges.filter(
+      ({ method, path: to }) => method === 'PUT' && to.includes('X-Amz-Signature') && !to.includes('/probe'),
+    );
+    expect(sent.map(({ bytes }) => bytes)).toEqual([5 * MIB, 5 * MIB, 2 * MIB]);
+    expect(sent.every(({ headers }) => headers.origin === new URL(url).origin)).toBe(true);
+    await expectNothingStaged();
+  },
+);

@@ -1,12 +1,12 @@
 // Uploads past the server: it gives out addresses, S3 takes the bytes, and the verdict is the server's all the same.
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, inject, it } from 'vitest';
 import { nodeStore } from '../../client/node/store.ts';
 import { upload } from '../../client/node.ts';
 import { sha256, videoBytes, writeVideo } from '../support/content.ts';
 import { embedLandfall } from '../support/landfall-embedded.ts';
-import { embedLandfallOnS3, MIB, operationOf, partNumberOf, s3Error } from '../support/s3-landfall.ts';
+import { embedLandfallOnS3, isTaken, JSON_TYPE, MIB, operationOf, partNumberOf, s3Error } from '../support/s3-landfall.ts';
 import { testDirectory } from '../support/temp-dir.ts';
 import { readRecord } from '../support/tus-requests.ts';
 
@@ -17,16 +17,17 @@ interface Links {
   parts: { number: number; url: string }[];
 }
 
-const JSON_BODY = { 'Content-Type': 'application/json' };
-
 async function ask(
   url: string,
   wanted?: object,
   headers: Record<string, string> = {},
 ): Promise<{ status: number; body: Links & { code?: string } }> {
   const method = wanted === undefined ? 'GET' : 'POST';
-  const body = wanted === undefined ? {} : { body: JSON.stringify(wanted) };
-  const response = await fetch(url, { method, headers: { ...(wanted && JSON_BODY), ...headers }, ...body });
+  const response = await fetch(`${url}`, {
+    method,
+    headers: { ...JSON_TYPE, ...headers },
+    ...(wanted && { body: JSON.stringify(wanted) }),
+  });
   return { status: response.status, body: (await response.json()) as Links };
 }
 
@@ -45,7 +46,7 @@ async function sendParts({ parts, partSize }: Links, bytes: Buffer<ArrayBuffer>,
   );
 }
 
-describe('a direct upload', () => {
+describe.skipIf(inject('s3HeaderGuard') === null)('a direct upload', () => {
   it.for([MIB, 13 * MIB])('of %i bytes goes to S3 by signed addresses, and is accepted when it is whole', async (length) => {
     const { url, onlyFile, expectNothingStaged, proxy } = await embedLandfallOnS3();
     const bytes = await videoBytes(length);
@@ -116,8 +117,7 @@ describe('a direct upload', () => {
     const { url } = await embedLandfallOnS3();
     const { body } = await ask(`${url}/get-upload-url`, { name: 'film.mp4', length: MIB });
     const [link] = body.parts;
-    const more = await fetch(link?.url ?? '', { method: 'PUT', body: Buffer.alloc(2 * MIB) });
-    expect(more.status).toBe(403);
+    expect(await isTaken(fetch(link?.url ?? '', { method: 'PUT', body: Buffer.alloc(2 * MIB) }))).toBe(false);
     expect((await ask(`${url}/get-upload-url`, { name: 'setup.exe', length: MIB })).status).toBe(422);
     expect((await ask(`${url}/get-upload-url`, { name: 'film.mp4', length: 2 ** 40 })).status).toBe(413);
     expect((await ask(`${url}/get-upload-url`, { name: 'film.mp4' })).status).toBe(400);

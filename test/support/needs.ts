@@ -98,9 +98,23 @@ export const NEEDS: readonly Need[] = [
   {
     what: 'tests behind nginx',
     files: ['test/**/*.nginx.test.ts'],
-    packages: ['nginx-light'],
-    takes: 'nginx (package nginx-light)',
-    isMet: () => programPath('nginx') !== undefined,
+    packages: ['nginx-light', 'openssl'],
+    takes: 'nginx and openssl (packages nginx-light, openssl)',
+    isMet: () => programPath('nginx') !== undefined && programPath('openssl') !== undefined,
+  },
+  {
+    what: 'tests behind HAProxy',
+    files: ['test/**/*.haproxy.test.ts'],
+    packages: ['haproxy', 'openssl'],
+    takes: 'HAProxy and openssl (packages of these names)',
+    isMet: () => programPath('haproxy') !== undefined && programPath('openssl') !== undefined,
+  },
+  {
+    what: 'tests behind Caddy',
+    files: ['test/**/*.caddy.test.ts'],
+    packages: ['caddy', 'openssl'],
+    takes: 'Caddy and openssl (packages of these names, or CADDY_BIN)',
+    isMet: () => (Boolean(process.env.CADDY_BIN) || programPath('caddy') !== undefined) && programPath('openssl') !== undefined,
   },
   {
     what: 'tests with PostgreSQL',

@@ -66,6 +66,20 @@ export function s3Config({ name, options }: TestBucket, endpoint = options.endpo
   };
 }
 
+export const JSON_TYPE = { 'Content-Type': 'application/json' };
+
+/** A request as routes take it that take JSON only. */
+export function postJson(value: unknown): { method: 'POST'; headers: Record<string, string>; body: string } {
+  return { method: 'POST', headers: JSON_TYPE, body: JSON.stringify(value) };
+}
+
+/** Whether S3 took what was sent to a signed address. A connection that is reset is a refusal: not every server reads on after one. */
+export async function isTaken(sending: Promise<Response>): Promise<boolean> {
+  const response = await sending.catch(() => undefined);
+  await response?.arrayBuffer().catch(() => undefined);
+  return response?.ok ?? false;
+}
+
 /** The kind of request to S3, as far as tests tell them apart. */
 export function operationOf({ method, path, headers }: Pick<Exchange, 'method' | 'path' | 'headers'>): string {
   const query = new URL(path, 'http://s3').searchParams;

@@ -10,12 +10,17 @@ import {
   S3Client,
 } from '@aws-sdk/client-s3';
 import type { TestProject } from 'vitest/node';
+import { Bucket } from '../../server/s3/bucket.ts';
+import type { HeaderGuard } from '../../server/s3/signed-put.ts';
+import { findHeaderGuard } from '../../server/staging/s3/header-guard.ts';
 import { outsideS3, type S3Endpoint, startS3Server } from './s3-server.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
     s3: S3Endpoint;
     s3Bucket: string;
+    /** How this server's addresses are kept to what they were signed for; null: not at all, and there are no direct uploads. */
+    s3HeaderGuard: HeaderGuard | null;
   }
 }
 
@@ -29,12 +34,24 @@ export default async function setup(project: TestProject): Promise<() => Promise
   await client.send(new CreateBucketCommand({ Bucket: bucket }));
   project.provide('s3', { endpoint, region, accessKeyId, secretAccessKey });
   project.provide('s3Bucket', bucket);
+  const guard = await guardOf({ endpoint, region, accessKeyId, secretAccessKey }, bucket);
+  if (guard === null) console.error('Left out: direct uploads. This server obeys headers that are not signed.');
+  project.provide('s3HeaderGuard', guard);
   return async () => {
     // One of ours goes with all that is in it.
     if (outside) await remove(client, bucket);
     client.destroy();
     await server?.stop();
   };
+}
+
+async function guardOf({ endpoint, region, accessKeyId, secretAccessKey }: S3Endpoint, name: string): Promise<HeaderGuard | null> {
+  Object.assign(process.env, { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey });
+  const place = { bucket: name, region, endpoint, publicEndpoint: '', prefix: '', forcePathStyle: true } as const;
+  const bucket = new Bucket({ ...place, connections: 1, timeoutMs: 20_000, checksums: 'required' });
+  return findHeaderGuard(bucket)
+    .then((guard) => guard ?? null)
+    .finally(() => bucket.close());
 }
 
 async function remove(client: S3Client, Bucket: string): Promise<void> {

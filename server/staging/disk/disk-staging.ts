@@ -107,10 +107,15 @@ export class DiskStaging implements Staging {
     for (const prefix of PREFIXES) {
       for (const name of await readdir(join(this.#root, prefix))) {
         if (UPLOAD_ID.test(name)) yield name;
-        else if (name.endsWith(RENEWED) && UPLOAD_ID.test(name.slice(0, -RENEWED.length)))
-          await unlink(join(this.#root, prefix, name)).catch(unlessMissing);
+        else if (name.endsWith(RENEWED)) await this.#clearRenewed(name.slice(0, -RENEWED.length));
       }
     }
+  }
+
+  /** Where the bytes are that it was a copy of, it may be one that is being made; the next that is made begins by clearing it. */
+  async #clearRenewed(id: string): Promise<void> {
+    if (!UPLOAD_ID.test(id) || (await stat(this.path(id)).catch(unlessMissing)) !== undefined) return;
+    await unlink(`${this.path(id)}${RENEWED}`).catch(unlessMissing);
   }
 
   async freeBytes(): Promise<number> {

@@ -1,14 +1,17 @@
 // Whether an address signed for a sender can be used for more than what it was given out for. Servers differ, so it is tried.
 import { PutObjectCommand } from '@aws-sdk/client-s3';
 import type { Bucket } from '../../s3/bucket.ts';
-import { S3Fault } from '../../s3/fault.ts';
+import { isMissing, S3Fault } from '../../s3/fault.ts';
 import { type HeaderGuard, signPut } from '../../s3/signed-put.ts';
 import { newUploadId } from '../upload-id.ts';
 import { folderOf } from './s3-parts.ts';
 
-const GUARDS: readonly HeaderGuard[] = ['unsigned', 'absent'];
+/** The most usual first. */
+const GUARDS: readonly HeaderGuard[] = ['unsigned', 'absent', 'empty'];
 const LINK_SECONDS = 300;
 const PATIENCE_MS = 20_000;
+/** Of which each may meet a sweeper, this process's or another's. */
+const ATTEMPTS = 3;
 const FOREIGN = Buffer.from('a');
 const OWN = Buffer.from('b');
 
@@ -17,7 +20,17 @@ const OWN = Buffer.from('b');
  * no way to. @throws S3Fault where it can't be told
  */
 export async function findHeaderGuard(bucket: Bucket): Promise<HeaderGuard | undefined> {
-  // Swept like any leftover, should this process end over it.
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await tryGuards(bucket);
+    } catch (error) {
+      if (!isMissing(error) || attempt === ATTEMPTS) throw error;
+    }
+  }
+}
+
+async function tryGuards(bucket: Bucket): Promise<HeaderGuard | undefined> {
+  // Swept like any leftover, should this process end over it; and perhaps before that.
   const folder = folderOf(newUploadId());
   const source = `${folder}probe-source`;
   const target = `${folder}probe`;
@@ -27,11 +40,14 @@ export async function findHeaderGuard(bucket: Bucket): Promise<HeaderGuard | und
       const command = new PutObjectCommand({ ...bucket.at(target), ContentLength: OWN.byteLength });
       const address = await signPut(bucket.probing, command, LINK_SECONDS, guard);
       const isTaken = await put(address, {});
-      // What it does not take even so is no way to sign; that it takes no address at all is not for us to find out.
-      if (!isTaken && guard === 'absent') return undefined;
-      if (!isTaken) throw new S3Fault('An address that was signed for one byte was refused.', 'ProbeRefused');
+      // That it takes no address at all is not for us to find out.
+      if (!isTaken && guard === 'unsigned') throw new S3Fault('An address that was signed for one byte was refused.', 'ProbeRefused');
+      if (!isTaken) continue;
       await put(address, { 'x-amz-copy-source': bucket.source(source) });
-      if ((await bucket.read(target, 0, 1)).equals(OWN)) return guard;
+      const isOwn = (await bucket.read(target, 0, 1)).equals(OWN);
+      // Of a source that was swept meanwhile nothing was copied because there was nothing to copy.
+      if ((await bucket.head(source)) === undefined) throw new S3Fault(`${source} was taken away.`, 'NoSuchKey');
+      if (isOwn) return guard;
     }
     return undefined;
   } finally {

@@ -177,9 +177,11 @@ export class S3Staging implements Staging {
   }
 
   async #remove(id: string): Promise<void> {
-    const { keys, hasMultipart, tails } = await readStaged(this.#bucket, id);
+    const { keys, hasMultipart, sealed, tails } = await readStaged(this.#bucket, id);
     // Also those whose id was never written down: a crash came in between. By the whole key: MinIO lists no others.
     if (hasMultipart || tails.length > 0 || keys.length === 0) await this.#abortAll(bytesKey(id));
+    // Where the server lists none, this one is known all the same.
+    if (hasMultipart && sealed === undefined) await this.#abortBegun(id);
     await this.#bucket.remove(keys);
   }
 
@@ -198,6 +200,14 @@ export class S3Staging implements Staging {
     await unseal(s3, id, { ...staged, sealed }, offset, partSize, requireHeld);
     const opened = await readStaged(this.#bucket, id);
     return { staged: opened, multipart: opened.hasMultipart ? await readMultipart(this.#bucket, id) : undefined, partSize };
+  }
+
+  async #abortBegun(id: string): Promise<void> {
+    try {
+      await this.#bucket.multiparts.abort(bytesKey(id), (await readMultipart(this.#bucket, id)).uploadId);
+    } catch (error) {
+      if (!isMissing(error)) throw error;
+    }
   }
 
   async #abortAll(prefix: string): Promise<void> {

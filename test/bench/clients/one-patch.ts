@@ -1,0 +1,64 @@
+// Sends the rest of one upload in one PATCH, over TLS, from a process of its own: `one-patch.ts URL FILE h1|h2`. Prints the seconds
+// from the first byte of the request to the end of the answer; the connection is there before.
+import { once } from 'node:events';
+import { createReadStream, statSync } from 'node:fs';
+import { connect } from 'node:http2';
+import { Agent, request } from 'node:https';
+import { text } from 'node:stream/consumers';
+import { pipeline } from 'node:stream/promises';
+
+const [url = '', path = '', protocol = ''] = process.argv.slice(2);
+const { origin, pathname, hostname, port } = new URL(url);
+// As a browser's offset: the server's.
+const headers = {
+  'tus-resumable': '1.0.0',
+  'upload-offset': '0',
+  'content-type': 'application/offset+octet-stream',
+  'content-length': String(statSync(path).size),
+};
+const seconds = protocol === 'h2' ? await overHttp2() : await overHttp1();
+process.stdout.write(`${seconds}\n`);
+process.exit(0);
+
+async function overHttp2(): Promise<number> {
+  const session = connect(origin, { rejectUnauthorized: false });
+  await once(session, 'remoteSettings');
+  const begun = performance.now();
+  const stream = session.request({ ':method': 'PATCH', ':path': pathname, ...headers });
+  const answered = once(stream, 'response');
+  await pipeline(createReadStream(path), stream, { end: true }).catch(() => undefined);
+  const [answer] = (await answered) as [Record<string, unknown>];
+  requireTaken(answer[':status']);
+  return (performance.now() - begun) / 1000;
+}
+
+async function overHttp1(): Promise<number> {
+  const agent = new Agent({ keepAlive: true, maxSockets: 1, rejectUnauthorized: false });
+  // A request without a body first: the handshakes are no part of what is measured.
+  await send('HEAD');
+  const begun = performance.now();
+  const status = await send('PATCH');
+  requireTaken(status);
+  return (performance.now() - begun) / 1000;
+
+  async function send(method: string): Promise<number | undefined> {
+    const asked = request({
+      hostname,
+      port,
+      path: pathname,
+      method,
+      agent,
+      headers: method === 'PATCH' ? headers : { 'tus-resumable': '1.0.0' },
+    });
+    const answered = once(asked, 'response');
+    if (method === 'PATCH') await pipeline(createReadStream(path), asked).catch(() => undefined);
+    else asked.end();
+    const [answer] = await answered;
+    await text(answer);
+    return answer.statusCode;
+  }
+}
+
+function requireTaken(status: unknown): void {
+  if (Number(status) !== 204) throw new Error(`The answer was ${status}.`);
+}

@@ -1,0 +1,3 @@
+import { testDocumentedProxy } from './documented-proxy.ts';
+
+testDocumentedProxy('HAProxy');

@@ -1,0 +1,39 @@
+// What the tests of test/s3 say of a server, by the files that say it.
+
+export interface Feature {
+  name: string;
+  /** Beginnings of names in test/s3. */
+  files: readonly string[];
+}
+
+export const FEATURES: readonly Feature[] = [
+  { name: 'staging and storage, by their contracts', files: ['contract'] },
+  { name: 'uploads, downloads, forms, the command line', files: ['upload', 'command-line', 'paused-download', 'silence', 'slow-senders'] },
+  { name: 'faults of the line and late requests', files: ['faults', 'late-requests', 'refused'] },
+  { name: 'crashes, and what they leave', files: ['recovery', 'failed-starts', 'staged-elsewhere', 'other-servers'] },
+  { name: 'part sizes, lists of many pages', files: ['part-size', 'pages'] },
+  { name: 'several processes', files: ['leases', 'lost-lease', 'many-processes'] },
+  { name: 'what a start and readiness say', files: ['health'] },
+  { name: 'memory', files: ['memory'] },
+  { name: 'uploads past the server', files: ['direct', 'guards'] },
+];
+
+export interface Outcome {
+  /** Its name below test/s3. */
+  file: string;
+  test: string;
+  state: 'passed' | 'failed' | 'left out';
+}
+
+export function isOf({ files }: Feature, file: string): boolean {
+  return files.some((begin) => file.startsWith(`${begin}.`) || file.startsWith(`${begin}-`));
+}
+
+/** In one cell of the table. */
+export function tell(feature: Feature, outcomes: readonly Outcome[]): string {
+  const own = outcomes.filter(({ file }) => isOf(feature, file));
+  const count = (state: Outcome['state']) => own.filter((outcome) => outcome.state === state).length;
+  const run = count('passed') + count('failed');
+  if (run === 0) return own.length === 0 ? '–' : 'left out';
+  return count('failed') === 0 ? 'yes' : `${count('passed')} of ${run}`;
+}
