@@ -4,7 +4,7 @@ import type { Policy } from '../../shared/policy.ts';
 import { type Check, CheckCrash } from '../inspection/check.ts';
 import { inspect } from '../inspection/inspection.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import type { Upload } from '../ledger/upload.ts';
+import type { LeasedUpload } from '../ledger/upload.ts';
 import type { Staging } from '../staging/staging.ts';
 import { StagedBytesGone, type Storage } from '../storage/storage.ts';
 import { BACKOFF_CAP_MS, backoffMs } from './backoff.ts';
@@ -38,7 +38,7 @@ export interface AttemptsOptions extends InspectionTools {
 
 /** An inspection whose lease was taken with the state change, and what is known of the bytes. */
 export interface Begun {
-  upload: Upload;
+  upload: LeasedUpload;
   head: Uint8Array | undefined;
   /** Aborted when the lease that was taken is no longer this process's own. */
   lost: AbortSignal;
@@ -123,11 +123,10 @@ export class Attempts {
   }
 
   /** @throws the reason of `lost` as soon as it is aborted: then nothing more is written */
-  async #finish(upload: Upload, lease: Lease, lost: AbortSignal, head: Uint8Array | undefined): Promise<void> {
+  async #finish(upload: LeasedUpload, lease: Lease, lost: AbortSignal, head: Uint8Array | undefined): Promise<void> {
     const { ledger, staging, storage, checks, policy, checkTimeoutMs, digest, verdicts } = this.#options;
-    const { id, length, target } = upload;
-    if (length === null || target === null) throw new Error('An upload under inspection has a length and a target.');
-    const inspection = await inspect({ upload, length, head, staging, checks, policy, checkTimeoutMs, digest, lost });
+    const { id, target } = upload;
+    const inspection = await inspect({ upload, head, staging, checks, policy, checkTimeoutMs, digest, lost });
     lost.throwIfAborted();
     if (inspection.rejection) {
       await verdicts.reject(upload, lease, inspection.rejection);
@@ -144,12 +143,12 @@ export class Attempts {
   }
 
   /** A fault of ours, or a crash of a check: next attempt, backoff. Only a crash stays counted. */
-  async #defer(upload: Upload, lease: Lease, error: unknown): Promise<void> {
+  async #defer(upload: LeasedUpload, lease: Lease, error: unknown): Promise<void> {
     const { ledger, verdicts, onFault } = this.#options;
     onFault(error, upload.id);
     if (error instanceof StagedBytesGone) {
       const now = await ledger.get(upload.id);
-      if (now?.state !== 'inspecting' && upload.target !== null) await verdicts.withdraw(upload.id, upload.target, lease.attempt);
+      if (now?.state !== 'inspecting') await verdicts.withdraw(upload.id, upload.target, lease.attempt);
       if (now?.state !== 'inspecting' || now.attempt !== lease.attempt) return;
     }
     const strikes = error instanceof CheckCrash ? lease.strikes : lease.strikes - 1;

@@ -1,7 +1,7 @@
 // From the last byte to the first lease: what is stored is made durable, and the upload moves to `inspecting`.
 
 import type { Ledger } from '../ledger/ledger.ts';
-import type { Upload } from '../ledger/upload.ts';
+import type { LeasedUpload, Upload, UploadIn } from '../ledger/upload.ts';
 import { pause } from '../runtime/pause.ts';
 import type { Complete } from '../staging/receiver.ts';
 import type { Staging } from '../staging/staging.ts';
@@ -27,10 +27,12 @@ export interface BeginningsOptions {
 export interface Beginning {
   length: number;
   held: Upload['held'];
+  /** Of the day on which the last byte came, however long it takes to begin. */
+  target: string;
   /** With whether it was begun here. */
   done: Promise<boolean>;
   /** Of an upload that is being added. */
-  row?: Upload;
+  row?: LeasedUpload;
 }
 
 export class Beginnings {
@@ -63,33 +65,36 @@ export class Beginnings {
   begin(id: string, length: number, held: Upload['held'], complete: Complete): Promise<boolean> {
     let beginning = this.#beginnings.get(id);
     if (beginning === undefined) {
-      const done = this.#begin(id, length, held, complete).finally(() => this.#beginnings.delete(id));
-      beginning = { length, held, done };
+      const target = directoryFor(id, new Date());
+      const done = this.#begin(id, { length, held, target }, complete).finally(() => this.#beginnings.delete(id));
+      beginning = { length, held, target, done };
       this.#beginnings.set(id, beginning);
     }
     return beginning.done;
   }
 
   /** As the finisher's. */
-  beginNew(upload: Upload, length: number, { checksum = 0, head }: Complete): void {
+  beginNew(upload: UploadIn<'receiving'>, length: number, { checksum = 0, head }: Complete): void {
     const { owner, lost } = this.#options.holder;
-    const row: Upload = {
+    const row: LeasedUpload = {
       ...upload,
       state: 'inspecting',
+      length,
       target: directoryFor(upload.id, new Date()),
       checksum,
       checksumOffset: length,
       attempt: 1,
       strikes: 1,
       leaseOwner: owner,
+      retryAt: null,
       expiresAt: null,
     };
     const done = this.#add(row, head, lost).finally(() => this.#beginnings.delete(row.id));
     done.catch((error) => this.#options.onFault(error, row.id));
-    this.#beginnings.set(row.id, { length, held: row.held, done, row });
+    this.#beginnings.set(row.id, { length, held: row.held, target: row.target, done, row });
   }
 
-  async #add(row: Upload, head: Uint8Array | undefined, lost: AbortSignal): Promise<boolean> {
+  async #add(row: LeasedUpload, head: Uint8Array | undefined, lost: AbortSignal): Promise<boolean> {
     const { ledger, staging, attempts } = this.#options;
     try {
       await ledger.create(row, true);
@@ -105,7 +110,7 @@ export class Beginnings {
   }
 
   /** Resolves with whether the inspection was begun here. */
-  async #begin(id: string, length: number, held: Upload['held'], { proof, checksum, head }: Complete): Promise<boolean> {
+  async #begin(id: string, fixed: Pick<Beginning, 'length' | 'held' | 'target'>, { proof, checksum, head }: Complete): Promise<boolean> {
     const { ledger, holder, prover, attempts, closing, onFault } = this.#options;
     // The lock on the bytes ends with the lease: whoever has it next begins the inspection himself.
     const { owner, lost } = holder;
@@ -123,12 +128,10 @@ export class Beginnings {
         }
         lost.throwIfAborted();
         const upload = await ledger.beginInspection(id, owner, {
-          length,
-          held,
-          target: directoryFor(id, new Date()),
+          ...fixed,
           expiresAt: null,
           unverifiedFrom: null,
-          ...(checksum === undefined ? {} : { checksum, checksumOffset: length }),
+          ...(checksum === undefined ? {} : { checksum, checksumOffset: fixed.length }),
         });
         // Where it is begun already, its lease may be our own, from a change whose end we did not hear of.
         attempts.run(id, upload && { upload, head, lost });

@@ -3,7 +3,7 @@
 import type { Logger } from 'pino';
 import type { DirectUploads } from '../ledger/direct-uploads.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import type { Upload } from '../ledger/upload.ts';
+import type { UploadIn } from '../ledger/upload.ts';
 import type { TryLock } from '../locking/locker.ts';
 import { NO_CHECKSUM } from '../staging/running-checksum.ts';
 import type { Finisher } from './finisher.ts';
@@ -77,7 +77,7 @@ export class DirectCompletion {
     }
   }
 
-  async #look({ id, expiresAt }: Upload, now: number): Promise<'begun' | 'not whole' | 'in use' | 'fault'> {
+  async #look({ id, expiresAt }: UploadIn<'receiving'>, now: number): Promise<'begun' | 'not whole' | 'in use' | 'fault'> {
     const { uploads, staging, lock, expireAfterMs, log } = this.#options;
     const idleMs = expiresAt === null ? 0 : now + expireAfterMs - expiresAt;
     let isWhole = false;

@@ -1,6 +1,6 @@
 // What happens after the last byte: idempotent, single-flight by id, detached from any request, resumed at start.
 import type { Logger } from 'pino';
-import type { Upload } from '../ledger/upload.ts';
+import type { Upload, UploadIn } from '../ledger/upload.ts';
 import type { TryLock } from '../locking/locker.ts';
 import type { Complete } from '../staging/receiver.ts';
 import type { Unproved } from '../staging/unproved.ts';
@@ -94,7 +94,7 @@ export class Finisher {
    * As `begin`, for an upload that has no row yet, and no idempotency key, all of whose bytes are durable: it is added as one
    * under inspection. Whoever settles it is told when that fails; then its bytes go.
    */
-  beginNew(upload: Upload, length: number, complete: Complete): void {
+  beginNew(upload: UploadIn<'receiving'>, length: number, complete: Complete): void {
     this.#beginnings.beginNew(upload, length, complete);
   }
 

@@ -1,7 +1,7 @@
 // What an earlier process left, or one beside this that is no more, is taken up: inspections, and complete uploads that nobody
 // had inspected.
 import type { Ledger } from '../ledger/ledger.ts';
-import type { Upload } from '../ledger/upload.ts';
+import type { UploadIn } from '../ledger/upload.ts';
 import type { TryLock } from '../locking/locker.ts';
 import type { Staging } from '../staging/staging.ts';
 import type { Attempts } from './attempts.ts';
@@ -74,7 +74,10 @@ export class Resumption {
     }
   }
 
-  async #resumeReceiving({ id, length, unverifiedFrom, directDueAt }: Upload, unanswered: ReadonlySet<string>): Promise<void> {
+  async #resumeReceiving(
+    { id, length, unverifiedFrom, directDueAt }: UploadIn<'receiving'>,
+    unanswered: ReadonlySet<string>,
+  ): Promise<void> {
     const { ledger, staging, lock, beginnings } = this.#options;
     // What is sent past the server has a time of its own.
     if (length === null || directDueAt !== null) return;

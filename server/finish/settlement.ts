@@ -1,6 +1,6 @@
 import type { Ledger } from '../ledger/ledger.ts';
-import type { Upload } from '../ledger/upload.ts';
-import type { Beginnings } from './beginnings.ts';
+import type { Upload, UploadIn } from '../ledger/upload.ts';
+import type { Beginning, Beginnings } from './beginnings.ts';
 
 /** As the finisher's. */
 export function settle(
@@ -32,10 +32,8 @@ export function settle(
     const read = async (isOver: boolean): Promise<void> => {
       const beginning = beginnings.get(id);
       const upload = (await ledger.get(id)) ?? beginning?.row;
-      const isInspecting = upload?.state === 'inspecting' || (upload?.state === 'receiving' && beginning !== undefined);
-      if (!isInspecting) end(upload);
-      else if (isOver)
-        end({ ...upload, state: 'inspecting', length: beginning?.length ?? upload.length, held: beginning?.held ?? upload.held });
+      const settled = upload?.state === 'receiving' && beginning !== undefined ? underInspection(upload, beginning) : upload;
+      if (settled?.state !== 'inspecting' || isOver) end(settled);
     };
     function look(): void {
       read(true).catch(fail);
@@ -46,4 +44,9 @@ export function settle(
     else if (begun) begun.then((isBegun) => (isBegun ? undefined : read(false))).catch(fail);
     else read(false).catch(fail);
   });
+}
+
+/** The row as it will be once its inspection has begun. */
+function underInspection(upload: UploadIn<'receiving'>, { length, held, target }: Beginning): UploadIn<'inspecting'> {
+  return { ...upload, state: 'inspecting', length, held, target, leaseOwner: null, retryAt: null };
 }

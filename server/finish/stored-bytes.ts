@@ -19,7 +19,7 @@ export async function readStored(
     return await reader.read(start, end).finally(() => reader.close());
   } catch (error) {
     const upload = await ledger.get(id);
-    if (upload?.state !== 'accepted' || upload.target === null || upload.name === null) throw error;
+    if (upload?.state !== 'accepted') throw error;
     const chunks: Buffer[] = [];
     for await (const chunk of storage.read(upload.target, upload.name, { start, end })) chunks.push(chunk as Buffer);
     return Buffer.concat(chunks);

@@ -94,17 +94,17 @@ export class Sweeper {
     const left = new Set<string>();
     let faults = 0;
     while (!this.#stopped) {
-      const page = (await ledger.expired(now, PAGE + left.size)).filter((upload) => !left.has(upload.id));
-      for (const upload of page) {
+      const page = (await ledger.expired(now, PAGE + left.size)).filter((id) => !left.has(id));
+      for (const id of page) {
         if (this.#stopped) return;
         // One that can't be cleared must not keep all others; where none can, something is away.
-        const isCleared = await this.#clear(upload, now).catch((error: unknown) => {
+        const isCleared = await this.#clear(id, now).catch((error: unknown) => {
           if (++faults === MAX_FAULTS) throw error;
-          log.error({ err: error, upload: upload.id }, 'fault while sweeping');
+          log.error({ err: error, upload: id }, 'fault while sweeping');
           return false;
         });
         if (isCleared) faults = 0;
-        else left.add(upload.id);
+        else left.add(id);
         await new Promise((resolve) => setImmediate(resolve));
       }
       if (page.length < PAGE) return;
@@ -118,35 +118,36 @@ export class Sweeper {
       const upload = await ledger.get(id);
       if (isUnderWay(upload) || isBeginning(id)) return;
       if (upload?.state === 'rejected' && upload.target !== null) await storage.remove(upload.target);
-      if (upload?.state === 'accepted' && upload.target !== null) await storage.keepOnly(upload.target);
+      if (upload?.state === 'accepted') await storage.keepOnly(upload.target);
       await staging.remove(id);
     });
   }
 
   /** False: it is in use, or is no longer what it was. */
-  async #clear(upload: Upload, now: number): Promise<boolean> {
+  async #clear(id: string, now: number): Promise<boolean> {
     const { ledger, staging, storage, direct, lock, isBeginning, keepRecordsForMs, log } = this.#options;
+    const upload = await ledger.get(id);
+    if (upload === undefined) return true;
     if (upload.state !== 'receiving') {
       // The refusal may have been spoken after an earlier attempt had published, and its cleaning up have failed; or an operator
       // who removed a file did not come to the end of it.
       if ((upload.state === 'rejected' || upload.state === 'removed') && upload.target !== null) await storage.remove(upload.target);
       // Whoever ended it may not have heard that it did.
-      if (upload.state !== 'inspecting' && upload.state !== 'accepted') await staging.remove(upload.id);
-      return ledger.forget(upload.id, now);
+      if (upload.state !== 'inspecting' && upload.state !== 'accepted') await staging.remove(id);
+      return ledger.forget(id, now);
     }
     let expired = false;
-    await lock.tryWith(upload.id, async () => {
-      const fresh = await ledger.get(upload.id);
-      if (fresh?.expiresAt == null || fresh.expiresAt > now || isBeginning(upload.id)) return;
-      if (fresh.directDueAt !== null && (await direct?.beginIfWhole(upload.id))) return;
+    await lock.tryWith(id, async () => {
+      const fresh = await ledger.get(id);
+      if (fresh?.state !== 'receiving' || fresh.expiresAt === null || fresh.expiresAt > now || isBeginning(id)) return;
+      if (fresh.directDueAt !== null && (await direct?.beginIfWhole(id))) return;
       // What is complete waits for its inspection, not for its sender.
-      if (fresh.length !== null && fresh.length > 0 && fresh.unverifiedFrom === null && (await staging.size(upload.id)) === fresh.length)
-        return;
-      const moved = await ledger.move(upload.id, { from: 'receiving' }, 'expired', { expiresAt: ledger.now() + keepRecordsForMs });
+      if (fresh.length !== null && fresh.length > 0 && fresh.unverifiedFrom === null && (await staging.size(id)) === fresh.length) return;
+      const moved = await ledger.move(id, { from: 'receiving' }, 'expired', { expiresAt: ledger.now() + keepRecordsForMs });
       expired = moved !== undefined;
-      if (expired) await staging.remove(upload.id);
+      if (expired) await staging.remove(id);
     });
-    if (expired) log.info({ upload: upload.id, state: 'expired' }, 'expired');
+    if (expired) log.info({ upload: id, state: 'expired' }, 'expired');
     return expired;
   }
 }

@@ -4,8 +4,8 @@ import type { UploadState } from '../../shared/upload.ts';
 import type { Schema } from './schema.ts';
 
 /** What must still be true of the row for a change to happen. */
-export interface Guard {
-  from: UploadState;
+export interface Guard<From extends UploadState = UploadState> {
+  from: From;
   /** The change belongs to this attempt of this lease holder alone. */
   lease?: { owner: string; attempt: number };
 }

@@ -7,7 +7,7 @@ import type { Engine } from './engine.ts';
 import { migrate } from './migration.ts';
 import type { Notices } from './notices.ts';
 import { StateChanges } from './state-changes.ts';
-import type { Upload, UploadChanges } from './upload.ts';
+import { type LeasedUpload, type MoveChanges, toUpload, type Upload, type UploadChanges, type UploadIn, type UploadRow } from './upload.ts';
 import { UploadRows } from './upload-rows.ts';
 
 /**
@@ -66,48 +66,58 @@ export class Ledger {
     return this.#heard(upload.id, added, (row) => (row ? true : undefined));
   }
 
+  /** @throws BrokenRow */
   async get(id: string): Promise<Upload | undefined> {
     const pending = this.#durable.pending(id);
     if (pending) await pending;
-    const { rows } = await this.#rows.select(id);
-    return rows[0];
+    return this.#rows.select(id);
   }
 
   /** By any of these keys. */
-  findByKey(owner: string, idempotencyKeys: readonly string[]): Promise<Upload | undefined> {
-    return this.#engine.db
+  async findByKey(owner: string, idempotencyKeys: readonly string[]): Promise<Upload | undefined> {
+    const row = await this.#engine.db
       .selectFrom('uploads')
       .selectAll()
       .where('owner', '=', owner)
       .where('idempotencyKey', 'in', idempotencyKeys)
       .executeTakeFirst();
+    return row && toUpload(row);
   }
 
   /**
    * Moves an upload to another state, with its event where the move ends it, and resolves with the row as it is then.
    * Undefined: the row was not as the guard says.
    */
-  async move(id: string, guard: Guard, to: UploadState, changes: UploadChanges = {}): Promise<Upload | undefined> {
+  async move<From extends UploadState, To extends UploadState>(
+    id: string,
+    guard: Guard<From>,
+    to: To,
+    changes: MoveChanges<From, To>,
+  ): Promise<UploadIn<To> | undefined> {
     if (!UPLOAD_TRANSITIONS[guard.from].includes(to)) throw new Error(`There is no move from ${guard.from} to ${to}.`);
-    const set = { ...changes, state: to, updatedAt: Date.now() };
+    const set: UploadChanges & { state: To; updatedAt: number } = { ...changes, state: to, updatedAt: Date.now() };
     const { attempt } = guard.lease ?? {};
     const moving = this.#durable.durably(id, () => this.#rows.update(id, guard, set));
     const moved = await this.#heard(id, moving, (row) =>
       row?.state === to && (attempt === undefined ? row.updatedAt === set.updatedAt : row.attempt === attempt) ? row : undefined,
     );
     if (moved) this.#changes.tell(moved);
-    return moved;
+    return moved as UploadIn<To> | undefined;
   }
 
   /** Moves an upload that receives to `inspecting`, its first lease taken and its attempt counted. Undefined: it no longer receives. */
-  async beginInspection(id: string, leaseOwner: string, changes: UploadChanges): Promise<Upload | undefined> {
+  async beginInspection(
+    id: string,
+    leaseOwner: string,
+    changes: MoveChanges<'receiving', 'inspecting'>,
+  ): Promise<LeasedUpload | undefined> {
     const set = { ...changes, state: 'inspecting' as const, updatedAt: Date.now(), leaseOwner };
     const beginning = this.#durable.durably(id, () => this.#rows.update(id, { from: 'receiving' }, set, true));
     const begun = await this.#heard(id, beginning, (row) =>
       row?.state === 'inspecting' && row.leaseOwner === leaseOwner && row.updatedAt === set.updatedAt ? row : undefined,
     );
     if (begun) this.#changes.tell(begun);
-    return begun;
+    return begun as LeasedUpload | undefined;
   }
 
   /** Changes a row without moving it; durable with `durable`. */
@@ -157,7 +167,7 @@ export class Ledger {
    *
    * @param now undefined: the caller's own timer says that it is time
    */
-  async claim(id: string, owner: string, now?: number): Promise<Upload | undefined> {
+  async claim(id: string, owner: string, now?: number): Promise<LeasedUpload | undefined> {
     const free = this.#engine.db
       .updateTable('uploads')
       .set((row) => ({
@@ -175,7 +185,8 @@ export class Ledger {
       .where('state', '=', INSPECTING)
       .where((row) => row.or([isFree(row), row('leaseOwner', '=', owner)]));
     const due = now === undefined ? free : free.where((row) => row.or([row('retryAt', 'is', null), row('retryAt', '<=', now)]));
-    return this.#durable.durably(id, () => due.returningAll().executeTakeFirst());
+    const row = await this.#durable.durably(id, () => due.returningAll().executeTakeFirst());
+    return row && (toUpload(row) as LeasedUpload);
   }
 
   /** Uncounts what one holder's running inspections were counted as, should they not come to an end. */
@@ -223,8 +234,8 @@ export class Ledger {
   }
 
   /** Uploads that still receive, a page at a time in the order of their ids. */
-  receiving(after: string, limit: number): Promise<Upload[]> {
-    return this.#engine.db
+  async receiving(after: string, limit: number): Promise<UploadIn<'receiving'>[]> {
+    const rows = await this.#engine.db
       .selectFrom('uploads')
       .selectAll()
       .where('state', '=', RECEIVING)
@@ -232,19 +243,21 @@ export class Ledger {
       .orderBy('id')
       .limit(limit)
       .execute();
+    return rows.map((row) => toUpload(row) as UploadIn<'receiving'>);
   }
 
-  /** Rows whose time is over, oldest first: unfinished uploads, and records nobody need ask for any more. */
-  expired(now: number, limit: number): Promise<Upload[]> {
-    return this.#engine.db
+  /** Uploads whose time is over, oldest first: unfinished ones, and records nobody need ask for any more. */
+  async expired(now: number, limit: number): Promise<string[]> {
+    const rows = await this.#engine.db
       .selectFrom('uploads')
-      .selectAll()
+      .select('id')
       .where('expiresAt', 'is not', null)
       .where('expiresAt', '<=', now)
       .orderBy('expiresAt')
       .orderBy('id')
       .limit(limit)
       .execute();
+    return rows.map((row) => row.id);
   }
 
   /** Forgets an ended upload whose time is over. False: it is not one. */
@@ -292,8 +305,8 @@ export class Ledger {
     await this.#engine.flush();
   }
 
-  /** Newest first, a page at a time; for operators. */
-  list(options: { state?: UploadState; limit: number; before?: { createdAt: number; id: string } }): Promise<Upload[]> {
+  /** Newest first, a page at a time, as the database has them: for operators, who are to see a broken row, too. */
+  list(options: { state?: UploadState; limit: number; before?: { createdAt: number; id: string } }): Promise<UploadRow[]> {
     let query = this.#engine.db.selectFrom('uploads').selectAll();
     const { state, before } = options;
     if (state !== undefined) query = query.where('state', '=', state);
@@ -331,7 +344,7 @@ export class Ledger {
     try {
       return await changing;
     } catch (error) {
-      const look = async () => made((await this.#rows.select(id)).rows[0]);
+      const look = async () => made(await this.#rows.select(id));
       const found = await this.#durable.durably(id, look).catch(() => undefined);
       if (found === undefined) throw error;
       return found;

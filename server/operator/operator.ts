@@ -7,7 +7,7 @@ import type { Config } from '../config/config.ts';
 import { toRecord } from '../http/record.ts';
 import { Ledger } from '../ledger/ledger.ts';
 import { hasSqlite, openEngine } from '../ledger/open.ts';
-import type { Upload } from '../ledger/upload.ts';
+import { BrokenRow, toUpload, type Upload, type UploadRow } from '../ledger/upload.ts';
 import { StartError } from '../runtime/start-error.ts';
 import { NO_CHECKSUM } from '../staging/running-checksum.ts';
 import { type Backend, openBackend } from '../storage/backend.ts';
@@ -79,7 +79,7 @@ async function show(ledger: Ledger, { staging, describe }: Backend, config: Conf
   if (upload === undefined) return missing(id, output);
   const stored = upload.state === 'receiving' ? await staging.size(id) : 0;
   const record = toRecord(ledger, upload, stored, `${config.publicUrl}/files/${id}`);
-  const file = upload.state === 'accepted' && upload.target !== null ? describe(upload.target, upload.name ?? '') : undefined;
+  const file = upload.state === 'accepted' ? describe(upload.target, upload.name) : undefined;
   output.write(`${JSON.stringify({ ...record, owner: upload.owner, attempts: upload.attempt, file }, undefined, 2)}\n`);
   return 0;
 }
@@ -94,7 +94,7 @@ async function remove(ledger: Ledger, storage: Storage, config: Config, id: stri
   // The ledger first: a crash then leaves bytes that running this again takes away, never a record of bytes that are gone.
   if (upload.state === 'accepted')
     await ledger.move(id, { from: 'accepted' }, 'removed', { expiresAt: ledger.now() + config.keepRecordsFor });
-  if (upload.target !== null) await storage.remove(upload.target);
+  await storage.remove(upload.target);
   output.write(`${id} removed\n`);
   return 0;
 }
@@ -113,8 +113,15 @@ async function verify(ledger: Ledger, storage: Storage, output: Output): Promise
   return faults === 0 ? 0 : 1;
 }
 
-async function faultOfFile(storage: Storage, upload: Upload): Promise<string | undefined> {
-  if (upload.target === null || upload.name === null) return 'the ledger has no place for it';
+async function faultOfFile(storage: Storage, row: UploadRow): Promise<string | undefined> {
+  let upload: Upload;
+  try {
+    upload = toUpload(row);
+  } catch (error) {
+    if (error instanceof BrokenRow) return error.message;
+    throw error;
+  }
+  if (upload.state !== 'accepted') return undefined;
   const size = await storage.size(upload.target, upload.name);
   if (size === undefined) return 'missing';
   if (size !== upload.length) return `${size} bytes instead of ${upload.length}`;
@@ -125,7 +132,7 @@ async function faultOfFile(storage: Storage, upload: Upload): Promise<string | u
   return checksum === upload.checksum ? undefined : 'the content has changed';
 }
 
-async function* all(ledger: Ledger, state: UploadState | undefined): AsyncIterable<Upload> {
+async function* all(ledger: Ledger, state: UploadState | undefined): AsyncIterable<UploadRow> {
   let before: { createdAt: number; id: string } | undefined;
   for (;;) {
     const page = await ledger.list({ limit: PAGE, ...(state && { state }), ...(before && { before }) });

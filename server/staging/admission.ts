@@ -5,7 +5,7 @@ import { type Metadata, metadataValue } from '../../shared/metadata.ts';
 import { checkName, type Policy } from '../../shared/policy.ts';
 import { formatBytes } from '../../shared/units.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import { JUST_CREATED, type Upload } from '../ledger/upload.ts';
+import { JUST_CREATED, type Upload, type UploadIn } from '../ledger/upload.ts';
 import type { Durability } from './checkpoints.ts';
 import { fingerprintOf, storedKeys } from './creation-key.ts';
 import type { Room } from './room.ts';
@@ -65,7 +65,7 @@ export class Admission {
     const relativePath = metadataValue(metadata, 'relativePath');
     const now = ledger.now();
     const wall = Date.now();
-    const upload: Upload = {
+    const upload: UploadIn<'receiving'> = {
       ...JUST_CREATED,
       id,
       owner,

@@ -3,7 +3,7 @@ import type { CancellationContext, Upload as TusUpload } from '@tus/utils';
 import { UploadError } from '../../shared/errors.ts';
 import type { Finisher } from '../finish/finisher.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import type { Upload } from '../ledger/upload.ts';
+import type { UploadIn } from '../ledger/upload.ts';
 import type { UploadLocker } from '../locking/locker.ts';
 import { tooLarge } from '../staging/admission.ts';
 import type { Received, Receiver } from '../staging/receiver.ts';
@@ -74,7 +74,7 @@ export class Appends {
   }
 
   /** Whatever goes wrong before it has a row: nothing was created, and its sender has all of it. */
-  async #beginNew(upload: Upload, receiving: Promise<Received>): Promise<number> {
+  async #beginNew(upload: UploadIn<'receiving'>, receiving: Promise<Received>): Promise<number> {
     const { finisher, staging } = this.#options;
     try {
       const { stored, complete } = await receiving;
@@ -92,7 +92,7 @@ export class Appends {
    * tus 1.0.0, Upload-Length of a deferred upload. When every byte was acknowledged before, it is the declaration that is
    * held back, in the inspection's own state change; otherwise the length is set now and the last byte is.
    */
-  async #declare(context: Context, upload: Upload, offset: number, length: number): Promise<Upload> {
+  async #declare(context: Context, upload: UploadIn<'receiving'>, offset: number, length: number): Promise<UploadIn<'receiving'>> {
     const { ledger, maxUploadSize } = this.#options;
     if (upload.length !== null) {
       if (upload.length !== length) throw new UploadError('ERR_INVALID_UPLOAD_LENGTH', { detail: 'Another length was declared before.' });

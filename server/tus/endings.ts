@@ -73,7 +73,7 @@ export class Endings {
     const { raw, response } = request;
     if (upload.state === 'rejected') throw storedRejection(upload);
     if (upload.state !== 'inspecting' && upload.state !== 'accepted') throw gone(upload);
-    const length = upload.length ?? 0;
+    const { length } = upload;
     if (append.length !== undefined && append.length !== length) {
       throw new UploadError('ERR_INVALID_UPLOAD_LENGTH', { detail: 'Another length was declared before.' });
     }

@@ -13,7 +13,7 @@ import { SharedLocker } from '../../server/locking/shared-locker.ts';
 import { postgresForTests } from '../support/postgres.ts';
 import { startTcpSwitch } from '../support/tcp-switch.ts';
 import { testLocker } from './locker.ts';
-import { newUpload } from './new-upload.ts';
+import { BEGIN, newUpload } from './new-upload.ts';
 
 const postgres = postgresForTests();
 const log = pino({ level: 'silent' });
@@ -207,7 +207,7 @@ describe('the locker of several processes', () => {
     const ids = Array.from({ length: 60 }, () => newUpload().id);
     for (const id of ids) {
       await first.ledger.create(newUpload({ id }), false);
-      await first.ledger.beginInspection(id, first.tenure.owner, {});
+      await first.ledger.beginInspection(id, first.tenure.owner, BEGIN);
       await hold(first, id);
     }
     const held = async () => [await versions(url, 'locks'), await versions(url, 'uploads')];
@@ -251,11 +251,13 @@ describe('the locker of several processes', () => {
     await first.ledger.create(upload, true);
     const heard: string[] = [];
     second.ledger.onChange(upload.id, ({ state }) => heard.push(state));
-    await first.ledger.beginInspection(upload.id, first.tenure.owner, {});
+    await first.ledger.beginInspection(upload.id, first.tenure.owner, BEGIN);
     await expect.poll(() => heard).toContain('inspecting');
     await postgres.restart();
     await expect
-      .poll(() => first.ledger.move(upload.id, { from: 'inspecting' }, 'accepted').then(Boolean, () => false), { timeout: 60_000 })
+      .poll(() => first.ledger.move(upload.id, { from: 'inspecting' }, 'accepted', { name: 'name.txt' }).then(Boolean, () => false), {
+        timeout: 60_000,
+      })
       .toBe(true);
     await expect.poll(() => heard, { timeout: 60_000 }).toContain('accepted');
   });

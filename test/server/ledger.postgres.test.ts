@@ -93,7 +93,7 @@ describe('the ledger on PostgreSQL', () => {
     await Promise.all(rows.map((row) => ledger.create(row, true)));
     await postgres.restart();
     expect(await ledger.receiving('', 100)).toHaveLength(20);
-    await ledger.move(rows[0]?.id ?? '', { from: 'receiving' }, 'terminated');
+    await ledger.move(rows[0]?.id ?? '', { from: 'receiving' }, 'terminated', {});
     await postgres.crash();
     await expect(ledger.get(rows[0]?.id ?? '')).rejects.toThrow();
     await postgres.start();

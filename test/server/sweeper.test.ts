@@ -91,6 +91,16 @@ describe('a pass of the sweeper', () => {
     expect(await bed.published()).toEqual([]);
   });
 
+  it('clears what is right beside a row that is broken', async () => {
+    const bed = await openFinishBed();
+    const broken = newUpload({ state: 'rejected', expiresAt: longAgo() - 1 });
+    await bed.ledger.create({ ...broken, errorCode: null } as never, true);
+    const right = await bed.put(undefined, { state: 'rejected', expiresAt: longAgo() });
+    await bed.sweeper.sweep();
+    expect(await bed.ledger.get(right)).toBeUndefined();
+    expect((await bed.ledger.list({ limit: 10 })).map(({ id }) => id)).toEqual([broken.id]);
+  });
+
   it('takes away the file that an operator removed without coming to the end of it', async () => {
     const bed = await openFinishBed();
     const id = newId();
