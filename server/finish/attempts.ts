@@ -1,10 +1,12 @@
 // Inspections that run here, and those that wait for their next attempt. One at a time of each upload.
+
 import { nameFromType } from '../../shared/filename.ts';
 import type { Policy } from '../../shared/policy.ts';
 import { type Check, CheckCrash } from '../inspection/check.ts';
 import { inspect } from '../inspection/inspection.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { LeasedUpload } from '../ledger/upload.ts';
+import type { UploadId } from '../ledger/upload-id.ts';
 import type { Staging } from '../staging/staging.ts';
 import { StagedBytesGone, type Storage } from '../storage/storage.ts';
 import { BACKOFF_CAP_MS, backoffMs } from './backoff.ts';
@@ -33,7 +35,7 @@ export interface AttemptsOptions extends InspectionTools {
   verdicts: Verdicts;
   /** Aborted when none is to be started any more. */
   closing: AbortSignal;
-  onFault(error: unknown, id: string): void;
+  onFault(error: unknown, id: UploadId): void;
 }
 
 /** An inspection whose lease was taken with the state change, and what is known of the bytes. */
@@ -56,7 +58,7 @@ export class Attempts {
   }
 
   /** Whether it runs here, or waits here for its next attempt. */
-  has(id: string): boolean {
+  has(id: UploadId): boolean {
     return this.#running.has(id) || this.#retries.has(id);
   }
 
@@ -77,7 +79,7 @@ export class Attempts {
   }
 
   /** Goes on with an inspection, unless it is running here. Without `begun` its lease is to be taken first. */
-  run(id: string, begun?: Begun): void {
+  run(id: UploadId, begun?: Begun): void {
     const { closing, onFault } = this.#options;
     // What waits for its next attempt has a timer, which no clock can set back; `retryAt` is for other processes.
     if (closing.aborted || this.#running.has(id) || this.#retries.has(id)) return;
@@ -90,13 +92,13 @@ export class Attempts {
     this.#running.set(id, run);
   }
 
-  async #attempt(id: string, begun: Begun | undefined): Promise<void> {
+  async #attempt(id: UploadId, begun: Begun | undefined): Promise<void> {
     const { ledger, holder, verdicts } = this.#options;
     const unheard = this.#unheard.get(id);
-    const owner = begun?.upload.leaseOwner ?? holder.owner;
-    // Of the same owner: one that comes after it has another.
+    const name = begun?.upload.leaseOwner ?? holder.name;
+    // Of the same name: a lease that comes after it is taken under another.
     const lost = begun?.lost ?? holder.lost;
-    const upload = begun?.upload ?? (await ledger.claim(id, owner));
+    const upload = begun?.upload ?? (await ledger.claim(id, name));
     if (upload === undefined) {
       const now = await ledger.get(id);
       // Another holds it.
@@ -109,7 +111,7 @@ export class Attempts {
       return;
     }
     this.#unheard.delete(id);
-    const lease: Lease = { owner, attempt: upload.attempt, strikes: upload.strikes };
+    const lease: Lease = { holder: name, attempt: upload.attempt, strikes: upload.strikes };
     try {
       lost.throwIfAborted();
       if (upload.strikes > MAX_STRIKES) {
@@ -160,7 +162,7 @@ export class Attempts {
     this.#retryAfter(upload.id, isDeferred === false ? 0 : delayMs);
   }
 
-  #retryAfter(id: string, delayMs: number): void {
+  #retryAfter(id: UploadId, delayMs: number): void {
     if (this.#options.closing.aborted) return;
     clearTimeout(this.#retries.get(id));
     const timer = setTimeout(() => {

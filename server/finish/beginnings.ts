@@ -2,6 +2,7 @@
 
 import type { Ledger } from '../ledger/ledger.ts';
 import type { LeasedUpload, Upload, UploadIn } from '../ledger/upload.ts';
+import type { UploadId } from '../ledger/upload-id.ts';
 import { pause } from '../runtime/pause.ts';
 import type { Complete } from '../staging/receiver.ts';
 import type { Staging } from '../staging/staging.ts';
@@ -20,7 +21,7 @@ export interface BeginningsOptions {
   attempts: Attempts;
   /** Aborted when nothing new is to be begun. */
   closing: AbortSignal;
-  onFault(error: unknown, id: string): void;
+  onFault(error: unknown, id: UploadId): void;
 }
 
 /** An inspection that is about to begin. */
@@ -48,11 +49,11 @@ export class Beginnings {
     return this.#beginnings.size;
   }
 
-  has(id: string): boolean {
+  has(id: UploadId): boolean {
     return this.#beginnings.has(id);
   }
 
-  get(id: string): Beginning | undefined {
+  get(id: UploadId): Beginning | undefined {
     return this.#beginnings.get(id);
   }
 
@@ -62,7 +63,7 @@ export class Beginnings {
   }
 
   /** As the finisher's. Single-flight by id. */
-  begin(id: string, length: number, held: Upload['held'], complete: Complete): Promise<boolean> {
+  begin(id: UploadId, length: number, held: Upload['held'], complete: Complete): Promise<boolean> {
     let beginning = this.#beginnings.get(id);
     if (beginning === undefined) {
       const target = directoryFor(id, new Date());
@@ -75,7 +76,7 @@ export class Beginnings {
 
   /** As the finisher's. */
   beginNew(upload: UploadIn<'receiving'>, length: number, { checksum = 0, head }: Complete): void {
-    const { owner, lost } = this.#options.holder;
+    const { name, lost } = this.#options.holder;
     const row: LeasedUpload = {
       ...upload,
       state: 'inspecting',
@@ -85,7 +86,7 @@ export class Beginnings {
       checksumOffset: length,
       attempt: 1,
       strikes: 1,
-      leaseOwner: owner,
+      leaseOwner: name,
       retryAt: null,
       expiresAt: null,
     };
@@ -110,10 +111,10 @@ export class Beginnings {
   }
 
   /** Resolves with whether the inspection was begun here. */
-  async #begin(id: string, fixed: Pick<Beginning, 'length' | 'held' | 'target'>, { proof, checksum, head }: Complete): Promise<boolean> {
+  async #begin(id: UploadId, fixed: Pick<Beginning, 'length' | 'held' | 'target'>, { proof, checksum, head }: Complete): Promise<boolean> {
     const { ledger, holder, prover, attempts, closing, onFault } = this.#options;
     // The lock on the bytes ends with the lease: whoever has it next begins the inspection himself.
-    const { owner, lost } = holder;
+    const { name, lost } = holder;
     if (proof === 'unproved') await prover.distrust(id);
     for (let fault = 0; !closing.aborted && !lost.aborted; fault++) {
       try {
@@ -127,7 +128,7 @@ export class Beginnings {
           if (!(await prover.prove(id, checksum, lost))) return false;
         }
         lost.throwIfAborted();
-        const upload = await ledger.beginInspection(id, owner, {
+        const upload = await ledger.beginInspection(id, name, {
           ...fixed,
           expiresAt: null,
           unverifiedFrom: null,
@@ -146,6 +147,6 @@ export class Beginnings {
 }
 
 /** By the day the last byte came (UTC), then by id: safe beside any other upload, easy to back up by date. */
-function directoryFor(id: string, day: Date): string {
+function directoryFor(id: UploadId, day: Date): string {
   return `${day.toISOString().slice(0, 10).replaceAll('-', '/')}/${id}`;
 }

@@ -1,9 +1,11 @@
 // From bytes that were sent past this server to their inspection. A sender says when it has sent all of them; one that lost its
 // network after the last byte need not come back for that: what is whole is inspected.
+
 import type { Logger } from 'pino';
 import type { DirectUploads } from '../ledger/direct-uploads.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { UploadIn } from '../ledger/upload.ts';
+import type { UploadId } from '../ledger/upload-id.ts';
 import type { TryLock } from '../locking/locker.ts';
 import { NO_CHECKSUM } from '../staging/running-checksum.ts';
 import type { Finisher } from './finisher.ts';
@@ -20,7 +22,7 @@ export interface DirectStaging {
   /** How long an address is good for. */
   readonly linkLifetimeMs: number;
   /** Makes one object of what was sent; false: not all of it is there. */
-  complete(id: string, length: number): Promise<boolean>;
+  complete(id: UploadId, length: number): Promise<boolean>;
 }
 
 export interface DirectCompletionOptions {
@@ -42,7 +44,7 @@ export class DirectCompletion {
   }
 
   /** Under the upload's lock. False: not all of its bytes are there. @throws S3Fault */
-  async beginIfWhole(id: string): Promise<boolean> {
+  async beginIfWhole(id: UploadId): Promise<boolean> {
     const { ledger, staging, finisher } = this.#options;
     const upload = await ledger.get(id);
     if (upload?.state !== 'receiving' || upload.length === null || finisher.isBeginning(id)) return true;

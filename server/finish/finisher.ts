@@ -1,6 +1,8 @@
 // What happens after the last byte: idempotent, single-flight by id, detached from any request, resumed at start.
+
 import type { Logger } from 'pino';
 import type { Upload, UploadIn } from '../ledger/upload.ts';
+import type { UploadId } from '../ledger/upload-id.ts';
 import type { TryLock } from '../locking/locker.ts';
 import type { Complete } from '../staging/receiver.ts';
 import type { Unproved } from '../staging/unproved.ts';
@@ -36,7 +38,7 @@ export class Finisher {
 
   constructor(options: FinisherOptions) {
     this.#options = options;
-    const common = { ...options, closing: this.#closing.signal, onFault: (error: unknown, id?: string) => this.#log(error, id) };
+    const common = { ...options, closing: this.#closing.signal, onFault: (error: unknown, id?: UploadId) => this.#log(error, id) };
     const verdicts = new Verdicts(common);
     const attempts = new Attempts({ ...common, verdicts });
     const beginnings = new Beginnings({ ...common, attempts, prover: new Prover(common) });
@@ -62,7 +64,7 @@ export class Finisher {
   }
 
   /** Begins an inspection that whoever stored the last byte did not come to. To be called under the upload's lock. */
-  beginIfComplete(id: string): Promise<void> {
+  beginIfComplete(id: UploadId): Promise<void> {
     return this.#resumption.beginIfComplete(id);
   }
 
@@ -73,7 +75,7 @@ export class Finisher {
     this.#attempts.cancelRetries();
     await this.#watch.close();
     // If the grace time ends before an inspection does, that is not the file's doing.
-    await (async () => ledger.forgiveStrikes(holder.owner))().catch((error) => this.#log(error));
+    await (async () => ledger.forgiveStrikes(holder.name))().catch((error) => this.#log(error));
     await this.#resumption.done;
     await Promise.allSettled([...this.#attempts.all(), ...this.#beginnings.all()]);
     await this.#verdicts.close();
@@ -86,7 +88,7 @@ export class Finisher {
    *
    * @param held what the sender is not told yet: the last byte, or that the length was declared
    */
-  begin(id: string, length: number, held: Upload['held'], complete: Complete = { proof: 'unknown' }): Promise<boolean> {
+  begin(id: UploadId, length: number, held: Upload['held'], complete: Complete = { proof: 'unknown' }): Promise<boolean> {
     return this.#beginnings.begin(id, length, held, complete);
   }
 
@@ -98,12 +100,12 @@ export class Finisher {
     this.#beginnings.beginNew(upload, length, complete);
   }
 
-  isBeginning(id: string): boolean {
+  isBeginning(id: UploadId): boolean {
     return this.#beginnings.has(id);
   }
 
   /** Settles when the inspection that is about to begin has begun, or is given up; undefined where there is none. */
-  beginning(id: string): Promise<unknown> | undefined {
+  beginning(id: UploadId): Promise<unknown> | undefined {
     return this.#beginnings.get(id)?.done;
   }
 
@@ -111,7 +113,7 @@ export class Finisher {
    * Waits for the verdict, at most `patienceMs`, and resolves with the row as it is then; as `inspecting` also while its bytes
    * are still being made durable. Undefined: there is no such row any more.
    */
-  settle(id: string, patienceMs: number, signal: AbortSignal): Promise<Upload | undefined> {
+  settle(id: UploadId, patienceMs: number, signal: AbortSignal): Promise<Upload | undefined> {
     return settle(this.#options.ledger, this.#beginnings, id, patienceMs, signal);
   }
 
@@ -120,7 +122,7 @@ export class Finisher {
     return this.#verdicts.announce(upload);
   }
 
-  #log(error: unknown, id?: string): void {
+  #log(error: unknown, id?: UploadId): void {
     this.#options.log.error({ err: error, upload: id }, 'fault while finishing');
   }
 }

@@ -1,7 +1,9 @@
 // Where several processes serve one ledger: takes up what a dead one left, while the others go on.
+
 import type { Logger } from 'pino';
 import type { Holders } from '../ledger/holders.ts';
 import type { Locks } from '../ledger/locks.ts';
+import type { UploadId } from '../ledger/upload-id.ts';
 import type { TryLock } from '../locking/locker.ts';
 
 /** Looked at in one pass: the others of many processes find the rest. */
@@ -13,7 +15,7 @@ export interface RecoveryOptions {
   holders: Holders;
   locks: Locks;
   lock: TryLock;
-  finisher: { beginIfComplete(id: string): Promise<void> };
+  finisher: { beginIfComplete(id: UploadId): Promise<void> };
   intervalMs: number;
   log: Logger;
 }
@@ -54,27 +56,27 @@ export class Recovery {
     const { holders } = this.#options;
     const dead = await holders.bury();
     const now = performance.now();
-    for (const owner of dead) {
-      if (now - (this.#cleared.get(owner) ?? Number.NEGATIVE_INFINITY) < LOOK_AGAIN_MS) continue;
-      if (await this.#takeUp(owner)) this.#cleared.set(owner, now);
+    for (const holder of dead) {
+      if (now - (this.#cleared.get(holder) ?? Number.NEGATIVE_INFINITY) < LOOK_AGAIN_MS) continue;
+      if (await this.#takeUp(holder)) this.#cleared.set(holder, now);
     }
-    for (const owner of this.#cleared.keys()) if (!dead.includes(owner)) this.#cleared.delete(owner);
+    for (const holder of this.#cleared.keys()) if (!dead.includes(holder)) this.#cleared.delete(holder);
   }
 
   /**
    * Whoever holds an upload's lock when he dies may have stored its last byte: so these are looked at, and no others. Resolves
    * with whether nothing of it is left.
    */
-  async #takeUp(owner: string): Promise<boolean> {
+  async #takeUp(holder: string): Promise<boolean> {
     const { holders, locks, lock, finisher } = this.#options;
-    const ids = await locks.of(owner, PAGE);
+    const ids = await locks.of(holder, PAGE);
     let taken = 0;
     for (const id of ids) {
       if (this.#isClosed) return false;
       // Somebody else may have it by now, who sees for himself.
       if (await lock.tryWith(id, () => finisher.beginIfComplete(id))) taken += 1;
     }
-    await holders.clear(owner);
+    await holders.clear(holder);
     return ids.length < PAGE && taken === ids.length;
   }
 }

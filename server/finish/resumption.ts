@@ -1,7 +1,9 @@
 // What an earlier process left, or one beside this that is no more, is taken up: inspections, and complete uploads that nobody
 // had inspected.
+
 import type { Ledger } from '../ledger/ledger.ts';
 import type { UploadIn } from '../ledger/upload.ts';
+import type { UploadId } from '../ledger/upload-id.ts';
 import type { TryLock } from '../locking/locker.ts';
 import type { Staging } from '../staging/staging.ts';
 import type { Attempts } from './attempts.ts';
@@ -43,7 +45,7 @@ export class Resumption {
   }
 
   /** As the finisher's. */
-  async beginIfComplete(id: string): Promise<void> {
+  async beginIfComplete(id: UploadId): Promise<void> {
     const { ledger, staging, beginnings } = this.#options;
     const upload = await ledger.get(id);
     // An empty one's sender was never answered: for them it was never created.

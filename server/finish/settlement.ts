@@ -1,12 +1,13 @@
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload, UploadIn } from '../ledger/upload.ts';
+import type { UploadId } from '../ledger/upload-id.ts';
 import type { Beginning, Beginnings } from './beginnings.ts';
 
 /** As the finisher's. */
 export function settle(
   ledger: Ledger,
   beginnings: Beginnings,
-  id: string,
+  id: UploadId,
   patienceMs: number,
   signal: AbortSignal,
 ): Promise<Upload | undefined> {

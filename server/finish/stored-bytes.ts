@@ -1,4 +1,5 @@
 import type { Ledger } from '../ledger/ledger.ts';
+import type { UploadId } from '../ledger/upload-id.ts';
 import type { Staging } from '../staging/staging.ts';
 import type { Storage } from '../storage/storage.ts';
 
@@ -8,7 +9,7 @@ import type { Storage } from '../storage/storage.ts';
  */
 export async function readStored(
   places: { ledger: Ledger; staging: Staging; storage: Storage },
-  id: string,
+  id: UploadId,
   start: number,
   end: number,
 ): Promise<Buffer> {

@@ -1,7 +1,9 @@
 // Clears what is over: unfinished uploads nobody sends to, records nobody need ask for, bytes whose upload has ended.
+
 import type { Logger } from 'pino';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
+import type { UploadId } from '../ledger/upload-id.ts';
 import type { TryLock } from '../locking/locker.ts';
 import { Retries } from '../runtime/retries.ts';
 import type { Staging } from '../staging/staging.ts';
@@ -24,7 +26,7 @@ export interface SweeperOptions {
   /** Where senders bring bytes to S3 themselves. */
   direct?: Pick<DirectCompletion, 'beginIfWhole' | 'sweep'>;
   /** Whether an upload's inspection is about to begin: every byte of it is here. */
-  isBeginning(id: string): boolean;
+  isBeginning(id: UploadId): boolean;
   intervalMs: number;
   keepRecordsForMs: number;
   log: Logger;
@@ -111,7 +113,7 @@ export class Sweeper {
     }
   }
 
-  async #clearLeftover(id: string): Promise<void> {
+  async #clearLeftover(id: UploadId): Promise<void> {
     const { ledger, staging, storage, lock, isBeginning } = this.#options;
     // An upload that comes whole in its creation has its bytes before its row; until then it is locked, or about to be inspected.
     await lock.tryWith(id, async () => {
@@ -124,7 +126,7 @@ export class Sweeper {
   }
 
   /** False: it is in use, or is no longer what it was. */
-  async #clear(id: string, now: number): Promise<boolean> {
+  async #clear(id: UploadId, now: number): Promise<boolean> {
     const { ledger, staging, storage, direct, lock, isBeginning, keepRecordsForMs, log } = this.#options;
     const upload = await ledger.get(id);
     if (upload === undefined) return true;

@@ -1,9 +1,11 @@
 // How an inspection ends: the verdict in the ledger first, then what need not be kept goes, then whoever asked for it is told.
+
 import type { Logger } from 'pino';
 import type { Rejection } from '../../shared/errors.ts';
 import type { Inspection } from '../inspection/inspection.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { LeasedUpload, Upload } from '../ledger/upload.ts';
+import type { UploadId } from '../ledger/upload-id.ts';
 import { Retries } from '../runtime/retries.ts';
 import { NO_CHECKSUM } from '../staging/running-checksum.ts';
 import type { Staging } from '../staging/staging.ts';
@@ -19,7 +21,7 @@ export interface VerdictsOptions {
   log: Logger;
   /** Told of every verdict after it is durable; its faults are logged and change nothing. */
   onVerdict?: ((upload: Upload) => Promise<void> | void) | undefined;
-  onFault(error: unknown, id?: string): void;
+  onFault(error: unknown, id?: UploadId): void;
 }
 
 export class Verdicts {
@@ -81,11 +83,11 @@ export class Verdicts {
   }
 
   /** The row was not this attempt's to write any more. What another holder of the lease accepted is not touched. */
-  withdraw(id: string, target: string, attempt: number): Promise<void> {
+  withdraw(id: UploadId, target: string, attempt: number): Promise<void> {
     return this.#cleanUps.do(() => this.#withdraw(id, target, attempt));
   }
 
-  async #withdraw(id: string, target: string, attempt: number): Promise<void> {
+  async #withdraw(id: UploadId, target: string, attempt: number): Promise<void> {
     const { ledger, staging, storage } = this.#options;
     const now = await ledger.get(id);
     if (now?.state === 'accepted' || now?.state === 'inspecting') {

@@ -1,4 +1,5 @@
 // The door for `<form enctype="multipart/form-data">` and `curl -F`: no resuming, otherwise the same path and the same verdict.
+
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Readable } from 'node:stream';
 import busboy from 'busboy';
@@ -11,12 +12,12 @@ import { closeAfterAnswer } from '../http/early-answer.ts';
 import { toRecord } from '../http/record.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
+import { newUploadId } from '../ledger/upload-id.ts';
 import { tooLarge } from '../staging/admission.ts';
 import { MIN_BYTES_PER_TIMEOUT } from '../staging/body-writer.ts';
 import { faultOf } from '../staging/faults.ts';
 import type { Receiver } from '../staging/receiver.ts';
 import type { Staging } from '../staging/staging.ts';
-import { newUploadId } from '../staging/upload-id.ts';
 import { type FormResult, renderResults } from './form-page.ts';
 
 /** Files in one form, more than a person picks; each is an upload of its own. */

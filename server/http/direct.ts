@@ -2,6 +2,7 @@
 //   POST /get-upload-url       {name, type?, length, relativePath?}  → 201, where to send which part
 //   GET  /get-upload-url/:id   what is still to be sent, with fresh addresses
 //   POST /get-upload-url/:id   all is sent: the verdict
+
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Logger } from 'pino';
 import { z } from 'zod';
@@ -12,12 +13,12 @@ import type { Finisher } from '../finish/finisher.ts';
 import { acknowledge } from '../finish/verdict-answers.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
+import { newUploadId, parseUploadId } from '../ledger/upload-id.ts';
 import type { TryLock } from '../locking/locker.ts';
 import { collectBody } from '../staging/body-writer.ts';
 import type { Receiver } from '../staging/receiver.ts';
 import { refusalOf } from '../staging/refusal.ts';
 import type { S3Direct } from '../staging/s3/s3-direct.ts';
-import { newUploadId } from '../staging/upload-id.ts';
 import { isMediaType, readIdempotencyKey } from '../tus/headers.ts';
 import { toRecord } from './record.ts';
 
@@ -61,7 +62,8 @@ export class Direct {
 
   /** `path` is what follows `/get-upload-url`, query included. @throws UploadError */
   async answer(request: IncomingMessage, response: ServerResponse, path: string, collectionUrl: string): Promise<void> {
-    const [matched, id, from] = ADDRESS.exec(path) ?? [];
+    const [matched, name, from] = ADDRESS.exec(path) ?? [];
+    const id = parseUploadId(name);
     const { door } = this.#options;
     if (door === undefined || matched === undefined) throw new UploadError('ERR_NOT_FOUND');
     if (request.method === 'OPTIONS') {

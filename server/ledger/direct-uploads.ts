@@ -1,7 +1,9 @@
 // Uploads that are sent past this server: nobody here sees their bytes come, so somebody has to look.
+
 import { RECEIVING } from './conditions.ts';
 import type { Engine } from './engine.ts';
 import { toUpload, type UploadIn } from './upload.ts';
+import type { UploadId } from './upload-id.ts';
 
 export class DirectUploads {
   readonly #engine: Engine;
@@ -26,7 +28,7 @@ export class DirectUploads {
   }
 
   /** Not all of it was there. Nothing has happened to the upload, so its `updatedAt` stays; and the time may be lost to a power cut. */
-  async lookAgain(id: string, directDueAt: number): Promise<void> {
+  async lookAgain(id: UploadId, directDueAt: number): Promise<void> {
     await this.#engine.db.updateTable('uploads').set({ directDueAt }).where('id', '=', id).where('state', '=', RECEIVING).execute();
   }
 }

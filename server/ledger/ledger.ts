@@ -1,4 +1,5 @@
 // One durable row an upload, and every query there is on it. The engines differ only in what `Engine` says.
+
 import { UPLOAD_TRANSITIONS, type UploadState } from '../../shared/upload.ts';
 import { LedgerClock } from './clock.ts';
 import { type Guard, guarded, INSPECTING, isFree, lockOf, RECEIVING, raised } from './conditions.ts';
@@ -8,6 +9,7 @@ import { migrate } from './migration.ts';
 import type { Notices } from './notices.ts';
 import { StateChanges } from './state-changes.ts';
 import { type LeasedUpload, type MoveChanges, toUpload, type Upload, type UploadChanges, type UploadIn, type UploadRow } from './upload.ts';
+import type { UploadId } from './upload-id.ts';
 import { UploadRows } from './upload-rows.ts';
 
 /**
@@ -67,7 +69,7 @@ export class Ledger {
   }
 
   /** @throws BrokenRow */
-  async get(id: string): Promise<Upload | undefined> {
+  async get(id: UploadId): Promise<Upload | undefined> {
     const pending = this.#durable.pending(id);
     if (pending) await pending;
     return this.#rows.select(id);
@@ -89,7 +91,7 @@ export class Ledger {
    * Undefined: the row was not as the guard says.
    */
   async move<From extends UploadState, To extends UploadState>(
-    id: string,
+    id: UploadId,
     guard: Guard<From>,
     to: To,
     changes: MoveChanges<From, To>,
@@ -106,22 +108,18 @@ export class Ledger {
   }
 
   /** Moves an upload that receives to `inspecting`, its first lease taken and its attempt counted. Undefined: it no longer receives. */
-  async beginInspection(
-    id: string,
-    leaseOwner: string,
-    changes: MoveChanges<'receiving', 'inspecting'>,
-  ): Promise<LeasedUpload | undefined> {
-    const set = { ...changes, state: 'inspecting' as const, updatedAt: Date.now(), leaseOwner };
+  async beginInspection(id: UploadId, holder: string, changes: MoveChanges<'receiving', 'inspecting'>): Promise<LeasedUpload | undefined> {
+    const set = { ...changes, state: 'inspecting' as const, updatedAt: Date.now(), leaseOwner: holder };
     const beginning = this.#durable.durably(id, () => this.#rows.update(id, { from: 'receiving' }, set, true));
     const begun = await this.#heard(id, beginning, (row) =>
-      row?.state === 'inspecting' && row.leaseOwner === leaseOwner && row.updatedAt === set.updatedAt ? row : undefined,
+      row?.state === 'inspecting' && row.leaseOwner === holder && row.updatedAt === set.updatedAt ? row : undefined,
     );
     if (begun) this.#changes.tell(begun);
     return begun as LeasedUpload | undefined;
   }
 
   /** Changes a row without moving it; durable with `durable`. */
-  async change(id: string, guard: Guard, changes: UploadChanges, durable: boolean): Promise<boolean> {
+  async change(id: UploadId, guard: Guard, changes: UploadChanges, durable: boolean): Promise<boolean> {
     const change = async () => (await this.#rows.update(id, guard, { ...changes, updatedAt: Date.now() })) !== undefined;
     return durable ? this.#durable.durably(id, change) : this.#durable.kept(change, false);
   }
@@ -131,14 +129,14 @@ export class Ledger {
    * offset is raised and never lowered: whoever looks at an upload may prove more than the body that is still being written
    * has. Durable with one.
    *
-   * @param lockOwner who has the lock in the ledger: nothing is written once another took it, who may have come further
+   * @param lockHolder has the lock in the ledger: nothing is written once another took it, who may have come further
    */
-  checkpoint(id: string, changes: UploadChanges, provenOffset?: number, lockOwner?: string): Promise<boolean> {
-    if (provenOffset === undefined && lockOwner === undefined) return this.change(id, { from: 'receiving' }, changes, false);
+  checkpoint(id: UploadId, changes: UploadChanges, provenOffset?: number, lockHolder?: string): Promise<boolean> {
+    if (provenOffset === undefined && lockHolder === undefined) return this.change(id, { from: 'receiving' }, changes, false);
     const proven = provenOffset ?? 0;
     const write = async () => {
       const update = guarded(this.#engine.db, id, { from: 'receiving' });
-      const held = lockOwner === undefined ? update : update.where((row) => row.exists(lockOf(row, lockOwner)));
+      const held = lockHolder === undefined ? update : update.where((row) => row.exists(lockOf(row, lockHolder)));
       const result = await held.set((row) => ({ ...changes, provenOffset: raised(row, proven), updatedAt: Date.now() })).executeTakeFirst();
       return result.numUpdatedRows === 1n;
     };
@@ -149,7 +147,7 @@ export class Ledger {
    * What is stored survives a power cut, as found by one who looks without the lock. Durable. False, and nothing is changed:
    * it no longer receives, or a chunk whose checksum is still to be looked at has come below.
    */
-  prove(id: string, provenOffset: number): Promise<boolean> {
+  prove(id: UploadId, provenOffset: number): Promise<boolean> {
     const prove = async () => {
       const result = await guarded(this.#engine.db, id, { from: 'receiving' })
         .where((row) => row.or([row('unverifiedFrom', 'is', null), row('unverifiedFrom', '>=', provenOffset)]))
@@ -167,35 +165,35 @@ export class Ledger {
    *
    * @param now undefined: the caller's own timer says that it is time
    */
-  async claim(id: string, owner: string, now?: number): Promise<LeasedUpload | undefined> {
+  async claim(id: UploadId, holder: string, now?: number): Promise<LeasedUpload | undefined> {
     const free = this.#engine.db
       .updateTable('uploads')
       .set((row) => ({
         attempt: row('attempt', '+', 1),
         strikes: row
           .case()
-          .when('leaseOwner', '=', owner)
+          .when('leaseOwner', '=', holder)
           .then(row.ref('strikes'))
           .else(row('strikes', '+', 1))
           .end(),
-        leaseOwner: owner,
+        leaseOwner: holder,
         retryAt: null,
       }))
       .where('id', '=', id)
       .where('state', '=', INSPECTING)
-      .where((row) => row.or([isFree(row), row('leaseOwner', '=', owner)]));
+      .where((row) => row.or([isFree(row), row('leaseOwner', '=', holder)]));
     const due = now === undefined ? free : free.where((row) => row.or([row('retryAt', 'is', null), row('retryAt', '<=', now)]));
     const row = await this.#durable.durably(id, () => due.returningAll().executeTakeFirst());
     return row && (toUpload(row) as LeasedUpload);
   }
 
   /** Uncounts what one holder's running inspections were counted as, should they not come to an end. */
-  async forgiveStrikes(owner: string): Promise<void> {
+  async forgiveStrikes(holder: string): Promise<void> {
     await this.#engine.db
       .updateTable('uploads')
       .set((row) => ({ strikes: row('strikes', '-', 1) }))
       .where('state', '=', INSPECTING)
-      .where('leaseOwner', '=', owner)
+      .where('leaseOwner', '=', holder)
       .where('strikes', '>', 0)
       .execute();
     await this.#engine.flush();
@@ -207,14 +205,14 @@ export class Ledger {
   }
 
   /** Inspections whose lease one holder has. */
-  async inspectionsOf(owner: string): Promise<string[]> {
+  async inspectionsOf(holder: string): Promise<UploadId[]> {
     const { db } = this.#engine;
-    const rows = await db.selectFrom('uploads').select('id').where('state', '=', INSPECTING).where('leaseOwner', '=', owner).execute();
+    const rows = await db.selectFrom('uploads').select('id').where('state', '=', INSPECTING).where('leaseOwner', '=', holder).execute();
     return rows.map((row) => row.id);
   }
 
   /** Inspections that nobody runs and whose time has come. */
-  async dueInspections(now: number, limit: number): Promise<string[]> {
+  async dueInspections(now: number, limit: number): Promise<UploadId[]> {
     const rows = await this.#engine.db
       .selectFrom('uploads')
       .select('id')
@@ -227,7 +225,7 @@ export class Ledger {
   }
 
   /** Empty uploads that nobody has inspected. */
-  async emptyReceiving(): Promise<string[]> {
+  async emptyReceiving(): Promise<UploadId[]> {
     const { db } = this.#engine;
     const rows = await db.selectFrom('uploads').select('id').where('state', '=', RECEIVING).where('length', '=', 0).execute();
     return rows.map((row) => row.id);
@@ -239,7 +237,7 @@ export class Ledger {
       .selectFrom('uploads')
       .selectAll()
       .where('state', '=', RECEIVING)
-      .where('id', '>', after)
+      .where('id', '>', after as UploadId)
       .orderBy('id')
       .limit(limit)
       .execute();
@@ -247,7 +245,7 @@ export class Ledger {
   }
 
   /** Uploads whose time is over, oldest first: unfinished ones, and records nobody need ask for any more. */
-  async expired(now: number, limit: number): Promise<string[]> {
+  async expired(now: number, limit: number): Promise<UploadId[]> {
     const rows = await this.#engine.db
       .selectFrom('uploads')
       .select('id')
@@ -261,7 +259,7 @@ export class Ledger {
   }
 
   /** Forgets an ended upload whose time is over. False: it is not one. */
-  async forget(id: string, now: number): Promise<boolean> {
+  async forget(id: UploadId, now: number): Promise<boolean> {
     const result = await this.#engine.db
       .deleteFrom('uploads')
       .where('id', '=', id)
@@ -272,7 +270,7 @@ export class Ledger {
   }
 
   /** Takes back an empty upload that we failed to inspect: its sender is told to create it again. False: there is a verdict. */
-  abandon(id: string): Promise<boolean> {
+  abandon(id: UploadId): Promise<boolean> {
     // Durable: come back in a power cut, it would be inspected for ever, its bytes gone.
     return this.#durable.durably(id, async () => {
       const result = await this.#engine.db
@@ -286,7 +284,7 @@ export class Ledger {
   }
 
   /** An idempotency key counts for a day; then it may name another upload. */
-  async releaseKey(id: string): Promise<void> {
+  async releaseKey(id: UploadId): Promise<void> {
     await this.#engine.db.updateTable('uploads').set({ idempotencyKey: null }).where('id', '=', id).execute();
   }
 
@@ -306,7 +304,7 @@ export class Ledger {
   }
 
   /** Newest first, a page at a time, as the database has them: for operators, who are to see a broken row, too. */
-  list(options: { state?: UploadState; limit: number; before?: { createdAt: number; id: string } }): Promise<UploadRow[]> {
+  list(options: { state?: UploadState; limit: number; before?: { createdAt: number; id: UploadId } }): Promise<UploadRow[]> {
     let query = this.#engine.db.selectFrom('uploads').selectAll();
     const { state, before } = options;
     if (state !== undefined) query = query.where('state', '=', state);
@@ -324,7 +322,7 @@ export class Ledger {
   }
 
   /** Calls back with the row after each change of this upload's state. Returns how to stop. */
-  onChange(id: string, listener: (upload: Upload) => void): () => void {
+  onChange(id: UploadId, listener: (upload: Upload) => void): () => void {
     return this.#changes.on(id, listener);
   }
 
@@ -340,7 +338,7 @@ export class Ledger {
    * @param made says of the row whether it shows that very change; undefined: it does not
    * @throws what `changing` does, where the change was not made, or there is no telling
    */
-  async #heard<T>(id: string, changing: Promise<T>, made: (row: Upload | undefined) => T | undefined): Promise<T> {
+  async #heard<T>(id: UploadId, changing: Promise<T>, made: (row: Upload | undefined) => T | undefined): Promise<T> {
     try {
       return await changing;
     } catch (error) {

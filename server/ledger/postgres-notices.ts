@@ -1,5 +1,6 @@
 // LISTEN and NOTIFY: one connection listens, and what is told goes out in batches beside the ledger's own statements, not in
 // their transactions. PostgreSQL commits those that notify one after the other, and waits for the disk in between.
+
 import { createHash, randomBytes } from 'node:crypto';
 import { EventEmitter, once } from 'node:events';
 import { sql } from 'kysely';
@@ -10,6 +11,7 @@ import type { Engine } from './engine.ts';
 import type { Notice, Notices } from './notices.ts';
 import { connection } from './postgres.ts';
 import { DatabaseUnusable } from './postgres-check.ts';
+import type { UploadId } from './upload-id.ts';
 
 /** What a notice looks like: anybody who may connect to the database can send whatever they like. */
 const NOTICE = /^(state|want|free) ([0-9a-f]{32})$/;
@@ -50,14 +52,14 @@ export class PostgresNotices implements Notices {
     this.#listening = this.#listen(client);
   }
 
-  tell(notice: Notice, uploadId: string): void {
+  tell(notice: Notice, uploadId: UploadId): void {
     this.#outbox.add(`${notice} ${uploadId}`);
     this.#sending ??= this.#send().finally(() => {
       this.#sending = undefined;
     });
   }
 
-  on(notice: Notice, listener: (uploadId: string) => void): () => void {
+  on(notice: Notice, listener: (uploadId: UploadId) => void): () => void {
     this.#heard.on(notice, listener);
     return () => this.#heard.off(notice, listener);
   }

@@ -2,6 +2,7 @@ import type { CompiledQuery, InsertResult, Kysely, Updateable } from 'kysely';
 import { type Guard, guarded } from './conditions.ts';
 import type { Schema, UploadTable } from './schema.ts';
 import { JUST_CREATED, toUpload, type Upload, type UploadRow } from './upload.ts';
+import type { UploadId } from './upload-id.ts';
 
 /**
  * The queries that every upload makes, built once: what differs are the parameters alone, and building costs several times
@@ -36,14 +37,14 @@ export class UploadRows {
   }
 
   /** @throws BrokenRow */
-  async select(id: string): Promise<Upload | undefined> {
+  async select(id: UploadId): Promise<Upload | undefined> {
     this.#select ??= this.#db.selectFrom('uploads').selectAll().where('id', '=', id).compile();
     const { rows } = await this.#db.executeQuery<UploadRow>({ ...this.#select, parameters: [id] });
     return rows[0] && toUpload(rows[0]);
   }
 
   /** Resolves with the row as it is then; undefined when it was not as the guard says. `isAttempt` counts one more. */
-  async update(id: string, guard: Guard, set: Updateable<UploadTable>, isAttempt = false): Promise<Upload | undefined> {
+  async update(id: UploadId, guard: Guard, set: Updateable<UploadTable>, isAttempt = false): Promise<Upload | undefined> {
     const entries = Object.entries(set).filter(([, value]) => value !== undefined);
     const { lease } = guard;
     const shape = `${entries.map(([column]) => column)} ${lease !== undefined} ${isAttempt}`;
@@ -56,7 +57,7 @@ export class UploadRows {
     }
     // In the order in which `guarded` and `set` were called.
     const values = [...entries.map(([, value]) => value), ...(isAttempt ? [1, 1] : [])];
-    const parameters = [...values, id, guard.from, ...(lease ? [lease.owner, lease.attempt, 1] : [])];
+    const parameters = [...values, id, guard.from, ...(lease ? [lease.holder, lease.attempt, 1] : [])];
     const { rows } = await this.#db.executeQuery<UploadRow>({ ...query, parameters });
     return rows[0] && toUpload(rows[0]);
   }

@@ -1,6 +1,6 @@
 // What operators do with uploads from a shell, also while the server runs.
+
 import { crc32 } from 'node:zlib';
-import { UPLOAD_ID } from '../../shared/protocol.ts';
 import { formatBytes } from '../../shared/units.ts';
 import { UPLOAD_STATES, type UploadState } from '../../shared/upload.ts';
 import type { Config } from '../config/config.ts';
@@ -8,6 +8,7 @@ import { toRecord } from '../http/record.ts';
 import { Ledger } from '../ledger/ledger.ts';
 import { hasSqlite, openEngine } from '../ledger/open.ts';
 import { BrokenRow, toUpload, type Upload, type UploadRow } from '../ledger/upload.ts';
+import { parseUploadId, type UploadId } from '../ledger/upload-id.ts';
 import { StartError } from '../runtime/start-error.ts';
 import { NO_CHECKSUM } from '../staging/running-checksum.ts';
 import { type Backend, openBackend } from '../storage/backend.ts';
@@ -74,7 +75,7 @@ async function list(ledger: Ledger, state: string | undefined, output: Output): 
   return 0;
 }
 
-async function show(ledger: Ledger, { staging, describe }: Backend, config: Config, id: string, output: Output): Promise<number> {
+async function show(ledger: Ledger, { staging, describe }: Backend, config: Config, id: UploadId, output: Output): Promise<number> {
   const upload = await ledger.get(id);
   if (upload === undefined) return missing(id, output);
   const stored = upload.state === 'receiving' ? await staging.size(id) : 0;
@@ -84,7 +85,7 @@ async function show(ledger: Ledger, { staging, describe }: Backend, config: Conf
   return 0;
 }
 
-async function remove(ledger: Ledger, storage: Storage, config: Config, id: string, output: Output): Promise<number> {
+async function remove(ledger: Ledger, storage: Storage, config: Config, id: UploadId, output: Output): Promise<number> {
   const upload = await ledger.get(id);
   if (upload === undefined) return missing(id, output);
   if (upload.state !== 'accepted' && upload.state !== 'removed') {
@@ -133,7 +134,7 @@ async function faultOfFile(storage: Storage, row: UploadRow): Promise<string | u
 }
 
 async function* all(ledger: Ledger, state: UploadState | undefined): AsyncIterable<UploadRow> {
-  let before: { createdAt: number; id: string } | undefined;
+  let before: { createdAt: number; id: UploadId } | undefined;
   for (;;) {
     const page = await ledger.list({ limit: PAGE, ...(state && { state }), ...(before && { before }) });
     yield* page;
@@ -143,14 +144,13 @@ async function* all(ledger: Ledger, state: UploadState | undefined): AsyncIterab
   }
 }
 
-function idOf(operands: readonly string[]): string {
-  const [id] = operands;
-  if (id === undefined || operands.length > 1 || !UPLOAD_ID.test(id))
-    throw new UsageError('Name one upload by its id: 32 hexadecimal digits.');
+function idOf(operands: readonly string[]): UploadId {
+  const id = parseUploadId(operands[0]);
+  if (id === undefined || operands.length > 1) throw new UsageError('Name one upload by its id: 32 hexadecimal digits.');
   return id;
 }
 
-function missing(id: string, output: Output): number {
+function missing(id: UploadId, output: Output): number {
   output.write(`There is no upload ${id}.\n`);
   return 1;
 }

@@ -1,4 +1,5 @@
 // A new upload: whether it may come, and its row.
+
 import { UploadError } from '../../shared/errors.ts';
 import { safeFileName, safeRelativePath } from '../../shared/filename.ts';
 import { type Metadata, metadataValue } from '../../shared/metadata.ts';
@@ -6,6 +7,7 @@ import { checkName, type Policy } from '../../shared/policy.ts';
 import { formatBytes } from '../../shared/units.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { JUST_CREATED, type Upload, type UploadIn } from '../ledger/upload.ts';
+import type { UploadId } from '../ledger/upload-id.ts';
 import type { Durability } from './checkpoints.ts';
 import { fingerprintOf, storedKeys } from './creation-key.ts';
 import type { Room } from './room.ts';
@@ -22,7 +24,7 @@ export interface AdmissionOptions {
 }
 
 export interface NewUpload {
-  id: string;
+  id: UploadId;
   owner: string;
   /** Bytes; null while deferred. */
   length: number | null;

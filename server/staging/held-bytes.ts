@@ -1,6 +1,8 @@
 // Bytes that are stored already and come once more, since they were not acknowledged: compared, not appended.
+
 import type { Readable } from 'node:stream';
 import { UploadError } from '../../shared/errors.ts';
+import type { UploadId } from '../ledger/upload-id.ts';
 import { collectBody } from './body-writer.ts';
 import { type ExpectedChecksum, requireChecksum } from './chunk-checksum.ts';
 import { refusalOf } from './refusal.ts';
@@ -20,7 +22,7 @@ export async function readHeld(body: Readable, limits: BodyLimits, expected: Exp
 }
 
 /** @throws UploadError ERR_SOURCE_CHANGED when what was sent is not what is stored from `offset` on */
-export async function compareHeld(staging: Staging, id: string, offset: number, sent: Buffer): Promise<void> {
+export async function compareHeld(staging: Staging, id: UploadId, offset: number, sent: Buffer): Promise<void> {
   // Of an empty file nothing need be staged.
   if (sent.byteLength === 0) return;
   const reader = await staging.open(id);

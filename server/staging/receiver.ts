@@ -1,7 +1,9 @@
 // Where every door (tus, forms) brings its bytes in: a row for a new upload, then bodies appended to it.
+
 import type { Readable } from 'node:stream';
 import { UploadError } from '../../shared/errors.ts';
 import type { Upload } from '../ledger/upload.ts';
+import type { UploadId } from '../ledger/upload-id.ts';
 import { Admission, type AdmissionOptions, type NewUpload } from './admission.ts';
 import { Checkpoints } from './checkpoints.ts';
 import { type ExpectedChecksum, type RunningDigest, requireDigest, startDigest } from './chunk-checksum.ts';
@@ -229,7 +231,7 @@ export class Receiver {
   }
 
   /** Whoever lost the lock over a write may have stored it when the upload had ended, and its bytes had been taken away. */
-  async #clearEnded(id: string): Promise<void> {
+  async #clearEnded(id: UploadId): Promise<void> {
     const { ledger, staging } = this.#options;
     if (ledger.isAlone) return;
     try {

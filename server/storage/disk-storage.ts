@@ -8,6 +8,7 @@ import { UploadError } from '../../shared/errors.ts';
 import { copyFile } from '../disk/copy-file.ts';
 import { codeOf, NO_LINK } from '../disk/disk-thread.ts';
 import { makeDurableDirectory } from '../disk/durable-directory.ts';
+import type { UploadId } from '../ledger/upload-id.ts';
 import { type DiskStaging, isMissing } from '../staging/disk/disk-staging.ts';
 import { faultOf } from '../staging/faults.ts';
 import { StagedBytesGone, type Storage, type Target } from './storage.ts';
@@ -111,7 +112,7 @@ async function copyInto(staged: string, target: string, part: string, signal: Ab
 }
 
 /** What crashed attempts left half copied. */
-async function removeParts(folder: string, id: string): Promise<void> {
+async function removeParts(folder: string, id: UploadId): Promise<void> {
   const names = await readdir(folder).catch((error) => {
     if (isMissing(error)) return [];
     throw error;

@@ -1,10 +1,11 @@
 // Final files in S3, under `files/YYYY/MM/DD/<id>/<attempt>/<name>`. S3 has no publishing that only one of two can win on every
 // server there is, so each attempt has a key of its own, and the ledger's row names the one that counts. What is copied was
 // inspected before, and stays inside S3.
+
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { posix } from 'node:path';
 import { Readable } from 'node:stream';
-import { UPLOAD_ID } from '../../shared/protocol.ts';
+import { parseUploadId, type UploadId } from '../ledger/upload-id.ts';
 import type { Bucket } from '../s3/bucket.ts';
 import type { StoredPart } from '../s3/multiparts.ts';
 import { streamObject } from '../s3/object-stream.ts';
@@ -60,7 +61,7 @@ export class S3Storage implements Storage {
   async keepOnly(directory: string): Promise<void> {
     const upload = posix.dirname(directory);
     // Of an upload that was published to a disk: what is beside its directory are others'.
-    if (!UPLOAD_ID.test(posix.basename(upload))) return;
+    if (parseUploadId(posix.basename(upload)) === undefined) return;
     const keys: string[] = [];
     for await (const { key } of this.#bucket.list(`${FILES}${upload}/`)) {
       if (!key.startsWith(`${FILES}${directory}/`)) keys.push(key);
@@ -68,11 +69,12 @@ export class S3Storage implements Storage {
     await this.#bucket.remove(keys);
   }
 
-  async clearUnfinished(isRunning: (id: string, attempt: number) => Promise<boolean>): Promise<void> {
+  async clearUnfinished(isRunning: (id: UploadId, attempt: number) => Promise<boolean>): Promise<void> {
     for await (const { key, uploadId } of this.#bucket.multiparts.list(FILES)) {
-      const [, , , id = '', attempt = ''] = key.slice(FILES.length).split('/');
+      const [, , , name, attempt] = key.slice(FILES.length).split('/');
+      const id = parseUploadId(name);
       // Where others use the bucket, too, theirs is theirs.
-      if (!UPLOAD_ID.test(id)) continue;
+      if (id === undefined) continue;
       if (!(await isRunning(id, Number(attempt)))) await this.#bucket.multiparts.abort(key, uploadId);
     }
   }

@@ -35,8 +35,10 @@ export class Appends {
   async receive(request: TusRequest<Context>, tusUpload: TusUpload, maxBytes: number, cancellation: CancellationContext): Promise<number> {
     const { context } = request;
     const { ledger, receiver, finisher, locker, draining } = this.#options;
-    let upload = context.append === undefined ? context.upload : await ledger.get(tusUpload.id);
-    if (upload?.state !== 'receiving' || finisher.isBeginning(tusUpload.id)) throw new Moved();
+    let { upload } = context;
+    if (upload !== undefined && context.append !== undefined) upload = await ledger.get(upload.id);
+    if (upload?.state !== 'receiving' || finisher.isBeginning(upload.id)) throw new Moved();
+    const { id } = upload;
     const declared = context.append?.length;
     let limit = maxBytes;
     if (declared !== undefined) {
@@ -58,8 +60,8 @@ export class Appends {
       .receive(upload, tusUpload.offset, request.body, {
         maxBytes: limit,
         signal: stopping.signal,
-        onActivity: () => locker.touch(tusUpload.id),
-        requireHeld: () => locker.requireHeld(tusUpload.id),
+        onActivity: () => locker.touch(id),
+        requireHeld: () => locker.requireHeld(id),
         isNew: context.append === undefined,
         comesWhole: context.comesWhole ?? false,
         expected: checksums?.chunk,

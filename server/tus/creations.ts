@@ -1,4 +1,5 @@
 // A creation: a new upload, or the one it made before, when its answer was lost.
+
 import { UploadError } from '../../shared/errors.ts';
 import { TUS_VERSION } from '../../shared/protocol.ts';
 import type { Finisher } from '../finish/finisher.ts';
@@ -6,6 +7,7 @@ import { readStored } from '../finish/stored-bytes.ts';
 import { acknowledge, acknowledgedOffset, expiry } from '../finish/verdict-answers.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
+import type { UploadId } from '../ledger/upload-id.ts';
 import type { UploadLocker } from '../locking/locker.ts';
 import type { Receiver } from '../staging/receiver.ts';
 import type { StoredBody } from '../staging/repeated-body.ts';
@@ -51,7 +53,7 @@ export class Creations {
   }
 
   /** @throws Replayed, UploadError */
-  async add(context: Context, id: string): Promise<Record<string, never>> {
+  async add(context: Context, id: UploadId): Promise<Record<string, never>> {
     const { request, creation } = context;
     if (creation === undefined) throw new Error('A creation has been read before.');
     const { receiver, ledger, staging } = this.#options;

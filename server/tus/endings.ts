@@ -1,4 +1,5 @@
 // The bytes of an upload are all here: its verdict is waited for, and told.
+
 import type { ServerResponse } from 'node:http';
 import { UploadError } from '../../shared/errors.ts';
 import type { Finisher } from '../finish/finisher.ts';
@@ -6,6 +7,7 @@ import { readStored } from '../finish/stored-bytes.ts';
 import { acknowledge, gone, heldOffset, storedRejection } from '../finish/verdict-answers.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
+import type { UploadId } from '../ledger/upload-id.ts';
 import type { Receiver } from '../staging/receiver.ts';
 import type { Staging } from '../staging/staging.ts';
 import type { Storage } from '../storage/storage.ts';
@@ -56,7 +58,7 @@ export class Endings {
   }
 
   /** The upload as it is when there is a verdict, at the patience limit, or when nobody waits any more: the client is gone, or the server goes. */
-  async settle(id: string, response: ServerResponse): Promise<Upload | undefined> {
+  async settle(id: UploadId, response: ServerResponse): Promise<Upload | undefined> {
     const { finisher, patienceMs, draining } = this.#options;
     const waiting = new AbortController();
     const stop = () => waiting.abort(GONE);

@@ -1,11 +1,17 @@
 // What every ledger does, whatever engine keeps its rows.
+
 import { expect, it, onTestFinished, vi } from 'vitest';
 import type { DirectUploads } from '../../server/ledger/direct-uploads.ts';
 import type { Holders } from '../../server/ledger/holders.ts';
 import type { Ledger } from '../../server/ledger/ledger.ts';
 import type { Locks } from '../../server/ledger/locks.ts';
 import { BrokenRow, JUST_CREATED, type Upload, type UploadRow } from '../../server/ledger/upload.ts';
+import type { UploadId } from '../../server/ledger/upload-id.ts';
+import { uploadId } from '../support/upload-ids.ts';
 import { BEGIN, HOUR, newUpload } from './new-upload.ts';
+
+const A = uploadId('a');
+const B = uploadId('b');
 
 /** What a verdict asks for, of either kind. */
 const ENDS = { name: 'name.txt', errorCode: 'ERR_EMPTY' };
@@ -18,7 +24,7 @@ export interface LedgerUnderTest {
   /** The same rows through another connection, as another process sees them. */
   other(): Promise<Ledger>;
   /** States of the events that were written, oldest first. */
-  events(uploadId: string): Promise<string[]>;
+  events(uploadId: UploadId): Promise<string[]>;
 }
 
 /** @param open makes an empty ledger that goes when the running test ends */
@@ -34,7 +40,7 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
   async function withInspection(values: Partial<UploadRow> = {}) {
     const opened = await withUpload(values);
     const begun = await opened.ledger.beginInspection(opened.id, 'first', BEGIN);
-    return { ...opened, lease: { owner: 'first', attempt: begun?.attempt ?? 0 } };
+    return { ...opened, lease: { holder: 'first', attempt: begun?.attempt ?? 0 } };
   }
 
   it('gives back what was created, numbers beyond 32 bits and every character included', async () => {
@@ -47,7 +53,7 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
     });
     expect(await ledger.get(upload.id)).toEqual(upload);
     expect(await (await other()).get(upload.id)).toEqual(upload);
-    expect(await ledger.get('0'.repeat(32))).toBeUndefined();
+    expect(await ledger.get(uploadId('0'))).toBeUndefined();
   });
 
   it('gives no row that lacks what its state is never without, and keeps the others from nobody', async () => {
@@ -62,7 +68,7 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
     for (const row of [...broken, right]) await ledger.create(row as Upload, true);
     for (const { id } of broken) await expect(ledger.get(id)).rejects.toThrow(BrokenRow);
     expect(await ledger.get(right.id)).toEqual(right);
-    await expect(ledger.claim(broken[0]?.id ?? '', 'p1')).rejects.toThrow('has no target');
+    await expect(ledger.claim(broken[0]?.id ?? A, 'p1')).rejects.toThrow('has no target');
     expect(await ledger.expired(Date.now(), 10)).toEqual([...broken.slice(1).map(({ id }) => id), right.id]);
     expect(await ledger.list({ limit: 10 })).toHaveLength(broken.length + 1);
   });
@@ -119,9 +125,9 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
     const due = async () => (await direct.due(now, 10)).map(({ id }) => rows.findIndex((row) => row.id === id));
     expect(await due()).toEqual([1, 0, 2]);
     expect(await direct.due(now, 1)).toEqual([rows[1]]);
-    await direct.lookAgain(rows[1]?.id ?? '', now + 1);
-    expect(await ledger.get(rows[1]?.id ?? '')).toEqual({ ...rows[1], directDueAt: now + 1 });
-    await ledger.beginInspection(rows[0]?.id ?? '', 'p1', BEGIN);
+    await direct.lookAgain(rows[1]?.id ?? A, now + 1);
+    expect(await ledger.get(rows[1]?.id ?? A)).toEqual({ ...rows[1], directDueAt: now + 1 });
+    await ledger.beginInspection(rows[0]?.id ?? A, 'p1', BEGIN);
     expect(await due()).toEqual([2]);
   });
 
@@ -165,8 +171,8 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
     expect((await ledger.claim(id, 'second', Date.now()))?.attempt).toBe(2);
     expect(await ledger.change(id, { from: 'inspecting', lease }, { strikes: 0 }, true)).toBe(false);
     expect(await ledger.move(id, { from: 'inspecting', lease }, 'accepted', ENDS)).toBeUndefined();
-    expect(await ledger.move(id, { from: 'inspecting', lease: { owner: 'first', attempt: 2 } }, 'accepted', ENDS)).toBeUndefined();
-    expect(await ledger.move(id, { from: 'inspecting', lease: { owner: 'second', attempt: 2 } }, 'accepted', ENDS)).toMatchObject({
+    expect(await ledger.move(id, { from: 'inspecting', lease: { holder: 'first', attempt: 2 } }, 'accepted', ENDS)).toBeUndefined();
+    expect(await ledger.move(id, { from: 'inspecting', lease: { holder: 'second', attempt: 2 } }, 'accepted', ENDS)).toMatchObject({
       attempt: 2,
     });
   });
@@ -202,7 +208,7 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
     await holders.enter('second', HOUR);
     await ledger.beginInspection(mine.id, 'second', BEGIN);
     await holders.enter('first', 1);
-    expect(await locks.take('a', 'first', 'boot')).toEqual({ boot: 'boot' });
+    expect(await locks.take(A, 'first', 'boot')).toEqual({ boot: 'boot' });
     await new Promise((resolve) => setTimeout(resolve, 5));
     expect(await ledger.dueInspections(Date.now(), 10), 'its time is over, but nobody has said so').toEqual([]);
     expect(await holders.bury()).toEqual(['first']);
@@ -212,7 +218,7 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
     await holders.clear('first');
     expect(await ledger.get(id)).toMatchObject({ leaseOwner: null });
     expect(await ledger.get(mine.id)).toMatchObject({ leaseOwner: 'second' });
-    expect(await locks.of('first', 10)).toEqual(['a']);
+    expect(await locks.of('first', 10)).toEqual([A]);
     expect(await holders.bury(), 'what it may still have on its way is known by its name').toEqual(['first']);
     await holders.clearAll();
     await ledger.releaseLeases();
@@ -229,36 +235,36 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
 
   it('gives a lock to one of many, and to the next once it is released or its holder is dead', async () => {
     const { holders, locks, other } = await open();
-    for (const owner of ['p0', 'p1', 'p2', 'p3', 'p4']) await holders.enter(owner, HOUR);
-    const taken = await Promise.all([0, 1, 2, 3, 4].map((n) => locks.take('a', `p${n}`, 'boot')));
+    for (const holder of ['p0', 'p1', 'p2', 'p3', 'p4']) await holders.enter(holder, HOUR);
+    const taken = await Promise.all([0, 1, 2, 3, 4].map((n) => locks.take(A, `p${n}`, 'boot')));
     const holder = taken.findIndex((lock) => lock !== undefined);
     expect(taken.filter((lock) => lock !== undefined)).toHaveLength(1);
     const next = `p${(holder + 1) % 5}`;
     const after = `p${(holder + 2) % 5}`;
-    await (await other()).get('a');
-    await locks.release('a', next);
-    expect(await locks.take('a', next, 'boot')).toBeUndefined();
-    expect(await locks.take('a', `p${holder}`, 'boot'), 'its own').toEqual({ boot: 'boot' });
-    expect(await locks.take('b', next, 'boot')).toEqual({ boot: 'boot' });
-    await locks.release('a', `p${holder}`);
-    expect(await locks.boot('a')).toBeUndefined();
-    expect(await locks.take('a', next, 'boot')).toEqual({ boot: 'boot' });
+    await (await other()).get(A);
+    await locks.release(A, next);
+    expect(await locks.take(A, next, 'boot')).toBeUndefined();
+    expect(await locks.take(A, `p${holder}`, 'boot'), 'its own').toEqual({ boot: 'boot' });
+    expect(await locks.take(B, next, 'boot')).toEqual({ boot: 'boot' });
+    await locks.release(A, `p${holder}`);
+    expect(await locks.boot(A)).toBeUndefined();
+    expect(await locks.take(A, next, 'boot')).toEqual({ boot: 'boot' });
     await holders.leave(next);
-    expect(await locks.take('a', after, 'boot')).toEqual({ boot: 'boot' });
-    expect(await locks.of(next, 10)).toEqual(['b']);
+    expect(await locks.take(A, after, 'boot')).toEqual({ boot: 'boot' });
+    expect(await locks.of(next, 10)).toEqual([B]);
   });
 
   it('remembers the boot a dead holder wrote in, until that is dealt with', async () => {
     const { holders, locks } = await open();
-    for (const owner of ['first', 'second', 'third']) await holders.enter(owner, HOUR);
-    await locks.take('a', 'first', 'old');
+    for (const holder of ['first', 'second', 'third']) await holders.enter(holder, HOUR);
+    await locks.take(A, 'first', 'old');
     await holders.leave('first');
-    expect(await locks.take('a', 'second', 'new')).toEqual({ boot: 'old' });
+    expect(await locks.take(A, 'second', 'new')).toEqual({ boot: 'old' });
     await holders.leave('second');
-    expect(await locks.take('a', 'third', 'new'), 'the second died before it had dealt with it').toEqual({ boot: 'old' });
-    await locks.settle('a', 'third', 'new');
-    expect(await locks.boot('a')).toBe('new');
-    expect(await locks.take('a', 'third', 'new')).toEqual({ boot: 'new' });
+    expect(await locks.take(A, 'third', 'new'), 'the second died before it had dealt with it').toEqual({ boot: 'old' });
+    await locks.settle(A, 'third', 'new');
+    expect(await locks.boot(A)).toBe('new');
+    expect(await locks.take(A, 'third', 'new')).toEqual({ boot: 'new' });
   });
 
   it('never lowers a proven offset, and changes nothing of what no longer receives', async () => {
@@ -275,7 +281,7 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
 
   it('lets only who has the lock say how far an upload has come', async () => {
     const { ledger, holders, locks, id } = await withUpload();
-    for (const owner of ['first', 'second']) await holders.enter(owner, HOUR);
+    for (const holder of ['first', 'second']) await holders.enter(holder, HOUR);
     await locks.take(id, 'first', 'boot');
     expect(await ledger.checkpoint(id, { checksum: 4, checksumOffset: 40 }, 40, 'first')).toBe(true);
     await holders.leave('first');

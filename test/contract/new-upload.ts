@@ -1,5 +1,5 @@
-import { randomBytes } from 'node:crypto';
 import { JUST_CREATED, toUpload, type UploadIn, type UploadRow } from '../../server/ledger/upload.ts';
+import { newUploadId } from '../../server/ledger/upload-id.ts';
 import type { UploadState } from '../../shared/upload.ts';
 
 export const HOUR = 3_600_000;
@@ -23,7 +23,7 @@ export function newUpload<S extends UploadState = 'receiving'>(values: Partial<U
   const now = Date.now();
   return toUpload({
     ...JUST_CREATED,
-    id: randomBytes(16).toString('hex'),
+    id: newUploadId(),
     owner: 'somebody',
     length: 100,
     metadata: '',

@@ -1,11 +1,14 @@
 // What every staging does, wherever it keeps the bytes.
+
 import { Readable } from 'node:stream';
 import { expect, it } from 'vitest';
+import type { UploadId } from '../../server/ledger/upload-id.ts';
 import type { BodyEnd, Staging, WriteOptions } from '../../server/staging/staging.ts';
 import { gathered, videoBytes } from '../support/content.ts';
+import { uploadId } from '../support/upload-ids.ts';
 
-const ID = '0123456789abcdef0123456789abcdef';
-const OTHER = 'fedcba9876543210fedcba9876543210';
+const ID = uploadId('a');
+const OTHER = uploadId('b');
 
 function limits(more: Partial<WriteOptions> = {}): WriteOptions {
   return { maxBytes: 1e9, signal: new AbortController().signal, bodyTimeoutMs: 10_000, completeSize: null, onBatch: () => {}, ...more };
@@ -149,7 +152,7 @@ export function testStaging(open: () => Promise<Staging>): void {
     const staging = await open();
     for (const id of [ID, OTHER]) await staging.write(id, 0, body([Buffer.alloc(10)]), limits());
     const list = async () => {
-      const ids: string[] = [];
+      const ids: UploadId[] = [];
       for await (const id of staging.list()) ids.push(id);
       return ids.sort();
     };

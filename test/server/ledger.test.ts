@@ -201,7 +201,7 @@ describe('the ledger on SQLite', () => {
     ledger.onChange(id, ({ state }) => heard.push(state));
     expect(await failing(() => ledger.create(upload, true))).toBe(true);
     expect(await failing(() => ledger.beginInspection(id, 'first', BEGIN))).toMatchObject({ state: 'inspecting', attempt: 1 });
-    const lease = { owner: 'first', attempt: 1 };
+    const lease = { holder: 'first', attempt: 1 };
     const accepting = () => ledger.move(id, { from: 'inspecting', lease }, 'accepted', { name: 'name.txt', leaseOwner: null });
     expect(await failing(accepting)).toMatchObject({ state: 'accepted', leaseOwner: null });
     expect(heard).toEqual(['inspecting', 'accepted']);

@@ -3,11 +3,11 @@ import { mkdir, readdir, rename, stat, statfs, truncate, unlink } from 'node:fs/
 import { platform } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
-import { UPLOAD_ID } from '../../../shared/protocol.ts';
 import { copyFile } from '../../disk/copy-file.ts';
 import { DiskThread } from '../../disk/disk-thread.ts';
 import { makeDurableDirectory, syncDirectory } from '../../disk/durable-directory.ts';
 import { OpenFile } from '../../disk/open-file.ts';
+import { parseUploadId, type UploadId } from '../../ledger/upload-id.ts';
 import { Retries } from '../../runtime/retries.ts';
 import { writeBody } from '../body-writer.ts';
 import type { StagedReader, Staging, WriteOptions, Written } from '../staging.ts';
@@ -45,11 +45,11 @@ export class DiskStaging implements Staging {
   }
 
   /** Where the bytes are. Whoever links or reads the file there holds the inspection's lease. */
-  path(id: string): string {
+  path(id: UploadId): string {
     return join(this.#root, id.slice(0, 2), id);
   }
 
-  async size(id: string): Promise<number> {
+  async size(id: UploadId): Promise<number> {
     try {
       return (await stat(this.path(id))).size;
     } catch (error) {
@@ -58,7 +58,7 @@ export class DiskStaging implements Staging {
     }
   }
 
-  async write(id: string, offset: number, body: Readable, options: WriteOptions): Promise<Written> {
+  async write(id: UploadId, offset: number, body: Readable, options: WriteOptions): Promise<Written> {
     const synced = options.inOne ? SYNCED : 0;
     const file = await OpenFile.open(this.path(id), constants.O_CREAT | constants.O_WRONLY | synced, 0o640);
     let isSynced = false;
@@ -78,12 +78,12 @@ export class DiskStaging implements Staging {
     }
   }
 
-  async sync(id: string): Promise<void> {
+  async sync(id: UploadId): Promise<void> {
     const file = await OpenFile.open(this.path(id), constants.O_CREAT | constants.O_WRONLY, 0o640);
     await file.sync().finally(() => file.close());
   }
 
-  async renew(id: string, signal?: AbortSignal): Promise<void> {
+  async renew(id: UploadId, signal?: AbortSignal): Promise<void> {
     const path = this.path(id);
     const fresh = `${path}${RENEWED}`;
     try {
@@ -96,16 +96,16 @@ export class DiskStaging implements Staging {
     }
   }
 
-  truncate(id: string, size: number): Promise<void> {
+  truncate(id: UploadId, size: number): Promise<void> {
     return truncate(this.path(id), size);
   }
 
-  async open(id: string): Promise<StagedReader> {
+  async open(id: UploadId): Promise<StagedReader> {
     const file = await OpenFile.open(this.path(id), 'r');
     return new DiskReader(file, await file.size());
   }
 
-  remove(id: string): Promise<void> {
+  remove(id: UploadId): Promise<void> {
     const path = this.path(id);
     return this.#removals.do(async () => {
       if ((await this.thread.do({ unlink: path })) === 'last-link') await unlink(path).catch(unlessMissing);
@@ -118,11 +118,12 @@ export class DiskStaging implements Staging {
   }
 
   /** What is not ours in there (`.DS_Store`, `.nfs…`, `lost+found`) is passed over. */
-  async *list(): AsyncIterable<string> {
+  async *list(): AsyncIterable<UploadId> {
     for (const prefix of PREFIXES) {
       for (const name of await readdir(join(this.#root, prefix))) {
-        if (UPLOAD_ID.test(name)) yield name;
-        else if (name.endsWith(RENEWED) && UPLOAD_ID.test(name.slice(0, -RENEWED.length)))
+        const id = parseUploadId(name);
+        if (id !== undefined) yield id;
+        else if (name.endsWith(RENEWED) && parseUploadId(name.slice(0, -RENEWED.length)) !== undefined)
           await unlink(join(this.#root, prefix, name)).catch(unlessMissing);
       }
     }

@@ -1,6 +1,6 @@
 // Bytes in progress in S3. What an acknowledged offset stands for is in S3, and only there: nothing is spooled to a disk.
 import type { Readable } from 'node:stream';
-import { UPLOAD_ID } from '../../../shared/protocol.ts';
+import { parseUploadId, type UploadId } from '../../ledger/upload-id.ts';
 import { Retries } from '../../runtime/retries.ts';
 import type { Bucket } from '../../s3/bucket.ts';
 import { isMissing } from '../../s3/fault.ts';
@@ -156,19 +156,21 @@ export class S3Staging implements Staging {
     return this.#removals.close();
   }
 
-  async *list(): AsyncIterable<string> {
-    const seen = new Set<string>();
+  async *list(): AsyncIterable<UploadId> {
+    const seen = new Set<UploadId>();
     for await (const name of this.#bucket.folders(STAGING)) {
-      if (UPLOAD_ID.test(name)) {
-        seen.add(name);
-        yield name;
+      const id = parseUploadId(name);
+      if (id !== undefined) {
+        seen.add(id);
+        yield id;
       }
     }
     for await (const { key } of this.#bucket.multiparts.list(STAGING)) {
-      const [name = ''] = key.slice(STAGING.length).split('/');
-      if (UPLOAD_ID.test(name) && !seen.has(name)) {
-        seen.add(name);
-        yield name;
+      const [name] = key.slice(STAGING.length).split('/');
+      const id = parseUploadId(name);
+      if (id !== undefined && !seen.has(id)) {
+        seen.add(id);
+        yield id;
       }
     }
   }
