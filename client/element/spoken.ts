@@ -38,9 +38,9 @@ function change(snapshot: UploadSnapshot, before: UploadState, strings: UploadSt
     case 'accepted':
       return strings.spokenAccepted(name);
     case 'rejected':
-      return strings.spokenRefused(name, reasonOf(snapshot));
+      return strings.spokenRefused(name, reasonOf(snapshot.error));
     case 'failed':
-      return strings.spokenFailed(name, reasonOf(snapshot));
+      return strings.spokenFailed(name, reasonOf(snapshot.error));
     case 'cancelled':
       return strings.spokenCancelled(name);
     case 'paused':

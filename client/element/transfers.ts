@@ -150,7 +150,7 @@ export class Transfers {
       (result) => this.#host.onAccepted(result),
       () => {
         const snapshot = this.#queue?.get(id)?.snapshot;
-        if (snapshot?.state === 'rejected') this.#host.onRefused({ name: snapshot.name, reason: reasonOf(snapshot) });
+        if (snapshot?.state === 'rejected') this.#host.onRefused({ name: snapshot.name, reason: reasonOf(snapshot.error) });
       },
     );
   }

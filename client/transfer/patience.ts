@@ -71,7 +71,7 @@ export class Patience {
     if (!isOffline && this.#budget.isSpent && !this.#mayHaveMore) throw new Ending('failed', gaveUp(error));
     const { retryAfterSeconds } = error;
     const ms = isOffline ? OFFLINE_RETRY_MS : this.#backoff.next(reason, retryAfterSeconds);
-    this.#tracker.move('waiting', { waiting: isOffline ? { reason } : { reason, until: Date.now() + ms }, error });
+    this.#tracker.move({ state: 'waiting', waiting: isOffline ? { reason } : { reason, until: Date.now() + ms }, error });
     const begun = performance.now();
     await pause(ms, signal, (wake) => {
       this.#wake = wake;
@@ -93,7 +93,7 @@ export class Patience {
 
   /** Every byte is there and the server is looking at them: not a lack of progress. @throws the reason of the signal */
   async askAgain(signal: AbortSignal, afterSeconds?: number): Promise<void> {
-    this.#tracker.move('inspecting');
+    this.#tracker.move({ state: 'inspecting' });
     this.#budget.progressed();
     this.#backoff.progressed();
     const elapsed = performance.now() - this.#begunAt;

@@ -54,7 +54,7 @@ export class Transfer {
    */
   async run(signal: AbortSignal): Promise<UploadResult> {
     const tracker = this.#tracker;
-    tracker.move('preparing');
+    tracker.move({ state: 'preparing' });
     const { keepAwake = true, confirmLeaving = true } = this.#options;
     const letGo = this.#platform.surroundings.hold({ keepAwake, confirmLeaving });
     let release: (() => void) | undefined;
@@ -111,7 +111,7 @@ export class Transfer {
     const { locks, channels } = this.#platform;
     let unfollow = () => {};
     const waiting = () => {
-      tracker.move('waiting', { waiting: { reason: 'elsewhere' } });
+      tracker.move({ state: 'waiting', waiting: { reason: 'elsewhere' } });
       unfollow = follow(channels, name, (progress) => tracker.follow(progress));
     };
     const release = await locks.acquire(name, signal, waiting).finally(() => unfollow());
@@ -141,7 +141,7 @@ export class Transfer {
     }
     for (;;) {
       signal.throwIfAborted();
-      if (this.#tracker.state !== 'inspecting') this.#tracker.move('preparing');
+      if (this.#tracker.state !== 'inspecting') this.#tracker.move({ state: 'preparing' });
       this.#tracker.attempted();
       this.#tracker.created(journal.url ?? undefined);
       this.#patience.begin();
@@ -164,14 +164,14 @@ export class Transfer {
           },
           onConfirmed: (offset) => this.#confirm(opened, offset),
           onSending: () => {
-            if (this.#tracker.state !== 'inspecting') this.#tracker.move('uploading');
+            if (this.#tracker.state !== 'inspecting') this.#tracker.move({ state: 'uploading' });
           },
           onSent: (offset, isAll) => {
             this.#patience.moved();
             this.#tracker.send(offset);
             // One body may be the whole file: what is confirmed when it breaks is not far behind what was sent.
             journal.keep(this.#tracker.confirmed, opened.checksum?.before(Math.max(offset - IN_FLIGHT_BYTES, 0)));
-            if (isAll) this.#tracker.move('inspecting');
+            if (isAll) this.#tracker.move({ state: 'inspecting' });
           },
         });
         if (outcome === 'acknowledged') return await this.#accept(opened, signal);
@@ -222,7 +222,7 @@ export class Transfer {
       case 'restart':
         this.#hasRestarted = true;
         await journal.startOver();
-        this.#tracker.move('waiting', { waiting: { reason: 'restarted', until: Date.now() }, error });
+        this.#tracker.move({ state: 'waiting', waiting: { reason: 'restarted', until: Date.now() }, error });
         this.#tracker.confirm(0, true);
         return;
       case 'reject':
@@ -260,7 +260,7 @@ export class Transfer {
       askAgain: () => this.#patience.askAgain(signal, 1),
       wait: async (error) => {
         await this.#patience.wait('interrupted', error, signal);
-        tracker.move('preparing');
+        tracker.move({ state: 'preparing' });
       },
     }).catch(async (error) => {
       if (error instanceof Ending) await journal.forget();

@@ -64,7 +64,7 @@ function Row({ upload, queue }: { upload: UploadSnapshot; queue: UploadQueue<Upl
           Try again
         </button>
       )}
-      {(state === 'rejected' || state === 'failed') && <p role="alert">{error?.message}</p>}
+      {(state === 'rejected' || state === 'failed') && <p role="alert">{error.message}</p>}
     </li>
   );
 }

@@ -1,5 +1,6 @@
 // What a row shows, worked out of an upload's snapshot: pure, so that every state can be held against its words.
-import type { UploadSnapshot } from '../../handle/snapshot.ts';
+import type { UploadError } from '../../../shared/errors.ts';
+import type { UploadSnapshot, Waiting } from '../../handle/snapshot.ts';
 import type { Formats } from '../format.ts';
 import type { UploadStrings } from '../strings.ts';
 
@@ -57,8 +58,8 @@ export function rowView(snapshot: UploadSnapshot, language: Language, nowMs: num
     case 'uploading':
       return { ...progress, ...moving(snapshot, size, language), tone: 'moving', state: strings.uploading, actions: ['pause', 'cancel'] };
     case 'waiting': {
-      const reason = waitingWords(snapshot, language, nowMs);
-      const canTryNow = snapshot.waiting?.until !== undefined;
+      const reason = waitingWords(snapshot.waiting, language, nowMs);
+      const canTryNow = snapshot.waiting.until !== undefined;
       return { ...progress, tone: 'warn', state: strings.waiting, facts: [standing], reason, actions: ['pause', 'cancel'], canTryNow };
     }
     case 'paused':
@@ -77,18 +78,17 @@ export function rowView(snapshot: UploadSnapshot, language: Language, nowMs: num
       };
     case 'accepted': {
       const { url } = snapshot;
-      const actions: Action[] = url === undefined ? ['remove'] : ['download', 'remove'];
-      return { ...RESTING, tone: 'good', state: strings.accepted, facts: [whole], reason: '', actions, ...(url !== undefined && { url }) };
+      return { ...RESTING, tone: 'good', state: strings.accepted, facts: [whole], reason: '', actions: ['download', 'remove'], url };
     }
     case 'rejected':
-      return { ...RESTING, tone: 'bad', state: strings.rejected, facts: [whole], reason: reasonOf(snapshot), actions: ['remove'] };
+      return { ...RESTING, tone: 'bad', state: strings.rejected, facts: [whole], reason: reasonOf(snapshot.error), actions: ['remove'] };
     case 'failed':
       return {
         ...progress,
         tone: 'bad',
         state: strings.failed,
         facts: [standing],
-        reason: reasonOf(snapshot),
+        reason: reasonOf(snapshot.error),
         actions: ['retry', 'remove'],
       };
     case 'cancelled':
@@ -107,19 +107,17 @@ function moving(snapshot: UploadSnapshot, size: number, { strings, formats }: La
   return { percent: formats.percent(Math.min(fraction(snapshot.sent, size), 0.99)), facts };
 }
 
-function waitingWords({ waiting }: UploadSnapshot, { strings, formats }: Language, nowMs: number): string {
-  if (waiting === undefined) return '';
-  const words: string[] = [strings.waitingReason[waiting.reason]];
-  if (waiting.until !== undefined) {
-    const seconds = (waiting.until - nowMs) / 1000;
+function waitingWords({ reason, until }: Waiting, { strings, formats }: Language, nowMs: number): string {
+  const words: string[] = [strings.waitingReason[reason]];
+  if (until !== undefined) {
+    const seconds = (until - nowMs) / 1000;
     words.push(seconds > 1 ? strings.nextTry(formats.duration(seconds)) : strings.trying);
   }
   return words.join(' ');
 }
 
 /** The title is a sentence for people, and so is the detail. */
-export function reasonOf({ error }: Pick<UploadSnapshot, 'error'>): string {
-  if (error === undefined) return '';
+export function reasonOf(error: UploadError): string {
   return [error.title, error.detail].filter(Boolean).join(' ');
 }
 
