@@ -16,6 +16,7 @@
 //                                No two have one key: a request of a process that was taken for dead may come to S3 late, and
 //                                must not put its bytes, or their deletion, over what was acknowledged since
 import { randomBytes } from 'node:crypto';
+import { z } from 'zod';
 import type { Bucket } from '../../s3/bucket.ts';
 import type { StoredPart } from '../../s3/multiparts.ts';
 
@@ -30,6 +31,9 @@ export interface Multipart {
   /** Of every part but the last. */
   partSize: number;
 }
+
+/** As it is written down in the bucket, where others may write, too. */
+const MULTIPART = z.object({ uploadId: z.string().min(1), partSize: z.number().int().positive() });
 
 /** Bytes [start, start + size). */
 export interface Tail {
@@ -93,7 +97,7 @@ export async function readMultipart(bucket: Bucket, id: string): Promise<Multipa
   const { body } = await bucket.get(multipartKey(id));
   const pieces: Buffer[] = [];
   for await (const piece of body) pieces.push(piece as Buffer);
-  return JSON.parse(Buffer.concat(pieces).toString()) as Multipart;
+  return MULTIPART.parse(JSON.parse(Buffer.concat(pieces).toString()));
 }
 
 /** Makes a multipart upload and writes down its id; where somebody was first, theirs it is. */
