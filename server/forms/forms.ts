@@ -31,7 +31,7 @@ export interface FormsOptions {
   staging: Staging;
   receiver: Receiver;
   finisher: Finisher;
-  maxUploadSize: number;
+  maxUploadBytes: number;
   patienceMs: number;
   keepRecordsForMs: number;
   bodyTimeoutMs: number;
@@ -120,7 +120,7 @@ export class Forms {
 
   /** One file: into staging, then the verdict. Undefined for a file field that was left empty. */
   async #take(stream: Readable, name: string, { owner, collectionUrl }: Sender, signal: AbortSignal): Promise<FormResult | undefined> {
-    const { ledger, receiver, finisher, maxUploadSize, patienceMs, draining } = this.#options;
+    const { ledger, receiver, finisher, maxUploadBytes, patienceMs, draining } = this.#options;
     let upload: Upload | undefined;
     try {
       const metadata = new Map(name === '' ? [] : [['filename', name]]);
@@ -132,7 +132,7 @@ export class Forms {
         rawMetadata: '',
         idempotencyKey: null,
       }));
-      const { stored } = await receiver.receive(upload, 0, stream, { maxBytes: maxUploadSize, signal, isNew: true });
+      const { stored } = await receiver.receive(upload, 0, stream, { maxBytes: maxUploadBytes, signal, isNew: true });
       signal.throwIfAborted();
       if (stored === 0 && name === '') {
         await this.#discard(upload);
@@ -152,7 +152,7 @@ export class Forms {
       stream.resume();
       if (upload) await this.#discard(upload);
       let error = faultOf(thrown);
-      if (error.code === 'ERR_UPLOAD_LENGTH_EXCEEDED') error = tooLarge(maxUploadSize);
+      if (error.code === 'ERR_UPLOAD_LENGTH_EXCEEDED') error = tooLarge(maxUploadBytes);
       const now = upload && (await ledger.get(upload.id));
       const record = now?.state === 'rejected' ? { record: toRecord(ledger, now, 0, `${collectionUrl}/${now.id}`) } : {};
       return { ...refused(name, error), ...record };

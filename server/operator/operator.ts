@@ -56,7 +56,7 @@ export async function runOperatorCommand(
     case 'rm':
       return await remove(ledger, storage, config, idOf(operands), output);
     case 'restored':
-      output.write(`${await endUnfinished(engine, ledger, config.keepRecordsFor)} unfinished uploads ended\n`);
+      output.write(`${await endUnfinished(engine, ledger, config.keepRecordsForMs)} unfinished uploads ended\n`);
       return 0;
     default:
       return await verify(ledger, storage, output);
@@ -94,7 +94,7 @@ async function remove(ledger: Ledger, storage: Storage, config: Config, id: Uplo
   }
   // The ledger first: a crash then leaves bytes that running this again takes away, never a record of bytes that are gone.
   if (upload.state === 'accepted')
-    await ledger.move(id, { from: 'accepted' }, 'removed', { expiresAt: ledger.now() + config.keepRecordsFor });
+    await ledger.move(id, { from: 'accepted' }, 'removed', { expiresAt: ledger.now() + config.keepRecordsForMs });
   await storage.remove(upload.target);
   output.write(`${id} removed\n`);
   return 0;

@@ -18,7 +18,7 @@ const KEY_MS = 24 * 60 * 60 * 1000;
 export interface AdmissionOptions {
   ledger: Ledger;
   policy: Policy;
-  maxUploadSize: number;
+  maxUploadBytes: number;
   expireAfterMs: number;
   durability: Durability;
 }
@@ -47,7 +47,7 @@ export class Admission {
 
   /** As the receiver's. */
   async create(request: NewUpload): Promise<{ upload: Upload; created: boolean }> {
-    const { ledger, policy, maxUploadSize, expireAfterMs, durability } = this.#options;
+    const { ledger, policy, maxUploadBytes, expireAfterMs, durability } = this.#options;
     const { id, owner, length, metadata, rawMetadata, idempotencyKey } = request;
     const creationFingerprint = idempotencyKey === null ? null : fingerprintOf(length, metadata);
     const keys =
@@ -57,7 +57,7 @@ export class Admission {
       if (earlier && earlier.createdAt - earlier.wallAheadMs > ledger.now() - KEY_MS) return repeated(earlier, creationFingerprint);
       if (earlier) await ledger.releaseKey(earlier.id);
     }
-    if (length !== null && length > maxUploadSize) throw tooLarge(maxUploadSize);
+    if (length !== null && length > maxUploadBytes) throw tooLarge(maxUploadBytes);
     const originalName = metadataValue(metadata, 'name');
     const name = originalName === null ? null : safeFileName(originalName);
     // As sent: some names hide an extension that is gone once they are safe.
@@ -105,6 +105,6 @@ function storable(text: string | null): string | null {
   return text?.toWellFormed().replaceAll('\0', '\uFFFD') ?? null;
 }
 
-export function tooLarge(maxUploadSize: number): UploadError {
-  return new UploadError('ERR_MAX_SIZE_EXCEEDED', { detail: `The limit is ${formatBytes(maxUploadSize)}.` });
+export function tooLarge(maxUploadBytes: number): UploadError {
+  return new UploadError('ERR_MAX_SIZE_EXCEEDED', { detail: `The limit is ${formatBytes(maxUploadBytes)}.` });
 }

@@ -20,7 +20,7 @@ export interface S3StorageOptions {
   bucket: Bucket;
   staging: S3Staging;
   /** Objects above so many bytes are copied in parts; S3 itself asks for that above 5 GiB. */
-  copyThreshold: number;
+  copyThresholdBytes: number;
   delivery: Delivery;
 }
 
@@ -46,7 +46,7 @@ export class S3Storage implements Storage {
     const key = keyOf(published, name);
     const headers: ObjectHeaders = { ContentType: type ?? 'application/octet-stream', ContentDisposition: dispositionOf(name) };
     signal?.throwIfAborted();
-    if (staged.size > this.#options.copyThreshold) await this.#copyInParts(staged.key, staged.size, key, headers, signal);
+    if (staged.size > this.#options.copyThresholdBytes) await this.#copyInParts(staged.key, staged.size, key, headers, signal);
     else await this.#bucket.copy(staged.key, key, headers, signal);
     // What an answer says is one thing.
     const made = await this.#bucket.head(key);
@@ -107,7 +107,7 @@ export class S3Storage implements Storage {
   }
 
   async #copyInParts(from: string, size: number, key: string, headers: ObjectHeaders, signal: AbortSignal | undefined): Promise<void> {
-    const partSize = partSizeFor(Math.max(MIN_PART_BYTES, Math.min(COPY_PART_BYTES, this.#options.copyThreshold)), size);
+    const partSize = partSizeFor(Math.max(MIN_PART_BYTES, Math.min(COPY_PART_BYTES, this.#options.copyThresholdBytes)), size);
     const count = Math.ceil(size / partSize);
     const uploadId = await this.#bucket.multiparts.start(key, headers);
     const parts: StoredPart[] = [];

@@ -19,7 +19,7 @@ export interface AppendsOptions {
   receiver: Receiver;
   finisher: Finisher;
   locker: UploadLocker;
-  maxUploadSize: number;
+  maxUploadBytes: number;
   /** Aborted with the reason when the server shuts down. */
   draining: AbortSignal;
 }
@@ -95,13 +95,13 @@ export class Appends {
    * held back, in the inspection's own state change; otherwise the length is set now and the last byte is.
    */
   async #declare(context: Context, upload: UploadIn<'receiving'>, offset: number, length: number): Promise<UploadIn<'receiving'>> {
-    const { ledger, maxUploadSize } = this.#options;
+    const { ledger, maxUploadBytes } = this.#options;
     if (upload.length !== null) {
       if (upload.length !== length) throw new UploadError('ERR_INVALID_UPLOAD_LENGTH', { detail: 'Another length was declared before.' });
       return upload;
     }
     if (length < offset) throw new UploadError('ERR_INVALID_UPLOAD_LENGTH', { detail: 'More bytes are stored already.' });
-    if (length > maxUploadSize) throw tooLarge(maxUploadSize);
+    if (length > maxUploadBytes) throw tooLarge(maxUploadBytes);
     if (length === offset) context.isDeclaring = true;
     else if (!(await ledger.change(upload.id, { from: 'receiving' }, { length }, true))) throw new Moved();
     return { ...upload, length };

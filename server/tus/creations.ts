@@ -38,7 +38,7 @@ export interface CreationsOptions {
   receiver: Receiver;
   finisher: Finisher;
   locker: UploadLocker;
-  maxUploadSize: number;
+  maxUploadBytes: number;
   /** Aborted with the reason when the server shuts down. */
   draining: AbortSignal;
 }
@@ -69,7 +69,7 @@ export class Creations {
   /** The answer to a creation was lost, and it is asked again: the same upload, as it is now. */
   async replay({ raw, response, collectionUrl }: UploadsRequest, creation: Creation, earlier: Upload): Promise<void> {
     let upload = earlier;
-    const { ledger, receiver, finisher, locker, maxUploadSize, draining } = this.#options;
+    const { ledger, receiver, finisher, locker, maxUploadBytes, draining } = this.#options;
     const headers: Record<string, string> = { ...ANNOUNCEMENT, Location: `${collectionUrl}/${upload.id}`, 'Tus-Resumable': TUS_VERSION };
     // Whoever created an empty one may have died before its inspection.
     if (upload.state === 'receiving' && upload.length === 0) void finisher.begin(upload.id, 0, 'byte');
@@ -80,7 +80,7 @@ export class Creations {
     }
     // Other bytes than those stored are another file, which is not to be told as stored.
     if (mayHaveBody(raw) && hasBytes(upload)) {
-      const maxBytes = creation.length ?? maxUploadSize;
+      const maxBytes = creation.length ?? maxUploadBytes;
       await receiver.requireSameBody(raw, maxBytes, draining, creation.checksums.chunk, await this.#stored(upload));
       upload = (await ledger.get(upload.id)) ?? upload;
     }

@@ -40,7 +40,7 @@ export class Uploads {
         locker: options.locker,
         // 0 would mean 3 s. The locker has asked only after the holder was silent for long enough.
         lockDrainTimeout: 1,
-        maxSize: options.maxUploadSize,
+        maxSize: options.maxUploadBytes,
         namingFunction: newUploadId,
         getFileIdFromRequest: (request) => request.url,
         generateUrl: (request, { id }) => `${contextOf(request).request.collectionUrl}/${id}`,
@@ -63,9 +63,9 @@ export class Uploads {
   /** POST: a new upload, maybe with its first bytes or all of them. @throws UploadError */
   async create(request: UploadsRequest): Promise<void> {
     const creation = readCreation(request.raw);
-    const { maxUploadSize } = this.#options;
+    const { maxUploadBytes } = this.#options;
     // Before there is anything that a refusal would leave behind.
-    if ((creation.length ?? creation.bodyBytes) > maxUploadSize) throw tooLarge(maxUploadSize);
+    if ((creation.length ?? creation.bodyBytes) > maxUploadBytes) throw tooLarge(maxUploadBytes);
     if (creation.length !== null && creation.bodyBytes > creation.length) throw new UploadError('ERR_UPLOAD_LENGTH_EXCEEDED');
     const context: Context = { request, creation };
     try {

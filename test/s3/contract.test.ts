@@ -11,13 +11,13 @@ const MIB = 1024 * 1024;
 
 async function openStaging() {
   const { bucket } = await testBucket();
-  return new S3Staging({ bucket, partSize: 5 * MIB, concurrency: 3, memory: 16 * MIB, maxUploadSize: 1024 * MIB });
+  return new S3Staging({ bucket, partSize: 5 * MIB, concurrency: 3, memoryBytes: 16 * MIB, maxUploadBytes: 1024 * MIB });
 }
 
-async function openStorage(copyThreshold: number) {
+async function openStorage(copyThresholdBytes: number) {
   const { bucket, keys } = await testBucket();
-  const staging = new S3Staging({ bucket, partSize: 5 * MIB, concurrency: 3, memory: 16 * MIB, maxUploadSize: 1024 * MIB });
-  const storage = new S3Storage({ bucket, staging, copyThreshold, delivery: { how: 'stream', linkSeconds: 60 } });
+  const staging = new S3Staging({ bucket, partSize: 5 * MIB, concurrency: 3, memoryBytes: 16 * MIB, maxUploadBytes: 1024 * MIB });
+  const storage = new S3Storage({ bucket, staging, copyThresholdBytes, delivery: { how: 'stream', linkSeconds: 60 } });
   return {
     storage,
     async stage(id: string, bytes: Uint8Array) {

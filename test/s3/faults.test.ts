@@ -241,7 +241,7 @@ describe('a request that fails after one that did not fill a part', () => {
 describe('removing what is complete', () => {
   it('leaves nothing of what was staged', async () => {
     const { bucket, keys, unfinished } = await testBucket();
-    const staging = new S3Staging({ bucket, partSize: 5 * MIB, concurrency: 2, memory: 16 * MIB, maxUploadSize: 64 * MIB });
+    const staging = new S3Staging({ bucket, partSize: 5 * MIB, concurrency: 2, memoryBytes: 16 * MIB, maxUploadBytes: 64 * MIB });
     const id = 'c'.repeat(32);
     await staging.write(id, 0, Readable.from([Buffer.alloc(12 * MIB)]), { ...LIMITS, completeSize: 12 * MIB });
     expect(await staging.size(id)).toBe(12 * MIB);
@@ -335,7 +335,7 @@ describe('senders that stop sending', () => {
 
   it('together hold no more memory than they may', async () => {
     const { bucket } = await testBucket();
-    const staging = new S3Staging({ bucket, partSize: 5 * MIB, concurrency: 2, memory: 12 * MIB, maxUploadSize: 64 * MIB });
+    const staging = new S3Staging({ bucket, partSize: 5 * MIB, concurrency: 2, memoryBytes: 12 * MIB, maxUploadBytes: 64 * MIB });
     let most = 0;
     const bytes = await videoBytes(11 * MIB);
     const writes = Array.from({ length: 12 }, async (_, index) => {

@@ -28,7 +28,7 @@ async function openTwo(operation: string) {
   onTestFinished(() => proxy.close());
   const bucket = new Bucket({ ...bed.options, endpoint: proxy.url });
   onTestFinished(() => bucket.close());
-  const options = { partSize: 5 * MIB, concurrency: 2, memory: 16 * MIB, maxUploadSize: 64 * MIB };
+  const options = { partSize: 5 * MIB, concurrency: 2, memoryBytes: 16 * MIB, maxUploadBytes: 64 * MIB };
   return {
     stopped: new S3Staging({ ...options, bucket }),
     living: new S3Staging({ ...options, bucket: bed.bucket }),

@@ -91,7 +91,7 @@ describe('an upload that is under way while settings change', { timeout: LIMIT_M
 
 describe('staging in S3 whose part size changed', () => {
   const open = ({ bucket }: TestBucket, more: Partial<S3StagingOptions> = {}) =>
-    new S3Staging({ bucket, partSize: 5 * MIB, concurrency: 2, memory: 64 * MIB, maxUploadSize: GIB, ...more });
+    new S3Staging({ bucket, partSize: 5 * MIB, concurrency: 2, memoryBytes: 64 * MIB, maxUploadBytes: GIB, ...more });
   const bodyOf = (bytes: Buffer) => Readable.from([bytes]);
   const contentOf = async (staging: S3Staging) => gathered((await staging.open(ID)).stream());
 
@@ -144,7 +144,7 @@ describe('staging in S3 whose part size changed', () => {
     const bed = await testBucket();
     const bytes = await videoBytes(24 * MIB);
     await open(bed).write(ID, 0, bodyOf(bytes.subarray(0, 12 * MIB)), LIMITS);
-    const staging = open(bed, { maxUploadSize: 80 * GIB });
+    const staging = open(bed, { maxUploadBytes: 80 * GIB });
     await staging.write(ID, 12 * MIB, bodyOf(bytes.subarray(12 * MIB)), { ...LIMITS, completeSize: 60 * GIB });
     const multipart: unknown = JSON.parse((await gathered(await bed.bucket.stream(`staging/${ID}/multipart`))).toString());
     expect(multipart).toMatchObject({ partSize: 7 * MIB });

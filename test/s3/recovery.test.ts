@@ -21,7 +21,7 @@ const LIMITS = { maxBytes: 1e9, signal: new AbortController().signal, bodyTimeou
 const ID = uploadId('d');
 
 function stagingIn({ bucket }: TestBucket): S3Staging {
-  return new S3Staging({ bucket, partSize: 5 * MIB, concurrency: 3, memory: 32 * MIB, maxUploadSize: 1024 * MIB });
+  return new S3Staging({ bucket, partSize: 5 * MIB, concurrency: 3, memoryBytes: 32 * MIB, maxUploadBytes: 1024 * MIB });
 }
 
 async function contentOf(staging: S3Staging, id = ID): Promise<Buffer> {

@@ -35,7 +35,7 @@ it('hundreds of slow senders are made room for by several requests at once, and 
   onTestFinished(() => proxy.close());
   const bucket = new Bucket({ ...bed.options, endpoint: proxy.url, connections: 64 });
   onTestFinished(() => bucket.close());
-  const staging = new S3Staging({ bucket, partSize: 5 * MIB, concurrency: 2, memory: MEMORY, maxUploadSize: 64 * MIB });
+  const staging = new S3Staging({ bucket, partSize: 5 * MIB, concurrency: 2, memoryBytes: MEMORY, maxUploadBytes: 64 * MIB });
   const bytes = randomBytes(FIRST_BYTES + SECOND_BYTES);
 
   const sources = Array.from({ length: SENDERS }, () => new PassThrough({ highWaterMark: MIB }));

@@ -32,9 +32,9 @@ export interface S3StagingOptions {
   /** Parts of one upload on their way at once. */
   concurrency: number;
   /** Bytes that all bodies together may hold in memory. */
-  memory: number;
+  memoryBytes: number;
   /** The largest upload: what one without a length is made ready for. */
-  maxUploadSize: number;
+  maxUploadBytes: number;
   /** Told of what can't be taken away now. */
   onFault?: (error: unknown) => void;
 }
@@ -59,7 +59,7 @@ export class S3Staging implements Staging {
   constructor(options: S3StagingOptions) {
     this.#options = options;
     this.#bucket = options.bucket;
-    this.#memory = new PartMemory(options.memory);
+    this.#memory = new PartMemory(options.memoryBytes);
     this.#reading = new Permits(PARTS_READ_AT_ONCE * options.partSize);
     this.#removals = new Retries(options.onFault ?? (() => undefined));
   }
@@ -209,6 +209,6 @@ export class S3Staging implements Staging {
 
   /** @param begun of the parts that it has */
   #partSizeOf(length: number | null, begun = this.#options.partSize): number {
-    return partSizeFor(begun, length ?? this.#options.maxUploadSize);
+    return partSizeFor(begun, length ?? this.#options.maxUploadBytes);
   }
 }
