@@ -1,4 +1,4 @@
-import { defineConfig } from 'vitest/config';
+import { defineConfig, type ViteUserConfig } from 'vitest/config';
 
 /** The long versions: gigabytes, minutes, a hundred kills. */
 const isLong = process.env.LANDFALL_TEST_LONG === '1';
@@ -36,7 +36,7 @@ const KINDS: Kind[] = [
 /** What is waited for comes in its own time on a machine that does other things too; nothing is measured by it. */
 const POLL = { expect: { poll: { timeout: 60_000 } } };
 
-export default defineConfig({
+const config: ViteUserConfig = defineConfig({
   test: {
     projects: [
       {
@@ -60,3 +60,5 @@ export default defineConfig({
     teardownTimeout: 20_000,
   },
 });
+
+export default config;

@@ -121,7 +121,7 @@ export const GROUPS = {
     srt: 'text/plain',
     vtt: 'text/vtt',
   },
-} as const satisfies Record<string, Readonly<Record<string, string>>>;
+} as const;
 
 export type GroupName = keyof typeof GROUPS;
 

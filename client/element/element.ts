@@ -23,7 +23,7 @@ import { Zone } from './zone.ts';
  * `landfall-refused` ({name, reason}).
  */
 export class LandfallUploadElement extends HTMLElement {
-  static readonly observedAttributes = ['endpoint', 'config', 'drop-anywhere'];
+  static readonly observedAttributes: readonly string[] = ['endpoint', 'config', 'drop-anywhere'];
 
   readonly #announcer = new Announcer();
   readonly #zone = new Zone((files) => this.add(files));

@@ -2,7 +2,7 @@ import { h } from './dom.ts';
 import type { UploadStrings } from './strings.ts';
 
 /** Giving up more than this is asked about first: half an hour of somebody's evening. */
-export const ASK_FROM_BYTES = 64 * 1024 * 1024;
+export const ASK_FROM_BYTES: number = 64 * 1024 * 1024;
 
 export interface QuestionOptions {
   text: string;

@@ -1,7 +1,5 @@
 // Every word the element shows or speaks. An embedding page replaces any of them: `element.strings = { pause: 'Anhalten' }`.
 
-import type { WaitingReason } from '../handle/snapshot.ts';
-
 export const ENGLISH = {
   // The drop zone
   dropHere: 'Drop files or folders here',
@@ -14,16 +12,16 @@ export const ENGLISH = {
   addFiles: 'Add files',
   addFolder: 'Folder',
   label: 'Upload files',
-  limit: (size: string) => `Up to ${size} each.`,
-  allowed: (kinds: string) => `Accepted: ${kinds}.`,
+  limit: (size: string): string => `Up to ${size} each.`,
+  allowed: (kinds: string): string => `Accepted: ${kinds}.`,
 
   // The whole
   overall: 'All uploads',
   list: 'Files',
-  filesOf: (done: string, all: string) => `${done} of ${all} files`,
+  filesOf: (done: string, all: string): string => `${done} of ${all} files`,
   oneFile: '1 file',
-  allAccepted: (count: number) => (count === 1 ? 'Your file has arrived' : `All ${count} files have arrived`),
-  allEnded: (accepted: number, others: number) => `${accepted} arrived, ${others} did not`,
+  allAccepted: (count: number): string => (count === 1 ? 'Your file has arrived' : `All ${count} files have arrived`),
+  allEnded: (accepted: number, others: number): string => `${accepted} arrived, ${others} did not`,
   allPaused: 'paused',
   allWaiting: 'waiting for the connection',
   noneAccepted: 'Nothing has arrived',
@@ -43,10 +41,10 @@ export const ENGLISH = {
   remove: 'Remove from the list',
   download: 'Download',
   /** What a button is called for someone who hears it without seeing its row. */
-  buttonFor: (action: string, name: string) => `${action}: ${name}`,
-  sentOf: (part: string, whole: string) => `${part} of ${whole}`,
-  timeLeft: (time: string) => `${time} left`,
-  resumedFrom: (size: string) => `Went on from ${size}`,
+  buttonFor: (action: string, name: string): string => `${action}: ${name}`,
+  sentOf: (part: string, whole: string): string => `${part} of ${whole}`,
+  timeLeft: (time: string): string => `${time} left`,
+  resumedFrom: (size: string): string => `Went on from ${size}`,
   queued: 'Waiting for its turn',
   preparing: 'Preparing',
   uploading: 'Uploading',
@@ -60,8 +58,8 @@ export const ENGLISH = {
     'no-space': 'The server has no room for this file right now.',
     elsewhere: 'This file is being sent from another tab. It goes on here should that one stop.',
     restarted: 'The server no longer has the first part. It is sent again.',
-  } satisfies Record<WaitingReason, string>,
-  nextTry: (time: string) => `Next try in ${time}.`,
+  },
+  nextTry: (time: string): string => `Next try in ${time}.`,
   trying: 'Trying again.',
   paused: 'Paused',
   inspecting: 'All bytes are there. The server is looking at the file.',
@@ -69,33 +67,33 @@ export const ENGLISH = {
   rejected: 'Refused',
   failed: 'Stopped',
   cancelled: 'Cancelled',
-  discardQuestion: (size: string) => `Give up the ${size} already sent?`,
+  discardQuestion: (size: string): string => `Give up the ${size} already sent?`,
   discard: 'Yes, cancel it',
   keep: 'Keep it',
 
   // Earlier visits
   interruptedTitle: 'Unfinished from an earlier visit',
   interruptedHint: 'Drop the file again, or choose it. What the server already has is not sent twice.',
-  interruptedState: (percent: string, part: string, whole: string) => `${percent} is on the server (${part} of ${whole})`,
-  interruptedBegun: (whole: string) => `Just begun (${whole})`,
+  interruptedState: (percent: string, part: string, whole: string): string => `${percent} is on the server (${part} of ${whole})`,
+  interruptedBegun: (whole: string): string => `Just begun (${whole})`,
   goOn: 'Go on',
   chooseAgain: 'Choose the file',
   forget: 'Give up',
-  otherFile: (chosen: string, wanted: string) => `“${chosen}” is not the file that was interrupted. Choose “${wanted}”, as it was.`,
+  otherFile: (chosen: string, wanted: string): string => `“${chosen}” is not the file that was interrupted. Choose “${wanted}”, as it was.`,
 
   // What is spoken
-  spokenAdded: (count: number) => (count === 1 ? '1 file added.' : `${count} files added.`),
-  spokenKnown: (name: string) => `${name} is already on its way.`,
-  spokenAccepted: (name: string) => `${name} has arrived.`,
-  spokenRefused: (name: string, reason: string) => `${name} was refused. ${reason}`,
-  spokenRefusals: (count: number) => `${count} files were refused.`,
-  spokenFailed: (name: string, reason: string) => `${name} stopped. ${reason}`,
-  spokenPaused: (name: string) => `${name} paused.`,
-  spokenResumed: (name: string) => `${name} goes on.`,
-  spokenCancelled: (name: string) => `${name} cancelled.`,
+  spokenAdded: (count: number): string => (count === 1 ? '1 file added.' : `${count} files added.`),
+  spokenKnown: (name: string): string => `${name} is already on its way.`,
+  spokenAccepted: (name: string): string => `${name} has arrived.`,
+  spokenRefused: (name: string, reason: string): string => `${name} was refused. ${reason}`,
+  spokenRefusals: (count: number): string => `${count} files were refused.`,
+  spokenFailed: (name: string, reason: string): string => `${name} stopped. ${reason}`,
+  spokenPaused: (name: string): string => `${name} paused.`,
+  spokenResumed: (name: string): string => `${name} goes on.`,
+  spokenCancelled: (name: string): string => `${name} cancelled.`,
   spokenWaiting: 'The connection is interrupted. Uploads wait and go on by themselves.',
   spokenOnline: 'The connection is back.',
-  spokenInterrupted: (count: number) =>
+  spokenInterrupted: (count: number): string =>
     count === 1 ? '1 unfinished upload from an earlier visit.' : `${count} unfinished uploads from an earlier visit.`,
 } as const;
 

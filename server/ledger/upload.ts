@@ -93,4 +93,4 @@ export const JUST_CREATED = {
   policyHash: null,
   directDueAt: null,
   wallAheadMs: 0,
-} as const satisfies Partial<UploadRow>;
+} as const;

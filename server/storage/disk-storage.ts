@@ -98,10 +98,10 @@ async function copyInto(staged: string, target: string, part: string, signal: Ab
   try {
     await copyFile(staged, part, signal);
     signal?.throwIfAborted();
-    await link(part, target).catch((error) => {
+    await link(part, target).catch(async (error) => {
       // Where even a link beside the file is not to be had, the directory is the upload's own: nothing can be overwritten.
-      if (NO_LINK.has(codeOf(error))) return rename(part, target);
-      if (codeOf(error) !== 'EEXIST') throw error;
+      if (NO_LINK.has(codeOf(error))) await rename(part, target);
+      else if (codeOf(error) !== 'EEXIST') throw error;
     });
   } catch (error) {
     if (isMissing(error)) throw new StagedBytesGone('The staged bytes are gone.', { cause: error });

@@ -26,7 +26,7 @@ const RENEWED = '.renewed';
 export class DiskStaging implements Staging {
   readonly isReadableInProgress = true;
   /** Shared with the storage that publishes from here. */
-  readonly thread = new DiskThread();
+  readonly thread: DiskThread = new DiskThread();
   readonly #root: string;
   readonly #removals: Retries;
 

@@ -23,7 +23,7 @@ import type { StoredPart } from '../../s3/multiparts.ts';
 export const STAGING = 'staging/';
 /** S3's own limits. */
 export const MAX_PARTS = 10_000;
-export const MIN_PART_BYTES = 5 * 1024 * 1024;
+export const MIN_PART_BYTES: number = 5 * 1024 * 1024;
 const MIB = 1024 * 1024;
 
 export interface Multipart {
@@ -125,7 +125,7 @@ export function leadingParts(parts: readonly StoredPart[], partSize: number, aft
  * the one before ends is left from an attempt that was never acknowledged; so is, of two that begin at one place, the one that
  * does not lead to the end, or only beyond it.
  */
-export function tailsFrom(tails: readonly Tail[], start: number, end = Number.POSITIVE_INFINITY): Tail[] {
+export function tailsFrom(tails: readonly Tail[], start: number, end: number = Number.POSITIVE_INFINITY): Tail[] {
   // From the last on: what follows a tail is known before it.
   const chains = new Map<number, { chain: Tail[]; end: number; isCut: boolean }>();
   for (const tail of tails.toSorted((a, b) => b.start - a.start)) {
@@ -142,7 +142,7 @@ export function tailsFrom(tails: readonly Tail[], start: number, end = Number.PO
 }
 
 /** As `tailsFrom`, of the chain that holds most from `start` on; its first tail may begin before. None: no tail holds the byte at `start`. */
-export function tailsOver(tails: readonly Tail[], start: number, end = Number.POSITIVE_INFINITY): Tail[] {
+export function tailsOver(tails: readonly Tail[], start: number, end: number = Number.POSITIVE_INFINITY): Tail[] {
   let longest: Tail[] = [];
   const starts = new Set(tails.map((tail) => tail.start).filter((at) => at <= start));
   for (const from of [...starts].sort((a, b) => b - a)) {

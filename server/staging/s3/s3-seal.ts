@@ -49,8 +49,24 @@ export async function seal(
   await bucket.multiparts.complete(bytesKey(id), uploadId, parts);
 }
 
+/** Of an upload that is not sealed. */
+export interface PartsAndTails {
+  multipart: Multipart | undefined;
+  listed: StoredPart[];
+  /** The parts that count. */
+  full: StoredPart[];
+  /** From behind them on, by their starts. */
+  tails: Tail[];
+  /** Where the parts that count end. */
+  start: number;
+  /** The last part of a file, where it is stored already. */
+  last: StoredPart | undefined;
+  /** Bytes of all together. */
+  size: number;
+}
+
 /** What an upload that is not sealed holds: parts that count, then tails, the first of which may begin in them. */
-export async function partsAndTails(bucket: Bucket, id: string, staged: Staged) {
+export async function partsAndTails(bucket: Bucket, id: string, staged: Staged): Promise<PartsAndTails> {
   const multipart = staged.hasMultipart ? await readMultipart(bucket, id) : undefined;
   const listed = multipart ? await bucket.multiparts.parts(bytesKey(id), multipart.uploadId) : [];
   const full = multipart ? leadingParts(listed, multipart.partSize) : [];
