@@ -72,7 +72,7 @@ export class Patience {
     const { retryAfterSeconds } = error;
     const ms = isOffline ? OFFLINE_RETRY_MS : this.#backoff.next(reason, retryAfterSeconds);
     this.#tracker.move({ state: 'waiting', waiting: isOffline ? { reason } : { reason, until: Date.now() + ms }, error });
-    const begun = performance.now();
+    const begunMs = performance.now();
     await pause(ms, signal, (wake) => {
       this.#wake = wake;
       // A server that said when is not asked before; only the user may.
@@ -88,7 +88,7 @@ export class Patience {
       };
     });
     // Not what the device slept beyond it.
-    if (!isOffline) this.#budget.spend(Math.min(performance.now() - begun, ms));
+    if (!isOffline) this.#budget.spend(Math.min(performance.now() - begunMs, ms));
   }
 
   /** Every byte is there and the server is looking at them: not a lack of progress. @throws the reason of the signal */
@@ -96,8 +96,8 @@ export class Patience {
     this.#tracker.move({ state: 'inspecting' });
     this.#budget.progressed();
     this.#backoff.progressed();
-    const elapsed = performance.now() - this.#begunAt;
-    await pause(afterSeconds === undefined ? Math.max(ASK_AGAIN_MS - elapsed, 0) : afterSeconds * 1000, signal);
+    const elapsedMs = performance.now() - this.#begunAt;
+    await pause(afterSeconds === undefined ? Math.max(ASK_AGAIN_MS - elapsedMs, 0) : afterSeconds * 1000, signal);
   }
 
   /** Ends a wait. */
