@@ -1,7 +1,7 @@
 // Builds the upload page, and the element as a script that other sites can embed, into `server/dist/page`.
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { defineConfig, type Plugin } from 'vite';
+import { defineConfig, type Plugin, type UserConfig } from 'vite';
 
 const at = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 
@@ -36,7 +36,7 @@ function fontLicence(): Plugin {
   };
 }
 
-export default defineConfig({
+const config: UserConfig = defineConfig({
   root: at('./client/page'),
   // The server can be mounted under any path.
   base: './',
@@ -58,3 +58,5 @@ export default defineConfig({
     },
   },
 });
+
+export default config;

@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import { defineConfig } from 'vitest/config';
+import { defineConfig, type ViteUserConfig } from 'vitest/config';
 
 // The suites start servers and command lines hundreds of times: half of each start is compiling what was compiled before.
 process.env.NODE_COMPILE_CACHE ??= fileURLToPath(new URL('node_modules/.cache/compile', import.meta.url));
@@ -40,7 +40,7 @@ const KINDS: Kind[] = [
 /** What is waited for comes in its own time on a machine that does other things too; nothing is measured by it. */
 const POLL = { expect: { poll: { timeout: 60_000 } } };
 
-export default defineConfig({
+const config: ViteUserConfig = defineConfig({
   test: {
     projects: [
       {
@@ -64,3 +64,5 @@ export default defineConfig({
     teardownTimeout: 20_000,
   },
 });
+
+export default config;

@@ -82,7 +82,7 @@ export function createLandfall(input: ConfigInput | Config = {}, hooks: Landfall
   });
   handler.use('/config', (_request, response) => {
     response.setHeader('Cache-Control', 'no-cache');
-    response.json({ policy: config.policy, maxUploadSize: config.maxUploadSize });
+    response.json({ policy: config.policy, maxUploadSize: config.maxUploadBytes });
   });
   handler.use('/files', async (request, response) => {
     if (parts) await track(request, answerFiles(parts, request, response, pathBelow(request), collectionUrl(config, request)));

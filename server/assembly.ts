@@ -90,10 +90,10 @@ export async function assemble(options: AssemblyOptions): Promise<Parts> {
 }
 
 async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, draining }: AssemblyOptions): Promise<Parts> {
-  const { policy, maxUploadSize, databaseUrl, keepRecordsFor: keepRecordsForMs } = config;
+  const { policy, maxUploadBytes, databaseUrl, keepRecordsForMs } = config;
   const access = hooks.authenticate ? accessBy(hooks.authenticate) : anonymous;
   const policyHash = createHash('sha256')
-    .update(`${policyText(policy)}\n${maxUploadSize}`)
+    .update(`${policyText(policy)}\n${maxUploadBytes}`)
     .digest('hex')
     .slice(0, 16);
 
@@ -112,11 +112,11 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
 
   const unproved = new Unproved(ledger);
   const aboutToBegin = new Map<string, Beginning>();
-  const { lease: leaseMs, lockTimeout: lockTimeoutMs } = config;
+  const { leaseMs, lockTimeoutMs } = config;
   const serving = await serve(opened, { engine, ledger, notices, staging, unproved, leaseMs, lockTimeoutMs, aboutToBegin, log });
   const { locker, holder } = serving;
 
-  const detector = new Detector({ timeLimitMs: config.signatureTimeout });
+  const detector = new Detector({ timeLimitMs: config.signatureTimeoutMs });
   opened.defer(() => detector.close());
   const sha256 = config.sha256 ? new Sha256() : undefined;
   opened.defer(() => sha256?.close());
@@ -132,7 +132,7 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     checks: [...createDefaultChecks(detector), ...(hooks.checks ?? [])],
     policy,
     policyHash,
-    checkTimeoutMs: config.checkTimeout,
+    checkTimeoutMs: config.checkTimeoutMs,
     keepRecordsForMs,
     lock: locker,
     log,
@@ -147,10 +147,10 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     staging,
     policy,
     policyHash,
-    maxUploadSize,
-    expireAfterMs: config.expireAfter,
+    maxUploadBytes,
+    expireAfterMs: config.expireAfterMs,
     keepRecordsForMs,
-    bodyTimeoutMs: config.bodyTimeout,
+    bodyTimeoutMs: config.bodyTimeoutMs,
     durability: config.durability,
     unproved,
     announce: (upload) => verdicts.announce(upload),
@@ -158,9 +158,19 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     checkHead: (head, upload) =>
       checkHead(detector, { head, safeName: upload.name, claimedType: upload.claimedType, length: upload.length, policy }),
   });
-  const shared = { ledger, staging, storage, receiver, beginnings, maxUploadSize, patienceMs: config.patience, keepRecordsForMs, draining };
+  const shared = {
+    ledger,
+    staging,
+    storage,
+    receiver,
+    beginnings,
+    maxUploadBytes,
+    patienceMs: config.patienceMs,
+    keepRecordsForMs,
+    draining,
+  };
   const uploads = new Uploads({ ...shared, locker, policyHash });
-  const forms = new Forms({ ...shared, access, bodyTimeoutMs: config.bodyTimeout });
+  const forms = new Forms({ ...shared, access, bodyTimeoutMs: config.bodyTimeoutMs });
   const door = backend.direct && {
     staging: backend.direct,
     completion: new DirectCompletion({
@@ -169,11 +179,19 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
       staging: backend.direct,
       beginnings,
       lock: locker,
-      expireAfterMs: config.expireAfter,
+      expireAfterMs: config.expireAfterMs,
       log,
     }),
   };
-  const direct = new Direct({ ...shared, door, access, locker, expireAfterMs: config.expireAfter, bodyTimeoutMs: config.bodyTimeout, log });
+  const direct = new Direct({
+    ...shared,
+    door,
+    access,
+    locker,
+    expireAfterMs: config.expireAfterMs,
+    bodyTimeoutMs: config.bodyTimeoutMs,
+    log,
+  });
   const readiness = new Readiness({ ledger, checkStaging: backend.check, draining, log });
 
   const sweeper = new Sweeper({
@@ -183,7 +201,7 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     ...(door && { direct: door.completion }),
     lock: locker,
     isBeginning: (id) => beginnings.has(id),
-    intervalMs: config.sweepInterval,
+    intervalMs: config.sweepIntervalMs,
     keepRecordsForMs,
     log,
   });

@@ -74,7 +74,7 @@ async function serve(config: Config): Promise<void> {
   server.listen(config.port, config.host);
   await once(server, 'listening').catch(async (error: unknown) => {
     // Other processes need not wait for the lease of one that never served.
-    await Promise.race([landfall.close(), sleep(config.shutdownGrace)]);
+    await Promise.race([landfall.close(), sleep(config.shutdownGraceMs)]);
     throw error;
   });
   // A connection that the system could not hand over: the next one is taken as before.
@@ -93,7 +93,7 @@ async function serve(config: Config): Promise<void> {
     const deadline = setTimeout(() => {
       log.warn('grace time is over');
       process.exit(0);
-    }, config.shutdownGrace);
+    }, config.shutdownGraceMs);
     deadline.unref();
     server.close();
     landfall

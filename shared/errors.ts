@@ -1,3 +1,9 @@
+interface ErrorEntry {
+  status: number;
+  title: string;
+  retryable: boolean;
+}
+
 /**
  * Every error Landfall can answer, in one table: code → HTTP status, title (a sentence a person
  * understands), and whether sending the same request again later can succeed.
@@ -77,7 +83,7 @@ export const ERRORS = {
   ERR_SOURCE_UNREADABLE: { status: 0, title: 'The file could not be read.', retryable: false },
   ERR_CANCELLED: { status: 0, title: 'The upload was cancelled.', retryable: false },
   ERR_UNEXPECTED_RESPONSE: { status: 0, title: 'The server answered something unexpected.', retryable: false },
-} as const satisfies Record<string, { status: number; title: string; retryable: boolean }>;
+} as const;
 
 export type ErrorCode = keyof typeof ERRORS;
 
@@ -113,7 +119,7 @@ export class UploadError extends Error {
   readonly retryAfterSeconds: number | undefined;
 
   constructor(code: ErrorCode, options: UploadErrorOptions = {}) {
-    const { status, title, retryable } = ERRORS[code];
+    const { status, title, retryable }: ErrorEntry = ERRORS[code];
     super(options.detail ? `${title} ${options.detail}` : title, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.status = options.status ?? status;

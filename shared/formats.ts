@@ -237,7 +237,7 @@ const TABLE = {
     'application/x-wim': 'wim swm esd',
     'application/x-ewf': 'e01 ex01',
   },
-} as const satisfies Record<string, Readonly<Record<string, string>>>;
+} as const;
 
 export type GroupName = keyof typeof TABLE;
 
@@ -247,7 +247,7 @@ type Formats<T> = { readonly [Type in keyof T as Words<T[Type]> & string]: strin
 type Groups = { readonly [Group in GroupName]: Formats<(typeof TABLE)[Group]> };
 
 /** Extension → media type, by group. A pure call, so that a page, which never asks, does not load the table. */
-export const GROUPS = /* @__PURE__ */ byGroup();
+export const GROUPS: Groups = /* @__PURE__ */ byGroup();
 
 function byGroup(): Groups {
   return Object.fromEntries(Object.entries(TABLE).map(([group, types]) => [group, byExtension(types)])) as Groups;

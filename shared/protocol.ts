@@ -4,7 +4,7 @@ export const OFFSET_CONTENT_TYPE = 'application/offset+octet-stream';
 export const PROBLEM_CONTENT_TYPE = 'application/problem+json';
 
 /** 128 bits from a CSPRNG, made by the server. */
-export const UPLOAD_ID = /^[0-9a-f]{32}$/;
+export const UPLOAD_ID: RegExp = /^[0-9a-f]{32}$/;
 
 /** Metadata keys that Landfall gives a meaning; any other is kept and echoed. */
 export const METADATA_KEYS = {

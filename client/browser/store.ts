@@ -1,5 +1,5 @@
+import { parseJson } from '../json.ts';
 import { isResumeRecord, type ResumeRecord, type ResumeStore } from '../resume/store.ts';
-import { parseJson } from '../transfer/failure.ts';
 import { localStorageOrNone } from './optional-apis.ts';
 
 const PREFIX = 'landfall:upload:';

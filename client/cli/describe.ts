@@ -24,7 +24,6 @@ export function describe(snapshot: UploadSnapshot, now: number): string {
       if (sent === size) return 'sent, waiting for the server';
       return `${formatBytes(Math.round(bytesPerSecond))}/s${etaSeconds === null ? '' : `, ${formatDuration(Math.ceil(etaSeconds) * 1000)} left`}`;
     case 'waiting': {
-      if (waiting === undefined) return state;
       const seconds = waiting.until === undefined ? 0 : Math.ceil((waiting.until - now) / 1000);
       return why(waiting.reason, snapshot) + (seconds > 1 ? `, next try in ${seconds} s` : '');
     }

@@ -25,7 +25,7 @@ const CONFIG_WITHIN_MS = 2000;
  * `landfall-refused` ({name, code, reason}).
  */
 export class LandfallUploadElement extends HTMLElement {
-  static readonly observedAttributes = ['endpoint', 'config', 'drop-anywhere'];
+  static readonly observedAttributes: readonly string[] = ['endpoint', 'config', 'drop-anywhere'];
 
   readonly #announcer = new Announcer();
   readonly #zone = new Zone((files) => this.add(files));

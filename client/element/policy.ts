@@ -1,6 +1,7 @@
 // What the server accepts, known before anything is sent, so that a refusal costs seconds and not hours.
 import { ERRORS, type ErrorCode } from '../../shared/errors.ts';
 import { checkLength, checkName, type Policy } from '../../shared/policy.ts';
+import { areCounts, areTexts, fieldsOf, isObject } from '../json.ts';
 
 /** What an `UploadError` says, or the policy before anything is sent. */
 export interface Reason {
@@ -27,10 +28,15 @@ export async function fetchConfig(url: string, signal: AbortSignal): Promise<Ser
   }
 }
 
-function isConfig(body: unknown): body is ServerConfig {
-  if (typeof body !== 'object' || body === null || !('policy' in body)) return false;
-  const { policy } = body;
-  return typeof policy === 'object' && policy !== null && 'types' in policy && typeof policy.types === 'object' && policy.types !== null;
+function isConfig(value: unknown): value is ServerConfig {
+  const { policy, maxUploadSize } = fieldsOf(value);
+  const { types, maxBytes } = fieldsOf(policy);
+  return isObject(types) && areTexts(...Object.values(types)) && isLimit(maxUploadSize) && isLimit(maxBytes);
+}
+
+/** Of a server that does not tell one, too. */
+function isLimit(value: unknown): boolean {
+  return areCounts(value ?? 0);
 }
 
 /** The largest file the server takes, in bytes. */

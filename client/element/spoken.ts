@@ -57,7 +57,7 @@ const KEPT_MS = 12_000;
 
 /** What a screen reader says of changes that are only seen. Progress is not spoken: it is asked for at the bars. */
 export class Announcer {
-  readonly element = h('div', { class: 'spoken', attributes: { role: 'status', 'aria-live': 'polite' } });
+  readonly element: HTMLElement = h('div', { class: 'spoken', attributes: { role: 'status', 'aria-live': 'polite' } });
 
   say(message: string): void {
     const line = h('p', {}, message);

@@ -1,7 +1,6 @@
 // Every word the element shows or speaks. An embedding page replaces any of them: `element.strings = { pause: 'Anhalten' }`.
 
 import type { ErrorCode } from '../../shared/errors.ts';
-import type { WaitingReason } from '../handle/snapshot.ts';
 
 /** What is known of a refusal or a failure, written for people in the element's language. */
 export interface ReasonParts {
@@ -36,8 +35,8 @@ const WORDS = {
   addFiles: 'Add files',
   addFolder: 'Folder',
   label: 'Upload files',
-  limit: (size: string) => `Up to ${size} each.`,
-  allowed: (kinds: string) => `Accepted: ${kinds}.`,
+  limit: (size: string): string => `Up to ${size} each.`,
+  allowed: (kinds: string): string => `Accepted: ${kinds}.`,
   /** Kinds of files, by their name in the server's policy; a name that is not here is shown as it is. */
   groups: {
     images: 'images',
@@ -50,17 +49,17 @@ const WORDS = {
     data: 'data sets',
     disks: 'disk images',
   } as Readonly<Record<string, string>>,
-  andMore: (kinds: string) => `${kinds} and more`,
+  andMore: (kinds: string): string => `${kinds} and more`,
   units: { B: 'B', KiB: 'KiB', MiB: 'MiB', GiB: 'GiB', TiB: 'TiB', PiB: 'PiB' },
-  speed: (amount: string) => `${amount}/s`,
+  speed: (amount: string): string => `${amount}/s`,
 
   // The whole
   overall: 'All uploads',
   list: 'Files',
-  filesOf: (done: string, all: string) => `${done} of ${all} files`,
+  filesOf: (done: string, all: string): string => `${done} of ${all} files`,
   oneFile: '1 file',
-  allAccepted: (count: number) => (count === 1 ? 'Upload complete' : `All ${count} uploads complete`),
-  allEnded: (accepted: number, others: number) => `${accepted} complete, ${others} not`,
+  allAccepted: (count: number): string => (count === 1 ? 'Upload complete' : `All ${count} uploads complete`),
+  allEnded: (accepted: number, others: number): string => `${accepted} complete, ${others} not`,
   allPaused: 'paused',
   allWaiting: 'waiting for the network',
   noneAccepted: 'Nothing was uploaded',
@@ -86,9 +85,9 @@ const WORDS = {
   copied: 'Copied',
   copyFailed: 'Not allowed to copy',
   /** What a button is called for someone who hears it without seeing its row. */
-  buttonFor: (action: string, name: string) => `${action}: ${name}`,
-  sentOf: (part: string, whole: string) => `${part} of ${whole}`,
-  timeLeft: (time: string) => `${time} left`,
+  buttonFor: (action: string, name: string): string => `${action}: ${name}`,
+  sentOf: (part: string, whole: string): string => `${part} of ${whole}`,
+  timeLeft: (time: string): string => `${time} left`,
   queued: 'Waiting for its turn',
   preparing: 'Preparing',
   uploading: 'Uploading',
@@ -103,7 +102,7 @@ const WORDS = {
     'no-space': 'Waiting for the server',
     elsewhere: 'Waiting for another tab',
     restarted: 'Starting again',
-  } satisfies Record<WaitingReason, string>,
+  },
   waitingReason: {
     offline: 'You are offline. The upload goes on by itself once you are connected.',
     unreachable: 'The server cannot be reached. Nothing is lost.',
@@ -113,8 +112,8 @@ const WORDS = {
     'no-space': 'The server has no room for this file right now.',
     elsewhere: 'Another tab is uploading this file. Should that one stop, the upload goes on here.',
     restarted: 'The server no longer has the first part. It is sent again.',
-  } satisfies Record<WaitingReason, string>,
-  nextTry: (time: string) => `Next try in ${time}.`,
+  },
+  nextTry: (time: string): string => `Next try in ${time}.`,
   trying: 'Trying again.',
   paused: 'Paused',
   inspecting: 'All bytes are there. The server is checking the file.',
@@ -126,32 +125,32 @@ const WORDS = {
   // Earlier visits
   interruptedTitle: 'Unfinished from an earlier visit',
   interruptedHint: 'Drop the file again, or choose it. What the server already has is not sent twice.',
-  interruptedState: (percent: string, part: string, whole: string) => `${percent} is on the server (${part} of ${whole})`,
-  interruptedBegun: (whole: string) => `Just begun (${whole})`,
+  interruptedState: (percent: string, part: string, whole: string): string => `${percent} is on the server (${part} of ${whole})`,
+  interruptedBegun: (whole: string): string => `Just begun (${whole})`,
   chooseAgain: 'Choose the file',
   discard: 'Discard',
   discarded: 'Discarded',
-  otherFile: (chosen: string, wanted: string) => `“${chosen}” is not the file that was interrupted. Choose “${wanted}”, as it was.`,
+  otherFile: (chosen: string, wanted: string): string => `“${chosen}” is not the file that was interrupted. Choose “${wanted}”, as it was.`,
   arrivedTitle: 'Uploaded from this browser before',
-  arrivedAt: (date: string) => date,
+  arrivedAt: (date: string): string => date,
   clearArrived: 'Clear the list',
 
   // What is spoken
-  spokenAdded: (count: number) => (count === 1 ? '1 file added.' : `${count} files added.`),
-  spokenKnown: (name: string) => `${name} is being uploaded already.`,
-  spokenAccepted: (name: string) => `${name}: upload complete.`,
-  spokenRefused: (name: string, reason: string) => `${name} was refused. ${reason}`,
-  spokenRefusals: (count: number) => `${count} files were refused.`,
-  spokenFailed: (name: string, reason: string) => `${name} failed. ${reason}`,
-  spokenPaused: (name: string) => `${name} paused.`,
-  spokenResumed: (name: string) => `${name} resumed.`,
-  spokenCancelled: (name: string) => `${name} cancelled.`,
+  spokenAdded: (count: number): string => (count === 1 ? '1 file added.' : `${count} files added.`),
+  spokenKnown: (name: string): string => `${name} is being uploaded already.`,
+  spokenAccepted: (name: string): string => `${name}: upload complete.`,
+  spokenRefused: (name: string, reason: string): string => `${name} was refused. ${reason}`,
+  spokenRefusals: (count: number): string => `${count} files were refused.`,
+  spokenFailed: (name: string, reason: string): string => `${name} failed. ${reason}`,
+  spokenPaused: (name: string): string => `${name} paused.`,
+  spokenResumed: (name: string): string => `${name} resumed.`,
+  spokenCancelled: (name: string): string => `${name} cancelled.`,
   spokenUndo: 'It can be undone for ten seconds.',
-  spokenDiscarded: (name: string) => `${name} discarded.`,
-  spokenCopied: (count: number) => (count === 1 ? 'Link copied.' : `${count} links copied.`),
+  spokenDiscarded: (name: string): string => `${name} discarded.`,
+  spokenCopied: (count: number): string => (count === 1 ? 'Link copied.' : `${count} links copied.`),
   spokenWaiting: 'The connection is interrupted. Uploads wait and go on by themselves.',
   spokenOnline: 'The connection is back.',
-  spokenInterrupted: (count: number) =>
+  spokenInterrupted: (count: number): string =>
     count === 1 ? '1 unfinished upload from an earlier visit.' : `${count} unfinished uploads from an earlier visit.`,
 } as const;
 

@@ -198,7 +198,7 @@ export class Transfers {
       },
       () => {
         const snapshot = this.#queue?.get(id)?.snapshot;
-        if (snapshot?.state !== 'rejected' || snapshot.error === undefined) return;
+        if (snapshot?.state !== 'rejected') return;
         this.#host.onRefused({ name: snapshot.name, code: snapshot.error.code, reason: reasonOf(snapshot, this.#host.language) });
       },
     );

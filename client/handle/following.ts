@@ -1,4 +1,5 @@
 // One tab sends a file, others that were given the same one wait for its lock; meanwhile they show how far it is.
+import { areCounts, areTexts, fieldsOf } from '../json.ts';
 import type { Channels } from '../ports.ts';
 import type { UploadSnapshot } from './snapshot.ts';
 
@@ -22,8 +23,16 @@ export function tellFollowers(channels: Channels, lockName: string, subscribe: S
 
 export function follow(channels: Channels, lockName: string, listener: (progress: Progress) => void): () => void {
   const channel = channels.open(nameOf(lockName));
-  channel?.addEventListener('message', ({ data }: MessageEvent<Progress>) => listener(data));
+  // The page of the other tab may be of another version.
+  channel?.addEventListener('message', ({ data }: MessageEvent<unknown>) => {
+    if (isProgress(data)) listener(data);
+  });
   return () => channel?.close();
+}
+
+function isProgress(value: unknown): value is Progress {
+  const { sent, confirmed, url } = fieldsOf(value);
+  return areCounts(sent, confirmed) && areTexts(url ?? '');
 }
 
 const nameOf = (lockName: string) => `landfall:${lockName}`;

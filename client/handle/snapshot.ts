@@ -45,12 +45,44 @@ export interface Waiting {
   readonly until?: number;
 }
 
-/** Frozen. The same object as long as nothing changed, so it suits `useSyncExternalStore` and its like. */
-export interface UploadSnapshot {
+/** Where an upload stands, with what it has in that state. */
+export type Standing =
+  | {
+      readonly state: 'queued' | 'preparing' | 'uploading' | 'paused' | 'inspecting';
+      readonly waiting?: undefined;
+      readonly error?: undefined;
+    }
+  | {
+      readonly state: 'waiting';
+      readonly waiting: Waiting;
+      /** The last failure, where there was one. */
+      readonly error?: UploadError;
+    }
+  | {
+      readonly state: 'accepted';
+      /** Absolute address of the accepted file. */
+      readonly url: string;
+      readonly waiting?: undefined;
+      readonly error?: undefined;
+    }
+  | {
+      readonly state: 'rejected' | 'failed' | 'cancelled';
+      /** The reason. */
+      readonly error: UploadError;
+      readonly waiting?: undefined;
+    };
+
+/**
+ * Frozen. The same object as long as nothing changed, so it suits `useSyncExternalStore` and its like.
+ * The `state` tells what it has: `waiting` in `waiting`, `error` in every end but `accepted`.
+ */
+export type UploadSnapshot = SnapshotOfAnyState & Standing;
+
+/** What a snapshot has in every state. */
+export interface SnapshotOfAnyState {
   /** Of the handle: unique in this page or process, not the server's id. */
   readonly id: string;
   readonly name: string;
-  readonly state: UploadState;
   /** Bytes that left this device, those confirmed before included; falls back to `confirmed` when a connection breaks. */
   readonly sent: number;
   /** Bytes the server acknowledged. The last one stays open until the verdict. */
@@ -65,12 +97,8 @@ export interface UploadSnapshot {
   readonly resumedFrom: number;
   /** 0 before the first request, 1 in the first attempt. Grows without end: it is time that counts, not attempts. */
   readonly attempt: number;
-  /** Present in `waiting`. */
-  readonly waiting?: Waiting;
   /** Address of the upload, once the server gave it one. */
   readonly url?: string;
-  /** In `rejected`, `failed` and `cancelled` the reason; in `waiting` the last failure, where there was one. */
-  readonly error?: UploadError;
 }
 
 /** What `done` resolves with: the server accepted the file. */

@@ -11,26 +11,26 @@ const SETTLED_WEIGHT = 0.64;
  */
 export class SpeedMeter {
   #position: number;
-  #at: number;
+  #atMs: number;
   /** Weighted bytes per millisecond, and the weight gathered so far: the mean does not start from zero. */
   #sum = 0;
   #weight = 0;
 
   constructor(position: number, nowMs: number) {
     this.#position = position;
-    this.#at = nowMs;
+    this.#atMs = nowMs;
   }
 
   /** Bytes left this device up to `position`. */
   add(position: number, nowMs: number): void {
-    const elapsed = nowMs - this.#at;
+    const elapsedMs = nowMs - this.#atMs;
     // Several reports in one tick of the clock count as one.
-    if (elapsed <= 0) return;
-    const share = 1 - 2 ** (-elapsed / HALF_LIFE_MS);
-    this.#sum += share * ((position - this.#position) / elapsed - this.#sum);
+    if (elapsedMs <= 0) return;
+    const share = 1 - 2 ** (-elapsedMs / HALF_LIFE_MS);
+    this.#sum += share * ((position - this.#position) / elapsedMs - this.#sum);
     this.#weight += share * (1 - this.#weight);
     this.#position = position;
-    this.#at = nowMs;
+    this.#atMs = nowMs;
   }
 
   /** The position jumped without bytes moving: back after a failure, or forward to what the server has. */
@@ -47,7 +47,7 @@ export class SpeedMeter {
   /** Fades while nothing is added. */
   bytesPerSecond(nowMs: number): number {
     if (this.#weight === 0) return 0;
-    const idle = Math.max(nowMs - this.#at, 0);
-    return Math.max((this.#sum / Math.max(this.#weight, LEAST_WEIGHT)) * 2 ** (-idle / HALF_LIFE_MS) * 1000, 0);
+    const idleMs = Math.max(nowMs - this.#atMs, 0);
+    return Math.max((this.#sum / Math.max(this.#weight, LEAST_WEIGHT)) * 2 ** (-idleMs / HALF_LIFE_MS) * 1000, 0);
   }
 }

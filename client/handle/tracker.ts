@@ -1,6 +1,5 @@
-import type { UploadError } from '../../shared/errors.ts';
 import type { Progress } from './following.ts';
-import type { UploadSnapshot, UploadState, Waiting } from './snapshot.ts';
+import type { Standing, UploadSnapshot, UploadState } from './snapshot.ts';
 import { SpeedMeter } from './speed.ts';
 import { canMove, isOver } from './states.ts';
 
@@ -9,17 +8,11 @@ const TELL_EVERY_MS = 100;
 /** While bytes move the speed is told anew even when none did, so that it fades where nothing moves. */
 const FADE_EVERY_MS = 1000;
 
-export interface MoveDetails {
-  waiting?: Waiting;
-  error?: UploadError;
-}
-
 /** What is known of one upload, moved by the table of states, told to whoever listens. */
 export class Tracker {
   #snapshot: UploadSnapshot;
   /** As the next telling will have it. */
-  #state: UploadState;
-  #details: MoveDetails = {};
+  #standing: Standing;
   #sent = 0;
   #confirmed = 0;
   #size: number | null;
@@ -35,11 +28,11 @@ export class Tracker {
   #fading: ReturnType<typeof setInterval> | undefined;
   readonly #listeners = new Set<(snapshot: UploadSnapshot) => void>();
 
-  constructor(id: string, name: string, size: number | null, state: UploadState) {
+  constructor(id: string, name: string, size: number | null, state: 'queued' | 'preparing') {
     this.#id = id;
     this.#name = name;
     this.#size = size;
-    this.#state = state;
+    this.#standing = { state };
     this.#snapshot = this.#take();
   }
 
@@ -48,7 +41,7 @@ export class Tracker {
   }
 
   get state(): UploadState {
-    return this.#state;
+    return this.#standing.state;
   }
 
   get confirmed(): number {
@@ -67,19 +60,20 @@ export class Tracker {
     return () => this.#listeners.delete(entry);
   }
 
-  /** False, and nothing happens, for a move the table does not have. To where it is already only changes the details. */
-  move(to: UploadState, details: MoveDetails = {}): boolean {
-    if (to === this.#state ? isOver(to) : !canMove(this.#state, to)) return false;
-    const isSame = to === this.#state && details.waiting === this.#details.waiting && details.error === this.#details.error;
+  /** False, and nothing happens, for a move the table does not have. To the state it is in already, it only changes what that has. */
+  move(to: Standing): boolean {
+    const from = this.#standing;
+    const { state } = to;
+    if (state === from.state ? isOver(state) : !canMove(from.state, state)) return false;
+    const isSame = state === from.state && to.waiting === from.waiting && to.error === from.error;
     if (isSame) return true;
-    const isElsewhere = details.waiting?.reason === 'elsewhere';
-    if (to === 'uploading' && this.#state !== 'uploading') this.#meter = new SpeedMeter(this.#sent, performance.now());
-    this.#state = to;
-    this.#details = details;
+    const isElsewhere = to.waiting?.reason === 'elsewhere';
+    if (state === 'uploading' && from.state !== 'uploading') this.#meter = new SpeedMeter(this.#sent, performance.now());
+    this.#standing = to;
     this.#isFollowing = false;
-    if (to !== 'uploading' && to !== 'inspecting') this.#fallBack();
+    if (state !== 'uploading' && state !== 'inspecting') this.#fallBack();
     clearInterval(this.#fading);
-    if (to === 'uploading' || isElsewhere) this.#fading = setInterval(() => this.#tellSoon(), FADE_EVERY_MS);
+    if (state === 'uploading' || isElsewhere) this.#fading = setInterval(() => this.#tellSoon(), FADE_EVERY_MS);
     this.#tell();
     return true;
   }
@@ -108,7 +102,7 @@ export class Tracker {
     if (isStart || offset < this.#confirmed) this.#meter.rebase(offset, now);
     this.#confirmed = offset;
     // What was sent and not confirmed by an answer is lost. But the byte that is held back has arrived.
-    if (this.#sent !== offset && (this.#state !== 'inspecting' || offset < this.#sent - 1)) {
+    if (this.#sent !== offset && (this.state !== 'inspecting' || offset < this.#sent - 1)) {
       if (offset > this.#sent) this.#meter.rebase(offset, now);
       this.#sent = offset;
     }
@@ -125,7 +119,7 @@ export class Tracker {
 
   /** Another tab sends it; it is that far. */
   follow({ sent, confirmed, url }: Progress): void {
-    if (this.#details.waiting?.reason !== 'elsewhere') return;
+    if (this.#standing.waiting?.reason !== 'elsewhere') return;
     this.#url = url;
     this.#confirmed = confirmed;
     if (!this.#isFollowing) this.#meter = new SpeedMeter(sent, performance.now());
@@ -157,15 +151,15 @@ export class Tracker {
   }
 
   #take(): UploadSnapshot {
-    const state = this.#state;
+    const standing = this.#standing;
+    if (standing.waiting !== undefined) Object.freeze(standing.waiting);
     const size = this.#size;
-    const isMoving = state === 'uploading' || this.#details.waiting?.reason === 'elsewhere';
+    const isMoving = standing.state === 'uploading' || standing.waiting?.reason === 'elsewhere';
     const bytesPerSecond = isMoving ? this.#meter.bytesPerSecond(performance.now()) : 0;
     const left = size === null || !this.#meter.isSettled ? null : Math.max(size - this.#sent, 0);
     return Object.freeze({
       id: this.#id,
       name: this.#name,
-      state,
       sent: this.#sent,
       confirmed: this.#confirmed,
       size,
@@ -173,9 +167,8 @@ export class Tracker {
       etaSeconds: left !== null && left > 0 && bytesPerSecond >= 1 ? left / bytesPerSecond : null,
       resumedFrom: this.#resumedFrom,
       attempt: this.#attempt,
-      ...(this.#details.waiting === undefined ? {} : { waiting: Object.freeze(this.#details.waiting) }),
       ...(this.#url === undefined ? {} : { url: this.#url }),
-      ...(this.#details.error === undefined ? {} : { error: this.#details.error }),
+      ...standing,
     });
   }
 }

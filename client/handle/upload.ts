@@ -75,7 +75,7 @@ class Handle implements UploadHandle {
   }
 
   pause(): void {
-    if (!this.#tracker.move('paused')) return;
+    if (!this.#tracker.move({ state: 'paused' })) return;
     this.#controller.abort(new DOMException('The upload was paused.', 'AbortError'));
   }
 
@@ -112,7 +112,7 @@ class Handle implements UploadHandle {
   #go(): void {
     const controller = new AbortController();
     this.#controller = controller;
-    this.#tracker.move(this.#gate === undefined ? 'preparing' : 'queued');
+    this.#tracker.move({ state: this.#gate === undefined ? 'preparing' : 'queued' });
     this.#running = this.#running.then(() => this.#run(controller.signal));
   }
 
@@ -126,14 +126,14 @@ class Handle implements UploadHandle {
       } finally {
         leave?.();
       }
-      if (!this.#tracker.move('accepted')) return;
+      if (!this.#tracker.move({ state: 'accepted', url: result.url })) return;
       await this.#close();
       this.#settle.resolve(result);
     } catch (error) {
       // Paused or cancelled: whoever did it has said so.
       if (signal.aborted) return;
       const { state, error: reason } = error instanceof Ending ? error : new Ending('failed', unexpected(error));
-      if (!this.#tracker.move(state, { error: reason })) return;
+      if (!this.#tracker.move({ state, error: reason })) return;
       await this.#close();
       this.#settle.reject(reason);
     }
@@ -141,7 +141,7 @@ class Handle implements UploadHandle {
 
   #cancel(deleteRemote: boolean): Promise<void> {
     const error = new UploadError('ERR_CANCELLED');
-    if (!this.#tracker.move('cancelled', { error })) return Promise.resolve();
+    if (!this.#tracker.move({ state: 'cancelled', error })) return Promise.resolve();
     this.#controller.abort(error);
     this.#settle.reject(error);
     const discarded = this.#running.then(async () => {

@@ -2,8 +2,8 @@ import { createHash, randomBytes } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { parseJson } from '../json.ts';
 import { isResumeRecord, type ResumeRecord, type ResumeStore } from '../resume/store.ts';
-import { parseJson } from '../transfer/failure.ts';
 
 /** What of the environment decides where a program keeps its state. */
 export interface StateEnvironment {

@@ -1,3 +1,5 @@
+import { areCounts, areTexts, fieldsOf, isObject } from '../json.ts';
+
 /** What is kept of an upload so that a later visit or process goes on with it. Plain JSON. */
 export interface ResumeRecord {
   readonly version: 1;
@@ -44,23 +46,15 @@ export interface ResumeStore {
 
 /** What a store read back: another version's, or half of one, is none. */
 export function isResumeRecord(value: unknown): value is ResumeRecord {
-  if (typeof value !== 'object' || value === null) return false;
-  const { version, key, endpoint, url, name, size, fingerprint, idempotencyKey, metadata, checksum, updatedAt } = value as Record<
-    string,
-    unknown
-  >;
+  const { version, url, lastModified, path, relativePath, metadata, checksum, ...record } = fieldsOf(value);
   return (
     version === 1 &&
-    [key, endpoint, name, fingerprint, idempotencyKey, updatedAt].every((text) => typeof text === 'string') &&
+    areTexts(record.key, record.endpoint, record.name, record.fingerprint, record.idempotencyKey, record.createdAt, record.updatedAt) &&
     (url === null || (typeof url === 'string' && URL.canParse(url))) &&
-    Number.isSafeInteger(size) &&
-    (metadata === undefined || (typeof metadata === 'object' && metadata !== null)) &&
-    (checksum === undefined || isCheckpoint(checksum))
+    areCounts(record.size, record.confirmed) &&
+    (lastModified === null || typeof lastModified === 'number') &&
+    areTexts(path ?? '', relativePath ?? '') &&
+    (metadata === undefined || (isObject(metadata) && areTexts(...Object.values(metadata)))) &&
+    (checksum === undefined || areCounts(fieldsOf(checksum).offset, fieldsOf(checksum).crc32))
   );
-}
-
-function isCheckpoint(value: unknown): boolean {
-  if (typeof value !== 'object' || value === null) return false;
-  const { offset, crc32 } = value as Record<string, unknown>;
-  return Number.isSafeInteger(offset) && Number.isSafeInteger(crc32);
 }

@@ -4,7 +4,7 @@ import type { ChunkLimits } from '../ports.ts';
 const QUICK_MS = 4000;
 const SLOW_MS = 20_000;
 /** A proxy that takes less in one body than this is not one for uploads. nginx takes 1 MiB by default. */
-export const SMALLEST_CHUNK = 64 * 1024;
+export const SMALLEST_CHUNK: number = 64 * 1024;
 
 /** After a size that never got through failed, so many chunks of the next smaller one come first; four times as many each time. */
 const MORE_CAUTION = 4;

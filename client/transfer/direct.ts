@@ -1,9 +1,10 @@
 // One attempt of an upload that goes to S3 past the server: the server says where each part goes, the parts are sent there, and
 // the server is asked for its verdict. What it has no part of is sent; what S3 has already is not sent again.
 import { UploadError } from '../../shared/errors.ts';
+import { areCounts, areTexts, fieldsOf, parseJson } from '../json.ts';
 import type { RequestBody, TransportResponse } from '../ports.ts';
 import type { AttemptOptions, AttemptOutcome } from './attempt.ts';
-import { Failure, parseJson } from './failure.ts';
+import { Failure } from './failure.ts';
 import type { GuardedHttp } from './guarded-http.ts';
 
 export interface DirectAttemptOptions extends Omit<AttemptOptions, 'chunkSize'> {
@@ -90,10 +91,20 @@ async function sendPart(
 }
 
 function read(response: TransportResponse): Links {
-  const links = parseJson(response.text) as Partial<Links> | undefined;
-  if (typeof links?.url === 'string' && typeof links.partSize === 'number' && Array.isArray(links.parts)) return links as Links;
+  const links = parseJson(response.text);
+  if (isLinks(links)) return links;
   const error = new UploadError('ERR_UNEXPECTED_RESPONSE', { detail: 'It did not say where the parts go.' });
   throw new Failure(error, { cause: 'nonsense', method: 'POST' });
+}
+
+function isLinks(value: unknown): value is Links {
+  const { url, partSize, parts } = fieldsOf(value);
+  return areTexts(url) && areCounts(partSize) && Array.isArray(parts) && parts.every(isPart);
+}
+
+function isPart(value: unknown): boolean {
+  const { number, url } = fieldsOf(value);
+  return areCounts(number) && areTexts(url);
 }
 
 function bodyOf(bytes: Uint8Array<ArrayBuffer>): RequestBody {

@@ -1,4 +1,5 @@
 import { type ErrorCode, fromProblem, UploadError } from '../../shared/errors.ts';
+import { parseJson } from '../json.ts';
 import type { TransportResponse } from '../ports.ts';
 
 export type FailureCause =
@@ -121,12 +122,4 @@ export function parseRetryAfter(value: string | null, nowMs: number): number | u
   if (/^\s*\d{1,9}\s*$/.test(value)) return Number(value);
   const date = Date.parse(value);
   return Number.isNaN(date) ? undefined : Math.max(Math.ceil((date - nowMs) / 1000), 0);
-}
-
-export function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

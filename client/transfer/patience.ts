@@ -70,14 +70,14 @@ export class Patience {
    * @param limitMs where hope is less than the budget says
    * @throws Ending when the budget is spent, or the reason of the signal
    */
-  async wait(reason: WaitingReason, error: UploadError, signal: AbortSignal, limitMs = Number.POSITIVE_INFINITY): Promise<void> {
+  async wait(reason: WaitingReason, error: UploadError, signal: AbortSignal, limitMs: number = Number.POSITIVE_INFINITY): Promise<void> {
     const isOffline = reason === 'offline';
     // What the server has is known only when it was asked again.
     if (!isOffline && this.#budget.isSpentOf(limitMs) && !this.#mayHaveMore) throw new Ending('failed', gaveUp(error));
     const { retryAfterSeconds } = error;
     const ms = isOffline ? OFFLINE_RETRY_MS : this.#backoff.next(reason, retryAfterSeconds);
-    this.#tracker.move('waiting', { waiting: isOffline ? { reason } : { reason, until: Date.now() + ms }, error });
-    const begun = performance.now();
+    this.#tracker.move({ state: 'waiting', waiting: isOffline ? { reason } : { reason, until: Date.now() + ms }, error });
+    const begunMs = performance.now();
     await pause(ms, signal, (wake) => {
       this.#wake = wake;
       // A server that said when is not asked before; only the user may.
@@ -93,16 +93,16 @@ export class Patience {
       };
     });
     // Not what the device slept beyond it.
-    if (!isOffline) this.#budget.spend(Math.min(performance.now() - begun, ms));
+    if (!isOffline) this.#budget.spend(Math.min(performance.now() - begunMs, ms));
   }
 
   /** Every byte is there and the server is looking at them: not a lack of progress. @throws the reason of the signal */
   async askAgain(signal: AbortSignal, afterSeconds?: number): Promise<void> {
-    this.#tracker.move('inspecting');
+    this.#tracker.move({ state: 'inspecting' });
     this.#budget.progressed();
     this.#backoff.progressed();
-    const elapsed = performance.now() - this.#begunAt;
-    await pause(afterSeconds === undefined ? Math.max(ASK_AGAIN_MS - elapsed, 0) : afterSeconds * 1000, signal);
+    const elapsedMs = performance.now() - this.#begunAt;
+    await pause(afterSeconds === undefined ? Math.max(ASK_AGAIN_MS - elapsedMs, 0) : afterSeconds * 1000, signal);
   }
 
   /** Ends a wait. */

@@ -21,7 +21,7 @@ export class SourceVerification {
   #verified: number | undefined;
 
   /** @param readsWhole by its size where undefined */
-  constructor(size: number, fingerprint: string, platform: Pick<Platform, 'crc32' | 'breathe'>, readsWhole = size <= CHEAP_BYTES) {
+  constructor(size: number, fingerprint: string, platform: Pick<Platform, 'crc32' | 'breathe'>, readsWhole: boolean = size <= CHEAP_BYTES) {
     this.#size = size;
     this.#fingerprint = fingerprint;
     this.#platform = platform;

@@ -1,7 +1,7 @@
 // The server's own record of an upload.
 import { isErrorCode, UploadError } from '../../shared/errors.ts';
 import type { UploadRecord } from '../../shared/upload.ts';
-import { parseJson } from './failure.ts';
+import { areCounts, areTexts, fieldsOf, parseJson } from '../json.ts';
 import type { GuardedHttp } from './guarded-http.ts';
 
 /**
@@ -36,15 +36,13 @@ export function rejectionOf({ error }: UploadRecord): UploadError {
   return new UploadError(code, error?.detail === undefined ? {} : { detail: error.detail });
 }
 
+/** As far as the client reads it; a server that is newer may say more. */
 function isRecord(value: unknown): value is UploadRecord {
+  const { id, state, url, name, length, type, checksum, error } = fieldsOf(value);
   return (
-    typeof value === 'object' &&
-    value !== null &&
-    'id' in value &&
-    typeof value.id === 'string' &&
-    'state' in value &&
-    typeof value.state === 'string' &&
-    'url' in value &&
-    typeof value.url === 'string'
+    areTexts(id, state, url) &&
+    areTexts(name ?? '', type ?? '', checksum ?? '') &&
+    areCounts(length ?? 0) &&
+    (error === undefined || areTexts(fieldsOf(error).code, fieldsOf(error).detail ?? ''))
   );
 }

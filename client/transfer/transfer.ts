@@ -58,7 +58,7 @@ export class Transfer {
    */
   async run(signal: AbortSignal): Promise<UploadResult> {
     const tracker = this.#tracker;
-    tracker.move('preparing');
+    tracker.move({ state: 'preparing' });
     const { keepAwake = true, confirmLeaving = true } = this.#options;
     const letGo = this.#platform.surroundings.hold({ keepAwake, confirmLeaving });
     let release: (() => void) | undefined;
@@ -115,7 +115,7 @@ export class Transfer {
     const { locks, channels } = this.#platform;
     let unfollow = () => {};
     const waiting = () => {
-      tracker.move('waiting', { waiting: { reason: 'elsewhere' } });
+      tracker.move({ state: 'waiting', waiting: { reason: 'elsewhere' } });
       unfollow = follow(channels, name, (progress) => tracker.follow(progress));
     };
     const release = await locks.acquire(name, signal, waiting).finally(() => unfollow());
@@ -145,7 +145,7 @@ export class Transfer {
     }
     for (;;) {
       signal.throwIfAborted();
-      if (this.#tracker.state !== 'inspecting') this.#tracker.move('preparing');
+      if (this.#tracker.state !== 'inspecting') this.#tracker.move({ state: 'preparing' });
       this.#tracker.attempted();
       this.#tracker.created(journal.url ?? undefined);
       this.#patience.begin();
@@ -171,7 +171,7 @@ export class Transfer {
           onSending: (start) => {
             // Asked again for its verdict, it is sent the one byte that is held back.
             const isVerdictAsked = this.#tracker.state === 'inspecting' && hasAllButOne(source, start);
-            if (!isVerdictAsked) this.#tracker.move('uploading');
+            if (!isVerdictAsked) this.#tracker.move({ state: 'uploading' });
           },
           onSent: (offset, isAll) => {
             this.#patience.moved();
@@ -179,7 +179,7 @@ export class Transfer {
             // One body may be the whole file: what is confirmed when it breaks is not far behind what was sent.
             journal.keep(this.#tracker.confirmed, opened.checksum?.before(Math.max(offset - IN_FLIGHT_BYTES, 0)));
             if (!isAll) return;
-            if (hasAllButOne(source, this.#tracker.confirmed)) this.#tracker.move('inspecting');
+            if (hasAllButOne(source, this.#tracker.confirmed)) this.#tracker.move({ state: 'inspecting' });
             else void this.#untilArrived(journal.url, AbortSignal.any([signal, attempting.signal]));
           },
         }).finally(() => attempting.abort());
@@ -199,7 +199,7 @@ export class Transfer {
 
   /** The last bytes have left: as long as the server does not have them the upload is not in its hands. */
   async #untilArrived(url: string | null, signal: AbortSignal): Promise<void> {
-    if (url !== null) await watchArrival(this.#http, url, signal, () => this.#tracker.move('inspecting'));
+    if (url !== null) await watchArrival(this.#http, url, signal, () => this.#tracker.move({ state: 'inspecting' }));
   }
 
   async #attempt(options: AttemptOptions): Promise<AttemptOutcome> {
@@ -239,7 +239,7 @@ export class Transfer {
       case 'restart':
         this.#hasRestarted = true;
         await journal.startOver();
-        this.#tracker.move('waiting', { waiting: { reason: 'restarted', until: Date.now() }, error });
+        this.#tracker.move({ state: 'waiting', waiting: { reason: 'restarted', until: Date.now() }, error });
         this.#tracker.confirm(0, true);
         return;
       case 'reject':
@@ -277,7 +277,7 @@ export class Transfer {
       askAgain: () => this.#patience.askAgain(signal, 1),
       wait: async (error) => {
         await this.#patience.wait('interrupted', error, signal);
-        tracker.move('preparing');
+        tracker.move({ state: 'preparing' });
       },
     }).catch(async (error) => {
       if (error instanceof Ending) await journal.forget();

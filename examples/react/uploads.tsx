@@ -1,5 +1,6 @@
 import type { UploadQueue, UploadSnapshot, UploadSource } from 'landfall';
 import { useLandfall } from 'landfall/react';
+import type { ReactElement } from 'react';
 
 const WORDS: Readonly<Record<UploadSnapshot['state'], string>> = {
   queued: 'Waits for its turn',
@@ -14,7 +15,7 @@ const WORDS: Readonly<Record<UploadSnapshot['state'], string>> = {
   cancelled: 'Cancelled',
 };
 
-export function Uploads({ endpoint }: { endpoint: string }) {
+export function Uploads({ endpoint }: { endpoint: string }): ReactElement {
   const { uploads, sent, size, isPaused, isIdle, queue } = useLandfall({ endpoint, concurrency: 2 });
   return (
     <main>
@@ -64,7 +65,7 @@ function Row({ upload, queue }: { upload: UploadSnapshot; queue: UploadQueue<Upl
           Retry
         </button>
       )}
-      {(state === 'rejected' || state === 'failed') && <p role="alert">{error?.message}</p>}
+      {(state === 'rejected' || state === 'failed') && <p role="alert">{error.message}</p>}
     </li>
   );
 }

@@ -20,7 +20,7 @@ const REFUSALS = { 401: 'ERR_UNAUTHORIZED', 403: 'ERR_FORBIDDEN', 429: 'ERR_TOO_
 /** Everyone is one and the same. */
 export const anonymous: Access = async () => '';
 
-export function accessBy(authenticate: Authenticate, timeoutMs = RULE_TIMEOUT_MS): Access {
+export function accessBy(authenticate: Authenticate, timeoutMs: number = RULE_TIMEOUT_MS): Access {
   return async (request) => {
     const owner: unknown = await answerOf(authenticate, request, timeoutMs);
     // A rule written without types may say undefined for nobody, or a number that no stored owner would equal.

@@ -1,9 +1,10 @@
 // What the settings come to: read once from the environment and flags by `main`, or given as an object to `createLandfall`.
 import { resolve } from 'node:path';
 import type { z } from 'zod';
-import { type ArchiveRule, type Policy, parsePolicy } from '../../shared/policy.ts';
+import { type Policy, parsePolicy } from '../../shared/policy.ts';
 import { formatBytes, formatDuration } from '../../shared/units.ts';
 import { StartError } from '../runtime/start-error.ts';
+import { type Setting, schemaOf, type Values } from './setting-kinds.ts';
 import { environmentName } from './setting-names.ts';
 import { SETTINGS, type SettingKey, type Settings } from './settings.ts';
 
@@ -11,65 +12,23 @@ import { SETTINGS, type SettingKey, type Settings } from './settings.ts';
 const MAX_PARTS = 10_000;
 const MAX_PART_BYTES = 5 * 1024 ** 3;
 
-/** What every part reads: frozen, sizes in bytes, durations in milliseconds. */
-export interface Config {
-  readonly host: string;
-  readonly port: number;
-  readonly dataDir: string;
-  readonly storageDir: string;
-  readonly storageBackend: 'disk' | 's3';
-  readonly s3Bucket: string;
-  readonly s3Region: string;
-  readonly s3Endpoint: string;
-  readonly s3PublicEndpoint: string;
-  /** Ends with a slash, or is empty. */
-  readonly s3Prefix: string;
-  readonly s3ForcePathStyle: boolean;
-  readonly s3PartSize: number;
-  readonly s3Concurrency: number;
-  readonly s3Memory: number;
-  readonly s3Connections: number;
-  readonly s3Timeout: number;
-  readonly s3CopyThreshold: number;
-  readonly s3Checksums: 'required' | 'supported';
-  readonly s3Downloads: 'stream' | 'redirect';
-  readonly s3LinkLifetime: number;
-  /** Empty: SQLite in the data directory. */
-  readonly databaseUrl: string;
-  readonly databaseConnections: number;
-  readonly lease: number;
-  readonly publicUrl: string;
-  readonly maxUploadSize: number;
-  readonly allow: string;
-  readonly allowEmpty: boolean;
-  readonly allowEncrypted: boolean;
-  readonly allowMacros: boolean;
-  readonly allowLegacyText: boolean;
-  readonly archiveRules: readonly ArchiveRule[];
-  readonly archiveMaxEntries: number;
-  readonly archiveMaxRatio: number;
-  /** The eight settings above and `maxUploadSize`, as the checks read them. */
+/** The name of a setting in the configuration that is read. */
+type NameOf<K extends SettingKey> = Settings[K] extends { readonly as: infer Name extends string } ? Name : K;
+type ReadAs<K extends SettingKey> = Settings[K] extends { readonly words: readonly (infer Word)[] } ? Word : Values[Settings[K]['kind']][0];
+type WrittenAs<K extends SettingKey> = Settings[K] extends { readonly words: readonly (infer Word)[] }
+  ? Word
+  : Values[Settings[K]['kind']][1];
+
+type Read = { readonly [K in SettingKey as NameOf<K>]: ReadAs<K> };
+
+/** What every part reads: frozen, each size and time with its unit in its name. It follows from the table of settings. */
+export interface Config extends Read {
+  /** Of `allow…`, `archive…` and `maxUploadBytes`, as the checks read them. */
   readonly policy: Policy;
-  readonly sha256: boolean;
-  readonly durability: 'chunk' | 'finish';
-  readonly expireAfter: number;
-  readonly keepRecordsFor: number;
-  readonly sweepInterval: number;
-  readonly patience: number;
-  readonly bodyTimeout: number;
-  readonly lockTimeout: number;
-  readonly checkTimeout: number;
-  readonly signatureTimeout: number;
-  readonly shutdownGrace: number;
-  readonly hosts: readonly string[];
-  readonly corsOrigins: readonly string[];
-  readonly corsHeaders: readonly string[];
-  readonly allowAnonymous: boolean;
-  readonly logLevel: string;
 }
 
 /** What a caller may write: numbers in base units (bytes, milliseconds) or text in human ones. */
-export type ConfigInput = { [K in SettingKey]?: z.input<Settings[K]['schema']> };
+export type ConfigInput = { [K in SettingKey]?: WrittenAs<K> };
 
 const RESOLVED = new WeakSet<object>();
 
@@ -85,12 +44,13 @@ export function resolveConfig(input: ConfigInput = {}, nameOf: (key: SettingKey)
   }
   const values: Record<string, unknown> = {};
   for (const key of Object.keys(SETTINGS) as SettingKey[]) {
-    const given = input[key] ?? SETTINGS[key].default;
-    const parsed = SETTINGS[key].schema.safeParse(given);
+    const setting: Setting = SETTINGS[key];
+    const given = input[key] ?? setting.default;
+    const parsed = schemaOf(setting).safeParse(given);
     if (!parsed.success) throw new ConfigError(`${nameOf(key)}: ${reason(parsed.error)} (given: ${JSON.stringify(shown(key, given))})`);
-    values[key] = parsed.data;
+    values[setting.as ?? key] = parsed.data;
   }
-  const config = values as unknown as Omit<Config, 'policy'>;
+  const config = values as unknown as Read;
   if (config.storageBackend === 's3') checkS3(config, nameOf);
   if (config.databaseUrl !== '' && config.durability === 'finish') {
     throw new ConfigError(
@@ -101,7 +61,7 @@ export function resolveConfig(input: ConfigInput = {}, nameOf: (key: SettingKey)
   const resolved = Object.freeze({
     ...config,
     dataDir,
-    policy: parsePolicy(config.allow, { ...config, maxBytes: config.maxUploadSize }),
+    policy: parsePolicy(config.allow, { ...config, maxBytes: config.maxUploadBytes }),
     storageDir: config.storageDir === '' ? resolve(dataDir, 'files') : resolve(config.storageDir),
     publicUrl: config.publicUrl.replace(/\/+$/, ''),
     s3Prefix: config.s3Prefix === '' ? '' : `${config.s3Prefix.replace(/\/+$/, '')}/`,
@@ -134,26 +94,26 @@ export function configFromEnvironment(environment: Readonly<Record<string, strin
 /** The limits as people read them, for the log line at start. */
 export function summarize(config: Config): Record<string, string> {
   return {
-    maxUploadSize: formatBytes(config.maxUploadSize),
-    expireAfter: formatDuration(config.expireAfter),
+    maxUploadSize: formatBytes(config.maxUploadBytes),
+    expireAfter: formatDuration(config.expireAfterMs),
     dataDir: config.dataDir,
     ...(config.storageBackend === 's3' ? { bucket: config.s3Bucket } : {}),
   };
 }
 
 /** What only the settings together tell. @throws ConfigError */
-function checkS3(config: Omit<Config, 'policy'>, nameOf: (key: SettingKey) => string): void {
-  const { s3Bucket, s3Memory, s3PartSize, maxUploadSize } = config;
+function checkS3(config: Read, nameOf: (key: SettingKey) => string): void {
+  const { s3Bucket, s3MemoryBytes, s3PartBytes, maxUploadBytes } = config;
   if (s3Bucket === '') throw new ConfigError(`${nameOf('s3Bucket')}: Write the name of a bucket.`);
-  if (maxUploadSize > MAX_PARTS * MAX_PART_BYTES) {
+  if (maxUploadBytes > MAX_PARTS * MAX_PART_BYTES) {
     throw new ConfigError(
-      `${nameOf('maxUploadSize')}: Write at most ${formatBytes(MAX_PARTS * MAX_PART_BYTES)}, the most that S3 takes in parts. (given: ${formatBytes(maxUploadSize)})`,
+      `${nameOf('maxUploadSize')}: Write at most ${formatBytes(MAX_PARTS * MAX_PART_BYTES)}, the most that S3 takes in parts. (given: ${formatBytes(maxUploadBytes)})`,
     );
   }
-  const largest = Math.max(s3PartSize, Math.ceil(maxUploadSize / MAX_PARTS));
-  if (s3Memory >= 2 * largest) return;
+  const largestBytes = Math.max(s3PartBytes, Math.ceil(maxUploadBytes / MAX_PARTS));
+  if (s3MemoryBytes >= 2 * largestBytes) return;
   throw new ConfigError(
-    `${nameOf('s3Memory')}: Write at least ${formatBytes(2 * largest)}, two parts of an upload of ${formatBytes(maxUploadSize)}. (given: ${formatBytes(s3Memory)})`,
+    `${nameOf('s3Memory')}: Write at least ${formatBytes(2 * largestBytes)}, two parts of an upload of ${formatBytes(maxUploadBytes)}. (given: ${formatBytes(s3MemoryBytes)})`,
   );
 }
 

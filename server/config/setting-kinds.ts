@@ -1,54 +1,111 @@
 // The kinds of values that settings have: how each is written, what of it is right, and the sentence for what is not.
 import { z } from 'zod';
+import { ARCHIVE_RULES, type ArchiveRule, parsePolicy } from '../../shared/policy.ts';
 import { parseBytes, parseDuration } from '../../shared/units.ts';
 
-export const text = z.string();
-export const bytes = z.union([z.number().int().nonnegative(), z.string().transform(sentence(parseBytes))]);
-/** S3 takes no smaller parts than 5 MiB, and no larger ones than 5 GiB. */
-export const partBytes = bytes.refine((size) => size >= 5 * 1024 ** 2 && size <= 5 * 1024 ** 3, 'Write a size from 5 MiB to 5 GiB.');
-export const durationMs = z.union([z.number().nonnegative(), z.string().transform(sentence(parseDuration))]);
+/** For each kind what is read, and what a caller may write: a number in base units (bytes, milliseconds), or text in human ones. */
+export interface Values {
+  text: [read: string, written: string];
+  someText: [read: string, written: string];
+  word: [read: string, written: string];
+  keyPrefix: [read: string, written: string];
+  allowed: [read: string, written: string];
+  publicUrl: [read: string, written: string];
+  databaseUrl: [read: string, written: string];
+  flag: [read: boolean, written: boolean | 'true' | 'false'];
+  port: [read: number, written: number | string];
+  count: [read: number, written: number | string];
+  largeCount: [read: number, written: number | string];
+  smallCount: [read: number, written: number | string];
+  size: [read: number, written: number | string];
+  fileSize: [read: number, written: number | string];
+  partSize: [read: number, written: number | string];
+  duration: [read: number, written: number | string];
+  expiry: [read: number, written: number | string];
+  linkLifetime: [read: number, written: number | string];
+  wait: [read: number, written: number | string];
+  timer: [read: number, written: number | string];
+  lease: [read: number, written: number | string];
+  origins: [read: readonly string[], written: string[] | string];
+  hostNames: [read: readonly string[], written: string[] | string];
+  fieldNames: [read: readonly string[], written: string[] | string];
+  archiveRules: [read: readonly ArchiveRule[], written: string[] | string];
+}
+
+export type Kind = keyof Values;
+
+export interface Setting {
+  /** What its values are, and how each is written. */
+  kind: Kind;
+  /** Of a `word`: those that there are. */
+  words?: readonly string[];
+  /** The sentence for what is none of them, where the kind has none of its own. */
+  otherwise?: string;
+  /** Its name in the configuration that is read: with the unit, where it has one. */
+  as?: string;
+  /** In human units, as a person would write it. */
+  default: string;
+  help: string;
+}
+
+const text = z.string();
+const size = z.union([z.number().int().nonnegative(), z.string().transform(sentence(parseBytes))]);
+const duration = z.union([z.number().nonnegative(), z.string().transform(sentence(parseDuration))]);
 /** Timers of Node count in 31 bits: one that is set for longer goes off at once. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
-export const waitMs = durationMs.refine((ms) => ms <= LONGEST_TIMER_MS, 'Write at most 24d.');
-export const timerMs = waitMs.refine((ms) => ms >= 1, 'Write at least 1ms.');
-export const flag = z.union([
-  z.boolean(),
-  z.enum(['true', 'false'], { error: 'Write true or false.' }).transform((value) => value === 'true'),
-]);
-const list = z.union([z.array(z.string()), z.string().transform((value) => value.split(',').map((item) => item.trim()))]);
-export const origins = list
-  .transform((items) => items.filter((item) => item !== ''))
-  .refine((items) => items.every(isOrigin), 'Write * or origins as browsers send them, such as https://app.example, without a path.');
-export const hostNames = list
-  .transform((items) => items.filter((item) => item !== '').map((item) => item.toLowerCase()))
-  .refine((items) => items.every(isHostName), 'Write names such as uploads.example, without a scheme, a port or a path.');
-export const fieldNames = list
-  .transform((items) => items.filter((item) => item !== ''))
-  .refine((items) => items.every((item) => /^[\w!#$%&'*+.^`|~-]+$/.test(item)), 'Write names of headers, such as X-Api-Key.');
-/** Some of these words, or none. */
-export function someOf<const Words extends readonly string[]>(words: Words, otherwise: string) {
-  return list.transform((items) => items.filter((item) => item !== '')).pipe(z.array(z.enum(words, { error: otherwise })));
+const wait = duration.refine((ms) => ms <= LONGEST_TIMER_MS, 'Write at most 24d.');
+const timer = wait.refine((ms) => ms >= 1, 'Write at least 1ms.');
+const list = z
+  .union([z.array(z.string()), z.string().transform((value) => value.split(',').map((item) => item.trim()))])
+  .transform((items) => items.filter((item) => item !== ''));
+
+const KINDS: { readonly [K in Exclude<Kind, 'someText' | 'word'>]: z.ZodType<Values[K][0], Values[K][1]> } = {
+  text,
+  keyPrefix: text.regex(/^(?:[\w.!'()-]+\/?)*$/, 'Write a path without a slash in front, such as uploads/.'),
+  allowed: parsable(parsePolicy),
+  publicUrl: text.refine(isPublicUrl, 'Write an address that begins with http:// or https://, without a query.'),
+  databaseUrl: text.refine(isDatabaseUrl, 'Write an address that begins with postgres://.'),
+  flag: z.union([z.boolean(), z.enum(['true', 'false'], { error: 'Write true or false.' }).transform((value) => value === 'true')]),
+  port: wholeNumber(5, 0, 65535, 'Write a whole number from 0 to 65535.'),
+  count: wholeNumber(6, 1, Number.POSITIVE_INFINITY, 'Write a whole number from 1 on.', 'Write a whole number.'),
+  largeCount: wholeNumber(9, 1, 999_999_999, 'Write a whole number from 1 to 999999999.'),
+  smallCount: wholeNumber(3, 1, 999, 'Write a whole number from 1 to 999.'),
+  size,
+  fileSize: size.refine((bytes) => bytes >= 1, 'Write at least 1 byte.'),
+  /** S3 takes no smaller parts than 5 MiB, and no larger ones than 5 GiB. */
+  partSize: size.refine((bytes) => bytes >= 5 * 1024 ** 2 && bytes <= 5 * 1024 ** 3, 'Write a size from 5 MiB to 5 GiB.'),
+  duration,
+  expiry: duration.refine((ms) => ms >= 1, 'Write at least 1ms.'),
+  linkLifetime: duration.refine((ms) => ms >= 1000 && ms <= 7 * 86_400_000, 'Write a time from 1s to 7d.'),
+  wait,
+  timer,
+  lease: timer.refine((ms) => ms >= 1000, 'Write at least 1s.'),
+  origins: list.refine(
+    (items) => items.every(isOrigin),
+    'Write * or origins as browsers send them, such as https://app.example, without a path.',
+  ),
+  hostNames: list
+    .transform((items) => items.map((item) => item.toLowerCase()))
+    .refine((items) => items.every(isHostName), 'Write names such as uploads.example, without a scheme, a port or a path.'),
+  fieldNames: list.refine(
+    (items) => items.every((item) => /^[\w!#$%&'*+.^`|~-]+$/.test(item)),
+    'Write names of headers, such as X-Api-Key.',
+  ),
+  archiveRules: list.pipe(z.array(z.enum(ARCHIVE_RULES, { error: `Write some of ${ARCHIVE_RULES.join(', ')}, or nothing.` }))),
+};
+
+/** What a setting's values are read by. */
+export function schemaOf({ kind, words = [], otherwise = '' }: Pick<Setting, 'kind' | 'words' | 'otherwise'>): z.ZodType {
+  if (kind === 'word') return z.enum(words, { error: otherwise });
+  return kind === 'someText' ? text.min(1, otherwise) : KINDS[kind];
 }
-export const port = wholeNumber(5, 0, 65535, 'Write a whole number from 0 to 65535.');
-export const count = wholeNumber(6, 1, Number.POSITIVE_INFINITY, 'Write a whole number from 1 on.', 'Write a whole number.');
-/** As `count`, of what there are more. */
-export const largeCount = wholeNumber(9, 1, 999_999_999, 'Write a whole number from 1 to 999999999.');
-/** As `count`, of what there are fewer. */
-export const smallCount = wholeNumber(3, 1, 999, 'Write a whole number from 1 to 999.');
-export const publicUrl = z.string().refine(isPublicUrl, 'Write an address that begins with http:// or https://, without a query.');
-export const databaseUrl = z.string().refine(isDatabaseUrl, 'Write an address that begins with postgres://.');
 
 /** Text that `parse` takes; what it throws is the sentence. */
-export function parsable(parse: (text: string) => unknown) {
+function parsable(parse: (text: string) => unknown): z.ZodType<string, string> {
   const transform = sentence(parse);
   return z.string().superRefine((text, context) => {
     transform(text, context);
   });
-}
-
-/** One of these words. */
-export function oneOf<const Words extends readonly string[]>(words: Words, otherwise: string) {
-  return z.enum(words, { error: otherwise });
 }
 
 /** A number, or up to so many decimal digits: no sign, no fraction, no exponent, no hexadecimal. */

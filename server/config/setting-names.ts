@@ -1,5 +1,4 @@
 // Settings by the names people know them by: in the environment, as flags, in `--help`.
-import { flag } from './setting-kinds.ts';
 import { SETTINGS, type SettingKey } from './settings.ts';
 
 export function environmentName(key: SettingKey): string {
@@ -12,7 +11,7 @@ export function flagName(key: SettingKey): string {
 
 /** Settings that are either on or off. */
 export function isFlag(key: SettingKey): boolean {
-  return SETTINGS[key].schema === flag;
+  return SETTINGS[key].kind === 'flag';
 }
 
 /** The settings as `--help` prints them. */

@@ -4,7 +4,8 @@ import type { Policy } from '../../shared/policy.ts';
 import { type Check, CheckCrash } from '../inspection/check.ts';
 import { inspect } from '../inspection/inspection.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import type { Upload } from '../ledger/upload.ts';
+import type { LeasedUpload } from '../ledger/upload.ts';
+import type { UploadId } from '../ledger/upload-id.ts';
 import type { Staging } from '../staging/staging.ts';
 import { StagedBytesGone, type Storage } from '../storage/storage.ts';
 import { BACKOFF_CAP_MS, backoffMs } from './backoff.ts';
@@ -33,12 +34,12 @@ export interface AttemptsOptions extends InspectionTools {
   verdicts: Verdicts;
   /** Aborted when none is to be started any more. */
   closing: AbortSignal;
-  onFault(error: unknown, id: string): void;
+  onFault(error: unknown, id: UploadId): void;
 }
 
 /** An inspection whose lease was taken with the state change, and what is known of the bytes. */
 export interface Begun {
-  upload: Upload;
+  upload: LeasedUpload;
   head: Uint8Array | undefined;
   /** Aborted when the lease that was taken is no longer this process's own. */
   lost: AbortSignal;
@@ -56,7 +57,7 @@ export class Attempts {
   }
 
   /** Whether it runs here, or waits here for its next attempt. */
-  has(id: string): boolean {
+  has(id: UploadId): boolean {
     return this.#running.has(id) || this.#retries.has(id);
   }
 
@@ -77,7 +78,7 @@ export class Attempts {
   }
 
   /** Goes on with an inspection, unless it is running here. Without `begun` its lease is to be taken first. */
-  run(id: string, begun?: Begun): void {
+  run(id: UploadId, begun?: Begun): void {
     const { closing, onFault } = this.#options;
     // What waits for its next attempt has a timer, which no clock can set back; `retryAt` is for other processes.
     if (closing.aborted || this.#running.has(id) || this.#retries.has(id)) return;
@@ -90,13 +91,13 @@ export class Attempts {
     this.#running.set(id, run);
   }
 
-  async #attempt(id: string, begun: Begun | undefined): Promise<void> {
+  async #attempt(id: UploadId, begun: Begun | undefined): Promise<void> {
     const { ledger, holder, verdicts } = this.#options;
     const unheard = this.#unheard.get(id);
-    const owner = begun?.upload.leaseOwner ?? holder.owner;
-    // Of the same owner: one that comes after it has another.
+    const name = begun?.upload.leaseOwner ?? holder.name;
+    // Of the same name: a lease that comes after it is taken under another.
     const lost = begun?.lost ?? holder.lost;
-    const upload = begun?.upload ?? (await ledger.claim(id, owner));
+    const upload = begun?.upload ?? (await ledger.claim(id, name));
     if (upload === undefined) {
       const now = await ledger.get(id);
       // Another holds it.
@@ -109,7 +110,7 @@ export class Attempts {
       return;
     }
     this.#unheard.delete(id);
-    const lease: Lease = { owner, attempt: upload.attempt, strikes: upload.strikes };
+    const lease: Lease = { holder: name, attempt: upload.attempt, strikes: upload.strikes };
     try {
       lost.throwIfAborted();
       if (upload.strikes > MAX_STRIKES) {
@@ -123,11 +124,10 @@ export class Attempts {
   }
 
   /** @throws the reason of `lost` as soon as it is aborted: then nothing more is written */
-  async #finish(upload: Upload, lease: Lease, lost: AbortSignal, head: Uint8Array | undefined): Promise<void> {
+  async #finish(upload: LeasedUpload, lease: Lease, lost: AbortSignal, head: Uint8Array | undefined): Promise<void> {
     const { ledger, staging, storage, checks, policy, checkTimeoutMs, digest, verdicts } = this.#options;
-    const { id, length, target } = upload;
-    if (length === null || target === null) throw new Error('An upload under inspection has a length and a target.');
-    const inspection = await inspect({ upload, length, head, staging, checks, policy, checkTimeoutMs, digest, lost });
+    const { id, target } = upload;
+    const inspection = await inspect({ upload, head, staging, checks, policy, checkTimeoutMs, digest, lost });
     lost.throwIfAborted();
     if (inspection.rejection) {
       await verdicts.reject(upload, lease, inspection.rejection);
@@ -144,12 +144,12 @@ export class Attempts {
   }
 
   /** A fault of ours, or a crash of a check: next attempt, backoff. Only a crash stays counted. */
-  async #defer(upload: Upload, lease: Lease, error: unknown): Promise<void> {
+  async #defer(upload: LeasedUpload, lease: Lease, error: unknown): Promise<void> {
     const { ledger, verdicts, onFault } = this.#options;
     onFault(error, upload.id);
     if (error instanceof StagedBytesGone) {
       const now = await ledger.get(upload.id);
-      if (now?.state !== 'inspecting' && upload.target !== null) await verdicts.withdraw(upload.id, upload.target, lease.attempt);
+      if (now?.state !== 'inspecting') await verdicts.withdraw(upload.id, upload.target, lease.attempt);
       if (now?.state !== 'inspecting' || now.attempt !== lease.attempt) return;
     }
     const strikes = error instanceof CheckCrash ? lease.strikes : lease.strikes - 1;
@@ -161,7 +161,7 @@ export class Attempts {
     this.#retryAfter(upload.id, isDeferred === false ? 0 : delayMs);
   }
 
-  #retryAfter(id: string, delayMs: number): void {
+  #retryAfter(id: UploadId, delayMs: number): void {
     if (this.#options.closing.aborted) return;
     clearTimeout(this.#retries.get(id));
     const timer = setTimeout(() => {

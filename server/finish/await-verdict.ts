@@ -1,6 +1,7 @@
 import type { Ledger } from '../ledger/ledger.ts';
-import type { Upload } from '../ledger/upload.ts';
-import type { Beginnings } from './beginnings.ts';
+import type { Upload, UploadIn } from '../ledger/upload.ts';
+import type { UploadId } from '../ledger/upload-id.ts';
+import type { Beginning, Beginnings } from './beginnings.ts';
 
 /**
  * Waits for the verdict, at most `patienceMs`, and resolves with the row as it is then; as `inspecting` also while its bytes
@@ -10,7 +11,7 @@ import type { Beginnings } from './beginnings.ts';
  */
 export function awaitVerdict(
   { ledger, beginnings }: { ledger: Ledger; beginnings: Beginnings },
-  id: string,
+  id: UploadId,
   patienceMs: number,
   signal: AbortSignal,
 ): Promise<Upload | undefined> {
@@ -36,10 +37,8 @@ export function awaitVerdict(
     const read = async (isOver: boolean): Promise<void> => {
       const beginning = beginnings.get(id);
       const upload = (await ledger.get(id)) ?? beginning?.row;
-      const isInspecting = upload?.state === 'inspecting' || (upload?.state === 'receiving' && beginning !== undefined);
-      if (!isInspecting) end(upload);
-      else if (isOver)
-        end({ ...upload, state: 'inspecting', length: beginning?.length ?? upload.length, held: beginning?.held ?? upload.held });
+      const settled = upload?.state === 'receiving' && beginning !== undefined ? underInspection(upload, beginning) : upload;
+      if (settled?.state !== 'inspecting' || isOver) end(settled);
     };
     function look(): void {
       read(true).catch(fail);
@@ -50,4 +49,9 @@ export function awaitVerdict(
     else if (begun) begun.then((isBegun) => (isBegun ? undefined : read(false))).catch(fail);
     else read(false).catch(fail);
   });
+}
+
+/** The row as it will be once its inspection has begun. */
+function underInspection(upload: UploadIn<'receiving'>, { length, held, target }: Beginning): UploadIn<'inspecting'> {
+  return { ...upload, state: 'inspecting', length, held, target, leaseOwner: null, retryAt: null };
 }

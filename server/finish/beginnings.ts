@@ -1,7 +1,8 @@
 // From the last byte to the first lease: what is stored is made durable, and the upload moves to `inspecting`.
 
 import type { Ledger } from '../ledger/ledger.ts';
-import type { Upload } from '../ledger/upload.ts';
+import type { LeasedUpload, Upload, UploadIn } from '../ledger/upload.ts';
+import type { UploadId } from '../ledger/upload-id.ts';
 import { pause } from '../runtime/pause.ts';
 import type { Complete } from '../staging/body-intake.ts';
 import type { Staging } from '../staging/staging.ts';
@@ -20,17 +21,19 @@ export interface BeginningsOptions {
   attempts: Attempts;
   /** Aborted when nothing new is to be begun. */
   closing: AbortSignal;
-  onFault(error: unknown, id: string): void;
+  onFault(error: unknown, id: UploadId): void;
 }
 
 /** An inspection that is about to begin. */
 export interface Beginning {
   length: number;
   held: Upload['held'];
+  /** Of the day on which the last byte came, however long it takes to begin. */
+  target: string;
   /** With whether it was begun here. */
   done: Promise<boolean>;
   /** Of an upload that is being added. */
-  row?: Upload;
+  row?: LeasedUpload;
 }
 
 export class Beginnings {
@@ -47,11 +50,11 @@ export class Beginnings {
   }
 
   /** Whether all bytes are here, and the state says `receiving` still: writers are kept out. */
-  has(id: string): boolean {
+  has(id: UploadId): boolean {
     return this.#beginnings.has(id);
   }
 
-  get(id: string): Beginning | undefined {
+  get(id: UploadId): Beginning | undefined {
     return this.#beginnings.get(id);
   }
 
@@ -67,11 +70,12 @@ export class Beginnings {
    *
    * @param held what the sender is not told yet: the last byte, or that the length was declared
    */
-  begin(id: string, length: number, held: Upload['held'], complete: Complete = { proof: 'unknown' }): Promise<boolean> {
+  begin(id: UploadId, length: number, held: Upload['held'], complete: Complete = { proof: 'unknown' }): Promise<boolean> {
     let beginning = this.#beginnings.get(id);
     if (beginning === undefined) {
-      const done = this.#begin(id, length, held, complete).finally(() => this.#beginnings.delete(id));
-      beginning = { length, held, done };
+      const target = directoryFor(id, new Date());
+      const done = this.#begin(id, { length, held, target }, complete).finally(() => this.#beginnings.delete(id));
+      beginning = { length, held, target, done };
       this.#beginnings.set(id, beginning);
     }
     return beginning.done;
@@ -81,25 +85,27 @@ export class Beginnings {
    * As `begin`, for an upload that has no row yet, and no idempotency key, all of whose bytes are durable: it is added as one
    * under inspection. Who waits for its verdict is told when that fails; then its bytes go.
    */
-  beginNew(upload: Upload, length: number, { checksum = 0, head }: Complete): void {
-    const { owner, lost } = this.#options.holder;
-    const row: Upload = {
+  beginNew(upload: UploadIn<'receiving'>, length: number, { checksum = 0, head }: Complete): void {
+    const { name, lost } = this.#options.holder;
+    const row: LeasedUpload = {
       ...upload,
       state: 'inspecting',
+      length,
       target: directoryFor(upload.id, new Date()),
       checksum,
       checksumOffset: length,
       attempt: 1,
       strikes: 1,
-      leaseOwner: owner,
+      leaseOwner: name,
+      retryAt: null,
       expiresAt: null,
     };
     const done = this.#add(row, head, lost).finally(() => this.#beginnings.delete(row.id));
     done.catch((error) => this.#options.onFault(error, row.id));
-    this.#beginnings.set(row.id, { length, held: row.held, done, row });
+    this.#beginnings.set(row.id, { length, held: row.held, target: row.target, done, row });
   }
 
-  async #add(row: Upload, head: Uint8Array | undefined, lost: AbortSignal): Promise<boolean> {
+  async #add(row: LeasedUpload, head: Uint8Array | undefined, lost: AbortSignal): Promise<boolean> {
     const { ledger, staging, attempts } = this.#options;
     try {
       await ledger.create(row, true);
@@ -115,10 +121,10 @@ export class Beginnings {
   }
 
   /** Resolves with whether the inspection was begun here. */
-  async #begin(id: string, length: number, held: Upload['held'], { proof, checksum, head }: Complete): Promise<boolean> {
+  async #begin(id: UploadId, fixed: Pick<Beginning, 'length' | 'held' | 'target'>, { proof, checksum, head }: Complete): Promise<boolean> {
     const { ledger, holder, prover, attempts, closing, onFault } = this.#options;
     // The lock on the bytes ends with the lease: whoever has it next begins the inspection himself.
-    const { owner, lost } = holder;
+    const { name, lost } = holder;
     if (proof === 'unproved') await prover.distrust(id);
     for (let fault = 0; !closing.aborted && !lost.aborted; fault++) {
       try {
@@ -132,13 +138,11 @@ export class Beginnings {
           if (!(await prover.prove(id, checksum, lost))) return false;
         }
         lost.throwIfAborted();
-        const upload = await ledger.beginInspection(id, owner, {
-          length,
-          held,
-          target: directoryFor(id, new Date()),
+        const upload = await ledger.beginInspection(id, name, {
+          ...fixed,
           expiresAt: null,
           unverifiedFrom: null,
-          ...(checksum === undefined ? {} : { checksum, checksumOffset: length }),
+          ...(checksum === undefined ? {} : { checksum, checksumOffset: fixed.length }),
         });
         // Where it is begun already, its lease may be our own, from a change whose end we did not hear of.
         attempts.run(id, upload && { upload, head, lost });
@@ -153,6 +157,6 @@ export class Beginnings {
 }
 
 /** By the day the last byte came (UTC), then by id: safe beside any other upload, easy to back up by date. */
-function directoryFor(id: string, day: Date): string {
+function directoryFor(id: UploadId, day: Date): string {
   return `${day.toISOString().slice(0, 10).replaceAll('-', '/')}/${id}`;
 }

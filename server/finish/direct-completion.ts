@@ -3,7 +3,8 @@
 import type { Logger } from 'pino';
 import type { DirectUploads } from '../ledger/direct-uploads.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import type { Upload } from '../ledger/upload.ts';
+import type { UploadIn } from '../ledger/upload.ts';
+import type { UploadId } from '../ledger/upload-id.ts';
 import type { TryLock } from '../locking/locker.ts';
 import { NO_CHECKSUM } from '../staging/running-checksum.ts';
 import type { Beginnings } from './beginnings.ts';
@@ -20,7 +21,7 @@ export interface DirectStaging {
   /** How long an address is good for. */
   readonly linkLifetimeMs: number;
   /** Makes one object of what was sent; false: not all of it is there. */
-  complete(id: string, length: number): Promise<boolean>;
+  complete(id: UploadId, length: number): Promise<boolean>;
 }
 
 export interface DirectCompletionOptions {
@@ -42,7 +43,7 @@ export class DirectCompletion {
   }
 
   /** Under the upload's lock. False: not all of its bytes are there. @throws S3Fault */
-  async beginIfWhole(id: string): Promise<boolean> {
+  async beginIfWhole(id: UploadId): Promise<boolean> {
     const { ledger, staging, beginnings } = this.#options;
     const upload = await ledger.get(id);
     if (upload?.state !== 'receiving' || upload.length === null || beginnings.has(id)) return true;
@@ -77,7 +78,7 @@ export class DirectCompletion {
     }
   }
 
-  async #look({ id, expiresAt }: Upload, now: number): Promise<'begun' | 'not whole' | 'in use' | 'fault'> {
+  async #look({ id, expiresAt }: UploadIn<'receiving'>, now: number): Promise<'begun' | 'not whole' | 'in use' | 'fault'> {
     const { uploads, staging, lock, expireAfterMs, log } = this.#options;
     const idleMs = expiresAt === null ? 0 : now + expireAfterMs - expiresAt;
     let isWhole = false;

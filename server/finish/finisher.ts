@@ -2,6 +2,7 @@
 // put together, and brought to an end.
 import type { Logger } from 'pino';
 import type { Upload } from '../ledger/upload.ts';
+import type { UploadId } from '../ledger/upload-id.ts';
 import type { TryLock } from '../locking/locker.ts';
 import type { Unproved } from '../staging/unproved.ts';
 import { Attempts, type InspectionTools } from './attempts.ts';
@@ -38,7 +39,7 @@ export class Finisher {
 
   constructor(options: FinisherOptions) {
     this.#options = options;
-    const common = { ...options, closing: this.#closing.signal, onFault: (error: unknown, id?: string) => this.#log(error, id) };
+    const common = { ...options, closing: this.#closing.signal, onFault: (error: unknown, id?: UploadId) => this.#log(error, id) };
     const verdicts = new Verdicts(common);
     const attempts = new Attempts({ ...common, verdicts });
     const beginnings = new Beginnings({ ...common, attempts, prover: new Prover(common) });
@@ -62,13 +63,13 @@ export class Finisher {
     this.#attempts.cancelRetries();
     await this.watch.close();
     // If the grace time ends before an inspection does, that is not the file's doing.
-    await (async () => ledger.forgiveStrikes(holder.owner))().catch((error) => this.#log(error));
+    await (async () => ledger.forgiveStrikes(holder.name))().catch((error) => this.#log(error));
     await this.resumption.done;
     await Promise.allSettled([...this.#attempts.all(), ...this.beginnings.all()]);
     await this.verdicts.close();
   }
 
-  #log(error: unknown, id?: string): void {
+  #log(error: unknown, id?: UploadId): void {
     this.#options.log.error({ err: error, upload: id }, 'fault while finishing');
   }
 }

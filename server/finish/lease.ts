@@ -3,14 +3,14 @@ export interface LeaseHolder {
   /** Nobody else takes up what waits for its next attempt. */
   readonly isAlone: boolean;
   /** @throws while it may take none */
-  readonly owner: string;
-  /** Aborted when what the present owner has is no longer its own. */
+  readonly name: string;
+  /** Aborted when what the present name holds is no longer its own. */
   readonly lost: AbortSignal;
 }
 
 /** Of one attempt: what its changes to the row are guarded by. */
 export interface Lease {
-  owner: string;
+  holder: string;
   attempt: number;
   /** Crashes and time limits in a row, this attempt counted as one until it ends. */
   strikes: number;

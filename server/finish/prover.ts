@@ -1,4 +1,5 @@
 import type { Ledger } from '../ledger/ledger.ts';
+import type { UploadId } from '../ledger/upload-id.ts';
 import { advance } from '../staging/running-checksum.ts';
 import type { StagedReader, Staging } from '../staging/staging.ts';
 import type { Unproved } from '../staging/unproved.ts';
@@ -7,7 +8,7 @@ export interface ProverOptions {
   ledger: Ledger;
   staging: Staging;
   unproved: Unproved;
-  onFault(error: unknown, id: string): void;
+  onFault(error: unknown, id: UploadId): void;
 }
 
 /** Makes the bytes of complete uploads durable, also after a sync of them failed. */
@@ -19,7 +20,7 @@ export class Prover {
   }
 
   /** A sync of these bytes failed: another would say that all is well. */
-  distrust(id: string): Promise<void> {
+  distrust(id: UploadId): Promise<void> {
     return this.#options.unproved.add(id);
   }
 
@@ -31,7 +32,7 @@ export class Prover {
    * @param knownChecksum CRC-32 of the whole; undefined: the ledger's
    * @throws the reason of `lost` when the bytes are no longer this process's to write
    */
-  async prove(id: string, knownChecksum: number | undefined, lost: AbortSignal): Promise<boolean> {
+  async prove(id: UploadId, knownChecksum: number | undefined, lost: AbortSignal): Promise<boolean> {
     const { ledger, staging, unproved, onFault } = this.#options;
     if (!unproved.has(id)) {
       try {

@@ -55,27 +55,27 @@ export class Recovery {
     const { holders } = this.#options;
     const dead = await holders.bury();
     const now = performance.now();
-    for (const owner of dead) {
-      if (now - (this.#cleared.get(owner) ?? Number.NEGATIVE_INFINITY) < LOOK_AGAIN_MS) continue;
-      if (await this.#takeUp(owner)) this.#cleared.set(owner, now);
+    for (const holder of dead) {
+      if (now - (this.#cleared.get(holder) ?? Number.NEGATIVE_INFINITY) < LOOK_AGAIN_MS) continue;
+      if (await this.#takeUp(holder)) this.#cleared.set(holder, now);
     }
-    for (const owner of this.#cleared.keys()) if (!dead.includes(owner)) this.#cleared.delete(owner);
+    for (const holder of this.#cleared.keys()) if (!dead.includes(holder)) this.#cleared.delete(holder);
   }
 
   /**
    * Whoever holds an upload's lock when he dies may have stored its last byte: so these are looked at, and no others. Resolves
    * with whether nothing of it is left.
    */
-  async #takeUp(owner: string): Promise<boolean> {
+  async #takeUp(holder: string): Promise<boolean> {
     const { holders, locks, lock, resumption } = this.#options;
-    const ids = await locks.of(owner, PAGE);
+    const ids = await locks.of(holder, PAGE);
     let taken = 0;
     for (const id of ids) {
       if (this.#isClosed) return false;
       // Somebody else may have it by now, who sees for himself.
       if (await lock.tryWith(id, () => resumption.beginIfComplete(id))) taken += 1;
     }
-    await holders.clear(owner);
+    await holders.clear(holder);
     return ids.length < PAGE && taken === ids.length;
   }
 }

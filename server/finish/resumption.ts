@@ -1,7 +1,8 @@
 // What an earlier process left, or one beside this that is no more, is taken up: inspections, and complete uploads that nobody
 // had inspected.
 import type { Ledger } from '../ledger/ledger.ts';
-import type { Upload } from '../ledger/upload.ts';
+import type { UploadIn } from '../ledger/upload.ts';
+import type { UploadId } from '../ledger/upload-id.ts';
 import type { TryLock } from '../locking/locker.ts';
 import type { Staging } from '../staging/staging.ts';
 import type { Attempts } from './attempts.ts';
@@ -46,7 +47,7 @@ export class Resumption {
   }
 
   /** Begins an inspection that whoever stored the last byte did not come to. To be called under the upload's lock. */
-  async beginIfComplete(id: string): Promise<void> {
+  async beginIfComplete(id: UploadId): Promise<void> {
     const { ledger, staging, beginnings } = this.#options;
     const upload = await ledger.get(id);
     // An empty one's sender was never answered: for them it was never created.
@@ -77,7 +78,10 @@ export class Resumption {
     }
   }
 
-  async #resumeReceiving({ id, length, unverifiedFrom, directDueAt }: Upload, unanswered: ReadonlySet<string>): Promise<void> {
+  async #resumeReceiving(
+    { id, length, unverifiedFrom, directDueAt }: UploadIn<'receiving'>,
+    unanswered: ReadonlySet<string>,
+  ): Promise<void> {
     const { ledger, staging, lock, beginnings } = this.#options;
     // What is sent past the server has a time of its own.
     if (length === null || directDueAt !== null) return;

@@ -63,7 +63,7 @@ async function serveAlone(opened: AsyncDisposableStack, options: ServingOptions)
     opened.defer(() => proveAll(ledger, staging, unproved));
   }
   return {
-    holder: { isAlone: true, owner: randomUUID(), lost: new AbortController().signal },
+    holder: { isAlone: true, name: randomUUID(), lost: new AbortController().signal },
     locker: new QueueingLocker(lockTimeoutMs),
     takeUp: (finisher) => finisher.start(),
   };

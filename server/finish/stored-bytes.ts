@@ -1,4 +1,5 @@
 import type { Ledger } from '../ledger/ledger.ts';
+import type { UploadId } from '../ledger/upload-id.ts';
 import type { Staging } from '../staging/staging.ts';
 import type { Storage } from '../storage/storage.ts';
 
@@ -8,7 +9,7 @@ import type { Storage } from '../storage/storage.ts';
  */
 export async function readStored(
   places: { ledger: Ledger; staging: Staging; storage: Storage },
-  id: string,
+  id: UploadId,
   start: number,
   end: number,
 ): Promise<Buffer> {
@@ -19,7 +20,7 @@ export async function readStored(
     return await reader.read(start, end).finally(() => reader.close());
   } catch (error) {
     const upload = await ledger.get(id);
-    if (upload?.state !== 'accepted' || upload.target === null || upload.name === null) throw error;
+    if (upload?.state !== 'accepted') throw error;
     const chunks: Buffer[] = [];
     for await (const chunk of storage.read(upload.target, upload.name, { start, end })) chunks.push(chunk as Buffer);
     return Buffer.concat(chunks);

@@ -2,6 +2,7 @@
 import type { Logger } from 'pino';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
+import type { UploadId } from '../ledger/upload-id.ts';
 import type { TryLock } from '../locking/locker.ts';
 import { Retries } from '../runtime/retries.ts';
 import { endReceiving } from '../staging/end-receiving.ts';
@@ -25,7 +26,7 @@ export interface SweeperOptions {
   /** Where senders bring bytes to S3 themselves. */
   direct?: Pick<DirectCompletion, 'beginIfWhole' | 'sweep'>;
   /** Whether an upload's inspection is about to begin: every byte of it is here. */
-  isBeginning(id: string): boolean;
+  isBeginning(id: UploadId): boolean;
   intervalMs: number;
   keepRecordsForMs: number;
   log: Logger;
@@ -117,59 +118,60 @@ export class Sweeper {
     const left = new Set<string>();
     let faults = 0;
     while (!this.#stopped) {
-      const page = (await ledger.expired(now, PAGE + left.size)).filter((upload) => !left.has(upload.id));
-      for (const upload of page) {
+      const page = (await ledger.expired(now, PAGE + left.size)).filter((id) => !left.has(id));
+      for (const id of page) {
         if (this.#stopped) return;
         // One that can't be cleared must not keep all others; where none can, something is away.
-        const isCleared = await this.#clear(upload, now).catch((error: unknown) => {
+        const isCleared = await this.#clear(id, now).catch((error: unknown) => {
           if (++faults === MAX_FAULTS) throw error;
-          log.error({ err: error, upload: upload.id }, 'fault while sweeping');
+          log.error({ err: error, upload: id }, 'fault while sweeping');
           return false;
         });
         if (isCleared) faults = 0;
-        else left.add(upload.id);
+        else left.add(id);
         await new Promise((resolve) => setImmediate(resolve));
       }
       if (page.length < PAGE) return;
     }
   }
 
-  async #clearLeftover(id: string): Promise<void> {
+  async #clearLeftover(id: UploadId): Promise<void> {
     const { ledger, staging, storage, lock, isBeginning } = this.#options;
     // An upload that comes whole in its creation has its bytes before its row; until then it is locked, or about to be inspected.
     await lock.tryWith(id, async () => {
       const upload = await ledger.get(id);
       if (isUnderWay(upload) || isBeginning(id)) return;
       if (upload?.state === 'rejected' && upload.target !== null) await storage.remove(upload.target);
-      if (upload?.state === 'accepted' && upload.target !== null) await storage.keepOnly(upload.target);
+      if (upload?.state === 'accepted') await storage.keepOnly(upload.target);
       await staging.remove(id);
     });
   }
 
   /** False: it is in use, or is no longer what it was. */
-  async #clear(upload: Upload, now: number): Promise<boolean> {
+  async #clear(id: UploadId, now: number): Promise<boolean> {
     const { ledger, staging, storage, direct, lock, isBeginning, keepRecordsForMs, log } = this.#options;
+    const upload = await ledger.get(id);
+    if (upload === undefined) return true;
     if (upload.state !== 'receiving') {
       // The refusal may have been spoken after an earlier attempt had published, and its cleaning up have failed; or an operator
       // who removed a file did not come to the end of it.
       if ((upload.state === 'rejected' || upload.state === 'removed') && upload.target !== null) await storage.remove(upload.target);
       // Whoever ended it may not have heard that it did.
-      if (upload.state !== 'inspecting' && upload.state !== 'accepted') await staging.remove(upload.id);
-      return ledger.forget(upload.id, now);
+      if (upload.state !== 'inspecting' && upload.state !== 'accepted') await staging.remove(id);
+      return ledger.forget(id, now);
     }
     let expired = false;
-    await lock.tryWith(upload.id, async () => {
-      const fresh = await ledger.get(upload.id);
-      if (fresh?.expiresAt == null || fresh.expiresAt > now || isBeginning(upload.id)) return;
-      if (fresh.directDueAt !== null && (await direct?.beginIfWhole(upload.id))) return;
+    await lock.tryWith(id, async () => {
+      const fresh = await ledger.get(id);
+      if (fresh?.state !== 'receiving' || fresh.expiresAt === null || fresh.expiresAt > now || isBeginning(id)) return;
+      if (fresh.directDueAt !== null && (await direct?.beginIfWhole(id))) return;
       // What is complete waits for its inspection, not for its sender.
-      if (fresh.length !== null && fresh.length > 0 && fresh.unverifiedFrom === null && (await staging.size(upload.id)) === fresh.length)
-        return;
+      if (fresh.length !== null && fresh.length > 0 && fresh.unverifiedFrom === null && (await staging.size(id)) === fresh.length) return;
       const expiresAt = ledger.now() + keepRecordsForMs;
-      const expire = () => ledger.move(upload.id, { from: 'receiving' }, 'expired', { expiresAt });
+      const expire = () => ledger.move(id, { from: 'receiving' }, 'expired', { expiresAt });
       expired = (await endReceiving(staging, expire)) !== undefined;
     });
-    if (expired) log.info({ upload: upload.id, state: 'expired' }, 'expired');
+    if (expired) log.info({ upload: id, state: 'expired' }, 'expired');
     return expired;
   }
 }

@@ -2,7 +2,7 @@
 // declaration of the length, is acknowledged only with the verdict: a client that asks HEAD must never read success early.
 import { isErrorCode, UploadError } from '../../shared/errors.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import type { Upload } from '../ledger/upload.ts';
+import type { Upload, UploadIn } from '../ledger/upload.ts';
 
 type Headers = Record<string, string>;
 
@@ -66,7 +66,7 @@ export function knownOffset(upload: Upload): number {
 }
 
 /** The verdict of an upload that was refused, the same each time. */
-export function storedRejection(upload: Upload): UploadError {
+export function storedRejection(upload: UploadIn<'rejected'>): UploadError {
   const code = isErrorCode(upload.errorCode) ? upload.errorCode : 'ERR_CHECK_REFUSED';
   // A code that an operator's own check chose may be of any class; a verdict on a file is always a 4xx that clients do not repeat.
   const rejection = new UploadError(code, upload.errorDetail === null ? {} : { detail: upload.errorDetail });
@@ -90,7 +90,7 @@ export function gone(upload: Upload): UploadError {
  * An upload whose bytes are all here, as every door may go on with it: accepted, or `inspecting` still.
  * @throws UploadError the rejection, 410, 409 when the bytes turned out unproved, 404 where there is no row any more
  */
-export function requireNotRefused(upload: Upload | undefined): Upload {
+export function requireNotRefused(upload: Upload | undefined): UploadIn<'accepted' | 'inspecting'> {
   if (upload === undefined) throw new UploadError('ERR_UPLOAD_NOT_FOUND');
   switch (upload.state) {
     case 'accepted':

@@ -3,7 +3,8 @@ import type { Logger } from 'pino';
 import type { Rejection } from '../../shared/errors.ts';
 import type { Inspection } from '../inspection/inspection.ts';
 import { moveToRejected, type RejectionOptions } from '../ledger/rejection.ts';
-import type { Upload } from '../ledger/upload.ts';
+import type { LeasedUpload, Upload } from '../ledger/upload.ts';
+import type { UploadId } from '../ledger/upload-id.ts';
 import { Retries } from '../runtime/retries.ts';
 import { NO_CHECKSUM } from '../staging/running-checksum.ts';
 import type { Staging } from '../staging/staging.ts';
@@ -16,7 +17,7 @@ export interface VerdictsOptions extends RejectionOptions {
   log: Logger;
   /** Told of every verdict after it is durable; its faults are logged and change nothing. */
   onVerdict?: ((upload: Upload) => Promise<void> | void) | undefined;
-  onFault(error: unknown, id?: string): void;
+  onFault(error: unknown, id?: UploadId): void;
 }
 
 export class Verdicts {
@@ -34,7 +35,7 @@ export class Verdicts {
   }
 
   /** Of what was published in `directory`. */
-  async accept(upload: Upload, lease: Lease, inspection: Inspection, name: string, directory: string): Promise<void> {
+  async accept(upload: LeasedUpload, lease: Lease, inspection: Inspection, name: string, directory: string): Promise<void> {
     const { ledger, staging, storage } = this.#options;
     const { id, length, target } = upload;
     const { found, checksum, sha256 } = inspection;
@@ -42,14 +43,14 @@ export class Verdicts {
       name,
       target: directory,
       type: found.type,
-      ...(checksum === null || length === null ? { checksumOffset: NO_CHECKSUM } : { checksum, checksumOffset: length }),
+      ...(checksum === null ? { checksumOffset: NO_CHECKSUM } : { checksum, checksumOffset: length }),
       sha256,
       strikes: 0,
       leaseOwner: null,
       expiresAt: null,
     });
     if (!accepted) {
-      if (target !== null) await this.withdraw(id, target, lease.attempt);
+      await this.withdraw(id, target, lease.attempt);
       return;
     }
     await this.#ended(accepted, async () => {
@@ -59,24 +60,24 @@ export class Verdicts {
     });
   }
 
-  async reject(upload: Upload, lease: Lease, rejection: Rejection): Promise<void> {
+  async reject(upload: LeasedUpload, lease: Lease, rejection: Rejection): Promise<void> {
     const { staging, storage } = this.#options;
     const rejected = await moveToRejected(this.#options, upload.id, { from: 'inspecting', lease }, rejection);
     if (!rejected) return;
     await this.#ended(rejected, async () => {
       // An earlier attempt may have published and crashed before its verdict. The staged bytes go last: a start that finds
       // them knows that this was not done to its end.
-      if (lease.attempt > 1 && upload.target !== null) await storage.remove(upload.target);
+      if (lease.attempt > 1) await storage.remove(upload.target);
       await staging.remove(upload.id);
     });
   }
 
   /** The row was not this attempt's to write any more. What another holder of the lease accepted is not touched. */
-  withdraw(id: string, target: string, attempt: number): Promise<void> {
+  withdraw(id: UploadId, target: string, attempt: number): Promise<void> {
     return this.#cleanUps.do(() => this.#withdraw(id, target, attempt));
   }
 
-  async #withdraw(id: string, target: string, attempt: number): Promise<void> {
+  async #withdraw(id: UploadId, target: string, attempt: number): Promise<void> {
     const { ledger, staging, storage } = this.#options;
     const now = await ledger.get(id);
     if (now?.state === 'accepted' || now?.state === 'inspecting') {
@@ -99,11 +100,11 @@ export class Verdicts {
     else await this.#clear(upload);
   }
 
-  async #clear({ id, state, target, attempt }: Upload): Promise<void> {
+  async #clear(upload: Upload): Promise<void> {
     const { staging, storage } = this.#options;
-    if (target !== null && state === 'rejected') await storage.remove(target);
-    if (target !== null && state === 'accepted' && attempt > 1) await storage.keepOnly(target);
-    await staging.remove(id);
+    if (upload.state === 'rejected' && upload.target !== null) await storage.remove(upload.target);
+    if (upload.state === 'accepted' && upload.attempt > 1) await storage.keepOnly(upload.target);
+    await staging.remove(upload.id);
   }
 
   /** After the verdict: nothing that fails here changes it. */
@@ -115,8 +116,8 @@ export class Verdicts {
   /** Tells of a verdict, whoever came to it. Never rejects. */
   async announce(upload: Upload): Promise<void> {
     const { onVerdict, log, onFault } = this.#options;
-    const { id, state, length, errorCode } = upload;
-    log.info({ upload: id, state, length, code: errorCode ?? undefined }, state);
+    const { id, state, length } = upload;
+    log.info({ upload: id, state, length, code: upload.state === 'rejected' ? upload.errorCode : undefined }, state);
     if (onVerdict) await (async () => onVerdict(upload))().catch((error) => onFault(error, id));
   }
 }

@@ -1,6 +1,7 @@
 // Inspections that nobody runs are taken up, on one machine as on many: a process died, or a change was kept whose end it did
 // not hear of, so that the row says `inspecting` and nobody inspects.
 import type { Ledger } from '../ledger/ledger.ts';
+import type { UploadId } from '../ledger/upload-id.ts';
 import type { Attempts } from './attempts.ts';
 import type { Beginnings } from './beginnings.ts';
 import type { LeaseHolder } from './lease.ts';
@@ -46,9 +47,9 @@ export class InspectionWatch {
 
   async #look(): Promise<void> {
     const { ledger, holder, attempts, beginnings, closing } = this.#options;
-    const isTaken = (id: string) => attempts.has(id) || beginnings.has(id);
+    const isTaken = (id: UploadId) => attempts.has(id) || beginnings.has(id);
     // The lease is ours, so all others leave it to us. However many run: it counts as running already.
-    for (const id of await ledger.inspectionsOf(holder.owner)) if (!isTaken(id)) attempts.run(id);
+    for (const id of await ledger.inspectionsOf(holder.name)) if (!isTaken(id)) attempts.run(id);
     for (const id of await ledger.dueInspections(ledger.now(), PAGE)) {
       if (closing.aborted || attempts.size + beginnings.size >= RESUMED_AT_ONCE) return;
       if (!isTaken(id)) attempts.run(id);

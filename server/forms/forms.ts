@@ -12,6 +12,7 @@ import { closeAfterAnswer } from '../http/early-answer.ts';
 import { toRecord } from '../http/record.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
+import { newUploadId } from '../ledger/upload-id.ts';
 import { tooLarge } from '../staging/admission.ts';
 import { MIN_BYTES_PER_TIMEOUT } from '../staging/body-source.ts';
 import { endReceiving } from '../staging/end-receiving.ts';
@@ -19,7 +20,6 @@ import { faultOf } from '../staging/faults.ts';
 import type { Receiver } from '../staging/receiver.ts';
 import type { Staging } from '../staging/staging.ts';
 import { streamBody } from '../staging/stream-source.ts';
-import { newUploadId } from '../staging/upload-id.ts';
 import { type FormResult, renderResults } from './form-page.ts';
 
 /** Files in one form, more than a person picks; each is an upload of its own. */
@@ -33,7 +33,7 @@ export interface FormsOptions {
   staging: Staging;
   receiver: Receiver;
   beginnings: Beginnings;
-  maxUploadSize: number;
+  maxUploadBytes: number;
   patienceMs: number;
   keepRecordsForMs: number;
   bodyTimeoutMs: number;
@@ -122,7 +122,7 @@ export class Forms {
 
   /** One file: into staging, then the verdict. Undefined for a file field that was left empty. */
   async #take(stream: Readable, name: string, { owner, collectionUrl }: Sender, signal: AbortSignal): Promise<FormResult | undefined> {
-    const { ledger, receiver, beginnings, maxUploadSize, patienceMs, draining } = this.#options;
+    const { ledger, receiver, beginnings, maxUploadBytes, patienceMs, draining } = this.#options;
     let upload: Upload | undefined;
     try {
       const metadata = new Map(name === '' ? [] : [['filename', name]]);
@@ -134,7 +134,7 @@ export class Forms {
         rawMetadata: '',
         idempotencyKey: null,
       }));
-      const { stored } = await receiver.receive(upload, 0, streamBody(stream), { maxBytes: maxUploadSize, signal, isNew: true });
+      const { stored } = await receiver.receive(upload, 0, streamBody(stream), { maxBytes: maxUploadBytes, signal, isNew: true });
       signal.throwIfAborted();
       if (stored === 0 && name === '') {
         await this.#discard(upload);
@@ -152,7 +152,7 @@ export class Forms {
       stream.resume();
       if (upload) await this.#discard(upload);
       let error = faultOf(thrown);
-      if (error.code === 'ERR_UPLOAD_LENGTH_EXCEEDED') error = tooLarge(maxUploadSize);
+      if (error.code === 'ERR_UPLOAD_LENGTH_EXCEEDED') error = tooLarge(maxUploadBytes);
       const now = upload && (await ledger.get(upload.id));
       const record = now?.state === 'rejected' ? { record: toRecord(ledger, now, 0, `${collectionUrl}/${now.id}`) } : {};
       return { ...refused(name, error), ...record };

@@ -13,13 +13,13 @@ import type { DirectCompletion } from '../finish/direct-completion.ts';
 import { requireNotRefused } from '../finish/verdict-answers.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
+import { newUploadId, parseUploadId } from '../ledger/upload-id.ts';
 import type { TryLock } from '../locking/locker.ts';
 import { collectBody } from '../staging/body-source.ts';
 import type { Receiver } from '../staging/receiver.ts';
 import { refusalOf } from '../staging/refusal.ts';
 import type { S3Direct } from '../staging/s3/s3-direct.ts';
 import { streamBody } from '../staging/stream-source.ts';
-import { newUploadId } from '../staging/upload-id.ts';
 import { isMediaType, readIdempotencyKey } from '../tus/headers.ts';
 import { toRecord } from './record.ts';
 
@@ -63,7 +63,8 @@ export class Direct {
 
   /** `path` is what follows `/get-upload-url`, query included. @throws UploadError */
   async answer(request: IncomingMessage, response: ServerResponse, path: string, collectionUrl: string): Promise<void> {
-    const [matched, id, from] = ADDRESS.exec(path) ?? [];
+    const [matched, name, from] = ADDRESS.exec(path) ?? [];
+    const id = parseUploadId(name);
     const { door } = this.#options;
     if (door === undefined || matched === undefined) throw new UploadError('ERR_NOT_FOUND');
     if (request.method === 'OPTIONS') {

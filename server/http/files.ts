@@ -4,6 +4,7 @@ import { UploadError } from '../../shared/errors.ts';
 import { TUS_VERSION } from '../../shared/protocol.ts';
 import type { Access } from '../access/access.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import { parseUploadId } from '../ledger/upload-id.ts';
 import type { Receiver } from '../staging/receiver.ts';
 import type { Storage } from '../storage/storage.ts';
 import { requireVersion } from '../tus/headers.ts';
@@ -34,7 +35,8 @@ export async function answerFiles(
 ): Promise<void> {
   const { access, uploads } = options;
   const method = methodOf(request);
-  const [matched, id, isStatus, query] = ADDRESS.exec(path) ?? [];
+  const [matched, name, isStatus, query] = ADDRESS.exec(path) ?? [];
+  const id = parseUploadId(name);
   if (matched === undefined) throw new UploadError('ERR_UPLOAD_NOT_FOUND');
   if (method === 'OPTIONS') {
     await uploads.options({ raw: request, response, owner: '', collectionUrl });

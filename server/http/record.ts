@@ -2,7 +2,7 @@ import type { UploadError } from '../../shared/errors.ts';
 import type { UploadRecord } from '../../shared/upload.ts';
 import { acknowledgedOffset, heldOffset, knownOffset, storedRejection } from '../finish/verdict-answers.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import type { Upload } from '../ledger/upload.ts';
+import type { Upload, UploadIn } from '../ledger/upload.ts';
 import { formatChecksum, NO_CHECKSUM } from '../staging/running-checksum.ts';
 
 /** An upload as others see it. `stored` is the bytes staged, which only an upload that receives still needs. */
@@ -14,15 +14,15 @@ export function toRecord(ledger: Ledger, upload: Upload, stored: number, url: st
     originalName: upload.originalName,
     length: upload.length,
     offset: offsetOf(upload, stored),
-    type: upload.type,
+    type: isAccepted(upload) ? upload.type : null,
     checksum: upload.state === 'accepted' && upload.checksumOffset !== NO_CHECKSUM ? formatChecksum(upload.checksum) : null,
-    ...(upload.sha256 === null ? {} : { sha256: upload.sha256 }),
+    ...(isAccepted(upload) && upload.sha256 !== null ? { sha256: upload.sha256 } : {}),
     createdAt: new Date(upload.createdAt).toISOString(),
     updatedAt: new Date(upload.updatedAt).toISOString(),
     expiresAt: upload.expiresAt === null ? null : ledger.wallTime(upload.expiresAt).toISOString(),
     url,
     ...(upload.relativePath === null ? {} : { relativePath: upload.relativePath }),
-    ...(upload.errorCode === null ? {} : { error: shown(storedRejection(upload)) }),
+    ...(upload.state === 'rejected' ? { error: shown(storedRejection(upload)) } : {}),
   };
 }
 
@@ -36,11 +36,15 @@ function offsetOf(upload: Upload, stored: number): number {
       return acknowledgedOffset(upload, stored);
     case 'accepted':
     case 'removed':
-      return upload.length ?? 0;
+      return upload.length;
     case 'expired':
     case 'terminated':
       return knownOffset(upload);
     default:
       return heldOffset(upload);
   }
+}
+
+function isAccepted(upload: Upload): upload is UploadIn<'accepted' | 'removed'> {
+  return upload.state === 'accepted' || upload.state === 'removed';
 }

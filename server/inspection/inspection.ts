@@ -1,15 +1,14 @@
 import type { Rejection } from '../../shared/errors.ts';
 import { HEAD_BYTES } from '../../shared/formats.ts';
 import type { Policy } from '../../shared/policy.ts';
-import type { Upload } from '../ledger/upload.ts';
+import type { UploadIn } from '../ledger/upload.ts';
 import { completeChecksum, NO_CHECKSUM } from '../staging/running-checksum.ts';
 import type { StagedReader, Staging } from '../staging/staging.ts';
 import { StagedBytesGone } from '../storage/storage.ts';
 import { type Check, CheckCrash, type Inspectable } from './check.ts';
 
 export interface InspectionOptions {
-  upload: Upload;
-  length: number;
+  upload: UploadIn<'inspecting'>;
   /** The first bytes, where they are at hand. */
   head: Uint8Array | undefined;
   staging: Staging;
@@ -37,8 +36,8 @@ export interface Inspection {
  * @throws CheckCrash, the reason of `lost`, or a fault of ours
  */
 export async function inspect(options: InspectionOptions): Promise<Inspection> {
-  const { upload, length, checks, policy, checkTimeoutMs, lost } = options;
-  const staged = new StagedBytes(upload, length, options.staging, lost);
+  const { upload, checks, policy, checkTimeoutMs, lost } = options;
+  const staged = new StagedBytes(upload, options.staging, lost);
   const limits = { limitMs: checkTimeoutMs, lost };
   // Not the file's doing: reading and hashing are the same for every file.
   const stalled = () => new Error(`Reading what is staged stood still for ${checkTimeoutMs} ms.`);
@@ -46,7 +45,7 @@ export async function inspect(options: InspectionOptions): Promise<Inspection> {
     const head =
       (isSeenHere(upload) ? options.head : undefined) ??
       (await whileMoving({ ...limits, stalled }, async (step) => (await staged.reader(step)).read(0, HEAD_BYTES)));
-    const checksum = await whileMoving({ ...limits, stalled }, (step) => checksumOf(upload, length, () => staged.reader(step)));
+    const checksum = await whileMoving({ ...limits, stalled }, (step) => checksumOf(upload, () => staged.reader(step)));
     const found: Inspectable['found'] = { type: null, extension: null };
     if (upload.expectedChecksum !== null && upload.expectedChecksum !== checksum) {
       return { rejection: { code: 'ERR_FILE_DAMAGED' }, found, checksum, sha256: null };
@@ -60,7 +59,7 @@ export async function inspect(options: InspectionOptions): Promise<Inspection> {
           originalName: upload.originalName,
           safeName: upload.name,
           claimedType: upload.claimedType,
-          length,
+          length: upload.length,
           head,
           policy,
           signal: step.signal,
@@ -81,30 +80,28 @@ export async function inspect(options: InspectionOptions): Promise<Inspection> {
 }
 
 /** What came past this server is read back whole only where its sender said what it must be. */
-async function checksumOf(upload: Upload, length: number, reader: () => Promise<StagedReader>): Promise<number | null> {
-  if (isSeenHere(upload) && upload.checksumOffset === length) return upload.checksum;
+async function checksumOf(upload: UploadIn<'inspecting'>, reader: () => Promise<StagedReader>): Promise<number | null> {
+  if (isSeenHere(upload) && upload.checksumOffset === upload.length) return upload.checksum;
   if (!isSeenHere(upload) && upload.expectedChecksum === null) return null;
   const known = isSeenHere(upload) ? upload : { checksum: 0, checksumOffset: NO_CHECKSUM };
   return (await completeChecksum(known, await reader())).checksum;
 }
 
 /** What its sender could bring past this server may have replaced what came through it: only what is stored counts. */
-function isSeenHere({ checksumOffset, directDueAt }: Upload): boolean {
+function isSeenHere({ checksumOffset, directDueAt }: UploadIn<'inspecting'>): boolean {
   return checksumOffset !== NO_CHECKSUM && directDueAt === null;
 }
 
 /** Opened when a check first asks for more than the head: most never do. */
 class StagedBytes {
-  readonly #upload: Upload;
-  readonly #length: number;
+  readonly #upload: UploadIn<'inspecting'>;
   readonly #staging: Staging;
   readonly #lost: AbortSignal;
   #opened: Promise<StagedReader> | undefined;
   #isClosed = false;
 
-  constructor(upload: Upload, length: number, staging: Staging, lost: AbortSignal) {
+  constructor(upload: UploadIn<'inspecting'>, staging: Staging, lost: AbortSignal) {
     this.#upload = upload;
-    this.#length = length;
     this.#staging = staging;
     this.#lost = lost;
   }
@@ -153,9 +150,9 @@ class StagedBytes {
     const reader = await this.#staging.open(this.#upload.id, this.#lost).catch((cause: unknown) => {
       throw new StagedBytesGone('The staged bytes cannot be opened.', { cause });
     });
-    if (reader.size === this.#length) return reader;
+    if (reader.size === this.#upload.length) return reader;
     await reader.close();
-    throw new Error(`Staged are ${reader.size} bytes of ${this.#length}.`);
+    throw new Error(`Staged are ${reader.size} bytes of ${this.#upload.length}.`);
   }
 }
 

@@ -1,7 +1,8 @@
 // Uploads that are sent past this server: nobody here sees their bytes come, so somebody has to look.
 import { RECEIVING } from './conditions.ts';
 import type { Engine } from './engine.ts';
-import type { Upload } from './upload.ts';
+import { toUpload, type UploadIn } from './upload.ts';
+import type { UploadId } from './upload-id.ts';
 
 export class DirectUploads {
   readonly #engine: Engine;
@@ -11,8 +12,8 @@ export class DirectUploads {
   }
 
   /** Those whose bytes may all have come, longest due first. */
-  due(now: number, limit: number): Promise<Upload[]> {
-    return this.#engine.db
+  async due(now: number, limit: number): Promise<UploadIn<'receiving'>[]> {
+    const rows = await this.#engine.db
       .selectFrom('uploads')
       .selectAll()
       .where('state', '=', RECEIVING)
@@ -22,10 +23,11 @@ export class DirectUploads {
       .orderBy('id')
       .limit(limit)
       .execute();
+    return rows.map((row) => toUpload(row) as UploadIn<'receiving'>);
   }
 
   /** Not all of it was there. Nothing has happened to the upload, so its `updatedAt` stays; and the time may be lost to a power cut. */
-  async lookAgain(id: string, directDueAt: number): Promise<void> {
+  async lookAgain(id: UploadId, directDueAt: number): Promise<void> {
     await this.#engine.db.updateTable('uploads').set({ directDueAt }).where('id', '=', id).where('state', '=', RECEIVING).execute();
   }
 }

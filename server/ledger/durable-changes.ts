@@ -1,5 +1,6 @@
 import { UploadError } from '../../shared/errors.ts';
 import type { Engine } from './engine.ts';
+import type { UploadId } from './upload-id.ts';
 
 /** So long, and then a fault is answered: who asks has a time limit, too. */
 const DURABLE_WAIT_MS = 5000;
@@ -31,13 +32,13 @@ export class DurableChanges {
   }
 
   /** Settles when what was changed of this upload is durable; undefined: all of it is. @throws NotDurable when it is still not after a while */
-  pending(id: string): Promise<void> | undefined {
+  pending(id: UploadId): Promise<void> | undefined {
     const undurable = this.#undurable.get(id);
     return undurable && waitBriefly(undurable);
   }
 
   /** Runs a change and, when it happened, makes it durable; until then `pending` of the same upload waits. */
-  durably<T>(id: string, change: () => Promise<T>): Promise<T> {
+  durably<T>(id: UploadId, change: () => Promise<T>): Promise<T> {
     const done = this.kept(change, true);
     const settled = Promise.allSettled([this.#undurable.get(id), done]).then(() => undefined);
     this.#undurable.set(id, settled);
@@ -55,7 +56,7 @@ export class DurableChanges {
    * @throws NotDurable
    */
   async soon<T, R = T>(
-    id: string,
+    id: UploadId,
     change: () => Promise<T>,
     act: (durable: Promise<T>) => Promise<R> = (durable) => durable as unknown as Promise<R>,
   ): Promise<R> {

@@ -1,6 +1,6 @@
 // The processes that hold locks and leases. Each renews one row, and with it everything it holds, in one statement; whoever
 // sees that a row was not renewed in time marks its holder dead, and what a dead one held is free. So nothing is asked of a
-// clock when a lock is taken, and an owner that is dead can never be alive again: it takes another name.
+// clock when a lock is taken, and a holder that is dead can never be alive again: it takes another name.
 import { type RawBuilder, sql } from 'kysely';
 import type { Engine } from './engine.ts';
 
@@ -17,21 +17,21 @@ export class Holders {
   }
 
   /** A holder that nobody has heard of before, alive for `leaseMs`. */
-  async enter(owner: string, leaseMs: number): Promise<void> {
+  async enter(holder: string, leaseMs: number): Promise<void> {
     const expiresAt = this.#in(leaseMs);
-    await this.#engine.db.insertInto('holders').values({ owner, expiresAt, leaseMs, isDead: 0 }).execute();
+    await this.#engine.db.insertInto('holders').values({ owner: holder, expiresAt, leaseMs, isDead: 0 }).execute();
   }
 
   /** For another `leaseMs` from now on. False: others took it for dead, and may have what it held. */
-  async renew(owner: string, leaseMs: number): Promise<boolean> {
+  async renew(holder: string, leaseMs: number): Promise<boolean> {
     const expiresAt = this.#in(leaseMs);
-    const renewal = this.#engine.db.updateTable('holders').set({ expiresAt, leaseMs }).where('owner', '=', owner).where('isDead', '=', 0);
+    const renewal = this.#engine.db.updateTable('holders').set({ expiresAt, leaseMs }).where('owner', '=', holder).where('isDead', '=', 0);
     return (await renewal.executeTakeFirst()).numUpdatedRows === 1n;
   }
 
   /** It holds nothing any more, or nothing that others need wait for. */
-  async leave(owner: string): Promise<void> {
-    await this.#engine.db.updateTable('holders').set({ isDead: 1 }).where('owner', '=', owner).execute();
+  async leave(holder: string): Promise<void> {
+    await this.#engine.db.updateTable('holders').set({ isDead: 1 }).where('owner', '=', holder).execute();
   }
 
   /**
@@ -48,15 +48,15 @@ export class Holders {
       .select((row) => row.case().when('expiresAt', '<=', this.#in(0)).then(1).else(0).end().as('isOver'))
       .where('isDead', '=', 0)
       .execute();
-    for (const owner of this.#seen.keys()) if (!alive.some((row) => row.owner === owner)) this.#seen.delete(owner);
+    for (const holder of this.#seen.keys()) if (!alive.some((row) => row.owner === holder)) this.#seen.delete(holder);
     const nowMs = performance.now();
-    for (const { owner, expiresAt, leaseMs, isOver } of alive) {
-      const seen = this.#seen.get(owner);
-      if (seen?.expiresAt !== expiresAt) this.#seen.set(owner, { expiresAt, sinceMs: nowMs });
+    for (const { owner: holder, expiresAt, leaseMs, isOver } of alive) {
+      const seen = this.#seen.get(holder);
+      if (seen?.expiresAt !== expiresAt) this.#seen.set(holder, { expiresAt, sinceMs: nowMs });
       const isSilent = seen === undefined || leaseMs === 0 ? isOver === 1 : seen.expiresAt === expiresAt && nowMs - seen.sinceMs > leaseMs;
       if (!isSilent) continue;
       // Unless it was renewed since.
-      const silent = db.updateTable('holders').set({ isDead: 1 }).where('owner', '=', owner).where('expiresAt', '=', expiresAt);
+      const silent = db.updateTable('holders').set({ isDead: 1 }).where('owner', '=', holder).where('expiresAt', '=', expiresAt);
       await silent.where('isDead', '=', 0).execute();
     }
     const rows = await db.selectFrom('holders').select('owner').where('isDead', '=', 1).execute();
@@ -70,20 +70,20 @@ export class Holders {
   }
 
   /** Frees the leases of one that is dead, and forgets it where it is long gone and holds no lock. */
-  async clear(owner: string): Promise<void> {
+  async clear(holder: string): Promise<void> {
     const { db } = this.#engine;
     await db
       .updateTable('uploads')
       .set({ leaseOwner: null })
       .where('state', '=', sql.lit('inspecting'))
-      .where('leaseOwner', '=', owner)
+      .where('leaseOwner', '=', holder)
       .execute();
     await db
       .deleteFrom('holders')
-      .where('owner', '=', owner)
+      .where('owner', '=', holder)
       .where('isDead', '=', 1)
       .where('expiresAt', '<=', this.#in(-REMEMBER_DEAD_MS))
-      .where((row) => row.not(row.exists(row.selectFrom('locks').select('uploadId').where('locks.owner', '=', owner))))
+      .where((row) => row.not(row.exists(row.selectFrom('locks').select('uploadId').where('locks.owner', '=', holder))))
       .execute();
   }
 

@@ -7,7 +7,8 @@ import type { Engine } from './engine.ts';
 import { migrate } from './migration.ts';
 import type { Notices } from './notices.ts';
 import { StateChanges } from './state-changes.ts';
-import type { Upload, UploadChanges } from './upload.ts';
+import { type LeasedUpload, type MoveChanges, toUpload, type Upload, type UploadChanges, type UploadIn, type UploadRow } from './upload.ts';
+import type { UploadId } from './upload-id.ts';
 import { UploadRows } from './upload-rows.ts';
 
 /**
@@ -70,56 +71,62 @@ export class Ledger {
     return durable ? this.#durably(id, state, add, heard) : heard(this.#durable.kept(add, false));
   }
 
-  async get(id: string): Promise<Upload | undefined> {
+  /** @throws BrokenRow */
+  async get(id: UploadId): Promise<Upload | undefined> {
     const pending = this.#durable.pending(id);
     if (pending) await pending;
-    const { rows } = await this.#rows.select(id);
-    return rows[0];
+    return this.#rows.select(id);
   }
 
   /** By any of these keys. */
   async findByKey(owner: string, idempotencyKeys: readonly string[]): Promise<Upload | undefined> {
-    const found = await this.#engine.db
+    const row = await this.#engine.db
       .selectFrom('uploads')
       .selectAll()
       .where('owner', '=', owner)
       .where('idempotencyKey', 'in', idempotencyKeys)
       .executeTakeFirst();
-    const pending = found && this.#durable.pending(found.id);
-    return pending ? pending.then(() => this.get(found.id)) : found;
+    const pending = row && this.#durable.pending(row.id);
+    return pending ? pending.then(() => this.get(row.id)) : row && toUpload(row);
   }
 
   /**
    * Moves an upload to another state, with its event where the move ends it, and resolves with the row as it is then.
    * Undefined: the row was not as the guard says.
    */
-  async move(id: string, guard: Guard, to: UploadState, changes: UploadChanges = {}): Promise<Upload | undefined> {
+  async move<From extends UploadState, To extends UploadState>(
+    id: UploadId,
+    guard: Guard<From>,
+    to: To,
+    changes: MoveChanges<From, To>,
+  ): Promise<UploadIn<To> | undefined> {
     if (!UPLOAD_TRANSITIONS[guard.from].includes(to)) throw new Error(`There is no move from ${guard.from} to ${to}.`);
-    const set = { ...changes, state: to, updatedAt: Date.now() };
+    const set: UploadChanges & { state: To; updatedAt: number } = { ...changes, state: to, updatedAt: Date.now() };
     const { attempt } = guard.lease ?? {};
     const move = () => this.#rows.update(id, guard, set);
     const isMove = (row: Upload | undefined) =>
       row?.state === to && (attempt === undefined ? row.updatedAt === set.updatedAt : row.attempt === attempt) ? row : undefined;
-    return this.#durably(id, guard.from, move, async (moving) => {
-      const moved = await this.#heard(id, moving, isMove);
-      if (moved) this.#changes.tell(moved);
-      return moved;
+    const moved = await this.#durably(id, guard.from, move, async (moving) => {
+      const heard = await this.#heard(id, moving, isMove);
+      if (heard) this.#changes.tell(heard);
+      return heard;
     });
+    return moved as UploadIn<To> | undefined;
   }
 
   /** Moves an upload that receives to `inspecting`, its first lease taken and its attempt counted. Undefined: it no longer receives. */
-  async beginInspection(id: string, leaseOwner: string, changes: UploadChanges): Promise<Upload | undefined> {
-    const set = { ...changes, state: 'inspecting' as const, updatedAt: Date.now(), leaseOwner };
+  async beginInspection(id: UploadId, holder: string, changes: MoveChanges<'receiving', 'inspecting'>): Promise<LeasedUpload | undefined> {
+    const set = { ...changes, state: 'inspecting' as const, updatedAt: Date.now(), leaseOwner: holder };
     const beginning = this.#durable.durably(id, () => this.#rows.update(id, { from: 'receiving' }, set, true));
     const begun = await this.#heard(id, beginning, (row) =>
-      row?.state === 'inspecting' && row.leaseOwner === leaseOwner && row.updatedAt === set.updatedAt ? row : undefined,
+      row?.state === 'inspecting' && row.leaseOwner === holder && row.updatedAt === set.updatedAt ? row : undefined,
     );
     if (begun) this.#changes.tell(begun);
-    return begun;
+    return begun as LeasedUpload | undefined;
   }
 
   /** Changes a row without moving it; durable with `durable`. */
-  async change(id: string, guard: Guard, changes: UploadChanges, durable: boolean): Promise<boolean> {
+  async change(id: UploadId, guard: Guard, changes: UploadChanges, durable: boolean): Promise<boolean> {
     const change = async () => (await this.#rows.update(id, guard, { ...changes, updatedAt: Date.now() })) !== undefined;
     return durable ? this.#durably(id, guard.from, change) : this.#durable.kept(change, false);
   }
@@ -129,14 +136,14 @@ export class Ledger {
    * offset is raised and never lowered: whoever looks at an upload may prove more than the body that is still being written
    * has. Durable with one.
    *
-   * @param lockOwner who has the lock in the ledger: nothing is written once another took it, who may have come further
+   * @param lockHolder has the lock in the ledger: nothing is written once another took it, who may have come further
    */
-  checkpoint(id: string, changes: UploadChanges, provenOffset?: number, lockOwner?: string): Promise<boolean> {
-    if (provenOffset === undefined && lockOwner === undefined) return this.change(id, { from: 'receiving' }, changes, false);
+  checkpoint(id: UploadId, changes: UploadChanges, provenOffset?: number, lockHolder?: string): Promise<boolean> {
+    if (provenOffset === undefined && lockHolder === undefined) return this.change(id, { from: 'receiving' }, changes, false);
     const proven = provenOffset ?? 0;
     const write = async () => {
       const update = guarded(this.#engine.db, id, { from: 'receiving' });
-      const held = lockOwner === undefined ? update : update.where((row) => row.exists(lockOf(row, lockOwner)));
+      const held = lockHolder === undefined ? update : update.where((row) => row.exists(lockOf(row, lockHolder)));
       const result = await held.set((row) => ({ ...changes, provenOffset: raised(row, proven), updatedAt: Date.now() })).executeTakeFirst();
       return result.numUpdatedRows === 1n;
     };
@@ -147,7 +154,7 @@ export class Ledger {
    * What is stored survives a power cut, as found by one who looks without the lock. Durable. False, and nothing is changed:
    * it no longer receives, or a chunk whose checksum is still to be looked at has come below.
    */
-  prove(id: string, provenOffset: number): Promise<boolean> {
+  prove(id: UploadId, provenOffset: number): Promise<boolean> {
     const prove = async () => {
       const result = await guarded(this.#engine.db, id, { from: 'receiving' })
         .where((row) => row.or([row('unverifiedFrom', 'is', null), row('unverifiedFrom', '>=', provenOffset)]))
@@ -165,34 +172,35 @@ export class Ledger {
    *
    * @param now undefined: the caller's own timer says that it is time
    */
-  async claim(id: string, owner: string, now?: number): Promise<Upload | undefined> {
+  async claim(id: UploadId, holder: string, now?: number): Promise<LeasedUpload | undefined> {
     const free = this.#engine.db
       .updateTable('uploads')
       .set((row) => ({
         attempt: row('attempt', '+', 1),
         strikes: row
           .case()
-          .when('leaseOwner', '=', owner)
+          .when('leaseOwner', '=', holder)
           .then(row.ref('strikes'))
           .else(row('strikes', '+', 1))
           .end(),
-        leaseOwner: owner,
+        leaseOwner: holder,
         retryAt: null,
       }))
       .where('id', '=', id)
       .where('state', '=', INSPECTING)
-      .where((row) => row.or([isFree(row), row('leaseOwner', '=', owner)]));
+      .where((row) => row.or([isFree(row), row('leaseOwner', '=', holder)]));
     const due = now === undefined ? free : free.where((row) => row.or([row('retryAt', 'is', null), row('retryAt', '<=', now)]));
-    return this.#durable.durably(id, () => due.returningAll().executeTakeFirst());
+    const row = await this.#durable.durably(id, () => due.returningAll().executeTakeFirst());
+    return row && (toUpload(row) as LeasedUpload);
   }
 
   /** Uncounts what one holder's running inspections were counted as, should they not come to an end. */
-  async forgiveStrikes(owner: string): Promise<void> {
+  async forgiveStrikes(holder: string): Promise<void> {
     await this.#engine.db
       .updateTable('uploads')
       .set((row) => ({ strikes: row('strikes', '-', 1) }))
       .where('state', '=', INSPECTING)
-      .where('leaseOwner', '=', owner)
+      .where('leaseOwner', '=', holder)
       .where('strikes', '>', 0)
       .execute();
     await this.#engine.flush();
@@ -204,14 +212,14 @@ export class Ledger {
   }
 
   /** Inspections whose lease one holder has. */
-  async inspectionsOf(owner: string): Promise<string[]> {
+  async inspectionsOf(holder: string): Promise<UploadId[]> {
     const { db } = this.#engine;
-    const rows = await db.selectFrom('uploads').select('id').where('state', '=', INSPECTING).where('leaseOwner', '=', owner).execute();
+    const rows = await db.selectFrom('uploads').select('id').where('state', '=', INSPECTING).where('leaseOwner', '=', holder).execute();
     return rows.map((row) => row.id);
   }
 
   /** Inspections that nobody runs and whose time has come. */
-  async dueInspections(now: number, limit: number): Promise<string[]> {
+  async dueInspections(now: number, limit: number): Promise<UploadId[]> {
     const rows = await this.#engine.db
       .selectFrom('uploads')
       .select('id')
@@ -224,39 +232,41 @@ export class Ledger {
   }
 
   /** Empty uploads that nobody has inspected. */
-  async emptyReceiving(): Promise<string[]> {
+  async emptyReceiving(): Promise<UploadId[]> {
     const { db } = this.#engine;
     const rows = await db.selectFrom('uploads').select('id').where('state', '=', RECEIVING).where('length', '=', 0).execute();
     return rows.map((row) => row.id);
   }
 
   /** Uploads that still receive, a page at a time in the order of their ids. */
-  receiving(after: string, limit: number): Promise<Upload[]> {
-    return this.#engine.db
+  async receiving(after: string, limit: number): Promise<UploadIn<'receiving'>[]> {
+    const rows = await this.#engine.db
       .selectFrom('uploads')
       .selectAll()
       .where('state', '=', RECEIVING)
-      .where('id', '>', after)
+      .where('id', '>', after as UploadId)
       .orderBy('id')
       .limit(limit)
       .execute();
+    return rows.map((row) => toUpload(row) as UploadIn<'receiving'>);
   }
 
-  /** Rows whose time is over, oldest first: unfinished uploads, and records nobody need ask for any more. */
-  expired(now: number, limit: number): Promise<Upload[]> {
-    return this.#engine.db
+  /** Uploads whose time is over, oldest first: unfinished ones, and records nobody need ask for any more. */
+  async expired(now: number, limit: number): Promise<UploadId[]> {
+    const rows = await this.#engine.db
       .selectFrom('uploads')
-      .selectAll()
+      .select('id')
       .where('expiresAt', 'is not', null)
       .where('expiresAt', '<=', now)
       .orderBy('expiresAt')
       .orderBy('id')
       .limit(limit)
       .execute();
+    return rows.map((row) => row.id);
   }
 
   /** Forgets an ended upload whose time is over. False: it is not one. */
-  async forget(id: string, now: number): Promise<boolean> {
+  async forget(id: UploadId, now: number): Promise<boolean> {
     const result = await this.#engine.db
       .deleteFrom('uploads')
       .where('id', '=', id)
@@ -267,7 +277,7 @@ export class Ledger {
   }
 
   /** Takes back an empty upload that we failed to inspect: its sender is told to create it again. False: there is a verdict. */
-  abandon(id: string): Promise<boolean> {
+  abandon(id: UploadId): Promise<boolean> {
     // Durable: come back in a power cut, it would be inspected for ever, its bytes gone.
     return this.#durable.soon(id, async () => {
       const result = await this.#engine.db
@@ -281,7 +291,7 @@ export class Ledger {
   }
 
   /** An idempotency key counts for a day; then it may name another upload. */
-  async releaseKey(id: string): Promise<void> {
+  async releaseKey(id: UploadId): Promise<void> {
     await this.#engine.db.updateTable('uploads').set({ idempotencyKey: null }).where('id', '=', id).execute();
   }
 
@@ -300,8 +310,8 @@ export class Ledger {
     await this.#engine.flush();
   }
 
-  /** Newest first, a page at a time; for operators. */
-  list(options: { state?: UploadState; limit: number; before?: { createdAt: number; id: string } }): Promise<Upload[]> {
+  /** Newest first, a page at a time, as the database has them: for operators, who are to see a broken row, too. */
+  list(options: { state?: UploadState; limit: number; before?: { createdAt: number; id: UploadId } }): Promise<UploadRow[]> {
     let query = this.#engine.db.selectFrom('uploads').selectAll();
     const { state, before } = options;
     if (state !== undefined) query = query.where('state', '=', state);
@@ -319,7 +329,7 @@ export class Ledger {
   }
 
   /** Calls back with the row after each change of this upload's state. Returns how to stop. */
-  onChange(id: string, listener: (upload: Upload) => void): () => void {
+  onChange(id: UploadId, listener: (upload: Upload) => void): () => void {
     return this.#changes.on(id, listener);
   }
 
@@ -330,7 +340,7 @@ export class Ledger {
   }
 
   /** @param from the state of the upload until then, or from then on where it is new */
-  #durably<T>(id: string, from: UploadState, change: () => Promise<T>, act = (durable: Promise<T>) => durable): Promise<T> {
+  #durably<T>(id: UploadId, from: UploadState, change: () => Promise<T>, act = (durable: Promise<T>) => durable): Promise<T> {
     return from === 'receiving' ? this.#durable.soon(id, change, act) : act(this.#durable.durably(id, change));
   }
 
@@ -340,11 +350,11 @@ export class Ledger {
    * @param made says of the row whether it shows that very change; undefined: it does not
    * @throws what `changing` does, where the change was not made, or there is no telling
    */
-  async #heard<T>(id: string, changing: Promise<T>, made: (row: Upload | undefined) => T | undefined): Promise<T> {
+  async #heard<T>(id: UploadId, changing: Promise<T>, made: (row: Upload | undefined) => T | undefined): Promise<T> {
     try {
       return await changing;
     } catch (error) {
-      const look = async () => made((await this.#rows.select(id)).rows[0]);
+      const look = async () => made(await this.#rows.select(id));
       const found = await this.#durable.durably(id, look).catch(() => undefined);
       if (found === undefined) throw error;
       return found;

@@ -2,6 +2,7 @@
 import type { ExpressionBuilder } from 'kysely';
 import type { Engine } from './engine.ts';
 import type { Schema } from './schema.ts';
+import type { UploadId } from './upload-id.ts';
 
 export interface Taken {
   /** The boot in which the bytes were written last, by someone who died over it; the taker's own where there is nothing to fear. */
@@ -16,43 +17,43 @@ export class Locks {
   }
 
   /** Takes a lock that is free, one's own already, or a dead holder's. Undefined: somebody holds it. */
-  async take(uploadId: string, owner: string, boot: string): Promise<Taken | undefined> {
+  async take(uploadId: UploadId, holder: string, boot: string): Promise<Taken | undefined> {
     return this.#engine.db
       .insertInto('locks')
-      .values({ uploadId, owner, boot })
+      .values({ uploadId, owner: holder, boot })
       .onConflict((conflict) =>
         conflict
           .column('uploadId')
           // The boot stays what it was until `settle`: a taker may die as well.
-          .doUpdateSet({ owner })
-          .where((row) => row.or([row('locks.owner', '=', owner), isDead(row)])),
+          .doUpdateSet({ owner: holder })
+          .where((row) => row.or([row('locks.owner', '=', holder), isDead(row)])),
       )
       .returning('boot')
       .executeTakeFirst();
   }
 
   /** What another boot left unproved was dealt with. */
-  async settle(uploadId: string, owner: string, boot: string): Promise<void> {
-    await this.#engine.db.updateTable('locks').set({ boot }).where('uploadId', '=', uploadId).where('owner', '=', owner).execute();
+  async settle(uploadId: UploadId, holder: string, boot: string): Promise<void> {
+    await this.#engine.db.updateTable('locks').set({ boot }).where('uploadId', '=', uploadId).where('owner', '=', holder).execute();
   }
 
-  /** Nothing, where it is not the owner's any more. */
-  async release(uploadId: string, owner: string): Promise<void> {
-    await this.#engine.db.deleteFrom('locks').where('uploadId', '=', uploadId).where('owner', '=', owner).execute();
+  /** Nothing, where it is not the holder's any more. */
+  async release(uploadId: UploadId, holder: string): Promise<void> {
+    await this.#engine.db.deleteFrom('locks').where('uploadId', '=', uploadId).where('owner', '=', holder).execute();
   }
 
   /** Whether somebody writes the bytes, or died over it, and in which boot. Undefined: nobody. */
-  async boot(uploadId: string): Promise<string | undefined> {
+  async boot(uploadId: UploadId): Promise<string | undefined> {
     const row = await this.#engine.db.selectFrom('locks').select('boot').where('uploadId', '=', uploadId).executeTakeFirst();
     return row?.boot;
   }
 
   /** Uploads whose lock one holder has, some of them. */
-  async of(owner: string, limit: number): Promise<string[]> {
+  async of(holder: string, limit: number): Promise<UploadId[]> {
     const rows = await this.#engine.db
       .selectFrom('locks')
       .select('uploadId')
-      .where('owner', '=', owner)
+      .where('owner', '=', holder)
       .orderBy('uploadId')
       .limit(limit)
       .execute();

@@ -10,6 +10,7 @@ import type { Engine } from './engine.ts';
 import type { Notice, Notices } from './notices.ts';
 import { connection } from './postgres.ts';
 import { DatabaseUnusable } from './postgres-check.ts';
+import type { UploadId } from './upload-id.ts';
 
 /** What a notice looks like: anybody who may connect to the database can send whatever they like. */
 const NOTICE = /^(state|want|free) (\S+)$/;
@@ -50,14 +51,14 @@ export class PostgresNotices implements Notices {
     this.#listening = this.#listen(client);
   }
 
-  tell(notice: Notice, uploadId: string): void {
+  tell(notice: Notice, uploadId: UploadId): void {
     this.#outbox.add(`${notice} ${uploadId}`);
     this.#sending ??= this.#send().finally(() => {
       this.#sending = undefined;
     });
   }
 
-  on(notice: Notice, listener: (uploadId: string) => void): () => void {
+  on(notice: Notice, listener: (uploadId: UploadId) => void): () => void {
     this.#heard.on(notice, listener);
     return () => this.#heard.off(notice, listener);
   }

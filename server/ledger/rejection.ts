@@ -2,7 +2,8 @@
 import type { Rejection } from '../../shared/errors.ts';
 import type { Guard } from './conditions.ts';
 import type { Ledger } from './ledger.ts';
-import type { Upload, UploadChanges } from './upload.ts';
+import type { UploadChanges, UploadIn } from './upload.ts';
+import type { UploadId } from './upload-id.ts';
 
 export interface RejectionOptions {
   ledger: Ledger;
@@ -17,11 +18,11 @@ export interface RejectionOptions {
  */
 export function moveToRejected(
   { ledger, policyHash, keepRecordsForMs }: RejectionOptions,
-  id: string,
+  id: UploadId,
   guard: Guard,
   { code, detail }: Rejection,
   known: UploadChanges = {},
-): Promise<Upload | undefined> {
+): Promise<UploadIn<'rejected'> | undefined> {
   return ledger.move(id, guard, 'rejected', {
     ...known,
     errorCode: code,

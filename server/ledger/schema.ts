@@ -1,13 +1,14 @@
 import { type Generated, sql } from 'kysely';
 import type { Migration, MigrationProvider } from 'kysely/migration';
 import type { UploadState } from '../../shared/upload.ts';
+import type { UploadId } from './upload-id.ts';
 
 /**
  * One durable row an upload. Sizes are bytes, times milliseconds: since the epoch where they are for people, and by the
  * ledger's own clock where something hangs on them.
  */
 export interface UploadTable {
-  id: string;
+  id: UploadId;
   owner: string;
   state: UploadState;
   /** Null while deferred. */
@@ -39,7 +40,7 @@ export interface UploadTable {
   attempt: number;
   /** Inspections begun since the last one that ended by itself: crashes and time limits in a row. */
   strikes: number;
-  /** Whose lease it is, as long as that holder lives. */
+  /** The holder that has the lease, as long as it lives. A column keeps the name that it was published with, here and below. */
   leaseOwner: string | null;
   /** Earliest next attempt after a fault of ours. */
   retryAt: number | null;
@@ -65,7 +66,7 @@ export interface UploadTable {
 /** What happened, for whoever delivers it; written in the verdict's own transaction. */
 export interface EventTable {
   id: Generated<number>;
-  uploadId: string;
+  uploadId: UploadId;
   state: UploadState;
   at: number;
 }
@@ -78,6 +79,7 @@ export interface FactTable {
 
 /** A process that takes locks and leases, for as long as it renews this row. Dead once, dead for ever. */
 export interface HolderTable {
+  /** The holder's own name. */
   owner: string;
   /** By the database's clock: another value with each renewal. */
   expiresAt: number;
@@ -87,9 +89,10 @@ export interface HolderTable {
   isDead: number;
 }
 
-/** Whoever has the row may write the upload's bytes, as long as that holder lives. */
+/** The holder that is named in the row may write the upload's bytes, as long as it lives. */
 export interface LockTable {
-  uploadId: string;
+  uploadId: UploadId;
+  /** The holder that has the lock. */
   owner: string;
   /** The machine's boot that the bytes were written in: in another, what was not proved may be anything. */
   boot: string;

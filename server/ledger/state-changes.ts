@@ -1,25 +1,26 @@
 import { EventEmitter } from 'node:events';
 import type { Notices } from './notices.ts';
 import type { Upload } from './upload.ts';
+import type { UploadId } from './upload-id.ts';
 
 /** Who waits for an upload to change its state, and what they hear: of this process at once, of others when they tell. */
 export class StateChanges {
-  readonly #read: (id: string) => Promise<Upload | undefined>;
+  readonly #read: (id: UploadId) => Promise<Upload | undefined>;
   readonly #notices: Notices | undefined;
   readonly #changes = new EventEmitter().setMaxListeners(0);
 
   /** @param notices where other processes change rows, too */
-  constructor(read: (id: string) => Promise<Upload | undefined>, notices: Notices | undefined) {
+  constructor(read: (id: UploadId) => Promise<Upload | undefined>, notices: Notices | undefined) {
     this.#read = read;
     this.#notices = notices;
     notices?.on('state', (id) => this.#lookAgain(id));
     notices?.onGap(() => {
-      for (const id of this.#changes.eventNames()) this.#lookAgain(String(id));
+      for (const id of this.#changes.eventNames()) this.#lookAgain(id as UploadId);
     });
   }
 
   /** Calls back with the row after each change of this upload's state. Returns how to stop. */
-  on(id: string, listener: (upload: Upload) => void): () => void {
+  on(id: UploadId, listener: (upload: Upload) => void): () => void {
     this.#changes.on(id, listener);
     return () => this.#changes.off(id, listener);
   }
@@ -31,7 +32,7 @@ export class StateChanges {
   }
 
   /** Another process has changed it, or may have. */
-  #lookAgain(id: string): void {
+  #lookAgain(id: UploadId): void {
     if (this.#changes.listenerCount(id) === 0) return;
     // Whoever waits has a time limit, and looks for himself at its end.
     this.#read(id).then(

@@ -1,7 +1,8 @@
-import type { CompiledQuery, InsertResult, Kysely, QueryResult, Updateable } from 'kysely';
+import type { CompiledQuery, InsertResult, Kysely, Updateable } from 'kysely';
 import { type Guard, guarded } from './conditions.ts';
 import type { Schema, UploadTable } from './schema.ts';
-import type { Upload } from './upload.ts';
+import { JUST_CREATED, toUpload, type Upload, type UploadRow } from './upload.ts';
+import type { UploadId } from './upload-id.ts';
 
 /**
  * The queries that every upload makes, built once: what differs are the parameters alone, and building costs several times
@@ -9,9 +10,9 @@ import type { Upload } from './upload.ts';
  */
 export class UploadRows {
   readonly #db: Kysely<Schema>;
-  #select: CompiledQuery<Upload> | undefined;
-  #insert: { query: CompiledQuery<InsertResult>; columns: (keyof Upload)[] } | undefined;
-  readonly #updates = new Map<string, CompiledQuery<Upload>>();
+  #select: CompiledQuery<UploadRow> | undefined;
+  #insert: { query: CompiledQuery<InsertResult>; columns: (keyof UploadRow)[] } | undefined;
+  readonly #updates = new Map<string, CompiledQuery<UploadRow>>();
 
   constructor(db: Kysely<Schema>) {
     this.#db = db;
@@ -19,27 +20,31 @@ export class UploadRows {
 
   /** False when the owner used the idempotency key before: then nothing was written. */
   async insert(upload: Upload): Promise<boolean> {
-    const columns = Object.keys(upload) as (keyof Upload)[];
+    // What its state has no use for is there all the same.
+    const row: UploadRow = { ...JUST_CREATED, ...upload };
+    const columns = Object.keys(row) as (keyof UploadRow)[];
     this.#insert ??= {
       columns,
       query: this.#db
         .insertInto('uploads')
-        .values(upload)
+        .values(row)
         .onConflict((conflict) => conflict.doNothing())
         .compile(),
     };
-    const parameters = this.#insert.columns.map((column) => upload[column]);
+    const parameters = this.#insert.columns.map((column) => row[column]);
     const { numAffectedRows = 0n } = await this.#db.executeQuery({ ...this.#insert.query, parameters });
     return numAffectedRows === 1n;
   }
 
-  select(id: string): Promise<QueryResult<Upload>> {
+  /** @throws BrokenRow */
+  async select(id: UploadId): Promise<Upload | undefined> {
     this.#select ??= this.#db.selectFrom('uploads').selectAll().where('id', '=', id).compile();
-    return this.#db.executeQuery<Upload>({ ...this.#select, parameters: [id] });
+    const { rows } = await this.#db.executeQuery<UploadRow>({ ...this.#select, parameters: [id] });
+    return rows[0] && toUpload(rows[0]);
   }
 
   /** Resolves with the row as it is then; undefined when it was not as the guard says. `isAttempt` counts one more. */
-  async update(id: string, guard: Guard, set: Updateable<UploadTable>, isAttempt = false): Promise<Upload | undefined> {
+  async update(id: UploadId, guard: Guard, set: Updateable<UploadTable>, isAttempt = false): Promise<Upload | undefined> {
     const entries = Object.entries(set).filter(([, value]) => value !== undefined);
     const { lease } = guard;
     const shape = `${entries.map(([column]) => column)} ${lease !== undefined} ${isAttempt}`;
@@ -52,8 +57,8 @@ export class UploadRows {
     }
     // In the order in which `guarded` and `set` were called.
     const values = [...entries.map(([, value]) => value), ...(isAttempt ? [1, 1] : [])];
-    const parameters = [...values, id, guard.from, ...(lease ? [lease.owner, lease.attempt, 1] : [])];
-    const { rows } = await this.#db.executeQuery<Upload>({ ...query, parameters });
-    return rows[0];
+    const parameters = [...values, id, guard.from, ...(lease ? [lease.holder, lease.attempt, 1] : [])];
+    const { rows } = await this.#db.executeQuery<UploadRow>({ ...query, parameters });
+    return rows[0] && toUpload(rows[0]);
   }
 }

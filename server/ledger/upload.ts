@@ -1,9 +1,75 @@
 import type { Selectable, Updateable } from 'kysely';
+import type { UploadState } from '../../shared/upload.ts';
 import type { UploadTable } from './schema.ts';
 
-/** The row of an upload. */
-export type Upload = Readonly<Selectable<UploadTable>>;
+/** A row as the database has it: any column may be null in any state, as far as the database knows. */
+export type UploadRow = Readonly<Selectable<UploadTable>>;
+
+/** The columns that are never null in a state. The types of uploads follow from it, and `toUpload` holds each row that is read to it. */
+const NEVER_NULL = {
+  receiving: [],
+  inspecting: ['length', 'target'],
+  // The type is null where no check that an operator chose has found one.
+  accepted: ['length', 'name', 'target'],
+  // A refusal by the first bytes comes before there is a target, and maybe before the length was declared.
+  rejected: ['errorCode'],
+  expired: [],
+  terminated: [],
+  removed: ['length', 'name', 'target'],
+} as const;
+
+/** Columns that say something in these states alone: of an upload in another state they are not to be asked. */
+interface OnlyIn {
+  target: 'inspecting' | 'accepted' | 'rejected' | 'removed';
+  leaseOwner: 'inspecting';
+  retryAt: 'inspecting';
+  errorCode: 'rejected';
+  errorDetail: 'rejected';
+  policyHash: 'rejected';
+  type: 'accepted' | 'removed';
+  sha256: 'accepted' | 'removed';
+}
+
+type NeverNull<S extends UploadState> = (typeof NEVER_NULL)[S][number];
+type Elsewhere<S extends UploadState> = { [C in keyof OnlyIn]: S extends OnlyIn[C] ? never : C }[keyof OnlyIn];
+type Column<S extends UploadState, C extends keyof UploadRow> = C extends 'state'
+  ? S
+  : C extends NeverNull<S>
+    ? NonNullable<UploadRow[C]>
+    : UploadRow[C];
+
+/** The row of an upload in this state, or in one of these. */
+export type UploadIn<S extends UploadState> = S extends UploadState
+  ? { readonly [C in Exclude<keyof UploadRow, Elsewhere<S>>]: Column<S, C> }
+  : never;
+
+/** The row of an upload, in whatever state: its `state` tells what it has. */
+export type Upload = UploadIn<UploadState>;
+
+/** An upload under inspection, whose lease somebody has. */
+export type LeasedUpload = UploadIn<'inspecting'> & { readonly leaseOwner: string };
+
 export type UploadChanges = Omit<Updateable<UploadTable>, 'id' | 'owner' | 'state' | 'createdAt'>;
+
+/** What a move from one state to another changes: what the new state is never without must come with it, where the old one may lack it. */
+export type MoveChanges<From extends UploadState, To extends UploadState> = UploadChanges & {
+  [C in Exclude<NeverNull<To>, NeverNull<From>>]: NonNullable<UploadRow[C]>;
+};
+
+/** The row of an upload does not have what its state says that it has. Nothing of ours writes such a row. */
+export class BrokenRow extends Error {
+  override readonly name = 'BrokenRow';
+}
+
+/** Every row that is read comes through here. @throws BrokenRow */
+export function toUpload(row: UploadRow): Upload {
+  const columns: (typeof NEVER_NULL)[UploadState] | undefined = NEVER_NULL[row.state];
+  if (columns === undefined) throw new BrokenRow(`Upload ${row.id} is in a state that is not known: ${row.state}.`);
+  for (const column of columns) {
+    if (row[column] === null) throw new BrokenRow(`Upload ${row.id} is ${row.state}, and its row has no ${column}.`);
+  }
+  return row as Upload;
+}
 
 /** What the row of a new upload has in it whoever sends what: nothing is stored, inspected or decided yet. */
 export const JUST_CREATED = {
@@ -27,4 +93,4 @@ export const JUST_CREATED = {
   policyHash: null,
   directDueAt: null,
   wallAheadMs: 0,
-} as const satisfies Partial<Upload>;
+} as const;

@@ -1,3 +1,4 @@
+import type { UploadId } from '../ledger/upload-id.ts';
 // Who works on an upload's bytes now: the port that requests, the sweeper and the finish use, and that each way of locking fills.
 
 /** Asks the holder to let go as soon as it can. */
@@ -12,24 +13,24 @@ export interface Lock {
 
 export interface TryLock {
   /** Runs `work` under the lock when nobody holds it; resolves with false, at once, when somebody does. */
-  tryWith(id: string, work: () => Promise<void>): Promise<boolean>;
+  tryWith(id: UploadId, work: () => Promise<void>): Promise<boolean>;
 }
 
 /** The locks on uploads' bytes, as the resource uses them. */
 export interface UploadLocker extends TryLock {
-  newLock(id: string): Lock;
+  newLock(id: UploadId): Lock;
   /** Bytes came: the holder is alive. */
-  touch(id: string): void;
+  touch(id: UploadId): void;
   /**
    * To be called right before each write. Returns the name that the ledger knows the holder by, where it knows one.
    * @throws UploadError ERR_UPLOAD_LOCKED where the lock is not the caller's any more
    */
-  requireHeld(id: string): string | undefined;
+  requireHeld(id: UploadId): string | undefined;
   /**
    * For those who only look: waits until the holder has been silent for long enough to be asked, and has let go, so that
    * what it received is stored and counted. One that goes on receiving is left alone. Resolves with whether there was one.
    */
-  quiesce(id: string): Promise<boolean>;
+  quiesce(id: UploadId): Promise<boolean>;
   /** Whether the bytes are being written on another machine, or were by someone who died over it: only what is proved is known of them. */
-  isWrittenElsewhere(id: string): Promise<boolean>;
+  isWrittenElsewhere(id: UploadId): Promise<boolean>;
 }

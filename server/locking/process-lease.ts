@@ -27,7 +27,7 @@ export class Tenure {
   readonly #closing = new AbortController();
   readonly #listeners: (() => void)[] = [];
   #epoch = 0;
-  #owner: string | undefined;
+  #name: string | undefined;
   /** One that was lost, which the ledger may not know yet. */
   #former: string | undefined;
   #since = readClocks();
@@ -50,49 +50,49 @@ export class Tenure {
   async close(): Promise<void> {
     this.#closing.abort();
     await this.#keeping;
-    const owner = this.#owner;
+    const name = this.#name;
     this.#end();
-    if (owner !== undefined) await this.#options.holders.leave(owner).catch((error) => this.#warn(error));
+    if (name !== undefined) await this.#options.holders.leave(name).catch((error) => this.#warn(error));
   }
 
   /**
    * The name it holds things under: process id, boot, chance and epoch, never used again once it was lost.
    * @throws UploadError 503 while the ledger has been away for longer than the lease
    */
-  get owner(): string {
-    if (this.#owner === undefined) throw new UploadError('ERR_STORAGE_UNAVAILABLE', { retryAfterSeconds: 2 });
-    return this.#owner;
+  get name(): string {
+    if (this.#name === undefined) throw new UploadError('ERR_STORAGE_UNAVAILABLE', { retryAfterSeconds: 2 });
+    return this.#name;
   }
 
-  /** Aborted when the present owner's time is over. */
+  /** Aborted when the present name's time is over. */
   get lost(): AbortSignal {
     return this.#lost.signal;
   }
 
-  /** Calls back each time an owner's time is over. */
+  /** Calls back each time a name's time is over. */
   onLost(listener: () => void): void {
     this.#listeners.push(listener);
   }
 
   /** Whether this is the name it holds things under now. */
-  has(owner: string): boolean {
-    return this.#owner === owner;
+  has(name: string): boolean {
+    return this.#name === name;
   }
 
-  /** To be asked right before each write under what `owner` holds. */
-  isSafe(owner: string): boolean {
-    return this.#owner === owner && this.#remainingMs() > this.#options.leaseMs * MARGIN;
+  /** To be asked right before each write under what `name` holds. */
+  isSafe(name: string): boolean {
+    return this.#name === name && this.#remainingMs() > this.#options.leaseMs * MARGIN;
   }
 
   async #enter(): Promise<void> {
     if (this.#former !== undefined) await this.#options.holders.leave(this.#former);
     this.#former = undefined;
     this.#epoch += 1;
-    const owner = `${process.pid}-${this.boot.slice(0, 8)}-${randomBytes(8).toString('hex')}-${this.#epoch}`;
+    const name = `${process.pid}-${this.boot.slice(0, 8)}-${randomBytes(8).toString('hex')}-${this.#epoch}`;
     const since = readClocks();
-    await this.#options.holders.enter(owner, this.#options.leaseMs);
+    await this.#options.holders.enter(name, this.#options.leaseMs);
     this.#lost = new AbortController();
-    this.#owner = owner;
+    this.#name = name;
     this.#extend(since);
   }
 
@@ -102,12 +102,12 @@ export class Tenure {
     while (await pause(waitMs, this.#closing.signal)) {
       // From before the request on: others count from when the ledger got it.
       const since = readClocks();
-      const owner = this.#owner;
+      const name = this.#name;
       try {
-        if (owner === undefined) await this.#enter();
-        else if (!(await holders.renew(owner, leaseMs))) this.#end();
-        else if (this.#owner === owner) this.#extend(since);
-        waitMs = this.#owner === undefined ? 0 : leaseMs / 3;
+        if (name === undefined) await this.#enter();
+        else if (!(await holders.renew(name, leaseMs))) this.#end();
+        else if (this.#name === name) this.#extend(since);
+        waitMs = this.#name === undefined ? 0 : leaseMs / 3;
       } catch (error) {
         this.#warn(error);
         waitMs = Math.min(leaseMs / 10, 1000);
@@ -124,10 +124,10 @@ export class Tenure {
   }
 
   #end(): void {
-    if (this.#owner === undefined) return;
+    if (this.#name === undefined) return;
     clearTimeout(this.#expiry);
-    this.#former = this.#owner;
-    this.#owner = undefined;
+    this.#former = this.#name;
+    this.#name = undefined;
     this.#lost.abort(new UploadError('ERR_UPLOAD_LOCKED', { retryAfterSeconds: 1 }));
     for (const listener of this.#listeners) listener();
     if (!this.#closing.signal.aborted) this.#options.log.warn('the lease on the ledger ran out: others take over what this process held');

@@ -1,5 +1,6 @@
 // One request at a time works on an upload's bytes. First come, first served; nobody spins.
 import { UploadError } from '../../shared/errors.ts';
+import type { UploadId } from '../ledger/upload-id.ts';
 import type { Lock, RequestRelease, UploadLocker } from './locker.ts';
 
 /** A holder that received a byte within this time is alive and keeps its lock; one that did not is asked to let go. */
@@ -35,7 +36,7 @@ export class QueueingLocker implements UploadLocker {
     this.#timeoutMs = timeoutMs;
   }
 
-  newLock(id: string): Lock {
+  newLock(id: UploadId): Lock {
     const token = Symbol(id);
     return {
       lock: (signal, requestRelease) => this.acquire(id, token, requestRelease, this.#timeoutMs, signal),
@@ -44,7 +45,7 @@ export class QueueingLocker implements UploadLocker {
   }
 
   /** @throws UploadError ERR_UPLOAD_LOCKED (423) when the holder keeps it for longer than the time limit */
-  async acquire(id: string, token: symbol, requestRelease: RequestRelease, timeoutMs: number, signal?: AbortSignal): Promise<void> {
+  async acquire(id: UploadId, token: symbol, requestRelease: RequestRelease, timeoutMs: number, signal?: AbortSignal): Promise<void> {
     const holder: Holder = { token, lastActivityMs: performance.now(), requestRelease };
     const queue = this.#queues.get(id);
     if (queue === undefined) {
@@ -77,7 +78,7 @@ export class QueueingLocker implements UploadLocker {
   }
 
   /** Without the token of the holder this does nothing. */
-  release(id: string, token: symbol): void {
+  release(id: UploadId, token: symbol): void {
     const queue = this.#queues.get(id);
     if (queue?.holder.token !== token) return;
     clearTimeout(queue.eviction);
@@ -91,7 +92,7 @@ export class QueueingLocker implements UploadLocker {
     this.#watch(queue);
   }
 
-  async tryWith(id: string, work: () => Promise<void>): Promise<boolean> {
+  async tryWith(id: UploadId, work: () => Promise<void>): Promise<boolean> {
     if (this.#queues.has(id)) return false;
     const token = Symbol(id);
     await this.acquire(id, token, () => undefined, 0);
@@ -103,7 +104,7 @@ export class QueueingLocker implements UploadLocker {
     return true;
   }
 
-  touch(id: string): void {
+  touch(id: UploadId): void {
     const queue = this.#queues.get(id);
     if (queue) queue.holder.lastActivityMs = performance.now();
   }
@@ -116,14 +117,14 @@ export class QueueingLocker implements UploadLocker {
   }
 
   /** Somebody in another process waits, and will for this long. */
-  want(id: string, ms: number): void {
+  want(id: UploadId, ms: number): void {
     const queue = this.#queues.get(id);
     if (queue === undefined) return;
     queue.wantedUntilMs = performance.now() + ms;
     this.#watch(queue);
   }
 
-  async quiesce(id: string): Promise<boolean> {
+  async quiesce(id: UploadId): Promise<boolean> {
     const token = Symbol(id);
     const queue = this.#queues.get(id);
     if (queue === undefined) return false;

@@ -3,6 +3,7 @@
 import { UploadError } from '../../shared/errors.ts';
 import type { Locks } from '../ledger/locks.ts';
 import type { Notices } from '../ledger/notices.ts';
+import type { UploadId } from '../ledger/upload-id.ts';
 import { pause } from '../runtime/pause.ts';
 import type { Lock, RequestRelease, UploadLocker } from './locker.ts';
 import type { Tenure } from './process-lease.ts';
@@ -23,15 +24,15 @@ export interface SharedLockerOptions {
   notices: Notices;
   timeoutMs: number;
   /** Settles when an inspection that is about to begin has begun; undefined when there is none. The lock is kept until then. */
-  beginning(id: string): Promise<unknown> | undefined;
+  beginning(id: UploadId): Promise<unknown> | undefined;
   /** The upload was written in another boot by someone who died over it: only what is proved may stay. Under the lock. */
-  returnToProven(id: string): Promise<void>;
+  returnToProven(id: UploadId): Promise<void>;
 }
 
 /** A row of this process in the ledger, held as long as one user is left. */
 interface Row {
-  readonly id: string;
-  readonly owner: string;
+  readonly id: UploadId;
+  readonly holder: string;
   users: number;
   ending?: Promise<void>;
 }
@@ -51,7 +52,7 @@ export class SharedLocker implements UploadLocker {
     options.tenure.onLost(() => this.#onLost());
   }
 
-  newLock(id: string): Lock {
+  newLock(id: UploadId): Lock {
     const token = Symbol(id);
     const { timeoutMs } = this.#options;
     let row: Row | undefined;
@@ -80,7 +81,7 @@ export class SharedLocker implements UploadLocker {
     };
   }
 
-  async tryWith(id: string, work: () => Promise<void>): Promise<boolean> {
+  async tryWith(id: UploadId, work: () => Promise<void>): Promise<boolean> {
     let isDone = false;
     await this.#local.tryWith(id, async () => {
       const row = await this.#tryEnter(id);
@@ -95,30 +96,30 @@ export class SharedLocker implements UploadLocker {
     return isDone;
   }
 
-  touch(id: string): void {
+  touch(id: UploadId): void {
     this.#local.touch(id);
   }
 
-  requireHeld(id: string): string {
+  requireHeld(id: UploadId): string {
     const row = this.#rows.get(id);
-    if (row === undefined || !this.#options.tenure.isSafe(row.owner)) throw locked();
-    return row.owner;
+    if (row === undefined || !this.#options.tenure.isSafe(row.holder)) throw locked();
+    return row.holder;
   }
 
-  async quiesce(id: string): Promise<boolean> {
+  async quiesce(id: UploadId): Promise<boolean> {
     const isHere = await this.#local.quiesce(id);
     if (this.#rows.has(id) || (await this.#options.locks.boot(id)) === undefined) return isHere;
     await this.#untilFree(id, ALIVE_MS + 200, undefined);
     return true;
   }
 
-  async isWrittenElsewhere(id: string): Promise<boolean> {
+  async isWrittenElsewhere(id: UploadId): Promise<boolean> {
     if (this.#rows.has(id)) return false;
     const boot = await this.#options.locks.boot(id);
     return boot !== undefined && boot !== this.#options.tenure.boot;
   }
 
-  async #enter(id: string, deadlineMs: number, signal: AbortSignal): Promise<Row> {
+  async #enter(id: UploadId, deadlineMs: number, signal: AbortSignal): Promise<Row> {
     for (let look = 0; ; look++) {
       const row = await this.#tryEnter(id);
       if (row !== undefined) return row;
@@ -129,28 +130,28 @@ export class SharedLocker implements UploadLocker {
   }
 
   /** To be called with the lock among this process's own requests. */
-  async #tryEnter(id: string): Promise<Row | undefined> {
+  async #tryEnter(id: UploadId): Promise<Row | undefined> {
     const { locks, tenure, returnToProven } = this.#options;
-    const { owner } = tenure;
+    const holder = tenure.name;
     const kept = this.#rows.get(id);
-    if (kept !== undefined && kept.ending === undefined && kept.owner === owner) {
+    if (kept !== undefined && kept.ending === undefined && kept.holder === holder) {
       kept.users += 1;
       return kept;
     }
     // Its release is on its way, and would take the new lock for the old one.
-    if (kept?.owner === owner) await Promise.race([kept.ending, pause(500)]);
-    if (this.#rows.get(id)?.owner === owner) return undefined;
-    const taken = await locks.take(id, owner, tenure.boot).catch((error: unknown) => {
-      void this.#giveBack(id, owner);
+    if (kept?.holder === holder) await Promise.race([kept.ending, pause(500)]);
+    if (this.#rows.get(id)?.holder === holder) return undefined;
+    const taken = await locks.take(id, holder, tenure.boot).catch((error: unknown) => {
+      void this.#giveBack(id, holder);
       throw error;
     });
     if (taken === undefined) return undefined;
-    const row: Row = { id, owner, users: 1 };
+    const row: Row = { id, holder, users: 1 };
     this.#rows.set(id, row);
     if (taken.boot === tenure.boot) return row;
     try {
       await returnToProven(id);
-      await locks.settle(id, owner, tenure.boot);
+      await locks.settle(id, holder, tenure.boot);
       return row;
     } catch (error) {
       void this.#leave(row);
@@ -162,14 +163,14 @@ export class SharedLocker implements UploadLocker {
    * A lock that was taken without our hearing of it would be free to nobody for as long as this process lives. It may still be
    * on its way into the ledger, too.
    */
-  async #giveBack(id: string, owner: string): Promise<void> {
+  async #giveBack(id: UploadId, holder: string): Promise<void> {
     const { locks, tenure } = this.#options;
     const sinceMs = performance.now();
-    for (let isOver = false; !isOver && tenure.has(owner); await pause(LOOK_AGAIN_UNHEARD_MS)) {
+    for (let isOver = false; !isOver && tenure.has(holder); await pause(LOOK_AGAIN_UNHEARD_MS)) {
       // Nobody here takes it meanwhile.
       await this.#local
         .tryWith(id, async () => {
-          if (!this.#rows.has(id)) await locks.release(id, owner);
+          if (!this.#rows.has(id)) await locks.release(id, holder);
           isOver = performance.now() - sinceMs > UNHEARD_MS;
         })
         .catch(() => undefined);
@@ -192,7 +193,7 @@ export class SharedLocker implements UploadLocker {
     const { locks, notices } = this.#options;
     for (;;) {
       try {
-        await locks.release(row.id, row.owner);
+        await locks.release(row.id, row.holder);
         break;
       } catch {
         await pause(500);
@@ -204,7 +205,7 @@ export class SharedLocker implements UploadLocker {
     this.#wantedUntilMs.delete(row.id);
   }
 
-  #onWanted(id: string): void {
+  #onWanted(id: UploadId): void {
     if (!this.#rows.has(id)) return;
     this.#wantedUntilMs.set(id, performance.now() + WANTED_MS);
     this.#local.want(id, WANTED_MS);
@@ -216,7 +217,7 @@ export class SharedLocker implements UploadLocker {
   }
 
   /** Until the holder says that it let go, or the time is over, or nobody waits any more. */
-  #untilFree(id: string, ms: number, signal: AbortSignal | undefined): Promise<void> {
+  #untilFree(id: UploadId, ms: number, signal: AbortSignal | undefined): Promise<void> {
     const { notices } = this.#options;
     return new Promise((resolve) => {
       const done = () => {

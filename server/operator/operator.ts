@@ -1,13 +1,13 @@
 // What operators do with uploads from a shell, also while the server runs.
 import { crc32 } from 'node:zlib';
-import { UPLOAD_ID } from '../../shared/protocol.ts';
 import { formatBytes } from '../../shared/units.ts';
 import { UPLOAD_STATES, type UploadState } from '../../shared/upload.ts';
 import type { Config } from '../config/config.ts';
 import { toRecord } from '../http/record.ts';
 import { Ledger } from '../ledger/ledger.ts';
 import { hasSqlite, openEngine } from '../ledger/open.ts';
-import type { Upload } from '../ledger/upload.ts';
+import { BrokenRow, toUpload, type Upload, type UploadRow } from '../ledger/upload.ts';
+import { parseUploadId, type UploadId } from '../ledger/upload-id.ts';
 import { StartError } from '../runtime/start-error.ts';
 import { NO_CHECKSUM } from '../staging/running-checksum.ts';
 import { type Backend, openBackend } from '../storage/backend.ts';
@@ -55,7 +55,7 @@ export async function runOperatorCommand(
     case 'rm':
       return await remove(ledger, storage, config, idOf(operands), output);
     case 'restored':
-      output.write(`${await endUnfinished(engine, ledger, config.keepRecordsFor)} unfinished uploads ended\n`);
+      output.write(`${await endUnfinished(engine, ledger, config.keepRecordsForMs)} unfinished uploads ended\n`);
       return 0;
     default:
       return await verify(ledger, storage, output);
@@ -74,17 +74,17 @@ async function list(ledger: Ledger, state: string | undefined, output: Output): 
   return 0;
 }
 
-async function show(ledger: Ledger, { staging, describe }: Backend, config: Config, id: string, output: Output): Promise<number> {
+async function show(ledger: Ledger, { staging, describe }: Backend, config: Config, id: UploadId, output: Output): Promise<number> {
   const upload = await ledger.get(id);
   if (upload === undefined) return missing(id, output);
   const stored = upload.state === 'receiving' ? await staging.size(id) : 0;
   const record = toRecord(ledger, upload, stored, `${config.publicUrl}/files/${id}`);
-  const file = upload.state === 'accepted' && upload.target !== null ? describe(upload.target, upload.name ?? '') : undefined;
+  const file = upload.state === 'accepted' ? describe(upload.target, upload.name) : undefined;
   output.write(`${JSON.stringify({ ...record, owner: upload.owner, attempts: upload.attempt, file }, undefined, 2)}\n`);
   return 0;
 }
 
-async function remove(ledger: Ledger, storage: Storage, config: Config, id: string, output: Output): Promise<number> {
+async function remove(ledger: Ledger, storage: Storage, config: Config, id: UploadId, output: Output): Promise<number> {
   const upload = await ledger.get(id);
   if (upload === undefined) return missing(id, output);
   if (upload.state !== 'accepted' && upload.state !== 'removed') {
@@ -93,8 +93,8 @@ async function remove(ledger: Ledger, storage: Storage, config: Config, id: stri
   }
   // The ledger first: a crash then leaves bytes that running this again takes away, never a record of bytes that are gone.
   if (upload.state === 'accepted')
-    await ledger.move(id, { from: 'accepted' }, 'removed', { expiresAt: ledger.now() + config.keepRecordsFor });
-  if (upload.target !== null) await storage.remove(upload.target);
+    await ledger.move(id, { from: 'accepted' }, 'removed', { expiresAt: ledger.now() + config.keepRecordsForMs });
+  await storage.remove(upload.target);
   output.write(`${id} removed\n`);
   return 0;
 }
@@ -113,8 +113,15 @@ async function verify(ledger: Ledger, storage: Storage, output: Output): Promise
   return faults === 0 ? 0 : 1;
 }
 
-async function faultOfFile(storage: Storage, upload: Upload): Promise<string | undefined> {
-  if (upload.target === null || upload.name === null) return 'the ledger has no place for it';
+async function faultOfFile(storage: Storage, row: UploadRow): Promise<string | undefined> {
+  let upload: Upload;
+  try {
+    upload = toUpload(row);
+  } catch (error) {
+    if (error instanceof BrokenRow) return error.message;
+    throw error;
+  }
+  if (upload.state !== 'accepted') return undefined;
   const size = await storage.size(upload.target, upload.name);
   if (size === undefined) return 'missing';
   if (size !== upload.length) return `${size} bytes instead of ${upload.length}`;
@@ -125,8 +132,8 @@ async function faultOfFile(storage: Storage, upload: Upload): Promise<string | u
   return checksum === upload.checksum ? undefined : 'the content has changed';
 }
 
-async function* all(ledger: Ledger, state: UploadState | undefined): AsyncIterable<Upload> {
-  let before: { createdAt: number; id: string } | undefined;
+async function* all(ledger: Ledger, state: UploadState | undefined): AsyncIterable<UploadRow> {
+  let before: { createdAt: number; id: UploadId } | undefined;
   for (;;) {
     const page = await ledger.list({ limit: PAGE, ...(state && { state }), ...(before && { before }) });
     yield* page;
@@ -136,14 +143,13 @@ async function* all(ledger: Ledger, state: UploadState | undefined): AsyncIterab
   }
 }
 
-function idOf(operands: readonly string[]): string {
-  const [id] = operands;
-  if (id === undefined || operands.length > 1 || !UPLOAD_ID.test(id))
-    throw new UsageError('Name one upload by its id: 32 hexadecimal digits.');
+function idOf(operands: readonly string[]): UploadId {
+  const id = parseUploadId(operands[0]);
+  if (id === undefined || operands.length > 1) throw new UsageError('Name one upload by its id: 32 hexadecimal digits.');
   return id;
 }
 
-function missing(id: string, output: Output): number {
+function missing(id: UploadId, output: Output): number {
   output.write(`There is no upload ${id}.\n`);
   return 1;
 }

@@ -3,7 +3,7 @@
 import type { Engine } from '../ledger/engine.ts';
 import { Holders } from '../ledger/holders.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import type { Upload } from '../ledger/upload.ts';
+import type { UploadIn } from '../ledger/upload.ts';
 import { StartError } from '../runtime/start-error.ts';
 
 const PAGE = 500;
@@ -27,10 +27,10 @@ export async function endUnfinished(engine: Engine, ledger: Ledger, keepRecordsF
   await ledger.releaseLeases();
   for (;;) {
     const page = await ledger.dueInspections(ledger.now(), PAGE);
-    await Promise.all(page.map((id) => ledger.move(id, { from: 'inspecting' }, 'receiving')));
+    await Promise.all(page.map((id) => ledger.move(id, { from: 'inspecting' }, 'receiving', {})));
     if (page.length < PAGE) break;
   }
-  const end = ({ id }: Upload) =>
+  const end = ({ id }: UploadIn<'receiving'>) =>
     // Whoever creates it again under the same key must not be given this one.
     ledger.move(id, { from: 'receiving' }, 'expired', { expiresAt: ledger.now() + keepRecordsForMs, idempotencyKey: null });
   let ended = 0;

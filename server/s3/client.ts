@@ -20,7 +20,7 @@ export const ATTEMPTS = 5;
 const CONNECT_MS = 5000;
 
 /** With limits on silence, which the SDK by itself waits out for ever. */
-export function createClient(options: ClientOptions, maxSockets: number, maxAttempts = ATTEMPTS): S3Client {
+export function createClient(options: ClientOptions, maxSockets: number, maxAttempts: number = ATTEMPTS): S3Client {
   const { endpoint, region, forcePathStyle, timeoutMs, checksums } = options;
   const when = checksums === 'supported' ? 'WHEN_SUPPORTED' : 'WHEN_REQUIRED';
   return new S3Client({

@@ -21,32 +21,31 @@ interface Waiter {
 /** Holders that are asked to write down what they hold at once: each takes a connection to S3, of which parts need some too. */
 export const FLUSHES_AT_ONCE = 16;
 
-/** Bytes a millisecond: faster, and a part is full in seconds and leaves by itself, so what it holds had better stay together. */
-const SLOW_PACE = 1000;
+/** Faster, and a part is full in seconds and leaves by itself, so what it holds had better stay together. */
+const SLOW_BYTES_PER_MS = 1000;
 /** With so much of the memory on its way to S3, more flushes would only make more and smaller objects. */
 const IN_MOTION = 0.5;
 
 export class PartMemory {
-  readonly limit: number;
+  readonly limitBytes: number;
   #free: number;
   readonly #holders = new Set<Holder>();
   readonly #waiting: Waiter[] = [];
   readonly #flushing = new Set<Holder>();
   readonly #spare = new SpareParts();
 
-  /** @param limit bytes */
-  constructor(limit: number) {
-    this.limit = limit;
-    this.#free = limit;
+  constructor(limitBytes: number) {
+    this.limitBytes = limitBytes;
+    this.#free = limitBytes;
   }
 
   /** That one holder may have: half of it all, so that two bodies never wait for each other. */
   get most(): number {
-    return Math.floor(this.limit / 2);
+    return Math.floor(this.limitBytes / 2);
   }
 
   get taken(): number {
-    return this.limit - this.#free;
+    return this.limitBytes - this.#free;
   }
 
   enter(holder: Holder): void {
@@ -131,10 +130,10 @@ export class PartMemory {
     }
     // What comes back without anybody being asked: parts on their way, and what was asked for before.
     const wanted = this.#waiting.reduce((sum, { bytes }) => sum + bytes, 0);
-    let missing = Math.min(wanted, this.limit * IN_MOTION) - this.#free - (this.taken - held);
+    let missing = Math.min(wanted, this.limitBytes * IN_MOTION) - this.#free - (this.taken - held);
     for (const holder of this.#flushing) missing -= holder.held;
     for (const { holder, pace } of slowest) {
-      if (this.#flushing.size > 0 && (missing <= 0 || pace > SLOW_PACE)) return;
+      if (this.#flushing.size > 0 && (missing <= 0 || pace > SLOW_BYTES_PER_MS)) return;
       this.#flushing.add(holder);
       missing -= holder.held;
       const waits = this.#waiting.findIndex((waiter) => waiter.holder === holder);

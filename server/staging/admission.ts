@@ -5,7 +5,8 @@ import { type Metadata, metadataValue } from '../../shared/metadata.ts';
 import { checkName, type Policy } from '../../shared/policy.ts';
 import { formatBytes } from '../../shared/units.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import { JUST_CREATED, type Upload } from '../ledger/upload.ts';
+import { JUST_CREATED, type Upload, type UploadIn } from '../ledger/upload.ts';
+import type { UploadId } from '../ledger/upload-id.ts';
 import type { Durability } from './checkpoints.ts';
 import { fingerprintOf, storedKeys } from './creation-key.ts';
 import type { FreeSpace } from './free-space.ts';
@@ -16,13 +17,13 @@ const KEY_MS = 24 * 60 * 60 * 1000;
 export interface AdmissionOptions {
   ledger: Ledger;
   policy: Policy;
-  maxUploadSize: number;
+  maxUploadBytes: number;
   expireAfterMs: number;
   durability: Durability;
 }
 
 export interface NewUpload {
-  id: string;
+  id: UploadId;
   owner: string;
   /** Bytes; null while deferred. */
   length: number | null;
@@ -45,7 +46,7 @@ export class Admission {
 
   /** As the receiver's. */
   async create(request: NewUpload): Promise<{ upload: Upload; created: boolean }> {
-    const { ledger, policy, maxUploadSize, expireAfterMs, durability } = this.#options;
+    const { ledger, policy, maxUploadBytes, expireAfterMs, durability } = this.#options;
     const { id, owner, length, metadata, rawMetadata, idempotencyKey } = request;
     const creationFingerprint = idempotencyKey === null ? null : fingerprintOf(length, metadata);
     const keys =
@@ -55,7 +56,7 @@ export class Admission {
       if (earlier && earlier.createdAt - earlier.wallAheadMs > ledger.now() - KEY_MS) return repeated(earlier, creationFingerprint);
       if (earlier) await ledger.releaseKey(earlier.id);
     }
-    if (length !== null && length > maxUploadSize) throw tooLarge(maxUploadSize);
+    if (length !== null && length > maxUploadBytes) throw tooLarge(maxUploadBytes);
     const originalName = metadataValue(metadata, 'name');
     const name = originalName === null ? null : safeFileName(originalName);
     // As sent: some names hide an extension that is gone once they are safe.
@@ -65,7 +66,7 @@ export class Admission {
     const relativePath = metadataValue(metadata, 'relativePath');
     const now = ledger.now();
     const wall = Date.now();
-    const upload: Upload = {
+    const upload: UploadIn<'receiving'> = {
       ...JUST_CREATED,
       id,
       owner,
@@ -103,6 +104,6 @@ function storable(text: string | null): string | null {
   return text?.toWellFormed().replaceAll('\0', '\uFFFD') ?? null;
 }
 
-export function tooLarge(maxUploadSize: number): UploadError {
-  return new UploadError('ERR_MAX_SIZE_EXCEEDED', { detail: `The limit is ${formatBytes(maxUploadSize)}.` });
+export function tooLarge(maxUploadBytes: number): UploadError {
+  return new UploadError('ERR_MAX_SIZE_EXCEEDED', { detail: `The limit is ${formatBytes(maxUploadBytes)}.` });
 }

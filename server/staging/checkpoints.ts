@@ -3,6 +3,7 @@ import { UploadError } from '../../shared/errors.ts';
 import { NotDurable } from '../ledger/durable-changes.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { UploadChanges } from '../ledger/upload.ts';
+import type { UploadId } from '../ledger/upload-id.ts';
 import type { Checksum } from './running-checksum.ts';
 import type { Proof, Staging } from './staging.ts';
 
@@ -25,7 +26,7 @@ export interface CheckpointsOptions {
 
 /** For one body, under the upload's lock. One sync runs at a time, beside the writes. */
 export class Checkpoints {
-  readonly #id: string;
+  readonly #id: UploadId;
   readonly #options: CheckpointsOptions;
   readonly #requireHeld: (() => string | undefined) | undefined;
   #offset: number;
@@ -36,7 +37,7 @@ export class Checkpoints {
   #isUnproved = false;
 
   /** @param requireHeld asked before each; what it names must still have the lock when the ledger writes it down */
-  constructor(id: string, offset: number, options: CheckpointsOptions, requireHeld?: () => string | undefined) {
+  constructor(id: UploadId, offset: number, options: CheckpointsOptions, requireHeld?: () => string | undefined) {
     this.#id = id;
     this.#requireHeld = requireHeld;
     this.#offset = offset;
@@ -110,10 +111,10 @@ export class Checkpoints {
       throw error;
     });
     const changes = { ...decided, checksum, checksumOffset: offset, expiresAt: ledger.now() + expireAfterMs };
-    const owner = this.#requireHeld?.();
-    const isWritten = await ledger.checkpoint(this.#id, changes, synced === undefined ? undefined : offset, owner);
+    const holder = this.#requireHeld?.();
+    const isWritten = await ledger.checkpoint(this.#id, changes, synced === undefined ? undefined : offset, holder);
     // Woken after a long stop, say: another has come further since, or goes on from where the ledger was before.
-    if (!isWritten && owner !== undefined) throw new UploadError('ERR_UPLOAD_LOCKED', { retryAfterSeconds: 1 });
+    if (!isWritten && holder !== undefined) throw new UploadError('ERR_UPLOAD_LOCKED', { retryAfterSeconds: 1 });
     this.#offset = offset;
     this.#atMs = performance.now();
   }

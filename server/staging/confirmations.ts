@@ -1,6 +1,7 @@
 // How much of an upload that receives may be acknowledged: what is stored, as far as it is proved where that was promised.
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
+import type { UploadId } from '../ledger/upload-id.ts';
 import type { Durability } from './checkpoints.ts';
 import type { Staging } from './staging.ts';
 import type { Unproved } from './unproved.ts';
@@ -12,7 +13,7 @@ export interface ConfirmationsOptions {
   /** What is beyond the proven offset of these is sent again. */
   unproved: Unproved;
   /** Whether another machine writes the bytes, or did when it died: then what it has not proved is not known of here. */
-  isWrittenElsewhere(id: string): Promise<boolean>;
+  isWrittenElsewhere(id: UploadId): Promise<boolean>;
 }
 
 export class Confirmations {
@@ -52,12 +53,12 @@ export class Confirmations {
   }
 
   /** From where on bytes are stored of which nobody may be told yet; null: all are as good as any. */
-  async markUnverified(id: string, unverifiedFrom: number | null): Promise<void> {
+  async markUnverified(id: UploadId, unverifiedFrom: number | null): Promise<void> {
     await this.#options.ledger.change(id, { from: 'receiving' }, { unverifiedFrom }, false);
   }
 
   /** To be asked after the size: a chunk that carries its own checksum is marked before its first byte is stored. */
-  async #unverifiedNow(id: string): Promise<number | null> {
+  async #unverifiedNow(id: UploadId): Promise<number | null> {
     const { ledger, staging } = this.#options;
     return staging.isReadableInProgress ? ((await ledger.get(id))?.unverifiedFrom ?? null) : null;
   }

@@ -1,10 +1,11 @@
 import { HEAD_BYTES } from '../../shared/formats.ts';
 import type { Upload } from '../ledger/upload.ts';
+import type { UploadId } from '../ledger/upload-id.ts';
 import type { Staging } from './staging.ts';
 
 /** Gathers the first bytes of an upload as they pass. */
 export class Head {
-  readonly #id: string;
+  readonly #id: UploadId;
   readonly #stored: number;
   /** HEAD_BYTES, or all where there are fewer. */
   readonly #size: number;

@@ -1,5 +1,6 @@
 // Bytes that are stored already and come once more, since they were not acknowledged: compared, not appended.
 import { UploadError } from '../../shared/errors.ts';
+import type { UploadId } from '../ledger/upload-id.ts';
 import { type BodyLimits, collectBody, type OpenBody } from './body-source.ts';
 import { type ExpectedChecksum, requireChecksum } from './chunk-checksum.ts';
 import { refusalOf } from './refusal.ts';
@@ -19,7 +20,7 @@ export async function readHeld(body: OpenBody, limits: BodyLimits, expected: Exp
 }
 
 /** @throws UploadError ERR_SOURCE_CHANGED when what was sent is not what is stored from `offset` on */
-export async function compareHeld(staging: Staging, id: string, offset: number, sent: Buffer): Promise<void> {
+export async function compareHeld(staging: Staging, id: UploadId, offset: number, sent: Buffer): Promise<void> {
   // Of an empty file nothing need be staged.
   if (sent.byteLength === 0) return;
   const reader = await staging.open(id);

@@ -1,3 +1,5 @@
+import type { UploadId } from '../ledger/upload-id.ts';
+
 export interface WriterOptions {
   /** With this size the upload is complete: it is then made durable as its writer ends. */
   completeSize: number | null;
@@ -58,23 +60,23 @@ export interface Staging {
    */
   readonly isReadableInProgress: boolean;
   /** Bytes stored; 0 when there is nothing of this upload. */
-  size(id: string): Promise<number>;
+  size(id: UploadId): Promise<number>;
   /** To append from `offset` on. The first writer makes the place; what is stored beyond the offset is written anew. */
-  openWriter(id: string, offset: number, options: WriterOptions): Promise<StagingWriter>;
+  openWriter(id: UploadId, offset: number, options: WriterOptions): Promise<StagingWriter>;
   /** Makes the bytes durable. After it threw, they are unproved, whatever a second call says: only `renew` can help. */
-  sync(id: string): Promise<void>;
+  sync(id: UploadId): Promise<void>;
   /** Copies the bytes to a new place, makes that durable, and puts it in the old one's stead. Whether it holds the right bytes is the caller's to prove. @throws the signal's reason, the old place untouched */
-  renew(id: string, signal?: AbortSignal): Promise<void>;
-  truncate(id: string, size: number): Promise<void>;
+  renew(id: UploadId, signal?: AbortSignal): Promise<void>;
+  truncate(id: UploadId, size: number): Promise<void>;
   /** @throws the signal's reason, where bytes are put together first to be read */
-  open(id: string, signal?: AbortSignal): Promise<StagedReader>;
+  open(id: UploadId, signal?: AbortSignal): Promise<StagedReader>;
   /**
    * Takes the bytes away of an upload that has ended, or never had a row. Where that fails it is tried again soon, for as long
    * as the process lives; what is left then, the next start finds by `list`. Fine when they are gone already. Never rejects.
    */
-  remove(id: string): Promise<void>;
+  remove(id: UploadId): Promise<void>;
   /** The ids of everything staged, leftovers of `renew` cleared on the way. May run beside all else. */
-  list(): AsyncIterable<string>;
+  list(): AsyncIterable<UploadId>;
   /** Bytes that are free for new uploads; Infinity where there is no telling. */
   freeBytes(): Promise<number>;
 }

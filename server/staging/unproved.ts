@@ -1,5 +1,6 @@
 // Uploads a sync of whose bytes failed. The system reports that once, and a second sync says nothing of what the first lost.
 import type { Ledger } from '../ledger/ledger.ts';
+import type { UploadId } from '../ledger/upload-id.ts';
 
 /** One for the whole process: the sender is told, the inspection begun and the end of the server prepared by different parts. */
 export class Unproved {
@@ -11,7 +12,7 @@ export class Unproved {
   }
 
   /** Whether bytes beyond the proven offset can't be proved by another sync. */
-  has(id: string): boolean {
+  has(id: UploadId): boolean {
     return this.#ids.has(id);
   }
 
@@ -19,7 +20,7 @@ export class Unproved {
    * After a failed sync. The ledger tells the other processes, and the next start of this one, where it can: nothing beyond
    * the proven offset counts. Never rejects.
    */
-  async add(id: string): Promise<void> {
+  async add(id: UploadId): Promise<void> {
     this.#ids.add(id);
     const upload = await this.#ledger.get(id).catch(() => undefined);
     if (upload?.state !== 'receiving' || upload.unverifiedFrom !== null) return;
@@ -28,7 +29,7 @@ export class Unproved {
   }
 
   /** What could not be proved is gone, or was proved otherwise. */
-  delete(id: string): void {
+  delete(id: UploadId): void {
     this.#ids.delete(id);
   }
 }

@@ -64,7 +64,7 @@ async function openS3(config: Config, onFault?: (error: unknown) => void): Promi
       import('./s3-storage.ts'),
     ]),
   );
-  const { s3Bucket, s3Prefix, maxUploadSize } = config;
+  const { s3Bucket, s3Prefix, maxUploadBytes } = config;
   const options: BucketOptions = {
     bucket: s3Bucket,
     region: config.s3Region,
@@ -73,16 +73,16 @@ async function openS3(config: Config, onFault?: (error: unknown) => void): Promi
     prefix: s3Prefix,
     forcePathStyle: config.s3ForcePathStyle,
     connections: config.s3Connections,
-    timeoutMs: config.s3Timeout,
+    timeoutMs: config.s3TimeoutMs,
     checksums: config.s3Checksums,
   };
   const bucket = new Bucket(options);
   const check = new BucketCheck(options);
-  const { s3PartSize: partSize, s3Concurrency: concurrency, s3Memory: memory } = config;
-  const staging = new S3Staging({ bucket, partSize, concurrency, memory, maxUploadSize, ...(onFault && { onFault }) });
-  const linkSeconds = Math.floor(config.s3LinkLifetime / 1000);
+  const { s3PartBytes: partSize, s3Concurrency: concurrency, s3MemoryBytes: memoryBytes } = config;
+  const staging = new S3Staging({ bucket, partSize, concurrency, memoryBytes, maxUploadBytes, ...(onFault && { onFault }) });
+  const linkSeconds = Math.floor(config.s3LinkLifetimeMs / 1000);
   const delivery = { how: config.s3Downloads, linkSeconds };
-  const storage = new S3Storage({ bucket, staging, copyThreshold: config.s3CopyThreshold, delivery });
+  const storage = new S3Storage({ bucket, staging, copyThresholdBytes: config.s3CopyThresholdBytes, delivery });
   return {
     staging,
     storage,

@@ -8,6 +8,7 @@ import { UploadError } from '../../shared/errors.ts';
 import { copyFile } from '../disk/copy-file.ts';
 import { codeOf, NO_LINK } from '../disk/disk-thread.ts';
 import { makeDurableDirectory } from '../disk/durable-directory.ts';
+import type { UploadId } from '../ledger/upload-id.ts';
 import { type DiskStaging, isMissing } from '../staging/disk/disk-staging.ts';
 import { faultOf } from '../staging/faults.ts';
 import { satisfiable } from './preconditions.ts';
@@ -105,10 +106,10 @@ async function copyInto(staged: string, target: string, part: string, signal: Ab
   try {
     await copyFile(staged, part, signal);
     signal?.throwIfAborted();
-    await link(part, target).catch((error) => {
+    await link(part, target).catch(async (error) => {
       // Where even a link beside the file is not to be had, the directory is the upload's own: nothing can be overwritten.
-      if (NO_LINK.has(codeOf(error))) return rename(part, target);
-      if (codeOf(error) !== 'EEXIST') throw error;
+      if (NO_LINK.has(codeOf(error))) await rename(part, target);
+      else if (codeOf(error) !== 'EEXIST') throw error;
     });
   } catch (error) {
     if (isMissing(error)) throw new StagedBytesGone('The staged bytes are gone.', { cause: error });
@@ -119,7 +120,7 @@ async function copyInto(staged: string, target: string, part: string, signal: Ab
 }
 
 /** What crashed attempts left half copied. */
-async function removeParts(folder: string, id: string): Promise<void> {
+async function removeParts(folder: string, id: UploadId): Promise<void> {
   const names = await readdir(folder).catch((error) => {
     if (isMissing(error)) return [];
     throw error;

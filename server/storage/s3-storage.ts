@@ -4,7 +4,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { posix } from 'node:path';
 import { Readable } from 'node:stream';
-import { UPLOAD_ID } from '../../shared/protocol.ts';
+import { parseUploadId, type UploadId } from '../ledger/upload-id.ts';
 import type { Bucket } from '../s3/bucket.ts';
 import type { StoredPart } from '../s3/multiparts.ts';
 import { streamObject } from '../s3/object-stream.ts';
@@ -19,7 +19,7 @@ export interface S3StorageOptions {
   bucket: Bucket;
   staging: S3Staging;
   /** Objects above so many bytes are copied in parts; S3 itself asks for that above 5 GiB. */
-  copyThreshold: number;
+  copyThresholdBytes: number;
   delivery: Delivery;
 }
 
@@ -45,7 +45,7 @@ export class S3Storage implements Storage {
     const key = keyOf(published, name);
     const headers: ObjectHeaders = { ContentType: type ?? 'application/octet-stream', ContentDisposition: dispositionOf(name) };
     signal?.throwIfAborted();
-    if (staged.size > this.#options.copyThreshold) await this.#copyInParts(staged.key, staged.size, key, headers, signal);
+    if (staged.size > this.#options.copyThresholdBytes) await this.#copyInParts(staged.key, staged.size, key, headers, signal);
     else await this.#bucket.copy(staged.key, key, headers, signal);
     // What an answer says is one thing.
     const made = await this.#bucket.head(key);
@@ -60,7 +60,7 @@ export class S3Storage implements Storage {
   async keepOnly(directory: string): Promise<void> {
     const upload = posix.dirname(directory);
     // Of an upload that was published to a disk: what is beside its directory are others'.
-    if (!UPLOAD_ID.test(posix.basename(upload))) return;
+    if (parseUploadId(posix.basename(upload)) === undefined) return;
     const keys: string[] = [];
     for await (const { key } of this.#bucket.list(`${FILES}${upload}/`)) {
       if (!key.startsWith(`${FILES}${directory}/`)) keys.push(key);
@@ -68,12 +68,13 @@ export class S3Storage implements Storage {
     await this.#bucket.remove(keys);
   }
 
-  async clearUnfinished(isRunning: (id: string, attempt: number) => Promise<boolean>, isOver: () => boolean): Promise<void> {
+  async clearUnfinished(isRunning: (id: UploadId, attempt: number) => Promise<boolean>, isOver: () => boolean): Promise<void> {
     for await (const { key, uploadId } of this.#bucket.multiparts.list(FILES)) {
       if (isOver()) return;
-      const [, , , id = '', attempt = ''] = key.slice(FILES.length).split('/');
+      const [, , , name, attempt] = key.slice(FILES.length).split('/');
+      const id = parseUploadId(name);
       // Where others use the bucket, too, theirs is theirs.
-      if (!UPLOAD_ID.test(id)) continue;
+      if (id === undefined) continue;
       if (!(await isRunning(id, Number(attempt)))) await this.#bucket.multiparts.abort(key, uploadId);
     }
   }
@@ -106,7 +107,7 @@ export class S3Storage implements Storage {
   }
 
   async #copyInParts(from: string, size: number, key: string, headers: ObjectHeaders, signal: AbortSignal | undefined): Promise<void> {
-    const partSize = partSizeFor(Math.max(MIN_PART_BYTES, Math.min(COPY_PART_BYTES, this.#options.copyThreshold)), size);
+    const partSize = partSizeFor(Math.max(MIN_PART_BYTES, Math.min(COPY_PART_BYTES, this.#options.copyThresholdBytes)), size);
     const count = Math.ceil(size / partSize);
     const uploadId = await this.#bucket.multiparts.start(key, headers);
     const parts: StoredPart[] = [];

@@ -1,9 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Readable } from 'node:stream';
+import type { UploadId } from '../ledger/upload-id.ts';
 
 /** Where a final file is to lie: `<directory>/<name>`, relative to the storage's root. The directory is this upload's alone. */
 export interface Target {
-  id: string;
+  id: UploadId;
   directory: string;
   name: string;
   /** The media type that was found; null where there is none to tell. */
@@ -32,7 +33,7 @@ export interface Storage {
   /** Takes back what other attempts published than the one that `publish` gave this directory. */
   keepOnly(directory: string): Promise<void>;
   /** Clears what crashed attempts left half made, but for those that `isRunning` knows, until it is over. May run beside attempts. */
-  clearUnfinished(isRunning: (id: string, attempt: number) => Promise<boolean>, isOver: () => boolean): Promise<void>;
+  clearUnfinished(isRunning: (id: UploadId, attempt: number) => Promise<boolean>, isOver: () => boolean): Promise<void>;
   /** Bytes of the final file; undefined when it is not there. */
   size(directory: string, name: string): Promise<number | undefined>;
   /** @throws when the file is not there */

@@ -3,7 +3,7 @@ import type { CancellationContext, Upload as TusUpload } from '@tus/utils';
 import { UploadError } from '../../shared/errors.ts';
 import type { Beginnings } from '../finish/beginnings.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import type { Upload } from '../ledger/upload.ts';
+import type { UploadIn } from '../ledger/upload.ts';
 import type { UploadLocker } from '../locking/locker.ts';
 import { tooLarge } from '../staging/admission.ts';
 import type { Received } from '../staging/body-intake.ts';
@@ -21,7 +21,7 @@ export interface AppendsOptions {
   receiver: Receiver;
   beginnings: Beginnings;
   locker: UploadLocker;
-  maxUploadSize: number;
+  maxUploadBytes: number;
   /** Aborted with the reason when the server shuts down. */
   draining: AbortSignal;
 }
@@ -37,8 +37,10 @@ export class Appends {
   async receive(request: TusRequest<Context>, tusUpload: TusUpload, maxBytes: number, cancellation: CancellationContext): Promise<number> {
     const { context } = request;
     const { ledger, receiver, beginnings, locker, draining } = this.#options;
-    let upload = context.append === undefined ? context.upload : await ledger.get(tusUpload.id);
-    if (upload?.state !== 'receiving' || beginnings.has(tusUpload.id)) throw new Moved();
+    let { upload } = context;
+    if (upload !== undefined && context.append !== undefined) upload = await ledger.get(upload.id);
+    if (upload?.state !== 'receiving' || beginnings.has(upload.id)) throw new Moved();
+    const { id } = upload;
     const declared = context.append?.length;
     let limit = maxBytes;
     if (declared !== undefined) {
@@ -60,8 +62,8 @@ export class Appends {
       .receive(upload, tusUpload.offset, streamBody(request.body), {
         maxBytes: limit,
         signal: stopping.signal,
-        onActivity: () => locker.touch(tusUpload.id),
-        requireHeld: () => locker.requireHeld(tusUpload.id),
+        onActivity: () => locker.touch(id),
+        requireHeld: () => locker.requireHeld(id),
         isNew: context.append === undefined,
         comesWhole: context.comesWhole ?? false,
         expected: checksums?.chunk,
@@ -76,7 +78,7 @@ export class Appends {
   }
 
   /** Whatever goes wrong before it has a row: nothing was created, and its sender has all of it. */
-  async #beginNew(upload: Upload, receiving: Promise<Received>): Promise<number> {
+  async #beginNew(upload: UploadIn<'receiving'>, receiving: Promise<Received>): Promise<number> {
     const { beginnings, staging } = this.#options;
     try {
       const { stored, complete } = await receiving;
@@ -94,14 +96,14 @@ export class Appends {
    * tus 1.0.0, Upload-Length of a deferred upload. When every byte was acknowledged before, it is the declaration that is
    * held back, in the inspection's own state change; otherwise the length is set now and the last byte is.
    */
-  async #declare(context: Context, upload: Upload, offset: number, length: number): Promise<Upload> {
-    const { ledger, maxUploadSize } = this.#options;
+  async #declare(context: Context, upload: UploadIn<'receiving'>, offset: number, length: number): Promise<UploadIn<'receiving'>> {
+    const { ledger, maxUploadBytes } = this.#options;
     if (upload.length !== null) {
       if (upload.length !== length) throw new UploadError('ERR_INVALID_UPLOAD_LENGTH', { detail: 'Another length was declared before.' });
       return upload;
     }
     if (length < offset) throw new UploadError('ERR_INVALID_UPLOAD_LENGTH', { detail: 'More bytes are stored already.' });
-    if (length > maxUploadSize) throw tooLarge(maxUploadSize);
+    if (length > maxUploadBytes) throw tooLarge(maxUploadBytes);
     if (length === offset) context.isDeclaring = true;
     else if (!(await ledger.change(upload.id, { from: 'receiving' }, { length }, true))) throw new Moved();
     return { ...upload, length };

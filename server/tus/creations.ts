@@ -6,6 +6,7 @@ import { readStored } from '../finish/stored-bytes.ts';
 import { acknowledge, acknowledgedOffset, expiry } from '../finish/verdict-answers.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
+import type { UploadId } from '../ledger/upload-id.ts';
 import type { UploadLocker } from '../locking/locker.ts';
 import type { Receiver } from '../staging/receiver.ts';
 import type { StoredBody } from '../staging/repeated-body.ts';
@@ -37,7 +38,7 @@ export interface CreationsOptions {
   receiver: Receiver;
   beginnings: Beginnings;
   locker: UploadLocker;
-  maxUploadSize: number;
+  maxUploadBytes: number;
   /** Aborted with the reason when the server shuts down. */
   draining: AbortSignal;
 }
@@ -52,7 +53,7 @@ export class Creations {
   }
 
   /** @throws Replayed, UploadError */
-  async add(context: Context, id: string): Promise<Record<string, never>> {
+  async add(context: Context, id: UploadId): Promise<Record<string, never>> {
     const { request, creation } = context;
     if (creation === undefined) throw new Error('A creation has been read before.');
     const { receiver, ledger, staging } = this.#options;
@@ -68,7 +69,7 @@ export class Creations {
   /** The answer to a creation was lost, and it is asked again: the same upload, as it is now. */
   async replay({ raw, response, collectionUrl }: UploadsRequest, creation: Creation, earlier: Upload): Promise<void> {
     let upload = earlier;
-    const { ledger, receiver, beginnings, locker, maxUploadSize, draining } = this.#options;
+    const { ledger, receiver, beginnings, locker, maxUploadBytes, draining } = this.#options;
     const headers: Record<string, string> = { ...ANNOUNCEMENT, Location: `${collectionUrl}/${upload.id}`, 'Tus-Resumable': TUS_VERSION };
     // Whoever created an empty one may have died before its inspection.
     if (upload.state === 'receiving' && upload.length === 0) void beginnings.begin(upload.id, 0, 'byte');
@@ -79,7 +80,7 @@ export class Creations {
     }
     // Other bytes than those stored are another file, which is not to be told as stored.
     if (mayHaveBody(raw) && hasBytes(upload)) {
-      const maxBytes = creation.length ?? maxUploadSize;
+      const maxBytes = creation.length ?? maxUploadBytes;
       await receiver.requireSameBody(streamBody(raw), maxBytes, draining, creation.checksums.chunk, await this.#stored(upload));
       upload = (await ledger.get(upload.id)) ?? upload;
     }

@@ -7,6 +7,7 @@ import { readStored } from '../finish/stored-bytes.ts';
 import { acknowledge, heldOffset, requireNotRefused } from '../finish/verdict-answers.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
+import type { UploadId } from '../ledger/upload-id.ts';
 import type { Receiver } from '../staging/receiver.ts';
 import type { Staging } from '../staging/staging.ts';
 import { streamBody } from '../staging/stream-source.ts';
@@ -58,7 +59,7 @@ export class Endings {
   }
 
   /** The upload as it is when there is a verdict, at the patience limit, or when nobody waits any more: the client is gone, or the server goes. */
-  async settle(id: string, response: ServerResponse): Promise<Upload | undefined> {
+  async settle(id: UploadId, response: ServerResponse): Promise<Upload | undefined> {
     const { patienceMs, draining } = this.#options;
     const waiting = new AbortController();
     const stop = () => waiting.abort(GONE);
@@ -71,10 +72,10 @@ export class Endings {
   }
 
   /** A PATCH to an upload whose bytes are all here. */
-  async answer(request: UploadsRequest, upload: Upload, append: Append): Promise<Record<string, string>> {
+  async answer(request: UploadsRequest, found: Upload, append: Append): Promise<Record<string, string>> {
     const { raw, response } = request;
-    requireNotRefused(upload);
-    const length = upload.length ?? 0;
+    const upload = requireNotRefused(found);
+    const { length } = upload;
     if (append.length !== undefined && append.length !== length) {
       throw new UploadError('ERR_INVALID_UPLOAD_LENGTH', { detail: 'Another length was declared before.' });
     }

@@ -2,6 +2,7 @@ import { DataStore, type Upload as TusUpload, Upload as TusUploadClass } from '@
 import type { Beginnings } from '../finish/beginnings.ts';
 import { acknowledgedOffset } from '../finish/verdict-answers.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import { parseUploadId, type UploadId } from '../ledger/upload-id.ts';
 import { endReceiving } from '../staging/end-receiving.ts';
 import type { Receiver } from '../staging/receiver.ts';
 import type { Staging } from '../staging/staging.ts';
@@ -40,8 +41,9 @@ export class UploadStore extends DataStore {
     return 0;
   }
 
-  override async getUpload(id: string): Promise<TusUpload> {
+  override async getUpload(given: string): Promise<TusUpload> {
     const { ledger, receiver } = this.#options;
+    const id = givenBack(given);
     const upload = await ledger.get(id);
     if (upload?.state !== 'receiving') throw new Moved();
     const offset = acknowledgedOffset(upload, await receiver.confirmed(upload));
@@ -50,11 +52,19 @@ export class UploadStore extends DataStore {
   }
 
   /** Under the lock. */
-  override async remove(id: string): Promise<void> {
+  override async remove(given: string): Promise<void> {
     const { ledger, staging, beginnings, keepRecordsForMs } = this.#options;
+    const id = givenBack(given);
     if (beginnings.has(id)) throw new Moved();
     const expiresAt = ledger.now() + keepRecordsForMs;
     const terminate = () => ledger.move(id, { from: 'receiving' }, 'terminated', { expiresAt });
     if ((await endReceiving(staging, terminate)) === undefined) throw new Moved();
   }
+}
+
+/** An id that the library had from us. */
+export function givenBack(id: string): UploadId {
+  const parsed = parseUploadId(id);
+  if (parsed === undefined) throw new Error(`@tus/server gives an id that it did not get: ${id}`);
+  return parsed;
 }

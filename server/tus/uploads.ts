@@ -5,8 +5,8 @@ import { TUS_VERSION } from '../../shared/protocol.ts';
 import { awaitVerdict } from '../finish/await-verdict.ts';
 import { describeForHead, expiry, gone } from '../finish/verdict-answers.ts';
 import type { Upload } from '../ledger/upload.ts';
+import { newUploadId, type UploadId } from '../ledger/upload-id.ts';
 import { tooLarge } from '../staging/admission.ts';
-import { newUploadId } from '../staging/upload-id.ts';
 import { ANNOUNCEMENT } from './announcement.ts';
 import { Appends, type AppendsOptions } from './appends.ts';
 import { Creations, type CreationsOptions, Replayed } from './creations.ts';
@@ -14,7 +14,7 @@ import { Endings, type EndingsOptions } from './endings.ts';
 import { readAppend, readCreation } from './headers.ts';
 import { type Context, contextOf, type UploadsRequest } from './request-context.ts';
 import { StockServer, writeResponse } from './stock-server.ts';
-import { Moved, UploadStore, type UploadStoreOptions } from './upload-store.ts';
+import { givenBack, Moved, UploadStore, type UploadStoreOptions } from './upload-store.ts';
 
 export interface UploadsOptions extends AppendsOptions, CreationsOptions, EndingsOptions, UploadStoreOptions {
   policyHash: string;
@@ -40,11 +40,11 @@ export class Uploads {
         locker: options.locker,
         // 0 would mean 3 s. The locker has asked only after the holder was silent for long enough.
         lockDrainTimeout: 1,
-        maxSize: options.maxUploadSize,
+        maxSize: options.maxUploadBytes,
         namingFunction: newUploadId,
         getFileIdFromRequest: (request) => request.url,
         generateUrl: (request, { id }) => `${contextOf(request).request.collectionUrl}/${id}`,
-        onUploadCreate: (request, upload) => creations.add(contextOf(request), upload.id),
+        onUploadCreate: (request, upload) => creations.add(contextOf(request), givenBack(upload.id)),
         onUploadFinish: (request) => endings.finish(contextOf(request)),
       },
       { receive: (request, upload, maxBytes, context) => appends.receive(request, upload, maxBytes, context) },
@@ -63,9 +63,9 @@ export class Uploads {
   /** POST: a new upload, maybe with its first bytes or all of them. @throws UploadError */
   async create(request: UploadsRequest): Promise<void> {
     const creation = readCreation(request.raw);
-    const { maxUploadSize } = this.#options;
+    const { maxUploadBytes } = this.#options;
     // Before there is anything that a refusal would leave behind.
-    if ((creation.length ?? creation.bodyBytes) > maxUploadSize) throw tooLarge(maxUploadSize);
+    if ((creation.length ?? creation.bodyBytes) > maxUploadBytes) throw tooLarge(maxUploadBytes);
     if (creation.length !== null && creation.bodyBytes > creation.length) throw new UploadError('ERR_UPLOAD_LENGTH_EXCEEDED');
     const context: Context = { request, creation };
     try {
@@ -81,7 +81,7 @@ export class Uploads {
   }
 
   /** @throws UploadError, never of 500 or more: a client takes that for a lost upload and starts over */
-  async head(request: UploadsRequest, id: string): Promise<void> {
+  async head(request: UploadsRequest, id: UploadId): Promise<void> {
     const { ledger, receiver, locker, policyHash } = this.#options;
     let upload = await this.find(request.owner, id);
     let stored = 0;
@@ -98,7 +98,7 @@ export class Uploads {
   }
 
   /** @throws UploadError */
-  async patch(request: UploadsRequest, id: string): Promise<void> {
+  async patch(request: UploadsRequest, id: UploadId): Promise<void> {
     const append = readAppend(request.raw);
     for (;;) {
       const upload = await this.#findSettling(request, id);
@@ -119,7 +119,7 @@ export class Uploads {
   }
 
   /** tus 1.0.0, Termination. A verdict, or one being found, is not undone by it. @throws UploadError */
-  async terminate(request: UploadsRequest, id: string): Promise<void> {
+  async terminate(request: UploadsRequest, id: UploadId): Promise<void> {
     for (;;) {
       const upload = await this.find(request.owner, id);
       switch (upload.state) {
@@ -144,14 +144,14 @@ export class Uploads {
   }
 
   /** The upload, when it is this owner's. @throws UploadError 404 for another's as for none */
-  async find(owner: string, id: string): Promise<Upload> {
+  async find(owner: string, id: UploadId): Promise<Upload> {
     const upload = await this.#options.ledger.get(id);
     if (upload === undefined || upload.owner !== owner) throw new UploadError('ERR_UPLOAD_NOT_FOUND');
     return upload;
   }
 
   /** As `find`; an upload whose bytes are being made durable shows as `inspecting` already. */
-  async #findSettling(request: UploadsRequest, id: string): Promise<Upload> {
+  async #findSettling(request: UploadsRequest, id: UploadId): Promise<Upload> {
     const upload = await this.find(request.owner, id);
     if (upload.state !== 'receiving' || !this.#options.beginnings.has(id)) return upload;
     return (await awaitVerdict(this.#options, id, 0, this.#options.draining)) ?? upload;

@@ -57,7 +57,7 @@ export function probedStock(directory: string, port: number, probePort: number):
   return nodeServer('stock-tus', directory, port, probePort);
 }
 
-export const LANDFALL = landfall('**Landfall**');
+export const LANDFALL: Rival = landfall('**Landfall**');
 
 export const STOCK: Rival = node('Express + @tus/server', 'stock-tus', NODE_TUS);
 

@@ -25,14 +25,14 @@ export const sendByTus: Send = async (connection, { content, bytes, chunkBytes }
 };
 
 /** Resolves with the path of a new upload. */
-export async function createByTus(connection: Connection, bytes: number, content = FILM): Promise<string> {
+export async function createByTus(connection: Connection, bytes: number, content: Content = FILM): Promise<string> {
   const created = await connection.request('POST', '/files', creationHeaders(bytes, content));
   expectStatus(created, 201);
   return pathIn(created);
 }
 
 /** Bytes [from, to) in one PATCH; the answer must acknowledge them. */
-export async function appendByTus(connection: Connection, path: string, from: number, to: number, content = FILM): Promise<void> {
+export async function appendByTus(connection: Connection, path: string, from: number, to: number, content: Content = FILM): Promise<void> {
   const body = { bytes: to - from, pieces: pieces(content, from, to) };
   const answer = await connection.request('PATCH', path, appendHeaders(from), body);
   expectStatus(answer, 204);

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
 import { build } from 'vite';
 import { afterAll, beforeAll, onTestFinished } from 'vitest';
-import type { UploadHandle, UploadSnapshot, upload } from '../../client/index.ts';
+import type { UploadHandle, UploadResult, UploadSnapshot, upload } from '../../client/index.ts';
 import type { LandfallHooks } from '../../server/index.ts';
 import { launchChromium } from '../support/chromium.ts';
 import { filesBelow, sha256OfFile, writeVideo } from '../support/content.ts';
@@ -132,9 +132,9 @@ export async function send(
   }, options);
 }
 
-export const snapshotOf = (page: Page) => page.evaluate(() => (window as unknown as Hand).handle.snapshot);
-export const stateOf = async (page: Page) => (await snapshotOf(page)).state;
-export const ends = (page: Page) =>
+export const snapshotOf = (page: Page): Promise<UploadSnapshot> => page.evaluate(() => (window as unknown as Hand).handle.snapshot);
+export const stateOf = async (page: Page): Promise<UploadSnapshot['state']> => (await snapshotOf(page)).state;
+export const ends = (page: Page): Promise<{ result: UploadResult } | { code: string }> =>
   page.evaluate(() =>
     (window as unknown as Hand).handle.done.then(
       (result) => ({ result }),

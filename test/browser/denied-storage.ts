@@ -1,7 +1,7 @@
 // Pages of another origin than the server's, with its element, where a browser may deny what it gives to others.
 import { createServer } from 'node:http';
 import { expect } from 'vitest';
-import { embedLandfall } from '../support/landfall-embedded.ts';
+import { type EmbeddedLandfall, embedLandfall } from '../support/landfall-embedded.ts';
 import { listenForTest } from '../support/listen.ts';
 import { storedHashes, type Video, video } from './page-driver.ts';
 
@@ -42,7 +42,7 @@ const isReady = () => document.querySelector('landfall-upload')?.shadowRoot?.que
 const shown = () => document.querySelector('landfall-upload')?.shadowRoot?.querySelector('.list')?.textContent ?? '';
 
 /** A server, and a site whose pages show its element: by itself, in a sandboxed frame, in the frame of a third party. */
-export async function startSites() {
+export async function startSites(): Promise<{ server: EmbeddedLandfall; url: string }> {
   const server = await embedLandfall({ corsOrigins: '*' });
   const element = `<!doctype html><script type="module" src="${server.url}/landfall-upload.js"></script>
     <landfall-upload endpoint="${server.files}"></landfall-upload>`;

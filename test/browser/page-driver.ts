@@ -63,7 +63,7 @@ export interface Video {
   sha256: string;
 }
 
-export async function video(name: string, bytes: number, seed = 1, directory = testDirectory()): Promise<Video> {
+export async function video(name: string, bytes: number, seed = 1, directory: string = testDirectory()): Promise<Video> {
   const path = join(directory, name);
   return { path, name, sha256: await writeVideo(path, bytes, seed) };
 }

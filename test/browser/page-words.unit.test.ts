@@ -17,7 +17,16 @@ import { parsePolicy } from '../../shared/policy.ts';
 const MIB = 1024 * 1024;
 const language = new Language(ENGLISH, 'en');
 
-function snapshot(state: UploadState, more: Partial<UploadSnapshot> = {}): UploadSnapshot {
+/** What a snapshot is never without in a state. */
+const OF_STATE: Partial<Record<UploadState, object>> = {
+  waiting: { waiting: { reason: 'busy' } },
+  accepted: { url: 'http://localhost/files/a' },
+  rejected: { error: new UploadError('ERR_EMPTY') },
+  failed: { error: new UploadError('ERR_NETWORK') },
+  cancelled: { error: new UploadError('ERR_CANCELLED') },
+};
+
+function snapshot(state: UploadState, more: object = {}): UploadSnapshot {
   return {
     id: 'a',
     name: 'film.mp4',
@@ -29,8 +38,9 @@ function snapshot(state: UploadState, more: Partial<UploadSnapshot> = {}): Uploa
     etaSeconds: null,
     resumedFrom: 0,
     attempt: 1,
+    ...OF_STATE[state],
     ...more,
-  };
+  } as UploadSnapshot;
 }
 
 const STATES: UploadState[] = [

@@ -44,5 +44,7 @@ export async function isPending(end: Promise<unknown>): Promise<boolean> {
   return (await Promise.race([end, later])) === pending;
 }
 
-export const requestsOf = ({ proxy }: Sending, wanted: string) => proxy.exchanges.filter(({ method }) => method === wanted);
-export const offsetsOf = (sending: Sending) => requestsOf(sending, 'PATCH').map(({ headers }) => Number(headers['upload-offset']));
+export const requestsOf = ({ proxy }: Sending, wanted: string): Sending['proxy']['exchanges'] =>
+  proxy.exchanges.filter(({ method }) => method === wanted);
+export const offsetsOf = (sending: Sending): number[] =>
+  requestsOf(sending, 'PATCH').map(({ headers }) => Number(headers['upload-offset']));

@@ -21,8 +21,8 @@ const UPLOAD: UploadSnapshot = {
   attempt: 1,
 };
 
-function queue(...uploads: Partial<UploadSnapshot>[]): QueueSnapshot {
-  const all = uploads.map((upload) => ({ ...UPLOAD, ...upload }));
+function queue(...uploads: object[]): QueueSnapshot {
+  const all = uploads.map((upload) => ({ ...UPLOAD, ...upload }) as UploadSnapshot);
   const counts = Object.fromEntries(Object.keys(MOVES).map((state) => [state, all.filter((upload) => upload.state === state).length]));
   return {
     uploads: all,

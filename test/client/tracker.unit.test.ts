@@ -19,7 +19,7 @@ function sendFor(tracker: Tracker, seconds: number): void {
 function underWay(): Tracker {
   const tracker = new Tracker('a', 'film.mp4', 100 * SECOND, 'preparing');
   tracker.confirm(0, true);
-  tracker.move('uploading');
+  tracker.move({ state: 'uploading' });
   sendFor(tracker, 5);
   tracker.confirm(5 * SECOND, false);
   return tracker;
@@ -27,11 +27,11 @@ function underWay(): Tracker {
 
 test('a wait is no part of the speed', () => {
   const tracker = underWay();
-  tracker.move('waiting', { waiting: { reason: 'offline' } });
+  tracker.move({ state: 'waiting', waiting: { reason: 'offline' } });
   vi.advanceTimersByTime(60_000);
-  tracker.move('preparing');
+  tracker.move({ state: 'preparing' });
   tracker.confirm(5 * SECOND, false);
-  tracker.move('uploading');
+  tracker.move({ state: 'uploading' });
   sendFor(tracker, 0.6);
   expect(tracker.snapshot.bytesPerSecond).toBeGreaterThan(0.8 * SECOND);
 });
@@ -39,7 +39,7 @@ test('a wait is no part of the speed', () => {
 test('the time left is told once the speed has settled, and not before', () => {
   const tracker = new Tracker('a', 'film.mp4', 100 * SECOND, 'preparing');
   tracker.confirm(0, true);
-  tracker.move('uploading');
+  tracker.move({ state: 'uploading' });
   sendFor(tracker, 1);
   expect(tracker.snapshot.etaSeconds).toBeNull();
   sendFor(tracker, 4);
@@ -56,7 +56,7 @@ test('what is all on its way has no time left to tell', () => {
 
 test('what another tab had sent before it was first heard of is no speed', () => {
   const tracker = new Tracker('a', 'film.mp4', 100 * SECOND, 'preparing');
-  tracker.move('waiting', { waiting: { reason: 'elsewhere' } });
+  tracker.move({ state: 'waiting', waiting: { reason: 'elsewhere' } });
   vi.advanceTimersByTime(100);
   tracker.follow({ sent: 50 * SECOND, confirmed: 50 * SECOND, url: 'http://host/files/1' });
   vi.advanceTimersByTime(500);

@@ -6,7 +6,8 @@ import { checkHead } from '../../server/inspection/checks/early.ts';
 import { Detector } from '../../server/inspection/detector.ts';
 import { Ledger } from '../../server/ledger/ledger.ts';
 import { openSqlite } from '../../server/ledger/sqlite.ts';
-import type { Upload } from '../../server/ledger/upload.ts';
+import type { UploadRow } from '../../server/ledger/upload.ts';
+import type { UploadId } from '../../server/ledger/upload-id.ts';
 import type { ReceiveOptions } from '../../server/staging/body-intake.ts';
 import { Receiver } from '../../server/staging/receiver.ts';
 import type { Staging } from '../../server/staging/staging.ts';
@@ -35,7 +36,7 @@ async function openBed(openStaging: () => Promise<Staging>) {
     staging,
     policy,
     policyHash: 'a policy',
-    maxUploadSize: 1e9,
+    maxUploadBytes: 1e9,
     expireAfterMs: 3_600_000,
     keepRecordsForMs: 3_600_000,
     bodyTimeoutMs: 60_000,
@@ -46,7 +47,7 @@ async function openBed(openStaging: () => Promise<Staging>) {
     checkHead: (head, { name: safeName, claimedType, length }) => checkHead(detector, { head, safeName, claimedType, length, policy }),
   });
 
-  async function receive(id: string, offset: number, body: LentBody, more: Partial<ReceiveOptions> = {}) {
+  async function receive(id: UploadId, offset: number, body: LentBody, more: Partial<ReceiveOptions> = {}) {
     const upload = await ledger.get(id);
     if (upload === undefined) throw new Error('It was created before.');
     return receiver.receive(upload, offset, body.open, { maxBytes: 1e9, signal: never, ...more });
@@ -56,12 +57,12 @@ async function openBed(openStaging: () => Promise<Staging>) {
     ledger,
     receiver,
     receive,
-    async create(values: Partial<Upload>): Promise<string> {
+    async create(values: Partial<UploadRow>): Promise<UploadId> {
       const upload = newUpload({ name: 'film.mp4', ...values });
       await ledger.create(upload, true);
       return upload.id;
     },
-    async contentOf(id: string): Promise<Buffer> {
+    async contentOf(id: UploadId): Promise<Buffer> {
       const reader = await staging.open(id);
       return gathered(reader.stream()).finally(() => reader.close());
     },

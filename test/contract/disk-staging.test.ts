@@ -2,6 +2,7 @@ import { access, writeFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import { DiskStaging } from '../../server/staging/disk/disk-staging.ts';
 import { testDirectory } from '../support/temp-dir.ts';
+import { uploadId } from '../support/upload-ids.ts';
 import { testBodyIntake } from './body-intake.ts';
 import { testStaging } from './staging.ts';
 
@@ -16,7 +17,7 @@ describe('staging on disk', () => {
 
   it('clears copies that a crash left half made, and none that may be being made', async () => {
     const staging = await openStaging();
-    const [renewing, gone] = ['a'.repeat(32), 'b'.repeat(32)];
+    const [renewing, gone] = [uploadId('a'), uploadId('b')];
     await writeFile(staging.path(renewing), 'bytes');
     for (const id of [renewing, gone]) await writeFile(`${staging.path(id)}.renewed`, 'byt');
     const listed: string[] = [];

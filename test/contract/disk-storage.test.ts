@@ -3,10 +3,12 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import type { UploadId } from '../../server/ledger/upload-id.ts';
 import { DiskStaging } from '../../server/staging/disk/disk-staging.ts';
 import { DiskStorage } from '../../server/storage/disk-storage.ts';
 import { filesBelow } from '../support/content.ts';
 import { testDirectory } from '../support/temp-dir.ts';
+import { uploadId } from '../support/upload-ids.ts';
 import { writeStaged } from '../support/write-staged.ts';
 import { testStorage } from './storage.ts';
 
@@ -18,13 +20,13 @@ async function open(root: string) {
   return {
     storage,
     root,
-    async stage(id: string, bytes: Uint8Array) {
+    async stage(id: UploadId, bytes: Uint8Array) {
       const signal = new AbortController().signal;
       const limits = { maxBytes: bytes.length, signal, bodyTimeoutMs: 10_000, completeSize: bytes.length };
       await writeStaged(staging, id, 0, Readable.from([Buffer.from(bytes)]), limits);
       await staging.sync(id);
     },
-    unstage: (id: string) => staging.remove(id),
+    unstage: (id: UploadId) => staging.remove(id),
     everything: () => filesBelow(root),
   };
 }
@@ -34,7 +36,7 @@ describe('final storage on the disk of staging', () => {
 
   it('lets its group read, and others nothing', async () => {
     const { storage, stage, root } = await open(join(testDirectory(), 'files'));
-    const id = 'a'.repeat(32);
+    const id = uploadId('a');
     await stage(id, Buffer.alloc(10));
     await storage.publish({ id, directory: `2020/01/02/${id}`, name: 'a.mp4', type: 'video/mp4', attempt: 1 });
     const modeOf = (path: string) => (statSync(join(root, path)).mode & 0o777).toString(8);

@@ -4,8 +4,16 @@ import type { DirectUploads } from '../../server/ledger/direct-uploads.ts';
 import type { Holders } from '../../server/ledger/holders.ts';
 import type { Ledger } from '../../server/ledger/ledger.ts';
 import type { Locks } from '../../server/ledger/locks.ts';
-import type { Upload } from '../../server/ledger/upload.ts';
-import { HOUR, newUpload } from './new-upload.ts';
+import { BrokenRow, JUST_CREATED, type Upload, type UploadRow } from '../../server/ledger/upload.ts';
+import type { UploadId } from '../../server/ledger/upload-id.ts';
+import { uploadId } from '../support/upload-ids.ts';
+import { BEGIN, HOUR, newUpload } from './new-upload.ts';
+
+const A = uploadId('a');
+const B = uploadId('b');
+
+/** What a verdict asks for, of either kind. */
+const ENDS = { name: 'name.txt', errorCode: 'ERR_EMPTY' };
 
 export interface LedgerUnderTest {
   ledger: Ledger;
@@ -15,12 +23,12 @@ export interface LedgerUnderTest {
   /** The same rows through another connection, as another process sees them. */
   other(): Promise<Ledger>;
   /** States of the events that were written, oldest first. */
-  events(uploadId: string): Promise<string[]>;
+  events(uploadId: UploadId): Promise<string[]>;
 }
 
 /** @param open makes an empty ledger that goes when the running test ends */
 export function testLedger(open: () => Promise<LedgerUnderTest>): void {
-  async function withUpload(values: Partial<Upload> = {}) {
+  async function withUpload(values: Partial<UploadRow> = {}) {
     const opened = await open();
     const upload = newUpload(values);
     expect(await opened.ledger.create(upload, true)).toBe(true);
@@ -28,10 +36,10 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
   }
 
   /** The row of an inspection whose first attempt is running. */
-  async function withInspection(values: Partial<Upload> = {}) {
+  async function withInspection(values: Partial<UploadRow> = {}) {
     const opened = await withUpload(values);
-    const begun = await opened.ledger.beginInspection(opened.id, 'first', { target: '2020/01/02/x' });
-    return { ...opened, lease: { owner: 'first', attempt: begun?.attempt ?? 0 } };
+    const begun = await opened.ledger.beginInspection(opened.id, 'first', BEGIN);
+    return { ...opened, lease: { holder: 'first', attempt: begun?.attempt ?? 0 } };
   }
 
   it('gives back what was created, numbers beyond 32 bits and every character included', async () => {
@@ -44,7 +52,24 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
     });
     expect(await ledger.get(upload.id)).toEqual(upload);
     expect(await (await other()).get(upload.id)).toEqual(upload);
-    expect(await ledger.get('0'.repeat(32))).toBeUndefined();
+    expect(await ledger.get(uploadId('0'))).toBeUndefined();
+  });
+
+  it('gives no row that lacks what its state is never without, and keeps the others from nobody', async () => {
+    const { ledger } = await open();
+    const broken: UploadRow[] = [
+      { ...JUST_CREATED, ...newUpload(), state: 'inspecting', target: null },
+      { ...JUST_CREATED, ...newUpload(), state: 'accepted', name: null, expiresAt: 1 },
+      { ...JUST_CREATED, ...newUpload(), state: 'rejected', errorCode: null, expiresAt: 2 },
+      { ...JUST_CREATED, ...newUpload(), state: 'unheard of' as 'receiving', expiresAt: 3 },
+    ];
+    const right = newUpload({ state: 'rejected', expiresAt: 4 });
+    for (const row of [...broken, right]) await ledger.create(row as Upload, true);
+    for (const { id } of broken) await expect(ledger.get(id)).rejects.toThrow(BrokenRow);
+    expect(await ledger.get(right.id)).toEqual(right);
+    await expect(ledger.claim(broken[0]?.id ?? A, 'p1')).rejects.toThrow('has no target');
+    expect(await ledger.expired(Date.now(), 10)).toEqual([...broken.slice(1).map(({ id }) => id), right.id]);
+    expect(await ledger.list({ limit: 10 })).toHaveLength(broken.length + 1);
   });
 
   it('has a time of its own, that goes on while it is served, whatever the wall says', async () => {
@@ -99,33 +124,35 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
     const due = async () => (await direct.due(now, 10)).map(({ id }) => rows.findIndex((row) => row.id === id));
     expect(await due()).toEqual([1, 0, 2]);
     expect(await direct.due(now, 1)).toEqual([rows[1]]);
-    await direct.lookAgain(rows[1]?.id ?? '', now + 1);
-    expect(await ledger.get(rows[1]?.id ?? '')).toEqual({ ...rows[1], directDueAt: now + 1 });
-    await ledger.beginInspection(rows[0]?.id ?? '', 'p1', {});
+    await direct.lookAgain(rows[1]?.id ?? A, now + 1);
+    expect(await ledger.get(rows[1]?.id ?? A)).toEqual({ ...rows[1], directDueAt: now + 1 });
+    await ledger.beginInspection(rows[0]?.id ?? A, 'p1', BEGIN);
     expect(await due()).toEqual([2]);
   });
 
   it('lets one of many win each move, with one event for a verdict', async () => {
     const { ledger, id, other, events } = await withInspection();
-    const moves = Array.from({ length: 20 }, (_, n) => ledger.move(id, { from: 'inspecting' }, n % 3 === 1 ? 'accepted' : 'rejected'));
+    const moves = Array.from({ length: 20 }, (_, n) =>
+      ledger.move(id, { from: 'inspecting' }, n % 3 === 1 ? 'accepted' : 'rejected', ENDS),
+    );
     const won = (await Promise.all(moves)).filter((row) => row !== undefined);
     expect(won).toHaveLength(1);
-    expect(await (await other()).move(id, { from: 'inspecting' }, 'accepted')).toBeUndefined();
+    expect(await (await other()).move(id, { from: 'inspecting' }, 'accepted', ENDS)).toBeUndefined();
     expect((await ledger.get(id))?.state).toBe(won[0]?.state);
     expect(await events(id)).toEqual([won[0]?.state]);
   });
 
   it('refuses moves that there are none of', async () => {
     const { ledger, id } = await withUpload();
-    await expect(ledger.move(id, { from: 'receiving' }, 'accepted')).rejects.toThrow('no move');
-    await expect(ledger.move(id, { from: 'accepted' }, 'receiving')).rejects.toThrow('no move');
-    await expect(ledger.move(id, { from: 'rejected' }, 'removed')).rejects.toThrow('no move');
+    await expect(ledger.move(id, { from: 'receiving' }, 'accepted', { ...BEGIN, ...ENDS })).rejects.toThrow('no move');
+    await expect(ledger.move(id, { from: 'accepted' }, 'receiving', {})).rejects.toThrow('no move');
+    await expect(ledger.move(id, { from: 'rejected' }, 'removed', { ...BEGIN, ...ENDS })).rejects.toThrow('no move');
     expect((await ledger.get(id))?.state).toBe('receiving');
   });
 
   it('begins an inspection once, with its lease taken and its attempt counted', async () => {
     const { ledger, id } = await withUpload({ length: null });
-    const beginnings = Array.from({ length: 5 }, (_, n) => ledger.beginInspection(id, `p${n}`, { length: 7, held: 'length' }));
+    const beginnings = Array.from({ length: 5 }, (_, n) => ledger.beginInspection(id, `p${n}`, { ...BEGIN, length: 7, held: 'length' }));
     const begun = (await Promise.all(beginnings)).filter((row) => row !== undefined);
     expect(begun).toHaveLength(1);
     expect(begun[0]).toMatchObject({ state: 'inspecting', length: 7, held: 'length', attempt: 1, strikes: 1 });
@@ -139,12 +166,14 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
     expect(await ledger.claim(id, 'second', Date.now())).toBeUndefined();
     await holders.leave('first');
     // Nobody has taken it over yet, and still it is not his any more.
-    expect(await ledger.move(id, { from: 'inspecting', lease }, 'accepted')).toBeUndefined();
+    expect(await ledger.move(id, { from: 'inspecting', lease }, 'accepted', ENDS)).toBeUndefined();
     expect((await ledger.claim(id, 'second', Date.now()))?.attempt).toBe(2);
     expect(await ledger.change(id, { from: 'inspecting', lease }, { strikes: 0 }, true)).toBe(false);
-    expect(await ledger.move(id, { from: 'inspecting', lease }, 'accepted')).toBeUndefined();
-    expect(await ledger.move(id, { from: 'inspecting', lease: { owner: 'first', attempt: 2 } }, 'accepted')).toBeUndefined();
-    expect(await ledger.move(id, { from: 'inspecting', lease: { owner: 'second', attempt: 2 } }, 'accepted')).toMatchObject({ attempt: 2 });
+    expect(await ledger.move(id, { from: 'inspecting', lease }, 'accepted', ENDS)).toBeUndefined();
+    expect(await ledger.move(id, { from: 'inspecting', lease: { holder: 'first', attempt: 2 } }, 'accepted', ENDS)).toBeUndefined();
+    expect(await ledger.move(id, { from: 'inspecting', lease: { holder: 'second', attempt: 2 } }, 'accepted', ENDS)).toMatchObject({
+      attempt: 2,
+    });
   });
 
   it('gives a lease to one of many who ask, when nobody holds it and its time has come', async () => {
@@ -176,9 +205,9 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
     const mine = newUpload();
     await ledger.create(mine, false);
     await holders.enter('second', HOUR);
-    await ledger.beginInspection(mine.id, 'second', {});
+    await ledger.beginInspection(mine.id, 'second', BEGIN);
     await holders.enter('first', 1);
-    expect(await locks.take('a', 'first', 'boot')).toEqual({ boot: 'boot' });
+    expect(await locks.take(A, 'first', 'boot')).toEqual({ boot: 'boot' });
     await new Promise((resolve) => setTimeout(resolve, 5));
     expect(await ledger.dueInspections(Date.now(), 10), 'its time is over, but nobody has said so').toEqual([]);
     expect(await holders.bury()).toEqual(['first']);
@@ -186,9 +215,9 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
     expect(await holders.renew('first', HOUR)).toBe(false);
     expect(await holders.renew('second', HOUR)).toBe(true);
     await holders.clear('first');
-    expect((await ledger.get(id))?.leaseOwner).toBeNull();
-    expect((await ledger.get(mine.id))?.leaseOwner).toBe('second');
-    expect(await locks.of('first', 10)).toEqual(['a']);
+    expect(await ledger.get(id)).toMatchObject({ leaseOwner: null });
+    expect(await ledger.get(mine.id)).toMatchObject({ leaseOwner: 'second' });
+    expect(await locks.of('first', 10)).toEqual([A]);
     expect(await holders.bury(), 'what it may still have on its way is known by its name').toEqual(['first']);
     await holders.clearAll();
     await ledger.releaseLeases();
@@ -205,36 +234,36 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
 
   it('gives a lock to one of many, and to the next once it is released or its holder is dead', async () => {
     const { holders, locks, other } = await open();
-    for (const owner of ['p0', 'p1', 'p2', 'p3', 'p4']) await holders.enter(owner, HOUR);
-    const taken = await Promise.all([0, 1, 2, 3, 4].map((n) => locks.take('a', `p${n}`, 'boot')));
+    for (const holder of ['p0', 'p1', 'p2', 'p3', 'p4']) await holders.enter(holder, HOUR);
+    const taken = await Promise.all([0, 1, 2, 3, 4].map((n) => locks.take(A, `p${n}`, 'boot')));
     const holder = taken.findIndex((lock) => lock !== undefined);
     expect(taken.filter((lock) => lock !== undefined)).toHaveLength(1);
     const next = `p${(holder + 1) % 5}`;
     const after = `p${(holder + 2) % 5}`;
-    await (await other()).get('a');
-    await locks.release('a', next);
-    expect(await locks.take('a', next, 'boot')).toBeUndefined();
-    expect(await locks.take('a', `p${holder}`, 'boot'), 'its own').toEqual({ boot: 'boot' });
-    expect(await locks.take('b', next, 'boot')).toEqual({ boot: 'boot' });
-    await locks.release('a', `p${holder}`);
-    expect(await locks.boot('a')).toBeUndefined();
-    expect(await locks.take('a', next, 'boot')).toEqual({ boot: 'boot' });
+    await (await other()).get(A);
+    await locks.release(A, next);
+    expect(await locks.take(A, next, 'boot')).toBeUndefined();
+    expect(await locks.take(A, `p${holder}`, 'boot'), 'its own').toEqual({ boot: 'boot' });
+    expect(await locks.take(B, next, 'boot')).toEqual({ boot: 'boot' });
+    await locks.release(A, `p${holder}`);
+    expect(await locks.boot(A)).toBeUndefined();
+    expect(await locks.take(A, next, 'boot')).toEqual({ boot: 'boot' });
     await holders.leave(next);
-    expect(await locks.take('a', after, 'boot')).toEqual({ boot: 'boot' });
-    expect(await locks.of(next, 10)).toEqual(['b']);
+    expect(await locks.take(A, after, 'boot')).toEqual({ boot: 'boot' });
+    expect(await locks.of(next, 10)).toEqual([B]);
   });
 
   it('remembers the boot a dead holder wrote in, until that is dealt with', async () => {
     const { holders, locks } = await open();
-    for (const owner of ['first', 'second', 'third']) await holders.enter(owner, HOUR);
-    await locks.take('a', 'first', 'old');
+    for (const holder of ['first', 'second', 'third']) await holders.enter(holder, HOUR);
+    await locks.take(A, 'first', 'old');
     await holders.leave('first');
-    expect(await locks.take('a', 'second', 'new')).toEqual({ boot: 'old' });
+    expect(await locks.take(A, 'second', 'new')).toEqual({ boot: 'old' });
     await holders.leave('second');
-    expect(await locks.take('a', 'third', 'new'), 'the second died before it had dealt with it').toEqual({ boot: 'old' });
-    await locks.settle('a', 'third', 'new');
-    expect(await locks.boot('a')).toBe('new');
-    expect(await locks.take('a', 'third', 'new')).toEqual({ boot: 'new' });
+    expect(await locks.take(A, 'third', 'new'), 'the second died before it had dealt with it').toEqual({ boot: 'old' });
+    await locks.settle(A, 'third', 'new');
+    expect(await locks.boot(A)).toBe('new');
+    expect(await locks.take(A, 'third', 'new')).toEqual({ boot: 'new' });
   });
 
   it('never lowers a proven offset, and changes nothing of what no longer receives', async () => {
@@ -244,14 +273,14 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
     expect(await ledger.get(id)).toMatchObject({ provenOffset: 60, checksum: 4, checksumOffset: 40 });
     await ledger.checkpoint(id, {}, 70);
     expect(await ledger.get(id)).toMatchObject({ provenOffset: 70, checksumOffset: 40 });
-    await ledger.move(id, { from: 'receiving' }, 'terminated');
+    await ledger.move(id, { from: 'receiving' }, 'terminated', {});
     expect(await ledger.checkpoint(id, {}, 80)).toBe(false);
     expect(await ledger.prove(id, 80)).toBe(false);
   });
 
   it('lets only who has the lock say how far an upload has come', async () => {
     const { ledger, holders, locks, id } = await withUpload();
-    for (const owner of ['first', 'second']) await holders.enter(owner, HOUR);
+    for (const holder of ['first', 'second']) await holders.enter(holder, HOUR);
     await locks.take(id, 'first', 'boot');
     expect(await ledger.checkpoint(id, { checksum: 4, checksumOffset: 40 }, 40, 'first')).toBe(true);
     await holders.leave('first');
@@ -267,12 +296,12 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
 
   it('tells of a change to those who listen for that upload, once it can be read', async () => {
     const { ledger, id } = await withUpload();
-    const heard: Upload[] = [];
+    const heard: Pick<UploadRow, 'state'>[] = [];
     const stop = ledger.onChange(id, (upload) => heard.push(upload));
     const other = newUpload();
     await ledger.create(other, false);
-    await ledger.move(other.id, { from: 'receiving' }, 'expired');
-    await ledger.beginInspection(id, 'first', {});
+    await ledger.move(other.id, { from: 'receiving' }, 'expired', {});
+    await ledger.beginInspection(id, 'first', BEGIN);
     const moved = await ledger.move(id, { from: 'inspecting' }, 'rejected', { errorCode: 'ERR_EMPTY' });
     expect(heard.map(({ state }) => state)).toEqual(['inspecting', 'rejected']);
     expect(heard[1]).toEqual(moved);
@@ -291,12 +320,12 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
       newUpload({ expiresAt: null, state: 'accepted' }),
     ];
     for (const row of rows) await ledger.create(row, false);
-    expect((await ledger.expired(now, 10)).map(({ id }) => id)).toEqual([rows[1]?.id, rows[2]?.id, rows[0]?.id]);
+    expect(await ledger.expired(now, 10)).toEqual([rows[1]?.id, rows[2]?.id, rows[0]?.id]);
     expect(await ledger.expired(now, 1)).toHaveLength(1);
     const forgotten: boolean[] = [];
     for (const { id } of rows) forgotten.push(await ledger.forget(id, now));
     expect(forgotten).toEqual([false, true, true, false, false]);
-    expect((await ledger.expired(now, 10)).map(({ id }) => id)).toEqual([rows[0]?.id]);
+    expect(await ledger.expired(now, 10)).toEqual([rows[0]?.id]);
   });
 
   it('takes back an empty upload as long as it has no verdict', async () => {
@@ -331,7 +360,7 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
         .map(({ id }) => id)
         .sort(),
     );
-    const seen: Upload[] = [];
+    const seen: UploadRow[] = [];
     for (;;) {
       const last = seen.at(-1);
       const page = await ledger.list({ limit: 2, ...(last && { before: last }) });

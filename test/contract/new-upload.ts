@@ -1,14 +1,29 @@
-import { randomBytes } from 'node:crypto';
-import { JUST_CREATED, type Upload } from '../../server/ledger/upload.ts';
+import { JUST_CREATED, toUpload, type UploadIn, type UploadRow } from '../../server/ledger/upload.ts';
+import { newUploadId } from '../../server/ledger/upload-id.ts';
+import type { UploadState } from '../../shared/upload.ts';
 
 export const HOUR = 3_600_000;
 
+/** What an inspection begins with. */
+export const BEGIN = { length: 100, target: '2020/01/02/x' };
+
+/** What a row in this state is never without. */
+const WITH: Readonly<Record<UploadState, Partial<UploadRow>>> = {
+  receiving: {},
+  inspecting: { target: BEGIN.target },
+  accepted: { target: BEGIN.target, name: 'name.txt' },
+  rejected: { errorCode: 'ERR_EMPTY' },
+  expired: {},
+  terminated: {},
+  removed: { target: BEGIN.target, name: 'name.txt' },
+};
+
 /** A row as it is right after a creation, with what the test says. */
-export function newUpload(values: Partial<Upload> = {}): Upload {
+export function newUpload<S extends UploadState = 'receiving'>(values: Partial<UploadRow> & { state?: S } = {}): UploadIn<S> {
   const now = Date.now();
-  return {
+  return toUpload({
     ...JUST_CREATED,
-    id: randomBytes(16).toString('hex'),
+    id: newUploadId(),
     owner: 'somebody',
     length: 100,
     metadata: '',
@@ -20,6 +35,7 @@ export function newUpload(values: Partial<Upload> = {}): Upload {
     createdAt: now,
     updatedAt: now,
     expiresAt: now + HOUR,
+    ...WITH[values.state ?? 'receiving'],
     ...values,
-  };
+  }) as UploadIn<S>;
 }

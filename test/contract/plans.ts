@@ -6,19 +6,21 @@ import type { Engine } from '../../server/ledger/engine.ts';
 import { Holders } from '../../server/ledger/holders.ts';
 import { Ledger } from '../../server/ledger/ledger.ts';
 import { Locks } from '../../server/ledger/locks.ts';
-import type { Upload } from '../../server/ledger/upload.ts';
+import type { UploadRow } from '../../server/ledger/upload.ts';
 import { newUpload } from './new-upload.ts';
 
 export const ROWS = 1_000_000;
 
 /** SQL of either dialect over `n`, the number of the row: a year of history, and beside it the work at hand. */
-const COLUMNS: Partial<Record<keyof Upload, string>> = {
+const COLUMNS: Partial<Record<keyof UploadRow, string>> = {
   owner: "'somebody'",
   state: `case n % 200 when 0 then 'receiving' when 1 then 'inspecting' when 2 then 'rejected' when 3 then 'terminated' else 'accepted' end`,
   length: '1000 + n',
   held: "'byte'",
   metadata: "'filename ZmlsbS5tcDQ='",
   name: "'film.mp4'",
+  target: "'2020/01/02/x'",
+  errorCode: `case n % 200 when 2 then 'ERR_EMPTY' end`,
   provenOffset: '1000 + n',
   checksum: 'n',
   checksumOffset: '1000 + n',
@@ -102,14 +104,14 @@ async function runEverything(engine: Engine): Promise<void> {
   await locks.boot(id);
   await locks.of('p1', 100);
   await locks.release(id, 'p2');
-  await ledger.beginInspection(id, 'p2', { target: '2020/01/02/x' });
+  await ledger.beginInspection(id, 'p2', { length: 100, target: '2020/01/02/x' });
   await ledger.claim(id, 'p2', now);
   await ledger.dueInspections(now, 100);
   await ledger.inspectionsOf('p2');
   await ledger.forgiveStrikes('p2');
-  const lease = { owner: 'p2', attempt: 2 };
+  const lease = { holder: 'p2', attempt: 2 };
   await ledger.change(id, { from: 'inspecting', lease }, { strikes: 0 }, true);
-  await ledger.move(id, { from: 'inspecting', lease }, 'accepted', { leaseOwner: null });
+  await ledger.move(id, { from: 'inspecting', lease }, 'accepted', { name: 'film.mp4', leaseOwner: null });
   await ledger.move(id, { from: 'accepted' }, 'removed', { expiresAt: now });
   await ledger.forget(id, now);
   await ledger.abandon(id);

@@ -8,12 +8,17 @@ import { Ledger } from '../../server/ledger/ledger.ts';
 import { Locks } from '../../server/ledger/locks.ts';
 import { openPostgres } from '../../server/ledger/postgres.ts';
 import { channelOf, PostgresNotices } from '../../server/ledger/postgres-notices.ts';
+import type { UploadId } from '../../server/ledger/upload-id.ts';
 import { Tenure } from '../../server/locking/process-lease.ts';
 import { SharedLocker } from '../../server/locking/shared-locker.ts';
 import { postgresForTests } from '../support/postgres.ts';
 import { startTcpSwitch } from '../support/tcp-switch.ts';
+import { uploadId } from '../support/upload-ids.ts';
 import { testLocker } from './locker.ts';
-import { newUpload } from './new-upload.ts';
+import { BEGIN, newUpload } from './new-upload.ts';
+
+const A = uploadId('a');
+const B = uploadId('b');
 
 const postgres = postgresForTests();
 const log = pino({ level: 'silent' });
@@ -60,7 +65,7 @@ async function openProcess(url: string, { timeoutMs = 5000, leaseMs = 10_000, bo
 
 type Process = Awaited<ReturnType<typeof openProcess>>;
 
-async function hold({ locker }: Process, id: string, requestRelease: () => void = () => {}) {
+async function hold({ locker }: Process, id: UploadId, requestRelease: () => void = () => {}) {
   const lock = locker.newLock(id);
   await lock.lock(never(), requestRelease);
   return lock;
@@ -83,10 +88,10 @@ describe('the locker of several processes', () => {
     url.host = `127.0.0.1:${connection.port}`;
     const first = await openProcess(url.href);
     const lost = connection.loseAnswer('insert into "locks"');
-    await expect(hold(first, 'a')).rejects.toThrow();
+    await expect(hold(first, A)).rejects.toThrow();
     await lost;
-    await (await hold(second, 'a')).unlock();
-    await (await hold(first, 'a')).unlock();
+    await (await hold(second, A)).unlock();
+    await (await hold(first, A)).unlock();
   });
 
   async function openTwo(options: ProcessOptions = {}): Promise<[Process, Process]> {
@@ -99,7 +104,7 @@ describe('the locker of several processes', () => {
     let holders = 0;
     await Promise.all(
       Array.from({ length: 40 }, async (_, n) => {
-        const lock = await hold(processes[n % 2 === 0 ? 0 : 1], 'a');
+        const lock = await hold(processes[n % 2 === 0 ? 0 : 1], A);
         holders += 1;
         expect(holders).toBe(1);
         await sleep(1);
@@ -107,22 +112,22 @@ describe('the locker of several processes', () => {
         await lock.unlock();
       }),
     );
-    expect(await processes[0].locks.boot('a')).toBeUndefined();
+    expect(await processes[0].locks.boot(A)).toBeUndefined();
   });
 
   it('asks a silent holder in another process to let go, and takes over when it did', async () => {
     const [first, second] = await openTwo({ timeoutMs: 20_000 });
     const { promise: asked, resolve: ask } = Promise.withResolvers<void>();
-    const held = await hold(first, 'a', ask);
+    const held = await hold(first, A, ask);
     let isIn = false;
-    const next = hold(second, 'a').then((lock) => {
+    const next = hold(second, A).then((lock) => {
       isIn = true;
       return lock;
     });
     await asked;
     expect(isIn).toBe(false);
-    expect(() => first.locker.requireHeld('a')).not.toThrow();
-    expect(() => second.locker.requireHeld('a')).toThrow();
+    expect(() => first.locker.requireHeld(A)).not.toThrow();
+    expect(() => second.locker.requireHeld(A)).toThrow();
     await held.unlock();
     await (await next).unlock();
   });
@@ -130,42 +135,42 @@ describe('the locker of several processes', () => {
   it('leaves a holder alone whose bytes are coming, and says 423 when the time is over', async () => {
     const [first, second] = await openTwo({ timeoutMs: 2500 });
     let isAsked = false;
-    const held = await hold(first, 'a', () => {
+    const held = await hold(first, A, () => {
       isAsked = true;
     });
-    const coming = setInterval(() => first.locker.touch('a'), 50);
+    const coming = setInterval(() => first.locker.touch(A), 50);
     onTestFinished(() => clearInterval(coming));
-    await expect(hold(second, 'a')).rejects.toMatchObject({ status: 423 });
+    await expect(hold(second, A)).rejects.toMatchObject({ status: 423 });
     expect(isAsked).toBe(false);
-    expect(await second.locker.tryWith('a', async () => {})).toBe(false);
+    expect(await second.locker.tryWith(A, async () => {})).toBe(false);
     await held.unlock();
-    expect(await second.locker.tryWith('a', async () => {})).toBe(true);
+    expect(await second.locker.tryWith(A, async () => {})).toBe(true);
   });
 
   it('keeps a lock while an inspection is about to begin, for other processes alone', async () => {
     const [first, second] = await openTwo({ timeoutMs: 300 });
     const { promise, resolve: begun } = Promise.withResolvers<void>();
-    const held = await hold(first, 'a');
-    first.beginnings.set('a', promise);
+    const held = await hold(first, A);
+    first.beginnings.set(A, promise);
     await held.unlock();
-    const again = await hold(first, 'a');
+    const again = await hold(first, A);
     await again.unlock();
-    await expect(hold(second, 'a')).rejects.toMatchObject({ status: 423 });
-    first.beginnings.delete('a');
+    await expect(hold(second, A)).rejects.toMatchObject({ status: 423 });
+    first.beginnings.delete(A);
     begun();
-    await expect.poll(() => first.locks.boot('a')).toBeUndefined();
-    await (await hold(second, 'a')).unlock();
+    await expect.poll(() => first.locks.boot(A)).toBeUndefined();
+    await (await hold(second, A)).unlock();
   });
 
   it('gives over what a process held that has left', async () => {
     const url = await postgres.database();
     const dead = await openProcess(url);
     const living = await openProcess(url, { timeoutMs: 20_000 });
-    await hold(dead, 'a');
+    await hold(dead, A);
     await dead.tenure.close();
     await living.holders.bury();
-    expect(() => dead.locker.requireHeld('a')).toThrow();
-    await (await hold(living, 'a')).unlock();
+    expect(() => dead.locker.requireHeld(A)).toThrow();
+    await (await hold(living, A)).unlock();
     expect(living.returned).toEqual([]);
   });
 
@@ -173,12 +178,12 @@ describe('the locker of several processes', () => {
     const url = await postgres.database();
     const dead = await openProcess(url, { boot: 'another boot' });
     const living = await openProcess(url);
-    await hold(dead, 'a');
-    expect(await living.locker.isWrittenElsewhere('a')).toBe(true);
+    await hold(dead, A);
+    expect(await living.locker.isWrittenElsewhere(A)).toBe(true);
     await dead.tenure.close();
-    const lock = await hold(living, 'a');
-    expect(living.returned).toEqual(['a']);
-    expect(await living.locker.isWrittenElsewhere('a')).toBe(false);
+    const lock = await hold(living, A);
+    expect(living.returned).toEqual([A]);
+    expect(await living.locker.isWrittenElsewhere(A)).toBe(false);
     await lock.unlock();
   });
 
@@ -186,17 +191,17 @@ describe('the locker of several processes', () => {
     const url = await postgres.database();
     const first = await openProcess(url, { leaseMs: 1000 });
     const { promise: asked, resolve: ask } = Promise.withResolvers<void>();
-    const { owner } = first.tenure;
-    const held = await hold(first, 'a', ask);
+    const { name } = first.tenure;
+    const held = await hold(first, A, ask);
     await postgres.crash();
     await asked;
-    expect(() => first.locker.requireHeld('a')).toThrow();
+    expect(() => first.locker.requireHeld(A)).toThrow();
     await held.unlock();
-    await expect(hold(first, 'b')).rejects.toThrow();
+    await expect(hold(first, B)).rejects.toThrow();
     await postgres.start();
-    await expect.poll(() => first.locker.tryWith('b', async () => {}).catch(() => false), { timeout: 60_000 }).toBe(true);
-    expect(first.tenure.owner).not.toBe(owner);
-    await (await hold(first, 'a')).unlock();
+    await expect.poll(() => first.locker.tryWith(B, async () => {}).catch(() => false), { timeout: 60_000 }).toBe(true);
+    expect(first.tenure.name).not.toBe(name);
+    await (await hold(first, A)).unlock();
   });
 
   it('renews all that it holds in one statement, however much that is', async () => {
@@ -207,7 +212,7 @@ describe('the locker of several processes', () => {
     const ids = Array.from({ length: 60 }, () => newUpload().id);
     for (const id of ids) {
       await first.ledger.create(newUpload({ id }), false);
-      await first.ledger.beginInspection(id, first.tenure.owner, {});
+      await first.ledger.beginInspection(id, first.tenure.name, BEGIN);
       await hold(first, id);
     }
     const held = async () => [await versions(url, 'locks'), await versions(url, 'uploads')];
@@ -218,10 +223,10 @@ describe('the locker of several processes', () => {
     expect(await held()).toEqual(before);
     expect(await versions(url, 'holders')).toHaveLength(2);
     expect((await versions(url, 'holders')).filter((version) => renewed.includes(version))).toEqual([]);
-    const owner = second.tenure.owner;
+    const { name } = second.tenure;
     for (const id of ids) {
-      expect(await second.locks.take(id, owner, 'this boot')).toBeUndefined();
-      expect(await second.ledger.claim(id, owner, Date.now())).toBeUndefined();
+      expect(await second.locks.take(id, name, 'this boot')).toBeUndefined();
+      expect(await second.ledger.claim(id, name, Date.now())).toBeUndefined();
     }
   });
 
@@ -251,11 +256,13 @@ describe('the locker of several processes', () => {
     await first.ledger.create(upload, true);
     const heard: string[] = [];
     second.ledger.onChange(upload.id, ({ state }) => heard.push(state));
-    await first.ledger.beginInspection(upload.id, first.tenure.owner, {});
+    await first.ledger.beginInspection(upload.id, first.tenure.name, BEGIN);
     await expect.poll(() => heard).toContain('inspecting');
     await postgres.restart();
     await expect
-      .poll(() => first.ledger.move(upload.id, { from: 'inspecting' }, 'accepted').then(Boolean, () => false), { timeout: 60_000 })
+      .poll(() => first.ledger.move(upload.id, { from: 'inspecting' }, 'accepted', { name: 'name.txt' }).then(Boolean, () => false), {
+        timeout: 60_000,
+      })
       .toBe(true);
     await expect.poll(() => heard, { timeout: 60_000 }).toContain('accepted');
   });

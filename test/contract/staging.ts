@@ -1,13 +1,15 @@
 // What every staging does, wherever it keeps the bytes.
 import { Readable } from 'node:stream';
 import { expect, it } from 'vitest';
+import type { UploadId } from '../../server/ledger/upload-id.ts';
 import type { BodyEnd } from '../../server/staging/body-source.ts';
 import type { Staging } from '../../server/staging/staging.ts';
 import { gathered, videoBytes } from '../support/content.ts';
+import { uploadId } from '../support/upload-ids.ts';
 import { type WriteStagedOptions, writeStaged } from '../support/write-staged.ts';
 
-const ID = '0123456789abcdef0123456789abcdef';
-const OTHER = 'fedcba9876543210fedcba9876543210';
+const ID = uploadId('a');
+const OTHER = uploadId('b');
 
 /** A body that comes in pieces and then ends, waits, or is cut. */
 function body(pieces: readonly Uint8Array[], end: 'end' | 'wait' | 'cut' = 'end'): Readable {
@@ -156,7 +158,7 @@ export function testStaging(open: () => Promise<Staging>): void {
     const staging = await open();
     for (const id of [ID, OTHER]) await writeStaged(staging, id, 0, body([Buffer.alloc(10)]));
     const list = async () => {
-      const ids: string[] = [];
+      const ids: UploadId[] = [];
       for await (const id of staging.list()) ids.push(id);
       return ids.sort();
     };

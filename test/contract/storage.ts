@@ -1,14 +1,16 @@
 // What every final storage does.
 import { createServer } from 'node:http';
 import { expect, it } from 'vitest';
+import type { UploadId } from '../../server/ledger/upload-id.ts';
 import { StagedBytesGone, type Storage } from '../../server/storage/storage.ts';
 import type { UploadError } from '../../shared/errors.ts';
 import { gathered, videoBytes } from '../support/content.ts';
 import { listenForTest } from '../support/listen.ts';
 import { head, rawRequest } from '../support/raw-http.ts';
+import { uploadId } from '../support/upload-ids.ts';
 
-const ID = '0123456789abcdef0123456789abcdef';
-const OTHER = 'fedcba9876543210fedcba9876543210';
+const ID = uploadId('a');
+const OTHER = uploadId('b');
 const DIRECTORY = `2020/01/02/${ID}`;
 const TAG = `"${ID}"`;
 const NAME = 'film “ä” 漢.mp4';
@@ -16,8 +18,8 @@ const NAME = 'film “ä” 漢.mp4';
 export interface StorageUnderTest {
   storage: Storage;
   /** Puts an upload's bytes into staging, durable. */
-  stage(id: string, bytes: Uint8Array): Promise<void>;
-  unstage(id: string): Promise<void>;
+  stage(id: UploadId, bytes: Uint8Array): Promise<void>;
+  unstage(id: UploadId): Promise<void>;
   /** Every final file there is, as `<directory>/<name>`, sorted; unfinished ones too. */
   everything(): Promise<string[]>;
 }

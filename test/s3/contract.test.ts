@@ -1,6 +1,8 @@
 // Staging and final storage in S3 keep the contracts of those on disk.
+
 import { Readable } from 'node:stream';
 import { describe } from 'vitest';
+import type { UploadId } from '../../server/ledger/upload-id.ts';
 import { S3Staging } from '../../server/staging/s3/s3-staging.ts';
 import { S3Storage } from '../../server/storage/s3-storage.ts';
 import { testBodyIntake } from '../contract/body-intake.ts';
@@ -13,21 +15,21 @@ const MIB = 1024 * 1024;
 
 async function openStaging() {
   const { bucket } = await testBucket();
-  return new S3Staging({ bucket, partSize: 5 * MIB, concurrency: 3, memory: 16 * MIB, maxUploadSize: 1024 * MIB });
+  return new S3Staging({ bucket, partSize: 5 * MIB, concurrency: 3, memoryBytes: 16 * MIB, maxUploadBytes: 1024 * MIB });
 }
 
-async function openStorage(copyThreshold: number) {
+async function openStorage(copyThresholdBytes: number) {
   const { bucket, keys } = await testBucket();
-  const staging = new S3Staging({ bucket, partSize: 5 * MIB, concurrency: 3, memory: 16 * MIB, maxUploadSize: 1024 * MIB });
-  const storage = new S3Storage({ bucket, staging, copyThreshold, delivery: { how: 'stream', linkSeconds: 60 } });
+  const staging = new S3Staging({ bucket, partSize: 5 * MIB, concurrency: 3, memoryBytes: 16 * MIB, maxUploadBytes: 1024 * MIB });
+  const storage = new S3Storage({ bucket, staging, copyThresholdBytes, delivery: { how: 'stream', linkSeconds: 60 } });
   return {
     storage,
-    async stage(id: string, bytes: Uint8Array) {
+    async stage(id: UploadId, bytes: Uint8Array) {
       const signal = new AbortController().signal;
       const limits = { maxBytes: bytes.length, signal, bodyTimeoutMs: 10_000, completeSize: bytes.length };
       await writeStaged(staging, id, 0, Readable.from([Buffer.from(bytes)]), limits);
     },
-    unstage: (id: string) => staging.remove(id),
+    unstage: (id: UploadId) => staging.remove(id),
     everything: async () => (await keys('files/')).map((key) => key.slice('files/'.length)),
   };
 }

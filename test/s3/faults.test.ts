@@ -16,6 +16,7 @@ import { testBucket } from '../support/s3-test-bucket.ts';
 import { startStockOnS3 } from '../support/stock-s3.ts';
 import { testDirectory } from '../support/temp-dir.ts';
 import { createUpload, headUpload, idOf, patchUpload, readRecord, terminateUpload } from '../support/tus-requests.ts';
+import { uploadId } from '../support/upload-ids.ts';
 import { writeStaged } from '../support/write-staged.ts';
 
 const LENGTH = 23 * MIB;
@@ -266,8 +267,8 @@ describe('a request that fails after one that did not fill a part', () => {
 describe('removing what is complete', () => {
   it('leaves nothing of what was staged', async () => {
     const { bucket, keys, unfinished } = await testBucket();
-    const staging = new S3Staging({ bucket, partSize: 5 * MIB, concurrency: 2, memory: 16 * MIB, maxUploadSize: 64 * MIB });
-    const id = 'c'.repeat(32);
+    const staging = new S3Staging({ bucket, partSize: 5 * MIB, concurrency: 2, memoryBytes: 16 * MIB, maxUploadBytes: 64 * MIB });
+    const id = uploadId('c');
     await writeStaged(staging, id, 0, Readable.from([Buffer.alloc(12 * MIB)]), { ...LIMITS, completeSize: 12 * MIB });
     expect(await staging.size(id)).toBe(12 * MIB);
     await staging.remove(id);
@@ -352,11 +353,11 @@ describe('senders that stop sending', () => {
 
   it('together hold no more memory than they may', async () => {
     const { bucket } = await testBucket();
-    const staging = new S3Staging({ bucket, partSize: 5 * MIB, concurrency: 2, memory: 12 * MIB, maxUploadSize: 64 * MIB });
+    const staging = new S3Staging({ bucket, partSize: 5 * MIB, concurrency: 2, memoryBytes: 12 * MIB, maxUploadBytes: 64 * MIB });
     let most = 0;
     const bytes = await videoBytes(11 * MIB);
     const writes = Array.from({ length: 12 }, async (_, index) => {
-      const id = index.toString(16).repeat(32);
+      const id = uploadId(index.toString(16));
       const source = Readable.from(pieces(bytes), { objectMode: false });
       const onBatch = () => {
         most = Math.max(most, staging.memoryTaken);

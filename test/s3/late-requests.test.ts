@@ -7,9 +7,10 @@ import { gathered, videoBytes } from '../support/content.ts';
 import { startFaultProxy } from '../support/fault-proxy.ts';
 import { MIB, operationOf, s3Error } from '../support/s3-landfall.ts';
 import { testBucket } from '../support/s3-test-bucket.ts';
+import { uploadId } from '../support/upload-ids.ts';
 import { writeStaged } from '../support/write-staged.ts';
 
-const ID = 'd'.repeat(32);
+const ID = uploadId('d');
 const LIMITS = { maxBytes: 1e9, signal: new AbortController().signal, bodyTimeoutMs: 30_000, completeSize: null };
 const LATE_MS = 1500;
 
@@ -29,7 +30,7 @@ async function openTwo(operation: string) {
   onTestFinished(() => proxy.close());
   const bucket = new Bucket({ ...bed.options, endpoint: proxy.url });
   onTestFinished(() => bucket.close());
-  const options = { partSize: 5 * MIB, concurrency: 2, memory: 16 * MIB, maxUploadSize: 64 * MIB };
+  const options = { partSize: 5 * MIB, concurrency: 2, memoryBytes: 16 * MIB, maxUploadBytes: 64 * MIB };
   return {
     stopped: new S3Staging({ ...options, bucket }),
     living: new S3Staging({ ...options, bucket: bed.bucket }),

@@ -9,12 +9,13 @@ import { MIB, s3Config } from '../support/s3-landfall.ts';
 import { type TestBucket, testBucket } from '../support/s3-test-bucket.ts';
 import { testDirectory } from '../support/temp-dir.ts';
 import { createUpload, headUpload, patchUpload, readRecord } from '../support/tus-requests.ts';
+import { uploadId } from '../support/upload-ids.ts';
 import { writeStaged } from '../support/write-staged.ts';
 
 const isLong = process.env.LANDFALL_TEST_LONG === '1';
 /** Forty megabytes in and out, on a machine that does other things too. */
 const LIMIT_MS = 240_000;
-const ID = 'd'.repeat(32);
+const ID = uploadId('d');
 const LIMITS = { maxBytes: 1e9, signal: new AbortController().signal, bodyTimeoutMs: 30_000, completeSize: null };
 const GIB = 1024 * MIB;
 /** Parts of 16 MiB where the length is known, of 105 MiB where it is not. */
@@ -92,7 +93,7 @@ describe('an upload that is under way while settings change', { timeout: LIMIT_M
 
 describe('staging in S3 whose part size changed', () => {
   const open = ({ bucket }: TestBucket, more: Partial<S3StagingOptions> = {}) =>
-    new S3Staging({ bucket, partSize: 5 * MIB, concurrency: 2, memory: 64 * MIB, maxUploadSize: GIB, ...more });
+    new S3Staging({ bucket, partSize: 5 * MIB, concurrency: 2, memoryBytes: 64 * MIB, maxUploadBytes: GIB, ...more });
   const bodyOf = (bytes: Buffer) => Readable.from([bytes]);
   const contentOf = async (staging: S3Staging) => gathered((await staging.open(ID)).stream());
 
@@ -145,7 +146,7 @@ describe('staging in S3 whose part size changed', () => {
     const bed = await testBucket();
     const bytes = await videoBytes(24 * MIB);
     await writeStaged(open(bed), ID, 0, bodyOf(bytes.subarray(0, 12 * MIB)), LIMITS);
-    const staging = open(bed, { maxUploadSize: 80 * GIB });
+    const staging = open(bed, { maxUploadBytes: 80 * GIB });
     await writeStaged(staging, ID, 12 * MIB, bodyOf(bytes.subarray(12 * MIB)), { ...LIMITS, completeSize: 60 * GIB });
     const multipart: unknown = JSON.parse((await gathered(await bed.bucket.stream(`staging/${ID}/multipart`))).toString());
     expect(multipart).toMatchObject({ partSize: 7 * MIB });

@@ -14,13 +14,14 @@ import { MIB, s3Config } from '../support/s3-landfall.ts';
 import { type TestBucket, testBucket } from '../support/s3-test-bucket.ts';
 import { testDirectory } from '../support/temp-dir.ts';
 import { createUpload, headUpload, patchUpload, readRecord } from '../support/tus-requests.ts';
+import { uploadId } from '../support/upload-ids.ts';
 import { writeStaged } from '../support/write-staged.ts';
 
 const LIMITS = { maxBytes: 1e9, signal: new AbortController().signal, bodyTimeoutMs: 30_000, completeSize: null };
-const ID = 'd'.repeat(32);
+const ID = uploadId('d');
 
 function stagingIn({ bucket }: TestBucket): S3Staging {
-  return new S3Staging({ bucket, partSize: 5 * MIB, concurrency: 3, memory: 32 * MIB, maxUploadSize: 1024 * MIB });
+  return new S3Staging({ bucket, partSize: 5 * MIB, concurrency: 3, memoryBytes: 32 * MIB, maxUploadBytes: 1024 * MIB });
 }
 
 async function contentOf(staging: S3Staging, id = ID): Promise<Buffer> {
@@ -88,8 +89,8 @@ describe('a server that starts on a bucket', () => {
     const staging = stagingIn(bed);
     await writeStaged(staging, ID, 0, bodyOf(await videoBytes(12 * MIB)), LIMITS);
     // A crash between the beginning of a multipart upload and the writing down of its id; and one in the middle of a copy.
-    await bed.bucket.multiparts.start(`staging/${'e'.repeat(32)}/bytes`);
-    await bed.bucket.multiparts.start(`files/2020/01/02/${'f'.repeat(32)}/3/film.mp4`);
+    await bed.bucket.multiparts.start(`staging/${uploadId('e')}/bytes`);
+    await bed.bucket.multiparts.start(`files/2020/01/02/${uploadId('f')}/3/film.mp4`);
     await bed.bucket.put('files/2020/01/02/other/1/kept.txt', Buffer.from('x'));
     expect(await bed.unfinished()).toHaveLength(3);
     const { close } = await embedLandfall(s3Config(bed));

@@ -8,6 +8,7 @@ import { S3Staging } from '../../server/staging/s3/s3-staging.ts';
 import { type Exchange, startFaultProxy } from '../support/fault-proxy.ts';
 import { MIB, operationOf } from '../support/s3-landfall.ts';
 import { testBucket } from '../support/s3-test-bucket.ts';
+import { numberedId } from '../support/upload-ids.ts';
 import { writeStaged } from '../support/write-staged.ts';
 
 const SENDERS = 300;
@@ -36,13 +37,13 @@ it('hundreds of slow senders are made room for by several requests at once, and 
   onTestFinished(() => proxy.close());
   const bucket = new Bucket({ ...bed.options, endpoint: proxy.url, connections: 64 });
   onTestFinished(() => bucket.close());
-  const staging = new S3Staging({ bucket, partSize: 5 * MIB, concurrency: 2, memory: MEMORY, maxUploadSize: 64 * MIB });
+  const staging = new S3Staging({ bucket, partSize: 5 * MIB, concurrency: 2, memoryBytes: MEMORY, maxUploadBytes: 64 * MIB });
   const bytes = randomBytes(FIRST_BYTES + SECOND_BYTES);
 
   const sources = Array.from({ length: SENDERS }, () => new PassThrough({ highWaterMark: MIB }));
   const acknowledged = sources.map(() => [0]);
   const writes = sources.map((source, index) =>
-    writeStaged(staging, idOf(index), 0, source, {
+    writeStaged(staging, numberedId(index), 0, source, {
       maxBytes: MIB,
       completeSize: MIB,
       signal: new AbortController().signal,
@@ -73,11 +74,7 @@ it('hundreds of slow senders are made room for by several requests at once, and 
     expect(offsets.at(-1)).toBe(bytes.length);
   }
   for (const index of [0, SENDERS / 2, SENDERS - 1]) {
-    const reader = await staging.open(idOf(index));
+    const reader = await staging.open(numberedId(index));
     expect((await reader.read(0, MIB)).equals(bytes)).toBe(true);
   }
 });
-
-function idOf(index: number): string {
-  return index.toString(16).padStart(32, '0');
-}

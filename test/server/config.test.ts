@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { ConfigError, configFromEnvironment, resolveConfig } from '../../server/config/config.ts';
+import type { Setting } from '../../server/config/setting-kinds.ts';
 import { describeSettings, environmentName, flagName } from '../../server/config/setting-names.ts';
 import { SETTINGS, type SettingKey } from '../../server/config/settings.ts';
 import { REPOSITORY } from '../support/repository.ts';
@@ -68,7 +69,7 @@ const SENTENCE = /^LANDFALL_[A-Z0-9_]+: [“A-Z].*\. \(given: ".*"\)$/;
 describe('the settings', () => {
   it('need a bucket for S3, and memory for two parts of the largest upload', () => {
     const s3 = { storageBackend: 's3', s3Bucket: 'b' } as const;
-    expect(resolveConfig(s3)).toMatchObject({ s3PartSize: 16 * 1024 ** 2, s3Prefix: '' });
+    expect(resolveConfig(s3)).toMatchObject({ s3PartBytes: 16 * 1024 ** 2, s3Prefix: '' });
     expect(resolveConfig({ ...s3, s3Prefix: 'a/b' }).s3Prefix).toBe('a/b/');
     expect(() => resolveConfig({ storageBackend: 's3' })).toThrow(/s3Bucket/);
     expect(() => resolveConfig({ ...s3, maxUploadSize: '5 TiB' })).toThrow(/s3Memory: Write at least 1 GiB/);
@@ -81,9 +82,9 @@ describe('the settings', () => {
     expect(config).toMatchObject({
       host: '127.0.0.1',
       port: 1080,
-      maxUploadSize: 1024 ** 4,
-      expireAfter: 7 * 86_400_000,
-      patience: 25_000,
+      maxUploadBytes: 1024 ** 4,
+      expireAfterMs: 7 * 86_400_000,
+      patienceMs: 25_000,
     });
     expect(config.storageDir).toBe(join(config.dataDir, 'files'));
     expect(Object.isFrozen(config)).toBe(true);
@@ -112,6 +113,24 @@ describe('the settings', () => {
     expect(() => resolveConfig({ [key]: value })).toThrow(key);
   });
 
+  it('have their unit in the name that they are read by', () => {
+    const units = {
+      size: 'Bytes',
+      fileSize: 'Bytes',
+      partSize: 'Bytes',
+      duration: 'Ms',
+      expiry: 'Ms',
+      linkLifetime: 'Ms',
+      wait: 'Ms',
+      timer: 'Ms',
+    };
+    const withUnit = new Map<string, string>(Object.entries({ ...units, lease: 'Ms' }));
+    for (const key of KEYS) {
+      const setting: Setting = SETTINGS[key];
+      expect(setting.as?.match(/(?:Bytes|Ms)$/)?.[0], key).toBe(withUnit.get(setting.kind));
+    }
+  });
+
   it('take human units and base units', () => {
     expect(
       resolveConfig({
@@ -121,14 +140,14 @@ describe('the settings', () => {
         corsOrigins: 'https://a.example, http://b.example:81, capacitor://localhost, null',
       }),
     ).toMatchObject({
-      maxUploadSize: 5 * 1024 ** 3,
-      patience: 60_000,
+      maxUploadBytes: 5 * 1024 ** 3,
+      patienceMs: 60_000,
       port: 0,
       corsOrigins: ['https://a.example', 'http://b.example:81', 'capacitor://localhost', 'null'],
     });
     expect(resolveConfig({ maxUploadSize: 7, patience: 0, port: 8080, corsOrigins: [] })).toMatchObject({
-      maxUploadSize: 7,
-      patience: 0,
+      maxUploadBytes: 7,
+      patienceMs: 0,
       port: 8080,
     });
     expect(resolveConfig({ publicUrl: 'https://x.example/up//' }).publicUrl).toBe('https://x.example/up');

@@ -9,7 +9,8 @@ import { Sweeper } from '../../server/finish/sweeper.ts';
 import type { Check } from '../../server/inspection/check.ts';
 import { Ledger } from '../../server/ledger/ledger.ts';
 import { openSqlite } from '../../server/ledger/sqlite.ts';
-import type { Upload } from '../../server/ledger/upload.ts';
+import type { Upload, UploadRow } from '../../server/ledger/upload.ts';
+import type { UploadId } from '../../server/ledger/upload-id.ts';
 import { QueueingLocker } from '../../server/locking/queueing-locker.ts';
 import { DiskStaging } from '../../server/staging/disk/disk-staging.ts';
 import { Unproved } from '../../server/staging/unproved.ts';
@@ -33,12 +34,12 @@ export interface FinishBed {
   /** Uploads whose verdict was told, in order. */
   told: Upload[];
   /** A row and its staged bytes, as a crash may have left them. */
-  put(content: Uint8Array | undefined, values?: Partial<Upload>): Promise<string>;
+  put(content: Uint8Array | undefined, values?: Partial<UploadRow>): Promise<UploadId>;
   /** Relative to the directory of final files. */
   published(): Promise<string[]>;
   staged(): Promise<string[]>;
   /** The row once it is no longer inspecting. */
-  verdict(id: string): Promise<Upload>;
+  verdict(id: UploadId): Promise<Upload>;
 }
 
 export interface FinishBedOptions {
@@ -73,7 +74,7 @@ export async function openFinishBed(options: FinishBedOptions = {}): Promise<Fin
     staging,
     storage,
     unproved,
-    holder: { isAlone: true, owner: 'this process', lost: options.lost ?? new AbortController().signal },
+    holder: { isAlone: true, name: 'this process', lost: options.lost ?? new AbortController().signal },
     lock: locker,
     checks: options.checks ?? [],
     policy: parsePolicy('text'),
@@ -136,7 +137,7 @@ export async function openFinishBed(options: FinishBedOptions = {}): Promise<Fin
 }
 
 /** As a crash leaves an upload in the middle of its first inspection. */
-export function interrupted(id: string, values: Partial<Upload> = {}): Partial<Upload> {
+export function interrupted(id: UploadId, values: Partial<UploadRow> = {}): Partial<UploadRow> {
   const lease = { leaseOwner: 'a process that is no more' };
   return { id, state: 'inspecting', attempt: 1, strikes: 1, target: `${DAY}/${id}`, expiresAt: null, ...lease, ...values };
 }

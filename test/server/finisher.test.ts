@@ -1,5 +1,4 @@
 // The finish by itself: what crashes leave, checks that misbehave, faults of ours.
-import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { chmod, link, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -7,11 +6,12 @@ import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { MAX_STRIKES } from '../../server/finish/attempts.ts';
 import { awaitVerdict } from '../../server/finish/await-verdict.ts';
 import { type Check, CheckCrash, type Inspectable } from '../../server/inspection/check.ts';
+import { newUploadId, type UploadId } from '../../server/ledger/upload-id.ts';
+import { uploadId } from '../support/upload-ids.ts';
 import { DAY, type FinishBed, interrupted, openFinishBed } from './finish-bed.ts';
 import { PATIENT } from './patient.ts';
 
 const CONTENT = Buffer.from('what was sent\n');
-const newId = () => randomBytes(16).toString('hex');
 
 function check(run: Check['run']): Check {
   return { name: 'of the test', run };
@@ -27,7 +27,7 @@ function hurry(): void {
   });
 }
 
-async function expectAccepted(bed: FinishBed, id: string, published: string): Promise<void> {
+async function expectAccepted(bed: FinishBed, id: UploadId, published: string): Promise<void> {
   expect(await bed.verdict(id)).toMatchObject({ state: 'accepted' });
   await vi.waitFor(async () => expect(await bed.staged()).toEqual([]), PATIENT);
   expect(await bed.published()).toEqual([published]);
@@ -41,14 +41,14 @@ describe('an inspection that nobody runs', () => {
   ])('$whose is taken up, long after the start', async ({ leaseOwner }) => {
     const bed = await openFinishBed();
     await bed.finisher.start();
-    const id = await bed.put(CONTENT, interrupted(newId(), { leaseOwner }));
+    const id = await bed.put(CONTENT, interrupted(newUploadId(), { leaseOwner }));
     await expectAccepted(bed, id, `${DAY}/${id}/name.txt`);
     await vi.waitFor(() => expect(bed.told.map((upload) => upload.id)).toEqual([id]), PATIENT);
   });
 
   it('is taken up by those who find that it was begun already, whatever is known of its bytes', async () => {
     const bed = await openFinishBed();
-    const id = await bed.put(CONTENT, interrupted(newId(), { leaseOwner: 'this process' }));
+    const id = await bed.put(CONTENT, interrupted(newUploadId(), { leaseOwner: 'this process' }));
     expect(await bed.finisher.beginnings.begin(id, CONTENT.byteLength, 'byte', { proof: 'unknown' })).toBe(false);
     await expectAccepted(bed, id, `${DAY}/${id}/name.txt`);
   });
@@ -57,7 +57,7 @@ describe('an inspection that nobody runs', () => {
 describe('a start', () => {
   it('goes on with an inspection that a crash broke off before anything was published', async () => {
     const bed = await openFinishBed();
-    const id = await bed.put(CONTENT, interrupted(newId()));
+    const id = await bed.put(CONTENT, interrupted(newUploadId()));
     await bed.finisher.start();
     await expectAccepted(bed, id, `${DAY}/${id}/name.txt`);
     await vi.waitFor(() => expect(bed.told.map((upload) => upload.id)).toEqual([id]), PATIENT);
@@ -66,7 +66,7 @@ describe('a start', () => {
 
   it('goes on where the crash came between the link and the verdict', async () => {
     const bed = await openFinishBed();
-    const id = newId();
+    const id = newUploadId();
     await bed.put(CONTENT, interrupted(id));
     await mkdir(join(bed.dataDir, 'files', DAY, id), { recursive: true });
     await link(bed.staging.path(id), join(bed.dataDir, 'files', DAY, id, 'name.txt'));
@@ -76,7 +76,7 @@ describe('a start', () => {
 
   it('leaves no final file where the second inspection refuses what the first had published', async () => {
     const bed = await openFinishBed({ checks: [check(async () => ({ code: 'ERR_CHECK_REFUSED' }))] });
-    const id = newId();
+    const id = newUploadId();
     await bed.put(CONTENT, interrupted(id));
     await mkdir(join(bed.dataDir, 'files', DAY, id), { recursive: true });
     await link(bed.staging.path(id), join(bed.dataDir, 'files', DAY, id, 'name.txt'));
@@ -118,18 +118,18 @@ describe('a start', () => {
   it('is not held up by one whose bytes cannot be proved', async () => {
     const bed = await openFinishBed();
     // In the order of their ids: a directory stands where the first one's bytes should be.
-    const broken = `00${newId().slice(2)}`;
+    const [broken, last] = [uploadId('0'), uploadId('f')];
     await mkdir(bed.staging.path(broken));
     await bed.put(undefined, { id: broken, length: await bed.staging.size(broken) });
-    const sound = await bed.put(CONTENT, { id: `ff${newId().slice(2)}` });
+    const sound = await bed.put(CONTENT, { id: last });
     await bed.finisher.start();
     expect(await bed.verdict(sound)).toMatchObject({ state: 'accepted' });
   });
 
   it('takes up hundreds, each once', async () => {
     const bed = await openFinishBed();
-    const ids: string[] = [];
-    for (let n = 0; n < 150; n++) ids.push(await bed.put(CONTENT, n % 2 === 0 ? {} : interrupted(newId())));
+    const ids: UploadId[] = [];
+    for (let n = 0; n < 150; n++) ids.push(await bed.put(CONTENT, n % 2 === 0 ? {} : interrupted(newUploadId())));
     await bed.finisher.start();
     for (const id of ids) expect(await bed.verdict(id)).toMatchObject({ state: 'accepted' });
     await vi.waitFor(() => expect(bed.told.map(({ id }) => id).sort()).toEqual(ids.sort()), PATIENT);
@@ -305,7 +305,7 @@ describe('a check', () => {
         }),
       ],
     });
-    const id = await bed.put(CONTENT, interrupted(newId(), { attempt: 5, strikes: MAX_STRIKES }));
+    const id = await bed.put(CONTENT, interrupted(newUploadId(), { attempt: 5, strikes: MAX_STRIKES }));
     await bed.finisher.start();
     expect(await bed.verdict(id)).toMatchObject({ state: 'rejected', errorCode: 'ERR_UNINSPECTABLE' });
     expect(runs).toBe(0);
@@ -390,7 +390,7 @@ describe('a fault of ours', () => {
     const storageDir = await mkdtemp('/dev/shm/landfall-test-');
     onTestFinished(() => rm(storageDir, { recursive: true, force: true }));
     const bed = await openFinishBed({ storageDir });
-    const id = newId();
+    const id = newUploadId();
     await bed.put(CONTENT, interrupted(id));
     await mkdir(join(storageDir, DAY, id), { recursive: true });
     await writeFile(join(storageDir, DAY, id, `${id}.1.part`), 'half');
@@ -410,7 +410,7 @@ describe('waiting for the verdict', () => {
     const never = new AbortController().signal;
     const { ledger, finisher } = bed;
     const { beginnings } = finisher;
-    const settle = (id: string, patienceMs: number, signal: AbortSignal) => awaitVerdict({ ledger, beginnings }, id, patienceMs, signal);
+    const settle = (id: UploadId, patienceMs: number, signal: AbortSignal) => awaitVerdict({ ledger, beginnings }, id, patienceMs, signal);
     await beginnings.begin(id, CONTENT.byteLength, 'byte');
     expect(await settle(id, 20, never)).toMatchObject({ state: 'inspecting' });
     const leaving = new AbortController();
@@ -421,6 +421,6 @@ describe('waiting for the verdict', () => {
     end.resolve(undefined);
     for (const settled of await Promise.all(waiting)) expect(settled).toMatchObject({ state: 'accepted' });
     expect(await settle(id, 60_000, never)).toMatchObject({ state: 'accepted' });
-    expect(await settle(newId(), 60_000, never)).toBeUndefined();
+    expect(await settle(newUploadId(), 60_000, never)).toBeUndefined();
   });
 });

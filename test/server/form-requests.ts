@@ -18,10 +18,10 @@ export function sendForm(url: string, files: readonly FormFile[], headers: Recor
 }
 
 const BOUNDARY = 'boundary-of-the-test';
-export const MULTIPART = `multipart/form-data; boundary=${BOUNDARY}`;
+export const MULTIPART: string = `multipart/form-data; boundary=${BOUNDARY}`;
 
 export function partHead(filename: string): string {
   return `--${BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="${filename}"\r\nContent-Type: application/octet-stream\r\n\r\n`;
 }
 
-export const FORM_END = `\r\n--${BOUNDARY}--\r\n`;
+export const FORM_END: string = `\r\n--${BOUNDARY}--\r\n`;

@@ -9,6 +9,7 @@ import { testLedger } from '../contract/ledger.ts';
 import { newUpload } from '../contract/new-upload.ts';
 import { fillingStatements, ROWS, testPlans } from '../contract/plans.ts';
 import { postgresForTests } from '../support/postgres.ts';
+import { uploadId } from '../support/upload-ids.ts';
 
 const postgres = postgresForTests({ fsync: false });
 
@@ -93,10 +94,10 @@ describe('the ledger on PostgreSQL', () => {
     await Promise.all(rows.map((row) => ledger.create(row, true)));
     await postgres.restart();
     expect(await ledger.receiving('', 100)).toHaveLength(20);
-    await ledger.move(rows[0]?.id ?? '', { from: 'receiving' }, 'terminated');
+    await ledger.move(rows[0]?.id ?? uploadId('0'), { from: 'receiving' }, 'terminated', {});
     await postgres.crash();
-    await expect(ledger.get(rows[0]?.id ?? '')).rejects.toThrow();
+    await expect(ledger.get(rows[0]?.id ?? uploadId('0'))).rejects.toThrow();
     await postgres.start();
-    expect((await ledger.get(rows[0]?.id ?? ''))?.state).toBe('terminated');
+    expect((await ledger.get(rows[0]?.id ?? uploadId('0')))?.state).toBe('terminated');
   });
 });

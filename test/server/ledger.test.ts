@@ -11,7 +11,7 @@ import { LedgerTooNew } from '../../server/ledger/migration.ts';
 import { migrations } from '../../server/ledger/schema.ts';
 import { LedgerInUse, openSqlite } from '../../server/ledger/sqlite.ts';
 import { testLedger } from '../contract/ledger.ts';
-import { HOUR, newUpload } from '../contract/new-upload.ts';
+import { BEGIN, HOUR, newUpload } from '../contract/new-upload.ts';
 import { fillingStatements, ROWS, testPlans } from '../contract/plans.ts';
 import { testDirectory } from '../support/temp-dir.ts';
 
@@ -102,7 +102,7 @@ describe('the ledger on SQLite', () => {
     const ledger = await openLedger(dataDir);
     expect(ledger.now() - servedAt).toBeGreaterThanOrEqual(0);
     expect(await ledger.expired(ledger.now(), 1)).toEqual([]);
-    expect((await ledger.expired(servedAt + HOUR, 1)).map(({ id }) => id)).toEqual(['a']);
+    expect(await ledger.expired(servedAt + HOUR, 1)).toEqual(['a']);
   });
 
   it('is brought up to date as a whole, or left as it was', async () => {
@@ -165,7 +165,7 @@ describe('the ledger on SQLite', () => {
     ledger.onChange(upload.id, () => {
       heardDurable = isDurable;
     });
-    const begun = ledger.beginInspection(upload.id, 'first', {});
+    const begun = ledger.beginInspection(upload.id, 'first', BEGIN);
     const seen = ledger.get(upload.id).then((row) => ({ state: row?.state, isDurable }));
     setTimeout(again.resolve, 50);
     expect(await seen).toEqual({ state: 'inspecting', isDurable: true });
@@ -200,16 +200,16 @@ describe('the ledger on SQLite', () => {
     const { id } = upload;
     ledger.onChange(id, ({ state }) => heard.push(state));
     expect(await failing(() => ledger.create(upload, true))).toBe(true);
-    expect(await failing(() => ledger.beginInspection(id, 'first', {}))).toMatchObject({ state: 'inspecting', attempt: 1 });
-    const lease = { owner: 'first', attempt: 1 };
-    const accepting = () => ledger.move(id, { from: 'inspecting', lease }, 'accepted', { leaseOwner: null });
+    expect(await failing(() => ledger.beginInspection(id, 'first', BEGIN))).toMatchObject({ state: 'inspecting', attempt: 1 });
+    const lease = { holder: 'first', attempt: 1 };
+    const accepting = () => ledger.move(id, { from: 'inspecting', lease }, 'accepted', { name: 'name.txt', leaseOwner: null });
     expect(await failing(accepting)).toMatchObject({ state: 'accepted', leaseOwner: null });
     expect(heard).toEqual(['inspecting', 'accepted']);
     await ledger.create(refused, true);
-    expect(await failing(() => ledger.move(refused.id, { from: 'receiving' }, 'expired'))).toMatchObject({ state: 'expired' });
+    expect(await failing(() => ledger.move(refused.id, { from: 'receiving' }, 'expired', {}))).toMatchObject({ state: 'expired' });
     // One that was not made is not told of.
     isFailing = false;
-    expect(await ledger.move(refused.id, { from: 'receiving' }, 'terminated')).toBeUndefined();
+    expect(await ledger.move(refused.id, { from: 'receiving' }, 'terminated', {})).toBeUndefined();
   });
 
   it('makes many commits durable together', async () => {

@@ -1,6 +1,7 @@
 // A process whose lease is lost in the middle of a step: another may be at the same upload by now, so nothing more is written.
 import { stat } from 'node:fs/promises';
 import { describe, expect, it, vi } from 'vitest';
+import type { UploadId } from '../../server/ledger/upload-id.ts';
 import { type FinishBed, openFinishBed } from './finish-bed.ts';
 import { PATIENT } from './patient.ts';
 
@@ -29,7 +30,7 @@ function loseWhileReading(bed: FinishBed, lost: AbortController): { chunks: numb
   return counted;
 }
 
-async function expectUntouched(bed: FinishBed, id: string): Promise<void> {
+async function expectUntouched(bed: FinishBed, id: UploadId): Promise<void> {
   await vi.waitFor(
     async () => expect(await bed.ledger.get(id)).toMatchObject({ state: 'inspecting', leaseOwner: null, strikes: 0 }),
     PATIENT,

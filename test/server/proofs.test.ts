@@ -4,6 +4,7 @@ import { crc32 } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { Confirmations } from '../../server/staging/confirmations.ts';
 import { proveAll, returnToProvenOffsets } from '../../server/staging/power-cut.ts';
+import { uploadId } from '../support/upload-ids.ts';
 import { openFinishBed } from './finish-bed.ts';
 
 const CONTENT = Buffer.from('a line of text that came from a sender\n'.repeat(20));
@@ -17,11 +18,11 @@ describe('the first start after a power cut', () => {
   it('is over when every upload went back to its proven bytes, not before', async () => {
     const bed = await openFinishBed();
     const { ledger, staging } = bed;
-    const ids = ['1', '2', '3'].map((digit) => digit.repeat(32));
+    const ids = ['1', '2', '3'].map(uploadId);
     for (const id of ids) await bed.put(CONTENT, { id, length: 2000, provenOffset: 100 });
     await ledger.remember('boot', 'an earlier one');
     // A fault in the middle of it.
-    const broken = staging.path(ids[1] ?? '');
+    const broken = staging.path(ids[1] ?? uploadId('2'));
     await rm(broken);
     await mkdir(broken);
     await expect(returnToProvenOffsets(ledger, staging)).rejects.toThrow('EISDIR');
@@ -32,9 +33,9 @@ describe('the first start after a power cut', () => {
     expect(await Promise.all(ids.map((id) => staging.size(id)))).toEqual([100, 0, 100]);
     expect(await ledger.fact('boot')).not.toBe('an earlier one');
     // A mere crash since: all that was written is there.
-    await bed.put(CONTENT, { id: '4'.repeat(32), length: 2000, provenOffset: 100 });
+    await bed.put(CONTENT, { id: uploadId('4'), length: 2000, provenOffset: 100 });
     await returnToProvenOffsets(ledger, staging);
-    expect(await staging.size('4'.repeat(32))).toBe(LENGTH);
+    expect(await staging.size(uploadId('4'))).toBe(LENGTH);
   });
 });
 
@@ -59,8 +60,8 @@ describe('bytes whose sync failed', () => {
   it('are told to nobody by another sync, whoever asks, and complete nothing in the next process', async () => {
     const bed = await openFinishBed();
     const { ledger, unproved, finisher } = bed;
-    const id = await bed.put(CONTENT, { id: '1'.repeat(32), provenOffset: 100 });
-    const other = await bed.put(CONTENT, { id: '2'.repeat(32), provenOffset: 100 });
+    const id = await bed.put(CONTENT, { id: uploadId('1'), provenOffset: 100 });
+    const other = await bed.put(CONTENT, { id: uploadId('2'), provenOffset: 100 });
     await unproved.add(id);
     const upload = await ledger.get(id);
     if (upload === undefined) throw new Error('It was created just now.');

@@ -1,11 +1,11 @@
 // What the contract of a storage does not say, and a disk must do.
-import { randomBytes } from 'node:crypto';
 import { existsSync, mkdtempSync, readdirSync, statSync } from 'node:fs';
 import { link, mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { newUploadId, type UploadId } from '../../server/ledger/upload-id.ts';
 import { DiskStaging } from '../../server/staging/disk/disk-staging.ts';
 import { DiskStorage } from '../../server/storage/disk-storage.ts';
 import { testDirectory } from '../support/temp-dir.ts';
@@ -15,7 +15,7 @@ async function openStorage(root: string, stagingRoot = join(testDirectory(), 'st
   await staging.prepare();
   const storage = new DiskStorage(root, staging);
   await storage.prepare();
-  const stage = (id: string, bytes: Uint8Array) => writeFile(staging.path(id), bytes, { mode: 0o640 });
+  const stage = (id: UploadId, bytes: Uint8Array) => writeFile(staging.path(id), bytes, { mode: 0o640 });
   return { storage, staging, stage };
 }
 
@@ -31,10 +31,6 @@ function elsewhere(): string | undefined {
   }
 }
 
-function newId(): string {
-  return randomBytes(16).toString('hex');
-}
-
 async function textOf(stream: Readable): Promise<string> {
   const chunks: Buffer[] = [];
   for await (const chunk of stream) chunks.push(chunk as Buffer);
@@ -45,7 +41,7 @@ describe('on the disk of the staged bytes', () => {
   it('publishes without copying, in directories and files that others may not enter', async () => {
     const root = join(testDirectory(), 'files');
     const { storage, staging, stage } = await openStorage(root);
-    const id = newId();
+    const id = newUploadId();
     await stage(id, Buffer.from('content'));
     await storage.publish({ id, directory: `2020/01/02/${id}`, name: 'a.txt', type: 'video/mp4', attempt: 1 });
     const path = join(root, '2020/01/02', id, 'a.txt');
@@ -60,7 +56,7 @@ describe('on the disk of the staged bytes', () => {
     const root = join(testDirectory(), 'files');
     const { storage, stage } = await openStorage(root);
     for (const text of ['one', 'two', 'three']) {
-      const id = newId();
+      const id = newUploadId();
       await stage(id, Buffer.from(text));
       await storage.publish({ id, directory: `2020/01/02/${id}`, name: 'a.txt', type: 'video/mp4', attempt: 1 });
       expect(await textOf(storage.read(`2020/01/02/${id}`, 'a.txt'))).toBe(text);
@@ -74,7 +70,7 @@ describe('on another device', () => {
     const root = elsewhere();
     if (root === undefined) return skip('there is no second device');
     const { storage, staging, stage } = await openStorage(root);
-    const id = newId();
+    const id = newUploadId();
     await stage(id, Buffer.alloc(300_000, 7));
     const folder = join(root, '2020/01/02', id);
     await mkdir(folder, { recursive: true });
@@ -90,7 +86,7 @@ describe('on another device', () => {
     const root = elsewhere();
     if (root === undefined) return skip('there is no second device');
     const { storage, stage } = await openStorage(root);
-    const id = newId();
+    const id = newUploadId();
     const bytes = 8 * 1024 * 1024;
     await stage(id, Buffer.alloc(bytes, 7));
     const folder = join(root, '2020/01/02', id);
@@ -113,7 +109,7 @@ describe('on another device', () => {
     const root = elsewhere();
     if (root === undefined) return skip('there is no second device');
     const { storage, stage } = await openStorage(root);
-    const id = newId();
+    const id = newUploadId();
     await stage(id, Buffer.from('content'));
     const folder = join(root, '2020/01/02', id);
     await mkdir(folder, { recursive: true });

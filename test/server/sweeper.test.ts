@@ -1,22 +1,22 @@
-import { randomBytes } from 'node:crypto';
 import { link, mkdir, readFile, rm, rmdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pino } from 'pino';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { Sweeper } from '../../server/finish/sweeper.ts';
+import { newUploadId, type UploadId } from '../../server/ledger/upload-id.ts';
 import { newUpload } from '../contract/new-upload.ts';
 import { videoBytes } from '../support/content.ts';
 import { embedLandfall } from '../support/landfall-embedded.ts';
 import { openSocket, patchHead } from '../support/raw-http.ts';
 import { createUpload, headUpload, idOf, patchUpload, readRecord } from '../support/tus-requests.ts';
+import { uploadId } from '../support/upload-ids.ts';
 import { DAY, interrupted, openFinishBed } from './finish-bed.ts';
 import { PATIENT } from './patient.ts';
 
 /** Well before the next start, or the hourly look. */
 const SOON = { timeout: 60_000, interval: 50 };
 const CONTENT = Buffer.from('some of it');
-const newId = () => randomBytes(16).toString('hex');
 const longAgo = () => Date.now() - 1000;
 
 describe('a pass of the sweeper', () => {
@@ -55,7 +55,7 @@ describe('a pass of the sweeper', () => {
 
   it('leaves alone what is about to be inspected, its length not yet written down', async () => {
     const bed = await openFinishBed();
-    const id = newId();
+    const id = newUploadId();
     // Its bytes can't be made durable for now: a directory stands in their place.
     await mkdir(bed.staging.path(id));
     await bed.put(undefined, { id, length: null, expiresAt: longAgo() });
@@ -76,7 +76,7 @@ describe('a pass of the sweeper', () => {
 
   it('forgets records nobody need ask for, and what a refusal had not got to take away', async () => {
     const bed = await openFinishBed();
-    const id = newId();
+    const id = newUploadId();
     await mkdir(join(bed.dataDir, 'files', DAY, id), { recursive: true });
     const other = await bed.put(CONTENT);
     await link(bed.staging.path(other), join(bed.dataDir, 'files', DAY, id, 'name.txt'));
@@ -91,9 +91,19 @@ describe('a pass of the sweeper', () => {
     expect(await bed.published()).toEqual([]);
   });
 
+  it('clears what is right beside a row that is broken', async () => {
+    const bed = await openFinishBed();
+    const broken = newUpload({ state: 'rejected', expiresAt: longAgo() - 1 });
+    await bed.ledger.create({ ...broken, errorCode: null } as never, true);
+    const right = await bed.put(undefined, { state: 'rejected', expiresAt: longAgo() });
+    await bed.sweeper.sweep();
+    expect(await bed.ledger.get(right)).toBeUndefined();
+    expect((await bed.ledger.list({ limit: 10 })).map(({ id }) => id)).toEqual([broken.id]);
+  });
+
   it('takes away the file that an operator removed without coming to the end of it', async () => {
     const bed = await openFinishBed();
-    const id = newId();
+    const id = newUploadId();
     await mkdir(join(bed.dataDir, 'files', DAY, id), { recursive: true });
     await writeFile(join(bed.dataDir, 'files', DAY, id, 'name.txt'), CONTENT);
     await bed.put(undefined, { id, state: 'removed', target: `${DAY}/${id}`, expiresAt: longAgo() });
@@ -104,14 +114,14 @@ describe('a pass of the sweeper', () => {
 
   it('gets through more than a page, also when the first of them stay', async () => {
     const bed = await openFinishBed();
-    const tokens: [string, symbol][] = [];
+    const tokens: [UploadId, symbol][] = [];
     for (let n = 0; n < 120; n++) {
       const id = await bed.put(undefined, { expiresAt: longAgo() - 10_000 });
       const token = Symbol(id);
       await bed.locker.acquire(id, token, () => undefined, 0);
       tokens.push([id, token]);
     }
-    const over: string[] = [];
+    const over: UploadId[] = [];
     for (let n = 0; n < 250; n++) over.push(await bed.put(undefined, { expiresAt: longAgo() }));
     await bed.sweeper.sweep();
     for (const id of over) expect((await bed.ledger.get(id))?.state).toBe('expired');
@@ -141,7 +151,7 @@ describe('a start', () => {
     for (const state of ['accepted', 'rejected', 'expired', 'terminated', 'removed'] as const) await bed.put(CONTENT, { state });
     const unknown = await bed.put(CONTENT, { state: 'expired', expiresAt: longAgo() });
     await bed.ledger.forget(unknown, Date.now());
-    const published = newId();
+    const published = newUploadId();
     await mkdir(join(bed.dataDir, 'files', DAY, published), { recursive: true });
     await bed.put(CONTENT, { id: published, state: 'rejected', target: `${DAY}/${published}` });
     await link(bed.staging.path(published), join(bed.dataDir, 'files', DAY, published, 'name.txt'));
@@ -168,7 +178,7 @@ describe('a start', () => {
 
   it('goes on past what can not be cleared, and clears that, too, as soon as it can be', async () => {
     const bed = await openFinishBed();
-    const [stuck, left] = [`00${'0'.repeat(30)}`, `ff${'f'.repeat(30)}`];
+    const [stuck, left] = [uploadId('0'), uploadId('f')];
     // A folder is not unlinked as a file is.
     await mkdir(bed.staging.path(stuck));
     await writeFile(bed.staging.path(left), CONTENT);
@@ -183,7 +193,7 @@ describe('a start', () => {
 describe('what a verdict leaves behind', () => {
   it('is taken away soon where it could not be at once', async () => {
     const bed = await openFinishBed();
-    const id = newId();
+    const id = newUploadId();
     const day = join(bed.dataDir, 'files', '2020/01/02');
     // An earlier attempt may have published; where it would be found, a file stands in the way of its folder.
     await mkdir(join(day, '..'), { recursive: true });

@@ -2,7 +2,7 @@
 import { type Browser, chromium } from 'playwright-core';
 import { chromiumPath } from './needs.ts';
 
-export const CHROMIUM_FLAGS = [
+export const CHROMIUM_FLAGS: string[] = [
   '--no-sandbox',
   '--disable-gpu',
   '--disable-quic',

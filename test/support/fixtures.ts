@@ -312,10 +312,10 @@ export function elf(): Buffer {
   return bytes;
 }
 
-export const html = latin1('<!DOCTYPE html>\n<html><body><script>alert(document.domain)</script></body></html>\n');
-export const php = latin1('<?php system($_GET["c"]); ?>\n');
-export const shellScript = latin1('#!/bin/sh\nrm -rf "$HOME"\n');
-export const svg = latin1('<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>\n');
+export const html: Buffer = latin1('<!DOCTYPE html>\n<html><body><script>alert(document.domain)</script></body></html>\n');
+export const php: Buffer = latin1('<?php system($_GET["c"]); ?>\n');
+export const shellScript: Buffer = latin1('#!/bin/sh\nrm -rf "$HOME"\n');
+export const svg: Buffer = latin1('<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>\n');
 
 export function utf16(text: string, order: 'le' | 'be' = 'le'): Buffer {
   const bytes = Buffer.from(`\ufeff${text}`, 'utf16le');

@@ -6,7 +6,7 @@ import { safeFileName } from '../../shared/filename.ts';
 import { HEAD_BYTES } from '../../shared/formats.ts';
 import { DEFAULT_ALLOW, type Policy, parsePolicy } from '../../shared/policy.ts';
 
-export const DEFAULT_POLICY = parsePolicy(DEFAULT_ALLOW);
+export const DEFAULT_POLICY: Policy = parsePolicy(DEFAULT_ALLOW);
 
 export interface InspectionInput {
   name: string | null;

@@ -68,7 +68,7 @@ function succeeds(command: string, ...parameters: string[]): boolean {
 }
 
 /** Of Ceph, and what ends them with the tests. */
-export const S3_PROGRAMS = ['ceph', 'monmaptool', 'ceph-mon', 'ceph-osd', 'radosgw', 'radosgw-admin', 'setpriv'];
+export const S3_PROGRAMS: string[] = ['ceph', 'monmaptool', 'ceph-mon', 'ceph-osd', 'radosgw', 'radosgw-admin', 'setpriv'];
 
 /** Containers often may not, root or not. */
 function canMakeNetworks(): boolean {

@@ -109,7 +109,7 @@ export class Postgres {
   }
 
   /** One statement on a connection of its own. */
-  async query(text: string, database = this.address('postgres')): Promise<Record<string, unknown>[]> {
+  async query(text: string, database: string = this.address('postgres')): Promise<Record<string, unknown>[]> {
     const client = new Client({ connectionString: database });
     client.on('error', () => undefined);
     await client.connect();

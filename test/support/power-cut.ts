@@ -29,7 +29,7 @@ export class CuttableDisk {
   }
 
   /** Mounted until the running test ends; what runs on it must be ended by then. Takes root. */
-  static async create(bytes = 256 * 1024 * 1024): Promise<CuttableDisk> {
+  static async create(bytes: number = 256 * 1024 * 1024): Promise<CuttableDisk> {
     const directory = testDirectory();
     const image = join(directory, 'disk');
     await writeFile(image, '');

@@ -6,7 +6,7 @@ import { type Exchange, type Fault, type FaultProxy, startFaultProxy } from './f
 import { type EmbeddedLandfall, embedLandfall } from './landfall-embedded.ts';
 import { type TestBucket, testBucket } from './s3-test-bucket.ts';
 
-export const MIB = 1024 * 1024;
+export const MIB: number = 1024 * 1024;
 
 export interface S3Landfall extends EmbeddedLandfall {
   s3: TestBucket;
@@ -52,7 +52,7 @@ export async function embedLandfallOnS3(
 }
 
 /** Small parts and little memory, so that a few megabytes already show what happens to large files. */
-export function s3Config({ name, options }: TestBucket, endpoint = options.endpoint): ConfigInput {
+export function s3Config({ name, options }: TestBucket, endpoint: string = options.endpoint): ConfigInput {
   return {
     storageBackend: 's3',
     s3Bucket: name,

@@ -57,8 +57,8 @@ export async function startS3Server(): Promise<S3Server> {
 export class S3Server implements S3Endpoint {
   readonly endpoint: string;
   readonly region = 'us-east-1';
-  readonly accessKeyId = randomBytes(10).toString('hex').toUpperCase();
-  readonly secretAccessKey = randomBytes(20).toString('hex');
+  readonly accessKeyId: string = randomBytes(10).toString('hex').toUpperCase();
+  readonly secretAccessKey: string = randomBytes(20).toString('hex');
   readonly #directory = mkdtempSync(join(ROOT, 'landfall-s3-'));
   readonly #configuration = join(this.#directory, 'ceph.conf');
   readonly #fsid = randomUUID();

@@ -2,7 +2,7 @@
 import { DetailedError, Upload, type UploadOptions } from 'tus-js-client';
 
 /** Quick retries, as many as the default. */
-export const QUICK_RETRIES = [0, 30, 60, 120];
+export const QUICK_RETRIES: number[] = [0, 30, 60, 120];
 
 export interface StockOutcome {
   outcome: 'success' | 'error';

@@ -1,5 +1,6 @@
 // A body into staging alone: no ledger, no checksum, nothing that is looked at on the way.
 import type { Readable } from 'node:stream';
+import type { UploadId } from '../../server/ledger/upload-id.ts';
 import { type BodyEnd, type BodyLimits, type OpenBody, splitBuffers } from '../../server/staging/body-source.ts';
 import type { Proof, Staging, StagingWriter, WriterOptions } from '../../server/staging/staging.ts';
 import { streamBody } from '../../server/staging/stream-source.ts';
@@ -19,7 +20,7 @@ export type WriteStagedOptions = Partial<BodyLimits & WriterOptions> & {
 /** Appends a body from `offset` on. */
 export async function writeStaged(
   staging: Staging,
-  id: string,
+  id: UploadId,
   offset: number,
   body: Readable | OpenBody,
   options: WriteStagedOptions = {},

@@ -1,6 +1,6 @@
 // What the server accepted from this browser, so that its links are there after a reload.
 import { localStorageOrNone } from '../../browser/optional-apis.ts';
-import { parseJson } from '../../transfer/failure.ts';
+import { areCounts, areTexts, fieldsOf, parseJson } from '../../json.ts';
 
 export interface Arrival {
   /** The server's id of the upload. */
@@ -47,11 +47,8 @@ function all(): Arrival[] {
 }
 
 function isArrival(value: unknown): value is Arrival {
-  if (typeof value !== 'object' || value === null) return false;
-  const { id, endpoint, url, name, size, at } = value as Record<string, unknown>;
-  return (
-    [id, endpoint, name].every((text) => typeof text === 'string') && isAddress(url) && Number.isSafeInteger(size) && Number.isFinite(at)
-  );
+  const { id, endpoint, url, name, size, at } = fieldsOf(value);
+  return areTexts(id, endpoint, name) && isAddress(url) && areCounts(size) && Number.isFinite(at);
 }
 
 /** It becomes a link: nothing that runs may. */

@@ -1,5 +1,6 @@
 // What a row shows, worked out of an upload's snapshot: pure, so that every state can be held against its words.
-import type { UploadSnapshot } from '../../handle/snapshot.ts';
+import type { UploadError } from '../../../shared/errors.ts';
+import type { UploadSnapshot, Waiting } from '../../handle/snapshot.ts';
 import type { Language } from '../language.ts';
 import type { Reason } from '../policy.ts';
 
@@ -78,9 +79,9 @@ export function rowView(snapshot: UploadSnapshot, language: Language, nowMs: num
     case 'uploading':
       return { ...progress, ...moving(snapshot, size, language), tone: 'moving', actions: ['pause', 'cancel'] };
     case 'waiting': {
-      const state = strings.waiting[snapshot.waiting?.reason ?? 'interrupted'];
-      const reason = waitingWords(snapshot, language, nowMs);
-      const canTryNow = snapshot.waiting?.until !== undefined;
+      const state = strings.waiting[snapshot.waiting.reason];
+      const reason = waitingWords(snapshot.waiting, language, nowMs);
+      const canTryNow = snapshot.waiting.until !== undefined;
       return { ...progress, tone: 'warn', state, facts: [standing], reason, actions: ['pause', 'cancel'], canTryNow };
     }
     case 'paused':
@@ -99,8 +100,8 @@ export function rowView(snapshot: UploadSnapshot, language: Language, nowMs: num
       };
     case 'accepted': {
       const { url } = snapshot;
-      const actions: Action[] = url === undefined ? ['remove'] : ['download', 'copyLink', 'remove'];
-      return { ...RESTING, tone: 'good', state: strings.accepted, facts: [whole], reason: '', actions, ...(url !== undefined && { url }) };
+      const actions: Action[] = ['download', 'copyLink', 'remove'];
+      return { ...RESTING, tone: 'good', state: strings.accepted, facts: [whole], reason: '', actions, url };
     }
     case 'rejected':
       return {
@@ -138,18 +139,17 @@ function moving(snapshot: UploadSnapshot, size: number, { strings, formats }: La
   return { state: strings.uploading, percent, facts };
 }
 
-function waitingWords({ waiting }: UploadSnapshot, { strings, formats }: Language, nowMs: number): string {
-  if (waiting === undefined) return '';
-  const words: string[] = [strings.waitingReason[waiting.reason]];
-  if (waiting.until !== undefined) {
-    const seconds = (waiting.until - nowMs) / 1000;
+function waitingWords({ reason, until }: Waiting, { strings, formats }: Language, nowMs: number): string {
+  const words: string[] = [strings.waitingReason[reason]];
+  if (until !== undefined) {
+    const seconds = (until - nowMs) / 1000;
     words.push(seconds > 1 ? strings.nextTry(formats.duration(seconds)) : strings.trying);
   }
   return words.join(' ');
 }
 
-export function reasonOf(snapshot: UploadSnapshot, language: Language): string {
-  return snapshot.error === undefined ? '' : language.reason(snapshot.error, snapshot);
+export function reasonOf(snapshot: UploadSnapshot & { readonly error: UploadError }, language: Language): string {
+  return language.reason(snapshot.error, snapshot);
 }
 
 function fraction(part: number, whole: number): number {

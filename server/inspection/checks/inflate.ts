@@ -45,7 +45,7 @@ export class Inflater {
   }
 
   /** As much of it as is held in memory. What is broken ends where it is. @throws TooMuchInside */
-  async object(packed: ByteRanges, wrapping: 'raw' | 'zlib', maxBytes = MAX_OBJECT_BYTES): Promise<Inflated> {
+  async object(packed: ByteRanges, wrapping: 'raw' | 'zlib', maxBytes: number = MAX_OBJECT_BYTES): Promise<Inflated> {
     const options = { finishFlush: constants.Z_SYNC_FLUSH, chunkSize: BLOCK_BYTES };
     const inflate = wrapping === 'raw' ? createInflateRaw(options) : createInflate(options);
     const source = Readable.from(this.#blocks(packed), { objectMode: false, highWaterMark: BLOCK_BYTES });

@@ -2,11 +2,11 @@ import { constants } from 'node:fs';
 import { mkdir, readdir, rename, stat, statfs, truncate, unlink } from 'node:fs/promises';
 import { platform } from 'node:os';
 import { join } from 'node:path';
-import { UPLOAD_ID } from '../../../shared/protocol.ts';
 import { copyFile } from '../../disk/copy-file.ts';
 import { DiskThread } from '../../disk/disk-thread.ts';
 import { makeDurableDirectory, syncDirectory } from '../../disk/durable-directory.ts';
 import { OpenFile } from '../../disk/open-file.ts';
+import { parseUploadId, type UploadId } from '../../ledger/upload-id.ts';
 import { Retries } from '../../runtime/retries.ts';
 import type { StagedReader, Staging, StagingWriter, WriterOptions } from '../staging.ts';
 import { DiskWriter } from './disk-writer.ts';
@@ -25,7 +25,7 @@ const RENEWED = '.renewed';
 export class DiskStaging implements Staging {
   readonly isReadableInProgress = true;
   /** Shared with the storage that publishes from here. */
-  readonly thread = new DiskThread();
+  readonly thread: DiskThread = new DiskThread();
   readonly #root: string;
   readonly #removals: Retries;
 
@@ -44,11 +44,11 @@ export class DiskStaging implements Staging {
   }
 
   /** Where the bytes are. Whoever links or reads the file there holds the inspection's lease. */
-  path(id: string): string {
+  path(id: UploadId): string {
     return join(this.#root, id.slice(0, 2), id);
   }
 
-  async size(id: string): Promise<number> {
+  async size(id: UploadId): Promise<number> {
     try {
       return (await stat(this.path(id))).size;
     } catch (error) {
@@ -57,18 +57,18 @@ export class DiskStaging implements Staging {
     }
   }
 
-  async openWriter(id: string, offset: number, options: WriterOptions): Promise<StagingWriter> {
+  async openWriter(id: UploadId, offset: number, options: WriterOptions): Promise<StagingWriter> {
     const synced = options.inOne ? SYNCED : 0;
     const file = await OpenFile.open(this.path(id), constants.O_CREAT | constants.O_WRONLY | synced, 0o640);
     return new DiskWriter(file, offset, options, synced !== 0);
   }
 
-  async sync(id: string): Promise<void> {
+  async sync(id: UploadId): Promise<void> {
     const file = await OpenFile.open(this.path(id), constants.O_CREAT | constants.O_WRONLY, 0o640);
     await file.sync().finally(() => file.close());
   }
 
-  async renew(id: string, signal?: AbortSignal): Promise<void> {
+  async renew(id: UploadId, signal?: AbortSignal): Promise<void> {
     const path = this.path(id);
     const fresh = `${path}${RENEWED}`;
     try {
@@ -81,16 +81,16 @@ export class DiskStaging implements Staging {
     }
   }
 
-  truncate(id: string, size: number): Promise<void> {
+  truncate(id: UploadId, size: number): Promise<void> {
     return truncate(this.path(id), size);
   }
 
-  async open(id: string): Promise<StagedReader> {
+  async open(id: UploadId): Promise<StagedReader> {
     const file = await OpenFile.open(this.path(id), 'r');
     return new DiskReader(file, await file.size());
   }
 
-  remove(id: string): Promise<void> {
+  remove(id: UploadId): Promise<void> {
     const path = this.path(id);
     return this.#removals.do(async () => {
       if ((await this.thread.do({ unlink: path })) === 'last-link') await unlink(path).catch(unlessMissing);
@@ -103,18 +103,19 @@ export class DiskStaging implements Staging {
   }
 
   /** What is not ours in there (`.DS_Store`, `.nfs…`, `lost+found`) is passed over. */
-  async *list(): AsyncIterable<string> {
+  async *list(): AsyncIterable<UploadId> {
     for (const prefix of PREFIXES) {
       for (const name of await readdir(join(this.#root, prefix))) {
-        if (UPLOAD_ID.test(name)) yield name;
-        else if (name.endsWith(RENEWED)) await this.#clearRenewed(name.slice(0, -RENEWED.length));
+        const id = parseUploadId(name);
+        if (id !== undefined) yield id;
+        else if (name.endsWith(RENEWED)) await this.#clearRenewed(parseUploadId(name.slice(0, -RENEWED.length)));
       }
     }
   }
 
   /** Where the bytes are that it was a copy of, it may be one that is being made; the next that is made begins by clearing it. */
-  async #clearRenewed(id: string): Promise<void> {
-    if (!UPLOAD_ID.test(id) || (await stat(this.path(id)).catch(unlessMissing)) !== undefined) return;
+  async #clearRenewed(id: UploadId | undefined): Promise<void> {
+    if (id === undefined || (await stat(this.path(id)).catch(unlessMissing)) !== undefined) return;
     await unlink(`${this.path(id)}${RENEWED}`).catch(unlessMissing);
   }
 

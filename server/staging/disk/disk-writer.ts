@@ -6,7 +6,7 @@ import type { Proof, StagingWriter, WriterOptions } from '../staging.ts';
 const MAX_BUFFERS = 1024;
 
 export class DiskWriter implements StagingWriter {
-  readonly room = Number.POSITIVE_INFINITY;
+  readonly room: number = Number.POSITIVE_INFINITY;
   readonly #file: OpenFile;
   readonly #options: Pick<WriterOptions, 'completeSize' | 'onStored'>;
   /** Each write makes durable what it wrote. */

@@ -1,9 +1,9 @@
 // Whether an address signed for a sender can be used for more than what it was given out for. Servers differ, so it is tried.
 import { PutObjectCommand } from '@aws-sdk/client-s3';
+import { newUploadId } from '../../ledger/upload-id.ts';
 import type { Bucket } from '../../s3/bucket.ts';
 import { isMissing, S3Fault } from '../../s3/fault.ts';
 import { type HeaderGuard, signPut } from '../../s3/signed-put.ts';
-import { newUploadId } from '../upload-id.ts';
 import { folderOf } from './s3-parts.ts';
 
 /** The most usual first. */

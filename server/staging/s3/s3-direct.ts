@@ -1,5 +1,7 @@
 // Uploads that go from their sender to S3 past this server: into staging, by addresses signed for a while, then the same finish.
+
 import { PutObjectCommand, UploadPartCommand } from '@aws-sdk/client-s3';
+import type { UploadId } from '../../ledger/upload-id.ts';
 import type { Bucket } from '../../s3/bucket.ts';
 import { isMissing } from '../../s3/fault.ts';
 import type { StoredPart } from '../../s3/multiparts.ts';
@@ -55,7 +57,7 @@ export class S3Direct {
   }
 
   /** Addresses for what S3 does not have yet, from a part on. @throws S3Fault */
-  async links(id: string, length: number, from = 1): Promise<DirectLinks> {
+  async links(id: UploadId, length: number, from = 1): Promise<DirectLinks> {
     const partSize = partSizeFor(this.#options.partSize, length);
     if (length === 0) return { partSize, parts: [] };
     const staged = await readStaged(this.#bucket, id);
@@ -89,7 +91,7 @@ export class S3Direct {
    * Makes one object of what was sent; under the upload's lock. A file may have been given addresses of both kinds, by processes
    * with parts of other sizes: whichever it came by whole. False: by none. @throws S3Fault
    */
-  async complete(id: string, length: number): Promise<boolean> {
+  async complete(id: UploadId, length: number): Promise<boolean> {
     const staged = await readStaged(this.#bucket, id);
     if (staged.sealed !== undefined) return staged.sealed === length;
     // An empty file is all there before anything is sent.
@@ -108,7 +110,7 @@ export class S3Direct {
   }
 
   /** The multipart upload that is written down, and its parts; undefined: S3 has none any more. */
-  async #begun(id: string): Promise<Begun | undefined> {
+  async #begun(id: UploadId): Promise<Begun | undefined> {
     try {
       const multipart = await readMultipart(this.#bucket, id);
       return { multipart, stored: await this.#bucket.multiparts.parts(bytesKey(id), multipart.uploadId) };

@@ -1,4 +1,5 @@
 // Where the bytes before an offset lie when a body goes on from there: in full parts, then in tails of the part that is not.
+import type { UploadId } from '../../ledger/upload-id.ts';
 import type { Bucket } from '../../s3/bucket.ts';
 import type { Permits } from '../../s3/permits.ts';
 import {
@@ -39,7 +40,7 @@ export interface Layout {
  */
 export async function layOut(
   { bucket, reading }: LayingOut,
-  id: string,
+  id: UploadId,
   staged: Staged,
   multipart: Multipart | undefined,
   partSize: number,
@@ -80,7 +81,7 @@ export function requireSize(multipart: Multipart, partSize: number): void {
 }
 
 /** Up to where parts are full and without a gap, from the one that holds the byte at `first` on. */
-async function fullPartsEnd(bucket: Bucket, id: string, { uploadId, partSize }: Multipart, first: number): Promise<number> {
+async function fullPartsEnd(bucket: Bucket, id: UploadId, { uploadId, partSize }: Multipart, first: number): Promise<number> {
   const before = Math.floor(first / partSize);
   const parts = await bucket.multiparts.parts(bytesKey(id), uploadId, before);
   return (before + leadingParts(parts, partSize, before).length) * partSize;

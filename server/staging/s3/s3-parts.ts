@@ -15,14 +15,17 @@
 //                                bytes of a part that is not full yet, from this offset on; the next tail begins where it ends.
 //                                No two have one key: a request of a process that was taken for dead may come to S3 late, and
 //                                must not put its bytes, or their deletion, over what was acknowledged since
+
 import { randomBytes } from 'node:crypto';
+import { z } from 'zod';
+import type { UploadId } from '../../ledger/upload-id.ts';
 import type { Bucket } from '../../s3/bucket.ts';
 import type { StoredPart } from '../../s3/multiparts.ts';
 
 export const STAGING = 'staging/';
 /** S3's own limits. */
 export const MAX_PARTS = 10_000;
-export const MIN_PART_BYTES = 5 * 1024 * 1024;
+export const MIN_PART_BYTES: number = 5 * 1024 * 1024;
 const MIB = 1024 * 1024;
 
 export interface Multipart {
@@ -30,6 +33,9 @@ export interface Multipart {
   /** Of every part but the last. */
   partSize: number;
 }
+
+/** As it is written down in the bucket, where others may write, too. */
+const MULTIPART = z.object({ uploadId: z.string().min(1), partSize: z.number().int().positive() });
 
 /** Bytes [start, start + size). */
 export interface Tail {
@@ -49,24 +55,24 @@ export interface Staged {
   keys: string[];
 }
 
-export function folderOf(id: string): string {
+export function folderOf(id: UploadId): string {
   return `${STAGING}${id}/`;
 }
 
-export function bytesKey(id: string): string {
+export function bytesKey(id: UploadId): string {
   return `${folderOf(id)}bytes`;
 }
 
-export function directKey(id: string): string {
+export function directKey(id: UploadId): string {
   return `${folderOf(id)}direct`;
 }
 
-export function multipartKey(id: string): string {
+export function multipartKey(id: UploadId): string {
   return `${folderOf(id)}multipart`;
 }
 
 /** A new one each time. */
-export function newTailKey(id: string, start: number): string {
+export function newTailKey(id: UploadId, start: number): string {
   return `${folderOf(id)}tail-${String(start).padStart(15, '0')}-${randomBytes(4).toString('hex')}`;
 }
 
@@ -75,7 +81,7 @@ export function partSizeFor(configured: number, length: number): number {
   return Math.max(configured, Math.ceil(length / MAX_PARTS / MIB) * MIB);
 }
 
-export async function readStaged(bucket: Bucket, id: string): Promise<Staged> {
+export async function readStaged(bucket: Bucket, id: UploadId): Promise<Staged> {
   const staged: Staged = { sealed: undefined, hasMultipart: false, direct: undefined, tails: [], keys: [] };
   for await (const { key, size } of bucket.list(folderOf(id))) {
     staged.keys.push(key);
@@ -89,15 +95,15 @@ export async function readStaged(bucket: Bucket, id: string): Promise<Staged> {
   return staged;
 }
 
-export async function readMultipart(bucket: Bucket, id: string): Promise<Multipart> {
+export async function readMultipart(bucket: Bucket, id: UploadId): Promise<Multipart> {
   const { body } = await bucket.get(multipartKey(id));
   const pieces: Buffer[] = [];
   for await (const piece of body) pieces.push(piece as Buffer);
-  return JSON.parse(Buffer.concat(pieces).toString()) as Multipart;
+  return MULTIPART.parse(JSON.parse(Buffer.concat(pieces).toString()));
 }
 
 /** Makes a multipart upload and writes down its id; where somebody was first, theirs it is. */
-export async function startMultipart(bucket: Bucket, id: string, partSize: number): Promise<Multipart> {
+export async function startMultipart(bucket: Bucket, id: UploadId, partSize: number): Promise<Multipart> {
   const uploadId = await bucket.multiparts.start(bytesKey(id));
   const multipart: Multipart = { uploadId, partSize };
   if (await bucket.putNew(multipartKey(id), Buffer.from(JSON.stringify(multipart)))) return multipart;
@@ -121,7 +127,7 @@ export function leadingParts(parts: readonly StoredPart[], partSize: number, aft
  * the one before ends is left from an attempt that was never acknowledged; so is, of two that begin at one place, the one that
  * does not lead to the end, or only beyond it.
  */
-export function tailsFrom(tails: readonly Tail[], start: number, end = Number.POSITIVE_INFINITY): Tail[] {
+export function tailsFrom(tails: readonly Tail[], start: number, end: number = Number.POSITIVE_INFINITY): Tail[] {
   // From the last on: what follows a tail is known before it.
   const chains = new Map<number, { chain: Tail[]; end: number; isCut: boolean }>();
   for (const tail of tails.toSorted((a, b) => b.start - a.start)) {
@@ -138,7 +144,7 @@ export function tailsFrom(tails: readonly Tail[], start: number, end = Number.PO
 }
 
 /** As `tailsFrom`, of the chain that holds most from `start` on; its first tail may begin before. None: no tail holds the byte at `start`. */
-export function tailsOver(tails: readonly Tail[], start: number, end = Number.POSITIVE_INFINITY): Tail[] {
+export function tailsOver(tails: readonly Tail[], start: number, end: number = Number.POSITIVE_INFINITY): Tail[] {
   let longest: Tail[] = [];
   const starts = new Set(tails.map((tail) => tail.start).filter((at) => at <= start));
   for (const from of [...starts].sort((a, b) => b - a)) {
@@ -154,7 +160,7 @@ export function isCut(tail: Tail, stored: readonly Tail[]): boolean {
 }
 
 /** The first bytes of a stored tail as one of its own. */
-export async function cutTail(bucket: Bucket, id: string, { key, start, size }: Tail): Promise<Tail> {
+export async function cutTail(bucket: Bucket, id: UploadId, { key, start, size }: Tail): Promise<Tail> {
   const tail = { key: newTailKey(id, start), start, size };
   await bucket.put(tail.key, await bucket.read(key, 0, size));
   return tail;

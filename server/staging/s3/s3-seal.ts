@@ -1,4 +1,5 @@
 // An upload in progress becomes one object, and, should it have to go on after all, parts again.
+import type { UploadId } from '../../ledger/upload-id.ts';
 import type { Bucket } from '../../s3/bucket.ts';
 import type { StoredPart } from '../../s3/multiparts.ts';
 import type { Permits } from '../../s3/permits.ts';
@@ -34,7 +35,7 @@ export async function loadTails(bucket: Bucket, tails: readonly Tail[]): Promise
  */
 export async function seal(
   { bucket }: Pick<Sealing, 'bucket'>,
-  id: string,
+  id: UploadId,
   multipart: Multipart,
   size: number,
   known?: readonly StoredPart[],
@@ -49,8 +50,24 @@ export async function seal(
   await bucket.multiparts.complete(bytesKey(id), uploadId, parts);
 }
 
+/** Of an upload that is not sealed. */
+export interface PartsAndTails {
+  multipart: Multipart | undefined;
+  listed: StoredPart[];
+  /** The parts that count. */
+  full: StoredPart[];
+  /** From behind them on, by their starts. */
+  tails: Tail[];
+  /** Where the parts that count end. */
+  start: number;
+  /** The last part of a file, where it is stored already. */
+  last: StoredPart | undefined;
+  /** Bytes of all together. */
+  size: number;
+}
+
 /** What an upload that is not sealed holds: parts that count, then tails, the first of which may begin in them. */
-export async function partsAndTails(bucket: Bucket, id: string, staged: Staged) {
+export async function partsAndTails(bucket: Bucket, id: UploadId, staged: Staged): Promise<PartsAndTails> {
   const multipart = staged.hasMultipart ? await readMultipart(bucket, id) : undefined;
   const listed = multipart ? await bucket.multiparts.parts(bytesKey(id), multipart.uploadId) : [];
   const full = multipart ? leadingParts(listed, multipart.partSize) : [];
@@ -63,7 +80,7 @@ export async function partsAndTails(bucket: Bucket, id: string, staged: Staged) 
 }
 
 /** Seals all that an upload holds, and resolves with its size. @throws also the signal's reason, before what is left to be written */
-export async function sealAll(sealing: Sealing, id: string, staged: Staged, signal?: AbortSignal): Promise<number> {
+export async function sealAll(sealing: Sealing, id: UploadId, staged: Staged, signal?: AbortSignal): Promise<number> {
   const { bucket, reading } = sealing;
   const held = await partsAndTails(bucket, id, staged);
   const { multipart, full, tails, start, size, last } = held;
@@ -100,7 +117,7 @@ export async function sealAll(sealing: Sealing, id: string, staged: Staged, sign
 /** Takes the first `size` bytes of a sealed upload apart again, inside S3 but for what does not fill a part. @throws what `requireHeld` does */
 export async function unseal(
   { bucket, reading }: Sealing,
-  id: string,
+  id: UploadId,
   staged: Staged,
   size: number,
   partSize: number,

@@ -1,5 +1,5 @@
 // Bytes in progress in S3. What an acknowledged offset stands for is in S3, and only there: nothing is spooled to a disk.
-import { UPLOAD_ID } from '../../../shared/protocol.ts';
+import { parseUploadId, type UploadId } from '../../ledger/upload-id.ts';
 import { Retries } from '../../runtime/retries.ts';
 import type { Bucket } from '../../s3/bucket.ts';
 import { isMissing } from '../../s3/fault.ts';
@@ -31,9 +31,9 @@ export interface S3StagingOptions {
   /** Parts of one upload on their way at once. */
   concurrency: number;
   /** Bytes that all bodies together may hold in memory. */
-  memory: number;
+  memoryBytes: number;
   /** The largest upload: what one without a length is made ready for. */
-  maxUploadSize: number;
+  maxUploadBytes: number;
   /** Told of what can't be taken away now. */
   onFault?: (error: unknown) => void;
 }
@@ -58,7 +58,7 @@ export class S3Staging implements Staging {
   constructor(options: S3StagingOptions) {
     this.#options = options;
     this.#bucket = options.bucket;
-    this.#memory = new PartMemory(options.memory);
+    this.#memory = new PartMemory(options.memoryBytes);
     this.#reading = new Permits(PARTS_READ_AT_ONCE * options.partSize);
     this.#removals = new Retries(options.onFault ?? (() => undefined));
   }
@@ -68,7 +68,7 @@ export class S3Staging implements Staging {
     return this.#memory.taken;
   }
 
-  async size(id: string): Promise<number> {
+  async size(id: UploadId): Promise<number> {
     const staged = await readStaged(this.#bucket, id);
     if (staged.sealed !== undefined) return staged.sealed;
     try {
@@ -80,7 +80,7 @@ export class S3Staging implements Staging {
     }
   }
 
-  async openWriter(id: string, offset: number, options: WriterOptions): Promise<StagingWriter> {
+  async openWriter(id: UploadId, offset: number, options: WriterOptions): Promise<StagingWriter> {
     const { concurrency } = this.#options;
     const { staged, multipart, partSize } = await this.#open(id, offset, options);
     const writing = { bucket: this.#bucket, memory: this.#memory, reading: this.#reading, concurrency, multipart, partSize };
@@ -88,7 +88,7 @@ export class S3Staging implements Staging {
   }
 
   /** Everything that is counted is durable already; but an upload of no bytes leaves nothing to be found, so it is put here. */
-  async sync(id: string): Promise<void> {
+  async sync(id: UploadId): Promise<void> {
     const staged = await readStaged(this.#bucket, id);
     if (staged.keys.length === 0) await this.#bucket.put(bytesKey(id), Buffer.alloc(0));
   }
@@ -96,7 +96,7 @@ export class S3Staging implements Staging {
   /** S3 does not fail to sync. */
   async renew(): Promise<void> {}
 
-  async truncate(id: string, size: number): Promise<void> {
+  async truncate(id: UploadId, size: number): Promise<void> {
     const s3 = { bucket: this.#bucket, reading: this.#reading };
     const staged = await readStaged(this.#bucket, id);
     const multipart = staged.hasMultipart ? await readMultipart(this.#bucket, id) : undefined;
@@ -131,7 +131,7 @@ export class S3Staging implements Staging {
   }
 
   /** Reads what is staged. Where it is in parts this seals it: nobody writes to what is inspected. */
-  async open(id: string, signal?: AbortSignal): Promise<StagedReader> {
+  async open(id: UploadId, signal?: AbortSignal): Promise<StagedReader> {
     const staged = await readStaged(this.#bucket, id);
     if (staged.keys.length === 0) throw new Error(`Nothing is staged of ${id}.`);
     if (staged.sealed === undefined && !staged.hasMultipart) return new TailsReader(this.#bucket, tailsFrom(staged.tails, 0));
@@ -140,14 +140,14 @@ export class S3Staging implements Staging {
   }
 
   /** One object of all that is staged: its key and size, or undefined when nothing is. */
-  async seal(id: string, signal?: AbortSignal): Promise<{ key: string; size: number } | undefined> {
+  async seal(id: UploadId, signal?: AbortSignal): Promise<{ key: string; size: number } | undefined> {
     const staged = await readStaged(this.#bucket, id);
     if (staged.keys.length === 0) return undefined;
     const size = staged.sealed ?? (await sealAll({ bucket: this.#bucket, reading: this.#reading }, id, staged, signal));
     return { key: bytesKey(id), size };
   }
 
-  remove(id: string): Promise<void> {
+  remove(id: UploadId): Promise<void> {
     return this.#removals.do(() => this.#remove(id));
   }
 
@@ -155,19 +155,21 @@ export class S3Staging implements Staging {
     return this.#removals.close();
   }
 
-  async *list(): AsyncIterable<string> {
-    const seen = new Set<string>();
+  async *list(): AsyncIterable<UploadId> {
+    const seen = new Set<UploadId>();
     for await (const name of this.#bucket.folders(STAGING)) {
-      if (UPLOAD_ID.test(name)) {
-        seen.add(name);
-        yield name;
+      const id = parseUploadId(name);
+      if (id !== undefined) {
+        seen.add(id);
+        yield id;
       }
     }
     for await (const { key } of this.#bucket.multiparts.list(STAGING)) {
-      const [name = ''] = key.slice(STAGING.length).split('/');
-      if (UPLOAD_ID.test(name) && !seen.has(name)) {
-        seen.add(name);
-        yield name;
+      const [name] = key.slice(STAGING.length).split('/');
+      const id = parseUploadId(name);
+      if (id !== undefined && !seen.has(id)) {
+        seen.add(id);
+        yield id;
       }
     }
   }
@@ -176,7 +178,7 @@ export class S3Staging implements Staging {
     return Number.POSITIVE_INFINITY;
   }
 
-  async #remove(id: string): Promise<void> {
+  async #remove(id: UploadId): Promise<void> {
     const { keys, hasMultipart, sealed, tails } = await readStaged(this.#bucket, id);
     // Also those whose id was never written down: a crash came in between. By the whole key: MinIO lists no others.
     if (hasMultipart || tails.length > 0 || keys.length === 0) await this.#abortAll(bytesKey(id));
@@ -186,7 +188,7 @@ export class S3Staging implements Staging {
   }
 
   /** What is staged, in parts and tails that can be appended to. */
-  async #open(id: string, offset: number, { completeSize, requireHeld }: WriterOptions): Promise<Opened> {
+  async #open(id: UploadId, offset: number, { completeSize, requireHeld }: WriterOptions): Promise<Opened> {
     const s3 = { bucket: this.#bucket, reading: this.#reading };
     const staged = await readStaged(this.#bucket, id);
     const multipart = staged.hasMultipart ? await readMultipart(this.#bucket, id) : undefined;
@@ -202,7 +204,7 @@ export class S3Staging implements Staging {
     return { staged: opened, multipart: opened.hasMultipart ? await readMultipart(this.#bucket, id) : undefined, partSize };
   }
 
-  async #abortBegun(id: string): Promise<void> {
+  async #abortBegun(id: UploadId): Promise<void> {
     try {
       await this.#bucket.multiparts.abort(bytesKey(id), (await readMultipart(this.#bucket, id)).uploadId);
     } catch (error) {
@@ -216,6 +218,6 @@ export class S3Staging implements Staging {
 
   /** @param begun of the parts that it has */
   #partSizeOf(length: number | null, begun = this.#options.partSize): number {
-    return partSizeFor(begun, length ?? this.#options.maxUploadSize);
+    return partSizeFor(begun, length ?? this.#options.maxUploadBytes);
   }
 }

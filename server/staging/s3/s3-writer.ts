@@ -1,5 +1,6 @@
 // From lent buffers to the parts of a multipart upload: gathered in memory that all bodies share, sent several at once, and
 // counted only as far as there is no gap.
+import type { UploadId } from '../../ledger/upload-id.ts';
 import type { Bucket } from '../../s3/bucket.ts';
 import type { PartMemory } from '../../s3/part-memory.ts';
 import type { Permits } from '../../s3/permits.ts';
@@ -29,7 +30,7 @@ const MAX_TAILS = 16;
 export class S3Writer implements StagingWriter {
   #position: number;
   readonly #writing: S3Writing;
-  readonly #id: string;
+  readonly #id: UploadId;
   readonly #staged: Staged;
   readonly #options: WriterOptions;
   readonly #startedAt: number;
@@ -43,7 +44,7 @@ export class S3Writer implements StagingWriter {
   readonly #buffer: PartBuffer;
   readonly #parts: PartsUnderway;
 
-  private constructor(writing: S3Writing, id: string, staged: Staged, offset: number, options: WriterOptions) {
+  private constructor(writing: S3Writing, id: UploadId, staged: Staged, offset: number, options: WriterOptions) {
     this.#writing = writing;
     this.#id = id;
     this.#staged = staged;
@@ -57,7 +58,7 @@ export class S3Writer implements StagingWriter {
   }
 
   /** What is in S3 beyond `offset` does not count and is written anew. @throws S3Fault */
-  static async open(writing: S3Writing, id: string, staged: Staged, offset: number, options: WriterOptions): Promise<S3Writer> {
+  static async open(writing: S3Writing, id: UploadId, staged: Staged, offset: number, options: WriterOptions): Promise<S3Writer> {
     const writer = new S3Writer(writing, id, staged, offset, options);
     try {
       await writer.#prepare();

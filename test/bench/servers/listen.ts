@@ -3,7 +3,7 @@
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 
-export const DIRECTORY = process.env.BENCH_DIRECTORY ?? '.';
+export const DIRECTORY: string = process.env.BENCH_DIRECTORY ?? '.';
 
 export interface Probe {
   /** Of the event loop since the last look, milliseconds. The sampling interval is in them: compare with an idle server. */

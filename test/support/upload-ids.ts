@@ -1,0 +1,17 @@
+import { parseUploadId, type UploadId } from '../../server/ledger/upload-id.ts';
+
+/** An id of one digit over and over: one that is easy to tell from others. */
+export function uploadId(digit: string): UploadId {
+  return known(digit.repeat(32));
+}
+
+/** Where a test needs many. */
+export function numberedId(index: number): UploadId {
+  return known(index.toString(16).padStart(32, '0'));
+}
+
+function known(text: string): UploadId {
+  const id = parseUploadId(text);
+  if (id === undefined) throw new Error(`"${text}" is no id of an upload.`);
+  return id;
+}
