@@ -81,7 +81,12 @@ describe('what follows a failed request', () => {
 describe('an answer that is no success', () => {
   test('is the very error the server threw', () => {
     const problem = toProblem(new UploadError('ERR_MACRO', { detail: 'It has a macro.' }));
-    const { error, isOurs } = failureOf({ status: 422, header: () => null, text: JSON.stringify(problem) }, 'PATCH', 'http://host/files/1', 1);
+    const { error, isOurs } = failureOf(
+      { status: 422, header: () => null, text: JSON.stringify(problem) },
+      'PATCH',
+      'http://host/files/1',
+      1,
+    );
     expect(isOurs).toBe(true);
     expect(error).toMatchObject({ code: 'ERR_MACRO', detail: 'It has a macro.', status: 422 });
   });
