@@ -13,11 +13,12 @@ import { describeSettings, flagName, isFlag } from './config/setting-names.ts';
 import { SETTINGS, type SettingKey } from './config/settings.ts';
 import { runOperatorCommand, UsageError } from './operator/operator.ts';
 import { StartError } from './runtime/start-error.ts';
+import { terminalLog } from './runtime/terminal-log.ts';
 import { boundYoungGeneration } from './runtime/young-generation.ts';
 import { S3Fault } from './s3/fault.ts';
 
 const USAGE = `landfall-server [serve] [options]    serve uploads, the page and the forms
-landfall-server ls [--state STATE]   list uploads, newest first
+landfall-server ls                   list uploads, newest first: --state STATE; --limit N of them, --after ID; --json, a line each
 landfall-server show ID              everything known of one upload
 landfall-server rm ID                remove an accepted file; its address answers 410 from then on
 landfall-server verify               read every accepted file again and hold it against the ledger
@@ -33,6 +34,9 @@ async function main(): Promise<void> {
     options: {
       help: { type: 'boolean', short: 'h' },
       state: { type: 'string' },
+      limit: { type: 'string' },
+      after: { type: 'string' },
+      json: { type: 'boolean' },
       // `--allow-anonymous` alone says yes; what is off by default need not be told to be.
       ...Object.fromEntries(
         keys.map((key) => [flagName(key).slice(2), { type: isFlag(key) ? ('boolean' as const) : ('string' as const) }]),
@@ -52,7 +56,7 @@ async function main(): Promise<void> {
   const [command = 'serve', ...operands] = positionals;
   if (command === 'serve' && operands.length > 0) throw new UsageError(`"serve" takes no "${operands[0]}". See landfall-server --help.`);
   if (command === 'serve') await serve(config);
-  else process.exitCode = await runOperatorCommand(command, operands, { state: values.state }, config, process.stdout);
+  else process.exitCode = await runOperatorCommand(command, operands, values, config, process.stdout);
 }
 
 async function serve(config: Config): Promise<void> {
@@ -65,7 +69,8 @@ async function serve(config: Config): Promise<void> {
   // Written in the background: a log line for each file must not hold up the next.
   const destination = pino.destination({ sync: false });
   process.on('exit', () => destination.flushSync());
-  const log = pino({ level: config.logLevel }, destination);
+  const forPeople = process.stdout.isTTY ? terminalLog((text) => process.stdout.write(text)) : undefined;
+  const log = pino({ level: config.logLevel }, forPeople ?? destination);
   const landfall = createLandfall(config, { logger: log, isStandalone: true });
   const server = createServer(landfall.handler);
   server.headersTimeout = 60_000;
@@ -75,7 +80,7 @@ async function serve(config: Config): Promise<void> {
   await once(server, 'listening').catch(async (error: unknown) => {
     // Other processes need not wait for the lease of one that never served.
     await Promise.race([landfall.close(), sleep(config.shutdownGraceMs)]);
-    throw error;
+    throw unusableAddress(error, config) ?? error;
   });
   // A connection that the system could not hand over: the next one is taken as before.
   server.on('error', (error) => log.error({ err: error }, 'fault while taking connections'));
@@ -113,11 +118,38 @@ async function serve(config: Config): Promise<void> {
   process.on('SIGINT', stop);
 }
 
+/** The address is somebody else's, or there is none like it here. */
+class AddressUnusable extends StartError {
+  override readonly name = 'AddressUnusable';
+}
+
+/** Undefined for a fault that has nothing to do with what was set. */
+function unusableAddress(error: unknown, { host, port }: Config): AddressUnusable | undefined {
+  const words: Readonly<Record<string, string>> = {
+    EADDRINUSE: `LANDFALL_PORT: another process listens on port ${port} of ${host}. Stop it, or choose another port.`,
+    EACCES: `LANDFALL_PORT: port ${port} is not for this user to listen on. Choose one from 1024 on.`,
+    EADDRNOTAVAIL: `LANDFALL_HOST: this machine has no address ${host}.`,
+    ENOTFOUND: `LANDFALL_HOST: there is no host “${host}”.`,
+  };
+  const text = error instanceof Error && 'code' in error ? words[String(error.code)] : undefined;
+  return text === undefined ? undefined : new AddressUnusable(text, { cause: error });
+}
+
+/** Of a directory that is not there to be written: somebody has to change something. */
+const UNWRITABLE = new Set(['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EEXIST', 'ENAMETOOLONG', 'ELOOP']);
+
+/** What is to be changed when the system does not let the server make its directories; undefined for any other fault. */
+function unwritablePlace(error: unknown): string | undefined {
+  if (!(error instanceof Error) || !('code' in error) || !('path' in error) || !UNWRITABLE.has(String(error.code))) return undefined;
+  return `${error.path} cannot be written to (${error.code}). Name another place with LANDFALL_DATA_DIR, LANDFALL_STAGING_DIR or LANDFALL_STORAGE_DIR, or let this user write there.`;
+}
+
 main().catch((error: unknown) => {
   const isArgument = error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS');
   // Of what the system refuses (an address in use, a directory that is not ours) its words say enough.
   const isKnown = error instanceof StartError || error instanceof S3Fault || isArgument || (error instanceof Error && 'syscall' in error);
-  if (isKnown) process.stderr.write(`landfall-server: ${error.message}\n`);
+  const place = unwritablePlace(error);
+  if (place !== undefined || isKnown) process.stderr.write(`landfall-server: ${place ?? (error as Error).message}\n`);
   else console.error(error);
-  process.exit(isArgument || (error instanceof StartError && error.isMistake) ? 2 : 1);
+  process.exit(place !== undefined || isArgument || (error instanceof StartError && error.isMistake) ? 2 : 1);
 });

@@ -23,14 +23,26 @@ export class UsageError extends StartError {
 }
 
 interface Output {
-  write(text: string): unknown;
+  /** False while more is written than is taken. */
+  write(text: string): boolean;
+  once(event: 'drain', listener: () => void): unknown;
+}
+
+/** Of `ls`. */
+export interface ListOptions {
+  state?: string | undefined;
+  /** Of how many. */
+  limit?: string | undefined;
+  /** The id of the last one of the page before. */
+  after?: string | undefined;
+  json?: boolean | undefined;
 }
 
 /** Runs one command and returns the exit code: 0, or 1 when what was asked for is not there or not right. @throws UsageError */
 export async function runOperatorCommand(
   command: string,
   operands: readonly string[],
-  options: { state?: string | undefined },
+  options: ListOptions,
   config: Config,
   output: Output,
 ): Promise<number> {
@@ -49,7 +61,7 @@ export async function runOperatorCommand(
   await ledger.migrate();
   switch (command) {
     case 'ls':
-      return await list(ledger, options.state, output);
+      return await list(ledger, backend, config, options, output);
     case 'show':
       return await show(ledger, backend, config, idOf(operands), output);
     case 'rm':
@@ -62,26 +74,45 @@ export async function runOperatorCommand(
   }
 }
 
-async function list(ledger: Ledger, state: string | undefined, output: Output): Promise<number> {
+async function list(ledger: Ledger, backend: Backend, config: Config, options: ListOptions, output: Output): Promise<number> {
+  const { state, limit, after, json = false } = options;
   const wanted = UPLOAD_STATES.find((candidate) => candidate === state);
   if (state !== undefined && wanted === undefined) throw new UsageError(`--state is one of ${UPLOAD_STATES.join(', ')}.`);
-  for await (const upload of all(ledger, wanted)) {
-    const size = upload.length === null ? '?' : formatBytes(upload.length);
-    const time = new Date(upload.createdAt).toISOString().slice(0, 19);
-    // Names are clean of control characters, so a terminal shows them as they are.
-    output.write(`${upload.id}  ${upload.state.padEnd(10)}  ${time}  ${size.padStart(10)}  ${upload.name ?? '-'}\n`);
+  if (limit !== undefined && !/^[1-9]\d{0,8}$/.test(limit)) throw new UsageError('--limit is a number of uploads.');
+  const lastId = after === undefined ? undefined : idOf([after]);
+  const last = lastId && (await ledger.get(lastId));
+  if (lastId !== undefined && last === undefined) return missing(lastId, output);
+  let left = limit === undefined ? Number.POSITIVE_INFINITY : Number(limit);
+  for await (const upload of all(ledger, wanted, last, left)) {
+    const line = json ? JSON.stringify(await described(ledger, backend, config, toUpload(upload))) : lineOf(upload);
+    // Of what is read slowly no more is kept in memory than the next page.
+    if (!output.write(`${line}\n`)) await new Promise<void>((resolve) => output.once('drain', resolve));
+    if (--left === 0) break;
   }
   return 0;
 }
 
-async function show(ledger: Ledger, { staging, describe }: Backend, config: Config, id: UploadId, output: Output): Promise<number> {
+function lineOf(upload: UploadRow): string {
+  const size = upload.length === null ? '?' : formatBytes(upload.length);
+  const time = new Date(upload.createdAt).toISOString().slice(0, 19);
+  // Names are clean of control characters, so a terminal shows them as they are.
+  return `${upload.id}  ${upload.state.padEnd(10)}  ${time}  ${size.padStart(10)}  ${upload.name ?? '-'}`;
+}
+
+async function show(ledger: Ledger, backend: Backend, config: Config, id: UploadId, output: Output): Promise<number> {
   const upload = await ledger.get(id);
   if (upload === undefined) return missing(id, output);
+  output.write(`${JSON.stringify(await described(ledger, backend, config, upload), undefined, 2)}\n`);
+  return 0;
+}
+
+/** Everything known of an upload. */
+async function described(ledger: Ledger, { staging, describe }: Backend, config: Config, upload: Upload): Promise<object> {
+  const { id } = upload;
   const stored = upload.state === 'receiving' ? await staging.size(id) : 0;
   const record = toRecord(ledger, upload, stored, `${config.publicUrl}/files/${id}`);
   const file = upload.state === 'accepted' ? describe(upload.target, upload.name) : undefined;
-  output.write(`${JSON.stringify({ ...record, owner: upload.owner, attempts: upload.attempt, file }, undefined, 2)}\n`);
-  return 0;
+  return { ...record, owner: upload.owner, attempts: upload.attempt, file };
 }
 
 async function remove(ledger: Ledger, storage: Storage, config: Config, id: UploadId, output: Output): Promise<number> {
@@ -132,10 +163,11 @@ async function faultOfFile(storage: Storage, row: UploadRow): Promise<string | u
   return checksum === upload.checksum ? undefined : 'the content has changed';
 }
 
-async function* all(ledger: Ledger, state: UploadState | undefined): AsyncIterable<UploadRow> {
-  let before: { createdAt: number; id: UploadId } | undefined;
+/** A page at a time; no more is read than `limit`. */
+async function* all(ledger: Ledger, state: UploadState | undefined, after?: Pick<UploadRow, 'createdAt' | 'id'>, limit = PAGE): AsyncIterable<UploadRow> {
+  let before: { createdAt: number; id: UploadId } | undefined = after && { createdAt: after.createdAt, id: after.id };
   for (;;) {
-    const page = await ledger.list({ limit: PAGE, ...(state && { state }), ...(before && { before }) });
+    const page = await ledger.list({ limit: Math.min(PAGE, limit), ...(state && { state }), ...(before && { before }) });
     yield* page;
     const last = page.at(-1);
     if (last === undefined || page.length < PAGE) return;

@@ -1,7 +1,7 @@
 // Operators' commands as they are typed, beside a server or without one.
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { open, readdir, rm, stat, truncate } from 'node:fs/promises';
+import { open, readdir, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -55,6 +55,27 @@ describe('landfall-server ls', () => {
     expect(some.out.trimEnd().split('\n')).toEqual([lines[2]]);
     expect(some.out).toContain(idOf(accepted));
     expect(await run(['ls', '--state', 'done'], env)).toMatchObject({ code: 2, out: '' });
+  });
+});
+
+describe('landfall-server ls, a page at a time', () => {
+  it('lists so many, and goes on after the last of them', async () => {
+    const { env } = await withUploads();
+    const ids = async (...args: string[]) => (await run(['ls', ...args], env)).out.split('\n').flatMap((line) => line.split(' ')[0] || []);
+    const all = await ids();
+    expect(all).toHaveLength(3);
+    expect(await ids('--limit', '2')).toEqual(all.slice(0, 2));
+    expect(await ids('--limit', '2', '--after', all[1] ?? '')).toEqual(all.slice(2));
+    expect(await run(['ls', '--limit', 'all'], env)).toMatchObject({ code: 2, out: '' });
+    expect(await run(['ls', '--after', '0'.repeat(32)], env)).toMatchObject({ code: 1 });
+  });
+
+  it('prints with --json what show prints, a line each', async () => {
+    const { env, accepted } = await withUploads();
+    const lines = (await run(['ls', '--json'], env)).out.trimEnd().split('\n');
+    const shown = JSON.parse((await run(['show', idOf(accepted)], env)).out);
+    expect(lines.map((line) => JSON.parse(line)).find(({ id }) => id === shown.id)).toEqual(shown);
+    expect(lines).toHaveLength(3);
   });
 });
 
@@ -174,8 +195,19 @@ describe('a command line that is not right', () => {
     const { url } = await embedLandfall();
     const dataDir = join(testDirectory(), 'data');
     const ran = await run([], { LANDFALL_DATA_DIR: dataDir, LANDFALL_PORT: new URL(url).port });
-    expect(ran.code).toBe(1);
-    expect(ran.err).toContain('EADDRINUSE');
+    expect(ran.code).toBe(2);
+    expect(ran.err).toMatch(/^landfall-server: LANDFALL_PORT: another process listens on port \d+ of .*\n$/);
+  });
+
+  it('does not serve from a directory that cannot be written, and says so in a line', async () => {
+    const file = join(testDirectory(), 'file');
+    await writeFile(file, '');
+    // Nobody may make anything in /sys, the administrator included.
+    for (const dataDir of [file, join(file, 'data'), '/sys/landfall']) {
+      const ran = await run([], { LANDFALL_DATA_DIR: dataDir, LANDFALL_PORT: '0' });
+      expect(ran.code, dataDir).toBe(2);
+      expect(ran.err).toMatch(/^landfall-server: .* cannot be written to .*LANDFALL_DATA_DIR.*\n$/);
+    }
   });
 
   it('can be asked for help, which has every setting in it and touches nothing', async () => {
