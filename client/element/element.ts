@@ -14,6 +14,9 @@ import { styleSheet } from './styles/styles.ts';
 import { Transfers } from './transfers.ts';
 import { Zone } from './zone.ts';
 
+/** Where a page is made on a server the module is only imported: there are no elements to be. */
+const ServerSafeElement = globalThis.HTMLElement ?? (class {} as typeof HTMLElement);
+
 /**
  * Attributes: `endpoint` (where uploads are created, relative to the page), `config` (where the server tells what it accepts;
  * default: `config` beside the endpoint; empty: do not ask), `concurrency`, `drop-anywhere` (the whole window takes drops),
@@ -22,7 +25,7 @@ import { Zone } from './zone.ts';
  * Events, all bubbling: `landfall-progress` (detail: QueueSnapshot), `landfall-accepted` (UploadResult),
  * `landfall-refused` ({name, reason}).
  */
-export class LandfallUploadElement extends HTMLElement {
+export class LandfallUploadElement extends ServerSafeElement {
   static readonly observedAttributes = ['endpoint', 'config', 'drop-anywhere'];
 
   readonly #announcer = new Announcer();
