@@ -1,6 +1,6 @@
 // Landfall as a library: routes, start and close.
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import express, { type ErrorRequestHandler, type Express, type Request } from 'express';
+import express, { type ErrorRequestHandler, type Request } from 'express';
 import { type Logger, pino } from 'pino';
 import { UploadError } from '../shared/errors.ts';
 import { TUS_VERSION } from '../shared/protocol.ts';
@@ -10,6 +10,7 @@ import { type Config, type ConfigInput, isResolved, resolveConfig } from './conf
 import { cors } from './http/cors.ts';
 import { answerFiles, methodOf } from './http/files.ts';
 import { answerLive } from './http/health.ts';
+import { below, type Handler, mountOf, redirectToPage } from './http/mount.ts';
 import { page } from './http/page.ts';
 import { sendProblem } from './http/problem.ts';
 import { claim, cutAnsweredBody, guardRequests } from './http/request-guard.ts';
@@ -20,10 +21,17 @@ import { mayHaveBody } from './tus/headers.ts';
 
 export type { LandfallHooks } from './assembly.ts';
 
+/** For whoever mounts it, and sees his first upload refused. */
+const MOUNT_FIRST =
+  'Mount the upload handler in front of everything that reads bodies: `app.use(path, landfall.handler)` above `app.use(express.json())`, say.';
+
 export interface Landfall {
   readonly config: Config;
-  /** Mount it under any path: `app.use('/uploads', landfall.handler)`. */
-  readonly handler: Express;
+  /**
+   * Mount it under any path: `app.use('/uploads', landfall.handler)`. It takes a request of Node's, whatever hands it on, and answers
+   * it to the end (docs/operations.md has how, for each framework).
+   */
+  readonly handler: Handler;
   /**
    * Prepares the HTTP server that the handler is mounted on, before its first request: uploads may take as long as they need, every
    * other request keeps the server's `requestTimeout`, and idle connections are kept for longer than load balancers keep them.
@@ -44,59 +52,58 @@ export function createLandfall(input: ConfigInput | Config = {}, hooks: Landfall
   const config = isResolved(input) ? input : resolveConfig(input);
   const log = hooks.logger ?? pino({ level: config.logLevel });
   const drain = new AbortController();
-  const handler = express();
-  handler.disable('x-powered-by');
-  handler.set('etag', false);
-  handler.set('case sensitive routing', true);
+  const app = express();
+  app.disable('x-powered-by');
+  app.set('etag', false);
+  app.set('case sensitive routing', true);
   let starting: Promise<Parts> | undefined;
   let closing: Promise<void> | undefined;
   let parts: Parts | undefined;
   const changing = new Set<Promise<void>>();
 
-  handler.use((request, response, next) => {
+  app.use((request, response, next) => {
     claim(request);
     cutAnsweredBody(request, response);
     next();
   });
-  handler.use(requestLog(log));
+  app.use(requestLog(log));
   const origins = originsFor(config, hooks.isStandalone ?? false);
-  handler.use(cors(origins, config.corsHeaders));
-  handler.use('/health/live', (_request, response) => answerLive(response));
-  handler.use('/health/ready', async (_request, response) => {
+  app.use(cors(origins, config.corsHeaders));
+  app.use('/health/live', (_request, response) => answerLive(response));
+  app.use('/health/ready', async (_request, response) => {
     if (parts) await parts.readiness.answer(response);
     else response.status(503).json({ status: 'starting' });
   });
-  handler.use((request, _response, next) => {
+  app.use((request, _response, next) => {
     origins.requireKnownHost(request);
     if (!isSafe(request.method)) origins.requireAllowedOrigin(request);
     next();
   });
-  handler.use(page());
-  handler.use((request, response, next) => {
+  app.use(redirectToPage());
+  app.use(page());
+  app.use((request, response, next) => {
     if (drain.signal.aborted || parts === undefined) throw new UploadError('ERR_SHUTTING_DOWN', { retryAfterSeconds: 2 });
-    if (request.readableDidRead && mayHaveBody(request)) {
-      throw new Error('Another handler has read the body. Mount Landfall in front of body parsers.');
-    }
+    if (request.readableDidRead && mayHaveBody(request)) throw new UploadError('ERR_BODY_ALREADY_READ', { detail: MOUNT_FIRST });
     response.setHeader('X-Content-Type-Options', 'nosniff');
     next();
   });
-  handler.use('/config', (_request, response) => {
+  app.use('/config', (_request, response) => {
     response.setHeader('Cache-Control', 'no-cache');
     response.json({ policy: config.policy, maxUploadSize: config.maxUploadBytes });
   });
-  handler.use('/files', async (request, response) => {
-    if (parts) await track(request, answerFiles(parts, request, response, pathBelow(request), collectionUrl(config, request)));
+  app.use('/files', async (request, response) => {
+    if (parts) await track(request, answerFiles(parts, request, response, request.url, collectionUrl(config, request)));
   });
-  handler.use(['/upload/multiple', '/upload'], async (request, response) => {
+  app.use(['/upload/multiple', '/upload'], async (request, response) => {
     if (parts) await track(request, parts.forms.answer(request, response, collectionUrl(config, request)));
   });
-  handler.use('/get-upload-url', async (request, response) => {
-    if (parts) await track(request, parts.direct.answer(request, response, pathBelow(request), collectionUrl(config, request)));
+  app.use('/get-upload-url', async (request, response) => {
+    if (parts) await track(request, parts.direct.answer(request, response, request.url, collectionUrl(config, request)));
   });
-  handler.use(() => {
+  app.use(() => {
     throw new UploadError('ERR_NOT_FOUND');
   });
-  handler.use(answerError(log));
+  app.use(answerError(log));
 
   /** What may still write is waited for at the end; a download is not. */
   function track(request: IncomingMessage, work: Promise<void>): Promise<void> {
@@ -110,7 +117,7 @@ export function createLandfall(input: ConfigInput | Config = {}, hooks: Landfall
 
   return {
     config,
-    handler,
+    handler: below(hooks.mountPath ?? '', app),
     attach: guardRequests,
     async start() {
       starting ??= assemble({ config, hooks, log, draining: drain.signal });
@@ -145,11 +152,12 @@ function answerError(log: Logger): ErrorRequestHandler {
 
 /** What is a fault of ours is an error, with its stack. What is part of the day's work is none. */
 function logFault(log: Logger, thrown: unknown, error: UploadError, request: IncomingMessage, response: ServerResponse): void {
-  if (error.status < 500) return;
+  if (error.status < 500 && error.code !== 'ERR_BODY_ALREADY_READ') return;
   const line = { requestId: response.getHeader('X-Request-ID'), code: error.code };
   if (error.code === 'ERR_SHUTTING_DOWN' || error.code === 'ERR_INSPECTION_PENDING') log.debug(line, error.title);
   else if (request.destroyed && !request.complete) log.debug({ ...line, err: thrown }, 'the sender left');
   else if (error.code === 'ERR_NO_SPACE') log.warn(line, error.title);
+  else if (error.code === 'ERR_BODY_ALREADY_READ') log.error(line, error.message);
   else log.error({ ...line, err: error.cause ?? thrown }, error.title);
 }
 
@@ -176,13 +184,8 @@ function isSafe(method: string): boolean {
   return method === 'GET' || method === 'HEAD' || method === 'OPTIONS';
 }
 
-/** What follows the mount path, query included. */
-function pathBelow(request: Request): string {
-  return request.originalUrl.slice(request.baseUrl.length);
-}
-
 /** The address of the collection, from the mount path or the configured one; never from what a client says of the host. */
 function collectionUrl(config: Config, request: Request): string {
   if (config.publicUrl !== '') return `${config.publicUrl}/files`;
-  return `${request.baseUrl.replace(/\/(?:files|upload|upload\/multiple|get-upload-url)$/, '')}/files`;
+  return `${mountOf(request)}/files`;
 }

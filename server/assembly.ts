@@ -49,6 +49,12 @@ export interface LandfallHooks {
    * the names are the application's. @default false
    */
   isStandalone?: boolean;
+  /**
+   * Where the handler is mounted, with a slash in front and none behind, where what hands requests on leaves that path in
+   * `request.url`, or cuts it off and keeps no `originalUrl`: Koa, Fastify's routes, Hono, h3, plain `http`, a proxy that strips a
+   * prefix. Express, Connect, Polka and @fastify/middie tell it. @default ''
+   */
+  mountPath?: string;
   /** Where log lines go; pino's options decide otherwise. */
   logger?: Logger;
 }

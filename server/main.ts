@@ -1,5 +1,4 @@
-#!/usr/bin/env node
-// bin landfall-server: the environment, flags and signals end here.
+// The command `landfall-server`: the environment, flags and signals end here.
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -16,6 +15,10 @@ import { StartError } from './runtime/start-error.ts';
 import { terminalLog } from './runtime/terminal-log.ts';
 import { boundYoungGeneration } from './runtime/young-generation.ts';
 import { S3Fault } from './s3/fault.ts';
+
+/** docs/operations.md names them. */
+const RELATIVE_LOCATION =
+  'LANDFALL_PUBLIC_URL is not set: addresses of uploads are told without a host, which aiotus and tus_async_client can not follow';
 
 const USAGE = `landfall-server [serve] [options]    serve uploads, the page and the forms
 landfall-server ls                   list uploads, newest first: --state STATE; --limit N of them, --after ID; --json, a line each
@@ -88,6 +91,7 @@ async function serve(config: Config): Promise<void> {
   const host = config.host.includes(':') ? `[${config.host}]` : config.host;
   const url = `http://${host}:${port}/`;
   log.info({ url, ...summarize(config) }, 'listening');
+  if (config.publicUrl === '' && !isLoopbackName(config.host)) log.warn(RELATIVE_LOCATION);
   if (process.stderr.isTTY) process.stderr.write(`\n  Landfall takes uploads at ${url}\n  Files arrive in ${config.storageDir}\n\n`);
 
   let isStopping = false;

@@ -13,7 +13,8 @@ const FORBIDDEN_KEYS = new Set(['__proto__', 'constructor', 'prototype']);
 const LINE_BREAK = /[\r\n\0]/;
 
 /**
- * Reads `Upload-Metadata` (tus 1.0.0, Creation): comma-separated `key base64(value)` pairs, a value may be absent.
+ * Reads `Upload-Metadata` (tus 1.0.0, Creation): comma-separated `key base64(value)` pairs, a value may be absent. Spaces and empty
+ * pairs mean nothing, as in any list (RFC 9110, 5.6.1): clients write commas at the end.
  * Stricter than the text where nothing honest needs more: unique printable keys, UTF-8 values without line breaks.
  *
  * @throws UploadError ERR_INVALID_METADATA, saying which pair is wrong
@@ -22,10 +23,13 @@ export function parseMetadata(header: string): Metadata {
   const metadata = new Map<string, string>();
   if (header === '') return metadata;
   if (header.length > MAX_METADATA_BYTES) throw invalid(`It is longer than ${MAX_METADATA_BYTES} bytes.`);
-  const pairs = header.split(',');
+  const pairs = header
+    .split(',')
+    .map((pair) => pair.trim())
+    .filter((pair) => pair !== '');
   if (pairs.length > MAX_METADATA_PAIRS) throw invalid(`It has more than ${MAX_METADATA_PAIRS} pairs.`);
   for (const [index, pair] of pairs.entries()) {
-    const tokens = pair.trim().split(' ');
+    const tokens = pair.split(/[ \t]+/);
     const [key = '', value = ''] = tokens;
     if (tokens.length > 2 || !KEY.test(key) || FORBIDDEN_KEYS.has(key)) throw invalid(`The key of pair ${index + 1} is not allowed.`);
     if (metadata.has(key)) throw invalid(`The key of pair ${index + 1} stands twice.`);

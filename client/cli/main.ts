@@ -1,5 +1,4 @@
-#!/usr/bin/env node
-// bin landfall: arguments, the environment and signals end here.
+// The command `landfall`: arguments, the environment and signals end here.
 import { readFile } from 'node:fs/promises';
 import { nodeStore, stateDirectory } from '../node/store.ts';
 import { type CommandLine, parseCommandLine, USAGE, UsageError } from './arguments.ts';

@@ -7,8 +7,9 @@ declare global {
   }
 }
 
-// Two copies of the script on one page must not throw.
-if (customElements.get('landfall-upload') === undefined) customElements.define('landfall-upload', LandfallUploadElement);
+// Two copies of the script on one page must not throw, nor the import where a page is made on a server (Next, Nuxt, Astro).
+if (globalThis.customElements !== undefined && customElements.get('landfall-upload') === undefined)
+  customElements.define('landfall-upload', LandfallUploadElement);
 
 export type { PickedFile } from './drop.ts';
 export type { ReasonParts, ReasonWords, SomeUploadStrings, UploadStrings } from './strings.ts';

@@ -15,6 +15,8 @@ import { Zone } from './zone.ts';
 
 /** A file that was chosen waits no longer to be held against what the server takes; the server itself judges it, later. */
 const CONFIG_WITHIN_MS = 2000;
+/** Where a page is made on a server the module is only imported: there are no elements to be. */
+const ServerSafeElement: typeof HTMLElement = globalThis.HTMLElement ?? (class {} as typeof HTMLElement);
 
 /**
  * Attributes: `endpoint` (where uploads are created, relative to the page), `config` (where the server tells what it accepts;
@@ -24,7 +26,7 @@ const CONFIG_WITHIN_MS = 2000;
  * Events, all bubbling: `landfall-progress` (detail: QueueSnapshot), `landfall-accepted` (UploadResult),
  * `landfall-refused` ({name, code, reason}).
  */
-export class LandfallUploadElement extends HTMLElement {
+export class LandfallUploadElement extends ServerSafeElement {
   static readonly observedAttributes: readonly string[] = ['endpoint', 'config', 'drop-anywhere'];
 
   readonly #announcer = new Announcer();

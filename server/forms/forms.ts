@@ -51,7 +51,7 @@ export class Forms {
   async answer(request: Request, response: ServerResponse, collectionUrl: string): Promise<void> {
     if (request.method === 'OPTIONS') {
       // A page of another origin that sends an Authorization header asks first.
-      response.writeHead(204, { Allow: 'OPTIONS, POST' }).end();
+      response.writeHead(200, { Allow: 'OPTIONS, POST', 'Content-Length': 0 }).end();
       return;
     }
     if (request.method !== 'POST') throw new UploadError('ERR_METHOD_NOT_ALLOWED');

@@ -68,7 +68,7 @@ export class Direct {
     const { door } = this.#options;
     if (door === undefined || matched === undefined) throw new UploadError('ERR_NOT_FOUND');
     if (request.method === 'OPTIONS') {
-      response.writeHead(204, { Allow: 'OPTIONS, GET, POST' }).end();
+      response.writeHead(200, { Allow: 'OPTIONS, GET, POST', 'Content-Length': 0 }).end();
       return;
     }
     const owner = await this.#options.access(request);

@@ -43,7 +43,8 @@ export async function answerFiles(
     return;
   }
   const tus: UploadsRequest = { raw: request, response, owner: await access(request), collectionUrl };
-  if (method === 'GET') {
+  // There is nothing of an upload's in it: whoever asks HEAD for the record is told as with GET.
+  if (method === 'GET' || (method === 'HEAD' && isStatus)) {
     if (id === undefined) throw new UploadError('ERR_NOT_FOUND');
     const upload = await uploads.find(tus.owner, id);
     const url = `${collectionUrl}/${id}`;

@@ -164,7 +164,12 @@ async function faultOfFile(storage: Storage, row: UploadRow): Promise<string | u
 }
 
 /** A page at a time; no more is read than `limit`. */
-async function* all(ledger: Ledger, state: UploadState | undefined, after?: Pick<UploadRow, 'createdAt' | 'id'>, limit = PAGE): AsyncIterable<UploadRow> {
+async function* all(
+  ledger: Ledger,
+  state: UploadState | undefined,
+  after?: Pick<UploadRow, 'createdAt' | 'id'>,
+  limit = PAGE,
+): AsyncIterable<UploadRow> {
   let before: { createdAt: number; id: UploadId } | undefined = after && { createdAt: after.createdAt, id: after.id };
   for (;;) {
     const page = await ledger.list({ limit: Math.min(PAGE, limit), ...(state && { state }), ...(before && { before }) });

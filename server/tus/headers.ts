@@ -38,7 +38,7 @@ export function readCreation(request: IncomingMessage): Creation {
   const idempotencyKey = readIdempotencyKey(request);
   const bodyBytes = Number(header(request, 'content-length') ?? 0);
   // Creation With Upload asks for the offset content type; some clients name another on an empty POST, which means nothing.
-  if (mayHaveBody(request) && !isMediaType(request, OFFSET_CONTENT_TYPE)) throw new UploadError('ERR_INVALID_CONTENT_TYPE');
+  if (bodyBytes > 0 && !isMediaType(request, OFFSET_CONTENT_TYPE)) throw new UploadError('ERR_INVALID_CONTENT_TYPE');
   const metadata = parseMetadata(rawMetadata);
   return { length: length ?? null, metadata, rawMetadata, idempotencyKey, bodyBytes, checksums: readChecksums(request) };
 }

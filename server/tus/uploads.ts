@@ -1,17 +1,19 @@
 // The tus resource: /files and /files/:id. Uploads that receive go to the library's handlers; every other state is
 // answered here, by the verdict.
+import type { IncomingMessage } from 'node:http';
 import { UploadError } from '../../shared/errors.ts';
-import { TUS_VERSION } from '../../shared/protocol.ts';
+import { OFFSET_CONTENT_TYPE, TUS_VERSION } from '../../shared/protocol.ts';
 import { awaitVerdict } from '../finish/await-verdict.ts';
 import { describeForHead, expiry, gone } from '../finish/verdict-answers.ts';
 import type { Upload } from '../ledger/upload.ts';
 import { newUploadId, type UploadId } from '../ledger/upload-id.ts';
 import { tooLarge } from '../staging/admission.ts';
+import { streamBody } from '../staging/stream-source.ts';
 import { ANNOUNCEMENT } from './announcement.ts';
 import { Appends, type AppendsOptions } from './appends.ts';
 import { Creations, type CreationsOptions, Replayed } from './creations.ts';
 import { Endings, type EndingsOptions } from './endings.ts';
-import { readAppend, readCreation } from './headers.ts';
+import { isMediaType, mayHaveBody, readAppend, readCreation } from './headers.ts';
 import { type Context, contextOf, type UploadsRequest } from './request-context.ts';
 import { StockServer, writeResponse } from './stock-server.ts';
 import { givenBack, Moved, UploadStore, type UploadStoreOptions } from './upload-store.ts';
@@ -54,15 +56,14 @@ export class Uploads {
   /** tus 1.0.0, OPTIONS: what this server speaks; the request's own version does not matter. */
   async options({ raw, response }: UploadsRequest): Promise<void> {
     const context: Context = { request: { raw, response, owner: '', collectionUrl: '' } };
-    writeResponse(await this.#stock.handle(raw, 'OPTIONS', '', context), response, {
-      'Tus-Resumable': TUS_VERSION,
-      ...ANNOUNCEMENT,
-    });
+    const answer = await this.#stock.handle(raw, 'OPTIONS', '', context);
+    writeResponse(new Response(null, { headers: answer.headers }), response, { 'Tus-Resumable': TUS_VERSION, ...ANNOUNCEMENT });
   }
 
   /** POST: a new upload, maybe with its first bytes or all of them. @throws UploadError */
   async create(request: UploadsRequest): Promise<void> {
     const creation = readCreation(request.raw);
+    if (!isMediaType(request.raw, OFFSET_CONTENT_TYPE)) await this.#requireNoBody(request.raw);
     const { maxUploadBytes } = this.#options;
     // Before there is anything that a refusal would leave behind.
     if ((creation.length ?? creation.bodyBytes) > maxUploadBytes) throw tooLarge(maxUploadBytes);
@@ -78,6 +79,19 @@ export class Uploads {
       if (!(error instanceof Replayed)) throw error;
       await this.#creations.replay(request, creation, error.upload);
     }
+  }
+
+  /**
+   * A body of another type. One that is chunked may be none: a client that speaks HTTP/2 to a proxy ends its request with an empty frame.
+   * @throws UploadError 415
+   */
+  async #requireNoBody(raw: IncomingMessage): Promise<void> {
+    if (!mayHaveBody(raw)) return;
+    await this.#options.receiver.readHeld(streamBody(raw), 0, this.#options.draining, undefined).catch((error: unknown) => {
+      throw error instanceof UploadError && error.code === 'ERR_UPLOAD_LENGTH_EXCEEDED'
+        ? new UploadError('ERR_INVALID_CONTENT_TYPE')
+        : error;
+    });
   }
 
   /** @throws UploadError, never of 500 or more: a client takes that for a lost upload and starts over */
@@ -99,6 +113,28 @@ export class Uploads {
 
   /** @throws UploadError */
   async patch(request: UploadsRequest, id: UploadId): Promise<void> {
+    try {
+      await this.#append(request, id);
+    } catch (error) {
+      if (error instanceof UploadError && error.code === 'ERR_MISMATCHED_OFFSET') await this.#tellOffset(request, id);
+      throw error;
+    }
+  }
+
+  /** As HEAD does: a client that is told so need not ask. Where there is none to tell, it asks. */
+  async #tellOffset({ owner, response }: UploadsRequest, id: UploadId): Promise<void> {
+    const { ledger, receiver, policyHash } = this.#options;
+    try {
+      const upload = await this.find(owner, id);
+      const stored = upload.state === 'receiving' ? await receiver.confirmed(upload) : 0;
+      const { 'Upload-Offset': offset } = describeForHead(ledger, upload, stored, policyHash);
+      if (offset !== undefined) response.setHeader('Upload-Offset', offset);
+    } catch {
+      // The refusal is the answer.
+    }
+  }
+
+  async #append(request: UploadsRequest, id: UploadId): Promise<void> {
     const append = readAppend(request.raw);
     for (;;) {
       const upload = await this.#findSettling(request, id);

@@ -108,7 +108,7 @@ describe.each(Object.entries(PATHS))('on %s', (_name, open) => {
     const { files } = await open();
     const origin = { Origin: 'https://example.org' };
     const preflight = await tusRequest('OPTIONS', files, { ...origin, 'Access-Control-Request-Method': 'PATCH' });
-    expect(preflight.status).toBe(204);
+    expect(preflight.status).toBeOneOf([200, 204]);
     expect(preflight.headers.get('Access-Control-Allow-Methods')).toContain('PATCH');
     const { url } = await createUpload(files, { length: LENGTH, name: 'film.mp4' });
     const answer = await patchUpload(url, 0, (await videoBytes(LENGTH)).subarray(0, 5000), origin);

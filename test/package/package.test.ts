@@ -1,8 +1,8 @@
 // What `npm install landfall` and `npm install landfall-server` bring: they load, run, and their types are found.
-import { execFile, spawn } from 'node:child_process';
+import { execFile, execFileSync, spawn } from 'node:child_process';
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { delimiter, dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { promisify } from 'node:util';
 import { publint } from 'publint';
@@ -99,6 +99,10 @@ describe('landfall', () => {
     expect(await evaluate('landfall', address, '--conditions=browser')).toMatch(/client\/index\.js$/);
   });
 
+  it('can be imported where a page is made on a server, the element too', async () => {
+    expect(await evaluate('landfall', "console.log(Object.keys(await import('landfall/element')).join())")).toBe('LandfallUploadElement');
+  });
+
   it('exports the React hooks, which need React and nothing else that is not there', async () => {
     const names = "console.log(Object.keys(await import('landfall/react')).sort().join())";
     await expect(evaluate('landfall', names)).rejects.toThrow(/Cannot find package 'react'/);
@@ -193,6 +197,14 @@ export { wrong };
   });
 });
 
+function tooOldNode(): string | undefined {
+  const folders = (process.env.PATH ?? '').split(delimiter).filter((folder) => !folder.includes('node_modules'));
+  return folders
+    .map((folder) => join(folder, 'node'))
+    .filter((path) => existsSync(path))
+    .find((path) => Number(execFileSync(path, ['-p', 'process.versions.node.split(".")[0]'], { encoding: 'utf8' })) < 22);
+}
+
 function program(name: PackageName): string {
   const { installed, manifest } = packages[name];
   return join(installed, manifest.bin[name] ?? '');
@@ -207,6 +219,18 @@ describe('the programs', () => {
     for (const name of NAMES) {
       const { stdout } = await run(process.execPath, [program(name), '--help']);
       expect(stdout, name).toContain(name);
+    }
+  });
+
+  // One of the machine's own, where there is one.
+  const oldNode = tooOldNode();
+  it.skipIf(oldNode === undefined)('say in one line that a Node is too old, before anything else', async () => {
+    for (const name of NAMES) {
+      for (const parameters of [[], ['--help']]) {
+        const ended = await run(oldNode ?? '', [program(name), ...parameters]).catch((error: { code: number; stderr: string }) => error);
+        expect(ended, name).toMatchObject({ code: 2 });
+        expect(ended.stderr, name).toMatch(new RegExp(`^${name}: This is Node [0-9.]+; .* needs Node [0-9.]+ or newer\\.\n$`));
+      }
     }
   });
 

@@ -85,7 +85,7 @@ describe('an upload under inspection', () => {
     expect(await terminateUpload(url)).toMatchObject({ status: 423, code: 'ERR_INSPECTING' });
     const other = new Uint8Array([(bytes[HELD] ?? 0) ^ 1]);
     expect(await patchUpload(url, HELD, other)).toMatchObject({ status: 422, code: 'ERR_SOURCE_CHANGED' });
-    expect(await patchUpload(url, 0, bytes)).toMatchObject({ status: 409 });
+    expect(await patchUpload(url, 0, bytes)).toMatchObject({ status: 409, offset: HELD });
     open();
     await expect.poll(async () => (await readRecord(url)).state).toBe('accepted');
     expect(await patchUpload(url, HELD, bytes.subarray(HELD))).toMatchObject({ status: 204, offset: LENGTH });
@@ -130,7 +130,7 @@ describe('an accepted upload', () => {
     await patchUpload(url, 0, bytes);
     const other = new Uint8Array([(bytes[HELD] ?? 0) ^ 1]);
     expect(await patchUpload(url, HELD, other)).toMatchObject({ status: 422, code: 'ERR_SOURCE_CHANGED' });
-    expect(await patchUpload(url, 5, bytes.subarray(5))).toMatchObject({ status: 409, code: 'ERR_MISMATCHED_OFFSET' });
+    expect(await patchUpload(url, 5, bytes.subarray(5))).toMatchObject({ status: 409, code: 'ERR_MISMATCHED_OFFSET', offset: LENGTH });
     expect(await terminateUpload(url)).toMatchObject({ status: 403, code: 'ERR_UPLOAD_FINISHED' });
     const download = await fetch(url);
     expect(sha256(Buffer.from(await download.arrayBuffer()))).toBe(sha256(bytes));

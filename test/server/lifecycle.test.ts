@@ -5,9 +5,11 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import express from 'express';
+import { pino } from 'pino';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { createLandfall, LedgerInUse } from '../../server/index.ts';
 import { LedgerTooNew } from '../../server/ledger/migration.ts';
+import { OFFSET_CONTENT_TYPE } from '../../shared/protocol.ts';
 import { crc32Of, videoBytes } from '../support/content.ts';
 import { embedLandfall } from '../support/landfall-embedded.ts';
 import { openSocket, patchHead } from '../support/raw-http.ts';
@@ -140,10 +142,27 @@ describe('while it drains', () => {
 });
 
 describe('behind a body parser', () => {
-  it('says so in the log instead of telling the client that nothing came', async () => {
-    const server = await embedLandfall({}, {}, ({ handler }) => express().use(express.raw({ type: '*/*' }), handler));
+  it('says so, for good, in the answer and in the log, and says what to mount where', async () => {
+    const lines: string[] = [];
+    const logger = pino({ level: 'error' }, { write: (line: string) => void lines.push(line) });
+    const server = await embedLandfall({}, { logger }, ({ handler }) =>
+      express().use(express.json(), express.raw({ type: OFFSET_CONTENT_TYPE }), handler),
+    );
     const { url } = await createUpload(server.files, { length: 10, name: 'notes.txt' });
-    expect(await patchUpload(url, 0, 'abc')).toMatchObject({ status: 503, code: 'ERR_INTERNAL' });
+    const answer = await patchUpload(url, 0, 'abc');
+    expect(answer).toMatchObject({ status: 400, code: 'ERR_BODY_ALREADY_READ' });
+    expect(answer.text).toContain('in front of');
+    expect(lines).toEqual([expect.stringContaining('ERR_BODY_ALREADY_READ')]);
     expect((await headUpload(url)).offset).toBe(0);
+    // What is no body is none of a parser's.
+    expect(
+      (await createUpload(server.files, { length: 10, name: 'notes.txt', headers: { 'Content-Type': 'application/json' } })).status,
+    ).toBe(201);
+    const direct = await fetch(`${server.url}/get-upload-url`, {
+      method: 'POST',
+      headers: { 'Content-Type': 'application/json' },
+      body: '{}',
+    });
+    expect([direct.status, (await direct.json()).code]).toEqual([400, 'ERR_BODY_ALREADY_READ']);
   });
 });

@@ -43,13 +43,22 @@ test('a key may come without a value, and spaces may surround a pair', () => {
   ]);
 });
 
+test.each([
+  ['a comma at the end', `a ${base64('1')},b ${base64('2')},`],
+  ['commas and spaces at both ends', ` , a ${base64('1')},b ${base64('2')} , `],
+  ['an empty pair', `a ${base64('1')},,b ${base64('2')}`],
+  ['several spaces in a pair', `a   ${base64('1')} ,\tb\t${base64('2')}`],
+])('%s means nothing', (_, header) => {
+  expect(Object.fromEntries(parseMetadata(header))).toEqual({ a: '1', b: '2' });
+});
+
 test('no metadata is fine', () => {
-  expect(parseMetadata('').size).toBe(0);
+  for (const header of ['', ' ', ',']) expect(parseMetadata(header).size).toBe(0);
 });
 
 test.each([
   ['a duplicate key', `a ${base64('1')},a ${base64('2')}`],
-  ['an empty pair', `a ${base64('1')},,b ${base64('2')}`],
+  ['a duplicate key behind spaces and an empty pair', `a ${base64('1')},, a  ${base64('2')},`],
   ['three words in a pair', `a ${base64('1')} ${base64('2')}`],
   ['bad base64', 'a !!!!'],
   ['base64 without its padding', 'a YQ'],

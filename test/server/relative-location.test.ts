@@ -1,0 +1,21 @@
+// Clients that can't follow a relative Location need a setting, of which the operator is reminded where they may come.
+import { expect, it, onTestFinished } from 'vitest';
+import { LandfallProcess } from '../support/landfall-process.ts';
+import { testDirectory } from '../support/temp-dir.ts';
+
+const OPEN = { LANDFALL_HOST: '0.0.0.0', LANDFALL_ALLOW_ANONYMOUS: 'true' };
+
+it.each([
+  ['beyond its own machine, without a public address, says what that costs', OPEN, 1],
+  ['beyond its own machine, with one, says nothing', { ...OPEN, LANDFALL_PUBLIC_URL: 'https://files.example' }, 0],
+  ['on its own machine alone says nothing', {}, 0],
+])('a server that listens %s', async (_, env: Record<string, string>, count) => {
+  const server = new LandfallProcess({ dataDir: testDirectory(), env });
+  onTestFinished(() => server.kill());
+  await server.start();
+  // What comes after this line came after that one, too.
+  await server.stop();
+  const told = server.log.filter(({ msg }) => msg?.includes('LANDFALL_PUBLIC_URL') === true);
+  expect(told).toHaveLength(count);
+  if (count > 0) expect(told[0]?.msg).toMatch(/aiotus and tus_async_client/);
+});
