@@ -145,7 +145,7 @@ describe('owners', () => {
     };
     const { files } = await mounted({}, { authenticate });
     const answer = await createUpload(files, { length: 4 });
-    expect(answer).toMatchObject({ status: 503, code: 'ERR_INTERNAL' });
+    expect(answer).toMatchObject({ status: 503, code: 'ERR_ACCESS_UNAVAILABLE' });
     expect(answer.text).not.toMatch(/secret|Error:|\bat /);
     expect((await headUpload(`${files}/${'0'.repeat(32)}`)).status).toBe(423);
     expect((await tusRequest('POST', `${files}/${'0'.repeat(32)}`, { 'X-HTTP-Method-Override': 'HEAD' })).status).toBe(423);
