@@ -29,6 +29,7 @@ export class DiskStaging implements Staging {
   readonly thread = new DiskThread();
   readonly #root: string;
   readonly #removals: Retries;
+  readonly #renewing = new Set<string>();
 
   /** @param onFault told of what can't be taken away now */
   constructor(root: string, onFault: (error: unknown) => void = () => undefined) {
@@ -86,6 +87,7 @@ export class DiskStaging implements Staging {
   async renew(id: string, signal?: AbortSignal): Promise<void> {
     const path = this.path(id);
     const fresh = `${path}${RENEWED}`;
+    this.#renewing.add(id);
     try {
       await unlink(fresh).catch(unlessMissing);
       await copyFile(path, fresh, signal);
@@ -93,6 +95,7 @@ export class DiskStaging implements Staging {
       await rename(fresh, path);
     } finally {
       await unlink(fresh).catch(unlessMissing);
+      this.#renewing.delete(id);
     }
   }
 
@@ -127,10 +130,9 @@ export class DiskStaging implements Staging {
     }
   }
 
-  /** Where the bytes are that it was a copy of, it may be one that is being made; the next that is made begins by clearing it. */
+  /** What crashes left; not those that are being made. One that another process makes is made again there. */
   async #clearRenewed(id: string): Promise<void> {
-    if (!UPLOAD_ID.test(id) || (await stat(this.path(id)).catch(unlessMissing)) !== undefined) return;
-    await unlink(`${this.path(id)}${RENEWED}`).catch(unlessMissing);
+    if (UPLOAD_ID.test(id) && !this.#renewing.has(id)) await unlink(`${this.path(id)}${RENEWED}`).catch(unlessMissing);
   }
 
   async freeBytes(): Promise<number> {
