@@ -15,19 +15,18 @@ async function openStaging(): Promise<DiskStaging> {
 describe('staging on disk', () => {
   testStaging(openStaging);
 
-  it('clears copies that a crash left half made, and none that may be being made', async () => {
+  it('clears copies that a crash left half made, and none that is being made', async () => {
     const staging = await openStaging();
-    const [renewing, gone] = [uploadId('a'), uploadId('b')];
-    await writeFile(staging.path(renewing), 'bytes');
-    for (const id of [renewing, gone]) await writeFile(`${staging.path(id)}.renewed`, 'byt');
+    const [renewing, left, gone] = [uploadId('a'), uploadId('b'), uploadId('c')];
+    await writeFile(staging.path(renewing), Buffer.alloc(64 * 1024 * 1024, 'x'));
+    await writeFile(staging.path(left), 'bytes');
+    for (const id of [left, gone]) await writeFile(`${staging.path(id)}.renewed`, 'byt');
+    const renewed = staging.renew(renewing);
     const listed: string[] = [];
     for await (const id of staging.list()) listed.push(id);
-    expect(listed).toEqual([renewing]);
-    await access(`${staging.path(renewing)}.renewed`);
-    await expect(access(`${staging.path(gone)}.renewed`)).rejects.toThrow('ENOENT');
-    // The next one that is made does away with it.
-    await staging.renew(renewing);
-    await expect(access(`${staging.path(renewing)}.renewed`)).rejects.toThrow('ENOENT');
+    await renewed;
+    expect(listed).toEqual([renewing, left]);
+    for (const id of [renewing, left, gone]) await expect(access(`${staging.path(id)}.renewed`)).rejects.toThrow('ENOENT');
     await staging.close();
   });
 });

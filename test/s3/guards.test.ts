@@ -28,6 +28,7 @@ it.skipIf(inject('s3HeaderGuard') === null)('the one that is chosen takes the by
     ['x-amz-copy-source', bucket.source('secret')],
     ['x-amz-acl', 'public-read'],
     ['x-amz-website-redirect-location', '/elsewhere'],
+    ['x-amz-meta-snowball-auto-extract', 'true'],
   ] as const) {
     expect(await isTaken(fetch(await address(), { method: 'PUT', body: 'x', headers: { [name]: value } }))).toBe(false);
     // Put into the address, where a guard leaves a place for it, the signature is another's.

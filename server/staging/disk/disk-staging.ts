@@ -28,6 +28,7 @@ export class DiskStaging implements Staging {
   readonly thread: DiskThread = new DiskThread();
   readonly #root: string;
   readonly #removals: Retries;
+  readonly #renewing = new Set<string>();
 
   /** @param onFault told of what can't be taken away now */
   constructor(root: string, onFault: (error: unknown) => void = () => undefined) {
@@ -71,6 +72,7 @@ export class DiskStaging implements Staging {
   async renew(id: UploadId, signal?: AbortSignal): Promise<void> {
     const path = this.path(id);
     const fresh = `${path}${RENEWED}`;
+    this.#renewing.add(id);
     try {
       await unlink(fresh).catch(unlessMissing);
       await copyFile(path, fresh, signal);
@@ -78,6 +80,7 @@ export class DiskStaging implements Staging {
       await rename(fresh, path);
     } finally {
       await unlink(fresh).catch(unlessMissing);
+      this.#renewing.delete(id);
     }
   }
 
@@ -113,10 +116,9 @@ export class DiskStaging implements Staging {
     }
   }
 
-  /** Where the bytes are that it was a copy of, it may be one that is being made; the next that is made begins by clearing it. */
+  /** What crashes left; not those that are being made. One that another process makes is made again there. */
   async #clearRenewed(id: UploadId | undefined): Promise<void> {
-    if (id === undefined || (await stat(this.path(id)).catch(unlessMissing)) !== undefined) return;
-    await unlink(`${this.path(id)}${RENEWED}`).catch(unlessMissing);
+    if (id !== undefined && !this.#renewing.has(id)) await unlink(`${this.path(id)}${RENEWED}`).catch(unlessMissing);
   }
 
   async freeBytes(): Promise<number> {
