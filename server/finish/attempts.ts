@@ -6,9 +6,9 @@ import { inspect } from '../inspection/inspection.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { LeasedUpload } from '../ledger/upload.ts';
 import type { UploadId } from '../ledger/upload-id.ts';
+import { BACKOFF_CAP_MS, backoffMs } from '../runtime/pause.ts';
 import type { Staging } from '../staging/staging.ts';
 import { StagedBytesGone, type Storage } from '../storage/storage.ts';
-import { BACKOFF_CAP_MS, backoffMs } from './backoff.ts';
 import type { Lease, LeaseHolder } from './lease.ts';
 import type { Verdicts } from './verdicts.ts';
 

@@ -3,11 +3,10 @@
 import type { Ledger } from '../ledger/ledger.ts';
 import type { LeasedUpload, Upload, UploadIn } from '../ledger/upload.ts';
 import type { UploadId } from '../ledger/upload-id.ts';
-import { pause } from '../runtime/pause.ts';
+import { backoffMs, pause } from '../runtime/pause.ts';
 import type { Complete } from '../staging/body-intake.ts';
 import type { Staging } from '../staging/staging.ts';
 import type { Attempts } from './attempts.ts';
-import { backoffMs } from './backoff.ts';
 import type { LeaseHolder } from './lease.ts';
 import type { Prover } from './prover.ts';
 

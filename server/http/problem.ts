@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { toProblem, type UploadError } from '../../shared/errors.ts';
 import { PROBLEM_CONTENT_TYPE } from '../../shared/protocol.ts';
 import { mayHaveBody } from '../tus/headers.ts';
-import { closeAfterAnswer } from './early-answer.ts';
+import { closeAfterAnswer } from './request-guard.ts';
 
 /** Headers of a refusal that the table of codes does not give. */
 export type ProblemHeaders = Readonly<Record<string, string>>;

@@ -3,7 +3,7 @@ import { UploadError } from '../../shared/errors.ts';
 import type { UploadId } from '../ledger/upload-id.ts';
 import { type BodyLimits, collectBody, type OpenBody } from './body-source.ts';
 import { type ExpectedChecksum, requireChecksum } from './chunk-checksum.ts';
-import { refusalOf } from './refusal.ts';
+import { refusalOf } from './faults.ts';
 import type { Staging } from './staging.ts';
 
 /**

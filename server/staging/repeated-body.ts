@@ -2,7 +2,7 @@
 import { UploadError } from '../../shared/errors.ts';
 import type { BodyLimits, OpenBody } from './body-source.ts';
 import { type ExpectedChecksum, requireDigest, startDigest } from './chunk-checksum.ts';
-import { refusalOf } from './refusal.ts';
+import { refusalOf } from './faults.ts';
 
 /** What is stored of an upload, from its first byte on. */
 export interface StoredBody {

@@ -10,8 +10,8 @@ import type { Received } from '../staging/body-intake.ts';
 import type { Receiver } from '../staging/receiver.ts';
 import type { Staging } from '../staging/staging.ts';
 import { streamBody } from '../staging/stream-source.ts';
-import { linked } from './linked-signal.ts';
 import type { Context } from './request-context.ts';
+import { linked } from './request-context.ts';
 import type { TusRequest } from './stock-server.ts';
 import { Moved } from './upload-store.ts';
 

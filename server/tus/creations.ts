@@ -14,9 +14,8 @@ import { advance, type Checksum } from '../staging/running-checksum.ts';
 import type { Staging } from '../staging/staging.ts';
 import { streamBody } from '../staging/stream-source.ts';
 import type { Storage } from '../storage/storage.ts';
-import { ANNOUNCEMENT } from './announcement.ts';
 import type { Endings } from './endings.ts';
-import { type Creation, mayHaveBody } from './headers.ts';
+import { ANNOUNCEMENT, type Creation, mayHaveBody } from './headers.ts';
 import type { Context, UploadsRequest } from './request-context.ts';
 
 /** What comes in one piece, or hardly more: when it is cut off, nobody minds starting over. */

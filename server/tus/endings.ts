@@ -13,8 +13,8 @@ import type { Staging } from '../staging/staging.ts';
 import { streamBody } from '../staging/stream-source.ts';
 import type { Storage } from '../storage/storage.ts';
 import type { Append } from './headers.ts';
-import { GONE, linked } from './linked-signal.ts';
 import type { Context, UploadsRequest } from './request-context.ts';
+import { GONE, linked } from './request-context.ts';
 
 export interface EndingsOptions {
   ledger: Ledger;

@@ -2,7 +2,7 @@
 import type { IncomingMessage } from 'node:http';
 import { UploadError } from '../../shared/errors.ts';
 import { type Metadata, parseMetadata } from '../../shared/metadata.ts';
-import { OFFSET_CONTENT_TYPE, parseByteCount, TUS_VERSION } from '../../shared/protocol.ts';
+import { CHECKSUM_ALGORITHMS, OFFSET_CONTENT_TYPE, parseByteCount, TUS_VERSION } from '../../shared/protocol.ts';
 import { type Checksums, readChecksums } from './checksums.ts';
 
 /** Printable ASCII, as long as a UUID in quotes and then some. */
@@ -89,3 +89,6 @@ function header(request: IncomingMessage, name: string): string | undefined {
   const value = request.headers[name];
   return Array.isArray(value) ? value.join(', ') : value;
 }
+
+/** tus 1.0.0 has OPTIONS tell this. On the answers a client gets before it sends bytes it spares a request. */
+export const ANNOUNCEMENT: Readonly<Record<string, string>> = { 'Tus-Checksum-Algorithm': CHECKSUM_ALGORITHMS.join(',') };
