@@ -253,7 +253,7 @@ export class Transfers {
 
   async #copy(id: string): Promise<void> {
     const url = this.#linkOf(id);
-    if (url !== undefined) this.list.row(id)?.showCopied(await copyLinks([url], this.#host.language, this.#host.say));
+    if (url !== undefined) this.list.row(id)?.showCopied(await copyLinks([url], this.#host.language, this.#host.say), this.#host.language);
   }
 
   async #copyAll(): Promise<void> {

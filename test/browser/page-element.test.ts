@@ -63,7 +63,7 @@ describe('<landfall-upload>', () => {
     expect(problems).toEqual([]);
   });
 
-  it('weighs less than 40 KB, with everything it needs to send', async () => {
+  it('weighs less than 45 KB, with everything it needs to send', async () => {
     const server = await embedLandfall();
     let bytes = 0;
     const addresses = [`${server.url}/landfall-upload.js`];
@@ -74,6 +74,6 @@ describe('<landfall-upload>', () => {
     }
     expect(addresses.length).toBe(2);
     expect(bytes).toBeGreaterThan(20_000);
-    expect(bytes).toBeLessThan(40_000);
+    expect(bytes).toBeLessThan(45_000);
   });
 });

@@ -69,7 +69,7 @@ async function serve(directory: string): Promise<string> {
 }
 
 it('shows several uploads, pauses all and goes on, and tells each verdict', async () => {
-  const server = await embedLandfall();
+  const server = await embedLandfall({ corsOrigins: '*' });
   const proxy = await startFaultProxy({ upstream: server.url, bytesPerSecond: 4 * MIB });
   onTestFinished(() => proxy.close());
   const directory = testDirectory();
@@ -103,7 +103,7 @@ it('shows several uploads, pauses all and goes on, and tells each verdict', asyn
 });
 
 it('pauses when its component goes, and its file goes on when it is given again; a queue outside of it never stopped', async () => {
-  const server = await embedLandfall();
+  const server = await embedLandfall({ corsOrigins: '*' });
   const proxy = await startFaultProxy({ upstream: server.url, bytesPerSecond: 2 * MIB });
   onTestFinished(() => proxy.close());
   const path = join(testDirectory(), 'film.mp4');

@@ -53,10 +53,10 @@ function servedBytes(script: string, seen = new Set<string>()): number {
   );
 }
 
-it('the element as the server serves it, with the client in it, is under 40 KB', () => {
+it('the element as the server serves it, with the client in it, is under 45 KB', () => {
   const bytes = servedBytes(join(REPOSITORY, 'server/dist/page/landfall-upload.js'));
   console.log(`element: ${(bytes / 1000).toFixed(1)} KB gzipped`);
   expect(bytes).toBeGreaterThan(10_000);
-  expect(bytes).toBeLessThan(40_000);
+  expect(bytes).toBeLessThan(45_000);
   expect(Math.abs(bytes / 1000 - claimedKilobytes(/the element (\d+) KB/))).toBeLessThan(1.5);
 });

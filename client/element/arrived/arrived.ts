@@ -74,7 +74,7 @@ export class Arrived {
 
   async #copy(urls: readonly string[], arrival?: Arrival): Promise<void> {
     const said = await copyLinks(urls, this.#host.language, this.#host.say);
-    if (arrival !== undefined) this.#entries.find((entry) => entry.arrival === arrival)?.row.showCopied(said);
+    if (arrival !== undefined) this.#entries.find((entry) => entry.arrival === arrival)?.row.showCopied(said, this.#host.language);
     else {
       setText(this.#copyAll, said);
       setTimeout(() => this.show(), SAID_FOR_MS);
