@@ -29,7 +29,7 @@ describe('<landfall-upload>', () => {
   it('works on a page of another origin, in its language, with its sign-in', async () => {
     const owners = new Set<string | undefined>();
     const server = await embedLandfall(
-      {},
+      { corsOrigins: '*' },
       {
         authenticate: ({ headers }) => {
           owners.add(headers.authorization);

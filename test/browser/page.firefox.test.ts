@@ -31,6 +31,7 @@ async function choose(page: Page, path: string): Promise<void> {
   await input?.uploadFile(path);
 }
 
+// biome-ignore lint/performance/useDomNodeTextContent: what is hidden is not shown
 const shown = () => document.querySelector('landfall-upload')?.shadowRoot?.querySelector<HTMLElement>('.main')?.innerText ?? '';
 
 const shows = (page: Page, words: RegExp) => expect.poll(() => page.evaluate(shown), PATIENCE).toMatch(words);

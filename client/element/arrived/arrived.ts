@@ -1,7 +1,7 @@
-import { copyLinks, SAID_FOR_MS } from '../copy-links.ts';
 import { h, setAttribute, setText } from '../dom.ts';
 import { icon } from '../icons.ts';
 import type { Language } from '../language.ts';
+import { copyLinks, SAID_FOR_MS } from '../links.ts';
 import { Row } from '../list/row.ts';
 import { type Action, arrivedView } from '../list/view.ts';
 import { type Arrival, arrivalsAt, dropArrival } from './arrivals.ts';

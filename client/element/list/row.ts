@@ -1,7 +1,7 @@
-import { SAID_FOR_MS } from '../copy-links.ts';
 import { h, setAttribute, setFacts, setText } from '../dom.ts';
 import { type IconName, icon } from '../icons.ts';
 import type { Language } from '../language.ts';
+import { SAID_FOR_MS } from '../links.ts';
 import { folderOf, nameParts, tileFor, visibleName } from '../name.ts';
 import type { UploadStrings } from '../strings.ts';
 import type { Action, RowView } from './view.ts';
