@@ -5,12 +5,11 @@ import type { UploadResult, UploadState } from '../handle/snapshot.ts';
 import { isOver, MOVES } from '../handle/states.ts';
 import { createQueue, type UploadSource } from '../index.ts';
 import type { QueueOptions } from '../options.ts';
-import { dropArrival, keepArrival } from './arrived/arrivals.ts';
 import { Cancellations } from './cancellations.ts';
-import { copyLinks, SAID_FOR_MS } from './copy-links.ts';
 import type { PickedFile } from './drop.ts';
 import { KnownFiles } from './known-files.ts';
 import type { Language } from './language.ts';
+import { copyLinks, Links, SAID_FOR_MS } from './links.ts';
 import { UploadList } from './list/list.ts';
 import { Overview } from './list/overview.ts';
 import { Pace } from './list/pace.ts';
@@ -52,8 +51,7 @@ export class Transfers {
   readonly #files = new KnownFiles();
   readonly #pace = new Pace(SHOW_EVERY_MS, () => this.show());
   readonly #cancellations = new Cancellations(() => this.#onCancellation());
-  /** By the id of the handle. */
-  readonly #results = new Map<string, UploadResult>();
+  readonly #links = new Links();
   #queue: UploadQueue<UploadSource> | undefined;
   #stateKey = '';
   #ticking: ReturnType<typeof setInterval> | undefined;
@@ -190,10 +188,7 @@ export class Transfers {
     const done = this.#queue?.get(id)?.done;
     done?.then(
       (result) => {
-        this.#results.set(id, result);
-        const { id: uploadId, url, name, size } = result;
-        const endpoint = String(this.#host.options.endpoint);
-        if (this.#host.keepsArrivals) keepArrival({ id: uploadId, endpoint, url, name, size, at: Date.now() });
+        this.#links.keep(id, result, this.#host.keepsArrivals ? String(this.#host.options.endpoint) : undefined);
         this.#host.onAccepted(result);
       },
       () => {
@@ -252,19 +247,14 @@ export class Transfers {
   }
 
   async #copy(id: string): Promise<void> {
-    const url = this.#linkOf(id);
-    if (url !== undefined) this.list.row(id)?.showCopied(await copyLinks([url], this.#host.language, this.#host.say));
+    const said = await copyLinks(this.#links.of([id]), this.#host.language, this.#host.say);
+    this.list.row(id)?.showCopied(said, this.#host.language);
   }
 
   async #copyAll(): Promise<void> {
-    const accepted = this.snapshot.uploads.filter(({ state }) => state === 'accepted');
-    const urls = accepted.map(({ id }) => this.#linkOf(id)).filter((url) => url !== undefined);
+    const urls = this.#links.of(this.snapshot.uploads.map(({ id }) => id));
     this.overview.showCopied(await copyLinks(urls, this.#host.language, this.#host.say));
     setTimeout(() => this.show(), SAID_FOR_MS);
-  }
-
-  #linkOf(id: string): string | undefined {
-    return this.#results.get(id)?.url ?? this.#queue?.get(id)?.snapshot.url;
   }
 
   #retry(id: string): void {
@@ -292,9 +282,7 @@ export class Transfers {
   #drop(id: string): ReturnType<UploadList['remove']> {
     this.#queue?.remove(id);
     this.#files.remove(id);
-    const result = this.#results.get(id);
-    if (result !== undefined) dropArrival(result.id);
-    this.#results.delete(id);
+    this.#links.drop(id);
     return this.list.remove(id);
   }
 

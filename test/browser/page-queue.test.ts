@@ -53,7 +53,7 @@ describe('twenty files chosen together', () => {
       return undefined;
     };
     await chooser(page).setInputFiles(films.map(({ path }) => path));
-    await page.getByText('All 20 files have arrived').waitFor({ timeout: PATIENCE.timeout });
+    await page.getByText('All 20 uploads complete').waitFor({ timeout: PATIENCE.timeout });
     expect(most).toBeLessThanOrEqual(3);
     expect(created.slice(0, 3).toSorted()).toEqual(films.slice(0, 3).map(({ name }) => name));
     expect(await storedHashes(server.dataDir)).toEqual(Object.fromEntries(films.map((film) => [film.name, film.sha256])));
@@ -101,7 +101,7 @@ describe('all uploads together', () => {
     }
 
     proxy.bytesPerSecond = Number.POSITIVE_INFINITY;
-    for (const { name } of films) await button(page, 'Send again', name).click();
+    for (const { name } of films) await button(page, 'Upload again', name).click();
     for (const { name } of films) await expectState(page, name, /Upload complete/);
     expect(await storedHashes(server.dataDir)).toEqual(Object.fromEntries(films.map((film) => [film.name, film.sha256])));
     expect(problems).toEqual([]);
@@ -145,7 +145,7 @@ describe('a tab that is closed', () => {
     await other.goto(`${proxy.url}/`);
     await chooser(other).waitFor({ state: 'attached' });
     await chooser(other).setInputFiles(film.path);
-    await expectState(other, film.name, /sent from another tab/);
+    await expectState(other, film.name, /Another tab is uploading/);
     expect(await other.getByText('Unfinished from an earlier visit').isVisible()).toBe(false);
     proxy.bytesPerSecond = Number.POSITIVE_INFINITY;
     for (const tab of [page, other]) await expectState(tab, film.name, /Upload complete/);
@@ -175,7 +175,7 @@ describe('a file that changed between two visits', () => {
     await expectState(page, film.name, /Failed[\s\S]*changed since the upload began/);
     expect(await storedHashes(server.dataDir)).toEqual({});
 
-    await button(page, 'Try again', film.name).click();
+    await button(page, 'Retry', film.name).click();
     await expectState(page, film.name, /Upload complete/);
     expect(await storedHashes(server.dataDir)).toEqual({ [film.name]: sha256(changed) });
     expect(await shownText(page.getByRole('alert'))).toBe('');

@@ -28,7 +28,7 @@ export interface Sending {
   video(length: number, name?: string): Promise<{ path: string; sha256: string }>;
   /** Hashes of what the server stored. */
   stored(): Promise<string[]>;
-  /** What passed, `METHOD status` each. */
+  /** What passed, `METHOD status` each; of the same question asked again and again, one: how often depends on the machine. */
   log(): string[];
 }
 
@@ -64,7 +64,10 @@ export async function startSending(
       const folder = join(server.dataDir, 'files');
       return Promise.all((await filesBelow(folder)).map((name) => sha256OfFile(join(folder, name))));
     },
-    log: () => proxy.exchanges.map(({ method, status }) => `${method} ${status ?? '-'}`),
+    log: () =>
+      proxy.exchanges
+        .map(({ method, status }) => `${method} ${status ?? '-'}`)
+        .filter((line, index, all) => !line.startsWith('GET ') || line !== all[index - 1]),
   };
 }
 

@@ -1,7 +1,7 @@
-import { copyLinks, SAID_FOR_MS } from '../copy-links.ts';
 import { h, setAttribute, setText } from '../dom.ts';
 import { icon } from '../icons.ts';
 import type { Language } from '../language.ts';
+import { copyLinks, SAID_FOR_MS } from '../links.ts';
 import { Row } from '../list/row.ts';
 import { type Action, arrivedView } from '../list/view.ts';
 import { type Arrival, arrivalsAt, dropArrival } from './arrivals.ts';
@@ -74,7 +74,7 @@ export class Arrived {
 
   async #copy(urls: readonly string[], arrival?: Arrival): Promise<void> {
     const said = await copyLinks(urls, this.#host.language, this.#host.say);
-    if (arrival !== undefined) this.#entries.find((entry) => entry.arrival === arrival)?.row.showCopied(said);
+    if (arrival !== undefined) this.#entries.find((entry) => entry.arrival === arrival)?.row.showCopied(said, this.#host.language);
     else {
       setText(this.#copyAll, said);
       setTimeout(() => this.show(), SAID_FOR_MS);

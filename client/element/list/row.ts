@@ -1,7 +1,7 @@
-import { SAID_FOR_MS } from '../copy-links.ts';
 import { h, setAttribute, setFacts, setText } from '../dom.ts';
 import { type IconName, icon } from '../icons.ts';
 import type { Language } from '../language.ts';
+import { SAID_FOR_MS } from '../links.ts';
 import { folderOf, nameParts, tileFor, visibleName } from '../name.ts';
 import type { UploadStrings } from '../strings.ts';
 import type { Action, RowView } from './view.ts';
@@ -98,14 +98,16 @@ export class Row {
   }
 
   /** @param said what became of copying the link */
-  showCopied(said: string): void {
+  showCopied(said: string, { strings }: Language): void {
     const button = this.#slots.find((slot) => slot?.dataset.action === 'copyLink');
     if (button === undefined) return;
     button.classList.add('wide');
-    button.replaceChildren(h('span', { class: 'said', attributes: { 'aria-hidden': 'true' } }, said));
+    button.replaceChildren(h('span', { class: 'said' }, said));
+    button.setAttribute('aria-label', strings.buttonFor(said, this.#name));
     setTimeout(() => {
       button.classList.remove('wide');
       button.replaceChildren(icon('link'));
+      button.setAttribute('aria-label', strings.buttonFor(strings.copyLink, this.#name));
     }, SAID_FOR_MS);
   }
 

@@ -1,0 +1,36 @@
+// `npm start` under a supervisor: npm runs the script in a shell, and the signal it is sent goes to that shell.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { expect, it, onTestFinished } from 'vitest';
+import { REPOSITORY } from '../support/repository.ts';
+import { testDirectory } from '../support/temp-dir.ts';
+
+it.each(['start', 'dev'])('the shell of npm run %s becomes the server, so that a signal to it leaves none behind', (script) => {
+  const { scripts } = JSON.parse(readFileSync(join(REPOSITORY, 'package.json'), 'utf8'));
+  expect(scripts[script]).toMatch(/&& exec node /);
+});
+
+it('SIGTERM to the shell ends the server', async () => {
+  const { scripts } = JSON.parse(readFileSync(join(REPOSITORY, 'package.json'), 'utf8'));
+  const command = scripts.start.replace('npm run -s build:page', 'true');
+  const shell = spawn('sh', ['-c', command], {
+    cwd: REPOSITORY,
+    env: { ...process.env, LANDFALL_PORT: '0', LANDFALL_DATA_DIR: testDirectory() },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  onTestFinished(() => void shell.kill('SIGKILL'));
+  let url = '';
+  for await (const line of createInterface(shell.stdout)) {
+    const entry = JSON.parse(line);
+    if (entry.msg !== 'listening') continue;
+    url = entry.url;
+    break;
+  }
+  expect((await fetch(`${url}health/live`)).status).toBe(200);
+  shell.kill('SIGTERM');
+  await once(shell, 'exit');
+  await expect(fetch(`${url}health/live`)).rejects.toThrow();
+});
