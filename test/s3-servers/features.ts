@@ -10,13 +10,16 @@ export const FEATURES: readonly Feature[] = [
   { name: 'staging and storage, by their contracts', files: ['contract'] },
   { name: 'uploads, downloads, forms, the command line', files: ['upload', 'command-line', 'paused-download', 'silence', 'slow-senders'] },
   { name: 'faults of the line and late requests', files: ['faults', 'late-requests', 'refused'] },
-  { name: 'crashes, and what they leave', files: ['recovery', 'failed-starts', 'staged-elsewhere', 'other-servers'] },
+  { name: 'crashes, and what they leave', files: ['recovery', 'failed-starts', 'staged-elsewhere'] },
   { name: 'part sizes, lists of many pages', files: ['part-size', 'pages'] },
   { name: 'several processes', files: ['leases', 'lost-lease', 'many-processes'] },
   { name: 'what a start and readiness say', files: ['health'] },
   { name: 'memory', files: ['memory'] },
   { name: 'uploads past the server', files: ['direct', 'guards'] },
 ];
+
+/** Puts what other servers answer into the mouth of the one here, which must be able to do it all. */
+export const OF_NO_SERVER = 'other-servers.test.ts';
 
 export interface Outcome {
   /** Its name below test/s3. */

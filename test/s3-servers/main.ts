@@ -10,7 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { freePort } from '../support/free-port.ts';
 import { REPOSITORY } from '../support/repository.ts';
-import { FEATURES, type Outcome, tell } from './features.ts';
+import { FEATURES, OF_NO_SERVER, type Outcome, tell } from './features.ts';
 import { type Credentials, OTHER_SERVERS, type OtherServer } from './servers.ts';
 
 const USAGE = `npm run test:s3-servers -- [SERVER…] [options]
@@ -97,7 +97,7 @@ async function answers(endpoint: string): Promise<boolean> {
 
 async function runTests(endpoint: string, { accessKeyId, secretAccessKey }: Credentials, path: string): Promise<Outcome[]> {
   // What a server can do it can do at the second try, too; what the machine was too slow for says nothing of it.
-  const tries = '--retry=1';
+  const tries = ['--retry=1', '--exclude', `**/${OF_NO_SERVER}`];
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${path}`];
   const filters = values.only.split(',').filter((part) => part !== '');
   const vitest = join(REPOSITORY, 'node_modules/vitest/vitest.mjs');
@@ -108,7 +108,7 @@ async function runTests(endpoint: string, { accessKeyId, secretAccessKey }: Cred
     AWS_SECRET_ACCESS_KEY: secretAccessKey,
     AWS_REGION: 'us-east-1',
   };
-  const child = spawn(process.execPath, [vitest, 'run', '--project', 's3', tries, ...reporters, ...filters], {
+  const child = spawn(process.execPath, [vitest, 'run', '--project', 's3', ...tries, ...reporters, ...filters], {
     cwd: REPOSITORY,
     env,
     stdio: ['ignore', 2, 2],

@@ -20,11 +20,13 @@ function documentedCors(origin: string) {
 it.skipIf(inject('s3HeaderGuard') === null)(
   'a file sent by a page past the server arrives whole, in a bucket that is set up as the documents say',
   async () => {
-    const { files, s3, proxy, onlyFile, expectNothingStaged } = await embedLandfallOnS3();
+    const { files, s3, proxy, onlyFile, expectNothingStaged } = await embedLandfallOnS3(undefined, { corsOrigins: '*' });
     const url = await site(pages.script, files);
-    await s3.client.send(
-      new PutBucketCorsCommand({ Bucket: s3.name, CORSConfiguration: { CORSRules: documentedCors(new URL(url).origin) } }),
-    );
+    const rules = { CORSRules: documentedCors(new URL(url).origin) };
+    // Some servers have no such setting for a bucket, and answer every origin by default.
+    await s3.client.send(new PutBucketCorsCommand({ Bucket: s3.name, CORSConfiguration: rules })).catch((error: Error) => {
+      if (error.name !== 'NotImplemented') throw error;
+    });
     const context = await pages.browser.newContext();
     onTestFinished(() => context.close());
     const path = join(testDirectory(), 'film.mp4');
