@@ -18,5 +18,6 @@ it('a cell says how many of the tests that were run have passed, and tells a par
   expect(tell(feature, [outcome('passed'), outcome('failed'), outcome('failed')])).toBe('1 of 3');
   expect(tell(feature, [outcome('failed')])).toBe('0 of 1');
   expect(tell(feature, [outcome('left out')])).toBe('left out');
+  expect(tell(feature, [outcome('left out'), outcome('passed'), outcome('left out')])).toBe('left out');
   expect(tell(feature, [outcome('passed', 'pages.test.ts')])).toBe('–');
 });

@@ -117,11 +117,15 @@ async function runTests(endpoint: string, { accessKeyId, secretAccessKey }: Cred
   await once(child, 'exit');
   running.delete(child);
   const { testResults } = JSON.parse(readFileSync(path, 'utf8')) as {
-    testResults: { name: string; assertionResults: { fullName: string; status: string }[] }[];
+    testResults: { name: string; status: string; assertionResults: { fullName: string; status: string }[] }[];
   };
-  return testResults.flatMap(({ name, assertionResults }) =>
-    assertionResults.map(({ fullName, status }) => ({ file: basename(name), test: fullName, state: stateOf(status) })),
-  );
+  return testResults.flatMap(({ name, status, assertionResults }): Outcome[] => {
+    const file = basename(name);
+    // It ended before it came to its tests.
+    const isLost = status === 'failed' && !assertionResults.some((one) => one.status === 'failed');
+    const outcomes = assertionResults.map((one) => ({ file, test: one.fullName, state: stateOf(one.status) }));
+    return isLost ? [...outcomes, { file, test: 'the file itself', state: 'failed' }] : outcomes;
+  });
 }
 
 function stateOf(status: string): Outcome['state'] {
