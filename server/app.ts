@@ -47,6 +47,9 @@ export interface Landfall {
   close(): Promise<void>;
 }
 
+/** Addresses that are no file of the page. */
+const OWN_ADDRESS = /^\/(?:files|upload|get-upload-url|config)(?:\/|$)/;
+
 /** @throws ConfigError */
 export function createLandfall(input: ConfigInput | Config = {}, hooks: LandfallHooks = {}): Landfall {
   const config = isResolved(input) ? input : resolveConfig(input);
@@ -80,7 +83,9 @@ export function createLandfall(input: ConfigInput | Config = {}, hooks: Landfall
     next();
   });
   app.use(redirectToPage());
-  app.use(page());
+  const servePage = page();
+  // Not asked for what is none of its files: it looks on the disk, and what handed the request on may have changed its address by then.
+  app.use((request, response, next) => (OWN_ADDRESS.test(request.path) ? next() : servePage(request, response, next)));
   app.use((request, response, next) => {
     if (drain.signal.aborted || parts === undefined) throw new UploadError('ERR_SHUTTING_DOWN', { retryAfterSeconds: 2 });
     if (request.readableDidRead && mayHaveBody(request)) throw new UploadError('ERR_BODY_ALREADY_READ', { detail: MOUNT_FIRST });

@@ -145,7 +145,7 @@ const UNWRITABLE = new Set(['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EEXIST', 'EN
 /** What is to be changed when the system does not let the server make its directories; undefined for any other fault. */
 function unwritablePlace(error: unknown): string | undefined {
   if (!(error instanceof Error) || !('code' in error) || !('path' in error) || !UNWRITABLE.has(String(error.code))) return undefined;
-  return `${error.path} cannot be written to (${error.code}). Name another place with LANDFALL_DATA_DIR, LANDFALL_STAGING_DIR or LANDFALL_STORAGE_DIR, or let this user write there.`;
+  return `${error.path} cannot be written to (${error.code}). Name another place with LANDFALL_DATA_DIR or LANDFALL_STORAGE_DIR, or let this user write there.`;
 }
 
 main().catch((error: unknown) => {

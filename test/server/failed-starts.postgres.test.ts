@@ -85,8 +85,8 @@ describe('a start that fails', () => {
     const { port } = new URL(await listenForTest(createServer()));
     const databaseUrl = await postgres.database();
     const { code, said } = await failedStart({ LANDFALL_DATABASE_URL: databaseUrl, LANDFALL_PORT: port });
-    expect(said).toMatch(/^landfall-server: listen EADDRINUSE: .*\n$/);
-    expect(code).toBe(1);
+    expect(said).toMatch(/^landfall-server: LANDFALL_PORT: another process listens on port \d+ of .*\n$/);
+    expect(code).toBe(2);
     expect(await postgres.query('select "isDead" from holders', databaseUrl)).toEqual([{ isDead: 1 }]);
   });
 });
