@@ -35,7 +35,8 @@ class Https extends HttpsAgent {
     race(options as TcpNetConnectOpts, (error, socket) => {
       if (error) return callback?.(error, socket);
       const secured = super.createConnection({ ...options, socket } as AgentOptions) as Socket;
-      watchable.set(secured, watchable.get(socket));
+      const address = watchable.get(socket);
+      if (address) watchable.set(secured, address);
       callback?.(null, secured);
     });
   }
@@ -50,7 +51,7 @@ function race(options: TcpNetConnectOpts, callback: (error: Error | null, socket
     isOver = true;
     clearInterval(timer);
     for (const other of racers) if (other !== socket) other.destroy();
-    if (error === null) watchable.set(socket.ref(), addressOf(socket));
+    if (error === null) watchable.set(socket.ref(), new LocalAddress(socket.localAddress ?? ''));
     callback(error, socket);
   };
   const begin = () => {
@@ -70,16 +71,25 @@ function race(options: TcpNetConnectOpts, callback: (error: Error | null, socket
   begin();
 }
 
-/** Where a connection came about from an address that the system lists: some of loopback are not on any list. */
-const watchable = new WeakMap<Socket, string | undefined>();
+/** The address that a connection has on this device. */
+class LocalAddress {
+  readonly #address: string;
+  #wasListed = false;
 
-function addressOf({ localAddress }: Socket): string | undefined {
-  return localAddress !== undefined && isOurs(localAddress) ? localAddress : undefined;
+  constructor(address: string) {
+    this.#address = address;
+    this.isGone();
+  }
+
+  /** Some of loopback are on no list of the system's, and one of a network that came up just now is on it a moment later. */
+  isGone(): boolean {
+    const isListed = Object.values(networkInterfaces()).some((list) => list?.some((each) => each.address === this.#address));
+    this.#wasListed ||= isListed;
+    return this.#wasListed && !isListed;
+  }
 }
 
-function isOurs(address: string): boolean {
-  return Object.values(networkInterfaces()).some((list) => list?.some((each) => each.address === address));
-}
+const watchable = new WeakMap<Socket, LocalAddress>();
 
 /**
  * Calls once when the address a connection has on this device is gone, as when a phone leaves a Wi-Fi network: whatever is
@@ -90,7 +100,7 @@ export function onAddressGone(socket: Socket, listener: () => void): () => void 
   if (address === undefined) return () => {};
   const timer = setInterval(look, LOOK_EVERY_MS).unref();
   function look(): void {
-    if (isOurs(address ?? '')) return;
+    if (!address?.isGone()) return;
     clearInterval(timer);
     listener();
   }

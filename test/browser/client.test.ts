@@ -53,7 +53,8 @@ describe('a file in Chromium', () => {
     await file.close();
     proxy.bytesPerSecond = 4 * MIB;
     const page = await open(context, url);
-    await send(page, path, { chunkSize: 32 * MIB });
+    // A chunk that carries a checksum is judged once that was looked at: the first one must be there.
+    await send(page, path);
     expect(await ends(page)).toEqual({ code: 'ERR_TYPE_MISMATCH' });
     expect(await stateOf(page)).toBe('rejected');
     expect(proxy.bytes).toBeLessThan(16 * MIB);

@@ -73,7 +73,10 @@ it('a film chosen on the page lands whole though the server is killed in the mid
   await expectState(page, film.name, /Waiting/);
   const kept = await confirmed();
   await server.start();
-  await page.getByText('Upload complete').waitFor({ timeout: isLong ? 900_000 : PATIENCE.timeout });
+  await page
+    .getByText('Upload complete')
+    .first()
+    .waitFor({ timeout: isLong ? 900_000 : PATIENCE.timeout });
   console.log(`killed with ${Math.round(kept / MIB)} MiB confirmed`);
   expect(await storedHashes(server.dataDir)).toEqual({ [film.name]: film.sha256 });
   expect(problems).toEqual([]);

@@ -109,6 +109,6 @@ test('a page goes on at once when the browser hears that the network is back, wi
     await networks.plug();
     await goesOn(networks, await heard.evaluate(({ at }) => at), 2000);
   }
-  await expect.poll(() => page.getByText('Upload complete').isVisible(), PATIENCE).toBe(true);
+  await expect.poll(() => page.getByText('Upload complete').first().isVisible(), PATIENCE).toBe(true);
   expect(await storedIn(networks)).toEqual([sha256]);
 });
