@@ -1,5 +1,6 @@
 /** What documents hold besides themselves: VBA projects ([MS-OVBA]), packaged files and OLE objects ([MS-OLEDS]). */
 import { type CompoundStream, compoundFile } from './compound-fixtures.ts';
+import { u16, u32 } from './little-endian.ts';
 
 export interface ProjectOptions {
   /** Source lines of its one module, without attributes; none: an empty module. */
@@ -159,16 +160,4 @@ export function rtfWithPackage(name: string, content: Buffer, spelling?: (digits
 
 function record(id: number, content: Buffer): Buffer {
   return Buffer.concat([u16(id), u32(content.length), content]);
-}
-
-function u16(value: number): Buffer {
-  const bytes = Buffer.alloc(2);
-  bytes.writeUInt16LE(value);
-  return bytes;
-}
-
-function u32(value: number): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32LE(value);
-  return bytes;
 }

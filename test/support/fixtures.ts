@@ -1,19 +1,8 @@
 /** Files of many formats, built byte by byte: small, but what real programs write and real readers open or recognise. */
 import { crc32, deflateSync, gzipSync } from 'node:zlib';
+import { u16, u32 } from './little-endian.ts';
 
 const latin1 = (text: string) => Buffer.from(text, 'latin1');
-
-function u16(value: number): Buffer {
-  const bytes = Buffer.alloc(2);
-  bytes.writeUInt16LE(value);
-  return bytes;
-}
-
-function u32(value: number): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32LE(value);
-  return bytes;
-}
 
 function u32be(value: number): Buffer {
   const bytes = Buffer.alloc(4);
