@@ -44,6 +44,9 @@ it('every example of the READMEs and of the client’s page', () => {
     JSON.stringify({
       extends: join(REPOSITORY, 'tsconfig.json'),
       compilerOptions: {
+        // An application's own settings need not ask for it.
+        isolatedDeclarations: false,
+        declaration: false,
         noUnusedLocals: false,
         types: ['node'],
         typeRoots: [join(REPOSITORY, 'node_modules/@types')],
