@@ -127,6 +127,7 @@ class Watch {
   #timer: ReturnType<typeof setTimeout> | undefined;
   #sent = 0;
   #movedAt = performance.now();
+  #isOnline = true;
 
   constructor(timeouts: Timeouts, bodyBytes: number, heldMs: number) {
     this.#timeouts = timeouts;
@@ -147,7 +148,9 @@ class Watch {
     if (sent <= this.#sent) return;
     this.#sent = sent;
     this.#movedAt = performance.now();
-    this.#arm(sent < this.#bodyBytes ? this.#timeouts.stallMs : this.#timeouts.answerMs + this.#heldMs);
+    if (sent >= this.#bodyBytes) this.#arm(this.#timeouts.answerMs + this.#heldMs);
+    // What was on its way when the network went may still be told of: without one it has to go on moving.
+    else this.#arm(this.#isOnline ? this.#timeouts.stallMs : Math.min(this.#timeouts.stallMs, PROOF_WITHIN_MS));
   }
 
   /**
@@ -157,6 +160,7 @@ class Watch {
    */
   suspect(isOnline: boolean): void {
     const silence = performance.now() - this.#movedAt;
+    this.#isOnline = isOnline;
     if (!isOnline) this.#arm(SUSPECT_AFTER_MS);
     else if (silence >= (this.hasMoved ? SUSPECT_AFTER_MS : PROOF_WITHIN_MS)) this.#arm(0);
     else if (this.hasMoved) this.#arm(PROOF_WITHIN_MS);
