@@ -3,7 +3,10 @@ import { createHash } from 'node:crypto';
 import type { Logger } from 'pino';
 import { policyText } from '../shared/policy.ts';
 import type { UploadRecord } from '../shared/upload.ts';
-import { type Access, type Authenticate, accessBy, anonymous } from './access/access.ts';
+import { ClientAddresses } from './access/anonymous.ts';
+import type { Authenticate } from './access/application.ts';
+import type { Access } from './access/identity.ts';
+import { openAccess } from './access/open-access.ts';
 import type { Config } from './config/config.ts';
 import type { Beginning } from './finish/beginnings.ts';
 import { DirectCompletion } from './finish/direct-completion.ts';
@@ -22,9 +25,12 @@ import { Sha256 } from './inspection/sha256.ts';
 import { DirectUploads } from './ledger/direct-uploads.ts';
 import type { Engine } from './ledger/engine.ts';
 import { Ledger } from './ledger/ledger.ts';
+import { Policies } from './ledger/limits.ts';
 import { openEngine } from './ledger/open.ts';
 import type { PostgresNotices } from './ledger/postgres-notices.ts';
+import { Quotas } from './ledger/quotas.ts';
 import { Receiver } from './staging/receiver.ts';
+import { Reservations } from './staging/reservations.ts';
 import { requireSamePlace } from './staging/staged-elsewhere.ts';
 import type { Staging } from './staging/staging.ts';
 import { Unproved } from './staging/unproved.ts';
@@ -97,7 +103,7 @@ export async function assemble(options: AssemblyOptions): Promise<Parts> {
 
 async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, draining }: AssemblyOptions): Promise<Parts> {
   const { policy, maxUploadBytes, databaseUrl, keepRecordsForMs } = config;
-  const access = hooks.authenticate ? accessBy(hooks.authenticate) : anonymous;
+  const policies = new Policies(policy);
   const policyHash = createHash('sha256')
     .update(`${policyText(policy)}\n${maxUploadBytes}`)
     .digest('hex')
@@ -136,7 +142,7 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     storage,
     unproved,
     checks: [...createDefaultChecks(detector), ...(hooks.checks ?? [])],
-    policy,
+    policies,
     policyHash,
     checkTimeoutMs: config.checkTimeoutMs,
     keepRecordsForMs,
@@ -148,10 +154,31 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
   opened.defer(() => finisher.close());
   const { beginnings, verdicts } = finisher;
 
+  const quotas = new Quotas(engine);
+  const reservations = new Reservations({
+    ledger,
+    quotas,
+    staging,
+    storageFreeBytes: backend.storageFreeBytes,
+    ownerLimits: {
+      maxUnfinished: config.ownerMaxUploads,
+      maxReservedBytes: config.ownerMaxReservedBytes,
+      maxStoredBytes: config.ownerMaxStoredBytes,
+    },
+    addressLimits: {
+      maxUnfinished: config.anonymousMaxUploads,
+      maxReservedBytes: config.anonymousMaxReservedBytes,
+      maxStoredBytes: config.anonymousMaxStoredBytes,
+    },
+    senderShare: config.senderSharePercent / 100,
+    reserveForMs: config.reserveForMs,
+    maxUploadBytes,
+  });
   const receiver = new Receiver({
     ledger,
     staging,
-    policy,
+    policies,
+    reservations,
     policyHash,
     maxUploadBytes,
     expireAfterMs: config.expireAfterMs,
@@ -162,8 +189,15 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     announce: (upload) => verdicts.announce(upload),
     isWrittenElsewhere: (id) => locker.isWrittenElsewhere(id),
     checkHead: (head, upload) =>
-      checkHead(detector, { head, safeName: upload.name, claimedType: upload.claimedType, length: upload.length, policy }),
+      checkHead(detector, {
+        head,
+        safeName: upload.name,
+        claimedType: upload.claimedType,
+        length: upload.length,
+        policy: policies.of(upload),
+      }),
   });
+  const access = await openAccess({ config, authenticate: hooks.authenticate, addresses: new ClientAddresses(config.trustedProxies) });
   const shared = {
     ledger,
     staging,
@@ -209,6 +243,10 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     isBeginning: (id) => beginnings.has(id),
     intervalMs: config.sweepIntervalMs,
     keepRecordsForMs,
+    lapse: async () => {
+      await reservations.lapse();
+      await quotas.prune();
+    },
     log,
   });
   opened.defer(() => sweeper.close());

@@ -19,7 +19,10 @@ export const ERRORS = {
   ERR_INVALID_FORM: { status: 400, title: 'The form could not be read.', retryable: false },
   ERR_BODY_ALREADY_READ: { status: 400, title: 'Something in front of the upload server has read the file away.', retryable: false },
   ERR_UNAUTHORIZED: { status: 401, title: 'Sign in to upload.', retryable: false },
+  ERR_ACCESS_EXPIRED: { status: 401, title: 'Your permission to upload has run out.', retryable: false },
   ERR_FORBIDDEN: { status: 403, title: 'You may not do this.', retryable: false },
+  ERR_ACTION_NOT_ALLOWED: { status: 403, title: 'You may upload here, but not do this.', retryable: false },
+  ERR_ACCESS_USED_UP: { status: 403, title: 'As many files were uploaded with this permission as it is good for.', retryable: false },
   ERR_FOREIGN_ORIGIN: { status: 403, title: 'Pages of another site may not upload here.', retryable: false },
   ERR_UPLOAD_FINISHED: { status: 403, title: 'The upload has ended and cannot be changed.', retryable: false },
   ERR_UPLOAD_NOT_FOUND: { status: 404, title: 'There is no such upload.', retryable: false },
@@ -41,6 +44,7 @@ export const ERRORS = {
   },
   ERR_PRECONDITION_FAILED: { status: 412, title: 'The file is not the one that the request asks for.', retryable: false },
   ERR_MAX_SIZE_EXCEEDED: { status: 413, title: 'The file is larger than this server takes.', retryable: false },
+  ERR_QUOTA_EXCEEDED: { status: 413, title: 'The file would take more room than you have here.', retryable: false },
   ERR_UPLOAD_LENGTH_EXCEEDED: { status: 413, title: 'More bytes came than the upload has.', retryable: false },
   ERR_INVALID_CONTENT_TYPE: { status: 415, title: 'The content type is not one this address takes.', retryable: false },
   ERR_RANGE_NOT_SATISFIABLE: { status: 416, title: 'The file has no such bytes.', retryable: false },
@@ -48,6 +52,7 @@ export const ERRORS = {
   ERR_UPLOAD_LOCKED: { status: 423, title: 'Another request is working on this upload.', retryable: true },
   ERR_INSPECTING: { status: 423, title: 'The file is being inspected.', retryable: true },
   ERR_NOT_AVAILABLE: { status: 423, title: 'The state of this upload cannot be told right now.', retryable: true },
+  ERR_TOO_MANY_UPLOADS: { status: 429, title: 'You have too many uploads under way. This one waits for the others.', retryable: true },
   ERR_TOO_MANY_REQUESTS: { status: 429, title: 'There were too many requests. Try again later.', retryable: true },
 
   // The file

@@ -63,3 +63,12 @@ export function metadataValue(metadata: Metadata, meaning: keyof typeof METADATA
   }
   return null;
 }
+
+/** As `Upload-Metadata` has it. */
+export function formatMetadata(metadata: Metadata): string {
+  return [...metadata].map(([key, value]) => (value === '' ? key : `${key} ${encode(value)}`)).join(',');
+}
+
+function encode(value: string): string {
+  return btoa(Array.from(new TextEncoder().encode(value), (byte) => String.fromCharCode(byte)).join(''));
+}

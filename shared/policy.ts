@@ -74,6 +74,19 @@ export function parsePolicy(allow: string, options: Partial<PolicyOptions> = {})
   });
 }
 
+/** What of a policy is left within narrower limits. `allow` as for `parsePolicy`; what the policy does not have stays out. @throws as that does */
+export function narrowPolicy(policy: Policy, { allow, maxBytes }: { allow?: string | undefined; maxBytes?: number | undefined }): Policy {
+  const wanted = allow === undefined ? policy.types : parsePolicy(allow).types;
+  const types = Object.fromEntries(Object.entries(policy.types).filter(([extension]) => Object.hasOwn(wanted, extension)));
+  const most = Math.min(policy.maxBytes ?? Number.POSITIVE_INFINITY, maxBytes ?? Number.POSITIVE_INFINITY);
+  return Object.freeze({
+    ...policy,
+    types: Object.freeze(types),
+    ...groupsIn(types),
+    maxBytes: Number.isFinite(most) ? most : null,
+  });
+}
+
 function groupsIn(types: Readonly<Record<string, string>>): Pick<Policy, 'groups' | 'singles'> {
   const whole = Object.entries<Readonly<Record<string, string>>>(GROUPS).filter(([, formats]) =>
     Object.entries(formats).every(([extension, type]) => types[extension] === type),

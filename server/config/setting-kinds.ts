@@ -1,4 +1,5 @@
 // The kinds of values that settings have: how each is written, what of it is right, and the sentence for what is not.
+import { isIP } from 'node:net';
 import { z } from 'zod';
 import { ARCHIVE_RULES, type ArchiveRule, parsePolicy } from '../../shared/policy.ts';
 import { parseBytes, parseDuration } from '../../shared/units.ts';
@@ -30,7 +31,15 @@ export interface Values {
   hostNames: [read: readonly string[], written: string[] | string];
   fieldNames: [read: readonly string[], written: string[] | string];
   archiveRules: [read: readonly ArchiveRule[], written: string[] | string];
+  accessKinds: [read: readonly AccessKind[], written: string[] | string];
+  networks: [read: readonly string[], written: string[] | string];
+  limit: [read: number | null, written: number | string];
+  sizeLimit: [read: number | null, written: number | string];
+  percent: [read: number, written: number | string];
 }
+
+export const ACCESS_KINDS = ['keys', 'links', 'jwt', 'grants', 'url', 'anonymous'] as const;
+export type AccessKind = (typeof ACCESS_KINDS)[number];
 
 export type Kind = keyof Values;
 
@@ -91,6 +100,11 @@ const KINDS: { readonly [K in Exclude<Kind, 'someText' | 'word'>]: z.ZodType<Val
     (items) => items.every((item) => /^[\w!#$%&'*+.^`|~-]+$/.test(item)),
     'Write names of headers, such as X-Api-Key.',
   ),
+  accessKinds: list.pipe(z.array(z.enum(ACCESS_KINDS, { error: `Write some of ${ACCESS_KINDS.join(', ')}.` }))),
+  networks: list.refine((items) => items.every(isNetwork), 'Write addresses such as 10.0.0.7, or networks such as 10.0.0.0/8.'),
+  limit: orNothing(z.number().int().positive(), parseLimit),
+  sizeLimit: orNothing(z.number().int().nonnegative(), parseBytes),
+  percent: wholeNumber(3, 1, 100, 'Write a whole number from 1 to 100.'),
   archiveRules: list.pipe(z.array(z.enum(ARCHIVE_RULES, { error: `Write some of ${ARCHIVE_RULES.join(', ')}, or nothing.` }))),
 };
 
@@ -116,6 +130,16 @@ function wholeNumber(digits: number, least: number, most: number, otherwise: str
     .refine((value) => Number.isInteger(value) && value >= least && value <= most, otherwise);
 }
 
+/** A number, or text of which none means that there is no limit. */
+function orNothing(number: z.ZodType<number, number>, parse: (text: string) => number): z.ZodType<number | null, number | string> {
+  return z.union([number, z.string().transform(sentence((text) => (text === '' ? null : parse(text))))]);
+}
+
+function parseLimit(text: string): number {
+  if (!/^[1-9]\d{0,8}$/.test(text)) throw new Error('Write a whole number from 1 on, or nothing.');
+  return Number(text);
+}
+
 function isPublicUrl(text: string): boolean {
   if (text === '') return true;
   const url = URL.parse(text);
@@ -131,6 +155,12 @@ function isOrigin(text: string): boolean {
   const url = URL.parse(text);
   // Of schemes that apps make up, the standard's `origin` is null; browsers send scheme and host all the same.
   return url !== null && url.host !== '' && `${url.protocol}//${url.host}` === text;
+}
+
+function isNetwork(text: string): boolean {
+  const [, address = '', prefix] = /^([\da-f.:]+)(?:\/(\d{1,3}))?$/i.exec(text) ?? [];
+  const family = isIP(address);
+  return family !== 0 && (prefix === undefined || Number(prefix) <= (family === 6 ? 128 : 32));
 }
 
 function isHostName(text: string): boolean {

@@ -1,9 +1,9 @@
 // Inspections that run here, and those that wait for their next attempt. One at a time of each upload.
 import { nameFromType } from '../../shared/filename.ts';
-import type { Policy } from '../../shared/policy.ts';
 import { type Check, CheckCrash } from '../inspection/check.ts';
 import { inspect } from '../inspection/inspection.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import type { Policies } from '../ledger/limits.ts';
 import type { LeasedUpload } from '../ledger/upload.ts';
 import type { UploadId } from '../ledger/upload-id.ts';
 import { BACKOFF_CAP_MS, backoffMs } from '../runtime/pause.ts';
@@ -25,7 +25,7 @@ export interface InspectionTools {
   staging: Staging;
   storage: Storage;
   checks: readonly Check[];
-  policy: Policy;
+  policies: Policies;
   checkTimeoutMs: number;
   digest?: ((content: AsyncIterable<Uint8Array>) => Promise<string>) | undefined;
 }
@@ -125,9 +125,9 @@ export class Attempts {
 
   /** @throws the reason of `lost` as soon as it is aborted: then nothing more is written */
   async #finish(upload: LeasedUpload, lease: Lease, lost: AbortSignal, head: Uint8Array | undefined): Promise<void> {
-    const { ledger, staging, storage, checks, policy, checkTimeoutMs, digest, verdicts } = this.#options;
+    const { ledger, staging, storage, checks, policies, checkTimeoutMs, digest, verdicts } = this.#options;
     const { id, target } = upload;
-    const inspection = await inspect({ upload, head, staging, checks, policy, checkTimeoutMs, digest, lost });
+    const inspection = await inspect({ upload, head, staging, checks, policy: policies.of(upload), checkTimeoutMs, digest, lost });
     lost.throwIfAborted();
     if (inspection.rejection) {
       await verdicts.reject(upload, lease, inspection.rejection);

@@ -29,6 +29,8 @@ export interface SweeperOptions {
   isBeginning(id: UploadId): boolean;
   intervalMs: number;
   keepRecordsForMs: number;
+  /** Gives back room that was taken for what does not come. */
+  lapse(): Promise<void>;
   log: Logger;
 }
 
@@ -114,6 +116,7 @@ export class Sweeper {
   async sweep(): Promise<void> {
     const { ledger, direct, log } = this.#options;
     await direct?.sweep(() => this.#stopped);
+    await this.#options.lapse();
     const now = ledger.now();
     const left = new Set<string>();
     let faults = 0;

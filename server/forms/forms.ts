@@ -4,7 +4,7 @@ import type { Readable } from 'node:stream';
 import busboy from 'busboy';
 import type { Request } from 'express';
 import { UploadError } from '../../shared/errors.ts';
-import type { Access } from '../access/access.ts';
+import type { Access, Identity } from '../access/identity.ts';
 import { awaitVerdict } from '../finish/await-verdict.ts';
 import type { Beginnings } from '../finish/beginnings.ts';
 import { requireNotRefused } from '../finish/verdict-answers.ts';
@@ -56,9 +56,9 @@ export class Forms {
     }
     if (request.method !== 'POST') throw new UploadError('ERR_METHOD_NOT_ALLOWED');
     if (!/^multipart\/form-data\b/i.test(request.headers['content-type'] ?? '')) throw new UploadError('ERR_INVALID_CONTENT_TYPE');
-    const owner = await this.#options.access(request);
+    const identity = await this.#options.access(request, 'create');
     const isMultiple = request.baseUrl.toLowerCase().endsWith('/multiple');
-    const results = await this.#readFiles(request, response, isMultiple, { owner, collectionUrl });
+    const results = await this.#readFiles(request, response, isMultiple, { identity, collectionUrl });
     if (results.length === 0) throw new UploadError('ERR_INVALID_FORM', { detail: 'Choose a file first.' });
     if (!request.complete) closeAfterAnswer(request, response);
     answerResults(request, response, results, isMultiple || results.length > 1, collectionUrl.replace(/files$/, ''));
@@ -121,14 +121,15 @@ export class Forms {
   }
 
   /** One file: into staging, then the verdict. Undefined for a file field that was left empty. */
-  async #take(stream: Readable, name: string, { owner, collectionUrl }: Sender, signal: AbortSignal): Promise<FormResult | undefined> {
-    const { ledger, receiver, beginnings, maxUploadBytes, patienceMs, draining } = this.#options;
+  async #take(stream: Readable, name: string, { identity, collectionUrl }: Sender, signal: AbortSignal): Promise<FormResult | undefined> {
+    const { ledger, receiver, beginnings, patienceMs, draining } = this.#options;
+    const maxUploadBytes = Math.min(this.#options.maxUploadBytes, identity.limits.maxUploadBytes ?? Number.POSITIVE_INFINITY);
     let upload: Upload | undefined;
     try {
       const metadata = new Map(name === '' ? [] : [['filename', name]]);
       ({ upload } = await receiver.create({
         id: newUploadId(),
-        owner,
+        grantee: identity,
         length: null,
         metadata,
         rawMetadata: '',
@@ -168,7 +169,7 @@ export class Forms {
 }
 
 interface Sender {
-  owner: string;
+  identity: Identity;
   collectionUrl: string;
 }
 

@@ -6,7 +6,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Logger } from 'pino';
 import { z } from 'zod';
 import { UploadError } from '../../shared/errors.ts';
-import type { Access } from '../access/access.ts';
+import { type Access, type Identity, reaches } from '../access/identity.ts';
 import { awaitVerdict } from '../finish/await-verdict.ts';
 import type { Beginnings } from '../finish/beginnings.ts';
 import type { DirectCompletion } from '../finish/direct-completion.ts';
@@ -71,7 +71,7 @@ export class Direct {
       response.writeHead(200, { Allow: 'OPTIONS, GET, POST', 'Content-Length': 0 }).end();
       return;
     }
-    const owner = await this.#options.access(request);
+    const identity = await this.#options.access(request, id === undefined ? 'create' : 'append', id);
     if (!(await door.staging.isSafe())) {
       if (!this.#isClosed)
         this.#options.log.warn('No direct uploads: this S3 server obeys headers that are not signed, also those that copy others’ objects');
@@ -80,18 +80,18 @@ export class Direct {
     }
     if (id === undefined) {
       if (request.method !== 'POST') throw new UploadError('ERR_METHOD_NOT_ALLOWED');
-      const upload = await this.#create(request, owner);
+      const upload = await this.#create(request, identity);
       await this.#answerLinks(response, 201, upload, door, collectionUrl, 1);
       return;
     }
     const upload = await this.#options.ledger.get(id);
-    if (upload === undefined || upload.owner !== owner) throw new UploadError('ERR_UPLOAD_NOT_FOUND');
+    if (upload === undefined || !reaches(identity, upload)) throw new UploadError('ERR_UPLOAD_NOT_FOUND');
     if (request.method === 'GET') await this.#answerLinks(response, 200, upload, door, collectionUrl, Number(from ?? 1));
     else if (request.method === 'POST') await this.#complete(response, upload, door, collectionUrl);
     else throw new UploadError('ERR_METHOD_NOT_ALLOWED');
   }
 
-  async #create(request: IncomingMessage, owner: string): Promise<Upload> {
+  async #create(request: IncomingMessage, grantee: Identity): Promise<Upload> {
     const idempotencyKey = readIdempotencyKey(request);
     const wanted = Wanted.safeParse(await this.#readJson(request));
     if (!wanted.success) throw new UploadError('ERR_BAD_REQUEST', { detail: wanted.error.issues[0]?.message ?? 'It is not an upload.' });
@@ -100,7 +100,7 @@ export class Direct {
       Object.entries({ filename: name, filetype: type, relativePath }).filter((pair): pair is [string, string] => pair[1] !== undefined),
     );
     const { receiver } = this.#options;
-    const { upload } = await receiver.create({ id: newUploadId(), owner, length, metadata, rawMetadata: '', idempotencyKey });
+    const { upload } = await receiver.create({ id: newUploadId(), grantee, length, metadata, rawMetadata: '', idempotencyKey });
     return upload;
   }
 

@@ -2,7 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { UploadError } from '../../shared/errors.ts';
 import { TUS_VERSION } from '../../shared/protocol.ts';
-import type { Access } from '../access/access.ts';
+import type { Access, Intent } from '../access/identity.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { parseUploadId } from '../ledger/upload-id.ts';
 import type { Receiver } from '../staging/receiver.ts';
@@ -39,14 +39,15 @@ export async function answerFiles(
   const id = parseUploadId(name);
   if (matched === undefined) throw new UploadError('ERR_UPLOAD_NOT_FOUND');
   if (method === 'OPTIONS') {
-    await uploads.options({ raw: request, response, owner: '', collectionUrl });
+    await uploads.options({ raw: request, response });
     return;
   }
-  const tus: UploadsRequest = { raw: request, response, owner: await access(request), collectionUrl };
+  const identity = await access(request, intentOf(request, method, isStatus !== undefined), id);
+  const tus: UploadsRequest = { raw: request, response, identity, collectionUrl };
   // There is nothing of an upload's in it: whoever asks HEAD for the record is told as with GET.
   if (method === 'GET' || (method === 'HEAD' && isStatus)) {
     if (id === undefined) throw new UploadError('ERR_NOT_FOUND');
-    const upload = await uploads.find(tus.owner, id);
+    const upload = await uploads.find(identity, id);
     const url = `${collectionUrl}/${id}`;
     if (isStatus) await answerStatus(options, request, response, upload, url, new URLSearchParams(query));
     else await download(options.storage, request, response, upload);
@@ -54,7 +55,7 @@ export async function answerFiles(
   }
   if (isStatus || query !== undefined) throw new UploadError('ERR_UPLOAD_NOT_FOUND');
   if (method === 'HEAD' && id !== undefined && request.headers['tus-resumable'] === undefined) {
-    const upload = await uploads.find(tus.owner, id);
+    const upload = await uploads.find(identity, id);
     if (upload.state === 'accepted') {
       await download(options.storage, request, response, upload);
       return;
@@ -69,6 +70,24 @@ export async function answerFiles(
   else if (method === 'PATCH') await uploads.patch(tus, id);
   else if (method === 'DELETE') await uploads.terminate(tus, id);
   else throw new UploadError('ERR_METHOD_NOT_ALLOWED');
+}
+
+/** What a request is about to do, by its method alone: it is asked before anything else is looked at. */
+function intentOf(request: IncomingMessage, method: string, isStatus: boolean): Intent {
+  if (isStatus) return 'inspect';
+  switch (method) {
+    case 'POST':
+      return 'create';
+    case 'PATCH':
+      return 'append';
+    case 'DELETE':
+      return 'terminate';
+    case 'GET':
+      return 'download';
+    default:
+      // Of an accepted file it tells as much as its first byte does; a client of the protocol looks for the offset.
+      return request.headers['tus-resumable'] === undefined ? 'download' : 'inspect';
+  }
 }
 
 /** tus 1.0.0, X-HTTP-Method-Override: for clients that can only POST. */

@@ -1,6 +1,7 @@
 import { type Generated, sql } from 'kysely';
 import type { Migration, MigrationProvider } from 'kysely/migration';
 import type { UploadState } from '../../shared/upload.ts';
+import { createQuotas } from './quota-triggers.ts';
 import type { UploadId } from './upload-id.ts';
 
 /**
@@ -61,6 +62,41 @@ export interface UploadTable {
   expiresAt: number | null;
   /** When to look, unasked, whether all has come of what is sent past this server; null: its bytes come through here. */
   directDueAt: number | null;
+  /** How its sender was known; see `Grantee` for this and the next three. */
+  source: string;
+  credential: string | null;
+  quota: string;
+  /** JSON. */
+  limits: string;
+  /** Bytes that it counts for while it is unfinished: its length, or as far as room was taken for it. */
+  reservedBytes: number;
+  /** When that room is given back, should nothing come; null: it was, or there is none to give. */
+  reservedUntil: number | null;
+  /** 1: its bytes take room on the disk that all share. */
+  onVolume: number;
+}
+
+/**
+ * What uploads come to, counted together in the statements that change them (triggers): for each `quota`, each `credential`, and
+ * `volume`. A limit that a change would exceed takes the change back.
+ */
+export interface QuotaTable {
+  scope: string;
+  /** Uploads that receive or are inspected, and the bytes reserved for them. */
+  unfinished: number;
+  reservedBytes: number;
+  /** Of accepted files. */
+  storedBytes: number;
+  /** Ever, but for refused, cancelled and expired ones; and what those came to. */
+  uploads: number;
+  bytes: number;
+  /** Null: no limit. */
+  maxUnfinished: number | null;
+  maxReservedBytes: number | null;
+  /** Of what is stored and reserved together. */
+  maxStoredBytes: number | null;
+  maxUploads: number | null;
+  maxBytes: number | null;
 }
 
 /** What happened, for whoever delivers it; written in the verdict's own transaction. */
@@ -98,6 +134,24 @@ export interface LockTable {
   boot: string;
 }
 
+/** What was given out, or taken back: keys, upload links, and grants that were revoked. Times are the wall's: they are people's. */
+export interface CredentialTable {
+  /** `key:ID`, `link:ID`, `grant:ID`. */
+  id: string;
+  owner: string;
+  /** SHA-256 of the secret, in hex; empty for a grant, which carries its own proof. */
+  secretHash: string;
+  /** For people. */
+  title: string;
+  /** JSON, as in an upload's row. */
+  limits: string;
+  createdAt: number;
+  /** When it ends by itself; null: never. */
+  endsAt: number | null;
+  /** When it was taken back; null: it counts. */
+  removedAt: number | null;
+}
+
 /** One row: how far the ledger's time has come. */
 export interface ClockTable {
   at: number;
@@ -110,6 +164,8 @@ export interface Schema {
   facts: FactTable;
   clock: ClockTable;
   events: EventTable;
+  quotas: QuotaTable;
+  credentials: CredentialTable;
 }
 
 export type Dialect = 'sqlite' | 'postgres';
@@ -261,6 +317,42 @@ const creationFingerprint: Migration = {
   },
 };
 
+/** Who sent it and within which limits, and what all of that comes to. */
+const access = (dialect: Dialect): Migration => ({
+  async up(db) {
+    const add = (column: string, type: 'text' | 'bigint' | 'integer', initial?: string | number) =>
+      db.schema
+        .alterTable('uploads')
+        .addColumn(column, type, (added) => (initial === undefined ? added : added.notNull().defaultTo(initial)))
+        .execute();
+    await add('source', 'text', '');
+    await add('credential', 'text');
+    await add('quota', 'text', '');
+    await add('limits', 'text', '{}');
+    await add('reservedBytes', 'bigint', 0);
+    await add('reservedUntil', 'bigint');
+    await add('onVolume', 'integer', 0);
+    await db.schema
+      .createIndex('uploads_reserved')
+      .on('uploads')
+      .columns(['reservedUntil', 'id'])
+      .where(sql.ref('reservedUntil'), 'is not', null)
+      .execute();
+    await db.schema
+      .createTable('credentials')
+      .addColumn('id', 'text', (column) => column.primaryKey())
+      .addColumn('owner', 'text', (column) => column.notNull())
+      .addColumn('secretHash', 'text', (column) => column.notNull())
+      .addColumn('title', 'text', (column) => column.notNull())
+      .addColumn('limits', 'text', (column) => column.notNull())
+      .addColumn('createdAt', 'bigint', (column) => column.notNull())
+      .addColumn('endsAt', 'bigint')
+      .addColumn('removedAt', 'bigint')
+      .execute();
+    await createQuotas(async (statement) => void (await sql.raw(statement).execute(db)), dialect);
+  },
+});
+
 /** In order; a published one is never changed. */
 export function migrations(dialect: Dialect): MigrationProvider {
   const all = {
@@ -269,6 +361,7 @@ export function migrations(dialect: Dialect): MigrationProvider {
     '0003-direct': direct,
     '0004-time-served': timeServed,
     '0005-creation-fingerprint': creationFingerprint,
+    '0007-access': access(dialect),
   };
   return { getMigrations: async () => all };
 }

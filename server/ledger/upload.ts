@@ -93,4 +93,11 @@ export const JUST_CREATED = {
   policyHash: null,
   directDueAt: null,
   wallAheadMs: 0,
+  source: 'anonymous',
+  credential: null,
+  quota: '',
+  limits: '{}',
+  reservedBytes: 0,
+  reservedUntil: null,
+  onVolume: 0,
 } as const;

@@ -1,22 +1,25 @@
 // A new upload: whether it may come, and its row.
 import { UploadError } from '../../shared/errors.ts';
 import { safeFileName, safeRelativePath } from '../../shared/filename.ts';
-import { type Metadata, metadataValue } from '../../shared/metadata.ts';
-import { checkName, type Policy } from '../../shared/policy.ts';
+import { formatMetadata, type Metadata, metadataValue } from '../../shared/metadata.ts';
+import { checkName } from '../../shared/policy.ts';
 import { formatBytes } from '../../shared/units.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import type { Grantee, Policies } from '../ledger/limits.ts';
 import { JUST_CREATED, type Upload, type UploadIn } from '../ledger/upload.ts';
 import type { UploadId } from '../ledger/upload-id.ts';
 import type { Durability } from './checkpoints.ts';
 import { fingerprintOf, storedKeys } from './creation-key.ts';
 import type { FreeSpace } from './free-space.ts';
+import type { Reservations } from './reservations.ts';
 
 /** So long an idempotency key stands for the upload it was first sent with. */
 const KEY_MS = 24 * 60 * 60 * 1000;
 
 export interface AdmissionOptions {
   ledger: Ledger;
-  policy: Policy;
+  policies: Policies;
+  reservations: Reservations;
   maxUploadBytes: number;
   expireAfterMs: number;
   durability: Durability;
@@ -24,7 +27,8 @@ export interface AdmissionOptions {
 
 export interface NewUpload {
   id: UploadId;
-  owner: string;
+  /** Whose it is, and within which limits. */
+  grantee: Grantee;
   /** Bytes; null while deferred. */
   length: number | null;
   metadata: Metadata;
@@ -46,9 +50,10 @@ export class Admission {
 
   /** As the receiver's. */
   async create(request: NewUpload): Promise<{ upload: Upload; created: boolean }> {
-    const { ledger, policy, maxUploadBytes, expireAfterMs, durability } = this.#options;
-    const { id, owner, length, metadata, rawMetadata, idempotencyKey } = request;
-    const creationFingerprint = idempotencyKey === null ? null : fingerprintOf(length, metadata);
+    const { ledger, policies, reservations, expireAfterMs, durability } = this.#options;
+    const { id, grantee, length, idempotencyKey } = request;
+    const { owner, limits } = grantee;
+    const creationFingerprint = idempotencyKey === null ? null : fingerprintOf(length, request.metadata);
     const keys =
       creationFingerprint === null || idempotencyKey === null ? undefined : storedKeys(owner, idempotencyKey, creationFingerprint);
     if (keys !== undefined) {
@@ -56,11 +61,13 @@ export class Admission {
       if (earlier && earlier.createdAt - earlier.wallAheadMs > ledger.now() - KEY_MS) return repeated(earlier, creationFingerprint);
       if (earlier) await ledger.releaseKey(earlier.id);
     }
+    const maxUploadBytes = Math.min(this.#options.maxUploadBytes, limits.maxUploadBytes ?? Number.POSITIVE_INFINITY);
     if (length !== null && length > maxUploadBytes) throw tooLarge(maxUploadBytes);
+    const { metadata, rawMetadata } = withFixed(request, limits.metadata);
     const originalName = metadataValue(metadata, 'name');
     const name = originalName === null ? null : safeFileName(originalName);
     // As sent: some names hide an extension that is gone once they are safe.
-    const refusal = originalName === null ? undefined : checkName(policy, originalName);
+    const refusal = originalName === null ? undefined : checkName(policies.within(limits), originalName);
     if (refusal) throw new UploadError(refusal.code, refusal.detail === undefined ? {} : { detail: refusal.detail });
     await this.#freeSpace.require(length ?? 0);
     const relativePath = metadataValue(metadata, 'relativePath');
@@ -70,6 +77,10 @@ export class Admission {
       ...JUST_CREATED,
       id,
       owner,
+      source: grantee.source,
+      credential: grantee.credential,
+      quota: grantee.quota,
+      limits: JSON.stringify(limits),
       length,
       metadata: rawMetadata,
       originalName: storable(originalName),
@@ -83,9 +94,18 @@ export class Admission {
       updatedAt: wall,
       expiresAt: now + expireAfterMs,
     };
-    if (request.comesWhole) return { upload, created: true };
-    // Whoever is told of an upload finds it again after a power cut, where offsets are promised beyond one.
-    if (await ledger.create(upload, durability === 'chunk')) return { upload, created: true };
+    return reservations.create(grantee, length, async (reserved) => {
+      const row = { ...upload, ...reserved };
+      // Its row takes its room, and is refused where there is none.
+      if (request.comesWhole) return { upload: row, created: true };
+      // Whoever is told of an upload finds it again after a power cut, where offsets are promised beyond one.
+      if (await ledger.create(row, durability === 'chunk')) return { upload: row, created: true };
+      return this.#repeated(owner, keys, creationFingerprint);
+    });
+  }
+
+  async #repeated(owner: string, keys: readonly string[] | undefined, creationFingerprint: string | null) {
+    const { ledger } = this.#options;
     const earlier = keys && (await ledger.findByKey(owner, keys));
     if (earlier) return repeated(earlier, creationFingerprint);
     throw new UploadError('ERR_INTERNAL');
@@ -97,6 +117,13 @@ function repeated(upload: Upload, fingerprint: string | null): { upload: Upload;
   const earlier = upload.creationFingerprint;
   if (earlier !== null && earlier !== fingerprint) throw new UploadError('ERR_IDEMPOTENCY_KEY_REUSED');
   return { upload, created: false };
+}
+
+/** What the identity says of an upload stands, whatever its sender says. */
+function withFixed(request: NewUpload, fixed: Readonly<Record<string, string>> | undefined): Pick<NewUpload, 'metadata' | 'rawMetadata'> {
+  if (fixed === undefined) return request;
+  const metadata = new Map([...request.metadata, ...Object.entries(fixed)]);
+  return { metadata, rawMetadata: formatMetadata(metadata) };
 }
 
 /** PostgreSQL keeps no text with a NUL in it, and UTF-8 has no half of a surrogate pair. */

@@ -1,6 +1,6 @@
 // One body on its way into staging, whatever door it came by. Each batch of it takes these steps, in this order:
 //
-//   free space → checksum → digest → head → fence → write → checkpoint
+//   room → checksum → digest → head → fence → write → checkpoint
 //
 // The batch is lent: what a step needs longer than until the write has ended, it copies. One write is in flight.
 import { UploadError } from '../../shared/errors.ts';
@@ -13,6 +13,7 @@ import { type EarlyRejectionOptions, requireAllowedHead } from './early-rejectio
 import { faultOf, refusalOf } from './faults.ts';
 import type { FreeSpace } from './free-space.ts';
 import { Head } from './head.ts';
+import type { Reservations } from './reservations.ts';
 import { advance, type Checksum } from './running-checksum.ts';
 import type { Proof, StagingWriter } from './staging.ts';
 import type { Unproved } from './unproved.ts';
@@ -54,6 +55,7 @@ export interface Complete {
 
 export interface BodyIntakeOptions extends EarlyRejectionOptions, CheckpointsOptions {
   freeSpace: FreeSpace;
+  reservations: Reservations;
   confirmations: Confirmations;
   unproved: Unproved;
   bodyTimeoutMs: number;
@@ -73,6 +75,8 @@ export class BodyIntake {
   readonly #digest: RunningDigest | undefined;
   readonly #head: Head;
   readonly #checkpoints: Checkpoints;
+  /** As far as room was taken for the upload. */
+  #reserved: number;
   /** Of all that has come. */
   #checksum: Checksum;
   /** Of as much as the sender may have been told of. */
@@ -92,7 +96,8 @@ export class BodyIntake {
     this.#told = { ...stored };
     this.#digest = receive.expected && startDigest(receive.expected.algorithm);
     this.#head = new Head(upload, stored.offset);
-    this.#checkpoints = new Checkpoints(upload.id, stored.offset, options, receive.requireHeld);
+    this.#checkpoints = new Checkpoints(upload, stored.offset, options, receive.requireHeld);
+    this.#reserved = isCounted(upload) ? upload.reservedBytes : Number.POSITIVE_INFINITY;
   }
 
   /** To be called once. @throws UploadError, as `Receiver.receive` */
@@ -163,7 +168,7 @@ export class BodyIntake {
       let rest: readonly Buffer[] = [];
       if (bytes > room) [buffers, rest] = splitBuffers(buffers, room);
       const taken = Math.min(bytes, room);
-      await this.#options.freeSpace.take(taken);
+      await this.#takeRoom(taken);
       this.#sum(buffers);
       if (this.#digest) for (const buffer of buffers) this.#digest.update(buffer);
       if (this.#head.isWanted) await this.#readHead(buffers);
@@ -173,6 +178,14 @@ export class BodyIntake {
       buffers = rest;
       bytes -= taken;
     }
+  }
+
+  async #takeRoom(bytes: number): Promise<void> {
+    const { freeSpace, reservations } = this.#options;
+    const end = this.#checksum.offset + bytes;
+    // A row that is yet to be added takes its room then.
+    if (end > this.#reserved && !this.#receive.comesWhole) this.#reserved = await reservations.extend(this.#upload, end);
+    await freeSpace.take(bytes);
   }
 
   #sum(buffers: readonly Buffer[]): void {
@@ -270,4 +283,9 @@ export class BodyIntake {
       // Then it is the sweeper's.
     }
   }
+}
+
+/** Whether what it takes is counted anywhere. */
+function isCounted({ onVolume, quota, credential }: Upload): boolean {
+  return onVolume === 1 || quota !== '' || credential !== null;
 }

@@ -2,8 +2,9 @@
 import { UploadError } from '../../shared/errors.ts';
 import { NotDurable } from '../ledger/durable-changes.ts';
 import type { Ledger } from '../ledger/ledger.ts';
-import type { UploadChanges } from '../ledger/upload.ts';
+import type { Upload, UploadChanges } from '../ledger/upload.ts';
 import type { UploadId } from '../ledger/upload-id.ts';
+import type { Reservations } from './reservations.ts';
 import type { Checksum } from './running-checksum.ts';
 import type { Proof, Staging } from './staging.ts';
 
@@ -22,11 +23,13 @@ export interface CheckpointsOptions {
   staging: Staging;
   durability: Durability;
   expireAfterMs: number;
+  reservations: Reservations;
 }
 
 /** For one body, under the upload's lock. One sync runs at a time, beside the writes. */
 export class Checkpoints {
   readonly #id: UploadId;
+  readonly #upload: Upload;
   readonly #options: CheckpointsOptions;
   readonly #requireHeld: (() => string | undefined) | undefined;
   #offset: number;
@@ -37,8 +40,9 @@ export class Checkpoints {
   #isUnproved = false;
 
   /** @param requireHeld asked before each; what it names must still have the lock when the ledger writes it down */
-  constructor(id: UploadId, offset: number, options: CheckpointsOptions, requireHeld?: () => string | undefined) {
-    this.#id = id;
+  constructor(upload: Upload, offset: number, options: CheckpointsOptions, requireHeld?: () => string | undefined) {
+    this.#id = upload.id;
+    this.#upload = upload;
     this.#requireHeld = requireHeld;
     this.#offset = offset;
     this.#options = options;
@@ -104,13 +108,19 @@ export class Checkpoints {
   }
 
   async #take({ checksum, offset }: Checksum, sync: () => Promise<void>, decided: UploadChanges = {}): Promise<void> {
-    const { ledger, durability, expireAfterMs } = this.#options;
+    const { ledger, durability, expireAfterMs, reservations } = this.#options;
     const synced = durability === 'chunk' ? sync() : undefined;
     await synced?.catch((error: unknown) => {
       this.#isUnproved = true;
       throw error;
     });
-    const changes = { ...decided, checksum, checksumOffset: offset, expiresAt: ledger.now() + expireAfterMs };
+    const changes = {
+      ...decided,
+      checksum,
+      checksumOffset: offset,
+      expiresAt: ledger.now() + expireAfterMs,
+      reservedUntil: reservations.until(this.#upload),
+    };
     const holder = this.#requireHeld?.();
     const isWritten = await ledger.checkpoint(this.#id, changes, synced === undefined ? undefined : offset, holder);
     // Woken after a long stop, say: another has come further since, or goes on from where the ledger was before.

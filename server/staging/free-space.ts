@@ -2,7 +2,7 @@ import { UploadError } from '../../shared/errors.ts';
 import type { Staging } from './staging.ts';
 
 /** Staging fills the disk up to this, so that the ledger can still write down what became of the uploads. */
-const RESERVED_BYTES = 1024 * 1024;
+export const RESERVED_BYTES: number = 1024 * 1024;
 const ASK_EVERY_MS = 1000;
 
 /** How much room there is for staged bytes: asked now and then, and counted in between. */

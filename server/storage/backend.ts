@@ -17,6 +17,8 @@ export interface Backend {
   place: Place;
   /** For senders that bring their bytes there themselves. */
   direct?: S3Direct;
+  /** Bytes free for final files; Infinity where they are on the file system of what is staged. */
+  storageFreeBytes?: () => Promise<number>;
   /** Before the first upload. @throws what the system says when it can't be used, or BucketUnusable */
   prepare(): Promise<void>;
   /** Whether bytes can be kept now; asked every few seconds, for as long as the signal lets it. @throws when they can't */
@@ -42,6 +44,7 @@ function openDisk(config: Config, onFault?: (error: unknown) => void): Backend {
     storage,
     // The ledger's own, or one that every process may have by another path.
     place: { name: 'the data directory', server: '' },
+    storageFreeBytes: () => storage.freeBytesBeside(config.dataDir),
     async prepare() {
       await staging.prepare();
       await storage.prepare();

@@ -1,5 +1,5 @@
 import { createReadStream } from 'node:fs';
-import { link, readdir, rename, rm, stat, unlink } from 'node:fs/promises';
+import { link, readdir, rename, rm, stat, statfs, unlink } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { dirname, join } from 'node:path';
 import type { Readable } from 'node:stream';
@@ -29,6 +29,14 @@ export class DiskStorage implements Storage {
 
   async prepare(): Promise<void> {
     await makeDurableDirectory(this.#root);
+  }
+
+  /** Bytes free for final files; Infinity where they are on the same file system as `folder`, and become no more by being published. */
+  async freeBytesBeside(folder: string): Promise<number> {
+    const [own, other] = await Promise.all([stat(this.#root), stat(folder)]);
+    if (own.dev === other.dev) return Number.POSITIVE_INFINITY;
+    const { bavail, bsize } = await statfs(this.#root);
+    return bavail * bsize;
   }
 
   /** The path of a final file on this machine. */

@@ -3,6 +3,7 @@ import type { CancellationContext, Upload as TusUpload } from '@tus/utils';
 import { UploadError } from '../../shared/errors.ts';
 import type { Beginnings } from '../finish/beginnings.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import { maxBytesOf } from '../ledger/limits.ts';
 import type { UploadIn } from '../ledger/upload.ts';
 import type { UploadLocker } from '../locking/locker.ts';
 import { tooLarge } from '../staging/admission.ts';
@@ -42,7 +43,7 @@ export class Appends {
     if (upload?.state !== 'receiving' || beginnings.has(upload.id)) throw new Moved();
     const { id } = upload;
     const declared = context.append?.length;
-    let limit = maxBytes;
+    let limit = Math.min(maxBytes, maxBytesOf(upload, this.#options.maxUploadBytes) - tusUpload.offset);
     if (declared !== undefined) {
       upload = await this.#declare(context, upload, tusUpload.offset, declared);
       tusUpload.size = declared;
@@ -97,7 +98,8 @@ export class Appends {
    * held back, in the inspection's own state change; otherwise the length is set now and the last byte is.
    */
   async #declare(context: Context, upload: UploadIn<'receiving'>, offset: number, length: number): Promise<UploadIn<'receiving'>> {
-    const { ledger, maxUploadBytes } = this.#options;
+    const { ledger } = this.#options;
+    const maxUploadBytes = maxBytesOf(upload, this.#options.maxUploadBytes);
     if (upload.length !== null) {
       if (upload.length !== length) throw new UploadError('ERR_INVALID_UPLOAD_LENGTH', { detail: 'Another length was declared before.' });
       return upload;

@@ -58,7 +58,7 @@ export class Creations {
     const { receiver, ledger, staging } = this.#options;
     // Where others serve too, one that starts would take bytes without a row for left over.
     const comesWhole = ledger.isAlone && staging.isReadableInProgress && isWholeInBody(creation);
-    const { upload, created } = await receiver.create({ id, owner: request.owner, ...creation, comesWhole });
+    const { upload, created } = await receiver.create({ id, grantee: request.identity, ...creation, comesWhole });
     if (!created) throw new Replayed(upload);
     context.upload = upload;
     context.comesWhole = comesWhole;

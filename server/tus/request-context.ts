@@ -1,5 +1,6 @@
 // One request to the tus resource, and what becomes known of it on its way through the library's handlers.
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Identity } from '../access/identity.ts';
 import type { Upload } from '../ledger/upload.ts';
 import type { Append, Creation } from './headers.ts';
 import type { TusRequest } from './stock-server.ts';
@@ -8,7 +9,7 @@ import type { TusRequest } from './stock-server.ts';
 export interface UploadsRequest {
   raw: IncomingMessage;
   response: ServerResponse;
-  owner: string;
+  identity: Identity;
   /** Address of the collection: `Location` is this and the id. */
   collectionUrl: string;
 }

@@ -3,8 +3,10 @@
 import type { IncomingMessage } from 'node:http';
 import { UploadError } from '../../shared/errors.ts';
 import { OFFSET_CONTENT_TYPE, TUS_VERSION } from '../../shared/protocol.ts';
+import { type Identity, reaches } from '../access/identity.ts';
 import { awaitVerdict } from '../finish/await-verdict.ts';
 import { describeForHead, expiry, gone } from '../finish/verdict-answers.ts';
+import { NO_LIMITS } from '../ledger/limits.ts';
 import type { Upload } from '../ledger/upload.ts';
 import { newUploadId, type UploadId } from '../ledger/upload-id.ts';
 import { tooLarge } from '../staging/admission.ts';
@@ -20,6 +22,17 @@ import { givenBack, Moved, UploadStore, type UploadStoreOptions } from './upload
 export interface UploadsOptions extends AppendsOptions, CreationsOptions, EndingsOptions, UploadStoreOptions {
   policyHash: string;
 }
+
+/** Whoever asks what the server speaks: nobody need be known for that. */
+const NOBODY: Identity = {
+  owner: '',
+  source: 'none',
+  credential: null,
+  quota: '',
+  limits: NO_LIMITS,
+  isConfined: true,
+  isByHeader: false,
+};
 
 export class Uploads {
   readonly #options: UploadsOptions;
@@ -53,8 +66,8 @@ export class Uploads {
   }
 
   /** tus 1.0.0, OPTIONS: what this server speaks; the request's own version does not matter. */
-  async options({ raw, response }: UploadsRequest): Promise<void> {
-    const context: Context = { request: { raw, response, owner: '', collectionUrl: '' } };
+  async options({ raw, response }: Pick<UploadsRequest, 'raw' | 'response'>): Promise<void> {
+    const context: Context = { request: { raw, response, identity: NOBODY, collectionUrl: '' } };
     const answer = await this.#stock.handle(raw, 'OPTIONS', '', context);
     writeResponse(new Response(null, { headers: answer.headers }), response, { 'Tus-Resumable': TUS_VERSION, ...ANNOUNCEMENT });
   }
@@ -96,7 +109,7 @@ export class Uploads {
   /** @throws UploadError, never of 500 or more: a client takes that for a lost upload and starts over */
   async head(request: UploadsRequest, id: UploadId): Promise<void> {
     const { ledger, receiver, locker, policyHash } = this.#options;
-    let upload = await this.find(request.owner, id);
+    let upload = await this.find(request.identity, id);
     let stored = 0;
     if (upload.state === 'receiving') {
       if (await locker.quiesce(id)) upload = (await ledger.get(id)) ?? upload;
@@ -121,10 +134,10 @@ export class Uploads {
   }
 
   /** As HEAD does: a client that is told so need not ask. Where there is none to tell, it asks. */
-  async #tellOffset({ owner, response }: UploadsRequest, id: UploadId): Promise<void> {
+  async #tellOffset({ identity, response }: UploadsRequest, id: UploadId): Promise<void> {
     const { ledger, receiver, policyHash } = this.#options;
     try {
-      const upload = await this.find(owner, id);
+      const upload = await this.find(identity, id);
       const stored = upload.state === 'receiving' ? await receiver.confirmed(upload) : 0;
       const { 'Upload-Offset': offset } = describeForHead(ledger, upload, stored, policyHash);
       if (offset !== undefined) response.setHeader('Upload-Offset', offset);
@@ -156,7 +169,7 @@ export class Uploads {
   /** tus 1.0.0, Termination. A verdict, or one being found, is not undone by it. @throws UploadError */
   async terminate(request: UploadsRequest, id: UploadId): Promise<void> {
     for (;;) {
-      const upload = await this.find(request.owner, id);
+      const upload = await this.find(request.identity, id);
       switch (upload.state) {
         case 'receiving':
           if (this.#options.beginnings.has(id)) throw new UploadError('ERR_INSPECTING', { retryAfterSeconds: 1 });
@@ -178,16 +191,16 @@ export class Uploads {
     }
   }
 
-  /** The upload, when it is this owner's. @throws UploadError 404 for another's as for none */
-  async find(owner: string, id: UploadId): Promise<Upload> {
+  /** The upload, when it is one that this identity reaches. @throws UploadError 404 for another's as for none */
+  async find(identity: Identity, id: UploadId): Promise<Upload> {
     const upload = await this.#options.ledger.get(id);
-    if (upload === undefined || upload.owner !== owner) throw new UploadError('ERR_UPLOAD_NOT_FOUND');
+    if (upload === undefined || !reaches(identity, upload)) throw new UploadError('ERR_UPLOAD_NOT_FOUND');
     return upload;
   }
 
   /** As `find`; an upload whose bytes are being made durable shows as `inspecting` already. */
   async #findSettling(request: UploadsRequest, id: UploadId): Promise<Upload> {
-    const upload = await this.find(request.owner, id);
+    const upload = await this.find(request.identity, id);
     if (upload.state !== 'receiving' || !this.#options.beginnings.has(id)) return upload;
     return (await awaitVerdict(this.#options, id, 0, this.#options.draining)) ?? upload;
   }

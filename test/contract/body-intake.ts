@@ -5,6 +5,7 @@ import { expect, it, onTestFinished } from 'vitest';
 import { checkHead } from '../../server/inspection/checks/early.ts';
 import { Detector } from '../../server/inspection/detector.ts';
 import { Ledger } from '../../server/ledger/ledger.ts';
+import { Policies } from '../../server/ledger/limits.ts';
 import { openSqlite } from '../../server/ledger/sqlite.ts';
 import type { UploadRow } from '../../server/ledger/upload.ts';
 import type { UploadId } from '../../server/ledger/upload-id.ts';
@@ -16,6 +17,7 @@ import { HEAD_BYTES } from '../../shared/formats.ts';
 import { parsePolicy } from '../../shared/policy.ts';
 import { gathered, videoBytes } from '../support/content.ts';
 import { type LentBody, lentBody } from '../support/lent-body.ts';
+import { openReservations } from '../support/reservations.ts';
 import { testDirectory } from '../support/temp-dir.ts';
 import { newUpload } from './new-upload.ts';
 
@@ -25,7 +27,8 @@ const never = new AbortController().signal;
 
 async function openBed(openStaging: () => Promise<Staging>) {
   const staging = await openStaging();
-  const ledger = new Ledger(await openSqlite(testDirectory(), { exclusive: false }));
+  const engine = await openSqlite(testDirectory(), { exclusive: false });
+  const ledger = new Ledger(engine);
   onTestFinished(() => ledger.close());
   await ledger.migrate();
   const detector = new Detector({ timeLimitMs: 60_000 });
@@ -34,7 +37,8 @@ async function openBed(openStaging: () => Promise<Staging>) {
   const receiver = new Receiver({
     ledger,
     staging,
-    policy,
+    policies: new Policies(policy),
+    reservations: openReservations(engine, ledger, staging),
     policyHash: 'a policy',
     maxUploadBytes: 1e9,
     expireAfterMs: 3_600_000,

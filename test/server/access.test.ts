@@ -2,7 +2,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
-import { accessBy } from '../../server/access/access.ts';
+import { applicationSource } from '../../server/access/application.ts';
+import { accessBy } from '../../server/access/identity.ts';
 import type { Authenticate } from '../../server/index.ts';
 import { embedLandfall } from '../support/landfall-embedded.ts';
 import { createUpload, headUpload, patchUpload } from '../support/tus-requests.ts';
@@ -19,7 +20,7 @@ async function withUpload() {
   const log: { level: number; code?: string }[] = [];
   let rule: Authenticate = () => 'anna';
   const logger = pino(LINES, { write: (text: string) => void log.push(JSON.parse(text)) });
-  const { files, url: server } = await embedLandfall({}, { logger, authenticate: (request) => rule(request) });
+  const { files, url: server } = await embedLandfall({}, { logger, authenticate: (request, intent) => rule(request, intent) });
   const { url } = await createUpload(files, { length: 10, name: 'a.txt' });
   return {
     url,
@@ -79,8 +80,11 @@ describe('a rule that throws', () => {
   });
 
   it('never answers, and that is a fault of ours, too', async () => {
-    const access = accessBy(async () => sleep(60_000, 'anna', { ref: false }), 50);
-    await expect(access({} as never)).rejects.toMatchObject({ code: 'ERR_ACCESS_UNAVAILABLE' });
+    const access = accessBy(
+      [],
+      applicationSource(async () => sleep(60_000, 'anna', { ref: false }), 50),
+    );
+    await expect(access({} as never, 'create')).rejects.toMatchObject({ code: 'ERR_ACCESS_UNAVAILABLE' });
   });
 });
 

@@ -8,6 +8,7 @@ import { Finisher, type FinisherOptions } from '../../server/finish/finisher.ts'
 import { Sweeper } from '../../server/finish/sweeper.ts';
 import type { Check } from '../../server/inspection/check.ts';
 import { Ledger } from '../../server/ledger/ledger.ts';
+import { Policies } from '../../server/ledger/limits.ts';
 import { openSqlite } from '../../server/ledger/sqlite.ts';
 import type { Upload, UploadRow } from '../../server/ledger/upload.ts';
 import type { UploadId } from '../../server/ledger/upload-id.ts';
@@ -77,7 +78,7 @@ export async function openFinishBed(options: FinishBedOptions = {}): Promise<Fin
     holder: { isAlone: true, name: 'this process', lost: options.lost ?? new AbortController().signal },
     lock: locker,
     checks: options.checks ?? [],
-    policy: parsePolicy('text'),
+    policies: new Policies(parsePolicy('text')),
     policyHash: 'a policy',
     checkTimeoutMs: options.checkTimeoutMs ?? 60_000,
     digest: options.digest,
@@ -96,6 +97,7 @@ export async function openFinishBed(options: FinishBedOptions = {}): Promise<Fin
     isBeginning: (id) => finisher.beginnings.has(id),
     intervalMs: 1_000_000,
     keepRecordsForMs,
+    lapse: async () => {},
     log,
   });
   onTestFinished(async () => {

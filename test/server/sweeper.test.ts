@@ -229,6 +229,7 @@ describe('sweeps', () => {
       isBeginning: () => false,
       intervalMs: 20,
       keepRecordsForMs: 1000,
+      lapse: async () => {},
       log: pino({ level: 'silent' }),
     });
     onTestFinished(() => sweeper.close());

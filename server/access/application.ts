@@ -1,15 +1,24 @@
 import type { IncomingMessage } from 'node:http';
 import { UploadError } from '../../shared/errors.ts';
+import { type Limits, LimitsSchema, NO_LIMITS, quotaOfOwner } from '../ledger/limits.ts';
+import type { AccessSource, Intent } from './identity.ts';
 
-/** Who asks: the owner an upload is created under, and the only one who finds it. @throws UploadError 401, 403, 429, 503 */
-export type Access = (request: IncomingMessage) => Promise<string>;
+/** What the rule may answer: an owner, or one with limits. */
+export interface AuthenticatedOwner {
+  owner: string;
+  limits?: Limits;
+}
 
 /**
- * A rule of the embedding application's: the owner, or null for nobody (401). An error that it throws with a `status` (or
+ * A rule of the embedding application's: the owner, one with limits, or null for nobody (401). It is told what the request is
+ * about to do, and may refuse that alone. An error that it throws with a `status` (or
  * `statusCode`) of 401, 403 or 429 is answered with that status and its `Retry-After`; any other, and no answer within 10 s, is
  * a fault of ours (503), which senders wait out.
  */
-export type Authenticate = (request: IncomingMessage) => Promise<string | null> | string | null;
+export type Authenticate = (
+  request: IncomingMessage,
+  intent: Intent,
+) => Promise<string | AuthenticatedOwner | null> | string | AuthenticatedOwner | null;
 
 /** A rule that does not answer must not keep a sender waiting for ever: its own silence limit is 30 s. */
 const RULE_TIMEOUT_MS = 10_000;
@@ -17,28 +26,48 @@ const MAX_OWNER_LENGTH = 255;
 
 const REFUSALS = { 401: 'ERR_UNAUTHORIZED', 403: 'ERR_FORBIDDEN', 429: 'ERR_TOO_MANY_REQUESTS' } as const;
 
-/** Everyone is one and the same. */
-export const anonymous: Access = async () => '';
-
-export function accessBy(authenticate: Authenticate, timeoutMs: number = RULE_TIMEOUT_MS): Access {
-  return async (request) => {
-    const owner: unknown = await answerOf(authenticate, request, timeoutMs);
-    // A rule written without types may say undefined for nobody, or a number that no stored owner would equal.
-    if (!isOwner(owner)) throw new UploadError('ERR_UNAUTHORIZED');
-    return owner;
+/** Senders as the embedding application knows them. */
+export function applicationSource(authenticate: Authenticate, timeoutMs: number = RULE_TIMEOUT_MS): AccessSource {
+  return {
+    async identify(request, intent) {
+      const answer: unknown = await answerOf(authenticate, request, intent, timeoutMs);
+      // A rule written without types may say undefined for nobody, or a number that no stored owner would equal.
+      const { owner, limits = NO_LIMITS } = (typeof answer === 'object' && answer !== null ? answer : { owner: answer }) as {
+        owner?: unknown;
+        limits?: unknown;
+      };
+      if (!isOwner(owner)) throw new UploadError('ERR_UNAUTHORIZED');
+      return {
+        owner,
+        source: 'application',
+        credential: null,
+        quota: quotaOfOwner(owner),
+        limits: limits === NO_LIMITS ? NO_LIMITS : asLimits(limits),
+        isConfined: false,
+        isByHeader: false,
+      };
+    },
   };
 }
 
+/** @throws UploadError 503: what the rule says can't be told from saying too much */
+function asLimits(limits: unknown): Limits {
+  const parsed = LimitsSchema.safeParse(limits);
+  if (parsed.success) return parsed.data;
+  const cause = new Error(`The rule "authenticate" answered limits that are none: ${parsed.error.message}`);
+  throw new UploadError('ERR_ACCESS_UNAVAILABLE', { cause, retryAfterSeconds: 5 });
+}
+
 /** The empty owner is everyone's: a rule that means to name somebody never says it. PostgreSQL keeps no NUL. */
-function isOwner(owner: unknown): owner is string {
+export function isOwner(owner: unknown): owner is string {
   return typeof owner === 'string' && /^[^\p{Cc}]+$/u.test(owner) && owner.length <= MAX_OWNER_LENGTH && owner.isWellFormed();
 }
 
-async function answerOf(authenticate: Authenticate, request: IncomingMessage, timeoutMs: number): Promise<unknown> {
+async function answerOf(authenticate: Authenticate, request: IncomingMessage, intent: Intent, timeoutMs: number): Promise<unknown> {
   const { promise: silence, reject } = Promise.withResolvers<never>();
   const timer = setTimeout(() => reject(new Error(`The rule "authenticate" did not answer within ${timeoutMs} ms.`)), timeoutMs);
   try {
-    return await Promise.race([(async () => authenticate(request))(), silence]);
+    return await Promise.race([(async () => authenticate(request, intent))(), silence]);
   } catch (thrown) {
     if (thrown instanceof UploadError) throw thrown;
     throw refusalOf(thrown) ?? new UploadError('ERR_ACCESS_UNAVAILABLE', { cause: thrown, retryAfterSeconds: 5 });

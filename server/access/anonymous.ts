@@ -1,0 +1,74 @@
+// Nobody in particular: all are one owner, and are told apart by their addresses where it is about how much.
+import type { IncomingMessage } from 'node:http';
+import { BlockList, isIP } from 'node:net';
+import { NO_LIMITS } from '../ledger/limits.ts';
+import type { AccessSource } from './identity.ts';
+
+/** @param addresses tells a request's; '' where it is this machine's own, which is not counted */
+export function anonymousSource(addresses: ClientAddresses): AccessSource {
+  return {
+    async identify(request) {
+      const address = addresses.of(request);
+      const quota = address === '' || isLoopback(address) ? '' : `address:${network(address)}`;
+      return { owner: '', source: 'anonymous', credential: null, quota, limits: NO_LIMITS, isConfined: false, isByHeader: false };
+    },
+  };
+}
+
+/** Where requests come from, behind proxies that are trusted to say so. */
+export class ClientAddresses {
+  readonly #trusted: BlockList;
+  readonly #hasTrusted: boolean;
+
+  /** @param proxies addresses, or networks such as 10.0.0.0/8, whose `X-Forwarded-For` is believed */
+  constructor(proxies: readonly string[]) {
+    this.#trusted = new BlockList();
+    this.#hasTrusted = proxies.length > 0;
+    for (const proxy of proxies) {
+      const [address = '', prefix] = proxy.split('/');
+      const family = isIP(address) === 6 ? 'ipv6' : 'ipv4';
+      if (prefix === undefined) this.#trusted.addAddress(address, family);
+      else this.#trusted.addSubnet(address, Number(prefix), family);
+    }
+  }
+
+  /** The last address on the way that is not a trusted proxy's; '' for a socket without one. */
+  of(request: IncomingMessage): string {
+    let address = plain(request.socket.remoteAddress ?? '');
+    if (!this.#hasTrusted) return address;
+    const field = request.headers['x-forwarded-for'];
+    const forwarded = (Array.isArray(field) ? field.join(',') : (field ?? '')).split(',').map((item) => plain(item.trim()));
+    while (this.#isTrusted(address)) {
+      const before = forwarded.pop();
+      if (before === undefined || isIP(before) === 0) break;
+      address = before;
+    }
+    return address;
+  }
+
+  #isTrusted(address: string): boolean {
+    return isIP(address) !== 0 && this.#trusted.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4');
+  }
+}
+
+/** IPv4 as such, also where the socket is one of both families. */
+function plain(address: string): string {
+  return address.replace(/^::ffff:(?=\d+\.)/i, '');
+}
+
+function isLoopback(address: string): boolean {
+  return address === '::1' || address.startsWith('127.');
+}
+
+/** One sender of IPv6 has a network of 64 bits to himself. */
+function network(address: string): string {
+  if (isIP(address) !== 6) return address;
+  const [head = '', tail = ''] = address.split('%', 1)[0]?.split('::') ?? [];
+  const left = head.split(':').filter((group) => group !== '');
+  const right = tail.split(':').filter((group) => group !== '');
+  const groups = address.includes('::') ? [...left, ...Array(8 - left.length - right.length).fill('0'), ...right] : left;
+  return `${groups
+    .slice(0, 4)
+    .map((group) => Number.parseInt(group, 16).toString(16))
+    .join(':')}::/64`;
+}

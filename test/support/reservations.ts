@@ -1,0 +1,27 @@
+import type { Engine } from '../../server/ledger/engine.ts';
+import type { Ledger } from '../../server/ledger/ledger.ts';
+import { Quotas } from '../../server/ledger/quotas.ts';
+import { Reservations, type ReservationsOptions } from '../../server/staging/reservations.ts';
+import type { Staging } from '../../server/staging/staging.ts';
+
+const NO_LIMITS = { maxUnfinished: null, maxReservedBytes: null, maxStoredBytes: null };
+
+/** Room as the server takes it, without limits but those of the disk and what the test says. */
+export function openReservations(
+  engine: Engine,
+  ledger: Ledger,
+  staging: Staging,
+  options: Partial<ReservationsOptions> = {},
+): Reservations {
+  return new Reservations({
+    ledger,
+    quotas: new Quotas(engine),
+    staging,
+    ownerLimits: NO_LIMITS,
+    addressLimits: NO_LIMITS,
+    senderShare: 1,
+    reserveForMs: 600_000,
+    maxUploadBytes: 1e12,
+    ...options,
+  });
+}
