@@ -1,0 +1,175 @@
+// The counts beside the uploads are those of the rows, whatever is done to them and by how many at once.
+import { sql } from 'kysely';
+import { expect, it } from 'vitest';
+import type { Engine } from '../../server/ledger/engine.ts';
+import { Ledger } from '../../server/ledger/ledger.ts';
+import { QuotaExceeded, type QuotaLimits, Quotas, quotaFault, UNLIMITED, VOLUME } from '../../server/ledger/quotas.ts';
+import type { UploadRow } from '../../server/ledger/upload.ts';
+import type { UploadId } from '../../server/ledger/upload-id.ts';
+import { randomFrom, testSeed } from '../support/random.ts';
+import { BEGIN, newUpload } from './new-upload.ts';
+
+/** What the counters of every scope should say: computed from the rows alone. */
+export async function countedFromRows(engine: Engine): Promise<Map<string, Record<string, number>>> {
+  const rows = await engine.db.selectFrom('uploads').selectAll().execute();
+  const sums = new Map<string, Record<string, number>>();
+  for (const row of rows) {
+    const isUnfinished = row.state === 'receiving' || row.state === 'inspecting';
+    const isKept = row.state === 'accepted' || row.state === 'removed';
+    const scopes = [row.credential ?? '', row.quota, row.onVolume === 1 ? VOLUME : ''].filter((scope) => scope !== '');
+    for (const scope of scopes) {
+      const sum = sums.get(scope) ?? { unfinished: 0, reservedBytes: 0, storedBytes: 0, uploads: 0, bytes: 0 };
+      sums.set(scope, {
+        unfinished: (sum.unfinished ?? 0) + Number(isUnfinished),
+        reservedBytes: (sum.reservedBytes ?? 0) + (isUnfinished ? row.reservedBytes : 0),
+        storedBytes: (sum.storedBytes ?? 0) + (row.state === 'accepted' ? (row.length ?? 0) : 0),
+        uploads: (sum.uploads ?? 0) + Number(isUnfinished || isKept),
+        bytes: (sum.bytes ?? 0) + (isKept ? (row.length ?? 0) : isUnfinished ? row.reservedBytes : 0),
+      });
+    }
+  }
+  return sums;
+}
+
+/** The counters as they are, without those that count nothing. */
+export async function counters(engine: Engine): Promise<Map<string, Record<string, number>>> {
+  const rows = await engine.db.selectFrom('quotas').selectAll().execute();
+  const counts = rows.map(({ scope, unfinished, reservedBytes, storedBytes, uploads, bytes }) => {
+    return [scope, { unfinished, reservedBytes, storedBytes, uploads, bytes }] as const;
+  });
+  return new Map(counts.filter(([, count]) => Object.values(count).some((value) => value !== 0)));
+}
+
+/** @param open makes an empty ledger's engine that goes when the running test ends; `other` is another connection to the same */
+export function testQuotas(open: () => Promise<{ engine: Engine; ledger: Ledger; other(): Promise<Engine> }>): void {
+  it.for([
+    ['maxUnfinished', 'unfinished', { credential: null }],
+    ['maxReservedBytes', 'reservedBytes', { credential: null }],
+    ['maxStoredBytes', 'storedBytes', { credential: null }],
+    ['maxUploads', 'uploads', { credential: 'grant:x', quota: '' }],
+    ['maxBytes', 'bytes', { credential: 'grant:x', quota: '' }],
+  ] as const)('a creation beyond %s is taken back as a whole, in the statement that makes it', async ([limit, exceeded, values]) => {
+    const { engine, ledger } = await open();
+    const quotas = new Quotas(engine);
+    const scope = values.credential ?? 'owner:anna';
+    const create = () => {
+      const upload = newUpload({ quota: 'owner:anna', reservedBytes: 100, ...values });
+      return { id: upload.id, created: ledger.create(upload, true) };
+    };
+    await quotas.limit(scope, { ...UNLIMITED, [limit]: limit === 'maxUnfinished' || limit === 'maxUploads' ? 2 : 250 });
+    const kept = [create(), create()];
+    for (const { created } of kept) expect(await created).toBe(true);
+    const { id, created } = create();
+    const error = await created.catch((fault: unknown) => fault);
+    expect(quotaFault(error)).toBeInstanceOf(QuotaExceeded);
+    expect(quotaFault(error)).toMatchObject({ scope: values.credential === null ? 'sender' : 'credential', exceeded });
+    expect(await ledger.get(id)).toBeUndefined();
+    expect(await counters(engine)).toEqual(await countedFromRows(engine));
+    // One that ends without a file makes room for another.
+    await ledger.move(kept[0]?.id as UploadId, { from: 'receiving' }, 'terminated', { expiresAt: 0 });
+    expect(await create().created).toBe(true);
+  });
+
+  it('what was accepted stays counted for what a credential is good for, also when its record is gone', async () => {
+    const { engine, ledger } = await open();
+    const quotas = new Quotas(engine);
+    const upload = newUpload({ quota: 'owner:anna', credential: 'grant:x', reservedBytes: 100, length: 100 });
+    await ledger.create(upload, true);
+    await ledger.beginInspection(upload.id, 'p', BEGIN);
+    await ledger.move(upload.id, { from: 'inspecting' }, 'accepted', { name: 'a.txt', type: 'text/plain' });
+    expect(await quotas.get('owner:anna')).toMatchObject({ unfinished: 0, reservedBytes: 0, storedBytes: 100 });
+    await ledger.move(upload.id, { from: 'accepted' }, 'removed', { expiresAt: 0 });
+    expect(await ledger.forget(upload.id, 1)).toBe(true);
+    expect(await quotas.get('owner:anna')).toMatchObject({ unfinished: 0, reservedBytes: 0, storedBytes: 0 });
+    expect(await quotas.get('grant:x')).toMatchObject({ uploads: 1, bytes: 100 });
+  });
+
+  it('a limit that was lowered refuses what is new, and no verdict', async () => {
+    const { engine, ledger } = await open();
+    const quotas = new Quotas(engine);
+    const upload = newUpload({ quota: 'owner:anna', reservedBytes: 100, length: 100 });
+    await ledger.create(upload, true);
+    await quotas.limit('owner:anna', { ...UNLIMITED, maxUnfinished: 0, maxReservedBytes: 1, maxStoredBytes: 1 });
+    expect(await ledger.beginInspection(upload.id, 'p', BEGIN)).toBeDefined();
+    expect(await ledger.move(upload.id, { from: 'inspecting' }, 'accepted', { name: 'a.txt', type: 'text/plain' })).toBeDefined();
+  });
+
+  it('of fifty creations at once as many are made as the limit has', async () => {
+    const { engine, ledger, other } = await open();
+    const second = new Ledger(await other());
+    await new Quotas(engine).limit('grant:x', { ...UNLIMITED, maxUploads: 7 });
+    const made = await Promise.allSettled(
+      Array.from({ length: 50 }, (_, n) =>
+        (n % 2 === 0 ? ledger : second).create(
+          newUpload({ credential: 'grant:x', quota: 'owner:anna', onVolume: 1, reservedBytes: 10 }),
+          true,
+        ),
+      ),
+    );
+    expect(made.filter(({ status }) => status === 'fulfilled')).toHaveLength(7);
+    expect(await counters(engine)).toEqual(await countedFromRows(engine));
+  });
+
+  it('room that was not used lapses to what has come, and what is used does not', async () => {
+    const { engine, ledger } = await open();
+    const quotas = new Quotas(engine);
+    const idle = newUpload({ quota: 'owner:anna', onVolume: 1, reservedBytes: 1000, provenOffset: 30, reservedUntil: 50 });
+    const busy = newUpload({ quota: 'owner:anna', onVolume: 1, reservedBytes: 1000, provenOffset: 30, reservedUntil: 500 });
+    for (const upload of [idle, busy]) await ledger.create(upload, true);
+    await quotas.lapse(100, 10);
+    expect(await ledger.get(idle.id)).toMatchObject({ reservedBytes: 30, reservedUntil: null });
+    expect(await ledger.get(busy.id)).toMatchObject({ reservedBytes: 1000, reservedUntil: 500 });
+    expect(await quotas.get(VOLUME)).toMatchObject({ unfinished: 2, reservedBytes: 1030 });
+    expect(await quotas.provenBytes()).toBe(60);
+    // Taking it again is refused as a creation is.
+    await quotas.limit(VOLUME, { ...UNLIMITED, maxReservedBytes: 1500 });
+    const again = ledger.change(idle.id, { from: 'receiving' }, { reservedBytes: 1000 }, false);
+    expect(quotaFault(await again.catch((error: unknown) => error))).toMatchObject({ scope: 'volume', exceeded: 'reservedBytes' });
+  });
+
+  it('after a thousand random changes by two at once the sums are those of the rows', async () => {
+    const { engine, ledger, other } = await open();
+    const ledgers = [ledger, new Ledger(await other())];
+    const seed = testSeed();
+    console.log(`LANDFALL_TEST_SEED=${seed} repeats it.`);
+    const random = randomFrom(seed);
+    const pick = <T>(items: readonly T[]): T => random.pick(items);
+    const limits: QuotaLimits = { ...UNLIMITED, maxUnfinished: 40, maxReservedBytes: 100_000 };
+    for (const scope of ['owner:a', 'owner:b']) await new Quotas(engine).limit(scope, limits);
+    const ids: UploadId[] = [];
+    const step = async () => {
+      const by = pick(ledgers);
+      const id = ids.length === 0 ? undefined : pick(ids);
+      const bytes = random.between(0, 5000);
+      const kind = random.fraction();
+      if (id === undefined || kind < 0.35) {
+        const values: Partial<UploadRow> = {
+          quota: pick(['owner:a', 'owner:b', '']),
+          credential: pick([null, 'grant:x', 'key:y']),
+          onVolume: pick([0, 1]),
+          length: bytes,
+          reservedBytes: bytes,
+          reservedUntil: pick([null, 1]),
+        };
+        const upload = newUpload(values);
+        if (await by.create(upload, false)) ids.push(upload.id);
+      } else if (kind < 0.45) await by.change(id, { from: 'receiving' }, { reservedBytes: bytes, provenOffset: bytes }, false);
+      else if (kind < 0.6) await by.beginInspection(id, 'p', { ...BEGIN, length: bytes });
+      else if (kind < 0.7) await by.move(id, { from: 'inspecting' }, 'accepted', { name: 'a.txt', type: 'text/plain' });
+      else if (kind < 0.75) await by.move(id, { from: 'inspecting' }, 'rejected', { errorCode: 'ERR_EMPTY', expiresAt: 0 });
+      else if (kind < 0.8) await by.move(id, { from: 'receiving' }, 'terminated', { expiresAt: 0 });
+      else if (kind < 0.85) await by.move(id, { from: 'accepted' }, 'removed', { expiresAt: null });
+      else if (kind < 0.9) await new Quotas(engine).lapse(2, 3);
+      else if (kind < 0.95) await by.abandon(id);
+      else await by.forget(id, 1);
+    };
+    for (let round = 0; round < 100; round++) await Promise.allSettled(Array.from({ length: 10 }, step));
+    const used = await counters(engine);
+    const rows = await countedFromRows(engine);
+    // Every one of the counters has counted something.
+    expect([...used.keys()].sort()).toEqual(['grant:x', 'key:y', 'owner:a', 'owner:b', VOLUME]);
+    expect(used).toEqual(rows);
+    const { count } = (await sql<{ count: number }>`select count(*) as count from uploads`.execute(engine.db)).rows[0] ?? { count: 0 };
+    expect(Number(count)).toBeGreaterThan(50);
+  });
+}
