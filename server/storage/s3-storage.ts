@@ -43,7 +43,7 @@ export class S3Storage implements Storage {
     if (staged === undefined) throw new StagedBytesGone('The staged bytes are gone.');
     const published = `${directory}/${attempt}`;
     const key = keyOf(published, name);
-    const headers: ObjectHeaders = { ContentType: type ?? 'application/octet-stream', ContentDisposition: dispositionOf(name) };
+    const headers: ObjectHeaders = { ContentType: type, ContentDisposition: dispositionOf(name) };
     signal?.throwIfAborted();
     if (staged.size > this.#options.copyThresholdBytes) await this.#copyInParts(staged.key, staged.size, key, headers, signal);
     else await this.#bucket.copy(staged.key, key, headers, signal);

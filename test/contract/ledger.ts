@@ -13,7 +13,7 @@ const A = uploadId('a');
 const B = uploadId('b');
 
 /** What a verdict asks for, of either kind. */
-const ENDS = { name: 'name.txt', errorCode: 'ERR_EMPTY' };
+const ENDS = { name: 'name.txt', type: 'text/plain', errorCode: 'ERR_EMPTY' };
 
 export interface LedgerUnderTest {
   ledger: Ledger;
@@ -60,10 +60,11 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
     const broken: UploadRow[] = [
       { ...JUST_CREATED, ...newUpload(), state: 'inspecting', target: null },
       { ...JUST_CREATED, ...newUpload(), state: 'accepted', name: null, expiresAt: 1 },
-      { ...JUST_CREATED, ...newUpload(), state: 'rejected', errorCode: null, expiresAt: 2 },
-      { ...JUST_CREATED, ...newUpload(), state: 'unheard of' as 'receiving', expiresAt: 3 },
+      { ...JUST_CREATED, ...newUpload({ state: 'accepted' }), type: null, expiresAt: 2 },
+      { ...JUST_CREATED, ...newUpload(), state: 'rejected', errorCode: null, expiresAt: 3 },
+      { ...JUST_CREATED, ...newUpload(), state: 'unheard of' as 'receiving', expiresAt: 4 },
     ];
-    const right = newUpload({ state: 'rejected', expiresAt: 4 });
+    const right = newUpload({ state: 'rejected', expiresAt: 5 });
     for (const row of [...broken, right]) await ledger.create(row as Upload, true);
     for (const { id } of broken) await expect(ledger.get(id)).rejects.toThrow(BrokenRow);
     expect(await ledger.get(right.id)).toEqual(right);

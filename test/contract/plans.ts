@@ -111,7 +111,7 @@ async function runEverything(engine: Engine): Promise<void> {
   await ledger.forgiveStrikes('p2');
   const lease = { holder: 'p2', attempt: 2 };
   await ledger.change(id, { from: 'inspecting', lease }, { strikes: 0 }, true);
-  await ledger.move(id, { from: 'inspecting', lease }, 'accepted', { name: 'film.mp4', leaseOwner: null });
+  await ledger.move(id, { from: 'inspecting', lease }, 'accepted', { name: 'film.mp4', type: 'video/mp4', leaseOwner: null });
   await ledger.move(id, { from: 'accepted' }, 'removed', { expiresAt: now });
   await ledger.forget(id, now);
   await ledger.abandon(id);
