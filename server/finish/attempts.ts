@@ -98,7 +98,7 @@ export class Attempts {
     const name = begun?.upload.leaseOwner ?? holder.name;
     // Of the same name: a lease that comes after it is taken under another.
     const lost = begun?.lost ?? holder.lost;
-    const upload = begun?.upload ?? (await ledger.claim(id, name));
+    const upload = begun?.upload ?? (await ledger.leases.claim(id, name));
     if (upload === undefined) {
       const now = await ledger.get(id);
       // Another holds it.

@@ -105,10 +105,10 @@ async function runEverything(engine: Engine): Promise<void> {
   await locks.of('p1', 100);
   await locks.release(id, 'p2');
   await ledger.beginInspection(id, 'p2', { length: 100, target: '2020/01/02/x' });
-  await ledger.claim(id, 'p2', now);
-  await ledger.dueInspections(now, 100);
-  await ledger.inspectionsOf('p2');
-  await ledger.forgiveStrikes('p2');
+  await ledger.leases.claim(id, 'p2', now);
+  await ledger.leases.due(now, 100);
+  await ledger.leases.of('p2');
+  await ledger.leases.forgive('p2');
   const lease = { holder: 'p2', attempt: 2 };
   await ledger.change(id, { from: 'inspecting', lease }, { strikes: 0 }, true);
   await ledger.move(id, { from: 'inspecting', lease }, 'accepted', { name: 'film.mp4', type: 'video/mp4', leaseOwner: null });
@@ -119,8 +119,8 @@ async function runEverything(engine: Engine): Promise<void> {
   await ledger.list({ limit: 100, before: { createdAt: now, id } });
   await ledger.list({ limit: 100, state: 'accepted' });
   await ledger.list({ limit: 100, state: 'inspecting', before: { createdAt: now, id } });
-  await ledger.remember('boot', 'a');
-  await ledger.fact('boot');
+  await ledger.facts.set('boot', 'a');
+  await ledger.facts.get('boot');
   await holders.leave('p2');
   await holders.bury();
   await holders.clear('p1');

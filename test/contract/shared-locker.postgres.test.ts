@@ -226,7 +226,7 @@ describe('the locker of several processes', () => {
     const { name } = second.tenure;
     for (const id of ids) {
       expect(await second.locks.take(id, name, 'this boot')).toBeUndefined();
-      expect(await second.ledger.claim(id, name, Date.now())).toBeUndefined();
+      expect(await second.ledger.leases.claim(id, name, Date.now())).toBeUndefined();
     }
   });
 
