@@ -25,7 +25,7 @@ export interface CompoundFile {
 
 const HEADER_BYTES = 512;
 const ENTRY_BYTES = 128;
-const MINI_STREAM_LIMIT = 4096;
+const MINI_STREAM_BYTES = 4096;
 const MINI_SECTOR_BYTES = 64;
 /** 65,536 entries at least: a document with thousands of formulas has some ten thousand. */
 const MAX_DIRECTORY_SECTORS = 16_384;
@@ -59,7 +59,7 @@ export async function readCompoundFile(file: ByteRanges): Promise<CompoundFile> 
     stream: ({ start, size }) => ({
       length: size,
       signal: file.signal,
-      read: size < MINI_STREAM_LIMIT ? mini.reader(start) : new Chain(sectors, start).read,
+      read: size < MINI_STREAM_BYTES ? mini.reader(start) : new Chain(sectors, start).read,
     }),
   };
 }
