@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { UploadError } from '../../shared/errors.ts';
+import { within } from '../runtime/pause.ts';
 
 /** Who asks: the owner an upload is created under, and the only one who finds it. @throws UploadError 401, 403, 429, 503 */
 export type Access = (request: IncomingMessage) => Promise<string>;
@@ -35,15 +36,12 @@ function isOwner(owner: unknown): owner is string {
 }
 
 async function answerOf(authenticate: Authenticate, request: IncomingMessage, timeoutMs: number): Promise<unknown> {
-  const { promise: silence, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(() => reject(new Error(`The rule "authenticate" did not answer within ${timeoutMs} ms.`)), timeoutMs);
+  const late = () => new Error(`The rule "authenticate" did not answer within ${timeoutMs} ms.`);
   try {
-    return await Promise.race([(async () => authenticate(request))(), silence]);
+    return await within(timeoutMs, (async () => authenticate(request))(), late);
   } catch (thrown) {
     if (thrown instanceof UploadError) throw thrown;
     throw refusalOf(thrown) ?? new UploadError('ERR_ACCESS_UNAVAILABLE', { cause: thrown, retryAfterSeconds: 5 });
-  } finally {
-    clearTimeout(timer);
   }
 }
 
