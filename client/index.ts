@@ -10,7 +10,8 @@ import { type ForgetOptions, forgetRecord, interruptedIn } from './resume/interr
 import type { ResumeRecord, ResumeStore } from './resume/store.ts';
 
 export { ERRORS, type ErrorCode, UploadError } from '../shared/errors.ts';
-export type { QueueSnapshot, UploadQueue } from './handle/queue.ts';
+export type { UploadQueue } from './handle/queue.ts';
+export type { QueueSnapshot } from './handle/queue-snapshot.ts';
 export type {
   CancelOptions,
   UploadHandle,

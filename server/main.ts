@@ -2,7 +2,6 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { pino } from 'pino';
 import { isLoopbackName } from './access/origins.ts';
@@ -11,6 +10,7 @@ import { type Config, ConfigError, type ConfigInput, configFromEnvironment, summ
 import { describeSettings, flagName, isFlag } from './config/setting-names.ts';
 import { SETTINGS, type SettingKey } from './config/settings.ts';
 import { runOperatorCommand, UsageError } from './operator/operator.ts';
+import { pause } from './runtime/pause.ts';
 import { StartError } from './runtime/start-error.ts';
 import { terminalLog } from './runtime/terminal-log.ts';
 import { boundYoungGeneration } from './runtime/young-generation.ts';
@@ -82,7 +82,7 @@ async function serve(config: Config): Promise<void> {
   server.listen(config.port, config.host);
   await once(server, 'listening').catch(async (error: unknown) => {
     // Other processes need not wait for the lease of one that never served.
-    await Promise.race([landfall.close(), sleep(config.shutdownGraceMs)]);
+    await Promise.race([landfall.close(), pause(config.shutdownGraceMs, undefined, true)]);
     throw unusableAddress(error, config) ?? error;
   });
   // A connection that the system could not hand over: the next one is taken as before.

@@ -27,7 +27,7 @@ export interface UploadRecord {
   length: number | null;
   /** Bytes acknowledged: what HEAD says. */
   offset: number;
-  /** Detected media type; null before the inspection. */
+  /** Detected media type, `application/octet-stream` where none was; null before acceptance. */
   type: string | null;
   /** `crc32:` and 8 hex digits, of the whole file; null before acceptance. */
   checksum: string | null;

@@ -12,7 +12,8 @@ interface WithYield {
   scheduler?: { yield?: () => Promise<void> };
 }
 
-async function breathe(): Promise<void> {
+/** Lets the page be drawn and used before it goes on. */
+export async function breathe(): Promise<void> {
   // Nobody looks, and timers of a hidden page come once a second at best.
   if (typeof document === 'undefined' || document.visibilityState === 'hidden') return;
   const { scheduler } = globalThis as WithYield;

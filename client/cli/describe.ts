@@ -1,7 +1,7 @@
 // Uploads in words and columns for a terminal.
 import { stripVTControlCharacters } from 'node:util';
 import { formatBytes, formatDuration } from '../../shared/units.ts';
-import type { QueueSnapshot } from '../handle/queue.ts';
+import type { QueueSnapshot } from '../handle/queue-snapshot.ts';
 import type { UploadSnapshot, WaitingReason } from '../handle/snapshot.ts';
 import { isOver } from '../handle/states.ts';
 

@@ -1,5 +1,6 @@
 // The command `landfall`: arguments, the environment and signals end here.
 import { readFile } from 'node:fs/promises';
+import { fieldsOf, parseJson } from '../json.ts';
 import { nodeStore, stateDirectory } from '../node/store.ts';
 import { type CommandLine, parseCommandLine, USAGE, UsageError } from './arguments.ts';
 import { EXIT } from './exit-code.ts';
@@ -73,7 +74,7 @@ async function version(): Promise<string> {
   // One level above the source, three above what is built of it.
   for (const path of ['../package.json', '../../../package.json']) {
     const text = await readFile(new URL(path, import.meta.url), 'utf8').catch(() => '');
-    if (text !== '') return String(JSON.parse(text).version);
+    if (text !== '') return String(fieldsOf(parseJson(text)).version);
   }
   return 'unknown';
 }

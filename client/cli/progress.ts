@@ -1,4 +1,4 @@
-import type { QueueSnapshot } from '../handle/queue.ts';
+import type { QueueSnapshot } from '../handle/queue-snapshot.ts';
 import { totalText } from './describe.ts';
 
 /** How progress is shown, where it is. */

@@ -1,4 +1,4 @@
-import type { QueueSnapshot } from '../handle/queue.ts';
+import type { QueueSnapshot } from '../handle/queue-snapshot.ts';
 import type { UploadSnapshot } from '../handle/snapshot.ts';
 import { isOver } from '../handle/states.ts';
 import { describe, fitted, percent, printable, totalText } from './describe.ts';

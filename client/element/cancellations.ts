@@ -1,7 +1,7 @@
 // Cancelling with second thoughts: for ten seconds the upload only stands still, and can be taken up again. A page that is closed
 // meanwhile has cancelled nothing: its next visit offers the upload as unfinished.
 import { UploadError } from '../../shared/errors.ts';
-import type { QueueSnapshot } from '../handle/queue.ts';
+import type { QueueSnapshot } from '../handle/queue-snapshot.ts';
 import type { UploadHandle, UploadSnapshot } from '../handle/snapshot.ts';
 import { isOver } from '../handle/states.ts';
 

@@ -1,6 +1,7 @@
 // `<landfall-upload endpoint="/files">`: everything a page needs to take large files. `define.ts` registers it.
-import type { QueueSnapshot } from '../handle/queue.ts';
+import type { QueueSnapshot } from '../handle/queue-snapshot.ts';
 import type { QueueOptions } from '../options.ts';
+import { pause } from '../transfer/pause.ts';
 import { Arrived } from './arrived/arrived.ts';
 import { h } from './dom.ts';
 import type { PickedFile } from './drop.ts';
@@ -70,7 +71,7 @@ export class LandfallUploadElement extends ServerSafeElement {
         return self.#currentLanguage();
       },
       say: (message) => this.#announcer.say(message),
-      send: (files) => void this.#transfers.add(files, this.#configNow()),
+      send: (files) => void this.#transfers.additions.add(files, this.#configNow()),
       onChange: () => this.#layOut(),
       onEmptied: () => this.#zone.focus(),
     });
@@ -120,7 +121,7 @@ export class LandfallUploadElement extends ServerSafeElement {
     const picked = [...files].map((file) => (file instanceof File ? { file } : file));
     if (picked.length === 0) return;
     this.#announcer.say(this.#strings.spokenAdded(picked.length));
-    void this.#transfers.add(this.#earlier.claim(picked), this.#configNow());
+    void this.#transfers.additions.add(this.#earlier.claim(picked), this.#configNow());
   }
 
   pause(): void {
@@ -158,7 +159,7 @@ export class LandfallUploadElement extends ServerSafeElement {
     this.#language = undefined;
     this.#zone.acceptDrops(this.hasAttribute('drop-anywhere') ? window : this, connected.signal);
     this.#showAll();
-    const configured = Promise.race([this.#configure(connected.signal), new Promise((resolve) => setTimeout(resolve, CONFIG_WITHIN_MS))]);
+    const configured = Promise.race([this.#configure(connected.signal), pause(CONFIG_WITHIN_MS, connected.signal).catch(() => undefined)]);
     this.#configured = configured;
     void configured.then(() => {
       if (this.#configured === configured) this.#configured = undefined;

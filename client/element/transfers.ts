@@ -1,49 +1,36 @@
 // The uploads of one element: the queue, its rows, and what their buttons do.
 
-import type { QueueSnapshot, UploadQueue } from '../handle/queue.ts';
-import type { UploadResult, UploadState } from '../handle/snapshot.ts';
-import { isOver, MOVES } from '../handle/states.ts';
+import type { UploadQueue } from '../handle/queue.ts';
+import { EMPTY_QUEUE, type QueueSnapshot } from '../handle/queue-snapshot.ts';
+import type { UploadResult } from '../handle/snapshot.ts';
+import { isOver } from '../handle/states.ts';
 import { createQueue, type UploadSource } from '../index.ts';
 import type { QueueOptions } from '../options.ts';
+import { Additions, type AdditionsHost, type GivenFile } from './additions.ts';
 import { Cancellations } from './cancellations.ts';
-import type { PickedFile } from './drop.ts';
 import { KnownFiles } from './known-files.ts';
-import type { Language } from './language.ts';
 import { copyLinks, Links, SAID_FOR_MS } from './links.ts';
 import { UploadList } from './list/list.ts';
 import { Overview } from './list/overview.ts';
 import { Pace } from './list/pace.ts';
 import { type Action, reasonOf } from './list/view.ts';
 import { visibleName } from './name.ts';
-import { type Reason, refusalOf, type ServerConfig } from './policy.ts';
 import { Spoken } from './spoken.ts';
 
 const SHOW_EVERY_MS = 250;
-const SLICE = 100;
-/** More than these are told by their number. */
-const SPOKEN_AT_MOST = 3;
 
-export interface Refused {
-  name: string;
-  code: Reason['code'];
-  /** In the element's words. */
-  reason: string;
-}
-
-export interface TransfersHost {
+export interface TransfersHost extends AdditionsHost {
   /** Read at each use: attributes and properties may change. */
   readonly options: QueueOptions;
-  readonly language: Language;
   /** What arrives is listed in later visits too. */
   readonly keepsArrivals: boolean;
-  say(message: string): void;
   onProgress(queue: QueueSnapshot): void;
   onAccepted(result: UploadResult): void;
-  onRefused(refused: Refused): void;
   onEmptied(): void;
 }
 
 export class Transfers {
+  readonly additions: Additions;
   readonly list: UploadList;
   readonly overview: Overview;
   readonly #host: TransfersHost;
@@ -55,12 +42,17 @@ export class Transfers {
   #queue: UploadQueue<UploadSource> | undefined;
   #stateKey = '';
   #ticking: ReturnType<typeof setInterval> | undefined;
-  #lastId = 0;
   #isAdding = false;
 
   constructor(host: TransfersHost) {
     this.#host = host;
     this.list = new UploadList((id, action) => this.#act(id, action));
+    this.additions = new Additions({
+      host,
+      list: this.list,
+      show: () => this.show(),
+      together: (add) => this.#together(add),
+    });
     this.overview = new Overview({
       pauseAll: () => this.pause(),
       resumeAll: () => this.resume(),
@@ -73,30 +65,11 @@ export class Transfers {
   }
 
   get snapshot(): QueueSnapshot {
-    return this.#queue?.snapshot ?? EMPTY;
+    return this.#queue?.snapshot ?? EMPTY_QUEUE;
   }
 
   get isEmpty(): boolean {
     return this.snapshot.uploads.length + this.list.refusedCount + this.list.pendingCount === 0;
-  }
-
-  /**
-   * Lists the files at once. Once it is known what the server takes, sends what it does and says of the rest why not.
-   * A folder of thousands is taken in slices: the page stays alive.
-   *
-   * @param config a promise of it must not take long
-   */
-  async add(files: readonly PickedFile[], config: ServerConfig | undefined | Promise<ServerConfig | undefined>): Promise<void> {
-    const isKnown = !(config instanceof Promise);
-    const listed = isKnown ? files.map((picked): Listed => ({ picked })) : await this.#listPending(files);
-    const rules = await config;
-    const refusals: string[] = [];
-    for (let start = 0; start < listed.length; start += SLICE) {
-      if (start > 0) await new Promise((resolve) => setTimeout(resolve));
-      refusals.push(...this.#addSlice(listed.slice(start, start + SLICE), rules));
-    }
-    const { strings } = this.#host.language;
-    for (const message of refusals.length <= SPOKEN_AT_MOST ? refusals : [strings.spokenRefusals(refusals.length)]) this.#host.say(message);
   }
 
   /** One by one and from the end, so that none in the queue takes the place of one that stopped. */
@@ -125,43 +98,19 @@ export class Transfers {
     this.#host.onProgress(snapshot);
   }
 
-  async #listPending(files: readonly PickedFile[]): Promise<Listed[]> {
-    const listed: Listed[] = [];
-    for (const [index, picked] of files.entries()) {
-      if (index > 0 && index % SLICE === 0) await new Promise((resolve) => setTimeout(resolve));
-      const pendingId = `pending-${++this.#lastId}`;
-      this.list.addPending(pendingId, listedAs(picked), this.#host.language);
-      listed.push({ picked, pendingId });
-      if (index % SLICE === 0) this.show();
-    }
-    return listed;
-  }
-
-  /** @returns what is to be said of those that were refused */
-  #addSlice(files: readonly Listed[], config: ServerConfig | undefined): string[] {
-    const { options, language } = this.#host;
-    const refusals: string[] = [];
+  #together(add: (send: (file: GivenFile) => void) => void): void {
+    const { options } = this.#host;
     this.#isAdding = true;
     try {
-      for (const { picked, pendingId } of files) {
-        const refusal = refusalOf(config, picked.file);
-        if (refusal === undefined) this.#send(picked, options, pendingId);
-        else {
-          const reason = language.reason(refusal, picked.file);
-          this.list.addRefused(pendingId ?? `refused-${++this.#lastId}`, listedAs(picked), refusal, language);
-          this.#host.onRefused({ name: picked.file.name, code: refusal.code, reason });
-          refusals.push(language.strings.spokenRefused(visibleName(picked.file.name), reason));
-        }
-      }
+      add((file) => this.#send(file, options));
     } finally {
       this.#isAdding = false;
     }
     if (this.#queue) this.#onChange(this.#queue.snapshot);
     this.#pace.now();
-    return refusals;
   }
 
-  #send({ file, relativePath, handle }: PickedFile, options: QueueOptions, pendingId: string | undefined): void {
+  #send({ picked: { file, relativePath, handle }, pendingId }: GivenFile, options: QueueOptions): void {
     const { name, size, lastModified } = file;
     const identity = { endpoint: String(options.endpoint), name, size, lastModified, relativePath };
     const known = this.#files.underWay(identity, this.#queue);
@@ -305,25 +254,3 @@ export class Transfers {
     }
   }
 }
-
-interface Listed {
-  picked: PickedFile;
-  /** Of its row, where it was shown before it could be judged. */
-  pendingId?: string;
-}
-
-function listedAs({ file, relativePath }: PickedFile): { name: string; relativePath: string | undefined; size: number } {
-  return { name: file.name, relativePath, size: file.size };
-}
-
-const EMPTY: QueueSnapshot = {
-  uploads: [],
-  counts: Object.fromEntries(Object.keys(MOVES).map((state) => [state, 0])) as Record<UploadState, number>,
-  sent: 0,
-  confirmed: 0,
-  size: 0,
-  bytesPerSecond: 0,
-  etaSeconds: null,
-  isPaused: false,
-  isIdle: true,
-};

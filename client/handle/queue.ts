@@ -1,28 +1,10 @@
 import type { QueueOptions, UploadOptions } from '../options.ts';
 import type { Platform, SourceReference } from '../ports.ts';
-import type { CancelOptions, UploadHandle, UploadSnapshot, UploadState } from './snapshot.ts';
-import { isOver, MOVES } from './states.ts';
+import { type QueueSnapshot, QueueView } from './queue-snapshot.ts';
+import type { CancelOptions, UploadHandle, UploadState } from './snapshot.ts';
+import { isOver } from './states.ts';
 import { tell } from './tracker.ts';
 import { checkOptions, type Gate, startUpload } from './upload.ts';
-
-/** Frozen, the same object as long as nothing changed: it suits `useSyncExternalStore` and its like. */
-export interface QueueSnapshot {
-  /** In order: the first are sent first. */
-  readonly uploads: readonly UploadSnapshot[];
-  /** How many stand in each state. */
-  readonly counts: Readonly<Record<UploadState, number>>;
-  /** Sums over all that is not cancelled, rejected or failed. */
-  readonly sent: number;
-  readonly confirmed: number;
-  readonly size: number;
-  readonly bytesPerSecond: number;
-  /** Null where it can't be told. */
-  readonly etaSeconds: number | null;
-  /** `pause()` was called for the whole queue. */
-  readonly isPaused: boolean;
-  /** Every upload in it is over; true for an empty queue. */
-  readonly isIdle: boolean;
-}
 
 /** Many uploads, a few at a time, in order. `Source` is what the platform can send. */
 export interface UploadQueue<Source> {
@@ -53,8 +35,6 @@ const DEFAULT_CONCURRENCY = 3;
 const TELL_WITHIN_MS = 100;
 /** So is everything where there are more than these: a telling looks at all of them. */
 const FEW = 100;
-/** After a start or a wait it takes so long until the speed tells how long the rest will take. */
-const SETTLED_AFTER_MS = 3000;
 
 /** @throws TypeError as `upload`, and for a concurrency under 1 */
 export function startQueue<Source>(
@@ -94,8 +74,7 @@ class Queue<Source> implements UploadQueue<Source>, Gate {
   #lastRank = 0;
   #active = 0;
   #isPaused = false;
-  /** On the clock of `performance.now()`; undefined while nothing is under way. */
-  #movingSince: number | undefined;
+  readonly #view = new QueueView();
   /** Undefined after a change, until somebody looks. */
   #snapshot: QueueSnapshot | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -277,28 +256,9 @@ class Queue<Source> implements UploadQueue<Source>, Gate {
   }
 
   #take(): QueueSnapshot {
-    const uploads = Object.freeze(Array.from(this.#slots, ({ handle }) => handle.snapshot));
-    const counts = Object.fromEntries(Object.keys(MOVES).map((state) => [state, 0])) as Record<UploadState, number>;
-    const sum = { sent: 0, confirmed: 0, size: 0, bytesPerSecond: 0 };
-    for (const { state, sent, confirmed, size, bytesPerSecond } of uploads) {
-      counts[state] += 1;
-      if (state === 'cancelled' || state === 'rejected' || state === 'failed') continue;
-      sum.sent += sent;
-      sum.confirmed += confirmed;
-      sum.size += size ?? sent;
-      sum.bytesPerSecond += bytesPerSecond;
-    }
-    const isMoving = counts.preparing + counts.uploading + counts.inspecting > 0;
-    this.#movingSince = isMoving ? (this.#movingSince ?? performance.now()) : undefined;
-    const isSettled = this.#movingSince !== undefined && performance.now() - this.#movingSince >= SETTLED_AFTER_MS;
-    const left = Math.max(sum.size - sum.sent, 0);
-    return Object.freeze({
-      uploads,
-      counts: Object.freeze(counts),
-      ...sum,
-      etaSeconds: isSettled && left > 0 && sum.bytesPerSecond >= 1 ? left / sum.bytesPerSecond : null,
-      isPaused: this.#isPaused,
-      isIdle: uploads.every(({ state }) => isOver(state)),
-    });
+    return this.#view.of(
+      Array.from(this.#slots, ({ handle }) => handle.snapshot),
+      this.#isPaused,
+    );
   }
 }

@@ -1,5 +1,5 @@
 import '../element/define.ts';
-import type { QueueSnapshot } from '../handle/queue.ts';
+import type { QueueSnapshot } from '../handle/queue-snapshot.ts';
 
 const element = document.querySelector('landfall-upload');
 element?.querySelector('form')?.remove();

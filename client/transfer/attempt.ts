@@ -10,7 +10,7 @@ import { UploadError } from '../../shared/errors.ts';
 import { parseByteCount } from '../../shared/protocol.ts';
 import type { RequestBody, Source, TransportResponse } from '../ports.ts';
 import { checksumHeader } from './checksum.ts';
-import { type ChunkSize, SMALLEST_CHUNK } from './chunk-size.ts';
+import { type ChunkSize, SMALLEST_CHUNK_BYTES } from './chunk-size.ts';
 import { Failure } from './failure.ts';
 import type { GuardedHttp } from './guarded-http.ts';
 import type { SourceReader } from './source-reader.ts';
@@ -216,7 +216,7 @@ class Request implements HttpRequest {
     try {
       response = await this.#guarded(headers, body, (sent) => this.#options.onSent(start + sent, isLast && sent === body.size));
     } catch (error) {
-      if (error instanceof Failure && error.reason !== 'refused' && body.size > SMALLEST_CHUNK) chunkSize.failed();
+      if (error instanceof Failure && error.reason !== 'refused' && body.size > SMALLEST_CHUNK_BYTES) chunkSize.failed();
       throw error;
     }
     const offset = parseByteCount(response.header('Upload-Offset') ?? '');

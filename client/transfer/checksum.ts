@@ -10,8 +10,8 @@ export interface Checkpoint {
 }
 
 /** Bytes between the checkpoints kept: a connection that breaks costs reading at most this much again. */
-const SPACING = 64 * 1024 * 1024;
-const PIECE = 1024 * 1024;
+const SPACING_BYTES = 64 * 1024 * 1024;
+const PIECE_BYTES = 1024 * 1024;
 
 const POLYNOMIAL = 0xedb88320;
 
@@ -129,7 +129,7 @@ export class RunningChecksum {
     }
     while (this.#current.offset < offset) {
       const { offset: start } = this.#current;
-      const bytes = await read(start, Math.min(start + PIECE, offset));
+      const bytes = await read(start, Math.min(start + PIECE_BYTES, offset));
       if (bytes.length === 0) throw new UploadError('ERR_SOURCE_CHANGED', { detail: 'It is shorter than before.' });
       this.add(start, bytes);
     }
@@ -147,6 +147,6 @@ export class RunningChecksum {
   #advance(length: number, crc32: number): void {
     this.#current = { offset: this.#current.offset + length, crc32 };
     const last = this.#checkpoints.at(-1);
-    if (last === undefined || this.#current.offset - last.offset >= SPACING) this.#checkpoints.push(this.#current);
+    if (last === undefined || this.#current.offset - last.offset >= SPACING_BYTES) this.#checkpoints.push(this.#current);
   }
 }

@@ -4,7 +4,7 @@ import type { ChunkLimits } from '../ports.ts';
 const QUICK_MS = 4000;
 const SLOW_MS = 20_000;
 /** A proxy that takes less in one body than this is not one for uploads. nginx takes 1 MiB by default. */
-export const SMALLEST_CHUNK: number = 64 * 1024;
+export const SMALLEST_CHUNK_BYTES: number = 64 * 1024;
 
 /** After a size that never got through failed, so many chunks of the next smaller one come first; four times as many each time. */
 const MORE_CAUTION = 4;
@@ -18,9 +18,9 @@ export class ChunkSize {
   readonly #isFixed: boolean;
   #bytes: number;
   /** No more than this passes, as a 413 taught. */
-  #ceiling = Number.POSITIVE_INFINITY;
+  #ceilingBytes = Number.POSITIVE_INFINITY;
   /** The largest that got through. */
-  #proven = 0;
+  #provenBytes = 0;
   /** So many quick ones in a row double it. */
   #caution = 1;
   #quickOnes = 0;
@@ -33,7 +33,7 @@ export class ChunkSize {
   }
 
   get bytes(): number {
-    return Math.min(this.#bytes, this.#ceiling);
+    return Math.min(this.#bytes, this.#ceilingBytes);
   }
 
   /**
@@ -50,8 +50,8 @@ export class ChunkSize {
     this.#steadyBytes = ms > SLOW_MS ? 0 : this.#steadyBytes + sentBytes;
     // A shorter one, as the last, tells nothing about the next.
     if (this.#isFixed || !Number.isFinite(this.#bytes) || sentBytes < this.bytes) return;
-    if (sentBytes > this.#proven) {
-      this.#proven = sentBytes;
+    if (sentBytes > this.#provenBytes) {
+      this.#provenBytes = sentBytes;
       this.#caution = 1;
     }
     if (ms > SLOW_MS) this.#halve();
@@ -68,16 +68,16 @@ export class ChunkSize {
   failed(): void {
     this.#steadyBytes = 0;
     if (this.#isFixed || !Number.isFinite(this.#bytes)) return;
-    if (this.bytes > this.#proven) this.#caution = Math.min(this.#caution * MORE_CAUTION, MOST_CAUTION);
+    if (this.bytes > this.#provenBytes) this.#caution = Math.min(this.#caution * MORE_CAUTION, MOST_CAUTION);
     this.#quickOnes = 0;
     this.#halve();
   }
 
   /** A body of so many bytes was too much for something in between. False when smaller ones would not help either. */
   tooLarge(sentBytes: number): boolean {
-    if (sentBytes <= SMALLEST_CHUNK) return false;
+    if (sentBytes <= SMALLEST_CHUNK_BYTES) return false;
     // From a whole file straight to what a chunk is, not by a halving for each power of two.
-    this.#ceiling = Math.max(Math.min(Math.floor(sentBytes / 2), this.#limits.maxBytes), SMALLEST_CHUNK);
+    this.#ceilingBytes = Math.max(Math.min(Math.floor(sentBytes / 2), this.#limits.maxBytes), SMALLEST_CHUNK_BYTES);
     return true;
   }
 

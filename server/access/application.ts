@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { UploadError } from '../../shared/errors.ts';
 import { type Limits, LimitsSchema, NO_LIMITS, quotaOfOwner } from '../ledger/limits.ts';
+import { within } from '../runtime/pause.ts';
 import type { AccessSource, Intent } from './identity.ts';
 
 /** What the rule may answer: an owner, or one with limits. */
@@ -64,15 +65,12 @@ export function isOwner(owner: unknown): owner is string {
 }
 
 async function answerOf(authenticate: Authenticate, request: IncomingMessage, intent: Intent, timeoutMs: number): Promise<unknown> {
-  const { promise: silence, reject } = Promise.withResolvers<never>();
-  const timer = setTimeout(() => reject(new Error(`The rule "authenticate" did not answer within ${timeoutMs} ms.`)), timeoutMs);
+  const late = () => new Error(`The rule "authenticate" did not answer within ${timeoutMs} ms.`);
   try {
-    return await Promise.race([(async () => authenticate(request, intent))(), silence]);
+    return await within(timeoutMs, (async () => authenticate(request, intent))(), late);
   } catch (thrown) {
     if (thrown instanceof UploadError) throw thrown;
     throw refusalOf(thrown) ?? new UploadError('ERR_ACCESS_UNAVAILABLE', { cause: thrown, retryAfterSeconds: 5 });
-  } finally {
-    clearTimeout(timer);
   }
 }
 

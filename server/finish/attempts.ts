@@ -1,5 +1,6 @@
 // Inspections that run here, and those that wait for their next attempt. One at a time of each upload.
 import { nameFromType } from '../../shared/filename.ts';
+import { UNKNOWN_TYPE } from '../../shared/formats.ts';
 import { type Check, CheckCrash } from '../inspection/check.ts';
 import { inspect } from '../inspection/inspection.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -97,7 +98,7 @@ export class Attempts {
     const name = begun?.upload.leaseOwner ?? holder.name;
     // Of the same name: a lease that comes after it is taken under another.
     const lost = begun?.lost ?? holder.lost;
-    const upload = begun?.upload ?? (await ledger.claim(id, name));
+    const upload = begun?.upload ?? (await ledger.leases.claim(id, name));
     if (upload === undefined) {
       const now = await ledger.get(id);
       // Another holds it.
@@ -136,11 +137,13 @@ export class Attempts {
     // The checks are through: what crashes from here on is not the file's doing.
     if (lease.strikes > 1) await ledger.change(id, { from: 'inspecting', lease }, { strikes: 0 }, true);
     lease.strikes = 1;
-    const name = upload.name ?? nameFromType(id, inspection.found.extension);
+    const { found } = inspection;
+    const name = upload.name ?? nameFromType(id, found.extension);
+    const type = found.type ?? UNKNOWN_TYPE;
     const { attempt } = lease;
-    const directory = await storage.publish({ id, directory: target, name, type: inspection.found.type, attempt }, lost);
+    const directory = await storage.publish({ id, directory: target, name, type, attempt }, lost);
     lost.throwIfAborted();
-    await verdicts.accept(upload, lease, inspection, name, directory);
+    await verdicts.accept(upload, lease, inspection, { name, type, directory });
   }
 
   /** A fault of ours, or a crash of a check: next attempt, backoff. Only a crash stays counted. */

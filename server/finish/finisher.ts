@@ -63,7 +63,7 @@ export class Finisher {
     this.#attempts.cancelRetries();
     await this.watch.close();
     // If the grace time ends before an inspection does, that is not the file's doing.
-    await (async () => ledger.forgiveStrikes(holder.name))().catch((error) => this.#log(error));
+    await (async () => ledger.leases.forgive(holder.name))().catch((error) => this.#log(error));
     await this.resumption.done;
     await Promise.allSettled([...this.#attempts.all(), ...this.beginnings.all()]);
     await this.verdicts.close();

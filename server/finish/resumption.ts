@@ -37,7 +37,7 @@ export class Resumption {
    */
   async start(): Promise<void> {
     const { ledger, onFault } = this.#options;
-    await ledger.releaseLeases();
+    await ledger.leases.releaseAll();
     this.#resumed = this.#resume(new Set(await ledger.emptyReceiving())).catch((error) => onFault(error));
   }
 
@@ -62,7 +62,7 @@ export class Resumption {
    */
   async #resume(unanswered: ReadonlySet<string>): Promise<void> {
     const { ledger, attempts, closing } = this.#options;
-    for (const id of await ledger.dueInspections(ledger.now(), Number.MAX_SAFE_INTEGER)) {
+    for (const id of await ledger.leases.due(ledger.now(), Number.MAX_SAFE_INTEGER)) {
       attempts.run(id);
       await this.#untilFewRun();
     }

@@ -8,7 +8,7 @@ import type { UploadId } from '../ledger/upload-id.ts';
 import { Retries } from '../runtime/retries.ts';
 import { NO_CHECKSUM } from '../staging/running-checksum.ts';
 import type { Staging } from '../staging/staging.ts';
-import type { Storage } from '../storage/storage.ts';
+import type { Storage, Target } from '../storage/storage.ts';
 import type { Lease } from './lease.ts';
 
 export interface VerdictsOptions extends RejectionOptions {
@@ -34,15 +34,19 @@ export class Verdicts {
     return this.#cleanUps.close();
   }
 
-  /** Of what was published in `directory`. */
-  async accept(upload: LeasedUpload, lease: Lease, inspection: Inspection, name: string, directory: string): Promise<void> {
+  /** Of what was published. */
+  async accept(
+    upload: LeasedUpload,
+    lease: Lease,
+    { checksum, sha256 }: Inspection,
+    { name, type, directory }: Pick<Target, 'name' | 'type' | 'directory'>,
+  ): Promise<void> {
     const { ledger, staging, storage } = this.#options;
     const { id, length, target } = upload;
-    const { found, checksum, sha256 } = inspection;
     const accepted = await ledger.move(id, { from: 'inspecting', lease }, 'accepted', {
       name,
       target: directory,
-      type: found.type,
+      type,
       ...(checksum === null ? { checksumOffset: NO_CHECKSUM } : { checksum, checksumOffset: length }),
       sha256,
       strikes: 0,

@@ -49,8 +49,8 @@ export class InspectionWatch {
     const { ledger, holder, attempts, beginnings, closing } = this.#options;
     const isTaken = (id: UploadId) => attempts.has(id) || beginnings.has(id);
     // The lease is ours, so all others leave it to us. However many run: it counts as running already.
-    for (const id of await ledger.inspectionsOf(holder.name)) if (!isTaken(id)) attempts.run(id);
-    for (const id of await ledger.dueInspections(ledger.now(), PAGE)) {
+    for (const id of await ledger.leases.of(holder.name)) if (!isTaken(id)) attempts.run(id);
+    for (const id of await ledger.leases.due(ledger.now(), PAGE)) {
       if (closing.aborted || attempts.size + beginnings.size >= RESUMED_AT_ONCE) return;
       if (!isTaken(id)) attempts.run(id);
     }

@@ -138,12 +138,12 @@ export class Direct {
       answerJson(response, 200, { id, url: `${collectionUrl}/${id}`, partSize: 0, parts: [] });
       return;
     }
-    const links = await staging.links(id, length, from);
+    const { partBytes, parts } = await staging.links(id, length, from);
     const now = ledger.now();
     const changes = { expiresAt: now + expireAfterMs, directDueAt: now + staging.linkLifetimeMs };
     // Bytes may come that nobody here is told of: from the first address on that is not to be forgotten in a power cut.
     await ledger.change(id, { from: 'receiving' }, changes, upload.directDueAt === null);
-    answerJson(response, status, { id, url: `${collectionUrl}/${id}`, ...links });
+    answerJson(response, status, { id, url: `${collectionUrl}/${id}`, partSize: partBytes, parts });
   }
 
   async #complete(response: ServerResponse, upload: Upload, { completion }: DirectDoor, collectionUrl: string): Promise<void> {

@@ -14,7 +14,7 @@ const OF_THE_FILE = ['Content-Disposition', 'ETag', 'Last-Modified', 'Accept-Ran
 export async function download(storage: Storage, request: IncomingMessage, response: ServerResponse, upload: Upload): Promise<void> {
   if (upload.state === 'removed') throw gone(upload);
   if (upload.state !== 'accepted') throw new UploadError('ERR_UPLOAD_NOT_FOUND');
-  response.setHeader('Content-Type', upload.type ?? 'application/octet-stream');
+  response.setHeader('Content-Type', upload.type);
   response.setHeader('Content-Disposition', dispositionOf(upload.name));
   // The bytes under an id never change.
   response.setHeader('ETag', `"${upload.id}"`);

@@ -1,3 +1,5 @@
+import { within } from '../runtime/pause.ts';
+
 /** For a while an answer is good: a load balancer asks every second or two, from several places at once. */
 const KEEP_MS = 2000;
 /** Whoever asks for readiness has a time limit, too. */
@@ -23,15 +25,11 @@ export class Probe {
   /** Resolves within `PROBE_LIMIT_MS`; what has not answered by then is not well. */
   async isWell(): Promise<boolean> {
     if (this.#isWell !== undefined && performance.now() - this.#askedAtMs < KEEP_MS) return this.#isWell;
-    const limit = Promise.withResolvers<boolean>();
-    const timer = setTimeout(() => {
-      this.#learn(false, new Error(`There was no answer in ${PROBE_LIMIT_MS} ms.`));
-      limit.resolve(false);
-    }, PROBE_LIMIT_MS);
     this.#running ??= this.#ask().finally(() => {
       this.#running = undefined;
     });
-    return Promise.race([this.#running, limit.promise]).finally(() => clearTimeout(timer));
+    const late = () => new Error(`There was no answer in ${PROBE_LIMIT_MS} ms.`);
+    return within(PROBE_LIMIT_MS, this.#running, late).catch((error) => this.#learn(false, error));
   }
 
   async #ask(): Promise<boolean> {

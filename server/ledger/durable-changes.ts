@@ -1,4 +1,5 @@
 import { UploadError } from '../../shared/errors.ts';
+import { pause, within } from '../runtime/pause.ts';
 import type { Engine } from './engine.ts';
 import type { UploadId } from './upload-id.ts';
 
@@ -20,7 +21,7 @@ export class NotDurable<T = unknown> extends UploadError {
 export class DurableChanges {
   readonly #engine: Engine;
   readonly #undurable = new Map<string, Promise<void>>();
-  #isClosing = false;
+  readonly #closing = new AbortController();
 
   constructor(engine: Engine) {
     this.#engine = engine;
@@ -28,7 +29,7 @@ export class DurableChanges {
 
   /** What can't be made durable is no longer tried. */
   close(): void {
-    this.#isClosing = true;
+    this.#closing.abort();
   }
 
   /** Settles when what was changed of this upload is durable; undefined: all of it is. @throws NotDurable when it is still not after a while */
@@ -82,8 +83,7 @@ export class DurableChanges {
         await (durable ? engine.flush() : engine.committed());
         break;
       } catch (error) {
-        if (this.#isClosing || engine.rollbacks !== rollbacks) throw error;
-        await new Promise((resolve) => setTimeout(resolve, waitMs));
+        if (engine.rollbacks !== rollbacks || !(await pause(waitMs, this.#closing.signal, true))) throw error;
       }
     }
     if (engine.rollbacks !== rollbacks) throw new Error('The ledger took back what was written.');
@@ -92,10 +92,6 @@ export class DurableChanges {
 }
 
 /** @throws NotDurable */
-async function waitBriefly<T>(durable: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const limit = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new NotDurable(durable)), DURABLE_WAIT_MS);
-  });
-  return Promise.race([durable, limit]).finally(() => clearTimeout(timer));
+function waitBriefly<T>(durable: Promise<T>): Promise<T> {
+  return within(DURABLE_WAIT_MS, durable, () => new NotDurable(durable));
 }

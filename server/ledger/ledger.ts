@@ -1,9 +1,11 @@
 // One durable row an upload, and every query there is on it. The engines differ only in what `Engine` says.
 import { UPLOAD_TRANSITIONS, type UploadState } from '../../shared/upload.ts';
 import { LedgerClock } from './clock.ts';
-import { type Guard, guarded, INSPECTING, isFree, lockOf, RECEIVING, raised } from './conditions.ts';
+import { type Guard, guarded, lockOf, RECEIVING, raised } from './conditions.ts';
 import { DurableChanges } from './durable-changes.ts';
 import type { Engine } from './engine.ts';
+import { Facts } from './facts.ts';
+import { Leases } from './leases.ts';
 import { migrate } from './migration.ts';
 import type { Notices } from './notices.ts';
 import { StateChanges } from './state-changes.ts';
@@ -24,6 +26,8 @@ export class Ledger {
   readonly #rows: UploadRows;
   readonly #durable: DurableChanges;
   readonly #changes: StateChanges;
+  readonly leases: Leases;
+  readonly facts: Facts;
 
   /** @param notices where other processes change rows, too */
   constructor(engine: Engine, notices?: Notices) {
@@ -31,6 +35,8 @@ export class Ledger {
     this.#clock = new LedgerClock(engine);
     this.#rows = new UploadRows(engine.db);
     this.#durable = new DurableChanges(engine);
+    this.leases = new Leases(engine, this.#durable);
+    this.facts = new Facts(engine);
     this.#changes = new StateChanges((id) => this.get(id), notices);
   }
 
@@ -165,72 +171,6 @@ export class Ledger {
     return this.#durable.soon(id, prove);
   }
 
-  /**
-   * Takes the lease of an inspection and counts the attempt, before it begins. Undefined: someone else holds it, it is
-   * not time yet, or the upload is not inspecting. A lease of one's own is free: it is left from an attempt whose end could not
-   * be written, or whose beginning was not heard of. Nothing crashed then, and no strike is counted again.
-   *
-   * @param now undefined: the caller's own timer says that it is time
-   */
-  async claim(id: UploadId, holder: string, now?: number): Promise<LeasedUpload | undefined> {
-    const free = this.#engine.db
-      .updateTable('uploads')
-      .set((row) => ({
-        attempt: row('attempt', '+', 1),
-        strikes: row
-          .case()
-          .when('leaseOwner', '=', holder)
-          .then(row.ref('strikes'))
-          .else(row('strikes', '+', 1))
-          .end(),
-        leaseOwner: holder,
-        retryAt: null,
-      }))
-      .where('id', '=', id)
-      .where('state', '=', INSPECTING)
-      .where((row) => row.or([isFree(row), row('leaseOwner', '=', holder)]));
-    const due = now === undefined ? free : free.where((row) => row.or([row('retryAt', 'is', null), row('retryAt', '<=', now)]));
-    const row = await this.#durable.durably(id, () => due.returningAll().executeTakeFirst());
-    return row && (toUpload(row) as LeasedUpload);
-  }
-
-  /** Uncounts what one holder's running inspections were counted as, should they not come to an end. */
-  async forgiveStrikes(holder: string): Promise<void> {
-    await this.#engine.db
-      .updateTable('uploads')
-      .set((row) => ({ strikes: row('strikes', '-', 1) }))
-      .where('state', '=', INSPECTING)
-      .where('leaseOwner', '=', holder)
-      .where('strikes', '>', 0)
-      .execute();
-    await this.#engine.flush();
-  }
-
-  /** Voids all leases: for a ledger that one process alone serves, at its start. */
-  async releaseLeases(): Promise<void> {
-    await this.#engine.db.updateTable('uploads').set({ leaseOwner: null, retryAt: null }).where('state', '=', INSPECTING).execute();
-  }
-
-  /** Inspections whose lease one holder has. */
-  async inspectionsOf(holder: string): Promise<UploadId[]> {
-    const { db } = this.#engine;
-    const rows = await db.selectFrom('uploads').select('id').where('state', '=', INSPECTING).where('leaseOwner', '=', holder).execute();
-    return rows.map((row) => row.id);
-  }
-
-  /** Inspections that nobody runs and whose time has come. */
-  async dueInspections(now: number, limit: number): Promise<UploadId[]> {
-    const rows = await this.#engine.db
-      .selectFrom('uploads')
-      .select('id')
-      .where('state', '=', INSPECTING)
-      .where(isFree)
-      .where((row) => row.or([row('retryAt', 'is', null), row('retryAt', '<=', now)]))
-      .limit(limit)
-      .execute();
-    return rows.map((row) => row.id);
-  }
-
   /** Empty uploads that nobody has inspected. */
   async emptyReceiving(): Promise<UploadId[]> {
     const { db } = this.#engine;
@@ -293,21 +233,6 @@ export class Ledger {
   /** An idempotency key counts for a day; then it may name another upload. */
   async releaseKey(id: UploadId): Promise<void> {
     await this.#engine.db.updateTable('uploads').set({ idempotencyKey: null }).where('id', '=', id).execute();
-  }
-
-  async fact(key: string): Promise<string | undefined> {
-    const row = await this.#engine.db.selectFrom('facts').select('value').where('key', '=', key).executeTakeFirst();
-    return row?.value;
-  }
-
-  /** Durable. What it says is done must be. */
-  async remember(key: string, value: string): Promise<void> {
-    await this.#engine.db
-      .insertInto('facts')
-      .values({ key, value })
-      .onConflict((conflict) => conflict.column('key').doUpdateSet({ value }))
-      .execute();
-    await this.#engine.flush();
   }
 
   /** Newest first, a page at a time, as the database has them: for operators, who are to see a broken row, too. */

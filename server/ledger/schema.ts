@@ -23,6 +23,7 @@ export interface UploadTable {
   relativePath: string | null;
   /** The safe name; null until it is known. */
   name: string | null;
+  /** Null until the upload is accepted. */
   type: string | null;
   /** Directory of the final file, relative to the storage's root; fixed on entering `inspecting`. */
   target: string | null;
@@ -317,6 +318,14 @@ const creationFingerprint: Migration = {
   },
 };
 
+/** What was accepted has a type. */
+const acceptedType: Migration = {
+  async up(db) {
+    await sql`update uploads set type = 'application/octet-stream'
+      where type is null and state in ('accepted', 'removed')`.execute(db);
+  },
+};
+
 /** Who sent it and within which limits, and what all of that comes to. */
 const access = (dialect: Dialect): Migration => ({
   async up(db) {
@@ -361,6 +370,7 @@ export function migrations(dialect: Dialect): MigrationProvider {
     '0003-direct': direct,
     '0004-time-served': timeServed,
     '0005-creation-fingerprint': creationFingerprint,
+    '0006-accepted-type': acceptedType,
     '0007-access': access(dialect),
   };
   return { getMigrations: async () => all };

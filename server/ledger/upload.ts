@@ -9,13 +9,12 @@ export type UploadRow = Readonly<Selectable<UploadTable>>;
 const NEVER_NULL = {
   receiving: [],
   inspecting: ['length', 'target'],
-  // The type is null where no check that an operator chose has found one.
-  accepted: ['length', 'name', 'target'],
+  accepted: ['length', 'name', 'type', 'target'],
   // A refusal by the first bytes comes before there is a target, and maybe before the length was declared.
   rejected: ['errorCode'],
   expired: [],
   terminated: [],
-  removed: ['length', 'name', 'target'],
+  removed: ['length', 'name', 'type', 'target'],
 } as const;
 
 /** Columns that say something in these states alone: of an upload in another state they are not to be asked. */

@@ -24,9 +24,9 @@ export async function endUnfinished(engine: Engine, ledger: Ledger, keepRecordsF
     throw new StillServed('Another process serves this ledger, or did so a moment ago. Stop it, and wait as long as LANDFALL_LEASE.');
   }
   await holders.clearAll();
-  await ledger.releaseLeases();
+  await ledger.leases.releaseAll();
   for (;;) {
-    const page = await ledger.dueInspections(ledger.now(), PAGE);
+    const page = await ledger.leases.due(ledger.now(), PAGE);
     await Promise.all(page.map((id) => ledger.move(id, { from: 'inspecting' }, 'receiving', {})));
     if (page.length < PAGE) break;
   }

@@ -1,8 +1,18 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** Resolves after so long with true, or with false as soon as the signal is aborted. Does not keep the process alive. */
-export function pause(ms: number, signal?: AbortSignal): Promise<boolean> {
-  return sleep(ms, true, { ref: false, ...(signal && { signal }) }).catch(() => false);
+/**
+ * Resolves after so long with true, or with false as soon as the signal is aborted.
+ * @param ref keeps the process alive meanwhile: for what was begun and must come to its end
+ */
+export function pause(ms: number, signal?: AbortSignal, ref = false): Promise<boolean> {
+  return sleep(ms, true, { ref, ...(signal && { signal }) }).catch(() => false);
+}
+
+/** As the promise settles, or rejects with what `late` makes of it after so long; what was promised goes on all the same. */
+export function within<T>(ms: number, promise: Promise<T>, late: () => Error): Promise<T> {
+  const limit = Promise.withResolvers<never>();
+  const timer = setTimeout(() => limit.reject(late()), ms);
+  return Promise.race([promise, limit.promise]).finally(() => clearTimeout(timer));
 }
 
 const BACKOFF_BASE_MS = 500;

@@ -129,10 +129,10 @@ export class BodyIntake {
   async #pour(open: OpenBody): Promise<Ended> {
     const { staging, bodyTimeoutMs } = this.#options;
     const { maxBytes, signal, requireHeld, comesWhole: inOne = false } = this.#receive;
-    const { id, length: completeSize } = this.#upload;
+    const { id, length: completeBytes } = this.#upload;
     let source: BodySource | undefined;
     const writer = await staging.openWriter(id, this.#start, {
-      completeSize,
+      completeBytes,
       inOne,
       ...(requireHeld && { requireHeld }),
       onStored: (offset) => this.#checkpoint(offset, sync),

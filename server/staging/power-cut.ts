@@ -22,10 +22,10 @@ export async function bootId(): Promise<string> {
  */
 export async function returnToProvenOffsets(ledger: Ledger, staging: Staging): Promise<void> {
   const boot = await bootId();
-  const earlier = await ledger.fact('boot');
+  const earlier = await ledger.facts.get('boot');
   if (earlier === boot) return;
   if (earlier !== undefined) await returnAll(ledger, staging);
-  await ledger.remember('boot', boot);
+  await ledger.facts.set('boot', boot);
 }
 
 async function returnAll(ledger: Ledger, staging: Staging): Promise<void> {

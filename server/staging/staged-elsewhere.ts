@@ -32,8 +32,8 @@ export class StagedElsewhere extends StartError {
  */
 export async function requireSamePlace(engine: Engine, ledger: Ledger, staging: Staging, { name, server }: Place): Promise<void> {
   const place = server === '' ? name : `${name} at ${server}`;
-  const fact = await engine.db.selectFrom('facts').select('value').where('key', '=', FACT).executeTakeFirst();
-  const earlier = fact?.value ?? place;
+  const remembered = await ledger.facts.get(FACT);
+  const earlier = remembered ?? place;
   // What others bring from now on would not be found here.
   if (earlier.split(' at ')[0] !== name && !ledger.isAlone && (await new Holders(engine).isAnyAlive())) {
     throw new StagedElsewhere(
@@ -46,13 +46,7 @@ export async function requireSamePlace(engine: Engine, ledger: Ledger, staging: 
       `Uploads are under way whose bytes are in ${earlier}; in ${place} those of ${lost} are missing. Set it back until they are done, or end them with "landfall-server restored".`,
     );
   }
-  if (fact?.value === place) return;
-  await engine.db
-    .insertInto('facts')
-    .values({ key: FACT, value: place })
-    .onConflict((conflict) => conflict.column('key').doUpdateSet({ value: place }))
-    .execute();
-  await engine.flush();
+  if (remembered !== place) await ledger.facts.set(FACT, place);
 }
 
 /** An upload with fewer bytes than the ledger counts. */

@@ -2,7 +2,7 @@ import type { UploadId } from '../ledger/upload-id.ts';
 
 export interface WriterOptions {
   /** With this size the upload is complete: it is then made durable as its writer ends. */
-  completeSize: number | null;
+  completeBytes: number | null;
   /** All of it comes in one write, which may make it durable on its way. */
   inOne?: boolean;
   /** Asked right before bytes are stored later than by the `write` that brought them. @throws when the lock is lost */
@@ -33,7 +33,7 @@ export interface StagingWriter {
   write(buffers: readonly Buffer[]): Promise<void>;
   /** Makes durable what is stored, while more is being written. */
   sync(): Promise<void>;
-  /** The body is over: resolves when all of it is stored. @param mayComplete whether `completeSize` bytes are all there is */
+  /** The body is over: resolves when all of it is stored. @param mayComplete whether `completeBytes` bytes are all there is */
   end(mayComplete: boolean): Promise<Proof>;
   /** To be called whatever became of the body; resolves when nothing of it is on its way any more. */
   close(): Promise<void>;

@@ -81,8 +81,8 @@ async function openS3(config: Config, onFault?: (error: unknown) => void): Promi
   };
   const bucket = new Bucket(options);
   const check = new BucketCheck(options);
-  const { s3PartBytes: partSize, s3Concurrency: concurrency, s3MemoryBytes: memoryBytes } = config;
-  const staging = new S3Staging({ bucket, partSize, concurrency, memoryBytes, maxUploadBytes, ...(onFault && { onFault }) });
+  const { s3PartBytes: partBytes, s3Concurrency: concurrency, s3MemoryBytes: memoryBytes } = config;
+  const staging = new S3Staging({ bucket, partBytes, concurrency, memoryBytes, maxUploadBytes, ...(onFault && { onFault }) });
   const linkSeconds = Math.floor(config.s3LinkLifetimeMs / 1000);
   const delivery = { how: config.s3Downloads, linkSeconds };
   const storage = new S3Storage({ bucket, staging, copyThresholdBytes: config.s3CopyThresholdBytes, delivery });
@@ -90,7 +90,7 @@ async function openS3(config: Config, onFault?: (error: unknown) => void): Promi
     staging,
     storage,
     place: { name: `s3://${s3Bucket}/${s3Prefix}`, server: config.s3Endpoint },
-    direct: new S3Direct({ bucket, partSize, linkSeconds }),
+    direct: new S3Direct({ bucket, partBytes, linkSeconds }),
     prepare: () => check.requireUsable(),
     check: (signal) => check.look(signal),
     describe: (directory, name) => `s3://${s3Bucket}/${s3Prefix}files/${directory}/${name}`,

@@ -9,7 +9,7 @@ import type { Bucket } from '../s3/bucket.ts';
 import type { StoredPart } from '../s3/multiparts.ts';
 import { streamObject } from '../s3/object-stream.ts';
 import type { ObjectHeaders } from '../s3/place.ts';
-import { MIN_PART_BYTES, partSizeFor } from '../staging/s3/s3-parts.ts';
+import { MIN_PART_BYTES, partBytesFor } from '../staging/s3/s3-parts.ts';
 import type { S3Staging } from '../staging/s3/s3-staging.ts';
 import { dispositionOf } from './disposition.ts';
 import { type Delivery, deliverObject } from './s3-delivery.ts';
@@ -43,7 +43,7 @@ export class S3Storage implements Storage {
     if (staged === undefined) throw new StagedBytesGone('The staged bytes are gone.');
     const published = `${directory}/${attempt}`;
     const key = keyOf(published, name);
-    const headers: ObjectHeaders = { ContentType: type ?? 'application/octet-stream', ContentDisposition: dispositionOf(name) };
+    const headers: ObjectHeaders = { ContentType: type, ContentDisposition: dispositionOf(name) };
     signal?.throwIfAborted();
     if (staged.size > this.#options.copyThresholdBytes) await this.#copyInParts(staged.key, staged.size, key, headers, signal);
     else await this.#bucket.copy(staged.key, key, headers, signal);
@@ -107,8 +107,8 @@ export class S3Storage implements Storage {
   }
 
   async #copyInParts(from: string, size: number, key: string, headers: ObjectHeaders, signal: AbortSignal | undefined): Promise<void> {
-    const partSize = partSizeFor(Math.max(MIN_PART_BYTES, Math.min(COPY_PART_BYTES, this.#options.copyThresholdBytes)), size);
-    const count = Math.ceil(size / partSize);
+    const partBytes = partBytesFor(Math.max(MIN_PART_BYTES, Math.min(COPY_PART_BYTES, this.#options.copyThresholdBytes)), size);
+    const count = Math.ceil(size / partBytes);
     const uploadId = await this.#bucket.multiparts.start(key, headers);
     const parts: StoredPart[] = [];
     let next = 0;
@@ -116,8 +116,8 @@ export class S3Storage implements Storage {
       while (next < count) {
         signal?.throwIfAborted();
         const index = next++;
-        const start = index * partSize;
-        const end = Math.min(start + partSize, size);
+        const start = index * partBytes;
+        const end = Math.min(start + partBytes, size);
         parts[index] = await this.#bucket.multiparts.copy(key, uploadId, index + 1, from, start, end, signal);
       }
     };

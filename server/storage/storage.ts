@@ -7,8 +7,8 @@ export interface Target {
   id: UploadId;
   directory: string;
   name: string;
-  /** The media type that was found; null where there is none to tell. */
-  type: string | null;
+  /** The media type that was found. */
+  type: string;
   /** The inspection's attempt, which names whatever it leaves unfinished. */
   attempt: number;
 }

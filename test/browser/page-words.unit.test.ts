@@ -8,7 +8,7 @@ import { rowView } from '../../client/element/list/view.ts';
 import { tailStart, visibleName } from '../../client/element/name.ts';
 import { refusalOf } from '../../client/element/policy.ts';
 import { ENGLISH, wordsWith } from '../../client/element/strings.ts';
-import type { QueueSnapshot } from '../../client/handle/queue.ts';
+import type { QueueSnapshot } from '../../client/handle/queue-snapshot.ts';
 import type { UploadSnapshot, UploadState, WaitingReason } from '../../client/handle/snapshot.ts';
 import type { ResumeRecord } from '../../client/resume/store.ts';
 import { UploadError } from '../../shared/errors.ts';

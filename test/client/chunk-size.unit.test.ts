@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { ChunkSize, SMALLEST_CHUNK } from '../../client/transfer/chunk-size.ts';
+import { ChunkSize, SMALLEST_CHUNK_BYTES } from '../../client/transfer/chunk-size.ts';
 
 const MIB = 1024 * 1024;
 const BROWSER = { startBytes: 8 * MIB, minBytes: MIB, maxBytes: 32 * MIB, wholeBody: false };
@@ -75,7 +75,7 @@ describe('in a browser', () => {
     const size = new ChunkSize(BROWSER);
     const tried: number[] = [];
     while (size.tooLarge(size.bytes)) tried.push(size.bytes);
-    expect(tried.at(-1)).toBe(SMALLEST_CHUNK);
+    expect(tried.at(-1)).toBe(SMALLEST_CHUNK_BYTES);
   });
 });
 

@@ -4,7 +4,7 @@ import { fitted, percent, printable } from '../../client/cli/describe.ts';
 import { combinedExitCode } from '../../client/cli/exit-code.ts';
 import { LineProgress } from '../../client/cli/progress.ts';
 import { linesOf, TerminalProgress } from '../../client/cli/terminal-progress.ts';
-import type { QueueSnapshot } from '../../client/handle/queue.ts';
+import type { QueueSnapshot } from '../../client/handle/queue-snapshot.ts';
 import type { UploadSnapshot } from '../../client/handle/snapshot.ts';
 import { MOVES } from '../../client/handle/states.ts';
 

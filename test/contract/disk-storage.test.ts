@@ -22,7 +22,7 @@ async function open(root: string) {
     root,
     async stage(id: UploadId, bytes: Uint8Array) {
       const signal = new AbortController().signal;
-      const limits = { maxBytes: bytes.length, signal, bodyTimeoutMs: 10_000, completeSize: bytes.length };
+      const limits = { maxBytes: bytes.length, signal, bodyTimeoutMs: 10_000, completeBytes: bytes.length };
       await writeStaged(staging, id, 0, Readable.from([Buffer.from(bytes)]), limits);
       await staging.sync(id);
     },

@@ -13,7 +13,7 @@ const A = uploadId('a');
 const B = uploadId('b');
 
 /** What a verdict asks for, of either kind. */
-const ENDS = { name: 'name.txt', errorCode: 'ERR_EMPTY' };
+const ENDS = { name: 'name.txt', type: 'text/plain', errorCode: 'ERR_EMPTY' };
 
 export interface LedgerUnderTest {
   ledger: Ledger;
@@ -60,14 +60,15 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
     const broken: UploadRow[] = [
       { ...JUST_CREATED, ...newUpload(), state: 'inspecting', target: null },
       { ...JUST_CREATED, ...newUpload(), state: 'accepted', name: null, expiresAt: 1 },
-      { ...JUST_CREATED, ...newUpload(), state: 'rejected', errorCode: null, expiresAt: 2 },
-      { ...JUST_CREATED, ...newUpload(), state: 'unheard of' as 'receiving', expiresAt: 3 },
+      { ...JUST_CREATED, ...newUpload({ state: 'accepted' }), type: null, expiresAt: 2 },
+      { ...JUST_CREATED, ...newUpload(), state: 'rejected', errorCode: null, expiresAt: 3 },
+      { ...JUST_CREATED, ...newUpload(), state: 'unheard of' as 'receiving', expiresAt: 4 },
     ];
-    const right = newUpload({ state: 'rejected', expiresAt: 4 });
+    const right = newUpload({ state: 'rejected', expiresAt: 5 });
     for (const row of [...broken, right]) await ledger.create(row as Upload, true);
     for (const { id } of broken) await expect(ledger.get(id)).rejects.toThrow(BrokenRow);
     expect(await ledger.get(right.id)).toEqual(right);
-    await expect(ledger.claim(broken[0]?.id ?? A, 'p1')).rejects.toThrow('has no target');
+    await expect(ledger.leases.claim(broken[0]?.id ?? A, 'p1')).rejects.toThrow('has no target');
     expect(await ledger.expired(Date.now(), 10)).toEqual([...broken.slice(1).map(({ id }) => id), right.id]);
     expect(await ledger.list({ limit: 10 })).toHaveLength(broken.length + 1);
   });
@@ -162,13 +163,13 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
 
   it('lets only the latest attempt of the lease write its outcome', async () => {
     const { ledger, holders, id, lease } = await withInspection();
-    expect(await ledger.claim(id, 'second', Date.now())).toBeUndefined();
+    expect(await ledger.leases.claim(id, 'second', Date.now())).toBeUndefined();
     await holders.enter('first', HOUR);
-    expect(await ledger.claim(id, 'second', Date.now())).toBeUndefined();
+    expect(await ledger.leases.claim(id, 'second', Date.now())).toBeUndefined();
     await holders.leave('first');
     // Nobody has taken it over yet, and still it is not his any more.
     expect(await ledger.move(id, { from: 'inspecting', lease }, 'accepted', ENDS)).toBeUndefined();
-    expect((await ledger.claim(id, 'second', Date.now()))?.attempt).toBe(2);
+    expect((await ledger.leases.claim(id, 'second', Date.now()))?.attempt).toBe(2);
     expect(await ledger.change(id, { from: 'inspecting', lease }, { strikes: 0 }, true)).toBe(false);
     expect(await ledger.move(id, { from: 'inspecting', lease }, 'accepted', ENDS)).toBeUndefined();
     expect(await ledger.move(id, { from: 'inspecting', lease: { holder: 'first', attempt: 2 } }, 'accepted', ENDS)).toBeUndefined();
@@ -181,24 +182,24 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
     const { ledger, id, lease } = await withInspection();
     const now = Date.now();
     await ledger.change(id, { from: 'inspecting', lease }, { leaseOwner: null, retryAt: now + 1000 }, true);
-    expect(await ledger.claim(id, 'early', now)).toBeUndefined();
-    expect(await ledger.dueInspections(now, 10)).toEqual([]);
-    expect(await ledger.dueInspections(now + 1000, 10)).toEqual([id]);
-    const claims = await Promise.all(Array.from({ length: 10 }, (_, n) => ledger.claim(id, `p${n}`, now + 1000)));
+    expect(await ledger.leases.claim(id, 'early', now)).toBeUndefined();
+    expect(await ledger.leases.due(now, 10)).toEqual([]);
+    expect(await ledger.leases.due(now + 1000, 10)).toEqual([id]);
+    const claims = await Promise.all(Array.from({ length: 10 }, (_, n) => ledger.leases.claim(id, `p${n}`, now + 1000)));
     const won = claims.filter((row) => row !== undefined);
     expect(won).toHaveLength(1);
     expect(won[0]).toMatchObject({ attempt: 2, strikes: 2, retryAt: null });
-    expect(await ledger.dueInspections(now + 1000, 10)).toEqual([]);
+    expect(await ledger.leases.due(now + 1000, 10)).toEqual([]);
   });
 
   it('gives a lease back to its own holder, with no strike counted: nothing crashed, its end could not be written', async () => {
     const { ledger, id } = await withInspection();
-    expect(await ledger.inspectionsOf('first')).toEqual([id]);
-    expect(await ledger.claim(id, 'first', Date.now())).toMatchObject({ attempt: 2, strikes: 1 });
-    expect(await ledger.inspectionsOf('second')).toEqual([]);
+    expect(await ledger.leases.of('first')).toEqual([id]);
+    expect(await ledger.leases.claim(id, 'first', Date.now())).toMatchObject({ attempt: 2, strikes: 1 });
+    expect(await ledger.leases.of('second')).toEqual([]);
     await ledger.change(id, { from: 'inspecting' }, { leaseOwner: null }, true);
-    expect(await ledger.inspectionsOf('first')).toEqual([]);
-    expect(await ledger.claim(id, 'first', Date.now())).toMatchObject({ attempt: 3, strikes: 2 });
+    expect(await ledger.leases.of('first')).toEqual([]);
+    expect(await ledger.leases.claim(id, 'first', Date.now())).toMatchObject({ attempt: 3, strikes: 2 });
   });
 
   it('frees what a holder had once its time is over, and never again lets it renew', async () => {
@@ -210,9 +211,9 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
     await holders.enter('first', 1);
     expect(await locks.take(A, 'first', 'boot')).toEqual({ boot: 'boot' });
     await new Promise((resolve) => setTimeout(resolve, 5));
-    expect(await ledger.dueInspections(Date.now(), 10), 'its time is over, but nobody has said so').toEqual([]);
+    expect(await ledger.leases.due(Date.now(), 10), 'its time is over, but nobody has said so').toEqual([]);
     expect(await holders.bury()).toEqual(['first']);
-    expect(await ledger.dueInspections(Date.now(), 10)).toEqual([id]);
+    expect(await ledger.leases.due(Date.now(), 10)).toEqual([id]);
     expect(await holders.renew('first', HOUR)).toBe(false);
     expect(await holders.renew('second', HOUR)).toBe(true);
     await holders.clear('first');
@@ -221,9 +222,9 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
     expect(await locks.of('first', 10)).toEqual([A]);
     expect(await holders.bury(), 'what it may still have on its way is known by its name').toEqual(['first']);
     await holders.clearAll();
-    await ledger.releaseLeases();
+    await ledger.leases.releaseAll();
     expect(await holders.bury()).toEqual([]);
-    expect((await ledger.dueInspections(Date.now(), 10)).sort()).toEqual([id, mine.id].sort());
+    expect((await ledger.leases.due(Date.now(), 10)).sort()).toEqual([id, mine.id].sort());
   });
 
   it('renews a holder in time: it is not taken for dead', async () => {
@@ -375,11 +376,11 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
 
   it('remembers a fact until it is told another', async () => {
     const { ledger, other } = await open();
-    expect(await ledger.fact('boot')).toBeUndefined();
-    await ledger.remember('boot', 'a');
-    await ledger.remember('boot', 'b');
-    expect(await ledger.fact('boot')).toBe('b');
-    expect(await (await other()).fact('boot')).toBe('b');
+    expect(await ledger.facts.get('boot')).toBeUndefined();
+    await ledger.facts.set('boot', 'a');
+    await ledger.facts.set('boot', 'b');
+    expect(await ledger.facts.get('boot')).toBe('b');
+    expect(await (await other()).facts.get('boot')).toBe('b');
   });
 
   it('can be brought up to date again and again', async () => {

@@ -11,11 +11,11 @@ export const BEGIN = { length: 100, target: '2020/01/02/x' };
 const WITH: Readonly<Record<UploadState, Partial<UploadRow>>> = {
   receiving: {},
   inspecting: { target: BEGIN.target },
-  accepted: { target: BEGIN.target, name: 'name.txt' },
+  accepted: { target: BEGIN.target, name: 'name.txt', type: 'text/plain' },
   rejected: { errorCode: 'ERR_EMPTY' },
   expired: {},
   terminated: {},
-  removed: { target: BEGIN.target, name: 'name.txt' },
+  removed: { target: BEGIN.target, name: 'name.txt', type: 'text/plain' },
 };
 
 /** A row as it is right after a creation, with what the test says. */

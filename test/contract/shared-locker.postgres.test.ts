@@ -226,7 +226,7 @@ describe('the locker of several processes', () => {
     const { name } = second.tenure;
     for (const id of ids) {
       expect(await second.locks.take(id, name, 'this boot')).toBeUndefined();
-      expect(await second.ledger.claim(id, name, Date.now())).toBeUndefined();
+      expect(await second.ledger.leases.claim(id, name, Date.now())).toBeUndefined();
     }
   });
 
@@ -260,9 +260,15 @@ describe('the locker of several processes', () => {
     await expect.poll(() => heard).toContain('inspecting');
     await postgres.restart();
     await expect
-      .poll(() => first.ledger.move(upload.id, { from: 'inspecting' }, 'accepted', { name: 'name.txt' }).then(Boolean, () => false), {
-        timeout: 60_000,
-      })
+      .poll(
+        () =>
+          first.ledger
+            .move(upload.id, { from: 'inspecting' }, 'accepted', { name: 'name.txt', type: 'text/plain' })
+            .then(Boolean, () => false),
+        {
+          timeout: 60_000,
+        },
+      )
       .toBe(true);
     await expect.poll(() => heard, { timeout: 60_000 }).toContain('accepted');
   });

@@ -56,7 +56,7 @@ export function testStaging(open: () => Promise<Staging>): void {
   it('has stored what was lent to it, though it is overwritten as soon as its write has ended', async () => {
     const staging = await open();
     const bytes = await videoBytes(12 * 1024 * 1024 + 5);
-    const writer = await staging.openWriter(ID, 0, { completeSize: bytes.byteLength });
+    const writer = await staging.openWriter(ID, 0, { completeBytes: bytes.byteLength });
     const lent = Buffer.alloc(256 * 1024);
     for (let at = 0; at < bytes.byteLength; ) {
       const copied = bytes.copy(lent, 0, at, at + Math.min(lent.byteLength, writer.room));
@@ -74,7 +74,7 @@ export function testStaging(open: () => Promise<Staging>): void {
     const staging = await open();
     const bytes = await videoBytes(7_000_000);
     const told: number[] = [];
-    const writer = await staging.openWriter(ID, 0, { completeSize: null, onStored: (offset) => told.push(offset) });
+    const writer = await staging.openWriter(ID, 0, { completeBytes: null, onStored: (offset) => told.push(offset) });
     await writer.write([bytes.subarray(0, 5_000_000)]);
     await writer.close();
     const stored = await staging.size(ID);
@@ -122,8 +122,8 @@ export function testStaging(open: () => Promise<Staging>): void {
 
   it('makes a complete upload durable while it writes the end of it', async () => {
     const staging = await open();
-    expect(await writeStaged(staging, ID, 0, body([Buffer.alloc(5000)]), { completeSize: 5000 })).toMatchObject({ proof: 'durable' });
-    const { proof } = await writeStaged(staging, OTHER, 0, body([Buffer.alloc(4000)]), { completeSize: 5000 });
+    expect(await writeStaged(staging, ID, 0, body([Buffer.alloc(5000)]), { completeBytes: 5000 })).toMatchObject({ proof: 'durable' });
+    const { proof } = await writeStaged(staging, OTHER, 0, body([Buffer.alloc(4000)]), { completeBytes: 5000 });
     // What is stored may be durable at once, or when somebody asks for it.
     expect(['durable', 'unknown']).toContain(proof);
   });

@@ -15,18 +15,18 @@ const MIB = 1024 * 1024;
 
 async function openStaging() {
   const { bucket } = await testBucket();
-  return new S3Staging({ bucket, partSize: 5 * MIB, concurrency: 3, memoryBytes: 16 * MIB, maxUploadBytes: 1024 * MIB });
+  return new S3Staging({ bucket, partBytes: 5 * MIB, concurrency: 3, memoryBytes: 16 * MIB, maxUploadBytes: 1024 * MIB });
 }
 
 async function openStorage(copyThresholdBytes: number) {
   const { bucket, keys } = await testBucket();
-  const staging = new S3Staging({ bucket, partSize: 5 * MIB, concurrency: 3, memoryBytes: 16 * MIB, maxUploadBytes: 1024 * MIB });
+  const staging = new S3Staging({ bucket, partBytes: 5 * MIB, concurrency: 3, memoryBytes: 16 * MIB, maxUploadBytes: 1024 * MIB });
   const storage = new S3Storage({ bucket, staging, copyThresholdBytes, delivery: { how: 'stream', linkSeconds: 60 } });
   return {
     storage,
     async stage(id: UploadId, bytes: Uint8Array) {
       const signal = new AbortController().signal;
-      const limits = { maxBytes: bytes.length, signal, bodyTimeoutMs: 10_000, completeSize: bytes.length };
+      const limits = { maxBytes: bytes.length, signal, bodyTimeoutMs: 10_000, completeBytes: bytes.length };
       await writeStaged(staging, id, 0, Readable.from([Buffer.from(bytes)]), limits);
     },
     unstage: (id: UploadId) => staging.remove(id),

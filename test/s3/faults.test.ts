@@ -267,9 +267,9 @@ describe('a request that fails after one that did not fill a part', () => {
 describe('removing what is complete', () => {
   it('leaves nothing of what was staged', async () => {
     const { bucket, keys, unfinished } = await testBucket();
-    const staging = new S3Staging({ bucket, partSize: 5 * MIB, concurrency: 2, memoryBytes: 16 * MIB, maxUploadBytes: 64 * MIB });
+    const staging = new S3Staging({ bucket, partBytes: 5 * MIB, concurrency: 2, memoryBytes: 16 * MIB, maxUploadBytes: 64 * MIB });
     const id = uploadId('c');
-    await writeStaged(staging, id, 0, Readable.from([Buffer.alloc(12 * MIB)]), { ...LIMITS, completeSize: 12 * MIB });
+    await writeStaged(staging, id, 0, Readable.from([Buffer.alloc(12 * MIB)]), { ...LIMITS, completeBytes: 12 * MIB });
     expect(await staging.size(id)).toBe(12 * MIB);
     await staging.remove(id);
     expect(await keys()).toEqual([]);
@@ -353,7 +353,7 @@ describe('senders that stop sending', () => {
 
   it('together hold no more memory than they may', async () => {
     const { bucket } = await testBucket();
-    const staging = new S3Staging({ bucket, partSize: 5 * MIB, concurrency: 2, memoryBytes: 12 * MIB, maxUploadBytes: 64 * MIB });
+    const staging = new S3Staging({ bucket, partBytes: 5 * MIB, concurrency: 2, memoryBytes: 12 * MIB, maxUploadBytes: 64 * MIB });
     let most = 0;
     const bytes = await videoBytes(11 * MIB);
     const writes = Array.from({ length: 12 }, async (_, index) => {
@@ -362,7 +362,7 @@ describe('senders that stop sending', () => {
       const onBatch = () => {
         most = Math.max(most, staging.memoryTaken);
       };
-      expect(await writeStaged(staging, id, 0, source, { ...LIMITS, completeSize: bytes.byteLength, onBatch })).toMatchObject({
+      expect(await writeStaged(staging, id, 0, source, { ...LIMITS, completeBytes: bytes.byteLength, onBatch })).toMatchObject({
         end: 'whole',
       });
       return id;

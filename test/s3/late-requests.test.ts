@@ -11,7 +11,7 @@ import { uploadId } from '../support/upload-ids.ts';
 import { writeStaged } from '../support/write-staged.ts';
 
 const ID = uploadId('d');
-const LIMITS = { maxBytes: 1e9, signal: new AbortController().signal, bodyTimeoutMs: 30_000, completeSize: null };
+const LIMITS = { maxBytes: 1e9, signal: new AbortController().signal, bodyTimeoutMs: 30_000, completeBytes: null };
 const LATE_MS = 1500;
 
 /** Two processes' staging on one place; the first one's requests of a kind are told to come again later. */
@@ -30,7 +30,7 @@ async function openTwo(operation: string) {
   onTestFinished(() => proxy.close());
   const bucket = new Bucket({ ...bed.options, endpoint: proxy.url });
   onTestFinished(() => bucket.close());
-  const options = { partSize: 5 * MIB, concurrency: 2, memoryBytes: 16 * MIB, maxUploadBytes: 64 * MIB };
+  const options = { partBytes: 5 * MIB, concurrency: 2, memoryBytes: 16 * MIB, maxUploadBytes: 64 * MIB };
   return {
     stopped: new S3Staging({ ...options, bucket }),
     living: new S3Staging({ ...options, bucket: bed.bucket }),
@@ -45,7 +45,7 @@ const bodyOf = (bytes: Buffer) => Readable.from([bytes]);
 
 async function expectBytes(staging: S3Staging, at: number, bytes: Buffer): Promise<void> {
   expect(await staging.size(ID)).toBe(at);
-  await writeStaged(staging, ID, at, bodyOf(bytes.subarray(at)), { ...LIMITS, completeSize: bytes.byteLength });
+  await writeStaged(staging, ID, at, bodyOf(bytes.subarray(at)), { ...LIMITS, completeBytes: bytes.byteLength });
   const reader = await staging.open(ID);
   expect((await gathered(reader.stream())).equals(bytes)).toBe(true);
 }

@@ -28,7 +28,7 @@ it('parts beyond the first page count', async () => {
 
 it('objects, and uploads that are under way, are found beyond the first page', async () => {
   const { bucket, keys, unfinished } = await testBucket();
-  const staging = new S3Staging({ bucket, partSize: 5 * MIB, concurrency: 2, memoryBytes: 16 * MIB, maxUploadBytes: 64 * MIB });
+  const staging = new S3Staging({ bucket, partBytes: 5 * MIB, concurrency: 2, memoryBytes: 16 * MIB, maxUploadBytes: 64 * MIB });
   const idOf = (n: number) => n.toString(16).padStart(32, '0');
   await each((n) => bucket.put(`staging/${idOf(n)}/bytes`, Buffer.alloc(1)));
   // Of these there is nothing but the beginning of a multipart upload.

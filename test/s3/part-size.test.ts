@@ -16,7 +16,7 @@ const isLong = process.env.LANDFALL_TEST_LONG === '1';
 /** Forty megabytes in and out, on a machine that does other things too. */
 const LIMIT_MS = 240_000;
 const ID = uploadId('d');
-const LIMITS = { maxBytes: 1e9, signal: new AbortController().signal, bodyTimeoutMs: 30_000, completeSize: null };
+const LIMITS = { maxBytes: 1e9, signal: new AbortController().signal, bodyTimeoutMs: 30_000, completeBytes: null };
 const GIB = 1024 * MIB;
 /** Parts of 16 MiB where the length is known, of 105 MiB where it is not. */
 const DEFAULTS = { s3PartSize: 16 * MIB, maxUploadSize: 1024 * GIB, s3Memory: 256 * MIB };
@@ -93,25 +93,25 @@ describe('an upload that is under way while settings change', { timeout: LIMIT_M
 
 describe('staging in S3 whose part size changed', () => {
   const open = ({ bucket }: TestBucket, more: Partial<S3StagingOptions> = {}) =>
-    new S3Staging({ bucket, partSize: 5 * MIB, concurrency: 2, memoryBytes: 64 * MIB, maxUploadBytes: GIB, ...more });
+    new S3Staging({ bucket, partBytes: 5 * MIB, concurrency: 2, memoryBytes: 64 * MIB, maxUploadBytes: GIB, ...more });
   const bodyOf = (bytes: Buffer) => Readable.from([bytes]);
   const contentOf = async (staging: S3Staging) => gathered((await staging.open(ID)).stream());
 
   it.for([3 * MIB, 5 * MIB, 10 * MIB, 11 * MIB])('goes on from byte %i of twelve million that were cut back to it', async (size) => {
     const bed = await testBucket();
     const [first, second] = [await videoBytes(12 * MIB, 1), await videoBytes(23 * MIB, 2)];
-    await writeStaged(open(bed, { partSize: 16 * MIB }), ID, 0, bodyOf(first), LIMITS);
+    await writeStaged(open(bed, { partBytes: 16 * MIB }), ID, 0, bodyOf(first), LIMITS);
     const staging = open(bed);
     await staging.truncate(ID, size);
     expect(await staging.size(ID)).toBe(size);
-    await writeStaged(staging, ID, size, bodyOf(second.subarray(size)), { ...LIMITS, completeSize: second.byteLength });
+    await writeStaged(staging, ID, size, bodyOf(second.subarray(size)), { ...LIMITS, completeBytes: second.byteLength });
     expect((await contentOf(staging)).equals(Buffer.concat([first.subarray(0, size), second.subarray(size)]))).toBe(true);
   });
 
   it.for([0, 1, 2])('counts and reads all that it had when %i of its parts were made before a crash', async (parts) => {
     const bed = await testBucket();
     const bytes = await videoBytes(12 * MIB);
-    const before = open(bed, { partSize: 16 * MIB });
+    const before = open(bed, { partBytes: 16 * MIB });
     await writeStaged(before, ID, 0, bodyOf(bytes.subarray(0, 3 * MIB)), LIMITS);
     await writeStaged(before, ID, 3 * MIB, bodyOf(bytes.subarray(3 * MIB)), LIMITS);
     const key = `staging/${ID}/bytes`;
@@ -128,7 +128,7 @@ describe('staging in S3 whose part size changed', () => {
   it.for([0, 1, 2])('goes on from all that it had when %i of its parts were made before a crash', async (parts) => {
     const bed = await testBucket();
     const bytes = await videoBytes(23 * MIB);
-    const before = open(bed, { partSize: 16 * MIB });
+    const before = open(bed, { partBytes: 16 * MIB });
     await writeStaged(before, ID, 0, bodyOf(bytes.subarray(0, 3 * MIB)), LIMITS);
     await writeStaged(before, ID, 3 * MIB, bodyOf(bytes.subarray(3 * MIB, 12 * MIB)), LIMITS);
     const key = `staging/${ID}/bytes`;
@@ -138,7 +138,7 @@ describe('staging in S3 whose part size changed', () => {
       await bed.bucket.multiparts.put(key, uploadId, part + 1, bytes.subarray(part * 5 * MIB, (part + 1) * 5 * MIB));
     }
     const staging = open(bed);
-    await writeStaged(staging, ID, 12 * MIB, bodyOf(bytes.subarray(12 * MIB)), { ...LIMITS, completeSize: bytes.byteLength });
+    await writeStaged(staging, ID, 12 * MIB, bodyOf(bytes.subarray(12 * MIB)), { ...LIMITS, completeBytes: bytes.byteLength });
     expect((await contentOf(staging)).equals(bytes)).toBe(true);
   });
 
@@ -147,7 +147,7 @@ describe('staging in S3 whose part size changed', () => {
     const bytes = await videoBytes(24 * MIB);
     await writeStaged(open(bed), ID, 0, bodyOf(bytes.subarray(0, 12 * MIB)), LIMITS);
     const staging = open(bed, { maxUploadBytes: 80 * GIB });
-    await writeStaged(staging, ID, 12 * MIB, bodyOf(bytes.subarray(12 * MIB)), { ...LIMITS, completeSize: 60 * GIB });
+    await writeStaged(staging, ID, 12 * MIB, bodyOf(bytes.subarray(12 * MIB)), { ...LIMITS, completeBytes: 60 * GIB });
     const multipart: unknown = JSON.parse((await gathered(await bed.bucket.stream(`staging/${ID}/multipart`))).toString());
     expect(multipart).toMatchObject({ partSize: 7 * MIB });
     expect(await staging.size(ID)).toBe(bytes.byteLength);
@@ -156,7 +156,7 @@ describe('staging in S3 whose part size changed', () => {
 
   it('takes nothing away when bytes that were counted are not to be found', async () => {
     const bed = await testBucket();
-    const staging = open(bed, { partSize: 16 * MIB });
+    const staging = open(bed, { partBytes: 16 * MIB });
     const bytes = await videoBytes(12 * MIB);
     await writeStaged(staging, ID, 0, bodyOf(bytes.subarray(0, 3 * MIB)), LIMITS);
     await writeStaged(staging, ID, 3 * MIB, bodyOf(bytes.subarray(3 * MIB)), LIMITS);

@@ -17,11 +17,11 @@ import { createUpload, headUpload, patchUpload, readRecord } from '../support/tu
 import { uploadId } from '../support/upload-ids.ts';
 import { writeStaged } from '../support/write-staged.ts';
 
-const LIMITS = { maxBytes: 1e9, signal: new AbortController().signal, bodyTimeoutMs: 30_000, completeSize: null };
+const LIMITS = { maxBytes: 1e9, signal: new AbortController().signal, bodyTimeoutMs: 30_000, completeBytes: null };
 const ID = uploadId('d');
 
 function stagingIn({ bucket }: TestBucket): S3Staging {
-  return new S3Staging({ bucket, partSize: 5 * MIB, concurrency: 3, memoryBytes: 32 * MIB, maxUploadBytes: 1024 * MIB });
+  return new S3Staging({ bucket, partBytes: 5 * MIB, concurrency: 3, memoryBytes: 32 * MIB, maxUploadBytes: 1024 * MIB });
 }
 
 async function contentOf(staging: S3Staging, id = ID): Promise<Buffer> {
@@ -41,7 +41,7 @@ describe('staging in S3', () => {
       await writeStaged(staging, ID, 0, bodyOf(first), LIMITS);
       await staging.truncate(ID, size);
       expect(await staging.size(ID)).toBe(size);
-      await writeStaged(staging, ID, size, bodyOf(second.subarray(size)), { ...LIMITS, completeSize: 17 * MIB });
+      await writeStaged(staging, ID, size, bodyOf(second.subarray(size)), { ...LIMITS, completeBytes: 17 * MIB });
       expect(await staging.size(ID)).toBe(17 * MIB);
       expect((await contentOf(staging)).equals(Buffer.concat([first.subarray(0, size), second.subarray(size)]))).toBe(true);
     },
@@ -54,7 +54,7 @@ describe('staging in S3', () => {
     await writeStaged(staging, ID, 0, bodyOf(first), LIMITS);
     expect((await contentOf(staging)).equals(first)).toBe(true);
     // The ledger knew of less than was stored when the process died.
-    await writeStaged(staging, ID, 10 * MIB, bodyOf(second.subarray(10 * MIB)), { ...LIMITS, completeSize: 16 * MIB });
+    await writeStaged(staging, ID, 10 * MIB, bodyOf(second.subarray(10 * MIB)), { ...LIMITS, completeBytes: 16 * MIB });
     expect((await contentOf(staging)).equals(Buffer.concat([first.subarray(0, 10 * MIB), second.subarray(10 * MIB)]))).toBe(true);
     await staging.remove(ID);
     expect([await bed.keys(), await bed.unfinished()]).toEqual([[], []]);
@@ -65,7 +65,7 @@ describe('staging in S3', () => {
     const [first, second] = [await videoBytes(13 * MIB, 1), await videoBytes(15 * MIB, 2)];
     await writeStaged(staging, ID, 0, bodyOf(first), LIMITS);
     await writeStaged(staging, ID, 11 * MIB, bodyOf(second.subarray(11 * MIB, 14 * MIB)), LIMITS);
-    await writeStaged(staging, ID, 14 * MIB, bodyOf(second.subarray(14 * MIB)), { ...LIMITS, completeSize: 15 * MIB });
+    await writeStaged(staging, ID, 14 * MIB, bodyOf(second.subarray(14 * MIB)), { ...LIMITS, completeBytes: 15 * MIB });
     expect((await contentOf(staging)).equals(Buffer.concat([first.subarray(0, 11 * MIB), second.subarray(11 * MIB)]))).toBe(true);
   });
 
@@ -75,7 +75,7 @@ describe('staging in S3', () => {
     const bytes = await videoBytes(40 * 150_000);
     let most = 0;
     for (let at = 0; at < bytes.byteLength; at += 150_000) {
-      await writeStaged(staging, ID, at, bodyOf(bytes.subarray(at, at + 150_000)), { ...LIMITS, completeSize: bytes.byteLength });
+      await writeStaged(staging, ID, at, bodyOf(bytes.subarray(at, at + 150_000)), { ...LIMITS, completeBytes: bytes.byteLength });
       most = Math.max(most, (await bed.keys('staging/')).length);
     }
     expect(most).toBeLessThan(25);
@@ -105,7 +105,7 @@ describe('a server that starts on a bucket', () => {
     const bed = await testBucket();
     const dataDir = testDirectory();
     const bytes = await videoBytes(7 * MIB);
-    await writeStaged(stagingIn(bed), ID, 0, bodyOf(bytes), { ...LIMITS, completeSize: bytes.byteLength });
+    await writeStaged(stagingIn(bed), ID, 0, bodyOf(bytes), { ...LIMITS, completeBytes: bytes.byteLength });
     await bed.bucket.put(`files/2020/01/02/${ID}/1/film.mp4`, Buffer.from('the attempt that crashed'));
     const ledger = new Ledger(await openSqlite(dataDir, { exclusive: true }));
     await ledger.migrate();

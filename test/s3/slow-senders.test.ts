@@ -37,7 +37,7 @@ it('hundreds of slow senders are made room for by several requests at once, and 
   onTestFinished(() => proxy.close());
   const bucket = new Bucket({ ...bed.options, endpoint: proxy.url, connections: 64 });
   onTestFinished(() => bucket.close());
-  const staging = new S3Staging({ bucket, partSize: 5 * MIB, concurrency: 2, memoryBytes: MEMORY, maxUploadBytes: 64 * MIB });
+  const staging = new S3Staging({ bucket, partBytes: 5 * MIB, concurrency: 2, memoryBytes: MEMORY, maxUploadBytes: 64 * MIB });
   const bytes = randomBytes(FIRST_BYTES + SECOND_BYTES);
 
   const sources = Array.from({ length: SENDERS }, () => new PassThrough({ highWaterMark: MIB }));
@@ -45,7 +45,7 @@ it('hundreds of slow senders are made room for by several requests at once, and 
   const writes = sources.map((source, index) =>
     writeStaged(staging, numberedId(index), 0, source, {
       maxBytes: MIB,
-      completeSize: MIB,
+      completeBytes: MIB,
       signal: new AbortController().signal,
       bodyTimeoutMs: 60_000,
       onBatch: () => {

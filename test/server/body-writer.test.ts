@@ -20,7 +20,7 @@ function options(more: Partial<BodyLimits> = {}): BodyLimits {
 }
 
 function writeBody(file: OpenFile, offset: number, source: Readable, limits: BodyLimits): Promise<Written> {
-  return pour(new DiskWriter(file, offset, { completeSize: null }), streamBody(source), limits);
+  return pour(new DiskWriter(file, offset, { completeBytes: null }), streamBody(source), limits);
 }
 
 async function openFile(): Promise<{ file: OpenFile; path: string }> {

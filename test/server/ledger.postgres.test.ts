@@ -8,6 +8,7 @@ import { openPostgres } from '../../server/ledger/postgres.ts';
 import { testLedger } from '../contract/ledger.ts';
 import { newUpload } from '../contract/new-upload.ts';
 import { fillingStatements, ROWS, testPlans } from '../contract/plans.ts';
+import { testUpgrades } from '../contract/upgrades.ts';
 import { postgresForTests } from '../support/postgres.ts';
 import { uploadId } from '../support/upload-ids.ts';
 
@@ -51,6 +52,12 @@ describe('the ledger on PostgreSQL', () => {
         return { plan: lines.join('\n'), scans: lines.filter((line) => /Seq Scan on (?:uploads|locks)\b/.test(line)) };
       },
     };
+  });
+
+  testUpgrades(async () => {
+    const engine = openPostgres(await postgres.database(), { connections: 5 });
+    onTestFinished(() => engine.close());
+    return engine;
   });
 
   it('is made by several processes that start at once', async () => {

@@ -1,18 +1,17 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { Migrator } from 'kysely/migration';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { DirectUploads } from '../../server/ledger/direct-uploads.ts';
 import { Holders } from '../../server/ledger/holders.ts';
 import { Ledger } from '../../server/ledger/ledger.ts';
 import { Locks } from '../../server/ledger/locks.ts';
 import { LedgerTooNew } from '../../server/ledger/migration.ts';
-import { migrations } from '../../server/ledger/schema.ts';
 import { LedgerInUse, openSqlite } from '../../server/ledger/sqlite.ts';
 import { testLedger } from '../contract/ledger.ts';
 import { BEGIN, HOUR, newUpload } from '../contract/new-upload.ts';
 import { fillingStatements, ROWS, testPlans } from '../contract/plans.ts';
+import { migrateTo, testUpgrades } from '../contract/upgrades.ts';
 import { testDirectory } from '../support/temp-dir.ts';
 
 async function openEngine(dataDir: string, exclusive = false) {
@@ -64,6 +63,12 @@ describe('the ledger on SQLite', () => {
     };
   });
 
+  testUpgrades(async () => {
+    const engine = await openSqlite(testDirectory(), { exclusive: true });
+    onTestFinished(() => engine.close());
+    return engine;
+  });
+
   it('is served by one process at a time, whatever operators look at', async () => {
     const dataDir = testDirectory();
     const served = await openLedger(dataDir, true);
@@ -86,8 +91,7 @@ describe('the ledger on SQLite', () => {
   it('of a version without a clock goes on from when it was last served, so that nothing in it expires meanwhile', async () => {
     const dataDir = testDirectory();
     const engine = await openSqlite(dataDir, { exclusive: false });
-    const { error } = await new Migrator({ db: engine.migrating, provider: migrations('sqlite') }).migrateTo('0003-direct');
-    expect(error).toBeUndefined();
+    await migrateTo(engine, '0003-direct');
     await engine.close();
     const servedAt = Date.now() - 1000 * HOUR;
     const database = new DatabaseSync(join(dataDir, 'ledger.sqlite'));
@@ -202,7 +206,8 @@ describe('the ledger on SQLite', () => {
     expect(await failing(() => ledger.create(upload, true))).toBe(true);
     expect(await failing(() => ledger.beginInspection(id, 'first', BEGIN))).toMatchObject({ state: 'inspecting', attempt: 1 });
     const lease = { holder: 'first', attempt: 1 };
-    const accepting = () => ledger.move(id, { from: 'inspecting', lease }, 'accepted', { name: 'name.txt', leaseOwner: null });
+    const accepting = () =>
+      ledger.move(id, { from: 'inspecting', lease }, 'accepted', { name: 'name.txt', type: 'text/plain', leaseOwner: null });
     expect(await failing(accepting)).toMatchObject({ state: 'accepted', leaseOwner: null });
     expect(heard).toEqual(['inspecting', 'accepted']);
     await ledger.create(refused, true);

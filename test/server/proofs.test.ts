@@ -20,18 +20,18 @@ describe('the first start after a power cut', () => {
     const { ledger, staging } = bed;
     const ids = ['1', '2', '3'].map(uploadId);
     for (const id of ids) await bed.put(CONTENT, { id, length: 2000, provenOffset: 100 });
-    await ledger.remember('boot', 'an earlier one');
+    await ledger.facts.set('boot', 'an earlier one');
     // A fault in the middle of it.
     const broken = staging.path(ids[1] ?? uploadId('2'));
     await rm(broken);
     await mkdir(broken);
     await expect(returnToProvenOffsets(ledger, staging)).rejects.toThrow('EISDIR');
     expect(await Promise.all(ids.map((id) => staging.size(id)))).toEqual([100, expect.any(Number), LENGTH]);
-    expect(await ledger.fact('boot')).toBe('an earlier one');
+    expect(await ledger.facts.get('boot')).toBe('an earlier one');
     await rmdir(broken);
     await returnToProvenOffsets(ledger, staging);
     expect(await Promise.all(ids.map((id) => staging.size(id)))).toEqual([100, 0, 100]);
-    expect(await ledger.fact('boot')).not.toBe('an earlier one');
+    expect(await ledger.facts.get('boot')).not.toBe('an earlier one');
     // A mere crash since: all that was written is there.
     await bed.put(CONTENT, { id: uploadId('4'), length: 2000, provenOffset: 100 });
     await returnToProvenOffsets(ledger, staging);

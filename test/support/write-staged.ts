@@ -26,7 +26,7 @@ export async function writeStaged(
   options: WriteStagedOptions = {},
 ): Promise<Written> {
   const nudged = { nudge: () => {} };
-  const writer = await staging.openWriter(id, offset, { completeSize: null, nudge: () => nudged.nudge(), ...options });
+  const writer = await staging.openWriter(id, offset, { completeBytes: null, nudge: () => nudged.nudge(), ...options });
   const open = typeof body === 'function' ? body : streamBody(body);
   return pour(
     writer,

@@ -1,4 +1,4 @@
-import type { QueueSnapshot } from '../../handle/queue.ts';
+import type { QueueSnapshot } from '../../handle/queue-snapshot.ts';
 import type { UploadSnapshot } from '../../handle/snapshot.ts';
 import { h, setAttribute } from '../dom.ts';
 import type { Language } from '../language.ts';

@@ -1,5 +1,5 @@
 // What the panel for all uploads shows, worked out of the queue's snapshot.
-import type { QueueSnapshot } from '../../handle/queue.ts';
+import type { QueueSnapshot } from '../../handle/queue-snapshot.ts';
 import type { Language } from '../language.ts';
 import type { RowView } from './view.ts';
 

@@ -1,4 +1,4 @@
-import type { QueueSnapshot } from '../../handle/queue.ts';
+import type { QueueSnapshot } from '../../handle/queue-snapshot.ts';
 import { island } from '../contours.ts';
 import { h, setAttribute, setFacts, setText } from '../dom.ts';
 import type { Language } from '../language.ts';

@@ -16,6 +16,12 @@ export async function readAt(file: ByteRanges, start: number, end: number): Prom
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
+/** The whole numbers in [start, end) that follow one another, four bytes each, little-endian; fewer where the bytes end sooner. */
+export function* numbersIn(bytes: Buffer, start: number, end: number): Generator<number> {
+  const last = Math.min(end, bytes.length) - 4;
+  for (let at = start; at <= last; at += 4) yield bytes.readUInt32LE(at);
+}
+
 /** Bytes in memory as what is read. */
 export function rangesOf(bytes: Buffer, signal: AbortSignal): ByteRanges {
   return { length: bytes.length, signal, read: async (start, end) => bytes.subarray(start, end) };

@@ -1,5 +1,5 @@
 /** Reads Compound Files ([MS-CFB]): what .doc, .xls, .ppt, .msg, embedded objects and encrypted Office files are made of. */
-import { BrokenContainer, type ByteRanges, readAt } from './byte-ranges.ts';
+import { BrokenContainer, type ByteRanges, numbersIn, readAt } from './byte-ranges.ts';
 
 export interface CompoundEntry {
   readonly name: string;
@@ -25,7 +25,7 @@ export interface CompoundFile {
 
 const HEADER_BYTES = 512;
 const ENTRY_BYTES = 128;
-const MINI_STREAM_LIMIT = 4096;
+const MINI_STREAM_BYTES = 4096;
 const MINI_SECTOR_BYTES = 64;
 /** 65,536 entries at least: a document with thousands of formulas has some ten thousand. */
 const MAX_DIRECTORY_SECTORS = 16_384;
@@ -59,7 +59,7 @@ export async function readCompoundFile(file: ByteRanges): Promise<CompoundFile> 
     stream: ({ start, size }) => ({
       length: size,
       signal: file.signal,
-      read: size < MINI_STREAM_LIMIT ? mini.reader(start) : new Chain(sectors, start).read,
+      read: size < MINI_STREAM_BYTES ? mini.reader(start) : new Chain(sectors, start).read,
     }),
   };
 }
@@ -123,7 +123,7 @@ class Sectors {
     this.size = size;
     this.count = Math.ceil(file.length / size);
     this.#difatSector = header.readUInt32LE(68);
-    for (let at = 76; at < HEADER_BYTES; at += 4) this.#fat.push(header.readUInt32LE(at));
+    this.#fat.push(...numbersIn(header, 76, HEADER_BYTES));
   }
 
   /** As many that follow each other, which may be fewer than a whole sector where the file ends. */
@@ -166,7 +166,7 @@ class Sectors {
       if (this.#difatSector > LAST_REGULAR_SECTOR || this.#difatSectorsRead++ >= MAX_DIFAT_SECTORS) break;
       const list = await this.read(this.#difatSector);
       if (list.length < this.size) break;
-      for (let at = 0; at < this.size - 4; at += 4) this.#fat.push(list.readUInt32LE(at));
+      this.#fat.push(...numbersIn(list, 0, this.size - 4));
       this.#difatSector = list.readUInt32LE(this.size - 4);
     }
     const sector = this.#fat[index];

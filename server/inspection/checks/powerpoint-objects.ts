@@ -1,6 +1,6 @@
 /** The OLE objects of a PowerPoint document, its VBA project among them: records of its one stream ([MS-PPT]). */
 import { setImmediate } from 'node:timers/promises';
-import { type ByteRanges, readAt } from './byte-ranges.ts';
+import { type ByteRanges, numbersIn, readAt } from './byte-ranges.ts';
 
 const HEADER_BYTES = 8;
 /** RT_ExternalOleObjectStg, for objects, controls and the project alike (2.10.34, 2.10.37, 2.10.40). */
@@ -75,9 +75,11 @@ async function addDirectory(document: ByteRanges, at: number, offsets: Set<numbe
   for (let from = 0; from + 4 <= entries.length; ) {
     const count = entries.readUInt32LE(from) >>> 20;
     from += 4;
-    for (let index = 0; index < count && from + 4 <= entries.length && offsets.size < MAX_RECORDS; index++, from += 4) {
-      offsets.add(entries.readUInt32LE(from));
+    for (const offset of numbersIn(entries, from, from + count * 4)) {
+      if (offsets.size >= MAX_RECORDS) return;
+      offsets.add(offset);
     }
+    from += count * 4;
   }
 }
 

@@ -8,14 +8,14 @@ const MAX_BUFFERS = 1024;
 export class DiskWriter implements StagingWriter {
   readonly room: number = Number.POSITIVE_INFINITY;
   readonly #file: OpenFile;
-  readonly #options: Pick<WriterOptions, 'completeSize' | 'onStored'>;
+  readonly #options: Pick<WriterOptions, 'completeBytes' | 'onStored'>;
   /** Each write makes durable what it wrote. */
   readonly #isSynchronous: boolean;
   #position: number;
   #isSynced = false;
 
   /** @param file the writer's own from now on */
-  constructor(file: OpenFile, offset: number, options: Pick<WriterOptions, 'completeSize' | 'onStored'>, isSynchronous = false) {
+  constructor(file: OpenFile, offset: number, options: Pick<WriterOptions, 'completeBytes' | 'onStored'>, isSynchronous = false) {
     this.#file = file;
     this.#position = offset;
     this.#options = options;
@@ -37,7 +37,7 @@ export class DiskWriter implements StagingWriter {
   }
 
   async end(mayComplete: boolean): Promise<Proof> {
-    if (!mayComplete || this.#position !== this.#options.completeSize) return 'unknown';
+    if (!mayComplete || this.#position !== this.#options.completeBytes) return 'unknown';
     this.#isSynced =
       this.#isSynchronous ||
       (await this.#file.sync().then(

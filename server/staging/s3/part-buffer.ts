@@ -68,11 +68,11 @@ export class PartBuffer implements Holder {
    * was made smaller, which come in pieces.
    * False: what is held must be written down first.
    */
-  async grow(partSize: number, mostBytes: number): Promise<boolean> {
+  async grow(partBytes: number, mostBytes: number): Promise<boolean> {
     const { held } = this;
     const most = Math.min(mostBytes, this.#memory.most);
     if (held >= most) return false;
-    const size = Math.min(most, this.#isFast ? partSize : Math.max(FIRST_BUFFER_BYTES, held * BUFFER_GROWTH));
+    const size = Math.min(most, this.#isFast ? partBytes : Math.max(FIRST_BUFFER_BYTES, held * BUFFER_GROWTH));
     if ((await this.#memory.take(this, size - held)) !== 'taken') return false;
     const larger = this.#memory.buffer(size);
     this.#buffer.copy(larger, 0, 0, this.#filled);

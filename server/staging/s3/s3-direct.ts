@@ -7,19 +7,19 @@ import { isMissing } from '../../s3/fault.ts';
 import type { StoredPart } from '../../s3/multiparts.ts';
 import { type HeaderGuard, type SignedPut, signPut } from '../../s3/signed-put.ts';
 import { findHeaderGuard } from './header-guard.ts';
-import { bytesKey, directKey, type Multipart, multipartKey, partSizeFor, readMultipart, readStaged, startMultipart } from './s3-parts.ts';
+import { bytesKey, directKey, type Multipart, multipartKey, partBytesFor, readMultipart, readStaged, startMultipart } from './s3-parts.ts';
 import { seal } from './s3-seal.ts';
 
 export interface DirectLinks {
   /** Bytes of every part but the last. */
-  partSize: number;
+  partBytes: number;
   /** What is still to be sent, in the order of its place; the next ones are asked for when these are. */
   parts: { number: number; url: string }[];
 }
 
 export interface S3DirectOptions {
   bucket: Bucket;
-  partSize: number;
+  partBytes: number;
   /** Seconds that an address is good for. */
   linkSeconds: number;
 }
@@ -58,22 +58,22 @@ export class S3Direct {
 
   /** Addresses for what S3 does not have yet, from a part on. @throws S3Fault */
   async links(id: UploadId, length: number, from = 1): Promise<DirectLinks> {
-    const partSize = partSizeFor(this.#options.partSize, length);
-    if (length === 0) return { partSize, parts: [] };
+    const partBytes = partBytesFor(this.#options.partBytes, length);
+    if (length === 0) return { partBytes, parts: [] };
     const staged = await readStaged(this.#bucket, id);
-    if (staged.sealed !== undefined || staged.direct === length) return { partSize, parts: [] };
+    if (staged.sealed !== undefined || staged.direct === length) return { partBytes, parts: [] };
     const begun = staged.hasMultipart ? await this.#begun(id) : undefined;
     // What was begun in parts goes on in them, whatever their size would be today.
-    if (begun === undefined && length <= partSize) {
+    if (begun === undefined && length <= partBytes) {
       const put = new PutObjectCommand({ ...this.#bucket.at(directKey(id)), ContentLength: length });
-      return { partSize: length, parts: [{ number: 1, url: await this.#sign(put) }] };
+      return { partBytes: length, parts: [{ number: 1, url: await this.#sign(put) }] };
     }
     // What was begun is gone, by a rule of the bucket for one.
     if (staged.hasMultipart && begun === undefined) await this.#bucket.remove([multipartKey(id)]);
-    const { multipart, stored } = begun ?? { multipart: await startMultipart(this.#bucket, id, partSize), stored: [] };
+    const { multipart, stored } = begun ?? { multipart: await startMultipart(this.#bucket, id, partBytes), stored: [] };
     const whole = new Set(stored.filter((part) => part.size === sizeOfPart(part.number, multipart, length)).map(({ number }) => number));
     const parts: DirectLinks['parts'] = [];
-    for (let number = from; number <= Math.ceil(length / multipart.partSize) && parts.length < LINKS_AT_ONCE; number++) {
+    for (let number = from; number <= Math.ceil(length / multipart.partBytes) && parts.length < LINKS_AT_ONCE; number++) {
       if (whole.has(number)) continue;
       const ContentLength = sizeOfPart(number, multipart, length);
       const part = new UploadPartCommand({
@@ -84,7 +84,7 @@ export class S3Direct {
       });
       parts.push({ number, url: await this.#sign(part) });
     }
-    return { partSize: multipart.partSize, parts };
+    return { partBytes: multipart.partBytes, parts };
   }
 
   /**
@@ -137,13 +137,13 @@ export class S3Direct {
 }
 
 function isWhole({ multipart, stored }: Begun, length: number): boolean {
-  const parts = stored.slice(0, Math.ceil(length / multipart.partSize));
+  const parts = stored.slice(0, Math.ceil(length / multipart.partBytes));
   const size = parts.reduce((sum, part) => sum + part.size, 0);
   return (
     size === length && parts.every(({ number, size }, index) => number === index + 1 && size === sizeOfPart(number, multipart, length))
   );
 }
 
-function sizeOfPart(number: number, { partSize }: Multipart, length: number): number {
-  return Math.min(partSize, length - (number - 1) * partSize);
+function sizeOfPart(number: number, { partBytes }: Multipart, length: number): number {
+  return Math.min(partBytes, length - (number - 1) * partBytes);
 }

@@ -35,7 +35,7 @@ export interface Layout {
  * parts: their bytes are stored a second time, and none is taken away here. Whatever the caller takes away then is known to be in
  * what this resolves with. A crash in between leaves full parts and all tails, of which the next call makes the same.
  *
- * @param multipart as it was begun; undefined: not yet, and `partSize` is what it would have
+ * @param multipart as it was begun; undefined: not yet, and `partBytes` is what it would have
  * @throws Error when bytes before the offset are not in S3; S3Fault
  */
 export async function layOut(
@@ -43,11 +43,11 @@ export async function layOut(
   id: UploadId,
   staged: Staged,
   multipart: Multipart | undefined,
-  partSize: number,
+  partBytes: number,
   offset: number,
   requireHeld?: () => void,
 ): Promise<Layout> {
-  const start = Math.floor(offset / partSize) * partSize;
+  const start = Math.floor(offset / partBytes) * partBytes;
   const tails = tailsFrom(staged.tails, start, offset);
   const isWhole = endOf(tails, start) === offset;
   const first = Math.min(start, ...staged.tails.map((tail) => tail.start));
@@ -59,13 +59,13 @@ export async function layOut(
   const from = Math.min(stored, start);
   const chain = tailsOver(staged.tails, from, offset);
   if (endOf(chain, from) !== offset) throw new Error(`Staged bytes before ${offset} are gone.`);
-  const begun = multipart ?? (await startMultipart(bucket, id, partSize));
-  requireSize(begun, partSize);
+  const begun = multipart ?? (await startMultipart(bucket, id, partBytes));
+  requireSize(begun, partBytes);
   const reader = new TailsReader(bucket, chain);
-  for (let at = from; at < start; at += partSize) {
+  for (let at = from; at < start; at += partBytes) {
     requireHeld?.();
-    await reading.with(partSize, async () =>
-      bucket.multiparts.put(bytesKey(id), begun.uploadId, at / partSize + 1, await reader.read(at, at + partSize)),
+    await reading.with(partBytes, async () =>
+      bucket.multiparts.put(bytesKey(id), begun.uploadId, at / partBytes + 1, await reader.read(at, at + partBytes)),
     );
   }
   if (start === offset) return { multipart: begun, start, tails: [] };
@@ -76,13 +76,13 @@ export async function layOut(
 }
 
 /** @throws Error when somebody else began it with parts of another size; who asks next goes by that */
-export function requireSize(multipart: Multipart, partSize: number): void {
-  if (multipart.partSize !== partSize) throw new Error('The parts of this upload have another size.');
+export function requireSize(multipart: Multipart, partBytes: number): void {
+  if (multipart.partBytes !== partBytes) throw new Error('The parts of this upload have another size.');
 }
 
 /** Up to where parts are full and without a gap, from the one that holds the byte at `first` on. */
-async function fullPartsEnd(bucket: Bucket, id: UploadId, { uploadId, partSize }: Multipart, first: number): Promise<number> {
-  const before = Math.floor(first / partSize);
+async function fullPartsEnd(bucket: Bucket, id: UploadId, { uploadId, partBytes }: Multipart, first: number): Promise<number> {
+  const before = Math.floor(first / partBytes);
   const parts = await bucket.multiparts.parts(bytesKey(id), uploadId, before);
-  return (before + leadingParts(parts, partSize, before).length) * partSize;
+  return (before + leadingParts(parts, partBytes, before).length) * partBytes;
 }

@@ -31,7 +31,7 @@ const MIB = 1024 * 1024;
 export interface Multipart {
   uploadId: string;
   /** Of every part but the last. */
-  partSize: number;
+  partBytes: number;
 }
 
 /** As it is written down in the bucket, where others may write, too. */
@@ -77,7 +77,7 @@ export function newTailKey(id: UploadId, start: number): string {
 }
 
 /** The least that holds the length in the parts that S3 allows, in whole MiB so that every server likes it. */
-export function partSizeFor(configured: number, length: number): number {
+export function partBytesFor(configured: number, length: number): number {
   return Math.max(configured, Math.ceil(length / MAX_PARTS / MIB) * MIB);
 }
 
@@ -99,24 +99,31 @@ export async function readMultipart(bucket: Bucket, id: UploadId): Promise<Multi
   const { body } = await bucket.get(multipartKey(id));
   const pieces: Buffer[] = [];
   for await (const piece of body) pieces.push(piece as Buffer);
-  return MULTIPART.parse(JSON.parse(Buffer.concat(pieces).toString()));
+  const { uploadId, partSize } = MULTIPART.parse(JSON.parse(Buffer.concat(pieces).toString()));
+  return { uploadId, partBytes: partSize };
+}
+
+/** What `readMultipart` reads. */
+export function writtenMultipart({ uploadId, partBytes }: Multipart): Buffer {
+  const written: z.input<typeof MULTIPART> = { uploadId, partSize: partBytes };
+  return Buffer.from(JSON.stringify(written));
 }
 
 /** Makes a multipart upload and writes down its id; where somebody was first, theirs it is. */
-export async function startMultipart(bucket: Bucket, id: UploadId, partSize: number): Promise<Multipart> {
+export async function startMultipart(bucket: Bucket, id: UploadId, partBytes: number): Promise<Multipart> {
   const uploadId = await bucket.multiparts.start(bytesKey(id));
-  const multipart: Multipart = { uploadId, partSize };
-  if (await bucket.putNew(multipartKey(id), Buffer.from(JSON.stringify(multipart)))) return multipart;
+  const multipart: Multipart = { uploadId, partBytes };
+  if (await bucket.putNew(multipartKey(id), writtenMultipart(multipart))) return multipart;
   const first = await readMultipart(bucket, id);
   if (first.uploadId !== uploadId) await bucket.multiparts.abort(bytesKey(id), uploadId);
   return first;
 }
 
 /** The parts that count: from the first after `after` on, each full, up to the first that is not. */
-export function leadingParts(parts: readonly StoredPart[], partSize: number, after = 0): StoredPart[] {
+export function leadingParts(parts: readonly StoredPart[], partBytes: number, after = 0): StoredPart[] {
   const leading: StoredPart[] = [];
   for (const part of parts) {
-    if (part.number !== after + leading.length + 1 || part.size !== partSize) break;
+    if (part.number !== after + leading.length + 1 || part.size !== partBytes) break;
     leading.push(part);
   }
   return leading;

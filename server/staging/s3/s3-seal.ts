@@ -15,6 +15,7 @@ import {
   sizeOf,
   type Tail,
   tailsOver,
+  writtenMultipart,
 } from './s3-parts.ts';
 import { TailsReader } from './s3-reader.ts';
 
@@ -40,12 +41,12 @@ export async function seal(
   size: number,
   known?: readonly StoredPart[],
 ): Promise<void> {
-  const { uploadId, partSize } = multipart;
-  const count = Math.ceil(size / partSize);
+  const { uploadId, partBytes } = multipart;
+  const count = Math.ceil(size / partBytes);
   const parts = (known ?? (await bucket.multiparts.parts(bytesKey(id), uploadId))).slice(0, count);
   const isWhole =
     parts.length === count &&
-    parts.every((part, index) => part.number === index + 1 && part.size === Math.min(partSize, size - index * partSize));
+    parts.every((part, index) => part.number === index + 1 && part.size === Math.min(partBytes, size - index * partBytes));
   if (!isWhole) throw new Error(`The parts of ${size} bytes are not all there.`);
   await bucket.multiparts.complete(bytesKey(id), uploadId, parts);
 }
@@ -70,8 +71,8 @@ export interface PartsAndTails {
 export async function partsAndTails(bucket: Bucket, id: UploadId, staged: Staged): Promise<PartsAndTails> {
   const multipart = staged.hasMultipart ? await readMultipart(bucket, id) : undefined;
   const listed = multipart ? await bucket.multiparts.parts(bytesKey(id), multipart.uploadId) : [];
-  const full = multipart ? leadingParts(listed, multipart.partSize) : [];
-  const start = full.length * (multipart?.partSize ?? 0);
+  const full = multipart ? leadingParts(listed, multipart.partBytes) : [];
+  const start = full.length * (multipart?.partBytes ?? 0);
   const tails = tailsOver(staged.tails, start);
   // The last part of a file may be stored already, when only its sealing failed.
   const next = listed.find(({ number }) => number === full.length + 1);
@@ -95,11 +96,11 @@ export async function sealAll(sealing: Sealing, id: UploadId, staged: Staged, si
   const parts = [...full];
   if (last) parts.push(last);
   else {
-    const { uploadId, partSize } = multipart;
+    const { uploadId, partBytes } = multipart;
     const reader = new TailsReader(bucket, tails);
-    for (let at = start; at < size; at += partSize) {
-      const end = Math.min(at + partSize, size);
-      const number = at / partSize + 1;
+    for (let at = start; at < size; at += partBytes) {
+      const end = Math.min(at + partBytes, size);
+      const number = at / partBytes + 1;
       parts.push(
         await reading.with(end - at, async () => {
           const bytes = await reader.read(at, end);
@@ -120,25 +121,25 @@ export async function unseal(
   id: UploadId,
   staged: Staged,
   size: number,
-  partSize: number,
+  partBytes: number,
   requireHeld?: () => void,
 ): Promise<void> {
   const key = bytesKey(id);
   const obsolete = staged.tails.map((tail) => tail.key);
-  const count = Math.floor(size / partSize);
-  const start = count * partSize;
+  const count = Math.floor(size / partBytes);
+  const start = count * partBytes;
   const tail = newTailKey(id, start);
   if (size > start) await reading.with(size - start, async () => bucket.put(tail, await bucket.read(key, start, size)));
   if (count > 0) {
     // Not under the key itself, or its completion would be taken for the object there is.
     const uploadId = await bucket.multiparts.start(key);
     for (let part = 0; part < count; part++)
-      await bucket.multiparts.copy(key, uploadId, part + 1, key, part * partSize, (part + 1) * partSize);
+      await bucket.multiparts.copy(key, uploadId, part + 1, key, part * partBytes, (part + 1) * partBytes);
     // The object goes in their stead.
-    const copied = leadingParts(await bucket.multiparts.parts(key, uploadId), partSize);
+    const copied = leadingParts(await bucket.multiparts.parts(key, uploadId), partBytes);
     if (copied.length < count) throw new Error(`${copied.length} parts were copied of ${count}.`);
     requireHeld?.();
-    await bucket.put(multipartKey(id), Buffer.from(JSON.stringify({ uploadId, partSize } satisfies Multipart)));
+    await bucket.put(multipartKey(id), writtenMultipart({ uploadId, partBytes }));
   } else if (staged.hasMultipart) {
     await bucket.remove([multipartKey(id)]);
   }

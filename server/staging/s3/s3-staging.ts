@@ -13,7 +13,7 @@ import {
   endOf,
   isCut,
   type Multipart,
-  partSizeFor,
+  partBytesFor,
   readMultipart,
   readStaged,
   STAGING,
@@ -27,7 +27,7 @@ import { S3Writer } from './s3-writer.ts';
 export interface S3StagingOptions {
   bucket: Bucket;
   /** Bytes of a part, where the length of an upload does not ask for larger ones. */
-  partSize: number;
+  partBytes: number;
   /** Parts of one upload on their way at once. */
   concurrency: number;
   /** Bytes that all bodies together may hold in memory. */
@@ -41,7 +41,7 @@ export interface S3StagingOptions {
 interface Opened {
   staged: Staged;
   multipart: Multipart | undefined;
-  partSize: number;
+  partBytes: number;
 }
 
 /** Of the usual size, that are read back at once, in memory of their own beside the shared one. */
@@ -59,7 +59,7 @@ export class S3Staging implements Staging {
     this.#options = options;
     this.#bucket = options.bucket;
     this.#memory = new PartMemory(options.memoryBytes);
-    this.#reading = new Permits(PARTS_READ_AT_ONCE * options.partSize);
+    this.#reading = new Permits(PARTS_READ_AT_ONCE * options.partBytes);
     this.#removals = new Retries(options.onFault ?? (() => undefined));
   }
 
@@ -82,8 +82,8 @@ export class S3Staging implements Staging {
 
   async openWriter(id: UploadId, offset: number, options: WriterOptions): Promise<StagingWriter> {
     const { concurrency } = this.#options;
-    const { staged, multipart, partSize } = await this.#open(id, offset, options);
-    const writing = { bucket: this.#bucket, memory: this.#memory, reading: this.#reading, concurrency, multipart, partSize };
+    const { staged, multipart, partBytes } = await this.#open(id, offset, options);
+    const writing = { bucket: this.#bucket, memory: this.#memory, reading: this.#reading, concurrency, multipart, partBytes };
     return S3Writer.open(writing, id, staged, offset, options);
   }
 
@@ -101,23 +101,23 @@ export class S3Staging implements Staging {
     const staged = await readStaged(this.#bucket, id);
     const multipart = staged.hasMultipart ? await readMultipart(this.#bucket, id) : undefined;
     if (staged.sealed !== undefined) {
-      await unseal(s3, id, staged, size, multipart?.partSize ?? this.#partSizeOf(null));
+      await unseal(s3, id, staged, size, multipart?.partBytes ?? this.#partBytesOf(null));
       return;
     }
     let kept = tailsFrom(staged.tails, 0, size);
     if (multipart) {
-      const { uploadId, partSize } = multipart;
-      const wanted = Math.floor(size / partSize) * partSize;
+      const { uploadId, partBytes } = multipart;
+      const wanted = Math.floor(size / partBytes) * partBytes;
       const { start, listed } = await partsAndTails(this.#bucket, id, staged);
       // The middle of a part that is stored: only whole objects can be read.
       if (size < start && endOf(tailsFrom(staged.tails, wanted, size), wanted) !== size) {
         const sealed = await sealAll(s3, id, staged);
-        await unseal(s3, id, { ...staged, sealed }, size, partSize);
+        await unseal(s3, id, { ...staged, sealed }, size, partBytes);
         return;
       }
-      kept = (await layOut(s3, id, staged, multipart, partSize, size)).tails;
+      kept = (await layOut(s3, id, staged, multipart, partBytes, size)).tails;
       // A part can't be taken out of a multipart upload. An empty one in its place ends what counts; from the end on, so that no gap is bridged.
-      for (const { number } of listed.filter((part) => part.number > wanted / partSize).reverse()) {
+      for (const { number } of listed.filter((part) => part.number > wanted / partBytes).reverse()) {
         await this.#bucket.multiparts.put(bytesKey(id), uploadId, number, Buffer.alloc(0));
       }
     }
@@ -188,20 +188,20 @@ export class S3Staging implements Staging {
   }
 
   /** What is staged, in parts and tails that can be appended to. */
-  async #open(id: UploadId, offset: number, { completeSize, requireHeld }: WriterOptions): Promise<Opened> {
+  async #open(id: UploadId, offset: number, { completeBytes, requireHeld }: WriterOptions): Promise<Opened> {
     const s3 = { bucket: this.#bucket, reading: this.#reading };
     const staged = await readStaged(this.#bucket, id);
     const multipart = staged.hasMultipart ? await readMultipart(this.#bucket, id) : undefined;
     // What was begun stays, but where it can't hold what may come: the length was told, or the largest grew, only since.
-    const partSize = this.#partSizeOf(completeSize, multipart?.partSize);
-    const isTooSmall = multipart !== undefined && multipart.partSize < partSize;
-    if (staged.sealed === undefined && !isTooSmall) return { staged, multipart, partSize };
+    const partBytes = this.#partBytesOf(completeBytes, multipart?.partBytes);
+    const isTooSmall = multipart !== undefined && multipart.partBytes < partBytes;
+    if (staged.sealed === undefined && !isTooSmall) return { staged, multipart, partBytes };
     requireHeld?.();
     const sealed = staged.sealed ?? (await sealAll(s3, id, staged));
     if (sealed < offset) throw new Error(`Staged bytes before ${offset} are gone.`);
-    await unseal(s3, id, { ...staged, sealed }, offset, partSize, requireHeld);
+    await unseal(s3, id, { ...staged, sealed }, offset, partBytes, requireHeld);
     const opened = await readStaged(this.#bucket, id);
-    return { staged: opened, multipart: opened.hasMultipart ? await readMultipart(this.#bucket, id) : undefined, partSize };
+    return { staged: opened, multipart: opened.hasMultipart ? await readMultipart(this.#bucket, id) : undefined, partBytes };
   }
 
   async #abortBegun(id: UploadId): Promise<void> {
@@ -217,7 +217,7 @@ export class S3Staging implements Staging {
   }
 
   /** @param begun of the parts that it has */
-  #partSizeOf(length: number | null, begun = this.#options.partSize): number {
-    return partSizeFor(begun, length ?? this.#options.maxUploadBytes);
+  #partBytesOf(length: number | null, begun = this.#options.partBytes): number {
+    return partBytesFor(begun, length ?? this.#options.maxUploadBytes);
   }
 }

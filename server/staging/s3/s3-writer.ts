@@ -21,7 +21,7 @@ export interface S3Writing {
   /** As the upload has begun it. */
   multipart: Multipart | undefined;
   /** Bytes of a part; of one that has begun, its own. */
-  partSize: number;
+  partBytes: number;
 }
 
 /** A part that came in more pieces than this is put together anew: one object instead of many. */
@@ -35,7 +35,7 @@ export class S3Writer implements StagingWriter {
   readonly #options: WriterOptions;
   readonly #startedAt: number;
   #multipart: Multipart | undefined;
-  readonly #partSize: number;
+  readonly #partBytes: number;
   /** The part that is being gathered: its tails in S3, then what is in memory. */
   #partStart = 0;
   #tails: Tail[] = [];
@@ -49,7 +49,7 @@ export class S3Writer implements StagingWriter {
     this.#id = id;
     this.#staged = staged;
     this.#options = options;
-    this.#partSize = writing.partSize;
+    this.#partBytes = writing.partBytes;
     this.#position = offset;
     this.#startedAt = offset;
     const nudge = () => options.nudge?.();
@@ -70,7 +70,7 @@ export class S3Writer implements StagingWriter {
   }
 
   get room(): number {
-    return this.#partStart + this.#partSize - this.#position;
+    return this.#partStart + this.#partBytes - this.#position;
   }
 
   /** Resolves when the bytes are in memory of this writer's own. With none: writes down what is held, where that was asked for. */
@@ -79,7 +79,7 @@ export class S3Writer implements StagingWriter {
     if (this.#buffer.isFlushAsked) await this.#flushTail();
     for (const buffer of buffers) await this.#fill(buffer);
     // The last part of an upload waits for the end of the body, which may turn out to be too long.
-    if (this.room === 0 && this.#position !== this.#options.completeSize) await this.#send();
+    if (this.room === 0 && this.#position !== this.#options.completeBytes) await this.#send();
   }
 
   /** Each part is durable once it is stored. */
@@ -89,7 +89,7 @@ export class S3Writer implements StagingWriter {
     const { bucket, multipart } = this.#writing;
     const { requireHeld } = this.#options;
     requireHeld?.();
-    const layout = await layOut(this.#writing, this.#id, this.#staged, multipart, this.#partSize, this.#position, requireHeld);
+    const layout = await layOut(this.#writing, this.#id, this.#staged, multipart, this.#partBytes, this.#position, requireHeld);
     this.#multipart = layout.multipart;
     this.#partStart = layout.start;
     this.#tails = layout.tails;
@@ -103,7 +103,7 @@ export class S3Writer implements StagingWriter {
   }
 
   async end(mayComplete: boolean): Promise<Proof> {
-    const isComplete = mayComplete && this.#position === this.#options.completeSize;
+    const isComplete = mayComplete && this.#position === this.#options.completeBytes;
     if (!isComplete) {
       await this.#flushTail();
       await this.#settle();
@@ -145,8 +145,8 @@ export class S3Writer implements StagingWriter {
   }
 
   async #grow(): Promise<void> {
-    const end = Math.min(this.#partStart + this.#partSize, this.#options.completeSize ?? Number.POSITIVE_INFINITY);
-    while (!(await this.#buffer.grow(this.#partSize, end - (this.#position - this.#buffer.filled)))) await this.#flushTail();
+    const end = Math.min(this.#partStart + this.#partBytes, this.#options.completeBytes ?? Number.POSITIVE_INFINITY);
+    while (!(await this.#buffer.grow(this.#partBytes, end - (this.#position - this.#buffer.filled)))) await this.#flushTail();
   }
 
   /** Sends the part that is gathered, once there is a place among those on their way. */
@@ -155,7 +155,7 @@ export class S3Writer implements StagingWriter {
     await this.#parts.place();
     const multipart = await this.#begun();
     this.#options.requireHeld?.();
-    const number = this.#partStart / this.#partSize + 1;
+    const number = this.#partStart / this.#partBytes + 1;
     const tails = this.#tails;
     const { bytes, memory } = this.#buffer.handOn();
     this.#tails = [];
@@ -216,8 +216,8 @@ export class S3Writer implements StagingWriter {
   }
 
   async #begun(): Promise<Multipart> {
-    this.#multipart ??= await startMultipart(this.#writing.bucket, this.#id, this.#partSize);
-    requireSize(this.#multipart, this.#partSize);
+    this.#multipart ??= await startMultipart(this.#writing.bucket, this.#id, this.#partBytes);
+    requireSize(this.#multipart, this.#partBytes);
     return this.#multipart;
   }
 

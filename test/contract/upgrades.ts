@@ -1,0 +1,38 @@
+// What every ledger makes of rows that an earlier version wrote, whatever engine keeps them.
+import { Migrator } from 'kysely/migration';
+import { expect, it } from 'vitest';
+import type { Engine } from '../../server/ledger/engine.ts';
+import { Ledger } from '../../server/ledger/ledger.ts';
+import { migrations } from '../../server/ledger/schema.ts';
+import { UPLOAD_STATES } from '../../shared/upload.ts';
+import { newUpload } from './new-upload.ts';
+
+/** Brings an empty database to what the version made of it whose last migration this was. */
+export async function migrateTo(engine: Engine, migration: string): Promise<void> {
+  const { error } = await new Migrator({ db: engine.migrating, provider: migrations(engine.dialect) }).migrateTo(migration);
+  expect(error).toBeUndefined();
+}
+
+/** @param open an empty database, closed when the running test ends */
+export function testUpgrades(open: () => Promise<Engine>): void {
+  it('gives a type to what was accepted before one was always written, and says nothing of it to anybody', async () => {
+    const engine = await open();
+    await migrateTo(engine, '0005-creation-fingerprint');
+    const rows = UPLOAD_STATES.map((state) => newUpload({ state, ...(state === 'receiving' ? {} : { target: '2020/01/02/x' }) }));
+    const typed = newUpload({ state: 'accepted', type: 'video/mp4' });
+    await engine.db
+      .insertInto('uploads')
+      .values(rows.map((row) => ({ ...row, type: null })))
+      .execute();
+    await engine.db.insertInto('uploads').values(typed).execute();
+    await engine.flush();
+    const ledger = new Ledger(engine);
+    await ledger.migrate();
+    for (const row of rows) {
+      const isAccepted = row.state === 'accepted' || row.state === 'removed';
+      expect(await ledger.get(row.id)).toEqual({ ...row, type: isAccepted ? 'application/octet-stream' : null });
+    }
+    expect(await ledger.get(typed.id)).toEqual(typed);
+    expect(await engine.db.selectFrom('events').selectAll().execute()).toEqual([]);
+  });
+}
