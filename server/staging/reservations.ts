@@ -84,7 +84,7 @@ export class Reservations {
       return reservedBytes;
     };
     const { owner, source, credential, quota } = upload;
-    return this.#within({ owner, source, credential, quota, limits: {} }, wanted, Math.min(wanted, bytes), reserve, true);
+    return this.#within({ owner, source, credential, quota, limits: {} }, wanted, upload.length ?? Math.min(wanted, bytes), reserve, true);
   }
 
   /** Gives back the room of uploads that nothing came of for too long. What they brought still counts. */

@@ -7,7 +7,7 @@ import { filesBelow, sha256, videoBytes } from '../support/content.ts';
 import { type LandfallProcess, startLandfall } from '../support/landfall-process.ts';
 import { SmallDisk } from '../support/small-disk.ts';
 import { testDirectory } from '../support/temp-dir.ts';
-import { createUpload, headUpload, idOf, patchUpload, readRecord } from '../support/tus-requests.ts';
+import { createUpload, headUpload, idOf, patchUpload, readRecord, terminateUpload } from '../support/tus-requests.ts';
 
 const MIB = 1024 * 1024;
 const LENGTH = 4 * MIB;
@@ -83,8 +83,9 @@ describe('a full disk', () => {
     const dataDir = testDirectory();
     const server = await startWith({ LANDFALL_STORAGE_DIR: files }, dataDir);
     const bytes = await videoBytes(LENGTH);
-    await disk.fill(MIB);
     const { url } = await createUpload(server.files, { length: LENGTH, name: 'film.mp4' });
+    // Others than the server write there, too.
+    await disk.fill(MIB);
     expect(await patchUpload(url, 0, bytes)).toMatchObject({ status: 503 });
     expect(await headUpload(url)).toMatchObject({ status: 200, offset: LENGTH - 1 });
     expect(await filesBelow(join(dataDir, 'staging'))).toHaveLength(1);
@@ -92,6 +93,50 @@ describe('a full disk', () => {
     await expect.poll(async () => (await readRecord(url)).state, { timeout: 60_000 }).toBe('accepted');
     expect(await filesBelow(files)).toEqual([expect.stringMatching(/film\.mp4$/)]);
     await expectDownload(url, bytes);
+  });
+});
+
+describe('room on the disk', () => {
+  it('is promised once, however many ask for it at once, by tus and by forms', async () => {
+    const { server } = await startOnSmallDisk();
+    const asked = await Promise.all(Array.from({ length: 20 }, () => createUpload(server.files, { length: LENGTH, name: 'film.mp4' })));
+    const taken = asked.filter(({ status }) => status === 201);
+    expect(taken.length).toBeGreaterThan(0);
+    expect(taken.length * LENGTH).toBeLessThan(16 * MIB);
+    const refused = asked.filter(({ status }) => status !== 201);
+    expect(refused.every(({ status, code }) => status === 507 && code === 'ERR_NO_SPACE')).toBe(true);
+    expect(refused[0]?.headers.get('Retry-After')).toMatch(/^\d+$/);
+    const form = new FormData();
+    form.set('file', new Blob([Uint8Array.from(await videoBytes(5 * MIB))]), 'film.mp4');
+    expect((await fetch(`${server.url}/upload`, { method: 'POST', body: form })).status).toBe(507);
+    // Who was promised room has it, and what is accepted gives back none of it by mistake.
+    const bytes = await videoBytes(LENGTH);
+    for (const { url } of taken) expect(await patchUpload(url, 0, bytes)).toMatchObject({ status: 204, offset: LENGTH });
+    expect((await createUpload(server.files, { length: LENGTH, name: 'film.mp4' })).status).toBe(507);
+  });
+
+  it('of one who does not come is given to others, and taken again with the next bytes', async () => {
+    const disk = await SmallDisk.create({ bytes: 16 * MIB });
+    const server = await startWith({ LANDFALL_RESERVE_FOR: '1s', LANDFALL_SWEEP_INTERVAL: '200ms' }, join(disk.path, 'data'));
+    const length = 8 * MIB;
+    const bytes = await videoBytes(length);
+    const idle = await createUpload(server.files, { length, name: 'film.mp4' });
+    const half = length / 2;
+    expect(await patchUpload(idle.url, 0, bytes.subarray(0, half))).toMatchObject({ status: 204, offset: half });
+    let other = await createUpload(server.files, { length, name: 'film.mp4' });
+    await expect
+      .poll(async () => {
+        if (other.status !== 201) other = await createUpload(server.files, { length, name: 'film.mp4' });
+        return other.status;
+      })
+      .toBe(201);
+    // The room is the other's now: the first one waits, and keeps what it brought.
+    const late = await patchUpload(idle.url, half, bytes.subarray(half));
+    expect(late).toMatchObject({ status: 507, code: 'ERR_NO_SPACE' });
+    expect(await headUpload(idle.url)).toMatchObject({ status: 200, offset: half });
+    await terminateUpload(other.url);
+    expect(await patchUpload(idle.url, half, bytes.subarray(half))).toMatchObject({ status: 204, offset: length });
+    await expectDownload(idle.url, bytes);
   });
 });
 
