@@ -124,8 +124,19 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
 
   const unproved = new Unproved(ledger);
   const aboutToBegin = new Map<string, Beginning>();
-  const { leaseMs, lockTimeoutMs } = config;
-  const serving = await serve(opened, { engine, ledger, notices, staging, unproved, leaseMs, lockTimeoutMs, aboutToBegin, log });
+  const { leaseMs, lockTimeoutMs, durability } = config;
+  const serving = await serve(opened, {
+    engine,
+    ledger,
+    notices,
+    staging,
+    durability,
+    unproved,
+    leaseMs,
+    lockTimeoutMs,
+    aboutToBegin,
+    log,
+  });
   const { locker, holder } = serving;
 
   const detector = new Detector({ timeLimitMs: config.signatureTimeoutMs });
@@ -184,7 +195,7 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     expireAfterMs: config.expireAfterMs,
     keepRecordsForMs,
     bodyTimeoutMs: config.bodyTimeoutMs,
-    durability: config.durability,
+    durability,
     unproved,
     announce: (upload) => verdicts.announce(upload),
     isWrittenElsewhere: (id) => locker.isWrittenElsewhere(id),

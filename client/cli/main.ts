@@ -1,7 +1,7 @@
 // The command `landfall`: arguments, the environment and signals end here.
 import { readFile } from 'node:fs/promises';
 import { fieldsOf, parseJson } from '../json.ts';
-import { nodeStore, stateDirectory } from '../node/store.ts';
+import { stateDirectory } from '../node/store.ts';
 import { type CommandLine, parseCommandLine, USAGE, UsageError } from './arguments.ts';
 import { EXIT } from './exit-code.ts';
 import { jsonOutput, plainOutput } from './output.ts';
@@ -48,7 +48,7 @@ async function upload({ files, options, json, quiet, progress: isShown }: Comman
   // Whoever read our results has gone (`| head -1`): there is nobody to upload for.
   stdout.on('error', () => process.exit(EXIT.failed));
   stderr.on('error', () => {});
-  const records = new RunRecords(nodeStore(stateDirectory(env)));
+  const records = await RunRecords.open(stateDirectory(env));
   const code = await run({
     files,
     options: { ...options, store: records },
@@ -60,8 +60,7 @@ async function upload({ files, options, json, quiet, progress: isShown }: Comman
   if (isStopped) stderr.write(options.resume === false ? 'Stopped.\n' : 'Stopped. Run the same command again to go on from here.\n');
   if (isStopped || code === EXIT.temporary) return code;
   for (const stream of [stdout, stderr]) await new Promise<void>((resolve) => stream.write('', () => resolve()));
-  await records.clear();
-  // At once: the command that is killed from here on is run again without knowing that it was done.
+  await records.conclude().catch(() => {});
   process.exit(code);
 }
 

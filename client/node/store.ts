@@ -43,21 +43,25 @@ export function nodeStore(directory: string): ResumeStore {
     },
 
     async put(record: ResumeRecord): Promise<void> {
-      // Whoever knows the address of an upload may write to it: for this user's eyes only.
-      await mkdir(folder, { recursive: true, mode: 0o700 });
-      const path = pathOf(record.key);
-      const draft = `${path}.${randomBytes(6).toString('hex')}.tmp`;
-      try {
-        await writeFile(draft, JSON.stringify(record), { mode: 0o600, flush: true });
-        await rename(draft, path);
-      } catch (error) {
-        await rm(draft, { force: true }).catch(() => {});
-        throw error;
-      }
+      await writeWhole(folder, pathOf(record.key), JSON.stringify(record));
     },
 
     async remove(key: string): Promise<void> {
       await rm(pathOf(key), { force: true });
     },
   };
+}
+
+/** Writes a file of the state in one act, and durably. @param folder where it is; made where it is not there */
+export async function writeWhole(folder: string, path: string, text: string): Promise<void> {
+  // Whoever knows the address of an upload may write to it: for this user's eyes only.
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const draft = `${path}.${randomBytes(6).toString('hex')}.tmp`;
+  try {
+    await writeFile(draft, text, { mode: 0o600, flush: true });
+    await rename(draft, path);
+  } catch (error) {
+    await rm(draft, { force: true }).catch(() => {});
+    throw error;
+  }
 }

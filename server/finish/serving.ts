@@ -10,6 +10,7 @@ import type { UploadLocker } from '../locking/locker.ts';
 import { Tenure } from '../locking/process-lease.ts';
 import { QueueingLocker } from '../locking/queueing-locker.ts';
 import { SharedLocker } from '../locking/shared-locker.ts';
+import type { Durability } from '../staging/checkpoints.ts';
 import { bootId, proveAll, returnToProven, returnToProvenOffsets } from '../staging/power-cut.ts';
 import type { Staging } from '../staging/staging.ts';
 import type { Unproved } from '../staging/unproved.ts';
@@ -27,6 +28,7 @@ export interface ServingOptions {
   /** Of the other processes; undefined: this one is the only one. */
   notices: PostgresNotices | undefined;
   staging: Staging;
+  durability: Durability;
   unproved: Unproved;
   leaseMs: number;
   lockTimeoutMs: number;
@@ -70,7 +72,7 @@ async function serveAlone(opened: AsyncDisposableStack, options: ServingOptions)
 }
 
 async function serveTogether(opened: AsyncDisposableStack, options: ServingOptions, notices: PostgresNotices): Promise<Serving> {
-  const { engine, ledger, staging, lockTimeoutMs, aboutToBegin, leaseMs, log } = options;
+  const { engine, ledger, staging, durability, lockTimeoutMs, aboutToBegin, leaseMs, log } = options;
   const holders = new Holders(engine);
   const locks = new Locks(engine);
   // A process is behind the others by as much at most.
@@ -90,6 +92,8 @@ async function serveTogether(opened: AsyncDisposableStack, options: ServingOptio
       const upload = await ledger.get(id);
       if (upload?.state === 'receiving') await returnToProven(ledger, staging, upload);
     },
+    // What the ledger counts itself is proved, and with `finish` the sender counts on nothing before the end.
+    stored: async (id) => (staging.isReadableInProgress && durability === 'chunk' ? staging.size(id) : 0),
   });
   return {
     holder: tenure,

@@ -31,6 +31,6 @@ export interface UploadLocker extends TryLock {
    * what it received is stored and counted. One that goes on receiving is left alone. Resolves with whether there was one.
    */
   quiesce(id: UploadId): Promise<boolean>;
-  /** Whether the bytes are being written on another machine, or were by someone who died over it: only what is proved is known of them. */
+  /** Whether the bytes are being written on another machine, or were by someone who left them unproved: only what is proved is known of them. */
   isWrittenElsewhere(id: UploadId): Promise<boolean>;
 }

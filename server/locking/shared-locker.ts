@@ -25,8 +25,10 @@ export interface SharedLockerOptions {
   timeoutMs: number;
   /** Settles when an inspection that is about to begin has begun; undefined when there is none. The lock is kept until then. */
   beginning(id: UploadId): Promise<unknown> | undefined;
-  /** The upload was written in another boot by someone who died over it: only what is proved may stay. Under the lock. */
+  /** The upload was written in another boot by someone who left it unproved: only what is proved may stay. Under the lock. */
   returnToProven(id: UploadId): Promise<void>;
+  /** Bytes that are stored and that a power cut of this machine may take, where that was promised not to happen. Under the lock. */
+  stored(id: UploadId): Promise<number>;
 }
 
 /** A row of this process in the ledger, held as long as one user is left. */
@@ -108,7 +110,7 @@ export class SharedLocker implements UploadLocker {
 
   async quiesce(id: UploadId): Promise<boolean> {
     const isHere = await this.#local.quiesce(id);
-    if (this.#rows.has(id) || (await this.#options.locks.boot(id)) === undefined) return isHere;
+    if (this.#rows.has(id) || !(await this.#options.locks.isHeld(id))) return isHere;
     await this.#untilFree(id, ALIVE_MS + 200, undefined);
     return true;
   }
@@ -164,13 +166,13 @@ export class SharedLocker implements UploadLocker {
    * on its way into the ledger, too.
    */
   async #giveBack(id: UploadId, holder: string): Promise<void> {
-    const { locks, tenure } = this.#options;
+    const { tenure } = this.#options;
     const sinceMs = performance.now();
     for (let isOver = false; !isOver && tenure.has(holder); await pause(LOOK_AGAIN_UNHEARD_MS)) {
       // Nobody here takes it meanwhile.
       await this.#local
         .tryWith(id, async () => {
-          if (!this.#rows.has(id)) await locks.release(id, holder);
+          if (!this.#rows.has(id)) await this.#free(id, holder);
           isOver = performance.now() - sinceMs > UNHEARD_MS;
         })
         .catch(() => undefined);
@@ -190,10 +192,10 @@ export class SharedLocker implements UploadLocker {
 
   /** Until it is done: a lock of a process that lives is not free by itself. Or until it is not ours any more. */
   async #release(row: Row): Promise<void> {
-    const { locks, notices } = this.#options;
+    const { notices } = this.#options;
     for (;;) {
       try {
-        await locks.release(row.id, row.holder);
+        await this.#free(row.id, row.holder);
         break;
       } catch {
         await pause(500);
@@ -203,6 +205,12 @@ export class SharedLocker implements UploadLocker {
     if (this.#rows.get(row.id) === row) this.#rows.delete(row.id);
     if ((this.#wantedUntilMs.get(row.id) ?? 0) > performance.now()) notices.tell('free', row.id);
     this.#wantedUntilMs.delete(row.id);
+  }
+
+  /** However the work under it ended: a fault, or an end that was not heard of, may have left more stored than is proved. */
+  async #free(id: UploadId, holder: string): Promise<void> {
+    const { locks, stored } = this.#options;
+    await locks.release(id, holder, await stored(id).catch(() => Number.MAX_SAFE_INTEGER));
   }
 
   #onWanted(id: UploadId): void {

@@ -12,7 +12,7 @@ export interface ConfirmationsOptions {
   durability: Durability;
   /** What is beyond the proven offset of these is sent again. */
   unproved: Unproved;
-  /** Whether another machine writes the bytes, or did when it died: then what it has not proved is not known of here. */
+  /** Whether another machine writes the bytes, or left them unproved: then what it has not proved is not known of here. */
   isWrittenElsewhere(id: UploadId): Promise<boolean>;
 }
 

@@ -243,11 +243,11 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
     const next = `p${(holder + 1) % 5}`;
     const after = `p${(holder + 2) % 5}`;
     await (await other()).get(A);
-    await locks.release(A, next);
+    await locks.release(A, next, 0);
     expect(await locks.take(A, next, 'boot')).toBeUndefined();
     expect(await locks.take(A, `p${holder}`, 'boot'), 'its own').toEqual({ boot: 'boot' });
     expect(await locks.take(B, next, 'boot')).toEqual({ boot: 'boot' });
-    await locks.release(A, `p${holder}`);
+    await locks.release(A, `p${holder}`, 0);
     expect(await locks.boot(A)).toBeUndefined();
     expect(await locks.take(A, next, 'boot')).toEqual({ boot: 'boot' });
     await holders.leave(next);
@@ -290,7 +290,7 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
     expect(await ledger.checkpoint(id, { checksum: 8, checksumOffset: 80 }, 80, 'second')).toBe(true);
     expect(await ledger.checkpoint(id, { checksum: 6, checksumOffset: 60 }, 60, 'first')).toBe(false);
     expect(await ledger.checkpoint(id, { checksum: 6, checksumOffset: 60 }, undefined, 'first')).toBe(false);
-    await locks.release(id, 'second');
+    await locks.release(id, 'second', 0);
     expect(await ledger.checkpoint(id, { checksum: 6, checksumOffset: 60 }, 60, 'first')).toBe(false);
     expect(await ledger.checkpoint(id, { checksum: 6, checksumOffset: 60 }, undefined, 'first')).toBe(false);
     expect(await ledger.get(id)).toMatchObject({ provenOffset: 80, checksum: 8, checksumOffset: 80 });

@@ -102,8 +102,10 @@ async function runEverything(engine: Engine): Promise<void> {
   await locks.take(id, 'p2', 'boot');
   await locks.settle(id, 'p2', 'boot');
   await locks.boot(id);
+  await locks.isHeld(id);
+  await locks.release(id, 'p2', 1000);
   await locks.of('p1', 100);
-  await locks.release(id, 'p2');
+  await locks.release(id, 'p2', 0);
   await ledger.beginInspection(id, 'p2', { length: 100, target: '2020/01/02/x' });
   await ledger.leases.claim(id, 'p2', now);
   await ledger.leases.due(now, 100);

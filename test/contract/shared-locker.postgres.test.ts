@@ -28,9 +28,14 @@ interface ProcessOptions {
   timeoutMs?: number;
   leaseMs?: number;
   boot?: string;
+  /** What the disk has that all share. */
+  stored?: Map<string, number>;
 }
 
-async function openProcess(url: string, { timeoutMs = 5000, leaseMs = 10_000, boot = 'this boot' }: ProcessOptions = {}) {
+async function openProcess(
+  url: string,
+  { timeoutMs = 5000, leaseMs = 10_000, boot = 'this boot', stored = new Map() }: ProcessOptions = {},
+) {
   const engine = openPostgres(url, { connections: 4 });
   const notices = new PostgresNotices(url, engine, log);
   const ledger = new Ledger(engine, notices);
@@ -48,7 +53,12 @@ async function openProcess(url: string, { timeoutMs = 5000, leaseMs = 10_000, bo
     notices,
     timeoutMs,
     beginning: (id) => beginnings.get(id),
-    returnToProven: async (id) => void returned.push(id),
+    returnToProven: async (id) => {
+      returned.push(id);
+      const upload = await ledger.get(id);
+      stored.set(id, Math.min(stored.get(id) ?? 0, upload?.provenOffset ?? 0));
+    },
+    stored: async (id) => stored.get(id) ?? 0,
   });
   let closed: Promise<void> | undefined;
   const close = () => {
@@ -185,6 +195,78 @@ describe('the locker of several processes', () => {
     expect(living.returned).toEqual([A]);
     expect(await living.locker.isWrittenElsewhere(A)).toBe(false);
     await lock.unlock();
+  });
+
+  describe('after a body that ended in a fault, with more stored than is proved', () => {
+    async function leaveUnproved(timeoutMs?: number) {
+      const url = await postgres.database();
+      const stored = new Map<string, number>();
+      const there = await openProcess(url, { boot: 'another boot', stored });
+      const here = await openProcess(url, { stored, ...(timeoutMs && { timeoutMs }) });
+      const { id } = newUpload();
+      await there.ledger.create(newUpload({ id }), false);
+      const lock = await hold(there, id);
+      await there.ledger.checkpoint(id, {}, 40);
+      stored.set(id, 60);
+      await lock.unlock();
+      return { url, stored, there, here, id };
+    }
+
+    it('knows on the other machines, until it is proved, and goes back there to what is', async () => {
+      const { stored, there, here, id } = await leaveUnproved();
+      expect(await here.locker.isWrittenElsewhere(id)).toBe(true);
+      expect(await there.locker.isWrittenElsewhere(id)).toBe(false);
+      await (await hold(here, id)).unlock();
+      expect(here.returned).toEqual([id]);
+      expect(stored.get(id)).toBe(40);
+      expect(await there.locks.boot(id)).toBeUndefined();
+    });
+
+    it('keeps it on its own machine, also when one comes and goes that proves nothing, or dies over it', async () => {
+      const { url, stored, there, here, id } = await leaveUnproved();
+      await (await hold(there, id)).unlock();
+      expect(await here.locker.isWrittenElsewhere(id)).toBe(true);
+      const dead = await openProcess(url, { boot: 'another boot', stored });
+      await hold(dead, id);
+      await dead.tenure.close();
+      await there.holders.bury();
+      await (await hold(there, id)).unlock();
+      expect(there.returned).toEqual([]);
+      expect(await here.locker.isWrittenElsewhere(id)).toBe(true);
+      const proving = await hold(there, id);
+      await there.ledger.prove(id, 60);
+      await proving.unlock();
+      expect(await here.locker.isWrittenElsewhere(id)).toBe(false);
+      expect(await here.locks.boot(id)).toBeUndefined();
+    });
+
+    it('lets nobody wait for a holder that there is not', async () => {
+      const { here, id } = await leaveUnproved(1);
+      expect(await here.locks.isHeld(id)).toBe(false);
+      expect(await here.locker.quiesce(id)).toBe(false);
+      await (await hold(here, id)).unlock();
+    });
+
+    it('does not forget it over a lock that was taken without its hearing of it', async () => {
+      const { url, stored, there, id } = await leaveUnproved();
+      const through = new URL(url);
+      const connection = await startTcpSwitch(through.hostname, Number(through.port));
+      through.host = `127.0.0.1:${connection.port}`;
+      const deaf = await openProcess(through.href, { stored });
+      const lost = connection.loseAnswer('insert into "locks"');
+      await expect(hold(deaf, id)).rejects.toThrow();
+      await lost;
+      await expect.poll(() => there.locks.isHeld(id)).toBe(false);
+      expect(await there.locks.boot(id)).toBe('another boot');
+    });
+
+    it('forgets it with the upload', async () => {
+      const { there, id } = await leaveUnproved();
+      const lock = await hold(there, id);
+      await there.ledger.move(id, { from: 'receiving' }, 'terminated', {});
+      await lock.unlock();
+      expect(await there.locks.boot(id)).toBeUndefined();
+    });
   });
 
   it('knows that it lost what it held when the ledger was away for too long, and goes on under another name', async () => {

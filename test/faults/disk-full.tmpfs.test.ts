@@ -11,6 +11,8 @@ import { createUpload, headUpload, idOf, patchUpload, readRecord, terminateUploa
 
 const MIB = 1024 * 1024;
 const LENGTH = 4 * MIB;
+/** The server has asked how much room there is since. */
+const REMEMBERED_MS = 1100;
 
 async function startWith(env: Record<string, string>, dataDir: string): Promise<LandfallProcess> {
   const server = await startLandfall({ dataDir, env: { LANDFALL_PATIENCE: '1s', ...env } });
@@ -65,15 +67,29 @@ describe('a full disk', () => {
     const { disk, server } = await startOnSmallDisk();
     const { url } = await createUpload(server.files, { length: LENGTH, name: 'film.mp4' });
     await disk.fill(0);
+    const filledMs = performance.now();
+    const made = [url];
+    const create = async () => {
+      const answer = await createUpload(server.files, { length: LENGTH, name: 'film.mp4' });
+      if (answer.status === 201) made.push(answer.url);
+      else expect(answer.status).toBeOneOf([503, 507]);
+      return answer.status;
+    };
+    // How much room there was is remembered for a second. Until it is asked anew a row may still fit into the ledger's log: the
+    // one after a row that did not.
+    while (performance.now() - filledMs < REMEMBERED_MS) await create();
     for (let attempt = 0; attempt < 5; attempt++) {
-      expect((await createUpload(server.files, { length: 1000, name: 'film.mp4' })).status).toBe(507);
-      expect((await headUpload(url)).status).toBeLessThan(500);
+      expect(await create()).toBe(507);
+      for (const upload of made) expect((await headUpload(upload)).status).toBeLessThan(500);
     }
     await disk.clear();
     expect(await filesBelow(join(server.dataDir, 'staging'))).toEqual([]);
+    for (const upload of made) expect(await headUpload(upload)).toMatchObject({ status: 200, offset: 0 });
     const bytes = await videoBytes(LENGTH);
-    expect(await patchUpload(url, 0, bytes)).toMatchObject({ status: 204, offset: LENGTH });
-    await expectDownload(url, bytes);
+    for (const upload of new Set([url, made.at(-1) ?? url])) {
+      expect(await patchUpload(upload, 0, bytes)).toMatchObject({ status: 204, offset: LENGTH });
+      await expectDownload(upload, bytes);
+    }
   });
 
   it('of final files keeps what is staged, and accepts the file once there is room', async () => {

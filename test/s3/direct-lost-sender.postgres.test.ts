@@ -5,6 +5,7 @@ import { videoBytes } from '../support/content.ts';
 import { embedLandfall } from '../support/landfall-embedded.ts';
 import { postgresForTests } from '../support/postgres.ts';
 import { embedLandfallOnS3, MIB, operationOf, postJson, type S3Landfall } from '../support/s3-landfall.ts';
+import { startTcpSwitch } from '../support/tcp-switch.ts';
 import { idOf, readRecord } from '../support/tus-requests.ts';
 
 const postgres = postgresForTests({ fsync: false });
@@ -99,5 +100,24 @@ guarded.for(['SQLite', 'PostgreSQL'])('a direct upload is found by a server that
   await expect.poll(async () => (await readRecord(`${again.files}/${idOf(record)}`)).state).toBe('accepted');
   // Not read back for one.
   expect(await readRecord(`${again.files}/${idOf(record)}`)).toMatchObject({ checksum: null });
+  await expectOnly(server, bytes);
+});
+
+guarded.for([
+  { who: 'its sender says so', sweepInterval: 3_600_000, says: true },
+  { who: 'nobody comes back to say so', sweepInterval: HASTY.sweepInterval, says: false },
+])('an answer of the ledger to the completion of a direct upload is lost, $who, and the file is accepted once', async (given) => {
+  const { says, sweepInterval } = given;
+  const databaseUrl = new URL(await postgres.database());
+  const connection = await startTcpSwitch(databaseUrl.hostname, Number(databaseUrl.port));
+  databaseUrl.host = `127.0.0.1:${connection.port}`;
+  const server = await embedLandfallOnS3(undefined, { ...HASTY, sweepInterval, databaseUrl: databaseUrl.href, databaseConnections: 4 });
+  const bytes = await videoBytes(6 * MIB);
+  const { links, record, door } = await create(server.url, bytes.length);
+  const lost = connection.loseAnswer('update "uploads"', '"checksumOffset"', '"directDueAt"');
+  await send(links, bytes);
+  if (says) await expect.poll(async () => (await fetch(door, { method: 'POST', body: '{}' })).status).toBe(200);
+  await lost;
+  await expect.poll(async () => (await readRecord(record)).state).toBe('accepted');
   await expectOnly(server, bytes);
 });

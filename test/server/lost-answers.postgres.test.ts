@@ -1,28 +1,32 @@
 // A change that the ledger kept, and whose answer was lost, is acted upon all the same: the connection to PostgreSQL is cut between
 // the commit and its answer, for each statement that decides something.
+import { rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
+import type { ConfigInput } from '../../server/index.ts';
 import type { UploadRecord } from '../../shared/upload.ts';
 import { filesBelow, sha256, videoBytes } from '../support/content.ts';
-import { embedLandfall } from '../support/landfall-embedded.ts';
+import { type EmbeddedLandfall, embedLandfall } from '../support/landfall-embedded.ts';
 import { postgresForTests } from '../support/postgres.ts';
 import { startTcpSwitch } from '../support/tcp-switch.ts';
-import { createUpload, headUpload, patchUpload, readRecord, terminateUpload } from '../support/tus-requests.ts';
+import { createUpload, headUpload, idOf, patchUpload, readRecord, terminateUpload } from '../support/tus-requests.ts';
 
 const postgres = postgresForTests();
 const LENGTH = 100_000;
 
-async function embedBehindSwitch() {
-  const url = new URL(await postgres.database());
+async function embedBehindSwitch({ databaseUrl: given, ...config }: ConfigInput & { databaseUrl?: string } = {}) {
+  const databaseUrl = given ?? (await postgres.database());
+  const url = new URL(databaseUrl);
   const connection = await startTcpSwitch(url.hostname, Number(url.port));
   url.port = String(connection.port);
   url.hostname = '127.0.0.1';
   const told: UploadRecord[] = [];
   const server = await embedLandfall(
-    { databaseUrl: url.href, databaseConnections: 4, patience: '2s' },
+    { databaseUrl: url.href, databaseConnections: 4, patience: '2s', ...config },
     { onVerdict: (record) => void told.push(record) },
   );
-  return { server, connection, told };
+  return { server, connection, told, databaseUrl };
 }
 
 /** As a client does: what is answered by a fault, or not at all, is asked again. */
@@ -106,4 +110,94 @@ it('an answer to a termination is lost, and nothing of the upload is left', asyn
   await lost;
   expect((await headUpload(url)).status).toBe(410);
   expect(await filesBelow(`${server.dataDir}/staging`)).toEqual([]);
+});
+
+it('an answer to the refusal by the first bytes is lost, and it stays refused, with no byte of it left', async () => {
+  const { server, connection, told } = await embedBehindSwitch();
+  const bytes = await videoBytes(LENGTH);
+  const { url } = await createUpload(server.files, { length: LENGTH, name: 'photo.png' });
+  const lost = connection.loseAnswer('update "uploads"', 'receiving', 'rejected');
+  expect(await insist(url, bytes.subarray(0, 50_000))).toBe(422);
+  await lost;
+  expect(await readRecord(url)).toMatchObject({ state: 'rejected', error: { code: 'ERR_TYPE_MISMATCH' } });
+  expect(await patchUpload(url, 0, bytes)).toMatchObject({ status: 422, code: 'ERR_TYPE_MISMATCH' });
+  await expect.poll(() => told.map(({ state }) => state)).toEqual(['rejected']);
+  await expect.poll(() => filesBelow(`${server.dataDir}/staging`)).toEqual([]);
+});
+
+it('an answer to an expiry is lost, and nothing of the upload is left', async () => {
+  const { server, connection } = await embedBehindSwitch({ expireAfter: 2000, sweepInterval: 100 });
+  const lost = connection.loseAnswer('update "uploads"', 'receiving', 'expired');
+  const bytes = await videoBytes(LENGTH);
+  const { url } = await createUpload(server.files, { length: LENGTH, name: 'film.mp4', body: bytes.subarray(0, 50_000) });
+  await lost;
+  await expect.poll(async () => (await headUpload(url)).status).toBe(410);
+  await expect.poll(() => filesBelow(`${server.dataDir}/staging`)).toEqual([]);
+});
+
+/** Every byte is here, and the inspection can't come to an end: the final directory's place is taken. Resolves with how to mend that. */
+async function holdInspection(server: EmbeddedLandfall, databaseUrl: string) {
+  const files = join(server.dataDir, 'files');
+  await rm(files, { recursive: true, force: true });
+  await writeFile(files, '');
+  const bytes = await videoBytes(LENGTH);
+  const { url } = await createUpload(server.files, { length: LENGTH, name: 'film.mp4', body: bytes });
+  const isFree = `select id from uploads where state = 'inspecting' and "leaseOwner" is null and "retryAt" is not null`;
+  await expect.poll(() => postgres.query(isFree, databaseUrl)).toHaveLength(1);
+  return { url, bytes, mend: () => rm(files) };
+}
+
+it('an answer to the claim of an inspection is lost, and its process goes on with it, without a strike', async () => {
+  const { server, connection, told, databaseUrl } = await embedBehindSwitch();
+  const { url, bytes, mend } = await holdInspection(server, databaseUrl);
+  const lost = connection.loseAnswer('update "uploads"', '"strikes" = case');
+  await lost;
+  const strikes = () => postgres.query('select strikes from uploads where "leaseOwner" is null', databaseUrl);
+  await expect.poll(strikes).toEqual([{ strikes: 0 }]);
+  await mend();
+  await expect.poll(async () => (await readRecord(url)).state).toBe('accepted');
+  expect(sha256(Buffer.from(await (await fetch(url)).arrayBuffer()))).toBe(sha256(bytes));
+  expect(told.map(({ state }) => state)).toEqual(['accepted']);
+  expect(await filesBelow(`${server.dataDir}/files`)).toHaveLength(1);
+  await expect.poll(() => filesBelow(`${server.dataDir}/staging`)).toEqual([]);
+});
+
+/** What a process that died held, as the ledger has it. */
+const DEAD = `insert into holders (owner, "expiresAt", "leaseMs", "isDead") values ('dead', ${Date.now()}, 1000, 1)`;
+
+it.for([
+  { change: 'that frees what a dead process held', said: ['update "uploads" set "leaseOwner"', 'dead'] },
+  { change: 'that takes its inspection over', said: ['update "uploads"', '"strikes" = case'] },
+])('an answer to the change $change is lost, and the file is accepted once', async ({ said }) => {
+  const databaseUrl = await postgres.database();
+  const dying = await embedLandfall({ databaseUrl, databaseConnections: 4, patience: '1s' });
+  const { url, bytes, mend } = await holdInspection(dying, databaseUrl);
+  await dying.close();
+  await mend();
+  // Who is not known to be dead is left alone.
+  await postgres.query(`update uploads set "leaseOwner" = 'dead', "retryAt" = null, strikes = 1`, databaseUrl);
+  const { server, connection, told } = await embedBehindSwitch({ dataDir: dying.dataDir, databaseUrl });
+  const lost = connection.loseAnswer(...said);
+  await postgres.query(DEAD, databaseUrl);
+  await lost;
+  const here = `${server.files}/${idOf(url)}`;
+  await expect.poll(async () => (await readRecord(here)).state).toBe('accepted');
+  expect(sha256(Buffer.from(await (await fetch(here)).arrayBuffer()))).toBe(sha256(bytes));
+  expect(told.map(({ state }) => state)).toEqual(['accepted']);
+  expect(await filesBelow(`${server.dataDir}/files`)).toHaveLength(1);
+  await expect.poll(() => filesBelow(`${server.dataDir}/staging`)).toEqual([]);
+});
+
+it("an answer to the mark that another machine's unproved bytes are gone is lost, and what is proved goes on", async () => {
+  const { server, connection, databaseUrl } = await embedBehindSwitch();
+  const bytes = await videoBytes(LENGTH);
+  const { url } = await createUpload(server.files, { length: LENGTH, name: 'film.mp4', body: bytes.subarray(0, 50_000) });
+  await postgres.query(DEAD, databaseUrl);
+  await postgres.query(`insert into locks ("uploadId", owner, boot) values ('${idOf(url)}', 'dead', 'of another machine')`, databaseUrl);
+  const lost = connection.loseAnswer('update "locks" set "boot"');
+  expect(await headUpload(url)).toMatchObject({ status: 200, offset: 50_000 });
+  expect(await insist(url, bytes)).toBe(204);
+  await lost;
+  expect(sha256(Buffer.from(await (await fetch(url)).arrayBuffer()))).toBe(sha256(bytes));
+  await expect.poll(() => postgres.query('select owner from locks', databaseUrl)).toEqual([]);
 });

@@ -1,6 +1,6 @@
 // Two processes' worth of Landfall on one data directory and one PostgreSQL: no request need come to the one that had the last.
 
-import { rm, writeFile } from 'node:fs/promises';
+import { rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -11,6 +11,7 @@ import { filesBelow, sha256, videoBytes } from '../support/content.ts';
 import { type EmbeddedLandfall, embedLandfall } from '../support/landfall-embedded.ts';
 import { postgresForTests } from '../support/postgres.ts';
 import { openSocket, patchHead } from '../support/raw-http.ts';
+import { startTcpSwitch } from '../support/tcp-switch.ts';
 import { testDirectory } from '../support/temp-dir.ts';
 import { createUpload, headUpload, idOf, patchUpload, readRecord, terminateUpload } from '../support/tus-requests.ts';
 
@@ -202,6 +203,41 @@ describe('two processes', () => {
     expect(await headUpload(at(second, url))).toMatchObject({ offset: 500_000 });
     expect(await patchUpload(at(second, url), 500_000, bytes.subarray(500_000))).toMatchObject({ status: 204, offset: LENGTH });
     expect(sha256(Buffer.from(await (await fetch(at(first, url))).arrayBuffer()))).toBe(sha256(bytes));
+  });
+
+  it('count nothing that another machine left unproved when a fault of its own ended a body, and its power was cut then', async () => {
+    const databaseUrl = await postgres.database();
+    const through = new URL(databaseUrl);
+    const connection = await startTcpSwitch(through.hostname, Number(through.port));
+    through.host = `127.0.0.1:${connection.port}`;
+    const dataDir = testDirectory();
+    const first = await embedLandfall({ dataDir, databaseUrl: through.href, databaseConnections: 4 });
+    const bytes = await videoBytes(LENGTH);
+    const { url } = await createUpload(first.files, { length: LENGTH, name: 'film.mp4' });
+    expect(await patchUpload(url, 0, bytes.subarray(0, 100_000))).toMatchObject({ status: 204, offset: 100_000 });
+    const socket = await openSocket(first.url);
+    socket.on('data', () => undefined);
+    socket.write(patchHead(url, 100_000, LENGTH - 100_000));
+    socket.write(bytes.subarray(100_000, 400_000));
+    const staged = join(dataDir, 'staging', idOf(url).slice(0, 2), idOf(url));
+    await expect.poll(async () => (await stat(staged)).size).toBe(400_000);
+    await connection.off();
+    socket.destroy();
+    await sleep(500);
+    await connection.on();
+    const lock = async () => (await postgres.query('select owner, boot from locks', databaseUrl))[0];
+    await expect.poll(lock).toMatchObject({ owner: '' });
+
+    // The machine was another, and this is what a power cut left of what nobody had made durable.
+    await first.close();
+    await postgres.query(`update locks set boot = 'of another machine'`, databaseUrl);
+    await writeFile(staged, Buffer.concat([bytes.subarray(0, 100_000), Buffer.alloc(300_000)]));
+    const second = await embedLandfall({ dataDir, databaseUrl, databaseConnections: 4 });
+    expect(await headUpload(at(second, url))).toMatchObject({ status: 200, offset: 100_000 });
+    expect(await readRecord(at(second, url))).toMatchObject({ offset: 100_000 });
+    expect(await patchUpload(at(second, url), 100_000, bytes.subarray(100_000))).toMatchObject({ status: 204, offset: LENGTH });
+    expect(sha256(Buffer.from(await (await fetch(at(second, url))).arrayBuffer()))).toBe(sha256(bytes));
+    await expect.poll(lock).toBeUndefined();
   });
 
   it('do not hold their own faults against a file, and leave it to whoever can go on', async () => {

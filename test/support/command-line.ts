@@ -14,9 +14,12 @@ export interface Command {
 }
 
 /** With a home of its own in `directory`, and nothing of this process's environment but the path. */
-export function startCommand({ directory }: { directory: string }, ...parameters: string[]): Command {
+export function startCommand(
+  { directory, env = {} }: { directory: string; env?: Record<string, string> },
+  ...parameters: string[]
+): Command {
   const child = spawn(process.execPath, [join(REPOSITORY, 'client/cli/main.ts'), ...parameters], {
-    env: { PATH: process.env.PATH, HOME: directory, XDG_STATE_HOME: join(directory, 'state') },
+    env: { PATH: process.env.PATH, HOME: directory, XDG_STATE_HOME: join(directory, 'state'), ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   onTestFinished(() => void child.kill('SIGKILL'));

@@ -14,8 +14,8 @@ export interface Tampering {
   effect: string;
 }
 
-/** By the names they go by in the system: the thread pool's only one, where `UV_THREADPOOL_SIZE=1`, and the disk thread. */
-export type ThreadName = 'libuv-worker' | 'landfall-disk';
+/** The first; and by the names they go by in the system: the thread pool's only one, where `UV_THREADPOOL_SIZE=1`, and the disk thread. */
+export type ThreadName = 'main' | 'libuv-worker' | 'landfall-disk';
 
 /**
  * Attached to a process and all its threads, present and to come; or to one of them. A server that is to be counted call by
@@ -73,6 +73,7 @@ export class Strace {
 
 /** @throws Error when it does not come up */
 async function threadOf(pid: number, name: ThreadName): Promise<string> {
+  if (name === 'main') return String(pid);
   const tasks = `/proc/${pid}/task`;
   for (const deadline = Date.now() + 60_000; Date.now() < deadline; await sleep(20)) {
     for (const id of await readdir(tasks)) {
