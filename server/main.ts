@@ -140,7 +140,7 @@ function unusableAddress(error: unknown, { host, port }: Config): AddressUnusabl
 }
 
 /** Of a directory that is not there to be written: somebody has to change something. */
-const UNWRITABLE = new Set(['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EEXIST', 'ENAMETOOLONG', 'ELOOP']);
+const UNWRITABLE = new Set(['ENOENT', 'EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EEXIST', 'ENAMETOOLONG', 'ELOOP']);
 
 /** What is to be changed when the system does not let the server make its directories; undefined for any other fault. */
 function unwritablePlace(error: unknown): string | undefined {

@@ -1,6 +1,7 @@
 // A name is durable once the directory it stands in is synced, and that one's name once its parent is.
-import { mkdir } from 'node:fs/promises';
+import { mkdir, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { codeOf } from './disk-thread.ts';
 import { OpenFile } from './open-file.ts';
 
 export async function syncDirectory(path: string): Promise<void> {
@@ -10,10 +11,32 @@ export async function syncDirectory(path: string): Promise<void> {
 
 /** Makes a directory where there is none, with all above it that are missing, and makes durable what it made. Mode 0750. */
 export async function makeDurableDirectory(path: string): Promise<void> {
-  const made = await mkdir(path, { recursive: true, mode: 0o750 });
+  const made = await make(path);
   if (made === undefined) return;
   for (let parent = dirname(path); parent.length >= dirname(made).length; parent = dirname(parent)) {
     await syncDirectory(parent);
     if (parent === dirname(parent)) return;
   }
+}
+
+/**
+ * Resolves with the topmost directory that it made; undefined: there was nothing to make. By hand, since Node's `recursive` never ends
+ * where a parent is there and takes no directories, as below /proc.
+ */
+async function make(path: string, isParentThere = false): Promise<string | undefined> {
+  try {
+    await mkdir(path, 0o750);
+    return path;
+  } catch (error) {
+    const code = codeOf(error);
+    if (code === 'EEXIST' || code === 'EISDIR') return requireDirectory(path, error);
+    if (code !== 'ENOENT' || isParentThere || dirname(path) === path) throw error;
+    const made = await make(dirname(path));
+    const own = await make(path, true);
+    return made ?? own;
+  }
+}
+
+async function requireDirectory(path: string, error: unknown): Promise<undefined> {
+  if (!(await stat(path)).isDirectory()) throw error;
 }
