@@ -140,11 +140,13 @@ function unusableAddress(error: unknown, { host, port }: Config): AddressUnusabl
 }
 
 /** Of a directory that is not there to be written: somebody has to change something. */
-const UNWRITABLE = new Set(['ENOENT', 'EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EEXIST', 'ENAMETOOLONG', 'ELOOP']);
+const UNWRITABLE = new Set(['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EEXIST', 'ENAMETOOLONG', 'ELOOP']);
 
 /** What is to be changed when the system does not let the server make its directories; undefined for any other fault. */
 function unwritablePlace(error: unknown): string | undefined {
-  if (!(error instanceof Error) || !('code' in error) || !('path' in error) || !UNWRITABLE.has(String(error.code))) return undefined;
+  if (!(error instanceof Error) || !('code' in error) || !('path' in error)) return undefined;
+  const isNoPlace = error.code === 'ENOENT' && 'syscall' in error && error.syscall === 'mkdir';
+  if (!isNoPlace && !UNWRITABLE.has(String(error.code))) return undefined;
   return `${error.path} cannot be written to (${error.code}). Name another place with LANDFALL_DATA_DIR or LANDFALL_STORAGE_DIR, or let this user write there.`;
 }
 
