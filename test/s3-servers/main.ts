@@ -61,10 +61,14 @@ async function test(server: OtherServer, program: string): Promise<Outcome[]> {
   const directory = mkdtempSync(join(tmpdir(), 'landfall-s3-servers-'));
   const credentials = { accessKeyId: randomBytes(10).toString('hex').toUpperCase(), secretAccessKey: randomBytes(20).toString('hex') };
   const port = await freePort();
-  const { parameters, environment } = server.start(program, directory, port, credentials);
+  const { command, environment } = server.start(program, directory, port, credentials);
   // Its log is for the case that it does not come up.
   const log: Buffer[] = [];
-  const child = spawn(program, parameters, { cwd: directory, env: { ...process.env, ...environment }, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(command[0], command.slice(1), {
+    cwd: directory,
+    env: { ...process.env, ...environment },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   running.add(child);
   const ended = once(child, 'exit');
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (piece: Buffer) => log.length < 100 && log.push(piece));

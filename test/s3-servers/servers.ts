@@ -16,13 +16,13 @@ export interface OtherServer {
   takes: string;
   /** The program, made first where that is possible; undefined: it is not to be had here. */
   find(): string | undefined;
-  /** What it is started with: it keeps its files in the directory, and ends with the process that starts it. */
+  /** How it is started: it keeps its files in the directory, and ends with the process that starts it. */
   start(
     program: string,
     directory: string,
     port: number,
     credentials: Credentials,
-  ): { parameters: string[]; environment: Record<string, string> };
+  ): { command: [program: string, ...parameters: string[]]; environment: Record<string, string> };
 }
 
 /** Kept from one run to the next: a Go program takes minutes to build. */
@@ -58,13 +58,22 @@ function pipInstall(requirement: string): (folder: string) => void {
   };
 }
 
+/** An archive that runs by itself, by the name it has without a version. */
+function mavenCopy(artifact: string): (folder: string) => void {
+  return (folder) => {
+    if (programPath('java') === undefined || programPath('mvn') === undefined) return;
+    const goal = ['dependency:copy', `-Dartifact=${artifact}`, `-DoutputDirectory=${join(folder, 'bin')}`, '-Dmdep.stripVersion=true'];
+    spawnSync('mvn', ['--quiet', '--batch-mode', ...goal], { cwd: folder, stdio: ['ignore', 2, 2] });
+  };
+}
+
 export const OTHER_SERVERS: readonly OtherServer[] = [
   {
     name: 'MinIO',
     takes: 'Go, or MINIO_BIN',
     find: () => found('MINIO_BIN', 'minio', goInstall('github.com/minio/minio@latest')),
-    start: (_program, directory, port, { accessKeyId, secretAccessKey }) => ({
-      parameters: ['server', '--quiet', '--address', `127.0.0.1:${port}`, join(directory, 'data')],
+    start: (program, directory, port, { accessKeyId, secretAccessKey }) => ({
+      command: [program, 'server', '--quiet', '--address', `127.0.0.1:${port}`, join(directory, 'data')],
       environment: {
         MINIO_ROOT_USER: accessKeyId,
         MINIO_ROOT_PASSWORD: secretAccessKey,
@@ -78,11 +87,11 @@ export const OTHER_SERVERS: readonly OtherServer[] = [
     name: 'versitygw',
     takes: 'Go, or VERSITYGW_BIN',
     find: () => found('VERSITYGW_BIN', 'versitygw', goInstall('github.com/versity/versitygw/cmd/versitygw@v1.8.0')),
-    start(_program, directory, port, { accessKeyId, secretAccessKey }) {
+    start(program, directory, port, { accessKeyId, secretAccessKey }) {
       const data = join(directory, 'data');
       mkdirSync(data);
       return {
-        parameters: ['--port', `127.0.0.1:${port}`, '--quiet', 'posix', data],
+        command: [program, '--port', `127.0.0.1:${port}`, '--quiet', 'posix', data],
         environment: { ROOT_ACCESS_KEY: accessKeyId, ROOT_SECRET_KEY: secretAccessKey },
       };
     },
@@ -92,6 +101,23 @@ export const OTHER_SERVERS: readonly OtherServer[] = [
     takes: 'Python 3, or MOTO_SERVER_BIN',
     find: () => found('MOTO_SERVER_BIN', 'moto_server', pipInstall('moto[server,s3]==5.2.1')),
     // It takes any credentials.
-    start: (_program, _directory, port) => ({ parameters: ['-H', '127.0.0.1', '-p', String(port)], environment: {} }),
+    start: (program, _directory, port) => ({ command: [program, '-H', '127.0.0.1', '-p', String(port)], environment: {} }),
+  },
+  {
+    name: 'S3Mock',
+    takes: 'Java 17 and Maven, or Java and S3MOCK_JAR',
+    find: () => found('S3MOCK_JAR', 's3mock-exec.jar', mavenCopy('com.adobe.testing:s3mock:5.2.0:jar:exec')),
+    // It takes any credentials. Its other port, with TLS, is of no use here.
+    start: (archive, directory, port) => ({
+      command: [
+        'java',
+        '-jar',
+        archive,
+        '--server.port=0',
+        `--http.port=${port}`,
+        `--com.adobe.testing.s3mock.store.root=${join(directory, 'data')}`,
+      ],
+      environment: {},
+    }),
   },
 ];
