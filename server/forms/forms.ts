@@ -1,6 +1,7 @@
 // The door for `<form enctype="multipart/form-data">` and `curl -F`: no resuming, otherwise the same path and the same verdict.
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Readable } from 'node:stream';
+import type { Readable, Transform } from 'node:stream';
+import { MIMEType } from 'node:util';
 import busboy from 'busboy';
 import type { Request } from 'express';
 import { UploadError } from '../../shared/errors.ts';
@@ -21,6 +22,7 @@ import type { Receiver } from '../staging/receiver.ts';
 import type { Staging } from '../staging/staging.ts';
 import { streamBody } from '../staging/stream-source.ts';
 import { type FormResult, renderResults } from './form-page.ts';
+import { cleanPartHeads } from './part-heads.ts';
 
 /** Files in one form, more than a person picks; each is an upload of its own. */
 const MAX_FILES = 1000;
@@ -69,7 +71,7 @@ export class Forms {
     const { draining, bodyTimeoutMs } = this.#options;
     const results: Promise<FormResult | undefined>[] = [];
     const { promise: over, resolve: stop } = Promise.withResolvers<UploadError | undefined>();
-    const parser = parserOf(request);
+    const { heads, parser } = parserOf(request);
     // What fails the parser fails the file it is in, and none that came whole before.
     const fail = (error: UploadError) => {
       stop(error);
@@ -105,9 +107,9 @@ export class Forms {
     );
     response.once('close', onClose);
     draining.addEventListener('abort', onDraining);
-    request.pipe(parser);
+    request.pipe(heads).pipe(parser);
     const failure = await over;
-    request.unpipe(parser);
+    request.unpipe(heads);
     clearInterval(watch);
     response.off('close', onClose);
     draining.removeEventListener('abort', onDraining);
@@ -179,15 +181,19 @@ function sentName(filename: string | undefined): string {
 }
 
 /** @throws UploadError ERR_INVALID_FORM without a boundary, say */
-function parserOf(request: IncomingMessage): busboy.Busboy {
+function parserOf(request: IncomingMessage): { heads: Transform; parser: busboy.Busboy } {
   try {
-    return busboy({
-      headers: request.headers,
+    const boundary = new MIMEType(request.headers['content-type'] ?? '').params.get('boundary');
+    if (!boundary) throw new UploadError('ERR_INVALID_FORM');
+    const parser = busboy({
+      // Both look for the same one.
+      headers: { 'content-type': `multipart/form-data; boundary="${boundary.replace(/["\\]/g, '\\$&')}"` },
       defParamCharset: 'utf8',
       // What becomes of a path is decided in one place for every door.
       preservePath: true,
       limits: { fields: 100, fieldSize: 64 * 1024, headerPairs: 100 },
     });
+    return { heads: cleanPartHeads(boundary), parser };
   } catch (cause) {
     throw new UploadError('ERR_INVALID_FORM', { cause });
   }
