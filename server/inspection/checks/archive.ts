@@ -14,6 +14,8 @@ import { lookAtZip } from './zip-rules.ts';
 /** Their names say that there are macros. */
 const MACRO_TYPE = /(?<!binary\.)macroenabled/;
 const HAS_MACRO_RULES = /openxmlformats|opendocument|msword|ms-excel|ms-powerpoint|rtf/;
+/** Of any files: there is no part that tells what it is for. */
+const ZIP_ARCHIVES = new Set(['application/zip', 'model/3mf', 'model/vnd.usdz+zip', 'application/x-npz']);
 /** Books hold scripts, packages programs, by their nature. */
 const PROGRAMS_EXPECTED = /^application\/(?:epub\+zip|java-archive|vnd\.android\.package-archive|x-msi)$/;
 
@@ -42,7 +44,7 @@ export function createArchiveCheck(): Check {
 async function judge(upload: Inspectable, type: string): Promise<Rejection | undefined> {
   if (type === 'application/vnd.rar') return refuseEncrypted(upload, await isEncryptedRar(upload));
   if (type === 'application/x-7z-compressed') return refuseEncrypted(upload, await isEncrypted7z(upload));
-  if (type === 'application/zip') return judgeZip(upload);
+  if (ZIP_ARCHIVES.has(type)) return judgeZip(upload);
   if (type === 'application/x-tar') return refuseUnsafe(upload, await unsafeInTar(upload, upload.policy));
   if (type === 'application/rtf') return judgeFindings(upload, type, await searchRichText(upload));
   if (type === UNKNOWN_TYPE) return refuseInstaller(upload);
