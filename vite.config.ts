@@ -45,7 +45,7 @@ const config: UserConfig = defineConfig({
     outDir: at('./server/dist/page'),
     emptyOutDir: true,
     target: [...BROWSERS],
-    // The page's content security policy has no place for inline script, nor for fonts and styles from `data:`.
+    // The page's content security policy has no place for fonts and styles from `data:`, nor for script that is not in index.html.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     rolldownOptions: {

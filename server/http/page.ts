@@ -1,4 +1,6 @@
-import { existsSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import express, { type RequestHandler } from 'express';
 
@@ -8,23 +10,31 @@ function pageRoot(): string | undefined {
   return candidates.find((path) => existsSync(path));
 }
 
-const CONTENT_SECURITY_POLICY = [
+/** The only script that may stand in the page itself is that of its own file, by its hash. */
+function contentSecurityPolicy(root: string): string {
+  const [, script = ''] = /<script>([\s\S]*?)<\/script>/.exec(readFileSync(join(root, 'index.html'), 'utf8')) ?? [];
+  const hash = createHash('sha256').update(script).digest('base64');
+  return [`script-src 'self' 'sha256-${hash}'`, ...CONTENT_SECURITY_RULES].join('; ');
+}
+
+const CONTENT_SECURITY_RULES = [
   "default-src 'self'",
   "img-src 'self' data: blob:",
   "object-src 'none'",
   "base-uri 'self'",
   "form-action 'self'",
   "frame-ancestors 'self'",
-].join('; ');
+];
 
 /** The upload page; goes on to the next handler for whatever it does not have. */
 export function page(): RequestHandler {
   const root = pageRoot();
   if (root === undefined) return (_request, _response, next) => next();
+  const policy = contentSecurityPolicy(root);
   return express.static(root, {
     redirect: false,
     setHeaders: (response, path) => {
-      response.setHeader('Content-Security-Policy', CONTENT_SECURITY_POLICY);
+      response.setHeader('Content-Security-Policy', policy);
       response.setHeader('X-Content-Type-Options', 'nosniff');
       response.setHeader('Referrer-Policy', 'same-origin');
       // Built assets carry a hash in their names; the page and the element's script, which name them, do not.

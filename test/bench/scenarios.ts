@@ -1,5 +1,6 @@
 import type { Scenario } from './scenario.ts';
 import { adaptiveChunks } from './scenarios/adaptive-chunks.ts';
+import { archives } from './scenarios/archives.ts';
 import { finishTime } from './scenarios/finish-time.ts';
 import { goodput } from './scenarios/goodput.ts';
 import { chunks, durability, onePatch } from './scenarios/large-file.ts';
@@ -15,6 +16,7 @@ export const SCENARIOS: readonly Scenario[] = [
   chunks,
   smallFiles,
   finishTime,
+  archives,
   slowUploads,
   largeLedger,
   durability,

@@ -7,8 +7,8 @@ import { ARCHIVE_RULES, DEFAULT_ALLOW, parsePolicy } from '../../shared/policy.t
 import * as files from '../support/fixtures.ts';
 import { createInspector } from '../support/inspect-both.ts';
 import { inspectContent } from '../support/inspect-content.ts';
-import { paxRecord, type TarMember, tarOf } from '../support/tar-fixtures.ts';
-import { office, type ZipMember, zip, zipOfMany } from '../support/zip-fixtures.ts';
+import { paxRecord, type TarMember, tarOf, tarOfMany } from '../support/tar-fixtures.ts';
+import { jar, office, type ZipMember, zip, zipOfMany } from '../support/zip-fixtures.ts';
 
 const detector = new Detector({ timeLimitMs: 30_000 });
 const { inspect, codeOf } = createInspector(detector);
@@ -122,6 +122,10 @@ describe('a ZIP archive', () => {
   test('and other archives of its kind are held to the same rules; documents are not unpacked', async () => {
     const policy = parsePolicy('documents,.backup=application/zip');
     expect(await codeOf('a.backup', zip([file('../a')]), policy)).toBe('ERR_ARCHIVE_UNSAFE');
+    for (const extension of ['3mf', 'usdz', 'npz']) {
+      expect(await codeOf(`a.${extension}`, zip([file('../a')]))).toBe('ERR_ARCHIVE_UNSAFE');
+      expect(await codeOf(`a.${extension}`, jar())).toBe('ERR_TYPE_MISMATCH');
+    }
     expect(await codeOf('a.docx', office('docx', { members: [file('/word/media/a.txt')] }), policy)).toBe('accepted');
   });
 
@@ -211,6 +215,12 @@ describe('a tar archive', () => {
     const members = Array.from({ length: 6 }, (_, index) => entry(`${index}`));
     expect(await codeOf('a.tar', tarOf(members), policy)).toBe('ERR_ARCHIVE_UNSAFE');
     expect(await codeOf('a.tar', tarOf(members.slice(1)), policy)).toBe('accepted');
+  });
+
+  test('of a million members is looked through, a piece at a time', async () => {
+    const turns = countTurns();
+    expect(await codeOf('a.tar', tarOfMany(1_000_000))).toBe('accepted');
+    expect(turns.end()).toBeGreaterThan(100);
   });
 
   test('that is compressed is not looked into', async () => {

@@ -83,8 +83,22 @@ const ACCEPTED: readonly [name: string, content: Buffer, type: string][] = [
   ['commented.zip', zip([{ name: 'a' }], { comment: Buffer.alloc(60_000, 'PK\x05\x06') }), 'application/zip'],
   ['program.zip', zip([{ name: 'setup.exe', content: files.exe() }]), 'application/zip'],
   ['document.zip', office('docx'), 'application/zip'],
-  ['a.3mf', zip([{ name: '[Content_Types].xml', content: '<Types/>' }, { name: '3D/3dmodel.model', content: '<model/>' }]), 'model/3mf'],
-  ['late.3mf', zip([{ name: 'Metadata/thumbnail.png', content: files.png() }, { name: '3D/a.model', content: '<model/>' }]), 'model/3mf'],
+  [
+    'a.3mf',
+    zip([
+      { name: '[Content_Types].xml', content: '<Types/>' },
+      { name: '3D/3dmodel.model', content: '<model/>' },
+    ]),
+    'model/3mf',
+  ],
+  [
+    'late.3mf',
+    zip([
+      { name: 'Metadata/thumbnail.png', content: files.png() },
+      { name: '3D/a.model', content: '<model/>' },
+    ]),
+    'model/3mf',
+  ],
   ['a.usdz', zip([{ name: 'scene.usdc', content: 'PXR-USDC' }]), 'model/vnd.usdz+zip'],
   ['a.npz', zip([{ name: 'arr_0.npy', content: '\x93NUMPY' }]), 'application/x-npz'],
   ['empty.npz', zip([]), 'application/x-npz'],

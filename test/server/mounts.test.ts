@@ -187,6 +187,13 @@ describe.each(FRAMEWORKS)('below $name', ({ mountPath, isCut = false, mount: mou
     expect((await fetch(`${url}/uploads/files`, { method: 'OPTIONS' })).status).toBe(200);
   });
 
+  // The page itself sees to the rest: test/browser/page-mounted.test.ts.
+  it.runIf(isCut)('the address of the mount without its slash is the page', async () => {
+    const { url } = await embed();
+    const page = await fetch(`${url}/uploads?from=mail`, { redirect: 'manual' });
+    expect([page.status, await page.text()]).toEqual([200, await (await fetch(`${url}/uploads/`)).text()]);
+  });
+
   it.skipIf(isCut)('the address of the mount without its slash leads to the page', async () => {
     const { url } = await embed();
     for (const query of ['', '?from=mail']) {

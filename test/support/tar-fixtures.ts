@@ -20,6 +20,24 @@ export function tarOf(members: readonly TarMember[], { isEnded = true }: { isEnd
   return Buffer.concat([...blocks, Buffer.alloc(isEnded ? 1024 : 0)]);
 }
 
+/** Of so many empty files. */
+export function tarOfMany(count: number): Buffer {
+  const digits = 10;
+  const zeros = `f/${'0'.repeat(digits)}`;
+  const block = header({ name: zeros }, 0);
+  const sumOfZeros = Number.parseInt(block.toString('latin1', 148, 154), 8);
+  const tar = Buffer.alloc((count + 2) * 512);
+  for (let index = 0; index < count; index++) {
+    const number = String(index).padStart(digits, '0');
+    block.write(number, 2, 'latin1');
+    let sum = sumOfZeros;
+    for (const digit of number) sum += Number(digit);
+    block.write(sum.toString(8).padStart(6, '0'), 148, 'latin1');
+    block.copy(tar, index * 512);
+  }
+  return tar;
+}
+
 /** A pax record counts its own length. */
 export function paxRecord(key: string, value: string): string {
   const rest = ` ${key}=${value}\n`;
