@@ -61,7 +61,7 @@ export function attempt(options: AttemptOptions): Promise<AttemptOutcome> {
         openFile: async () => ({
           // Where the length is deferred it does not look at this.
           size: source.size ?? 0,
-          slice: (start, end) => reader.slice(start, end),
+          slice: (start, end) => reader.slice(start, start === 0 ? Math.min(end, chunkSize.first(source.size)) : end),
           close: () => {},
         }),
       },

@@ -37,6 +37,18 @@ export class ChunkSize {
   }
 
   /**
+   * How many bytes the first PATCH of a file carries at most. The server looks at what a file begins with once the chunk's checksum is
+   * right, and a browser hears of it once the chunk is sent: of a large file a few bytes go ahead, so that a refusal costs no more.
+   * A body that is all of the file has no checksum of its own, and can be refused while it is sent.
+   *
+   * @param size of the file; null: unknown
+   */
+  first(size: number | null): number {
+    const isSmall = size !== null && size <= this.#limits.minBytes;
+    return this.#isFixed || isSmall || !Number.isFinite(this.bytes) ? this.bytes : SMALLEST_CHUNK;
+  }
+
+  /**
    * A checksum of its own is worth it. Of a chunk with one that breaks off the server keeps nothing: a body that may be all
    * of the file would start over, on a link that breaks again and again each byte would go several times, and on a slow one a
    * page that is closed would lose minutes. There the checksum of the whole file is left.

@@ -21,7 +21,8 @@ describe('a file in Chromium', () => {
     expect(await ends(page)).toMatchObject({ result: { size: 40 * MIB, type: 'video/mp4', checksum: expect.stringMatching(/^crc32:/) } });
     expect(await stored()).toEqual([sha256]);
     const sizes = proxy.exchanges.filter(({ method, status }) => method === 'PATCH' && status === 204).map(({ bytes }) => bytes / MIB);
-    expect(sizes[0]).toBe(8);
+    // A few bytes first, for the server to look at.
+    expect(sizes.slice(0, 2)).toEqual([1 / 16, 8]);
     expect(Math.max(...sizes)).toBeLessThanOrEqual(32);
     expect(sizes.reduce((sum, size) => sum + size, 0)).toBe(40);
   });
@@ -44,20 +45,18 @@ describe('a file in Chromium', () => {
     expect(proxy.bytes).toBeLessThanOrEqual((12 + 3 * cuts) * MIB);
   });
 
-  it('is told of its refusal while most of it has not been sent', async () => {
+  it('is told of its refusal after kilobytes', async () => {
     const { context, url, proxy, directory } = await pages.start();
     const path = join(directory, 'film.mp4');
     await writeVideo(path, 64 * MIB);
     const file = await openFile(path, 'r+');
     await file.write('MZ\x90\0\x03\0\0\0\x04\0\0\0', 0, 'latin1');
     await file.close();
-    proxy.bytesPerSecond = 4 * MIB;
     const page = await open(context, url);
-    // A chunk that carries a checksum is judged once that was looked at: the first one must be there.
     await send(page, path);
     expect(await ends(page)).toEqual({ code: 'ERR_TYPE_MISMATCH' });
     expect(await stateOf(page)).toBe('rejected');
-    expect(proxy.bytes).toBeLessThan(16 * MIB);
+    expect(proxy.bytes).toBeLessThanOrEqual(64 * 1024);
   });
 
   it('waits while there is no network, and goes on by itself when there is', async () => {
