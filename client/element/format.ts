@@ -65,7 +65,7 @@ export class Formats {
   /** The two largest units at most; coarse on purpose, since a figure that jumps each second tells nothing. */
   duration(seconds: number): string {
     if (seconds < 10) return this.#unit(Math.max(1, Math.ceil(seconds)), 'second');
-    if (seconds < 58) return this.#unit(Math.ceil(seconds / 5) * 5, 'second');
+    if (seconds <= 55) return this.#unit(Math.ceil(seconds / 5) * 5, 'second');
     const minutes = Math.round(seconds / 60);
     if (minutes < 60) return this.#unit(minutes, 'minute');
     if (minutes < 24 * 60) return this.#pair(Math.floor(minutes / 60), 'hour', minutes % 60, 'minute');

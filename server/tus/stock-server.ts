@@ -7,6 +7,8 @@ import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:
 import type { Readable } from 'node:stream';
 import { Server, type ServerOptions } from '@tus/server';
 import type { CancellationContext, DataStore, Upload as TusUpload } from '@tus/utils';
+import { OFFSET_CONTENT_TYPE } from '../../shared/protocol.ts';
+import { isMediaType } from './headers.ts';
 
 /** What the handlers read of a request, and what we hang on it. */
 export interface TusRequest<Context> {
@@ -77,6 +79,8 @@ export class StockServer<Context> {
       if (value === undefined || (name === 'upload-length' && method === 'PATCH')) continue;
       headers.set(name, Array.isArray(value) ? value.join(', ') : value);
     }
+    // The library takes it in one spelling alone.
+    if (isMediaType(raw, OFFSET_CONTENT_TYPE)) headers.set('content-type', OFFSET_CONTENT_TYPE);
     const request: TusRequest<Context> = { method, url, headers, body: raw, context };
     this.#requests.set(raw, request);
     const response = await this.#server.handleWeb(request as unknown as Request);

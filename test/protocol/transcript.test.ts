@@ -101,6 +101,15 @@ describe('tus core', () => {
     expect(await headUpload(url)).toMatchObject({ offset: 0 });
   });
 
+  it('takes the content type of a PATCH in any case and with parameters', async () => {
+    const { url, bytes } = await startReceiving();
+    const types = [`${OFFSET_TYPE}; charset=utf-8`, `${OFFSET_TYPE} ;a="b"`, `${OFFSET_TYPE};`, 'Application/Offset+Octet-Stream'];
+    for (const [offset, type] of types.entries()) {
+      const answer = await patchUpload(url, offset, bytes.subarray(offset, offset + 1), { 'Content-Type': type });
+      expect(answer, type).toMatchObject({ status: 204, offset: offset + 1 });
+    }
+  });
+
   it('takes a creation whose body turns out empty for one without a body, whatever type it names', async () => {
     const { url } = await embedLandfall();
     const create = (lines: string[], body: string) =>

@@ -94,6 +94,8 @@ export const EARLIER_STYLES = `
 .earlier .notice { margin: .3rem 0 0; color: var(--_warn); font-size: .9375em; }
 @container (max-width: 34rem) {
   .earlier > header, .arrived > header { padding-inline: 1rem; }
+  /* On a line of its own, its words begin where all others do. */
+  .arrived .choices [hidden] + .quiet { margin-inline-start: -.6rem; }
   .earlier .row .status { grid-column: 1 / -1; }
   .earlier .row .actions { grid-column: 1 / -1; order: 1; justify-content: flex-start; margin: .25rem 0 0; gap: .4rem; }
 }
