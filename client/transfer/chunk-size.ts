@@ -45,7 +45,7 @@ export class ChunkSize {
    */
   first(size: number | null): number {
     const isSmall = size !== null && size <= this.#limits.minBytes;
-    return this.#isFixed || isSmall || !Number.isFinite(this.bytes) ? this.bytes : SMALLEST_CHUNK;
+    return this.#isFixed || isSmall || !Number.isFinite(this.bytes) ? this.bytes : SMALLEST_CHUNK_BYTES;
   }
 
   /**

@@ -81,13 +81,17 @@ describe('in a browser', () => {
 
 test('a few bytes of a large file go first, unless it is one body anyway or the application chose the size', () => {
   const size = new ChunkSize(BROWSER);
-  expect([size.first(null), size.first(1e12), size.first(MIB + 1)]).toEqual([SMALLEST_CHUNK, SMALLEST_CHUNK, SMALLEST_CHUNK]);
+  expect([size.first(null), size.first(1e12), size.first(MIB + 1)]).toEqual([
+    SMALLEST_CHUNK_BYTES,
+    SMALLEST_CHUNK_BYTES,
+    SMALLEST_CHUNK_BYTES,
+  ]);
   expect(size.first(MIB)).toBe(size.bytes);
   expect(new ChunkSize(BROWSER, 5 * MIB).first(1e12)).toBe(5 * MIB);
   const whole = new ChunkSize(NODE);
   expect(whole.first(1e12)).toBe(Number.POSITIVE_INFINITY);
   whole.tooLarge(1e12);
-  expect(whole.first(1e12)).toBe(SMALLEST_CHUNK);
+  expect(whole.first(1e12)).toBe(SMALLEST_CHUNK_BYTES);
 });
 
 describe('in Node', () => {
