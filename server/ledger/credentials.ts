@@ -7,8 +7,7 @@ import type { Engine } from './engine.ts';
 import { type Limits, limitsOf } from './limits.ts';
 import type { CredentialTable } from './schema.ts';
 
-/** Of an id, the part before the colon. */
-export type CredentialKind = 'key' | 'link' | 'grant';
+export type CredentialKind = CredentialTable['kind'];
 
 export interface Credential extends Omit<Readonly<Selectable<CredentialTable>>, 'limits'> {
   readonly limits: Limits;
@@ -60,7 +59,7 @@ export class Credentials {
     const token = `${TOKEN_PREFIXES[kind]}${name}${randomBytes(SECRET_BYTES).toString('hex')}`;
     const id = `${kind}:${name}`;
     const secretHash = createHash('sha256').update(token).digest('hex');
-    const row = { id, owner, secretHash, title, limits: JSON.stringify(limits), createdAt: Date.now(), endsAt, removedAt: null };
+    const row = { id, kind, owner, secretHash, title, limits: JSON.stringify(limits), createdAt: Date.now(), endsAt, removedAt: null };
     await this.#change(() => this.#engine.db.insertInto('credentials').values(row).executeTakeFirst());
     return { id, token };
   }
@@ -73,20 +72,15 @@ export class Credentials {
   /** Oldest first, those that were taken back among them. */
   async list(kind: CredentialKind): Promise<Credential[]> {
     const { db } = this.#engine;
-    const rows = await db
-      .selectFrom('credentials')
-      .selectAll()
-      .where('id', 'like', `${kind}:%`)
-      .orderBy('createdAt')
-      .orderBy('id')
-      .execute();
+    const rows = await db.selectFrom('credentials').selectAll().where('kind', '=', kind).orderBy('createdAt').orderBy('id').execute();
     return rows.map(toCredential);
   }
 
   /** Whether there ever was one of a kind. */
   async hasEverHad(kind: CredentialKind): Promise<boolean> {
     const { db } = this.#engine;
-    return (await db.selectFrom('credentials').select('id').where('id', 'like', `${kind}:%`).executeTakeFirst()) !== undefined;
+    const query = db.selectFrom('credentials').select('id').where('kind', '=', kind).limit(1);
+    return (await query.executeTakeFirst()) !== undefined;
   }
 
   /** Takes one back. Durable. False: there is none that counts. */
@@ -105,7 +99,8 @@ export class Credentials {
   /** Takes back a grant, of which the ledger need not have heard. Durable; again, it changes nothing. */
   async revokeGrant(jti: string): Promise<void> {
     const now = Date.now();
-    const row = { id: `grant:${jti}`, owner: '', secretHash: '', title: '', limits: '{}', createdAt: now, endsAt: null, removedAt: now };
+    const nobody = { owner: '', secretHash: '', title: '', limits: '{}' };
+    const row = { id: `grant:${jti}`, kind: 'grant', ...nobody, createdAt: now, endsAt: null, removedAt: now } as const;
     await this.#change(() =>
       this.#engine.db
         .insertInto('credentials')
