@@ -1,8 +1,13 @@
 // Keys, and what counts where nothing was set: a server fails closed.
+import { existsSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { resolveConfig } from '../../server/config/config.ts';
+import { runCredentialsCommand } from '../../server/operator/credentials-commands.ts';
+import type { LimitOptions } from '../../server/operator/limit-options.ts';
+import { UsageError } from '../../server/operator/operator.ts';
 import { bearer, giveKey, withCredentials } from '../support/credentials.ts';
 import { embedLandfall } from '../support/landfall-embedded.ts';
 import { startLandfall } from '../support/landfall-process.ts';
@@ -204,8 +209,7 @@ describe('where nothing is set', () => {
   });
 
   it('an application that knows its senders judges what is no key, and keys count beside it', async () => {
-    const authenticate = ({ headers }: { headers: { authorization?: string } }) =>
-      headers.authorization === 'Bearer mine' ? 'bert' : null;
+    const authenticate = ({ headers }: IncomingMessage) => (headers.authorization === 'Bearer mine' ? 'bert' : null);
     const server = await embedLandfall({}, { authenticate });
     const { headers } = await giveKey(server);
     expect(await createUpload(server.files, { ...FILE, headers: bearer('mine') })).toMatchObject({ status: 201 });
@@ -217,26 +221,41 @@ describe('where nothing is set', () => {
 
 describe('a command line that is not right', () => {
   it.for([
-    [['key']],
-    [['key', 'add']],
-    [['key', 'add', '']],
-    [['key', 'add', 'anna', 'bert']],
-    [['key', 'rm', '../x']],
-    [['key', 'add', 'anna', '--max-upload-size', '5GB']],
-    [['key', 'add', 'anna', '--max-size', 'big']],
-    [['key', 'add', 'anna', '--max-uploads', 'many']],
-    [['key', 'add', 'anna', '--actions', 'create,fly']],
-    [['key', 'add', 'anna', '--metadata', 'project']],
-    [['key', 'add', 'anna', '--allow', 'nothing-of-the-kind']],
-    [['key', 'add', 'anna', '--expires', 'soon']],
-    [['ls', '--max-uploads', '5']],
-    [['grant', 'anna', '--expires', '1d']],
-  ])('%j gives out nothing', async ([args = []]) => {
+    ['key', 'add', 'anna', 'bert'],
+    ['key', 'add', 'anna', '--max-upload-size', '5GB'],
+    ['ls', '--max-uploads', '5'],
+    ['grant', 'anna', '--expires', '1d'],
+  ])('%s %s %s %s gives out nothing', async (args) => {
     const dataDir = testDirectory();
     const ran = await runServerCommand(args, { LANDFALL_DATA_DIR: dataDir });
     expect(ran).toMatchObject({ code: 2, out: '' });
     expect(ran.err.trimEnd().split('\n')).toHaveLength(1);
-    expect(ran.err).not.toMatch(/\bat .*:\d+/);
-    expect(await withCredentials({ dataDir }, (credentials) => credentials.list('key'))).toEqual([]);
+    expect(existsSync(join(dataDir, 'ledger.sqlite'))).toBe(false);
+  });
+
+  const config = () => resolveConfig({ dataDir: testDirectory(), grantSecrets: 's'.repeat(32) });
+  const silent = { output: { write: () => true }, notes: { write: () => true } };
+  it.for([
+    ['key', [], {}],
+    ['key', ['add'], {}],
+    ['key', ['add', ''], {}],
+    ['key', ['add', 'a\nb'], {}],
+    ['key', ['rm', '../x'], {}],
+    ['key', ['ls'], {}],
+    ['key', ['add', 'anna'], { 'max-size': 'big' }],
+    ['key', ['add', 'anna'], { 'max-uploads': '1.5' }],
+    ['key', ['add', 'anna'], { actions: 'create,fly' }],
+    ['key', ['add', 'anna'], { metadata: ['project'] }],
+    ['key', ['add', 'anna'], { allow: 'nothing-of-the-kind' }],
+    ['key', ['add', 'anna'], { expires: 'soon' }],
+    ['grant', ['anna'], {}],
+    ['grant', ['anna'], { expires: '0' }],
+    ['grant', ['anna'], { expires: '1d', id: 'a b' }],
+    ['grant', ['revoke'], {}],
+    ['grant', ['revoke', 'a b'], {}],
+  ] as [string, string[], LimitOptions][])('%s %j with %j is told what to write', async ([command, operands, options]) => {
+    const settings = config();
+    await expect(runCredentialsCommand(command, operands, options, settings, silent)).rejects.toThrow(UsageError);
+    expect(await withCredentials(settings, (credentials) => credentials.list('key'))).toEqual([]);
   });
 });
