@@ -16,7 +16,10 @@ export interface KeySet {
 export interface Keys {
   /** @throws UploadError 503 where there are none that may still be believed */
   current(): Promise<KeySet>;
-  /** For a token whose key is not among them: looks again, not more often than every few seconds. False: they are the same. */
+  /**
+   * For a token whose key is not among them: looks again. False: they are the same.
+   * @throws UploadError 503 also where it looked a moment ago: a key that was published since is not to be told from none
+   */
   renew(known: KeySet): Promise<boolean>;
 }
 
@@ -76,6 +79,8 @@ class RefreshedKeys implements Keys {
   }
 
   async renew(known: KeySet): Promise<boolean> {
+    const waitMs = this.#triedMs + this.#times.pauseMs - performance.now();
+    if (this.#known?.version === known.version && this.#loading === undefined && waitMs > 0) this.#unavailable(Math.ceil(waitMs / 1000));
     await this.#look();
     return this.#known !== undefined && this.#known.version !== known.version;
   }
@@ -107,8 +112,8 @@ class RefreshedKeys implements Keys {
     }
   }
 
-  #unavailable(): never {
-    throw new UploadError('ERR_ACCESS_UNAVAILABLE', { cause: this.#fault, retryAfterSeconds: 5 });
+  #unavailable(retryAfterSeconds = 5): never {
+    throw new UploadError('ERR_ACCESS_UNAVAILABLE', { cause: this.#fault, retryAfterSeconds });
   }
 }
 

@@ -72,7 +72,7 @@ const wait = duration.refine((ms) => ms <= LONGEST_TIMER_MS, 'Write at most 24d.
 const timer = wait.refine((ms) => ms >= 1, 'Write at least 1ms.');
 /** RFC 7518, 3.2: a key as long as the hash, at least. Who shortens it can try all of them. */
 const LEAST_SECRET_BYTES = 32;
-const SECRET = `Write ${LEAST_SECRET_BYTES} characters or more, none of them a comma; a key in PEM belongs in a file, whose path has a setting of its own.`;
+const SECRET = `Write ${LEAST_SECRET_BYTES} characters or more; a key in PEM belongs in a file, whose path has a setting of its own.`;
 const list = z
   .union([z.array(z.string()), z.string().transform((value) => value.split(',').map((item) => item.trim()))])
   .transform((items) => items.filter((item) => item !== ''));
@@ -169,7 +169,7 @@ function isFetched(text: string): boolean {
 
 /** A public key taken for a secret would be one that everybody has. */
 function isSecret(text: string): boolean {
-  return Buffer.byteLength(text) >= LEAST_SECRET_BYTES && !text.includes('-----BEGIN') && !text.includes(',');
+  return Buffer.byteLength(text) >= LEAST_SECRET_BYTES && !text.includes('-----BEGIN');
 }
 
 function isDatabaseUrl(text: string): boolean {
