@@ -246,6 +246,7 @@ describe('a command line that is not right', () => {
     ['key', ['add', 'anna'], { 'max-uploads': '1.5' }],
     ['key', ['add', 'anna'], { actions: 'create,fly' }],
     ['key', ['add', 'anna'], { metadata: ['project'] }],
+    ['key', ['add', 'anna'], { metadata: ['my project=42'] }],
     ['key', ['add', 'anna'], { allow: 'nothing-of-the-kind' }],
     ['key', ['add', 'anna'], { expires: 'soon' }],
     ['grant', ['anna'], {}],
