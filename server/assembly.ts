@@ -6,7 +6,7 @@ import type { UploadRecord } from '../shared/upload.ts';
 import { ClientAddresses } from './access/anonymous.ts';
 import type { Authenticate } from './access/application.ts';
 import type { Access } from './access/identity.ts';
-import { openAccess } from './access/open-access.ts';
+import { openAccess, requireWholeAccess } from './access/open-access.ts';
 import type { Config } from './config/config.ts';
 import type { Beginning } from './finish/beginnings.ts';
 import { DirectCompletion } from './finish/direct-completion.ts';
@@ -22,6 +22,7 @@ import { createDefaultChecks } from './inspection/checks/default-checks.ts';
 import { checkHead } from './inspection/checks/early.ts';
 import { Detector } from './inspection/detector.ts';
 import { Sha256 } from './inspection/sha256.ts';
+import { Credentials } from './ledger/credentials.ts';
 import { DirectUploads } from './ledger/direct-uploads.ts';
 import type { Engine } from './ledger/engine.ts';
 import { Ledger } from './ledger/ledger.ts';
@@ -109,6 +110,7 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     .digest('hex')
     .slice(0, 16);
 
+  requireWholeAccess(config);
   // First what may not be installed: a start that fails for it leaves no ledger behind.
   const backend = await openBackend(config, (error) => log.error({ err: error }, 'staged bytes can not be taken away yet'));
   opened.defer(() => backend.close());
@@ -208,7 +210,13 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
         policy: policies.of(upload),
       }),
   });
-  const access = await openAccess({ config, authenticate: hooks.authenticate, addresses: new ClientAddresses(config.trustedProxies) });
+  const access = await openAccess({
+    config,
+    authenticate: hooks.authenticate,
+    addresses: new ClientAddresses(config.trustedProxies),
+    credentials: new Credentials(engine),
+    isStandalone: hooks.isStandalone ?? false,
+  });
   const shared = {
     ledger,
     staging,

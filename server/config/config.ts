@@ -119,7 +119,7 @@ function checkS3(config: Read, nameOf: (key: SettingKey) => string): void {
 
 /** What may stand in a message: an address may have a password in it, well written or not. */
 function shown(key: SettingKey, given: unknown): unknown {
-  if (key === 'databaseUrl') return '…';
+  if ((SETTINGS[key] as Setting).isSecret) return '…';
   return typeof given === 'string' ? given.replace(/[^\s,/]*@|(?<=[?#]).*/g, '…') : given;
 }
 

@@ -36,6 +36,10 @@ export interface Values {
   limit: [read: number | null, written: number | string];
   sizeLimit: [read: number | null, written: number | string];
   percent: [read: number, written: number | string];
+  jwksUrl: [read: string, written: string];
+  secret: [read: string, written: string];
+  secrets: [read: readonly string[], written: string[] | string];
+  someTexts: [read: readonly string[], written: string[] | string];
 }
 
 export const ACCESS_KINDS = ['keys', 'links', 'jwt', 'grants', 'url', 'anonymous'] as const;
@@ -50,6 +54,8 @@ export interface Setting {
   words?: readonly string[];
   /** The sentence for what is none of them, where the kind has none of its own. */
   otherwise?: string;
+  /** Nothing of it is ever shown. */
+  isSecret?: boolean;
   /** Its name in the configuration that is read: with the unit, where it has one. */
   as?: string;
   /** In human units, as a person would write it. */
@@ -64,6 +70,9 @@ const duration = z.union([z.number().nonnegative(), z.string().transform(sentenc
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 const wait = duration.refine((ms) => ms <= LONGEST_TIMER_MS, 'Write at most 24d.');
 const timer = wait.refine((ms) => ms >= 1, 'Write at least 1ms.');
+/** RFC 7518, 3.2: a key as long as the hash, at least. Who shortens it can try all of them. */
+const LEAST_SECRET_BYTES = 32;
+const SECRET = `Write ${LEAST_SECRET_BYTES} characters or more; a key in PEM belongs in a file, whose path has a setting of its own.`;
 const list = z
   .union([z.array(z.string()), z.string().transform((value) => value.split(',').map((item) => item.trim()))])
   .transform((items) => items.filter((item) => item !== ''));
@@ -105,6 +114,12 @@ const KINDS: { readonly [K in Exclude<Kind, 'someText' | 'word'>]: z.ZodType<Val
   limit: orNothing(z.number().int().positive(), parseLimit),
   sizeLimit: orNothing(z.number().int().nonnegative(), parseBytes),
   percent: wholeNumber(3, 1, 100, 'Write a whole number from 1 to 100.'),
+  jwksUrl: text.refine(isFetched, 'Write an address that begins with http:// or https://, without a password.'),
+  secret: text.refine((value) => value === '' || isSecret(value), SECRET),
+  secrets: list
+    .refine((items) => items.every(isSecret), SECRET)
+    .refine((items) => items.length <= 2, 'Write one, or two while one takes the place of the other.'),
+  someTexts: list,
   archiveRules: list.pipe(z.array(z.enum(ARCHIVE_RULES, { error: `Write some of ${ARCHIVE_RULES.join(', ')}, or nothing.` }))),
 };
 
@@ -144,6 +159,17 @@ function isPublicUrl(text: string): boolean {
   if (text === '') return true;
   const url = URL.parse(text);
   return url !== null && /^https?:\/\//i.test(text) && `${url.username}${url.password}${url.search}${url.hash}` === '';
+}
+
+function isFetched(text: string): boolean {
+  if (text === '') return true;
+  const url = URL.parse(text);
+  return url !== null && /^https?:\/\//i.test(text) && `${url.username}${url.password}${url.hash}` === '';
+}
+
+/** A public key taken for a secret would be one that everybody has. */
+function isSecret(text: string): boolean {
+  return Buffer.byteLength(text) >= LEAST_SECRET_BYTES && !text.includes('-----BEGIN');
 }
 
 function isDatabaseUrl(text: string): boolean {

@@ -98,6 +98,7 @@ export const SETTINGS = {
   },
   databaseUrl: {
     kind: 'databaseUrl',
+    isSecret: true,
     default: '',
     help: 'PostgreSQL for the ledger, where several processes serve one data directory; empty: SQLite in it, and one process.',
   },
@@ -217,6 +218,45 @@ export const SETTINGS = {
     kind: 'accessKinds',
     default: '',
     help: 'Who may upload, comma-separated: keys, links, jwt, grants, url, anonymous (docs/access.md). Empty: anonymous and links on loopback; keys and links once there was a key; anywhere else it must be set.',
+  },
+  jwtJwksUrl: {
+    kind: 'jwksUrl',
+    default: '',
+    help: 'For jwt: where the issuer publishes its keys. One of this, LANDFALL_JWT_SECRET and LANDFALL_JWT_PUBLIC_KEY_FILE.',
+  },
+  jwtSecret: {
+    kind: 'secret',
+    isSecret: true,
+    default: '',
+    help: 'For jwt: the secret that tokens are signed with (HS256, HS384, HS512), 32 characters or more.',
+  },
+  jwtPublicKeyFile: {
+    kind: 'text',
+    default: '',
+    help: 'For jwt: path of the public keys or certificates that tokens are verified by, in PEM. Read again when it changes.',
+  },
+  jwtIssuer: { kind: 'text', default: '', help: 'Whose tokens count: their claim iss. It must be set with LANDFALL_JWT_JWKS_URL.' },
+  jwtAudience: {
+    kind: 'someTexts',
+    default: '',
+    help: 'For whom tokens are, comma-separated: one of them in their claim aud. Set it where the issuer has other applications, too.',
+  },
+  jwtOwnerClaim: {
+    kind: 'someText',
+    otherwise: 'Write the name of a claim, such as sub.',
+    default: 'sub',
+    help: 'The claim of a token that names the owner of its uploads.',
+  },
+  grantSecrets: {
+    kind: 'secrets',
+    isSecret: true,
+    default: '',
+    help: 'For grants: the secret that your application signs them with (HS256), 32 characters or more; two, comma-separated, while they change.',
+  },
+  grantPublicKeyFiles: {
+    kind: 'someTexts',
+    default: '',
+    help: 'For grants: paths of the public Ed25519 keys that they are verified by, in PEM, comma-separated.',
   },
   trustedProxies: {
     kind: 'networks',

@@ -1,5 +1,6 @@
 // What an identity was given. It is copied into the row of each upload it creates: what was given for an upload holds until its end.
 import { z } from 'zod';
+import { formatMetadata, parseMetadata } from '../../shared/metadata.ts';
 import { narrowPolicy, type Policy, parsePolicy } from '../../shared/policy.ts';
 
 /** What a sender can be allowed besides sending: `create` goes with appending to one's own uploads and asking for their verdicts. */
@@ -32,10 +33,19 @@ export const LimitsSchema: z.ZodType<Limits> = z.strictObject({
   maxUploadBytes: count.optional(),
   maxUploads: count.optional(),
   maxBytes: count.optional(),
-  metadata: z.record(z.string(), z.string()).optional(),
+  metadata: z.record(z.string(), z.string()).refine(isMetadata, 'There is a key or a value that uploads can not have.').optional(),
   actions: z.array(z.enum(ACTIONS)).readonly().optional(),
   keepFilesForMs: count.optional(),
 });
+
+/** It goes out in a header again. */
+function isMetadata(pairs: Readonly<Record<string, string>>): boolean {
+  try {
+    return parseMetadata(formatMetadata(new Map(Object.entries(pairs)))).size === Object.keys(pairs).length;
+  } catch {
+    return false;
+  }
+}
 
 function isAllowed(text: string): boolean {
   try {

@@ -139,6 +139,8 @@ export interface LockTable {
 export interface CredentialTable {
   /** `key:ID`, `link:ID`, `grant:ID`. */
   id: string;
+  /** What its id begins with. */
+  kind: 'key' | 'link' | 'grant';
   owner: string;
   /** SHA-256 of the secret, in hex; empty for a grant, which carries its own proof. */
   secretHash: string;
@@ -350,6 +352,7 @@ const access = (dialect: Dialect): Migration => ({
     await db.schema
       .createTable('credentials')
       .addColumn('id', 'text', (column) => column.primaryKey())
+      .addColumn('kind', 'text', (column) => column.notNull())
       .addColumn('owner', 'text', (column) => column.notNull())
       .addColumn('secretHash', 'text', (column) => column.notNull())
       .addColumn('title', 'text', (column) => column.notNull())
@@ -358,6 +361,7 @@ const access = (dialect: Dialect): Migration => ({
       .addColumn('endsAt', 'bigint')
       .addColumn('removedAt', 'bigint')
       .execute();
+    await db.schema.createIndex('credentials_kind').on('credentials').columns(['kind', 'createdAt', 'id']).execute();
     await createQuotas(async (statement) => void (await sql.raw(statement).execute(db)), dialect);
   },
 });

@@ -1,6 +1,6 @@
 // What `npm install landfall` and `npm install landfall-server` bring: they load, run, and their types are found.
 import { execFile, execFileSync, spawn } from 'node:child_process';
-import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { delimiter, dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -150,6 +150,17 @@ describe('landfall-server', () => {
         await landfall.close();
       });`;
     expect(await evaluate('landfall-server', script)).toMatch(/^200 text\/html.* 201$/);
+  });
+
+  it('exports grants, which load where nothing is installed that the server depends on', async () => {
+    const alone = join(directory, 'alone');
+    cpSync(packages['landfall-server'].installed, join(alone, 'node_modules/landfall-server'), { recursive: true });
+    const script = `
+      import { createGrant } from 'landfall-server/grants';
+      console.log(createGrant('s'.repeat(32), { owner: 'a', expires: '1h' }).split('.').length);
+      await import('landfall-server').catch((error) => console.log(error.code));`;
+    const { stdout } = await run(process.execPath, ['--input-type=module', '-e', script], { cwd: alone });
+    expect(stdout).toBe('3\nERR_MODULE_NOT_FOUND\n');
   });
 
   it('says in one line which package a setting needs', async () => {

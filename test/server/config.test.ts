@@ -60,6 +60,14 @@ const WRONG: Record<SettingKey, readonly string[]> = {
   corsOrigins: ['example.com', 'https://example.com/', 'https://a.example, b.example', 'capacitor:localhost'],
   corsHeaders: ['X Api Key', 'X-Api-Key: 1'],
   access: ['everyone', 'keys, passwords'],
+  jwtJwksUrl: ['issuer.example', 'https://u:p@issuer.example/keys'],
+  jwtSecret: ['short', '-----BEGIN PUBLIC KEY----- of a key that everybody has'],
+  jwtPublicKeyFile: [],
+  jwtIssuer: [],
+  jwtAudience: [],
+  jwtOwnerClaim: [''],
+  grantSecrets: ['short', `${'a'.repeat(32)},short`, ['a', 'b', 'c'].map((letter) => letter.repeat(32)).join()],
+  grantPublicKeyFiles: [],
   trustedProxies: ['proxy.example', '10.0.0.0/33', '10.0.0.0/8/8'],
   ownerMaxUploads: ['0', 'many'],
   ownerMaxReserved: ['much'],
@@ -105,6 +113,10 @@ describe('the settings', () => {
     const environment = { [environmentName(key)]: value };
     expect(() => configFromEnvironment(environment)).toThrow(ConfigError);
     expect(() => configFromEnvironment(environment)).toThrow(SENTENCE);
+  });
+
+  it.for(['jwtSecret', 'grantSecrets', 'databaseUrl'] as const)('show nothing of %s where it is wrong', (key) => {
+    expect(() => configFromEnvironment({ [environmentName(key)]: 'hunter2' })).toThrow(/^(?!.*hunter2).*given: "…"/);
   });
 
   it.for([

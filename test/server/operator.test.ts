@@ -1,34 +1,13 @@
 // Operators' commands as they are typed, beside a server or without one.
-import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { open, readdir, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { text } from 'node:stream/consumers';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { filesBelow, videoBytes } from '../support/content.ts';
 import { embedLandfall } from '../support/landfall-embedded.ts';
-import { REPOSITORY } from '../support/repository.ts';
+import { runServerCommand as run } from '../support/server-command.ts';
 import { testDirectory } from '../support/temp-dir.ts';
 import { createUpload, headUpload, idOf, patchUpload } from '../support/tus-requests.ts';
-
-interface Ran {
-  code: number | null;
-  out: string;
-  err: string;
-}
-
-async function run(args: readonly string[], env: Record<string, string> = {}): Promise<Ran> {
-  const clean = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('LANDFALL_')));
-  const child = spawn(process.execPath, [join(REPOSITORY, 'server/main.ts'), ...args], {
-    cwd: testDirectory(),
-    env: { ...clean, ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  onTestFinished(() => void child.kill('SIGKILL'));
-  const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
-  const [out, err] = await Promise.all([text(child.stdout), text(child.stderr)]);
-  return { code: await ended, out, err };
-}
 
 /** A server with an accepted, a refused and an unfinished upload. */
 async function withUploads() {

@@ -62,6 +62,9 @@ export function postgresPrograms(): string | undefined {
   return folders.find((folder) => isExecutable(join(folder, 'initdb')));
 }
 
+/** The one that Debian's packages for Python are of; another may come first in the path. */
+export const SYSTEM_PYTHON = '/usr/bin/python3';
+
 function succeeds(command: string, ...parameters: string[]): boolean {
   const path = programPath(command);
   return path !== undefined && spawnSync(path, parameters, { stdio: 'ignore', timeout: 10_000 }).status === 0;
@@ -178,6 +181,27 @@ export const NEEDS: readonly Need[] = [
     packages: ['bsdutils'],
     takes: 'script(1) (package bsdutils)',
     isMet: () => succeeds('script', '-qfec', 'true', '/dev/null'),
+  },
+  {
+    what: 'tests with tokens of PyJWT',
+    files: ['test/**/*.python.test.ts'],
+    packages: ['python3-jwt', 'python3-cryptography'],
+    takes: "PyJWT for the system's Python (packages python3-jwt, python3-cryptography)",
+    isMet: () => succeeds('env', SYSTEM_PYTHON, '-c', 'import jwt, cryptography'),
+  },
+  {
+    what: 'tests with programs in Go',
+    files: ['test/**/*.go.test.ts'],
+    packages: ['golang-go'],
+    takes: 'Go (package golang-go)',
+    isMet: () => programPath('go') !== undefined,
+  },
+  {
+    what: 'tests with programs in PHP',
+    files: ['test/**/*.php.test.ts'],
+    packages: ['php-cli'],
+    takes: 'PHP (package php-cli)',
+    isMet: () => programPath('php') !== undefined,
   },
   {
     what: 'tests with curl',
