@@ -4,10 +4,12 @@ import express, { type ErrorRequestHandler, type Request } from 'express';
 import { type Logger, pino } from 'pino';
 import { UploadError } from '../shared/errors.ts';
 import { TUS_VERSION } from '../shared/protocol.ts';
+import { parseDuration } from '../shared/units.ts';
 import { isLoopbackName, Origins } from './access/origins.ts';
 import { assemble, type LandfallHooks, type Parts } from './assembly.ts';
 import { type Config, type ConfigInput, isResolved, resolveConfig } from './config/config.ts';
 import { cors } from './http/cors.ts';
+import { signedDownload } from './http/download.ts';
 import { answerFiles, methodOf } from './http/files.ts';
 import { answerLive } from './http/health.ts';
 import { below, type Handler, mountOf, redirectToPage } from './http/mount.ts';
@@ -15,6 +17,7 @@ import { page } from './http/page.ts';
 import { sendProblem } from './http/problem.ts';
 import { claim, cutAnsweredBody, guardRequests } from './http/request-guard.ts';
 import { requestLog } from './http/request-log.ts';
+import { parseUploadId } from './ledger/upload-id.ts';
 import { S3Fault } from './s3/fault.ts';
 import { faultOf } from './staging/faults.ts';
 import { mayHaveBody } from './tus/headers.ts';
@@ -43,6 +46,14 @@ export interface Landfall {
    * @throws LedgerInUse, LedgerElsewhere, LedgerTooNew, BucketUnusable, PackageMissing, or what the system says
    */
   start(): Promise<void>;
+  /**
+   * An address by which anybody who has it downloads one accepted file, ranges included, until it ends; absolute where `publicUrl`
+   * is set. Whoever may not be given the file must not be given the address.
+   *
+   * @param options.expires when it ends: a date, or so many milliseconds from now, or a time such as `1h`; default: `downloadLifetime`
+   * @throws UploadError 404 when there is no accepted file of that id, 410 once it was removed, 403 where `downloads` is `off`
+   */
+  downloadUrl(id: string, options?: { expires?: Date | number | string }): Promise<string>;
   /** Requests are answered "try again" from now on; running ones keep what they have. Resolves when the work at hand has ended. */
   close(): Promise<void>;
 }
@@ -131,6 +142,12 @@ export function createLandfall(input: ConfigInput | Config = {}, hooks: Landfall
         throw error;
       });
     },
+    async downloadUrl(id, { expires = config.downloadLifetimeMs } = {}) {
+      if (parts === undefined) throw new UploadError('ERR_SHUTTING_DOWN');
+      const uploadId = parseUploadId(id);
+      if (uploadId === undefined) throw new UploadError('ERR_UPLOAD_NOT_FOUND');
+      return signedDownload(parts, uploadId, `${config.publicUrl || (hooks.mountPath ?? '')}/files`, endOf(expires));
+    },
     close() {
       closing ??= (async () => {
         drain.abort(new UploadError('ERR_SHUTTING_DOWN', { retryAfterSeconds: 2 }));
@@ -182,6 +199,13 @@ function originsFor(config: Config, isStandalone: boolean): Origins {
   const isNamed = isStandalone && (isLoopback || hosts.length > 0 || publicName !== undefined);
   const names = publicName === undefined ? hosts : [...hosts, publicName];
   return new Origins({ hosts: isNamed ? names : undefined, origins: corsOrigins, publicUrl, isLoopback });
+}
+
+/** By the wall's clock, in milliseconds. @throws TypeError, or what is wrong with the text */
+function endOf(expires: Date | number | string): number {
+  const endsAt = expires instanceof Date ? expires.getTime() : Date.now() + (typeof expires === 'string' ? parseDuration(expires) : expires);
+  if (!Number.isFinite(endsAt)) throw new TypeError('`expires` is a date, a number of milliseconds or a time such as 1h.');
+  return endsAt;
 }
 
 /** RFC 9110, 9.2.1. */

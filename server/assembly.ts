@@ -5,6 +5,7 @@ import { policyText } from '../shared/policy.ts';
 import type { UploadRecord } from '../shared/upload.ts';
 import { ClientAddresses } from './access/anonymous.ts';
 import type { Authenticate } from './access/application.ts';
+import { Downloads, downloadSecret } from './access/downloads.ts';
 import type { Access } from './access/identity.ts';
 import { openAccess, requireWholeAccess } from './access/open-access.ts';
 import type { Config } from './config/config.ts';
@@ -77,6 +78,7 @@ export interface AssemblyOptions {
 /** What requests are answered with. */
 export interface Parts {
   access: Access;
+  downloads: Downloads;
   ledger: Ledger;
   staging: Staging;
   receiver: Receiver;
@@ -217,6 +219,7 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     credentials: new Credentials(engine),
     isStandalone: hooks.isStandalone ?? false,
   });
+  const downloads = new Downloads({ rule: config.downloads, secret: await downloadSecret(ledger), lifetimeMs: config.downloadLifetimeMs });
   const shared = {
     ledger,
     staging,
@@ -229,7 +232,7 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     draining,
   };
   const uploads = new Uploads({ ...shared, locker, policyHash });
-  const forms = new Forms({ ...shared, access, bodyTimeoutMs: config.bodyTimeoutMs });
+  const forms = new Forms({ ...shared, access, downloads, bodyTimeoutMs: config.bodyTimeoutMs });
   const door = backend.direct && {
     staging: backend.direct,
     completion: new DirectCompletion({
@@ -246,6 +249,7 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     ...shared,
     door,
     access,
+    downloads,
     locker,
     expireAfterMs: config.expireAfterMs,
     bodyTimeoutMs: config.bodyTimeoutMs,
@@ -274,6 +278,7 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
 
   return {
     access,
+    downloads,
     ledger,
     staging,
     receiver,

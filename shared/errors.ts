@@ -23,6 +23,7 @@ export const ERRORS = {
   ERR_FORBIDDEN: { status: 403, title: 'You may not do this.', retryable: false },
   ERR_ACTION_NOT_ALLOWED: { status: 403, title: 'You may upload here, but not do this.', retryable: false },
   ERR_ACCESS_USED_UP: { status: 403, title: 'As many files were uploaded with this permission as it is good for.', retryable: false },
+  ERR_ADDRESS_EXPIRED: { status: 403, title: 'This address was good for a limited time, which is over.', retryable: false },
   ERR_FOREIGN_ORIGIN: { status: 403, title: 'Pages of another site may not upload here.', retryable: false },
   ERR_UPLOAD_FINISHED: { status: 403, title: 'The upload has ended and cannot be changed.', retryable: false },
   ERR_UPLOAD_NOT_FOUND: { status: 404, title: 'There is no such upload.', retryable: false },

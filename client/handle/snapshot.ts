@@ -49,6 +49,8 @@ export interface Waiting {
 export type Standing =
   | {
       readonly state: 'queued' | 'preparing' | 'uploading' | 'paused' | 'inspecting';
+      /** Address of the upload, once the server gave it one. */
+      readonly url?: string;
       readonly waiting?: undefined;
       readonly error?: undefined;
     }
@@ -57,11 +59,12 @@ export type Standing =
       readonly waiting: Waiting;
       /** The last failure, where there was one. */
       readonly error?: UploadError;
+      readonly url?: string;
     }
   | {
       readonly state: 'accepted';
-      /** Absolute address of the accepted file. */
-      readonly url: string;
+      /** Absolute address of the accepted file; null where this sender may not download it. */
+      readonly url: string | null;
       readonly waiting?: undefined;
       readonly error?: undefined;
     }
@@ -69,6 +72,7 @@ export type Standing =
       readonly state: 'rejected' | 'failed' | 'cancelled';
       /** The reason. */
       readonly error: UploadError;
+      readonly url?: string;
       readonly waiting?: undefined;
     };
 
@@ -97,16 +101,17 @@ export interface SnapshotOfAnyState {
   readonly resumedFrom: number;
   /** 0 before the first request, 1 in the first attempt. Grows without end: it is time that counts, not attempts. */
   readonly attempt: number;
-  /** Address of the upload, once the server gave it one. */
-  readonly url?: string;
 }
 
 /** What `done` resolves with: the server accepted the file. */
 export interface UploadResult {
   /** The server's id of the upload. */
   readonly id: string;
-  /** Absolute address of the accepted file. */
-  readonly url: string;
+  /**
+   * Absolute address of the accepted file: one that whoever has it may use, where the sender was known by a token, until it ends.
+   * Null where the sender may not download it.
+   */
+  readonly url: string | null;
   /** The safe name it is stored under; the sender's name where the server does not tell. */
   readonly name: string;
   readonly size: number;

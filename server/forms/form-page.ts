@@ -6,7 +6,7 @@ import type { UploadRecord } from '../../shared/upload.ts';
 export interface FormResult {
   /** As the sender named it. */
   filename: string;
-  /** 201 accepted, 202 not decided yet (ask `record.url` + `/status`), else the refusal's. */
+  /** 201 accepted, 202 not decided yet (ask `record.url` + `/status`, as `Location` has it for one file), else the refusal's. */
   status: number;
   record?: UploadRecord;
   error?: { code: string; title: string; detail?: string };
@@ -40,10 +40,11 @@ ${results.map((result) => `  <li>${describe(result)}</li>`).join('\n')}
 function describe({ filename, status, record, error }: FormResult): string {
   const name = escapeHtml(record?.name ?? filename);
   if (status === 201 && record) {
-    return `<a href="${escapeHtml(record.url)}">${name}</a><small>Accepted, ${formatBytes(record.length ?? 0)}</small>`;
+    const shown = record.url === null ? name : `<a href="${escapeHtml(record.url)}">${name}</a>`;
+    return `${shown}<small>Accepted, ${formatBytes(record.length ?? 0)}</small>`;
   }
   if (status === 202 && record) {
-    return `${name}<small>Arrived and still being inspected. <a href="${escapeHtml(record.url)}/status">See how it goes</a></small>`;
+    return `${name}<small>Arrived and still being inspected. <a href="${escapeHtml(record.url ?? '')}/status">See how it goes</a></small>`;
   }
   return `${name}<small>${escapeHtml([error?.title, error?.detail].filter(Boolean).join(' '))}</small>`;
 }

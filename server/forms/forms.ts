@@ -4,6 +4,7 @@ import type { Readable } from 'node:stream';
 import busboy from 'busboy';
 import type { Request } from 'express';
 import { UploadError } from '../../shared/errors.ts';
+import type { Downloads } from '../access/downloads.ts';
 import type { Access, Identity } from '../access/identity.ts';
 import { awaitVerdict } from '../finish/await-verdict.ts';
 import type { Beginnings } from '../finish/beginnings.ts';
@@ -29,6 +30,7 @@ const WORTH_STOPPING_BYTES = 8 * 1024 * 1024;
 
 export interface FormsOptions {
   access: Access;
+  downloads: Downloads;
   ledger: Ledger;
   staging: Staging;
   receiver: Receiver;
@@ -61,7 +63,7 @@ export class Forms {
     const results = await this.#readFiles(request, response, isMultiple, { identity, collectionUrl });
     if (results.length === 0) throw new UploadError('ERR_INVALID_FORM', { detail: 'Choose a file first.' });
     if (!request.complete) closeAfterAnswer(request, response);
-    answerResults(request, response, results, isMultiple || results.length > 1, collectionUrl.replace(/files$/, ''));
+    answerResults(request, response, results, isMultiple || results.length > 1, collectionUrl);
   }
 
   /** Reads the form to its end; one of a single file only until that file is refused, where much of it is still to come. */
@@ -122,7 +124,7 @@ export class Forms {
 
   /** One file: into staging, then the verdict. Undefined for a file field that was left empty. */
   async #take(stream: Readable, name: string, { identity, collectionUrl }: Sender, signal: AbortSignal): Promise<FormResult | undefined> {
-    const { ledger, receiver, beginnings, patienceMs, draining } = this.#options;
+    const { ledger, receiver, beginnings, downloads, patienceMs, draining } = this.#options;
     const maxUploadBytes = Math.min(this.#options.maxUploadBytes, identity.limits.maxUploadBytes ?? Number.POSITIVE_INFINITY);
     let upload: Upload | undefined;
     try {
@@ -146,7 +148,7 @@ export class Forms {
       return {
         filename: name,
         status: settled.state === 'accepted' ? 201 : 202,
-        record: toRecord(ledger, settled, 0, `${collectionUrl}/${settled.id}`),
+        record: toRecord(ledger, settled, 0, downloads.addressFor(identity, settled, collectionUrl)),
       };
     } catch (thrown) {
       // What is left of this file must not hold up the next.
@@ -155,7 +157,7 @@ export class Forms {
       let error = faultOf(thrown);
       if (error.code === 'ERR_UPLOAD_LENGTH_EXCEEDED') error = tooLarge(maxUploadBytes);
       const now = upload && (await ledger.get(upload.id));
-      const record = now?.state === 'rejected' ? { record: toRecord(ledger, now, 0, `${collectionUrl}/${now.id}`) } : {};
+      const record = now?.state === 'rejected' ? { record: toRecord(ledger, now, 0, downloads.addressFor(identity, now, collectionUrl)) } : {};
       return { ...refused(name, error), ...record };
     }
   }
@@ -219,18 +221,21 @@ function refused(filename: string, error: UploadError): FormResult {
 }
 
 /** One file: its own status. Several: 200 when all were accepted, else 207 with a status for each. */
-function answerResults(request: Request, response: ServerResponse, results: FormResult[], isMultiple: boolean, home: string): void {
+function answerResults(request: Request, response: ServerResponse, results: FormResult[], isMultiple: boolean, collectionUrl: string): void {
   const [first] = results;
   const isUniform = results.every((result) => result.status === first?.status);
   const status = isMultiple ? (isUniform && first?.status === 201 ? 200 : 207) : (first?.status ?? 400);
   response.statusCode = status;
   response.setHeader('Cache-Control', 'no-store');
-  if (!isMultiple && first?.record) response.setHeader('Location', first.status === 202 ? `${first.record.url}/status` : first.record.url);
+  if (!isMultiple && first?.record) {
+    const address = `${collectionUrl}/${first.record.id}`;
+    response.setHeader('Location', first.status === 202 ? `${address}/status` : address);
+  }
   // A browser that submits a form asks for HTML; scripts and curl do not.
   if (request.accepts(['json', 'html']) === 'html') {
     response.setHeader('Content-Type', 'text/html; charset=utf-8');
     response.setHeader('Content-Security-Policy', "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'");
-    response.end(renderResults(results, home));
+    response.end(renderResults(results, collectionUrl.replace(/files$/, '')));
     return;
   }
   response.setHeader('Content-Type', 'application/json');
