@@ -17,6 +17,7 @@ import { page } from './http/page.ts';
 import { sendProblem } from './http/problem.ts';
 import { claim, cutAnsweredBody, guardRequests } from './http/request-guard.ts';
 import { requestLog } from './http/request-log.ts';
+import { answerTerms } from './http/terms.ts';
 import { parseUploadId } from './ledger/upload-id.ts';
 import { S3Fault } from './s3/fault.ts';
 import { faultOf } from './staging/faults.ts';
@@ -59,7 +60,7 @@ export interface Landfall {
 }
 
 /** Addresses that are no file of the page. */
-const OWN_ADDRESS = /^\/(?:files|upload|get-upload-url|config)(?:\/|$)/;
+const OWN_ADDRESS = /^\/(?:files|upload|link\/upload|get-upload-url|config)(?:\/|$)/;
 
 /** @throws ConfigError */
 export function createLandfall(input: ConfigInput | Config = {}, hooks: LandfallHooks = {}): Landfall {
@@ -103,15 +104,20 @@ export function createLandfall(input: ConfigInput | Config = {}, hooks: Landfall
     response.setHeader('X-Content-Type-Options', 'nosniff');
     next();
   });
-  app.use('/config', (_request, response) => {
-    response.setHeader('Cache-Control', 'no-cache');
-    response.json({ policy: config.policy, maxUploadSize: config.maxUploadBytes });
+  app.use('/config', async (request, response) => {
+    if (parts) await answerTerms({ ...parts, maxUploadBytes: config.maxUploadBytes }, request, response);
   });
   app.use('/files', async (request, response) => {
     if (parts) await track(request, answerFiles(parts, request, response, request.url, collectionUrl(config, request)));
   });
-  app.use(['/upload/multiple', '/upload'], async (request, response) => {
-    if (parts) await track(request, parts.forms.answer(request, response, collectionUrl(config, request)));
+  app.use(['/upload/multiple', '/upload', '/link/upload'], async (request, response) => {
+    if (parts === undefined) return;
+    const isLink = request.baseUrl.endsWith('/link/upload');
+    const { forms } = parts;
+    const answering = isLink
+      ? forms.answerLink(request, response, collectionUrl(config, request))
+      : forms.answer(request, response, collectionUrl(config, request));
+    await track(request, answering);
   });
   app.use('/get-upload-url', async (request, response) => {
     if (parts) await track(request, parts.direct.answer(request, response, request.url, collectionUrl(config, request)));

@@ -79,6 +79,8 @@ export interface AssemblyOptions {
 export interface Parts {
   access: Access;
   downloads: Downloads;
+  policies: Policies;
+  quotas: Quotas;
   ledger: Ledger;
   staging: Staging;
   receiver: Receiver;
@@ -279,6 +281,8 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
   return {
     access,
     downloads,
+    policies,
+    quotas,
     ledger,
     staging,
     receiver,

@@ -20,6 +20,7 @@ export const ERRORS = {
   ERR_BODY_ALREADY_READ: { status: 400, title: 'Something in front of the upload server has read the file away.', retryable: false },
   ERR_UNAUTHORIZED: { status: 401, title: 'Sign in to upload.', retryable: false },
   ERR_ACCESS_EXPIRED: { status: 401, title: 'Your permission to upload has run out.', retryable: false },
+  ERR_ACCESS_WITHDRAWN: { status: 401, title: 'Your permission to upload was taken back.', retryable: false },
   ERR_FORBIDDEN: { status: 403, title: 'You may not do this.', retryable: false },
   ERR_ACTION_NOT_ALLOWED: { status: 403, title: 'You may upload here, but not do this.', retryable: false },
   ERR_ACCESS_USED_UP: { status: 403, title: 'As many files were uploaded with this permission as it is good for.', retryable: false },
