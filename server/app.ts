@@ -209,7 +209,8 @@ function originsFor(config: Config, isStandalone: boolean): Origins {
 
 /** By the wall's clock, in milliseconds. @throws TypeError, or what is wrong with the text */
 function endOf(expires: Date | number | string): number {
-  const endsAt = expires instanceof Date ? expires.getTime() : Date.now() + (typeof expires === 'string' ? parseDuration(expires) : expires);
+  const endsAt =
+    expires instanceof Date ? expires.getTime() : Date.now() + (typeof expires === 'string' ? parseDuration(expires) : expires);
   if (!Number.isFinite(endsAt)) throw new TypeError('`expires` is a date, a number of milliseconds or a time such as 1h.');
   return endsAt;
 }

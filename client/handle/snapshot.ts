@@ -33,11 +33,21 @@ export type UploadState =
  * - `stalled`: the connection stopped moving
  * - `busy`: the server asked to come later
  * - `no-space`: the server has no room right now
+ * - `too-many`: this sender has as many uploads under way as it may; the wait does not count against the budget
  * - `elsewhere`: another tab or process is sending this very file; of a tab (or handle of this process) `sent`, `confirmed` and the
  *   speed are shown. When it stops this one goes on, when it ends this one ends the same
  * - `restarted`: the server no longer knows the upload; it starts again from the first byte
  */
-export type WaitingReason = 'offline' | 'unreachable' | 'interrupted' | 'stalled' | 'busy' | 'no-space' | 'elsewhere' | 'restarted';
+export type WaitingReason =
+  | 'offline'
+  | 'unreachable'
+  | 'interrupted'
+  | 'stalled'
+  | 'busy'
+  | 'no-space'
+  | 'too-many'
+  | 'elsewhere'
+  | 'restarted';
 
 export interface Waiting {
   readonly reason: WaitingReason;

@@ -130,7 +130,8 @@ export class Forms {
       // By the fields in front of the first file.
       identifying ??= sender.identify(fields);
       const taking = identifying.then(
-        (identity) => this.#take(stream, name, { identity, collectionUrl: sender.collectionUrl, kept: keptOf(fields, sender) }, broken.signal),
+        (identity) =>
+          this.#take(stream, name, { identity, collectionUrl: sender.collectionUrl, kept: keptOf(fields, sender) }, broken.signal),
         (error: unknown) => {
           stream.resume();
           // None of the others will be taken either.
@@ -173,7 +174,12 @@ export class Forms {
   }
 
   /** One file: into staging, then the verdict. Undefined for a file field that was left empty. */
-  async #take(stream: Readable, name: string, { identity, collectionUrl, kept }: FileSender, signal: AbortSignal): Promise<FormResult | undefined> {
+  async #take(
+    stream: Readable,
+    name: string,
+    { identity, collectionUrl, kept }: FileSender,
+    signal: AbortSignal,
+  ): Promise<FormResult | undefined> {
     const { ledger, receiver, beginnings, downloads, patienceMs, draining } = this.#options;
     const maxUploadBytes = Math.min(this.#options.maxUploadBytes, identity.limits.maxUploadBytes ?? Number.POSITIVE_INFINITY);
     let upload: Upload | undefined;
@@ -207,7 +213,8 @@ export class Forms {
       let error = faultOf(thrown);
       if (error.code === 'ERR_UPLOAD_LENGTH_EXCEEDED') error = tooLarge(maxUploadBytes);
       const now = upload && (await ledger.get(upload.id));
-      const record = now?.state === 'rejected' ? { record: toRecord(ledger, now, 0, downloads.addressFor(identity, now, collectionUrl)) } : {};
+      const record =
+        now?.state === 'rejected' ? { record: toRecord(ledger, now, 0, downloads.addressFor(identity, now, collectionUrl)) } : {};
       return { ...refused(name, error), ...record };
     }
   }
@@ -236,7 +243,16 @@ interface FileSender {
 
 /** What metadata may have: no line breaks, and a few kilobytes in all. */
 function keptOf(fields: ReadonlyMap<string, string>, { keeps }: Sender): (readonly [string, string])[] {
-  const kept = keeps.map((key) => [key, (fields.get(key) ?? '').replace(/[\s\0]+/g, ' ').trim().slice(0, MAX_KEPT_LENGTH)] as const);
+  const kept = keeps.map(
+    (key) =>
+      [
+        key,
+        (fields.get(key) ?? '')
+          .replace(/[\s\0]+/g, ' ')
+          .trim()
+          .slice(0, MAX_KEPT_LENGTH),
+      ] as const,
+  );
   return kept.filter(([, value]) => value !== '');
 }
 
@@ -293,7 +309,12 @@ interface AnswerOptions {
 }
 
 /** One file: its own status. Several: 200 when all were accepted, else 207 with a status for each. */
-function answerResults(request: Request, response: ServerResponse, results: FormResult[], { isMultiple, collectionUrl, home }: AnswerOptions): void {
+function answerResults(
+  request: Request,
+  response: ServerResponse,
+  results: FormResult[],
+  { isMultiple, collectionUrl, home }: AnswerOptions,
+): void {
   const [first] = results;
   const isUniform = results.every((result) => result.status === first?.status);
   const status = isMultiple ? (isUniform && first?.status === 201 ? 200 : 207) : (first?.status ?? 400);

@@ -89,7 +89,8 @@ export class Direct {
     const upload = await this.#options.ledger.get(id);
     if (upload === undefined || !reaches(identity, upload)) throw new UploadError('ERR_UPLOAD_NOT_FOUND');
     if (request.method === 'GET') await this.#answerLinks(response, 200, upload, door, collectionUrl, Number(from ?? 1));
-    else if (request.method === 'POST') await this.#complete(response, upload, door, (settled) => downloads.addressFor(identity, settled, collectionUrl));
+    else if (request.method === 'POST')
+      await this.#complete(response, upload, door, (settled) => downloads.addressFor(identity, settled, collectionUrl));
     else throw new UploadError('ERR_METHOD_NOT_ALLOWED');
   }
 
