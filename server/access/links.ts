@@ -25,7 +25,9 @@ export function linkTokens(credentials: FreshCredentials, graceMs: number): Toke
       // A film that began to come in time comes to its end.
       const isBeginning = intent === 'create' || intent === 'download';
       if (link.endsAt !== null && link.endsAt + (isBeginning ? 0 : graceMs) <= Date.now()) throw new UploadError('ERR_ACCESS_EXPIRED');
-      const { owner, limits, title, endsAt } = link;
+      const { limits, title, endsAt } = link;
+      // Where nobody is named, what comes by it is its own.
+      const owner = link.owner || link.id;
       return {
         owner,
         source: 'link',
