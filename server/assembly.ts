@@ -26,6 +26,7 @@ import { Sha256 } from './inspection/sha256.ts';
 import { Credentials } from './ledger/credentials.ts';
 import { DirectUploads } from './ledger/direct-uploads.ts';
 import type { Engine } from './ledger/engine.ts';
+import { Facts } from './ledger/facts.ts';
 import { Ledger } from './ledger/ledger.ts';
 import { Policies } from './ledger/limits.ts';
 import { openEngine } from './ledger/open.ts';
@@ -221,7 +222,7 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     credentials: new Credentials(engine),
     isStandalone: hooks.isStandalone ?? false,
   });
-  const downloads = new Downloads({ rule: config.downloads, secret: await downloadSecret(ledger), lifetimeMs: config.downloadLifetimeMs });
+  const downloads = new Downloads({ rule: config.downloads, secret: await downloadSecret(new Facts(engine)), lifetimeMs: config.downloadLifetimeMs });
   const shared = {
     ledger,
     staging,

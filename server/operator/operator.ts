@@ -8,6 +8,7 @@ import { Downloads, downloadSecret } from '../access/downloads.ts';
 import type { Config } from '../config/config.ts';
 import { signedDownload } from '../http/download.ts';
 import { toRecord } from '../http/record.ts';
+import { Facts } from '../ledger/facts.ts';
 import { Ledger } from '../ledger/ledger.ts';
 import { hasSqlite, openEngine } from '../ledger/open.ts';
 import { BrokenRow, toUpload, type Upload, type UploadRow } from '../ledger/upload.ts';
@@ -73,7 +74,7 @@ export async function runOperatorCommand(
     case 'rm':
       return await remove(ledger, storage, config, idOf(operands), output);
     case 'url':
-      return await printUrl(ledger, config, idOf(operands), options, output);
+      return await printUrl(ledger, new Facts(engine), config, idOf(operands), options, output);
     case 'restored':
       output.write(`${await endUnfinished(engine, ledger, config.keepRecordsForMs)} unfinished uploads ended\n`);
       return 0;
@@ -149,9 +150,16 @@ async function remove(ledger: Ledger, storage: Storage, config: Config, id: Uplo
   return 0;
 }
 
-async function printUrl(ledger: Ledger, config: Config, id: UploadId, { expires }: ListOptions, output: Output): Promise<number> {
+async function printUrl(
+  ledger: Ledger,
+  facts: Facts,
+  config: Config,
+  id: UploadId,
+  { expires }: ListOptions,
+  output: Output,
+): Promise<number> {
   const lifetimeMs = expires === undefined ? config.downloadLifetimeMs : durationOf('--expires', expires);
-  const downloads = new Downloads({ rule: config.downloads, secret: await downloadSecret(ledger), lifetimeMs });
+  const downloads = new Downloads({ rule: config.downloads, secret: await downloadSecret(facts), lifetimeMs });
   try {
     output.write(`${await signedDownload({ ledger, downloads }, id, `${serverUrl(config)}/files`)}\n`);
     return 0;
