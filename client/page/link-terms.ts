@@ -40,7 +40,7 @@ export function termsOf({ endsAt, uploadsLeft, bytesLeft }: Grant, locale?: stri
   return [
     until === '' ? '' : `Open until ${until}.`,
     uploadsLeft === undefined ? '' : uploadsLeft === 1 ? 'It takes one more file.' : `It takes ${uploadsLeft} more files.`,
-    bytesLeft === undefined ? '' : `There is room for ${formatBytes(bytesLeft)}.`,
+    bytesLeft === undefined ? '' : `There is room for ${formatBytes(bytesLeft).replace(' ', '\u00a0')}.`,
     'If the connection breaks, the upload waits and goes on from where it was.',
   ]
     .filter(Boolean)

@@ -45,7 +45,7 @@ describe('an upload link', () => {
     expect(await page.title()).toBe('Footage for Anna');
     const shown = await shownText(page.locator('body'));
     expect(shown).toMatch(/Open until January 16, 2027/);
-    expect(shown).toContain('It takes 12 more files. There is room for 1 TiB.');
+    expect(shown).toContain('It takes 12 more files. There is room for 1\u00a0TiB.');
     expect(await shownText(page.locator('landfall-upload .rules'))).toMatch(/^Up to 200 GiB each\. Accepted: .*video/);
     await lookAt(page, 'link');
     // The token goes in headers alone.
