@@ -222,7 +222,11 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     credentials: new Credentials(engine),
     isStandalone: hooks.isStandalone ?? false,
   });
-  const downloads = new Downloads({ rule: config.downloads, secret: await downloadSecret(new Facts(engine)), lifetimeMs: config.downloadLifetimeMs });
+  const downloads = new Downloads({
+    rule: config.downloads,
+    secret: await downloadSecret(new Facts(engine)),
+    lifetimeMs: config.downloadLifetimeMs,
+  });
   const shared = {
     ledger,
     staging,
