@@ -5,6 +5,8 @@ export interface HeadersRequest {
   readonly method: string;
   readonly url: string;
   readonly reason: 'request' | 'unauthorized';
+  /** With `unauthorized`, the headers that were given for the request that was answered so. */
+  readonly refused?: UploadHeaders;
 }
 
 export type UploadHeaders = Readonly<Record<string, string>>;

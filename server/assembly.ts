@@ -5,6 +5,7 @@ import { policyText } from '../shared/policy.ts';
 import type { UploadRecord } from '../shared/upload.ts';
 import { ClientAddresses } from './access/anonymous.ts';
 import type { Authenticate } from './access/application.ts';
+import { Downloads, downloadSecret } from './access/downloads.ts';
 import type { Access } from './access/identity.ts';
 import { openAccess, requireWholeAccess } from './access/open-access.ts';
 import type { Config } from './config/config.ts';
@@ -25,6 +26,7 @@ import { Sha256 } from './inspection/sha256.ts';
 import { Credentials } from './ledger/credentials.ts';
 import { DirectUploads } from './ledger/direct-uploads.ts';
 import type { Engine } from './ledger/engine.ts';
+import { Facts } from './ledger/facts.ts';
 import { Ledger } from './ledger/ledger.ts';
 import { Policies } from './ledger/limits.ts';
 import { openEngine } from './ledger/open.ts';
@@ -77,6 +79,9 @@ export interface AssemblyOptions {
 /** What requests are answered with. */
 export interface Parts {
   access: Access;
+  downloads: Downloads;
+  policies: Policies;
+  quotas: Quotas;
   ledger: Ledger;
   staging: Staging;
   receiver: Receiver;
@@ -217,6 +222,11 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     credentials: new Credentials(engine),
     isStandalone: hooks.isStandalone ?? false,
   });
+  const downloads = new Downloads({
+    rule: config.downloads,
+    secret: await downloadSecret(new Facts(engine)),
+    lifetimeMs: config.downloadLifetimeMs,
+  });
   const shared = {
     ledger,
     staging,
@@ -229,7 +239,7 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     draining,
   };
   const uploads = new Uploads({ ...shared, locker, policyHash });
-  const forms = new Forms({ ...shared, access, bodyTimeoutMs: config.bodyTimeoutMs });
+  const forms = new Forms({ ...shared, access, downloads, bodyTimeoutMs: config.bodyTimeoutMs });
   const door = backend.direct && {
     staging: backend.direct,
     completion: new DirectCompletion({
@@ -246,6 +256,7 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     ...shared,
     door,
     access,
+    downloads,
     locker,
     expireAfterMs: config.expireAfterMs,
     bodyTimeoutMs: config.bodyTimeoutMs,
@@ -274,6 +285,9 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
 
   return {
     access,
+    downloads,
+    policies,
+    quotas,
     ledger,
     staging,
     receiver,

@@ -28,11 +28,15 @@ const USAGE = `landfall-server [serve] [options]    serve uploads, the page and 
 landfall-server ls                   list uploads, newest first: --state STATE; --limit N of them, --after ID; --json, a line each
 landfall-server show ID              everything known of one upload
 landfall-server rm ID                remove an accepted file; its address answers 410 from then on
+landfall-server url ID               print an address by which anybody downloads it for a while: --expires 1h
 landfall-server verify               read every accepted file again and hold it against the ledger
 landfall-server restored             after a restore: end the uploads that were unfinished in the back-up
 landfall-server key add OWNER        give out a key, printed this once: limits as below, --title TEXT
 landfall-server key ls               list keys and what came by them: --json, a line each
 landfall-server key rm ID            take a key back
+landfall-server link TITLE           give out an address to upload by, printed this once: limits as below, --owner OWNER
+landfall-server link ls              list links and what came by them: --json, a line each
+landfall-server link rm ID           withdraw a link
 landfall-server grant OWNER          sign a right to upload with LANDFALL_GRANT_SECRETS: limits as below, --expires 14d, --id ID
 landfall-server grant revoke ID      take a grant back, by its id or as it was printed
 

@@ -38,8 +38,11 @@ export interface UploadRecord {
   updatedAt: string;
   /** When an unfinished upload, or the record of a refused one, goes; null where nothing goes by itself. */
   expiresAt: string | null;
-  /** Where the upload, and after acceptance the file, is addressed: absolute, or a path on this server. */
-  url: string;
+  /**
+   * Where the upload, and after acceptance the file, is addressed: absolute, or a path on this server. It is one that its reader
+   * may use, signed and for a time where that takes more than the address; null for a file that he may not download.
+   */
+  url: string | null;
   relativePath?: string;
   error?: { code: ErrorCode; title: string; detail?: string };
 }

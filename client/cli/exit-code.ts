@@ -17,6 +17,7 @@ export function exitCodeOf(error: UploadError): number {
       return EXIT.source;
     case 'ERR_UNAUTHORIZED':
     case 'ERR_ACCESS_EXPIRED':
+    case 'ERR_ACCESS_WITHDRAWN':
     case 'ERR_FORBIDDEN':
     case 'ERR_ACTION_NOT_ALLOWED':
     case 'ERR_ACCESS_USED_UP':

@@ -20,9 +20,9 @@ export interface Output {
   summary(summary: Summary): void;
 }
 
-/** The address of each accepted file. */
+/** The address of each accepted file that its sender may download. */
 export function plainOutput(write: (text: string) => unknown): Output {
-  return { accepted: (_file, { url }) => void write(`${url}\n`), ended: () => {}, summary: () => {} };
+  return { accepted: (_file, { url }) => void (url !== null && write(`${url}\n`)), ended: () => {}, summary: () => {} };
 }
 
 /** NDJSON: each line has an `event`; the last is `summary`. */

@@ -1,4 +1,5 @@
 // `<landfall-upload endpoint="/files">`: everything a page needs to take large files. `define.ts` registers it.
+import { UploadError } from '../../shared/errors.ts';
 import type { QueueSnapshot } from '../handle/queue-snapshot.ts';
 import type { QueueOptions } from '../options.ts';
 import { pause } from '../transfer/pause.ts';
@@ -11,24 +12,27 @@ import { fetchConfig, pickerAccept, type ServerConfig } from './policy.ts';
 import { Announcer } from './spoken.ts';
 import { ENGLISH, type SomeUploadStrings, type UploadStrings, wordsWith } from './strings.ts';
 import { styleSheet } from './styles/styles.ts';
+import { bearer, type GetToken, headersOf, TokenSource } from './token.ts';
 import { Transfers } from './transfers.ts';
 import { Zone } from './zone.ts';
 
 /** A file that was chosen waits no longer to be held against what the server takes; the server itself judges it, later. */
 const CONFIG_WITHIN_MS = 2000;
+/** A page whose function makes one token after another that the server does not take is not asked for ever. */
+const MOST_TOKENS = 20;
 /** Where a page is made on a server the module is only imported: there are no elements to be. */
 const ServerSafeElement: typeof HTMLElement = globalThis.HTMLElement ?? (class {} as typeof HTMLElement);
 
 /**
  * Attributes: `endpoint` (where uploads are created, relative to the page), `config` (where the server tells what it accepts;
  * default: `config` beside the endpoint; empty: do not ask), `concurrency`, `drop-anywhere` (the whole window takes drops),
- * `no-history` (what arrives is not listed in later visits), `theme` (`light`, `dark` or `auto`; default: the page's `color-scheme`).
+ * `no-history` (what arrives is not listed in later visits), `token` (sent with every request, `Authorization: Bearer`), `theme` (`light`, `dark` or `auto`; default: the page's `color-scheme`).
  *
  * Events, all bubbling: `landfall-progress` (detail: QueueSnapshot), `landfall-accepted` (UploadResult),
  * `landfall-refused` ({name, code, reason}).
  */
 export class LandfallUploadElement extends ServerSafeElement {
-  static readonly observedAttributes: readonly string[] = ['endpoint', 'config', 'drop-anywhere'];
+  static readonly observedAttributes: readonly string[] = ['endpoint', 'config', 'drop-anywhere', 'token'];
 
   readonly #announcer = new Announcer();
   readonly #zone = new Zone((files) => this.add(files));
@@ -39,6 +43,7 @@ export class LandfallUploadElement extends ServerSafeElement {
   #strings: UploadStrings = ENGLISH;
   #options: Partial<QueueOptions> = {};
   #language: Language | undefined;
+  readonly #token = new TokenSource();
   #config: ServerConfig | undefined;
   /** Resolves once the server has told what it accepts, has not, or takes too long. */
   #configured: Promise<unknown> | undefined;
@@ -112,6 +117,32 @@ export class LandfallUploadElement extends ServerSafeElement {
     this.#options = { ...options };
   }
 
+  /**
+   * Sent with every request, `Authorization: Bearer`; the attribute is another way to set it. A new one counts from the next request on.
+   * A secret on a page is everyone's who sees the page: give it what a visitor may have.
+   */
+  get token(): string | undefined {
+    return this.#token.given;
+  }
+
+  set token(token: string | null | undefined) {
+    this.#token.given = token;
+    this.#reconnect();
+  }
+
+  /**
+   * Asked for a token when there is need of one, and again with `reason: 'unauthorized'` when the server takes the last one no more
+   * (or wants one): it may ask the person, uploads wait for it. What it answers is kept until then.
+   */
+  get getToken(): GetToken | undefined {
+    return this.#token.ask;
+  }
+
+  set getToken(ask: GetToken | undefined) {
+    this.#token.ask = ask;
+    this.#reconnect();
+  }
+
   get snapshot(): QueueSnapshot {
     return this.#transfers.snapshot;
   }
@@ -147,7 +178,12 @@ export class LandfallUploadElement extends ServerSafeElement {
     this.#connected = undefined;
   }
 
-  attributeChangedCallback(): void {
+  attributeChangedCallback(name: string, _before: string | null, value: string | null): void {
+    if (name === 'token') this.#token.given = value;
+    this.#reconnect();
+  }
+
+  #reconnect(): void {
     if (this.#connected === undefined) return;
     this.#connected.abort();
     this.#connect();
@@ -170,11 +206,28 @@ export class LandfallUploadElement extends ServerSafeElement {
 
   async #configure(signal: AbortSignal): Promise<void> {
     const address = this.getAttribute('config') ?? new URL('config', this.#endpoint()).href;
-    const config = address === '' ? undefined : await fetchConfig(new URL(address, this.baseURI).href, signal);
+    const config = address === '' ? undefined : await this.#fetchConfig(new URL(address, this.baseURI).href, signal);
     if (signal.aborted) return;
     this.#config = config;
     this.#language = undefined;
     this.#layOut();
+  }
+
+  /** What the server tells whom it knows; where it knows nobody, the page is asked for a token before anything is sent. */
+  async #fetchConfig(url: string, signal: AbortSignal): Promise<ServerConfig | undefined> {
+    let token = await this.#token.current().catch(() => undefined);
+    for (let tries = 1; ; tries++) {
+      const headers = {
+        ...(await headersOf(this.#options.headers, { method: 'GET', url, reason: 'request' }).catch(() => ({}))),
+        ...bearer(token),
+      };
+      const config = await fetchConfig(url, headers, signal).catch((error: UploadError) => error);
+      const isRefused = config instanceof UploadError ? config.status === 401 : config?.signIn === true;
+      if (signal.aborted || !isRefused || this.#token.ask === undefined) return config instanceof UploadError ? undefined : config;
+      const renewed = await this.#token.renewed(token).catch(() => undefined);
+      if (renewed === undefined || renewed === token || tries === MOST_TOKENS) return config instanceof UploadError ? undefined : config;
+      token = renewed;
+    }
   }
 
   #configNow(): ServerConfig | undefined | Promise<ServerConfig | undefined> {
@@ -187,7 +240,8 @@ export class LandfallUploadElement extends ServerSafeElement {
 
   #queueOptions(): QueueOptions {
     const concurrency = Number(this.getAttribute('concurrency'));
-    return { ...this.#options, endpoint: this.#endpoint(), ...(concurrency >= 1 && { concurrency }) };
+    const headers = this.#token.headersFor(this.#options.headers);
+    return { ...this.#options, ...(headers && { headers }), endpoint: this.#endpoint(), ...(concurrency >= 1 && { concurrency }) };
   }
 
   #currentLanguage(): Language {

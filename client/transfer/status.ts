@@ -40,7 +40,7 @@ export function rejectionOf({ error }: UploadRecord): UploadError {
 function isRecord(value: unknown): value is UploadRecord {
   const { id, state, url, name, length, type, checksum, error } = fieldsOf(value);
   return (
-    areTexts(id, state, url) &&
+    areTexts(id, state, url ?? '') &&
     areTexts(name ?? '', type ?? '', checksum ?? '') &&
     areCounts(length ?? 0) &&
     (error === undefined || areTexts(fieldsOf(error).code, fieldsOf(error).detail ?? ''))

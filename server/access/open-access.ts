@@ -12,6 +12,7 @@ import { type Access, type AccessSource, accessBy } from './identity.ts';
 import { jwtTokens, PUBLIC_KEY_ALGORITHMS, SECRET_ALGORITHMS } from './jwt.ts';
 import { keysAt, keysInFile, secretKey } from './jwt-keys.ts';
 import { keyTokens } from './keys.ts';
+import { linkTokens } from './links.ts';
 import { isLoopbackName } from './origins.ts';
 
 export interface OpenAccessOptions {
@@ -34,6 +35,7 @@ export async function openAccess(options: OpenAccessOptions): Promise<Access> {
   const fresh = new FreshCredentials(credentials);
   const kinds: TokenKind[] = [];
   if (counts('keys')) kinds.push(keyTokens(fresh));
+  if (counts('links')) kinds.push(linkTokens(fresh, config.expireAfterMs + config.keepRecordsForMs));
   if (counts('grants')) kinds.push(await grantsOf(config, fresh));
   if (counts('jwt')) kinds.push(await jwtOf(config));
   const isOpen = config.allowAnonymous || counts('anonymous');

@@ -30,6 +30,9 @@ export interface Config extends Read {
 /** What a caller may write: numbers in base units (bytes, milliseconds) or text in human ones. */
 export type ConfigInput = { [K in SettingKey]?: WrittenAs<K> };
 
+/** What the command `landfall` reads: a machine that serves may send, too. */
+const OF_SENDERS = new Set(['LANDFALL_TOKEN']);
+
 const RESOLVED = new WeakSet<object>();
 
 /** A setting that is not right; the message is a sentence for the operator. */
@@ -83,7 +86,7 @@ export function configFromEnvironment(environment: Readonly<Record<string, strin
   const keys = new Map((Object.keys(SETTINGS) as SettingKey[]).map((key) => [environmentName(key), key]));
   const input: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(environment)) {
-    if (!name.startsWith('LANDFALL_') || value === undefined) continue;
+    if (!name.startsWith('LANDFALL_') || value === undefined || OF_SENDERS.has(name)) continue;
     const key = keys.get(name);
     if (key === undefined) throw new ConfigError(`${name} is not a setting. \`landfall-server --help\` lists them.`);
     input[key] = value;

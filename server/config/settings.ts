@@ -305,6 +305,19 @@ export const SETTINGS = {
     default: '10m',
     help: 'How long room on the disk is kept for an upload that brings nothing. It is taken again with its next bytes.',
   },
+  downloads: {
+    kind: 'word',
+    words: ['owner', 'anyone', 'signed', 'off'],
+    otherwise: 'Write owner, anyone, signed or off.',
+    default: 'owner',
+    help: 'Who may download an accepted file: who sent it (owner), who knows its address (anyone), who has a signed address, which all but off take (signed), or nobody (off).',
+  },
+  downloadLifetime: {
+    as: 'downloadLifetimeMs',
+    kind: 'expiry',
+    default: '7d',
+    help: 'How long a signed address in a record is good for.',
+  },
   allowAnonymous: {
     kind: 'flag',
     default: 'false',

@@ -1,19 +1,42 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { UploadError } from '../../shared/errors.ts';
+import type { Downloads } from '../access/downloads.ts';
 import { gone } from '../finish/verdict-answers.ts';
-import type { Upload } from '../ledger/upload.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import type { Upload, UploadIn } from '../ledger/upload.ts';
+import type { UploadId } from '../ledger/upload-id.ts';
 import { dispositionOf } from '../storage/disposition.ts';
 import type { Storage } from '../storage/storage.ts';
 
 const OF_THE_FILE = ['Content-Disposition', 'ETag', 'Last-Modified', 'Accept-Ranges'];
 
 /**
+ * An address by which anybody downloads one accepted file until its end.
+ * @param endsAt by the wall's clock, in milliseconds; default: as in records
+ * @throws UploadError 403 where downloads are off, 404 before acceptance, 410 once it was removed
+ */
+export async function signedDownload(
+  { ledger, downloads }: { ledger: Ledger; downloads: Downloads },
+  id: UploadId,
+  collectionUrl: string,
+  endsAt: number = Date.now() + downloads.lifetimeMs,
+): Promise<string> {
+  requireAccepted(await ledger.get(id));
+  return downloads.sign(`${collectionUrl}/${id}`, id, endsAt);
+}
+
+function requireAccepted(upload: Upload | undefined): UploadIn<'accepted'> {
+  if (upload?.state === 'removed') throw gone(upload);
+  if (upload?.state !== 'accepted') throw new UploadError('ERR_UPLOAD_NOT_FOUND');
+  return upload;
+}
+
+/**
  * The accepted file, as an attachment under its safe name and detected type, and inert if a browser opens it all the same.
  * @throws UploadError 404 before acceptance, 410 once it was removed
  */
-export async function download(storage: Storage, request: IncomingMessage, response: ServerResponse, upload: Upload): Promise<void> {
-  if (upload.state === 'removed') throw gone(upload);
-  if (upload.state !== 'accepted') throw new UploadError('ERR_UPLOAD_NOT_FOUND');
+export async function download(storage: Storage, request: IncomingMessage, response: ServerResponse, found: Upload): Promise<void> {
+  const upload = requireAccepted(found);
   response.setHeader('Content-Type', upload.type);
   response.setHeader('Content-Disposition', dispositionOf(upload.name));
   // The bytes under an id never change.

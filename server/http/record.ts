@@ -6,7 +6,7 @@ import type { Upload, UploadIn } from '../ledger/upload.ts';
 import { formatChecksum, NO_CHECKSUM } from '../staging/running-checksum.ts';
 
 /** An upload as others see it. `stored` is the bytes staged, which only an upload that receives still needs. */
-export function toRecord(ledger: Ledger, upload: Upload, stored: number, url: string): UploadRecord {
+export function toRecord(ledger: Ledger, upload: Upload, stored: number, url: string | null): UploadRecord {
   return {
     id: upload.id,
     state: upload.state,

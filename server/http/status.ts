@@ -14,7 +14,7 @@ export async function answerStatus(
   request: IncomingMessage,
   response: ServerResponse,
   upload: Upload,
-  url: string,
+  urlOf: (upload: Upload) => string | null,
   query: URLSearchParams,
 ): Promise<void> {
   const wait = query.get('wait') ?? '0';
@@ -26,7 +26,7 @@ export async function answerStatus(
     current = (await ledger.get(upload.id)) ?? upload;
   }
   const stored = current.state === 'receiving' ? await receiver.confirmed(current) : 0;
-  const body = Buffer.from(JSON.stringify(toRecord(ledger, current, stored, url)));
+  const body = Buffer.from(JSON.stringify(toRecord(ledger, current, stored, urlOf(current))));
   response.writeHead(200, { 'Content-Type': 'application/json', 'Content-Length': body.byteLength, 'Cache-Control': 'no-store' });
   response.end(request.method === 'HEAD' ? undefined : body);
 }

@@ -1,4 +1,4 @@
-// What operators give out and take back from a shell, also while the server runs: keys and grants.
+// What operators give out and take back from a shell, also while the server runs: keys, upload links and grants.
 import { randomUUID } from 'node:crypto';
 import { formatBytes, formatDuration } from '../../shared/units.ts';
 import { isOwner } from '../access/application.ts';
@@ -12,9 +12,9 @@ import type { Limits } from '../ledger/limits.ts';
 import { hasSqlite, openEngine } from '../ledger/open.ts';
 import { Quotas } from '../ledger/quotas.ts';
 import { endOfOptions, type LimitOptions, limitsOfOptions } from './limit-options.ts';
-import { UsageError } from './operator.ts';
+import { serverUrl, UsageError } from './operator.ts';
 
-const COMMANDS = ['key', 'grant'];
+const COMMANDS = ['key', 'link', 'grant'];
 
 interface Output {
   write(text: string): unknown;
@@ -46,16 +46,22 @@ export async function runCredentialsCommand(
     const jti = jtiOf(second);
     return withLedger(config, true, (credentials) => revoke(credentials, jti, outputs));
   }
+  if (command !== 'link' && options.owner !== undefined) throw new UsageError(`"${command}" takes no --owner. See landfall-server --help.`);
+  if (command === 'link' && first !== 'ls' && first !== 'rm') {
+    const title = titleOf(first, second);
+    return withLedger(config, false, (credentials) => addLink(credentials, title, options, config, outputs));
+  }
+  const kind = command === 'link' ? 'link' : 'key';
   switch (first) {
     case 'add': {
       const owner = ownerOf('key add', second);
       return withLedger(config, false, (credentials) => addKey(credentials, owner, options, outputs));
     }
     case 'rm':
-      return withLedger(config, true, (credentials) => removeKey(credentials, second, outputs));
+      return withLedger(config, true, (credentials) => remove(kind, credentials, second, outputs));
     case 'ls':
-      if (second !== undefined) throw new UsageError(`"key ls" takes no "${second}". See landfall-server --help.`);
-      return withLedger(config, true, (credentials, quotas) => listKeys(credentials, quotas, options, outputs));
+      if (second !== undefined) throw new UsageError(`"${command} ls" takes no "${second}". See landfall-server --help.`);
+      return withLedger(config, true, (credentials, quotas) => list(kind, credentials, quotas, options, outputs));
     default:
       throw new UsageError('Write "key add OWNER", "key ls" or "key rm ID". See landfall-server --help.');
   }
@@ -69,15 +75,42 @@ async function addKey(credentials: Credentials, owner: string, options: LimitOpt
   return 0;
 }
 
-async function removeKey(credentials: Credentials, name: string | undefined, { output }: Outputs): Promise<number> {
-  if (name === undefined || !/^[0-9a-f]{12}$/.test(name)) throw new UsageError('Name a key by its id, as "key ls" lists it.');
-  const isRemoved = await credentials.remove(`key:${name}`);
-  output.write(isRemoved ? `${name} removed\n` : `There is no key ${name} that counts.\n`);
+/** Its guests send and cancel, and read nothing, unless something else is said. */
+const OF_GUESTS = ['create', 'terminate'] as const;
+
+async function addLink(
+  credentials: Credentials,
+  title: string,
+  options: LimitOptions,
+  config: Config,
+  { output, notes }: Outputs,
+): Promise<number> {
+  const { owner = '' } = options;
+  if (owner !== '' && !isOwner(owner)) throw new UsageError('--owner: Write a name of up to 255 characters, without control characters.');
+  const limits = { actions: OF_GUESTS, ...limitsOfOptions(options) };
+  const { id, token } = await credentials.add('link', { owner, title, limits, endsAt: endOfOptions(options) });
+  notes.write(`Link ${nameOf(id)}, “${title}”. Whoever has this address may upload; it is shown this once:\n`);
+  if (config.publicUrl === '')
+    notes.write('LANDFALL_PUBLIC_URL is not set: others than this machine may know the server by another name.\n');
+  output.write(`${serverUrl(config)}/link#${token}\n`);
+  return 0;
+}
+
+async function remove(kind: 'key' | 'link', credentials: Credentials, name: string | undefined, { output }: Outputs): Promise<number> {
+  if (name === undefined || !/^[0-9a-f]{12}$/.test(name)) throw new UsageError(`Name a ${kind} by its id, as "${kind} ls" lists it.`);
+  const isRemoved = await credentials.remove(`${kind}:${name}`);
+  output.write(isRemoved ? `${name} removed\n` : `There is no ${kind} ${name} that counts.\n`);
   return isRemoved ? 0 : 1;
 }
 
-async function listKeys(credentials: Credentials, quotas: Quotas, { json = false }: LimitOptions, { output }: Outputs): Promise<number> {
-  for (const { secretHash, ...key } of await credentials.list('key')) {
+async function list(
+  kind: 'key' | 'link',
+  credentials: Credentials,
+  quotas: Quotas,
+  { json = false }: LimitOptions,
+  { output }: Outputs,
+): Promise<number> {
+  for (const { secretHash, ...key } of await credentials.list(kind)) {
     const quota = await quotas.get(key.id);
     const uses = { uploads: quota?.uploads ?? 0, bytes: quota?.bytes ?? 0 };
     output.write(`${json ? JSON.stringify({ ...key, id: nameOf(key.id), ...uses }) : lineOf({ secretHash, ...key }, uses)}\n`);
@@ -161,6 +194,12 @@ async function withLedger(
 function ownerOf(command: string, owner: string | undefined, more?: string): string {
   if (owner !== undefined && isOwner(owner) && more === undefined) return owner;
   throw new UsageError(`Write "${command} OWNER": a name of up to 255 characters, without control characters.`);
+}
+
+/** @throws UsageError */
+function titleOf(title: string | undefined, more?: string): string {
+  if (title !== undefined && more === undefined && /^[^\p{Cc}]{1,200}$/u.test(title.trim())) return title.trim();
+  throw new UsageError('Write "link TITLE", "link ls" or "link rm ID"; a title of several words in quotes. See landfall-server --help.');
 }
 
 /** From its name, or from the grant itself. @throws UsageError */

@@ -16,6 +16,7 @@ export const LIMIT_OPTIONS = {
   expires: { type: 'string' },
   title: { type: 'string' },
   id: { type: 'string' },
+  owner: { type: 'string' },
 } as const;
 
 export type LimitOptions = { [K in keyof typeof LIMIT_OPTIONS]?: (K extends 'metadata' ? string[] : string) | undefined } & {
@@ -23,7 +24,16 @@ export type LimitOptions = { [K in keyof typeof LIMIT_OPTIONS]?: (K extends 'met
 };
 
 /** Settings that say where things are. Another, `--max-upload-size` say, would be taken for a limit of what is given out, and is none. */
-const OF_THE_PLACE: readonly SettingKey[] = ['dataDir', 'databaseUrl', 'databaseConnections', 'grantSecrets', 'publicUrl', 'logLevel'];
+const OF_THE_PLACE: readonly SettingKey[] = [
+  'dataDir',
+  'databaseUrl',
+  'databaseConnections',
+  'grantSecrets',
+  'publicUrl',
+  'host',
+  'port',
+  'logLevel',
+];
 
 /** @throws UsageError for a setting that is typed to such a command, and does not belong to it */
 export function requireOwnFlags(command: string, flags: readonly SettingKey[], flagName: (key: SettingKey) => string): void {
@@ -35,7 +45,7 @@ export function requireOwnFlags(command: string, flags: readonly SettingKey[], f
 /** @throws UsageError for a limit that is typed to another command, and limits nothing there */
 export function requireNoLimits(command: string, options: Readonly<Record<string, unknown>>): void {
   for (const name of Object.keys(LIMIT_OPTIONS)) {
-    if (name !== 'allow' && options[name] !== undefined)
+    if (name !== 'allow' && !(command === 'url' && name === 'expires') && options[name] !== undefined)
       throw new UsageError(`"${command}" takes no --${name}. See landfall-server --help.`);
   }
 }

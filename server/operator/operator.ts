@@ -1,9 +1,14 @@
 // What operators do with uploads from a shell, also while the server runs.
 import { crc32 } from 'node:zlib';
-import { formatBytes } from '../../shared/units.ts';
+import { UploadError } from '../../shared/errors.ts';
+import { parseMetadata } from '../../shared/metadata.ts';
+import { formatBytes, parseDuration } from '../../shared/units.ts';
 import { UPLOAD_STATES, type UploadState } from '../../shared/upload.ts';
+import { Downloads, downloadSecret } from '../access/downloads.ts';
 import type { Config } from '../config/config.ts';
+import { signedDownload } from '../http/download.ts';
 import { toRecord } from '../http/record.ts';
+import { Facts } from '../ledger/facts.ts';
 import { Ledger } from '../ledger/ledger.ts';
 import { hasSqlite, openEngine } from '../ledger/open.ts';
 import { BrokenRow, toUpload, type Upload, type UploadRow } from '../ledger/upload.ts';
@@ -14,7 +19,7 @@ import { type Backend, openBackend } from '../storage/backend.ts';
 import type { Storage } from '../storage/storage.ts';
 import { endUnfinished } from './restored.ts';
 
-const COMMANDS = ['ls', 'show', 'rm', 'verify', 'restored'];
+const COMMANDS = ['ls', 'show', 'rm', 'url', 'verify', 'restored'];
 const PAGE = 200;
 
 /** The command line is not one there is; the message says what to write instead. */
@@ -28,8 +33,10 @@ interface Output {
   once(event: 'drain', listener: () => void): unknown;
 }
 
-/** Of `ls`. */
+/** Of `ls` and `url`. */
 export interface ListOptions {
+  /** How long the address is good for. */
+  expires?: string | undefined;
   state?: string | undefined;
   /** Of how many. */
   limit?: string | undefined;
@@ -47,7 +54,7 @@ export async function runOperatorCommand(
   output: Output,
 ): Promise<number> {
   if (!COMMANDS.includes(command)) throw new UsageError(`There is no command "${command}". See landfall-server --help.`);
-  if (!['show', 'rm'].includes(command) && operands.length > 0)
+  if (!['show', 'rm', 'url'].includes(command) && operands.length > 0)
     throw new UsageError(`"${command}" takes no "${operands[0]}". See landfall-server --help.`);
   if (config.databaseUrl === '' && !hasSqlite(config.dataDir))
     throw new UsageError(`There is no ledger in ${config.dataDir}. Name the data directory with --data-dir or LANDFALL_DATA_DIR.`);
@@ -66,6 +73,8 @@ export async function runOperatorCommand(
       return await show(ledger, backend, config, idOf(operands), output);
     case 'rm':
       return await remove(ledger, storage, config, idOf(operands), output);
+    case 'url':
+      return await printUrl(ledger, new Facts(engine), config, idOf(operands), options, output);
     case 'restored':
       output.write(`${await endUnfinished(engine, ledger, config.keepRecordsForMs)} unfinished uploads ended\n`);
       return 0;
@@ -112,7 +121,18 @@ async function described(ledger: Ledger, { staging, describe }: Backend, config:
   const stored = upload.state === 'receiving' ? await staging.size(id) : 0;
   const record = toRecord(ledger, upload, stored, `${config.publicUrl}/files/${id}`);
   const file = upload.state === 'accepted' ? describe(upload.target, upload.name) : undefined;
-  return { ...record, owner: upload.owner, attempts: upload.attempt, file };
+  const { owner, source, credential, attempt: attempts } = upload;
+  return { ...record, owner, source, credential, metadata: metadataOf(upload), attempts, file };
+}
+
+/** As its sender and what it was given say. */
+function metadataOf({ metadata }: Upload): Record<string, string> {
+  try {
+    return Object.fromEntries(parseMetadata(metadata));
+  } catch {
+    // Of a form, which takes longer names.
+    return {};
+  }
 }
 
 async function remove(ledger: Ledger, storage: Storage, config: Config, id: UploadId, output: Output): Promise<number> {
@@ -128,6 +148,41 @@ async function remove(ledger: Ledger, storage: Storage, config: Config, id: Uplo
   await storage.remove(upload.target);
   output.write(`${id} removed\n`);
   return 0;
+}
+
+async function printUrl(
+  ledger: Ledger,
+  facts: Facts,
+  config: Config,
+  id: UploadId,
+  { expires }: ListOptions,
+  output: Output,
+): Promise<number> {
+  const lifetimeMs = expires === undefined ? config.downloadLifetimeMs : durationOf('--expires', expires);
+  const downloads = new Downloads({ rule: config.downloads, secret: await downloadSecret(facts), lifetimeMs });
+  try {
+    output.write(`${await signedDownload({ ledger, downloads }, id, `${serverUrl(config)}/files`)}\n`);
+    return 0;
+  } catch (error) {
+    if (!(error instanceof UploadError)) throw error;
+    output.write(`${id}: ${error.message}\n`);
+    return 1;
+  }
+}
+
+/** Where people reach the server: as configured, else as this machine does. No slash at the end. */
+export function serverUrl({ publicUrl, host, port }: Config): string {
+  if (publicUrl !== '') return publicUrl;
+  const name = host === '0.0.0.0' || host === '::' ? 'localhost' : host.includes(':') ? `[${host}]` : host;
+  return `http://${name}:${port}`;
+}
+
+function durationOf(option: string, text: string): number {
+  try {
+    return parseDuration(text);
+  } catch (error) {
+    throw new UsageError(`${option}: ${(error as Error).message}`);
+  }
 }
 
 async function verify(ledger: Ledger, storage: Storage, output: Output): Promise<number> {

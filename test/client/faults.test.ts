@@ -201,7 +201,7 @@ describe('a server', () => {
     const { handle, told } = send(path);
     const { url = '' } = await reaches(handle, ({ sent }) => sent > MIB);
     handle.pause();
-    const upstream = new URL(new URL(url).pathname, server.url);
+    const upstream = new URL(new URL(url ?? '').pathname, server.url);
     await expect
       .poll(async () => (await fetch(upstream, { method: 'DELETE', headers: { 'Tus-Resumable': '1.0.0' } })).status, {
         timeout: 60_000,

@@ -77,6 +77,8 @@ const WRONG: Record<SettingKey, readonly string[]> = {
   anonymousMaxStored: ['much'],
   senderShare: ['0', '101', '50%'],
   reserveFor: ['0', 'ten minutes'],
+  downloads: ['', 'everyone', 'Owner'],
+  downloadLifetime: ['', '0', 'a week'],
   allowAnonymous: ['yes'],
   logLevel: ['', 'verbose', 'INFO'],
 };
