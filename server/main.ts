@@ -9,7 +9,8 @@ import { createLandfall } from './app.ts';
 import { type Config, ConfigError, type ConfigInput, configFromEnvironment, summarize } from './config/config.ts';
 import { describeSettings, flagName, isFlag } from './config/setting-names.ts';
 import { SETTINGS, type SettingKey } from './config/settings.ts';
-import { runOperatorCommand, UsageError } from './operator/operator.ts';
+import { runOperatorCommand } from './operator/operator.ts';
+import { UsageError } from './operator/usage.ts';
 import { pause } from './runtime/pause.ts';
 import { StartError } from './runtime/start-error.ts';
 import { terminalLog } from './runtime/terminal-log.ts';
@@ -25,6 +26,9 @@ landfall-server ls                   list uploads, newest first: --state STATE; 
 landfall-server show ID              everything known of one upload
 landfall-server rm ID                remove an accepted file; its address answers 410 from then on
 landfall-server verify               read every accepted file again and hold it against the ledger
+landfall-server events ls            list events, newest first: --state pending or failed (of the webhook); --limit, --after, --json
+landfall-server events redeliver ID  send events again, to the webhook
+landfall-server events enable        send again to a webhook that answered 410, beginning with what was kept for it
 landfall-server restored             after a restore: end the uploads that were unfinished in the back-up
 
 Options, each also an environment variable:

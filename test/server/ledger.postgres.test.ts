@@ -33,8 +33,8 @@ describe('the ledger on PostgreSQL', () => {
       direct: new DirectUploads(engine),
       other: async () => (await openEngine(url)).ledger,
       events: async (uploadId) => {
-        const rows = await postgres.query('select * from events order by id', url);
-        return rows.filter((row) => row.uploadId === uploadId).map((row) => String(row.state));
+        const rows = await postgres.query('select * from events order by number', url);
+        return rows.filter((row) => row.uploadId === uploadId).map((row) => String(row.type));
       },
     };
   });

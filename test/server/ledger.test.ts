@@ -38,9 +38,9 @@ describe('the ledger on SQLite', () => {
       other: () => openLedger(dataDir),
       events: async (uploadId) => {
         const database = new DatabaseSync(join(dataDir, 'ledger.sqlite'), { readOnly: true });
-        const rows = database.prepare('select * from events order by id').all() as Record<string, unknown>[];
+        const rows = database.prepare('select * from events order by number').all() as Record<string, unknown>[];
         database.close();
-        return rows.filter((row) => Object.values(row).includes(uploadId)).map((row) => String(row.state));
+        return rows.filter((row) => Object.values(row).includes(uploadId)).map((row) => String(row.type));
       },
     };
   });
