@@ -180,7 +180,7 @@ async function lastPosition(db: Kysely<Schema>): Promise<number> {
 }
 
 function pendingAt(position: unknown) {
-  return sql<{ one: number }>`select 1 as one from deliveries where deliveries.position = ${position} and deliveries.state = 'pending'`;
+  return sql<{ one: number }>`(select 1 as one from deliveries where deliveries.position = ${position} and deliveries.state = 'pending')`;
 }
 
 async function factOf(db: Kysely<Schema>, key: string): Promise<string | undefined> {
