@@ -159,6 +159,18 @@ export class Deliveries {
     await this.release(uploadId, now);
   }
 
+  /** What failed is tried again now: its receiver is back. */
+  async hasten(now: number): Promise<void> {
+    await this.#engine.db
+      .updateTable('deliveries')
+      .set({ dueAt: now })
+      .where('consumer', '=', this.#consumer)
+      .where('state', '=', PENDING)
+      .where('dueAt', '>', now)
+      .where('attempts', '>', 0)
+      .execute();
+  }
+
   /** Says anew for each event of an upload that was not tried yet when it is due: after the one before it, but for an hour at most. */
   async release(uploadId: UploadId, now: number): Promise<void> {
     const pending = await this.#engine.db

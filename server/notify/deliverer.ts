@@ -15,6 +15,8 @@ const BACKOFF_CAP_MS = 3_600_000;
 const POLL_MS = 1000;
 /** Running deliveries may take so long to end when the server does; then they are cut, and made again by the next one. */
 const CLOSE_MS = 3000;
+/** After so many failures in a row the receiver is away, rather than one event not to its liking. */
+const AWAY_AFTER = 3;
 const LONGEST_ERROR = 500;
 
 /** The receiver wants no more events. */
@@ -58,6 +60,7 @@ export class Deliverer {
   readonly #running = new Map<number, Promise<void>>();
   #work: Promise<void> = Promise.resolve();
   #wake = () => {};
+  #failuresInRow = 0;
   #isWell = true;
   #isStopped = false;
 
@@ -146,6 +149,8 @@ export class Deliverer {
       await Promise.race([send(delivery, signal), aborted(signal)]);
       await this.#write(() => deliveries.delivered(position, uploadId, this.#options.now()));
       log.debug({ event: id, type, upload: uploadId, consumer }, 'delivered');
+      if (this.#failuresInRow >= AWAY_AFTER) await this.#write(() => deliveries.hasten(this.#options.now()));
+      this.#failuresInRow = 0;
     } catch (error) {
       // It was cut by our own end, which says nothing of the receiver.
       if (this.#cutting.signal.aborted) return;
@@ -159,6 +164,7 @@ export class Deliverer {
   async #fail(delivery: DueDelivery, error: unknown): Promise<void> {
     const { deliveries, now, log, consumer } = this.#options;
     const { position, uploadId, id, type, attempts } = delivery;
+    this.#failuresInRow += 1;
     const failedAt = delivery.failedAt ?? now();
     const isOver = now() - failedAt >= GIVE_UP_AFTER_MS;
     const dueAt = isOver ? null : now() + retryAfterMs(attempts, error);

@@ -13,9 +13,13 @@ export interface EventsUnderTest {
 }
 
 /** The frozen row is told as it is: what is made of it is another test's. */
-const bodyOf = ({ upload }: NewEvent) => upload;
+const asItIs = ({ upload }: NewEvent) => upload;
 
-export function openEventLog({ engine, ledger }: EventsUnderTest, aheadMs = () => 0): EventLog {
+export function openEventLog(
+  { engine, ledger }: EventsUnderTest,
+  aheadMs = () => 0,
+  bodyOf: (event: NewEvent) => string = asItIs,
+): EventLog {
   return new EventLog({ engine, now: () => ledger.now() + aheadMs(), bodyOf });
 }
 

@@ -4,6 +4,7 @@ import { Client } from 'pg';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { Ledger } from '../../server/ledger/ledger.ts';
 import { openPostgres } from '../../server/ledger/postgres.ts';
+import { testDeliveries } from '../contract/deliveries.ts';
 import { giveAll, openEventLog, testEvents } from '../contract/events.ts';
 import { newUpload } from '../contract/new-upload.ts';
 import { postgresPrograms } from '../support/needs.ts';
@@ -31,6 +32,7 @@ async function begin(database: string): Promise<Client> {
 
 describe('events on PostgreSQL', () => {
   testEvents(open);
+  testDeliveries(open);
 
   it('of a transaction that is held open come after those that committed meanwhile, and are skipped by no reader', async () => {
     const opened = await open();

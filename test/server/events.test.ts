@@ -3,6 +3,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { Ledger } from '../../server/ledger/ledger.ts';
 import { openSqlite } from '../../server/ledger/sqlite.ts';
+import { testDeliveries } from '../contract/deliveries.ts';
 import { giveAll, openEventLog, testEvents } from '../contract/events.ts';
 import { newUpload } from '../contract/new-upload.ts';
 import { testDirectory } from '../support/temp-dir.ts';
@@ -17,6 +18,7 @@ async function open(dataDir = testDirectory()) {
 
 describe('events on SQLite', () => {
   testEvents(open);
+  testDeliveries(open);
 
   it('are told of once they are durable, and no sooner', async () => {
     const opened = await open();
