@@ -30,13 +30,19 @@ const SEQUENCE: Readonly<Record<EventType, number>> = {
 
 /** As JSON. @throws BrokenRow */
 export function eventBody({ id, type, at, upload }: NewEvent, describe: (upload: Upload) => ApplicationRecord): string {
-  // Of a row that was inserted in its last state there are two events, and only one is of that state; of one that was taken
-  // back there is an event of a state that it never had.
-  const state: UploadState = type === 'upload.created' ? 'receiving' : (type.slice('upload.'.length) as UploadState);
-  const row = { ...(JSON.parse(upload) as UploadRow), state };
+  const row = { ...(JSON.parse(upload) as UploadRow), ...asOf(type) };
   const timestamp = new Date(at).toISOString();
   const body: EventBody = { id, type, timestamp, sequence: SEQUENCE[type], data: describe(toUpload(row)) };
   return JSON.stringify(body);
+}
+
+/**
+ * A row that is inserted further on than a creation, under inspection or at its end, makes the event of a creation all the same; one
+ * that is taken back never had the state of its end.
+ */
+function asOf(type: EventType): Partial<UploadRow> {
+  if (type === 'upload.created') return { state: 'receiving', attempt: 0 };
+  return { state: type.slice('upload.'.length) as UploadState };
 }
 
 /** Of a row that lacks what its state is never without: its event says which upload it is of, at least. */

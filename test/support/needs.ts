@@ -180,6 +180,13 @@ export const NEEDS: readonly Need[] = [
     isMet: () => succeeds('script', '-qfec', 'true', '/dev/null'),
   },
   {
+    what: 'tests with Python',
+    files: ['test/**/*.python.test.ts'],
+    packages: ['python3', 'python3-pip'],
+    takes: 'Python with pip (packages python3, python3-pip)',
+    isMet: () => succeeds('python3', '-m', 'pip', '--version'),
+  },
+  {
     what: 'tests with curl',
     files: ['test/**/*.curl.test.ts'],
     packages: ['curl'],
