@@ -27,9 +27,11 @@ export interface EventListOptions {
 
 /** Newest first. What has no position yet is not among them. */
 export async function listEvents(engine: Engine, consumer: string, { limit, state, before }: EventListOptions): Promise<ListedEvent[]> {
-  let query = joined(engine, consumer).where('events.position', 'is not', null).orderBy('events.position', 'desc').limit(limit);
-  if (state !== undefined) query = query.where('deliveries.state', '=', state);
-  if (before !== undefined) query = query.where('events.position', '<', before);
+  // By the table that has fewer of them.
+  const position = state === undefined ? 'events.position' : 'deliveries.position';
+  let query = joined(engine, consumer).where(position, 'is not', null).orderBy(position, 'desc').limit(limit);
+  if (state !== undefined) query = query.where('deliveries.consumer', '=', consumer).where('deliveries.state', '=', state);
+  if (before !== undefined) query = query.where(position, '<', before);
   return (await query.execute()) as ListedEvent[];
 }
 

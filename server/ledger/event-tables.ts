@@ -107,6 +107,7 @@ export function eventTables(dialect: 'sqlite' | 'postgres'): Migration {
         .columns(['uploadId', 'consumer', 'position'])
         .where(sql.ref('state'), '=', pending)
         .execute();
+      await db.schema.createIndex('deliveries_state').on('deliveries').columns(['consumer', 'state', 'position']).execute();
       await db.schema.createIndex('deliveries_position').on('deliveries').column('position').execute();
       if (dialect === 'sqlite') await writeEvents(db);
       else await writeEventsOnPostgres(db);
@@ -177,6 +178,7 @@ export async function writeEvents<T>(db: Kysely<T>): Promise<void> {
 /** Whether the triggers name every column: only otherwise `writeEvents` has something to change, for which it locks the file. */
 export async function writesWholeRows<T>(db: Kysely<T>): Promise<boolean> {
   const { rows: columns } = await sql<{ name: string }>`select name from pragma_table_info('uploads')`.execute(db);
-  const { rows } = await sql<{ sql: string }>`select sql from sqlite_master where type = 'trigger' and name like 'uploads\_%ed' escape '\\'`.execute(db);
+  const { rows } = await sql<{ sql: string }>`select sql from sqlite_master where type = 'trigger'
+    and name in ('uploads_inserted', 'uploads_moved', 'uploads_deleted')`.execute(db);
   return rows.every(({ sql: text }) => columns.every(({ name }) => text.includes(`'${name}',`)));
 }
