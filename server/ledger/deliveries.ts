@@ -1,5 +1,6 @@
 // What is still to be delivered to whom. One process at a time delivers to a consumer, by lease, so nothing here is contended.
 import { type RawBuilder, sql } from 'kysely';
+import { briefly } from './brief-transaction.ts';
 import type { Engine } from './engine.ts';
 import type { EventType } from './event-tables.ts';
 import type { UploadId } from './upload-id.ts';
@@ -101,7 +102,7 @@ export class Deliveries {
       .execute();
     const end = page.at(-1)?.position;
     if (end === undefined || end === null) return false;
-    const isMoved = await db.transaction().execute(async (transaction) => {
+    const isMoved = await briefly(this.#engine, async (transaction) => {
       const update = transaction.updateTable('consumers').set({ cursor: end }).where('name', '=', this.#consumer);
       const moved = await update.where('leaseOwner', '=', holder).where('cursor', '=', cursor).executeTakeFirst();
       if (moved.numUpdatedRows !== 1n) return false;

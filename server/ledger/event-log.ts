@@ -2,6 +2,7 @@
 // up to one has missed nothing: what commits later comes later, whenever its statement began.
 import { type Kysely, sql } from 'kysely';
 import { UploadError } from '../../shared/errors.ts';
+import { briefly } from './brief-transaction.ts';
 import type { Engine } from './engine.ts';
 import type { EventTable, EventType } from './event-tables.ts';
 import type { Schema } from './schema.ts';
@@ -56,7 +57,7 @@ export class EventLog {
     if (dialect === 'sqlite') return this.#giveAlone();
     const isAny = await db.selectFrom('events').select('number').where('position', 'is', null).limit(1).executeTakeFirst();
     if (isAny === undefined) return 0;
-    return db.transaction().execute(async (transaction) => {
+    return briefly(this.#options.engine, async (transaction) => {
       await sql`select pg_advisory_xact_lock(${sql.lit(LOCK_CLASS)}, 'events'::regclass::oid::int)`.execute(transaction);
       // By statements that begin now: they see what all who had the lock before have given.
       return this.#giveOn(transaction, await newEvents(transaction));

@@ -164,6 +164,7 @@ export function testDeliveries(open: () => Promise<EventsUnderTest>): void {
     await receiver.down();
     const bed = await bedFor(await open(), receiver);
     const ids = await Promise.all([1, 2, 3].map(() => bed.create()));
+    await expect.poll(async () => (await bed.rows()).length, SOON).toBe(3);
     const least = async () => Math.min(...(await bed.rows()).map(({ attempts }) => attempts));
     for (let attempts = 1; attempts < 9; attempts++) {
       await expect.poll(least, SOON).toBeGreaterThanOrEqual(attempts);

@@ -78,6 +78,25 @@ describe('events on PostgreSQL', () => {
     expect((await events.read(0, 10)).map(({ position }) => position)).toEqual([1]);
   });
 
+  it('wait no longer than some seconds for a process that was stopped while it gave them', async () => {
+    const opened = await open();
+    const { ledger } = opened;
+    await ledger.create(newUpload(), true);
+    const stopped = openEventLog(
+      opened,
+      () => 0,
+      ({ upload }) => {
+        // As SIGSTOP does: the process neither goes on nor ends, and its connection stays.
+        spawnSync('sleep', ['8']);
+        return upload;
+      },
+    );
+    await expect(stopped.give()).rejects.toThrow();
+    const events = openEventLog(opened);
+    expect(await events.give()).toBe(1);
+    expect(await events.read(0, 10)).toHaveLength(1);
+  });
+
   it('keep their positions through a dump and a restore, and readers go on where they were', async () => {
     const opened = await open();
     const { ledger, database } = opened;
