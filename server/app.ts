@@ -19,6 +19,8 @@ import { claim, cutAnsweredBody, guardRequests } from './http/request-guard.ts';
 import { requestLog } from './http/request-log.ts';
 import { answerTerms } from './http/terms.ts';
 import { parseUploadId } from './ledger/upload-id.ts';
+import type { FeedOptions } from './notify/event-feed.ts';
+import type { UploadEvent } from './notify/event-handler.ts';
 import { S3Fault } from './s3/fault.ts';
 import { faultOf } from './staging/faults.ts';
 import { mayHaveBody } from './tus/headers.ts';
@@ -55,6 +57,13 @@ export interface Landfall {
    * @throws UploadError 404 when there is no accepted file of that id, 410 once it was removed, 403 where `downloads` is `off`
    */
   downloadUrl(id: string, options?: { expires?: Date | number | string }): Promise<string>;
+  /**
+   * Every event after a position, in order, and then each that comes, until `signal` is aborted or the server is closed. A reader that
+   * keeps the position of what it has dealt with misses nothing, whatever crashes (docs/events.md).
+   * @throws UploadError ERR_EVENTS_FORGOTTEN: what came after the position is no longer kept; ERR_BAD_REQUEST: there was never such
+   *   a position; ERR_SHUTTING_DOWN: it was not started
+   */
+  events(options?: FeedOptions): AsyncIterable<UploadEvent>;
   /** Requests are answered "try again" from now on; running ones keep what they have. Resolves when the work at hand has ended. */
   close(): Promise<void>;
 }
@@ -153,6 +162,10 @@ export function createLandfall(input: ConfigInput | Config = {}, hooks: Landfall
       const uploadId = parseUploadId(id);
       if (uploadId === undefined) throw new UploadError('ERR_UPLOAD_NOT_FOUND');
       return signedDownload(parts, uploadId, `${config.publicUrl || (hooks.mountPath ?? '')}/files`, endOf(expires));
+    },
+    events(options) {
+      if (parts === undefined) throw new UploadError('ERR_SHUTTING_DOWN', { detail: 'It was not started yet.' });
+      return parts.telling.read(options);
     },
     close() {
       closing ??= (async () => {

@@ -2,7 +2,6 @@
 import { createHash } from 'node:crypto';
 import type { Logger } from 'pino';
 import { policyText } from '../shared/policy.ts';
-import type { UploadRecord } from '../shared/upload.ts';
 import { ClientAddresses } from './access/anonymous.ts';
 import type { Authenticate } from './access/application.ts';
 import { Downloads, downloadSecret } from './access/downloads.ts';
@@ -32,6 +31,10 @@ import { Policies } from './ledger/limits.ts';
 import { openEngine } from './ledger/open.ts';
 import type { PostgresNotices } from './ledger/postgres-notices.ts';
 import { Quotas } from './ledger/quotas.ts';
+import type { Upload } from './ledger/upload.ts';
+import { applicationRecord } from './notify/application-record.ts';
+import type { OnEvent } from './notify/event-handler.ts';
+import { Telling } from './notify/telling.ts';
 import { Receiver } from './staging/receiver.ts';
 import { Reservations } from './staging/reservations.ts';
 import { requireSamePlace } from './staging/staged-elsewhere.ts';
@@ -48,10 +51,10 @@ export interface LandfallHooks {
   /** Run after Landfall's own, in order. */
   checks?: readonly Check[];
   /**
-   * Called with the record after every verdict (`accepted` or `rejected`), when it is durable. A crash in between loses the
-   * call, never the verdict: ask the record where it matters. Without `publicUrl` its `url` is that of an unmounted server.
+   * Told of every event (docs/events.md) until it resolves: at least once, also after a crash, in one process at a time. A server
+   * that has it for the first time is told what happens from then on. Without `publicUrl` the `url` is that of an unmounted server.
    */
-  onVerdict?: (record: UploadRecord) => Promise<void> | void;
+  onEvent?: OnEvent;
   /**
    * The handler serves a port of its own on `host`, as the command does: requests are held to the names that the server is known
    * by (docs/operations.md), and on a loopback address pages of this machine may upload. Within an application leave it out:
@@ -90,6 +93,7 @@ export interface Parts {
   forms: Forms;
   direct: Direct;
   readiness: Readiness;
+  telling: Telling;
   draining: AbortSignal;
   /** Lets the work at hand end, then closes everything, the last that was opened first. */
   close(): Promise<void>;
@@ -151,7 +155,6 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
   const sha256 = config.sha256 ? new Sha256() : undefined;
   opened.defer(() => sha256?.close());
 
-  const { onVerdict } = hooks;
   const finisher = new Finisher({
     aboutToBegin,
     ledger,
@@ -167,7 +170,6 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     lock: locker,
     log,
     ...(sha256 && { digest: (content: AsyncIterable<Uint8Array>) => sha256.digest(content) }),
-    ...(onVerdict && { onVerdict: (upload) => onVerdict(toRecord(ledger, upload, 0, `${config.publicUrl}/files/${upload.id}`)) }),
   });
   opened.defer(() => finisher.close());
   const { beginnings, verdicts } = finisher;
@@ -262,7 +264,26 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     bodyTimeoutMs: config.bodyTimeoutMs,
     log,
   });
-  const readiness = new Readiness({ ledger, checkStaging: backend.check, draining, log });
+  const describe = (upload: Upload) =>
+    applicationRecord(upload, toRecord(ledger, upload, 0, `${config.publicUrl}/files/${upload.id}`), config);
+  const { webhookUrl, webhookSecret, keepEventsForMs } = config;
+  const telling = new Telling({
+    engine,
+    ledger,
+    holder,
+    describe,
+    keepEventsForMs,
+    ...(webhookUrl !== '' && { webhook: { url: webhookUrl, secrets: webhookSecret } }),
+    ...(hooks.onEvent && { onEvent: hooks.onEvent }),
+    log,
+  });
+  const readiness = new Readiness({
+    ledger,
+    checkStaging: backend.check,
+    isWebhookStopped: () => telling.isWebhookStopped,
+    draining,
+    log,
+  });
 
   const sweeper = new Sweeper({
     ledger,
@@ -280,6 +301,8 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     log,
   });
   opened.defer(() => sweeper.close());
+  opened.defer(() => telling.close());
+  await telling.start();
   await serving.takeUp(finisher);
   sweeper.start();
 
@@ -296,6 +319,7 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     forms,
     direct,
     readiness,
+    telling,
     draining,
     close: () => opened.disposeAsync(),
   };

@@ -13,7 +13,8 @@ import { SETTINGS, type SettingKey } from './config/settings.ts';
 import { hasSqlite } from './ledger/open.ts';
 import { isCredentialsCommand, runCredentialsCommand } from './operator/credentials-commands.ts';
 import { LIMIT_OPTIONS, requireNoLimits, requireOwnFlags } from './operator/limit-options.ts';
-import { runOperatorCommand, UsageError } from './operator/operator.ts';
+import { runOperatorCommand } from './operator/operator.ts';
+import { UsageError } from './operator/usage.ts';
 import { pause } from './runtime/pause.ts';
 import { StartError } from './runtime/start-error.ts';
 import { terminalLog } from './runtime/terminal-log.ts';
@@ -30,6 +31,9 @@ landfall-server show ID              everything known of one upload
 landfall-server rm ID                remove an accepted file; its address answers 410 from then on
 landfall-server url ID               print an address by which anybody downloads it for a while: --expires 1h
 landfall-server verify               read every accepted file again and hold it against the ledger
+landfall-server events ls            list events, newest first: --state pending or failed (of the webhook); --limit, --after, --json
+landfall-server events redeliver ID  send events again, to the webhook
+landfall-server events enable        send again to a webhook that answered 410, beginning with what was kept for it
 landfall-server restored             after a restore: end the uploads that were unfinished in the back-up
 landfall-server key add OWNER        give out a key, printed this once: limits as below, --title TEXT
 landfall-server key ls               list keys and what came by them: --json, a line each

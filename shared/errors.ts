@@ -39,6 +39,7 @@ export const ERRORS = {
     title: 'The rules for uploads have changed since this file was refused. Try it again.',
     retryable: false,
   },
+  ERR_EVENTS_FORGOTTEN: { status: 410, title: 'Events that came after this one are no longer kept.', retryable: false },
   ERR_UNSUPPORTED_VERSION: {
     status: 412,
     title: 'Tus-Resumable is missing or names a version this server does not speak.',

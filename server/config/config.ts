@@ -60,6 +60,11 @@ export function resolveConfig(input: ConfigInput = {}, nameOf: (key: SettingKey)
       `${nameOf('durability')}: With several processes, one that crashed cannot be told from one whose machine lost its power. Write chunk. (given: "finish")`,
     );
   }
+  if (config.webhookUrl !== '' && config.webhookSecret.length === 0) {
+    throw new ConfigError(
+      `${nameOf('webhookSecret')}: Write a secret: receivers can not tell our events from anybody's without. \`openssl rand -base64 32\` makes what comes behind whsec_.`,
+    );
+  }
   const dataDir = resolve(config.dataDir);
   const resolved = Object.freeze({
     ...config,
@@ -120,7 +125,7 @@ function checkS3(config: Read, nameOf: (key: SettingKey) => string): void {
   );
 }
 
-/** What may stand in a message: an address may have a password in it, well written or not. */
+/** What may stand in a message: an address may have a password in it, or a token in its path, well written or not. */
 function shown(key: SettingKey, given: unknown): unknown {
   if ((SETTINGS[key] as Setting).isSecret) return '…';
   return typeof given === 'string' ? given.replace(/[^\s,/]*@|(?<=[?#]).*/g, '…') : given;

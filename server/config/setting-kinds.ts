@@ -3,6 +3,7 @@ import { isIP } from 'node:net';
 import { z } from 'zod';
 import { ARCHIVE_RULES, type ArchiveRule, parsePolicy } from '../../shared/policy.ts';
 import { parseBytes, parseDuration } from '../../shared/units.ts';
+import { MAX_WEBHOOK_SECRETS, parseWebhookSecret } from './webhook-secret.ts';
 
 /** For each kind what is read, and what a caller may write: a number in base units (bytes, milliseconds), or text in human ones. */
 export interface Values {
@@ -13,6 +14,8 @@ export interface Values {
   allowed: [read: string, written: string];
   publicUrl: [read: string, written: string];
   databaseUrl: [read: string, written: string];
+  webhookUrl: [read: string, written: string];
+  webhookSecrets: [read: readonly string[], written: string[] | string];
   flag: [read: boolean, written: boolean | 'true' | 'false'];
   port: [read: number, written: number | string];
   count: [read: number, written: number | string];
@@ -83,6 +86,11 @@ const KINDS: { readonly [K in Exclude<Kind, 'someText' | 'word'>]: z.ZodType<Val
   allowed: parsable(parsePolicy),
   publicUrl: text.refine(isPublicUrl, 'Write an address that begins with http:// or https://, without a query.'),
   databaseUrl: text.refine(isDatabaseUrl, 'Write an address that begins with postgres://.'),
+  webhookUrl: text.refine(isFetched, 'Write an address that begins with https:// or http://, without a user in it.'),
+  webhookSecrets: list.refine(
+    (items) => items.length <= MAX_WEBHOOK_SECRETS && items.every((item) => parseWebhookSecret(item) !== undefined),
+    'Write one secret or two: whsec_ and 24 to 64 bytes in base64, or whsk_ and a private key of Ed25519 in base64.',
+  ),
   flag: z.union([z.boolean(), z.enum(['true', 'false'], { error: 'Write true or false.' }).transform((value) => value === 'true')]),
   port: wholeNumber(5, 0, 65535, 'Write a whole number from 0 to 65535.'),
   count: wholeNumber(6, 1, Number.POSITIVE_INFINITY, 'Write a whole number from 1 on.', 'Write a whole number.'),

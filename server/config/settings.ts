@@ -172,6 +172,24 @@ export const SETTINGS = {
     default: '24h',
     help: 'How long a refusal, cancellation or expiry can still be asked for, counted likewise.',
   },
+  webhookUrl: {
+    kind: 'webhookUrl',
+    isSecret: true,
+    default: '',
+    help: 'Address that events are posted to, signed (docs/events.md); empty: nowhere.',
+  },
+  webhookSecret: {
+    kind: 'webhookSecrets',
+    isSecret: true,
+    default: '',
+    help: 'What events are signed with: whsec_ or whsk_ and base64; two while receivers change over, comma-separated.',
+  },
+  keepEventsFor: {
+    as: 'keepEventsForMs',
+    kind: 'expiry',
+    default: '30d',
+    help: 'How long events can be read and sent again, counted while a server runs; what is still to be sent is kept longer.',
+  },
   sweepInterval: { as: 'sweepIntervalMs', kind: 'timer', default: '1m', help: 'How often expired uploads and old records are cleared.' },
   patience: {
     as: 'patienceMs',

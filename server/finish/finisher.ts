@@ -1,7 +1,6 @@
 // What happens after the last byte: idempotent, single-flight by id, detached from any request, resumed at start. Here its parts are
 // put together, and brought to an end.
 import type { Logger } from 'pino';
-import type { Upload } from '../ledger/upload.ts';
 import type { UploadId } from '../ledger/upload-id.ts';
 import type { TryLock } from '../locking/locker.ts';
 import type { Unproved } from '../staging/unproved.ts';
@@ -20,8 +19,6 @@ export interface FinisherOptions extends InspectionTools {
   /** Whoever writes the bytes holds it: what is complete while it is held is begun by its holder. */
   lock: TryLock;
   log: Logger;
-  /** Told of every verdict after it is durable; its faults are logged and change nothing. */
-  onVerdict?: (upload: Upload) => Promise<void> | void;
 }
 
 export class Finisher {

@@ -15,8 +15,6 @@ export interface VerdictsOptions extends RejectionOptions {
   staging: Staging;
   storage: Storage;
   log: Logger;
-  /** Told of every verdict after it is durable; its faults are logged and change nothing. */
-  onVerdict?: ((upload: Upload) => Promise<void> | void) | undefined;
   onFault(error: unknown, id?: UploadId): void;
 }
 
@@ -114,14 +112,13 @@ export class Verdicts {
   /** After the verdict: nothing that fails here changes it. */
   async #ended(upload: Upload, cleanUp: () => Promise<void>): Promise<void> {
     await this.#cleanUps.do(cleanUp);
-    await this.announce(upload);
+    this.announce(upload);
   }
 
-  /** Tells of a verdict, whoever came to it. Never rejects. */
-  async announce(upload: Upload): Promise<void> {
-    const { onVerdict, log, onFault } = this.#options;
+  /** A line in the log, whoever came to the verdict. The application hears of it by its event. */
+  announce(upload: Upload): void {
+    const { log } = this.#options;
     const { id, state, length } = upload;
     log.info({ upload: id, state, length, code: upload.state === 'rejected' ? upload.errorCode : undefined }, state);
-    if (onVerdict) await (async () => onVerdict(upload))().catch((error) => onFault(error, id));
   }
 }

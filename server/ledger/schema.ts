@@ -1,6 +1,7 @@
-import { type Generated, sql } from 'kysely';
+import { sql } from 'kysely';
 import type { Migration, MigrationProvider } from 'kysely/migration';
 import type { UploadState } from '../../shared/upload.ts';
+import { type ConsumerTable, type DeliveryTable, type EventTable, eventTables } from './event-tables.ts';
 import { createQuotas } from './quota-triggers.ts';
 import type { UploadId } from './upload-id.ts';
 
@@ -100,14 +101,6 @@ export interface QuotaTable {
   maxBytes: number | null;
 }
 
-/** What happened, for whoever delivers it; written in the verdict's own transaction. */
-export interface EventTable {
-  id: Generated<number>;
-  uploadId: UploadId;
-  state: UploadState;
-  at: number;
-}
-
 /** What the ledger knows of itself. */
 export interface FactTable {
   key: string;
@@ -169,6 +162,8 @@ export interface Schema {
   events: EventTable;
   quotas: QuotaTable;
   credentials: CredentialTable;
+  consumers: ConsumerTable;
+  deliveries: DeliveryTable;
 }
 
 export type Dialect = 'sqlite' | 'postgres';
@@ -376,6 +371,7 @@ export function migrations(dialect: Dialect): MigrationProvider {
     '0005-creation-fingerprint': creationFingerprint,
     '0006-accepted-type': acceptedType,
     '0007-access': access(dialect),
+    '0008-events': eventTables(dialect),
   };
   return { getMigrations: async () => all };
 }

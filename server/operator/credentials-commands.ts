@@ -12,7 +12,8 @@ import type { Limits } from '../ledger/limits.ts';
 import { hasSqlite, openEngine } from '../ledger/open.ts';
 import { Quotas } from '../ledger/quotas.ts';
 import { endOfOptions, type LimitOptions, limitsOfOptions } from './limit-options.ts';
-import { serverUrl, UsageError } from './operator.ts';
+import { serverUrl } from './operator.ts';
+import { UsageError } from './usage.ts';
 
 const COMMANDS = ['key', 'link', 'grant'];
 

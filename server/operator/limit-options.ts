@@ -2,7 +2,7 @@
 import { parseBytes, parseDuration } from '../../shared/units.ts';
 import type { SettingKey } from '../config/settings.ts';
 import { type Limits, LimitsSchema } from '../ledger/limits.ts';
-import { UsageError } from './operator.ts';
+import { UsageError } from './usage.ts';
 
 /** As `parseArgs` takes them. `allow` is a setting's, too. */
 export const LIMIT_OPTIONS = {

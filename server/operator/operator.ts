@@ -13,37 +13,15 @@ import { Ledger } from '../ledger/ledger.ts';
 import { hasSqlite, openEngine } from '../ledger/open.ts';
 import { BrokenRow, toUpload, type Upload, type UploadRow } from '../ledger/upload.ts';
 import { parseUploadId, type UploadId } from '../ledger/upload-id.ts';
-import { StartError } from '../runtime/start-error.ts';
 import { NO_CHECKSUM } from '../staging/running-checksum.ts';
 import { type Backend, openBackend } from '../storage/backend.ts';
 import type { Storage } from '../storage/storage.ts';
+import { runEventsCommand } from './events.ts';
 import { endUnfinished } from './restored.ts';
+import { type ListOptions, limitOf, type Output, UsageError, writePaced } from './usage.ts';
 
-const COMMANDS = ['ls', 'show', 'rm', 'url', 'verify', 'restored'];
+const COMMANDS = ['ls', 'show', 'rm', 'url', 'verify', 'restored', 'events'];
 const PAGE = 200;
-
-/** The command line is not one there is; the message says what to write instead. */
-export class UsageError extends StartError {
-  override readonly name = 'UsageError';
-}
-
-interface Output {
-  /** False while more is written than is taken. */
-  write(text: string): boolean;
-  once(event: 'drain', listener: () => void): unknown;
-}
-
-/** Of `ls` and `url`. */
-export interface ListOptions {
-  /** How long the address is good for. */
-  expires?: string | undefined;
-  state?: string | undefined;
-  /** Of how many. */
-  limit?: string | undefined;
-  /** The id of the last one of the page before. */
-  after?: string | undefined;
-  json?: boolean | undefined;
-}
 
 /** Runs one command and returns the exit code: 0, or 1 when what was asked for is not there or not right. @throws UsageError */
 export async function runOperatorCommand(
@@ -54,7 +32,7 @@ export async function runOperatorCommand(
   output: Output,
 ): Promise<number> {
   if (!COMMANDS.includes(command)) throw new UsageError(`There is no command "${command}". See landfall-server --help.`);
-  if (!['show', 'rm', 'url'].includes(command) && operands.length > 0)
+  if (!['show', 'rm', 'url', 'events'].includes(command) && operands.length > 0)
     throw new UsageError(`"${command}" takes no "${operands[0]}". See landfall-server --help.`);
   if (config.databaseUrl === '' && !hasSqlite(config.dataDir))
     throw new UsageError(`There is no ledger in ${config.dataDir}. Name the data directory with --data-dir or LANDFALL_DATA_DIR.`);
@@ -75,6 +53,8 @@ export async function runOperatorCommand(
       return await remove(ledger, storage, config, idOf(operands), output);
     case 'url':
       return await printUrl(ledger, new Facts(engine), config, idOf(operands), options, output);
+    case 'events':
+      return await runEventsCommand(operands, options, engine, ledger, output);
     case 'restored':
       output.write(`${await endUnfinished(engine, ledger, config.keepRecordsForMs)} unfinished uploads ended\n`);
       return 0;
@@ -87,15 +67,13 @@ async function list(ledger: Ledger, backend: Backend, config: Config, options: L
   const { state, limit, after, json = false } = options;
   const wanted = UPLOAD_STATES.find((candidate) => candidate === state);
   if (state !== undefined && wanted === undefined) throw new UsageError(`--state is one of ${UPLOAD_STATES.join(', ')}.`);
-  if (limit !== undefined && !/^[1-9]\d{0,8}$/.test(limit)) throw new UsageError('--limit is a number of uploads.');
   const lastId = after === undefined ? undefined : idOf([after]);
   const last = lastId && (await ledger.get(lastId));
   if (lastId !== undefined && last === undefined) return missing(lastId, output);
-  let left = limit === undefined ? Number.POSITIVE_INFINITY : Number(limit);
+  let left = limitOf(limit);
   for await (const upload of all(ledger, wanted, last, left)) {
     const line = json ? JSON.stringify(await described(ledger, backend, config, toUpload(upload))) : lineOf(upload);
-    // Of what is read slowly no more is kept in memory than the next page.
-    if (!output.write(`${line}\n`)) await new Promise<void>((resolve) => output.once('drain', resolve));
+    await writePaced(output, `${line}\n`);
     if (--left === 0) break;
   }
   return 0;

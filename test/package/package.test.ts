@@ -194,7 +194,7 @@ describe('landfall-server', () => {
       'landfall-server',
       `import { createServer } from 'node:http';
 import { createLandfall, type LandfallHooks } from 'landfall-server';
-const hooks: LandfallHooks = { onVerdict: ({ id, state }) => console.log(id.length, state) };
+const hooks: LandfallHooks = { onEvent: ({ type, data }) => console.log(type, data.owner.length) };
 const landfall = createLandfall({ maxUploadSize: '1 GiB' }, hooks);
 createServer(landfall.handler).listen(0);
 // @ts-expect-error: not a setting

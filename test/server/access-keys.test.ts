@@ -7,7 +7,7 @@ import { describe, expect, it } from 'vitest';
 import { resolveConfig } from '../../server/config/config.ts';
 import { runCredentialsCommand } from '../../server/operator/credentials-commands.ts';
 import type { LimitOptions } from '../../server/operator/limit-options.ts';
-import { UsageError } from '../../server/operator/operator.ts';
+import { UsageError } from '../../server/operator/usage.ts';
 import { bearer, giveKey, withCredentials } from '../support/credentials.ts';
 import { embedLandfall } from '../support/landfall-embedded.ts';
 import { startLandfall } from '../support/landfall-process.ts';

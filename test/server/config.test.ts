@@ -35,6 +35,9 @@ const WRONG: Record<SettingKey, readonly string[]> = {
   databaseUrl: ['example.com', 'mysql://a/b', 'postgres:/x', 'postgres://:::'],
   databaseConnections: ['', '0', '-1', '1000', '1.5', 'many'],
   lease: ['', '0', '10', '500ms', '25d'],
+  webhookUrl: ['example.com', 'ftp://example.com', 'https://u:p@example.com', 'https://'],
+  webhookSecret: ['secret', 'whsec_', 'whsec_c2hvcnQ=', `whsk_${'A'.repeat(40)}`, [1, 2, 3].map(() => `whsec_${'A'.repeat(44)}`).join()],
+  keepEventsFor: ['', '30', '0', '-1d', 'a month'],
   publicUrl: ['example.com', 'ftp://example.com', 'https:example.com', 'https://example.com/?a=b', 'https://u:p@example.com', 'https://'],
   maxUploadSize: ['', 'big', '-1', '5 XiB', '0', '1e30', 'NaN'],
   allow: ['', 'nothing-of-the-kind', '.=x'],
@@ -87,6 +90,13 @@ const WRONG: Record<SettingKey, readonly string[]> = {
 const SENTENCE = /^LANDFALL_[A-Z0-9_]+: [“A-Z].*\. \(given: ".*"\)$/;
 
 describe('the settings', () => {
+  it('need a secret for a webhook, and take two', () => {
+    const webhookUrl = 'https://app.example/hooks?token=1';
+    expect(() => resolveConfig({ webhookUrl })).toThrow(/webhookSecret: Write a secret/);
+    const secrets = [`whsec_${'A'.repeat(44)}`, `whsk_${'A'.repeat(43)}=`];
+    expect(resolveConfig({ webhookUrl, webhookSecret: secrets.join(', ') })).toMatchObject({ webhookUrl, webhookSecret: secrets });
+  });
+
   it('need a bucket for S3, and memory for two parts of the largest upload', () => {
     const s3 = { storageBackend: 's3', s3Bucket: 'b' } as const;
     expect(resolveConfig(s3)).toMatchObject({ s3PartBytes: 16 * 1024 ** 2, s3Prefix: '' });
@@ -208,6 +218,9 @@ it.for([
   ['publicUrl', 'https://example.com/?token=hunter2'],
   ['corsOrigins', 'https://u:hunter2@example.com'],
   ['hosts', 'u:hunter2@example.com'],
+  ['webhookUrl', 'http:/example.com/hunter2'],
+  ['webhookSecret', 'whsec_hunter2'],
+  ['webhookSecret', 'hunter2, whsk_hunter2'],
 ] satisfies [SettingKey, string][])('a message about %s never shows the password in it: %s', ([key, value]) => {
   expect(() => resolveConfig({ [key]: value })).toThrow(ConfigError);
   expect(() => resolveConfig({ [key]: value })).not.toThrow(/hunter2/);

@@ -19,6 +19,7 @@ import { DiskStorage } from '../../server/storage/disk-storage.ts';
 import { parsePolicy } from '../../shared/policy.ts';
 import { newUpload } from '../contract/new-upload.ts';
 import { filesBelow } from '../support/content.ts';
+import { ledgerEvents } from '../support/sqlite-ledger.ts';
 import { testDirectory } from '../support/temp-dir.ts';
 
 export const DAY = '2020/01/02';
@@ -32,8 +33,8 @@ export interface FinishBed {
   unproved: Unproved;
   finisher: Finisher;
   sweeper: Sweeper;
-  /** Uploads whose verdict was told, in order. */
-  told: Upload[];
+  /** Uploads whose verdict is told of by an event, in order. */
+  told(): string[];
   /** A row and its staged bytes, as a crash may have left them. */
   put(content: Uint8Array | undefined, values?: Partial<UploadRow>): Promise<UploadId>;
   /** Relative to the directory of final files. */
@@ -51,7 +52,6 @@ export interface FinishBedOptions {
   digest?: FinisherOptions['digest'];
   /** Of the lease. */
   lost?: AbortSignal;
-  onVerdict?: FinisherOptions['onVerdict'];
   keepRecordsForMs?: number;
 }
 
@@ -67,7 +67,6 @@ export async function openFinishBed(options: FinishBedOptions = {}): Promise<Fin
   const locker = new QueueingLocker(5000);
   const unproved = new Unproved(ledger);
   const log = pino({ level: 'silent' });
-  const told: Upload[] = [];
   const keepRecordsForMs = options.keepRecordsForMs ?? 3_600_000;
   const finisher = new Finisher({
     aboutToBegin: new Map(),
@@ -84,10 +83,6 @@ export async function openFinishBed(options: FinishBedOptions = {}): Promise<Fin
     digest: options.digest,
     keepRecordsForMs,
     log,
-    onVerdict: async (upload) => {
-      told.push(upload);
-      await options.onVerdict?.(upload);
-    },
   });
   const sweeper = new Sweeper({
     ledger,
@@ -115,7 +110,7 @@ export async function openFinishBed(options: FinishBedOptions = {}): Promise<Fin
     unproved,
     finisher,
     sweeper,
-    told,
+    told: () => [...ledgerEvents(dataDir)].flatMap(([id, states]) => states.map(() => id)),
     async put(content, values = {}) {
       const length = content?.byteLength ?? 100;
       const checksum = content === undefined ? {} : { checksum: crc32(content), checksumOffset: length };

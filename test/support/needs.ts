@@ -183,11 +183,11 @@ export const NEEDS: readonly Need[] = [
     isMet: () => succeeds('script', '-qfec', 'true', '/dev/null'),
   },
   {
-    what: 'tests with tokens of PyJWT',
+    what: 'tests with Python',
     files: ['test/**/*.python.test.ts'],
-    packages: ['python3-jwt', 'python3-cryptography'],
-    takes: "PyJWT for the system's Python (packages python3-jwt, python3-cryptography)",
-    isMet: () => succeeds('env', SYSTEM_PYTHON, '-c', 'import jwt, cryptography'),
+    packages: ['python3', 'python3-pip', 'python3-jwt', 'python3-cryptography'],
+    takes: "the system's Python with pip and PyJWT (packages python3, python3-pip, python3-jwt, python3-cryptography)",
+    isMet: () => succeeds('env', SYSTEM_PYTHON, '-c', 'import jwt, cryptography') && succeeds('python3', '-m', 'pip', '--version'),
   },
   {
     what: 'tests with programs in Go',
