@@ -3,8 +3,10 @@ import { createHash } from 'node:crypto';
 import type { Logger } from 'pino';
 import { policyText } from '../shared/policy.ts';
 import type { UploadRecord } from '../shared/upload.ts';
+import { AccessUrl } from './access/access-url.ts';
 import { ClientAddresses } from './access/anonymous.ts';
 import type { Authenticate } from './access/application.ts';
+import { givenRights } from './access/finish-permission.ts';
 import type { Access } from './access/identity.ts';
 import { openAccess, requireWholeAccess } from './access/open-access.ts';
 import type { Config } from './config/config.ts';
@@ -30,6 +32,7 @@ import { Policies } from './ledger/limits.ts';
 import { openEngine } from './ledger/open.ts';
 import type { PostgresNotices } from './ledger/postgres-notices.ts';
 import { Quotas } from './ledger/quotas.ts';
+import { CreationRates } from './staging/creation-rates.ts';
 import { Receiver } from './staging/receiver.ts';
 import { Reservations } from './staging/reservations.ts';
 import { requireSamePlace } from './staging/staged-elsewhere.ts';
@@ -146,6 +149,11 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
   const sha256 = config.sha256 ? new Sha256() : undefined;
   opened.defer(() => sha256?.close());
 
+  const addresses = new ClientAddresses(config.trustedProxies);
+  const credentials = new Credentials(engine);
+  const { accessUrl: url, accessOwnerHeader: ownerHeader } = config;
+  const accessUrl = config.access.includes('url') ? new AccessUrl({ url, ownerHeader, ledger, addresses }) : undefined;
+
   const { onVerdict } = hooks;
   const finisher = new Finisher({
     aboutToBegin,
@@ -161,12 +169,12 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     keepRecordsForMs,
     lock: locker,
     log,
+    permission: config.accessRecheck ? givenRights({ credentials, accessUrl }) : undefined,
     ...(sha256 && { digest: (content: AsyncIterable<Uint8Array>) => sha256.digest(content) }),
     ...(onVerdict && { onVerdict: (upload) => onVerdict(toRecord(ledger, upload, 0, `${config.publicUrl}/files/${upload.id}`)) }),
   });
   opened.defer(() => finisher.close());
   const { beginnings, verdicts } = finisher;
-
   const quotas = new Quotas(engine);
   const reservations = new Reservations({
     ledger,
@@ -192,6 +200,7 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     staging,
     policies,
     reservations,
+    rates: new CreationRates({ ownerMax: config.ownerMaxRate, addressMax: config.anonymousMaxRate }),
     policyHash,
     maxUploadBytes,
     expireAfterMs: config.expireAfterMs,
@@ -213,8 +222,9 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
   const access = await openAccess({
     config,
     authenticate: hooks.authenticate,
-    addresses: new ClientAddresses(config.trustedProxies),
-    credentials: new Credentials(engine),
+    addresses,
+    credentials,
+    accessUrl,
     isStandalone: hooks.isStandalone ?? false,
   });
   const shared = {

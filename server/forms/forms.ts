@@ -8,6 +8,7 @@ import type { Access, Identity } from '../access/identity.ts';
 import { awaitVerdict } from '../finish/await-verdict.ts';
 import type { Beginnings } from '../finish/beginnings.ts';
 import { requireNotRefused } from '../finish/verdict-answers.ts';
+import { setWait } from '../http/problem.ts';
 import { toRecord } from '../http/record.ts';
 import { closeAfterAnswer } from '../http/request-guard.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -156,7 +157,7 @@ export class Forms {
       if (error.code === 'ERR_UPLOAD_LENGTH_EXCEEDED') error = tooLarge(maxUploadBytes);
       const now = upload && (await ledger.get(upload.id));
       const record = now?.state === 'rejected' ? { record: toRecord(ledger, now, 0, `${collectionUrl}/${now.id}`) } : {};
-      return { ...refused(name, error), ...record };
+      return Object.assign(refused(name, error), record);
     }
   }
 
@@ -213,9 +214,14 @@ function asFormError(cause: unknown): UploadError {
   return cause instanceof UploadError ? cause : new UploadError('ERR_INVALID_FORM', { cause });
 }
 
+/** Of each result that is a refusal: what its answer's headers tell. */
+const refusals = new WeakMap<FormResult, UploadError>();
+
 function refused(filename: string, error: UploadError): FormResult {
   const { code, title, detail, status } = error;
-  return { filename, status, error: { code, title, ...(detail === undefined ? {} : { detail }) } };
+  const result = { filename, status, error: { code, title, ...(detail === undefined ? {} : { detail }) } };
+  refusals.set(result, error);
+  return result;
 }
 
 /** One file: its own status. Several: 200 when all were accepted, else 207 with a status for each. */
@@ -226,6 +232,8 @@ function answerResults(request: Request, response: ServerResponse, results: Form
   response.statusCode = status;
   response.setHeader('Cache-Control', 'no-store');
   if (!isMultiple && first?.record) response.setHeader('Location', first.status === 202 ? `${first.record.url}/status` : first.record.url);
+  const refusal = isMultiple || first === undefined ? undefined : refusals.get(first);
+  if (refusal !== undefined) setWait(response, refusal);
   // A browser that submits a form asks for HTML; scripts and curl do not.
   if (request.accepts(['json', 'html']) === 'html') {
     response.setHeader('Content-Type', 'text/html; charset=utf-8');
