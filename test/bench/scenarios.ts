@@ -1,4 +1,5 @@
 import type { Scenario } from './scenario.ts';
+import { access } from './scenarios/access.ts';
 import { adaptiveChunks } from './scenarios/adaptive-chunks.ts';
 import { finishTime } from './scenarios/finish-time.ts';
 import { goodput } from './scenarios/goodput.ts';
@@ -14,6 +15,7 @@ export const SCENARIOS: readonly Scenario[] = [
   onePatch,
   chunks,
   smallFiles,
+  access,
   finishTime,
   slowUploads,
   largeLedger,
