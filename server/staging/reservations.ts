@@ -77,6 +77,12 @@ export class Reservations {
    */
   async add<T>(upload: Upload, add: () => Promise<T>): Promise<T> {
     const { owner, source, credential, quota, reservedBytes } = upload;
+    try {
+      // `create` wrote the limits down a moment ago.
+      return await add();
+    } catch (error) {
+      if (quotaFault(error) === undefined) throw error;
+    }
     return this.#within({ owner, source, credential, quota, limits: {} }, reservedBytes, reservedBytes, add, true);
   }
 
