@@ -47,7 +47,11 @@ export function testEvents(open: () => Promise<EventsUnderTest>): void {
     await ledger.checkpoint(id, { checksum: 5, checksumOffset: 7 }, 7);
     await ledger.beginInspection(id, 'p1', { ...BEGIN, length: 2 ** 52 });
     const lease = { holder: 'p1', attempt: 1 };
-    const accepted = await ledger.move(id, { from: 'inspecting', lease }, 'accepted', { name: 'a.mp4', leaseOwner: null });
+    const accepted = await ledger.move(id, { from: 'inspecting', lease }, 'accepted', {
+      name: 'a.mp4',
+      type: 'video/mp4',
+      leaseOwner: null,
+    });
     const removed = await ledger.move(id, { from: 'accepted' }, 'removed', { expiresAt: ledger.now() - 1 });
     // Told of after the record is gone, too.
     expect(await ledger.forget(id, ledger.now())).toBe(true);
