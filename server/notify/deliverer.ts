@@ -63,6 +63,9 @@ export class Deliverer {
   #failuresInRow = 0;
   #isWell = true;
   #isStopped = false;
+  /** Answers of 410 so far whose meaning was written down, and those that are being. */
+  #stops = 0;
+  #stopping = 0;
 
   constructor(options: DelivererOptions) {
     this.#options = options;
@@ -113,6 +116,7 @@ export class Deliverer {
   /** Whether there is more to do at once. */
   async #turn(): Promise<boolean> {
     const { deliveries, events, holder, now } = this.#options;
+    const stops = this.#stops;
     const consumer = await deliveries.consumer();
     if (consumer === undefined) return false;
     this.#isStopped = consumer.isStopped;
@@ -127,6 +131,8 @@ export class Deliverer {
     const free = AT_ONCE - this.#running.size;
     if (free <= 0) return false;
     const due = await deliveries.due(now(), AT_ONCE + this.#running.size);
+    // It was read before, maybe, that the receiver wants more.
+    if (this.#stopping > 0 || this.#stops !== stops) return false;
     const next = due.filter(({ position }) => !this.#running.has(position)).slice(0, free);
     for (const delivery of next) {
       const running = this.#deliver(delivery).finally(() => {
@@ -182,7 +188,10 @@ export class Deliverer {
     if (!this.#isStopped)
       log.error({ consumer }, 'the receiver wants no more events (410): they are kept, until `landfall-server events enable`');
     this.#isStopped = true;
+    this.#stopping += 1;
     await this.#write(() => deliveries.stop());
+    this.#stopping -= 1;
+    this.#stops += 1;
   }
 
   /** An outcome is written down however long the ledger is away: without it the event would be delivered again at once. */

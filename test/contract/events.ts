@@ -49,7 +49,7 @@ export function testEvents(open: () => Promise<EventsUnderTest>): void {
     const lease = { holder: 'p1', attempt: 1 };
     const accepted = await ledger.move(id, { from: 'inspecting', lease }, 'accepted', {
       name: 'a.mp4',
-      type: 'text/plain',
+      type: 'video/mp4',
       leaseOwner: null,
     });
     const removed = await ledger.move(id, { from: 'accepted' }, 'removed', { expiresAt: ledger.now() - 1 });
