@@ -12,8 +12,8 @@ everything else goes to standard error.
   --json                 a line of JSON for each file as it ends, and a "summary" at the end
   --name NAME            store it under this name; for one file
   --meta KEY=VALUE       tell the server this too; may be given more than once
-  --token-file FILE      what the server knows you by, read from a file, or from standard input where
-                         it is -; without it, the environment variable LANDFALL_TOKEN
+  --token-file FILE      what the server knows you by, from a file, or from standard input with -;
+                         default: the environment variable LANDFALL_TOKEN
   --header 'NAME: VALUE' send this with every request; may be given more than once
   --concurrency N        how many at once (default 3)
   --chunk-size SIZE      no more than this in one request, such as 16MiB (default: all there is)

@@ -48,6 +48,7 @@ export class LandfallUploadElement extends ServerSafeElement {
   /** Resolves once the server has told what it accepts, has not, or takes too long. */
   #configured: Promise<unknown> | undefined;
   #connected: AbortController | undefined;
+  #learning: AbortController | undefined;
 
   constructor() {
     super();
@@ -127,7 +128,7 @@ export class LandfallUploadElement extends ServerSafeElement {
 
   set token(token: string | null | undefined) {
     this.#token.given = token;
-    this.#reconnect();
+    if (this.#connected) this.#learnConfig(this.#connected.signal);
   }
 
   /**
@@ -140,7 +141,7 @@ export class LandfallUploadElement extends ServerSafeElement {
 
   set getToken(ask: GetToken | undefined) {
     this.#token.ask = ask;
-    this.#reconnect();
+    if (this.#connected) this.#learnConfig(this.#connected.signal);
   }
 
   get snapshot(): QueueSnapshot {
@@ -179,8 +180,8 @@ export class LandfallUploadElement extends ServerSafeElement {
   }
 
   attributeChangedCallback(name: string, _before: string | null, value: string | null): void {
-    if (name === 'token') this.#token.given = value;
-    this.#reconnect();
+    if (name === 'token') this.token = value;
+    else this.#reconnect();
   }
 
   #reconnect(): void {
@@ -195,13 +196,22 @@ export class LandfallUploadElement extends ServerSafeElement {
     this.#language = undefined;
     this.#zone.acceptDrops(this.hasAttribute('drop-anywhere') ? window : this, connected.signal);
     this.#showAll();
-    const configured = Promise.race([this.#configure(connected.signal), pause(CONFIG_WITHIN_MS, connected.signal).catch(() => undefined)]);
+    this.#learnConfig(connected.signal);
+    void this.#earlier.load(connected.signal);
+    if (!this.hasAttribute('no-history')) this.#arrived.load(this.#endpoint());
+  }
+
+  /** Again, and anew, with another token. */
+  #learnConfig(connected: AbortSignal): void {
+    this.#learning?.abort();
+    const learning = new AbortController();
+    this.#learning = learning;
+    const signal = AbortSignal.any([connected, learning.signal]);
+    const configured = Promise.race([this.#configure(signal), pause(CONFIG_WITHIN_MS, signal).catch(() => undefined)]);
     this.#configured = configured;
     void configured.then(() => {
       if (this.#configured === configured) this.#configured = undefined;
     });
-    void this.#earlier.load(connected.signal);
-    if (!this.hasAttribute('no-history')) this.#arrived.load(this.#endpoint());
   }
 
   async #configure(signal: AbortSignal): Promise<void> {
