@@ -2,9 +2,11 @@
 import { createHash } from 'node:crypto';
 import type { Logger } from 'pino';
 import { policyText } from '../shared/policy.ts';
+import { AccessUrl } from './access/access-url.ts';
 import { ClientAddresses } from './access/anonymous.ts';
 import type { Authenticate } from './access/application.ts';
 import { Downloads, downloadSecret } from './access/downloads.ts';
+import { givenRights } from './access/finish-permission.ts';
 import type { Access } from './access/identity.ts';
 import { openAccess, requireWholeAccess } from './access/open-access.ts';
 import type { Config } from './config/config.ts';
@@ -35,6 +37,7 @@ import type { Upload } from './ledger/upload.ts';
 import { applicationRecord } from './notify/application-record.ts';
 import type { OnEvent } from './notify/event-handler.ts';
 import { Telling } from './notify/telling.ts';
+import { CreationRates } from './staging/creation-rates.ts';
 import { Receiver } from './staging/receiver.ts';
 import { Reservations } from './staging/reservations.ts';
 import { requireSamePlace } from './staging/staged-elsewhere.ts';
@@ -155,6 +158,11 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
   const sha256 = config.sha256 ? new Sha256() : undefined;
   opened.defer(() => sha256?.close());
 
+  const addresses = new ClientAddresses(config.trustedProxies);
+  const credentials = new Credentials(engine);
+  const { accessUrl: url, accessOwnerHeader: ownerHeader } = config;
+  const accessUrl = config.access.includes('url') ? new AccessUrl({ url, ownerHeader, ledger, addresses }) : undefined;
+
   const finisher = new Finisher({
     aboutToBegin,
     ledger,
@@ -169,11 +177,11 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     keepRecordsForMs,
     lock: locker,
     log,
+    permission: config.accessRecheck ? givenRights({ credentials, accessUrl }) : undefined,
     ...(sha256 && { digest: (content: AsyncIterable<Uint8Array>) => sha256.digest(content) }),
   });
   opened.defer(() => finisher.close());
   const { beginnings, verdicts } = finisher;
-
   const quotas = new Quotas(engine);
   const reservations = new Reservations({
     ledger,
@@ -199,6 +207,7 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     staging,
     policies,
     reservations,
+    rates: new CreationRates({ ownerMax: config.ownerMaxRate, addressMax: config.anonymousMaxRate }),
     policyHash,
     maxUploadBytes,
     expireAfterMs: config.expireAfterMs,
@@ -220,8 +229,9 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
   const access = await openAccess({
     config,
     authenticate: hooks.authenticate,
-    addresses: new ClientAddresses(config.trustedProxies),
-    credentials: new Credentials(engine),
+    addresses,
+    credentials,
+    accessUrl,
     isStandalone: hooks.isStandalone ?? false,
   });
   const downloads = new Downloads({

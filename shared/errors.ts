@@ -106,11 +106,22 @@ export interface Rejection {
   detail?: string;
 }
 
+/** How often something may be done, and how much of that is left: the fields `RateLimit-Policy` and `RateLimit`. */
+export interface Rate {
+  limit: number;
+  windowSeconds: number;
+  remaining: number;
+  /** Until all of it is there again. */
+  resetSeconds: number;
+}
+
 export interface UploadErrorOptions {
   /** What is special about this case, for the person who reads it. Never a path, a stack or an errno. */
   detail?: string;
   /** Seconds after which to ask again; becomes `Retry-After`. */
   retryAfterSeconds?: number;
+  /** Of which too much was used. */
+  rate?: Rate;
   /** The HTTP status that was answered, where it is not the table's. */
   status?: number;
   cause?: unknown;
@@ -125,6 +136,7 @@ export class UploadError extends Error {
   readonly detail: string | undefined;
   readonly retryable: boolean;
   readonly retryAfterSeconds: number | undefined;
+  readonly rate: Rate | undefined;
 
   constructor(code: ErrorCode, options: UploadErrorOptions = {}) {
     const { status, title, retryable }: ErrorEntry = ERRORS[code];
@@ -135,6 +147,7 @@ export class UploadError extends Error {
     this.detail = options.detail;
     this.retryable = retryable;
     this.retryAfterSeconds = options.retryAfterSeconds;
+    this.rate = options.rate;
   }
 }
 

@@ -1,12 +1,10 @@
 // Rights to upload that an application signed: no row is made for them, and their uses are counted all the same.
 import { type CompactVerifyResult, compactVerify, createLocalJWKSet, errors } from 'jose';
-import { z } from 'zod';
 import { UploadError } from '../../shared/errors.ts';
-import { schemaOf } from '../config/setting-kinds.ts';
-import { ACTIONS, type Limits, LimitsSchema, quotaOfOwner } from '../ledger/limits.ts';
-import { isOwner } from './application.ts';
+import { quotaOfOwner } from '../ledger/limits.ts';
 import type { TokenKind } from './bearer-tokens.ts';
 import type { FreshCredentials } from './fresh-credentials.ts';
+import { readGiven } from './given-limits.ts';
 import type { Identity, Intent } from './identity.ts';
 import { type Claims, claimsOf, GRANT_CLAIM, parseClaims } from './jwt-claims.ts';
 import { readKeyFile } from './jwt-keys.ts';
@@ -17,22 +15,6 @@ const MAX_VERIFIED = 10_000;
 
 /** The issuer's name for it, by which it is counted and revoked. */
 export const GRANT_ID: RegExp = /^[\w.~:-]{1,128}$/;
-
-const count = z.number().int().nonnegative();
-const bytes = schemaOf({ kind: 'size' }) as z.ZodType<number>;
-const duration = schemaOf({ kind: 'duration' }) as z.ZodType<number>;
-
-/** The claim, as `createGrant` and other languages write it. Nothing else may be in it: a limit that is misspelt must not be a missing limit. */
-const GrantSchema = z.strictObject({
-  owner: z.string().refine(isOwner, 'It is no name.'),
-  maxUploads: count.optional(),
-  maxUploadSize: bytes.optional(),
-  maxBytes: bytes.optional(),
-  allow: z.string().optional(),
-  metadata: z.record(z.string(), z.string()).optional(),
-  actions: z.array(z.enum(ACTIONS)).optional(),
-  keepFilesFor: duration.optional(),
-});
 
 export interface GrantsOptions {
   secrets: readonly string[];
@@ -121,7 +103,9 @@ async function signedClaims(verify: () => Promise<CompactVerifyResult>): Promise
 function verifiedOf({ jti, exp, nbf = 0, [GRANT_CLAIM]: claim }: Claims): Verified {
   if (typeof jti !== 'string' || !GRANT_ID.test(jti)) throw unreadable('its “jti” is not 1 to 128 letters, digits and “-._~:”');
   if (typeof exp !== 'number' || typeof nbf !== 'number') throw unreadable('its “exp” is not a number of seconds');
-  const { owner, limits } = readClaim(claim);
+  const given = readGiven(claim, GRANT_CLAIM);
+  if (typeof given === 'string') throw unreadable(given);
+  const { owner, limits } = given;
   const identity: Identity = {
     owner,
     source: 'grant',
@@ -132,19 +116,6 @@ function verifiedOf({ jti, exp, nbf = 0, [GRANT_CLAIM]: claim }: Claims): Verifi
     isByHeader: true,
   };
   return { identity, startsAtMs: nbf * 1000, endsAtMs: exp * 1000 };
-}
-
-function readClaim(claim: unknown): { owner: string; limits: Limits } {
-  const parsed = GrantSchema.safeParse(claim);
-  if (!parsed.success) throw unreadable(faultIn(parsed.error));
-  const { owner, maxUploadSize, keepFilesFor, ...rest } = parsed.data;
-  const limits = LimitsSchema.safeParse({ ...rest, maxUploadBytes: maxUploadSize, keepFilesForMs: keepFilesFor });
-  if (!limits.success) throw unreadable(faultIn(limits.error));
-  return { owner, limits: Object.freeze(limits.data) };
-}
-
-function faultIn({ issues: [issue] }: z.ZodError): string {
-  return `in “${[GRANT_CLAIM, ...(issue?.path ?? [])].join('.')}”: ${issue?.message}`;
 }
 
 function unreadable(fault: string): UploadError {

@@ -2,6 +2,7 @@
 import { type Config, ConfigError } from '../config/config.ts';
 import type { AccessKind } from '../config/setting-kinds.ts';
 import type { Credentials } from '../ledger/credentials.ts';
+import { type AccessUrl, requireWholeAccessUrl } from './access-url.ts';
 import { anonymousSource, type ClientAddresses } from './anonymous.ts';
 import { type Authenticate, applicationSource } from './application.ts';
 import { bearerTokens, type TokenKind } from './bearer-tokens.ts';
@@ -21,13 +22,15 @@ export interface OpenAccessOptions {
   authenticate: Authenticate | undefined;
   addresses: ClientAddresses;
   credentials: Credentials;
+  /** Undefined: LANDFALL_ACCESS does not list it. */
+  accessUrl: AccessUrl | undefined;
   /** The server has the address to itself that the settings name. */
   isStandalone: boolean;
 }
 
 /** @throws StartError when what is listed can't be had, or nothing says who may upload */
 export async function openAccess(options: OpenAccessOptions): Promise<Access> {
-  const { config, authenticate, addresses, credentials, isStandalone } = options;
+  const { config, authenticate, addresses, credentials, accessUrl, isStandalone } = options;
   const isChosen = config.access.length > 0;
   const counts = (kind: AccessKind) => (isChosen ? config.access.includes(kind) : kind === 'keys' || kind === 'links');
   if (isStandalone && authenticate === undefined) requireChoice(config, !(await credentials.hasEverHad('key')));
@@ -48,8 +51,10 @@ export async function openAccess(options: OpenAccessOptions): Promise<Access> {
         ? undefined
         : untilThereIsAKey(anonymous, credentials);
   // Where nothing is set, tokens may be for the application in front of us, which looked at them.
-  const isLast = authenticate === undefined && (isStandalone || isChosen);
-  return accessBy([bearerTokens({ kinds, guesses: new Guesses(addresses), isLast })], last);
+  const isLast = authenticate === undefined && accessUrl === undefined && (isStandalone || isChosen);
+  const sources = [bearerTokens({ kinds, guesses: new Guesses(addresses), isLast })];
+  if (accessUrl !== undefined) sources.push(accessUrl.source(last === undefined));
+  return accessBy(sources, last);
 }
 
 /**
@@ -70,6 +75,7 @@ export function requireChoice({ access, allowAnonymous, host }: Config, hasNoKey
  * @throws ConfigError
  */
 export function requireWholeAccess({ access, ...config }: Config): void {
+  requireWholeAccessUrl({ access, ...config });
   const { jwtJwksUrl, jwtSecret, jwtPublicKeyFile, jwtIssuer, jwtAudience, grantSecrets, grantPublicKeyFiles } = config;
   const jwtKeys = [jwtJwksUrl, jwtSecret, jwtPublicKeyFile].filter((value) => value !== '').length;
   const grantKeys = grantSecrets.length + grantPublicKeyFiles.length;

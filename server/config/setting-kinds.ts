@@ -39,6 +39,8 @@ export interface Values {
   limit: [read: number | null, written: number | string];
   sizeLimit: [read: number | null, written: number | string];
   percent: [read: number, written: number | string];
+  accessUrl: [read: string, written: string];
+  fieldName: [read: string, written: string];
   jwksUrl: [read: string, written: string];
   secret: [read: string, written: string];
   secrets: [read: readonly string[], written: string[] | string];
@@ -122,6 +124,8 @@ const KINDS: { readonly [K in Exclude<Kind, 'someText' | 'word'>]: z.ZodType<Val
   limit: orNothing(z.number().int().positive(), parseLimit),
   sizeLimit: orNothing(z.number().int().nonnegative(), parseBytes),
   percent: wholeNumber(3, 1, 100, 'Write a whole number from 1 to 100.'),
+  accessUrl: text.refine(isAccessUrl, 'Write an address that begins with http:// or https://, without a # in it.'),
+  fieldName: text.regex(/^[\w!#$%&'*+.^`|~-]*$/, 'Write the name of a header, such as X-Owner.'),
   jwksUrl: text.refine(isFetched, 'Write an address that begins with http:// or https://, without a password.'),
   secret: text.refine((value) => value === '' || isSecret(value), SECRET),
   secrets: list
@@ -167,6 +171,20 @@ function isPublicUrl(text: string): boolean {
   if (text === '') return true;
   const url = URL.parse(text);
   return url !== null && /^https?:\/\//i.test(text) && `${url.username}${url.password}${url.search}${url.hash}` === '';
+}
+
+function isAccessUrl(text: string): boolean {
+  if (text === '') return true;
+  const url = URL.parse(text);
+  return url !== null && /^https?:\/\//i.test(text) && url.hash === '' && isDecodable(`${url.username}${url.password}`);
+}
+
+function isDecodable(text: string): boolean {
+  try {
+    return decodeURIComponent(text) !== null;
+  } catch {
+    return false;
+  }
 }
 
 function isFetched(text: string): boolean {

@@ -276,6 +276,22 @@ export const SETTINGS = {
     default: '',
     help: 'For grants: paths of the public Ed25519 keys that they are verified by, in PEM, comma-separated.',
   },
+  accessUrl: {
+    kind: 'accessUrl',
+    isSecret: true,
+    default: '',
+    help: 'For url: address of your application that is asked about each request (docs/access.md); with name and password, where it asks for them.',
+  },
+  accessOwnerHeader: {
+    kind: 'fieldName',
+    default: '',
+    help: "For url: it is asked as by nginx's auth_request, and names the owner in this header of its answer; empty: it is asked in JSON.",
+  },
+  accessRecheck: {
+    kind: 'flag',
+    default: 'true',
+    help: 'Ask once more before a file is accepted: whether its key is still good, and the application of LANDFALL_ACCESS_URL.',
+  },
   trustedProxies: {
     kind: 'networks',
     default: '',
@@ -294,6 +310,7 @@ export const SETTINGS = {
     default: '',
     help: 'Bytes that the files and unfinished uploads of one owner may come to; empty: no limit.',
   },
+  ownerMaxRate: { kind: 'limit', default: '', help: 'New uploads of one owner in a minute, for each process; empty: no limit.' },
   anonymousMaxUploads: {
     kind: 'limit',
     default: '100',
@@ -310,6 +327,11 @@ export const SETTINGS = {
     kind: 'sizeLimit',
     default: '',
     help: 'Bytes that the files and unfinished uploads from one address may come to; empty: no limit.',
+  },
+  anonymousMaxRate: {
+    kind: 'limit',
+    default: '600',
+    help: 'New uploads of unknown senders from one address in a minute, for each process, this machine not counted; empty: no limit.',
   },
   senderShare: {
     as: 'senderSharePercent',

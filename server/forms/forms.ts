@@ -13,6 +13,7 @@ import { linkTokenIn } from '../access/links.ts';
 import { awaitVerdict } from '../finish/await-verdict.ts';
 import type { Beginnings } from '../finish/beginnings.ts';
 import { requireNotRefused } from '../finish/verdict-answers.ts';
+import { setWait } from '../http/problem.ts';
 import { toRecord } from '../http/record.ts';
 import { closeAfterAnswer } from '../http/request-guard.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -217,7 +218,7 @@ export class Forms {
       const now = upload && (await ledger.get(upload.id));
       const record =
         now?.state === 'rejected' ? { record: toRecord(ledger, now, 0, downloads.addressFor(identity, now, collectionUrl)) } : {};
-      return { ...refused(name, error), ...record };
+      return Object.assign(refused(name, error), record);
     }
   }
 
@@ -302,9 +303,14 @@ function asFormError(cause: unknown): UploadError {
   return cause instanceof UploadError ? cause : new UploadError('ERR_INVALID_FORM', { cause });
 }
 
+/** Of each result that is a refusal: what its answer's headers tell. */
+const refusals = new WeakMap<FormResult, UploadError>();
+
 function refused(filename: string, error: UploadError): FormResult {
   const { code, title, detail, status } = error;
-  return { filename, status, error: { code, title, ...(detail === undefined ? {} : { detail }) } };
+  const result = { filename, status, error: { code, title, ...(detail === undefined ? {} : { detail }) } };
+  refusals.set(result, error);
+  return result;
 }
 
 interface AnswerOptions {
@@ -330,6 +336,8 @@ function answerResults(
     const address = `${collectionUrl}/${first.record.id}`;
     response.setHeader('Location', first.status === 202 ? `${address}/status` : address);
   }
+  const refusal = isMultiple || first === undefined ? undefined : refusals.get(first);
+  if (refusal !== undefined) setWait(response, refusal);
   // A browser that submits a form asks for HTML; scripts and curl do not.
   if (request.accepts(['json', 'html']) === 'html') {
     response.setHeader('Content-Type', 'text/html; charset=utf-8');

@@ -63,7 +63,7 @@ export interface Grantee {
   owner: string;
   /** How the sender was known: `anonymous`, `application`, `key`, `jwt`, `grant`, `link`, `url`. */
   source: string;
-  /** The one that was shown, where its uses are counted: `grant:ID`, `key:ID`, `link:ID`. */
+  /** What its uses are counted by, where they are: `grant:ID`, `key:ID`, `link:ID`, `application:OWNER`, `url:OWNER`. */
   credential: string | null;
   /** What is counted together: `owner:NAME`, or `address:IP` of an anonymous sender; empty: not counted. */
   quota: string;
@@ -73,6 +73,14 @@ export interface Grantee {
 /** What an owner's uploads are counted under. */
 export function quotaOfOwner(owner: string): string {
   return `owner:${owner}`;
+}
+
+/**
+ * What the uses of an owner are counted under whom an application named, and for whom it named how many there may be; null:
+ * they are not counted. Each source counts by itself.
+ */
+export function credentialOfOwner(source: 'application' | 'url', owner: string, { maxUploads, maxBytes }: Limits): string | null {
+  return maxUploads === undefined && maxBytes === undefined ? null : `${source}:${owner}`;
 }
 
 const read = new Map<string, Limits>();

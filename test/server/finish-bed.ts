@@ -50,6 +50,7 @@ export interface FinishBedOptions {
   checks?: readonly Check[];
   checkTimeoutMs?: number;
   digest?: FinisherOptions['digest'];
+  permission?: FinisherOptions['permission'];
   /** Of the lease. */
   lost?: AbortSignal;
   keepRecordsForMs?: number;
@@ -74,6 +75,7 @@ export async function openFinishBed(options: FinishBedOptions = {}): Promise<Fin
     staging,
     storage,
     unproved,
+    permission: options.permission,
     holder: { isAlone: true, name: 'this process', lost: options.lost ?? new AbortController().signal },
     lock: locker,
     checks: options.checks ?? [],
