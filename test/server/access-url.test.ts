@@ -149,7 +149,10 @@ describe('an application that does not decide is a fault of ours: 503, 423 to HE
     ['a policy that is none', (_: Asked, response) => says(response, { owner: 'anna', allow: 'everything' })],
     ['5 MB', (_: Asked, response) => says(response, { owner: 'anna', metadata: { x: 'x'.repeat(5_000_000) } })],
     ['a broken connection', (_: Asked, response) => response.destroy()],
-    ['half an answer', (_: Asked, response) => response.writeHead(200, { 'Content-Length': 100 }).write('{"owner"', () => response.destroy())],
+    [
+      'half an answer',
+      (_: Asked, response) => response.writeHead(200, { 'Content-Length': 100 }).write('{"owner"', () => response.destroy()),
+    ],
   ] satisfies [string, Parameters<AccessApplication['decide']>[0]][])('%s', async ([, decide]) => {
     const bed = await withUpload();
     bed.application.decide(decide);

@@ -147,9 +147,7 @@ describe('a key', () => {
     const bed = await embed({ access: 'keys', dataDir });
     const { headers } = await giveKey({ dataDir }, { endsAt: Date.now() + 3000 });
     const { sent } = await sendAll(bed, headers);
-    await expect
-      .poll(async () => (await fetch(`${bed.files}/${'0'.repeat(32)}/status`, { headers })).status, { interval: 100 })
-      .toBe(401);
+    await expect.poll(async () => (await fetch(`${bed.files}/${'0'.repeat(32)}/status`, { headers })).status, { interval: 100 }).toBe(401);
     bed.proceed();
     expect(await sent).toMatchObject({ status: 204, offset: 10 });
   });
