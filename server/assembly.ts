@@ -182,6 +182,7 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
   });
   opened.defer(() => finisher.close());
   const { beginnings, verdicts } = finisher;
+
   const quotas = new Quotas(engine);
   const reservations = new Reservations({
     ledger,
