@@ -13,7 +13,7 @@ import { testDirectory } from '../support/temp-dir.ts';
 import { createUpload, headUpload, idOf, patchUpload, terminateUpload } from '../support/tus-requests.ts';
 
 const isLong = process.env.LANDFALL_TEST_LONG === '1';
-const BURDEN = isLong ? { operations: 5000, killEveryMs: 1000, maxKills: 100 } : { operations: 300, killEveryMs: 500, maxKills: 3 };
+const BURDEN = isLong ? { operations: 3000, killEveryMs: 1000, maxKills: 60 } : { operations: 300, killEveryMs: 500, maxKills: 3 };
 const AT_ONCE = 12;
 const MAX_BYTES = 100_000;
 const KEY_UPLOADS = isLong ? 40 : 6;
