@@ -11,12 +11,12 @@ import type { Config } from './config/config.ts';
 import type { Beginning } from './finish/beginnings.ts';
 import { DirectCompletion } from './finish/direct-completion.ts';
 import { Finisher } from './finish/finisher.ts';
+import { applicationRecord, toRecord } from './finish/record.ts';
 import { serve } from './finish/serving.ts';
 import { Sweeper } from './finish/sweeper.ts';
 import { Forms } from './forms/forms.ts';
 import { Direct } from './http/direct.ts';
 import { Readiness } from './http/health.ts';
-import { toRecord } from './http/record.ts';
 import type { Check } from './inspection/check.ts';
 import { createDefaultChecks } from './inspection/checks/default-checks.ts';
 import { checkHead } from './inspection/checks/early.ts';
@@ -29,6 +29,7 @@ import { Policies } from './ledger/limits.ts';
 import { openEngine } from './ledger/open.ts';
 import type { PostgresNotices } from './ledger/postgres-notices.ts';
 import { Quotas } from './ledger/quotas.ts';
+import type { Upload } from './ledger/upload.ts';
 import { Receiver } from './staging/receiver.ts';
 import { Reservations } from './staging/reservations.ts';
 import { requireSamePlace } from './staging/staged-elsewhere.ts';
@@ -145,6 +146,8 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
   opened.defer(() => sha256?.close());
 
   const { onVerdict } = hooks;
+  const describe = (upload: Upload) =>
+    applicationRecord(upload, toRecord(ledger, upload, 0, `${config.publicUrl}/files/${upload.id}`), backend.placeOf);
   const finisher = new Finisher({
     aboutToBegin,
     ledger,
@@ -159,6 +162,7 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     keepRecordsForMs,
     lock: locker,
     log,
+    describe,
     ...(sha256 && { digest: (content: AsyncIterable<Uint8Array>) => sha256.digest(content) }),
     ...(onVerdict && { onVerdict: (upload) => onVerdict(toRecord(ledger, upload, 0, `${config.publicUrl}/files/${upload.id}`)) }),
   });

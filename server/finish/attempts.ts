@@ -1,11 +1,14 @@
 // Inspections that run here, and those that wait for their next attempt. One at a time of each upload.
+
+import { UploadError } from '../../shared/errors.ts';
 import { nameFromType } from '../../shared/filename.ts';
 import { UNKNOWN_TYPE } from '../../shared/formats.ts';
-import { type Check, CheckCrash } from '../inspection/check.ts';
+import type { ApplicationRecord } from '../../shared/upload.ts';
+import { type Check, CheckCrash, CheckLater } from '../inspection/check.ts';
 import { inspect } from '../inspection/inspection.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Policies } from '../ledger/limits.ts';
-import type { LeasedUpload } from '../ledger/upload.ts';
+import type { LeasedUpload, Upload } from '../ledger/upload.ts';
 import type { UploadId } from '../ledger/upload-id.ts';
 import { BACKOFF_CAP_MS, backoffMs } from '../runtime/pause.ts';
 import type { Staging } from '../staging/staging.ts';
@@ -29,6 +32,8 @@ export interface InspectionTools {
   policies: Policies;
   checkTimeoutMs: number;
   digest?: ((content: AsyncIterable<Uint8Array>) => Promise<string>) | undefined;
+  /** An upload as the application sees it, for the checks. */
+  describe(upload: Upload): ApplicationRecord;
 }
 
 export interface AttemptsOptions extends InspectionTools {
@@ -126,12 +131,13 @@ export class Attempts {
 
   /** @throws the reason of `lost` as soon as it is aborted: then nothing more is written */
   async #finish(upload: LeasedUpload, lease: Lease, lost: AbortSignal, head: Uint8Array | undefined): Promise<void> {
-    const { ledger, staging, storage, checks, policies, checkTimeoutMs, digest, verdicts } = this.#options;
+    const { ledger, staging, storage, checks, policies, checkTimeoutMs, digest, describe, verdicts } = this.#options;
     const { id, target } = upload;
-    const inspection = await inspect({ upload, head, staging, checks, policy: policies.of(upload), checkTimeoutMs, digest, lost });
+    const tools = { staging, checks, policy: policies.of(upload), checkTimeoutMs, digest, lost };
+    const inspection = await inspect({ upload, record: describe(upload), head, ...tools });
     lost.throwIfAborted();
     if (inspection.rejection) {
-      await verdicts.reject(upload, lease, inspection.rejection);
+      await verdicts.reject(upload, lease, inspection.rejection, inspection);
       return;
     }
     // The checks are through: what crashes from here on is not the file's doing.
@@ -149,16 +155,19 @@ export class Attempts {
   /** A fault of ours, or a crash of a check: next attempt, backoff. Only a crash stays counted. */
   async #defer(upload: LeasedUpload, lease: Lease, error: unknown): Promise<void> {
     const { ledger, verdicts, onFault } = this.#options;
-    onFault(error, upload.id);
+    const isLater = error instanceof CheckLater;
+    if (!isLater) onFault(error, upload.id);
     if (error instanceof StagedBytesGone) {
       const now = await ledger.get(upload.id);
       if (now?.state !== 'inspecting') await verdicts.withdraw(upload.id, upload.target, lease.attempt);
       if (now?.state !== 'inspecting' || now.attempt !== lease.attempt) return;
     }
     const strikes = error instanceof CheckCrash ? lease.strikes : lease.strikes - 1;
-    const delayMs = backoffMs(lease.attempt - 1);
+    const delayMs = isLater ? error.delayMs : backoffMs(lease.attempt - 1);
+    // What is away has a code of its own, which senders are told while it is.
+    const fault = error instanceof UploadError && error.status >= 500 ? error.code : null;
     const isDeferred = await ledger
-      .change(upload.id, { from: 'inspecting', lease }, { strikes, leaseOwner: null, retryAt: ledger.now() + delayMs }, true)
+      .change(upload.id, { from: 'inspecting', lease }, { strikes, fault, leaseOwner: null, retryAt: ledger.now() + delayMs }, true)
       .catch((fault) => onFault(fault, upload.id));
     if (!isDeferred) this.#unheard.set(upload.id, lease.attempt);
     this.#retryAfter(upload.id, isDeferred === false ? 0 : delayMs);

@@ -97,6 +97,7 @@ export class Beginnings {
       strikes: 1,
       leaseOwner: name,
       retryAt: null,
+      fault: null,
       expiresAt: null,
     };
     const done = this.#add(row, head, lost).finally(() => this.#beginnings.delete(row.id));

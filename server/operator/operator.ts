@@ -3,7 +3,7 @@ import { crc32 } from 'node:zlib';
 import { formatBytes } from '../../shared/units.ts';
 import { UPLOAD_STATES, type UploadState } from '../../shared/upload.ts';
 import type { Config } from '../config/config.ts';
-import { toRecord } from '../http/record.ts';
+import { applicationRecord, toRecord } from '../finish/record.ts';
 import { Ledger } from '../ledger/ledger.ts';
 import { hasSqlite, openEngine } from '../ledger/open.ts';
 import { BrokenRow, toUpload, type Upload, type UploadRow } from '../ledger/upload.ts';
@@ -107,12 +107,12 @@ async function show(ledger: Ledger, backend: Backend, config: Config, id: Upload
 }
 
 /** Everything known of an upload. */
-async function described(ledger: Ledger, { staging, describe }: Backend, config: Config, upload: Upload): Promise<object> {
+async function described(ledger: Ledger, { staging, describe, placeOf }: Backend, config: Config, upload: Upload): Promise<object> {
   const { id } = upload;
   const stored = upload.state === 'receiving' ? await staging.size(id) : 0;
   const record = toRecord(ledger, upload, stored, `${config.publicUrl}/files/${id}`);
   const file = upload.state === 'accepted' ? describe(upload.target, upload.name) : undefined;
-  return { ...record, owner: upload.owner, attempts: upload.attempt, file };
+  return { ...applicationRecord(upload, record, placeOf), file };
 }
 
 async function remove(ledger: Ledger, storage: Storage, config: Config, id: UploadId, output: Output): Promise<number> {

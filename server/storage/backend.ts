@@ -1,5 +1,6 @@
 // Where bytes are kept, by configuration: the disk of this machine, or a bucket.
 import { join } from 'node:path';
+import type { FilePlace } from '../../shared/upload.ts';
 import type { Config } from '../config/config.ts';
 import { loadWith } from '../runtime/optional-packages.ts';
 import type { BucketOptions } from '../s3/bucket.ts';
@@ -23,6 +24,8 @@ export interface Backend {
   prepare(): Promise<void>;
   /** Whether bytes can be kept now; asked every few seconds, for as long as the signal lets it. @throws when they can't */
   check(signal: AbortSignal): Promise<void>;
+  /** Where the application finds a final file. */
+  placeOf(directory: string, name: string): FilePlace;
   /** Where an operator finds a final file. */
   describe(directory: string, name: string): string;
   close(): Promise<void>;
@@ -50,6 +53,7 @@ function openDisk(config: Config, onFault?: (error: unknown) => void): Backend {
       await storage.prepare();
     },
     check: async () => void (await staging.freeBytes()),
+    placeOf: (directory, name) => ({ path: `${directory}/${name}` }),
     describe: (directory, name) => join(config.storageDir, directory, name),
     close: () => staging.close(),
   };
@@ -93,6 +97,7 @@ async function openS3(config: Config, onFault?: (error: unknown) => void): Promi
     direct: new S3Direct({ bucket, partBytes, linkSeconds }),
     prepare: () => check.requireUsable(),
     check: (signal) => check.look(signal),
+    placeOf: (directory, name) => ({ bucket: s3Bucket, key: `${s3Prefix}files/${directory}/${name}` }),
     describe: (directory, name) => `s3://${s3Bucket}/${s3Prefix}files/${directory}/${name}`,
     async close() {
       await staging.close();

@@ -5,6 +5,7 @@ import { crc32 } from 'node:zlib';
 import { pino } from 'pino';
 import { onTestFinished, vi } from 'vitest';
 import { Finisher, type FinisherOptions } from '../../server/finish/finisher.ts';
+import { applicationRecord, toRecord } from '../../server/finish/record.ts';
 import { Sweeper } from '../../server/finish/sweeper.ts';
 import type { Check } from '../../server/inspection/check.ts';
 import { Ledger } from '../../server/ledger/ledger.ts';
@@ -82,6 +83,10 @@ export async function openFinishBed(options: FinishBedOptions = {}): Promise<Fin
     policyHash: 'a policy',
     checkTimeoutMs: options.checkTimeoutMs ?? 60_000,
     digest: options.digest,
+    describe: (upload) =>
+      applicationRecord(upload, toRecord(ledger, upload, 0, `/files/${upload.id}`), (directory, name) => ({
+        path: `${directory}/${name}`,
+      })),
     keepRecordsForMs,
     log,
     onVerdict: async (upload) => {
