@@ -1,7 +1,9 @@
 // The composition root: the one place that knows all parts and puts them together.
 import { createHash } from 'node:crypto';
 import type { Logger } from 'pino';
+import type { UploadError } from '../shared/errors.ts';
 import { policyText } from '../shared/policy.ts';
+import { formatBytes } from '../shared/units.ts';
 import type { UploadRecord } from '../shared/upload.ts';
 import { ClientAddresses } from './access/anonymous.ts';
 import type { Authenticate } from './access/application.ts';
@@ -20,6 +22,8 @@ import { Readiness } from './http/health.ts';
 import type { Check } from './inspection/check.ts';
 import { createDefaultChecks } from './inspection/checks/default-checks.ts';
 import { checkHead } from './inspection/checks/early.ts';
+import { MalwareCheck } from './inspection/checks/malware.ts';
+import { clamdAddressOf } from './inspection/clamd/clamd.ts';
 import { Detector } from './inspection/detector.ts';
 import { Sha256 } from './inspection/sha256.ts';
 import { DirectUploads } from './ledger/direct-uploads.ts';
@@ -145,6 +149,8 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
   const sha256 = config.sha256 ? new Sha256() : undefined;
   opened.defer(() => sha256?.close());
 
+  const malware = config.clamd === '' ? undefined : startMalwareCheck(opened, config, log);
+
   const { onVerdict } = hooks;
   const describe = (upload: Upload) =>
     applicationRecord(upload, toRecord(ledger, upload, 0, `${config.publicUrl}/files/${upload.id}`), backend.placeOf);
@@ -155,7 +161,7 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     staging,
     storage,
     unproved,
-    checks: [...createDefaultChecks(detector), ...(hooks.checks ?? [])],
+    checks: [...createDefaultChecks(detector), ...(malware ? [malware] : []), ...(hooks.checks ?? [])],
     policies,
     policyHash,
     checkTimeoutMs: config.checkTimeoutMs,
@@ -281,6 +287,20 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     draining,
     close: () => opened.disposeAsync(),
   };
+}
+
+/** Nobody waits for the scanner: uploads come in without it, and have no verdict until it answers. */
+function startMalwareCheck(opened: AsyncDisposableStack, config: Config, log: Logger): MalwareCheck {
+  const { clamdMaxBytes: maxBytes, unscannable, clamdConnections: connections, checkTimeoutMs: silenceMs } = config;
+  const malware = new MalwareCheck({ address: clamdAddressOf(config.clamd), maxBytes, unscannable, connections, silenceMs });
+  opened.defer(() => malware.close());
+  const largest = formatBytes(maxBytes);
+  const fate = unscannable === 'accept' ? 'accepted without' : 'refused';
+  log.info({ scanner: config.clamd, largest, unscannable }, `files are scanned for malware; those larger than ${largest} are ${fate}`);
+  malware.requireLimits().catch((error: UploadError) => {
+    if (error.code === 'ERR_SCAN_UNAVAILABLE') log.error({ err: error.cause }, 'no file can be scanned for malware, so none is accepted');
+  });
+  return malware;
 }
 
 /** Loaded where it is asked for, as its package is; the engine that is open by now saw to it that it is installed. */

@@ -13,6 +13,7 @@ export interface Values {
   allowed: [read: string, written: string];
   publicUrl: [read: string, written: string];
   databaseUrl: [read: string, written: string];
+  clamdAddress: [read: string, written: string];
   flag: [read: boolean, written: boolean | 'true' | 'false'];
   port: [read: number, written: number | string];
   count: [read: number, written: number | string];
@@ -74,6 +75,7 @@ const KINDS: { readonly [K in Exclude<Kind, 'someText' | 'word'>]: z.ZodType<Val
   allowed: parsable(parsePolicy),
   publicUrl: text.refine(isPublicUrl, 'Write an address that begins with http:// or https://, without a query.'),
   databaseUrl: text.refine(isDatabaseUrl, 'Write an address that begins with postgres://.'),
+  clamdAddress: text.refine(isClamdAddress, 'Write unix: and a path, or tcp://, a host and a port.'),
   flag: z.union([z.boolean(), z.enum(['true', 'false'], { error: 'Write true or false.' }).transform((value) => value === 'true')]),
   port: wholeNumber(5, 0, 65535, 'Write a whole number from 0 to 65535.'),
   count: wholeNumber(6, 1, Number.POSITIVE_INFINITY, 'Write a whole number from 1 on.', 'Write a whole number.'),
@@ -148,6 +150,11 @@ function isPublicUrl(text: string): boolean {
 
 function isDatabaseUrl(text: string): boolean {
   return text === '' || (/^postgres(?:ql)?:\/\//.test(text) && URL.canParse(text));
+}
+
+function isClamdAddress(text: string): boolean {
+  const [, port] = /^tcp:\/\/(?:[\w.-]+|\[[\da-fA-F:.]+\]):(\d{1,5})$/.exec(text) ?? [];
+  return text === '' || /^unix:(?:\/\/)?\/./.test(text) || (Number(port) >= 1 && Number(port) <= 65535);
 }
 
 function isOrigin(text: string): boolean {

@@ -196,6 +196,25 @@ export const SETTINGS = {
     default: '10m',
     help: 'Longest a check may go without progress (reading, or saying so); five times over it refuses the file.',
   },
+  clamd: {
+    kind: 'clamdAddress',
+    default: '',
+    help: 'ClamAV that scans every file for malware: unix:/run/clamav/clamd.ctl or tcp://host:3310; empty: none (docs/hooks.md).',
+  },
+  clamdMaxSize: {
+    as: 'clamdMaxBytes',
+    kind: 'fileSize',
+    default: '25 MiB',
+    help: 'Largest file that clamd scans: at most its MaxFileSize, MaxScanSize and StreamMaxLength. Larger ones are not scanned.',
+  },
+  clamdConnections: { kind: 'smallCount', default: '4', help: 'Scans at once.' },
+  unscannable: {
+    kind: 'word',
+    words: ['reject', 'accept'],
+    otherwise: 'Write reject or accept.',
+    default: 'reject',
+    help: 'What becomes of files that clamd can not scan: too large, or encrypted.',
+  },
   signatureTimeout: { as: 'signatureTimeoutMs', kind: 'timer', default: '5s', help: 'Longest the detection of a type may take.' },
   shutdownGrace: { as: 'shutdownGraceMs', kind: 'wait', default: '10s', help: 'How long running requests may take to end after SIGTERM.' },
   hosts: {

@@ -166,6 +166,13 @@ export const NEEDS: readonly Need[] = [
     isMet: () => Boolean(process.env.LANDFALL_TEST_S3_ENDPOINT) || S3_PROGRAMS.every((name) => programPath(name) !== undefined),
   },
   {
+    what: 'tests with a scanner for malware',
+    files: ['test/**/*.clamd.test.ts'],
+    packages: ['clamav-daemon'],
+    takes: 'clamd (package clamav-daemon)',
+    isMet: () => programPath('clamd') !== undefined,
+  },
+  {
     what: 'tests in network namespaces',
     files: ['test/**/*.netns.test.ts'],
     packages: ['iproute2', 'chromium'],
