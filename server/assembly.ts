@@ -34,6 +34,8 @@ import { openEngine } from './ledger/open.ts';
 import type { PostgresNotices } from './ledger/postgres-notices.ts';
 import { Quotas } from './ledger/quotas.ts';
 import type { Upload } from './ledger/upload.ts';
+import { HttpCheck } from './notify/http-check.ts';
+import { InternalListener } from './notify/internal-listener.ts';
 import { Receiver } from './staging/receiver.ts';
 import { Reservations } from './staging/reservations.ts';
 import { requireSamePlace } from './staging/staged-elsewhere.ts';
@@ -149,7 +151,8 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
   const sha256 = config.sha256 ? new Sha256() : undefined;
   opened.defer(() => sha256?.close());
 
-  const malware = config.clamd === '' ? undefined : startMalwareCheck(opened, config, log);
+  const malware = config.clamd === '' ? [] : [startMalwareCheck(opened, config, log)];
+  const application = config.checkUrl === '' ? [] : [await startHttpCheck(opened, config)];
 
   const { onVerdict } = hooks;
   const describe = (upload: Upload) =>
@@ -161,7 +164,7 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     staging,
     storage,
     unproved,
-    checks: [...createDefaultChecks(detector), ...(malware ? [malware] : []), ...(hooks.checks ?? [])],
+    checks: [...createDefaultChecks(detector), ...malware, ...(hooks.checks ?? []), ...application],
     policies,
     policyHash,
     checkTimeoutMs: config.checkTimeoutMs,
@@ -301,6 +304,15 @@ function startMalwareCheck(opened: AsyncDisposableStack, config: Config, log: Lo
     if (error.code === 'ERR_SCAN_UNAVAILABLE') log.error({ err: error.cause }, 'no file can be scanned for malware, so none is accepted');
   });
   return malware;
+}
+
+/** @throws InternalAddressUnusable */
+async function startHttpCheck(opened: AsyncDisposableStack, config: Config): Promise<HttpCheck> {
+  const { internalHost: host, internalPort: port, internalUrl: url, checkUrl, checkTimeoutMs: silenceMs } = config;
+  const listener = new InternalListener({ host, port, url });
+  opened.defer(() => listener.close());
+  await listener.start();
+  return new HttpCheck({ url: checkUrl, listener, silenceMs });
 }
 
 /** Loaded where it is asked for, as its package is; the engine that is open by now saw to it that it is installed. */

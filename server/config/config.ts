@@ -57,6 +57,11 @@ export function resolveConfig(input: ConfigInput = {}, nameOf: (key: SettingKey)
       `${nameOf('durability')}: With several processes, one that crashed cannot be told from one whose machine lost its power. Write chunk. (given: "finish")`,
     );
   }
+  if (config.checkUrl !== '' && config.internalUrl === '' && /^(?:0\.0\.0\.0|::|\[::\])$/.test(config.internalHost)) {
+    throw new ConfigError(
+      `${nameOf('internalUrl')}: Write the address at which the application reaches the bytes that it is to check. (given: "")`,
+    );
+  }
   const dataDir = resolve(config.dataDir);
   const resolved = Object.freeze({
     ...config,
@@ -64,6 +69,7 @@ export function resolveConfig(input: ConfigInput = {}, nameOf: (key: SettingKey)
     policy: parsePolicy(config.allow, { ...config, maxBytes: config.maxUploadBytes }),
     storageDir: config.storageDir === '' ? resolve(dataDir, 'files') : resolve(config.storageDir),
     publicUrl: config.publicUrl.replace(/\/+$/, ''),
+    internalUrl: config.internalUrl.replace(/\/+$/, ''),
     s3Prefix: config.s3Prefix === '' ? '' : `${config.s3Prefix.replace(/\/+$/, '')}/`,
   });
   RESOLVED.add(resolved);

@@ -13,6 +13,7 @@ export interface Values {
   allowed: [read: string, written: string];
   publicUrl: [read: string, written: string];
   databaseUrl: [read: string, written: string];
+  checkUrl: [read: string, written: string];
   clamdAddress: [read: string, written: string];
   flag: [read: boolean, written: boolean | 'true' | 'false'];
   port: [read: number, written: number | string];
@@ -75,6 +76,7 @@ const KINDS: { readonly [K in Exclude<Kind, 'someText' | 'word'>]: z.ZodType<Val
   allowed: parsable(parsePolicy),
   publicUrl: text.refine(isPublicUrl, 'Write an address that begins with http:// or https://, without a query.'),
   databaseUrl: text.refine(isDatabaseUrl, 'Write an address that begins with postgres://.'),
+  checkUrl: text.refine(isCheckUrl, 'Write an address that begins with http:// or https://.'),
   clamdAddress: text.refine(isClamdAddress, 'Write unix: and a path, or tcp://, a host and a port.'),
   flag: z.union([z.boolean(), z.enum(['true', 'false'], { error: 'Write true or false.' }).transform((value) => value === 'true')]),
   port: wholeNumber(5, 0, 65535, 'Write a whole number from 0 to 65535.'),
@@ -146,6 +148,10 @@ function isPublicUrl(text: string): boolean {
   if (text === '') return true;
   const url = URL.parse(text);
   return url !== null && /^https?:\/\//i.test(text) && `${url.username}${url.password}${url.search}${url.hash}` === '';
+}
+
+function isCheckUrl(text: string): boolean {
+  return text === '' || (/^https?:\/\/./i.test(text) && URL.canParse(text));
 }
 
 function isDatabaseUrl(text: string): boolean {

@@ -215,6 +215,23 @@ export const SETTINGS = {
     default: 'reject',
     help: 'What becomes of files that clamd can not scan: too large, or encrypted.',
   },
+  checkUrl: {
+    kind: 'checkUrl',
+    default: '',
+    help: 'The application is asked there whether a file is accepted, with what is known of it (docs/hooks.md); empty: it is not.',
+  },
+  internalHost: {
+    kind: 'someText',
+    otherwise: 'Write an address or a name.',
+    default: '127.0.0.1',
+    help: 'Where the application reads the bytes that it is to check. Never an address that senders can reach.',
+  },
+  internalPort: { kind: 'port', default: '0', help: 'The port of it; 0 takes a free one.' },
+  internalUrl: {
+    kind: 'publicUrl',
+    default: '',
+    help: 'Address at which the application reaches it, where that is another; of each process its own.',
+  },
   signatureTimeout: { as: 'signatureTimeoutMs', kind: 'timer', default: '5s', help: 'Longest the detection of a type may take.' },
   shutdownGrace: { as: 'shutdownGraceMs', kind: 'wait', default: '10s', help: 'How long running requests may take to end after SIGTERM.' },
   hosts: {
