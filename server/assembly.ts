@@ -14,6 +14,7 @@ import type { Beginning } from './finish/beginnings.ts';
 import { DirectCompletion } from './finish/direct-completion.ts';
 import { Finisher } from './finish/finisher.ts';
 import { applicationRecord, toRecord } from './finish/record.ts';
+import { Removal } from './finish/removal.ts';
 import { serve } from './finish/serving.ts';
 import { Sweeper } from './finish/sweeper.ts';
 import { Forms } from './forms/forms.ts';
@@ -29,7 +30,7 @@ import { Sha256 } from './inspection/sha256.ts';
 import { DirectUploads } from './ledger/direct-uploads.ts';
 import type { Engine } from './ledger/engine.ts';
 import { Ledger } from './ledger/ledger.ts';
-import { Policies } from './ledger/limits.ts';
+import { limitsOf, Policies } from './ledger/limits.ts';
 import { openEngine } from './ledger/open.ts';
 import type { PostgresNotices } from './ledger/postgres-notices.ts';
 import { Quotas } from './ledger/quotas.ts';
@@ -87,6 +88,7 @@ export interface Parts {
   staging: Staging;
   receiver: Receiver;
   storage: Storage;
+  removal: Removal;
   uploads: Uploads;
   forms: Forms;
   direct: Direct;
@@ -169,6 +171,7 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     policyHash,
     checkTimeoutMs: config.checkTimeoutMs,
     keepRecordsForMs,
+    keepFilesForMs: (upload) => limitsOf(upload).keepFilesForMs ?? config.keepFilesForMs,
     lock: locker,
     log,
     describe,
@@ -258,6 +261,7 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
   });
   const readiness = new Readiness({ ledger, checkStaging: backend.check, draining, log });
 
+  const removal = new Removal({ ledger, storage, keepRecordsForMs, lingerMs: backend.lingerMs });
   const sweeper = new Sweeper({
     ledger,
     staging,
@@ -271,6 +275,7 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
       await reservations.lapse();
       await quotas.prune();
     },
+    removal,
     log,
   });
   opened.defer(() => sweeper.close());
@@ -283,6 +288,7 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     staging,
     receiver,
     storage,
+    removal,
     uploads,
     forms,
     direct,

@@ -25,6 +25,7 @@ export interface Values {
   partSize: [read: number, written: number | string];
   duration: [read: number, written: number | string];
   expiry: [read: number, written: number | string];
+  retention: [read: number | null, written: number | string];
   linkLifetime: [read: number, written: number | string];
   wait: [read: number, written: number | string];
   timer: [read: number, written: number | string];
@@ -89,6 +90,9 @@ const KINDS: { readonly [K in Exclude<Kind, 'someText' | 'word'>]: z.ZodType<Val
   partSize: size.refine((bytes) => bytes >= 5 * 1024 ** 2 && bytes <= 5 * 1024 ** 3, 'Write a size from 5 MiB to 5 GiB.'),
   duration,
   expiry: duration.refine((ms) => ms >= 1, 'Write at least 1ms.'),
+  retention: z
+    .union([z.number(), z.string().transform(sentence((given) => (given === '' ? null : parseDuration(given))))])
+    .refine((ms) => ms === null || ms >= 1000, 'Write at least 1s.'),
   linkLifetime: duration.refine((ms) => ms >= 1000 && ms <= 7 * 86_400_000, 'Write a time from 1s to 7d.'),
   wait,
   timer,

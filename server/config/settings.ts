@@ -171,6 +171,12 @@ export const SETTINGS = {
     default: '24h',
     help: 'How long a refusal, cancellation or expiry can still be asked for, counted likewise.',
   },
+  keepFilesFor: {
+    as: 'keepFilesForMs',
+    kind: 'retention',
+    default: '',
+    help: 'How long an accepted file is kept, counted likewise; then it is removed, and its address answers 410. Empty: until an operator removes it.',
+  },
   sweepInterval: { as: 'sweepIntervalMs', kind: 'timer', default: '1m', help: 'How often expired uploads and old records are cleared.' },
   patience: {
     as: 'patienceMs',

@@ -15,6 +15,8 @@ export interface VerdictsOptions extends RejectionOptions {
   staging: Staging;
   storage: Storage;
   log: Logger;
+  /** So long the file is kept once it is accepted; null: until somebody removes it. */
+  keepFilesForMs(upload: LeasedUpload): number | null;
   /** Told of every verdict after it is durable; its faults are logged and change nothing. */
   onVerdict?: ((upload: Upload) => Promise<void> | void) | undefined;
   onFault(error: unknown, id?: UploadId): void;
@@ -41,8 +43,9 @@ export class Verdicts {
     { found, result, checksum, sha256 }: Inspection,
     { name, type, directory }: Pick<Target, 'name' | 'type' | 'directory'>,
   ): Promise<void> {
-    const { ledger, staging, storage } = this.#options;
+    const { ledger, staging, storage, keepFilesForMs } = this.#options;
     const { id, length, target } = upload;
+    const keptForMs = keepFilesForMs(upload);
     const accepted = await ledger.move(id, { from: 'inspecting', lease }, 'accepted', {
       name,
       target: directory,
@@ -54,7 +57,7 @@ export class Verdicts {
       fault: null,
       strikes: 0,
       leaseOwner: null,
-      expiresAt: null,
+      expiresAt: keptForMs === null ? null : ledger.now() + keptForMs,
     });
     if (!accepted) {
       await this.withdraw(id, target, lease.attempt);

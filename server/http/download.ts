@@ -1,6 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { UploadError } from '../../shared/errors.ts';
+import type { Removal } from '../finish/removal.ts';
 import { gone } from '../finish/verdict-answers.ts';
+import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
 import { dispositionOf } from '../storage/disposition.ts';
 import type { Storage } from '../storage/storage.ts';
@@ -11,7 +13,12 @@ const OF_THE_FILE = ['Content-Disposition', 'ETag', 'Last-Modified', 'Accept-Ran
  * The accepted file, as an attachment under its safe name and detected type, and inert if a browser opens it all the same.
  * @throws UploadError 404 before acceptance, 410 once it was removed
  */
-export async function download(storage: Storage, request: IncomingMessage, response: ServerResponse, upload: Upload): Promise<void> {
+export async function download(
+  { ledger, storage, removal }: { ledger: Ledger; storage: Storage; removal: Removal },
+  request: IncomingMessage,
+  response: ServerResponse,
+  upload: Upload,
+): Promise<void> {
   if (upload.state === 'removed') throw gone(upload);
   if (upload.state !== 'accepted') throw new UploadError('ERR_UPLOAD_NOT_FOUND');
   response.setHeader('Content-Type', upload.type);
@@ -22,11 +29,17 @@ export async function download(storage: Storage, request: IncomingMessage, respo
   response.setHeader('X-Content-Type-Options', 'nosniff');
   response.setHeader('Content-Security-Policy', "default-src 'none'; sandbox");
   response.setHeader('Cross-Origin-Resource-Policy', 'cross-origin');
+  const release = removal.holdWhileRead(upload.id);
   try {
     await storage.deliver(request, response, upload.target, upload.name);
   } catch (error) {
     // What refuses the request is no attachment.
     if (!response.headersSent) for (const name of OF_THE_FILE) response.removeHeader(name);
-    throw error;
+    if (!(error instanceof UploadError) || error.code !== 'ERR_NOT_FOUND') throw error;
+    // It was removed between the look into the ledger and the one at the file.
+    const now = await ledger.get(upload.id);
+    throw now?.state === 'removed' ? gone(now) : error;
+  } finally {
+    release();
   }
 }

@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { UploadError } from '../../shared/errors.ts';
 import { TUS_VERSION } from '../../shared/protocol.ts';
 import type { Access, Intent } from '../access/identity.ts';
+import type { Removal } from '../finish/removal.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { parseUploadId } from '../ledger/upload-id.ts';
 import type { Receiver } from '../staging/receiver.ts';
@@ -19,6 +20,7 @@ export interface FilesOptions {
   ledger: Ledger;
   receiver: Receiver;
   storage: Storage;
+  removal: Removal;
   draining: AbortSignal;
 }
 
@@ -50,14 +52,14 @@ export async function answerFiles(
     const upload = await uploads.find(identity, id);
     const url = `${collectionUrl}/${id}`;
     if (isStatus) await answerStatus(options, request, response, upload, url, new URLSearchParams(query));
-    else await download(options.storage, request, response, upload);
+    else await download(options, request, response, upload);
     return;
   }
   if (isStatus || query !== undefined) throw new UploadError('ERR_UPLOAD_NOT_FOUND');
   if (method === 'HEAD' && id !== undefined && request.headers['tus-resumable'] === undefined) {
     const upload = await uploads.find(identity, id);
     if (upload.state === 'accepted') {
-      await download(options.storage, request, response, upload);
+      await download(options, request, response, upload);
       return;
     }
   }

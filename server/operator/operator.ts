@@ -4,6 +4,7 @@ import { formatBytes } from '../../shared/units.ts';
 import { UPLOAD_STATES, type UploadState } from '../../shared/upload.ts';
 import type { Config } from '../config/config.ts';
 import { applicationRecord, toRecord } from '../finish/record.ts';
+import { Removal } from '../finish/removal.ts';
 import { Ledger } from '../ledger/ledger.ts';
 import { hasSqlite, openEngine } from '../ledger/open.ts';
 import { BrokenRow, toUpload, type Upload, type UploadRow } from '../ledger/upload.ts';
@@ -122,10 +123,10 @@ async function remove(ledger: Ledger, storage: Storage, config: Config, id: Uplo
     output.write(`${id} is ${upload.state}; only an accepted file can be removed.\n`);
     return 1;
   }
-  // The ledger first: a crash then leaves bytes that running this again takes away, never a record of bytes that are gone.
-  if (upload.state === 'accepted')
-    await ledger.move(id, { from: 'accepted' }, 'removed', { expiresAt: ledger.now() + config.keepRecordsForMs });
-  await storage.remove(upload.target);
+  // At once, whoever reads it. A crash in between leaves bytes that running this again takes away, or a server within a minute.
+  const removal = new Removal({ ledger, storage, keepRecordsForMs: config.keepRecordsForMs, lingerMs: 0 });
+  if (upload.state === 'accepted') await removal.remove(upload);
+  else await removal.finish(upload);
   output.write(`${id} removed\n`);
   return 0;
 }

@@ -6,6 +6,7 @@ import { pino } from 'pino';
 import { onTestFinished, vi } from 'vitest';
 import { Finisher, type FinisherOptions } from '../../server/finish/finisher.ts';
 import { applicationRecord, toRecord } from '../../server/finish/record.ts';
+import { Removal } from '../../server/finish/removal.ts';
 import { Sweeper } from '../../server/finish/sweeper.ts';
 import type { Check } from '../../server/inspection/check.ts';
 import { Ledger } from '../../server/ledger/ledger.ts';
@@ -33,6 +34,7 @@ export interface FinishBed {
   unproved: Unproved;
   finisher: Finisher;
   sweeper: Sweeper;
+  removal: Removal;
   /** Uploads whose verdict was told, in order. */
   told: Upload[];
   /** A row and its staged bytes, as a crash may have left them. */
@@ -54,6 +56,8 @@ export interface FinishBedOptions {
   lost?: AbortSignal;
   onVerdict?: FinisherOptions['onVerdict'];
   keepRecordsForMs?: number;
+  keepFilesForMs?: number;
+  lingerMs?: number;
 }
 
 export async function openFinishBed(options: FinishBedOptions = {}): Promise<FinishBed> {
@@ -88,12 +92,14 @@ export async function openFinishBed(options: FinishBedOptions = {}): Promise<Fin
         path: `${directory}/${name}`,
       })),
     keepRecordsForMs,
+    keepFilesForMs: () => options.keepFilesForMs ?? null,
     log,
     onVerdict: async (upload) => {
       told.push(upload);
       await options.onVerdict?.(upload);
     },
   });
+  const removal = new Removal({ ledger, storage, keepRecordsForMs, lingerMs: options.lingerMs ?? 0 });
   const sweeper = new Sweeper({
     ledger,
     staging,
@@ -103,6 +109,7 @@ export async function openFinishBed(options: FinishBedOptions = {}): Promise<Fin
     intervalMs: 1_000_000,
     keepRecordsForMs,
     lapse: async () => {},
+    removal,
     log,
   });
   onTestFinished(async () => {
@@ -120,6 +127,7 @@ export async function openFinishBed(options: FinishBedOptions = {}): Promise<Fin
     unproved,
     finisher,
     sweeper,
+    removal,
     told,
     async put(content, values = {}) {
       const length = content?.byteLength ?? 100;
