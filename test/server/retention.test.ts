@@ -54,6 +54,13 @@ describe('a file whose time is over', () => {
     expect((await readRecord(url)).expiresAt).toBeNull();
   });
 
+  it('is removed after the time that was given with the sender’s own limits', async () => {
+    const authenticate = () => ({ owner: 'anna', limits: { keepFilesForMs: 500 } });
+    const { files } = await embedLandfall({ sweepInterval: 100, keepFilesFor: '30d' }, { authenticate });
+    const { url } = await createUpload(files, { length: 4, name: 'a.txt', body: TEXT });
+    await expect.poll(async () => (await readRecord(url)).state).toBe('removed');
+  });
+
   it('is removed by one of many sweepers', async () => {
     const bed = await openFinishBed();
     const { id } = await overdue(bed);
