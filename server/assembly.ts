@@ -1,7 +1,9 @@
 // The composition root: the one place that knows all parts and puts them together.
 import { createHash } from 'node:crypto';
 import type { Logger } from 'pino';
+import type { UploadError } from '../shared/errors.ts';
 import { policyText } from '../shared/policy.ts';
+import { formatBytes } from '../shared/units.ts';
 import { AccessUrl } from './access/access-url.ts';
 import { ClientAddresses } from './access/anonymous.ts';
 import type { Authenticate } from './access/application.ts';
@@ -13,15 +15,18 @@ import type { Config } from './config/config.ts';
 import type { Beginning } from './finish/beginnings.ts';
 import { DirectCompletion } from './finish/direct-completion.ts';
 import { Finisher } from './finish/finisher.ts';
+import { applicationRecord, toRecord } from './finish/record.ts';
+import { Removal } from './finish/removal.ts';
 import { serve } from './finish/serving.ts';
 import { Sweeper } from './finish/sweeper.ts';
 import { Forms } from './forms/forms.ts';
 import { Direct } from './http/direct.ts';
 import { Readiness } from './http/health.ts';
-import { toRecord } from './http/record.ts';
 import type { Check } from './inspection/check.ts';
 import { createDefaultChecks } from './inspection/checks/default-checks.ts';
 import { checkHead } from './inspection/checks/early.ts';
+import { MalwareCheck } from './inspection/checks/malware.ts';
+import { clamdAddressOf } from './inspection/clamd/clamd.ts';
 import { Detector } from './inspection/detector.ts';
 import { Sha256 } from './inspection/sha256.ts';
 import { Credentials } from './ledger/credentials.ts';
@@ -29,13 +34,14 @@ import { DirectUploads } from './ledger/direct-uploads.ts';
 import type { Engine } from './ledger/engine.ts';
 import { Facts } from './ledger/facts.ts';
 import { Ledger } from './ledger/ledger.ts';
-import { Policies } from './ledger/limits.ts';
+import { limitsOf, Policies } from './ledger/limits.ts';
 import { openEngine } from './ledger/open.ts';
 import type { PostgresNotices } from './ledger/postgres-notices.ts';
 import { Quotas } from './ledger/quotas.ts';
 import type { Upload } from './ledger/upload.ts';
-import { applicationRecord } from './notify/application-record.ts';
 import type { OnEvent } from './notify/event-handler.ts';
+import { HttpCheck } from './notify/http-check.ts';
+import { InternalListener } from './notify/internal-listener.ts';
 import { Telling } from './notify/telling.ts';
 import { CreationRates } from './staging/creation-rates.ts';
 import { Receiver } from './staging/receiver.ts';
@@ -92,6 +98,7 @@ export interface Parts {
   staging: Staging;
   receiver: Receiver;
   storage: Storage;
+  removal: Removal;
   uploads: Uploads;
   forms: Forms;
   direct: Direct;
@@ -163,6 +170,11 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
   const { accessUrl: url, accessOwnerHeader: ownerHeader } = config;
   const accessUrl = config.access.includes('url') ? new AccessUrl({ url, ownerHeader, ledger, addresses }) : undefined;
 
+  const malware = config.clamd === '' ? [] : [startMalwareCheck(opened, config, log)];
+  const application = config.checkUrl === '' ? [] : [await startHttpCheck(opened, config)];
+
+  const describe = (upload: Upload) =>
+    applicationRecord(upload, toRecord(ledger, upload, 0, `${config.publicUrl}/files/${upload.id}`), backend.placeOf);
   const finisher = new Finisher({
     aboutToBegin,
     ledger,
@@ -170,14 +182,16 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     staging,
     storage,
     unproved,
-    checks: [...createDefaultChecks(detector), ...(hooks.checks ?? [])],
+    checks: [...createDefaultChecks(detector), ...malware, ...(hooks.checks ?? []), ...application],
     policies,
     policyHash,
     checkTimeoutMs: config.checkTimeoutMs,
     keepRecordsForMs,
+    keepFilesForMs: (upload) => limitsOf(upload).keepFilesForMs ?? config.keepFilesForMs,
     lock: locker,
     log,
     permission: config.accessRecheck ? givenRights({ credentials, accessUrl }) : undefined,
+    describe,
     ...(sha256 && { digest: (content: AsyncIterable<Uint8Array>) => sha256.digest(content) }),
   });
   opened.defer(() => finisher.close());
@@ -275,8 +289,6 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     bodyTimeoutMs: config.bodyTimeoutMs,
     log,
   });
-  const describe = (upload: Upload) =>
-    applicationRecord(upload, toRecord(ledger, upload, 0, `${config.publicUrl}/files/${upload.id}`), config);
   const { webhookUrl, webhookSecret, keepEventsForMs } = config;
   const telling = new Telling({
     engine,
@@ -296,6 +308,7 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     log,
   });
 
+  const removal = new Removal({ ledger, storage, keepRecordsForMs, lingerMs: backend.lingerMs });
   const sweeper = new Sweeper({
     ledger,
     staging,
@@ -309,6 +322,7 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
       await reservations.lapse();
       await quotas.prune();
     },
+    removal,
     log,
   });
   opened.defer(() => sweeper.close());
@@ -326,6 +340,7 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     staging,
     receiver,
     storage,
+    removal,
     uploads,
     forms,
     direct,
@@ -334,6 +349,29 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     draining,
     close: () => opened.disposeAsync(),
   };
+}
+
+/** Nobody waits for the scanner: uploads come in without it, and have no verdict until it answers. */
+function startMalwareCheck(opened: AsyncDisposableStack, config: Config, log: Logger): MalwareCheck {
+  const { clamdMaxBytes: maxBytes, unscannable, clamdConnections: connections, checkTimeoutMs: silenceMs } = config;
+  const malware = new MalwareCheck({ address: clamdAddressOf(config.clamd), maxBytes, unscannable, connections, silenceMs });
+  opened.defer(() => malware.close());
+  const largest = formatBytes(maxBytes);
+  const fate = unscannable === 'accept' ? 'accepted without' : 'refused';
+  log.info({ scanner: config.clamd, largest, unscannable }, `files are scanned for malware; those larger than ${largest} are ${fate}`);
+  malware.requireLimits().catch((error: UploadError) => {
+    if (error.code === 'ERR_SCAN_UNAVAILABLE') log.error({ err: error.cause }, 'no file can be scanned for malware, so none is accepted');
+  });
+  return malware;
+}
+
+/** @throws InternalAddressUnusable */
+async function startHttpCheck(opened: AsyncDisposableStack, config: Config): Promise<HttpCheck> {
+  const { internalHost: host, internalPort: port, internalUrl: url, checkUrl, checkTimeoutMs: silenceMs } = config;
+  const listener = new InternalListener({ host, port, url });
+  opened.defer(() => listener.close());
+  await listener.start();
+  return new HttpCheck({ url: checkUrl, listener, silenceMs });
 }
 
 /** Loaded where it is asked for, as its package is; the engine that is open by now saw to it that it is installed. */

@@ -72,6 +72,8 @@ export const ERRORS = {
   ERR_SOURCE_CHANGED: { status: 422, title: 'The file is not the one that was uploaded before.', retryable: false },
   ERR_UNINSPECTABLE: { status: 422, title: 'The file could not be inspected.', retryable: false },
   ERR_CHECK_REFUSED: { status: 422, title: 'The file was refused.', retryable: false },
+  ERR_MALWARE: { status: 422, title: 'The file holds malware.', retryable: false },
+  ERR_UNSCANNABLE: { status: 422, title: 'The file could not be scanned for malware.', retryable: false },
   ERR_FILE_DAMAGED: { status: 422, title: 'The file did not arrive as it was read. Send it again.', retryable: false },
 
   // The server
@@ -79,6 +81,12 @@ export const ERRORS = {
   ERR_BODY_TIMEOUT: { status: 408, title: 'The bytes came too slowly.', retryable: true },
   ERR_INTERNAL: { status: 503, title: 'Something went wrong on our side. Nothing is lost; try again.', retryable: true },
   ERR_ACCESS_UNAVAILABLE: { status: 503, title: 'It cannot be told right now whether you may do this. Try again.', retryable: true },
+  ERR_CHECK_UNAVAILABLE: { status: 503, title: 'The file cannot be checked right now. Nothing is lost; try again.', retryable: true },
+  ERR_SCAN_UNAVAILABLE: {
+    status: 503,
+    title: 'The file cannot be scanned for malware right now. Nothing is lost; try again.',
+    retryable: true,
+  },
   ERR_INSPECTION_PENDING: { status: 503, title: 'The file is still being inspected. Ask again.', retryable: true },
   ERR_SHUTTING_DOWN: { status: 503, title: 'The server is restarting. Try again in a moment.', retryable: true },
   ERR_STORAGE_UNAVAILABLE: { status: 503, title: 'The storage does not answer. Nothing is lost; try again.', retryable: true },
@@ -124,6 +132,8 @@ export interface UploadErrorOptions {
   rate?: Rate;
   /** The HTTP status that was answered, where it is not the table's. */
   status?: number;
+  /** What a check of the application's attached to the verdict: JSON. */
+  result?: unknown;
   cause?: unknown;
 }
 
@@ -137,6 +147,8 @@ export class UploadError extends Error {
   readonly retryable: boolean;
   readonly retryAfterSeconds: number | undefined;
   readonly rate: Rate | undefined;
+  /** What a check of the application's attached to the verdict: JSON; undefined where none did. */
+  readonly result: unknown;
 
   constructor(code: ErrorCode, options: UploadErrorOptions = {}) {
     const { status, title, retryable }: ErrorEntry = ERRORS[code];
@@ -148,6 +160,7 @@ export class UploadError extends Error {
     this.retryable = retryable;
     this.retryAfterSeconds = options.retryAfterSeconds;
     this.rate = options.rate;
+    this.result = options.result;
   }
 }
 
@@ -158,6 +171,7 @@ export interface Problem {
   code: ErrorCode;
   title: string;
   detail?: string;
+  result?: unknown;
 }
 
 export function toProblem(error: UploadError): Problem {
@@ -167,6 +181,7 @@ export function toProblem(error: UploadError): Problem {
     code: error.code,
     title: error.title,
     ...(error.detail === undefined ? {} : { detail: error.detail }),
+    ...(error.result === undefined ? {} : { result: error.result }),
   };
 }
 
@@ -177,5 +192,6 @@ export function toProblem(error: UploadError): Problem {
 export function fromProblem(body: unknown, options: UploadErrorOptions = {}): UploadError | undefined {
   if (typeof body !== 'object' || body === null || !('code' in body) || !isErrorCode(body.code)) return undefined;
   const detail = 'detail' in body && typeof body.detail === 'string' ? { detail: body.detail } : {};
-  return new UploadError(body.code, { ...options, ...detail });
+  const result = 'result' in body ? { result: body.result } : {};
+  return new UploadError(body.code, { ...options, ...detail, ...result });
 }

@@ -31,8 +31,8 @@ export function jsonOutput(write: (text: string) => unknown): Output {
   return {
     accepted: (file, result) => line('accepted', { file, ...result }),
     ended: (file, event, { error, url }) => {
-      const { code, title, detail, status } = error ?? {};
-      line(event, { file, ...(url === undefined ? {} : { url }), ...(code === undefined ? {} : { code, title, detail, status }) });
+      const { code, title, detail, status, result } = error ?? {};
+      line(event, { file, ...(url === undefined ? {} : { url }), ...(code === undefined ? {} : { code, title, detail, status, result }) });
     },
     summary: (summary) => line('summary', summary),
   };

@@ -75,6 +75,8 @@ export type Standing =
       readonly state: 'accepted';
       /** Absolute address of the accepted file; null where this sender may not download it. */
       readonly url: string | null;
+      /** As of `UploadResult`. */
+      readonly result?: unknown;
       readonly waiting?: undefined;
       readonly error?: undefined;
     }
@@ -131,6 +133,11 @@ export interface UploadResult {
   readonly checksum: string | null;
   /** Bytes of an earlier visit were used. */
   readonly resumed: boolean;
+  /**
+   * What the application behind the server attached to the verdict: JSON; absent where it attached nothing, or the server does not
+   * tell. Of a refused file it is the error's `result`.
+   */
+  readonly result?: unknown;
 }
 
 export interface CancelOptions {

@@ -57,6 +57,7 @@ export async function acceptedResult(options: AcceptanceOptions): Promise<Upload
     type: record?.type ?? null,
     checksum: record?.checksum ?? ours,
     resumed,
+    ...(record?.result === undefined ? {} : { result: record.result }),
   };
 }
 

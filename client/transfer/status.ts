@@ -31,9 +31,12 @@ export async function askStatus(
 }
 
 /** The refusal a record tells of. */
-export function rejectionOf({ error }: UploadRecord): UploadError {
+export function rejectionOf({ error, result }: UploadRecord): UploadError {
   const code = isErrorCode(error?.code) ? error.code : 'ERR_CHECK_REFUSED';
-  return new UploadError(code, error?.detail === undefined ? {} : { detail: error.detail });
+  return new UploadError(code, {
+    ...(error?.detail === undefined ? {} : { detail: error.detail }),
+    ...(result === undefined ? {} : { result }),
+  });
 }
 
 /** As far as the client reads it; a server that is newer may say more. */

@@ -65,6 +65,11 @@ export function resolveConfig(input: ConfigInput = {}, nameOf: (key: SettingKey)
       `${nameOf('webhookSecret')}: Write a secret: receivers can not tell our events from anybody's without. \`openssl rand -base64 32\` makes what comes behind whsec_.`,
     );
   }
+  if (config.checkUrl !== '' && config.internalUrl === '' && /^(?:0\.0\.0\.0|::|\[::\])$/.test(config.internalHost)) {
+    throw new ConfigError(
+      `${nameOf('internalUrl')}: Write the address at which the application reaches the bytes that it is to check. (given: "")`,
+    );
+  }
   const dataDir = resolve(config.dataDir);
   const resolved = Object.freeze({
     ...config,
@@ -72,6 +77,7 @@ export function resolveConfig(input: ConfigInput = {}, nameOf: (key: SettingKey)
     policy: parsePolicy(config.allow, { ...config, maxBytes: config.maxUploadBytes }),
     storageDir: config.storageDir === '' ? resolve(dataDir, 'files') : resolve(config.storageDir),
     publicUrl: config.publicUrl.replace(/\/+$/, ''),
+    internalUrl: config.internalUrl.replace(/\/+$/, ''),
     s3Prefix: config.s3Prefix === '' ? '' : `${config.s3Prefix.replace(/\/+$/, '')}/`,
   });
   RESOLVED.add(resolved);

@@ -16,6 +16,8 @@ export interface Values {
   databaseUrl: [read: string, written: string];
   webhookUrl: [read: string, written: string];
   webhookSecrets: [read: readonly string[], written: string[] | string];
+  checkUrl: [read: string, written: string];
+  clamdAddress: [read: string, written: string];
   flag: [read: boolean, written: boolean | 'true' | 'false'];
   port: [read: number, written: number | string];
   count: [read: number, written: number | string];
@@ -26,6 +28,7 @@ export interface Values {
   partSize: [read: number, written: number | string];
   duration: [read: number, written: number | string];
   expiry: [read: number, written: number | string];
+  retention: [read: number | null, written: number | string];
   linkLifetime: [read: number, written: number | string];
   wait: [read: number, written: number | string];
   timer: [read: number, written: number | string];
@@ -93,6 +96,8 @@ const KINDS: { readonly [K in Exclude<Kind, 'someText' | 'word'>]: z.ZodType<Val
     (items) => items.length <= MAX_WEBHOOK_SECRETS && items.every((item) => parseWebhookSecret(item) !== undefined),
     'Write one secret or two: whsec_ and 24 to 64 bytes in base64, or whsk_ and a private key of Ed25519 in base64.',
   ),
+  checkUrl: text.refine(isCheckUrl, 'Write an address that begins with http:// or https://.'),
+  clamdAddress: text.refine(isClamdAddress, 'Write unix: and a path, or tcp://, a host and a port.'),
   flag: z.union([z.boolean(), z.enum(['true', 'false'], { error: 'Write true or false.' }).transform((value) => value === 'true')]),
   port: wholeNumber(5, 0, 65535, 'Write a whole number from 0 to 65535.'),
   count: wholeNumber(6, 1, Number.POSITIVE_INFINITY, 'Write a whole number from 1 on.', 'Write a whole number.'),
@@ -104,6 +109,9 @@ const KINDS: { readonly [K in Exclude<Kind, 'someText' | 'word'>]: z.ZodType<Val
   partSize: size.refine((bytes) => bytes >= 5 * 1024 ** 2 && bytes <= 5 * 1024 ** 3, 'Write a size from 5 MiB to 5 GiB.'),
   duration,
   expiry: duration.refine((ms) => ms >= 1, 'Write at least 1ms.'),
+  retention: z
+    .union([z.number(), z.string().transform(sentence((given) => (given === '' ? null : parseDuration(given))))])
+    .refine((ms) => ms === null || ms >= 1000, 'Write at least 1s.'),
   linkLifetime: duration.refine((ms) => ms >= 1000 && ms <= 7 * 86_400_000, 'Write a time from 1s to 7d.'),
   wait,
   timer,
@@ -198,8 +206,17 @@ function isSecret(text: string): boolean {
   return Buffer.byteLength(text) >= LEAST_SECRET_BYTES && !text.includes('-----BEGIN');
 }
 
+function isCheckUrl(text: string): boolean {
+  return text === '' || (/^https?:\/\/./i.test(text) && URL.canParse(text));
+}
+
 function isDatabaseUrl(text: string): boolean {
   return text === '' || (/^postgres(?:ql)?:\/\//.test(text) && URL.canParse(text));
+}
+
+function isClamdAddress(text: string): boolean {
+  const [, port] = /^tcp:\/\/(?:[\w.-]+|\[[\da-fA-F:.]+\]):(\d{1,5})$/.exec(text) ?? [];
+  return text === '' || /^unix:(?:\/\/)?\/./.test(text) || (Number(port) >= 1 && Number(port) <= 65535);
 }
 
 function isOrigin(text: string): boolean {

@@ -1,12 +1,13 @@
 // Inspections that run here, and those that wait for their next attempt. One at a time of each upload.
-import type { Rejection } from '../../shared/errors.ts';
+import { type Rejection, UploadError } from '../../shared/errors.ts';
 import { nameFromType } from '../../shared/filename.ts';
 import { UNKNOWN_TYPE } from '../../shared/formats.ts';
-import { type Check, CheckCrash } from '../inspection/check.ts';
+import type { ApplicationRecord } from '../../shared/upload.ts';
+import { type Check, CheckCrash, CheckLater } from '../inspection/check.ts';
 import { type Inspection, inspect } from '../inspection/inspection.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Policies } from '../ledger/limits.ts';
-import type { LeasedUpload } from '../ledger/upload.ts';
+import type { LeasedUpload, Upload } from '../ledger/upload.ts';
 import type { UploadId } from '../ledger/upload-id.ts';
 import { BACKOFF_CAP_MS, backoffMs } from '../runtime/pause.ts';
 import type { Staging } from '../staging/staging.ts';
@@ -33,6 +34,8 @@ export interface InspectionTools {
   digest?: ((content: AsyncIterable<Uint8Array>) => Promise<string>) | undefined;
   /** Undefined: nobody is asked. */
   permission?: FinishPermission | undefined;
+  /** An upload as the application sees it, for the checks. */
+  describe(upload: Upload): ApplicationRecord;
 }
 
 export interface AttemptsOptions extends InspectionTools {
@@ -136,8 +139,9 @@ export class Attempts {
   }
 
   #inspect(upload: LeasedUpload, lost: AbortSignal, head: Uint8Array | undefined): Promise<Inspection> {
-    const { staging, checks, policies, checkTimeoutMs, digest } = this.#options;
-    return inspect({ upload, head, staging, checks, policy: policies.of(upload), checkTimeoutMs, digest, lost });
+    const { staging, checks, policies, checkTimeoutMs, digest, describe } = this.#options;
+    const tools = { staging, checks, policy: policies.of(upload), checkTimeoutMs, digest, lost };
+    return inspect({ upload, record: describe(upload), head, ...tools });
   }
 
   /** @throws the reason of `lost` as soon as it is aborted: then nothing more is written */
@@ -146,7 +150,7 @@ export class Attempts {
     const { id, target } = upload;
     lost.throwIfAborted();
     if (inspection.rejection) {
-      await verdicts.reject(upload, lease, inspection.rejection);
+      await verdicts.reject(upload, lease, inspection.rejection, inspection);
       return;
     }
     // The checks are through: what crashes from here on is not the file's doing.
@@ -155,7 +159,7 @@ export class Attempts {
     const refusal = await this.#permit(upload, inspection);
     lost.throwIfAborted();
     if (refusal) {
-      await verdicts.reject(upload, lease, refusal);
+      await verdicts.reject(upload, lease, refusal, inspection);
       return;
     }
     const { found } = inspection;
@@ -179,16 +183,19 @@ export class Attempts {
   /** A fault of ours, or a crash of a check: next attempt, backoff. Only a crash stays counted. */
   async #defer(upload: LeasedUpload, lease: Lease, error: unknown): Promise<void> {
     const { ledger, verdicts, onFault } = this.#options;
-    onFault(error, upload.id);
+    const isLater = error instanceof CheckLater;
+    if (!isLater) onFault(error, upload.id);
     if (error instanceof StagedBytesGone) {
       const now = await ledger.get(upload.id);
       if (now?.state !== 'inspecting') await verdicts.withdraw(upload.id, upload.target, lease.attempt);
       if (now?.state !== 'inspecting' || now.attempt !== lease.attempt) return;
     }
     const strikes = error instanceof CheckCrash ? lease.strikes : lease.strikes - 1;
-    const delayMs = backoffMs(lease.attempt - 1);
+    const delayMs = isLater ? error.delayMs : backoffMs(lease.attempt - 1);
+    // What is away has a code of its own, which senders are told while it is.
+    const fault = error instanceof UploadError && error.status >= 500 ? error.code : null;
     const isDeferred = await ledger
-      .change(upload.id, { from: 'inspecting', lease }, { strikes, leaseOwner: null, retryAt: ledger.now() + delayMs }, true)
+      .change(upload.id, { from: 'inspecting', lease }, { strikes, fault, leaseOwner: null, retryAt: ledger.now() + delayMs }, true)
       .catch((fault) => onFault(fault, upload.id));
     if (!isDeferred) this.#unheard.set(upload.id, lease.attempt);
     this.#retryAfter(upload.id, isDeferred === false ? 0 : delayMs);

@@ -104,6 +104,7 @@ export class Beginnings {
       strikes: 1,
       leaseOwner: name,
       retryAt: null,
+      fault: null,
       expiresAt: null,
     };
     const done = this.#add(row, within, head, lost).finally(() => this.#beginnings.delete(row.id));

@@ -8,7 +8,7 @@ import { Attempts, type InspectionTools } from './attempts.ts';
 import { Beginnings, type BeginningsOptions } from './beginnings.ts';
 import { Prover } from './prover.ts';
 import { Resumption } from './resumption.ts';
-import { Verdicts } from './verdicts.ts';
+import { Verdicts, type VerdictsOptions } from './verdicts.ts';
 import { InspectionWatch } from './watch.ts';
 
 export interface FinisherOptions extends InspectionTools {
@@ -16,6 +16,7 @@ export interface FinisherOptions extends InspectionTools {
   policyHash: string;
   unproved: Unproved;
   keepRecordsForMs: number;
+  keepFilesForMs: VerdictsOptions['keepFilesForMs'];
   /** Whoever writes the bytes holds it: what is complete while it is held is begun by its holder. */
   lock: TryLock;
   log: Logger;

@@ -15,6 +15,8 @@ export interface VerdictsOptions extends RejectionOptions {
   staging: Staging;
   storage: Storage;
   log: Logger;
+  /** So long the file is kept once it is accepted; null: until somebody removes it. */
+  keepFilesForMs(upload: LeasedUpload): number | null;
   onFault(error: unknown, id?: UploadId): void;
 }
 
@@ -36,20 +38,24 @@ export class Verdicts {
   async accept(
     upload: LeasedUpload,
     lease: Lease,
-    { checksum, sha256 }: Inspection,
+    { found, result, checksum, sha256 }: Inspection,
     { name, type, directory }: Pick<Target, 'name' | 'type' | 'directory'>,
   ): Promise<void> {
-    const { ledger, staging, storage } = this.#options;
+    const { ledger, staging, storage, keepFilesForMs } = this.#options;
     const { id, length, target } = upload;
+    const keptForMs = keepFilesForMs(upload);
     const accepted = await ledger.move(id, { from: 'inspecting', lease }, 'accepted', {
       name,
       target: directory,
       type,
       ...(checksum === null ? { checksumOffset: NO_CHECKSUM } : { checksum, checksumOffset: length }),
       sha256,
+      result,
+      scan: found.scan && JSON.stringify(found.scan),
+      fault: null,
       strikes: 0,
       leaseOwner: null,
-      expiresAt: null,
+      expiresAt: keptForMs === null ? null : ledger.now() + keptForMs,
     });
     if (!accepted) {
       await this.withdraw(id, target, lease.attempt);
@@ -62,9 +68,12 @@ export class Verdicts {
     });
   }
 
-  async reject(upload: LeasedUpload, lease: Lease, rejection: Rejection): Promise<void> {
+  /** @param inspection undefined: the file is refused without another */
+  async reject(upload: LeasedUpload, lease: Lease, rejection: Rejection, inspection?: Inspection): Promise<void> {
     const { staging, storage } = this.#options;
-    const rejected = await moveToRejected(this.#options, upload.id, { from: 'inspecting', lease }, rejection);
+    const { result = null, found } = inspection ?? {};
+    const known = { result, scan: found?.scan ? JSON.stringify(found.scan) : null, fault: null };
+    const rejected = await moveToRejected(this.#options, upload.id, { from: 'inspecting', lease }, rejection, known);
     if (!rejected) return;
     await this.#ended(rejected, async () => {
       // An earlier attempt may have published and crashed before its verdict. The staged bytes go last: a start that finds

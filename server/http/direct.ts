@@ -11,6 +11,7 @@ import { type Access, type Identity, reaches } from '../access/identity.ts';
 import { awaitVerdict } from '../finish/await-verdict.ts';
 import type { Beginnings } from '../finish/beginnings.ts';
 import type { DirectCompletion } from '../finish/direct-completion.ts';
+import { toRecord } from '../finish/record.ts';
 import { requireNotRefused } from '../finish/verdict-answers.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
@@ -22,7 +23,6 @@ import type { Receiver } from '../staging/receiver.ts';
 import type { S3Direct } from '../staging/s3/s3-direct.ts';
 import { streamBody } from '../staging/stream-source.ts';
 import { isMediaType, readIdempotencyKey } from '../tus/headers.ts';
-import { toRecord } from './record.ts';
 
 export interface DirectDoor {
   staging: S3Direct;

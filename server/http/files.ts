@@ -4,6 +4,7 @@ import { UploadError } from '../../shared/errors.ts';
 import { TUS_VERSION } from '../../shared/protocol.ts';
 import type { Downloads } from '../access/downloads.ts';
 import type { Access, Intent } from '../access/identity.ts';
+import type { Removal } from '../finish/removal.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
 import { parseUploadId } from '../ledger/upload-id.ts';
@@ -22,6 +23,7 @@ export interface FilesOptions {
   ledger: Ledger;
   receiver: Receiver;
   storage: Storage;
+  removal: Removal;
   draining: AbortSignal;
 }
 
@@ -49,7 +51,7 @@ export async function answerFiles(
   if (id !== undefined && !isStatus && (method === 'GET' || (method === 'HEAD' && !isTus)) && downloads.isOpen(id, query)) {
     const upload = await options.ledger.get(id);
     if (upload === undefined) throw new UploadError('ERR_UPLOAD_NOT_FOUND');
-    await download(options.storage, request, response, upload);
+    await download(options, request, response, upload);
     return;
   }
   const identity = await access(request, intentOf(request, method, isStatus !== undefined), id);
@@ -60,14 +62,14 @@ export async function answerFiles(
     const upload = await uploads.find(identity, id);
     const urlOf = (current: Upload) => downloads.addressFor(identity, current, collectionUrl);
     if (isStatus) await answerStatus(options, request, response, upload, urlOf, new URLSearchParams(query));
-    else await download(options.storage, request, response, upload);
+    else await download(options, request, response, upload);
     return;
   }
   if (isStatus || query !== undefined) throw new UploadError('ERR_UPLOAD_NOT_FOUND');
   if (method === 'HEAD' && id !== undefined && !isTus) {
     const upload = await uploads.find(identity, id);
     if (upload.state === 'accepted') {
-      await download(options.storage, request, response, upload);
+      await download(options, request, response, upload);
       return;
     }
   }

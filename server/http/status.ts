@@ -1,9 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { UploadError } from '../../shared/errors.ts';
+import { toRecord } from '../finish/record.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
 import type { Receiver } from '../staging/receiver.ts';
-import { toRecord } from './record.ts';
 
 /** Longest a status request is held; proxies commonly give up after 60 s. */
 const MAX_WAIT_SECONDS = 55;

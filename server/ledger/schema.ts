@@ -49,6 +49,12 @@ export interface UploadTable {
   retryAt: number | null;
   errorCode: string | null;
   errorDetail: string | null;
+  /** JSON that a check attached to the verdict. */
+  result: string | null;
+  /** JSON: what a scan for malware found (`ScanReport`). */
+  scan: string | null;
+  /** The code of the fault of ours that the last attempt ended with, where it has one of its own. */
+  fault: string | null;
   /** The policy a refusal was spoken under. */
   policyHash: string | null;
   /** As sent; of the anonymous owner behind the fingerprint, so that each creation has keys of its own. */
@@ -62,6 +68,8 @@ export interface UploadTable {
   updatedAt: number;
   /** When the sweeper may take it; null: never. */
   expiresAt: number | null;
+  /** Of a file that is removed, and may still lie in the storage: when its record goes. Null once the file is gone. */
+  recordExpiresAt: number | null;
   /** When to look, unasked, whether all has come of what is sent past this server; null: its bytes come through here. */
   directDueAt: number | null;
   /** How its sender was known; see `Grantee` for this and the next three. */
@@ -361,6 +369,14 @@ const access = (dialect: Dialect): Migration => ({
   },
 });
 
+/** What checks attach, and files that are removed when their time is over. */
+const results: Migration = {
+  async up(db) {
+    for (const column of ['result', 'scan', 'fault']) await db.schema.alterTable('uploads').addColumn(column, 'text').execute();
+    await db.schema.alterTable('uploads').addColumn('recordExpiresAt', 'bigint').execute();
+  },
+};
+
 /** In order; a published one is never changed. */
 export function migrations(dialect: Dialect): MigrationProvider {
   const all = {
@@ -372,6 +388,7 @@ export function migrations(dialect: Dialect): MigrationProvider {
     '0006-accepted-type': acceptedType,
     '0007-access': access(dialect),
     '0008-events': eventTables(dialect),
+    '0009-results': results,
   };
   return { getMigrations: async () => all };
 }

@@ -1,9 +1,8 @@
 // What is told of an event: made once from the row as the change left it, and the same in every delivery from then on.
-import type { UploadState } from '../../shared/upload.ts';
+import type { ApplicationRecord, UploadState } from '../../shared/upload.ts';
 import type { NewEvent } from '../ledger/event-log.ts';
 import type { EventType } from '../ledger/event-tables.ts';
 import { toUpload, type Upload, type UploadRow } from '../ledger/upload.ts';
-import type { ApplicationRecord } from './application-record.ts';
 
 /** As Standard Webhooks has it, with `id` and `sequence` beside. */
 export interface EventBody {

@@ -1,12 +1,12 @@
 // Who is told of events in this process: a webhook, the application's own function, those who read. Put together here.
 import type { Logger } from 'pino';
+import type { ApplicationRecord } from '../../shared/upload.ts';
 import type { LeaseHolder } from '../finish/lease.ts';
 import { Deliveries } from '../ledger/deliveries.ts';
 import type { Engine } from '../ledger/engine.ts';
 import { EventLog, type NewEvent } from '../ledger/event-log.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
-import type { ApplicationRecord } from './application-record.ts';
 import { Deliverer, type DelivererOptions } from './deliverer.ts';
 import { bareEventBody, eventBody } from './event-body.ts';
 import { type FeedOptions, readEvents } from './event-feed.ts';

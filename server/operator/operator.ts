@@ -1,13 +1,13 @@
 // What operators do with uploads from a shell, also while the server runs.
 import { crc32 } from 'node:zlib';
 import { UploadError } from '../../shared/errors.ts';
-import { parseMetadata } from '../../shared/metadata.ts';
 import { formatBytes, parseDuration } from '../../shared/units.ts';
 import { UPLOAD_STATES, type UploadState } from '../../shared/upload.ts';
 import { Downloads, downloadSecret } from '../access/downloads.ts';
 import type { Config } from '../config/config.ts';
+import { applicationRecord, toRecord } from '../finish/record.ts';
+import { Removal } from '../finish/removal.ts';
 import { signedDownload } from '../http/download.ts';
-import { toRecord } from '../http/record.ts';
 import { Facts } from '../ledger/facts.ts';
 import { Ledger } from '../ledger/ledger.ts';
 import { hasSqlite, openEngine } from '../ledger/open.ts';
@@ -94,23 +94,13 @@ async function show(ledger: Ledger, backend: Backend, config: Config, id: Upload
 }
 
 /** Everything known of an upload. */
-async function described(ledger: Ledger, { staging, describe }: Backend, config: Config, upload: Upload): Promise<object> {
+async function described(ledger: Ledger, { staging, describe, placeOf }: Backend, config: Config, upload: Upload): Promise<object> {
   const { id } = upload;
   const stored = upload.state === 'receiving' ? await staging.size(id) : 0;
   const record = toRecord(ledger, upload, stored, `${config.publicUrl}/files/${id}`);
   const file = upload.state === 'accepted' ? describe(upload.target, upload.name) : undefined;
-  const { owner, source, credential, attempt: attempts } = upload;
-  return { ...record, owner, source, credential, metadata: metadataOf(upload), attempts, file };
-}
-
-/** As its sender and what it was given say. */
-function metadataOf({ metadata }: Upload): Record<string, string> {
-  try {
-    return Object.fromEntries(parseMetadata(metadata));
-  } catch {
-    // Of a form, which takes longer names.
-    return {};
-  }
+  const { source, credential } = upload;
+  return { ...applicationRecord(upload, record, placeOf), source, credential, file };
 }
 
 async function remove(ledger: Ledger, storage: Storage, config: Config, id: UploadId, output: Output): Promise<number> {
@@ -120,10 +110,10 @@ async function remove(ledger: Ledger, storage: Storage, config: Config, id: Uplo
     output.write(`${id} is ${upload.state}; only an accepted file can be removed.\n`);
     return 1;
   }
-  // The ledger first: a crash then leaves bytes that running this again takes away, never a record of bytes that are gone.
-  if (upload.state === 'accepted')
-    await ledger.move(id, { from: 'accepted' }, 'removed', { expiresAt: ledger.now() + config.keepRecordsForMs });
-  await storage.remove(upload.target);
+  // At once, whoever reads it. A crash in between leaves bytes that running this again takes away, or a server within a minute.
+  const removal = new Removal({ ledger, storage, keepRecordsForMs: config.keepRecordsForMs, lingerMs: 0 });
+  if (upload.state === 'accepted') await removal.remove(upload);
+  else await removal.finish(upload);
   output.write(`${id} removed\n`);
   return 0;
 }

@@ -1,11 +1,9 @@
 // How events are delivered, whatever engine keeps the rows: at least once, in order for each upload, and nobody waits for another's.
 import { pino } from 'pino';
 import { expect, it, onTestFinished } from 'vitest';
-import { resolveConfig } from '../../server/config/config.ts';
-import { toRecord } from '../../server/http/record.ts';
+import { applicationRecord, toRecord } from '../../server/finish/record.ts';
 import { Deliveries, HELD_FOR_MS } from '../../server/ledger/deliveries.ts';
 import type { UploadId } from '../../server/ledger/upload-id.ts';
-import { applicationRecord } from '../../server/notify/application-record.ts';
 import { AT_ONCE, Deliverer, GIVE_UP_AFTER_MS } from '../../server/notify/deliverer.ts';
 import { eventBody } from '../../server/notify/event-body.ts';
 import { Webhook } from '../../server/notify/webhooks.ts';
@@ -14,7 +12,6 @@ import { type EventsUnderTest, giveAll, openEventLog } from './events.ts';
 import { HOUR, newUpload } from './new-upload.ts';
 
 const SECRET = `whsec_${Buffer.alloc(32, 7).toString('base64')}`;
-const CONFIG = resolveConfig();
 const SOON = { timeout: 60_000, interval: 20 };
 
 /** What happens to an upload in these tests. */
@@ -40,7 +37,10 @@ export function testDeliveries(open: () => Promise<EventsUnderTest>): void {
     const events = openEventLog(
       opened,
       () => aheadMs,
-      (event) => eventBody(event, (upload) => applicationRecord(upload, toRecord(ledger, upload, 0, ''), CONFIG)),
+      (event) =>
+        eventBody(event, (upload) =>
+          applicationRecord(upload, toRecord(ledger, upload, 0, ''), (directory, name) => ({ path: `${directory}/${name}` })),
+        ),
     );
     await giveAll(events);
     const given = new Set<() => void>();

@@ -30,7 +30,7 @@ function examplesIn(document: string): { name: string; code: string }[] {
 
 it('every example of the READMEs and of the client’s page', () => {
   mkdirSync(FOLDER, { recursive: true });
-  const examples = ['README.md', 'client/README.md', 'server/README.md', 'docs/client.md'].flatMap(examplesIn);
+  const examples = ['README.md', 'client/README.md', 'server/README.md', 'docs/client.md', 'docs/hooks.md'].flatMap(examplesIn);
   expect(examples.length).toBeGreaterThanOrEqual(7);
   // An example goes on where the one before it stopped, so what was imported there is imported here.
   const known = "import { createQueue, forget, interrupted } from 'landfall';\n";

@@ -5,6 +5,8 @@ import { crc32 } from 'node:zlib';
 import { pino } from 'pino';
 import { onTestFinished, vi } from 'vitest';
 import { Finisher, type FinisherOptions } from '../../server/finish/finisher.ts';
+import { applicationRecord, toRecord } from '../../server/finish/record.ts';
+import { Removal } from '../../server/finish/removal.ts';
 import { Sweeper } from '../../server/finish/sweeper.ts';
 import type { Check } from '../../server/inspection/check.ts';
 import { Ledger } from '../../server/ledger/ledger.ts';
@@ -33,6 +35,7 @@ export interface FinishBed {
   unproved: Unproved;
   finisher: Finisher;
   sweeper: Sweeper;
+  removal: Removal;
   /** Uploads whose verdict is told of by an event, in order. */
   told(): string[];
   /** A row and its staged bytes, as a crash may have left them. */
@@ -54,6 +57,8 @@ export interface FinishBedOptions {
   /** Of the lease. */
   lost?: AbortSignal;
   keepRecordsForMs?: number;
+  keepFilesForMs?: number;
+  lingerMs?: number;
 }
 
 export async function openFinishBed(options: FinishBedOptions = {}): Promise<FinishBed> {
@@ -83,9 +88,15 @@ export async function openFinishBed(options: FinishBedOptions = {}): Promise<Fin
     policyHash: 'a policy',
     checkTimeoutMs: options.checkTimeoutMs ?? 60_000,
     digest: options.digest,
+    describe: (upload) =>
+      applicationRecord(upload, toRecord(ledger, upload, 0, `/files/${upload.id}`), (directory, name) => ({
+        path: `${directory}/${name}`,
+      })),
     keepRecordsForMs,
+    keepFilesForMs: () => options.keepFilesForMs ?? null,
     log,
   });
+  const removal = new Removal({ ledger, storage, keepRecordsForMs, lingerMs: options.lingerMs ?? 0 });
   const sweeper = new Sweeper({
     ledger,
     staging,
@@ -95,6 +106,7 @@ export async function openFinishBed(options: FinishBedOptions = {}): Promise<Fin
     intervalMs: 1_000_000,
     keepRecordsForMs,
     lapse: async () => {},
+    removal,
     log,
   });
   onTestFinished(async () => {
@@ -112,6 +124,7 @@ export async function openFinishBed(options: FinishBedOptions = {}): Promise<Fin
     unproved,
     finisher,
     sweeper,
+    removal,
     told: () => [...ledgerEvents(dataDir)].flatMap(([id, states]) => states.map(() => id)),
     async put(content, values = {}) {
       const length = content?.byteLength ?? 100;
