@@ -10,18 +10,21 @@ export interface GivenRightsOptions {
   accessUrl: AccessUrl | undefined;
 }
 
-/** Grants and tokens hold until their end, whoever signed them. Keys can be taken back, and applications change their mind. */
+/**
+ * What an operator gave out can be taken back (keys, links; grants, which applications sign), and the application that decides may
+ * change its mind. What has ended since is no reason: it was good when the upload began.
+ */
 export function givenRights({ credentials, accessUrl }: GivenRightsOptions): FinishPermission {
   return {
     async mayFinish(upload) {
-      const { source, credential } = upload;
-      if (source === 'key' && credential !== null) {
-        const key = await credentials.get(credential);
-        return key === undefined || key.removedAt === null ? undefined : forbidden('The key that it was sent with was taken back.');
+      if (upload.source === 'url') {
+        const refusal = await accessUrl?.refusalToFinish(upload);
+        return refusal && forbidden(refusal.detail);
       }
-      if (source !== 'url') return undefined;
-      const refusal = await accessUrl?.refusalToFinish(upload);
-      return refusal && forbidden(refusal.detail);
+      if (upload.credential === null) return undefined;
+      const given = await credentials.get(upload.credential);
+      // Of grants the ledger has those alone that were taken back.
+      return given === undefined || given.removedAt === null ? undefined : forbidden('The permission that it was sent by was taken back.');
     },
   };
 }

@@ -332,7 +332,7 @@ export const SETTINGS = {
   accessRecheck: {
     kind: 'flag',
     default: 'true',
-    help: 'Ask once more before a file is accepted: whether its key is still good, and the application of LANDFALL_ACCESS_URL.',
+    help: 'Ask once more before a file is accepted: whether its key, link or grant was taken back, and the application of LANDFALL_ACCESS_URL.',
   },
   trustedProxies: {
     kind: 'networks',

@@ -141,7 +141,7 @@ describe('a server', () => {
     const handle = send('b.txt');
     onTestFinished(() => handle.cancel());
     const { waiting, error } = await reachesState(handle, 'waiting');
-    expect(waiting?.reason).toBe('busy');
+    expect(waiting?.reason).toBe('too-many');
     expect((waiting?.until ?? 0) - begun).toBeGreaterThanOrEqual(1000);
     expect(error).toMatchObject({ code: 'ERR_TOO_MANY_UPLOADS', detail: 'At most 1 may begin in a minute.' });
   });

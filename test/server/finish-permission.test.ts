@@ -6,17 +6,20 @@ import { describe, expect, it } from 'vitest';
 import { AccessUrl } from '../../server/access/access-url.ts';
 import { ClientAddresses } from '../../server/access/anonymous.ts';
 import { givenRights } from '../../server/access/finish-permission.ts';
+import { createGrant } from '../../server/grants.ts';
 import type { ConfigInput } from '../../server/index.ts';
+import type { Credentials } from '../../server/ledger/credentials.ts';
 import { newUploadId } from '../../server/ledger/upload-id.ts';
 import { refuses, says, startAccessApplication } from '../support/access-application.ts';
 import { filesBelow } from '../support/content.ts';
-import { giveKey, withCredentials } from '../support/credentials.ts';
+import { bearer, giveKey, withCredentials } from '../support/credentials.ts';
 import { embedLandfall } from '../support/landfall-embedded.ts';
 import { testDirectory } from '../support/temp-dir.ts';
 import { createUpload, patchUpload, readRecord } from '../support/tus-requests.ts';
 import { DAY, interrupted, openFinishBed } from './finish-bed.ts';
 
 const BYTES = Buffer.from('0123456789');
+const SECRET = 'a-secret-of-the-application-that-signs-grants';
 
 /** A server that stands still in its last check until it is told to go on, and how often it came there. */
 async function embed(config: ConfigInput) {
@@ -140,6 +143,35 @@ describe('a key', () => {
     expect(await sent).toMatchObject({ status: 422, code: 'ERR_FORBIDDEN' });
     expect(await readRecord(url, other.headers)).toMatchObject({ state: 'rejected', error: { code: 'ERR_FORBIDDEN' } });
     expect(bed.faults()).toEqual([]);
+  });
+
+  it.for([
+    [
+      'a link',
+      'links',
+      async (place: { dataDir: string }) => {
+        const { id, token } = await withCredentials(place, (credentials) =>
+          credentials.add('link', { owner: 'anna', title: '', limits: {}, endsAt: null }),
+        );
+        return { token, takeBack: (credentials: Credentials) => credentials.remove(id) };
+      },
+    ],
+    [
+      'a grant',
+      'grants',
+      async () => {
+        const token = createGrant(SECRET, { owner: 'anna', expires: '1h', id: 'order-1' });
+        return { token, takeBack: (credentials: Credentials) => credentials.revokeGrant('order-1') };
+      },
+    ],
+  ] as const)('like %s', async ([, access, give]) => {
+    const dataDir = testDirectory();
+    const bed = await embed({ access, dataDir, ...(access === 'grants' && { grantSecrets: SECRET }) });
+    const { token, takeBack } = await give({ dataDir });
+    const { sent } = await sendAll(bed, bearer(token));
+    await withCredentials({ dataDir }, async (credentials) => void (await takeBack(credentials)));
+    bed.proceed();
+    expect(await sent).toMatchObject({ status: 422, code: 'ERR_FORBIDDEN' });
   });
 
   it('that has ended since, or is still good, does not', async () => {
