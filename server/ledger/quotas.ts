@@ -1,5 +1,6 @@
 // How much may be unfinished, reserved and stored, for each sender and for the disk: the limits, beside the counts that triggers keep.
 import { type Selectable, sql } from 'kysely';
+import { RECEIVING } from './conditions.ts';
 import type { Engine } from './engine.ts';
 import { EXCEEDED, SCOPE_KINDS } from './quota-triggers.ts';
 import type { QuotaTable } from './schema.ts';
@@ -96,6 +97,7 @@ export class Quotas {
     const due = await db
       .selectFrom('uploads')
       .select('id')
+      .where('state', '=', RECEIVING)
       .where('reservedUntil', 'is not', null)
       .where('reservedUntil', '<=', now)
       .orderBy('reservedUntil')
@@ -109,7 +111,7 @@ export class Quotas {
         .set((row) => ({ reservedBytes: row.ref('provenOffset'), reservedUntil: null }))
         .where('id', '=', id)
         .where('reservedUntil', '<=', now)
-        .where('state', '=', 'receiving')
+        .where('state', '=', RECEIVING)
         .execute();
     }
     return due.length;

@@ -350,6 +350,7 @@ const access = (dialect: Dialect): Migration => ({
       .createIndex('uploads_reserved')
       .on('uploads')
       .columns(['reservedUntil', 'id'])
+      .where(sql.ref('state'), '=', sql.lit('receiving'))
       .where(sql.ref('reservedUntil'), 'is not', null)
       .execute();
     await db.schema

@@ -127,6 +127,24 @@ export function testQuotas(open: () => Promise<{ engine: Engine; ledger: Ledger;
     expect(quotaFault(await again.catch((error: unknown) => error))).toMatchObject({ scope: 'volume', exceeded: 'reservedBytes' });
   });
 
+  it('room of uploads that have ended is none to give back, however many there are', async () => {
+    const { engine, ledger } = await open();
+    const quotas = new Quotas(engine);
+    const values = { quota: 'owner:anna', onVolume: 1, reservedBytes: 1000, provenOffset: 30, length: 1000 };
+    for (let n = 0; n < 5; n++) {
+      const ended = newUpload({ ...values, reservedUntil: n });
+      await ledger.create(ended, true);
+      if (n % 2 === 0) await ledger.move(ended.id, { from: 'receiving' }, 'terminated', { expiresAt: 0 });
+      else await ledger.beginInspection(ended.id, 'p', { ...BEGIN, length: 1000 });
+    }
+    const idle = newUpload({ ...values, reservedUntil: 50 });
+    await ledger.create(idle, true);
+    // A whole page again and again would never come to its end.
+    expect(await quotas.lapse(100, 2)).toBe(1);
+    expect(await ledger.get(idle.id)).toMatchObject({ reservedBytes: 30, reservedUntil: null });
+    expect(await quotas.lapse(100, 2)).toBe(0);
+  });
+
   it('after a thousand random changes by two at once the sums are those of the rows', async () => {
     const { engine, ledger, other } = await open();
     const ledgers = [ledger, new Ledger(await other())];
