@@ -1,5 +1,6 @@
 // The composition root: the one place that knows all parts and puts them together.
 import { createHash } from 'node:crypto';
+import type { DataStore } from '@tus/utils';
 import type { Logger } from 'pino';
 import { policyText } from '../shared/policy.ts';
 import type { UploadRecord } from '../shared/upload.ts';
@@ -22,6 +23,7 @@ import { createDefaultChecks } from './inspection/checks/default-checks.ts';
 import { checkHead } from './inspection/checks/early.ts';
 import { Detector } from './inspection/detector.ts';
 import { Sha256 } from './inspection/sha256.ts';
+import { AdoptedIds } from './ledger/adopted-ids.ts';
 import { DirectUploads } from './ledger/direct-uploads.ts';
 import type { Engine } from './ledger/engine.ts';
 import { Ledger } from './ledger/ledger.ts';
@@ -42,6 +44,12 @@ import { Uploads } from './tus/uploads.ts';
 export interface LandfallHooks {
   /** Who asks: an owner, or null for nobody (401). Without it everyone is one and the same. */
   authenticate?: Authenticate;
+  /**
+   * What keeps bytes in progress, in the stead of Landfall itself: any DataStore of `@tus/*` that this process alone, and no other
+   * program, writes to. It keeps bytes and no more: names, states and offsets are the ledger's, and a file that it hands back otherwise
+   * than it came is refused (docs/stores.md).
+   */
+  dataStore?: DataStore;
   /** Run after Landfall's own, in order. */
   checks?: readonly Check[];
   /**
@@ -77,6 +85,7 @@ export interface AssemblyOptions {
 export interface Parts {
   access: Access;
   ledger: Ledger;
+  adopted: AdoptedIds;
   staging: Staging;
   receiver: Receiver;
   storage: Storage;
@@ -110,7 +119,11 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     .slice(0, 16);
 
   // First what may not be installed: a start that fails for it leaves no ledger behind.
-  const backend = await openBackend(config, (error) => log.error({ err: error }, 'staged bytes can not be taken away yet'));
+  const backend = await openBackend(config, {
+    onFault: (error) => log.error({ err: error }, 'staged bytes can not be taken away yet'),
+    dataStore: hooks.dataStore,
+    engine: () => engine,
+  });
   opened.defer(() => backend.close());
   const engine = await openEngine(config, true);
   const notices = databaseUrl === '' ? undefined : await openNotices(databaseUrl, engine, log);
@@ -267,6 +280,7 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
   return {
     access,
     ledger,
+    adopted: new AdoptedIds(engine),
     staging,
     receiver,
     storage,

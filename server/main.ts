@@ -9,7 +9,8 @@ import { createLandfall } from './app.ts';
 import { type Config, ConfigError, type ConfigInput, configFromEnvironment, summarize } from './config/config.ts';
 import { describeSettings, flagName, isFlag } from './config/setting-names.ts';
 import { SETTINGS, type SettingKey } from './config/settings.ts';
-import { runOperatorCommand, UsageError } from './operator/operator.ts';
+import { runOperatorCommand } from './operator/operator.ts';
+import { UsageError } from './operator/usage-error.ts';
 import { pause } from './runtime/pause.ts';
 import { StartError } from './runtime/start-error.ts';
 import { terminalLog } from './runtime/terminal-log.ts';
@@ -25,6 +26,9 @@ landfall-server ls                   list uploads, newest first: --state STATE; 
 landfall-server show ID              everything known of one upload
 landfall-server rm ID                remove an accepted file; its address answers 410 from then on
 landfall-server verify               read every accepted file again and hold it against the ledger
+landfall-server adopt PLACE          take over another server's uploads, that one stopped: --file-store DIR, --s3-store BUCKET[/PREFIX],
+                                     or --tusd DIR or BUCKET[/PREFIX]; --dry-run says what it would do; --trust takes finished
+                                     files as they are; --owner NAME; --delete what is durable here (docs/migration.md)
 landfall-server restored             after a restore: end the uploads that were unfinished in the back-up
 
 Options, each also an environment variable:
@@ -40,6 +44,13 @@ async function main(): Promise<void> {
       limit: { type: 'string' },
       after: { type: 'string' },
       json: { type: 'boolean' },
+      'file-store': { type: 'string' },
+      's3-store': { type: 'string' },
+      tusd: { type: 'string' },
+      owner: { type: 'string' },
+      trust: { type: 'boolean' },
+      'dry-run': { type: 'boolean' },
+      delete: { type: 'boolean' },
       // `--allow-anonymous` alone says yes; what is off by default need not be told to be.
       ...Object.fromEntries(
         keys.map((key) => [flagName(key).slice(2), { type: isFlag(key) ? ('boolean' as const) : ('string' as const) }]),

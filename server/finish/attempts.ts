@@ -141,7 +141,8 @@ export class Attempts {
     const name = upload.name ?? nameFromType(id, found.extension);
     const type = found.type ?? UNKNOWN_TYPE;
     const { attempt } = lease;
-    const directory = await storage.publish({ id, directory: target, name, type, attempt }, lost);
+    const checksum = staging.isReadBack && inspection.checksum !== null ? { checksum: inspection.checksum } : {};
+    const directory = await storage.publish({ id, directory: target, name, type, attempt, ...checksum }, lost);
     lost.throwIfAborted();
     await verdicts.accept(upload, lease, inspection, { name, type, directory });
   }

@@ -158,6 +158,20 @@ export interface ClockTable {
   at: number;
 }
 
+/** An upload's bytes in a store that is not Landfall's own, by the name that the store has them under. */
+export interface StagedNameTable {
+  name: string;
+  uploadId: UploadId;
+  /** 1: what counts. Others are being made, or left over. */
+  isCurrent: number;
+}
+
+/** An upload that was adopted from another server under an id that is none of Landfall's: its sender goes on at that address. */
+export interface AdoptedIdTable {
+  address: string;
+  uploadId: UploadId;
+}
+
 export interface Schema {
   uploads: UploadTable;
   holders: HolderTable;
@@ -167,6 +181,8 @@ export interface Schema {
   events: EventTable;
   quotas: QuotaTable;
   credentials: CredentialTable;
+  stagedNames: StagedNameTable;
+  adoptedIds: AdoptedIdTable;
 }
 
 export type Dialect = 'sqlite' | 'postgres';
@@ -362,6 +378,24 @@ const access = (dialect: Dialect): Migration => ({
   },
 });
 
+/** Bytes in progress in others' stores, and uploads that began on others' servers. */
+const stores: Migration = {
+  async up(db) {
+    await db.schema
+      .createTable('stagedNames')
+      .addColumn('name', 'text', (column) => column.primaryKey())
+      .addColumn('uploadId', 'text', (column) => column.notNull())
+      .addColumn('isCurrent', 'integer', (column) => column.notNull())
+      .execute();
+    await db.schema.createIndex('staged_names_upload').on('stagedNames').columns(['uploadId', 'name']).execute();
+    await db.schema
+      .createTable('adoptedIds')
+      .addColumn('address', 'text', (column) => column.primaryKey())
+      .addColumn('uploadId', 'text', (column) => column.notNull())
+      .execute();
+  },
+};
+
 /** In order; a published one is never changed. */
 export function migrations(dialect: Dialect): MigrationProvider {
   const all = {
@@ -372,6 +406,7 @@ export function migrations(dialect: Dialect): MigrationProvider {
     '0005-creation-fingerprint': creationFingerprint,
     '0006-accepted-type': acceptedType,
     '0007-access': access(dialect),
+    '0010-stores': stores,
   };
   return { getMigrations: async () => all };
 }

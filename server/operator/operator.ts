@@ -8,19 +8,15 @@ import { Ledger } from '../ledger/ledger.ts';
 import { hasSqlite, openEngine } from '../ledger/open.ts';
 import { BrokenRow, toUpload, type Upload, type UploadRow } from '../ledger/upload.ts';
 import { parseUploadId, type UploadId } from '../ledger/upload-id.ts';
-import { StartError } from '../runtime/start-error.ts';
 import { NO_CHECKSUM } from '../staging/running-checksum.ts';
 import { type Backend, openBackend } from '../storage/backend.ts';
 import type { Storage } from '../storage/storage.ts';
+import { type AdoptFlags, adopt } from './adopt/command.ts';
 import { endUnfinished } from './restored.ts';
+import { UsageError } from './usage-error.ts';
 
-const COMMANDS = ['ls', 'show', 'rm', 'verify', 'restored'];
+const COMMANDS = ['ls', 'show', 'rm', 'verify', 'restored', 'adopt'];
 const PAGE = 200;
-
-/** The command line is not one there is; the message says what to write instead. */
-export class UsageError extends StartError {
-  override readonly name = 'UsageError';
-}
 
 interface Output {
   /** False while more is written than is taken. */
@@ -42,19 +38,19 @@ export interface ListOptions {
 export async function runOperatorCommand(
   command: string,
   operands: readonly string[],
-  options: ListOptions,
+  options: ListOptions & AdoptFlags,
   config: Config,
   output: Output,
 ): Promise<number> {
   if (!COMMANDS.includes(command)) throw new UsageError(`There is no command "${command}". See landfall-server --help.`);
   if (!['show', 'rm'].includes(command) && operands.length > 0)
     throw new UsageError(`"${command}" takes no "${operands[0]}". See landfall-server --help.`);
-  if (config.databaseUrl === '' && !hasSqlite(config.dataDir))
+  if (command !== 'adopt' && config.databaseUrl === '' && !hasSqlite(config.dataDir))
     throw new UsageError(`There is no ledger in ${config.dataDir}. Name the data directory with --data-dir or LANDFALL_DATA_DIR.`);
   await using opened = new AsyncDisposableStack();
-  const backend = await openBackend(config);
+  const backend = await openBackend(config, { engine: () => engine });
   opened.defer(() => backend.close());
-  const engine = await openEngine(config, command === 'restored');
+  const engine = await openEngine(config, command === 'restored' || command === 'adopt');
   const ledger = new Ledger(engine);
   opened.defer(() => ledger.close());
   const { storage } = backend;
@@ -69,6 +65,8 @@ export async function runOperatorCommand(
     case 'restored':
       output.write(`${await endUnfinished(engine, ledger, config.keepRecordsForMs)} unfinished uploads ended\n`);
       return 0;
+    case 'adopt':
+      return await adopt(engine, ledger, backend, config, options, (line) => void output.write(line));
     default:
       return await verify(ledger, storage, output);
   }

@@ -1,0 +1,17 @@
+// Stores of @tus/* keep the contract that Landfall's own staging keeps.
+import { FileStore } from '@tus/file-store';
+import { describe } from 'vitest';
+import { openStoreStaging } from '../support/store-staging.ts';
+import { testDirectory } from '../support/temp-dir.ts';
+import { testBodyIntake } from './body-intake.ts';
+import { testStaging } from './staging.ts';
+
+const openStaging = () => openStoreStaging(new FileStore({ directory: testDirectory() }));
+
+describe('staging in @tus/file-store', () => {
+  testStaging(openStaging);
+});
+
+describe('a body on its way to @tus/file-store', () => {
+  testBodyIntake(openStaging);
+});
