@@ -82,7 +82,7 @@ export function testStoreServer(open: () => Promise<StoreUnderTest>): void {
     expect((await headUpload(url)).offset).toBe(8999);
     expect(await patchUpload(url, 8999, bytes.subarray(8999))).toMatchObject({ status: 204, offset: 8999 });
     decide();
-    await vi.waitFor(async () => expect((await headUpload(url)).offset).toBe(9000));
+    await expect.poll(async () => (await headUpload(url)).offset).toBe(9000);
     expect(await patchUpload(url, 8999, bytes.subarray(8999))).toMatchObject({ status: 204, offset: 9000 });
   });
 

@@ -94,7 +94,7 @@ function countedIn(ledger: Ledger): CountedBytes {
       const bytes = await ledger.facts.get(fact(key));
       return bytes === undefined ? undefined : Number(bytes);
     },
-    note: (key, bytes) => ledger.facts.remember(fact(key), String(bytes)),
+    note: (key, bytes) => ledger.facts.set(fact(key), String(bytes)),
   };
 }
 
