@@ -8,7 +8,9 @@ import { afterAll, describe } from 'vitest';
 import { freePort } from '../support/free-port.ts';
 import { goProgram, hasGo } from '../support/go-program.ts';
 import { openStoreStaging } from '../support/store-staging.ts';
+import { testDirectory } from '../support/temp-dir.ts';
 import { testBodyIntake } from './body-intake.ts';
+import { spoilable, testPromises } from './promises.ts';
 import { testStaging } from './staging.ts';
 import { testStoreServer } from './store-server.ts';
 
@@ -74,6 +76,20 @@ describe.runIf(hasGo)('with Google', async () => {
       const own = await bucket();
       return {
         hooks: { dataStore: new GCSStore({ bucket: own }) },
+        everything: async () => (await own.getFiles())[0].map(({ name }) => name),
+      };
+    });
+  });
+
+  describe('docs/stores.md of @tus/gcs-store', () => {
+    testPromises('`@tus/gcs-store`', async () => {
+      const [own, ledger] = [await bucket(), testDirectory()];
+      return {
+        async open() {
+          const store = new GCSStore({ bucket: own });
+          const spoiled = spoilable(store);
+          return { staging: await openStoreStaging(store, '', ledger), spoiled };
+        },
         everything: async () => (await own.getFiles())[0].map(({ name }) => name),
       };
     });

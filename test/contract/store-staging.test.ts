@@ -2,8 +2,10 @@
 import { FileStore } from '@tus/file-store';
 import { describe } from 'vitest';
 import { openStoreStaging } from '../support/store-staging.ts';
+import { filesBelow } from '../support/content.ts';
 import { testDirectory } from '../support/temp-dir.ts';
 import { testBodyIntake } from './body-intake.ts';
+import { spoilable, testPromises } from './promises.ts';
 import { testStaging } from './staging.ts';
 
 const openStaging = () => openStoreStaging(new FileStore({ directory: testDirectory() }));
@@ -14,4 +16,18 @@ describe('staging in @tus/file-store', () => {
 
 describe('a body on its way to @tus/file-store', () => {
   testBodyIntake(openStaging);
+});
+
+describe('docs/stores.md of @tus/file-store', () => {
+  testPromises('`@tus/file-store`', async () => {
+    const [directory, ledger] = [testDirectory(), testDirectory()];
+    return {
+      async open() {
+        const store = new FileStore({ directory });
+        const spoiled = spoilable(store);
+        return { staging: await openStoreStaging(store, '', ledger), store, spoiled };
+      },
+      everything: () => filesBelow(directory),
+    };
+  });
 });

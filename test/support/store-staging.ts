@@ -8,8 +8,8 @@ import { StagedNames } from '../../server/ledger/staged-names.ts';
 import { StoreStaging } from '../../server/staging/store/store-staging.ts';
 import { testDirectory } from './temp-dir.ts';
 
-export async function openStoreStaging(store: DataStore, prefix = ''): Promise<StoreStaging> {
-  const directory = testDirectory();
+/** @param directory of the ledger, where several processes are to have one */
+export async function openStoreStaging(store: DataStore, prefix = '', directory: string = testDirectory()): Promise<StoreStaging> {
   const engine = await openSqlite(directory, { exclusive: false });
   await migrate(engine);
   const staging = new StoreStaging({
