@@ -135,7 +135,8 @@ export function testPromises(title: string, open: () => Promise<Measured>): void
     const [one, other] = [(await another()).staging, (await another()).staging];
     const bytes = await videoBytes(LENGTH);
     const STEPS = [0, ACKNOWLEDGED, 9 * MIB, 10 * MIB, 21 * MIB, LENGTH];
-    for (const [index, from] of STEPS.slice(0, -1).entries()) await append(index % 2 === 0 ? one : other, bytes, from, STEPS[index + 1] ?? 0);
+    for (const [index, from] of STEPS.slice(0, -1).entries())
+      await append(index % 2 === 0 ? one : other, bytes, from, STEPS[index + 1] ?? 0);
     const isRight = (await contentOf(one)).equals(bytes) && (await contentOf(other)).equals(bytes);
     expect(isRight ? 'yes' : 'no').toBe(row.turns);
   });

@@ -1,8 +1,8 @@
 // Stores of @tus/* keep the contract that Landfall's own staging keeps.
 import { FileStore } from '@tus/file-store';
 import { describe } from 'vitest';
-import { openStoreStaging } from '../support/store-staging.ts';
 import { filesBelow } from '../support/content.ts';
+import { openStoreStaging } from '../support/store-staging.ts';
 import { testDirectory } from '../support/temp-dir.ts';
 import { testBodyIntake } from './body-intake.ts';
 import { spoilable, testPromises } from './promises.ts';

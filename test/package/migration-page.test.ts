@@ -46,7 +46,15 @@ it('a file store is taken over by the commands of the page', async () => {
 it('a directory of tusd is taken over by the commands of the page', async () => {
   const [directory, dataDir] = [testDirectory(), testDirectory()];
   // As tusd 2.9.1 writes it; the program itself is put to it in adopt-tusd.long.test.ts.
-  const info = { ID: HALF, Size: 9000, SizeIsDeferred: false, Offset: 0, MetaData: { filename: 'a.mp4' }, IsPartial: false, IsFinal: false };
+  const info = {
+    ID: HALF,
+    Size: 9000,
+    SizeIsDeferred: false,
+    Offset: 0,
+    MetaData: { filename: 'a.mp4' },
+    IsPartial: false,
+    IsFinal: false,
+  };
   await writeFile(join(directory, `${HALF}.info`), JSON.stringify(info));
   await writeFile(join(directory, HALF), (await videoBytes(9000)).subarray(0, 4000));
   const script = (await block('sh', 'take over tusd')).replaceAll('/srv/tusd/data', directory);
@@ -73,7 +81,14 @@ it('the program of the page takes uploads as its hooks say', async () => {
     said += chunk;
   });
   const files = `http://127.0.0.1:${port}/files`;
-  await expect.poll(() => fetch(files, { method: 'OPTIONS' }).then(({ ok }) => ok || child.exitCode !== null, () => false)).toBe(true);
+  await expect
+    .poll(() =>
+      fetch(files, { method: 'OPTIONS' }).then(
+        ({ ok }) => ok || child.exitCode !== null,
+        () => false,
+      ),
+    )
+    .toBe(true);
   expect((await createUpload(files, { length: 9000, name: 'film.mp4' })).status).toBe(401);
   const headers = { Authorization: 'Bearer secret' };
   const { url } = await createUpload(files, { length: 9000, name: 'film.mp4', headers });
@@ -91,7 +106,9 @@ it('a form is sent by the command of the page', async () => {
   await writeFile(join(folder, 'film.mp4'), await videoBytes(9000));
   const server = await startLandfall({ dataDir });
   onTestFinished(() => server.kill());
-  const script = (await block('sh', 'send a form')).replace('http://127.0.0.1:1080', server.url).replace('film.mp4', join(folder, 'film.mp4'));
+  const script = (await block('sh', 'send a form'))
+    .replace('http://127.0.0.1:1080', server.url)
+    .replace('film.mp4', join(folder, 'film.mp4'));
   const { code, said } = await runShell(script);
   expect({ code, said }).toMatchObject({ code: 0, said: expect.stringContaining('"accepted"') });
 });

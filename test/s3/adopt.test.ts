@@ -3,10 +3,11 @@ import { UploadPartCommand } from '@aws-sdk/client-s3';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { type Adoptable, testAdoption } from '../contract/adoption.ts';
 import { gathered, videoBytes } from '../support/content.ts';
+import { startFaultProxy } from '../support/fault-proxy.ts';
 import { startLandfall } from '../support/landfall-process.ts';
 import { operatorCommand } from '../support/operator-command.ts';
 import { startStockTus } from '../support/other-server.ts';
-import { MIB } from '../support/s3-landfall.ts';
+import { MIB, operationOf, s3Error } from '../support/s3-landfall.ts';
 import { type TestBucket, testBucket } from '../support/s3-test-bucket.ts';
 import { testDirectory } from '../support/temp-dir.ts';
 import { createUpload, headUpload, idOf, patchUpload } from '../support/tus-requests.ts';
@@ -58,6 +59,43 @@ describe('adopt --s3-store, to a disk', () => {
     onTestFinished(() => server.kill());
     expect((await headUpload(url)).offset).toBe(10 * MIB);
     expect((await patchUpload(url, 10 * MIB, bytes.subarray(10 * MIB))).status).toBe(204);
+    expect(Buffer.from(await (await fetch(url)).arrayBuffer()).equals(bytes)).toBe(true);
+  });
+});
+
+describe('adopt --s3-store, ended after an unfinished upload was made one object', () => {
+  it.for([
+    ['whole', false],
+    ['with a gap among its parts', true],
+  ] as const)('goes on from there: %s', async ([, hasGap]) => {
+    const { s3, start, flags, env = {} } = await open();
+    const other = await start();
+    const bytes = await videoBytes(22 * MIB);
+    const { url } = await createUpload(other.files, { length: bytes.byteLength, name: 'film.mp4' });
+    await patchUpload(url, 0, bytes.subarray(0, 11 * MIB));
+    const Key = Buffer.from(idOf(url), 'base64url').toString();
+    for await (const { uploadId } of s3.bucket.multiparts.list('old/')) {
+      const part = { Bucket: s3.name, Key, UploadId: uploadId, PartNumber: 4, Body: bytes.subarray(15 * MIB, 20 * MIB) };
+      if (hasGap) await s3.client.send(new UploadPartCommand(part));
+    }
+    await other.kill();
+    // Nothing of the object comes back once it is made: as good as the end of the command.
+    const proxy = await startFaultProxy({
+      upstream: s3.options.endpoint,
+      onRequest: (exchange) =>
+        operationOf(exchange) === 'GetObject' && /-of-theirs(\?|$)/.test(exchange.path) ? s3Error(403, 'AccessDenied') : undefined,
+    });
+    onTestFinished(() => proxy.close());
+    const dataDir = testDirectory();
+    const ended = await operatorCommand(['adopt', ...flags], { LANDFALL_DATA_DIR: dataDir, ...env, LANDFALL_S3_ENDPOINT: proxy.url });
+    expect(ended.code).toBe(1);
+    expect(await s3.keys('old/')).toContain(Key.slice(s3.options.prefix.length));
+    expect(await operatorCommand(['adopt', ...flags], { LANDFALL_DATA_DIR: dataDir, ...env })).toMatchObject({ code: 0, err: '' });
+    const server = await startLandfall({ dataDir, port: other.port, env });
+    onTestFinished(() => server.kill());
+    const offset = hasGap ? 10 * MIB : 11 * MIB;
+    expect((await headUpload(url)).offset).toBe(offset);
+    expect((await patchUpload(url, offset, bytes.subarray(offset))).status).toBe(204);
     expect(Buffer.from(await (await fetch(url)).arrayBuffer()).equals(bytes)).toBe(true);
   });
 });
