@@ -1,6 +1,5 @@
 // The composition root: the one place that knows all parts and puts them together.
 import { createHash } from 'node:crypto';
-import type { DataStore } from '@tus/utils';
 import type { Logger } from 'pino';
 import { policyText } from '../shared/policy.ts';
 import type { UploadRecord } from '../shared/upload.ts';
@@ -35,6 +34,7 @@ import { Receiver } from './staging/receiver.ts';
 import { Reservations } from './staging/reservations.ts';
 import { requireSamePlace } from './staging/staged-elsewhere.ts';
 import type { Staging } from './staging/staging.ts';
+import type { DataStore } from './staging/store/store-access.ts';
 import { Unproved } from './staging/unproved.ts';
 import { openBackend } from './storage/backend.ts';
 import type { Storage } from './storage/storage.ts';

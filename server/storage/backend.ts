@@ -1,6 +1,5 @@
 // Where bytes are kept, by configuration: the disk of this machine, or a bucket.
 import { join } from 'node:path';
-import type { DataStore } from '@tus/utils';
 import type { Config } from '../config/config.ts';
 import type { Engine } from '../ledger/engine.ts';
 import { StagedNames } from '../ledger/staged-names.ts';
@@ -12,6 +11,7 @@ import type { S3Direct } from '../staging/s3/s3-direct.ts';
 import type { Place } from '../staging/staged-elsewhere.ts';
 import type { Staging } from '../staging/staging.ts';
 import { type OpenedStore, openFileStore, openS3Store } from '../staging/store/known-stores.ts';
+import type { DataStore } from '../staging/store/store-access.ts';
 import { StoreStaging } from '../staging/store/store-staging.ts';
 import { DiskStorage } from './disk-storage.ts';
 import type { Storage } from './storage.ts';

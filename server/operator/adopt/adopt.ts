@@ -2,8 +2,8 @@
 // where it was before both are durable here: it can be ended anywhere, and run again.
 import { link } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { Metadata } from '@tus/utils';
 import { nameFromType } from '../../../shared/filename.ts';
+import { formatMetadata } from '../../../shared/metadata.ts';
 import { formatBytes } from '../../../shared/units.ts';
 import type { Config } from '../../config/config.ts';
 import { codeOf, NO_LINK } from '../../disk/disk-thread.ts';
@@ -185,7 +185,7 @@ class Adoption {
     const { ledger, config } = this.#adopting;
     const { length, offset, createdAt, metadata: pairs } = this.#found;
     const metadata = new Map(Object.entries(pairs).map(([key, value]) => [key, value ?? '']));
-    const rawMetadata = Metadata.stringify(pairs);
+    const rawMetadata = formatMetadata(metadata);
     const grantee = granteeOf(this.#options.owner);
     const row = newRow({ id: this.#id, grantee, length, metadata, rawMetadata }, ledger, config.expireAfterMs);
     return { ...row, createdAt, checksum, checksumOffset, provenOffset: offset };

@@ -5,6 +5,8 @@ import { type DataStore, Upload } from '@tus/utils';
 import type { StagedPlace } from '../staging.ts';
 import { StoreFault, saysMissing, storeOutcome } from './store-fault.ts';
 
+export type { DataStore } from '@tus/utils';
+
 /** What a store holds under a name. */
 export interface HeldBytes {
   size: number;
