@@ -45,8 +45,8 @@ export interface LandfallHooks {
   /** Who asks: an owner, or null for nobody (401). Without it everyone is one and the same. */
   authenticate?: Authenticate;
   /**
-   * What keeps bytes in progress, in the stead of Landfall itself: any DataStore of `@tus/*` that this process alone, and no other
-   * program, writes to. It keeps bytes and no more: names, states and offsets are the ledger's, and a file that it hands back otherwise
+   * What keeps bytes in progress, in the stead of Landfall itself: any DataStore of `@tus/*` that nothing but the processes of this
+   * ledger writes to. It keeps bytes and no more: names, states and offsets are the ledger's, and a file that it hands back otherwise
    * than it came is refused (docs/stores.md).
    */
   dataStore?: DataStore;
