@@ -41,6 +41,8 @@ export async function answerFiles(
   const method = methodOf(request);
   const { name, adopted, isStatus, query } = readAddress(path);
   if (method === 'OPTIONS') {
+    // Asked by anyone: it must not tell which of another server's names there are.
+    if (adopted !== undefined) throw new UploadError('ERR_UPLOAD_NOT_FOUND');
     await uploads.options({ raw: request, response });
     return;
   }
