@@ -26,6 +26,8 @@ export interface Measured {
 export interface Spoiling {
   fails: number;
   hangs: boolean;
+  /** What hangs: to be ended before the server that it is sent to. */
+  hung: Readable[];
 }
 
 const COLUMNS = ['failed', 'crashed', 'turns', 'counted', 'removed', 'published'] as const;
@@ -46,10 +48,13 @@ function rowOf(title: string): Record<(typeof COLUMNS)[number], string> {
 
 /** Wraps a store, so that its writes can be spoiled. */
 export function spoilable(store: DataStore): Spoiling {
-  const spoiling: Spoiling = { fails: 0, hangs: false };
+  const spoiling: Spoiling = { fails: 0, hangs: false, hung: [] };
   const write = store.write.bind(store);
   store.write = async (stream: Readable, id: string, offset: number) => {
-    if (spoiling.hangs) return write(neverEnding(stream), id, offset);
+    if (spoiling.hangs) {
+      spoiling.hung.push(stream);
+      return write(neverEnding(stream), id, offset);
+    }
     if (spoiling.fails-- > 0) {
       // In the middle of it: some of the bytes are stored.
       const some: Buffer[] = [];
@@ -128,6 +133,8 @@ export function testPromises(title: string, open: () => Promise<Measured>): void
     void append(first.staging, bytes, ACKNOWLEDGED, LENGTH).catch(() => undefined);
     await new Promise((resolve) => setTimeout(resolve, 2000));
     expect(await goesOn((await another()).staging, bytes)).toBe(row.crashed);
+    for (const stream of first.spoiled?.hung ?? []) stream.destroy();
+    await new Promise((resolve) => setTimeout(resolve, 500));
   });
 
   it('says whether processes may take turns at one upload', async () => {
