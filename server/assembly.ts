@@ -29,6 +29,7 @@ import { MalwareCheck } from './inspection/checks/malware.ts';
 import { clamdAddressOf } from './inspection/clamd/clamd.ts';
 import { Detector } from './inspection/detector.ts';
 import { Sha256 } from './inspection/sha256.ts';
+import { AdoptedIds } from './ledger/adopted-ids.ts';
 import { Credentials } from './ledger/credentials.ts';
 import { DirectUploads } from './ledger/direct-uploads.ts';
 import type { Engine } from './ledger/engine.ts';
@@ -48,6 +49,7 @@ import { Receiver } from './staging/receiver.ts';
 import { Reservations } from './staging/reservations.ts';
 import { requireSamePlace } from './staging/staged-elsewhere.ts';
 import type { Staging } from './staging/staging.ts';
+import type { DataStore } from './staging/store/store-access.ts';
 import { Unproved } from './staging/unproved.ts';
 import { openBackend } from './storage/backend.ts';
 import type { Storage } from './storage/storage.ts';
@@ -57,6 +59,12 @@ import { Uploads } from './tus/uploads.ts';
 export interface LandfallHooks {
   /** Who asks: an owner, or null for nobody (401). Without it everyone is one and the same. */
   authenticate?: Authenticate;
+  /**
+   * What keeps bytes in progress, in the stead of Landfall itself: any DataStore of `@tus/*` that nothing but the processes of this
+   * ledger writes to. It keeps bytes and no more: names, states and offsets are the ledger's, and a file that it hands back otherwise
+   * than it came is refused (docs/stores.md).
+   */
+  dataStore?: DataStore;
   /** Run after Landfall's own, in order. */
   checks?: readonly Check[];
   /**
@@ -95,6 +103,7 @@ export interface Parts {
   policies: Policies;
   quotas: Quotas;
   ledger: Ledger;
+  adopted: AdoptedIds;
   staging: Staging;
   receiver: Receiver;
   storage: Storage;
@@ -131,7 +140,11 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
 
   requireWholeAccess(config);
   // First what may not be installed: a start that fails for it leaves no ledger behind.
-  const backend = await openBackend(config, (error) => log.error({ err: error }, 'staged bytes can not be taken away yet'));
+  const backend = await openBackend(config, {
+    onFault: (error) => log.error({ err: error }, 'staged bytes can not be taken away yet'),
+    dataStore: hooks.dataStore,
+    engine: () => engine,
+  });
   opened.defer(() => backend.close());
   const engine = await openEngine(config, true);
   const notices = databaseUrl === '' ? undefined : await openNotices(databaseUrl, engine, log);
@@ -337,6 +350,7 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     policies,
     quotas,
     ledger,
+    adopted: new AdoptedIds(engine),
     staging,
     receiver,
     storage,

@@ -34,6 +34,9 @@ landfall-server verify               read every accepted file again and hold it 
 landfall-server events ls            list events, newest first: --state pending or failed (of the webhook); --limit, --after, --json
 landfall-server events redeliver ID  send events again, to the webhook
 landfall-server events enable        send again to a webhook that answered 410, beginning with what was kept for it
+landfall-server adopt PLACE          take over another server's uploads, that one stopped: --file-store DIR, --s3-store BUCKET[/PREFIX],
+                                     or --tusd DIR or BUCKET[/PREFIX]; --dry-run says what it would do; --trust takes finished
+                                     files as they are; --owner NAME; --delete what is durable here (docs/migration.md)
 landfall-server restored             after a restore: end the uploads that were unfinished in the back-up
 landfall-server key add OWNER        give out a key, printed this once: limits as below, --title TEXT
 landfall-server key ls               list keys and what came by them: --json, a line each
@@ -61,6 +64,12 @@ async function main(): Promise<void> {
       after: { type: 'string' },
       json: { type: 'boolean' },
       ...LIMIT_OPTIONS,
+      'file-store': { type: 'string' },
+      's3-store': { type: 'string' },
+      tusd: { type: 'string' },
+      trust: { type: 'boolean' },
+      'dry-run': { type: 'boolean' },
+      delete: { type: 'boolean' },
       // `--allow-anonymous` alone says yes; what is off by default need not be told to be.
       ...Object.fromEntries(
         keys.map((key) => [flagName(key).slice(2), { type: isFlag(key) ? ('boolean' as const) : ('string' as const) }]),

@@ -55,6 +55,7 @@ export function resolveConfig(input: ConfigInput = {}, nameOf: (key: SettingKey)
   }
   const config = values as unknown as Read;
   if (config.storageBackend === 's3') checkS3(config, nameOf);
+  else if (config.staging === 's3-store') requireBucket(config, nameOf);
   if (config.databaseUrl !== '' && config.durability === 'finish') {
     throw new ConfigError(
       `${nameOf('durability')}: With several processes, one that crashed cannot be told from one whose machine lost its power. Write chunk. (given: "finish")`,
@@ -76,6 +77,7 @@ export function resolveConfig(input: ConfigInput = {}, nameOf: (key: SettingKey)
     dataDir,
     policy: parsePolicy(config.allow, { ...config, maxBytes: config.maxUploadBytes }),
     storageDir: config.storageDir === '' ? resolve(dataDir, 'files') : resolve(config.storageDir),
+    fileStoreDir: config.fileStoreDir === '' ? resolve(dataDir, 'file-store') : resolve(config.fileStoreDir),
     publicUrl: config.publicUrl.replace(/\/+$/, ''),
     internalUrl: config.internalUrl.replace(/\/+$/, ''),
     s3Prefix: config.s3Prefix === '' ? '' : `${config.s3Prefix.replace(/\/+$/, '')}/`,
@@ -117,8 +119,8 @@ export function summarize(config: Config): Record<string, string> {
 
 /** What only the settings together tell. @throws ConfigError */
 function checkS3(config: Read, nameOf: (key: SettingKey) => string): void {
-  const { s3Bucket, s3MemoryBytes, s3PartBytes, maxUploadBytes } = config;
-  if (s3Bucket === '') throw new ConfigError(`${nameOf('s3Bucket')}: Write the name of a bucket.`);
+  const { s3MemoryBytes, s3PartBytes, maxUploadBytes } = config;
+  requireBucket(config, nameOf);
   if (maxUploadBytes > MAX_PARTS * MAX_PART_BYTES) {
     throw new ConfigError(
       `${nameOf('maxUploadSize')}: Write at most ${formatBytes(MAX_PARTS * MAX_PART_BYTES)}, the most that S3 takes in parts. (given: ${formatBytes(maxUploadBytes)})`,
@@ -129,6 +131,11 @@ function checkS3(config: Read, nameOf: (key: SettingKey) => string): void {
   throw new ConfigError(
     `${nameOf('s3Memory')}: Write at least ${formatBytes(2 * largestBytes)}, two parts of an upload of ${formatBytes(maxUploadBytes)}. (given: ${formatBytes(s3MemoryBytes)})`,
   );
+}
+
+/** @throws ConfigError */
+function requireBucket({ s3Bucket }: Read, nameOf: (key: SettingKey) => string): void {
+  if (s3Bucket === '') throw new ConfigError(`${nameOf('s3Bucket')}: Write the name of a bucket.`);
 }
 
 /** What may stand in a message: an address may have a password in it, or a token in its path, well written or not. */

@@ -28,6 +28,14 @@ export const SETTINGS = {
     default: 'disk',
     help: 'Where staged bytes and final files are: on this machine, or in a bucket (docs/s3.md).',
   },
+  staging: {
+    kind: 'word',
+    words: ['own', 'file-store', 's3-store'],
+    otherwise: 'Write own, file-store or s3-store.',
+    default: 'own',
+    help: 'What keeps staged bytes: Landfall itself, or @tus/file-store or @tus/s3-store (docs/stores.md).',
+  },
+  fileStoreDir: { kind: 'text', default: '', help: 'Directory of LANDFALL_STAGING=file-store; empty: <data dir>/file-store.' },
   s3Bucket: {
     kind: 'text',
     default: '',

@@ -146,7 +146,7 @@ export class Attempts {
 
   /** @throws the reason of `lost` as soon as it is aborted: then nothing more is written */
   async #finish(upload: LeasedUpload, lease: Lease, lost: AbortSignal, inspection: Inspection): Promise<void> {
-    const { ledger, storage, verdicts } = this.#options;
+    const { ledger, staging, storage, verdicts } = this.#options;
     const { id, target } = upload;
     lost.throwIfAborted();
     if (inspection.rejection) {
@@ -166,7 +166,8 @@ export class Attempts {
     const name = upload.name ?? nameFromType(id, found.extension);
     const type = found.type ?? UNKNOWN_TYPE;
     const { attempt } = lease;
-    const directory = await storage.publish({ id, directory: target, name, type, attempt }, lost);
+    const checksum = staging.isReadBack && inspection.checksum !== null ? { checksum: inspection.checksum } : {};
+    const directory = await storage.publish({ id, directory: target, name, type, attempt, ...checksum }, lost);
     lost.throwIfAborted();
     await verdicts.accept(upload, lease, inspection, { name, type, directory });
   }

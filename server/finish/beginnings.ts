@@ -172,6 +172,6 @@ export class Beginnings {
 }
 
 /** By the day the last byte came (UTC), then by id: safe beside any other upload, easy to back up by date. */
-function directoryFor(id: UploadId, day: Date): string {
+export function directoryFor(id: UploadId, day: Date): string {
   return `${day.toISOString().slice(0, 10).replaceAll('-', '/')}/${id}`;
 }

@@ -4,6 +4,7 @@ import type { Ledger } from '../ledger/ledger.ts';
 import type { UploadIn } from '../ledger/upload.ts';
 import type { UploadId } from '../ledger/upload-id.ts';
 import type { TryLock } from '../locking/locker.ts';
+import { isAllStored } from '../staging/all-stored.ts';
 import type { Staging } from '../staging/staging.ts';
 import type { Attempts } from './attempts.ts';
 import type { Beginnings } from './beginnings.ts';
@@ -52,7 +53,7 @@ export class Resumption {
     const upload = await ledger.get(id);
     // An empty one's sender was never answered: for them it was never created.
     if (upload?.state !== 'receiving' || !upload.length || upload.unverifiedFrom !== null || upload.directDueAt !== null) return;
-    if ((await staging.size(id)) === upload.length) void beginnings.begin(id, upload.length, 'byte');
+    if (await isAllStored(staging, upload)) void beginnings.begin(id, upload.length, 'byte');
   }
 
   /**
@@ -78,10 +79,8 @@ export class Resumption {
     }
   }
 
-  async #resumeReceiving(
-    { id, length, unverifiedFrom, directDueAt }: UploadIn<'receiving'>,
-    unanswered: ReadonlySet<string>,
-  ): Promise<void> {
+  async #resumeReceiving(upload: UploadIn<'receiving'>, unanswered: ReadonlySet<string>): Promise<void> {
+    const { id, length, unverifiedFrom, directDueAt } = upload;
     const { ledger, staging, lock, beginnings } = this.#options;
     // What is sent past the server has a time of its own.
     if (length === null || directDueAt !== null) return;
@@ -91,10 +90,10 @@ export class Resumption {
       return;
     }
     // A chunk whose checksum was never looked at completes nothing.
-    if (unverifiedFrom !== null || (await staging.size(id)) !== length) return;
+    if (unverifiedFrom !== null || !(await isAllStored(staging, upload))) return;
     await lock.tryWith(id, async () => {
       // Not awaited: one whose bytes can't be proved must not hold up the others.
-      if ((await staging.size(id)) === length) void beginnings.begin(id, length, 'byte');
+      if (await isAllStored(staging, upload)) void beginnings.begin(id, length, 'byte');
     });
   }
 

@@ -5,6 +5,7 @@ import type { Upload } from '../ledger/upload.ts';
 import type { UploadId } from '../ledger/upload-id.ts';
 import type { TryLock } from '../locking/locker.ts';
 import { Retries } from '../runtime/retries.ts';
+import { isAllStored } from '../staging/all-stored.ts';
 import { endReceiving } from '../staging/end-receiving.ts';
 import type { Staging } from '../staging/staging.ts';
 import type { Storage } from '../storage/storage.ts';
@@ -180,7 +181,7 @@ export class Sweeper {
       if (fresh?.state !== 'receiving' || fresh.expiresAt === null || fresh.expiresAt > now || isBeginning(id)) return;
       if (fresh.directDueAt !== null && (await direct?.beginIfWhole(id))) return;
       // What is complete waits for its inspection, not for its sender.
-      if (fresh.length !== null && fresh.length > 0 && fresh.unverifiedFrom === null && (await staging.size(id)) === fresh.length) return;
+      if (fresh.length !== null && fresh.length > 0 && fresh.unverifiedFrom === null && (await isAllStored(staging, fresh))) return;
       const expiresAt = ledger.now() + keepRecordsForMs;
       const expire = () => ledger.move(id, { from: 'receiving' }, 'expired', { expiresAt });
       expired = (await endReceiving(staging, expire)) !== undefined;

@@ -5,6 +5,7 @@ import { TUS_VERSION } from '../../shared/protocol.ts';
 import type { Downloads } from '../access/downloads.ts';
 import type { Access, Intent } from '../access/identity.ts';
 import type { Removal } from '../finish/removal.ts';
+import type { AdoptedIds } from '../ledger/adopted-ids.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
 import { parseUploadId } from '../ledger/upload-id.ts';
@@ -21,6 +22,7 @@ export interface FilesOptions {
   downloads: Downloads;
   uploads: Uploads;
   ledger: Ledger;
+  adopted: Pick<AdoptedIds, 'find'>;
   receiver: Receiver;
   storage: Storage;
   removal: Removal;
@@ -29,6 +31,8 @@ export interface FilesOptions {
 
 // Nothing but these is an upload's address. A query or a further segment could otherwise smuggle in another's id.
 const ADDRESS = /^(?:\/?|\/([0-9a-f]{32})(\/status)?)(?:\?(.*))?$/;
+/** The same of an upload that began on another server: one segment, which the ledger knows as a whole. */
+const ADOPTED_ADDRESS = /^\/([^/?]+)(\/status)?(?:\?(.*))?$/;
 
 /** `path` is what follows `/files` in the request's address, query included. @throws UploadError */
 export async function answerFiles(
@@ -40,13 +44,15 @@ export async function answerFiles(
 ): Promise<void> {
   const { access, uploads, downloads } = options;
   const method = methodOf(request);
-  const [matched, name, isStatus, query] = ADDRESS.exec(path) ?? [];
-  const id = parseUploadId(name);
-  if (matched === undefined) throw new UploadError('ERR_UPLOAD_NOT_FOUND');
+  const { name, adopted, isStatus, query } = readAddress(path);
   if (method === 'OPTIONS') {
+    // Asked by anyone: it must not tell which of another server's names there are.
+    if (adopted !== undefined) throw new UploadError('ERR_UPLOAD_NOT_FOUND');
     await uploads.options({ raw: request, response });
     return;
   }
+  // Looked up whoever asks: whether there is such an upload is told to nobody who may not know.
+  const id = adopted === undefined ? parseUploadId(name) : await options.adopted.find(adopted);
   const isTus = request.headers['tus-resumable'] !== undefined;
   if (id !== undefined && !isStatus && (method === 'GET' || (method === 'HEAD' && !isTus)) && downloads.isOpen(id, query)) {
     const upload = await options.ledger.get(id);
@@ -54,7 +60,8 @@ export async function answerFiles(
     await download(options, request, response, upload);
     return;
   }
-  const identity = await access(request, intentOf(request, method, isStatus !== undefined), id);
+  const identity = await access(request, intentOf(request, method, isStatus), id);
+  if (adopted !== undefined && id === undefined) throw new UploadError('ERR_UPLOAD_NOT_FOUND');
   const tus: UploadsRequest = { raw: request, response, identity, collectionUrl };
   // There is nothing of an upload's in it: whoever asks HEAD for the record is told as with GET.
   if (method === 'GET' || (method === 'HEAD' && isStatus)) {
@@ -100,6 +107,24 @@ function intentOf(request: IncomingMessage, method: string, isStatus: boolean): 
       // Of an accepted file it tells as much as its first byte does; a client of the protocol looks for the offset.
       return request.headers['tus-resumable'] === undefined ? 'download' : 'inspect';
   }
+}
+
+interface Address {
+  /** An id; neither: of the collection. */
+  name?: string | undefined;
+  /** What may be one of another server's. */
+  adopted?: string | undefined;
+  isStatus: boolean;
+  query: string | undefined;
+}
+
+/** @throws UploadError 404 */
+function readAddress(path: string): Address {
+  const [matched, name, status, query] = ADDRESS.exec(path) ?? [];
+  if (matched !== undefined) return { name, isStatus: status !== undefined, query };
+  const [, adopted, statusOfIt, queryOfIt] = ADOPTED_ADDRESS.exec(path) ?? [];
+  if (adopted === undefined) throw new UploadError('ERR_UPLOAD_NOT_FOUND');
+  return { adopted, isStatus: statusOfIt !== undefined, query: queryOfIt };
 }
 
 /** tus 1.0.0, X-HTTP-Method-Override: for clients that can only POST. */

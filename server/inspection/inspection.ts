@@ -3,8 +3,8 @@ import { HEAD_BYTES } from '../../shared/formats.ts';
 import type { Policy } from '../../shared/policy.ts';
 import type { ApplicationRecord } from '../../shared/upload.ts';
 import type { UploadIn } from '../ledger/upload.ts';
-import { completeChecksum, NO_CHECKSUM } from '../staging/running-checksum.ts';
-import type { StagedReader, Staging } from '../staging/staging.ts';
+import { advance, completeChecksum, NO_CHECKSUM } from '../staging/running-checksum.ts';
+import { StagedBytesLost, type StagedReader, type Staging } from '../staging/staging.ts';
 import { StagedBytesGone } from '../storage/storage.ts';
 import { type Check, CheckCrash, type Inspectable } from './check.ts';
 import { readOutcome } from './outcome.ts';
@@ -48,6 +48,12 @@ export async function inspect(options: InspectionOptions): Promise<Inspection> {
   // Not the file's doing: reading and hashing are the same for every file.
   const stalled = () => new Error(`Reading what is staged stood still for ${checkTimeoutMs} ms.`);
   try {
+    const isDamaged = () => whileMoving({ ...limits, stalled }, (step) => isOtherwise(upload, options.staging, step));
+    if (options.staging.isReadBack && (await isDamaged())) {
+      const { checksum } = upload;
+      const found = { type: null, extension: null, scan: null };
+      return { rejection: { code: 'ERR_FILE_DAMAGED' }, found, result: null, checksum, sha256: null };
+    }
     const head =
       (isSeenHere(upload) ? options.head : undefined) ??
       (await whileMoving({ ...limits, stalled }, async (step) => (await staged.reader(step)).read(0, HEAD_BYTES)));
@@ -87,6 +93,31 @@ export async function inspect(options: InspectionOptions): Promise<Inspection> {
     return { found, result, checksum, sha256 };
   } finally {
     await staged.close();
+  }
+}
+
+/**
+ * Whether a store that is not Landfall's own hands back something else than came, or nothing. Its running checksum was complete when
+ * the inspection began.
+ */
+async function isOtherwise({ id, length, checksum, checksumOffset }: UploadIn<'inspecting'>, staging: Staging, { signal, progress }: Step) {
+  try {
+    const reader = await staging.open(id, signal);
+    try {
+      if (reader.size !== length || checksumOffset !== length) return true;
+      const running = { checksum: 0, offset: 0 };
+      for await (const chunk of reader.stream()) {
+        signal.throwIfAborted();
+        progress();
+        advance(running, [chunk]);
+      }
+      return running.offset !== length || running.checksum !== checksum;
+    } finally {
+      await reader.close();
+    }
+  } catch (error) {
+    if (error instanceof StagedBytesLost) return true;
+    throw error;
   }
 }
 

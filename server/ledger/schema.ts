@@ -161,6 +161,20 @@ export interface ClockTable {
   at: number;
 }
 
+/** An upload's bytes in a store that is not Landfall's own, by the name that the store has them under. */
+export interface StagedNameTable {
+  name: string;
+  uploadId: UploadId;
+  /** 1: what counts. Others are being made, or left over. */
+  isCurrent: number;
+}
+
+/** An upload that was adopted from another server under an id that is none of Landfall's: its sender goes on at that address. */
+export interface AdoptedIdTable {
+  address: string;
+  uploadId: UploadId;
+}
+
 export interface Schema {
   uploads: UploadTable;
   holders: HolderTable;
@@ -172,6 +186,8 @@ export interface Schema {
   credentials: CredentialTable;
   consumers: ConsumerTable;
   deliveries: DeliveryTable;
+  stagedNames: StagedNameTable;
+  adoptedIds: AdoptedIdTable;
 }
 
 export type Dialect = 'sqlite' | 'postgres';
@@ -378,6 +394,24 @@ const results: Migration = {
   },
 };
 
+/** Bytes in progress in others' stores, and uploads that began on others' servers. */
+const stores: Migration = {
+  async up(db) {
+    await db.schema
+      .createTable('stagedNames')
+      .addColumn('name', 'text', (column) => column.primaryKey())
+      .addColumn('uploadId', 'text', (column) => column.notNull())
+      .addColumn('isCurrent', 'integer', (column) => column.notNull())
+      .execute();
+    await db.schema.createIndex('staged_names_upload').on('stagedNames').columns(['uploadId', 'name']).execute();
+    await db.schema
+      .createTable('adoptedIds')
+      .addColumn('address', 'text', (column) => column.primaryKey())
+      .addColumn('uploadId', 'text', (column) => column.notNull())
+      .execute();
+  },
+};
+
 /** In order; a published one is never changed. */
 export function migrations(dialect: Dialect): MigrationProvider {
   const all = {
@@ -390,6 +424,7 @@ export function migrations(dialect: Dialect): MigrationProvider {
     '0007-access': access(dialect),
     '0008-events': eventTables(dialect),
     '0009-results': results,
+    '0010-stores': stores,
   };
   return { getMigrations: async () => all };
 }

@@ -45,7 +45,8 @@ export function requireOwnFlags(command: string, flags: readonly SettingKey[], f
 /** @throws UsageError for a limit that is typed to another command, and limits nothing there */
 export function requireNoLimits(command: string, options: Readonly<Record<string, unknown>>): void {
   for (const name of Object.keys(LIMIT_OPTIONS)) {
-    if (name !== 'allow' && !(command === 'url' && name === 'expires') && options[name] !== undefined)
+    const isItsOwn = (command === 'url' && name === 'expires') || (command === 'adopt' && name === 'owner');
+    if (name !== 'allow' && !isItsOwn && options[name] !== undefined)
       throw new UsageError(`"${command}" takes no --${name}. See landfall-server --help.`);
   }
 }

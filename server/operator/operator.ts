@@ -16,30 +16,31 @@ import { parseUploadId, type UploadId } from '../ledger/upload-id.ts';
 import { NO_CHECKSUM } from '../staging/running-checksum.ts';
 import { type Backend, openBackend } from '../storage/backend.ts';
 import type { Storage } from '../storage/storage.ts';
+import { type AdoptFlags, adopt } from './adopt/command.ts';
 import { runEventsCommand } from './events.ts';
 import { endUnfinished } from './restored.ts';
 import { type ListOptions, limitOf, type Output, UsageError, writePaced } from './usage.ts';
 
-const COMMANDS = ['ls', 'show', 'rm', 'url', 'verify', 'restored', 'events'];
+const COMMANDS = ['ls', 'show', 'rm', 'url', 'verify', 'restored', 'events', 'adopt'];
 const PAGE = 200;
 
 /** Runs one command and returns the exit code: 0, or 1 when what was asked for is not there or not right. @throws UsageError */
 export async function runOperatorCommand(
   command: string,
   operands: readonly string[],
-  options: ListOptions,
+  options: ListOptions & AdoptFlags,
   config: Config,
   output: Output,
 ): Promise<number> {
   if (!COMMANDS.includes(command)) throw new UsageError(`There is no command "${command}". See landfall-server --help.`);
   if (!['show', 'rm', 'url', 'events'].includes(command) && operands.length > 0)
     throw new UsageError(`"${command}" takes no "${operands[0]}". See landfall-server --help.`);
-  if (config.databaseUrl === '' && !hasSqlite(config.dataDir))
+  if (command !== 'adopt' && config.databaseUrl === '' && !hasSqlite(config.dataDir))
     throw new UsageError(`There is no ledger in ${config.dataDir}. Name the data directory with --data-dir or LANDFALL_DATA_DIR.`);
   await using opened = new AsyncDisposableStack();
-  const backend = await openBackend(config);
+  const backend = await openBackend(config, { engine: () => engine });
   opened.defer(() => backend.close());
-  const engine = await openEngine(config, command === 'restored');
+  const engine = await openEngine(config, command === 'restored' || command === 'adopt');
   const ledger = new Ledger(engine);
   opened.defer(() => ledger.close());
   const { storage } = backend;
@@ -58,6 +59,8 @@ export async function runOperatorCommand(
     case 'restored':
       output.write(`${await endUnfinished(engine, ledger, config.keepRecordsForMs)} unfinished uploads ended\n`);
       return 0;
+    case 'adopt':
+      return await adopt(engine, ledger, backend, config, options, (line) => void output.write(line));
     default:
       return await verify(ledger, storage, output);
   }

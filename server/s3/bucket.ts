@@ -185,10 +185,17 @@ export class Bucket {
     await Promise.all(keys.map((key) => outcome(key, this.#client.send(new DeleteObjectCommand(this.#place.at(key))))));
   }
 
-  async copy(from: string, to: string, headers: ObjectHeaders, signal?: AbortSignal): Promise<void> {
+  /** An object that may be in another bucket, as this one's server has it. */
+  async headSource({ bucket, key }: { bucket: string; key: string }): Promise<{ size: number; etag: string }> {
+    const { ContentLength = 0, ETag = '' } = await outcome(key, this.#client.send(new HeadObjectCommand({ Bucket: bucket, Key: key })));
+    return { size: ContentLength, etag: ETag };
+  }
+
+  /** @param source an object, as `source` names one of this bucket */
+  async copy(source: string, to: string, headers: ObjectHeaders, signal?: AbortSignal): Promise<void> {
     const copy = new CopyObjectCommand({
       ...this.#place.at(to),
-      CopySource: this.#place.source(from),
+      CopySource: source,
       MetadataDirective: 'REPLACE',
       ...headers,
     });

@@ -1,7 +1,7 @@
 // The SDK's client, as Landfall has it behave.
 import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
-import { S3Client } from '@aws-sdk/client-s3';
+import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
 import { PayloadHash } from './payload-hash.ts';
 
 export interface ClientOptions {
@@ -21,9 +21,14 @@ const CONNECT_MS = 5000;
 
 /** With limits on silence, which the SDK by itself waits out for ever. */
 export function createClient(options: ClientOptions, maxSockets: number, maxAttempts: number = ATTEMPTS): S3Client {
+  return new S3Client(clientConfig(options, maxSockets, maxAttempts));
+}
+
+/** As `createClient` makes it, for others' code that makes its own. */
+export function clientConfig(options: ClientOptions, maxSockets: number, maxAttempts: number = ATTEMPTS): S3ClientConfig {
   const { endpoint, region, forcePathStyle, timeoutMs, checksums } = options;
   const when = checksums === 'supported' ? 'WHEN_SUPPORTED' : 'WHEN_REQUIRED';
-  return new S3Client({
+  return {
     region,
     forcePathStyle,
     maxAttempts,
@@ -37,5 +42,5 @@ export function createClient(options: ClientOptions, maxSockets: number, maxAtte
       httpAgent: new HttpAgent({ keepAlive: true, maxSockets }),
       httpsAgent: new HttpsAgent({ keepAlive: true, maxSockets }),
     },
-  });
+  };
 }

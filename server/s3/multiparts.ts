@@ -49,12 +49,12 @@ export class Multiparts {
     return { number, size: body.byteLength, etag: ETag };
   }
 
-  /** Bytes [start, end) of another object, without their passing through here. */
+  /** Bytes [start, end) of another object, without their passing through here. @param source as `Bucket.source` names it */
   async copy(
     key: string,
     uploadId: string,
     number: number,
-    from: string,
+    source: string,
     start: number,
     end: number,
     signal?: AbortSignal,
@@ -63,7 +63,7 @@ export class Multiparts {
       ...this.#place.at(key),
       UploadId: uploadId,
       PartNumber: number,
-      CopySource: this.#place.source(from),
+      CopySource: source,
       CopySourceRange: `bytes=${start}-${end - 1}`,
     };
     const { CopyPartResult } = await outcome(

@@ -69,35 +69,12 @@ export class Admission {
     if (length !== null && length > maxUploadBytes) throw tooLarge(maxUploadBytes);
     const { metadata, rawMetadata } = withFixed(request, limits.metadata);
     const originalName = metadataValue(metadata, 'name');
-    const name = originalName === null ? null : safeFileName(originalName);
     // As sent: some names hide an extension that is gone once they are safe.
     const refusal = originalName === null ? undefined : checkName(policies.within(limits), originalName);
     if (refusal) throw new UploadError(refusal.code, refusal.detail === undefined ? {} : { detail: refusal.detail });
     await this.#freeSpace.require(length ?? 0);
-    const relativePath = metadataValue(metadata, 'relativePath');
-    const now = ledger.now();
-    const wall = Date.now();
-    const upload: UploadIn<'receiving'> = {
-      ...JUST_CREATED,
-      id,
-      owner,
-      source: grantee.source,
-      credential: grantee.credential,
-      quota: grantee.quota,
-      limits: JSON.stringify(limits),
-      length,
-      metadata: rawMetadata,
-      originalName: storable(originalName),
-      claimedType: storable(metadataValue(metadata, 'type')),
-      relativePath: relativePath === null ? null : (safeRelativePath(relativePath) ?? null),
-      name,
-      idempotencyKey: keys?.[0] ?? null,
-      creationFingerprint,
-      createdAt: wall,
-      wallAheadMs: wall - now,
-      updatedAt: wall,
-      expiresAt: now + expireAfterMs,
-    };
+    const begun = newRow({ id, grantee, length, metadata, rawMetadata }, ledger, expireAfterMs);
+    const upload = { ...begun, idempotencyKey: keys?.[0] ?? null, creationFingerprint };
     return reservations.create(grantee, length, async (reserved) => {
       const row = { ...upload, ...reserved };
       // Its row takes its room, and is refused where there is none.
@@ -114,6 +91,38 @@ export class Admission {
     if (earlier) return repeated(earlier, creationFingerprint);
     throw new UploadError('ERR_INTERNAL');
   }
+}
+
+/** The row of an upload that begins, by whatever door. */
+export function newRow(
+  { id, grantee, length, metadata, rawMetadata }: Omit<NewUpload, 'idempotencyKey' | 'comesWhole'>,
+  ledger: Ledger,
+  expireAfterMs: number,
+): UploadIn<'receiving'> {
+  const originalName = metadataValue(metadata, 'name');
+  const relativePath = metadataValue(metadata, 'relativePath');
+  const now = ledger.now();
+  const wall = Date.now();
+  return {
+    ...JUST_CREATED,
+    id,
+    owner: grantee.owner,
+    source: grantee.source,
+    credential: grantee.credential,
+    quota: grantee.quota,
+    limits: JSON.stringify(grantee.limits),
+    length,
+    metadata: rawMetadata,
+    originalName: storable(originalName),
+    claimedType: storable(metadataValue(metadata, 'type')),
+    relativePath: relativePath === null ? null : (safeRelativePath(relativePath) ?? null),
+    name: originalName === null ? null : safeFileName(originalName),
+    idempotencyKey: null,
+    createdAt: wall,
+    wallAheadMs: wall - now,
+    updatedAt: wall,
+    expiresAt: now + expireAfterMs,
+  };
 }
 
 /** @throws UploadError 422 when the key stands for another creation. Rows from before there were fingerprints tell none. */

@@ -9,13 +9,13 @@ import { type BodyEnd, type BodySource, type LeasedBatch, type OpenBody, splitBu
 import { Checkpoints, type CheckpointsOptions } from './checkpoints.ts';
 import { type ExpectedChecksum, type RunningDigest, requireDigest, startDigest } from './chunk-checksum.ts';
 import type { Confirmations } from './confirmations.ts';
-import { type EarlyRejectionOptions, requireAllowedHead } from './early-rejection.ts';
+import { type EarlyRejectionOptions, endDamaged, requireAllowedHead } from './early-rejection.ts';
 import { faultOf, refusalOf } from './faults.ts';
 import type { FreeSpace } from './free-space.ts';
 import { Head } from './head.ts';
 import type { Reservations } from './reservations.ts';
 import { advance, type Checksum } from './running-checksum.ts';
-import type { Proof, StagingWriter } from './staging.ts';
+import { type Proof, StagedBytesLost, type StagingWriter } from './staging.ts';
 import type { Unproved } from './unproved.ts';
 
 export interface ReceiveOptions {
@@ -85,6 +85,8 @@ export class BodyIntake {
   readonly #onTheWay: Checksum[] = [];
   /** Of as much as is stored for certain; undefined: nothing of this body. */
   #stored: Checksum | undefined;
+  /** Why a body that carries its own checksum is not kept. */
+  #mismatch: { error: unknown } | undefined;
 
   /** @param stored CRC-32 of what is stored already: the body is appended to it */
   constructor(options: BodyIntakeOptions, upload: Upload, stored: Checksum, receive: ReceiveOptions) {
@@ -110,6 +112,7 @@ export class BodyIntake {
       await this.#conclude(ended);
     } catch (error) {
       await this.#salvage();
+      if (error instanceof StagedBytesLost) await endDamaged(this.#options, this.#upload, this.#told, error);
       throw faultOf(error);
     }
     const { end, proof } = ended;
@@ -134,6 +137,7 @@ export class BodyIntake {
     const writer = await staging.openWriter(id, this.#start, {
       completeBytes,
       inOne,
+      isProvisional: this.#receive.expected !== undefined,
       ...(requireHeld && { requireHeld }),
       onStored: (offset) => this.#checkpoint(offset, sync),
       counted: () => this.#checkpoints.offset,
@@ -152,7 +156,8 @@ export class BodyIntake {
         }
       }
       const { end = 'cut' } = source;
-      return { end, proof: await writer.end(end !== 'too-long') };
+      const isRight = this.#receive.expected === undefined || this.#isAsSent(end);
+      return { end, proof: await writer.end(isRight && end !== 'too-long') };
     } finally {
       source?.close();
       await writer.close();
@@ -221,8 +226,8 @@ export class BodyIntake {
     const { staging } = this.#options;
     const { expected, requireHeld, signal, comesWhole } = this.#receive;
     const { id, length } = this.#upload;
-    if (expected && this.#digest) {
-      const isRight = await this.#verify(end, expected, this.#digest);
+    if (expected) {
+      const isRight = await this.#verify(end);
       if (!isRight && end !== 'cut' && end !== 'whole') throw refusalOf(end, signal);
       if (!isRight) return;
       await this.#judgeHead();
@@ -235,7 +240,8 @@ export class BodyIntake {
       throw new UploadError('ERR_UPLOAD_LENGTH_EXCEEDED');
     }
     // The state change that follows carries the checksum of a complete upload.
-    if (this.#isComplete || comesWhole) return;
+    // But of bytes in a store that is not ours it has to be known before: they begin no inspection by themselves.
+    if ((this.#isComplete && !staging.isReadBack) || comesWhole) return;
     // What was verified counts from the moment on at which it is proved: as one, or a power cut leaves half of it.
     await this.#checkpoints.end(this.#checksum, proof, expected && { unverifiedFrom: null });
   }
@@ -244,23 +250,28 @@ export class BodyIntake {
    * tus 1.0.0, Checksum: what came whole and right is kept; what was cut off can't be told, and goes.
    * @throws UploadError 460, 400
    */
-  async #verify(end: BodyEnd, expected: ExpectedChecksum, digest: RunningDigest): Promise<boolean> {
-    let isRight = false;
+  async #verify(end: BodyEnd): Promise<boolean> {
+    if (end === 'whole' && this.#mismatch === undefined) return true;
+    const { id } = this.#upload;
+    this.#receive.requireHeld?.();
+    await this.#options.staging.truncate(id, this.#start);
+    await this.#options.confirmations.markUnverified(id, null);
+    this.#checksum = this.#told;
+    if (this.#mismatch) throw this.#mismatch.error;
+    return false;
+  }
+
+  /** Whether a body that carries its own checksum came as it was sent. */
+  #isAsSent(end: BodyEnd): boolean {
+    const { expected } = this.#receive;
+    if (end !== 'whole' || expected === undefined || this.#digest === undefined) return false;
     try {
-      if (end === 'whole') {
-        requireDigest(expected, digest);
-        isRight = true;
-      }
-    } finally {
-      if (!isRight) {
-        const { id } = this.#upload;
-        this.#receive.requireHeld?.();
-        await this.#options.staging.truncate(id, this.#start);
-        await this.#options.confirmations.markUnverified(id, null);
-        this.#checksum = this.#told;
-      }
+      requireDigest(expected, this.#digest);
+      return true;
+    } catch (error) {
+      this.#mismatch = { error };
+      return false;
     }
-    return isRight;
   }
 
   /** After a fault, or a refusal: what was stored before it counts as far as it may. Never rejects. */

@@ -35,3 +35,19 @@ export async function requireAllowedHead(options: EarlyRejectionOptions, upload:
   );
   throw new UploadError(rejection.code, rejection.detail === undefined ? {} : { detail: rejection.detail });
 }
+
+/**
+ * Under the upload's lock: what was acknowledged is gone, and the upload can only end.
+ * @param told as much as the sender may have been told is stored
+ * @throws UploadError ERR_FILE_DAMAGED; the upload has moved to `rejected`
+ */
+export async function endDamaged(options: EarlyRejectionOptions, upload: Upload, told: Checksum, cause: Error): Promise<void> {
+  const { staging, announce } = options;
+  const known = { checksum: told.checksum, checksumOffset: told.offset };
+  await endReceiving(
+    staging,
+    () => moveToRejected(options, upload.id, { from: 'receiving' }, { code: 'ERR_FILE_DAMAGED' }, known),
+    (rejected) => void announce(rejected),
+  );
+  throw new UploadError('ERR_FILE_DAMAGED', { cause });
+}

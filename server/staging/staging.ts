@@ -5,6 +5,8 @@ export interface WriterOptions {
   completeBytes: number | null;
   /** All of it comes in one write, which may make it durable on its way. */
   inOne?: boolean;
+  /** The body carries its own checksum: `end(false)` says that it is not what was sent, and all of it is to be forgotten. */
+  isProvisional?: boolean;
   /** Asked right before bytes are stored later than by the `write` that brought them. @throws when the lock is lost */
   requireHeld?: () => void;
   /** Told when everything before `offset` is stored: within each `write`, or some time later, for several together. */
@@ -39,6 +41,27 @@ export interface StagingWriter {
   close(): Promise<void>;
 }
 
+/** Acknowledged bytes are gone from where they were stored. Nothing brings them back: the upload can only end. */
+export class StagedBytesLost extends Error {
+  override readonly name = 'StagedBytesLost';
+}
+
+/** Where the bytes of a whole upload can be had without their passing through here; neither: they are to be read. */
+export interface StagedPlace {
+  /** A file on this machine. */
+  path?: string;
+  /** An object in S3. */
+  object?: StagedObject;
+}
+
+export interface StagedObject {
+  bucket: string;
+  key: string;
+  size: number;
+  /** As its own server tells it; undefined: it is in the storage's own bucket. */
+  etag?: string;
+}
+
 /** Reads staged bytes while an inspection runs. */
 export interface StagedReader {
   readonly size: number;
@@ -59,16 +82,25 @@ export interface Staging {
    * its running checksum: never beyond what is stored, and what is stored beyond is written anew.
    */
   readonly isReadableInProgress: boolean;
+  /**
+   * The bytes are kept by code that is not Landfall's. What it hands back is held against the running checksum before a file is
+   * accepted, and its word that all is stored begins no inspection.
+   */
+  readonly isReadBack: boolean;
   /** Bytes stored; 0 when there is nothing of this upload. */
   size(id: UploadId): Promise<number>;
-  /** To append from `offset` on. The first writer makes the place; what is stored beyond the offset is written anew. */
+  /**
+   * To append from `offset` on. The first writer makes the place; what is stored beyond the offset is written anew, or, where a store
+   * can't write it anew, passed over: what comes again is the same, or the running checksum tells.
+   * @throws StagedBytesLost
+   */
   openWriter(id: UploadId, offset: number, options: WriterOptions): Promise<StagingWriter>;
   /** Makes the bytes durable. After it threw, they are unproved, whatever a second call says: only `renew` can help. */
   sync(id: UploadId): Promise<void>;
   /** Copies the bytes to a new place, makes that durable, and puts it in the old one's stead. Whether it holds the right bytes is the caller's to prove. @throws the signal's reason, the old place untouched */
   renew(id: UploadId, signal?: AbortSignal): Promise<void>;
   truncate(id: UploadId, size: number): Promise<void>;
-  /** @throws the signal's reason, where bytes are put together first to be read */
+  /** @throws the signal's reason, where bytes are put together first to be read; StagedBytesLost */
   open(id: UploadId, signal?: AbortSignal): Promise<StagedReader>;
   /**
    * Takes the bytes away of an upload that has ended, or never had a row. Where that fails it is tried again soon, for as long
@@ -77,6 +109,8 @@ export interface Staging {
   remove(id: UploadId): Promise<void>;
   /** The ids of everything staged, leftovers of `renew` cleared on the way. May run beside all else. */
   list(): AsyncIterable<UploadId>;
+  /** Of an upload whose bytes are whole and durable. Undefined: there are none. @throws the signal's reason */
+  place(id: UploadId, signal?: AbortSignal): Promise<StagedPlace | undefined>;
   /** Bytes that are free for new uploads; Infinity where there is no telling. */
   freeBytes(): Promise<number>;
 }

@@ -2,12 +2,18 @@
 import { join } from 'node:path';
 import type { FilePlace } from '../../shared/upload.ts';
 import type { Config } from '../config/config.ts';
+import type { Engine } from '../ledger/engine.ts';
+import { StagedNames } from '../ledger/staged-names.ts';
 import { loadWith } from '../runtime/optional-packages.ts';
 import type { BucketOptions } from '../s3/bucket.ts';
+import type { ClientOptions } from '../s3/client.ts';
 import { DiskStaging } from '../staging/disk/disk-staging.ts';
 import type { S3Direct } from '../staging/s3/s3-direct.ts';
 import type { Place } from '../staging/staged-elsewhere.ts';
 import type { Staging } from '../staging/staging.ts';
+import { type OpenedStore, openFileStore, openS3Store } from '../staging/store/known-stores.ts';
+import type { DataStore } from '../staging/store/store-access.ts';
+import { StoreStaging } from '../staging/store/store-staging.ts';
 import { DiskStorage } from './disk-storage.ts';
 import type { Storage } from './storage.ts';
 
@@ -39,22 +45,71 @@ export interface Backend {
 /** Whoever still reads says so several times in it. */
 const LINGER_MS = 60_000;
 
-/**
- * @param onFault told of what can't be taken away now
- * @throws PackageMissing
- */
-export async function openBackend(config: Config, onFault?: (error: unknown) => void): Promise<Backend> {
-  return config.storageBackend === 's3' ? openS3(config, onFault) : openDisk(config, onFault);
+export interface BackendOptions {
+  /** Told of what can't be taken away now. */
+  onFault?: (error: unknown) => void;
+  /** What keeps bytes in progress, where an application brings it. */
+  dataStore?: DataStore | undefined;
+  /** The ledger's, open by the time that anything is staged. */
+  engine: () => Engine;
 }
 
-function openDisk(config: Config, onFault?: (error: unknown) => void): Backend {
-  const staging = new DiskStaging(join(config.dataDir, 'staging'), onFault);
+/** Bytes in progress in a store that is not Landfall's own. */
+interface StagedInStore {
+  staging: StoreStaging;
+  place: Place;
+  close(): Promise<void>;
+}
+
+/** @throws PackageMissing */
+export async function openBackend(config: Config, options: BackendOptions): Promise<Backend> {
+  const inStore = await openStore(config, options);
+  return config.storageBackend === 's3' ? openS3(config, inStore, options.onFault) : openDisk(config, inStore, options.onFault);
+}
+
+async function openStore(config: Config, { dataStore, engine, onFault }: BackendOptions): Promise<StagedInStore | undefined> {
+  const { dataDir, fileStoreDir, s3Bucket, s3Prefix, maxUploadBytes } = config;
+  const prefix = `${s3Prefix}tus/`;
+  let opened: OpenedStore;
+  let place: Place;
+  let options: { prefix?: string } = {};
+  if (dataStore !== undefined) {
+    opened = { store: dataStore, close() {} };
+    place = { name: `the application's ${dataStore.constructor.name}`, server: '' };
+  } else if (config.staging === 'file-store') {
+    opened = await openFileStore(fileStoreDir);
+    place = { name: `the store ${fileStoreDir}`, server: '' };
+  } else if (config.staging === 's3-store') {
+    opened = await openS3Store(s3Bucket, config.s3PartBytes, clientOptions(config), config.s3Connections);
+    options = { prefix };
+    place = { name: `the store s3://${s3Bucket}/${prefix}`, server: config.s3Endpoint };
+  } else return undefined;
+  const staging = new StoreStaging({
+    store: opened.store,
+    names: new StagedNames(engine),
+    spoolDir: join(dataDir, 'spool'),
+    maxUploadBytes,
+    ...options,
+    ...(onFault && { onFault }),
+  });
+  return {
+    staging,
+    place,
+    async close() {
+      await staging.close();
+      opened.close();
+    },
+  };
+}
+
+function openDisk(config: Config, inStore: StagedInStore | undefined, onFault?: (error: unknown) => void): Backend {
+  const staging = inStore?.staging ?? new DiskStaging(join(config.dataDir, 'staging'), onFault);
   const storage = new DiskStorage(config.storageDir, staging);
   return {
     staging,
     storage,
     // The ledger's own, or one that every process may have by another path.
-    place: { name: 'the data directory', server: '' },
+    place: inStore?.place ?? { name: 'the data directory', server: '' },
     storageFreeBytes: () => storage.freeBytesBeside(config.dataDir),
     async prepare() {
       await staging.prepare();
@@ -64,13 +119,24 @@ function openDisk(config: Config, onFault?: (error: unknown) => void): Backend {
     lingerMs: config.databaseUrl === '' ? 0 : LINGER_MS,
     placeOf: (directory, name) => ({ path: `${directory}/${name}` }),
     describe: (directory, name) => join(config.storageDir, directory, name),
-    close: () => staging.close(),
+    close: () => (inStore ?? staging).close(),
+  };
+}
+
+/** To reach S3 as the settings say. */
+export function clientOptions(config: Config): ClientOptions {
+  return {
+    region: config.s3Region,
+    endpoint: config.s3Endpoint,
+    forcePathStyle: config.s3ForcePathStyle,
+    timeoutMs: config.s3TimeoutMs,
+    checksums: config.s3Checksums,
   };
 }
 
 const SDK = ['@aws-sdk/client-s3', '@aws-sdk/s3-request-presigner'];
 
-async function openS3(config: Config, onFault?: (error: unknown) => void): Promise<Backend> {
+async function openS3(config: Config, inStore: StagedInStore | undefined, onFault?: (error: unknown) => void): Promise<Backend> {
   const [{ Bucket }, { BucketCheck }, { S3Direct }, { S3Staging }, { S3Storage }] = await loadWith(SDK, 'LANDFALL_STORAGE_BACKEND=s3', () =>
     Promise.all([
       import('../s3/bucket.ts'),
@@ -82,35 +148,36 @@ async function openS3(config: Config, onFault?: (error: unknown) => void): Promi
   );
   const { s3Bucket, s3Prefix, maxUploadBytes } = config;
   const options: BucketOptions = {
+    ...clientOptions(config),
     bucket: s3Bucket,
-    region: config.s3Region,
-    endpoint: config.s3Endpoint,
     publicEndpoint: config.s3PublicEndpoint,
     prefix: s3Prefix,
-    forcePathStyle: config.s3ForcePathStyle,
     connections: config.s3Connections,
-    timeoutMs: config.s3TimeoutMs,
-    checksums: config.s3Checksums,
   };
   const bucket = new Bucket(options);
   const check = new BucketCheck(options);
   const { s3PartBytes: partBytes, s3Concurrency: concurrency, s3MemoryBytes: memoryBytes } = config;
-  const staging = new S3Staging({ bucket, partBytes, concurrency, memoryBytes, maxUploadBytes, ...(onFault && { onFault }) });
+  const staging =
+    inStore?.staging ?? new S3Staging({ bucket, partBytes, concurrency, memoryBytes, maxUploadBytes, ...(onFault && { onFault }) });
   const linkSeconds = Math.floor(config.s3LinkLifetimeMs / 1000);
   const delivery = { how: config.s3Downloads, linkSeconds };
   const storage = new S3Storage({ bucket, staging, copyThresholdBytes: config.s3CopyThresholdBytes, delivery });
   return {
     staging,
     storage,
-    place: { name: `s3://${s3Bucket}/${s3Prefix}`, server: config.s3Endpoint },
-    direct: new S3Direct({ bucket, partBytes, linkSeconds }),
-    prepare: () => check.requireUsable(),
+    place: inStore?.place ?? { name: `s3://${s3Bucket}/${s3Prefix}`, server: config.s3Endpoint },
+    // What comes past this server comes into Landfall's own parts.
+    ...(inStore ? {} : { direct: new S3Direct({ bucket, partBytes, linkSeconds }) }),
+    async prepare() {
+      await check.requireUsable();
+      await inStore?.staging.prepare();
+    },
     check: (signal) => check.look(signal),
     lingerMs: config.s3Downloads === 'redirect' ? Math.max(LINGER_MS, config.s3LinkLifetimeMs) : LINGER_MS,
     placeOf: (directory, name) => ({ bucket: s3Bucket, key: `${s3Prefix}files/${directory}/${name}` }),
     describe: (directory, name) => `s3://${s3Bucket}/${s3Prefix}files/${directory}/${name}`,
     async close() {
-      await staging.close();
+      await (inStore ?? staging).close();
       check.close();
       bucket.close();
     },

@@ -6,23 +6,30 @@ import type { Readable } from 'node:stream';
 import send from 'send';
 import { UploadError } from '../../shared/errors.ts';
 import { copyFile } from '../disk/copy-file.ts';
-import { codeOf, NO_LINK } from '../disk/disk-thread.ts';
+import { codeOf, type DiskThread, NO_LINK } from '../disk/disk-thread.ts';
 import { makeDurableDirectory } from '../disk/durable-directory.ts';
+import { writeFileFrom } from '../disk/write-file.ts';
 import type { UploadId } from '../ledger/upload-id.ts';
-import { type DiskStaging, isMissing } from '../staging/disk/disk-staging.ts';
+import { isMissing } from '../staging/disk/disk-staging.ts';
 import { faultOf } from '../staging/faults.ts';
+import type { Staging } from '../staging/staging.ts';
 import { satisfiable } from './preconditions.ts';
+import { checkedContent } from './staged-content.ts';
 import { StagedBytesGone, type Storage, type Target } from './storage.ts';
+
+/** The thread that publishes is the staging's, too. */
+type StagingBesideDisk = Staging & { readonly thread: DiskThread };
 
 /**
  * Final files under `<root>/YYYY/MM/DD/<id>/<name>`. Published by `link` where staging is on the same device, so that the
- * time does not depend on the size; by copy to `<id>.<attempt>.part` beside the target, fsync and link where it is not.
+ * time does not depend on the size; by copy to `<id>.<attempt>.part` beside the target, fsync and link where it is not, and where
+ * the bytes are not in a file at all.
  */
 export class DiskStorage implements Storage {
   readonly #root: string;
-  readonly #staging: DiskStaging;
+  readonly #staging: StagingBesideDisk;
 
-  constructor(root: string, staging: DiskStaging) {
+  constructor(root: string, staging: StagingBesideDisk) {
     this.#root = root;
     this.#staging = staging;
   }
@@ -44,20 +51,35 @@ export class DiskStorage implements Storage {
     return join(this.#root, ...directory.split('/'), name);
   }
 
-  async publish({ id, directory, name, attempt }: Target, signal?: AbortSignal): Promise<string> {
+  async publish({ id, directory, name, attempt, checksum }: Target, signal?: AbortSignal): Promise<string> {
     const target = this.path(directory, name);
     const folder = dirname(target);
-    const staged = this.#staging.path(id);
+    const part = join(folder, `${id}.${attempt}.part`);
+    signal?.throwIfAborted();
+    const place = await this.#staging.place(id, signal);
+    if (place === undefined) throw new StagedBytesGone('The staged bytes are gone.');
     if (attempt > 1) await removeParts(folder, id);
     const { thread } = this.#staging;
     signal?.throwIfAborted();
+    const { path: staged } = place;
+    if (staged === undefined) {
+      await thread.do({ root: this.#root, folder });
+      await publishPart(part, target, signal, () => this.#read(id, part, checksum, signal));
+      await thread.do({ root: this.#root, folder });
+      return directory;
+    }
     const outcome = await thread.do({ root: this.#root, folder, link: { from: staged, to: target } });
     if (outcome === 'no-file') throw new StagedBytesGone('The staged bytes are gone.');
     if (outcome === 'no-link') {
-      await copyInto(staged, target, join(folder, `${id}.${attempt}.part`), signal);
+      await publishPart(part, target, signal, () => copyFile(staged, part, signal));
       await thread.do({ root: this.#root, folder });
     }
     return directory;
+  }
+
+  async #read(id: UploadId, part: string, checksum: number | undefined, signal: AbortSignal | undefined): Promise<void> {
+    const reader = await this.#staging.open(id, signal);
+    await writeFileFrom(checkedContent(reader, checksum), part, signal).finally(() => reader.close());
   }
 
   /** All attempts share one name, and the first to have it keeps it. */
@@ -110,9 +132,10 @@ function refusalOf(error: Error): UploadError {
   return status === 404 ? new UploadError('ERR_NOT_FOUND', { cause: error }) : faultOf(error);
 }
 
-async function copyInto(staged: string, target: string, part: string, signal: AbortSignal | undefined): Promise<void> {
+/** @param make makes the part, durable */
+async function publishPart(part: string, target: string, signal: AbortSignal | undefined, make: () => Promise<void>): Promise<void> {
   try {
-    await copyFile(staged, part, signal);
+    await make();
     signal?.throwIfAborted();
     await link(part, target).catch(async (error) => {
       // Where even a link beside the file is not to be had, the directory is the upload's own: nothing can be overwritten.

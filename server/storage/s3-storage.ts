@@ -10,14 +10,15 @@ import type { StoredPart } from '../s3/multiparts.ts';
 import { streamObject } from '../s3/object-stream.ts';
 import type { ObjectHeaders } from '../s3/place.ts';
 import { MIN_PART_BYTES, partBytesFor } from '../staging/s3/s3-parts.ts';
-import type { S3Staging } from '../staging/s3/s3-staging.ts';
+import type { StagedObject, Staging } from '../staging/staging.ts';
 import { dispositionOf } from './disposition.ts';
 import { type Delivery, deliverObject } from './s3-delivery.ts';
+import { checkedContent } from './staged-content.ts';
 import { StagedBytesGone, type Storage, type Target } from './storage.ts';
 
 export interface S3StorageOptions {
   bucket: Bucket;
-  staging: S3Staging;
+  staging: Staging;
   /** Objects above so many bytes are copied in parts; S3 itself asks for that above 5 GiB. */
   copyThresholdBytes: number;
   delivery: Delivery;
@@ -28,6 +29,8 @@ const MIB = 1024 * 1024;
 /** Small enough to be done in seconds and tried again. */
 const COPY_PART_BYTES = 1024 * MIB;
 const COPIES_AT_ONCE = 8;
+/** Of bytes that are read to be published, in memory: one an upload. */
+const READ_PART_BYTES = 16 * MIB;
 
 export class S3Storage implements Storage {
   readonly #options: S3StorageOptions;
@@ -38,18 +41,21 @@ export class S3Storage implements Storage {
     this.#bucket = options.bucket;
   }
 
-  async publish({ id, directory, name, type, attempt }: Target, signal?: AbortSignal): Promise<string> {
-    const staged = await this.#options.staging.seal(id, signal);
-    if (staged === undefined) throw new StagedBytesGone('The staged bytes are gone.');
+  async publish({ id, directory, name, type, attempt, checksum }: Target, signal?: AbortSignal): Promise<string> {
+    const { staging } = this.#options;
+    const place = await staging.place(id, signal);
+    if (place === undefined) throw new StagedBytesGone('The staged bytes are gone.');
     const published = `${directory}/${attempt}`;
     const key = keyOf(published, name);
     const headers: ObjectHeaders = { ContentType: type, ContentDisposition: dispositionOf(name) };
     signal?.throwIfAborted();
-    if (staged.size > this.#options.copyThresholdBytes) await this.#copyInParts(staged.key, staged.size, key, headers, signal);
-    else await this.#bucket.copy(staged.key, key, headers, signal);
+    const size =
+      place.object !== undefined && (await this.#isWithin(place.object))
+        ? await this.#copy(place.object, key, headers, signal)
+        : await this.#read(id, checksum, key, headers, signal);
     // What an answer says is one thing.
     const made = await this.#bucket.head(key);
-    if (made?.size !== staged.size) throw new Error(`${key}: ${made?.size ?? 'no'} bytes were published of ${staged.size}.`);
+    if (made?.size !== size) throw new Error(`${key}: ${made?.size ?? 'no'} bytes were published of ${size}.`);
     return published;
   }
 
@@ -106,6 +112,57 @@ export class S3Storage implements Storage {
     await this.#bucket.remove(keys);
   }
 
+  /** Whether this S3 has the object: one of another server's may have its name. */
+  async #isWithin(object: StagedObject): Promise<boolean> {
+    if (object.etag === undefined) return true;
+    const found = await this.#bucket.headSource(object).catch(() => undefined);
+    return found?.etag === object.etag && found.size === object.size;
+  }
+
+  async #copy(object: StagedObject, key: string, headers: ObjectHeaders, signal: AbortSignal | undefined): Promise<number> {
+    const source = sourceOf(object);
+    if (object.size > this.#options.copyThresholdBytes) await this.#copyInParts(source, object.size, key, headers, signal);
+    else await this.#bucket.copy(source, key, headers, signal);
+    return object.size;
+  }
+
+  /** Of bytes that are not in this S3. */
+  async #read(
+    id: UploadId,
+    checksum: number | undefined,
+    key: string,
+    headers: ObjectHeaders,
+    signal: AbortSignal | undefined,
+  ): Promise<number> {
+    const reader = await this.#options.staging.open(id, signal);
+    const { size } = reader;
+    const partSize = partBytesFor(READ_PART_BYTES, size);
+    const pieces = inPieces(checkedContent(reader, checksum), partSize);
+    try {
+      if (size <= partSize) {
+        for await (const bytes of pieces) await this.#bucket.put(key, bytes, headers);
+        if (size === 0) await this.#bucket.put(key, Buffer.alloc(0), headers);
+        return size;
+      }
+      const uploadId = await this.#bucket.multiparts.start(key, headers);
+      try {
+        const parts: StoredPart[] = [];
+        for await (const bytes of pieces) {
+          signal?.throwIfAborted();
+          parts.push(await this.#bucket.multiparts.put(key, uploadId, parts.length + 1, bytes));
+        }
+        signal?.throwIfAborted();
+        await this.#bucket.multiparts.complete(key, uploadId, parts);
+      } catch (error) {
+        await this.#bucket.multiparts.abort(key, uploadId).catch(() => undefined);
+        throw error;
+      }
+      return size;
+    } finally {
+      await reader.close();
+    }
+  }
+
   async #copyInParts(from: string, size: number, key: string, headers: ObjectHeaders, signal: AbortSignal | undefined): Promise<void> {
     const partBytes = partBytesFor(Math.max(MIN_PART_BYTES, Math.min(COPY_PART_BYTES, this.#options.copyThresholdBytes)), size);
     const count = Math.ceil(size / partBytes);
@@ -132,6 +189,30 @@ export class S3Storage implements Storage {
       throw error;
     }
   }
+}
+
+/** An object as S3 wants the source of a copy named. */
+function sourceOf({ bucket, key }: StagedObject): string {
+  return `${bucket}/${key.split('/').map(encodeURIComponent).join('/')}`;
+}
+
+/** The last one may be smaller. It comes only once the content is known to be whole. */
+async function* inPieces(content: AsyncIterable<Buffer>, bytes: number): AsyncIterable<Buffer> {
+  let gathered: Buffer[] = [];
+  let size = 0;
+  for await (let piece of content) {
+    // Only when more follows: the last piece waits for the end, where what was read is held against what was inspected.
+    while (size + piece.byteLength > bytes) {
+      const rest = bytes - size;
+      yield Buffer.concat([...gathered, piece.subarray(0, rest)]);
+      piece = piece.subarray(rest);
+      gathered = [];
+      size = 0;
+    }
+    gathered.push(Buffer.from(piece));
+    size += piece.byteLength;
+  }
+  if (size > 0) yield Buffer.concat(gathered);
 }
 
 function keyOf(directory: string, name: string): string {

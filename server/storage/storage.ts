@@ -11,6 +11,8 @@ export interface Target {
   type: string;
   /** The inspection's attempt, which names whatever it leaves unfinished. */
   attempt: number;
+  /** CRC-32 of the inspected bytes, where they are kept by code that is not Landfall's. */
+  checksum?: number;
 }
 
 /** Raised by `publish` when the staged bytes are gone: another holder of the lease has published, or refused. */

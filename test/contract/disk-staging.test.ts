@@ -1,9 +1,11 @@
 import { access, writeFile } from 'node:fs/promises';
 import { describe, expect, it } from 'vitest';
 import { DiskStaging } from '../../server/staging/disk/disk-staging.ts';
+import { filesBelow } from '../support/content.ts';
 import { testDirectory } from '../support/temp-dir.ts';
 import { uploadId } from '../support/upload-ids.ts';
 import { testBodyIntake } from './body-intake.ts';
+import { testPromises } from './promises.ts';
 import { testStaging } from './staging.ts';
 
 async function openStaging(): Promise<DiskStaging> {
@@ -33,4 +35,18 @@ describe('staging on disk', () => {
 
 describe('a body on its way to a disk', () => {
   testBodyIntake(openStaging);
+});
+
+describe('docs/stores.md of staging on a disk', () => {
+  testPromises('Landfall on a disk', async () => {
+    const directory = testDirectory();
+    return {
+      async open() {
+        const staging = new DiskStaging(directory);
+        await staging.prepare();
+        return { staging };
+      },
+      everything: () => filesBelow(directory),
+    };
+  });
 });

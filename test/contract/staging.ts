@@ -13,14 +13,17 @@ const OTHER = uploadId('b');
 
 /** A body that comes in pieces and then ends, waits, or is cut. */
 function body(pieces: readonly Uint8Array[], end: 'end' | 'wait' | 'cut' = 'end'): Readable {
+  let isBegun = false;
   const readable = new Readable({
     // Not before somebody reads: what is cut off unread never came.
     read() {
+      if (isBegun) return;
+      isBegun = true;
+      for (const piece of pieces) readable.push(piece);
+      if (end === 'end') readable.push(null);
       if (end === 'cut') setTimeout(() => readable.destroy(), 50);
     },
   });
-  for (const piece of pieces) readable.push(piece);
-  if (end === 'end') readable.push(null);
   return readable;
 }
 
@@ -90,8 +93,9 @@ export function testStaging(open: () => Promise<Staging>): void {
       'interrupted',
       () => {
         const controller = new AbortController();
-        setTimeout(() => controller.abort(), 100);
-        return { source: body([Buffer.alloc(5000, 1)], 'wait'), options: { signal: controller.signal } };
+        // Once it has come: what opens a store may take longer than any time that could be told here.
+        const onBatch = () => void setTimeout(() => controller.abort(), 50);
+        return { source: body([Buffer.alloc(5000, 1)], 'wait'), options: { signal: controller.signal, onBatch } };
       },
     ],
     ['too-slow', () => ({ source: body([Buffer.alloc(5000, 1)], 'wait'), options: { bodyTimeoutMs: 100 } })],

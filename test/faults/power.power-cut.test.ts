@@ -18,8 +18,9 @@ import { createUpload, headUpload, idOf, patchUpload, readRecord } from '../supp
 const LENGTH = 3_000_000;
 const UPLOADS = process.env.LANDFALL_TEST_LONG === '1' ? 40 : 5;
 
-async function startOn(disk: CuttableDisk, durability: 'chunk' | 'finish' = 'chunk'): Promise<LandfallProcess> {
-  const server = await startLandfall({ dataDir: join(disk.path, 'data'), env: { LANDFALL_DURABILITY: durability } });
+async function startOn(disk: CuttableDisk, durability: 'chunk' | 'finish' = 'chunk', staging = 'own'): Promise<LandfallProcess> {
+  const env = { LANDFALL_DURABILITY: durability, LANDFALL_STAGING: staging };
+  const server = await startLandfall({ dataDir: join(disk.path, 'data'), env });
   onTestFinished(() => server.kill());
   return server;
 }
@@ -74,17 +75,21 @@ describe('a power cut', () => {
     }
   });
 
-  it.for(['chunk', 'finish'] as const)(
-    'in the middle of an upload, with durability %s, leaves one that goes on and ends with the right bytes',
-    async (durability) => {
+  it.for([
+    ['chunk', 'own'],
+    ['finish', 'own'],
+    ['chunk', 'file-store'],
+  ] as const)(
+    'in the middle of an upload, with durability %s and %s staging, leaves one that goes on and ends with the right bytes',
+    async ([durability, staging]) => {
       const disk = await CuttableDisk.create();
-      const server = await startOn(disk, durability);
+      const server = await startOn(disk, durability, staging);
       await disk.settle();
       const bytes = await videoBytes(LENGTH);
       const { url } = await createUpload(server.files, { length: LENGTH, name: 'film.mp4' });
       if (durability === 'finish') await disk.settle();
       expect(await patchUpload(url, 0, bytes.subarray(0, 2_000_000))).toMatchObject({ status: 204, offset: 2_000_000 });
-      const restarted = await startOn(await disk.cut(), durability);
+      const restarted = await startOn(await disk.cut(), durability, staging);
       const again = `${restarted.files}/${idOf(url)}`;
       const { status, offset = -1 } = await headUpload(again);
       expect(status).toBe(200);

@@ -6,6 +6,7 @@ import type { UploadId } from '../../server/ledger/upload-id.ts';
 import { S3Staging } from '../../server/staging/s3/s3-staging.ts';
 import { S3Storage } from '../../server/storage/s3-storage.ts';
 import { testBodyIntake } from '../contract/body-intake.ts';
+import { testPromises } from '../contract/promises.ts';
 import { testStaging } from '../contract/staging.ts';
 import { testStorage } from '../contract/storage.ts';
 import { testBucket } from '../support/s3-test-bucket.ts';
@@ -48,4 +49,18 @@ describe('final storage in S3', () => {
 
 describe('final storage in S3, copied in parts', () => {
   testStorage(() => openStorage(500));
+});
+
+describe('docs/stores.md of staging in S3', () => {
+  testPromises('Landfall in S3', async () => {
+    const s3 = await testBucket();
+    return {
+      async open() {
+        const { bucket } = s3;
+        const limits = { concurrency: 3, memoryBytes: 64 * MIB, maxUploadBytes: 1024 * MIB };
+        return { staging: new S3Staging({ bucket, partBytes: 8 * MIB, ...limits }) };
+      },
+      everything: async () => [...(await s3.keys()), ...(await s3.unfinished())],
+    };
+  });
 });

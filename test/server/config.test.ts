@@ -17,6 +17,8 @@ const WRONG: Record<SettingKey, readonly string[]> = {
   dataDir: [''],
   storageDir: [],
   storageBackend: ['', 'S3', 'tape'],
+  staging: ['', 'disk', 'FileStore'],
+  fileStoreDir: [],
   s3Bucket: [],
   s3Region: [''],
   s3Endpoint: ['s3.example.com', 'ftp://example.com'],

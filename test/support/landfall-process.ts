@@ -11,6 +11,8 @@ export interface LandfallProcessOptions {
   env?: Record<string, string>;
   /** What the server runs under, with its arguments: `['strace', '-f']`. */
   under?: readonly string[];
+  /** A free one, where it is left out. */
+  port?: number;
   /** What runs instead of the server's own program, relative to the repository. */
   program?: string;
 }
@@ -44,10 +46,11 @@ export class LandfallProcess {
   readonly #under: readonly string[];
   readonly #program: string;
   #child: ChildProcess | undefined;
-  #port = 0;
+  #port: number;
   #noise = '';
 
-  constructor({ dataDir, env = {}, under = [], program = 'server/main.ts' }: LandfallProcessOptions) {
+  constructor({ dataDir, env = {}, under = [], port = 0, program = 'server/main.ts' }: LandfallProcessOptions) {
+    this.#port = port;
     this.#program = program;
     this.dataDir = dataDir;
     this.env = env;

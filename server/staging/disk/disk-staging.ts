@@ -8,7 +8,7 @@ import { makeDurableDirectory, syncDirectory } from '../../disk/durable-director
 import { OpenFile } from '../../disk/open-file.ts';
 import { parseUploadId, type UploadId } from '../../ledger/upload-id.ts';
 import { Retries } from '../../runtime/retries.ts';
-import type { StagedReader, Staging, StagingWriter, WriterOptions } from '../staging.ts';
+import type { StagedPlace, StagedReader, Staging, StagingWriter, WriterOptions } from '../staging.ts';
 import { DiskWriter } from './disk-writer.ts';
 
 /** Each write makes durable what it wrote, as an fsync after it would, in the same hop. Elsewhere it means less than fsync. */
@@ -24,6 +24,7 @@ const RENEWED = '.renewed';
 /** A file an upload under `<root>/<first two digits of the id>/`, so that no directory grows without bound. */
 export class DiskStaging implements Staging {
   readonly isReadableInProgress = true;
+  readonly isReadBack = false;
   /** Shared with the storage that publishes from here. */
   readonly thread: DiskThread = new DiskThread();
   readonly #root: string;
@@ -119,6 +120,10 @@ export class DiskStaging implements Staging {
   /** What crashes left; not those that are being made. One that another process makes is made again there. */
   async #clearRenewed(id: UploadId | undefined): Promise<void> {
     if (id !== undefined && !this.#renewing.has(id)) await unlink(`${this.path(id)}${RENEWED}`).catch(unlessMissing);
+  }
+
+  async place(id: UploadId): Promise<StagedPlace> {
+    return { path: this.path(id) };
   }
 
   async freeBytes(): Promise<number> {

@@ -105,7 +105,7 @@ export class S3Direct {
       return true;
     }
     if (staged.direct !== length) return false;
-    await this.#bucket.copy(directKey(id), bytesKey(id), {});
+    await this.#bucket.copy(this.#bucket.source(directKey(id)), bytesKey(id), {});
     return (await this.#bucket.head(bytesKey(id)))?.size === length;
   }
 

@@ -134,7 +134,7 @@ export async function unseal(
     // Not under the key itself, or its completion would be taken for the object there is.
     const uploadId = await bucket.multiparts.start(key);
     for (let part = 0; part < count; part++)
-      await bucket.multiparts.copy(key, uploadId, part + 1, key, part * partBytes, (part + 1) * partBytes);
+      await bucket.multiparts.copy(key, uploadId, part + 1, bucket.source(key), part * partBytes, (part + 1) * partBytes);
     // The object goes in their stead.
     const copied = leadingParts(await bucket.multiparts.parts(key, uploadId), partBytes);
     if (copied.length < count) throw new Error(`${copied.length} parts were copied of ${count}.`);

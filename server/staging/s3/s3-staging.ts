@@ -5,7 +5,7 @@ import type { Bucket } from '../../s3/bucket.ts';
 import { isMissing } from '../../s3/fault.ts';
 import { PartMemory } from '../../s3/part-memory.ts';
 import { Permits } from '../../s3/permits.ts';
-import type { StagedReader, Staging, StagingWriter, WriterOptions } from '../staging.ts';
+import type { StagedPlace, StagedReader, Staging, StagingWriter, WriterOptions } from '../staging.ts';
 import { layOut } from './s3-layout.ts';
 import {
   bytesKey,
@@ -49,6 +49,7 @@ const PARTS_READ_AT_ONCE = 2;
 
 export class S3Staging implements Staging {
   readonly isReadableInProgress = false;
+  readonly isReadBack = false;
   readonly #options: S3StagingOptions;
   readonly #bucket: Bucket;
   readonly #memory: PartMemory;
@@ -139,12 +140,13 @@ export class S3Staging implements Staging {
     return new ObjectReader(this.#bucket, bytesKey(id), size);
   }
 
-  /** One object of all that is staged: its key and size, or undefined when nothing is. */
-  async seal(id: UploadId, signal?: AbortSignal): Promise<{ key: string; size: number } | undefined> {
+  /** One object of all that is staged. */
+  async place(id: UploadId, signal?: AbortSignal): Promise<StagedPlace | undefined> {
     const staged = await readStaged(this.#bucket, id);
     if (staged.keys.length === 0) return undefined;
     const size = staged.sealed ?? (await sealAll({ bucket: this.#bucket, reading: this.#reading }, id, staged, signal));
-    return { key: bytesKey(id), size };
+    const { Bucket: bucket, Key: key } = this.#bucket.at(bytesKey(id));
+    return { object: { bucket, key, size } };
   }
 
   remove(id: UploadId): Promise<void> {

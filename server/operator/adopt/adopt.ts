@@ -1,0 +1,232 @@
+// `landfall-server adopt`: takes over what another server has. Bytes come first, what is known of them then, and nothing goes from
+// where it was before both are durable here: it can be ended anywhere, and run again.
+import { link } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { nameFromType } from '../../../shared/filename.ts';
+import { formatMetadata } from '../../../shared/metadata.ts';
+import { formatBytes } from '../../../shared/units.ts';
+import type { Config } from '../../config/config.ts';
+import { codeOf, NO_LINK } from '../../disk/disk-thread.ts';
+import { syncDirectory } from '../../disk/durable-directory.ts';
+import { directoryFor } from '../../finish/beginnings.ts';
+import { type AdoptedIds, addressesOf, idFor } from '../../ledger/adopted-ids.ts';
+import type { Ledger } from '../../ledger/ledger.ts';
+import { type Grantee, NO_LIMITS, quotaOfOwner } from '../../ledger/limits.ts';
+import type { Upload, UploadIn } from '../../ledger/upload.ts';
+import { parseUploadId, type UploadId } from '../../ledger/upload-id.ts';
+import { newRow } from '../../staging/admission.ts';
+import { DiskStaging } from '../../staging/disk/disk-staging.ts';
+import { advance, type Checksum } from '../../staging/running-checksum.ts';
+import type { Staging } from '../../staging/staging.ts';
+import type { Storage } from '../../storage/storage.ts';
+import type { AdoptionSource, FoundUpload, UnusableUpload } from './source.ts';
+
+export interface AdoptionOptions {
+  /** Whose they are, as the access rule names owners; empty: everyone's. */
+  owner: string;
+  /** Finished files are taken as they are, and not looked into. */
+  isTrusted: boolean;
+  /** Nothing is changed, anywhere. */
+  isDry: boolean;
+  /** What is durable here goes from where it was. */
+  mayRemove: boolean;
+}
+
+export interface Adopting {
+  ledger: Ledger;
+  adopted: AdoptedIds;
+  staging: Staging;
+  storage: Storage;
+  config: Config;
+  /** A line for the person who runs it. */
+  say(line: string): void;
+}
+
+export interface AdoptionCounts {
+  finished: number;
+  unfinished: number;
+  /** They were here already. */
+  known: number;
+  unusable: number;
+  removed: number;
+}
+
+/** Of a type that nobody has looked for: it is told as bytes, and never opened by a browser. */
+const UNKNOWN_TYPE = 'application/octet-stream';
+
+/** Everything that a source has. One that can't be taken over keeps no others; running it again tries it again. */
+export async function adoptAll(source: AdoptionSource, options: AdoptionOptions, adopting: Adopting): Promise<AdoptionCounts> {
+  const counts: AdoptionCounts = { finished: 0, unfinished: 0, known: 0, unusable: 0, removed: 0 };
+  const leave = (id: string, reason: string) => {
+    counts.unusable += 1;
+    adopting.say(`${id}  left  ${reason}`);
+  };
+  for await (const found of source.uploads()) {
+    try {
+      const reason = 'reason' in found ? found.reason : unusable(found, adopting.config);
+      if (!('reason' in found) && reason === undefined) await new Adoption(found, options, adopting).run(counts);
+      else if ('reason' in found && (await isRest(found, options, adopting))) counts.known += 1;
+      else leave(found.id, reason ?? '');
+    } catch (error) {
+      leave(found.id, error instanceof Error ? error.message : String(error));
+    }
+  }
+  return counts;
+}
+
+/** An upload that is here, and whose removal there did not come to its end. */
+async function isRest({ id, remove }: UnusableUpload, { mayRemove, isDry }: AdoptionOptions, { ledger }: Adopting): Promise<boolean> {
+  const upload = remove && (await ledger.get(parseUploadId(id) ?? idFor(id)));
+  if (upload === undefined) return false;
+  if (mayRemove && !isDry && isSafe(upload)) await remove?.();
+  return true;
+}
+
+function unusable({ length, offset, id }: Exclude<FoundUpload, UnusableUpload>, { maxUploadBytes }: Config): string | undefined {
+  if ((length ?? offset) > maxUploadBytes) return `it is larger than LANDFALL_MAX_UPLOAD_SIZE, ${formatBytes(maxUploadBytes)}`;
+  if (parseUploadId(id) === undefined && addressesOf(id).length === 0) return 'its id is none that an address could have';
+  return undefined;
+}
+
+class Adoption {
+  readonly #found: FoundUpload;
+  readonly #options: AdoptionOptions;
+  readonly #adopting: Adopting;
+  readonly #id: UploadId;
+
+  constructor(found: FoundUpload, options: AdoptionOptions, adopting: Adopting) {
+    this.#found = found;
+    this.#options = options;
+    this.#adopting = adopting;
+    this.#id = parseUploadId(found.id) ?? idFor(found.id);
+  }
+
+  async run(counts: AdoptionCounts): Promise<void> {
+    const { ledger } = this.#adopting;
+    const { isDry } = this.#options;
+    let upload = await ledger.get(this.#id);
+    const isKnown = upload !== undefined;
+    if (upload === undefined && !isDry) upload = await this.#adopt();
+    counts[isKnown ? 'known' : this.#isFinished ? 'finished' : 'unfinished'] += 1;
+    this.#tell(upload);
+    if (!this.#options.mayRemove || upload === undefined || isDry || !isSafe(upload)) return;
+    await this.#found.remove();
+    counts.removed += 1;
+  }
+
+  get #isFinished(): boolean {
+    return this.#found.length === this.#found.offset;
+  }
+
+  async #adopt(): Promise<Upload> {
+    const { staging, ledger, adopted } = this.#adopting;
+    // What an earlier run brought that did not come to its end.
+    await staging.remove(this.#id);
+    const checksum = (await this.#link()) ?? (await this.#copy());
+    await staging.sync(this.#id);
+    if (parseUploadId(this.#found.id) === undefined) {
+      for (const address of addressesOf(this.#found.id)) await adopted.add(address, this.#id);
+    }
+    const row = this.#row(checksum);
+    const upload = !this.#isFinished ? row : this.#options.isTrusted ? await this.#publish(row) : this.#inspectable(row);
+    await ledger.create(upload, true);
+    if (upload.state === 'accepted') await staging.remove(this.#id);
+    return upload;
+  }
+
+  /** A finished file is not written to any more: where it can have a second name, its bytes need not be there twice. */
+  async #link(): Promise<Checksum | undefined> {
+    const { staging } = this.#adopting;
+    const { path } = this.#found;
+    if (path === undefined || !this.#isFinished || !(staging instanceof DiskStaging)) return undefined;
+    const staged = staging.path(this.#id);
+    try {
+      await link(path, staged);
+    } catch (error) {
+      if (NO_LINK.has(codeOf(error))) return undefined;
+      throw error;
+    }
+    await syncDirectory(dirname(staged));
+    if (!this.#options.isTrusted) return { checksum: 0, offset: 0 };
+    return this.#read(async () => {});
+  }
+
+  async #copy(): Promise<Checksum> {
+    const { length } = this.#found;
+    const writer = await this.#adopting.staging.openWriter(this.#id, 0, { completeBytes: length });
+    try {
+      const checksum = await this.#read(async (piece) => {
+        for (let at = 0; at < piece.byteLength; ) {
+          const bytes = piece.subarray(at, at + writer.room);
+          await writer.write([bytes]);
+          at += bytes.byteLength;
+        }
+      });
+      if ((await writer.end(true)) === 'unproved') throw new Error(`The bytes of ${this.#found.id} could not be made durable.`);
+      return checksum;
+    } finally {
+      await writer.close();
+    }
+  }
+
+  async #read(take: (piece: Buffer) => Promise<void>): Promise<Checksum> {
+    const checksum = { checksum: 0, offset: 0 };
+    for await (const piece of this.#found.content()) {
+      advance(checksum, [piece]);
+      await take(piece);
+    }
+    const { offset, id } = this.#found;
+    if (checksum.offset !== offset)
+      throw new Error(`${checksum.offset} bytes of ${id} were read, and ${offset} were there: somebody writes to it.`);
+    return checksum;
+  }
+
+  #row({ checksum, offset: checksumOffset }: Checksum): UploadIn<'receiving'> {
+    const { ledger, config } = this.#adopting;
+    const { length, offset, createdAt, metadata: pairs } = this.#found;
+    const metadata = new Map(Object.entries(pairs).map(([key, value]) => [key, value ?? '']));
+    const rawMetadata = formatMetadata(metadata);
+    const grantee = granteeOf(this.#options.owner);
+    const row = newRow({ id: this.#id, grantee, length, metadata, rawMetadata }, ledger, config.expireAfterMs);
+    return { ...row, createdAt, checksum, checksumOffset, provenOffset: offset };
+  }
+
+  /** The next server that serves inspects it, unasked. */
+  #inspectable(row: UploadIn<'receiving'>): UploadIn<'inspecting'> {
+    const { offset } = this.#found;
+    const target = directoryFor(this.#id, new Date(row.createdAt));
+    return { ...row, state: 'inspecting', length: offset, target, leaseOwner: null, retryAt: null, fault: null, expiresAt: null };
+  }
+
+  async #publish(row: UploadIn<'receiving'>): Promise<UploadIn<'accepted'>> {
+    const { offset: length } = this.#found;
+    // Of the day that does not change: run again, it has the same place.
+    const directory = directoryFor(this.#id, new Date(row.createdAt));
+    const name = row.name ?? nameFromType(this.#id, null);
+    const published = { id: this.#id, directory, name, type: UNKNOWN_TYPE, attempt: 1, checksum: row.checksum };
+    const target = await this.#adopting.storage.publish(published);
+    const done = { checksumOffset: length, attempt: 1, expiresAt: null };
+    return { ...row, ...done, state: 'accepted', length, name, target, type: UNKNOWN_TYPE, sha256: null };
+  }
+
+  #tell(upload: Upload | undefined): void {
+    const { id, offset, length, told } = this.#found;
+    const size = length === null ? `${offset} bytes` : `${offset} of ${length} bytes`;
+    const what = upload === undefined ? (this.#isFinished ? 'finished' : 'unfinished') : upload.state;
+    const under = id === this.#id ? '' : `  as ${this.#id}`;
+    const lost = told === undefined ? '' : `  bytes are missing before what follows: its sender was told ${told}, and sends the rest again`;
+    this.#adopting.say(`${id}  ${what}  ${size}${under}${lost}`);
+  }
+}
+
+/** Counted as what its owner sends here. */
+function granteeOf(owner: string): Grantee {
+  const isAnyones = owner === '';
+  const source = isAnyones ? 'anonymous' : 'application';
+  return { owner, source, credential: null, quota: isAnyones ? '' : quotaOfOwner(owner), limits: NO_LIMITS };
+}
+
+/** Whether what was adopted needs its old place no more. What waits for its verdict, or was refused, may be wanted yet. */
+function isSafe({ state }: Upload): boolean {
+  return state !== 'inspecting' && state !== 'rejected';
+}

@@ -1,0 +1,62 @@
+// Uploads in a directory of @tus/file-store, or of tusd: a file an upload, and one of JSON beside it that ends in `.json` or `.info`.
+import { createReadStream } from 'node:fs';
+import { readdir, readFile, rm, stat } from 'node:fs/promises';
+import { join, relative, sep } from 'node:path';
+import { StartError } from '../../runtime/start-error.ts';
+import { type AdoptionSource, type FoundUpload, readInfo, type UnusableUpload } from './source.ts';
+
+/** There is nothing to adopt from where the operator said. */
+export class NothingToAdopt extends StartError {
+  override readonly name = 'NothingToAdopt';
+}
+
+export class DirectorySource implements AdoptionSource {
+  readonly #directory: string;
+  readonly #ending: string;
+
+  /** @param ending of the files of JSON: `.json` or `.info` */
+  constructor(directory: string, ending: string) {
+    this.#directory = directory;
+    this.#ending = ending;
+  }
+
+  async *uploads(): AsyncIterable<FoundUpload | UnusableUpload> {
+    const entries = await readdir(this.#directory, { recursive: true, withFileTypes: true }).catch((cause: unknown) => {
+      throw new NothingToAdopt(`${this.#directory} can't be read.`, { cause });
+    });
+    for (const entry of entries) {
+      if (!entry.isFile() || !entry.name.endsWith(this.#ending)) continue;
+      const info = join(entry.parentPath, entry.name);
+      const path = info.slice(0, -this.#ending.length);
+      // An id with slashes in it is a path below the directory.
+      const id = relative(this.#directory, path).split(sep).join('/');
+      yield await this.#read(id, path, info);
+    }
+  }
+
+  close(): void {}
+
+  async #read(id: string, path: string, infoPath: string): Promise<FoundUpload | UnusableUpload> {
+    const info = readInfo(await readFile(infoPath, 'utf8'));
+    if (info === undefined || info.id !== id) return { id, reason: 'what is said of it beside it is not readable' };
+    if (info.isPartial) return { id, reason: 'it is a part of a parallel upload: its sender begins anew' };
+    const stats = await stat(path).catch(() => undefined);
+    if (!stats?.isFile()) return { id, reason: 'its bytes are gone', remove: () => rm(infoPath, { force: true }) };
+    const { length } = info;
+    if (length !== null && stats.size > length) return { id, reason: `it has ${stats.size} bytes of ${length}` };
+    return {
+      id,
+      length,
+      offset: stats.size,
+      metadata: info.metadata,
+      createdAt: info.createdAt ?? stats.birthtimeMs,
+      path,
+      content: () => createReadStream(path),
+      // What is said of it goes last: without it nothing would be looked for.
+      async remove() {
+        await rm(path, { force: true });
+        await rm(infoPath, { force: true });
+      },
+    };
+  }
+}

@@ -1,0 +1,158 @@
+// @tus/s3-store: parts of any size, whose sum it takes for an offset, and the rest in an object beside them. Here the parts are read
+// off S3, a gap among them ends what counts, and what the store stores once more is kept until it is stored.
+import { Readable } from 'node:stream';
+import type { S3 } from '@aws-sdk/client-s3';
+import type { DataStore } from '@tus/utils';
+import type { StagedPlace } from '../staging.ts';
+import { type HeldBytes, StoreAccess } from './store-access.ts';
+import { StoreFault, storeOutcome, unlessMissing } from './store-fault.ts';
+
+/** What is counted on of the store's own. */
+interface S3StoreLike {
+  bucket: string;
+  client: S3;
+  preferredPartSize: number;
+  minPartSize: number;
+  maxMultipartParts: number;
+  clearCache(name: string): Promise<void>;
+}
+
+export function isS3Store(store: unknown): store is DataStore & S3StoreLike {
+  const { bucket, client } = store as { bucket?: unknown; client?: Partial<S3> };
+  return typeof bucket === 'string' && typeof client?.listParts === 'function';
+}
+
+interface Parts {
+  length: number | null;
+  isCompleted: boolean;
+  /** Bytes of those that follow one another from the first. */
+  size: number;
+  hasGap: boolean;
+}
+
+export class S3StoreAccess extends StoreAccess {
+  readonly #s3: S3StoreLike;
+  readonly #maxUploadBytes: number;
+
+  constructor(store: DataStore & S3StoreLike, maxUploadBytes: number) {
+    super(store);
+    this.#s3 = store;
+    this.#maxUploadBytes = maxUploadBytes;
+  }
+
+  /** One part, so that a part that fails leaves none behind it: as large as the length asks for, with the store's own least. */
+  override sliceBytes(length: number | null): number {
+    const { preferredPartSize, minPartSize, maxMultipartParts } = this.#s3;
+    return Math.max(preferredPartSize, minPartSize, Math.ceil((length ?? this.#maxUploadBytes) / maxMultipartParts));
+  }
+
+  override async declareLength(name: string, length: number): Promise<void> {
+    await super.declareLength(name, length);
+    // A cache that keeps copies still has the upload without a length.
+    await this.#s3.clearCache(name);
+  }
+
+  override async held(name: string): Promise<HeldBytes | undefined> {
+    await this.#s3.clearCache(name);
+    const parts = await this.#parts(name);
+    if (parts === undefined) return undefined;
+    const { length, isCompleted, hasGap } = parts;
+    if (isCompleted) {
+      const size = await this.#sizeOf(name);
+      return size === undefined ? undefined : { size, length, isSealed: true, hasGap: false };
+    }
+    return { size: parts.size + ((await this.#sizeOf(tailKey(name))) ?? 0), length, isSealed: false, hasGap };
+  }
+
+  override async unsettledTail(name: string): Promise<Buffer> {
+    const { bucket, client } = this.#s3;
+    const get = () => unlessMissing(client.getObject({ Bucket: bucket, Key: tailKey(name) }));
+    const bytes = await storeOutcome('read', async () => (await get())?.Body?.transformToByteArray());
+    return bytes === undefined ? Buffer.alloc(0) : Buffer.from(bytes);
+  }
+
+  /** The store completes what has as many bytes as it was told. */
+  override async seal(name: string, size: number): Promise<void> {
+    const held = await this.held(name);
+    if (held?.isSealed) return;
+    if (held?.length !== size) await this.declareLength(name, size);
+    await this.write(name, size, Readable.from([], { objectMode: false }));
+    if (!(await this.held(name))?.isSealed) throw new StoreFault('The store did not complete an upload.');
+  }
+
+  override async *range(name: string, start: number, end: number): AsyncIterable<Buffer> {
+    const { bucket, client } = this.#s3;
+    if (start >= end) return;
+    const Range = `bytes=${start}-${end - 1}`;
+    const { Body } = await storeOutcome('read', () => client.getObject({ Bucket: bucket, Key: name, Range }));
+    for await (const chunk of Body as Readable) yield chunk as Buffer;
+  }
+
+  /** The store itself leaves the object where it has completed it, and what it keeps beside the parts. */
+  override async remove(name: string): Promise<void> {
+    const { bucket, client } = this.#s3;
+    await storeOutcome('remove', async () => {
+      // Also what was begun and never written down. One page: they are of one key.
+      const { Uploads = [] } = (await unlessMissing(client.listMultipartUploads({ Bucket: bucket, Prefix: name }))) ?? {};
+      for (const { Key, UploadId } of Uploads) {
+        if (Key === name) await unlessMissing(client.abortMultipartUpload({ Bucket: bucket, Key, UploadId }));
+      }
+      for (const Key of [name, tailKey(name), infoKey(name)]) await unlessMissing(client.deleteObject({ Bucket: bucket, Key }));
+      await this.#s3.clearCache(name);
+    });
+  }
+
+  override async place(name: string, size: number): Promise<StagedPlace> {
+    const { bucket, client } = this.#s3;
+    const { ETag: etag = '' } = await storeOutcome('tell what it holds', () => client.headObject({ Bucket: bucket, Key: name }));
+    return { object: { bucket, key: name, size, etag } };
+  }
+
+  /** Undefined: it was never created. */
+  async #parts(name: string): Promise<Parts | undefined> {
+    const { bucket, client } = this.#s3;
+    const info = await this.#info(name);
+    if (info === undefined) return undefined;
+    const { uploadId: UploadId, length } = info;
+    let size = 0;
+    let last = 0;
+    for (let PartNumberMarker: string | undefined; ; ) {
+      const marker = PartNumberMarker === undefined ? {} : { PartNumberMarker };
+      const list = () => unlessMissing(client.listParts({ Bucket: bucket, Key: name, UploadId, ...marker }));
+      const page = await storeOutcome('tell what it holds', list);
+      if (page === undefined) return { length, isCompleted: true, size, hasGap: false };
+      for (const { PartNumber, Size = 0 } of page.Parts ?? []) {
+        if (PartNumber !== last + 1) return { length, isCompleted: false, size, hasGap: true };
+        last = PartNumber;
+        size += Size;
+      }
+      if (!page.IsTruncated || page.NextPartNumberMarker === undefined) return { length, isCompleted: false, size, hasGap: false };
+      PartNumberMarker = page.NextPartNumberMarker;
+    }
+  }
+
+  async #info(name: string): Promise<{ uploadId: string; length: number | null } | undefined> {
+    const { bucket, client } = this.#s3;
+    return storeOutcome('tell what it holds', async () => {
+      const info = await unlessMissing(client.getObject({ Bucket: bucket, Key: infoKey(name) }));
+      const uploadId = info?.Metadata?.['upload-id'];
+      if (info?.Body === undefined || uploadId === undefined) return undefined;
+      const { size } = JSON.parse(await info.Body.transformToString()) as { size?: unknown };
+      return { uploadId, length: typeof size === 'number' ? size : null };
+    });
+  }
+
+  async #sizeOf(key: string): Promise<number | undefined> {
+    const { bucket, client } = this.#s3;
+    const head = await storeOutcome('tell what it holds', () => unlessMissing(client.headObject({ Bucket: bucket, Key: key })));
+    return head && (head.ContentLength ?? 0);
+  }
+}
+
+function infoKey(name: string): string {
+  return `${name}.info`;
+}
+
+function tailKey(name: string): string {
+  return `${name}.part`;
+}

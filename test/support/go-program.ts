@@ -1,0 +1,23 @@
+// Programs of others that are made with Go from their modules, once for all runs on a machine. For long mode: it takes minutes.
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { programPath } from './needs.ts';
+
+const FOLDER = join(tmpdir(), 'landfall-go-programs');
+
+/** Whether it can be made, or is there. */
+export const hasGo: boolean = programPath('go') !== undefined;
+
+/** The path of the program that `module@version` makes. @throws what Go says */
+export function goProgram(module: string): string {
+  const [path = '', version = ''] = module.split('@');
+  const folder = join(FOLDER, `${basename(path)}-${version}`);
+  const program = join(folder, basename(path));
+  if (!existsSync(program)) {
+    mkdirSync(folder, { recursive: true });
+    execFileSync('go', ['install', module], { env: { ...process.env, GOBIN: folder, GOFLAGS: '-mod=mod' }, stdio: 'inherit' });
+  }
+  return program;
+}
