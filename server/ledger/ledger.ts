@@ -6,7 +6,7 @@ import { DurableChanges } from './durable-changes.ts';
 import type { Engine } from './engine.ts';
 import { Facts } from './facts.ts';
 import { Leases } from './leases.ts';
-import { migrate } from './migration.ts';
+import { migrate } from './migrate.ts';
 import type { Notices } from './notices.ts';
 import { StateChanges } from './state-changes.ts';
 import { type LeasedUpload, type MoveChanges, toUpload, type Upload, type UploadChanges, type UploadIn, type UploadRow } from './upload.ts';

@@ -3,7 +3,7 @@ import { Migrator } from 'kysely/migration';
 import { expect, it } from 'vitest';
 import type { Engine } from '../../server/ledger/engine.ts';
 import { Ledger } from '../../server/ledger/ledger.ts';
-import { migrations } from '../../server/ledger/schema.ts';
+import { migrations } from '../../server/ledger/migrations.ts';
 import type { Upload } from '../../server/ledger/upload.ts';
 import { UPLOAD_STATES } from '../../shared/upload.ts';
 import { newUpload } from './new-upload.ts';

@@ -3,7 +3,7 @@ import { DirectUploads } from '../../server/ledger/direct-uploads.ts';
 import { Holders } from '../../server/ledger/holders.ts';
 import { Ledger } from '../../server/ledger/ledger.ts';
 import { Locks } from '../../server/ledger/locks.ts';
-import { LedgerTooNew } from '../../server/ledger/migration.ts';
+import { LedgerTooNew } from '../../server/ledger/migrate.ts';
 import { openPostgres } from '../../server/ledger/postgres.ts';
 import { testLedger } from '../contract/ledger.ts';
 import { newUpload } from '../contract/new-upload.ts';

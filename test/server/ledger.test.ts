@@ -6,7 +6,7 @@ import { DirectUploads } from '../../server/ledger/direct-uploads.ts';
 import { Holders } from '../../server/ledger/holders.ts';
 import { Ledger } from '../../server/ledger/ledger.ts';
 import { Locks } from '../../server/ledger/locks.ts';
-import { LedgerTooNew } from '../../server/ledger/migration.ts';
+import { LedgerTooNew } from '../../server/ledger/migrate.ts';
 import { LedgerInUse, openSqlite } from '../../server/ledger/sqlite.ts';
 import { testLedger } from '../contract/ledger.ts';
 import { BEGIN, HOUR, newUpload } from '../contract/new-upload.ts';

@@ -8,7 +8,7 @@ import express from 'express';
 import { pino } from 'pino';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { createLandfall, LedgerInUse } from '../../server/index.ts';
-import { LedgerTooNew } from '../../server/ledger/migration.ts';
+import { LedgerTooNew } from '../../server/ledger/migrate.ts';
 import { OFFSET_CONTENT_TYPE } from '../../shared/protocol.ts';
 import { crc32Of, videoBytes } from '../support/content.ts';
 import { embedLandfall } from '../support/landfall-embedded.ts';

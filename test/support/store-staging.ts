@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import type { DataStore } from '@tus/utils';
 import { onTestFinished } from 'vitest';
-import { migrate } from '../../server/ledger/migration.ts';
+import { migrate } from '../../server/ledger/migrate.ts';
 import { openSqlite } from '../../server/ledger/sqlite.ts';
 import { StagedNames } from '../../server/ledger/staged-names.ts';
 import { StoreStaging } from '../../server/staging/store/store-staging.ts';

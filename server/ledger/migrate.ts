@@ -2,7 +2,7 @@ import { Migrator } from 'kysely/migration';
 import { StartError } from '../runtime/start-error.ts';
 import type { Engine } from './engine.ts';
 import { writeEvents, writesWholeRows } from './event-tables.ts';
-import { migrations } from './schema.ts';
+import { migrations } from './migrations.ts';
 
 /** The ledger was written by a newer Landfall. */
 export class LedgerTooNew extends StartError {
