@@ -1,7 +1,7 @@
 import type { UploadError } from '../../shared/errors.ts';
-import { parseMetadata } from '../../shared/metadata.ts';
 import type { ApplicationRecord, FilePlace, Json, ScanReport, UploadRecord } from '../../shared/upload.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import { storedMetadata } from '../ledger/stored-metadata.ts';
 import type { Upload, UploadIn } from '../ledger/upload.ts';
 import { formatChecksum, NO_CHECKSUM } from '../staging/running-checksum.ts';
 import { acknowledgedOffset, heldOffset, knownOffset, storedRejection } from './verdict-answers.ts';
@@ -48,20 +48,11 @@ export function applicationRecord(upload: Upload, record: UploadRecord, placeOf:
 }
 
 /** Forms and direct uploads name what they know by the keys that tus clients use, too. */
-function metadataOf({ metadata, originalName, claimedType, relativePath }: Upload): Record<string, string> {
-  const given = metadata === '' ? undefined : parsed(metadata);
-  if (given !== undefined) return given;
+function metadataOf(upload: Upload): Record<string, string> {
+  const { metadata, originalName, claimedType, relativePath } = upload;
+  if (metadata !== '') return storedMetadata(upload);
   const known = Object.entries({ filename: originalName, filetype: claimedType, relativePath });
   return Object.fromEntries(known.filter((pair): pair is [string, string] => pair[1] !== null));
-}
-
-/** Undefined: of a form, which takes longer names. */
-function parsed(metadata: string): Record<string, string> | undefined {
-  try {
-    return Object.fromEntries(parseMetadata(metadata));
-  } catch {
-    return undefined;
-  }
 }
 
 function wallTimeOf(ledger: Ledger, deadline: number | null): string | null {
