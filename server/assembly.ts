@@ -38,15 +38,28 @@ import { openBackend } from './storage/backend.ts';
 import type { Storage } from './storage/storage.ts';
 import { Uploads } from './tus/uploads.ts';
 
-/** What an embedding application adds. */
+/**
+ * What an embedding application adds.
+ *
+ * @example
+ * ```ts
+ * import { createLandfall, type LandfallHooks } from 'landfall-server';
+ *
+ * const hooks: LandfallHooks = {
+ *   authenticate: (request) => sessionOf(request)?.userId ?? null,
+ *   onVerdict: ({ state, name }) => console.log(state, name),
+ * };
+ * const landfall = createLandfall({ dataDir: './data' }, hooks);
+ * ```
+ */
 export interface LandfallHooks {
-  /** Who asks: an owner, or null for nobody (401). Without it everyone is one and the same. */
+  /** Who asks: an owner, or null for nobody (401). @default all senders count as one owner */
   authenticate?: Authenticate;
-  /** Run after Landfall's own, in order. */
+  /** Run after Landfall's own, in order. @default [] */
   checks?: readonly Check[];
   /**
    * Called with the record after every verdict (`accepted` or `rejected`), when it is durable. A crash in between loses the
-   * call, never the verdict: ask the record where it matters. Without `publicUrl` its `url` is that of an unmounted server.
+   * call, never the verdict: ask the record where it matters. Without `publicUrl` its `url` is that of an unmounted server. @default none
    */
   onVerdict?: (record: UploadRecord) => Promise<void> | void;
   /**
@@ -61,7 +74,7 @@ export interface LandfallHooks {
    * prefix. Express, Connect, Polka and @fastify/middie tell it. @default ''
    */
   mountPath?: string;
-  /** Where log lines go; pino's options decide otherwise. */
+  /** Where log lines go. @default pino on standard output, at the level of the setting `logLevel` */
   logger?: Logger;
 }
 

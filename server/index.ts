@@ -1,14 +1,18 @@
 // The server as a library.
-export { ERRORS, type ErrorCode, type Rejection, UploadError } from '../shared/errors.ts';
-export type { Policy } from '../shared/policy.ts';
+export { ERRORS, type ErrorCode, type ErrorEntry, type Rejection, UploadError, type UploadErrorOptions } from '../shared/errors.ts';
+export type { ArchiveRule, Policy, PolicyOptions } from '../shared/policy.ts';
 export type { UploadRecord, UploadState } from '../shared/upload.ts';
 export type { Authenticate, AuthenticatedOwner } from './access/application.ts';
 export type { Intent } from './access/identity.ts';
 export { createLandfall, type Landfall, type LandfallHooks } from './app.ts';
 export { type Config, ConfigError, type ConfigInput } from './config/config.ts';
 export { type Check, CheckCrash, type Inspectable } from './inspection/check.ts';
-export type { Limits } from './ledger/limits.ts';
+export { DatabaseUnusable } from './ledger/database-unusable.ts';
+export type { Action, Limits } from './ledger/limits.ts';
+export { LedgerTooNew } from './ledger/migration.ts';
+export { LedgerElsewhere } from './ledger/open.ts';
 export { LedgerInUse } from './ledger/sqlite.ts';
 export { PackageMissing } from './runtime/optional-packages.ts';
-export { StartError } from './runtime/start-error.ts';
+export { StartError, type StartErrorCode } from './runtime/start-error.ts';
 export { BucketUnusable } from './s3/fault.ts';
+export { StagedElsewhere } from './staging/staged-elsewhere.ts';

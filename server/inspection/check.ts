@@ -1,9 +1,24 @@
 import type { Rejection } from '../../shared/errors.ts';
 import type { Policy } from '../../shared/policy.ts';
 
-/** What a check sees of an upload whose bytes are all stored. */
+/**
+ * What a check sees of an upload whose bytes are all stored.
+ *
+ * @example
+ * ```ts
+ * import type { Inspectable } from 'landfall-server';
+ *
+ * async function countZeros(upload: Inspectable): Promise<number> {
+ *   let zeros = 0;
+ *   for await (const chunk of upload.stream()) zeros += chunk.filter((byte) => byte === 0).length;
+ *   return zeros;
+ * }
+ * ```
+ */
 export interface Inspectable {
+  /** The id of the upload: 32 hex digits. */
   readonly id: string;
+  /** Whose upload it is; empty where senders are not told apart. */
   readonly owner: string;
   /** As the sender gave it, or null. */
   readonly originalName: string | null;
@@ -15,6 +30,7 @@ export interface Inspectable {
   readonly length: number;
   /** The first bytes: min(length, HEAD_BYTES). */
   readonly head: Uint8Array;
+  /** What this sender may upload. */
   readonly policy: Policy;
   /** Aborted when the check was silent for too long or the lease is lost. Then `read` and `stream` throw, too. */
   readonly signal: AbortSignal;
@@ -34,13 +50,51 @@ export interface Inspectable {
 /**
  * One file, one function. A rejection refuses the file; undefined lets it pass. What it throws is a fault of
  * ours and is tried again; a `CheckCrash` counts against the file, and five of them refuse it.
+ *
+ * @example
+ * ```ts
+ * import { type Check, createLandfall } from 'landfall-server';
+ *
+ * const noDrafts: Check = {
+ *   name: 'no-drafts',
+ *   async run({ safeName }) {
+ *     return safeName?.includes('draft') ? { code: 'ERR_CHECK_REFUSED', detail: 'Send the final version.' } : undefined;
+ *   },
+ * };
+ * const landfall = createLandfall({ dataDir: './data' }, { checks: [noDrafts] });
+ * ```
  */
 export interface Check {
+  /** For the log. */
   readonly name: string;
+  /**
+   * Looks at one file.
+   *
+   * @returns why the file is refused; undefined lets it pass
+   * @throws CheckCrash when the file itself broke the check; anything else for a fault that has nothing to do with the file
+   */
   run(upload: Inspectable): Promise<Rejection | undefined>;
 }
 
-/** The check told of no progress for too long or took its worker down: maybe the file's doing. */
+/**
+ * The file broke the check: it crashed a scanner, or kept it busy without progress. Five of these refuse the file with
+ * `ERR_UNINSPECTABLE`, so that one file cannot keep a server busy for ever.
+ *
+ * @example
+ * ```ts
+ * import { type Check, CheckCrash } from 'landfall-server';
+ *
+ * const readable: Check = {
+ *   name: 'readable',
+ *   async run(upload) {
+ *     const head = await upload.read(0, 1024).catch((cause) => {
+ *       throw new CheckCrash('The head cannot be read.', { cause });
+ *     });
+ *     return head.length > 0 ? undefined : { code: 'ERR_CHECK_REFUSED', detail: 'There is nothing in it.' };
+ *   },
+ * };
+ * ```
+ */
 export class CheckCrash extends Error {
   override readonly name = 'CheckCrash';
 }

@@ -20,6 +20,7 @@ const PAGE = 200;
 /** The command line is not one there is; the message says what to write instead. */
 export class UsageError extends StartError {
   override readonly name = 'UsageError';
+  override readonly code = 'ERR_USAGE';
 }
 
 interface Output {
