@@ -14,6 +14,18 @@ function versionOf(folder: string): string {
   return (JSON.parse(readFileSync(`${folder}/package.json`, 'utf8')) as { version: string }).version;
 }
 
+function isPublished(folder: string): boolean {
+  const { name } = JSON.parse(readFileSync(`${folder}/package.json`, 'utf8')) as { name: string };
+  try {
+    return (
+      execFileSync('npm', ['view', `${name}@${version}`, 'version'], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim() !==
+      ''
+    );
+  } catch {
+    return false;
+  }
+}
+
 /** What the changelog says of a release, without its heading. */
 function notesOf(heading: RegExp): string | undefined {
   const [, ...sections] = readFileSync('CHANGELOG.md', 'utf8').split(/^## /m);
@@ -39,8 +51,13 @@ if (!isDryRun) {
 }
 
 console.log(`release: ${version}\n\n${notes}\n`);
-// Provenance is signed for the workflow that runs this; elsewhere npm refuses it. A dry run only says that it would be asked for.
-const workspaces = PACKAGES.flatMap((folder) => ['--workspace', folder]);
-const distTag = version.includes('-') ? 'next' : 'latest';
-const options = ['--provenance', '--access', 'public', '--tag', distTag, ...(isDryRun ? ['--dry-run'] : [])];
-execFileSync('npm', ['publish', ...workspaces, ...options], { stdio: 'inherit' });
+// Before npm reads the manifests: it warns of programs that are not there yet.
+execFileSync('npm', ['run', '-s', 'build'], { stdio: 'inherit' });
+for (const folder of PACKAGES) {
+  // A release that failed half way is run again.
+  if (!isDryRun && isPublished(folder)) continue;
+  // npm signs provenance for the workflow that runs this, and refuses it elsewhere. A dry run does not ask for the signature.
+  const distTag = version.includes('-') ? 'next' : 'latest';
+  const options = ['--ignore-scripts', '--provenance', '--access', 'public', '--tag', distTag, ...(isDryRun ? ['--dry-run'] : [])];
+  execFileSync('npm', ['publish', '--workspace', folder, ...options], { stdio: 'inherit' });
+}

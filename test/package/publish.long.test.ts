@@ -53,6 +53,7 @@ describe('a release', () => {
     expect(stderr).toMatch(/landfall-\d+\.\d+\.\d+\.tgz/);
     expect(stderr).toMatch(/landfall-server-\d+\.\d+\.\d+\.tgz/);
     expect(stderr.match(/with tag latest and public access \(dry-run\)/g)).toHaveLength(2);
+    expect(stderr).not.toContain('No bin file found');
     expect(stdout).toMatch(/^\+ landfall@\d/m);
     expect(stdout).toMatch(/^\+ landfall-server@\d/m);
   });
