@@ -14,7 +14,7 @@ const notTiny: Check = {
 };
 
 const landfall = createLandfall(
-  { dataDir: './data', allow: 'video', maxUploadSize: '50 GiB', expireAfter: '3d' },
+  { dataDir: './data', allow: 'video', maxUploadSize: '50 GiB', expireAfter: '3d', logLevel: 'warn' },
   {
     authenticate: ({ headers }) => OWNERS[headers.authorization?.replace(/^Bearer /, '') ?? ''] ?? null,
     checks: [notTiny],
