@@ -49,7 +49,11 @@ const config: UserConfig = defineConfig({
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     rolldownOptions: {
-      input: { index: at('./client/page/index.html'), 'landfall-upload': at('./client/element/define.ts') },
+      input: {
+        index: at('./client/page/index.html'),
+        link: at('./client/page/link.html'),
+        'landfall-upload': at('./client/element/define.ts'),
+      },
       output: {
         // A stable address to embed from; it imports the hashed chunks.
         entryFileNames: ({ name }) => (name === 'landfall-upload' ? '[name].js' : 'assets/[name]-[hash].js'),

@@ -10,7 +10,7 @@ import type { QueueOptions, UploadOptions } from './options.ts';
 import { type ForgetOptions, forgetRecord, interruptedIn } from './resume/interrupted.ts';
 import type { ResumeRecord, ResumeStore } from './resume/store.ts';
 
-export { ERRORS, type ErrorCode, type ErrorEntry, UploadError, type UploadErrorOptions } from '../shared/errors.ts';
+export { ERRORS, type ErrorCode, type ErrorEntry, type Rate, UploadError, type UploadErrorOptions } from '../shared/errors.ts';
 export type { UploadQueue } from './handle/queue.ts';
 export type { QueueSnapshot } from './handle/queue-snapshot.ts';
 export type {

@@ -20,6 +20,8 @@ export interface HeadersRequest {
   readonly url: string;
   /** `unauthorized`: the headers given before were answered 401. */
   readonly reason: 'request' | 'unauthorized';
+  /** With `unauthorized`, the headers that were given for the request that was answered so. */
+  readonly refused?: UploadHeaders;
 }
 
 /** Header names and their values. */

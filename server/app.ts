@@ -4,10 +4,12 @@ import express, { type ErrorRequestHandler, type Request } from 'express';
 import { type Logger, pino } from 'pino';
 import { UploadError } from '../shared/errors.ts';
 import { TUS_VERSION } from '../shared/protocol.ts';
+import { parseDuration } from '../shared/units.ts';
 import { isLoopbackName, Origins } from './access/origins.ts';
 import { assemble, type LandfallHooks, type Parts } from './assembly.ts';
 import { type Config, type ConfigInput, isResolved, resolveConfig } from './config/config.ts';
 import { cors } from './http/cors.ts';
+import { signedDownload } from './http/download.ts';
 import { answerFiles, methodOf } from './http/files.ts';
 import { answerLive } from './http/health.ts';
 import { below, type Handler, mountOf, redirectToPage } from './http/mount.ts';
@@ -15,6 +17,10 @@ import { page } from './http/page.ts';
 import { sendProblem } from './http/problem.ts';
 import { claim, cutAnsweredBody, guardRequests } from './http/request-guard.ts';
 import { requestLog } from './http/request-log.ts';
+import { answerTerms } from './http/terms.ts';
+import { parseUploadId } from './ledger/upload-id.ts';
+import type { FeedOptions } from './notify/event-feed.ts';
+import type { UploadEvent } from './notify/event-handler.ts';
 import { S3Fault } from './s3/fault.ts';
 import { faultOf } from './staging/faults.ts';
 import { mayHaveBody } from './tus/headers.ts';
@@ -60,21 +66,36 @@ export interface Landfall {
    * Opens the ledger, takes up what was interrupted, and lets requests in. When it throws, all that it had opened is closed,
    * and it may be called again.
    * @throws StartError with a `code`: `PackageMissing`, `LedgerInUse`, `LedgerElsewhere`, `LedgerTooNew`, `DatabaseUnusable`,
-   * `BucketUnusable`, `StagedElsewhere`. And the error of the operating system where a directory cannot be written.
+   * `BucketUnusable`, `StagedElsewhere`, `KeyFileUnusable`, `InternalAddressUnusable`. And the error of the operating system where a directory cannot be written.
    */
   start(): Promise<void>;
+  /**
+   * An address by which anybody who has it downloads one accepted file, ranges included, until it ends; absolute where `publicUrl`
+   * is set. Whoever may not be given the file must not be given the address.
+   *
+   * @param options.expires when it ends: a date, or so many milliseconds from now, or a time such as `1h`; default: `downloadLifetime`
+   * @throws UploadError 404 when there is no accepted file of that id, 410 once it was removed, 403 where `downloads` is `off`
+   */
+  downloadUrl(id: string, options?: { expires?: Date | number | string }): Promise<string>;
+  /**
+   * Every event after a position, in order, and then each that comes, until `signal` is aborted or the server is closed. A reader that
+   * keeps the position of what it has dealt with misses nothing, whatever crashes (docs/events.md).
+   * @throws UploadError ERR_EVENTS_FORGOTTEN: what came after the position is no longer kept; ERR_BAD_REQUEST: there was never such
+   *   a position; ERR_SHUTTING_DOWN: it was not started
+   */
+  events(options?: FeedOptions): AsyncIterable<UploadEvent>;
   /** Requests are answered "try again" from now on; running ones keep what they have. Resolves when the work at hand has ended. */
   close(): Promise<void>;
 }
 
 /** Addresses that are no file of the page. */
-const OWN_ADDRESS = /^\/(?:files|upload|get-upload-url|config)(?:\/|$)/;
+const OWN_ADDRESS = /^\/(?:files|upload|link\/upload|get-upload-url|config)(?:\/|$)/;
 
 /**
  * Makes a server out of settings. It opens nothing before `start()`.
  *
  * @param input the settings of docs/settings.md in camel case; numbers are bytes and milliseconds. @default {} (a directory `./data`)
- * @param hooks what the application adds: who may upload, checks, a call after each verdict. @default {}
+ * @param hooks what the application adds: who may upload, checks, a function that is told of events. @default {}
  * @throws ConfigError with a sentence that names the setting
  *
  * @example
@@ -128,15 +149,20 @@ export function createLandfall(input: ConfigInput | Config = {}, hooks: Landfall
     response.setHeader('X-Content-Type-Options', 'nosniff');
     next();
   });
-  app.use('/config', (_request, response) => {
-    response.setHeader('Cache-Control', 'no-cache');
-    response.json({ policy: config.policy, maxUploadSize: config.maxUploadBytes });
+  app.use('/config', async (request, response) => {
+    if (parts) await answerTerms({ ...parts, maxUploadBytes: config.maxUploadBytes }, request, response);
   });
   app.use('/files', async (request, response) => {
     if (parts) await track(request, answerFiles(parts, request, response, request.url, collectionUrl(config, request)));
   });
-  app.use(['/upload/multiple', '/upload'], async (request, response) => {
-    if (parts) await track(request, parts.forms.answer(request, response, collectionUrl(config, request)));
+  app.use(['/upload/multiple', '/upload', '/link/upload'], async (request, response) => {
+    if (parts === undefined) return;
+    const isLink = request.baseUrl.endsWith('/link/upload');
+    const { forms } = parts;
+    const answering = isLink
+      ? forms.answerLink(request, response, collectionUrl(config, request))
+      : forms.answer(request, response, collectionUrl(config, request));
+    await track(request, answering);
   });
   app.use('/get-upload-url', async (request, response) => {
     if (parts) await track(request, parts.direct.answer(request, response, request.url, collectionUrl(config, request)));
@@ -166,6 +192,16 @@ export function createLandfall(input: ConfigInput | Config = {}, hooks: Landfall
         starting = undefined;
         throw error;
       });
+    },
+    async downloadUrl(id, { expires = config.downloadLifetimeMs } = {}) {
+      if (parts === undefined) throw new UploadError('ERR_SHUTTING_DOWN');
+      const uploadId = parseUploadId(id);
+      if (uploadId === undefined) throw new UploadError('ERR_UPLOAD_NOT_FOUND');
+      return signedDownload(parts, uploadId, `${config.publicUrl || (hooks.mountPath ?? '')}/files`, endOf(expires));
+    },
+    events(options) {
+      if (parts === undefined) throw new UploadError('ERR_SHUTTING_DOWN', { detail: 'It was not started yet.' });
+      return parts.telling.read(options);
     },
     close() {
       closing ??= (async () => {
@@ -218,6 +254,14 @@ function originsFor(config: Config, isStandalone: boolean): Origins {
   const isNamed = isStandalone && (isLoopback || hosts.length > 0 || publicName !== undefined);
   const names = publicName === undefined ? hosts : [...hosts, publicName];
   return new Origins({ hosts: isNamed ? names : undefined, origins: corsOrigins, publicUrl, isLoopback });
+}
+
+/** By the wall's clock, in milliseconds. @throws TypeError, or what is wrong with the text */
+function endOf(expires: Date | number | string): number {
+  const endsAt =
+    expires instanceof Date ? expires.getTime() : Date.now() + (typeof expires === 'string' ? parseDuration(expires) : expires);
+  if (!Number.isFinite(endsAt)) throw new TypeError('`expires` is a date, a number of milliseconds or a time such as 1h.');
+  return endsAt;
 }
 
 /** RFC 9110, 9.2.1. */

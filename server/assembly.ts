@@ -1,34 +1,49 @@
 // The composition root: the one place that knows all parts and puts them together.
 import { createHash } from 'node:crypto';
 import type { Logger } from 'pino';
+import type { UploadError } from '../shared/errors.ts';
 import { policyText } from '../shared/policy.ts';
-import type { UploadRecord } from '../shared/upload.ts';
+import { formatBytes } from '../shared/units.ts';
+import { AccessUrl } from './access/access-url.ts';
 import { ClientAddresses } from './access/anonymous.ts';
 import type { Authenticate } from './access/application.ts';
+import { Downloads, downloadSecret } from './access/downloads.ts';
+import { givenRights } from './access/finish-permission.ts';
 import type { Access } from './access/identity.ts';
-import { openAccess } from './access/open-access.ts';
+import { openAccess, requireWholeAccess } from './access/open-access.ts';
 import type { Config } from './config/config.ts';
 import type { Beginning } from './finish/beginnings.ts';
 import { DirectCompletion } from './finish/direct-completion.ts';
 import { Finisher } from './finish/finisher.ts';
+import { applicationRecord, toRecord } from './finish/record.ts';
+import { Removal } from './finish/removal.ts';
 import { serve } from './finish/serving.ts';
 import { Sweeper } from './finish/sweeper.ts';
 import { Forms } from './forms/forms.ts';
 import { Direct } from './http/direct.ts';
 import { Readiness } from './http/health.ts';
-import { toRecord } from './http/record.ts';
 import type { Check } from './inspection/check.ts';
 import { createDefaultChecks } from './inspection/checks/default-checks.ts';
 import { checkHead } from './inspection/checks/early.ts';
+import { MalwareCheck } from './inspection/checks/malware.ts';
+import { clamdAddressOf } from './inspection/clamd/clamd.ts';
 import { Detector } from './inspection/detector.ts';
 import { Sha256 } from './inspection/sha256.ts';
+import { Credentials } from './ledger/credentials.ts';
 import { DirectUploads } from './ledger/direct-uploads.ts';
 import type { Engine } from './ledger/engine.ts';
+import { Facts } from './ledger/facts.ts';
 import { Ledger } from './ledger/ledger.ts';
-import { Policies } from './ledger/limits.ts';
+import { limitsOf, Policies } from './ledger/limits.ts';
 import { openEngine } from './ledger/open.ts';
 import type { PostgresNotices } from './ledger/postgres-notices.ts';
 import { Quotas } from './ledger/quotas.ts';
+import type { Upload } from './ledger/upload.ts';
+import type { OnEvent } from './notify/event-handler.ts';
+import { HttpCheck } from './notify/http-check.ts';
+import { InternalListener } from './notify/internal-listener.ts';
+import { Telling } from './notify/telling.ts';
+import { CreationRates } from './staging/creation-rates.ts';
 import { Receiver } from './staging/receiver.ts';
 import { Reservations } from './staging/reservations.ts';
 import { requireSamePlace } from './staging/staged-elsewhere.ts';
@@ -47,7 +62,7 @@ import { Uploads } from './tus/uploads.ts';
  *
  * const hooks: LandfallHooks = {
  *   authenticate: (request) => sessionOf(request)?.userId ?? null,
- *   onVerdict: ({ state, name }) => console.log(state, name),
+ *   onEvent: ({ type, data }) => console.log(type, data.owner, data.name),
  * };
  * const landfall = createLandfall({ dataDir: './data' }, hooks);
  * ```
@@ -58,10 +73,11 @@ export interface LandfallHooks {
   /** Run after Landfall's own, in order. @default [] */
   checks?: readonly Check[];
   /**
-   * Called with the record after every verdict (`accepted` or `rejected`), when it is durable. A crash in between loses the
-   * call, never the verdict: ask the record where it matters. Without `publicUrl` its `url` is that of an unmounted server. @default none
+   * Told of every event (docs/events.md) until it resolves: at least once, also after a crash, in one process at a time. A server
+   * that has it for the first time is told what happens from then on. Without `publicUrl` the `url` is that of an unmounted server.
+   * @default none
    */
-  onVerdict?: (record: UploadRecord) => Promise<void> | void;
+  onEvent?: OnEvent;
   /**
    * The handler serves a port of its own on `host`, as the command does: requests are held to the names that the server is known
    * by (docs/operations.md), and on a loopback address pages of this machine may upload. Within an application leave it out:
@@ -89,14 +105,19 @@ export interface AssemblyOptions {
 /** What requests are answered with. */
 export interface Parts {
   access: Access;
+  downloads: Downloads;
+  policies: Policies;
+  quotas: Quotas;
   ledger: Ledger;
   staging: Staging;
   receiver: Receiver;
   storage: Storage;
+  removal: Removal;
   uploads: Uploads;
   forms: Forms;
   direct: Direct;
   readiness: Readiness;
+  telling: Telling;
   draining: AbortSignal;
   /** Lets the work at hand end, then closes everything, the last that was opened first. */
   close(): Promise<void>;
@@ -122,6 +143,7 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     .digest('hex')
     .slice(0, 16);
 
+  requireWholeAccess(config);
   // First what may not be installed: a start that fails for it leaves no ledger behind.
   const backend = await openBackend(config, (error) => log.error({ err: error }, 'staged bytes can not be taken away yet'));
   opened.defer(() => backend.close());
@@ -157,7 +179,16 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
   const sha256 = config.sha256 ? new Sha256() : undefined;
   opened.defer(() => sha256?.close());
 
-  const { onVerdict } = hooks;
+  const addresses = new ClientAddresses(config.trustedProxies);
+  const credentials = new Credentials(engine);
+  const { accessUrl: url, accessOwnerHeader: ownerHeader } = config;
+  const accessUrl = config.access.includes('url') ? new AccessUrl({ url, ownerHeader, ledger, addresses }) : undefined;
+
+  const malware = config.clamd === '' ? [] : [startMalwareCheck(opened, config, log)];
+  const application = config.checkUrl === '' ? [] : [await startHttpCheck(opened, config)];
+
+  const describe = (upload: Upload) =>
+    applicationRecord(upload, toRecord(ledger, upload, 0, `${config.publicUrl}/files/${upload.id}`), backend.placeOf);
   const finisher = new Finisher({
     aboutToBegin,
     ledger,
@@ -165,15 +196,17 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     staging,
     storage,
     unproved,
-    checks: [...createDefaultChecks(detector), ...(hooks.checks ?? [])],
+    checks: [...createDefaultChecks(detector), ...malware, ...(hooks.checks ?? []), ...application],
     policies,
     policyHash,
     checkTimeoutMs: config.checkTimeoutMs,
     keepRecordsForMs,
+    keepFilesForMs: (upload) => limitsOf(upload).keepFilesForMs ?? config.keepFilesForMs,
     lock: locker,
     log,
+    permission: config.accessRecheck ? givenRights({ credentials, accessUrl }) : undefined,
+    describe,
     ...(sha256 && { digest: (content: AsyncIterable<Uint8Array>) => sha256.digest(content) }),
-    ...(onVerdict && { onVerdict: (upload) => onVerdict(toRecord(ledger, upload, 0, `${config.publicUrl}/files/${upload.id}`)) }),
   });
   opened.defer(() => finisher.close());
   const { beginnings, verdicts } = finisher;
@@ -203,6 +236,7 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     staging,
     policies,
     reservations,
+    rates: new CreationRates({ ownerMax: config.ownerMaxRate, addressMax: config.anonymousMaxRate }),
     policyHash,
     maxUploadBytes,
     expireAfterMs: config.expireAfterMs,
@@ -221,7 +255,19 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
         policy: policies.of(upload),
       }),
   });
-  const access = await openAccess({ config, authenticate: hooks.authenticate, addresses: new ClientAddresses(config.trustedProxies) });
+  const access = await openAccess({
+    config,
+    authenticate: hooks.authenticate,
+    addresses,
+    credentials,
+    accessUrl,
+    isStandalone: hooks.isStandalone ?? false,
+  });
+  const downloads = new Downloads({
+    rule: config.downloads,
+    secret: await downloadSecret(new Facts(engine)),
+    lifetimeMs: config.downloadLifetimeMs,
+  });
   const shared = {
     ledger,
     staging,
@@ -234,7 +280,7 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     draining,
   };
   const uploads = new Uploads({ ...shared, locker, policyHash });
-  const forms = new Forms({ ...shared, access, bodyTimeoutMs: config.bodyTimeoutMs });
+  const forms = new Forms({ ...shared, access, downloads, bodyTimeoutMs: config.bodyTimeoutMs });
   const door = backend.direct && {
     staging: backend.direct,
     completion: new DirectCompletion({
@@ -251,13 +297,32 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     ...shared,
     door,
     access,
+    downloads,
     locker,
     expireAfterMs: config.expireAfterMs,
     bodyTimeoutMs: config.bodyTimeoutMs,
     log,
   });
-  const readiness = new Readiness({ ledger, checkStaging: backend.check, draining, log });
+  const { webhookUrl, webhookSecret, keepEventsForMs } = config;
+  const telling = new Telling({
+    engine,
+    ledger,
+    holder,
+    describe,
+    keepEventsForMs,
+    ...(webhookUrl !== '' && { webhook: { url: webhookUrl, secrets: webhookSecret } }),
+    ...(hooks.onEvent && { onEvent: hooks.onEvent }),
+    log,
+  });
+  const readiness = new Readiness({
+    ledger,
+    checkStaging: backend.check,
+    isWebhookStopped: () => telling.isWebhookStopped,
+    draining,
+    log,
+  });
 
+  const removal = new Removal({ ledger, storage, keepRecordsForMs, lingerMs: backend.lingerMs });
   const sweeper = new Sweeper({
     ledger,
     staging,
@@ -271,25 +336,56 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
       await reservations.lapse();
       await quotas.prune();
     },
+    removal,
     log,
   });
   opened.defer(() => sweeper.close());
+  opened.defer(() => telling.close());
+  await telling.start();
   await serving.takeUp(finisher);
   sweeper.start();
 
   return {
     access,
+    downloads,
+    policies,
+    quotas,
     ledger,
     staging,
     receiver,
     storage,
+    removal,
     uploads,
     forms,
     direct,
     readiness,
+    telling,
     draining,
     close: () => opened.disposeAsync(),
   };
+}
+
+/** Nobody waits for the scanner: uploads come in without it, and have no verdict until it answers. */
+function startMalwareCheck(opened: AsyncDisposableStack, config: Config, log: Logger): MalwareCheck {
+  const { clamdMaxBytes: maxBytes, unscannable, clamdConnections: connections, checkTimeoutMs: silenceMs } = config;
+  const malware = new MalwareCheck({ address: clamdAddressOf(config.clamd), maxBytes, unscannable, connections, silenceMs });
+  opened.defer(() => malware.close());
+  const largest = formatBytes(maxBytes);
+  const fate = unscannable === 'accept' ? 'accepted without' : 'refused';
+  log.info({ scanner: config.clamd, largest, unscannable }, `files are scanned for malware; those larger than ${largest} are ${fate}`);
+  malware.requireLimits().catch((error: UploadError) => {
+    if (error.code === 'ERR_SCAN_UNAVAILABLE') log.error({ err: error.cause }, 'no file can be scanned for malware, so none is accepted');
+  });
+  return malware;
+}
+
+/** @throws InternalAddressUnusable */
+async function startHttpCheck(opened: AsyncDisposableStack, config: Config): Promise<HttpCheck> {
+  const { internalHost: host, internalPort: port, internalUrl: url, checkUrl, checkTimeoutMs: silenceMs } = config;
+  const listener = new InternalListener({ host, port, url });
+  opened.defer(() => listener.close());
+  await listener.start();
+  return new HttpCheck({ url: checkUrl, listener, silenceMs });
 }
 
 /** Loaded where it is asked for, as its package is; the engine that is open by now saw to it that it is installed. */

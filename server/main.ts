@@ -4,12 +4,17 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { parseArgs } from 'node:util';
 import { pino } from 'pino';
+import { requireChoice } from './access/open-access.ts';
 import { isLoopbackName } from './access/origins.ts';
 import { createLandfall } from './app.ts';
-import { type Config, ConfigError, type ConfigInput, configFromEnvironment, summarize } from './config/config.ts';
+import { type Config, type ConfigInput, configFromEnvironment, summarize } from './config/config.ts';
 import { describeSettings, flagName, isFlag } from './config/setting-names.ts';
 import { SETTINGS, type SettingKey } from './config/settings.ts';
-import { runOperatorCommand, UsageError } from './operator/operator.ts';
+import { hasSqlite } from './ledger/open.ts';
+import { isCredentialsCommand, runCredentialsCommand } from './operator/credentials-commands.ts';
+import { LIMIT_OPTIONS, requireNoLimits, requireOwnFlags } from './operator/limit-options.ts';
+import { runOperatorCommand } from './operator/operator.ts';
+import { UsageError } from './operator/usage.ts';
 import { pause } from './runtime/pause.ts';
 import { StartError } from './runtime/start-error.ts';
 import { terminalLog } from './runtime/terminal-log.ts';
@@ -24,8 +29,23 @@ const USAGE = `landfall-server [serve] [options]    serve uploads, the page and 
 landfall-server ls                   list uploads, newest first: --state STATE; --limit N of them, --after ID; --json, a line each
 landfall-server show ID              everything known of one upload
 landfall-server rm ID                remove an accepted file; its address answers 410 from then on
+landfall-server url ID               print an address by which anybody downloads it for a while: --expires 1h
 landfall-server verify               read every accepted file again and hold it against the ledger
+landfall-server events ls            list events, newest first: --state pending or failed (of the webhook); --limit, --after, --json
+landfall-server events redeliver ID  send events again, to the webhook
+landfall-server events enable        send again to a webhook that answered 410, beginning with what was kept for it
 landfall-server restored             after a restore: end the uploads that were unfinished in the back-up
+landfall-server key add OWNER        give out a key, printed this once: limits as below, --title TEXT
+landfall-server key ls               list keys and what came by them: --json, a line each
+landfall-server key rm ID            take a key back
+landfall-server link TITLE           give out an address to upload by, printed this once: limits as below, --owner OWNER
+landfall-server link ls              list links and what came by them: --json, a line each
+landfall-server link rm ID           withdraw a link
+landfall-server grant OWNER          sign a right to upload with LANDFALL_GRANT_SECRETS: limits as below, --expires 14d, --id ID
+landfall-server grant revoke ID      take a grant back, by its id or as it was printed
+
+Limits of what is given out: --max-uploads N, --max-size SIZE (of a file), --max-bytes SIZE (of all), --allow LIST (docs/policy.md),
+--actions create,download,terminate, --metadata KEY=VALUE (as often as needed), --keep-files-for TIME, --expires TIME
 
 Options, each also an environment variable:
 `;
@@ -40,6 +60,7 @@ async function main(): Promise<void> {
       limit: { type: 'string' },
       after: { type: 'string' },
       json: { type: 'boolean' },
+      ...LIMIT_OPTIONS,
       // `--allow-anonymous` alone says yes; what is off by default need not be told to be.
       ...Object.fromEntries(
         keys.map((key) => [flagName(key).slice(2), { type: isFlag(key) ? ('boolean' as const) : ('string' as const) }]),
@@ -50,24 +71,27 @@ async function main(): Promise<void> {
     process.stdout.write(`${USAGE}${describeSettings()}\n`);
     return;
   }
+  const [command = 'serve', ...operands] = positionals;
+  const isOfCredentials = isCredentialsCommand(command);
   const flags: Record<string, unknown> = {};
   for (const key of keys) {
     const value = (values as Record<string, unknown>)[flagName(key).slice(2)];
-    if (value !== undefined) flags[key] = value;
+    // What is allowed of what is given out is not what the server allows.
+    if (value !== undefined && !(key === 'allow' && isOfCredentials)) flags[key] = value;
   }
+  if (isOfCredentials) requireOwnFlags(command, Object.keys(flags) as SettingKey[], flagName);
+  else requireNoLimits(command, values);
   const config = configFromEnvironment(process.env, flags as ConfigInput);
-  const [command = 'serve', ...operands] = positionals;
   if (command === 'serve' && operands.length > 0) throw new UsageError(`"serve" takes no "${operands[0]}". See landfall-server --help.`);
   if (command === 'serve') await serve(config);
-  else process.exitCode = await runOperatorCommand(command, operands, values, config, process.stdout);
+  else if (isOfCredentials) {
+    process.exitCode = await runCredentialsCommand(command, operands, values, config, { output: process.stdout, notes: process.stderr });
+  } else process.exitCode = await runOperatorCommand(command, operands, values, config, process.stdout);
 }
 
 async function serve(config: Config): Promise<void> {
-  if (!config.allowAnonymous && !isLoopbackName(config.host)) {
-    throw new ConfigError(
-      `LANDFALL_HOST: ${config.host} can be reached by others, and nothing says who may upload. Set LANDFALL_ALLOW_ANONYMOUS=true to let everyone.`,
-    );
-  }
+  // Where there is a ledger, it may have keys, which are a choice, too; a start that fails leaves none behind.
+  if (config.databaseUrl === '' && !hasSqlite(config.dataDir)) requireChoice(config, true);
   boundYoungGeneration();
   // Written in the background: a log line for each file must not hold up the next.
   const destination = pino.destination({ sync: false });

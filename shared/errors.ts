@@ -31,9 +31,11 @@ export const ERRORS = {
   ERR_BODY_ALREADY_READ: { status: 400, title: 'Something in front of the upload server has read the file away.', retryable: false },
   ERR_UNAUTHORIZED: { status: 401, title: 'Sign in to upload.', retryable: false },
   ERR_ACCESS_EXPIRED: { status: 401, title: 'Your permission to upload has run out.', retryable: false },
+  ERR_ACCESS_WITHDRAWN: { status: 401, title: 'Your permission to upload was taken back.', retryable: false },
   ERR_FORBIDDEN: { status: 403, title: 'You may not do this.', retryable: false },
   ERR_ACTION_NOT_ALLOWED: { status: 403, title: 'You may upload here, but not do this.', retryable: false },
   ERR_ACCESS_USED_UP: { status: 403, title: 'As many files were uploaded with this permission as it is good for.', retryable: false },
+  ERR_ADDRESS_EXPIRED: { status: 403, title: 'This address was good for a limited time, which is over.', retryable: false },
   ERR_FOREIGN_ORIGIN: { status: 403, title: 'Pages of another site may not upload here.', retryable: false },
   ERR_UPLOAD_FINISHED: { status: 403, title: 'The upload has ended and cannot be changed.', retryable: false },
   ERR_UPLOAD_NOT_FOUND: { status: 404, title: 'There is no such upload.', retryable: false },
@@ -48,6 +50,7 @@ export const ERRORS = {
     title: 'The rules for uploads have changed since this file was refused. Try it again.',
     retryable: false,
   },
+  ERR_EVENTS_FORGOTTEN: { status: 410, title: 'Events that came after this one are no longer kept.', retryable: false },
   ERR_UNSUPPORTED_VERSION: {
     status: 412,
     title: 'Tus-Resumable is missing or names a version this server does not speak.',
@@ -80,6 +83,8 @@ export const ERRORS = {
   ERR_SOURCE_CHANGED: { status: 422, title: 'The file is not the one that was uploaded before.', retryable: false },
   ERR_UNINSPECTABLE: { status: 422, title: 'The file could not be inspected.', retryable: false },
   ERR_CHECK_REFUSED: { status: 422, title: 'The file was refused.', retryable: false },
+  ERR_MALWARE: { status: 422, title: 'The file holds malware.', retryable: false },
+  ERR_UNSCANNABLE: { status: 422, title: 'The file could not be scanned for malware.', retryable: false },
   ERR_FILE_DAMAGED: { status: 422, title: 'The file did not arrive as it was read. Send it again.', retryable: false },
 
   // The server
@@ -87,6 +92,12 @@ export const ERRORS = {
   ERR_BODY_TIMEOUT: { status: 408, title: 'The bytes came too slowly.', retryable: true },
   ERR_INTERNAL: { status: 503, title: 'Something went wrong on our side. Nothing is lost; try again.', retryable: true },
   ERR_ACCESS_UNAVAILABLE: { status: 503, title: 'It cannot be told right now whether you may do this. Try again.', retryable: true },
+  ERR_CHECK_UNAVAILABLE: { status: 503, title: 'The file cannot be checked right now. Nothing is lost; try again.', retryable: true },
+  ERR_SCAN_UNAVAILABLE: {
+    status: 503,
+    title: 'The file cannot be scanned for malware right now. Nothing is lost; try again.',
+    retryable: true,
+  },
   ERR_INSPECTION_PENDING: { status: 503, title: 'The file is still being inspected. Ask again.', retryable: true },
   ERR_SHUTTING_DOWN: { status: 503, title: 'The server is restarting. Try again in a moment.', retryable: true },
   ERR_STORAGE_UNAVAILABLE: { status: 503, title: 'The storage does not answer. Nothing is lost; try again.', retryable: true },
@@ -126,6 +137,28 @@ export interface Rejection {
 }
 
 /**
+ * How often something may be done, and how much of that is left: the fields `RateLimit-Policy` and `RateLimit`.
+ *
+ * @example
+ * ```ts
+ * import { UploadError } from 'landfall-server';
+ *
+ * const rate = { limit: 10, windowSeconds: 3600, remaining: 0, resetSeconds: 600 };
+ * throw new UploadError('ERR_TOO_MANY_REQUESTS', { retryAfterSeconds: 600, rate });
+ * ```
+ */
+export interface Rate {
+  /** How often in a window. */
+  limit: number;
+  /** Length of the window, in seconds. */
+  windowSeconds: number;
+  /** How often still in this window. */
+  remaining: number;
+  /** Seconds until all of it is there again. */
+  resetSeconds: number;
+}
+
+/**
  * What an `UploadError` says beside its code.
  *
  * @example
@@ -140,8 +173,12 @@ export interface UploadErrorOptions {
   detail?: string;
   /** Seconds after which to ask again; becomes `Retry-After`. */
   retryAfterSeconds?: number;
+  /** What was used too often. */
+  rate?: Rate;
   /** The HTTP status that was answered, where it is not the table's. */
   status?: number;
+  /** What a check of the application's attached to the verdict: JSON. */
+  result?: unknown;
   /** The error beneath, for the log. */
   cause?: unknown;
 }
@@ -175,6 +212,10 @@ export class UploadError extends Error {
   readonly retryable: boolean;
   /** Seconds after which the server asked to come again. */
   readonly retryAfterSeconds: number | undefined;
+  /** What was used too often; only where the server said so. */
+  readonly rate: Rate | undefined;
+  /** What a check of the application's attached to the verdict: JSON; undefined where none did. */
+  readonly result: unknown;
 
   constructor(code: ErrorCode, options: UploadErrorOptions = {}) {
     const { status, title, retryable }: ErrorEntry = ERRORS[code];
@@ -185,6 +226,8 @@ export class UploadError extends Error {
     this.detail = options.detail;
     this.retryable = retryable;
     this.retryAfterSeconds = options.retryAfterSeconds;
+    this.rate = options.rate;
+    this.result = options.result;
   }
 }
 
@@ -195,6 +238,7 @@ export interface Problem {
   code: ErrorCode;
   title: string;
   detail?: string;
+  result?: unknown;
 }
 
 export function toProblem(error: UploadError): Problem {
@@ -204,6 +248,7 @@ export function toProblem(error: UploadError): Problem {
     code: error.code,
     title: error.title,
     ...(error.detail === undefined ? {} : { detail: error.detail }),
+    ...(error.result === undefined ? {} : { result: error.result }),
   };
 }
 
@@ -214,5 +259,6 @@ export function toProblem(error: UploadError): Problem {
 export function fromProblem(body: unknown, options: UploadErrorOptions = {}): UploadError | undefined {
   if (typeof body !== 'object' || body === null || !('code' in body) || !isErrorCode(body.code)) return undefined;
   const detail = 'detail' in body && typeof body.detail === 'string' ? { detail: body.detail } : {};
-  return new UploadError(body.code, { ...options, ...detail });
+  const result = 'result' in body ? { result: body.result } : {};
+  return new UploadError(body.code, { ...options, ...detail, ...result });
 }

@@ -15,6 +15,9 @@ export const METADATA_KEYS = {
   relativePath: ['relativePath'],
 } as const;
 
+/** What a guest of an upload link says of himself; the link's page and its form send it as metadata. */
+export const SENDER_METADATA = { name: 'senderName', message: 'senderMessage' } as const;
+
 /** tus 1.0.0, Checksum: what `Upload-Checksum` may name. */
 export const CHECKSUM_ALGORITHMS = ['sha1', 'sha256', 'crc32'] as const;
 export type ChecksumAlgorithm = (typeof CHECKSUM_ALGORITHMS)[number];

@@ -25,15 +25,18 @@ export const UPLOAD_TRANSITIONS: Readonly<Record<UploadState, readonly UploadSta
   removed: [],
 };
 
+/** What JSON can say. */
+export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
+
 /**
- * What `GET /files/:id/status` answers, `onVerdict` is called with, and a form's result is made of.
+ * What `GET /files/:id/status` answers, and a form's result is made of.
  *
  * @example
  * ```ts
  * import { createLandfall, type UploadRecord } from 'landfall-server';
  *
  * const tell = ({ state, name, length, checksum }: UploadRecord) => console.log(state, name, length, checksum);
- * const landfall = createLandfall({ dataDir: './data' }, { onVerdict: tell });
+ * const landfall = createLandfall({ dataDir: './data' }, { onEvent: ({ data }) => tell(data) });
  * ```
  */
 export interface UploadRecord {
@@ -59,12 +62,17 @@ export interface UploadRecord {
   createdAt: string;
   /** When the row was last written; ISO 8601, UTC. */
   updatedAt: string;
-  /** When an unfinished upload, or the record of a refused one, goes; null where nothing goes by itself. */
+  /** When an unfinished upload, an accepted file, or the record of a refused one goes; null where nothing goes by itself. */
   expiresAt: string | null;
-  /** Where the upload, and after acceptance the file, is addressed: absolute, or a path on this server. */
-  url: string;
+  /**
+   * Where the upload, and after acceptance the file, is addressed: absolute, or a path on this server. It is one that its reader
+   * may use, signed and for a time where that takes more than the address; null for a file that he may not download.
+   */
+  url: string | null;
   /** Where the file stood in the folder that was sent, `/` between. */
   relativePath?: string;
+  /** What a check of the application attached to the verdict. */
+  result?: Json;
   /** Why it was refused; only in `rejected`. */
   error?: {
     /** As in docs/errors.md. */
@@ -74,4 +82,49 @@ export interface UploadRecord {
     /** What is special about this file. */
     detail?: string;
   };
+}
+
+/** Where an accepted file is: a path below the storage's root, with slashes, or an object in a bucket. */
+export type FilePlace = { path: string } | { bucket: string; key: string };
+
+/**
+ * What a scan for malware found.
+ *
+ * @example
+ * ```ts
+ * import type { ScanReport } from 'landfall-server';
+ *
+ * const lineOf = ({ outcome, detail }: ScanReport) => (detail === undefined ? outcome : `${outcome}: ${detail}`);
+ * ```
+ */
+export interface ScanReport {
+  /** `unscannable`: the scanner could not look into it. */
+  outcome: 'clean' | 'malware' | 'unscannable';
+  /** The malware's name, or why the file could not be scanned. */
+  detail?: string;
+}
+
+/**
+ * An upload as the application sees it: in checks, events and `landfall-server show`. No sender is told what it has beyond the record.
+ *
+ * @example
+ * ```ts
+ * import type { ApplicationRecord } from 'landfall-server';
+ *
+ * const whereOf = ({ place }: ApplicationRecord) => (place === null ? 'nowhere yet' : 'path' in place ? place.path : place.key);
+ * ```
+ */
+export interface ApplicationRecord extends UploadRecord {
+  /** Whose upload it is; empty where senders are not told apart. */
+  owner: string;
+  /** As the sender gave it, nothing in it verified. */
+  metadata: Readonly<Record<string, string>>;
+  /** The media type that the sender claims; null where it claims none. */
+  claimedType: string | null;
+  /** Where the accepted file is; null in every other state. */
+  place: FilePlace | null;
+  /** How many inspections have begun. */
+  attempts: number;
+  /** What the scan for malware found; only where a scanner was asked. */
+  scan?: ScanReport;
 }

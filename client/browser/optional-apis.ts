@@ -11,6 +11,15 @@ export function localStorageOrNone(): Storage | undefined {
   }
 }
 
+/** Kept until the tab is closed. */
+export function sessionStorageOrNone(): Storage | undefined {
+  try {
+    return globalThis.sessionStorage ?? undefined;
+  } catch {
+    return undefined;
+  }
+}
+
 /** Undefined also where an older page of the same site keeps the database from being made. */
 export function openDatabase(name: string, store: string): Promise<IDBDatabase | undefined> {
   return new Promise((resolve) => {

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util';
 import { parseBytes, parseDuration } from '../../shared/units.ts';
-import type { QueueOptions } from '../options.ts';
+import type { QueueOptions, UploadHeaders } from '../options.ts';
 
 export const USAGE = `landfall FILE... --to URL [options]
 
@@ -12,6 +12,8 @@ everything else goes to standard error.
   --json                 a line of JSON for each file as it ends, and a "summary" at the end
   --name NAME            store it under this name; for one file
   --meta KEY=VALUE       tell the server this too; may be given more than once
+  --token-file FILE      what the server knows you by, from a file, or from standard input with -;
+                         default: the environment variable LANDFALL_TOKEN
   --header 'NAME: VALUE' send this with every request; may be given more than once
   --concurrency N        how many at once (default 3)
   --chunk-size SIZE      no more than this in one request, such as 16MiB (default: all there is)
@@ -36,9 +38,11 @@ export class UsageError extends Error {}
 export interface CommandLine {
   files: string[];
   options: QueueOptions;
+  headers: UploadHeaders;
   json: boolean;
   quiet: boolean;
   progress: boolean;
+  tokenFile: string | undefined;
 }
 
 /** `help` and `version` ask for a text. @throws UsageError */
@@ -58,12 +62,13 @@ export function parseCommandLine(parameters: readonly string[]): CommandLine | '
     json: values.json,
     quiet: values.quiet,
     progress: values.progress && !values.quiet,
+    headers: Object.fromEntries(values.header.map(parseHeader)),
+    tokenFile: values['token-file'],
     options: {
       endpoint: endpointOf(values.to),
       resume: values.resume,
       checksum: values.checksum,
       via: values.direct ? 'direct' : 'server',
-      headers: Object.fromEntries(values.header.map(parseHeader)),
       metadata: Object.fromEntries(values.meta.map(parseMeta)),
       ...(values['verify-source'] === undefined ? {} : { verifySource: values['verify-source'] }),
       ...(values.name === undefined ? {} : { name: values.name }),
@@ -85,6 +90,7 @@ function parse(parameters: readonly string[]) {
         json: { type: 'boolean', default: false },
         name: { type: 'string' },
         meta: { type: 'string', multiple: true, default: [] },
+        'token-file': { type: 'string' },
         header: { type: 'string', multiple: true, default: [] },
         concurrency: { type: 'string' },
         'chunk-size': { type: 'string' },

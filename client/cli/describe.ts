@@ -12,6 +12,7 @@ const WAITING: Readonly<Record<WaitingReason, string>> = {
   stalled: 'the connection stopped moving',
   busy: 'the server is busy',
   'no-space': 'the server has no room right now',
+  'too-many': 'as many of your uploads as allowed are under way',
   elsewhere: 'another process is sending this file',
   restarted: 'the server no longer has the beginning; starting again',
 };

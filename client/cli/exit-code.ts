@@ -16,7 +16,11 @@ export function exitCodeOf(error: UploadError): number {
     case 'ERR_SOURCE_CHANGED':
       return EXIT.source;
     case 'ERR_UNAUTHORIZED':
+    case 'ERR_ACCESS_EXPIRED':
+    case 'ERR_ACCESS_WITHDRAWN':
     case 'ERR_FORBIDDEN':
+    case 'ERR_ACTION_NOT_ALLOWED':
+    case 'ERR_ACCESS_USED_UP':
       return EXIT.notAllowed;
     default:
       return error.retryable ? EXIT.temporary : EXIT.failed;

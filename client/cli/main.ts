@@ -9,6 +9,7 @@ import { LineProgress, noProgress, type Progress } from './progress.ts';
 import { run } from './run.ts';
 import { RunRecords } from './run-records.ts';
 import { TerminalProgress } from './terminal-progress.ts';
+import { tokenHeaders, withToken } from './token.ts';
 
 const { stdout, stderr, env } = process;
 /** 128 and the number of the signal, as shells report it. */
@@ -22,6 +23,7 @@ async function main(): Promise<number> {
   let line: ReturnType<typeof parseCommandLine>;
   try {
     line = parseCommandLine(process.argv.slice(2));
+    if (typeof line === 'object') line.options.headers = withToken(line.headers, await tokenHeaders(line.tokenFile, env));
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
     stderr.write(`${error.message}\nSee landfall --help.\n`);

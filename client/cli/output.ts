@@ -20,9 +20,9 @@ export interface Output {
   summary(summary: Summary): void;
 }
 
-/** The address of each accepted file. */
+/** The address of each accepted file that its sender may download. */
 export function plainOutput(write: (text: string) => unknown): Output {
-  return { accepted: (_file, { url }) => void write(`${url}\n`), ended: () => {}, summary: () => {} };
+  return { accepted: (_file, { url }) => void (url !== null && write(`${url}\n`)), ended: () => {}, summary: () => {} };
 }
 
 /** NDJSON: each line has an `event`; the last is `summary`. */
@@ -31,8 +31,8 @@ export function jsonOutput(write: (text: string) => unknown): Output {
   return {
     accepted: (file, result) => line('accepted', { file, ...result }),
     ended: (file, event, { error, url }) => {
-      const { code, title, detail, status } = error ?? {};
-      line(event, { file, ...(url === undefined ? {} : { url }), ...(code === undefined ? {} : { code, title, detail, status }) });
+      const { code, title, detail, status, result } = error ?? {};
+      line(event, { file, ...(url === undefined ? {} : { url }), ...(code === undefined ? {} : { code, title, detail, status, result }) });
     },
     summary: (summary) => line('summary', summary),
   };

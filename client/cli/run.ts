@@ -32,7 +32,7 @@ export async function run({ files, options, output, progress, stopping }: RunOpt
     stop();
     if (end === 'paused') {
       counts.interrupted += 1;
-      output.ended(file, 'interrupted', handle.snapshot.url === undefined ? {} : { url: handle.snapshot.url });
+      output.ended(file, 'interrupted', handle.snapshot.url ? { url: handle.snapshot.url } : {});
       return;
     }
     const { state, error, url } = handle.snapshot;
@@ -45,7 +45,7 @@ export async function run({ files, options, output, progress, stopping }: RunOpt
       counts[event] += 1;
       codes.push(exitCodeOf(error));
       progress.complain(`${printable(file)}: ${error.message}`);
-      output.ended(file, event, url === undefined ? { error } : { error, url });
+      output.ended(file, event, url ? { error, url } : { error });
     }
   };
 

@@ -13,4 +13,5 @@ if (globalThis.customElements !== undefined && customElements.get('landfall-uplo
 
 export type { PickedFile } from './drop.ts';
 export type { ReasonParts, ReasonWords, SomeUploadStrings, UploadStrings } from './strings.ts';
+export type { GetToken, TokenRequest } from './token.ts';
 export { LandfallUploadElement };

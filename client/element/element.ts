@@ -1,4 +1,5 @@
 // `<landfall-upload endpoint="/files">`: everything a page needs to take large files. `define.ts` registers it.
+import { UploadError } from '../../shared/errors.ts';
 import type { QueueSnapshot } from '../handle/queue-snapshot.ts';
 import type { QueueOptions } from '../options.ts';
 import { pause } from '../transfer/pause.ts';
@@ -11,18 +12,21 @@ import { fetchConfig, pickerAccept, type ServerConfig } from './policy.ts';
 import { Announcer } from './spoken.ts';
 import { ENGLISH, type SomeUploadStrings, type UploadStrings, wordsWith } from './strings.ts';
 import { styleSheet } from './styles/styles.ts';
+import { bearer, type GetToken, headersOf, TokenSource } from './token.ts';
 import { Transfers } from './transfers.ts';
 import { Zone } from './zone.ts';
 
 /** A file that was chosen waits no longer to be held against what the server takes; the server itself judges it, later. */
 const CONFIG_WITHIN_MS = 2000;
+/** A page whose function makes one token after another that the server does not take is not asked for ever. */
+const MOST_TOKENS = 20;
 /** Where a page is made on a server the module is only imported: there are no elements to be. */
 const ServerSafeElement: typeof HTMLElement = globalThis.HTMLElement ?? (class {} as typeof HTMLElement);
 
 /**
  * Attributes: `endpoint` (where uploads are created, relative to the page), `config` (where the server tells what it accepts;
  * default: `config` beside the endpoint; empty: do not ask), `concurrency`, `drop-anywhere` (the whole window takes drops),
- * `no-history` (what arrives is not listed in later visits), `theme` (`light`, `dark` or `auto`; default: the page's `color-scheme`).
+ * `no-history` (what arrives is not listed in later visits), `token` (sent with every request, `Authorization: Bearer`), `theme` (`light`, `dark` or `auto`; default: the page's `color-scheme`).
  *
  * Events, all bubbling: `landfall-progress` (detail: QueueSnapshot), `landfall-accepted` (UploadResult),
  * `landfall-refused` ({name, code, reason}).
@@ -39,7 +43,7 @@ const ServerSafeElement: typeof HTMLElement = globalThis.HTMLElement ?? (class {
  */
 export class LandfallUploadElement extends ServerSafeElement {
   /** Read by the browser. */
-  static readonly observedAttributes: readonly string[] = ['endpoint', 'config', 'drop-anywhere'];
+  static readonly observedAttributes: readonly string[] = ['endpoint', 'config', 'drop-anywhere', 'token'];
 
   readonly #announcer = new Announcer();
   readonly #zone = new Zone((files) => this.add(files));
@@ -50,10 +54,12 @@ export class LandfallUploadElement extends ServerSafeElement {
   #strings: UploadStrings = ENGLISH;
   #options: Partial<QueueOptions> = {};
   #language: Language | undefined;
+  readonly #token = new TokenSource();
   #config: ServerConfig | undefined;
   /** Resolves once the server has told what it accepts, has not, or takes too long. */
   #configured: Promise<unknown> | undefined;
   #connected: AbortController | undefined;
+  #learning: AbortController | undefined;
 
   constructor() {
     super();
@@ -123,6 +129,32 @@ export class LandfallUploadElement extends ServerSafeElement {
     this.#options = { ...options };
   }
 
+  /**
+   * Sent with every request, `Authorization: Bearer`; the attribute is another way to set it. A new one counts from the next request on.
+   * A secret on a page is everyone's who sees the page: give it what a visitor may have.
+   */
+  get token(): string | undefined {
+    return this.#token.given;
+  }
+
+  set token(token: string | null | undefined) {
+    this.#token.given = token;
+    if (this.#connected) this.#learnConfig(this.#connected.signal);
+  }
+
+  /**
+   * Asked for a token when there is need of one, and again with `reason: 'unauthorized'` when the server takes the last one no more
+   * (or wants one): it may ask the person, uploads wait for it. What it answers is kept until then.
+   */
+  get getToken(): GetToken | undefined {
+    return this.#token.ask;
+  }
+
+  set getToken(ask: GetToken | undefined) {
+    this.#token.ask = ask;
+    if (this.#connected) this.#learnConfig(this.#connected.signal);
+  }
+
   /** All of its uploads and their sums, now. */
   get snapshot(): QueueSnapshot {
     return this.#transfers.snapshot;
@@ -163,7 +195,12 @@ export class LandfallUploadElement extends ServerSafeElement {
   }
 
   /** Called by the browser. */
-  attributeChangedCallback(): void {
+  attributeChangedCallback(name: string, _before: string | null, value: string | null): void {
+    if (name === 'token') this.token = value;
+    else this.#reconnect();
+  }
+
+  #reconnect(): void {
     if (this.#connected === undefined) return;
     this.#connected.abort();
     this.#connect();
@@ -175,22 +212,48 @@ export class LandfallUploadElement extends ServerSafeElement {
     this.#language = undefined;
     this.#zone.acceptDrops(this.hasAttribute('drop-anywhere') ? window : this, connected.signal);
     this.#showAll();
-    const configured = Promise.race([this.#configure(connected.signal), pause(CONFIG_WITHIN_MS, connected.signal).catch(() => undefined)]);
-    this.#configured = configured;
-    void configured.then(() => {
-      if (this.#configured === configured) this.#configured = undefined;
-    });
+    this.#learnConfig(connected.signal);
     void this.#earlier.load(connected.signal);
     if (!this.hasAttribute('no-history')) this.#arrived.load(this.#endpoint());
   }
 
+  /** Again, and anew, with another token. */
+  #learnConfig(connected: AbortSignal): void {
+    this.#learning?.abort();
+    const learning = new AbortController();
+    this.#learning = learning;
+    const signal = AbortSignal.any([connected, learning.signal]);
+    const configured = Promise.race([this.#configure(signal), pause(CONFIG_WITHIN_MS, signal).catch(() => undefined)]);
+    this.#configured = configured;
+    void configured.then(() => {
+      if (this.#configured === configured) this.#configured = undefined;
+    });
+  }
+
   async #configure(signal: AbortSignal): Promise<void> {
     const address = this.getAttribute('config') ?? new URL('config', this.#endpoint()).href;
-    const config = address === '' ? undefined : await fetchConfig(new URL(address, this.baseURI).href, signal);
+    const config = address === '' ? undefined : await this.#fetchConfig(new URL(address, this.baseURI).href, signal);
     if (signal.aborted) return;
     this.#config = config;
     this.#language = undefined;
     this.#layOut();
+  }
+
+  /** What the server tells whom it knows; where it knows nobody, the page is asked for a token before anything is sent. */
+  async #fetchConfig(url: string, signal: AbortSignal): Promise<ServerConfig | undefined> {
+    let token = await this.#token.current().catch(() => undefined);
+    for (let tries = 1; ; tries++) {
+      const headers = {
+        ...(await headersOf(this.#options.headers, { method: 'GET', url, reason: 'request' }).catch(() => ({}))),
+        ...bearer(token),
+      };
+      const config = await fetchConfig(url, headers, signal).catch((error: UploadError) => error);
+      const isRefused = config instanceof UploadError ? config.status === 401 : config?.signIn === true;
+      if (signal.aborted || !isRefused || this.#token.ask === undefined) return config instanceof UploadError ? undefined : config;
+      const renewed = await this.#token.renewed(token).catch(() => undefined);
+      if (renewed === undefined || renewed === token || tries === MOST_TOKENS) return config instanceof UploadError ? undefined : config;
+      token = renewed;
+    }
   }
 
   #configNow(): ServerConfig | undefined | Promise<ServerConfig | undefined> {
@@ -203,7 +266,8 @@ export class LandfallUploadElement extends ServerSafeElement {
 
   #queueOptions(): QueueOptions {
     const concurrency = Number(this.getAttribute('concurrency'));
-    return { ...this.#options, endpoint: this.#endpoint(), ...(concurrency >= 1 && { concurrency }) };
+    const headers = this.#token.headersFor(this.#options.headers);
+    return { ...this.#options, ...(headers && { headers }), endpoint: this.#endpoint(), ...(concurrency >= 1 && { concurrency }) };
   }
 
   #currentLanguage(): Language {

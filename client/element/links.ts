@@ -22,7 +22,7 @@ export class Links {
   keep(handleId: string, result: UploadResult, endpoint: string | undefined): void {
     this.#results.set(handleId, result);
     const { id, url, name, size } = result;
-    if (endpoint !== undefined) keepArrival({ id, endpoint, url, name, size, at: Date.now() });
+    if (endpoint !== undefined && url !== null) keepArrival({ id, endpoint, url, name, size, at: Date.now() });
   }
 
   /** Later visits do not list it either. */
@@ -33,6 +33,6 @@ export class Links {
   }
 
   of(handleIds: readonly string[]): string[] {
-    return handleIds.map((id) => this.#results.get(id)?.url).filter((url) => url !== undefined);
+    return handleIds.map((id) => this.#results.get(id)?.url).filter((url) => url != null);
   }
 }

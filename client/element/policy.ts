@@ -1,7 +1,8 @@
 // What the server accepts, known before anything is sent, so that a refusal costs seconds and not hours.
-import { ERRORS, type ErrorCode } from '../../shared/errors.ts';
+import { ERRORS, type ErrorCode, fromProblem, UploadError } from '../../shared/errors.ts';
 import { checkLength, checkName, type Policy } from '../../shared/policy.ts';
 import { areCounts, areTexts, fieldsOf, isObject } from '../json.ts';
+import type { UploadHeaders } from '../options.ts';
 
 /** What an `UploadError` says, or the policy before anything is sent. */
 export interface Reason {
@@ -14,24 +15,45 @@ export interface ServerConfig {
   policy: Policy;
   /** Bytes; null for no limit. */
   maxUploadSize: number | null;
+  /** Who shows nothing is nobody here: uploads will want a token. */
+  signIn?: boolean;
+  /** What was given to this sender, and what of it is left; absent where nothing was. */
+  grant?: Grant;
 }
 
-/** Undefined where the server does not tell or does not answer: then it judges alone, later. */
-export async function fetchConfig(url: string, signal: AbortSignal): Promise<ServerConfig | undefined> {
+export interface Grant {
+  title?: string;
+  /** ISO 8601. */
+  endsAt?: string;
+  uploadsLeft?: number;
+  bytesLeft?: number;
+}
+
+/**
+ * Undefined where the server does not tell or does not answer: then it judges alone, later.
+ * @throws UploadError 401, 403 where the server refuses this sender
+ */
+export async function fetchConfig(url: string, headers: UploadHeaders, signal: AbortSignal): Promise<ServerConfig | undefined> {
   try {
-    const response = await fetch(url, { signal, headers: { Accept: 'application/json' } });
-    if (!response.ok) return undefined;
+    const response = await fetch(url, { signal, headers: { ...headers, Accept: 'application/json' } });
     const body: unknown = await response.json();
-    return isConfig(body) ? body : undefined;
-  } catch {
-    return undefined;
+    if (response.ok) return isConfig(body) ? body : undefined;
+    if (response.status === 401 || response.status === 403) throw fromProblem(body);
+  } catch (error) {
+    if (error instanceof UploadError) throw error;
   }
+  return undefined;
 }
 
 function isConfig(value: unknown): value is ServerConfig {
-  const { policy, maxUploadSize } = fieldsOf(value);
+  const { policy, maxUploadSize, grant } = fieldsOf(value);
   const { types, maxBytes } = fieldsOf(policy);
-  return isObject(types) && areTexts(...Object.values(types)) && isLimit(maxUploadSize) && isLimit(maxBytes);
+  return isObject(types) && areTexts(...Object.values(types)) && isLimit(maxUploadSize) && isLimit(maxBytes) && isGrant(grant ?? {});
+}
+
+function isGrant(value: unknown): boolean {
+  const { title, endsAt, uploadsLeft, bytesLeft } = fieldsOf(value);
+  return isObject(value) && areTexts(title ?? '', endsAt ?? '') && isLimit(uploadsLeft) && isLimit(bytesLeft);
 }
 
 /** Of a server that does not tell one, too. */

@@ -4,7 +4,9 @@ import type { Channels } from '../ports.ts';
 import type { UploadSnapshot } from './snapshot.ts';
 
 /** How far whoever holds the lock is. */
-export type Progress = Pick<UploadSnapshot, 'sent' | 'confirmed' | 'url'>;
+export interface Progress extends Pick<UploadSnapshot, 'sent' | 'confirmed'> {
+  readonly url?: string | undefined;
+}
 
 type Subscribe = (listener: (snapshot: UploadSnapshot) => void) => () => void;
 
@@ -13,7 +15,7 @@ export function tellFollowers(channels: Channels, lockName: string, subscribe: S
   const channel = channels.open(nameOf(lockName));
   if (channel === undefined) return () => {};
   const stop = subscribe(({ sent, confirmed, url }) =>
-    channel.postMessage({ sent, confirmed, url } satisfies Record<keyof Progress, unknown>),
+    channel.postMessage({ sent, confirmed, url: url ?? undefined } satisfies Record<keyof Progress, unknown>),
   );
   return () => {
     stop();

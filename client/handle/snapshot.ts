@@ -34,11 +34,21 @@ export type UploadState =
  * - `stalled`: the connection stopped moving
  * - `busy`: the server asked to come later
  * - `no-space`: the server has no room right now
+ * - `too-many`: this sender has as many uploads under way as it may; the wait does not count against the budget
  * - `elsewhere`: another tab or process is sending this very file; of a tab (or handle of this process) `sent`, `confirmed` and the
  *   speed are shown. When it stops this one goes on, when it ends this one ends the same
  * - `restarted`: the server no longer knows the upload; it starts again from the first byte
  */
-export type WaitingReason = 'offline' | 'unreachable' | 'interrupted' | 'stalled' | 'busy' | 'no-space' | 'elsewhere' | 'restarted';
+export type WaitingReason =
+  | 'offline'
+  | 'unreachable'
+  | 'interrupted'
+  | 'stalled'
+  | 'busy'
+  | 'no-space'
+  | 'too-many'
+  | 'elsewhere'
+  | 'restarted';
 
 /**
  * What an upload waits for.
@@ -61,6 +71,8 @@ export interface Waiting {
 export type Standing =
   | {
       readonly state: 'queued' | 'preparing' | 'uploading' | 'paused' | 'inspecting';
+      /** Address of the upload, once the server gave it one. */
+      readonly url?: string;
       readonly waiting?: undefined;
       readonly error?: undefined;
     }
@@ -69,11 +81,14 @@ export type Standing =
       readonly waiting: Waiting;
       /** The last failure, where there was one. */
       readonly error?: UploadError;
+      readonly url?: string;
     }
   | {
       readonly state: 'accepted';
-      /** Absolute address of the accepted file. */
-      readonly url: string;
+      /** Absolute address of the accepted file; null where this sender may not download it. */
+      readonly url: string | null;
+      /** As of `UploadResult`. */
+      readonly result?: unknown;
       readonly waiting?: undefined;
       readonly error?: undefined;
     }
@@ -81,6 +96,7 @@ export type Standing =
       readonly state: 'rejected' | 'failed' | 'cancelled';
       /** The reason. */
       readonly error: UploadError;
+      readonly url?: string;
       readonly waiting?: undefined;
     };
 
@@ -110,8 +126,6 @@ export interface SnapshotOfAnyState {
   readonly resumedFrom: number;
   /** 0 before the first request, 1 in the first attempt. Grows without end: it is time that counts, not attempts. */
   readonly attempt: number;
-  /** Address of the upload, once the server gave it one. */
-  readonly url?: string;
 }
 
 /**
@@ -127,8 +141,11 @@ export interface SnapshotOfAnyState {
 export interface UploadResult {
   /** The server's id of the upload. */
   readonly id: string;
-  /** Absolute address of the accepted file. */
-  readonly url: string;
+  /**
+   * Absolute address of the accepted file: one that whoever has it may use, where the sender was known by a token, until it ends.
+   * Null where the sender may not download it.
+   */
+  readonly url: string | null;
   /** The safe name it is stored under; the sender's name where the server does not tell. */
   readonly name: string;
   /** Bytes of the file. */
@@ -139,6 +156,11 @@ export interface UploadResult {
   readonly checksum: string | null;
   /** Bytes of an earlier visit were used. */
   readonly resumed: boolean;
+  /**
+   * What the application behind the server attached to the verdict: JSON; absent where it attached nothing, or the server does not
+   * tell. Of a refused file it is the error's `result`.
+   */
+  readonly result?: unknown;
 }
 
 /**

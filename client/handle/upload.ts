@@ -126,7 +126,8 @@ class Handle implements UploadHandle {
       } finally {
         leave?.();
       }
-      if (!this.#tracker.move({ state: 'accepted', url: result.url })) return;
+      const attached = result.result === undefined ? {} : { result: result.result };
+      if (!this.#tracker.move({ state: 'accepted', url: result.url, ...attached })) return;
       await this.#close();
       this.#settle.resolve(result);
     } catch (error) {

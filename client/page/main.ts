@@ -1,14 +1,16 @@
 import '../element/define.ts';
-import type { QueueSnapshot } from '../handle/queue-snapshot.ts';
+import { KeyPrompt } from './key-prompt.ts';
+import { showProgressInTitle } from './progress-title.ts';
 
 const element = document.querySelector('landfall-upload');
-element?.querySelector('form')?.remove();
-
-// Seen from another tab, the title is the progress bar.
-const title = document.title;
-element?.addEventListener('landfall-progress', (event) => {
-  const { sent, size, isIdle } = (event as CustomEvent<QueueSnapshot>).detail;
-  const percent = size > 0 ? Math.floor(Math.min(sent / size, 0.99) * 100) : 0;
-  const text = isIdle ? title : `${percent}% · ${title}`;
-  if (document.title !== text) document.title = text;
-});
+if (element !== null) {
+  element.querySelector('form')?.remove();
+  // Files that wait for the key stay in sight.
+  const prompt = new KeyPrompt((isAsking) => {
+    element.hidden = isAsking && element.snapshot.uploads.length === 0;
+  });
+  prompt.element.hidden = true;
+  element.before(prompt.element);
+  element.getToken = (request) => prompt.token(request);
+  showProgressInTitle(element);
+}

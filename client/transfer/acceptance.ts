@@ -51,12 +51,13 @@ export async function acceptedResult(options: AcceptanceOptions): Promise<Upload
   }
   return {
     id: record?.id ?? (new URL(url).pathname.split('/').at(-1) || url),
-    url: record === undefined ? url : new URL(record.url, url).href,
+    url: record === undefined ? url : record.url === null ? null : new URL(record.url, url).href,
     name: record?.name ?? name,
     size,
     type: record?.type ?? null,
     checksum: record?.checksum ?? ours,
     resumed,
+    ...(record?.result === undefined ? {} : { result: record.result }),
   };
 }
 

@@ -25,6 +25,8 @@ export class GuardedHttp {
   readonly #headers: UploadOptions['headers'];
   readonly #withCredentials: boolean;
   #reason: HeadersRequest['reason'] = 'request';
+  /** What the application gave last. */
+  #given: UploadHeaders = {};
 
   constructor(
     platform: { transport: Transport; surroundings: Pick<Surroundings, 'onNetwork' | 'isOnline'> },
@@ -87,8 +89,11 @@ export class GuardedHttp {
 
   async #headersFor(method: string, url: string): Promise<UploadHeaders> {
     if (typeof this.#headers !== 'function') return this.#headers ?? {};
+    const reason = this.#reason;
     try {
-      return await this.#headers({ method, url, reason: this.#reason });
+      const given = await this.#headers({ method, url, reason, ...(reason === 'unauthorized' && { refused: this.#given }) });
+      this.#given = given;
+      return given;
     } catch (cause) {
       // Asking for a token goes over the same network: what fails there is tried again as any request.
       const error = new UploadError('ERR_NETWORK', { detail: 'The application could not provide the headers of a request.', cause });

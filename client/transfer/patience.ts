@@ -72,8 +72,10 @@ export class Patience {
    */
   async wait(reason: WaitingReason, error: UploadError, signal: AbortSignal, limitMs: number = Number.POSITIVE_INFINITY): Promise<void> {
     const isOffline = reason === 'offline';
+    // Others of this sender come to their end first, however long they take.
+    const isFree = isOffline || reason === 'too-many';
     // What the server has is known only when it was asked again.
-    if (!isOffline && this.#budget.isSpentOf(limitMs) && !this.#mayHaveMore) throw new Ending('failed', gaveUp(error));
+    if (!isFree && this.#budget.isSpentOf(limitMs) && !this.#mayHaveMore) throw new Ending('failed', gaveUp(error));
     const { retryAfterSeconds } = error;
     const ms = isOffline ? OFFLINE_RETRY_MS : this.#backoff.next(reason, retryAfterSeconds);
     this.#tracker.move({ state: 'waiting', waiting: isOffline ? { reason } : { reason, until: Date.now() + ms }, error });
@@ -93,7 +95,7 @@ export class Patience {
       };
     });
     // Not what the device slept beyond it.
-    if (!isOffline) this.#budget.spend(Math.min(performance.now() - begunMs, ms));
+    if (!isFree) this.#budget.spend(Math.min(performance.now() - begunMs, ms));
   }
 
   /** Every byte is there and the server is looking at them: not a lack of progress. @throws the reason of the signal */

@@ -53,6 +53,7 @@ export function decide(failure: Failure, circumstances: Circumstances): Decision
   }
   if (error.code === 'ERR_INSPECTION_PENDING' || error.code === 'ERR_INSPECTING') return { kind: 'ask-again' };
   if (REPAIRED.has(status)) return { kind: 'retry', reason: 'interrupted' };
+  if (error.code === 'ERR_TOO_MANY_UPLOADS') return { kind: 'retry', reason: 'too-many' };
   if (BUSY.has(status)) return { kind: 'retry', reason: 'busy' };
   if (status >= 500) {
     if (HOPELESS_5XX.has(status)) return { kind: 'fail' };

@@ -31,16 +31,19 @@ export async function askStatus(
 }
 
 /** The refusal a record tells of. */
-export function rejectionOf({ error }: UploadRecord): UploadError {
+export function rejectionOf({ error, result }: UploadRecord): UploadError {
   const code = isErrorCode(error?.code) ? error.code : 'ERR_CHECK_REFUSED';
-  return new UploadError(code, error?.detail === undefined ? {} : { detail: error.detail });
+  return new UploadError(code, {
+    ...(error?.detail === undefined ? {} : { detail: error.detail }),
+    ...(result === undefined ? {} : { result }),
+  });
 }
 
 /** As far as the client reads it; a server that is newer may say more. */
 function isRecord(value: unknown): value is UploadRecord {
   const { id, state, url, name, length, type, checksum, error } = fieldsOf(value);
   return (
-    areTexts(id, state, url) &&
+    areTexts(id, state, url ?? '') &&
     areTexts(name ?? '', type ?? '', checksum ?? '') &&
     areCounts(length ?? 0) &&
     (error === undefined || areTexts(fieldsOf(error).code, fieldsOf(error).detail ?? ''))

@@ -18,7 +18,9 @@ const landfall = createLandfall(
   {
     authenticate: ({ headers }) => OWNERS[headers.authorization?.replace(/^Bearer /, '') ?? ''] ?? null,
     checks: [notTiny],
-    onVerdict: ({ id, state, name, length, error }) => console.log(state, id, name, length, error?.detail ?? ''),
+    onEvent: ({ type, data: { id, state, name, length, error } }) => {
+      if (type === 'upload.accepted' || type === 'upload.rejected') console.log(state, id, name, length, error?.detail ?? '');
+    },
   },
 );
 await landfall.start();

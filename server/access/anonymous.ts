@@ -9,7 +9,7 @@ export function anonymousSource(addresses: ClientAddresses): AccessSource {
   return {
     async identify(request) {
       const address = addresses.of(request);
-      const quota = address === '' || isLoopback(address) ? '' : `address:${network(address)}`;
+      const quota = address === '' || isLoopback(address) ? '' : `address:${networkOf(address)}`;
       return { owner: '', source: 'anonymous', credential: null, quota, limits: NO_LIMITS, isConfined: false, isByHeader: false };
     },
   };
@@ -46,6 +46,11 @@ export class ClientAddresses {
     return address;
   }
 
+  /** It comes from this machine, or from a proxy on it that is not trusted to say more. */
+  isThisMachine(request: IncomingMessage): boolean {
+    return isLoopback(this.of(request));
+  }
+
   #isTrusted(address: string): boolean {
     return isIP(address) !== 0 && this.#trusted.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4');
   }
@@ -60,8 +65,8 @@ function isLoopback(address: string): boolean {
   return address === '::1' || address.startsWith('127.');
 }
 
-/** One sender of IPv6 has a network of 64 bits to himself. */
-function network(address: string): string {
+/** What is counted as one sender: of IPv6 each has a network of 64 bits to himself. */
+export function networkOf(address: string): string {
   if (isIP(address) !== 6) return address;
   const [head = '', tail = ''] = address.split('%', 1)[0]?.split('::') ?? [];
   const left = head.split(':').filter((group) => group !== '');

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { UploadError } from '../../shared/errors.ts';
-import { type Limits, LimitsSchema, NO_LIMITS, quotaOfOwner } from '../ledger/limits.ts';
+import { credentialOfOwner, type Limits, LimitsSchema, NO_LIMITS, quotaOfOwner } from '../ledger/limits.ts';
 import { within } from '../runtime/pause.ts';
 import type { AccessSource, Intent } from './identity.ts';
 
@@ -47,7 +47,8 @@ export type Authenticate = (
 const RULE_TIMEOUT_MS = 10_000;
 const MAX_OWNER_LENGTH = 255;
 
-const REFUSALS = { 401: 'ERR_UNAUTHORIZED', 403: 'ERR_FORBIDDEN', 429: 'ERR_TOO_MANY_REQUESTS' } as const;
+/** What a no of the application's is answered as. */
+export const REFUSALS = { 401: 'ERR_UNAUTHORIZED', 403: 'ERR_FORBIDDEN', 429: 'ERR_TOO_MANY_REQUESTS' } as const;
 
 /** Senders as the embedding application knows them. */
 export function applicationSource(authenticate: Authenticate, timeoutMs: number = RULE_TIMEOUT_MS): AccessSource {
@@ -55,17 +56,18 @@ export function applicationSource(authenticate: Authenticate, timeoutMs: number 
     async identify(request, intent) {
       const answer: unknown = await answerOf(authenticate, request, intent, timeoutMs);
       // A rule written without types may say undefined for nobody, or a number that no stored owner would equal.
-      const { owner, limits = NO_LIMITS } = (typeof answer === 'object' && answer !== null ? answer : { owner: answer }) as {
+      const { owner, limits: given = NO_LIMITS } = (typeof answer === 'object' && answer !== null ? answer : { owner: answer }) as {
         owner?: unknown;
         limits?: unknown;
       };
       if (!isOwner(owner)) throw new UploadError('ERR_UNAUTHORIZED');
+      const limits = given === NO_LIMITS ? NO_LIMITS : asLimits(given);
       return {
         owner,
         source: 'application',
-        credential: null,
+        credential: credentialOfOwner('application', owner, limits),
         quota: quotaOfOwner(owner),
-        limits: limits === NO_LIMITS ? NO_LIMITS : asLimits(limits),
+        limits,
         isConfined: false,
         isByHeader: false,
       };

@@ -12,6 +12,8 @@ export interface Identity extends Grantee {
   readonly isConfined: boolean;
   /** It came in a header, which a link on a page can't carry: addresses that it is told are signed. */
   readonly isByHeader: boolean;
+  /** Of what was given out by name: what it is called, and when it ends by the wall's clock; null: never. */
+  readonly terms?: { readonly title: string; readonly endsAt: number | null };
 }
 
 /** @throws UploadError 401, 403, 429, 503 */

@@ -50,6 +50,9 @@ export interface Config extends Read {
  */
 export type ConfigInput = { [K in SettingKey]?: WrittenAs<K> };
 
+/** What the command `landfall` reads: a machine that serves may send, too. */
+const OF_SENDERS = new Set(['LANDFALL_TOKEN']);
+
 const RESOLVED = new WeakSet<object>();
 
 /**
@@ -91,6 +94,16 @@ export function resolveConfig(input: ConfigInput = {}, nameOf: (key: SettingKey)
       `${nameOf('durability')}: With several processes, one that crashed cannot be told from one whose machine lost its power. Write chunk. (given: "finish")`,
     );
   }
+  if (config.webhookUrl !== '' && config.webhookSecret.length === 0) {
+    throw new ConfigError(
+      `${nameOf('webhookSecret')}: Write a secret: receivers can not tell our events from anybody's without. \`openssl rand -base64 32\` makes what comes behind whsec_.`,
+    );
+  }
+  if (config.checkUrl !== '' && config.internalUrl === '' && /^(?:0\.0\.0\.0|::|\[::\])$/.test(config.internalHost)) {
+    throw new ConfigError(
+      `${nameOf('internalUrl')}: Write the address at which the application reaches the bytes that it is to check. (given: "")`,
+    );
+  }
   const dataDir = resolve(config.dataDir);
   const resolved = Object.freeze({
     ...config,
@@ -98,6 +111,7 @@ export function resolveConfig(input: ConfigInput = {}, nameOf: (key: SettingKey)
     policy: parsePolicy(config.allow, { ...config, maxBytes: config.maxUploadBytes }),
     storageDir: config.storageDir === '' ? resolve(dataDir, 'files') : resolve(config.storageDir),
     publicUrl: config.publicUrl.replace(/\/+$/, ''),
+    internalUrl: config.internalUrl.replace(/\/+$/, ''),
     s3Prefix: config.s3Prefix === '' ? '' : `${config.s3Prefix.replace(/\/+$/, '')}/`,
   });
   RESOLVED.add(resolved);
@@ -117,7 +131,7 @@ export function configFromEnvironment(environment: Readonly<Record<string, strin
   const keys = new Map((Object.keys(SETTINGS) as SettingKey[]).map((key) => [environmentName(key), key]));
   const input: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(environment)) {
-    if (!name.startsWith('LANDFALL_') || value === undefined) continue;
+    if (!name.startsWith('LANDFALL_') || value === undefined || OF_SENDERS.has(name)) continue;
     const key = keys.get(name);
     if (key === undefined) throw new ConfigError(`${name} is not a setting. \`landfall-server --help\` lists them.`);
     input[key] = value;
@@ -151,9 +165,9 @@ function checkS3(config: Read, nameOf: (key: SettingKey) => string): void {
   );
 }
 
-/** What may stand in a message: an address may have a password in it, well written or not. */
+/** What may stand in a message: an address may have a password in it, or a token in its path, well written or not. */
 function shown(key: SettingKey, given: unknown): unknown {
-  if (key === 'databaseUrl') return '…';
+  if ((SETTINGS[key] as Setting).isSecret) return '…';
   return typeof given === 'string' ? given.replace(/[^\s,/]*@|(?<=[?#]).*/g, '…') : given;
 }
 

@@ -3,6 +3,7 @@ import { isIP } from 'node:net';
 import { z } from 'zod';
 import { ARCHIVE_RULES, type ArchiveRule, parsePolicy } from '../../shared/policy.ts';
 import { parseBytes, parseDuration } from '../../shared/units.ts';
+import { MAX_WEBHOOK_SECRETS, parseWebhookSecret } from './webhook-secret.ts';
 
 /** For each kind what is read, and what a caller may write: a number in base units (bytes, milliseconds), or text in human ones. */
 export interface Values {
@@ -13,6 +14,10 @@ export interface Values {
   allowed: [read: string, written: string];
   publicUrl: [read: string, written: string];
   databaseUrl: [read: string, written: string];
+  webhookUrl: [read: string, written: string];
+  webhookSecrets: [read: readonly string[], written: string[] | string];
+  checkUrl: [read: string, written: string];
+  clamdAddress: [read: string, written: string];
   flag: [read: boolean, written: boolean | 'true' | 'false'];
   port: [read: number, written: number | string];
   count: [read: number, written: number | string];
@@ -23,6 +28,7 @@ export interface Values {
   partSize: [read: number, written: number | string];
   duration: [read: number, written: number | string];
   expiry: [read: number, written: number | string];
+  retention: [read: number | null, written: number | string];
   linkLifetime: [read: number, written: number | string];
   wait: [read: number, written: number | string];
   timer: [read: number, written: number | string];
@@ -36,6 +42,12 @@ export interface Values {
   limit: [read: number | null, written: number | string];
   sizeLimit: [read: number | null, written: number | string];
   percent: [read: number, written: number | string];
+  accessUrl: [read: string, written: string];
+  fieldName: [read: string, written: string];
+  jwksUrl: [read: string, written: string];
+  secret: [read: string, written: string];
+  secrets: [read: readonly string[], written: string[] | string];
+  someTexts: [read: readonly string[], written: string[] | string];
 }
 
 export const ACCESS_KINDS = ['keys', 'links', 'jwt', 'grants', 'url', 'anonymous'] as const;
@@ -50,6 +62,8 @@ export interface Setting {
   words?: readonly string[];
   /** The sentence for what is none of them, where the kind has none of its own. */
   otherwise?: string;
+  /** Nothing of it is ever shown. */
+  isSecret?: boolean;
   /** Its name in the configuration that is read: with the unit, where it has one. */
   as?: string;
   /** In human units, as a person would write it. */
@@ -64,6 +78,9 @@ const duration = z.union([z.number().nonnegative(), z.string().transform(sentenc
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 const wait = duration.refine((ms) => ms <= LONGEST_TIMER_MS, 'Write at most 24d.');
 const timer = wait.refine((ms) => ms >= 1, 'Write at least 1ms.');
+/** RFC 7518, 3.2: a key as long as the hash, at least. Who shortens it can try all of them. */
+const LEAST_SECRET_BYTES = 32;
+const SECRET = `Write ${LEAST_SECRET_BYTES} characters or more; a key in PEM belongs in a file, whose path has a setting of its own.`;
 const list = z
   .union([z.array(z.string()), z.string().transform((value) => value.split(',').map((item) => item.trim()))])
   .transform((items) => items.filter((item) => item !== ''));
@@ -74,6 +91,13 @@ const KINDS: { readonly [K in Exclude<Kind, 'someText' | 'word'>]: z.ZodType<Val
   allowed: parsable(parsePolicy),
   publicUrl: text.refine(isPublicUrl, 'Write an address that begins with http:// or https://, without a query.'),
   databaseUrl: text.refine(isDatabaseUrl, 'Write an address that begins with postgres://.'),
+  webhookUrl: text.refine(isFetched, 'Write an address that begins with https:// or http://, without a user in it.'),
+  webhookSecrets: list.refine(
+    (items) => items.length <= MAX_WEBHOOK_SECRETS && items.every((item) => parseWebhookSecret(item) !== undefined),
+    'Write one secret or two: whsec_ and 24 to 64 bytes in base64, or whsk_ and a private key of Ed25519 in base64.',
+  ),
+  checkUrl: text.refine(isCheckUrl, 'Write an address that begins with http:// or https://.'),
+  clamdAddress: text.refine(isClamdAddress, 'Write unix: and a path, or tcp://, a host and a port.'),
   flag: z.union([z.boolean(), z.enum(['true', 'false'], { error: 'Write true or false.' }).transform((value) => value === 'true')]),
   port: wholeNumber(5, 0, 65535, 'Write a whole number from 0 to 65535.'),
   count: wholeNumber(6, 1, Number.POSITIVE_INFINITY, 'Write a whole number from 1 on.', 'Write a whole number.'),
@@ -85,6 +109,9 @@ const KINDS: { readonly [K in Exclude<Kind, 'someText' | 'word'>]: z.ZodType<Val
   partSize: size.refine((bytes) => bytes >= 5 * 1024 ** 2 && bytes <= 5 * 1024 ** 3, 'Write a size from 5 MiB to 5 GiB.'),
   duration,
   expiry: duration.refine((ms) => ms >= 1, 'Write at least 1ms.'),
+  retention: z
+    .union([z.number(), z.string().transform(sentence((given) => (given === '' ? null : parseDuration(given))))])
+    .refine((ms) => ms === null || ms >= 1000, 'Write at least 1s.'),
   linkLifetime: duration.refine((ms) => ms >= 1000 && ms <= 7 * 86_400_000, 'Write a time from 1s to 7d.'),
   wait,
   timer,
@@ -105,6 +132,14 @@ const KINDS: { readonly [K in Exclude<Kind, 'someText' | 'word'>]: z.ZodType<Val
   limit: orNothing(z.number().int().positive(), parseLimit),
   sizeLimit: orNothing(z.number().int().nonnegative(), parseBytes),
   percent: wholeNumber(3, 1, 100, 'Write a whole number from 1 to 100.'),
+  accessUrl: text.refine(isAccessUrl, 'Write an address that begins with http:// or https://, without a # in it.'),
+  fieldName: text.regex(/^[\w!#$%&'*+.^`|~-]*$/, 'Write the name of a header, such as X-Owner.'),
+  jwksUrl: text.refine(isFetched, 'Write an address that begins with http:// or https://, without a password.'),
+  secret: text.refine((value) => value === '' || isSecret(value), SECRET),
+  secrets: list
+    .refine((items) => items.every(isSecret), SECRET)
+    .refine((items) => items.length <= 2, 'Write one, or two while one takes the place of the other.'),
+  someTexts: list,
   archiveRules: list.pipe(z.array(z.enum(ARCHIVE_RULES, { error: `Write some of ${ARCHIVE_RULES.join(', ')}, or nothing.` }))),
 };
 
@@ -146,8 +181,42 @@ function isPublicUrl(text: string): boolean {
   return url !== null && /^https?:\/\//i.test(text) && `${url.username}${url.password}${url.search}${url.hash}` === '';
 }
 
+function isAccessUrl(text: string): boolean {
+  if (text === '') return true;
+  const url = URL.parse(text);
+  return url !== null && /^https?:\/\//i.test(text) && url.hash === '' && isDecodable(`${url.username}${url.password}`);
+}
+
+function isDecodable(text: string): boolean {
+  try {
+    return decodeURIComponent(text) !== null;
+  } catch {
+    return false;
+  }
+}
+
+function isFetched(text: string): boolean {
+  if (text === '') return true;
+  const url = URL.parse(text);
+  return url !== null && /^https?:\/\//i.test(text) && `${url.username}${url.password}${url.hash}` === '';
+}
+
+/** A public key taken for a secret would be one that everybody has. */
+function isSecret(text: string): boolean {
+  return Buffer.byteLength(text) >= LEAST_SECRET_BYTES && !text.includes('-----BEGIN');
+}
+
+function isCheckUrl(text: string): boolean {
+  return text === '' || (/^https?:\/\/./i.test(text) && URL.canParse(text));
+}
+
 function isDatabaseUrl(text: string): boolean {
   return text === '' || (/^postgres(?:ql)?:\/\//.test(text) && URL.canParse(text));
+}
+
+function isClamdAddress(text: string): boolean {
+  const [, port] = /^tcp:\/\/(?:[\w.-]+|\[[\da-fA-F:.]+\]):(\d{1,5})$/.exec(text) ?? [];
+  return text === '' || /^unix:(?:\/\/)?\/./.test(text) || (Number(port) >= 1 && Number(port) <= 65535);
 }
 
 function isOrigin(text: string): boolean {

@@ -98,6 +98,7 @@ export const SETTINGS = {
   },
   databaseUrl: {
     kind: 'databaseUrl',
+    isSecret: true,
     default: '',
     help: 'PostgreSQL for the ledger, where several processes serve one data directory; empty: SQLite in it, and one process.',
   },
@@ -171,6 +172,30 @@ export const SETTINGS = {
     default: '24h',
     help: 'How long a refusal, cancellation or expiry can still be asked for, counted likewise.',
   },
+  webhookUrl: {
+    kind: 'webhookUrl',
+    isSecret: true,
+    default: '',
+    help: 'Address that events are posted to, signed (docs/events.md); empty: nowhere.',
+  },
+  webhookSecret: {
+    kind: 'webhookSecrets',
+    isSecret: true,
+    default: '',
+    help: 'What events are signed with: whsec_ or whsk_ and base64; two while receivers change over, comma-separated.',
+  },
+  keepEventsFor: {
+    as: 'keepEventsForMs',
+    kind: 'expiry',
+    default: '30d',
+    help: 'How long events can be read and sent again, counted while a server runs; what is still to be sent is kept longer.',
+  },
+  keepFilesFor: {
+    as: 'keepFilesForMs',
+    kind: 'retention',
+    default: '',
+    help: 'How long an accepted file is kept, counted likewise; then it is removed, and its address answers 410. Empty: until an operator removes it.',
+  },
   sweepInterval: { as: 'sweepIntervalMs', kind: 'timer', default: '1m', help: 'How often expired uploads and old records are cleared.' },
   patience: {
     as: 'patienceMs',
@@ -196,6 +221,42 @@ export const SETTINGS = {
     default: '10m',
     help: 'Longest a check may go without progress (reading, or saying so); five times over it refuses the file.',
   },
+  clamd: {
+    kind: 'clamdAddress',
+    default: '',
+    help: 'ClamAV that scans every file for malware: unix:/run/clamav/clamd.ctl or tcp://host:3310; empty: none (docs/hooks.md).',
+  },
+  clamdMaxSize: {
+    as: 'clamdMaxBytes',
+    kind: 'fileSize',
+    default: '25 MiB',
+    help: 'Largest file that clamd scans: at most its MaxFileSize, MaxScanSize and StreamMaxLength. Larger ones are not scanned.',
+  },
+  clamdConnections: { kind: 'smallCount', default: '4', help: 'Scans at once.' },
+  unscannable: {
+    kind: 'word',
+    words: ['reject', 'accept'],
+    otherwise: 'Write reject or accept.',
+    default: 'reject',
+    help: 'What becomes of files that clamd can not scan: too large, or encrypted.',
+  },
+  checkUrl: {
+    kind: 'checkUrl',
+    default: '',
+    help: 'The application is asked there whether a file is accepted, with what is known of it (docs/hooks.md); empty: it is not.',
+  },
+  internalHost: {
+    kind: 'someText',
+    otherwise: 'Write an address or a name.',
+    default: '127.0.0.1',
+    help: 'Where the application reads the bytes that it is to check. Never an address that senders can reach.',
+  },
+  internalPort: { kind: 'port', default: '0', help: 'The port of it; 0 takes a free one.' },
+  internalUrl: {
+    kind: 'publicUrl',
+    default: '',
+    help: 'Address at which the application reaches it, where that is another; of each process its own.',
+  },
   signatureTimeout: { as: 'signatureTimeoutMs', kind: 'timer', default: '5s', help: 'Longest the detection of a type may take.' },
   shutdownGrace: { as: 'shutdownGraceMs', kind: 'wait', default: '10s', help: 'How long running requests may take to end after SIGTERM.' },
   hosts: {
@@ -218,6 +279,61 @@ export const SETTINGS = {
     default: '',
     help: 'Who may upload, comma-separated: keys, links, jwt, grants, url, anonymous (docs/access.md). Empty: anonymous and links on loopback; keys and links once there was a key; anywhere else it must be set.',
   },
+  jwtJwksUrl: {
+    kind: 'jwksUrl',
+    default: '',
+    help: 'For jwt: where the issuer publishes its keys. One of this, LANDFALL_JWT_SECRET and LANDFALL_JWT_PUBLIC_KEY_FILE.',
+  },
+  jwtSecret: {
+    kind: 'secret',
+    isSecret: true,
+    default: '',
+    help: 'For jwt: the secret that tokens are signed with (HS256, HS384, HS512), 32 characters or more.',
+  },
+  jwtPublicKeyFile: {
+    kind: 'text',
+    default: '',
+    help: 'For jwt: path of the public keys or certificates that tokens are verified by, in PEM. Read again when it changes.',
+  },
+  jwtIssuer: { kind: 'text', default: '', help: 'Whose tokens count: their claim iss. It must be set with LANDFALL_JWT_JWKS_URL.' },
+  jwtAudience: {
+    kind: 'someTexts',
+    default: '',
+    help: 'For whom tokens are, comma-separated: one of them in their claim aud. Set it where the issuer has other applications, too.',
+  },
+  jwtOwnerClaim: {
+    kind: 'someText',
+    otherwise: 'Write the name of a claim, such as sub.',
+    default: 'sub',
+    help: 'The claim of a token that names the owner of its uploads.',
+  },
+  grantSecrets: {
+    kind: 'secrets',
+    isSecret: true,
+    default: '',
+    help: 'For grants: the secret that your application signs them with (HS256), 32 characters or more; two, comma-separated, while they change.',
+  },
+  grantPublicKeyFiles: {
+    kind: 'someTexts',
+    default: '',
+    help: 'For grants: paths of the public Ed25519 keys that they are verified by, in PEM, comma-separated.',
+  },
+  accessUrl: {
+    kind: 'accessUrl',
+    isSecret: true,
+    default: '',
+    help: 'For url: address of your application that is asked about each request (docs/access.md); with name and password, where it asks for them.',
+  },
+  accessOwnerHeader: {
+    kind: 'fieldName',
+    default: '',
+    help: "For url: it is asked as by nginx's auth_request, and names the owner in this header of its answer; empty: it is asked in JSON.",
+  },
+  accessRecheck: {
+    kind: 'flag',
+    default: 'true',
+    help: 'Ask once more before a file is accepted: whether its key, link or grant was taken back, and the application of LANDFALL_ACCESS_URL.',
+  },
   trustedProxies: {
     kind: 'networks',
     default: '',
@@ -236,6 +352,7 @@ export const SETTINGS = {
     default: '',
     help: 'Bytes that the files and unfinished uploads of one owner may come to; empty: no limit.',
   },
+  ownerMaxRate: { kind: 'limit', default: '', help: 'New uploads of one owner in a minute, for each process; empty: no limit.' },
   anonymousMaxUploads: {
     kind: 'limit',
     default: '100',
@@ -253,6 +370,11 @@ export const SETTINGS = {
     default: '',
     help: 'Bytes that the files and unfinished uploads from one address may come to; empty: no limit.',
   },
+  anonymousMaxRate: {
+    kind: 'limit',
+    default: '600',
+    help: 'New uploads of unknown senders from one address in a minute, for each process, this machine not counted; empty: no limit.',
+  },
   senderShare: {
     as: 'senderSharePercent',
     kind: 'percent',
@@ -264,6 +386,19 @@ export const SETTINGS = {
     kind: 'expiry',
     default: '10m',
     help: 'How long room on the disk is kept for an upload that brings nothing. It is taken again with its next bytes.',
+  },
+  downloads: {
+    kind: 'word',
+    words: ['owner', 'anyone', 'signed', 'off'],
+    otherwise: 'Write owner, anyone, signed or off.',
+    default: 'owner',
+    help: 'Who may download an accepted file: who sent it (owner), who knows its address (anyone), who has a signed address, which all but off take (signed), or nobody (off).',
+  },
+  downloadLifetime: {
+    as: 'downloadLifetimeMs',
+    kind: 'expiry',
+    default: '7d',
+    help: 'How long a signed address in a record is good for.',
   },
   allowAnonymous: {
     kind: 'flag',

@@ -53,5 +53,5 @@ export function awaitVerdict(
 
 /** The row as it will be once its inspection has begun. */
 function underInspection(upload: UploadIn<'receiving'>, { length, held, target }: Beginning): UploadIn<'inspecting'> {
-  return { ...upload, state: 'inspecting', length, held, target, leaseOwner: null, retryAt: null };
+  return { ...upload, state: 'inspecting', length, held, target, leaseOwner: null, retryAt: null, fault: null };
 }

@@ -1,5 +1,5 @@
 // From the last byte to the first lease: what is stored is made durable, and the upload moves to `inspecting`.
-
+import { UploadError } from '../../shared/errors.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { LeasedUpload, Upload, UploadIn } from '../ledger/upload.ts';
 import type { UploadId } from '../ledger/upload-id.ts';
@@ -83,8 +83,15 @@ export class Beginnings {
   /**
    * As `begin`, for an upload that has no row yet, and no idempotency key, all of whose bytes are durable: it is added as one
    * under inspection. Who waits for its verdict is told when that fails; then its bytes go.
+   *
+   * @param within adds the row within the limits of its sender
    */
-  beginNew(upload: UploadIn<'receiving'>, length: number, { checksum = 0, head }: Complete): void {
+  beginNew(
+    upload: UploadIn<'receiving'>,
+    length: number,
+    { checksum = 0, head }: Complete,
+    within: <T>(add: () => Promise<T>) => Promise<T> = (add) => add(),
+  ): void {
     const { name, lost } = this.#options.holder;
     const row: LeasedUpload = {
       ...upload,
@@ -97,17 +104,26 @@ export class Beginnings {
       strikes: 1,
       leaseOwner: name,
       retryAt: null,
+      fault: null,
       expiresAt: null,
     };
-    const done = this.#add(row, head, lost).finally(() => this.#beginnings.delete(row.id));
-    done.catch((error) => this.#options.onFault(error, row.id));
+    const done = this.#add(row, within, head, lost).finally(() => this.#beginnings.delete(row.id));
+    done.catch((error) => {
+      // A limit that it would exceed is its sender's to hear of, and no fault.
+      if (!(error instanceof UploadError) || error.status >= 500) this.#options.onFault(error, row.id);
+    });
     this.#beginnings.set(row.id, { length, held: row.held, target: row.target, done, row });
   }
 
-  async #add(row: LeasedUpload, head: Uint8Array | undefined, lost: AbortSignal): Promise<boolean> {
+  async #add(
+    row: LeasedUpload,
+    within: <T>(add: () => Promise<T>) => Promise<T>,
+    head: Uint8Array | undefined,
+    lost: AbortSignal,
+  ): Promise<boolean> {
     const { ledger, staging, attempts } = this.#options;
     try {
-      await ledger.create(row, true);
+      await within(() => ledger.create(row, true));
       attempts.run(row.id, { upload: row, head, lost });
       return true;
     } catch (error) {

@@ -1,7 +1,6 @@
 // What happens after the last byte: idempotent, single-flight by id, detached from any request, resumed at start. Here its parts are
 // put together, and brought to an end.
 import type { Logger } from 'pino';
-import type { Upload } from '../ledger/upload.ts';
 import type { UploadId } from '../ledger/upload-id.ts';
 import type { TryLock } from '../locking/locker.ts';
 import type { Unproved } from '../staging/unproved.ts';
@@ -9,7 +8,7 @@ import { Attempts, type InspectionTools } from './attempts.ts';
 import { Beginnings, type BeginningsOptions } from './beginnings.ts';
 import { Prover } from './prover.ts';
 import { Resumption } from './resumption.ts';
-import { Verdicts } from './verdicts.ts';
+import { Verdicts, type VerdictsOptions } from './verdicts.ts';
 import { InspectionWatch } from './watch.ts';
 
 export interface FinisherOptions extends InspectionTools {
@@ -17,11 +16,10 @@ export interface FinisherOptions extends InspectionTools {
   policyHash: string;
   unproved: Unproved;
   keepRecordsForMs: number;
+  keepFilesForMs: VerdictsOptions['keepFilesForMs'];
   /** Whoever writes the bytes holds it: what is complete while it is held is begun by its holder. */
   lock: TryLock;
   log: Logger;
-  /** Told of every verdict after it is durable; its faults are logged and change nothing. */
-  onVerdict?: (upload: Upload) => Promise<void> | void;
 }
 
 export class Finisher {

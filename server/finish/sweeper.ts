@@ -9,6 +9,7 @@ import { endReceiving } from '../staging/end-receiving.ts';
 import type { Staging } from '../staging/staging.ts';
 import type { Storage } from '../storage/storage.ts';
 import type { DirectCompletion } from './direct-completion.ts';
+import type { Removal } from './removal.ts';
 
 /** Bytes that nobody will ask for again are looked for this often: those of a process that crashed beside this one. */
 const LEFTOVERS_EVERY_MS = 3_600_000;
@@ -31,6 +32,7 @@ export interface SweeperOptions {
   keepRecordsForMs: number;
   /** Gives back room that was taken for what does not come. */
   lapse(): Promise<void>;
+  removal: Removal;
   log: Logger;
 }
 
@@ -152,15 +154,24 @@ export class Sweeper {
 
   /** False: it is in use, or is no longer what it was. */
   async #clear(id: UploadId, now: number): Promise<boolean> {
-    const { ledger, staging, storage, direct, lock, isBeginning, keepRecordsForMs, log } = this.#options;
+    const { ledger, staging, storage, direct, lock, isBeginning, keepRecordsForMs, removal, log } = this.#options;
     const upload = await ledger.get(id);
     if (upload === undefined) return true;
+    if (upload.state === 'accepted') {
+      if (await removal.remove(upload)) log.info({ upload: id, state: 'removed' }, 'removed');
+      return true;
+    }
+    // Another process may have moved its time on: somebody reads it.
+    if (upload.state === 'removed' && upload.recordExpiresAt !== null) {
+      if (upload.expiresAt !== null && upload.expiresAt <= now) await removal.finish(upload);
+      return true;
+    }
     if (upload.state !== 'receiving') {
       // The refusal may have been spoken after an earlier attempt had published, and its cleaning up have failed; or an operator
-      // who removed a file did not come to the end of it.
+      // with an earlier version removed a file, and did not come to the end of it.
       if ((upload.state === 'rejected' || upload.state === 'removed') && upload.target !== null) await storage.remove(upload.target);
       // Whoever ended it may not have heard that it did.
-      if (upload.state !== 'inspecting' && upload.state !== 'accepted') await staging.remove(id);
+      if (upload.state !== 'inspecting') await staging.remove(id);
       return ledger.forget(id, now);
     }
     let expired = false;

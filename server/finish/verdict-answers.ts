@@ -6,6 +6,9 @@ import type { Upload, UploadIn } from '../ledger/upload.ts';
 
 type Headers = Record<string, string>;
 
+/** What is away is asked again by us, sooner or later; a sender need not ask as often. */
+const FAULT_RETRY_SECONDS = 5;
+
 /** The offset an unfinished upload shows, given the bytes stored. */
 export function acknowledgedOffset(upload: Upload, stored: number): number {
   if (upload.length === null) return stored;
@@ -68,11 +71,13 @@ export function knownOffset(upload: Upload): number {
 /** The verdict of an upload that was refused, the same each time. */
 export function storedRejection(upload: UploadIn<'rejected'>): UploadError {
   const code = isErrorCode(upload.errorCode) ? upload.errorCode : 'ERR_CHECK_REFUSED';
+  const told = {
+    ...(upload.errorDetail !== null && { detail: upload.errorDetail }),
+    ...(upload.result !== null && { result: JSON.parse(upload.result) as unknown }),
+  };
+  const rejection = new UploadError(code, told);
   // A code that an operator's own check chose may be of any class; a verdict on a file is always a 4xx that clients do not repeat.
-  const rejection = new UploadError(code, upload.errorDetail === null ? {} : { detail: upload.errorDetail });
-  return rejection.status === 413 || rejection.status === 422
-    ? rejection
-    : new UploadError(code, { status: 422, ...(upload.errorDetail === null ? {} : { detail: upload.errorDetail }) });
+  return rejection.status === 413 || rejection.status === 422 ? rejection : new UploadError(code, { ...told, status: 422 });
 }
 
 export function gone(upload: Upload): UploadError {
@@ -110,11 +115,19 @@ export function requireNotRefused(upload: Upload | undefined): UploadIn<'accepte
  *
  * @param sentHeldOnly the request carried nothing but what is held back: at the patience limit it is answered an unchanged
  *   offset, and the client goes on asking at the pace we set. One that carried more must not take that for a lost chunk.
- * @throws UploadError 503 at the patience limit, and as `requireNotRefused`
+ * @throws UploadError 503 at the patience limit, and where something that the inspection needs is away; as `requireNotRefused`
  */
 export function acknowledge(upload: Upload | undefined, sentHeldOnly: boolean): Headers {
   const settled = requireNotRefused(upload);
-  if (settled.state === 'accepted') return { 'Upload-Offset': String(settled.length) };
-  if (!sentHeldOnly) throw new UploadError('ERR_INSPECTION_PENDING', { retryAfterSeconds: 1 });
-  return { 'Upload-Offset': String(heldOffset(settled)) };
+  if (settled.state === 'inspecting') {
+    if (isErrorCode(settled.fault)) throw new UploadError(settled.fault, { retryAfterSeconds: FAULT_RETRY_SECONDS });
+    if (!sentHeldOnly) throw new UploadError('ERR_INSPECTION_PENDING', { retryAfterSeconds: 1 });
+  }
+  return acknowledgeCreation(settled);
+}
+
+/** Of a creation: it has a Location to ask again at, whatever it carried. @throws as `requireNotRefused` */
+export function acknowledgeCreation(upload: Upload | undefined): Headers {
+  const settled = requireNotRefused(upload);
+  return { 'Upload-Offset': String(settled.state === 'accepted' ? settled.length : heldOffset(settled)) };
 }

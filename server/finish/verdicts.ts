@@ -15,8 +15,8 @@ export interface VerdictsOptions extends RejectionOptions {
   staging: Staging;
   storage: Storage;
   log: Logger;
-  /** Told of every verdict after it is durable; its faults are logged and change nothing. */
-  onVerdict?: ((upload: Upload) => Promise<void> | void) | undefined;
+  /** So long the file is kept once it is accepted; null: until somebody removes it. */
+  keepFilesForMs(upload: LeasedUpload): number | null;
   onFault(error: unknown, id?: UploadId): void;
 }
 
@@ -38,20 +38,24 @@ export class Verdicts {
   async accept(
     upload: LeasedUpload,
     lease: Lease,
-    { checksum, sha256 }: Inspection,
+    { found, result, checksum, sha256 }: Inspection,
     { name, type, directory }: Pick<Target, 'name' | 'type' | 'directory'>,
   ): Promise<void> {
-    const { ledger, staging, storage } = this.#options;
+    const { ledger, staging, storage, keepFilesForMs } = this.#options;
     const { id, length, target } = upload;
+    const keptForMs = keepFilesForMs(upload);
     const accepted = await ledger.move(id, { from: 'inspecting', lease }, 'accepted', {
       name,
       target: directory,
       type,
       ...(checksum === null ? { checksumOffset: NO_CHECKSUM } : { checksum, checksumOffset: length }),
       sha256,
+      result,
+      scan: found.scan && JSON.stringify(found.scan),
+      fault: null,
       strikes: 0,
       leaseOwner: null,
-      expiresAt: null,
+      expiresAt: keptForMs === null ? null : ledger.now() + keptForMs,
     });
     if (!accepted) {
       await this.withdraw(id, target, lease.attempt);
@@ -64,9 +68,12 @@ export class Verdicts {
     });
   }
 
-  async reject(upload: LeasedUpload, lease: Lease, rejection: Rejection): Promise<void> {
+  /** @param inspection undefined: the file is refused without another */
+  async reject(upload: LeasedUpload, lease: Lease, rejection: Rejection, inspection?: Inspection): Promise<void> {
     const { staging, storage } = this.#options;
-    const rejected = await moveToRejected(this.#options, upload.id, { from: 'inspecting', lease }, rejection);
+    const { result = null, found } = inspection ?? {};
+    const known = { result, scan: found?.scan ? JSON.stringify(found.scan) : null, fault: null };
+    const rejected = await moveToRejected(this.#options, upload.id, { from: 'inspecting', lease }, rejection, known);
     if (!rejected) return;
     await this.#ended(rejected, async () => {
       // An earlier attempt may have published and crashed before its verdict. The staged bytes go last: a start that finds
@@ -114,14 +121,13 @@ export class Verdicts {
   /** After the verdict: nothing that fails here changes it. */
   async #ended(upload: Upload, cleanUp: () => Promise<void>): Promise<void> {
     await this.#cleanUps.do(cleanUp);
-    await this.announce(upload);
+    this.announce(upload);
   }
 
-  /** Tells of a verdict, whoever came to it. Never rejects. */
-  async announce(upload: Upload): Promise<void> {
-    const { onVerdict, log, onFault } = this.#options;
+  /** A line in the log, whoever came to the verdict. The application hears of it by its event. */
+  announce(upload: Upload): void {
+    const { log } = this.#options;
     const { id, state, length } = upload;
     log.info({ upload: id, state, length, code: upload.state === 'rejected' ? upload.errorCode : undefined }, state);
-    if (onVerdict) await (async () => onVerdict(upload))().catch((error) => onFault(error, id));
   }
 }

@@ -6,14 +6,17 @@ import type { UploadRecord } from '../../shared/upload.ts';
 export interface FormResult {
   /** As the sender named it. */
   filename: string;
-  /** 201 accepted, 202 not decided yet (ask `record.url` + `/status`), else the refusal's. */
+  /** 201 accepted, 202 not decided yet (ask `record.url` + `/status`, as `Location` has it for one file), else the refusal's. */
   status: number;
   record?: UploadRecord;
   error?: { code: string; title: string; detail?: string };
 }
 
-/** `home` is the address of the upload page. */
-export function renderResults(results: readonly FormResult[], home: string): string {
+/**
+ * @param home the address of the upload page
+ * @param isFollowable a link can ask for the verdict that is out: it needs no header to be known by
+ */
+export function renderResults(results: readonly FormResult[], home: string, isFollowable: boolean): string {
   const accepted = results.filter((result) => result.status === 201).length;
   const heading =
     accepted === results.length ? 'Everything arrived' : accepted === 0 ? 'Nothing was accepted' : 'Some files were not accepted';
@@ -30,20 +33,22 @@ export function renderResults(results: readonly FormResult[], home: string): str
 </style>
 <h1>${heading}</h1>
 <ul>
-${results.map((result) => `  <li>${describe(result)}</li>`).join('\n')}
+${results.map((result) => `  <li>${describe(result, isFollowable)}</li>`).join('\n')}
 </ul>
 <p><a href="${escapeHtml(home)}">Upload more</a></p>
 </html>
 `;
 }
 
-function describe({ filename, status, record, error }: FormResult): string {
+function describe({ filename, status, record, error }: FormResult, isFollowable: boolean): string {
   const name = escapeHtml(record?.name ?? filename);
   if (status === 201 && record) {
-    return `<a href="${escapeHtml(record.url)}">${name}</a><small>Accepted, ${formatBytes(record.length ?? 0)}</small>`;
+    const shown = record.url === null ? name : `<a href="${escapeHtml(record.url)}">${name}</a>`;
+    return `${shown}<small>Accepted, ${formatBytes(record.length ?? 0)}</small>`;
   }
   if (status === 202 && record) {
-    return `${name}<small>Arrived and still being inspected. <a href="${escapeHtml(record.url)}/status">See how it goes</a></small>`;
+    const follow = isFollowable && record.url !== null ? ` <a href="${escapeHtml(record.url)}/status">See how it goes</a>` : '';
+    return `${name}<small>Arrived and still being inspected.${follow}</small>`;
   }
   return `${name}<small>${escapeHtml([error?.title, error?.detail].filter(Boolean).join(' '))}</small>`;
 }

@@ -5,11 +5,16 @@ import { MIMEType } from 'node:util';
 import busboy from 'busboy';
 import type { Request } from 'express';
 import { UploadError } from '../../shared/errors.ts';
+import { formatMetadata } from '../../shared/metadata.ts';
+import { SENDER_METADATA } from '../../shared/protocol.ts';
+import type { Downloads } from '../access/downloads.ts';
 import type { Access, Identity } from '../access/identity.ts';
+import { linkTokenIn } from '../access/links.ts';
 import { awaitVerdict } from '../finish/await-verdict.ts';
 import type { Beginnings } from '../finish/beginnings.ts';
+import { toRecord } from '../finish/record.ts';
 import { requireNotRefused } from '../finish/verdict-answers.ts';
-import { toRecord } from '../http/record.ts';
+import { setWait } from '../http/problem.ts';
 import { closeAfterAnswer } from '../http/request-guard.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
@@ -24,6 +29,9 @@ import { streamBody } from '../staging/stream-source.ts';
 import { type FormResult, renderResults } from './form-page.ts';
 import { cleanPartHeads } from './part-heads.ts';
 
+/** What a guest may say of himself, in front of his files. */
+const SENDER_FIELDS: readonly string[] = [SENDER_METADATA.name, SENDER_METADATA.message];
+const MAX_KEPT_LENGTH = 400;
 /** Files in one form, more than a person picks; each is an upload of its own. */
 const MAX_FILES = 1000;
 /** The rest of a smaller form is read to the end, however soon its file is refused. */
@@ -31,6 +39,7 @@ const WORTH_STOPPING_BYTES = 8 * 1024 * 1024;
 
 export interface FormsOptions {
   access: Access;
+  downloads: Downloads;
   ledger: Ledger;
   staging: Staging;
   receiver: Receiver;
@@ -60,16 +69,48 @@ export class Forms {
     if (!/^multipart\/form-data\b/i.test(request.headers['content-type'] ?? '')) throw new UploadError('ERR_INVALID_CONTENT_TYPE');
     const identity = await this.#options.access(request, 'create');
     const isMultiple = request.baseUrl.toLowerCase().endsWith('/multiple');
-    const results = await this.#readFiles(request, response, isMultiple, { identity, collectionUrl });
+    const results = await this.#readFiles(request, response, isMultiple, { identify: async () => identity, keeps: [], collectionUrl });
     if (results.length === 0) throw new UploadError('ERR_INVALID_FORM', { detail: 'Choose a file first.' });
     if (!request.complete) closeAfterAnswer(request, response);
-    answerResults(request, response, results, isMultiple || results.length > 1, collectionUrl.replace(/files$/, ''));
+    answerResults(request, response, results, { isMultiple: isMultiple || results.length > 1, collectionUrl, home: '' });
+  }
+
+  /**
+   * The form of an upload link, for guests without script: nothing but script can read what stands behind the # of the address, so
+   * the guest pastes the address into a field, which comes before the files.
+   */
+  async answerLink(request: Request, response: ServerResponse, collectionUrl: string): Promise<void> {
+    if (request.method !== 'POST') throw new UploadError('ERR_METHOD_NOT_ALLOWED');
+    if (!/^multipart\/form-data\b/i.test(request.headers['content-type'] ?? '')) throw new UploadError('ERR_INVALID_CONTENT_TYPE');
+    const sender: Sender = {
+      identify: async (fields) => {
+        const token = linkTokenIn(fields.get('link') ?? '');
+        if (token === undefined) throw new UploadError('ERR_UNAUTHORIZED', { detail: 'Paste the whole address that you were given.' });
+        // From here on it is as if it had come with the request.
+        request.headers.authorization = `Bearer ${token}`;
+        return this.#options.access(request, 'create');
+      },
+      keeps: SENDER_FIELDS,
+      collectionUrl,
+    };
+    let results: FormResult[];
+    try {
+      results = await this.#readFiles(request, response, true, sender);
+      if (results.length === 0) throw new UploadError('ERR_INVALID_FORM', { detail: 'Choose a file first.' });
+    } catch (thrown) {
+      // A person reads it, in the place of the page.
+      results = [refused('', faultOf(thrown))];
+    }
+    if (!request.complete) closeAfterAnswer(request, response);
+    answerResults(request, response, results, { isMultiple: results.length > 1, collectionUrl, home: 'link' });
   }
 
   /** Reads the form to its end; one of a single file only until that file is refused, where much of it is still to come. */
   async #readFiles(request: IncomingMessage, response: ServerResponse, isMultiple: boolean, sender: Sender): Promise<FormResult[]> {
     const { draining, bodyTimeoutMs } = this.#options;
     const results: Promise<FormResult | undefined>[] = [];
+    const fields = new Map<string, string>();
+    let identifying: Promise<Identity> | undefined;
     const { promise: over, resolve: stop } = Promise.withResolvers<UploadError | undefined>();
     const { heads, parser } = parserOf(request);
     // What fails the parser fails the file it is in, and none that came whole before.
@@ -77,6 +118,7 @@ export class Forms {
       stop(error);
       parser.destroy(error);
     };
+    parser.on('field', (name, value) => fields.set(name, value));
     parser.on('file', (_field, stream, { filename }) => {
       const broken = new AbortController();
       stream.on('error', (cause) => broken.abort(asFormError(cause)));
@@ -88,7 +130,19 @@ export class Forms {
         return;
       }
       const name = sentName(filename);
-      const result = this.#take(stream, name, sender, broken.signal).catch((error) => refused(name, faultOf(error)));
+      // By the fields in front of the first file.
+      identifying ??= sender.identify(fields);
+      const taking = identifying.then(
+        (identity) =>
+          this.#take(stream, name, { identity, collectionUrl: sender.collectionUrl, kept: keptOf(fields, sender) }, broken.signal),
+        (error: unknown) => {
+          stream.resume();
+          // None of the others will be taken either.
+          if (isFarFromOver(request)) stop(undefined);
+          throw error;
+        },
+      );
+      const result = taking.catch((error) => refused(name, faultOf(error)));
       results.push(result);
       if (isMultiple) return;
       void result.then((refusal) => {
@@ -123,18 +177,23 @@ export class Forms {
   }
 
   /** One file: into staging, then the verdict. Undefined for a file field that was left empty. */
-  async #take(stream: Readable, name: string, { identity, collectionUrl }: Sender, signal: AbortSignal): Promise<FormResult | undefined> {
-    const { ledger, receiver, beginnings, patienceMs, draining } = this.#options;
+  async #take(
+    stream: Readable,
+    name: string,
+    { identity, collectionUrl, kept }: FileSender,
+    signal: AbortSignal,
+  ): Promise<FormResult | undefined> {
+    const { ledger, receiver, beginnings, downloads, patienceMs, draining } = this.#options;
     const maxUploadBytes = Math.min(this.#options.maxUploadBytes, identity.limits.maxUploadBytes ?? Number.POSITIVE_INFINITY);
     let upload: Upload | undefined;
     try {
-      const metadata = new Map(name === '' ? [] : [['filename', name]]);
+      const metadata = new Map(name === '' ? kept : [['filename', name], ...kept]);
       ({ upload } = await receiver.create({
         id: newUploadId(),
         grantee: identity,
         length: null,
         metadata,
-        rawMetadata: '',
+        rawMetadata: kept.length === 0 ? '' : formatMetadata(metadata),
         idempotencyKey: null,
       }));
       const { stored } = await receiver.receive(upload, 0, streamBody(stream), { maxBytes: maxUploadBytes, signal, isNew: true });
@@ -148,7 +207,7 @@ export class Forms {
       return {
         filename: name,
         status: settled.state === 'accepted' ? 201 : 202,
-        record: toRecord(ledger, settled, 0, `${collectionUrl}/${settled.id}`),
+        record: toRecord(ledger, settled, 0, downloads.addressFor(identity, settled, collectionUrl)),
       };
     } catch (thrown) {
       // What is left of this file must not hold up the next.
@@ -157,8 +216,9 @@ export class Forms {
       let error = faultOf(thrown);
       if (error.code === 'ERR_UPLOAD_LENGTH_EXCEEDED') error = tooLarge(maxUploadBytes);
       const now = upload && (await ledger.get(upload.id));
-      const record = now?.state === 'rejected' ? { record: toRecord(ledger, now, 0, `${collectionUrl}/${now.id}`) } : {};
-      return { ...refused(name, error), ...record };
+      const record =
+        now?.state === 'rejected' ? { record: toRecord(ledger, now, 0, downloads.addressFor(identity, now, collectionUrl)) } : {};
+      return Object.assign(refused(name, error), record);
     }
   }
 
@@ -171,8 +231,32 @@ export class Forms {
 }
 
 interface Sender {
+  /** Asked once, with the fields in front of the first file. @throws UploadError */
+  identify(fields: ReadonlyMap<string, string>): Promise<Identity>;
+  /** Names of fields that are kept as metadata of each file. */
+  keeps: readonly string[];
+  collectionUrl: string;
+}
+
+interface FileSender {
   identity: Identity;
   collectionUrl: string;
+  kept: readonly (readonly [string, string])[];
+}
+
+/** What metadata may have: no line breaks, and a few kilobytes in all. */
+function keptOf(fields: ReadonlyMap<string, string>, { keeps }: Sender): (readonly [string, string])[] {
+  const kept = keeps.map(
+    (key) =>
+      [
+        key,
+        (fields.get(key) ?? '')
+          .replace(/[\s\0]+/g, ' ')
+          .trim()
+          .slice(0, MAX_KEPT_LENGTH),
+      ] as const,
+  );
+  return kept.filter(([, value]) => value !== '');
 }
 
 /** The name as the sender's file has it; empty for a field that was left empty. HTML, multipart/form-data: what would end the header is escaped, and nothing else. */
@@ -219,24 +303,46 @@ function asFormError(cause: unknown): UploadError {
   return cause instanceof UploadError ? cause : new UploadError('ERR_INVALID_FORM', { cause });
 }
 
+/** Of each result that is a refusal: what its answer's headers tell. */
+const refusals = new WeakMap<FormResult, UploadError>();
+
 function refused(filename: string, error: UploadError): FormResult {
   const { code, title, detail, status } = error;
-  return { filename, status, error: { code, title, ...(detail === undefined ? {} : { detail }) } };
+  const result = { filename, status, error: { code, title, ...(detail === undefined ? {} : { detail }) } };
+  refusals.set(result, error);
+  return result;
+}
+
+interface AnswerOptions {
+  isMultiple: boolean;
+  collectionUrl: string;
+  /** The page that it was sent from, relative to where the collection is. */
+  home: string;
 }
 
 /** One file: its own status. Several: 200 when all were accepted, else 207 with a status for each. */
-function answerResults(request: Request, response: ServerResponse, results: FormResult[], isMultiple: boolean, home: string): void {
+function answerResults(
+  request: Request,
+  response: ServerResponse,
+  results: FormResult[],
+  { isMultiple, collectionUrl, home }: AnswerOptions,
+): void {
   const [first] = results;
   const isUniform = results.every((result) => result.status === first?.status);
   const status = isMultiple ? (isUniform && first?.status === 201 ? 200 : 207) : (first?.status ?? 400);
   response.statusCode = status;
   response.setHeader('Cache-Control', 'no-store');
-  if (!isMultiple && first?.record) response.setHeader('Location', first.status === 202 ? `${first.record.url}/status` : first.record.url);
+  if (!isMultiple && first?.record) {
+    const address = `${collectionUrl}/${first.record.id}`;
+    response.setHeader('Location', first.status === 202 ? `${address}/status` : address);
+  }
+  const refusal = isMultiple || first === undefined ? undefined : refusals.get(first);
+  if (refusal !== undefined) setWait(response, refusal);
   // A browser that submits a form asks for HTML; scripts and curl do not.
   if (request.accepts(['json', 'html']) === 'html') {
     response.setHeader('Content-Type', 'text/html; charset=utf-8');
     response.setHeader('Content-Security-Policy', "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'");
-    response.end(renderResults(results, home));
+    response.end(renderResults(results, collectionUrl.replace(/files$/, home), home === ''));
     return;
   }
   response.setHeader('Content-Type', 'application/json');

@@ -6,10 +6,12 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Logger } from 'pino';
 import { z } from 'zod';
 import { UploadError } from '../../shared/errors.ts';
+import type { Downloads } from '../access/downloads.ts';
 import { type Access, type Identity, reaches } from '../access/identity.ts';
 import { awaitVerdict } from '../finish/await-verdict.ts';
 import type { Beginnings } from '../finish/beginnings.ts';
 import type { DirectCompletion } from '../finish/direct-completion.ts';
+import { toRecord } from '../finish/record.ts';
 import { requireNotRefused } from '../finish/verdict-answers.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
@@ -21,7 +23,6 @@ import type { Receiver } from '../staging/receiver.ts';
 import type { S3Direct } from '../staging/s3/s3-direct.ts';
 import { streamBody } from '../staging/stream-source.ts';
 import { isMediaType, readIdempotencyKey } from '../tus/headers.ts';
-import { toRecord } from './record.ts';
 
 export interface DirectDoor {
   staging: S3Direct;
@@ -32,6 +33,7 @@ export interface DirectOptions {
   /** Undefined where staging is on a disk: there is nothing to be sent past this server. */
   door: DirectDoor | undefined;
   access: Access;
+  downloads: Downloads;
   ledger: Ledger;
   receiver: Receiver;
   beginnings: Beginnings;
@@ -65,7 +67,7 @@ export class Direct {
   async answer(request: IncomingMessage, response: ServerResponse, path: string, collectionUrl: string): Promise<void> {
     const [matched, name, from] = ADDRESS.exec(path) ?? [];
     const id = parseUploadId(name);
-    const { door } = this.#options;
+    const { door, downloads } = this.#options;
     if (door === undefined || matched === undefined) throw new UploadError('ERR_NOT_FOUND');
     if (request.method === 'OPTIONS') {
       response.writeHead(200, { Allow: 'OPTIONS, GET, POST', 'Content-Length': 0 }).end();
@@ -87,7 +89,8 @@ export class Direct {
     const upload = await this.#options.ledger.get(id);
     if (upload === undefined || !reaches(identity, upload)) throw new UploadError('ERR_UPLOAD_NOT_FOUND');
     if (request.method === 'GET') await this.#answerLinks(response, 200, upload, door, collectionUrl, Number(from ?? 1));
-    else if (request.method === 'POST') await this.#complete(response, upload, door, collectionUrl);
+    else if (request.method === 'POST')
+      await this.#complete(response, upload, door, (settled) => downloads.addressFor(identity, settled, collectionUrl));
     else throw new UploadError('ERR_METHOD_NOT_ALLOWED');
   }
 
@@ -146,7 +149,12 @@ export class Direct {
     answerJson(response, status, { id, url: `${collectionUrl}/${id}`, partSize: partBytes, parts });
   }
 
-  async #complete(response: ServerResponse, upload: Upload, { completion }: DirectDoor, collectionUrl: string): Promise<void> {
+  async #complete(
+    response: ServerResponse,
+    upload: Upload,
+    { completion }: DirectDoor,
+    urlOf: (upload: Upload) => string | null,
+  ): Promise<void> {
     const { ledger, beginnings, locker, patienceMs, draining } = this.#options;
     const { id } = upload;
     if (upload.state === 'receiving' && !beginnings.has(id)) {
@@ -158,7 +166,7 @@ export class Direct {
       if (!isWhole) throw new UploadError('ERR_MISMATCHED_OFFSET', { detail: 'Not every part has arrived.' });
     }
     const settled = requireNotRefused(await awaitVerdict(this.#options, id, patienceMs, draining));
-    answerJson(response, settled.state === 'accepted' ? 200 : 202, toRecord(ledger, settled, 0, `${collectionUrl}/${id}`));
+    answerJson(response, settled.state === 'accepted' ? 200 : 202, toRecord(ledger, settled, 0, urlOf(settled)));
   }
 }
 

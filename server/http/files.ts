@@ -2,8 +2,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { UploadError } from '../../shared/errors.ts';
 import { TUS_VERSION } from '../../shared/protocol.ts';
+import type { Downloads } from '../access/downloads.ts';
 import type { Access, Intent } from '../access/identity.ts';
+import type { Removal } from '../finish/removal.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import type { Upload } from '../ledger/upload.ts';
 import { parseUploadId } from '../ledger/upload-id.ts';
 import type { Receiver } from '../staging/receiver.ts';
 import type { Storage } from '../storage/storage.ts';
@@ -15,10 +18,12 @@ import { answerStatus } from './status.ts';
 
 export interface FilesOptions {
   access: Access;
+  downloads: Downloads;
   uploads: Uploads;
   ledger: Ledger;
   receiver: Receiver;
   storage: Storage;
+  removal: Removal;
   draining: AbortSignal;
 }
 
@@ -33,7 +38,7 @@ export async function answerFiles(
   path: string,
   collectionUrl: string,
 ): Promise<void> {
-  const { access, uploads } = options;
+  const { access, uploads, downloads } = options;
   const method = methodOf(request);
   const [matched, name, isStatus, query] = ADDRESS.exec(path) ?? [];
   const id = parseUploadId(name);
@@ -42,22 +47,29 @@ export async function answerFiles(
     await uploads.options({ raw: request, response });
     return;
   }
+  const isTus = request.headers['tus-resumable'] !== undefined;
+  if (id !== undefined && !isStatus && (method === 'GET' || (method === 'HEAD' && !isTus)) && downloads.isOpen(id, query)) {
+    const upload = await options.ledger.get(id);
+    if (upload === undefined) throw new UploadError('ERR_UPLOAD_NOT_FOUND');
+    await download(options, request, response, upload);
+    return;
+  }
   const identity = await access(request, intentOf(request, method, isStatus !== undefined), id);
   const tus: UploadsRequest = { raw: request, response, identity, collectionUrl };
   // There is nothing of an upload's in it: whoever asks HEAD for the record is told as with GET.
   if (method === 'GET' || (method === 'HEAD' && isStatus)) {
     if (id === undefined) throw new UploadError('ERR_NOT_FOUND');
     const upload = await uploads.find(identity, id);
-    const url = `${collectionUrl}/${id}`;
-    if (isStatus) await answerStatus(options, request, response, upload, url, new URLSearchParams(query));
-    else await download(options.storage, request, response, upload);
+    const urlOf = (current: Upload) => downloads.addressFor(identity, current, collectionUrl);
+    if (isStatus) await answerStatus(options, request, response, upload, urlOf, new URLSearchParams(query));
+    else await download(options, request, response, upload);
     return;
   }
   if (isStatus || query !== undefined) throw new UploadError('ERR_UPLOAD_NOT_FOUND');
-  if (method === 'HEAD' && id !== undefined && request.headers['tus-resumable'] === undefined) {
+  if (method === 'HEAD' && id !== undefined && !isTus) {
     const upload = await uploads.find(identity, id);
     if (upload.state === 'accepted') {
-      await download(options.storage, request, response, upload);
+      await download(options, request, response, upload);
       return;
     }
   }

@@ -12,6 +12,8 @@ export interface ReadinessOptions {
   ledger: Pick<Ledger, 'list'>;
   /** Whether bytes can be kept now. @throws when they can't */
   checkStaging(signal: AbortSignal): Promise<void>;
+  /** The receiver of the webhook wants no more: uploads go on, so the answer stays 200. */
+  isWebhookStopped(): boolean;
   draining: AbortSignal;
   log: Logger;
 }
@@ -21,8 +23,10 @@ export class Readiness {
   readonly #draining: AbortSignal;
   readonly #ledger: Probe;
   readonly #staging: Probe;
+  readonly #isWebhookStopped: () => boolean;
 
-  constructor({ ledger, checkStaging, draining, log }: ReadinessOptions) {
+  constructor({ ledger, checkStaging, isWebhookStopped, draining, log }: ReadinessOptions) {
+    this.#isWebhookStopped = isWebhookStopped;
     this.#draining = draining;
     const tell = (part: string) => (isWell: boolean, error: unknown) => {
       if (isWell) log.info({ part }, 'ready again');
@@ -41,7 +45,7 @@ export class Readiness {
     const [hasLedger, hasStaging] = await Promise.all([this.#ledger.isWell(), this.#staging.isWell()]);
     if (!hasLedger) answer(response, 503, { status: 'ledger unavailable' });
     else if (!hasStaging) answer(response, 503, { status: 'staging unavailable' });
-    else answer(response, 200, { status: 'ready' });
+    else answer(response, 200, { status: 'ready', ...(this.#isWebhookStopped() && { webhook: 'stopped: the receiver answered 410' }) });
   }
 }
 

@@ -31,7 +31,7 @@ export function page(): RequestHandler {
   const root = pageRoot();
   if (root === undefined) return (_request, _response, next) => next();
   const policy = contentSecurityPolicy(root);
-  return express.static(root, {
+  const files = express.static(root, {
     redirect: false,
     setHeaders: (response, path) => {
       response.setHeader('Content-Security-Policy', policy);
@@ -41,4 +41,9 @@ export function page(): RequestHandler {
       response.setHeader('Cache-Control', /[\\/]assets[\\/][^\\/]+$/.test(path) ? 'public, max-age=31536000, immutable' : 'no-cache');
     },
   });
+  return (request, response, next) => {
+    // Upload links name it so.
+    if (request.path === '/link') request.url = `/link.html${request.url.slice('/link'.length)}`;
+    files(request, response, next);
+  };
 }

@@ -22,7 +22,15 @@ export function sendProblem(request: IncomingMessage, response: ServerResponse, 
   response.setHeader('Content-Type', PROBLEM_CONTENT_TYPE);
   response.setHeader('Content-Length', body.byteLength);
   response.setHeader('Cache-Control', 'no-store');
-  if (error.retryAfterSeconds !== undefined) response.setHeader('Retry-After', String(error.retryAfterSeconds));
+  setWait(response, error);
   for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
   response.end(request.method === 'HEAD' ? undefined : body);
+}
+
+/** When to ask again, and why not sooner: draft-ietf-httpapi-ratelimit-headers-10. */
+export function setWait(response: ServerResponse, { retryAfterSeconds, rate }: UploadError): void {
+  if (retryAfterSeconds !== undefined) response.setHeader('Retry-After', String(retryAfterSeconds));
+  if (rate === undefined) return;
+  response.setHeader('RateLimit-Policy', `"creations";q=${rate.limit};w=${rate.windowSeconds}`);
+  response.setHeader('RateLimit', `"creations";r=${rate.remaining};t=${rate.resetSeconds}`);
 }

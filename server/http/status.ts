@@ -1,9 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { UploadError } from '../../shared/errors.ts';
+import { toRecord } from '../finish/record.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
 import type { Receiver } from '../staging/receiver.ts';
-import { toRecord } from './record.ts';
 
 /** Longest a status request is held; proxies commonly give up after 60 s. */
 const MAX_WAIT_SECONDS = 55;
@@ -14,7 +14,7 @@ export async function answerStatus(
   request: IncomingMessage,
   response: ServerResponse,
   upload: Upload,
-  url: string,
+  urlOf: (upload: Upload) => string | null,
   query: URLSearchParams,
 ): Promise<void> {
   const wait = query.get('wait') ?? '0';
@@ -26,7 +26,7 @@ export async function answerStatus(
     current = (await ledger.get(upload.id)) ?? upload;
   }
   const stored = current.state === 'receiving' ? await receiver.confirmed(current) : 0;
-  const body = Buffer.from(JSON.stringify(toRecord(ledger, current, stored, url)));
+  const body = Buffer.from(JSON.stringify(toRecord(ledger, current, stored, urlOf(current))));
   response.writeHead(200, { 'Content-Type': 'application/json', 'Content-Length': body.byteLength, 'Cache-Control': 'no-store' });
   response.end(request.method === 'HEAD' ? undefined : body);
 }

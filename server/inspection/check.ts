@@ -1,5 +1,6 @@
 import type { Rejection } from '../../shared/errors.ts';
 import type { Policy } from '../../shared/policy.ts';
+import type { ApplicationRecord, Json, ScanReport } from '../../shared/upload.ts';
 
 /**
  * What a check sees of an upload whose bytes are all stored.
@@ -20,6 +21,10 @@ export interface Inspectable {
   readonly id: string;
   /** Whose upload it is; empty where senders are not told apart. */
   readonly owner: string;
+  /** As the sender gave it, nothing in it verified. */
+  readonly metadata: Readonly<Record<string, string>>;
+  /** All that is known of the upload. */
+  readonly record: ApplicationRecord;
   /** As the sender gave it, or null. */
   readonly originalName: string | null;
   /** The name it will be stored under; the extension is the one that decides. Null: made from id and type later. */
@@ -43,13 +48,23 @@ export interface Inspectable {
    * `LANDFALL_CHECK_TIMEOUT`: one that works on without reading, or waits for a scanner of its own, calls this meanwhile.
    */
   progress(): void;
-  /** What earlier checks found; the signature check sets both: the media type, and the extension that goes with it (no dot). */
-  readonly found: { type: string | null; extension: string | null };
+  /**
+   * What earlier checks found; the signature check sets the media type, and the extension that goes with it (no dot), the scan for
+   * malware what it found.
+   */
+  readonly found: { type: string | null; extension: string | null; scan: ScanReport | null };
 }
 
 /**
- * One file, one function. A rejection refuses the file; undefined lets it pass. What it throws is a fault of
- * ours and is tried again; a `CheckCrash` counts against the file, and five of them refuse it.
+ * A rejection, a result, or both. `result` is JSON of at most 8 KiB: it becomes part of the verdict, and the sender is told it with
+ * the verdict, as often as it asks. Where several checks attach one, the last counts.
+ */
+export type CheckOutcome = (Rejection & { result?: Json }) | { code?: undefined; result: Json };
+
+/**
+ * One file, one function. A rejection refuses the file; undefined, or a result alone, lets it pass. What it throws is a fault of
+ * ours and is tried again; a `CheckCrash` counts against the file, and five of them refuse it; `CheckLater` is no fault. A result
+ * that is too large or is not JSON, and a code that does not exist, are faults too.
  *
  * @example
  * ```ts
@@ -70,10 +85,42 @@ export interface Check {
   /**
    * Looks at one file.
    *
-   * @returns why the file is refused; undefined lets it pass
-   * @throws CheckCrash when the file itself broke the check; anything else for a fault that has nothing to do with the file
+   * @returns why the file is refused, or a result for its sender; undefined lets it pass
+   * @throws CheckCrash when the file itself broke the check
+   * @throws CheckLater when it cannot be told yet; anything else for a fault that has nothing to do with the file
    */
-  run(upload: Inspectable): Promise<Rejection | undefined>;
+  run(upload: Inspectable): Promise<CheckOutcome | undefined>;
+}
+
+const MAX_LATER_MS = 86_400_000;
+
+/**
+ * It cannot be told yet: the whole inspection is made again after a time, or sooner where the server is restarted. Nothing is counted.
+ *
+ * @example
+ * ```ts
+ * import { type Check, CheckLater } from 'landfall-server';
+ *
+ * const reviewed: Check = {
+ *   name: 'reviewed',
+ *   async run({ id }) {
+ *     const answer = await fetch(`https://reviews.example/${id}`);
+ *     if (answer.status === 404) throw new CheckLater(60_000);
+ *     return answer.ok ? undefined : { code: 'ERR_CHECK_REFUSED', detail: 'The review refused it.' };
+ *   },
+ * };
+ * ```
+ */
+export class CheckLater extends Error {
+  override readonly name = 'CheckLater';
+  /** Milliseconds until the inspection is made again: 0 to a day. */
+  readonly delayMs: number;
+
+  /** @param delayMs milliseconds; up to a day counts: nobody waits for longer without asking */
+  constructor(delayMs: number) {
+    super(`It is to be asked again in ${delayMs} ms.`);
+    this.delayMs = Math.round(Math.min(Math.max(delayMs, 0), MAX_LATER_MS));
+  }
 }
 
 /**

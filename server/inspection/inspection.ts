@@ -1,14 +1,18 @@
 import type { Rejection } from '../../shared/errors.ts';
 import { HEAD_BYTES } from '../../shared/formats.ts';
 import type { Policy } from '../../shared/policy.ts';
+import type { ApplicationRecord } from '../../shared/upload.ts';
 import type { UploadIn } from '../ledger/upload.ts';
 import { completeChecksum, NO_CHECKSUM } from '../staging/running-checksum.ts';
 import type { StagedReader, Staging } from '../staging/staging.ts';
 import { StagedBytesGone } from '../storage/storage.ts';
 import { type Check, CheckCrash, type Inspectable } from './check.ts';
+import { readOutcome } from './outcome.ts';
 
 export interface InspectionOptions {
   upload: UploadIn<'inspecting'>;
+  /** As the application sees it. */
+  record: ApplicationRecord;
   /** The first bytes, where they are at hand. */
   head: Uint8Array | undefined;
   staging: Staging;
@@ -25,6 +29,8 @@ export interface InspectionOptions {
 export interface Inspection {
   rejection?: Rejection;
   found: Inspectable['found'];
+  /** What checks attached, as JSON; null where none did. */
+  result: string | null;
   /** CRC-32 of the whole file; null where nobody here has read it. */
   checksum: number | null;
   /** SHA-256 of the whole file in hex, where it is asked for. */
@@ -36,7 +42,7 @@ export interface Inspection {
  * @throws CheckCrash, the reason of `lost`, or a fault of ours
  */
 export async function inspect(options: InspectionOptions): Promise<Inspection> {
-  const { upload, checks, policy, checkTimeoutMs, lost } = options;
+  const { upload, record, checks, policy, checkTimeoutMs, lost } = options;
   const staged = new StagedBytes(upload, options.staging, lost);
   const limits = { limitMs: checkTimeoutMs, lost };
   // Not the file's doing: reading and hashing are the same for every file.
@@ -46,16 +52,19 @@ export async function inspect(options: InspectionOptions): Promise<Inspection> {
       (isSeenHere(upload) ? options.head : undefined) ??
       (await whileMoving({ ...limits, stalled }, async (step) => (await staged.reader(step)).read(0, HEAD_BYTES)));
     const checksum = await whileMoving({ ...limits, stalled }, (step) => checksumOf(upload, () => staged.reader(step)));
-    const found: Inspectable['found'] = { type: null, extension: null };
+    const found: Inspectable['found'] = { type: null, extension: null, scan: null };
+    let result: string | null = null;
     if (upload.expectedChecksum !== null && upload.expectedChecksum !== checksum) {
-      return { rejection: { code: 'ERR_FILE_DAMAGED' }, found, checksum, sha256: null };
+      return { rejection: { code: 'ERR_FILE_DAMAGED' }, found, result, checksum, sha256: null };
     }
     for (const check of checks) {
       const silent = () => new CheckCrash(`The check "${check.name}" told of no progress for ${checkTimeoutMs} ms.`);
-      const rejection = await whileMoving({ ...limits, stalled: silent }, (step) =>
+      const outcome = await whileMoving({ ...limits, stalled: silent }, (step) =>
         check.run({
           id: upload.id,
           owner: upload.owner,
+          metadata: record.metadata,
+          record,
           originalName: upload.originalName,
           safeName: upload.name,
           claimedType: upload.claimedType,
@@ -69,11 +78,13 @@ export async function inspect(options: InspectionOptions): Promise<Inspection> {
           progress: step.progress,
         }),
       );
-      if (rejection) return { rejection, found, checksum, sha256: null };
+      const { rejection, result: attached } = readOutcome(check.name, outcome);
+      result = attached ?? result;
+      if (rejection) return { rejection, found, result, checksum, sha256: null };
     }
     const { digest } = options;
     const sha256 = digest ? await whileMoving({ ...limits, stalled }, (step) => digest(staged.stream(step))) : null;
-    return { found, checksum, sha256 };
+    return { found, result, checksum, sha256 };
   } finally {
     await staged.close();
   }

@@ -6,8 +6,8 @@ export interface Checkpointed {
   checkpointed: number;
 }
 
-/** Of two or three pages each. */
-const EVERY_CHANGES = 500;
+/** Of four to six pages each, the event of a change and what is counted with it included. */
+const EVERY_CHANGES = 250;
 
 /**
  * Copies what SQLite's log holds into the database file. SQLite would do so by itself, in the commit that finds the log long

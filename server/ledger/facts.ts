@@ -22,4 +22,17 @@ export class Facts {
       .execute();
     await this.#engine.flush();
   }
+
+  /** As `set`, unless it is known: several processes may say so at once, and the first has it. Resolves with what is known then. */
+  async setFirst(key: string, value: string): Promise<string> {
+    const { db } = this.#engine;
+    await db
+      .insertInto('facts')
+      .values({ key, value })
+      .onConflict((conflict) => conflict.doNothing())
+      .execute();
+    await this.#engine.flush();
+    const { value: known } = await db.selectFrom('facts').select('value').where('key', '=', key).executeTakeFirstOrThrow();
+    return known;
+  }
 }

@@ -69,7 +69,7 @@ export class Holders {
     return (await alive.limit(1).executeTakeFirst()) !== undefined;
   }
 
-  /** Frees the leases of one that is dead, and forgets it where it is long gone and holds no lock. */
+  /** Frees the leases of one that is dead, of inspections and of delivering, and forgets it where it is long gone and holds no lock. */
   async clear(holder: string): Promise<void> {
     const { db } = this.#engine;
     await db
@@ -78,6 +78,7 @@ export class Holders {
       .where('state', '=', sql.lit('inspecting'))
       .where('leaseOwner', '=', holder)
       .execute();
+    await db.updateTable('consumers').set({ leaseOwner: null }).where('leaseOwner', '=', holder).execute();
     await db
       .deleteFrom('holders')
       .where('owner', '=', holder)
@@ -91,6 +92,7 @@ export class Holders {
   async clearAll(): Promise<void> {
     await this.#engine.db.deleteFrom('locks').execute();
     await this.#engine.db.deleteFrom('holders').execute();
+    await this.#engine.db.updateTable('consumers').set({ leaseOwner: null }).execute();
   }
 
   /** By the one clock that all share: the database's. */

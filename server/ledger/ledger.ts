@@ -258,6 +258,11 @@ export class Ledger {
     return this.#changes.on(id, listener);
   }
 
+  /** Calls back after a change of any upload's state, here or, soon, elsewhere. Hints only. Returns how to stop. */
+  onAnyChange(listener: () => void): () => void {
+    return this.#changes.onAny(listener);
+  }
+
   async close(): Promise<void> {
     await this.#clock.close();
     this.#durable.close();

@@ -1,5 +1,6 @@
 // What an identity was given. It is copied into the row of each upload it creates: what was given for an upload holds until its end.
 import { z } from 'zod';
+import { formatMetadata, parseMetadata } from '../../shared/metadata.ts';
 import { narrowPolicy, type Policy, parsePolicy } from '../../shared/policy.ts';
 
 /** What a sender can be allowed besides sending: `create` goes with appending to one's own uploads and asking for their verdicts. */
@@ -42,10 +43,19 @@ export const LimitsSchema: z.ZodType<Limits> = z.strictObject({
   maxUploadBytes: count.optional(),
   maxUploads: count.optional(),
   maxBytes: count.optional(),
-  metadata: z.record(z.string(), z.string()).optional(),
+  metadata: z.record(z.string(), z.string()).refine(isMetadata, 'There is a key or a value that uploads can not have.').optional(),
   actions: z.array(z.enum(ACTIONS)).readonly().optional(),
   keepFilesForMs: count.optional(),
 });
+
+/** It goes out in a header again. */
+function isMetadata(pairs: Readonly<Record<string, string>>): boolean {
+  try {
+    return parseMetadata(formatMetadata(new Map(Object.entries(pairs)))).size === Object.keys(pairs).length;
+  } catch {
+    return false;
+  }
+}
 
 function isAllowed(text: string): boolean {
   try {
@@ -63,7 +73,7 @@ export interface Grantee {
   owner: string;
   /** How the sender was known: `anonymous`, `application`, `key`, `jwt`, `grant`, `link`, `url`. */
   source: string;
-  /** The one that was shown, where its uses are counted: `grant:ID`, `key:ID`, `link:ID`. */
+  /** What its uses are counted by, where they are: `grant:ID`, `key:ID`, `link:ID`, `application:OWNER`, `url:OWNER`. */
   credential: string | null;
   /** What is counted together: `owner:NAME`, or `address:IP` of an anonymous sender; empty: not counted. */
   quota: string;
@@ -73,6 +83,14 @@ export interface Grantee {
 /** What an owner's uploads are counted under. */
 export function quotaOfOwner(owner: string): string {
   return `owner:${owner}`;
+}
+
+/**
+ * What the uses of an owner are counted under whom an application named, and for whom it named how many there may be; null:
+ * they are not counted. Each source counts by itself.
+ */
+export function credentialOfOwner(source: 'application' | 'url', owner: string, { maxUploads, maxBytes }: Limits): string | null {
+  return maxUploads === undefined && maxBytes === undefined ? null : `${source}:${owner}`;
 }
 
 const read = new Map<string, Limits>();

@@ -1,6 +1,7 @@
 import { Migrator } from 'kysely/migration';
 import { StartError } from '../runtime/start-error.ts';
 import type { Engine } from './engine.ts';
+import { writeEvents, writesWholeRows } from './event-tables.ts';
 import { migrations } from './schema.ts';
 
 /** A newer version of Landfall wrote the ledger. Start that version. */
@@ -20,5 +21,7 @@ export async function migrate(engine: Engine): Promise<void> {
     throw new LedgerTooNew('The ledger was written by a newer version of Landfall. Start that one.', { cause: error });
   }
   if (error || newer) throw error ?? new LedgerTooNew('The ledger was written by a newer version of Landfall.');
+  // Columns that a later migration added are to be told of, too.
+  if (engine.dialect === 'sqlite' && !(await writesWholeRows(engine.db))) await engine.db.transaction().execute(writeEvents);
   await engine.flush();
 }

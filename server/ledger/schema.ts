@@ -1,6 +1,7 @@
-import { type Generated, sql } from 'kysely';
+import { sql } from 'kysely';
 import type { Migration, MigrationProvider } from 'kysely/migration';
 import type { UploadState } from '../../shared/upload.ts';
+import { type ConsumerTable, type DeliveryTable, type EventTable, eventTables } from './event-tables.ts';
 import { createQuotas } from './quota-triggers.ts';
 import type { UploadId } from './upload-id.ts';
 
@@ -48,6 +49,12 @@ export interface UploadTable {
   retryAt: number | null;
   errorCode: string | null;
   errorDetail: string | null;
+  /** JSON that a check attached to the verdict. */
+  result: string | null;
+  /** JSON: what a scan for malware found (`ScanReport`). */
+  scan: string | null;
+  /** The code of the fault of ours that the last attempt ended with, where it has one of its own. */
+  fault: string | null;
   /** The policy a refusal was spoken under. */
   policyHash: string | null;
   /** As sent; of the anonymous owner behind the fingerprint, so that each creation has keys of its own. */
@@ -61,6 +68,8 @@ export interface UploadTable {
   updatedAt: number;
   /** When the sweeper may take it; null: never. */
   expiresAt: number | null;
+  /** Of a file that is removed, and may still lie in the storage: when its record goes. Null once the file is gone. */
+  recordExpiresAt: number | null;
   /** When to look, unasked, whether all has come of what is sent past this server; null: its bytes come through here. */
   directDueAt: number | null;
   /** How its sender was known; see `Grantee` for this and the next three. */
@@ -100,14 +109,6 @@ export interface QuotaTable {
   maxBytes: number | null;
 }
 
-/** What happened, for whoever delivers it; written in the verdict's own transaction. */
-export interface EventTable {
-  id: Generated<number>;
-  uploadId: UploadId;
-  state: UploadState;
-  at: number;
-}
-
 /** What the ledger knows of itself. */
 export interface FactTable {
   key: string;
@@ -139,6 +140,8 @@ export interface LockTable {
 export interface CredentialTable {
   /** `key:ID`, `link:ID`, `grant:ID`. */
   id: string;
+  /** What its id begins with. */
+  kind: 'key' | 'link' | 'grant';
   owner: string;
   /** SHA-256 of the secret, in hex; empty for a grant, which carries its own proof. */
   secretHash: string;
@@ -167,6 +170,8 @@ export interface Schema {
   events: EventTable;
   quotas: QuotaTable;
   credentials: CredentialTable;
+  consumers: ConsumerTable;
+  deliveries: DeliveryTable;
 }
 
 export type Dialect = 'sqlite' | 'postgres';
@@ -350,6 +355,7 @@ const access = (dialect: Dialect): Migration => ({
     await db.schema
       .createTable('credentials')
       .addColumn('id', 'text', (column) => column.primaryKey())
+      .addColumn('kind', 'text', (column) => column.notNull())
       .addColumn('owner', 'text', (column) => column.notNull())
       .addColumn('secretHash', 'text', (column) => column.notNull())
       .addColumn('title', 'text', (column) => column.notNull())
@@ -358,9 +364,18 @@ const access = (dialect: Dialect): Migration => ({
       .addColumn('endsAt', 'bigint')
       .addColumn('removedAt', 'bigint')
       .execute();
+    await db.schema.createIndex('credentials_kind').on('credentials').columns(['kind', 'createdAt', 'id']).execute();
     await createQuotas(async (statement) => void (await sql.raw(statement).execute(db)), dialect);
   },
 });
+
+/** What checks attach, and files that are removed when their time is over. */
+const results: Migration = {
+  async up(db) {
+    for (const column of ['result', 'scan', 'fault']) await db.schema.alterTable('uploads').addColumn(column, 'text').execute();
+    await db.schema.alterTable('uploads').addColumn('recordExpiresAt', 'bigint').execute();
+  },
+};
 
 /** In order; a published one is never changed. */
 export function migrations(dialect: Dialect): MigrationProvider {
@@ -372,6 +387,8 @@ export function migrations(dialect: Dialect): MigrationProvider {
     '0005-creation-fingerprint': creationFingerprint,
     '0006-accepted-type': acceptedType,
     '0007-access': access(dialect),
+    '0008-events': eventTables(dialect),
+    '0009-results': results,
   };
   return { getMigrations: async () => all };
 }

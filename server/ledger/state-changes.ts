@@ -8,12 +8,14 @@ export class StateChanges {
   readonly #read: (id: UploadId) => Promise<Upload | undefined>;
   readonly #notices: Notices | undefined;
   readonly #changes = new EventEmitter().setMaxListeners(0);
+  readonly #any = new Set<() => void>();
 
   /** @param notices where other processes change rows, too */
   constructor(read: (id: UploadId) => Promise<Upload | undefined>, notices: Notices | undefined) {
     this.#read = read;
     this.#notices = notices;
     notices?.on('state', (id) => this.#lookAgain(id));
+    notices?.on('state', () => this.#tellAny());
     notices?.onGap(() => {
       for (const id of this.#changes.eventNames()) this.#lookAgain(id as UploadId);
     });
@@ -25,10 +27,21 @@ export class StateChanges {
     return () => this.#changes.off(id, listener);
   }
 
+  /** Calls back after a change of any upload's state. Returns how to stop. */
+  onAny(listener: () => void): () => void {
+    this.#any.add(listener);
+    return () => this.#any.delete(listener);
+  }
+
   /** After the change is durable. */
   tell(upload: Upload): void {
     this.#changes.emit(upload.id, upload);
+    this.#tellAny();
     this.#notices?.tell('state', upload.id);
+  }
+
+  #tellAny(): void {
+    for (const listener of this.#any) listener();
   }
 
   /** Another process has changed it, or may have. */

@@ -22,11 +22,13 @@ interface OnlyIn {
   target: 'inspecting' | 'accepted' | 'rejected' | 'removed';
   leaseOwner: 'inspecting';
   retryAt: 'inspecting';
+  fault: 'inspecting';
   errorCode: 'rejected';
   errorDetail: 'rejected';
   policyHash: 'rejected';
   type: 'accepted' | 'removed';
   sha256: 'accepted' | 'removed';
+  recordExpiresAt: 'removed';
 }
 
 type NeverNull<S extends UploadState> = (typeof NEVER_NULL)[S][number];
@@ -89,6 +91,10 @@ export const JUST_CREATED = {
   creationFingerprint: null,
   errorCode: null,
   errorDetail: null,
+  result: null,
+  scan: null,
+  fault: null,
+  recordExpiresAt: null,
   policyHash: null,
   directDueAt: null,
   wallAheadMs: 0,

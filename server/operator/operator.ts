@@ -1,43 +1,27 @@
 // What operators do with uploads from a shell, also while the server runs.
 import { crc32 } from 'node:zlib';
-import { formatBytes } from '../../shared/units.ts';
+import { UploadError } from '../../shared/errors.ts';
+import { formatBytes, parseDuration } from '../../shared/units.ts';
 import { UPLOAD_STATES, type UploadState } from '../../shared/upload.ts';
+import { Downloads, downloadSecret } from '../access/downloads.ts';
 import type { Config } from '../config/config.ts';
-import { toRecord } from '../http/record.ts';
+import { applicationRecord, toRecord } from '../finish/record.ts';
+import { Removal } from '../finish/removal.ts';
+import { signedDownload } from '../http/download.ts';
+import { Facts } from '../ledger/facts.ts';
 import { Ledger } from '../ledger/ledger.ts';
 import { hasSqlite, openEngine } from '../ledger/open.ts';
 import { BrokenRow, toUpload, type Upload, type UploadRow } from '../ledger/upload.ts';
 import { parseUploadId, type UploadId } from '../ledger/upload-id.ts';
-import { StartError } from '../runtime/start-error.ts';
 import { NO_CHECKSUM } from '../staging/running-checksum.ts';
 import { type Backend, openBackend } from '../storage/backend.ts';
 import type { Storage } from '../storage/storage.ts';
+import { runEventsCommand } from './events.ts';
 import { endUnfinished } from './restored.ts';
+import { type ListOptions, limitOf, type Output, UsageError, writePaced } from './usage.ts';
 
-const COMMANDS = ['ls', 'show', 'rm', 'verify', 'restored'];
+const COMMANDS = ['ls', 'show', 'rm', 'url', 'verify', 'restored', 'events'];
 const PAGE = 200;
-
-/** The command line is not one there is; the message says what to write instead. */
-export class UsageError extends StartError {
-  override readonly name = 'UsageError';
-  override readonly code = 'ERR_USAGE';
-}
-
-interface Output {
-  /** False while more is written than is taken. */
-  write(text: string): boolean;
-  once(event: 'drain', listener: () => void): unknown;
-}
-
-/** Of `ls`. */
-export interface ListOptions {
-  state?: string | undefined;
-  /** Of how many. */
-  limit?: string | undefined;
-  /** The id of the last one of the page before. */
-  after?: string | undefined;
-  json?: boolean | undefined;
-}
 
 /** Runs one command and returns the exit code: 0, or 1 when what was asked for is not there or not right. @throws UsageError */
 export async function runOperatorCommand(
@@ -48,7 +32,7 @@ export async function runOperatorCommand(
   output: Output,
 ): Promise<number> {
   if (!COMMANDS.includes(command)) throw new UsageError(`There is no command "${command}". See landfall-server --help.`);
-  if (!['show', 'rm'].includes(command) && operands.length > 0)
+  if (!['show', 'rm', 'url', 'events'].includes(command) && operands.length > 0)
     throw new UsageError(`"${command}" takes no "${operands[0]}". See landfall-server --help.`);
   if (config.databaseUrl === '' && !hasSqlite(config.dataDir))
     throw new UsageError(`There is no ledger in ${config.dataDir}. Name the data directory with --data-dir or LANDFALL_DATA_DIR.`);
@@ -67,6 +51,10 @@ export async function runOperatorCommand(
       return await show(ledger, backend, config, idOf(operands), output);
     case 'rm':
       return await remove(ledger, storage, config, idOf(operands), output);
+    case 'url':
+      return await printUrl(ledger, new Facts(engine), config, idOf(operands), options, output);
+    case 'events':
+      return await runEventsCommand(operands, options, engine, ledger, output);
     case 'restored':
       output.write(`${await endUnfinished(engine, ledger, config.keepRecordsForMs)} unfinished uploads ended\n`);
       return 0;
@@ -79,15 +67,13 @@ async function list(ledger: Ledger, backend: Backend, config: Config, options: L
   const { state, limit, after, json = false } = options;
   const wanted = UPLOAD_STATES.find((candidate) => candidate === state);
   if (state !== undefined && wanted === undefined) throw new UsageError(`--state is one of ${UPLOAD_STATES.join(', ')}.`);
-  if (limit !== undefined && !/^[1-9]\d{0,8}$/.test(limit)) throw new UsageError('--limit is a number of uploads.');
   const lastId = after === undefined ? undefined : idOf([after]);
   const last = lastId && (await ledger.get(lastId));
   if (lastId !== undefined && last === undefined) return missing(lastId, output);
-  let left = limit === undefined ? Number.POSITIVE_INFINITY : Number(limit);
+  let left = limitOf(limit);
   for await (const upload of all(ledger, wanted, last, left)) {
     const line = json ? JSON.stringify(await described(ledger, backend, config, toUpload(upload))) : lineOf(upload);
-    // Of what is read slowly no more is kept in memory than the next page.
-    if (!output.write(`${line}\n`)) await new Promise<void>((resolve) => output.once('drain', resolve));
+    await writePaced(output, `${line}\n`);
     if (--left === 0) break;
   }
   return 0;
@@ -108,12 +94,13 @@ async function show(ledger: Ledger, backend: Backend, config: Config, id: Upload
 }
 
 /** Everything known of an upload. */
-async function described(ledger: Ledger, { staging, describe }: Backend, config: Config, upload: Upload): Promise<object> {
+async function described(ledger: Ledger, { staging, describe, placeOf }: Backend, config: Config, upload: Upload): Promise<object> {
   const { id } = upload;
   const stored = upload.state === 'receiving' ? await staging.size(id) : 0;
   const record = toRecord(ledger, upload, stored, `${config.publicUrl}/files/${id}`);
   const file = upload.state === 'accepted' ? describe(upload.target, upload.name) : undefined;
-  return { ...record, owner: upload.owner, attempts: upload.attempt, file };
+  const { source, credential } = upload;
+  return { ...applicationRecord(upload, record, placeOf), source, credential, file };
 }
 
 async function remove(ledger: Ledger, storage: Storage, config: Config, id: UploadId, output: Output): Promise<number> {
@@ -123,12 +110,47 @@ async function remove(ledger: Ledger, storage: Storage, config: Config, id: Uplo
     output.write(`${id} is ${upload.state}; only an accepted file can be removed.\n`);
     return 1;
   }
-  // The ledger first: a crash then leaves bytes that running this again takes away, never a record of bytes that are gone.
-  if (upload.state === 'accepted')
-    await ledger.move(id, { from: 'accepted' }, 'removed', { expiresAt: ledger.now() + config.keepRecordsForMs });
-  await storage.remove(upload.target);
+  // At once, whoever reads it. A crash in between leaves bytes that running this again takes away, or a server within a minute.
+  const removal = new Removal({ ledger, storage, keepRecordsForMs: config.keepRecordsForMs, lingerMs: 0 });
+  if (upload.state === 'accepted') await removal.remove(upload);
+  else await removal.finish(upload);
   output.write(`${id} removed\n`);
   return 0;
+}
+
+async function printUrl(
+  ledger: Ledger,
+  facts: Facts,
+  config: Config,
+  id: UploadId,
+  { expires }: ListOptions,
+  output: Output,
+): Promise<number> {
+  const lifetimeMs = expires === undefined ? config.downloadLifetimeMs : durationOf('--expires', expires);
+  const downloads = new Downloads({ rule: config.downloads, secret: await downloadSecret(facts), lifetimeMs });
+  try {
+    output.write(`${await signedDownload({ ledger, downloads }, id, `${serverUrl(config)}/files`)}\n`);
+    return 0;
+  } catch (error) {
+    if (!(error instanceof UploadError)) throw error;
+    output.write(`${id}: ${error.message}\n`);
+    return 1;
+  }
+}
+
+/** Where people reach the server: as configured, else as this machine does. No slash at the end. */
+export function serverUrl({ publicUrl, host, port }: Config): string {
+  if (publicUrl !== '') return publicUrl;
+  const name = host === '0.0.0.0' || host === '::' ? 'localhost' : host.includes(':') ? `[${host}]` : host;
+  return `http://${name}:${port}`;
+}
+
+function durationOf(option: string, text: string): number {
+  try {
+    return parseDuration(text);
+  } catch (error) {
+    throw new UsageError(`${option}: ${(error as Error).message}`);
+  }
 }
 
 async function verify(ledger: Ledger, storage: Storage, output: Output): Promise<number> {

@@ -10,6 +10,7 @@ import { JUST_CREATED, type Upload, type UploadIn } from '../ledger/upload.ts';
 import type { UploadId } from '../ledger/upload-id.ts';
 import type { Durability } from './checkpoints.ts';
 import { fingerprintOf, storedKeys } from './creation-key.ts';
+import type { CreationRates } from './creation-rates.ts';
 import type { FreeSpace } from './free-space.ts';
 import type { Reservations } from './reservations.ts';
 
@@ -20,6 +21,7 @@ export interface AdmissionOptions {
   ledger: Ledger;
   policies: Policies;
   reservations: Reservations;
+  rates: Pick<CreationRates, 'count'>;
   maxUploadBytes: number;
   expireAfterMs: number;
   durability: Durability;
@@ -61,6 +63,8 @@ export class Admission {
       if (earlier && earlier.createdAt - earlier.wallAheadMs > ledger.now() - KEY_MS) return repeated(earlier, creationFingerprint);
       if (earlier) await ledger.releaseKey(earlier.id);
     }
+    // A creation whose answer was lost is none more.
+    await this.#options.rates.count(grantee.quota);
     const maxUploadBytes = Math.min(this.#options.maxUploadBytes, limits.maxUploadBytes ?? Number.POSITIVE_INFINITY);
     if (length !== null && length > maxUploadBytes) throw tooLarge(maxUploadBytes);
     const { metadata, rawMetadata } = withFixed(request, limits.metadata);

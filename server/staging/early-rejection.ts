@@ -12,7 +12,7 @@ export interface EarlyRejectionOptions extends RejectionOptions {
   /** What the first bytes alone can refuse. */
   checkHead(head: Uint8Array, upload: Upload): Promise<Rejection | undefined>;
   /** Told of the verdict, once it is durable, when they do. Never rejects. */
-  announce(upload: Upload): Promise<void>;
+  announce(upload: Upload): void;
 }
 
 /**
@@ -31,7 +31,7 @@ export async function requireAllowedHead(options: EarlyRejectionOptions, upload:
     staging,
     () => moveToRejected(options, upload.id, { from: 'receiving' }, rejection, known),
     // Not awaited: whoever is told must not hold up the answer.
-    (rejected) => void announce(rejected),
+    (rejected) => announce(rejected),
   );
   throw new UploadError(rejection.code, rejection.detail === undefined ? {} : { detail: rejection.detail });
 }

@@ -39,6 +39,11 @@ export class Receiver {
     return this.#admission.create(request);
   }
 
+  /** Adds the row of an upload that came whole. @throws UploadError 413, 429, 403, 507: a limit that others have reached meanwhile */
+  add<T>(upload: Upload, add: () => Promise<T>): Promise<T> {
+    return this.#options.reservations.add(upload, add);
+  }
+
   /**
    * Bytes that may be acknowledged to the sender: with durability `chunk` they are made durable first, and what can't be
    * is not counted. May be asked without the lock: bytes are only ever appended.

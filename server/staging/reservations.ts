@@ -72,6 +72,21 @@ export class Reservations {
   }
 
   /**
+   * Adds the row of an upload that `create` said may come, now that its bytes are here: others may have come meanwhile.
+   * @throws UploadError as `create`
+   */
+  async add<T>(upload: Upload, add: () => Promise<T>): Promise<T> {
+    const { owner, source, credential, quota, reservedBytes } = upload;
+    try {
+      // `create` wrote the limits down a moment ago.
+      return await add();
+    } catch (error) {
+      if (quotaFault(error) === undefined) throw error;
+    }
+    return this.#within({ owner, source, credential, quota, limits: {} }, reservedBytes, reservedBytes, add, true);
+  }
+
+  /**
    * Takes room for as much of a body as is about to be stored, where there is none yet: it lapsed, or the length is not known.
    * @returns how far it reaches
    * @throws UploadError as `create`

@@ -1,5 +1,6 @@
 // Where bytes are kept, by configuration: the disk of this machine, or a bucket.
 import { join } from 'node:path';
+import type { FilePlace } from '../../shared/upload.ts';
 import type { Config } from '../config/config.ts';
 import { loadWith } from '../runtime/optional-packages.ts';
 import type { BucketOptions } from '../s3/bucket.ts';
@@ -23,10 +24,20 @@ export interface Backend {
   prepare(): Promise<void>;
   /** Whether bytes can be kept now; asked every few seconds, for as long as the signal lets it. @throws when they can't */
   check(signal: AbortSignal): Promise<void>;
+  /**
+   * So long the bytes of a removed file stay for those who read them. 0: an open file outlives its name. In a bucket a download goes
+   * on with a new request where it broke or paused, and of a directory that machines share another machine may take it away.
+   */
+  lingerMs: number;
+  /** Where the application finds a final file. */
+  placeOf(directory: string, name: string): FilePlace;
   /** Where an operator finds a final file. */
   describe(directory: string, name: string): string;
   close(): Promise<void>;
 }
+
+/** Whoever still reads says so several times in it. */
+const LINGER_MS = 60_000;
 
 /**
  * @param onFault told of what can't be taken away now
@@ -50,6 +61,8 @@ function openDisk(config: Config, onFault?: (error: unknown) => void): Backend {
       await storage.prepare();
     },
     check: async () => void (await staging.freeBytes()),
+    lingerMs: config.databaseUrl === '' ? 0 : LINGER_MS,
+    placeOf: (directory, name) => ({ path: `${directory}/${name}` }),
     describe: (directory, name) => join(config.storageDir, directory, name),
     close: () => staging.close(),
   };
@@ -93,6 +106,8 @@ async function openS3(config: Config, onFault?: (error: unknown) => void): Promi
     direct: new S3Direct({ bucket, partBytes, linkSeconds }),
     prepare: () => check.requireUsable(),
     check: (signal) => check.look(signal),
+    lingerMs: config.s3Downloads === 'redirect' ? Math.max(LINGER_MS, config.s3LinkLifetimeMs) : LINGER_MS,
+    placeOf: (directory, name) => ({ bucket: s3Bucket, key: `${s3Prefix}files/${directory}/${name}` }),
     describe: (directory, name) => `s3://${s3Bucket}/${s3Prefix}files/${directory}/${name}`,
     async close() {
       await staging.close();

@@ -80,12 +80,12 @@ export class Appends {
 
   /** Whatever goes wrong before it has a row: nothing was created, and its sender has all of it. */
   async #beginNew(upload: UploadIn<'receiving'>, receiving: Promise<Received>): Promise<number> {
-    const { beginnings, staging } = this.#options;
+    const { beginnings, receiver, staging } = this.#options;
     try {
       const { stored, complete } = await receiving;
       if (complete === undefined) throw new UploadError('ERR_BAD_REQUEST', { detail: 'The body was cut off.' });
       if (complete.proof !== 'durable') throw new UploadError('ERR_STORAGE_UNAVAILABLE', { retryAfterSeconds: 5 });
-      beginnings.beginNew(upload, stored, complete);
+      beginnings.beginNew(upload, stored, complete, (add) => receiver.add(upload, add));
       return stored;
     } catch (error) {
       await staging.remove(upload.id);

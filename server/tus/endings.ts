@@ -4,7 +4,7 @@ import { UploadError } from '../../shared/errors.ts';
 import { awaitVerdict } from '../finish/await-verdict.ts';
 import type { Beginnings } from '../finish/beginnings.ts';
 import { readStored } from '../finish/stored-bytes.ts';
-import { acknowledge, heldOffset, requireNotRefused } from '../finish/verdict-answers.ts';
+import { acknowledge, acknowledgeCreation, heldOffset, requireNotRefused } from '../finish/verdict-answers.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
 import type { UploadId } from '../ledger/upload-id.ts';
@@ -52,8 +52,7 @@ export class Endings {
         // The verdict came just now.
         return { headers: acknowledge(await ledger.get(settled.id), false) };
       }
-      // A creation has a Location to ask again at, whatever it carried.
-      return { headers: acknowledge(settled, true) };
+      return { headers: acknowledgeCreation(settled) };
     }
     return { headers: acknowledge(settled, settled !== undefined && mayAskAgain(settled) && append.offset === heldOffset(settled)) };
   }

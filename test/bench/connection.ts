@@ -19,13 +19,18 @@ const HEAD_END = '\r\n\r\n';
 /** One request at a time on one connection that is kept open. */
 export class Connection {
   readonly #socket: Socket;
+  /** Sent with every request. */
+  readonly #always: string;
   #received = '';
   #waiting: PromiseWithResolvers<Answer> | undefined;
   #method = '';
   #error: Error | undefined;
 
-  private constructor(socket: Socket) {
+  private constructor(socket: Socket, headers: Readonly<Record<string, string>>) {
     this.#socket = socket;
+    this.#always = Object.entries(headers)
+      .map(([name, value]) => `${name}: ${value}\r\n`)
+      .join('');
     // Answers are headers and short texts; latin1 keeps a character a byte.
     socket.setEncoding('latin1');
     socket.setNoDelay(true);
@@ -37,10 +42,11 @@ export class Connection {
     socket.on('close', () => this.#fail(new Error('The server closed the connection.')));
   }
 
-  static async open(port: number): Promise<Connection> {
+  /** @param headers sent with every request */
+  static async open(port: number, headers: Readonly<Record<string, string>> = {}): Promise<Connection> {
     const socket = connect(port, '127.0.0.1');
     await once(socket, 'connect');
-    return new Connection(socket);
+    return new Connection(socket, headers);
   }
 
   /**
@@ -59,7 +65,7 @@ export class Connection {
     const waiting = Promise.withResolvers<Answer>();
     this.#waiting = waiting;
     this.#method = method;
-    let head = `${method} ${path} HTTP/1.1\r\nHost: 127.0.0.1:${this.#socket.remotePort}\r\n`;
+    let head = `${method} ${path} HTTP/1.1\r\nHost: 127.0.0.1:${this.#socket.remotePort}\r\n${this.#always}`;
     for (const [name, value] of Object.entries(headers)) head += `${name}: ${value}\r\n`;
     if (bodyBytes > 0 || method === 'POST') head += `Content-Length: ${bodyBytes}\r\n`;
     // With the start of the body in one segment.

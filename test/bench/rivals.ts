@@ -1,6 +1,8 @@
 // Who is measured beside Landfall, how each is started, and where it leaves what it was sent.
+import { createHmac } from 'node:crypto';
 import { type Dirent, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { createGrant } from '../../server/grants.ts';
 import { programPath } from '../support/needs.ts';
 import { REPOSITORY } from '../support/repository.ts';
 import { writeNginxConfiguration } from './nginx-configuration.ts';
@@ -14,6 +16,8 @@ export interface Rival {
   /** A small file with as few requests as the rival has for it. */
   readonly sendSmall: Send;
   readonly inChunks: boolean;
+  /** Sent with every request: what the sender is known by. */
+  readonly headers?: Readonly<Record<string, string>>;
   command(directory: string, port: number): Command;
   /** Why it can't be measured on this machine. */
   missing?(): string | undefined;
@@ -58,6 +62,20 @@ export function probedStock(directory: string, port: number, probePort: number):
 }
 
 export const LANDFALL: Rival = landfall('**Landfall**');
+
+const SECRET = 'a-secret-of-the-benchmark-and-of-nothing-else';
+
+/** As an application hands out rights to upload. */
+export const GRANTED: Rival = {
+  ...landfall('Landfall, by a grant', { LANDFALL_ACCESS: 'grants', LANDFALL_GRANT_SECRETS: SECRET }),
+  headers: { Authorization: `Bearer ${createGrant(SECRET, { owner: 'anna', expires: '1d' })}` },
+};
+
+/** As an identity provider says who somebody is. */
+export const SIGNED_IN: Rival = {
+  ...landfall('Landfall, by a JWT', { LANDFALL_ACCESS: 'jwt', LANDFALL_JWT_SECRET: SECRET }),
+  headers: { Authorization: `Bearer ${signedToken({ sub: 'anna', exp: Math.floor(Date.now() / 1000) + 86_400 })}` },
+};
 
 export const STOCK: Rival = node('Express + @tus/server', 'stock-tus', NODE_TUS);
 
@@ -126,6 +144,12 @@ function probeEnvironment(directory: string, port: number, probePort?: number): 
     BENCH_PORT: String(port),
     ...(probePort === undefined ? {} : { BENCH_PROBE_PORT: String(probePort) }),
   };
+}
+
+/** RFC 7519, HS256. */
+function signedToken(claims: object): string {
+  const signed = [{ alg: 'HS256', typ: 'JWT' }, claims].map((part) => Buffer.from(JSON.stringify(part)).toString('base64url')).join('.');
+  return `${signed}.${createHmac('sha256', SECRET).update(signed).digest('base64url')}`;
 }
 
 function startFlags(packageJson: string): string[] {

@@ -94,7 +94,7 @@ export async function runRounds(options: RoundsOptions): Promise<RoundsResult> {
 
 /** Connections for this piece of work alone: kept through the other rivals' turns, a server would close them as idle. */
 async function connected<T>({ rival, server, port }: Started, count: number, work: (work: Work) => Promise<T>): Promise<T> {
-  const connections = await Promise.all(Array.from({ length: count }, () => Connection.open(port)));
+  const connections = await Promise.all(Array.from({ length: count }, () => Connection.open(port, rival.headers)));
   try {
     return await work({ rival, server, connections });
   } catch (error) {

@@ -1,4 +1,5 @@
 import type { Scenario } from './scenario.ts';
+import { access } from './scenarios/access.ts';
 import { adaptiveChunks } from './scenarios/adaptive-chunks.ts';
 import { archives } from './scenarios/archives.ts';
 import { finishTime } from './scenarios/finish-time.ts';
@@ -15,6 +16,7 @@ export const SCENARIOS: readonly Scenario[] = [
   onePatch,
   chunks,
   smallFiles,
+  access,
   finishTime,
   archives,
   slowUploads,

@@ -28,7 +28,14 @@ async function drop(page: Page, paths: string[], at = { x: 640, y: 600 }): Promi
 describe('dropped on the page', () => {
   it('a folder is sent with its structure, without what the system left in it', async () => {
     const records: (string | undefined)[] = [];
-    const server = await embedLandfall({}, { onVerdict: ({ relativePath }) => void records.push(relativePath) });
+    const server = await embedLandfall(
+      {},
+      {
+        onEvent: ({ type, data }) => {
+          if (type === 'upload.accepted') records.push(data.relativePath);
+        },
+      },
+    );
     const root = join(testDirectory(), 'Footage');
     const films = await Promise.all([1, 2, 3].map((seed) => video(`film-${seed}.mp4`, MIB, seed)));
     const places = ['film-1.mp4', 'day 1/film-2.mp4', 'day 2/Küste/film-3.mp4'];

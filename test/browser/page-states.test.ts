@@ -1,6 +1,6 @@
 // Every state of the page at the widths of a phone, a tablet, a small screen and a desk, light and dark: nothing sticks out, nothing hinders
 // anyone. `npm run screenshots` keeps pictures of all of them, to be looked at.
-import { mkdir, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
@@ -8,13 +8,10 @@ import { launchChromium } from '../support/chromium.ts';
 import { type FaultProxy, startFaultProxy } from '../support/fault-proxy.ts';
 import { embedLandfall } from '../support/landfall-embedded.ts';
 import { temporaryDirectory } from '../support/temp-dir.ts';
-import { accessibilityFaults, chooser, expectState, PATIENCE, type Video, video, visit } from './page-driver.ts';
+import { lookAt } from './look-at.ts';
+import { chooser, expectState, PATIENCE, type Video, video, visit } from './page-driver.ts';
 
 const MIB = 1024 * 1024;
-const WIDTHS = [360, 768, 1024, 1440] as const;
-const SCHEMES = ['light', 'dark'] as const;
-/** Where the pictures go; without it none are taken. */
-const FOLDER = process.env.LANDFALL_SCREENSHOTS;
 /** Slow enough that all stays as it is while it is looked at. */
 const SLOW = 1.5 * MIB;
 
@@ -61,23 +58,6 @@ async function sendThree({ page, proxy }: Scene): Promise<void> {
   await expect.poll(() => proxy.bytes, PATIENCE).toBeGreaterThan(30 * MIB);
   proxy.bytesPerSecond = SLOW;
   for (const { name } of films.slice(0, 2)) await expectState(page, name, /Uploading[\s\S]*\/s/);
-}
-
-async function lookAt(page: Page, state: string): Promise<void> {
-  for (const width of WIDTHS) {
-    await page.setViewportSize({ width, height: width < 500 ? 780 : 900 });
-    const overhang = () => page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-    await expect.poll(overhang, { ...PATIENCE, message: `${state} sticks out at ${width} px` }).toBe(0);
-    for (const colorScheme of SCHEMES) {
-      // Without pictures each scheme is looked at once: a look at all eight takes a minute.
-      if (FOLDER === undefined && colorScheme !== (width === 360 ? 'light' : width === 1440 ? 'dark' : undefined)) continue;
-      await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
-      expect(await accessibilityFaults(page), `${state}, ${width} px, ${colorScheme}`).toEqual([]);
-      if (FOLDER === undefined) continue;
-      await mkdir(FOLDER, { recursive: true });
-      await writeFile(join(FOLDER, `${state}-${width}-${colorScheme}.png`), await page.screenshot({ fullPage: true }));
-    }
-  }
 }
 
 describe('the page has no accessibility fault and fits any width', () => {

@@ -6,6 +6,7 @@ import { upload } from '../../client/node.ts';
 import { filesBelow, sha256OfFile, videoBytes } from '../support/content.ts';
 import type { Exchange, Fault } from '../support/fault-proxy.ts';
 import { dropFirstResponses, startFaultProxy } from '../support/fault-proxy.ts';
+import { embedLandfall } from '../support/landfall-embedded.ts';
 import { startLandfall } from '../support/landfall-process.ts';
 import { failureOf, reaches, reachesState, startSending, watch } from './sending.ts';
 
@@ -132,6 +133,19 @@ describe('a server', () => {
     expect(await stored()).toEqual([sum]);
   });
 
+  test('that takes no more for now is waited for, and the sender reads why', async () => {
+    const { url } = await embedLandfall({ ownerMaxRate: 1 }, { authenticate: () => 'anna' });
+    const send = (name: string) => upload(Buffer.from('0123456789'), { endpoint: `${url}/files`, name, resume: false });
+    await send('a.txt').done;
+    const begun = Date.now();
+    const handle = send('b.txt');
+    onTestFinished(() => handle.cancel());
+    const { waiting, error } = await reachesState(handle, 'waiting');
+    expect(waiting?.reason).toBe('too-many');
+    expect((waiting?.until ?? 0) - begun).toBeGreaterThanOrEqual(1000);
+    expect(error).toMatchObject({ code: 'ERR_TOO_MANY_UPLOADS', detail: 'At most 1 may begin in a minute.' });
+  });
+
   test.each([401, 403, 500, 503])('that answers HEAD %i on the way never makes it start over at byte 0', async (status) => {
     const { send, video, stored, proxy } = await startSending(({ method, nth }) => {
       if (method === 'PATCH' && nth === 1) return { kind: 'cut', afterBytes: 2 * MIB, how: 'rst' };
@@ -201,7 +215,7 @@ describe('a server', () => {
     const { handle, told } = send(path);
     const { url = '' } = await reaches(handle, ({ sent }) => sent > MIB);
     handle.pause();
-    const upstream = new URL(new URL(url).pathname, server.url);
+    const upstream = new URL(new URL(url ?? '').pathname, server.url);
     await expect
       .poll(async () => (await fetch(upstream, { method: 'DELETE', headers: { 'Tus-Resumable': '1.0.0' } })).status, {
         timeout: 60_000,

@@ -57,9 +57,10 @@ describe('what the server says it takes', () => {
     ['a policy without types', { ...right, policy: { maxBytes: null } }, undefined],
     ['types of nothing', { ...right, policy: { ...right.policy, types: null } }, undefined],
     ['types that are no text', { ...right, policy: { ...right.policy, types: { png: 1 } } }, undefined],
+    ['what is left in words', { ...right, grant: { uploadsLeft: 'many' } }, undefined],
     ['a limit in words', { ...right, maxUploadSize: 'much' }, undefined],
   ] as [string, unknown, unknown][])('is read from %s', async ([, said, heard]) => {
     const origin = await listenForTest(createServer((_request, response) => response.end(JSON.stringify(said))));
-    expect(await fetchConfig(`${origin}/config`, AbortSignal.timeout(60_000))).toEqual(heard);
+    expect(await fetchConfig(`${origin}/config`, {}, AbortSignal.timeout(60_000))).toEqual(heard);
   });
 });

@@ -15,6 +15,10 @@ function broken(cause: FailureCause, method = 'PATCH') {
 }
 
 describe('what follows a failed request', () => {
+  test('429 for too many uploads waits for the others', () => {
+    expect(decide(answered(429, { code: 'ERR_TOO_MANY_UPLOADS' }), USUAL)).toEqual({ kind: 'retry', reason: 'too-many' });
+  });
+
   test.each([423, 425, 429, 500, 502, 503, 504, 520])('%i is tried again, once the server has time', (status) => {
     expect(decide(answered(status), USUAL)).toEqual({ kind: 'retry', reason: 'busy' });
   });

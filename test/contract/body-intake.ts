@@ -10,6 +10,7 @@ import { openSqlite } from '../../server/ledger/sqlite.ts';
 import type { UploadRow } from '../../server/ledger/upload.ts';
 import type { UploadId } from '../../server/ledger/upload-id.ts';
 import type { ReceiveOptions } from '../../server/staging/body-intake.ts';
+import { CreationRates } from '../../server/staging/creation-rates.ts';
 import { Receiver } from '../../server/staging/receiver.ts';
 import type { Staging } from '../../server/staging/staging.ts';
 import { Unproved } from '../../server/staging/unproved.ts';
@@ -39,6 +40,7 @@ async function openBed(openStaging: () => Promise<Staging>) {
     staging,
     policies: new Policies(policy),
     reservations: openReservations(engine, ledger, staging),
+    rates: new CreationRates({ ownerMax: null, addressMax: null }),
     policyHash: 'a policy',
     maxUploadBytes: 1e9,
     expireAfterMs: 3_600_000,

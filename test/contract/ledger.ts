@@ -22,7 +22,7 @@ export interface LedgerUnderTest {
   direct: DirectUploads;
   /** The same rows through another connection, as another process sees them. */
   other(): Promise<Ledger>;
-  /** States of the events that were written, oldest first. */
+  /** Types of the events that were written, oldest first. */
   events(uploadId: UploadId): Promise<string[]>;
 }
 
@@ -141,7 +141,7 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
     expect(won).toHaveLength(1);
     expect(await (await other()).move(id, { from: 'inspecting' }, 'accepted', ENDS)).toBeUndefined();
     expect((await ledger.get(id))?.state).toBe(won[0]?.state);
-    expect(await events(id)).toEqual([won[0]?.state]);
+    expect(await events(id)).toEqual(['upload.created', `upload.${won[0]?.state}`]);
   });
 
   it('refuses moves that there are none of', async () => {

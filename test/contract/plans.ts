@@ -1,8 +1,11 @@
 // Cost grows with work, not with history: every query finds its rows by an index, however many there are.
 import type { CompiledQuery } from 'kysely';
 import { expect, it } from 'vitest';
+import { Deliveries } from '../../server/ledger/deliveries.ts';
 import { DirectUploads } from '../../server/ledger/direct-uploads.ts';
 import type { Engine } from '../../server/ledger/engine.ts';
+import { findEvent, listEvents } from '../../server/ledger/event-list.ts';
+import { EventLog, leapEvents } from '../../server/ledger/event-log.ts';
 import { Holders } from '../../server/ledger/holders.ts';
 import { Ledger } from '../../server/ledger/ledger.ts';
 import { Locks } from '../../server/ledger/locks.ts';
@@ -40,6 +43,14 @@ export function fillingStatements(numbers: string, id: string): string[] {
   return [
     `insert into uploads (id, ${names.join(', ')}) select ${id}, ${Object.values(COLUMNS).join(', ')} from (${numbers}) as numbers`,
     `insert into locks ("uploadId", owner, boot) select ${id}, 'p0', 'boot' from (${numbers}) as numbers where n % 4 = 0`,
+    // As if each had been told of long ago; a few still wait for their position, and a few for their receiver.
+    `insert into events (id, type, "uploadId", at, upload, body, position, "givenAt") select 'evt_' || n, 'upload.created', ${id},
+      1700000000000 + n, case when n > ${ROWS - 500} then '{}' end, '{}', case when n <= ${ROWS - 500} then n end, 1700000000000 + n
+      from (${numbers}) as numbers order by n`,
+    `insert into deliveries (consumer, position, "uploadId", state, attempts, "failedAt", "dueAt") select 'webhook', n, ${id},
+      case when n % 10 = 1 then 'failed' else 'pending' end, 1, 1, case when n % 3 = 0 then 1900000000000 + n end
+      from (${numbers}) as numbers where n % 100 = 1`,
+    `insert into consumers (name, cursor, "beganAfter", "isStopped") values ('webhook', ${ROWS - 1000}, 0, 0)`,
     'insert into holders (owner, "expiresAt", "isDead") values (\'p0\', 9000000000000, 0), (\'p1\', 0, 1)',
   ];
 }
@@ -123,6 +134,32 @@ async function runEverything(engine: Engine): Promise<void> {
   await ledger.list({ limit: 100, state: 'inspecting', before: { createdAt: now, id } });
   await ledger.facts.set('boot', 'a');
   await ledger.facts.get('boot');
+  const events = new EventLog({ engine, now: () => now, bodyOf: ({ upload: row }) => row });
+  await events.give();
+  await events.read(0, 100);
+  await events.last();
+  await events.requireKnown(5);
+  await events.forget(0, ROWS);
+  await events.forget(1700000000003, ROWS);
+  await leapEvents(engine);
+  await listEvents(engine, 'webhook', { limit: 100 });
+  await listEvents(engine, 'webhook', { limit: 100, before: 500 });
+  await listEvents(engine, 'webhook', { limit: 100, state: 'failed', before: 500 });
+  const found = await findEvent(engine, 'webhook', 'evt_101');
+  const deliveries = new Deliveries(engine, 'webhook');
+  await deliveries.register(0);
+  const consumer = await deliveries.consumer();
+  await deliveries.take('p2', false);
+  await deliveries.enqueue('p2', consumer?.cursor ?? 0, ROWS, now);
+  await deliveries.due(now, 32);
+  await deliveries.again(101, found?.uploadId ?? id, now);
+  await deliveries.failed({ position: 101, uploadId: found?.uploadId ?? id, failedAt: now, dueAt: now, error: 'no' }, now);
+  await deliveries.delivered(101, found?.uploadId ?? id, now);
+  await deliveries.release(id, now);
+  await deliveries.hasten(now);
+  await deliveries.stop();
+  await deliveries.enable(now);
+  await deliveries.leave('p2');
   await holders.leave('p2');
   await holders.bury();
   await holders.clear('p1');

@@ -4,6 +4,7 @@ import { createServer } from 'node:http';
 import { FileStore } from '@tus/file-store';
 import { Server } from '@tus/server';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import type { UploadEvent } from '../../server/index.ts';
 import { videoBytes } from '../support/content.ts';
 import { embedLandfall } from '../support/landfall-embedded.ts';
 import { listenForTest } from '../support/listen.ts';
@@ -38,10 +39,10 @@ const PATHS: Record<string, () => Promise<Path>> = {
   },
   async "Landfall's path"() {
     let finishes = 0;
-    const onVerdict = () => {
-      finishes += 1;
+    const onEvent = ({ type }: UploadEvent) => {
+      if (type === 'upload.accepted') finishes += 1;
     };
-    const { files } = await embedLandfall({ corsOrigins: ['*'] }, { onVerdict });
+    const { files } = await embedLandfall({ corsOrigins: ['*'] }, { onEvent });
     return { files, finishes: () => finishes };
   },
 };

@@ -266,6 +266,6 @@ async function expectTruth(place: SharedPlace, postgres: Postgres, database: str
     if (own.length === 0) expect(rows.filter((row) => row.name === name && row.state === 'rejected').length, name).toBeGreaterThan(0);
   }
   // One verdict, told once.
-  const told = await postgres.query(`select "uploadId" from events group by "uploadId", state having count(*) > 1`, database);
+  const told = await postgres.query(`select "uploadId" from events group by "uploadId", type having count(*) > 1`, database);
   expect(told).toEqual([]);
 }

@@ -46,7 +46,7 @@ function examplesInSources(): { name: string; code: string }[] {
 
 it('every example of the READMEs, of the client’s page and of the doc comments', () => {
   mkdirSync(FOLDER, { recursive: true });
-  const documents = ['README.md', 'client/README.md', 'server/README.md', 'docs/client.md'].flatMap(examplesIn);
+  const documents = ['README.md', 'client/README.md', 'server/README.md', 'docs/client.md', 'docs/hooks.md'].flatMap(examplesIn);
   expect(documents.length).toBeGreaterThanOrEqual(7);
   const comments = examplesInSources();
   expect(comments.length).toBeGreaterThanOrEqual(40);
@@ -75,6 +75,7 @@ it('every example of the READMEs, of the client’s page and of the doc comments
           'landfall/react': at('client/react/use-landfall.ts'),
           'landfall/element': at('client/element/define.ts'),
           'landfall-server': at('server/index.ts'),
+          'landfall-server/grants': at('server/grants.ts'),
         },
       },
       include: ['*', join(REPOSITORY, 'client/transfer/*.d.ts')],

@@ -22,6 +22,8 @@ const ORDER = [
   ['ledger'],
   ['disk'],
   ['runtime', 'config'],
+  // Its own package's entry, which applications load without the server.
+  ['grants'],
 ];
 const RANKS = new Map(ORDER.flatMap((rooms, rank) => rooms.map((room) => [room, rank] as const)));
 

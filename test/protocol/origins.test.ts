@@ -36,14 +36,14 @@ describe('a name', () => {
     ['the public URL', { publicUrl: 'https://uploads.example/in' }, 'uploads.example'],
     ['a list', { hosts: 'Uploads.Example, other.example' }, 'other.example:8443'],
   ] satisfies [string, ConfigInput, string][])('may be named by %s, on any address', async ([, config, host]) => {
-    const { url } = await embedLandfall({ host: '0.0.0.0', ...config }, STANDALONE);
+    const { url } = await embedLandfall({ host: '0.0.0.0', allowAnonymous: true, ...config }, STANDALONE);
     expect(await statusOf(url, host)).toMatchObject({ status: 200 });
     expect(await statusOf(url, 'UPLOADS.example.')).toMatchObject({ status: 200 });
     expect(await statusOf(url, 'evil.test')).toMatchObject({ status: 421 });
   });
 
   it('is any where none is known, and within an application', async () => {
-    const anywhere = await embedLandfall({ host: '0.0.0.0' }, STANDALONE);
+    const anywhere = await embedLandfall({ host: '0.0.0.0', allowAnonymous: true }, STANDALONE);
     expect(await statusOf(anywhere.url, 'any.example')).toMatchObject({ status: 200 });
     const within = await embedLandfall({ host: '127.0.0.1', publicUrl: 'https://uploads.example' });
     expect(await statusOf(within.url, 'any.example')).toMatchObject({ status: 200 });
@@ -108,7 +108,7 @@ describe('a page', () => {
   });
 
   it('of another port of the same machine is foreign where the server can be reached by others', async () => {
-    const { url } = await embedLandfall({ host: '0.0.0.0' }, STANDALONE);
+    const { url } = await embedLandfall({ host: '0.0.0.0', allowAnonymous: true }, STANDALONE);
     expect((await attempts(url, { Origin: 'http://localhost:5173' }, 'uploads.example')).all.every(isRefused)).toBe(true);
     const own = await attempts(url, { Origin: 'http://uploads.example' }, 'uploads.example');
     expect(own.all.some(isRefused)).toBe(false);

@@ -36,8 +36,8 @@ async function startGated(patience: number | string = 300) {
     { patience },
     {
       checks: [check],
-      onVerdict: () => {
-        verdicts += 1;
+      onEvent: ({ type }) => {
+        if (type !== 'upload.created') verdicts += 1;
       },
     },
   );

@@ -15,7 +15,7 @@ export const FEATURES: readonly Feature[] = [
   { name: 'several processes', files: ['leases', 'lost-lease', 'many-processes'] },
   { name: 'what a start and readiness say', files: ['health'] },
   { name: 'memory', files: ['memory'] },
-  { name: 'uploads past the server', files: ['direct', 'guards', 'command-line'] },
+  { name: 'uploads past the server', files: ['direct', 'guards', 'command-line', 'quotas-direct'] },
 ];
 
 /** Puts what other servers answer into the mouth of the one here, which must be able to do it all. */

@@ -100,6 +100,9 @@ it('writes no outcome of an inspection that another has ended since, and leaves 
   const keys = await s3.keys('files/');
   expect(keys).toEqual([expect.stringContaining(`${idOf(url)}/2/`)]);
   expect((await gathered(await s3.bucket.stream(keys[0] ?? ''))).equals(bytes)).toBe(true);
-  expect(await postgres.query('select state from events', database)).toEqual([{ state: 'accepted' }]);
+  expect(await postgres.query('select type from events order by number', database)).toEqual([
+    { type: 'upload.created' },
+    { type: 'upload.accepted' },
+  ]);
   expect(await s3.keys('staging/')).toEqual([]);
 });

@@ -41,3 +41,21 @@ it('a download that nobody waits for any more leaves S3 alone', async () => {
   const gets = proxy.exchanges.filter((exchange) => operationOf(exchange) === 'GetObject' && exchange.path.includes('/files/'));
   expect(gets).toHaveLength(1);
 });
+
+it('a download that pauses while its file is removed gets all of it', async () => {
+  const { files } = await embedLandfallOnS3(undefined, { s3Timeout: 500, keepFilesFor: 3000, sweepInterval: 100 });
+  const bytes = await videoBytes(32 * MIB);
+  const { url } = await createUpload(files, { length: bytes.length, name: 'film.mp4' });
+  expect((await patchUpload(url, 0, bytes)).status).toBe(204);
+  const socket = await openSocket(url);
+  const pieces: Buffer[] = [];
+  socket.write(head(`GET ${new URL(url).pathname} HTTP/1.1`, 'Host: localhost', 'Connection: close'));
+  for await (const piece of socket) {
+    pieces.push(piece as Buffer);
+    if (pieces.length > 1) continue;
+    await expect.poll(async () => (await fetch(url)).status).toBe(410);
+    await sleep(1500);
+  }
+  const answer = Buffer.concat(pieces);
+  expect(answer.subarray(answer.indexOf('\r\n\r\n') + 4).equals(bytes)).toBe(true);
+});

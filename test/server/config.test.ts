@@ -34,6 +34,9 @@ const WRONG: Record<SettingKey, readonly string[]> = {
   databaseUrl: ['example.com', 'mysql://a/b', 'postgres:/x', 'postgres://:::'],
   databaseConnections: ['', '0', '-1', '1000', '1.5', 'many'],
   lease: ['', '0', '10', '500ms', '25d'],
+  webhookUrl: ['example.com', 'ftp://example.com', 'https://u:p@example.com', 'https://'],
+  webhookSecret: ['secret', 'whsec_', 'whsec_c2hvcnQ=', `whsk_${'A'.repeat(40)}`, [1, 2, 3].map(() => `whsec_${'A'.repeat(44)}`).join()],
+  keepEventsFor: ['', '30', '0', '-1d', 'a month'],
   publicUrl: ['example.com', 'ftp://example.com', 'https:example.com', 'https://example.com/?a=b', 'https://u:p@example.com', 'https://'],
   maxUploadSize: ['', 'big', '-1', '5 XiB', '0', '1e30', 'NaN'],
   allow: ['', 'nothing-of-the-kind', '.=x'],
@@ -48,26 +51,50 @@ const WRONG: Record<SettingKey, readonly string[]> = {
   durability: ['', 'none', 'Chunk'],
   expireAfter: ['', '7', 'a week', '-1d', '0'],
   keepRecordsFor: ['', '24', 'x'],
+  keepFilesFor: ['30', '0s', '500ms', 'for ever'],
   sweepInterval: ['', '0', '60', '25d'],
   patience: ['', '25', '-1s', '30d'],
   bodyTimeout: ['', '0', '30', '5w'],
   lockTimeout: ['', '5', '25d'],
   checkTimeout: ['', '0', '10', '30d'],
+  clamd: ['/run/clamav/clamd.ctl', 'unix:clamd.ctl', 'tcp://host', 'tcp://host:0', 'tcp://host:65536', 'http://host:3310'],
+  clamdMaxSize: ['', '0', 'big'],
+  clamdConnections: ['', '0', '1000'],
+  unscannable: ['', 'keep'],
+  checkUrl: ['example.com', 'ftp://example.com', 'http://', 'https:example.com'],
+  internalHost: [''],
+  internalPort: ['', '-1', '65536'],
+  internalUrl: ['example.com', 'https://example.com/?a=b'],
   signatureTimeout: ['', '0ms', '30d'],
   shutdownGrace: ['', '10', '30d'],
   hosts: ['https://example.com', 'example.com/x', 'example.com:80', 'a b', 'example.com.'],
   corsOrigins: ['example.com', 'https://example.com/', 'https://a.example, b.example', 'capacitor:localhost'],
   corsHeaders: ['X Api Key', 'X-Api-Key: 1'],
   access: ['everyone', 'keys, passwords'],
+  jwtJwksUrl: ['issuer.example', 'https://u:p@issuer.example/keys'],
+  jwtSecret: ['short', '-----BEGIN PUBLIC KEY----- of a key that everybody has'],
+  jwtPublicKeyFile: [],
+  jwtIssuer: [],
+  jwtAudience: [],
+  jwtOwnerClaim: [''],
+  grantSecrets: ['short', `${'a'.repeat(32)},short`, ['a', 'b', 'c'].map((letter) => letter.repeat(32)).join()],
+  grantPublicKeyFiles: [],
+  accessUrl: ['app.example/access', 'ftp://app.example', 'https://app.example/#x', 'https://u:%zz@app.example'],
+  accessOwnerHeader: ['X Owner', 'X-Owner:'],
+  accessRecheck: ['yes'],
   trustedProxies: ['proxy.example', '10.0.0.0/33', '10.0.0.0/8/8'],
   ownerMaxUploads: ['0', 'many'],
   ownerMaxReserved: ['much'],
   ownerMaxStored: ['-1'],
+  ownerMaxRate: ['0', '1/s'],
+  anonymousMaxRate: ['0', 'slow'],
   anonymousMaxUploads: ['0', '1.5'],
   anonymousMaxReserved: ['much'],
   anonymousMaxStored: ['much'],
   senderShare: ['0', '101', '50%'],
   reserveFor: ['0', 'ten minutes'],
+  downloads: ['', 'everyone', 'Owner'],
+  downloadLifetime: ['', '0', 'a week'],
   allowAnonymous: ['yes'],
   logLevel: ['', 'verbose', 'INFO'],
 };
@@ -76,6 +103,13 @@ const WRONG: Record<SettingKey, readonly string[]> = {
 const SENTENCE = /^LANDFALL_[A-Z0-9_]+: [“A-Z].*\. \(given: ".*"\)$/;
 
 describe('the settings', () => {
+  it('need a secret for a webhook, and take two', () => {
+    const webhookUrl = 'https://app.example/hooks?token=1';
+    expect(() => resolveConfig({ webhookUrl })).toThrow(/webhookSecret: Write a secret/);
+    const secrets = [`whsec_${'A'.repeat(44)}`, `whsk_${'A'.repeat(43)}=`];
+    expect(resolveConfig({ webhookUrl, webhookSecret: secrets.join(', ') })).toMatchObject({ webhookUrl, webhookSecret: secrets });
+  });
+
   it('need a bucket for S3, and memory for two parts of the largest upload', () => {
     const s3 = { storageBackend: 's3', s3Bucket: 'b' } as const;
     expect(resolveConfig(s3)).toMatchObject({ s3PartBytes: 16 * 1024 ** 2, s3Prefix: '' });
@@ -106,6 +140,10 @@ describe('the settings', () => {
     expect(() => configFromEnvironment(environment)).toThrow(SENTENCE);
   });
 
+  it.for(['jwtSecret', 'grantSecrets', 'databaseUrl'] as const)('show nothing of %s where it is wrong', (key) => {
+    expect(() => configFromEnvironment({ [environmentName(key)]: 'hunter2' })).toThrow(/^(?!.*hunter2).*given: "…"/);
+  });
+
   it.for([
     ['port', 80.5],
     ['port', Number.NaN],
@@ -130,6 +168,7 @@ describe('the settings', () => {
       sizeLimit: 'Bytes',
       duration: 'Ms',
       expiry: 'Ms',
+      retention: 'Ms',
       linkLifetime: 'Ms',
       wait: 'Ms',
       timer: 'Ms',
@@ -188,12 +227,17 @@ describe('the settings', () => {
 
 it.for([
   ['databaseUrl', 'postgres:/app:hunter2@db/x'],
+  ['accessUrl', 'https://u:hunter2@app.example/#x'],
+  ['accessUrl', 'app.example/?token=hunter2'],
   ['s3Endpoint', 'https://key:hunter2@s3.example.com?x=1'],
   ['s3PublicEndpoint', 'key:hunter2@s3.example.com'],
   ['publicUrl', 'https://u:hunter2@example.com'],
   ['publicUrl', 'https://example.com/?token=hunter2'],
   ['corsOrigins', 'https://u:hunter2@example.com'],
   ['hosts', 'u:hunter2@example.com'],
+  ['webhookUrl', 'http:/example.com/hunter2'],
+  ['webhookSecret', 'whsec_hunter2'],
+  ['webhookSecret', 'hunter2, whsk_hunter2'],
 ] satisfies [SettingKey, string][])('a message about %s never shows the password in it: %s', ([key, value]) => {
   expect(() => resolveConfig({ [key]: value })).toThrow(ConfigError);
   expect(() => resolveConfig({ [key]: value })).not.toThrow(/hunter2/);

@@ -5,6 +5,8 @@ import { crc32 } from 'node:zlib';
 import { pino } from 'pino';
 import { onTestFinished, vi } from 'vitest';
 import { Finisher, type FinisherOptions } from '../../server/finish/finisher.ts';
+import { applicationRecord, toRecord } from '../../server/finish/record.ts';
+import { Removal } from '../../server/finish/removal.ts';
 import { Sweeper } from '../../server/finish/sweeper.ts';
 import type { Check } from '../../server/inspection/check.ts';
 import { Ledger } from '../../server/ledger/ledger.ts';
@@ -19,6 +21,7 @@ import { DiskStorage } from '../../server/storage/disk-storage.ts';
 import { parsePolicy } from '../../shared/policy.ts';
 import { newUpload } from '../contract/new-upload.ts';
 import { filesBelow } from '../support/content.ts';
+import { ledgerEvents } from '../support/sqlite-ledger.ts';
 import { testDirectory } from '../support/temp-dir.ts';
 
 export const DAY = '2020/01/02';
@@ -32,8 +35,9 @@ export interface FinishBed {
   unproved: Unproved;
   finisher: Finisher;
   sweeper: Sweeper;
-  /** Uploads whose verdict was told, in order. */
-  told: Upload[];
+  removal: Removal;
+  /** Uploads whose verdict is told of by an event, in order. */
+  told(): string[];
   /** A row and its staged bytes, as a crash may have left them. */
   put(content: Uint8Array | undefined, values?: Partial<UploadRow>): Promise<UploadId>;
   /** Relative to the directory of final files. */
@@ -49,10 +53,12 @@ export interface FinishBedOptions {
   checks?: readonly Check[];
   checkTimeoutMs?: number;
   digest?: FinisherOptions['digest'];
+  permission?: FinisherOptions['permission'];
   /** Of the lease. */
   lost?: AbortSignal;
-  onVerdict?: FinisherOptions['onVerdict'];
   keepRecordsForMs?: number;
+  keepFilesForMs?: number;
+  lingerMs?: number;
 }
 
 export async function openFinishBed(options: FinishBedOptions = {}): Promise<FinishBed> {
@@ -67,7 +73,6 @@ export async function openFinishBed(options: FinishBedOptions = {}): Promise<Fin
   const locker = new QueueingLocker(5000);
   const unproved = new Unproved(ledger);
   const log = pino({ level: 'silent' });
-  const told: Upload[] = [];
   const keepRecordsForMs = options.keepRecordsForMs ?? 3_600_000;
   const finisher = new Finisher({
     aboutToBegin: new Map(),
@@ -75,6 +80,7 @@ export async function openFinishBed(options: FinishBedOptions = {}): Promise<Fin
     staging,
     storage,
     unproved,
+    permission: options.permission,
     holder: { isAlone: true, name: 'this process', lost: options.lost ?? new AbortController().signal },
     lock: locker,
     checks: options.checks ?? [],
@@ -82,13 +88,15 @@ export async function openFinishBed(options: FinishBedOptions = {}): Promise<Fin
     policyHash: 'a policy',
     checkTimeoutMs: options.checkTimeoutMs ?? 60_000,
     digest: options.digest,
+    describe: (upload) =>
+      applicationRecord(upload, toRecord(ledger, upload, 0, `/files/${upload.id}`), (directory, name) => ({
+        path: `${directory}/${name}`,
+      })),
     keepRecordsForMs,
+    keepFilesForMs: () => options.keepFilesForMs ?? null,
     log,
-    onVerdict: async (upload) => {
-      told.push(upload);
-      await options.onVerdict?.(upload);
-    },
   });
+  const removal = new Removal({ ledger, storage, keepRecordsForMs, lingerMs: options.lingerMs ?? 0 });
   const sweeper = new Sweeper({
     ledger,
     staging,
@@ -98,6 +106,7 @@ export async function openFinishBed(options: FinishBedOptions = {}): Promise<Fin
     intervalMs: 1_000_000,
     keepRecordsForMs,
     lapse: async () => {},
+    removal,
     log,
   });
   onTestFinished(async () => {
@@ -115,7 +124,8 @@ export async function openFinishBed(options: FinishBedOptions = {}): Promise<Fin
     unproved,
     finisher,
     sweeper,
-    told,
+    removal,
+    told: () => [...ledgerEvents(dataDir)].flatMap(([id, states]) => states.map(() => id)),
     async put(content, values = {}) {
       const length = content?.byteLength ?? 100;
       const checksum = content === undefined ? {} : { checksum: crc32(content), checksumOffset: length };

@@ -4,8 +4,7 @@ import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
-import type { ConfigInput } from '../../server/index.ts';
-import type { UploadRecord } from '../../shared/upload.ts';
+import type { ConfigInput, EventType } from '../../server/index.ts';
 import { filesBelow, sha256, videoBytes } from '../support/content.ts';
 import { type EmbeddedLandfall, embedLandfall } from '../support/landfall-embedded.ts';
 import { postgresForTests } from '../support/postgres.ts';
@@ -21,10 +20,14 @@ async function embedBehindSwitch({ databaseUrl: given, ...config }: ConfigInput 
   const connection = await startTcpSwitch(url.hostname, Number(url.port));
   url.port = String(connection.port);
   url.hostname = '127.0.0.1';
-  const told: UploadRecord[] = [];
+  const told: EventType[] = [];
   const server = await embedLandfall(
     { databaseUrl: url.href, databaseConnections: 4, patience: '2s', ...config },
-    { onVerdict: (record) => void told.push(record) },
+    {
+      onEvent: ({ type }) => {
+        if (type !== 'upload.created') told.push(type);
+      },
+    },
   );
   return { server, connection, told, databaseUrl };
 }
@@ -58,7 +61,7 @@ it.for([
   await lost;
   expect(await readRecord(url)).toMatchObject({ state: 'accepted', offset: LENGTH });
   expect(sha256(Buffer.from(await (await fetch(url)).arrayBuffer()))).toBe(sha256(bytes));
-  expect(told.map(({ state }) => state)).toEqual(['accepted']);
+  await expect.poll(() => told).toEqual(['upload.accepted']);
   await expect.poll(() => filesBelow(`${server.dataDir}/staging`)).toEqual([]);
 });
 
@@ -70,7 +73,7 @@ it('an answer to the refusal of a file is lost, and it stays refused, with no by
   expect(await insist(url, bytes, { 'Landfall-Checksum': 'crc32 AAAAAA==' })).toBe(422);
   await lost;
   expect(await readRecord(url)).toMatchObject({ state: 'rejected' });
-  expect(told.map(({ state }) => state)).toEqual(['rejected']);
+  await expect.poll(() => told).toEqual(['upload.rejected']);
   await expect.poll(() => filesBelow(`${server.dataDir}/staging`)).toEqual([]);
   expect(await filesBelow(`${server.dataDir}/files`)).toEqual([]);
 });
@@ -88,7 +91,7 @@ it('an answer to a verdict is lost, the ledger stays away for a while, and the s
   await sent;
   expect(await insist(url, bytes)).toBe(204);
   expect(sha256(Buffer.from(await (await fetch(url)).arrayBuffer()))).toBe(sha256(bytes));
-  await expect.poll(() => told.map(({ state }) => state)).toEqual(['accepted']);
+  await expect.poll(() => told).toEqual(['upload.accepted']);
   await expect.poll(() => filesBelow(`${server.dataDir}/staging`)).toEqual([]);
 });
 
@@ -121,7 +124,7 @@ it('an answer to the refusal by the first bytes is lost, and it stays refused, w
   await lost;
   expect(await readRecord(url)).toMatchObject({ state: 'rejected', error: { code: 'ERR_TYPE_MISMATCH' } });
   expect(await patchUpload(url, 0, bytes)).toMatchObject({ status: 422, code: 'ERR_TYPE_MISMATCH' });
-  await expect.poll(() => told.map(({ state }) => state)).toEqual(['rejected']);
+  await expect.poll(() => told).toEqual(['upload.rejected']);
   await expect.poll(() => filesBelow(`${server.dataDir}/staging`)).toEqual([]);
 });
 
@@ -157,7 +160,7 @@ it('an answer to the claim of an inspection is lost, and its process goes on wit
   await mend();
   await expect.poll(async () => (await readRecord(url)).state).toBe('accepted');
   expect(sha256(Buffer.from(await (await fetch(url)).arrayBuffer()))).toBe(sha256(bytes));
-  expect(told.map(({ state }) => state)).toEqual(['accepted']);
+  await expect.poll(() => told).toEqual(['upload.accepted']);
   expect(await filesBelow(`${server.dataDir}/files`)).toHaveLength(1);
   await expect.poll(() => filesBelow(`${server.dataDir}/staging`)).toEqual([]);
 });
@@ -183,7 +186,7 @@ it.for([
   const here = `${server.files}/${idOf(url)}`;
   await expect.poll(async () => (await readRecord(here)).state).toBe('accepted');
   expect(sha256(Buffer.from(await (await fetch(here)).arrayBuffer()))).toBe(sha256(bytes));
-  expect(told.map(({ state }) => state)).toEqual(['accepted']);
+  await expect.poll(() => told).toEqual(['upload.accepted']);
   expect(await filesBelow(`${server.dataDir}/files`)).toHaveLength(1);
   await expect.poll(() => filesBelow(`${server.dataDir}/staging`)).toEqual([]);
 });

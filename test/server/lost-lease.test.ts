@@ -37,7 +37,7 @@ async function expectUntouched(bed: FinishBed, id: UploadId): Promise<void> {
   );
   expect(await bed.published()).toEqual([]);
   expect(await bed.staged()).toHaveLength(1);
-  expect(bed.told).toEqual([]);
+  expect(bed.told()).toEqual([]);
 }
 
 describe('a lease that is lost', () => {

@@ -1,34 +1,14 @@
 // Operators' commands as they are typed, beside a server or without one.
-import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { open, readdir, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { text } from 'node:stream/consumers';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { filesBelow, videoBytes } from '../support/content.ts';
 import { embedLandfall } from '../support/landfall-embedded.ts';
-import { REPOSITORY } from '../support/repository.ts';
+import { runServerCommand as run } from '../support/server-command.ts';
 import { testDirectory } from '../support/temp-dir.ts';
 import { createUpload, headUpload, idOf, patchUpload } from '../support/tus-requests.ts';
-
-interface Ran {
-  code: number | null;
-  out: string;
-  err: string;
-}
-
-async function run(args: readonly string[], env: Record<string, string> = {}): Promise<Ran> {
-  const clean = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('LANDFALL_')));
-  const child = spawn(process.execPath, [join(REPOSITORY, 'server/main.ts'), ...args], {
-    cwd: testDirectory(),
-    env: { ...clean, ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  onTestFinished(() => void child.kill('SIGKILL'));
-  const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
-  const [out, err] = await Promise.all([text(child.stdout), text(child.stderr)]);
-  return { code: await ended, out, err };
-}
+import { startReceiver } from '../support/webhook-receiver.ts';
 
 /** A server with an accepted, a refused and an unfinished upload. */
 async function withUploads() {
@@ -226,5 +206,60 @@ describe('the directories', () => {
     for (const path of [dataDir, join(dataDir, 'files'), join(dataDir, 'staging'), join(dataDir, 'staging', 'ff')]) {
       expect((await stat(path)).mode & 0o777).toBe(0o750);
     }
+  });
+});
+
+describe('landfall-server events', () => {
+  const ids = (out: string) => out.split('\n').flatMap((line) => /^evt_[0-9a-f]{32}/.exec(line) ?? []);
+
+  it('lists what is told of, newest first, with what became of it', async () => {
+    const { env, accepted, unfinished } = await withUploads();
+    await expect.poll(async () => ids((await run(['events', 'ls'], env)).out).length).toBe(5);
+    const all = await run(['events', 'ls'], env);
+    expect(all).toMatchObject({ code: 0, err: '' });
+    const lines = all.out.trimEnd().split('\n');
+    expect(lines.map((line) => line.split(/\s+/)[1])).toEqual([
+      'upload.created',
+      'upload.rejected',
+      'upload.created',
+      'upload.accepted',
+      'upload.created',
+    ]);
+    expect(lines[0]).toContain(`${idOf(unfinished)}  none`);
+    expect(lines[4]).toContain(idOf(accepted));
+    const [first = '', second = ''] = ids(all.out);
+    expect(ids((await run(['events', 'ls', '--limit', '2'], env)).out)).toEqual([first, second]);
+    expect(ids((await run(['events', 'ls', '--after', second, '--limit', '9'], env)).out)).toEqual(ids(all.out).slice(2));
+    const json = (await run(['events', 'ls', '--json', '--limit', '1'], env)).out;
+    expect(JSON.parse(json)).toMatchObject({ id: first, delivery: 'none', event: { id: first, type: 'upload.created' } });
+    expect(await run(['events', 'ls', '--state', 'accepted'], env)).toMatchObject({ code: 2, out: '' });
+    expect(await run(['events', 'ls', '--after', 'evt_0'], env)).toMatchObject({ code: 1, out: 'There is no event evt_0.\n' });
+    expect(await run(['events', 'tell'], env)).toMatchObject({ code: 2, out: '' });
+    expect(await run(['events', 'redeliver'], env)).toMatchObject({ code: 2, out: '' });
+    expect(await run(['events', 'enable'], env)).toMatchObject({ code: 1 });
+  });
+
+  it('sends an event again, and all that was kept for a receiver that wanted no more, beside a running server', async () => {
+    const receiver = await startReceiver();
+    const server = await embedLandfall({ webhookUrl: receiver.url, webhookSecret: `whsec_${'A'.repeat(44)}` });
+    const env = { LANDFALL_DATA_DIR: server.dataDir };
+    const body = Buffer.from('text');
+    await createUpload(server.files, { length: 4, name: 'a.txt', body });
+    await expect.poll(() => receiver.taken.length).toBe(2);
+    const [created] = receiver.taken;
+    expect((await run(['events', 'ls'], env)).out).toMatch(/ delivered\n.* delivered\n$/);
+    expect(await run(['events', 'redeliver', created?.id ?? ''], env)).toMatchObject({ code: 0, err: '' });
+    await expect.poll(() => receiver.taken.length).toBe(3);
+    expect(receiver.taken[2]).toEqual(created);
+
+    receiver.answer = () => 410;
+    await createUpload(server.files, { length: 4, name: 'b.txt', body });
+    const health = async () => JSON.stringify(await (await fetch(`${server.url}/health/ready`)).json());
+    await expect.poll(health).toContain('stopped');
+    await createUpload(server.files, { length: 4, name: 'c.txt', body });
+    receiver.answer = () => 204;
+    expect(await run(['events', 'enable'], env)).toMatchObject({ code: 0, err: '' });
+    await expect.poll(() => receiver.taken.length).toBe(7);
+    await expect.poll(health).toBe('{"status":"ready"}');
   });
 });

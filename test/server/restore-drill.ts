@@ -113,7 +113,7 @@ async function startClients(server: LandfallProcess) {
       const [ours, theirs] = await Promise.all([handle.done, stock]);
       expect(theirs).toMatchObject({ outcome: 'success' });
       return [
-        { url: ours.url, hash },
+        { url: ours.url ?? '', hash },
         { url: theirs.url, hash: sha256(bytes) },
       ];
     },

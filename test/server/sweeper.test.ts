@@ -211,7 +211,7 @@ describe('what a verdict leaves behind', () => {
 
 describe('sweeps', () => {
   it('do not pile up behind a long one', async () => {
-    const { ledger, staging, storage, locker } = await openFinishBed();
+    const { ledger, staging, storage, locker, removal } = await openFinishBed();
     const first = Promise.withResolvers<void>();
     let begun = 0;
     const sweeper = new Sweeper({
@@ -227,6 +227,7 @@ describe('sweeps', () => {
         },
       },
       isBeginning: () => false,
+      removal,
       intervalMs: 20,
       keepRecordsForMs: 1000,
       lapse: async () => {},

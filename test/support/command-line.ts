@@ -13,16 +13,17 @@ export interface Command {
   ended: Promise<{ code: number | null; stdout: string; stderr: string }>;
 }
 
-/** With a home of its own in `directory`, and nothing of this process's environment but the path. */
+/** @param input on its standard input, which then ends. With a home of its own in `directory`, and nothing of this process's environment but the path. */
 export function startCommand(
-  { directory, env = {} }: { directory: string; env?: Record<string, string> },
+  { directory, env = {}, input }: { directory: string; env?: Record<string, string>; input?: string },
   ...parameters: string[]
 ): Command {
   const child = spawn(process.execPath, [join(REPOSITORY, 'client/cli/main.ts'), ...parameters], {
     env: { PATH: process.env.PATH, HOME: directory, XDG_STATE_HOME: join(directory, 'state'), ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['pipe', 'pipe', 'pipe'],
   });
   onTestFinished(() => void child.kill('SIGKILL'));
+  child.stdin.end(input);
   let stdout = '';
   let stderr = '';
   child.stdout.on('data', (chunk) => {

@@ -1,10 +1,12 @@
 /** Runs checks over bytes in memory, the way the finisher runs them over a staged file. */
 
 import type { Check, Inspectable } from '../../server/inspection/check.ts';
+import { readOutcome } from '../../server/inspection/outcome.ts';
 import type { Rejection } from '../../shared/errors.ts';
 import { safeFileName } from '../../shared/filename.ts';
 import { HEAD_BYTES } from '../../shared/formats.ts';
 import { DEFAULT_ALLOW, type Policy, parsePolicy } from '../../shared/policy.ts';
+import type { ApplicationRecord } from '../../shared/upload.ts';
 
 export const DEFAULT_POLICY: Policy = parsePolicy(DEFAULT_ALLOW);
 
@@ -27,13 +29,35 @@ export interface InspectionOutcome {
   reads: number;
 }
 
+const RECORD: ApplicationRecord = {
+  id: '0123456789abcdef0123456789abcdef',
+  state: 'inspecting',
+  name: null,
+  originalName: null,
+  length: 0,
+  offset: 0,
+  type: null,
+  checksum: null,
+  createdAt: '2020-01-02T00:00:00.000Z',
+  updatedAt: '2020-01-02T00:00:00.000Z',
+  expiresAt: null,
+  url: '/files/0123456789abcdef0123456789abcdef',
+  owner: '',
+  metadata: {},
+  claimedType: null,
+  place: null,
+  attempts: 1,
+};
+
 export async function inspectContent(checks: readonly Check[], input: InspectionInput): Promise<InspectionOutcome> {
   const { content, name, chunkBytes = 64 * 1024 } = input;
-  const found: Inspectable['found'] = { type: null, extension: null };
+  const found: Inspectable['found'] = { type: null, extension: null, scan: null };
   let reads = 0;
   const upload: Inspectable = {
     id: '0123456789abcdef0123456789abcdef',
     owner: '',
+    metadata: {},
+    record: RECORD,
     originalName: name,
     safeName: name === null ? null : safeFileName(name),
     claimedType: null,
@@ -55,7 +79,7 @@ export async function inspectContent(checks: readonly Check[], input: Inspection
     progress() {},
   };
   for (const check of checks) {
-    const rejection = await check.run(upload);
+    const { rejection } = readOutcome(check.name, await check.run(upload));
     if (rejection !== undefined) return { rejection, refusedBy: check.name, ...found, reads };
   }
   return { rejection: undefined, refusedBy: undefined, ...found, reads };

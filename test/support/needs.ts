@@ -62,6 +62,9 @@ export function postgresPrograms(): string | undefined {
   return folders.find((folder) => isExecutable(join(folder, 'initdb')));
 }
 
+/** The one that Debian's packages for Python are of; another may come first in the path. */
+export const SYSTEM_PYTHON = '/usr/bin/python3';
+
 function succeeds(command: string, ...parameters: string[]): boolean {
   const path = programPath(command);
   return path !== undefined && spawnSync(path, parameters, { stdio: 'ignore', timeout: 10_000 }).status === 0;
@@ -166,6 +169,20 @@ export const NEEDS: readonly Need[] = [
     isMet: () => Boolean(process.env.LANDFALL_TEST_S3_ENDPOINT) || S3_PROGRAMS.every((name) => programPath(name) !== undefined),
   },
   {
+    what: 'tests with Python',
+    files: ['test/**/*.python.test.ts'],
+    packages: ['python3'],
+    takes: 'Python 3 (package python3)',
+    isMet: () => succeeds('python3', '-c', ''),
+  },
+  {
+    what: 'tests with a scanner for malware',
+    files: ['test/**/*.clamd.test.ts'],
+    packages: ['clamav-daemon'],
+    takes: 'clamd (package clamav-daemon)',
+    isMet: () => programPath('clamd') !== undefined,
+  },
+  {
     what: 'tests in network namespaces',
     files: ['test/**/*.netns.test.ts'],
     packages: ['iproute2', 'chromium'],
@@ -178,6 +195,27 @@ export const NEEDS: readonly Need[] = [
     packages: ['bsdutils'],
     takes: 'script(1) (package bsdutils)',
     isMet: () => succeeds('script', '-qfec', 'true', '/dev/null'),
+  },
+  {
+    what: 'tests with Python',
+    files: ['test/**/*.python.test.ts'],
+    packages: ['python3', 'python3-pip', 'python3-jwt', 'python3-cryptography'],
+    takes: "the system's Python with pip and PyJWT (packages python3, python3-pip, python3-jwt, python3-cryptography)",
+    isMet: () => succeeds('env', SYSTEM_PYTHON, '-c', 'import jwt, cryptography') && succeeds('python3', '-m', 'pip', '--version'),
+  },
+  {
+    what: 'tests with programs in Go',
+    files: ['test/**/*.go.test.ts'],
+    packages: ['golang-go'],
+    takes: 'Go (package golang-go)',
+    isMet: () => programPath('go') !== undefined,
+  },
+  {
+    what: 'tests with programs in PHP',
+    files: ['test/**/*.php.test.ts'],
+    packages: ['php-cli'],
+    takes: 'PHP (package php-cli)',
+    isMet: () => programPath('php') !== undefined,
   },
   {
     what: 'tests with curl',

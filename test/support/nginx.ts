@@ -20,12 +20,7 @@ export interface NginxOptions {
 }
 
 /** Runs until the test ends. Resolves with its address. */
-export async function startNginx({ upstream, requestBuffering, maxBody = '0' }: NginxOptions): Promise<string> {
-  const binary = programPath('nginx');
-  if (binary === undefined) throw new Error('There is no nginx: install the package nginx-light.');
-  const directory = testDirectory();
-  const port = await freePort();
-  for (const name of ['body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']) mkdirSync(join(directory, name));
+export function startNginx({ upstream, requestBuffering, maxBody = '0' }: NginxOptions): Promise<string> {
   const onOff = requestBuffering ? 'on' : 'off';
   const many = typeof upstream === 'string' ? undefined : upstream.map((url) => `server ${new URL(url).host} max_fails=0;`).join(' ');
   // What nginx itself would answer 502 for is asked again: on HEAD, stock clients take a 5xx for a lost upload.
@@ -35,6 +30,30 @@ export async function startNginx({ upstream, requestBuffering, maxBody = '0' }: 
       add_header Retry-After 1 always;
       return 423;
     }`;
+  return runNginx(
+    () => `client_max_body_size ${maxBody};
+    ${many === undefined ? '' : later}
+    location / {
+      proxy_pass ${many === undefined ? upstream : 'http://landfall'};
+      proxy_http_version 1.1;
+      proxy_set_header Host $http_host;
+      proxy_request_buffering ${onOff};
+    }`,
+    many === undefined ? '' : `upstream landfall { ${many} }`,
+  );
+}
+
+/**
+ * Runs until the test ends. Resolves with its address.
+ * @param server what stands in its `server` block, with the directory that it may read from
+ * @param http what stands beside that
+ */
+export async function runNginx(server: (directory: string) => string, http = ''): Promise<string> {
+  const binary = programPath('nginx');
+  if (binary === undefined) throw new Error('There is no nginx: install the package nginx-light.');
+  const directory = testDirectory();
+  const port = await freePort();
+  for (const name of ['body', 'proxy', 'fastcgi', 'uwsgi', 'scgi']) mkdirSync(join(directory, name));
   writeFileSync(
     join(directory, 'nginx.conf'),
     `daemon off;
@@ -50,17 +69,10 @@ http {
   fastcgi_temp_path ${directory}/fastcgi;
   uwsgi_temp_path ${directory}/uwsgi;
   scgi_temp_path ${directory}/scgi;
-  ${many === undefined ? '' : `upstream landfall { ${many} }`}
+  ${http}
   server {
     listen 127.0.0.1:${port};
-    client_max_body_size ${maxBody};
-    ${many === undefined ? '' : later}
-    location / {
-      proxy_pass ${many === undefined ? upstream : 'http://landfall'};
-      proxy_http_version 1.1;
-      proxy_set_header Host $http_host;
-      proxy_request_buffering ${onOff};
-    }
+    ${server(directory)}
   }
 }
 `,

@@ -25,10 +25,11 @@ export function ledgerRows(dataDir: string): LedgerRow[] {
   return query<LedgerRow>(dataDir, `select ${columns} from uploads`);
 }
 
-/** The states that events tell of, by upload. */
+/** The states that events tell of, by upload: how each ended. */
 export function ledgerEvents(dataDir: string): Map<string, UploadState[]> {
   const events = new Map<string, UploadState[]>();
-  for (const { uploadId, state } of query<{ uploadId: string; state: UploadState }>(dataDir, 'select uploadId, state from events')) {
+  const text = "select uploadId, substr(type, 8) as state from events where type <> 'upload.created' order by number";
+  for (const { uploadId, state } of query<{ uploadId: string; state: UploadState }>(dataDir, text)) {
     events.set(uploadId, [...(events.get(uploadId) ?? []), state]);
   }
   return events;

@@ -55,21 +55,25 @@ export class EarlierVisits {
     const endpoint = String(options.endpoint);
     if (this.#loadedFor === endpoint) return;
     this.#loadedFor = endpoint;
+    // The element may be connected anew before this has looked: then the next one does.
+    const again = () => {
+      this.#loadedFor = '';
+    };
+    signal.addEventListener('abort', again);
     const all = (await interrupted(options.store).catch(() => [])).filter((record) => record.endpoint === endpoint);
     const inUse = await keysInUse(all);
     const records = all.filter(({ key }) => !inUse.has(key));
     const uploads: EarlierUpload[] = await Promise.all(records.map(async (record) => ({ record, handle: await findHandle(record) })));
     const files: PickedFile[] = [];
+    const kept: EarlierUpload[] = [];
     for (const upload of uploads) {
       const file = upload.handle && (await openHandle(upload.handle, false));
       if (file && isSameFile(upload.record, file)) files.push(pickedAs(upload, file));
-      else this.#uploads.push(upload);
+      else kept.push(upload);
     }
-    if (signal.aborted) {
-      this.#loadedFor = '';
-      this.#uploads = [];
-      return;
-    }
+    if (signal.aborted) return;
+    signal.removeEventListener('abort', again);
+    this.#uploads.push(...kept);
     if (files.length > 0) this.#host.send(files);
     this.#change();
     const { length } = this.#uploads;

@@ -31,7 +31,7 @@ export function overviewOf(queue: QueueSnapshot, refused: number, undoable: numb
   if (active - counts.inspecting > 0) actions.push('pauseAll');
   // What is being inspected is out of the sender's hands.
   if (all > ended + counts.inspecting) actions.push('cancelAll');
-  if (counts.accepted > 1) actions.push('copyAll');
+  if (queue.uploads.filter(({ state, url }) => state === 'accepted' && url !== null).length > 1) actions.push('copyAll');
   if (ended > 0) actions.push('clearEnded');
   const files = all === 1 ? strings.oneFile : strings.filesOf(formats.count(counts.accepted), formats.count(all));
   if (all === ended) {

@@ -100,8 +100,8 @@ export function rowView(snapshot: UploadSnapshot, language: Language, nowMs: num
       };
     case 'accepted': {
       const { url } = snapshot;
-      const actions: Action[] = ['download', 'copyLink', 'remove'];
-      return { ...RESTING, tone: 'good', state: strings.accepted, facts: [whole], reason: '', actions, url };
+      const shown = { ...RESTING, tone: 'good' as const, state: strings.accepted, facts: [whole], reason: '' };
+      return url === null ? { ...shown, actions: ['remove'] } : { ...shown, actions: ['download', 'copyLink', 'remove'], url };
     }
     case 'rejected':
       return {

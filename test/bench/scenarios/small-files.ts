@@ -2,7 +2,7 @@
 import { formatBytes } from '../../../shared/units.ts';
 import { FILM, PICTURE } from '../content.ts';
 import type { Report } from '../report.ts';
-import { FORMIDABLE, LANDFALL, landfall, MULTER, NGINX, type Rival, STOCK, TUSD, UPLOADX } from '../rivals.ts';
+import { FORMIDABLE, GRANTED, LANDFALL, landfall, MULTER, NGINX, type Rival, STOCK, TUSD, UPLOADX } from '../rivals.ts';
 import { runRounds, type Sample, type Work } from '../rounds.ts';
 import { format, median, medianRatio, withSpread } from '../samples.ts';
 import { type Device, onEachDevice, type Scenario, type Settings } from '../scenario.ts';
@@ -11,7 +11,7 @@ import { isWanted } from './large-file.ts';
 const FILE_BYTES = 10 * 1024;
 /** Their format takes a parser, which runs in another thread. */
 const FILMS = landfall('Landfall, `.mp4` instead of `.jpg`');
-const RIVALS = [LANDFALL, FILMS, STOCK, MULTER, FORMIDABLE, UPLOADX, TUSD, NGINX];
+const RIVALS = [LANDFALL, GRANTED, FILMS, STOCK, MULTER, FORMIDABLE, UPLOADX, TUSD, NGINX];
 
 export const smallFiles: Scenario = {
   name: 'small-files',
@@ -27,7 +27,7 @@ async function run(settings: Settings, device: Device): Promise<Report> {
   const { samples, notes } = await runRounds({
     settings,
     device,
-    rivals: RIVALS.filter((rival) => rival === LANDFALL || rival === FILMS || isWanted(settings, rival)),
+    rivals: RIVALS.filter((rival) => rival === LANDFALL || rival === GRANTED || rival === FILMS || isWanted(settings, rival)),
     bytes: count * FILE_BYTES,
     connections,
     warmUp: (work) => sendMany(work, count),
@@ -51,10 +51,18 @@ async function run(settings: Settings, device: Device): Promise<Report> {
         ]),
       },
     ],
-    limits:
-      device.name === 'tmpfs' && samples.has(STOCK)
+    limits: [
+      {
+        what: 'uploads/s by a grant, of the open server',
+        measured: medianRatio(speeds(GRANTED), speeds(LANDFALL)),
+        least: 0.9,
+        digits: 2,
+        unit: '×',
+      },
+      ...(device.name === 'tmpfs' && samples.has(STOCK)
         ? [{ what: 'uploads/s, of @tus/server', measured: ratioTo(STOCK), least: 1, digits: 2, unit: '×' }]
-        : [],
+        : []),
+    ],
     notes,
   };
 }

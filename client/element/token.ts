@@ -1,0 +1,103 @@
+// The token that all requests of the element carry: given by the page, or asked for when the server wants one.
+import type { HeadersRequest, UploadHeaders, UploadOptions } from '../options.ts';
+
+/**
+ * What `getToken` of the element is told.
+ *
+ * @example
+ * ```ts
+ * import type { GetToken, TokenRequest } from 'landfall/element';
+ *
+ * const isAgain = ({ reason }: TokenRequest) => reason === 'unauthorized';
+ * const getToken: GetToken = (request) => (isAgain(request) ? prompt('Your key') : sessionStorage.getItem('key'));
+ * ```
+ */
+export interface TokenRequest {
+  /** `unauthorized`: the server asks for a token, or refused the last one. `request`: a token is needed for the first time. */
+  readonly reason: HeadersRequest['reason'];
+}
+
+/** Answers the token; nothing where there is none. When it throws, it is asked again, as after a network fault. */
+export type GetToken = (request: TokenRequest) => string | null | undefined | Promise<string | null | undefined>;
+
+type Token = string | undefined;
+
+export class TokenSource {
+  #given: Token;
+  #ask: GetToken | undefined;
+  #current: Promise<Token> | undefined;
+  #renewing: Promise<Token> | undefined;
+
+  get given(): Token {
+    return this.#given;
+  }
+
+  set given(token: string | null | undefined) {
+    this.#given = token || undefined;
+    this.#current = undefined;
+  }
+
+  get ask(): GetToken | undefined {
+    return this.#ask;
+  }
+
+  set ask(ask: GetToken | undefined) {
+    this.#ask = ask;
+    this.#current = undefined;
+  }
+
+  current(): Promise<Token> {
+    this.#current ??= this.#keep(this.#fetch('request'));
+    return this.#current;
+  }
+
+  /**
+   * After a 401. It is asked for once, however many uploads need it.
+   * @param refused what the request was sent with: another may have asked for a new one since
+   */
+  renewed(refused: Token): Promise<Token> {
+    const before = this.current();
+    this.#renewing ??= (async () => {
+      const known = await before.catch(() => refused);
+      return known === refused ? this.#fetch('unauthorized') : known;
+    })().finally(() => {
+      this.#renewing = undefined;
+    });
+    this.#current = this.#keep(this.#renewing);
+    return this.#current;
+  }
+
+  /** Beside what the page sends itself. */
+  headersFor(base: UploadOptions['headers']): UploadOptions['headers'] {
+    if (this.#given === undefined && this.#ask === undefined) return base;
+    return async (request) => ({ ...(await headersOf(base, request)), ...(await this.#authorization(request)) });
+  }
+
+  async #authorization({ reason, refused }: HeadersRequest): Promise<UploadHeaders> {
+    return bearer(await (reason === 'unauthorized' ? this.renewed(tokenIn(refused)) : this.current()));
+  }
+
+  async #fetch(reason: TokenRequest['reason']): Promise<Token> {
+    return (await this.#ask?.({ reason })) || this.#given;
+  }
+
+  /** What failed is asked for again. */
+  #keep(asked: Promise<Token>): Promise<Token> {
+    asked.catch(() => {
+      if (this.#current === asked) this.#current = undefined;
+    });
+    return asked;
+  }
+}
+
+export function bearer(token: Token): UploadHeaders {
+  return token === undefined ? {} : { Authorization: `Bearer ${token}` };
+}
+
+export async function headersOf(headers: UploadOptions['headers'], request: HeadersRequest): Promise<UploadHeaders> {
+  return typeof headers === 'function' ? headers(request) : (headers ?? {});
+}
+
+function tokenIn(headers: UploadHeaders = {}): Token {
+  return headers.Authorization?.replace(/^Bearer /, '');
+}

@@ -1,0 +1,264 @@
+// The application decides: each request is a question to LANDFALL_ACCESS_URL, and its answer is who asks, within which limits, or no.
+// With LANDFALL_ACCESS_OWNER_HEADER it is asked as nginx's `auth_request` asks.
+import { createHash } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import { UploadError } from '../../shared/errors.ts';
+import { type Metadata, parseMetadata } from '../../shared/metadata.ts';
+import { parseByteCount } from '../../shared/protocol.ts';
+import { type Config, ConfigError } from '../config/config.ts';
+import type { Ledger } from '../ledger/ledger.ts';
+import { credentialOfOwner, type Limits, NO_LIMITS, quotaOfOwner } from '../ledger/limits.ts';
+import type { Upload } from '../ledger/upload.ts';
+import type { UploadId } from '../ledger/upload-id.ts';
+import type { ClientAddresses } from './anonymous.ts';
+import { isOwner, REFUSALS } from './application.ts';
+import { type BoundedAnswer, boundedFetch } from './bounded-fetch.ts';
+import { readGiven } from './given-limits.ts';
+import type { AccessSource, Identity, Intent } from './identity.ts';
+import { KeptAnswers } from './kept-answers.ts';
+import { keepForMs, retryAfterOf, wordsOf } from './refusal-words.ts';
+
+const TIMEOUT_MS = 10_000;
+const MAX_BYTES = 64 * 1024;
+const MAX_KEPT = 10_000;
+
+export interface AccessUrlOptions {
+  /** May have a name and a password in it, which are sent as Basic authentication. */
+  url: string;
+  /** Names the header of the answer that tells the owner: the application is asked as by `auth_request`. Empty: by JSON. */
+  ownerHeader: string;
+  ledger: Pick<Ledger, 'get'>;
+  addresses: ClientAddresses;
+  timeoutMs?: number;
+}
+
+/** What the application said. */
+type Decision = { given: { owner: string; limits: Limits } } | { refusal: Refusal };
+
+interface Refusal {
+  status: keyof typeof REFUSALS;
+  detail: string | undefined;
+  retryAfterSeconds: number | undefined;
+}
+
+/** What is told of an upload: without an id it is about to be created. */
+interface AskedUpload {
+  id?: UploadId;
+  owner?: string;
+  state?: string;
+  name?: string | null;
+  type?: string | null;
+  length?: number | null;
+  metadata?: Record<string, string>;
+}
+
+/** What is sent. */
+type Question = Pick<RequestInit, 'method' | 'headers'> & { body?: string };
+
+/** @throws ConfigError for what only the settings together tell */
+export function requireWholeAccessUrl({ access, accessUrl, accessOwnerHeader }: Config): void {
+  if (!access.includes('url')) {
+    if (accessUrl === '' && accessOwnerHeader === '') return;
+    throw new ConfigError('LANDFALL_ACCESS: Write url into it: there are settings for it.');
+  }
+  if (accessUrl === '') throw new ConfigError('LANDFALL_ACCESS: For url set LANDFALL_ACCESS_URL.');
+  if (accessOwnerHeader === '' || !hasPassword(accessUrl)) return;
+  throw new ConfigError(
+    'LANDFALL_ACCESS_URL: With LANDFALL_ACCESS_OWNER_HEADER write it without a password: what the sender shows is sent.',
+  );
+}
+
+export class AccessUrl {
+  readonly #options: AccessUrlOptions;
+  readonly #url: URL;
+  readonly #authorization: string | undefined;
+  readonly #kept = new KeptAnswers<Decision>(MAX_KEPT);
+  /** By all that was asked: equal questions at once are one. */
+  readonly #asking = new Map<string, Promise<Decision>>();
+
+  constructor(options: AccessUrlOptions) {
+    this.#options = options;
+    this.#url = new URL(options.url);
+    const { username, password } = this.#url;
+    if (`${username}${password}` !== '') {
+      const pair = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
+      this.#authorization = `Basic ${Buffer.from(pair).toString('base64')}`;
+    }
+    // `fetch` takes none of them in an address.
+    this.#url.username = '';
+    this.#url.password = '';
+  }
+
+  /**
+   * @param isLast nobody else knows senders who show nothing, so that the application is asked about those, too
+   */
+  source(isLast: boolean): AccessSource {
+    return {
+      identify: async (request, intent, id) => {
+        const { authorization, cookie } = request.headers;
+        if (!isLast && authorization === undefined && cookie === undefined) return undefined;
+        const decision = await this.#decide(request, intent, id);
+        if ('refusal' in decision) throw errorOf(decision.refusal);
+        return identityOf(decision.given, authorization !== undefined);
+      },
+    };
+  }
+
+  /**
+   * Whether an upload that is all here, and passed its checks, may become a file. Asked in the application's name alone: the sender
+   * may be gone, and what he showed is not kept.
+   * @returns what it says where it says no; undefined: it may
+   * @throws UploadError where that can't be told
+   */
+  async refusalToFinish(upload: Upload): Promise<{ detail: string | undefined } | undefined> {
+    // `auth_request` knows of nothing but requests.
+    if (this.#options.ownerHeader !== '') return undefined;
+    const answer = await this.#fetch(this.#asJson({ intent: 'finish', upload: known(upload) }));
+    if (answer.status === 403) return { detail: wordsOf(answer) };
+    if (isSuccess(answer)) return undefined;
+    throw unavailable(new Error(`To the question whether an upload may finish it answered ${answer.status}.`));
+  }
+
+  async #decide(request: IncomingMessage, intent: Intent, id: UploadId | undefined): Promise<Decision> {
+    const { authorization = '', cookie = '' } = request.headers;
+    const address = this.#options.addresses.of(request);
+    const key = createHash('sha256')
+      .update(JSON.stringify([authorization, cookie, address, intent, id]))
+      .digest('base64');
+    const kept = this.#kept.get(key);
+    if (kept !== undefined) return kept;
+    const question = await this.#questionOf(request, intent, id, address);
+    const asked = JSON.stringify(question);
+    let asking = this.#asking.get(asked);
+    if (asking === undefined) {
+      asking = this.#ask(question, key).finally(() => this.#asking.delete(asked));
+      this.#asking.set(asked, asking);
+    }
+    return asking;
+  }
+
+  async #questionOf(request: IncomingMessage, intent: Intent, id: UploadId | undefined, address: string): Promise<Question> {
+    const { authorization, cookie } = request.headers;
+    if (this.#options.ownerHeader !== '') {
+      const { originalUrl = request.url ?? '' } = request as { originalUrl?: string };
+      const headers = {
+        ...(authorization !== undefined && { Authorization: authorization }),
+        ...(cookie !== undefined && { Cookie: cookie }),
+        'X-Forwarded-For': address,
+        'X-Original-Method': request.method ?? '',
+        'X-Original-URI': originalUrl,
+        'X-Landfall-Intent': intent,
+        ...(id !== undefined && { 'X-Landfall-Upload': id }),
+      };
+      return { method: 'GET', headers };
+    }
+    const upload = id === undefined ? creationOf(request) : known((await this.#options.ledger.get(id)) ?? { id });
+    return this.#asJson({ intent, upload, sender: { authorization, cookie, address } });
+  }
+
+  #asJson(question: object): Question {
+    const headers = {
+      'Content-Type': 'application/json',
+      Accept: 'application/json',
+      ...(this.#authorization !== undefined && { Authorization: this.#authorization }),
+    };
+    return { method: 'POST', headers, body: JSON.stringify(question) };
+  }
+
+  async #ask(question: Question, key: string): Promise<Decision> {
+    const answer = await this.#fetch(question);
+    const decision = this.#decisionIn(answer);
+    const isFinal = 'given' in decision || decision.refusal.status !== 429;
+    if (isFinal) this.#kept.keep(key, decision, keepForMs(answer.headers));
+    return decision;
+  }
+
+  async #fetch(question: Question): Promise<BoundedAnswer> {
+    const { timeoutMs = TIMEOUT_MS } = this.#options;
+    try {
+      return await boundedFetch(this.#url, question, { timeoutMs, maxBytes: MAX_BYTES });
+    } catch (error) {
+      throw unavailable(error);
+    }
+  }
+
+  /** @throws UploadError where it is none: what can't be read may say no */
+  #decisionIn(answer: BoundedAnswer): Decision {
+    const { status } = answer;
+    if (status === 401 || status === 403 || status === 429) {
+      return { refusal: { status, detail: wordsOf(answer), retryAfterSeconds: retryAfterOf(answer.headers) } };
+    }
+    if (!isSuccess(answer)) throw unavailable(new Error(`It answered ${status}.`));
+    const { ownerHeader } = this.#options;
+    const given = ownerHeader === '' ? givenInJson(answer.text) : givenByHeader(answer.headers, ownerHeader);
+    if (typeof given === 'string') throw unavailable(new Error(`Its answer can not be read: ${given}.`));
+    return { given };
+  }
+}
+
+function identityOf({ owner, limits }: { owner: string; limits: Limits }, isByHeader: boolean): Identity {
+  const credential = credentialOfOwner('url', owner, limits);
+  return { owner, source: 'url', credential, quota: quotaOfOwner(owner), limits, isConfined: false, isByHeader };
+}
+
+function givenInJson(text: string): { owner: string; limits: Limits } | string {
+  try {
+    return readGiven(JSON.parse(text), 'answer');
+  } catch {
+    return 'it is not JSON';
+  }
+}
+
+/** Headers come as Latin-1, whatever was meant: names in UTF-8 are what servers send. */
+function givenByHeader(headers: Headers, name: string): { owner: string; limits: Limits } | string {
+  const value = headers.get(name);
+  if (value === null) return `it has no ${name}`;
+  const owner = Buffer.from(value, 'latin1').toString();
+  return isOwner(owner) && !owner.includes('\ufffd') ? { owner, limits: NO_LIMITS } : `its ${name} is no name`;
+}
+
+/** What the headers say of a creation, where they can be read: how they are to be is not judged here. */
+function creationOf({ headers }: IncomingMessage): AskedUpload {
+  const { 'upload-length': length, 'upload-metadata': metadata } = headers;
+  return { length: parseByteCount(String(length ?? '')) ?? null, metadata: metadataIn(String(metadata ?? '')) };
+}
+
+function known(upload: Upload | { id: UploadId }): AskedUpload {
+  if (!('state' in upload)) return upload;
+  const { id, owner, state, originalName: name, claimedType: type, length, metadata } = upload;
+  return { id, owner, state, name, type, length, metadata: metadataIn(metadata) };
+}
+
+function metadataIn(text: string): Record<string, string> {
+  let metadata: Metadata;
+  try {
+    metadata = parseMetadata(text);
+  } catch {
+    return {};
+  }
+  return Object.fromEntries(metadata);
+}
+
+function errorOf({ status, detail, retryAfterSeconds }: Refusal): UploadError {
+  return new UploadError(REFUSALS[status], {
+    ...(detail !== undefined && { detail }),
+    ...(retryAfterSeconds !== undefined && { retryAfterSeconds }),
+  });
+}
+
+function unavailable(cause: unknown): UploadError {
+  const { message } = cause instanceof Error ? cause : new Error(String(cause));
+  return new UploadError('ERR_ACCESS_UNAVAILABLE', {
+    cause: new Error(`The application that decides (LANDFALL_ACCESS_URL) does not: ${message}`, { cause }),
+    retryAfterSeconds: 5,
+  });
+}
+
+function isSuccess({ status }: BoundedAnswer): boolean {
+  return status >= 200 && status < 300;
+}
+
+function hasPassword(url: string): boolean {
+  const { username = '', password = '' } = URL.parse(url) ?? {};
+  return `${username}${password}` !== '';
+}

@@ -1,0 +1,87 @@
+// Who may download an accepted file: by who asks, or by an address that was signed for this one file and ends.
+import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
+import { UploadError } from '../../shared/errors.ts';
+import type { Facts } from '../ledger/facts.ts';
+import type { Upload } from '../ledger/upload.ts';
+import type { UploadId } from '../ledger/upload-id.ts';
+import type { Identity } from './identity.ts';
+
+/** `owner`: who reaches the upload. `anyone`: who knows its id. `signed`: who has a signed address. Signed ones hold in all but `off`. */
+export const DOWNLOAD_RULES = ['owner', 'anyone', 'signed', 'off'] as const;
+export type DownloadRule = (typeof DOWNLOAD_RULES)[number];
+
+export interface DownloadsOptions {
+  rule: DownloadRule;
+  /** The same in every process, for as long as the ledger lasts. */
+  secret: Buffer;
+  /** Of signed addresses in records. */
+  lifetimeMs: number;
+}
+
+const SECRET_FACT = 'download-secret';
+
+/** Made once, by whichever process needs it first; durable before anything is signed with it. */
+export async function downloadSecret(facts: Facts): Promise<Buffer> {
+  const known = await facts.get(SECRET_FACT);
+  return Buffer.from(known ?? (await facts.setFirst(SECRET_FACT, randomBytes(32).toString('base64url'))), 'base64url');
+}
+
+export class Downloads {
+  readonly #options: DownloadsOptions;
+
+  constructor(options: DownloadsOptions) {
+    this.#options = options;
+  }
+
+  get lifetimeMs(): number {
+    return this.#options.lifetimeMs;
+  }
+
+  /**
+   * Whether the file is for whoever asks for this address; else its sender alone is to be asked for. A signature that does not hold
+   * is refused: what is shown and not valid is never taken for nothing shown.
+   *
+   * @param query without the question mark
+   * @throws UploadError 403
+   */
+  isOpen(id: UploadId, query: string | undefined): boolean {
+    const { rule } = this.#options;
+    if (rule === 'off') throw new UploadError('ERR_ACTION_NOT_ALLOWED');
+    const parameters = new URLSearchParams(query);
+    if (parameters.has('signature') || parameters.has('expires')) {
+      this.#requireSignature(id, parameters);
+      return true;
+    }
+    if (rule === 'signed') throw new UploadError('ERR_ACTION_NOT_ALLOWED', { detail: 'Files are downloaded by signed addresses here.' });
+    return rule === 'anyone';
+  }
+
+  /** An address that is good for whoever has it. @param endsAt by the wall's clock, in milliseconds; rounded up to a second */
+  sign(address: string, id: UploadId, endsAt: number): string {
+    if (this.#options.rule === 'off') throw new UploadError('ERR_ACTION_NOT_ALLOWED', { detail: 'LANDFALL_DOWNLOADS is off.' });
+    const expires = String(Math.ceil(endsAt / 1000));
+    return `${address}?expires=${expires}&signature=${this.#signature(id, expires).toString('base64url')}`;
+  }
+
+  /** What an upload's record says of its address: one that its reader may use; null for a file that he may not have. */
+  addressFor({ limits: { actions }, isByHeader }: Identity, upload: Upload, collectionUrl: string): string | null {
+    const { rule, lifetimeMs } = this.#options;
+    const address = `${collectionUrl}/${upload.id}`;
+    if (upload.state !== 'accepted') return address;
+    if (rule === 'off' || (actions !== undefined && !actions.includes('download'))) return null;
+    // A link on a page carries no header.
+    return rule === 'signed' || (rule === 'owner' && isByHeader) ? this.sign(address, upload.id, Date.now() + lifetimeMs) : address;
+  }
+
+  #requireSignature(id: UploadId, parameters: URLSearchParams): void {
+    const expires = parameters.get('expires') ?? '';
+    const given = Buffer.from(parameters.get('signature') ?? '', 'base64url');
+    const right = this.#signature(id, expires);
+    if (given.length !== right.length || !timingSafeEqual(given, right)) throw new UploadError('ERR_FORBIDDEN');
+    if (Number(expires) * 1000 <= Date.now()) throw new UploadError('ERR_ADDRESS_EXPIRED');
+  }
+
+  #signature(id: UploadId, expires: string): Buffer {
+    return createHmac('sha256', this.#options.secret).update(`download\n${id}\n${expires}`).digest();
+  }
+}

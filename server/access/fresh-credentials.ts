@@ -1,0 +1,32 @@
+// What the ledger has of credentials, as it was within the last second: so long one that was taken back may still count, in every process.
+import type { Credential, Credentials } from '../ledger/credentials.ts';
+
+const FRESH_MS = 1000;
+const MAX_KNOWN = 10_000;
+
+interface Known {
+  readMs: number;
+  credential: Promise<Credential | undefined>;
+}
+
+export class FreshCredentials {
+  readonly #credentials: Credentials;
+  readonly #known = new Map<string, Known>();
+
+  constructor(credentials: Credentials) {
+    this.#credentials = credentials;
+  }
+
+  /** Undefined: the ledger has none under this id. */
+  get(id: string): Promise<Credential | undefined> {
+    const known = this.#known.get(id);
+    const now = performance.now();
+    if (known !== undefined && now - known.readMs < FRESH_MS) return known.credential;
+    const credential = this.#credentials.get(id);
+    // Ids come from whoever asks: as many as he makes up must not fill the memory.
+    if (this.#known.size >= MAX_KNOWN) this.#known.clear();
+    this.#known.set(id, { readMs: now, credential });
+    credential.catch(() => this.#known.delete(id));
+    return credential;
+  }
+}

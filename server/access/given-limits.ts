@@ -1,0 +1,37 @@
+// An owner with limits, as applications write it: in the claim of a grant, and in the answer to a question of ours.
+import { z } from 'zod';
+import { schemaOf } from '../config/setting-kinds.ts';
+import { ACTIONS, type Limits, LimitsSchema } from '../ledger/limits.ts';
+import { isOwner } from './application.ts';
+
+const count = z.number().int().nonnegative();
+const bytes = schemaOf({ kind: 'size' }) as z.ZodType<number>;
+const duration = schemaOf({ kind: 'duration' }) as z.ZodType<number>;
+
+/** Nothing else may be in it: a limit that is misspelt must not be a missing limit. */
+const GivenSchema = z.strictObject({
+  owner: z.string().refine(isOwner, 'It is no name.'),
+  maxUploads: count.optional(),
+  maxUploadSize: bytes.optional(),
+  maxBytes: bytes.optional(),
+  allow: z.string().optional(),
+  metadata: z.record(z.string(), z.string()).optional(),
+  actions: z.array(z.enum(ACTIONS)).optional(),
+  keepFilesFor: duration.optional(),
+});
+
+/**
+ * @param name what it is called where something is wrong in it
+ * @returns or what is wrong: `in “name.maxUploads”: …`
+ */
+export function readGiven(given: unknown, name: string): { owner: string; limits: Limits } | string {
+  const parsed = GivenSchema.safeParse(given);
+  if (!parsed.success) return faultIn(parsed.error, name);
+  const { owner, maxUploadSize, keepFilesFor, ...rest } = parsed.data;
+  const limits = LimitsSchema.safeParse({ ...rest, maxUploadBytes: maxUploadSize, keepFilesForMs: keepFilesFor });
+  return limits.success ? { owner, limits: Object.freeze(limits.data) } : faultIn(limits.error, name);
+}
+
+function faultIn({ issues: [issue] }: z.ZodError, name: string): string {
+  return `in “${[name, ...(issue?.path ?? [])].join('.')}”: ${issue?.message}`;
+}

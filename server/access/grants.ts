@@ -1,0 +1,123 @@
+// Rights to upload that an application signed: no row is made for them, and their uses are counted all the same.
+import { type CompactVerifyResult, compactVerify, createLocalJWKSet, errors } from 'jose';
+import { UploadError } from '../../shared/errors.ts';
+import { quotaOfOwner } from '../ledger/limits.ts';
+import type { TokenKind } from './bearer-tokens.ts';
+import type { FreshCredentials } from './fresh-credentials.ts';
+import { readGiven } from './given-limits.ts';
+import type { Identity, Intent } from './identity.ts';
+import { type Claims, claimsOf, GRANT_CLAIM, parseClaims } from './jwt-claims.ts';
+import { readKeyFile } from './jwt-keys.ts';
+
+/** So far the clocks of those who make grants may be ahead of ours. The end of a grant is by ours. */
+const TOLERANCE_MS = 10_000;
+const MAX_VERIFIED = 10_000;
+
+/** The issuer's name for it, by which it is counted and revoked. */
+export const GRANT_ID: RegExp = /^[\w.~:-]{1,128}$/;
+
+export interface GrantsOptions {
+  secrets: readonly string[];
+  /** Paths of Ed25519 keys, in PEM. */
+  publicKeyFiles: readonly string[];
+  credentials: FreshCredentials;
+  /** After its end, what a grant created is appended to and asked for so long: in milliseconds, by the wall's clock. */
+  graceMs: number;
+}
+
+interface Verified {
+  identity: Identity;
+  startsAtMs: number;
+  endsAtMs: number;
+}
+
+/** What may be done with what was created before the end. */
+const AFTER_ITS_END: readonly Intent[] = ['append', 'inspect'];
+
+/** @throws KeyFileUnusable */
+export async function grantTokens({ secrets, publicKeyFiles, credentials, graceMs }: GrantsOptions): Promise<TokenKind> {
+  const signers = [...secrets.map(bySecret), ...(await Promise.all(publicKeyFiles.map(byKeyFile)))];
+  const verified = new Map<string, Verified>();
+
+  /** Undefined: nobody whom we know signed it. */
+  async function verify(token: string): Promise<Verified | undefined> {
+    for (const signer of signers) {
+      const payload = await signer(token);
+      if (payload !== undefined) return verifiedOf(payload);
+    }
+    return undefined;
+  }
+
+  return {
+    async identify({ text, digest }, intent) {
+      let grant = verified.get(digest);
+      if (grant === undefined) {
+        const claims = claimsOf(text);
+        if (claims === undefined || !Object.hasOwn(claims, GRANT_CLAIM)) return undefined;
+        grant = await verify(text);
+        if (grant === undefined) return null;
+        if (verified.size >= MAX_VERIFIED) verified.clear();
+        verified.set(digest, grant);
+      }
+      const { identity, startsAtMs, endsAtMs } = grant;
+      const now = Date.now();
+      if (now + TOLERANCE_MS < startsAtMs) throw new UploadError('ERR_UNAUTHORIZED', { detail: 'It does not count yet.' });
+      if (now >= endsAtMs && !(AFTER_ITS_END.includes(intent) && now < endsAtMs + graceMs)) throw new UploadError('ERR_ACCESS_EXPIRED');
+      const revoked = await credentials.get(identity.credential ?? '');
+      if (revoked !== undefined && revoked.removedAt !== null) throw new UploadError('ERR_UNAUTHORIZED');
+      return identity;
+    },
+  };
+}
+
+/** Claims, where the signature is right. */
+type Signer = (token: string) => Promise<Claims | undefined>;
+
+function bySecret(secret: string): Signer {
+  const key = new TextEncoder().encode(secret);
+  return (token) => signedClaims(() => compactVerify(token, key, { algorithms: ['HS256'] }));
+}
+
+async function byKeyFile(path: string): Promise<Signer> {
+  const { keys } = await readKeyFile(path, 'LANDFALL_GRANT_PUBLIC_KEY_FILES');
+  const each = keys.map((key) => createLocalJWKSet({ keys: [key] }));
+  return async (token) => {
+    for (const key of each) {
+      const claims = await signedClaims(() => compactVerify(token, key, { algorithms: ['EdDSA', 'Ed25519'] }));
+      if (claims !== undefined) return claims;
+    }
+    return undefined;
+  };
+}
+
+async function signedClaims(verify: () => Promise<CompactVerifyResult>): Promise<Claims | undefined> {
+  try {
+    return parseClaims((await verify()).payload);
+  } catch (error) {
+    if (error instanceof errors.JOSEError) return undefined;
+    throw error;
+  }
+}
+
+/** @throws UploadError that tells its maker what is wrong with it: the signature says that it is truly his */
+function verifiedOf({ jti, exp, nbf = 0, [GRANT_CLAIM]: claim }: Claims): Verified {
+  if (typeof jti !== 'string' || !GRANT_ID.test(jti)) throw unreadable('its “jti” is not 1 to 128 letters, digits and “-._~:”');
+  if (typeof exp !== 'number' || typeof nbf !== 'number') throw unreadable('its “exp” is not a number of seconds');
+  const given = readGiven(claim, GRANT_CLAIM);
+  if (typeof given === 'string') throw unreadable(given);
+  const { owner, limits } = given;
+  const identity: Identity = {
+    owner,
+    source: 'grant',
+    credential: `grant:${jti}`,
+    quota: quotaOfOwner(owner),
+    limits,
+    isConfined: true,
+    isByHeader: true,
+  };
+  return { identity, startsAtMs: nbf * 1000, endsAtMs: exp * 1000 };
+}
+
+function unreadable(fault: string): UploadError {
+  return new UploadError('ERR_UNAUTHORIZED', { detail: `The grant can not be read: ${fault}.` });
+}

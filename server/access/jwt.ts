@@ -1,0 +1,112 @@
+// Tokens of an identity provider, or of an application that signs its own (RFC 7519).
+import { errors, type JWTPayload, type JWTVerifyOptions, jwtVerify } from 'jose';
+import { UploadError } from '../../shared/errors.ts';
+import { NO_LIMITS, quotaOfOwner } from '../ledger/limits.ts';
+import { isOwner } from './application.ts';
+import type { TokenKind } from './bearer-tokens.ts';
+import type { Identity } from './identity.ts';
+import { claimsOf, GRANT_CLAIM } from './jwt-claims.ts';
+import type { KeySet, Keys } from './jwt-keys.ts';
+
+/** By the kind of key alone, never by what a token says of itself: a public key is no secret to sign with (RFC 8725, 3.1). */
+export const SECRET_ALGORITHMS: readonly string[] = ['HS256', 'HS384', 'HS512'];
+export const PUBLIC_KEY_ALGORITHMS: readonly string[] = [
+  ...['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'],
+  ...['ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519'],
+];
+
+/** So far the clocks of issuers may be from ours. */
+const TOLERANCE_SECONDS = 10;
+const MAX_VERIFIED = 10_000;
+
+export interface JwtOptions {
+  keys: Keys;
+  algorithms: readonly string[];
+  /** Empty: any; else those of others are none of this kind. */
+  issuer: string;
+  /** One of them must be the token's; empty: any. */
+  audiences: readonly string[];
+  /** The claim that names the owner. */
+  ownerClaim: string;
+}
+
+interface Verified {
+  identity: Identity;
+  endsAtMs: number;
+  version: number;
+}
+
+export function jwtTokens({ keys, algorithms, issuer, audiences, ownerClaim }: JwtOptions): TokenKind {
+  const verified = new Map<string, Verified>();
+  const options: JWTVerifyOptions = {
+    algorithms: [...algorithms],
+    clockTolerance: TOLERANCE_SECONDS,
+    requiredClaims: ['exp'],
+    ...(issuer !== '' && { issuer }),
+    ...(audiences.length > 0 && { audience: [...audiences] }),
+  };
+
+  function ownerOf(payload: JWTPayload): string {
+    const owner = payload[ownerClaim];
+    if (isOwner(owner)) return owner;
+    throw new UploadError('ERR_UNAUTHORIZED', { detail: `The token names nobody in its claim “${ownerClaim}”.` });
+  }
+
+  return {
+    async identify({ text, digest }) {
+      const known = verified.get(digest);
+      if (known === undefined) {
+        const claims = claimsOf(text);
+        if (claims === undefined || Object.hasOwn(claims, GRANT_CLAIM) || (issuer !== '' && claims.iss !== issuer)) return undefined;
+      }
+      const current = await keys.current();
+      if (known !== undefined && known.version === current.version && Date.now() < known.endsAtMs) return known.identity;
+      verified.delete(digest);
+      const result = await verify(text, current, keys, options);
+      if (result === undefined) return null;
+      const { payload, version } = result;
+      const owner = ownerOf(payload);
+      const identity: Identity = {
+        owner,
+        source: 'jwt',
+        credential: null,
+        quota: quotaOfOwner(owner),
+        limits: NO_LIMITS,
+        isConfined: false,
+        isByHeader: true,
+      };
+      if (verified.size >= MAX_VERIFIED) verified.clear();
+      verified.set(digest, { identity, version, endsAtMs: ((payload.exp ?? 0) + TOLERANCE_SECONDS) * 1000 });
+      return identity;
+    },
+  };
+}
+
+/** @throws UploadError for what is truly the issuer's, and does not count */
+async function verify(
+  token: string,
+  known: KeySet,
+  keys: Keys,
+  options: JWTVerifyOptions,
+): Promise<{ payload: JWTPayload; version: number } | undefined> {
+  try {
+    const { payload } = await jwtVerify(token, known.find, options);
+    return { payload, version: known.version };
+  } catch (error) {
+    if (error instanceof errors.JWKSNoMatchingKey) {
+      return (await keys.renew(known)) ? verify(token, await keys.current(), keys, options) : undefined;
+    }
+    if (error instanceof errors.JWKSMultipleMatchingKeys) {
+      for await (const key of error) {
+        const result = await verify(token, { find: async () => key, version: known.version }, keys, options);
+        if (result !== undefined) return result;
+      }
+      return undefined;
+    }
+    // What it says is looked at after its signature.
+    if (error instanceof errors.JWTExpired) throw new UploadError('ERR_ACCESS_EXPIRED');
+    if (error instanceof errors.JWTClaimValidationFailed) throw new UploadError('ERR_UNAUTHORIZED', { cause: error });
+    if (error instanceof errors.JOSEError) return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,22 @@
+// Keys that an operator gave out: `landfall-server key add`.
+import { UploadError } from '../../shared/errors.ts';
+import { credentialOfToken, isTokenOf, TOKEN_PREFIXES } from '../ledger/credentials.ts';
+import { quotaOfOwner } from '../ledger/limits.ts';
+import type { TokenKind } from './bearer-tokens.ts';
+import type { FreshCredentials } from './fresh-credentials.ts';
+
+export function keyTokens(credentials: FreshCredentials): TokenKind {
+  return {
+    async identify({ text }) {
+      if (!text.startsWith(TOKEN_PREFIXES.key)) return undefined;
+      const id = credentialOfToken('key', text);
+      const key = id === undefined ? undefined : await credentials.get(id);
+      if (key === undefined || !isTokenOf(key, text)) return null;
+      // Whoever shows it did not guess.
+      if (key.removedAt !== null) throw new UploadError('ERR_UNAUTHORIZED');
+      if (key.endsAt !== null && key.endsAt <= Date.now()) throw new UploadError('ERR_ACCESS_EXPIRED');
+      const { owner, limits } = key;
+      return { owner, source: 'key', credential: key.id, quota: quotaOfOwner(owner), limits, isConfined: false, isByHeader: true };
+    },
+  };
+}

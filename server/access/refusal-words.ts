@@ -1,0 +1,48 @@
+// What may be told further of an application's answer: its words, how long to wait, how long it holds.
+import type { BoundedAnswer } from './bounded-fetch.ts';
+
+const MAX_WORDS = 300;
+const LONGEST_MS = 24 * 60 * 60 * 1000;
+
+/** For the person who reads it: of a problem document (RFC 9457) or its like, or plain text. Nothing of a page. */
+export function wordsOf({ headers, text }: BoundedAnswer): string | undefined {
+  const type = headers.get('Content-Type')?.split(';', 1)[0]?.trim().toLowerCase() ?? '';
+  const said = /^application\/(?:[\w.-]+\+)?json$/.test(type) ? wordsInJson(text) : type === 'text/plain' ? text : '';
+  // Nothing that begins a line, or turns the rest of one around.
+  const words = said.replace(/[\p{Cc}\p{Zl}\p{Zp}\u202a-\u202e\u2066-\u2069\s]+/gu, ' ').trim();
+  if (words === '') return undefined;
+  const characters = [...words.toWellFormed()];
+  return characters.length <= MAX_WORDS ? words.toWellFormed() : `${characters.slice(0, MAX_WORDS - 1).join('')}…`;
+}
+
+function wordsInJson(text: string): string {
+  let said: unknown;
+  try {
+    said = JSON.parse(text);
+  } catch {
+    return '';
+  }
+  if (typeof said === 'string') return said;
+  if (typeof said !== 'object' || said === null) return '';
+  const { detail, title, message } = said as Record<string, unknown>;
+  return [detail, message, title].find((words) => typeof words === 'string') ?? '';
+}
+
+/** RFC 9110, 10.2.3: seconds, or a date. */
+export function retryAfterOf(headers: Headers): number | undefined {
+  const value = headers.get('Retry-After') ?? '';
+  const seconds = /^\d{1,9}$/.test(value) ? Number(value) : Math.ceil((Date.parse(value) - Date.now()) / 1000);
+  return Number.isNaN(seconds) ? undefined : Math.min(Math.max(seconds, 0), LONGEST_MS / 1000);
+}
+
+/** RFC 9111, 5.2.2: as long as `max-age` says; 0 where nothing says so, or anything says not to. */
+export function keepForMs(headers: Headers): number {
+  const directives = (headers.get('Cache-Control') ?? '')
+    .toLowerCase()
+    .split(',')
+    .map((item) => item.trim());
+  if (directives.some((item) => /^no-(?:store|cache)\b/.test(item))) return 0;
+  const [, seconds = '0'] = directives.map((item) => /^max-age="?(\d{1,9})"?$/.exec(item)).find((match) => match !== null) ?? [];
+  const age = Number(headers.get('Age') ?? 0) || 0;
+  return Math.min(Math.max(Number(seconds) - age, 0) * 1000, LONGEST_MS);
+}

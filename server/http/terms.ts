@@ -1,0 +1,64 @@
+// /config: what whoever asks may send, before he sends anything.
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { UploadError } from '../../shared/errors.ts';
+import type { Access, Identity } from '../access/identity.ts';
+import type { Policies } from '../ledger/limits.ts';
+import type { Quotas } from '../ledger/quotas.ts';
+
+export interface TermsOptions {
+  access: Access;
+  policies: Policies;
+  quotas: Quotas;
+  maxUploadBytes: number;
+}
+
+/**
+ * Of a sender who is known: his own. Who shows nothing and is nobody without it is told so (`signIn`), and what all are told.
+ * @throws UploadError for what is shown and does not count
+ */
+export async function answerTerms(options: TermsOptions, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const { policies, maxUploadBytes } = options;
+  if (request.method === 'OPTIONS') {
+    response.writeHead(200, { Allow: 'OPTIONS, GET, HEAD', 'Content-Length': 0 }).end();
+    return;
+  }
+  response.setHeader('Cache-Control', 'private, no-cache');
+  response.setHeader('Vary', [response.getHeader('Vary'), 'Authorization, Cookie'].filter(Boolean).join(', '));
+  const sender = await senderOf(options.access, request);
+  const common = { policy: policies.all, maxUploadSize: maxUploadBytes };
+  let answer: object = common;
+  if (sender === 'unknown') answer = { ...common, signIn: true };
+  else if (sender !== undefined) {
+    const { limits } = sender;
+    const maxUploadSize = Math.min(maxUploadBytes, limits.maxUploadBytes ?? maxUploadBytes);
+    answer = { policy: policies.within(limits), maxUploadSize, ...(await grantOf(options.quotas, sender)) };
+  }
+  const body = Buffer.from(JSON.stringify(answer));
+  response.writeHead(200, { 'Content-Type': 'application/json; charset=utf-8', 'Content-Length': body.byteLength });
+  response.end(request.method === 'HEAD' ? undefined : body);
+}
+
+/** Undefined where it can't be told: what all are told is right then, too. */
+async function senderOf(access: Access, request: IncomingMessage): Promise<Identity | 'unknown' | undefined> {
+  try {
+    return await access(request, 'create');
+  } catch (error) {
+    if (request.headers.authorization !== undefined) throw error;
+    return error instanceof UploadError && error.status === 401 ? 'unknown' : undefined;
+  }
+}
+
+/** Of what was given out: what it is called, until when it is good, and what of it is left. */
+async function grantOf(quotas: Quotas, { credential, limits, terms }: Identity): Promise<object> {
+  const { maxUploads, maxBytes } = limits;
+  if (terms === undefined && maxUploads === undefined && maxBytes === undefined) return {};
+  const used = credential === null ? undefined : await quotas.get(credential);
+  const left = (most: number, taken = 0) => Math.max(most - taken, 0);
+  return {
+    grant: {
+      ...(terms && { title: terms.title, ...(terms.endsAt !== null && { endsAt: new Date(terms.endsAt).toISOString() }) }),
+      ...(maxUploads !== undefined && { uploadsLeft: left(maxUploads, used?.uploads) }),
+      ...(maxBytes !== undefined && { bytesLeft: left(maxBytes, used?.bytes) }),
+    },
+  };
+}

@@ -1,0 +1,55 @@
+// Events as operators look at them, with what became of their delivery.
+import { sql } from 'kysely';
+import type { Engine } from './engine.ts';
+import type { EventType } from './event-tables.ts';
+import type { UploadId } from './upload-id.ts';
+
+export interface ListedEvent {
+  position: number;
+  id: string;
+  type: EventType;
+  uploadId: UploadId;
+  at: number;
+  body: string;
+  /** `none`: it came before anybody was to be told. */
+  delivery: 'none' | 'waiting' | 'pending' | 'failed' | 'delivered';
+  attempts: number;
+  lastError: string | null;
+}
+
+export interface EventListOptions {
+  limit: number;
+  /** Of its delivery. */
+  state?: 'pending' | 'failed';
+  /** What stands before this position. */
+  before?: number;
+}
+
+/** Newest first. What has no position yet is not among them. */
+export async function listEvents(engine: Engine, consumer: string, { limit, state, before }: EventListOptions): Promise<ListedEvent[]> {
+  // By the table that has fewer of them.
+  const position = state === undefined ? 'events.position' : 'deliveries.position';
+  let query = joined(engine, consumer).where(position, 'is not', null).orderBy(position, 'desc').limit(limit);
+  if (state !== undefined) query = query.where('deliveries.consumer', '=', consumer).where('deliveries.state', '=', state);
+  if (before !== undefined) query = query.where(position, '<', before);
+  return (await query.execute()) as ListedEvent[];
+}
+
+export async function findEvent(engine: Engine, consumer: string, id: string): Promise<ListedEvent | undefined> {
+  const query = joined(engine, consumer).where('events.id', '=', id).where('events.position', 'is not', null);
+  return (await query.executeTakeFirst()) as ListedEvent | undefined;
+}
+
+function joined({ db }: Engine, consumer: string) {
+  return db
+    .selectFrom('events')
+    .leftJoin('deliveries', (join) => join.onRef('deliveries.position', '=', 'events.position').on('deliveries.consumer', '=', consumer))
+    .leftJoin('consumers', (join) => join.on('consumers.name', '=', consumer))
+    .select(['events.position', 'events.id', 'events.type', 'events.uploadId', 'events.at', 'events.body', 'deliveries.lastError'])
+    .select(sql<number>`coalesce(deliveries.attempts, 0)`.as('attempts'))
+    .select(
+      sql<ListedEvent['delivery']>`case when deliveries.state is not null then deliveries.state
+        when consumers.cursor is null or events.position <= consumers."beganAfter" then 'none'
+        when events.position <= consumers.cursor then 'delivered' else 'waiting' end`.as('delivery'),
+    );
+}

@@ -1,0 +1,67 @@
+// What is told of an event: made once from the row as the change left it, and the same in every delivery from then on.
+import type { ApplicationRecord, UploadState } from '../../shared/upload.ts';
+import type { NewEvent } from '../ledger/event-log.ts';
+import type { EventType } from '../ledger/event-tables.ts';
+import { toUpload, type Upload, type UploadRow } from '../ledger/upload.ts';
+
+/**
+ * What is told of an event: the form of Standard Webhooks, with `id` and `sequence` beside.
+ *
+ * @example
+ * ```ts
+ * import { createServer } from 'node:http';
+ * import { text } from 'node:stream/consumers';
+ * import type { EventBody } from 'landfall-server';
+ *
+ * createServer(async (request, response) => {
+ *   const { type, data }: EventBody = JSON.parse(await text(request)); // verify its signature first: docs/events.md
+ *   console.log(type, data.owner, data.name);
+ *   response.writeHead(204).end();
+ * }).listen(4000);
+ * ```
+ */
+export interface EventBody {
+  /** `evt_` and 32 hex digits: the same however often the event is delivered. */
+  id: string;
+  /** What happened. */
+  type: EventType;
+  /** When it happened: ISO 8601, UTC. */
+  timestamp: string;
+  /** The place among the events of this upload: what has a higher one came later, in whatever order they are delivered. */
+  sequence: number;
+  /** The upload as it was then. */
+  data: ApplicationRecord;
+}
+
+/** Every upload is created first, ends once, and only then its file can be removed. */
+const SEQUENCE: Readonly<Record<EventType, number>> = {
+  'upload.created': 1,
+  'upload.accepted': 2,
+  'upload.rejected': 2,
+  'upload.expired': 2,
+  'upload.terminated': 2,
+  'upload.removed': 3,
+};
+
+/** As JSON. @throws BrokenRow */
+export function eventBody({ id, type, at, upload }: NewEvent, describe: (upload: Upload) => ApplicationRecord): string {
+  const row = { ...(JSON.parse(upload) as UploadRow), ...asOf(type) };
+  const timestamp = new Date(at).toISOString();
+  const body: EventBody = { id, type, timestamp, sequence: SEQUENCE[type], data: describe(toUpload(row)) };
+  return JSON.stringify(body);
+}
+
+/**
+ * A row that is inserted further on than a creation, under inspection or at its end, makes the event of a creation all the same; one
+ * that is taken back never had the state of its end.
+ */
+function asOf(type: EventType): Partial<UploadRow> {
+  if (type === 'upload.created') return { state: 'receiving', attempt: 0 };
+  return { state: type.slice('upload.'.length) as UploadState };
+}
+
+/** Of a row that lacks what its state is never without: its event says which upload it is of, at least. */
+export function bareEventBody({ id, type, at, upload }: NewEvent): string {
+  const { id: uploadId } = JSON.parse(upload) as UploadRow;
+  return JSON.stringify({ id, type, timestamp: new Date(at).toISOString(), sequence: SEQUENCE[type], data: { id: uploadId } });
+}

@@ -1,0 +1,118 @@
+// A check in another program, asked over HTTP: the application behind Landfall, in whatever language.
+import { request as httpRequest } from 'node:http';
+import { request as httpsRequest } from 'node:https';
+import { z } from 'zod';
+import { ERRORS, type ErrorCode, UploadError } from '../../shared/errors.ts';
+import type { Json } from '../../shared/upload.ts';
+import { type Check, CheckLater, type CheckOutcome, type Inspectable } from '../inspection/check.ts';
+import { askOutside, keepAlive, type Outside } from '../inspection/outside.ts';
+import { Turns } from '../runtime/turns.ts';
+import type { InternalListener } from './internal-listener.ts';
+
+export interface HttpCheckOptions {
+  /** That is asked; a name and a password in it are sent along. */
+  url: string;
+  /** Where the application finds the bytes. */
+  listener: InternalListener;
+  /** So long the application may neither answer nor read. */
+  silenceMs: number;
+}
+
+/** Questions at once. */
+const AT_ONCE = 16;
+/** More than a result, an answer and all its words can be. */
+const MAX_ANSWER_BYTES = 64 * 1024;
+
+/** A verdict on a file, and nothing else that could be said. */
+const CODES = (Object.keys(ERRORS) as ErrorCode[]).filter((code) => ERRORS[code].status === 422 || ERRORS[code].status === 413);
+
+const Answer = z
+  .object({
+    accept: z.literal(true).optional(),
+    reject: z.object({ code: z.enum(CODES).default('ERR_CHECK_REFUSED'), detail: z.string().optional() }).optional(),
+    later: z.number().nonnegative().optional(),
+    result: z.unknown().optional(),
+  })
+  .refine(({ accept, reject, later }) => [accept, reject, later].filter((said) => said !== undefined).length === 1, {
+    error: 'It says not exactly one of accept, reject and later.',
+  });
+
+/** Whatever goes wrong with it is a fault of ours: it is asked again, and no file is refused for it. */
+export class HttpCheck implements Check {
+  readonly name = 'application';
+  readonly #options: HttpCheckOptions;
+  readonly #turns = new Turns(AT_ONCE);
+
+  constructor(options: HttpCheckOptions) {
+    this.#options = options;
+  }
+
+  /** @throws UploadError ERR_CHECK_UNAVAILABLE, CheckLater, or the reason of the inspection's end */
+  run(upload: Inspectable): Promise<CheckOutcome | undefined> {
+    const { silenceMs: limitMs } = this.#options;
+    const silent = () => unavailable(new Error(`The application neither answered nor read for ${limitMs} ms.`));
+    return keepAlive(upload, limitMs, () =>
+      askOutside(upload.signal, { limitMs, turns: this.#turns, silent }, (outside) => this.#ask(upload, outside)),
+    );
+  }
+
+  async #ask(upload: Inspectable, outside: Outside): Promise<CheckOutcome | undefined> {
+    const { url, listener } = this.#options;
+    const content = listener.offer(upload, outside.moved);
+    const { type, scan } = upload.found;
+    const question = { record: { ...upload.record, type, ...(scan && { scan }) }, content: content.url };
+    try {
+      return outcomeOf(await post(url, JSON.stringify(question), outside.signal));
+    } catch (cause) {
+      outside.signal.throwIfAborted();
+      throw cause instanceof CheckLater ? cause : unavailable(cause);
+    } finally {
+      content.withdraw();
+    }
+  }
+}
+
+/** @throws CheckLater, or what is wrong with the answer */
+function outcomeOf(text: string): CheckOutcome | undefined {
+  const { reject, later, result } = Answer.parse(JSON.parse(text));
+  if (later !== undefined) throw new CheckLater(later * 1000);
+  const attached = result === undefined ? undefined : { result: result as Json };
+  if (reject === undefined) return attached;
+  return { code: reject.code, ...(reject.detail !== undefined && { detail: reject.detail }), ...attached };
+}
+
+/** Resolves with the body of a 200. On a connection of its own: none that the other side has closed meanwhile. @throws anything else */
+async function post(url: string, body: string, signal: AbortSignal): Promise<string> {
+  const { promise, resolve, reject } = Promise.withResolvers<string>();
+  const send = url.startsWith('https:') ? httpsRequest : httpRequest;
+  const headers = {
+    'Content-Type': 'application/json',
+    'Content-Length': Buffer.byteLength(body),
+    Accept: 'application/json',
+    'User-Agent': 'landfall-server',
+  };
+  const request = send(url, { method: 'POST', headers, agent: false, signal }, async (response) => {
+    try {
+      let bytes = 0;
+      const pieces: Buffer[] = [];
+      for await (const piece of response as AsyncIterable<Buffer>) {
+        bytes += piece.byteLength;
+        if (bytes > MAX_ANSWER_BYTES) throw new Error('The answer is too long.');
+        pieces.push(piece);
+      }
+      if (response.statusCode !== 200) throw new Error(`The application answered ${response.statusCode}.`);
+      resolve(Buffer.concat(pieces).toString());
+    } catch (error) {
+      reject(error);
+    } finally {
+      request.destroy();
+    }
+  });
+  request.on('error', reject);
+  request.end(body);
+  return promise;
+}
+
+function unavailable(cause: unknown): UploadError {
+  return new UploadError('ERR_CHECK_UNAVAILABLE', { cause });
+}

@@ -1,0 +1,52 @@
+// One event to the configured address: a POST by the Standard Webhooks specification.
+import type { DueDelivery } from '../ledger/deliveries.ts';
+import { ReceiverGone, TryLater } from './deliverer.ts';
+import { Signatures } from './signature.ts';
+
+/** What the specification asks for at least. */
+export const WEBHOOK_LIMIT_MS = 15_000;
+
+export interface WebhookOptions {
+  url: string;
+  /** As they are configured; each signs. */
+  secrets: readonly string[];
+}
+
+export class Webhook {
+  readonly #url: string;
+  readonly #signatures: Signatures;
+
+  constructor({ url, secrets }: WebhookOptions) {
+    this.#url = url;
+    this.#signatures = new Signatures(secrets);
+  }
+
+  /** What receivers verify by, where a secret is a private key. */
+  get publicKeys(): readonly string[] {
+    return this.#signatures.publicKeys;
+  }
+
+  /** Resolves when the receiver has it: any 2xx. @throws ReceiverGone, TryLater, or what kept it from arriving */
+  async send({ id, body }: DueDelivery, signal: AbortSignal): Promise<void> {
+    const headers = { 'Content-Type': 'application/json', 'User-Agent': 'Landfall', ...this.#signatures.headersFor(id, body, new Date()) };
+    const response = await fetch(this.#url, { method: 'POST', headers, body, redirect: 'manual', signal }).catch((error: unknown) => {
+      throw signal.aborted ? signal.reason : plain(error);
+    });
+    // What it says beside the status is of no use, however long it is.
+    await response.body?.cancel().catch(() => undefined);
+    if (response.ok) return;
+    const { status } = response;
+    if (status === 410) throw new ReceiverGone('The receiver answered 410.');
+    const message = `The receiver answered ${status}.`;
+    const seconds = Number(response.headers.get('Retry-After') ?? Number.NaN);
+    throw seconds > 0 ? new TryLater(message, seconds * 1000) : new Error(message);
+  }
+}
+
+/** `fetch failed` says nothing; what it was caused by does. */
+function plain(error: unknown): Error {
+  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+  if (!(cause instanceof Error)) return new Error(String(cause));
+  const code = 'code' in cause ? String(cause.code) : cause.message;
+  return new Error(`The receiver can not be reached (${code}).`, { cause });
+}

@@ -1,0 +1,101 @@
+// The limits of what is given out, as they are typed: of keys, grants and links.
+import { parseBytes, parseDuration } from '../../shared/units.ts';
+import type { SettingKey } from '../config/settings.ts';
+import { type Limits, LimitsSchema } from '../ledger/limits.ts';
+import { UsageError } from './usage.ts';
+
+/** As `parseArgs` takes them. `allow` is a setting's, too. */
+export const LIMIT_OPTIONS = {
+  'max-uploads': { type: 'string' },
+  'max-size': { type: 'string' },
+  'max-bytes': { type: 'string' },
+  allow: { type: 'string' },
+  actions: { type: 'string' },
+  metadata: { type: 'string', multiple: true },
+  'keep-files-for': { type: 'string' },
+  expires: { type: 'string' },
+  title: { type: 'string' },
+  id: { type: 'string' },
+  owner: { type: 'string' },
+} as const;
+
+export type LimitOptions = { [K in keyof typeof LIMIT_OPTIONS]?: (K extends 'metadata' ? string[] : string) | undefined } & {
+  json?: boolean | undefined;
+};
+
+/** Settings that say where things are. Another, `--max-upload-size` say, would be taken for a limit of what is given out, and is none. */
+const OF_THE_PLACE: readonly SettingKey[] = [
+  'dataDir',
+  'databaseUrl',
+  'databaseConnections',
+  'grantSecrets',
+  'publicUrl',
+  'host',
+  'port',
+  'logLevel',
+];
+
+/** @throws UsageError for a setting that is typed to such a command, and does not belong to it */
+export function requireOwnFlags(command: string, flags: readonly SettingKey[], flagName: (key: SettingKey) => string): void {
+  for (const key of flags) {
+    if (!OF_THE_PLACE.includes(key)) throw new UsageError(`"${command}" takes no ${flagName(key)}. See landfall-server --help.`);
+  }
+}
+
+/** @throws UsageError for a limit that is typed to another command, and limits nothing there */
+export function requireNoLimits(command: string, options: Readonly<Record<string, unknown>>): void {
+  for (const name of Object.keys(LIMIT_OPTIONS)) {
+    if (name !== 'allow' && !(command === 'url' && name === 'expires') && options[name] !== undefined)
+      throw new UsageError(`"${command}" takes no --${name}. See landfall-server --help.`);
+  }
+}
+
+/** @throws UsageError */
+export function limitsOfOptions(options: LimitOptions): Limits {
+  const {
+    'max-uploads': maxUploads,
+    'max-size': maxSize,
+    'max-bytes': maxBytes,
+    'keep-files-for': keepFor,
+    allow,
+    actions,
+    metadata,
+  } = options;
+  const limits = {
+    ...(maxUploads !== undefined && { maxUploads: read('--max-uploads', maxUploads, parseCount) }),
+    ...(maxSize !== undefined && { maxUploadBytes: read('--max-size', maxSize, parseBytes) }),
+    ...(maxBytes !== undefined && { maxBytes: read('--max-bytes', maxBytes, parseBytes) }),
+    ...(keepFor !== undefined && { keepFilesForMs: read('--keep-files-for', keepFor, parseDuration) }),
+    ...(allow !== undefined && { allow }),
+    ...(actions !== undefined && { actions: actions.split(',').map((action) => action.trim()) }),
+    ...(metadata !== undefined && { metadata: Object.fromEntries(metadata.map(parsePair)) }),
+  };
+  const parsed = LimitsSchema.safeParse(limits);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  throw new UsageError(`--${String(issue?.path[0])}: ${issue?.message}`);
+}
+
+/** When it ends, by the wall's clock; null: never. @throws UsageError */
+export function endOfOptions({ expires }: LimitOptions): number | null {
+  return expires === undefined ? null : Date.now() + read('--expires', expires, parseDuration);
+}
+
+function read(option: string, text: string, parse: (text: string) => number): number {
+  try {
+    return parse(text);
+  } catch (error) {
+    throw new UsageError(`${option}: ${(error as Error).message}`);
+  }
+}
+
+function parseCount(text: string): number {
+  if (!/^\d{1,9}$/.test(text)) throw new Error(`“${text}” is not a whole number.`);
+  return Number(text);
+}
+
+function parsePair(text: string): [string, string] {
+  const [, key, value] = /^([^=]+)=(.*)$/s.exec(text) ?? [];
+  if (key === undefined || value === undefined) throw new UsageError('--metadata: Write a key and a value, such as project=42.');
+  return [key, value];
+}

@@ -1,0 +1,58 @@
+// One token for all requests of an element, asked for once however many of them need it.
+import { expect, test } from 'vitest';
+import { type TokenRequest, TokenSource } from '../../client/element/token.ts';
+
+const REQUEST = { method: 'POST', url: 'https://host.example/files' } as const;
+
+/** Tokens t1, t2 … as they are asked for. */
+function counting() {
+  const asked: TokenRequest['reason'][] = [];
+  const source = new TokenSource();
+  source.ask = async ({ reason }) => `t${asked.push(reason)}`;
+  const headers = source.headersFor({ 'X-Page': 'own' });
+  if (typeof headers !== 'function') throw new Error('These are asked for.');
+  return { asked, source, headers };
+}
+
+const refused = (token: string) => ({ ...REQUEST, reason: 'unauthorized' as const, refused: { Authorization: `Bearer ${token}` } });
+
+test('is asked for once, and kept', async () => {
+  const { asked, headers } = counting();
+  const sent = await Promise.all([1, 2, 3].map(() => headers({ ...REQUEST, reason: 'request' })));
+  expect(sent).toEqual(Array(3).fill({ 'X-Page': 'own', Authorization: 'Bearer t1' }));
+  expect(asked).toEqual(['request']);
+});
+
+test('is renewed once for all that were refused with it, also for one that hears of it later', async () => {
+  const { asked, headers } = counting();
+  await headers({ ...REQUEST, reason: 'request' });
+  const renewed = await Promise.all([headers(refused('t1')), headers(refused('t1'))]);
+  expect(renewed.map(({ Authorization }) => Authorization)).toEqual(['Bearer t2', 'Bearer t2']);
+  expect((await headers(refused('t1'))).Authorization).toBe('Bearer t2');
+  expect(asked).toEqual(['request', 'unauthorized']);
+  expect((await headers(refused('t2'))).Authorization).toBe('Bearer t3');
+});
+
+test('that could not be had is asked for again', async () => {
+  const source = new TokenSource();
+  let isAway = true;
+  source.ask = async () => {
+    if (isAway) throw new Error('away');
+    return 'there';
+  };
+  await expect(source.current()).rejects.toThrow('away');
+  await expect(source.renewed(undefined)).rejects.toThrow('away');
+  isAway = false;
+  expect(await source.current()).toBe('there');
+});
+
+test('is the one that was given where there is nobody to ask, and none is sent where there is none', async () => {
+  const source = new TokenSource();
+  expect(source.headersFor({ 'X-Page': 'own' })).toEqual({ 'X-Page': 'own' });
+  source.given = 'given';
+  const headers = source.headersFor(undefined);
+  if (typeof headers !== 'function') throw new Error('These are asked for.');
+  expect(await headers({ ...REQUEST, reason: 'request' })).toEqual({ Authorization: 'Bearer given' });
+  source.given = 'new';
+  expect(await headers(refused('given'))).toEqual({ Authorization: 'Bearer new' });
+});

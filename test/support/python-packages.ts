@@ -1,0 +1,24 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { REPOSITORY } from './repository.ts';
+
+/** Kept from one run to the next. */
+const MADE = join(REPOSITORY, 'node_modules', '.cache');
+
+/** The folder to name in `PYTHONPATH`: one package of an exact version, installed at the first need. @throws with what pip says */
+export function pythonPackages(requirement: string): string {
+  const folder = join(MADE, `landfall-python-${requirement.replace(/[^\w.]+/g, '-')}`);
+  if (existsSync(folder)) return folder;
+  // Whole or not at all.
+  const making = mkdtempSync(`${folder}-`);
+  const { status, stderr } = spawnSync('python3', ['-m', 'pip', 'install', '--quiet', '--no-deps', '--target', making, requirement], {
+    encoding: 'utf8',
+  });
+  if (status !== 0) {
+    rmSync(making, { recursive: true, force: true });
+    throw new Error(`pip could not install ${requirement}.\n${stderr}`);
+  }
+  renameSync(making, folder);
+  return folder;
+}
