@@ -6,6 +6,7 @@ WORKDIR /app
 COPY package.json package-lock.json ./
 COPY client/package.json client/
 COPY server/package.json server/
+COPY .ci/reference/package.json .ci/reference/
 # --ignore-scripts: nothing that is needed here runs one.
 RUN npm ci --ignore-scripts --no-audit --no-fund
 COPY . .

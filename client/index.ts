@@ -5,15 +5,18 @@ import { type BrowserSource, browserSource } from './browser/source.ts';
 import { startQueue, type UploadQueue } from './handle/queue.ts';
 import type { UploadHandle } from './handle/snapshot.ts';
 import { startUpload } from './handle/upload.ts';
+import { bindUploader, type Uploader, type UploaderDefaults } from './handle/uploader.ts';
 import type { QueueOptions, UploadOptions } from './options.ts';
 import { type ForgetOptions, forgetRecord, interruptedIn } from './resume/interrupted.ts';
 import type { ResumeRecord, ResumeStore } from './resume/store.ts';
 
-export { ERRORS, type ErrorCode, UploadError } from '../shared/errors.ts';
+export { ERRORS, type ErrorCode, type ErrorEntry, type Rate, UploadError, type UploadErrorOptions } from '../shared/errors.ts';
 export type { UploadQueue } from './handle/queue.ts';
 export type { QueueSnapshot } from './handle/queue-snapshot.ts';
 export type {
   CancelOptions,
+  SnapshotOfAnyState,
+  Standing,
   UploadHandle,
   UploadResult,
   UploadSnapshot,
@@ -21,6 +24,7 @@ export type {
   Waiting,
   WaitingReason,
 } from './handle/snapshot.ts';
+export type { Uploader, UploaderDefaults } from './handle/uploader.ts';
 export type { HeadersRequest, QueueOptions, Timeouts, UploadHeaders, UploadOptions } from './options.ts';
 export type { ForgetOptions } from './resume/interrupted.ts';
 export type { ResumeRecord, ResumeStore } from './resume/store.ts';
@@ -29,29 +33,99 @@ export type { ResumeRecord, ResumeStore } from './resume/store.ts';
 export type UploadSource = BrowserSource;
 
 /**
- * Starts at once.
+ * Sends one file. It starts at once, and goes on by itself after whatever interrupts it.
  *
- * @throws TypeError for a source, endpoint or number that makes no sense; everything later is told by the handle
+ * @param source a `File`, a `Blob` or bytes
+ * @param options only `endpoint` is required
+ * @returns a handle to watch, pause, resume and cancel it; `done` resolves once the server has accepted the file
+ * @throws TypeError for a source, endpoint or number that makes no sense. Everything later is told by the handle
+ *
+ * @example
+ * ```ts
+ * import { upload } from 'landfall';
+ *
+ * const handle = upload(file, { endpoint: 'https://uploads.example/files' });
+ * handle.subscribe(({ state, confirmed, size }) => console.log(state, confirmed, size));
+ * const { url, name } = await handle.done;
+ * console.log(`${name} is at ${url}`);
+ * ```
  */
 export function upload(source: UploadSource, options: UploadOptions): UploadHandle {
   return startUpload(browserSource(source), options, browserPlatform);
 }
 
-/** Uploads that take turns. @throws TypeError as `upload` */
+/**
+ * Sends many files, a few at a time, in the order in which they were added.
+ *
+ * @param options those of `upload` for all of its files, and `concurrency`. @default { concurrency: 3 }
+ * @throws TypeError for an endpoint or number that makes no sense
+ *
+ * @example
+ * ```ts
+ * import { createQueue } from 'landfall';
+ *
+ * const queue = createQueue({ endpoint: 'https://uploads.example/files', concurrency: 2 });
+ * for (const file of files) queue.add(file);
+ * const { counts } = await queue.idle();
+ * console.log(`${counts.accepted} accepted, ${counts.rejected} refused`);
+ * ```
+ */
 export function createQueue(options: QueueOptions): UploadQueue<UploadSource> {
   return startQueue(options, browserPlatform, browserSource);
 }
 
-/** What earlier visits or processes left unfinished, the latest first: uploading the same file again goes on there. */
+/**
+ * Lists what earlier visits of the page left unfinished, the latest first. Uploading the same file again goes on there.
+ *
+ * @param store where the records are kept. @default `localStorage`
+ * @throws what the store throws
+ *
+ * @example
+ * ```ts
+ * import { interrupted } from 'landfall';
+ *
+ * for (const { name, confirmed, size } of await interrupted()) console.log(name, `${confirmed} of ${size} bytes are there`);
+ * ```
+ */
 export function interrupted(store: ResumeStore = browserPlatform.store): Promise<ResumeRecord[]> {
   return interruptedIn(store);
 }
 
 /**
- * Drops a record of `interrupted()`: the same file starts anew after that. Not for one that is being sent; `cancel()` its handle.
+ * Discards an unfinished upload that `interrupted()` listed: the same file starts anew after that. For an upload that is being sent,
+ * call `cancel()` of its handle instead.
  *
- * @throws UploadError when `deleteRemote` was asked and the server could not be made to delete it; the record is gone all the same
+ * @param options `deleteRemote` also deletes what the server has. @default { deleteRemote: false }
+ * @throws UploadError when the server could not be made to delete it; the record is gone all the same
+ *
+ * @example
+ * ```ts
+ * import { forget, interrupted } from 'landfall';
+ *
+ * const [latest] = await interrupted();
+ * if (latest) await forget(latest, { deleteRemote: true });
+ * ```
  */
 export function forget(record: ResumeRecord, options: ForgetOptions = {}): Promise<void> {
   return forgetRecord(record, options, browserPlatform);
+}
+
+/**
+ * Binds options that all uploads of an application share, so that they are written once.
+ *
+ * @param defaults `endpoint` is required. Options of a call replace the default of the same name; `metadata` and `timeouts` are
+ * merged key by key
+ * @returns `upload` and `queue`, which take the same options as `upload` and `createQueue`, all of them optional
+ *
+ * @example
+ * ```ts
+ * import { createUploader } from 'landfall';
+ *
+ * const { upload, queue } = createUploader({ endpoint: 'https://uploads.example/files', metadata: { project: '42' } });
+ * await upload(file, { metadata: { caption: 'Harbour' } }).done; // sent with project and caption
+ * const many = queue({ concurrency: 2 });
+ * ```
+ */
+export function createUploader(defaults: UploaderDefaults): Uploader<UploadSource> {
+  return bindUploader(defaults, upload, createQueue);
 }

@@ -31,7 +31,26 @@ export type { LandfallHooks } from './assembly.ts';
 const MOUNT_FIRST =
   'Mount the upload handler in front of everything that reads bodies: `app.use(path, landfall.handler)` above `app.use(express.json())`, say.';
 
+/**
+ * A server that `createLandfall` made. `start()` it before its first request, `close()` it at the end.
+ *
+ * @example
+ * ```ts
+ * import { createServer } from 'node:http';
+ * import { createLandfall, type Landfall } from 'landfall-server';
+ *
+ * const landfall: Landfall = createLandfall({ dataDir: './data' });
+ * await landfall.start();
+ * const server = createServer(landfall.handler).listen(3000);
+ * landfall.attach(server);
+ * process.once('SIGTERM', async () => {
+ *   await landfall.close();
+ *   server.close();
+ * });
+ * ```
+ */
 export interface Landfall {
+  /** The settings as they were read: frozen, in bytes and milliseconds. */
   readonly config: Config;
   /**
    * Mount it under any path: `app.use('/uploads', landfall.handler)`. It takes a request of Node's, whatever hands it on, and answers
@@ -46,7 +65,8 @@ export interface Landfall {
   /**
    * Opens the ledger, takes up what was interrupted, and lets requests in. When it throws, all that it had opened is closed,
    * and it may be called again.
-   * @throws LedgerInUse, LedgerElsewhere, LedgerTooNew, BucketUnusable, PackageMissing, or what the system says
+   * @throws StartError with a `code`: `PackageMissing`, `LedgerInUse`, `LedgerElsewhere`, `LedgerTooNew`, `DatabaseUnusable`,
+   * `BucketUnusable`, `StagedElsewhere`, `KeyFileUnusable`, `InternalAddressUnusable`. And the error of the operating system where a directory cannot be written.
    */
   start(): Promise<void>;
   /**
@@ -71,7 +91,23 @@ export interface Landfall {
 /** Addresses that are no file of the page. */
 const OWN_ADDRESS = /^\/(?:files|upload|link\/upload|get-upload-url|config)(?:\/|$)/;
 
-/** @throws ConfigError */
+/**
+ * Makes a server out of settings. It opens nothing before `start()`.
+ *
+ * @param input the settings of docs/settings.md in camel case; numbers are bytes and milliseconds. @default {} (a directory `./data`)
+ * @param hooks what the application adds: who may upload, checks, a function that is told of events. @default {}
+ * @throws ConfigError with a sentence that names the setting
+ *
+ * @example
+ * ```ts
+ * import express from 'express';
+ * import { createLandfall } from 'landfall-server';
+ *
+ * const landfall = createLandfall({ dataDir: '/var/lib/uploads', allow: 'images,video', maxUploadSize: '50 GiB' });
+ * await landfall.start();
+ * landfall.attach(express().use('/uploads', landfall.handler).listen(3000));
+ * ```
+ */
 export function createLandfall(input: ConfigInput | Config = {}, hooks: LandfallHooks = {}): Landfall {
   const config = isResolved(input) ? input : resolveConfig(input);
   const log = hooks.logger ?? pino({ level: config.logLevel });

@@ -55,21 +55,35 @@ import { openBackend } from './storage/backend.ts';
 import type { Storage } from './storage/storage.ts';
 import { Uploads } from './tus/uploads.ts';
 
-/** What an embedding application adds. */
+/**
+ * What an embedding application adds.
+ *
+ * @example
+ * ```ts
+ * import { createLandfall, type LandfallHooks } from 'landfall-server';
+ *
+ * const hooks: LandfallHooks = {
+ *   authenticate: (request) => sessionOf(request)?.userId ?? null,
+ *   onEvent: ({ type, data }) => console.log(type, data.owner, data.name),
+ * };
+ * const landfall = createLandfall({ dataDir: './data' }, hooks);
+ * ```
+ */
 export interface LandfallHooks {
-  /** Who asks: an owner, or null for nobody (401). Without it everyone is one and the same. */
+  /** Who asks: an owner, or null for nobody (401). @default all senders count as one owner */
   authenticate?: Authenticate;
   /**
    * What keeps bytes in progress, in the stead of Landfall itself: any DataStore of `@tus/*` that nothing but the processes of this
    * ledger writes to. It keeps bytes and no more: names, states and offsets are the ledger's, and a file that it hands back otherwise
-   * than it came is refused (docs/stores.md).
+   * than it came is refused (docs/stores.md). @default Landfall's own staging
    */
   dataStore?: DataStore;
-  /** Run after Landfall's own, in order. */
+  /** Run after Landfall's own, in order. @default [] */
   checks?: readonly Check[];
   /**
    * Told of every event (docs/events.md) until it resolves: at least once, also after a crash, in one process at a time. A server
    * that has it for the first time is told what happens from then on. Without `publicUrl` the `url` is that of an unmounted server.
+   * @default none
    */
   onEvent?: OnEvent;
   /**
@@ -84,7 +98,7 @@ export interface LandfallHooks {
    * prefix. Express, Connect, Polka and @fastify/middie tell it. @default ''
    */
   mountPath?: string;
-  /** Where log lines go; pino's options decide otherwise. */
+  /** Where log lines go. @default pino on standard output, at the level of the setting `logLevel` */
   logger?: Logger;
 }
 

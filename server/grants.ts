@@ -5,7 +5,16 @@ import { parseBytes, parseDuration } from '../shared/units.ts';
 /** RFC 7518, 3.2: a key as long as the hash, at least. */
 const LEAST_SECRET_BYTES = 32;
 
-/** Sizes are bytes, or text such as `5 GB`; durations milliseconds, or text such as `14d`. What is left out is not limited. */
+/**
+ * Sizes are bytes, or text such as `5 GB`; durations are milliseconds, or text such as `14d`. What is left out is not limited.
+ *
+ * @example
+ * ```ts
+ * import type { GrantOptions } from 'landfall-server/grants';
+ *
+ * const options: GrantOptions = { owner: 'guest-17', expires: '14d', maxUploads: 20, maxUploadSize: '5 GB', allow: 'images' };
+ * ```
+ */
 export interface GrantOptions {
   /** Whose the uploads are: the application's own name for it, 1 to 255 characters. */
   owner: string;
@@ -16,19 +25,19 @@ export interface GrantOptions {
    * under the same name has what is left of the first. @default a new UUID
    */
   id?: string;
-  /** How many uploads in all; refused and cancelled ones are not counted. */
+  /** How many uploads in all; refused and cancelled ones are not counted. @default no limit */
   maxUploads?: number;
-  /** Of each file. */
+  /** Bytes of the largest file. @default the setting `maxUploadSize` */
   maxUploadSize?: number | string;
-  /** Of all files together. */
+  /** Bytes of all files together. @default no limit */
   maxBytes?: number | string;
-  /** What of the server's own policy is taken, written as `LANDFALL_ALLOW`: `image,.pdf`. */
+  /** What of the server's own policy is taken, written as `LANDFALL_ALLOW`: `images,.pdf`. @default all of it */
   allow?: string;
-  /** Put in place of whatever the sender says under these keys. */
+  /** Replaces what the sender says under these keys. @default {} */
   metadata?: Readonly<Record<string, string>>;
   /** What may be done. Who may create may append to what he created, and hears of its verdict. @default all of them */
   actions?: readonly ('create' | 'download' | 'terminate')[];
-  /** After so long the accepted files are removed. */
+  /** After so long an accepted file is removed. @default the setting `keepFilesFor` */
   keepFilesFor?: number | string;
 }
 
@@ -38,6 +47,15 @@ export interface GrantOptions {
  *
  * @param secret of 32 bytes or more, for HS256; or a private Ed25519 key, as a `KeyObject` or in PEM, for EdDSA
  * @throws Error with a sentence for what is not right: an option that there is not, a size that is none, a secret that is too short
+ *
+ * @example
+ * ```ts
+ * import { createGrant } from 'landfall-server/grants';
+ *
+ * const secret = process.env.LANDFALL_GRANT_SECRETS ?? '';
+ * const token = createGrant(secret, { owner: 'guest-17', expires: '14d', maxUploads: 20 });
+ * console.log(`Authorization: Bearer ${token}`);
+ * ```
  */
 export function createGrant(secret: string | Uint8Array | KeyObject, options: GrantOptions): string {
   const {

@@ -158,6 +158,7 @@ async function serve(config: Config): Promise<void> {
 /** The address is somebody else's, or there is none like it here. */
 class AddressUnusable extends StartError {
   override readonly name = 'AddressUnusable';
+  override readonly code = 'ERR_ADDRESS_UNUSABLE';
 }
 
 /** Undefined for a fault that has nothing to do with what was set. */

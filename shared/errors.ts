@@ -1,6 +1,10 @@
-interface ErrorEntry {
+/** What the table says of one code. */
+export interface ErrorEntry {
+  /** HTTP status; 0 for what only the client throws. */
   status: number;
+  /** A sentence for the person who uploads. */
   title: string;
+  /** Whether the same request can succeed later. */
   retryable: boolean;
 }
 
@@ -8,6 +12,13 @@ interface ErrorEntry {
  * Every error Landfall can answer, in one table: code → HTTP status, title (a sentence a person
  * understands), and whether sending the same request again later can succeed.
  * Codes that tusd has are tusd's. `docs/errors.md` is held against this table by a test.
+ *
+ * @example
+ * ```ts
+ * import { ERRORS } from 'landfall';
+ *
+ * console.log(ERRORS.ERR_NO_SPACE.status, ERRORS.ERR_NO_SPACE.retryable); // 507 true
+ * ```
  */
 export const ERRORS = {
   // The request
@@ -101,51 +112,107 @@ export const ERRORS = {
   ERR_UNEXPECTED_RESPONSE: { status: 0, title: 'The server answered something unexpected.', retryable: false },
 } as const;
 
+/** A code of the table `ERRORS`, such as `ERR_TYPE_MISMATCH`. */
 export type ErrorCode = keyof typeof ERRORS;
 
 export function isErrorCode(value: unknown): value is ErrorCode {
   return typeof value === 'string' && Object.hasOwn(ERRORS, value);
 }
 
-/** Why a file is refused: final, and what the sender reads. */
+/**
+ * Why a file is refused. The refusal is final, and the sender reads it.
+ *
+ * @example
+ * ```ts
+ * import type { Rejection } from 'landfall-server';
+ *
+ * const tooLong: Rejection = { code: 'ERR_CHECK_REFUSED', detail: 'The film runs for 3 hours; 2 are the most.' };
+ * ```
+ */
 export interface Rejection {
+  /** `ERR_CHECK_REFUSED` is the code for checks of your own. */
   code: ErrorCode;
   /** What is special about this file, for the person who reads it. */
   detail?: string;
 }
 
-/** How often something may be done, and how much of that is left: the fields `RateLimit-Policy` and `RateLimit`. */
+/**
+ * How often something may be done, and how much of that is left: the fields `RateLimit-Policy` and `RateLimit`.
+ *
+ * @example
+ * ```ts
+ * import { UploadError } from 'landfall-server';
+ *
+ * const rate = { limit: 10, windowSeconds: 3600, remaining: 0, resetSeconds: 600 };
+ * throw new UploadError('ERR_TOO_MANY_REQUESTS', { retryAfterSeconds: 600, rate });
+ * ```
+ */
 export interface Rate {
+  /** How often in a window. */
   limit: number;
+  /** Length of the window, in seconds. */
   windowSeconds: number;
+  /** How often still in this window. */
   remaining: number;
-  /** Until all of it is there again. */
+  /** Seconds until all of it is there again. */
   resetSeconds: number;
 }
 
+/**
+ * What an `UploadError` says beside its code.
+ *
+ * @example
+ * ```ts
+ * import { UploadError } from 'landfall-server';
+ *
+ * throw new UploadError('ERR_TOO_MANY_REQUESTS', { detail: 'Ten files an hour.', retryAfterSeconds: 600 });
+ * ```
+ */
 export interface UploadErrorOptions {
   /** What is special about this case, for the person who reads it. Never a path, a stack or an errno. */
   detail?: string;
   /** Seconds after which to ask again; becomes `Retry-After`. */
   retryAfterSeconds?: number;
-  /** Of which too much was used. */
+  /** What was used too often. */
   rate?: Rate;
   /** The HTTP status that was answered, where it is not the table's. */
   status?: number;
   /** What a check of the application's attached to the verdict: JSON. */
   result?: unknown;
+  /** The error beneath, for the log. */
   cause?: unknown;
 }
 
-/** The one error both sides throw: the server writes it as a problem document, the client rebuilds it. */
+/**
+ * The one error that both sides throw. The server writes it as a problem document, the client rebuilds it from that.
+ *
+ * @example
+ * ```ts
+ * import { upload, UploadError } from 'landfall';
+ *
+ * try {
+ *   await upload(file, { endpoint: '/files' }).done;
+ * } catch (error) {
+ *   if (error instanceof UploadError && error.code === 'ERR_TYPE_NOT_ALLOWED') console.log(error.title, error.detail);
+ *   else throw error;
+ * }
+ * ```
+ */
 export class UploadError extends Error {
   override readonly name = 'UploadError';
+  /** What went wrong, as a name that does not change. */
   readonly code: ErrorCode;
+  /** HTTP status; 0 where no server answered. */
   readonly status: number;
+  /** The sentence of the table, for the person who uploads. */
   readonly title: string;
+  /** What is special about this case. */
   readonly detail: string | undefined;
+  /** Whether the same request can succeed later. */
   readonly retryable: boolean;
+  /** Seconds after which the server asked to come again. */
   readonly retryAfterSeconds: number | undefined;
+  /** What was used too often; only where the server said so. */
   readonly rate: Rate | undefined;
   /** What a check of the application's attached to the verdict: JSON; undefined where none did. */
   readonly result: unknown;

@@ -3,9 +3,11 @@ import { extensionOf, safeFileName } from './filename.ts';
 import { canonicalType, GROUPS, isRecognisable, knownType, UNKNOWN_TYPE } from './formats.ts';
 import { formatBytes } from './units.ts';
 
+/** What a policy says beside the types. */
 export interface PolicyOptions {
   /** Bytes; null for no limit. */
   maxBytes: number | null;
+  /** Files without a byte. */
   allowEmpty: boolean;
   /** Archives and Office files with a password: nobody can look into them. */
   allowEncrypted: boolean;
@@ -15,23 +17,36 @@ export interface PolicyOptions {
   allowLegacyText: boolean;
   /** What an archive is refused for. */
   archiveRules: readonly ArchiveRule[];
+  /** Most entries that an archive may have. */
   archiveMaxEntries: number;
   /** How many bytes a byte of an archive may say it unpacks to, where it says more than 1 GiB. */
   archiveMaxRatio: number;
 }
 
-/** Too many entries, too much declared, names and links that lead out of the folder, entries that lie over one another. */
+/** In order: too many entries, too much declared, names and links that lead out of the folder, entries that lie over one another. */
 export const ARCHIVE_RULES = ['entries', 'ratio', 'paths', 'links', 'overlaps'] as const;
+/** What an archive is refused for: `entries`, `ratio`, `paths`, `links` or `overlaps` (docs/policy.md). */
 export type ArchiveRule = (typeof ARCHIVE_RULES)[number];
 export const ARCHIVE_MAX_ENTRIES = 1_000_000;
 export const ARCHIVE_MAX_RATIO = 1000;
 
-/** What is accepted: plain frozen data, so that it can go to a worker or, as JSON, to a browser. */
+/**
+ * What is accepted: plain frozen data, so that it can go to a worker or, as JSON, to a browser.
+ *
+ * @example
+ * ```ts
+ * import { createLandfall } from 'landfall-server';
+ *
+ * const { policy } = createLandfall({ allow: 'images, .step=application/octet-stream' }).config;
+ * console.log(policy.types.png, policy.groups, policy.singles); // image/png [ 'images' ] [ 'step' ]
+ * ```
+ */
 export interface Policy extends Readonly<PolicyOptions> {
   /** Extension in lower case, without its dot → the media type its content must have. */
   readonly types: Readonly<Record<string, string>>;
-  /** The groups all of whose formats are in it, by name, and the extensions of none of them: a browser needs no table to name them. */
+  /** Names of the groups that are allowed whole. With `singles` a browser can name what is allowed, without the table of formats. */
   readonly groups: readonly string[];
+  /** Extensions that are allowed and belong to none of `groups`. */
   readonly singles: readonly string[];
 }
 

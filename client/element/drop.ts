@@ -1,7 +1,18 @@
 // Files out of a drop or a picker, folders walked, their structure kept.
 import { fileHandleOf } from '../browser/optional-apis.ts';
 
+/**
+ * A file with the place that it had in a folder, as a drop or a picker gives it.
+ *
+ * @example
+ * ```ts
+ * import 'landfall/element';
+ *
+ * document.querySelector('landfall-upload')?.add([{ file, relativePath: 'Footage/day 2/a.mov' }]);
+ * ```
+ */
 export interface PickedFile {
+  /** Its content. */
   file: File;
   /** `Footage/day 2/a.mov`: where the file stood below the folder that was given; absent for a file given by itself. */
   relativePath?: string;

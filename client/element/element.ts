@@ -30,8 +30,19 @@ const ServerSafeElement: typeof HTMLElement = globalThis.HTMLElement ?? (class {
  *
  * Events, all bubbling: `landfall-progress` (detail: QueueSnapshot), `landfall-accepted` (UploadResult),
  * `landfall-refused` ({name, code, reason}).
+ *
+ * @example
+ * ```ts
+ * import 'landfall/element';
+ *
+ * const element = document.createElement('landfall-upload');
+ * element.setAttribute('endpoint', '/files');
+ * element.addEventListener('landfall-accepted', (event) => console.log((event as CustomEvent).detail.url));
+ * document.body.append(element);
+ * ```
  */
 export class LandfallUploadElement extends ServerSafeElement {
+  /** Read by the browser. */
   static readonly observedAttributes: readonly string[] = ['endpoint', 'config', 'drop-anywhere', 'token'];
 
   readonly #announcer = new Announcer();
@@ -144,6 +155,7 @@ export class LandfallUploadElement extends ServerSafeElement {
     if (this.#connected) this.#learnConfig(this.#connected.signal);
   }
 
+  /** All of its uploads and their sums, now. */
   get snapshot(): QueueSnapshot {
     return this.#transfers.snapshot;
   }
@@ -156,19 +168,22 @@ export class LandfallUploadElement extends ServerSafeElement {
     void this.#transfers.additions.add(this.#earlier.claim(picked), this.#configNow());
   }
 
+  /** Pauses every upload that is not over, and those that are added later, until `resume()`. */
   pause(): void {
     this.#transfers.pause();
   }
 
+  /** Goes on with every upload that is paused, and tries at once where one waits. */
   resume(): void {
     this.#transfers.resume();
   }
 
-  /** Ends all that is not over, on the server too. */
+  /** Cancels every upload that is not over, on the server too. */
   cancel(): Promise<void> {
     return this.#transfers.cancel();
   }
 
+  /** Called by the browser. */
   connectedCallback(): void {
     this.#connect();
   }
@@ -179,6 +194,7 @@ export class LandfallUploadElement extends ServerSafeElement {
     this.#connected = undefined;
   }
 
+  /** Called by the browser. */
   attributeChangedCallback(name: string, _before: string | null, value: string | null): void {
     if (name === 'token') this.token = value;
     else this.#reconnect();

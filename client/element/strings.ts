@@ -2,7 +2,16 @@
 
 import type { ErrorCode } from '../../shared/errors.ts';
 
-/** What is known of a refusal or a failure, written for people in the element's language. */
+/**
+ * What is known of a refusal or a failure, written for people in the element's language.
+ *
+ * @example
+ * ```ts
+ * import type { ReasonParts } from 'landfall/element';
+ *
+ * const tooLarge = ({ name, size, limit }: ReasonParts) => `${name} hat ${size}, erlaubt sind ${limit}.`;
+ * ```
+ */
 export interface ReasonParts {
   /** Of the file. */
   readonly name: string;
@@ -16,11 +25,11 @@ export interface ReasonParts {
   readonly allowed: string;
   /** What the code means, in English. */
   readonly title: string;
-  /** What is special about this file, in the words of whoever refused it; often empty. */
+  /** What is special about this file, in the words of the server or the client; often empty. */
   readonly detail: string;
 }
 
-/** By code, what a refusal or a failure is told as. A code that is not here is told in English, title and detail. */
+/** For each code the words of a refusal or a failure. A code that is left out is told in English: title and detail. */
 export type ReasonWords = { readonly [Code in ErrorCode]?: (parts: ReasonParts) => string };
 
 const WORDS = {
@@ -164,9 +173,19 @@ type Words<T> = {
       : Words<T[K]>;
 };
 
+/** Every word that the element shows or speaks, by its key: text, or a function that makes it of what it is given. */
 export type UploadStrings = Words<typeof WORDS> & { readonly reasons: ReasonWords };
 
-/** Some of them; of what has parts, some of the parts. */
+/**
+ * The words to replace. Those that are left out stay English.
+ *
+ * @example
+ * ```ts
+ * import type { SomeUploadStrings } from 'landfall/element';
+ *
+ * const german: SomeUploadStrings = { pause: 'Anhalten', speed: (amount) => `${amount} pro Sekunde` };
+ * ```
+ */
 export type SomeUploadStrings = {
   readonly [K in keyof UploadStrings]?: UploadStrings[K] extends string | ((...parameters: never[]) => string)
     ? UploadStrings[K]

@@ -1,12 +1,23 @@
 // The token that all requests of the element carry: given by the page, or asked for when the server wants one.
 import type { HeadersRequest, UploadHeaders, UploadOptions } from '../options.ts';
 
+/**
+ * What `getToken` of the element is told.
+ *
+ * @example
+ * ```ts
+ * import type { GetToken, TokenRequest } from 'landfall/element';
+ *
+ * const isAgain = ({ reason }: TokenRequest) => reason === 'unauthorized';
+ * const getToken: GetToken = (request) => (isAgain(request) ? prompt('Your key') : sessionStorage.getItem('key'));
+ * ```
+ */
 export interface TokenRequest {
-  /** `unauthorized`: the server wants one, and what it was shown before (nothing, maybe) does not count. */
+  /** `unauthorized`: the server asks for a token, or refused the last one. `request`: a token is needed for the first time. */
   readonly reason: HeadersRequest['reason'];
 }
 
-/** Nothing: there is none. What it throws is tried again, as a network that failed. */
+/** Answers the token; nothing where there is none. When it throws, it is asked again, as after a network fault. */
 export type GetToken = (request: TokenRequest) => string | null | undefined | Promise<string | null | undefined>;
 
 type Token = string | undefined;

@@ -2,18 +2,31 @@
 import type { UploadSnapshot, UploadState } from './snapshot.ts';
 import { isOver, MOVES } from './states.ts';
 
-/** Frozen, the same object as long as nothing changed: it suits `useSyncExternalStore` and its like. */
+/**
+ * What a queue shows of itself. Frozen, and the same object as long as nothing changed: it suits `useSyncExternalStore` and its like.
+ *
+ * @example
+ * ```ts
+ * import { createQueue, type QueueSnapshot } from 'landfall';
+ *
+ * const show = ({ counts, sent, size, etaSeconds }: QueueSnapshot) => console.log(counts.accepted, sent, size, etaSeconds);
+ * createQueue({ endpoint: '/files' }).subscribe(show);
+ * ```
+ */
 export interface QueueSnapshot {
   /** In order: the first are sent first. */
   readonly uploads: readonly UploadSnapshot[];
   /** How many stand in each state. */
   readonly counts: Readonly<Record<UploadState, number>>;
-  /** Sums over all that is not cancelled, rejected or failed. */
+  /** Bytes that left this device. This sum and the next three leave out what is cancelled, rejected or failed. */
   readonly sent: number;
+  /** Bytes that the server acknowledged. */
   readonly confirmed: number;
+  /** Bytes of all files. */
   readonly size: number;
+  /** Speed of all uploads together. */
   readonly bytesPerSecond: number;
-  /** Null where it can't be told. */
+  /** Seconds until the last byte is sent at this speed; null before the speed has settled, and while nothing moves. */
   readonly etaSeconds: number | null;
   /** `pause()` was called for the whole queue. */
   readonly isPaused: boolean;

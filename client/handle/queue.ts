@@ -6,13 +6,27 @@ import { isOver } from './states.ts';
 import { tell } from './tracker.ts';
 import { checkOptions, type Gate, startUpload } from './upload.ts';
 
-/** Many uploads, a few at a time, in order. `Source` is what the platform can send. */
+/**
+ * Many uploads, a few at a time, in order. `Source` is what the platform can send.
+ *
+ * @example
+ * ```ts
+ * import { createQueue } from 'landfall';
+ *
+ * const queue = createQueue({ endpoint: '/files' });
+ * const handle = queue.add(file, { metadata: { caption: 'Harbour' } });
+ * queue.move(handle.snapshot.id, 0); // before all others
+ * await queue.idle();
+ * ```
+ */
 export interface UploadQueue<Source> {
+  /** Its uploads and their sums, now. */
   readonly snapshot: QueueSnapshot;
   /** Calls the listener at once, then after each change of state, and at most ten times a second for progress, or in a queue of hundreds. */
   subscribe(listener: (snapshot: QueueSnapshot) => void): () => void;
   /** Adds at the end; starts when its turn comes. Options add to the queue's own. @throws TypeError as `upload` */
   add(source: Source, options?: Partial<UploadOptions>): UploadHandle;
+  /** The handle of an upload by the `id` in its snapshot; undefined when it is not in the queue. */
   get(id: string): UploadHandle | undefined;
   /** A new handle in the place of one that ended without `accepted`, going on where possible; the same one otherwise. */
   retry(id: string): UploadHandle | undefined;
@@ -24,7 +38,7 @@ export interface UploadQueue<Source> {
   pause(): void;
   /** Also for those that were paused one by one; those that wait try at once. */
   resume(): void;
-  /** @throws UploadError the first of what `UploadHandle.cancel` threw, once all have ended */
+  /** Cancels all that are not over. @throws UploadError the first of what `UploadHandle.cancel` threw, once all have ended */
   cancel(options?: CancelOptions): Promise<void>;
   /** Resolves when every upload in it is over. */
   idle(): Promise<QueueSnapshot>;

@@ -27,6 +27,7 @@ export type UploadState =
   | 'cancelled';
 
 /**
+ * Why an upload waits.
  * - `offline`: this device has no network; that time does not count against the budget
  * - `unreachable`: the server's host does not answer at all
  * - `interrupted`: the connection broke
@@ -49,7 +50,18 @@ export type WaitingReason =
   | 'elsewhere'
   | 'restarted';
 
+/**
+ * What an upload waits for.
+ *
+ * @example
+ * ```ts
+ * import type { Waiting } from 'landfall';
+ *
+ * const secondsLeft = ({ until }: Waiting) => (until === undefined ? null : (until - Date.now()) / 1000);
+ * ```
+ */
 export interface Waiting {
+  /** Why it waits. */
   readonly reason: WaitingReason;
   /** When the next try comes, in milliseconds since 1970; absent where it depends on something else. */
   readonly until?: number;
@@ -98,6 +110,7 @@ export type UploadSnapshot = SnapshotOfAnyState & Standing;
 export interface SnapshotOfAnyState {
   /** Of the handle: unique in this page or process, not the server's id. */
   readonly id: string;
+  /** Name of the file, as the sender has it. */
   readonly name: string;
   /** Bytes that left this device, those confirmed before included; falls back to `confirmed` when a connection breaks. */
   readonly sent: number;
@@ -115,7 +128,16 @@ export interface SnapshotOfAnyState {
   readonly attempt: number;
 }
 
-/** What `done` resolves with: the server accepted the file. */
+/**
+ * What `done` resolves with: the server accepted the file.
+ *
+ * @example
+ * ```ts
+ * import { upload, type UploadResult } from 'landfall';
+ *
+ * const { url, name, checksum }: UploadResult = await upload(file, { endpoint: '/files' }).done;
+ * ```
+ */
 export interface UploadResult {
   /** The server's id of the upload. */
   readonly id: string;
@@ -126,6 +148,7 @@ export interface UploadResult {
   readonly url: string | null;
   /** The safe name it is stored under; the sender's name where the server does not tell. */
   readonly name: string;
+  /** Bytes of the file. */
   readonly size: number;
   /** Detected media type; null where the server does not tell. */
   readonly type: string | null;
@@ -140,13 +163,36 @@ export interface UploadResult {
   readonly result?: unknown;
 }
 
+/**
+ * How an upload is cancelled.
+ *
+ * @example
+ * ```ts
+ * import { upload } from 'landfall';
+ *
+ * const handle = upload(file, { endpoint: '/files' });
+ * await handle.cancel({ deleteRemote: true });
+ * ```
+ */
 export interface CancelOptions {
-  /** Also delete what the server has of it; otherwise that expires by itself. Default false. */
+  /** Also delete what the server has of it; otherwise that expires by itself. @default false */
   deleteRemote?: boolean;
 }
 
-/** One file on its way. Not thenable on purpose: an async function returning it would wait for the whole upload. */
+/**
+ * One file on its way. It is not thenable on purpose: an async function that returns it would wait for the whole upload.
+ *
+ * @example
+ * ```ts
+ * import { upload } from 'landfall';
+ *
+ * const handle = upload(file, { endpoint: '/files' });
+ * for await (const { state, sent, size, waiting } of handle) console.log(state, sent, size, waiting?.reason);
+ * console.log((await handle.done).url);
+ * ```
+ */
 export interface UploadHandle extends AsyncIterable<UploadSnapshot> {
+  /** Where the upload stands now. */
   readonly snapshot: UploadSnapshot;
   /**
    * Settles once: resolves when the server says accepted, rejects with an `UploadError` in every other end.

@@ -1,10 +1,21 @@
 import { UploadError } from '../../shared/errors.ts';
 import type { Source } from '../ports.ts';
 
-/** What can be read once. It survives broken connections, but not the end of this process. */
+/**
+ * A source that can be read once. Its upload survives broken connections, but not the end of this process.
+ *
+ * @example
+ * ```ts
+ * import { upload, type UploadStream } from 'landfall';
+ *
+ * const typed: UploadStream = { stream: process.stdin, name: 'dump.tar' };
+ * await upload(typed, { endpoint: 'https://uploads.example/files' }).done;
+ * ```
+ */
 export interface UploadStream {
   /** A Node or web stream, or anything else that gives bytes. */
   stream: AsyncIterable<Uint8Array>;
+  /** Name of the file. */
   name: string;
   /** Bytes; left out where the end is not known before it comes. */
   size?: number;

@@ -15,8 +15,18 @@ export async function interruptedIn(store: ResumeStore): Promise<ResumeRecord[]>
   return records.filter((record) => !isStale(record)).sort((a, b) => b.updatedAt.localeCompare(a.updatedAt));
 }
 
+/**
+ * How an unfinished upload is discarded. The other options are those of `upload`, for the request that deletes it.
+ *
+ * @example
+ * ```ts
+ * import { forget, interrupted } from 'landfall';
+ *
+ * for (const record of await interrupted()) await forget(record, { deleteRemote: true, withCredentials: true });
+ * ```
+ */
 export interface ForgetOptions extends Pick<UploadOptions, 'store' | 'headers' | 'timeouts' | 'withCredentials'> {
-  /** Also delete what the server has of it; otherwise that expires by itself. Default false. */
+  /** Also delete what the server has of it; otherwise that expires by itself. @default false */
   deleteRemote?: boolean;
 }
 

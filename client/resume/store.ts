@@ -1,7 +1,18 @@
 import { areCounts, areTexts, fieldsOf, isObject } from '../json.ts';
 
-/** What is kept of an upload so that a later visit or process goes on with it. Plain JSON. */
+/**
+ * What is kept of an upload so that a later visit or process goes on with it. Plain JSON.
+ *
+ * @example
+ * ```ts
+ * import { interrupted, type ResumeRecord } from 'landfall';
+ *
+ * const percent = ({ confirmed, size }: ResumeRecord) => Math.floor((100 * confirmed) / size);
+ * for (const record of await interrupted()) console.log(record.name, percent(record));
+ * ```
+ */
 export interface ResumeRecord {
+  /** Of this format. */
   readonly version: 1;
   /** What makes it the same upload: endpoint, name, size, time of modification, path. */
   readonly key: string;
@@ -9,7 +20,9 @@ export interface ResumeRecord {
   readonly endpoint: string;
   /** Address of the upload; null until the creation was answered. */
   readonly url: string | null;
+  /** Name of the file. */
   readonly name: string;
+  /** Bytes of the file. */
   readonly size: number;
   /** Milliseconds since 1970; null where the source has none. */
   readonly lastModified: number | null;
@@ -29,18 +42,36 @@ export interface ResumeRecord {
   readonly checksum?: { readonly offset: number; readonly crc32: number };
   /** ISO 8601, UTC. */
   readonly createdAt: string;
+  /** ISO 8601, UTC. */
   readonly updatedAt: string;
 }
 
 /**
- * Keeps records by key. Whatever it throws is not fatal: the upload goes on and only its resumption is lost.
- * What can't be read counts as not there.
+ * Keeps records by key. An error that it throws ends no upload: only that it can be resumed later is lost.
+ * A record that cannot be read counts as absent.
+ *
+ * @example
+ * ```ts
+ * import { type ResumeRecord, type ResumeStore, upload } from 'landfall';
+ *
+ * const records = new Map<string, ResumeRecord>();
+ * const store: ResumeStore = {
+ *   list: async () => [...records.values()],
+ *   get: async (key) => records.get(key),
+ *   put: async (record) => void records.set(record.key, record),
+ *   remove: async (key) => void records.delete(key),
+ * };
+ * upload(file, { endpoint: '/files', store });
+ * ```
  */
 export interface ResumeStore {
+  /** All records, in any order. */
   list(): Promise<ResumeRecord[]>;
+  /** The record of a key; undefined where there is none. */
   get(key: string): Promise<ResumeRecord | undefined>;
   /** Replaces what has the same key, whole or not at all. */
   put(record: ResumeRecord): Promise<void>;
+  /** Removes the record of a key, where there is one. */
   remove(key: string): Promise<void>;
 }
 

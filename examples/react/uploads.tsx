@@ -6,12 +6,12 @@ const WORDS: Readonly<Record<UploadSnapshot['state'], string>> = {
   queued: 'Waits for its turn',
   preparing: 'Starting',
   uploading: 'Uploading',
-  waiting: 'Waits for the connection',
+  waiting: 'Waiting for the connection',
   paused: 'Paused',
-  inspecting: 'Being inspected',
+  inspecting: 'Checking the file',
   accepted: 'Uploaded',
   rejected: 'Refused',
-  failed: 'Given up',
+  failed: 'Failed',
   cancelled: 'Cancelled',
 };
 

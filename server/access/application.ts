@@ -4,9 +4,20 @@ import { credentialOfOwner, type Limits, LimitsSchema, NO_LIMITS, quotaOfOwner }
 import { within } from '../runtime/pause.ts';
 import type { AccessSource, Intent } from './identity.ts';
 
-/** What the rule may answer: an owner, or one with limits. */
+/**
+ * What the rule may answer in the place of a plain owner.
+ *
+ * @example
+ * ```ts
+ * import type { AuthenticatedOwner } from 'landfall-server';
+ *
+ * const visitor: AuthenticatedOwner = { owner: 'visitor-17', limits: { maxUploadBytes: 1_000_000_000 } };
+ * ```
+ */
 export interface AuthenticatedOwner {
+  /** A stable name of the sender, 1 to 255 characters. */
   owner: string;
+  /** Copied into each upload at its creation. @default none beyond the settings */
   limits?: Limits;
 }
 
@@ -15,6 +26,17 @@ export interface AuthenticatedOwner {
  * about to do, and may refuse that alone. An error that it throws with a `status` (or
  * `statusCode`) of 401, 403 or 429 is answered with that status and its `Retry-After`; any other, and no answer within 10 s, is
  * a fault of ours (503), which senders wait out.
+ *
+ * @example
+ * ```ts
+ * import type { Authenticate } from 'landfall-server';
+ *
+ * const authenticate: Authenticate = (request, intent) => {
+ *   const session = sessionOf(request);
+ *   if (session === undefined) return null;
+ *   return intent === 'create' ? { owner: session.userId, limits: { maxUploads: 100 } } : session.userId;
+ * };
+ * ```
  */
 export type Authenticate = (
   request: IncomingMessage,

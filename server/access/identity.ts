@@ -4,7 +4,7 @@ import { UploadError } from '../../shared/errors.ts';
 import type { Grantee } from '../ledger/limits.ts';
 import type { UploadId } from '../ledger/upload-id.ts';
 
-/** What a request is about to do. `finish` is asked without a request, before a verdict. */
+/** What a request is about to do: `inspect` asks for the state of an upload, `append` brings bytes, `terminate` cancels. */
 export type Intent = 'create' | 'append' | 'inspect' | 'download' | 'terminate';
 
 export interface Identity extends Grantee {

@@ -140,6 +140,7 @@ async function fetchText(url: string): Promise<string> {
 /** A file with keys that tokens are to be verified by has none in it. */
 export class KeyFileUnusable extends StartError {
   override readonly name = 'KeyFileUnusable';
+  override readonly code = 'ERR_KEY_FILE_UNUSABLE';
 }
 
 const PEM = /-----BEGIN ([A-Z0-9 ]+)-----[\s\S]+?-----END \1-----/g;

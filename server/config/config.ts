@@ -21,13 +21,33 @@ type WrittenAs<K extends SettingKey> = Settings[K] extends { readonly words: rea
 
 type Read = { readonly [K in SettingKey as NameOf<K>]: ReadAs<K> };
 
-/** What every part reads: frozen, each size and time with its unit in its name. It follows from the table of settings. */
+/**
+ * The settings as the server reads them: frozen, each size and time with its unit in its name.
+ *
+ * @example
+ * ```ts
+ * import { createLandfall } from 'landfall-server';
+ *
+ * const { config } = createLandfall({ maxUploadSize: '5 GiB', patience: '10s' });
+ * console.log(config.maxUploadBytes, config.patienceMs); // 5368709120 10000
+ * ```
+ */
 export interface Config extends Read {
   /** Of `allow…`, `archive…` and `maxUploadBytes`, as the checks read them. */
   readonly policy: Policy;
 }
 
-/** What a caller may write: numbers in base units (bytes, milliseconds) or text in human ones. */
+/**
+ * The settings as a caller writes them, in camel case: numbers in bytes and milliseconds, or text with a unit. docs/settings.md has
+ * every name with its default.
+ *
+ * @example
+ * ```ts
+ * import type { ConfigInput } from 'landfall-server';
+ *
+ * const settings: ConfigInput = { dataDir: '/srv/uploads', maxUploadSize: '50 GiB', expireAfter: '3d', sha256: true };
+ * ```
+ */
 export type ConfigInput = { [K in SettingKey]?: WrittenAs<K> };
 
 /** What the command `landfall` reads: a machine that serves may send, too. */
@@ -35,9 +55,23 @@ const OF_SENDERS = new Set(['LANDFALL_TOKEN']);
 
 const RESOLVED = new WeakSet<object>();
 
-/** A setting that is not right; the message is a sentence for the operator. */
+/**
+ * A setting makes no sense. The message names it and says what to write.
+ *
+ * @example
+ * ```ts
+ * import { ConfigError, createLandfall } from 'landfall-server';
+ *
+ * try {
+ *   createLandfall({ maxUploadSize: 'huge' });
+ * } catch (error) {
+ *   if (error instanceof ConfigError) console.error(error.message);
+ * }
+ * ```
+ */
 export class ConfigError extends StartError {
   override readonly name = 'ConfigError';
+  override readonly code = 'ERR_CONFIG';
 }
 
 /** @throws ConfigError naming the setting and what is wrong with it */

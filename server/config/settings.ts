@@ -1,7 +1,7 @@
-// The table of settings: what `config.ts` reads by and its type follows from, and the README's table and `--help` are written from.
+// The table of settings: what `config.ts` reads by and its type follows from, and the table of docs/settings.md and `--help` are written from.
 import { ARCHIVE_RULES, DEFAULT_ALLOW } from '../../shared/policy.ts';
 
-/** Each setting once: key → what its values are, its default, and what `--help` and the README say of it. */
+/** Each setting once: key → what its values are, its default, and what `--help` and docs/settings.md say of it. */
 export const SETTINGS = {
   host: {
     kind: 'someText',

@@ -2,9 +2,24 @@ import type { Rejection } from '../../shared/errors.ts';
 import type { Policy } from '../../shared/policy.ts';
 import type { ApplicationRecord, Json, ScanReport } from '../../shared/upload.ts';
 
-/** What a check sees of an upload whose bytes are all stored. */
+/**
+ * What a check sees of an upload whose bytes are all stored.
+ *
+ * @example
+ * ```ts
+ * import type { Inspectable } from 'landfall-server';
+ *
+ * async function countZeros(upload: Inspectable): Promise<number> {
+ *   let zeros = 0;
+ *   for await (const chunk of upload.stream()) zeros += chunk.filter((byte) => byte === 0).length;
+ *   return zeros;
+ * }
+ * ```
+ */
 export interface Inspectable {
+  /** The id of the upload: 32 hex digits. */
   readonly id: string;
+  /** Whose upload it is; empty where senders are not told apart. */
   readonly owner: string;
   /** As the sender gave it, nothing in it verified. */
   readonly metadata: Readonly<Record<string, string>>;
@@ -20,6 +35,7 @@ export interface Inspectable {
   readonly length: number;
   /** The first bytes: min(length, HEAD_BYTES). */
   readonly head: Uint8Array;
+  /** What this sender may upload. */
   readonly policy: Policy;
   /** Aborted when the check was silent for too long or the lease is lost. Then `read` and `stream` throw, too. */
   readonly signal: AbortSignal;
@@ -48,28 +64,84 @@ export type CheckOutcome = (Rejection & { result?: Json }) | { code?: undefined;
 /**
  * One file, one function. A rejection refuses the file; undefined, or a result alone, lets it pass. What it throws is a fault of
  * ours and is tried again; a `CheckCrash` counts against the file, and five of them refuse it; `CheckLater` is no fault. A result
- * that is too large or no JSON, and a code that there is not, are faults, too.
+ * that is too large or is not JSON, and a code that does not exist, are faults too.
+ *
+ * @example
+ * ```ts
+ * import { type Check, createLandfall } from 'landfall-server';
+ *
+ * const noDrafts: Check = {
+ *   name: 'no-drafts',
+ *   async run({ safeName }) {
+ *     return safeName?.includes('draft') ? { code: 'ERR_CHECK_REFUSED', detail: 'Send the final version.' } : undefined;
+ *   },
+ * };
+ * const landfall = createLandfall({ dataDir: './data' }, { checks: [noDrafts] });
+ * ```
  */
 export interface Check {
+  /** For the log. */
   readonly name: string;
+  /**
+   * Looks at one file.
+   *
+   * @returns why the file is refused, or a result for its sender; undefined lets it pass
+   * @throws CheckCrash when the file itself broke the check
+   * @throws CheckLater when it cannot be told yet; anything else for a fault that has nothing to do with the file
+   */
   run(upload: Inspectable): Promise<CheckOutcome | undefined>;
 }
 
-/** It cannot be told yet: the whole inspection is made again then, or sooner where the server is restarted. Nothing is counted. */
+const MAX_LATER_MS = 86_400_000;
+
+/**
+ * It cannot be told yet: the whole inspection is made again after a time, or sooner where the server is restarted. Nothing is counted.
+ *
+ * @example
+ * ```ts
+ * import { type Check, CheckLater } from 'landfall-server';
+ *
+ * const reviewed: Check = {
+ *   name: 'reviewed',
+ *   async run({ id }) {
+ *     const answer = await fetch(`https://reviews.example/${id}`);
+ *     if (answer.status === 404) throw new CheckLater(60_000);
+ *     return answer.ok ? undefined : { code: 'ERR_CHECK_REFUSED', detail: 'The review refused it.' };
+ *   },
+ * };
+ * ```
+ */
 export class CheckLater extends Error {
   override readonly name = 'CheckLater';
+  /** Milliseconds until the inspection is made again: 0 to a day. */
   readonly delayMs: number;
 
-  /** @param delayMs up to a day counts: nobody waits for longer without asking */
+  /** @param delayMs milliseconds; up to a day counts: nobody waits for longer without asking */
   constructor(delayMs: number) {
     super(`It is to be asked again in ${delayMs} ms.`);
     this.delayMs = Math.round(Math.min(Math.max(delayMs, 0), MAX_LATER_MS));
   }
 }
 
-const MAX_LATER_MS = 86_400_000;
-
-/** The check told of no progress for too long or took its worker down: maybe the file's doing. */
+/**
+ * The file broke the check: it crashed a scanner, or kept it busy without progress. Five of these refuse the file with
+ * `ERR_UNINSPECTABLE`, so that one file cannot keep a server busy for ever.
+ *
+ * @example
+ * ```ts
+ * import { type Check, CheckCrash } from 'landfall-server';
+ *
+ * const readable: Check = {
+ *   name: 'readable',
+ *   async run(upload) {
+ *     const head = await upload.read(0, 1024).catch((cause) => {
+ *       throw new CheckCrash('The head cannot be read.', { cause });
+ *     });
+ *     return head.length > 0 ? undefined : { code: 'ERR_CHECK_REFUSED', detail: 'There is nothing in it.' };
+ *   },
+ * };
+ * ```
+ */
 export class CheckCrash extends Error {
   override readonly name = 'CheckCrash';
 }

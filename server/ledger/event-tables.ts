@@ -1,5 +1,5 @@
 // Tables of events and of those who are told of them, and what writes events: triggers, in the statement that makes the change.
-import { type Generated, type Kysely, sql } from 'kysely';
+import { type Generated, type QueryExecutorProvider, sql } from 'kysely';
 import type { Migration } from 'kysely/migration';
 import type { UploadId } from './upload-id.ts';
 
@@ -12,6 +12,7 @@ export const EVENT_TYPES = [
   'upload.terminated',
   'upload.removed',
 ] as const;
+/** What happened to an upload; docs/events.md says when each comes. */
 export type EventType = (typeof EVENT_TYPES)[number];
 
 /** What happened to an upload. A row has `upload` until it has a position, and `body` from then on. */
@@ -123,7 +124,7 @@ const COLUMNS = 'id, type, "uploadId", at, upload';
  * In the statement that makes the change, whatever that is: no verdict without its event, no event without its verdict. A row
  * that is inserted in its last state makes two. An upload that is taken back while it is under way has ended as well.
  */
-async function writeEventsOnPostgres<T>(db: Kysely<T>): Promise<void> {
+async function writeEventsOnPostgres(db: QueryExecutorProvider): Promise<void> {
   const insert = (type: string, row: string, at: string) =>
     `insert into events (${COLUMNS}) values ('evt_' || replace(gen_random_uuid()::text, '-', ''), ${type}, ${row}.id, ${at}, to_jsonb(${row})::text);`;
   const state = "'upload.' || new.state";
@@ -154,7 +155,7 @@ async function writeEventsOnPostgres<T>(db: Kysely<T>): Promise<void> {
  * As on PostgreSQL. SQLite's triggers have to name each column, so this is done anew where a migration has added one. A migration
  * that takes a column away has to drop the triggers first.
  */
-export async function writeEvents<T>(db: Kysely<T>): Promise<void> {
+export async function writeEvents(db: QueryExecutorProvider): Promise<void> {
   const { rows } = await sql<{ name: string }>`select name from pragma_table_info('uploads')`.execute(db);
   const jsonOf = (row: string) => `json_object(${rows.map(({ name }) => `'${name}', ${row}."${name}"`).join(', ')})`;
   const insert = (type: string, row: string, at: string) =>
@@ -176,7 +177,7 @@ export async function writeEvents<T>(db: Kysely<T>): Promise<void> {
 }
 
 /** Whether the triggers name every column: only otherwise `writeEvents` has something to change, for which it locks the file. */
-export async function writesWholeRows<T>(db: Kysely<T>): Promise<boolean> {
+export async function writesWholeRows(db: QueryExecutorProvider): Promise<boolean> {
   const { rows: columns } = await sql<{ name: string }>`select name from pragma_table_info('uploads')`.execute(db);
   const { rows } = await sql<{ sql: string }>`select sql from sqlite_master where type = 'trigger'
     and name in ('uploads_inserted', 'uploads_moved', 'uploads_deleted')`.execute(db);

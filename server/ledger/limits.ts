@@ -5,23 +5,33 @@ import { narrowPolicy, type Policy, parsePolicy } from '../../shared/policy.ts';
 
 /** What a sender can be allowed besides sending: `create` goes with appending to one's own uploads and asking for their verdicts. */
 export const ACTIONS = ['create', 'download', 'terminate'] as const;
+/** `create` and all that goes with it, `download` of accepted files, `terminate` (cancel) of unfinished uploads. */
 export type Action = (typeof ACTIONS)[number];
 
-/** As it is stored; what is absent is not limited beyond the server's own settings. */
+/**
+ * What one sender may do, within what the server's settings allow. A limit that is absent limits nothing.
+ *
+ * @example
+ * ```ts
+ * import type { Limits } from 'landfall-server';
+ *
+ * const guest: Limits = { allow: 'images', maxUploadBytes: 20_000_000, maxUploads: 10, actions: ['create'] };
+ * ```
+ */
 export interface Limits {
-  /** As `LANDFALL_ALLOW`: what of the server's policy is taken. */
+  /** What of the server's policy is taken, written as in `LANDFALL_ALLOW`. @default all of it */
   readonly allow?: string | undefined;
-  /** Bytes of the largest file. */
+  /** Bytes of the largest file. @default the setting `maxUploadSize` */
   readonly maxUploadBytes?: number | undefined;
-  /** How many uploads in all, refused and cancelled ones not counted. */
+  /** How many uploads in all, refused and cancelled ones not counted. @default no limit */
   readonly maxUploads?: number | undefined;
-  /** Bytes of all of them. */
+  /** Bytes of all of them. @default no limit */
   readonly maxBytes?: number | undefined;
-  /** Put in place of whatever the sender says under these keys. */
+  /** Replaces what the sender says under these keys. @default {} */
   readonly metadata?: Readonly<Record<string, string>> | undefined;
-  /** Absent: all. */
+  /** What the sender may do at all. @default all of them */
   readonly actions?: readonly Action[] | undefined;
-  /** After so long an accepted file is removed, in milliseconds. */
+  /** After so many milliseconds an accepted file is removed. @default never */
   readonly keepFilesForMs?: number | undefined;
 }
 

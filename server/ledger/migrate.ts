@@ -4,9 +4,10 @@ import type { Engine } from './engine.ts';
 import { writeEvents, writesWholeRows } from './event-tables.ts';
 import { migrations } from './migrations.ts';
 
-/** The ledger was written by a newer Landfall. */
+/** A newer version of Landfall wrote the ledger. Start that version. */
 export class LedgerTooNew extends StartError {
   override readonly name = 'LedgerTooNew';
+  override readonly code = 'ERR_LEDGER_TOO_NEW';
 }
 
 /** Brings the tables up to date. @throws LedgerTooNew */

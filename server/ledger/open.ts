@@ -12,9 +12,10 @@ export interface LedgerLocation {
   databaseConnections: number;
 }
 
-/** The data directory has a ledger of its own, which knows what lies there; the one that was asked for does not. */
+/** The data directory holds a SQLite ledger, and `databaseUrl` names another ledger. Name a new, empty directory. */
 export class LedgerElsewhere extends StartError {
   override readonly name = 'LedgerElsewhere';
+  override readonly code = 'ERR_LEDGER_ELSEWHERE';
 }
 
 export function hasSqlite(dataDir: string): boolean {

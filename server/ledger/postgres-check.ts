@@ -1,18 +1,8 @@
 // Whether the database can hold the ledger: asked once at start, with a sentence for whoever set it up.
 import { sql } from 'kysely';
 import { DatabaseError } from 'pg';
-import { StartError } from '../runtime/start-error.ts';
+import { DatabaseUnusable } from './database-unusable.ts';
 import type { Engine } from './engine.ts';
-
-export class DatabaseUnusable extends StartError {
-  override readonly name = 'DatabaseUnusable';
-  override readonly isMistake: boolean;
-
-  constructor(message: string, { isMistake = true, cause }: { isMistake?: boolean; cause?: unknown } = {}) {
-    super(message, { cause });
-    this.isMistake = isMistake;
-  }
-}
 
 const LEAST_VERSION = 13;
 

@@ -6,10 +6,10 @@ import { sql } from 'kysely';
 import { Client } from 'pg';
 import type { Logger } from 'pino';
 import { pause } from '../runtime/pause.ts';
+import { DatabaseUnusable } from './database-unusable.ts';
 import type { Engine } from './engine.ts';
 import type { Notice, Notices } from './notices.ts';
 import { connection } from './postgres.ts';
-import { DatabaseUnusable } from './postgres-check.ts';
 import type { UploadId } from './upload-id.ts';
 
 /** What a notice looks like: anybody who may connect to the database can send whatever they like. */

@@ -10,9 +10,10 @@ import { Checkpointer } from './checkpointer.ts';
 import type { Engine } from './engine.ts';
 import type { Schema } from './schema.ts';
 
-/** Another process serves this data directory. */
+/** Another process serves this data directory. Stop it, or name another directory: `dataDir`. */
 export class LedgerInUse extends StartError {
   override readonly name = 'LedgerInUse';
+  override readonly code = 'ERR_LEDGER_IN_USE';
 }
 
 /** As SQLite has it. While commits come without a pause, the log never is all copied, and only then does it begin anew. */

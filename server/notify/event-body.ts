@@ -4,10 +4,26 @@ import type { NewEvent } from '../ledger/event-log.ts';
 import type { EventType } from '../ledger/event-tables.ts';
 import { toUpload, type Upload, type UploadRow } from '../ledger/upload.ts';
 
-/** As Standard Webhooks has it, with `id` and `sequence` beside. */
+/**
+ * What is told of an event: the form of Standard Webhooks, with `id` and `sequence` beside.
+ *
+ * @example
+ * ```ts
+ * import { createServer } from 'node:http';
+ * import { text } from 'node:stream/consumers';
+ * import type { EventBody } from 'landfall-server';
+ *
+ * createServer(async (request, response) => {
+ *   const { type, data }: EventBody = JSON.parse(await text(request)); // verify its signature first: docs/events.md
+ *   console.log(type, data.owner, data.name);
+ *   response.writeHead(204).end();
+ * }).listen(4000);
+ * ```
+ */
 export interface EventBody {
   /** `evt_` and 32 hex digits: the same however often the event is delivered. */
   id: string;
+  /** What happened. */
   type: EventType;
   /** When it happened: ISO 8601, UTC. */
   timestamp: string;

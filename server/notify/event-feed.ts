@@ -9,10 +9,23 @@ const PAGE = 100;
 /** What no hint told of, or a ledger that was away, is looked for so soon. */
 const POLL_MS = 1000;
 
+/**
+ * Where `landfall.events()` begins and ends.
+ *
+ * @example
+ * ```ts
+ * import { createLandfall, type FeedOptions } from 'landfall-server';
+ *
+ * const landfall = createLandfall({ dataDir: './data' });
+ * await landfall.start();
+ * const options: FeedOptions = { after: 0, signal: AbortSignal.timeout(60_000) };
+ * for await (const { position, type } of landfall.events(options)) console.log(position, type);
+ * ```
+ */
 export interface FeedOptions {
   /** The position of the last event that the reader has; 0 for all that are kept. @default 0 */
   after?: number;
-  /** Ends the iteration. */
+  /** Ends the iteration when it is aborted. @default none: until the server is closed */
   signal?: AbortSignal;
 }
 

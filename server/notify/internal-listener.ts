@@ -18,6 +18,7 @@ const ADDRESS = /^\/content\/([\w-]{43})$/;
 /** The address for the application is somebody else's, or there is none like it here. */
 export class InternalAddressUnusable extends StartError {
   override readonly name = 'InternalAddressUnusable';
+  override readonly code = 'ERR_INTERNAL_ADDRESS_UNUSABLE';
 }
 
 /** The staged bytes of one attempt, as they are offered to the application while its check runs. */

@@ -12,6 +12,7 @@ const PAGE = 500;
 /** What its uploads bring now would be ended, too. */
 export class StillServed extends StartError {
   override readonly name = 'StillServed';
+  override readonly code = 'ERR_STILL_SERVED';
 }
 
 /**

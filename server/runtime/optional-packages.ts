@@ -1,10 +1,10 @@
 // Packages that only some settings ask for: optional peers of this one, loaded when the setting is there.
 import { StartError } from './start-error.ts';
 
-/** A setting asks for packages that are not installed. */
+/** A setting asks for packages that are not installed. The message has the command that installs them. */
 export class PackageMissing extends StartError {
   override readonly name = 'PackageMissing';
-  readonly code = 'ERR_PACKAGE_MISSING';
+  override readonly code = 'ERR_PACKAGE_MISSING';
 }
 
 /**

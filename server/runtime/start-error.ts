@@ -1,5 +1,40 @@
-/** What keeps the server from starting, in a sentence for the person who set it up. */
+/** Stable names for the reasons that keep a server from starting: go by them, not by the message. docs/errors.md lists them. */
+export type StartErrorCode =
+  | 'ERR_CONFIG'
+  | 'ERR_PACKAGE_MISSING'
+  | 'ERR_LEDGER_IN_USE'
+  | 'ERR_LEDGER_ELSEWHERE'
+  | 'ERR_LEDGER_TOO_NEW'
+  | 'ERR_DATABASE_UNUSABLE'
+  | 'ERR_BUCKET_UNUSABLE'
+  | 'ERR_STAGED_ELSEWHERE'
+  | 'ERR_KEY_FILE_UNUSABLE'
+  | 'ERR_INTERNAL_ADDRESS_UNUSABLE'
+  // Of the command alone
+  | 'ERR_ADDRESS_UNUSABLE'
+  | 'ERR_STILL_SERVED'
+  | 'ERR_NOTHING_TO_ADOPT'
+  | 'ERR_USAGE';
+
+/**
+ * The server cannot start. `message` is a sentence for the person who set it up.
+ *
+ * @example
+ * ```ts
+ * import { createLandfall, StartError } from 'landfall-server';
+ *
+ * try {
+ *   await createLandfall({ dataDir: './data' }).start();
+ * } catch (error) {
+ *   if (!(error instanceof StartError)) throw error;
+ *   console.error(error.code, error.message);
+ *   process.exitCode = error.isMistake ? 2 : 1;
+ * }
+ * ```
+ */
 export abstract class StartError extends Error {
-  /** Whether somebody has to change something; else the same start may succeed later. */
+  /** The reason, as a name that does not change. */
+  abstract readonly code: StartErrorCode;
+  /** True: the operator has to change something first. False: the same start may succeed later. */
   readonly isMistake: boolean = true;
 }

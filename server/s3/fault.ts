@@ -16,9 +16,10 @@ export class S3Fault extends Error {
   }
 }
 
-/** The bucket can't be used. The message is for the person who set it up. */
+/** The bucket cannot be used: it is away, or refuses the credentials. `isMistake` is false where it is only away. */
 export class BucketUnusable extends StartError {
   override readonly name = 'BucketUnusable';
+  override readonly code = 'ERR_BUCKET_UNUSABLE';
   override readonly isMistake: boolean;
 
   constructor(message: string, isMistake: boolean, cause: S3Fault) {

@@ -18,9 +18,10 @@ export interface Place {
   server: string;
 }
 
-/** The settings name another place than the uploads under way have their bytes in. */
+/** Uploads under way have their bytes in another directory or bucket than the settings name. Set it back until they have ended. */
 export class StagedElsewhere extends StartError {
   override readonly name = 'StagedElsewhere';
+  override readonly code = 'ERR_STAGED_ELSEWHERE';
 }
 
 /**

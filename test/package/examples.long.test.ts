@@ -1,6 +1,6 @@
 // What the documents show compiles against what the package is.
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
 import { REPOSITORY } from '../support/repository.ts';
@@ -28,12 +28,31 @@ function examplesIn(document: string): { name: string; code: string }[] {
   }));
 }
 
-it('every example of the READMEs and of the client’s page', () => {
+/** Those of the doc comments, in the order of their files. */
+function examplesInSources(): { name: string; code: string }[] {
+  const files = globSync('{client,server,shared}/**/*.{ts,tsx}', { cwd: REPOSITORY, exclude: ['**/dist/**', '**/node_modules/**'] });
+  return files.sort().flatMap((file) => {
+    const text = readFileSync(join(REPOSITORY, file), 'utf8');
+    return [...text.matchAll(/^ *\* ```(tsx?)\n((?: *\*.*\n)*?) *\* ```$/gm)].map(([, kind = 'ts', lines = ''], index) => {
+      const code = lines.replaceAll(/^ *\* ?/gm, '');
+      return {
+        name: `${file.replaceAll(/\W/g, '-')}-${index + 1}.${kind}`,
+        // A path is what Node can send; a browser's types know only files.
+        code: /^client\/node/.test(file) ? code.replaceAll("'landfall'", "'landfall/node'") : code,
+      };
+    });
+  });
+}
+
+it('every example of the READMEs, of the client’s page and of the doc comments', () => {
   mkdirSync(FOLDER, { recursive: true });
-  const examples = ['README.md', 'client/README.md', 'server/README.md', 'docs/client.md', 'docs/hooks.md'].flatMap(examplesIn);
-  expect(examples.length).toBeGreaterThanOrEqual(7);
+  const documents = ['README.md', 'client/README.md', 'server/README.md', 'docs/client.md', 'docs/hooks.md'].flatMap(examplesIn);
+  expect(documents.length).toBeGreaterThanOrEqual(7);
+  const comments = examplesInSources();
+  expect(comments.length).toBeGreaterThanOrEqual(40);
+  const examples = [...documents, ...comments];
   // An example goes on where the one before it stopped, so what was imported there is imported here.
-  const known = "import { createQueue, forget, interrupted } from 'landfall';\n";
+  const known = "import { createQueue, createUploader, forget, interrupted } from 'landfall';\n";
   for (const { name, code } of examples) {
     writeFileSync(join(FOLDER, name), code.includes('import ') ? code : `${known}${code}export {};\n`);
   }
@@ -52,9 +71,11 @@ it('every example of the READMEs and of the client’s page', () => {
         typeRoots: [join(REPOSITORY, 'node_modules/@types')],
         paths: {
           landfall: at('client/index.ts'),
+          'landfall/node': at('client/node.ts'),
           'landfall/react': at('client/react/use-landfall.ts'),
           'landfall/element': at('client/element/define.ts'),
           'landfall-server': at('server/index.ts'),
+          'landfall-server/grants': at('server/grants.ts'),
         },
       },
       include: ['*', join(REPOSITORY, 'client/transfer/*.d.ts')],

@@ -26,12 +26,18 @@ export interface Packed {
   manifest: Manifest;
 }
 
-/** Builds both. @returns where their tarballs are */
-export async function packAll(directory: string): Promise<Record<PackageName, string>> {
+/** Copies what building takes into a directory of its own. @returns that directory */
+export function copySources(directory: string, ...others: string[]): string {
   const source = join(directory, 'source');
   const filter = (path: string) => !['dist', 'node_modules'].includes(basename(path));
-  for (const name of TAKEN_TO_BUILD) cpSync(join(REPOSITORY, name), join(source, name), { recursive: true, filter });
+  for (const name of [...TAKEN_TO_BUILD, ...others]) cpSync(join(REPOSITORY, name), join(source, name), { recursive: true, filter });
   symlinkSync(join(REPOSITORY, 'node_modules'), join(source, 'node_modules'));
+  return source;
+}
+
+/** Builds both. @returns where their tarballs are */
+export async function packAll(directory: string): Promise<Record<PackageName, string>> {
+  const source = copySources(directory);
   await run('npm', ['pack', '--workspaces', '--silent', '--pack-destination', directory], { cwd: source });
   const tarballs = readdirSync(directory).filter((name) => name.endsWith('.tgz'));
   const tarballOf = (name: PackageName) =>

@@ -5,8 +5,7 @@ import { ConfigError, configFromEnvironment, resolveConfig } from '../../server/
 import type { Setting } from '../../server/config/setting-kinds.ts';
 import { describeSettings, environmentName, flagName } from '../../server/config/setting-names.ts';
 import { SETTINGS, type SettingKey } from '../../server/config/settings.ts';
-import { REPOSITORY } from '../support/repository.ts';
-import { readmeWithSettings } from '../support/settings-table.ts';
+import { SETTINGS_PAGE, withSettingsTable } from '../support/settings-table.ts';
 
 const KEYS = Object.keys(SETTINGS) as SettingKey[];
 
@@ -216,14 +215,15 @@ describe('the settings', () => {
     expect(configFromEnvironment({ LANDFALL_PORT: '81', LANDFALL_HOST: '::1' }, { port: '82' })).toMatchObject({ port: 82, host: '::1' });
   });
 
-  it('are all described, and the table in the README is up to date', () => {
+  it('are all described, and the table of docs/settings.md is up to date', () => {
     const help = describeSettings();
     for (const key of KEYS) {
       expect(help).toContain(`${flagName(key)}, ${environmentName(key)}\n`);
       expect(help).toContain(SETTINGS[key].help);
     }
-    const readme = readFileSync(join(REPOSITORY, 'README.md'), 'utf8');
-    expect(readme).toBe(readmeWithSettings(readme));
+    const page = readFileSync(SETTINGS_PAGE, 'utf8');
+    expect(page).toContain('| `LANDFALL_PORT` | `1080` |');
+    expect(page).toBe(withSettingsTable(page));
   });
 });
 

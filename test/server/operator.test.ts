@@ -199,7 +199,7 @@ describe('a command line that is not right', () => {
 });
 
 describe('the directories', () => {
-  it('are closed to others, and hold what the README says', async () => {
+  it('are closed to others, and hold what docs/operations.md says', async () => {
     const dataDir = join(testDirectory(), 'a', 'data');
     await embedLandfall({ dataDir });
     expect((await readdir(dataDir)).sort()).toEqual(expect.arrayContaining(['files', 'ledger.sqlite', 'staging']));

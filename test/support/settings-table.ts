@@ -1,9 +1,9 @@
-// Writes the README's table of settings from the schema; with `--check`, only says whether it is up to date.
+// Writes the table of docs/settings.md from the schema.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { environmentName } from '../../server/config/setting-names.ts';
 import { SETTINGS, type SettingKey } from '../../server/config/settings.ts';
 
-const README = new URL('../../README.md', import.meta.url);
+export const SETTINGS_PAGE: URL = new URL('../../docs/settings.md', import.meta.url);
 const BLOCK = /(<!-- settings:[^\n]*-->\n)[\s\S]*?(<!-- \/settings -->)/;
 
 export function settingsTable(): string {
@@ -14,8 +14,8 @@ export function settingsTable(): string {
   return ['| Variable | Default | |', '|---|---|---|', ...rows].join('\n');
 }
 
-export function readmeWithSettings(readme: string): string {
-  return readme.replace(BLOCK, (_match, begin: string, end: string) => `${begin}\n${settingsTable()}\n\n${end}`);
+export function withSettingsTable(page: string): string {
+  return page.replace(BLOCK, (_match, begin: string, end: string) => `${begin}\n${settingsTable()}\n\n${end}`);
 }
 
-if (import.meta.main) writeFileSync(README, readmeWithSettings(readFileSync(README, 'utf8')));
+if (import.meta.main) writeFileSync(SETTINGS_PAGE, withSettingsTable(readFileSync(SETTINGS_PAGE, 'utf8')));

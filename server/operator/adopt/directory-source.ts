@@ -8,6 +8,7 @@ import { type AdoptionSource, type FoundUpload, readInfo, type UnusableUpload } 
 /** There is nothing to adopt from where the operator said. */
 export class NothingToAdopt extends StartError {
   override readonly name = 'NothingToAdopt';
+  override readonly code = 'ERR_NOTHING_TO_ADOPT';
 }
 
 export class DirectorySource implements AdoptionSource {

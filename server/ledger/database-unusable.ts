@@ -1,0 +1,14 @@
+// Apart from the check that throws it: that one imports `pg`, which a server with SQLite does not have.
+import { StartError } from '../runtime/start-error.ts';
+
+/** PostgreSQL cannot hold the ledger: it is away, too old, read-only, or refuses the role. `isMistake` is false where it is only away. */
+export class DatabaseUnusable extends StartError {
+  override readonly name = 'DatabaseUnusable';
+  override readonly code = 'ERR_DATABASE_UNUSABLE';
+  override readonly isMistake: boolean;
+
+  constructor(message: string, { isMistake = true, cause }: { isMistake?: boolean; cause?: unknown } = {}) {
+    super(message, { cause });
+    this.isMistake = isMistake;
+  }
+}
