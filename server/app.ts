@@ -119,14 +119,11 @@ export function createLandfall(input: ConfigInput | Config = {}, hooks: Landfall
   app.use('/files', async (request, response) => {
     if (parts) await track(request, answerFiles(parts, request, response, request.url, collectionUrl(config, request)));
   });
-  app.use(['/upload/multiple', '/upload', '/link/upload'], async (request, response) => {
-    if (parts === undefined) return;
-    const isLink = request.baseUrl.endsWith('/link/upload');
-    const { forms } = parts;
-    const answering = isLink
-      ? forms.answerLink(request, response, collectionUrl(config, request))
-      : forms.answer(request, response, collectionUrl(config, request));
-    await track(request, answering);
+  app.use(['/upload/multiple', '/upload'], async (request, response) => {
+    if (parts) await track(request, parts.forms.answer(request, response, collectionUrl(config, request)));
+  });
+  app.use('/link/upload', async (request, response) => {
+    if (parts) await track(request, parts.forms.answerLink(request, response, collectionUrl(config, request)));
   });
   app.use('/get-upload-url', async (request, response) => {
     if (parts) await track(request, parts.direct.answer(request, response, request.url, collectionUrl(config, request)));

@@ -22,7 +22,7 @@ export const ERRORS = {
   ERR_ACCESS_EXPIRED: { status: 401, title: 'Your permission to upload has run out.', retryable: false },
   ERR_ACCESS_WITHDRAWN: { status: 401, title: 'Your permission to upload was taken back.', retryable: false },
   ERR_FORBIDDEN: { status: 403, title: 'You may not do this.', retryable: false },
-  ERR_ACTION_NOT_ALLOWED: { status: 403, title: 'You may upload here, but not do this.', retryable: false },
+  ERR_ACTION_NOT_ALLOWED: { status: 403, title: 'That is not among what you may do here.', retryable: false },
   ERR_ACCESS_USED_UP: { status: 403, title: 'As many files were uploaded with this permission as it is good for.', retryable: false },
   ERR_ADDRESS_EXPIRED: { status: 403, title: 'This address was good for a limited time, which is over.', retryable: false },
   ERR_FOREIGN_ORIGIN: { status: 403, title: 'Pages of another site may not upload here.', retryable: false },

@@ -23,6 +23,7 @@ export async function run({ files, options, output, progress, stopping }: RunOpt
   const codes: number[] = [];
   let bytes = 0;
   const counts = { accepted: 0, rejected: 0, failed: 0, interrupted: 0 };
+  let isUnknown = false;
   stopping.addEventListener('abort', () => queue.pause(), { once: true });
   if (stopping.aborted) queue.pause();
 
@@ -45,6 +46,7 @@ export async function run({ files, options, output, progress, stopping }: RunOpt
       counts[event] += 1;
       codes.push(exitCodeOf(error));
       progress.complain(`${printable(file)}: ${error.message}`);
+      isUnknown ||= error.code === 'ERR_UNAUTHORIZED';
       output.ended(file, event, url ? { error, url } : { error });
     }
   };
@@ -54,6 +56,7 @@ export async function run({ files, options, output, progress, stopping }: RunOpt
   await Promise.all(followed);
   stopShowing();
   progress.stop();
+  if (isUnknown) progress.complain('What the server knows you by goes into LANDFALL_TOKEN, or into a file that --token-file names.');
   const exitCode = stopping.aborted && counts.interrupted > 0 ? Number(stopping.reason) : combinedExitCode(codes);
   const ms = performance.now() - begun;
   const some = files.length === 1 ? '1 file' : `${files.length} files`;

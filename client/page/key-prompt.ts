@@ -43,7 +43,7 @@ export class KeyPrompt {
     keep('');
     this.#key = undefined;
     this.#notice.hidden = !isWrong;
-    this.#notice.textContent = isWrong ? 'The server does not take this key. Look whether all of it is there.' : '';
+    this.#notice.textContent = isWrong ? 'The server does not take this key. Look whether all of it is there, or ask for another.' : '';
     this.#form.hidden = false;
     this.#onAsking(true);
     this.#input.focus();

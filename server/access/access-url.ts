@@ -8,6 +8,7 @@ import { parseByteCount } from '../../shared/protocol.ts';
 import { type Config, ConfigError } from '../config/config.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { credentialOfOwner, type Limits, NO_LIMITS, quotaOfOwner } from '../ledger/limits.ts';
+import { storedMetadata } from '../ledger/stored-metadata.ts';
 import type { Upload } from '../ledger/upload.ts';
 import type { UploadId } from '../ledger/upload-id.ts';
 import type { ClientAddresses } from './anonymous.ts';
@@ -225,8 +226,8 @@ function creationOf({ headers }: IncomingMessage): AskedUpload {
 
 function known(upload: Upload | { id: UploadId }): AskedUpload {
   if (!('state' in upload)) return upload;
-  const { id, owner, state, originalName: name, claimedType: type, length, metadata } = upload;
-  return { id, owner, state, name, type, length, metadata: metadataIn(metadata) };
+  const { id, owner, state, originalName: name, claimedType: type, length } = upload;
+  return { id, owner, state, name, type, length, metadata: storedMetadata(upload) };
 }
 
 function metadataIn(text: string): Record<string, string> {

@@ -28,6 +28,9 @@ export interface BearerTokensOptions {
 
 const MAX_KNOWN = 10_000;
 
+/** What a browser shows a proxy in front, and goes on showing to whoever is behind it. All else was meant for us, however it is written. */
+const OF_PROXIES = /^(?:Basic|Digest|Negotiate|NTLM) /i;
+
 export function bearerTokens({ kinds, guesses, isLast }: BearerTokensOptions): AccessSource {
   /** Those that were true when they came last: they are looked at again whoever else guesses at their sender's address. */
   const known = new Set<string>();
@@ -48,7 +51,8 @@ export function bearerTokens({ kinds, guesses, isLast }: BearerTokensOptions): A
     async identify(request, intent) {
       const text = bearerOf(request);
       if (text === undefined) {
-        if (isLast && /^Bearer\b/i.test(request.headers.authorization ?? '')) throw new UploadError('ERR_UNAUTHORIZED');
+        const { authorization = '' } = request.headers;
+        if (isLast && authorization !== '' && !OF_PROXIES.test(authorization)) throw new UploadError('ERR_UNAUTHORIZED');
         return undefined;
       }
       const token = { text, digest: createHash('sha256').update(text).digest('base64') };

@@ -64,13 +64,17 @@ export class Downloads {
   }
 
   /** What an upload's record says of its address: one that its reader may use; null for a file that he may not have. */
-  addressFor({ limits: { actions }, isByHeader }: Identity, upload: Upload, collectionUrl: string): string | null {
+  addressFor({ limits: { actions }, isByHeader, endsAt }: Identity, upload: Upload, collectionUrl: string): string | null {
     const { rule, lifetimeMs } = this.#options;
     const address = `${collectionUrl}/${upload.id}`;
     if (upload.state !== 'accepted') return address;
     if (rule === 'off' || (actions !== undefined && !actions.includes('download'))) return null;
     // A link on a page carries no header.
-    return rule === 'signed' || (rule === 'owner' && isByHeader) ? this.sign(address, upload.id, Date.now() + lifetimeMs) : address;
+    if (rule !== 'signed' && !(rule === 'owner' && isByHeader)) return address;
+    // Whoever may still ask after the end of his right downloads nothing any more, and by no address that he got before.
+    const now = Date.now();
+    const until = Math.min(now + lifetimeMs, endsAt ?? Number.POSITIVE_INFINITY);
+    return until > now ? this.sign(address, upload.id, until) : null;
   }
 
   #requireSignature(id: UploadId, parameters: URLSearchParams): void {

@@ -114,6 +114,7 @@ function verifiedOf({ jti, exp, nbf = 0, [GRANT_CLAIM]: claim }: Claims): Verifi
     limits,
     isConfined: true,
     isByHeader: true,
+    endsAt: exp * 1000,
   };
   return { identity, startsAtMs: nbf * 1000, endsAtMs: exp * 1000 };
 }

@@ -12,8 +12,10 @@ export interface Identity extends Grantee {
   readonly isConfined: boolean;
   /** It came in a header, which a link on a page can't carry: addresses that it is told are signed. */
   readonly isByHeader: boolean;
-  /** Of what was given out by name: what it is called, and when it ends by the wall's clock; null: never. */
-  readonly terms?: { readonly title: string; readonly endsAt: number | null };
+  /** When what was given ends by itself, by the wall's clock, in milliseconds; null, or absent: never. */
+  readonly endsAt?: number | null;
+  /** What it is called, where it was given out by name. */
+  readonly title?: string;
 }
 
 /** @throws UploadError 401, 403, 429, 503 */
@@ -66,7 +68,7 @@ export function bearerOf(request: IncomingMessage): string | undefined {
 
 /** Whoever may create may append to what he created, and is told of it. @throws UploadError 403 */
 function requireAction({ limits: { actions } }: Identity, intent: Intent): void {
-  if (actions === undefined || intent === 'append' || intent === 'inspect' || actions.includes(intent)) return;
+  if (actions === undefined || intent === 'inspect' || actions.includes(intent === 'append' ? 'create' : intent)) return;
   throw new UploadError('ERR_ACTION_NOT_ALLOWED');
 }
 

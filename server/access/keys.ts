@@ -15,8 +15,9 @@ export function keyTokens(credentials: FreshCredentials): TokenKind {
       // Whoever shows it did not guess.
       if (key.removedAt !== null) throw new UploadError('ERR_UNAUTHORIZED');
       if (key.endsAt !== null && key.endsAt <= Date.now()) throw new UploadError('ERR_ACCESS_EXPIRED');
-      const { owner, limits } = key;
-      return { owner, source: 'key', credential: key.id, quota: quotaOfOwner(owner), limits, isConfined: false, isByHeader: true };
+      const { owner, limits, endsAt } = key;
+      const quota = quotaOfOwner(owner);
+      return { owner, source: 'key', credential: key.id, quota, limits, isConfined: false, isByHeader: true, endsAt };
     },
   };
 }

@@ -36,7 +36,8 @@ export function linkTokens(credentials: FreshCredentials, graceMs: number): Toke
         limits,
         isConfined: true,
         isByHeader: true,
-        terms: { title, endsAt },
+        endsAt,
+        title,
       };
     },
   };

@@ -49,14 +49,14 @@ async function senderOf(access: Access, request: IncomingMessage): Promise<Ident
 }
 
 /** Of what was given out: what it is called, until when it is good, and what of it is left. */
-async function grantOf(quotas: Quotas, { credential, limits, terms }: Identity): Promise<object> {
+async function grantOf(quotas: Quotas, { credential, limits, title, endsAt = null }: Identity): Promise<object> {
   const { maxUploads, maxBytes } = limits;
-  if (terms === undefined && maxUploads === undefined && maxBytes === undefined) return {};
+  if (title === undefined && maxUploads === undefined && maxBytes === undefined) return {};
   const used = credential === null ? undefined : await quotas.get(credential);
   const left = (most: number, taken = 0) => Math.max(most - taken, 0);
   return {
     grant: {
-      ...(terms && { title: terms.title, ...(terms.endsAt !== null && { endsAt: new Date(terms.endsAt).toISOString() }) }),
+      ...(title !== undefined && { title, ...(endsAt !== null && { endsAt: new Date(endsAt).toISOString() }) }),
       ...(maxUploads !== undefined && { uploadsLeft: left(maxUploads, used?.uploads) }),
       ...(maxBytes !== undefined && { bytesLeft: left(maxBytes, used?.bytes) }),
     },

@@ -41,7 +41,8 @@ export const LimitsSchema: z.ZodType<Limits> = z.strictObject({
 /** It goes out in a header again. */
 function isMetadata(pairs: Readonly<Record<string, string>>): boolean {
   try {
-    return parseMetadata(formatMetadata(new Map(Object.entries(pairs)))).size === Object.keys(pairs).length;
+    const read = parseMetadata(formatMetadata(new Map(Object.entries(pairs))));
+    return Object.entries(pairs).every(([key, value]) => read.get(key) === value);
   } catch {
     return false;
   }

@@ -1,7 +1,7 @@
 // An upload as the application sees it.
-import { parseMetadata } from '../../shared/metadata.ts';
 import type { UploadRecord } from '../../shared/upload.ts';
 import type { Config } from '../config/config.ts';
+import { storedMetadata } from '../ledger/stored-metadata.ts';
 import type { Upload } from '../ledger/upload.ts';
 
 /** Where an accepted file is: a path below the storage's root, with slashes, or an object in a bucket. */
@@ -38,8 +38,9 @@ export function applicationRecord(upload: Upload, record: UploadRecord, config: 
 }
 
 /** Forms and direct uploads name what they know by the keys that tus clients use, too. */
-function metadataOf({ metadata, originalName, claimedType, relativePath }: Upload): Record<string, string> {
-  if (metadata !== '') return Object.fromEntries(parseMetadata(metadata));
+function metadataOf(upload: Upload): Record<string, string> {
+  const { metadata, originalName, claimedType, relativePath } = upload;
+  if (metadata !== '') return storedMetadata(upload);
   const known = Object.entries({ filename: originalName, filetype: claimedType, relativePath });
   return Object.fromEntries(known.filter((pair): pair is [string, string] => pair[1] !== null));
 }

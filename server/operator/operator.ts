@@ -1,7 +1,6 @@
 // What operators do with uploads from a shell, also while the server runs.
 import { crc32 } from 'node:zlib';
 import { UploadError } from '../../shared/errors.ts';
-import { parseMetadata } from '../../shared/metadata.ts';
 import { formatBytes, parseDuration } from '../../shared/units.ts';
 import { UPLOAD_STATES, type UploadState } from '../../shared/upload.ts';
 import { Downloads, downloadSecret } from '../access/downloads.ts';
@@ -11,6 +10,7 @@ import { toRecord } from '../http/record.ts';
 import { Facts } from '../ledger/facts.ts';
 import { Ledger } from '../ledger/ledger.ts';
 import { hasSqlite, openEngine } from '../ledger/open.ts';
+import { storedMetadata } from '../ledger/stored-metadata.ts';
 import { BrokenRow, toUpload, type Upload, type UploadRow } from '../ledger/upload.ts';
 import { parseUploadId, type UploadId } from '../ledger/upload-id.ts';
 import { NO_CHECKSUM } from '../staging/running-checksum.ts';
@@ -100,17 +100,7 @@ async function described(ledger: Ledger, { staging, describe }: Backend, config:
   const record = toRecord(ledger, upload, stored, `${config.publicUrl}/files/${id}`);
   const file = upload.state === 'accepted' ? describe(upload.target, upload.name) : undefined;
   const { owner, source, credential, attempt: attempts } = upload;
-  return { ...record, owner, source, credential, metadata: metadataOf(upload), attempts, file };
-}
-
-/** As its sender and what it was given say. */
-function metadataOf({ metadata }: Upload): Record<string, string> {
-  try {
-    return Object.fromEntries(parseMetadata(metadata));
-  } catch {
-    // Of a form, which takes longer names.
-    return {};
-  }
+  return { ...record, owner, source, credential, metadata: storedMetadata(upload), attempts, file };
 }
 
 async function remove(ledger: Ledger, storage: Storage, config: Config, id: UploadId, output: Output): Promise<number> {

@@ -3,13 +3,14 @@ import { UploadError } from '../../shared/errors.ts';
 import { safeFileName, safeRelativePath } from '../../shared/filename.ts';
 import { formatMetadata, type Metadata, metadataValue } from '../../shared/metadata.ts';
 import { checkName } from '../../shared/policy.ts';
+import { METADATA_KEYS } from '../../shared/protocol.ts';
 import { formatBytes } from '../../shared/units.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Grantee, Policies } from '../ledger/limits.ts';
 import { JUST_CREATED, type Upload, type UploadIn } from '../ledger/upload.ts';
 import type { UploadId } from '../ledger/upload-id.ts';
 import type { Durability } from './checkpoints.ts';
-import { fingerprintOf, storedKeys } from './creation-key.ts';
+import { fingerprintOf, type KeyHolder, storedKeys } from './creation-key.ts';
 import type { CreationRates } from './creation-rates.ts';
 import type { FreeSpace } from './free-space.ts';
 import type { Reservations } from './reservations.ts';
@@ -30,7 +31,7 @@ export interface AdmissionOptions {
 export interface NewUpload {
   id: UploadId;
   /** Whose it is, and within which limits. */
-  grantee: Grantee;
+  grantee: Grantee & KeyHolder;
   /** Bytes; null while deferred. */
   length: number | null;
   metadata: Metadata;
@@ -57,7 +58,7 @@ export class Admission {
     const { owner, limits } = grantee;
     const creationFingerprint = idempotencyKey === null ? null : fingerprintOf(length, request.metadata);
     const keys =
-      creationFingerprint === null || idempotencyKey === null ? undefined : storedKeys(owner, idempotencyKey, creationFingerprint);
+      creationFingerprint === null || idempotencyKey === null ? undefined : storedKeys(grantee, idempotencyKey, creationFingerprint);
     if (keys !== undefined) {
       const earlier = await ledger.findByKey(owner, keys);
       if (earlier && earlier.createdAt - earlier.wallAheadMs > ledger.now() - KEY_MS) return repeated(earlier, creationFingerprint);
@@ -126,7 +127,12 @@ function repeated(upload: Upload, fingerprint: string | null): { upload: Upload;
 /** What the identity says of an upload stands, whatever its sender says. */
 function withFixed(request: NewUpload, fixed: Readonly<Record<string, string>> | undefined): Pick<NewUpload, 'metadata' | 'rawMetadata'> {
   if (fixed === undefined) return request;
-  const metadata = new Map([...request.metadata, ...Object.entries(fixed)]);
+  const metadata = new Map(request.metadata);
+  // Nor under another key that means the same.
+  for (const keys of Object.values(METADATA_KEYS)) {
+    if (keys.some((key) => Object.hasOwn(fixed, key))) for (const key of keys) metadata.delete(key);
+  }
+  for (const [key, value] of Object.entries(fixed)) metadata.set(key, value);
   return { metadata, rawMetadata: formatMetadata(metadata) };
 }
 

@@ -13,11 +13,22 @@ export function fingerprintOf(length: number | null, metadata: Metadata): string
     .digest('hex');
 }
 
+/** Whose key it is. */
+export interface KeyHolder {
+  owner: string;
+  credential: string | null;
+  /** A guest, who is told nothing of what his owner's others sent. */
+  isConfined: boolean;
+}
+
 /**
- * The keys that the row of an earlier creation may have, the first of them for a new one. A key belongs to its owner. Where
- * everybody is the same owner it belongs to the creation, too: strangers who chose the same key have an upload each.
+ * The keys that the row of an earlier creation may have, the first of them for a new one. A key belongs to its owner; that of a guest to
+ * what he was let in by. Where everybody is the same owner it belongs to the creation, too: strangers who chose the same key have an
+ * upload each.
  */
-export function storedKeys(owner: string, key: string, fingerprint: string): [string, ...string[]] {
-  // By itself in rows that were written before there were fingerprints. No key that is sent has a space in it.
+export function storedKeys({ owner, credential, isConfined }: KeyHolder, key: string, fingerprint: string): [string, ...string[]] {
+  // No key that is sent has a space in it.
+  if (isConfined) return [`${credential} ${key}`];
+  // By itself in rows that were written before there were fingerprints.
   return owner === ANONYMOUS ? [`${fingerprint} ${key}`, key] : [key];
 }

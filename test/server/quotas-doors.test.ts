@@ -32,11 +32,11 @@ const DOORS: Record<string, Door> = {
     const length = { 'Upload-Length': String(bytes.byteLength) };
     return { ...created, ...(await patchUpload(created.url, 0, bytes, { ...length, ...headers })) };
   },
-  'a form': async ({ url }, name, content, headers = {}) => {
+  'a form': async ({ url, files }, name, content, headers = {}) => {
     const answer = await sendForm(`${url}/upload`, [{ name, content }], { Accept: '*/*', ...headers });
-    const result = (await answer.json()) as { code?: string; error?: { code: string }; record?: { url: string } };
+    const result = (await answer.json()) as { code?: string; error?: { code: string }; record?: { id: string } };
     const code = result.error?.code ?? result.code;
-    return { status: answer.status, code, url: new URL(result.record?.url ?? '', url).href, headers: answer.headers };
+    return { status: answer.status, code, url: `${files}/${result.record?.id}`, headers: answer.headers };
   },
 };
 const NAMES = Object.keys(DOORS);
