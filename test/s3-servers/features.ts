@@ -15,7 +15,6 @@ export const FEATURES: readonly Feature[] = [
   { name: 'several processes', files: ['leases', 'lost-lease', 'many-processes'] },
   { name: 'what a start and readiness say', files: ['health'] },
   { name: 'memory', files: ['memory'] },
-  { name: 'stores of `@tus/*`, and their uploads taken over', files: ['store', 'adopt'] },
   { name: 'uploads past the server', files: ['direct', 'guards', 'command-line', 'quotas-direct'] },
 ];
 
