@@ -4,12 +4,12 @@ import { expect, it } from 'vitest';
 import { REPOSITORY } from '../support/repository.ts';
 import { FEATURES, isOf, OF_NO_SERVER, type Outcome, tell } from './features.ts';
 
-it.for(readdirSync(join(REPOSITORY, 'test/s3')).filter((file) => file !== OF_NO_SERVER))(
-  'what %s says of a server stands in one line of the table',
-  (file) => {
-    expect(FEATURES.filter((feature) => isOf(feature, file))).toHaveLength(1);
-  },
-);
+// What is for the long run is not tried on other servers.
+const FILES = readdirSync(join(REPOSITORY, 'test/s3')).filter((file) => file !== OF_NO_SERVER && !file.endsWith('.long.test.ts'));
+
+it.for(FILES)('what %s says of a server stands in one line of the table', (file) => {
+  expect(FEATURES.filter((feature) => isOf(feature, file))).toHaveLength(1);
+});
 
 it('a cell says how many of the tests that were run have passed, and tells a part that was left out from one that was not asked for', () => {
   const feature = { name: 'uploads', files: ['upload'] };
