@@ -279,8 +279,8 @@ describe('the programs', () => {
 describe('what is downloaded', () => {
   it.each([
     ['landfall', 385_000],
-    // 969 KB now, and a tenth more: each module comes as code, types, maps and source.
-    ['landfall-server', 1_066_000],
+    // 1042 KB now, and a tenth more: each module comes as code, types, maps and source.
+    ['landfall-server', 1_146_000],
   ] as const)('%s is under %d bytes', (name, limit) => {
     const bytes = statSync(packages[name].tarball).size;
     console.log(`${name}: ${(bytes / 1000).toFixed(0)} KB packed`);
