@@ -4,7 +4,7 @@ import { expect, it } from 'vitest';
 import type { Engine } from '../../server/ledger/engine.ts';
 import { Ledger } from '../../server/ledger/ledger.ts';
 import { migrations } from '../../server/ledger/migrations.ts';
-import type { Upload } from '../../server/ledger/upload.ts';
+import type { Upload, UploadRow } from '../../server/ledger/upload.ts';
 import { UPLOAD_STATES } from '../../shared/upload.ts';
 import { newUpload } from './new-upload.ts';
 
@@ -14,10 +14,11 @@ export async function migrateTo(engine: Engine, migration: string): Promise<void
   expect(error).toBeUndefined();
 }
 
-/** What the row had in it before there was access. */
+/** What the row had in it before there was access, and before checks attached results. */
 function asBefore(row: Upload): Upload {
-  const { source, credential, quota, limits, reservedBytes, reservedUntil, onVolume, ...old } = row;
-  return old as Upload;
+  const { source, credential, quota, limits, reservedBytes, reservedUntil, onVolume, ...rest }: Partial<UploadRow> = row;
+  const { result, scan, fault, recordExpiresAt, ...old } = rest;
+  return old as unknown as Upload;
 }
 
 /** @param open an empty database, closed when the running test ends */
