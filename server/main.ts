@@ -12,7 +12,7 @@ import { describeSettings, flagName, isFlag } from './config/setting-names.ts';
 import { SETTINGS, type SettingKey } from './config/settings.ts';
 import { hasSqlite } from './ledger/open.ts';
 import { isCredentialsCommand, runCredentialsCommand } from './operator/credentials-commands.ts';
-import { LIMIT_OPTIONS, requireNoLimits, requireOwnFlags } from './operator/limit-options.ts';
+import { ALSO_SETTINGS, LIMIT_OPTIONS, requireNoLimits, requireOwnFlags } from './operator/limit-options.ts';
 import { runOperatorCommand } from './operator/operator.ts';
 import { UsageError } from './operator/usage.ts';
 import { pause } from './runtime/pause.ts';
@@ -86,9 +86,9 @@ async function main(): Promise<void> {
   for (const key of keys) {
     const value = (values as Record<string, unknown>)[flagName(key).slice(2)];
     // What is allowed of what is given out is not what the server allows.
-    if (value !== undefined && !(key === 'allow' && isOfCredentials)) flags[key] = value;
+    if (value !== undefined && !(isOfCredentials && ALSO_SETTINGS.includes(key))) flags[key] = value;
   }
-  if (isOfCredentials) requireOwnFlags(command, Object.keys(flags) as SettingKey[], flagName);
+  if (isOfCredentials) requireOwnFlags(command, Object.keys(flags) as SettingKey[]);
   else requireNoLimits(command, values);
   const config = configFromEnvironment(process.env, flags as ConfigInput);
   if (command === 'serve' && operands.length > 0) throw new UsageError(`"serve" takes no "${operands[0]}". See landfall-server --help.`);

@@ -1,10 +1,14 @@
 // The limits of what is given out, as they are typed: of keys, grants and links.
 import { parseBytes, parseDuration } from '../../shared/units.ts';
+import { flagName } from '../config/setting-names.ts';
 import type { SettingKey } from '../config/settings.ts';
 import { type Limits, LimitsSchema } from '../ledger/limits.ts';
 import { UsageError } from './usage.ts';
 
-/** As `parseArgs` takes them. `allow` is a setting's, too. */
+/** Limits that are settings of the server's, too, by the same name: what is typed to such a command is a limit of what is given out. */
+export const ALSO_SETTINGS: readonly SettingKey[] = ['allow', 'keepFilesFor'];
+
+/** As `parseArgs` takes them. */
 export const LIMIT_OPTIONS = {
   'max-uploads': { type: 'string' },
   'max-size': { type: 'string' },
@@ -36,7 +40,7 @@ const OF_THE_PLACE: readonly SettingKey[] = [
 ];
 
 /** @throws UsageError for a setting that is typed to such a command, and does not belong to it */
-export function requireOwnFlags(command: string, flags: readonly SettingKey[], flagName: (key: SettingKey) => string): void {
+export function requireOwnFlags(command: string, flags: readonly SettingKey[]): void {
   for (const key of flags) {
     if (!OF_THE_PLACE.includes(key)) throw new UsageError(`"${command}" takes no ${flagName(key)}. See landfall-server --help.`);
   }
@@ -46,7 +50,8 @@ export function requireOwnFlags(command: string, flags: readonly SettingKey[], f
 export function requireNoLimits(command: string, options: Readonly<Record<string, unknown>>): void {
   for (const name of Object.keys(LIMIT_OPTIONS)) {
     const isItsOwn = (command === 'url' && name === 'expires') || (command === 'adopt' && name === 'owner');
-    if (name !== 'allow' && !isItsOwn && options[name] !== undefined)
+    const isSetting = ALSO_SETTINGS.some((key) => flagName(key) === `--${name}`);
+    if (!isSetting && !isItsOwn && options[name] !== undefined)
       throw new UsageError(`"${command}" takes no --${name}. See landfall-server --help.`);
   }
 }

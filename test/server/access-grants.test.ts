@@ -286,7 +286,7 @@ describe('createGrant', () => {
   it('imports nothing that has to be installed', () => {
     const seen = new Set<string>();
     const read = (path: string) => {
-      for (const [, specifier = ''] of readFileSync(path, 'utf8').matchAll(/\b(?:from|import) '([^']+)'/g)) {
+      for (const [, specifier = ''] of readFileSync(path, 'utf8').matchAll(/^import .*'([^']+)';$/gm)) {
         if (seen.has(specifier)) continue;
         seen.add(specifier);
         if (specifier.startsWith('.')) read(join(path, '..', specifier));
