@@ -1,12 +1,12 @@
 // Accepted files are kept for so long and then removed, once, whoever crashes or reads meanwhile.
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { filesBelow, sha256, videoBytes } from '../support/content.ts';
 import { embedLandfall } from '../support/landfall-embedded.ts';
 import { head, openSocket } from '../support/raw-http.ts';
+import { ledgerEvents } from '../support/sqlite-ledger.ts';
 import { createUpload, headUpload, idOf, patchUpload, readRecord } from '../support/tus-requests.ts';
 import { type FinishBed, openFinishBed } from './finish-bed.ts';
 
@@ -23,14 +23,6 @@ async function overdue(bed: FinishBed) {
   return { id, upload };
 }
 
-function eventsOf({ dataDir }: { dataDir: string }, id: string): unknown[] {
-  using ledger = new DatabaseSync(join(dataDir, 'ledger.sqlite'), { readOnly: true });
-  return ledger
-    .prepare('select state from events where "uploadId" = ? order by id')
-    .all(id)
-    .map(({ state }) => state);
-}
-
 describe('a file whose time is over', () => {
   it('is removed once, with its event: 410, and the record says so until it goes, too', async () => {
     const server = await embedLandfall({ keepFilesFor: 1500, sweepInterval: 200 });
@@ -45,7 +37,7 @@ describe('a file whose time is over', () => {
     const removed = await readRecord(url);
     expect(removed.state).toBe('removed');
     expect(Date.parse(removed.expiresAt ?? '') - Date.now()).toBeGreaterThan(23 * HOUR);
-    expect(eventsOf(server, idOf(url))).toEqual(['accepted', 'removed']);
+    expect(ledgerEvents(server.dataDir).get(idOf(url))).toEqual(['accepted', 'removed']);
   });
 
   it('is kept for good where no time is set', async () => {
@@ -67,7 +59,7 @@ describe('a file whose time is over', () => {
     await Promise.all(Array.from({ length: 5 }, () => bed.sweeper.sweep()));
     expect((await bed.ledger.get(id))?.state).toBe('removed');
     expect(await bed.published()).toEqual([]);
-    expect(eventsOf(bed, id)).toEqual(['accepted', 'removed']);
+    expect(ledgerEvents(bed.dataDir).get(id)).toEqual(['accepted', 'removed']);
     await bed.sweeper.sweep();
     expect((await bed.ledger.get(id))?.state).toBe('removed');
   });

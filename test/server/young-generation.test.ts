@@ -24,7 +24,8 @@ async function spaceAfterWork(isBound: boolean): Promise<number> {
   return Number(stdout);
 }
 
-it('the space for new objects stops to grow when there is enough', async () => {
+// How much lives at a collection hangs on when it comes: a machine with other work to do may show neither.
+it('the space for new objects stops to grow when there is enough', { retry: 3 }, async () => {
   expect(await spaceAfterWork(false)).toBeGreaterThan(24);
   expect(await spaceAfterWork(true)).toBeLessThanOrEqual(16);
 });
