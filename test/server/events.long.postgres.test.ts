@@ -10,7 +10,7 @@ import { newUpload } from '../contract/new-upload.ts';
 import { postgresPrograms } from '../support/needs.ts';
 import { postgresForTests } from '../support/postgres.ts';
 
-const postgres = postgresForTests();
+const postgres = postgresForTests({ fsync: false });
 
 async function open(url?: string) {
   const database = url ?? (await postgres.database());
