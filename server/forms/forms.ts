@@ -1,8 +1,6 @@
 // The door for `<form enctype="multipart/form-data">` and `curl -F`: no resuming, otherwise the same path and the same verdict.
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Readable, Transform } from 'node:stream';
-import { MIMEType } from 'node:util';
-import busboy from 'busboy';
+import type { Readable } from 'node:stream';
 import type { Request } from 'express';
 import { UploadError } from '../../shared/errors.ts';
 import { formatMetadata } from '../../shared/metadata.ts';
@@ -14,28 +12,25 @@ import { awaitVerdict } from '../finish/await-verdict.ts';
 import type { Beginnings } from '../finish/beginnings.ts';
 import { toRecord } from '../finish/record.ts';
 import { requireNotRefused } from '../finish/verdict-answers.ts';
-import { setWait } from '../http/problem.ts';
 import { closeAfterAnswer } from '../http/request-guard.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
 import { newUploadId } from '../ledger/upload-id.ts';
 import { tooLarge } from '../staging/admission.ts';
-import { MIN_BYTES_PER_TIMEOUT } from '../staging/body-source.ts';
 import { endReceiving } from '../staging/end-receiving.ts';
 import { faultOf } from '../staging/faults.ts';
 import type { Receiver } from '../staging/receiver.ts';
 import type { Staging } from '../staging/staging.ts';
 import { streamBody } from '../staging/stream-source.ts';
-import { type FormResult, renderResults } from './form-page.ts';
-import { cleanPartHeads } from './part-heads.ts';
+import type { FormResult } from './form-page.ts';
+import { asFormError, isFarFromOver, parserOf, sentName, watchPace } from './form-parser.ts';
+import { answerResults, refused } from './form-results.ts';
 
 /** What a guest may say of himself, in front of his files. */
 const SENDER_FIELDS: readonly string[] = [SENDER_METADATA.name, SENDER_METADATA.message];
 const MAX_KEPT_LENGTH = 400;
 /** Files in one form, more than a person picks; each is an upload of its own. */
 const MAX_FILES = 1000;
-/** The rest of a smaller form is read to the end, however soon its file is refused. */
-const WORTH_STOPPING_BYTES = 8 * 1024 * 1024;
 
 export interface FormsOptions {
   access: Access;
@@ -257,94 +252,4 @@ function keptOf(fields: ReadonlyMap<string, string>, { keeps }: Sender): (readon
       ] as const,
   );
   return kept.filter(([, value]) => value !== '');
-}
-
-/** The name as the sender's file has it; empty for a field that was left empty. HTML, multipart/form-data: what would end the header is escaped, and nothing else. */
-function sentName(filename: string | undefined): string {
-  return (filename ?? '').replace(/%(22|0D|0A)/g, (_escape, code: string) => String.fromCharCode(Number.parseInt(code, 16)));
-}
-
-/** @throws UploadError ERR_INVALID_FORM without a boundary, say */
-function parserOf(request: IncomingMessage): { heads: Transform; parser: busboy.Busboy } {
-  try {
-    const boundary = new MIMEType(request.headers['content-type'] ?? '').params.get('boundary');
-    if (!boundary) throw new UploadError('ERR_INVALID_FORM');
-    const parser = busboy({
-      // Both look for the same one.
-      headers: { 'content-type': `multipart/form-data; boundary="${boundary.replace(/["\\]/g, '\\$&')}"` },
-      defParamCharset: 'utf8',
-      // What becomes of a path is decided in one place for every door.
-      preservePath: true,
-      limits: { fields: 100, fieldSize: 64 * 1024, headerPairs: 100 },
-    });
-    return { heads: cleanPartHeads(boundary), parser };
-  } catch (cause) {
-    throw new UploadError('ERR_INVALID_FORM', { cause });
-  }
-}
-
-/** To be called once in each `bodyTimeout`: between the files of a form nobody else sees that it has stopped coming. */
-function watchPace(request: IncomingMessage, tooSlow: () => void): () => void {
-  let seen = request.socket.bytesRead;
-  return () => {
-    const { bytesRead } = request.socket;
-    // A paused form waits for us.
-    if (!request.isPaused() && bytesRead - seen < MIN_BYTES_PER_TIMEOUT) tooSlow();
-    seen = bytesRead;
-  };
-}
-
-/** What is still to come of a form costs its sender more than a new connection does. */
-function isFarFromOver(request: IncomingMessage): boolean {
-  return !request.complete && Number(request.headers['content-length'] ?? Number.POSITIVE_INFINITY) > WORTH_STOPPING_BYTES;
-}
-
-function asFormError(cause: unknown): UploadError {
-  return cause instanceof UploadError ? cause : new UploadError('ERR_INVALID_FORM', { cause });
-}
-
-/** Of each result that is a refusal: what its answer's headers tell. */
-const refusals = new WeakMap<FormResult, UploadError>();
-
-function refused(filename: string, error: UploadError): FormResult {
-  const { code, title, detail, status } = error;
-  const result = { filename, status, error: { code, title, ...(detail === undefined ? {} : { detail }) } };
-  refusals.set(result, error);
-  return result;
-}
-
-interface AnswerOptions {
-  isMultiple: boolean;
-  collectionUrl: string;
-  /** The page that it was sent from, relative to where the collection is. */
-  home: string;
-}
-
-/** One file: its own status. Several: 200 when all were accepted, else 207 with a status for each. */
-function answerResults(
-  request: Request,
-  response: ServerResponse,
-  results: FormResult[],
-  { isMultiple, collectionUrl, home }: AnswerOptions,
-): void {
-  const [first] = results;
-  const isUniform = results.every((result) => result.status === first?.status);
-  const status = isMultiple ? (isUniform && first?.status === 201 ? 200 : 207) : (first?.status ?? 400);
-  response.statusCode = status;
-  response.setHeader('Cache-Control', 'no-store');
-  if (!isMultiple && first?.record) {
-    const address = `${collectionUrl}/${first.record.id}`;
-    response.setHeader('Location', first.status === 202 ? `${address}/status` : address);
-  }
-  const refusal = isMultiple || first === undefined ? undefined : refusals.get(first);
-  if (refusal !== undefined) setWait(response, refusal);
-  // A browser that submits a form asks for HTML; scripts and curl do not.
-  if (request.accepts(['json', 'html']) === 'html') {
-    response.setHeader('Content-Type', 'text/html; charset=utf-8');
-    response.setHeader('Content-Security-Policy', "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'");
-    response.end(renderResults(results, collectionUrl.replace(/files$/, home), home === ''));
-    return;
-  }
-  response.setHeader('Content-Type', 'application/json');
-  response.end(JSON.stringify(isMultiple ? { results } : first));
 }

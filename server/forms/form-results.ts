@@ -1,0 +1,52 @@
+// What became of the files of a form, as its sender is answered: JSON for programs, a page for people.
+import type { ServerResponse } from 'node:http';
+import type { Request } from 'express';
+import type { UploadError } from '../../shared/errors.ts';
+import { setWait } from '../http/problem.ts';
+import { type FormResult, renderResults } from './form-page.ts';
+
+/** Of each result that is a refusal: what its answer's headers tell. */
+const refusals = new WeakMap<FormResult, UploadError>();
+
+export function refused(filename: string, error: UploadError): FormResult {
+  const { code, title, detail, status } = error;
+  const result = { filename, status, error: { code, title, ...(detail === undefined ? {} : { detail }) } };
+  refusals.set(result, error);
+  return result;
+}
+
+interface AnswerOptions {
+  isMultiple: boolean;
+  collectionUrl: string;
+  /** The page that it was sent from, relative to where the collection is. */
+  home: string;
+}
+
+/** One file: its own status. Several: 200 when all were accepted, else 207 with a status for each. */
+export function answerResults(
+  request: Request,
+  response: ServerResponse,
+  results: FormResult[],
+  { isMultiple, collectionUrl, home }: AnswerOptions,
+): void {
+  const [first] = results;
+  const isUniform = results.every((result) => result.status === first?.status);
+  const status = isMultiple ? (isUniform && first?.status === 201 ? 200 : 207) : (first?.status ?? 400);
+  response.statusCode = status;
+  response.setHeader('Cache-Control', 'no-store');
+  if (!isMultiple && first?.record) {
+    const address = `${collectionUrl}/${first.record.id}`;
+    response.setHeader('Location', first.status === 202 ? `${address}/status` : address);
+  }
+  const refusal = isMultiple || first === undefined ? undefined : refusals.get(first);
+  if (refusal !== undefined) setWait(response, refusal);
+  // A browser that submits a form asks for HTML; scripts and curl do not.
+  if (request.accepts(['json', 'html']) === 'html') {
+    response.setHeader('Content-Type', 'text/html; charset=utf-8');
+    response.setHeader('Content-Security-Policy', "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'");
+    response.end(renderResults(results, collectionUrl.replace(/files$/, home), home === ''));
+    return;
+  }
+  response.setHeader('Content-Type', 'application/json');
+  response.end(JSON.stringify(isMultiple ? { results } : first));
+}
