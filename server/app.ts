@@ -6,8 +6,9 @@ import { UploadError } from '../shared/errors.ts';
 import { TUS_VERSION } from '../shared/protocol.ts';
 import { parseDuration } from '../shared/units.ts';
 import { isLoopbackName, Origins } from './access/origins.ts';
-import { assemble, type LandfallHooks, type Parts } from './assembly.ts';
+import { assemble, type Parts } from './assembly.ts';
 import { type Config, type ConfigInput, isResolved, resolveConfig } from './config/config.ts';
+import type { LandfallHooks } from './hooks.ts';
 import { cors } from './http/cors.ts';
 import { signedDownload } from './http/download.ts';
 import { answerFiles, methodOf } from './http/files.ts';
@@ -25,7 +26,7 @@ import { S3Fault } from './s3/fault.ts';
 import { faultOf } from './staging/faults.ts';
 import { mayHaveBody } from './tus/headers.ts';
 
-export type { LandfallHooks } from './assembly.ts';
+export type { LandfallHooks } from './hooks.ts';
 
 /** For whoever mounts it, and sees his first upload refused. */
 const MOUNT_FIRST =

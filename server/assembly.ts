@@ -1,12 +1,9 @@
 // The composition root: the one place that knows all parts and puts them together.
 import { createHash } from 'node:crypto';
 import type { Logger } from 'pino';
-import type { UploadError } from '../shared/errors.ts';
 import { policyText } from '../shared/policy.ts';
-import { formatBytes } from '../shared/units.ts';
 import { AccessUrl } from './access/access-url.ts';
 import { ClientAddresses } from './access/anonymous.ts';
-import type { Authenticate } from './access/application.ts';
 import { Downloads, downloadSecret } from './access/downloads.ts';
 import { givenRights } from './access/finish-permission.ts';
 import type { Access } from './access/identity.ts';
@@ -20,13 +17,12 @@ import { Removal } from './finish/removal.ts';
 import { serve } from './finish/serving.ts';
 import { Sweeper } from './finish/sweeper.ts';
 import { Forms } from './forms/forms.ts';
+import type { LandfallHooks } from './hooks.ts';
 import { Direct } from './http/direct.ts';
 import { Readiness } from './http/health.ts';
-import type { Check } from './inspection/check.ts';
 import { createDefaultChecks } from './inspection/checks/default-checks.ts';
 import { checkHead } from './inspection/checks/early.ts';
-import { MalwareCheck } from './inspection/checks/malware.ts';
-import { clamdAddressOf } from './inspection/clamd/clamd.ts';
+import { startMalwareCheck } from './inspection/checks/start-malware-check.ts';
 import { Detector } from './inspection/detector.ts';
 import { Sha256 } from './inspection/sha256.ts';
 import { AdoptedIds } from './ledger/adopted-ids.ts';
@@ -40,67 +36,17 @@ import { openEngine } from './ledger/open.ts';
 import type { PostgresNotices } from './ledger/postgres-notices.ts';
 import { Quotas } from './ledger/quotas.ts';
 import type { Upload } from './ledger/upload.ts';
-import type { OnEvent } from './notify/event-handler.ts';
-import { HttpCheck } from './notify/http-check.ts';
-import { InternalListener } from './notify/internal-listener.ts';
+import { startHttpCheck } from './notify/start-http-check.ts';
 import { Telling } from './notify/telling.ts';
 import { CreationRates } from './staging/creation-rates.ts';
 import { Receiver } from './staging/receiver.ts';
-import { Reservations } from './staging/reservations.ts';
+import { Reservations, reservationLimits } from './staging/reservations.ts';
 import { requireSamePlace } from './staging/staged-elsewhere.ts';
 import type { Staging } from './staging/staging.ts';
-import type { DataStore } from './staging/store/store-access.ts';
 import { Unproved } from './staging/unproved.ts';
 import { openBackend } from './storage/backend.ts';
 import type { Storage } from './storage/storage.ts';
 import { Uploads } from './tus/uploads.ts';
-
-/**
- * What an embedding application adds.
- *
- * @example
- * ```ts
- * import { createLandfall, type LandfallHooks } from 'landfall-server';
- *
- * const hooks: LandfallHooks = {
- *   authenticate: (request) => sessionOf(request)?.userId ?? null,
- *   onEvent: ({ type, data }) => console.log(type, data.owner, data.name),
- * };
- * const landfall = createLandfall({ dataDir: './data' }, hooks);
- * ```
- */
-export interface LandfallHooks {
-  /** Who asks: an owner, or null for nobody (401). @default all senders count as one owner */
-  authenticate?: Authenticate;
-  /**
-   * What keeps bytes in progress, in the stead of Landfall itself: any DataStore of `@tus/*` that nothing but the processes of this
-   * ledger writes to. It keeps bytes and no more: names, states and offsets are the ledger's, and a file that it hands back otherwise
-   * than it came is refused (docs/stores.md). @default Landfall's own staging
-   */
-  dataStore?: DataStore;
-  /** Run after Landfall's own, in order. @default [] */
-  checks?: readonly Check[];
-  /**
-   * Told of every event (docs/events.md) until it resolves: at least once, also after a crash, in one process at a time. A server
-   * that has it for the first time is told what happens from then on. Without `publicUrl` the `url` is that of an unmounted server.
-   * @default none
-   */
-  onEvent?: OnEvent;
-  /**
-   * The handler serves a port of its own on `host`, as the command does: requests are held to the names that the server is known
-   * by (docs/operations.md), and on a loopback address pages of this machine may upload. Within an application leave it out:
-   * the names are the application's. @default false
-   */
-  isStandalone?: boolean;
-  /**
-   * Where the handler is mounted, with a slash in front and none behind, where what hands requests on leaves that path in
-   * `request.url`, or cuts it off and keeps no `originalUrl`: Koa, Fastify's routes, Hono, h3, plain `http`, a proxy that strips a
-   * prefix. Express, Connect, Polka and @fastify/middie tell it. @default ''
-   */
-  mountPath?: string;
-  /** Where log lines go. @default pino on standard output, at the level of the setting `logLevel` */
-  logger?: Logger;
-}
 
 export interface AssemblyOptions {
   config: Config;
@@ -230,19 +176,7 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     quotas,
     staging,
     storageFreeBytes: backend.storageFreeBytes,
-    ownerLimits: {
-      maxUnfinished: config.ownerMaxUploads,
-      maxReservedBytes: config.ownerMaxReservedBytes,
-      maxStoredBytes: config.ownerMaxStoredBytes,
-    },
-    addressLimits: {
-      maxUnfinished: config.anonymousMaxUploads,
-      maxReservedBytes: config.anonymousMaxReservedBytes,
-      maxStoredBytes: config.anonymousMaxStoredBytes,
-    },
-    senderShare: config.senderSharePercent / 100,
-    reserveForMs: config.reserveForMs,
-    maxUploadBytes,
+    ...reservationLimits(config),
   });
   const receiver = new Receiver({
     ledger,
@@ -377,29 +311,6 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     draining,
     close: () => opened.disposeAsync(),
   };
-}
-
-/** Nobody waits for the scanner: uploads come in without it, and have no verdict until it answers. */
-function startMalwareCheck(opened: AsyncDisposableStack, config: Config, log: Logger): MalwareCheck {
-  const { clamdMaxBytes: maxBytes, unscannable, clamdConnections: connections, checkTimeoutMs: silenceMs } = config;
-  const malware = new MalwareCheck({ address: clamdAddressOf(config.clamd), maxBytes, unscannable, connections, silenceMs });
-  opened.defer(() => malware.close());
-  const largest = formatBytes(maxBytes);
-  const fate = unscannable === 'accept' ? 'accepted without' : 'refused';
-  log.info({ scanner: config.clamd, largest, unscannable }, `files are scanned for malware; those larger than ${largest} are ${fate}`);
-  malware.requireLimits().catch((error: UploadError) => {
-    if (error.code === 'ERR_SCAN_UNAVAILABLE') log.error({ err: error.cause }, 'no file can be scanned for malware, so none is accepted');
-  });
-  return malware;
-}
-
-/** @throws InternalAddressUnusable */
-async function startHttpCheck(opened: AsyncDisposableStack, config: Config): Promise<HttpCheck> {
-  const { internalHost: host, internalPort: port, internalUrl: url, checkUrl, checkTimeoutMs: silenceMs } = config;
-  const listener = new InternalListener({ host, port, url });
-  opened.defer(() => listener.close());
-  await listener.start();
-  return new HttpCheck({ url: checkUrl, listener, silenceMs });
 }
 
 /** Loaded where it is asked for, as its package is; the engine that is open by now saw to it that it is installed. */

@@ -2,6 +2,7 @@
 // with their next bytes. The counts are the ledger's, so that they are right after a crash and the same for every process.
 import { UploadError } from '../../shared/errors.ts';
 import { formatBytes } from '../../shared/units.ts';
+import type { Config } from '../config/config.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Grantee } from '../ledger/limits.ts';
 import { type QuotaExceeded, type Quotas, quotaFault, UNLIMITED, VOLUME } from '../ledger/quotas.ts';
@@ -38,6 +39,27 @@ export interface ReservationsOptions {
   /** How long room is kept for what does not come. */
   reserveForMs: number;
   maxUploadBytes: number;
+}
+
+/** As the settings say. */
+export function reservationLimits(
+  config: Config,
+): Pick<ReservationsOptions, 'ownerLimits' | 'addressLimits' | 'senderShare' | 'reserveForMs' | 'maxUploadBytes'> {
+  return {
+    ownerLimits: {
+      maxUnfinished: config.ownerMaxUploads,
+      maxReservedBytes: config.ownerMaxReservedBytes,
+      maxStoredBytes: config.ownerMaxStoredBytes,
+    },
+    addressLimits: {
+      maxUnfinished: config.anonymousMaxUploads,
+      maxReservedBytes: config.anonymousMaxReservedBytes,
+      maxStoredBytes: config.anonymousMaxStoredBytes,
+    },
+    senderShare: config.senderSharePercent / 100,
+    reserveForMs: config.reserveForMs,
+    maxUploadBytes: config.maxUploadBytes,
+  };
 }
 
 /** What a new row says of the room taken for it. */

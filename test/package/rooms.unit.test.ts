@@ -10,6 +10,7 @@ const ORDER = [
   ['main', 'index'],
   ['app'],
   ['assembly'],
+  ['hooks'],
   ['operator'],
   ['http', 'tus', 'forms'],
   ['access', 'notify'],
