@@ -1,12 +1,9 @@
 // The limits of what is given out, as they are typed: of keys, grants and links.
 import { parseBytes, parseDuration } from '../../shared/units.ts';
 import { flagName } from '../config/setting-names.ts';
-import type { SettingKey } from '../config/settings.ts';
+import { SETTINGS, type SettingKey } from '../config/settings.ts';
 import { type Limits, LimitsSchema } from '../ledger/limits.ts';
 import { UsageError } from './usage.ts';
-
-/** Limits that are settings of the server's, too, by the same name: what is typed to such a command is a limit of what is given out. */
-export const ALSO_SETTINGS: readonly SettingKey[] = ['allow', 'keepFilesFor'];
 
 /** As `parseArgs` takes them. */
 export const LIMIT_OPTIONS = {
@@ -22,6 +19,11 @@ export const LIMIT_OPTIONS = {
   id: { type: 'string' },
   owner: { type: 'string' },
 } as const;
+
+/** Limits that are settings of the server's, too, by the same name: what is typed to such a command is a limit of what is given out. */
+export const ALSO_SETTINGS: readonly SettingKey[] = (Object.keys(SETTINGS) as SettingKey[]).filter((key) =>
+  Object.hasOwn(LIMIT_OPTIONS, flagName(key).slice(2)),
+);
 
 export type LimitOptions = { [K in keyof typeof LIMIT_OPTIONS]?: (K extends 'metadata' ? string[] : string) | undefined } & {
   json?: boolean | undefined;
