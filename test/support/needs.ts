@@ -169,13 +169,6 @@ export const NEEDS: readonly Need[] = [
     isMet: () => Boolean(process.env.LANDFALL_TEST_S3_ENDPOINT) || S3_PROGRAMS.every((name) => programPath(name) !== undefined),
   },
   {
-    what: 'tests with Python',
-    files: ['test/**/*.python.test.ts'],
-    packages: ['python3'],
-    takes: 'Python 3 (package python3)',
-    isMet: () => succeeds('python3', '-c', ''),
-  },
-  {
     what: 'tests with a scanner for malware',
     files: ['test/**/*.clamd.test.ts'],
     packages: ['clamav-daemon'],
