@@ -199,7 +199,7 @@ export function createLandfall(input: ConfigInput | Config = {}, hooks: Landfall
     },
     events(options) {
       if (parts === undefined) throw new UploadError('ERR_SHUTTING_DOWN', { detail: 'It was not started yet.' });
-      return parts.telling.read(options);
+      return parts.eventDelivery.read(options);
     },
     close() {
       closing ??= (async () => {

@@ -9,9 +9,9 @@ import { givenRights } from './access/finish-permission.ts';
 import type { Access } from './access/identity.ts';
 import { openAccess, requireWholeAccess } from './access/open-access.ts';
 import type { Config } from './config/config.ts';
-import type { Beginning } from './finish/beginnings.ts';
 import { DirectCompletion } from './finish/direct-completion.ts';
 import { Finisher } from './finish/finisher.ts';
+import type { StartingInspection } from './finish/inspection-starts.ts';
 import { applicationRecord, toRecord } from './finish/record.ts';
 import { Removal } from './finish/removal.ts';
 import { serve } from './finish/serving.ts';
@@ -36,12 +36,12 @@ import { openEngine } from './ledger/open.ts';
 import type { PostgresNotices } from './ledger/postgres-notices.ts';
 import { Quotas } from './ledger/quotas.ts';
 import type { Upload } from './ledger/upload.ts';
+import { EventDelivery } from './notify/event-delivery.ts';
 import { startHttpCheck } from './notify/start-http-check.ts';
-import { Telling } from './notify/telling.ts';
 import { CreationRates } from './staging/creation-rates.ts';
 import { Receiver } from './staging/receiver.ts';
 import { Reservations, reservationLimits } from './staging/reservations.ts';
-import { requireSamePlace } from './staging/staged-elsewhere.ts';
+import { requireSameLocation } from './staging/staged-elsewhere.ts';
 import type { Staging } from './staging/staging.ts';
 import { Unproved } from './staging/unproved.ts';
 import { openBackend } from './storage/backend.ts';
@@ -72,7 +72,7 @@ export interface Parts {
   forms: Forms;
   direct: Direct;
   readiness: Readiness;
-  telling: Telling;
+  eventDelivery: EventDelivery;
   draining: AbortSignal;
   /** Lets the work at hand end, then closes everything, the last that was opened first. */
   close(): Promise<void>;
@@ -113,11 +113,11 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
   await ledger.migrate();
 
   await backend.prepare();
-  await requireSamePlace(engine, ledger, backend.staging, backend.place);
+  await requireSameLocation(engine, ledger, backend.staging, backend.keyPrefix);
   const { staging, storage } = backend;
 
   const unproved = new Unproved(ledger);
-  const aboutToBegin = new Map<string, Beginning>();
+  const startingInspections = new Map<string, StartingInspection>();
   const { leaseMs, lockTimeoutMs, durability } = config;
   const serving = await serve(opened, {
     engine,
@@ -128,7 +128,7 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     unproved,
     leaseMs,
     lockTimeoutMs,
-    aboutToBegin,
+    startingInspections,
     log,
   });
   const { locker, holder } = serving;
@@ -149,7 +149,7 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
   const describe = (upload: Upload) =>
     applicationRecord(upload, toRecord(ledger, upload, 0, `${config.publicUrl}/files/${upload.id}`), backend.placeOf);
   const finisher = new Finisher({
-    aboutToBegin,
+    startingInspections,
     ledger,
     holder,
     staging,
@@ -168,7 +168,7 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     ...(sha256 && { digest: (content: AsyncIterable<Uint8Array>) => sha256.digest(content) }),
   });
   opened.defer(() => finisher.close());
-  const { beginnings, verdicts } = finisher;
+  const { inspectionStarts, verdicts } = finisher;
 
   const quotas = new Quotas(engine);
   const reservations = new Reservations({
@@ -220,7 +220,7 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     staging,
     storage,
     receiver,
-    beginnings,
+    inspectionStarts,
     maxUploadBytes,
     patienceMs: config.patienceMs,
     keepRecordsForMs,
@@ -234,7 +234,7 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
       ledger,
       uploads: new DirectUploads(engine),
       staging: backend.direct,
-      beginnings,
+      inspectionStarts,
       lock: locker,
       expireAfterMs: config.expireAfterMs,
       log,
@@ -251,7 +251,7 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     log,
   });
   const { webhookUrl, webhookSecret, keepEventsForMs } = config;
-  const telling = new Telling({
+  const eventDelivery = new EventDelivery({
     engine,
     ledger,
     holder,
@@ -264,7 +264,7 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
   const readiness = new Readiness({
     ledger,
     checkStaging: backend.check,
-    isWebhookStopped: () => telling.isWebhookStopped,
+    isWebhookStopped: () => eventDelivery.isWebhookStopped,
     draining,
     log,
   });
@@ -276,7 +276,7 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     storage,
     ...(door && { direct: door.completion }),
     lock: locker,
-    isBeginning: (id) => beginnings.has(id),
+    isBeginning: (id) => inspectionStarts.has(id),
     intervalMs: config.sweepIntervalMs,
     keepRecordsForMs,
     lapse: async () => {
@@ -287,8 +287,8 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     log,
   });
   opened.defer(() => sweeper.close());
-  opened.defer(() => telling.close());
-  await telling.start();
+  opened.defer(() => eventDelivery.close());
+  await eventDelivery.start();
   await serving.takeUp(finisher);
   sweeper.start();
 
@@ -307,7 +307,7 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     forms,
     direct,
     readiness,
-    telling,
+    eventDelivery,
     draining,
     close: () => opened.disposeAsync(),
   };

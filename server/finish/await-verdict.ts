@@ -1,7 +1,7 @@
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload, UploadIn } from '../ledger/upload.ts';
 import type { UploadId } from '../ledger/upload-id.ts';
-import type { Beginning, Beginnings } from './beginnings.ts';
+import type { InspectionStarts, StartingInspection } from './inspection-starts.ts';
 
 /**
  * Waits for the verdict, at most `patienceMs`, and resolves with the row as it is then; as `inspecting` also while its bytes
@@ -10,7 +10,7 @@ import type { Beginning, Beginnings } from './beginnings.ts';
  * @param signal aborted when nobody waits any more: resolves with the row as it is
  */
 export function awaitVerdict(
-  { ledger, beginnings }: { ledger: Ledger; beginnings: Beginnings },
+  { ledger, inspectionStarts }: { ledger: Ledger; inspectionStarts: InspectionStarts },
   id: UploadId,
   patienceMs: number,
   signal: AbortSignal,
@@ -35,7 +35,7 @@ export function awaitVerdict(
       reject(error);
     }
     const read = async (isOver: boolean): Promise<void> => {
-      const beginning = beginnings.get(id);
+      const beginning = inspectionStarts.get(id);
       const upload = (await ledger.get(id)) ?? beginning?.row;
       const settled = upload?.state === 'receiving' && beginning !== undefined ? underInspection(upload, beginning) : upload;
       if (settled?.state !== 'inspecting' || isOver) end(settled);
@@ -43,7 +43,7 @@ export function awaitVerdict(
     function look(): void {
       read(true).catch(fail);
     }
-    const begun = beginnings.get(id)?.done;
+    const begun = inspectionStarts.get(id)?.done;
     if (signal.aborted) look();
     // Begun here, its change will be heard. Otherwise it may have come before the listener.
     else if (begun) begun.then((isBegun) => (isBegun ? undefined : read(false))).catch(fail);
@@ -52,6 +52,6 @@ export function awaitVerdict(
 }
 
 /** The row as it will be once its inspection has begun. */
-function underInspection(upload: UploadIn<'receiving'>, { length, held, target }: Beginning): UploadIn<'inspecting'> {
+function underInspection(upload: UploadIn<'receiving'>, { length, held, target }: StartingInspection): UploadIn<'inspecting'> {
   return { ...upload, state: 'inspecting', length, held, target, leaseOwner: null, retryAt: null, fault: null };
 }

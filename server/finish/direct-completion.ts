@@ -7,7 +7,7 @@ import type { UploadIn } from '../ledger/upload.ts';
 import type { UploadId } from '../ledger/upload-id.ts';
 import type { TryLock } from '../locking/locker.ts';
 import { NO_CHECKSUM } from '../staging/running-checksum.ts';
-import type { Beginnings } from './beginnings.ts';
+import type { InspectionStarts } from './inspection-starts.ts';
 
 const PAGE = 100;
 /** Inspections begun in one pass, so that it is not a stampede after a day on which nobody looked. */
@@ -28,7 +28,7 @@ export interface DirectCompletionOptions {
   ledger: Ledger;
   uploads: DirectUploads;
   staging: DirectStaging;
-  beginnings: Pick<Beginnings, 'begin' | 'has'>;
+  inspectionStarts: Pick<InspectionStarts, 'start' | 'has'>;
   lock: TryLock;
   /** How long an upload waits for its sender, from the last time that it was heard of. */
   expireAfterMs: number;
@@ -44,14 +44,14 @@ export class DirectCompletion {
 
   /** Under the upload's lock. False: not all of its bytes are there. @throws S3Fault */
   async beginIfWhole(id: UploadId): Promise<boolean> {
-    const { ledger, staging, beginnings } = this.#options;
+    const { ledger, staging, inspectionStarts } = this.#options;
     const upload = await ledger.get(id);
-    if (upload?.state !== 'receiving' || upload.length === null || beginnings.has(id)) return true;
+    if (upload?.state !== 'receiving' || upload.length === null || inspectionStarts.has(id)) return true;
     if (!(await staging.complete(id, upload.length))) return false;
     // Nobody here has seen the bytes: there is no checksum of them to be had but by reading them all back. Should this process
     // not come to the inspection, whoever sweeps next does.
     await ledger.change(id, { from: 'receiving' }, { checksumOffset: NO_CHECKSUM, directDueAt: ledger.now() }, true);
-    void beginnings.begin(id, upload.length, 'byte', { proof: 'durable' });
+    void inspectionStarts.start(id, upload.length, 'byte', { proof: 'durable' });
     return true;
   }
 

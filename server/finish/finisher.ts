@@ -4,15 +4,15 @@ import type { Logger } from 'pino';
 import type { UploadId } from '../ledger/upload-id.ts';
 import type { TryLock } from '../locking/locker.ts';
 import type { Unproved } from '../staging/unproved.ts';
-import { Attempts, type InspectionTools } from './attempts.ts';
-import { Beginnings, type BeginningsOptions } from './beginnings.ts';
+import { InspectionRuns, type InspectionTools } from './inspection-runs.ts';
+import { InspectionStarts, type InspectionStartsOptions } from './inspection-starts.ts';
+import { InspectionWatch } from './inspection-watch.ts';
 import { Prover } from './prover.ts';
-import { Resumption } from './resumption.ts';
+import { RestartRecovery } from './restart-recovery.ts';
 import { Verdicts, type VerdictsOptions } from './verdicts.ts';
-import { InspectionWatch } from './watch.ts';
 
 export interface FinisherOptions extends InspectionTools {
-  aboutToBegin: BeginningsOptions['aboutToBegin'];
+  startingInspections: InspectionStartsOptions['startingInspections'];
   policyHash: string;
   unproved: Unproved;
   keepRecordsForMs: number;
@@ -24,33 +24,33 @@ export interface FinisherOptions extends InspectionTools {
 
 export class Finisher {
   /** Where doors begin inspections, which is all that most of them need of the finish. */
-  readonly beginnings: Beginnings;
+  readonly inspectionStarts: InspectionStarts;
   /** Where those are told who wait for verdicts. */
   readonly verdicts: Verdicts;
   /** What an earlier process left, or one beside this that is no more. */
-  readonly resumption: Resumption;
+  readonly restartRecovery: RestartRecovery;
   /** Takes up inspections that nobody runs. */
   readonly watch: InspectionWatch;
   readonly #options: FinisherOptions;
-  readonly #attempts: Attempts;
+  readonly #inspectionRuns: InspectionRuns;
   readonly #closing = new AbortController();
 
   constructor(options: FinisherOptions) {
     this.#options = options;
     const common = { ...options, closing: this.#closing.signal, onFault: (error: unknown, id?: UploadId) => this.#log(error, id) };
     const verdicts = new Verdicts(common);
-    const attempts = new Attempts({ ...common, verdicts });
-    const beginnings = new Beginnings({ ...common, attempts, prover: new Prover(common) });
+    const inspectionRuns = new InspectionRuns({ ...common, verdicts });
+    const inspectionStarts = new InspectionStarts({ ...common, inspectionRuns, prover: new Prover(common) });
     this.verdicts = verdicts;
-    this.#attempts = attempts;
-    this.beginnings = beginnings;
-    this.resumption = new Resumption({ ...common, attempts, beginnings });
-    this.watch = new InspectionWatch({ ...common, attempts, beginnings });
+    this.#inspectionRuns = inspectionRuns;
+    this.inspectionStarts = inspectionStarts;
+    this.restartRecovery = new RestartRecovery({ ...common, inspectionRuns, inspectionStarts });
+    this.watch = new InspectionWatch({ ...common, inspectionRuns, inspectionStarts });
   }
 
   /** For a ledger that this process alone serves: takes up what an earlier one left, and from now on what nobody runs. */
   async start(): Promise<void> {
-    await this.resumption.start();
+    await this.restartRecovery.start();
     this.watch.start();
   }
 
@@ -58,12 +58,12 @@ export class Finisher {
   async close(): Promise<void> {
     const { ledger, holder } = this.#options;
     this.#closing.abort();
-    this.#attempts.cancelRetries();
+    this.#inspectionRuns.cancelRetries();
     await this.watch.close();
     // If the grace time ends before an inspection does, that is not the file's doing.
     await (async () => ledger.leases.forgive(holder.name))().catch((error) => this.#log(error));
-    await this.resumption.done;
-    await Promise.allSettled([...this.#attempts.all(), ...this.beginnings.all()]);
+    await this.restartRecovery.done;
+    await Promise.allSettled([...this.#inspectionRuns.all(), ...this.inspectionStarts.all()]);
     await this.verdicts.close();
   }
 

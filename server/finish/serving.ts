@@ -7,17 +7,17 @@ import type { Ledger } from '../ledger/ledger.ts';
 import { Locks } from '../ledger/locks.ts';
 import type { PostgresNotices } from '../ledger/postgres-notices.ts';
 import type { UploadLocker } from '../locking/locker.ts';
-import { Tenure } from '../locking/process-lease.ts';
+import { ProcessLease } from '../locking/process-lease.ts';
 import { QueueingLocker } from '../locking/queueing-locker.ts';
 import { SharedLocker } from '../locking/shared-locker.ts';
 import type { Durability } from '../staging/checkpoints.ts';
 import { bootId, proveAll, returnToProven, returnToProvenOffsets } from '../staging/power-cut.ts';
 import type { Staging } from '../staging/staging.ts';
 import type { Unproved } from '../staging/unproved.ts';
-import type { Beginning } from './beginnings.ts';
 import type { Finisher } from './finisher.ts';
+import type { StartingInspection } from './inspection-starts.ts';
 import type { LeaseHolder } from './lease.ts';
-import { Recovery } from './recovery.ts';
+import { Takeover } from './takeover.ts';
 
 /** So much of the time that it was served for a ledger may forget in a crash. */
 const HEARTBEAT_MS = 60_000;
@@ -33,7 +33,7 @@ export interface ServingOptions {
   leaseMs: number;
   lockTimeoutMs: number;
   /** The inspections of this process that are about to begin. */
-  aboutToBegin: ReadonlyMap<string, Beginning>;
+  startingInspections: ReadonlyMap<string, StartingInspection>;
   log: Logger;
 }
 
@@ -72,22 +72,22 @@ async function serveAlone(opened: AsyncDisposableStack, options: ServingOptions)
 }
 
 async function serveTogether(opened: AsyncDisposableStack, options: ServingOptions, notices: PostgresNotices): Promise<Serving> {
-  const { engine, ledger, staging, durability, lockTimeoutMs, aboutToBegin, leaseMs, log } = options;
+  const { engine, ledger, staging, durability, lockTimeoutMs, startingInspections, leaseMs, log } = options;
   const holders = new Holders(engine);
   const locks = new Locks(engine);
   // A process is behind the others by as much at most.
   ledger.startClock(Math.min(leaseMs, HEARTBEAT_MS), (error) => log.warn({ err: error }, 'the time could not be written down'));
   await notices.start();
   opened.defer(() => notices.close());
-  const tenure = new Tenure({ holders, leaseMs, boot: await bootId(), log });
-  await tenure.start();
-  opened.defer(() => tenure.close());
+  const processLease = new ProcessLease({ holders, leaseMs, boot: await bootId(), log });
+  await processLease.start();
+  opened.defer(() => processLease.close());
   const locker = new SharedLocker({
     locks,
-    tenure,
+    processLease,
     notices,
     timeoutMs: lockTimeoutMs,
-    beginning: (id) => aboutToBegin.get(id)?.done,
+    startingInspection: (id) => startingInspections.get(id)?.done,
     async returnToProven(id) {
       const upload = await ledger.get(id);
       if (upload?.state === 'receiving') await returnToProven(ledger, staging, upload);
@@ -96,13 +96,13 @@ async function serveTogether(opened: AsyncDisposableStack, options: ServingOptio
     stored: async (id) => (staging.isReadableInProgress && durability === 'chunk' ? staging.size(id) : 0),
   });
   return {
-    holder: tenure,
+    holder: processLease,
     locker,
     async takeUp(finisher) {
-      const { resumption } = finisher;
-      const recovery = new Recovery({ holders, locks, lock: locker, resumption, intervalMs: leaseMs / 3, log });
-      opened.defer(() => recovery.close());
-      recovery.start();
+      const { restartRecovery } = finisher;
+      const takeover = new Takeover({ holders, locks, lock: locker, restartRecovery, intervalMs: leaseMs / 3, log });
+      opened.defer(() => takeover.close());
+      takeover.start();
       finisher.watch.start();
     },
   };

@@ -9,7 +9,7 @@ import type { Downloads } from '../access/downloads.ts';
 import type { Access, Identity } from '../access/identity.ts';
 import { linkTokenIn } from '../access/links.ts';
 import { awaitVerdict } from '../finish/await-verdict.ts';
-import type { Beginnings } from '../finish/beginnings.ts';
+import type { InspectionStarts } from '../finish/inspection-starts.ts';
 import { toRecord } from '../finish/record.ts';
 import { requireNotRefused } from '../finish/verdict-answers.ts';
 import { closeAfterAnswer } from '../http/request-guard.ts';
@@ -38,7 +38,7 @@ export interface FormsOptions {
   ledger: Ledger;
   staging: Staging;
   receiver: Receiver;
-  beginnings: Beginnings;
+  inspectionStarts: InspectionStarts;
   maxUploadBytes: number;
   patienceMs: number;
   keepRecordsForMs: number;
@@ -178,7 +178,7 @@ export class Forms {
     { identity, collectionUrl, kept }: FileSender,
     signal: AbortSignal,
   ): Promise<FormResult | undefined> {
-    const { ledger, receiver, beginnings, downloads, patienceMs, draining } = this.#options;
+    const { ledger, receiver, inspectionStarts, downloads, patienceMs, draining } = this.#options;
     const maxUploadBytes = Math.min(this.#options.maxUploadBytes, identity.limits.maxUploadBytes ?? Number.POSITIVE_INFINITY);
     let upload: Upload | undefined;
     try {
@@ -197,7 +197,7 @@ export class Forms {
         await this.#discard(upload);
         return undefined;
       }
-      void beginnings.begin(upload.id, stored, 'length');
+      void inspectionStarts.start(upload.id, stored, 'length');
       const settled = requireNotRefused(await awaitVerdict(this.#options, upload.id, patienceMs, draining));
       return {
         filename: name,

@@ -9,8 +9,8 @@ import { UploadError } from '../../shared/errors.ts';
 import type { Downloads } from '../access/downloads.ts';
 import { type Access, type Identity, reaches } from '../access/identity.ts';
 import { awaitVerdict } from '../finish/await-verdict.ts';
-import type { Beginnings } from '../finish/beginnings.ts';
 import type { DirectCompletion } from '../finish/direct-completion.ts';
+import type { InspectionStarts } from '../finish/inspection-starts.ts';
 import { toRecord } from '../finish/record.ts';
 import { requireNotRefused } from '../finish/verdict-answers.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -24,19 +24,19 @@ import type { S3Direct } from '../staging/s3/s3-direct.ts';
 import { streamBody } from '../staging/stream-source.ts';
 import { isMediaType, readIdempotencyKey } from '../tus/headers.ts';
 
-export interface DirectDoor {
+export interface DirectUploadParts {
   staging: S3Direct;
   completion: DirectCompletion;
 }
 
 export interface DirectOptions {
   /** Undefined where staging is on a disk: there is nothing to be sent past this server. */
-  door: DirectDoor | undefined;
+  door: DirectUploadParts | undefined;
   access: Access;
   downloads: Downloads;
   ledger: Ledger;
   receiver: Receiver;
-  beginnings: Beginnings;
+  inspectionStarts: InspectionStarts;
   locker: TryLock;
   patienceMs: number;
   expireAfterMs: number;
@@ -130,7 +130,7 @@ export class Direct {
     response: ServerResponse,
     status: number,
     upload: Upload,
-    { staging }: DirectDoor,
+    { staging }: DirectUploadParts,
     collectionUrl: string,
     from: number,
   ): Promise<void> {
@@ -152,12 +152,12 @@ export class Direct {
   async #complete(
     response: ServerResponse,
     upload: Upload,
-    { completion }: DirectDoor,
+    { completion }: DirectUploadParts,
     urlOf: (upload: Upload) => string | null,
   ): Promise<void> {
-    const { ledger, beginnings, locker, patienceMs, draining } = this.#options;
+    const { ledger, inspectionStarts, locker, patienceMs, draining } = this.#options;
     const { id } = upload;
-    if (upload.state === 'receiving' && !beginnings.has(id)) {
+    if (upload.state === 'receiving' && !inspectionStarts.has(id)) {
       let isWhole = true;
       const isFree = await locker.tryWith(id, async () => {
         isWhole = await completion.beginIfWhole(id);

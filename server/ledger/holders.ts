@@ -40,7 +40,7 @@ export class Holders {
    * The database's clock tells of a holder that is seen for the first time. From then on it is this process's steady clock, since
    * the other may be set: forward, and all would be dead at once; back, and what the dead hold would not be free for hours.
    */
-  async bury(): Promise<string[]> {
+  async expireSilent(): Promise<string[]> {
     const { db } = this.#engine;
     const alive = await db
       .selectFrom('holders')

@@ -8,7 +8,7 @@ import { UploadError } from '../../shared/errors.ts';
 import type { Holders } from '../ledger/holders.ts';
 import { pause } from '../runtime/pause.ts';
 
-export interface TenureOptions {
+export interface ProcessLeaseOptions {
   holders: Holders;
   /** Others may take over what a process holds when it was silent for so long. */
   leaseMs: number;
@@ -20,10 +20,10 @@ export interface TenureOptions {
 /** A write begins only while this part of the lease is left: it has so long to return before others may write. */
 const MARGIN = 1 / 5;
 
-export class Tenure {
+export class ProcessLease {
   readonly isAlone = false;
   readonly boot: string;
-  readonly #options: TenureOptions;
+  readonly #options: ProcessLeaseOptions;
   readonly #closing = new AbortController();
   readonly #listeners: (() => void)[] = [];
   #epoch = 0;
@@ -35,7 +35,7 @@ export class Tenure {
   #expiry: NodeJS.Timeout | undefined;
   #keeping: Promise<void> = Promise.resolve();
 
-  constructor(options: TenureOptions) {
+  constructor(options: ProcessLeaseOptions) {
     this.#options = options;
     this.boot = options.boot;
   }

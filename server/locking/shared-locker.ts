@@ -6,7 +6,7 @@ import type { Notices } from '../ledger/notices.ts';
 import type { UploadId } from '../ledger/upload-id.ts';
 import { pause } from '../runtime/pause.ts';
 import type { Lock, RequestRelease, UploadLocker } from './locker.ts';
-import type { Tenure } from './process-lease.ts';
+import type { ProcessLease } from './process-lease.ts';
 import { ALIVE_MS, QueueingLocker } from './queueing-locker.ts';
 
 /** A notice may get lost, and a holder die: whoever waits looks again after these, and then after the last of them each time. */
@@ -20,11 +20,11 @@ const LOOK_AGAIN_UNHEARD_MS = 1000;
 
 export interface SharedLockerOptions {
   locks: Locks;
-  tenure: Tenure;
+  processLease: ProcessLease;
   notices: Notices;
   timeoutMs: number;
   /** Settles when an inspection that is about to begin has begun; undefined when there is none. The lock is kept until then. */
-  beginning(id: UploadId): Promise<unknown> | undefined;
+  startingInspection(id: UploadId): Promise<unknown> | undefined;
   /** The upload was written in another boot by someone who left it unproved: only what is proved may stay. Under the lock. */
   returnToProven(id: UploadId): Promise<void>;
   /** Bytes that are stored and that a power cut of this machine may take, where that was promised not to happen. Under the lock. */
@@ -51,7 +51,7 @@ export class SharedLocker implements UploadLocker {
     this.#options = options;
     this.#local = new QueueingLocker(options.timeoutMs);
     options.notices.on('want', (id) => this.#onWanted(id));
-    options.tenure.onLost(() => this.#onLost());
+    options.processLease.onLost(() => this.#onLost());
   }
 
   newLock(id: UploadId): Lock {
@@ -72,7 +72,7 @@ export class SharedLocker implements UploadLocker {
       },
       unlock: async () => {
         if (row === undefined) return;
-        const isKept = this.#options.beginning(id) !== undefined;
+        const isKept = this.#options.startingInspection(id) !== undefined;
         const left = this.#leave(row);
         this.#holding.delete(row);
         row = undefined;
@@ -104,7 +104,7 @@ export class SharedLocker implements UploadLocker {
 
   requireHeld(id: UploadId): string {
     const row = this.#rows.get(id);
-    if (row === undefined || !this.#options.tenure.isSafe(row.holder)) throw locked();
+    if (row === undefined || !this.#options.processLease.isSafe(row.holder)) throw locked();
     return row.holder;
   }
 
@@ -118,7 +118,7 @@ export class SharedLocker implements UploadLocker {
   async isWrittenElsewhere(id: UploadId): Promise<boolean> {
     if (this.#rows.has(id)) return false;
     const boot = await this.#options.locks.boot(id);
-    return boot !== undefined && boot !== this.#options.tenure.boot;
+    return boot !== undefined && boot !== this.#options.processLease.boot;
   }
 
   async #enter(id: UploadId, deadlineMs: number, signal: AbortSignal): Promise<Row> {
@@ -133,8 +133,8 @@ export class SharedLocker implements UploadLocker {
 
   /** To be called with the lock among this process's own requests. */
   async #tryEnter(id: UploadId): Promise<Row | undefined> {
-    const { locks, tenure, returnToProven } = this.#options;
-    const holder = tenure.name;
+    const { locks, processLease, returnToProven } = this.#options;
+    const holder = processLease.name;
     const kept = this.#rows.get(id);
     if (kept !== undefined && kept.ending === undefined && kept.holder === holder) {
       kept.users += 1;
@@ -143,17 +143,17 @@ export class SharedLocker implements UploadLocker {
     // Its release is on its way, and would take the new lock for the old one.
     if (kept?.holder === holder) await Promise.race([kept.ending, pause(500)]);
     if (this.#rows.get(id)?.holder === holder) return undefined;
-    const taken = await locks.take(id, holder, tenure.boot).catch((error: unknown) => {
+    const taken = await locks.take(id, holder, processLease.boot).catch((error: unknown) => {
       void this.#giveBack(id, holder);
       throw error;
     });
     if (taken === undefined) return undefined;
     const row: Row = { id, holder, users: 1 };
     this.#rows.set(id, row);
-    if (taken.boot === tenure.boot) return row;
+    if (taken.boot === processLease.boot) return row;
     try {
       await returnToProven(id);
-      await locks.settle(id, holder, tenure.boot);
+      await locks.settle(id, holder, processLease.boot);
       return row;
     } catch (error) {
       void this.#leave(row);
@@ -166,9 +166,9 @@ export class SharedLocker implements UploadLocker {
    * on its way into the ledger, too.
    */
   async #giveBack(id: UploadId, holder: string): Promise<void> {
-    const { tenure } = this.#options;
+    const { processLease } = this.#options;
     const sinceMs = performance.now();
-    for (let isOver = false; !isOver && tenure.has(holder); await pause(LOOK_AGAIN_UNHEARD_MS)) {
+    for (let isOver = false; !isOver && processLease.has(holder); await pause(LOOK_AGAIN_UNHEARD_MS)) {
       // Nobody here takes it meanwhile.
       await this.#local
         .tryWith(id, async () => {
@@ -181,9 +181,9 @@ export class SharedLocker implements UploadLocker {
 
   /** Resolves when the ledger knows that the lock is free, where this was its last user. */
   async #leave(row: Row): Promise<void> {
-    const { beginning } = this.#options;
+    const { startingInspection } = this.#options;
     // Nobody may append to what is being made durable.
-    await beginning(row.id)?.catch(() => undefined);
+    await startingInspection(row.id)?.catch(() => undefined);
     row.users -= 1;
     if (row.users > 0 || this.#rows.get(row.id) !== row) return;
     row.ending = this.#release(row);

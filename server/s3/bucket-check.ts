@@ -3,17 +3,17 @@ import { HeadBucketCommand, ListMultipartUploadsCommand, ListObjectsV2Command, t
 import type { BucketOptions } from './bucket.ts';
 import { createClient } from './client.ts';
 import { BucketUnusable, outcome, S3Fault } from './fault.ts';
-import { Place } from './place.ts';
+import { KeyPrefix } from './key-prefix.ts';
 
 export class BucketCheck {
   readonly #options: BucketOptions;
-  readonly #place: Place;
+  readonly #place: KeyPrefix;
   /** A connection of its own, and no second attempts: a full house elsewhere says nothing of the bucket. */
   readonly #client: S3Client;
 
   constructor(options: BucketOptions) {
     this.#options = options;
-    this.#place = new Place(options.bucket, options.prefix);
+    this.#place = new KeyPrefix(options.bucket, options.prefix);
     this.#client = createClient(options, 1, 1);
   }
 
@@ -49,7 +49,7 @@ export class BucketCheck {
  * An answer to HEAD has no body to give a reason in, and listing may be allowed below the prefix alone: so where it is refused,
  * listing decides.
  */
-async function look(client: S3Client, place: Place, signal?: AbortSignal): Promise<void> {
+async function look(client: S3Client, place: KeyPrefix, signal?: AbortSignal): Promise<void> {
   const options = signal === undefined ? {} : { abortSignal: signal };
   try {
     await outcome('HeadBucket', client.send(new HeadBucketCommand({ Bucket: place.bucket }), options));
@@ -61,7 +61,7 @@ async function look(client: S3Client, place: Place, signal?: AbortSignal): Promi
 }
 
 /** What is left over is found by these lists, later and beside all else: that they are denied is for the start to say. */
-async function requireLists(client: S3Client, place: Place): Promise<void> {
+async function requireLists(client: S3Client, place: KeyPrefix): Promise<void> {
   const where = { Bucket: place.bucket, Prefix: place.at('').Key };
   await outcome('ListObjectsV2', client.send(new ListObjectsV2Command({ ...where, MaxKeys: 1 })));
   try {

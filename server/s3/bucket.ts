@@ -11,8 +11,8 @@ import {
 } from '@aws-sdk/client-s3';
 import { ATTEMPTS, type ClientOptions, createClient } from './client.ts';
 import { faultOf, isMissing, outcome, S3Fault } from './fault.ts';
+import { KeyPrefix, type ObjectHeaders } from './key-prefix.ts';
 import { Multiparts } from './multiparts.ts';
-import { type ObjectHeaders, Place } from './place.ts';
 
 export interface BucketOptions extends ClientOptions {
   bucket: string;
@@ -49,7 +49,7 @@ const LONGEST_TIMER_MS = 2 ** 31 - 1;
 /** Keys are below the prefix. Everything here throws S3Fault. */
 export class Bucket {
   readonly multiparts: Multiparts;
-  readonly #place: Place;
+  readonly #place: KeyPrefix;
   readonly #client: S3Client;
   /** For copies and completions: their answers come when the work is done. */
   readonly #patient: S3Client;
@@ -57,7 +57,7 @@ export class Bucket {
   readonly #signing: S3Client;
 
   constructor(options: BucketOptions) {
-    this.#place = new Place(options.bucket, options.prefix);
+    this.#place = new KeyPrefix(options.bucket, options.prefix);
     this.#client = createClient(options, options.connections);
     this.#patient = createClient(
       { ...options, timeoutMs: Math.min(options.timeoutMs * WORK_FACTOR, LONGEST_TIMER_MS) },

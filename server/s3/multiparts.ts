@@ -11,7 +11,7 @@ import {
   UploadPartCopyCommand,
 } from '@aws-sdk/client-s3';
 import { isMissing, outcome, S3Fault } from './fault.ts';
-import type { ObjectHeaders, Place } from './place.ts';
+import type { KeyPrefix, ObjectHeaders } from './key-prefix.ts';
 
 export interface StoredPart {
   number: number;
@@ -23,14 +23,14 @@ export interface StoredPart {
 export class Multiparts {
   readonly #client: S3Client;
   readonly #patient: S3Client;
-  readonly #place: Place;
+  readonly #place: KeyPrefix;
   readonly #sizeOf: (key: string) => Promise<number | undefined>;
 
   /**
    * @param patient for what S3 works on for long before it answers
    * @param sizeOf of the object that there is under a key
    */
-  constructor(client: S3Client, patient: S3Client, place: Place, sizeOf: (key: string) => Promise<number | undefined>) {
+  constructor(client: S3Client, patient: S3Client, place: KeyPrefix, sizeOf: (key: string) => Promise<number | undefined>) {
     this.#client = client;
     this.#patient = patient;
     this.#place = place;

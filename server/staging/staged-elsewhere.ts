@@ -11,7 +11,7 @@ const FACT = 'staging';
 const EVIDENCE = 100;
 
 /** A place for bytes in progress, as the settings name it. */
-export interface Place {
+export interface StagingLocation {
   /** The same in every process that serves a ledger. */
   name: string;
   /** Where the place is reached, which may differ between them; empty: here. */
@@ -31,7 +31,12 @@ export class StagedElsewhere extends StartError {
  *
  * @throws StagedElsewhere
  */
-export async function requireSamePlace(engine: Engine, ledger: Ledger, staging: Staging, { name, server }: Place): Promise<void> {
+export async function requireSameLocation(
+  engine: Engine,
+  ledger: Ledger,
+  staging: Staging,
+  { name, server }: StagingLocation,
+): Promise<void> {
   const place = server === '' ? name : `${name} at ${server}`;
   const remembered = await ledger.facts.get(FACT);
   const earlier = remembered ?? place;

@@ -47,7 +47,7 @@ export class StagedBytesLost extends Error {
 }
 
 /** Where the bytes of a whole upload can be had without their passing through here; neither: they are to be read. */
-export interface StagedPlace {
+export interface StagedFile {
   /** A file on this machine. */
   path?: string;
   /** An object in S3. */
@@ -110,7 +110,7 @@ export interface Staging {
   /** The ids of everything staged, leftovers of `renew` cleared on the way. May run beside all else. */
   list(): AsyncIterable<UploadId>;
   /** Of an upload whose bytes are whole and durable. Undefined: there are none. @throws the signal's reason */
-  place(id: UploadId, signal?: AbortSignal): Promise<StagedPlace | undefined>;
+  place(id: UploadId, signal?: AbortSignal): Promise<StagedFile | undefined>;
   /** Bytes that are free for new uploads; Infinity where there is no telling. */
   freeBytes(): Promise<number>;
 }

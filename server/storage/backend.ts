@@ -9,7 +9,7 @@ import type { BucketOptions } from '../s3/bucket.ts';
 import type { ClientOptions } from '../s3/client.ts';
 import { DiskStaging } from '../staging/disk/disk-staging.ts';
 import type { S3Direct } from '../staging/s3/s3-direct.ts';
-import type { Place } from '../staging/staged-elsewhere.ts';
+import type { StagingLocation } from '../staging/staged-elsewhere.ts';
 import type { Staging } from '../staging/staging.ts';
 import { type OpenedStore, openFileStore, openS3Store } from '../staging/store/known-stores.ts';
 import type { DataStore } from '../staging/store/store-access.ts';
@@ -21,7 +21,7 @@ export interface Backend {
   staging: Staging;
   storage: Storage;
   /** That bytes in progress are in. */
-  place: Place;
+  keyPrefix: StagingLocation;
   /** For senders that bring their bytes there themselves. */
   direct?: S3Direct;
   /** Bytes free for final files; Infinity where they are on the file system of what is staged. */
@@ -57,7 +57,7 @@ export interface BackendOptions {
 /** Bytes in progress in a store that is not Landfall's own. */
 interface StagedInStore {
   staging: StoreStaging;
-  place: Place;
+  place: StagingLocation;
   close(): Promise<void>;
 }
 
@@ -71,7 +71,7 @@ async function openStore(config: Config, { dataStore, engine, onFault }: Backend
   const { dataDir, fileStoreDir, s3Bucket, s3Prefix, maxUploadBytes } = config;
   const prefix = `${s3Prefix}tus/`;
   let opened: OpenedStore;
-  let place: Place;
+  let place: StagingLocation;
   let options: { prefix?: string } = {};
   if (dataStore !== undefined) {
     opened = { store: dataStore, close() {} };
@@ -109,7 +109,7 @@ function openDisk(config: Config, inStore: StagedInStore | undefined, onFault?: 
     staging,
     storage,
     // The ledger's own, or one that every process may have by another path.
-    place: inStore?.place ?? { name: 'the data directory', server: '' },
+    keyPrefix: inStore?.place ?? { name: 'the data directory', server: '' },
     storageFreeBytes: () => storage.freeBytesBeside(config.dataDir),
     async prepare() {
       await staging.prepare();
@@ -165,7 +165,7 @@ async function openS3(config: Config, inStore: StagedInStore | undefined, onFaul
   return {
     staging,
     storage,
-    place: inStore?.place ?? { name: `s3://${s3Bucket}/${s3Prefix}`, server: config.s3Endpoint },
+    keyPrefix: inStore?.place ?? { name: `s3://${s3Bucket}/${s3Prefix}`, server: config.s3Endpoint },
     // What comes past this server comes into Landfall's own parts.
     ...(inStore ? {} : { direct: new S3Direct({ bucket, partBytes, linkSeconds }) }),
     async prepare() {

@@ -1,7 +1,7 @@
 // Bytes come in, with a PATCH or a creation: under the upload's lock, which the library has taken.
 import type { CancellationContext, Upload as TusUpload } from '@tus/utils';
 import { UploadError } from '../../shared/errors.ts';
-import type { Beginnings } from '../finish/beginnings.ts';
+import type { InspectionStarts } from '../finish/inspection-starts.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { maxBytesOf } from '../ledger/limits.ts';
 import type { UploadIn } from '../ledger/upload.ts';
@@ -14,13 +14,13 @@ import { streamBody } from '../staging/stream-source.ts';
 import type { Context } from './request-context.ts';
 import { linked } from './request-context.ts';
 import type { TusRequest } from './stock-server.ts';
-import { Moved } from './upload-store.ts';
+import { NotReceiving } from './upload-store.ts';
 
 export interface AppendsOptions {
   ledger: Ledger;
   staging: Staging;
   receiver: Receiver;
-  beginnings: Beginnings;
+  inspectionStarts: InspectionStarts;
   locker: UploadLocker;
   maxUploadBytes: number;
   /** Aborted with the reason when the server shuts down. */
@@ -37,10 +37,10 @@ export class Appends {
   /** Under the lock. The library has compared the offset with the acknowledged one. */
   async receive(request: TusRequest<Context>, tusUpload: TusUpload, maxBytes: number, cancellation: CancellationContext): Promise<number> {
     const { context } = request;
-    const { ledger, receiver, beginnings, locker, draining } = this.#options;
+    const { ledger, receiver, inspectionStarts, locker, draining } = this.#options;
     let { upload } = context;
     if (upload !== undefined && context.append !== undefined) upload = await ledger.get(upload.id);
-    if (upload?.state !== 'receiving' || beginnings.has(upload.id)) throw new Moved();
+    if (upload?.state !== 'receiving' || inspectionStarts.has(upload.id)) throw new NotReceiving();
     const { id } = upload;
     const declared = context.append?.length;
     let limit = Math.min(maxBytes, maxBytesOf(upload, this.#options.maxUploadBytes) - tusUpload.offset);
@@ -73,19 +73,19 @@ export class Appends {
     if (context.comesWhole) return this.#beginNew(upload, receiving);
     const { stored, complete } = await receiving;
     // Under the lock, so that nothing is appended to what is being made durable.
-    if (complete) void beginnings.begin(upload.id, stored, context.isDeclaring ? 'length' : 'byte', complete);
+    if (complete) void inspectionStarts.start(upload.id, stored, context.isDeclaring ? 'length' : 'byte', complete);
     else context.upload = (await ledger.get(upload.id)) ?? upload;
     return stored;
   }
 
   /** Whatever goes wrong before it has a row: nothing was created, and its sender has all of it. */
   async #beginNew(upload: UploadIn<'receiving'>, receiving: Promise<Received>): Promise<number> {
-    const { beginnings, receiver, staging } = this.#options;
+    const { inspectionStarts, receiver, staging } = this.#options;
     try {
       const { stored, complete } = await receiving;
       if (complete === undefined) throw new UploadError('ERR_BAD_REQUEST', { detail: 'The body was cut off.' });
       if (complete.proof !== 'durable') throw new UploadError('ERR_STORAGE_UNAVAILABLE', { retryAfterSeconds: 5 });
-      beginnings.beginNew(upload, stored, complete, (add) => receiver.add(upload, add));
+      inspectionStarts.startNew(upload, stored, complete, (add) => receiver.add(upload, add));
       return stored;
     } catch (error) {
       await staging.remove(upload.id);
@@ -107,7 +107,7 @@ export class Appends {
     if (length < offset) throw new UploadError('ERR_INVALID_UPLOAD_LENGTH', { detail: 'More bytes are stored already.' });
     if (length > maxUploadBytes) throw tooLarge(maxUploadBytes);
     if (length === offset) context.isDeclaring = true;
-    else if (!(await ledger.change(upload.id, { from: 'receiving' }, { length }, true))) throw new Moved();
+    else if (!(await ledger.change(upload.id, { from: 'receiving' }, { length }, true))) throw new NotReceiving();
     return { ...upload, length };
   }
 }

@@ -1,7 +1,7 @@
 // A creation: a new upload, or the one it made before, when its answer was lost.
 import { UploadError } from '../../shared/errors.ts';
 import { TUS_VERSION } from '../../shared/protocol.ts';
-import type { Beginnings } from '../finish/beginnings.ts';
+import type { InspectionStarts } from '../finish/inspection-starts.ts';
 import { readStored } from '../finish/stored-bytes.ts';
 import { acknowledge, acknowledgedOffset, expiry } from '../finish/verdict-answers.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -14,15 +14,15 @@ import { advance, type Checksum } from '../staging/running-checksum.ts';
 import type { Staging } from '../staging/staging.ts';
 import { streamBody } from '../staging/stream-source.ts';
 import type { Storage } from '../storage/storage.ts';
-import type { Endings } from './endings.ts';
 import { ANNOUNCEMENT, type Creation, mayHaveBody } from './headers.ts';
 import type { Context, UploadsRequest } from './request-context.ts';
+import type { VerdictResponses } from './verdict-responses.ts';
 
 /** What comes in one piece, or hardly more: when it is cut off, nobody minds starting over. */
 const WHOLE_BYTES = 64 * 1024;
 
 /** The idempotency key was used before. */
-export class Replayed extends Error {
+export class CreationRepeated extends Error {
   readonly upload: Upload;
   constructor(upload: Upload) {
     super();
@@ -35,7 +35,7 @@ export interface CreationsOptions {
   staging: Staging;
   storage: Storage;
   receiver: Receiver;
-  beginnings: Beginnings;
+  inspectionStarts: InspectionStarts;
   locker: UploadLocker;
   maxUploadBytes: number;
   /** Aborted with the reason when the server shuts down. */
@@ -44,9 +44,9 @@ export interface CreationsOptions {
 
 export class Creations {
   readonly #options: CreationsOptions;
-  readonly #endings: Endings;
+  readonly #endings: VerdictResponses;
 
-  constructor(options: CreationsOptions, endings: Endings) {
+  constructor(options: CreationsOptions, endings: VerdictResponses) {
     this.#options = options;
     this.#endings = endings;
   }
@@ -59,7 +59,7 @@ export class Creations {
     // Where others serve too, one that starts would take bytes without a row for left over.
     const comesWhole = ledger.isAlone && staging.isReadableInProgress && isWholeInBody(creation);
     const { upload, created } = await receiver.create({ id, grantee: request.identity, ...creation, comesWhole });
-    if (!created) throw new Replayed(upload);
+    if (!created) throw new CreationRepeated(upload);
     context.upload = upload;
     context.comesWhole = comesWhole;
     return {};
@@ -68,10 +68,10 @@ export class Creations {
   /** The answer to a creation was lost, and it is asked again: the same upload, as it is now. */
   async replay({ raw, response, collectionUrl }: UploadsRequest, creation: Creation, earlier: Upload): Promise<void> {
     let upload = earlier;
-    const { ledger, receiver, beginnings, locker, maxUploadBytes, draining } = this.#options;
+    const { ledger, receiver, inspectionStarts, locker, maxUploadBytes, draining } = this.#options;
     const headers: Record<string, string> = { ...ANNOUNCEMENT, Location: `${collectionUrl}/${upload.id}`, 'Tus-Resumable': TUS_VERSION };
     // Whoever created an empty one may have died before its inspection.
-    if (upload.state === 'receiving' && upload.length === 0) void beginnings.begin(upload.id, 0, 'byte');
+    if (upload.state === 'receiving' && upload.length === 0) void inspectionStarts.start(upload.id, 0, 'byte');
     else if (upload.state === 'receiving') {
       // The first request may still be sending.
       await locker.quiesce(upload.id);

@@ -1,5 +1,5 @@
 import { DataStore, type Upload as TusUpload, Upload as TusUploadClass } from '@tus/utils';
-import type { Beginnings } from '../finish/beginnings.ts';
+import type { InspectionStarts } from '../finish/inspection-starts.ts';
 import { acknowledgedOffset } from '../finish/verdict-answers.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { parseUploadId, type UploadId } from '../ledger/upload-id.ts';
@@ -11,12 +11,12 @@ export interface UploadStoreOptions {
   ledger: Ledger;
   staging: Staging;
   receiver: Receiver;
-  beginnings: Beginnings;
+  inspectionStarts: InspectionStarts;
   keepRecordsForMs: number;
 }
 
 /** The upload left `receiving` between the first look and the lock. */
-export class Moved extends Error {}
+export class NotReceiving extends Error {}
 
 /** What the library's handlers ask of a store: the ledger and staging, read together. */
 export class UploadStore extends DataStore {
@@ -45,7 +45,7 @@ export class UploadStore extends DataStore {
     const { ledger, receiver } = this.#options;
     const id = givenBack(given);
     const upload = await ledger.get(id);
-    if (upload?.state !== 'receiving') throw new Moved();
+    if (upload?.state !== 'receiving') throw new NotReceiving();
     const offset = acknowledgedOffset(upload, await receiver.confirmed(upload));
     // An absent size is how the library knows a deferred length, which the option types do not say.
     return new TusUploadClass({ id, offset, ...(upload.length === null ? {} : { size: upload.length }) });
@@ -53,12 +53,12 @@ export class UploadStore extends DataStore {
 
   /** Under the lock. */
   override async remove(given: string): Promise<void> {
-    const { ledger, staging, beginnings, keepRecordsForMs } = this.#options;
+    const { ledger, staging, inspectionStarts, keepRecordsForMs } = this.#options;
     const id = givenBack(given);
-    if (beginnings.has(id)) throw new Moved();
+    if (inspectionStarts.has(id)) throw new NotReceiving();
     const expiresAt = ledger.now() + keepRecordsForMs;
     const terminate = () => ledger.move(id, { from: 'receiving' }, 'terminated', { expiresAt });
-    if ((await endReceiving(staging, terminate)) === undefined) throw new Moved();
+    if ((await endReceiving(staging, terminate)) === undefined) throw new NotReceiving();
   }
 }
 

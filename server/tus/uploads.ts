@@ -12,14 +12,14 @@ import { newUploadId, type UploadId } from '../ledger/upload-id.ts';
 import { tooLarge } from '../staging/admission.ts';
 import { streamBody } from '../staging/stream-source.ts';
 import { Appends, type AppendsOptions } from './appends.ts';
-import { Creations, type CreationsOptions, Replayed } from './creations.ts';
-import { Endings, type EndingsOptions } from './endings.ts';
+import { CreationRepeated, Creations, type CreationsOptions } from './creations.ts';
 import { ANNOUNCEMENT, isMediaType, mayHaveBody, readAppend, readCreation } from './headers.ts';
 import { type Context, contextOf, type UploadsRequest } from './request-context.ts';
 import { StockServer, writeResponse } from './stock-server.ts';
-import { givenBack, Moved, UploadStore, type UploadStoreOptions } from './upload-store.ts';
+import { givenBack, NotReceiving, UploadStore, type UploadStoreOptions } from './upload-store.ts';
+import { VerdictResponses, type VerdictResponsesOptions } from './verdict-responses.ts';
 
-export interface UploadsOptions extends AppendsOptions, CreationsOptions, EndingsOptions, UploadStoreOptions {
+export interface UploadsOptions extends AppendsOptions, CreationsOptions, VerdictResponsesOptions, UploadStoreOptions {
   policyHash: string;
 }
 
@@ -36,13 +36,13 @@ const NOBODY: Identity = {
 
 export class Uploads {
   readonly #options: UploadsOptions;
-  readonly #endings: Endings;
+  readonly #endings: VerdictResponses;
   readonly #creations: Creations;
   readonly #stock: StockServer<Context>;
 
   constructor(options: UploadsOptions) {
     this.#options = options;
-    const endings = new Endings(options);
+    const endings = new VerdictResponses(options);
     const creations = new Creations(options, endings);
     const appends = new Appends(options);
     this.#endings = endings;
@@ -88,7 +88,7 @@ export class Uploads {
         ...(context.upload ? expiry(this.#options.ledger, context.upload) : {}),
       });
     } catch (error) {
-      if (!(error instanceof Replayed)) throw error;
+      if (!(error instanceof CreationRepeated)) throw error;
       await this.#creations.replay(request, creation, error.upload);
     }
   }
@@ -161,7 +161,7 @@ export class Uploads {
         writeResponse(await refusing(answer), request.response, expiry(this.#options.ledger, context.upload ?? upload));
         return;
       } catch (error) {
-        if (!(error instanceof Moved)) throw error;
+        if (!(error instanceof NotReceiving)) throw error;
       }
     }
   }
@@ -172,12 +172,12 @@ export class Uploads {
       const upload = await this.find(request.identity, id);
       switch (upload.state) {
         case 'receiving':
-          if (this.#options.beginnings.has(id)) throw new UploadError('ERR_INSPECTING', { retryAfterSeconds: 1 });
+          if (this.#options.inspectionStarts.has(id)) throw new UploadError('ERR_INSPECTING', { retryAfterSeconds: 1 });
           try {
             writeResponse(await refusing(await this.#stock.handle(request.raw, 'DELETE', id, { request })), request.response, {});
             return;
           } catch (error) {
-            if (!(error instanceof Moved)) throw error;
+            if (!(error instanceof NotReceiving)) throw error;
             break;
           }
         case 'inspecting':
@@ -201,7 +201,7 @@ export class Uploads {
   /** As `find`; an upload whose bytes are being made durable shows as `inspecting` already. */
   async #findSettling(request: UploadsRequest, id: UploadId): Promise<Upload> {
     const upload = await this.find(request.identity, id);
-    if (upload.state !== 'receiving' || !this.#options.beginnings.has(id)) return upload;
+    if (upload.state !== 'receiving' || !this.#options.inspectionStarts.has(id)) return upload;
     return (await awaitVerdict(this.#options, id, 0, this.#options.draining)) ?? upload;
   }
 }

@@ -154,8 +154,10 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
 
   it('begins an inspection once, with its lease taken and its attempt counted', async () => {
     const { ledger, id } = await withUpload({ length: null });
-    const beginnings = Array.from({ length: 5 }, (_, n) => ledger.beginInspection(id, `p${n}`, { ...BEGIN, length: 7, held: 'length' }));
-    const begun = (await Promise.all(beginnings)).filter((row) => row !== undefined);
+    const inspectionStarts = Array.from({ length: 5 }, (_, n) =>
+      ledger.beginInspection(id, `p${n}`, { ...BEGIN, length: 7, held: 'length' }),
+    );
+    const begun = (await Promise.all(inspectionStarts)).filter((row) => row !== undefined);
     expect(begun).toHaveLength(1);
     expect(begun[0]).toMatchObject({ state: 'inspecting', length: 7, held: 'length', attempt: 1, strikes: 1 });
     expect(await ledger.get(id)).toEqual(begun[0]);
@@ -212,7 +214,7 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
     expect(await locks.take(A, 'first', 'boot')).toEqual({ boot: 'boot' });
     await new Promise((resolve) => setTimeout(resolve, 5));
     expect(await ledger.leases.due(Date.now(), 10), 'its time is over, but nobody has said so').toEqual([]);
-    expect(await holders.bury()).toEqual(['first']);
+    expect(await holders.expireSilent()).toEqual(['first']);
     expect(await ledger.leases.due(Date.now(), 10)).toEqual([id]);
     expect(await holders.renew('first', HOUR)).toBe(false);
     expect(await holders.renew('second', HOUR)).toBe(true);
@@ -220,10 +222,10 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
     expect(await ledger.get(id)).toMatchObject({ leaseOwner: null });
     expect(await ledger.get(mine.id)).toMatchObject({ leaseOwner: 'second' });
     expect(await locks.of('first', 10)).toEqual([A]);
-    expect(await holders.bury(), 'what it may still have on its way is known by its name').toEqual(['first']);
+    expect(await holders.expireSilent(), 'what it may still have on its way is known by its name').toEqual(['first']);
     await holders.clearAll();
     await ledger.leases.releaseAll();
-    expect(await holders.bury()).toEqual([]);
+    expect(await holders.expireSilent()).toEqual([]);
     expect((await ledger.leases.due(Date.now(), 10)).sort()).toEqual([id, mine.id].sort());
   });
 
@@ -231,7 +233,7 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
     const { holders } = await open();
     await holders.enter('first', 1);
     expect(await holders.renew('first', HOUR)).toBe(true);
-    expect(await holders.bury()).toEqual([]);
+    expect(await holders.expireSilent()).toEqual([]);
   });
 
   it('gives a lock to one of many, and to the next once it is released or its holder is dead', async () => {

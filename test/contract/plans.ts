@@ -161,6 +161,6 @@ async function runEverything(engine: Engine): Promise<void> {
   await deliveries.enable(now);
   await deliveries.leave('p2');
   await holders.leave('p2');
-  await holders.bury();
+  await holders.expireSilent();
   await holders.clear('p1');
 }

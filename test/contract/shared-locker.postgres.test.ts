@@ -1,4 +1,4 @@
-// The locker of several processes: each is here by what makes it one, a tenure, a connection that listens, and a pool.
+// The locker of several processes: each is here by what makes it one, a process lease, a connection that listens, and a pool.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
 import { pino } from 'pino';
@@ -9,7 +9,7 @@ import { Locks } from '../../server/ledger/locks.ts';
 import { openPostgres } from '../../server/ledger/postgres.ts';
 import { channelOf, PostgresNotices } from '../../server/ledger/postgres-notices.ts';
 import type { UploadId } from '../../server/ledger/upload-id.ts';
-import { Tenure } from '../../server/locking/process-lease.ts';
+import { ProcessLease } from '../../server/locking/process-lease.ts';
 import { SharedLocker } from '../../server/locking/shared-locker.ts';
 import { postgresForTests } from '../support/postgres.ts';
 import { startTcpSwitch } from '../support/tcp-switch.ts';
@@ -42,17 +42,17 @@ async function openProcess(
   await ledger.migrate();
   const holders = new Holders(engine);
   const locks = new Locks(engine);
-  const tenure = new Tenure({ holders, leaseMs, boot, log });
+  const processLease = new ProcessLease({ holders, leaseMs, boot, log });
   await notices.start();
-  await tenure.start();
-  const beginnings = new Map<string, Promise<unknown>>();
+  await processLease.start();
+  const inspectionStarts = new Map<string, Promise<unknown>>();
   const returned: string[] = [];
   const locker = new SharedLocker({
     locks,
-    tenure,
+    processLease,
     notices,
     timeoutMs,
-    beginning: (id) => beginnings.get(id),
+    startingInspection: (id) => inspectionStarts.get(id),
     returnToProven: async (id) => {
       returned.push(id);
       const upload = await ledger.get(id);
@@ -63,14 +63,14 @@ async function openProcess(
   let closed: Promise<void> | undefined;
   const close = () => {
     closed ??= (async () => {
-      await tenure.close();
+      await processLease.close();
       await notices.close();
       await ledger.close();
     })();
     return closed;
   };
   onTestFinished(close);
-  return { url, engine, ledger, holders, locks, tenure, locker, beginnings, returned, close };
+  return { url, engine, ledger, holders, locks, processLease, locker, inspectionStarts, returned, close };
 }
 
 type Process = Awaited<ReturnType<typeof openProcess>>;
@@ -161,12 +161,12 @@ describe('the locker of several processes', () => {
     const [first, second] = await openTwo({ timeoutMs: 300 });
     const { promise, resolve: begun } = Promise.withResolvers<void>();
     const held = await hold(first, A);
-    first.beginnings.set(A, promise);
+    first.inspectionStarts.set(A, promise);
     await held.unlock();
     const again = await hold(first, A);
     await again.unlock();
     await expect(hold(second, A)).rejects.toMatchObject({ status: 423 });
-    first.beginnings.delete(A);
+    first.inspectionStarts.delete(A);
     begun();
     await expect.poll(() => first.locks.boot(A)).toBeUndefined();
     await (await hold(second, A)).unlock();
@@ -177,8 +177,8 @@ describe('the locker of several processes', () => {
     const dead = await openProcess(url);
     const living = await openProcess(url, { timeoutMs: 20_000 });
     await hold(dead, A);
-    await dead.tenure.close();
-    await living.holders.bury();
+    await dead.processLease.close();
+    await living.holders.expireSilent();
     expect(() => dead.locker.requireHeld(A)).toThrow();
     await (await hold(living, A)).unlock();
     expect(living.returned).toEqual([]);
@@ -190,7 +190,7 @@ describe('the locker of several processes', () => {
     const living = await openProcess(url);
     await hold(dead, A);
     expect(await living.locker.isWrittenElsewhere(A)).toBe(true);
-    await dead.tenure.close();
+    await dead.processLease.close();
     const lock = await hold(living, A);
     expect(living.returned).toEqual([A]);
     expect(await living.locker.isWrittenElsewhere(A)).toBe(false);
@@ -228,8 +228,8 @@ describe('the locker of several processes', () => {
       expect(await here.locker.isWrittenElsewhere(id)).toBe(true);
       const dead = await openProcess(url, { boot: 'another boot', stored });
       await hold(dead, id);
-      await dead.tenure.close();
-      await there.holders.bury();
+      await dead.processLease.close();
+      await there.holders.expireSilent();
       await (await hold(there, id)).unlock();
       expect(there.returned).toEqual([]);
       expect(await here.locker.isWrittenElsewhere(id)).toBe(true);
@@ -273,7 +273,7 @@ describe('the locker of several processes', () => {
     const url = await postgres.database();
     const first = await openProcess(url, { leaseMs: 1000 });
     const { promise: asked, resolve: ask } = Promise.withResolvers<void>();
-    const { name } = first.tenure;
+    const { name } = first.processLease;
     const held = await hold(first, A, ask);
     await postgres.crash();
     await asked;
@@ -282,7 +282,7 @@ describe('the locker of several processes', () => {
     await expect(hold(first, B)).rejects.toThrow();
     await postgres.start();
     await expect.poll(() => first.locker.tryWith(B, async () => {}).catch(() => false), { timeout: 60_000 }).toBe(true);
-    expect(first.tenure.name).not.toBe(name);
+    expect(first.processLease.name).not.toBe(name);
     await (await hold(first, A)).unlock();
   });
 
@@ -294,18 +294,18 @@ describe('the locker of several processes', () => {
     const ids = Array.from({ length: 60 }, () => newUpload().id);
     for (const id of ids) {
       await first.ledger.create(newUpload({ id }), false);
-      await first.ledger.beginInspection(id, first.tenure.name, BEGIN);
+      await first.ledger.beginInspection(id, first.processLease.name, BEGIN);
       await hold(first, id);
     }
     const held = async () => [await versions(url, 'locks'), await versions(url, 'uploads')];
     const before = await held();
     const renewed = await versions(url, 'holders');
     await sleep(2 * leaseMs);
-    await second.holders.bury();
+    await second.holders.expireSilent();
     expect(await held()).toEqual(before);
     expect(await versions(url, 'holders')).toHaveLength(2);
     expect((await versions(url, 'holders')).filter((version) => renewed.includes(version))).toEqual([]);
-    const { name } = second.tenure;
+    const { name } = second.processLease;
     for (const id of ids) {
       expect(await second.locks.take(id, name, 'this boot')).toBeUndefined();
       expect(await second.ledger.leases.claim(id, name, Date.now())).toBeUndefined();
@@ -338,7 +338,7 @@ describe('the locker of several processes', () => {
     await first.ledger.create(upload, true);
     const heard: string[] = [];
     second.ledger.onChange(upload.id, ({ state }) => heard.push(state));
-    await first.ledger.beginInspection(upload.id, first.tenure.name, BEGIN);
+    await first.ledger.beginInspection(upload.id, first.processLease.name, BEGIN);
     await expect.poll(() => heard).toContain('inspecting');
     await postgres.restart();
     await expect

@@ -75,7 +75,7 @@ export async function openFinishBed(options: FinishBedOptions = {}): Promise<Fin
   const log = pino({ level: 'silent' });
   const keepRecordsForMs = options.keepRecordsForMs ?? 3_600_000;
   const finisher = new Finisher({
-    aboutToBegin: new Map(),
+    startingInspections: new Map(),
     ledger,
     staging,
     storage,
@@ -102,7 +102,7 @@ export async function openFinishBed(options: FinishBedOptions = {}): Promise<Fin
     staging,
     storage,
     lock: locker,
-    isBeginning: (id) => finisher.beginnings.has(id),
+    isBeginning: (id) => finisher.inspectionStarts.has(id),
     intervalMs: 1_000_000,
     keepRecordsForMs,
     lapse: async () => {},

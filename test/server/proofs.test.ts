@@ -77,7 +77,7 @@ describe('bytes whose sync failed', () => {
   it('are inspected once a copy of them is found to be right', async () => {
     const bed = await openFinishBed();
     const id = await bed.put(CONTENT, { provenOffset: 100 });
-    await bed.finisher.beginnings.begin(id, LENGTH, 'byte', { proof: 'unproved' });
+    await bed.finisher.inspectionStarts.start(id, LENGTH, 'byte', { proof: 'unproved' });
     expect(await bed.verdict(id)).toMatchObject({ state: 'accepted', unverifiedFrom: null });
   });
 
@@ -86,7 +86,7 @@ describe('bytes whose sync failed', () => {
     const { ledger, staging, finisher } = bed;
     const checkpoint = { provenOffset: 100, checksumOffset: 60, checksum: crc32(CONTENT.subarray(0, 60)) };
     const id = await bed.put(CONTENT, checkpoint);
-    expect(await finisher.beginnings.begin(id, LENGTH, 'byte', { proof: 'unproved', checksum: 1 })).toBe(false);
+    expect(await finisher.inspectionStarts.start(id, LENGTH, 'byte', { proof: 'unproved', checksum: 1 })).toBe(false);
     expect(await staging.size(id)).toBe(100);
     const upload = await ledger.get(id);
     expect(upload).toMatchObject({ state: 'receiving', ...checkpoint });
@@ -96,7 +96,7 @@ describe('bytes whose sync failed', () => {
   it('go back to their beginning where a copy of them is wrong before what was proved', async () => {
     const bed = await openFinishBed();
     const id = await bed.put(CONTENT, { provenOffset: 100, checksumOffset: 60, checksum: 1 });
-    expect(await bed.finisher.beginnings.begin(id, LENGTH, 'byte', { proof: 'unproved', checksum: 1 })).toBe(false);
+    expect(await bed.finisher.inspectionStarts.start(id, LENGTH, 'byte', { proof: 'unproved', checksum: 1 })).toBe(false);
     expect(await bed.staging.size(id)).toBe(0);
     expect(await bed.ledger.get(id)).toMatchObject({ state: 'receiving', provenOffset: 0, checksum: 0, checksumOffset: 0 });
   });
@@ -105,7 +105,7 @@ describe('bytes whose sync failed', () => {
     const bed = await openFinishBed();
     const { ledger, staging, finisher } = bed;
     const id = await bed.put(CONTENT, { provenOffset: 100, checksum: 1 });
-    expect(await finisher.beginnings.begin(id, LENGTH, 'byte', { proof: 'unproved' })).toBe(false);
+    expect(await finisher.inspectionStarts.start(id, LENGTH, 'byte', { proof: 'unproved' })).toBe(false);
     expect(await staging.size(id)).toBe(0);
     expect(await ledger.get(id)).toMatchObject({ state: 'receiving', provenOffset: 0, checksumOffset: 0 });
   });
@@ -120,7 +120,7 @@ describe('bytes whose sync failed', () => {
       if (faults++ === 0) throw new Error('EIO');
       return truncateStaged(...given);
     };
-    expect(await finisher.beginnings.begin(id, LENGTH, 'byte', { proof: 'unproved' })).toBe(false);
+    expect(await finisher.inspectionStarts.start(id, LENGTH, 'byte', { proof: 'unproved' })).toBe(false);
     expect(faults).toBe(2);
     expect(await staging.size(id)).toBe(0);
     expect((await ledger.get(id))?.state).toBe('receiving');

@@ -1,4 +1,4 @@
-/** The beginnings of files that real programs wrote (`make-format-samples.py`), and of formats no program here writes. */
+/** The first bytes of files that real programs wrote (`make-format-samples.py`), and of formats no program here writes. */
 import samples from './format-samples.json' with { type: 'json' };
 
 export interface FormatSample {

@@ -36,7 +36,7 @@ export function rangesWithin(file: ByteRanges, start: number, length: number): B
 const BLOCK_BYTES = 64 * 1024;
 const MAX_BLOCKS = 32;
 
-/** Keeps the last blocks that were read: directories, tables and beginnings lie close together and are asked for piece by piece. */
+/** Keeps the last blocks that were read: directories, tables and headers lie close together and are asked for piece by piece. */
 export function cachedRanges(file: ByteRanges): ByteRanges {
   const blocks = new Map<number, Buffer>();
   const block = async (index: number): Promise<Buffer> => {

@@ -8,7 +8,7 @@ import { formatBytes } from '../../../shared/units.ts';
 import type { Config } from '../../config/config.ts';
 import { codeOf, NO_LINK } from '../../disk/disk-thread.ts';
 import { syncDirectory } from '../../disk/durable-directory.ts';
-import { directoryFor } from '../../finish/beginnings.ts';
+import { directoryFor } from '../../finish/inspection-starts.ts';
 import { type AdoptedIds, addressesOf, idFor } from '../../ledger/adopted-ids.ts';
 import type { Ledger } from '../../ledger/ledger.ts';
 import { type Grantee, NO_LIMITS, quotaOfOwner } from '../../ledger/limits.ts';

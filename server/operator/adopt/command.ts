@@ -6,7 +6,7 @@ import type { Engine } from '../../ledger/engine.ts';
 import { Holders } from '../../ledger/holders.ts';
 import type { Ledger } from '../../ledger/ledger.ts';
 import { loadWith } from '../../runtime/optional-packages.ts';
-import { requireSamePlace } from '../../staging/staged-elsewhere.ts';
+import { requireSameLocation } from '../../staging/staged-elsewhere.ts';
 import { type Backend, clientOptions } from '../../storage/backend.ts';
 import { StillServed } from '../restored.ts';
 import { UsageError } from '../usage.ts';
@@ -40,7 +40,7 @@ export async function adopt(
     throw new StillServed('Another process serves this ledger, or did so a moment ago. Stop it, and wait as long as LANDFALL_LEASE.');
   }
   await backend.prepare();
-  await requireSamePlace(engine, ledger, backend.staging, backend.place);
+  await requireSameLocation(engine, ledger, backend.staging, backend.keyPrefix);
   const source = await openSource(config, flags, countedIn(ledger));
   const { staging, storage } = backend;
   const options = {

@@ -8,7 +8,7 @@ import { makeDurableDirectory, syncDirectory } from '../../disk/durable-director
 import { OpenFile } from '../../disk/open-file.ts';
 import { parseUploadId, type UploadId } from '../../ledger/upload-id.ts';
 import { Retries } from '../../runtime/retries.ts';
-import type { StagedPlace, StagedReader, Staging, StagingWriter, WriterOptions } from '../staging.ts';
+import type { StagedFile, StagedReader, Staging, StagingWriter, WriterOptions } from '../staging.ts';
 import { DiskWriter } from './disk-writer.ts';
 
 /** Each write makes durable what it wrote, as an fsync after it would, in the same hop. Elsewhere it means less than fsync. */
@@ -122,7 +122,7 @@ export class DiskStaging implements Staging {
     if (id !== undefined && !this.#renewing.has(id)) await unlink(`${this.path(id)}${RENEWED}`).catch(unlessMissing);
   }
 
-  async place(id: UploadId): Promise<StagedPlace> {
+  async place(id: UploadId): Promise<StagedFile> {
     return { path: this.path(id) };
   }
 

@@ -5,7 +5,7 @@ import type { Bucket } from '../../s3/bucket.ts';
 import { isMissing } from '../../s3/fault.ts';
 import { PartMemory } from '../../s3/part-memory.ts';
 import { Permits } from '../../s3/permits.ts';
-import type { StagedPlace, StagedReader, Staging, StagingWriter, WriterOptions } from '../staging.ts';
+import type { StagedFile, StagedReader, Staging, StagingWriter, WriterOptions } from '../staging.ts';
 import { layOut } from './s3-layout.ts';
 import {
   bytesKey,
@@ -141,7 +141,7 @@ export class S3Staging implements Staging {
   }
 
   /** One object of all that is staged. */
-  async place(id: UploadId, signal?: AbortSignal): Promise<StagedPlace | undefined> {
+  async place(id: UploadId, signal?: AbortSignal): Promise<StagedFile | undefined> {
     const staged = await readStaged(this.#bucket, id);
     if (staged.keys.length === 0) return undefined;
     const size = staged.sealed ?? (await sealAll({ bucket: this.#bucket, reading: this.#reading }, id, staged, signal));

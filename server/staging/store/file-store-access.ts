@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import type { DataStore } from '@tus/utils';
 import { makeDurableDirectory, syncDirectory } from '../../disk/durable-directory.ts';
 import { OpenFile } from '../../disk/open-file.ts';
-import type { StagedPlace } from '../staging.ts';
+import type { StagedFile } from '../staging.ts';
 import { type HeldBytes, StoreAccess } from './store-access.ts';
 import { unlessMissing } from './store-fault.ts';
 
@@ -80,7 +80,7 @@ export class FileStoreAccess extends StoreAccess {
     await unlessMissing(this.#files.configstore.delete(name));
   }
 
-  override async place(name: string): Promise<StagedPlace> {
+  override async place(name: string): Promise<StagedFile> {
     return { path: this.path(name) };
   }
 

@@ -3,7 +3,7 @@
 import { Readable } from 'node:stream';
 import type { S3 } from '@aws-sdk/client-s3';
 import type { DataStore } from '@tus/utils';
-import type { StagedPlace } from '../staging.ts';
+import type { StagedFile } from '../staging.ts';
 import { type HeldBytes, StoreAccess } from './store-access.ts';
 import { StoreFault, storeOutcome, unlessMissing } from './store-fault.ts';
 
@@ -102,7 +102,7 @@ export class S3StoreAccess extends StoreAccess {
     });
   }
 
-  override async place(name: string, size: number): Promise<StagedPlace> {
+  override async place(name: string, size: number): Promise<StagedFile> {
     const { bucket, client } = this.#s3;
     const { ETag: etag = '' } = await storeOutcome('tell what it holds', () => client.headObject({ Bucket: bucket, Key: name }));
     return { object: { bucket, key: name, size, etag } };

@@ -2,7 +2,7 @@
 // holds, a range of it, its removal. A store's own word for these is wrong often enough (docs/stores.md).
 import type { Readable } from 'node:stream';
 import { type DataStore, Upload } from '@tus/utils';
-import type { StagedPlace } from '../staging.ts';
+import type { StagedFile } from '../staging.ts';
 import { StoreFault, saysMissing, storeOutcome } from './store-fault.ts';
 
 export type { DataStore } from '@tus/utils';
@@ -104,7 +104,7 @@ export class StoreAccess {
     }
   }
 
-  async place(_name: string, _size: number): Promise<StagedPlace> {
+  async place(_name: string, _size: number): Promise<StagedFile> {
     return {};
   }
 

@@ -9,7 +9,7 @@ import { DiskThread } from '../../disk/disk-thread.ts';
 import type { StagedNames } from '../../ledger/staged-names.ts';
 import type { UploadId } from '../../ledger/upload-id.ts';
 import { Retries } from '../../runtime/retries.ts';
-import { StagedBytesLost, type StagedPlace, type StagedReader, type Staging, type StagingWriter, type WriterOptions } from '../staging.ts';
+import { StagedBytesLost, type StagedFile, type StagedReader, type Staging, type StagingWriter, type WriterOptions } from '../staging.ts';
 import { accessTo } from './open-access.ts';
 import { PendingFile, PendingMemory } from './pending-bytes.ts';
 import type { HeldBytes, StoreAccess } from './store-access.ts';
@@ -132,7 +132,7 @@ export class StoreStaging implements Staging {
     return new StoreReader(this.#access, name, held.size);
   }
 
-  async place(id: UploadId): Promise<StagedPlace | undefined> {
+  async place(id: UploadId): Promise<StagedFile | undefined> {
     const found = await this.#find(id);
     if (found === undefined) return undefined;
     await this.#access.seal(found.name, found.held.size);

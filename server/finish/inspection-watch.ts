@@ -2,10 +2,10 @@
 // not hear of, so that the row says `inspecting` and nobody inspects.
 import type { Ledger } from '../ledger/ledger.ts';
 import type { UploadId } from '../ledger/upload-id.ts';
-import type { Attempts } from './attempts.ts';
-import type { Beginnings } from './beginnings.ts';
+import type { InspectionRuns } from './inspection-runs.ts';
+import type { InspectionStarts } from './inspection-starts.ts';
 import type { LeaseHolder } from './lease.ts';
-import { RESUMED_AT_ONCE } from './resumption.ts';
+import { RECOVERED_AT_ONCE } from './restart-recovery.ts';
 
 const EVERY_MS = 2000;
 /** Looked at in one pass: other processes, and the next pass, find the rest. */
@@ -14,8 +14,8 @@ const PAGE = 100;
 export interface InspectionWatchOptions {
   ledger: Ledger;
   holder: LeaseHolder;
-  attempts: Attempts;
-  beginnings: Beginnings;
+  inspectionRuns: InspectionRuns;
+  inspectionStarts: InspectionStarts;
   /** Aborted when nothing is to be taken up any more. */
   closing: AbortSignal;
   onFault(error: unknown): void;
@@ -46,13 +46,13 @@ export class InspectionWatch {
   }
 
   async #look(): Promise<void> {
-    const { ledger, holder, attempts, beginnings, closing } = this.#options;
-    const isTaken = (id: UploadId) => attempts.has(id) || beginnings.has(id);
+    const { ledger, holder, inspectionRuns, inspectionStarts, closing } = this.#options;
+    const isTaken = (id: UploadId) => inspectionRuns.has(id) || inspectionStarts.has(id);
     // The lease is ours, so all others leave it to us. However many run: it counts as running already.
-    for (const id of await ledger.leases.of(holder.name)) if (!isTaken(id)) attempts.run(id);
+    for (const id of await ledger.leases.of(holder.name)) if (!isTaken(id)) inspectionRuns.run(id);
     for (const id of await ledger.leases.due(ledger.now(), PAGE)) {
-      if (closing.aborted || attempts.size + beginnings.size >= RESUMED_AT_ONCE) return;
-      if (!isTaken(id)) attempts.run(id);
+      if (closing.aborted || inspectionRuns.size + inspectionStarts.size >= RECOVERED_AT_ONCE) return;
+      if (!isTaken(id)) inspectionRuns.run(id);
     }
   }
 }

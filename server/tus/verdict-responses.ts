@@ -2,7 +2,7 @@
 import type { ServerResponse } from 'node:http';
 import { UploadError } from '../../shared/errors.ts';
 import { awaitVerdict } from '../finish/await-verdict.ts';
-import type { Beginnings } from '../finish/beginnings.ts';
+import type { InspectionStarts } from '../finish/inspection-starts.ts';
 import { readStored } from '../finish/stored-bytes.ts';
 import { acknowledge, acknowledgeCreation, heldOffset, requireNotRefused } from '../finish/verdict-answers.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -16,31 +16,31 @@ import type { Append } from './headers.ts';
 import type { Context, UploadsRequest } from './request-context.ts';
 import { GONE, linked } from './request-context.ts';
 
-export interface EndingsOptions {
+export interface VerdictResponsesOptions {
   ledger: Ledger;
   staging: Staging;
   storage: Storage;
   receiver: Receiver;
-  beginnings: Beginnings;
+  inspectionStarts: InspectionStarts;
   patienceMs: number;
   /** Aborted with the reason when the server shuts down. */
   draining: AbortSignal;
 }
 
-export class Endings {
-  readonly #options: EndingsOptions;
+export class VerdictResponses {
+  readonly #options: VerdictResponsesOptions;
 
-  constructor(options: EndingsOptions) {
+  constructor(options: VerdictResponsesOptions) {
     this.#options = options;
   }
 
   /** After the lock: every byte is stored. What it throws, or the headers it returns, are the answer. */
   async finish(context: Context): Promise<{ headers: Record<string, string> }> {
-    const { ledger, staging, beginnings } = this.#options;
+    const { ledger, staging, inspectionStarts } = this.#options;
     const { upload, append, request } = context;
     if (upload === undefined) throw new Error('An upload that finishes has been read before.');
     // An empty upload is created and finished without a body, hence without `receive`.
-    if (upload.length === 0 && append === undefined) void beginnings.begin(upload.id, 0, 'byte');
+    if (upload.length === 0 && append === undefined) void inspectionStarts.start(upload.id, 0, 'byte');
     const settled = await this.settle(upload.id, request.response);
     if (settled) context.upload = settled;
     if (append === undefined) {

@@ -38,7 +38,7 @@ export interface InspectionTools {
   describe(upload: Upload): ApplicationRecord;
 }
 
-export interface AttemptsOptions extends InspectionTools {
+export interface InspectionRunsOptions extends InspectionTools {
   verdicts: Verdicts;
   /** Aborted when none is to be started any more. */
   closing: AbortSignal;
@@ -53,8 +53,8 @@ export interface Begun {
   lost: AbortSignal;
 }
 
-export class Attempts {
-  readonly #options: AttemptsOptions;
+export class InspectionRuns {
+  readonly #options: InspectionRunsOptions;
   readonly #running = new Map<string, Promise<void>>();
   readonly #retries = new Map<string, NodeJS.Timeout>();
   /** Attempts whose end could not be written, or was without our hearing of it. */
@@ -62,7 +62,7 @@ export class Attempts {
   /** What the checks said, where nobody could tell whether it may finish: the next attempt need not read the file again. */
   readonly #inspected = new Map<string, { attempt: number; inspection: Inspection }>();
 
-  constructor(options: AttemptsOptions) {
+  constructor(options: InspectionRunsOptions) {
     this.#options = options;
   }
 

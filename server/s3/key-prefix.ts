@@ -5,7 +5,7 @@ export interface ObjectHeaders {
 }
 
 /** A bucket, and a prefix before every key in it. */
-export class Place {
+export class KeyPrefix {
   readonly bucket: string;
   readonly #prefix: string;
 

@@ -14,7 +14,7 @@ import { HANDLER_LIMIT_MS, handlerOf, type OnEvent, type UploadEvent } from './e
 import { Positions } from './positions.ts';
 import { WEBHOOK_LIMIT_MS, Webhook, type WebhookOptions } from './webhooks.ts';
 
-export interface TellingOptions {
+export interface EventDeliveryOptions {
   engine: Engine;
   ledger: Ledger;
   holder: LeaseHolder;
@@ -26,14 +26,14 @@ export interface TellingOptions {
   log: Logger;
 }
 
-export class Telling {
-  readonly #options: TellingOptions;
+export class EventDelivery {
+  readonly #options: EventDeliveryOptions;
   readonly #events: EventLog;
   readonly #positions: Positions;
   readonly #deliverers = new Map<string, Deliverer>();
   readonly #closing = new AbortController();
 
-  constructor(options: TellingOptions) {
+  constructor(options: EventDeliveryOptions) {
     this.#options = options;
     const { engine, ledger, keepEventsForMs, log } = options;
     this.#events = new EventLog({ engine, now: () => ledger.now(), bodyOf: (event) => this.#bodyOf(event) });

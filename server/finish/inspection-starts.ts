@@ -6,25 +6,25 @@ import type { UploadId } from '../ledger/upload-id.ts';
 import { backoffMs, pause } from '../runtime/pause.ts';
 import type { Complete } from '../staging/body-intake.ts';
 import type { Staging } from '../staging/staging.ts';
-import type { Attempts } from './attempts.ts';
+import type { InspectionRuns } from './inspection-runs.ts';
 import type { LeaseHolder } from './lease.ts';
 import type { Prover } from './prover.ts';
 
-export interface BeginningsOptions {
+export interface InspectionStartsOptions {
   /** By upload: filled here, and read by the locks, which are made before. */
-  aboutToBegin: Map<string, Beginning>;
+  startingInspections: Map<string, StartingInspection>;
   ledger: Ledger;
   staging: Staging;
   holder: LeaseHolder;
   prover: Prover;
-  attempts: Attempts;
+  inspectionRuns: InspectionRuns;
   /** Aborted when nothing new is to be begun. */
   closing: AbortSignal;
   onFault(error: unknown, id: UploadId): void;
 }
 
 /** An inspection that is about to begin. */
-export interface Beginning {
+export interface StartingInspection {
   length: number;
   held: Upload['held'];
   /** Of the day on which the last byte came, however long it takes to begin. */
@@ -35,31 +35,31 @@ export interface Beginning {
   row?: LeasedUpload;
 }
 
-export class Beginnings {
-  readonly #options: BeginningsOptions;
-  readonly #beginnings: Map<string, Beginning>;
+export class InspectionStarts {
+  readonly #options: InspectionStartsOptions;
+  readonly #inspectionStarts: Map<string, StartingInspection>;
 
-  constructor(options: BeginningsOptions) {
+  constructor(options: InspectionStartsOptions) {
     this.#options = options;
-    this.#beginnings = options.aboutToBegin;
+    this.#inspectionStarts = options.startingInspections;
   }
 
   get size(): number {
-    return this.#beginnings.size;
+    return this.#inspectionStarts.size;
   }
 
   /** Whether all bytes are here, and the state says `receiving` still: writers are kept out. */
   has(id: UploadId): boolean {
-    return this.#beginnings.has(id);
+    return this.#inspectionStarts.has(id);
   }
 
-  get(id: UploadId): Beginning | undefined {
-    return this.#beginnings.get(id);
+  get(id: UploadId): StartingInspection | undefined {
+    return this.#inspectionStarts.get(id);
   }
 
   /** Each settles when its inspection has begun, or is given up. */
   all(): Promise<boolean>[] {
-    return [...this.#beginnings.values()].map(({ done }) => done);
+    return [...this.#inspectionStarts.values()].map(({ done }) => done);
   }
 
   /**
@@ -69,13 +69,13 @@ export class Beginnings {
    *
    * @param held what the sender is not told yet: the last byte, or that the length was declared
    */
-  begin(id: UploadId, length: number, held: Upload['held'], complete: Complete = { proof: 'unknown' }): Promise<boolean> {
-    let beginning = this.#beginnings.get(id);
+  start(id: UploadId, length: number, held: Upload['held'], complete: Complete = { proof: 'unknown' }): Promise<boolean> {
+    let beginning = this.#inspectionStarts.get(id);
     if (beginning === undefined) {
       const target = directoryFor(id, new Date());
-      const done = this.#begin(id, { length, held, target }, complete).finally(() => this.#beginnings.delete(id));
+      const done = this.#begin(id, { length, held, target }, complete).finally(() => this.#inspectionStarts.delete(id));
       beginning = { length, held, target, done };
-      this.#beginnings.set(id, beginning);
+      this.#inspectionStarts.set(id, beginning);
     }
     return beginning.done;
   }
@@ -86,7 +86,7 @@ export class Beginnings {
    *
    * @param within adds the row within the limits of its sender
    */
-  beginNew(
+  startNew(
     upload: UploadIn<'receiving'>,
     length: number,
     { checksum = 0, head }: Complete,
@@ -107,12 +107,12 @@ export class Beginnings {
       fault: null,
       expiresAt: null,
     };
-    const done = this.#add(row, within, head, lost).finally(() => this.#beginnings.delete(row.id));
+    const done = this.#add(row, within, head, lost).finally(() => this.#inspectionStarts.delete(row.id));
     done.catch((error) => {
       // A limit that it would exceed is its sender's to hear of, and no fault.
       if (!(error instanceof UploadError) || error.status >= 500) this.#options.onFault(error, row.id);
     });
-    this.#beginnings.set(row.id, { length, held: row.held, target: row.target, done, row });
+    this.#inspectionStarts.set(row.id, { length, held: row.held, target: row.target, done, row });
   }
 
   async #add(
@@ -121,23 +121,27 @@ export class Beginnings {
     head: Uint8Array | undefined,
     lost: AbortSignal,
   ): Promise<boolean> {
-    const { ledger, staging, attempts } = this.#options;
+    const { ledger, staging, inspectionRuns } = this.#options;
     try {
       await within(() => ledger.create(row, true));
-      attempts.run(row.id, { upload: row, head, lost });
+      inspectionRuns.run(row.id, { upload: row, head, lost });
       return true;
     } catch (error) {
       // It may be there all the same, from a change whose end we did not hear of. Who can't tell leaves it to the next start.
       const added = await ledger.get(row.id);
-      if (added) attempts.run(row.id);
+      if (added) inspectionRuns.run(row.id);
       else await staging.remove(row.id);
       throw error;
     }
   }
 
   /** Resolves with whether the inspection was begun here. */
-  async #begin(id: UploadId, fixed: Pick<Beginning, 'length' | 'held' | 'target'>, { proof, checksum, head }: Complete): Promise<boolean> {
-    const { ledger, holder, prover, attempts, closing, onFault } = this.#options;
+  async #begin(
+    id: UploadId,
+    fixed: Pick<StartingInspection, 'length' | 'held' | 'target'>,
+    { proof, checksum, head }: Complete,
+  ): Promise<boolean> {
+    const { ledger, holder, prover, inspectionRuns, closing, onFault } = this.#options;
     // The lock on the bytes ends with the lease: whoever has it next begins the inspection himself.
     const { name, lost } = holder;
     if (proof === 'unproved') await prover.distrust(id);
@@ -147,7 +151,7 @@ export class Beginnings {
           // Where the verdict has come already, a sync would make an empty file of what was taken away. Where it is begun already,
           // its lease may be our own, from a change whose end we did not hear of: `run` finds out.
           if ((await ledger.get(id))?.state !== 'receiving') {
-            attempts.run(id);
+            inspectionRuns.run(id);
             return false;
           }
           if (!(await prover.prove(id, checksum, lost))) return false;
@@ -160,7 +164,7 @@ export class Beginnings {
           ...(checksum === undefined ? {} : { checksum, checksumOffset: fixed.length }),
         });
         // Where it is begun already, its lease may be our own, from a change whose end we did not hear of.
-        attempts.run(id, upload && { upload, head, lost });
+        inspectionRuns.run(id, upload && { upload, head, lost });
         return upload !== undefined;
       } catch (error) {
         onFault(error, id);

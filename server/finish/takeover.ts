@@ -3,31 +3,31 @@ import type { Logger } from 'pino';
 import type { Holders } from '../ledger/holders.ts';
 import type { Locks } from '../ledger/locks.ts';
 import type { TryLock } from '../locking/locker.ts';
-import type { Resumption } from './resumption.ts';
+import type { RestartRecovery } from './restart-recovery.ts';
 
 /** Looked at in one pass: the others of many processes find the rest. */
 const PAGE = 100;
 /** What a dead process still had on its way may have come into the ledger after it was cleared. */
 const LOOK_AGAIN_MS = 60_000;
 
-export interface RecoveryOptions {
+export interface TakeoverOptions {
   holders: Holders;
   locks: Locks;
   lock: TryLock;
-  resumption: Pick<Resumption, 'beginIfComplete'>;
+  restartRecovery: Pick<RestartRecovery, 'startInspectionIfComplete'>;
   intervalMs: number;
   log: Logger;
 }
 
-export class Recovery {
-  readonly #options: RecoveryOptions;
+export class Takeover {
+  readonly #options: TakeoverOptions;
   /** The dead whose things are cleared, and when. */
   readonly #cleared = new Map<string, number>();
   #timer: NodeJS.Timeout | undefined;
   #running: Promise<void> | undefined;
   #isClosed = false;
 
-  constructor(options: RecoveryOptions) {
+  constructor(options: TakeoverOptions) {
     this.#options = options;
   }
 
@@ -53,7 +53,7 @@ export class Recovery {
 
   async #look(): Promise<void> {
     const { holders } = this.#options;
-    const dead = await holders.bury();
+    const dead = await holders.expireSilent();
     const now = performance.now();
     for (const holder of dead) {
       if (now - (this.#cleared.get(holder) ?? Number.NEGATIVE_INFINITY) < LOOK_AGAIN_MS) continue;
@@ -67,13 +67,13 @@ export class Recovery {
    * with whether nothing of it is left.
    */
   async #takeUp(holder: string): Promise<boolean> {
-    const { holders, locks, lock, resumption } = this.#options;
+    const { holders, locks, lock, restartRecovery } = this.#options;
     const ids = await locks.of(holder, PAGE);
     let taken = 0;
     for (const id of ids) {
       if (this.#isClosed) return false;
       // Somebody else may have it by now, who sees for himself.
-      if (await lock.tryWith(id, () => resumption.beginIfComplete(id))) taken += 1;
+      if (await lock.tryWith(id, () => restartRecovery.startInspectionIfComplete(id))) taken += 1;
     }
     await holders.clear(holder);
     return ids.length < PAGE && taken === ids.length;

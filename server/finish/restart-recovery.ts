@@ -6,29 +6,29 @@ import type { UploadId } from '../ledger/upload-id.ts';
 import type { TryLock } from '../locking/locker.ts';
 import { isAllStored } from '../staging/all-stored.ts';
 import type { Staging } from '../staging/staging.ts';
-import type { Attempts } from './attempts.ts';
-import type { Beginnings } from './beginnings.ts';
+import type { InspectionRuns } from './inspection-runs.ts';
+import type { InspectionStarts } from './inspection-starts.ts';
 
 /** Taken up this many at a time, so that a start is not a stampede. */
-export const RESUMED_AT_ONCE = 32;
+export const RECOVERED_AT_ONCE = 32;
 const PAGE = 500;
 
-export interface ResumptionOptions {
+export interface RestartRecoveryOptions {
   ledger: Ledger;
   staging: Staging;
   lock: TryLock;
-  attempts: Attempts;
-  beginnings: Beginnings;
+  inspectionRuns: InspectionRuns;
+  inspectionStarts: InspectionStarts;
   /** Aborted when nothing is to be taken up any more. */
   closing: AbortSignal;
   onFault(error: unknown): void;
 }
 
-export class Resumption {
-  readonly #options: ResumptionOptions;
+export class RestartRecovery {
+  readonly #options: RestartRecoveryOptions;
   #resumed: Promise<void> = Promise.resolve();
 
-  constructor(options: ResumptionOptions) {
+  constructor(options: RestartRecoveryOptions) {
     this.#options = options;
   }
 
@@ -48,12 +48,12 @@ export class Resumption {
   }
 
   /** Begins an inspection that whoever stored the last byte did not come to. To be called under the upload's lock. */
-  async beginIfComplete(id: UploadId): Promise<void> {
-    const { ledger, staging, beginnings } = this.#options;
+  async startInspectionIfComplete(id: UploadId): Promise<void> {
+    const { ledger, staging, inspectionStarts } = this.#options;
     const upload = await ledger.get(id);
     // An empty one's sender was never answered: for them it was never created.
     if (upload?.state !== 'receiving' || !upload.length || upload.unverifiedFrom !== null || upload.directDueAt !== null) return;
-    if (await isAllStored(staging, upload)) void beginnings.begin(id, upload.length, 'byte');
+    if (await isAllStored(staging, upload)) void inspectionStarts.start(id, upload.length, 'byte');
   }
 
   /**
@@ -62,9 +62,9 @@ export class Resumption {
    * @param unanswered empty uploads that were there at the start: their senders were never answered
    */
   async #resume(unanswered: ReadonlySet<string>): Promise<void> {
-    const { ledger, attempts, closing } = this.#options;
+    const { ledger, inspectionRuns, closing } = this.#options;
     for (const id of await ledger.leases.due(ledger.now(), Number.MAX_SAFE_INTEGER)) {
-      attempts.run(id);
+      inspectionRuns.run(id);
       await this.#untilFewRun();
     }
     let after = '';
@@ -81,7 +81,7 @@ export class Resumption {
 
   async #resumeReceiving(upload: UploadIn<'receiving'>, unanswered: ReadonlySet<string>): Promise<void> {
     const { id, length, unverifiedFrom, directDueAt } = upload;
-    const { ledger, staging, lock, beginnings } = this.#options;
+    const { ledger, staging, lock, inspectionStarts } = this.#options;
     // What is sent past the server has a time of its own.
     if (length === null || directDueAt !== null) return;
     if (length === 0) {
@@ -93,12 +93,13 @@ export class Resumption {
     if (unverifiedFrom !== null || !(await isAllStored(staging, upload))) return;
     await lock.tryWith(id, async () => {
       // Not awaited: one whose bytes can't be proved must not hold up the others.
-      if (await isAllStored(staging, upload)) void beginnings.begin(id, length, 'byte');
+      if (await isAllStored(staging, upload)) void inspectionStarts.start(id, length, 'byte');
     });
   }
 
   async #untilFewRun(): Promise<void> {
-    const { attempts, beginnings } = this.#options;
-    if (attempts.size + beginnings.size >= RESUMED_AT_ONCE) await Promise.race([...attempts.all(), ...beginnings.all()]);
+    const { inspectionRuns, inspectionStarts } = this.#options;
+    if (inspectionRuns.size + inspectionStarts.size >= RECOVERED_AT_ONCE)
+      await Promise.race([...inspectionRuns.all(), ...inspectionStarts.all()]);
   }
 }
