@@ -52,7 +52,7 @@ export function testDeliveries(open: () => Promise<EventsUnderTest>): void {
       events,
       holder: { isAlone: ledger.isAlone, name: holderName, lost: new AbortController().signal },
       now,
-      onGiven: (listener) => {
+      onNewEvents: (listener) => {
         given.add(listener);
         return () => given.delete(listener);
       },
