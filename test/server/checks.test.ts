@@ -394,7 +394,7 @@ describe('without a name', () => {
       code: 'ERR_TYPE_NOT_ALLOWED',
       detail: 'It holds a PDF document. Accepted are: images.',
     });
-    expect((await inspect(null, files.noise(5000))).rejection?.detail).toMatch(/^Its type cannot be told from its content\./);
+    expect((await inspect(null, files.noise(5000))).rejection?.detail).toMatch(/^Its content does not show its type\./);
   });
 
   test('text that turns out to be none is refused', async () => {

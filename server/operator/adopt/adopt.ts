@@ -218,8 +218,7 @@ class Adoption {
     const size = length === null ? `${offset} bytes` : `${offset} of ${length} bytes`;
     const what = upload === undefined ? (this.#isFinished ? 'finished' : 'unfinished') : upload.state;
     const under = id === this.#id ? '' : `  as ${this.#id}`;
-    const lost =
-      acknowledged === undefined ? '' : `  a part is missing: its sender was told ${acknowledged}, and sends the rest again`;
+    const lost = acknowledged === undefined ? '' : `  a part is missing: its sender was told ${acknowledged}, and sends the rest again`;
     this.#adopting.print(`${id}  ${what}  ${size}${under}${lost}`);
   }
 }
