@@ -43,7 +43,7 @@ export class DirectCompletion {
   }
 
   /** Under the upload's lock. False: not all of its bytes are there. @throws S3Fault */
-  async beginIfWhole(id: UploadId): Promise<boolean> {
+  async startIfComplete(id: UploadId): Promise<boolean> {
     const { ledger, staging, inspectionStarts } = this.#options;
     const upload = await ledger.get(id);
     if (upload?.state !== 'receiving' || upload.length === null || inspectionStarts.has(id)) return true;
@@ -85,7 +85,7 @@ export class DirectCompletion {
     let isFault = false;
     const isFree = await lock.tryWith(id, async () => {
       // A fault with one must not keep the others waiting.
-      isWhole = await this.beginIfWhole(id).catch((error: unknown) => {
+      isWhole = await this.startIfComplete(id).catch((error: unknown) => {
         log.warn({ err: error, upload: id }, 'fault while looking for what was sent past this server');
         isFault = true;
         return false;

@@ -61,7 +61,7 @@ export class Finisher {
     this.#inspectionRuns.cancelRetries();
     await this.watch.close();
     // If the grace time ends before an inspection does, that is not the file's doing.
-    await (async () => ledger.leases.forgive(holder.name))().catch((error) => this.#log(error));
+    await (async () => ledger.leases.takeBackStrikes(holder.name))().catch((error) => this.#log(error));
     await this.restartRecovery.done;
     await Promise.allSettled([...this.#inspectionRuns.all(), ...this.inspectionStarts.all()]);
     await this.verdicts.close();

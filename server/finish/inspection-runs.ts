@@ -46,7 +46,7 @@ export interface InspectionRunsOptions extends InspectionTools {
 }
 
 /** An inspection whose lease was taken with the state change, and what is known of the bytes. */
-export interface Begun {
+export interface StartedInspection {
   upload: LeasedUpload;
   head: Uint8Array | undefined;
   /** Aborted when the lease that was taken is no longer this process's own. */
@@ -88,7 +88,7 @@ export class InspectionRuns {
   }
 
   /** Goes on with an inspection, unless it is running here. Without `begun` its lease is to be taken first. */
-  run(id: UploadId, begun?: Begun): void {
+  run(id: UploadId, begun?: StartedInspection): void {
     const { closing, onFault } = this.#options;
     // What waits for its next attempt has a timer, which no clock can set back; `retryAt` is for other processes.
     if (closing.aborted || this.#running.has(id) || this.#retries.has(id)) return;
@@ -101,7 +101,7 @@ export class InspectionRuns {
     this.#running.set(id, run);
   }
 
-  async #attempt(id: UploadId, begun: Begun | undefined): Promise<void> {
+  async #attempt(id: UploadId, begun: StartedInspection | undefined): Promise<void> {
     const { ledger, holder, verdicts } = this.#options;
     const unheard = this.#unheard.get(id);
     const name = begun?.upload.leaseOwner ?? holder.name;
@@ -117,7 +117,7 @@ export class InspectionRuns {
         if (holder.isAlone) this.#retryAfter(id, BACKOFF_CAP_MS);
       }
       // The end of an earlier attempt was written, but not heard of.
-      else if (now !== undefined) await verdicts.endUnheard(now, now.attempt === unheard);
+      else if (now !== undefined) await verdicts.settleEnded(now, now.attempt === unheard);
       this.#unheard.delete(id);
       return;
     }

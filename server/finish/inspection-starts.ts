@@ -144,7 +144,7 @@ export class InspectionStarts {
     const { ledger, holder, prover, inspectionRuns, closing, onFault } = this.#options;
     // The lock on the bytes ends with the lease: whoever has it next begins the inspection himself.
     const { name, lost } = holder;
-    if (proof === 'unproved') await prover.distrust(id);
+    if (proof === 'unproved') await prover.markUnproved(id);
     for (let fault = 0; !closing.aborted && !lost.aborted; fault++) {
       try {
         if (proof !== 'durable') {
@@ -154,10 +154,10 @@ export class InspectionStarts {
             inspectionRuns.run(id);
             return false;
           }
-          if (!(await prover.prove(id, checksum, lost))) return false;
+          if (!(await prover.makeDurable(id, checksum, lost))) return false;
         }
         lost.throwIfAborted();
-        const upload = await ledger.beginInspection(id, name, {
+        const upload = await ledger.startInspection(id, name, {
           ...fixed,
           expiresAt: null,
           unverifiedFrom: null,

@@ -20,7 +20,7 @@ export class Prover {
   }
 
   /** A sync of these bytes failed: another would say that all is well. */
-  distrust(id: UploadId): Promise<void> {
+  markUnproved(id: UploadId): Promise<void> {
     return this.#options.unproved.add(id);
   }
 
@@ -32,7 +32,7 @@ export class Prover {
    * @param knownChecksum CRC-32 of the whole; undefined: the ledger's
    * @throws the reason of `lost` when the bytes are no longer this process's to write
    */
-  async prove(id: UploadId, knownChecksum: number | undefined, lost: AbortSignal): Promise<boolean> {
+  async makeDurable(id: UploadId, knownChecksum: number | undefined, lost: AbortSignal): Promise<boolean> {
     const { ledger, staging, unproved, onFault } = this.#options;
     if (!unproved.has(id)) {
       try {

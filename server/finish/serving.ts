@@ -41,7 +41,7 @@ export interface Serving {
   readonly holder: LeaseHolder;
   readonly locker: UploadLocker;
   /** Takes up what was interrupted, before requests come. @throws when the ledger can't be reached */
-  takeUp(finisher: Finisher): Promise<void>;
+  recover(finisher: Finisher): Promise<void>;
 }
 
 /**
@@ -67,7 +67,7 @@ async function serveAlone(opened: AsyncDisposableStack, options: ServingOptions)
   return {
     holder: { isAlone: true, name: randomUUID(), lost: new AbortController().signal },
     locker: new QueueingLocker(lockTimeoutMs),
-    takeUp: (finisher) => finisher.start(),
+    recover: (finisher) => finisher.start(),
   };
 }
 
@@ -98,7 +98,7 @@ async function serveTogether(opened: AsyncDisposableStack, options: ServingOptio
   return {
     holder: processLease,
     locker,
-    async takeUp(finisher) {
+    async recover(finisher) {
       const { restartRecovery } = finisher;
       const takeover = new Takeover({ holders, locks, lock: locker, restartRecovery, intervalMs: leaseMs / 3, log });
       opened.defer(() => takeover.close());

@@ -26,13 +26,13 @@ export interface SweeperOptions {
   storage: Storage;
   lock: TryLock;
   /** Where senders bring bytes to S3 themselves. */
-  direct?: Pick<DirectCompletion, 'beginIfWhole' | 'sweep'>;
+  direct?: Pick<DirectCompletion, 'startIfComplete' | 'sweep'>;
   /** Whether an upload's inspection is about to begin: every byte of it is here. */
-  isBeginning(id: UploadId): boolean;
+  isStarting(id: UploadId): boolean;
   intervalMs: number;
   keepRecordsForMs: number;
   /** Gives back room that was taken for what does not come. */
-  lapse(): Promise<void>;
+  releaseReservations(): Promise<void>;
   removal: Removal;
   log: Logger;
 }
@@ -119,7 +119,7 @@ export class Sweeper {
   async sweep(): Promise<void> {
     const { ledger, direct, log } = this.#options;
     await direct?.sweep(() => this.#stopped);
-    await this.#options.lapse();
+    await this.#options.releaseReservations();
     const now = ledger.now();
     const left = new Set<string>();
     let faults = 0;
@@ -142,11 +142,11 @@ export class Sweeper {
   }
 
   async #clearLeftover(id: UploadId): Promise<void> {
-    const { ledger, staging, storage, lock, isBeginning } = this.#options;
+    const { ledger, staging, storage, lock, isStarting } = this.#options;
     // An upload that comes whole in its creation has its bytes before its row; until then it is locked, or about to be inspected.
     await lock.tryWith(id, async () => {
       const upload = await ledger.get(id);
-      if (isUnderWay(upload) || isBeginning(id)) return;
+      if (isUnderWay(upload) || isStarting(id)) return;
       if (upload?.state === 'rejected' && upload.target !== null) await storage.remove(upload.target);
       if (upload?.state === 'accepted') await storage.keepOnly(upload.target);
       await staging.remove(id);
@@ -155,7 +155,7 @@ export class Sweeper {
 
   /** False: it is in use, or is no longer what it was. */
   async #clear(id: UploadId, now: number): Promise<boolean> {
-    const { ledger, staging, storage, direct, lock, isBeginning, keepRecordsForMs, removal, log } = this.#options;
+    const { ledger, staging, storage, direct, lock, isStarting, keepRecordsForMs, removal, log } = this.#options;
     const upload = await ledger.get(id);
     if (upload === undefined) return true;
     if (upload.state === 'accepted') {
@@ -178,8 +178,8 @@ export class Sweeper {
     let expired = false;
     await lock.tryWith(id, async () => {
       const fresh = await ledger.get(id);
-      if (fresh?.state !== 'receiving' || fresh.expiresAt === null || fresh.expiresAt > now || isBeginning(id)) return;
-      if (fresh.directDueAt !== null && (await direct?.beginIfWhole(id))) return;
+      if (fresh?.state !== 'receiving' || fresh.expiresAt === null || fresh.expiresAt > now || isStarting(id)) return;
+      if (fresh.directDueAt !== null && (await direct?.startIfComplete(id))) return;
       // What is complete waits for its inspection, not for its sender.
       if (fresh.length !== null && fresh.length > 0 && fresh.unverifiedFrom === null && (await isAllStored(staging, fresh))) return;
       const expiresAt = ledger.now() + keepRecordsForMs;

@@ -104,9 +104,9 @@ export class Verdicts {
    * An upload was found to have ended: what it need not keep goes, and whoever waits here for its verdict is told.
    * @param isOurs this process came to it, and did not hear that it was written: so nobody was told of it
    */
-  async endUnheard(upload: Upload, isOurs: boolean): Promise<void> {
+  async settleEnded(upload: Upload, isOurs: boolean): Promise<void> {
     if (upload.state === 'receiving' || upload.state === 'inspecting') return;
-    this.#options.ledger.found(upload);
+    this.#options.ledger.logVerdict(upload);
     if (isOurs) await this.#ended(upload, () => this.#clear(upload));
     else await this.#clear(upload);
   }
