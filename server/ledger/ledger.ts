@@ -73,8 +73,8 @@ export class Ledger {
   create(upload: Upload, durable: boolean): Promise<boolean> {
     const { id, state } = upload;
     const add = () => this.#rows.insert(upload);
-    const heard = (adding: Promise<boolean>) => this.#confirm(id, adding, (row) => (row ? true : undefined));
-    return durable ? this.#durably(id, state, add, heard) : heard(this.#durable.persist(add, false));
+    const confirm = (adding: Promise<boolean>) => this.#confirm(id, adding, (row) => (row ? true : undefined));
+    return durable ? this.#durably(id, state, add, confirm) : confirm(this.#durable.persist(add, false));
   }
 
   /** @throws BrokenRow */
@@ -113,9 +113,9 @@ export class Ledger {
     const isMove = (row: Upload | undefined) =>
       row?.state === to && (attempt === undefined ? row.updatedAt === set.updatedAt : row.attempt === attempt) ? row : undefined;
     const moved = await this.#durably(id, guard.from, move, async (moving) => {
-      const heard = await this.#confirm(id, moving, isMove);
-      if (heard) this.#changes.announce(heard);
-      return heard;
+      const confirmed = await this.#confirm(id, moving, isMove);
+      if (confirmed) this.#changes.announce(confirmed);
+      return confirmed;
     });
     return moved as UploadIn<To> | undefined;
   }
@@ -123,12 +123,12 @@ export class Ledger {
   /** Moves an upload from `receiving` to `inspecting`, takes the lease and counts the run. Undefined: it is not `receiving`. */
   async startInspection(id: UploadId, holder: string, changes: MoveChanges<'receiving', 'inspecting'>): Promise<LeasedUpload | undefined> {
     const set = { ...changes, state: 'inspecting' as const, updatedAt: Date.now(), leaseOwner: holder };
-    const beginning = this.#durable.durably(id, () => this.#rows.update(id, { from: 'receiving' }, set, true));
-    const begun = await this.#confirm(id, beginning, (row) =>
+    const starting = this.#durable.durably(id, () => this.#rows.update(id, { from: 'receiving' }, set, true));
+    const started = await this.#confirm(id, starting, (row) =>
       row?.state === 'inspecting' && row.leaseOwner === holder && row.updatedAt === set.updatedAt ? row : undefined,
     );
-    if (begun) this.#changes.announce(begun);
-    return begun as LeasedUpload | undefined;
+    if (started) this.#changes.announce(started);
+    return started as LeasedUpload | undefined;
   }
 
   /** Changes a row without changing its state. */

@@ -43,7 +43,7 @@ export const LimitsSchema: z.ZodType<Limits> = z.strictObject({
   maxUploadBytes: count.optional(),
   maxUploads: count.optional(),
   maxBytes: count.optional(),
-  metadata: z.record(z.string(), z.string()).refine(isMetadata, 'It has a key or a value that is not allowed in Upload-Metadata.').optional(),
+  metadata: z.record(z.string(), z.string()).refine(isMetadata, 'It has a key or a value that uploads cannot have.').optional(),
   actions: z.array(z.enum(ACTIONS)).readonly().optional(),
   keepFilesForMs: count.optional(),
 });

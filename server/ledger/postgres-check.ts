@@ -40,12 +40,12 @@ const ADVICE = new Map([
 ]);
 
 function explain(error: unknown): DatabaseUnusable {
-  const said = error instanceof Error ? messageOf(error) : String(error);
+  const message = error instanceof Error ? messageOf(error) : String(error);
   const advice = error instanceof DatabaseError ? ADVICE.get(error.code ?? '') : undefined;
-  if (advice) return new DatabaseUnusable(`PostgreSQL refuses: ${said}. ${advice}`, { cause: error });
+  if (advice) return new DatabaseUnusable(`PostgreSQL refuses: ${message}. ${advice}`, { cause: error });
   if (error instanceof DatabaseError)
-    return new DatabaseUnusable(`PostgreSQL can't be used now: ${said}.`, { isMistake: false, cause: error });
-  const sentence = `PostgreSQL can't be reached: ${said}. Look at LANDFALL_DATABASE_URL.`;
+    return new DatabaseUnusable(`PostgreSQL can't be used now: ${message}.`, { isMistake: false, cause: error });
+  const sentence = `PostgreSQL can't be reached: ${message}. Look at LANDFALL_DATABASE_URL.`;
   return new DatabaseUnusable(sentence, { isMistake: false, cause: error });
 }
 

@@ -27,7 +27,7 @@ export class PostgresNotices implements Notices {
   readonly #engine: Engine;
   readonly #log: Logger;
   readonly #self = randomBytes(4).toString('hex');
-  readonly #heard = new EventEmitter().setMaxListeners(0);
+  readonly #received = new EventEmitter().setMaxListeners(0);
   readonly #closing = new AbortController();
   readonly #outbox = new Set<string>();
   #channel = '';
@@ -59,13 +59,13 @@ export class PostgresNotices implements Notices {
   }
 
   on(notice: Notice, listener: (uploadId: UploadId) => void): () => void {
-    this.#heard.on(notice, listener);
-    return () => this.#heard.off(notice, listener);
+    this.#received.on(notice, listener);
+    return () => this.#received.off(notice, listener);
   }
 
   onGap(listener: () => void): () => void {
-    this.#heard.on('gap', listener);
-    return () => this.#heard.off('gap', listener);
+    this.#received.on('gap', listener);
+    return () => this.#received.off('gap', listener);
   }
 
   async close(): Promise<void> {
@@ -79,7 +79,7 @@ export class PostgresNotices implements Notices {
       // Notices of the same turn of the event loop join this batch.
       await new Promise((resolve) => setImmediate(resolve));
       const batch = [...this.#outbox].slice(0, PER_MESSAGE);
-      for (const told of batch) this.#outbox.delete(told);
+      for (const notice of batch) this.#outbox.delete(notice);
       const payload = [this.#self, ...batch].join(',');
       await sql`select pg_notify(${this.#channel}, ${payload})`.execute(this.#engine.db).catch((error: unknown) => {
         this.#log.debug({ err: error }, 'a notice was not sent');
@@ -99,7 +99,7 @@ export class PostgresNotices implements Notices {
   async #connect(): Promise<Client> {
     const client = new Client({ ...connection(this.#url), query_timeout: HEARTBEAT_MS, application_name: 'landfall notices' });
     client.on('error', () => undefined);
-    client.on('notification', ({ payload = '' }) => this.#hear(payload));
+    client.on('notification', ({ payload = '' }) => this.#receive(payload));
     try {
       await client.connect();
       await client.query(`listen ${client.escapeIdentifier(this.#channel)}`);
@@ -136,7 +136,7 @@ export class PostgresNotices implements Notices {
         this.#log.warn({ err: error }, 'the ledger does not answer');
         return undefined;
       });
-      if (client !== undefined) this.#heard.emit('gap');
+      if (client !== undefined) this.#received.emit('gap');
     }
     await client?.end().catch(() => undefined);
   }
@@ -155,13 +155,13 @@ export class PostgresNotices implements Notices {
     }
   }
 
-  #hear(payload: string): void {
-    const [from, ...told] = payload.split(',');
+  #receive(payload: string): void {
+    const [from, ...notices] = payload.split(',');
     if (from === this.#self) return;
-    for (const text of told) {
+    for (const text of notices) {
       const [, notice, uploadId] = NOTICE.exec(text) ?? [];
       // NOTICE keeps out names with a meaning to the emitter, such as `error`, which would end the process.
-      if (notice !== undefined) this.#heard.emit(notice, uploadId);
+      if (notice !== undefined) this.#received.emit(notice, uploadId);
     }
   }
 }
