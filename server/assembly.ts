@@ -191,7 +191,7 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     bodyTimeoutMs: config.bodyTimeoutMs,
     durability,
     unproved,
-    announce: (upload) => verdicts.announce(upload),
+    logVerdict: (upload) => verdicts.logVerdict(upload),
     isWrittenElsewhere: (id) => locker.isWrittenElsewhere(id),
     checkHead: (head, upload) =>
       checkHead(detector, {

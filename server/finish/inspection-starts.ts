@@ -45,21 +45,21 @@ export class InspectionStarts {
   }
 
   get size(): number {
-    return this.#inspectionStarts.size;
+    return this.#starting.size;
   }
 
   /** True while all bytes are stored and the upload is still `receiving`: no request may write meanwhile. */
   has(id: UploadId): boolean {
-    return this.#inspectionStarts.has(id);
+    return this.#starting.has(id);
   }
 
   get(id: UploadId): StartingInspection | undefined {
-    return this.#inspectionStarts.get(id);
+    return this.#starting.get(id);
   }
 
   /** Each settles when its inspection has started, or could not. */
   all(): Promise<boolean>[] {
-    return [...this.#inspectionStarts.values()].map(({ done }) => done);
+    return [...this.#starting.values()].map(({ done }) => done);
   }
 
   /**

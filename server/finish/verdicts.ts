@@ -106,7 +106,7 @@ export class Verdicts {
    */
   async settleEnded(upload: Upload, isOurs: boolean): Promise<void> {
     if (upload.state === 'receiving' || upload.state === 'inspecting') return;
-    this.#options.ledger.logVerdict(upload);
+    this.#options.ledger.announce(upload);
     if (isOurs) await this.#cleanUp(upload, () => this.#clear(upload));
     else await this.#clear(upload);
   }
@@ -121,11 +121,11 @@ export class Verdicts {
   /** Cleans up after the verdict. A failure does not change the verdict. */
   async #cleanUp(upload: Upload, work: () => Promise<void>): Promise<void> {
     await this.#cleanUps.do(work);
-    this.announce(upload);
+    this.logVerdict(upload);
   }
 
   /** Logs the verdict. The application gets it by an event. */
-  announce(upload: Upload): void {
+  logVerdict(upload: Upload): void {
     const { log } = this.#options;
     const { id, state, length } = upload;
     log.info({ upload: id, state, length, code: upload.state === 'rejected' ? upload.errorCode : undefined }, state);

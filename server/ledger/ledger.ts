@@ -249,7 +249,7 @@ export class Ledger {
   }
 
   /** Calls the listeners with a state that this process found in the ledger: the answer to the change itself may have been lost. */
-  logVerdict(upload: Upload): void {
+  announce(upload: Upload): void {
     this.#changes.announce(upload);
   }
 
