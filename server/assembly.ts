@@ -191,7 +191,7 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     bodyTimeoutMs: config.bodyTimeoutMs,
     durability,
     unproved,
-    announce: (upload) => verdicts.announce(upload),
+    logVerdict: (upload) => verdicts.logVerdict(upload),
     isWrittenElsewhere: (id) => locker.isWrittenElsewhere(id),
     checkHead: (head, upload) =>
       checkHead(detector, {
@@ -276,11 +276,11 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     storage,
     ...(door && { direct: door.completion }),
     lock: locker,
-    isBeginning: (id) => inspectionStarts.has(id),
+    isStarting: (id) => inspectionStarts.has(id),
     intervalMs: config.sweepIntervalMs,
     keepRecordsForMs,
-    lapse: async () => {
-      await reservations.lapse();
+    releaseReservations: async () => {
+      await reservations.releaseExpired();
       await quotas.prune();
     },
     removal,
@@ -289,7 +289,7 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
   opened.defer(() => sweeper.close());
   opened.defer(() => eventDelivery.close());
   await eventDelivery.start();
-  await serving.takeUp(finisher);
+  await serving.recover(finisher);
   sweeper.start();
 
   return {

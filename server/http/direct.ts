@@ -160,7 +160,7 @@ export class Direct {
     if (upload.state === 'receiving' && !inspectionStarts.has(id)) {
       let isWhole = true;
       const isFree = await locker.tryWith(id, async () => {
-        isWhole = await completion.beginIfWhole(id);
+        isWhole = await completion.startIfComplete(id);
       });
       if (!isFree) throw new UploadError('ERR_UPLOAD_LOCKED', { retryAfterSeconds: 1 });
       if (!isWhole) throw new UploadError('ERR_MISMATCHED_OFFSET', { detail: 'Not every part has arrived.' });

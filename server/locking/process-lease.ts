@@ -52,7 +52,7 @@ export class ProcessLease {
     await this.#renewals;
     const name = this.#name;
     this.#expire();
-    if (name !== undefined) await this.#options.holders.leave(name).catch((error) => this.#warn(error));
+    if (name !== undefined) await this.#options.holders.markDead(name).catch((error) => this.#warn(error));
   }
 
   /**
@@ -86,12 +86,12 @@ export class ProcessLease {
   }
 
   async #register(): Promise<void> {
-    if (this.#lostName !== undefined) await this.#options.holders.leave(this.#lostName);
+    if (this.#lostName !== undefined) await this.#options.holders.markDead(this.#lostName);
     this.#lostName = undefined;
     this.#epoch += 1;
     const name = `${process.pid}-${this.boot.slice(0, 8)}-${randomBytes(8).toString('hex')}-${this.#epoch}`;
     const askedAt = readClocks();
-    await this.#options.holders.enter(name, this.#options.leaseMs);
+    await this.#options.holders.register(name, this.#options.leaseMs);
     this.#lost = new AbortController();
     this.#name = name;
     this.#extend(askedAt);

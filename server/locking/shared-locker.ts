@@ -10,7 +10,10 @@ import type { Lock, RequestRelease, UploadLocker } from './locker.ts';
 import type { ProcessLease } from './process-lease.ts';
 import { ALIVE_MS, QueueingLocker } from './queueing-locker.ts';
 
-/** A notice may get lost, and a holder may die. So a waiter asks the ledger again after each of these, then after the last one each time. */
+/**
+ * A notice may get lost, and a holder may die. So a waiter asks the ledger again after each of these, then after the last one each
+ * time.
+ */
 const RETRY_MS = [30, 100, 300, 1000];
 /** A waiter repeats its notice within this time. */
 const WANTED_MS = 3000;
@@ -207,11 +210,14 @@ export class SharedLocker implements UploadLocker {
       }
     }
     if (this.#rows.get(row.id) === row) this.#rows.delete(row.id);
-    if ((this.#wantedUntilMs.get(row.id) ?? 0) > performance.now()) notices.tell('free', row.id);
+    if ((this.#wantedUntilMs.get(row.id) ?? 0) > performance.now()) notices.notify('free', row.id);
     this.#wantedUntilMs.delete(row.id);
   }
 
-  /** Tells the ledger how many bytes are stored: a fault, or an unanswered statement, may leave more stored than the ledger's proven offset. */
+  /**
+   * Tells the ledger how many bytes are stored: a fault, or an unanswered statement, may leave more stored than the ledger's proven
+   * offset.
+   */
   async #free(id: UploadId, holder: string): Promise<void> {
     const { locks, stored } = this.#options;
     await locks.release(id, holder, await stored(id).catch(() => Number.MAX_SAFE_INTEGER));
@@ -243,7 +249,7 @@ export class SharedLocker implements UploadLocker {
         if (freed === id) done();
       });
       signal?.addEventListener('abort', done);
-      notices.tell('want', id);
+      notices.notify('want', id);
     });
   }
 }

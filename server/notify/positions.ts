@@ -35,7 +35,7 @@ export class Positions {
   /** Resolves when all that happened before has a position. @throws when the ledger can't be reached */
   async start(): Promise<void> {
     const { events, ledger } = this.#options;
-    while ((await events.give()) > 0);
+    while ((await events.assignPositions()) > 0);
     this.#stopHints = ledger.onAnyChange(() => {
       // Where nobody waits, the timer does.
       if (this.#listeners.size > 0) this.#give();
@@ -72,7 +72,7 @@ export class Positions {
     try {
       while (this.#isAgain && !this.#isClosed) {
         this.#isAgain = false;
-        while (!this.#isClosed && (await events.give()) > 0) {
+        while (!this.#isClosed && (await events.assignPositions()) > 0) {
           for (const listener of this.#listeners) listener();
           // Requests come first.
           await new Promise((resolve) => setImmediate(resolve));
