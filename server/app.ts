@@ -198,7 +198,7 @@ export function createLandfall(input: ConfigInput | Config = {}, hooks: Landfall
       return signedDownload(parts, uploadId, `${config.publicUrl || (hooks.mountPath ?? '')}/files`, endOf(expires));
     },
     events(options) {
-      if (parts === undefined) throw new UploadError('ERR_SHUTTING_DOWN', { detail: 'It was not started yet.' });
+      if (parts === undefined) throw new UploadError('ERR_SHUTTING_DOWN', { detail: 'The server has not started yet.' });
       return parts.eventDelivery.read(options);
     },
     close() {

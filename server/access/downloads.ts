@@ -52,7 +52,7 @@ export class Downloads {
       this.#requireSignature(id, parameters);
       return true;
     }
-    if (rule === 'signed') throw new UploadError('ERR_ACTION_NOT_ALLOWED', { detail: 'Files are downloaded by signed addresses here.' });
+    if (rule === 'signed') throw new UploadError('ERR_ACTION_NOT_ALLOWED', { detail: 'This server gives files only to signed addresses.' });
     return rule === 'anyone';
   }
 

@@ -61,7 +61,7 @@ export async function grantTokens({ secrets, publicKeyFiles, credentials, graceM
       }
       const { identity, startsAtMs, endsAtMs } = grant;
       const now = Date.now();
-      if (now + TOLERANCE_MS < startsAtMs) throw new UploadError('ERR_UNAUTHORIZED', { detail: 'It does not count yet.' });
+      if (now + TOLERANCE_MS < startsAtMs) throw new UploadError('ERR_UNAUTHORIZED', { detail: 'The token is not valid yet.' });
       if (now >= endsAtMs && !(AFTER_ITS_END.includes(intent) && now < endsAtMs + graceMs)) throw new UploadError('ERR_ACCESS_EXPIRED');
       const revoked = await credentials.get(identity.credential ?? '');
       if (revoked !== undefined && revoked.removedAt !== null) throw new UploadError('ERR_UNAUTHORIZED');
@@ -120,5 +120,5 @@ function verifiedOf({ jti, exp, nbf = 0, [GRANT_CLAIM]: claim }: Claims): Verifi
 }
 
 function unreadable(fault: string): UploadError {
-  return new UploadError('ERR_UNAUTHORIZED', { detail: `The grant can not be read: ${fault}.` });
+  return new UploadError('ERR_UNAUTHORIZED', { detail: `The server cannot read the grant: ${fault}.` });
 }

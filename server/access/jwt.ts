@@ -49,7 +49,7 @@ export function jwtTokens({ keys, algorithms, issuer, audiences, ownerClaim }: J
   function ownerOf(payload: JWTPayload): string {
     const owner = payload[ownerClaim];
     if (isOwner(owner)) return owner;
-    throw new UploadError('ERR_UNAUTHORIZED', { detail: `The token names nobody in its claim “${ownerClaim}”.` });
+    throw new UploadError('ERR_UNAUTHORIZED', { detail: `The token has no owner in its claim “${ownerClaim}”.` });
   }
 
   return {

@@ -163,7 +163,7 @@ export class Direct {
         isWhole = await completion.beginIfWhole(id);
       });
       if (!isFree) throw new UploadError('ERR_UPLOAD_LOCKED', { retryAfterSeconds: 1 });
-      if (!isWhole) throw new UploadError('ERR_MISMATCHED_OFFSET', { detail: 'Not every part has arrived.' });
+      if (!isWhole) throw new UploadError('ERR_MISMATCHED_OFFSET', { detail: 'Some parts are missing.' });
     }
     const settled = requireNotRefused(await awaitVerdict(this.#options, id, patienceMs, draining));
     answerJson(response, settled.state === 'accepted' ? 200 : 202, toRecord(ledger, settled, 0, urlOf(settled)));

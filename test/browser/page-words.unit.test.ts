@@ -99,7 +99,7 @@ describe('a row', () => {
   it('gives the server’s reason, title and detail', () => {
     const error = new UploadError('ERR_TYPE_MISMATCH', { detail: 'It holds a program.' });
     expect(rowView(snapshot('rejected', { error }), language, 0).reason).toBe(
-      'The content of the file is not what its name says. It holds a program.',
+      'The content of the file does not match its name. It holds a program.',
     );
   });
 });

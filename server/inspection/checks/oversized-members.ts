@@ -40,7 +40,7 @@ async function search(file: ByteRanges, limits: Limits, depth: number): Promise<
   if (directory === undefined) return undefined;
   for await (const entries of directory.entries()) {
     for (const entry of entries) {
-      if (entry.size > limits.maxBytes) return 'holds a file that is larger than the scanner takes';
+      if (entry.size > limits.maxBytes) return 'holds a file that is larger than the scanner accepts';
       const found = await searchInside(ranges, entry, limits, depth);
       if (found !== undefined) return found;
     }

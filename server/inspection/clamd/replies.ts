@@ -9,7 +9,7 @@ export function readReply(reply: string): ScanReport {
   if (reply === 'stream: OK') return { outcome: 'clean' };
   const [, found] = /^stream: (.+) FOUND$/s.exec(reply) ?? [];
   if (found !== undefined && !NOT_SCANNED.test(found)) return { outcome: 'malware', detail: found };
-  if (found !== undefined) return { outcome: 'unscannable', detail: `was not scanned whole (${found})` };
-  if (reply === 'INSTREAM size limit exceeded. ERROR') return { outcome: 'unscannable', detail: 'is larger than the scanner takes' };
+  if (found !== undefined) return { outcome: 'unscannable', detail: `was not scanned completely (${found})` };
+  if (reply === 'INSTREAM size limit exceeded. ERROR') return { outcome: 'unscannable', detail: 'is larger than the scanner accepts' };
   throw new Error(`clamd answered “${reply.slice(0, 200)}”.`);
 }
