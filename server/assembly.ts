@@ -1,4 +1,4 @@
-// The composition root: the one place that knows all parts and puts them together.
+// The composition root: the only file that knows all parts, and connects them.
 import { createHash } from 'node:crypto';
 import type { Logger } from 'pino';
 import { policyText } from '../shared/policy.ts';
@@ -52,11 +52,11 @@ export interface AssemblyOptions {
   config: Config;
   hooks: LandfallHooks;
   log: Logger;
-  /** Aborted with the reason when the server shuts down. */
+  /** Aborted, with the reason, when the server shuts down. */
   draining: AbortSignal;
 }
 
-/** What requests are answered with. */
+/** The parts that answer requests. */
 export interface Parts {
   access: Access;
   downloads: Downloads;
@@ -74,18 +74,18 @@ export interface Parts {
   readiness: Readiness;
   eventDelivery: EventDelivery;
   draining: AbortSignal;
-  /** Lets the work at hand end, then closes everything, the last that was opened first. */
+  /** Waits for running work, then closes everything in reverse order of opening. */
   close(): Promise<void>;
 }
 
-/** Puts the parts together, and to work. @throws what one of them can't be opened by; then all that were opened are closed */
+/** Opens and starts all parts. @throws the error of the part that failed, after closing all parts that were opened */
 export async function assemble(options: AssemblyOptions): Promise<Parts> {
   const opened = new AsyncDisposableStack();
   try {
     return await assembleOn(opened, options);
   } catch (error) {
-    // The caller is told why the start failed, whatever else fails after that.
-    await opened.disposeAsync().catch((fault: unknown) => options.log.error({ err: fault }, 'fault while a failed start was undone'));
+    // The caller learns why the start failed, even when closing fails, too.
+    await opened.disposeAsync().catch((fault: unknown) => options.log.error({ err: fault }, 'closing the parts of a failed start failed'));
     throw error;
   }
 }
@@ -99,9 +99,9 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     .slice(0, 16);
 
   requireWholeAccess(config);
-  // First what may not be installed: a start that fails for it leaves no ledger behind.
+  // Optional packages come first: a start that fails for a missing package leaves no ledger behind.
   const backend = await openBackend(config, {
-    onFault: (error) => log.error({ err: error }, 'staged bytes can not be taken away yet'),
+    onFault: (error) => log.error({ err: error }, 'removing staged bytes failed; it is tried again'),
     dataStore: hooks.dataStore,
     engine: () => engine,
   });
@@ -191,7 +191,7 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     bodyTimeoutMs: config.bodyTimeoutMs,
     durability,
     unproved,
-    announce: (upload) => verdicts.announce(upload),
+    logVerdict: (upload) => verdicts.logVerdict(upload),
     isWrittenElsewhere: (id) => locker.isWrittenElsewhere(id),
     checkHead: (head, upload) =>
       checkHead(detector, {
@@ -276,11 +276,11 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     storage,
     ...(door && { direct: door.completion }),
     lock: locker,
-    isBeginning: (id) => inspectionStarts.has(id),
+    isStarting: (id) => inspectionStarts.has(id),
     intervalMs: config.sweepIntervalMs,
     keepRecordsForMs,
-    lapse: async () => {
-      await reservations.lapse();
+    releaseReservations: async () => {
+      await reservations.releaseExpired();
       await quotas.prune();
     },
     removal,
@@ -289,7 +289,7 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
   opened.defer(() => sweeper.close());
   opened.defer(() => eventDelivery.close());
   await eventDelivery.start();
-  await serving.takeUp(finisher);
+  await serving.recover(finisher);
   sweeper.start();
 
   return {
@@ -313,7 +313,7 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
   };
 }
 
-/** Loaded where it is asked for, as its package is; the engine that is open by now saw to it that it is installed. */
+/** Imported on demand, because its package is optional. The package is installed, since the engine is open. */
 async function openNotices(databaseUrl: string, engine: Engine, log: Logger): Promise<PostgresNotices> {
   const { PostgresNotices } = await import('./ledger/postgres-notices.ts');
   return new PostgresNotices(databaseUrl, engine, log);

@@ -1,5 +1,5 @@
-// The application decides: each request is a question to LANDFALL_ACCESS_URL, and its answer is who asks, within which limits, or no.
-// With LANDFALL_ACCESS_OWNER_HEADER it is asked as nginx's `auth_request` asks.
+// The application decides: LANDFALL_ACCESS_URL is asked about each request, and answers with an owner and limits, or with a refusal.
+// With LANDFALL_ACCESS_OWNER_HEADER the question has the form of nginx's `auth_request`.
 import { createHash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { UploadError } from '../../shared/errors.ts';
@@ -24,16 +24,16 @@ const MAX_BYTES = 64 * 1024;
 const MAX_KEPT = 10_000;
 
 export interface AccessUrlOptions {
-  /** May have a name and a password in it, which are sent as Basic authentication. */
+  /** May contain a user name and a password, which are sent as Basic authentication. */
   url: string;
-  /** Names the header of the answer that tells the owner: the application is asked as by `auth_request`. Empty: by JSON. */
+  /** The response header that names the owner, when the application is asked as by `auth_request`. Empty: it is asked in JSON. */
   ownerHeader: string;
   ledger: Pick<Ledger, 'get'>;
   addresses: ClientAddresses;
   timeoutMs?: number;
 }
 
-/** What the application said. */
+/** The application's answer. */
 type Decision = { given: { owner: string; limits: Limits } } | { refusal: Refusal };
 
 interface Refusal {
@@ -42,7 +42,7 @@ interface Refusal {
   retryAfterSeconds: number | undefined;
 }
 
-/** What is told of an upload: without an id it is about to be created. */
+/** What the application is told of an upload; an upload without an id is about to be created. */
 interface AskedUpload {
   id?: UploadId;
   owner?: string;
@@ -53,19 +53,19 @@ interface AskedUpload {
   metadata?: Record<string, string>;
 }
 
-/** What is sent. */
+/** The HTTP request to the application. */
 type Question = Pick<RequestInit, 'method' | 'headers'> & { body?: string };
 
-/** @throws ConfigError for what only the settings together tell */
+/** Checks that need several settings. @throws ConfigError */
 export function requireWholeAccessUrl({ access, accessUrl, accessOwnerHeader }: Config): void {
   if (!access.includes('url')) {
     if (accessUrl === '' && accessOwnerHeader === '') return;
-    throw new ConfigError('LANDFALL_ACCESS: Write url into it: there are settings for it.');
+    throw new ConfigError('LANDFALL_ACCESS: Add url: its settings are there.');
   }
   if (accessUrl === '') throw new ConfigError('LANDFALL_ACCESS: For url set LANDFALL_ACCESS_URL.');
   if (accessOwnerHeader === '' || !hasPassword(accessUrl)) return;
   throw new ConfigError(
-    'LANDFALL_ACCESS_URL: With LANDFALL_ACCESS_OWNER_HEADER write it without a password: what the sender shows is sent.',
+    "LANDFALL_ACCESS_URL: With LANDFALL_ACCESS_OWNER_HEADER write it without a password: the sender's credentials are sent.",
   );
 }
 
@@ -74,7 +74,7 @@ export class AccessUrl {
   readonly #url: URL;
   readonly #authorization: string | undefined;
   readonly #kept = new KeptAnswers<Decision>(MAX_KEPT);
-  /** By all that was asked: equal questions at once are one. */
+  /** By question: equal questions at the same time share one request. */
   readonly #asking = new Map<string, Promise<Decision>>();
 
   constructor(options: AccessUrlOptions) {
@@ -85,13 +85,13 @@ export class AccessUrl {
       const pair = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
       this.#authorization = `Basic ${Buffer.from(pair).toString('base64')}`;
     }
-    // `fetch` takes none of them in an address.
+    // `fetch` accepts no credentials in an address.
     this.#url.username = '';
     this.#url.password = '';
   }
 
   /**
-   * @param isLast nobody else knows senders who show nothing, so that the application is asked about those, too
+   * @param isLast no other source knows senders without credentials, so the application is asked about them, too
    */
   source(isLast: boolean): AccessSource {
     return {
@@ -106,18 +106,18 @@ export class AccessUrl {
   }
 
   /**
-   * Whether an upload that is all here, and passed its checks, may become a file. Asked in the application's name alone: the sender
-   * may be gone, and what he showed is not kept.
-   * @returns what it says where it says no; undefined: it may
-   * @throws UploadError where that can't be told
+   * Asks whether a complete upload that has passed its checks may become a file. The request has only the server's own credentials:
+   * the sender may be gone, and the sender's credentials are not stored.
+   * @returns the application's refusal; undefined: the upload may finish
+   * @throws UploadError when the application gives no readable answer
    */
   async refusalToFinish(upload: Upload): Promise<{ detail: string | undefined } | undefined> {
-    // `auth_request` knows of nothing but requests.
+    // `auth_request` only asks about requests of senders.
     if (this.#options.ownerHeader !== '') return undefined;
     const answer = await this.#fetch(this.#asJson({ intent: 'finish', upload: known(upload) }));
     if (answer.status === 403) return { detail: wordsOf(answer) };
     if (isSuccess(answer)) return undefined;
-    throw unavailable(new Error(`To the question whether an upload may finish it answered ${answer.status}.`));
+    throw unavailable(new Error(`It answered ${answer.status} to the question whether an upload may finish.`));
   }
 
   async #decide(request: IncomingMessage, intent: Intent, id: UploadId | undefined): Promise<Decision> {
@@ -183,7 +183,7 @@ export class AccessUrl {
     }
   }
 
-  /** @throws UploadError where it is none: what can't be read may say no */
+  /** @throws UploadError for an unreadable answer, because it may be a refusal */
   #decisionIn(answer: BoundedAnswer): Decision {
     const { status } = answer;
     if (status === 401 || status === 403 || status === 429) {
@@ -192,7 +192,7 @@ export class AccessUrl {
     if (!isSuccess(answer)) throw unavailable(new Error(`It answered ${status}.`));
     const { ownerHeader } = this.#options;
     const given = ownerHeader === '' ? givenInJson(answer.text) : givenByHeader(answer.headers, ownerHeader);
-    if (typeof given === 'string') throw unavailable(new Error(`Its answer can not be read: ${given}.`));
+    if (typeof given === 'string') throw unavailable(new Error(`Its answer cannot be read: ${given}.`));
     return { given };
   }
 }
@@ -210,15 +210,15 @@ function givenInJson(text: string): { owner: string; limits: Limits } | string {
   }
 }
 
-/** Headers come as Latin-1, whatever was meant: names in UTF-8 are what servers send. */
+// Node decodes headers as Latin-1; servers send names in UTF-8.
 function givenByHeader(headers: Headers, name: string): { owner: string; limits: Limits } | string {
   const value = headers.get(name);
   if (value === null) return `it has no ${name}`;
   const owner = Buffer.from(value, 'latin1').toString();
-  return isOwner(owner) && !owner.includes('\ufffd') ? { owner, limits: NO_LIMITS } : `its ${name} is no name`;
+  return isOwner(owner) && !owner.includes('\ufffd') ? { owner, limits: NO_LIMITS } : `its ${name} is not a valid name`;
 }
 
-/** What the headers say of a creation, where they can be read: how they are to be is not judged here. */
+/** What the headers say of a creation, as far as they can be read. They are validated later. */
 function creationOf({ headers }: IncomingMessage): AskedUpload {
   const { 'upload-length': length, 'upload-metadata': metadata } = headers;
   return { length: parseByteCount(String(length ?? '')) ?? null, metadata: metadataIn(String(metadata ?? '')) };
@@ -250,7 +250,7 @@ function errorOf({ status, detail, retryAfterSeconds }: Refusal): UploadError {
 function unavailable(cause: unknown): UploadError {
   const { message } = cause instanceof Error ? cause : new Error(String(cause));
   return new UploadError('ERR_ACCESS_UNAVAILABLE', {
-    cause: new Error(`The application that decides (LANDFALL_ACCESS_URL) does not: ${message}`, { cause }),
+    cause: new Error(`The application of LANDFALL_ACCESS_URL gave no decision: ${message}`, { cause }),
     retryAfterSeconds: 5,
   });
 }

@@ -1,4 +1,4 @@
-// What the ledger has of credentials, as it was within the last second: so long one that was taken back may still count, in every process.
+// Credentials in the ledger, cached for a second: for that long a revoked one may still be accepted, in every process.
 import type { Credential, Credentials } from '../ledger/credentials.ts';
 
 const FRESH_MS = 1000;
@@ -23,7 +23,7 @@ export class FreshCredentials {
     const now = performance.now();
     if (known !== undefined && now - known.readMs < FRESH_MS) return known.credential;
     const credential = this.#credentials.get(id);
-    // Ids come from whoever asks: as many as he makes up must not fill the memory.
+    // Clients choose the ids, so invented ones must not fill the memory.
     if (this.#known.size >= MAX_KNOWN) this.#known.clear();
     this.#known.set(id, { readMs: now, credential });
     credential.catch(() => this.#known.delete(id));

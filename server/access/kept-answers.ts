@@ -1,4 +1,4 @@
-/** Answers that may be given again for a while, as many as were asked for last. */
+/** A cache of answers that expire. When it is full, the least recently used answer is dropped. */
 export class KeptAnswers<Answer> {
   readonly #max: number;
   /** In the order of their last use. */

@@ -1,4 +1,4 @@
-// Which ways of being known count, by configuration.
+// Chooses the ways to identify senders, by configuration.
 import { type Config, ConfigError } from '../config/config.ts';
 import type { AccessKind } from '../config/setting-kinds.ts';
 import type { Credentials } from '../ledger/credentials.ts';
@@ -22,13 +22,13 @@ export interface OpenAccessOptions {
   authenticate: Authenticate | undefined;
   addresses: ClientAddresses;
   credentials: Credentials;
-  /** Undefined: LANDFALL_ACCESS does not list it. */
+  /** Undefined: LANDFALL_ACCESS does not list `url`. */
   accessUrl: AccessUrl | undefined;
-  /** The server has the address to itself that the settings name. */
+  /** The server listens on an address of its own, which the settings name. */
   isStandalone: boolean;
 }
 
-/** @throws StartError when what is listed can't be had, or nothing says who may upload */
+/** @throws StartError when a listed source is not usable, or nothing says who may upload */
 export async function openAccess(options: OpenAccessOptions): Promise<Access> {
   const { config, authenticate, addresses, credentials, accessUrl, isStandalone } = options;
   const isChosen = config.access.length > 0;
@@ -50,7 +50,7 @@ export async function openAccess(options: OpenAccessOptions): Promise<Access> {
       : isChosen
         ? undefined
         : untilThereIsAKey(anonymous, credentials);
-  // Where nothing is set, tokens may be for the application in front of us, which looked at them.
+  // Without a setting, a token may be for the application in front of the server, which has checked it.
   const isLast = authenticate === undefined && accessUrl === undefined && (isStandalone || isChosen);
   const sources = [bearerTokens({ kinds, guesses: new Guesses(addresses), isLast })];
   if (accessUrl !== undefined) sources.push(accessUrl.source(last === undefined));
@@ -58,20 +58,20 @@ export async function openAccess(options: OpenAccessOptions): Promise<Access> {
 }
 
 /**
- * A server that others reach has to be told who may upload.
- * @param hasNoKeys keys that were given out say it, too
+ * A server that others can reach needs a rule for who may upload.
+ * @param hasNoKeys no key was ever created; keys are such a rule, too
  * @throws ConfigError
  */
 export function requireChoice({ access, allowAnonymous, host }: Config, hasNoKeys: boolean): void {
   if (access.length > 0 || allowAnonymous || isLoopbackName(host) || !hasNoKeys) return;
   throw new ConfigError(
-    `LANDFALL_HOST: ${host} can be reached by others, and nothing says who may upload. Give out keys (landfall-server key add OWNER), set LANDFALL_ACCESS (docs/access.md), or LANDFALL_ALLOW_ANONYMOUS=true to let everyone.`,
+    `LANDFALL_HOST: ${host} can be reached by others, and nothing says who may upload. Create keys (landfall-server key add OWNER), set LANDFALL_ACCESS (docs/access.md), or set LANDFALL_ALLOW_ANONYMOUS=true to let everyone upload.`,
   );
 }
 
 /**
- * What only the settings together tell. A way of being known that is set and not listed would leave a server open that was meant to
- * be closed.
+ * Checks that need several settings. A source that has settings but is not listed would leave a server open that was meant to be
+ * closed.
  * @throws ConfigError
  */
 export function requireWholeAccess({ access, ...config }: Config): void {
@@ -80,21 +80,23 @@ export function requireWholeAccess({ access, ...config }: Config): void {
   const jwtKeys = [jwtJwksUrl, jwtSecret, jwtPublicKeyFile].filter((value) => value !== '').length;
   const grantKeys = grantSecrets.length + grantPublicKeyFiles.length;
   const isListed = (kind: AccessKind, isSet: boolean) => {
-    if (isSet && !access.includes(kind)) throw new ConfigError(`LANDFALL_ACCESS: Write ${kind} into it: there are settings for it.`);
+    if (isSet && !access.includes(kind)) throw new ConfigError(`LANDFALL_ACCESS: Add ${kind}: its settings are there.`);
     return access.includes(kind);
   };
   if (isListed('jwt', jwtKeys > 0 || jwtIssuer !== '' || jwtAudience.length > 0) && jwtKeys !== 1) {
     throw new ConfigError('LANDFALL_ACCESS: For jwt set one of LANDFALL_JWT_JWKS_URL, LANDFALL_JWT_SECRET, LANDFALL_JWT_PUBLIC_KEY_FILE.');
   }
   if (jwtJwksUrl !== '' && jwtIssuer === '') {
-    throw new ConfigError('LANDFALL_JWT_ISSUER: Write whose tokens count. Providers publish the keys of several issuers in one place.');
+    throw new ConfigError(
+      'LANDFALL_JWT_ISSUER: Write the issuer of the tokens. Providers publish the keys of several issuers in one place.',
+    );
   }
   if (isListed('grants', grantKeys > 0) && grantKeys === 0) {
     throw new ConfigError('LANDFALL_ACCESS: For grants set LANDFALL_GRANT_SECRETS or LANDFALL_GRANT_PUBLIC_KEY_FILES.');
   }
 }
 
-/** Where nothing is set: a server that had a key once does not open any more, from the second on in which it got it. */
+/** Without settings, the server is open to all until its first key is created, and closes within a second of that. */
 function untilThereIsAKey(anonymous: AccessSource, credentials: Credentials): AccessSource {
   let isClosed = false;
   let lookedMs = Number.NEGATIVE_INFINITY;

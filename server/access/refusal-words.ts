@@ -1,14 +1,14 @@
-// What may be told further of an application's answer: its words, how long to wait, how long it holds.
+// Reads an application's answer: its message for the sender, how long to wait, and how long the answer may be cached.
 import type { BoundedAnswer } from './bounded-fetch.ts';
 
 const MAX_WORDS = 300;
 const LONGEST_MS = 24 * 60 * 60 * 1000;
 
-/** For the person who reads it: of a problem document (RFC 9457) or its like, or plain text. Nothing of a page. */
+/** A message for a person: from a problem document (RFC 9457) or similar JSON, or from plain text. Never from an HTML page. */
 export function wordsOf({ headers, text }: BoundedAnswer): string | undefined {
   const type = headers.get('Content-Type')?.split(';', 1)[0]?.trim().toLowerCase() ?? '';
   const said = /^application\/(?:[\w.-]+\+)?json$/.test(type) ? wordsInJson(text) : type === 'text/plain' ? text : '';
-  // Nothing that begins a line, or turns the rest of one around.
+  // No line breaks, no control characters, no change of the text's direction.
   const words = said.replace(/[\p{Cc}\p{Zl}\p{Zp}\u202a-\u202e\u2066-\u2069\s]+/gu, ' ').trim();
   if (words === '') return undefined;
   const characters = [...words.toWellFormed()];
@@ -35,7 +35,7 @@ export function retryAfterOf(headers: Headers): number | undefined {
   return Number.isNaN(seconds) ? undefined : Math.min(Math.max(seconds, 0), LONGEST_MS / 1000);
 }
 
-/** RFC 9111, 5.2.2: as long as `max-age` says; 0 where nothing says so, or anything says not to. */
+/** RFC 9111, 5.2.2: `max-age` in milliseconds; 0 without it, and with `no-store` or `no-cache`. */
 export function keepForMs(headers: Headers): number {
   const directives = (headers.get('Cache-Control') ?? '')
     .toLowerCase()

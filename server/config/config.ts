@@ -1,4 +1,4 @@
-// What the settings come to: read once from the environment and flags by `main`, or given as an object to `createLandfall`.
+// Resolves the settings: read once by `main` from the environment and flags, or passed to `createLandfall` as an object.
 import { resolve } from 'node:path';
 import type { z } from 'zod';
 import { type Policy, parsePolicy } from '../../shared/policy.ts';
@@ -8,11 +8,11 @@ import { type Setting, schemaOf, type Values } from './setting-kinds.ts';
 import { environmentName } from './setting-names.ts';
 import { SETTINGS, type SettingKey, type Settings } from './settings.ts';
 
-/** S3 takes no more of one object, and none that are larger. */
+/** S3's limits: parts of one object, and bytes of one part. */
 const MAX_PARTS = 10_000;
 const MAX_PART_BYTES = 5 * 1024 ** 3;
 
-/** The name of a setting in the configuration that is read. */
+/** The name of a setting in the resolved configuration. */
 type NameOf<K extends SettingKey> = Settings[K] extends { readonly as: infer Name extends string } ? Name : K;
 type ReadAs<K extends SettingKey> = Settings[K] extends { readonly words: readonly (infer Word)[] } ? Word : Values[Settings[K]['kind']][0];
 type WrittenAs<K extends SettingKey> = Settings[K] extends { readonly words: readonly (infer Word)[] }
@@ -22,7 +22,7 @@ type WrittenAs<K extends SettingKey> = Settings[K] extends { readonly words: rea
 type Read = { readonly [K in SettingKey as NameOf<K>]: ReadAs<K> };
 
 /**
- * The settings as the server reads them: frozen, each size and time with its unit in its name.
+ * The resolved settings: frozen, each size and time with its unit in its name.
  *
  * @example
  * ```ts
@@ -33,12 +33,12 @@ type Read = { readonly [K in SettingKey as NameOf<K>]: ReadAs<K> };
  * ```
  */
 export interface Config extends Read {
-  /** Of `allow…`, `archive…` and `maxUploadBytes`, as the checks read them. */
+  /** The settings `allow…`, `archive…` and `maxUploadBytes`, parsed for the checks. */
   readonly policy: Policy;
 }
 
 /**
- * The settings as a caller writes them, in camel case: numbers in bytes and milliseconds, or text with a unit. docs/settings.md has
+ * The settings as a caller writes them, in camel case: numbers in bytes and milliseconds, or text with a unit. docs/settings.md lists
  * every name with its default.
  *
  * @example
@@ -50,13 +50,13 @@ export interface Config extends Read {
  */
 export type ConfigInput = { [K in SettingKey]?: WrittenAs<K> };
 
-/** What the command `landfall` reads: a machine that serves may send, too. */
+/** Variables of the command `landfall`: a machine with a server may be a client, too. */
 const OF_SENDERS = new Set(['LANDFALL_TOKEN']);
 
 const RESOLVED = new WeakSet<object>();
 
 /**
- * A setting makes no sense. The message names it and says what to write.
+ * A setting is invalid. The message names it and says what to write.
  *
  * @example
  * ```ts
@@ -74,7 +74,7 @@ export class ConfigError extends StartError {
   override readonly code = 'ERR_CONFIG';
 }
 
-/** @throws ConfigError naming the setting and what is wrong with it */
+/** @throws ConfigError naming the setting and its mistake */
 export function resolveConfig(input: ConfigInput = {}, nameOf: (key: SettingKey) => string = (key) => key): Config {
   for (const key of Object.keys(input)) {
     if (!Object.hasOwn(SETTINGS, key)) throw new ConfigError(`There is no setting called ${key}.`);
@@ -92,17 +92,17 @@ export function resolveConfig(input: ConfigInput = {}, nameOf: (key: SettingKey)
   else if (config.staging === 's3-store') requireBucket(config, nameOf);
   if (config.databaseUrl !== '' && config.durability === 'finish') {
     throw new ConfigError(
-      `${nameOf('durability')}: With several processes, one that crashed cannot be told from one whose machine lost its power. Write chunk. (given: "finish")`,
+      `${nameOf('durability')}: With several processes, a crash of one process cannot be told from a power loss of its machine. Write chunk. (given: "finish")`,
     );
   }
   if (config.webhookUrl !== '' && config.webhookSecret.length === 0) {
     throw new ConfigError(
-      `${nameOf('webhookSecret')}: Write a secret: receivers can not tell our events from anybody's without. \`openssl rand -base64 32\` makes what comes behind whsec_.`,
+      `${nameOf('webhookSecret')}: Write a secret: without one, receivers cannot tell this server's events from forged ones. Write whsec_ and the output of \`openssl rand -base64 32\`.`,
     );
   }
   if (config.checkUrl !== '' && config.internalUrl === '' && /^(?:0\.0\.0\.0|::|\[::\])$/.test(config.internalHost)) {
     throw new ConfigError(
-      `${nameOf('internalUrl')}: Write the address at which the application reaches the bytes that it is to check. (given: "")`,
+      `${nameOf('internalUrl')}: Write the address at which the application can read the bytes that it checks. (given: "")`,
     );
   }
   const dataDir = resolve(config.dataDir);
@@ -120,13 +120,13 @@ export function resolveConfig(input: ConfigInput = {}, nameOf: (key: SettingKey)
   return resolved;
 }
 
-/** Whether it is what `resolveConfig` made, and not an input that happens to be frozen. */
+/** True for a result of `resolveConfig`, false for any other frozen object. */
 export function isResolved(config: ConfigInput | Config): config is Config {
   return RESOLVED.has(config);
 }
 
 /**
- * Flags win over the environment. Every unknown `LANDFALL_*` is refused: a misspelt limit must not be a missing limit.
+ * Flags override the environment. An unknown `LANDFALL_*` is refused: a misspelt limit must not silently be no limit.
  * @throws ConfigError
  */
 export function configFromEnvironment(environment: Readonly<Record<string, string | undefined>>, flags: ConfigInput = {}): Config {
@@ -141,7 +141,7 @@ export function configFromEnvironment(environment: Readonly<Record<string, strin
   return resolveConfig({ ...input, ...flags } as ConfigInput, environmentName);
 }
 
-/** The limits as people read them, for the log line at start. */
+/** The main settings in human units, for the log line at start. */
 export function summarize(config: Config): Record<string, string> {
   return {
     maxUploadSize: formatBytes(config.maxUploadBytes),
@@ -151,13 +151,13 @@ export function summarize(config: Config): Record<string, string> {
   };
 }
 
-/** What only the settings together tell. @throws ConfigError */
+/** Checks that need several settings. @throws ConfigError */
 function checkS3(config: Read, nameOf: (key: SettingKey) => string): void {
   const { s3MemoryBytes, s3PartBytes, maxUploadBytes } = config;
   requireBucket(config, nameOf);
   if (maxUploadBytes > MAX_PARTS * MAX_PART_BYTES) {
     throw new ConfigError(
-      `${nameOf('maxUploadSize')}: Write at most ${formatBytes(MAX_PARTS * MAX_PART_BYTES)}, the most that S3 takes in parts. (given: ${formatBytes(maxUploadBytes)})`,
+      `${nameOf('maxUploadSize')}: Write at most ${formatBytes(MAX_PARTS * MAX_PART_BYTES)}, the most that S3 takes in ${MAX_PARTS} parts. (given: ${formatBytes(maxUploadBytes)})`,
     );
   }
   const largestBytes = Math.max(s3PartBytes, Math.ceil(maxUploadBytes / MAX_PARTS));
@@ -172,7 +172,7 @@ function requireBucket({ s3Bucket }: Read, nameOf: (key: SettingKey) => string):
   if (s3Bucket === '') throw new ConfigError(`${nameOf('s3Bucket')}: Write the name of a bucket.`);
 }
 
-/** What may stand in a message: an address may have a password in it, or a token in its path, well written or not. */
+/** Hides secrets in messages: an address may contain a password, or a token in its query, also an invalid address. */
 function shown(key: SettingKey, given: unknown): unknown {
   if ((SETTINGS[key] as Setting).isSecret) return '…';
   return typeof given === 'string' ? given.replace(/[^\s,/]*@|(?<=[?#]).*/g, '…') : given;
@@ -181,7 +181,7 @@ function shown(key: SettingKey, given: unknown): unknown {
 function reason(error: z.ZodError): string {
   const issue = error.issues[0];
   if (issue?.code === 'invalid_union') {
-    // Of the ways a setting can be written, what is wrong with the one that was meant.
+    // A setting can be written in several ways: this is the error of the one that was meant.
     const nested = issue.errors.flat().find((candidate) => candidate.code !== 'invalid_type') ?? issue.errors.flat()[0];
     return nested?.message ?? issue.message;
   }

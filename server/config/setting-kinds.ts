@@ -1,11 +1,11 @@
-// The kinds of values that settings have: how each is written, what of it is right, and the sentence for what is not.
+// The kinds of setting values: how each is written, which values are valid, and the message for the others.
 import { isIP } from 'node:net';
 import { z } from 'zod';
 import { ARCHIVE_RULES, type ArchiveRule, parsePolicy } from '../../shared/policy.ts';
 import { parseBytes, parseDuration } from '../../shared/units.ts';
 import { MAX_WEBHOOK_SECRETS, parseWebhookSecret } from './webhook-secret.ts';
 
-/** For each kind what is read, and what a caller may write: a number in base units (bytes, milliseconds), or text in human ones. */
+/** For each kind, the type that is read, and the type that a caller writes: a number in bytes or milliseconds, or text with a unit. */
 export interface Values {
   text: [read: string, written: string];
   someText: [read: string, written: string];
@@ -56,17 +56,17 @@ export type AccessKind = (typeof ACCESS_KINDS)[number];
 export type Kind = keyof Values;
 
 export interface Setting {
-  /** What its values are, and how each is written. */
+  /** The kind of its values. */
   kind: Kind;
-  /** Of a `word`: those that there are. */
+  /** The valid words, for the kind `word`. */
   words?: readonly string[];
-  /** The sentence for what is none of them, where the kind has none of its own. */
+  /** The message for an invalid value, for kinds without a message of their own. */
   otherwise?: string;
-  /** Nothing of it is ever shown. */
+  /** Its value is never shown. */
   isSecret?: boolean;
-  /** Its name in the configuration that is read: with the unit, where it has one. */
+  /** Its name in the resolved configuration: with the unit, if it has one. */
   as?: string;
-  /** In human units, as a person would write it. */
+  /** In human units, as a person writes it. */
   default: string;
   help: string;
 }
@@ -74,11 +74,11 @@ export interface Setting {
 const text = z.string();
 const size = z.union([z.number().int().nonnegative(), z.string().transform(sentence(parseBytes))]);
 const duration = z.union([z.number().nonnegative(), z.string().transform(sentence(parseDuration))]);
-/** Timers of Node count in 31 bits: one that is set for longer goes off at once. */
+/** Node's timers count in 31 bits: a timer set for longer fires at once. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 const wait = duration.refine((ms) => ms <= LONGEST_TIMER_MS, 'Write at most 24d.');
 const timer = wait.refine((ms) => ms >= 1, 'Write at least 1ms.');
-/** RFC 7518, 3.2: a key as long as the hash, at least. Who shortens it can try all of them. */
+/** RFC 7518, 3.2: the key is at least as long as the hash. A shorter one can be found by trying all of them. */
 const LEAST_SECRET_BYTES = 32;
 const SECRET = `Write ${LEAST_SECRET_BYTES} characters or more; a key in PEM belongs in a file, whose path has a setting of its own.`;
 const list = z
@@ -105,7 +105,7 @@ const KINDS: { readonly [K in Exclude<Kind, 'someText' | 'word'>]: z.ZodType<Val
   smallCount: wholeNumber(3, 1, 999, 'Write a whole number from 1 to 999.'),
   size,
   fileSize: size.refine((bytes) => bytes >= 1, 'Write at least 1 byte.'),
-  /** S3 takes no smaller parts than 5 MiB, and no larger ones than 5 GiB. */
+  /** S3's limits for parts. */
   partSize: size.refine((bytes) => bytes >= 5 * 1024 ** 2 && bytes <= 5 * 1024 ** 3, 'Write a size from 5 MiB to 5 GiB.'),
   duration,
   expiry: duration.refine((ms) => ms >= 1, 'Write at least 1ms.'),
@@ -143,13 +143,13 @@ const KINDS: { readonly [K in Exclude<Kind, 'someText' | 'word'>]: z.ZodType<Val
   archiveRules: list.pipe(z.array(z.enum(ARCHIVE_RULES, { error: `Write some of ${ARCHIVE_RULES.join(', ')}, or nothing.` }))),
 };
 
-/** What a setting's values are read by. */
+/** The schema that parses a setting's values. */
 export function schemaOf({ kind, words = [], otherwise = '' }: Pick<Setting, 'kind' | 'words' | 'otherwise'>): z.ZodType {
   if (kind === 'word') return z.enum(words, { error: otherwise });
   return kind === 'someText' ? text.min(1, otherwise) : KINDS[kind];
 }
 
-/** Text that `parse` takes; what it throws is the sentence. */
+/** Text that `parse` accepts; the message of its error is the sentence. */
 function parsable(parse: (text: string) => unknown): z.ZodType<string, string> {
   const transform = sentence(parse);
   return z.string().superRefine((text, context) => {
@@ -157,7 +157,7 @@ function parsable(parse: (text: string) => unknown): z.ZodType<string, string> {
   });
 }
 
-/** A number, or up to so many decimal digits: no sign, no fraction, no exponent, no hexadecimal. */
+/** A number, or text of at most this many digits: no sign, no fraction, no exponent, no hexadecimal. */
 function wholeNumber(digits: number, least: number, most: number, otherwise: string, notDigits = otherwise) {
   const written = z.string().regex(new RegExp(`^\\d{1,${digits}}$`), notDigits);
   return z
@@ -165,7 +165,7 @@ function wholeNumber(digits: number, least: number, most: number, otherwise: str
     .refine((value) => Number.isInteger(value) && value >= least && value <= most, otherwise);
 }
 
-/** A number, or text of which none means that there is no limit. */
+/** A number, or text; empty text means no limit. */
 function orNothing(number: z.ZodType<number, number>, parse: (text: string) => number): z.ZodType<number | null, number | string> {
   return z.union([number, z.string().transform(sentence((text) => (text === '' ? null : parse(text))))]);
 }
@@ -201,7 +201,7 @@ function isFetched(text: string): boolean {
   return url !== null && /^https?:\/\//i.test(text) && `${url.username}${url.password}${url.hash}` === '';
 }
 
-/** A public key taken for a secret would be one that everybody has. */
+/** A public key must not be taken for a secret: anyone may have it. */
 function isSecret(text: string): boolean {
   return Buffer.byteLength(text) >= LEAST_SECRET_BYTES && !text.includes('-----BEGIN');
 }
@@ -222,7 +222,7 @@ function isClamdAddress(text: string): boolean {
 function isOrigin(text: string): boolean {
   if (text === '*' || text === 'null') return true;
   const url = URL.parse(text);
-  // Of schemes that apps make up, the standard's `origin` is null; browsers send scheme and host all the same.
+  // For the schemes of apps, the URL standard's `origin` is null; browsers send scheme and host all the same.
   return url !== null && url.host !== '' && `${url.protocol}//${url.host}` === text;
 }
 

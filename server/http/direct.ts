@@ -1,7 +1,7 @@
-// /get-upload-url: the door for senders that bring their bytes to S3 themselves.
-//   POST /get-upload-url       {name, type?, length, relativePath?}  → 201, where to send which part
-//   GET  /get-upload-url/:id   what is still to be sent, with fresh addresses
-//   POST /get-upload-url/:id   all is sent: the verdict
+// /get-upload-url: for senders that upload their bytes directly to S3.
+//   POST /get-upload-url       {name, type?, length, relativePath?}  → 201, the addresses of the parts
+//   GET  /get-upload-url/:id   new addresses of the parts that are missing
+//   POST /get-upload-url/:id   every part is sent: the answer is the verdict
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Logger } from 'pino';
 import { z } from 'zod';
@@ -30,7 +30,7 @@ export interface DirectUploadParts {
 }
 
 export interface DirectOptions {
-  /** Undefined where staging is on a disk: there is nothing to be sent past this server. */
+  /** Undefined when staging is on a disk: direct uploads are not available. */
   door: DirectUploadParts | undefined;
   access: Access;
   downloads: Downloads;
@@ -76,7 +76,7 @@ export class Direct {
     const identity = await this.#options.access(request, id === undefined ? 'create' : 'append', id);
     if (!(await door.staging.isSafe())) {
       if (!this.#isClosed)
-        this.#options.log.warn('No direct uploads: this S3 server obeys headers that are not signed, also those that copy others’ objects');
+        this.#options.log.warn('direct uploads are off: this S3 server obeys unsigned headers, also those that copy other objects');
       this.#isClosed = true;
       throw new UploadError('ERR_NOT_FOUND');
     }
@@ -97,7 +97,8 @@ export class Direct {
   async #create(request: IncomingMessage, grantee: Identity): Promise<Upload> {
     const idempotencyKey = readIdempotencyKey(request);
     const wanted = Wanted.safeParse(await this.#readJson(request));
-    if (!wanted.success) throw new UploadError('ERR_BAD_REQUEST', { detail: wanted.error.issues[0]?.message ?? 'It is not an upload.' });
+    if (!wanted.success)
+      throw new UploadError('ERR_BAD_REQUEST', { detail: wanted.error.issues[0]?.message ?? 'The request does not describe an upload.' });
     const { name, type, relativePath, length } = wanted.data;
     const metadata = new Map(
       Object.entries({ filename: name, filetype: type, relativePath }).filter((pair): pair is [string, string] => pair[1] !== undefined),
@@ -108,7 +109,7 @@ export class Direct {
   }
 
   async #readJson(request: IncomingMessage): Promise<unknown> {
-    // A page can have any other type sent here by a form, without a preflight.
+    // A form on another site's page can send any other type without a preflight.
     if (!isMediaType(request, 'application/json')) throw new UploadError('ERR_INVALID_CONTENT_TYPE');
     const { bodyTimeoutMs, draining } = this.#options;
     const { bytes, end } = await collectBody(streamBody(request), {
@@ -137,14 +138,14 @@ export class Direct {
     const { ledger, expireAfterMs } = this.#options;
     const { id, length } = upload;
     if (upload.state !== 'receiving' || length === null) {
-      // It went through before, and the answer was lost: there is nothing left to send.
+      // The upload was completed before, and the answer was lost: no part is missing.
       answerJson(response, 200, { id, url: `${collectionUrl}/${id}`, partSize: 0, parts: [] });
       return;
     }
     const { partBytes, parts } = await staging.links(id, length, from);
     const now = ledger.now();
     const changes = { expiresAt: now + expireAfterMs, directDueAt: now + staging.linkLifetimeMs };
-    // Bytes may come that nobody here is told of: from the first address on that is not to be forgotten in a power cut.
+    // S3 receives bytes without this server. So the time by which the first addresses expire must survive a power cut.
     await ledger.change(id, { from: 'receiving' }, changes, upload.directDueAt === null);
     answerJson(response, status, { id, url: `${collectionUrl}/${id}`, partSize: partBytes, parts });
   }
@@ -160,7 +161,7 @@ export class Direct {
     if (upload.state === 'receiving' && !inspectionStarts.has(id)) {
       let isWhole = true;
       const isFree = await locker.tryWith(id, async () => {
-        isWhole = await completion.beginIfWhole(id);
+        isWhole = await completion.startIfComplete(id);
       });
       if (!isFree) throw new UploadError('ERR_UPLOAD_LOCKED', { retryAfterSeconds: 1 });
       if (!isWhole) throw new UploadError('ERR_MISMATCHED_OFFSET', { detail: 'Some parts are missing.' });

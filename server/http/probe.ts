@@ -1,11 +1,11 @@
 import { within } from '../runtime/pause.ts';
 
-/** For a while an answer is good: a load balancer asks every second or two, from several places at once. */
+/** How long a result is reused: a load balancer asks every second or two, from several places at once. */
 const KEEP_MS = 2000;
-/** Whoever asks for readiness has a time limit, too. */
+/** The client that asks for readiness has a time limit, too. */
 export const PROBE_LIMIT_MS = 2000;
 
-/** Whether something that this process depends on answers. It is asked once at a time, and never while it owes an answer. */
+/** Checks whether a dependency of this process works. Only one check runs at a time. */
 export class Probe {
   readonly #look: (signal: AbortSignal) => Promise<unknown>;
   readonly #onChange: (isWell: boolean, error: unknown) => void;
@@ -14,15 +14,15 @@ export class Probe {
   #askedAtMs = Number.NEGATIVE_INFINITY;
 
   /**
-   * @param look throws when it is not well; the signal says when nobody waits any more
-   * @param onChange told when it stops being well, and of each change after that
+   * @param look rejects when the dependency does not work; its signal is aborted when nothing waits for the result any more
+   * @param onChange called when the dependency first fails, and at each change after that
    */
   constructor(look: (signal: AbortSignal) => Promise<unknown>, onChange: (isWell: boolean, error: unknown) => void) {
     this.#look = look;
     this.#onChange = onChange;
   }
 
-  /** Resolves within `PROBE_LIMIT_MS`; what has not answered by then is not well. */
+  /** Resolves within `PROBE_LIMIT_MS`; a dependency that has not answered by then counts as failed. */
   async isWell(): Promise<boolean> {
     if (this.#isWell !== undefined && performance.now() - this.#askedAtMs < KEEP_MS) return this.#isWell;
     this.#running ??= this.#ask().finally(() => {

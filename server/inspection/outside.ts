@@ -1,27 +1,27 @@
-// Checks that wait for another program. That it is silent is not the file's doing: without a limit of its own, it would be a strike
-// against the file, and after five of them a verdict.
+// Checks that wait for another program. Its silence is not the file's fault: without a limit of its own, the wait would count as a crash
+// of the check, and after five crashes the file would be refused.
 import type { Turns } from '../runtime/turns.ts';
 import type { Inspectable } from './check.ts';
 
-/** What the work is told, and tells. */
+/** The connection between the work and its time limit. */
 export interface Outside {
   /** Aborted when the other program was silent for too long, or the inspection is over. */
   readonly signal: AbortSignal;
-  /** To be called whenever the other program got on. */
+  /** Call at each sign of life of the other program. */
   moved(): void;
 }
 
 export interface OutsideOptions {
-  /** So long the other program may be silent. */
+  /** For this long the other program may be silent. */
   limitMs: number;
-  /** How many may be asked at once; whoever waits for a turn is not silent. */
+  /** Limits how many requests run at once; waiting for a turn is not silence. */
   turns?: Turns;
-  /** What is thrown when it was silent for longer. */
+  /** The error that is thrown after too long a silence. */
   silent(): Error;
 }
 
 /**
- * Keeps an inspection from being taken for silent while the work goes on, which has a limit of its own.
+ * Reports progress to the inspection while the work runs, which has a time limit of its own.
  * @param limitMs as the inspection's own
  */
 export async function keepAlive<T>(upload: Pick<Inspectable, 'progress'>, limitMs: number, work: () => Promise<T>): Promise<T> {
@@ -29,7 +29,7 @@ export async function keepAlive<T>(upload: Pick<Inspectable, 'progress'>, limitM
   return work().finally(() => clearInterval(alive));
 }
 
-/** @throws what `silent` makes, the reason of the signal, or what the work throws */
+/** @throws the error of `silent`, the signal's reason, or the error of the work */
 export function askOutside<T>(
   ended: AbortSignal,
   { limitMs, turns, silent }: OutsideOptions,
@@ -43,7 +43,7 @@ export function askOutside<T>(
     const { promise: aborted, reject } = Promise.withResolvers<never>();
     const onAbort = () => reject(signal.reason);
     signal.addEventListener('abort', onAbort);
-    // Refreshed after its end, the timer would run again.
+    // After the end, `refresh` would start the timer again.
     const moved = () => void (signal.aborted || timer.refresh());
     try {
       return await Promise.race([work({ signal, moved }), aborted]);

@@ -1,4 +1,4 @@
-// Who is told of events in this process: a webhook, the application's own function, those who read. Put together here.
+// Connects the event log of this process with its consumers: a webhook, the application's function, readers of the feed.
 import type { Logger } from 'pino';
 import type { ApplicationRecord } from '../../shared/upload.ts';
 import type { LeaseHolder } from '../finish/lease.ts';
@@ -54,7 +54,7 @@ export class EventDelivery {
     for (const deliverer of this.#deliverers.values()) await deliverer.start();
   }
 
-  /** The receiver of the webhook answered 410, and nobody enabled it since. */
+  /** The webhook's receiver answered 410, and no operator has enabled it since. */
   get isWebhookStopped(): boolean {
     return this.#deliverers.get('webhook')?.isStopped ?? false;
   }
@@ -82,7 +82,7 @@ export class EventDelivery {
     try {
       return eventBody(event, this.#options.describe);
     } catch (error) {
-      this.#options.log.error({ err: error, event: event.id }, 'the row of an upload is broken: its event says little');
+      this.#options.log.error({ err: error, event: event.id }, 'the row of an upload is broken: its event only names the upload');
       return bareEventBody(event);
     }
   }
@@ -90,7 +90,7 @@ export class EventDelivery {
   async #cursor(): Promise<number> {
     const { engine } = this.#options;
     const consumers = await Promise.all([...this.#deliverers.keys()].map((name) => new Deliveries(engine, name).consumer()));
-    // What a receiver that wants none has not got waits no longer than any event is kept.
+    // For a receiver that wants no events, they are kept no longer than any event.
     const active = consumers.filter((consumer) => consumer !== undefined && !consumer.isStopped);
     return Math.min(Number.MAX_SAFE_INTEGER, ...active.map((consumer) => consumer?.cursor ?? 0));
   }

@@ -1,9 +1,9 @@
-// Sees to it that every event gets its position, soon after its commit, and goes when it is old.
+// Gives every event its position, soon after its commit, and deletes old events.
 import type { Logger } from 'pino';
 import type { EventLog } from '../ledger/event-log.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 
-/** What no hint told of is found so soon: an upload that was created, an operator's command, another process that died. */
+/** How often the ledger is read for events that no notice announced: of a creation, an operator's command, another process that died. */
 const EVERY_MS = 1000;
 const FORGET_EVERY_MS = 3_600_000;
 
@@ -11,7 +11,7 @@ export interface PositionsOptions {
   events: EventLog;
   ledger: Pick<Ledger, 'now' | 'onAnyChange'>;
   keepEventsForMs: number;
-  /** Up to where all whom this process tells have heard, or are sure to. */
+  /** The position up to which every consumer of this process has its events, or is sure to get them. */
   cursor(): Promise<number>;
   log: Logger;
 }
@@ -32,12 +32,12 @@ export class Positions {
     this.#options = options;
   }
 
-  /** Resolves when all that happened before has a position. @throws when the ledger can't be reached */
+  /** Resolves when all earlier events have a position. @throws when the ledger does not answer */
   async start(): Promise<void> {
     const { events, ledger } = this.#options;
-    while ((await events.give()) > 0);
+    while ((await events.assignPositions()) > 0);
     this.#stopHints = ledger.onAnyChange(() => {
-      // Where nobody waits, the timer does.
+      // Without a listener, the timer is soon enough.
       if (this.#listeners.size > 0) this.#give();
     });
     this.#timer = setInterval(() => {
@@ -46,7 +46,7 @@ export class Positions {
     }, EVERY_MS).unref();
   }
 
-  /** Calls back when there may be more to read. Returns how to stop. */
+  /** Calls the listener when there may be new events. Returns a function that removes the listener. */
   onGiven(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
@@ -72,7 +72,7 @@ export class Positions {
     try {
       while (this.#isAgain && !this.#isClosed) {
         this.#isAgain = false;
-        while (!this.#isClosed && (await events.give()) > 0) {
+        while (!this.#isClosed && (await events.assignPositions()) > 0) {
           for (const listener of this.#listeners) listener();
           // Requests come first.
           await new Promise((resolve) => setImmediate(resolve));
@@ -81,7 +81,7 @@ export class Positions {
       this.#isWell = true;
     } catch (error) {
       // The timer tries again.
-      if (this.#isWell) log.warn({ err: error }, 'events can not be told of yet: the ledger does not answer');
+      if (this.#isWell) log.warn({ err: error }, 'events get no positions yet: the ledger does not answer');
       this.#isWell = false;
     }
   }
@@ -91,9 +91,9 @@ export class Positions {
     this.#forgetAtMs = performance.now() + FORGET_EVERY_MS;
     this.#forgetting ??= (async () => events.forget(ledger.now() - keepEventsForMs, await cursor()))()
       .then((count) => {
-        if (count > 0) log.info({ count }, 'old events were forgotten');
+        if (count > 0) log.info({ count }, 'old events were deleted');
       })
-      .catch((error: unknown) => log.warn({ err: error }, 'old events can not be forgotten yet'))
+      .catch((error: unknown) => log.warn({ err: error }, 'deleting old events failed'))
       .finally(() => {
         this.#forgetting = undefined;
       });

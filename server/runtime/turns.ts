@@ -1,4 +1,4 @@
-/** So many at a time, first come first served. */
+/** Limits how many tasks run at once. Tasks start in the order of their calls. */
 export class Turns {
   #free: number;
   readonly #waiting: (() => void)[] = [];

@@ -48,7 +48,7 @@ export class Confirmations {
       return upload.provenOffset;
     }
     // What the ledger can't remember is not promised: it may be sent again.
-    const isRemembered = await ledger.prove(upload.id, stored).catch(() => false);
+    const isRemembered = await ledger.raiseProvenOffset(upload.id, stored).catch(() => false);
     return isRemembered ? stored : upload.provenOffset;
   }
 

@@ -12,7 +12,7 @@ export interface EarlyRejectionOptions extends RejectionOptions {
   /** What the first bytes alone can refuse. */
   checkHead(head: Uint8Array, upload: Upload): Promise<Rejection | undefined>;
   /** Told of the verdict, once it is durable, when they do. Never rejects. */
-  announce(upload: Upload): void;
+  logVerdict(upload: Upload): void;
 }
 
 /**
@@ -22,7 +22,7 @@ export interface EarlyRejectionOptions extends RejectionOptions {
  * @throws UploadError when the first bytes refuse the upload; it has moved to `rejected`
  */
 export async function requireAllowedHead(options: EarlyRejectionOptions, upload: Upload, head: Uint8Array, told: Checksum): Promise<void> {
-  const { staging, checkHead, announce } = options;
+  const { staging, checkHead, logVerdict } = options;
   // A detection that fails is no verdict: the full inspection looks again.
   const rejection = await checkHead(head, upload).catch(() => undefined);
   if (rejection === undefined) return;
@@ -31,7 +31,7 @@ export async function requireAllowedHead(options: EarlyRejectionOptions, upload:
     staging,
     () => moveToRejected(options, upload.id, { from: 'receiving' }, rejection, known),
     // Not awaited: whoever is told must not hold up the answer.
-    (rejected) => announce(rejected),
+    (rejected) => logVerdict(rejected),
   );
   throw new UploadError(rejection.code, rejection.detail === undefined ? {} : { detail: rejection.detail });
 }
@@ -42,12 +42,12 @@ export async function requireAllowedHead(options: EarlyRejectionOptions, upload:
  * @throws UploadError ERR_FILE_DAMAGED; the upload has moved to `rejected`
  */
 export async function endDamaged(options: EarlyRejectionOptions, upload: Upload, told: Checksum, cause: Error): Promise<void> {
-  const { staging, announce } = options;
+  const { staging, logVerdict } = options;
   const known = { checksum: told.checksum, checksumOffset: told.offset };
   await endReceiving(
     staging,
     () => moveToRejected(options, upload.id, { from: 'receiving' }, { code: 'ERR_FILE_DAMAGED' }, known),
-    (rejected) => void announce(rejected),
+    (rejected) => void logVerdict(rejected),
   );
   throw new UploadError('ERR_FILE_DAMAGED', { cause });
 }

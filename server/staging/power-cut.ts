@@ -58,7 +58,7 @@ export async function proveAll(ledger: Ledger, staging: Staging, unproved: Unpro
       const size = Math.min(await staging.size(id), unverifiedFrom ?? Number.POSITIVE_INFINITY);
       if (size <= provenOffset || unproved.has(id)) continue;
       await staging.sync(id);
-      await ledger.prove(id, size);
+      await ledger.raiseProvenOffset(id, size);
     }
     if (page.length < PAGE) return;
   }

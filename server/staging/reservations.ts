@@ -125,10 +125,10 @@ export class Reservations {
   }
 
   /** Gives back the room of uploads that nothing came of for too long. What they brought still counts. */
-  async lapse(): Promise<void> {
+  async releaseExpired(): Promise<void> {
     const { ledger, quotas } = this.#options;
     const now = ledger.now();
-    while ((await quotas.lapse(now, LAPSE_PAGE)) === LAPSE_PAGE);
+    while ((await quotas.releaseExpired(now, LAPSE_PAGE)) === LAPSE_PAGE);
   }
 
   /** @param least how much is enough, where all that is wanted is not to be had */
@@ -139,7 +139,7 @@ export class Reservations {
     } catch (error) {
       if (quotaFault(error) === undefined) throw error;
     }
-    await this.lapse();
+    await this.releaseExpired();
     await this.#writeLimits(grantee, true, isKnown);
     try {
       return await take(wanted).catch((error: unknown) => {

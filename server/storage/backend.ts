@@ -1,4 +1,4 @@
-// Where bytes are kept, by configuration: the disk of this machine, or a bucket.
+// Where bytes are kept, by configuration: on the disk of this machine, or in a bucket.
 import { join } from 'node:path';
 import type { FilePlace } from '../../shared/upload.ts';
 import type { Config } from '../config/config.ts';
@@ -20,41 +20,41 @@ import type { Storage } from './storage.ts';
 export interface Backend {
   staging: Staging;
   storage: Storage;
-  /** That bytes in progress are in. */
+  /** The location of bytes in progress. */
   keyPrefix: StagingLocation;
-  /** For senders that bring their bytes there themselves. */
+  /** For senders that upload directly to S3. */
   direct?: S3Direct;
-  /** Bytes free for final files; Infinity where they are on the file system of what is staged. */
+  /** Free bytes for final files; Infinity when they share a file system with staged bytes. */
   storageFreeBytes?: () => Promise<number>;
-  /** Before the first upload. @throws what the system says when it can't be used, or BucketUnusable */
+  /** Call before the first upload. @throws the system's error when the backend is not usable, or BucketUnusable */
   prepare(): Promise<void>;
-  /** Whether bytes can be kept now; asked every few seconds, for as long as the signal lets it. @throws when they can't */
+  /** Checks whether bytes can be stored now, until the signal is aborted. Called every few seconds. @throws when they cannot */
   check(signal: AbortSignal): Promise<void>;
   /**
-   * So long the bytes of a removed file stay for those who read them. 0: an open file outlives its name. In a bucket a download goes
-   * on with a new request where it broke or paused, and of a directory that machines share another machine may take it away.
+   * How long the bytes of a removed file stay for running downloads. 0: an open file outlives its name. In a bucket, a download that
+   * broke or paused continues with a new request; and in a directory that machines share, another machine may remove the file.
    */
   lingerMs: number;
-  /** Where the application finds a final file. */
+  /** The location of a final file for the application. */
   placeOf(directory: string, name: string): FilePlace;
-  /** Where an operator finds a final file. */
+  /** The location of a final file for an operator. */
   describe(directory: string, name: string): string;
   close(): Promise<void>;
 }
 
-/** Whoever still reads says so several times in it. */
+/** Running downloads mark their file several times in this time. */
 const LINGER_MS = 60_000;
 
 export interface BackendOptions {
-  /** Told of what can't be taken away now. */
+  /** Called with the error of a removal that will be retried. */
   onFault?: (error: unknown) => void;
-  /** What keeps bytes in progress, where an application brings it. */
+  /** Keeps bytes in progress, if the application brings one. */
   dataStore?: DataStore | undefined;
-  /** The ledger's, open by the time that anything is staged. */
+  /** The ledger's engine, which is open before anything is staged. */
   engine: () => Engine;
 }
 
-/** Bytes in progress in a store that is not Landfall's own. */
+/** Staging in a store that is not Landfall's own. */
 interface StagedInStore {
   staging: StoreStaging;
   place: StagingLocation;
@@ -108,7 +108,7 @@ function openDisk(config: Config, inStore: StagedInStore | undefined, onFault?: 
   return {
     staging,
     storage,
-    // The ledger's own, or one that every process may have by another path.
+    // The ledger's own directory, or one that each process may reach by another path.
     keyPrefix: inStore?.place ?? { name: 'the data directory', server: '' },
     storageFreeBytes: () => storage.freeBytesBeside(config.dataDir),
     async prepare() {
@@ -123,7 +123,7 @@ function openDisk(config: Config, inStore: StagedInStore | undefined, onFault?: 
   };
 }
 
-/** To reach S3 as the settings say. */
+/** The options of an S3 client, from the settings. */
 export function clientOptions(config: Config): ClientOptions {
   return {
     region: config.s3Region,
@@ -166,7 +166,7 @@ async function openS3(config: Config, inStore: StagedInStore | undefined, onFaul
     staging,
     storage,
     keyPrefix: inStore?.place ?? { name: `s3://${s3Bucket}/${s3Prefix}`, server: config.s3Endpoint },
-    // What comes past this server comes into Landfall's own parts.
+    // Direct uploads go to Landfall's own parts.
     ...(inStore ? {} : { direct: new S3Direct({ bucket, partBytes, linkSeconds }) }),
     async prepare() {
       await check.requireUsable();

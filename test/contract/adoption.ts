@@ -85,7 +85,7 @@ export function testAdoption(open: () => Promise<Adoptable>): void {
     const before = await everything();
     const first = await adopt('--delete');
     expect(first).toMatchObject({ code: 0, err: '' });
-    expect(first.out).toContain('2 finished and 0 unfinished uploads adopted, 0 were before, 0 left, 0 taken away');
+    expect(first.out).toContain('2 finished and 0 unfinished uploads adopted, 0 already here, 0 skipped; originals removed: 0');
     expect(await everything()).toEqual(before);
     const server = await serve();
     await expect.poll(async () => (await readRecord(good.url)).state).toBe('accepted');
@@ -94,7 +94,7 @@ export function testAdoption(open: () => Promise<Adoptable>): void {
     expect((await headUpload(good.url)).offset).toBe(bytes.byteLength);
     await server.stop();
     const second = await adopt('--delete');
-    expect(second.out).toContain('0 finished and 0 unfinished uploads adopted, 2 were before, 0 left, 1 taken away');
+    expect(second.out).toContain('0 finished and 0 unfinished uploads adopted, 2 already here, 0 skipped; originals removed: 1');
     const left = await everything();
     expect(left.some((key) => key.includes(keyOf(named(bad.url))))).toBe(true);
     expect(left.some((key) => key.includes(keyOf(named(good.url))))).toBe(false);
@@ -145,7 +145,7 @@ export function testAdoption(open: () => Promise<Adoptable>): void {
     await patchUpload(later.url, 0, bytes.subarray(0, 1000));
     await other.kill();
     expect((await adopt()).out).toContain('0 finished and 2 unfinished uploads adopted, 0 were before');
-    expect((await adopt('--delete')).out).toContain('0 finished and 0 unfinished uploads adopted, 2 were before, 0 left, 2 taken away');
+    expect((await adopt('--delete')).out).toContain('0 finished and 0 unfinished uploads adopted, 2 already here, 0 skipped; originals removed: 2');
     expect(await everything()).toEqual([]);
     await serve();
     const now = await headUpload(url);

@@ -48,7 +48,7 @@ async function openBed(openStaging: () => Promise<Staging>) {
     bodyTimeoutMs: 60_000,
     durability: 'chunk',
     unproved: new Unproved(ledger),
-    announce: async () => {},
+    logVerdict: async () => {},
     isWrittenElsewhere: async () => false,
     checkHead: (head, { name: safeName, claimedType, length }) => checkHead(detector, { head, safeName, claimedType, length, policy }),
   });

@@ -184,7 +184,7 @@ export function testDeliveries(open: () => Promise<EventsUnderTest>): void {
     const bed = await bedFor(await open(), receiver);
     const id = await bed.create();
     await expect.poll(async () => (await bed.rows())[0]?.attempts ?? 0, SOON).toBe(1);
-    expect((await bed.rows())[0]?.lastError).toBe('The receiver can not be reached (ECONNREFUSED).');
+    expect((await bed.rows())[0]?.lastError).toBe('The receiver cannot be reached (ECONNREFUSED).');
     bed.pass(GIVE_UP_AFTER_MS - HOUR);
     await expect.poll(async () => (await bed.rows())[0]?.attempts ?? 0, SOON).toBe(2);
     expect((await bed.rows())[0]?.state).toBe('pending');
@@ -197,7 +197,7 @@ export function testDeliveries(open: () => Promise<EventsUnderTest>): void {
     bed.pass(HOUR);
     await expect.poll(() => receiver.takenOf(id), SOON).toEqual(['upload.terminated']);
     const [failed] = await bed.rows();
-    await bed.deliveries.again(failed?.position ?? 0, id, 0);
+    await bed.deliveries.redeliver(failed?.position ?? 0, id, 0);
     await expect.poll(() => receiver.takenOf(id), SOON).toEqual(['upload.terminated', 'upload.created']);
     await expect.poll(() => bed.rows()).toEqual([]);
   });

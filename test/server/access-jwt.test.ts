@@ -180,7 +180,7 @@ describe('a token by a public key', () => {
     for (const [text, says] of [
       [privatePem, 'private key'],
       ['hello', 'no public key'],
-      ['-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----', 'can not be read'],
+      ['-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----', 'cannot be read'],
     ] as const) {
       await expect(serve({ jwtPublicKeyFile: await keyFile(text) })).rejects.toThrow(says);
     }

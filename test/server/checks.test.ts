@@ -215,7 +215,7 @@ describe('the sentence of a refusal', () => {
       '“letter.docx” holds a Word document with macros. Save it without macros, or give it its own extension.',
     ],
     ['letter.docx', office('docx', { members: [{ name: 'word/setup.exe' }] }), '“letter.docx” holds a program (“setup.exe”).'],
-    ['data.csv', files.png(), '“data.csv” has a byte at position 6 that no text has.'],
+    ['data.csv', files.png(), '“data.csv” has a byte at position 6 that does not occur in text.'],
     [null, files.elf(), 'It holds a Linux program.'],
   ])('for %s tells what is wrong', async (name, content, sentence) => {
     expect((await inspect(name, content)).rejection?.detail).toBe(sentence);

@@ -102,10 +102,10 @@ export async function openFinishBed(options: FinishBedOptions = {}): Promise<Fin
     staging,
     storage,
     lock: locker,
-    isBeginning: (id) => finisher.inspectionStarts.has(id),
+    isStarting: (id) => finisher.inspectionStarts.has(id),
     intervalMs: 1_000_000,
     keepRecordsForMs,
-    lapse: async () => {},
+    releaseReservations: async () => {},
     removal,
     log,
   });

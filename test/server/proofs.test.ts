@@ -136,7 +136,7 @@ describe('a chunk that carries its own checksum', () => {
     if (before === undefined) throw new Error('It was created just now.');
     await ledger.change(id, { from: 'receiving' }, { unverifiedFrom: 300 }, false);
     expect(await confirmations(bed).confirmed(before)).toBe(300);
-    expect(await ledger.prove(id, LENGTH)).toBe(false);
+    expect(await ledger.raiseProvenOffset(id, LENGTH)).toBe(false);
     expect((await ledger.get(id))?.provenOffset).toBe(100);
   });
 });

@@ -1,4 +1,4 @@
-/** Compound files: Word, Excel and PowerPoint up to 2003, messages of Outlook, installers, and Office files with a password. */
+/** Compound files: Word, Excel and PowerPoint up to 2003, Outlook messages, installers, and Office files with a password. */
 import { type ByteRanges, rangesOf, rangesWithin, readAt } from './byte-ranges.ts';
 import { type CompoundFile, readCompoundFile } from './compound-file.ts';
 import type { Contents, Findings } from './contents.ts';

@@ -1,5 +1,5 @@
-// `landfall-server adopt`: takes over what another server has. Bytes come first, what is known of them then, and nothing goes from
-// where it was before both are durable here: it can be ended anywhere, and run again.
+// `landfall-server adopt`: takes over the uploads of another server. It copies the bytes, then writes the row, and removes the
+// original only when both are durable here. So it can be interrupted at any point, and run again.
 import { link } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { nameFromType } from '../../../shared/filename.ts';
@@ -22,13 +22,13 @@ import type { Storage } from '../../storage/storage.ts';
 import type { AdoptionSource, FoundUpload, UnusableUpload } from './source.ts';
 
 export interface AdoptionOptions {
-  /** Whose they are, as the access rule names owners; empty: everyone's. */
+  /** The owner of the adopted uploads, as the access rule names owners; empty: everyone. */
   owner: string;
-  /** Finished files are taken as they are, and not looked into. */
+  /** Finished files are accepted without an inspection. */
   isTrusted: boolean;
-  /** Nothing is changed, anywhere. */
+  /** Changes nothing, anywhere. */
   isDry: boolean;
-  /** What is durable here goes from where it was. */
+  /** Removes originals that are durable here. */
   mayRemove: boolean;
 }
 
@@ -38,28 +38,28 @@ export interface Adopting {
   staging: Staging;
   storage: Storage;
   config: Config;
-  /** A line for the person who runs it. */
+  /** Prints a line for the operator. */
   say(line: string): void;
 }
 
 export interface AdoptionCounts {
   finished: number;
   unfinished: number;
-  /** They were here already. */
+  /** Adopted before. */
   known: number;
   unusable: number;
   removed: number;
 }
 
-/** Of a type that nobody has looked for: it is told as bytes, and never opened by a browser. */
+/** The type of a file that was not inspected: browsers never open it. */
 const UNKNOWN_TYPE = 'application/octet-stream';
 
-/** Everything that a source has. One that can't be taken over keeps no others; running it again tries it again. */
+/** Adopts every upload of a source. One that cannot be adopted does not stop the others; a later run tries it again. */
 export async function adoptAll(source: AdoptionSource, options: AdoptionOptions, adopting: Adopting): Promise<AdoptionCounts> {
   const counts: AdoptionCounts = { finished: 0, unfinished: 0, known: 0, unusable: 0, removed: 0 };
   const leave = (id: string, reason: string) => {
     counts.unusable += 1;
-    adopting.say(`${id}  left  ${reason}`);
+    adopting.say(`${id}  skipped  ${reason}`);
   };
   for await (const found of source.uploads()) {
     try {
@@ -74,7 +74,7 @@ export async function adoptAll(source: AdoptionSource, options: AdoptionOptions,
   return counts;
 }
 
-/** An upload that is here, and whose removal there did not come to its end. */
+/** An upload that was adopted, and whose original was removed only in part. */
 async function isRest({ id, remove }: UnusableUpload, { mayRemove, isDry }: AdoptionOptions, { ledger }: Adopting): Promise<boolean> {
   const upload = remove && (await ledger.get(parseUploadId(id) ?? idFor(id)));
   if (upload === undefined) return false;
@@ -84,7 +84,7 @@ async function isRest({ id, remove }: UnusableUpload, { mayRemove, isDry }: Adop
 
 function unusable({ length, offset, id }: Exclude<FoundUpload, UnusableUpload>, { maxUploadBytes }: Config): string | undefined {
   if ((length ?? offset) > maxUploadBytes) return `it is larger than LANDFALL_MAX_UPLOAD_SIZE, ${formatBytes(maxUploadBytes)}`;
-  if (parseUploadId(id) === undefined && addressesOf(id).length === 0) return 'its id is none that an address could have';
+  if (parseUploadId(id) === undefined && addressesOf(id).length === 0) return 'its id cannot be part of an address';
   return undefined;
 }
 
@@ -120,7 +120,7 @@ class Adoption {
 
   async #adopt(): Promise<Upload> {
     const { staging, ledger, adopted } = this.#adopting;
-    // What an earlier run brought that did not come to its end.
+    // Removes what an interrupted run has copied.
     await staging.remove(this.#id);
     const checksum = (await this.#link()) ?? (await this.#copy());
     await staging.sync(this.#id);
@@ -134,7 +134,7 @@ class Adoption {
     return upload;
   }
 
-  /** A finished file is not written to any more: where it can have a second name, its bytes need not be there twice. */
+  /** A finished file does not change: where a link is possible, its bytes are not copied. */
   async #link(): Promise<Checksum | undefined> {
     const { staging } = this.#adopting;
     const { path } = this.#found;
@@ -177,7 +177,7 @@ class Adoption {
     }
     const { offset, id } = this.#found;
     if (checksum.offset !== offset)
-      throw new Error(`${checksum.offset} bytes of ${id} were read, and ${offset} were there: somebody writes to it.`);
+      throw new Error(`${checksum.offset} bytes of ${id} were read instead of ${offset}: another program writes to it.`);
     return checksum;
   }
 
@@ -191,7 +191,7 @@ class Adoption {
     return { ...row, createdAt, checksum, checksumOffset, provenOffset: offset };
   }
 
-  /** The next server that serves inspects it, unasked. */
+  /** The next server that starts inspects it. */
   #inspectable(row: UploadIn<'receiving'>): UploadIn<'inspecting'> {
     const { offset } = this.#found;
     const target = directoryFor(this.#id, new Date(row.createdAt));
@@ -200,7 +200,7 @@ class Adoption {
 
   async #publish(row: UploadIn<'receiving'>): Promise<UploadIn<'accepted'>> {
     const { offset: length } = this.#found;
-    // Of the day that does not change: run again, it has the same place.
+    // The day of its creation does not change: a later run publishes to the same directory.
     const directory = directoryFor(this.#id, new Date(row.createdAt));
     const name = row.name ?? nameFromType(this.#id, null);
     const published = { id: this.#id, directory, name, type: UNKNOWN_TYPE, attempt: 1, checksum: row.checksum };
@@ -214,19 +214,19 @@ class Adoption {
     const size = length === null ? `${offset} bytes` : `${offset} of ${length} bytes`;
     const what = upload === undefined ? (this.#isFinished ? 'finished' : 'unfinished') : upload.state;
     const under = id === this.#id ? '' : `  as ${this.#id}`;
-    const lost = told === undefined ? '' : `  bytes are missing before what follows: its sender was told ${told}, and sends the rest again`;
+    const lost = told === undefined ? '' : `  a part is missing: its sender was told ${told}, and sends the rest again`;
     this.#adopting.say(`${id}  ${what}  ${size}${under}${lost}`);
   }
 }
 
-/** Counted as what its owner sends here. */
+/** Adopted uploads count toward their owner's limits. */
 function granteeOf(owner: string): Grantee {
   const isAnyones = owner === '';
   const source = isAnyones ? 'anonymous' : 'application';
   return { owner, source, credential: null, quota: isAnyones ? '' : quotaOfOwner(owner), limits: NO_LIMITS };
 }
 
-/** Whether what was adopted needs its old place no more. What waits for its verdict, or was refused, may be wanted yet. */
+/** True when the original is not needed any more. It may be needed while the verdict is open, and after a refusal. */
 function isSafe({ state }: Upload): boolean {
   return state !== 'inspecting' && state !== 'rejected';
 }
