@@ -145,7 +145,9 @@ export function testAdoption(open: () => Promise<Adoptable>): void {
     await patchUpload(later.url, 0, bytes.subarray(0, 1000));
     await other.kill();
     expect((await adopt()).out).toContain('0 finished and 2 unfinished uploads adopted, 0 were before');
-    expect((await adopt('--delete')).out).toContain('0 finished and 0 unfinished uploads adopted, 2 already here, 0 skipped; originals removed: 2');
+    expect((await adopt('--delete')).out).toContain(
+      '0 finished and 0 unfinished uploads adopted, 2 already here, 0 skipped; originals removed: 2',
+    );
     expect(await everything()).toEqual([]);
     await serve();
     const now = await headUpload(url);
