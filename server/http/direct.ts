@@ -161,7 +161,7 @@ export class Direct {
     if (upload.state === 'receiving' && !inspectionStarts.has(id)) {
       let isWhole = true;
       const isFree = await locker.tryWith(id, async () => {
-        isWhole = await completion.beginIfWhole(id);
+        isWhole = await completion.startIfComplete(id);
       });
       if (!isFree) throw new UploadError('ERR_UPLOAD_LOCKED', { retryAfterSeconds: 1 });
       if (!isWhole) throw new UploadError('ERR_MISMATCHED_OFFSET', { detail: 'Some parts are missing.' });

@@ -157,7 +157,7 @@ export class Deliverer {
       await Promise.race([send(delivery, signal), aborted(signal)]);
       await this.#write(() => deliveries.delivered(position, uploadId, this.#options.now()));
       log.debug({ event: id, type, upload: uploadId, consumer }, 'delivered');
-      if (this.#failuresInRow >= AWAY_AFTER) await this.#write(() => deliveries.hasten(this.#options.now()));
+      if (this.#failuresInRow >= AWAY_AFTER) await this.#write(() => deliveries.retryNow(this.#options.now()));
       this.#failuresInRow = 0;
     } catch (error) {
       // Aborted because this server closes, which says nothing about the receiver.

@@ -35,7 +35,7 @@ export class EventPositions {
   /** Resolves when all earlier events have a position. @throws when the ledger does not answer */
   async start(): Promise<void> {
     const { events, ledger } = this.#options;
-    while ((await events.give()) > 0);
+    while ((await events.assignPositions()) > 0);
     this.#unsubscribe = ledger.onAnyChange(() => {
       // Without a listener, the timer is soon enough.
       if (this.#listeners.size > 0) this.#assign();
@@ -72,7 +72,7 @@ export class EventPositions {
     try {
       while (this.#isRequested && !this.#isClosed) {
         this.#isRequested = false;
-        while (!this.#isClosed && (await events.give()) > 0) {
+        while (!this.#isClosed && (await events.assignPositions()) > 0) {
           for (const listener of this.#listeners) listener();
           // Requests come first.
           await new Promise((resolve) => setImmediate(resolve));

@@ -70,7 +70,7 @@ async function redeliver(ids: readonly string[], engine: Engine, ledger: Ledger,
       code = missing(id, output);
       continue;
     }
-    await deliveries.again(event.position, event.uploadId, ledger.now());
+    await deliveries.redeliver(event.position, event.uploadId, ledger.now());
     output.write(`${id} will be sent\n`);
   }
   if ((await deliveries.consumer()) === undefined) output.write('They wait until a server starts with LANDFALL_WEBHOOK_URL.\n');

@@ -1,7 +1,7 @@
 // After a restore: ends the uploads that were unfinished in the backup. Their bytes are not in the backup, or do not match the
 // ledger. Their senders are answered 410 and start again.
 import type { Engine } from '../ledger/engine.ts';
-import { leapEvents } from '../ledger/event-log.ts';
+import { skipEventPositions } from '../ledger/event-log.ts';
 import { Holders } from '../ledger/holders.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { UploadIn } from '../ledger/upload.ts';
@@ -26,7 +26,7 @@ export async function endUnfinished(engine: Engine, ledger: Ledger, keepRecordsF
     throw new StillServed('Another process serves this ledger, or did so a moment ago. Stop it, and wait as long as LANDFALL_LEASE.');
   }
   await holders.clearAll();
-  await leapEvents(engine);
+  await skipEventPositions(engine);
   await ledger.leases.releaseAll();
   for (;;) {
     const page = await ledger.leases.due(ledger.now(), PAGE);

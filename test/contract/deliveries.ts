@@ -197,7 +197,7 @@ export function testDeliveries(open: () => Promise<EventsUnderTest>): void {
     bed.pass(HOUR);
     await expect.poll(() => receiver.takenOf(id), SOON).toEqual(['upload.terminated']);
     const [failed] = await bed.rows();
-    await bed.deliveries.again(failed?.position ?? 0, id, 0);
+    await bed.deliveries.redeliver(failed?.position ?? 0, id, 0);
     await expect.poll(() => receiver.takenOf(id), SOON).toEqual(['upload.terminated', 'upload.created']);
     await expect.poll(() => bed.rows()).toEqual([]);
   });

@@ -1,7 +1,7 @@
 // The events of uploads, with every engine: each change once, as it was, in an order that a reader can follow.
 import { expect, it } from 'vitest';
 import type { Engine } from '../../server/ledger/engine.ts';
-import { EventLog, leapEvents, type NewEvent } from '../../server/ledger/event-log.ts';
+import { EventLog, type NewEvent, skipEventPositions } from '../../server/ledger/event-log.ts';
 import type { Ledger } from '../../server/ledger/ledger.ts';
 import type { UploadRow } from '../../server/ledger/upload.ts';
 import type { UploadId } from '../../server/ledger/upload-id.ts';
@@ -24,7 +24,7 @@ export function openEventLog(
 }
 
 export async function giveAll(events: EventLog): Promise<void> {
-  while ((await events.give()) > 0);
+  while ((await events.assignPositions()) > 0);
 }
 
 /** @param open makes an empty ledger that goes when the running test ends */
@@ -45,7 +45,7 @@ export function testEvents(open: () => Promise<EventsUnderTest>): void {
     await ledger.create(upload, true);
     expect(await told(events)).toEqual([['upload.created', id, upload]]);
     await ledger.checkpoint(id, { checksum: 5, checksumOffset: 7 }, 7);
-    await ledger.beginInspection(id, 'p1', { ...BEGIN, length: 2 ** 52 });
+    await ledger.startInspection(id, 'p1', { ...BEGIN, length: 2 ** 52 });
     const lease = { holder: 'p1', attempt: 1 };
     const accepted = await ledger.move(id, { from: 'inspecting', lease }, 'accepted', {
       name: 'a.mp4',
@@ -77,7 +77,7 @@ export function testEvents(open: () => Promise<EventsUnderTest>): void {
     await ledger.create({ ...empty, length: 0 }, true);
     await ledger.abandon(empty.id);
     // None of these changes is an end.
-    await ledger.beginInspection(whole.id, 'p1', BEGIN);
+    await ledger.startInspection(whole.id, 'p1', BEGIN);
     await ledger.move(whole.id, { from: 'inspecting' }, 'receiving', {});
     const all = await told(events);
     const of = (id: UploadId) => all.filter(([, uploadId]) => uploadId === id).map(([type]) => type);
@@ -108,7 +108,7 @@ export function testEvents(open: () => Promise<EventsUnderTest>): void {
     };
     const give = async (events: EventLog) => {
       while (isWriting) {
-        await events.give();
+        await events.assignPositions();
         await new Promise((resolve) => setTimeout(resolve, 2));
       }
     };
@@ -148,7 +148,7 @@ export function testEvents(open: () => Promise<EventsUnderTest>): void {
     await ledger.create(newUpload(), true);
     // The process that would have given it is gone.
     const next = openEventLog(opened);
-    expect(await next.give()).toBe(1);
+    expect(await next.assignPositions()).toBe(1);
     const all = await next.read(0, 10);
     expect(all).toHaveLength(2);
     expect(all[0]).toEqual(given);
@@ -203,13 +203,13 @@ export function testEvents(open: () => Promise<EventsUnderTest>): void {
     // From the lost ledger, which continued after the backup.
     const kept = 40_000;
     await expect(events.requireKnown(kept)).rejects.toMatchObject({ code: 'ERR_BAD_REQUEST' });
-    await leapEvents(opened.engine);
+    await skipEventPositions(opened.engine);
     await expect(events.requireKnown(kept)).resolves.toBeUndefined();
     const late = newUpload();
     await opened.ledger.create(late, true);
     expect(await told(events, kept)).toEqual([['upload.created', late.id, late]]);
-    await leapEvents(opened.engine);
-    await leapEvents(opened.engine);
+    await skipEventPositions(opened.engine);
+    await skipEventPositions(opened.engine);
     expect(await told(events, kept)).toHaveLength(1);
   });
 }

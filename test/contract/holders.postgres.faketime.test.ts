@@ -28,7 +28,7 @@ async function openHolders(): Promise<{ holders: Holders; ledger: Ledger; anothe
 
 it('set forward by a day, it takes no process for dead that was seen alive', async () => {
   const { holders, aheadMs } = await openHolders();
-  await holders.enter('alive', HOUR);
+  await holders.register('alive', HOUR);
   expect(await holders.expireSilent()).toEqual([]);
   clock.set('+1d');
   expect(await aheadMs()).toBeGreaterThan(23 * HOUR);
@@ -42,14 +42,14 @@ it('set forward by a day, it takes no process for dead that was seen alive', asy
 
 it('set back by five hours, it keeps no process alive that does not renew', async () => {
   const { holders, another, aheadMs } = await openHolders();
-  await holders.enter('dead', 1000);
+  await holders.register('dead', 1000);
   expect(await holders.expireSilent()).toEqual([]);
   clock.set('-5h');
   expect(await aheadMs()).toBeLessThan(-4 * HOUR);
   await expect.poll(() => holders.expireSilent()).toEqual(['dead']);
   // Seen for the first time, by a process that started after the clock was set.
   clock.set('+0');
-  await holders.enter('another', 1000);
+  await holders.register('another', 1000);
   clock.set('-5h');
   const later = another();
   await expect.poll(async () => (await later.expireSilent()).sort()).toEqual(['another', 'dead']);

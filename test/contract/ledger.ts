@@ -38,7 +38,7 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
   /** The row of an inspection whose first attempt is running. */
   async function withInspection(values: Partial<UploadRow> = {}) {
     const opened = await withUpload(values);
-    const begun = await opened.ledger.beginInspection(opened.id, 'first', BEGIN);
+    const begun = await opened.ledger.startInspection(opened.id, 'first', BEGIN);
     return { ...opened, lease: { holder: 'first', attempt: begun?.attempt ?? 0 } };
   }
 
@@ -128,7 +128,7 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
     expect(await direct.due(now, 1)).toEqual([rows[1]]);
     await direct.lookAgain(rows[1]?.id ?? A, now + 1);
     expect(await ledger.get(rows[1]?.id ?? A)).toEqual({ ...rows[1], directDueAt: now + 1 });
-    await ledger.beginInspection(rows[0]?.id ?? A, 'p1', BEGIN);
+    await ledger.startInspection(rows[0]?.id ?? A, 'p1', BEGIN);
     expect(await due()).toEqual([2]);
   });
 
@@ -155,7 +155,7 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
   it('begins an inspection once, with its lease taken and its attempt counted', async () => {
     const { ledger, id } = await withUpload({ length: null });
     const inspectionStarts = Array.from({ length: 5 }, (_, n) =>
-      ledger.beginInspection(id, `p${n}`, { ...BEGIN, length: 7, held: 'length' }),
+      ledger.startInspection(id, `p${n}`, { ...BEGIN, length: 7, held: 'length' }),
     );
     const begun = (await Promise.all(inspectionStarts)).filter((row) => row !== undefined);
     expect(begun).toHaveLength(1);
@@ -166,9 +166,9 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
   it('lets only the latest attempt of the lease write its outcome', async () => {
     const { ledger, holders, id, lease } = await withInspection();
     expect(await ledger.leases.claim(id, 'second', Date.now())).toBeUndefined();
-    await holders.enter('first', HOUR);
+    await holders.register('first', HOUR);
     expect(await ledger.leases.claim(id, 'second', Date.now())).toBeUndefined();
-    await holders.leave('first');
+    await holders.markDead('first');
     // No process has taken it over yet, but the lease is lost already.
     expect(await ledger.move(id, { from: 'inspecting', lease }, 'accepted', ENDS)).toBeUndefined();
     expect((await ledger.leases.claim(id, 'second', Date.now()))?.attempt).toBe(2);
@@ -208,9 +208,9 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
     const { ledger, holders, locks, id } = await withInspection();
     const mine = newUpload();
     await ledger.create(mine, false);
-    await holders.enter('second', HOUR);
-    await ledger.beginInspection(mine.id, 'second', BEGIN);
-    await holders.enter('first', 1);
+    await holders.register('second', HOUR);
+    await ledger.startInspection(mine.id, 'second', BEGIN);
+    await holders.register('first', 1);
     expect(await locks.take(A, 'first', 'boot')).toEqual({ boot: 'boot' });
     await new Promise((resolve) => setTimeout(resolve, 5));
     expect(await ledger.leases.due(Date.now(), 10), 'a lease was due before its holder was expired').toEqual([]);
@@ -231,14 +231,14 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
 
   it('does not take a holder for dead that renews in time', async () => {
     const { holders } = await open();
-    await holders.enter('first', 1);
+    await holders.register('first', 1);
     expect(await holders.renew('first', HOUR)).toBe(true);
     expect(await holders.expireSilent()).toEqual([]);
   });
 
   it('gives a lock to one of many, and to the next once it is released or its holder is dead', async () => {
     const { holders, locks, other } = await open();
-    for (const holder of ['p0', 'p1', 'p2', 'p3', 'p4']) await holders.enter(holder, HOUR);
+    for (const holder of ['p0', 'p1', 'p2', 'p3', 'p4']) await holders.register(holder, HOUR);
     const taken = await Promise.all([0, 1, 2, 3, 4].map((n) => locks.take(A, `p${n}`, 'boot')));
     const holder = taken.findIndex((lock) => lock !== undefined);
     expect(taken.filter((lock) => lock !== undefined)).toHaveLength(1);
@@ -252,18 +252,18 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
     await locks.release(A, `p${holder}`, 0);
     expect(await locks.boot(A)).toBeUndefined();
     expect(await locks.take(A, next, 'boot')).toEqual({ boot: 'boot' });
-    await holders.leave(next);
+    await holders.markDead(next);
     expect(await locks.take(A, after, 'boot')).toEqual({ boot: 'boot' });
     expect(await locks.of(next, 10)).toEqual([B]);
   });
 
   it('remembers the boot in which a dead holder wrote, until a new holder has handled it', async () => {
     const { holders, locks } = await open();
-    for (const holder of ['first', 'second', 'third']) await holders.enter(holder, HOUR);
+    for (const holder of ['first', 'second', 'third']) await holders.register(holder, HOUR);
     await locks.take(A, 'first', 'old');
-    await holders.leave('first');
+    await holders.markDead('first');
     expect(await locks.take(A, 'second', 'new')).toEqual({ boot: 'old' });
-    await holders.leave('second');
+    await holders.markDead('second');
     expect(await locks.take(A, 'third', 'new'), 'the boot was forgotten, although the second holder died before handling it').toEqual({
       boot: 'old',
     });
@@ -281,15 +281,15 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
     expect(await ledger.get(id)).toMatchObject({ provenOffset: 70, checksumOffset: 40 });
     await ledger.move(id, { from: 'receiving' }, 'terminated', {});
     expect(await ledger.checkpoint(id, {}, 80)).toBe(false);
-    expect(await ledger.prove(id, 80)).toBe(false);
+    expect(await ledger.raiseProvenOffset(id, 80)).toBe(false);
   });
 
   it('accepts checkpoints only from the holder of the lock', async () => {
     const { ledger, holders, locks, id } = await withUpload();
-    for (const holder of ['first', 'second']) await holders.enter(holder, HOUR);
+    for (const holder of ['first', 'second']) await holders.register(holder, HOUR);
     await locks.take(id, 'first', 'boot');
     expect(await ledger.checkpoint(id, { checksum: 4, checksumOffset: 40 }, 40, 'first')).toBe(true);
-    await holders.leave('first');
+    await holders.markDead('first');
     await locks.take(id, 'second', 'boot');
     expect(await ledger.checkpoint(id, { checksum: 8, checksumOffset: 80 }, 80, 'second')).toBe(true);
     expect(await ledger.checkpoint(id, { checksum: 6, checksumOffset: 60 }, 60, 'first')).toBe(false);
@@ -307,7 +307,7 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
     const other = newUpload();
     await ledger.create(other, false);
     await ledger.move(other.id, { from: 'receiving' }, 'expired', {});
-    await ledger.beginInspection(id, 'first', BEGIN);
+    await ledger.startInspection(id, 'first', BEGIN);
     const moved = await ledger.move(id, { from: 'inspecting' }, 'rejected', { errorCode: 'ERR_EMPTY' });
     expect(heard.map(({ state }) => state)).toEqual(['inspecting', 'rejected']);
     expect(heard[1]).toEqual(moved);

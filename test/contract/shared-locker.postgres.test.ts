@@ -234,7 +234,7 @@ describe('the locker of several processes', () => {
       expect(there.returned).toEqual([]);
       expect(await here.locker.isWrittenElsewhere(id)).toBe(true);
       const proving = await hold(there, id);
-      await there.ledger.prove(id, 60);
+      await there.ledger.raiseProvenOffset(id, 60);
       await proving.unlock();
       expect(await here.locker.isWrittenElsewhere(id)).toBe(false);
       expect(await here.locks.boot(id)).toBeUndefined();
@@ -294,7 +294,7 @@ describe('the locker of several processes', () => {
     const ids = Array.from({ length: 60 }, () => newUpload().id);
     for (const id of ids) {
       await first.ledger.create(newUpload({ id }), false);
-      await first.ledger.beginInspection(id, first.processLease.name, BEGIN);
+      await first.ledger.startInspection(id, first.processLease.name, BEGIN);
       await hold(first, id);
     }
     const held = async () => [await versions(url, 'locks'), await versions(url, 'uploads')];
@@ -338,7 +338,7 @@ describe('the locker of several processes', () => {
     await first.ledger.create(upload, true);
     const heard: string[] = [];
     second.ledger.onChange(upload.id, ({ state }) => heard.push(state));
-    await first.ledger.beginInspection(upload.id, first.processLease.name, BEGIN);
+    await first.ledger.startInspection(upload.id, first.processLease.name, BEGIN);
     await expect.poll(() => heard).toContain('inspecting');
     await postgres.restart();
     await expect
