@@ -102,7 +102,7 @@ describe('a file that is refused', () => {
     expect(await storedHashes(server.dataDir)).toEqual({});
     expect(await row(page, 'holiday.jpg').getByRole('link').count()).toBe(0);
 
-    await button(page, 'Remove from the list', 'holiday.jpg').click();
+    await button(page, 'Remove from list', 'holiday.jpg').click();
     expect(await row(page, 'holiday.jpg').count()).toBe(0);
     // Nothing is left to hold the focus, so it goes where the next file comes from.
     expect(await page.getByRole('button', { name: 'Choose files' }).evaluate((element) => element.matches(':focus'))).toBe(true);
