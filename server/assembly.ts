@@ -43,7 +43,7 @@ import { Receiver } from './staging/receiver.ts';
 import { Reservations, reservationLimits } from './staging/reservations.ts';
 import { requireSameLocation } from './staging/staged-elsewhere.ts';
 import type { Staging } from './staging/staging.ts';
-import { Unproved } from './staging/unproved.ts';
+import { SyncFailures } from './staging/sync-failures.ts';
 import { openBackend } from './storage/backend.ts';
 import type { Storage } from './storage/storage.ts';
 import { Uploads } from './tus/uploads.ts';
@@ -116,7 +116,7 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
   await requireSameLocation(engine, ledger, backend.staging, backend.stagingLocation);
   const { staging, storage } = backend;
 
-  const unproved = new Unproved(ledger);
+  const syncFailures = new SyncFailures(ledger);
   const startingInspections = new Map<string, StartingInspection>();
   const { leaseMs, lockTimeoutMs, durability } = config;
   const serving = await serve(opened, {
@@ -125,7 +125,7 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     notices,
     staging,
     durability,
-    unproved,
+    syncFailures,
     leaseMs,
     lockTimeoutMs,
     startingInspections,
@@ -154,7 +154,7 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     holder,
     staging,
     storage,
-    unproved,
+    syncFailures,
     checks: [...createDefaultChecks(detector), ...malware, ...(hooks.checks ?? []), ...application],
     policies,
     policyHash,
@@ -190,7 +190,7 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     keepRecordsForMs,
     bodyTimeoutMs: config.bodyTimeoutMs,
     durability,
-    unproved,
+    syncFailures,
     logVerdict: (upload) => verdicts.logVerdict(upload),
     isWrittenElsewhere: (id) => locker.isWrittenElsewhere(id),
     checkHead: (head, upload) =>

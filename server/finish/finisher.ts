@@ -3,7 +3,7 @@
 import type { Logger } from 'pino';
 import type { UploadId } from '../ledger/upload-id.ts';
 import type { TryLock } from '../locking/locker.ts';
-import type { Unproved } from '../staging/unproved.ts';
+import type { SyncFailures } from '../staging/sync-failures.ts';
 import { InspectionRuns, type InspectionTools } from './inspection-runs.ts';
 import { InspectionStarts, type InspectionStartsOptions } from './inspection-starts.ts';
 import { InspectionWatch } from './inspection-watch.ts';
@@ -14,7 +14,7 @@ import { Verdicts, type VerdictsOptions } from './verdicts.ts';
 export interface FinisherOptions extends InspectionTools {
   startingInspections: InspectionStartsOptions['startingInspections'];
   policyHash: string;
-  unproved: Unproved;
+  syncFailures: SyncFailures;
   keepRecordsForMs: number;
   keepFilesForMs: VerdictsOptions['keepFilesForMs'];
   /** The locks on uploads' bytes. The holder of a lock starts the inspection of an upload that it completes. */

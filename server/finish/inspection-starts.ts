@@ -144,7 +144,7 @@ export class InspectionStarts {
     const { ledger, holder, prover, inspectionRuns, closing, onFault } = this.#options;
     // The upload's lock ends with the process lease: after `lost`, the next holder of the lock starts the inspection.
     const { name, lost } = holder;
-    if (proof === 'unproved') await prover.markUnproved(id);
+    if (proof === 'sync-failed') await prover.addSyncFailure(id);
     for (let fault = 0; !closing.aborted && !lost.aborted; fault++) {
       try {
         if (proof !== 'durable') {

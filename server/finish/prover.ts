@@ -2,12 +2,12 @@ import type { Ledger } from '../ledger/ledger.ts';
 import type { UploadId } from '../ledger/upload-id.ts';
 import { advance } from '../staging/running-checksum.ts';
 import type { StagedReader, Staging } from '../staging/staging.ts';
-import type { Unproved } from '../staging/unproved.ts';
+import type { SyncFailures } from '../staging/sync-failures.ts';
 
 export interface ProverOptions {
   ledger: Ledger;
   staging: Staging;
-  unproved: Unproved;
+  syncFailures: SyncFailures;
   onFault(error: unknown, id: UploadId): void;
 }
 
@@ -20,8 +20,8 @@ export class Prover {
   }
 
   /** Records that a sync of these bytes failed: a later successful sync would not prove that they are on the disk. */
-  markUnproved(id: UploadId): Promise<void> {
-    return this.#options.unproved.add(id);
+  addSyncFailure(id: UploadId): Promise<void> {
+    return this.#options.syncFailures.add(id);
   }
 
   /**
@@ -33,13 +33,13 @@ export class Prover {
    * @throws the reason of `lost` when this process may no longer write the bytes
    */
   async makeDurable(id: UploadId, knownChecksum: number | undefined, lost: AbortSignal): Promise<boolean> {
-    const { ledger, staging, unproved, onFault } = this.#options;
-    if (!unproved.has(id)) {
+    const { ledger, staging, syncFailures, onFault } = this.#options;
+    if (!syncFailures.has(id)) {
       try {
         await staging.sync(id);
         return true;
       } catch (error) {
-        await unproved.add(id);
+        await syncFailures.add(id);
         onFault(error, id);
       }
     }
@@ -59,7 +59,7 @@ export class Prover {
       await ledger.change(id, { from: 'receiving' }, { provenOffset: kept, unverifiedFrom: kept, ...checksum }, true);
       await staging.truncate(id, kept);
     }
-    unproved.delete(id);
+    syncFailures.delete(id);
     return isRight;
   }
 }

@@ -11,9 +11,9 @@ import { ProcessLease } from '../locking/process-lease.ts';
 import { QueueingLocker } from '../locking/queueing-locker.ts';
 import { SharedLocker } from '../locking/shared-locker.ts';
 import type { Durability } from '../staging/checkpoints.ts';
-import { bootId, proveAll, returnToProven, returnToProvenOffsets } from '../staging/power-cut.ts';
+import { bootId, makeAllDurable, returnToProven, returnToProvenOffsets } from '../staging/power-cut.ts';
 import type { Staging } from '../staging/staging.ts';
-import type { Unproved } from '../staging/unproved.ts';
+import type { SyncFailures } from '../staging/sync-failures.ts';
 import type { Finisher } from './finisher.ts';
 import type { StartingInspection } from './inspection-starts.ts';
 import type { LeaseHolder } from './lease.ts';
@@ -29,7 +29,7 @@ export interface ServingOptions {
   notices: PostgresNotices | undefined;
   staging: Staging;
   durability: Durability;
-  unproved: Unproved;
+  syncFailures: SyncFailures;
   leaseMs: number;
   lockTimeoutMs: number;
   /** The inspections that this process is starting. */
@@ -55,14 +55,14 @@ export function serve(opened: AsyncDisposableStack, options: ServingOptions): Pr
 
 /** For a process that serves the ledger alone: clears the locks and leases of the last process. */
 async function serveAlone(opened: AsyncDisposableStack, options: ServingOptions): Promise<Serving> {
-  const { engine, ledger, staging, unproved, lockTimeoutMs, log } = options;
+  const { engine, ledger, staging, syncFailures, lockTimeoutMs, log } = options;
   ledger.startClock(HEARTBEAT_MS, (error) => log.warn({ err: error }, 'the time was not written to the ledger'));
   await new Holders(engine).clearAll();
   // A staging that is not readable in progress has its bytes counted by the ledger, and that count survives a power cut.
   if (staging.isReadableInProgress) {
     await returnToProvenOffsets(ledger, staging);
     // Deferred only now, so that a start that failed above does not claim that the bytes are durable.
-    opened.defer(() => proveAll(ledger, staging, unproved));
+    opened.defer(() => makeAllDurable(ledger, staging, syncFailures));
   }
   return {
     holder: { isAlone: true, name: randomUUID(), lost: new AbortController().signal },

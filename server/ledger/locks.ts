@@ -53,7 +53,7 @@ export class Locks {
       .deleteFrom('locks')
       .where('uploadId', '=', uploadId)
       .where('owner', '=', holder)
-      .where((row) => row.not(row.exists(unproved(row, stored))))
+      .where((row) => row.not(row.exists(unprovenUpload(row, stored))))
       .executeTakeFirst();
     if (gone.numDeletedRows > 0n) return;
     await db.updateTable('locks').set({ owner: NO_HOLDER }).where('uploadId', '=', uploadId).where('owner', '=', holder).execute();
@@ -87,7 +87,7 @@ export class Locks {
   }
 }
 
-function unproved(row: ExpressionBuilder<Schema, 'locks'>, stored: number) {
+function unprovenUpload(row: ExpressionBuilder<Schema, 'locks'>, stored: number) {
   const upload = row.selectFrom('uploads').select('uploads.id').whereRef('uploads.id', '=', 'locks.uploadId');
   return upload.where('uploads.state', '=', RECEIVING).where('uploads.provenOffset', '<', stored);
 }

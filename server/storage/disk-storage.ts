@@ -56,7 +56,7 @@ export class DiskStorage implements Storage {
     const folder = dirname(target);
     const part = join(folder, `${id}.${attempt}.part`);
     signal?.throwIfAborted();
-    const place = await this.#staging.place(id, signal);
+    const place = await this.#staging.locate(id, signal);
     if (place === undefined) throw new StagedBytesGone('The staged bytes are gone.');
     if (attempt > 1) await removeParts(folder, id);
     const { thread } = this.#staging;

@@ -43,7 +43,7 @@ export class S3Storage implements Storage {
 
   async publish({ id, directory, name, type, attempt, checksum }: Target, signal?: AbortSignal): Promise<string> {
     const { staging } = this.#options;
-    const place = await staging.place(id, signal);
+    const place = await staging.locate(id, signal);
     if (place === undefined) throw new StagedBytesGone('The staged bytes are gone.');
     const published = `${directory}/${attempt}`;
     const key = keyOf(published, name);

@@ -13,7 +13,7 @@ import type { ReceiveOptions } from '../../server/staging/body-intake.ts';
 import { CreationRates } from '../../server/staging/creation-rates.ts';
 import { Receiver } from '../../server/staging/receiver.ts';
 import type { Staging } from '../../server/staging/staging.ts';
-import { Unproved } from '../../server/staging/unproved.ts';
+import { SyncFailures } from '../../server/staging/sync-failures.ts';
 import { HEAD_BYTES } from '../../shared/formats.ts';
 import { parsePolicy } from '../../shared/policy.ts';
 import { gathered, videoBytes } from '../support/content.ts';
@@ -47,7 +47,7 @@ async function openBed(openStaging: () => Promise<Staging>) {
     keepRecordsForMs: 3_600_000,
     bodyTimeoutMs: 60_000,
     durability: 'chunk',
-    unproved: new Unproved(ledger),
+    syncFailures: new SyncFailures(ledger),
     logVerdict: async () => {},
     isWrittenElsewhere: async () => false,
     checkHead: (head, { name: safeName, claimedType, length }) => checkHead(detector, { head, safeName, claimedType, length, policy }),

@@ -87,7 +87,7 @@ export function testPromises(title: string, open: () => Promise<Measured>): void
     const writer = await staging.openWriter(ID, from, { ...limits, onStored: (offset) => told.push(offset) });
     try {
       for (let at = from; at < to; ) {
-        const piece = bytes.subarray(at, Math.min(to, at + MIB, at + writer.room));
+        const piece = bytes.subarray(at, Math.min(to, at + MIB, at + writer.capacity));
         await writer.write([piece]);
         at += piece.byteLength;
       }
@@ -164,7 +164,7 @@ export function testPromises(title: string, open: () => Promise<Measured>): void
     const { open: another, everything } = await open();
     const { staging } = await another();
     await append(staging, await videoBytes(LENGTH), 0, LENGTH);
-    const { path, object } = (await staging.place(ID)) ?? {};
+    const { path, object } = (await staging.locate(ID)) ?? {};
     expect(path !== undefined ? 'link' : object !== undefined ? 'copy in S3' : 'stream').toBe(row.published);
     await staging.remove(ID);
     await expect.poll(everything).toSatisfy((left: string[]) => (left.length === 0 ? 'yes' : 'no') === row.removed);

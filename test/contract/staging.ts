@@ -62,7 +62,7 @@ export function testStaging(open: () => Promise<Staging>): void {
     const writer = await staging.openWriter(ID, 0, { completeBytes: bytes.byteLength });
     const lent = Buffer.alloc(256 * 1024);
     for (let at = 0; at < bytes.byteLength; ) {
-      const copied = bytes.copy(lent, 0, at, at + Math.min(lent.byteLength, writer.room));
+      const copied = bytes.copy(lent, 0, at, at + Math.min(lent.byteLength, writer.capacity));
       // In two buffers; the second may begin anywhere.
       await writer.write([lent.subarray(0, copied >> 1), lent.subarray(copied >> 1, copied)]);
       lent.fill(0xee);

@@ -42,7 +42,7 @@ export function lentBody(bytes: Uint8Array, batchBytes: number, cutAt?: number):
           },
         };
       },
-      nudge() {},
+      wake() {},
       close() {
         body.isClosed = true;
       },

@@ -25,14 +25,14 @@ export async function writeStaged(
   body: Readable | OpenBody,
   options: WriteStagedOptions = {},
 ): Promise<Written> {
-  const nudged = { nudge: () => {} };
-  const writer = await staging.openWriter(id, offset, { completeBytes: null, nudge: () => nudged.nudge(), ...options });
+  const waking = { wake: () => {} };
+  const writer = await staging.openWriter(id, offset, { completeBytes: null, wake: () => waking.wake(), ...options });
   const open = typeof body === 'function' ? body : streamBody(body);
   return pour(
     writer,
     (limits) => {
       const source = open(limits);
-      nudged.nudge = () => source.nudge();
+      waking.wake = () => source.wake();
       return source;
     },
     options,
@@ -48,7 +48,7 @@ export async function pour(writer: StagingWriter, open: OpenBody, options: Write
       let rest = batch.buffers;
       do {
         if (rest.length > 0) options.onBatch?.();
-        const [piece, after] = splitBuffers(rest, writer.room);
+        const [piece, after] = splitBuffers(rest, writer.capacity);
         await writer.write(piece);
         rest = after;
       } while (rest.length > 0);

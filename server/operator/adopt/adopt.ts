@@ -161,12 +161,12 @@ class Adoption {
     try {
       const checksum = await this.#read(async (piece) => {
         for (let at = 0; at < piece.byteLength; ) {
-          const bytes = piece.subarray(at, at + writer.room);
+          const bytes = piece.subarray(at, at + writer.capacity);
           await writer.write([bytes]);
           at += bytes.byteLength;
         }
       });
-      if ((await writer.end(true)) === 'unproved') throw new Error(`The bytes of ${this.#found.id} could not be made durable.`);
+      if ((await writer.end(true)) === 'sync-failed') throw new Error(`The bytes of ${this.#found.id} could not be made durable.`);
       return checksum;
     } finally {
       await writer.close();
