@@ -13,7 +13,7 @@ import { cors } from './http/cors.ts';
 import { signedDownload } from './http/download.ts';
 import { answerFiles, methodOf } from './http/files.ts';
 import { answerLive } from './http/health.ts';
-import { below, type Handler, mountOf, redirectToPage } from './http/mount.ts';
+import { type Handler, mountAt, mountOf, redirectToPage } from './http/mount.ts';
 import { page } from './http/page.ts';
 import { sendProblem } from './http/problem.ts';
 import { claim, cutAnsweredBody, guardRequests } from './http/request-guard.ts';
@@ -91,7 +91,7 @@ export interface Landfall {
 }
 
 /** Paths of the API, which are never files of the page. */
-const OWN_ADDRESS = /^\/(?:files|upload|link\/upload|get-upload-url|config)(?:\/|$)/;
+const API_PATH = /^\/(?:files|upload|link\/upload|get-upload-url|config)(?:\/|$)/;
 
 /**
  * Creates a server from settings. It opens nothing before `start()`.
@@ -121,7 +121,7 @@ export function createLandfall(input: ConfigInput | Config = {}, hooks: Landfall
   let starting: Promise<Parts> | undefined;
   let closing: Promise<void> | undefined;
   let parts: Parts | undefined;
-  const changing = new Set<Promise<void>>();
+  const writes = new Set<Promise<void>>();
 
   app.use((request, response, next) => {
     claim(request);
@@ -144,7 +144,7 @@ export function createLandfall(input: ConfigInput | Config = {}, hooks: Landfall
   app.use(redirectToPage());
   const servePage = page();
   // API paths skip the page's files: that lookup reads the disk, and the framework may change the request's address meanwhile.
-  app.use((request, response, next) => (OWN_ADDRESS.test(request.path) ? next() : servePage(request, response, next)));
+  app.use((request, response, next) => (API_PATH.test(request.path) ? next() : servePage(request, response, next)));
   app.use((request, response, next) => {
     if (drain.signal.aborted || parts === undefined) throw new UploadError('ERR_SHUTTING_DOWN', { retryAfterSeconds: 2 });
     if (request.readableDidRead && mayHaveBody(request)) throw new UploadError('ERR_BODY_ALREADY_READ', { detail: MOUNT_FIRST });
@@ -174,8 +174,8 @@ export function createLandfall(input: ConfigInput | Config = {}, hooks: Landfall
   /** `close` waits for requests that may write; it does not wait for downloads. */
   function track(request: IncomingMessage, work: Promise<void>): Promise<void> {
     if (request.method !== 'GET' && request.method !== 'HEAD') {
-      const done = work.finally(() => changing.delete(done));
-      changing.add(done);
+      const done = work.finally(() => writes.delete(done));
+      writes.add(done);
       return done;
     }
     return work;
@@ -183,7 +183,7 @@ export function createLandfall(input: ConfigInput | Config = {}, hooks: Landfall
 
   return {
     config,
-    handler: below(hooks.mountPath ?? '', app),
+    handler: mountAt(hooks.mountPath ?? '', app),
     attach: guardRequests,
     async start() {
       starting ??= assemble({ config, hooks, log, draining: drain.signal });
@@ -196,7 +196,7 @@ export function createLandfall(input: ConfigInput | Config = {}, hooks: Landfall
       if (parts === undefined) throw new UploadError('ERR_SHUTTING_DOWN');
       const uploadId = parseUploadId(id);
       if (uploadId === undefined) throw new UploadError('ERR_UPLOAD_NOT_FOUND');
-      return signedDownload(parts, uploadId, `${config.publicUrl || (hooks.mountPath ?? '')}/files`, endOf(expires));
+      return signedDownload(parts, uploadId, `${config.publicUrl || (hooks.mountPath ?? '')}/files`, expiryOf(expires));
     },
     events(options) {
       if (parts === undefined) throw new UploadError('ERR_SHUTTING_DOWN', { detail: 'The server was not started.' });
@@ -206,7 +206,7 @@ export function createLandfall(input: ConfigInput | Config = {}, hooks: Landfall
       closing ??= (async () => {
         drain.abort(new UploadError('ERR_SHUTTING_DOWN', { retryAfterSeconds: 2 }));
         const assembled = await starting?.catch(() => undefined);
-        await Promise.allSettled(changing);
+        await Promise.allSettled(writes);
         await assembled?.close();
       })();
       return closing;
@@ -256,7 +256,7 @@ function originsFor(config: Config, isStandalone: boolean): Origins {
 }
 
 /** Milliseconds since the epoch, by the wall clock. @throws TypeError, or the error of `parseDuration` */
-function endOf(expires: Date | number | string): number {
+function expiryOf(expires: Date | number | string): number {
   const endsAt =
     expires instanceof Date ? expires.getTime() : Date.now() + (typeof expires === 'string' ? parseDuration(expires) : expires);
   if (!Number.isFinite(endsAt)) throw new TypeError('`expires` is not a date, a number of milliseconds or a time such as 1h.');

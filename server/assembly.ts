@@ -5,9 +5,9 @@ import { policyText } from '../shared/policy.ts';
 import { AccessUrl } from './access/access-url.ts';
 import { ClientAddresses } from './access/anonymous.ts';
 import { Downloads, downloadSecret } from './access/downloads.ts';
-import { givenRights } from './access/finish-permission.ts';
+import { createFinishPermission } from './access/finish-permission.ts';
 import type { Access } from './access/identity.ts';
-import { openAccess, requireWholeAccess } from './access/open-access.ts';
+import { openAccess, requireAccessSettings } from './access/open-access.ts';
 import type { Config } from './config/config.ts';
 import { DirectCompletion } from './finish/direct-completion.ts';
 import { Finisher } from './finish/finisher.ts';
@@ -98,7 +98,7 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     .digest('hex')
     .slice(0, 16);
 
-  requireWholeAccess(config);
+  requireAccessSettings(config);
   // Optional packages come first: a start that fails for a missing package leaves no ledger behind.
   const backend = await openBackend(config, {
     onFault: (error) => log.error({ err: error }, 'removing staged bytes failed; it is tried again'),
@@ -113,7 +113,7 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
   await ledger.migrate();
 
   await backend.prepare();
-  await requireSameLocation(engine, ledger, backend.staging, backend.keyPrefix);
+  await requireSameLocation(engine, ledger, backend.staging, backend.stagingLocation);
   const { staging, storage } = backend;
 
   const syncFailures = new SyncFailures(ledger);
@@ -163,7 +163,7 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     keepFilesForMs: (upload) => limitsOf(upload).keepFilesForMs ?? config.keepFilesForMs,
     lock: locker,
     log,
-    permission: config.accessRecheck ? givenRights({ credentials, accessUrl }) : undefined,
+    permission: config.accessRecheck ? createFinishPermission({ credentials, accessUrl }) : undefined,
     describe,
     ...(sha256 && { digest: (content: AsyncIterable<Uint8Array>) => sha256.digest(content) }),
   });
@@ -228,7 +228,7 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
   };
   const uploads = new Uploads({ ...shared, locker, policyHash });
   const forms = new Forms({ ...shared, access, downloads, bodyTimeoutMs: config.bodyTimeoutMs });
-  const door = backend.direct && {
+  const directBackend = backend.direct && {
     staging: backend.direct,
     completion: new DirectCompletion({
       ledger,
@@ -242,7 +242,7 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
   };
   const direct = new Direct({
     ...shared,
-    door,
+    backend: directBackend,
     access,
     downloads,
     locker,
@@ -274,7 +274,7 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     ledger,
     staging,
     storage,
-    ...(door && { direct: door.completion }),
+    ...(directBackend && { direct: directBackend.completion }),
     lock: locker,
     isStarting: (id) => inspectionStarts.has(id),
     intervalMs: config.sweepIntervalMs,

@@ -4,7 +4,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { parseArgs } from 'node:util';
 import { pino } from 'pino';
-import { requireChoice } from './access/open-access.ts';
+import { requireAccessRule } from './access/open-access.ts';
 import { isLoopbackName } from './access/origins.ts';
 import { createLandfall } from './app.ts';
 import { type Config, type ConfigInput, configFromEnvironment, summarize } from './config/config.ts';
@@ -12,7 +12,7 @@ import { describeSettings, flagName, isFlag } from './config/setting-names.ts';
 import { SETTINGS, type SettingKey } from './config/settings.ts';
 import { hasSqlite } from './ledger/open.ts';
 import { isCredentialsCommand, runCredentialsCommand } from './operator/credentials-commands.ts';
-import { ALSO_SETTINGS, LIMIT_OPTIONS, requireNoLimits, requireOwnFlags } from './operator/limit-options.ts';
+import { LIMIT_OPTIONS, requireNoLimits, requireOwnFlags, SETTINGS_NAMED_LIKE_LIMITS } from './operator/limit-options.ts';
 import { runOperatorCommand } from './operator/operator.ts';
 import { UsageError } from './operator/usage.ts';
 import { pause } from './runtime/pause.ts';
@@ -81,32 +81,32 @@ async function main(): Promise<void> {
     return;
   }
   const [command = 'serve', ...operands] = positionals;
-  const isOfCredentials = isCredentialsCommand(command);
+  const isForCredentials = isCredentialsCommand(command);
   const flags: Record<string, unknown> = {};
   for (const key of keys) {
     const value = (values as Record<string, unknown>)[flagName(key).slice(2)];
     // A limit of a key, link or grant is not the server's setting of the same name.
-    if (value !== undefined && !(isOfCredentials && ALSO_SETTINGS.includes(key))) flags[key] = value;
+    if (value !== undefined && !(isForCredentials && SETTINGS_NAMED_LIKE_LIMITS.includes(key))) flags[key] = value;
   }
-  if (isOfCredentials) requireOwnFlags(command, Object.keys(flags) as SettingKey[]);
+  if (isForCredentials) requireOwnFlags(command, Object.keys(flags) as SettingKey[]);
   else requireNoLimits(command, values);
   const config = configFromEnvironment(process.env, flags as ConfigInput);
   if (command === 'serve' && operands.length > 0) throw new UsageError(`"serve" takes no "${operands[0]}". See landfall-server --help.`);
   if (command === 'serve') await serve(config);
-  else if (isOfCredentials) {
+  else if (isForCredentials) {
     process.exitCode = await runCredentialsCommand(command, operands, values, config, { output: process.stdout, notes: process.stderr });
   } else process.exitCode = await runOperatorCommand(command, operands, values, config, process.stdout);
 }
 
 async function serve(config: Config): Promise<void> {
   // An existing ledger may have keys, which also decide who may upload; a failed start must not create a ledger.
-  if (config.databaseUrl === '' && !hasSqlite(config.dataDir)) requireChoice(config, true);
+  if (config.databaseUrl === '' && !hasSqlite(config.dataDir)) requireAccessRule(config, true);
   boundYoungGeneration();
   // Asynchronous: writing one upload's log line must not delay the next upload.
   const destination = pino.destination({ sync: false });
   process.on('exit', () => destination.flushSync());
-  const forPeople = process.stdout.isTTY ? terminalLog((text) => process.stdout.write(text)) : undefined;
-  const log = pino({ level: config.logLevel }, forPeople ?? destination);
+  const terminal = process.stdout.isTTY ? terminalLog((text) => process.stdout.write(text)) : undefined;
+  const log = pino({ level: config.logLevel }, terminal ?? destination);
   const landfall = createLandfall(config, { logger: log, isStandalone: true });
   const server = createServer(landfall.handler);
   server.headersTimeout = 60_000;
@@ -178,7 +178,7 @@ function unusableAddress(error: unknown, { host, port }: Config): AddressUnusabl
 const UNWRITABLE = new Set(['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EEXIST', 'ENAMETOOLONG', 'ELOOP']);
 
 /** What to change when the server cannot create its directories; undefined for any other error. */
-function unwritablePlace(error: unknown): string | undefined {
+function unwritableDirectory(error: unknown): string | undefined {
   if (!(error instanceof Error) || !('code' in error) || !('path' in error)) return undefined;
   const isNoPlace = error.code === 'ENOENT' && 'syscall' in error && error.syscall === 'mkdir';
   if (!isNoPlace && !UNWRITABLE.has(String(error.code))) return undefined;
@@ -189,7 +189,7 @@ main().catch((error: unknown) => {
   const isArgument = error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS');
   // The message of a system error, such as an address in use, is enough without a stack.
   const isKnown = error instanceof StartError || error instanceof S3Fault || isArgument || (error instanceof Error && 'syscall' in error);
-  const place = unwritablePlace(error);
+  const place = unwritableDirectory(error);
   if (place !== undefined || isKnown) process.stderr.write(`landfall-server: ${place ?? (error as Error).message}\n`);
   else console.error(error);
   process.exit(place !== undefined || isArgument || (error instanceof StartError && error.isMistake) ? 2 : 1);

@@ -12,16 +12,16 @@ import { storedMetadata } from '../ledger/stored-metadata.ts';
 import type { Upload } from '../ledger/upload.ts';
 import type { UploadId } from '../ledger/upload-id.ts';
 import type { ClientAddresses } from './anonymous.ts';
+import { AnswerCache } from './answer-cache.ts';
 import { isOwner, REFUSALS } from './application.ts';
+import { cacheForMs, messageOf, retryAfterOf } from './application-answer.ts';
 import { type BoundedAnswer, boundedFetch } from './bounded-fetch.ts';
-import { readGiven } from './given-limits.ts';
 import type { AccessSource, Identity, Intent } from './identity.ts';
-import { KeptAnswers } from './kept-answers.ts';
-import { keepForMs, retryAfterOf, wordsOf } from './refusal-words.ts';
+import { parseOwnerLimits } from './owner-limits.ts';
 
 const TIMEOUT_MS = 10_000;
 const MAX_BYTES = 64 * 1024;
-const MAX_KEPT = 10_000;
+const MAX_CACHED = 10_000;
 
 export interface AccessUrlOptions {
   /** May contain a user name and a password, which are sent as Basic authentication. */
@@ -34,7 +34,7 @@ export interface AccessUrlOptions {
 }
 
 /** The application's answer. */
-type Decision = { given: { owner: string; limits: Limits } } | { refusal: Refusal };
+type Decision = { approval: { owner: string; limits: Limits } } | { refusal: Refusal };
 
 interface Refusal {
   status: keyof typeof REFUSALS;
@@ -43,7 +43,7 @@ interface Refusal {
 }
 
 /** What the application is told of an upload; an upload without an id is about to be created. */
-interface AskedUpload {
+interface UploadDescription {
   id?: UploadId;
   owner?: string;
   state?: string;
@@ -57,7 +57,7 @@ interface AskedUpload {
 type Question = Pick<RequestInit, 'method' | 'headers'> & { body?: string };
 
 /** Checks that need several settings. @throws ConfigError */
-export function requireWholeAccessUrl({ access, accessUrl, accessOwnerHeader }: Config): void {
+export function requireAccessUrlSettings({ access, accessUrl, accessOwnerHeader }: Config): void {
   if (!access.includes('url')) {
     if (accessUrl === '' && accessOwnerHeader === '') return;
     throw new ConfigError('LANDFALL_ACCESS: Add url: its settings are there.');
@@ -73,7 +73,7 @@ export class AccessUrl {
   readonly #options: AccessUrlOptions;
   readonly #url: URL;
   readonly #authorization: string | undefined;
-  readonly #kept = new KeptAnswers<Decision>(MAX_KEPT);
+  readonly #cache = new AnswerCache<Decision>(MAX_CACHED);
   /** By question: equal questions at the same time share one request. */
   readonly #asking = new Map<string, Promise<Decision>>();
 
@@ -100,7 +100,7 @@ export class AccessUrl {
         if (!isLast && authorization === undefined && cookie === undefined) return undefined;
         const decision = await this.#decide(request, intent, id);
         if ('refusal' in decision) throw errorOf(decision.refusal);
-        return identityOf(decision.given, authorization !== undefined);
+        return identityOf(decision.approval, authorization !== undefined);
       },
     };
   }
@@ -114,8 +114,8 @@ export class AccessUrl {
   async refusalToFinish(upload: Upload): Promise<{ detail: string | undefined } | undefined> {
     // `auth_request` only asks about requests of senders.
     if (this.#options.ownerHeader !== '') return undefined;
-    const answer = await this.#fetch(this.#asJson({ intent: 'finish', upload: known(upload) }));
-    if (answer.status === 403) return { detail: wordsOf(answer) };
+    const answer = await this.#fetch(this.#asJson({ intent: 'finish', upload: describe(upload) }));
+    if (answer.status === 403) return { detail: messageOf(answer) };
     if (isSuccess(answer)) return undefined;
     throw unavailable(new Error(`It answered ${answer.status} to the question whether an upload may finish.`));
   }
@@ -126,7 +126,7 @@ export class AccessUrl {
     const key = createHash('sha256')
       .update(JSON.stringify([authorization, cookie, address, intent, id]))
       .digest('base64');
-    const kept = this.#kept.get(key);
+    const kept = this.#cache.get(key);
     if (kept !== undefined) return kept;
     const question = await this.#questionOf(request, intent, id, address);
     const asked = JSON.stringify(question);
@@ -153,7 +153,7 @@ export class AccessUrl {
       };
       return { method: 'GET', headers };
     }
-    const upload = id === undefined ? creationOf(request) : known((await this.#options.ledger.get(id)) ?? { id });
+    const upload = id === undefined ? describeCreation(request) : describe((await this.#options.ledger.get(id)) ?? { id });
     return this.#asJson({ intent, upload, sender: { authorization, cookie, address } });
   }
 
@@ -169,8 +169,8 @@ export class AccessUrl {
   async #ask(question: Question, key: string): Promise<Decision> {
     const answer = await this.#fetch(question);
     const decision = this.#decisionIn(answer);
-    const isFinal = 'given' in decision || decision.refusal.status !== 429;
-    if (isFinal) this.#kept.keep(key, decision, keepForMs(answer.headers));
+    const isFinal = 'approval' in decision || decision.refusal.status !== 429;
+    if (isFinal) this.#cache.keep(key, decision, cacheForMs(answer.headers));
     return decision;
   }
 
@@ -187,13 +187,13 @@ export class AccessUrl {
   #decisionIn(answer: BoundedAnswer): Decision {
     const { status } = answer;
     if (status === 401 || status === 403 || status === 429) {
-      return { refusal: { status, detail: wordsOf(answer), retryAfterSeconds: retryAfterOf(answer.headers) } };
+      return { refusal: { status, detail: messageOf(answer), retryAfterSeconds: retryAfterOf(answer.headers) } };
     }
     if (!isSuccess(answer)) throw unavailable(new Error(`It answered ${status}.`));
     const { ownerHeader } = this.#options;
-    const given = ownerHeader === '' ? givenInJson(answer.text) : givenByHeader(answer.headers, ownerHeader);
-    if (typeof given === 'string') throw unavailable(new Error(`Its answer cannot be read: ${given}.`));
-    return { given };
+    const approval = ownerHeader === '' ? approvalInJson(answer.text) : approvalByHeader(answer.headers, ownerHeader);
+    if (typeof approval === 'string') throw unavailable(new Error(`Its answer cannot be read: ${approval}.`));
+    return { approval };
   }
 }
 
@@ -202,16 +202,16 @@ function identityOf({ owner, limits }: { owner: string; limits: Limits }, isByHe
   return { owner, source: 'url', credential, quota: quotaOfOwner(owner), limits, isConfined: false, isByHeader };
 }
 
-function givenInJson(text: string): { owner: string; limits: Limits } | string {
+function approvalInJson(text: string): { owner: string; limits: Limits } | string {
   try {
-    return readGiven(JSON.parse(text), 'answer');
+    return parseOwnerLimits(JSON.parse(text), 'answer');
   } catch {
     return 'it is not JSON';
   }
 }
 
 // Node decodes headers as Latin-1; servers send names in UTF-8.
-function givenByHeader(headers: Headers, name: string): { owner: string; limits: Limits } | string {
+function approvalByHeader(headers: Headers, name: string): { owner: string; limits: Limits } | string {
   const value = headers.get(name);
   if (value === null) return `it has no ${name}`;
   const owner = Buffer.from(value, 'latin1').toString();
@@ -219,12 +219,12 @@ function givenByHeader(headers: Headers, name: string): { owner: string; limits:
 }
 
 /** What the headers say of a creation, as far as they can be read. They are validated later. */
-function creationOf({ headers }: IncomingMessage): AskedUpload {
+function describeCreation({ headers }: IncomingMessage): UploadDescription {
   const { 'upload-length': length, 'upload-metadata': metadata } = headers;
   return { length: parseByteCount(String(length ?? '')) ?? null, metadata: metadataIn(String(metadata ?? '')) };
 }
 
-function known(upload: Upload | { id: UploadId }): AskedUpload {
+function describe(upload: Upload | { id: UploadId }): UploadDescription {
   if (!('state' in upload)) return upload;
   const { id, owner, state, originalName: name, claimedType: type, length } = upload;
   return { id, owner, state, name, type, length, metadata: storedMetadata(upload) };

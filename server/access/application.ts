@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { UploadError } from '../../shared/errors.ts';
 import { credentialOfOwner, type Limits, LimitsSchema, NO_LIMITS, quotaOfOwner } from '../ledger/limits.ts';
-import { within } from '../runtime/pause.ts';
+import { withTimeout } from '../runtime/pause.ts';
 import type { AccessSource, Intent } from './identity.ts';
 
 /**
@@ -90,7 +90,7 @@ export function isOwner(owner: unknown): owner is string {
 async function answerOf(authenticate: Authenticate, request: IncomingMessage, intent: Intent, timeoutMs: number): Promise<unknown> {
   const late = () => new Error(`The rule "authenticate" did not answer within ${timeoutMs} ms.`);
   try {
-    return await within(timeoutMs, (async () => authenticate(request, intent))(), late);
+    return await withTimeout(timeoutMs, (async () => authenticate(request, intent))(), late);
   } catch (thrown) {
     if (thrown instanceof UploadError) throw thrown;
     throw refusalOf(thrown) ?? new UploadError('ERR_ACCESS_UNAVAILABLE', { cause: thrown, retryAfterSeconds: 5 });

@@ -4,7 +4,7 @@ import type { FinishPermission } from '../finish/permission.ts';
 import type { Credentials } from '../ledger/credentials.ts';
 import type { AccessUrl } from './access-url.ts';
 
-export interface GivenRightsOptions {
+export interface FinishPermissionOptions {
   credentials: Pick<Credentials, 'get'>;
   /** Undefined: no application decides. */
   accessUrl: AccessUrl | undefined;
@@ -14,7 +14,7 @@ export interface GivenRightsOptions {
  * Keys, links and grants can be revoked, and the application of LANDFALL_ACCESS_URL may change its mind. A permission that has expired
  * meanwhile is no reason to refuse: it was valid when the upload began.
  */
-export function givenRights({ credentials, accessUrl }: GivenRightsOptions): FinishPermission {
+export function createFinishPermission({ credentials, accessUrl }: FinishPermissionOptions): FinishPermission {
   return {
     async mayFinish(upload) {
       if (upload.source === 'url') {

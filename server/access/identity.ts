@@ -73,6 +73,6 @@ function requireAction({ limits: { actions } }: Identity, intent: Intent): void 
 }
 
 /** True when the identity has access to the upload. For all other identities the upload does not exist. */
-export function reaches(identity: Identity, upload: { owner: string; credential: string | null }): boolean {
+export function hasAccessTo(identity: Identity, upload: { owner: string; credential: string | null }): boolean {
   return upload.owner === identity.owner && (!identity.isConfined || upload.credential === identity.credential);
 }

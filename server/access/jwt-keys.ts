@@ -35,20 +35,20 @@ export interface KeyTimes {
   /** Shortest pause between two loads. */
   pauseMs: number;
   /** Keys are trusted up to this age while newer ones cannot be loaded. */
-  believedMs: number;
+  maxAgeMs: number;
 }
 
-const OF_AN_ADDRESS: KeyTimes = { refreshMs: 300_000, pauseMs: 5000, believedMs: 3_600_000 };
+const ADDRESS_TIMES: KeyTimes = { refreshMs: 300_000, pauseMs: 5000, maxAgeMs: 3_600_000 };
 /** A file is read only when it is needed, and that is cheap. */
-const OF_A_FILE: KeyTimes = { refreshMs: 5000, pauseMs: 1000, believedMs: 3_600_000 };
+const FILE_TIMES: KeyTimes = { refreshMs: 5000, pauseMs: 1000, maxAgeMs: 3_600_000 };
 
-export function keysAt(url: string, times: KeyTimes = OF_AN_ADDRESS): Keys {
+export function keysAt(url: string, times: KeyTimes = ADDRESS_TIMES): Keys {
   return new RefreshedKeys(async () => JSON.parse(await fetchText(url)), times);
 }
 
 /** @throws KeyFileUnusable */
 export async function keysInFile(path: string, setting: string): Promise<Keys> {
-  const keys = new RefreshedKeys(() => readKeyFile(path, setting), OF_A_FILE);
+  const keys = new RefreshedKeys(() => readKeyFile(path, setting), FILE_TIMES);
   await keys.current().catch((error: unknown) => {
     throw error instanceof UploadError && error.cause instanceof StartError ? error.cause : error;
   });
@@ -70,23 +70,23 @@ class RefreshedKeys implements Keys {
   }
 
   async current(): Promise<KeySet> {
-    const { refreshMs, believedMs } = this.#times;
+    const { refreshMs, maxAgeMs } = this.#times;
     const ageMs = performance.now() - this.#loadedMs;
-    if (this.#known === undefined || ageMs >= believedMs) await this.#look();
+    if (this.#known === undefined || ageMs >= maxAgeMs) await this.#refresh();
     // Requests do not wait for a reload in the background.
-    else if (ageMs >= refreshMs) this.#look().catch(() => undefined);
+    else if (ageMs >= refreshMs) this.#refresh().catch(() => undefined);
     return this.#known ?? this.#unavailable();
   }
 
   async renew(known: KeySet): Promise<boolean> {
     const waitMs = this.#triedMs + this.#times.pauseMs - performance.now();
     if (this.#known?.version === known.version && this.#loading === undefined && waitMs > 0) this.#unavailable(Math.ceil(waitMs / 1000));
-    await this.#look();
+    await this.#refresh();
     return this.#known !== undefined && this.#known.version !== known.version;
   }
 
   /** @throws UploadError 503 when the keys cannot be loaded */
-  async #look(): Promise<void> {
+  async #refresh(): Promise<void> {
     if (this.#loading === undefined && performance.now() - this.#triedMs >= this.#times.pauseMs) {
       this.#triedMs = performance.now();
       this.#loading = this.#reload().finally(() => {

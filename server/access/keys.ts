@@ -3,9 +3,9 @@ import { UploadError } from '../../shared/errors.ts';
 import { credentialOfToken, isTokenOf, TOKEN_PREFIXES } from '../ledger/credentials.ts';
 import { quotaOfOwner } from '../ledger/limits.ts';
 import type { TokenKind } from './bearer-tokens.ts';
-import type { FreshCredentials } from './fresh-credentials.ts';
+import type { CachedCredentials } from './cached-credentials.ts';
 
-export function keyTokens(credentials: FreshCredentials): TokenKind {
+export function keyTokens(credentials: CachedCredentials): TokenKind {
   return {
     async identify({ text }) {
       if (!text.startsWith(TOKEN_PREFIXES.key)) return undefined;

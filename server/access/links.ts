@@ -3,7 +3,7 @@ import { UploadError } from '../../shared/errors.ts';
 import { credentialOfToken, isTokenOf, TOKEN_PREFIXES } from '../ledger/credentials.ts';
 import { quotaOfOwner } from '../ledger/limits.ts';
 import type { TokenKind } from './bearer-tokens.ts';
-import type { FreshCredentials } from './fresh-credentials.ts';
+import type { CachedCredentials } from './cached-credentials.ts';
 
 /** A token alone, or an address with the token behind the #, as a person copies it. */
 const TOKEN_IN_TEXT = /lfl_[0-9a-f]+(?=\s*$)/;
@@ -14,7 +14,7 @@ export function linkTokenIn(text: string): string | undefined {
 }
 
 /** @param graceMs for this long after a link's end, by the wall clock, its uploads may be continued and inspected */
-export function linkTokens(credentials: FreshCredentials, graceMs: number): TokenKind {
+export function linkTokens(credentials: CachedCredentials, graceMs: number): TokenKind {
   return {
     async identify({ text }, intent) {
       if (!text.startsWith(TOKEN_PREFIXES.link)) return undefined;
@@ -23,8 +23,8 @@ export function linkTokens(credentials: FreshCredentials, graceMs: number): Toke
       if (link === undefined || !isTokenOf(link, text)) return null;
       if (link.removedAt !== null) throw new UploadError('ERR_ACCESS_WITHDRAWN');
       // An upload that began in time may be completed.
-      const isBeginning = intent === 'create' || intent === 'download';
-      if (link.endsAt !== null && link.endsAt + (isBeginning ? 0 : graceMs) <= Date.now()) throw new UploadError('ERR_ACCESS_EXPIRED');
+      const isNewUse = intent === 'create' || intent === 'download';
+      if (link.endsAt !== null && link.endsAt + (isNewUse ? 0 : graceMs) <= Date.now()) throw new UploadError('ERR_ACCESS_EXPIRED');
       const { limits, title, endsAt } = link;
       // Uploads by a link without an owner belong to the link.
       const owner = link.owner || link.id;

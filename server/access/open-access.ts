@@ -2,13 +2,13 @@
 import { type Config, ConfigError } from '../config/config.ts';
 import type { AccessKind } from '../config/setting-kinds.ts';
 import type { Credentials } from '../ledger/credentials.ts';
-import { type AccessUrl, requireWholeAccessUrl } from './access-url.ts';
+import { type AccessUrl, requireAccessUrlSettings } from './access-url.ts';
 import { anonymousSource, type ClientAddresses } from './anonymous.ts';
 import { type Authenticate, applicationSource } from './application.ts';
 import { bearerTokens, type TokenKind } from './bearer-tokens.ts';
-import { FreshCredentials } from './fresh-credentials.ts';
+import { CachedCredentials } from './cached-credentials.ts';
 import { grantTokens } from './grants.ts';
-import { Guesses } from './guesses.ts';
+import { GuessLimiter } from './guess-limiter.ts';
 import { type Access, type AccessSource, accessBy } from './identity.ts';
 import { jwtTokens, PUBLIC_KEY_ALGORITHMS, SECRET_ALGORITHMS } from './jwt.ts';
 import { keysAt, keysInFile, secretKey } from './jwt-keys.ts';
@@ -32,16 +32,16 @@ export interface OpenAccessOptions {
 export async function openAccess(options: OpenAccessOptions): Promise<Access> {
   const { config, authenticate, addresses, credentials, accessUrl, isStandalone } = options;
   const isChosen = config.access.length > 0;
-  const counts = (kind: AccessKind) => (isChosen ? config.access.includes(kind) : kind === 'keys' || kind === 'links');
-  if (isStandalone && authenticate === undefined) requireChoice(config, !(await credentials.hasEverHad('key')));
+  const isEnabled = (kind: AccessKind) => (isChosen ? config.access.includes(kind) : kind === 'keys' || kind === 'links');
+  if (isStandalone && authenticate === undefined) requireAccessRule(config, !(await credentials.hasEverHad('key')));
 
-  const fresh = new FreshCredentials(credentials);
+  const fresh = new CachedCredentials(credentials);
   const kinds: TokenKind[] = [];
-  if (counts('keys')) kinds.push(keyTokens(fresh));
-  if (counts('links')) kinds.push(linkTokens(fresh, config.expireAfterMs + config.keepRecordsForMs));
-  if (counts('grants')) kinds.push(await grantsOf(config, fresh));
-  if (counts('jwt')) kinds.push(await jwtOf(config));
-  const isOpen = config.allowAnonymous || counts('anonymous');
+  if (isEnabled('keys')) kinds.push(keyTokens(fresh));
+  if (isEnabled('links')) kinds.push(linkTokens(fresh, config.expireAfterMs + config.keepRecordsForMs));
+  if (isEnabled('grants')) kinds.push(await grantTokensOf(config, fresh));
+  if (isEnabled('jwt')) kinds.push(await jwtTokensOf(config));
+  const isOpen = config.allowAnonymous || isEnabled('anonymous');
   const anonymous = anonymousSource(addresses);
   const last = authenticate
     ? applicationSource(authenticate)
@@ -49,10 +49,10 @@ export async function openAccess(options: OpenAccessOptions): Promise<Access> {
       ? anonymous
       : isChosen
         ? undefined
-        : untilThereIsAKey(anonymous, credentials);
+        : anonymousUntilFirstKey(anonymous, credentials);
   // Without a setting, a token may be for the application in front of the server, which has checked it.
   const isLast = authenticate === undefined && accessUrl === undefined && (isStandalone || isChosen);
-  const sources = [bearerTokens({ kinds, guesses: new Guesses(addresses), isLast })];
+  const sources = [bearerTokens({ kinds, guessLimiter: new GuessLimiter(addresses), isLast })];
   if (accessUrl !== undefined) sources.push(accessUrl.source(last === undefined));
   return accessBy(sources, last);
 }
@@ -62,7 +62,7 @@ export async function openAccess(options: OpenAccessOptions): Promise<Access> {
  * @param hasNoKeys no key was ever created; keys are such a rule, too
  * @throws ConfigError
  */
-export function requireChoice({ access, allowAnonymous, host }: Config, hasNoKeys: boolean): void {
+export function requireAccessRule({ access, allowAnonymous, host }: Config, hasNoKeys: boolean): void {
   if (access.length > 0 || allowAnonymous || isLoopbackName(host) || !hasNoKeys) return;
   throw new ConfigError(
     `LANDFALL_HOST: ${host} can be reached by others, and nothing says who may upload. Create keys (landfall-server key add OWNER), set LANDFALL_ACCESS (docs/access.md), or set LANDFALL_ALLOW_ANONYMOUS=true to let everyone upload.`,
@@ -74,8 +74,8 @@ export function requireChoice({ access, allowAnonymous, host }: Config, hasNoKey
  * closed.
  * @throws ConfigError
  */
-export function requireWholeAccess({ access, ...config }: Config): void {
-  requireWholeAccessUrl({ access, ...config });
+export function requireAccessSettings({ access, ...config }: Config): void {
+  requireAccessUrlSettings({ access, ...config });
   const { jwtJwksUrl, jwtSecret, jwtPublicKeyFile, jwtIssuer, jwtAudience, grantSecrets, grantPublicKeyFiles } = config;
   const jwtKeys = [jwtJwksUrl, jwtSecret, jwtPublicKeyFile].filter((value) => value !== '').length;
   const grantKeys = grantSecrets.length + grantPublicKeyFiles.length;
@@ -97,27 +97,27 @@ export function requireWholeAccess({ access, ...config }: Config): void {
 }
 
 /** Without settings, the server is open to all until its first key is created, and closes within a second of that. */
-function untilThereIsAKey(anonymous: AccessSource, credentials: Credentials): AccessSource {
+function anonymousUntilFirstKey(anonymous: AccessSource, credentials: Credentials): AccessSource {
   let isClosed = false;
-  let lookedMs = Number.NEGATIVE_INFINITY;
+  let checkedMs = Number.NEGATIVE_INFINITY;
   return {
     async identify(request, intent, id) {
       const now = performance.now();
-      if (!isClosed && now - lookedMs >= 1000) {
+      if (!isClosed && now - checkedMs >= 1000) {
         isClosed = await credentials.hasEverHad('key');
-        lookedMs = now;
+        checkedMs = now;
       }
       return isClosed ? undefined : anonymous.identify(request, intent, id);
     },
   };
 }
 
-function grantsOf(config: Config, credentials: FreshCredentials): Promise<TokenKind> {
+function grantTokensOf(config: Config, credentials: CachedCredentials): Promise<TokenKind> {
   const { grantSecrets: secrets, grantPublicKeyFiles: publicKeyFiles, expireAfterMs, keepRecordsForMs } = config;
   return grantTokens({ secrets, publicKeyFiles, credentials, graceMs: expireAfterMs + keepRecordsForMs });
 }
 
-async function jwtOf(config: Config): Promise<TokenKind> {
+async function jwtTokensOf(config: Config): Promise<TokenKind> {
   const { jwtJwksUrl, jwtSecret, jwtPublicKeyFile, jwtIssuer: issuer, jwtAudience: audiences, jwtOwnerClaim: ownerClaim } = config;
   const claims = { issuer, audiences, ownerClaim };
   if (jwtSecret !== '') return jwtTokens({ keys: secretKey(jwtSecret), algorithms: SECRET_ALGORITHMS, ...claims });

@@ -43,7 +43,7 @@ export class Origins {
     if (hosts === undefined || host === undefined) return;
     const name = URL.parse(`http://${host}`)?.hostname.replace(/\.$/, '') ?? '';
     if (name === 'localhost' || isIP(name.replace(/^\[(.*)\]$/, '$1')) !== 0 || hosts.includes(name)) return;
-    throw new UploadError('ERR_UNKNOWN_HOST', { detail: 'If it should be, its operator adds the name to LANDFALL_HOSTS.' });
+    throw new UploadError('ERR_UNKNOWN_HOST', { detail: 'The operator can add the name to LANDFALL_HOSTS.' });
   }
 
   /**
@@ -57,7 +57,7 @@ export class Origins {
     const allowance = this.allowanceOf(request);
     // With `*` any page may upload, but not with the cookies of a person who is signed in here.
     if (allowance === undefined || (allowance === 'any' && request.headers.cookie !== undefined)) {
-      throw new UploadError('ERR_FOREIGN_ORIGIN', { detail: 'If it should, the operator adds its origin to LANDFALL_CORS_ORIGINS.' });
+      throw new UploadError('ERR_FOREIGN_ORIGIN', { detail: 'The operator can add the origin to LANDFALL_CORS_ORIGINS.' });
     }
   }
 

@@ -13,13 +13,15 @@ const MAX_PARTS = 10_000;
 const MAX_PART_BYTES = 5 * 1024 ** 3;
 
 /** The name of a setting in the resolved configuration. */
-type NameOf<K extends SettingKey> = Settings[K] extends { readonly as: infer Name extends string } ? Name : K;
-type ReadAs<K extends SettingKey> = Settings[K] extends { readonly words: readonly (infer Word)[] } ? Word : Values[Settings[K]['kind']][0];
-type WrittenAs<K extends SettingKey> = Settings[K] extends { readonly words: readonly (infer Word)[] }
+type ResolvedName<K extends SettingKey> = Settings[K] extends { readonly as: infer Name extends string } ? Name : K;
+type ResolvedValue<K extends SettingKey> = Settings[K] extends { readonly words: readonly (infer Word)[] }
+  ? Word
+  : Values[Settings[K]['kind']][0];
+type WrittenValue<K extends SettingKey> = Settings[K] extends { readonly words: readonly (infer Word)[] }
   ? Word
   : Values[Settings[K]['kind']][1];
 
-type Read = { readonly [K in SettingKey as NameOf<K>]: ReadAs<K> };
+type ResolvedSettings = { readonly [K in SettingKey as ResolvedName<K>]: ResolvedValue<K> };
 
 /**
  * The resolved settings: frozen, each size and time with its unit in its name.
@@ -32,7 +34,7 @@ type Read = { readonly [K in SettingKey as NameOf<K>]: ReadAs<K> };
  * console.log(config.maxUploadBytes, config.patienceMs); // 5368709120 10000
  * ```
  */
-export interface Config extends Read {
+export interface Config extends ResolvedSettings {
   /** The settings `allow…`, `archive…` and `maxUploadBytes`, parsed for the checks. */
   readonly policy: Policy;
 }
@@ -48,10 +50,10 @@ export interface Config extends Read {
  * const settings: ConfigInput = { dataDir: '/srv/uploads', maxUploadSize: '50 GiB', expireAfter: '3d', sha256: true };
  * ```
  */
-export type ConfigInput = { [K in SettingKey]?: WrittenAs<K> };
+export type ConfigInput = { [K in SettingKey]?: WrittenValue<K> };
 
 /** Variables of the command `landfall`: a machine with a server may be a client, too. */
-const OF_SENDERS = new Set(['LANDFALL_TOKEN']);
+const CLIENT_VARIABLES = new Set(['LANDFALL_TOKEN']);
 
 const RESOLVED = new WeakSet<object>();
 
@@ -84,11 +86,11 @@ export function resolveConfig(input: ConfigInput = {}, nameOf: (key: SettingKey)
     const setting: Setting = SETTINGS[key];
     const given = input[key] ?? setting.default;
     const parsed = schemaOf(setting).safeParse(given);
-    if (!parsed.success) throw new ConfigError(`${nameOf(key)}: ${reason(parsed.error)} (given: ${JSON.stringify(shown(key, given))})`);
+    if (!parsed.success) throw new ConfigError(`${nameOf(key)}: ${messageOf(parsed.error)} (given: ${JSON.stringify(redact(key, given))})`);
     values[setting.as ?? key] = parsed.data;
   }
-  const config = values as unknown as Read;
-  if (config.storageBackend === 's3') checkS3(config, nameOf);
+  const config = values as unknown as ResolvedSettings;
+  if (config.storageBackend === 's3') requireS3Settings(config, nameOf);
   else if (config.staging === 's3-store') requireBucket(config, nameOf);
   if (config.databaseUrl !== '' && config.durability === 'finish') {
     throw new ConfigError(
@@ -133,7 +135,7 @@ export function configFromEnvironment(environment: Readonly<Record<string, strin
   const keys = new Map((Object.keys(SETTINGS) as SettingKey[]).map((key) => [environmentName(key), key]));
   const input: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(environment)) {
-    if (!name.startsWith('LANDFALL_') || value === undefined || OF_SENDERS.has(name)) continue;
+    if (!name.startsWith('LANDFALL_') || value === undefined || CLIENT_VARIABLES.has(name)) continue;
     const key = keys.get(name);
     if (key === undefined) throw new ConfigError(`${name} is not a setting. \`landfall-server --help\` lists them.`);
     input[key] = value;
@@ -152,7 +154,7 @@ export function summarize(config: Config): Record<string, string> {
 }
 
 /** Checks that need several settings. @throws ConfigError */
-function checkS3(config: Read, nameOf: (key: SettingKey) => string): void {
+function requireS3Settings(config: ResolvedSettings, nameOf: (key: SettingKey) => string): void {
   const { s3MemoryBytes, s3PartBytes, maxUploadBytes } = config;
   requireBucket(config, nameOf);
   if (maxUploadBytes > MAX_PARTS * MAX_PART_BYTES) {
@@ -168,17 +170,17 @@ function checkS3(config: Read, nameOf: (key: SettingKey) => string): void {
 }
 
 /** @throws ConfigError */
-function requireBucket({ s3Bucket }: Read, nameOf: (key: SettingKey) => string): void {
+function requireBucket({ s3Bucket }: ResolvedSettings, nameOf: (key: SettingKey) => string): void {
   if (s3Bucket === '') throw new ConfigError(`${nameOf('s3Bucket')}: Write the name of a bucket.`);
 }
 
 /** Hides secrets in messages: an address may contain a password, or a token in its query, also an invalid address. */
-function shown(key: SettingKey, given: unknown): unknown {
+function redact(key: SettingKey, given: unknown): unknown {
   if ((SETTINGS[key] as Setting).isSecret) return '…';
   return typeof given === 'string' ? given.replace(/[^\s,/]*@|(?<=[?#]).*/g, '…') : given;
 }
 
-function reason(error: z.ZodError): string {
+function messageOf(error: z.ZodError): string {
   const issue = error.issues[0];
   if (issue?.code === 'invalid_union') {
     // A setting can be written in several ways: this is the error of the one that was meant.

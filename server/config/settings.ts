@@ -4,8 +4,8 @@ import { ARCHIVE_RULES, DEFAULT_ALLOW } from '../../shared/policy.ts';
 /** Each setting once: its kind, its default, and its text in `--help` and docs/settings.md. */
 export const SETTINGS = {
   host: {
-    kind: 'someText',
-    otherwise: 'Write an address or a name.',
+    kind: 'nonEmptyText',
+    invalidMessage: 'Write an address or a name.',
     default: '127.0.0.1',
     help: 'Address to listen on. Any but loopback needs an access rule.',
   },
@@ -15,8 +15,8 @@ export const SETTINGS = {
     help: 'Port to listen on; 0 picks a free one.',
   },
   dataDir: {
-    kind: 'someText',
-    otherwise: 'Write the path of a directory.',
+    kind: 'nonEmptyText',
+    invalidMessage: 'Write the path of a directory.',
     default: './data',
     help: 'Directory of the ledger, staged bytes and final files. Never below a web root.',
   },
@@ -24,14 +24,14 @@ export const SETTINGS = {
   storageBackend: {
     kind: 'word',
     words: ['disk', 's3'],
-    otherwise: 'Write disk or s3.',
+    invalidMessage: 'Write disk or s3.',
     default: 'disk',
     help: 'Where staged bytes and final files are kept: on this machine, or in a bucket (docs/s3.md).',
   },
   staging: {
     kind: 'word',
     words: ['own', 'file-store', 's3-store'],
-    otherwise: 'Write own, file-store or s3-store.',
+    invalidMessage: 'Write own, file-store or s3-store.',
     default: 'own',
     help: 'What keeps bytes in progress: Landfall itself, or @tus/file-store or @tus/s3-store (docs/stores.md).',
   },
@@ -41,7 +41,12 @@ export const SETTINGS = {
     default: '',
     help: 'Bucket of staged bytes and final files. Credentials are found as by other AWS clients.',
   },
-  s3Region: { kind: 'someText', otherwise: 'Write the name of a region, or auto.', default: 'us-east-1', help: 'Region of the bucket.' },
+  s3Region: {
+    kind: 'nonEmptyText',
+    invalidMessage: 'Write the name of a region, or auto.',
+    default: 'us-east-1',
+    help: 'Region of the bucket.',
+  },
   s3Endpoint: {
     kind: 'publicUrl',
     default: '',
@@ -87,14 +92,14 @@ export const SETTINGS = {
   s3Checksums: {
     kind: 'word',
     words: ['required', 'supported'],
-    otherwise: 'Write required or supported.',
+    invalidMessage: 'Write required or supported.',
     default: 'required',
     help: 'Send the checksums of newer AWS clients only where S3 requires them (required), or always (supported). Many other servers refuse them.',
   },
   s3Downloads: {
     kind: 'word',
     words: ['stream', 'redirect'],
-    otherwise: 'Write stream or redirect.',
+    invalidMessage: 'Write stream or redirect.',
     default: 'stream',
     help: 'GET of an accepted file passes it through (stream), or redirects to a signed address (redirect).',
   },
@@ -164,7 +169,7 @@ export const SETTINGS = {
   durability: {
     kind: 'word',
     words: ['chunk', 'finish'],
-    otherwise: 'Write chunk or finish.',
+    invalidMessage: 'Write chunk or finish.',
     default: 'chunk',
     help: 'What survives a power cut: every acknowledged offset (chunk), or only accepted files (finish).',
   },
@@ -244,7 +249,7 @@ export const SETTINGS = {
   unscannable: {
     kind: 'word',
     words: ['reject', 'accept'],
-    otherwise: 'Write reject or accept.',
+    invalidMessage: 'Write reject or accept.',
     default: 'reject',
     help: 'What happens to files that clamd cannot scan: too large, or encrypted.',
   },
@@ -254,8 +259,8 @@ export const SETTINGS = {
     help: 'Address at which the application is asked whether to accept a file (docs/hooks.md); empty: it is not asked.',
   },
   internalHost: {
-    kind: 'someText',
-    otherwise: 'Write an address or a name.',
+    kind: 'nonEmptyText',
+    invalidMessage: 'Write an address or a name.',
     default: '127.0.0.1',
     help: 'Address to listen on, for the application that reads the bytes it checks. Never one that senders can reach.',
   },
@@ -305,13 +310,13 @@ export const SETTINGS = {
   },
   jwtIssuer: { kind: 'text', default: '', help: 'Issuer of the tokens: their claim iss. It must be set with LANDFALL_JWT_JWKS_URL.' },
   jwtAudience: {
-    kind: 'someTexts',
+    kind: 'textList',
     default: '',
     help: 'Audiences of the tokens, comma-separated: their claim aud must name one. Set it when the issuer has other applications, too.',
   },
   jwtOwnerClaim: {
-    kind: 'someText',
-    otherwise: 'Write the name of a claim, such as sub.',
+    kind: 'nonEmptyText',
+    invalidMessage: 'Write the name of a claim, such as sub.',
     default: 'sub',
     help: 'The claim of a token that names the owner of its uploads.',
   },
@@ -322,7 +327,7 @@ export const SETTINGS = {
     help: 'For grants: the secret with which your application signs them (HS256), 32 characters or more; two, comma-separated, while you change it.',
   },
   grantPublicKeyFiles: {
-    kind: 'someTexts',
+    kind: 'textList',
     default: '',
     help: 'For grants: paths of PEM files with the public Ed25519 keys that verify them, comma-separated.',
   },
@@ -398,7 +403,7 @@ export const SETTINGS = {
   downloads: {
     kind: 'word',
     words: ['owner', 'anyone', 'signed', 'off'],
-    otherwise: 'Write owner, anyone, signed or off.',
+    invalidMessage: 'Write owner, anyone, signed or off.',
     default: 'owner',
     help: 'Who may download an accepted file: its sender (owner), anyone with its address (anyone), only holders of a signed address (signed), or nobody (off). Signed addresses work with all but off.',
   },
@@ -416,7 +421,7 @@ export const SETTINGS = {
   logLevel: {
     kind: 'word',
     words: ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'],
-    otherwise: 'Write one of fatal, error, warn, info, debug, trace, silent.',
+    invalidMessage: 'Write one of fatal, error, warn, info, debug, trace, silent.',
     default: 'info',
     help: 'Lowest level of the log lines that are written.',
   },

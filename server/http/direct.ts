@@ -7,7 +7,7 @@ import type { Logger } from 'pino';
 import { z } from 'zod';
 import { UploadError } from '../../shared/errors.ts';
 import type { Downloads } from '../access/downloads.ts';
-import { type Access, type Identity, reaches } from '../access/identity.ts';
+import { type Access, hasAccessTo, type Identity } from '../access/identity.ts';
 import { awaitVerdict } from '../finish/await-verdict.ts';
 import type { DirectCompletion } from '../finish/direct-completion.ts';
 import type { InspectionStarts } from '../finish/inspection-starts.ts';
@@ -24,14 +24,14 @@ import type { S3Direct } from '../staging/s3/s3-direct.ts';
 import { streamBody } from '../staging/stream-source.ts';
 import { isMediaType, readIdempotencyKey } from '../tus/headers.ts';
 
-export interface DirectUploadParts {
+export interface DirectUploadBackend {
   staging: S3Direct;
   completion: DirectCompletion;
 }
 
 export interface DirectOptions {
   /** Undefined when staging is on a disk: direct uploads are not available. */
-  door: DirectUploadParts | undefined;
+  backend: DirectUploadBackend | undefined;
   access: Access;
   downloads: Downloads;
   ledger: Ledger;
@@ -67,14 +67,14 @@ export class Direct {
   async answer(request: IncomingMessage, response: ServerResponse, path: string, collectionUrl: string): Promise<void> {
     const [matched, name, from] = ADDRESS.exec(path) ?? [];
     const id = parseUploadId(name);
-    const { door, downloads } = this.#options;
-    if (door === undefined || matched === undefined) throw new UploadError('ERR_NOT_FOUND');
+    const { backend, downloads } = this.#options;
+    if (backend === undefined || matched === undefined) throw new UploadError('ERR_NOT_FOUND');
     if (request.method === 'OPTIONS') {
       response.writeHead(200, { Allow: 'OPTIONS, GET, POST', 'Content-Length': 0 }).end();
       return;
     }
     const identity = await this.#options.access(request, id === undefined ? 'create' : 'append', id);
-    if (!(await door.staging.isSafe())) {
+    if (!(await backend.staging.isSafe())) {
       if (!this.#isClosed)
         this.#options.log.warn('direct uploads are off: this S3 server obeys unsigned headers, also those that copy other objects');
       this.#isClosed = true;
@@ -83,14 +83,14 @@ export class Direct {
     if (id === undefined) {
       if (request.method !== 'POST') throw new UploadError('ERR_METHOD_NOT_ALLOWED');
       const upload = await this.#create(request, identity);
-      await this.#answerLinks(response, 201, upload, door, collectionUrl, 1);
+      await this.#answerLinks(response, 201, upload, backend, collectionUrl, 1);
       return;
     }
     const upload = await this.#options.ledger.get(id);
-    if (upload === undefined || !reaches(identity, upload)) throw new UploadError('ERR_UPLOAD_NOT_FOUND');
-    if (request.method === 'GET') await this.#answerLinks(response, 200, upload, door, collectionUrl, Number(from ?? 1));
+    if (upload === undefined || !hasAccessTo(identity, upload)) throw new UploadError('ERR_UPLOAD_NOT_FOUND');
+    if (request.method === 'GET') await this.#answerLinks(response, 200, upload, backend, collectionUrl, Number(from ?? 1));
     else if (request.method === 'POST')
-      await this.#complete(response, upload, door, (settled) => downloads.addressFor(identity, settled, collectionUrl));
+      await this.#complete(response, upload, backend, (settled) => downloads.addressFor(identity, settled, collectionUrl));
     else throw new UploadError('ERR_METHOD_NOT_ALLOWED');
   }
 
@@ -131,7 +131,7 @@ export class Direct {
     response: ServerResponse,
     status: number,
     upload: Upload,
-    { staging }: DirectUploadParts,
+    { staging }: DirectUploadBackend,
     collectionUrl: string,
     from: number,
   ): Promise<void> {
@@ -153,7 +153,7 @@ export class Direct {
   async #complete(
     response: ServerResponse,
     upload: Upload,
-    { completion }: DirectUploadParts,
+    { completion }: DirectUploadBackend,
     urlOf: (upload: Upload) => string | null,
   ): Promise<void> {
     const { ledger, inspectionStarts, locker, patienceMs, draining } = this.#options;

@@ -9,7 +9,7 @@ import type { UploadId } from '../ledger/upload-id.ts';
 import { dispositionOf } from '../storage/disposition.ts';
 import type { Storage } from '../storage/storage.ts';
 
-const OF_THE_FILE = ['Content-Disposition', 'ETag', 'Last-Modified', 'Accept-Ranges'];
+const FILE_HEADERS = ['Content-Disposition', 'ETag', 'Last-Modified', 'Accept-Ranges'];
 
 /**
  * Returns an address at which anyone can download one accepted file until the address expires.
@@ -56,7 +56,7 @@ export async function download(
     await storage.deliver(request, response, upload.target, upload.name);
   } catch (error) {
     // A refusal is no attachment.
-    if (!response.headersSent) for (const name of OF_THE_FILE) response.removeHeader(name);
+    if (!response.headersSent) for (const name of FILE_HEADERS) response.removeHeader(name);
     if (!(error instanceof UploadError) || error.code !== 'ERR_NOT_FOUND') throw error;
     // The file was removed after its row was read from the ledger.
     const now = await ledger.get(upload.id);

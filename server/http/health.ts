@@ -28,12 +28,12 @@ export class Readiness {
   constructor({ ledger, checkStaging, isWebhookStopped, draining, log }: ReadinessOptions) {
     this.#isWebhookStopped = isWebhookStopped;
     this.#draining = draining;
-    const tell = (part: string) => (isWell: boolean, error: unknown) => {
+    const logChange = (part: string) => (isWell: boolean, error: unknown) => {
       if (isWell) log.info({ part }, 'ready again');
       else log.warn({ part, err: error }, 'not ready');
     };
-    this.#ledger = new Probe(() => ledger.list({ limit: 1 }), tell('ledger'));
-    this.#staging = new Probe(checkStaging, tell('staging'));
+    this.#ledger = new Probe(() => ledger.list({ limit: 1 }), logChange('ledger'));
+    this.#staging = new Probe(checkStaging, logChange('staging'));
   }
 
   /** Answers within a bounded time, also when a dependency is down. */

@@ -15,7 +15,7 @@ const mounts = new WeakMap<IncomingMessage, string>();
  * Makes the requests of all frameworks alike.
  * @param path of the mount, for frameworks that do not report it; empty: none
  */
-export function below(path: string, handler: RequestListener): Handler {
+export function mountAt(path: string, handler: RequestListener): Handler {
   return async (request: Mounted, response) => {
     // Polka leaves only the query when nothing is left of the path.
     const url = (request.url ?? '').replace(/^(?=\?|$)/, '/');
@@ -27,7 +27,7 @@ export function below(path: string, handler: RequestListener): Handler {
       request.originalUrl = isWhole ? url : path + url;
       if (isWhole) request.url = url.slice(path.length).replace(/^(?!\/)/, '/');
     }
-    mounts.set(request, cutFrom(pathOf(request.originalUrl ?? url), pathOf(request.url)));
+    mounts.set(request, mountPathOf(pathOf(request.originalUrl ?? url), pathOf(request.url)));
     // Koa starts with 404.
     response.statusCode = 200;
     const over = new Promise<void>((resolve) => void response.once('close', resolve));
@@ -51,7 +51,7 @@ export function redirectToPage(): RequestHandler {
   };
 }
 
-function cutFrom(whole: string, rest: string): string {
+function mountPathOf(whole: string, rest: string): string {
   if (whole.endsWith(rest)) return whole.slice(0, -rest.length);
   return rest === '/' ? whole : '';
 }

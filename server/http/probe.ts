@@ -1,4 +1,4 @@
-import { within } from '../runtime/pause.ts';
+import { withTimeout } from '../runtime/pause.ts';
 
 /** How long a result is reused: a load balancer asks every second or two, from several places at once. */
 const KEEP_MS = 2000;
@@ -7,7 +7,7 @@ export const PROBE_LIMIT_MS = 2000;
 
 /** Checks whether a dependency of this process works. Only one check runs at a time. */
 export class Probe {
-  readonly #look: (signal: AbortSignal) => Promise<unknown>;
+  readonly #check: (signal: AbortSignal) => Promise<unknown>;
   readonly #onChange: (isWell: boolean, error: unknown) => void;
   #running: Promise<boolean> | undefined;
   #isWell: boolean | undefined;
@@ -18,7 +18,7 @@ export class Probe {
    * @param onChange called when the dependency first fails, and at each change after that
    */
   constructor(look: (signal: AbortSignal) => Promise<unknown>, onChange: (isWell: boolean, error: unknown) => void) {
-    this.#look = look;
+    this.#check = look;
     this.#onChange = onChange;
   }
 
@@ -29,19 +29,19 @@ export class Probe {
       this.#running = undefined;
     });
     const late = () => new Error(`There was no answer in ${PROBE_LIMIT_MS} ms.`);
-    return within(PROBE_LIMIT_MS, this.#running, late).catch((error) => this.#learn(false, error));
+    return withTimeout(PROBE_LIMIT_MS, this.#running, late).catch((error) => this.#record(false, error));
   }
 
   async #ask(): Promise<boolean> {
     try {
-      await this.#look(AbortSignal.timeout(PROBE_LIMIT_MS));
-      return this.#learn(true);
+      await this.#check(AbortSignal.timeout(PROBE_LIMIT_MS));
+      return this.#record(true);
     } catch (error) {
-      return this.#learn(false, error);
+      return this.#record(false, error);
     }
   }
 
-  #learn(isWell: boolean, error?: unknown): boolean {
+  #record(isWell: boolean, error?: unknown): boolean {
     const before = this.#isWell ?? true;
     this.#isWell = isWell;
     this.#askedAtMs = performance.now();

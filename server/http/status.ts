@@ -22,7 +22,7 @@ export async function answerStatus(
   const seconds = Math.min(Number(wait), MAX_WAIT_SECONDS);
   let current = upload;
   if (seconds > 0 && (upload.state === 'receiving' || upload.state === 'inspecting')) {
-    await untilChange(ledger, upload, seconds * 1000, response, draining);
+    await waitForChange(ledger, upload, seconds * 1000, response, draining);
     current = (await ledger.get(upload.id)) ?? upload;
   }
   const stored = current.state === 'receiving' ? await receiver.confirmed(current) : 0;
@@ -31,7 +31,7 @@ export async function answerStatus(
   response.end(request.method === 'HEAD' ? undefined : body);
 }
 
-function untilChange(ledger: Ledger, upload: Upload, timeoutMs: number, response: ServerResponse, draining: AbortSignal): Promise<void> {
+function waitForChange(ledger: Ledger, upload: Upload, timeoutMs: number, response: ServerResponse, draining: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const done = () => {
       clearTimeout(timer);

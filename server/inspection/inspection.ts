@@ -48,16 +48,16 @@ export async function inspect(options: InspectionOptions): Promise<Inspection> {
   // Not the file's fault: reading and hashing are the same for every file.
   const stalled = () => new Error(`Reading the staged bytes made no progress for ${checkTimeoutMs} ms.`);
   try {
-    const isDamaged = () => whileMoving({ ...limits, stalled }, (step) => isOtherwise(upload, options.staging, step));
+    const isDamaged = () => whileProgressing({ ...limits, stalled }, (step) => returnsOtherBytes(upload, options.staging, step));
     if (options.staging.isReadBack && (await isDamaged())) {
       const { checksum } = upload;
       const found = { type: null, extension: null, scan: null };
       return { rejection: { code: 'ERR_FILE_DAMAGED' }, found, result: null, checksum, sha256: null };
     }
     const head =
-      (isSeenHere(upload) ? options.head : undefined) ??
-      (await whileMoving({ ...limits, stalled }, async (step) => (await staged.reader(step)).read(0, HEAD_BYTES)));
-    const checksum = await whileMoving({ ...limits, stalled }, (step) => checksumOf(upload, () => staged.reader(step)));
+      (isReceivedHere(upload) ? options.head : undefined) ??
+      (await whileProgressing({ ...limits, stalled }, async (step) => (await staged.reader(step)).read(0, HEAD_BYTES)));
+    const checksum = await whileProgressing({ ...limits, stalled }, (step) => checksumOf(upload, () => staged.reader(step)));
     const found: Inspectable['found'] = { type: null, extension: null, scan: null };
     let result: string | null = null;
     if (upload.expectedChecksum !== null && upload.expectedChecksum !== checksum) {
@@ -65,7 +65,7 @@ export async function inspect(options: InspectionOptions): Promise<Inspection> {
     }
     for (const check of checks) {
       const silent = () => new CheckCrash(`The check "${check.name}" made no progress for ${checkTimeoutMs} ms.`);
-      const outcome = await whileMoving({ ...limits, stalled: silent }, (step) =>
+      const outcome = await whileProgressing({ ...limits, stalled: silent }, (step) =>
         check.run({
           id: upload.id,
           owner: upload.owner,
@@ -89,7 +89,7 @@ export async function inspect(options: InspectionOptions): Promise<Inspection> {
       if (rejection) return { rejection, found, result, checksum, sha256: null };
     }
     const { digest } = options;
-    const sha256 = digest ? await whileMoving({ ...limits, stalled }, (step) => digest(staged.stream(step))) : null;
+    const sha256 = digest ? await whileProgressing({ ...limits, stalled }, (step) => digest(staged.stream(step))) : null;
     return { found, result, checksum, sha256 };
   } finally {
     await staged.close();
@@ -100,7 +100,11 @@ export async function inspect(options: InspectionOptions): Promise<Inspection> {
  * Whether a store of other code returns other bytes than were received, or none. The upload's running checksum was complete when the
  * inspection began.
  */
-async function isOtherwise({ id, length, checksum, checksumOffset }: UploadIn<'inspecting'>, staging: Staging, { signal, progress }: Step) {
+async function returnsOtherBytes(
+  { id, length, checksum, checksumOffset }: UploadIn<'inspecting'>,
+  staging: Staging,
+  { signal, progress }: Step,
+) {
   try {
     const reader = await staging.open(id, signal);
     try {
@@ -123,14 +127,14 @@ async function isOtherwise({ id, length, checksum, checksumOffset }: UploadIn<'i
 
 /** A direct upload is read back completely only if its sender gave a checksum to compare with. */
 async function checksumOf(upload: UploadIn<'inspecting'>, reader: () => Promise<StagedReader>): Promise<number | null> {
-  if (isSeenHere(upload) && upload.checksumOffset === upload.length) return upload.checksum;
-  if (!isSeenHere(upload) && upload.expectedChecksum === null) return null;
-  const known = isSeenHere(upload) ? upload : { checksum: 0, checksumOffset: NO_CHECKSUM };
+  if (isReceivedHere(upload) && upload.checksumOffset === upload.length) return upload.checksum;
+  if (!isReceivedHere(upload) && upload.expectedChecksum === null) return null;
+  const known = isReceivedHere(upload) ? upload : { checksum: 0, checksumOffset: NO_CHECKSUM };
   return (await completeChecksum(known, await reader())).checksum;
 }
 
 /** Direct uploads may have replaced bytes that came through this server: then only the stored bytes count. */
-function isSeenHere({ checksumOffset, directDueAt }: UploadIn<'inspecting'>): boolean {
+function isReceivedHere({ checksumOffset, directDueAt }: UploadIn<'inspecting'>): boolean {
   return checksumOffset !== NO_CHECKSUM && directDueAt === null;
 }
 
@@ -214,7 +218,7 @@ interface Limits {
 }
 
 /** Runs a step while it makes progress and its outcome can be written. A step that never returns does not block the inspection. */
-async function whileMoving<T>({ limitMs, lost, stalled }: Limits, run: (step: Step) => Promise<T>): Promise<T> {
+async function whileProgressing<T>({ limitMs, lost, stalled }: Limits, run: (step: Step) => Promise<T>): Promise<T> {
   lost.throwIfAborted();
   const controller = new AbortController();
   const { promise: ended, reject } = Promise.withResolvers<never>();

@@ -1,5 +1,5 @@
 import { UploadError } from '../../shared/errors.ts';
-import { pause, within } from '../runtime/pause.ts';
+import { pause, withTimeout } from '../runtime/pause.ts';
 import type { Engine } from './engine.ts';
 import type { UploadId } from './upload-id.ts';
 
@@ -93,5 +93,5 @@ export class DurableChanges {
 
 /** @throws NotDurable */
 function waitBriefly<T>(durable: Promise<T>): Promise<T> {
-  return within(DURABLE_WAIT_MS, durable, () => new NotDurable(durable));
+  return withTimeout(DURABLE_WAIT_MS, durable, () => new NotDurable(durable));
 }

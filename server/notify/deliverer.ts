@@ -44,7 +44,7 @@ export interface DelivererOptions {
   /** The ledger's clock. */
   now(): number;
   /** Calls the listener when there are new events. Returns a function that removes the listener. */
-  onGiven(listener: () => void): () => void;
+  onNewEvents(listener: () => void): () => void;
   /** Time limit of one attempt. */
   limitMs: number;
   /** @throws when the event was not delivered: ReceiverGone, TryLater, or any other error */
@@ -99,7 +99,7 @@ export class Deliverer {
 
   async #run(): Promise<void> {
     const { log, consumer } = this.#options;
-    const stop = this.#options.onGiven(() => this.#wake());
+    const stop = this.#options.onNewEvents(() => this.#wake());
     while (!this.#closing.signal.aborted) {
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#wake = resolve;

@@ -11,7 +11,7 @@ import { Deliverer, type DelivererOptions } from './deliverer.ts';
 import { bareEventBody, eventBody } from './event-body.ts';
 import { type FeedOptions, readEvents } from './event-feed.ts';
 import { HANDLER_LIMIT_MS, handlerOf, type OnEvent, type UploadEvent } from './event-handler.ts';
-import { Positions } from './positions.ts';
+import { EventPositions } from './event-positions.ts';
 import { WEBHOOK_LIMIT_MS, Webhook, type WebhookOptions } from './webhooks.ts';
 
 export interface EventDeliveryOptions {
@@ -29,7 +29,7 @@ export interface EventDeliveryOptions {
 export class EventDelivery {
   readonly #options: EventDeliveryOptions;
   readonly #events: EventLog;
-  readonly #positions: Positions;
+  readonly #positions: EventPositions;
   readonly #deliverers = new Map<string, Deliverer>();
   readonly #closing = new AbortController();
 
@@ -37,7 +37,7 @@ export class EventDelivery {
     this.#options = options;
     const { engine, ledger, keepEventsForMs, log } = options;
     this.#events = new EventLog({ engine, now: () => ledger.now(), bodyOf: (event) => this.#bodyOf(event) });
-    this.#positions = new Positions({ events: this.#events, ledger, keepEventsForMs, cursor: () => this.#cursor(), log });
+    this.#positions = new EventPositions({ events: this.#events, ledger, keepEventsForMs, cursor: () => this.#cursor(), log });
     const { webhook, onEvent } = options;
     if (webhook) {
       const sender = new Webhook(webhook);
@@ -60,8 +60,8 @@ export class EventDelivery {
   }
 
   read(options?: FeedOptions): AsyncGenerator<UploadEvent, void, undefined> {
-    const onGiven = (listener: () => void) => this.#positions.onGiven(listener);
-    return readEvents({ events: this.#events, onGiven, closing: this.#closing.signal, log: this.#options.log }, options);
+    const onNewEvents = (listener: () => void) => this.#positions.onNewEvents(listener);
+    return readEvents({ events: this.#events, onNewEvents, closing: this.#closing.signal, log: this.#options.log }, options);
   }
 
   async close(): Promise<void> {
@@ -73,9 +73,9 @@ export class EventDelivery {
   #add(consumer: string, limitMs: number, send: DelivererOptions['send']): void {
     const { engine, ledger, holder, log } = this.#options;
     const common = { events: this.#events, holder, now: () => ledger.now(), log };
-    const onGiven = (listener: () => void) => this.#positions.onGiven(listener);
+    const onNewEvents = (listener: () => void) => this.#positions.onNewEvents(listener);
     const deliveries = new Deliveries(engine, consumer);
-    this.#deliverers.set(consumer, new Deliverer({ ...common, consumer, deliveries, onGiven, limitMs, send }));
+    this.#deliverers.set(consumer, new Deliverer({ ...common, consumer, deliveries, onNewEvents, limitMs, send }));
   }
 
   #bodyOf(event: NewEvent): string {

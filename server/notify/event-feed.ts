@@ -31,7 +31,7 @@ export interface FeedOptions {
 
 export interface EventFeedOptions {
   events: EventLog;
-  onGiven(listener: () => void): () => void;
+  onNewEvents(listener: () => void): () => void;
   /** Aborted when the server closes, which ends every iteration. */
   closing: AbortSignal;
   log: Logger;
@@ -43,7 +43,7 @@ export interface EventFeedOptions {
  * @throws UploadError ERR_EVENTS_FORGOTTEN, ERR_BAD_REQUEST
  */
 export async function* readEvents(
-  { events, onGiven, closing, log }: EventFeedOptions,
+  { events, onNewEvents, closing, log }: EventFeedOptions,
   { after = 0, signal }: FeedOptions = {},
 ): AsyncGenerator<UploadEvent, void, undefined> {
   const ended = signal === undefined ? closing : AbortSignal.any([signal, closing]);
@@ -51,7 +51,7 @@ export async function* readEvents(
   let isKnown = false;
   while (!ended.aborted) {
     const { promise: given, resolve } = Promise.withResolvers<void>();
-    const stop = onGiven(resolve);
+    const stop = onNewEvents(resolve);
     try {
       // The events that a slow reader still needs may be deleted meanwhile, so each page checks the position.
       const page = await events.read(cursor, PAGE);

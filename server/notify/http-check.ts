@@ -5,8 +5,8 @@ import { z } from 'zod';
 import { ERRORS, type ErrorCode, UploadError } from '../../shared/errors.ts';
 import type { Json } from '../../shared/upload.ts';
 import { type Check, CheckLater, type CheckOutcome, type Inspectable } from '../inspection/check.ts';
-import { askOutside, keepAlive, type Outside } from '../inspection/outside.ts';
-import { Turns } from '../runtime/turns.ts';
+import { askExternal, type ExternalRequest, keepAlive } from '../inspection/external-request.ts';
+import { Semaphore } from '../runtime/semaphore.ts';
 import type { InternalListener } from './internal-listener.ts';
 
 export interface HttpCheckOptions {
@@ -41,7 +41,7 @@ const Answer = z
 export class HttpCheck implements Check {
   readonly name = 'application';
   readonly #options: HttpCheckOptions;
-  readonly #turns = new Turns(AT_ONCE);
+  readonly #semaphore = new Semaphore(AT_ONCE);
 
   constructor(options: HttpCheckOptions) {
     this.#options = options;
@@ -50,21 +50,21 @@ export class HttpCheck implements Check {
   /** @throws UploadError ERR_CHECK_UNAVAILABLE, CheckLater, or the reason of the inspection's end */
   run(upload: Inspectable): Promise<CheckOutcome | undefined> {
     const { silenceMs: limitMs } = this.#options;
-    const silent = () => unavailable(new Error(`The application neither answered nor read for ${limitMs} ms.`));
+    const silenceError = () => unavailable(new Error(`The application neither answered nor read for ${limitMs} ms.`));
     return keepAlive(upload, limitMs, () =>
-      askOutside(upload.signal, { limitMs, turns: this.#turns, silent }, (outside) => this.#ask(upload, outside)),
+      askExternal(upload.signal, { limitMs, semaphore: this.#semaphore, silenceError }, (request) => this.#ask(upload, request)),
     );
   }
 
-  async #ask(upload: Inspectable, outside: Outside): Promise<CheckOutcome | undefined> {
+  async #ask(upload: Inspectable, request: ExternalRequest): Promise<CheckOutcome | undefined> {
     const { url, listener } = this.#options;
-    const content = listener.offer(upload, outside.moved);
+    const content = listener.offer(upload, request.progress);
     const { type, scan } = upload.found;
     const question = { record: { ...upload.record, type, ...(scan && { scan }) }, content: content.url };
     try {
-      return outcomeOf(await post(url, JSON.stringify(question), outside.signal));
+      return outcomeOf(await post(url, JSON.stringify(question), request.signal));
     } catch (cause) {
-      outside.signal.throwIfAborted();
+      request.signal.throwIfAborted();
       throw cause instanceof CheckLater ? cause : unavailable(cause);
     } finally {
       content.withdraw();

@@ -11,7 +11,7 @@ import { Ledger } from '../ledger/ledger.ts';
 import type { Limits } from '../ledger/limits.ts';
 import { hasSqlite, openEngine } from '../ledger/open.ts';
 import { Quotas } from '../ledger/quotas.ts';
-import { endOfOptions, type LimitOptions, limitsOfOptions } from './limit-options.ts';
+import { expiryOfOptions, type LimitOptions, limitsOfOptions } from './limit-options.ts';
 import { serverUrl } from './operator.ts';
 import { UsageError } from './usage.ts';
 
@@ -70,14 +70,14 @@ export async function runCredentialsCommand(
 
 async function addKey(credentials: Credentials, owner: string, options: LimitOptions, { output, notes }: Outputs): Promise<number> {
   const { title = '' } = options;
-  const { id, token } = await credentials.add('key', { owner, title, limits: limitsOfOptions(options), endsAt: endOfOptions(options) });
+  const { id, token } = await credentials.add('key', { owner, title, limits: limitsOfOptions(options), endsAt: expiryOfOptions(options) });
   notes.write(`Key ${nameOf(id)} of ${owner}. It is shown only once:\n`);
   output.write(`${token}\n`);
   return 0;
 }
 
 /** Guests may upload and cancel, and read nothing, unless the operator says otherwise. */
-const OF_GUESTS = ['create', 'terminate'] as const;
+const GUEST_ACTIONS = ['create', 'terminate'] as const;
 
 async function addLink(
   credentials: Credentials,
@@ -88,8 +88,8 @@ async function addLink(
 ): Promise<number> {
   const { owner = '' } = options;
   if (owner !== '' && !isOwner(owner)) throw new UsageError('--owner: Write a name of up to 255 characters, without control characters.');
-  const limits = { actions: OF_GUESTS, ...limitsOfOptions(options) };
-  const { id, token } = await credentials.add('link', { owner, title, limits, endsAt: endOfOptions(options) });
+  const limits = { actions: GUEST_ACTIONS, ...limitsOfOptions(options) };
+  const { id, token } = await credentials.add('link', { owner, title, limits, endsAt: expiryOfOptions(options) });
   notes.write(`Link ${nameOf(id)}, “${title}”. Anyone with this address may upload; it is shown only once:\n`);
   if (config.publicUrl === '') notes.write('LANDFALL_PUBLIC_URL is not set: other machines may need another host name in this address.\n');
   output.write(`${serverUrl(config)}/link#${token}\n`);
@@ -153,7 +153,7 @@ function grant(owner: string, options: LimitOptions, config: Config, { output, n
     );
   }
   const { maxUploadBytes, keepFilesForMs, ...limits } = limitsOfOptions(options);
-  const endsAt = endOfOptions(options);
+  const endsAt = expiryOfOptions(options);
   if (endsAt === null || endsAt <= Date.now()) throw new UsageError('The grant has no end. Write one, such as --expires 14d.');
   const { id = randomUUID() } = options;
   if (!GRANT_ID.test(id)) throw new UsageError('--id: Write 1 to 128 letters, digits and “-._~:”.');

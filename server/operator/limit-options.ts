@@ -21,7 +21,7 @@ export const LIMIT_OPTIONS = {
 } as const;
 
 /** Settings of the server with the name of a limit: with the commands for keys, links and grants, the name means the limit. */
-export const ALSO_SETTINGS: readonly SettingKey[] = (Object.keys(SETTINGS) as SettingKey[]).filter((key) =>
+export const SETTINGS_NAMED_LIKE_LIMITS: readonly SettingKey[] = (Object.keys(SETTINGS) as SettingKey[]).filter((key) =>
   Object.hasOwn(LIMIT_OPTIONS, flagName(key).slice(2)),
 );
 
@@ -30,7 +30,7 @@ export type LimitOptions = { [K in keyof typeof LIMIT_OPTIONS]?: (K extends 'met
 };
 
 /** Settings that locate the ledger and the server. Any other, such as `--max-upload-size`, would look like a limit and have no effect. */
-const OF_THE_PLACE: readonly SettingKey[] = [
+const LOCATION_SETTINGS: readonly SettingKey[] = [
   'dataDir',
   'databaseUrl',
   'databaseConnections',
@@ -44,7 +44,7 @@ const OF_THE_PLACE: readonly SettingKey[] = [
 /** @throws UsageError for a setting that does not belong to the command */
 export function requireOwnFlags(command: string, flags: readonly SettingKey[]): void {
   for (const key of flags) {
-    if (!OF_THE_PLACE.includes(key)) throw new UsageError(`"${command}" takes no ${flagName(key)}. See landfall-server --help.`);
+    if (!LOCATION_SETTINGS.includes(key)) throw new UsageError(`"${command}" takes no ${flagName(key)}. See landfall-server --help.`);
   }
 }
 
@@ -52,7 +52,7 @@ export function requireOwnFlags(command: string, flags: readonly SettingKey[]): 
 export function requireNoLimits(command: string, options: Readonly<Record<string, unknown>>): void {
   for (const name of Object.keys(LIMIT_OPTIONS)) {
     const isItsOwn = (command === 'url' && name === 'expires') || (command === 'adopt' && name === 'owner');
-    const isSetting = ALSO_SETTINGS.some((key) => flagName(key) === `--${name}`);
+    const isSetting = SETTINGS_NAMED_LIKE_LIMITS.some((key) => flagName(key) === `--${name}`);
     if (!isSetting && !isItsOwn && options[name] !== undefined)
       throw new UsageError(`"${command}" takes no --${name}. See landfall-server --help.`);
   }
@@ -85,7 +85,7 @@ export function limitsOfOptions(options: LimitOptions): Limits {
 }
 
 /** When it expires, by the wall clock; null: never. @throws UsageError */
-export function endOfOptions({ expires }: LimitOptions): number | null {
+export function expiryOfOptions({ expires }: LimitOptions): number | null {
   return expires === undefined ? null : Date.now() + read('--expires', expires, parseDuration);
 }
 

@@ -75,7 +75,7 @@ async function list(ledger: Ledger, backend: Backend, config: Config, options: L
   if (lastId !== undefined && last === undefined) return missing(lastId, output);
   let left = limitOf(limit);
   for await (const upload of all(ledger, wanted, last, left)) {
-    const line = json ? JSON.stringify(await described(ledger, backend, config, toUpload(upload))) : lineOf(upload);
+    const line = json ? JSON.stringify(await describeUpload(ledger, backend, config, toUpload(upload))) : lineOf(upload);
     await writePaced(output, `${line}\n`);
     if (--left === 0) break;
   }
@@ -92,12 +92,12 @@ function lineOf(upload: UploadRow): string {
 async function show(ledger: Ledger, backend: Backend, config: Config, id: UploadId, output: Output): Promise<number> {
   const upload = await ledger.get(id);
   if (upload === undefined) return missing(id, output);
-  output.write(`${JSON.stringify(await described(ledger, backend, config, upload), undefined, 2)}\n`);
+  output.write(`${JSON.stringify(await describeUpload(ledger, backend, config, upload), undefined, 2)}\n`);
   return 0;
 }
 
 /** Everything known of an upload. */
-async function described(ledger: Ledger, { staging, describe, placeOf }: Backend, config: Config, upload: Upload): Promise<object> {
+async function describeUpload(ledger: Ledger, { staging, describe, placeOf }: Backend, config: Config, upload: Upload): Promise<object> {
   const { id } = upload;
   const stored = upload.state === 'receiving' ? await staging.size(id) : 0;
   const record = toRecord(ledger, upload, stored, `${config.publicUrl}/files/${id}`);

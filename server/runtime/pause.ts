@@ -9,7 +9,7 @@ export function pause(ms: number, signal?: AbortSignal, ref = false): Promise<bo
 }
 
 /** Settles as the promise does, or rejects with `late()` after `ms`. The promised work goes on in either case. */
-export function within<T>(ms: number, promise: Promise<T>, late: () => Error): Promise<T> {
+export function withTimeout<T>(ms: number, promise: Promise<T>, late: () => Error): Promise<T> {
   const limit = Promise.withResolvers<never>();
   const timer = setTimeout(() => limit.reject(late()), ms);
   return Promise.race([promise, limit.promise]).finally(() => clearTimeout(timer));

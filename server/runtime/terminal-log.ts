@@ -4,7 +4,7 @@ import { inspect } from 'node:util';
 const LEVELS: Readonly<Record<number, string>> = { 10: 'trace', 20: 'debug', 30: 'info', 40: 'WARN', 50: 'ERROR', 60: 'FATAL' };
 
 /** Formats a line of the JSON log as text: time, level, message and fields. */
-export function readable(line: string): string {
+export function formatLogLine(line: string): string {
   let entry: Record<string, unknown>;
   try {
     entry = JSON.parse(line);
@@ -34,5 +34,5 @@ function faultText(err: unknown): string {
 
 /** A destination for pino that writes readable lines. */
 export function terminalLog(write: (text: string) => unknown): { write(line: string): void } {
-  return { write: (line) => void write(readable(line)) };
+  return { write: (line) => void write(formatLogLine(line)) };
 }

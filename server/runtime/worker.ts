@@ -2,7 +2,7 @@
 import { Worker, type WorkerOptions } from 'node:worker_threads';
 
 /** A caller that waits for an answer. */
-interface Asked<Answer> {
+interface PendingRequest<Answer> {
   resolve(answer: Answer): void;
   reject(error: Error): void;
 }
@@ -14,7 +14,7 @@ interface Asked<Answer> {
  */
 export class WorkerThread<Request, Answer> {
   readonly #worker: Worker;
-  readonly #asked: Asked<Answer>[] = [];
+  readonly #pending: PendingRequest<Answer>[] = [];
   #endedBy: Error | undefined;
 
   constructor(script: URL, options: WorkerOptions) {
@@ -36,7 +36,7 @@ export class WorkerThread<Request, Answer> {
     return new Promise((resolve, reject) => {
       if (this.#endedBy) throw this.#endedBy;
       this.#worker.postMessage(request);
-      this.#asked.push({ resolve, reject });
+      this.#pending.push({ resolve, reject });
       this.#worker.ref();
     });
   }
@@ -44,15 +44,15 @@ export class WorkerThread<Request, Answer> {
   /** Stops the thread immediately. Resolves when it is gone. Of several reasons the first counts. */
   async end(reason: Error): Promise<void> {
     this.#endedBy ??= reason;
-    for (const { reject } of this.#asked.splice(0)) reject(this.#endedBy);
+    for (const { reject } of this.#pending.splice(0)) reject(this.#endedBy);
     await this.#worker.terminate();
   }
 
   #answer(answer: Answer): void {
     // An answer may arrive after the thread was ended.
     if (this.#endedBy) return;
-    const first = this.#asked.shift();
-    if (this.#asked.length === 0) this.#worker.unref();
+    const first = this.#pending.shift();
+    if (this.#pending.length === 0) this.#worker.unref();
     first?.resolve(answer);
   }
 }

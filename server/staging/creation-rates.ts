@@ -35,7 +35,7 @@ export class CreationRates {
     if (counted.consumedPoints <= limiter.points) return;
     const resetSeconds = Math.max(1, Math.ceil(counted.msBeforeNext / 1000));
     throw new UploadError('ERR_TOO_MANY_UPLOADS', {
-      detail: `At most ${limiter.points} may begin in a minute.`,
+      detail: `At most ${limiter.points} new uploads a minute are allowed.`,
       retryAfterSeconds: resetSeconds,
       rate: { limit: limiter.points, windowSeconds: WINDOW_SECONDS, remaining: 0, resetSeconds },
     });

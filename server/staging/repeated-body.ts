@@ -43,5 +43,5 @@ export async function requireSameBody(
   const { end = 'whole' } = source;
   if (end !== 'whole') throw refusalOf(end, limits.signal);
   if (expected && digest) requireDigest(expected, digest);
-  if (!isSame) throw new UploadError('ERR_IDEMPOTENCY_KEY_REUSED', { detail: 'Its first creation had another body.' });
+  if (!isSame) throw new UploadError('ERR_IDEMPOTENCY_KEY_REUSED', { detail: 'The first creation with this key had another body.' });
 }

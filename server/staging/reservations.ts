@@ -196,16 +196,16 @@ export class Reservations {
     if (scope === 'credential') {
       return exceeded === 'uploads'
         ? new UploadError('ERR_ACCESS_USED_UP')
-        : new UploadError('ERR_QUOTA_EXCEEDED', { detail: 'It would bring more bytes than were granted.' });
+        : new UploadError('ERR_QUOTA_EXCEEDED', { detail: 'The file would exceed the granted number of bytes.' });
     }
     if (exceeded === 'unfinished') return new UploadError('ERR_TOO_MANY_UPLOADS', { retryAfterSeconds: 15 });
     const { maxReservedBytes, maxStoredBytes } = this.#senderLimits(quota);
     if (exceeded === 'storedBytes') {
       const limit = formatBytes(maxStoredBytes ?? 0);
-      return new UploadError('ERR_QUOTA_EXCEEDED', { detail: `With it there would be more than the ${limit} that you may store.` });
+      return new UploadError('ERR_QUOTA_EXCEEDED', { detail: `You may store ${limit} in total.` });
     }
     if (maxReservedBytes !== null && bytes > maxReservedBytes) {
-      return new UploadError('ERR_QUOTA_EXCEEDED', { detail: `At most ${formatBytes(maxReservedBytes)} may be under way at once.` });
+      return new UploadError('ERR_QUOTA_EXCEEDED', { detail: `At most ${formatBytes(maxReservedBytes)} may be in unfinished uploads.` });
     }
     // Either the sender's other uploads use up the configured limit, or the sender's share of the disk is used up.
     return maxReservedBytes === null

@@ -21,7 +21,7 @@ export interface Backend {
   staging: Staging;
   storage: Storage;
   /** The location of bytes in progress. */
-  keyPrefix: StagingLocation;
+  stagingLocation: StagingLocation;
   /** For senders that upload directly to S3. */
   direct?: S3Direct;
   /** Free bytes for final files; Infinity when they share a file system with staged bytes. */
@@ -55,9 +55,9 @@ export interface BackendOptions {
 }
 
 /** Staging in a store that is not Landfall's own. */
-interface StagedInStore {
+interface StoreBackend {
   staging: StoreStaging;
-  place: StagingLocation;
+  location: StagingLocation;
   close(): Promise<void>;
 }
 
@@ -67,22 +67,22 @@ export async function openBackend(config: Config, options: BackendOptions): Prom
   return config.storageBackend === 's3' ? openS3(config, inStore, options.onFault) : openDisk(config, inStore, options.onFault);
 }
 
-async function openStore(config: Config, { dataStore, engine, onFault }: BackendOptions): Promise<StagedInStore | undefined> {
+async function openStore(config: Config, { dataStore, engine, onFault }: BackendOptions): Promise<StoreBackend | undefined> {
   const { dataDir, fileStoreDir, s3Bucket, s3Prefix, maxUploadBytes } = config;
   const prefix = `${s3Prefix}tus/`;
   let opened: OpenedStore;
-  let place: StagingLocation;
+  let location: StagingLocation;
   let options: { prefix?: string } = {};
   if (dataStore !== undefined) {
     opened = { store: dataStore, close() {} };
-    place = { name: `the application's ${dataStore.constructor.name}`, server: '' };
+    location = { name: `the application's ${dataStore.constructor.name}`, server: '' };
   } else if (config.staging === 'file-store') {
     opened = await openFileStore(fileStoreDir);
-    place = { name: `the store ${fileStoreDir}`, server: '' };
+    location = { name: `the store ${fileStoreDir}`, server: '' };
   } else if (config.staging === 's3-store') {
     opened = await openS3Store(s3Bucket, config.s3PartBytes, clientOptions(config), config.s3Connections);
     options = { prefix };
-    place = { name: `the store s3://${s3Bucket}/${prefix}`, server: config.s3Endpoint };
+    location = { name: `the store s3://${s3Bucket}/${prefix}`, server: config.s3Endpoint };
   } else return undefined;
   const staging = new StoreStaging({
     store: opened.store,
@@ -94,7 +94,7 @@ async function openStore(config: Config, { dataStore, engine, onFault }: Backend
   });
   return {
     staging,
-    place,
+    location,
     async close() {
       await staging.close();
       opened.close();
@@ -102,14 +102,14 @@ async function openStore(config: Config, { dataStore, engine, onFault }: Backend
   };
 }
 
-function openDisk(config: Config, inStore: StagedInStore | undefined, onFault?: (error: unknown) => void): Backend {
+function openDisk(config: Config, inStore: StoreBackend | undefined, onFault?: (error: unknown) => void): Backend {
   const staging = inStore?.staging ?? new DiskStaging(join(config.dataDir, 'staging'), onFault);
   const storage = new DiskStorage(config.storageDir, staging);
   return {
     staging,
     storage,
     // The ledger's own directory, or one that each process may reach by another path.
-    keyPrefix: inStore?.place ?? { name: 'the data directory', server: '' },
+    stagingLocation: inStore?.location ?? { name: 'the data directory', server: '' },
     storageFreeBytes: () => storage.freeBytesBeside(config.dataDir),
     async prepare() {
       await staging.prepare();
@@ -136,7 +136,7 @@ export function clientOptions(config: Config): ClientOptions {
 
 const SDK = ['@aws-sdk/client-s3', '@aws-sdk/s3-request-presigner'];
 
-async function openS3(config: Config, inStore: StagedInStore | undefined, onFault?: (error: unknown) => void): Promise<Backend> {
+async function openS3(config: Config, inStore: StoreBackend | undefined, onFault?: (error: unknown) => void): Promise<Backend> {
   const [{ Bucket }, { BucketCheck }, { S3Direct }, { S3Staging }, { S3Storage }] = await loadWith(SDK, 'LANDFALL_STORAGE_BACKEND=s3', () =>
     Promise.all([
       import('../s3/bucket.ts'),
@@ -160,12 +160,12 @@ async function openS3(config: Config, inStore: StagedInStore | undefined, onFaul
   const staging =
     inStore?.staging ?? new S3Staging({ bucket, partBytes, concurrency, memoryBytes, maxUploadBytes, ...(onFault && { onFault }) });
   const linkSeconds = Math.floor(config.s3LinkLifetimeMs / 1000);
-  const delivery = { how: config.s3Downloads, linkSeconds };
+  const delivery = { mode: config.s3Downloads, linkSeconds };
   const storage = new S3Storage({ bucket, staging, copyThresholdBytes: config.s3CopyThresholdBytes, delivery });
   return {
     staging,
     storage,
-    keyPrefix: inStore?.place ?? { name: `s3://${s3Bucket}/${s3Prefix}`, server: config.s3Endpoint },
+    stagingLocation: inStore?.location ?? { name: `s3://${s3Bucket}/${s3Prefix}`, server: config.s3Endpoint },
     // Direct uploads go to Landfall's own parts.
     ...(inStore ? {} : { direct: new S3Direct({ bucket, partBytes, linkSeconds }) }),
     async prepare() {

@@ -10,7 +10,7 @@ import { streamObject } from '../s3/object-stream.ts';
 import { rangeOf, refusedBy, type Validators } from './preconditions.ts';
 
 export interface Delivery {
-  how: 'stream' | 'redirect';
+  mode: 'stream' | 'redirect';
   /** Seconds for which a signed address is valid. */
   linkSeconds: number;
 }
@@ -21,7 +21,7 @@ export interface Delivery {
  */
 export async function deliverObject(
   bucket: Bucket,
-  { how, linkSeconds }: Delivery,
+  { mode, linkSeconds }: Delivery,
   request: IncomingMessage,
   response: ServerResponse,
   key: string,
@@ -41,7 +41,7 @@ export async function deliverObject(
     response.writeHead(200, { 'Content-Length': file?.size ?? 0, 'Accept-Ranges': 'bytes' }).end();
     return;
   }
-  if (how === 'redirect') {
+  if (mode === 'redirect') {
     const get = new GetObjectCommand({
       ...bucket.at(key),
       // The object has both headers; but other programs that write to the bucket must not decide how a browser opens the file.

@@ -50,7 +50,7 @@ export class S3Storage implements Storage {
     const headers: ObjectHeaders = { ContentType: type, ContentDisposition: dispositionOf(name) };
     signal?.throwIfAborted();
     const size =
-      place.object !== undefined && (await this.#isWithin(place.object))
+      place.object !== undefined && (await this.#isInThisS3(place.object))
         ? await this.#copy(place.object, key, headers, signal)
         : await this.#read(id, checksum, key, headers, signal);
     // The answer to a copy is no proof.
@@ -113,7 +113,7 @@ export class S3Storage implements Storage {
   }
 
   /** Whether this S3 has the object: another server may have a different object with its name. */
-  async #isWithin(object: StagedObject): Promise<boolean> {
+  async #isInThisS3(object: StagedObject): Promise<boolean> {
     if (object.etag === undefined) return true;
     const found = await this.#bucket.headSource(object).catch(() => undefined);
     return found?.etag === object.etag && found.size === object.size;

@@ -49,9 +49,9 @@ function inTrailer(request: IncomingMessage): ExpectedChecksum {
     algorithm: 'sha1',
     digest() {
       const text = request.trailers['upload-checksum'];
-      if (text === undefined) throw new UploadError('ERR_INVALID_CHECKSUM', { detail: 'The announced trailer did not come.' });
+      if (text === undefined) throw new UploadError('ERR_INVALID_CHECKSUM', { detail: 'The announced trailer is missing.' });
       const { algorithm, digest } = parse(text);
-      if (algorithm !== 'sha1') throw new UploadError('ERR_INVALID_CHECKSUM', { detail: 'In a trailer it must be sha1.' });
+      if (algorithm !== 'sha1') throw new UploadError('ERR_INVALID_CHECKSUM', { detail: 'A checksum in a trailer must be sha1.' });
       return digest;
     },
   };

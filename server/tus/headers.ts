@@ -33,7 +33,8 @@ export function readCreation(request: IncomingMessage): Creation {
   if ((length === undefined) === (deferred === undefined)) {
     throw new UploadError('ERR_INVALID_UPLOAD_LENGTH', { detail: 'Send exactly one of Upload-Length and Upload-Defer-Length.' });
   }
-  if (header(request, 'upload-concat') !== undefined) throw new UploadError('ERR_BAD_REQUEST', { detail: 'Concatenation is not offered.' });
+  if (header(request, 'upload-concat') !== undefined)
+    throw new UploadError('ERR_BAD_REQUEST', { detail: 'This server does not support concatenation.' });
   const rawMetadata = header(request, 'upload-metadata') ?? '';
   const idempotencyKey = readIdempotencyKey(request);
   const bodyBytes = Number(header(request, 'content-length') ?? 0);

@@ -3,7 +3,7 @@
 import type { IncomingMessage } from 'node:http';
 import { UploadError } from '../../shared/errors.ts';
 import { OFFSET_CONTENT_TYPE, TUS_VERSION } from '../../shared/protocol.ts';
-import { type Identity, reaches } from '../access/identity.ts';
+import { hasAccessTo, type Identity } from '../access/identity.ts';
 import { awaitVerdict } from '../finish/await-verdict.ts';
 import { describeForHead, expiry, gone } from '../finish/verdict-answers.ts';
 import { NO_LIMITS } from '../ledger/limits.ts';
@@ -195,7 +195,7 @@ export class Uploads {
   /** Finds an upload that this identity may reach. @throws UploadError 404, also for an upload that exists and is out of reach */
   async find(identity: Identity, id: UploadId): Promise<Upload> {
     const upload = await this.#options.ledger.get(id);
-    if (upload === undefined || !reaches(identity, upload)) throw new UploadError('ERR_UPLOAD_NOT_FOUND');
+    if (upload === undefined || !hasAccessTo(identity, upload)) throw new UploadError('ERR_UPLOAD_NOT_FOUND');
     return upload;
   }
 

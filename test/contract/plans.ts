@@ -14,7 +14,7 @@ import { newUpload } from './new-upload.ts';
 
 export const ROWS = 1_000_000;
 
-/** SQL of either dialect over `n`, the number of the row: a year of history, and beside it the work at hand. */
+/** SQL of either dialect over `n`, the number of the row: a year of history, and the present work beside it. */
 const COLUMNS: Partial<Record<keyof UploadRow, string>> = {
   owner: "'somebody'",
   state: `case n % 200 when 0 then 'receiving' when 1 then 'inspecting' when 2 then 'rejected' when 3 then 'terminated' else 'accepted' end`,
@@ -43,7 +43,7 @@ export function fillingStatements(numbers: string, id: string): string[] {
   return [
     `insert into uploads (id, ${names.join(', ')}) select ${id}, ${Object.values(COLUMNS).join(', ')} from (${numbers}) as numbers`,
     `insert into locks ("uploadId", owner, boot) select ${id}, 'p0', 'boot' from (${numbers}) as numbers where n % 4 = 0`,
-    // As if each had been told of long ago; a few still wait for their position, and a few for their receiver.
+    // As if each event was delivered long ago; a few still wait for a position, and a few for their receiver.
     `insert into events (id, type, "uploadId", at, upload, body, position, "givenAt") select 'evt_' || n, 'upload.created', ${id},
       1700000000000 + n, case when n > ${ROWS - 500} then '{}' end, '{}', case when n <= ${ROWS - 500} then n end, 1700000000000 + n
       from (${numbers}) as numbers order by n`,
@@ -57,7 +57,7 @@ export function fillingStatements(numbers: string, id: string): string[] {
 
 export interface FilledLedger {
   engine: Engine;
-  /** What the engine says it would do, and of that the steps that go through all rows of a table of many. */
+  /** The engine's query plan, and those of its steps that scan all rows of a large table. */
   explain(query: CompiledQuery): Promise<{ plan: string; scans: string[] }>;
 }
 
@@ -83,7 +83,7 @@ export function testPlans(open: () => Promise<FilledLedger>): void {
   });
 }
 
-/** Every query the ledger has, at least once. */
+/** Every query of the ledger, at least once. */
 async function runEverything(engine: Engine): Promise<void> {
   const ledger = new Ledger(engine);
   const holders = new Holders(engine);

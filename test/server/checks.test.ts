@@ -392,9 +392,9 @@ describe('without a name', () => {
     const policy = parsePolicy('images');
     expect((await inspect(null, files.pdf(), policy)).rejection).toEqual({
       code: 'ERR_TYPE_NOT_ALLOWED',
-      detail: 'It holds a PDF document. Accepted are: images.',
+      detail: 'It holds a PDF document. Accepted: images.',
     });
-    expect((await inspect(null, files.noise(5000))).rejection?.detail).toMatch(/^Its type cannot be told from its content\./);
+    expect((await inspect(null, files.noise(5000))).rejection?.detail).toMatch(/^The server does not recognise its type\./);
   });
 
   test('text that turns out to be none is refused', async () => {

@@ -156,7 +156,7 @@ describe('names', () => {
 
   test('the refusal says what would be accepted', () => {
     expect(checkName(parsePolicy('images,.step=application/octet-stream'), 'a.pdf')?.detail).toBe(
-      '“a.pdf” is a .pdf file. Accepted are: images, .step.',
+      '“a.pdf” is a .pdf file. Accepted: images, .step.',
     );
   });
 });

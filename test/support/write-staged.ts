@@ -1,4 +1,4 @@
-// A body into staging alone: no ledger, no checksum, nothing that is looked at on the way.
+// Writes a body to staging alone: no ledger, no checksum, no check.
 import type { Readable } from 'node:stream';
 import type { UploadId } from '../../server/ledger/upload-id.ts';
 import { type BodyEnd, type BodyLimits, type OpenBody, splitBuffers } from '../../server/staging/body-source.ts';
@@ -13,7 +13,7 @@ export interface Written {
 }
 
 export type WriteStagedOptions = Partial<BodyLimits & WriterOptions> & {
-  /** Called before each write that brings bytes. */
+  /** Called before each write with bytes. */
   onBatch?: () => void;
 };
 
@@ -39,7 +39,7 @@ export async function writeStaged(
   );
 }
 
-/** Brings what a source lends to a writer, a batch at a time, and closes both. */
+/** Copies a source's batches to a writer, one at a time, and closes both. */
 export async function pour(writer: StagingWriter, open: OpenBody, options: WriteStagedOptions = {}): Promise<Written> {
   const source = open({ maxBytes: 1e9, signal: new AbortController().signal, bodyTimeoutMs: 30_000, ...options });
   let bytes = 0;

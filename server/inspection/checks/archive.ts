@@ -9,7 +9,7 @@ import { TooMuchInside } from './inflate.ts';
 import { isEncrypted7z, isEncryptedRar } from './packed-encryption.ts';
 import { searchRichText } from './rich-text.ts';
 import { unsafeInTar } from './tar-rules.ts';
-import { lookAtZip } from './zip-rules.ts';
+import { inspectZip } from './zip-rules.ts';
 
 /** Types whose names say that they have macros. */
 const MACRO_TYPE = /(?<!binary\.)macroenabled/;
@@ -52,7 +52,7 @@ async function judge(upload: Inspectable, type: string): Promise<Rejection | und
 }
 
 async function judgeZip(upload: Inspectable): Promise<Rejection | undefined> {
-  const { isEncrypted, unsafe } = await lookAtZip(upload, upload.policy);
+  const { isEncrypted, unsafe } = await inspectZip(upload, upload.policy);
   return refuseUnsafe(upload, unsafe) ?? refuseEncrypted(upload, isEncrypted);
 }
 

@@ -100,7 +100,7 @@ function judgeByContent(policy: Policy, head: Uint8Array, found: Detection, safe
   }
   if (allowed.has(UNKNOWN_TYPE)) return { type: UNKNOWN_TYPE, found };
   const content = describeContent(found);
-  const detail = `${content === undefined ? 'Its type cannot be told from its content' : `It holds ${content}`}. Accepted are: ${describeAllowed(policy)}.`;
+  const detail = `${content === undefined ? 'The server does not recognise its type' : `It holds ${content}`}. Accepted: ${describeAllowed(policy)}.`;
   return { rejection: { code: 'ERR_TYPE_NOT_ALLOWED', detail } };
 }
 

@@ -31,7 +31,7 @@ export class ObjectSearch {
    * Searches a part or an object of any kind. `isCut`: only its beginning could be read.
    * @throws TooMuchInside when the part of it that would decide could not be read
    */
-  async look(name: string, content: ByteRanges, options: { isCut?: boolean; depth?: number } = {}): Promise<'project' | undefined> {
+  async search(name: string, content: ByteRanges, options: { isCut?: boolean; depth?: number } = {}): Promise<'project' | undefined> {
     const { isCut = false, depth = 1 } = options;
     // Reads from memory or a cache do not let the event loop run.
     if (++this.#pieces % PIECES_BETWEEN_YIELDS === 0) await setImmediate();
@@ -39,7 +39,7 @@ export class ObjectSearch {
     if (isProgram(beginning)) this.program ??= name;
     if (!isCompoundFile(beginning) || depth > MAX_DEPTH) return undefined;
     try {
-      return await this.lookInside(await readCompoundFile(content), depth);
+      return await this.searchCompound(await readCompoundFile(content), depth);
     } catch (error) {
       if (!(error instanceof BrokenContainer) || error instanceof TooMuchInside) throw error;
       // No program opens a broken object.
@@ -49,30 +49,30 @@ export class ObjectSearch {
   }
 
   /** Searches each stream of a compound file. `project`: it has a VBA project, with or without code. */
-  async lookInside(compound: CompoundFile, depth: number): Promise<'project' | undefined> {
+  async searchCompound(compound: CompoundFile, depth: number): Promise<'project' | undefined> {
     this.inflater.spend(compound.entries.length * ENTRY_COST_BYTES);
     const code = await vbaCode(compound);
     this.hasMacros ||= code === 'some';
     for (const entry of compound.entries) {
       if (entry.isStorage) continue;
       const content = compound.stream(entry);
-      if (entry.key === '\u0001OLE10NATIVE') await this.#lookIntoPackage(content, depth);
-      else await this.look(entry.name, content, { depth: depth + 1 });
+      if (entry.key === '\u0001OLE10NATIVE') await this.#searchPackage(content, depth);
+      else await this.search(entry.name, content, { depth: depth + 1 });
     }
     return code === undefined ? undefined : 'project';
   }
 
-  async #lookIntoPackage(content: ByteRanges, depth: number): Promise<void> {
+  async #searchPackage(content: ByteRanges, depth: number): Promise<void> {
     // The first four bytes are the size of the rest ([MS-OLEDS] 2.3.6).
     const bytes = await readAt(content, 4, 4 + PACKAGE_BYTES);
-    await this.lookAtNative(bytes, content.signal, depth);
+    await this.searchNative(bytes, content.signal, depth);
   }
 
   /** Searches the native data of an OLE object: a packaged file, or anything else. */
-  async lookAtNative(bytes: Buffer, signal: AbortSignal, depth = 1, isCut = false): Promise<void> {
+  async searchNative(bytes: Buffer, signal: AbortSignal, depth = 1, isCut = false): Promise<void> {
     const packaged = readPackage(bytes);
     if (packaged === undefined) {
-      await this.look('an embedded object', rangesOf(bytes, signal), { depth: depth + 1, isCut });
+      await this.search('an embedded object', rangesOf(bytes, signal), { depth: depth + 1, isCut });
       return;
     }
     this.program ??= packaged.names.find(isProgramName);

@@ -92,23 +92,23 @@ class PackageSearch {
 
   async run(inside: boolean): Promise<Findings> {
     const objects = this.#objects;
-    const manifest = await this.#textOf(this.#only(MANIFEST));
+    const manifest = await this.#textOf(this.#single(MANIFEST));
     const isEncrypted = this.#parts.some(({ entry }) => entry.isEncrypted) || manifest?.includes('encryption-data') === true;
     if (inside) {
       objects.program ??= this.#parts.map(({ entry }) => baseName(entry.name)).find(isProgramName);
-      const hasProject = await this.#lookAtParts();
-      await this.#lookAtListOfParts(hasProject);
-      await this.#lookAtBasic();
+      const hasProject = await this.#searchParts();
+      await this.#searchPartList(hasProject);
+      await this.#searchBasic();
     }
     return { isEncrypted, hasMacros: objects.hasMacros, program: objects.program };
   }
 
   /** Searches the beginning of every part, and all of each OLE object. True when there is a VBA project. */
-  async #lookAtParts(): Promise<boolean> {
+  async #searchParts(): Promise<boolean> {
     let hasProject = false;
     // In the order of their positions: the cache then has most of them already.
     for (const { entry, name } of this.#parts.toSorted((one, other) => one.entry.position - other.entry.position)) {
-      const isProject = (await this.#lookAtPart(entry)) === 'project';
+      const isProject = (await this.#searchPart(entry)) === 'project';
       hasProject ||= isProject;
       // Named like a project but not readable as one: another reader may read it.
       if (!isProject && /(?:^|\/)vbaproject\.bin$/.test(name)) this.#objects.hasMacros = true;
@@ -116,20 +116,20 @@ class PackageSearch {
     return hasProject;
   }
 
-  async #lookAtPart(entry: ZipEntry): Promise<'project' | undefined> {
+  async #searchPart(entry: ZipEntry): Promise<'project' | undefined> {
     const packed = await this.#packed(entry);
     if (packed === undefined) return undefined;
     const name = baseName(entry.name);
-    if (entry.method === 0) return this.#objects.look(name, packed);
+    if (entry.method === 0) return this.#objects.search(name, packed);
     const beginning = await this.#objects.inflater.beginning(packed, BEGINNING_BYTES);
-    if (!isCompoundFile(beginning)) return this.#objects.look(name, rangesOf(beginning, this.#file.signal));
+    if (!isCompoundFile(beginning)) return this.#objects.search(name, rangesOf(beginning, this.#file.signal));
     const { bytes, isCut } = await this.#objects.inflater.object(packed, 'raw');
-    return this.#objects.look(name, rangesOf(bytes, this.#file.signal), { isCut });
+    return this.#objects.search(name, rangesOf(bytes, this.#file.signal), { isCut });
   }
 
   /** Office Open XML: one list tells the kind of each part, whatever its name is. */
-  async #lookAtListOfParts(hasProject: boolean): Promise<void> {
-    const part = this.#only(LIST_OF_PARTS);
+  async #searchPartList(hasProject: boolean): Promise<void> {
+    const part = this.#single(LIST_OF_PARTS);
     if (part === undefined || part.entry.isEncrypted) return;
     const text = await this.#textOf(part);
     const isMacro = text === undefined || /(?<!binary\.)macroenabled|macrosheet/i.test(text) || (!hasProject && /vbaproject/i.test(text));
@@ -137,7 +137,7 @@ class PackageSearch {
   }
 
   /** OpenDocument (part 2, 3.1): Basic modules are in libraries in `Basic/`, scripts in other languages in `Scripts/`. */
-  async #lookAtBasic(): Promise<void> {
+  async #searchBasic(): Promise<void> {
     if (this.#objects.hasMacros || !this.#parts.some(({ name }) => name === 'mimetype')) return;
     for (const part of this.#parts) {
       if (/(?:^|\/)scripts\/.*[^/]$/.test(part.name)) this.#objects.hasMacros = true;
@@ -150,7 +150,7 @@ class PackageSearch {
   }
 
   /** The only part of this name. Another reader might take the second one. */
-  #only(name: string): Part | undefined {
+  #single(name: string): Part | undefined {
     const [part, second] = this.#parts.filter((candidate) => candidate.name === name);
     if (second !== undefined) throw new BrokenContainer('A list exists twice.');
     return part;

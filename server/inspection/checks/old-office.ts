@@ -49,13 +49,13 @@ async function search(file: ByteRanges, compound: CompoundFile, { inside }: { in
   if (slides !== undefined && inside) {
     for (const { start, length, isCompressed } of await powerPointObjects(slides, streamOf('CURRENT USER'))) {
       const stored = rangesWithin(slides, start, length);
-      if (!isCompressed) await objects.look('an embedded object', stored);
+      if (!isCompressed) await objects.search('an embedded object', stored);
       else {
         const { bytes, isCut } = await objects.inflater.object(stored, 'zlib');
-        await objects.look('an embedded object', rangesOf(bytes, file.signal), { isCut });
+        await objects.search('an embedded object', rangesOf(bytes, file.signal), { isCut });
       }
     }
   }
-  if (inside) await objects.lookInside(compound, 1);
+  if (inside) await objects.searchCompound(compound, 1);
   return { isEncrypted, hasMacros: objects.hasMacros, program: objects.program };
 }

@@ -33,7 +33,7 @@ export async function searchRichText(upload: Inspectable): Promise<Findings> {
       const used = object.push(bytes);
       bytes = bytes.subarray(used);
       if (!object.hasEnded) continue;
-      await look(search, object, upload.signal);
+      await searchObject(search, object, upload.signal);
       object = undefined;
     }
     sinceYield += chunk.length;
@@ -41,18 +41,18 @@ export async function searchRichText(upload: Inspectable): Promise<Findings> {
     sinceYield = 0;
     await setImmediate();
   }
-  if (object !== undefined) await look(search, object, upload.signal);
+  if (object !== undefined) await searchObject(search, object, upload.signal);
   return { isEncrypted: false, hasMacros: search.hasMacros, program: search.program };
 }
 
 /** [MS-OLEDS] 2.2.5: a version, the kind, the class, two more names, and the data, each after its length. */
-async function look(search: ObjectSearch, object: ObjectData, signal: AbortSignal): Promise<void> {
+async function searchObject(search: ObjectSearch, object: ObjectData, signal: AbortSignal): Promise<void> {
   const { bytes } = object;
   if (bytes.length < 8 || bytes.readUInt32LE(4) !== EMBEDDED) return;
   let at = 8;
   for (let field = 0; field < 3 && at + 4 <= bytes.length; field++) at += 4 + bytes.readUInt32LE(at);
   if (at + 4 > bytes.length) return;
-  await search.lookAtNative(bytes.subarray(at + 4), signal, 0, object.isCut);
+  await search.searchNative(bytes.subarray(at + 4), signal, 0, object.isCut);
 }
 
 /** The digits of one object, up to the end of its group. Spaces, groups and control words may come between them; readers skip those. */

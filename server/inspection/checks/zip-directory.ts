@@ -46,7 +46,7 @@ const TAIL_BYTES = END_BYTES + 0xffff + LOCATOR64_BYTES;
 /** A few milliseconds' work. Three fields of 64 KiB each fit. */
 const WINDOW_BYTES = 256 * 1024;
 
-interface Found {
+interface DirectoryLocation {
   start: number;
   end: number;
   /** Bytes before the archive in the file, which the directory's positions do not count. */
@@ -65,7 +65,7 @@ export async function readZipDirectory(file: ByteRanges): Promise<ZipDirectory> 
   };
 }
 
-async function* readEntries(file: ByteRanges, { start, end, shift }: Found): AsyncGenerator<readonly ZipEntry[], void, void> {
+async function* readEntries(file: ByteRanges, { start, end, shift }: DirectoryLocation): AsyncGenerator<readonly ZipEntry[], void, void> {
   for (let position = start; position < end; ) {
     const window = await readAt(file, position, Math.min(position + WINDOW_BYTES, end));
     const entries: ZipEntry[] = [];
@@ -134,7 +134,7 @@ function readExtraFields(
   return otherName;
 }
 
-async function findDirectory(file: ByteRanges): Promise<Found> {
+async function findDirectory(file: ByteRanges): Promise<DirectoryLocation> {
   const tailStart = Math.max(0, file.length - TAIL_BYTES);
   const tail = await readAt(file, tailStart, file.length);
   const at = findEnd(tail);

@@ -3,7 +3,7 @@ import { constants, inflateRawSync } from 'node:zlib';
 import type { Policy } from '../../../shared/policy.ts';
 import { type ByteRanges, cachedRanges, readAt } from './byte-ranges.ts';
 import { Links, leavesFolder } from './member-paths.ts';
-import { Ranges } from './ranges-apart.ts';
+import { RangeList } from './range-list.ts';
 import { LOCAL_BYTES, packedContent, readZipDirectory, type ZipDirectory, type ZipEntry } from './zip-directory.ts';
 
 /** Less than this is harmless at any ratio: a text of one repeated letter compresses a thousand to one. */
@@ -21,7 +21,7 @@ export interface ZipFindings {
 }
 
 /** @throws BrokenContainer */
-export async function lookAtZip(file: ByteRanges, policy: Policy): Promise<ZipFindings> {
+export async function inspectZip(file: ByteRanges, policy: Policy): Promise<ZipFindings> {
   const directory = await readZipDirectory(file);
   const rules = new ZipRules(file, policy, directory);
   let isEncrypted = false;
@@ -37,7 +37,7 @@ class ZipRules {
   readonly #file: ByteRanges;
   readonly #policy: Policy;
   readonly #directory: ZipDirectory;
-  readonly #ranges = new Ranges();
+  readonly #ranges = new RangeList();
   readonly #links: ZipEntry[] = [];
   #count = 0;
   #bytes = 0;

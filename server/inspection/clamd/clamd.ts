@@ -4,7 +4,7 @@ import { connect, type Socket } from 'node:net';
 import { setImmediate } from 'node:timers/promises';
 import { UploadError } from '../../../shared/errors.ts';
 import type { ScanReport } from '../../../shared/upload.ts';
-import type { Outside } from '../outside.ts';
+import type { ExternalRequest } from '../external-request.ts';
 import { readReply } from './replies.ts';
 
 export type ClamdAddress = { path: string } | { host: string; port: number };
@@ -32,8 +32,8 @@ export function scannerAway(cause: unknown): UploadError {
  * Lets clamd scan some content, on a connection of its own, in constant memory.
  * @throws UploadError ERR_SCAN_UNAVAILABLE, the content's error, or the signal's reason
  */
-export async function scanStream(address: ClamdAddress, content: AsyncIterable<Uint8Array>, outside: Outside): Promise<ScanReport> {
-  const session = new Session(address, outside);
+export async function scanStream(address: ClamdAddress, content: AsyncIterable<Uint8Array>, request: ExternalRequest): Promise<ScanReport> {
+  const session = new Session(address, request);
   try {
     for await (const chunk of content) {
       for (let start = 0; start < chunk.byteLength; start += PIECE_BYTES) {
@@ -57,16 +57,16 @@ class Session {
   /** clamd has answered, or is gone: `#reply` has its answer. */
   isOver = false;
   readonly #socket: Socket;
-  readonly #outside: Outside;
+  readonly #request: ExternalRequest;
   readonly #reply: Promise<string>;
   readonly #connected: Promise<unknown>;
   readonly #onAbort: () => void;
 
-  constructor(address: ClamdAddress, outside: Outside) {
+  constructor(address: ClamdAddress, request: ExternalRequest) {
     const socket = connect({ ...address, allowHalfOpen: true });
     this.#socket = socket;
-    this.#outside = outside;
-    const { signal } = outside;
+    this.#request = request;
+    const { signal } = request;
     this.#onAbort = () => socket.destroy(signal.reason instanceof Error ? signal.reason : undefined);
     signal.addEventListener('abort', this.#onAbort);
     this.#connected = once(socket, 'connect').then(() => this.#write(Buffer.from(COMMAND)));
@@ -88,13 +88,13 @@ class Session {
       const written = this.#write(piece);
       this.#socket.uncork();
       await written;
-      this.#outside.moved();
+      this.#request.progress();
       // Reads clamd's answer before more is written: a write that clamd does not accept would destroy the answer.
       await setImmediate();
     } catch {
       this.isOver = true;
     }
-    this.#outside.signal.throwIfAborted();
+    this.#request.signal.throwIfAborted();
   }
 
   /** @throws UploadError ERR_SCAN_UNAVAILABLE, or the signal's reason */
@@ -104,13 +104,13 @@ class Session {
       if (!this.isOver) await this.#write(END).catch(() => undefined);
       return await this.#reply;
     } catch (cause) {
-      this.#outside.signal.throwIfAborted();
+      this.#request.signal.throwIfAborted();
       throw scannerAway(cause);
     }
   }
 
   close(): void {
-    this.#outside.signal.removeEventListener('abort', this.#onAbort);
+    this.#request.signal.removeEventListener('abort', this.#onAbort);
     this.#socket.destroy();
   }
 
@@ -127,7 +127,7 @@ class Session {
     this.#socket.setEncoding('utf8');
     this.#socket.on('data', (piece) => {
       text += piece;
-      this.#outside.moved();
+      this.#request.progress();
       const end = text.indexOf('\0');
       if (end >= 0) resolve(text.slice(0, end));
       else if (text.length > MAX_REPLY_BYTES) reject(new Error('clamd answered too much.'));

@@ -3,7 +3,7 @@
 import { promisify } from 'node:util';
 import { constants, crc32, deflateRawSync, gzip } from 'node:zlib';
 import { formatBytes } from '../../../shared/units.ts';
-import type { Outside } from '../outside.ts';
+import type { ExternalRequest } from '../external-request.ts';
 import { type ClamdAddress, scannerAway, scanStream } from './clamd.ts';
 
 const MIB = 1024 * 1024;
@@ -16,14 +16,14 @@ const LAST_BLOCK = Buffer.from([3, 0]);
  * @param maxBytes the largest file that it must scan
  * @throws UploadError ERR_SCAN_UNAVAILABLE whose cause says what to change in clamd.conf, or that clamd does not answer
  */
-export async function requireLimits(address: ClamdAddress, maxBytes: number, outside: Outside): Promise<void> {
-  const most = await scanStream(address, packedZeros(maxBytes), outside);
+export async function requireLimits(address: ClamdAddress, maxBytes: number, request: ExternalRequest): Promise<void> {
+  const most = await scanStream(address, packedZeros(maxBytes), request);
   if (most.outcome !== 'clean') {
     throw misconfigured(
       `clamd does not scan ${formatBytes(maxBytes)} (${most.detail}). Raise MaxFileSize, MaxScanSize and StreamMaxLength in clamd.conf, or lower LANDFALL_CLAMD_MAX_SIZE.`,
     );
   }
-  const tooMuch = await scanStream(address, tooManyZeros(), outside);
+  const tooMuch = await scanStream(address, tooManyZeros(), request);
   if (tooMuch.outcome !== 'unscannable') {
     throw misconfigured('clamd answers OK for content that is larger than it scans. Set “AlertExceedsMax yes” in clamd.conf.');
   }

@@ -32,14 +32,14 @@ export interface AdoptionOptions {
   mayRemove: boolean;
 }
 
-export interface Adopting {
+export interface AdoptionContext {
   ledger: Ledger;
   adopted: AdoptedIds;
   staging: Staging;
   storage: Storage;
   config: Config;
   /** Prints a line for the operator. */
-  say(line: string): void;
+  print(line: string): void;
 }
 
 export interface AdoptionCounts {
@@ -47,7 +47,7 @@ export interface AdoptionCounts {
   unfinished: number;
   /** Adopted before. */
   known: number;
-  unusable: number;
+  skipped: number;
   removed: number;
 }
 
@@ -55,30 +55,34 @@ export interface AdoptionCounts {
 const UNKNOWN_TYPE = 'application/octet-stream';
 
 /** Adopts every upload of a source. One that cannot be adopted does not stop the others; a later run tries it again. */
-export async function adoptAll(source: AdoptionSource, options: AdoptionOptions, adopting: Adopting): Promise<AdoptionCounts> {
-  const counts: AdoptionCounts = { finished: 0, unfinished: 0, known: 0, unusable: 0, removed: 0 };
-  const leave = (id: string, reason: string) => {
-    counts.unusable += 1;
-    adopting.say(`${id}  skipped  ${reason}`);
+export async function adoptAll(source: AdoptionSource, options: AdoptionOptions, adopting: AdoptionContext): Promise<AdoptionCounts> {
+  const counts: AdoptionCounts = { finished: 0, unfinished: 0, known: 0, skipped: 0, removed: 0 };
+  const skip = (id: string, reason: string) => {
+    counts.skipped += 1;
+    adopting.print(`${id}  skipped  ${reason}`);
   };
   for await (const found of source.uploads()) {
     try {
       const reason = 'reason' in found ? found.reason : unusable(found, adopting.config);
       if (!('reason' in found) && reason === undefined) await new Adoption(found, options, adopting).run(counts);
-      else if ('reason' in found && (await isRest(found, options, adopting))) counts.known += 1;
-      else leave(found.id, reason ?? '');
+      else if ('reason' in found && (await isRemovedInPart(found, options, adopting))) counts.known += 1;
+      else skip(found.id, reason ?? '');
     } catch (error) {
-      leave(found.id, error instanceof Error ? error.message : String(error));
+      skip(found.id, error instanceof Error ? error.message : String(error));
     }
   }
   return counts;
 }
 
 /** An upload that was adopted, and whose original was removed only in part. */
-async function isRest({ id, remove }: UnusableUpload, { mayRemove, isDry }: AdoptionOptions, { ledger }: Adopting): Promise<boolean> {
+async function isRemovedInPart(
+  { id, remove }: UnusableUpload,
+  { mayRemove, isDry }: AdoptionOptions,
+  { ledger }: AdoptionContext,
+): Promise<boolean> {
   const upload = remove && (await ledger.get(parseUploadId(id) ?? idFor(id)));
   if (upload === undefined) return false;
-  if (mayRemove && !isDry && isSafe(upload)) await remove?.();
+  if (mayRemove && !isDry && isOriginalObsolete(upload)) await remove?.();
   return true;
 }
 
@@ -91,10 +95,10 @@ function unusable({ length, offset, id }: Exclude<FoundUpload, UnusableUpload>, 
 class Adoption {
   readonly #found: FoundUpload;
   readonly #options: AdoptionOptions;
-  readonly #adopting: Adopting;
+  readonly #adopting: AdoptionContext;
   readonly #id: UploadId;
 
-  constructor(found: FoundUpload, options: AdoptionOptions, adopting: Adopting) {
+  constructor(found: FoundUpload, options: AdoptionOptions, adopting: AdoptionContext) {
     this.#found = found;
     this.#options = options;
     this.#adopting = adopting;
@@ -108,8 +112,8 @@ class Adoption {
     const isKnown = upload !== undefined;
     if (upload === undefined && !isDry) upload = await this.#adopt();
     counts[isKnown ? 'known' : this.#isFinished ? 'finished' : 'unfinished'] += 1;
-    this.#tell(upload);
-    if (!this.#options.mayRemove || upload === undefined || isDry || !isSafe(upload)) return;
+    this.#report(upload);
+    if (!this.#options.mayRemove || upload === undefined || isDry || !isOriginalObsolete(upload)) return;
     await this.#found.remove();
     counts.removed += 1;
   }
@@ -209,13 +213,13 @@ class Adoption {
     return { ...row, ...done, state: 'accepted', length, name, target, type: UNKNOWN_TYPE, sha256: null };
   }
 
-  #tell(upload: Upload | undefined): void {
-    const { id, offset, length, told } = this.#found;
+  #report(upload: Upload | undefined): void {
+    const { id, offset, length, acknowledged } = this.#found;
     const size = length === null ? `${offset} bytes` : `${offset} of ${length} bytes`;
     const what = upload === undefined ? (this.#isFinished ? 'finished' : 'unfinished') : upload.state;
     const under = id === this.#id ? '' : `  as ${this.#id}`;
-    const lost = told === undefined ? '' : `  a part is missing: its sender was told ${told}, and sends the rest again`;
-    this.#adopting.say(`${id}  ${what}  ${size}${under}${lost}`);
+    const lost = acknowledged === undefined ? '' : `  a part is missing: its sender was told ${acknowledged}, and sends the rest again`;
+    this.#adopting.print(`${id}  ${what}  ${size}${under}${lost}`);
   }
 }
 
@@ -227,6 +231,6 @@ function granteeOf(owner: string): Grantee {
 }
 
 /** True when the original is not needed any more. It may be needed while the verdict is open, and after a refusal. */
-function isSafe({ state }: Upload): boolean {
+function isOriginalObsolete({ state }: Upload): boolean {
   return state !== 'inspecting' && state !== 'rejected';
 }

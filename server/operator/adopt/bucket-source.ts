@@ -12,7 +12,7 @@ import { type AdoptionSource, type FoundUpload, readInfo, type UnusableUpload, t
 const INFO = '.info';
 
 /** The bytes of one upload in the bucket. */
-interface Held {
+interface StoredBytes {
   /** Size of the object, once there is one. */
   object: number | undefined;
   /** While there is no object. */
@@ -20,7 +20,7 @@ interface Held {
   /** Contiguous bytes from the first one on. */
   leading: number;
   /** Bytes of parts after a gap, whose offset is unknown. */
-  astray: number;
+  misplaced: number;
   /** Bytes that fill no part. */
   tail: number;
 }
@@ -75,7 +75,7 @@ export class BucketSource implements AdoptionSource {
       id,
       length,
       offset,
-      ...(held.astray > 0 && { told: offset + held.astray }),
+      ...(held.misplaced > 0 && { acknowledged: offset + held.misplaced }),
       metadata: info.metadata,
       createdAt: info.createdAt ?? head.LastModified?.getTime() ?? Date.now(),
       content: () => this.#content(key, uploadId, held),
@@ -89,7 +89,7 @@ export class BucketSource implements AdoptionSource {
   }
 
   /** Undefined: there is neither an object nor a part. */
-  async #held(key: string, uploadId: string): Promise<Held | undefined> {
+  async #held(key: string, uploadId: string): Promise<StoredBytes | undefined> {
     const tail = (await this.#bucket.head(tailOf(key)))?.size ?? 0;
     const listed = await this.#bucket.multiparts.parts(key, uploadId).catch((error: unknown) => {
       if (isMissing(error)) return undefined;
@@ -98,19 +98,19 @@ export class BucketSource implements AdoptionSource {
     if (listed !== undefined) {
       const gap = listed.findIndex(({ number }, index) => number !== index + 1);
       const leading = sizeOf(gap === -1 ? listed : listed.slice(0, gap));
-      const astray = sizeOf(listed) - leading;
-      return { object: undefined, parts: listed, leading, astray, tail: gap === -1 ? tail : 0 };
+      const misplaced = sizeOf(listed) - leading;
+      return { object: undefined, parts: listed, leading, misplaced, tail: gap === -1 ? tail : 0 };
     }
     const made = await this.#bucket.head(key);
     if (made === undefined) return undefined;
     const object = (await this.#counted.of(key)) ?? made.size;
-    return { object, parts: [], leading: object, astray: made.size - object, tail: object === made.size ? tail : 0 };
+    return { object, parts: [], leading: object, misplaced: made.size - object, tail: object === made.size ? tail : 0 };
   }
 
-  async *#content(key: string, uploadId: string, { object, parts, leading, astray, tail }: Held): AsyncIterable<Buffer> {
+  async *#content(key: string, uploadId: string, { object, parts, leading, misplaced, tail }: StoredBytes): AsyncIterable<Buffer> {
     if (object === undefined && parts.length > 0) {
       // All parts, because some servers complete an upload only with all of its parts.
-      if (astray > 0) await this.#counted.note(key, leading);
+      if (misplaced > 0) await this.#counted.note(key, leading);
       await this.#bucket.multiparts.complete(key, uploadId, parts);
     }
     if (leading > 0) yield* streamObject(this.#bucket, key, 0, leading);

@@ -40,7 +40,7 @@ export async function adopt(
     throw new StillServed('Another process serves this ledger, or did so a moment ago. Stop it, and wait as long as LANDFALL_LEASE.');
   }
   await backend.prepare();
-  await requireSameLocation(engine, ledger, backend.staging, backend.keyPrefix);
+  await requireSameLocation(engine, ledger, backend.staging, backend.stagingLocation);
   const source = await openSource(config, flags, countedIn(ledger));
   const { staging, storage } = backend;
   const options = {
@@ -49,13 +49,13 @@ export async function adopt(
     isDry: flags['dry-run'] ?? false,
     mayRemove: flags.delete ?? false,
   };
-  const adopting = { ledger, adopted: new AdoptedIds(engine), staging, storage, config, say: (line: string) => write(`${line}\n`) };
+  const adopting = { ledger, adopted: new AdoptedIds(engine), staging, storage, config, print: (line: string) => write(`${line}\n`) };
   try {
-    const { finished, unfinished, known, unusable, removed } = await adoptAll(source, options, adopting);
+    const { finished, unfinished, known, skipped, removed } = await adoptAll(source, options, adopting);
     const would = options.isDry ? 'would be ' : '';
-    write(`${finished} finished and ${unfinished} unfinished uploads ${would}adopted, ${known} already here, ${unusable} skipped`);
+    write(`${finished} finished and ${unfinished} unfinished uploads ${would}adopted, ${known} already here, ${skipped} skipped`);
     write(options.mayRemove ? `; originals removed: ${removed}\n` : '\n');
-    return unusable === 0 ? 0 : 1;
+    return skipped === 0 ? 0 : 1;
   } finally {
     source.close();
   }

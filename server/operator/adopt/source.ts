@@ -6,8 +6,8 @@ export interface FoundUpload {
   length: number | null;
   /** Contiguous bytes from the first one on. */
   offset: number;
-  /** The offset that its sender was told, if it is higher. */
-  told?: number;
+  /** The offset that the other server acknowledged, if it is higher. */
+  acknowledged?: number;
   metadata: Record<string, string | null>;
   /** By the wall clock. */
   createdAt: number;

@@ -7,7 +7,7 @@ const SORTED_AT_ONCE = 64 * 1024;
  * Any number of byte ranges, and whether two of them overlap. If none do, the n-th smallest end is never beyond the next start,
  * whichever range they belong to: so starts and ends are sorted separately.
  */
-export class Ranges {
+export class RangeList {
   #starts = new Float64Array(1024);
   #ends = new Float64Array(1024);
   #count = 0;

@@ -9,7 +9,7 @@ const bytes = schemaOf({ kind: 'size' }) as z.ZodType<number>;
 const duration = schemaOf({ kind: 'duration' }) as z.ZodType<number>;
 
 /** Strict, because a misspelt limit must not silently be no limit. */
-const GivenSchema = z.strictObject({
+const OwnerLimitsSchema = z.strictObject({
   owner: z.string().refine(isOwner, 'It is not a valid name.'),
   maxUploads: count.optional(),
   maxUploadSize: bytes.optional(),
@@ -24,8 +24,8 @@ const GivenSchema = z.strictObject({
  * @param name what error texts call the value
  * @returns the owner and limits, or the mistake: `in “name.maxUploads”: …`
  */
-export function readGiven(given: unknown, name: string): { owner: string; limits: Limits } | string {
-  const parsed = GivenSchema.safeParse(given);
+export function parseOwnerLimits(given: unknown, name: string): { owner: string; limits: Limits } | string {
+  const parsed = OwnerLimitsSchema.safeParse(given);
   if (!parsed.success) return faultIn(parsed.error, name);
   const { owner, maxUploadSize, keepFilesFor, ...rest } = parsed.data;
   const limits = LimitsSchema.safeParse({ ...rest, maxUploadBytes: maxUploadSize, keepFilesForMs: keepFilesFor });

@@ -1,23 +1,23 @@
 // Checks that wait for another program. Its silence is not the file's fault: without a limit of its own, the wait would count as a crash
 // of the check, and after five crashes the file would be refused.
-import type { Turns } from '../runtime/turns.ts';
+import type { Semaphore } from '../runtime/semaphore.ts';
 import type { Inspectable } from './check.ts';
 
 /** The connection between the work and its time limit. */
-export interface Outside {
+export interface ExternalRequest {
   /** Aborted when the other program was silent for too long, or the inspection is over. */
   readonly signal: AbortSignal;
   /** Call at each sign of life of the other program. */
-  moved(): void;
+  progress(): void;
 }
 
-export interface OutsideOptions {
+export interface ExternalRequestOptions {
   /** For this long the other program may be silent. */
   limitMs: number;
   /** Limits how many requests run at once; waiting for a turn is not silence. */
-  turns?: Turns;
+  semaphore?: Semaphore;
   /** The error that is thrown after too long a silence. */
-  silent(): Error;
+  silenceError(): Error;
 }
 
 /**
@@ -30,27 +30,27 @@ export async function keepAlive<T>(upload: Pick<Inspectable, 'progress'>, limitM
 }
 
 /** @throws the error of `silent`, the signal's reason, or the error of the work */
-export function askOutside<T>(
+export function askExternal<T>(
   ended: AbortSignal,
-  { limitMs, turns, silent }: OutsideOptions,
-  work: (outside: Outside) => Promise<T>,
+  { limitMs, semaphore, silenceError }: ExternalRequestOptions,
+  work: (request: ExternalRequest) => Promise<T>,
 ): Promise<T> {
   const ask = async () => {
     ended.throwIfAborted();
     const silence = new AbortController();
-    const timer = setTimeout(() => silence.abort(silent()), limitMs);
+    const timer = setTimeout(() => silence.abort(silenceError()), limitMs);
     const signal = AbortSignal.any([silence.signal, ended]);
     const { promise: aborted, reject } = Promise.withResolvers<never>();
     const onAbort = () => reject(signal.reason);
     signal.addEventListener('abort', onAbort);
     // After the end, `refresh` would start the timer again.
-    const moved = () => void (signal.aborted || timer.refresh());
+    const progress = () => void (signal.aborted || timer.refresh());
     try {
-      return await Promise.race([work({ signal, moved }), aborted]);
+      return await Promise.race([work({ signal, progress }), aborted]);
     } finally {
       signal.removeEventListener('abort', onAbort);
       clearTimeout(timer);
     }
   };
-  return turns ? turns.with(ask) : ask();
+  return semaphore ? semaphore.run(ask) : ask();
 }

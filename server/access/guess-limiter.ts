@@ -5,22 +5,22 @@ import { UploadError } from '../../shared/errors.ts';
 import { type ClientAddresses, networkOf } from './anonymous.ts';
 
 /** After this many in a minute, only tokens known to be valid are checked, until the minute is over. */
-const GUESSES = 20;
+const MAX_GUESSES = 20;
 const SECONDS = 60;
 
-export class Guesses {
+export class GuessLimiter {
   readonly #addresses: ClientAddresses;
-  readonly #limiter = new RateLimiterMemory({ points: GUESSES, duration: SECONDS });
+  readonly #limiter = new RateLimiterMemory({ points: MAX_GUESSES, duration: SECONDS });
 
   constructor(addresses: ClientAddresses) {
     this.#addresses = addresses;
   }
 
   /** @throws UploadError 429 */
-  async requireFew(request: IncomingMessage): Promise<void> {
+  async requireBelowLimit(request: IncomingMessage): Promise<void> {
     const key = this.#keyOf(request);
     const counted: RateLimiterRes | null = key === '' ? null : await this.#limiter.get(key);
-    if (counted === null || counted.consumedPoints < GUESSES) return;
+    if (counted === null || counted.consumedPoints < MAX_GUESSES) return;
     throw new UploadError('ERR_TOO_MANY_REQUESTS', { retryAfterSeconds: Math.max(1, Math.ceil(counted.msBeforeNext / 1000)) });
   }
 
@@ -33,7 +33,7 @@ export class Guesses {
 
   /** '' for a request that is not counted. */
   #keyOf(request: IncomingMessage): string {
-    return isProxiedUnseen(request, this.#addresses) ? '' : networkOf(this.#addresses.of(request));
+    return isBehindUntrustedProxy(request, this.#addresses) ? '' : networkOf(this.#addresses.of(request));
   }
 }
 
@@ -41,7 +41,7 @@ export class Guesses {
  * True for a request through an untrusted proxy on this machine. Its senders all have one address, so that each of them could lock out
  * the others. Landfall's own secrets are long enough to be safe without a limit.
  */
-function isProxiedUnseen(request: IncomingMessage, addresses: ClientAddresses): boolean {
+function isBehindUntrustedProxy(request: IncomingMessage, addresses: ClientAddresses): boolean {
   const { 'x-forwarded-for': forwardedFor, forwarded } = request.headers;
   return (forwardedFor !== undefined || forwarded !== undefined) && addresses.isThisMachine(request);
 }

@@ -1,28 +1,28 @@
 /** A cache of answers that expire. When it is full, the least recently used answer is dropped. */
-export class KeptAnswers<Answer> {
+export class AnswerCache<Answer> {
   readonly #max: number;
   /** In the order of their last use. */
-  readonly #kept = new Map<string, { answer: Answer; untilMs: number }>();
+  readonly #entries = new Map<string, { answer: Answer; untilMs: number }>();
 
   constructor(max: number) {
     this.#max = max;
   }
 
   get(key: string): Answer | undefined {
-    const kept = this.#kept.get(key);
+    const kept = this.#entries.get(key);
     if (kept === undefined) return undefined;
-    this.#kept.delete(key);
+    this.#entries.delete(key);
     if (kept.untilMs <= performance.now()) return undefined;
-    this.#kept.set(key, kept);
+    this.#entries.set(key, kept);
     return kept.answer;
   }
 
   keep(key: string, answer: Answer, forMs: number): void {
-    this.#kept.delete(key);
+    this.#entries.delete(key);
     if (forMs <= 0) return;
-    this.#kept.set(key, { answer, untilMs: performance.now() + forMs });
-    if (this.#kept.size <= this.#max) return;
-    const [longestUnused = ''] = this.#kept.keys();
-    this.#kept.delete(longestUnused);
+    this.#entries.set(key, { answer, untilMs: performance.now() + forMs });
+    if (this.#entries.size <= this.#max) return;
+    const [longestUnused = ''] = this.#entries.keys();
+    this.#entries.delete(longestUnused);
   }
 }

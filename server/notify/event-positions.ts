@@ -7,7 +7,7 @@ import type { Ledger } from '../ledger/ledger.ts';
 const EVERY_MS = 1000;
 const FORGET_EVERY_MS = 3_600_000;
 
-export interface PositionsOptions {
+export interface EventPositionsOptions {
   events: EventLog;
   ledger: Pick<Ledger, 'now' | 'onAnyChange'>;
   keepEventsForMs: number;
@@ -16,19 +16,19 @@ export interface PositionsOptions {
   log: Logger;
 }
 
-export class Positions {
-  readonly #options: PositionsOptions;
+export class EventPositions {
+  readonly #options: EventPositionsOptions;
   readonly #listeners = new Set<() => void>();
   #timer: NodeJS.Timeout | undefined;
   #stopHints = () => {};
-  #giving: Promise<void> | undefined;
+  #assigning: Promise<void> | undefined;
   #forgetting: Promise<void> | undefined;
-  #isAgain = false;
+  #isRequested = false;
   #isWell = true;
   #isClosed = false;
   #forgetAtMs = 0;
 
-  constructor(options: PositionsOptions) {
+  constructor(options: EventPositionsOptions) {
     this.#options = options;
   }
 
@@ -38,16 +38,16 @@ export class Positions {
     while ((await events.assignPositions()) > 0);
     this.#stopHints = ledger.onAnyChange(() => {
       // Without a listener, the timer is soon enough.
-      if (this.#listeners.size > 0) this.#give();
+      if (this.#listeners.size > 0) this.#assign();
     });
     this.#timer = setInterval(() => {
-      this.#give();
+      this.#assign();
       if (performance.now() >= this.#forgetAtMs) this.#forget();
     }, EVERY_MS).unref();
   }
 
   /** Calls the listener when there may be new events. Returns a function that removes the listener. */
-  onGiven(listener: () => void): () => void {
+  onNewEvents(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
@@ -56,22 +56,22 @@ export class Positions {
     this.#isClosed = true;
     this.#stopHints();
     clearInterval(this.#timer);
-    await this.#giving;
+    await this.#assigning;
     await this.#forgetting;
   }
 
-  #give(): void {
-    this.#isAgain = true;
-    this.#giving ??= this.#giveAll().finally(() => {
-      this.#giving = undefined;
+  #assign(): void {
+    this.#isRequested = true;
+    this.#assigning ??= this.#assignAll().finally(() => {
+      this.#assigning = undefined;
     });
   }
 
-  async #giveAll(): Promise<void> {
+  async #assignAll(): Promise<void> {
     const { events, log } = this.#options;
     try {
-      while (this.#isAgain && !this.#isClosed) {
-        this.#isAgain = false;
+      while (this.#isRequested && !this.#isClosed) {
+        this.#isRequested = false;
         while (!this.#isClosed && (await events.assignPositions()) > 0) {
           for (const listener of this.#listeners) listener();
           // Requests come first.
