@@ -8,7 +8,7 @@ Uploads files and exits when the server has accepted or refused each of them. If
 run the same command again to resume. Prints the address of each accepted file to standard output,
 one a line, and everything else to standard error.
 
-  --to URL               the server, such as http://host:1080, or its upload endpoint, http://host/files
+  --to URL               the server, http://host:1080, or its upload endpoint, http://host/files
   --json                 print a line of JSON for each file when it ends, and a "summary" at the end
   --name NAME            store the file under this name (one file only)
   --meta KEY=VALUE       metadata for the server; may be repeated
@@ -29,8 +29,8 @@ one a line, and everything else to standard error.
   --version              show the version
 
 Exit codes: 0 all files accepted; 1 some refused or failed; 2 wrong usage; 3 a file is missing or
-changed; 4 not allowed; 5 the server is unreachable or busy, run the command again to resume; 130 or
-143 stopped by a signal, run the command again to resume.`;
+changed; 4 not allowed; 5 the server is unreachable or busy; 130 or 143 stopped by a signal. After
+5, 130 and 143 run the same command again to resume.`;
 
 /** A mistake in the command line. The message is for the person who typed it. */
 export class UsageError extends Error {}

@@ -75,6 +75,6 @@ it('a file is refused by its name before it is sent, and by its content with the
   await choose(page, setup);
   await shows(page, /Refused[\s\S]*Files of this type are not accepted\./);
   await choose(page, picture);
-  await shows(page, /The content of the file is not what its name says\./);
+  await shows(page, /The content of the file does not match its name\./);
   expect(await storedHashes(server.dataDir)).toEqual({});
 });

@@ -98,7 +98,7 @@ describe('a file that is refused', () => {
     const { page } = await visit(browser, server.url);
 
     await chooser(page).setInputFiles(path);
-    await expectState(page, 'holiday.jpg', /Refused[\s\S]*The content of the file is not what its name says\./);
+    await expectState(page, 'holiday.jpg', /Refused[\s\S]*The content of the file does not match its name\./);
     expect(await storedHashes(server.dataDir)).toEqual({});
     expect(await row(page, 'holiday.jpg').getByRole('link').count()).toBe(0);
 

@@ -100,7 +100,7 @@ describe('the exit code', () => {
     const { code, stdout, stderr } = await run(sending, bad, '--to', sending.server.url, '--quiet');
     expect(code).toBe(1);
     expect(stdout).toBe('');
-    expect(stderr).toMatch(/^.*photo\.jpg: The content of the file is not what its name says\..*\n$/);
+    expect(stderr).toMatch(/^.*photo\.jpg: The content of the file does not match its name\..*\n$/);
   });
 
   test.each([
