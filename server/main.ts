@@ -189,8 +189,8 @@ main().catch((error: unknown) => {
   const isArgument = error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS');
   // The message of a system error, such as an address in use, is enough without a stack.
   const isKnown = error instanceof StartError || error instanceof S3Fault || isArgument || (error instanceof Error && 'syscall' in error);
-  const place = unwritableDirectory(error);
-  if (place !== undefined || isKnown) process.stderr.write(`landfall-server: ${place ?? (error as Error).message}\n`);
+  const problem = unwritableDirectory(error);
+  if (problem !== undefined || isKnown) process.stderr.write(`landfall-server: ${problem ?? (error as Error).message}\n`);
   else console.error(error);
-  process.exit(place !== undefined || isArgument || (error instanceof StartError && error.isMistake) ? 2 : 1);
+  process.exit(problem !== undefined || isArgument || (error instanceof StartError && error.isMistake) ? 2 : 1);
 });

@@ -64,8 +64,8 @@ export async function inspect(options: InspectionOptions): Promise<Inspection> {
       return { rejection: { code: 'ERR_FILE_DAMAGED' }, found, result, checksum, sha256: null };
     }
     for (const check of checks) {
-      const silent = () => new CheckCrash(`The check "${check.name}" made no progress for ${checkTimeoutMs} ms.`);
-      const outcome = await whileProgressing({ ...limits, stalled: silent }, (step) =>
+      const silenceError = () => new CheckCrash(`The check "${check.name}" made no progress for ${checkTimeoutMs} ms.`);
+      const outcome = await whileProgressing({ ...limits, stalled: silenceError }, (step) =>
         check.run({
           id: upload.id,
           owner: upload.owner,
