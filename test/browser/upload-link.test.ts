@@ -124,7 +124,7 @@ describe('a link that takes nothing more says so', () => {
     await page.getByText('All files that it allows have been uploaded.').waitFor();
     const more = await video('more.mp4', 100_000, 2);
     await chooser(page).setInputFiles(more.path);
-    await expectState(page, 'more.mp4', /This permission allows no more uploads/);
+    await expectState(page, 'more.mp4', /Your permission allows no more uploads/);
     await page.reload();
     await said(page, 'This link is used up');
     await lookAt(page, 'link-used-up');
