@@ -44,7 +44,7 @@ describe('what arrived', () => {
     expect(await accessibilityFaults(page)).toEqual([]);
 
     await page.reload();
-    await page.getByRole('heading', { name: 'Previously uploaded in this browser' }).waitFor();
+    await page.getByRole('heading', { name: 'Previous uploads' }).waitFor();
     for (const { name } of films) await expectState(page, name, /Upload complete[\s\S]*1 MiB/);
     expect(await accessibilityFaults(page)).toEqual([]);
     await button(page, 'Copy link', 'film-2.mp4').click();
