@@ -183,7 +183,7 @@ export function checkName(policy: Policy, name: string | null): Rejection | unde
   if (extension === '' || typeOfExtension(policy, extension) !== undefined) return undefined;
   return {
     code: 'ERR_TYPE_NOT_ALLOWED',
-    detail: `“${safeFileName(name)}” is a .${extension} file. Accepted are: ${describeAllowed(policy)}.`,
+    detail: `“${safeFileName(name)}” is a .${extension} file. Accepted: ${describeAllowed(policy)}.`,
   };
 }
 

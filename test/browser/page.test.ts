@@ -86,7 +86,7 @@ describe('a file that is refused', () => {
     await chooser(page).setInputFiles([setup, nothing, film.path]);
     await expectState(page, 'setup.exe', /Refused[\s\S]*Files of this type are not accepted\./);
     await expectState(page, 'nothing.txt', /Refused[\s\S]*The file is empty\./);
-    await expectState(page, 'film.mp4', /Refused[\s\S]*larger than this server takes[\s\S]*2 MiB[\s\S]*1 MiB/);
+    await expectState(page, 'film.mp4', /Refused[\s\S]*larger than this server accepts[\s\S]*2 MiB[\s\S]*1 MiB/);
     expect(requests).toBe(0);
     expect(await accessibilityFaults(page)).toEqual([]);
   });

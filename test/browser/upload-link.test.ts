@@ -176,7 +176,7 @@ describe('without script', () => {
     await page.getByLabel('Your name (optional)').fill('Ben');
     await page.getByLabel('Files to send').setInputFiles(film.path);
     await page.getByRole('button', { name: 'Send', exact: true }).click();
-    await page.getByRole('heading', { name: 'Everything arrived' }).waitFor();
+    await page.getByRole('heading', { name: 'Upload complete' }).waitFor();
     expect(await page.getByRole('link').allTextContents()).toEqual(['Upload more']);
     expect(await storedHashes(dataDir)).toEqual({ 'film.mp4': film.sha256 });
     await page.getByRole('link', { name: 'Upload more' }).click();
