@@ -113,7 +113,7 @@ describe('a cancelled upload', () => {
     const { server, proxy, film, page, head } = await halfSent();
     await button(page, 'Cancel', film.name).click();
     await expectState(page, film.name, /Cancelled/);
-    expect(await shownText(page.getByRole('status'))).toMatch(/can be undone/);
+    expect(await shownText(page.getByRole('status'))).toMatch(/can undo this/);
     expect(await accessibilityFaults(page)).toEqual([]);
     expect((await head()).status).toBe(200);
     proxy.bytesPerSecond = Number.POSITIVE_INFINITY;
