@@ -1,5 +1,5 @@
 // Bytes come in, with a PATCH or a creation: under the upload's lock, which the library has taken.
-import type { CancellationContext, Upload as TusUpload } from '@tus/utils';
+import type { Upload as TusUpload } from '@tus/utils';
 import { UploadError } from '../../shared/errors.ts';
 import type { Beginnings } from '../finish/beginnings.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -12,8 +12,7 @@ import type { Receiver } from '../staging/receiver.ts';
 import type { Staging } from '../staging/staging.ts';
 import { streamBody } from '../staging/stream-source.ts';
 import type { Context } from './request-context.ts';
-import { linked } from './request-context.ts';
-import type { TusRequest } from './stock-server.ts';
+import type { Cancellation, TusRequest } from './stock-server.ts';
 import { Moved } from './upload-store.ts';
 
 export interface AppendsOptions {
@@ -35,7 +34,7 @@ export class Appends {
   }
 
   /** Under the lock. The library has compared the offset with the acknowledged one. */
-  async receive(request: TusRequest<Context>, tusUpload: TusUpload, maxBytes: number, cancellation: CancellationContext): Promise<number> {
+  async receive(request: TusRequest<Context>, tusUpload: TusUpload, maxBytes: number, cancellation: Cancellation): Promise<number> {
     const { context } = request;
     const { ledger, receiver, beginnings, locker, draining } = this.#options;
     let { upload } = context;
@@ -58,18 +57,20 @@ export class Appends {
       upload = { ...upload, expectedChecksum };
     }
     context.upload = upload;
-    const stopping = linked([cancellation.signal, draining]);
+    const stop = () => cancellation.abort(draining.reason);
+    draining.addEventListener('abort', stop);
+    if (draining.aborted) stop();
     const receiving = receiver
       .receive(upload, tusUpload.offset, streamBody(request.body), {
         maxBytes: limit,
-        signal: stopping.signal,
+        signal: cancellation.signal,
         onActivity: () => locker.touch(id),
         requireHeld: () => locker.requireHeld(id),
         isNew: context.append === undefined,
         comesWhole: context.comesWhole ?? false,
         expected: checksums?.chunk,
       })
-      .finally(stopping.unlink);
+      .finally(() => draining.removeEventListener('abort', stop));
     if (context.comesWhole) return this.#beginNew(upload, receiving);
     const { stored, complete } = await receiving;
     // Under the lock, so that nothing is appended to what is being made durable.

@@ -16,7 +16,7 @@ import { Creations, type CreationsOptions, Replayed } from './creations.ts';
 import { Endings, type EndingsOptions } from './endings.ts';
 import { ANNOUNCEMENT, isMediaType, mayHaveBody, readAppend, readCreation } from './headers.ts';
 import { type Context, contextOf, type UploadsRequest } from './request-context.ts';
-import { StockServer, writeResponse } from './stock-server.ts';
+import { StockServer, type TusAnswer, writeAnswer } from './stock-server.ts';
 import { givenBack, Moved, UploadStore, type UploadStoreOptions } from './upload-store.ts';
 
 export interface UploadsOptions extends AppendsOptions, CreationsOptions, EndingsOptions, UploadStoreOptions {
@@ -52,8 +52,6 @@ export class Uploads {
         path: '/files',
         datastore: new UploadStore(options),
         locker: options.locker,
-        // 0 would mean 3 s. The locker has asked only after the holder was silent for long enough.
-        lockDrainTimeout: 1,
         maxSize: options.maxUploadBytes,
         namingFunction: newUploadId,
         getFileIdFromRequest: (request) => request.url,
@@ -69,7 +67,7 @@ export class Uploads {
   async options({ raw, response }: Pick<UploadsRequest, 'raw' | 'response'>): Promise<void> {
     const context: Context = { request: { raw, response, identity: NOBODY, collectionUrl: '' } };
     const answer = await this.#stock.handle(raw, 'OPTIONS', '', context);
-    writeResponse(new Response(null, { headers: answer.headers }), response, { 'Tus-Resumable': TUS_VERSION, ...ANNOUNCEMENT });
+    writeAnswer({ ...answer, status: 200 }, response, { 'Tus-Resumable': TUS_VERSION, ...ANNOUNCEMENT });
   }
 
   /** POST: a new upload, maybe with its first bytes or all of them. @throws UploadError */
@@ -83,7 +81,7 @@ export class Uploads {
     const context: Context = { request, creation };
     try {
       const answer = await this.#stock.handle(request.raw, 'POST', '', context);
-      writeResponse(await refusing(answer), request.response, {
+      writeAnswer(refusing(answer), request.response, {
         ...ANNOUNCEMENT,
         ...(context.upload ? expiry(this.#options.ledger, context.upload) : {}),
       });
@@ -158,7 +156,7 @@ export class Uploads {
       const context: Context = { request, append, upload };
       try {
         const answer = await this.#stock.handle(request.raw, 'PATCH', id, context);
-        writeResponse(await refusing(answer), request.response, expiry(this.#options.ledger, context.upload ?? upload));
+        writeAnswer(refusing(answer), request.response, expiry(this.#options.ledger, context.upload ?? upload));
         return;
       } catch (error) {
         if (!(error instanceof Moved)) throw error;
@@ -174,7 +172,7 @@ export class Uploads {
         case 'receiving':
           if (this.#options.beginnings.has(id)) throw new UploadError('ERR_INSPECTING', { retryAfterSeconds: 1 });
           try {
-            writeResponse(await refusing(await this.#stock.handle(request.raw, 'DELETE', id, { request })), request.response, {});
+            writeAnswer(refusing(await this.#stock.handle(request.raw, 'DELETE', id, { request })), request.response, {});
             return;
           } catch (error) {
             if (!(error instanceof Moved)) throw error;
@@ -207,8 +205,8 @@ export class Uploads {
 }
 
 /** The library's own refusals, in our words: all that is left of them once the headers were read strictly. */
-async function refusing(response: Response): Promise<Response> {
-  switch (response.status) {
+function refusing(answer: TusAnswer): TusAnswer {
+  switch (answer.status) {
     case 409:
       throw new UploadError('ERR_MISMATCHED_OFFSET');
     case 413:
@@ -216,8 +214,8 @@ async function refusing(response: Response): Promise<Response> {
     case 404:
       throw new UploadError('ERR_UPLOAD_NOT_FOUND');
     default:
-      if (response.status >= 500) throw new UploadError('ERR_INTERNAL', { cause: await response.text() });
-      if (response.status >= 400) throw new UploadError('ERR_BAD_REQUEST', { detail: (await response.text()).trim() });
-      return response;
+      if (answer.status >= 500) throw new UploadError('ERR_INTERNAL', { cause: answer.body });
+      if (answer.status >= 400) throw new UploadError('ERR_BAD_REQUEST', { detail: answer.body.trim() });
+      return answer;
   }
 }
