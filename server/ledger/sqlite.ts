@@ -2,13 +2,14 @@
 import { chmodSync, closeSync, constants, existsSync, openSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { Kysely, SqliteAdapter, SqliteDialect } from 'kysely';
+import { type CompiledQuery, Kysely, type QueryResult, SqliteAdapter, SqliteDialect } from 'kysely';
 import { makeDurableDirectory, syncDirectory } from '../disk/durable-directory.ts';
 import { OpenFile } from '../disk/open-file.ts';
 import { StartError } from '../runtime/start-error.ts';
 import { Checkpointer } from './checkpointer.ts';
 import type { Engine } from './engine.ts';
 import type { Schema } from './schema.ts';
+import { SqliteStatements } from './sqlite-statements.ts';
 
 /** Another process serves this data directory. Stop it, or name another directory: `dataDir`. */
 export class LedgerInUse extends StartError {
@@ -52,7 +53,13 @@ export async function openSqlite(dataDir: string, options: { exclusive: boolean 
   const group = new GroupCommit(database, (changes) => {
     if (options.exclusive) checkpointer.committed(changes);
   });
-  const db = new Kysely<Schema>({ dialect: new Dialect({ database: adapt(database, group) }) });
+  const isOtherTransaction = () => group.committed === undefined && database.isTransaction;
+  const statements = new SqliteStatements(database, {
+    onTransaction: () => group.commit(),
+    change: (run) => (isOtherTransaction() ? run() : group.run(run)),
+  });
+  const prepare = (text: string) => statements.prepare(text);
+  const db = new Kysely<Schema>({ dialect: new Dialect({ database: { close: () => database.close(), prepare } }) });
   let wal: OpenFile | undefined;
   // Nor was the last sync of the process before maybe one that succeeded: its commits are seen here, and acted upon.
   let isWalUnproved = options.exclusive;
@@ -79,6 +86,13 @@ export async function openSqlite(dataDir: string, options: { exclusive: boolean 
     dialect: 'sqlite',
     db,
     migrating: db,
+    async execute<Row>({ sql, parameters, ...query }: CompiledQuery<Row>): Promise<QueryResult<Row>> {
+      // Kysely has others wait for the end of its transactions.
+      if (isOtherTransaction()) return db.executeQuery({ sql, parameters, ...query });
+      const statement = statements.prepare(sql);
+      if (statement.reader) return { rows: statement.all(parameters) as Row[] };
+      return { rows: [], numAffectedRows: BigInt(statement.run(parameters).changes) };
+    },
     get rollbacks(): number {
       return group.rollbacks;
     },
@@ -221,39 +235,4 @@ function holdDirectory(dataDir: string): DatabaseSync {
 /** By SQLite's own number; a disk that fails has others. */
 function isBusy(error: unknown): boolean {
   return error instanceof Error && 'errcode' in error && error.errcode === 5;
-}
-
-/** The shape Kysely's SQLite dialect asks for. */
-function adapt(database: DatabaseSync, group: GroupCommit) {
-  const statements = new Map<string, ReturnType<typeof wrap>>();
-  function wrap(text: string) {
-    const statement = database.prepare(text);
-    const isChange = /^\s*(?:insert|update|delete)\b/i.test(text);
-    // Kysely's own transactions are the migrations': what was gathered before does not belong to them.
-    const isTransaction = /^\s*begin\b/i.test(text);
-    function execute<T>(run: () => T): T {
-      if (isTransaction) group.commit();
-      return isChange && !isInTransaction() ? group.run(run) : run();
-    }
-    const isInTransaction = () => group.committed === undefined && database.isTransaction;
-    return {
-      reader: statement.columns().length > 0,
-      // As SQLite's binding makes them, rows are hash tables: 2 KiB each, and a request that lasts holds some.
-      all: (parameters: readonly unknown[]) => execute(() => statement.all(...(parameters as [])).map((row) => ({ ...row }))),
-      run: (parameters: readonly unknown[]) => execute(() => statement.run(...(parameters as []))),
-      iterate: (parameters: readonly unknown[]) => statement.iterate(...(parameters as [])),
-    };
-  }
-  return {
-    close: () => database.close(),
-    // The queries of the ledger are a fixed few, so each is prepared once. Migrations change the schema under them.
-    prepare(text: string) {
-      let statement = statements.get(text);
-      if (statement === undefined) {
-        statement = wrap(text);
-        if (statements.size < 100) statements.set(text, statement);
-      }
-      return statement;
-    },
-  };
 }
