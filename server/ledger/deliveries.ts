@@ -109,11 +109,14 @@ export class Deliveries {
       await sql`
         insert into deliveries (consumer, position, "uploadId", state, attempts, "dueAt")
         select ${sql.lit(this.#consumer)}, e.position, e."uploadId", ${PENDING}, 0, case
-          when exists (select 1 from events f where f."uploadId" = e."uploadId" and f.position > ${cursor} and f.position < e.position) then null
+          when e.nth > 1 then null
           when exists (select 1 from deliveries d where d."uploadId" = e."uploadId" and d.consumer = ${sql.lit(this.#consumer)}
             and d.state = ${PENDING} and d.position < e.position) then null
           else ${sql.lit(now)} end
-        from events e where e.position > ${cursor} and e.position <= ${end}
+        from (
+          select position, "uploadId", row_number() over (partition by "uploadId" order by position) as nth
+          from events where position > ${cursor} and position <= ${end}
+        ) as e where true
         on conflict do nothing`.execute(transaction);
       return true;
     });
