@@ -8,6 +8,7 @@ import { StagedBytesLost, type StagedReader, type Staging } from '../staging/sta
 import { StagedBytesGone } from '../storage/storage.ts';
 import { type Check, CheckCrash, type Inspectable } from './check.ts';
 import { readOutcome } from './outcome.ts';
+import { type Step, StepWatch } from './step-watch.ts';
 
 export interface InspectionOptions {
   upload: UploadIn<'inspecting'>;
@@ -44,11 +45,11 @@ export interface Inspection {
 export async function inspect(options: InspectionOptions): Promise<Inspection> {
   const { upload, record, checks, policy, checkTimeoutMs, lost } = options;
   const staged = new StagedBytes(upload, options.staging, lost);
-  const limits = { limitMs: checkTimeoutMs, lost };
+  const watch = new StepWatch(checkTimeoutMs, lost);
   // Not the file's doing: reading and hashing are the same for every file.
   const stalled = () => new Error(`Reading what is staged stood still for ${checkTimeoutMs} ms.`);
   try {
-    const isDamaged = () => whileMoving({ ...limits, stalled }, (step) => isOtherwise(upload, options.staging, step));
+    const isDamaged = () => watch.run(stalled, (step) => isOtherwise(upload, options.staging, step));
     if (options.staging.isReadBack && (await isDamaged())) {
       const { checksum } = upload;
       const found = { type: null, extension: null, scan: null };
@@ -56,8 +57,8 @@ export async function inspect(options: InspectionOptions): Promise<Inspection> {
     }
     const head =
       (isSeenHere(upload) ? options.head : undefined) ??
-      (await whileMoving({ ...limits, stalled }, async (step) => (await staged.reader(step)).read(0, HEAD_BYTES)));
-    const checksum = await whileMoving({ ...limits, stalled }, (step) => checksumOf(upload, () => staged.reader(step)));
+      (await watch.run(stalled, async (step) => (await staged.reader(step)).read(0, HEAD_BYTES)));
+    const checksum = await checksumOf(upload, (read) => watch.run(stalled, async (step) => read(await staged.reader(step))));
     const found: Inspectable['found'] = { type: null, extension: null, scan: null };
     let result: string | null = null;
     if (upload.expectedChecksum !== null && upload.expectedChecksum !== checksum) {
@@ -65,7 +66,7 @@ export async function inspect(options: InspectionOptions): Promise<Inspection> {
     }
     for (const check of checks) {
       const silent = () => new CheckCrash(`The check "${check.name}" told of no progress for ${checkTimeoutMs} ms.`);
-      const outcome = await whileMoving({ ...limits, stalled: silent }, (step) =>
+      const outcome = await watch.run(silent, (step) =>
         check.run({
           id: upload.id,
           owner: upload.owner,
@@ -89,9 +90,10 @@ export async function inspect(options: InspectionOptions): Promise<Inspection> {
       if (rejection) return { rejection, found, result, checksum, sha256: null };
     }
     const { digest } = options;
-    const sha256 = digest ? await whileMoving({ ...limits, stalled }, (step) => digest(staged.stream(step))) : null;
+    const sha256 = digest ? await watch.run(stalled, (step) => digest(staged.stream(step))) : null;
     return { found, result, checksum, sha256 };
   } finally {
+    watch.end();
     await staged.close();
   }
 }
@@ -122,11 +124,14 @@ async function isOtherwise({ id, length, checksum, checksumOffset }: UploadIn<'i
 }
 
 /** What came past this server is read back whole only where its sender said what it must be. */
-async function checksumOf(upload: UploadIn<'inspecting'>, reader: () => Promise<StagedReader>): Promise<number | null> {
+async function checksumOf(
+  upload: UploadIn<'inspecting'>,
+  watched: <T>(read: (reader: StagedReader) => Promise<T>) => Promise<T>,
+): Promise<number | null> {
   if (isSeenHere(upload) && upload.checksumOffset === upload.length) return upload.checksum;
   if (!isSeenHere(upload) && upload.expectedChecksum === null) return null;
   const known = isSeenHere(upload) ? upload : { checksum: 0, checksumOffset: NO_CHECKSUM };
-  return (await completeChecksum(known, await reader())).checksum;
+  return (await watched((reader) => completeChecksum(known, reader))).checksum;
 }
 
 /** What its sender could bring past this server may have replaced what came through it: only what is stored counts. */
@@ -195,46 +200,5 @@ class StagedBytes {
     if (reader.size === this.#upload.length) return reader;
     await reader.close();
     throw new Error(`Staged are ${reader.size} bytes of ${this.#upload.length}.`);
-  }
-}
-
-/** A part of the inspection that is watched. */
-interface Step {
-  /** Aborted when the step is over before its end. */
-  signal: AbortSignal;
-  /** To be called whenever the step got on. */
-  progress(): void;
-}
-
-interface Limits {
-  limitMs: number;
-  lost: AbortSignal;
-  /** What a step fails with that is silent for longer than the limit. */
-  stalled(): Error;
-}
-
-/** Runs a step for as long as it gets on, and its outcome can be written. A step that never returns holds up nobody. */
-async function whileMoving<T>({ limitMs, lost, stalled }: Limits, run: (step: Step) => Promise<T>): Promise<T> {
-  lost.throwIfAborted();
-  const controller = new AbortController();
-  const { promise: ended, reject } = Promise.withResolvers<never>();
-  const end = (error: unknown) => {
-    controller.abort(error);
-    reject(error);
-  };
-  const timer = setTimeout(() => end(stalled()), limitMs);
-  const onLost = () => end(lost.reason);
-  lost.addEventListener('abort', onLost);
-  let isOver = false;
-  const progress = () => {
-    // Refreshed after its end, the timer would run again.
-    if (!isOver && !controller.signal.aborted) timer.refresh();
-  };
-  try {
-    return await Promise.race([run({ signal: controller.signal, progress }), ended]);
-  } finally {
-    isOver = true;
-    clearTimeout(timer);
-    lost.removeEventListener('abort', onLost);
   }
 }
