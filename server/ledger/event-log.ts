@@ -1,6 +1,6 @@
 // Events in the order in which they are told. A position is given after the commit, by one process at a time, so whoever has read
 // up to one has missed nothing: what commits later comes later, whenever its statement began.
-import { type Kysely, sql } from 'kysely';
+import { type CompiledQuery, type Kysely, sql } from 'kysely';
 import { UploadError } from '../../shared/errors.ts';
 import { briefly } from './brief-transaction.ts';
 import type { Engine } from './engine.ts';
@@ -31,6 +31,9 @@ export interface PlacedEvent {
   body: string;
 }
 
+/** An event whose position is about to be written down. */
+type GivenEvent = Pick<PlacedEvent, 'id' | 'position' | 'body'>;
+
 export interface EventLogOptions {
   engine: Engine;
   /** The ledger's time. */
@@ -43,6 +46,7 @@ export class EventLog {
   readonly #options: EventLogOptions;
   /** In SQLite this process alone reads, and up to here it will read the same after a power cut. */
   #durable = 0;
+  #write: CompiledQuery | undefined;
 
   constructor(options: EventLogOptions) {
     this.#options = options;
@@ -83,19 +87,36 @@ export class EventLog {
 
   async #giveOn(db: Kysely<Schema>, events: readonly NewEvent[]): Promise<number> {
     if (events.length === 0) return 0;
-    const { engine, now, bodyOf } = this.#options;
+    const { engine, bodyOf } = this.#options;
     const floor = Number((await factOf(db, FLOOR)) ?? 0);
     const last = Math.max(floor, await lastPosition(db));
     const given = events.map((event, n) => ({ id: event.id, position: last + 1 + n, body: bodyOf(event) }));
-    const set = sql`update events set position = given.position, body = given.body, "givenAt" = ${now()}, upload = null`;
-    const where = sql`where events.id = given.id and events.position is null`;
-    const json = JSON.stringify(given);
-    const from =
-      engine.dialect === 'postgres'
-        ? sql`jsonb_to_recordset(${json}::jsonb) as given(id text, position bigint, body text)`
-        : sql`(select value ->> 'id' as id, value ->> 'position' as position, value ->> 'body' as body from json_each(${json})) as given`;
-    await sql`${set} from ${from} ${where}`.execute(db);
+    if (engine.dialect === 'sqlite') await this.#writeEach(given);
+    else await this.#writeTogether(db, given);
     return events.length;
+  }
+
+  /**
+   * All within one turn of the event loop, hence in one transaction. As one statement over a list, SQLite reads the list anew for each
+   * event that has no position: with a thousand of them that took 0.7 ms for each.
+   */
+  async #writeEach(given: readonly GivenEvent[]): Promise<void> {
+    const { engine, now } = this.#options;
+    this.#write ??= engine.db
+      .updateTable('events')
+      .set({ position: 0, body: '', givenAt: 0, upload: null })
+      .where('id', '=', '')
+      .where('position', 'is', null)
+      .compile();
+    const query = this.#write;
+    const givenAt = now();
+    for (const { id, position, body } of given) await engine.execute({ ...query, parameters: [position, body, givenAt, null, id] });
+  }
+
+  async #writeTogether(db: Kysely<Schema>, given: readonly GivenEvent[]): Promise<void> {
+    const set = sql`update events set position = given.position, body = given.body, "givenAt" = ${this.#options.now()}, upload = null`;
+    const from = sql`jsonb_to_recordset(${JSON.stringify(given)}::jsonb) as given(id text, position bigint, body text)`;
+    await sql`${set} from ${from} where events.id = given.id and events.position is null`.execute(db);
   }
 
   /** In order, after a position. */
