@@ -41,11 +41,12 @@ export class DurableChanges {
   /** Runs a change and, when it happened, makes it durable; until then `pending` of the same upload waits. */
   durably<T>(id: UploadId, change: () => Promise<T>): Promise<T> {
     const done = this.kept(change, true);
-    const settled = Promise.allSettled([this.#undurable.get(id), done]).then(() => undefined);
-    this.#undurable.set(id, settled);
-    void settled.then(() => {
+    const before = this.#undurable.get(id);
+    const forget = () => {
       if (this.#undurable.get(id) === settled) this.#undurable.delete(id);
-    });
+    };
+    const settled: Promise<void> = (before === undefined ? done : Promise.allSettled([before, done])).then(forget, forget);
+    this.#undurable.set(id, settled);
     return done;
   }
 

@@ -64,6 +64,7 @@ export async function openSqlite(dataDir: string, options: { exclusive: boolean 
   // Nor was the last sync of the process before maybe one that succeeded: its commits are seen here, and acted upon.
   let isWalUnproved = options.exclusive;
   let next: Promise<void> | undefined;
+  let flushing: { committed: Promise<void> | undefined; next: Promise<void>; both: Promise<void> } | undefined;
   let running: Promise<void> = Promise.resolve();
 
   async function sync(): Promise<void> {
@@ -100,14 +101,19 @@ export async function openSqlite(dataDir: string, options: { exclusive: boolean 
       return group.committed ?? Promise.resolve();
     },
     // Whoever changes something while a sync runs needs the one after it: the running one may have begun before.
-    async flush(): Promise<void> {
+    flush(): Promise<void> {
       next ??= running.then(() => {
         next = undefined;
         const current = sync();
         running = current.catch(() => undefined);
         return current;
       });
-      await Promise.all([group.committed, next]);
+      const { committed } = group;
+      // One wait for all who changed something since the last commit.
+      if (flushing?.next !== next || flushing.committed !== committed) {
+        flushing = { committed, next, both: Promise.all([committed, next]).then(() => undefined) };
+      }
+      return flushing.both;
     },
     async close(): Promise<void> {
       await running;
