@@ -141,7 +141,7 @@ export class Attempts {
   #inspect(upload: LeasedUpload, lost: AbortSignal, head: Uint8Array | undefined): Promise<Inspection> {
     const { staging, checks, policies, checkTimeoutMs, digest, describe } = this.#options;
     const tools = { staging, checks, policy: policies.of(upload), checkTimeoutMs, digest, lost };
-    return inspect({ upload, record: describe(upload), head, ...tools });
+    return inspect({ upload, describe: () => describe(upload), head, ...tools });
   }
 
   /** @throws the reason of `lost` as soon as it is aborted: then nothing more is written */

@@ -12,8 +12,8 @@ import { type Step, StepWatch } from './step-watch.ts';
 
 export interface InspectionOptions {
   upload: UploadIn<'inspecting'>;
-  /** As the application sees it. */
-  record: ApplicationRecord;
+  /** As the application sees it: made when a check asks. */
+  describe(): ApplicationRecord;
   /** The first bytes, where they are at hand. */
   head: Uint8Array | undefined;
   staging: Staging;
@@ -43,7 +43,7 @@ export interface Inspection {
  * @throws CheckCrash, the reason of `lost`, or a fault of ours
  */
 export async function inspect(options: InspectionOptions): Promise<Inspection> {
-  const { upload, record, checks, policy, checkTimeoutMs, lost } = options;
+  const { upload, checks, policy, checkTimeoutMs, lost } = options;
   const staged = new StagedBytes(upload, options.staging, lost);
   const watch = new StepWatch(checkTimeoutMs, lost);
   // Not the file's doing: reading and hashing are the same for every file.
@@ -60,6 +60,11 @@ export async function inspect(options: InspectionOptions): Promise<Inspection> {
       (await watch.run(stalled, async (step) => (await staged.reader(step)).read(0, HEAD_BYTES)));
     const checksum = await checksumOf(upload, (read) => watch.run(stalled, async (step) => read(await staged.reader(step))));
     const found: Inspectable['found'] = { type: null, extension: null, scan: null };
+    let described: ApplicationRecord | undefined;
+    const describe = () => {
+      described ??= options.describe();
+      return described;
+    };
     let result: string | null = null;
     if (upload.expectedChecksum !== null && upload.expectedChecksum !== checksum) {
       return { rejection: { code: 'ERR_FILE_DAMAGED' }, found, result, checksum, sha256: null };
@@ -70,8 +75,12 @@ export async function inspect(options: InspectionOptions): Promise<Inspection> {
         check.run({
           id: upload.id,
           owner: upload.owner,
-          metadata: record.metadata,
-          record,
+          get metadata() {
+            return describe().metadata;
+          },
+          get record() {
+            return describe();
+          },
           originalName: upload.originalName,
           safeName: upload.name,
           claimedType: upload.claimedType,
