@@ -14,9 +14,21 @@ import { fingerprintOf, type KeyHolder, storedKeys } from './creation-key.ts';
 import type { CreationRates } from './creation-rates.ts';
 import type { FreeSpace } from './free-space.ts';
 import type { Reservations } from './reservations.ts';
+import type { Staging } from './staging.ts';
 
 /** So long an idempotency key stands for the upload it was first sent with. */
 const KEY_MS = 24 * 60 * 60 * 1000;
+
+/** What comes in one piece, or hardly more: when it is cut off, nobody minds starting over. */
+export const WHOLE_BYTES: number = 64 * 1024;
+
+/**
+ * Whether an upload that comes whole may have its bytes before its row. Where other processes serve, too, one that starts would take
+ * bytes without a row for left over.
+ */
+export function mayComeWhole(ledger: Pick<Ledger, 'isAlone'>, staging: Pick<Staging, 'isReadableInProgress'>): boolean {
+  return ledger.isAlone && staging.isReadableInProgress;
+}
 
 export interface AdmissionOptions {
   ledger: Ledger;

@@ -7,7 +7,6 @@ import { maxBytesOf } from '../ledger/limits.ts';
 import type { UploadIn } from '../ledger/upload.ts';
 import type { UploadLocker } from '../locking/locker.ts';
 import { tooLarge } from '../staging/admission.ts';
-import type { Received } from '../staging/body-intake.ts';
 import type { Receiver } from '../staging/receiver.ts';
 import type { Staging } from '../staging/staging.ts';
 import { streamBody } from '../staging/stream-source.ts';
@@ -71,27 +70,13 @@ export class Appends {
         expected: checksums?.chunk,
       })
       .finally(() => draining.removeEventListener('abort', stop));
-    if (context.comesWhole) return this.#beginNew(upload, receiving);
+    const row = upload;
+    if (context.comesWhole) return beginnings.receiveNew(row, receiving, (add) => receiver.add(row, add));
     const { stored, complete } = await receiving;
     // Under the lock, so that nothing is appended to what is being made durable.
     if (complete) void beginnings.begin(upload.id, stored, context.isDeclaring ? 'length' : 'byte', complete);
     else context.upload = (await ledger.get(upload.id)) ?? upload;
     return stored;
-  }
-
-  /** Whatever goes wrong before it has a row: nothing was created, and its sender has all of it. */
-  async #beginNew(upload: UploadIn<'receiving'>, receiving: Promise<Received>): Promise<number> {
-    const { beginnings, receiver, staging } = this.#options;
-    try {
-      const { stored, complete } = await receiving;
-      if (complete === undefined) throw new UploadError('ERR_BAD_REQUEST', { detail: 'The body was cut off.' });
-      if (complete.proof !== 'durable') throw new UploadError('ERR_STORAGE_UNAVAILABLE', { retryAfterSeconds: 5 });
-      beginnings.beginNew(upload, stored, complete, (add) => receiver.add(upload, add));
-      return stored;
-    } catch (error) {
-      await staging.remove(upload.id);
-      throw error;
-    }
   }
 
   /**

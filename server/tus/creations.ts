@@ -8,6 +8,7 @@ import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
 import type { UploadId } from '../ledger/upload-id.ts';
 import type { UploadLocker } from '../locking/locker.ts';
+import { mayComeWhole, WHOLE_BYTES } from '../staging/admission.ts';
 import type { Receiver } from '../staging/receiver.ts';
 import type { StoredBody } from '../staging/repeated-body.ts';
 import { advance, type Checksum } from '../staging/running-checksum.ts';
@@ -17,9 +18,6 @@ import type { Storage } from '../storage/storage.ts';
 import type { Endings } from './endings.ts';
 import { ANNOUNCEMENT, type Creation, mayHaveBody } from './headers.ts';
 import type { Context, UploadsRequest } from './request-context.ts';
-
-/** What comes in one piece, or hardly more: when it is cut off, nobody minds starting over. */
-const WHOLE_BYTES = 64 * 1024;
 
 /** The idempotency key was used before. */
 export class Replayed extends Error {
@@ -56,8 +54,7 @@ export class Creations {
     const { request, creation } = context;
     if (creation === undefined) throw new Error('A creation has been read before.');
     const { receiver, ledger, staging } = this.#options;
-    // Where others serve too, one that starts would take bytes without a row for left over.
-    const comesWhole = ledger.isAlone && staging.isReadableInProgress && isWholeInBody(creation);
+    const comesWhole = mayComeWhole(ledger, staging) && isWholeInBody(creation);
     const { upload, created } = await receiver.create({ id, grantee: request.identity, ...creation, comesWhole });
     if (!created) throw new Replayed(upload);
     context.upload = upload;
