@@ -1,9 +1,8 @@
 // Landfall as a library: routes, start and close.
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import express, { type ErrorRequestHandler, type Request } from 'express';
-import { type Logger, pino } from 'pino';
+import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
+import express, { type NextFunction, type Request } from 'express';
+import { pino } from 'pino';
 import { UploadError } from '../shared/errors.ts';
-import { TUS_VERSION } from '../shared/protocol.ts';
 import { parseDuration } from '../shared/units.ts';
 import { isLoopbackName, Origins } from './access/origins.ts';
 import { assemble, type Parts } from './assembly.ts';
@@ -11,19 +10,17 @@ import { type Config, type ConfigInput, isResolved, resolveConfig } from './conf
 import type { LandfallHooks } from './hooks.ts';
 import { cors } from './http/cors.ts';
 import { signedDownload } from './http/download.ts';
-import { answerFiles, methodOf } from './http/files.ts';
+import { answerFiles } from './http/files.ts';
 import { answerLive } from './http/health.ts';
 import { below, type Handler, mountOf, redirectToPage } from './http/mount.ts';
 import { page } from './http/page.ts';
-import { sendProblem } from './http/problem.ts';
 import { claim, cutAnsweredBody, guardRequests } from './http/request-guard.ts';
 import { requestLog } from './http/request-log.ts';
 import { answerTerms } from './http/terms.ts';
+import { answerThrown } from './http/thrown.ts';
 import { parseUploadId } from './ledger/upload-id.ts';
 import type { FeedOptions } from './notify/event-feed.ts';
 import type { UploadEvent } from './notify/event-handler.ts';
-import { S3Fault } from './s3/fault.ts';
-import { faultOf } from './staging/faults.ts';
 import { mayHaveBody } from './tus/headers.ts';
 
 export type { LandfallHooks } from './hooks.ts';
@@ -89,6 +86,8 @@ export interface Landfall {
   close(): Promise<void>;
 }
 
+/** The resource of uploads, and each of them. */
+const UPLOADS = /^\/files(?:[/?]|$)/;
 /** Addresses that are no file of the page. */
 const OWN_ADDRESS = /^\/(?:files|upload|link\/upload|get-upload-url|config)(?:\/|$)/;
 
@@ -122,22 +121,55 @@ export function createLandfall(input: ConfigInput | Config = {}, hooks: Landfall
   let parts: Parts | undefined;
   const changing = new Set<Promise<void>>();
 
-  app.use((request, response, next) => {
+  const origins = originsFor(config, hooks.isStandalone ?? false);
+  const logRequest = requestLog(log);
+  const allowPages = cors(origins, config.corsHeaders);
+  const answerError = answerThrown(log);
+
+  function begin(request: IncomingMessage, response: ServerResponse): void {
     claim(request);
     cutAnsweredBody(request, response);
+    logRequest(request, response);
+    allowPages(request, response);
+  }
+
+  /** @throws UploadError for a name that is not the server's, and a foreign page */
+  function requireOurs(request: IncomingMessage): void {
+    origins.requireKnownHost(request);
+    if (!isSafe(request.method ?? '')) origins.requireAllowedOrigin(request);
+  }
+
+  /** @throws UploadError where uploads can't be taken, now or at all */
+  function requireReady(request: IncomingMessage, response: ServerResponse): Parts {
+    if (drain.signal.aborted || parts === undefined) throw new UploadError('ERR_SHUTTING_DOWN', { retryAfterSeconds: 2 });
+    if (request.readableDidRead && mayHaveBody(request)) throw new UploadError('ERR_BODY_ALREADY_READ', { detail: MOUNT_FIRST });
+    response.setHeader('X-Content-Type-Options', 'nosniff');
+    return parts;
+  }
+
+  /** The address that nearly all requests have: what Express does for the others would cost as much as a statement of the ledger. */
+  async function answerUploads(request: IncomingMessage, response: ServerResponse, path: string): Promise<void> {
+    try {
+      begin(request, response);
+      requireOurs(request);
+      const ready = requireReady(request, response);
+      await track(request, answerFiles(ready, request, response, path, collectionUrl(config, request)));
+    } catch (thrown) {
+      answerError(thrown, request, response);
+    }
+  }
+
+  app.use((request, response, next) => {
+    begin(request, response);
     next();
   });
-  app.use(requestLog(log));
-  const origins = originsFor(config, hooks.isStandalone ?? false);
-  app.use(cors(origins, config.corsHeaders));
   app.use('/health/live', (_request, response) => answerLive(response));
   app.use('/health/ready', async (_request, response) => {
     if (parts) await parts.readiness.answer(response);
     else response.status(503).json({ status: 'starting' });
   });
   app.use((request, _response, next) => {
-    origins.requireKnownHost(request);
-    if (!isSafe(request.method)) origins.requireAllowedOrigin(request);
+    requireOurs(request);
     next();
   });
   app.use(redirectToPage());
@@ -145,14 +177,13 @@ export function createLandfall(input: ConfigInput | Config = {}, hooks: Landfall
   // Not asked for what is none of its files: it looks on the disk, and what handed the request on may have changed its address by then.
   app.use((request, response, next) => (OWN_ADDRESS.test(request.path) ? next() : servePage(request, response, next)));
   app.use((request, response, next) => {
-    if (drain.signal.aborted || parts === undefined) throw new UploadError('ERR_SHUTTING_DOWN', { retryAfterSeconds: 2 });
-    if (request.readableDidRead && mayHaveBody(request)) throw new UploadError('ERR_BODY_ALREADY_READ', { detail: MOUNT_FIRST });
-    response.setHeader('X-Content-Type-Options', 'nosniff');
+    requireReady(request, response);
     next();
   });
   app.use('/config', async (request, response) => {
     if (parts) await answerTerms({ ...parts, maxUploadBytes: config.maxUploadBytes }, request, response);
   });
+  // As an absolute address, say.
   app.use('/files', async (request, response) => {
     if (parts) await track(request, answerFiles(parts, request, response, request.url, collectionUrl(config, request)));
   });
@@ -168,7 +199,7 @@ export function createLandfall(input: ConfigInput | Config = {}, hooks: Landfall
   app.use(() => {
     throw new UploadError('ERR_NOT_FOUND');
   });
-  app.use(answerError(log));
+  app.use((thrown: unknown, request: Request, response: ServerResponse, _next: NextFunction) => answerError(thrown, request, response));
 
   /** What may still write is waited for at the end; a download is not. */
   function track(request: IncomingMessage, work: Promise<void>): Promise<void> {
@@ -180,9 +211,15 @@ export function createLandfall(input: ConfigInput | Config = {}, hooks: Landfall
     return work;
   }
 
+  const answer: RequestListener = (request, response) => {
+    const { url = '' } = request;
+    if (UPLOADS.test(url)) answerUploads(request, response, url.slice('/files'.length)).catch(() => response.destroy());
+    else app(request, response);
+  };
+
   return {
     config,
-    handler: below(hooks.mountPath ?? '', app),
+    handler: below(hooks.mountPath ?? '', answer),
     attach: guardRequests,
     async start() {
       starting ??= assemble({ config, hooks, log, draining: drain.signal });
@@ -213,38 +250,6 @@ export function createLandfall(input: ConfigInput | Config = {}, hooks: Landfall
   };
 }
 
-/** Everything that was thrown ends here. HEAD never answers 5xx: clients take that for a lost upload and start over at byte 0. */
-function answerError(log: Logger): ErrorRequestHandler {
-  return (thrown: unknown, request: IncomingMessage, response: ServerResponse, _next) => {
-    let error = asUploadError(thrown);
-    logFault(log, thrown, error, request, response);
-    if (methodOf(request) === 'HEAD' && error.status >= 500) {
-      error = new UploadError('ERR_NOT_AVAILABLE', { retryAfterSeconds: error.retryAfterSeconds ?? 2 });
-    }
-    sendProblem(request, response, error, error.code === 'ERR_UNSUPPORTED_VERSION' ? { 'Tus-Version': TUS_VERSION } : {});
-  };
-}
-
-/** What is a fault of ours is an error, with its stack. What is part of the day's work is none. */
-function logFault(log: Logger, thrown: unknown, error: UploadError, request: IncomingMessage, response: ServerResponse): void {
-  if (error.status < 500 && error.code !== 'ERR_BODY_ALREADY_READ') return;
-  const line = { requestId: response.getHeader('X-Request-ID'), code: error.code };
-  if (error.code === 'ERR_SHUTTING_DOWN' || error.code === 'ERR_INSPECTION_PENDING') log.debug(line, error.title);
-  else if (request.destroyed && !request.complete) log.debug({ ...line, err: thrown }, 'the sender left');
-  else if (error.code === 'ERR_NO_SPACE') log.warn(line, error.title);
-  else if (error.code === 'ERR_BODY_ALREADY_READ') log.error(line, error.message);
-  else log.error({ ...line, err: error.cause ?? thrown }, error.title);
-}
-
-function asUploadError(thrown: unknown): UploadError {
-  // What Express itself refuses, a malformed escape in the path for one, says so with a status of 400. What S3 refuses us is
-  // another matter: it would tell senders that their uploads are gone.
-  const status = thrown instanceof Error && !(thrown instanceof S3Fault) && 'status' in thrown ? thrown.status : undefined;
-  if (!(thrown instanceof UploadError) && typeof status === 'number' && status >= 400 && status < 500)
-    return new UploadError('ERR_NOT_FOUND');
-  return faultOf(thrown);
-}
-
 function originsFor(config: Config, isStandalone: boolean): Origins {
   const isLoopback = isStandalone && isLoopbackName(config.host);
   const { hosts, publicUrl, corsOrigins } = config;
@@ -268,7 +273,7 @@ function isSafe(method: string): boolean {
 }
 
 /** The address of the collection, from the mount path or the configured one; never from what a client says of the host. */
-function collectionUrl(config: Config, request: Request): string {
+function collectionUrl(config: Config, request: IncomingMessage): string {
   if (config.publicUrl !== '') return `${config.publicUrl}/files`;
   return `${mountOf(request)}/files`;
 }
