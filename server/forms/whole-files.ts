@@ -1,7 +1,7 @@
-// Files of a form that is little: each is read to its end before it is stored, so that its length is known, and its row is written once,
-// under inspection.
+// Files of a small form. Each is read completely before it is stored, so its length is known, and its row is written once, as
+// `inspecting`.
 import type { IncomingMessage } from 'node:http';
-import type { Beginnings } from '../finish/beginnings.ts';
+import type { InspectionStarts } from '../finish/inspection-starts.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { UploadIn } from '../ledger/upload.ts';
 import type { TryLock } from '../locking/locker.ts';
@@ -14,7 +14,7 @@ export interface WholeFilesOptions {
   ledger: Ledger;
   staging: Staging;
   receiver: Receiver;
-  beginnings: Beginnings;
+  inspectionStarts: InspectionStarts;
   locker: TryLock;
 }
 
@@ -25,7 +25,7 @@ export class WholeFiles {
     this.#options = options;
   }
 
-  /** Whether the files of this form come whole, as far as it says how long it is. */
+  /** Whether the form's Content-Length says that it is small, and the row of an upload may come after its bytes. */
   isFor(request: IncomingMessage): boolean {
     const { ledger, staging } = this.#options;
     const formBytes = Number(request.headers['content-length'] ?? Number.POSITIVE_INFINITY);
@@ -34,17 +34,17 @@ export class WholeFiles {
 
   /**
    * Stores a file and starts its inspection.
-   * @param bytes all of it, at least one
-   * @throws UploadError; then nothing is left of it
+   * @param bytes the whole file, at least one byte
+   * @throws UploadError; then nothing of the file is left
    */
   async take(bytes: Buffer, creation: Omit<NewUpload, 'length' | 'comesWhole'>, signal: AbortSignal): Promise<UploadIn<'receiving'>> {
-    const { receiver, beginnings, locker } = this.#options;
+    const { receiver, inspectionStarts, locker } = this.#options;
     const length = bytes.byteLength;
     const upload = (await receiver.create({ ...creation, length, comesWhole: true })).upload as UploadIn<'receiving'>;
-    // Until it has a row, who looks for what is left over must find it locked.
+    // The sweeper deletes staged bytes without a row, unless they are locked.
     await locker.tryWith(upload.id, async () => {
       const receiving = receiver.receive(upload, 0, memoryBody(bytes), { maxBytes: length, signal, isNew: true, comesWhole: true });
-      await beginnings.receiveNew(upload, receiving, (add) => receiver.add(upload, add));
+      await inspectionStarts.receiveNew(upload, receiving, (add) => receiver.add(upload, add));
     });
     return upload;
   }

@@ -1,4 +1,4 @@
-// What a request is answered when something was thrown.
+// Answers and logs errors that were thrown while a request was handled.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Logger } from 'pino';
 import { UploadError } from '../../shared/errors.ts';
@@ -8,7 +8,7 @@ import { faultOf } from '../staging/faults.ts';
 import { methodOf } from './files.ts';
 import { sendProblem } from './problem.ts';
 
-/** Everything that was thrown ends here. HEAD never answers 5xx: clients take that for a lost upload and start over at byte 0. */
+/** Answers every thrown error. HEAD is never answered with 5xx: clients take that for a lost upload and start over at byte 0. */
 export function answerThrown(log: Logger): (thrown: unknown, request: IncomingMessage, response: ServerResponse) => void {
   return (thrown, request, response) => {
     let error = asUploadError(thrown);
@@ -20,20 +20,20 @@ export function answerThrown(log: Logger): (thrown: unknown, request: IncomingMe
   };
 }
 
-/** What is a fault of ours is an error, with its stack. What is part of the day's work is none. */
+/** Logs the server's own faults as errors with their stack. Expected refusals are not logged. */
 function logFault(log: Logger, thrown: unknown, error: UploadError, request: IncomingMessage, response: ServerResponse): void {
   if (error.status < 500 && error.code !== 'ERR_BODY_ALREADY_READ') return;
   const line = { requestId: response.getHeader('X-Request-ID'), code: error.code };
   if (error.code === 'ERR_SHUTTING_DOWN' || error.code === 'ERR_INSPECTION_PENDING') log.debug(line, error.title);
-  else if (request.destroyed && !request.complete) log.debug({ ...line, err: thrown }, 'the sender left');
+  else if (request.destroyed && !request.complete) log.debug({ ...line, err: thrown }, 'the sender disconnected');
   else if (error.code === 'ERR_NO_SPACE') log.warn(line, error.title);
   else if (error.code === 'ERR_BODY_ALREADY_READ') log.error(line, error.message);
   else log.error({ ...line, err: error.cause ?? thrown }, error.title);
 }
 
 function asUploadError(thrown: unknown): UploadError {
-  // What Express itself refuses, a malformed escape in the path for one, says so with a status of 400. What S3 refuses us is
-  // another matter: it would tell senders that their uploads are gone.
+  // Express refuses some requests itself, for example a malformed escape in the path, and gives its error a 4xx status. An S3
+  // fault has a status, too, which must not reach senders: a 404 would tell them that their uploads are gone.
   const status = thrown instanceof Error && !(thrown instanceof S3Fault) && 'status' in thrown ? thrown.status : undefined;
   if (!(thrown instanceof UploadError) && typeof status === 'number' && status >= 400 && status < 500)
     return new UploadError('ERR_NOT_FOUND');

@@ -1,28 +1,28 @@
-// The steps of one inspection, one after another, each watched: it goes on for as long as it gets on and its outcome can be written.
+// Runs the steps of one inspection, one after another, each while it makes progress and its outcome can be written.
 
-/** A part of the inspection that is watched. */
+/** A part of the inspection with a time limit. */
 export interface Step {
-  /** Aborted when the step is over before its end. */
+  /** Aborted when the step is ended early. */
   readonly signal: AbortSignal;
-  /** To be called whenever the step got on. */
+  /** Call at each progress of the step. */
   progress(): void;
 }
 
 interface RunningStep {
   readonly controller: AbortController;
-  /** What it fails with that is silent for longer than the limit. */
+  /** The error of a step without progress for longer than the limit. */
   stalled(): Error;
   reject(error: unknown): void;
 }
 
-/** One timer and one listener for all steps: most of them take less time than it took to set these up for each. */
+/** All steps share one timer and one listener: most steps take less time than setting these up. */
 export class StepWatch {
   readonly #limitMs: number;
   readonly #lost: AbortSignal;
   #timer: NodeJS.Timeout | undefined;
   #running: RunningStep | undefined;
 
-  /** @param lost aborted when the outcome can't be written any more: then every step ends */
+  /** @param lost aborted when the outcome cannot be written any more; this ends every step */
   constructor(limitMs: number, lost: AbortSignal) {
     this.#limitMs = limitMs;
     this.#lost = lost;
@@ -30,8 +30,8 @@ export class StepWatch {
   }
 
   /**
-   * Runs a step. One that never returns holds up nobody.
-   * @param stalled what it fails with when it told of no progress for the time limit
+   * Runs a step. A step that never returns does not block the inspection.
+   * @param stalled the error of a step without progress for the time limit
    * @throws the reason of `lost`
    */
   async run<T>(stalled: () => Error, work: (step: Step) => Promise<T>): Promise<T> {
@@ -44,10 +44,10 @@ export class StepWatch {
         if (this.#timer === undefined) this.#timer = setTimeout(this.#onSilence, this.#limitMs);
         else this.#timer.refresh();
         const progress = () => {
-          // Once it is over it speaks for no other.
+          // After the end of the step, its calls must not count for the next one.
           if (this.#running === running) this.#timer?.refresh();
         };
-        // Checks may be written without types.
+        // A check without types may return no promise.
         Promise.resolve(work({ signal: controller.signal, progress })).then(resolve, reject);
       });
     } finally {
@@ -55,7 +55,7 @@ export class StepWatch {
     }
   }
 
-  /** To be called when there are no more. */
+  /** Call after the last step. */
   end(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;

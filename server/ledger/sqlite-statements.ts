@@ -1,13 +1,13 @@
-// The statements of a SQLite ledger: a fixed few, so each is prepared once, and built into rows of one shape.
+// The prepared statements of a SQLite ledger. It has a fixed, small number of queries, so each is prepared once.
 import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite';
 
-/** More than the ledger has of its own. */
+/** More than the ledger's own queries: the bound is for migrations. */
 const MAX_PREPARED = 100;
 
 export interface StatementsOptions {
-  /** Before a transaction that is not the gathering one begins. */
+  /** Called before a transaction by Kysely begins. It must not include the changes that were collected before. */
   onTransaction(): void;
-  /** Runs what changes something. */
+  /** Runs a statement that changes rows. */
   change<T>(run: () => T): T;
 }
 
@@ -25,7 +25,7 @@ export class SqliteStatements {
     const known = this.#prepared.get(text);
     if (known !== undefined) return known;
     const statement = new SqliteStatement(this.#database.prepare(text), text, this.#options);
-    // A migration changes what the columns of the others are.
+    // A migration changes the columns of other statements.
     if (/^\s*(?:create|alter|drop)\b/i.test(text)) this.#prepared.clear();
     else if (this.#prepared.size < MAX_PREPARED) this.#prepared.set(text, statement);
     return statement;
@@ -34,7 +34,7 @@ export class SqliteStatements {
 
 /** One statement, in the shape that Kysely's dialect asks for. */
 export class SqliteStatement {
-  /** Whether it has rows to give. */
+  /** Whether it returns rows. */
   readonly reader: boolean;
   readonly #statement: StatementSync;
   readonly #columns: readonly string[];
@@ -48,9 +48,8 @@ export class SqliteStatement {
     this.#columns = statement.columns().map(({ name }) => name);
     this.reader = this.#columns.length > 0;
     this.#isChange = /^\s*(?:insert|update|delete)\b/i.test(text);
-    // Kysely's own transactions are the migrations': what was gathered before does not belong to them.
     this.#isTransaction = /^\s*begin\b/i.test(text);
-    // As SQLite's binding makes objects of them, rows are hash tables: 2 KiB each, and a request that lasts holds some.
+    // As objects, node:sqlite makes rows that are hash tables of 2 KiB each, and a long request holds several.
     statement.setReturnArrays(true);
   }
 

@@ -1,9 +1,9 @@
-// The seam to @tus/server: the one file that knows its insides, and why.
+// The adapter of @tus/server, and the only file that depends on its internals.
 //
-// Its handlers speak the protocol; around them stand its conversions of the request into a web stream and back, which
-// cost most of its processor time and hide a cut connection. So each handler is called with a request that is made here, with the
-// raw body in it, and two of its methods are ours: `writeToStore` of PATCH and POST, the one place that touches the body, and
-// `write`, which makes the answer: a `Response` costs more than all else that a handler does.
+// Its handlers implement the protocol. Around them it converts each request into a web stream and back, which takes most of its CPU
+// time and hides a cut connection. So this file calls the handlers directly, with a request that has the raw body in it, and replaces
+// two of their methods: `writeToStore`, the only place that reads the body, and `write`, which makes a `Response`: that costs more
+// than everything else in a handler.
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { Readable } from 'node:stream';
 import { Server, type ServerOptions } from '@tus/server';
@@ -11,12 +11,12 @@ import type { CancellationContext, DataStore, Upload as TusUpload } from '@tus/u
 import { OFFSET_CONTENT_TYPE, TUS_VERSION } from '../../shared/protocol.ts';
 import { isMediaType } from './headers.ts';
 
-/** What the handlers read of a request, and what we hang on it. */
+/** The parts of a request that the handlers read, and Landfall's own context. */
 export interface TusRequest<Context> {
   readonly method: string;
   readonly url: string;
   readonly headers: Pick<Headers, 'get'>;
-  /** The raw request: a Node stream where the handlers expect a web stream, which they hand to `writeToStore` untouched. */
+  /** The raw request: a Node stream where the handlers expect a web stream, which they only pass to `writeToStore`. */
   readonly body: Readable;
   readonly context: Context;
 }
@@ -26,14 +26,14 @@ export interface TusHooks<Context> {
   receive(request: TusRequest<Context>, upload: TusUpload, maxBytes: number, cancellation: Cancellation): Promise<number>;
 }
 
-/** What a handler answers; of 400 or more where it refuses. */
+/** The answer of a handler. A status of 400 or more is a refusal. */
 export interface TusAnswer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
 }
 
-/** Ends a request whose lock another one wants, or that failed. */
+/** Ends a request that failed, or whose lock another request wants. */
 export class Cancellation implements CancellationContext {
   readonly #controller = new AbortController();
 
@@ -43,14 +43,14 @@ export class Cancellation implements CancellationContext {
 
   /** @param reason why; without one, an abort makes an error with a stack each time */
   readonly abort = (reason: unknown = 'the request was ended'): void => this.#controller.abort(reason);
-  /** The locker has asked only after the holder was silent for long enough. */
+  /** At once: the locker asks a holder for the lock only after it was silent for long enough. */
   readonly cancel = (): void => this.abort();
 }
 
 type Method = 'POST' | 'PATCH' | 'DELETE' | 'OPTIONS';
 type WriteToStore = (body: unknown, upload: TusUpload, maxBytes: number, context: CancellationContext) => Promise<number>;
 
-/** The inside of the library's handlers, as far as it is used here. */
+/** The internals of the library's handlers that are used here. */
 interface Handler {
   send(request: unknown, context: CancellationContext, headers: Map<string, string>): Promise<TusAnswer>;
   writeToStore: WriteToStore;
@@ -59,10 +59,13 @@ interface Handler {
 
 const METHODS: readonly Method[] = ['POST', 'PATCH', 'DELETE', 'OPTIONS'];
 
-/** What the handlers need to know; the rest was read before, strictly, or is nobody's business here (a list in X-Forwarded-Proto would be refused). */
+/**
+ * The headers that the handlers need. The others were parsed before, or must not reach the handlers (they refuse a list in
+ * X-Forwarded-Proto).
+ */
 const HEADERS = new Set(['upload-length', 'upload-defer-length', 'upload-offset', 'content-type', 'content-length']);
 
-/** The installed @tus/server is not one this seam was made for. */
+/** The installed @tus/server has other internals than this adapter expects. */
 export class IncompatibleTusServer extends Error {
   override readonly name = 'IncompatibleTusServer';
 }
@@ -90,8 +93,8 @@ export class StockServer<Context> {
   }
 
   /**
-   * Has the library's handler answer a request whose version was looked at. Throws what a hook or the store threw; a refusal of the
-   * library's own comes back as an answer of 400 or more.
+   * Runs the library's handler; the caller has checked the request's version. Throws the error that a hook or the store threw. A
+   * refusal by the library itself is returned as an answer with a status of 400 or more.
    */
   async handle(raw: IncomingMessage, method: Method, url: string, context: Context): Promise<TusAnswer> {
     const request: TusRequest<Context> = { method, url, headers: { get: (name) => headerOf(raw, method, name) }, body: raw, context };
@@ -109,15 +112,15 @@ export class StockServer<Context> {
 
 function isKnown(handler: Partial<Handler> | undefined): boolean {
   const { send, write, writeToStore } = handler ?? {};
-  // What stands behind a parameter that need not be given is not counted.
+  // `length` does not count parameters from the first default value on.
   return typeof send === 'function' && write?.length === 1 && writeToStore?.length === 4;
 }
 
-/** As the handlers' own `Headers` would: null where there is none. */
+/** As `Headers.get`. */
 function headerOf(raw: IncomingMessage, method: Method, name: string): string | null {
-  // A declared length is ours to judge: it may have to be held back.
+  // Landfall itself handles a declared length, because it may have to hold the declaration back.
   if (!HEADERS.has(name) || (name === 'upload-length' && method === 'PATCH')) return null;
-  // The library takes it in one spelling alone.
+  // The library accepts this media type in one spelling only.
   if (name === 'content-type' && isMediaType(raw, OFFSET_CONTENT_TYPE)) return OFFSET_CONTENT_TYPE;
   const value = raw.headers[name];
   return (Array.isArray(value) ? value.join(', ') : value) ?? null;
@@ -127,13 +130,13 @@ const answer: Handler['write'] = (status, headers = {}, body = '') => {
   return { status, headers: headers instanceof Map ? Object.fromEntries(headers) : headers, body };
 };
 
-/** The library throws its refusals as plain objects. */
+/** The library throws its refusals as plain objects, not as errors. */
 function refusalOf(thrown: unknown): TusAnswer {
   const { status_code: status = 500, body = '' } = (thrown ?? {}) as { status_code?: number; body?: string };
   return { status, headers: {}, body };
 }
 
-/** Writes an answer of the library's, with headers of ours over it. */
+/** Writes the library's answer, with these headers added or replaced. */
 export function writeAnswer({ status, headers: own }: TusAnswer, response: ServerResponse, headers: OutgoingHttpHeaders): void {
   response.statusCode = status;
   for (const [name, value] of Object.entries(own)) {
