@@ -110,14 +110,11 @@ export class Deliveries {
       await sql`
         insert into deliveries (consumer, position, "uploadId", state, attempts, "dueAt")
         select ${sql.lit(this.#consumer)}, e.position, e."uploadId", ${PENDING}, 0, case
-          when e.nth > 1 then null
+          when row_number() over (partition by e."uploadId" order by e.position) > 1 then null
           when exists (select 1 from deliveries d where d."uploadId" = e."uploadId" and d.consumer = ${sql.lit(this.#consumer)}
             and d.state = ${PENDING} and d.position < e.position) then null
           else ${sql.lit(now)} end
-        from (
-          select position, "uploadId", row_number() over (partition by "uploadId" order by position) as nth
-          from events where position > ${cursor} and position <= ${end}
-        ) as e where true
+        from events e where e.position > ${cursor} and e.position <= ${end}
         on conflict do nothing`.execute(transaction);
       return true;
     });
