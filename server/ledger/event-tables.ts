@@ -117,8 +117,8 @@ export function eventTables(dialect: 'sqlite' | 'postgres'): Migration {
 }
 
 /** Of any table's row in a trigger. */
-const ENDED = "('accepted', 'rejected', 'expired', 'terminated', 'removed')";
-const COLUMNS = 'id, type, "uploadId", at, upload';
+export const ENDED: string = "('accepted', 'rejected', 'expired', 'terminated', 'removed')";
+export const EVENT_COLUMNS: string = 'id, type, "uploadId", at, upload';
 
 /**
  * In the statement that makes the change, whatever that is: no verdict without its event, no event without its verdict. A row
@@ -126,7 +126,7 @@ const COLUMNS = 'id, type, "uploadId", at, upload';
  */
 async function writeEventsOnPostgres(db: QueryExecutorProvider): Promise<void> {
   const insert = (type: string, row: string, at: string) =>
-    `insert into events (${COLUMNS}) values ('evt_' || replace(gen_random_uuid()::text, '-', ''), ${type}, ${row}.id, ${at}, to_jsonb(${row})::text);`;
+    `insert into events (${EVENT_COLUMNS}) values ('evt_' || replace(gen_random_uuid()::text, '-', ''), ${type}, ${row}.id, ${at}, to_jsonb(${row})::text);`;
   const state = "'upload.' || new.state";
   const now = '(extract(epoch from clock_timestamp()) * 1000)::bigint';
   const trigger = async (name: string, on: string, body: string) => {
@@ -159,7 +159,7 @@ export async function writeEvents(db: QueryExecutorProvider): Promise<void> {
   const { rows } = await sql<{ name: string }>`select name from pragma_table_info('uploads')`.execute(db);
   const jsonOf = (row: string) => `json_object(${rows.map(({ name }) => `'${name}', ${row}."${name}"`).join(', ')})`;
   const insert = (type: string, row: string, at: string) =>
-    `insert into events (${COLUMNS}) select 'evt_' || lower(hex(randomblob(16))), ${type}, ${row}.id, ${at}, ${jsonOf(row)}`;
+    `insert into events (${EVENT_COLUMNS}) select 'evt_' || lower(hex(randomblob(16))), ${type}, ${row}.id, ${at}, ${jsonOf(row)}`;
   const state = "'upload.' || new.state";
   const now = "cast(unixepoch('subsec') * 1000 as integer)";
   const wanted = {

@@ -4,6 +4,7 @@ import type { Migration, MigrationProvider } from 'kysely/migration';
 import { eventTables } from './event-tables.ts';
 import { createQuotas } from './quota-triggers.ts';
 import type { Dialect } from './schema.ts';
+import { statementTriggers } from './statement-triggers.ts';
 
 const first = (dialect: Dialect): Migration => ({
   async up(db) {
@@ -225,6 +226,9 @@ const stores: Migration = {
   },
 };
 
+/** What another database needs. */
+const unchanged: Migration = { async up() {} };
+
 /** In order; a published one is never changed. */
 export function migrations(dialect: Dialect): MigrationProvider {
   const all = {
@@ -238,6 +242,7 @@ export function migrations(dialect: Dialect): MigrationProvider {
     '0008-events': eventTables(dialect),
     '0009-results': results,
     '0010-stores': stores,
+    '0012-statement-triggers': dialect === 'postgres' ? statementTriggers : unchanged,
   };
   return { getMigrations: async () => all };
 }
