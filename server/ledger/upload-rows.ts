@@ -1,5 +1,6 @@
 import type { CompiledQuery, InsertResult, Kysely, Updateable } from 'kysely';
 import { type Guard, guarded } from './conditions.ts';
+import type { RowChanges } from './row-changes.ts';
 import type { Schema, UploadTable } from './schema.ts';
 import { JUST_CREATED, toUpload, type Upload, type UploadRow } from './upload.ts';
 import type { UploadId } from './upload-id.ts';
@@ -8,7 +9,7 @@ import type { UploadId } from './upload-id.ts';
  * The queries that every upload makes, built once: what differs are the parameters alone, and building costs several times
  * what running does.
  */
-export class UploadRows {
+export class UploadRows implements RowChanges {
   readonly #db: Kysely<Schema>;
   #select: CompiledQuery<UploadRow> | undefined;
   #insert: { query: CompiledQuery<InsertResult>; columns: (keyof UploadRow)[] } | undefined;
