@@ -87,14 +87,18 @@ export class EventLog {
     const floor = Number((await factOf(db, FLOOR)) ?? 0);
     const last = Math.max(floor, await lastPosition(db));
     const given = events.map((event, n) => ({ id: event.id, position: last + 1 + n, body: bodyOf(event) }));
-    const set = sql`update events set position = given.position, body = given.body, "givenAt" = ${now()}, upload = null`;
-    const where = sql`where events.id = given.id and events.position is null`;
     const json = JSON.stringify(given);
-    const from =
-      engine.dialect === 'postgres'
-        ? sql`jsonb_to_recordset(${json}::jsonb) as given(id text, position bigint, body text)`
-        : sql`(select value ->> 'id' as id, value ->> 'position' as position, value ->> 'body' as body from json_each(${json})) as given`;
-    await sql`${set} from ${from} ${where}`.execute(db);
+    if (engine.dialect === 'postgres') {
+      // Looked up by their ids: of a join the planner would think that it reads the whole table, while nobody has counted it yet.
+      const ids = given.map(({ id }) => id);
+      const bodies = JSON.stringify(Object.fromEntries(given.map(({ id, position, body }) => [id, { position, body }])));
+      await sql`update events set position = (bodies -> id ->> 'position')::bigint, body = bodies -> id ->> 'body', "givenAt" = ${now()}, upload = null
+        from (select ${bodies}::jsonb as bodies) as given where id = any(${ids}::text[]) and events.position is null`.execute(db);
+      return events.length;
+    }
+    const from = sql`(select value ->> 'id' as id, value ->> 'position' as position, value ->> 'body' as body from json_each(${json})) as given`;
+    await sql`update events set position = given.position, body = given.body, "givenAt" = ${now()}, upload = null
+      from ${from} where events.id = given.id and events.position is null`.execute(db);
     return events.length;
   }
 

@@ -81,9 +81,12 @@ export class PostgresNotices implements Notices {
       const batch = [...this.#outbox].slice(0, PER_MESSAGE);
       for (const told of batch) this.#outbox.delete(told);
       const payload = [this.#self, ...batch].join(',');
-      await sql`select pg_notify(${this.#channel}, ${payload})`.execute(this.#engine.db).catch((error: unknown) => {
-        this.#log.debug({ err: error }, 'a notice was not sent');
-      });
+      // It is a commit as any other, and nobody need wait until a hint is on the disk.
+      await sql`select set_config('synchronous_commit', 'off', true), pg_notify(${this.#channel}, ${payload})`
+        .execute(this.#engine.db)
+        .catch((error: unknown) => {
+          this.#log.debug({ err: error }, 'a notice was not sent');
+        });
     }
   }
 
