@@ -1,5 +1,6 @@
 // From the last byte to the first lease: what is stored is made durable, and the upload moves to `inspecting`.
 import { UploadError } from '../../shared/errors.ts';
+import { NotDurable } from '../ledger/durable-changes.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { LeasedUpload, Upload, UploadIn } from '../ledger/upload.ts';
 import type { UploadId } from '../ledger/upload-id.ts';
@@ -9,6 +10,10 @@ import type { Staging } from '../staging/staging.ts';
 import type { InspectionRuns } from './inspection-runs.ts';
 import type { LeaseHolder } from './lease.ts';
 import type { Prover } from './prover.ts';
+
+/** What was sent to the ledger, and not answered, has come there after so long, or never will: a statement has 10 s. */
+const UNHEARD_MS = 15_000;
+const LOOK_AGAIN_UNHEARD_MS = 1000;
 
 export interface InspectionStartsOptions {
   /** By upload: filled here, and read by the locks, which are made before. */
@@ -123,15 +128,32 @@ export class InspectionStarts {
   ): Promise<boolean> {
     const { ledger, staging, inspectionRuns } = this.#options;
     try {
-      await within(() => ledger.create(row, true));
+      // Not where this process was taken for dead meanwhile.
+      if (!(await within(() => ledger.create(row, true)))) throw new UploadError('ERR_STORAGE_UNAVAILABLE', { retryAfterSeconds: 1 });
       inspectionRuns.run(row.id, { upload: row, head, lost });
       return true;
     } catch (error) {
-      // It may be there all the same, from a change whose end we did not hear of. Who can't tell leaves it to the next start.
-      const added = await ledger.get(row.id);
-      if (added) inspectionRuns.run(row.id);
-      else await staging.remove(row.id);
+      const isRefused = error instanceof UploadError && !(error instanceof NotDurable);
+      if (isRefused) await staging.remove(row.id);
+      else if (ledger.isAlone) await this.#settleUnheard(row.id);
+      else void this.#settleUnheard(row.id);
       throw error;
+    }
+  }
+
+  /**
+   * The row may be there all the same, from a change whose end we did not hear of. Sent by a connection that was lost, it may still be
+   * on its way, too, and with our lease nobody else would take it up.
+   */
+  async #settleUnheard(id: UploadId): Promise<void> {
+    const { ledger, staging, inspectionRuns, closing } = this.#options;
+    const sinceMs = performance.now();
+    for (let isOver = ledger.isAlone; ; isOver = performance.now() - sinceMs > UNHEARD_MS) {
+      const added = await ledger.get(id).catch(() => null);
+      if (added) return inspectionRuns.run(id);
+      if (isOver && added === undefined) return staging.remove(id);
+      // Who can't tell leaves it to the next start.
+      if (ledger.isAlone || !(await pause(LOOK_AGAIN_UNHEARD_MS, closing))) return;
     }
   }
 

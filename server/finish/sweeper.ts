@@ -15,6 +15,12 @@ import type { Removal } from './removal.ts';
 /** Bytes that nobody will ask for again are looked for this often: those of a process that crashed beside this one. */
 const LEFTOVERS_EVERY_MS = 3_600_000;
 
+/**
+ * Where others serve, too, bytes without a row are left over once they were found so long ago. Of an upload that comes whole its row
+ * follows within seconds, or never: by then the process that brings it is dead to the ledger, which takes no such row from it.
+ */
+const ROWLESS_MS = 600_000;
+
 /** Rows looked at before the event loop gets its turn. */
 const PAGE = 100;
 /** So many in a row that can't be cleared end a pass. */
@@ -45,6 +51,8 @@ export class Sweeper {
   #clearing: Promise<void> | undefined;
   #stopped = false;
   #leftoversDueAtMs = 0;
+  /** Bytes without a row that were found, and since when. */
+  #rowless = new Map<UploadId, number>();
 
   constructor(options: SweeperOptions) {
     this.#options = options;
@@ -64,11 +72,20 @@ export class Sweeper {
         return upload?.state === 'inspecting' && upload.attempt === attempt;
       }, isOver),
     );
+    const rowless = new Map<UploadId, number>();
     for await (const id of staging.list()) {
       if (this.#stopped) return;
-      if (isUnderWay(await ledger.get(id))) continue;
+      const upload = await ledger.get(id);
+      if (isUnderWay(upload)) continue;
+      // Another process may bring it now.
+      if (upload === undefined && !ledger.isAlone && staging.isReadableInProgress) {
+        const sinceMs = this.#rowless.get(id) ?? performance.now();
+        rowless.set(id, sinceMs);
+        if (performance.now() - sinceMs < ROWLESS_MS) continue;
+      }
       await this.#retries.do(() => this.#clearLeftover(id));
     }
+    this.#rowless = rowless;
   }
 
   /** Begins with what is left over. Nobody waits for that: a bucket takes a minute for a thousand of them. */
@@ -105,7 +122,7 @@ export class Sweeper {
     const clear = async () => {
       try {
         await this.clearLeftovers();
-        this.#leftoversDueAtMs = performance.now() + LEFTOVERS_EVERY_MS;
+        this.#leftoversDueAtMs = performance.now() + (this.#rowless.size > 0 ? ROWLESS_MS : LEFTOVERS_EVERY_MS);
       } catch (error) {
         this.#options.log.error({ err: error }, 'fault while looking for what is left over');
       }

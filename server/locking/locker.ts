@@ -19,6 +19,8 @@ export interface TryLock {
 /** The locks on uploads' bytes, as the resource uses them. */
 export interface UploadLocker extends TryLock {
   newLock(id: UploadId): Lock;
+  /** The next lock is on an upload that has no row yet: nobody but the request that creates it can know of it, in any process. */
+  expectNew(id: UploadId): void;
   /** Bytes came: the holder is alive. */
   touch(id: UploadId): void;
   /**

@@ -35,6 +35,8 @@ export interface SharedLockerOptions {
 interface Row {
   readonly id: UploadId;
   readonly holder: string;
+  /** Of an upload that no other process knows: the ledger has no lock for it. */
+  readonly isNew?: boolean;
   users: number;
   ending?: Promise<void>;
 }
@@ -46,6 +48,8 @@ export class SharedLocker implements UploadLocker {
   /** Those whose requests hold a lock now, and how to have them let go. */
   readonly #holding = new Map<Row, RequestRelease>();
   readonly #wantedUntilMs = new Map<string, number>();
+  /** Uploads without a row, whose lock is about to be taken. */
+  readonly #new = new Set<string>();
 
   constructor(options: SharedLockerOptions) {
     this.#options = options;
@@ -60,10 +64,11 @@ export class SharedLocker implements UploadLocker {
     let row: Row | undefined;
     return {
       lock: async (signal, requestRelease) => {
+        const isNew = this.#new.delete(id);
         const deadlineMs = performance.now() + timeoutMs;
         await this.#local.acquire(id, token, requestRelease, timeoutMs, signal);
         try {
-          row = await this.#enter(id, deadlineMs, signal);
+          row = isNew ? this.#enterNew(id) : await this.#enter(id, deadlineMs, signal);
           this.#holding.set(row, requestRelease);
         } catch (error) {
           this.#local.release(id, token);
@@ -81,6 +86,10 @@ export class SharedLocker implements UploadLocker {
         if (!isKept) await Promise.race([left, pause(500)]);
       },
     };
+  }
+
+  expectNew(id: UploadId): void {
+    this.#new.add(id);
   }
 
   async tryWith(id: UploadId, work: () => Promise<void>): Promise<boolean> {
@@ -119,6 +128,12 @@ export class SharedLocker implements UploadLocker {
     if (this.#rows.has(id)) return false;
     const boot = await this.#options.locks.boot(id);
     return boot !== undefined && boot !== this.#options.processLease.boot;
+  }
+
+  #enterNew(id: UploadId): Row {
+    const row: Row = { id, holder: this.#options.processLease.name, isNew: true, users: 1 };
+    this.#rows.set(id, row);
+    return row;
   }
 
   async #enter(id: UploadId, deadlineMs: number, signal: AbortSignal): Promise<Row> {
@@ -186,6 +201,10 @@ export class SharedLocker implements UploadLocker {
     await startingInspection(row.id)?.catch(() => undefined);
     row.users -= 1;
     if (row.users > 0 || this.#rows.get(row.id) !== row) return;
+    if (row.isNew) {
+      this.#rows.delete(row.id);
+      return;
+    }
     row.ending = this.#release(row);
     await row.ending;
   }

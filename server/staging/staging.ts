@@ -3,7 +3,7 @@ import type { UploadId } from '../ledger/upload-id.ts';
 export interface WriterOptions {
   /** With this size the upload is complete: it is then made durable as its writer ends. */
   completeBytes: number | null;
-  /** All of it comes in one write, which may make it durable on its way. */
+  /** All of it, from the first byte on, comes in one write, which may make it durable on its way. Before that, nothing is made. */
   inOne?: boolean;
   /** The body carries its own checksum: `end(false)` says that it is not what was sent, and all of it is to be forgotten. */
   isProvisional?: boolean;

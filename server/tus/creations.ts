@@ -55,13 +55,13 @@ export class Creations {
   async add(context: Context, id: UploadId): Promise<Record<string, never>> {
     const { request, creation } = context;
     if (creation === undefined) throw new Error('A creation has been read before.');
-    const { receiver, ledger, staging } = this.#options;
-    // Where others serve too, one that starts would take bytes without a row for left over.
-    const comesWhole = ledger.isAlone && staging.isReadableInProgress && isWholeInBody(creation);
+    const { receiver, staging, locker } = this.#options;
+    const comesWhole = staging.isReadableInProgress && isWholeInBody(creation);
     const { upload, created } = await receiver.create({ id, grantee: request.identity, ...creation, comesWhole });
     if (!created) throw new CreationRepeated(upload);
     context.upload = upload;
     context.comesWhole = comesWhole;
+    if (comesWhole) locker.expectNew(id);
     return {};
   }
 
