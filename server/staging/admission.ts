@@ -76,10 +76,9 @@ export class Admission {
     await this.#freeSpace.require(length ?? 0);
     const begun = newRow({ id, grantee, length, metadata, rawMetadata }, ledger, expireAfterMs);
     const upload = { ...begun, idempotencyKey: keys?.[0] ?? null, creationFingerprint };
+    if (request.comesWhole) return { upload: { ...upload, ...(await reservations.admitWhole(grantee, length ?? 0)) }, created: true };
     return reservations.create(grantee, length, async (reserved) => {
       const row = { ...upload, ...reserved };
-      // Its row takes its room, and is refused where there is none.
-      if (request.comesWhole) return { upload: row, created: true };
       // Whoever is told of an upload finds it again after a power cut, where offsets are promised beyond one.
       if (await ledger.create(row, durability === 'chunk')) return { upload: row, created: true };
       return this.#repeated(owner, keys, creationFingerprint);

@@ -68,6 +68,8 @@ export type Reserved = Pick<UploadIn<'receiving'>, 'reservedBytes' | 'reservedUn
 export class Reservations {
   readonly #options: ReservationsOptions;
   #free: { bytes: number; askedMs: number } | undefined;
+  /** Of what was free, what was reserved at that time, and has come whole since. */
+  #reserved: { bytes: number; askedMs: number | undefined } | undefined;
 
   constructor(options: ReservationsOptions) {
     this.#options = options;
@@ -94,13 +96,27 @@ export class Reservations {
   }
 
   /**
-   * Adds the row of an upload that `create` said may come, now that its bytes are here: others may have come meanwhile.
+   * Whether an upload may come that is added once all of it is here. It takes its room from the disk itself by then, so none is reserved
+   * on the counter that all share, and those who add such uploads do not wait for each other. What is reserved for others stays theirs.
+   * @throws UploadError as `create`
+   */
+  async admitWhole(grantee: Grantee, length: number): Promise<Reserved> {
+    await this.#writeLimits(grantee, false, false);
+    if (!(await this.#isFree(length, false))) {
+      await this.lapse();
+      if (!(await this.#isFree(length, true))) throw new UploadError('ERR_NO_SPACE', { retryAfterSeconds: 30 });
+    }
+    return { reservedBytes: length, reservedUntil: null, onVolume: 0 };
+  }
+
+  /**
+   * Adds the row of an upload that `admitWhole` said may come, now that its bytes are here: others may have come meanwhile.
    * @throws UploadError as `create`
    */
   async add<T>(upload: Upload, add: () => Promise<T>): Promise<T> {
     const { owner, source, credential, quota, reservedBytes } = upload;
     try {
-      // `create` wrote the limits down a moment ago.
+      // `admitWhole` wrote the limits down a moment ago.
       return await add();
     } catch (error) {
       if (quotaFault(error) === undefined) throw error;
@@ -172,6 +188,20 @@ export class Reservations {
 
   #senderLimits(quota: string): SenderLimits {
     return quota.startsWith('address:') ? this.#options.addressLimits : this.#options.ownerLimits;
+  }
+
+  /** Whether so many bytes are free beside what is reserved. They count as taken until that is asked again. */
+  async #isFree(bytes: number, isExact: boolean): Promise<boolean> {
+    const available = await this.#available(isExact);
+    if (!Number.isFinite(available)) return true;
+    const reserved = this.#reserved;
+    if (isExact || reserved === undefined || reserved.askedMs !== this.#free?.askedMs) {
+      const { reservedBytes = 0 } = (await this.#options.quotas.get(VOLUME)) ?? {};
+      this.#reserved = { bytes: reservedBytes, askedMs: this.#free?.askedMs };
+    }
+    if (this.#reserved === undefined || this.#reserved.bytes + bytes > available) return false;
+    this.#reserved.bytes += bytes;
+    return true;
   }
 
   /**
