@@ -1,7 +1,7 @@
 import { UploadError } from './errors.ts';
 import { METADATA_KEYS } from './protocol.ts';
 
-/** Bytes of the whole header. Node itself stops at 16 KiB for all headers together. */
+/** Largest header value in bytes. Node limits all headers together to 16 KiB. */
 export const MAX_METADATA_BYTES = 4096;
 export const MAX_METADATA_PAIRS = 16;
 
@@ -13,11 +13,11 @@ const FORBIDDEN_KEYS = new Set(['__proto__', 'constructor', 'prototype']);
 const LINE_BREAK = /[\r\n\0]/;
 
 /**
- * Reads `Upload-Metadata` (tus 1.0.0, Creation): comma-separated `key base64(value)` pairs, a value may be absent. Spaces and empty
- * pairs mean nothing, as in any list (RFC 9110, 5.6.1): clients write commas at the end.
- * Stricter than the text where nothing honest needs more: unique printable keys, UTF-8 values without line breaks.
+ * Parses `Upload-Metadata` (tus 1.0.0, Creation): comma-separated pairs `key base64(value)`, whose value may be absent. Ignores spaces
+ * and empty pairs, as in every list (RFC 9110, 5.6.1), because clients write trailing commas. Stricter than the protocol: keys must be
+ * unique and printable, and values must be UTF-8 without line breaks.
  *
- * @throws UploadError ERR_INVALID_METADATA, saying which pair is wrong
+ * @throws UploadError ERR_INVALID_METADATA with the number of the invalid pair
  */
 export function parseMetadata(header: string): Metadata {
   const metadata = new Map<string, string>();
@@ -32,7 +32,7 @@ export function parseMetadata(header: string): Metadata {
     const tokens = pair.split(/[ \t]+/);
     const [key = '', value = ''] = tokens;
     if (tokens.length > 2 || !KEY.test(key) || FORBIDDEN_KEYS.has(key)) throw invalid(`The key of pair ${index + 1} is not allowed.`);
-    if (metadata.has(key)) throw invalid(`The key of pair ${index + 1} stands twice.`);
+    if (metadata.has(key)) throw invalid(`The key of pair ${index + 1} appears twice.`);
     metadata.set(key, decode(value, index));
   }
   return metadata;
@@ -47,7 +47,7 @@ function decode(value: string, index: number): string {
   } catch {
     throw invalid(`The value of pair ${index + 1} is not UTF-8.`);
   }
-  if (LINE_BREAK.test(text)) throw invalid(`The value of pair ${index + 1} has a line break in it.`);
+  if (LINE_BREAK.test(text)) throw invalid(`The value of pair ${index + 1} contains a line break.`);
   return text;
 }
 
@@ -55,7 +55,7 @@ function invalid(detail: string): UploadError {
   return new UploadError('ERR_INVALID_METADATA', { detail });
 }
 
-/** The first of the keys that has a value: clients differ in what they call the name and the type. */
+/** The value of the first key that has one. Clients use different keys for the name and the type. */
 export function metadataValue(metadata: Metadata, meaning: keyof typeof METADATA_KEYS): string | null {
   for (const key of METADATA_KEYS[meaning]) {
     const value = metadata.get(key);
@@ -64,7 +64,7 @@ export function metadataValue(metadata: Metadata, meaning: keyof typeof METADATA
   return null;
 }
 
-/** As `Upload-Metadata` has it. */
+/** The value of `Upload-Metadata`. */
 export function formatMetadata(metadata: Metadata): string {
   return [...metadata].map(([key, value]) => (value === '' ? key : `${key} ${encode(value)}`)).join(',');
 }

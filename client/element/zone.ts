@@ -6,17 +6,17 @@ import type { UploadStrings } from './strings.ts';
 
 export interface ZoneState {
   strings: UploadStrings;
-  /** There is a list: the zone takes less room. */
+  /** Uploads are listed below, so the zone is smaller. */
   isBusy: boolean;
-  /** There are files already. */
+  /** Files were added already. */
   isMore: boolean;
-  /** What is accepted, in words. */
+  /** The accepted files, in words. */
   rules: string;
   /** The picker's `accept`. */
   accept: string | null;
 }
 
-/** Where files come in: dropped, or chosen with the browser's picker. */
+/** The drop zone: files are dropped on it, or chosen with the browser's picker. */
 export class Zone {
   readonly element: HTMLElement;
   readonly #heading = h('h2', {});
@@ -47,7 +47,7 @@ export class Zone {
       icon('folder'),
       this.#folder,
     );
-    // Phones have no folders to choose.
+    // Phones cannot choose folders.
     this.#chooseFolder.hidden = !('webkitdirectory' in this.#folderInput) || !canDrop();
     this.element = h(
       'section',
@@ -79,9 +79,9 @@ export class Zone {
     this.#choose.focus();
   }
 
-  /** Takes what is dropped anywhere on the target, until the signal is aborted. */
+  /** Accepts files that are dropped anywhere on the target, until the signal is aborted. */
   acceptDrops(target: EventTarget, signal: AbortSignal): void {
-    // Entering a child comes before leaving its parent: only the count tells when the drag is really out.
+    // Browsers report entering a child before leaving its parent, so only the count tells when the drag has left the target.
     let depth = 0;
     const on = (type: string, act: (event: DragEvent) => void) =>
       target.addEventListener(
@@ -127,7 +127,7 @@ export class Zone {
     const input = h('input', { attributes: { ...attributes, type: 'file', hidden: true, tabindex: -1 } });
     input.addEventListener('change', () => {
       const files = filesOfInput(input);
-      // Else choosing the same file again would change nothing, and say nothing.
+      // Otherwise choosing the same file again would not cause a `change` event.
       input.value = '';
       this.#give(files);
     });

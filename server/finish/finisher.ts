@@ -1,9 +1,9 @@
-// What happens after the last byte: idempotent, single-flight by id, detached from any request, resumed at start. Here its parts are
-// put together, and brought to an end.
+// Assembles and closes the parts that work after an upload's last byte: they are idempotent, run once at a time for each upload, do not
+// depend on a request, and continue after a restart.
 import type { Logger } from 'pino';
 import type { UploadId } from '../ledger/upload-id.ts';
 import type { TryLock } from '../locking/locker.ts';
-import type { Unproved } from '../staging/unproved.ts';
+import type { SyncFailures } from '../staging/sync-failures.ts';
 import { InspectionRuns, type InspectionTools } from './inspection-runs.ts';
 import { InspectionStarts, type InspectionStartsOptions } from './inspection-starts.ts';
 import { InspectionWatch } from './inspection-watch.ts';
@@ -14,22 +14,22 @@ import { Verdicts, type VerdictsOptions } from './verdicts.ts';
 export interface FinisherOptions extends InspectionTools {
   startingInspections: InspectionStartsOptions['startingInspections'];
   policyHash: string;
-  unproved: Unproved;
+  syncFailures: SyncFailures;
   keepRecordsForMs: number;
   keepFilesForMs: VerdictsOptions['keepFilesForMs'];
-  /** Whoever writes the bytes holds it: what is complete while it is held is begun by its holder. */
+  /** The locks on uploads' bytes. The holder of a lock starts the inspection of an upload that it completes. */
   lock: TryLock;
   log: Logger;
 }
 
 export class Finisher {
-  /** Where doors begin inspections, which is all that most of them need of the finish. */
+  /** Starts inspections. The protocols (tus, forms) need no more of the finish. */
   readonly inspectionStarts: InspectionStarts;
-  /** Where those are told who wait for verdicts. */
+  /** Writes verdicts and cleans up after them. */
   readonly verdicts: Verdicts;
-  /** What an earlier process left, or one beside this that is no more. */
+  /** Continues uploads that an earlier process, or a dead process beside this one, left unfinished. */
   readonly restartRecovery: RestartRecovery;
-  /** Takes up inspections that nobody runs. */
+  /** Starts runs of inspections that no process runs. */
   readonly watch: InspectionWatch;
   readonly #options: FinisherOptions;
   readonly #inspectionRuns: InspectionRuns;
@@ -48,20 +48,20 @@ export class Finisher {
     this.watch = new InspectionWatch({ ...common, inspectionRuns, inspectionStarts });
   }
 
-  /** For a ledger that this process alone serves: takes up what an earlier one left, and from now on what nobody runs. */
+  /** For a process that serves the ledger alone: recovers from the last process, then keeps looking for inspections that do not run. */
   async start(): Promise<void> {
     await this.restartRecovery.start();
     this.watch.start();
   }
 
-  /** Lets running inspections end; waiting retries are left to the next start. */
+  /** Waits for running inspections. Waiting retries are left to the next start. */
   async close(): Promise<void> {
     const { ledger, holder } = this.#options;
     this.#closing.abort();
     this.#inspectionRuns.cancelRetries();
     await this.watch.close();
-    // If the grace time ends before an inspection does, that is not the file's doing.
-    await (async () => ledger.leases.forgive(holder.name))().catch((error) => this.#log(error));
+    // The grace time may end before an inspection does, which must not count against the file.
+    await (async () => ledger.leases.takeBackStrikes(holder.name))().catch((error) => this.#log(error));
     await this.restartRecovery.done;
     await Promise.allSettled([...this.#inspectionRuns.all(), ...this.inspectionStarts.all()]);
     await this.verdicts.close();

@@ -1,4 +1,4 @@
-// Inspections that run here, and those that wait for their next attempt. One at a time of each upload.
+// The inspections of this process: those that run, and those that wait for their next run. Each upload has one run at a time.
 import { type Rejection, UploadError } from '../../shared/errors.ts';
 import { nameFromType } from '../../shared/filename.ts';
 import { UNKNOWN_TYPE } from '../../shared/formats.ts';
@@ -16,13 +16,13 @@ import type { Lease, LeaseHolder } from './lease.ts';
 import type { FinishPermission } from './permission.ts';
 import type { Verdicts } from './verdicts.ts';
 
-/** Crashes or time limits in a row after which a file is refused: it must not take the server down again and again. */
+/** Crashes or time limits in a row after which a file is refused, so that one file cannot crash the server for ever. */
 export const MAX_STRIKES = 5;
 
-/** Where the ledger does not answer: it may have kept a lease, or a verdict, that a sender waits for. */
-const ASK_AGAIN_MS = 2000;
+/** Time until the next run when the ledger does not answer: a sender may wait for the verdict, and this process may hold the lease. */
+const LEDGER_RETRY_MS = 2000;
 
-/** What an inspection is made with. */
+/** The parts that an inspection needs. */
 export interface InspectionTools {
   ledger: Ledger;
   holder: LeaseHolder;
@@ -32,24 +32,25 @@ export interface InspectionTools {
   policies: Policies;
   checkTimeoutMs: number;
   digest?: ((content: AsyncIterable<Uint8Array>) => Promise<string>) | undefined;
-  /** Undefined: nobody is asked. */
+  /** Undefined: no permission is needed. */
   permission?: FinishPermission | undefined;
-  /** An upload as the application sees it, for the checks. */
+  /** Makes the upload's record for the checks, as the application sees it. */
   describe(upload: Upload): ApplicationRecord;
 }
 
 export interface InspectionRunsOptions extends InspectionTools {
   verdicts: Verdicts;
-  /** Aborted when none is to be started any more. */
+  /** Aborted when the server shuts down: no run starts after that. */
   closing: AbortSignal;
   onFault(error: unknown, id: UploadId): void;
 }
 
-/** An inspection whose lease was taken with the state change, and what is known of the bytes. */
-export interface Begun {
+/** An inspection whose lease this process took with the move to `inspecting`. */
+export interface StartedInspection {
   upload: LeasedUpload;
+  /** First bytes of the file, if this process has them. */
   head: Uint8Array | undefined;
-  /** Aborted when the lease that was taken is no longer this process's own. */
+  /** Aborted when this process loses the lease. */
   lost: AbortSignal;
 }
 
@@ -57,80 +58,80 @@ export class InspectionRuns {
   readonly #options: InspectionRunsOptions;
   readonly #running = new Map<string, Promise<void>>();
   readonly #retries = new Map<string, NodeJS.Timeout>();
-  /** Attempts whose end could not be written, or was without our hearing of it. */
-  readonly #unheard = new Map<string, number>();
-  /** What the checks said, where nobody could tell whether it may finish: the next attempt need not read the file again. */
+  /** Numbers of runs whose end is not confirmed: the ledger did not write it, or its answer was lost. */
+  readonly #unconfirmed = new Map<string, number>();
+  /** Results of the checks of runs that ended because `permission` failed: the next run need not read the file again. */
   readonly #inspected = new Map<string, { attempt: number; inspection: Inspection }>();
 
   constructor(options: InspectionRunsOptions) {
     this.#options = options;
   }
 
-  /** Whether it runs here, or waits here for its next attempt. */
+  /** True when the inspection runs, or waits for its next run, in this process. */
   has(id: UploadId): boolean {
     return this.#running.has(id) || this.#retries.has(id);
   }
 
-  /** How many run. */
+  /** Number of running inspections. */
   get size(): number {
     return this.#running.size;
   }
 
-  /** Each resolves when its attempt is over; what waits for its next one is not among them. */
+  /** Resolves, for each running inspection, when the run is over. Inspections that wait for their next run are left out. */
   all(): Promise<void>[] {
     return [...this.#running.values()];
   }
 
-  /** Waiting ones are left to the next start. */
+  /** Cancels the timers of waiting inspections, which are left to the next start. */
   cancelRetries(): void {
     for (const timer of this.#retries.values()) clearTimeout(timer);
     this.#retries.clear();
   }
 
-  /** Goes on with an inspection, unless it is running here. Without `begun` its lease is to be taken first. */
-  run(id: UploadId, begun?: Begun): void {
+  /** Starts a run, unless the inspection runs or waits in this process. Without `started`, the run takes the lease first. */
+  run(id: UploadId, started?: StartedInspection): void {
     const { closing, onFault } = this.#options;
-    // What waits for its next attempt has a timer, which no clock can set back; `retryAt` is for other processes.
+    // A waiting inspection has a timer, which no change of a clock can delay. `retryAt` in the row is for other processes.
     if (closing.aborted || this.#running.has(id) || this.#retries.has(id)) return;
-    const run = this.#attempt(id, begun)
+    const run = this.#run(id, started)
       .catch((error) => {
         onFault(error, id);
-        this.#retryAfter(id, ASK_AGAIN_MS);
+        this.#retryAfter(id, LEDGER_RETRY_MS);
       })
       .finally(() => this.#running.delete(id));
     this.#running.set(id, run);
   }
 
-  async #attempt(id: UploadId, begun: Begun | undefined): Promise<void> {
+  async #run(id: UploadId, started: StartedInspection | undefined): Promise<void> {
     const { ledger, holder, verdicts } = this.#options;
-    const unheard = this.#unheard.get(id);
-    const name = begun?.upload.leaseOwner ?? holder.name;
-    // Of the same name: a lease that comes after it is taken under another.
-    const lost = begun?.lost ?? holder.lost;
-    const upload = begun?.upload ?? (await ledger.leases.claim(id, name));
+    const unconfirmed = this.#unconfirmed.get(id);
+    const name = started?.upload.leaseOwner ?? holder.name;
+    // Read together with the name, and before any wait: each name has its own signal.
+    const lost = started?.lost ?? holder.lost;
+    const upload = started?.upload ?? (await ledger.leases.claim(id, name));
     const inspected = this.#inspected.get(id);
     this.#inspected.delete(id);
     if (upload === undefined) {
       const now = await ledger.get(id);
-      // Another holds it.
+      // Another process holds the lease.
       if (now?.state === 'inspecting') {
         if (holder.isAlone) this.#retryAfter(id, BACKOFF_CAP_MS);
       }
-      // The end of an earlier attempt was written, but not heard of.
-      else if (now !== undefined) await verdicts.endUnheard(now, now.attempt === unheard);
-      this.#unheard.delete(id);
+      // The upload has ended, maybe by an earlier run of this process whose answer was lost.
+      else if (now !== undefined) await verdicts.settleEnded(now, now.attempt === unconfirmed);
+      this.#unconfirmed.delete(id);
       return;
     }
-    this.#unheard.delete(id);
+    this.#unconfirmed.delete(id);
     const lease: Lease = { holder: name, attempt: upload.attempt, strikes: upload.strikes };
     try {
       lost.throwIfAborted();
       if (upload.strikes > MAX_STRIKES) {
         await verdicts.reject(upload, lease, { code: 'ERR_UNINSPECTABLE', detail: `Its inspection failed ${MAX_STRIKES} times.` });
       } else {
-        // Nobody had it in between, and its bytes are those.
-        const isNext = begun === undefined && inspected?.attempt === upload.attempt - 1;
-        const inspection = isNext ? inspected.inspection : await this.#inspect(upload, lost, begun?.head);
+        // No other process ran the inspection in between, so the bytes are the same.
+        const isNext = started === undefined && inspected?.attempt === upload.attempt - 1;
+        const inspection = isNext ? inspected.inspection : await this.#inspect(upload, lost, started?.head);
         await this.#finish(upload, lease, lost, inspection);
       }
     } catch (error) {
@@ -144,7 +145,7 @@ export class InspectionRuns {
     return inspect({ upload, record: describe(upload), head, ...tools });
   }
 
-  /** @throws the reason of `lost` as soon as it is aborted: then nothing more is written */
+  /** @throws the reason of `lost` when it is aborted: nothing is written after that */
   async #finish(upload: LeasedUpload, lease: Lease, lost: AbortSignal, inspection: Inspection): Promise<void> {
     const { ledger, staging, storage, verdicts } = this.#options;
     const { id, target } = upload;
@@ -153,7 +154,7 @@ export class InspectionRuns {
       await verdicts.reject(upload, lease, inspection.rejection, inspection);
       return;
     }
-    // The checks are through: what crashes from here on is not the file's doing.
+    // The checks have passed: a later crash must not count against the file.
     if (lease.strikes > 1) await ledger.change(id, { from: 'inspecting', lease }, { strikes: 0 }, true);
     lease.strikes = 1;
     const refusal = await this.#permit(upload, inspection);
@@ -181,7 +182,7 @@ export class InspectionRuns {
     }
   }
 
-  /** A fault of ours, or a crash of a check: next attempt, backoff. Only a crash stays counted. */
+  /** Schedules the next run after a fault of the server's own, or a crash of a check. Only a crash stays counted as a strike. */
   async #defer(upload: LeasedUpload, lease: Lease, error: unknown): Promise<void> {
     const { ledger, verdicts, onFault } = this.#options;
     const isLater = error instanceof CheckLater;
@@ -193,12 +194,12 @@ export class InspectionRuns {
     }
     const strikes = error instanceof CheckCrash ? lease.strikes : lease.strikes - 1;
     const delayMs = isLater ? error.delayMs : backoffMs(lease.attempt - 1);
-    // What is away has a code of its own, which senders are told while it is.
+    // When a needed service is unreachable, senders are told its code while they wait.
     const fault = error instanceof UploadError && error.status >= 500 ? error.code : null;
     const isDeferred = await ledger
       .change(upload.id, { from: 'inspecting', lease }, { strikes, fault, leaseOwner: null, retryAt: ledger.now() + delayMs }, true)
       .catch((fault) => onFault(fault, upload.id));
-    if (!isDeferred) this.#unheard.set(upload.id, lease.attempt);
+    if (!isDeferred) this.#unconfirmed.set(upload.id, lease.attempt);
     this.#retryAfter(upload.id, isDeferred === false ? 0 : delayMs);
   }
 

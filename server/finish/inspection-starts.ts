@@ -1,4 +1,4 @@
-// From the last byte to the first lease: what is stored is made durable, and the upload moves to `inspecting`.
+// Starts inspections: after the last byte, makes the stored bytes durable and moves the upload to `inspecting` with its first lease.
 import { UploadError } from '../../shared/errors.ts';
 import { NotDurable } from '../ledger/durable-changes.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -11,85 +11,85 @@ import type { InspectionRuns } from './inspection-runs.ts';
 import type { LeaseHolder } from './lease.ts';
 import type { Prover } from './prover.ts';
 
-/** What was sent to the ledger, and not answered, has come there after so long, or never will: a statement has 10 s. */
-const UNHEARD_MS = 15_000;
-const LOOK_AGAIN_UNHEARD_MS = 1000;
+/** After this time an unanswered statement has reached the ledger, or never will: a statement runs for at most 10 s. */
+const UNCONFIRMED_MS = 15_000;
+const UNCONFIRMED_RETRY_MS = 1000;
 
 export interface InspectionStartsOptions {
-  /** By upload: filled here, and read by the locks, which are made before. */
+  /** By upload id. InspectionStarts fills the map; the lockers, which are created before, read it. */
   startingInspections: Map<string, StartingInspection>;
   ledger: Ledger;
   staging: Staging;
   holder: LeaseHolder;
   prover: Prover;
   inspectionRuns: InspectionRuns;
-  /** Aborted when nothing new is to be begun. */
+  /** Aborted when the server shuts down: no inspection starts after that. */
   closing: AbortSignal;
   onFault(error: unknown, id: UploadId): void;
 }
 
-/** An inspection that is about to begin. */
+/** An inspection that is being started. */
 export interface StartingInspection {
   length: number;
   held: Upload['held'];
-  /** Of the day on which the last byte came, however long it takes to begin. */
+  /** Named after the day on which the last byte arrived, however long the start takes. */
   target: string;
-  /** With whether it was begun here. */
+  /** Resolves to true when this process started the inspection. */
   done: Promise<boolean>;
-  /** Of an upload that is being added. */
+  /** The row of a new upload that is being added. */
   row?: LeasedUpload;
 }
 
 export class InspectionStarts {
   readonly #options: InspectionStartsOptions;
-  readonly #inspectionStarts: Map<string, StartingInspection>;
+  readonly #starting: Map<string, StartingInspection>;
 
   constructor(options: InspectionStartsOptions) {
     this.#options = options;
-    this.#inspectionStarts = options.startingInspections;
+    this.#starting = options.startingInspections;
   }
 
   get size(): number {
-    return this.#inspectionStarts.size;
+    return this.#starting.size;
   }
 
-  /** Whether all bytes are here, and the state says `receiving` still: writers are kept out. */
+  /** True while all bytes are stored and the upload is still `receiving`: no request may write meanwhile. */
   has(id: UploadId): boolean {
-    return this.#inspectionStarts.has(id);
+    return this.#starting.has(id);
   }
 
   get(id: UploadId): StartingInspection | undefined {
-    return this.#inspectionStarts.get(id);
+    return this.#starting.get(id);
   }
 
-  /** Each settles when its inspection has begun, or is given up. */
+  /** Each settles when its inspection has started, or could not. */
   all(): Promise<boolean>[] {
-    return [...this.#inspectionStarts.values()].map(({ done }) => done);
+    return [...this.#starting.values()].map(({ done }) => done);
   }
 
   /**
-   * All `length` bytes are stored: makes them durable, fixes what a later attempt must not change, and starts the
-   * inspection; in the background, over and over while the fault is ours. To be called under the upload's lock, which may
-   * be released at once: until the state has changed, `has` keeps writers out. Fine to call again.
+   * Starts the inspection of an upload whose `length` bytes are all stored: makes them durable, fixes the target directory for all
+   * runs, and moves the upload to `inspecting`. Works in the background and retries after faults of the server's own. Call under the
+   * upload's lock, which may be released at once: until the state has changed, `has` keeps writers out. Idempotent.
    *
-   * @param held what the sender is not told yet: the last byte, or that the length was declared
+   * @param held not acknowledged before the verdict: the last byte, or the declaration of the length
    */
   start(id: UploadId, length: number, held: Upload['held'], complete: Complete = { proof: 'unknown' }): Promise<boolean> {
-    let beginning = this.#inspectionStarts.get(id);
-    if (beginning === undefined) {
+    let starting = this.#starting.get(id);
+    if (starting === undefined) {
       const target = directoryFor(id, new Date());
-      const done = this.#begin(id, { length, held, target }, complete).finally(() => this.#inspectionStarts.delete(id));
-      beginning = { length, held, target, done };
-      this.#inspectionStarts.set(id, beginning);
+      const done = this.#start(id, { length, held, target }, complete).finally(() => this.#starting.delete(id));
+      starting = { length, held, target, done };
+      this.#starting.set(id, starting);
     }
-    return beginning.done;
+    return starting.done;
   }
 
   /**
-   * As `begin`, for an upload that has no row yet, and no idempotency key, all of whose bytes are durable: it is added as one
-   * under inspection. Who waits for its verdict is told when that fails; then its bytes go.
+   * As `start`, for a new upload without a row and without an idempotency key, whose bytes are all durable: adds its row as
+   * `inspecting`. When that fails, `awaitVerdict` rejects with the error, and the bytes are removed.
    *
-   * @param within adds the row within the limits of its sender
+   * @param within adds the row within the limits of the sender
    */
   startNew(
     upload: UploadIn<'receiving'>,
@@ -112,12 +112,12 @@ export class InspectionStarts {
       fault: null,
       expiresAt: null,
     };
-    const done = this.#add(row, within, head, lost).finally(() => this.#inspectionStarts.delete(row.id));
+    const done = this.#add(row, within, head, lost).finally(() => this.#starting.delete(row.id));
     done.catch((error) => {
-      // A limit that it would exceed is its sender's to hear of, and no fault.
+      // An exceeded limit of the sender is told to the sender, and is no fault.
       if (!(error instanceof UploadError) || error.status >= 500) this.#options.onFault(error, row.id);
     });
-    this.#inspectionStarts.set(row.id, { length, held: row.held, target: row.target, done, row });
+    this.#starting.set(row.id, { length, held: row.held, target: row.target, done, row });
   }
 
   async #add(
@@ -135,57 +135,57 @@ export class InspectionStarts {
     } catch (error) {
       const isRefused = error instanceof UploadError && !(error instanceof NotDurable);
       if (isRefused) await staging.remove(row.id);
-      else if (ledger.isAlone) await this.#settleUnheard(row.id);
-      else void this.#settleUnheard(row.id);
+      else if (ledger.isAlone) await this.#settleUnconfirmed(row.id);
+      else void this.#settleUnconfirmed(row.id);
       throw error;
     }
   }
 
   /**
-   * The row may be there all the same, from a change whose end we did not hear of. Sent by a connection that was lost, it may still be
-   * on its way, too, and with our lease nobody else would take it up.
+   * The row may have been added although the answer was lost. If the connection was lost, the statement may still be running, and no
+   * other process would take over the inspection, because this process holds its lease.
    */
-  async #settleUnheard(id: UploadId): Promise<void> {
+  async #settleUnconfirmed(id: UploadId): Promise<void> {
     const { ledger, staging, inspectionRuns, closing } = this.#options;
     const sinceMs = performance.now();
-    for (let isOver = ledger.isAlone; ; isOver = performance.now() - sinceMs > UNHEARD_MS) {
+    for (let isOver = ledger.isAlone; ; isOver = performance.now() - sinceMs > UNCONFIRMED_MS) {
       const added = await ledger.get(id).catch(() => null);
       if (added) return inspectionRuns.run(id);
       if (isOver && added === undefined) return staging.remove(id);
-      // Who can't tell leaves it to the next start.
-      if (ledger.isAlone || !(await pause(LOOK_AGAIN_UNHEARD_MS, closing))) return;
+      // When the ledger cannot be read either, the next start finds the row or the bytes.
+      if (ledger.isAlone || !(await pause(UNCONFIRMED_RETRY_MS, closing))) return;
     }
   }
 
-  /** Resolves with whether the inspection was begun here. */
-  async #begin(
+  /** Resolves to true when this process started the inspection. */
+  async #start(
     id: UploadId,
     fixed: Pick<StartingInspection, 'length' | 'held' | 'target'>,
     { proof, checksum, head }: Complete,
   ): Promise<boolean> {
     const { ledger, holder, prover, inspectionRuns, closing, onFault } = this.#options;
-    // The lock on the bytes ends with the lease: whoever has it next begins the inspection himself.
+    // The upload's lock ends with the process lease: after `lost`, the next holder of the lock starts the inspection.
     const { name, lost } = holder;
-    if (proof === 'unproved') await prover.distrust(id);
+    if (proof === 'sync-failed') await prover.addSyncFailure(id);
     for (let fault = 0; !closing.aborted && !lost.aborted; fault++) {
       try {
         if (proof !== 'durable') {
-          // Where the verdict has come already, a sync would make an empty file of what was taken away. Where it is begun already,
-          // its lease may be our own, from a change whose end we did not hear of: `run` finds out.
+          // After a verdict the staged file may be deleted, and a sync would create it anew, empty. When the inspection has started,
+          // this process may hold its lease by a change whose answer was lost, so `run` tries to take the lease.
           if ((await ledger.get(id))?.state !== 'receiving') {
             inspectionRuns.run(id);
             return false;
           }
-          if (!(await prover.prove(id, checksum, lost))) return false;
+          if (!(await prover.makeDurable(id, checksum, lost))) return false;
         }
         lost.throwIfAborted();
-        const upload = await ledger.beginInspection(id, name, {
+        const upload = await ledger.startInspection(id, name, {
           ...fixed,
           expiresAt: null,
           unverifiedFrom: null,
           ...(checksum === undefined ? {} : { checksum, checksumOffset: fixed.length }),
         });
-        // Where it is begun already, its lease may be our own, from a change whose end we did not hear of.
+        // Without `upload`, the inspection has started already, maybe by an earlier try of this process whose answer was lost.
         inspectionRuns.run(id, upload && { upload, head, lost });
         return upload !== undefined;
       } catch (error) {
@@ -197,7 +197,7 @@ export class InspectionStarts {
   }
 }
 
-/** By the day the last byte came (UTC), then by id: safe beside any other upload, easy to back up by date. */
+/** The day (UTC) on which the last byte arrived, then the id: no two uploads share a directory, and backups can go by date. */
 export function directoryFor(id: UploadId, day: Date): string {
   return `${day.toISOString().slice(0, 10).replaceAll('-', '/')}/${id}`;
 }

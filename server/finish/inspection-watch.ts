@@ -1,5 +1,5 @@
-// Inspections that nobody runs are taken up, on one machine as on many: a process died, or a change was kept whose end it did
-// not hear of, so that the row says `inspecting` and nobody inspects.
+// Starts runs of inspections that the ledger shows as `inspecting` and that no process runs: the process that ran one died, or did not
+// receive the answer to its change of the row.
 import type { Ledger } from '../ledger/ledger.ts';
 import type { UploadId } from '../ledger/upload-id.ts';
 import type { InspectionRuns } from './inspection-runs.ts';
@@ -8,7 +8,7 @@ import type { LeaseHolder } from './lease.ts';
 import { RECOVERED_AT_ONCE } from './restart-recovery.ts';
 
 const EVERY_MS = 2000;
-/** Looked at in one pass: other processes, and the next pass, find the rest. */
+/** Inspections looked at in one pass. Other processes, and the next pass, find the rest. */
 const PAGE = 100;
 
 export interface InspectionWatchOptions {
@@ -16,7 +16,7 @@ export interface InspectionWatchOptions {
   holder: LeaseHolder;
   inspectionRuns: InspectionRuns;
   inspectionStarts: InspectionStarts;
-  /** Aborted when nothing is to be taken up any more. */
+  /** Aborted when the server shuts down: no run starts after that. */
   closing: AbortSignal;
   onFault(error: unknown): void;
 }
@@ -47,12 +47,12 @@ export class InspectionWatch {
 
   async #look(): Promise<void> {
     const { ledger, holder, inspectionRuns, inspectionStarts, closing } = this.#options;
-    const isTaken = (id: UploadId) => inspectionRuns.has(id) || inspectionStarts.has(id);
-    // The lease is ours, so all others leave it to us. However many run: it counts as running already.
-    for (const id of await ledger.leases.of(holder.name)) if (!isTaken(id)) inspectionRuns.run(id);
+    const isHere = (id: UploadId) => inspectionRuns.has(id) || inspectionStarts.has(id);
+    // This process holds these leases, so no other process may run them. The bound below does not apply: they count as running.
+    for (const id of await ledger.leases.of(holder.name)) if (!isHere(id)) inspectionRuns.run(id);
     for (const id of await ledger.leases.due(ledger.now(), PAGE)) {
       if (closing.aborted || inspectionRuns.size + inspectionStarts.size >= RECOVERED_AT_ONCE) return;
-      if (!isTaken(id)) inspectionRuns.run(id);
+      if (!isHere(id)) inspectionRuns.run(id);
     }
   }
 }

@@ -1,5 +1,5 @@
-// What an earlier process left, or one beside this that is no more, is taken up: inspections, and complete uploads that nobody
-// had inspected.
+// Recovers what an earlier process, or a dead process beside this one, left unfinished: inspections, and complete uploads whose
+// inspection had not started.
 import type { Ledger } from '../ledger/ledger.ts';
 import type { UploadIn } from '../ledger/upload.ts';
 import type { UploadId } from '../ledger/upload-id.ts';
@@ -9,7 +9,7 @@ import type { Staging } from '../staging/staging.ts';
 import type { InspectionRuns } from './inspection-runs.ts';
 import type { InspectionStarts } from './inspection-starts.ts';
 
-/** Taken up this many at a time, so that a start is not a stampede. */
+/** This many inspections are recovered at a time, so that a start does not overload the server. */
 export const RECOVERED_AT_ONCE = 32;
 const PAGE = 500;
 
@@ -19,49 +19,49 @@ export interface RestartRecoveryOptions {
   lock: TryLock;
   inspectionRuns: InspectionRuns;
   inspectionStarts: InspectionStarts;
-  /** Aborted when nothing is to be taken up any more. */
+  /** Aborted when the server shuts down: no inspection starts after that. */
   closing: AbortSignal;
   onFault(error: unknown): void;
 }
 
 export class RestartRecovery {
   readonly #options: RestartRecoveryOptions;
-  #resumed: Promise<void> = Promise.resolve();
+  #recovery: Promise<void> = Promise.resolve();
 
   constructor(options: RestartRecoveryOptions) {
     this.#options = options;
   }
 
   /**
-   * Takes up what an earlier process left: running inspections, and uploads whose bytes are complete but were never inspected.
-   * For a ledger that this process alone serves.
+   * Continues the inspections that the last process ran, and starts those of complete uploads, in the background. For a process that
+   * serves the ledger alone.
    */
   async start(): Promise<void> {
     const { ledger, onFault } = this.#options;
     await ledger.leases.releaseAll();
-    this.#resumed = this.#resume(new Set(await ledger.emptyReceiving())).catch((error) => onFault(error));
+    this.#recovery = this.#recover(new Set(await ledger.emptyReceiving())).catch((error) => onFault(error));
   }
 
-  /** Resolves when everything that was found at the start has been taken up. Never rejects. */
+  /** Resolves when everything that was found at the start is recovered. Never rejects. */
   get done(): Promise<void> {
-    return this.#resumed;
+    return this.#recovery;
   }
 
-  /** Begins an inspection that whoever stored the last byte did not come to. To be called under the upload's lock. */
+  /** Starts the inspection of a complete upload whose writer died before it could. Call under the upload's lock. */
   async startInspectionIfComplete(id: UploadId): Promise<void> {
     const { ledger, staging, inspectionStarts } = this.#options;
     const upload = await ledger.get(id);
-    // An empty one's sender was never answered: for them it was never created.
+    // The creation of an empty upload is answered with its verdict, so its sender got no answer and creates it again.
     if (upload?.state !== 'receiving' || !upload.length || upload.unverifiedFrom !== null || upload.directDueAt !== null) return;
     if (await isAllStored(staging, upload)) void inspectionStarts.start(id, upload.length, 'byte');
   }
 
   /**
-   * In the background: requests for these uploads wait like any other.
+   * Runs in the background: requests for these uploads are served as any others.
    *
-   * @param unanswered empty uploads that were there at the start: their senders were never answered
+   * @param unanswered empty uploads that existed at the start, whose senders got no answer
    */
-  async #resume(unanswered: ReadonlySet<string>): Promise<void> {
+  async #recover(unanswered: ReadonlySet<string>): Promise<void> {
     const { ledger, inspectionRuns, closing } = this.#options;
     for (const id of await ledger.leases.due(ledger.now(), Number.MAX_SAFE_INTEGER)) {
       inspectionRuns.run(id);
@@ -72,27 +72,27 @@ export class RestartRecovery {
       const page = await ledger.receiving(after, PAGE);
       for (const upload of page) {
         after = upload.id;
-        await this.#resumeReceiving(upload, unanswered);
+        await this.#recoverReceiving(upload, unanswered);
         await this.#untilFewRun();
       }
       if (page.length < PAGE) return;
     }
   }
 
-  async #resumeReceiving(upload: UploadIn<'receiving'>, unanswered: ReadonlySet<string>): Promise<void> {
+  async #recoverReceiving(upload: UploadIn<'receiving'>, unanswered: ReadonlySet<string>): Promise<void> {
     const { id, length, unverifiedFrom, directDueAt } = upload;
     const { ledger, staging, lock, inspectionStarts } = this.#options;
-    // What is sent past the server has a time of its own.
+    // Bytes that are sent directly to S3 are looked for by `DirectCompletion`.
     if (length === null || directDueAt !== null) return;
     if (length === 0) {
-      // For its sender it was never created.
+      // Its sender got no answer and creates it again.
       if (unanswered.has(id) && (await ledger.abandon(id))) await staging.remove(id);
       return;
     }
-    // A chunk whose checksum was never looked at completes nothing.
+    // A chunk whose checksum was not verified does not complete the upload.
     if (unverifiedFrom !== null || !(await isAllStored(staging, upload))) return;
     await lock.tryWith(id, async () => {
-      // Not awaited: one whose bytes can't be proved must not hold up the others.
+      // Not awaited: an upload whose bytes cannot be made durable must not delay the others.
       if (await isAllStored(staging, upload)) void inspectionStarts.start(id, length, 'byte');
     });
   }

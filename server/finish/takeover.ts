@@ -1,14 +1,14 @@
-// Where several processes serve one ledger: takes up what a dead one left, while the others go on.
+// Where several processes serve one ledger, takes over the locks and inspections of dead processes while the others keep serving.
 import type { Logger } from 'pino';
 import type { Holders } from '../ledger/holders.ts';
 import type { Locks } from '../ledger/locks.ts';
 import type { TryLock } from '../locking/locker.ts';
 import type { RestartRecovery } from './restart-recovery.ts';
 
-/** Looked at in one pass: the others of many processes find the rest. */
+/** Uploads looked at in one pass for each dead process. Other processes, and later passes, find the rest. */
 const PAGE = 100;
-/** What a dead process still had on its way may have come into the ledger after it was cleared. */
-const LOOK_AGAIN_MS = 60_000;
+/** A dead process is cleared again after this time: its last statements may reach the ledger late. */
+const CLEAR_AGAIN_MS = 60_000;
 
 export interface TakeoverOptions {
   holders: Holders;
@@ -21,7 +21,7 @@ export interface TakeoverOptions {
 
 export class Takeover {
   readonly #options: TakeoverOptions;
-  /** The dead whose things are cleared, and when. */
+  /** When each dead process was last cleared. */
   readonly #cleared = new Map<string, number>();
   #timer: NodeJS.Timeout | undefined;
   #running: Promise<void> | undefined;
@@ -45,7 +45,7 @@ export class Takeover {
 
   #start(): void {
     this.#running ??= this.#look()
-      .catch((error) => this.#options.log.warn({ err: error }, 'fault while taking up what another process left'))
+      .catch((error) => this.#options.log.warn({ err: error }, 'fault while taking over the uploads of a dead process'))
       .finally(() => {
         this.#running = undefined;
       });
@@ -56,23 +56,23 @@ export class Takeover {
     const dead = await holders.expireSilent();
     const now = performance.now();
     for (const holder of dead) {
-      if (now - (this.#cleared.get(holder) ?? Number.NEGATIVE_INFINITY) < LOOK_AGAIN_MS) continue;
-      if (await this.#takeUp(holder)) this.#cleared.set(holder, now);
+      if (now - (this.#cleared.get(holder) ?? Number.NEGATIVE_INFINITY) < CLEAR_AGAIN_MS) continue;
+      if (await this.#takeOver(holder)) this.#cleared.set(holder, now);
     }
     for (const holder of this.#cleared.keys()) if (!dead.includes(holder)) this.#cleared.delete(holder);
   }
 
   /**
-   * Whoever holds an upload's lock when he dies may have stored its last byte: so these are looked at, and no others. Resolves
-   * with whether nothing of it is left.
+   * Takes over the uploads whose locks the dead process held: it may have stored their last byte. Resolves to true when no lock of the
+   * dead process is left.
    */
-  async #takeUp(holder: string): Promise<boolean> {
+  async #takeOver(holder: string): Promise<boolean> {
     const { holders, locks, lock, restartRecovery } = this.#options;
     const ids = await locks.of(holder, PAGE);
     let taken = 0;
     for (const id of ids) {
       if (this.#isClosed) return false;
-      // Somebody else may have it by now, who sees for himself.
+      // Another process may hold the lock by now, and then starts the inspection itself.
       if (await lock.tryWith(id, () => restartRecovery.startInspectionIfComplete(id))) taken += 1;
     }
     await holders.clear(holder);

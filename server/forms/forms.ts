@@ -1,4 +1,4 @@
-// The door for `<form enctype="multipart/form-data">` and `curl -F`: no resuming, otherwise the same path and the same verdict.
+// Uploads by `<form enctype="multipart/form-data">` and `curl -F`. They cannot be resumed; everything else is as with tus.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Readable } from 'node:stream';
 import type { Request } from 'express';
@@ -26,10 +26,10 @@ import type { FormResult } from './form-page.ts';
 import { asFormError, isFarFromOver, parserOf, sentName, watchPace } from './form-parser.ts';
 import { answerResults, refused } from './form-results.ts';
 
-/** What a guest may say of himself, in front of his files. */
+/** Fields with which a guest may introduce himself; they come before the files. */
 const SENDER_FIELDS: readonly string[] = [SENDER_METADATA.name, SENDER_METADATA.message];
 const MAX_KEPT_LENGTH = 400;
-/** Files in one form, more than a person picks; each is an upload of its own. */
+/** Most files in one form, more than a person picks. Each is its own upload. */
 const MAX_FILES = 1000;
 
 export interface FormsOptions {
@@ -53,10 +53,10 @@ export class Forms {
     this.#options = options;
   }
 
-  /** @throws UploadError for a request that is no form; what becomes of its files is in the answer */
+  /** @throws UploadError for a request that is not a form. The results of its files are in the response */
   async answer(request: Request, response: ServerResponse, collectionUrl: string): Promise<void> {
     if (request.method === 'OPTIONS') {
-      // A page of another origin that sends an Authorization header asks first.
+      // The preflight of a page on another origin that sends an Authorization header.
       response.writeHead(200, { Allow: 'OPTIONS, POST', 'Content-Length': 0 }).end();
       return;
     }
@@ -71,8 +71,8 @@ export class Forms {
   }
 
   /**
-   * The form of an upload link, for guests without script: nothing but script can read what stands behind the # of the address, so
-   * the guest pastes the address into a field, which comes before the files.
+   * The form of an upload link, for guests without script. Only script can read the token behind the # of the address, so the guest
+   * pastes the address into a field, which comes before the files.
    */
   async answerLink(request: Request, response: ServerResponse, collectionUrl: string): Promise<void> {
     if (request.method !== 'POST') throw new UploadError('ERR_METHOD_NOT_ALLOWED');
@@ -81,7 +81,7 @@ export class Forms {
       identify: async (fields) => {
         const token = linkTokenIn(fields.get('link') ?? '');
         if (token === undefined) throw new UploadError('ERR_UNAUTHORIZED', { detail: 'Paste the whole address that you were given.' });
-        // From here on it is as if it had come with the request.
+        // From here on, the token counts as the request's own.
         request.headers.authorization = `Bearer ${token}`;
         return this.#options.access(request, 'create');
       },
@@ -93,14 +93,14 @@ export class Forms {
       results = await this.#readFiles(request, response, true, sender);
       if (results.length === 0) throw new UploadError('ERR_INVALID_FORM', { detail: 'Choose a file first.' });
     } catch (thrown) {
-      // A person reads it, in the place of the page.
+      // The browser shows the response as a page, so the error is rendered as a result.
       results = [refused('', faultOf(thrown))];
     }
     if (!request.complete) closeAfterAnswer(request, response);
     answerResults(request, response, results, { isMultiple: results.length > 1, collectionUrl, home: 'link' });
   }
 
-  /** Reads the form to its end; one of a single file only until that file is refused, where much of it is still to come. */
+  /** Reads the form to its end. A form with a single file is read only until that file is refused, when its rest is long. */
   async #readFiles(request: IncomingMessage, response: ServerResponse, isMultiple: boolean, sender: Sender): Promise<FormResult[]> {
     const { draining, bodyTimeoutMs } = this.#options;
     const results: Promise<FormResult | undefined>[] = [];
@@ -108,7 +108,7 @@ export class Forms {
     let identifying: Promise<Identity> | undefined;
     const { promise: over, resolve: stop } = Promise.withResolvers<UploadError | undefined>();
     const { heads, parser } = parserOf(request);
-    // What fails the parser fails the file it is in, and none that came whole before.
+    // Failing the parser fails the file that is being read, and no earlier file.
     const fail = (error: UploadError) => {
       stop(error);
       parser.destroy(error);
@@ -125,14 +125,14 @@ export class Forms {
         return;
       }
       const name = sentName(filename);
-      // By the fields in front of the first file.
+      // Uses the fields before the first file.
       identifying ??= sender.identify(fields);
       const taking = identifying.then(
         (identity) =>
           this.#take(stream, name, { identity, collectionUrl: sender.collectionUrl, kept: keptOf(fields, sender) }, broken.signal),
         (error: unknown) => {
           stream.resume();
-          // None of the others will be taken either.
+          // Without an identity, all other files would be refused, too.
           if (isFarFromOver(request)) stop(undefined);
           throw error;
         },
@@ -165,13 +165,13 @@ export class Forms {
 
     const ended = (await Promise.all(results)).filter((result) => result !== undefined);
     if (failure === undefined) return ended;
-    // Files that came whole before the form broke have their own verdicts, which the sender must learn.
+    // Files that were complete before the form failed have their own verdicts, which the sender must learn.
     const decided = ended.filter(({ error }) => error?.code !== failure.code);
     if (decided.length === 0) throw failure;
     return [...decided, refused('', failure)];
   }
 
-  /** One file: into staging, then the verdict. Undefined for a file field that was left empty. */
+  /** Receives one file and waits for its verdict. Resolves to undefined for an empty file field. */
   async #take(
     stream: Readable,
     name: string,
@@ -205,7 +205,7 @@ export class Forms {
         record: toRecord(ledger, settled, 0, downloads.addressFor(identity, settled, collectionUrl)),
       };
     } catch (thrown) {
-      // What is left of this file must not hold up the next.
+      // The rest of this file must not block the next one.
       stream.resume();
       if (upload) await this.#discard(upload);
       let error = faultOf(thrown);
@@ -217,7 +217,7 @@ export class Forms {
     }
   }
 
-  /** A form can't go on where it stopped: what came of its file is of no use. A file under inspection, or decided, is left alone. */
+  /** Terminates an upload that is still `receiving`: a form cannot be resumed, so its bytes are of no use. */
   async #discard(upload: Upload): Promise<void> {
     const { ledger, staging, keepRecordsForMs } = this.#options;
     const expiresAt = ledger.now() + keepRecordsForMs;
@@ -226,7 +226,7 @@ export class Forms {
 }
 
 interface Sender {
-  /** Asked once, with the fields in front of the first file. @throws UploadError */
+  /** Called once, with the fields before the first file. @throws UploadError */
   identify(fields: ReadonlyMap<string, string>): Promise<Identity>;
   /** Names of fields that are kept as metadata of each file. */
   keeps: readonly string[];
@@ -239,7 +239,7 @@ interface FileSender {
   kept: readonly (readonly [string, string])[];
 }
 
-/** What metadata may have: no line breaks, and a few kilobytes in all. */
+/** The kept fields in a form that metadata allows: without line breaks, and short. */
 function keptOf(fields: ReadonlyMap<string, string>, { keeps }: Sender): (readonly [string, string])[] {
   const kept = keeps.map(
     (key) =>

@@ -4,7 +4,7 @@ import type { Logger } from 'pino';
 
 const REQUEST_ID = /^[\w.:-]{1,64}$/;
 
-/** A line for each request once it is answered, under an id that the answer carries; the client's own id where it sent a sane one. */
+/** Logs a line for each answered request, with an id that the answer carries, too: the client's own id if it is valid. */
 export function requestLog(log: Logger): RequestHandler {
   return (request, response, next) => {
     const given = request.headers['x-request-id'];

@@ -1,4 +1,4 @@
-// Group commit: while one batch is on its way to the database, what comes makes the next one.
+// Group commit: while the database works on one batch, new items gather for the next one.
 
 interface Waiting<Item, Result> {
   item: Item;
@@ -6,15 +6,15 @@ interface Waiting<Item, Result> {
   reject(error: unknown): void;
 }
 
-/** So many in one statement. */
+/** Items in one batch at most. */
 const MAX_ITEMS = 100;
 
 export interface BatchesOptions<Item, Result> {
-  /** Of two items with the same key the second waits for the batch after. */
+  /** A batch has one item of each key; another item of that key waits for the next batch. */
   keyOf(item: Item): string;
-  /** All or none. Resolves with one result for each. */
+  /** Does all items or none, and resolves to one result for each. */
   run(items: readonly Item[]): Promise<readonly Result[]>;
-  /** Whether nothing of a batch was done for one of its items that it does not go with: then each is done by itself. */
+  /** Whether the error means that the database did nothing, because of an item: then each item is done by itself. */
   isRefusal(error: unknown): boolean;
 }
 
@@ -36,7 +36,7 @@ export class Batches<Item, Result> {
 
   async #run(): Promise<void> {
     this.#isRunning = true;
-    // What else this turn of the event loop brings goes along.
+    // Items of the same turn of the event loop go into the first batch.
     await new Promise((resolve) => setImmediate(resolve));
     while (this.#waiting.length > 0) await this.#settle(this.#next());
     this.#isRunning = false;

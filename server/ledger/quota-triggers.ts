@@ -1,16 +1,16 @@
-// Counters beside the uploads, kept by the statements that change those: whatever crashes, the sums are those of the rows.
+// Counters of uploads and bytes, kept by triggers in the statements that change uploads. So no crash makes them differ from the rows.
 
-/** What a limit that would be exceeded is told by: in the message of the error that the statement ends with. */
+/** Names of the limits in the error message of a statement that would exceed one. */
 export const EXCEEDED = ['unfinished', 'reservedBytes', 'storedBytes', 'uploads', 'bytes'] as const;
 
-/** Before anything of what it counts for is stored: unfinished. What was once accepted stays counted for a credential's uses. */
+/** An unfinished upload counts from its creation. An accepted upload counts as a use of its credential for ever. */
 export const UNFINISHED = (row: string): string => `${row}.state in ('receiving', 'inspecting')`;
 const USED = (row: string) => `${row}.state in ('receiving', 'inspecting', 'accepted', 'removed')`;
 const KEPT = (row: string) => `${row}.state in ('accepted', 'removed')`;
 
 type CounterName = 'unfinished' | 'reservedBytes' | 'storedBytes' | 'uploads' | 'bytes';
 
-/** Each counter, and what a row comes to in it. */
+/** For each counter, the SQL of a row's share in it. */
 export const COUNTERS: Readonly<Record<CounterName, (row: string) => string>> = {
   unfinished: (row: string) => `case when ${UNFINISHED(row)} then 1 else 0 end`,
   reservedBytes: (row: string) => `case when ${UNFINISHED(row)} then ${row}."reservedBytes" else 0 end`,
@@ -31,14 +31,14 @@ const LIMITS: Readonly<Record<(typeof EXCEEDED)[number], string>> = {
 export const SCOPE_KINDS = ['credential', 'sender', 'volume'] as const;
 type ScopeKind = (typeof SCOPE_KINDS)[number];
 
-/** The counters that a row has a part in, each of which is a row of `quotas`, always in this order. */
+/** The scopes in which a row is counted. Each is a row of `quotas`. All statements change them in this order, so that none deadlock. */
 export const SCOPES: readonly { kind: ScopeKind; applies: (row: string) => string; scope: (row: string) => string }[] = [
   { kind: 'credential', applies: (row) => `${row}.credential is not null`, scope: (row) => `${row}.credential` },
   { kind: 'sender', applies: (row) => `${row}.quota <> ''`, scope: (row) => `${row}.quota` },
   { kind: 'volume', applies: (row) => `${row}."onVolume" = 1`, scope: () => `'volume'` },
 ];
 
-/** An unfinished row goes only where it is taken back; of an ended one its uses stay counted. */
+/** Deleting an unfinished row, which takes the upload back, uncounts it. The uses of an ended upload stay counted. */
 const INSERTED = { when: 'true', delta: (name: CounterName) => COUNTERS[name]('new'), row: 'new', grows: 'true' };
 const DELETED = {
   when: UNFINISHED('old'),
@@ -50,16 +50,16 @@ const UPDATED = {
   when: `(old.state <> new.state or old."reservedBytes" <> new."reservedBytes")`,
   delta: (name: CounterName) => `(${COUNTERS[name]('new')}) - (${COUNTERS[name]('old')})`,
   row: 'new',
-  // A verdict is never held up by a limit that was lowered, and room that is given back never is.
+  // Only a growing reservation can exceed a limit: a limit that was lowered must not block a verdict or a release of reserved bytes.
   grows: `new.state = 'receiving' and new."reservedBytes" > old."reservedBytes"`,
 };
 
-/** Makes the table, its triggers, and the counts of what is there already. */
+/** Creates the table and its triggers, and counts the existing uploads. */
 export async function createQuotas(run: (statement: string) => Promise<void>, dialect: 'sqlite' | 'postgres'): Promise<void> {
   const counter = (name: string) => `"${name}" bigint not null default 0`;
   const limits = ['maxUnfinished', 'maxReservedBytes', 'maxStoredBytes', 'maxUploads', 'maxBytes'].map((name) => `"${name}" bigint`);
   await run(`create table quotas (scope text primary key, ${[...COUNTER_NAMES.map(counter), ...limits].join(', ')})`);
-  // An old upload counts for its owner, and no room was taken for it: it is when its next bytes come.
+  // Existing uploads count for their owners. Their bytes are reserved when their next bytes arrive.
   await run(`update uploads set quota = 'owner:' || owner where owner <> ''`);
   await run(
     `insert into quotas (scope, ${COUNTER_NAMES.map((name) => `"${name}"`).join(', ')})
@@ -113,7 +113,7 @@ function postgresScope(scope: Scope, change: Change): string {
   end if;`;
 }
 
-/** With the row of `quotas` in `q`. @param kind of its scope, as SQL */
+/** Raises an error when the row of `quotas` in the variable `q` exceeds a limit. @param kind SQL of the scope's kind */
 export function raisesOnPostgres(kind: string): string {
   return EXCEEDED.map((name) => {
     const isExceeded = LIMITS[name].replace(/"?\b(\w+)"?/g, 'q."$1"');

@@ -1,5 +1,5 @@
-// On PostgreSQL: the changes of many uploads in one statement, which is one transaction, one sync of the log and one way there and
-// back. Their rows go along as JSON, so that the statement is the same for any number of them, and is built once.
+// Row changes on PostgreSQL: one statement for the changes of many uploads, so that they share one round trip, one transaction and one
+// sync of the log. The rows are one JSON parameter, so that the statement is the same for any number of rows and is built once.
 import { type CompiledQuery, type Kysely, type RawBuilder, sql, type Updateable } from 'kysely';
 import { Batches } from './batches.ts';
 import type { Guard } from './conditions.ts';
@@ -14,14 +14,14 @@ interface Change {
   set: Updateable<UploadTable>;
 }
 
-/** Data that does not fit, a limit that a trigger holds, a deadlock: SQLSTATE 22, 23, 40, P0. All of the statement was taken back. */
+/** SQLSTATE classes of invalid data, constraints, deadlocks and the triggers' limits: the database rolled the whole statement back. */
 const REFUSAL = /^(22|23|40|P0)/;
 
 export class RowBatches implements RowChanges {
   readonly #db: Kysely<Schema>;
   readonly #inserts: Batches<UploadRow, boolean>;
   #insertion: CompiledQuery<{ id: UploadId }> | undefined;
-  /** By what they set. */
+  /** By the columns that they set. */
   readonly #updates = new Map<string, Batches<Change, Upload | undefined>>();
 
   constructor(db: Kysely<Schema>) {
@@ -49,7 +49,7 @@ export class RowBatches implements RowChanges {
 
   async #insertAll(given: readonly UploadRow[]): Promise<boolean[]> {
     this.#insertion ??= insertion(Object.keys(given[0] ?? {})).compile(this.#db);
-    // Each key is waited for in the same order, where another process adds the same.
+    // Two processes that add the same idempotency keys wait for them in the same order, so they never deadlock.
     const rows = given.toSorted((one, other) => compare(keyOf(one), keyOf(other)));
     const added = await this.#db.executeQuery<{ id: UploadId }>({ ...this.#insertion, parameters: [JSON.stringify(rows)] });
     const ids = new Set(added.rows.map(({ id }) => id));
@@ -68,7 +68,7 @@ export class RowBatches implements RowChanges {
   }
 }
 
-/** A row under inspection is not added for a holder that others took for dead, however long ago. */
+/** Adds a row under inspection only while the holder of its lease is alive in the ledger. */
 function insertion(names: readonly string[]): RawBuilder<{ id: UploadId }> {
   const columns = sql.join(names.map((name) => sql.ref(name)));
   return sql`insert into "uploads" (${columns}) select ${columns} from jsonb_populate_recordset(null::uploads, ${'[]'}::jsonb) as given
@@ -76,7 +76,7 @@ function insertion(names: readonly string[]): RawBuilder<{ id: UploadId }> {
     on conflict do nothing returning id`;
 }
 
-/** Rows are looked up by their ids: of a join the planner would think that it reads the whole table, while nobody has counted it yet. */
+/** Finds rows by their ids: a join with the JSON would read the whole table as long as PostgreSQL has no statistics of it. */
 function update(names: readonly string[], isLeased: boolean, isAttempt: boolean): RawBuilder<UploadRow> {
   const columns = sql.join(names.map((name) => sql.ref(name)));
   const counted = isAttempt ? sql`, attempt = attempt + 1, strikes = strikes + 1` : sql``;
@@ -97,7 +97,6 @@ function compare(one: string, other: string): number {
   return one < other ? -1 : one > other ? 1 : 0;
 }
 
-/** In any case nothing was changed. */
 function isRefusal(error: unknown): boolean {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' && REFUSAL.test(error.code);
 }

@@ -4,10 +4,10 @@ import type { UploadTable } from './schema.ts';
 import type { Upload } from './upload.ts';
 import type { UploadId } from './upload-id.ts';
 
-/** How rows of uploads are added and changed: the statements that every upload makes. */
+/** The statements that every upload makes. */
 export interface RowChanges {
-  /** False when the owner used the idempotency key before, or the holder of its lease is dead: then nothing was written. */
+  /** Resolves to false, and adds nothing, when the owner used the idempotency key before or the holder of the row's lease is dead. */
   insert(upload: Upload): Promise<boolean>;
-  /** Resolves with the row as it is then; undefined when it was not as the guard says. `isAttempt` counts one more. */
+  /** Resolves to the changed row; undefined when the row does not match the guard. `isAttempt` counts one more run. */
   update(id: UploadId, guard: Guard, set: Updateable<UploadTable>, isAttempt?: boolean): Promise<Upload | undefined>;
 }

@@ -1,12 +1,11 @@
-// On PostgreSQL one statement changes the rows of many uploads, and its triggers write their events and count what they come to once
-// for all of them. Each counter is changed once, and always in the same order, so that of two statements neither waits for the
-// other while it is waited for.
+// Triggers on PostgreSQL that run once a statement: one statement changes the rows of many uploads. They write the events of all changed
+// rows, then change each counter once. All statements change counters in the same order, so that they never deadlock.
 import { type QueryExecutorProvider, sql } from 'kysely';
 import type { Migration } from 'kysely/migration';
 import { ENDED, EVENT_COLUMNS } from './event-tables.ts';
 import { COUNTER_NAMES, COUNTERS, raisesOnPostgres, SCOPES, UNFINISHED } from './quota-triggers.ts';
 
-/** In place of those that run for each row. */
+/** Replaces the triggers that run for each row. */
 export const statementTriggers: Migration = {
   async up(db) {
     for (const name of ['inserted', 'moved', 'deleted', 'quota_insert', 'quota_update', 'quota_delete']) {
@@ -28,7 +27,7 @@ async function createTrigger(db: QueryExecutorProvider, name: string, event: str
     .execute(db);
 }
 
-// `was` and `now` are a row before and after; `old` and `new` mean something else here.
+// `was` and `now` are a row before and after the statement; PostgreSQL reserves `old` and `new` for triggers of single rows.
 
 function onInsert(): string {
   const created = eventOf("'upload.created'", 'now', 'now."createdAt"', 1);
@@ -38,7 +37,7 @@ function onInsert(): string {
     ${count({ rows: 'added as now', when: 'true', row: 'now', delta: (name) => COUNTERS[name]('now'), grows: 'true' })}`;
 }
 
-/** Most updates of a row are none that anybody is told of, or that counts. */
+/** Most updates, such as checkpoints, change no counter and write no event. */
 function onUpdate(): string {
   const rows = 'earlier as was join later as now on now.id = was.id';
   const when = '(was.state <> now.state or was."reservedBytes" <> now."reservedBytes")';
@@ -52,12 +51,12 @@ function onUpdate(): string {
       when,
       row: 'now',
       delta: (name) => `(${COUNTERS[name]('now')}) - (${COUNTERS[name]('was')})`,
-      // A verdict is never held up by a limit that was lowered, and room that is given back never is.
+      // Only a growing reservation can exceed a limit: a limit that was lowered must not block a verdict or a release of reserved bytes.
       grows: `now.state = 'receiving' and now."reservedBytes" > was."reservedBytes"`,
     })}`;
 }
 
-/** An unfinished row goes only where it is taken back; of an ended one its uses stay counted. */
+/** Deleting an unfinished row, which takes the upload back, uncounts it. The uses of an ended upload stay counted. */
 function onDelete(): string {
   const at = '(extract(epoch from clock_timestamp()) * 1000)::bigint';
   const when = UNFINISHED('was');
@@ -70,7 +69,7 @@ function eventOf(type: string, row: string, at: string, step: number): string {
   return `select ${type} as type, ${row}.id as "uploadId", ${at} as at, to_jsonb(${row})::text as upload, ${step} as step`;
 }
 
-/** Ids that follow the time come to stand at the end of their index: scattered ones would each change a page of it, and the log. */
+/** Ids begin with the time, so that new ones are at the end of their index: random ids would each change another page of it. */
 function writeEvents(events: string): string {
   const id = `'evt_' || lpad(to_hex(at), 12, '0') || right(replace(gen_random_uuid()::text, '-', ''), 20)`;
   return `insert into events (${EVENT_COLUMNS}) select ${id}, type, "uploadId", at, upload from (${events}) as told order by step;`;
@@ -84,7 +83,7 @@ interface Change {
   grows: string;
 }
 
-/** What comes to nothing is not counted: nobody need wait for it. */
+/** Leaves out counters that do not change, so that the statement does not lock them. */
 function count({ rows, when, row, delta, grows }: Change): string {
   const quoted = COUNTER_NAMES.map((name) => `"${name}"`);
   const deltas = COUNTER_NAMES.map((name) => `${delta(name)} as "${name}"`).join(', ');

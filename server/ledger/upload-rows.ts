@@ -6,8 +6,8 @@ import { JUST_CREATED, toUpload, type Upload, type UploadRow } from './upload.ts
 import type { UploadId } from './upload-id.ts';
 
 /**
- * The queries that every upload makes, built once: what differs are the parameters alone, and building costs several times
- * what running does.
+ * The queries that every upload needs, compiled once with changing parameters: Kysely takes several times longer to build a query
+ * than SQLite to run it.
  */
 export class UploadRows implements RowChanges {
   readonly #db: Kysely<Schema>;
@@ -19,9 +19,9 @@ export class UploadRows implements RowChanges {
     this.#db = db;
   }
 
-  /** False when the owner used the idempotency key before: then nothing was written. */
+  /** Resolves to false, and writes nothing, when the owner has used the idempotency key before. */
   async insert(upload: Upload): Promise<boolean> {
-    // What its state has no use for is there all the same.
+    // The columns that the type leaves out in this state need a value, too.
     const row: UploadRow = { ...JUST_CREATED, ...upload };
     const columns = Object.keys(row) as (keyof UploadRow)[];
     this.#insert ??= {
@@ -44,7 +44,7 @@ export class UploadRows implements RowChanges {
     return rows[0] && toUpload(rows[0]);
   }
 
-  /** Resolves with the row as it is then; undefined when it was not as the guard says. `isAttempt` counts one more. */
+  /** Resolves to the changed row; to undefined when the guard does not match it. `isAttempt` counts a run of the inspection. */
   async update(id: UploadId, guard: Guard, set: Updateable<UploadTable>, isAttempt = false): Promise<Upload | undefined> {
     const entries = Object.entries(set).filter(([, value]) => value !== undefined);
     const { lease } = guard;
@@ -56,7 +56,7 @@ export class UploadRows implements RowChanges {
       query = counted.returningAll().compile();
       this.#updates.set(shape, query);
     }
-    // In the order in which `guarded` and `set` were called.
+    // Parameters in their order in the compiled statement.
     const values = [...entries.map(([, value]) => value), ...(isAttempt ? [1, 1] : [])];
     const parameters = [...values, id, guard.from, ...(lease ? [lease.holder, lease.attempt, 1] : [])];
     const { rows } = await this.#db.executeQuery<UploadRow>({ ...query, parameters });

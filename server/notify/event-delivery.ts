@@ -1,4 +1,4 @@
-// Who is told of events in this process: a webhook, the application's own function, those who read. Put together here.
+// Connects the event log of this process with its consumers: a webhook, the application's function, readers of the feed.
 import type { Logger } from 'pino';
 import type { ApplicationRecord } from '../../shared/upload.ts';
 import type { LeaseHolder } from '../finish/lease.ts';
@@ -11,7 +11,7 @@ import { Deliverer, type DelivererOptions } from './deliverer.ts';
 import { bareEventBody, eventBody } from './event-body.ts';
 import { type FeedOptions, readEvents } from './event-feed.ts';
 import { HANDLER_LIMIT_MS, handlerOf, type OnEvent, type UploadEvent } from './event-handler.ts';
-import { Positions } from './positions.ts';
+import { EventPositions } from './event-positions.ts';
 import { WEBHOOK_LIMIT_MS, Webhook, type WebhookOptions } from './webhooks.ts';
 
 export interface EventDeliveryOptions {
@@ -29,7 +29,7 @@ export interface EventDeliveryOptions {
 export class EventDelivery {
   readonly #options: EventDeliveryOptions;
   readonly #events: EventLog;
-  readonly #positions: Positions;
+  readonly #positions: EventPositions;
   readonly #deliverers = new Map<string, Deliverer>();
   readonly #closing = new AbortController();
 
@@ -37,7 +37,7 @@ export class EventDelivery {
     this.#options = options;
     const { engine, ledger, keepEventsForMs, log } = options;
     this.#events = new EventLog({ engine, now: () => ledger.now(), bodyOf: (event) => this.#bodyOf(event) });
-    this.#positions = new Positions({ events: this.#events, ledger, keepEventsForMs, cursor: () => this.#cursor(), log });
+    this.#positions = new EventPositions({ events: this.#events, ledger, keepEventsForMs, cursor: () => this.#cursor(), log });
     const { webhook, onEvent } = options;
     if (webhook) {
       const sender = new Webhook(webhook);
@@ -54,14 +54,14 @@ export class EventDelivery {
     for (const deliverer of this.#deliverers.values()) await deliverer.start();
   }
 
-  /** The receiver of the webhook answered 410, and nobody enabled it since. */
+  /** The webhook's receiver answered 410, and no operator has enabled it since. */
   get isWebhookStopped(): boolean {
     return this.#deliverers.get('webhook')?.isStopped ?? false;
   }
 
   read(options?: FeedOptions): AsyncGenerator<UploadEvent, void, undefined> {
-    const onGiven = (listener: () => void) => this.#positions.onGiven(listener);
-    return readEvents({ events: this.#events, onGiven, closing: this.#closing.signal, log: this.#options.log }, options);
+    const onNewEvents = (listener: () => void) => this.#positions.onNewEvents(listener);
+    return readEvents({ events: this.#events, onNewEvents, closing: this.#closing.signal, log: this.#options.log }, options);
   }
 
   async close(): Promise<void> {
@@ -73,16 +73,16 @@ export class EventDelivery {
   #add(consumer: string, limitMs: number, send: DelivererOptions['send']): void {
     const { engine, ledger, holder, log } = this.#options;
     const common = { events: this.#events, holder, now: () => ledger.now(), log };
-    const onGiven = (listener: () => void) => this.#positions.onGiven(listener);
+    const onNewEvents = (listener: () => void) => this.#positions.onNewEvents(listener);
     const deliveries = new Deliveries(engine, consumer);
-    this.#deliverers.set(consumer, new Deliverer({ ...common, consumer, deliveries, onGiven, limitMs, send }));
+    this.#deliverers.set(consumer, new Deliverer({ ...common, consumer, deliveries, onNewEvents, limitMs, send }));
   }
 
   #bodyOf(event: NewEvent): string {
     try {
       return eventBody(event, this.#options.describe);
     } catch (error) {
-      this.#options.log.error({ err: error, event: event.id }, 'the row of an upload is broken: its event says little');
+      this.#options.log.error({ err: error, event: event.id }, 'the row of an upload is broken: its event only names the upload');
       return bareEventBody(event);
     }
   }
@@ -90,7 +90,7 @@ export class EventDelivery {
   async #cursor(): Promise<number> {
     const { engine } = this.#options;
     const consumers = await Promise.all([...this.#deliverers.keys()].map((name) => new Deliveries(engine, name).consumer()));
-    // What a receiver that wants none has not got waits no longer than any event is kept.
+    // For a receiver that wants no events, they are kept no longer than any event.
     const active = consumers.filter((consumer) => consumer !== undefined && !consumer.isStopped);
     return Math.min(Number.MAX_SAFE_INTEGER, ...active.map((consumer) => consumer?.cursor ?? 0));
   }

@@ -1,10 +1,10 @@
-/** What an object carries beside its bytes. */
+/** Headers that are stored with an object. */
 export interface ObjectHeaders {
   ContentType?: string;
   ContentDisposition?: string;
 }
 
-/** A bucket, and a prefix before every key in it. */
+/** A bucket with a prefix of every key. */
 export class KeyPrefix {
   readonly bucket: string;
   readonly #prefix: string;
@@ -15,17 +15,17 @@ export class KeyPrefix {
     this.#prefix = prefix;
   }
 
-  /** The parameters that name an object. */
+  /** The request parameters that name an object. */
   at(key: string): { Bucket: string; Key: string } {
     return { Bucket: this.bucket, Key: this.#prefix + key };
   }
 
-  /** What S3 names an object, without the prefix. */
+  /** An object's key in S3 without the prefix. */
   below(key = ''): string {
     return key.slice(this.#prefix.length);
   }
 
-  /** An object as the source of a copy. */
+  /** The name of an object as the source of a copy. */
   source(key: string): string {
     return `${this.bucket}/${(this.#prefix + key).split('/').map(encodeURIComponent).join('/')}`;
   }

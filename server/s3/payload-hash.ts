@@ -1,10 +1,10 @@
-// SHA-256 as the SDK asks for it when it signs requests: of a part in the thread pool, where it holds up nobody, and of all
-// that is small at once.
+// The SHA-256 that the SDK needs to sign requests. A part is hashed in the thread pool, so that it does not block the event loop; small
+// data is hashed directly.
 import { createHash, createHmac, webcrypto } from 'node:crypto';
 
 type Piece = string | ArrayBuffer | ArrayBufferView;
 
-/** Less takes a fraction of what a hop to another thread does. */
+/** Hashing less takes a fraction of the time of a hop to another thread. */
 const SMALL_BYTES = 256 * 1024;
 
 export class PayloadHash {

@@ -1,21 +1,21 @@
-// A body as Node's HTTP parser, or a form's, brings it: chunks in memory of their own. They are gathered while the last batch is
-// being written, so that they go out in one write; the stream is paused when enough is waiting.
+// A body from a Node stream (the HTTP parser's or a form's), whose chunks own their memory. Chunks are collected while the last batch
+// is being written, so that they go out in one write. The stream is paused when enough is waiting.
 import type { Readable } from 'node:stream';
 import { countYoungBytes } from '../runtime/young-garbage.ts';
 import { type BodyEnd, type BodyLimits, type BodySource, type LeasedBatch, MIN_BYTES_PER_TIMEOUT, type OpenBody } from './body-source.ts';
 
 /** Pause the stream above this many waiting bytes: with the batch in flight, the memory one body takes. */
 const HIGH_WATER_BYTES = 1024 * 1024;
-/** Don't hand on less than this while more is coming: a system call and a thread hop cost the same for 1 KiB. */
+/** Hand out no smaller batch while more bytes arrive: a system call and a thread hop cost the same for 1 KiB. */
 const BATCH_BYTES = 512 * 1024;
-/** But hand on what has waited this long, so that a slow sender's bytes are stored while it sends. */
+/** Hand out bytes that have waited this long, so that a slow sender's bytes are stored while it sends. */
 const BATCH_DELAY_MS = 250;
 
 export function streamBody(stream: Readable): OpenBody {
   return (limits) => new StreamSource(stream, limits);
 }
 
-/** Chunks of a stream are nobody else's, so what is lent is let go. */
+/** A batch of a stream's chunks, whose memory only this batch refers to. */
 class StreamBatch implements LeasedBatch {
   readonly buffers: Buffer[];
   readonly bytes: number;
@@ -25,13 +25,13 @@ class StreamBatch implements LeasedBatch {
     this.bytes = bytes;
   }
 
-  /** Or the frame that waits for the next batch would keep alive what was written. */
+  /** Drops the chunks: otherwise the caller's stack frame, waiting for the next batch, would keep them in memory. */
   release(): void {
     this.buffers.length = 0;
   }
 }
 
-/** Takes a body in, as fast as its batches are taken out. */
+/** Reads a stream as fast as its batches are consumed. */
 class StreamSource implements BodySource {
   end: BodyEnd | undefined;
   readonly #stream: Readable;
@@ -43,7 +43,7 @@ class StreamSource implements BodySource {
   #wake: (() => void) | undefined;
   #delay: NodeJS.Timeout | undefined;
   #due = false;
-  #isNudged = false;
+  #isWoken = false;
   readonly #watch: NodeJS.Timeout;
   #receivedAtLastLook = 0;
   #wasPaused = false;
@@ -71,8 +71,8 @@ class StreamSource implements BodySource {
     clearTimeout(this.#delay);
     this.#delay = undefined;
     this.#due = false;
-    if (this.#waitingBytes === 0 && (this.end !== undefined || !this.#isNudged)) return undefined;
-    this.#isNudged = false;
+    if (this.#waitingBytes === 0 && (this.end !== undefined || !this.#isWoken)) return undefined;
+    this.#isWoken = false;
     const batch = new StreamBatch(this.#waiting, this.#waitingBytes);
     this.#waiting = [];
     if (batch.bytes > 0) this.#first = false;
@@ -81,15 +81,15 @@ class StreamSource implements BodySource {
     return batch;
   }
 
-  /** The first bytes go out at once: a file that must be refused is refused by them. */
+  /** The first bytes are handed out at once, because they may refuse the file. */
   #isReady(): boolean {
-    if (this.end !== undefined || this.#isNudged) return true;
+    if (this.end !== undefined || this.#isWoken) return true;
     if (this.#waitingBytes === 0) return false;
     return this.#waitingBytes >= BATCH_BYTES || (!this.#options.inOne && (this.#first || this.#due));
   }
 
-  nudge(): void {
-    this.#isNudged = true;
+  wake(): void {
+    this.#isWoken = true;
     this.#wake?.();
   }
 
@@ -100,7 +100,7 @@ class StreamSource implements BodySource {
     this.#stream.off('end', this.#onEnd);
     this.#stream.off('close', this.#onClose);
     this.#stream.off('error', this.#onClose);
-    // Someone must listen: a socket's late error would otherwise end the process.
+    // A socket's late error without a listener would end the process.
     this.#stream.on('error', ignore);
     this.#options.signal.removeEventListener('abort', this.#onAbort);
   }
@@ -130,7 +130,7 @@ class StreamSource implements BodySource {
   readonly #onClose = (): void => this.#finish('cut');
   readonly #onAbort = (): void => this.#finish('interrupted');
   readonly #onWatch = (): void => {
-    // A paused stream is our own disk's slowness, not the sender's.
+    // A paused stream means that the server's disk is slow, not the sender.
     if (!this.#wasPaused && this.#received - this.#receivedAtLastLook < MIN_BYTES_PER_TIMEOUT) this.#finish('too-slow');
     this.#receivedAtLastLook = this.#received;
     this.#wasPaused = this.#stream.isPaused();

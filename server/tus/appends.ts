@@ -1,4 +1,4 @@
-// Bytes come in, with a PATCH or a creation: under the upload's lock, which the library has taken.
+// Appends the body of a PATCH or a creation, under the upload's lock, which @tus/server has acquired.
 import type { CancellationContext, Upload as TusUpload } from '@tus/utils';
 import { UploadError } from '../../shared/errors.ts';
 import type { InspectionStarts } from '../finish/inspection-starts.ts';
@@ -34,7 +34,7 @@ export class Appends {
     this.#options = options;
   }
 
-  /** Under the lock. The library has compared the offset with the acknowledged one. */
+  /** Call under the lock. @tus/server has compared the request's offset with the acknowledged one. */
   async receive(request: TusRequest<Context>, tusUpload: TusUpload, maxBytes: number, cancellation: CancellationContext): Promise<number> {
     const { context } = request;
     const { ledger, receiver, inspectionStarts, locker, draining } = this.#options;
@@ -52,7 +52,7 @@ export class Appends {
     }
     const checksums = (context.append ?? context.creation)?.checksums;
     if (checksums !== undefined && checksums.file !== null && upload.expectedChecksum !== checksums.file) {
-      // Before the last byte can come: whoever finishes this upload, after a crash for one, holds it against this.
+      // Written before the last byte can arrive, so that any process that later finishes the upload checks the file against it.
       const expectedChecksum = checksums.file;
       if (!context.comesWhole) await ledger.change(upload.id, { from: 'receiving' }, { expectedChecksum }, false);
       upload = { ...upload, expectedChecksum };
@@ -70,16 +70,19 @@ export class Appends {
         expected: checksums?.chunk,
       })
       .finally(stopping.unlink);
-    if (context.comesWhole) return this.#beginNew(upload, receiving);
+    if (context.comesWhole) return this.#startNew(upload, receiving);
     const { stored, complete } = await receiving;
-    // Under the lock, so that nothing is appended to what is being made durable.
+    // Started under the lock, so that no request appends while the bytes are made durable.
     if (complete) void inspectionStarts.start(upload.id, stored, context.isDeclaring ? 'length' : 'byte', complete);
     else context.upload = (await ledger.get(upload.id)) ?? upload;
     return stored;
   }
 
-  /** Whatever goes wrong before it has a row: nothing was created, and its sender has all of it. */
-  async #beginNew(upload: UploadIn<'receiving'>, receiving: Promise<Received>): Promise<number> {
+  /**
+   * For an upload that is sent whole in its creation. A failure before it has a row creates nothing: the sender still has the whole
+   * file.
+   */
+  async #startNew(upload: UploadIn<'receiving'>, receiving: Promise<Received>): Promise<number> {
     const { inspectionStarts, receiver, staging } = this.#options;
     try {
       const { stored, complete } = await receiving;
@@ -94,8 +97,8 @@ export class Appends {
   }
 
   /**
-   * tus 1.0.0, Upload-Length of a deferred upload. When every byte was acknowledged before, it is the declaration that is
-   * held back, in the inspection's own state change; otherwise the length is set now and the last byte is.
+   * tus 1.0.0, Upload-Length of a deferred upload. When all bytes were acknowledged before, the declaration is held back, and the move
+   * to `inspecting` writes the length. Otherwise the length is written now, and the last byte will be held back.
    */
   async #declare(context: Context, upload: UploadIn<'receiving'>, offset: number, length: number): Promise<UploadIn<'receiving'>> {
     const { ledger } = this.#options;

@@ -1,8 +1,8 @@
-// The seam to @tus/server: the one file that knows its insides, and why.
+// The adapter of @tus/server, and the only file that depends on its internals.
 //
-// Its handlers speak the protocol; around them stand its conversions of the request into a web stream and back, which
-// cost most of its processor time and hide a cut connection. So the request is built here, with the raw body in it, and
-// `writeToStore` of the PATCH and POST handlers, the one place that touches the body, is ours.
+// Its handlers implement the protocol. Around them it converts each request into a web stream and back, which takes most of its CPU
+// time and hides a cut connection. So this file builds the request with the raw body in it, and replaces `writeToStore` of the PATCH
+// and POST handlers, the only place that reads the body.
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import type { Readable } from 'node:stream';
 import { Server, type ServerOptions } from '@tus/server';
@@ -10,12 +10,12 @@ import type { CancellationContext, DataStore, Upload as TusUpload } from '@tus/u
 import { OFFSET_CONTENT_TYPE } from '../../shared/protocol.ts';
 import { isMediaType } from './headers.ts';
 
-/** What the handlers read of a request, and what we hang on it. */
+/** The parts of a request that the handlers read, and Landfall's own context. */
 export interface TusRequest<Context> {
   readonly method: string;
   readonly url: string;
   readonly headers: Headers;
-  /** The raw request: a Node stream where the handlers expect a web stream, which they hand to `writeToStore` untouched. */
+  /** The raw request: a Node stream where the handlers expect a web stream, which they only pass to `writeToStore`. */
   readonly body: Readable;
   readonly context: Context;
 }
@@ -25,12 +25,15 @@ export interface TusHooks<Context> {
   receive(request: TusRequest<Context>, upload: TusUpload, maxBytes: number, context: CancellationContext): Promise<number>;
 }
 
-/** What the handlers need to know; the rest was read before, strictly, or is nobody's business here (a list in X-Forwarded-Proto would be refused). */
+/**
+ * The headers that the handlers need. The others were parsed before, or must not reach the handlers (they refuse a list in
+ * X-Forwarded-Proto).
+ */
 const HEADERS = ['tus-resumable', 'upload-length', 'upload-defer-length', 'upload-offset', 'content-type', 'content-length'] as const;
 
 type WriteToStore = (body: unknown, upload: TusUpload, maxBytes: number, context: CancellationContext) => Promise<number>;
 
-/** The installed @tus/server is not one this seam was made for. */
+/** The installed @tus/server has other internals than this adapter expects. */
 export class IncompatibleTusServer extends Error {
   override readonly name = 'IncompatibleTusServer';
 }
@@ -44,7 +47,7 @@ export class StockServer<Context> {
   constructor(options: Omit<ServerOptions, 'onResponseError'> & { datastore: DataStore }, hooks: TusHooks<Context>) {
     this.#server = new Server({
       ...options,
-      // The error itself goes to the caller; what the library makes of it is not read.
+      // `handle` throws the error itself; the library's own rendering of it is not used.
       onResponseError: (request, error) => {
         this.#errors.set(request, error);
         return undefined;
@@ -68,18 +71,18 @@ export class StockServer<Context> {
   }
 
   /**
-   * Has the library's handler answer. Throws what a hook or the store threw, instead of the library's own
-   * rendering of it; a refusal the library writes itself comes back as a response of 400 or more.
+   * Runs the library's handler. Throws the error that a hook or the store threw. A refusal by the library itself is returned as a
+   * response with a status of 400 or more.
    */
   async handle(raw: IncomingMessage, method: string, url: string, context: Context): Promise<Response> {
     const headers = new Headers();
     for (const name of HEADERS) {
       const value = raw.headers[name];
-      // A declared length is ours to judge: it may have to be held back.
+      // Landfall itself handles a declared length, because it may have to hold the declaration back.
       if (value === undefined || (name === 'upload-length' && method === 'PATCH')) continue;
       headers.set(name, Array.isArray(value) ? value.join(', ') : value);
     }
-    // The library takes it in one spelling alone.
+    // The library accepts this media type in one spelling only.
     if (isMediaType(raw, OFFSET_CONTENT_TYPE)) headers.set('content-type', OFFSET_CONTENT_TYPE);
     const request: TusRequest<Context> = { method, url, headers, body: raw, context };
     this.#requests.set(raw, request);
@@ -90,7 +93,7 @@ export class StockServer<Context> {
   }
 }
 
-/** Writes a response of the library's, with headers of ours over it. */
+/** Writes the library's response, with these headers added or replaced. */
 export function writeResponse(from: Response, response: ServerResponse, headers: OutgoingHttpHeaders): void {
   response.statusCode = from.status;
   for (const [name, value] of from.headers) {

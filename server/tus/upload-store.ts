@@ -15,10 +15,10 @@ export interface UploadStoreOptions {
   keepRecordsForMs: number;
 }
 
-/** The upload left `receiving` between the first look and the lock. */
+/** The upload left `receiving` after the request had read its state and before it acquired the lock. */
 export class NotReceiving extends Error {}
 
-/** What the library's handlers ask of a store: the ledger and staging, read together. */
+/** The data store for the handlers of @tus/server: reads the ledger and staging together. */
 export class UploadStore extends DataStore {
   readonly #options: UploadStoreOptions;
 
@@ -36,25 +36,28 @@ export class UploadStore extends DataStore {
     ];
   }
 
-  /** 0: the library would count from the creation; ours slides with activity and is the sweeper's. */
+  /**
+   * 0 turns the library's expiration off, which counts from the creation. Landfall's counts from the last activity, and the sweeper
+   * applies it.
+   */
   override getExpiration(): number {
     return 0;
   }
 
   override async getUpload(given: string): Promise<TusUpload> {
     const { ledger, receiver } = this.#options;
-    const id = givenBack(given);
+    const id = requireUploadId(given);
     const upload = await ledger.get(id);
     if (upload?.state !== 'receiving') throw new NotReceiving();
     const offset = acknowledgedOffset(upload, await receiver.confirmed(upload));
-    // An absent size is how the library knows a deferred length, which the option types do not say.
+    // Without a size, the library takes the length as deferred, which the types of its options do not say.
     return new TusUploadClass({ id, offset, ...(upload.length === null ? {} : { size: upload.length }) });
   }
 
-  /** Under the lock. */
+  /** The library calls this under the lock. */
   override async remove(given: string): Promise<void> {
     const { ledger, staging, inspectionStarts, keepRecordsForMs } = this.#options;
-    const id = givenBack(given);
+    const id = requireUploadId(given);
     if (inspectionStarts.has(id)) throw new NotReceiving();
     const expiresAt = ledger.now() + keepRecordsForMs;
     const terminate = () => ledger.move(id, { from: 'receiving' }, 'terminated', { expiresAt });
@@ -62,9 +65,9 @@ export class UploadStore extends DataStore {
   }
 }
 
-/** An id that the library had from us. */
-export function givenBack(id: string): UploadId {
+/** Types an id that @tus/server passes back. */
+export function requireUploadId(id: string): UploadId {
   const parsed = parseUploadId(id);
-  if (parsed === undefined) throw new Error(`@tus/server gives an id that it did not get: ${id}`);
+  if (parsed === undefined) throw new Error(`@tus/server passed an id that Landfall did not give it: ${id}`);
   return parsed;
 }

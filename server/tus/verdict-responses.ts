@@ -1,4 +1,4 @@
-// The bytes of an upload are all here: its verdict is waited for, and told.
+// Responses to requests whose upload is complete: waits for the verdict and answers with it.
 import type { ServerResponse } from 'node:http';
 import { UploadError } from '../../shared/errors.ts';
 import { awaitVerdict } from '../finish/await-verdict.ts';
@@ -34,12 +34,12 @@ export class VerdictResponses {
     this.#options = options;
   }
 
-  /** After the lock: every byte is stored. What it throws, or the headers it returns, are the answer. */
+  /** Called after the lock is released, when all bytes are stored. Returns the response's headers, or throws the refusal. */
   async finish(context: Context): Promise<{ headers: Record<string, string> }> {
     const { ledger, staging, inspectionStarts } = this.#options;
     const { upload, append, request } = context;
-    if (upload === undefined) throw new Error('An upload that finishes has been read before.');
-    // An empty upload is created and finished without a body, hence without `receive`.
+    if (upload === undefined) throw new Error('The row of a finished upload was not read.');
+    // An empty upload has no body, so `receive` was not called and has not started its inspection.
     if (upload.length === 0 && append === undefined) void inspectionStarts.start(upload.id, 0, 'byte');
     const settled = await this.settle(upload.id, request.response);
     if (settled) context.upload = settled;
@@ -49,7 +49,7 @@ export class VerdictResponses {
           await staging.remove(settled.id);
           throw new UploadError('ERR_INSPECTION_PENDING', { retryAfterSeconds: 2 });
         }
-        // The verdict came just now.
+        // `abandon` found a verdict, which came after the wait.
         return { headers: acknowledge(await ledger.get(settled.id), false) };
       }
       return { headers: acknowledgeCreation(settled) };
@@ -57,7 +57,10 @@ export class VerdictResponses {
     return { headers: acknowledge(settled, settled !== undefined && mayAskAgain(settled) && append.offset === heldOffset(settled)) };
   }
 
-  /** The upload as it is when there is a verdict, at the patience limit, or when nobody waits any more: the client is gone, or the server goes. */
+  /**
+   * Waits for the verdict and resolves to the row at the verdict, at the patience limit, when the client is gone, or when the server
+   * shuts down.
+   */
   async settle(id: UploadId, response: ServerResponse): Promise<Upload | undefined> {
     const { patienceMs, draining } = this.#options;
     const waiting = new AbortController();
@@ -70,7 +73,7 @@ export class VerdictResponses {
     });
   }
 
-  /** A PATCH to an upload whose bytes are all here. */
+  /** Answers a PATCH to an upload that is complete. */
   async answer(request: UploadsRequest, found: Upload, append: Append): Promise<Record<string, string>> {
     const { raw, response } = request;
     const upload = requireNotRefused(found);
@@ -84,7 +87,7 @@ export class VerdictResponses {
     const { ledger, receiver, draining } = this.#options;
     const sent = await receiver.readHeld(streamBody(raw), length - append.offset, draining, append.checksums.chunk);
     const stored = await readStored(this.#options, upload.id, append.offset, append.offset + sent.byteLength).catch(async (error) => {
-      // Its verdict may have come while the body did, and taken the bytes away.
+      // A verdict that came while the body was read may have deleted the bytes.
       requireNotRefused(await ledger.get(upload.id));
       throw error;
     });
@@ -94,8 +97,8 @@ export class VerdictResponses {
 }
 
 /**
- * Whether a client that is answered the offset it has goes on asking. Where it declared the length, that offset is all of the file:
- * stock clients would take it for success before there is a verdict.
+ * True when a client that gets an unchanged offset asks again. After a declaration of the length, that offset is the whole file, which
+ * usual clients take for success.
  */
 function mayAskAgain({ held }: Upload): boolean {
   return held === 'byte';

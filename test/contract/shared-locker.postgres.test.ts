@@ -1,4 +1,4 @@
-// The locker of several processes: each is here by what makes it one, a process lease, a connection that listens, and a pool.
+// The locker of several processes. Each process is represented by its process lease, a connection that listens, and a pool.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
 import { pino } from 'pino';
@@ -28,7 +28,7 @@ interface ProcessOptions {
   timeoutMs?: number;
   leaseMs?: number;
   boot?: string;
-  /** What the disk has that all share. */
+  /** The state of the disk that all share. */
   stored?: Map<string, number>;
 }
 
@@ -81,7 +81,7 @@ async function hold({ locker }: Process, id: UploadId, requestRelease: () => voi
   return lock;
 }
 
-/** Which version of each row there is: another after every change. */
+/** The version of each row, which differs after every change. */
 async function versions(url: string, table: string): Promise<unknown[]> {
   return (await postgres.query(`select xmin::text from ${table} order by ctid`, url)).map(({ xmin }) => xmin);
 }
@@ -91,7 +91,7 @@ describe('the locker of several processes, in one of them', () => {
 });
 
 describe('the locker of several processes', () => {
-  it('gives back a lock that was taken without its hearing of it', async () => {
+  it('releases a lock whose acquisition it did not learn of', async () => {
     const url = new URL(await postgres.database());
     const connection = await startTcpSwitch(url.hostname, Number(url.port));
     const second = await openProcess(url.href);
@@ -125,7 +125,7 @@ describe('the locker of several processes', () => {
     expect(await processes[0].locks.boot(A)).toBeUndefined();
   });
 
-  it('asks a silent holder in another process to let go, and takes over when it did', async () => {
+  it('asks a silent holder in another process to release, and takes over when it has', async () => {
     const [first, second] = await openTwo({ timeoutMs: 20_000 });
     const { promise: asked, resolve: ask } = Promise.withResolvers<void>();
     const held = await hold(first, A, ask);
@@ -142,7 +142,7 @@ describe('the locker of several processes', () => {
     await (await next).unlock();
   });
 
-  it('leaves a holder alone whose bytes are coming, and says 423 when the time is over', async () => {
+  it('leaves a holder alone that is receiving bytes, and answers 423 when the time is over', async () => {
     const [first, second] = await openTwo({ timeoutMs: 2500 });
     let isAsked = false;
     const held = await hold(first, A, () => {
@@ -172,7 +172,7 @@ describe('the locker of several processes', () => {
     await (await hold(second, A)).unlock();
   });
 
-  it('keeps the lock on an upload that nobody else can know of among its own requests, for as long as its lease lasts', async () => {
+  it('keeps the lock of an upload without a row out of the ledger, and loses it with its lease', async () => {
     const { locks, locker, processLease } = await openProcess(await postgres.database(), { timeoutMs: 300 });
     locker.expectNew(A);
     const lock = await hold({ locker } as Process, A);
@@ -190,7 +190,7 @@ describe('the locker of several processes', () => {
     expect(() => locker.requireHeld(B)).toThrow();
   });
 
-  it('gives over what a process held that has left', async () => {
+  it('hands over the locks of a process that has left', async () => {
     const url = await postgres.database();
     const dead = await openProcess(url);
     const living = await openProcess(url, { timeoutMs: 20_000 });
@@ -202,7 +202,7 @@ describe('the locker of several processes', () => {
     expect(living.returned).toEqual([]);
   });
 
-  it('goes back to what is proved before it takes over what was written on another machine', async () => {
+  it('goes back to the proven offset before it takes over from another machine', async () => {
     const url = await postgres.database();
     const dead = await openProcess(url, { boot: 'another boot' });
     const living = await openProcess(url);
@@ -215,7 +215,7 @@ describe('the locker of several processes', () => {
     await lock.unlock();
   });
 
-  describe('after a body that ended in a fault, with more stored than is proved', () => {
+  describe('after a body that ended in a fault, with more bytes stored than proven', () => {
     async function leaveUnproved(timeoutMs?: number) {
       const url = await postgres.database();
       const stored = new Map<string, number>();
@@ -230,7 +230,7 @@ describe('the locker of several processes', () => {
       return { url, stored, there, here, id };
     }
 
-    it('knows on the other machines, until it is proved, and goes back there to what is', async () => {
+    it('is known on the other machines until the bytes are proven, and goes back there to the proven offset', async () => {
       const { stored, there, here, id } = await leaveUnproved();
       expect(await here.locker.isWrittenElsewhere(id)).toBe(true);
       expect(await there.locker.isWrittenElsewhere(id)).toBe(false);
@@ -240,7 +240,7 @@ describe('the locker of several processes', () => {
       expect(await there.locks.boot(id)).toBeUndefined();
     });
 
-    it('keeps it on its own machine, also when one comes and goes that proves nothing, or dies over it', async () => {
+    it('keeps the bytes on its own machine, also when another holder comes and goes, or dies, without proving them', async () => {
       const { url, stored, there, here, id } = await leaveUnproved();
       await (await hold(there, id)).unlock();
       expect(await here.locker.isWrittenElsewhere(id)).toBe(true);
@@ -252,20 +252,20 @@ describe('the locker of several processes', () => {
       expect(there.returned).toEqual([]);
       expect(await here.locker.isWrittenElsewhere(id)).toBe(true);
       const proving = await hold(there, id);
-      await there.ledger.prove(id, 60);
+      await there.ledger.raiseProvenOffset(id, 60);
       await proving.unlock();
       expect(await here.locker.isWrittenElsewhere(id)).toBe(false);
       expect(await here.locks.boot(id)).toBeUndefined();
     });
 
-    it('lets nobody wait for a holder that there is not', async () => {
+    it('lets no waiter wait for a holder that does not exist', async () => {
       const { here, id } = await leaveUnproved(1);
       expect(await here.locks.isHeld(id)).toBe(false);
       expect(await here.locker.quiesce(id)).toBe(false);
       await (await hold(here, id)).unlock();
     });
 
-    it('does not forget it over a lock that was taken without its hearing of it', async () => {
+    it('does not forget it with a lock whose acquisition it did not learn of', async () => {
       const { url, stored, there, id } = await leaveUnproved();
       const through = new URL(url);
       const connection = await startTcpSwitch(through.hostname, Number(through.port));
@@ -287,7 +287,7 @@ describe('the locker of several processes', () => {
     });
   });
 
-  it('knows that it lost what it held when the ledger was away for too long, and goes on under another name', async () => {
+  it('knows that it lost its locks when the ledger was away for too long, and continues under another name', async () => {
     const url = await postgres.database();
     const first = await openProcess(url, { leaseMs: 1000 });
     const { promise: asked, resolve: ask } = Promise.withResolvers<void>();
@@ -304,7 +304,7 @@ describe('the locker of several processes', () => {
     await (await hold(first, A)).unlock();
   });
 
-  it('renews all that it holds in one statement, however much that is', async () => {
+  it('renews all its locks in one statement, however many there are', async () => {
     const url = await postgres.database();
     const leaseMs = 1500;
     const first = await openProcess(url, { leaseMs });
@@ -312,7 +312,7 @@ describe('the locker of several processes', () => {
     const ids = Array.from({ length: 60 }, () => newUpload().id);
     for (const id of ids) {
       await first.ledger.create(newUpload({ id }), false);
-      await first.ledger.beginInspection(id, first.processLease.name, BEGIN);
+      await first.ledger.startInspection(id, first.processLease.name, BEGIN);
       await hold(first, id);
     }
     const held = async () => [await versions(url, 'locks'), await versions(url, 'uploads')];
@@ -330,7 +330,7 @@ describe('the locker of several processes', () => {
     }
   });
 
-  it('says that a lock is free to those who wait for it, so that none need look', async () => {
+  it('notifies waiters that a lock is free, so that none polls', async () => {
     const [first, second] = await openTwo({ timeoutMs: 30_000 });
     const told: string[] = [];
     const listening = new Client({ connectionString: first.url });
@@ -356,7 +356,7 @@ describe('the locker of several processes', () => {
     await first.ledger.create(upload, true);
     const heard: string[] = [];
     second.ledger.onChange(upload.id, ({ state }) => heard.push(state));
-    await first.ledger.beginInspection(upload.id, first.processLease.name, BEGIN);
+    await first.ledger.startInspection(upload.id, first.processLease.name, BEGIN);
     await expect.poll(() => heard).toContain('inspecting');
     await postgres.restart();
     await expect

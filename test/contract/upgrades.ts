@@ -1,4 +1,4 @@
-// What every ledger makes of rows that an earlier version wrote, whatever engine keeps them.
+// What every ledger does with rows of an earlier version, with every engine.
 import { Migrator } from 'kysely/migration';
 import { expect, it } from 'vitest';
 import type { Engine } from '../../server/ledger/engine.ts';
@@ -8,13 +8,13 @@ import type { Upload, UploadRow } from '../../server/ledger/upload.ts';
 import { UPLOAD_STATES } from '../../shared/upload.ts';
 import { newUpload } from './new-upload.ts';
 
-/** Brings an empty database to what the version made of it whose last migration this was. */
+/** Brings an empty database to the state of the version whose last migration this was. */
 export async function migrateTo(engine: Engine, migration: string): Promise<void> {
   const { error } = await new Migrator({ db: engine.migrating, provider: migrations(engine.dialect) }).migrateTo(migration);
   expect(error).toBeUndefined();
 }
 
-/** What the row had in it before there was access, and before checks attached results. */
+/** The row before there was access control, and before checks gave results. */
 function asBefore(row: Upload): Upload {
   const { source, credential, quota, limits, reservedBytes, reservedUntil, onVolume, ...rest }: Partial<UploadRow> = row;
   const { result, scan, fault, recordExpiresAt, ...old } = rest;
@@ -23,7 +23,7 @@ function asBefore(row: Upload): Upload {
 
 /** @param open an empty database, closed when the running test ends */
 export function testUpgrades(open: () => Promise<Engine>): void {
-  it('gives a type to what was accepted before one was always written, and says nothing of it to anybody', async () => {
+  it('gives a type to files that were accepted before types were stored, without an event', async () => {
     const engine = await open();
     await migrateTo(engine, '0005-creation-fingerprint');
     const rows = UPLOAD_STATES.map((state) => asBefore(newUpload({ state, ...(state === 'receiving' ? {} : { target: '2020/01/02/x' }) })));

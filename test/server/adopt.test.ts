@@ -54,10 +54,10 @@ describe('adopt --file-store', () => {
     const env = { LANDFALL_DATA_DIR: testDirectory() };
     const ran = await operatorCommand(['adopt', ...flags, '--delete'], env);
     expect(ran).toMatchObject({ code: 1, err: '' });
-    expect(ran.out).toContain('torn  left  what is said of it beside it is not readable');
-    expect(ran.out).toContain('lost  left  its bytes are gone');
-    expect(ran.out).toContain('long  left  it has 5 bytes of 3');
-    expect(ran.out).toContain('0 finished and 1 unfinished uploads adopted, 0 were before, 3 left, 1 taken away');
+    expect(ran.out).toContain('torn  skipped  its JSON file is not readable');
+    expect(ran.out).toContain('lost  skipped  its bytes are gone');
+    expect(ran.out).toContain('long  skipped  it has 5 bytes of 3');
+    expect(ran.out).toContain('0 finished and 1 unfinished uploads adopted, 0 already here, 3 skipped; originals removed: 1');
     expect(await filesBelow(directory)).toEqual(['long', 'long.json', 'lost.json', 'torn', 'torn.json']);
     expect(ran.out).toContain(idOf(url));
   });

@@ -105,7 +105,7 @@ describe('the ledger on PostgreSQL', () => {
     const transactions = async (table: string) =>
       Number((await postgres.query(`select count(distinct xmin::text) from ${table}`, url))[0]?.count);
     expect(await transactions('uploads')).toBeLessThan(5);
-    const begun = await Promise.all(rows.map(({ id }) => ledger.beginInspection(id, 'p1', BEGIN)));
+    const begun = await Promise.all(rows.map(({ id }) => ledger.startInspection(id, 'p1', BEGIN)));
     expect(begun.map((row) => [row?.id, row?.attempt])).toEqual(rows.map(({ id }) => [id, 1]));
     const verdict = { name: 'name.txt', type: 'text/plain', leaseOwner: null };
     const moved = await Promise.all(
@@ -136,7 +136,7 @@ describe('the ledger on PostgreSQL', () => {
       await new Promise((resolve) => setTimeout(resolve, pick(200)));
       await own.create(row, true);
       if (pick(2) === 0) await own.move(row.id, { from: 'receiving' }, 'terminated', {});
-      else await own.beginInspection(row.id, 'p1', BEGIN);
+      else await own.startInspection(row.id, 'p1', BEGIN);
     });
     await Promise.all(work);
     expect(await counters(engine)).toEqual(await countedFromRows(engine));
@@ -151,9 +151,9 @@ describe('the ledger on PostgreSQL', () => {
     const url = await postgres.database();
     const { engine, ledger } = await openEngine(url);
     const holders = new Holders(engine);
-    await holders.enter('living', 60_000);
-    await holders.enter('dead', 60_000);
-    await holders.leave('dead');
+    await holders.register('living', 60_000);
+    await holders.register('dead', 60_000);
+    await holders.markDead('dead');
     const of = (leaseOwner: string) => newUpload({ state: 'inspecting', leaseOwner });
     const created = ['living', 'dead', 'forgotten'].map((holder) => ledger.create(of(holder), true));
     expect(await Promise.all(created)).toEqual([true, false, false]);

@@ -117,7 +117,7 @@ describe('a lease that is lost', () => {
       lost.abort(new Error('lost'));
       return renew(...parameters);
     });
-    expect(await bed.finisher.inspectionStarts.start(id, CONTENT.byteLength, 'byte', { proof: 'unproved' })).toBe(false);
+    expect(await bed.finisher.inspectionStarts.start(id, CONTENT.byteLength, 'byte', { proof: 'sync-failed' })).toBe(false);
     expect((await stat(bed.staging.path(id))).ino).toBe(ino);
     expect(await bed.ledger.get(id)).toMatchObject({ state: 'receiving', attempt: 0 });
   });

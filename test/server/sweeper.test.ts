@@ -220,17 +220,17 @@ describe('sweeps', () => {
       storage,
       lock: locker,
       direct: {
-        beginIfWhole: async () => false,
+        startIfComplete: async () => false,
         async sweep() {
           begun += 1;
           if (begun === 1) await first.promise;
         },
       },
-      isBeginning: () => false,
+      isStarting: () => false,
       removal,
       intervalMs: 20,
       keepRecordsForMs: 1000,
-      lapse: async () => {},
+      releaseReservations: async () => {},
       log: pino({ level: 'silent' }),
     });
     onTestFinished(() => sweeper.close());

@@ -1,4 +1,4 @@
-// Programs of others that are made with Go from their modules, once for all runs on a machine. For long mode: it takes minutes.
+// Programs of other projects, built with Go from their modules once for all runs on a machine. For long mode: it takes minutes.
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -7,10 +7,10 @@ import { programPath } from './needs.ts';
 
 const FOLDER = join(tmpdir(), 'landfall-go-programs');
 
-/** Whether it can be made, or is there. */
+/** Whether it can be built, or exists. */
 export const hasGo: boolean = programPath('go') !== undefined;
 
-/** The path of the program that `module@version` makes. @throws what Go says */
+/** The path of the program that `module@version` builds. @throws with Go's output */
 export function goProgram(module: string): string {
   const [path = '', version = ''] = module.split('@');
   const folder = join(FOLDER, `${basename(path)}-${version}`);

@@ -1,17 +1,17 @@
-// What comes in one write gets its file with that write. Until then there is nothing of it: a sender may take its time, and bytes
-// without a row are taken for left over when they have lain for long.
+// Creates the file of a whole upload with its one write. A slow client may take long to send the body, and the sweeper takes old files
+// without a row for leftovers.
 import type { OpenFile } from '../../disk/open-file.ts';
 import type { Proof, StagingWriter, WriterOptions } from '../staging.ts';
 import { DiskWriter } from './disk-writer.ts';
 
 export class WholeWriter implements StagingWriter {
-  readonly room: number = Number.POSITIVE_INFINITY;
+  readonly capacity: number = Number.POSITIVE_INFINITY;
   readonly #open: () => Promise<OpenFile>;
   readonly #options: Pick<WriterOptions, 'completeBytes' | 'onStored'>;
   readonly #isSynchronous: boolean;
   #writer: DiskWriter | undefined;
 
-  /** @param isSynchronous each write to the file makes durable what it wrote */
+  /** @param isSynchronous true when the file is opened so that each write is durable when it returns */
   constructor(open: () => Promise<OpenFile>, options: Pick<WriterOptions, 'completeBytes' | 'onStored'>, isSynchronous: boolean) {
     this.#open = open;
     this.#options = options;

@@ -1,5 +1,5 @@
-// The least that an upload with a ledger in PostgreSQL can be: its bytes, synced, and two transactions, one before they are a file and
-// one that says that they are. It checks nothing, counts nothing, tells nobody.
+// The least work of an upload with a ledger in PostgreSQL: the bytes, synced, and two transactions, one before the file is published and
+// one after. It checks nothing, counts nothing and writes no events.
 import { randomUUID } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { rename, writeFile } from 'node:fs/promises';
@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { Pool } from 'pg';
 import { DIRECTORY, listen } from './listen.ts';
 
-/** As many connections as Landfall has by default. */
+/** Landfall's default number of connections. */
 const pool = new Pool({ connectionString: process.env.BENCH_DATABASE_URL, max: 10 });
 const uploads = join(DIRECTORY, 'uploads');
 mkdirSync(uploads, { recursive: true });

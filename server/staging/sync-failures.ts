@@ -1,9 +1,9 @@
-// Uploads a sync of whose bytes failed. The system reports that once, and a second sync says nothing of what the first lost.
+// Uploads after a failed sync of their bytes. The system reports a failure once, and a later successful sync proves nothing.
 import type { Ledger } from '../ledger/ledger.ts';
 import type { UploadId } from '../ledger/upload-id.ts';
 
-/** One for the whole process: the sender is told, the inspection begun and the end of the server prepared by different parts. */
-export class Unproved {
+/** One instance for the process: responses, the start of inspections and the shutdown of the server need it. */
+export class SyncFailures {
   readonly #ledger: Ledger;
   readonly #ids = new Set<string>();
 
@@ -11,14 +11,14 @@ export class Unproved {
     this.#ledger = ledger;
   }
 
-  /** Whether bytes beyond the proven offset can't be proved by another sync. */
+  /** True when no later sync can prove the upload's bytes beyond the proven offset. */
   has(id: UploadId): boolean {
     return this.#ids.has(id);
   }
 
   /**
-   * After a failed sync. The ledger tells the other processes, and the next start of this one, where it can: nothing beyond
-   * the proven offset counts. Never rejects.
+   * Call after a failed sync. Also marks the bytes beyond the proven offset as unverified in the ledger if it answers, for the other
+   * processes and the next start of this one. Never rejects.
    */
   async add(id: UploadId): Promise<void> {
     this.#ids.add(id);
@@ -28,7 +28,7 @@ export class Unproved {
     await this.#ledger.change(id, { from: 'receiving' }, { unverifiedFrom: provenOffset }, false).catch(() => undefined);
   }
 
-  /** What could not be proved is gone, or was proved otherwise. */
+  /** Call when the bytes beyond the proven offset are removed, or proven by a copy. */
   delete(id: UploadId): void {
     this.#ids.delete(id);
   }

@@ -1,6 +1,5 @@
-// Handles of dropped files, kept over a reload where the browser has them (File System Access): the upload then goes on
-
-// without the file being dropped again. Everything here may fail; the way without it is always there.
+// Keeps handles of dropped files over a reload, in browsers with the File System Access API, so that an upload resumes without the
+// user dropping the file again. Everything here may fail; the user can then choose the file.
 import { openDatabase } from '../../browser/optional-apis.ts';
 import type { ResumeRecord } from '../../resume/store.ts';
 
@@ -15,12 +14,12 @@ export interface FileIdentity {
 const DATABASE = 'landfall';
 const HANDLES = 'handles';
 
-/** The same for the same file to the same place. */
+/** Identifies the same file sent to the same endpoint. */
 export function identityKey({ endpoint, name, size, lastModified, relativePath = '' }: FileIdentity): string {
   return JSON.stringify([endpoint, name, size, lastModified, relativePath]);
 }
 
-/** By what can be told without reading it; the content is compared before anything is sent. */
+/** Compares only what is known without reading the file. The content is compared before anything is sent. */
 export function isSameFile(record: ResumeRecord, file: File): boolean {
   const { name, size, lastModified } = record;
   return file.name === name && file.size === size && (lastModified === null || lastModified === file.lastModified);

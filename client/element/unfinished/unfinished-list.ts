@@ -5,92 +5,96 @@ import type { Language } from '../language.ts';
 import { folderOf, isolated, nameParts, tileFor, visibleName } from '../name.ts';
 import { isSameFile } from './file-handles.ts';
 
-export interface EarlierUpload {
+export interface UnfinishedUpload {
   record: ResumeRecord;
-  /** The browser can open the file again after asking. */
+  /** The browser can open the file again, after asking the user. */
   handle?: FileSystemFileHandle | undefined;
-  /** It was discarded a moment ago, and that can be undone until this runs out. */
+  /** Set when the upload was discarded. The discard can be undone until the timer fires. */
   discarding?: ReturnType<typeof setTimeout>;
 }
 
-export interface EarlierActions {
-  /** The file was chosen again and is the one that was meant. */
-  onFile(upload: EarlierUpload, file: File): void;
-  /** The browser may open the file after a click. */
-  onGoOn(upload: EarlierUpload): void;
-  onDiscard(upload: EarlierUpload): void;
-  onUndo(upload: EarlierUpload): void;
+export interface UnfinishedActions {
+  /** The user chose the right file. */
+  onFile(upload: UnfinishedUpload, file: File): void;
+  /** The user clicked Resume, so the browser may ask for access to the file. */
+  onResume(upload: UnfinishedUpload): void;
+  onDiscard(upload: UnfinishedUpload): void;
+  onUndo(upload: UnfinishedUpload): void;
 }
 
-/** What earlier visits left unfinished, and what to do to go on with it. */
-export class Earlier {
+/** Shows the unfinished uploads of earlier visits, with buttons to resume or discard them. */
+export class UnfinishedList {
   readonly element: HTMLElement;
-  readonly #actions: EarlierActions;
+  readonly #actions: UnfinishedActions;
   readonly #title = h('span', {});
   readonly #hint = h('p', { attributes: { dir: 'auto' } });
   readonly #rows = h('ul', { class: 'rows', attributes: { role: 'list' } });
   readonly #input: HTMLInputElement;
-  #choosing: { upload: EarlierUpload; say: (text: string) => void } | undefined;
+  #choosing: { upload: UnfinishedUpload; showNotice: (text: string) => void } | undefined;
   #language: Language | undefined;
 
-  constructor(actions: EarlierActions) {
+  constructor(actions: UnfinishedActions) {
     this.#actions = actions;
     this.#input = h('input', { attributes: { type: 'file', hidden: true, tabindex: -1 }, on: { change: () => this.#take() } });
     this.element = h(
       'section',
-      { class: 'earlier panel', part: 'earlier', attributes: { hidden: true } },
+      { class: 'unfinished panel', part: 'unfinished', attributes: { hidden: true } },
       h('header', {}, h('h2', {}, icon('history'), this.#title), this.#hint),
       this.#rows,
       this.#input,
     );
   }
 
-  show(uploads: readonly EarlierUpload[], language: Language): void {
+  show(uploads: readonly UnfinishedUpload[], language: Language): void {
     const { strings } = language;
     this.#language = language;
     this.element.hidden = uploads.length === 0;
-    setText(this.#title, strings.interruptedTitle);
-    setText(this.#hint, strings.interruptedHint);
-    setAttribute(this.element, 'aria-label', strings.interruptedTitle);
+    setText(this.#title, strings.unfinishedTitle);
+    setText(this.#hint, strings.unfinishedHint);
+    setAttribute(this.element, 'aria-label', strings.unfinishedTitle);
     setAttribute(this.#input, 'aria-label', strings.chooseAgain);
     this.#rows.replaceChildren(...uploads.map((upload) => this.#row(upload, language)));
   }
 
-  /** To the first control, or that of an upload. False where there is none. */
+  /** Focuses the first button of a row. Returns false when there is none. */
   focus(index = 0): boolean {
     const button = this.#rows.children[index]?.querySelector('button');
     button?.focus();
     return button instanceof HTMLElement;
   }
 
-  #row(upload: EarlierUpload, language: Language): HTMLElement {
+  #row(upload: UnfinishedUpload, language: Language): HTMLElement {
     const { record, handle, discarding } = upload;
     const { strings, formats } = language;
     const name = visibleName(record.name);
     const { part, whole } = formats.bytesOf(record.confirmed, record.size);
     const fraction = record.size > 0 ? record.confirmed / record.size : 0;
     const percent = formats.percent(fraction);
-    const standing =
-      record.confirmed > 0 ? strings.interruptedState(percent, part, whole) : strings.interruptedBegun(formats.bytes(record.size));
+    const state =
+      record.confirmed > 0 ? strings.unfinishedState(percent, part, whole) : strings.unfinishedStarted(formats.bytes(record.size));
     const confirmed = h('span', { class: 'confirmed' });
     confirmed.style.setProperty('--_at', fraction.toFixed(4));
     const notice = h('p', { class: 'notice', attributes: { role: 'alert', dir: 'auto', hidden: true } });
-    const say = (text: string) => {
+    const showNotice = (text: string) => {
       notice.hidden = false;
       setText(notice, text);
     };
-    const button = (label: string, look: string, act: () => void) =>
-      h('button', { class: look, attributes: { type: 'button', 'aria-label': strings.buttonFor(label, name) }, on: { click: act } }, label);
+    const button = (label: string, className: string, onClick: () => void) =>
+      h(
+        'button',
+        { class: className, attributes: { type: 'button', 'aria-label': strings.buttonFor(label, name) }, on: { click: onClick } },
+        label,
+      );
     const main = handle
-      ? button(strings.resume, 'outlined', () => this.#actions.onGoOn(upload))
-      : button(strings.chooseAgain, 'outlined', () => this.#choose(upload, say));
+      ? button(strings.resume, 'outlined', () => this.#actions.onResume(upload))
+      : button(strings.chooseAgain, 'outlined', () => this.#choose(upload, showNotice));
     const body = h(
       'div',
       { class: 'body' },
       folderOf(record.relativePath),
       h('div', { class: 'title' }, nameParts(name), h('span', { class: 'percent', attributes: { 'aria-hidden': 'true' } }, percent)),
       h('div', { class: 'bar', attributes: { 'aria-hidden': 'true' } }, confirmed),
-      h('div', { class: 'status' }, h('bdi', {}, discarding === undefined ? standing : strings.discarded)),
+      h('div', { class: 'status' }, h('bdi', {}, discarding === undefined ? state : strings.discarded)),
       notice,
     );
     const discard = button(strings.discard, 'quiet', () => this.#actions.onDiscard(upload));
@@ -105,8 +109,8 @@ export class Earlier {
     );
   }
 
-  #choose(upload: EarlierUpload, say: (text: string) => void): void {
-    this.#choosing = { upload, say };
+  #choose(upload: UnfinishedUpload, showNotice: (text: string) => void): void {
+    this.#choosing = { upload, showNotice };
     this.#input.click();
   }
 
@@ -114,9 +118,9 @@ export class Earlier {
     const file = this.#input.files?.[0];
     this.#input.value = '';
     if (file === undefined || this.#choosing === undefined) return;
-    const { upload, say } = this.#choosing;
+    const { upload, showNotice } = this.#choosing;
     if (isSameFile(upload.record, file)) this.#actions.onFile(upload, file);
     else if (this.#language)
-      say(this.#language.strings.otherFile(isolated(visibleName(file.name)), isolated(visibleName(upload.record.name))));
+      showNotice(this.#language.strings.wrongFile(isolated(visibleName(file.name)), isolated(visibleName(upload.record.name))));
   }
 }

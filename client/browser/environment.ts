@@ -1,13 +1,13 @@
-import type { Surroundings } from '../ports.ts';
+import type { PlatformEnvironment } from '../ports.ts';
 import { requestScreenLock } from './optional-apis.ts';
 
-/** `navigator.connection`, where there is one. */
+/** `navigator.connection`, which only some browsers have. */
 interface WithConnection {
   connection?: EventTarget;
 }
 
-/** The network came back, or is another one. */
-function onAnotherNetwork(listener: () => void): () => void {
+/** Calls the listener when the network came back or changed. */
+function onOtherNetwork(listener: () => void): () => void {
   const controller = new AbortController();
   const { signal } = controller;
   globalThis.addEventListener?.('online', listener, { signal });
@@ -15,14 +15,14 @@ function onAnotherNetwork(listener: () => void): () => void {
   return () => controller.abort();
 }
 
-export const browserSurroundings: Surroundings = {
+export const browserEnvironment: PlatformEnvironment = {
   isOnline: () => typeof navigator === 'undefined' || navigator.onLine !== false,
 
-  onNetwork(listener: () => void): () => void {
-    const forget = onAnotherNetwork(listener);
+  onNetworkChange(listener: () => void): () => void {
+    const unsubscribe = onOtherNetwork(listener);
     globalThis.addEventListener?.('offline', listener);
     return () => {
-      forget();
+      unsubscribe();
       globalThis.removeEventListener?.('offline', listener);
     };
   },
@@ -30,8 +30,8 @@ export const browserSurroundings: Surroundings = {
   onWake(listener: () => void): () => void {
     const controller = new AbortController();
     const { signal } = controller;
-    const forget = onAnotherNetwork(listener);
-    // In a worker there is no page to show.
+    const unsubscribe = onOtherNetwork(listener);
+    // A worker has no document.
     globalThis.addEventListener?.('pageshow', listener, { signal });
     if (typeof document !== 'undefined') {
       const visible = () => {
@@ -40,32 +40,32 @@ export const browserSurroundings: Surroundings = {
       document.addEventListener('visibilitychange', visible, { signal });
     }
     return () => {
-      forget();
+      unsubscribe();
       controller.abort();
     };
   },
 
-  hold({ keepAwake, confirmLeaving }): () => void {
-    const letGo = [keepAwake ? awake.take() : nothing, confirmLeaving ? guard.take() : nothing];
+  guardPage({ keepAwake, confirmLeaving }): () => void {
+    const guards = [keepAwake ? screenLock.acquire() : doNothing, confirmLeaving ? leaveQuestion.acquire() : doNothing];
     return () => {
-      for (const release of letGo) release();
+      for (const release of guards) release();
     };
   },
 };
 
-const nothing = () => {};
+const doNothing = () => {};
 
-/** Begins with the first who takes it and ends when the last lets go. */
-class Shared {
+/** A guard shared by several uploads: begins with the first and ends with the last. */
+class SharedGuard {
   #takers = 0;
   readonly #begin: () => () => void;
-  #end: () => void = nothing;
+  #end: () => void = doNothing;
 
   constructor(begin: () => () => void) {
     this.#begin = begin;
   }
 
-  take(): () => void {
+  acquire(): () => void {
     if (this.#takers++ === 0) this.#end = this.#begin();
     let isHeld = true;
     return () => {
@@ -76,28 +76,28 @@ class Shared {
   }
 }
 
-const guard = new Shared(() => {
-  if (typeof window === 'undefined') return nothing;
+const leaveQuestion = new SharedGuard(() => {
+  if (typeof window === 'undefined') return doNothing;
   const ask = (event: BeforeUnloadEvent) => event.preventDefault();
   window.addEventListener('beforeunload', ask);
   return () => window.removeEventListener('beforeunload', ask);
 });
 
-const awake = new Shared(() => {
-  if (typeof document === 'undefined') return nothing;
+const screenLock = new SharedGuard(() => {
+  if (typeof document === 'undefined') return doNothing;
   let isOver = false;
   let lock: WakeLockSentinel | undefined;
   const request = async () => {
     if (isOver || document.visibilityState !== 'visible') return;
     lock = await requestScreenLock();
-    if (isOver) lock?.release().catch(nothing);
+    if (isOver) lock?.release().catch(doNothing);
   };
-  // The browser lets go of it whenever the page is hidden.
+  // The browser releases the lock when the page is hidden.
   document.addEventListener('visibilitychange', request);
   void request();
   return () => {
     isOver = true;
     document.removeEventListener('visibilitychange', request);
-    lock?.release().catch(nothing);
+    lock?.release().catch(doNothing);
   };
 });

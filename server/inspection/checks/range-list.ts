@@ -1,17 +1,17 @@
 import { setImmediate } from 'node:timers/promises';
 
-/** Some ten milliseconds' work. */
+/** About ten milliseconds' work. */
 const SORTED_AT_ONCE = 64 * 1024;
 
 /**
- * Ranges of bytes, as many as there are, and whether any two overlap. Where they are apart, the n-th smallest end never lies
- * beyond the start that follows, whichever belongs to which: starts and ends are sorted by themselves.
+ * Any number of byte ranges, and whether two of them overlap. If none do, the n-th smallest end is never beyond the next start,
+ * whichever range they belong to: so starts and ends are sorted separately.
  */
-export class Ranges {
+export class RangeList {
   #starts = new Float64Array(1024);
   #ends = new Float64Array(1024);
   #count = 0;
-  /** Most archives list their entries as they lie. */
+  /** Most archives list their entries in the order of their positions. */
   #areInOrder = true;
 
   add(start: number, end: number): void {
@@ -39,7 +39,7 @@ function grown(values: Float64Array<ArrayBuffer>): Float64Array<ArrayBuffer> {
   return larger;
 }
 
-/** Piece by piece, then merged two by two, so that a million do not hold up everything else. */
+/** Sorts in pieces and merges them pairwise, so that a million values do not block other work. */
 async function sorted(values: Float64Array<ArrayBuffer>): Promise<Float64Array<ArrayBuffer>> {
   for (let start = 0; start < values.length; start += SORTED_AT_ONCE) {
     values.subarray(start, start + SORTED_AT_ONCE).sort();

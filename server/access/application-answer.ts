@@ -1,21 +1,21 @@
-// What may be told further of an application's answer: its words, how long to wait, how long it holds.
+// Reads an application's answer: its message for the sender, how long to wait, and how long the answer may be cached.
 import type { BoundedAnswer } from './bounded-fetch.ts';
 
-const MAX_WORDS = 300;
-const LONGEST_MS = 24 * 60 * 60 * 1000;
+const MAX_MESSAGE_LENGTH = 300;
+const MAX_MS = 24 * 60 * 60 * 1000;
 
-/** For the person who reads it: of a problem document (RFC 9457) or its like, or plain text. Nothing of a page. */
-export function wordsOf({ headers, text }: BoundedAnswer): string | undefined {
+/** A message for a person: from a problem document (RFC 9457) or similar JSON, or from plain text. Never from an HTML page. */
+export function messageOf({ headers, text }: BoundedAnswer): string | undefined {
   const type = headers.get('Content-Type')?.split(';', 1)[0]?.trim().toLowerCase() ?? '';
-  const said = /^application\/(?:[\w.-]+\+)?json$/.test(type) ? wordsInJson(text) : type === 'text/plain' ? text : '';
-  // Nothing that begins a line, or turns the rest of one around.
+  const said = /^application\/(?:[\w.-]+\+)?json$/.test(type) ? messageInJson(text) : type === 'text/plain' ? text : '';
+  // No line breaks, no control characters, no change of the text's direction.
   const words = said.replace(/[\p{Cc}\p{Zl}\p{Zp}\u202a-\u202e\u2066-\u2069\s]+/gu, ' ').trim();
   if (words === '') return undefined;
   const characters = [...words.toWellFormed()];
-  return characters.length <= MAX_WORDS ? words.toWellFormed() : `${characters.slice(0, MAX_WORDS - 1).join('')}…`;
+  return characters.length <= MAX_MESSAGE_LENGTH ? words.toWellFormed() : `${characters.slice(0, MAX_MESSAGE_LENGTH - 1).join('')}…`;
 }
 
-function wordsInJson(text: string): string {
+function messageInJson(text: string): string {
   let said: unknown;
   try {
     said = JSON.parse(text);
@@ -32,11 +32,11 @@ function wordsInJson(text: string): string {
 export function retryAfterOf(headers: Headers): number | undefined {
   const value = headers.get('Retry-After') ?? '';
   const seconds = /^\d{1,9}$/.test(value) ? Number(value) : Math.ceil((Date.parse(value) - Date.now()) / 1000);
-  return Number.isNaN(seconds) ? undefined : Math.min(Math.max(seconds, 0), LONGEST_MS / 1000);
+  return Number.isNaN(seconds) ? undefined : Math.min(Math.max(seconds, 0), MAX_MS / 1000);
 }
 
-/** RFC 9111, 5.2.2: as long as `max-age` says; 0 where nothing says so, or anything says not to. */
-export function keepForMs(headers: Headers): number {
+/** RFC 9111, 5.2.2: `max-age` in milliseconds; 0 without it, and with `no-store` or `no-cache`. */
+export function cacheForMs(headers: Headers): number {
   const directives = (headers.get('Cache-Control') ?? '')
     .toLowerCase()
     .split(',')
@@ -44,5 +44,5 @@ export function keepForMs(headers: Headers): number {
   if (directives.some((item) => /^no-(?:store|cache)\b/.test(item))) return 0;
   const [, seconds = '0'] = directives.map((item) => /^max-age="?(\d{1,9})"?$/.exec(item)).find((match) => match !== null) ?? [];
   const age = Number(headers.get('Age') ?? 0) || 0;
-  return Math.min(Math.max(Number(seconds) - age, 0) * 1000, LONGEST_MS);
+  return Math.min(Math.max(Number(seconds) - age, 0) * 1000, MAX_MS);
 }

@@ -1,18 +1,18 @@
 import type { StoredPart } from '../../s3/multiparts.ts';
 
-/** Parts of one body that are being sent, several at once, and how far everything is stored without a gap. */
-export class PartsUnderway {
+/** The parts of one body that are being sent, several at once, and the offset up to which all bytes are stored without a gap. */
+export class PartsInFlight {
   readonly #concurrency: number;
   readonly #onStored: () => void;
   readonly #onFault: () => void;
   readonly #running = new Set<Promise<void>>();
-  /** Parts on their way, and those stored that have one on its way before them. */
+  /** Parts in flight, and stored parts behind a part in flight. */
   readonly #ends = new Map<number, { end: number; isStored: boolean }>();
   readonly #stored = new Map<number, StoredPart>();
   #written: number;
   #fault: { error: unknown } | undefined;
 
-  /** @param offset everything before it is stored */
+  /** @param offset all bytes before it are stored */
   constructor(offset: number, concurrency: number, onStored: () => void, onFault: () => void) {
     this.#written = offset;
     this.#concurrency = concurrency;
@@ -20,20 +20,20 @@ export class PartsUnderway {
     this.#onFault = onFault;
   }
 
-  /** Resolves when there is a place for another. @throws the first fault of those before */
-  async place(): Promise<void> {
+  /** Resolves when another part may be sent. @throws the first fault of the earlier parts */
+  async untilFree(): Promise<void> {
     while (this.#running.size >= this.#concurrency) await Promise.race(this.#running);
     this.throwFault();
   }
 
-  /** @param end where the part ends in the upload */
+  /** @param end offset of the part's end in the upload */
   add(number: number, end: number, sent: Promise<StoredPart>, done: (isStored: boolean) => void): void {
-    const place = { end, isStored: false };
-    this.#ends.set(number, place);
+    const entry = { end, isStored: false };
+    this.#ends.set(number, entry);
     const sending = sent
       .then((part) => {
         this.#stored.set(number, part);
-        place.isStored = true;
+        entry.isStored = true;
         this.#onStored();
       })
       .catch((error) => {
@@ -42,14 +42,14 @@ export class PartsUnderway {
       })
       .finally(() => {
         this.#running.delete(sending);
-        done(place.isStored);
+        done(entry.isStored);
       });
     this.#running.add(sending);
   }
 
   /**
-   * How far everything is stored, where that is further than at the last call: up to the first part that is not; with all of
-   * them stored, up to where the tails behind them end.
+   * The offset up to which all bytes are stored: the start of the first part that is not stored, or, when all parts are stored, the end
+   * of the tails behind them. Undefined when it is the same as at the last call.
    */
   advance(tailsEnd: number): number | undefined {
     const before = this.#written;
@@ -62,13 +62,13 @@ export class PartsUnderway {
     return this.#written > before ? this.#written : undefined;
   }
 
-  /** Those that this body sent, in the order of their numbers. */
+  /** The stored parts of this body, in the order of their numbers. */
   stored(): StoredPart[] {
     return [...this.#stored.values()].sort((a, b) => a.number - b.number);
   }
 
-  /** None is on its way any more, whatever became of it. */
-  async over(): Promise<void> {
+  /** Resolves when no part is in flight, stored or failed. */
+  async settled(): Promise<void> {
     await Promise.allSettled(this.#running);
   }
 

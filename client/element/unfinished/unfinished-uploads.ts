@@ -1,5 +1,5 @@
-// Finds what earlier visits left unfinished and goes on with it: by itself where the browser still lets the file be opened,
-// else once the person gives the file again.
+// Lists the unfinished uploads of earlier visits and resumes them: automatically when the browser still allows opening the file,
+// otherwise when the user adds the file again.
 import { heldLocks, openHandle } from '../../browser/optional-apis.ts';
 import { forget, interrupted } from '../../index.ts';
 import type { QueueOptions } from '../../options.ts';
@@ -8,30 +8,30 @@ import { UNDO_WITHIN_MS } from '../cancellations.ts';
 import type { PickedFile } from '../drop.ts';
 import type { Language } from '../language.ts';
 import { visibleName } from '../name.ts';
-import { Earlier, type EarlierUpload } from './earlier.ts';
 import { dropHandle, findHandle, isSameFile } from './file-handles.ts';
+import { UnfinishedList, type UnfinishedUpload } from './unfinished-list.ts';
 
-export interface EarlierVisitsHost {
+export interface UnfinishedUploadsHost {
   readonly options: QueueOptions;
   readonly language: Language;
-  say(message: string): void;
+  announce(message: string): void;
   send(files: readonly PickedFile[]): void;
   onChange(): void;
-  /** The last one went, and the focus with it. */
+  /** The last upload was removed while it had the focus. */
   onEmptied(): void;
 }
 
-export class EarlierVisits {
-  readonly #host: EarlierVisitsHost;
-  readonly #view: Earlier;
-  #uploads: EarlierUpload[] = [];
+export class UnfinishedUploads {
+  readonly #host: UnfinishedUploadsHost;
+  readonly #view: UnfinishedList;
+  #uploads: UnfinishedUpload[] = [];
   #loadedFor = '';
 
-  constructor(host: EarlierVisitsHost) {
+  constructor(host: UnfinishedUploadsHost) {
     this.#host = host;
-    this.#view = new Earlier({
-      onFile: (upload, file) => this.#goOn(upload, file),
-      onGoOn: (upload) => void this.#ask(upload),
+    this.#view = new UnfinishedList({
+      onFile: (upload, file) => this.#resume(upload, file),
+      onResume: (upload) => void this.#openAndResume(upload),
       onDiscard: (upload) => this.#discard(upload),
       onUndo: (upload) => this.#undo(upload),
     });
@@ -49,13 +49,13 @@ export class EarlierVisits {
     this.#view.show(this.#uploads, this.#host.language);
   }
 
-  /** Once for an endpoint: what is begun later in this visit is in the list already. */
+  /** Loads the records once for each endpoint, because uploads that start later in this visit are listed elsewhere. */
   async load(signal: AbortSignal): Promise<void> {
     const { options } = this.#host;
     const endpoint = String(options.endpoint);
     if (this.#loadedFor === endpoint) return;
     this.#loadedFor = endpoint;
-    // The element may be connected anew before this has looked: then the next one does.
+    // If the element is disconnected while this loads, the next connection loads again.
     const again = () => {
       this.#loadedFor = '';
     };
@@ -63,9 +63,9 @@ export class EarlierVisits {
     const all = (await interrupted(options.store).catch(() => [])).filter((record) => record.endpoint === endpoint);
     const inUse = await keysInUse(all);
     const records = all.filter(({ key }) => !inUse.has(key));
-    const uploads: EarlierUpload[] = await Promise.all(records.map(async (record) => ({ record, handle: await findHandle(record) })));
+    const uploads: UnfinishedUpload[] = await Promise.all(records.map(async (record) => ({ record, handle: await findHandle(record) })));
     const files: PickedFile[] = [];
-    const kept: EarlierUpload[] = [];
+    const kept: UnfinishedUpload[] = [];
     for (const upload of uploads) {
       const file = upload.handle && (await openHandle(upload.handle, false));
       if (file && isSameFile(upload.record, file)) files.push(pickedAs(upload, file));
@@ -75,12 +75,12 @@ export class EarlierVisits {
     signal.removeEventListener('abort', again);
     this.#uploads.push(...kept);
     if (files.length > 0) this.#host.send(files);
-    this.#change();
+    this.#changed();
     const { length } = this.#uploads;
-    if (length > 0) this.#host.say(this.#host.language.strings.spokenInterrupted(length));
+    if (length > 0) this.#host.announce(this.#host.language.strings.announceUnfinished(length));
   }
 
-  /** Takes the given files off the list where they are on it; each then goes on under the path it had. */
+  /** Removes the files from the list if they are on it, and returns them with the path that their upload had. */
   claim(files: readonly PickedFile[]): PickedFile[] {
     const claimed = files.map((picked) => {
       const index = this.#uploads.findIndex(
@@ -91,73 +91,73 @@ export class EarlierVisits {
       clearTimeout(upload?.discarding);
       return upload ? { ...pickedAs(upload, picked.file), ...(picked.handle && { handle: picked.handle }) } : picked;
     });
-    this.#change();
+    this.#changed();
     return claimed;
   }
 
-  #goOn(upload: EarlierUpload, file: File): void {
-    this.#take(upload);
+  #resume(upload: UnfinishedUpload, file: File): void {
+    this.#removeFromList(upload);
     this.#host.send([pickedAs(upload, file)]);
   }
 
-  async #ask(upload: EarlierUpload): Promise<void> {
+  async #openAndResume(upload: UnfinishedUpload): Promise<void> {
     const file = upload.handle && (await openHandle(upload.handle, true));
     if (file && isSameFile(upload.record, file)) {
-      this.#goOn(upload, file);
+      this.#resume(upload, file);
       return;
     }
-    // Moved, changed or not allowed: the file has to be given again.
+    // The file was moved or changed, or the user denied access: the user must choose it again.
     this.#uploads = this.#uploads.map((known) => (known === upload ? { record: upload.record } : known));
-    this.#change();
+    this.#changed();
     this.#view.focus();
   }
 
-  /** For good after a while. A page that is closed before has discarded nothing. */
-  #discard(upload: EarlierUpload): void {
+  /** Discards the upload after ten seconds. If the page is closed within that time, nothing is discarded. */
+  #discard(upload: UnfinishedUpload): void {
     const { strings } = this.#host.language;
     const discarded = { ...upload, discarding: setTimeout(() => void this.#forget(discarded), UNDO_WITHIN_MS) };
     this.#replace(upload, discarded);
-    this.#host.say(`${strings.spokenDiscarded(visibleName(upload.record.name))} ${strings.spokenUndo}`);
+    this.#host.announce(`${strings.announceDiscarded(visibleName(upload.record.name))} ${strings.announceUndo}`);
   }
 
-  #undo({ record, handle, discarding }: EarlierUpload): void {
+  #undo({ record, handle, discarding }: UnfinishedUpload): void {
     clearTimeout(discarding);
     const upload = this.#uploads.find((known) => known.record === record);
     if (upload !== undefined) this.#replace(upload, { record, handle });
   }
 
-  #replace(upload: EarlierUpload, by: EarlierUpload): void {
+  #replace(upload: UnfinishedUpload, by: UnfinishedUpload): void {
     const index = this.#uploads.indexOf(upload);
     if (index < 0) return;
     this.#uploads[index] = by;
-    this.#change();
+    this.#changed();
     this.#view.focus(index);
   }
 
-  async #forget(upload: EarlierUpload): Promise<void> {
+  async #forget(upload: UnfinishedUpload): Promise<void> {
     if (!this.#uploads.includes(upload)) return;
     const hadFocus = this.element.matches(':focus-within');
     this.#uploads = this.#uploads.filter((known) => known !== upload);
-    this.#change();
+    this.#changed();
     if (hadFocus && !this.#view.focus()) this.#host.onEmptied();
     void dropHandle(upload.record);
-    // What can't be deleted on the server now expires there by itself.
+    // If the server cannot be reached, the upload expires there.
     await forget(upload.record, { ...this.#host.options, deleteRemote: true }).catch(() => undefined);
   }
 
-  #take(upload: EarlierUpload): void {
+  #removeFromList(upload: UnfinishedUpload): void {
     this.#uploads = this.#uploads.filter((known) => known !== upload);
-    this.#change();
+    this.#changed();
     if (!this.#view.focus()) this.#host.onEmptied();
   }
 
-  #change(): void {
+  #changed(): void {
     this.show();
     this.#host.onChange();
   }
 }
 
-function pickedAs({ record, handle }: EarlierUpload, file: File): PickedFile {
+function pickedAs({ record, handle }: UnfinishedUpload, file: File): PickedFile {
   const { relativePath } = record;
   return { file, ...(relativePath !== undefined && { relativePath }), ...(handle && { handle }) };
 }

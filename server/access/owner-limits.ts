@@ -1,4 +1,4 @@
-// An owner with limits, as applications write it: in the claim of a grant, and in the answer to a question of ours.
+// An owner with limits, as applications write it: in the claim of a grant, and in an answer of LANDFALL_ACCESS_URL.
 import { z } from 'zod';
 import { schemaOf } from '../config/setting-kinds.ts';
 import { ACTIONS, type Limits, LimitsSchema } from '../ledger/limits.ts';
@@ -8,9 +8,9 @@ const count = z.number().int().nonnegative();
 const bytes = schemaOf({ kind: 'size' }) as z.ZodType<number>;
 const duration = schemaOf({ kind: 'duration' }) as z.ZodType<number>;
 
-/** Nothing else may be in it: a limit that is misspelt must not be a missing limit. */
-const GivenSchema = z.strictObject({
-  owner: z.string().refine(isOwner, 'It is no name.'),
+/** Strict, because a misspelt limit must not silently be no limit. */
+const OwnerLimitsSchema = z.strictObject({
+  owner: z.string().refine(isOwner, 'It is not a valid name.'),
   maxUploads: count.optional(),
   maxUploadSize: bytes.optional(),
   maxBytes: bytes.optional(),
@@ -21,11 +21,11 @@ const GivenSchema = z.strictObject({
 });
 
 /**
- * @param name what it is called where something is wrong in it
- * @returns or what is wrong: `in “name.maxUploads”: …`
+ * @param name what error texts call the value
+ * @returns the owner and limits, or the mistake: `in “name.maxUploads”: …`
  */
-export function readGiven(given: unknown, name: string): { owner: string; limits: Limits } | string {
-  const parsed = GivenSchema.safeParse(given);
+export function parseOwnerLimits(given: unknown, name: string): { owner: string; limits: Limits } | string {
+  const parsed = OwnerLimitsSchema.safeParse(given);
   if (!parsed.success) return faultIn(parsed.error, name);
   const { owner, maxUploadSize, keepFilesFor, ...rest } = parsed.data;
   const limits = LimitsSchema.safeParse({ ...rest, maxUploadBytes: maxUploadSize, keepFilesForMs: keepFilesFor });

@@ -1,53 +1,53 @@
-// Sees to it that every event gets its position, soon after its commit, and goes when it is old.
+// Gives every event its position, soon after its commit, and deletes old events.
 import type { Logger } from 'pino';
 import type { EventLog } from '../ledger/event-log.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 
-/** What no hint told of is found so soon: an upload that was created, an operator's command, another process that died. */
+/** How often the ledger is read for events that no notice announced: of a creation, an operator's command, another process that died. */
 const EVERY_MS = 1000;
 const FORGET_EVERY_MS = 3_600_000;
 
-export interface PositionsOptions {
+export interface EventPositionsOptions {
   events: EventLog;
   ledger: Pick<Ledger, 'now' | 'onAnyChange'>;
   keepEventsForMs: number;
-  /** Up to where all whom this process tells have heard, or are sure to. */
+  /** The position up to which every consumer of this process has its events, or is sure to get them. */
   cursor(): Promise<number>;
   log: Logger;
 }
 
-export class Positions {
-  readonly #options: PositionsOptions;
+export class EventPositions {
+  readonly #options: EventPositionsOptions;
   readonly #listeners = new Set<() => void>();
   #timer: NodeJS.Timeout | undefined;
   #stopHints = () => {};
-  #giving: Promise<void> | undefined;
+  #assigning: Promise<void> | undefined;
   #forgetting: Promise<void> | undefined;
-  #isAgain = false;
+  #isRequested = false;
   #isWell = true;
   #isClosed = false;
   #forgetAtMs = 0;
 
-  constructor(options: PositionsOptions) {
+  constructor(options: EventPositionsOptions) {
     this.#options = options;
   }
 
-  /** Resolves when all that happened before has a position. @throws when the ledger can't be reached */
+  /** Resolves when all earlier events have a position. @throws when the ledger does not answer */
   async start(): Promise<void> {
     const { events, ledger } = this.#options;
-    while ((await events.give()) > 0);
+    while ((await events.assignPositions()) > 0);
     this.#stopHints = ledger.onAnyChange(() => {
-      // Where nobody waits, the timer does.
-      if (this.#listeners.size > 0) this.#give();
+      // Without a listener, the timer is soon enough.
+      if (this.#listeners.size > 0) this.#assign();
     });
     this.#timer = setInterval(() => {
-      this.#give();
+      this.#assign();
       if (performance.now() >= this.#forgetAtMs) this.#forget();
     }, EVERY_MS).unref();
   }
 
-  /** Calls back when there may be more to read. Returns how to stop. */
-  onGiven(listener: () => void): () => void {
+  /** Calls the listener when there may be new events. Returns a function that removes the listener. */
+  onNewEvents(listener: () => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
@@ -56,23 +56,23 @@ export class Positions {
     this.#isClosed = true;
     this.#stopHints();
     clearInterval(this.#timer);
-    await this.#giving;
+    await this.#assigning;
     await this.#forgetting;
   }
 
-  #give(): void {
-    this.#isAgain = true;
-    this.#giving ??= this.#giveAll().finally(() => {
-      this.#giving = undefined;
+  #assign(): void {
+    this.#isRequested = true;
+    this.#assigning ??= this.#assignAll().finally(() => {
+      this.#assigning = undefined;
     });
   }
 
-  async #giveAll(): Promise<void> {
+  async #assignAll(): Promise<void> {
     const { events, log } = this.#options;
     try {
-      while (this.#isAgain && !this.#isClosed) {
-        this.#isAgain = false;
-        while (!this.#isClosed && (await events.give()) > 0) {
+      while (this.#isRequested && !this.#isClosed) {
+        this.#isRequested = false;
+        while (!this.#isClosed && (await events.assignPositions()) > 0) {
           for (const listener of this.#listeners) listener();
           // Requests come first.
           await new Promise((resolve) => setImmediate(resolve));
@@ -81,7 +81,7 @@ export class Positions {
       this.#isWell = true;
     } catch (error) {
       // The timer tries again.
-      if (this.#isWell) log.warn({ err: error }, 'events can not be told of yet: the ledger does not answer');
+      if (this.#isWell) log.warn({ err: error }, 'events get no positions yet: the ledger does not answer');
       this.#isWell = false;
     }
   }
@@ -91,9 +91,9 @@ export class Positions {
     this.#forgetAtMs = performance.now() + FORGET_EVERY_MS;
     this.#forgetting ??= (async () => events.forget(ledger.now() - keepEventsForMs, await cursor()))()
       .then((count) => {
-        if (count > 0) log.info({ count }, 'old events were forgotten');
+        if (count > 0) log.info({ count }, 'old events were deleted');
       })
-      .catch((error: unknown) => log.warn({ err: error }, 'old events can not be forgotten yet'))
+      .catch((error: unknown) => log.warn({ err: error }, 'deleting old events failed'))
       .finally(() => {
         this.#forgetting = undefined;
       });

@@ -1,5 +1,4 @@
-// A file that is ready to be sent: known again by its head, middle and tail, with the record of how far an earlier run came.
-
+// An upload that is ready to start: its source, identified by a fingerprint, and the journal of an earlier run.
 import type { UploadOptions } from '../options.ts';
 import type { Platform, Source } from '../ports.ts';
 import { fingerprintOf, Journal, resumeKey } from '../resume/journal.ts';
@@ -8,7 +7,7 @@ import { ChunkSize } from './chunk-size.ts';
 import type { ReadableSource } from './source-reader.ts';
 import { SourceVerification } from './source-verification.ts';
 
-export interface Opened extends ReadableSource {
+export interface PreparedUpload extends ReadableSource {
   readonly name: string;
   readonly journal: Journal;
   checksum: RunningChecksum | undefined;
@@ -16,13 +15,13 @@ export interface Opened extends ReadableSource {
 }
 
 /** @throws UploadError as `Source.read` */
-export async function prepare(
+export async function prepareUpload(
   source: Source,
   name: string,
   endpoint: string,
   options: UploadOptions,
-  platform: Pick<Platform, 'crc32' | 'breathe' | 'store' | 'chunks'>,
-): Promise<Opened> {
+  platform: Pick<Platform, 'crc32' | 'yieldToPage' | 'store' | 'chunks'>,
+): Promise<PreparedUpload> {
   const { crc32, store, chunks } = platform;
   const { chunkSize, verifySource, checksum = true, resume = true } = options;
   const fingerprint = source.isResumable ? await fingerprintOf(source, crc32) : '';
@@ -35,7 +34,7 @@ export async function prepare(
     fingerprint,
     metadata: metadataOf(source, name, options),
   });
-  // What has no known end, or can't be read again, is held in memory until it is confirmed.
+  // A stream cannot be read again, so its bytes stay in memory until the server confirms them.
   const limits = source.isResumable ? chunks : { ...chunks, wholeBody: false };
   return {
     source,
@@ -47,7 +46,7 @@ export async function prepare(
   };
 }
 
-/** What the server is told of it. */
+/** The `Upload-Metadata` of the creation. */
 function metadataOf(source: Source, name: string, options: UploadOptions): Record<string, string> {
   const type = options.type ?? source.type;
   const relativePath = options.relativePath ?? source.relativePath;

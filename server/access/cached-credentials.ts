@@ -1,17 +1,17 @@
-// What the ledger has of credentials, as it was within the last second: so long one that was taken back may still count, in every process.
+// Credentials in the ledger, cached for a second: for that long a revoked one may still be accepted, in every process.
 import type { Credential, Credentials } from '../ledger/credentials.ts';
 
 const FRESH_MS = 1000;
-const MAX_KNOWN = 10_000;
+const MAX_CACHED = 10_000;
 
-interface Known {
+interface CachedCredential {
   readMs: number;
   credential: Promise<Credential | undefined>;
 }
 
-export class FreshCredentials {
+export class CachedCredentials {
   readonly #credentials: Credentials;
-  readonly #known = new Map<string, Known>();
+  readonly #cached = new Map<string, CachedCredential>();
 
   constructor(credentials: Credentials) {
     this.#credentials = credentials;
@@ -19,14 +19,14 @@ export class FreshCredentials {
 
   /** Undefined: the ledger has none under this id. */
   get(id: string): Promise<Credential | undefined> {
-    const known = this.#known.get(id);
+    const known = this.#cached.get(id);
     const now = performance.now();
     if (known !== undefined && now - known.readMs < FRESH_MS) return known.credential;
     const credential = this.#credentials.get(id);
-    // Ids come from whoever asks: as many as he makes up must not fill the memory.
-    if (this.#known.size >= MAX_KNOWN) this.#known.clear();
-    this.#known.set(id, { readMs: now, credential });
-    credential.catch(() => this.#known.delete(id));
+    // Clients choose the ids, so invented ones must not fill the memory.
+    if (this.#cached.size >= MAX_CACHED) this.#cached.clear();
+    this.#cached.set(id, { readMs: now, credential });
+    credential.catch(() => this.#cached.delete(id));
     return credential;
   }
 }

@@ -1,12 +1,12 @@
 import type { UploadQueue } from '../handle/queue.ts';
 import type { UploadState } from '../handle/snapshot.ts';
-import { isOver } from '../handle/states.ts';
-import { dropHandle, type FileIdentity, identityKey, keepHandle } from './earlier/file-handles.ts';
+import { isFinal } from '../handle/states.ts';
+import { dropHandle, type FileIdentity, identityKey, keepHandle } from './unfinished/file-handles.ts';
 
-/** Which file stands behind which upload, by the id of its handle. */
-export class KnownFiles {
+/** Knows the file of each upload, by the id of the upload's handle. */
+export class FileRegistry {
   readonly #identities = new Map<string, FileIdentity>();
-  /** The latest upload of each file. */
+  /** Id of the latest upload of each file. */
   readonly #ids = new Map<string, string>();
   /** Uploads whose file handle the browser keeps for a later visit. */
   readonly #kept = new Set<string>();
@@ -19,11 +19,11 @@ export class KnownFiles {
     void keepHandle(identity, handle);
   }
 
-  /** The upload of a file that is given a second time while the first is on its way: the two would wait for each other, and then arrive twice. */
-  underWay(identity: FileIdentity, queue: UploadQueue<never> | undefined): string | undefined {
+  /** The running upload of a file that is added again. A second upload would wait for the first, and then store the file twice. */
+  activeUpload(identity: FileIdentity, queue: UploadQueue<never> | undefined): string | undefined {
     const id = this.#ids.get(identityKey(identity));
     const upload = id === undefined ? undefined : queue?.get(id);
-    return upload !== undefined && !isOver(upload.snapshot.state) ? id : undefined;
+    return upload !== undefined && !isFinal(upload.snapshot.state) ? id : undefined;
   }
 
   rename(id: string, newId: string): void {
@@ -35,7 +35,7 @@ export class KnownFiles {
     if (this.#kept.delete(id)) this.#kept.add(newId);
   }
 
-  /** A failed upload keeps its handle: a later visit goes on with it. */
+  /** Call when an upload ended. A failed upload keeps its file handle, so that a later visit can resume it. */
   ended(id: string, state: UploadState): void {
     const identity = this.#identities.get(id);
     if (identity === undefined || state === 'failed' || !this.#kept.delete(id)) return;

@@ -1,5 +1,5 @@
-/** Runs an action now, or at most once in a while: figures that change ten times a second cannot be read. */
-export class Pace {
+/** Runs an action now, or at most once in an interval, because figures that change ten times a second cannot be read. */
+export class Throttle {
   readonly #act: () => void;
   readonly #everyMs: number;
   #timer: ReturnType<typeof setTimeout> | undefined;
