@@ -5,7 +5,7 @@ import type { InspectionStarts } from '../finish/inspection-starts.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { UploadIn } from '../ledger/upload.ts';
 import type { TryLock } from '../locking/locker.ts';
-import { mayComeWhole, type NewUpload, WHOLE_BYTES } from '../staging/admission.ts';
+import { type NewUpload, WHOLE_BYTES } from '../staging/admission.ts';
 import { memoryBody } from '../staging/body-source.ts';
 import type { Receiver } from '../staging/receiver.ts';
 import type { Staging } from '../staging/staging.ts';
@@ -25,11 +25,14 @@ export class WholeFiles {
     this.#options = options;
   }
 
-  /** Whether the form's Content-Length says that it is small, and the row of an upload may come after its bytes. */
+  /**
+   * Whether the form's Content-Length says that it is small, and the row of an upload may come after its bytes. Only where one process
+   * serves the ledger: `tryWith` would write the lock of each upload to a shared ledger.
+   */
   isFor(request: IncomingMessage): boolean {
     const { ledger, staging } = this.#options;
     const formBytes = Number(request.headers['content-length'] ?? Number.POSITIVE_INFINITY);
-    return formBytes <= WHOLE_BYTES && mayComeWhole(ledger, staging);
+    return formBytes <= WHOLE_BYTES && ledger.isAlone && staging.isReadableInProgress;
   }
 
   /**

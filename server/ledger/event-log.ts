@@ -113,10 +113,13 @@ export class EventLog {
     for (const { id, position, body } of given) await engine.execute({ ...query, parameters: [position, body, givenAt, null, id] });
   }
 
+  /** By ids: a join with the list would read the whole table as long as PostgreSQL has no statistics of it. */
   async #writeTogether(db: Kysely<Schema>, given: readonly PositionedEvent[]): Promise<void> {
-    const set = sql`update events set position = given.position, body = given.body, "givenAt" = ${this.#options.now()}, upload = null`;
-    const from = sql`jsonb_to_recordset(${JSON.stringify(given)}::jsonb) as given(id text, position bigint, body text)`;
-    await sql`${set} from ${from} where events.id = given.id and events.position is null`.execute(db);
+    const ids = given.map(({ id }) => id);
+    const bodies = JSON.stringify(Object.fromEntries(given.map(({ id, position, body }) => [id, { position, body }])));
+    const now = this.#options.now();
+    await sql`update events set position = (bodies -> id ->> 'position')::bigint, body = bodies -> id ->> 'body', "givenAt" = ${now}, upload = null
+      from (select ${bodies}::jsonb as bodies) as given where id = any(${ids}::text[]) and events.position is null`.execute(db);
   }
 
   /** Reads events after a position, in order. */

@@ -1,6 +1,7 @@
 import type { CompiledQuery, InsertResult, Updateable } from 'kysely';
 import { type Guard, guarded } from './conditions.ts';
 import type { Engine } from './engine.ts';
+import type { RowChanges } from './row-changes.ts';
 import type { UploadTable } from './schema.ts';
 import { JUST_CREATED, toUpload, type Upload, type UploadRow } from './upload.ts';
 import type { UploadId } from './upload-id.ts';
@@ -9,7 +10,7 @@ import type { UploadId } from './upload-id.ts';
  * The queries that every upload needs, compiled once with changing parameters: Kysely takes several times longer to build a query
  * than SQLite to run it.
  */
-export class UploadRows {
+export class UploadRows implements RowChanges {
   readonly #engine: Engine;
   #select: CompiledQuery<UploadRow> | undefined;
   #insert: { query: CompiledQuery<InsertResult>; columns: (keyof UploadRow)[] } | undefined;

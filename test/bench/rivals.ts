@@ -90,6 +90,11 @@ export const FORMIDABLE: Rival = node('formidable', 'formidable', ONE_REQUEST);
 
 export const UPLOADX: Rival = node('Express + @uploadx/core', 'uploadx', { send: sendByUploadx, sendSmall: sendByUploadx, inChunks: true });
 
+/** Writes the bytes, makes two transactions, and does nothing else. */
+export function barePostgres(databaseUrl: string): Rival {
+  return node('the bytes and two transactions', 'bare-postgres', NODE_TUS, { BENCH_DATABASE_URL: databaseUrl });
+}
+
 export const NGINX: Rival = {
   name: 'nginx, PUT',
   send: sendByPut,
