@@ -142,7 +142,7 @@ const WORDS = {
   discard: 'Discard',
   discarded: 'Discarded',
   wrongFile: (chosen: string, wanted: string): string => `“${chosen}” does not match this upload. Choose the unchanged file “${wanted}”.`,
-  completedTitle: 'Previously uploaded in this browser',
+  completedTitle: 'Previous uploads',
   completedAt: (date: string): string => date,
   clearCompleted: 'Clear list',
 

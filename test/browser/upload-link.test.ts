@@ -46,7 +46,7 @@ describe('an upload link', () => {
     const shown = await shownText(page.locator('body'));
     expect(shown).toMatch(/Open until January 16, 2027/);
     expect(shown).toContain('You can upload 12 more files. You have 1\u00a0TiB of space left.');
-    expect(await shownText(page.locator('landfall-upload .rules'))).toMatch(/^Up to 200 GiB each\. Accepted: .*video/);
+    expect(await shownText(page.locator('landfall-upload .rules'))).toMatch(/^Up to 200 GiB per file\. Accepted: .*video/);
     await lookAt(page, 'link');
     // The token goes in headers alone.
     expect(asked.filter((line) => line.includes(token))).toEqual([]);

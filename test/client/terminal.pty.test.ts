@@ -144,9 +144,7 @@ describe('on a terminal', () => {
     await writeFile(bad, 'MZ this is a program');
     sending.proxy.bytesPerSecond = 2 * MIB;
     const terminal = open(sending, [bad, film.path, '--to', sending.proxy.url]);
-    await expect
-      .poll(() => terminal.screen()[0] ?? '', PATIENCE)
-      .toMatch(/photo\.jpg: The content of the file does not match its name\./);
+    await expect.poll(() => terminal.screen()[0] ?? '', PATIENCE).toMatch(/photo\.jpg: The content of the file does not match its name\./);
     sending.proxy.bytesPerSecond = Number.POSITIVE_INFINITY;
     expect(await terminal.ended).toBe(1);
     expect(terminal.screen().join('\n')).toMatch(/photo\.jpg: [\s\S]*1 of 2 files accepted, 3 MiB in /);
