@@ -102,8 +102,9 @@ export interface UploadOptions {
   /**
    * Compute CRC-32 checksums for the server to verify. When the checksum of the whole file differs, the server refuses the file. When
    * that of a chunk differs, the client sends the chunk again. Chunks carry a checksum if the server supports it, except for a while
-   * after a broken or slow connection. Node sends a file in one body, without chunk checksums, unless `chunkSize` is a number. @default
-   * true
+   * after a broken or slow connection. Node sends a file in one body, without chunk checksums, unless `chunkSize` is a number.
+   *
+   * @default true
    */
   checksum?: boolean;
   /**

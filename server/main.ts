@@ -15,6 +15,7 @@ import { isCredentialsCommand, runCredentialsCommand } from './operator/credenti
 import { LIMIT_OPTIONS, requireNoLimits, requireOwnFlags, SETTINGS_NAMED_LIKE_LIMITS } from './operator/limit-options.ts';
 import { runOperatorCommand } from './operator/operator.ts';
 import { UsageError } from './operator/usage.ts';
+import { BatchedLog } from './runtime/batched-log.ts';
 import { pause } from './runtime/pause.ts';
 import { StartError } from './runtime/start-error.ts';
 import { terminalLog } from './runtime/terminal-log.ts';
@@ -103,7 +104,7 @@ async function serve(config: Config): Promise<void> {
   if (config.databaseUrl === '' && !hasSqlite(config.dataDir)) requireAccessRule(config, true);
   boundYoungGeneration();
   // Asynchronous: writing one upload's log line must not delay the next upload.
-  const destination = pino.destination({ sync: false });
+  const destination = new BatchedLog(pino.destination({ sync: false }));
   process.on('exit', () => destination.flushSync());
   const terminal = process.stdout.isTTY ? terminalLog((text) => process.stdout.write(text)) : undefined;
   const log = pino({ level: config.logLevel }, terminal ?? destination);
@@ -189,8 +190,8 @@ main().catch((error: unknown) => {
   const isArgument = error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS');
   // The message of a system error, such as an address in use, is enough without a stack.
   const isKnown = error instanceof StartError || error instanceof S3Fault || isArgument || (error instanceof Error && 'syscall' in error);
-  const place = unwritableDirectory(error);
-  if (place !== undefined || isKnown) process.stderr.write(`landfall-server: ${place ?? (error as Error).message}\n`);
+  const problem = unwritableDirectory(error);
+  if (problem !== undefined || isKnown) process.stderr.write(`landfall-server: ${problem ?? (error as Error).message}\n`);
   else console.error(error);
-  process.exit(place !== undefined || isArgument || (error instanceof StartError && error.isMistake) ? 2 : 1);
+  process.exit(problem !== undefined || isArgument || (error instanceof StartError && error.isMistake) ? 2 : 1);
 });

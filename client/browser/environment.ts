@@ -57,21 +57,21 @@ const doNothing = () => {};
 
 /** A guard shared by several uploads: begins with the first and ends with the last. */
 class SharedGuard {
-  #takers = 0;
-  readonly #begin: () => () => void;
-  #end: () => void = doNothing;
+  #holders = 0;
+  readonly #start: () => () => void;
+  #stop: () => void = doNothing;
 
-  constructor(begin: () => () => void) {
-    this.#begin = begin;
+  constructor(start: () => () => void) {
+    this.#start = start;
   }
 
   acquire(): () => void {
-    if (this.#takers++ === 0) this.#end = this.#begin();
+    if (this.#holders++ === 0) this.#stop = this.#start();
     let isHeld = true;
     return () => {
       if (!isHeld) return;
       isHeld = false;
-      if (--this.#takers === 0) this.#end();
+      if (--this.#holders === 0) this.#stop();
     };
   }
 }

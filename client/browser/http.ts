@@ -30,11 +30,11 @@ function sendBytes(request: TransportRequest, body: Blob | null): Promise<Transp
       xhr.abort();
       reject(signal.reason);
     };
-    const end = (settle: () => void) => {
+    const finish = (settle: () => void) => {
       signal.removeEventListener('abort', abort);
       settle();
     };
-    const moved = (count: number) => {
+    const reportSent = (count: number) => {
       if (signal.aborted || count <= sent) return;
       sent = count;
       onSent(count);
@@ -45,17 +45,18 @@ function sendBytes(request: TransportRequest, body: Blob | null): Promise<Transp
     for (const [name, value] of Object.entries(headers)) xhr.setRequestHeader(name, value);
     if (body !== null && body.size > 0) {
       // A progress listener makes a cross-origin request need a preflight, so it is set only for requests with a body.
-      xhr.upload.onprogress = (event) => moved(event.loaded);
-      xhr.upload.onload = () => moved(body.size);
+      xhr.upload.onprogress = (event) => reportSent(event.loaded);
+      xhr.upload.onload = () => reportSent(body.size);
     }
     xhr.onload = () =>
-      end(() => {
+      finish(() => {
         // The response may arrive before the whole body was sent. With a 2xx the server does not need the rest.
-        if (xhr.status >= 200 && xhr.status <= 299) moved(body?.size ?? 0);
+        if (xhr.status >= 200 && xhr.status <= 299) reportSent(body?.size ?? 0);
         resolve({ status: xhr.status, header: (name) => xhr.getResponseHeader(name), text: xhr.responseText });
       });
-    xhr.onerror = () => end(() => reject(new TransportError('The connection failed.', { isUnreachable: sent === 0 })));
-    xhr.onabort = () => end(() => reject(signal.reason ?? new TransportError('The browser ended the request.', { isUnreachable: false })));
+    xhr.onerror = () => finish(() => reject(new TransportError('The connection failed.', { isUnreachable: sent === 0 })));
+    xhr.onabort = () =>
+      finish(() => reject(signal.reason ?? new TransportError('The browser ended the request.', { isUnreachable: false })));
     signal.addEventListener('abort', abort, { once: true });
     xhr.send(body);
   });

@@ -8,29 +8,29 @@ Uploads files and exits when the server has accepted or refused each of them. If
 run the same command again to resume. Prints the address of each accepted file to standard output,
 one a line, and everything else to standard error.
 
-  --to URL               the server, such as http://host:1080, or its upload endpoint, http://host/files
-    --json                 print a line of JSON for each file when it ends, and a "summary" at the end
-    --name NAME            store the file under this name (one file only)
-    --meta KEY=VALUE       metadata for the server; may be repeated
-    --token-file FILE      read your access token from FILE, or from standard input with -
-                           (default: the environment variable LANDFALL_TOKEN)
-    --header 'NAME: VALUE' send this header with every request; may be repeated
-    --concurrency N        number of files to upload at once (default 3)
-    --chunk-size SIZE      largest body of a request, such as 16MiB (default: the whole file)
-    --direct               upload directly to the server's S3 bucket, if it has one
-    --give-up-after TIME   fail after this time without progress, such as 10m or 2h (default 30m)
-    --no-resume            start from the first byte, and keep no record to resume from
-    --no-checksum          do not compute a checksum for the server to verify
-    --verify-source        read each file again before the upload completes, and fail if it changed
-                           (default: files up to 256 MiB)
-    --no-progress          show no progress
-    --quiet, -q            print only errors to standard error
-    --help, -h             show this help
-    --version              show the version
+  --to URL               the server, http://host:1080, or its upload endpoint, http://host/files
+  --json                 print a line of JSON for each file when it ends, and a "summary" at the end
+  --name NAME            store the file under this name (one file only)
+  --meta KEY=VALUE       metadata for the server; may be repeated
+  --token-file FILE      read your access token from FILE, or from standard input with -
+                         (default: the environment variable LANDFALL_TOKEN)
+  --header 'NAME: VALUE' send this header with every request; may be repeated
+  --concurrency N        number of files to upload at once (default 3)
+  --chunk-size SIZE      largest body of a request, such as 16MiB (default: the whole file)
+  --direct               upload directly to the server's S3 bucket, if it has one
+  --give-up-after TIME   fail after this time without progress, such as 10m or 2h (default 30m)
+  --no-resume            start from the first byte, and keep no record to resume from
+  --no-checksum          do not compute a checksum for the server to verify
+  --verify-source        read each file again before the upload completes, and fail if it changed
+                         (default: files up to 256 MiB)
+  --no-progress          show no progress
+  --quiet, -q            print only errors to standard error
+  --help, -h             show this help
+  --version              show the version
 
 Exit codes: 0 all files accepted; 1 some refused or failed; 2 wrong usage; 3 a file is missing or
-changed; 4 not allowed; 5 the server is unreachable or busy, run the command again to resume; 130 or
-143 stopped by a signal, run the command again to resume.`;
+changed; 4 not allowed; 5 the server is unreachable or busy; 130 or 143 stopped by a signal. After
+5, 130 and 143 run the same command again to resume.`;
 
 /** A mistake in the command line. The message is for the person who typed it. */
 export class UsageError extends Error {}

@@ -48,10 +48,10 @@ export function percent(part: number, whole: number | null): string {
 }
 
 export function totalText({ uploads, counts, sent, size, bytesPerSecond, etaSeconds }: QueueSnapshot): string {
-  const over = uploads.filter(({ state }) => isFinal(state)).length;
-  const wrong = counts.failed + counts.rejected;
+  const ended = uploads.filter(({ state }) => isFinal(state)).length;
+  const notAccepted = counts.failed + counts.rejected;
   const parts = [
-    `${over} of ${uploads.length} ${uploads.length === 1 ? 'file' : 'files'}${wrong > 0 ? ` (${wrong} not accepted)` : ''}`,
+    `${ended} of ${uploads.length} ${uploads.length === 1 ? 'file' : 'files'}${notAccepted > 0 ? ` (${notAccepted} not accepted)` : ''}`,
     `${formatBytes(sent)} of ${formatBytes(size)}`,
     percent(sent, size),
     ...(bytesPerSecond >= 1 ? [`${formatBytes(Math.round(bytesPerSecond))}/s`] : []),

@@ -19,7 +19,7 @@ export function noProgress(write: (text: string) => unknown, options: { notes: b
   return { update: () => {}, info: options.notes ? line : () => {}, error: line, printAround: (print) => print(), stop: () => {} };
 }
 
-const TELL_EVERY_MS = 10_000;
+const PRINT_EVERY_MS = 10_000;
 
 /** For files and pipes: prints a line with the totals every ten seconds. */
 export class LineProgress implements Progress {
@@ -33,7 +33,7 @@ export class LineProgress implements Progress {
 
   update(snapshot: QueueSnapshot): void {
     this.#latest = snapshot;
-    this.#timer ??= setInterval(() => this.#tell(), TELL_EVERY_MS);
+    this.#timer ??= setInterval(() => this.#print(), PRINT_EVERY_MS);
   }
 
   info(text: string): void {
@@ -52,7 +52,7 @@ export class LineProgress implements Progress {
     clearInterval(this.#timer);
   }
 
-  #tell(): void {
+  #print(): void {
     if (this.#latest === undefined) return;
     this.#write(`${totalText(this.#latest)}\n`);
   }

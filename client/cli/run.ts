@@ -29,18 +29,18 @@ export async function run({ files, options, output, progress, stopping }: RunOpt
 
   const track = async (file: string, handle: UploadHandle) => {
     const stop = reportEvents(handle, file, progress);
-    const end = await Promise.race([whenSettled(handle), whenPaused(handle, stopping)]);
+    const outcome = await Promise.race([whenSettled(handle), whenPaused(handle, stopping)]);
     stop();
-    if (end === 'paused') {
+    if (outcome === 'paused') {
       counts.interrupted += 1;
       output.ended(file, 'interrupted', handle.snapshot.url ? { url: handle.snapshot.url } : {});
       return;
     }
     const { state, error, url } = handle.snapshot;
-    if (end.status === 'fulfilled') {
+    if (outcome.status === 'fulfilled') {
       counts.accepted += 1;
-      bytes += end.value.size;
-      output.accepted(file, end.value);
+      bytes += outcome.value.size;
+      output.accepted(file, outcome.value);
     } else if (error !== undefined) {
       const event = state === 'rejected' ? 'rejected' : 'failed';
       counts[event] += 1;

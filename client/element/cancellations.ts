@@ -27,10 +27,10 @@ export class Cancellations {
     return new Set(this.#pending.keys());
   }
 
-  begin(upload: UploadHandle): void {
+  schedule(upload: UploadHandle): void {
     const { id, state } = upload.snapshot;
     if (isFinal(state) || this.#pending.has(id)) return;
-    const timer = setTimeout(() => this.end(id), UNDO_WITHIN_MS);
+    const timer = setTimeout(() => this.cancelNow(id), UNDO_WITHIN_MS);
     this.#pending.set(id, { upload, timer, wasPaused: state === 'paused' });
     upload.pause();
     this.#onChange();
@@ -38,7 +38,7 @@ export class Cancellations {
 
   /** Returns false when there is nothing to undo. */
   undo(id: string): boolean {
-    const cancellation = this.#take(id);
+    const cancellation = this.#removePending(id);
     if (cancellation === undefined) return false;
     if (!cancellation.wasPaused) cancellation.upload.resume();
     this.#onChange();
@@ -46,8 +46,8 @@ export class Cancellations {
   }
 
   /** Cancels the upload now, on the server too. */
-  end(id: string): void {
-    const cancellation = this.#take(id);
+  cancelNow(id: string): void {
+    const cancellation = this.#removePending(id);
     if (cancellation === undefined) return;
     void cancellation.upload.cancel({ deleteRemote: true }).catch(() => undefined);
     this.#onChange();
@@ -70,7 +70,7 @@ export class Cancellations {
     return { ...queue, ...sum, uploads, counts, isIdle: uploads.every(({ state }) => isFinal(state)) };
   }
 
-  #take(id: string): Cancellation | undefined {
+  #removePending(id: string): Cancellation | undefined {
     const cancellation = this.#pending.get(id);
     clearTimeout(cancellation?.timer);
     this.#pending.delete(id);

@@ -19,14 +19,14 @@ export class DownloadLinks {
   readonly #results = new Map<string, UploadResult>();
 
   /** @param endpoint saves the link for later visits of this endpoint; undefined: does not save it */
-  keep(handleId: string, result: UploadResult, endpoint: string | undefined): void {
+  save(handleId: string, result: UploadResult, endpoint: string | undefined): void {
     this.#results.set(handleId, result);
     const { id, url, name, size } = result;
     if (endpoint !== undefined && url !== null) saveCompleted({ id, endpoint, url, name, size, at: Date.now() });
   }
 
   /** Removes a link, also from later visits. */
-  drop(handleId: string): void {
+  remove(handleId: string): void {
     const result = this.#results.get(handleId);
     if (result !== undefined) removeCompleted(result.id);
     this.#results.delete(handleId);

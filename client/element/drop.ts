@@ -29,13 +29,13 @@ const LITTER = /^(?:\.DS_Store|\._.*|Thumbs\.db|desktop\.ini|\.localized)$/i;
  */
 export async function filesOfDrop(transfer: DataTransfer): Promise<PickedFile[]> {
   const items = [...transfer.items].filter((item) => item.kind === 'file');
-  const taken = items.map((item) => ({
+  const dropped = items.map((item) => ({
     entry: item.webkitGetAsEntry(),
     file: item.getAsFile(),
     handle: fileHandleOf(item),
   }));
   const picked: PickedFile[] = [];
-  for (const { entry, file, handle } of taken) {
+  for (const { entry, file, handle } of dropped) {
     if (entry?.isDirectory) {
       for await (const found of walk(entry as FileSystemDirectoryEntry)) picked.push(found);
     } else if (file) {

@@ -135,11 +135,11 @@ export class LandfallUploadElement extends ServerSafeElement {
    * Every visitor can read a token in a page, so use one with a visitor's permissions.
    */
   get token(): string | undefined {
-    return this.#token.given;
+    return this.#token.token;
   }
 
   set token(token: string | null | undefined) {
-    this.#token.given = token;
+    this.#token.token = token;
     if (this.#connected) this.#loadConfig(this.#connected.signal);
   }
 
@@ -148,11 +148,11 @@ export class LandfallUploadElement extends ServerSafeElement {
    * ask the user; uploads wait for it. Its result is used until the server refuses it.
    */
   get getToken(): GetToken | undefined {
-    return this.#token.ask;
+    return this.#token.getToken;
   }
 
-  set getToken(ask: GetToken | undefined) {
-    this.#token.ask = ask;
+  set getToken(getToken: GetToken | undefined) {
+    this.#token.getToken = getToken;
     if (this.#connected) this.#loadConfig(this.#connected.signal);
   }
 
@@ -250,7 +250,7 @@ export class LandfallUploadElement extends ServerSafeElement {
       };
       const config = await fetchConfig(url, headers, signal).catch((error: UploadError) => error);
       const isRefused = config instanceof UploadError ? config.status === 401 : config?.signIn === true;
-      if (signal.aborted || !isRefused || this.#token.ask === undefined) return config instanceof UploadError ? undefined : config;
+      if (signal.aborted || !isRefused || this.#token.getToken === undefined) return config instanceof UploadError ? undefined : config;
       const renewed = await this.#token.renewed(token).catch(() => undefined);
       if (renewed === undefined || renewed === token || tries === MAX_TOKENS) return config instanceof UploadError ? undefined : config;
       token = renewed;

@@ -55,12 +55,12 @@ export class FileIntake {
   async add(files: readonly PickedFile[], config: ServerConfig | undefined | Promise<ServerConfig | undefined>): Promise<void> {
     const { host } = this.#options;
     const isKnown = !(config instanceof Promise);
-    const given = isKnown ? files.map((picked): AddedFile => ({ picked })) : await this.#listPending(files);
+    const added = isKnown ? files.map((picked): AddedFile => ({ picked })) : await this.#listPending(files);
     const rules = await config;
     const refusals: string[] = [];
-    for (let start = 0; start < given.length; start += SLICE_FILES) {
+    for (let start = 0; start < added.length; start += SLICE_FILES) {
       if (start > 0) await yieldToPage();
-      refusals.push(...this.#addSlice(given.slice(start, start + SLICE_FILES), rules));
+      refusals.push(...this.#addSlice(added.slice(start, start + SLICE_FILES), rules));
     }
     const { strings } = host.language;
     for (const message of refusals.length <= MAX_ANNOUNCED_SINGLY ? refusals : [strings.announceRefusals(refusals.length)])
@@ -69,15 +69,15 @@ export class FileIntake {
 
   async #listPending(files: readonly PickedFile[]): Promise<AddedFile[]> {
     const { host, list, show } = this.#options;
-    const given: AddedFile[] = [];
+    const added: AddedFile[] = [];
     for (const [index, picked] of files.entries()) {
       if (index > 0 && index % SLICE_FILES === 0) await yieldToPage();
       const pendingId = `pending-${++this.#lastId}`;
       list.addPending(pendingId, listedAs(picked), host.language);
-      given.push({ picked, pendingId });
+      added.push({ picked, pendingId });
       if (index % SLICE_FILES === 0) show();
     }
-    return given;
+    return added;
   }
 
   /** @returns announcements of the refused files */
@@ -86,10 +86,10 @@ export class FileIntake {
     const { language } = host;
     const refusals: string[] = [];
     inBatch((send) => {
-      for (const given of files) {
-        const { picked, pendingId } = given;
+      for (const added of files) {
+        const { picked, pendingId } = added;
         const refusal = refusalOf(config, picked.file);
-        if (refusal === undefined) send(given);
+        if (refusal === undefined) send(added);
         else {
           const reason = language.reason(refusal, picked.file);
           list.addRefused(pendingId ?? `refused-${++this.#lastId}`, listedAs(picked), refusal, language);

@@ -41,13 +41,13 @@ export class Formats {
   /** `1.2 of 4.1 GiB` if both have the same unit, otherwise `24.0 MiB of 1.0 GiB`. */
   bytesOf(part: number, whole: number): { part: string; whole: string } {
     return {
-      part: powerOf(part) === powerOf(whole) ? this.#scaled(part, powerOf(whole)) : this.running(part),
-      whole: this.running(whole),
+      part: powerOf(part) === powerOf(whole) ? this.#scaled(part, powerOf(whole)) : this.fixedWidth(part),
+      whole: this.fixedWidth(whole),
     };
   }
 
   /** For a changing figure: keeps its width. */
-  running(bytes: number): string {
+  fixedWidth(bytes: number): string {
     const power = powerOf(bytes);
     return `${this.#scaled(bytes, power)} ${this.#unitOf(power)}`;
   }

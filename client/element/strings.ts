@@ -142,7 +142,7 @@ const WORDS = {
   discard: 'Discard',
   discarded: 'Discarded',
   wrongFile: (chosen: string, wanted: string): string => `“${chosen}” does not match this upload. Choose the unchanged file “${wanted}”.`,
-  completedTitle: 'Previously uploaded in this browser',
+  completedTitle: 'Previous uploads',
   completedAt: (date: string): string => date,
   clearCompleted: 'Clear list',
 
@@ -195,9 +195,9 @@ export type SomeUploadStrings = {
 export const ENGLISH: UploadStrings = { ...WORDS, reasons: {} };
 
 /** The English texts, with the given ones in their place. */
-export function wordsWith(given: SomeUploadStrings): UploadStrings {
+export function wordsWith(replacements: SomeUploadStrings): UploadStrings {
   const merged: Record<string, unknown> = { ...ENGLISH };
-  for (const [key, value] of Object.entries(given)) {
+  for (const [key, value] of Object.entries(replacements)) {
     const known = merged[key];
     if (value === undefined) continue;
     merged[key] = typeof known === 'object' && typeof value === 'object' ? { ...known, ...value } : value;

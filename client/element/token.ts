@@ -23,26 +23,26 @@ export type GetToken = (request: TokenRequest) => string | null | undefined | Pr
 type Token = string | undefined;
 
 export class TokenSource {
-  #given: Token;
-  #ask: GetToken | undefined;
+  #token: Token;
+  #getToken: GetToken | undefined;
   #current: Promise<Token> | undefined;
   #renewing: Promise<Token> | undefined;
 
-  get given(): Token {
-    return this.#given;
+  get token(): Token {
+    return this.#token;
   }
 
-  set given(token: string | null | undefined) {
-    this.#given = token || undefined;
+  set token(token: string | null | undefined) {
+    this.#token = token || undefined;
     this.#current = undefined;
   }
 
-  get ask(): GetToken | undefined {
-    return this.#ask;
+  get getToken(): GetToken | undefined {
+    return this.#getToken;
   }
 
-  set ask(ask: GetToken | undefined) {
-    this.#ask = ask;
+  set getToken(getToken: GetToken | undefined) {
+    this.#getToken = getToken;
     this.#current = undefined;
   }
 
@@ -69,7 +69,7 @@ export class TokenSource {
 
   /** The page's own headers and the token. */
   headersFor(base: UploadOptions['headers']): UploadOptions['headers'] {
-    if (this.#given === undefined && this.#ask === undefined) return base;
+    if (this.#token === undefined && this.#getToken === undefined) return base;
     return async (request) => ({ ...(await headersOf(base, request)), ...(await this.#authorization(request)) });
   }
 
@@ -78,7 +78,7 @@ export class TokenSource {
   }
 
   async #fetch(reason: TokenRequest['reason']): Promise<Token> {
-    return (await this.#ask?.({ reason })) || this.#given;
+    return (await this.#getToken?.({ reason })) || this.#token;
   }
 
   /** Keeps the token, unless `getToken` failed. */

@@ -83,7 +83,7 @@ export class Transfers {
   }
 
   async cancel(): Promise<void> {
-    for (const id of this.#cancellations.ids) this.#cancellations.end(id);
+    for (const id of this.#cancellations.ids) this.#cancellations.cancelNow(id);
     await this.#queue?.cancel({ deleteRemote: true }).catch(() => undefined);
   }
 
@@ -137,7 +137,7 @@ export class Transfers {
     const done = this.#queue?.get(id)?.done;
     done?.then(
       (result) => {
-        this.#links.keep(id, result, this.#host.keepsHistory ? String(this.#host.options.endpoint) : undefined);
+        this.#links.save(id, result, this.#host.keepsHistory ? String(this.#host.options.endpoint) : undefined);
         this.#host.onAccepted(result);
       },
       () => {
@@ -173,7 +173,7 @@ export class Transfers {
   #cancel(ids: readonly string[]): void {
     for (const id of ids) {
       const upload = this.#queue?.get(id);
-      if (upload !== undefined) this.#cancellations.begin(upload);
+      if (upload !== undefined) this.#cancellations.schedule(upload);
     }
     this.#host.announce(this.#host.language.strings.announceUndo);
   }
@@ -221,24 +221,24 @@ export class Transfers {
   }
 
   #remove(id: string): void {
-    const next = this.#drop(id);
+    const next = this.#removeRow(id);
     this.#throttle.now();
     if (this.isEmpty) this.#host.onEmptied();
     else next?.focus();
   }
 
   /** @returns the row that should get the focus */
-  #drop(id: string): ReturnType<UploadList['remove']> {
+  #removeRow(id: string): ReturnType<UploadList['remove']> {
     this.#queue?.remove(id);
     this.#files.remove(id);
-    this.#links.drop(id);
+    this.#links.remove(id);
     return this.list.remove(id);
   }
 
   #clearEnded(): void {
-    for (const id of this.#cancellations.ids) this.#cancellations.end(id);
+    for (const id of this.#cancellations.ids) this.#cancellations.cancelNow(id);
     const ended = this.snapshot.uploads.filter(({ state }) => isFinal(state)).map(({ id }) => id);
-    for (const id of [...ended, ...this.list.refusedIds()]) this.#drop(id);
+    for (const id of [...ended, ...this.list.refusedIds()]) this.#removeRow(id);
     this.#throttle.now();
     if (this.isEmpty) this.#host.onEmptied();
     else this.overview.focus();

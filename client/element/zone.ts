@@ -28,7 +28,7 @@ export class Zone {
   readonly #input: HTMLInputElement;
   readonly #folderInput: HTMLInputElement;
   readonly #onFiles: (files: PickedFile[]) => void;
-  #isOver = false;
+  #isDragOver = false;
   #state: ZoneState | undefined;
 
   constructor(onFiles: (files: PickedFile[]) => void) {
@@ -62,7 +62,7 @@ export class Zone {
   show(state: ZoneState): void {
     this.#state = state;
     const { strings, isBusy, isMore, rules, accept } = state;
-    setText(this.#heading, this.#isOver ? strings.dropNow : isMore ? strings.dropMore : canDrop() ? strings.dropHere : strings.choose);
+    setText(this.#heading, this.#isDragOver ? strings.dropNow : isMore ? strings.dropMore : canDrop() ? strings.dropHere : strings.choose);
     this.#heading.hidden = isBusy && !canDrop();
     setText(this.#files, isBusy ? strings.addFiles : strings.chooseFiles);
     setText(this.#folder, isBusy ? strings.addFolder : strings.chooseFolder);
@@ -83,18 +83,18 @@ export class Zone {
   acceptDrops(target: EventTarget, signal: AbortSignal): void {
     // Browsers report entering a child before leaving its parent, so only the count tells when the drag has left the target.
     let depth = 0;
-    const on = (type: string, act: (event: DragEvent) => void) =>
+    const on = (type: string, handle: (event: DragEvent) => void) =>
       target.addEventListener(
         type,
         (event) => {
-          if (event instanceof DragEvent && carriesFiles(event.dataTransfer)) act(event);
+          if (event instanceof DragEvent && carriesFiles(event.dataTransfer)) handle(event);
         },
         { signal },
       );
     on('dragenter', (event) => {
       event.preventDefault();
       depth++;
-      this.#over(true);
+      this.#setDragOver(true);
     });
     on('dragover', (event) => {
       event.preventDefault();
@@ -102,24 +102,24 @@ export class Zone {
     });
     on('dragleave', () => {
       depth = Math.max(0, depth - 1);
-      if (depth === 0) this.#over(false);
+      if (depth === 0) this.#setDragOver(false);
     });
     on('drop', (event) => {
       event.preventDefault();
       depth = 0;
-      this.#over(false);
-      if (event.dataTransfer) void filesOfDrop(event.dataTransfer).then((files) => this.#give(files));
+      this.#setDragOver(false);
+      if (event.dataTransfer) void filesOfDrop(event.dataTransfer).then((files) => this.#add(files));
     });
   }
 
-  #over(isOver: boolean): void {
-    if (this.#isOver === isOver) return;
-    this.#isOver = isOver;
+  #setDragOver(isOver: boolean): void {
+    if (this.#isDragOver === isOver) return;
+    this.#isDragOver = isOver;
     this.element.classList.toggle('over', isOver);
     if (this.#state) this.show(this.#state);
   }
 
-  #give(files: PickedFile[]): void {
+  #add(files: PickedFile[]): void {
     if (files.length > 0) this.#onFiles(files);
   }
 
@@ -129,7 +129,7 @@ export class Zone {
       const files = filesOfInput(input);
       // Otherwise choosing the same file again would not cause a `change` event.
       input.value = '';
-      this.#give(files);
+      this.#add(files);
     });
     return input;
   }

@@ -179,8 +179,8 @@ class Queue<Source> implements UploadQueue<Source>, ConcurrencyLimiter {
   }
 
   async cancel(options?: CancelOptions): Promise<void> {
-    const ends = await Promise.allSettled(Array.from(this.#entries, ({ handle }) => handle.cancel(options)));
-    const failed = ends.find((end) => end.status === 'rejected');
+    const results = await Promise.allSettled(Array.from(this.#entries, ({ handle }) => handle.cancel(options)));
+    const failed = results.find((result) => result.status === 'rejected');
     if (failed) throw failed.reason;
   }
 

@@ -46,7 +46,7 @@ class RacingHttpsAgent extends HttpsAgent {
 function connectRacing(options: TcpNetConnectOpts, callback: (error: Error | null, socket: Socket) => void): void {
   const racers = new Set<Socket>();
   let isOver = false;
-  const end = (error: Error | null, socket: Socket) => {
+  const finish = (error: Error | null, socket: Socket) => {
     if (isOver) return;
     isOver = true;
     clearInterval(timer);
@@ -54,21 +54,21 @@ function connectRacing(options: TcpNetConnectOpts, callback: (error: Error | nul
     if (error === null) localAddresses.set(socket.ref(), new LocalAddress(socket.localAddress ?? ''));
     callback(error, socket);
   };
-  const begin = () => {
+  const connectOnce = () => {
     const socket = connect(options).unref();
     racers.add(socket);
-    const fail = (error: Error) => end(error, socket);
+    const fail = (error: Error) => finish(error, socket);
     socket.once('error', fail);
     socket.once('connect', () => {
       socket.off('error', fail);
-      end(null, socket);
+      finish(null, socket);
     });
     // A socket that lost the race may still emit errors.
     socket.on('error', () => {});
     if (racers.size >= MAX_AT_ONCE) clearInterval(timer);
   };
-  const timer = setInterval(begin, ANOTHER_EVERY_MS).unref();
-  begin();
+  const timer = setInterval(connectOnce, ANOTHER_EVERY_MS).unref();
+  connectOnce();
 }
 
 /** The address of a connection on this device. */
@@ -98,12 +98,12 @@ const localAddresses = new WeakMap<Socket, LocalAddress>();
 export function onAddressGone(socket: Socket, listener: () => void): () => void {
   const address = localAddresses.get(socket);
   if (address === undefined) return () => {};
-  const timer = setInterval(look, CHECK_EVERY_MS).unref();
-  function look(): void {
+  const timer = setInterval(check, CHECK_EVERY_MS).unref();
+  function check(): void {
     if (!address?.isGone()) return;
     clearInterval(timer);
     listener();
   }
-  look();
+  check();
   return () => clearInterval(timer);
 }

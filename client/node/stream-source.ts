@@ -33,7 +33,7 @@ export class StreamSource implements Source {
   #pieces: Uint8Array[] = [];
   #start = 0;
   #end = 0;
-  #isOver = false;
+  #hasEnded = false;
 
   constructor({ stream, name, size }: UploadStream) {
     this.name = name;
@@ -45,9 +45,9 @@ export class StreamSource implements Source {
     if (start < this.#start) throw new UploadError('ERR_SOURCE_UNREADABLE', { detail: 'A stream can be read only once.' });
     // Reads one byte beyond the declared size, to check that the stream ends there.
     const wanted = end === this.size ? end + 1 : end;
-    while (this.#end < wanted && !this.#isOver) await this.#readPiece();
+    while (this.#end < wanted && !this.#hasEnded) await this.#readPiece();
     const { size } = this;
-    if (size !== null && (this.#end > size || (this.#isOver && this.#end < size))) {
+    if (size !== null && (this.#end > size || (this.#hasEnded && this.#end < size))) {
       throw new UploadError('ERR_SOURCE_CHANGED', { detail: 'The stream does not have the declared number of bytes.' });
     }
     return this.#copy(start, Math.min(end, this.#end));
@@ -71,7 +71,7 @@ export class StreamSource implements Source {
     } catch (cause) {
       throw new UploadError('ERR_SOURCE_UNREADABLE', { detail: 'The stream failed.', cause });
     }
-    if (next.done) this.#isOver = true;
+    if (next.done) this.#hasEnded = true;
     else if (next.value.length > 0) {
       this.#pieces.push(next.value);
       this.#end += next.value.length;

@@ -220,8 +220,7 @@ class TusRequest implements HttpRequest {
       throw error;
     }
     const offset = parseByteCount(response.header('Upload-Offset') ?? '');
-    if (offset === undefined || offset > end)
-      throw this.#unexpectedAnswer('The response has no valid Upload-Offset or Upload-Length header.');
+    if (offset === undefined || offset > end) throw this.#unexpectedAnswer('The response has no valid Upload-Offset header.');
     // The server holds back the last byte: it has no verdict yet.
     if (isLast && offset === end - 1) {
       this.#options.onConfirmed(offset);

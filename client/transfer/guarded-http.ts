@@ -136,11 +136,11 @@ class RequestTimer {
   #lastActivityAt = performance.now();
   #isOnline = true;
 
-  constructor(timeouts: Timeouts, bodyBytes: number, heldMs: number) {
+  constructor(timeouts: Timeouts, bodyBytes: number, longPollMs: number) {
     this.#timeouts = timeouts;
     this.#bodyBytes = bodyBytes;
-    this.#longPollMs = heldMs;
-    this.#arm(timeouts.connectMs + (bodyBytes === 0 ? heldMs : 0));
+    this.#longPollMs = longPollMs;
+    this.#arm(timeouts.connectMs + (bodyBytes === 0 ? longPollMs : 0));
   }
 
   get signal(): AbortSignal {

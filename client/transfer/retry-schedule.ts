@@ -7,7 +7,7 @@ import { pause } from './pause.ts';
 import { Backoff, Budget } from './retry.ts';
 
 /** Shortest time between two requests for the verdict, in case the server answers at once. */
-const ASK_AGAIN_MS = 1000;
+const VERDICT_POLL_MS = 1000;
 /** Time between attempts while offline: some devices never report that they are back online. */
 const OFFLINE_RETRY_MS = 30_000;
 /** Longer than every time limit. A longer silence means that the device slept, which does not count against the budget. */
@@ -110,7 +110,7 @@ export class RetrySchedule {
     this.#budget.progressed();
     this.#backoff.progressed();
     const elapsedMs = performance.now() - this.#startedAt;
-    await pause(afterSeconds === undefined ? Math.max(ASK_AGAIN_MS - elapsedMs, 0) : afterSeconds * 1000, signal);
+    await pause(afterSeconds === undefined ? Math.max(VERDICT_POLL_MS - elapsedMs, 0) : afterSeconds * 1000, signal);
   }
 
   /** Ends a wait, so that the next attempt starts now. */

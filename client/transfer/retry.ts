@@ -12,7 +12,7 @@ export type Decision =
   /** Retry after a pause. */
   | { kind: 'retry'; reason: WaitingReason }
   /** The server has every byte; ask for the verdict again. Does not count against the budget. */
-  | { kind: 'ask-again' }
+  | { kind: 'await-verdict' }
   /** Retry at once, with new headers of the application. */
   | { kind: 'reauthorize' }
   /** Retry at once, with smaller chunks. */
@@ -51,7 +51,7 @@ export function decide(failure: Failure, circumstances: RetryContext): Decision 
       // Probably a captive portal's sign-in page. As the answer to a creation, more likely a wrong address.
       return method === 'POST' ? { kind: 'fail' } : { kind: 'retry', reason: 'interrupted' };
   }
-  if (error.code === 'ERR_INSPECTION_PENDING' || error.code === 'ERR_INSPECTING') return { kind: 'ask-again' };
+  if (error.code === 'ERR_INSPECTION_PENDING' || error.code === 'ERR_INSPECTING') return { kind: 'await-verdict' };
   if (REPAIRED.has(status)) return { kind: 'retry', reason: 'interrupted' };
   if (error.code === 'ERR_TOO_MANY_UPLOADS') return { kind: 'retry', reason: 'too-many' };
   if (BUSY.has(status)) return { kind: 'retry', reason: 'busy' };

@@ -32,7 +32,7 @@ export async function terminate(http: GuardedHttp, upload: TerminationTarget): P
       if (!(error instanceof Failure)) throw new UploadError('ERR_NETWORK', { cause: error });
       if (error.status === 404 || error.status === 410) return;
       const { kind } = decide(error, { isOnline: true, canReauthorize: http.canReauthorize, canRestart: false });
-      if (kind !== 'retry' && kind !== 'ask-again' && kind !== 'reauthorize') throw error.error;
+      if (kind !== 'retry' && kind !== 'await-verdict' && kind !== 'reauthorize') throw error.error;
       if (tries === TRIES) throw error.error;
       if (kind === 'reauthorize') http.reauthorize();
       else await pause(Math.min((error.error.retryAfterSeconds ?? tries) * 1000, LONGEST_PAUSE_MS), signal).catch(() => {});

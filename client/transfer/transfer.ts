@@ -231,7 +231,7 @@ export class Transfer {
         const wasNeverReached = failure.isUnknownHost && !this.#hasStarted && journal.url === null;
         return this.#retries.waitForRetry(decision.reason, error, signal, wasNeverReached ? UNKNOWN_HOST_MS : undefined);
       }
-      case 'ask-again':
+      case 'await-verdict':
         return this.#retries.waitForVerdict(signal, error.retryAfterSeconds || 1);
       case 'reauthorize':
         return this.#http.reauthorize();

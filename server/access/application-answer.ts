@@ -7,25 +7,25 @@ const MAX_MS = 24 * 60 * 60 * 1000;
 /** A message for a person: from a problem document (RFC 9457) or similar JSON, or from plain text. Never from an HTML page. */
 export function messageOf({ headers, text }: BoundedAnswer): string | undefined {
   const type = headers.get('Content-Type')?.split(';', 1)[0]?.trim().toLowerCase() ?? '';
-  const said = /^application\/(?:[\w.-]+\+)?json$/.test(type) ? messageInJson(text) : type === 'text/plain' ? text : '';
+  const source = /^application\/(?:[\w.-]+\+)?json$/.test(type) ? messageInJson(text) : type === 'text/plain' ? text : '';
   // No line breaks, no control characters, no change of the text's direction.
-  const words = said.replace(/[\p{Cc}\p{Zl}\p{Zp}\u202a-\u202e\u2066-\u2069\s]+/gu, ' ').trim();
-  if (words === '') return undefined;
-  const characters = [...words.toWellFormed()];
-  return characters.length <= MAX_MESSAGE_LENGTH ? words.toWellFormed() : `${characters.slice(0, MAX_MESSAGE_LENGTH - 1).join('')}…`;
+  const message = source.replace(/[\p{Cc}\p{Zl}\p{Zp}\u202a-\u202e\u2066-\u2069\s]+/gu, ' ').trim();
+  if (message === '') return undefined;
+  const characters = [...message.toWellFormed()];
+  return characters.length <= MAX_MESSAGE_LENGTH ? message.toWellFormed() : `${characters.slice(0, MAX_MESSAGE_LENGTH - 1).join('')}…`;
 }
 
 function messageInJson(text: string): string {
-  let said: unknown;
+  let body: unknown;
   try {
-    said = JSON.parse(text);
+    body = JSON.parse(text);
   } catch {
     return '';
   }
-  if (typeof said === 'string') return said;
-  if (typeof said !== 'object' || said === null) return '';
-  const { detail, title, message } = said as Record<string, unknown>;
-  return [detail, message, title].find((words) => typeof words === 'string') ?? '';
+  if (typeof body === 'string') return body;
+  if (typeof body !== 'object' || body === null) return '';
+  const { detail, title, message } = body as Record<string, unknown>;
+  return [detail, message, title].find((candidate) => typeof candidate === 'string') ?? '';
 }
 
 /** RFC 9110, 10.2.3: seconds, or a date. */

@@ -1,5 +1,5 @@
-// From bytes that were sent directly to S3 to their inspection. A sender says when it has sent all of them. When it does not, because
-// it lost its network after the last byte, the sweeper finds the complete upload and starts the inspection.
+// Starts the inspection of direct uploads, whose senders send the bytes to S3 themselves. A sender reports that it has sent all of them.
+// When it does not, because it lost its network after the last byte, the sweeper finds the complete upload and starts the inspection.
 import type { Logger } from 'pino';
 import type { DirectUploads } from '../ledger/direct-uploads.ts';
 import type { Ledger } from '../ledger/ledger.ts';

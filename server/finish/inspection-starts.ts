@@ -5,7 +5,7 @@ import type { Ledger } from '../ledger/ledger.ts';
 import type { LeasedUpload, Upload, UploadIn } from '../ledger/upload.ts';
 import type { UploadId } from '../ledger/upload-id.ts';
 import { backoffMs, pause } from '../runtime/pause.ts';
-import type { Complete } from '../staging/body-intake.ts';
+import type { Complete, Received } from '../staging/body-intake.ts';
 import type { Staging } from '../staging/staging.ts';
 import type { InspectionRuns } from './inspection-runs.ts';
 import type { LeaseHolder } from './lease.ts';
@@ -118,6 +118,29 @@ export class InspectionStarts {
       if (!(error instanceof UploadError) || error.status >= 500) this.#options.onFault(error, row.id);
     });
     this.#starting.set(row.id, { length, held: row.held, target: row.target, done, row });
+  }
+
+  /**
+   * As `startNew`, for an upload whose body is being received. A failure before it has a row creates nothing: the sender still has the
+   * whole file. Call under the upload's lock.
+   * @returns the stored bytes
+   * @throws the error of `receiving`, or UploadError when the body is not whole or not durable
+   */
+  async receiveNew(
+    upload: UploadIn<'receiving'>,
+    receiving: Promise<Received>,
+    within: <T>(add: () => Promise<T>) => Promise<T>,
+  ): Promise<number> {
+    try {
+      const { stored, complete } = await receiving;
+      if (complete === undefined) throw new UploadError('ERR_BAD_REQUEST', { detail: 'The body was cut off.' });
+      if (complete.proof !== 'durable') throw new UploadError('ERR_STORAGE_UNAVAILABLE', { retryAfterSeconds: 5 });
+      this.startNew(upload, stored, complete, within);
+      return stored;
+    } catch (error) {
+      await this.#options.staging.remove(upload.id);
+      throw error;
+    }
   }
 
   async #add(

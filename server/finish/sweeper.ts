@@ -94,7 +94,7 @@ export class Sweeper {
   start(): void {
     this.#lookForLeftovers();
     this.#timer = setInterval(() => {
-      // A pass that takes longer than the interval makes the next ones be skipped.
+      // While a pass takes longer than the interval, no other pass starts.
       this.#running ??= this.#pass().finally(() => {
         this.#running = undefined;
       });

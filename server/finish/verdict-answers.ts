@@ -71,13 +71,13 @@ export function knownOffset(upload: Upload): number {
 /** The rejection of a refused upload, the same in each response. */
 export function storedRejection(upload: UploadIn<'rejected'>): UploadError {
   const code = isErrorCode(upload.errorCode) ? upload.errorCode : 'ERR_CHECK_REFUSED';
-  const told = {
+  const details = {
     ...(upload.errorDetail !== null && { detail: upload.errorDetail }),
     ...(upload.result !== null && { result: JSON.parse(upload.result) as unknown }),
   };
-  const rejection = new UploadError(code, told);
+  const rejection = new UploadError(code, details);
   // An application's check may choose a code with any status. A rejection is always sent with a 4xx status that clients do not retry.
-  return rejection.status === 413 || rejection.status === 422 ? rejection : new UploadError(code, { ...told, status: 422 });
+  return rejection.status === 413 || rejection.status === 422 ? rejection : new UploadError(code, { ...details, status: 422 });
 }
 
 export function gone(upload: Upload): UploadError {

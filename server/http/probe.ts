@@ -14,11 +14,11 @@ export class Probe {
   #askedAtMs = Number.NEGATIVE_INFINITY;
 
   /**
-   * @param look rejects when the dependency does not work; its signal is aborted when nothing waits for the result any more
+   * @param check rejects when the dependency does not work; its signal is aborted when nothing waits for the result any more
    * @param onChange called when the dependency first fails, and at each change after that
    */
-  constructor(look: (signal: AbortSignal) => Promise<unknown>, onChange: (isWell: boolean, error: unknown) => void) {
-    this.#check = look;
+  constructor(check: (signal: AbortSignal) => Promise<unknown>, onChange: (isWell: boolean, error: unknown) => void) {
+    this.#check = check;
     this.#onChange = onChange;
   }
 

@@ -53,12 +53,12 @@ async function grantOf(quotas: Quotas, { credential, limits, title, endsAt = nul
   const { maxUploads, maxBytes } = limits;
   if (title === undefined && maxUploads === undefined && maxBytes === undefined) return {};
   const used = credential === null ? undefined : await quotas.get(credential);
-  const left = (most: number, taken = 0) => Math.max(most - taken, 0);
+  const remaining = (limit: number, used = 0) => Math.max(limit - used, 0);
   return {
     grant: {
       ...(title !== undefined && { title, ...(endsAt !== null && { endsAt: new Date(endsAt).toISOString() }) }),
-      ...(maxUploads !== undefined && { uploadsLeft: left(maxUploads, used?.uploads) }),
-      ...(maxBytes !== undefined && { bytesLeft: left(maxBytes, used?.bytes) }),
+      ...(maxUploads !== undefined && { uploadsLeft: remaining(maxUploads, used?.uploads) }),
+      ...(maxBytes !== undefined && { bytesLeft: remaining(maxBytes, used?.bytes) }),
     },
   };
 }

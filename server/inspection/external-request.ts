@@ -29,7 +29,7 @@ export async function keepAlive<T>(upload: Pick<Inspectable, 'progress'>, limitM
   return work().finally(() => clearInterval(alive));
 }
 
-/** @throws the error of `silent`, the signal's reason, or the error of the work */
+/** @throws the error of `silenceError`, the signal's reason, or the error of the work */
 export function askExternal<T>(
   ended: AbortSignal,
   { limitMs, semaphore, silenceError }: ExternalRequestOptions,

@@ -99,8 +99,8 @@ export class Credentials {
   /** Revokes a grant, which needs no row in the ledger before. Durable and idempotent. */
   async revokeGrant(jti: string): Promise<void> {
     const now = Date.now();
-    const nobody = { owner: '', secretHash: '', title: '', limits: '{}' };
-    const row = { id: `grant:${jti}`, kind: 'grant', ...nobody, createdAt: now, endsAt: null, removedAt: now } as const;
+    const noSecret = { owner: '', secretHash: '', title: '', limits: '{}' };
+    const row = { id: `grant:${jti}`, kind: 'grant', ...noSecret, createdAt: now, endsAt: null, removedAt: now } as const;
     await this.#change(() =>
       this.#engine.db
         .insertInto('credentials')

@@ -11,7 +11,7 @@ export class DirectUploads {
     this.#engine = engine;
   }
 
-  /** Direct uploads whose bytes are due to be looked for, the longest due first. */
+  /** Direct uploads at which the sweeper should look now, the longest due first. */
   async due(now: number, limit: number): Promise<UploadIn<'receiving'>[]> {
     const rows = await this.#engine.db
       .selectFrom('uploads')

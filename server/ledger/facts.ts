@@ -13,7 +13,7 @@ export class Facts {
     return row?.value;
   }
 
-  /** Durable. When the value says that something is done, it must be durable before. */
+  /** Durable. When the value says that work is done, make that work durable first. */
   async set(key: string, value: string): Promise<void> {
     await this.#engine.db
       .insertInto('facts')

@@ -36,7 +36,7 @@ export class Ledger {
   constructor(engine: Engine, notices?: Notices) {
     this.#engine = engine;
     this.#clock = new LedgerClock(engine);
-    this.#rows = new UploadRows(engine.db);
+    this.#rows = new UploadRows(engine);
     this.#rowChanges = engine.dialect === 'postgres' ? new RowBatches(engine.db) : this.#rows;
     this.#durable = new DurableChanges(engine);
     this.leases = new Leases(engine, this.#durable);

@@ -115,11 +115,11 @@ export class PostgresNotices implements Notices {
 
   /** A pooler in transaction mode accepts the LISTEN and then never delivers a notification. */
   async #requireEcho(client: Client): Promise<void> {
-    const heard = once(client, 'notification', { signal: AbortSignal.timeout(ECHO_MS) });
-    heard.catch(() => undefined);
+    const echoed = once(client, 'notification', { signal: AbortSignal.timeout(ECHO_MS) });
+    echoed.catch(() => undefined);
     // Through another connection than the one that listens: a pooler in transaction mode may use the same session for both.
     await sql`select pg_notify(${this.#channel}, ${this.#self})`.execute(this.#engine.db);
-    await heard.catch((cause: unknown) => {
+    await echoed.catch((cause: unknown) => {
       throw new DatabaseUnusable(
         'NOTIFY does not reach LISTEN through LANDFALL_DATABASE_URL. Set the pooler in between (PgBouncer) to session mode, or name PostgreSQL itself.',
         { cause },

@@ -5,7 +5,7 @@ import type { Ledger } from '../ledger/ledger.ts';
 
 /** How often the ledger is read for events that no notice announced: of a creation, an operator's command, another process that died. */
 const EVERY_MS = 1000;
-const FORGET_EVERY_MS = 3_600_000;
+const DELETE_EVERY_MS = 3_600_000;
 
 export interface EventPositionsOptions {
   events: EventLog;
@@ -20,13 +20,13 @@ export class EventPositions {
   readonly #options: EventPositionsOptions;
   readonly #listeners = new Set<() => void>();
   #timer: NodeJS.Timeout | undefined;
-  #stopHints = () => {};
+  #unsubscribe = () => {};
   #assigning: Promise<void> | undefined;
-  #forgetting: Promise<void> | undefined;
+  #deleting: Promise<void> | undefined;
   #isRequested = false;
   #isWell = true;
   #isClosed = false;
-  #forgetAtMs = 0;
+  #deleteAtMs = 0;
 
   constructor(options: EventPositionsOptions) {
     this.#options = options;
@@ -36,13 +36,13 @@ export class EventPositions {
   async start(): Promise<void> {
     const { events, ledger } = this.#options;
     while ((await events.assignPositions()) > 0);
-    this.#stopHints = ledger.onAnyChange(() => {
+    this.#unsubscribe = ledger.onAnyChange(() => {
       // Without a listener, the timer is soon enough.
       if (this.#listeners.size > 0) this.#assign();
     });
     this.#timer = setInterval(() => {
       this.#assign();
-      if (performance.now() >= this.#forgetAtMs) this.#forget();
+      if (performance.now() >= this.#deleteAtMs) this.#deleteOld();
     }, EVERY_MS).unref();
   }
 
@@ -54,10 +54,10 @@ export class EventPositions {
 
   async close(): Promise<void> {
     this.#isClosed = true;
-    this.#stopHints();
+    this.#unsubscribe();
     clearInterval(this.#timer);
     await this.#assigning;
-    await this.#forgetting;
+    await this.#deleting;
   }
 
   #assign(): void {
@@ -86,16 +86,16 @@ export class EventPositions {
     }
   }
 
-  #forget(): void {
+  #deleteOld(): void {
     const { events, ledger, keepEventsForMs, cursor, log } = this.#options;
-    this.#forgetAtMs = performance.now() + FORGET_EVERY_MS;
-    this.#forgetting ??= (async () => events.forget(ledger.now() - keepEventsForMs, await cursor()))()
+    this.#deleteAtMs = performance.now() + DELETE_EVERY_MS;
+    this.#deleting ??= (async () => events.forget(ledger.now() - keepEventsForMs, await cursor()))()
       .then((count) => {
         if (count > 0) log.info({ count }, 'old events were deleted');
       })
       .catch((error: unknown) => log.warn({ err: error }, 'deleting old events failed'))
       .finally(() => {
-        this.#forgetting = undefined;
+        this.#deleting = undefined;
       });
   }
 }

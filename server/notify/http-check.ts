@@ -33,7 +33,7 @@ const Answer = z
     later: z.number().nonnegative().optional(),
     result: z.unknown().optional(),
   })
-  .refine(({ accept, reject, later }) => [accept, reject, later].filter((said) => said !== undefined).length === 1, {
+  .refine(({ accept, reject, later }) => [accept, reject, later].filter((choice) => choice !== undefined).length === 1, {
     error: 'It does not have exactly one of accept, reject and later.',
   });
 

@@ -3,7 +3,7 @@ import { StartError } from '../runtime/start-error.ts';
 /** A request to S3 failed after all retries. */
 export class S3Fault extends Error {
   override readonly name = 'S3Fault';
-  /** Makes `faultOf` answer that the storage is unavailable, instead of an internal error. */
+  /** By this code, `staging/faults.ts` answers that the storage is unavailable, instead of an internal error. */
   readonly code = 'ES3';
   /** S3's name of the error: `NoSuchKey`, `SlowDown`. */
   readonly reason: string;

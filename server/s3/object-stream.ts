@@ -12,8 +12,8 @@ export interface ObjectStreamOptions {
 }
 
 /**
- * Streams bytes [start, end) of an object. When the connection to S3 breaks, the stream continues at the same byte with a new one. S3
- * ends an idle connection, so a reader may pause for any time.
+ * Streams bytes [start, end) of an object. When the connection to S3 breaks, the stream continues at the same byte with a new one. An
+ * idle connection is closed and replaced in the same way, so a reader may pause for any time.
  * @throws S3Fault, the connection's error, or the reason of the signal
  */
 export async function* streamObject(

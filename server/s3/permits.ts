@@ -2,8 +2,8 @@
 const LEAST_BYTES = 1024 * 1024;
 
 /**
- * Limits the memory that several works use at the same time, in the order of their calls. Work beyond the limit runs alone. Work must
- * not wait for a sender.
+ * Limits the memory of concurrent operations, which start in the order of their calls. An operation that needs more than the limit runs
+ * alone. While it runs, an operation must not wait for a sender.
  */
 export class Permits {
   readonly #limit: number;

@@ -92,8 +92,8 @@ export class Reservations {
     const onVolume = (await this.#available(false)) === Number.POSITIVE_INFINITY ? 0 : 1;
     const reservedUntil = this.until({ onVolume });
     const wanted = length ?? Math.min(STEP_BYTES, this.#options.maxUploadBytes);
-    const attempt = (reservedBytes: number) => add({ reservedBytes, reservedUntil, onVolume });
-    return this.#within(grantee, wanted, length === null ? 0 : wanted, attempt);
+    const addWith = (reservedBytes: number) => add({ reservedBytes, reservedUntil, onVolume });
+    return this.#within(grantee, wanted, length === null ? 0 : wanted, addWith);
   }
 
   /**

@@ -1,5 +1,5 @@
 // Checks at the start that bytes in progress are where the settings say (the bucket, its server, the prefix, or a disk). The bytes of
-// an unfinished upload are where the settings were when they arrived.
+// an unfinished upload are where the settings pointed when they arrived.
 import type { Engine } from '../ledger/engine.ts';
 import { Holders } from '../ledger/holders.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -18,7 +18,10 @@ export interface StagingLocation {
   server: string;
 }
 
-/** Uploads under way have their bytes in another directory or bucket than the settings name. Set it back until they have ended. */
+/**
+ * Unfinished uploads have their bytes in another directory or bucket than the settings name. Restore the settings until they have
+ * ended.
+ */
 export class StagedElsewhere extends StartError {
   override readonly name = 'StagedElsewhere';
   override readonly code = 'ERR_STAGED_ELSEWHERE';

@@ -48,7 +48,7 @@ const LINGER_MS = 60_000;
 export interface BackendOptions {
   /** Called with the error of a removal that will be retried. */
   onFault?: (error: unknown) => void;
-  /** Keeps bytes in progress, if the application brings one. */
+  /** The store for bytes in progress that an embedding application chose. */
   dataStore?: DataStore | undefined;
   /** The ledger's engine, which is open before anything is staged. */
   engine: () => Engine;

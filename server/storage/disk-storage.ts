@@ -56,12 +56,12 @@ export class DiskStorage implements Storage {
     const folder = dirname(target);
     const part = join(folder, `${id}.${attempt}.part`);
     signal?.throwIfAborted();
-    const place = await this.#staging.locate(id, signal);
-    if (place === undefined) throw new StagedBytesGone('The staged bytes are gone.');
+    const location = await this.#staging.locate(id, signal);
+    if (location === undefined) throw new StagedBytesGone('The staged bytes are gone.');
     if (attempt > 1) await removeParts(folder, id);
     const { thread } = this.#staging;
     signal?.throwIfAborted();
-    const { path: staged } = place;
+    const { path: staged } = location;
     if (staged === undefined) {
       await thread.do({ root: this.#root, folder });
       await publishPart(part, target, signal, () => this.#read(id, part, checksum, signal));

@@ -43,19 +43,19 @@ export class S3Storage implements Storage {
 
   async publish({ id, directory, name, type, attempt, checksum }: Target, signal?: AbortSignal): Promise<string> {
     const { staging } = this.#options;
-    const place = await staging.locate(id, signal);
-    if (place === undefined) throw new StagedBytesGone('The staged bytes are gone.');
+    const location = await staging.locate(id, signal);
+    if (location === undefined) throw new StagedBytesGone('The staged bytes are gone.');
     const published = `${directory}/${attempt}`;
     const key = keyOf(published, name);
     const headers: ObjectHeaders = { ContentType: type, ContentDisposition: dispositionOf(name) };
     signal?.throwIfAborted();
     const size =
-      place.object !== undefined && (await this.#isInThisS3(place.object))
-        ? await this.#copy(place.object, key, headers, signal)
+      location.object !== undefined && (await this.#isInThisS3(location.object))
+        ? await this.#copy(location.object, key, headers, signal)
         : await this.#read(id, checksum, key, headers, signal);
     // The answer to a copy is no proof.
-    const made = await this.#bucket.head(key);
-    if (made?.size !== size) throw new Error(`${key}: ${made?.size ?? 'no'} bytes were published of ${size}.`);
+    const stored = await this.#bucket.head(key);
+    if (stored?.size !== size) throw new Error(`${key}: ${stored?.size ?? 'no'} bytes were published of ${size}.`);
     return published;
   }
 

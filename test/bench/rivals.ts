@@ -6,7 +6,7 @@ import { createGrant } from '../../server/grants.ts';
 import { programPath } from '../support/needs.ts';
 import { REPOSITORY } from '../support/repository.ts';
 import { writeNginxConfiguration } from './nginx-configuration.ts';
-import { type Send, sendByCreation, sendByForm, sendByPut, sendByTus, sendByUploadx } from './senders.ts';
+import { type Send, sendByCreation, sendByForm, sendByLandfallForm, sendByPut, sendByTus, sendByUploadx } from './senders.ts';
 import type { Command } from './server-process.ts';
 
 export interface Rival {
@@ -70,6 +70,9 @@ export const GRANTED: Rival = {
   ...landfall('Landfall, by a grant', { LANDFALL_ACCESS: 'grants', LANDFALL_GRANT_SECRETS: SECRET }),
   headers: { Authorization: `Bearer ${createGrant(SECRET, { owner: 'anna', expires: '1d' })}` },
 };
+
+/** As a browser's form brings a file to it, and to multer. */
+export const FORMS: Rival = { ...landfall('Landfall, a form'), sendSmall: sendByLandfallForm };
 
 /** As an identity provider says who somebody is. */
 export const SIGNED_IN: Rival = {

@@ -169,7 +169,7 @@ describe('the element', () => {
     expect(await page.getByRole('button', { name: /Copy link/ }).count()).toBe(0);
     await page.reload();
     await chooser(page).waitFor({ state: 'attached' });
-    expect(await page.getByText('Previously uploaded in this browser').isVisible()).toBe(false);
+    expect(await page.getByText('Previous uploads').isVisible()).toBe(false);
   });
 
   it('downloads what a token sent by the address in the record', async () => {

@@ -44,7 +44,7 @@ describe('what arrived', () => {
     expect(await accessibilityFaults(page)).toEqual([]);
 
     await page.reload();
-    await page.getByRole('heading', { name: 'Previously uploaded in this browser' }).waitFor();
+    await page.getByRole('heading', { name: 'Previous uploads' }).waitFor();
     for (const { name } of films) await expectState(page, name, /Upload complete[\s\S]*1 MiB/);
     expect(await accessibilityFaults(page)).toEqual([]);
     await button(page, 'Copy link', 'film-2.mp4').click();
@@ -113,7 +113,7 @@ describe('a cancelled upload', () => {
     const { server, proxy, film, page, head } = await halfSent();
     await button(page, 'Cancel', film.name).click();
     await expectState(page, film.name, /Cancelled/);
-    expect(await shownText(page.getByRole('status'))).toMatch(/can be undone/);
+    expect(await shownText(page.getByRole('status'))).toMatch(/can undo this/);
     expect(await accessibilityFaults(page)).toEqual([]);
     expect((await head()).status).toBe(200);
     proxy.bytesPerSecond = Number.POSITIVE_INFINITY;

@@ -172,7 +172,7 @@ describe('a file that changed between two visits', () => {
     await utimes(film.path, 1_700_000_000, 1_700_000_000);
     proxy.bytesPerSecond = Number.POSITIVE_INFINITY;
     await chooseAgain(page, film.name, film.path);
-    await expectState(page, film.name, /Failed[\s\S]*changed since the upload began/);
+    await expectState(page, film.name, /Failed[\s\S]*changed since its upload began/);
     expect(await storedHashes(server.dataDir)).toEqual({});
 
     await button(page, 'Retry', film.name).click();

@@ -112,7 +112,7 @@ describe('the page has no accessibility fault and fits any width', () => {
     await lookAt(page, 'done');
 
     await page.reload();
-    await page.getByRole('heading', { name: 'Previously uploaded in this browser' }).waitFor();
+    await page.getByRole('heading', { name: 'Previous uploads' }).waitFor();
     await lookAt(page, 'completed');
   });
 });

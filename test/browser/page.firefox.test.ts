@@ -44,7 +44,7 @@ it('a file is uploaded, and its link is there after a reload', async () => {
   await shows(page, /Upload complete/);
   expect(await storedHashes(server.dataDir)).toEqual({ [film.name]: film.sha256 });
   await page.reload();
-  await shows(page, /Previously uploaded in this browser[\s\S]*Upload complete/);
+  await shows(page, /Previous uploads[\s\S]*Upload complete/);
 });
 
 it('a file goes on after a reload from what the server has', async () => {

@@ -46,7 +46,7 @@ describe('an upload link', () => {
     const shown = await shownText(page.locator('body'));
     expect(shown).toMatch(/Open until January 16, 2027/);
     expect(shown).toContain('You can upload 12 more files. You have 1\u00a0TiB of space left.');
-    expect(await shownText(page.locator('landfall-upload .rules'))).toMatch(/^Up to 200 GiB each\. Accepted: .*video/);
+    expect(await shownText(page.locator('landfall-upload .rules'))).toMatch(/^Up to 200 GiB per file\. Accepted: .*video/);
     await lookAt(page, 'link');
     // The token goes in headers alone.
     expect(asked.filter((line) => line.includes(token))).toEqual([]);
@@ -124,7 +124,7 @@ describe('a link that takes nothing more says so', () => {
     await page.getByText('All files that it allows have been uploaded.').waitFor();
     const more = await video('more.mp4', 100_000, 2);
     await chooser(page).setInputFiles(more.path);
-    await expectState(page, 'more.mp4', /This permission allows no more uploads/);
+    await expectState(page, 'more.mp4', /Your permission allows no more uploads/);
     await page.reload();
     await said(page, 'This link is used up');
     await lookAt(page, 'link-used-up');

@@ -41,8 +41,8 @@ describe('what follows a failed request', () => {
   });
 
   test('a verdict that is still out is asked for again, whatever the status', () => {
-    expect(decide(answered(503, { code: 'ERR_INSPECTION_PENDING' }), USUAL)).toEqual({ kind: 'ask-again' });
-    expect(decide(answered(423, { code: 'ERR_INSPECTING' }), USUAL)).toEqual({ kind: 'ask-again' });
+    expect(decide(answered(503, { code: 'ERR_INSPECTION_PENDING' }), USUAL)).toEqual({ kind: 'await-verdict' });
+    expect(decide(answered(423, { code: 'ERR_INSPECTING' }), USUAL)).toEqual({ kind: 'await-verdict' });
   });
 
   test('every code of 422 on the wire is a verdict, but a source that changed is no fault of the file, nor a key of another', () => {

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import { fitColumns, percent, printable } from '../../client/cli/describe.ts';
 import { combinedExitCode } from '../../client/cli/exit-code.ts';
@@ -91,7 +90,8 @@ describe('the lines of a terminal', () => {
     const terminal = { columns: 80, rows: 24, write: (text: string) => (written += text) };
     const progress = new TerminalProgress(terminal, { color: false });
     progress.update(queue({}));
-    await sleep(250);
+    // Two redraws in place.
+    await expect.poll(() => written.split('\x1b[2A\r\x1b[J').length).toBeGreaterThanOrEqual(3);
     progress.error('photo.jpg: refused');
     progress.stop();
     expect(written.split('\x1b[2A\r\x1b[J').length).toBeGreaterThanOrEqual(4);

@@ -70,7 +70,7 @@ describe('the command line takes a token', () => {
     const wrong = await startCommand({ ...sending, env: { LANDFALL_TOKEN: 'wrong' } }, path, '--to', sending.proxy.url).ended;
     expect(wrong).toMatchObject({ code: 4, stderr: expect.stringContaining('Sign in to upload.') });
     const none = await startCommand(sending, path, '--to', sending.proxy.url).ended;
-    expect(none).toMatchObject({ code: 4, stderr: expect.stringContaining('goes into LANDFALL_TOKEN') });
+    expect(none).toMatchObject({ code: 4, stderr: expect.stringContaining('access token in LANDFALL_TOKEN') });
   });
 
   test('that could be one, and says so without showing it', async () => {

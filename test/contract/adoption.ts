@@ -144,7 +144,7 @@ export function testAdoption(open: () => Promise<Adoptable>): void {
     const later = await createUpload(other.files, { name: 'c.mp4', headers: { 'Upload-Defer-Length': '1' } });
     await patchUpload(later.url, 0, bytes.subarray(0, 1000));
     await other.kill();
-    expect((await adopt()).out).toContain('0 finished and 2 unfinished uploads adopted, 0 were before');
+    expect((await adopt()).out).toContain('0 finished and 2 unfinished uploads adopted, 0 already here');
     expect((await adopt('--delete')).out).toContain(
       '0 finished and 0 unfinished uploads adopted, 2 already here, 0 skipped; originals removed: 2',
     );

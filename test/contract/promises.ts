@@ -12,6 +12,8 @@ import { uploadId } from '../support/upload-ids.ts';
 const MIB = 1024 * 1024;
 const ID = uploadId('a');
 const LENGTH = 40 * MIB;
+/** Of Landfall in S3, as its contract opens it. */
+const PART_BYTES = 8 * MIB;
 /** Bytes of a first request: fewer than a part. */
 const ACKNOWLEDGED = 3 * MIB;
 
@@ -129,9 +131,13 @@ export function testPromises(title: string, open: () => Promise<Measured>): void
     const bytes = await videoBytes(LENGTH);
     await append(first.staging, bytes, 0, ACKNOWLEDGED);
     if (first.spoiled) first.spoiled.hangs = true;
-    // Nothing is awaited and nothing is closed: a process that dies does neither.
-    void append(first.staging, bytes, ACKNOWLEDGED, LENGTH).catch(() => undefined);
-    await new Promise((resolve) => setTimeout(resolve, 2000));
+    // Nothing is closed: a process that dies closes nothing.
+    const dying = append(first.staging, bytes, ACKNOWLEDGED, LENGTH).catch(() => undefined);
+    if (first.spoiled) {
+      await expect.poll(() => first.spoiled?.hung.length).toBeGreaterThan(0);
+      // The store may have stored some of the bytes.
+      await new Promise((resolve) => setTimeout(resolve, 2000));
+    } else await dying;
     expect(await goesOn((await another()).staging, bytes)).toBe(row.crashed);
     for (const stream of first.spoiled?.hung ?? []) stream.destroy();
     await new Promise((resolve) => setTimeout(resolve, 500));
@@ -155,9 +161,15 @@ export function testPromises(title: string, open: () => Promise<Measured>): void
     await append(staging, await videoBytes(LENGTH), 0, LENGTH, told);
     const steps = [...new Set(told)].filter((offset) => offset > 0 && offset < LENGTH - 1);
     const widest = Math.max(...steps.map((offset, index) => offset - (steps[index - 1] ?? 0)));
+    // Parts end in any order, so several may be counted at once.
+    if (row.counted === 'part') {
+      expect(steps.map((offset) => offset % PART_BYTES)).toEqual(steps.map(() => 0));
+      expect(steps.length, 'the ledger counted nothing before the end').toBeGreaterThan(0);
+      return;
+    }
     const said = /^(\d+) MiB$/.exec(row.counted)?.[1];
     if (said !== undefined) expect(widest).toBe(Number(said) * MIB);
-    else expect(widest).toBeLessThanOrEqual(row.counted === 'write' ? MIB : 16 * MIB);
+    else expect(widest).toBeLessThanOrEqual(MIB);
   });
 
   it('says how a file is published, and whether ended uploads are removed', async () => {

@@ -193,11 +193,11 @@ describe('the settings', () => {
     [{ access: 'jwt' }, 'For jwt set one of'],
     [{ access: 'jwt', jwtSecret: SECRET, jwtPublicKeyFile: 'x' }, 'For jwt set one of'],
     [{ access: 'jwt', jwtJwksUrl: 'https://login.example/keys' }, 'LANDFALL_JWT_ISSUER'],
-    [{ jwtSecret: SECRET }, 'Write jwt into it'],
-    [{ access: 'keys', jwtAudience: 'uploads' }, 'Write jwt into it'],
+    [{ jwtSecret: SECRET }, 'Add jwt'],
+    [{ access: 'keys', jwtAudience: 'uploads' }, 'Add jwt'],
     [{ access: 'grants' }, 'For grants set'],
-    [{ grantSecrets: SECRET }, 'Write grants into it'],
-    [{ access: 'anonymous', grantPublicKeyFiles: 'x' }, 'Write grants into it'],
+    [{ grantSecrets: SECRET }, 'Add grants'],
+    [{ access: 'anonymous', grantPublicKeyFiles: 'x' }, 'Add grants'],
   ] as [ConfigInput, string][])('%j do not start: %s', async ([config, says]) => {
     await expect(embedLandfall(config)).rejects.toThrow(says);
   });

@@ -72,6 +72,6 @@ describe('adopt --file-store', () => {
     const both = await operatorCommand(['adopt', ...flags, '--tusd', '/'], { LANDFALL_DATA_DIR: testDirectory() });
     expect(both).toMatchObject({ code: 2, out: '' });
     const nowhere = await operatorCommand(['adopt', '--file-store', '/nowhere'], { LANDFALL_DATA_DIR: testDirectory() });
-    expect(nowhere.err).toContain("/nowhere can't be read");
+    expect(nowhere.err).toContain('/nowhere cannot be read');
   });
 });

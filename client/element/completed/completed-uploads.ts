@@ -30,7 +30,7 @@ export class CompletedUploads {
     const button = (className: string, onClick: () => void) =>
       h('button', { class: className, attributes: { type: 'button' }, on: { click: onClick } });
     this.#copyAll = button('outlined', () => void this.#copy(this.#entries.map(({ upload }) => upload.url)));
-    this.#clear = button('quiet', () => this.#drop(this.#entries.map(({ upload }) => upload)));
+    this.#clear = button('quiet', () => this.#remove(this.#entries.map(({ upload }) => upload)));
     this.element = h(
       'section',
       { class: 'completed panel', part: 'completed', attributes: { hidden: true } },
@@ -49,7 +49,7 @@ export class CompletedUploads {
     this.#loadedFor = endpoint;
     this.#entries = completedUploadsAt(endpoint).map((upload) => ({
       upload,
-      row: new Row({ name: upload.name, onAction: (action) => this.#act(upload, action) }),
+      row: new Row({ name: upload.name, onAction: (action) => this.#perform(upload, action) }),
     }));
     this.#rows.replaceChildren(...this.#entries.map(({ row }) => row.element));
     this.show();
@@ -68,8 +68,8 @@ export class CompletedUploads {
     for (const { upload, row } of this.#entries) row.show(completedView(upload, language), language);
   }
 
-  #act(upload: CompletedUpload, action: Action): void {
-    if (action === 'remove') this.#drop([upload]);
+  #perform(upload: CompletedUpload, action: Action): void {
+    if (action === 'remove') this.#remove([upload]);
     else if (action === 'copyLink') void this.#copy([upload.url], upload);
   }
 
@@ -82,7 +82,7 @@ export class CompletedUploads {
     }
   }
 
-  #drop(uploads: readonly CompletedUpload[]): void {
+  #remove(uploads: readonly CompletedUpload[]): void {
     for (const { id } of uploads) removeCompleted(id);
     const first = this.#entries.findIndex(({ upload }) => uploads.includes(upload));
     for (const { upload, row } of this.#entries) if (uploads.includes(upload)) row.element.remove();

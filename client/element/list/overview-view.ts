@@ -64,7 +64,7 @@ function factsOf(queue: QueueSnapshot, tone: RowView['tone'], { strings, formats
   if (tone === 'warn') facts.push(strings.allWaiting);
   else if (tone === 'still') facts.push(strings.allPaused);
   else {
-    if (queue.bytesPerSecond > 0) facts.push(strings.speed(formats.running(queue.bytesPerSecond)));
+    if (queue.bytesPerSecond > 0) facts.push(strings.speed(formats.fixedWidth(queue.bytesPerSecond)));
     if (queue.etaSeconds !== null) facts.push(strings.timeLeft(formats.duration(queue.etaSeconds)));
   }
   return facts;

@@ -1,20 +1,20 @@
 /** Runs an action now, or at most once in an interval, because figures that change ten times a second cannot be read. */
 export class Throttle {
-  readonly #act: () => void;
+  readonly #action: () => void;
   readonly #everyMs: number;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #lastMs = Number.NEGATIVE_INFINITY;
 
-  constructor(everyMs: number, act: () => void) {
+  constructor(everyMs: number, action: () => void) {
     this.#everyMs = everyMs;
-    this.#act = act;
+    this.#action = action;
   }
 
   now(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
     this.#lastMs = performance.now();
-    this.#act();
+    this.#action();
   }
 
   soon(): void {

@@ -37,8 +37,8 @@ export function pendingView(size: number, { strings, formats }: Language): RowVi
 }
 
 /** A file that the server accepted in an earlier visit. */
-export function completedView(arrival: { size: number; at: number; url: string }, { strings, formats }: Language): RowView {
-  const { size, at, url } = arrival;
+export function completedView(upload: { size: number; at: number; url: string }, { strings, formats }: Language): RowView {
+  const { size, at, url } = upload;
   const facts = [formats.bytes(size), strings.completedAt(formats.date(at))];
   return { ...WITHOUT_BAR, tone: 'good', state: strings.accepted, facts, reason: '', actions: ['download', 'copyLink', 'remove'], url };
 }
@@ -70,22 +70,22 @@ export function rowView(snapshot: UploadSnapshot, language: Language, nowMs: num
     reason: '',
   };
   const confirmed = formats.bytesOf(snapshot.confirmed, size);
-  const standing = snapshot.confirmed > 0 ? strings.sentOf(confirmed.part, confirmed.whole) : whole;
+  const amount = snapshot.confirmed > 0 ? strings.sentOf(confirmed.part, confirmed.whole) : whole;
   switch (snapshot.state) {
     case 'queued':
-      return { ...progress, tone: 'still', state: strings.queued, facts: [standing], actions: ['pause', 'cancel'] };
+      return { ...progress, tone: 'still', state: strings.queued, facts: [amount], actions: ['pause', 'cancel'] };
     case 'preparing':
-      return { ...progress, tone: 'moving', state: strings.preparing, facts: [standing], actions: ['pause', 'cancel'] };
+      return { ...progress, tone: 'moving', state: strings.preparing, facts: [amount], actions: ['pause', 'cancel'] };
     case 'uploading':
       return { ...progress, ...moving(snapshot, size, language), tone: 'moving', actions: ['pause', 'cancel'] };
     case 'waiting': {
       const state = strings.waiting[snapshot.waiting.reason];
       const reason = waitingWords(snapshot.waiting, language, nowMs);
       const canRetryNow = snapshot.waiting.until !== undefined;
-      return { ...progress, tone: 'warn', state, facts: [standing], reason, actions: ['pause', 'cancel'], canRetryNow };
+      return { ...progress, tone: 'warn', state, facts: [amount], reason, actions: ['pause', 'cancel'], canRetryNow };
     }
     case 'paused':
-      return { ...progress, tone: 'still', state: strings.paused, facts: [standing], actions: ['resume', 'cancel'] };
+      return { ...progress, tone: 'still', state: strings.paused, facts: [amount], actions: ['resume', 'cancel'] };
     case 'inspecting':
       return {
         ...progress,
@@ -117,7 +117,7 @@ export function rowView(snapshot: UploadSnapshot, language: Language, nowMs: num
         ...progress,
         tone: 'bad',
         state: strings.failed,
-        facts: [standing],
+        facts: [amount],
         reason: reasonOf(snapshot, language),
         actions: ['retry', 'remove'],
       };
@@ -130,7 +130,7 @@ function moving(snapshot: UploadSnapshot, size: number, { strings, formats }: La
   if (size > 0 && snapshot.sent >= size) return { state: strings.allSent, percent: formats.percent(0.99), facts: [formats.bytes(size)] };
   const { part, whole } = formats.bytesOf(snapshot.sent, size);
   const facts = [strings.sentOf(part, whole)];
-  if (snapshot.bytesPerSecond) facts.push(strings.speed(formats.running(snapshot.bytesPerSecond)));
+  if (snapshot.bytesPerSecond) facts.push(strings.speed(formats.fixedWidth(snapshot.bytesPerSecond)));
   if (snapshot.etaSeconds != null && Number.isFinite(snapshot.etaSeconds)) {
     facts.push(strings.timeLeft(formats.duration(snapshot.etaSeconds)));
   }

@@ -25,11 +25,11 @@ export function isSameFile(record: ResumeRecord, file: File): boolean {
   return file.name === name && file.size === size && (lastModified === null || lastModified === file.lastModified);
 }
 
-export async function keepHandle(identity: FileIdentity, handle: FileSystemFileHandle): Promise<void> {
+export async function saveHandle(identity: FileIdentity, handle: FileSystemFileHandle): Promise<void> {
   await inStore('readwrite', (store) => store.put(handle, identityKey(identity)));
 }
 
-export async function dropHandle(identity: FileIdentity): Promise<void> {
+export async function removeHandle(identity: FileIdentity): Promise<void> {
   await inStore('readwrite', (store) => store.delete(identityKey(identity)));
 }
 
@@ -40,13 +40,13 @@ export async function findHandle(identity: FileIdentity): Promise<FileSystemFile
 
 let opened: Promise<IDBDatabase | undefined> | undefined;
 
-async function inStore<T>(mode: IDBTransactionMode, act: (store: IDBObjectStore) => IDBRequest<T>): Promise<T | undefined> {
+async function inStore<T>(mode: IDBTransactionMode, makeRequest: (store: IDBObjectStore) => IDBRequest<T>): Promise<T | undefined> {
   opened ??= openDatabase(DATABASE, HANDLES);
   const database = await opened;
   if (database === undefined) return undefined;
   return new Promise((resolve) => {
     try {
-      const request = act(database.transaction(HANDLES, mode).objectStore(HANDLES));
+      const request = makeRequest(database.transaction(HANDLES, mode).objectStore(HANDLES));
       request.onsuccess = () => resolve(request.result);
       request.onerror = () => resolve(undefined);
     } catch {

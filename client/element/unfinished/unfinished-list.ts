@@ -35,7 +35,7 @@ export class UnfinishedList {
 
   constructor(actions: UnfinishedActions) {
     this.#actions = actions;
-    this.#input = h('input', { attributes: { type: 'file', hidden: true, tabindex: -1 }, on: { change: () => this.#take() } });
+    this.#input = h('input', { attributes: { type: 'file', hidden: true, tabindex: -1 }, on: { change: () => this.#fileChosen() } });
     this.element = h(
       'section',
       { class: 'unfinished panel', part: 'unfinished', attributes: { hidden: true } },
@@ -114,7 +114,7 @@ export class UnfinishedList {
     this.#input.click();
   }
 
-  #take(): void {
+  #fileChosen(): void {
     const file = this.#input.files?.[0];
     this.#input.value = '';
     if (file === undefined || this.#choosing === undefined) return;

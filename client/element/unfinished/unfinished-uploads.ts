@@ -8,7 +8,7 @@ import { UNDO_WITHIN_MS } from '../cancellations.ts';
 import type { PickedFile } from '../drop.ts';
 import type { Language } from '../language.ts';
 import { visibleName } from '../name.ts';
-import { dropHandle, findHandle, isSameFile } from './file-handles.ts';
+import { findHandle, isSameFile, removeHandle } from './file-handles.ts';
 import { UnfinishedList, type UnfinishedUpload } from './unfinished-list.ts';
 
 export interface UnfinishedUploadsHost {
@@ -56,24 +56,24 @@ export class UnfinishedUploads {
     if (this.#loadedFor === endpoint) return;
     this.#loadedFor = endpoint;
     // If the element is disconnected while this loads, the next connection loads again.
-    const again = () => {
+    const loadAgain = () => {
       this.#loadedFor = '';
     };
-    signal.addEventListener('abort', again);
+    signal.addEventListener('abort', loadAgain);
     const all = (await interrupted(options.store).catch(() => [])).filter((record) => record.endpoint === endpoint);
     const inUse = await keysInUse(all);
     const records = all.filter(({ key }) => !inUse.has(key));
     const uploads: UnfinishedUpload[] = await Promise.all(records.map(async (record) => ({ record, handle: await findHandle(record) })));
     const files: PickedFile[] = [];
-    const kept: UnfinishedUpload[] = [];
+    const listed: UnfinishedUpload[] = [];
     for (const upload of uploads) {
       const file = upload.handle && (await openHandle(upload.handle, false));
       if (file && isSameFile(upload.record, file)) files.push(pickedAs(upload, file));
-      else kept.push(upload);
+      else listed.push(upload);
     }
     if (signal.aborted) return;
-    signal.removeEventListener('abort', again);
-    this.#uploads.push(...kept);
+    signal.removeEventListener('abort', loadAgain);
+    this.#uploads.push(...listed);
     if (files.length > 0) this.#host.send(files);
     this.#changed();
     const { length } = this.#uploads;
@@ -115,7 +115,7 @@ export class UnfinishedUploads {
   /** Discards the upload after ten seconds. If the page is closed within that time, nothing is discarded. */
   #discard(upload: UnfinishedUpload): void {
     const { strings } = this.#host.language;
-    const discarded = { ...upload, discarding: setTimeout(() => void this.#forget(discarded), UNDO_WITHIN_MS) };
+    const discarded = { ...upload, discarding: setTimeout(() => void this.#discardNow(discarded), UNDO_WITHIN_MS) };
     this.#replace(upload, discarded);
     this.#host.announce(`${strings.announceDiscarded(visibleName(upload.record.name))} ${strings.announceUndo}`);
   }
@@ -134,13 +134,13 @@ export class UnfinishedUploads {
     this.#view.focus(index);
   }
 
-  async #forget(upload: UnfinishedUpload): Promise<void> {
+  async #discardNow(upload: UnfinishedUpload): Promise<void> {
     if (!this.#uploads.includes(upload)) return;
     const hadFocus = this.element.matches(':focus-within');
     this.#uploads = this.#uploads.filter((known) => known !== upload);
     this.#changed();
     if (hadFocus && !this.#view.focus()) this.#host.onEmptied();
-    void dropHandle(upload.record);
+    void removeHandle(upload.record);
     // If the server cannot be reached, the upload expires there.
     await forget(upload.record, { ...this.#host.options, deleteRemote: true }).catch(() => undefined);
   }
@@ -164,6 +164,6 @@ function pickedAs({ record, handle }: UnfinishedUpload, file: File): PickedFile 
 
 /** Keys of the records whose uploads another tab is sending at this moment. */
 async function keysInUse(records: readonly ResumeRecord[]): Promise<ReadonlySet<string>> {
-  const held = await heldLocks();
-  return new Set(records.map(({ key }) => key).filter((key) => held.some((name) => name.endsWith(key))));
+  const heldNames = await heldLocks();
+  return new Set(records.map(({ key }) => key).filter((key) => heldNames.some((name) => name.endsWith(key))));
 }

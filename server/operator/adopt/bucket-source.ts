@@ -1,5 +1,5 @@
 // Uploads in a bucket of @tus/s3-store or tusd: a multipart upload, an object `.info` with JSON, and an object `.part` with bytes that
-// fill no part. An unfinished multipart upload cannot be read. So the parts of an upload that is adopted are first made an object. A
+// fill no part. An unfinished multipart upload cannot be read. So the parts of an upload that is adopted are first joined to an object. A
 // later run sees by the size of that object that it is not complete, and continues from there.
 import { text } from 'node:stream/consumers';
 import { HeadObjectCommand } from '@aws-sdk/client-s3';
@@ -101,10 +101,10 @@ export class BucketSource implements AdoptionSource {
       const misplaced = sizeOf(listed) - leading;
       return { object: undefined, parts: listed, leading, misplaced, tail: gap === -1 ? tail : 0 };
     }
-    const made = await this.#bucket.head(key);
-    if (made === undefined) return undefined;
-    const object = (await this.#counted.of(key)) ?? made.size;
-    return { object, parts: [], leading: object, misplaced: made.size - object, tail: object === made.size ? tail : 0 };
+    const found = await this.#bucket.head(key);
+    if (found === undefined) return undefined;
+    const object = (await this.#counted.of(key)) ?? found.size;
+    return { object, parts: [], leading: object, misplaced: found.size - object, tail: object === found.size ? tail : 0 };
   }
 
   async *#content(key: string, uploadId: string, { object, parts, leading, misplaced, tail }: StoredBytes): AsyncIterable<Buffer> {

@@ -63,7 +63,7 @@ export async function adopt(
 
 async function openSource(config: Config, flags: AdoptFlags, counted: CountedBytes): Promise<AdoptionSource> {
   const { 'file-store': directory, 's3-store': bucket, tusd } = flags;
-  if ([directory, bucket, tusd].filter((place) => place !== undefined).length !== 1) {
+  if ([directory, bucket, tusd].filter((source) => source !== undefined).length !== 1) {
     throw new UsageError('Name one source: --file-store DIR, --s3-store BUCKET[/PREFIX], or --tusd with either.');
   }
   if (directory !== undefined) return new DirectorySource(directory, '.json');
@@ -71,9 +71,9 @@ async function openSource(config: Config, flags: AdoptFlags, counted: CountedByt
   return openBucket(config, bucket ?? tusd ?? '', tusd !== undefined, counted);
 }
 
-async function openBucket(config: Config, place: string, isTusd: boolean, counted: CountedBytes): Promise<AdoptionSource> {
-  const [bucket = '', ...rest] = place.replace(/^s3:\/\//, '').split('/');
-  if (bucket === '' || bucket.startsWith('.')) throw new UsageError(`${place} is not a directory, and not the name of a bucket.`);
+async function openBucket(config: Config, name: string, isTusd: boolean, counted: CountedBytes): Promise<AdoptionSource> {
+  const [bucket = '', ...rest] = name.replace(/^s3:\/\//, '').split('/');
+  if (bucket === '' || bucket.startsWith('.')) throw new UsageError(`${name} is not a directory, and not the name of a bucket.`);
   const packages = ['@aws-sdk/client-s3', '@aws-sdk/s3-request-presigner'];
   const [{ Bucket }, { BucketSource }] = await loadWith(packages, 'adopt from a bucket', () =>
     Promise.all([import('../../s3/bucket.ts'), import('./bucket-source.ts')]),

@@ -1,7 +1,7 @@
 /** A call of a store failed. Stores of @tus/* throw objects that are not errors, and errors that do not name the failed call. */
 export class StoreFault extends Error {
   override readonly name = 'StoreFault';
-  /** Makes `faultOf` answer that the storage is unavailable, instead of an internal error. */
+  /** By this code, `staging/faults.ts` answers that the storage is unavailable, instead of an internal error. */
   readonly code = 'ESTORE';
 }
 
