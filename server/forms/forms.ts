@@ -12,6 +12,7 @@ import { awaitVerdict } from '../finish/await-verdict.ts';
 import { toRecord } from '../finish/record.ts';
 import { requireNotRefused } from '../finish/verdict-answers.ts';
 import { closeAfterAnswer } from '../http/request-guard.ts';
+import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
 import { newUploadId } from '../ledger/upload-id.ts';
 import { tooLarge } from '../staging/admission.ts';
@@ -31,6 +32,7 @@ const MAX_KEPT_LENGTH = 400;
 const MAX_FILES = 1000;
 
 export interface FormsOptions extends WholeFilesOptions {
+  ledger: Ledger;
   access: Access;
   downloads: Downloads;
   maxUploadBytes: number;

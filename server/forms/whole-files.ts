@@ -2,20 +2,18 @@
 // `inspecting`.
 import type { IncomingMessage } from 'node:http';
 import type { InspectionStarts } from '../finish/inspection-starts.ts';
-import type { Ledger } from '../ledger/ledger.ts';
 import type { UploadIn } from '../ledger/upload.ts';
-import type { TryLock } from '../locking/locker.ts';
-import { type NewUpload, WHOLE_BYTES } from '../staging/admission.ts';
+import type { UploadLocker } from '../locking/locker.ts';
+import { mayComeWhole, type NewUpload, WHOLE_BYTES } from '../staging/admission.ts';
 import { memoryBody } from '../staging/body-source.ts';
 import type { Receiver } from '../staging/receiver.ts';
 import type { Staging } from '../staging/staging.ts';
 
 export interface WholeFilesOptions {
-  ledger: Ledger;
   staging: Staging;
   receiver: Receiver;
   inspectionStarts: InspectionStarts;
-  locker: TryLock;
+  locker: Pick<UploadLocker, 'expectNew' | 'tryWith'>;
 }
 
 export class WholeFiles {
@@ -25,14 +23,10 @@ export class WholeFiles {
     this.#options = options;
   }
 
-  /**
-   * Whether the form's Content-Length says that it is small, and the row of an upload may come after its bytes. Only where one process
-   * serves the ledger: `tryWith` would write the lock of each upload to a shared ledger.
-   */
+  /** Whether the form's Content-Length says that it is small, and the row of an upload may come after its bytes. */
   isFor(request: IncomingMessage): boolean {
-    const { ledger, staging } = this.#options;
     const formBytes = Number(request.headers['content-length'] ?? Number.POSITIVE_INFINITY);
-    return formBytes <= WHOLE_BYTES && ledger.isAlone && staging.isReadableInProgress;
+    return formBytes <= WHOLE_BYTES && mayComeWhole(this.#options.staging);
   }
 
   /**
@@ -45,6 +39,7 @@ export class WholeFiles {
     const length = bytes.byteLength;
     const upload = (await receiver.create({ ...creation, length, comesWhole: true })).upload as UploadIn<'receiving'>;
     // The sweeper deletes staged bytes without a row, unless they are locked.
+    locker.expectNew(upload.id);
     await locker.tryWith(upload.id, async () => {
       const receiving = receiver.receive(upload, 0, memoryBody(bytes), { maxBytes: length, signal, isNew: true, comesWhole: true });
       await inspectionStarts.receiveNew(upload, receiving, (add) => receiver.add(upload, add));

@@ -113,13 +113,13 @@ export class EventLog {
     for (const { id, position, body } of given) await engine.execute({ ...query, parameters: [position, body, givenAt, null, id] });
   }
 
-  /** By ids: a join with the list would read the whole table as long as PostgreSQL has no statistics of it. */
+  /** Finds the events by their ids: a join with the JSON would read the whole table as long as PostgreSQL has no statistics of it. */
   async #writeTogether(db: Kysely<Schema>, given: readonly PositionedEvent[]): Promise<void> {
     const ids = given.map(({ id }) => id);
     const bodies = JSON.stringify(Object.fromEntries(given.map(({ id, position, body }) => [id, { position, body }])));
-    const now = this.#options.now();
-    await sql`update events set position = (bodies -> id ->> 'position')::bigint, body = bodies -> id ->> 'body', "givenAt" = ${now}, upload = null
-      from (select ${bodies}::jsonb as bodies) as given where id = any(${ids}::text[]) and events.position is null`.execute(db);
+    const set = sql`position = (bodies -> id ->> 'position')::bigint, body = bodies -> id ->> 'body', "givenAt" = ${this.#options.now()}`;
+    await sql`update events set ${set}, upload = null from (select ${bodies}::jsonb as bodies) as given
+      where id = any(${ids}::text[]) and events.position is null`.execute(db);
   }
 
   /** Reads events after a position, in order. */

@@ -100,9 +100,10 @@ export class SharedLocker implements UploadLocker {
   }
 
   async tryWith(id: UploadId, work: () => Promise<void>): Promise<boolean> {
+    const isNew = this.#new.delete(id);
     let isDone = false;
     await this.#local.tryWith(id, async () => {
-      const row = await this.#tryEnter(id);
+      const row = isNew ? this.#enterNew(id) : await this.#tryEnter(id);
       if (row === undefined) return;
       try {
         await work();

@@ -8,7 +8,7 @@ import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
 import type { UploadId } from '../ledger/upload-id.ts';
 import type { UploadLocker } from '../locking/locker.ts';
-import { WHOLE_BYTES } from '../staging/admission.ts';
+import { mayComeWhole, WHOLE_BYTES } from '../staging/admission.ts';
 import type { Receiver } from '../staging/receiver.ts';
 import type { StoredBody } from '../staging/repeated-body.ts';
 import { advance, type Checksum } from '../staging/running-checksum.ts';
@@ -54,7 +54,7 @@ export class Creations {
     const { request, creation } = context;
     if (creation === undefined) throw new Error('The headers of the creation were not read.');
     const { receiver, staging, locker } = this.#options;
-    const comesWhole = staging.isReadableInProgress && isWholeInBody(creation);
+    const comesWhole = mayComeWhole(staging) && isWholeInBody(creation);
     const { upload, created } = await receiver.create({ id, grantee: request.identity, ...creation, comesWhole });
     if (!created) throw new CreationRepeated(upload);
     context.upload = upload;
