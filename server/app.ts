@@ -20,6 +20,7 @@ import { claim, cutAnsweredBody, guardRequests } from './http/request-guard.ts';
 import { requestLog } from './http/request-log.ts';
 import { answerTerms } from './http/terms.ts';
 import { parseUploadId } from './ledger/upload-id.ts';
+import { liftBodies } from './lift/lift.ts';
 import type { FeedOptions } from './notify/event-feed.ts';
 import type { UploadEvent } from './notify/event-handler.ts';
 import { S3Fault } from './s3/fault.ts';
@@ -183,7 +184,15 @@ export function createLandfall(input: ConfigInput | Config = {}, hooks: Landfall
   return {
     config,
     handler: below(hooks.mountPath ?? '', app),
-    attach: guardRequests,
+    attach(server) {
+      guardRequests(server);
+      if (config.fastBodies) {
+        liftBodies(server, {
+          onMissing: () => log.warn('this Node is not one that fast bodies are made for: they are read as any other'),
+          onFault: (error) => log.error({ err: error }, 'fault while reading a body'),
+        });
+      }
+    },
     async start() {
       starting ??= assemble({ config, hooks, log, draining: drain.signal });
       parts = await starting.catch((error: unknown) => {

@@ -1,8 +1,8 @@
 // tus 1.0.0, Checksum: a chunk that did not arrive as it was sent is thrown away.
 import { createHash, timingSafeEqual } from 'node:crypto';
-import { crc32 } from 'node:zlib';
 import { UploadError } from '../../shared/errors.ts';
 import type { ChecksumAlgorithm } from '../../shared/protocol.ts';
+import { crc32 } from './crc32.ts';
 
 /** What a request says of its body. */
 export interface ExpectedChecksum {

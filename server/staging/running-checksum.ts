@@ -1,6 +1,6 @@
 // CRC-32 of an upload, carried along with the bytes, so that the finish need not read them again.
-import { crc32 } from 'node:zlib';
 import type { Upload } from '../ledger/upload.ts';
+import { crc32 } from './crc32.ts';
 import type { StagedReader } from './staging.ts';
 
 /** As `checksumOffset`: the bytes came past this server, and nobody here has seen them. */

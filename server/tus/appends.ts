@@ -5,12 +5,12 @@ import type { Beginnings } from '../finish/beginnings.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { maxBytesOf } from '../ledger/limits.ts';
 import type { UploadIn } from '../ledger/upload.ts';
+import { bodyOf } from '../lift/lifted-body.ts';
 import type { UploadLocker } from '../locking/locker.ts';
 import { tooLarge } from '../staging/admission.ts';
 import type { Received } from '../staging/body-intake.ts';
 import type { Receiver } from '../staging/receiver.ts';
 import type { Staging } from '../staging/staging.ts';
-import { streamBody } from '../staging/stream-source.ts';
 import type { Context } from './request-context.ts';
 import { linked } from './request-context.ts';
 import type { TusRequest } from './stock-server.ts';
@@ -60,7 +60,7 @@ export class Appends {
     context.upload = upload;
     const stopping = linked([cancellation.signal, draining]);
     const receiving = receiver
-      .receive(upload, tusUpload.offset, streamBody(request.body), {
+      .receive(upload, tusUpload.offset, bodyOf(request.body), {
         maxBytes: limit,
         signal: stopping.signal,
         onActivity: () => locker.touch(id),

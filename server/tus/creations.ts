@@ -1,4 +1,5 @@
 // A creation: a new upload, or the one it made before, when its answer was lost.
+
 import { UploadError } from '../../shared/errors.ts';
 import { TUS_VERSION } from '../../shared/protocol.ts';
 import type { Beginnings } from '../finish/beginnings.ts';
@@ -7,12 +8,12 @@ import { acknowledge, acknowledgedOffset, expiry } from '../finish/verdict-answe
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
 import type { UploadId } from '../ledger/upload-id.ts';
+import { bodyOf } from '../lift/lifted-body.ts';
 import type { UploadLocker } from '../locking/locker.ts';
 import type { Receiver } from '../staging/receiver.ts';
 import type { StoredBody } from '../staging/repeated-body.ts';
 import { advance, type Checksum } from '../staging/running-checksum.ts';
 import type { Staging } from '../staging/staging.ts';
-import { streamBody } from '../staging/stream-source.ts';
 import type { Storage } from '../storage/storage.ts';
 import type { Endings } from './endings.ts';
 import { ANNOUNCEMENT, type Creation, mayHaveBody } from './headers.ts';
@@ -80,7 +81,7 @@ export class Creations {
     // Other bytes than those stored are another file, which is not to be told as stored.
     if (mayHaveBody(raw) && hasBytes(upload)) {
       const maxBytes = creation.length ?? maxUploadBytes;
-      await receiver.requireSameBody(streamBody(raw), maxBytes, draining, creation.checksums.chunk, await this.#stored(upload));
+      await receiver.requireSameBody(bodyOf(raw), maxBytes, draining, creation.checksums.chunk, await this.#stored(upload));
       upload = (await ledger.get(upload.id)) ?? upload;
     }
     raw.resume();

@@ -8,9 +8,9 @@ import { acknowledge, acknowledgeCreation, heldOffset, requireNotRefused } from 
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
 import type { UploadId } from '../ledger/upload-id.ts';
+import { bodyOf } from '../lift/lifted-body.ts';
 import type { Receiver } from '../staging/receiver.ts';
 import type { Staging } from '../staging/staging.ts';
-import { streamBody } from '../staging/stream-source.ts';
 import type { Storage } from '../storage/storage.ts';
 import type { Append } from './headers.ts';
 import type { Context, UploadsRequest } from './request-context.ts';
@@ -82,7 +82,7 @@ export class Endings {
     const isEmptyEnd = append.offset === length && (upload.state === 'accepted' || upload.held === 'length');
     if (!isHeldByte && !isEmptyEnd) throw new UploadError('ERR_MISMATCHED_OFFSET');
     const { ledger, receiver, draining } = this.#options;
-    const sent = await receiver.readHeld(streamBody(raw), length - append.offset, draining, append.checksums.chunk);
+    const sent = await receiver.readHeld(bodyOf(raw), length - append.offset, draining, append.checksums.chunk);
     const stored = await readStored(this.#options, upload.id, append.offset, append.offset + sent.byteLength).catch(async (error) => {
       // Its verdict may have come while the body did, and taken the bytes away.
       requireNotRefused(await ledger.get(upload.id));

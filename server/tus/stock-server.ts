@@ -4,7 +4,6 @@
 // cost most of its processor time and hide a cut connection. So the request is built here, with the raw body in it, and
 // `writeToStore` of the PATCH and POST handlers, the one place that touches the body, is ours.
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
-import type { Readable } from 'node:stream';
 import { Server, type ServerOptions } from '@tus/server';
 import type { CancellationContext, DataStore, Upload as TusUpload } from '@tus/utils';
 import { OFFSET_CONTENT_TYPE } from '../../shared/protocol.ts';
@@ -16,7 +15,7 @@ export interface TusRequest<Context> {
   readonly url: string;
   readonly headers: Headers;
   /** The raw request: a Node stream where the handlers expect a web stream, which they hand to `writeToStore` untouched. */
-  readonly body: Readable;
+  readonly body: IncomingMessage;
   readonly context: Context;
 }
 
@@ -37,7 +36,7 @@ export class IncompatibleTusServer extends Error {
 
 export class StockServer<Context> {
   readonly #server: Server;
-  readonly #requests = new WeakMap<Readable, TusRequest<Context>>();
+  readonly #requests = new WeakMap<IncomingMessage, TusRequest<Context>>();
   readonly #errors = new WeakMap<object, unknown>();
 
   /** @throws IncompatibleTusServer */
@@ -60,7 +59,7 @@ export class StockServer<Context> {
         throw new IncompatibleTusServer('@tus/server has changed inside: Landfall needs a 2.4 release of it.');
       }
       handler.writeToStore = (body, upload, maxBytes, context) => {
-        const request = this.#requests.get(body as Readable);
+        const request = this.#requests.get(body as IncomingMessage);
         if (request === undefined) throw new IncompatibleTusServer('@tus/server no longer hands the body through as it is.');
         return hooks.receive(request, upload, maxBytes, context);
       };

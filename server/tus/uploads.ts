@@ -9,8 +9,8 @@ import { describeForHead, expiry, gone } from '../finish/verdict-answers.ts';
 import { NO_LIMITS } from '../ledger/limits.ts';
 import type { Upload } from '../ledger/upload.ts';
 import { newUploadId, type UploadId } from '../ledger/upload-id.ts';
+import { bodyOf } from '../lift/lifted-body.ts';
 import { tooLarge } from '../staging/admission.ts';
-import { streamBody } from '../staging/stream-source.ts';
 import { Appends, type AppendsOptions } from './appends.ts';
 import { Creations, type CreationsOptions, Replayed } from './creations.ts';
 import { Endings, type EndingsOptions } from './endings.ts';
@@ -99,7 +99,7 @@ export class Uploads {
    */
   async #requireNoBody(raw: IncomingMessage): Promise<void> {
     if (!mayHaveBody(raw)) return;
-    await this.#options.receiver.readHeld(streamBody(raw), 0, this.#options.draining, undefined).catch((error: unknown) => {
+    await this.#options.receiver.readHeld(bodyOf(raw), 0, this.#options.draining, undefined).catch((error: unknown) => {
       throw error instanceof UploadError && error.code === 'ERR_UPLOAD_LENGTH_EXCEEDED'
         ? new UploadError('ERR_INVALID_CONTENT_TYPE')
         : error;
