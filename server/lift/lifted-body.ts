@@ -4,12 +4,12 @@ import type { IncomingMessage } from 'node:http';
 import { countYoungBytes } from '../runtime/young-garbage.ts';
 import type { BodyLimits, BodySource, OpenBody } from '../staging/body-source.ts';
 import { type BodyFlow, GatheredBody } from '../staging/gathered-body.ts';
+import type { Landing } from '../staging/landing.ts';
 import { streamBody } from '../staging/stream-source.ts';
-import type { Landing } from './landing-buffers.ts';
 
-/** A sender that brings as much between two writes is fast. */
-const FAST_BYTES = 64 * 1024;
-/** One that brings less at once is slow. */
+/** Between two writes, from a sender who is fast. */
+const MUCH_BYTES = 64 * 1024;
+/** At once, from one who is slow. */
 const LITTLE_BYTES = 8 * 1024;
 
 const bodies = new WeakMap<IncomingMessage, LiftedBody>();
@@ -21,132 +21,104 @@ export function bodyOf(request: IncomingMessage): OpenBody {
 }
 
 export class LiftedBody implements BodyFlow {
-  readonly batchBytes: number = 128 * 1024;
+  readonly batchBytes: number = 256 * 1024;
   readonly #request: IncomingMessage;
   readonly #landing: Landing;
   readonly #readOn: () => void;
+  /** Bytes that have not come yet. */
+  left: number;
+  /** Nobody wants more now. */
+  isPaused = true;
   /** What came before anybody asked. */
-  #early: Buffer | undefined;
-  #left: number;
+  #early: Buffer[] = [];
   #source: GatheredBody | undefined;
   #isStream = false;
-  #isReading = false;
-  #isCut = false;
 
   /** @param readOn has the connection read */
   constructor(request: IncomingMessage & { _consuming?: boolean }, bytes: number, landing: Landing, readOn: () => void) {
     this.#request = request;
-    this.#left = bytes;
+    this.left = bytes;
     this.#landing = landing;
     this.#readOn = readOn;
-    // Node's has the parser read on.
+    // In the place of Node's own, which has the parser read on.
     request._read = () => {
       request._consuming = true;
       this.#stream();
     };
+    request.once('close', () => this.#source?.finish('cut'));
     bodies.set(request, this);
-  }
-
-  /** Bytes that have not come yet. */
-  get left(): number {
-    return this.#left;
-  }
-
-  /** Whether somebody wants more now. */
-  get isReading(): boolean {
-    return this.#isReading;
-  }
-
-  get isPaused(): boolean {
-    return !this.#isReading;
   }
 
   get isUntouched(): boolean {
     return this.#source === undefined && !this.#isStream;
   }
 
-  /** The next bytes, no more than are left, in memory that is the caller's. */
+  /** The next bytes, no more than are left, in memory that is good until this returns, or leased. */
   take(bytes: Buffer): void {
-    this.#left -= bytes.byteLength;
+    this.left -= bytes.byteLength;
     if (this.#source !== undefined) this.#lend(this.#source, bytes);
-    else if (this.#isStream) this.#isReading = this.#request.push(copyOf(bytes));
+    else if (this.#isStream) this.isPaused = !this.#request.push(copyOf(bytes));
     else {
-      this.#early = this.#early === undefined ? copyOf(bytes) : Buffer.concat([this.#early, bytes]);
-      this.#isReading = false;
+      this.#early.push(copyOf(bytes));
+      this.isPaused = true;
     }
-    if (this.#left === 0) this.#end();
-  }
-
-  /** The connection is gone. */
-  cut(): void {
-    this.#isCut = true;
-    this.#source?.finish('cut');
+    if (this.left === 0) this.#end();
   }
 
   open(limits: BodyLimits): BodySource {
     const source = new GatheredBody(this, limits);
     this.#source = source;
-    const early = this.#takeEarly();
-    if (early !== undefined) source.add(early);
-    if (this.#left === 0) this.#end();
-    else if (this.#isCut) source.finish('cut');
+    for (const early of this.#early.splice(0)) source.add(early);
+    if (this.left === 0) this.#end();
+    else if (this.#request.destroyed) source.finish('cut');
     else this.resume();
     return source;
   }
 
   pause(): void {
-    this.#isReading = false;
+    this.isPaused = true;
   }
 
   resume(): void {
-    if (this.#left === 0 || this.#source?.end !== undefined || this.#landing.isFull) return;
-    this.#isReading = true;
+    if (this.left === 0 || this.#source?.end !== undefined || this.#landing.isFull) return;
+    this.isPaused = false;
     this.#readOn();
   }
 
   release(buffers: readonly Buffer[]): void {
     this.#landing.release(buffers);
-    if (!this.#isReading && this.#source !== undefined) this.resume();
+    if (this.isPaused && this.#source !== undefined) this.resume();
   }
 
   close(): void {
     this.#source = undefined;
-    this.#isReading = false;
+    this.isPaused = true;
     this.#landing.leave();
   }
 
   #lend(source: GatheredBody, bytes: Buffer): void {
     const landing = this.#landing;
-    // The sender has become slow: little comes, and nothing waits or is written beside it.
     if (bytes.byteLength < LITTLE_BYTES && source.waitingBytes === 0 && landing.isIdle) landing.leave();
-    source.add(landing.isLeased && landing.keep(bytes) ? bytes : copyOf(bytes));
-    if (source.waitingBytes >= FAST_BYTES && this.#left >= FAST_BYTES) landing.lease();
+    source.add(landing.keep(bytes) ? bytes : copyOf(bytes));
+    if (source.waitingBytes >= MUCH_BYTES && this.left >= MUCH_BYTES) landing.lease();
     if (landing.isFull) source.pause();
   }
 
-  /** Read as Node's own: from its beginning, or from where a reader of ours has left off. */
+  /** From its beginning, or from where a source has left off. */
   #stream(): void {
     if (this.#source !== undefined) return;
     this.#isStream = true;
-    const early = this.#takeEarly();
-    if (early !== undefined) this.#request.push(early);
-    if (this.#left === 0) this.#end();
+    for (const early of this.#early.splice(0)) this.#request.push(early);
+    if (this.left === 0) this.#end();
     else {
-      this.#isReading = true;
+      this.isPaused = false;
       this.#readOn();
     }
   }
 
-  #takeEarly(): Buffer | undefined {
-    const early = this.#early;
-    this.#early = undefined;
-    return early;
-  }
-
-  /** All of it has come: as the parser says it. */
+  /** All of it has come: the request hears what it would from the parser. */
   #end(): void {
     const request = this.#request;
-    this.#isReading = false;
     request.complete = true;
     this.#landing.leave();
     if (this.isUntouched || request.readableEnded) return;

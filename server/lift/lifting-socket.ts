@@ -6,72 +6,61 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Socket, type SocketConstructorOpts } from 'node:net';
 import { Duplex } from 'node:stream';
 import { countYoungBytes } from '../runtime/young-garbage.ts';
-import { Landing, type LandingBuffers } from './landing-buffers.ts';
-import { type HeadLimits, headLimits, type LiftableHead, liftableHead } from './liftable-head.ts';
+import { Landing, type LandingBuffers } from '../staging/landing.ts';
+import { type LiftableHead, liftableHead } from './liftable-head.ts';
 import { LiftedBody } from './lifted-body.ts';
-import { type ConnectionHandle, type HandleOptions, type ListeningServer, onMessageBegin, type Parser } from './node-internals.ts';
+import { type ConnectionHandle, type NodeServer, ON_MESSAGE_BEGIN, type Parser } from './node-internals.ts';
 
 export interface LiftOptions {
   buffers: LandingBuffers;
   /** A body of fewer bytes is not lifted. */
   fromBytes: number;
-  /** A fault while a lifted request was read: its connection is closed. */
+  /** While a lifted request was read: its connection is closed. */
   onFault(error: unknown): void;
 }
 
 export class LiftingSocket extends Socket {
   declare parser?: Parser | null;
   declare _httpMessage?: ServerResponse | null;
-  declare server: unknown;
-  declare _server: unknown;
+  declare server: NodeServer;
+  declare _server: NodeServer;
   readonly #options: LiftOptions;
   readonly #landing: Landing;
-  readonly #limits: HeadLimits;
   /** The message the parser read last: null while its head is not whole, undefined before the first. */
   #message: IncomingMessage | null | undefined;
   #head: LiftableHead | undefined;
   #body: LiftedBody | undefined;
   /** What came behind the body. */
-  #rest: Buffer | undefined;
+  readonly #rest: Buffer[] = [];
   #isAnswered = false;
-  /** Our half is closed: what still comes is nobody's. */
-  #isOver = false;
 
-  constructor(handle: ConnectionHandle, server: ListeningServer, options: LiftOptions) {
+  constructor(handle: ConnectionHandle, server: NodeServer, options: LiftOptions) {
     const landing = new Landing(options.buffers);
-    const { allowHalfOpen = false, highWaterMark } = server;
-    const settings: HandleOptions = {
-      handle,
-      allowHalfOpen,
-      readable: true,
-      writable: true,
-      readableHighWaterMark: highWaterMark,
-      writableHighWaterMark: highWaterMark,
-      manualStart: true,
-      onread: { buffer: () => landing.next(), callback: (count, memory) => this.#onRead(memory as Buffer, count) },
+    const { allowHalfOpen, highWaterMark } = server;
+    const onread = {
+      buffer: () => landing.next(),
+      callback: (count: number, memory: Buffer) => this.#guarded(() => this.#take(memory.subarray(0, count))),
     };
-    super(settings as unknown as SocketConstructorOpts);
+    // Not read by the constructor: it is not made yet.
+    const settings = { handle, allowHalfOpen, onread, readable: true, writable: true, manualStart: true };
+    super({ ...settings, readableHighWaterMark: highWaterMark, writableHighWaterMark: highWaterMark } as unknown as SocketConstructorOpts);
     this.#options = options;
     this.#landing = landing;
-    this.#limits = headLimits(server, options.fromBytes);
     this.prependListener('end', () => this.#onHalfClose());
-    this.prependListener('close', () => {
-      this.#body?.cut();
-      landing.close();
-    });
+    this.once('close', () => landing.close());
   }
 
   /** Once the server has given it a parser. */
   follow(parser: Parser): void {
     const { onIncoming } = parser;
-    onMessageBegin(parser, () => {
+    parser[ON_MESSAGE_BEGIN] = () => {
       this.#message = null;
-    });
+    };
     parser.onIncoming = (request, keepAlive) => {
       this.#message = request;
-      if (this.#head === undefined) return onIncoming?.(request, keepAlive) ?? 0;
+      if (this.#head === undefined) return onIncoming(request, keepAlive);
       this.#body = this.#correct(request, this.#head);
-      const result = onIncoming?.(request, keepAlive) ?? 0;
+      const result = onIncoming(request, keepAlive);
       this._httpMessage?.once('finish', () => this.#onAnswered());
       // The message is over for the parser; the request is not.
       parser.incoming = null;
@@ -106,21 +95,23 @@ export class LiftingSocket extends Socket {
     return this.readableFlowing === true && this.readableLength === 0 && !this.writableNeedDrain;
   }
 
-  /** Returns whether to read on. What an application throws at a request that is not lifted is its own, as without a lift. */
-  #onRead(memory: Buffer, count: number): boolean {
+  /** Returns whether to read on. What an application throws at a request that is not lifted goes where it goes without a lift. */
+  #guarded(read: () => boolean): boolean {
     try {
-      return this.#take(memory.subarray(0, count));
+      return read();
     } catch (error) {
       if (!this.#isLifting) throw error;
-      this.#fail(error);
+      this.#options.onFault(error);
+      this.destroy();
       return false;
     }
   }
 
   #take(bytes: Buffer): boolean {
-    if (this.#isOver) return true;
     if (this.#body !== undefined) return this.#takeBody(this.#body, bytes);
-    const head = this.#isBetweenMessages ? liftableHead(bytes, this.#limits) : undefined;
+    // Our half is closed: what still comes is nobody's.
+    if (this.writableEnded) return true;
+    const head = this.#isBetweenMessages ? liftableHead(bytes, this.#options.fromBytes, this.server) : undefined;
     if (head !== undefined) return this.#takeBody(this.#lift(head), bytes.subarray(head.bytes));
     countYoungBytes(bytes.byteLength);
     return this.push(Buffer.from(bytes));
@@ -131,10 +122,9 @@ export class LiftingSocket extends Socket {
     this.#head = head;
     this.#isAnswered = false;
     this.push(head.emptied);
-    const { parser } = this;
-    if (this.#body === undefined) throw new Error('The parser has refused a head that it should take.');
+    if (this.#body === undefined) throw new Error('The parser refused a head that it should take.');
     this.#head = undefined;
-    if (parser && this.#message) parser.incoming = this.#message;
+    if (this.parser && this.#message) this.parser.incoming = this.#message;
     return this.#body;
   }
 
@@ -150,42 +140,27 @@ export class LiftingSocket extends Socket {
   #takeBody(body: LiftedBody, bytes: Buffer): boolean {
     const part = bytes.subarray(0, body.left);
     if (part.byteLength > 0) body.take(part);
-    if (part.byteLength < bytes.byteLength) {
-      const rest = bytes.subarray(part.byteLength);
-      this.#rest = this.#rest === undefined ? Buffer.from(rest) : Buffer.concat([this.#rest, rest]);
-    }
-    if (body.left > 0) return body.isReading;
-    // Read on behind it, to learn that the sender has left, until it sends more.
-    return this.#isAnswered ? this.#endLift() : this.#rest === undefined;
+    if (part.byteLength < bytes.byteLength) this.#rest.push(Buffer.from(bytes.subarray(part.byteLength)));
+    if (body.left > 0) return !body.isPaused;
+    // Read on behind it until more comes, to learn when the sender leaves.
+    return this.#isAnswered ? this.#endLift() : this.#rest.length === 0;
   }
 
   #onAnswered(): void {
     this.#isAnswered = true;
-    if (this.#body === undefined || this.#body.left > 0) return;
-    try {
-      if (this.#endLift()) super._read(0);
-    } catch (error) {
-      this.#fail(error);
-    }
+    if (this.#body?.left === 0 && this.#guarded(() => this.#endLift())) super._read(0);
   }
 
-  /** The body is over, and answered. */
+  /** The body is over, and answered: what came behind it begins a message. */
   #endLift(): boolean {
-    const rest = this.#rest;
     this.#body = undefined;
-    this.#rest = undefined;
-    this.#isOver = this.writableEnded || this.destroyed;
-    return rest === undefined || this.#take(rest);
+    const rest = Buffer.concat(this.#rest.splice(0));
+    return rest.byteLength === 0 || this.#take(rest);
   }
 
   /** As the parser says it of a body that ends before its end. */
   #onHalfClose(): void {
     if (this.#body === undefined || this.#body.left === 0) return;
     this.emit('error', Object.assign(new Error('Parse Error: Invalid EOF state'), { code: 'HPE_INVALID_EOF_STATE' }));
-  }
-
-  #fail(error: unknown): void {
-    this.#options.onFault(error);
-    this.destroy();
   }
 }

@@ -4,11 +4,11 @@
 
 /** As Node reads at once by itself. */
 const SHARED_BYTES = 64 * 1024;
-const LEASED_BYTES = 256 * 1024;
+const LEASED_BYTES = 512 * 1024;
 /** Read no less than this at once. */
 const LEAST_ROOM = 64 * 1024;
 /** In all, 32 MiB. */
-const MOST_LEASED = 128;
+const MOST_LEASED = 64;
 
 interface Leased {
   memory: Buffer;
