@@ -33,6 +33,8 @@ export class LiftingSocket extends Socket {
   /** What came behind the body. */
   readonly #rest: Buffer[] = [];
   #isAnswered = false;
+  /** Our half is closed behind the answer to a lifted request: what still comes is nobody's. */
+  #isOver = false;
 
   constructor(handle: ConnectionHandle, server: NodeServer, options: LiftOptions) {
     const landing = new Landing(options.buffers);
@@ -109,8 +111,7 @@ export class LiftingSocket extends Socket {
 
   #take(bytes: Buffer): boolean {
     if (this.#body !== undefined) return this.#takeBody(this.#body, bytes);
-    // Our half is closed: what still comes is nobody's.
-    if (this.writableEnded) return true;
+    if (this.#isOver) return true;
     const head = this.#isBetweenMessages ? liftableHead(bytes, this.#options.fromBytes, this.server) : undefined;
     if (head !== undefined) return this.#takeBody(this.#lift(head), bytes.subarray(head.bytes));
     countYoungBytes(bytes.byteLength);
@@ -154,6 +155,7 @@ export class LiftingSocket extends Socket {
   /** The body is over, and answered: what came behind it begins a message. */
   #endLift(): boolean {
     this.#body = undefined;
+    this.#isOver = this.writableEnded;
     const rest = Buffer.concat(this.#rest.splice(0));
     return rest.byteLength === 0 || this.#take(rest);
   }

@@ -49,8 +49,10 @@ describe.each(PATHS)('%s bodies', (path) => {
   it('close() returns when the last body was answered, and not before', async () => {
     const { server, url } = await listen({});
     const [idle, busy] = [await openSocket(url), await openSocket(url)];
+    const asked = once(server, 'request');
     busy.write(head(...UPLOAD, 'Content-Length: 10'));
     busy.write('hello');
+    await asked;
     await expect.poll(() => connections(server)).toBe(2);
     let isClosed = false;
     const closed = once(server, 'close').then(() => {
