@@ -7,8 +7,8 @@ import { Socket, type SocketConstructorOpts } from 'node:net';
 import { Duplex } from 'node:stream';
 import { countYoungBytes } from '../runtime/young-garbage.ts';
 import { Landing, type LandingBuffers } from '../staging/landing.ts';
+import { LiftedBody } from '../staging/lifted-body.ts';
 import { type LiftableHead, liftableHead } from './liftable-head.ts';
-import { LiftedBody } from './lifted-body.ts';
 import { type ConnectionHandle, type NodeServer, ON_MESSAGE_BEGIN, type Parser } from './node-internals.ts';
 
 export interface LiftOptions {

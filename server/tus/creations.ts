@@ -8,8 +8,8 @@ import { acknowledge, acknowledgedOffset, expiry } from '../finish/verdict-answe
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
 import type { UploadId } from '../ledger/upload-id.ts';
-import { bodyOf } from '../lift/lifted-body.ts';
 import type { UploadLocker } from '../locking/locker.ts';
+import { bodyOf } from '../staging/lifted-body.ts';
 import type { Receiver } from '../staging/receiver.ts';
 import type { StoredBody } from '../staging/repeated-body.ts';
 import { advance, type Checksum } from '../staging/running-checksum.ts';

@@ -5,8 +5,8 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
-import { bodyOf } from '../../server/lift/lifted-body.ts';
 import { collectBody } from '../../server/staging/body-source.ts';
+import { bodyOf } from '../../server/staging/lifted-body.ts';
 import { type BodyPath, liftEach, PATHS } from '../support/lifted-bodies.ts';
 
 /** What one connection brings: pieces, each of which is one write, and how the sender ends it. */
@@ -90,7 +90,9 @@ class Witness {
     const whole = this.#seen.filter(({ isWhole }) => isWhole);
     // Only a lifted body has a way of its own to read on.
     const lifted = this.#seen.filter(({ request }) => Object.hasOwn(request, '_read')).length;
-    return { requests: whole.map(describe), answers, lifted, fault: this.#fault };
+    // On an answer that Node gives by itself.
+    const undated = answers.replaceAll(/Date: .*\r\n/g, '');
+    return { requests: whole.map(describe), answers: undated, lifted, fault: this.#fault };
   }
 
   async #quiet(patienceMs: number): Promise<void> {

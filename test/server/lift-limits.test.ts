@@ -5,8 +5,8 @@ import { createServer, type RequestListener, type Server, type ServerOptions } f
 import { type AddressInfo, BlockList, type Socket } from 'node:net';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { guardRequests } from '../../server/http/request-guard.ts';
-import { bodyOf } from '../../server/lift/lifted-body.ts';
 import { collectBody } from '../../server/staging/body-source.ts';
+import { bodyOf } from '../../server/staging/lifted-body.ts';
 import { liftEach, PATHS } from '../support/lifted-bodies.ts';
 import { head, openSocket, parseAnswer } from '../support/raw-http.ts';
 

@@ -2,10 +2,10 @@
 // application's own routes do, or what throws the rest of an answered body away, finds the same bytes there, copied.
 import type { IncomingMessage } from 'node:http';
 import { countYoungBytes } from '../runtime/young-garbage.ts';
-import type { BodyLimits, BodySource, OpenBody } from '../staging/body-source.ts';
-import { type BodyFlow, GatheredBody } from '../staging/gathered-body.ts';
-import type { Landing } from '../staging/landing.ts';
-import { streamBody } from '../staging/stream-source.ts';
+import type { BodyLimits, BodySource, OpenBody } from './body-source.ts';
+import { type BodyFlow, GatheredBody } from './gathered-body.ts';
+import type { Landing } from './landing.ts';
+import { streamBody } from './stream-source.ts';
 
 /** Between two writes, from a sender who is fast. */
 const MUCH_BYTES = 64 * 1024;
