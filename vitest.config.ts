@@ -18,10 +18,8 @@ const UNIT = ['test/shared/**/*.test.ts', 'test/**/*.unit.test.ts'];
 
 /** What is said of bodies, whichever way they come: framing, abuse, verdicts, limits. */
 const LIFTED = [
-  ...['abuse', 'addresses', 'checksum', 'empty', 'offset', 'stock-server', 'transcript', 'verdict', 'verdict-*'].map(
-    (name) => `test/protocol/${name}.test.ts`,
-  ),
-  ...['embedding', 'held', 'races', 'request-guard'].map((name) => `test/server/${name}.test.ts`),
+  ...['abuse', 'addresses', 'checksum', 'transcript', 'verdict', 'verdict-replay'].map((name) => `test/protocol/${name}.test.ts`),
+  ...['held', 'request-guard'].map((name) => `test/server/${name}.test.ts`),
 ];
 
 interface Kind {
