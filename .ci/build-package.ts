@@ -1,5 +1,5 @@
-// Compiles the package in whose folder it runs into its `dist`: its own code beside a copy of `shared/`, with maps that lead to
-// the sources in `dist/src`.
+// Compiles the package in the current folder into its `dist`: the package's own code and a copy of `shared/`, with source maps to
+// the copied sources in `dist/src`.
 import { execFileSync } from 'node:child_process';
 import { cpSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
@@ -7,7 +7,7 @@ import { basename, join } from 'node:path';
 const folder = process.cwd();
 const dist = join(folder, 'dist');
 
-/** The page is vite's to build. */
+/** Not compiled here: vite builds the page. */
 const NO_SOURCES = new Set(['dist', 'node_modules', 'page']);
 
 function isSource(path: string): boolean {

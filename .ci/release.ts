@@ -1,4 +1,4 @@
-// Publishes both packages to npm with provenance. `--dry-run` checks and packs, and publishes nothing.
+// Publishes both packages to npm with provenance. `--dry-run` checks and packs without publishing.
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 
@@ -26,7 +26,7 @@ function isPublished(folder: string): boolean {
   }
 }
 
-/** What the changelog says of a release, without its heading. */
+/** A release's section of the changelog, without its heading. */
 function notesOf(heading: RegExp): string | undefined {
   const [, ...sections] = readFileSync('CHANGELOG.md', 'utf8').split(/^## /m);
   const section = sections.find((text) => heading.test(text));
@@ -43,20 +43,20 @@ if (version === undefined || others.length > 0) refuse('client/package.json and 
 const escaped = version.replaceAll('.', '\\.');
 const dated = notesOf(new RegExp(`^\\[${escaped}\\] - \\d{4}-\\d{2}-\\d{2}\\n`));
 const notes = isDryRun ? (dated ?? notesOf(/^\[Unreleased\]\n/)) : dated;
-if (!notes) refuse(`CHANGELOG.md has no section "## [${version}] - YYYY-MM-DD" with something in it.`);
+if (!notes) refuse(`CHANGELOG.md has no section "## [${version}] - YYYY-MM-DD" that is not empty.`);
 
 if (!isDryRun) {
-  if (git('status', '--porcelain') !== '') refuse('The working tree has changes. Commit them, or put them away.');
+  if (git('status', '--porcelain') !== '') refuse('The working tree has changes. Commit or stash them.');
   if (!git('tag', '--points-at', 'HEAD').split('\n').includes(`v${version}`)) refuse(`The commit does not have the tag v${version}.`);
 }
 
 console.log(`release: ${version}\n\n${notes}\n`);
-// Before npm reads the manifests: it warns of programs that are not there yet.
+// The build runs before npm reads the manifests, because npm warns about missing programs.
 execFileSync('npm', ['run', '-s', 'build'], { stdio: 'inherit' });
 for (const folder of PACKAGES) {
-  // A release that failed half way is run again.
+  // After a release that failed half way, skip the package that is already published.
   if (!isDryRun && isPublished(folder)) continue;
-  // npm signs provenance for the workflow that runs this, and refuses it elsewhere. A dry run does not ask for the signature.
+  // npm signs provenance only for the workflow that runs this script. A dry run does not ask for the signature.
   const distTag = version.includes('-') ? 'next' : 'latest';
   const options = ['--ignore-scripts', '--provenance', '--access', 'public', '--tag', distTag, ...(isDryRun ? ['--dry-run'] : [])];
   execFileSync('npm', ['publish', '--workspace', folder, ...options], { stdio: 'inherit' });

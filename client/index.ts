@@ -1,4 +1,4 @@
-// The client in a browser. `node.ts` has the same names for Node.
+// The entry for browsers. `node.ts` exports the same names for Node.
 
 import { browserPlatform } from './browser/platform.ts';
 import { type BrowserSource, browserSource } from './browser/source.ts';
@@ -16,7 +16,7 @@ export type { QueueSnapshot } from './handle/queue-snapshot.ts';
 export type {
   CancelOptions,
   SnapshotOfAnyState,
-  Standing,
+  StateDetails,
   UploadHandle,
   UploadResult,
   UploadSnapshot,
@@ -29,16 +29,16 @@ export type { HeadersRequest, QueueOptions, Timeouts, UploadHeaders, UploadOptio
 export type { ForgetOptions } from './resume/interrupted.ts';
 export type { ResumeRecord, ResumeStore } from './resume/store.ts';
 
-/** What a browser can send. A `Uint8Array` is copied when the upload starts. */
+/** A source that a browser can send. A `Uint8Array` is copied when the upload starts. */
 export type UploadSource = BrowserSource;
 
 /**
- * Sends one file. It starts at once, and goes on by itself after whatever interrupts it.
+ * Sends one file. The upload starts at once and resumes by itself after every interruption.
  *
  * @param source a `File`, a `Blob` or bytes
  * @param options only `endpoint` is required
  * @returns a handle to watch, pause, resume and cancel it; `done` resolves once the server has accepted the file
- * @throws TypeError for a source, endpoint or number that makes no sense. Everything later is told by the handle
+ * @throws TypeError for an invalid source, endpoint or number. The handle reports all later errors
  *
  * @example
  * ```ts
@@ -57,8 +57,8 @@ export function upload(source: UploadSource, options: UploadOptions): UploadHand
 /**
  * Sends many files, a few at a time, in the order in which they were added.
  *
- * @param options those of `upload` for all of its files, and `concurrency`. @default { concurrency: 3 }
- * @throws TypeError for an endpoint or number that makes no sense
+ * @param options the options of `upload`, for all files, and `concurrency`. @default { concurrency: 3 }
+ * @throws TypeError for an invalid endpoint or number
  *
  * @example
  * ```ts
@@ -75,10 +75,10 @@ export function createQueue(options: QueueOptions): UploadQueue<UploadSource> {
 }
 
 /**
- * Lists what earlier visits of the page left unfinished, the latest first. Uploading the same file again goes on there.
+ * Lists the unfinished uploads of earlier visits of the page, the latest first. Uploading the same file again resumes its upload.
  *
- * @param store where the records are kept. @default `localStorage`
- * @throws what the store throws
+ * @param store where the resume records are kept. @default `localStorage`
+ * @throws an error of the store
  *
  * @example
  * ```ts
@@ -92,11 +92,11 @@ export function interrupted(store: ResumeStore = browserPlatform.store): Promise
 }
 
 /**
- * Discards an unfinished upload that `interrupted()` listed: the same file starts anew after that. For an upload that is being sent,
- * call `cancel()` of its handle instead.
+ * Discards an unfinished upload that `interrupted()` listed, so that the same file starts from the first byte. To end an upload that
+ * runs, call `cancel()` of its handle instead.
  *
- * @param options `deleteRemote` also deletes what the server has. @default { deleteRemote: false }
- * @throws UploadError when the server could not be made to delete it; the record is gone all the same
+ * @param options `deleteRemote` also deletes the upload on the server. @default { deleteRemote: false }
+ * @throws UploadError when the server did not delete the upload; the record is removed in any case
  *
  * @example
  * ```ts
@@ -111,11 +111,11 @@ export function forget(record: ResumeRecord, options: ForgetOptions = {}): Promi
 }
 
 /**
- * Binds options that all uploads of an application share, so that they are written once.
+ * Binds options that all uploads of an application share.
  *
- * @param defaults `endpoint` is required. Options of a call replace the default of the same name; `metadata` and `timeouts` are
+ * @param defaults `endpoint` is required. An option of a call replaces the default of the same name; `metadata` and `timeouts` are
  * merged key by key
- * @returns `upload` and `queue`, which take the same options as `upload` and `createQueue`, all of them optional
+ * @returns `upload` and `queue`, which take the options of `upload` and `createQueue`, all of them optional
  *
  * @example
  * ```ts

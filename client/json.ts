@@ -1,6 +1,6 @@
-// JSON that others wrote, or an earlier version: nothing of it is believed before a guard has looked at it.
+// Reads JSON that another program or an earlier version wrote. A guard must check every value before use.
 
-/** Undefined for what is no JSON. */
+/** Undefined for text that is not JSON. */
 export function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
@@ -13,17 +13,17 @@ export function isObject(value: unknown): value is Readonly<Record<string, unkno
   return typeof value === 'object' && value !== null;
 }
 
-/** What a guard looks at: the fields of an object, and none of anything else. */
+/** The fields of an object, for a guard to check; no fields for any other value. */
 export function fieldsOf(value: unknown): Readonly<Record<string, unknown>> {
   return isObject(value) ? value : {};
 }
 
-/** Each is text. */
+/** Whether every value is a string. */
 export function areTexts(...values: readonly unknown[]): boolean {
   return values.every((value) => typeof value === 'string');
 }
 
-/** Each is a whole number that JSON carries as it is, and not below 0: bytes, counts. */
+/** Whether every value is a safe integer of at least 0, as byte counts are. */
 export function areCounts(...values: readonly unknown[]): boolean {
   return values.every((value) => Number.isSafeInteger(value) && (value as number) >= 0);
 }

@@ -1,4 +1,4 @@
-// The client in Node. `index.ts` has the same names for browsers.
+// The entry for Node. `index.ts` exports the same names for browsers.
 
 import { startQueue, type UploadQueue } from './handle/queue.ts';
 import type { UploadHandle } from './handle/snapshot.ts';
@@ -16,7 +16,7 @@ export type { QueueSnapshot } from './handle/queue-snapshot.ts';
 export type {
   CancelOptions,
   SnapshotOfAnyState,
-  Standing,
+  StateDetails,
   UploadHandle,
   UploadResult,
   UploadSnapshot,
@@ -30,16 +30,16 @@ export type { HeadersRequest, QueueOptions, Timeouts, UploadHeaders, UploadOptio
 export type { ForgetOptions } from './resume/interrupted.ts';
 export type { ResumeRecord, ResumeStore } from './resume/store.ts';
 
-/** A path, a `file:` URL, bytes (not to be changed while they are sent), or a stream with a name. */
+/** A path, a `file:` URL, a `Uint8Array` (do not change it during the upload), or a stream with a name. */
 export type UploadSource = NodeSource;
 
 /**
- * Sends one file. It starts at once, and goes on by itself after whatever interrupts it.
+ * Sends one file. The upload starts at once and resumes by itself after every interruption.
  *
  * @param source a path, a `file:` URL, bytes, or a stream with a name
  * @param options only `endpoint` is required
  * @returns a handle to watch, pause, resume and cancel it; `done` resolves once the server has accepted the file
- * @throws TypeError for a source, endpoint or number that makes no sense. Everything later is told by the handle
+ * @throws TypeError for an invalid source, endpoint or number. The handle reports all later errors
  *
  * @example
  * ```ts
@@ -58,8 +58,8 @@ export function upload(source: UploadSource, options: UploadOptions): UploadHand
 /**
  * Sends many files, a few at a time, in the order in which they were added.
  *
- * @param options those of `upload` for all of its files, and `concurrency`. @default { concurrency: 3 }
- * @throws TypeError for an endpoint or number that makes no sense
+ * @param options the options of `upload`, for all files, and `concurrency`. @default { concurrency: 3 }
+ * @throws TypeError for an invalid endpoint or number
  *
  * @example
  * ```ts
@@ -76,10 +76,10 @@ export function createQueue(options: QueueOptions): UploadQueue<UploadSource> {
 }
 
 /**
- * Lists what earlier processes left unfinished, the latest first. Uploading the same file again goes on there.
+ * Lists the unfinished uploads of earlier processes, the latest first. Uploading the same file again resumes its upload.
  *
- * @param store where the records are kept. @default files in the state directory of the user
- * @throws what the store throws
+ * @param store where the resume records are kept. @default files in the user's state directory
+ * @throws an error of the store
  *
  * @example
  * ```ts
@@ -93,11 +93,11 @@ export function interrupted(store: ResumeStore = nodePlatform.store): Promise<Re
 }
 
 /**
- * Discards an unfinished upload that `interrupted()` listed: the same file starts anew after that. For an upload that is being sent,
- * call `cancel()` of its handle instead.
+ * Discards an unfinished upload that `interrupted()` listed, so that the same file starts from the first byte. To end an upload that
+ * runs, call `cancel()` of its handle instead.
  *
- * @param options `deleteRemote` also deletes what the server has. @default { deleteRemote: false }
- * @throws UploadError when the server could not be made to delete it; the record is gone all the same
+ * @param options `deleteRemote` also deletes the upload on the server. @default { deleteRemote: false }
+ * @throws UploadError when the server did not delete the upload; the record is removed in any case
  *
  * @example
  * ```ts
@@ -112,11 +112,11 @@ export function forget(record: ResumeRecord, options: ForgetOptions = {}): Promi
 }
 
 /**
- * Binds options that all uploads of an application share, so that they are written once.
+ * Binds options that all uploads of an application share.
  *
- * @param defaults `endpoint` is required. Options of a call replace the default of the same name; `metadata` and `timeouts` are
+ * @param defaults `endpoint` is required. An option of a call replaces the default of the same name; `metadata` and `timeouts` are
  * merged key by key
- * @returns `upload` and `queue`, which take the same options as `upload` and `createQueue`, all of them optional
+ * @returns `upload` and `queue`, which take the options of `upload` and `createQueue`, all of them optional
  *
  * @example
  * ```ts

@@ -1,7 +1,7 @@
 import type { ResumeStore } from './resume/store.ts';
 
 /**
- * The request that headers are asked for.
+ * The request that needs headers.
  *
  * @example
  * ```ts
@@ -18,9 +18,9 @@ export interface HeadersRequest {
   readonly method: string;
   /** Absolute address of the request. */
   readonly url: string;
-  /** `unauthorized`: the headers given before were answered 401. */
+  /** `unauthorized`: the server answered 401 to the last headers. */
   readonly reason: 'request' | 'unauthorized';
-  /** With `unauthorized`, the headers that were given for the request that was answered so. */
+  /** With `unauthorized`, the headers of the request that the server answered with 401. */
   readonly refused?: UploadHeaders;
 }
 
@@ -28,7 +28,7 @@ export interface HeadersRequest {
 export type UploadHeaders = Readonly<Record<string, string>>;
 
 /**
- * How long the client waits before it gives a connection up and opens another. Milliseconds.
+ * How long the client waits before it closes a connection and opens another, in milliseconds.
  *
  * @example
  * ```ts
@@ -38,11 +38,11 @@ export type UploadHeaders = Readonly<Record<string, string>>;
  * ```
  */
 export interface Timeouts {
-  /** For a connection, and for the answer to a request without a body. @default 30_000 */
+  /** Limit for a connection, and for the response to a request without a body. @default 30_000 */
   readonly connectMs: number;
-  /** Without one byte moving while a body is sent. @default 30_000 */
+  /** Limit for a time without any byte sent, while a body is sent. @default 30_000 */
   readonly stallMs: number;
-  /** For the answer after the last byte of a body, which the server may hold while it inspects. @default 120_000 */
+  /** Limit for the response after the last byte of a body. The server may hold the response while it inspects the file. @default 120_000 */
   readonly answerMs: number;
 }
 
@@ -58,52 +58,66 @@ export interface Timeouts {
  * ```
  */
 export interface UploadOptions {
-  /** Where uploads are created, `https://host/files`. In a browser it may be relative to the page. */
+  /** Address at which uploads are created, such as `https://host/files`. In a browser it may be relative to the page. */
   endpoint: string | URL;
   /** Name of the file. @default the name of the source */
   name?: string;
-  /** Media type to claim. The server looks at the content for itself. @default the type of the source */
+  /** Claimed media type. The server inspects the content itself. @default the type of the source */
   type?: string;
-  /** Where the file stands in a folder, `/` between: kept in the record. @default `webkitRelativePath` in a browser, none in Node */
+  /**
+   * Path of the file in its folder, with `/` between segments. The server keeps it in the upload's record.
+   *
+   * @default `webkitRelativePath` in a browser, none in Node
+   */
   relativePath?: string;
-  /** More pairs of `Upload-Metadata`: at most 16 with those of the client, 4 KiB in all. @default {} */
+  /** Additional pairs of `Upload-Metadata`. With the client's own pairs at most 16, and 4 KiB in total. @default {} */
   metadata?: Readonly<Record<string, string>>;
   /**
-   * Sent with every request. A function is asked before each; after a 401 it is asked once more with
+   * Sent with every request. A function is called before each request. After a 401 it is called once more, with
    * `reason: 'unauthorized'`, and only a second 401 in a row ends the upload. @default {}
    */
   headers?: UploadHeaders | ((request: HeadersRequest) => UploadHeaders | Promise<UploadHeaders>);
-  /** Cancels the upload when it is aborted. What the server has of it expires by itself. @default none */
+  /** Cancels the upload when it is aborted. The unfinished upload on the server expires. @default none */
   signal?: AbortSignal;
-  /** Go on where an earlier visit or process stopped, and leave a record for a later one. @default true */
+  /** Resume where an earlier visit or process stopped, and keep a record for a later one. @default true */
   resume?: boolean;
-  /** Where records are kept. @default `localStorage` in browsers, files in the state directory of the user in Node */
+  /** Where resume records are kept. @default `localStorage` in browsers, files in the user's state directory in Node */
   store?: ResumeStore;
-  /** Bytes of one PATCH, or `adaptive`: 1 to 32 MiB, by the speed and health of the connection. @default 'adaptive' */
+  /** Bytes of one PATCH, or `adaptive`: 1 to 32 MiB, depending on the speed and stability of the connection. @default 'adaptive' */
   chunkSize?: number | 'adaptive';
-  /** Milliseconds without confirmed progress after which the upload fails. Offline time does not count. @default 600_000 in browsers, 1_800_000 in Node */
+  /**
+   * Milliseconds without confirmed progress after which the upload fails. Time without a network does not count.
+   *
+   * @default 600_000 in browsers, 1_800_000 in Node
+   */
   budgetMs?: number;
-  /** How long a connection may be silent. @default { connectMs: 30_000, stallMs: 30_000, answerMs: 120_000 } */
+  /** Time limits of a connection. @default { connectMs: 30_000, stallMs: 30_000, answerMs: 120_000 } */
   timeouts?: Partial<Timeouts>;
-  /** `direct`: past the server to S3, by addresses that the server signs, where it can; else through the server. @default 'server' */
+  /**
+   * `direct`: send the file directly to S3, with URLs that the server signs, if the server offers this; otherwise through the server.
+   *
+   * @default 'server'
+   */
   via?: 'server' | 'direct';
   /**
-   * Compute a CRC-32 while the file is read and let the server compare: of the whole file, whose mismatch is a refusal, and of
-   * each chunk, which is sent again when it was damaged on the way: where the server offers that, and not for a while after a
-   * connection broke or was slow. Node sends a file in one body, which has only the former, unless `chunkSize` is a number. @default true
+   * Compute CRC-32 checksums for the server to verify. When the checksum of the whole file differs, the server refuses the file. When
+   * that of a chunk differs, the client sends the chunk again. Chunks carry a checksum if the server supports it, except for a while
+   * after a broken or slow connection. Node sends a file in one body, without chunk checksums, unless `chunkSize` is a number.
+   *
+   * @default true
    */
   checksum?: boolean;
   /**
-   * Read the whole file again before its last bytes are sent, and fail as changed where it is no longer what was sent.
-   * Of a file that is not read again, head, middle and tail are compared. `true` needs the checksum, whatever `checksum` says.
+   * Read the whole file again before its last bytes are sent, and fail with `ERR_SOURCE_CHANGED` if it differs from the bytes sent.
+   * Otherwise only head, middle and tail are compared. `true` computes the checksum even if `checksum` is false.
    * @default true up to 256 MiB, false above
    */
   verifySource?: boolean;
   /** Browsers only: send cookies to another origin. @default false */
   withCredentials?: boolean;
-  /** Browsers only: keep the screen from sleeping while bytes move. @default true */
+  /** Browsers only: keep the screen on while the upload runs. @default true */
   keepAwake?: boolean;
-  /** Browsers only: ask before the page is left while bytes move. @default true */
+  /** Browsers only: ask before the page is closed while the upload runs. @default true */
   confirmLeaving?: boolean;
 }
 
@@ -119,6 +133,6 @@ export interface UploadOptions {
  * ```
  */
 export interface QueueOptions extends UploadOptions {
-  /** How many files are sent at once, 1 at least. @default 3 */
+  /** Number of files that are sent at once, at least 1. @default 3 */
   concurrency?: number;
 }

@@ -1,45 +1,45 @@
-// What the core asks of the platform it runs on. `browser-*.ts` and `node-*.ts` answer.
+// The interfaces between the core and its platform. `browser/` and `node/` implement them.
 import type { ResumeStore } from './resume/store.ts';
 
-/** A file before it is opened: what can be told of it at once. */
+/** A file before it is opened, with what is known of it already. */
 export interface SourceReference {
   readonly name: string;
-  /** Null where it takes opening to know. */
+  /** Bytes; null when only opening the source tells the size. */
   readonly size: number | null;
   /** @throws UploadError ERR_SOURCE_UNREADABLE */
   open(): Promise<Source>;
 }
 
-/** A file that can be read at any place; a stream only forwards, and again from what is not confirmed yet. */
+/** An open file, readable at any offset. A stream can be read forwards only, and again from the last confirmed offset. */
 export interface Source {
   readonly name: string;
   /** Media type, or ''. */
   readonly type: string;
   /** Bytes; null for a stream of unknown length. */
   readonly size: number | null;
-  /** Milliseconds since 1970; null where there is none. */
+  /** Milliseconds since 1970; null when the source has no time of modification. */
   readonly lastModified: number | null;
   readonly path?: string;
   readonly relativePath?: string;
-  /** False for what can't be found again by a later visit, or can't be read from the start again. */
+  /** False when a later visit cannot open the source again or read it from the start. */
   readonly isResumable: boolean;
   /**
-   * The bytes from `start` up to `end`, all of them; less only at the end of a stream of unknown length.
+   * All bytes from `start` up to, but not including, `end`; fewer only at the end of a stream of unknown length.
    *
    * @throws UploadError ERR_SOURCE_CHANGED when the file is no longer the one that was opened, ERR_SOURCE_UNREADABLE
    */
   read(start: number, end: number): Promise<Uint8Array<ArrayBuffer>>;
-  /** Nothing below this offset is read again. */
+  /** The caller will not read below this offset again. */
   release(offset: number): void;
   close(): Promise<void>;
 }
 
-/** Bytes of a request. Read in order and once, in pieces of the transport's choice. */
+/** The body of a request. The transport reads it once, in order, in pieces of its choice. */
 export interface RequestBody {
   readonly size: number;
-  /** Of all of it, where it is in memory and checksums are wanted. */
+  /** CRC-32 of the body; only when it is in memory and checksums are on. */
   readonly crc32?: number;
-  /** Offsets within the body. @throws UploadError as `Source.read` */
+  /** `start` and `end` are offsets in the body. @throws UploadError as `Source.read` */
   read(start: number, end: number): Promise<Uint8Array<ArrayBuffer>>;
 }
 
@@ -49,9 +49,9 @@ export interface TransportRequest {
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: RequestBody;
   readonly withCredentials: boolean;
-  /** Once aborted nothing more is sent, and `send` rejects with its reason. */
+  /** After an abort the transport sends nothing more, and `send` rejects with the reason. */
   readonly signal: AbortSignal;
-  /** Bytes of the body that left this device so far. */
+  /** Called with the number of body bytes that have left this device. */
   onSent(bytes: number): void;
 }
 
@@ -63,44 +63,44 @@ export interface TransportResponse {
 
 export interface TransportErrorOptions {
   isUnreachable: boolean;
-  isHopeless?: boolean;
+  isPermanent?: boolean;
   isUnknownHost?: boolean;
   detail?: string;
   cause?: unknown;
 }
 
-/** The connection failed; there is no answer. */
+/** The connection failed before there was a response. */
 export class TransportError extends Error {
-  /** No connection came about at all. */
+  /** No connection could be established. */
   readonly isUnreachable: boolean;
-  /** Trying again can't help, as with a certificate nobody vouches for. */
-  readonly isHopeless: boolean;
-  /** The name of the host stands for no address: more likely a slip of the pen than a network that will be back. */
+  /** A retry cannot help, as with a certificate that nobody trusts. */
+  readonly isPermanent: boolean;
+  /** The host name has no address: more likely a typing error than a network that will be back. */
   readonly isUnknownHost: boolean;
-  /** What went wrong, for people, where the platform tells. */
+  /** What went wrong, in a sentence for people, if the platform tells. */
   readonly detail: string | undefined;
 
   constructor(message: string, options: TransportErrorOptions) {
     super(message, { cause: options.cause });
     this.isUnreachable = options.isUnreachable;
-    this.isHopeless = options.isHopeless ?? false;
+    this.isPermanent = options.isPermanent ?? false;
     this.isUnknownHost = options.isUnknownHost ?? false;
     this.detail = options.detail;
   }
 }
 
-/** Sends one request and reads the whole answer. Redirects are answers. Time limits are the caller's. */
+/** Sends one request and reads the whole response. Does not follow redirects. The caller sets time limits. */
 export interface Transport {
-  /** @throws TransportError, what the body's `read` threw, or the reason of the signal */
+  /** @throws TransportError, an error of the body's `read`, or the reason of the signal */
   send(request: TransportRequest): Promise<TransportResponse>;
 }
 
-/** Mutual exclusion by name between everything that shares the resume store. */
+/** Mutual exclusion by name, between all tabs or processes that share the resume store. */
 export interface Locks {
   /**
-   * Resolves with how to release it. A holder that dies releases it too.
+   * Resolves to a release function. The lock is also released when its holder dies.
    *
-   * @param onWaiting called when another holds it
+   * @param onWaiting called when another tab or process holds the lock
    * @throws the reason of the signal
    */
   acquire(name: string, signal: AbortSignal, onWaiting: () => void): Promise<() => void>;
@@ -113,28 +113,33 @@ export interface Channel {
   close(): void;
 }
 
-/** Between everything that shares the locks: how far the holder of one is. */
+/** Channels between all tabs or handles that share the locks. They carry the progress of a lock's holder. */
 export interface Channels {
-  /** Undefined where there is none to be had. */
+  /** Undefined when the platform offers no channels. */
   open(name: string): Channel | undefined;
 }
 
-export interface Surroundings {
-  /** False only when the device knows that it has no network. */
+export interface PlatformEnvironment {
+  /** False only when the device reports no network. */
   isOnline(): boolean;
-  /** Calls when the network came back or changed, or the page is looked at again: a good moment to try. Returns how to stop. */
+  /**
+   * Calls the listener when the network came back or changed, or the page became visible: a good time to retry. Returns a function that
+   * unsubscribes.
+   */
   onWake(listener: () => void): () => void;
-  /** Calls when the network went, came back or changed: what was open may have gone with the old one. Returns how to stop. */
-  onNetwork(listener: () => void): () => void;
-  /** While bytes move. Returns how to let go. */
-  hold(options: { keepAwake: boolean; confirmLeaving: boolean }): () => void;
+  /**
+   * Calls the listener when the network was lost, came back or changed: open connections may be dead. Returns a function that unsubscribes.
+   */
+  onNetworkChange(listener: () => void): () => void;
+  /** Keeps the screen on, and asks before the page is closed, while an upload runs. Returns a function that ends both. */
+  guardPage(options: { keepAwake: boolean; confirmLeaving: boolean }): () => void;
 }
 
 export interface ChunkLimits {
   readonly startBytes: number;
   readonly minBytes: number;
   readonly maxBytes: number;
-  /** Where a body is streamed, all that is left may go in one. */
+  /** The platform streams bodies, so one body may carry the whole rest of a file. */
   readonly wholeBody: boolean;
 }
 
@@ -143,13 +148,13 @@ export interface Platform {
   readonly store: ResumeStore;
   readonly locks: Locks;
   readonly channels: Channels;
-  readonly surroundings: Surroundings;
+  readonly environment: PlatformEnvironment;
   readonly chunks: ChunkLimits;
   readonly budgetMs: number;
-  /** What a relative endpoint is relative to. */
+  /** Base of a relative endpoint. */
   readonly baseUrl: string | undefined;
-  /** Continues a CRC-32 (of 0 for the first bytes). */
+  /** Continues a CRC-32; `previous` is 0 for the first bytes. */
   crc32(bytes: Uint8Array, previous: number): number;
-  /** Between pieces of work that together take long: lets the page draw and hear its user. Undefined where there is none. */
-  readonly breathe: (() => Promise<void>) | undefined;
+  /** Called between pieces of long work, so that the page can draw and react. Undefined when there is no page. */
+  readonly yieldToPage: (() => Promise<void>) | undefined;
 }

@@ -1,9 +1,8 @@
 // Landfall as a library: routes, start and close.
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import express, { type ErrorRequestHandler, type Request } from 'express';
-import { type Logger, pino } from 'pino';
+import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
+import express, { type NextFunction, type Request } from 'express';
+import { pino } from 'pino';
 import { UploadError } from '../shared/errors.ts';
-import { TUS_VERSION } from '../shared/protocol.ts';
 import { parseDuration } from '../shared/units.ts';
 import { isLoopbackName, Origins } from './access/origins.ts';
 import { assemble, type Parts } from './assembly.ts';
@@ -11,30 +10,28 @@ import { type Config, type ConfigInput, isResolved, resolveConfig } from './conf
 import type { LandfallHooks } from './hooks.ts';
 import { cors } from './http/cors.ts';
 import { signedDownload } from './http/download.ts';
-import { answerFiles, methodOf } from './http/files.ts';
+import { answerFiles } from './http/files.ts';
 import { answerLive } from './http/health.ts';
-import { below, type Handler, mountOf, redirectToPage } from './http/mount.ts';
+import { type Handler, mountAt, mountOf, redirectToPage } from './http/mount.ts';
 import { page } from './http/page.ts';
-import { sendProblem } from './http/problem.ts';
 import { claim, cutAnsweredBody, guardRequests } from './http/request-guard.ts';
 import { requestLog } from './http/request-log.ts';
 import { answerTerms } from './http/terms.ts';
+import { answerThrown } from './http/thrown.ts';
 import { parseUploadId } from './ledger/upload-id.ts';
 import { liftBodies } from './lift/lift.ts';
 import type { FeedOptions } from './notify/event-feed.ts';
 import type { UploadEvent } from './notify/event-handler.ts';
-import { S3Fault } from './s3/fault.ts';
-import { faultOf } from './staging/faults.ts';
 import { mayHaveBody } from './tus/headers.ts';
 
 export type { LandfallHooks } from './hooks.ts';
 
-/** For whoever mounts it, and sees his first upload refused. */
+/** Shown to a developer whose application has read the body before Landfall. */
 const MOUNT_FIRST =
-  'Mount the upload handler in front of everything that reads bodies: `app.use(path, landfall.handler)` above `app.use(express.json())`, say.';
+  'Mount the upload handler before any middleware that reads bodies: for example, `app.use(path, landfall.handler)` above `app.use(express.json())`.';
 
 /**
- * A server that `createLandfall` made. `start()` it before its first request, `close()` it at the end.
+ * A server made by `createLandfall`. Call `start()` before its first request, and `close()` at the end.
  *
  * @example
  * ```ts
@@ -52,53 +49,56 @@ const MOUNT_FIRST =
  * ```
  */
 export interface Landfall {
-  /** The settings as they were read: frozen, in bytes and milliseconds. */
+  /** The resolved settings: frozen, sizes in bytes, times in milliseconds. */
   readonly config: Config;
   /**
-   * Mount it under any path: `app.use('/uploads', landfall.handler)`. It takes a request of Node's, whatever hands it on, and answers
-   * it to the end (docs/operations.md has how, for each framework).
+   * Mount it under any path: `app.use('/uploads', landfall.handler)`. It takes Node's request from any framework and answers it
+   * completely (docs/operations.md shows how for each framework).
    */
   readonly handler: Handler;
   /**
-   * Prepares the HTTP server that the handler is mounted on, before its first request: uploads may take as long as they need, every
-   * other request keeps the server's `requestTimeout`, and idle connections are kept for longer than load balancers keep them.
+   * Prepares the HTTP server that the handler is mounted on. Call it before the first request. Uploads may then take as long as they
+   * need, every other request keeps the server's `requestTimeout`, and idle connections stay open longer than load balancers keep them.
    */
   attach(server: Server): void;
   /**
-   * Opens the ledger, takes up what was interrupted, and lets requests in. When it throws, all that it had opened is closed,
-   * and it may be called again.
+   * Opens the ledger, recovers interrupted uploads, and accepts requests. When it throws, it has closed everything that it opened, and
+   * it may be called again.
    * @throws StartError with a `code`: `PackageMissing`, `LedgerInUse`, `LedgerElsewhere`, `LedgerTooNew`, `DatabaseUnusable`,
-   * `BucketUnusable`, `StagedElsewhere`, `KeyFileUnusable`, `InternalAddressUnusable`. And the error of the operating system where a directory cannot be written.
+   * `BucketUnusable`, `StagedElsewhere`, `KeyFileUnusable`, `InternalAddressUnusable`; the operating system's error when a directory
+   * cannot be written
    */
   start(): Promise<void>;
   /**
-   * An address by which anybody who has it downloads one accepted file, ranges included, until it ends; absolute where `publicUrl`
-   * is set. Whoever may not be given the file must not be given the address.
+   * Returns an address at which anyone who has it can download one accepted file, ranges included, until the address expires. It is
+   * absolute when `publicUrl` is set. Give it only to people who may have the file.
    *
-   * @param options.expires when it ends: a date, or so many milliseconds from now, or a time such as `1h`; default: `downloadLifetime`
-   * @throws UploadError 404 when there is no accepted file of that id, 410 once it was removed, 403 where `downloads` is `off`
+   * @param options.expires when the address expires: a date, milliseconds from now, or a time such as `1h`. @default `downloadLifetime`
+   * @throws UploadError 404 when no accepted file has this id, 410 when the file was removed, 403 when `downloads` is `off`
    */
   downloadUrl(id: string, options?: { expires?: Date | number | string }): Promise<string>;
   /**
-   * Every event after a position, in order, and then each that comes, until `signal` is aborted or the server is closed. A reader that
-   * keeps the position of what it has dealt with misses nothing, whatever crashes (docs/events.md).
-   * @throws UploadError ERR_EVENTS_FORGOTTEN: what came after the position is no longer kept; ERR_BAD_REQUEST: there was never such
-   *   a position; ERR_SHUTTING_DOWN: it was not started
+   * Yields every event after a position, in order, then each new event, until `signal` is aborted or the server closes. A reader that
+   * stores the position of the last event it handled misses no event, even after a crash (docs/events.md).
+   * @throws UploadError ERR_EVENTS_FORGOTTEN: events after the position were deleted; ERR_BAD_REQUEST: the position never existed;
+   *   ERR_SHUTTING_DOWN: the server was not started
    */
   events(options?: FeedOptions): AsyncIterable<UploadEvent>;
-  /** Requests are answered "try again" from now on; running ones keep what they have. Resolves when the work at hand has ended. */
+  /** Answers new requests with "try again" and stops running uploads, whose stored bytes are kept. Resolves when all work has ended. */
   close(): Promise<void>;
 }
 
-/** Addresses that are no file of the page. */
-const OWN_ADDRESS = /^\/(?:files|upload|link\/upload|get-upload-url|config)(?:\/|$)/;
+/** Paths of uploads, which skip Express. */
+const UPLOADS_PATH = /^\/files(?:[/?]|$)/;
+/** Paths of the API, which are never files of the page. */
+const API_PATH = /^\/(?:files|upload|link\/upload|get-upload-url|config)(?:\/|$)/;
 
 /**
- * Makes a server out of settings. It opens nothing before `start()`.
+ * Creates a server from settings. It opens nothing before `start()`.
  *
  * @param input the settings of docs/settings.md in camel case; numbers are bytes and milliseconds. @default {} (a directory `./data`)
- * @param hooks what the application adds: who may upload, checks, a function that is told of events. @default {}
- * @throws ConfigError with a sentence that names the setting
+ * @param hooks what the application adds: an access rule, checks, a listener for events. @default {}
+ * @throws ConfigError naming the invalid setting
  *
  * @example
  * ```ts
@@ -121,39 +121,71 @@ export function createLandfall(input: ConfigInput | Config = {}, hooks: Landfall
   let starting: Promise<Parts> | undefined;
   let closing: Promise<void> | undefined;
   let parts: Parts | undefined;
-  const changing = new Set<Promise<void>>();
+  const writes = new Set<Promise<void>>();
 
-  app.use((request, response, next) => {
+  const origins = originsFor(config, hooks.isStandalone ?? false);
+  const logRequest = requestLog(log);
+  const allowPages = cors(origins, config.corsHeaders);
+  const answerError = answerThrown(log);
+
+  function begin(request: IncomingMessage, response: ServerResponse): void {
     claim(request);
     cutAnsweredBody(request, response);
+    logRequest(request, response);
+    allowPages(request, response);
+  }
+
+  /** @throws UploadError 421 for an unknown host, 403 for a foreign page */
+  function requireKnownSource(request: IncomingMessage): void {
+    origins.requireKnownHost(request);
+    if (!isSafe(request.method ?? '')) origins.requireAllowedOrigin(request);
+  }
+
+  /** @throws UploadError while the server does not serve, or when something else has read the body */
+  function requireReady(request: IncomingMessage, response: ServerResponse): Parts {
+    if (drain.signal.aborted || parts === undefined) throw new UploadError('ERR_SHUTTING_DOWN', { retryAfterSeconds: 2 });
+    if (request.readableDidRead && mayHaveBody(request)) throw new UploadError('ERR_BODY_ALREADY_READ', { detail: MOUNT_FIRST });
+    response.setHeader('X-Content-Type-Options', 'nosniff');
+    return parts;
+  }
+
+  /** Nearly all requests are for uploads. They skip Express, whose routing costs about as much CPU time as a ledger statement. */
+  async function answerUploads(request: IncomingMessage, response: ServerResponse, path: string): Promise<void> {
+    try {
+      begin(request, response);
+      requireKnownSource(request);
+      const ready = requireReady(request, response);
+      await track(request, answerFiles(ready, request, response, path, collectionUrl(config, request)));
+    } catch (thrown) {
+      answerError(thrown, request, response);
+    }
+  }
+
+  app.use((request, response, next) => {
+    begin(request, response);
     next();
   });
-  app.use(requestLog(log));
-  const origins = originsFor(config, hooks.isStandalone ?? false);
-  app.use(cors(origins, config.corsHeaders));
   app.use('/health/live', (_request, response) => answerLive(response));
   app.use('/health/ready', async (_request, response) => {
     if (parts) await parts.readiness.answer(response);
     else response.status(503).json({ status: 'starting' });
   });
   app.use((request, _response, next) => {
-    origins.requireKnownHost(request);
-    if (!isSafe(request.method)) origins.requireAllowedOrigin(request);
+    requireKnownSource(request);
     next();
   });
   app.use(redirectToPage());
   const servePage = page();
-  // Not asked for what is none of its files: it looks on the disk, and what handed the request on may have changed its address by then.
-  app.use((request, response, next) => (OWN_ADDRESS.test(request.path) ? next() : servePage(request, response, next)));
+  // API paths skip the page's files: that lookup reads the disk, and the framework may change the request's address meanwhile.
+  app.use((request, response, next) => (API_PATH.test(request.path) ? next() : servePage(request, response, next)));
   app.use((request, response, next) => {
-    if (drain.signal.aborted || parts === undefined) throw new UploadError('ERR_SHUTTING_DOWN', { retryAfterSeconds: 2 });
-    if (request.readableDidRead && mayHaveBody(request)) throw new UploadError('ERR_BODY_ALREADY_READ', { detail: MOUNT_FIRST });
-    response.setHeader('X-Content-Type-Options', 'nosniff');
+    requireReady(request, response);
     next();
   });
   app.use('/config', async (request, response) => {
     if (parts) await answerTerms({ ...parts, maxUploadBytes: config.maxUploadBytes }, request, response);
   });
+  // Only for request targets that `answer` does not recognise, for example an absolute URL.
   app.use('/files', async (request, response) => {
     if (parts) await track(request, answerFiles(parts, request, response, request.url, collectionUrl(config, request)));
   });
@@ -169,21 +201,27 @@ export function createLandfall(input: ConfigInput | Config = {}, hooks: Landfall
   app.use(() => {
     throw new UploadError('ERR_NOT_FOUND');
   });
-  app.use(answerError(log));
+  app.use((thrown: unknown, request: Request, response: ServerResponse, _next: NextFunction) => answerError(thrown, request, response));
 
-  /** What may still write is waited for at the end; a download is not. */
+  /** `close` waits for requests that may write; it does not wait for downloads. */
   function track(request: IncomingMessage, work: Promise<void>): Promise<void> {
     if (request.method !== 'GET' && request.method !== 'HEAD') {
-      const done = work.finally(() => changing.delete(done));
-      changing.add(done);
+      const done = work.finally(() => writes.delete(done));
+      writes.add(done);
       return done;
     }
     return work;
   }
 
+  const answer: RequestListener = (request, response) => {
+    const { url = '' } = request;
+    if (UPLOADS_PATH.test(url)) answerUploads(request, response, url.slice('/files'.length)).catch(() => response.destroy());
+    else app(request, response);
+  };
+
   return {
     config,
-    handler: below(hooks.mountPath ?? '', app),
+    handler: mountAt(hooks.mountPath ?? '', answer),
     attach(server) {
       guardRequests(server);
       if (config.fastBodies) {
@@ -204,54 +242,22 @@ export function createLandfall(input: ConfigInput | Config = {}, hooks: Landfall
       if (parts === undefined) throw new UploadError('ERR_SHUTTING_DOWN');
       const uploadId = parseUploadId(id);
       if (uploadId === undefined) throw new UploadError('ERR_UPLOAD_NOT_FOUND');
-      return signedDownload(parts, uploadId, `${config.publicUrl || (hooks.mountPath ?? '')}/files`, endOf(expires));
+      return signedDownload(parts, uploadId, `${config.publicUrl || (hooks.mountPath ?? '')}/files`, expiryOf(expires));
     },
     events(options) {
-      if (parts === undefined) throw new UploadError('ERR_SHUTTING_DOWN', { detail: 'It was not started yet.' });
-      return parts.telling.read(options);
+      if (parts === undefined) throw new UploadError('ERR_SHUTTING_DOWN', { detail: 'The server was not started.' });
+      return parts.eventDelivery.read(options);
     },
     close() {
       closing ??= (async () => {
         drain.abort(new UploadError('ERR_SHUTTING_DOWN', { retryAfterSeconds: 2 }));
         const assembled = await starting?.catch(() => undefined);
-        await Promise.allSettled(changing);
+        await Promise.allSettled(writes);
         await assembled?.close();
       })();
       return closing;
     },
   };
-}
-
-/** Everything that was thrown ends here. HEAD never answers 5xx: clients take that for a lost upload and start over at byte 0. */
-function answerError(log: Logger): ErrorRequestHandler {
-  return (thrown: unknown, request: IncomingMessage, response: ServerResponse, _next) => {
-    let error = asUploadError(thrown);
-    logFault(log, thrown, error, request, response);
-    if (methodOf(request) === 'HEAD' && error.status >= 500) {
-      error = new UploadError('ERR_NOT_AVAILABLE', { retryAfterSeconds: error.retryAfterSeconds ?? 2 });
-    }
-    sendProblem(request, response, error, error.code === 'ERR_UNSUPPORTED_VERSION' ? { 'Tus-Version': TUS_VERSION } : {});
-  };
-}
-
-/** What is a fault of ours is an error, with its stack. What is part of the day's work is none. */
-function logFault(log: Logger, thrown: unknown, error: UploadError, request: IncomingMessage, response: ServerResponse): void {
-  if (error.status < 500 && error.code !== 'ERR_BODY_ALREADY_READ') return;
-  const line = { requestId: response.getHeader('X-Request-ID'), code: error.code };
-  if (error.code === 'ERR_SHUTTING_DOWN' || error.code === 'ERR_INSPECTION_PENDING') log.debug(line, error.title);
-  else if (request.destroyed && !request.complete) log.debug({ ...line, err: thrown }, 'the sender left');
-  else if (error.code === 'ERR_NO_SPACE') log.warn(line, error.title);
-  else if (error.code === 'ERR_BODY_ALREADY_READ') log.error(line, error.message);
-  else log.error({ ...line, err: error.cause ?? thrown }, error.title);
-}
-
-function asUploadError(thrown: unknown): UploadError {
-  // What Express itself refuses, a malformed escape in the path for one, says so with a status of 400. What S3 refuses us is
-  // another matter: it would tell senders that their uploads are gone.
-  const status = thrown instanceof Error && !(thrown instanceof S3Fault) && 'status' in thrown ? thrown.status : undefined;
-  if (!(thrown instanceof UploadError) && typeof status === 'number' && status >= 400 && status < 500)
-    return new UploadError('ERR_NOT_FOUND');
-  return faultOf(thrown);
 }
 
 function originsFor(config: Config, isStandalone: boolean): Origins {
@@ -263,21 +269,21 @@ function originsFor(config: Config, isStandalone: boolean): Origins {
   return new Origins({ hosts: isNamed ? names : undefined, origins: corsOrigins, publicUrl, isLoopback });
 }
 
-/** By the wall's clock, in milliseconds. @throws TypeError, or what is wrong with the text */
-function endOf(expires: Date | number | string): number {
+/** Milliseconds since the epoch, by the wall clock. @throws TypeError, or the error of `parseDuration` */
+function expiryOf(expires: Date | number | string): number {
   const endsAt =
     expires instanceof Date ? expires.getTime() : Date.now() + (typeof expires === 'string' ? parseDuration(expires) : expires);
-  if (!Number.isFinite(endsAt)) throw new TypeError('`expires` is a date, a number of milliseconds or a time such as 1h.');
+  if (!Number.isFinite(endsAt)) throw new TypeError('`expires` is not a date, a number of milliseconds or a time such as 1h.');
   return endsAt;
 }
 
-/** RFC 9110, 9.2.1. */
+/** The safe methods of RFC 9110, 9.2.1, that Landfall answers. */
 function isSafe(method: string): boolean {
   return method === 'GET' || method === 'HEAD' || method === 'OPTIONS';
 }
 
-/** The address of the collection, from the mount path or the configured one; never from what a client says of the host. */
-function collectionUrl(config: Config, request: Request): string {
+/** The collection's address, from `publicUrl` or the mount path; never from the client's Host header. */
+function collectionUrl(config: Config, request: IncomingMessage): string {
   if (config.publicUrl !== '') return `${config.publicUrl}/files`;
   return `${mountOf(request)}/files`;
 }

@@ -1,17 +1,17 @@
-// The composition root: the one place that knows all parts and puts them together.
+// The composition root: the only file that knows all parts, and connects them.
 import { createHash } from 'node:crypto';
 import type { Logger } from 'pino';
 import { policyText } from '../shared/policy.ts';
 import { AccessUrl } from './access/access-url.ts';
 import { ClientAddresses } from './access/anonymous.ts';
 import { Downloads, downloadSecret } from './access/downloads.ts';
-import { givenRights } from './access/finish-permission.ts';
+import { createFinishPermission } from './access/finish-permission.ts';
 import type { Access } from './access/identity.ts';
-import { openAccess, requireWholeAccess } from './access/open-access.ts';
+import { openAccess, requireAccessSettings } from './access/open-access.ts';
 import type { Config } from './config/config.ts';
-import type { Beginning } from './finish/beginnings.ts';
 import { DirectCompletion } from './finish/direct-completion.ts';
 import { Finisher } from './finish/finisher.ts';
+import type { StartingInspection } from './finish/inspection-starts.ts';
 import { applicationRecord, toRecord } from './finish/record.ts';
 import { Removal } from './finish/removal.ts';
 import { serve } from './finish/serving.ts';
@@ -36,14 +36,14 @@ import { openEngine } from './ledger/open.ts';
 import type { PostgresNotices } from './ledger/postgres-notices.ts';
 import { Quotas } from './ledger/quotas.ts';
 import type { Upload } from './ledger/upload.ts';
+import { EventDelivery } from './notify/event-delivery.ts';
 import { startHttpCheck } from './notify/start-http-check.ts';
-import { Telling } from './notify/telling.ts';
 import { CreationRates } from './staging/creation-rates.ts';
 import { Receiver } from './staging/receiver.ts';
 import { Reservations, reservationLimits } from './staging/reservations.ts';
-import { requireSamePlace } from './staging/staged-elsewhere.ts';
+import { requireSameLocation } from './staging/staged-elsewhere.ts';
 import type { Staging } from './staging/staging.ts';
-import { Unproved } from './staging/unproved.ts';
+import { SyncFailures } from './staging/sync-failures.ts';
 import { openBackend } from './storage/backend.ts';
 import type { Storage } from './storage/storage.ts';
 import { Uploads } from './tus/uploads.ts';
@@ -52,11 +52,11 @@ export interface AssemblyOptions {
   config: Config;
   hooks: LandfallHooks;
   log: Logger;
-  /** Aborted with the reason when the server shuts down. */
+  /** Aborted, with the reason, when the server shuts down. */
   draining: AbortSignal;
 }
 
-/** What requests are answered with. */
+/** The parts that answer requests. */
 export interface Parts {
   access: Access;
   downloads: Downloads;
@@ -72,20 +72,20 @@ export interface Parts {
   forms: Forms;
   direct: Direct;
   readiness: Readiness;
-  telling: Telling;
+  eventDelivery: EventDelivery;
   draining: AbortSignal;
-  /** Lets the work at hand end, then closes everything, the last that was opened first. */
+  /** Waits for running work, then closes everything in reverse order of opening. */
   close(): Promise<void>;
 }
 
-/** Puts the parts together, and to work. @throws what one of them can't be opened by; then all that were opened are closed */
+/** Opens and starts all parts. @throws the error of the part that failed, after closing all parts that were opened */
 export async function assemble(options: AssemblyOptions): Promise<Parts> {
   const opened = new AsyncDisposableStack();
   try {
     return await assembleOn(opened, options);
   } catch (error) {
-    // The caller is told why the start failed, whatever else fails after that.
-    await opened.disposeAsync().catch((fault: unknown) => options.log.error({ err: fault }, 'fault while a failed start was undone'));
+    // The caller learns why the start failed, even when closing fails, too.
+    await opened.disposeAsync().catch((fault: unknown) => options.log.error({ err: fault }, 'closing the parts of a failed start failed'));
     throw error;
   }
 }
@@ -98,10 +98,10 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     .digest('hex')
     .slice(0, 16);
 
-  requireWholeAccess(config);
-  // First what may not be installed: a start that fails for it leaves no ledger behind.
+  requireAccessSettings(config);
+  // Optional packages come first: a start that fails for a missing package leaves no ledger behind.
   const backend = await openBackend(config, {
-    onFault: (error) => log.error({ err: error }, 'staged bytes can not be taken away yet'),
+    onFault: (error) => log.error({ err: error }, 'removing staged bytes failed; it is tried again'),
     dataStore: hooks.dataStore,
     engine: () => engine,
   });
@@ -113,11 +113,11 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
   await ledger.migrate();
 
   await backend.prepare();
-  await requireSamePlace(engine, ledger, backend.staging, backend.place);
+  await requireSameLocation(engine, ledger, backend.staging, backend.stagingLocation);
   const { staging, storage } = backend;
 
-  const unproved = new Unproved(ledger);
-  const aboutToBegin = new Map<string, Beginning>();
+  const syncFailures = new SyncFailures(ledger);
+  const startingInspections = new Map<string, StartingInspection>();
   const { leaseMs, lockTimeoutMs, durability } = config;
   const serving = await serve(opened, {
     engine,
@@ -125,10 +125,10 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     notices,
     staging,
     durability,
-    unproved,
+    syncFailures,
     leaseMs,
     lockTimeoutMs,
-    aboutToBegin,
+    startingInspections,
     log,
   });
   const { locker, holder } = serving;
@@ -149,12 +149,12 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
   const describe = (upload: Upload) =>
     applicationRecord(upload, toRecord(ledger, upload, 0, `${config.publicUrl}/files/${upload.id}`), backend.placeOf);
   const finisher = new Finisher({
-    aboutToBegin,
+    startingInspections,
     ledger,
     holder,
     staging,
     storage,
-    unproved,
+    syncFailures,
     checks: [...createDefaultChecks(detector), ...malware, ...(hooks.checks ?? []), ...application],
     policies,
     policyHash,
@@ -163,12 +163,12 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     keepFilesForMs: (upload) => limitsOf(upload).keepFilesForMs ?? config.keepFilesForMs,
     lock: locker,
     log,
-    permission: config.accessRecheck ? givenRights({ credentials, accessUrl }) : undefined,
+    permission: config.accessRecheck ? createFinishPermission({ credentials, accessUrl }) : undefined,
     describe,
     ...(sha256 && { digest: (content: AsyncIterable<Uint8Array>) => sha256.digest(content) }),
   });
   opened.defer(() => finisher.close());
-  const { beginnings, verdicts } = finisher;
+  const { inspectionStarts, verdicts } = finisher;
 
   const quotas = new Quotas(engine);
   const reservations = new Reservations({
@@ -190,8 +190,8 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     keepRecordsForMs,
     bodyTimeoutMs: config.bodyTimeoutMs,
     durability,
-    unproved,
-    announce: (upload) => verdicts.announce(upload),
+    syncFailures,
+    logVerdict: (upload) => verdicts.logVerdict(upload),
     isWrittenElsewhere: (id) => locker.isWrittenElsewhere(id),
     checkHead: (head, upload) =>
       checkHead(detector, {
@@ -220,21 +220,21 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     staging,
     storage,
     receiver,
-    beginnings,
+    inspectionStarts,
     maxUploadBytes,
     patienceMs: config.patienceMs,
     keepRecordsForMs,
     draining,
   };
   const uploads = new Uploads({ ...shared, locker, policyHash });
-  const forms = new Forms({ ...shared, access, downloads, bodyTimeoutMs: config.bodyTimeoutMs });
-  const door = backend.direct && {
+  const forms = new Forms({ ...shared, locker, access, downloads, bodyTimeoutMs: config.bodyTimeoutMs });
+  const directBackend = backend.direct && {
     staging: backend.direct,
     completion: new DirectCompletion({
       ledger,
       uploads: new DirectUploads(engine),
       staging: backend.direct,
-      beginnings,
+      inspectionStarts,
       lock: locker,
       expireAfterMs: config.expireAfterMs,
       log,
@@ -242,7 +242,7 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
   };
   const direct = new Direct({
     ...shared,
-    door,
+    backend: directBackend,
     access,
     downloads,
     locker,
@@ -251,7 +251,7 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     log,
   });
   const { webhookUrl, webhookSecret, keepEventsForMs } = config;
-  const telling = new Telling({
+  const eventDelivery = new EventDelivery({
     engine,
     ledger,
     holder,
@@ -264,7 +264,7 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
   const readiness = new Readiness({
     ledger,
     checkStaging: backend.check,
-    isWebhookStopped: () => telling.isWebhookStopped,
+    isWebhookStopped: () => eventDelivery.isWebhookStopped,
     draining,
     log,
   });
@@ -274,22 +274,22 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     ledger,
     staging,
     storage,
-    ...(door && { direct: door.completion }),
+    ...(directBackend && { direct: directBackend.completion }),
     lock: locker,
-    isBeginning: (id) => beginnings.has(id),
+    isStarting: (id) => inspectionStarts.has(id),
     intervalMs: config.sweepIntervalMs,
     keepRecordsForMs,
-    lapse: async () => {
-      await reservations.lapse();
+    releaseReservations: async () => {
+      await reservations.releaseExpired();
       await quotas.prune();
     },
     removal,
     log,
   });
   opened.defer(() => sweeper.close());
-  opened.defer(() => telling.close());
-  await telling.start();
-  await serving.takeUp(finisher);
+  opened.defer(() => eventDelivery.close());
+  await eventDelivery.start();
+  await serving.recover(finisher);
   sweeper.start();
 
   return {
@@ -307,13 +307,13 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     forms,
     direct,
     readiness,
-    telling,
+    eventDelivery,
     draining,
     close: () => opened.disposeAsync(),
   };
 }
 
-/** Loaded where it is asked for, as its package is; the engine that is open by now saw to it that it is installed. */
+/** Imported on demand, because its package is optional. The package is installed, since the engine is open. */
 async function openNotices(databaseUrl: string, engine: Engine, log: Logger): Promise<PostgresNotices> {
   const { PostgresNotices } = await import('./ledger/postgres-notices.ts');
   return new PostgresNotices(databaseUrl, engine, log);

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// bin landfall-server. A Node that is too old can't even read the rest, so nothing of it is imported before this was looked at.
+// The bin `landfall-server`. An old Node cannot parse the rest of the code, so the version is checked before anything is imported.
 const OLDEST_MAJOR = 24;
 
 if (Number(process.versions.node.split('.')[0]) >= OLDEST_MAJOR) await import('./main.ts');

@@ -1,4 +1,4 @@
-// What an embedding application brings along.
+// The extension points for an embedding application.
 import type { Logger } from 'pino';
 import type { Authenticate } from './access/application.ts';
 import type { Check } from './inspection/check.ts';
@@ -20,34 +20,34 @@ import type { DataStore } from './staging/store/store-access.ts';
  * ```
  */
 export interface LandfallHooks {
-  /** Who asks: an owner, or null for nobody (401). @default all senders count as one owner */
+  /** Identifies the sender: returns an owner, or null to refuse (401). @default all senders count as one owner */
   authenticate?: Authenticate;
   /**
-   * What keeps bytes in progress, in the stead of Landfall itself: any DataStore of `@tus/*` that nothing but the processes of this
-   * ledger writes to. It keeps bytes and no more: names, states and offsets are the ledger's, and a file that it hands back otherwise
-   * than it came is refused (docs/stores.md). @default Landfall's own staging
+   * Keeps bytes in progress, in place of Landfall's own staging: any DataStore of `@tus/*` that only the processes of this ledger
+   * write to. It keeps bytes only; names, states and offsets are in the ledger. A file whose bytes the store returns changed is
+   * refused (docs/stores.md). @default Landfall's own staging
    */
   dataStore?: DataStore;
-  /** Run after Landfall's own, in order. @default [] */
+  /** Checks that run after Landfall's own, in order. @default [] */
   checks?: readonly Check[];
   /**
-   * Told of every event (docs/events.md) until it resolves: at least once, also after a crash, in one process at a time. A server
-   * that has it for the first time is told what happens from then on. Without `publicUrl` the `url` is that of an unmounted server.
-   * @default none
+   * Called with every event (docs/events.md) until it resolves: at least once, also after a crash, in one process at a time. A server
+   * that gets this function for the first time calls it for events from then on. Without `publicUrl`, the `url` in an event ignores
+   * the mount path. @default none
    */
   onEvent?: OnEvent;
   /**
-   * The handler serves a port of its own on `host`, as the command does: requests are held to the names that the server is known
-   * by (docs/operations.md), and on a loopback address pages of this machine may upload. Within an application leave it out:
-   * the names are the application's. @default false
+   * The handler has a port of its own on `host`, as with the command: requests must name a host that the server knows
+   * (docs/operations.md), and on a loopback address pages of this machine may upload. Leave it out inside an application, which
+   * checks the host itself. @default false
    */
   isStandalone?: boolean;
   /**
-   * Where the handler is mounted, with a slash in front and none behind, where what hands requests on leaves that path in
-   * `request.url`, or cuts it off and keeps no `originalUrl`: Koa, Fastify's routes, Hono, h3, plain `http`, a proxy that strips a
-   * prefix. Express, Connect, Polka and @fastify/middie tell it. @default ''
+   * The path at which the handler is mounted, with a slash at its start and none at its end. It is needed when the framework leaves the
+   * path in `request.url`, or removes it without keeping `originalUrl`: Koa, Fastify's routes, Hono, h3, plain `http`, a proxy that
+   * strips a prefix. Express, Connect, Polka and @fastify/middie report the path themselves. @default ''
    */
   mountPath?: string;
-  /** Where log lines go. @default pino on standard output, at the level of the setting `logLevel` */
+  /** Receives log lines. @default pino on standard output, at the level of the setting `logLevel` */
   logger?: Logger;
 }

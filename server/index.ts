@@ -1,4 +1,4 @@
-// The server as a library.
+// The public exports of the package `landfall-server`.
 export {
   ERRORS,
   type ErrorCode,

@@ -1,10 +1,10 @@
-// The command `landfall-server`: the environment, flags and signals end here.
+// The command `landfall-server`: reads the environment and the flags, and handles signals.
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { parseArgs } from 'node:util';
 import { pino } from 'pino';
-import { requireChoice } from './access/open-access.ts';
+import { requireAccessRule } from './access/open-access.ts';
 import { isLoopbackName } from './access/origins.ts';
 import { createLandfall } from './app.ts';
 import { type Config, type ConfigInput, configFromEnvironment, summarize } from './config/config.ts';
@@ -12,43 +12,44 @@ import { describeSettings, flagName, isFlag } from './config/setting-names.ts';
 import { SETTINGS, type SettingKey } from './config/settings.ts';
 import { hasSqlite } from './ledger/open.ts';
 import { isCredentialsCommand, runCredentialsCommand } from './operator/credentials-commands.ts';
-import { ALSO_SETTINGS, LIMIT_OPTIONS, requireNoLimits, requireOwnFlags } from './operator/limit-options.ts';
+import { LIMIT_OPTIONS, requireNoLimits, requireOwnFlags, SETTINGS_NAMED_LIKE_LIMITS } from './operator/limit-options.ts';
 import { runOperatorCommand } from './operator/operator.ts';
 import { UsageError } from './operator/usage.ts';
+import { BatchedLog } from './runtime/batched-log.ts';
 import { pause } from './runtime/pause.ts';
 import { StartError } from './runtime/start-error.ts';
 import { terminalLog } from './runtime/terminal-log.ts';
 import { boundYoungGeneration } from './runtime/young-generation.ts';
 import { S3Fault } from './s3/fault.ts';
 
-/** docs/operations.md names them. */
+/** docs/operations.md names these clients. */
 const RELATIVE_LOCATION =
-  'LANDFALL_PUBLIC_URL is not set: addresses of uploads are told without a host, which aiotus and tus_async_client can not follow';
+  'LANDFALL_PUBLIC_URL is not set: upload addresses have no host, and aiotus and tus_async_client cannot follow them';
 
 const USAGE = `landfall-server [serve] [options]    serve uploads, the page and the forms
-landfall-server ls                   list uploads, newest first: --state STATE; --limit N of them, --after ID; --json, a line each
-landfall-server show ID              everything known of one upload
-landfall-server rm ID                remove an accepted file; its address answers 410 from then on
-landfall-server url ID               print an address by which anybody downloads it for a while: --expires 1h
-landfall-server verify               read every accepted file again and hold it against the ledger
-landfall-server events ls            list events, newest first: --state pending or failed (of the webhook); --limit, --after, --json
-landfall-server events redeliver ID  send events again, to the webhook
-landfall-server events enable        send again to a webhook that answered 410, beginning with what was kept for it
-landfall-server adopt PLACE          take over another server's uploads, that one stopped: --file-store DIR, --s3-store BUCKET[/PREFIX],
-                                     or --tusd DIR or BUCKET[/PREFIX]; --dry-run says what it would do; --trust takes finished
-                                     files as they are; --owner NAME; --delete what is durable here (docs/migration.md)
-landfall-server restored             after a restore: end the uploads that were unfinished in the back-up
-landfall-server key add OWNER        give out a key, printed this once: limits as below, --title TEXT
-landfall-server key ls               list keys and what came by them: --json, a line each
-landfall-server key rm ID            take a key back
-landfall-server link TITLE           give out an address to upload by, printed this once: limits as below, --owner OWNER
-landfall-server link ls              list links and what came by them: --json, a line each
-landfall-server link rm ID           withdraw a link
+landfall-server ls                   list uploads, newest first: --state STATE, --limit N, --after ID, --json (one line each)
+landfall-server show ID              print everything known of one upload
+landfall-server rm ID                remove an accepted file; its address then answers 410
+landfall-server url ID               print an address at which anyone can download it for a while: --expires 1h
+landfall-server verify               read every accepted file again and compare it with the ledger
+landfall-server events ls            list events, newest first: --state pending or failed (webhook), --limit, --after, --json
+landfall-server events redeliver ID  send events to the webhook again
+landfall-server events enable        send to a webhook again that answered 410, starting with the events that were kept
+landfall-server adopt                take over the uploads of another, stopped server: --file-store DIR, --s3-store BUCKET[/PREFIX],
+                                     or --tusd DIR or BUCKET[/PREFIX]; --dry-run prints what it would do; --trust accepts
+                                     finished files unchecked; --owner NAME; --delete removes adopted originals (docs/migration.md)
+landfall-server restored             after a restore: end the uploads that were unfinished in the backup
+landfall-server key add OWNER        create a key, printed only once: limits as below, --title TEXT
+landfall-server key ls               list keys and what was uploaded with them: --json (one line each)
+landfall-server key rm ID            revoke a key
+landfall-server link TITLE           create an upload link, printed only once: limits as below, --owner OWNER
+landfall-server link ls              list links and what was uploaded with them: --json (one line each)
+landfall-server link rm ID           revoke a link
 landfall-server grant OWNER          sign a right to upload with LANDFALL_GRANT_SECRETS: limits as below, --expires 14d, --id ID
-landfall-server grant revoke ID      take a grant back, by its id or as it was printed
+landfall-server grant revoke ID      revoke a grant, by its id or by the printed token
 
-Limits of what is given out: --max-uploads N, --max-size SIZE (of a file), --max-bytes SIZE (of all), --allow LIST (docs/policy.md),
---actions create,download,terminate, --metadata KEY=VALUE (as often as needed), --keep-files-for TIME, --expires TIME
+Limits of keys, links and grants: --max-uploads N, --max-size SIZE (one file), --max-bytes SIZE (all files),
+--allow LIST (docs/policy.md), --actions create,download,terminate, --metadata KEY=VALUE (repeatable), --keep-files-for TIME, --expires TIME
 
 Options, each also an environment variable:
 `;
@@ -70,7 +71,7 @@ async function main(): Promise<void> {
       trust: { type: 'boolean' },
       'dry-run': { type: 'boolean' },
       delete: { type: 'boolean' },
-      // `--allow-anonymous` alone says yes; what is off by default need not be told to be.
+      // `--allow-anonymous` alone means yes; a flag that is off by default need not be set to false.
       ...Object.fromEntries(
         keys.map((key) => [flagName(key).slice(2), { type: isFlag(key) ? ('boolean' as const) : ('string' as const) }]),
       ),
@@ -81,32 +82,32 @@ async function main(): Promise<void> {
     return;
   }
   const [command = 'serve', ...operands] = positionals;
-  const isOfCredentials = isCredentialsCommand(command);
+  const isForCredentials = isCredentialsCommand(command);
   const flags: Record<string, unknown> = {};
   for (const key of keys) {
     const value = (values as Record<string, unknown>)[flagName(key).slice(2)];
-    // What is allowed of what is given out is not what the server allows.
-    if (value !== undefined && !(isOfCredentials && ALSO_SETTINGS.includes(key))) flags[key] = value;
+    // A limit of a key, link or grant is not the server's setting of the same name.
+    if (value !== undefined && !(isForCredentials && SETTINGS_NAMED_LIKE_LIMITS.includes(key))) flags[key] = value;
   }
-  if (isOfCredentials) requireOwnFlags(command, Object.keys(flags) as SettingKey[]);
+  if (isForCredentials) requireOwnFlags(command, Object.keys(flags) as SettingKey[]);
   else requireNoLimits(command, values);
   const config = configFromEnvironment(process.env, flags as ConfigInput);
   if (command === 'serve' && operands.length > 0) throw new UsageError(`"serve" takes no "${operands[0]}". See landfall-server --help.`);
   if (command === 'serve') await serve(config);
-  else if (isOfCredentials) {
+  else if (isForCredentials) {
     process.exitCode = await runCredentialsCommand(command, operands, values, config, { output: process.stdout, notes: process.stderr });
   } else process.exitCode = await runOperatorCommand(command, operands, values, config, process.stdout);
 }
 
 async function serve(config: Config): Promise<void> {
-  // Where there is a ledger, it may have keys, which are a choice, too; a start that fails leaves none behind.
-  if (config.databaseUrl === '' && !hasSqlite(config.dataDir)) requireChoice(config, true);
+  // An existing ledger may have keys, which also decide who may upload; a failed start must not create a ledger.
+  if (config.databaseUrl === '' && !hasSqlite(config.dataDir)) requireAccessRule(config, true);
   boundYoungGeneration();
-  // Written in the background: a log line for each file must not hold up the next.
-  const destination = pino.destination({ sync: false });
+  // Asynchronous: writing one upload's log line must not delay the next upload.
+  const destination = new BatchedLog(pino.destination({ sync: false }));
   process.on('exit', () => destination.flushSync());
-  const forPeople = process.stdout.isTTY ? terminalLog((text) => process.stdout.write(text)) : undefined;
-  const log = pino({ level: config.logLevel }, forPeople ?? destination);
+  const terminal = process.stdout.isTTY ? terminalLog((text) => process.stdout.write(text)) : undefined;
+  const log = pino({ level: config.logLevel }, terminal ?? destination);
   const landfall = createLandfall(config, { logger: log, isStandalone: true });
   const server = createServer(landfall.handler);
   server.headersTimeout = 60_000;
@@ -114,18 +115,19 @@ async function serve(config: Config): Promise<void> {
   await landfall.start();
   server.listen(config.port, config.host);
   await once(server, 'listening').catch(async (error: unknown) => {
-    // Other processes need not wait for the lease of one that never served.
+    // Other processes need not wait for this process's lease to run out.
     await Promise.race([landfall.close(), pause(config.shutdownGraceMs, undefined, true)]);
     throw unusableAddress(error, config) ?? error;
   });
-  // A connection that the system could not hand over: the next one is taken as before.
-  server.on('error', (error) => log.error({ err: error }, 'fault while taking connections'));
+  // The system could not hand over a connection; the next ones are accepted as before.
+  server.on('error', (error) => log.error({ err: error }, 'accepting a connection failed'));
   const { port } = server.address() as AddressInfo;
   const host = config.host.includes(':') ? `[${config.host}]` : config.host;
   const url = `http://${host}:${port}/`;
   log.info({ url, ...summarize(config) }, 'listening');
   if (config.publicUrl === '' && !isLoopbackName(config.host)) log.warn(RELATIVE_LOCATION);
-  if (process.stderr.isTTY) process.stderr.write(`\n  Landfall takes uploads at ${url}\n  Files arrive in ${config.storageDir}\n\n`);
+  if (process.stderr.isTTY)
+    process.stderr.write(`\n  Landfall accepts uploads at ${url}\n  Accepted files are kept in ${config.storageDir}\n\n`);
 
   let isStopping = false;
   const stop = (signal: NodeJS.Signals) => {
@@ -133,7 +135,7 @@ async function serve(config: Config): Promise<void> {
     isStopping = true;
     log.info({ signal }, 'draining');
     const deadline = setTimeout(() => {
-      log.warn('grace time is over');
+      log.warn('the shutdown grace time is over');
       process.exit(0);
     }, config.shutdownGraceMs);
     deadline.unref();
@@ -147,7 +149,7 @@ async function serve(config: Config): Promise<void> {
         process.exit(0);
       })
       .catch((error) => {
-        log.error({ err: error }, 'fault while stopping');
+        log.error({ err: error }, 'stopping failed');
         process.exit(1);
       });
   };
@@ -155,17 +157,17 @@ async function serve(config: Config): Promise<void> {
   process.on('SIGINT', stop);
 }
 
-/** The address is somebody else's, or there is none like it here. */
+/** The address to listen on is in use, or this machine does not have it. */
 class AddressUnusable extends StartError {
   override readonly name = 'AddressUnusable';
   override readonly code = 'ERR_ADDRESS_UNUSABLE';
 }
 
-/** Undefined for a fault that has nothing to do with what was set. */
+/** Undefined for an error that no setting caused. */
 function unusableAddress(error: unknown, { host, port }: Config): AddressUnusable | undefined {
   const words: Readonly<Record<string, string>> = {
     EADDRINUSE: `LANDFALL_PORT: another process listens on port ${port} of ${host}. Stop it, or choose another port.`,
-    EACCES: `LANDFALL_PORT: port ${port} is not for this user to listen on. Choose one from 1024 on.`,
+    EACCES: `LANDFALL_PORT: this user may not listen on port ${port}. Choose a port from 1024 on.`,
     EADDRNOTAVAIL: `LANDFALL_HOST: this machine has no address ${host}.`,
     ENOTFOUND: `LANDFALL_HOST: there is no host “${host}”.`,
   };
@@ -173,23 +175,23 @@ function unusableAddress(error: unknown, { host, port }: Config): AddressUnusabl
   return text === undefined ? undefined : new AddressUnusable(text, { cause: error });
 }
 
-/** Of a directory that is not there to be written: somebody has to change something. */
+/** Errors of directories that the server cannot write until someone changes something. */
 const UNWRITABLE = new Set(['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EEXIST', 'ENAMETOOLONG', 'ELOOP']);
 
-/** What is to be changed when the system does not let the server make its directories; undefined for any other fault. */
-function unwritablePlace(error: unknown): string | undefined {
+/** What to change when the server cannot create its directories; undefined for any other error. */
+function unwritableDirectory(error: unknown): string | undefined {
   if (!(error instanceof Error) || !('code' in error) || !('path' in error)) return undefined;
   const isNoPlace = error.code === 'ENOENT' && 'syscall' in error && error.syscall === 'mkdir';
   if (!isNoPlace && !UNWRITABLE.has(String(error.code))) return undefined;
-  return `${error.path} cannot be written to (${error.code}). Name another place with LANDFALL_DATA_DIR or LANDFALL_STORAGE_DIR, or let this user write there.`;
+  return `${error.path} cannot be written to (${error.code}). Name another directory with LANDFALL_DATA_DIR or LANDFALL_STORAGE_DIR, or let this user write there.`;
 }
 
 main().catch((error: unknown) => {
   const isArgument = error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS');
-  // Of what the system refuses (an address in use, a directory that is not ours) its words say enough.
+  // The message of a system error, such as an address in use, is enough without a stack.
   const isKnown = error instanceof StartError || error instanceof S3Fault || isArgument || (error instanceof Error && 'syscall' in error);
-  const place = unwritablePlace(error);
-  if (place !== undefined || isKnown) process.stderr.write(`landfall-server: ${place ?? (error as Error).message}\n`);
+  const problem = unwritableDirectory(error);
+  if (problem !== undefined || isKnown) process.stderr.write(`landfall-server: ${problem ?? (error as Error).message}\n`);
   else console.error(error);
-  process.exit(place !== undefined || isArgument || (error instanceof StartError && error.isMistake) ? 2 : 1);
+  process.exit(problem !== undefined || isArgument || (error instanceof StartError && error.isMistake) ? 2 : 1);
 });

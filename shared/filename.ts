@@ -1,31 +1,30 @@
 /**
- * What becomes of a name that a sender gave: a base name that every file system, shell, spreadsheet, HTTP header and
- * web page can hold without giving it a meaning, and that still reads as the sender wrote it.
+ * Makes the name of a sender safe: a base name that has no special meaning to any file system, shell, spreadsheet, HTTP header or web
+ * page, and that people still read as the sender's name.
  */
 
 /** NAME_MAX of Linux, and more than any NTFS or APFS name of the same characters needs. */
 export const MAX_NAME_BYTES = 255;
-/** A longer "extension" is part of the name, and is cut like it. */
+/** A longer "extension" counts as part of the stem and is cut like it. */
 const MAX_KEPT_EXTENSION_BYTES = 40;
 const NO_NAME = 'file';
 
 /**
- * Scripts whose spelling needs joiners within words (UAX 31, 2.3): Persian writes a prefix apart from its stem with one, Sinhala and
- * Bengali make conjuncts with one, Malayalam its final consonants.
+ * Scripts whose spelling needs joiners within words (UAX 31, 2.3): Persian separates a prefix from its stem with one, Sinhala and
+ * Bengali form conjuncts with one, and Malayalam its final consonants.
  */
 const JOINED_SCRIPTS =
   'Arabic Bengali Devanagari Gujarati Gurmukhi Kannada Khmer Malayalam Mongolian Myanmar Nko Oriya Sinhala Syriac Tamil Telugu Tibetan';
 const JOINED = `[${JOINED_SCRIPTS.split(' ')
   .map((script) => `\\p{Script_Extensions=${script}}`)
   .join('')}]`;
-/** Signs that take a consonant's vowel away: a joiner behind one is seen also at the end of a word. */
+/** Signs that remove a consonant's vowel. A joiner after one is visible at the end of a word too. */
 const VIRAMA = '[\u094D\u09CD\u0A4D\u0ACD\u0B4D\u0BCD\u0C4D\u0CCD\u0D4D\u0DCA\u1039\u17D2]';
 
 /**
- * Invisible: controls, format characters (bidi, zero-width, tags), line and paragraph separators, lone surrogates,
- * noncharacters, and all that Unicode asks to be ignored where it is not supported (variation selectors, fillers).
- * Kept where they make what is seen: the joiner and the selector of an emoji, the selector of an ideograph, the joiners
- * between letters of scripts that are spelt with them.
+ * Invisible characters: controls, format characters (bidi, zero-width, tags), line and paragraph separators, lone surrogates,
+ * noncharacters, and default-ignorable code points (variation selectors, fillers). Except those that change what is visible: the
+ * joiner and the selector of an emoji, the selector of an ideograph, and joiners between letters of scripts that need them.
  */
 const INVISIBLE = new RegExp(
   [
@@ -39,24 +38,24 @@ const INVISIBLE = new RegExp(
   ].join(''),
   'gu',
 );
-/** Every space but the ideographic one, which Japanese names hold on purpose. */
+/** Every space except the ideographic one, which Japanese names contain on purpose. */
 const ODD_SPACE = /[\p{Zs}--[ \u3000]]/gv;
-/** Forbidden on Windows, or with a meaning to a shell, cmd.exe, a URL decoder, HTML. */
+/** Characters that are forbidden on Windows, or special to a shell, cmd.exe, a URL decoder or HTML. */
 const MEANINGFUL = /[<>:|?*`$;%^]/g;
-/** Hidden files, options, home directories, formulas: what a first character can turn a name into. */
+/** First characters that would make the name a hidden file, an option, a home directory or a formula. */
 const LEADING = /^[-.~=+@＝＋－＠]+/u;
 const ENDS = /^[ \u3000]+|[ .\u3000]+$/g;
-/** Device names of Windows, also before an extension and with spaces after. CONIN$ and CONOUT$ have lost their $ by then. */
+/** Device names of Windows, also before an extension or spaces. The $ of CONIN$ and CONOUT$ is replaced before this test. */
 const RESERVED = /^(?:con|prn|aux|nul|clock_|conin_|conout_|(?:com|lpt)[0-9¹²³])[ \u3000]*(?:\.|$)/i;
 const DRIVE = /^[a-z]:/i;
 
 /**
- * A usable base name for any string: at most 255 bytes of UTF-8 in NFC, cut between graphemes with the extension kept,
- * never empty. Applied to its own result it changes nothing. Throws nothing.
+ * Makes a safe base name of any string: at most 255 bytes of UTF-8 in NFC, cut between graphemes, with the extension kept, and never
+ * empty. Idempotent. Never throws.
  */
 export function safeFileName(original: string): string {
   let name = original;
-  // One step can uncover work for an earlier one (a cut can leave a space at the end); each pass only shortens or settles.
+  // A step can make an earlier one necessary again, as when a cut leaves a space at the end. Each pass shortens the name or ends the loop.
   for (let pass = 0; pass < 8; pass++) {
     const cleaned = clean(name);
     if (cleaned === name) break;
@@ -109,21 +108,21 @@ function utf8Length(text: string): number {
 }
 
 /**
- * The last extension of a name as it would be stored, in lower case, without its dot; '' where there is none.
- * What holds a space is no extension ("Dr. Smith").
+ * The last extension of the safe name, in lower case, without its dot; '' when there is none. An extension contains no space
+ * ("Dr. Smith").
  */
 export function extensionOf(name: string): string {
   return /.\.([^.\s]+)$/u.exec(safeFileName(name))?.[1]?.toLowerCase() ?? '';
 }
 
-/** For what reads ASCII alone: letters without their marks, `_` for any other sign, and still a safe name. */
+/** A safe name in ASCII: letters without their marks, and `_` for every other character. */
 export function asciiFileName(name: string): string {
   if (/^[\x20-\x7e]*$/.test(name)) return name;
   const plain = name.normalize('NFD').replace(/\p{M}+/gu, '');
   return safeFileName([...plain].map((sign) => (/[\x20-\x7e]/.test(sign) ? sign : '_')).join(''));
 }
 
-/** The name of an upload that came without one: its id, and the extension of the type that was found. */
+/** The name of an upload without a name: its id, and the extension of the detected type. */
 export function nameFromType(id: string, extension: string | null): string {
   return safeFileName(extension ? `${id}.${extension}` : id);
 }
@@ -132,8 +131,8 @@ const MAX_PATH_BYTES = 1024;
 const MAX_PATH_SEGMENTS = 32;
 
 /**
- * The path a file had below the folder that was dropped, each segment safe and joined by `/`; undefined where it
- * climbs (`..`), is empty, or is longer than 1024 bytes or 32 segments. For the record only: nothing is stored under it.
+ * The path of a file in its folder, with safe segments joined by `/`; undefined when the path contains `..`, is empty, or is longer
+ * than 1024 bytes or 32 segments. Only for the record: the server does not store files under it.
  */
 export function safeRelativePath(path: string): string | undefined {
   const segments = path

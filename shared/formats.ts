@@ -1,9 +1,9 @@
-/** The file formats Landfall can tell by their content, in the groups a policy names. */
+/** The file formats that Landfall recognises by their content, in the groups that a policy names. */
 
-/** So many of a file's first bytes are looked at: enough for nearly every signature that file-type knows. */
+/** Number of first bytes of a file that are inspected: enough for nearly every signature that the package file-type knows. */
 export const HEAD_BYTES = 4100;
 
-/** Media type → the extensions whose content is of that type, by group. The first extension names an upload without a name. */
+/** Media type → extensions of files with that type, by group. An upload without a name gets the first extension. */
 const TABLE = {
   images: {
     'image/jpeg': 'jpg jpeg jpe jfif mpo insp',
@@ -247,7 +247,7 @@ type Formats<T> = { readonly [Type in keyof T as Words<T[Type]> & string]: strin
 
 type Groups = { readonly [Group in GroupName]: Formats<(typeof TABLE)[Group]> };
 
-/** Extension → media type, by group. A pure call, so that a page, which never asks, does not load the table. */
+/** Extension → media type, by group. Marked as pure, so that bundlers drop the table from pages, which do not use it. */
 export const GROUPS: Groups = /* @__PURE__ */ byGroup();
 
 function byGroup(): Groups {
@@ -258,7 +258,7 @@ function byExtension(types: Readonly<Record<string, string>>): Record<string, st
   return Object.fromEntries(Object.entries(types).flatMap(([type, words]) => words.split(' ').map((extension) => [extension, type])));
 }
 
-/** In no group: taken only where an operator lists them one by one. Many of these can run code. */
+/** Formats in no group. They are accepted only if the operator lists them one by one. Many of them can run code. */
 export const SINGLE_FORMATS: Readonly<Record<string, string>> = {
   svg: 'image/svg+xml',
   html: 'text/html',
@@ -307,10 +307,10 @@ export const SINGLE_FORMATS: Readonly<Record<string, string>> = {
   lz: 'application/lzip',
 };
 
-/** Any content that is not recognised as something that runs. */
+/** The type of any content that is not recognised as executable. */
 export const UNKNOWN_TYPE = 'application/octet-stream';
 
-/** Other names that media types go by, and the one used here. */
+/** Other names of media types → the name used here. */
 const TYPE_ALIASES: Readonly<Record<string, string>> = {
   'image/jpg': 'image/jpeg',
   'image/pjpeg': 'image/jpeg',
@@ -357,13 +357,13 @@ const TYPE_ALIASES: Readonly<Record<string, string>> = {
   'image/vnd.ms-photo': 'image/jxr',
 };
 
-/** Lower case, without parameters, under the one name used here. */
+/** A media type in lower case, without parameters, by the name used here. */
 export function canonicalType(type: string): string {
   const bare = (type.split(';', 1)[0] ?? '').trim().toLowerCase();
   return Object.hasOwn(TYPE_ALIASES, bare) ? (TYPE_ALIASES[bare] ?? bare) : bare;
 }
 
-/** The media type an extension stands for, whether or not a policy allows it. */
+/** The media type of an extension, whether or not a policy allows it. */
 export function knownType(extension: string): string | undefined {
   for (const formats of [...Object.values<Readonly<Record<string, string>>>(GROUPS), SINGLE_FORMATS]) {
     if (Object.hasOwn(formats, extension)) return formats[extension];
@@ -384,12 +384,12 @@ const TEXT_TYPES = new Set([
   'model/iges',
 ]);
 
-/** Types whose content is text and is checked as text, whatever it says. */
+/** Whether content of this type is text, and is checked as text. */
 export function isTextType(type: string): boolean {
   return type.startsWith('text/') || TEXT_TYPES.has(type) || type.endsWith('+xml') || type.endsWith('+json');
 }
 
-/** Whether content can be held against this type: by its signature, or as text. */
+/** Whether content of this type can be recognised, by its signature or as text. */
 export function isRecognisable(type: string): boolean {
   if (type === UNKNOWN_TYPE || isTextType(type)) return true;
   if (Object.values(SINGLE_FORMATS).includes(type)) return true;

@@ -3,35 +3,35 @@ import { extensionOf, safeFileName } from './filename.ts';
 import { canonicalType, GROUPS, isRecognisable, knownType, UNKNOWN_TYPE } from './formats.ts';
 import { formatBytes } from './units.ts';
 
-/** What a policy says beside the types. */
+/** The options of a policy beside its types. */
 export interface PolicyOptions {
-  /** Bytes; null for no limit. */
+  /** Largest file in bytes; null for no limit. */
   maxBytes: number | null;
-  /** Files without a byte. */
+  /** Accept empty files. */
   allowEmpty: boolean;
-  /** Archives and Office files with a password: nobody can look into them. */
+  /** Accept archives and Office files with a password, whose content cannot be inspected. */
   allowEncrypted: boolean;
-  /** Macros in .doc, .xls and .ppt, whose names do not tell. (.docm and its like are listed by name.) */
+  /** Accept macros in .doc, .xls and .ppt, whose names do not show them. (.docm and the like are listed by name.) */
   allowMacros: boolean;
-  /** Text in older encodings (Windows-1252, Shift_JIS …), not only UTF-8 and UTF-16. */
+  /** Accept text in older encodings (Windows-1252, Shift_JIS …), not only UTF-8 and UTF-16. */
   allowLegacyText: boolean;
-  /** What an archive is refused for. */
+  /** Reasons to refuse an archive. */
   archiveRules: readonly ArchiveRule[];
-  /** Most entries that an archive may have. */
+  /** Largest number of entries in an archive. */
   archiveMaxEntries: number;
-  /** How many bytes a byte of an archive may say it unpacks to, where it says more than 1 GiB. */
+  /** Largest ratio of declared unpacked bytes to archive bytes, for archives that declare more than 1 GiB. */
   archiveMaxRatio: number;
 }
 
-/** In order: too many entries, too much declared, names and links that lead out of the folder, entries that lie over one another. */
+/** In order: too many entries, too large when unpacked, names that lead out of the folder, links that do, overlapping entries. */
 export const ARCHIVE_RULES = ['entries', 'ratio', 'paths', 'links', 'overlaps'] as const;
-/** What an archive is refused for: `entries`, `ratio`, `paths`, `links` or `overlaps` (docs/policy.md). */
+/** A reason to refuse an archive: `entries`, `ratio`, `paths`, `links` or `overlaps` (docs/policy.md). */
 export type ArchiveRule = (typeof ARCHIVE_RULES)[number];
 export const ARCHIVE_MAX_ENTRIES = 1_000_000;
 export const ARCHIVE_MAX_RATIO = 1000;
 
 /**
- * What is accepted: plain frozen data, so that it can go to a worker or, as JSON, to a browser.
+ * Which files are accepted. Plain frozen data, which can be sent to a worker or, as JSON, to a browser.
  *
  * @example
  * ```ts
@@ -44,9 +44,9 @@ export const ARCHIVE_MAX_RATIO = 1000;
 export interface Policy extends Readonly<PolicyOptions> {
   /** Extension in lower case, without its dot → the media type its content must have. */
   readonly types: Readonly<Record<string, string>>;
-  /** Names of the groups that are allowed whole. With `singles` a browser can name what is allowed, without the table of formats. */
+  /** Names of the groups that are allowed as a whole. With `singles`, a browser can name the allowed files without the table of formats. */
   readonly groups: readonly string[];
-  /** Extensions that are allowed and belong to none of `groups`. */
+  /** Allowed extensions that belong to none of `groups`. */
   readonly singles: readonly string[];
 }
 
@@ -54,15 +54,15 @@ export const DEFAULT_ALLOW = 'images,documents,video,audio,archives,text,scans,d
 
 const ENTRY = /^\.([a-z0-9][a-z0-9_+-]{0,15})(?:\s*=\s*([a-z0-9][a-z0-9!#$&^_.+-]*\/[a-z0-9][a-z0-9!#$&^_.+-]*))?$/;
 
-/** Extensions that name something that runs, or that a web server or a browser would run. */
+/** Extensions of programs, and of files that a web server or a browser would run. */
 const RUNNING =
   'asp|aspx|bat|cgi|cmd|cpl|dll|exe|hta|htaccess|htm|html|jar|js|jse|jsp|jspx|lnk|mjs|msi|phar|php\\d?|phtml|pht|pif|pl|ps1|py|rb|reg|scr|sh|shtml|svg|vbe|vbs|wsf|xhtml';
-/** `shell.php;.jpg` and `shell.php%00.jpg`: some programs stop reading at the sign in the middle. "Node.js: a guide.pdf" is a title. */
+/** `shell.php;.jpg` and `shell.php%00.jpg`: some programs end the name at `;` or `%00`. "Node.js: a guide.pdf" is allowed. */
 const HIDDEN_EXTENSION = new RegExp(`\\.(?:${RUNNING})[ .]*(?:[;:](?=\\S)|\\0|%00)`, 'i');
 
 /**
- * Reads a list such as `images, documents, .step=application/octet-stream`: names of groups, `.ext=type/subtype`, or
- * `.ext` alone where its type is known. A later entry overrides an earlier one.
+ * Parses a list such as `images, documents, .step=application/octet-stream`. An entry is the name of a group, `.ext=type/subtype`, or
+ * `.ext` if its type is known. A later entry overrides an earlier one.
  *
  * @throws Error with a sentence that names the entry
  */
@@ -74,7 +74,7 @@ export function parsePolicy(allow: string, options: Partial<PolicyOptions> = {})
     if (isGroup(text)) Object.assign(types, GROUPS[text]);
     else Object.assign(types, parseEntry(text));
   }
-  if (Object.keys(types).length === 0) throw new Error('No type of file is allowed. Name at least one group or extension.');
+  if (Object.keys(types).length === 0) throw new Error('The list allows no file type. Name at least one group or extension.');
   return Object.freeze({
     types: Object.freeze(types),
     ...groupsIn(types),
@@ -89,7 +89,11 @@ export function parsePolicy(allow: string, options: Partial<PolicyOptions> = {})
   });
 }
 
-/** What of a policy is left within narrower limits. `allow` as for `parsePolicy`; what the policy does not have stays out. @throws as that does */
+/**
+ * A policy within narrower limits. `allow` as for `parsePolicy`; types that the policy does not allow stay excluded.
+ *
+ * @throws as `parsePolicy`
+ */
 export function narrowPolicy(policy: Policy, { allow, maxBytes }: { allow?: string | undefined; maxBytes?: number | undefined }): Policy {
   const wanted = allow === undefined ? policy.types : parsePolicy(allow).types;
   const types = Object.fromEntries(Object.entries(policy.types).filter(([extension]) => Object.hasOwn(wanted, extension)));
@@ -122,19 +126,17 @@ function parseEntry(entry: string): Record<string, string> {
   }
   const type = written === undefined ? knownType(extension) : canonicalType(written);
   if (type === undefined) {
-    throw new Error(
-      `The type of “${entry}” is not known. Write ${entry}=${UNKNOWN_TYPE} to take any content that is not something that runs.`,
-    );
+    throw new Error(`The type of “${entry}” is not known. Write ${entry}=${UNKNOWN_TYPE} to accept any content that is not executable.`);
   }
   if (!isRecognisable(type)) {
     throw new Error(
-      `“${entry}”: content of type ${type} cannot be recognised. Write .${extension}=${UNKNOWN_TYPE} to take any content that is not something that runs.`,
+      `“${entry}”: content of type ${type} cannot be recognised. Write .${extension}=${UNKNOWN_TYPE} to accept any content that is not executable.`,
     );
   }
   return { [extension]: type };
 }
 
-/** The same for two policies that decide alike: what the hash kept with a verdict is made of. */
+/** The same text for two policies that make the same decisions. A hash of it is stored with each verdict. */
 export function policyText(policy: Policy): string {
   const { types, groups: _groups, singles: _singles, ...options } = policy;
   return JSON.stringify([Object.entries(types).sort(byFirst), Object.entries(options).sort(byFirst)]);
@@ -144,7 +146,7 @@ function byFirst([a]: readonly [string, unknown], [b]: readonly [string, unknown
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
-/** Lower case, without dots, in the policy's order. */
+/** Allowed extensions in lower case, without dots, in the policy's order. */
 export function allowedExtensions(policy: Policy): readonly string[] {
   return Object.keys(policy.types);
 }
@@ -156,21 +158,21 @@ export function acceptAttribute(policy: Policy): string {
     .join(',');
 }
 
-/** The type an extension's content must have; undefined where the policy does not list it. */
+/** The media type that files with this extension must have; undefined when the policy does not list the extension. */
 export function typeOfExtension(policy: Policy, extension: string): string | undefined {
   return Object.hasOwn(policy.types, extension) ? policy.types[extension] : undefined;
 }
 
-/** The first extension that stands for a type, to name an upload that came without a name; null where none does. */
+/** The first extension of a type, for an upload without a name; null when there is none. */
 export function extensionOfType(policy: Policy, type: string): string | null {
   const extensions = allowedExtensions(policy).filter((extension) => policy.types[extension] === type);
-  // An object keeps keys that are numbers (.360) in front, whatever the policy's order.
+  // An object lists numeric keys (.360) first, regardless of the policy's order.
   return extensions.find((extension) => !/^\d+$/.test(extension)) ?? extensions[0] ?? null;
 }
 
 /**
- * Judges a name, as the sender gave it or made safe, before there is any content: undefined where nothing speaks
- * against it. No name, or one without an extension, is judged by its content later.
+ * Checks a name, original or safe, before any content is known. Undefined when the name is accepted. A file without a name or an
+ * extension is accepted here, and checked by its content later.
  */
 export function checkName(policy: Policy, name: string | null): Rejection | undefined {
   if (name === null) return undefined;
@@ -181,13 +183,13 @@ export function checkName(policy: Policy, name: string | null): Rejection | unde
   if (extension === '' || typeOfExtension(policy, extension) !== undefined) return undefined;
   return {
     code: 'ERR_TYPE_NOT_ALLOWED',
-    detail: `“${safeFileName(name)}” is a .${extension} file. Accepted are: ${describeAllowed(policy)}.`,
+    detail: `“${safeFileName(name)}” is a .${extension} file. Accepted: ${describeAllowed(policy)}.`,
   };
 }
 
-/** Judges a length in bytes. */
+/** Checks a length in bytes. */
 export function checkLength(policy: Policy, length: number): Rejection | undefined {
-  if (length === 0 && !policy.allowEmpty) return { code: 'ERR_EMPTY', detail: 'It holds no bytes at all.' };
+  if (length === 0 && !policy.allowEmpty) return { code: 'ERR_EMPTY', detail: 'It contains no bytes.' };
   if (policy.maxBytes !== null && length > policy.maxBytes) {
     return {
       code: 'ERR_MAX_SIZE_EXCEEDED',
@@ -197,7 +199,7 @@ export function checkLength(policy: Policy, length: number): Rejection | undefin
   return undefined;
 }
 
-/** For people: whole groups by their name, the rest one by one. The words are English where no others are given. */
+/** Describes the allowed files for people: whole groups by name, other extensions one by one. English by default. */
 export function describeAllowed(
   policy: Policy,
   groupName: (group: string) => string = (group) => group,

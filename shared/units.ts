@@ -1,4 +1,4 @@
-/** Sizes and durations as people write them in a configuration. */
+/** Parses and formats sizes and durations. */
 
 const BYTE_UNITS: Readonly<Record<string, number>> = {
   b: 1,
@@ -32,7 +32,8 @@ const DURATION_UNITS: Readonly<Record<string, number>> = {
 const QUANTITY = /^(\d+(?:\.\d+)?)\s*([a-z]*)$/;
 
 /**
- * Bytes from `5 GiB`, `500MB` or `123`. KB, MB … are powers of 1000; KiB, MiB … and the bare letters K, M … powers of 1024.
+ * Parses a size, such as `5 GiB`, `500MB` or `123`, to bytes. KB, MB … are powers of 1000; KiB, MiB … and the letters K, M … alone are
+ * powers of 1024.
  *
  * @throws Error with a sentence that quotes the text
  */
@@ -43,7 +44,7 @@ export function parseBytes(text: string): number {
 }
 
 /**
- * Milliseconds from `24h`, `30s`, `7d` or `250ms`; a unit is needed, but 0 may stand alone.
+ * Parses a duration, such as `24h`, `30s`, `7d` or `250ms`, to milliseconds. A unit is required, except for 0.
  *
  * @throws Error with a sentence that quotes the text
  */
@@ -64,12 +65,12 @@ function parseQuantity(text: string, units: Readonly<Record<string, number>>, ba
 
 const BINARY_UNITS = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'] as const;
 
-/** For people: `1 byte`, `512 bytes`, `1.5 GiB`. At most one decimal place. */
+/** Formats bytes for people: `1 byte`, `512 bytes`, `1.5 GiB`. At most one decimal place. */
 export function formatBytes(bytes: number): string {
   if (bytes === 1) return '1 byte';
   let value = bytes;
   let power = 0;
-  // 1023.95 would be rounded to 1024.0 of the same unit.
+  // 1023.95 would be rounded to 1024.0 in the same unit.
   while (value >= (power === 0 ? 1024 : 1023.95) && power < BINARY_UNITS.length - 1) {
     value /= 1024;
     power++;
@@ -77,7 +78,7 @@ export function formatBytes(bytes: number): string {
   return `${trimDecimal(value)} ${BINARY_UNITS[power]}`;
 }
 
-/** For people: `250 ms`, `45 s`, `1 min 30 s`, `2 h 5 min`, `3 d 4 h`. At most the two largest units. */
+/** Formats a duration for people: `250 ms`, `45 s`, `1 min 30 s`, `2 h 5 min`, `3 d 4 h`. At most the two largest units. */
 export function formatDuration(milliseconds: number): string {
   if (milliseconds < 1000) return `${Math.round(milliseconds)} ms`;
   if (milliseconds < 9_950) return `${trimDecimal(milliseconds / 1000)} s`;

@@ -1,20 +1,20 @@
 import type { ErrorCode } from './errors.ts';
 
-/** Every upload ends in exactly one of `accepted`, `rejected`, `expired` and `terminated`. `removed` follows `accepted` alone. */
+/** Every upload ends in exactly one of `accepted`, `rejected`, `expired` and `terminated`. Only `accepted` may become `removed`. */
 export const UPLOAD_STATES = ['receiving', 'inspecting', 'accepted', 'rejected', 'expired', 'terminated', 'removed'] as const;
 /**
- * Where an upload stands on the server.
+ * The state of an upload on the server.
  * - `receiving`: bytes are missing, or the inspection has not begun
- * - `inspecting`: every byte is stored; the verdict is not known yet
+ * - `inspecting`: every byte is stored, and there is no verdict yet
  * - `accepted`: the file is in final storage
  * - `rejected`: a check refused the file
- * - `expired`: the sender brought nothing for as long as `LANDFALL_EXPIRE_AFTER`
+ * - `expired`: the sender sent nothing for `LANDFALL_EXPIRE_AFTER`
  * - `terminated`: the sender cancelled it
- * - `removed`: an operator, or a retention limit, removed the accepted file
+ * - `removed`: an operator or a retention limit removed the accepted file
  */
 export type UploadState = (typeof UPLOAD_STATES)[number];
 
-/** The only moves there are. The ledger makes each a compare-and-set. */
+/** All allowed transitions. The ledger makes each of them as a compare-and-set. */
 export const UPLOAD_TRANSITIONS: Readonly<Record<UploadState, readonly UploadState[]>> = {
   receiving: ['inspecting', 'rejected', 'expired', 'terminated'],
   inspecting: ['accepted', 'rejected', 'receiving'],
@@ -25,11 +25,11 @@ export const UPLOAD_TRANSITIONS: Readonly<Record<UploadState, readonly UploadSta
   removed: [],
 };
 
-/** What JSON can say. */
+/** Any JSON value. */
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
 
 /**
- * What `GET /files/:id/status` answers, and a form's result is made of.
+ * The record of an upload: the response of `GET /files/:id/status`, and each result of a form.
  *
  * @example
  * ```ts
@@ -40,55 +40,55 @@ export type Json = null | boolean | number | string | readonly Json[] | { readon
  * ```
  */
 export interface UploadRecord {
-  /** 32 hex digits, made by the server. */
+  /** 32 hex digits, chosen by the server. */
   id: string;
-  /** Where the upload stands. */
+  /** The state of the upload. */
   state: UploadState;
-  /** The safe name; before the inspection, the one it would get. Null while it can't be known yet. */
+  /** The safe name, provisional before the inspection; null while it is unknown. */
   name: string | null;
-  /** As the sender gave it. */
+  /** The name that the sender sent. */
   originalName: string | null;
-  /** Bytes; null while deferred. */
+  /** Bytes; null while the length is deferred. */
   length: number | null;
-  /** Bytes acknowledged: what HEAD says. */
+  /** Acknowledged bytes, as in the response to HEAD. */
   offset: number;
-  /** Detected media type, `application/octet-stream` where none was; null before acceptance. */
+  /** Detected media type, `application/octet-stream` if none was detected; null before acceptance. */
   type: string | null;
   /** `crc32:` and 8 hex digits, of the whole file; null before acceptance. */
   checksum: string | null;
-  /** 64 hex digits, where the server is told to compute it. */
+  /** 64 hex digits, if the server is configured to compute them. */
   sha256?: string;
   /** ISO 8601, UTC. */
   createdAt: string;
-  /** When the row was last written; ISO 8601, UTC. */
+  /** Time of the last change of the upload; ISO 8601, UTC. */
   updatedAt: string;
-  /** When an unfinished upload, an accepted file, or the record of a refused one goes; null where nothing goes by itself. */
+  /** When the server removes the unfinished upload, the accepted file, or the record of a refused file; null when it does not. */
   expiresAt: string | null;
   /**
-   * Where the upload, and after acceptance the file, is addressed: absolute, or a path on this server. It is one that its reader
-   * may use, signed and for a time where that takes more than the address; null for a file that he may not download.
+   * Address of the upload, and after acceptance of the file: absolute, or a path on this server. Where downloads require a permission,
+   * the address is signed for a limited time. Null for a file that the reader of the record may not download.
    */
   url: string | null;
-  /** Where the file stood in the folder that was sent, `/` between. */
+  /** Path of the file in its folder, with `/` between segments. */
   relativePath?: string;
-  /** What a check of the application attached to the verdict. */
+  /** JSON that a check of the application attached to the verdict. */
   result?: Json;
-  /** Why it was refused; only in `rejected`. */
+  /** Why the file was refused; only in `rejected`. */
   error?: {
-    /** As in docs/errors.md. */
+    /** A code of docs/errors.md. */
     code: ErrorCode;
     /** A sentence for the person who uploads. */
     title: string;
-    /** What is special about this file. */
+    /** Details about this file. */
     detail?: string;
   };
 }
 
-/** Where an accepted file is: a path below the storage's root, with slashes, or an object in a bucket. */
+/** Where an accepted file is stored: a path below the storage's root, with slashes, or an object in a bucket. */
 export type FilePlace = { path: string } | { bucket: string; key: string };
 
 /**
- * What a scan for malware found.
+ * The result of a malware scan.
  *
  * @example
  * ```ts
@@ -98,14 +98,14 @@ export type FilePlace = { path: string } | { bucket: string; key: string };
  * ```
  */
 export interface ScanReport {
-  /** `unscannable`: the scanner could not look into it. */
+  /** `unscannable`: the scanner could not inspect the file. */
   outcome: 'clean' | 'malware' | 'unscannable';
-  /** The malware's name, or why the file could not be scanned. */
+  /** Name of the malware, or why the file could not be scanned. */
   detail?: string;
 }
 
 /**
- * An upload as the application sees it: in checks, events and `landfall-server show`. No sender is told what it has beyond the record.
+ * An upload as the application sees it, in checks, events and `landfall-server show`. Senders see only the fields of `UploadRecord`.
  *
  * @example
  * ```ts
@@ -115,16 +115,16 @@ export interface ScanReport {
  * ```
  */
 export interface ApplicationRecord extends UploadRecord {
-  /** Whose upload it is; empty where senders are not told apart. */
+  /** Owner of the upload; empty when senders are anonymous. */
   owner: string;
-  /** As the sender gave it, nothing in it verified. */
+  /** The metadata that the sender sent. It is not verified. */
   metadata: Readonly<Record<string, string>>;
-  /** The media type that the sender claims; null where it claims none. */
+  /** The media type that the sender claims; null when it claims none. */
   claimedType: string | null;
-  /** Where the accepted file is; null in every other state. */
+  /** Where the accepted file is stored; null in every other state. */
   place: FilePlace | null;
-  /** How many inspections have begun. */
+  /** Number of inspections that began. */
   attempts: number;
-  /** What the scan for malware found; only where a scanner was asked. */
+  /** The result of the malware scan, if a scanner is configured. */
   scan?: ScanReport;
 }

@@ -1,7 +1,7 @@
 import type { Locks } from '../ports.ts';
 import { requestLock } from './optional-apis.ts';
 
-/** Web Locks: between the tabs of one origin, released by a tab that dies. Where there are none only the server keeps senders apart. */
+/** Web Locks, shared by the tabs of one origin and released when a tab dies. Without them only the server keeps senders apart. */
 export const browserLocks: Locks = {
   async acquire(name: string, signal: AbortSignal, onWaiting: () => void): Promise<() => void> {
     signal.throwIfAborted();

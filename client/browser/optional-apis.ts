@@ -1,8 +1,7 @@
-// What a browser may deny a page: where cookies are blocked, in the frame of a third party or a sandboxed one, on plain http, in
-// a worker. It is missing then, or its use throws, or rejects. Each such thing is asked for here and nowhere else; a page that
-// is denied one does without that one, and its uploads go on.
+// Browser APIs that may be unavailable: with blocked cookies, in a sandboxed or third-party frame, on plain http, or in a worker. Such
+// an API is missing, throws, or rejects. Only this file uses these APIs, and uploads work without any of them.
 
-/** Reading the property throws where cookies are blocked; a worker has none. */
+/** Reading the property throws when cookies are blocked; a worker has none. */
 export function localStorageOrNone(): Storage | undefined {
   try {
     return globalThis.localStorage ?? undefined;
@@ -20,7 +19,7 @@ export function sessionStorageOrNone(): Storage | undefined {
   }
 }
 
-/** Undefined also where an older page of the same site keeps the database from being made. */
+/** Undefined also when a page with an older version of the database blocks the upgrade. */
 export function openDatabase(name: string, store: string): Promise<IDBDatabase | undefined> {
   return new Promise((resolve) => {
     const none = () => resolve(undefined);
@@ -45,8 +44,8 @@ export function openChannel(name: string): BroadcastChannel | undefined {
 }
 
 /**
- * Resolves with how to release the lock; with `taken` where `ifAvailable` was asked and another page has it; with `denied`
- * where this page may have none.
+ * Resolves to a release function; to `taken` when `ifAvailable` was set and another tab holds the lock; to `denied` when the browser
+ * denies locks to this page.
  *
  * @throws the reason of the signal
  */
@@ -57,7 +56,7 @@ export function requestLock(name: string, options: LockOptions): Promise<(() => 
       navigator.locks
         .request(name, options, (lock) => {
           if (lock === null) return resolve('taken');
-          // Held as long as the promise of its callback is open.
+          // The browser holds the lock until this promise settles.
           const { promise, resolve: release } = Promise.withResolvers<void>();
           resolve(release);
           return promise;
@@ -69,7 +68,7 @@ export function requestLock(name: string, options: LockOptions): Promise<(() => 
   });
 }
 
-/** Names of the locks that pages of this site hold now. */
+/** Names of the locks that pages of this origin hold now. */
 export async function heldLocks(): Promise<string[]> {
   try {
     const { held = [] } = await navigator.locks.query();
@@ -79,7 +78,7 @@ export async function heldLocks(): Promise<string[]> {
   }
 }
 
-/** Keeps the screen on. Refused on battery saving, too: then it sleeps, and uploads go on when it wakes. */
+/** Keeps the screen on. Browsers also refuse this to save battery; the device then sleeps, and uploads resume when it wakes. */
 export async function requestScreenLock(): Promise<WakeLockSentinel | undefined> {
   try {
     return await navigator.wakeLock.request('screen');
@@ -88,7 +87,7 @@ export async function requestScreenLock(): Promise<WakeLockSentinel | undefined>
   }
 }
 
-/** What older browsers and other makers' lack, and TypeScript's library with them. */
+/** Methods that only some browsers have, and that TypeScript's library lacks. */
 interface HandleItem {
   getAsFileSystemHandle?(): Promise<FileSystemHandle | null>;
 }
@@ -98,7 +97,7 @@ interface Permissions {
   requestPermission?(options: { mode: 'read' }): Promise<PermissionState>;
 }
 
-/** Of a dropped file. Asks before it first waits: the items of a drop are empty afterwards. */
+/** The handle of a dropped file. Requests it before the first await, because the items of a drop are empty afterwards. */
 export async function fileHandleOf(item: DataTransferItem): Promise<FileSystemFileHandle | undefined> {
   try {
     const handle = await (item as HandleItem).getAsFileSystemHandle?.();
@@ -109,8 +108,7 @@ export async function fileHandleOf(item: DataTransferItem): Promise<FileSystemFi
 }
 
 /**
- * The file behind a handle. `ask` shows the browser's question and needs a click that is still fresh; without it only
- * what the browser already allows is opened.
+ * The file behind a handle; undefined without permission. `ask` shows the browser's permission prompt, which requires a recent click.
  */
 export async function openHandle(handle: FileSystemFileHandle, ask: boolean): Promise<File | undefined> {
   try {
@@ -124,8 +122,8 @@ export async function openHandle(handle: FileSystemFileHandle, ask: boolean): Pr
 }
 
 /**
- * While a click is handled. Pages on plain http have no clipboard of their own; there the browser copies what is selected.
- * False where it does not let the page.
+ * Copies text to the clipboard. Call while a click is handled. On plain http, where pages have no Clipboard API, copies a selection.
+ * Resolves to false when the browser refuses.
  */
 export async function copyText(text: string): Promise<boolean> {
   try {
@@ -139,7 +137,7 @@ export async function copyText(text: string): Promise<boolean> {
 function copySelected(text: string): boolean {
   const area = document.createElement('textarea');
   area.value = text;
-  // In sight of the browser, which copies nothing hidden, and not of the person; fixed, so that nothing scrolls there.
+  // Browsers copy no hidden text, so it is transparent instead. Its fixed position prevents scrolling.
   area.style.cssText = 'position: fixed; inset: 0 auto auto 0; width: 1px; height: 1px; opacity: 0';
   let focused = document.activeElement;
   while (focused?.shadowRoot?.activeElement) focused = focused.shadowRoot.activeElement;

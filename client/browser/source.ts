@@ -3,7 +3,7 @@ import type { Source, SourceReference } from '../ports.ts';
 
 export type BrowserSource = File | Blob | Uint8Array<ArrayBuffer>;
 
-/** @throws TypeError for what is none of them */
+/** @throws TypeError for any other value */
 export function browserSource(source: BrowserSource): SourceReference {
   if (source instanceof Blob) return { name: nameOf(source), size: source.size, open: async () => new BlobSource(source) };
   if (source instanceof Uint8Array) return { name: '', size: source.length, open: async () => new BlobSource(new Blob([source])) };
@@ -29,7 +29,7 @@ class BlobSource implements Source {
     this.type = blob.type;
     this.size = blob.size;
     const isFile = blob instanceof File;
-    // A File that was made, not picked, says it was modified when it was made.
+    // A Blob has no time of modification. A File created by script has the time of its creation.
     this.lastModified = isFile ? blob.lastModified : null;
     if (isFile && blob.webkitRelativePath) this.relativePath = blob.webkitRelativePath;
   }
@@ -39,8 +39,8 @@ class BlobSource implements Source {
     try {
       bytes = new Uint8Array(await this.#blob.slice(start, end).arrayBuffer());
     } catch (cause) {
-      // NotReadableError when the file was modified or its disk is gone, NotFoundError when it was moved.
-      throw new UploadError('ERR_SOURCE_UNREADABLE', { detail: 'It was changed, moved or taken away. Choose it again.', cause });
+      // NotReadableError when the file changed or its disk is gone, NotFoundError when the file was moved.
+      throw new UploadError('ERR_SOURCE_UNREADABLE', { detail: 'It was changed, moved or deleted. Choose it again.', cause });
     }
     if (bytes.length !== end - start) throw new UploadError('ERR_SOURCE_CHANGED', { detail: 'It became shorter.' });
     return bytes;

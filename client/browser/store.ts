@@ -2,18 +2,18 @@ import { parseJson } from '../json.ts';
 import { isResumeRecord, type ResumeRecord, type ResumeStore } from '../resume/store.ts';
 import { localStorageOrNone } from './optional-apis.ts';
 
-/** Where storage is denied: a file that is given again in the same visit still goes on. */
-const visit = new Map<string, string>();
+/** Used when the browser denies storage. Uploads can then be resumed within this visit only. */
+const memory = new Map<string, string>();
 
-/** `localStorage`: shared by the tabs of one origin, there on plain http too, written whole or not at all. */
-export const browserStore: ResumeStore = storeUnder('landfall:upload:');
+/** `localStorage`: shared by the tabs of one origin, available on plain http, and written atomically. */
+export const browserStore: ResumeStore = storeWithPrefix('landfall:upload:');
 
-/** Apart from all others of this origin. */
-export function storeUnder(prefix: string): ResumeStore {
+/** A store whose records are separate from those under other prefixes. */
+export function storeWithPrefix(prefix: string): ResumeStore {
   return {
     async list(): Promise<ResumeRecord[]> {
       const storage = localStorageOrNone();
-      const keys = storage ? Array.from({ length: storage.length }, (_, index) => storage.key(index) ?? '') : [...visit.keys()];
+      const keys = storage ? Array.from({ length: storage.length }, (_, index) => storage.key(index) ?? '') : [...memory.keys()];
       return keys
         .filter((key) => key.startsWith(prefix))
         .map(read)
@@ -29,16 +29,16 @@ export function storeUnder(prefix: string): ResumeStore {
       const storage = localStorageOrNone();
       const text = JSON.stringify(record);
       if (storage) storage.setItem(prefix + record.key, text);
-      else visit.set(prefix + record.key, text);
+      else memory.set(prefix + record.key, text);
     },
 
     async remove(key: string): Promise<void> {
       localStorageOrNone()?.removeItem(prefix + key);
-      visit.delete(prefix + key);
+      memory.delete(prefix + key);
     },
   };
 }
 
 function read(key: string): unknown {
-  return parseJson(localStorageOrNone()?.getItem(key) ?? visit.get(key) ?? '');
+  return parseJson(localStorageOrNone()?.getItem(key) ?? memory.get(key) ?? '');
 }

@@ -4,35 +4,35 @@ import type { QueueOptions, UploadHeaders } from '../options.ts';
 
 export const USAGE = `landfall FILE... --to URL [options]
 
-Uploads files and ends when the server has accepted or refused each. Interrupted and run again, it
-goes on where it stopped. The address of each accepted file goes to standard output, a line each;
-everything else goes to standard error.
+Uploads files and exits when the server has accepted or refused each of them. If it is interrupted,
+run the same command again to resume. Prints the address of each accepted file to standard output,
+one a line, and everything else to standard error.
 
-  --to URL               where to: http://host:1080, or where uploads are created: http://host/files
-  --json                 a line of JSON for each file as it ends, and a "summary" at the end
-  --name NAME            store it under this name; for one file
-  --meta KEY=VALUE       tell the server this too; may be given more than once
-  --token-file FILE      what the server knows you by, from a file, or from standard input with -;
-                         default: the environment variable LANDFALL_TOKEN
-  --header 'NAME: VALUE' send this with every request; may be given more than once
-  --concurrency N        how many at once (default 3)
-  --chunk-size SIZE      no more than this in one request, such as 16MiB (default: all there is)
-  --direct               past the server into its bucket, where it has one; else through it
-  --give-up-after TIME   stop trying after so long without progress, such as 10m or 2h (default 30m)
-  --no-resume            upload from the first byte, and leave nothing to go on with
-  --no-checksum          do not compute a checksum for the server to compare
-  --verify-source        read each file again before its end is sent: it must not have changed
+  --to URL               the server, http://host:1080, or its upload endpoint, http://host/files
+  --json                 print a line of JSON for each file when it ends, and a "summary" at the end
+  --name NAME            store the file under this name (one file only)
+  --meta KEY=VALUE       metadata for the server; may be repeated
+  --token-file FILE      read your access token from FILE, or from standard input with -
+                         (default: the environment variable LANDFALL_TOKEN)
+  --header 'NAME: VALUE' send this header with every request; may be repeated
+  --concurrency N        number of files to upload at once (default 3)
+  --chunk-size SIZE      largest body of a request, such as 16MiB (default: the whole file)
+  --direct               upload directly to the server's S3 bucket, if it has one
+  --give-up-after TIME   fail after this time without progress, such as 10m or 2h (default 30m)
+  --no-resume            start from the first byte, and keep no record to resume from
+  --no-checksum          do not compute a checksum for the server to verify
+  --verify-source        read each file again before the upload completes, and fail if it changed
                          (default: files up to 256 MiB)
-  --no-progress          no progress on standard error
-  --quiet, -q            nothing on standard error but what went wrong
-  --help, -h             this text
-  --version              the version
+  --no-progress          show no progress
+  --quiet, -q            print only errors to standard error
+  --help, -h             show this help
+  --version              show the version
 
-Exit code: 0 all accepted, 1 some refused or failed, 2 wrong usage, 3 a file is missing or was
-changed, 4 not allowed, 5 the server could not be reached or is busy: run it again, 130 or 143
-stopped by a signal: run it again.`;
+Exit codes: 0 all files accepted; 1 some refused or failed; 2 wrong usage; 3 a file is missing or
+changed; 4 not allowed; 5 the server is unreachable or busy; 130 or 143 stopped by a signal. After
+5, 130 and 143 run the same command again to resume.`;
 
-/** Whoever typed it should read the message. */
+/** A mistake in the command line. The message is for the person who typed it. */
 export class UsageError extends Error {}
 
 export interface CommandLine {
@@ -45,18 +45,18 @@ export interface CommandLine {
   tokenFile: string | undefined;
 }
 
-/** `help` and `version` ask for a text. @throws UsageError */
+/** @throws UsageError */
 export function parseCommandLine(parameters: readonly string[]): CommandLine | 'help' | 'version' {
   const { values, positionals: files } = parse(parameters);
   if (values.help) return 'help';
   if (values.version) return 'version';
   if (files.length === 0) throw new UsageError('Name at least one file.');
-  if (values.to === undefined) throw new UsageError('Say where to upload with --to URL.');
-  if (values.name !== undefined && files.length > 1) throw new UsageError('--name is for one file.');
-  const chunkSize = understood('--chunk-size', values['chunk-size'], parseBytes);
-  const budgetMs = understood('--give-up-after', values['give-up-after'], parseDuration);
-  const concurrency = understood('--concurrency', values.concurrency, parseCount);
-  if (chunkSize === 0) throw new UsageError('--chunk-size: 0 bytes would never arrive.');
+  if (values.to === undefined) throw new UsageError('Name the server with --to URL.');
+  if (values.name !== undefined && files.length > 1) throw new UsageError('--name works with one file only.');
+  const chunkSize = parseOption('--chunk-size', values['chunk-size'], parseBytes);
+  const budgetMs = parseOption('--give-up-after', values['give-up-after'], parseDuration);
+  const concurrency = parseOption('--concurrency', values.concurrency, parseCount);
+  if (chunkSize === 0) throw new UsageError('--chunk-size: must be more than 0 bytes.');
   return {
     files,
     json: values.json,
@@ -110,9 +110,9 @@ function parse(parameters: readonly string[]) {
   }
 }
 
-/** The address of a server alone means its usual place for uploads. @throws UsageError */
+/** Adds the usual path to an address without one. @throws UsageError */
 function endpointOf(text: string): string {
-  // `host:1080` would be read as an address of the scheme `host`.
+  // `new URL` would take `host:1080` for an address with the scheme `host`.
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined || (url.protocol !== 'http:' && url.protocol !== 'https:')) {
     throw new UsageError(`--to: “${text}” is not an address such as http://host:1080.`);
@@ -121,29 +121,29 @@ function endpointOf(text: string): string {
   return url.href;
 }
 
-/** RFC 9110, 5.1: a token. Values are checked by Node when they are sent. */
+/** RFC 9110, 5.1: a token. Node checks values when it sends them. */
 const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 
 function parseHeader(text: string): [string, string] {
   const colon = text.indexOf(':');
   const name = text.slice(0, colon).trim();
-  if (colon < 1 || !HEADER_NAME.test(name)) throw new UsageError(`--header: “${text}” is not of the form 'NAME: VALUE'.`);
+  if (colon < 1 || !HEADER_NAME.test(name)) throw new UsageError(`--header: “${text}” does not have the form 'NAME: VALUE'.`);
   return [name, text.slice(colon + 1).trim()];
 }
 
 function parseMeta(text: string): [string, string] {
   const [key = ''] = text.split('=', 1);
-  if (key === '' || key === text || /[\s,]/.test(key)) throw new UsageError(`--meta: “${text}” is not of the form KEY=VALUE.`);
+  if (key === '' || key === text || /[\s,]/.test(key)) throw new UsageError(`--meta: “${text}” does not have the form KEY=VALUE.`);
   return [key, text.slice(key.length + 1)];
 }
 
 function parseCount(text: string): number {
   const count = Number(text);
-  if (!Number.isSafeInteger(count) || count < 1) throw new Error(`“${text}” is not a number of files.`);
+  if (!Number.isSafeInteger(count) || count < 1) throw new Error(`“${text}” is not a whole number of at least 1.`);
   return count;
 }
 
-function understood<T>(flag: string, text: string | undefined, read: (text: string) => T): T | undefined {
+function parseOption<T>(flag: string, text: string | undefined, read: (text: string) => T): T | undefined {
   if (text === undefined) return undefined;
   try {
     return read(text);

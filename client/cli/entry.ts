@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// bin landfall. A Node that is too old can't even read the rest, so nothing of it is imported before this was looked at.
+// The program `landfall`. An old Node cannot parse the other files, so the version is checked before they are imported.
 const OLDEST = [22, 7] as const;
 
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);

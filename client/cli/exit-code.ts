@@ -2,7 +2,7 @@ import type { UploadError } from '../../shared/errors.ts';
 
 export const EXIT = {
   accepted: 0,
-  /** Some refused or failed; also several kinds of failure together. */
+  /** Some files were refused or failed, or files failed for different kinds of reasons. */
   failed: 1,
   usage: 2,
   source: 3,
@@ -27,7 +27,7 @@ export function exitCodeOf(error: UploadError): number {
   }
 }
 
-/** One code for all: that of the failures where they are of one kind. */
+/** The exit code of the run: the code of its failures if they have the same code, otherwise `failed`. */
 export function combinedExitCode(codes: readonly number[]): number {
   const kinds = new Set(codes.filter((code) => code !== EXIT.accepted));
   const [only = EXIT.accepted] = kinds;

@@ -1,4 +1,4 @@
-// The command `landfall`: arguments, the environment and signals end here.
+// The command `landfall`. Only this file reads arguments, environment variables and signals.
 import { readFile } from 'node:fs/promises';
 import { fieldsOf, parseJson } from '../json.ts';
 import { stateDirectory } from '../node/store.ts';
@@ -12,9 +12,9 @@ import { TerminalProgress } from './terminal-progress.ts';
 import { tokenHeaders, withToken } from './token.ts';
 
 const { stdout, stderr, env } = process;
-/** 128 and the number of the signal, as shells report it. */
+/** 128 plus the number of the signal, as shells report it. */
 const SIGNALS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
-/** For the records to be written after a stop. */
+/** Time to write resume records after a stop. */
 const STOP_WITHIN_MS = 5000;
 
 process.exitCode = await main();
@@ -37,17 +37,17 @@ async function main(): Promise<number> {
 
 async function upload({ files, options, json, quiet, progress: isShown }: CommandLine): Promise<number> {
   const progress = isShown ? shownProgress() : noProgress((text) => stderr.write(text), { notes: !quiet });
-  const write = (text: string) => (stdout.isTTY ? progress.aside(() => stdout.write(text)) : stdout.write(text));
+  const write = (text: string) => (stdout.isTTY ? progress.printAround(() => stdout.write(text)) : stdout.write(text));
   const stopping = new AbortController();
   for (const [name, code] of Object.entries(SIGNALS)) {
     process.on(name, () => {
-      // The second time somebody means it.
+      // A second signal exits at once.
       if (stopping.signal.aborted) process.exit(code);
       stopping.abort(code);
       setTimeout(() => process.exit(code), STOP_WITHIN_MS).unref();
     });
   }
-  // Whoever read our results has gone (`| head -1`): there is nobody to upload for.
+  // The reader of the results is gone (`| head -1`), so the run ends.
   stdout.on('error', () => process.exit(EXIT.failed));
   stderr.on('error', () => {});
   const records = await RunRecords.open(stateDirectory(env));
@@ -59,10 +59,10 @@ async function upload({ files, options, json, quiet, progress: isShown }: Comman
     stopping: stopping.signal,
   });
   const isStopped = stopping.signal.aborted && code === stopping.signal.reason;
-  if (isStopped) stderr.write(options.resume === false ? 'Stopped.\n' : 'Stopped. Run the same command again to go on from here.\n');
+  if (isStopped) stderr.write(options.resume === false ? 'Stopped.\n' : 'Stopped. Run the same command again to resume.\n');
   if (isStopped || code === EXIT.temporary) return code;
   for (const stream of [stdout, stderr]) await new Promise<void>((resolve) => stream.write('', () => resolve()));
-  await records.conclude().catch(() => {});
+  await records.removeCompleted().catch(() => {});
   process.exit(code);
 }
 
@@ -72,7 +72,7 @@ function shownProgress(): Progress {
 }
 
 async function version(): Promise<string> {
-  // One level above the source, three above what is built of it.
+  // One level above the source file, three levels above the built file.
   for (const path of ['../package.json', '../../../package.json']) {
     const text = await readFile(new URL(path, import.meta.url), 'utf8').catch(() => '');
     if (text !== '') return String(fieldsOf(parseJson(text)).version);

@@ -5,22 +5,22 @@ export interface Summary {
   accepted: number;
   rejected: number;
   failed: number;
-  /** Stopped by a signal: run again, these go on. */
+  /** Stopped by a signal; the same command resumes them. */
   interrupted: number;
-  /** Of the accepted files. */
+  /** Bytes of the accepted files. */
   bytes: number;
   seconds: number;
   exitCode: number;
 }
 
-/** Standard output: results and nothing else, each as soon as it is known. */
+/** Writes results, and nothing else, to standard output as soon as they are known. */
 export interface Output {
   accepted(file: string, result: UploadResult): void;
   ended(file: string, event: 'rejected' | 'failed' | 'interrupted', details: { error?: UploadError; url?: string }): void;
   summary(summary: Summary): void;
 }
 
-/** The address of each accepted file that its sender may download. */
+/** Prints the address of each accepted file that the sender may download. */
 export function plainOutput(write: (text: string) => unknown): Output {
   return { accepted: (_file, { url }) => void (url !== null && write(`${url}\n`)), ended: () => {}, summary: () => {} };
 }

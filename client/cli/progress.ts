@@ -1,27 +1,27 @@
 import type { QueueSnapshot } from '../handle/queue-snapshot.ts';
 import { totalText } from './describe.ts';
 
-/** How progress is shown, where it is. */
+/** Shows progress and messages on standard error. */
 export interface Progress {
   update(snapshot: QueueSnapshot): void;
-  /** A line that stays, beside whatever is drawn: good to know. */
-  note(text: string): void;
-  /** The same for what went wrong. */
-  complain(text: string): void;
-  /** For what is written to the same terminal by others: nothing is drawn while `print` runs. */
-  aside(print: () => void): void;
+  /** Prints an informative line above the progress display. */
+  info(text: string): void;
+  /** Prints an error in the same way. */
+  error(text: string): void;
+  /** Runs `print`, which writes to the same terminal, with the progress display erased. */
+  printAround(print: () => void): void;
   stop(): void;
 }
 
-/** No figures. */
+/** Shows messages only. */
 export function noProgress(write: (text: string) => unknown, options: { notes: boolean }): Progress {
   const line = (text: string) => void write(`${text}\n`);
-  return { update: () => {}, note: options.notes ? line : () => {}, complain: line, aside: (print) => print(), stop: () => {} };
+  return { update: () => {}, info: options.notes ? line : () => {}, error: line, printAround: (print) => print(), stop: () => {} };
 }
 
-const TELL_EVERY_MS = 10_000;
+const PRINT_EVERY_MS = 10_000;
 
-/** For files and pipes: a line of the total every ten seconds, nothing that moves. */
+/** For files and pipes: prints a line with the totals every ten seconds. */
 export class LineProgress implements Progress {
   readonly #write: (text: string) => unknown;
   #latest: QueueSnapshot | undefined;
@@ -33,18 +33,18 @@ export class LineProgress implements Progress {
 
   update(snapshot: QueueSnapshot): void {
     this.#latest = snapshot;
-    this.#timer ??= setInterval(() => this.#tell(), TELL_EVERY_MS);
+    this.#timer ??= setInterval(() => this.#print(), PRINT_EVERY_MS);
   }
 
-  note(text: string): void {
+  info(text: string): void {
     this.#write(`${text}\n`);
   }
 
-  complain(text: string): void {
+  error(text: string): void {
     this.#write(`${text}\n`);
   }
 
-  aside(print: () => void): void {
+  printAround(print: () => void): void {
     print();
   }
 
@@ -52,7 +52,7 @@ export class LineProgress implements Progress {
     clearInterval(this.#timer);
   }
 
-  #tell(): void {
+  #print(): void {
     if (this.#latest === undefined) return;
     this.#write(`${totalText(this.#latest)}\n`);
   }

@@ -3,70 +3,70 @@ import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseJson } from '../json.ts';
 import { nodeLocks } from '../node/locks.ts';
-import { nodeStore, writeWhole } from '../node/store.ts';
+import { nodeStore, writeAtomically } from '../node/store.ts';
 import { randomId } from '../resume/journal.ts';
 import { isResumeRecord, type ResumeRecord, type ResumeStore } from '../resume/store.ts';
 
-/** For another run that is ending at this moment. */
-const ENDING_WITHIN_MS = 5000;
+/** Time limit for a lock that another ending run holds. */
+const LOCK_WITHIN_MS = 5000;
 
 /**
- * The records of one run. A record that is done with stays in the store until the whole run is: a command that was killed and
- * is run again asks how those files ended, where it would send them a second time.
+ * The resume records of one run. The record of a completed file stays in the store until the whole run ends. So when a killed command
+ * is run again, it requests the verdict of that file instead of uploading the file a second time.
  *
- * At its end a run moves the records that are done into one file, and removes that: all are forgotten in one act, the last one
- * of the process. A run that finds such a file takes it for that of a run which was killed before its end.
+ * At its end a run moves the completed records into one file and removes that file, so that all of them disappear atomically, in the
+ * last act of the process. A run that finds such a file concludes that an earlier run was killed, and restores its records.
  */
 export class RunRecords implements ResumeStore {
   readonly #store: ResumeStore;
-  /** Files of runs that are ending. */
-  readonly #ending: string;
-  readonly #done = new Set<string>();
+  /** Directory with the files of ending runs. */
+  readonly #endingDirectory: string;
+  readonly #completed = new Set<string>();
 
   private constructor(directory: string) {
     this.#store = nodeStore(directory);
-    this.#ending = join(directory, 'ending');
+    this.#endingDirectory = join(directory, 'ending');
   }
 
-  /** @param directory where the state is kept */
+  /** @param directory the state directory */
   static async open(directory: string): Promise<RunRecords> {
     const records = new RunRecords(directory);
-    const names = await readdir(records.#ending).catch(() => []);
-    for (const name of names) if (name.endsWith('.json')) await records.#takeBack(join(records.#ending, name)).catch(() => {});
+    const names = await readdir(records.#endingDirectory).catch(() => []);
+    for (const name of names) if (name.endsWith('.json')) await records.#restore(join(records.#endingDirectory, name)).catch(() => {});
     return records;
   }
 
   async list(): Promise<ResumeRecord[]> {
-    return (await this.#store.list()).filter(({ key }) => !this.#done.has(key));
+    return (await this.#store.list()).filter(({ key }) => !this.#completed.has(key));
   }
 
   async get(key: string): Promise<ResumeRecord | undefined> {
-    return this.#done.has(key) ? undefined : this.#store.get(key);
+    return this.#completed.has(key) ? undefined : this.#store.get(key);
   }
 
   async put(record: ResumeRecord): Promise<void> {
-    this.#done.delete(record.key);
+    this.#completed.delete(record.key);
     await this.#store.put(record);
   }
 
   async remove(key: string): Promise<void> {
-    this.#done.add(key);
+    this.#completed.add(key);
   }
 
   /**
-   * The run is over, and its results are told: nothing of it is to be gone on with. To be followed by the end of the process and
-   * nothing else: what is killed after it, while Node takes itself down, has ended, and what is killed before it has not.
+   * Removes the records of completed files after all results were printed. Exit the process right after it: a run that is killed before
+   * this call counts as unfinished, and one that is killed after it counts as finished.
    */
-  async conclude(): Promise<void> {
-    const keys = [...this.#done];
+  async removeCompleted(): Promise<void> {
+    const keys = [...this.#completed];
     const records = (await Promise.all(keys.map((key) => this.#store.get(key).catch(() => undefined)))).filter(
       (record) => record !== undefined,
     );
     if (records.length === 0) return;
-    const path = join(this.#ending, `${randomId()}.json`);
-    // Until the process is gone: another run does not take this one for killed.
-    await nodeLocks.acquire(path, AbortSignal.timeout(ENDING_WITHIN_MS), () => {});
-    const isWritten = await writeWhole(this.#ending, path, JSON.stringify(records)).then(
+    const path = join(this.#endingDirectory, `${randomId()}.json`);
+    // Held until the process exits, so that another run does not take this one for killed.
+    await nodeLocks.acquire(path, AbortSignal.timeout(LOCK_WITHIN_MS), () => {});
+    const isWritten = await writeAtomically(this.#endingDirectory, path, JSON.stringify(records)).then(
       () => true,
       () => false,
     );
@@ -74,9 +74,9 @@ export class RunRecords implements ResumeStore {
     if (isWritten) unlinkSync(path);
   }
 
-  /** The records first: a run that is killed over it leaves the file to the next. */
-  async #takeBack(path: string): Promise<void> {
-    const release = await nodeLocks.acquire(path, AbortSignal.timeout(ENDING_WITHIN_MS), () => {});
+  /** Restores the records before it removes the file, so that the next run can repeat this if this one is killed. */
+  async #restore(path: string): Promise<void> {
+    const release = await nodeLocks.acquire(path, AbortSignal.timeout(LOCK_WITHIN_MS), () => {});
     try {
       const records = parseJson(await readFile(path, 'utf8'));
       for (const record of Array.isArray(records) ? records.filter(isResumeRecord) : []) {

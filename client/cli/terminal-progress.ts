@@ -1,13 +1,13 @@
 import type { QueueSnapshot } from '../handle/queue-snapshot.ts';
 import type { UploadSnapshot } from '../handle/snapshot.ts';
-import { isOver } from '../handle/states.ts';
-import { describe, fitted, percent, printable, totalText } from './describe.ts';
+import { isFinal } from '../handle/states.ts';
+import { describe, fitColumns, percent, printable, totalText } from './describe.ts';
 import type { Progress } from './progress.ts';
 
 const DRAW_EVERY_MS = 100;
 const BAR_COLUMNS = 20;
 const DONE_COLUMNS = 32;
-/** A terminal narrower than this wraps lines whatever is done. */
+/** Lines are not shortened further for a narrower terminal, which wraps them. */
 const LEAST_COLUMNS = 40;
 const CLEAR_TO_END = '\x1b[J';
 const dim = (text: string) => `\x1b[2m${text}\x1b[22m`;
@@ -19,17 +19,17 @@ export interface Terminal {
   rows?: number;
 }
 
-/** A line for each file under way and one for the total, drawn over and over in place. */
+/** Draws a line for each active file and one for the totals, again and again in place. */
 export class TerminalProgress implements Progress {
   readonly #terminal: Terminal;
-  readonly #quieter: (text: string) => string;
+  readonly #dim: (text: string) => string;
   #latest: QueueSnapshot | undefined;
   #timer: ReturnType<typeof setInterval> | undefined;
   #drawn = 0;
 
   constructor(terminal: Terminal, options: { color: boolean }) {
     this.#terminal = terminal;
-    this.#quieter = options.color ? dim : plain;
+    this.#dim = options.color ? dim : plain;
   }
 
   update(snapshot: QueueSnapshot): void {
@@ -37,15 +37,15 @@ export class TerminalProgress implements Progress {
     this.#timer ??= setInterval(() => this.#draw(), DRAW_EVERY_MS);
   }
 
-  note(text: string): void {
-    this.aside(() => this.#terminal.write(`${this.#quieter(text)}\n`));
+  info(text: string): void {
+    this.printAround(() => this.#terminal.write(`${this.#dim(text)}\n`));
   }
 
-  complain(text: string): void {
-    this.aside(() => this.#terminal.write(`${text}\n`));
+  error(text: string): void {
+    this.printAround(() => this.#terminal.write(`${text}\n`));
   }
 
-  aside(print: () => void): void {
+  printAround(print: () => void): void {
     this.#terminal.write(this.#erase());
     print();
     if (this.#timer !== undefined) this.#draw();
@@ -59,12 +59,12 @@ export class TerminalProgress implements Progress {
 
   #draw(): void {
     if (this.#latest === undefined) return;
-    // Some pseudo-terminals say 0: they do not know.
+    // Some pseudo-terminals report 0 when they do not know their size.
     const columns = Math.max((this.#terminal.columns || 80) - 1, LEAST_COLUMNS);
-    // What scrolled off the top can't be drawn over.
+    // Lines that scrolled off the top cannot be drawn over.
     const rows = Math.max((this.#terminal.rows || 24) - 2, 1);
     const lines = linesOf(this.#latest, columns, rows, Date.now());
-    const text = lines.map((line, index) => (index === lines.length - 1 ? this.#quieter(line) : line)).join('\n');
+    const text = lines.map((line, index) => (index === lines.length - 1 ? this.#dim(line) : line)).join('\n');
     this.#terminal.write(`${this.#erase()}${text}\n`);
     this.#drawn = lines.length;
   }
@@ -76,19 +76,20 @@ export class TerminalProgress implements Progress {
   }
 }
 
-/** Each so many columns wide at most; the total is the last. */
+/** Lines of at most `columns`; the last has the totals. */
 export function linesOf(snapshot: QueueSnapshot, columns: number, rows: number, now: number): string[] {
-  const active = snapshot.uploads.filter(({ state }) => state !== 'queued' && !isOver(state));
+  const active = snapshot.uploads.filter(({ state }) => state !== 'queued' && !isFinal(state));
   const shown = active.slice(0, Math.max(rows - 1, 1));
-  return [...shown.map((upload) => fileLine(upload, columns, now)), fitted(totalText(snapshot), columns).trimEnd()];
+  return [...shown.map((upload) => fileLine(upload, columns, now)), fitColumns(totalText(snapshot), columns).trimEnd()];
 }
 
 function fileLine(upload: UploadSnapshot, columns: number, now: number): string {
-  // Padded, so that bars stand below each other whatever is said.
+  // Padded, so that the bars are aligned.
   const done = `${percent(upload.sent, upload.size).padStart(5)}  ${describe(upload, now)}`.padEnd(columns >= 80 ? DONE_COLUMNS : 0);
-  const room = columns - done.length - 2;
-  if (room < BAR_COLUMNS + 16) return fitted(`${fitted(printable(upload.name), Math.max(room, 8))}  ${done}`, columns).trimEnd();
-  const name = fitted(printable(upload.name), room - BAR_COLUMNS - 2);
+  const columnsLeft = columns - done.length - 2;
+  if (columnsLeft < BAR_COLUMNS + 16)
+    return fitColumns(`${fitColumns(printable(upload.name), Math.max(columnsLeft, 8))}  ${done}`, columns).trimEnd();
+  const name = fitColumns(printable(upload.name), columnsLeft - BAR_COLUMNS - 2);
   return `${name}  ${bar(upload.size === null ? 0 : upload.sent / (upload.size || 1))}  ${done}`.trimEnd();
 }
 

@@ -1,26 +1,27 @@
-// The token of the command line: from the environment, a file or standard input. An argument would be everybody's who lists processes.
+// Reads the access token from the environment, a file or standard input. An argument would be visible in the list of processes.
 import { readFile } from 'node:fs/promises';
 import { text } from 'node:stream/consumers';
 import type { UploadHeaders, UploadOptions } from '../options.ts';
 import { UsageError } from './arguments.ts';
 
-/** Standard input. */
+/** Stands for standard input. */
 const STDIN = '-';
-/** RFC 6750, 2.1: what a bearer token is made of. */
+/** RFC 6750, 2.1: the syntax of a bearer token. */
 const TOKEN = /^[\w.~+/-]+=*$/;
 
 /**
- * Undefined: there is none. A file is read again when what was in it is refused: whatever renews it writes it there.
+ * The headers with the token; undefined when there is no token. A file is read again when the server refuses its token, because
+ * another program may have renewed it.
  *
- * @param file as named with `--token-file`; it wins over the environment
- * @throws UsageError when there is no token in it
+ * @param file from `--token-file`; takes precedence over the environment
+ * @throws UsageError when the text is not a token
  */
 export async function tokenHeaders(
   file: string | undefined,
   environment: Readonly<Record<string, string | undefined>>,
 ): Promise<UploadOptions['headers']> {
-  const { LANDFALL_TOKEN: given = '' } = environment;
-  if (file === undefined) return given === '' ? undefined : bearer(given, 'LANDFALL_TOKEN');
+  const { LANDFALL_TOKEN: fromEnvironment = '' } = environment;
+  if (file === undefined) return fromEnvironment === '' ? undefined : bearer(fromEnvironment, 'LANDFALL_TOKEN');
   const first = bearer(await read(file), '--token-file');
   if (file === STDIN) return first;
   let current = first;
@@ -30,7 +31,7 @@ export async function tokenHeaders(
   };
 }
 
-/** What was named with `--header` wins. */
+/** Headers from `--header` take precedence. */
 export function withToken(named: UploadHeaders, token: UploadOptions['headers']): NonNullable<UploadOptions['headers']> {
   if (typeof token !== 'function') return { ...token, ...named };
   return async (request) => ({ ...(await token(request)), ...named });
@@ -46,7 +47,7 @@ async function read(file: string): Promise<string> {
 
 function bearer(text: string, source: string): UploadHeaders {
   const token = text.trim();
-  // It is not shown: it may be a secret with a mistake in it.
-  if (!TOKEN.test(token)) throw new UsageError(`${source}: that is no token: letters, digits and “-._~+/” in one line.`);
+  // The message does not show the text, which may be a mistyped secret.
+  if (!TOKEN.test(token)) throw new UsageError(`${source}: not a token. A token is one line of letters, digits and “-._~+/”.`);
   return { Authorization: `Bearer ${token}` };
 }

@@ -1,16 +1,16 @@
-// Cancelling with second thoughts: for ten seconds the upload only stands still, and can be taken up again. A page that is closed
-// meanwhile has cancelled nothing: its next visit offers the upload as unfinished.
+// A cancelled upload is only paused for ten seconds, in which it can be undone. If the page is closed within that time, nothing is
+// cancelled, and the next visit lists the upload as unfinished.
 import { UploadError } from '../../shared/errors.ts';
 import type { QueueSnapshot } from '../handle/queue-snapshot.ts';
 import type { UploadHandle, UploadSnapshot } from '../handle/snapshot.ts';
-import { isOver } from '../handle/states.ts';
+import { isFinal } from '../handle/states.ts';
 
 export const UNDO_WITHIN_MS = 10_000;
 
 interface Cancellation {
   upload: UploadHandle;
   timer: ReturnType<typeof setTimeout>;
-  /** Undone, it is left as it was. */
+  /** The upload was paused before, so it stays paused after an undo. */
   wasPaused: boolean;
 }
 
@@ -22,44 +22,44 @@ export class Cancellations {
     this.#onChange = onChange;
   }
 
-  /** Of the uploads whose cancelling can be undone. */
+  /** Ids of the cancelled uploads that can be undone. */
   get ids(): ReadonlySet<string> {
     return new Set(this.#pending.keys());
   }
 
-  begin(upload: UploadHandle): void {
+  schedule(upload: UploadHandle): void {
     const { id, state } = upload.snapshot;
-    if (isOver(state) || this.#pending.has(id)) return;
-    const timer = setTimeout(() => this.end(id), UNDO_WITHIN_MS);
+    if (isFinal(state) || this.#pending.has(id)) return;
+    const timer = setTimeout(() => this.cancelNow(id), UNDO_WITHIN_MS);
     this.#pending.set(id, { upload, timer, wasPaused: state === 'paused' });
     upload.pause();
     this.#onChange();
   }
 
-  /** False where there is nothing to undo. */
+  /** Returns false when there is nothing to undo. */
   undo(id: string): boolean {
-    const cancellation = this.#take(id);
+    const cancellation = this.#removePending(id);
     if (cancellation === undefined) return false;
     if (!cancellation.wasPaused) cancellation.upload.resume();
     this.#onChange();
     return true;
   }
 
-  /** Cancels it now, on the server too. */
-  end(id: string): void {
-    const cancellation = this.#take(id);
+  /** Cancels the upload now, on the server too. */
+  cancelNow(id: string): void {
+    const cancellation = this.#removePending(id);
     if (cancellation === undefined) return;
     void cancellation.upload.cancel({ deleteRemote: true }).catch(() => undefined);
     this.#onChange();
   }
 
-  /** As the person sees it: what they cancelled is cancelled. */
-  seen(queue: QueueSnapshot): QueueSnapshot {
+  /** The queue as the user sees it, with these uploads cancelled. */
+  applyTo(queue: QueueSnapshot): QueueSnapshot {
     if (this.#pending.size === 0) return queue;
     const sum = { sent: queue.sent, confirmed: queue.confirmed, size: queue.size };
     const counts = { ...queue.counts };
     const uploads = queue.uploads.map((upload) => {
-      if (!this.#pending.has(upload.id) || isOver(upload.state)) return upload;
+      if (!this.#pending.has(upload.id) || isFinal(upload.state)) return upload;
       counts[upload.state] -= 1;
       counts.cancelled += 1;
       sum.sent -= upload.sent;
@@ -67,10 +67,10 @@ export class Cancellations {
       sum.size -= upload.size ?? upload.sent;
       return cancelled(upload);
     });
-    return { ...queue, ...sum, uploads, counts, isIdle: uploads.every(({ state }) => isOver(state)) };
+    return { ...queue, ...sum, uploads, counts, isIdle: uploads.every(({ state }) => isFinal(state)) };
   }
 
-  #take(id: string): Cancellation | undefined {
+  #removePending(id: string): Cancellation | undefined {
     const cancellation = this.#pending.get(id);
     clearTimeout(cancellation?.timer);
     this.#pending.delete(id);

@@ -1,4 +1,4 @@
-// The chart behind the drop zone: depth lines around an island, drawn from a few sines instead of shipped as an image.
+// The nautical chart behind the drop zone: depth lines around an island, computed from a few sines instead of an image file.
 import { s } from './dom.ts';
 
 const RINGS = 8;
@@ -6,7 +6,7 @@ const POINTS = 180;
 const WIDTH = 1200;
 const HEIGHT = 520;
 
-/** 0 is the shore, the others lie further out. */
+/** Path of a depth line. Index 0 is the shore; higher ones lie further out. */
 export function ring(index: number): string {
   const reach = 186 + index * 52 + index * index * 5;
   const wobble = 0.19 / (1 + index * 0.1);
@@ -35,7 +35,7 @@ export function contours(): SVGElement {
   );
 }
 
-/** The island alone, as a sign for where a course ends. */
+/** The island alone, shown at the end of the overall progress bar. */
 export function island(): SVGElement {
   return s(
     'svg',

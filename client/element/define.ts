@@ -1,4 +1,4 @@
-// Registers `<landfall-upload>`. The one import with an effect: `import 'landfall/element'`, or a script tag.
+// Registers `<landfall-upload>`. This is the only module with a side effect: `import 'landfall/element'`, or a script tag.
 import { LandfallUploadElement } from './element.ts';
 
 declare global {
@@ -7,7 +7,7 @@ declare global {
   }
 }
 
-// Two copies of the script on one page must not throw, nor the import where a page is made on a server (Next, Nuxt, Astro).
+// A second copy of the script on a page must not throw, nor must the import during server-side rendering (Next, Nuxt, Astro).
 if (globalThis.customElements !== undefined && customElements.get('landfall-upload') === undefined)
   customElements.define('landfall-upload', LandfallUploadElement);
 

@@ -1,4 +1,4 @@
-// Elements without markup: names, details and titles come from strangers, so nothing here ever parses HTML.
+// Creates elements without parsing HTML, because names, details and titles come from untrusted sources.
 
 export type Child = Node | string | null | undefined | false;
 
@@ -35,7 +35,7 @@ export function s(tag: string, attributes: Readonly<Record<string, string | numb
   return element;
 }
 
-/** Writes only what differs: a text node written again makes some screen readers speak again, and costs layout. */
+/** Writes only a different text: rewriting the same text costs layout and makes some screen readers repeat it. */
 export function setText(node: HTMLElement, text: string): void {
   if (node.textContent !== text) node.textContent = text;
 }
@@ -46,8 +46,8 @@ export function setAttribute(node: Element, name: string, value: string | null):
 }
 
 /**
- * Short texts beside each other, each in a span of its own; spans that are there already are used again. Each has the direction
- * of its own words: the page may have another.
+ * Shows short texts next to each other, each in a span of its own. Reuses existing spans. Each text has its own direction, which may
+ * differ from the page's.
  */
 export function setFacts(list: HTMLElement, facts: readonly string[], from = 0): void {
   while (list.children.length > facts.length + from) list.lastElementChild?.remove();

@@ -1,8 +1,8 @@
-// Files out of a drop or a picker, folders walked, their structure kept.
+// Reads files from a drop or a picker. Walks folders and keeps their structure.
 import { fileHandleOf } from '../browser/optional-apis.ts';
 
 /**
- * A file with the place that it had in a folder, as a drop or a picker gives it.
+ * A file with its path in a folder, from a drop or a picker.
  *
  * @example
  * ```ts
@@ -12,30 +12,30 @@ import { fileHandleOf } from '../browser/optional-apis.ts';
  * ```
  */
 export interface PickedFile {
-  /** Its content. */
+  /** The file. */
   file: File;
-  /** `Footage/day 2/a.mov`: where the file stood below the folder that was given; absent for a file given by itself. */
+  /** Path in the added folder, such as `Footage/day 2/a.mov`; absent for a single file. */
   relativePath?: string;
-  /** Lets the file be opened again on a later visit, where the browser has such handles. */
+  /** Lets a later visit open the file again, in browsers that have file handles. */
   handle?: FileSystemFileHandle;
 }
 
-/** What operating systems leave in folders; nobody means to send it. */
+/** Files that operating systems put into folders. They are skipped. */
 const LITTER = /^(?:\.DS_Store|\._.*|Thumbs\.db|desktop\.ini|\.localized)$/i;
 
 /**
- * Must be called while the drop event is handled: its items are empty afterwards, so everything is asked of them before
- * the first wait. A file that cannot be read any more is left out.
+ * Call while the drop event is handled. Its items are empty afterwards, so this reads everything from them before the first await.
+ * Leaves out files that cannot be read.
  */
 export async function filesOfDrop(transfer: DataTransfer): Promise<PickedFile[]> {
   const items = [...transfer.items].filter((item) => item.kind === 'file');
-  const taken = items.map((item) => ({
+  const dropped = items.map((item) => ({
     entry: item.webkitGetAsEntry(),
     file: item.getAsFile(),
     handle: fileHandleOf(item),
   }));
   const picked: PickedFile[] = [];
-  for (const { entry, file, handle } of taken) {
+  for (const { entry, file, handle } of dropped) {
     if (entry?.isDirectory) {
       for await (const found of walk(entry as FileSystemDirectoryEntry)) picked.push(found);
     } else if (file) {
@@ -48,7 +48,7 @@ export async function filesOfDrop(transfer: DataTransfer): Promise<PickedFile[]>
 
 async function* walk(folder: FileSystemDirectoryEntry): AsyncGenerator<PickedFile> {
   const reader = folder.createReader();
-  // readEntries answers at most a hundred at a time (Chromium) and an empty list once it has told all.
+  // readEntries returns at most a hundred entries at a time (Chromium), and an empty list after the last.
   for (;;) {
     const entries = await new Promise<FileSystemEntry[]>((resolve) => reader.readEntries(resolve, () => resolve([])));
     if (entries.length === 0) return;
@@ -62,7 +62,7 @@ async function* walk(folder: FileSystemDirectoryEntry): AsyncGenerator<PickedFil
   }
 }
 
-/** From an `<input type="file">`, with or without `webkitdirectory`. */
+/** Files of an `<input type="file">`, with or without `webkitdirectory`. */
 export function filesOfInput(input: HTMLInputElement): PickedFile[] {
   const picked: PickedFile[] = [];
   for (const file of input.files ?? []) {

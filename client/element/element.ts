@@ -1,32 +1,33 @@
-// `<landfall-upload endpoint="/files">`: everything a page needs to take large files. `define.ts` registers it.
+// `<landfall-upload endpoint="/files">`: a complete upload interface for a page. `define.ts` registers it.
 import { UploadError } from '../../shared/errors.ts';
 import type { QueueSnapshot } from '../handle/queue-snapshot.ts';
 import type { QueueOptions } from '../options.ts';
 import { pause } from '../transfer/pause.ts';
-import { Arrived } from './arrived/arrived.ts';
+import { Announcer } from './announcements.ts';
+import { CompletedUploads } from './completed/completed-uploads.ts';
 import { h } from './dom.ts';
 import type { PickedFile } from './drop.ts';
-import { EarlierVisits } from './earlier/earlier-visits.ts';
 import { Language } from './language.ts';
 import { fetchConfig, pickerAccept, type ServerConfig } from './policy.ts';
-import { Announcer } from './spoken.ts';
 import { ENGLISH, type SomeUploadStrings, type UploadStrings, wordsWith } from './strings.ts';
 import { styleSheet } from './styles/styles.ts';
 import { bearer, type GetToken, headersOf, TokenSource } from './token.ts';
 import { Transfers } from './transfers.ts';
+import { UnfinishedUploads } from './unfinished/unfinished-uploads.ts';
 import { Zone } from './zone.ts';
 
-/** A file that was chosen waits no longer to be held against what the server takes; the server itself judges it, later. */
+/** Longest time that added files wait for the server's policy. Without it they are sent, and the server checks them. */
 const CONFIG_WITHIN_MS = 2000;
-/** A page whose function makes one token after another that the server does not take is not asked for ever. */
-const MOST_TOKENS = 20;
-/** Where a page is made on a server the module is only imported: there are no elements to be. */
+/** Limit for `getToken`, in case it returns one refused token after another. */
+const MAX_TOKENS = 20;
+/** During server-side rendering the module is imported, but there is no `HTMLElement`. */
 const ServerSafeElement: typeof HTMLElement = globalThis.HTMLElement ?? (class {} as typeof HTMLElement);
 
 /**
- * Attributes: `endpoint` (where uploads are created, relative to the page), `config` (where the server tells what it accepts;
- * default: `config` beside the endpoint; empty: do not ask), `concurrency`, `drop-anywhere` (the whole window takes drops),
- * `no-history` (what arrives is not listed in later visits), `token` (sent with every request, `Authorization: Bearer`), `theme` (`light`, `dark` or `auto`; default: the page's `color-scheme`).
+ * Attributes: `endpoint` (address at which uploads are created, relative to the page), `config` (address of the server's policy;
+ * default: `config` next to the endpoint; empty: no request), `concurrency`, `drop-anywhere` (files may be dropped anywhere in the
+ * window), `no-history` (later visits do not list completed uploads), `token` (sent with every request, `Authorization: Bearer`),
+ * `theme` (`light`, `dark` or `auto`; default: the page's `color-scheme`).
  *
  * Events, all bubbling: `landfall-progress` (detail: QueueSnapshot), `landfall-accepted` (UploadResult),
  * `landfall-refused` ({name, code, reason}).
@@ -42,24 +43,24 @@ const ServerSafeElement: typeof HTMLElement = globalThis.HTMLElement ?? (class {
  * ```
  */
 export class LandfallUploadElement extends ServerSafeElement {
-  /** Read by the browser. */
+  /** Used by the browser. */
   static readonly observedAttributes: readonly string[] = ['endpoint', 'config', 'drop-anywhere', 'token'];
 
   readonly #announcer = new Announcer();
   readonly #zone = new Zone((files) => this.add(files));
   readonly #transfers: Transfers;
-  readonly #earlier: EarlierVisits;
-  readonly #arrived: Arrived;
+  readonly #unfinished: UnfinishedUploads;
+  readonly #completed: CompletedUploads;
   readonly #shell = h('div', { class: 'shell' });
   #strings: UploadStrings = ENGLISH;
   #options: Partial<QueueOptions> = {};
   #language: Language | undefined;
   readonly #token = new TokenSource();
   #config: ServerConfig | undefined;
-  /** Resolves once the server has told what it accepts, has not, or takes too long. */
+  /** Settles when the policy is known, cannot be read, or takes too long. */
   #configured: Promise<unknown> | undefined;
   #connected: AbortController | undefined;
-  #learning: AbortController | undefined;
+  #loading: AbortController | undefined;
 
   constructor() {
     super();
@@ -71,45 +72,45 @@ export class LandfallUploadElement extends ServerSafeElement {
       get language() {
         return self.#currentLanguage();
       },
-      get keepsArrivals() {
+      get keepsHistory() {
         return !self.hasAttribute('no-history');
       },
-      say: (message) => this.#announcer.say(message),
+      announce: (message) => this.#announcer.announce(message),
       onProgress: (queue) => this.#onProgress(queue),
       onAccepted: (result) => this.#emit('landfall-accepted', result),
       onRefused: (refused) => this.#emit('landfall-refused', refused),
       onEmptied: () => this.#zone.focus(),
     });
-    this.#earlier = new EarlierVisits({
+    this.#unfinished = new UnfinishedUploads({
       get options() {
         return self.#queueOptions();
       },
       get language() {
         return self.#currentLanguage();
       },
-      say: (message) => this.#announcer.say(message),
-      send: (files) => void this.#transfers.additions.add(files, this.#configNow()),
+      announce: (message) => this.#announcer.announce(message),
+      send: (files) => void this.#transfers.intake.add(files, this.#configNow()),
       onChange: () => this.#layOut(),
       onEmptied: () => this.#zone.focus(),
     });
-    this.#arrived = new Arrived({
+    this.#completed = new CompletedUploads({
       get language() {
         return self.#currentLanguage();
       },
-      say: (message) => this.#announcer.say(message),
+      announce: (message) => this.#announcer.announce(message),
       onChange: () => this.#layOut(),
       onEmptied: () => this.#zone.focus(),
     });
     this.#shell.append(
       h('div', { class: 'side' }, this.#zone.element, this.#transfers.overview.element),
-      h('div', { class: 'main' }, this.#earlier.element, this.#transfers.list.element, this.#arrived.element),
+      h('div', { class: 'main' }, this.#unfinished.element, this.#transfers.list.element, this.#completed.element),
     );
     const root = this.attachShadow({ mode: 'open' });
     root.adoptedStyleSheets = [styleSheet()];
     root.append(this.#shell, this.#announcer.element);
   }
 
-  /** Words to use instead of the English ones; those not given stay as they are. */
+  /** Texts that replace the English ones. Texts that are left out stay English. */
   get strings(): UploadStrings {
     return this.#strings;
   }
@@ -120,7 +121,7 @@ export class LandfallUploadElement extends ServerSafeElement {
     if (this.#connected) this.#showAll();
   }
 
-  /** What every upload is sent with besides the attributes: `headers`, `store`, `metadata`, `keepAwake` … Applies to files added later. */
+  /** Options for all uploads, in addition to the attributes: `headers`, `store`, `metadata`, `keepAwake` … Apply to files added later. */
   get options(): Partial<QueueOptions> {
     return this.#options;
   }
@@ -130,55 +131,55 @@ export class LandfallUploadElement extends ServerSafeElement {
   }
 
   /**
-   * Sent with every request, `Authorization: Bearer`; the attribute is another way to set it. A new one counts from the next request on.
-   * A secret on a page is everyone's who sees the page: give it what a visitor may have.
+   * Sent with every request, as `Authorization: Bearer`. May also be set by the attribute. A new token applies from the next request on.
+   * Every visitor can read a token in a page, so use one with a visitor's permissions.
    */
   get token(): string | undefined {
-    return this.#token.given;
+    return this.#token.token;
   }
 
   set token(token: string | null | undefined) {
-    this.#token.given = token;
-    if (this.#connected) this.#learnConfig(this.#connected.signal);
+    this.#token.token = token;
+    if (this.#connected) this.#loadConfig(this.#connected.signal);
   }
 
   /**
-   * Asked for a token when there is need of one, and again with `reason: 'unauthorized'` when the server takes the last one no more
-   * (or wants one): it may ask the person, uploads wait for it. What it answers is kept until then.
+   * Called when a token is needed, and with `reason: 'unauthorized'` when the server requires a token or refused the last one. It may
+   * ask the user; uploads wait for it. Its result is used until the server refuses it.
    */
   get getToken(): GetToken | undefined {
-    return this.#token.ask;
+    return this.#token.getToken;
   }
 
-  set getToken(ask: GetToken | undefined) {
-    this.#token.ask = ask;
-    if (this.#connected) this.#learnConfig(this.#connected.signal);
+  set getToken(getToken: GetToken | undefined) {
+    this.#token.getToken = getToken;
+    if (this.#connected) this.#loadConfig(this.#connected.signal);
   }
 
-  /** All of its uploads and their sums, now. */
+  /** All uploads and their totals, now. */
   get snapshot(): QueueSnapshot {
     return this.#transfers.snapshot;
   }
 
-  /** Adds files as if they had been dropped; those the server would refuse are listed with the reason. */
+  /** Adds files as if they had been dropped. Files that the server would refuse are listed with the reason. */
   add(files: Iterable<File | PickedFile>): void {
     const picked = [...files].map((file) => (file instanceof File ? { file } : file));
     if (picked.length === 0) return;
-    this.#announcer.say(this.#strings.spokenAdded(picked.length));
-    void this.#transfers.additions.add(this.#earlier.claim(picked), this.#configNow());
+    this.#announcer.announce(this.#strings.announceAdded(picked.length));
+    void this.#transfers.intake.add(this.#unfinished.claim(picked), this.#configNow());
   }
 
-  /** Pauses every upload that is not over, and those that are added later, until `resume()`. */
+  /** Pauses every upload that has not ended. */
   pause(): void {
     this.#transfers.pause();
   }
 
-  /** Goes on with every upload that is paused, and tries at once where one waits. */
+  /** Resumes every paused upload. */
   resume(): void {
     this.#transfers.resume();
   }
 
-  /** Cancels every upload that is not over, on the server too. */
+  /** Cancels every upload that has not ended, on the server too. */
   cancel(): Promise<void> {
     return this.#transfers.cancel();
   }
@@ -188,7 +189,7 @@ export class LandfallUploadElement extends ServerSafeElement {
     this.#connect();
   }
 
-  /** Uploads go on: whoever moves the element, or shows another view for a while, does not mean to stop them. */
+  /** Uploads continue, because a page may move the element or hide it for a while. */
   disconnectedCallback(): void {
     this.#connected?.abort();
     this.#connected = undefined;
@@ -212,17 +213,17 @@ export class LandfallUploadElement extends ServerSafeElement {
     this.#language = undefined;
     this.#zone.acceptDrops(this.hasAttribute('drop-anywhere') ? window : this, connected.signal);
     this.#showAll();
-    this.#learnConfig(connected.signal);
-    void this.#earlier.load(connected.signal);
-    if (!this.hasAttribute('no-history')) this.#arrived.load(this.#endpoint());
+    this.#loadConfig(connected.signal);
+    void this.#unfinished.load(connected.signal);
+    if (!this.hasAttribute('no-history')) this.#completed.load(this.#endpoint());
   }
 
-  /** Again, and anew, with another token. */
-  #learnConfig(connected: AbortSignal): void {
-    this.#learning?.abort();
-    const learning = new AbortController();
-    this.#learning = learning;
-    const signal = AbortSignal.any([connected, learning.signal]);
+  /** Loads the policy. Another token may have another policy, so it is loaded again after a change. */
+  #loadConfig(connected: AbortSignal): void {
+    this.#loading?.abort();
+    const loading = new AbortController();
+    this.#loading = loading;
+    const signal = AbortSignal.any([connected, loading.signal]);
     const configured = Promise.race([this.#configure(signal), pause(CONFIG_WITHIN_MS, signal).catch(() => undefined)]);
     this.#configured = configured;
     void configured.then(() => {
@@ -239,7 +240,7 @@ export class LandfallUploadElement extends ServerSafeElement {
     this.#layOut();
   }
 
-  /** What the server tells whom it knows; where it knows nobody, the page is asked for a token before anything is sent. */
+  /** Loads the policy for this sender. If the server requires a token, asks the page for one before anything is sent. */
   async #fetchConfig(url: string, signal: AbortSignal): Promise<ServerConfig | undefined> {
     let token = await this.#token.current().catch(() => undefined);
     for (let tries = 1; ; tries++) {
@@ -249,9 +250,9 @@ export class LandfallUploadElement extends ServerSafeElement {
       };
       const config = await fetchConfig(url, headers, signal).catch((error: UploadError) => error);
       const isRefused = config instanceof UploadError ? config.status === 401 : config?.signIn === true;
-      if (signal.aborted || !isRefused || this.#token.ask === undefined) return config instanceof UploadError ? undefined : config;
+      if (signal.aborted || !isRefused || this.#token.getToken === undefined) return config instanceof UploadError ? undefined : config;
       const renewed = await this.#token.renewed(token).catch(() => undefined);
-      if (renewed === undefined || renewed === token || tries === MOST_TOKENS) return config instanceof UploadError ? undefined : config;
+      if (renewed === undefined || renewed === token || tries === MAX_TOKENS) return config instanceof UploadError ? undefined : config;
       token = renewed;
     }
   }
@@ -277,8 +278,8 @@ export class LandfallUploadElement extends ServerSafeElement {
 
   #showAll(): void {
     this.#transfers.show(true);
-    this.#earlier.show();
-    this.#arrived.show();
+    this.#unfinished.show();
+    this.#completed.show();
     this.#layOut();
   }
 
@@ -289,7 +290,7 @@ export class LandfallUploadElement extends ServerSafeElement {
 
   #layOut(): void {
     const isMore = !this.#transfers.isEmpty;
-    const isBusy = isMore || !this.#earlier.isEmpty || !this.#arrived.isEmpty;
+    const isBusy = isMore || !this.#unfinished.isEmpty || !this.#completed.isEmpty;
     this.#shell.classList.toggle('busy', isBusy);
     this.#zone.show({ strings: this.#strings, isBusy, isMore, rules: this.#rules(), accept: pickerAccept(this.#config) });
   }

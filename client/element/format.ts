@@ -1,11 +1,11 @@
-// Numbers for people, in their own language's signs.
+// Formats numbers for people, in their language.
 
 const UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'] as const;
 type Units = Readonly<Record<(typeof UNITS)[number], string>>;
 
 export class Formats {
   readonly #whole: Intl.NumberFormat;
-  /** Always with a decimal: a figure that runs must not change its width. */
+  /** Always with one decimal, so that a changing figure keeps its width. */
   readonly #tenths: Intl.NumberFormat;
   readonly #upToTenths: Intl.NumberFormat;
   readonly #percent: Intl.NumberFormat;
@@ -15,8 +15,8 @@ export class Formats {
   readonly #names: Units | undefined;
 
   /**
-   * @param locale a BCP 47 tag; one that is not understood, or none, means the browser's own
-   * @param names of the units of bytes, where they have others than `KiB` and so on
+   * @param locale a BCP 47 tag; the browser's locale when it is absent or unknown
+   * @param names of the byte units, if other than `KiB` and so on
    */
   constructor(locale?: string, names?: Units) {
     this.#names = names;
@@ -32,22 +32,22 @@ export class Formats {
     return this.#whole.format(value);
   }
 
-  /** `812 B`, `4.2 MiB`, `5 GiB`: powers of 1024, at most one decimal, none from 100 on. */
+  /** `812 B`, `4.2 MiB`, `5 GiB`: powers of 1024, with at most one decimal, and none from 100 on. */
   bytes(bytes: number): string {
     const power = powerOf(bytes);
     return `${this.#scaled(bytes, power, this.#upToTenths)} ${this.#unitOf(power)}`;
   }
 
-  /** `1.2 of 4.1 GiB`: the unit is named once, unless the part is so small that it has another: `24.0 MiB of 1.0 GiB`. */
+  /** `1.2 of 4.1 GiB` if both have the same unit, otherwise `24.0 MiB of 1.0 GiB`. */
   bytesOf(part: number, whole: number): { part: string; whole: string } {
     return {
-      part: powerOf(part) === powerOf(whole) ? this.#scaled(part, powerOf(whole)) : this.running(part),
-      whole: this.running(whole),
+      part: powerOf(part) === powerOf(whole) ? this.#scaled(part, powerOf(whole)) : this.fixedWidth(part),
+      whole: this.fixedWidth(whole),
     };
   }
 
-  /** A figure that changes as one looks: it keeps its width. */
-  running(bytes: number): string {
+  /** For a changing figure: keeps its width. */
+  fixedWidth(bytes: number): string {
     const power = powerOf(bytes);
     return `${this.#scaled(bytes, power)} ${this.#unitOf(power)}`;
   }
@@ -57,12 +57,12 @@ export class Formats {
     return this.#date.format(ms);
   }
 
-  /** Rounded down, so that nothing reads 100 % while something is missing. */
+  /** Rounded down, so that an unfinished upload never shows 100 %. */
   percent(fraction: number): string {
     return this.#percent.format(Math.floor(Math.min(Math.max(fraction, 0), 1) * 100) / 100);
   }
 
-  /** The two largest units at most; coarse on purpose, since a figure that jumps each second tells nothing. */
+  /** At most the two largest units. Coarse on purpose, since a figure that changes every second is hard to read. */
   duration(seconds: number): string {
     if (seconds < 10) return this.#unit(Math.max(1, Math.ceil(seconds)), 'second');
     if (seconds <= 55) return this.#unit(Math.ceil(seconds / 5) * 5, 'second');
@@ -100,7 +100,7 @@ export class Formats {
 
 function powerOf(bytes: number): number {
   let power = 0;
-  // 1023.95 would be rounded to 1024.0 of the same unit.
+  // 1023.95 would be rounded to 1024.0 in the same unit.
   for (let value = bytes; value >= (power === 0 ? 1024 : 1023.95) && power < UNITS.length - 1; value /= 1024) power++;
   return power;
 }

@@ -18,7 +18,7 @@ const PATHS = {
 
 export type IconName = keyof typeof PATHS;
 
-/** Decoration: whatever carries it also has words. */
+/** Hidden from screen readers: the element that contains it has a text or a label. */
 export function icon(name: IconName): SVGElement {
   return s(
     'svg',

@@ -1,4 +1,4 @@
-// In which words and signs the element speaks, and what it says of a refusal.
+// The texts and number formats of the element, and how it explains a refusal.
 import { extensionOf } from '../../shared/filename.ts';
 import { describeAllowed } from '../../shared/policy.ts';
 import { Formats } from './format.ts';
@@ -12,8 +12,8 @@ export class Language {
   readonly #config: ServerConfig | undefined;
 
   /**
-   * @param locale of the figures; a BCP 47 tag
-   * @param config what the server takes, where it told
+   * @param locale of numbers and dates; a BCP 47 tag
+   * @param config the server's policy, if known
    */
   constructor(strings: UploadStrings = ENGLISH, locale?: string, config?: ServerConfig) {
     this.strings = strings;
@@ -21,19 +21,19 @@ export class Language {
     this.#config = config;
   }
 
-  /** The most the server takes of one file; empty for no limit. */
+  /** Largest file that the server accepts; empty when there is no limit. */
   get limit(): string {
     const limit = this.#config === undefined ? null : sizeLimit(this.#config);
     return limit === null ? '' : this.formats.bytes(limit);
   }
 
-  /** The kinds of files the server takes; empty where it did not tell. */
+  /** Kinds of files that the server accepts; empty when unknown. */
   get allowed(): string {
     const { groups, andMore } = this.strings;
     return this.#config === undefined ? '' : describeAllowed(this.#config.policy, (group) => groups[group] ?? group, andMore);
   }
 
-  /** Why a file was refused, or an upload failed. The title is a sentence for people, and so is the detail. */
+  /** Explains why a file was refused or an upload failed. */
   reason({ code, title, detail = '' }: Reason, file: { name: string; size: number | null }): string {
     const words = this.strings.reasons[code];
     if (words === undefined) return [title, detail].filter(Boolean).join(' ');

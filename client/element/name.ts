@@ -1,9 +1,9 @@
-// Names of files as people read them, in whatever script, on a page of whatever direction.
+// Shows file names in any script, on a page of any direction.
 import { h } from './dom.ts';
 
-/** Signs that turn the reading direction or hide would let a name pose as another one (`exe.gpj` for `jpg.exe`). */
+/** Characters that change the reading direction or are invisible, and could disguise a name (`jpg.exe` shown as `exe.gpj`). */
 const HIDDEN_SIGNS = /[\p{Cc}\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]|\p{Cs}/gu;
-/** Persian, Sinhala, Malayalam and others write words with joiners between their letters (UAX 31). */
+/** Joiners between letters, which words in Persian, Sinhala, Malayalam and other languages need (UAX 31). */
 const JOINED =
   /(?<=[^\p{Script=Latin}\p{Script=Greek}\p{Script=Cyrillic}\p{Script=Han}\P{L}]\p{M}*)[\u200c\u200d](?=[^\p{Script=Latin}\p{Script=Greek}\p{Script=Cyrillic}\p{Script=Han}\P{L}])/gu;
 const KEPT = { '\u200c': '\ue000', '\u200d': '\ue001' } as const;
@@ -17,14 +17,14 @@ export function visibleName(name: string): string {
     .replace(/\ue001/g, '\u200d');
 }
 
-/** An extension, with the few signs before it that tell `part 1` from `part 2`. */
+/** A tail is an extension and the few characters before it, which tell `part 1` from `part 2`. */
 const LONGEST_EXTENSION = 12;
 const LONGEST_TAIL = 12;
-/** Letters of these join or stack: cut between two they would look like others. */
+/** Letters of these scripts join or stack, so a cut between two would change how they look. */
 const JOINING = /[\p{Script=Arabic}\p{Script=Syriac}\p{Script=Nko}\p{Script=Mongolian}\p{Script=Adlam}\p{M}\u200d]/u;
 const WORD_BEGINS = /[\s_.()[\]–-](?=[^\s_.()[\]–-])/gu;
 
-/** Where the end of a name begins that stays in sight when the rest is cut. */
+/** Index of the tail, which stays visible when the rest of the name is cut. */
 export function tailStart(name: string): number {
   const dot = name.lastIndexOf('.');
   const stem = dot > 0 && name.length - dot <= LONGEST_EXTENSION ? dot : name.length;
@@ -33,15 +33,15 @@ export function tailStart(name: string): number {
   if (word !== undefined) return word.index;
   if (JOINING.test(name)) return stem;
   const cut = Math.max(stem - LONGEST_TAIL / 2, Math.min(1, stem));
-  // Not between the halves of one sign.
+  // Do not split a surrogate pair.
   return /[\udc00-\udfff]/.test(name[cut] ?? '') ? cut - 1 : cut;
 }
 
-/** Cut in its middle where there is no room for all of it: its end, with the extension, stays in sight. */
+/** A name that is cut in the middle when space is short, so that its end with the extension stays visible. */
 export function nameParts(name: string): HTMLElement {
   const cut = tailStart(name);
   const parts = [h('span', { class: 'stem' }, name.slice(0, cut)), h('span', { class: 'tail' }, name.slice(cut))];
-  // By its own direction, whatever the page's: else a cut takes the beginning, and the extension comes first.
+  // Isolated from the page's direction. Otherwise the cut would hide the beginning, and the extension would come first.
   return h('span', { class: 'name', part: 'name', attributes: { title: name } }, h('bdi', {}, ...parts));
 }
 
@@ -55,7 +55,7 @@ export function tileFor(name: string): HTMLElement {
   return h('span', { class: 'tile', attributes: { 'aria-hidden': 'true' } }, extension.toUpperCase());
 }
 
-/** For a name within a sentence: neither turns the other around. */
+/** For a name within a sentence: name and sentence keep their own directions. */
 export function isolated(name: string): string {
   return `\u2068${name}\u2069`;
 }

@@ -1,10 +1,10 @@
-// What the server accepts, known before anything is sent, so that a refusal costs seconds and not hours.
+// The server's policy, loaded before anything is sent, so that a refused file costs seconds instead of hours.
 import { ERRORS, type ErrorCode, fromProblem, UploadError } from '../../shared/errors.ts';
 import { checkLength, checkName, type Policy } from '../../shared/policy.ts';
 import { areCounts, areTexts, fieldsOf, isObject } from '../json.ts';
 import type { UploadHeaders } from '../options.ts';
 
-/** What an `UploadError` says, or the policy before anything is sent. */
+/** Why a file is refused: by the policy before anything is sent, or by an `UploadError`. */
 export interface Reason {
   readonly code: ErrorCode;
   readonly title: string;
@@ -15,9 +15,9 @@ export interface ServerConfig {
   policy: Policy;
   /** Bytes; null for no limit. */
   maxUploadSize: number | null;
-  /** Who shows nothing is nobody here: uploads will want a token. */
+  /** The server requires a token, and this request had none. */
   signIn?: boolean;
-  /** What was given to this sender, and what of it is left; absent where nothing was. */
+  /** What this sender's token grants, and what is left of it; absent without a grant. */
   grant?: Grant;
 }
 
@@ -30,8 +30,8 @@ export interface Grant {
 }
 
 /**
- * Undefined where the server does not tell or does not answer: then it judges alone, later.
- * @throws UploadError 401, 403 where the server refuses this sender
+ * Undefined when the server has no config or does not answer; it then checks the files itself, later.
+ * @throws UploadError 401 or 403 when the server refuses this sender
  */
 export async function fetchConfig(url: string, headers: UploadHeaders, signal: AbortSignal): Promise<ServerConfig | undefined> {
   try {
@@ -56,18 +56,18 @@ function isGrant(value: unknown): boolean {
   return isObject(value) && areTexts(title ?? '', endsAt ?? '') && isLimit(uploadsLeft) && isLimit(bytesLeft);
 }
 
-/** Of a server that does not tell one, too. */
+/** A limit may be absent. */
 function isLimit(value: unknown): boolean {
   return areCounts(value ?? 0);
 }
 
-/** The largest file the server takes, in bytes. */
+/** Size of the largest file that the server accepts, in bytes; null for no limit. */
 export function sizeLimit({ policy, maxUploadSize }: ServerConfig): number | null {
   const limits = [policy.maxBytes, maxUploadSize].filter((limit) => typeof limit === 'number' && limit > 0);
   return limits.length === 0 ? null : Math.min(...(limits as number[]));
 }
 
-/** Why this file would be refused; undefined where nothing speaks against it. */
+/** Why the server would refuse this file; undefined when its name and size are accepted. */
 export function refusalOf(config: ServerConfig | undefined, file: { name: string; size: number }): Reason | undefined {
   if (config === undefined) return undefined;
   const policy = { ...config.policy, maxBytes: sizeLimit(config) };
@@ -76,8 +76,8 @@ export function refusalOf(config: ServerConfig | undefined, file: { name: string
 }
 
 /**
- * For the picker, and only where few kinds are accepted: there it opens the right album on a phone. A long list would only
- * grey files out without a reason, and hide those without an extension, which the server judges by their content.
+ * The picker's `accept`, if few kinds of files are accepted: a phone then opens the right album. With a long list, the picker would
+ * disable files without a reason, and hide files without an extension, which the server judges by their content.
  */
 export function pickerAccept(config: ServerConfig | undefined): string | null {
   const extensions = Object.keys(config?.policy.types ?? {});

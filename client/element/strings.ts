@@ -1,9 +1,9 @@
-// Every word the element shows or speaks. An embedding page replaces any of them: `element.strings = { pause: 'Anhalten' }`.
+// All texts that the element shows or announces. A page may replace any of them: `element.strings = { pause: 'Anhalten' }`.
 
 import type { ErrorCode } from '../../shared/errors.ts';
 
 /**
- * What is known of a refusal or a failure, written for people in the element's language.
+ * The facts of a refusal or failure, formatted in the element's language.
  *
  * @example
  * ```ts
@@ -13,30 +13,30 @@ import type { ErrorCode } from '../../shared/errors.ts';
  * ```
  */
 export interface ReasonParts {
-  /** Of the file. */
+  /** Name of the file. */
   readonly name: string;
-  /** With its dot; empty where the name has none. */
+  /** Extension with its dot; empty when the name has none. */
   readonly extension: string;
-  /** Of the file, `1.2 GiB`. */
+  /** Size of the file, such as `1.2 GiB`. */
   readonly size: string;
-  /** The most the server takes, `10 GiB`; empty where it has no limit or did not tell. */
+  /** Largest file that the server accepts, such as `10 GiB`; empty when there is no limit, or it is unknown. */
   readonly limit: string;
-  /** The kinds of files the server takes; empty where it did not tell. */
+  /** Kinds of files that the server accepts; empty when unknown. */
   readonly allowed: string;
-  /** What the code means, in English. */
+  /** Meaning of the code, in English. */
   readonly title: string;
-  /** What is special about this file, in the words of the server or the client; often empty. */
+  /** Details about this file from the server or the client, in English; often empty. */
   readonly detail: string;
 }
 
-/** For each code the words of a refusal or a failure. A code that is left out is told in English: title and detail. */
+/** A text for each error code. For codes that are left out, the English title and detail are shown. */
 export type ReasonWords = { readonly [Code in ErrorCode]?: (parts: ReasonParts) => string };
 
 const WORDS = {
   // The drop zone
   dropHere: 'Drop files or folders here',
-  dropMore: 'Drop more here',
-  /** Where there is no mouse to drop with. */
+  dropMore: 'Drop more files here',
+  /** Heading on devices without drag and drop. */
   choose: 'Choose files to upload',
   dropNow: 'Drop to upload',
   chooseFiles: 'Choose files',
@@ -44,9 +44,9 @@ const WORDS = {
   addFiles: 'Add files',
   addFolder: 'Folder',
   label: 'Upload files',
-  limit: (size: string): string => `Up to ${size} each.`,
+  limit: (size: string): string => `Up to ${size} per file.`,
   allowed: (kinds: string): string => `Accepted: ${kinds}.`,
-  /** Kinds of files, by their name in the server's policy; a name that is not here is shown as it is. */
+  /** Kinds of files, by their name in the server's policy. Other names are shown unchanged. */
   groups: {
     images: 'images',
     documents: 'documents',
@@ -62,7 +62,7 @@ const WORDS = {
   units: { B: 'B', KiB: 'KiB', MiB: 'MiB', GiB: 'GiB', TiB: 'TiB', PiB: 'PiB' },
   speed: (amount: string): string => `${amount}/s`,
 
-  // The whole
+  // All uploads together
   overall: 'All uploads',
   list: 'Files',
   filesOf: (done: string, all: string): string => `${done} of ${all} files`,
@@ -88,20 +88,20 @@ const WORDS = {
   retry: 'Retry',
   retryNow: 'Retry now',
   sendAgain: 'Upload again',
-  remove: 'Remove from the list',
+  remove: 'Remove from list',
   download: 'Download',
   copyLink: 'Copy link',
   copied: 'Copied',
-  copyFailed: 'Not allowed to copy',
-  /** What a button is called for someone who hears it without seeing its row. */
+  copyFailed: 'Could not copy',
+  /** Label of a button for screen readers, which do not show the button's row. */
   buttonFor: (action: string, name: string): string => `${action}: ${name}`,
   sentOf: (part: string, whole: string): string => `${part} of ${whole}`,
   timeLeft: (time: string): string => `${time} left`,
-  queued: 'Waiting for its turn',
+  queued: 'Queued',
   preparing: 'Preparing',
   uploading: 'Uploading',
-  /** Every byte has left this device, and the server does not have them all yet. */
-  arriving: 'Sent, waiting for the server',
+  /** All bytes have left this device, but the server does not have all of them yet. */
+  allSent: 'Sent, waiting for the server',
   waiting: {
     offline: 'Waiting for the network',
     unreachable: 'Waiting for the network',
@@ -111,57 +111,57 @@ const WORDS = {
     'no-space': 'Waiting for the server',
     'too-many': 'Waiting for other uploads',
     elsewhere: 'Waiting for another tab',
-    restarted: 'Starting again',
+    restarted: 'Starting over',
   },
   waitingReason: {
-    offline: 'You are offline. The upload goes on by itself once you are connected.',
-    unreachable: 'The server cannot be reached. Nothing is lost.',
-    interrupted: 'The connection was interrupted. Nothing is lost.',
-    stalled: 'The connection stopped moving. Nothing is lost.',
-    busy: 'The server asked to come back later.',
-    'no-space': 'The server has no room for this file right now.',
-    'too-many': 'You have as many uploads under way as you may. This one goes on when another has ended.',
-    elsewhere: 'Another tab is uploading this file. Should that one stop, the upload goes on here.',
-    restarted: 'The server no longer has the first part. It is sent again.',
+    offline: 'You are offline. The upload resumes when you are back online.',
+    unreachable: 'The server cannot be reached. Your progress is saved.',
+    interrupted: 'The connection was interrupted. Your progress is saved.',
+    stalled: 'The connection stalled. Your progress is saved.',
+    busy: 'The server is busy. Your progress is saved.',
+    'no-space': 'The server has no space for this file right now.',
+    'too-many': 'You have reached the limit of uploads at the same time. This one resumes when another one ends.',
+    elsewhere: 'Another tab is uploading this file. If it stops, the upload resumes here.',
+    restarted: 'The server no longer has the first part of the file. It is sent again.',
   },
-  nextTry: (time: string): string => `Next try in ${time}.`,
-  trying: 'Trying again.',
+  nextTry: (time: string): string => `Retrying in ${time}.`,
+  trying: 'Retrying now.',
   paused: 'Paused',
-  inspecting: 'All bytes are there. The server is checking the file.',
+  inspecting: 'All data received. The server is checking the file.',
   accepted: 'Upload complete',
   rejected: 'Refused',
   failed: 'Failed',
   cancelled: 'Cancelled',
 
   // Earlier visits
-  interruptedTitle: 'Unfinished from an earlier visit',
-  interruptedHint: 'Drop the file again, or choose it. What the server already has is not sent twice.',
-  interruptedState: (percent: string, part: string, whole: string): string => `${percent} is on the server (${part} of ${whole})`,
-  interruptedBegun: (whole: string): string => `Just begun (${whole})`,
-  chooseAgain: 'Choose the file',
+  unfinishedTitle: 'Unfinished uploads',
+  unfinishedHint: 'To resume, drop or choose the same file again. Only the missing part is sent.',
+  unfinishedState: (percent: string, part: string, whole: string): string => `${percent} uploaded (${part} of ${whole})`,
+  unfinishedStarted: (whole: string): string => `Just started (${whole})`,
+  chooseAgain: 'Choose file',
   discard: 'Discard',
   discarded: 'Discarded',
-  otherFile: (chosen: string, wanted: string): string => `“${chosen}” is not the file that was interrupted. Choose “${wanted}”, as it was.`,
-  arrivedTitle: 'Uploaded from this browser before',
-  arrivedAt: (date: string): string => date,
-  clearArrived: 'Clear the list',
+  wrongFile: (chosen: string, wanted: string): string => `“${chosen}” does not match this upload. Choose the unchanged file “${wanted}”.`,
+  completedTitle: 'Previous uploads',
+  completedAt: (date: string): string => date,
+  clearCompleted: 'Clear list',
 
-  // What is spoken
-  spokenAdded: (count: number): string => (count === 1 ? '1 file added.' : `${count} files added.`),
-  spokenKnown: (name: string): string => `${name} is being uploaded already.`,
-  spokenAccepted: (name: string): string => `${name}: upload complete.`,
-  spokenRefused: (name: string, reason: string): string => `${name} was refused. ${reason}`,
-  spokenRefusals: (count: number): string => `${count} files were refused.`,
-  spokenFailed: (name: string, reason: string): string => `${name} failed. ${reason}`,
-  spokenPaused: (name: string): string => `${name} paused.`,
-  spokenResumed: (name: string): string => `${name} resumed.`,
-  spokenCancelled: (name: string): string => `${name} cancelled.`,
-  spokenUndo: 'It can be undone for ten seconds.',
-  spokenDiscarded: (name: string): string => `${name} discarded.`,
-  spokenCopied: (count: number): string => (count === 1 ? 'Link copied.' : `${count} links copied.`),
-  spokenWaiting: 'The connection is interrupted. Uploads wait and go on by themselves.',
-  spokenOnline: 'The connection is back.',
-  spokenInterrupted: (count: number): string =>
+  // Announcements for screen readers
+  announceAdded: (count: number): string => (count === 1 ? '1 file added.' : `${count} files added.`),
+  announceKnown: (name: string): string => `${name} is already being uploaded.`,
+  announceAccepted: (name: string): string => `${name}: upload complete.`,
+  announceRefused: (name: string, reason: string): string => `${name} was refused. ${reason}`,
+  announceRefusals: (count: number): string => `${count} files were refused.`,
+  announceFailed: (name: string, reason: string): string => `${name} failed. ${reason}`,
+  announcePaused: (name: string): string => `${name} paused.`,
+  announceResumed: (name: string): string => `${name} resumed.`,
+  announceCancelled: (name: string): string => `${name} cancelled.`,
+  announceUndo: 'You can undo this for ten seconds.',
+  announceDiscarded: (name: string): string => `${name} discarded.`,
+  announceCopied: (count: number): string => (count === 1 ? 'Link copied.' : `${count} links copied.`),
+  announceWaiting: 'The connection is interrupted. Uploads resume automatically.',
+  announceOnline: 'Uploads have resumed.',
+  announceUnfinished: (count: number): string =>
     count === 1 ? '1 unfinished upload from an earlier visit.' : `${count} unfinished uploads from an earlier visit.`,
 } as const;
 
@@ -173,11 +173,11 @@ type Words<T> = {
       : Words<T[K]>;
 };
 
-/** Every word that the element shows or speaks, by its key: text, or a function that makes it of what it is given. */
+/** All texts that the element shows or announces, by key: a string, or a function that returns one. */
 export type UploadStrings = Words<typeof WORDS> & { readonly reasons: ReasonWords };
 
 /**
- * The words to replace. Those that are left out stay English.
+ * The texts to replace. Texts that are left out stay English.
  *
  * @example
  * ```ts
@@ -194,10 +194,10 @@ export type SomeUploadStrings = {
 
 export const ENGLISH: UploadStrings = { ...WORDS, reasons: {} };
 
-/** English, where nothing else was given. */
-export function wordsWith(given: SomeUploadStrings): UploadStrings {
+/** The English texts, with the given ones in their place. */
+export function wordsWith(replacements: SomeUploadStrings): UploadStrings {
   const merged: Record<string, unknown> = { ...ENGLISH };
-  for (const [key, value] of Object.entries(given)) {
+  for (const [key, value] of Object.entries(replacements)) {
     const known = merged[key];
     if (value === undefined) continue;
     merged[key] = typeof known === 'object' && typeof value === 'object' ? { ...known, ...value } : value;

@@ -1,8 +1,8 @@
-// The token that all requests of the element carry: given by the page, or asked for when the server wants one.
+// The token that all requests of the element carry. The page sets it, or `getToken` returns it when the server requires one.
 import type { HeadersRequest, UploadHeaders, UploadOptions } from '../options.ts';
 
 /**
- * What `getToken` of the element is told.
+ * The argument of the element's `getToken`.
  *
  * @example
  * ```ts
@@ -13,36 +13,36 @@ import type { HeadersRequest, UploadHeaders, UploadOptions } from '../options.ts
  * ```
  */
 export interface TokenRequest {
-  /** `unauthorized`: the server asks for a token, or refused the last one. `request`: a token is needed for the first time. */
+  /** `unauthorized`: the server requires a token, or refused the last one. `request`: a token is needed for the first time. */
   readonly reason: HeadersRequest['reason'];
 }
 
-/** Answers the token; nothing where there is none. When it throws, it is asked again, as after a network fault. */
+/** Returns the token, or nothing when there is none. When it throws, it is called again, as after a network failure. */
 export type GetToken = (request: TokenRequest) => string | null | undefined | Promise<string | null | undefined>;
 
 type Token = string | undefined;
 
 export class TokenSource {
-  #given: Token;
-  #ask: GetToken | undefined;
+  #token: Token;
+  #getToken: GetToken | undefined;
   #current: Promise<Token> | undefined;
   #renewing: Promise<Token> | undefined;
 
-  get given(): Token {
-    return this.#given;
+  get token(): Token {
+    return this.#token;
   }
 
-  set given(token: string | null | undefined) {
-    this.#given = token || undefined;
+  set token(token: string | null | undefined) {
+    this.#token = token || undefined;
     this.#current = undefined;
   }
 
-  get ask(): GetToken | undefined {
-    return this.#ask;
+  get getToken(): GetToken | undefined {
+    return this.#getToken;
   }
 
-  set ask(ask: GetToken | undefined) {
-    this.#ask = ask;
+  set getToken(getToken: GetToken | undefined) {
+    this.#getToken = getToken;
     this.#current = undefined;
   }
 
@@ -52,8 +52,8 @@ export class TokenSource {
   }
 
   /**
-   * After a 401. It is asked for once, however many uploads need it.
-   * @param refused what the request was sent with: another may have asked for a new one since
+   * Returns a new token after a 401. Calls `getToken` once, however many uploads need the token.
+   * @param refused the token of the request; another upload may already have renewed it
    */
   renewed(refused: Token): Promise<Token> {
     const before = this.current();
@@ -67,9 +67,9 @@ export class TokenSource {
     return this.#current;
   }
 
-  /** Beside what the page sends itself. */
+  /** The page's own headers and the token. */
   headersFor(base: UploadOptions['headers']): UploadOptions['headers'] {
-    if (this.#given === undefined && this.#ask === undefined) return base;
+    if (this.#token === undefined && this.#getToken === undefined) return base;
     return async (request) => ({ ...(await headersOf(base, request)), ...(await this.#authorization(request)) });
   }
 
@@ -78,10 +78,10 @@ export class TokenSource {
   }
 
   async #fetch(reason: TokenRequest['reason']): Promise<Token> {
-    return (await this.#ask?.({ reason })) || this.#given;
+    return (await this.#getToken?.({ reason })) || this.#token;
   }
 
-  /** What failed is asked for again. */
+  /** Keeps the token, unless `getToken` failed. */
   #keep(asked: Promise<Token>): Promise<Token> {
     asked.catch(() => {
       if (this.#current === asked) this.#current = undefined;

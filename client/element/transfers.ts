@@ -1,57 +1,57 @@
-// The uploads of one element: the queue, its rows, and what their buttons do.
+// The uploads of one element: the queue, its rows, and the actions of their buttons.
 
 import type { UploadQueue } from '../handle/queue.ts';
 import { EMPTY_QUEUE, type QueueSnapshot } from '../handle/queue-snapshot.ts';
 import type { UploadResult } from '../handle/snapshot.ts';
-import { isOver } from '../handle/states.ts';
+import { isFinal } from '../handle/states.ts';
 import { createQueue, type UploadSource } from '../index.ts';
 import type { QueueOptions } from '../options.ts';
-import { Additions, type AdditionsHost, type GivenFile } from './additions.ts';
+import { StateAnnouncements } from './announcements.ts';
 import { Cancellations } from './cancellations.ts';
-import { KnownFiles } from './known-files.ts';
-import { copyLinks, Links, SAID_FOR_MS } from './links.ts';
+import { COPY_RESULT_MS, copyLinks, DownloadLinks } from './download-links.ts';
+import { type AddedFile, FileIntake, type FileIntakeHost } from './file-intake.ts';
+import { FileRegistry } from './file-registry.ts';
 import { UploadList } from './list/list.ts';
 import { Overview } from './list/overview.ts';
-import { Pace } from './list/pace.ts';
+import { Throttle } from './list/throttle.ts';
 import { type Action, reasonOf } from './list/view.ts';
 import { visibleName } from './name.ts';
-import { Spoken } from './spoken.ts';
 
 const SHOW_EVERY_MS = 250;
 
-export interface TransfersHost extends AdditionsHost {
-  /** Read at each use: attributes and properties may change. */
+export interface TransfersHost extends FileIntakeHost {
+  /** Read at each use, because attributes and properties may change. */
   readonly options: QueueOptions;
-  /** What arrives is listed in later visits too. */
-  readonly keepsArrivals: boolean;
+  /** Later visits list completed uploads. */
+  readonly keepsHistory: boolean;
   onProgress(queue: QueueSnapshot): void;
   onAccepted(result: UploadResult): void;
   onEmptied(): void;
 }
 
 export class Transfers {
-  readonly additions: Additions;
+  readonly intake: FileIntake;
   readonly list: UploadList;
   readonly overview: Overview;
   readonly #host: TransfersHost;
-  readonly #spoken = new Spoken();
-  readonly #files = new KnownFiles();
-  readonly #pace = new Pace(SHOW_EVERY_MS, () => this.show());
+  readonly #announcements = new StateAnnouncements();
+  readonly #files = new FileRegistry();
+  readonly #throttle = new Throttle(SHOW_EVERY_MS, () => this.show());
   readonly #cancellations = new Cancellations(() => this.#onCancellation());
-  readonly #links = new Links();
+  readonly #links = new DownloadLinks();
   #queue: UploadQueue<UploadSource> | undefined;
   #stateKey = '';
-  #ticking: ReturnType<typeof setInterval> | undefined;
+  #countdown: ReturnType<typeof setInterval> | undefined;
   #isAdding = false;
 
   constructor(host: TransfersHost) {
     this.#host = host;
-    this.list = new UploadList((id, action) => this.#act(id, action));
-    this.additions = new Additions({
+    this.list = new UploadList((id, action) => this.#perform(id, action));
+    this.intake = new FileIntake({
       host,
       list: this.list,
       show: () => this.show(),
-      together: (add) => this.#together(add),
+      inBatch: (add) => this.#addBatch(add),
     });
     this.overview = new Overview({
       pauseAll: () => this.pause(),
@@ -72,7 +72,7 @@ export class Transfers {
     return this.snapshot.uploads.length + this.list.refusedCount + this.list.pendingCount === 0;
   }
 
-  /** One by one and from the end, so that none in the queue takes the place of one that stopped. */
+  /** Pauses uploads one by one from the end, so that no queued upload starts when a running one pauses. */
   pause(): void {
     for (const { id } of this.snapshot.uploads.toReversed()) this.#queue?.get(id)?.pause();
   }
@@ -83,22 +83,22 @@ export class Transfers {
   }
 
   async cancel(): Promise<void> {
-    for (const id of this.#cancellations.ids) this.#cancellations.end(id);
+    for (const id of this.#cancellations.ids) this.#cancellations.cancelNow(id);
     await this.#queue?.cancel({ deleteRemote: true }).catch(() => undefined);
   }
 
-  /** @param everything after a change of language */
+  /** @param everything updates unchanged rows too, after a change of language */
   show(everything = false): void {
     const { snapshot } = this;
     const { language } = this.#host;
     const { ids } = this.#cancellations;
     this.list.show(snapshot, ids, language, everything);
-    this.overview.show(this.#cancellations.seen(snapshot), this.list.refusedCount, ids.size, language);
-    this.#tick(snapshot);
+    this.overview.show(this.#cancellations.applyTo(snapshot), this.list.refusedCount, ids.size, language);
+    this.#countDown(snapshot);
     this.#host.onProgress(snapshot);
   }
 
-  #together(add: (send: (file: GivenFile) => void) => void): void {
+  #addBatch(add: (send: (file: AddedFile) => void) => void): void {
     const { options } = this.#host;
     this.#isAdding = true;
     try {
@@ -107,18 +107,18 @@ export class Transfers {
       this.#isAdding = false;
     }
     if (this.#queue) this.#onChange(this.#queue.snapshot);
-    this.#pace.now();
+    this.#throttle.now();
   }
 
-  #send({ picked: { file, relativePath, handle }, pendingId }: GivenFile, options: QueueOptions): void {
+  #send({ picked: { file, relativePath, handle }, pendingId }: AddedFile, options: QueueOptions): void {
     const { name, size, lastModified } = file;
     const identity = { endpoint: String(options.endpoint), name, size, lastModified, relativePath };
-    const known = this.#files.underWay(identity, this.#queue);
+    const known = this.#files.activeUpload(identity, this.#queue);
     if (known !== undefined) {
       if (pendingId !== undefined) this.list.remove(pendingId);
-      // Given again, it is not meant to be cancelled.
+      // Adding the file again undoes its cancellation.
       if (this.#cancellations.undo(known)) return;
-      this.#host.say(this.#host.language.strings.spokenKnown(visibleName(name)));
+      this.#host.announce(this.#host.language.strings.announceKnown(visibleName(name)));
       return;
     }
     if (this.#queue === undefined) {
@@ -137,7 +137,7 @@ export class Transfers {
     const done = this.#queue?.get(id)?.done;
     done?.then(
       (result) => {
-        this.#links.keep(id, result, this.#host.keepsArrivals ? String(this.#host.options.endpoint) : undefined);
+        this.#links.save(id, result, this.#host.keepsHistory ? String(this.#host.options.endpoint) : undefined);
         this.#host.onAccepted(result);
       },
       () => {
@@ -150,16 +150,16 @@ export class Transfers {
 
   #onChange(snapshot: QueueSnapshot): void {
     if (this.#isAdding) return;
-    const seen = this.#cancellations.seen(snapshot);
-    for (const message of this.#spoken.changes(seen, this.#host.language)) this.#host.say(message);
-    for (const { id, state } of snapshot.uploads) if (isOver(state)) this.#files.ended(id, state);
+    const shown = this.#cancellations.applyTo(snapshot);
+    for (const message of this.#announcements.changes(shown, this.#host.language)) this.#host.announce(message);
+    for (const { id, state } of snapshot.uploads) if (isFinal(state)) this.#files.ended(id, state);
     const stateKey = snapshot.uploads.map(({ id, state }) => id + state).join();
-    if (stateKey === this.#stateKey) this.#pace.soon();
-    else this.#pace.now();
+    if (stateKey === this.#stateKey) this.#throttle.soon();
+    else this.#throttle.now();
     this.#stateKey = stateKey;
   }
 
-  #act(id: string, action: Action): void {
+  #perform(id: string, action: Action): void {
     const upload = this.#queue?.get(id);
     if (action === 'pause') upload?.pause();
     else if (action === 'resume') upload?.resume();
@@ -173,14 +173,14 @@ export class Transfers {
   #cancel(ids: readonly string[]): void {
     for (const id of ids) {
       const upload = this.#queue?.get(id);
-      if (upload !== undefined) this.#cancellations.begin(upload);
+      if (upload !== undefined) this.#cancellations.schedule(upload);
     }
-    this.#host.say(this.#host.language.strings.spokenUndo);
+    this.#host.announce(this.#host.language.strings.announceUndo);
   }
 
-  /** From the end, so that none in the queue takes the place of one that stopped. What is being inspected is out of our hands. */
+  /** Cancels from the end, so that no queued upload starts when a running one pauses. An upload in inspection cannot be cancelled. */
   #cancelAll(): void {
-    const open = this.snapshot.uploads.filter(({ state }) => !isOver(state) && state !== 'inspecting');
+    const open = this.snapshot.uploads.filter(({ state }) => !isFinal(state) && state !== 'inspecting');
     this.#cancel(open.map(({ id }) => id).reverse());
     this.overview.focus();
   }
@@ -192,18 +192,18 @@ export class Transfers {
 
   #onCancellation(): void {
     if (this.#queue) this.#onChange(this.#queue.snapshot);
-    this.#pace.now();
+    this.#throttle.now();
   }
 
   async #copy(id: string): Promise<void> {
-    const said = await copyLinks(this.#links.of([id]), this.#host.language, this.#host.say);
-    this.list.row(id)?.showCopied(said, this.#host.language);
+    const result = await copyLinks(this.#links.of([id]), this.#host.language, this.#host.announce);
+    this.list.row(id)?.showCopied(result, this.#host.language);
   }
 
   async #copyAll(): Promise<void> {
     const urls = this.#links.of(this.snapshot.uploads.map(({ id }) => id));
-    this.overview.showCopied(await copyLinks(urls, this.#host.language, this.#host.say));
-    setTimeout(() => this.show(), SAID_FOR_MS);
+    this.overview.showCopied(await copyLinks(urls, this.#host.language, this.#host.announce));
+    setTimeout(() => this.show(), COPY_RESULT_MS);
   }
 
   #retry(id: string): void {
@@ -213,7 +213,7 @@ export class Transfers {
     this.list.rename(id, newId);
     this.#files.rename(id, newId);
     if (newId !== id) this.#follow(newId);
-    this.#pace.now();
+    this.#throttle.now();
   }
 
   #retryAll(): void {
@@ -221,36 +221,36 @@ export class Transfers {
   }
 
   #remove(id: string): void {
-    const next = this.#drop(id);
-    this.#pace.now();
+    const next = this.#removeRow(id);
+    this.#throttle.now();
     if (this.isEmpty) this.#host.onEmptied();
     else next?.focus();
   }
 
-  /** @returns the row that the focus should go to */
-  #drop(id: string): ReturnType<UploadList['remove']> {
+  /** @returns the row that should get the focus */
+  #removeRow(id: string): ReturnType<UploadList['remove']> {
     this.#queue?.remove(id);
     this.#files.remove(id);
-    this.#links.drop(id);
+    this.#links.remove(id);
     return this.list.remove(id);
   }
 
   #clearEnded(): void {
-    for (const id of this.#cancellations.ids) this.#cancellations.end(id);
-    const ended = this.snapshot.uploads.filter(({ state }) => isOver(state)).map(({ id }) => id);
-    for (const id of [...ended, ...this.list.refusedIds()]) this.#drop(id);
-    this.#pace.now();
+    for (const id of this.#cancellations.ids) this.#cancellations.cancelNow(id);
+    const ended = this.snapshot.uploads.filter(({ state }) => isFinal(state)).map(({ id }) => id);
+    for (const id of [...ended, ...this.list.refusedIds()]) this.#removeRow(id);
+    this.#throttle.now();
     if (this.isEmpty) this.#host.onEmptied();
     else this.overview.focus();
   }
 
-  /** Seconds until the next try are counted down while there are any. */
-  #tick(snapshot: QueueSnapshot): void {
+  /** Updates the rows every second while one shows the seconds until its next attempt. */
+  #countDown(snapshot: QueueSnapshot): void {
     const counts = snapshot.uploads.some(({ waiting }) => waiting?.until !== undefined);
-    if (counts) this.#ticking ??= setInterval(() => this.show(), 1000);
+    if (counts) this.#countdown ??= setInterval(() => this.show(), 1000);
     else {
-      clearInterval(this.#ticking);
-      this.#ticking = undefined;
+      clearInterval(this.#countdown);
+      this.#countdown = undefined;
     }
   }
 }

@@ -6,17 +6,17 @@ import type { UploadStrings } from './strings.ts';
 
 export interface ZoneState {
   strings: UploadStrings;
-  /** There is a list: the zone takes less room. */
+  /** Uploads are listed below, so the zone is smaller. */
   isBusy: boolean;
-  /** There are files already. */
+  /** Files were added already. */
   isMore: boolean;
-  /** What is accepted, in words. */
+  /** The accepted files, in words. */
   rules: string;
   /** The picker's `accept`. */
   accept: string | null;
 }
 
-/** Where files come in: dropped, or chosen with the browser's picker. */
+/** The drop zone: files are dropped on it, or chosen with the browser's picker. */
 export class Zone {
   readonly element: HTMLElement;
   readonly #heading = h('h2', {});
@@ -28,7 +28,7 @@ export class Zone {
   readonly #input: HTMLInputElement;
   readonly #folderInput: HTMLInputElement;
   readonly #onFiles: (files: PickedFile[]) => void;
-  #isOver = false;
+  #isDragOver = false;
   #state: ZoneState | undefined;
 
   constructor(onFiles: (files: PickedFile[]) => void) {
@@ -47,7 +47,7 @@ export class Zone {
       icon('folder'),
       this.#folder,
     );
-    // Phones have no folders to choose.
+    // Phones cannot choose folders.
     this.#chooseFolder.hidden = !('webkitdirectory' in this.#folderInput) || !canDrop();
     this.element = h(
       'section',
@@ -62,7 +62,7 @@ export class Zone {
   show(state: ZoneState): void {
     this.#state = state;
     const { strings, isBusy, isMore, rules, accept } = state;
-    setText(this.#heading, this.#isOver ? strings.dropNow : isMore ? strings.dropMore : canDrop() ? strings.dropHere : strings.choose);
+    setText(this.#heading, this.#isDragOver ? strings.dropNow : isMore ? strings.dropMore : canDrop() ? strings.dropHere : strings.choose);
     this.#heading.hidden = isBusy && !canDrop();
     setText(this.#files, isBusy ? strings.addFiles : strings.chooseFiles);
     setText(this.#folder, isBusy ? strings.addFolder : strings.chooseFolder);
@@ -79,22 +79,22 @@ export class Zone {
     this.#choose.focus();
   }
 
-  /** Takes what is dropped anywhere on the target, until the signal is aborted. */
+  /** Accepts files that are dropped anywhere on the target, until the signal is aborted. */
   acceptDrops(target: EventTarget, signal: AbortSignal): void {
-    // Entering a child comes before leaving its parent: only the count tells when the drag is really out.
+    // Browsers report entering a child before leaving its parent, so only the count tells when the drag has left the target.
     let depth = 0;
-    const on = (type: string, act: (event: DragEvent) => void) =>
+    const on = (type: string, handle: (event: DragEvent) => void) =>
       target.addEventListener(
         type,
         (event) => {
-          if (event instanceof DragEvent && carriesFiles(event.dataTransfer)) act(event);
+          if (event instanceof DragEvent && carriesFiles(event.dataTransfer)) handle(event);
         },
         { signal },
       );
     on('dragenter', (event) => {
       event.preventDefault();
       depth++;
-      this.#over(true);
+      this.#setDragOver(true);
     });
     on('dragover', (event) => {
       event.preventDefault();
@@ -102,24 +102,24 @@ export class Zone {
     });
     on('dragleave', () => {
       depth = Math.max(0, depth - 1);
-      if (depth === 0) this.#over(false);
+      if (depth === 0) this.#setDragOver(false);
     });
     on('drop', (event) => {
       event.preventDefault();
       depth = 0;
-      this.#over(false);
-      if (event.dataTransfer) void filesOfDrop(event.dataTransfer).then((files) => this.#give(files));
+      this.#setDragOver(false);
+      if (event.dataTransfer) void filesOfDrop(event.dataTransfer).then((files) => this.#add(files));
     });
   }
 
-  #over(isOver: boolean): void {
-    if (this.#isOver === isOver) return;
-    this.#isOver = isOver;
+  #setDragOver(isOver: boolean): void {
+    if (this.#isDragOver === isOver) return;
+    this.#isDragOver = isOver;
     this.element.classList.toggle('over', isOver);
     if (this.#state) this.show(this.#state);
   }
 
-  #give(files: PickedFile[]): void {
+  #add(files: PickedFile[]): void {
     if (files.length > 0) this.#onFiles(files);
   }
 
@@ -127,9 +127,9 @@ export class Zone {
     const input = h('input', { attributes: { ...attributes, type: 'file', hidden: true, tabindex: -1 } });
     input.addEventListener('change', () => {
       const files = filesOfInput(input);
-      // Else choosing the same file again would change nothing, and say nothing.
+      // Otherwise choosing the same file again would not cause a `change` event.
       input.value = '';
-      this.#give(files);
+      this.#add(files);
     });
     return input;
   }

@@ -1,9 +1,10 @@
-// What a queue shows of itself: its uploads, and their sums.
+// The snapshot of a queue: its uploads and their totals.
 import type { UploadSnapshot, UploadState } from './snapshot.ts';
-import { isOver, MOVES } from './states.ts';
+import { isFinal, TRANSITIONS } from './states.ts';
 
 /**
- * What a queue shows of itself. Frozen, and the same object as long as nothing changed: it suits `useSyncExternalStore` and its like.
+ * The state of a queue: its uploads and their totals. Frozen, and the same object until something changes, so it suits
+ * `useSyncExternalStore`.
  *
  * @example
  * ```ts
@@ -14,36 +15,36 @@ import { isOver, MOVES } from './states.ts';
  * ```
  */
 export interface QueueSnapshot {
-  /** In order: the first are sent first. */
+  /** In queue order: the first is sent first. */
   readonly uploads: readonly UploadSnapshot[];
-  /** How many stand in each state. */
+  /** Number of uploads in each state. */
   readonly counts: Readonly<Record<UploadState, number>>;
-  /** Bytes that left this device. This sum and the next three leave out what is cancelled, rejected or failed. */
+  /** Bytes that left this device. This total and the next three leave out cancelled, rejected and failed uploads. */
   readonly sent: number;
   /** Bytes that the server acknowledged. */
   readonly confirmed: number;
   /** Bytes of all files. */
   readonly size: number;
-  /** Speed of all uploads together. */
+  /** Combined speed of all uploads. */
   readonly bytesPerSecond: number;
-  /** Seconds until the last byte is sent at this speed; null before the speed has settled, and while nothing moves. */
+  /** Seconds until the last byte is sent at this speed; null until the speed has settled, and while no bytes are sent. */
   readonly etaSeconds: number | null;
   /** `pause()` was called for the whole queue. */
   readonly isPaused: boolean;
-  /** Every upload in it is over; true for an empty queue. */
+  /** Every upload has ended; true for an empty queue. */
   readonly isIdle: boolean;
 }
 
-/** After a start or a wait it takes so long until the speed tells how long the rest will take. */
+/** Time after a start or a wait until the speed predicts the remaining time well enough. */
 const SETTLED_AFTER_MS = 3000;
 
-/** The snapshots of one queue: they know since when something is under way. */
-export class QueueView {
-  /** On the clock of `performance.now()`; undefined while nothing is under way. */
+/** Makes the snapshots of one queue. Remembers since when uploads are active. */
+export class SnapshotMaker {
+  /** Milliseconds of `performance.now()`; undefined while no upload is active. */
   #movingSince: number | undefined;
 
   of(uploads: readonly UploadSnapshot[], isPaused: boolean): QueueSnapshot {
-    const counts = Object.fromEntries(Object.keys(MOVES).map((state) => [state, 0])) as Record<UploadState, number>;
+    const counts = Object.fromEntries(Object.keys(TRANSITIONS).map((state) => [state, 0])) as Record<UploadState, number>;
     const sum = { sent: 0, confirmed: 0, size: 0, bytesPerSecond: 0 };
     for (const { state, sent, confirmed, size, bytesPerSecond } of uploads) {
       counts[state] += 1;
@@ -63,10 +64,10 @@ export class QueueView {
       ...sum,
       etaSeconds: isSettled && left > 0 && sum.bytesPerSecond >= 1 ? left / sum.bytesPerSecond : null,
       isPaused,
-      isIdle: uploads.every(({ state }) => isOver(state)),
+      isIdle: uploads.every(({ state }) => isFinal(state)),
     });
   }
 }
 
-/** Of a queue that has no uploads. */
-export const EMPTY_QUEUE: QueueSnapshot = new QueueView().of([], false);
+/** Snapshot of a queue without uploads. */
+export const EMPTY_QUEUE: QueueSnapshot = new SnapshotMaker().of([], false);

@@ -1,13 +1,13 @@
 import type { QueueOptions, UploadOptions } from '../options.ts';
 import type { Platform, SourceReference } from '../ports.ts';
-import { type QueueSnapshot, QueueView } from './queue-snapshot.ts';
+import { type QueueSnapshot, SnapshotMaker } from './queue-snapshot.ts';
 import type { CancelOptions, UploadHandle, UploadState } from './snapshot.ts';
-import { isOver } from './states.ts';
-import { tell } from './tracker.ts';
-import { checkOptions, type Gate, startUpload } from './upload.ts';
+import { isFinal } from './states.ts';
+import { notifyListener } from './tracker.ts';
+import { type ConcurrencyLimiter, checkOptions, startUpload } from './upload.ts';
 
 /**
- * Many uploads, a few at a time, in order. `Source` is what the platform can send.
+ * Many uploads, a few at a time, in order. `Source` is the type of sources on this platform.
  *
  * @example
  * ```ts
@@ -20,35 +20,41 @@ import { checkOptions, type Gate, startUpload } from './upload.ts';
  * ```
  */
 export interface UploadQueue<Source> {
-  /** Its uploads and their sums, now. */
+  /** Its uploads and their totals, now. */
   readonly snapshot: QueueSnapshot;
-  /** Calls the listener at once, then after each change of state, and at most ten times a second for progress, or in a queue of hundreds. */
+  /**
+   * Calls the listener now, after each change of state, and for progress at most ten times a second. In a queue of hundreds, changes of
+   * state are combined in the same way. Returns a function that unsubscribes.
+   */
   subscribe(listener: (snapshot: QueueSnapshot) => void): () => void;
-  /** Adds at the end; starts when its turn comes. Options add to the queue's own. @throws TypeError as `upload` */
+  /** Adds a file at the end. `options` extend the options of the queue. @throws TypeError as `upload` */
   add(source: Source, options?: Partial<UploadOptions>): UploadHandle;
-  /** The handle of an upload by the `id` in its snapshot; undefined when it is not in the queue. */
+  /** The handle of the upload with this snapshot `id`; undefined when it is not in the queue. */
   get(id: string): UploadHandle | undefined;
-  /** A new handle in the place of one that ended without `accepted`, going on where possible; the same one otherwise. */
+  /**
+   * Replaces an upload that ended without `accepted` by a new one, which resumes if possible, and returns its handle. Otherwise returns the
+   * present handle.
+   */
   retry(id: string): UploadHandle | undefined;
-  /** Another place in the order; 0 is the front. One that is being sent is not stopped by it. */
+  /** Moves an upload to another index; 0 is the front. Does not stop an upload that has started. */
   move(id: string, index: number): void;
-  /** Drops one that is over from the list. False when it is not over or not here. */
+  /** Removes an upload that has ended. Returns false when it has not ended or is not in the queue. */
   remove(id: string): boolean;
-  /** All that is not over stands still, also what is added later, until `resume()`. */
+  /** Pauses all uploads that have not ended, and those added later, until `resume()`. */
   pause(): void;
-  /** Also for those that were paused one by one; those that wait try at once. */
+  /** Resumes all paused uploads, including those paused one by one. Waiting uploads retry now. */
   resume(): void;
-  /** Cancels all that are not over. @throws UploadError the first of what `UploadHandle.cancel` threw, once all have ended */
+  /** Cancels all uploads that have not ended. @throws UploadError the first error of `UploadHandle.cancel`, after all have ended */
   cancel(options?: CancelOptions): Promise<void>;
-  /** Resolves when every upload in it is over. */
+  /** Resolves when every upload has ended. */
   idle(): Promise<QueueSnapshot>;
 }
 
 const DEFAULT_CONCURRENCY = 3;
-/** Progress of many is told together. */
-const TELL_WITHIN_MS = 100;
-/** So is everything where there are more than these: a telling looks at all of them. */
-const FEW = 100;
+/** Listeners get the progress of all uploads together, at most once in this time. */
+const NOTIFY_WITHIN_MS = 100;
+/** In a larger queue changes of state are combined too, since making a snapshot takes time for every upload. */
+const NOTIFY_AT_ONCE_UP_TO = 100;
 
 /** @throws TypeError as `upload`, and for a concurrency under 1 */
 export function startQueue<Source>(
@@ -59,44 +65,44 @@ export function startQueue<Source>(
   return new Queue(options, platform, open);
 }
 
-/** A place in the list. `retry` puts another handle into it. */
-interface Slot<Source> {
+/** An upload in the queue. `retry` replaces its handle. */
+interface QueueEntry<Source> {
   handle: UploadHandle;
   readonly source: Source;
   readonly options: Partial<UploadOptions>;
-  /** Grows along the list. */
-  rank: number;
-  /** Lets it in; only while it waits for its turn. */
+  /** Ascending in queue order. */
+  position: number;
+  /** Starts the upload; only defined while it waits for its turn. */
   start?: (() => void) | undefined;
-  isInTurns: boolean;
+  isWaiting: boolean;
   unsubscribe(): void;
 }
 
-/** Whatever is done for each upload here takes a time that does not grow with their number: there may be a hundred thousand. */
-class Queue<Source> implements UploadQueue<Source>, Gate {
+/** A queue may hold a hundred thousand uploads, so the work for one upload must not depend on their number. */
+class Queue<Source> implements UploadQueue<Source>, ConcurrencyLimiter {
   readonly #options: QueueOptions;
   readonly #platform: Platform;
   readonly #open: (source: Source) => SourceReference;
   readonly #concurrency: number;
-  /** In order. */
-  #slots = new Set<Slot<Source>>();
+  /** In queue order. */
+  #entries = new Set<QueueEntry<Source>>();
   /** By the id of the handle. */
-  readonly #byId = new Map<string, Slot<Source>>();
-  /** Whoever waits for a turn, and some who no longer do; the next one stands last, once it is sorted. */
-  readonly #turns: Slot<Source>[] = [];
+  readonly #byId = new Map<string, QueueEntry<Source>>();
+  /** Entries that wait for their turn, and some that no longer do. When sorted, the next entry to start is the last. */
+  readonly #waiting: QueueEntry<Source>[] = [];
   #isSorted = true;
-  #lastRank = 0;
+  #lastPosition = 0;
   #active = 0;
   #isPaused = false;
-  readonly #view = new QueueView();
-  /** Undefined after a change, until somebody looks. */
+  readonly #snapshots = new SnapshotMaker();
+  /** Undefined after a change, until the snapshot is read. */
   #snapshot: QueueSnapshot | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   readonly #listeners = new Set<(snapshot: QueueSnapshot) => void>();
 
   constructor(options: QueueOptions, platform: Platform, open: (source: Source) => SourceReference) {
     const { concurrency = DEFAULT_CONCURRENCY } = options;
-    if (!(concurrency >= 1)) throw new TypeError('`concurrency` is a number of uploads, 1 at least.');
+    if (!(concurrency >= 1)) throw new TypeError('`concurrency` must be a number of at least 1.');
     this.#options = checkOptions(options, platform);
     this.#platform = platform;
     this.#open = open;
@@ -104,22 +110,22 @@ class Queue<Source> implements UploadQueue<Source>, Gate {
   }
 
   get snapshot(): QueueSnapshot {
-    this.#snapshot ??= this.#take();
+    this.#snapshot ??= this.#makeSnapshot();
     return this.#snapshot;
   }
 
   subscribe(listener: (snapshot: QueueSnapshot) => void): () => void {
-    const entry = (snapshot: QueueSnapshot) => listener(snapshot);
-    this.#listeners.add(entry);
-    tell(entry, this.snapshot);
-    return () => this.#listeners.delete(entry);
+    const subscriber = (snapshot: QueueSnapshot) => listener(snapshot);
+    this.#listeners.add(subscriber);
+    notifyListener(subscriber, this.snapshot);
+    return () => this.#listeners.delete(subscriber);
   }
 
   add(source: Source, options: Partial<UploadOptions> = {}): UploadHandle {
     const handle = this.#start(source, options);
-    const slot = { handle, source, options, rank: ++this.#lastRank, isInTurns: false, unsubscribe: () => {} };
-    this.#slots.add(slot);
-    this.#watch(slot);
+    const entry = { handle, source, options, position: ++this.#lastPosition, isWaiting: false, unsubscribe: () => {} };
+    this.#entries.add(entry);
+    this.#watch(entry);
     return handle;
   }
 
@@ -128,53 +134,53 @@ class Queue<Source> implements UploadQueue<Source>, Gate {
   }
 
   retry(id: string): UploadHandle | undefined {
-    const slot = this.#byId.get(id);
-    if (slot === undefined) return undefined;
-    const { state } = slot.handle.snapshot;
-    if (!isOver(state) || state === 'accepted') return slot.handle;
-    const renewed = this.#start(slot.source, slot.options);
-    this.#unwatch(slot);
-    slot.handle = renewed;
-    this.#watch(slot);
-    return renewed;
+    const entry = this.#byId.get(id);
+    if (entry === undefined) return undefined;
+    const { state } = entry.handle.snapshot;
+    if (!isFinal(state) || state === 'accepted') return entry.handle;
+    const handle = this.#start(entry.source, entry.options);
+    this.#unwatch(entry);
+    entry.handle = handle;
+    this.#watch(entry);
+    return handle;
   }
 
   move(id: string, index: number): void {
-    const slot = this.#byId.get(id);
-    if (slot === undefined) return;
-    const slots = [...this.#slots].filter((other) => other !== slot);
-    slots.splice(Math.max(index, 0), 0, slot);
-    this.#slots = new Set(slots);
-    for (const [rank, other] of slots.entries()) other.rank = rank;
-    this.#lastRank = slots.length;
+    const entry = this.#byId.get(id);
+    if (entry === undefined) return;
+    const entries = [...this.#entries].filter((other) => other !== entry);
+    entries.splice(Math.max(index, 0), 0, entry);
+    this.#entries = new Set(entries);
+    for (const [position, other] of entries.entries()) other.position = position;
+    this.#lastPosition = entries.length;
     this.#isSorted = false;
     this.#changed();
   }
 
   remove(id: string): boolean {
-    const slot = this.#byId.get(id);
-    if (slot === undefined || !isOver(slot.handle.snapshot.state)) return false;
-    this.#unwatch(slot);
-    this.#slots.delete(slot);
+    const entry = this.#byId.get(id);
+    if (entry === undefined || !isFinal(entry.handle.snapshot.state)) return false;
+    this.#unwatch(entry);
+    this.#entries.delete(entry);
     this.#changed();
     return true;
   }
 
   pause(): void {
     this.#isPaused = true;
-    for (const { handle } of this.#slots) handle.pause();
+    for (const { handle } of this.#entries) handle.pause();
     this.#changed();
   }
 
   resume(): void {
     this.#isPaused = false;
-    for (const { handle } of this.#slots) handle.resume();
+    for (const { handle } of this.#entries) handle.resume();
     this.#changed();
   }
 
   async cancel(options?: CancelOptions): Promise<void> {
-    const ends = await Promise.allSettled(Array.from(this.#slots, ({ handle }) => handle.cancel(options)));
-    const failed = ends.find((end) => end.status === 'rejected');
+    const results = await Promise.allSettled(Array.from(this.#entries, ({ handle }) => handle.cancel(options)));
+    const failed = results.find((result) => result.status === 'rejected');
     if (failed) throw failed.reason;
   }
 
@@ -188,21 +194,21 @@ class Queue<Source> implements UploadQueue<Source>, Gate {
     });
   }
 
-  /** Of the gate. */
-  async enter(id: string, signal: AbortSignal): Promise<() => void> {
+  /** Implements `ConcurrencyLimiter`. */
+  async acquire(id: string, signal: AbortSignal): Promise<() => void> {
     signal.throwIfAborted();
-    const slot = this.#byId.get(id);
-    if (slot === undefined) throw new Error('An upload enters by the queue it was added to.');
+    const entry = this.#byId.get(id);
+    if (entry === undefined) throw new Error('The upload is not in this queue.');
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     const abort = () => {
-      slot.start = undefined;
+      entry.start = undefined;
       reject(signal.reason);
     };
     signal.addEventListener('abort', abort, { once: true });
-    slot.start = resolve;
-    if (!slot.isInTurns) {
-      slot.isInTurns = true;
-      this.#turns.push(slot);
+    entry.start = resolve;
+    if (!entry.isWaiting) {
+      entry.isWaiting = true;
+      this.#waiting.push(entry);
       this.#isSorted = false;
     }
     this.#admit();
@@ -214,14 +220,14 @@ class Queue<Source> implements UploadQueue<Source>, Gate {
     };
   }
 
-  /** Whoever is first in the list, not who asked first. */
+  /** Starts waiting uploads in queue order, not in the order in which they began to wait. */
   #admit(): void {
-    while (this.#active < this.#concurrency && this.#turns.length > 0) {
-      if (!this.#isSorted) this.#turns.sort((a, b) => b.rank - a.rank);
+    while (this.#active < this.#concurrency && this.#waiting.length > 0) {
+      if (!this.#isSorted) this.#waiting.sort((a, b) => b.position - a.position);
       this.#isSorted = true;
-      const next = this.#turns.pop();
+      const next = this.#waiting.pop();
       if (next === undefined) return;
-      next.isInTurns = false;
+      next.isWaiting = false;
       const { start } = next;
       if (start === undefined) continue;
       next.start = undefined;
@@ -236,42 +242,42 @@ class Queue<Source> implements UploadQueue<Source>, Gate {
     return handle;
   }
 
-  #watch(slot: Slot<Source>): void {
-    const { id } = slot.handle.snapshot;
-    this.#byId.set(id, slot);
+  #watch(entry: QueueEntry<Source>): void {
+    const { id } = entry.handle.snapshot;
+    this.#byId.set(id, entry);
     let last: UploadState | undefined;
-    slot.unsubscribe = slot.handle.subscribe(({ state }) => {
+    entry.unsubscribe = entry.handle.subscribe(({ state }) => {
       if (state === last) this.#progressed();
       else this.#changed();
       last = state;
     });
   }
 
-  #unwatch(slot: Slot<Source>): void {
-    slot.unsubscribe();
-    this.#byId.delete(slot.handle.snapshot.id);
+  #unwatch(entry: QueueEntry<Source>): void {
+    entry.unsubscribe();
+    this.#byId.delete(entry.handle.snapshot.id);
   }
 
   #changed(): void {
-    if (this.#slots.size > FEW) this.#progressed();
-    else this.#tell();
+    if (this.#entries.size > NOTIFY_AT_ONCE_UP_TO) this.#progressed();
+    else this.#notify();
   }
 
   #progressed(): void {
     this.#snapshot = undefined;
-    this.#timer ??= setTimeout(() => this.#tell(), TELL_WITHIN_MS);
+    this.#timer ??= setTimeout(() => this.#notify(), NOTIFY_WITHIN_MS);
   }
 
-  #tell(): void {
+  #notify(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    this.#snapshot = this.#take();
-    for (const listener of this.#listeners) tell(listener, this.#snapshot);
+    this.#snapshot = this.#makeSnapshot();
+    for (const listener of this.#listeners) notifyListener(listener, this.#snapshot);
   }
 
-  #take(): QueueSnapshot {
-    return this.#view.of(
-      Array.from(this.#slots, ({ handle }) => handle.snapshot),
+  #makeSnapshot(): QueueSnapshot {
+    return this.#snapshots.of(
+      Array.from(this.#entries, ({ handle }) => handle.snapshot),
       this.#isPaused,
     );
   }

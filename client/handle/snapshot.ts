@@ -1,17 +1,17 @@
-// What an application sees of an upload: the types of the handle and of what it shows. No code.
+// The types that an application sees: the handle of an upload and its snapshot. No code.
 import type { UploadError } from '../../shared/errors.ts';
 
 /**
- * Where an upload stands on this side. The last four are final.
+ * The state of an upload in the client. The last four are final.
  * - `queued`: waits for its turn in a queue
- * - `preparing`: looks at the file, asks the server where to go on, or creates the upload
- * - `uploading`: bytes are on their way, be it that all of them have left this device
- * - `waiting`: something is in the way; goes on by itself, see `waiting`
- * - `paused`: stands until `resume()`
- * - `inspecting`: every byte is on the server; the verdict is out
- * - `accepted`: in final storage
+ * - `preparing`: the client reads the file, requests the server's offset, or creates the upload
+ * - `uploading`: the client sends bytes, or all bytes have left this device and the server does not have them all yet
+ * - `waiting`: a problem interrupts the upload, which resumes by itself; `waiting` says why
+ * - `paused`: until `resume()`
+ * - `inspecting`: the server has every byte and no verdict yet
+ * - `accepted`: the file is in final storage
  * - `rejected`: the server refused the file; `error` says why
- * - `failed`: given up without a verdict; `error` says why. The same file uploaded again goes on where that is possible
+ * - `failed`: the upload ended without a verdict; `error` says why. Uploading the same file again resumes it if possible
  * - `cancelled`: by `cancel()` or the `signal`
  */
 export type UploadState =
@@ -28,16 +28,16 @@ export type UploadState =
 
 /**
  * Why an upload waits.
- * - `offline`: this device has no network; that time does not count against the budget
- * - `unreachable`: the server's host does not answer at all
+ * - `offline`: this device has no network. This time does not count against the budget
+ * - `unreachable`: no connection to the server could be established
  * - `interrupted`: the connection broke
- * - `stalled`: the connection stopped moving
- * - `busy`: the server asked to come later
- * - `no-space`: the server has no room right now
- * - `too-many`: this sender has as many uploads under way as it may; the wait does not count against the budget
- * - `elsewhere`: another tab or process is sending this very file; of a tab (or handle of this process) `sent`, `confirmed` and the
- *   speed are shown. When it stops this one goes on, when it ends this one ends the same
- * - `restarted`: the server no longer knows the upload; it starts again from the first byte
+ * - `stalled`: the connection transferred nothing for too long
+ * - `busy`: the server asked the client to retry later
+ * - `no-space`: the server has no space for the file right now
+ * - `too-many`: this sender already has as many uploads in progress as the server allows. The wait does not count against the budget
+ * - `elsewhere`: another tab or process sends the same file. `sent`, `confirmed` and the speed are those of the other tab, or of the
+ *   other handle in this process. If the other one stops, this one resumes; if it ends, this one ends in the same state
+ * - `restarted`: the server no longer has the upload, so the client sends the file again from the first byte
  */
 export type WaitingReason =
   | 'offline'
@@ -51,7 +51,7 @@ export type WaitingReason =
   | 'restarted';
 
 /**
- * What an upload waits for.
+ * Why an upload waits, and until when.
  *
  * @example
  * ```ts
@@ -63,15 +63,15 @@ export type WaitingReason =
 export interface Waiting {
   /** Why it waits. */
   readonly reason: WaitingReason;
-  /** When the next try comes, in milliseconds since 1970; absent where it depends on something else. */
+  /** Time of the next attempt, in milliseconds since 1970; absent when the attempt waits for an event instead. */
   readonly until?: number;
 }
 
-/** Where an upload stands, with what it has in that state. */
-export type Standing =
+/** The state of an upload, with the fields that it has in that state. */
+export type StateDetails =
   | {
       readonly state: 'queued' | 'preparing' | 'uploading' | 'paused' | 'inspecting';
-      /** Address of the upload, once the server gave it one. */
+      /** Address of the upload, once the server has created it. */
       readonly url?: string;
       readonly waiting?: undefined;
       readonly error?: undefined;
@@ -79,57 +79,57 @@ export type Standing =
   | {
       readonly state: 'waiting';
       readonly waiting: Waiting;
-      /** The last failure, where there was one. */
+      /** The last failure, if there was one. */
       readonly error?: UploadError;
       readonly url?: string;
     }
   | {
       readonly state: 'accepted';
-      /** Absolute address of the accepted file; null where this sender may not download it. */
+      /** Absolute address of the accepted file; null when this sender may not download it. */
       readonly url: string | null;
-      /** As of `UploadResult`. */
+      /** As in `UploadResult`. */
       readonly result?: unknown;
       readonly waiting?: undefined;
       readonly error?: undefined;
     }
   | {
       readonly state: 'rejected' | 'failed' | 'cancelled';
-      /** The reason. */
+      /** Why the upload ended. */
       readonly error: UploadError;
       readonly url?: string;
       readonly waiting?: undefined;
     };
 
 /**
- * Frozen. The same object as long as nothing changed, so it suits `useSyncExternalStore` and its like.
- * The `state` tells what it has: `waiting` in `waiting`, `error` in every end but `accepted`.
+ * Frozen, and the same object until something changes, so it suits `useSyncExternalStore`. Its fields depend on `state`: `waiting` is
+ * present in `waiting`, and `error` in every final state but `accepted`.
  */
-export type UploadSnapshot = SnapshotOfAnyState & Standing;
+export type UploadSnapshot = SnapshotOfAnyState & StateDetails;
 
-/** What a snapshot has in every state. */
+/** The fields of a snapshot in every state. */
 export interface SnapshotOfAnyState {
-  /** Of the handle: unique in this page or process, not the server's id. */
+  /** Id of the handle, unique in this page or process. Not the server's id of the upload. */
   readonly id: string;
-  /** Name of the file, as the sender has it. */
+  /** Name of the file on the sender's side. */
   readonly name: string;
-  /** Bytes that left this device, those confirmed before included; falls back to `confirmed` when a connection breaks. */
+  /** Bytes that left this device, including those that were confirmed earlier. Returns to `confirmed` when a connection breaks. */
   readonly sent: number;
-  /** Bytes the server acknowledged. The last one stays open until the verdict. */
+  /** Bytes that the server acknowledged. The server acknowledges the last byte only with the verdict. */
   readonly confirmed: number;
   /** Bytes of the file; null while a stream of unknown length is being read. */
   readonly size: number | null;
-  /** Mean with a half-life of 2 s; 0 when nothing moves. */
+  /** Exponential mean with a half-life of 2 s; 0 when no bytes are sent. */
   readonly bytesPerSecond: number;
-  /** Seconds until the last byte is sent at this speed; null where that can't be told, as before the speed has settled. */
+  /** Seconds until the last byte is sent at this speed; null when unknown, as before the speed has settled. */
   readonly etaSeconds: number | null;
-  /** Offset this handle went on from; 0 for a new upload. */
+  /** Offset from which this handle resumed; 0 for a new upload. */
   readonly resumedFrom: number;
-  /** 0 before the first request, 1 in the first attempt. Grows without end: it is time that counts, not attempts. */
+  /** 0 before the first request, 1 in the first attempt. Has no limit: time without progress ends an upload, not a number of attempts. */
   readonly attempt: number;
 }
 
 /**
- * What `done` resolves with: the server accepted the file.
+ * The value of `done`: the server accepted the file.
  *
  * @example
  * ```ts
@@ -142,23 +142,23 @@ export interface UploadResult {
   /** The server's id of the upload. */
   readonly id: string;
   /**
-   * Absolute address of the accepted file: one that whoever has it may use, where the sender was known by a token, until it ends.
-   * Null where the sender may not download it.
+   * Absolute address of the accepted file; null when the sender may not download it. When the sender showed a token, the address is
+   * signed: anyone who has it can download the file until it expires.
    */
   readonly url: string | null;
-  /** The safe name it is stored under; the sender's name where the server does not tell. */
+  /** The safe name under which the server stored the file; the sender's name when the server does not report one. */
   readonly name: string;
   /** Bytes of the file. */
   readonly size: number;
-  /** Detected media type; null where the server does not tell. */
+  /** Detected media type; null when the server does not report one. */
   readonly type: string | null;
-  /** `crc32:` and 8 hex digits over the whole file; null where neither side computed it. */
+  /** `crc32:` and 8 hex digits, of the whole file; null when neither side computed it. */
   readonly checksum: string | null;
-  /** Bytes of an earlier visit were used. */
+  /** Some bytes were sent by an earlier visit or process. */
   readonly resumed: boolean;
   /**
-   * What the application behind the server attached to the verdict: JSON; absent where it attached nothing, or the server does not
-   * tell. Of a refused file it is the error's `result`.
+   * JSON that a check of the server's application attached to the verdict; absent when there is none. For a refused file see
+   * `UploadError.result`.
    */
   readonly result?: unknown;
 }
@@ -175,12 +175,12 @@ export interface UploadResult {
  * ```
  */
 export interface CancelOptions {
-  /** Also delete what the server has of it; otherwise that expires by itself. @default false */
+  /** Also delete the upload on the server, where it otherwise expires. @default false */
   deleteRemote?: boolean;
 }
 
 /**
- * One file on its way. It is not thenable on purpose: an async function that returns it would wait for the whole upload.
+ * Watches and controls one upload. It has no `then` on purpose: an async function that returned it would wait for the whole upload.
  *
  * @example
  * ```ts
@@ -192,23 +192,25 @@ export interface CancelOptions {
  * ```
  */
 export interface UploadHandle extends AsyncIterable<UploadSnapshot> {
-  /** Where the upload stands now. */
+  /** The state of the upload, now. */
   readonly snapshot: UploadSnapshot;
   /**
-   * Settles once: resolves when the server says accepted, rejects with an `UploadError` in every other end.
-   * Never an unhandled rejection: who does not look at it need not catch it.
+   * Resolves when the server accepted the file, and rejects with an `UploadError` in every other final state. Never causes an
+   * unhandled rejection.
    */
   readonly done: Promise<UploadResult>;
-  /** Calls the listener at once, then after each change: states at once, progress at most ten times a second. Returns how to stop it. */
+  /**
+   * Calls the listener now, after each change of state, and for progress at most ten times a second. Returns a function that unsubscribes.
+   */
   subscribe(listener: (snapshot: UploadSnapshot) => void): () => void;
-  /** Stops after what is on its way; nothing when paused or over. */
+  /** Stops sending until `resume()`. Does nothing when the upload is paused or has ended. */
   pause(): void;
-  /** Goes on after `pause()`, and in `waiting` tries at once; otherwise nothing. An upload that is over stays over. */
+  /** Resumes a paused upload. A waiting upload retries now. Does nothing in other states. */
   resume(): void;
   /**
-   * Ends it and forgets it on this side. Nothing when it is over.
+   * Ends the upload and removes its resume record. Does nothing when the upload has ended.
    *
-   * @throws UploadError when `deleteRemote` was asked and the server could not be made to delete it
+   * @throws UploadError when `deleteRemote` was set and the server did not delete the upload
    */
   cancel(options?: CancelOptions): Promise<void>;
 }

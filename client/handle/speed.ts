@@ -1,18 +1,17 @@
 const HALF_LIFE_MS = 2000;
-/** Of about 300 ms: the first burst, which only fills the network's buffers, is not taken for the speed. */
+/** Reached after about 300 ms. Below it the mean is scaled down, because the first burst of bytes only fills network buffers. */
 const LEAST_WEIGHT = 0.1;
-/** Of about 3 s: from then on the mean says something of the minutes to come. */
+/** Reached after about 3 s, when the mean predicts the next minutes well enough. */
 const SETTLED_WEIGHT = 0.64;
 
 /**
- * Speed as an exponential mean with a half-life of 2 s over the positions it is told. It starts at the offset an upload
- * goes on from, so what an earlier visit sent does not count as speed; and after a wait there is a new one, since a time in
- * which nothing was tried says nothing of the speed.
+ * The speed of an upload as an exponential mean of its positions, with a half-life of 2 s. A meter starts at the offset from which the
+ * upload resumes, so bytes of an earlier visit do not count. After a wait a new meter is made, so the wait does not count either.
  */
 export class SpeedMeter {
   #position: number;
   #atMs: number;
-  /** Weighted bytes per millisecond, and the weight gathered so far: the mean does not start from zero. */
+  /** Weighted bytes per millisecond. Divided by the weight so far, so that the mean does not start from zero. */
   #sum = 0;
   #weight = 0;
 
@@ -24,7 +23,7 @@ export class SpeedMeter {
   /** Bytes left this device up to `position`. */
   add(position: number, nowMs: number): void {
     const elapsedMs = nowMs - this.#atMs;
-    // Several reports in one tick of the clock count as one.
+    // Several reports within one clock tick count as one.
     if (elapsedMs <= 0) return;
     const share = 1 - 2 ** (-elapsedMs / HALF_LIFE_MS);
     this.#sum += share * ((position - this.#position) / elapsedMs - this.#sum);
@@ -33,18 +32,18 @@ export class SpeedMeter {
     this.#atMs = nowMs;
   }
 
-  /** The position jumped without bytes moving: back after a failure, or forward to what the server has. */
+  /** The position changed although no bytes were sent: back after a failure, or forward to the server's offset. */
   rebase(position: number, nowMs: number): void {
     this.add(this.#position, nowMs);
     this.#position = position;
   }
 
-  /** Enough was seen to tell from it how long the rest will take. */
+  /** The mean is reliable enough to estimate the remaining time. */
   get isSettled(): boolean {
     return this.#weight >= SETTLED_WEIGHT;
   }
 
-  /** Fades while nothing is added. */
+  /** Decreases while no bytes are added. */
   bytesPerSecond(nowMs: number): number {
     if (this.#weight === 0) return 0;
     const idleMs = Math.max(nowMs - this.#atMs, 0);

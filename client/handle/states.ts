@@ -1,14 +1,14 @@
 import type { UploadState } from './snapshot.ts';
 
-/** Every move there is. What is not here does not happen: a late answer to a cancelled upload changes nothing. */
-export const MOVES: Readonly<Record<UploadState, readonly UploadState[]>> = {
+/** All allowed transitions. Any other is ignored, such as that of a late response to a cancelled upload. */
+export const TRANSITIONS: Readonly<Record<UploadState, readonly UploadState[]>> = {
   queued: ['preparing', 'paused', 'failed', 'cancelled'],
   preparing: ['uploading', 'waiting', 'inspecting', 'paused', 'accepted', 'rejected', 'failed', 'cancelled'],
   uploading: ['preparing', 'waiting', 'inspecting', 'paused', 'accepted', 'rejected', 'failed', 'cancelled'],
   waiting: ['preparing', 'paused', 'failed', 'cancelled'],
-  // To go on takes a turn in the queue again.
+  // A resumed upload waits for its turn in the queue again.
   paused: ['queued', 'preparing', 'cancelled'],
-  // Back to `uploading` when the server could not prove that it has every byte.
+  // Back to `uploading` when the server could not prove that every byte is durable.
   inspecting: ['preparing', 'uploading', 'waiting', 'paused', 'accepted', 'rejected', 'failed', 'cancelled'],
   accepted: [],
   rejected: [],
@@ -16,11 +16,11 @@ export const MOVES: Readonly<Record<UploadState, readonly UploadState[]>> = {
   cancelled: [],
 };
 
-export function canMove(from: UploadState, to: UploadState): boolean {
-  return MOVES[from].includes(to);
+export function canTransition(from: UploadState, to: UploadState): boolean {
+  return TRANSITIONS[from].includes(to);
 }
 
-/** Nothing follows. */
-export function isOver(state: UploadState): boolean {
-  return MOVES[state].length === 0;
+/** No state follows this one. */
+export function isFinal(state: UploadState): boolean {
+  return TRANSITIONS[state].length === 0;
 }

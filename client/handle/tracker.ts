@@ -1,18 +1,18 @@
-import type { Progress } from './following.ts';
-import type { Standing, UploadSnapshot, UploadState } from './snapshot.ts';
+import type { SharedProgress } from './shared-progress.ts';
+import type { StateDetails, UploadSnapshot, UploadState } from './snapshot.ts';
 import { SpeedMeter } from './speed.ts';
-import { canMove, isOver } from './states.ts';
+import { canTransition, isFinal } from './states.ts';
 
-/** Progress is told ten times a second at most: more than a screen shows, and each telling costs a listener's work. */
-const TELL_EVERY_MS = 100;
-/** While bytes move the speed is told anew even when none did, so that it fades where nothing moves. */
-const FADE_EVERY_MS = 1000;
+/** Listeners get progress at most ten times a second, which is often enough for a display. */
+const NOTIFY_EVERY_MS = 100;
+/** Interval at which listeners get the speed while uploading, so that it decreases when no bytes are sent. */
+const SPEED_EVERY_MS = 1000;
 
-/** What is known of one upload, moved by the table of states, told to whoever listens. */
+/** Holds the state and progress of one upload, allows only the transitions of the table, and notifies listeners. */
 export class Tracker {
   #snapshot: UploadSnapshot;
-  /** As the next telling will have it. */
-  #standing: Standing;
+  /** The state that the next snapshot will have. */
+  #details: StateDetails;
   #sent = 0;
   #confirmed = 0;
   #size: number | null;
@@ -21,19 +21,19 @@ export class Tracker {
   #url: string | undefined;
   #name: string;
   readonly #id: string;
-  /** Another tab said how far it is: from there on its speed is known. */
+  /** Another tab has reported its progress, so the meter measures that tab's speed. */
   #isFollowing = false;
   #meter = new SpeedMeter(0, performance.now());
   #timer: ReturnType<typeof setTimeout> | undefined;
-  #fading: ReturnType<typeof setInterval> | undefined;
+  #speedTimer: ReturnType<typeof setInterval> | undefined;
   readonly #listeners = new Set<(snapshot: UploadSnapshot) => void>();
 
   constructor(id: string, name: string, size: number | null, state: 'queued' | 'preparing') {
     this.#id = id;
     this.#name = name;
     this.#size = size;
-    this.#standing = { state };
-    this.#snapshot = this.#take();
+    this.#details = { state };
+    this.#snapshot = this.#makeSnapshot();
   }
 
   get snapshot(): UploadSnapshot {
@@ -41,7 +41,7 @@ export class Tracker {
   }
 
   get state(): UploadState {
-    return this.#standing.state;
+    return this.#details.state;
   }
 
   get confirmed(): number {
@@ -53,108 +53,111 @@ export class Tracker {
   }
 
   subscribe(listener: (snapshot: UploadSnapshot) => void): () => void {
-    // The same function twice is two subscriptions.
-    const entry = (snapshot: UploadSnapshot) => listener(snapshot);
-    this.#listeners.add(entry);
-    tell(entry, this.#snapshot);
-    return () => this.#listeners.delete(entry);
+    // Wrapped, so that the same function subscribed twice is called twice.
+    const subscriber = (snapshot: UploadSnapshot) => listener(snapshot);
+    this.#listeners.add(subscriber);
+    notifyListener(subscriber, this.#snapshot);
+    return () => this.#listeners.delete(subscriber);
   }
 
-  /** False, and nothing happens, for a move the table does not have. To the state it is in already, it only changes what that has. */
-  move(to: Standing): boolean {
-    const from = this.#standing;
+  /**
+   * Changes the state. Returns false and changes nothing when the table does not allow it. The present state again only updates its
+   * details.
+   */
+  transition(to: StateDetails): boolean {
+    const from = this.#details;
     const { state } = to;
-    if (state === from.state ? isOver(state) : !canMove(from.state, state)) return false;
+    if (state === from.state ? isFinal(state) : !canTransition(from.state, state)) return false;
     const isSame = state === from.state && to.waiting === from.waiting && to.error === from.error;
     if (isSame) return true;
     const isElsewhere = to.waiting?.reason === 'elsewhere';
     if (state === 'uploading' && from.state !== 'uploading') this.#meter = new SpeedMeter(this.#sent, performance.now());
-    this.#standing = to;
+    this.#details = to;
     this.#isFollowing = false;
-    if (state !== 'uploading' && state !== 'inspecting') this.#fallBack();
-    clearInterval(this.#fading);
-    if (state === 'uploading' || isElsewhere) this.#fading = setInterval(() => this.#tellSoon(), FADE_EVERY_MS);
-    this.#tell();
+    if (state !== 'uploading' && state !== 'inspecting') this.#dropUnconfirmed();
+    clearInterval(this.#speedTimer);
+    if (state === 'uploading' || isElsewhere) this.#speedTimer = setInterval(() => this.#notifySoon(), SPEED_EVERY_MS);
+    this.#notify();
     return true;
   }
 
-  /** What opening it told. */
-  opened(name: string, size: number | null): void {
+  /** Name and size are known now that the source is open. */
+  sourceOpened(name: string, size: number | null): void {
     this.#name = name;
     this.#size = size;
-    this.#tellSoon();
+    this.#notifySoon();
   }
 
-  attempted(): void {
+  attemptStarted(): void {
     this.#attempt += 1;
-    this.#tellSoon();
+    this.#notifySoon();
   }
 
-  created(url: string | undefined): void {
+  urlKnown(url: string | undefined): void {
     this.#url = url;
-    this.#tellSoon();
+    this.#notifySoon();
   }
 
-  /** The server has so many bytes; with `isStart`, they are where this handle goes on from. */
+  /** The server acknowledged all bytes below `offset`. `isStart`: this handle resumes from there. */
   confirm(offset: number, isStart: boolean): void {
     const now = performance.now();
     if (isStart) this.#resumedFrom = offset;
     if (isStart || offset < this.#confirmed) this.#meter.rebase(offset, now);
     this.#confirmed = offset;
-    // What was sent and not confirmed by an answer is lost. But the byte that is held back has arrived.
+    // Bytes that were sent but not confirmed are lost, except the last byte, which the server has but holds back.
     if (this.#sent !== offset && (this.state !== 'inspecting' || offset < this.#sent - 1)) {
       if (offset > this.#sent) this.#meter.rebase(offset, now);
       this.#sent = offset;
     }
-    this.#tellSoon();
+    this.#notifySoon();
   }
 
-  send(offset: number): void {
+  bytesSent(offset: number): void {
     const now = performance.now();
     if (offset < this.#sent) this.#meter.rebase(offset, now);
     else this.#meter.add(offset, now);
     this.#sent = offset;
-    this.#tellSoon();
+    this.#notifySoon();
   }
 
-  /** Another tab sends it; it is that far. */
-  follow({ sent, confirmed, url }: Progress): void {
-    if (this.#standing.waiting?.reason !== 'elsewhere') return;
+  /** Shows the progress of another tab that sends this file. */
+  showShared({ sent, confirmed, url }: SharedProgress): void {
+    if (this.#details.waiting?.reason !== 'elsewhere') return;
     this.#url = url;
     this.#confirmed = confirmed;
     if (!this.#isFollowing) this.#meter = new SpeedMeter(sent, performance.now());
     this.#isFollowing = true;
-    this.send(sent);
+    this.bytesSent(sent);
   }
 
-  /** All of it has a known end now. */
-  sized(size: number): void {
+  /** The size of a stream is known now. */
+  sizeKnown(size: number): void {
     this.#size = size;
-    this.#tellSoon();
+    this.#notifySoon();
   }
 
-  #fallBack(): void {
+  #dropUnconfirmed(): void {
     if (this.#sent <= this.#confirmed) return;
     this.#meter.rebase(this.#confirmed, performance.now());
     this.#sent = this.#confirmed;
   }
 
-  #tellSoon(): void {
-    this.#timer ??= setTimeout(() => this.#tell(), TELL_EVERY_MS);
+  #notifySoon(): void {
+    this.#timer ??= setTimeout(() => this.#notify(), NOTIFY_EVERY_MS);
   }
 
-  #tell(): void {
+  #notify(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    this.#snapshot = this.#take();
-    for (const listener of this.#listeners) tell(listener, this.#snapshot);
+    this.#snapshot = this.#makeSnapshot();
+    for (const listener of this.#listeners) notifyListener(listener, this.#snapshot);
   }
 
-  #take(): UploadSnapshot {
-    const standing = this.#standing;
-    if (standing.waiting !== undefined) Object.freeze(standing.waiting);
+  #makeSnapshot(): UploadSnapshot {
+    const details = this.#details;
+    if (details.waiting !== undefined) Object.freeze(details.waiting);
     const size = this.#size;
-    const isMoving = standing.state === 'uploading' || standing.waiting?.reason === 'elsewhere';
+    const isMoving = details.state === 'uploading' || details.waiting?.reason === 'elsewhere';
     const bytesPerSecond = isMoving ? this.#meter.bytesPerSecond(performance.now()) : 0;
     const left = size === null || !this.#meter.isSettled ? null : Math.max(size - this.#sent, 0);
     return Object.freeze({
@@ -168,13 +171,13 @@ export class Tracker {
       resumedFrom: this.#resumedFrom,
       attempt: this.#attempt,
       ...(this.#url === undefined ? {} : { url: this.#url }),
-      ...standing,
+      ...details,
     });
   }
 }
 
-/** A listener that throws is its own affair: neither the upload nor the other listeners suffer. */
-export function tell<T>(listener: (value: T) => void, value: T): void {
+/** Reports the error of a listener that throws, so that it affects neither the upload nor other listeners. */
+export function notifyListener<T>(listener: (value: T) => void, value: T): void {
   try {
     listener(value);
   } catch (error) {

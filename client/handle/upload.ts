@@ -2,37 +2,43 @@ import { UploadError } from '../../shared/errors.ts';
 import type { UploadOptions } from '../options.ts';
 import type { Platform, SourceReference } from '../ports.ts';
 import { randomId } from '../resume/journal.ts';
-import { Ending } from '../transfer/failure.ts';
+import { UploadEnded } from '../transfer/failure.ts';
 import { Transfer } from '../transfer/transfer.ts';
 import type { CancelOptions, UploadHandle, UploadResult, UploadSnapshot } from './snapshot.ts';
-import { isOver } from './states.ts';
+import { isFinal } from './states.ts';
 import { Tracker } from './tracker.ts';
 
-/** Lets uploads in, a few at a time. */
-export interface Gate {
-  /** Resolves with how to leave. @throws the reason of the signal */
-  enter(id: string, signal: AbortSignal): Promise<() => void>;
+/** Limits how many uploads run at once. */
+export interface ConcurrencyLimiter {
+  /** Resolves to a release function when the upload may run. @throws the reason of the signal */
+  acquire(id: string, signal: AbortSignal): Promise<() => void>;
 }
 
 /**
- * Starts at once, or when the gate lets it in.
+ * Starts an upload, at once or when the limiter allows it.
  *
- * @throws TypeError when the endpoint is not an http address, or a number makes no sense
+ * @throws TypeError when the endpoint is not an http address, or a number is invalid
  */
-export function startUpload(reference: SourceReference, options: UploadOptions, platform: Platform, gate?: Gate): UploadHandle {
-  return new Handle(reference, checkOptions(options, platform), platform, gate);
+export function startUpload(
+  reference: SourceReference,
+  options: UploadOptions,
+  platform: Platform,
+  limiter?: ConcurrencyLimiter,
+): UploadHandle {
+  return new Handle(reference, checkOptions(options, platform), platform, limiter);
 }
 
-/** @throws TypeError */
+/** Resolves the endpoint and checks numbers. @throws TypeError */
 export function checkOptions<T extends UploadOptions>(options: T, platform: Pick<Platform, 'baseUrl'>): T & { endpoint: string } {
   const endpoint = new URL(options.endpoint, platform.baseUrl);
   if (endpoint.protocol !== 'http:' && endpoint.protocol !== 'https:') throw new TypeError(`“${endpoint.href}” is not an http address.`);
-  // Resolved addresses would carry it along, and the server never sees it.
+  // The server never receives a fragment, but addresses resolved from the endpoint would keep it.
   endpoint.hash = '';
   const { chunkSize, budgetMs, timeouts = {} } = options;
-  if (typeof chunkSize === 'number' && !(chunkSize >= 1)) throw new TypeError('`chunkSize` is a number of bytes, or “adaptive”.');
+  if (typeof chunkSize === 'number' && !(chunkSize >= 1))
+    throw new TypeError('`chunkSize` must be a number of bytes of at least 1, or “adaptive”.');
   for (const [name, ms] of Object.entries({ budgetMs, ...timeouts })) {
-    if (ms !== undefined && !(ms >= 0)) throw new TypeError(`\`${name}\` is a number of milliseconds.`);
+    if (ms !== undefined && !(ms >= 0)) throw new TypeError(`\`${name}\` must be a number of milliseconds of at least 0.`);
   }
   return { ...options, endpoint: endpoint.href };
 }
@@ -41,29 +47,34 @@ class Handle implements UploadHandle {
   readonly done: Promise<UploadResult>;
   readonly #tracker: Tracker;
   readonly #transfer: Transfer;
-  readonly #gate: Gate | undefined;
+  readonly #limiter: ConcurrencyLimiter | undefined;
   readonly #id = randomId();
-  readonly #settle: { resolve: (result: UploadResult) => void; reject: (error: UploadError) => void };
+  readonly #outcome: { resolve: (result: UploadResult) => void; reject: (error: UploadError) => void };
   readonly #signal: AbortSignal | undefined;
   #controller = new AbortController();
-  /** One run after the other: a new one starts when the one before has let go of the lock. */
+  /** Runs follow each other: a run starts after the previous one has released its lock. */
   #running: Promise<void> = Promise.resolve();
   #cancelling: Promise<void> | undefined;
 
-  constructor(reference: SourceReference, options: UploadOptions & { endpoint: string }, platform: Platform, gate: Gate | undefined) {
+  constructor(
+    reference: SourceReference,
+    options: UploadOptions & { endpoint: string },
+    platform: Platform,
+    limiter: ConcurrencyLimiter | undefined,
+  ) {
     const { name = reference.name, endpoint, signal } = options;
-    this.#tracker = new Tracker(this.#id, name, reference.size, gate === undefined ? 'preparing' : 'queued');
+    this.#tracker = new Tracker(this.#id, name, reference.size, limiter === undefined ? 'preparing' : 'queued');
     this.#transfer = new Transfer(reference, endpoint, options, platform, this.#tracker);
-    this.#gate = gate;
+    this.#limiter = limiter;
     const { promise, resolve, reject } = Promise.withResolvers<UploadResult>();
-    // Who looks only at snapshots must not get a process killed by a rejection nobody listens to.
+    // An application that uses only snapshots must not be ended by an unhandled rejection.
     promise.catch(() => {});
     this.done = promise;
-    this.#settle = { resolve, reject };
+    this.#outcome = { resolve, reject };
     this.#signal = signal;
     signal?.addEventListener('abort', this.#onAbort, { once: true });
     if (signal?.aborted) this.#onAbort();
-    else this.#go();
+    else this.#start();
   }
 
   get snapshot(): UploadSnapshot {
@@ -75,13 +86,13 @@ class Handle implements UploadHandle {
   }
 
   pause(): void {
-    if (!this.#tracker.move({ state: 'paused' })) return;
+    if (!this.#tracker.transition({ state: 'paused' })) return;
     this.#controller.abort(new DOMException('The upload was paused.', 'AbortError'));
   }
 
   resume(): void {
-    if (this.#tracker.state === 'waiting') this.#transfer.tryNow();
-    else if (this.#tracker.state === 'paused') this.#go();
+    if (this.#tracker.state === 'waiting') this.#transfer.retryNow();
+    else if (this.#tracker.state === 'paused') this.#start();
   }
 
   cancel({ deleteRemote = false }: CancelOptions = {}): Promise<void> {
@@ -89,17 +100,17 @@ class Handle implements UploadHandle {
     return this.#cancelling;
   }
 
-  /** Every change from now on, the last one included; slow readers miss what came between, never the end. */
+  /** Yields the snapshot now and after changes. A slow reader misses intermediate snapshots, but never the last. */
   async *[Symbol.asyncIterator](): AsyncGenerator<UploadSnapshot, void, void> {
     let changed = Promise.withResolvers<void>();
     const stop = this.subscribe(() => changed.resolve());
     try {
-      for (let told: UploadSnapshot | undefined; ; ) {
+      for (let last: UploadSnapshot | undefined; ; ) {
         const { snapshot } = this;
-        if (snapshot !== told) yield snapshot;
-        told = snapshot;
-        if (isOver(snapshot.state)) return;
-        if (this.snapshot === told) await changed.promise;
+        if (snapshot !== last) yield snapshot;
+        last = snapshot;
+        if (isFinal(snapshot.state)) return;
+        if (this.snapshot === last) await changed.promise;
         changed = Promise.withResolvers();
       }
     } finally {
@@ -109,42 +120,42 @@ class Handle implements UploadHandle {
 
   readonly #onAbort = () => void this.cancel();
 
-  #go(): void {
+  #start(): void {
     const controller = new AbortController();
     this.#controller = controller;
-    this.#tracker.move({ state: this.#gate === undefined ? 'preparing' : 'queued' });
+    this.#tracker.transition({ state: this.#limiter === undefined ? 'preparing' : 'queued' });
     this.#running = this.#running.then(() => this.#run(controller.signal));
   }
 
   async #run(signal: AbortSignal): Promise<void> {
     try {
       signal.throwIfAborted();
-      const leave = await this.#gate?.enter(this.#id, signal);
+      const release = await this.#limiter?.acquire(this.#id, signal);
       let result: UploadResult;
       try {
         result = await this.#transfer.run(signal);
       } finally {
-        leave?.();
+        release?.();
       }
-      const attached = result.result === undefined ? {} : { result: result.result };
-      if (!this.#tracker.move({ state: 'accepted', url: result.url, ...attached })) return;
+      const withResult = result.result === undefined ? {} : { result: result.result };
+      if (!this.#tracker.transition({ state: 'accepted', url: result.url, ...withResult })) return;
       await this.#close();
-      this.#settle.resolve(result);
+      this.#outcome.resolve(result);
     } catch (error) {
-      // Paused or cancelled: whoever did it has said so.
+      // `pause` or `cancel` has already changed the state.
       if (signal.aborted) return;
-      const { state, error: reason } = error instanceof Ending ? error : new Ending('failed', unexpected(error));
-      if (!this.#tracker.move({ state, error: reason })) return;
+      const { state, error: reason } = error instanceof UploadEnded ? error : new UploadEnded('failed', unexpectedError(error));
+      if (!this.#tracker.transition({ state, error: reason })) return;
       await this.#close();
-      this.#settle.reject(reason);
+      this.#outcome.reject(reason);
     }
   }
 
   #cancel(deleteRemote: boolean): Promise<void> {
     const error = new UploadError('ERR_CANCELLED');
-    if (!this.#tracker.move({ state: 'cancelled', error })) return Promise.resolve();
+    if (!this.#tracker.transition({ state: 'cancelled', error })) return Promise.resolve();
     this.#controller.abort(error);
-    this.#settle.reject(error);
+    this.#outcome.reject(error);
     const discarded = this.#running.then(async () => {
       try {
         await this.#transfer.discard(deleteRemote);
@@ -162,6 +173,6 @@ class Handle implements UploadHandle {
   }
 }
 
-function unexpected(cause: unknown): UploadError {
+function unexpectedError(cause: unknown): UploadError {
   return cause instanceof UploadError ? cause : new UploadError('ERR_UNEXPECTED_RESPONSE', { cause });
 }

@@ -2,11 +2,11 @@ import type { QueueOptions, UploadOptions } from '../options.ts';
 import type { UploadQueue } from './queue.ts';
 import type { UploadHandle } from './snapshot.ts';
 
-/** What every upload of an application has in common. What belongs to one file is given with it. */
+/** Options that all uploads of an application share. Options of a single file are left out. */
 export type UploaderDefaults = Omit<QueueOptions, 'name' | 'type' | 'relativePath'>;
 
 /**
- * `upload` and `createQueue` with defaults. Both can be taken out of the object.
+ * `upload` and `createQueue` with defaults. Both may be destructured from the object.
  *
  * @example
  * ```ts
@@ -17,22 +17,22 @@ export type UploaderDefaults = Omit<QueueOptions, 'name' | 'type' | 'relativePat
  */
 export interface Uploader<Source> {
   /**
-   * Starts at once, as the function `upload` does.
+   * Starts an upload, as the function `upload` does.
    *
    * @param options replace the defaults of the same name; `metadata` and `timeouts` are merged key by key. @default {}
-   * @throws TypeError for a source, endpoint or number that makes no sense
+   * @throws TypeError for an invalid source, endpoint or number
    */
   readonly upload: (source: Source, options?: Partial<UploadOptions>) => UploadHandle;
   /**
-   * Makes a queue, as the function `createQueue` does.
+   * Creates a queue, as the function `createQueue` does.
    *
    * @param options as for `upload`, with `concurrency`. @default {}
-   * @throws TypeError for an endpoint or number that makes no sense
+   * @throws TypeError for an invalid endpoint or number
    */
   readonly queue: (options?: Partial<QueueOptions>) => UploadQueue<Source>;
 }
 
-/** Binds the two functions of a platform. */
+/** Binds defaults to the two functions of a platform. */
 export function bindUploader<Source>(
   defaults: UploaderDefaults,
   upload: (source: Source, options: UploadOptions) => UploadHandle,
@@ -44,11 +44,11 @@ export function bindUploader<Source>(
   };
 }
 
-/** An option that is there and undefined counts as not given, as it does where there are no defaults. */
+/** Merges options into the defaults. An option that is undefined counts as absent. */
 function withDefaults(defaults: UploaderDefaults, options: Partial<QueueOptions>): QueueOptions {
-  const given = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Partial<QueueOptions>;
-  const merged: QueueOptions = { ...defaults, ...given };
-  if (defaults.metadata && given.metadata) merged.metadata = { ...defaults.metadata, ...given.metadata };
-  if (defaults.timeouts && given.timeouts) merged.timeouts = { ...defaults.timeouts, ...given.timeouts };
+  const defined = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Partial<QueueOptions>;
+  const merged: QueueOptions = { ...defaults, ...defined };
+  if (defaults.metadata && defined.metadata) merged.metadata = { ...defaults.metadata, ...defined.metadata };
+  if (defaults.timeouts && defined.timeouts) merged.timeouts = { ...defaults.timeouts, ...defined.timeouts };
   return merged;
 }

@@ -1,4 +1,4 @@
-// Connections for `http.ts`, on networks that come and go while nobody tells Node.
+// Connections for `http.ts`. Node reports no network changes, so this file detects dead connections itself.
 import { type AgentOptions, Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import { connect, type Socket, type TcpNetConnectOpts } from 'node:net';
@@ -6,72 +6,72 @@ import { networkInterfaces } from 'node:os';
 import type { Duplex } from 'node:stream';
 
 /**
- * The system asks again after 1, 2, 4, 8 and 16 s of silence: a network that is back would not be noticed for as long. So
- * another connection is begun beside the one that does not come about, and the first to come about is taken.
+ * The operating system repeats a connection request after 1, 2, 4, 8 and 16 s, so it could take 16 s to notice that the network is
+ * back. So this file opens another connection every 3 s and uses the first that succeeds.
  */
 const ANOTHER_EVERY_MS = 3000;
-const MOST_AT_ONCE = 10;
-const LOOK_EVERY_MS = 1000;
+const MAX_AT_ONCE = 10;
+const CHECK_EVERY_MS = 1000;
 
 type OnConnection = (error: Error | null, stream: Duplex) => void;
 
 export function httpAgent(): HttpAgent {
-  return new Http({ keepAlive: true });
+  return new RacingHttpAgent({ keepAlive: true });
 }
 
 export function httpsAgent(): HttpsAgent {
-  return new Https({ keepAlive: true });
+  return new RacingHttpsAgent({ keepAlive: true });
 }
 
-class Http extends HttpAgent {
-  // Types of Node 24: `ClientRequestArgs`; what an agent passes is what `net` takes.
+class RacingHttpAgent extends HttpAgent {
+  // Node 24 types the options as `ClientRequestArgs`, but agents pass the options of `net.connect`.
   override createConnection(options: AgentOptions, callback?: OnConnection): undefined {
-    race(options as TcpNetConnectOpts, (error, socket) => callback?.(error, socket));
+    connectRacing(options as TcpNetConnectOpts, (error, socket) => callback?.(error, socket));
   }
 }
 
-class Https extends HttpsAgent {
+class RacingHttpsAgent extends HttpsAgent {
   override createConnection(options: AgentOptions, callback?: OnConnection): undefined {
-    race(options as TcpNetConnectOpts, (error, socket) => {
+    connectRacing(options as TcpNetConnectOpts, (error, socket) => {
       if (error) return callback?.(error, socket);
       const secured = super.createConnection({ ...options, socket } as AgentOptions) as Socket;
-      const address = watchable.get(socket);
-      if (address) watchable.set(secured, address);
+      const address = localAddresses.get(socket);
+      if (address) localAddresses.set(secured, address);
       callback?.(null, secured);
     });
   }
 }
 
-/** While none has come about they do not keep the process running: whoever waits for one has a timer that does. */
-function race(options: TcpNetConnectOpts, callback: (error: Error | null, socket: Socket) => void): void {
+/** Connection attempts do not keep the process running: the request that waits for them has a timer that does. */
+function connectRacing(options: TcpNetConnectOpts, callback: (error: Error | null, socket: Socket) => void): void {
   const racers = new Set<Socket>();
   let isOver = false;
-  const end = (error: Error | null, socket: Socket) => {
+  const finish = (error: Error | null, socket: Socket) => {
     if (isOver) return;
     isOver = true;
     clearInterval(timer);
     for (const other of racers) if (other !== socket) other.destroy();
-    if (error === null) watchable.set(socket.ref(), new LocalAddress(socket.localAddress ?? ''));
+    if (error === null) localAddresses.set(socket.ref(), new LocalAddress(socket.localAddress ?? ''));
     callback(error, socket);
   };
-  const begin = () => {
+  const connectOnce = () => {
     const socket = connect(options).unref();
     racers.add(socket);
-    const fail = (error: Error) => end(error, socket);
+    const fail = (error: Error) => finish(error, socket);
     socket.once('error', fail);
     socket.once('connect', () => {
       socket.off('error', fail);
-      end(null, socket);
+      finish(null, socket);
     });
-    // One that lost the race may still have something to say.
+    // A socket that lost the race may still emit errors.
     socket.on('error', () => {});
-    if (racers.size >= MOST_AT_ONCE) clearInterval(timer);
+    if (racers.size >= MAX_AT_ONCE) clearInterval(timer);
   };
-  const timer = setInterval(begin, ANOTHER_EVERY_MS).unref();
-  begin();
+  const timer = setInterval(connectOnce, ANOTHER_EVERY_MS).unref();
+  connectOnce();
 }
 
-/** The address that a connection has on this device. */
+/** The address of a connection on this device. */
 class LocalAddress {
   readonly #address: string;
   #wasListed = false;
@@ -81,7 +81,7 @@ class LocalAddress {
     this.isGone();
   }
 
-  /** Some of loopback are on no list of the system's, and one of a network that came up just now is on it a moment later. */
+  /** Only an address that was listed before can be gone: loopback addresses may never be listed, and new ones only after a moment. */
   isGone(): boolean {
     const isListed = Object.values(networkInterfaces()).some((list) => list?.some((each) => each.address === this.#address));
     this.#wasListed ||= isListed;
@@ -89,21 +89,21 @@ class LocalAddress {
   }
 }
 
-const watchable = new WeakMap<Socket, LocalAddress>();
+const localAddresses = new WeakMap<Socket, LocalAddress>();
 
 /**
- * Calls once when the address a connection has on this device is gone, as when a phone leaves a Wi-Fi network: whatever is
- * sent over it goes nowhere, and nobody says so. Returns how to stop.
+ * Calls the listener once when the device loses the local address of a connection, as when a phone leaves a Wi-Fi network. Bytes sent
+ * over such a connection are lost without an error. Returns a function that unsubscribes.
  */
 export function onAddressGone(socket: Socket, listener: () => void): () => void {
-  const address = watchable.get(socket);
+  const address = localAddresses.get(socket);
   if (address === undefined) return () => {};
-  const timer = setInterval(look, LOOK_EVERY_MS).unref();
-  function look(): void {
+  const timer = setInterval(check, CHECK_EVERY_MS).unref();
+  function check(): void {
     if (!address?.isGone()) return;
     clearInterval(timer);
     listener();
   }
-  look();
+  check();
   return () => clearInterval(timer);
 }

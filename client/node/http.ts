@@ -3,12 +3,12 @@ import { type Agent as HttpsAgent, request as httpsRequest } from 'node:https';
 import { type RequestBody, type Transport, TransportError, type TransportRequest, type TransportResponse } from '../ports.ts';
 import { httpAgent, httpsAgent, onAddressGone } from './connect.ts';
 
-/** Read ahead of what is being written, so that disk and network work at the same time. */
+/** Size of a piece. One piece is read while the previous one is sent, so that disk and network work at the same time. */
 const PIECE_BYTES = 512 * 1024;
-/** An answer of a tus server is a few hundred bytes; what is longer is a proxy's page, of which the start will do. */
+/** A response of a tus server has a few hundred bytes. A longer one is a proxy's page, of which the start is enough. */
 const MAX_ANSWER_BYTES = 256 * 1024;
 
-/** The system never got as far as a connection. */
+/** Error codes of connections that could not be established. */
 const UNREACHABLE = new Set([
   'ECONNREFUSED',
   'ENOTFOUND',
@@ -21,10 +21,10 @@ const UNREACHABLE = new Set([
   'EADDRNOTAVAIL',
   'ERR_SOCKET_CONNECTION_TIMEOUT',
 ]);
-/** Certificates nobody vouches for, and what is no TLS at all. A broken connection is not among them. */
-const HOPELESS = /^(?:CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|ERR_TLS_|ERR_SSL_|ERR_INVALID_|HOSTNAME_MISMATCH|INVALID_CA|EPROTO)/;
+/** Error codes of untrusted certificates and of servers that do not speak TLS. Broken connections have other codes. */
+const PERMANENT = /^(?:CERT_|UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|ERR_TLS_|ERR_SSL_|ERR_INVALID_|HOSTNAME_MISMATCH|INVALID_CA|EPROTO)/;
 
-/** Bodies are streamed from the source in constant memory; connections are kept and shared by uploads of one process. */
+/** Streams bodies from the source in constant memory. All uploads of the process share its connections. */
 export function nodeTransport(): Transport {
   const agents = { 'http:': httpAgent(), 'https:': httpsAgent() };
   return {
@@ -34,7 +34,7 @@ export function nodeTransport(): Transport {
         try {
           return await exchange.answer();
         } catch (error) {
-          // The server closed a kept connection just as it was used again. Nothing was read of this request.
+          // The server closed a kept-alive connection just as this request reused it, and read nothing of the request.
           if (!exchange.wasStale || message.signal.aborted) throw error;
         }
       }
@@ -66,11 +66,13 @@ class Exchange {
       url.protocol === 'https:'
         ? httpsRequest(url, { method, headers, agent: agents['https:'] })
         : httpRequest(url, { method, headers, agent: agents['http:'] });
-    // Without this a body goes out in small packets that wait for each other's acknowledgement.
+    // Without this, small packets of a body wait for the acknowledgement of earlier packets.
     this.#request.setNoDelay(true);
   }
 
-  /** A kept connection that broke before anything came of it: worth a new one at once, and safe, as no answer had begun. */
+  /**
+   * A reused connection broke before a response began. The request may be repeated at once if the server cannot have stored bytes of it.
+   */
   get wasStale(): boolean {
     const isRepeatable = this.#message.method !== 'PATCH' || this.#sent === 0;
     return this.#request.reusedSocket && !this.#hasAnswer && isRepeatable;
@@ -87,33 +89,33 @@ class Exchange {
       request.destroy();
     };
     signal.addEventListener('abort', abort, { once: true });
-    let forget = () => {};
+    let unsubscribe = () => {};
     request.once('socket', (socket) => {
       if (!socket.connecting) this.#hasConnected = true;
       else socket.once('connect', () => (this.#hasConnected = true));
-      forget = onAddressGone(socket, () => request.destroy(new Error('The address of this device changed.')));
+      unsubscribe = onAddressGone(socket, () => request.destroy(new Error('The address of this device changed.')));
     });
     request.once('response', (response) => {
       this.#hasAnswer = true;
-      readAnswer(response).then(resolve, (error) => reject(this.#broken(error)));
+      readAnswer(response).then(resolve, (error) => reject(this.#toTransportError(error)));
     });
-    // More than one can come, of the socket and of a write.
+    // The socket and a write may both emit an error.
     request.on('error', (error) => {
-      if (!this.#hasAnswer) reject(this.#broken(error));
+      if (!this.#hasAnswer) reject(this.#toTransportError(error));
     });
     try {
       if (body === undefined || body.size === 0) request.end();
       else this.#write(body).catch(reject);
       return await promise;
     } finally {
-      forget();
+      unsubscribe();
       signal.removeEventListener('abort', abort);
-      // Answered in the middle of the body: the rest is not wanted, and the connection can't be used again.
+      // The response came before the end of the body. The server does not want the rest, and the connection cannot be reused.
       if (!request.writableFinished) request.destroy();
     }
   }
 
-  /** Stops quietly when the answer came early or the connection broke: that is told elsewhere. @throws what `read` throws */
+  /** Returns silently when the response came early or the connection broke, which `answer` reports. @throws what `read` throws */
   async #write(body: RequestBody): Promise<void> {
     const request = this.#request;
     const piece = (start: number) => body.read(start, Math.min(start + PIECE_BYTES, body.size));
@@ -130,7 +132,7 @@ class Exchange {
       });
       if (end < body.size) {
         next = piece(end);
-        // It is looked at only once the piece before it is out; by then the request may be over.
+        // The next piece is awaited only after this one is sent. Until then its rejection must not count as unhandled.
         next.catch(() => {});
       }
       if (!(await written)) return;
@@ -141,15 +143,15 @@ class Exchange {
     request.end();
   }
 
-  #broken(error: Error & { code?: string }): TransportError {
+  #toTransportError(error: Error & { code?: string }): TransportError {
     const code = error.code ?? '';
     const isUnreachable = UNREACHABLE.has(code) || !this.#hasConnected;
-    const isHopeless = HOPELESS.test(code);
-    const detail = isHopeless ? error.message : explained(code, new URL(this.#message.url));
+    const isPermanent = PERMANENT.test(code);
+    const detail = isPermanent ? error.message : describeError(code, new URL(this.#message.url));
     const isUnknownHost = code === 'ENOTFOUND';
     return new TransportError(error.message, {
       isUnreachable,
-      isHopeless,
+      isPermanent,
       isUnknownHost,
       ...(detail === undefined ? {} : { detail }),
       cause: error,
@@ -157,8 +159,8 @@ class Exchange {
   }
 }
 
-/** What the system says, in words for whoever typed the address. */
-function explained(code: string, { hostname, host }: URL): string | undefined {
+/** Describes a system error for the person who typed the address. */
+function describeError(code: string, { hostname, host }: URL): string | undefined {
   switch (code) {
     case 'ENOTFOUND':
       return `There is no host “${hostname}”.`;
@@ -179,11 +181,11 @@ function explained(code: string, { hostname, host }: URL): string | undefined {
   return undefined;
 }
 
-/** @throws Error when the connection breaks before the answer is whole */
+/** @throws Error when the connection breaks before the response is complete */
 async function readAnswer(response: IncomingMessage): Promise<TransportResponse> {
   const chunks: Buffer[] = [];
   let size = 0;
-  // Throws when the connection ends early, which the bare `end` event would never tell.
+  // The iterator throws when the connection ends early, which the `end` event does not report.
   for await (const chunk of response as AsyncIterable<Buffer>) {
     size += chunk.length;
     if (size <= MAX_ANSWER_BYTES) chunks.push(chunk);

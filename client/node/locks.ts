@@ -6,24 +6,24 @@ import { join } from 'node:path';
 import type { Locks } from '../ports.ts';
 import { pause } from '../transfer/pause.ts';
 
-/** For the moment between a holder's end and the next one's beginning. */
+/** Longest pause before the next attempt to acquire a free lock. */
 const RETRY_MS = 200;
 
 /**
- * A lock is an address a process listens on: nobody else can, and it is free the moment the process is gone, however it
- * went. Who waits is connected to it and so hears of the end. A lock that can't be had for another reason is none: two
- * processes on one file are kept apart by the server too, only less kindly.
+ * A lock is a local socket address. Only one process can listen on it, and the operating system frees it when that process ends in
+ * any way. A waiting process connects to the address and learns from the closed connection that the lock is free. When listening
+ * fails for another reason, the upload runs without a lock; the server still keeps two senders of one file apart.
  */
 export const nodeLocks: Locks = {
   async acquire(name: string, signal: AbortSignal, onWaiting: () => void): Promise<() => void> {
     const address = addressOf(name);
-    for (let hasWaited = false; ; hasWaited = true) {
+    for (let isWaiting = false; ; isWaiting = true) {
       signal.throwIfAborted();
       const release = await listen(address);
       if (release === 'failed') return () => {};
       if (release !== 'taken') return release;
-      if (!hasWaited) onWaiting();
-      if (!(await holderEnded(address, signal))) rmSync(address, { force: true });
+      if (!isWaiting) onWaiting();
+      if (!(await awaitHolder(address, signal))) rmSync(address, { force: true });
       await pause(Math.random() * RETRY_MS, signal);
     }
   },
@@ -34,7 +34,7 @@ function addressOf(name: string): string {
   const id = `landfall-${user}-${createHash('sha256').update(name).digest('hex').slice(0, 24)}`;
   switch (process.platform) {
     case 'linux':
-      // The abstract namespace: no file is left behind.
+      // The abstract namespace leaves no file behind.
       return `\0${id}`;
     case 'win32':
       return `\\\\.\\pipe\\${id}`;
@@ -64,8 +64,8 @@ function listen(address: string): Promise<(() => void) | 'taken' | 'failed'> {
   });
 }
 
-/** True when the holder let go or died; false when nobody listens there, and only a file is left. */
-function holderEnded(address: string, signal: AbortSignal): Promise<boolean> {
+/** Resolves to true when the holder released the lock or died, and to false when no process listens and only a file is left. */
+function awaitHolder(address: string, signal: AbortSignal): Promise<boolean> {
   return new Promise((resolve, reject) => {
     const socket = connect(address);
     const abort = () => {

@@ -9,10 +9,10 @@ import { StreamSource, type UploadStream } from './stream-source.ts';
 /** A path, a `file:` URL, bytes, or a stream with a name. */
 export type NodeSource = string | URL | Uint8Array | UploadStream;
 
-/** Asking the system for each piece that is read would cost more than reading it. */
-const LOOK_EVERY_MS = 1000;
+/** Checking the file after every piece would cost more than reading it. */
+const CHECK_EVERY_MS = 1000;
 
-/** @throws TypeError for what is none of them */
+/** @throws TypeError for any other value */
 export function nodeSource(source: NodeSource): SourceReference {
   if (typeof source === 'string' || source instanceof URL) {
     const path = resolve(typeof source === 'string' ? source : fileURLToPath(source));
@@ -25,7 +25,7 @@ export function nodeSource(source: NodeSource): SourceReference {
   throw new TypeError('Node can send a path, a file: URL, a Uint8Array, or { stream, name }.');
 }
 
-/** For the totals of a queue; what is wrong with the file is told when it is opened. */
+/** For the totals of a queue. Errors of the file are reported when it is opened. */
 function sizeOf(path: string): number | null {
   try {
     return statSync(path).size;
@@ -37,17 +37,17 @@ function sizeOf(path: string): number | null {
 const REASONS: Readonly<Record<string, string>> = {
   ENOENT: 'There is no such file.',
   ENOTDIR: 'There is no such file.',
-  EACCES: 'Reading it is not allowed.',
-  EPERM: 'Reading it is not allowed.',
+  EACCES: 'You do not have permission to read it.',
+  EPERM: 'You do not have permission to read it.',
   EISDIR: 'It is a directory.',
 };
 
 function unreadable(cause: unknown): UploadError {
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
-  return new UploadError('ERR_SOURCE_UNREADABLE', { detail: REASONS[code] ?? `The system says ${code || 'no more'}.`, cause });
+  return new UploadError('ERR_SOURCE_UNREADABLE', { detail: REASONS[code] ?? `The system reported ${code || 'no reason'}.`, cause });
 }
 
-/** Read by position through one open file: what happens to its name while it is sent does not matter. */
+/** Reads by position from one open file, so renaming or deleting the file does not affect the upload. */
 class FileSource implements Source {
   readonly name: string;
   readonly type = '';
@@ -56,9 +56,9 @@ class FileSource implements Source {
   readonly path: string;
   readonly isResumable = true;
   readonly #file: FileHandle;
-  /** To fractions of a millisecond, which copies of a file do not keep. */
+  /** With fractions of a millisecond, which copies of a file do not keep. */
   readonly #modifiedAt: number;
-  #lookedAt = 0;
+  #checkedAt = 0;
 
   /** @throws UploadError ERR_SOURCE_UNREADABLE */
   static async open(path: string): Promise<FileSource> {
@@ -94,11 +94,11 @@ class FileSource implements Source {
         if (bytesRead === 0) break;
         filled += bytesRead;
       }
-      await this.#look(end === this.size);
+      await this.#checkUnchanged(end === this.size);
     } catch (error) {
       throw error instanceof UploadError ? error : unreadable(error);
     }
-    if (filled < bytes.length) throw new UploadError('ERR_SOURCE_CHANGED', { detail: 'It became shorter while it was sent.' });
+    if (filled < bytes.length) throw new UploadError('ERR_SOURCE_CHANGED', { detail: 'It became shorter while it was being sent.' });
     return bytes;
   }
 
@@ -108,13 +108,13 @@ class FileSource implements Source {
     await this.#file.close();
   }
 
-  /** A file that is written to while it is sent would arrive as a mixture of both. */
-  async #look(now: boolean): Promise<void> {
-    if (!now && performance.now() - this.#lookedAt < LOOK_EVERY_MS) return;
-    this.#lookedAt = performance.now();
+  /** Detects that the file was written to, since the server would then store a mixture of two versions. */
+  async #checkUnchanged(now: boolean): Promise<void> {
+    if (!now && performance.now() - this.#checkedAt < CHECK_EVERY_MS) return;
+    this.#checkedAt = performance.now();
     const { size, mtimeMs } = await this.#file.stat();
     if (size !== this.size || mtimeMs !== this.#modifiedAt) {
-      throw new UploadError('ERR_SOURCE_CHANGED', { detail: 'It was changed while it was sent.' });
+      throw new UploadError('ERR_SOURCE_CHANGED', { detail: 'It was changed while it was being sent.' });
     }
   }
 }

@@ -5,16 +5,16 @@ import { join } from 'node:path';
 import { parseJson } from '../json.ts';
 import { isResumeRecord, type ResumeRecord, type ResumeStore } from '../resume/store.ts';
 
-/** What of the environment decides where a program keeps its state. */
+/** The environment variables that name the state directory. */
 export interface StateEnvironment {
   XDG_STATE_HOME?: string | undefined;
   LOCALAPPDATA?: string | undefined;
 }
 
-/** XDG Base Directory's state home, and its counterparts on macOS and Windows. */
+/** The state directory of the XDG Base Directory Specification, or its counterpart on macOS and Windows. */
 export function stateDirectory(environment: StateEnvironment = {}, platform: string = process.platform): string {
   const { XDG_STATE_HOME, LOCALAPPDATA } = environment;
-  // The specification has relative paths ignored.
+  // The specification says to ignore relative paths.
   if (XDG_STATE_HOME?.startsWith('/')) return join(XDG_STATE_HOME, 'landfall');
   switch (platform) {
     case 'darwin':
@@ -26,7 +26,7 @@ export function stateDirectory(environment: StateEnvironment = {}, platform: str
   }
 }
 
-/** A file an upload, replaced by rename: a reader finds the old record or the new one, never half of one. */
+/** One file for each upload, replaced by rename, so that a reader never sees half a record. */
 export function nodeStore(directory: string): ResumeStore {
   const folder = join(directory, 'uploads');
   const pathOf = (key: string) => join(folder, `${createHash('sha256').update(key).digest('hex').slice(0, 32)}.json`);
@@ -43,7 +43,7 @@ export function nodeStore(directory: string): ResumeStore {
     },
 
     async put(record: ResumeRecord): Promise<void> {
-      await writeWhole(folder, pathOf(record.key), JSON.stringify(record));
+      await writeAtomically(folder, pathOf(record.key), JSON.stringify(record));
     },
 
     async remove(key: string): Promise<void> {
@@ -52,9 +52,9 @@ export function nodeStore(directory: string): ResumeStore {
   };
 }
 
-/** Writes a file of the state in one act, and durably. @param folder where it is; made where it is not there */
-export async function writeWhole(folder: string, path: string, text: string): Promise<void> {
-  // Whoever knows the address of an upload may write to it: for this user's eyes only.
+/** Writes a file atomically and durably. @param folder the file's folder; created if necessary */
+export async function writeAtomically(folder: string, path: string, text: string): Promise<void> {
+  // Anyone who knows the address of an upload may write to it, so only this user may read the file.
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const draft = `${path}.${randomBytes(6).toString('hex')}.tmp`;
   try {

@@ -13,15 +13,15 @@ import type { Source } from '../ports.ts';
  * ```
  */
 export interface UploadStream {
-  /** A Node or web stream, or anything else that gives bytes. */
+  /** A Node or web stream, or any other iterable of bytes. */
   stream: AsyncIterable<Uint8Array>;
   /** Name of the file. */
   name: string;
-  /** Bytes; left out where the end is not known before it comes. */
+  /** Bytes; absent when the length is not known in advance. */
   size?: number;
 }
 
-/** Holds what was read and not confirmed yet: as much as a chunk. */
+/** Keeps the bytes that were read and not confirmed yet, which are as many as a chunk has. */
 export class StreamSource implements Source {
   readonly name: string;
   readonly type = '';
@@ -29,11 +29,11 @@ export class StreamSource implements Source {
   readonly lastModified = null;
   readonly isResumable = false;
   readonly #iterator: AsyncIterator<Uint8Array>;
-  /** In order; the first one begins at `#start`. */
-  #held: Uint8Array[] = [];
+  /** In order. The first piece begins at `#start`. */
+  #pieces: Uint8Array[] = [];
   #start = 0;
   #end = 0;
-  #isOver = false;
+  #hasEnded = false;
 
   constructor({ stream, name, size }: UploadStream) {
     this.name = name;
@@ -43,19 +43,19 @@ export class StreamSource implements Source {
 
   async read(start: number, end: number): Promise<Uint8Array<ArrayBuffer>> {
     if (start < this.#start) throw new UploadError('ERR_SOURCE_UNREADABLE', { detail: 'A stream can be read only once.' });
-    // One byte further at the end, where a stream that says its size must end.
+    // Reads one byte beyond the declared size, to check that the stream ends there.
     const wanted = end === this.size ? end + 1 : end;
-    while (this.#end < wanted && !this.#isOver) await this.#pull();
+    while (this.#end < wanted && !this.#hasEnded) await this.#readPiece();
     const { size } = this;
-    if (size !== null && (this.#end > size || (this.#isOver && this.#end < size))) {
-      throw new UploadError('ERR_SOURCE_CHANGED', { detail: 'The stream does not have as many bytes as was said.' });
+    if (size !== null && (this.#end > size || (this.#hasEnded && this.#end < size))) {
+      throw new UploadError('ERR_SOURCE_CHANGED', { detail: 'The stream does not have the declared number of bytes.' });
     }
     return this.#copy(start, Math.min(end, this.#end));
   }
 
   release(offset: number): void {
-    for (let first = this.#held[0]; first !== undefined && this.#start + first.length <= offset; first = this.#held[0]) {
-      this.#held.shift();
+    for (let first = this.#pieces[0]; first !== undefined && this.#start + first.length <= offset; first = this.#pieces[0]) {
+      this.#pieces.shift();
       this.#start += first.length;
     }
   }
@@ -64,16 +64,16 @@ export class StreamSource implements Source {
     await this.#iterator.return?.();
   }
 
-  async #pull(): Promise<void> {
+  async #readPiece(): Promise<void> {
     let next: IteratorResult<Uint8Array>;
     try {
       next = await this.#iterator.next();
     } catch (cause) {
       throw new UploadError('ERR_SOURCE_UNREADABLE', { detail: 'The stream failed.', cause });
     }
-    if (next.done) this.#isOver = true;
+    if (next.done) this.#hasEnded = true;
     else if (next.value.length > 0) {
-      this.#held.push(next.value);
+      this.#pieces.push(next.value);
       this.#end += next.value.length;
     }
   }
@@ -81,7 +81,7 @@ export class StreamSource implements Source {
   #copy(start: number, end: number): Uint8Array<ArrayBuffer> {
     const bytes = new Uint8Array(Math.max(end - start, 0));
     let at = this.#start;
-    for (const piece of this.#held) {
+    for (const piece of this.#pieces) {
       const from = Math.max(start - at, 0);
       const to = Math.min(end - at, piece.length);
       if (from < to) bytes.set(piece.subarray(from, to), at + from - start);

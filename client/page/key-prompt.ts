@@ -1,10 +1,10 @@
-// Asks the person for a key, where the server wants one and nothing else says who it is. It is kept for this tab alone.
+// Asks the user for a key when the server requires one. The key is kept for this tab only.
 import { sessionStorageOrNone } from '../browser/optional-apis.ts';
 import { h } from '../element/dom.ts';
 import type { TokenRequest } from '../element/token.ts';
 
-/** Other things may be served beside this page. */
-const STORED = `landfall:key:${location.pathname}`;
+/** Includes the path, because the same origin may serve other pages. */
+const STORAGE_KEY = `landfall:key:${location.pathname}`;
 
 export class KeyPrompt {
   readonly #form: HTMLFormElement;
@@ -13,14 +13,14 @@ export class KeyPrompt {
   });
   readonly #notice = h('p', { class: 'notice', attributes: { role: 'alert', hidden: true } });
   readonly #onAsking: (isAsking: boolean) => void;
-  /** Also where the browser denies storage. */
+  /** Kept in memory too, in case the browser denies storage. */
   #key: string | undefined;
   #entered: ((key: string) => void) | undefined;
 
-  /** @param onAsking before the person is asked, and once he has answered */
+  /** @param onAsking called with true before the user is asked, and with false after the answer */
   constructor(onAsking: (isAsking: boolean) => void) {
     this.#onAsking = onAsking;
-    this.#key = read();
+    this.#key = storedKey();
     this.#form = h(
       'form',
       { class: 'plain', on: { submit: (event) => this.#submit(event) } },
@@ -28,7 +28,7 @@ export class KeyPrompt {
       this.#input,
       this.#notice,
       h('button', { attributes: { type: 'submit' } }, 'Continue'),
-      h('p', {}, 'Whoever runs this server gives out keys. Yours is forgotten when you close this tab.'),
+      h('p', {}, 'Ask the operator of this server for a key. It is forgotten when you close this tab.'),
     );
   }
 
@@ -36,14 +36,14 @@ export class KeyPrompt {
     return this.#form;
   }
 
-  /** As `LandfallUploadElement.getToken`. */
+  /** Implements `LandfallUploadElement.getToken`. */
   async token({ reason }: TokenRequest): Promise<string | undefined> {
     if (reason === 'request') return this.#key;
     const isWrong = this.#key !== undefined;
-    keep('');
+    storeKey('');
     this.#key = undefined;
     this.#notice.hidden = !isWrong;
-    this.#notice.textContent = isWrong ? 'The server does not take this key. Look whether all of it is there, or ask for another.' : '';
+    this.#notice.textContent = isWrong ? 'The server did not accept this key. Check that it is complete, or ask for another one.' : '';
     this.#form.hidden = false;
     this.#onAsking(true);
     this.#input.focus();
@@ -53,17 +53,17 @@ export class KeyPrompt {
     this.#form.hidden = true;
     this.#onAsking(false);
     this.#key = key;
-    keep(key);
+    storeKey(key);
     return key;
   }
 
   #submit(event: Event): void {
     event.preventDefault();
     const key = this.#input.value.trim();
-    // What could never be a header's value is told at once.
+    // A text that no header can carry is refused at once.
     if (!/^[\w.~+/-]+=*$/.test(key)) {
       this.#notice.hidden = false;
-      this.#notice.textContent = 'That is no key: it is one word of letters and digits.';
+      this.#notice.textContent = 'This is not a key. A key is one word of letters and digits.';
       return;
     }
     this.#input.value = '';
@@ -71,17 +71,17 @@ export class KeyPrompt {
   }
 }
 
-function read(): string | undefined {
+function storedKey(): string | undefined {
   try {
-    return sessionStorageOrNone()?.getItem(STORED) || undefined;
+    return sessionStorageOrNone()?.getItem(STORAGE_KEY) || undefined;
   } catch {
     return undefined;
   }
 }
 
-function keep(key: string): void {
+function storeKey(key: string): void {
   try {
-    if (key === '') sessionStorageOrNone()?.removeItem(STORED);
-    else sessionStorageOrNone()?.setItem(STORED, key);
+    if (key === '') sessionStorageOrNone()?.removeItem(STORAGE_KEY);
+    else sessionStorageOrNone()?.setItem(STORAGE_KEY, key);
   } catch {}
 }

@@ -5,7 +5,7 @@ import { showProgressInTitle } from './progress-title.ts';
 const element = document.querySelector('landfall-upload');
 if (element !== null) {
   element.querySelector('form')?.remove();
-  // Files that wait for the key stay in sight.
+  // Keep the element visible while files wait for the key.
   const prompt = new KeyPrompt((isAsking) => {
     element.hidden = isAsking && element.snapshot.uploads.length === 0;
   });

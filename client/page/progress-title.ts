@@ -1,6 +1,6 @@
 import type { QueueSnapshot } from '../handle/queue-snapshot.ts';
 
-/** Seen from another tab, the title is the progress bar. */
+/** Shows the progress in the title of the tab, where it is visible from other tabs. */
 export function showProgressInTitle(element: EventTarget): void {
   const title = document.title;
   element.addEventListener('landfall-progress', (event) => {

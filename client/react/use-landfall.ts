@@ -1,5 +1,5 @@
 'use client';
-// Uploads in a React component: the queue's snapshots are stable, so they are what `useSyncExternalStore` asks for.
+// React hooks. The queue returns the same snapshot until something changes, as `useSyncExternalStore` requires.
 import { useEffect, useMemo, useState, useSyncExternalStore } from 'react';
 import { createQueue, type QueueOptions, type QueueSnapshot, type UploadQueue, type UploadSource } from '../index.ts';
 
@@ -14,15 +14,15 @@ import { createQueue, type QueueOptions, type QueueSnapshot, type UploadQueue, t
  * ```
  */
 export interface LandfallUploads extends QueueSnapshot {
-  /** To add files, to stop and go on, to change the order. The same object in every render. */
+  /** To add, pause, resume and reorder uploads. The same object in every render. */
   readonly queue: UploadQueue<UploadSource>;
 }
 
 /**
- * A queue that lives with the component. Unmounting pauses it; the same files go on from where they were when they are added
- * again. For uploads that outlive a component, keep a queue outside of it and show that with `useQueue`.
+ * Creates a queue that lives as long as the component. Unmounting pauses the queue; adding the same files again resumes them. For
+ * uploads that outlive a component, create a queue outside and show it with `useQueue`.
  *
- * @param options read at the first render only: give headers that change as a function
+ * @param options used at the first render only, so headers that change must be a function
  * @throws TypeError as `createQueue`
  *
  * @example
@@ -47,7 +47,7 @@ export interface LandfallUploads extends QueueSnapshot {
 export function useLandfall(options: QueueOptions): LandfallUploads {
   const [queue] = useState(() => createQueue(options));
   useEffect(() => {
-    // React may take a component away and bring the same one back: its strict mode does at once.
+    // React may unmount a component and mount it again; its strict mode does so immediately.
     queue.resume();
     return () => queue.pause();
   }, [queue]);
@@ -55,8 +55,8 @@ export function useLandfall(options: QueueOptions): LandfallUploads {
 }
 
 /**
- * Shows a queue that lives outside of the component. It renders again at each change of state, and ten times a second at most while
- * bytes move.
+ * Shows a queue that was created outside of the component. The component renders after each change of state, and for progress at
+ * most ten times a second.
  *
  * @example
  * ```tsx

@@ -4,10 +4,10 @@ import { GuardedHttp } from '../transfer/guarded-http.ts';
 import { terminate } from '../transfer/termination.ts';
 import type { ResumeRecord, ResumeStore } from './store.ts';
 
-/** Servers expire unfinished uploads long before. */
+/** Servers expire unfinished uploads long before this. */
 const FORGET_AFTER_MS = 30 * 24 * 60 * 60_000;
 
-/** The latest first. Records nobody came back for are swept on the way. */
+/** Lists records, the latest first, and removes those older than 30 days. */
 export async function interruptedIn(store: ResumeStore): Promise<ResumeRecord[]> {
   const records = await store.list();
   const isStale = ({ updatedAt }: ResumeRecord) => !(Date.now() - Date.parse(updatedAt) < FORGET_AFTER_MS);
@@ -16,7 +16,7 @@ export async function interruptedIn(store: ResumeStore): Promise<ResumeRecord[]>
 }
 
 /**
- * How an unfinished upload is discarded. The other options are those of `upload`, for the request that deletes it.
+ * How an unfinished upload is discarded. The other options are those of `upload`, and apply to the request that deletes it.
  *
  * @example
  * ```ts
@@ -26,14 +26,14 @@ export async function interruptedIn(store: ResumeStore): Promise<ResumeRecord[]>
  * ```
  */
 export interface ForgetOptions extends Pick<UploadOptions, 'store' | 'headers' | 'timeouts' | 'withCredentials'> {
-  /** Also delete what the server has of it; otherwise that expires by itself. @default false */
+  /** Also delete the upload on the server, where it otherwise expires. @default false */
   deleteRemote?: boolean;
 }
 
 /**
- * The record goes first, whatever becomes of the server's part.
+ * Removes the record first, so that it is gone even when the server cannot be reached.
  *
- * @throws UploadError when `deleteRemote` was asked and the server could not be made to delete it; and what the store throws
+ * @throws UploadError when `deleteRemote` was set and the server did not delete the upload; errors of the store
  */
 export async function forgetRecord(record: ResumeRecord, options: ForgetOptions, platform: Platform): Promise<void> {
   const { store = platform.store, deleteRemote = false } = options;

@@ -4,18 +4,22 @@ import type { Checkpoint, Crc32 } from '../transfer/checksum.ts';
 import type { ResumeRecord, ResumeStore } from './store.ts';
 
 const SAMPLE_BYTES = 64 * 1024;
-/** Often enough that a later visit knows how far it came and reads little again, seldom enough to cost nothing. */
-const KEEP_EVERY_MS = 1000;
+/** Often enough for a later visit to show the progress and to read little again; seldom enough to cost nothing. */
+const WRITE_EVERY_MS = 1000;
 
-/** The same file to the same place, whoever asks when. Null for a source that a later visit can't know again. */
+/** Identifies the same file sent to the same endpoint, in every visit. Null for a source that a later visit cannot open again. */
 export function resumeKey(endpoint: string, source: Source, name: string, fingerprint: string): string | null {
   if (!source.isResumable || source.size === null) return null;
   const { size, lastModified, path = '', relativePath = '' } = source;
-  // Bytes without a time of modification are told apart by what they are.
+  // Without a time of modification the content tells sources apart.
   return JSON.stringify([endpoint, name, size, lastModified ?? fingerprint, path, relativePath]);
 }
 
-/** Of head, middle and tail, at most 192 KiB read. Not against forgery: it is the sender's own file. @throws what `read` throws */
+/**
+ * CRC-32 of head, middle and tail; reads at most 192 KiB. Detects changes, not forgery: the file is the sender's own.
+ *
+ * @throws what `read` throws
+ */
 export async function fingerprintOf(source: Pick<Source, 'size' | 'read'>, crc32: Crc32): Promise<string> {
   const size = source.size ?? 0;
   const last = Math.max(size - SAMPLE_BYTES, 0);
@@ -29,37 +33,37 @@ export async function fingerprintOf(source: Pick<Source, 'size' | 'read'>, crc32
 }
 
 export interface JournalOptions {
-  /** Undefined: kept for the life of this handle only. */
+  /** Undefined: the upload can be resumed by this handle only. */
   store: ResumeStore | undefined;
   key: string | null;
   endpoint: string;
   name: string;
   source: Source;
   fingerprint: string;
-  /** What the creation tells of it. */
+  /** `Upload-Metadata` of the creation. */
   metadata: Readonly<Record<string, string>>;
 }
 
 /**
- * What this upload needs to go on, written down. A store that fails costs the resumption, never the upload, so nothing
- * here throws on its account.
+ * The resume record of one upload. When the store fails, the upload continues and only cannot be resumed later, so no method throws
+ * an error of the store.
  */
 export class Journal {
   readonly #store: ResumeStore | undefined;
   readonly #draft: Omit<ResumeRecord, 'url' | 'idempotencyKey' | 'metadata' | 'confirmed' | 'checksum' | 'updatedAt'>;
-  readonly #wanted: Readonly<Record<string, string>>;
+  readonly #requestedMetadata: Readonly<Record<string, string>>;
   #metadata: Readonly<Record<string, string>>;
   #url: string | null = null;
   #idempotencyKey = randomId();
   #confirmed = 0;
   #checkpoint: Checkpoint | undefined;
-  #isAsked = false;
-  #keptAt = 0;
+  #isCreationRequested = false;
+  #writtenAt = 0;
   #writing: Promise<void> = Promise.resolve();
 
   constructor({ store, key, endpoint, name, source, fingerprint, metadata }: JournalOptions) {
     this.#store = key === null ? undefined : store;
-    this.#wanted = metadata;
+    this.#requestedMetadata = metadata;
     this.#metadata = metadata;
     const { size, lastModified, path, relativePath } = source;
     this.#draft = {
@@ -76,7 +80,7 @@ export class Journal {
     };
   }
 
-  /** What to hold a lock on; undefined where nothing is shared. */
+  /** Name of the lock for this upload; undefined when no other tab or process can see the record. */
   get lockName(): string | undefined {
     return this.#store === undefined ? undefined : this.#draft.key;
   }
@@ -89,14 +93,14 @@ export class Journal {
     return this.#idempotencyKey;
   }
 
-  /** What goes with the key: as the creation was asked for first, whatever is wanted by now. */
+  /** Metadata of the first creation request. A repeated request must carry the same metadata under the same `Idempotency-Key`. */
   get metadata(): Readonly<Record<string, string>> {
     return this.#metadata;
   }
 
-  /** The creation was asked for and may have happened, answered or not. */
-  get isAsked(): boolean {
-    return this.#isAsked;
+  /** The creation was requested, so the upload may exist on the server even without a response. */
+  get isCreationRequested(): boolean {
+    return this.#isCreationRequested;
   }
 
   get checkpoint(): Checkpoint | undefined {
@@ -104,29 +108,29 @@ export class Journal {
   }
 
   /**
-   * Takes over what an earlier visit, or whoever held the lock, left. What was seen before is not forgotten when the record
-   * is gone meanwhile: the upload has ended then, and its address tells how.
+   * Loads the record that an earlier visit or the last lock holder wrote. When the record is gone, the values of the previous `load`
+   * stay: the upload has ended, and its address tells the verdict.
    *
-   * @throws UploadError ERR_SOURCE_CHANGED when it is of another content; the record is gone then
+   * @throws UploadError ERR_SOURCE_CHANGED when the content of the file changed; removes the record
    */
-  async recall(): Promise<void> {
+  async load(): Promise<void> {
     const { key, size, fingerprint } = this.#draft;
     const record = await this.#read(key);
     if (record === undefined || record.size !== size) return;
     if (record.fingerprint !== fingerprint) {
-      await this.forget();
-      throw new UploadError('ERR_SOURCE_CHANGED', { detail: 'Its content changed since the upload began. Upload it again to start anew.' });
+      await this.remove();
+      throw new UploadError('ERR_SOURCE_CHANGED', { detail: 'Upload it again to start over.' });
     }
     this.#url = record.url;
     this.#idempotencyKey = record.idempotencyKey;
-    this.#metadata = record.metadata ?? this.#wanted;
+    this.#metadata = record.metadata ?? this.#requestedMetadata;
     this.#checkpoint = record.checksum;
-    this.#isAsked = true;
+    this.#isCreationRequested = true;
   }
 
-  /** Before the creation is asked for, so that it is not made twice. */
-  async asking(): Promise<void> {
-    this.#isAsked = true;
+  /** Call before the creation is requested, so that a repetition uses the same key. */
+  async creationRequested(): Promise<void> {
+    this.#isCreationRequested = true;
     await this.#write();
   }
 
@@ -135,32 +139,32 @@ export class Journal {
     await this.#write();
   }
 
-  /** Not at once, and not each time. */
-  keep(confirmed: number, checkpoint: Checkpoint | undefined): void {
+  /** Updates progress. Writes the record at most once a second. */
+  progressed(confirmed: number, checkpoint: Checkpoint | undefined): void {
     this.#confirmed = confirmed;
     this.#checkpoint = checkpoint;
-    if (performance.now() - this.#keptAt >= KEEP_EVERY_MS) void this.#write();
+    if (performance.now() - this.#writtenAt >= WRITE_EVERY_MS) void this.#write();
   }
 
-  /** Now, for whoever goes on later. */
+  /** Writes the record now, for a later visit. */
   async save(): Promise<void> {
-    if (this.#isAsked) await this.#write();
+    if (this.#isCreationRequested) await this.#write();
   }
 
-  /** The upload is gone on the server: a new one. */
-  async startOver(): Promise<void> {
+  /** Starts over with a new key, after the upload was lost on the server. */
+  async reset(): Promise<void> {
     this.#url = null;
     this.#idempotencyKey = randomId();
-    this.#metadata = this.#wanted;
+    this.#metadata = this.#requestedMetadata;
     this.#confirmed = 0;
     this.#checkpoint = undefined;
-    await this.forget();
+    await this.remove();
   }
 
-  /** There is nothing to go on with. */
-  async forget(): Promise<void> {
+  /** Removes the record: there is nothing to resume. */
+  async remove(): Promise<void> {
     const store = this.#store;
-    this.#isAsked = false;
+    this.#isCreationRequested = false;
     if (store === undefined) return;
     this.#writing = this.#writing.then(() => store.remove(this.#draft.key)).catch(() => {});
     await this.#writing;
@@ -174,11 +178,11 @@ export class Journal {
     }
   }
 
-  /** One after the other: an older record must not come after a newer one. */
+  /** Writes run one after the other, so that an older record never replaces a newer one. */
   async #write(): Promise<void> {
     const store = this.#store;
     if (store === undefined) return;
-    this.#keptAt = performance.now();
+    this.#writtenAt = performance.now();
     const record: ResumeRecord = {
       ...this.#draft,
       url: this.#url,
@@ -193,7 +197,7 @@ export class Journal {
   }
 }
 
-/** 128 random bits in hex. `crypto.randomUUID` is not there on a page that came over plain http. */
+/** 128 random bits in hex. Pages on plain http have no `crypto.randomUUID`. */
 export function randomId(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (value) => value.toString(16).padStart(2, '0')).join('');

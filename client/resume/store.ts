@@ -1,7 +1,7 @@
 import { areCounts, areTexts, fieldsOf, isObject } from '../json.ts';
 
 /**
- * What is kept of an upload so that a later visit or process goes on with it. Plain JSON.
+ * The resume record of an upload, from which a later visit or process resumes it. Plain JSON.
  *
  * @example
  * ```ts
@@ -12,31 +12,31 @@ import { areCounts, areTexts, fieldsOf, isObject } from '../json.ts';
  * ```
  */
 export interface ResumeRecord {
-  /** Of this format. */
+  /** Version of this format. */
   readonly version: 1;
-  /** What makes it the same upload: endpoint, name, size, time of modification, path. */
+  /** Identifies the upload: endpoint, name, size, time of modification, path. */
   readonly key: string;
-  /** Absolute. */
+  /** Absolute address at which the upload was created. */
   readonly endpoint: string;
-  /** Address of the upload; null until the creation was answered. */
+  /** Address of the upload; null until the server answered the creation. */
   readonly url: string | null;
   /** Name of the file. */
   readonly name: string;
   /** Bytes of the file. */
   readonly size: number;
-  /** Milliseconds since 1970; null where the source has none. */
+  /** Time of modification in milliseconds since 1970; null when the source has none. */
   readonly lastModified: number | null;
   /** Absolute path on this machine (Node only). */
   readonly path?: string;
-  /** Where the file stands in the folder that was dropped or named, `/` between. */
+  /** Path of the file in the chosen or dropped folder, with `/` between segments. */
   readonly relativePath?: string;
-  /** Of head, middle and tail: another content under the same key is refused. */
+  /** Checksums of head, middle and tail. A file with the same key and another fingerprint is not resumed. */
   readonly fingerprint: string;
-  /** Sent with the creation, so that one whose answer was lost is not made twice. */
+  /** Sent with the creation, so that a creation whose response was lost can be repeated. */
   readonly idempotencyKey: string;
-  /** What the creation told of the file: the key stands for a creation with this, and no other. */
+  /** Metadata of the creation. A repeated creation with the same `Idempotency-Key` must carry the same metadata. */
   readonly metadata?: Readonly<Record<string, string>>;
-  /** Bytes the server acknowledged when this was written. The server's own word counts. */
+  /** Bytes that the server had acknowledged when the record was written. Only for display: the client resumes from the server's offset. */
   readonly confirmed: number;
   /** Running CRC-32 of the first `offset` bytes. */
   readonly checksum?: { readonly offset: number; readonly crc32: number };
@@ -47,8 +47,8 @@ export interface ResumeRecord {
 }
 
 /**
- * Keeps records by key. An error that it throws ends no upload: only that it can be resumed later is lost.
- * A record that cannot be read counts as absent.
+ * Keeps resume records by key. An error of the store does not end an upload, which then only cannot be resumed later. A record that
+ * cannot be read counts as absent.
  *
  * @example
  * ```ts
@@ -67,15 +67,15 @@ export interface ResumeRecord {
 export interface ResumeStore {
   /** All records, in any order. */
   list(): Promise<ResumeRecord[]>;
-  /** The record of a key; undefined where there is none. */
+  /** The record of a key; undefined when there is none. */
   get(key: string): Promise<ResumeRecord | undefined>;
-  /** Replaces what has the same key, whole or not at all. */
+  /** Stores a record, atomically, in place of any record with the same key. */
   put(record: ResumeRecord): Promise<void>;
-  /** Removes the record of a key, where there is one. */
+  /** Removes the record of a key, if there is one. */
   remove(key: string): Promise<void>;
 }
 
-/** What a store read back: another version's, or half of one, is none. */
+/** Checks what a store read back. A record of another version, or a damaged one, is not valid. */
 export function isResumeRecord(value: unknown): value is ResumeRecord {
   const { version, url, lastModified, path, relativePath, metadata, checksum, ...record } = fieldsOf(value);
   return (

@@ -1,10 +1,9 @@
-// One attempt: one tus-js-client instance from the creation, or the HEAD, to the last PATCH. It keeps the order of the
-// protocol; everything it does badly by itself is kept from it. It never sees a failed request other than as a rejected
-// promise (a HEAD answered 401 or 503 makes it start over at byte 0), never sees a 2xx that brings nothing (it repeats
-// those without a pause), and once an attempt is aborted no request of it leaves any more.
+// One attempt is one tus-js-client instance, from the creation or HEAD to the last PATCH. tus-js-client keeps the order of the
+// protocol. This file shields it from three situations that it handles badly: a HEAD answered 401 or 503, after which it would start
+// over at byte 0; a 2xx without progress, which it would repeat without a pause; and an abort, after which it could still send requests.
 import type { HttpRequest, HttpResponse, HttpStack } from 'tus-js-client';
-// The protocol alone. The package's entry adds transports, file readers and stores that are not used here, in ES5: 15 KB.
-// It is an ES module that does not say so, which Node reads from 22.7 on.
+// Only the protocol. The package's entry adds transports, file readers and stores that Landfall does not use, in ES5: 15 KB.
+// The package does not declare this file as an ES module; Node reads it from 22.7 on.
 import Upload from 'tus-js-client/lib/upload.js';
 import { UploadError } from '../../shared/errors.ts';
 import { parseByteCount } from '../../shared/protocol.ts';
@@ -17,7 +16,7 @@ import type { SourceReader } from './source-reader.ts';
 
 export interface AttemptOptions {
   endpoint: string;
-  /** Null: create it. */
+  /** Address of the upload; null to create it. */
   url: string | null;
   idempotencyKey: string;
   metadata: Readonly<Record<string, string>>;
@@ -26,17 +25,17 @@ export interface AttemptOptions {
   chunkSize: ChunkSize;
   http: GuardedHttp;
   signal: AbortSignal;
-  /** The server made the upload. The first PATCH waits until this resolves, so that its address outlives this process. */
+  /** Called when the server created the upload. The first PATCH waits for the promise, so that the address is saved before it. */
   onCreated(url: string): Promise<void>;
-  /** The server has so many bytes. */
+  /** Called when the server acknowledged all bytes below this offset. */
   onConfirmed(offset: number): void;
-  /** A body begins at this offset. */
+  /** Called before a body is sent, with the offset of its first byte. */
   onSending(offset: number): void;
-  /** Bytes of the file that left this device, and whether they are the last. */
+  /** Called when all bytes below this offset have left this device. `isAll`: the last byte has left. */
   onSent(offset: number, isAll: boolean): void;
 }
 
-/** The server acknowledged the last byte: `accepted`. Or every byte is there and the verdict is still out. */
+/** `acknowledged`: the server acknowledged the last byte. `inspecting`: the server has every byte and no verdict yet. */
 export type AttemptOutcome = 'acknowledged' | 'inspecting';
 
 /** @throws Failure, or the reason of the signal */
@@ -44,10 +43,10 @@ export function attempt(options: AttemptOptions): Promise<AttemptOutcome> {
   const { signal, source, reader, chunkSize } = options;
   return new Promise((resolve, reject) => {
     signal.throwIfAborted();
-    const stack = new Stack(options);
-    const upload = new Upload(UNREAD, {
+    const stack = new TusHttpStack(options);
+    const upload = new Upload(PLACEHOLDER_FILE, {
       ...Upload.defaultOptions,
-      // Without an endpoint it cannot create a second upload where the first one does not answer.
+      // Without an endpoint tus-js-client cannot create a second upload when the first one does not answer.
       endpoint: options.url === null ? options.endpoint : null,
       uploadUrl: options.url,
       metadata: { ...options.metadata },
@@ -59,14 +58,14 @@ export function attempt(options: AttemptOptions): Promise<AttemptOutcome> {
       httpStack: stack,
       fileReader: {
         openFile: async () => ({
-          // Where the length is deferred it does not look at this.
+          // tus-js-client ignores this size when the length is deferred.
           size: source.size ?? 0,
-          slice: (start, end) => reader.slice(start, start === 0 ? Math.min(end, chunkSize.first(source.size)) : end),
+          slice: (start, end) => reader.slice(start, start === 0 ? Math.min(end, chunkSize.firstChunkBytes(source.size)) : end),
           close: () => {},
         }),
       },
       onChunkComplete: () => {
-        // It is read again for each PATCH.
+        // tus-js-client reads this option before each PATCH.
         upload.options.chunkSize = chunkSize.bytes;
       },
       onSuccess: () => {
@@ -76,8 +75,8 @@ export function attempt(options: AttemptOptions): Promise<AttemptOutcome> {
       onError: (error) => {
         stop();
         const cause = 'causingError' in error ? error.causingError : error;
-        if (cause instanceof Inspecting) resolve('inspecting');
-        else reject(cause instanceof Failure ? cause : unexpected(cause));
+        if (cause instanceof StillInspecting) resolve('inspecting');
+        else reject(cause instanceof Failure ? cause : unexpectedFailure(cause));
       },
     });
     const abort = () => {
@@ -91,21 +90,21 @@ export function attempt(options: AttemptOptions): Promise<AttemptOutcome> {
   });
 }
 
-/** It wants something to open; `fileReader` gives it ours whatever this is. */
-const UNREAD = { read: () => Promise.reject(new Error('Never read.')) };
+/** tus-js-client requires a file to open; our `fileReader` ignores it and opens the source. */
+const PLACEHOLDER_FILE = { read: () => Promise.reject(new Error('Never read.')) };
 
-/** What stands in for a failure when the answer says that the verdict is out. */
-class Inspecting extends Error {}
+/** Thrown instead of a failure when the server has every byte and no verdict yet. */
+class StillInspecting extends Error {}
 
-function unexpected(cause: unknown): Failure {
+function unexpectedFailure(cause: unknown): Failure {
   const error = cause instanceof UploadError ? cause : new UploadError('ERR_UNEXPECTED_RESPONSE', { cause });
-  return new Failure(error, { cause: 'hopeless', method: 'PATCH' });
+  return new Failure(error, { cause: 'permanent', method: 'PATCH' });
 }
 
-class Stack implements HttpStack {
+class TusHttpStack implements HttpStack {
   readonly #options: AttemptOptions;
-  /** The server said that it holds a chunk against its CRC-32. */
-  comparesCrc32 = false;
+  /** The server announced that it verifies CRC-32 checksums of chunks. */
+  supportsCrc32 = false;
 
   constructor(options: AttemptOptions) {
     this.#options = options;
@@ -116,18 +115,18 @@ class Stack implements HttpStack {
   }
 
   createRequest(method: string, url: string): HttpRequest {
-    return new Request(this, this.#options, method, url);
+    return new TusRequest(this, this.#options, method, url);
   }
 }
 
-class Request implements HttpRequest {
-  readonly #stack: Stack;
+class TusRequest implements HttpRequest {
+  readonly #stack: TusHttpStack;
   readonly #options: AttemptOptions;
   readonly #method: string;
   readonly #url: string;
   readonly #headers: Record<string, string> = {};
 
-  constructor(stack: Stack, options: AttemptOptions, method: string, url: string) {
+  constructor(stack: TusHttpStack, options: AttemptOptions, method: string, url: string) {
     this.#stack = stack;
     this.#options = options;
     this.#method = method;
@@ -152,7 +151,7 @@ class Request implements HttpRequest {
 
   setProgressHandler(): void {}
 
-  /** The signal of the attempt stops what is under way. */
+  /** Does nothing: the signal of the attempt aborts the request. */
   async abort(): Promise<void> {}
 
   getUnderlyingObject(): undefined {
@@ -165,38 +164,39 @@ class Request implements HttpRequest {
       case 'POST':
         return this.#create();
       case 'HEAD':
-        return this.#ask();
+        return this.#readOffset();
       default:
-        return this.#append(body ?? EMPTY);
+        return this.#append(body ?? EMPTY_BODY);
     }
   }
 
   async #create(): Promise<HttpResponse> {
     const { idempotencyKey } = this.#options;
-    const response = await this.#guarded({ 'Idempotency-Key': idempotencyKey });
-    this.#heard(response);
+    const response = await this.#exchange({ 'Idempotency-Key': idempotencyKey });
+    this.#noteChecksumSupport(response);
     const location = response.header('Location');
-    if (location === null) throw this.#nonsense('It made an upload without saying where.');
+    if (location === null) throw this.#unexpectedAnswer('The response to the creation has no Location header.');
     await this.#options.onCreated(new URL(location, this.#url).href);
-    // An earlier creation with this key got through, and bytes after it: asking where to go on is for the next attempt.
-    if (Number(response.header('Upload-Offset') ?? 0) > 0) throw this.#nonsense('The upload is not new.', 'interrupted');
+    // An earlier creation with this key succeeded and bytes followed it. The next attempt reads the offset and continues there.
+    if (Number(response.header('Upload-Offset') ?? 0) > 0) throw this.#unexpectedAnswer('The upload already has bytes.', 'interrupted');
     this.#options.onConfirmed(0);
-    return wrap(response);
+    return toHttpResponse(response);
   }
 
-  async #ask(): Promise<HttpResponse> {
+  async #readOffset(): Promise<HttpResponse> {
     const { size } = this.#options.source;
-    const response = await this.#guarded({});
-    this.#heard(response);
+    const response = await this.#exchange({});
+    this.#noteChecksumSupport(response);
     const offset = parseByteCount(response.header('Upload-Offset') ?? '');
     const length = parseByteCount(response.header('Upload-Length') ?? '');
-    if (offset === undefined || (length === undefined && size !== null)) throw this.#nonsense('It did not say how much it has.');
+    if (offset === undefined || (length === undefined && size !== null))
+      throw this.#unexpectedAnswer('The response has no valid Upload-Offset or Upload-Length header.');
     if ((size !== null && length !== size) || (length ?? offset) < offset) {
-      const error = new UploadError('ERR_SOURCE_CHANGED', { detail: 'The server holds part of a file of another size.' });
-      throw new Failure(error, { cause: 'hopeless', method: 'HEAD' });
+      const error = new UploadError('ERR_SOURCE_CHANGED', { detail: 'The server has part of a file of a different size.' });
+      throw new Failure(error, { cause: 'permanent', method: 'HEAD' });
     }
     this.#options.onConfirmed(offset);
-    return wrap(response);
+    return toHttpResponse(response);
   }
 
   async #append(body: RequestBody): Promise<HttpResponse> {
@@ -205,38 +205,38 @@ class Request implements HttpRequest {
     const end = start + body.size;
     const isLast = end === source.size || this.#headers['Upload-Length'] !== undefined;
     const fileChecksum = isLast ? reader.checksumHeader(end) : undefined;
-    const chunkChecksum = this.#stack.comparesCrc32 && chunkSize.isVerifiable && body.size > 0 ? body.crc32 : undefined;
+    const chunkChecksum = this.#stack.supportsCrc32 && chunkSize.usesChecksum && body.size > 0 ? body.crc32 : undefined;
     const headers = {
       ...(fileChecksum === undefined ? {} : { 'Landfall-Checksum': fileChecksum }),
       ...(chunkChecksum === undefined ? {} : { 'Upload-Checksum': checksumHeader(chunkChecksum) }),
     };
     this.#options.onSending(start);
-    const begun = performance.now();
+    const startedAt = performance.now();
     let response: TransportResponse;
     try {
-      response = await this.#guarded(headers, body, (sent) => this.#options.onSent(start + sent, isLast && sent === body.size));
+      response = await this.#exchange(headers, body, (sent) => this.#options.onSent(start + sent, isLast && sent === body.size));
     } catch (error) {
       if (error instanceof Failure && error.reason !== 'refused' && body.size > SMALLEST_CHUNK_BYTES) chunkSize.failed();
       throw error;
     }
     const offset = parseByteCount(response.header('Upload-Offset') ?? '');
-    if (offset === undefined || offset > end) throw this.#nonsense('It did not say how much it has.');
-    // The held byte was asked about, and the answer is "not yet".
+    if (offset === undefined || offset > end) throw this.#unexpectedAnswer('The response has no valid Upload-Offset header.');
+    // The server holds back the last byte: it has no verdict yet.
     if (isLast && offset === end - 1) {
       this.#options.onConfirmed(offset);
-      throw new Inspecting();
+      throw new StillInspecting();
     }
-    if (offset <= start && body.size > 0) throw this.#nonsense('It took the bytes and has no more than before.');
-    if (offset === end) chunkSize.succeeded(body.size, performance.now() - begun);
+    if (offset <= start && body.size > 0) throw this.#unexpectedAnswer('The server confirmed the request but not its bytes.');
+    if (offset === end) chunkSize.succeeded(body.size, performance.now() - startedAt);
     this.#options.onConfirmed(offset);
-    return wrap(response);
+    return toHttpResponse(response);
   }
 
-  #heard(response: TransportResponse): void {
-    this.#stack.comparesCrc32 = /\bcrc32\b/.test(response.header('Tus-Checksum-Algorithm') ?? '');
+  #noteChecksumSupport(response: TransportResponse): void {
+    this.#stack.supportsCrc32 = /\bcrc32\b/.test(response.header('Tus-Checksum-Algorithm') ?? '');
   }
 
-  #guarded(extra: Record<string, string>, body?: RequestBody, onSent?: (bytes: number) => void): Promise<TransportResponse> {
+  #exchange(extra: Record<string, string>, body?: RequestBody, onSent?: (bytes: number) => void): Promise<TransportResponse> {
     return this.#options.http.send({
       method: this.#method,
       url: this.#url,
@@ -247,14 +247,14 @@ class Request implements HttpRequest {
     });
   }
 
-  #nonsense(detail: string, cause: 'nonsense' | 'interrupted' = 'nonsense'): Failure {
+  #unexpectedAnswer(detail: string, cause: 'unexpected' | 'interrupted' = 'unexpected'): Failure {
     return new Failure(new UploadError('ERR_UNEXPECTED_RESPONSE', { detail }), { cause, method: this.#method });
   }
 }
 
-const EMPTY: RequestBody = { size: 0, read: async () => new Uint8Array() };
+const EMPTY_BODY: RequestBody = { size: 0, read: async () => new Uint8Array() };
 
-function wrap(response: TransportResponse): HttpResponse {
+function toHttpResponse(response: TransportResponse): HttpResponse {
   return {
     getStatus: () => response.status,
     getHeader: (name) => response.header(name) ?? undefined,

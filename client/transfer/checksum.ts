@@ -1,7 +1,7 @@
-// CRC-32 of a file as it is read, at any offset an upload goes on from.
+// The CRC-32 of a file, computed while the file is read, and available at every offset from which an upload may resume.
 import { UploadError } from '../../shared/errors.ts';
 
-/** Continues a CRC-32; 0 is that of no bytes. */
+/** Continues a CRC-32 with more bytes. The CRC-32 of zero bytes is 0. */
 export type Crc32 = (bytes: Uint8Array, previous: number) => number;
 
 export interface Checkpoint {
@@ -9,19 +9,19 @@ export interface Checkpoint {
   readonly crc32: number;
 }
 
-/** Bytes between the checkpoints kept: a connection that breaks costs reading at most this much again. */
+/** Bytes between two checkpoints: after a broken connection at most this many bytes are read again. */
 const SPACING_BYTES = 64 * 1024 * 1024;
 const PIECE_BYTES = 1024 * 1024;
 
 const POLYNOMIAL = 0xedb88320;
 
-// Every index is in range; the type of an element read is `number | undefined` all the same.
+// Every index is in range, but TypeScript types the element as `number | undefined`.
 const byte = (bytes: Uint8Array, at: number) => bytes[at] as number;
 const word = (table: Uint32Array, at: number) => table[at] as number;
 
 const TABLES = makeTables();
 
-/** For where the platform has none. Four bytes a step, which is as fast as a disk. */
+/** For platforms without a CRC-32 of their own. Four bytes a step, which is as fast as a disk. */
 export function crc32(bytes: Uint8Array, previous: number): number {
   const [t0, t1, t2, t3] = TABLES;
   const end = bytes.length & ~3;
@@ -51,7 +51,7 @@ function makeTables(): readonly [Uint32Array, Uint32Array, Uint32Array, Uint32Ar
   return tables;
 }
 
-/** The CRC-32 of two pieces one after the other, from that of each: what follows a piece multiplies it by x^8 for each byte. */
+/** The CRC-32 of two consecutive pieces, from the CRC-32 of each: every byte after the first piece multiplies its CRC by x^8. */
 export function combineCrc32(first: number, second: number, secondBytes: number): number {
   let shifted = first;
   let power = X8;
@@ -62,10 +62,10 @@ export function combineCrc32(first: number, second: number, secondBytes: number)
   return (shifted ^ second) >>> 0;
 }
 
-/** x^8 as CRC-32 writes polynomials: the highest bit is x^0. */
+/** x^8 in the bit order of CRC-32, where the highest bit is x^0. */
 const X8 = 0x00800000;
 
-/** Of two polynomials over GF(2), modulo that of CRC-32. */
+/** Product of two polynomials over GF(2), modulo the polynomial of CRC-32. */
 function multiply(a: number, b: number): number {
   let product = 0;
   for (let bit = 31, term = b; bit >= 0; bit--) {
@@ -75,23 +75,23 @@ function multiply(a: number, b: number): number {
   return product >>> 0;
 }
 
-/** Value of `Upload-Checksum` and `Landfall-Checksum`: the 4 bytes, most significant first, in base64. */
+/** Value of `Upload-Checksum` and `Landfall-Checksum`: the 4 bytes of the CRC-32, most significant first, in base64. */
 export function checksumHeader(crc: number): string {
   return `crc32 ${btoa(String.fromCharCode(crc >>> 24, (crc >>> 16) & 255, (crc >>> 8) & 255, crc & 255))}`;
 }
 
-/** As records show it. */
+/** The form in upload records: `crc32:` and 8 hex digits. */
 export function formatChecksum(crc: number): string {
   return `crc32:${(crc >>> 0).toString(16).padStart(8, '0')}`;
 }
 
-/** The checksum of everything up to where the file has been read, with places to fall back to when a connection breaks. */
+/** The checksum of the file up to the offset read so far, with checkpoints to return to after a broken connection. */
 export class RunningChecksum {
   readonly #crc32: Crc32;
-  /** By offset. */
+  /** In ascending order of offset. */
   readonly #checkpoints: Checkpoint[] = [{ offset: 0, crc32: 0 }];
   #current: Checkpoint = { offset: 0, crc32: 0 };
-  #marked: Checkpoint = { offset: 0, crc32: 0 };
+  #confirmed: Checkpoint = { offset: 0, crc32: 0 };
 
   constructor(crc: Crc32, known?: Checkpoint) {
     this.#crc32 = crc;
@@ -101,44 +101,44 @@ export class RunningChecksum {
     }
   }
 
-  /** Undefined where it has not been read up to there. */
+  /** The CRC-32 of the first `offset` bytes; undefined unless the file has been read exactly that far. */
   at(offset: number): number | undefined {
     return this.#current.offset === offset ? this.#current.crc32 : undefined;
   }
 
-  /** Bytes as they are read for sending. What is not in order is left out: `seek` makes up for it. */
+  /** Adds bytes that were read for sending. Ignores bytes that do not follow the current offset; `seek` reads them later. */
   add(offset: number, bytes: Uint8Array): void {
     if (offset === this.#current.offset) this.#advance(bytes.length, this.#crc32(bytes, this.#current.crc32));
   }
 
-  /** As `add`, of bytes whose own CRC-32 is known. */
+  /** As `add`, for bytes whose own CRC-32 is known. */
   addKnown(offset: number, length: number, crc32: number): void {
     if (offset === this.#current.offset) this.#advance(length, combineCrc32(this.#current.crc32, crc32, length));
   }
 
-  /** The server confirmed what has been read: nothing before is asked for again. */
-  mark(): void {
-    this.#marked = this.#current;
+  /** The server confirmed every byte read so far, so the checksum never has to return to an earlier offset. */
+  markConfirmed(): void {
+    this.#confirmed = this.#current;
   }
 
-  /** Stands at `offset` afterwards; reads what is missing. @throws what `read` throws */
+  /** Moves to `offset` and reads the missing bytes. @throws ERR_SOURCE_CHANGED when the file ends early, or what `read` throws */
   async seek(offset: number, read: (start: number, end: number) => Promise<Uint8Array>): Promise<void> {
     if (this.#current.offset > offset) {
-      this.#current = this.before(offset);
+      this.#current = this.checkpointBefore(offset);
       while ((this.#checkpoints.at(-1)?.offset ?? 0) > offset) this.#checkpoints.pop();
     }
     while (this.#current.offset < offset) {
       const { offset: start } = this.#current;
       const bytes = await read(start, Math.min(start + PIECE_BYTES, offset));
-      if (bytes.length === 0) throw new UploadError('ERR_SOURCE_CHANGED', { detail: 'It is shorter than before.' });
+      if (bytes.length === 0) throw new UploadError('ERR_SOURCE_CHANGED', { detail: 'It became shorter.' });
       this.add(start, bytes);
     }
   }
 
-  /** The latest place known at or below an offset. */
-  before(offset: number): Checkpoint {
+  /** The latest checkpoint at or below an offset. */
+  checkpointBefore(offset: number): Checkpoint {
     const checkpoint = this.#checkpoints.findLast((candidate) => candidate.offset <= offset) ?? { offset: 0, crc32: 0 };
-    return [this.#marked, this.#current].reduce(
+    return [this.#confirmed, this.#current].reduce(
       (best, candidate) => (candidate.offset <= offset && candidate.offset > best.offset ? candidate : best),
       checkpoint,
     );

@@ -1,5 +1,5 @@
-// One attempt of an upload that goes to S3 past the server: the server says where each part goes, the parts are sent there, and
-// the server is asked for its verdict. What it has no part of is sent; what S3 has already is not sent again.
+// One attempt of a direct upload: the client requests signed part URLs from the server, sends the parts to S3, and then requests the
+// server's verdict. Parts that S3 already has are not sent again.
 import { UploadError } from '../../shared/errors.ts';
 import { areCounts, areTexts, fieldsOf, parseJson } from '../json.ts';
 import type { RequestBody, TransportResponse } from '../ports.ts';
@@ -8,18 +8,18 @@ import { Failure } from './failure.ts';
 import type { GuardedHttp } from './guarded-http.ts';
 
 export interface DirectAttemptOptions extends Omit<AttemptOptions, 'chunkSize'> {
-  /** Without the application's headers: they are for the server, and S3 refuses what it did not sign. */
+  /** Sends no headers of the application: S3 refuses a request with headers that the signature does not cover. */
   storage: GuardedHttp;
 }
 
-interface Links {
+interface PartLinks {
   url: string;
   partSize: number;
   parts: { number: number; url: string }[];
 }
 
-/** The server has no such door; its files go to a disk. */
-export class NoDirectUploads extends Error {
+/** The server does not offer direct uploads, because it stores files on a disk. */
+export class DirectUploadsUnavailable extends Error {
   override readonly name = 'NoDirectUploads';
 }
 
@@ -27,11 +27,14 @@ export class NoDirectUploads extends Error {
 export async function attemptDirectly(options: DirectAttemptOptions): Promise<AttemptOutcome> {
   const { source, signal, reader } = options;
   const { size } = source;
-  // A part's address is for a part of a known size.
-  if (size === null || size === 0) throw new NoDirectUploads();
-  const door = new URL('get-upload-url', options.endpoint).href;
-  let links = options.url === null ? await create(options, door, size) : await ask(options, `${door}/${idOf(options.url)}`);
-  const address = `${door}/${idOf(links.url)}`;
+  // A signed part URL requires a known size.
+  if (size === null || size === 0) throw new DirectUploadsUnavailable();
+  const linksEndpoint = new URL('get-upload-url', options.endpoint).href;
+  let links =
+    options.url === null
+      ? await createUpload(options, linksEndpoint, size)
+      : await missingParts(options, `${linksEndpoint}/${idOf(options.url)}`);
+  const uploadAddress = `${linksEndpoint}/${idOf(links.url)}`;
   for (;;) {
     const [first] = links.parts;
     options.onConfirmed(first === undefined ? size : (first.number - 1) * links.partSize);
@@ -44,31 +47,33 @@ export async function attemptDirectly(options: DirectAttemptOptions): Promise<At
     }
     if (links.parts.length === 0) break;
     signal.throwIfAborted();
-    links = await ask(options, address);
+    links = await missingParts(options, uploadAddress);
   }
   await reader.verify();
   signal.throwIfAborted();
   options.onSent(size, true);
-  const verdict = await options.http.send({ method: 'POST', url: address, headers: {}, signal });
+  const verdict = await options.http.send({ method: 'POST', url: uploadAddress, headers: {}, signal });
   return verdict.status === 202 ? 'inspecting' : 'acknowledged';
 }
 
-async function create(options: DirectAttemptOptions, door: string, length: number): Promise<Links> {
+async function createUpload(options: DirectAttemptOptions, linksEndpoint: string, length: number): Promise<PartLinks> {
   const { filename: name, filetype: type, relativePath } = options.metadata;
-  const wanted = { name, ...(type ? { type } : {}), ...(relativePath ? { relativePath } : {}), length };
+  const declared = { name, ...(type ? { type } : {}), ...(relativePath ? { relativePath } : {}), length };
   const headers = { 'Content-Type': 'application/json', 'Idempotency-Key': options.idempotencyKey };
-  const body = bodyOf(new TextEncoder().encode(JSON.stringify(wanted)));
-  const response = await options.http.send({ method: 'POST', url: door, headers, body, signal: options.signal }).catch((error: unknown) => {
-    if (error instanceof Failure && (error.status === 404 || error.status === 405)) throw new NoDirectUploads();
-    throw error;
-  });
-  const links = read(response);
-  await options.onCreated(new URL(links.url, door).href);
+  const body = bodyOf(new TextEncoder().encode(JSON.stringify(declared)));
+  const response = await options.http
+    .send({ method: 'POST', url: linksEndpoint, headers, body, signal: options.signal })
+    .catch((error: unknown) => {
+      if (error instanceof Failure && (error.status === 404 || error.status === 405)) throw new DirectUploadsUnavailable();
+      throw error;
+    });
+  const links = parseLinks(response);
+  await options.onCreated(new URL(links.url, linksEndpoint).href);
   return links;
 }
 
-async function ask({ http, signal }: DirectAttemptOptions, url: string): Promise<Links> {
-  return read(await http.send({ method: 'GET', url, headers: {}, signal }));
+async function missingParts({ http, signal }: DirectAttemptOptions, url: string): Promise<PartLinks> {
+  return parseLinks(await http.send({ method: 'GET', url, headers: {}, signal }));
 }
 
 async function sendPart(
@@ -81,7 +86,7 @@ async function sendPart(
   try {
     await storage.send({ method: 'PUT', url, headers: {}, body, signal, onSent: (sent) => onSent(start + sent, false) });
   } catch (error) {
-    // An address that is too old is refused: the next attempt asks for a new one. No answer of S3's is a verdict on the file.
+    // S3 refuses an expired URL; the next attempt requests a new one. A response of S3 is never a verdict on the file.
     if (!(error instanceof Failure) || error.reason !== 'refused') throw error;
     const cause = error.status >= 500 ? error.error : new UploadError('ERR_NETWORK', { detail: `The storage answered ${error.status}.` });
     throw new Failure(cause, { cause: 'interrupted', method: 'PUT', bodyBytes: end - start });
@@ -90,14 +95,14 @@ async function sendPart(
   }
 }
 
-function read(response: TransportResponse): Links {
+function parseLinks(response: TransportResponse): PartLinks {
   const links = parseJson(response.text);
-  if (isLinks(links)) return links;
-  const error = new UploadError('ERR_UNEXPECTED_RESPONSE', { detail: 'It did not say where the parts go.' });
-  throw new Failure(error, { cause: 'nonsense', method: 'POST' });
+  if (isPartLinks(links)) return links;
+  const error = new UploadError('ERR_UNEXPECTED_RESPONSE', { detail: 'The response lists no URLs for the parts.' });
+  throw new Failure(error, { cause: 'unexpected', method: 'POST' });
 }
 
-function isLinks(value: unknown): value is Links {
+function isPartLinks(value: unknown): value is PartLinks {
   const { url, partSize, parts } = fieldsOf(value);
   return areTexts(url) && areCounts(partSize) && Array.isArray(parts) && parts.every(isPart);
 }

@@ -3,39 +3,39 @@ import { parseJson } from '../json.ts';
 import type { TransportResponse } from '../ports.ts';
 
 export type FailureCause =
-  /** No connection came about. */
+  /** No connection could be established. */
   | 'unreachable'
   /** The connection broke. */
   | 'interrupted'
-  /** Nothing moved for too long. */
+  /** The connection transferred nothing for too long. */
   | 'stalled'
-  /** An answer that is not success. */
+  /** The server or a proxy answered with a status outside 2xx. */
   | 'refused'
-  /** An answer that says success and makes no sense: something in between spoke. */
-  | 'nonsense'
-  /** Trying again can't help: the source, the certificate. */
-  | 'hopeless';
+  /** A 2xx response that breaks the protocol: a proxy or captive portal answered. */
+  | 'unexpected'
+  /** A retry cannot help: the source cannot be read, or the certificate is invalid. */
+  | 'permanent';
 
 export interface FailureOptions {
   cause: FailureCause;
   method: string;
-  /** HTTP status; 0 without an answer. */
+  /** HTTP status; 0 without a response. */
   status?: number;
-  /** The answer carried one of our problem documents. */
-  isOurs?: boolean;
+  /** The response carried a problem document of Landfall. */
+  hasProblemDocument?: boolean;
   /** Size of the request's body. */
   bodyBytes?: number;
-  /** As of `TransportError`. */
+  /** As in `TransportError`. */
   isUnknownHost?: boolean;
 }
 
-/** One request that did not do what it should: all that is needed to decide what follows. */
+/** A failed request, with everything that the retry decision needs. */
 export class Failure extends Error {
   readonly error: UploadError;
   readonly reason: FailureCause;
   readonly method: string;
   readonly status: number;
-  readonly isOurs: boolean;
+  readonly hasProblemDocument: boolean;
   readonly bodyBytes: number;
   readonly isUnknownHost: boolean;
 
@@ -45,14 +45,14 @@ export class Failure extends Error {
     this.reason = options.cause;
     this.method = options.method;
     this.status = options.status ?? 0;
-    this.isOurs = options.isOurs ?? false;
+    this.hasProblemDocument = options.hasProblemDocument ?? false;
     this.bodyBytes = options.bodyBytes ?? 0;
     this.isUnknownHost = options.isUnknownHost ?? false;
   }
 }
 
-/** An upload is over without `accepted`. */
-export class Ending extends Error {
+/** The upload ended without being accepted. */
+export class UploadEnded extends Error {
   readonly state: 'rejected' | 'failed';
   readonly error: UploadError;
 
@@ -63,7 +63,7 @@ export class Ending extends Error {
   }
 }
 
-/** What a status means that came without a problem document: a HEAD has no body, and proxies have their own. */
+/** Error codes of responses without a problem document: a HEAD response has no body, and proxies send bodies of their own. */
 const BY_STATUS: Readonly<Record<number, ErrorCode>> = {
   401: 'ERR_UNAUTHORIZED',
   403: 'ERR_FORBIDDEN',
@@ -78,21 +78,24 @@ const BY_STATUS: Readonly<Record<number, ErrorCode>> = {
   507: 'ERR_NO_SPACE',
 };
 
-/** The failure an answer outside 2xx is. */
+/** The failure that a response outside 2xx stands for. */
 export function failureOf(response: TransportResponse, method: string, url: string, bodyBytes: number): Failure {
   const { status } = response;
   const retryAfter = response.header('Retry-After');
   const isDate = retryAfter !== null && /[a-z]/i.test(retryAfter);
-  const retryAfterSeconds = parseRetryAfter(retryAfter, isDate ? answeredAt(response) : 0);
+  const retryAfterSeconds = parseRetryAfter(retryAfter, isDate ? answerTime(response) : 0);
   const options = { status, ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }) };
   const ours = fromProblem(parseJson(response.text), options);
   const error = isWrongAddress(ours, method, status)
-    ? new UploadError('ERR_NOT_FOUND', { ...options, detail: `${withoutQuery(url)} answered ${status}: it takes no uploads.` })
+    ? new UploadError('ERR_NOT_FOUND', {
+        ...options,
+        detail: `${addressWithoutQuery(url)} answered ${status}: this address does not accept uploads.`,
+      })
     : (ours ?? unexplained(method, url, options));
-  return new Failure(error, { cause: 'refused', method, status, isOurs: ours !== undefined, bodyBytes });
+  return new Failure(error, { cause: 'refused', method, status, hasProblemDocument: ours !== undefined, bodyBytes });
 }
 
-/** Creations are asked for where the application, or the person at the command line, said: there a 404 is of that address. */
+/** A creation goes to the endpoint that the application or the command line named, so a 404 means that this address is wrong. */
 function isWrongAddress(ours: UploadError | undefined, method: string, status: number): boolean {
   return method === 'POST' && status === 404 && (ours === undefined || ours.code === 'ERR_NOT_FOUND');
 }
@@ -100,18 +103,18 @@ function isWrongAddress(ours: UploadError | undefined, method: string, status: n
 function unexplained(method: string, url: string, options: { status: number; retryAfterSeconds?: number }): UploadError {
   const { status } = options;
   const code = BY_STATUS[status] ?? (status >= 500 ? 'ERR_INTERNAL' : 'ERR_UNEXPECTED_RESPONSE');
-  const detail = code === 'ERR_UNEXPECTED_RESPONSE' ? { detail: `${withoutQuery(url)} answered ${method} with ${status}.` } : {};
+  const detail = code === 'ERR_UNEXPECTED_RESPONSE' ? { detail: `${addressWithoutQuery(url)} answered ${method} with ${status}.` } : {};
   return new UploadError(code, { ...options, ...detail });
 }
 
-/** Queries and passwords of an address are nobody's to read. */
-function withoutQuery(url: string): string {
+/** Removes query and password, which may be secret. */
+function addressWithoutQuery(url: string): string {
   const { origin, pathname } = new URL(url);
   return origin + pathname;
 }
 
-/** By the clock of whoever answered, as a date in the answer is; this machine's may be hours off. */
-function answeredAt(response: TransportResponse): number {
+/** The `Date` of the response. A `Retry-After` date uses the clock of the server; this device's clock may be hours off. */
+function answerTime(response: TransportResponse): number {
   const date = Date.parse(response.header('Date') ?? '');
   return Number.isNaN(date) ? Date.now() : date;
 }

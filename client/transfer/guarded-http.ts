@@ -1,7 +1,7 @@
-// Requests with what a bare transport lacks: time limits, the application's headers, and failures that say what they are.
+// Adds to a transport: time limits, the application's headers, and failures with a cause.
 import { UploadError } from '../../shared/errors.ts';
 import type { HeadersRequest, Timeouts, UploadHeaders, UploadOptions } from '../options.ts';
-import { type RequestBody, type Surroundings, type Transport, TransportError, type TransportResponse } from '../ports.ts';
+import { type PlatformEnvironment, type RequestBody, type Transport, TransportError, type TransportResponse } from '../ports.ts';
 import { Failure, failureOf } from './failure.ts';
 
 export const DEFAULT_TIMEOUTS: Timeouts = { connectMs: 30_000, stallMs: 30_000, answerMs: 120_000 };
@@ -12,45 +12,45 @@ export interface GuardedRequest {
   headers: Readonly<Record<string, string>>;
   body?: RequestBody;
   signal: AbortSignal;
-  /** Bytes of the body that left this device so far. */
+  /** Called with the number of body bytes that have left this device. */
   onSent?: (bytes: number) => void;
-  /** Longer than the limit for an answer by so much: the server was asked to hold it. */
-  heldMs?: number;
+  /** Milliseconds that the server was asked to hold the response; added to the time limit for the response. */
+  longPollMs?: number;
 }
 
 export class GuardedHttp {
   readonly #transport: Transport;
-  readonly #surroundings: Pick<Surroundings, 'onNetwork' | 'isOnline'>;
+  readonly #environment: Pick<PlatformEnvironment, 'onNetworkChange' | 'isOnline'>;
   readonly #timeouts: Timeouts;
   readonly #headers: UploadOptions['headers'];
   readonly #withCredentials: boolean;
   #reason: HeadersRequest['reason'] = 'request';
-  /** What the application gave last. */
-  #given: UploadHeaders = {};
+  /** The headers that the application supplied last. */
+  #lastHeaders: UploadHeaders = {};
 
   constructor(
-    platform: { transport: Transport; surroundings: Pick<Surroundings, 'onNetwork' | 'isOnline'> },
+    platform: { transport: Transport; environment: Pick<PlatformEnvironment, 'onNetworkChange' | 'isOnline'> },
     options: Pick<UploadOptions, 'headers' | 'timeouts' | 'withCredentials'>,
   ) {
     this.#transport = platform.transport;
-    this.#surroundings = platform.surroundings;
+    this.#environment = platform.environment;
     this.#timeouts = { ...DEFAULT_TIMEOUTS, ...options.timeouts };
     this.#headers = options.headers;
     this.#withCredentials = options.withCredentials ?? false;
   }
 
-  /** False once new headers were asked for and nothing has been answered with success since. */
+  /** False after new headers were requested, until a request succeeds with them. */
   get canReauthorize(): boolean {
     return typeof this.#headers === 'function' && this.#reason === 'request';
   }
 
-  /** The next request asks the application for new headers. */
+  /** Makes the next request ask the application for new headers. */
   reauthorize(): void {
     this.#reason = 'unauthorized';
   }
 
   /**
-   * Resolves with an answer of 2xx.
+   * Resolves with a 2xx response.
    *
    * @throws Failure, or the reason of the signal
    */
@@ -59,8 +59,8 @@ export class GuardedHttp {
     const bodyBytes = body?.size ?? 0;
     const headers = await this.#headersFor(method, url);
     signal.throwIfAborted();
-    const watch = new Watch(this.#timeouts, bodyBytes, request.heldMs ?? 0);
-    const forget = this.#surroundings.onNetwork(() => watch.suspect(this.#surroundings.isOnline()));
+    const timer = new RequestTimer(this.#timeouts, bodyBytes, request.longPollMs ?? 0);
+    const unsubscribe = this.#environment.onNetworkChange(() => timer.networkChanged(this.#environment.isOnline()));
     let response: TransportResponse;
     try {
       response = await this.#transport.send({
@@ -69,18 +69,18 @@ export class GuardedHttp {
         headers: { ...headers, ...request.headers },
         ...(body === undefined ? {} : { body }),
         withCredentials: this.#withCredentials,
-        signal: AbortSignal.any([signal, watch.signal]),
+        signal: AbortSignal.any([signal, timer.signal]),
         onSent: (bytes) => {
-          watch.moved(bytes);
+          timer.bytesSent(bytes);
           request.onSent?.(bytes);
         },
       });
     } catch (error) {
       signal.throwIfAborted();
-      throw this.#failure(error, watch, method, bodyBytes);
+      throw this.#failure(error, timer, method, bodyBytes);
     } finally {
-      forget();
-      watch.stop();
+      unsubscribe();
+      timer.stop();
     }
     if (response.status < 200 || response.status > 299) throw failureOf(response, method, url, bodyBytes);
     this.#reason = 'request';
@@ -91,84 +91,86 @@ export class GuardedHttp {
     if (typeof this.#headers !== 'function') return this.#headers ?? {};
     const reason = this.#reason;
     try {
-      const given = await this.#headers({ method, url, reason, ...(reason === 'unauthorized' && { refused: this.#given }) });
-      this.#given = given;
-      return given;
+      const supplied = await this.#headers({ method, url, reason, ...(reason === 'unauthorized' && { refused: this.#lastHeaders }) });
+      this.#lastHeaders = supplied;
+      return supplied;
     } catch (cause) {
-      // Asking for a token goes over the same network: what fails there is tried again as any request.
-      const error = new UploadError('ERR_NETWORK', { detail: 'The application could not provide the headers of a request.', cause });
+      // The application fetches its token over the same network, so its failure is retried like a failed request.
+      const error = new UploadError('ERR_NETWORK', { detail: 'The application could not provide the request headers.', cause });
       throw new Failure(error, { cause: 'interrupted', method });
     }
   }
 
-  #failure(error: unknown, watch: Watch, method: string, bodyBytes: number): Failure {
+  #failure(error: unknown, timer: RequestTimer, method: string, bodyBytes: number): Failure {
     if (error instanceof Failure) return error;
-    if (watch.signal.aborted) {
-      const cause = watch.hasMoved ? 'stalled' : 'unreachable';
+    if (timer.signal.aborted) {
+      const cause = timer.hasSentBytes ? 'stalled' : 'unreachable';
       return new Failure(new UploadError('ERR_STALLED', { cause: error }), { cause, method, bodyBytes });
     }
-    if (error instanceof UploadError) return new Failure(error, { cause: 'hopeless', method, bodyBytes });
+    if (error instanceof UploadError) return new Failure(error, { cause: 'permanent', method, bodyBytes });
     if (error instanceof TransportError) {
       const network = new UploadError('ERR_NETWORK', { cause: error, ...(error.detail === undefined ? {} : { detail: error.detail }) });
-      const cause = error.isHopeless ? 'hopeless' : error.isUnreachable ? 'unreachable' : 'interrupted';
+      const cause = error.isPermanent ? 'permanent' : error.isUnreachable ? 'unreachable' : 'interrupted';
       return new Failure(network, { cause, method, bodyBytes, isUnknownHost: error.isUnknownHost });
     }
-    // Not of the network: the transport refuses what it was given, or has a fault. Trying again would repeat it.
-    return new Failure(new UploadError('ERR_UNEXPECTED_RESPONSE', { cause: error }), { cause: 'hopeless', method, bodyBytes });
+    // Not a network failure: the transport rejected its input or has a bug, so a retry would fail in the same way.
+    return new Failure(new UploadError('ERR_UNEXPECTED_RESPONSE', { cause: error }), { cause: 'permanent', method, bodyBytes });
   }
 }
 
-/** Of a body that has not moved for so long when the network changed, the connection is taken to have gone with the old one. */
-const SUSPECT_AFTER_MS = 1000;
-/** As long may a request take of which nothing can be seen, and a body to prove that it still moves. */
-const PROOF_WITHIN_MS = 2000;
+/** A body that sent nothing for this long when the network changed is assumed to be on a dead connection. */
+const STALE_AFTER_MS = 1000;
+/** After a network change, a request without visible progress may last this long, and a body must send more bytes within it. */
+const ACTIVITY_WITHIN_MS = 2000;
 
-/** The three timers of one request, one at a time: until something moves, while the body moves, until the answer is whole. */
-class Watch {
+/**
+ * The time limits of one request, one at a time: until the first byte is sent, between bytes of the body, until the response is complete.
+ */
+class RequestTimer {
   readonly #controller = new AbortController();
   readonly #timeouts: Timeouts;
   readonly #bodyBytes: number;
-  readonly #heldMs: number;
+  readonly #longPollMs: number;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #sent = 0;
-  #movedAt = performance.now();
+  #lastActivityAt = performance.now();
   #isOnline = true;
 
-  constructor(timeouts: Timeouts, bodyBytes: number, heldMs: number) {
+  constructor(timeouts: Timeouts, bodyBytes: number, longPollMs: number) {
     this.#timeouts = timeouts;
     this.#bodyBytes = bodyBytes;
-    this.#heldMs = heldMs;
-    this.#arm(timeouts.connectMs + (bodyBytes === 0 ? heldMs : 0));
+    this.#longPollMs = longPollMs;
+    this.#arm(timeouts.connectMs + (bodyBytes === 0 ? longPollMs : 0));
   }
 
   get signal(): AbortSignal {
     return this.#controller.signal;
   }
 
-  get hasMoved(): boolean {
+  get hasSentBytes(): boolean {
     return this.#sent > 0;
   }
 
-  moved(sent: number): void {
+  bytesSent(sent: number): void {
     if (sent <= this.#sent) return;
     this.#sent = sent;
-    this.#movedAt = performance.now();
-    if (sent >= this.#bodyBytes) this.#arm(this.#timeouts.answerMs + this.#heldMs);
-    // What was on its way when the network went may still be told of: without one it has to go on moving.
-    else this.#arm(this.#isOnline ? this.#timeouts.stallMs : Math.min(this.#timeouts.stallMs, PROOF_WITHIN_MS));
+    this.#lastActivityAt = performance.now();
+    if (sent >= this.#bodyBytes) this.#arm(this.#timeouts.answerMs + this.#longPollMs);
+    // Bytes in flight when the network was lost may still be reported as sent. Offline, a body must keep sending to stay alive.
+    else this.#arm(this.#isOnline ? this.#timeouts.stallMs : Math.min(this.#timeouts.stallMs, ACTIVITY_WITHIN_MS));
   }
 
   /**
-   * The network went, came back or changed. Systems keep connections over that which nothing will ever come over again.
+   * The network was lost, came back or changed. Operating systems keep connections of the old network open although they are dead.
    *
-   * @param isOnline without a network whatever moves proves that the device is wrong about it, as with a server on loopback
+   * @param isOnline false when the device reports no network. A body that keeps sending proves it wrong, as with a server on loopback
    */
-  suspect(isOnline: boolean): void {
-    const silence = performance.now() - this.#movedAt;
+  networkChanged(isOnline: boolean): void {
+    const silence = performance.now() - this.#lastActivityAt;
     this.#isOnline = isOnline;
-    if (!isOnline) this.#arm(SUSPECT_AFTER_MS);
-    else if (silence >= (this.hasMoved ? SUSPECT_AFTER_MS : PROOF_WITHIN_MS)) this.#arm(0);
-    else if (this.hasMoved) this.#arm(PROOF_WITHIN_MS);
+    if (!isOnline) this.#arm(STALE_AFTER_MS);
+    else if (silence >= (this.hasSentBytes ? STALE_AFTER_MS : ACTIVITY_WITHIN_MS)) this.#arm(0);
+    else if (this.hasSentBytes) this.#arm(ACTIVITY_WITHIN_MS);
   }
 
   stop(): void {
@@ -177,6 +179,6 @@ class Watch {
 
   #arm(ms: number): void {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#controller.abort(new Error('Nothing moved for too long.')), ms);
+    this.#timer = setTimeout(() => this.#controller.abort(new Error('The connection stalled.')), ms);
   }
 }

@@ -3,55 +3,55 @@ import type { Failure } from './failure.ts';
 
 const BASE_MS = 500;
 const CAP_MS = 30_000;
-/** A host that answers again should not be kept waiting, and asking costs it nothing while it is away. */
+/** An unreachable host costs nothing to ask, and should be found soon after it is back. */
 const UNREACHABLE_CAP_MS = 5000;
-/** A server that says "come back in an hour" is asked once more than it likes, so that nobody waits on a typing mistake. */
+/** Limits `Retry-After`, so that a misconfigured server cannot make an upload wait for hours. */
 const RETRY_AFTER_CAP_MS = 10 * 60_000;
 
 export type Decision =
-  /** Ask again after a pause. */
+  /** Retry after a pause. */
   | { kind: 'retry'; reason: WaitingReason }
-  /** Every byte is there; ask again for the verdict. Not a lack of progress. */
-  | { kind: 'ask-again' }
-  /** At once, with headers made anew. */
+  /** The server has every byte; ask for the verdict again. Does not count against the budget. */
+  | { kind: 'await-verdict' }
+  /** Retry at once, with new headers of the application. */
   | { kind: 'reauthorize' }
-  /** At once, with smaller chunks. */
+  /** Retry at once, with smaller chunks. */
   | { kind: 'shrink' }
-  /** The server no longer knows the upload, or knows another under its key: a new one. */
+  /** Create a new upload: the server no longer has this one, or has another under its key. */
   | { kind: 'restart' }
-  /** The verdict on this file. */
+  /** The server rejected the file. */
   | { kind: 'reject' }
   | { kind: 'fail' };
 
-export interface Circumstances {
-  /** The device knows no reason why the network should be away. */
+export interface RetryContext {
+  /** False when the device reports no network. */
   isOnline: boolean;
-  /** The headers come from a function, which was not yet asked for new ones after a 401. */
+  /** The application supplies headers by a function that has not yet been asked for new ones after a 401. */
   canReauthorize: boolean;
-  /** This handle has not started over before. */
+  /** This handle has not created a second upload yet. */
   canRestart: boolean;
 }
 
-/** A body that came in too slowly, at a wrong offset, or damaged: asking where to go on repairs it. */
+/** A body that was too slow, at a wrong offset, or damaged: reading the server's offset repairs it. */
 const REPAIRED = new Set([408, 409, 460]);
 const BUSY = new Set([423, 425, 429]);
 const HOPELESS_5XX = new Set([501, 505]);
 
-/** What follows a failed request. While there is hope it is tried again: how long is the budget's affair. */
-export function decide(failure: Failure, circumstances: Circumstances): Decision {
+/** Decides what follows a failed request. Retries whenever a retry can help; the budget limits for how long. */
+export function decide(failure: Failure, circumstances: RetryContext): Decision {
   const { reason, status, method, error } = failure;
   switch (reason) {
-    case 'hopeless':
+    case 'permanent':
       return { kind: 'fail' };
     case 'unreachable':
     case 'interrupted':
     case 'stalled':
       return { kind: 'retry', reason: circumstances.isOnline ? reason : 'offline' };
-    case 'nonsense':
-      // A hotel's sign-in page, say. At the creation it is rather a wrong address.
+    case 'unexpected':
+      // Probably a captive portal's sign-in page. As the answer to a creation, more likely a wrong address.
       return method === 'POST' ? { kind: 'fail' } : { kind: 'retry', reason: 'interrupted' };
   }
-  if (error.code === 'ERR_INSPECTION_PENDING' || error.code === 'ERR_INSPECTING') return { kind: 'ask-again' };
+  if (error.code === 'ERR_INSPECTION_PENDING' || error.code === 'ERR_INSPECTING') return { kind: 'await-verdict' };
   if (REPAIRED.has(status)) return { kind: 'retry', reason: 'interrupted' };
   if (error.code === 'ERR_TOO_MANY_UPLOADS') return { kind: 'retry', reason: 'too-many' };
   if (BUSY.has(status)) return { kind: 'retry', reason: 'busy' };
@@ -66,18 +66,18 @@ export function decide(failure: Failure, circumstances: Circumstances): Decision
     case 410:
       return { kind: method !== 'POST' && circumstances.canRestart ? 'restart' : 'fail' };
     case 413:
-      if (!failure.isOurs && failure.bodyBytes > 0) return { kind: 'shrink' };
-      return { kind: failure.isOurs ? 'reject' : 'fail' };
+      if (!failure.hasProblemDocument && failure.bodyBytes > 0) return { kind: 'shrink' };
+      return { kind: failure.hasProblemDocument ? 'reject' : 'fail' };
     case 422:
-      // What an earlier visit asked for with this key was something else, of other metadata for one.
+      // An earlier visit used this key for a different creation, for example with other metadata.
       if (error.code === 'ERR_IDEMPOTENCY_KEY_REUSED') return { kind: circumstances.canRestart ? 'restart' : 'fail' };
-      return { kind: failure.isOurs && error.code !== 'ERR_SOURCE_CHANGED' ? 'reject' : 'fail' };
+      return { kind: failure.hasProblemDocument && error.code !== 'ERR_SOURCE_CHANGED' ? 'reject' : 'fail' };
     default:
       return { kind: 'fail' };
   }
 }
 
-/** Full jitter: anything from 0 to a bound that doubles, so that a thousand clients of one server do not return together. */
+/** Exponential backoff with full jitter, so that the clients of one server do not all return at the same moment. */
 export class Backoff {
   #failures = 0;
   readonly #random: () => number;
@@ -86,12 +86,12 @@ export class Backoff {
     this.#random = random;
   }
 
-  /** Bytes were confirmed since the last failure: the next pause is none. */
+  /** Bytes were confirmed since the last failure, so the next retry comes at once. */
   progressed(): void {
     this.#failures = -1;
   }
 
-  /** Milliseconds to wait. @param retryAfterSeconds what the server asked for wins over everything */
+  /** Milliseconds to wait. @param retryAfterSeconds `Retry-After` of the server; takes precedence */
   next(reason: WaitingReason, retryAfterSeconds?: number): number {
     const failures = this.#failures++;
     if (retryAfterSeconds !== undefined) return Math.min(retryAfterSeconds * 1000, RETRY_AFTER_CAP_MS);
@@ -101,7 +101,7 @@ export class Backoff {
   }
 }
 
-/** Time without confirmed progress: the one limit on trying. */
+/** Time without confirmed progress: the only limit on retries. */
 export class Budget {
   readonly #limitMs: number;
   #spentMs = 0;
@@ -114,7 +114,7 @@ export class Budget {
     return this.isSpentOf(this.#limitMs);
   }
 
-  /** By a limit that is lower than its own. */
+  /** Whether a lower limit is spent. */
   isSpentOf(limitMs: number): boolean {
     return this.#spentMs >= Math.min(limitMs, this.#limitMs);
   }
@@ -123,7 +123,7 @@ export class Budget {
     this.#spentMs = 0;
   }
 
-  /** @param ms of trying or waiting. Sleep of the device and offline time are not to be counted */
+  /** @param ms of trying or waiting, without the time that the device slept or was offline */
   spend(ms: number): void {
     this.#spentMs += ms;
   }

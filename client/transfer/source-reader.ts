@@ -2,44 +2,44 @@ import type { Platform, RequestBody, Source } from '../ports.ts';
 import { checksumHeader, type RunningChecksum } from './checksum.ts';
 import type { SourceVerification } from './source-verification.ts';
 
-/** A body up to this size is held in memory; what is larger is read while it is sent. A browser's chunk is never larger. */
+/** A body up to this size is read into memory; a larger one is read while it is sent. A browser's chunks are never larger. */
 const IN_MEMORY_BYTES = 32 * 1024 * 1024;
-/** What is left for the last PATCH of a large body: its checksum goes ahead of it, so its bytes have been read before. */
+/** Bytes of a large body that are left for a last PATCH, whose headers carry the checksum of the whole file. */
 const TAIL_BYTES = 1024 * 1024;
-/** Of a checksum without a pause: some 2 ms on a phone. */
+/** Bytes to checksum without a pause: about 2 ms on a phone. */
 const PIECE_BYTES = 1024 * 1024;
 
 export interface ReadableSource {
   readonly source: Source;
-  /** Carried along with what is read; undefined where none is wanted. */
+  /** Updated while bytes are read; undefined when checksums are off. */
   readonly checksum: RunningChecksum | undefined;
-  /** Undefined for what can't be read twice. */
+  /** Undefined for a source that cannot be read twice. */
   readonly verification: SourceVerification | undefined;
 }
 
-/** Makes the bodies of one attempt's PATCHes from a source, and carries the checksum along with what is read. */
+/** Reads the PATCH bodies of one attempt from a source, and updates the running checksum. */
 export class SourceReader {
   readonly #source: Source;
   readonly #checksum: RunningChecksum | undefined;
   readonly #verification: SourceVerification | undefined;
-  readonly #platform: Pick<Platform, 'crc32' | 'breathe'>;
-  #isOver = false;
+  readonly #platform: Pick<Platform, 'crc32' | 'yieldToPage'>;
+  #hasEnded = false;
 
-  constructor({ source, checksum, verification }: ReadableSource, platform: Pick<Platform, 'crc32' | 'breathe'>) {
+  constructor({ source, checksum, verification }: ReadableSource, platform: Pick<Platform, 'crc32' | 'yieldToPage'>) {
     this.#source = source;
     this.#checksum = checksum;
     this.#verification = verification;
     this.#platform = platform;
   }
 
-  /** The attempt is over: a read that comes back later must not touch the checksum of the next one. */
+  /** Ends the attempt: a read that completes later must not change the checksum that the next attempt uses. */
   end(): void {
-    this.#isOver = true;
+    this.#hasEnded = true;
   }
 
-  /** Of the last bytes: not before it is clear that the file is still the same. @throws UploadError as `Source.read` */
+  /** The body of the next PATCH. Returns the last bytes only after the file was verified. @throws UploadError as `Source.read` */
   async slice(start: number, end: number): Promise<{ value: RequestBody; done: boolean }> {
-    await this.#begin(start);
+    await this.#startAt(start);
     const { size } = this.#source;
     if (size === null) return this.#sliceStream(start, end);
     let stop = Math.min(end, size);
@@ -48,48 +48,48 @@ export class SourceReader {
     return { value: await this.#body(start, stop, verify), done: stop === size };
   }
 
-  /** As `slice`, but exactly these bytes, and unverified: an address is for a part of its size. @throws UploadError as `Source.read` */
+  /** Like `slice`, but exactly these bytes and unverified: a signed part URL fixes the size. @throws UploadError as `Source.read` */
   async part(start: number, end: number): Promise<RequestBody> {
-    await this.#begin(start);
+    await this.#startAt(start);
     return this.#body(start, end, () => {});
   }
 
-  /** Before the server is told that all of it was sent. @throws UploadError ERR_SOURCE_CHANGED, or as `Source.read` */
+  /** Verifies the file. Call before the upload is completed. @throws UploadError ERR_SOURCE_CHANGED, or as `Source.read` */
   async verify(): Promise<void> {
     const { size } = this.#source;
     if (size === null || this.#verification === undefined) return;
-    // Parts that were sent by an earlier attempt are not read by this one.
-    if (this.#verification.readsWhole) await this.#checksum?.seek(size, (from, to) => this.#read(from, to));
+    // This attempt has not read the parts that an earlier attempt sent.
+    if (this.#verification.rereadsWhole) await this.#checksum?.seek(size, (from, to) => this.#read(from, to));
     await this.#verification.verify(this.#checksum?.at(size), (from, to) => this.#read(from, to));
   }
 
-  /** Of the whole file, where every byte up to `end` has been read; undefined without. */
+  /** The checksum header of the first `end` bytes; undefined unless all of them have been read. */
   checksumHeader(end: number): string | undefined {
     const checksum = this.#checksum?.at(end);
     return checksum === undefined ? undefined : checksumHeader(checksum);
   }
 
-  /** What comes before is with the server. */
-  async #begin(start: number): Promise<void> {
+  /** Moves to `start`. The server has every byte before it. */
+  async #startAt(start: number): Promise<void> {
     await this.#checksum?.seek(start, (from, to) => this.#read(from, to));
-    this.#checksum?.mark();
+    this.#checksum?.markConfirmed();
     this.#source.release(start);
   }
 
   async #read(start: number, end: number): Promise<Uint8Array<ArrayBuffer>> {
     const bytes = await this.#source.read(start, end);
-    if (this.#isOver) throw new Error('The attempt is over.');
+    if (this.#hasEnded) throw new Error('The attempt is over.');
     return bytes;
   }
 
-  /** Where the end is not known, one byte more than is sent tells whether there is more: a body that only ends the upload is spared. */
+  /** Reads one byte more than the chunk, to know whether the stream ends: this saves a request that only declares the length. */
   async #sliceStream(start: number, end: number): Promise<{ value: RequestBody; done: boolean }> {
     const bytes = await this.#read(start, end + 1);
     const body = bytes.subarray(0, end - start);
     return { value: await this.#inMemory(start, body), done: bytes.length === body.length };
   }
 
-  /** @param onRead up to where the bytes about to be handed out reach */
+  /** @param onRead called before bytes are handed out, with the offset after the last of them */
   async #body(start: number, end: number, onRead: (end: number) => void | Promise<void>): Promise<RequestBody> {
     if (end - start <= IN_MEMORY_BYTES) {
       const body = await this.#inMemory(start, await this.#read(start, end));
@@ -108,17 +108,17 @@ export class SourceReader {
   }
 
   async #inMemory(offset: number, bytes: Uint8Array<ArrayBuffer>): Promise<RequestBody> {
-    // A view on the whole is the whole: a browser sends it without a copy.
+    // Returns the whole array itself when all of it is requested, so that a browser sends it without a copy.
     const read = async (start: number, end: number) => (start === 0 && end === bytes.length ? bytes : bytes.subarray(start, end));
     const body = { size: bytes.length, read };
     if (this.#checksum === undefined) return body;
-    const { crc32, breathe } = this.#platform;
+    const { crc32, yieldToPage } = this.#platform;
     let sum = 0;
     for (let start = 0; start < bytes.length; start += PIECE_BYTES) {
-      if (start > 0) await breathe?.();
+      if (start > 0) await yieldToPage?.();
       sum = crc32(bytes.subarray(start, start + PIECE_BYTES), sum);
     }
-    if (this.#isOver) throw new Error('The attempt is over.');
+    if (this.#hasEnded) throw new Error('The attempt is over.');
     this.#checksum.addKnown(offset, bytes.length, sum);
     return { ...body, crc32: sum };
   }

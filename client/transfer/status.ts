@@ -5,9 +5,9 @@ import { areCounts, areTexts, fieldsOf, parseJson } from '../json.ts';
 import type { GuardedHttp } from './guarded-http.ts';
 
 /**
- * Undefined where the server has no such thing (another tus server).
+ * Requests the record. Resolves to undefined when the response is no record, as from another tus server.
  *
- * @param waitSeconds how long the server may hold the answer while the verdict is out
+ * @param waitSeconds how long the server may hold the response while it inspects the file
  * @throws Failure, or the reason of the signal
  */
 export async function askStatus(
@@ -24,13 +24,13 @@ export async function askStatus(
     url: address.href,
     headers: { Accept: 'application/json' },
     signal,
-    heldMs: waitSeconds * 1000,
+    longPollMs: waitSeconds * 1000,
   });
   const body = parseJson(response.text);
   return isRecord(body) ? body : undefined;
 }
 
-/** The refusal a record tells of. */
+/** The error of a rejected upload. */
 export function rejectionOf({ error, result }: UploadRecord): UploadError {
   const code = isErrorCode(error?.code) ? error.code : 'ERR_CHECK_REFUSED';
   return new UploadError(code, {
@@ -39,7 +39,7 @@ export function rejectionOf({ error, result }: UploadRecord): UploadError {
   });
 }
 
-/** As far as the client reads it; a server that is newer may say more. */
+/** Checks only the fields that the client reads; a newer server may send more. */
 function isRecord(value: unknown): value is UploadRecord {
   const { id, state, url, name, length, type, checksum, error } = fieldsOf(value);
   return (

@@ -10,29 +10,29 @@ const TRIES = 5;
 const LIMIT_MS = 60_000;
 const LONGEST_PAUSE_MS = 10_000;
 
-export interface Terminable extends Pick<ResumeRecord, 'endpoint' | 'url' | 'idempotencyKey' | 'metadata'> {
+export interface TerminationTarget extends Pick<ResumeRecord, 'endpoint' | 'url' | 'idempotencyKey' | 'metadata'> {
   /** Null for a stream of unknown length. */
   readonly size: number | null;
 }
 
 /**
- * tus 1.0.0, Termination. Gone is gone, whoever did it. A server that is inspecting refuses until it has a verdict, and
- * one that is away may come back, so it is asked a few times.
+ * Deletes an upload on the server (tus 1.0.0, Termination). Counts as done when the upload no longer exists. Retries a few times: a
+ * server that inspects the upload refuses the request until it has a verdict, and an unreachable server may come back.
  *
  * @throws UploadError the last refusal; ERR_UPLOAD_FINISHED when the verdict came first
  */
-export async function terminate(http: GuardedHttp, upload: Terminable): Promise<void> {
+export async function terminate(http: GuardedHttp, upload: TerminationTarget): Promise<void> {
   const signal = AbortSignal.timeout(LIMIT_MS);
   for (let tries = 1; ; tries++) {
     try {
-      const url = upload.url ?? (await createdUrl(http, upload, signal));
+      const url = upload.url ?? (await repeatCreation(http, upload, signal));
       await http.send({ method: 'DELETE', url, headers: { 'Tus-Resumable': TUS_VERSION }, signal });
       return;
     } catch (error) {
       if (!(error instanceof Failure)) throw new UploadError('ERR_NETWORK', { cause: error });
       if (error.status === 404 || error.status === 410) return;
       const { kind } = decide(error, { isOnline: true, canReauthorize: http.canReauthorize, canRestart: false });
-      if (kind !== 'retry' && kind !== 'ask-again' && kind !== 'reauthorize') throw error.error;
+      if (kind !== 'retry' && kind !== 'await-verdict' && kind !== 'reauthorize') throw error.error;
       if (tries === TRIES) throw error.error;
       if (kind === 'reauthorize') http.reauthorize();
       else await pause(Math.min((error.error.retryAfterSeconds ?? tries) * 1000, LONGEST_PAUSE_MS), signal).catch(() => {});
@@ -40,8 +40,8 @@ export async function terminate(http: GuardedHttp, upload: Terminable): Promise<
   }
 }
 
-/** The creation was asked for and its answer never came: asked again as it was, with the same key, it is the same upload. */
-async function createdUrl(http: GuardedHttp, upload: Terminable, signal: AbortSignal): Promise<string> {
+/** The response to the creation was lost. The same request with the same `Idempotency-Key` returns the address of the same upload. */
+async function repeatCreation(http: GuardedHttp, upload: TerminationTarget, signal: AbortSignal): Promise<string> {
   const { endpoint, idempotencyKey, size, metadata = {} } = upload;
   const encoded = encodeMetadata(metadata);
   const headers = {
@@ -54,7 +54,7 @@ async function createdUrl(http: GuardedHttp, upload: Terminable, signal: AbortSi
   return new URL(response.header('Location') ?? '', endpoint).href;
 }
 
-/** tus 1.0.0, Creation: keys, and values as base64 of their UTF-8. */
+/** tus 1.0.0, Creation: keys, with values in base64 of their UTF-8. */
 function encodeMetadata(metadata: Readonly<Record<string, string>>): string {
   const base64 = (text: string) => btoa(String.fromCharCode(...new TextEncoder().encode(text)));
   return Object.entries(metadata)

@@ -1,28 +1,28 @@
-// One file from opening to verdict: attempt after attempt, until the server has decided, the budget of time is spent, or
-// somebody stops it. Run again after a stop it goes on.
+// Sends one file, attempt after attempt, until the server has a verdict, the time budget is spent, or the caller aborts. After an
+// abort `run` may be called again and resumes the upload.
 import { UploadError } from '../../shared/errors.ts';
-import { follow, tellFollowers } from '../handle/following.ts';
+import { onSharedProgress, shareProgress } from '../handle/shared-progress.ts';
 import type { UploadResult } from '../handle/snapshot.ts';
 import type { Tracker } from '../handle/tracker.ts';
 import type { UploadOptions } from '../options.ts';
 import type { Platform, Source, SourceReference } from '../ports.ts';
 import { acceptedResult } from './acceptance.ts';
-import { watchArrival } from './arrival.ts';
 import { type AttemptOptions, type AttemptOutcome, attempt } from './attempt.ts';
 import { RunningChecksum } from './checksum.ts';
-import { attemptDirectly, NoDirectUploads } from './direct.ts';
-import { Ending, Failure } from './failure.ts';
+import { attemptDirectly, DirectUploadsUnavailable } from './direct.ts';
+import { Failure, UploadEnded } from './failure.ts';
 import { GuardedHttp } from './guarded-http.ts';
-import { type Opened, prepare } from './opened.ts';
-import { gaveUp, Patience } from './patience.ts';
+import { watchForInspection } from './inspection-watch.ts';
+import { type PreparedUpload, prepareUpload } from './prepared-upload.ts';
 import { decide } from './retry.ts';
+import { noProgressError, RetrySchedule } from './retry-schedule.ts';
 import { SourceReader } from './source-reader.ts';
 import { terminate } from './termination.ts';
 
-/** More than the buffers between here and the server's disk hold. */
+/** Upper bound for bytes in buffers between this device and the server's disk. */
 const IN_FLIGHT_BYTES = 64 * 1024 * 1024;
 
-/** So long is a host tried that has no address: the network may only just be coming up. */
+/** Time limit for a host name without an address: the network may only just be starting. */
 const UNKNOWN_HOST_MS = 60_000;
 
 export class Transfer {
@@ -32,11 +32,11 @@ export class Transfer {
   readonly #platform: Platform;
   readonly #tracker: Tracker;
   readonly #http: GuardedHttp;
-  readonly #patience: Patience;
-  /** For what goes past the server; undefined where nothing does. */
-  #storage: GuardedHttp | undefined;
+  readonly #retries: RetrySchedule;
+  /** For requests to S3; undefined when the upload goes through the server. */
+  #storageHttp: GuardedHttp | undefined;
   #source: Source | undefined;
-  #opened: Opened | undefined;
+  #prepared: PreparedUpload | undefined;
   #hasStarted = false;
   #hasRestarted = false;
 
@@ -47,112 +47,113 @@ export class Transfer {
     this.#platform = platform;
     this.#tracker = tracker;
     this.#http = new GuardedHttp(platform, options);
-    if (options.via === 'direct') this.#storage = new GuardedHttp(platform, { timeouts: options.timeouts ?? {} });
-    this.#patience = new Patience(options.budgetMs ?? platform.budgetMs, platform.surroundings, tracker);
+    if (options.via === 'direct') this.#storageHttp = new GuardedHttp(platform, { timeouts: options.timeouts ?? {} });
+    this.#retries = new RetrySchedule(options.budgetMs ?? platform.budgetMs, platform.environment, tracker);
   }
 
   /**
    * Resolves when the server accepted the file.
    *
-   * @throws Ending, or the reason of the signal
+   * @throws UploadEnded, or the reason of the signal
    */
   async run(signal: AbortSignal): Promise<UploadResult> {
     const tracker = this.#tracker;
-    tracker.move({ state: 'preparing' });
+    tracker.transition({ state: 'preparing' });
     const { keepAwake = true, confirmLeaving = true } = this.#options;
-    const letGo = this.#platform.surroundings.hold({ keepAwake, confirmLeaving });
+    const releasePage = this.#platform.environment.guardPage({ keepAwake, confirmLeaving });
     let release: (() => void) | undefined;
     try {
-      const opened = await this.#open(signal);
-      const { journal } = opened;
-      // Seen before the lock is waited for: when its holder is done the record is gone, and the address tells how it ended.
-      await journal.recall();
+      const prepared = await this.#prepare(signal);
+      const { journal } = prepared;
+      // Loaded before the lock is acquired: a holder that finishes removes the record, and the client then asks its address for the
+      // verdict.
+      await journal.load();
       if (journal.lockName !== undefined) {
         release = await this.#lock(journal.lockName, signal);
-        await journal.recall();
+        await journal.load();
       }
-      return await this.#untilVerdict(opened, signal);
+      return await this.#runAttempts(prepared, signal);
     } catch (error) {
       signal.throwIfAborted();
-      if (error instanceof Ending) throw error;
-      throw new Ending('failed', error instanceof UploadError ? error : new UploadError('ERR_UNEXPECTED_RESPONSE', { cause: error }));
+      if (error instanceof UploadEnded) throw error;
+      throw new UploadEnded('failed', error instanceof UploadError ? error : new UploadError('ERR_UNEXPECTED_RESPONSE', { cause: error }));
     } finally {
-      await this.#opened?.journal.save();
+      await this.#prepared?.journal.save();
       release?.();
-      letGo();
+      releasePage();
     }
   }
 
-  /** Ends a wait. */
-  tryNow(): void {
-    this.#patience.tryNow();
+  /** Ends a wait, so that the next attempt starts now. */
+  retryNow(): void {
+    this.#retries.retryNow();
   }
 
-  /** It is over: nothing of it is kept on this side but the record, where there is something to go on with. */
+  /** Closes the source. The resume record stays, if there is one. */
   async close(): Promise<void> {
     await this.#source?.close().catch(() => {});
     this.#source = undefined;
   }
 
-  /** Forgets it here, and deletes it on the server if asked. @throws UploadError when that did not work */
+  /** Removes the resume record and, if asked, deletes the upload on the server. @throws UploadError when the server did not delete it */
   async discard(deleteRemote: boolean): Promise<void> {
-    const journal = this.#opened?.journal;
+    const journal = this.#prepared?.journal;
     if (journal === undefined) return;
     try {
-      if (deleteRemote && journal.isAsked) {
+      if (deleteRemote && journal.isCreationRequested) {
         const { url, idempotencyKey, metadata } = journal;
-        const size = this.#opened?.source.size ?? null;
+        const size = this.#prepared?.source.size ?? null;
         await terminate(this.#http, { endpoint: this.#endpoint, url, idempotencyKey, metadata, size });
       }
     } finally {
-      await journal.startOver();
+      await journal.reset();
     }
   }
 
-  /** Resolves when nobody else sends this file, with how to let them. @throws the reason of the signal */
+  /** Resolves to a release function when no other tab or process sends this file. @throws the reason of the signal */
   async #lock(name: string, signal: AbortSignal): Promise<() => void> {
     const tracker = this.#tracker;
     const { locks, channels } = this.#platform;
-    let unfollow = () => {};
-    const waiting = () => {
-      tracker.move({ state: 'waiting', waiting: { reason: 'elsewhere' } });
-      unfollow = follow(channels, name, (progress) => tracker.follow(progress));
+    let unsubscribe = () => {};
+    const onWaiting = () => {
+      tracker.transition({ state: 'waiting', waiting: { reason: 'elsewhere' } });
+      unsubscribe = onSharedProgress(channels, name, (progress) => tracker.showShared(progress));
     };
-    const release = await locks.acquire(name, signal, waiting).finally(() => unfollow());
-    const stopTelling = tellFollowers(channels, name, (listener) => tracker.subscribe(listener));
+    const release = await locks.acquire(name, signal, onWaiting).finally(() => unsubscribe());
+    const stopSharing = shareProgress(channels, name, (listener) => tracker.subscribe(listener));
     return () => {
-      stopTelling();
+      stopSharing();
       release();
     };
   }
 
-  async #open(signal: AbortSignal): Promise<Opened> {
-    if (this.#opened) return this.#opened;
+  async #prepare(signal: AbortSignal): Promise<PreparedUpload> {
+    if (this.#prepared) return this.#prepared;
     this.#source ??= await this.#reference.open();
     const source = this.#source;
     const name = (this.#options.name ?? source.name).toWellFormed();
-    this.#tracker.opened(name, source.size);
+    this.#tracker.sourceOpened(name, source.size);
     signal.throwIfAborted();
-    this.#opened = await prepare(source, name, this.#endpoint, this.#options, this.#platform);
-    return this.#opened;
+    this.#prepared = await prepareUpload(source, name, this.#endpoint, this.#options, this.#platform);
+    return this.#prepared;
   }
 
-  async #untilVerdict(opened: Opened, signal: AbortSignal): Promise<UploadResult> {
-    const { journal, source } = opened;
+  async #runAttempts(prepared: PreparedUpload, signal: AbortSignal): Promise<UploadResult> {
+    const { journal, source } = prepared;
     const { checkpoint } = journal;
-    if (opened.checksum && checkpoint && checkpoint.offset > opened.checksum.before(Number.POSITIVE_INFINITY).offset) {
-      opened.checksum = new RunningChecksum(this.#platform.crc32, checkpoint);
+    if (prepared.checksum && checkpoint && checkpoint.offset > prepared.checksum.checkpointBefore(Number.POSITIVE_INFINITY).offset) {
+      prepared.checksum = new RunningChecksum(this.#platform.crc32, checkpoint);
     }
     for (;;) {
       signal.throwIfAborted();
-      if (this.#tracker.state !== 'inspecting') this.#tracker.move({ state: 'preparing' });
-      this.#tracker.attempted();
-      this.#tracker.created(journal.url ?? undefined);
-      this.#patience.begin();
-      const reader = new SourceReader(opened, this.#platform);
-      const attempting = new AbortController();
+      if (this.#tracker.state !== 'inspecting') this.#tracker.transition({ state: 'preparing' });
+      this.#tracker.attemptStarted();
+      this.#tracker.urlKnown(journal.url ?? undefined);
+      this.#retries.startAttempt();
+      const reader = new SourceReader(prepared, this.#platform);
+      const attemptEnd = new AbortController();
       try {
-        if (journal.url === null) await journal.asking();
+        if (journal.url === null) await journal.creationRequested();
         const outcome = await this.#attempt({
           endpoint: this.#endpoint,
           url: journal.url,
@@ -160,110 +161,112 @@ export class Transfer {
           metadata: journal.metadata,
           source,
           reader,
-          chunkSize: opened.chunkSize,
+          chunkSize: prepared.chunkSize,
           http: this.#http,
           signal,
           onCreated: async (url) => {
             await journal.created(url);
-            this.#tracker.created(url);
+            this.#tracker.urlKnown(url);
           },
-          onConfirmed: (offset) => this.#confirm(opened, offset),
+          onConfirmed: (offset) => this.#confirm(prepared, offset),
           onSending: (start) => {
-            // Asked again for its verdict, it is sent the one byte that is held back.
-            const isVerdictAsked = this.#tracker.state === 'inspecting' && hasAllButOne(source, start);
-            if (!isVerdictAsked) this.#tracker.move({ state: 'uploading' });
+            // A repeated request for the verdict sends the one byte that the server holds back; the state stays `inspecting`.
+            const isVerdictRequest = this.#tracker.state === 'inspecting' && lacksOnlyHeldByte(source, start);
+            if (!isVerdictRequest) this.#tracker.transition({ state: 'uploading' });
           },
           onSent: (offset, isAll) => {
-            this.#patience.moved();
-            this.#tracker.send(offset);
-            // One body may be the whole file: what is confirmed when it breaks is not far behind what was sent.
-            journal.keep(this.#tracker.confirmed, opened.checksum?.before(Math.max(offset - IN_FLIGHT_BYTES, 0)));
+            this.#retries.bytesSent();
+            this.#tracker.bytesSent(offset);
+            // One body may carry the whole file. When it breaks, the confirmed offset is close behind the sent one, so checkpoints follow
+            // the latter.
+            journal.progressed(this.#tracker.confirmed, prepared.checksum?.checkpointBefore(Math.max(offset - IN_FLIGHT_BYTES, 0)));
             if (!isAll) return;
-            if (hasAllButOne(source, this.#tracker.confirmed)) this.#tracker.move({ state: 'inspecting' });
-            else void this.#untilArrived(journal.url, AbortSignal.any([signal, attempting.signal]));
+            if (lacksOnlyHeldByte(source, this.#tracker.confirmed)) this.#tracker.transition({ state: 'inspecting' });
+            else void this.#watchForInspection(journal.url, AbortSignal.any([signal, attemptEnd.signal]));
           },
-        }).finally(() => attempting.abort());
-        if (outcome === 'acknowledged') return await this.#accept(opened, signal);
-        await this.#patience.askAgain(signal);
+        }).finally(() => attemptEnd.abort());
+        if (outcome === 'acknowledged') return await this.#accept(prepared, signal);
+        await this.#retries.waitForVerdict(signal);
       } catch (error) {
         signal.throwIfAborted();
         if (!(error instanceof Failure)) throw error;
-        this.#patience.failed();
+        this.#retries.attemptFailed();
         reader.end();
-        await this.#recover(error, opened, signal);
+        await this.#recover(error, prepared, signal);
       } finally {
         reader.end();
       }
     }
   }
 
-  /** The last bytes have left: as long as the server does not have them the upload is not in its hands. */
-  async #untilArrived(url: string | null, signal: AbortSignal): Promise<void> {
-    if (url !== null) await watchArrival(this.#http, url, signal, () => this.#tracker.move({ state: 'inspecting' }));
+  /** Moves to `inspecting` only when the server has the last bytes, not when they leave this device. */
+  async #watchForInspection(url: string | null, signal: AbortSignal): Promise<void> {
+    if (url !== null) await watchForInspection(this.#http, url, signal, () => this.#tracker.transition({ state: 'inspecting' }));
   }
 
   async #attempt(options: AttemptOptions): Promise<AttemptOutcome> {
-    if (this.#storage === undefined) return attempt(options);
+    if (this.#storageHttp === undefined) return attempt(options);
     try {
-      return await attemptDirectly({ ...options, storage: this.#storage });
+      return await attemptDirectly({ ...options, storage: this.#storageHttp });
     } catch (error) {
-      if (!(error instanceof NoDirectUploads)) throw error;
-      this.#storage = undefined;
+      if (!(error instanceof DirectUploadsUnavailable)) throw error;
+      this.#storageHttp = undefined;
       return attempt(options);
     }
   }
 
-  /** Resolves when the next attempt is due. @throws Ending */
-  async #recover(failure: Failure, opened: Opened, signal: AbortSignal): Promise<void> {
-    const { surroundings } = this.#platform;
-    const { journal, chunkSize } = opened;
+  /** Resolves when the next attempt is due. @throws UploadEnded */
+  async #recover(failure: Failure, prepared: PreparedUpload, signal: AbortSignal): Promise<void> {
+    const { environment } = this.#platform;
+    const { journal, chunkSize } = prepared;
     const { error } = failure;
     const decision = decide(failure, {
-      isOnline: surroundings.isOnline(),
+      isOnline: environment.isOnline(),
       canReauthorize: this.#http.canReauthorize,
       canRestart: !this.#hasRestarted,
     });
     switch (decision.kind) {
       case 'retry': {
-        // A host that was never there, in this run or an earlier one, was hardly meant.
-        const isNeverHeardOf = failure.isUnknownHost && !this.#hasStarted && journal.url === null;
-        return this.#patience.wait(decision.reason, error, signal, isNeverHeardOf ? UNKNOWN_HOST_MS : undefined);
+        // A host name that never resolved, in this run or an earlier one, is probably a typing error.
+        const wasNeverReached = failure.isUnknownHost && !this.#hasStarted && journal.url === null;
+        return this.#retries.waitForRetry(decision.reason, error, signal, wasNeverReached ? UNKNOWN_HOST_MS : undefined);
       }
-      case 'ask-again':
-        return this.#patience.askAgain(signal, error.retryAfterSeconds || 1);
+      case 'await-verdict':
+        return this.#retries.waitForVerdict(signal, error.retryAfterSeconds || 1);
       case 'reauthorize':
         return this.#http.reauthorize();
       case 'shrink':
-        if (chunkSize.tooLarge(failure.bodyBytes)) return;
+        if (chunkSize.lowerCeiling(failure.bodyBytes)) return;
         break;
       case 'restart':
         this.#hasRestarted = true;
-        await journal.startOver();
-        this.#tracker.move({ state: 'waiting', waiting: { reason: 'restarted', until: Date.now() }, error });
+        await journal.reset();
+        this.#tracker.transition({ state: 'waiting', waiting: { reason: 'restarted', until: Date.now() }, error });
         this.#tracker.confirm(0, true);
         return;
       case 'reject':
-        await journal.forget();
-        throw new Ending('rejected', error);
+        await journal.remove();
+        throw new UploadEnded('rejected', error);
     }
-    // Nothing to go on with: of another content, or never made.
-    if (error.code === 'ERR_SOURCE_CHANGED' || journal.url === null) await journal.forget();
-    throw new Ending('failed', error);
+    // There is nothing to resume: the content changed, or the upload was never created.
+    if (error.code === 'ERR_SOURCE_CHANGED' || journal.url === null) await journal.remove();
+    throw new UploadEnded('failed', error);
   }
 
-  /** @throws Failure when the server has nothing more than before and the budget is spent */
-  #confirm({ checksum, journal, source }: Opened, offset: number): void {
+  /** @throws Failure when the server made no progress and the budget is spent */
+  #confirm({ checksum, journal, source }: PreparedUpload, offset: number): void {
     const before = this.#tracker.confirmed;
     const isStart = !this.#hasStarted;
     this.#hasStarted = true;
     this.#tracker.confirm(offset, isStart);
-    const isComplete = hasAllButOne(source, offset);
-    if (!this.#patience.heard(offset !== before || isStart, isComplete)) throw new Failure(gaveUp(), { cause: 'hopeless', method: 'HEAD' });
-    journal.keep(offset, checksum?.before(offset));
+    const isComplete = lacksOnlyHeldByte(source, offset);
+    if (!this.#retries.offsetReported(offset !== before || isStart, isComplete))
+      throw new Failure(noProgressError(), { cause: 'permanent', method: 'HEAD' });
+    journal.progressed(offset, checksum?.checkpointBefore(offset));
   }
 
-  /** The last byte is acknowledged. @throws Ending when the record says otherwise */
-  async #accept({ source, name, journal, checksum }: Opened, signal: AbortSignal): Promise<UploadResult> {
+  /** The server acknowledged the last byte. @throws UploadEnded when its record shows a refusal */
+  async #accept({ source, name, journal, checksum }: PreparedUpload, signal: AbortSignal): Promise<UploadResult> {
     const tracker = this.#tracker;
     const result = await acceptedResult({
       http: this.#http,
@@ -274,23 +277,23 @@ export class Transfer {
       crc32: (size) => checksum?.at(size),
       resumed: tracker.resumedFrom > 0,
       signal,
-      askAgain: () => this.#patience.askAgain(signal, 1),
-      wait: async (error) => {
-        await this.#patience.wait('interrupted', error, signal);
-        tracker.move({ state: 'preparing' });
+      beforeNextPoll: () => this.#retries.waitForVerdict(signal, 1),
+      afterFailure: async (error) => {
+        await this.#retries.waitForRetry('interrupted', error, signal);
+        tracker.transition({ state: 'preparing' });
       },
     }).catch(async (error) => {
-      if (error instanceof Ending) await journal.forget();
+      if (error instanceof UploadEnded) await journal.remove();
       throw error;
     });
-    await journal.forget();
-    tracker.sized(result.size);
+    await journal.remove();
+    tracker.sizeKnown(result.size);
     tracker.confirm(result.size, false);
     return result;
   }
 }
 
-/** The last byte is acknowledged with the verdict. */
-function hasAllButOne({ size }: Source, offset: number): boolean {
+/** The server has every byte and acknowledges the last one only with the verdict. */
+function lacksOnlyHeldByte({ size }: Source, offset: number): boolean {
   return size !== null && offset >= size - 1;
 }

@@ -1,4 +1,4 @@
-/** The class under both entries of the package, before a platform's defaults are added to it. */
+/** The class behind both entries of the package, without the defaults of a platform. */
 declare module 'tus-js-client/lib/upload.js' {
   import { Upload, type UploadOptions } from 'tus-js-client';
 

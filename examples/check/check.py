@@ -1,4 +1,4 @@
-# A check over HTTP with nothing but Python: LANDFALL_CHECK_URL=http://127.0.0.1:8000/
+# A check over HTTP that needs only Python. Set LANDFALL_CHECK_URL=http://127.0.0.1:8000/
 import json, os
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.request import urlopen

@@ -1,11 +1,11 @@
-// Uploads inside an Express application: who may upload, a check of its own, and what happens with an accepted file.
+// Uploads inside an Express application: it decides who may upload, has a check, and handles accepted files.
 // Run: node server.ts   (needs express and landfall-server)
 import express from 'express';
 import { type Check, createLandfall } from 'landfall-server';
 
 const OWNERS: Readonly<Record<string, string>> = { 'token-of-ada': 'ada', 'token-of-ben': 'ben' };
 
-/** Films only: what is shorter than a second of one is a mistake. */
+/** Refuses files that are too small to be a film of one second. */
 const notTiny: Check = {
   name: 'not-tiny',
   async run({ length }) {
@@ -31,9 +31,9 @@ app.use(express.json());
 app.get('/', (_request, response) => response.send('The application'));
 
 const server = app.listen(Number(process.env.PORT ?? 3000), '127.0.0.1', () => console.log('ready'));
-landfall.attach(server); // uploads may take hours; the application's own routes keep Node's limit of five minutes
+landfall.attach(server); // lets uploads take hours; the application's own routes keep Node's limit of five minutes
 
 process.once('SIGTERM', async () => {
-  await landfall.close(); // running uploads are told to come back
+  await landfall.close(); // asks the clients of running uploads to try again later
   server.close();
 });

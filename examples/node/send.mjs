@@ -1,4 +1,4 @@
-// Sends files from Node, two at a time, and goes on where an earlier run stopped.
+// Sends files from Node, two at a time, and resumes the uploads of an earlier run.
 // Run: node send.mjs http://127.0.0.1:3000/uploads/files TOKEN FILE…   (needs landfall)
 import { createUploader } from 'landfall';
 

@@ -3,13 +3,13 @@ import { useLandfall } from 'landfall/react';
 import type { ReactElement } from 'react';
 
 const WORDS: Readonly<Record<UploadSnapshot['state'], string>> = {
-  queued: 'Waits for its turn',
+  queued: 'Waiting for its turn',
   preparing: 'Starting',
   uploading: 'Uploading',
-  waiting: 'Waiting for the connection',
+  waiting: 'Waiting for the network',
   paused: 'Paused',
   inspecting: 'Checking the file',
-  accepted: 'Uploaded',
+  accepted: 'Upload complete',
   rejected: 'Refused',
   failed: 'Failed',
   cancelled: 'Cancelled',

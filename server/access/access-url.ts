@@ -1,5 +1,5 @@
-// The application decides: each request is a question to LANDFALL_ACCESS_URL, and its answer is who asks, within which limits, or no.
-// With LANDFALL_ACCESS_OWNER_HEADER it is asked as nginx's `auth_request` asks.
+// The application decides: LANDFALL_ACCESS_URL is asked about each request, and answers with an owner and limits, or with a refusal.
+// With LANDFALL_ACCESS_OWNER_HEADER the question has the form of nginx's `auth_request`.
 import { createHash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { UploadError } from '../../shared/errors.ts';
@@ -12,29 +12,29 @@ import { storedMetadata } from '../ledger/stored-metadata.ts';
 import type { Upload } from '../ledger/upload.ts';
 import type { UploadId } from '../ledger/upload-id.ts';
 import type { ClientAddresses } from './anonymous.ts';
+import { AnswerCache } from './answer-cache.ts';
 import { isOwner, REFUSALS } from './application.ts';
+import { cacheForMs, messageOf, retryAfterOf } from './application-answer.ts';
 import { type BoundedAnswer, boundedFetch } from './bounded-fetch.ts';
-import { readGiven } from './given-limits.ts';
 import type { AccessSource, Identity, Intent } from './identity.ts';
-import { KeptAnswers } from './kept-answers.ts';
-import { keepForMs, retryAfterOf, wordsOf } from './refusal-words.ts';
+import { parseOwnerLimits } from './owner-limits.ts';
 
 const TIMEOUT_MS = 10_000;
 const MAX_BYTES = 64 * 1024;
-const MAX_KEPT = 10_000;
+const MAX_CACHED = 10_000;
 
 export interface AccessUrlOptions {
-  /** May have a name and a password in it, which are sent as Basic authentication. */
+  /** May contain a user name and a password, which are sent as Basic authentication. */
   url: string;
-  /** Names the header of the answer that tells the owner: the application is asked as by `auth_request`. Empty: by JSON. */
+  /** The response header that names the owner, when the application is asked as by `auth_request`. Empty: it is asked in JSON. */
   ownerHeader: string;
   ledger: Pick<Ledger, 'get'>;
   addresses: ClientAddresses;
   timeoutMs?: number;
 }
 
-/** What the application said. */
-type Decision = { given: { owner: string; limits: Limits } } | { refusal: Refusal };
+/** The application's answer. */
+type Decision = { approval: { owner: string; limits: Limits } } | { refusal: Refusal };
 
 interface Refusal {
   status: keyof typeof REFUSALS;
@@ -42,8 +42,8 @@ interface Refusal {
   retryAfterSeconds: number | undefined;
 }
 
-/** What is told of an upload: without an id it is about to be created. */
-interface AskedUpload {
+/** What the application is told of an upload; an upload without an id is about to be created. */
+interface UploadDescription {
   id?: UploadId;
   owner?: string;
   state?: string;
@@ -53,19 +53,19 @@ interface AskedUpload {
   metadata?: Record<string, string>;
 }
 
-/** What is sent. */
+/** The HTTP request to the application. */
 type Question = Pick<RequestInit, 'method' | 'headers'> & { body?: string };
 
-/** @throws ConfigError for what only the settings together tell */
-export function requireWholeAccessUrl({ access, accessUrl, accessOwnerHeader }: Config): void {
+/** Checks that need several settings. @throws ConfigError */
+export function requireAccessUrlSettings({ access, accessUrl, accessOwnerHeader }: Config): void {
   if (!access.includes('url')) {
     if (accessUrl === '' && accessOwnerHeader === '') return;
-    throw new ConfigError('LANDFALL_ACCESS: Write url into it: there are settings for it.');
+    throw new ConfigError('LANDFALL_ACCESS: Add url: its settings are there.');
   }
   if (accessUrl === '') throw new ConfigError('LANDFALL_ACCESS: For url set LANDFALL_ACCESS_URL.');
   if (accessOwnerHeader === '' || !hasPassword(accessUrl)) return;
   throw new ConfigError(
-    'LANDFALL_ACCESS_URL: With LANDFALL_ACCESS_OWNER_HEADER write it without a password: what the sender shows is sent.',
+    "LANDFALL_ACCESS_URL: With LANDFALL_ACCESS_OWNER_HEADER write it without a password: the sender's credentials are sent.",
   );
 }
 
@@ -73,8 +73,8 @@ export class AccessUrl {
   readonly #options: AccessUrlOptions;
   readonly #url: URL;
   readonly #authorization: string | undefined;
-  readonly #kept = new KeptAnswers<Decision>(MAX_KEPT);
-  /** By all that was asked: equal questions at once are one. */
+  readonly #cache = new AnswerCache<Decision>(MAX_CACHED);
+  /** By question: equal questions at the same time share one request. */
   readonly #asking = new Map<string, Promise<Decision>>();
 
   constructor(options: AccessUrlOptions) {
@@ -85,13 +85,13 @@ export class AccessUrl {
       const pair = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
       this.#authorization = `Basic ${Buffer.from(pair).toString('base64')}`;
     }
-    // `fetch` takes none of them in an address.
+    // `fetch` accepts no credentials in an address.
     this.#url.username = '';
     this.#url.password = '';
   }
 
   /**
-   * @param isLast nobody else knows senders who show nothing, so that the application is asked about those, too
+   * @param isLast no other source knows senders without credentials, so the application is asked about them, too
    */
   source(isLast: boolean): AccessSource {
     return {
@@ -100,24 +100,24 @@ export class AccessUrl {
         if (!isLast && authorization === undefined && cookie === undefined) return undefined;
         const decision = await this.#decide(request, intent, id);
         if ('refusal' in decision) throw errorOf(decision.refusal);
-        return identityOf(decision.given, authorization !== undefined);
+        return identityOf(decision.approval, authorization !== undefined);
       },
     };
   }
 
   /**
-   * Whether an upload that is all here, and passed its checks, may become a file. Asked in the application's name alone: the sender
-   * may be gone, and what he showed is not kept.
-   * @returns what it says where it says no; undefined: it may
-   * @throws UploadError where that can't be told
+   * Asks whether a complete upload that has passed its checks may become a file. The request has only the server's own credentials:
+   * the sender may be gone, and the sender's credentials are not stored.
+   * @returns the application's refusal; undefined: the upload may finish
+   * @throws UploadError when the application gives no readable answer
    */
   async refusalToFinish(upload: Upload): Promise<{ detail: string | undefined } | undefined> {
-    // `auth_request` knows of nothing but requests.
+    // `auth_request` only asks about requests of senders.
     if (this.#options.ownerHeader !== '') return undefined;
-    const answer = await this.#fetch(this.#asJson({ intent: 'finish', upload: known(upload) }));
-    if (answer.status === 403) return { detail: wordsOf(answer) };
+    const answer = await this.#fetch(this.#asJson({ intent: 'finish', upload: describe(upload) }));
+    if (answer.status === 403) return { detail: messageOf(answer) };
     if (isSuccess(answer)) return undefined;
-    throw unavailable(new Error(`To the question whether an upload may finish it answered ${answer.status}.`));
+    throw unavailable(new Error(`It answered ${answer.status} to the question whether an upload may finish.`));
   }
 
   async #decide(request: IncomingMessage, intent: Intent, id: UploadId | undefined): Promise<Decision> {
@@ -126,7 +126,7 @@ export class AccessUrl {
     const key = createHash('sha256')
       .update(JSON.stringify([authorization, cookie, address, intent, id]))
       .digest('base64');
-    const kept = this.#kept.get(key);
+    const kept = this.#cache.get(key);
     if (kept !== undefined) return kept;
     const question = await this.#questionOf(request, intent, id, address);
     const asked = JSON.stringify(question);
@@ -153,7 +153,7 @@ export class AccessUrl {
       };
       return { method: 'GET', headers };
     }
-    const upload = id === undefined ? creationOf(request) : known((await this.#options.ledger.get(id)) ?? { id });
+    const upload = id === undefined ? describeCreation(request) : describe((await this.#options.ledger.get(id)) ?? { id });
     return this.#asJson({ intent, upload, sender: { authorization, cookie, address } });
   }
 
@@ -169,8 +169,8 @@ export class AccessUrl {
   async #ask(question: Question, key: string): Promise<Decision> {
     const answer = await this.#fetch(question);
     const decision = this.#decisionIn(answer);
-    const isFinal = 'given' in decision || decision.refusal.status !== 429;
-    if (isFinal) this.#kept.keep(key, decision, keepForMs(answer.headers));
+    const isFinal = 'approval' in decision || decision.refusal.status !== 429;
+    if (isFinal) this.#cache.keep(key, decision, cacheForMs(answer.headers));
     return decision;
   }
 
@@ -183,17 +183,17 @@ export class AccessUrl {
     }
   }
 
-  /** @throws UploadError where it is none: what can't be read may say no */
+  /** @throws UploadError for an unreadable answer, because it may be a refusal */
   #decisionIn(answer: BoundedAnswer): Decision {
     const { status } = answer;
     if (status === 401 || status === 403 || status === 429) {
-      return { refusal: { status, detail: wordsOf(answer), retryAfterSeconds: retryAfterOf(answer.headers) } };
+      return { refusal: { status, detail: messageOf(answer), retryAfterSeconds: retryAfterOf(answer.headers) } };
     }
     if (!isSuccess(answer)) throw unavailable(new Error(`It answered ${status}.`));
     const { ownerHeader } = this.#options;
-    const given = ownerHeader === '' ? givenInJson(answer.text) : givenByHeader(answer.headers, ownerHeader);
-    if (typeof given === 'string') throw unavailable(new Error(`Its answer can not be read: ${given}.`));
-    return { given };
+    const approval = ownerHeader === '' ? approvalInJson(answer.text) : approvalByHeader(answer.headers, ownerHeader);
+    if (typeof approval === 'string') throw unavailable(new Error(`Its answer cannot be read: ${approval}.`));
+    return { approval };
   }
 }
 
@@ -202,29 +202,29 @@ function identityOf({ owner, limits }: { owner: string; limits: Limits }, isByHe
   return { owner, source: 'url', credential, quota: quotaOfOwner(owner), limits, isConfined: false, isByHeader };
 }
 
-function givenInJson(text: string): { owner: string; limits: Limits } | string {
+function approvalInJson(text: string): { owner: string; limits: Limits } | string {
   try {
-    return readGiven(JSON.parse(text), 'answer');
+    return parseOwnerLimits(JSON.parse(text), 'answer');
   } catch {
     return 'it is not JSON';
   }
 }
 
-/** Headers come as Latin-1, whatever was meant: names in UTF-8 are what servers send. */
-function givenByHeader(headers: Headers, name: string): { owner: string; limits: Limits } | string {
+// Node decodes headers as Latin-1; servers send names in UTF-8.
+function approvalByHeader(headers: Headers, name: string): { owner: string; limits: Limits } | string {
   const value = headers.get(name);
   if (value === null) return `it has no ${name}`;
   const owner = Buffer.from(value, 'latin1').toString();
-  return isOwner(owner) && !owner.includes('\ufffd') ? { owner, limits: NO_LIMITS } : `its ${name} is no name`;
+  return isOwner(owner) && !owner.includes('\ufffd') ? { owner, limits: NO_LIMITS } : `its ${name} is not a valid name`;
 }
 
-/** What the headers say of a creation, where they can be read: how they are to be is not judged here. */
-function creationOf({ headers }: IncomingMessage): AskedUpload {
+/** What the headers say of a creation, as far as they can be read. They are validated later. */
+function describeCreation({ headers }: IncomingMessage): UploadDescription {
   const { 'upload-length': length, 'upload-metadata': metadata } = headers;
   return { length: parseByteCount(String(length ?? '')) ?? null, metadata: metadataIn(String(metadata ?? '')) };
 }
 
-function known(upload: Upload | { id: UploadId }): AskedUpload {
+function describe(upload: Upload | { id: UploadId }): UploadDescription {
   if (!('state' in upload)) return upload;
   const { id, owner, state, originalName: name, claimedType: type, length } = upload;
   return { id, owner, state, name, type, length, metadata: storedMetadata(upload) };
@@ -250,7 +250,7 @@ function errorOf({ status, detail, retryAfterSeconds }: Refusal): UploadError {
 function unavailable(cause: unknown): UploadError {
   const { message } = cause instanceof Error ? cause : new Error(String(cause));
   return new UploadError('ERR_ACCESS_UNAVAILABLE', {
-    cause: new Error(`The application that decides (LANDFALL_ACCESS_URL) does not: ${message}`, { cause }),
+    cause: new Error(`The application of LANDFALL_ACCESS_URL gave no decision: ${message}`, { cause }),
     retryAfterSeconds: 5,
   });
 }

@@ -1,10 +1,10 @@
-// Nobody in particular: all are one owner, and are told apart by their addresses where it is about how much.
+// Anonymous senders: all are one owner. Limits on amounts tell them apart by their addresses.
 import type { IncomingMessage } from 'node:http';
 import { BlockList, isIP } from 'node:net';
 import { NO_LIMITS } from '../ledger/limits.ts';
 import type { AccessSource } from './identity.ts';
 
-/** @param addresses tells a request's; '' where it is this machine's own, which is not counted */
+/** @param addresses finds the address of a request; requests from this machine are not counted */
 export function anonymousSource(addresses: ClientAddresses): AccessSource {
   return {
     async identify(request) {
@@ -15,12 +15,12 @@ export function anonymousSource(addresses: ClientAddresses): AccessSource {
   };
 }
 
-/** Where requests come from, behind proxies that are trusted to say so. */
+/** Finds the addresses of clients, also behind trusted proxies. */
 export class ClientAddresses {
   readonly #trusted: BlockList;
   readonly #hasTrusted: boolean;
 
-  /** @param proxies addresses, or networks such as 10.0.0.0/8, whose `X-Forwarded-For` is believed */
+  /** @param proxies addresses, or networks such as 10.0.0.0/8, whose `X-Forwarded-For` is trusted */
   constructor(proxies: readonly string[]) {
     this.#trusted = new BlockList();
     this.#hasTrusted = proxies.length > 0;
@@ -32,7 +32,7 @@ export class ClientAddresses {
     }
   }
 
-  /** The last address on the way that is not a trusted proxy's; '' for a socket without one. */
+  /** The last address on the way that is not a trusted proxy; '' for a socket without an address. */
   of(request: IncomingMessage): string {
     let address = plain(request.socket.remoteAddress ?? '');
     if (!this.#hasTrusted) return address;
@@ -46,7 +46,7 @@ export class ClientAddresses {
     return address;
   }
 
-  /** It comes from this machine, or from a proxy on it that is not trusted to say more. */
+  /** True when the request comes from this machine, or through an untrusted proxy on it. */
   isThisMachine(request: IncomingMessage): boolean {
     return isLoopback(this.of(request));
   }
@@ -56,7 +56,7 @@ export class ClientAddresses {
   }
 }
 
-/** IPv4 as such, also where the socket is one of both families. */
+/** Plain IPv4, also when the socket is one of both families. */
 function plain(address: string): string {
   return address.replace(/^::ffff:(?=\d+\.)/i, '');
 }
@@ -65,7 +65,7 @@ function isLoopback(address: string): boolean {
   return address === '::1' || address.startsWith('127.');
 }
 
-/** What is counted as one sender: of IPv6 each has a network of 64 bits to himself. */
+/** The address or network that counts as one sender: with IPv6, each sender has a network of 64 bits. */
 export function networkOf(address: string): string {
   if (isIP(address) !== 6) return address;
   const [head = '', tail = ''] = address.split('%', 1)[0]?.split('::') ?? [];

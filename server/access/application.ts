@@ -1,11 +1,11 @@
 import type { IncomingMessage } from 'node:http';
 import { UploadError } from '../../shared/errors.ts';
 import { credentialOfOwner, type Limits, LimitsSchema, NO_LIMITS, quotaOfOwner } from '../ledger/limits.ts';
-import { within } from '../runtime/pause.ts';
+import { withTimeout } from '../runtime/pause.ts';
 import type { AccessSource, Intent } from './identity.ts';
 
 /**
- * What the rule may answer in the place of a plain owner.
+ * What `authenticate` may return in place of a plain owner.
  *
  * @example
  * ```ts
@@ -22,10 +22,9 @@ export interface AuthenticatedOwner {
 }
 
 /**
- * A rule of the embedding application's: the owner, one with limits, or null for nobody (401). It is told what the request is
- * about to do, and may refuse that alone. An error that it throws with a `status` (or
- * `statusCode`) of 401, 403 or 429 is answered with that status and its `Retry-After`; any other, and no answer within 10 s, is
- * a fault of ours (503), which senders wait out.
+ * An access rule of the embedding application: returns the owner, an owner with limits, or null to refuse (401). The intent says what
+ * the request is about to do; the rule may refuse it alone. An error with a `status` (or `statusCode`) of 401, 403 or 429 is answered
+ * with that status and its `Retry-After`. Any other error, or no answer within 10 s, is a fault of the server (503), and senders wait.
  *
  * @example
  * ```ts
@@ -43,19 +42,19 @@ export type Authenticate = (
   intent: Intent,
 ) => Promise<string | AuthenticatedOwner | null> | string | AuthenticatedOwner | null;
 
-/** A rule that does not answer must not keep a sender waiting for ever: its own silence limit is 30 s. */
+/** The rule must answer before the sender gives up, which happens after 30 s of silence. */
 const RULE_TIMEOUT_MS = 10_000;
 const MAX_OWNER_LENGTH = 255;
 
-/** What a no of the application's is answered as. */
+/** The error codes of the application's refusals. */
 export const REFUSALS = { 401: 'ERR_UNAUTHORIZED', 403: 'ERR_FORBIDDEN', 429: 'ERR_TOO_MANY_REQUESTS' } as const;
 
-/** Senders as the embedding application knows them. */
+/** Identifies senders by the embedding application's rule. */
 export function applicationSource(authenticate: Authenticate, timeoutMs: number = RULE_TIMEOUT_MS): AccessSource {
   return {
     async identify(request, intent) {
       const answer: unknown = await answerOf(authenticate, request, intent, timeoutMs);
-      // A rule written without types may say undefined for nobody, or a number that no stored owner would equal.
+      // A rule written without types may return undefined for nobody, or a number that no stored owner would equal.
       const { owner, limits: given = NO_LIMITS } = (typeof answer === 'object' && answer !== null ? answer : { owner: answer }) as {
         owner?: unknown;
         limits?: unknown;
@@ -75,15 +74,15 @@ export function applicationSource(authenticate: Authenticate, timeoutMs: number 
   };
 }
 
-/** @throws UploadError 503: what the rule says can't be told from saying too much */
+/** @throws UploadError 503: invalid limits could allow too much */
 function asLimits(limits: unknown): Limits {
   const parsed = LimitsSchema.safeParse(limits);
   if (parsed.success) return parsed.data;
-  const cause = new Error(`The rule "authenticate" answered limits that are none: ${parsed.error.message}`);
+  const cause = new Error(`The rule "authenticate" returned invalid limits: ${parsed.error.message}`);
   throw new UploadError('ERR_ACCESS_UNAVAILABLE', { cause, retryAfterSeconds: 5 });
 }
 
-/** The empty owner is everyone's: a rule that means to name somebody never says it. PostgreSQL keeps no NUL. */
+/** The empty owner means everyone, so a rule that names someone never returns it. PostgreSQL cannot store NUL. */
 export function isOwner(owner: unknown): owner is string {
   return typeof owner === 'string' && /^[^\p{Cc}]+$/u.test(owner) && owner.length <= MAX_OWNER_LENGTH && owner.isWellFormed();
 }
@@ -91,14 +90,14 @@ export function isOwner(owner: unknown): owner is string {
 async function answerOf(authenticate: Authenticate, request: IncomingMessage, intent: Intent, timeoutMs: number): Promise<unknown> {
   const late = () => new Error(`The rule "authenticate" did not answer within ${timeoutMs} ms.`);
   try {
-    return await within(timeoutMs, (async () => authenticate(request, intent))(), late);
+    return await withTimeout(timeoutMs, (async () => authenticate(request, intent))(), late);
   } catch (thrown) {
     if (thrown instanceof UploadError) throw thrown;
     throw refusalOf(thrown) ?? new UploadError('ERR_ACCESS_UNAVAILABLE', { cause: thrown, retryAfterSeconds: 5 });
   }
 }
 
-/** As http-errors, express-jwt and passport throw it. Its message stays here, where it does not say that it may be shown. */
+/** The forms of http-errors, express-jwt and passport. The error's message is sent only if the error says that it may be shown. */
 function refusalOf(thrown: unknown): UploadError | undefined {
   if (typeof thrown !== 'object' || thrown === null) return undefined;
   const { status, statusCode = status, headers, expose, message } = thrown as Record<string, unknown>;

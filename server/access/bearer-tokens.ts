@@ -1,41 +1,41 @@
-// `Authorization: Bearer`: tokens of several kinds, told apart by what they begin with and by what they say of themselves.
+// `Authorization: Bearer`: tokens of several kinds, told apart by their prefixes and their claims.
 import { createHash } from 'node:crypto';
 import { UploadError } from '../../shared/errors.ts';
-import type { Guesses } from './guesses.ts';
+import type { GuessLimiter } from './guess-limiter.ts';
 import { type AccessSource, bearerOf, type Identity, type Intent } from './identity.ts';
 
-export interface ShownToken {
+export interface BearerToken {
   readonly text: string;
-  /** SHA-256: what is remembered of a token is remembered by it. */
+  /** SHA-256 of the token, under which results are cached. */
   readonly digest: string;
 }
 
-/** One kind of tokens. */
+/** One kind of token. */
 export interface TokenKind {
   /**
-   * Undefined: it is no token of this kind. Null: it says that it is one, and is not: a guess.
-   * @throws UploadError for one that is true, and does not count now
+   * Undefined: the token is of another kind. Null: it claims to be of this kind and is invalid, so it counts as a guess.
+   * @throws UploadError for a genuine token that is not valid now
    */
-  identify(token: ShownToken, intent: Intent): Promise<Identity | null | undefined>;
+  identify(token: BearerToken, intent: Intent): Promise<Identity | null | undefined>;
 }
 
 export interface BearerTokensOptions {
   kinds: readonly TokenKind[];
-  guesses: Guesses;
-  /** Nobody else knows tokens: one that is of no kind is refused. Else it is another's to judge. */
+  guessLimiter: GuessLimiter;
+  /** No other source knows tokens, so a token of no kind is refused. Otherwise another source judges it. */
   isLast: boolean;
 }
 
 const MAX_KNOWN = 10_000;
 
-/** What a browser shows a proxy in front, and goes on showing to whoever is behind it. All else was meant for us, however it is written. */
-const OF_PROXIES = /^(?:Basic|Digest|Negotiate|NTLM) /i;
+/** Credentials that a browser sends to a proxy in front of the server, and then to the server, too. All others are meant for Landfall. */
+const PROXY_SCHEMES = /^(?:Basic|Digest|Negotiate|NTLM) /i;
 
-export function bearerTokens({ kinds, guesses, isLast }: BearerTokensOptions): AccessSource {
-  /** Those that were true when they came last: they are looked at again whoever else guesses at their sender's address. */
+export function bearerTokens({ kinds, guessLimiter, isLast }: BearerTokensOptions): AccessSource {
+  /** Tokens that were valid when seen last: they are checked even while another sender guesses from the same address. */
   const known = new Set<string>();
 
-  async function judge(token: ShownToken, intent: Intent): Promise<Identity | null | undefined> {
+  async function judge(token: BearerToken, intent: Intent): Promise<Identity | null | undefined> {
     for (const kind of kinds) {
       const identity = await kind.identify(token, intent);
       if (identity === undefined) continue;
@@ -52,14 +52,14 @@ export function bearerTokens({ kinds, guesses, isLast }: BearerTokensOptions): A
       const text = bearerOf(request);
       if (text === undefined) {
         const { authorization = '' } = request.headers;
-        if (isLast && authorization !== '' && !OF_PROXIES.test(authorization)) throw new UploadError('ERR_UNAUTHORIZED');
+        if (isLast && authorization !== '' && !PROXY_SCHEMES.test(authorization)) throw new UploadError('ERR_UNAUTHORIZED');
         return undefined;
       }
       const token = { text, digest: createHash('sha256').update(text).digest('base64') };
-      if (!known.has(token.digest)) await guesses.requireFew(request);
+      if (!known.has(token.digest)) await guessLimiter.requireBelowLimit(request);
       const identity = await judge(token, intent);
       if (identity !== null) return identity;
-      await guesses.count(request);
+      await guessLimiter.count(request);
       throw new UploadError('ERR_UNAUTHORIZED');
     },
   };

@@ -1,4 +1,4 @@
-// Requests of ours to servers that others run: what comes back is small, soon, and from where we asked.
+// Requests to servers that others run: limited in time and size, without redirects.
 
 export interface BoundedAnswer {
   readonly status: number;
@@ -7,15 +7,15 @@ export interface BoundedAnswer {
 }
 
 export interface FetchBounds {
-  /** For all of it, the body's last byte included. */
+  /** For the whole exchange, the body's last byte included. */
   timeoutMs: number;
-  /** Of the body, unpacked. */
+  /** Of the body, decompressed. */
   maxBytes: number;
 }
 
 /**
- * Redirects are not followed: what is sent is for one server alone.
- * @throws Error that names neither the address nor what is in it
+ * Does not follow redirects: the request is meant for one server only.
+ * @throws Error that contains neither the address nor a part of it
  */
 export async function boundedFetch(url: URL, init: RequestInit, { timeoutMs, maxBytes }: FetchBounds): Promise<BoundedAnswer> {
   const signal = AbortSignal.timeout(timeoutMs);
@@ -24,7 +24,7 @@ export async function boundedFetch(url: URL, init: RequestInit, { timeoutMs, max
     return { status: response.status, headers: response.headers, text: await textOf(response, maxBytes) };
   } catch (error) {
     if (signal.aborted) throw new Error(`There was no answer within ${timeoutMs} ms.`);
-    // Undici says `fetch failed`, and why in the cause.
+    // Undici says `fetch failed`; the reason is in the cause.
     throw error instanceof TypeError && error.cause instanceof Error ? error.cause : error;
   }
 }
@@ -34,7 +34,7 @@ async function textOf({ body }: Response, maxBytes: number): Promise<string> {
   let bytes = 0;
   for await (const chunk of body ?? []) {
     bytes += chunk.byteLength;
-    // Leaving the loop cancels the rest, and closes the connection.
+    // Leaving the loop cancels the rest and closes the connection.
     if (bytes > maxBytes) throw new Error(`The answer is longer than ${maxBytes} bytes.`);
     chunks.push(chunk);
   }

@@ -1,4 +1,4 @@
-// Who may download an accepted file: by who asks, or by an address that was signed for this one file and ends.
+// Who may download an accepted file: senders that have access to it, or anyone with an address signed for this file and a time.
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import { UploadError } from '../../shared/errors.ts';
 import type { Facts } from '../ledger/facts.ts';
@@ -6,21 +6,21 @@ import type { Upload } from '../ledger/upload.ts';
 import type { UploadId } from '../ledger/upload-id.ts';
 import type { Identity } from './identity.ts';
 
-/** `owner`: who reaches the upload. `anyone`: who knows its id. `signed`: who has a signed address. Signed ones hold in all but `off`. */
+/** `owner`: senders with access to the upload. `anyone`: everyone with its id. `signed`: no one else. Signed addresses work unless `off`. */
 export const DOWNLOAD_RULES = ['owner', 'anyone', 'signed', 'off'] as const;
 export type DownloadRule = (typeof DOWNLOAD_RULES)[number];
 
 export interface DownloadsOptions {
   rule: DownloadRule;
-  /** The same in every process, for as long as the ledger lasts. */
+  /** The same in every process, for as long as the ledger exists. */
   secret: Buffer;
-  /** Of signed addresses in records. */
+  /** Lifetime of signed addresses in records. */
   lifetimeMs: number;
 }
 
 const SECRET_FACT = 'download-secret';
 
-/** Made once, by whichever process needs it first; durable before anything is signed with it. */
+/** Created by the first process that needs it, and durable before anything is signed with it. */
 export async function downloadSecret(facts: Facts): Promise<Buffer> {
   const known = await facts.get(SECRET_FACT);
   return Buffer.from(known ?? (await facts.setFirst(SECRET_FACT, randomBytes(32).toString('base64url'))), 'base64url');
@@ -38,8 +38,8 @@ export class Downloads {
   }
 
   /**
-   * Whether the file is for whoever asks for this address; else its sender alone is to be asked for. A signature that does not hold
-   * is refused: what is shown and not valid is never taken for nothing shown.
+   * True when anyone with this address may download the file; false when the sender must be identified. An invalid signature is
+   * refused, never treated as a missing one.
    *
    * @param query without the question mark
    * @throws UploadError 403
@@ -52,18 +52,19 @@ export class Downloads {
       this.#requireSignature(id, parameters);
       return true;
     }
-    if (rule === 'signed') throw new UploadError('ERR_ACTION_NOT_ALLOWED', { detail: 'Files are downloaded by signed addresses here.' });
+    if (rule === 'signed')
+      throw new UploadError('ERR_ACTION_NOT_ALLOWED', { detail: 'This server gives out files at signed addresses only.' });
     return rule === 'anyone';
   }
 
-  /** An address that is good for whoever has it. @param endsAt by the wall's clock, in milliseconds; rounded up to a second */
+  /** Signs an address that works for everyone. @param endsAt by the wall clock, in milliseconds; rounded up to a second */
   sign(address: string, id: UploadId, endsAt: number): string {
     if (this.#options.rule === 'off') throw new UploadError('ERR_ACTION_NOT_ALLOWED', { detail: 'LANDFALL_DOWNLOADS is off.' });
     const expires = String(Math.ceil(endsAt / 1000));
     return `${address}?expires=${expires}&signature=${this.#signature(id, expires).toString('base64url')}`;
   }
 
-  /** What an upload's record says of its address: one that its reader may use; null for a file that he may not have. */
+  /** The file's address in an upload's record: an address that the record's reader can use; null when the reader may not have the file. */
   addressFor({ limits: { actions }, isByHeader, endsAt }: Identity, upload: Upload, collectionUrl: string): string | null {
     const { rule, lifetimeMs } = this.#options;
     const address = `${collectionUrl}/${upload.id}`;
@@ -71,7 +72,7 @@ export class Downloads {
     if (rule === 'off' || (actions !== undefined && !actions.includes('download'))) return null;
     // A link on a page carries no header.
     if (rule !== 'signed' && !(rule === 'owner' && isByHeader)) return address;
-    // Whoever may still ask after the end of his right downloads nothing any more, and by no address that he got before.
+    // A sender whose credential has expired may still read the record, but gets no address, and earlier addresses have expired, too.
     const now = Date.now();
     const until = Math.min(now + lifetimeMs, endsAt ?? Number.POSITIVE_INFINITY);
     return until > now ? this.sign(address, upload.id, until) : null;

@@ -1,20 +1,20 @@
-// Before a file is accepted: is its sender's right still there? Asked of who gave it, without the sender.
+// Before a file is accepted, checks that its sender's permission was not revoked. The sender is not involved.
 import type { Rejection } from '../../shared/errors.ts';
 import type { FinishPermission } from '../finish/permission.ts';
 import type { Credentials } from '../ledger/credentials.ts';
 import type { AccessUrl } from './access-url.ts';
 
-export interface GivenRightsOptions {
+export interface FinishPermissionOptions {
   credentials: Pick<Credentials, 'get'>;
-  /** Undefined: there is no application to ask. */
+  /** Undefined: no application decides. */
   accessUrl: AccessUrl | undefined;
 }
 
 /**
- * What an operator gave out can be taken back (keys, links; grants, which applications sign), and the application that decides may
- * change its mind. What has ended since is no reason: it was good when the upload began.
+ * Keys, links and grants can be revoked, and the application of LANDFALL_ACCESS_URL may change its mind. A permission that has expired
+ * meanwhile is no reason to refuse: it was valid when the upload began.
  */
-export function givenRights({ credentials, accessUrl }: GivenRightsOptions): FinishPermission {
+export function createFinishPermission({ credentials, accessUrl }: FinishPermissionOptions): FinishPermission {
   return {
     async mayFinish(upload) {
       if (upload.source === 'url') {
@@ -23,8 +23,8 @@ export function givenRights({ credentials, accessUrl }: GivenRightsOptions): Fin
       }
       if (upload.credential === null) return undefined;
       const given = await credentials.get(upload.credential);
-      // Of grants the ledger has those alone that were taken back.
-      return given === undefined || given.removedAt === null ? undefined : forbidden('The permission that it was sent by was taken back.');
+      // The ledger has only those grants that were revoked.
+      return given === undefined || given.removedAt === null ? undefined : forbidden('The permission to upload it was revoked.');
     },
   };
 }

@@ -1,9 +1,9 @@
-/** The claim that makes a JWT a grant, and no other token is taken for one. */
+/** The claim that makes a JWT a grant. No other token is taken for a grant. */
 export const GRANT_CLAIM = 'landfall';
 
 export type Claims = Readonly<Record<string, unknown>>;
 
-/** What a token says of itself, true or not; undefined where it is no signed JWT (RFC 7519, in the compact form of RFC 7515). */
+/** The unverified claims of a token; undefined when it is not a signed JWT (RFC 7519, in the compact form of RFC 7515). */
 export function claimsOf(token: string): Claims | undefined {
   const [, payload] = /^[\w-]+\.([\w-]+)\.[\w-]*$/.exec(token) ?? [];
   return payload === undefined ? undefined : parseClaims(Buffer.from(payload, 'base64url'));

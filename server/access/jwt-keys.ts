@@ -1,24 +1,24 @@
-// The public keys that tokens of others are signed with, which their issuer changes when he likes.
+// The public keys that verify tokens of other issuers, who may change their keys at any time.
 import { createPublicKey } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { createLocalJWKSet, type JSONWebKeySet, type JWTVerifyGetKey } from 'jose';
 import { UploadError } from '../../shared/errors.ts';
 import { StartError } from '../runtime/start-error.ts';
 
-/** The keys of one moment. */
+/** The keys at one moment. */
 export interface KeySet {
   readonly find: JWTVerifyGetKey;
-  /** Another number with every change of the keys: what was verified by keys that are gone is verified anew. */
+  /** A new number with every change of the keys: tokens that removed keys have verified are verified again. */
   readonly version: number;
 }
 
-/** Where keys come from. */
+/** A source of keys. */
 export interface Keys {
-  /** @throws UploadError 503 where there are none that may still be believed */
+  /** @throws UploadError 503 when there are no keys, or they are too old to be trusted */
   current(): Promise<KeySet>;
   /**
-   * For a token whose key is not among them: looks again. False: they are the same.
-   * @throws UploadError 503 also where it looked a moment ago: a key that was published since is not to be told from none
+   * Loads the keys again, for a token whose key is unknown. False: the keys have not changed.
+   * @throws UploadError 503 also shortly after another load, because a key may have been published since
    */
   renew(known: KeySet): Promise<boolean>;
 }
@@ -30,25 +30,25 @@ export function secretKey(secret: string): Keys {
 }
 
 export interface KeyTimes {
-  /** After so long they are looked for again, beside the requests. */
+  /** Keys older than this are loaded again in the background. */
   refreshMs: number;
-  /** Nor more often than so. */
+  /** Shortest pause between two loads. */
   pauseMs: number;
-  /** So long those are believed that were read last, while there are no newer ones to be had. */
-  believedMs: number;
+  /** Keys are trusted up to this age while newer ones cannot be loaded. */
+  maxAgeMs: number;
 }
 
-const OF_AN_ADDRESS: KeyTimes = { refreshMs: 300_000, pauseMs: 5000, believedMs: 3_600_000 };
-/** It is looked at when it is needed, and costs little. */
-const OF_A_FILE: KeyTimes = { refreshMs: 5000, pauseMs: 1000, believedMs: 3_600_000 };
+const ADDRESS_TIMES: KeyTimes = { refreshMs: 300_000, pauseMs: 5000, maxAgeMs: 3_600_000 };
+/** A file is read only when it is needed, and that is cheap. */
+const FILE_TIMES: KeyTimes = { refreshMs: 5000, pauseMs: 1000, maxAgeMs: 3_600_000 };
 
-export function keysAt(url: string, times: KeyTimes = OF_AN_ADDRESS): Keys {
+export function keysAt(url: string, times: KeyTimes = ADDRESS_TIMES): Keys {
   return new RefreshedKeys(async () => JSON.parse(await fetchText(url)), times);
 }
 
 /** @throws KeyFileUnusable */
 export async function keysInFile(path: string, setting: string): Promise<Keys> {
-  const keys = new RefreshedKeys(() => readKeyFile(path, setting), OF_A_FILE);
+  const keys = new RefreshedKeys(() => readKeyFile(path, setting), FILE_TIMES);
   await keys.current().catch((error: unknown) => {
     throw error instanceof UploadError && error.cause instanceof StartError ? error.cause : error;
   });
@@ -70,23 +70,23 @@ class RefreshedKeys implements Keys {
   }
 
   async current(): Promise<KeySet> {
-    const { refreshMs, believedMs } = this.#times;
+    const { refreshMs, maxAgeMs } = this.#times;
     const ageMs = performance.now() - this.#loadedMs;
-    if (this.#known === undefined || ageMs >= believedMs) await this.#look();
-    // Nobody waits for what is only to be newer.
-    else if (ageMs >= refreshMs) this.#look().catch(() => undefined);
+    if (this.#known === undefined || ageMs >= maxAgeMs) await this.#refresh();
+    // Requests do not wait for a reload in the background.
+    else if (ageMs >= refreshMs) this.#refresh().catch(() => undefined);
     return this.#known ?? this.#unavailable();
   }
 
   async renew(known: KeySet): Promise<boolean> {
     const waitMs = this.#triedMs + this.#times.pauseMs - performance.now();
     if (this.#known?.version === known.version && this.#loading === undefined && waitMs > 0) this.#unavailable(Math.ceil(waitMs / 1000));
-    await this.#look();
+    await this.#refresh();
     return this.#known !== undefined && this.#known.version !== known.version;
   }
 
-  /** @throws UploadError 503 when it can't be told what they are */
-  async #look(): Promise<void> {
+  /** @throws UploadError 503 when the keys cannot be loaded */
+  async #refresh(): Promise<void> {
     if (this.#loading === undefined && performance.now() - this.#triedMs >= this.#times.pauseMs) {
       this.#triedMs = performance.now();
       this.#loading = this.#reload().finally(() => {
@@ -102,7 +102,7 @@ class RefreshedKeys implements Keys {
       const jwks = await this.#load();
       const text = JSON.stringify(jwks);
       const find = createLocalJWKSet(jwks);
-      // Whoever answers with none has lost them.
+      // An issuer with no key at all has a fault.
       if (jwks.keys.length === 0) throw new Error('There is no key in the key set.');
       if (text !== this.#known?.text) this.#known = { find, text, version: (this.#known?.version ?? 0) + 1 };
       this.#loadedMs = performance.now();
@@ -137,7 +137,7 @@ async function fetchText(url: string): Promise<string> {
   return Buffer.concat(pieces).toString('utf8');
 }
 
-/** A file with keys that tokens are to be verified by has none in it. */
+/** A key file has no usable public key. */
 export class KeyFileUnusable extends StartError {
   override readonly name = 'KeyFileUnusable';
   override readonly code = 'ERR_KEY_FILE_UNUSABLE';
@@ -145,22 +145,22 @@ export class KeyFileUnusable extends StartError {
 
 const PEM = /-----BEGIN ([A-Z0-9 ]+)-----[\s\S]+?-----END \1-----/g;
 
-/** Every public key and certificate that is in it, in PEM. @throws KeyFileUnusable */
+/** Every public key and certificate in a PEM file. @throws KeyFileUnusable */
 export async function readKeyFile(path: string, setting: string): Promise<JSONWebKeySet> {
   const text = await readFile(path, 'utf8').catch((cause: Error) => {
-    throw new KeyFileUnusable(`${setting}: ${path} can not be read (${'code' in cause ? cause.code : cause.message}).`, { cause });
+    throw new KeyFileUnusable(`${setting}: ${path} cannot be read (${'code' in cause ? cause.code : cause.message}).`, { cause });
   });
   const blocks = [...text.matchAll(PEM)];
   if (blocks.some(([, label = '']) => label.includes('PRIVATE'))) {
     throw new KeyFileUnusable(
-      `${setting}: ${path} has a private key in it. The server takes the public one, and should not have the other.`,
+      `${setting}: ${path} contains a private key. Write the path of the public key; the server should not have the private one.`,
     );
   }
   try {
     const keys = blocks.map(([block]) => createPublicKey(block).export({ format: 'jwk' }));
     if (keys.length > 0) return { keys } as JSONWebKeySet;
   } catch (cause) {
-    throw new KeyFileUnusable(`${setting}: A key in ${path} can not be read.`, { cause });
+    throw new KeyFileUnusable(`${setting}: A key in ${path} cannot be read.`, { cause });
   }
-  throw new KeyFileUnusable(`${setting}: There is no public key in ${path}. It is a text that begins with -----BEGIN PUBLIC KEY-----.`);
+  throw new KeyFileUnusable(`${setting}: ${path} contains no public key. A public key begins with -----BEGIN PUBLIC KEY-----.`);
 }

@@ -8,23 +8,23 @@ import type { Identity } from './identity.ts';
 import { claimsOf, GRANT_CLAIM } from './jwt-claims.ts';
 import type { KeySet, Keys } from './jwt-keys.ts';
 
-/** By the kind of key alone, never by what a token says of itself: a public key is no secret to sign with (RFC 8725, 3.1). */
+/** Chosen by the kind of key, never by the token's header: a public key must not serve as a secret (RFC 8725, 3.1). */
 export const SECRET_ALGORITHMS: readonly string[] = ['HS256', 'HS384', 'HS512'];
 export const PUBLIC_KEY_ALGORITHMS: readonly string[] = [
   ...['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'],
   ...['ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519'],
 ];
 
-/** So far the clocks of issuers may be from ours. */
+/** How far the clocks of issuers may differ from ours. */
 const TOLERANCE_SECONDS = 10;
 const MAX_VERIFIED = 10_000;
 
 export interface JwtOptions {
   keys: Keys;
   algorithms: readonly string[];
-  /** Empty: any; else those of others are none of this kind. */
+  /** Empty: any issuer. Otherwise tokens of other issuers are not of this kind. */
   issuer: string;
-  /** One of them must be the token's; empty: any. */
+  /** The token must name one of them; empty: any. */
   audiences: readonly string[];
   /** The claim that names the owner. */
   ownerClaim: string;
@@ -49,7 +49,7 @@ export function jwtTokens({ keys, algorithms, issuer, audiences, ownerClaim }: J
   function ownerOf(payload: JWTPayload): string {
     const owner = payload[ownerClaim];
     if (isOwner(owner)) return owner;
-    throw new UploadError('ERR_UNAUTHORIZED', { detail: `The token names nobody in its claim “${ownerClaim}”.` });
+    throw new UploadError('ERR_UNAUTHORIZED', { detail: `The token names no owner in its claim “${ownerClaim}”.` });
   }
 
   return {
@@ -82,7 +82,7 @@ export function jwtTokens({ keys, algorithms, issuer, audiences, ownerClaim }: J
   };
 }
 
-/** @throws UploadError for what is truly the issuer's, and does not count */
+/** @throws UploadError for a token of the issuer that is not valid now, or not for this server */
 async function verify(
   token: string,
   known: KeySet,
@@ -103,7 +103,7 @@ async function verify(
       }
       return undefined;
     }
-    // What it says is looked at after its signature.
+    // The claims are checked after the signature.
     if (error instanceof errors.JWTExpired) throw new UploadError('ERR_ACCESS_EXPIRED');
     if (error instanceof errors.JWTClaimValidationFailed) throw new UploadError('ERR_UNAUTHORIZED', { cause: error });
     if (error instanceof errors.JOSEError) return undefined;

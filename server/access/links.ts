@@ -1,20 +1,20 @@
-// Upload links that an operator gave out: `landfall-server link`. Whoever has the address is a guest: he sends, and sees nothing of others.
+// Upload links that an operator created: `landfall-server link`. A sender with the link is a guest, who uploads and sees no other uploads.
 import { UploadError } from '../../shared/errors.ts';
 import { credentialOfToken, isTokenOf, TOKEN_PREFIXES } from '../ledger/credentials.ts';
 import { quotaOfOwner } from '../ledger/limits.ts';
 import type { TokenKind } from './bearer-tokens.ts';
-import type { FreshCredentials } from './fresh-credentials.ts';
+import type { CachedCredentials } from './cached-credentials.ts';
 
-/** What the token is found in: an address with it behind the #, or the token itself, as a person copies it. */
+/** A token alone, or an address with the token behind the #, as a person copies it. */
 const TOKEN_IN_TEXT = /lfl_[0-9a-f]+(?=\s*$)/;
 
-/** Of what a guest without script pastes; undefined: there is none in it. */
+/** The token in text that a guest without JavaScript has pasted; undefined: none. */
 export function linkTokenIn(text: string): string | undefined {
   return TOKEN_IN_TEXT.exec(text)?.[0];
 }
 
-/** @param graceMs so long after its end, by the wall's clock, what was created by it may still be sent to its end, and asked for */
-export function linkTokens(credentials: FreshCredentials, graceMs: number): TokenKind {
+/** @param graceMs for this long after a link's end, by the wall clock, its uploads may be continued and inspected */
+export function linkTokens(credentials: CachedCredentials, graceMs: number): TokenKind {
   return {
     async identify({ text }, intent) {
       if (!text.startsWith(TOKEN_PREFIXES.link)) return undefined;
@@ -22,11 +22,11 @@ export function linkTokens(credentials: FreshCredentials, graceMs: number): Toke
       const link = id === undefined ? undefined : await credentials.get(id);
       if (link === undefined || !isTokenOf(link, text)) return null;
       if (link.removedAt !== null) throw new UploadError('ERR_ACCESS_WITHDRAWN');
-      // A film that began to come in time comes to its end.
-      const isBeginning = intent === 'create' || intent === 'download';
-      if (link.endsAt !== null && link.endsAt + (isBeginning ? 0 : graceMs) <= Date.now()) throw new UploadError('ERR_ACCESS_EXPIRED');
+      // An upload that began in time may be completed.
+      const isNewUse = intent === 'create' || intent === 'download';
+      if (link.endsAt !== null && link.endsAt + (isNewUse ? 0 : graceMs) <= Date.now()) throw new UploadError('ERR_ACCESS_EXPIRED');
       const { limits, title, endsAt } = link;
-      // Where nobody is named, what comes by it is its own.
+      // Uploads by a link without an owner belong to the link.
       const owner = link.owner || link.id;
       return {
         owner,

@@ -1,4 +1,4 @@
-// What the settings come to: read once from the environment and flags by `main`, or given as an object to `createLandfall`.
+// Resolves the settings: read once by `main` from the environment and flags, or passed to `createLandfall` as an object.
 import { resolve } from 'node:path';
 import type { z } from 'zod';
 import { type Policy, parsePolicy } from '../../shared/policy.ts';
@@ -8,21 +8,23 @@ import { type Setting, schemaOf, type Values } from './setting-kinds.ts';
 import { environmentName } from './setting-names.ts';
 import { SETTINGS, type SettingKey, type Settings } from './settings.ts';
 
-/** S3 takes no more of one object, and none that are larger. */
+/** S3's limits: parts of one object, and bytes of one part. */
 const MAX_PARTS = 10_000;
 const MAX_PART_BYTES = 5 * 1024 ** 3;
 
-/** The name of a setting in the configuration that is read. */
-type NameOf<K extends SettingKey> = Settings[K] extends { readonly as: infer Name extends string } ? Name : K;
-type ReadAs<K extends SettingKey> = Settings[K] extends { readonly words: readonly (infer Word)[] } ? Word : Values[Settings[K]['kind']][0];
-type WrittenAs<K extends SettingKey> = Settings[K] extends { readonly words: readonly (infer Word)[] }
+/** The name of a setting in the resolved configuration. */
+type ResolvedName<K extends SettingKey> = Settings[K] extends { readonly as: infer Name extends string } ? Name : K;
+type ResolvedValue<K extends SettingKey> = Settings[K] extends { readonly words: readonly (infer Word)[] }
+  ? Word
+  : Values[Settings[K]['kind']][0];
+type WrittenValue<K extends SettingKey> = Settings[K] extends { readonly words: readonly (infer Word)[] }
   ? Word
   : Values[Settings[K]['kind']][1];
 
-type Read = { readonly [K in SettingKey as NameOf<K>]: ReadAs<K> };
+type ResolvedSettings = { readonly [K in SettingKey as ResolvedName<K>]: ResolvedValue<K> };
 
 /**
- * The settings as the server reads them: frozen, each size and time with its unit in its name.
+ * The resolved settings: frozen, each size and time with its unit in its name.
  *
  * @example
  * ```ts
@@ -32,13 +34,13 @@ type Read = { readonly [K in SettingKey as NameOf<K>]: ReadAs<K> };
  * console.log(config.maxUploadBytes, config.patienceMs); // 5368709120 10000
  * ```
  */
-export interface Config extends Read {
-  /** Of `allow…`, `archive…` and `maxUploadBytes`, as the checks read them. */
+export interface Config extends ResolvedSettings {
+  /** The settings `allow…`, `archive…` and `maxUploadBytes`, parsed for the checks. */
   readonly policy: Policy;
 }
 
 /**
- * The settings as a caller writes them, in camel case: numbers in bytes and milliseconds, or text with a unit. docs/settings.md has
+ * The settings as a caller writes them, in camel case: numbers in bytes and milliseconds, or text with a unit. docs/settings.md lists
  * every name with its default.
  *
  * @example
@@ -48,15 +50,15 @@ export interface Config extends Read {
  * const settings: ConfigInput = { dataDir: '/srv/uploads', maxUploadSize: '50 GiB', expireAfter: '3d', sha256: true };
  * ```
  */
-export type ConfigInput = { [K in SettingKey]?: WrittenAs<K> };
+export type ConfigInput = { [K in SettingKey]?: WrittenValue<K> };
 
-/** What the command `landfall` reads: a machine that serves may send, too. */
-const OF_SENDERS = new Set(['LANDFALL_TOKEN']);
+/** Variables of the command `landfall`: a machine with a server may be a client, too. */
+const CLIENT_VARIABLES = new Set(['LANDFALL_TOKEN']);
 
 const RESOLVED = new WeakSet<object>();
 
 /**
- * A setting makes no sense. The message names it and says what to write.
+ * A setting is invalid. The message names it and says what to write.
  *
  * @example
  * ```ts
@@ -74,7 +76,7 @@ export class ConfigError extends StartError {
   override readonly code = 'ERR_CONFIG';
 }
 
-/** @throws ConfigError naming the setting and what is wrong with it */
+/** @throws ConfigError naming the setting and its mistake */
 export function resolveConfig(input: ConfigInput = {}, nameOf: (key: SettingKey) => string = (key) => key): Config {
   for (const key of Object.keys(input)) {
     if (!Object.hasOwn(SETTINGS, key)) throw new ConfigError(`There is no setting called ${key}.`);
@@ -84,25 +86,25 @@ export function resolveConfig(input: ConfigInput = {}, nameOf: (key: SettingKey)
     const setting: Setting = SETTINGS[key];
     const given = input[key] ?? setting.default;
     const parsed = schemaOf(setting).safeParse(given);
-    if (!parsed.success) throw new ConfigError(`${nameOf(key)}: ${reason(parsed.error)} (given: ${JSON.stringify(shown(key, given))})`);
+    if (!parsed.success) throw new ConfigError(`${nameOf(key)}: ${messageOf(parsed.error)} (given: ${JSON.stringify(redact(key, given))})`);
     values[setting.as ?? key] = parsed.data;
   }
-  const config = values as unknown as Read;
-  if (config.storageBackend === 's3') checkS3(config, nameOf);
+  const config = values as unknown as ResolvedSettings;
+  if (config.storageBackend === 's3') requireS3Settings(config, nameOf);
   else if (config.staging === 's3-store') requireBucket(config, nameOf);
   if (config.databaseUrl !== '' && config.durability === 'finish') {
     throw new ConfigError(
-      `${nameOf('durability')}: With several processes, one that crashed cannot be told from one whose machine lost its power. Write chunk. (given: "finish")`,
+      `${nameOf('durability')}: With several processes, a crash of one process cannot be told from a power loss of its machine. Write chunk. (given: "finish")`,
     );
   }
   if (config.webhookUrl !== '' && config.webhookSecret.length === 0) {
     throw new ConfigError(
-      `${nameOf('webhookSecret')}: Write a secret: receivers can not tell our events from anybody's without. \`openssl rand -base64 32\` makes what comes behind whsec_.`,
+      `${nameOf('webhookSecret')}: Write a secret: without one, receivers cannot tell this server's events from forged ones. Write whsec_ and the output of \`openssl rand -base64 32\`.`,
     );
   }
   if (config.checkUrl !== '' && config.internalUrl === '' && /^(?:0\.0\.0\.0|::|\[::\])$/.test(config.internalHost)) {
     throw new ConfigError(
-      `${nameOf('internalUrl')}: Write the address at which the application reaches the bytes that it is to check. (given: "")`,
+      `${nameOf('internalUrl')}: Write the address at which the application can read the bytes that it checks. (given: "")`,
     );
   }
   const dataDir = resolve(config.dataDir);
@@ -120,20 +122,20 @@ export function resolveConfig(input: ConfigInput = {}, nameOf: (key: SettingKey)
   return resolved;
 }
 
-/** Whether it is what `resolveConfig` made, and not an input that happens to be frozen. */
+/** True for a result of `resolveConfig`, false for any other frozen object. */
 export function isResolved(config: ConfigInput | Config): config is Config {
   return RESOLVED.has(config);
 }
 
 /**
- * Flags win over the environment. Every unknown `LANDFALL_*` is refused: a misspelt limit must not be a missing limit.
+ * Flags override the environment. An unknown `LANDFALL_*` is refused: a misspelt limit must not silently be no limit.
  * @throws ConfigError
  */
 export function configFromEnvironment(environment: Readonly<Record<string, string | undefined>>, flags: ConfigInput = {}): Config {
   const keys = new Map((Object.keys(SETTINGS) as SettingKey[]).map((key) => [environmentName(key), key]));
   const input: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(environment)) {
-    if (!name.startsWith('LANDFALL_') || value === undefined || OF_SENDERS.has(name)) continue;
+    if (!name.startsWith('LANDFALL_') || value === undefined || CLIENT_VARIABLES.has(name)) continue;
     const key = keys.get(name);
     if (key === undefined) throw new ConfigError(`${name} is not a setting. \`landfall-server --help\` lists them.`);
     input[key] = value;
@@ -141,7 +143,7 @@ export function configFromEnvironment(environment: Readonly<Record<string, strin
   return resolveConfig({ ...input, ...flags } as ConfigInput, environmentName);
 }
 
-/** The limits as people read them, for the log line at start. */
+/** The main settings in human units, for the log line at start. */
 export function summarize(config: Config): Record<string, string> {
   return {
     maxUploadSize: formatBytes(config.maxUploadBytes),
@@ -151,13 +153,13 @@ export function summarize(config: Config): Record<string, string> {
   };
 }
 
-/** What only the settings together tell. @throws ConfigError */
-function checkS3(config: Read, nameOf: (key: SettingKey) => string): void {
+/** Checks that need several settings. @throws ConfigError */
+function requireS3Settings(config: ResolvedSettings, nameOf: (key: SettingKey) => string): void {
   const { s3MemoryBytes, s3PartBytes, maxUploadBytes } = config;
   requireBucket(config, nameOf);
   if (maxUploadBytes > MAX_PARTS * MAX_PART_BYTES) {
     throw new ConfigError(
-      `${nameOf('maxUploadSize')}: Write at most ${formatBytes(MAX_PARTS * MAX_PART_BYTES)}, the most that S3 takes in parts. (given: ${formatBytes(maxUploadBytes)})`,
+      `${nameOf('maxUploadSize')}: Write at most ${formatBytes(MAX_PARTS * MAX_PART_BYTES)}, the most that S3 takes in ${MAX_PARTS} parts. (given: ${formatBytes(maxUploadBytes)})`,
     );
   }
   const largestBytes = Math.max(s3PartBytes, Math.ceil(maxUploadBytes / MAX_PARTS));
@@ -168,20 +170,20 @@ function checkS3(config: Read, nameOf: (key: SettingKey) => string): void {
 }
 
 /** @throws ConfigError */
-function requireBucket({ s3Bucket }: Read, nameOf: (key: SettingKey) => string): void {
+function requireBucket({ s3Bucket }: ResolvedSettings, nameOf: (key: SettingKey) => string): void {
   if (s3Bucket === '') throw new ConfigError(`${nameOf('s3Bucket')}: Write the name of a bucket.`);
 }
 
-/** What may stand in a message: an address may have a password in it, or a token in its path, well written or not. */
-function shown(key: SettingKey, given: unknown): unknown {
+/** Hides secrets in messages: an address may contain a password, or a token in its query, also an invalid address. */
+function redact(key: SettingKey, given: unknown): unknown {
   if ((SETTINGS[key] as Setting).isSecret) return '…';
   return typeof given === 'string' ? given.replace(/[^\s,/]*@|(?<=[?#]).*/g, '…') : given;
 }
 
-function reason(error: z.ZodError): string {
+function messageOf(error: z.ZodError): string {
   const issue = error.issues[0];
   if (issue?.code === 'invalid_union') {
-    // Of the ways a setting can be written, what is wrong with the one that was meant.
+    // A setting can be written in several ways: this is the error of the one that was meant.
     const nested = issue.errors.flat().find((candidate) => candidate.code !== 'invalid_type') ?? issue.errors.flat()[0];
     return nested?.message ?? issue.message;
   }

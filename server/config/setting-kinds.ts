@@ -1,14 +1,14 @@
-// The kinds of values that settings have: how each is written, what of it is right, and the sentence for what is not.
+// The kinds of setting values: how each is written, which values are valid, and the message for the others.
 import { isIP } from 'node:net';
 import { z } from 'zod';
 import { ARCHIVE_RULES, type ArchiveRule, parsePolicy } from '../../shared/policy.ts';
 import { parseBytes, parseDuration } from '../../shared/units.ts';
 import { MAX_WEBHOOK_SECRETS, parseWebhookSecret } from './webhook-secret.ts';
 
-/** For each kind what is read, and what a caller may write: a number in base units (bytes, milliseconds), or text in human ones. */
+/** For each kind, the type that is read, and the type that a caller writes: a number in bytes or milliseconds, or text with a unit. */
 export interface Values {
   text: [read: string, written: string];
-  someText: [read: string, written: string];
+  nonEmptyText: [read: string, written: string];
   word: [read: string, written: string];
   keyPrefix: [read: string, written: string];
   allowed: [read: string, written: string];
@@ -47,7 +47,7 @@ export interface Values {
   jwksUrl: [read: string, written: string];
   secret: [read: string, written: string];
   secrets: [read: readonly string[], written: string[] | string];
-  someTexts: [read: readonly string[], written: string[] | string];
+  textList: [read: readonly string[], written: string[] | string];
 }
 
 export const ACCESS_KINDS = ['keys', 'links', 'jwt', 'grants', 'url', 'anonymous'] as const;
@@ -56,42 +56,42 @@ export type AccessKind = (typeof ACCESS_KINDS)[number];
 export type Kind = keyof Values;
 
 export interface Setting {
-  /** What its values are, and how each is written. */
+  /** The kind of its values. */
   kind: Kind;
-  /** Of a `word`: those that there are. */
+  /** The valid words, for the kind `word`. */
   words?: readonly string[];
-  /** The sentence for what is none of them, where the kind has none of its own. */
-  otherwise?: string;
-  /** Nothing of it is ever shown. */
+  /** The message for an invalid value, for kinds without a message of their own. */
+  invalidMessage?: string;
+  /** Its value is never shown. */
   isSecret?: boolean;
-  /** Its name in the configuration that is read: with the unit, where it has one. */
+  /** Its name in the resolved configuration: with the unit, if it has one. */
   as?: string;
-  /** In human units, as a person would write it. */
+  /** In human units, as a person writes it. */
   default: string;
   help: string;
 }
 
 const text = z.string();
-const size = z.union([z.number().int().nonnegative(), z.string().transform(sentence(parseBytes))]);
-const duration = z.union([z.number().nonnegative(), z.string().transform(sentence(parseDuration))]);
-/** Timers of Node count in 31 bits: one that is set for longer goes off at once. */
+const size = z.union([z.number().int().nonnegative(), z.string().transform(withMessage(parseBytes))]);
+const duration = z.union([z.number().nonnegative(), z.string().transform(withMessage(parseDuration))]);
+/** Node's timers count in 31 bits: a timer set for longer fires at once. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 const wait = duration.refine((ms) => ms <= LONGEST_TIMER_MS, 'Write at most 24d.');
 const timer = wait.refine((ms) => ms >= 1, 'Write at least 1ms.');
-/** RFC 7518, 3.2: a key as long as the hash, at least. Who shortens it can try all of them. */
+/** RFC 7518, 3.2: the key is at least as long as the hash. A shorter one can be found by trying all of them. */
 const LEAST_SECRET_BYTES = 32;
 const SECRET = `Write ${LEAST_SECRET_BYTES} characters or more; a key in PEM belongs in a file, whose path has a setting of its own.`;
 const list = z
   .union([z.array(z.string()), z.string().transform((value) => value.split(',').map((item) => item.trim()))])
   .transform((items) => items.filter((item) => item !== ''));
 
-const KINDS: { readonly [K in Exclude<Kind, 'someText' | 'word'>]: z.ZodType<Values[K][0], Values[K][1]> } = {
+const KINDS: { readonly [K in Exclude<Kind, 'nonEmptyText' | 'word'>]: z.ZodType<Values[K][0], Values[K][1]> } = {
   text,
   keyPrefix: text.regex(/^(?:[\w.!'()-]+\/?)*$/, 'Write a path without a slash in front, such as uploads/.'),
   allowed: parsable(parsePolicy),
   publicUrl: text.refine(isPublicUrl, 'Write an address that begins with http:// or https://, without a query.'),
   databaseUrl: text.refine(isDatabaseUrl, 'Write an address that begins with postgres://.'),
-  webhookUrl: text.refine(isFetched, 'Write an address that begins with https:// or http://, without a user in it.'),
+  webhookUrl: text.refine(isFetchableUrl, 'Write an address that begins with https:// or http://, without a user in it.'),
   webhookSecrets: list.refine(
     (items) => items.length <= MAX_WEBHOOK_SECRETS && items.every((item) => parseWebhookSecret(item) !== undefined),
     'Write one secret or two: whsec_ and 24 to 64 bytes in base64, or whsk_ and a private key of Ed25519 in base64.',
@@ -105,12 +105,12 @@ const KINDS: { readonly [K in Exclude<Kind, 'someText' | 'word'>]: z.ZodType<Val
   smallCount: wholeNumber(3, 1, 999, 'Write a whole number from 1 to 999.'),
   size,
   fileSize: size.refine((bytes) => bytes >= 1, 'Write at least 1 byte.'),
-  /** S3 takes no smaller parts than 5 MiB, and no larger ones than 5 GiB. */
+  /** S3's limits for parts. */
   partSize: size.refine((bytes) => bytes >= 5 * 1024 ** 2 && bytes <= 5 * 1024 ** 3, 'Write a size from 5 MiB to 5 GiB.'),
   duration,
   expiry: duration.refine((ms) => ms >= 1, 'Write at least 1ms.'),
   retention: z
-    .union([z.number(), z.string().transform(sentence((given) => (given === '' ? null : parseDuration(given))))])
+    .union([z.number(), z.string().transform(withMessage((given) => (given === '' ? null : parseDuration(given))))])
     .refine((ms) => ms === null || ms >= 1000, 'Write at least 1s.'),
   linkLifetime: duration.refine((ms) => ms >= 1000 && ms <= 7 * 86_400_000, 'Write a time from 1s to 7d.'),
   wait,
@@ -129,45 +129,45 @@ const KINDS: { readonly [K in Exclude<Kind, 'someText' | 'word'>]: z.ZodType<Val
   ),
   accessKinds: list.pipe(z.array(z.enum(ACCESS_KINDS, { error: `Write some of ${ACCESS_KINDS.join(', ')}.` }))),
   networks: list.refine((items) => items.every(isNetwork), 'Write addresses such as 10.0.0.7, or networks such as 10.0.0.0/8.'),
-  limit: orNothing(z.number().int().positive(), parseLimit),
-  sizeLimit: orNothing(z.number().int().nonnegative(), parseBytes),
+  limit: optional(z.number().int().positive(), parseLimit),
+  sizeLimit: optional(z.number().int().nonnegative(), parseBytes),
   percent: wholeNumber(3, 1, 100, 'Write a whole number from 1 to 100.'),
   accessUrl: text.refine(isAccessUrl, 'Write an address that begins with http:// or https://, without a # in it.'),
   fieldName: text.regex(/^[\w!#$%&'*+.^`|~-]*$/, 'Write the name of a header, such as X-Owner.'),
-  jwksUrl: text.refine(isFetched, 'Write an address that begins with http:// or https://, without a password.'),
+  jwksUrl: text.refine(isFetchableUrl, 'Write an address that begins with http:// or https://, without a password.'),
   secret: text.refine((value) => value === '' || isSecret(value), SECRET),
   secrets: list
     .refine((items) => items.every(isSecret), SECRET)
     .refine((items) => items.length <= 2, 'Write one, or two while one takes the place of the other.'),
-  someTexts: list,
+  textList: list,
   archiveRules: list.pipe(z.array(z.enum(ARCHIVE_RULES, { error: `Write some of ${ARCHIVE_RULES.join(', ')}, or nothing.` }))),
 };
 
-/** What a setting's values are read by. */
-export function schemaOf({ kind, words = [], otherwise = '' }: Pick<Setting, 'kind' | 'words' | 'otherwise'>): z.ZodType {
-  if (kind === 'word') return z.enum(words, { error: otherwise });
-  return kind === 'someText' ? text.min(1, otherwise) : KINDS[kind];
+/** The schema that parses a setting's values. */
+export function schemaOf({ kind, words = [], invalidMessage = '' }: Pick<Setting, 'kind' | 'words' | 'invalidMessage'>): z.ZodType {
+  if (kind === 'word') return z.enum(words, { error: invalidMessage });
+  return kind === 'nonEmptyText' ? text.min(1, invalidMessage) : KINDS[kind];
 }
 
-/** Text that `parse` takes; what it throws is the sentence. */
+/** Text that `parse` accepts; the message of its error is the sentence. */
 function parsable(parse: (text: string) => unknown): z.ZodType<string, string> {
-  const transform = sentence(parse);
+  const transform = withMessage(parse);
   return z.string().superRefine((text, context) => {
     transform(text, context);
   });
 }
 
-/** A number, or up to so many decimal digits: no sign, no fraction, no exponent, no hexadecimal. */
-function wholeNumber(digits: number, least: number, most: number, otherwise: string, notDigits = otherwise) {
+/** A number, or text of at most this many digits: no sign, no fraction, no exponent, no hexadecimal. */
+function wholeNumber(digits: number, least: number, most: number, message: string, notDigits = message) {
   const written = z.string().regex(new RegExp(`^\\d{1,${digits}}$`), notDigits);
   return z
     .union([z.number(), written.transform(Number)])
-    .refine((value) => Number.isInteger(value) && value >= least && value <= most, otherwise);
+    .refine((value) => Number.isInteger(value) && value >= least && value <= most, message);
 }
 
-/** A number, or text of which none means that there is no limit. */
-function orNothing(number: z.ZodType<number, number>, parse: (text: string) => number): z.ZodType<number | null, number | string> {
-  return z.union([number, z.string().transform(sentence((text) => (text === '' ? null : parse(text))))]);
+/** A number, or text; empty text means no limit. */
+function optional(number: z.ZodType<number, number>, parse: (text: string) => number): z.ZodType<number | null, number | string> {
+  return z.union([number, z.string().transform(withMessage((text) => (text === '' ? null : parse(text))))]);
 }
 
 function parseLimit(text: string): number {
@@ -195,13 +195,13 @@ function isDecodable(text: string): boolean {
   }
 }
 
-function isFetched(text: string): boolean {
+function isFetchableUrl(text: string): boolean {
   if (text === '') return true;
   const url = URL.parse(text);
   return url !== null && /^https?:\/\//i.test(text) && `${url.username}${url.password}${url.hash}` === '';
 }
 
-/** A public key taken for a secret would be one that everybody has. */
+/** A public key must not be taken for a secret: anyone may have it. */
 function isSecret(text: string): boolean {
   return Buffer.byteLength(text) >= LEAST_SECRET_BYTES && !text.includes('-----BEGIN');
 }
@@ -222,7 +222,7 @@ function isClamdAddress(text: string): boolean {
 function isOrigin(text: string): boolean {
   if (text === '*' || text === 'null') return true;
   const url = URL.parse(text);
-  // Of schemes that apps make up, the standard's `origin` is null; browsers send scheme and host all the same.
+  // For the schemes of apps, the URL standard's `origin` is null; browsers send scheme and host all the same.
   return url !== null && url.host !== '' && `${url.protocol}//${url.host}` === text;
 }
 
@@ -236,7 +236,7 @@ function isHostName(text: string): boolean {
   return URL.parse(`http://${text}`)?.host === text && !text.endsWith('.');
 }
 
-function sentence<T>(parse: (text: string) => T) {
+function withMessage<T>(parse: (text: string) => T) {
   return (text: string, context: z.RefinementCtx): T => {
     try {
       return parse(text);

@@ -1,4 +1,4 @@
-// Settings by the names people know them by: in the environment, as flags, in `--help`.
+// The names of settings that people use: in the environment, as flags, in `--help`.
 import { SETTINGS, type SettingKey } from './settings.ts';
 
 export function environmentName(key: SettingKey): string {

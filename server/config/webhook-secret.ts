@@ -1,14 +1,14 @@
-// Secrets of webhooks as Standard Webhooks writes them: `whsec_` and a shared key, `whsk_` and a private key of Ed25519, in base64.
+// Webhook secrets in the form of Standard Webhooks, in base64: `whsec_` and a shared key, or `whsk_` and a private Ed25519 key.
 
 export type WebhookSecret = { kind: 'shared'; key: Buffer } | { kind: 'ed25519'; seed: Buffer };
 
 const BASE64 = /^[A-Za-z0-9+/]+={0,2}$/;
 const SEED_BYTES = 32;
 
-/** Two at a time, the new one beside the old one: so receivers change over without missing any. */
+/** Two at a time, the new one beside the old one, so that receivers can change over without losing an event. */
 export const MAX_WEBHOOK_SECRETS = 2;
 
-/** Undefined: it is not one. A shared key has 24 to 64 bytes, as the specification has it; a private one its seed, maybe the public key behind. */
+/** Undefined for an invalid secret. A shared key has 24 to 64 bytes; a private key is its seed, with or without its public key. */
 export function parseWebhookSecret(text: string): WebhookSecret | undefined {
   const [, prefix, encoded = ''] = /^(whsec|whsk)_(.+)$/.exec(text) ?? [];
   if (prefix === undefined || !BASE64.test(encoded)) return undefined;

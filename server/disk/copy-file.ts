@@ -3,8 +3,8 @@ import { OpenFile } from './open-file.ts';
 const PIECE_BYTES = 1024 * 1024;
 
 /**
- * Copies a file and makes the copy durable. Piece by piece, where the system would copy gigabytes in one call that nothing ends.
- * @throws EEXIST when the target exists; the signal's reason, the copy half made
+ * Copies a file and makes the copy durable. It copies in pieces, because one system call for gigabytes cannot be interrupted.
+ * @throws EEXIST when the target exists; the signal's reason, with part of the copy left behind
  */
 export async function copyFile(from: string, to: string, signal?: AbortSignal): Promise<void> {
   signal?.throwIfAborted();

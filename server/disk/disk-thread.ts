@@ -1,21 +1,21 @@
 import { ThreadOnDemand, workerScript } from '../runtime/worker.ts';
 
-/** What the thread does. Again for the same names is fine. */
+/** A request to the thread. Requests are idempotent. */
 export type DiskRequest =
   | {
-      /** Made, and durable. */
+      /** Created if it is missing, and durable. */
       root: string;
-      /** A directory some levels below: made where it is not, and durable in the end with all that is in it. */
+      /** A directory some levels below: created if it is missing, and finally durable with its entries. */
       folder: string;
-      /** Undefined: the file is there already. */
+      /** Undefined: the file exists already. */
       link?: { from: string; to: string };
     }
-  /** Only while another name has the bytes: to free gigabytes takes a file system its time. */
+  /** Only while another name has the bytes: a file system needs time to free gigabytes. */
   | { unlink: string };
 
 /**
- * `no-link`: the folder is made, but its file system has no such link. `no-file`: the name to link or to unlink is not there.
- * `last-link`: not unlinked. Otherwise what the system said.
+ * `no-link`: the directory exists, but its file system cannot make this link. `no-file`: the name to link or to unlink is missing.
+ * `last-link`: not unlinked, because it is the file's last name. Otherwise the system's error.
  */
 export type DiskAnswer = DiskOutcome | { code: string; message: string };
 export type DiskOutcome = 'done' | 'no-link' | 'no-file' | 'last-link';
@@ -26,7 +26,7 @@ interface Job {
   reject(error: unknown): void;
 }
 
-/** Links that cannot be: another device, a file system without them, a user who may not. */
+/** Errors of a link that is not possible: another device, a file system without links, a user without the right. */
 export const NO_LINK: ReadonlySet<string> = new Set(['EXDEV', 'EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'EMLINK', 'ENOSYS']);
 
 export function codeOf(error: unknown): string {
@@ -34,9 +34,9 @@ export function codeOf(error: unknown): string {
 }
 
 /**
- * Publishing a file takes a dozen calls of the system, each of which does next to nothing; a hop to the thread pool and back
- * for each costs several times that. So a thread of its own makes them one after another, for all uploads that have come so
- * far meanwhile; a sync serves them all. While idle it does not keep the process alive.
+ * Publishing a file takes a dozen cheap system calls; a hop to the thread pool and back for each costs several times as much as the
+ * call. So one thread makes the calls in sequence, for all uploads that are waiting, and one sync serves them all. An idle thread does
+ * not keep the process alive.
  */
 export class DiskThread {
   readonly #threads = new ThreadOnDemand<DiskRequest[], DiskAnswer[]>(workerScript('disk-worker', import.meta.url), {
@@ -45,12 +45,12 @@ export class DiskThread {
   #waiting: Job[] = [];
   #isWorking = false;
 
-  /** Ahead of the first need. */
+  /** Starts the thread before it is needed. */
   start(): void {
     void this.#threads.current;
   }
 
-  /** @throws what the system says; then what was asked for is done, or not, or in part */
+  /** @throws the system's error; the request may then be done, not done, or done in part */
   do(request: DiskRequest): Promise<DiskOutcome> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ request, resolve, reject });

@@ -1,4 +1,4 @@
-// The calls of the system for all uploads that are being published at the same time, one after another.
+// Makes the system calls for all uploads that are being published at the same time, one after another.
 import { closeSync, fsyncSync, linkSync, lstatSync, mkdirSync, openSync, unlinkSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { parentPort } from 'node:worker_threads';
@@ -6,15 +6,15 @@ import { codeOf, type DiskAnswer, type DiskOutcome, type DiskRequest, NO_LINK } 
 
 type Publication = Extract<DiskRequest, { folder: string }>;
 
-/** Uploads of more days than this do not end at one time, but for a start after a long rest. */
+/** Uploads of more days than this do not finish at the same time, except at a start after a long stop. */
 const REMEMBERED_DAYS = 8;
 
-/** Directories that hold those of uploads, known to be durable up to the root. */
+/** Directories of days that are known to be durable up to the root. */
 const provenDays = new Set<string>();
 
 parentPort?.on('message', (requests: DiskRequest[]) => parentPort?.postMessage(doAll(requests)));
 
-/** All names come before the first sync: where there is a journal, that one makes all of them durable. */
+/** All links are made before the first sync: on a file system with a journal, that sync makes all of them durable. */
 function doAll(requests: readonly DiskRequest[]): DiskAnswer[] {
   const syncs = new Syncs();
   return requests
@@ -41,8 +41,8 @@ function link({ folder, link: names }: Publication): DiskOutcome {
     return 'done';
   } catch (error) {
     const code = codeOf(error);
-    // A target that exists is this upload's own, whole, from an attempt that got no further: nobody else writes in a
-    // directory with this id.
+    // An existing target is this upload's own complete file, from an interrupted attempt: only this upload writes in the directory
+    // of its id.
     if (code === 'EEXIST') return 'done';
     if (code === 'ENOENT') return 'no-file';
     if (NO_LINK.has(code)) return 'no-link';
@@ -52,19 +52,19 @@ function link({ folder, link: names }: Publication): DiskOutcome {
 
 function makeDirectory(path: string): void {
   try {
-    // All but the first of a day find the parent there.
+    // The parent exists for all uploads but the first of a day.
     mkdirSync(path, 0o750);
   } catch (error) {
     const code = codeOf(error);
     if (code === 'EEXIST') return;
     if (code !== 'ENOENT') throw error;
-    // What was proved of an earlier directory of this name says nothing of one made now.
+    // The new directory is not durable yet, even if an earlier one with its name was.
     provenDays.delete(dirname(path));
     mkdirSync(path, { recursive: true, mode: 0o750 });
   }
 }
 
-/** A directory is durable once its parent is synced, whoever made it: an attempt that crashed, for one. */
+/** A directory is durable once its parent is synced, whichever process created it: perhaps an attempt that crashed. */
 function prove({ root, folder }: Publication, syncs: Syncs): DiskOutcome {
   const day = dirname(folder);
   syncs.once(folder);
@@ -77,7 +77,7 @@ function prove({ root, folder }: Publication, syncs: Syncs): DiskOutcome {
   return 'done';
 }
 
-/** One sync of a directory serves all that were asked for with it, and so does its failure: a second call would hide it. */
+/** One sync of a directory serves all requests of a batch, and so does its failure: a second sync would hide the error. */
 class Syncs {
   readonly #done = new Map<string, { error?: unknown }>();
 

@@ -1,4 +1,4 @@
-// A name is durable once the directory it stands in is synced, and that one's name once its parent is.
+// A name is durable once its directory is synced, and the directory's own name once its parent is synced.
 import { mkdir, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { codeOf } from './disk-thread.ts';
@@ -9,7 +9,7 @@ export async function syncDirectory(path: string): Promise<void> {
   await directory.sync().finally(() => directory.closeSync());
 }
 
-/** Makes a directory where there is none, with all above it that are missing, and makes durable what it made. Mode 0750. */
+/** Creates a directory and its missing parents with mode 0750, and makes them durable. */
 export async function makeDurableDirectory(path: string): Promise<void> {
   const made = await make(path);
   if (made === undefined) return;
@@ -20,8 +20,8 @@ export async function makeDurableDirectory(path: string): Promise<void> {
 }
 
 /**
- * Resolves with the topmost directory that it made; undefined: there was nothing to make. By hand, since Node's `recursive` never ends
- * where a parent is there and takes no directories, as below /proc.
+ * Resolves to the topmost directory that it created; undefined: none. Not with Node's `recursive`, which never ends when a parent
+ * exists that accepts no directories, as below /proc.
  */
 async function make(path: string, isParentThere = false): Promise<string | undefined> {
   try {

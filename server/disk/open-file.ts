@@ -1,12 +1,12 @@
-// A file by its descriptor. `FileHandle` closes in the thread pool, and a hop there and back costs more than the close
-// itself, which after a sync, or a read, has nothing left to write.
+// A file by its descriptor. `FileHandle` closes in the thread pool, and the hop there and back costs more than the close itself,
+// which has nothing left to write after a sync or a read.
 import { close, closeSync, fdatasync, fstat, fsync, open, read, type Stats, writev } from 'node:fs';
 
 type Done<T> = (error: NodeJS.ErrnoException | null, value?: T) => void;
 
 /**
- * The number of a closed descriptor is the next opened file's: whoever still used it would read, or prove durable, what is
- * another's. So a close waits for the calls that run, and what comes after it is refused.
+ * The system gives the number of a closed descriptor to the next opened file: a late call would read or sync that other file. So a
+ * close waits for running calls, and later calls are refused.
  */
 export class OpenFile {
   readonly #descriptor: number;
@@ -18,19 +18,19 @@ export class OpenFile {
     this.#descriptor = descriptor;
   }
 
-  /** @throws what the system says; so do all that follow, and after `close` EBADF */
+  /** @throws the system's error; so do all other methods, and EBADF after `close` */
   static open(path: string, flags: string | number, mode?: number): Promise<OpenFile> {
     return new Promise((resolve, reject) => {
       open(path, flags, mode, (error, descriptor) => (error ? reject(error) : resolve(new OpenFile(descriptor))));
     });
   }
 
-  /** Bytes written, maybe fewer than given. */
+  /** Resolves to the number of bytes written, perhaps fewer than given. */
   writev(buffers: readonly Buffer[], position: number): Promise<number> {
     return this.#call((descriptor, done: Done<number>) => writev(descriptor, buffers, position, done));
   }
 
-  /** Bytes read into the buffer from `start` on; 0 at the end of the file. */
+  /** Resolves to the number of bytes read into the buffer from `start` on; 0 at the end of the file. */
   read(buffer: Buffer, start: number, position: number): Promise<number> {
     return this.#call((descriptor, done: Done<number>) => read(descriptor, buffer, start, buffer.byteLength - start, position, done));
   }
@@ -47,12 +47,12 @@ export class OpenFile {
     await this.#call<unknown>(fdatasync);
   }
 
-  /** At once, or as soon as the calls that run have returned: for what was only read, or has just been synced. */
+  /** Closes immediately, or when the running calls have returned. For a file that was only read, or has just been synced. */
   closeSync(): void {
     this.#end(() => closeSync(this.#descriptor));
   }
 
-  /** In the thread pool: there may be much to write back, on a network's file system for one. */
+  /** Closes in the thread pool: writing back may take long, on a network file system for example. */
   close(): Promise<void> {
     return new Promise((resolve, reject) => {
       if (this.#isClosed) resolve();
@@ -85,7 +85,7 @@ export class OpenFile {
         try {
           closeNow();
         } catch {
-          // Nobody is left to tell.
+          // No caller is left to be told.
         }
       };
     }

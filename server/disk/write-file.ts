@@ -1,8 +1,8 @@
 import { OpenFile } from './open-file.ts';
 
 /**
- * Makes a new file of what comes, and makes it durable.
- * @throws EEXIST when there is one; the signal's reason, the file half made
+ * Writes content to a new file and makes it durable.
+ * @throws EEXIST when the file exists; the signal's reason, with part of the file left behind
  */
 export async function writeFileFrom(content: AsyncIterable<Buffer>, to: string, signal?: AbortSignal): Promise<void> {
   signal?.throwIfAborted();

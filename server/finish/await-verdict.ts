@@ -1,16 +1,16 @@
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload, UploadIn } from '../ledger/upload.ts';
 import type { UploadId } from '../ledger/upload-id.ts';
-import type { Beginning, Beginnings } from './beginnings.ts';
+import type { InspectionStarts, StartingInspection } from './inspection-starts.ts';
 
 /**
- * Waits for the verdict, at most `patienceMs`, and resolves with the row as it is then; as `inspecting` also while its bytes
- * are still being made durable. Undefined: there is no such row any more.
+ * Waits for the verdict, at most `patienceMs`, and resolves to the row at that time. An upload whose inspection is being started
+ * counts as `inspecting`. Resolves to undefined when the row is gone.
  *
- * @param signal aborted when nobody waits any more: resolves with the row as it is
+ * @param signal when it aborts, this resolves to the present row
  */
 export function awaitVerdict(
-  { ledger, beginnings }: { ledger: Ledger; beginnings: Beginnings },
+  { ledger, inspectionStarts }: { ledger: Ledger; inspectionStarts: InspectionStarts },
   id: UploadId,
   patienceMs: number,
   signal: AbortSignal,
@@ -35,23 +35,23 @@ export function awaitVerdict(
       reject(error);
     }
     const read = async (isOver: boolean): Promise<void> => {
-      const beginning = beginnings.get(id);
-      const upload = (await ledger.get(id)) ?? beginning?.row;
-      const settled = upload?.state === 'receiving' && beginning !== undefined ? underInspection(upload, beginning) : upload;
+      const starting = inspectionStarts.get(id);
+      const upload = (await ledger.get(id)) ?? starting?.row;
+      const settled = upload?.state === 'receiving' && starting !== undefined ? underInspection(upload, starting) : upload;
       if (settled?.state !== 'inspecting' || isOver) end(settled);
     };
     function look(): void {
       read(true).catch(fail);
     }
-    const begun = beginnings.get(id)?.done;
+    const started = inspectionStarts.get(id)?.done;
     if (signal.aborted) look();
-    // Begun here, its change will be heard. Otherwise it may have come before the listener.
-    else if (begun) begun.then((isBegun) => (isBegun ? undefined : read(false))).catch(fail);
+    // When this process starts the inspection, the listener gets the verdict. Otherwise the verdict may be older than the listener.
+    else if (started) started.then((isStartedHere) => (isStartedHere ? undefined : read(false))).catch(fail);
     else read(false).catch(fail);
   });
 }
 
-/** The row as it will be once its inspection has begun. */
-function underInspection(upload: UploadIn<'receiving'>, { length, held, target }: Beginning): UploadIn<'inspecting'> {
+/** The row as it will be once its inspection has started. */
+function underInspection(upload: UploadIn<'receiving'>, { length, held, target }: StartingInspection): UploadIn<'inspecting'> {
   return { ...upload, state: 'inspecting', length, held, target, leaseOwner: null, retryAt: null, fault: null };
 }

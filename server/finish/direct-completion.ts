@@ -1,5 +1,5 @@
-// From bytes that were sent past this server to their inspection. A sender says when it has sent all of them; one that lost its
-// network after the last byte need not come back for that: what is whole is inspected.
+// Starts the inspection of direct uploads, whose senders send the bytes to S3 themselves. A sender reports that it has sent all of them.
+// When it does not, because it lost its network after the last byte, the sweeper finds the complete upload and starts the inspection.
 import type { Logger } from 'pino';
 import type { DirectUploads } from '../ledger/direct-uploads.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -7,20 +7,20 @@ import type { UploadIn } from '../ledger/upload.ts';
 import type { UploadId } from '../ledger/upload-id.ts';
 import type { TryLock } from '../locking/locker.ts';
 import { NO_CHECKSUM } from '../staging/running-checksum.ts';
-import type { Beginnings } from './beginnings.ts';
+import type { InspectionStarts } from './inspection-starts.ts';
 
 const PAGE = 100;
-/** Inspections begun in one pass, so that it is not a stampede after a day on which nobody looked. */
-const BEGUN_AT_ONCE = 32;
-/** Looked at in one pass: what else is to be swept must not wait for all that somebody created and never sent. */
-const LOOKED_AT_ONCE = 500;
-/** So many faults, and S3 is away: the others are asked for again, too. */
-const FAULTS_AT_ONCE = 8;
+/** Inspections started in one pass, so that a server that was off for a day does not start all of them at once. */
+const STARTS_PER_PASS = 32;
+/** Uploads looked at in one pass, so that many created and never sent ones do not delay the rest of the sweep. */
+const LOOKS_PER_PASS = 500;
+/** After this many faults S3 is probably unreachable, and the pass ends. */
+const FAULTS_PER_PASS = 8;
 
 export interface DirectStaging {
-  /** How long an address is good for. */
+  /** How long a signed address is valid. */
   readonly linkLifetimeMs: number;
-  /** Makes one object of what was sent; false: not all of it is there. */
+  /** Makes one object of the bytes that were sent. Resolves to false when some are missing. */
   complete(id: UploadId, length: number): Promise<boolean>;
 }
 
@@ -28,9 +28,9 @@ export interface DirectCompletionOptions {
   ledger: Ledger;
   uploads: DirectUploads;
   staging: DirectStaging;
-  beginnings: Pick<Beginnings, 'begin' | 'has'>;
+  inspectionStarts: Pick<InspectionStarts, 'start' | 'has'>;
   lock: TryLock;
-  /** How long an upload waits for its sender, from the last time that it was heard of. */
+  /** How long an upload waits for its sender, from the sender's last request. */
   expireAfterMs: number;
   log: Logger;
 }
@@ -42,60 +42,61 @@ export class DirectCompletion {
     this.#options = options;
   }
 
-  /** Under the upload's lock. False: not all of its bytes are there. @throws S3Fault */
-  async beginIfWhole(id: UploadId): Promise<boolean> {
-    const { ledger, staging, beginnings } = this.#options;
+  /** Starts the inspection. Call under the upload's lock. Resolves to false when bytes are missing. @throws S3Fault */
+  async startIfComplete(id: UploadId): Promise<boolean> {
+    const { ledger, staging, inspectionStarts } = this.#options;
     const upload = await ledger.get(id);
-    if (upload?.state !== 'receiving' || upload.length === null || beginnings.has(id)) return true;
+    if (upload?.state !== 'receiving' || upload.length === null || inspectionStarts.has(id)) return true;
     if (!(await staging.complete(id, upload.length))) return false;
-    // Nobody here has seen the bytes: there is no checksum of them to be had but by reading them all back. Should this process
-    // not come to the inspection, whoever sweeps next does.
+    // The bytes did not pass this server, so it has no checksum of them. `directDueAt` is now, so that the next sweep of any process
+    // starts the inspection if this process dies before.
     await ledger.change(id, { from: 'receiving' }, { checksumOffset: NO_CHECKSUM, directDueAt: ledger.now() }, true);
-    void beginnings.begin(id, upload.length, 'byte', { proof: 'durable' });
+    void inspectionStarts.start(id, upload.length, 'byte', { proof: 'durable' });
     return true;
   }
 
   /**
-   * Begins the inspection of what is whole though its sender did not say so. Each is looked at when the addresses it was given
-   * last have run out: before, its sender may still be at it. What one pass does not come to is left to the next.
+   * Starts the inspection of complete uploads whose senders did not report it. An upload is looked at when its last signed addresses
+   * have expired, since its sender may still be sending before. The next pass continues where this one ends.
    *
-   * @param isOver whether to end early
+   * @param isOver returns true to end the pass early
    */
   async sweep(isOver: () => boolean = () => false): Promise<void> {
     const { ledger, uploads } = this.#options;
     const now = ledger.now();
     const left = new Set<string>();
-    for (let begun = 0, looked = 0, faults = 0; begun < BEGUN_AT_ONCE; ) {
+    for (let starts = 0, looks = 0, faults = 0; starts < STARTS_PER_PASS; ) {
       const due = (await uploads.due(now, PAGE + left.size)).filter(({ id }) => !left.has(id));
       if (due.length === 0) return;
       for (const upload of due) {
-        if (isOver() || looked++ === LOOKED_AT_ONCE) return;
+        if (isOver() || looks++ === LOOKS_PER_PASS) return;
         const outcome = await this.#look(upload, now);
         if (outcome === 'in use') left.add(upload.id);
-        if (outcome === 'begun' && ++begun === BEGUN_AT_ONCE) return;
-        if (outcome === 'fault' && ++faults === FAULTS_AT_ONCE) return;
+        if (outcome === 'started' && ++starts === STARTS_PER_PASS) return;
+        if (outcome === 'fault' && ++faults === FAULTS_PER_PASS) return;
       }
     }
   }
 
-  async #look({ id, expiresAt }: UploadIn<'receiving'>, now: number): Promise<'begun' | 'not whole' | 'in use' | 'fault'> {
+  async #look({ id, expiresAt }: UploadIn<'receiving'>, now: number): Promise<'started' | 'incomplete' | 'in use' | 'fault'> {
     const { uploads, staging, lock, expireAfterMs, log } = this.#options;
     const idleMs = expiresAt === null ? 0 : now + expireAfterMs - expiresAt;
-    let isWhole = false;
+    let isComplete = false;
     let isFault = false;
     const isFree = await lock.tryWith(id, async () => {
-      // A fault with one must not keep the others waiting.
-      isWhole = await this.beginIfWhole(id).catch((error: unknown) => {
-        log.warn({ err: error, upload: id }, 'fault while looking for what was sent past this server');
+      // A fault of one upload must not delay the others.
+      isComplete = await this.startIfComplete(id).catch((error: unknown) => {
+        log.warn({ err: error, upload: id }, 'fault while looking for bytes that were sent directly to S3');
         isFault = true;
         return false;
       });
-      // Ever more seldom: a request that began with the last address may take its time, and abandoned ones are looked at until they expire.
-      if (!isWhole) await uploads.lookAgain(id, now + Math.max(staging.linkLifetimeMs, idleMs));
+      // The longer the sender is idle, the less often: a request that started just before its address expired may take long, and an
+      // abandoned upload is looked at until it expires.
+      if (!isComplete) await uploads.lookAgain(id, now + Math.max(staging.linkLifetimeMs, idleMs));
     });
     if (!isFree) return 'in use';
     if (isFault) return 'fault';
-    if (isWhole) log.info({ upload: id }, 'all was sent past this server, and its sender did not come back');
-    return isWhole ? 'begun' : 'not whole';
+    if (isComplete) log.info({ upload: id }, 'all bytes were sent directly to S3 and the sender did not report it: the inspection starts');
+    return isComplete ? 'started' : 'incomplete';
   }
 }

@@ -1,69 +1,69 @@
-// What happens after the last byte: idempotent, single-flight by id, detached from any request, resumed at start. Here its parts are
-// put together, and brought to an end.
+// Assembles and closes the parts that work after an upload's last byte: they are idempotent, run once at a time for each upload, do not
+// depend on a request, and continue after a restart.
 import type { Logger } from 'pino';
 import type { UploadId } from '../ledger/upload-id.ts';
 import type { TryLock } from '../locking/locker.ts';
-import type { Unproved } from '../staging/unproved.ts';
-import { Attempts, type InspectionTools } from './attempts.ts';
-import { Beginnings, type BeginningsOptions } from './beginnings.ts';
+import type { SyncFailures } from '../staging/sync-failures.ts';
+import { InspectionRuns, type InspectionTools } from './inspection-runs.ts';
+import { InspectionStarts, type InspectionStartsOptions } from './inspection-starts.ts';
+import { InspectionWatch } from './inspection-watch.ts';
 import { Prover } from './prover.ts';
-import { Resumption } from './resumption.ts';
+import { RestartRecovery } from './restart-recovery.ts';
 import { Verdicts, type VerdictsOptions } from './verdicts.ts';
-import { InspectionWatch } from './watch.ts';
 
 export interface FinisherOptions extends InspectionTools {
-  aboutToBegin: BeginningsOptions['aboutToBegin'];
+  startingInspections: InspectionStartsOptions['startingInspections'];
   policyHash: string;
-  unproved: Unproved;
+  syncFailures: SyncFailures;
   keepRecordsForMs: number;
   keepFilesForMs: VerdictsOptions['keepFilesForMs'];
-  /** Whoever writes the bytes holds it: what is complete while it is held is begun by its holder. */
+  /** The locks on uploads' bytes. The holder of a lock starts the inspection of an upload that it completes. */
   lock: TryLock;
   log: Logger;
 }
 
 export class Finisher {
-  /** Where doors begin inspections, which is all that most of them need of the finish. */
-  readonly beginnings: Beginnings;
-  /** Where those are told who wait for verdicts. */
+  /** Starts inspections. The protocols (tus, forms) need no more of the finish. */
+  readonly inspectionStarts: InspectionStarts;
+  /** Writes verdicts and cleans up after them. */
   readonly verdicts: Verdicts;
-  /** What an earlier process left, or one beside this that is no more. */
-  readonly resumption: Resumption;
-  /** Takes up inspections that nobody runs. */
+  /** Continues uploads that an earlier process, or a dead process beside this one, left unfinished. */
+  readonly restartRecovery: RestartRecovery;
+  /** Starts runs of inspections that no process runs. */
   readonly watch: InspectionWatch;
   readonly #options: FinisherOptions;
-  readonly #attempts: Attempts;
+  readonly #inspectionRuns: InspectionRuns;
   readonly #closing = new AbortController();
 
   constructor(options: FinisherOptions) {
     this.#options = options;
     const common = { ...options, closing: this.#closing.signal, onFault: (error: unknown, id?: UploadId) => this.#log(error, id) };
     const verdicts = new Verdicts(common);
-    const attempts = new Attempts({ ...common, verdicts });
-    const beginnings = new Beginnings({ ...common, attempts, prover: new Prover(common) });
+    const inspectionRuns = new InspectionRuns({ ...common, verdicts });
+    const inspectionStarts = new InspectionStarts({ ...common, inspectionRuns, prover: new Prover(common) });
     this.verdicts = verdicts;
-    this.#attempts = attempts;
-    this.beginnings = beginnings;
-    this.resumption = new Resumption({ ...common, attempts, beginnings });
-    this.watch = new InspectionWatch({ ...common, attempts, beginnings });
+    this.#inspectionRuns = inspectionRuns;
+    this.inspectionStarts = inspectionStarts;
+    this.restartRecovery = new RestartRecovery({ ...common, inspectionRuns, inspectionStarts });
+    this.watch = new InspectionWatch({ ...common, inspectionRuns, inspectionStarts });
   }
 
-  /** For a ledger that this process alone serves: takes up what an earlier one left, and from now on what nobody runs. */
+  /** For a process that serves the ledger alone: recovers from the last process, then keeps looking for inspections that do not run. */
   async start(): Promise<void> {
-    await this.resumption.start();
+    await this.restartRecovery.start();
     this.watch.start();
   }
 
-  /** Lets running inspections end; waiting retries are left to the next start. */
+  /** Waits for running inspections. Waiting retries are left to the next start. */
   async close(): Promise<void> {
     const { ledger, holder } = this.#options;
     this.#closing.abort();
-    this.#attempts.cancelRetries();
+    this.#inspectionRuns.cancelRetries();
     await this.watch.close();
-    // If the grace time ends before an inspection does, that is not the file's doing.
-    await (async () => ledger.leases.forgive(holder.name))().catch((error) => this.#log(error));
-    await this.resumption.done;
-    await Promise.allSettled([...this.#attempts.all(), ...this.beginnings.all()]);
+    // The grace time may end before an inspection does, which must not count against the file.
+    await (async () => ledger.leases.takeBackStrikes(holder.name))().catch((error) => this.#log(error));
+    await this.restartRecovery.done;
+    await Promise.allSettled([...this.#inspectionRuns.all(), ...this.inspectionStarts.all()]);
     await this.verdicts.close();
   }
 

@@ -1,17 +1,18 @@
-/** Under which name this process takes leases, and until when it has them. */
+/** The name under which this process takes leases, and the signal that it lost them. */
 export interface LeaseHolder {
-  /** Nobody else takes up what waits for its next attempt. */
+  /** True when this process serves the ledger alone: no other process runs its waiting inspections. */
   readonly isAlone: boolean;
-  /** @throws while it may take none */
+  /** @throws while this process may take no leases */
   readonly name: string;
-  /** Aborted when what the present name holds is no longer its own. */
+  /** Aborted when the leases of the present name are lost. */
   readonly lost: AbortSignal;
 }
 
-/** Of one attempt: what its changes to the row are guarded by. */
+/** The lease of one run: every change of the row by this run is guarded by it. */
 export interface Lease {
   holder: string;
+  /** Number of the run. */
   attempt: number;
-  /** Crashes and time limits in a row, this attempt counted as one until it ends. */
+  /** Crashes and time limits in a row, this run counted as one until it ends. */
   strikes: number;
 }

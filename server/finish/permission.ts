@@ -1,12 +1,12 @@
 import type { Rejection } from '../../shared/errors.ts';
 import type { Upload } from '../ledger/upload.ts';
 
-/** Whether who sent an upload may still do so when it is all here: it may have been on its way for days. */
+/** Decides whether the sender of a complete upload is still allowed to send it: an upload may have taken days. */
 export interface FinishPermission {
   /**
-   * Asked when the checks are through, before anything is published; again in each attempt.
-   * @returns a clear no, which refuses the file for good; undefined: it may
-   * @throws where that can't be told, which is no fault of the file's: the next attempt asks again
+   * Asked in each run when the checks have passed, before the file is published.
+   * @returns the rejection that refuses the file for good; undefined: the sender is allowed
+   * @throws when the answer is not known, which does not count against the file: the next run asks again
    */
   mayFinish(upload: Upload): Promise<Rejection | undefined>;
 }

@@ -2,16 +2,16 @@ import type { Ledger } from '../ledger/ledger.ts';
 import type { UploadId } from '../ledger/upload-id.ts';
 import { advance } from '../staging/running-checksum.ts';
 import type { StagedReader, Staging } from '../staging/staging.ts';
-import type { Unproved } from '../staging/unproved.ts';
+import type { SyncFailures } from '../staging/sync-failures.ts';
 
 export interface ProverOptions {
   ledger: Ledger;
   staging: Staging;
-  unproved: Unproved;
+  syncFailures: SyncFailures;
   onFault(error: unknown, id: UploadId): void;
 }
 
-/** Makes the bytes of complete uploads durable, also after a sync of them failed. */
+/** Makes the bytes of complete uploads durable, also after a failed sync. */
 export class Prover {
   readonly #options: ProverOptions;
 
@@ -19,27 +19,27 @@ export class Prover {
     this.#options = options;
   }
 
-  /** A sync of these bytes failed: another would say that all is well. */
-  distrust(id: UploadId): Promise<void> {
-    return this.#options.unproved.add(id);
+  /** Records that a sync of these bytes failed: a later successful sync would not prove that they are on the disk. */
+  addSyncFailure(id: UploadId): Promise<void> {
+    return this.#options.syncFailures.add(id);
   }
 
   /**
-   * Makes the staged bytes durable. A failed fsync leaves them unproved and its error is reported only once, so they are
-   * copied and the copy held against the running checksum. What does not match goes back to the proven offset, and false is the
-   * answer; to byte 0 where the copy is already wrong as far as the ledger's last checkpoint.
+   * Makes the staged bytes durable. The system reports a failed fsync only once, so after one the bytes are copied, and the copy is
+   * checked against the running checksum. When it does not match, the upload goes back to the proven offset, or to byte 0 when
+   * even the bytes up to the ledger's last checkpoint are wrong, and this resolves to false.
    *
-   * @param knownChecksum CRC-32 of the whole; undefined: the ledger's
-   * @throws the reason of `lost` when the bytes are no longer this process's to write
+   * @param knownChecksum CRC-32 of the whole file; undefined: the ledger's
+   * @throws the reason of `lost` when this process may no longer write the bytes
    */
-  async prove(id: UploadId, knownChecksum: number | undefined, lost: AbortSignal): Promise<boolean> {
-    const { ledger, staging, unproved, onFault } = this.#options;
-    if (!unproved.has(id)) {
+  async makeDurable(id: UploadId, knownChecksum: number | undefined, lost: AbortSignal): Promise<boolean> {
+    const { ledger, staging, syncFailures, onFault } = this.#options;
+    if (!syncFailures.has(id)) {
       try {
         await staging.sync(id);
         return true;
       } catch (error) {
-        await unproved.add(id);
+        await syncFailures.add(id);
         onFault(error, id);
       }
     }
@@ -54,18 +54,17 @@ export class Prover {
     if (!isRight) {
       const isRightBefore = upload !== undefined && copied.first === upload.checksum;
       const kept = isRightBefore ? upload.provenOffset : 0;
-      // The ledger first: of what comes in their stead nothing is proved, and should this process not come to take them away,
-      // they count for nothing.
+      // The ledger first: if this process dies before the truncation, the wrong bytes no longer count.
       const checksum = isRightBefore && checkpoint <= kept ? {} : { checksum: 0, checksumOffset: 0 };
       await ledger.change(id, { from: 'receiving' }, { provenOffset: kept, unverifiedFrom: kept, ...checksum }, true);
       await staging.truncate(id, kept);
     }
-    unproved.delete(id);
+    syncFailures.delete(id);
     return isRight;
   }
 }
 
-/** CRC-32 of all staged bytes, and of the first `count`; undefined where there are not as many. @throws the signal's reason */
+/** CRC-32 of all staged bytes, and of the first `count` of them; undefined when there are fewer. @throws the signal's reason */
 async function checksumsOf(
   reader: StagedReader,
   count: number,

@@ -6,10 +6,10 @@ import type { Upload, UploadIn } from '../ledger/upload.ts';
 import { formatChecksum, NO_CHECKSUM } from '../staging/running-checksum.ts';
 import { acknowledgedOffset, heldOffset, knownOffset, storedRejection } from './verdict-answers.ts';
 
-/** Where the storage keeps the file of this name in this directory. */
+/** Tells where the storage keeps the file of this name in this directory. */
 export type PlaceOf = (directory: string, name: string) => FilePlace;
 
-/** An upload as its sender sees it. `stored` is the bytes staged, which only an upload that receives still needs. */
+/** An upload as its sender sees it. `stored` is the number of staged bytes, which counts only while the upload is `receiving`. */
 export function toRecord(ledger: Ledger, upload: Upload, stored: number, url: string | null): UploadRecord {
   return {
     id: upload.id,
@@ -32,8 +32,8 @@ export function toRecord(ledger: Ledger, upload: Upload, stored: number, url: st
 }
 
 /**
- * An upload as the application sees it. A pure function of the row and what only its surroundings know.
- * @param record as senders see it
+ * An upload as the application sees it.
+ * @param record the upload as its sender sees it
  */
 export function applicationRecord(upload: Upload, record: UploadRecord, placeOf: PlaceOf): ApplicationRecord {
   return {
@@ -47,7 +47,7 @@ export function applicationRecord(upload: Upload, record: UploadRecord, placeOf:
   };
 }
 
-/** Forms and direct uploads name what they know by the keys that tus clients use, too. */
+/** Forms and direct uploads have no Upload-Metadata: their name, type and path get the keys that tus clients use. */
 function metadataOf(upload: Upload): Record<string, string> {
   const { metadata, originalName, claimedType, relativePath } = upload;
   if (metadata !== '') return storedMetadata(upload);

@@ -1,4 +1,5 @@
-// Accepted files that go, because an operator says so or their time is over: the ledger first, then the bytes, then the record.
+// Removal of accepted files, by an operator or at the end of their retention: first the state in the ledger, then the bytes, last the
+// record.
 import type { Ledger } from '../ledger/ledger.ts';
 import type { UploadIn } from '../ledger/upload.ts';
 import type { UploadId } from '../ledger/upload-id.ts';
@@ -8,7 +9,7 @@ export interface RemovalOptions {
   ledger: Ledger;
   storage: Storage;
   keepRecordsForMs: number;
-  /** So long the bytes stay after the removal, and for as long as somebody here or elsewhere still reads them. */
+  /** The bytes stay for this long after the removal, and after the last read of a download in any process. */
   lingerMs: number;
 }
 
@@ -20,8 +21,8 @@ export class Removal {
   }
 
   /**
-   * From here on the file's address answers 410. False: it is not accepted any more.
-   * @throws when its bytes can't be taken away now: the sweeper does that later, as after a crash
+   * Removes the file: from now on its address answers 410. Resolves to false when the upload is no longer accepted.
+   * @throws when the bytes cannot be deleted now: the sweeper deletes them later, as after a crash
    */
   async remove({ id }: UploadIn<'accepted'>): Promise<boolean> {
     const { ledger, keepRecordsForMs, lingerMs } = this.#options;
@@ -32,29 +33,29 @@ export class Removal {
     return removed !== undefined;
   }
 
-  /** Its bytes go; from then on its record is all that waits for its time. Fine to call again. */
+  /** Deletes the bytes. The record stays until `recordExpiresAt`. Idempotent. */
   async finish({ id, target, recordExpiresAt }: UploadIn<'removed'>): Promise<void> {
     const { ledger, storage } = this.#options;
     await storage.remove(target);
     if (recordExpiresAt === null) return;
-    // Forgotten in a power cut, it is done again.
+    // Not durable: after a power cut, the sweeper does this again.
     await ledger.change(id, { from: 'removed' }, { expiresAt: recordExpiresAt, recordExpiresAt: null }, false);
   }
 
   /**
-   * Somebody reads the file: should it be removed meanwhile, by whichever process, its bytes stay until the reader has them.
-   * Returns how to say that he has.
+   * Keeps the bytes of a file that is being downloaded, also when any process removes the file meanwhile. Returns a function to call
+   * at the end of the download.
    */
   holdWhileRead(id: UploadId, onFault: (error: unknown) => void = () => undefined): () => void {
     const { ledger, lingerMs } = this.#options;
-    // An open file outlives its name.
+    // On a disk, an open file can be read after its name is deleted.
     if (lingerMs === 0) return () => undefined;
     const hold = async () => {
       const upload = await ledger.get(id);
       if (upload?.state !== 'removed' || upload.recordExpiresAt === null) return;
       await ledger.change(id, { from: 'removed' }, { expiresAt: ledger.now() + lingerMs }, false);
     };
-    // Two may fail in a row.
+    // Four times within `lingerMs`, so that some may fail.
     const timer = setInterval(() => void hold().catch(onFault), lingerMs / 4).unref();
     return () => clearInterval(timer);
   }

@@ -1,4 +1,4 @@
-// One process on its own, or one of several: who holds leases and locks, and what is taken up of those that are no more.
+// How this process serves the ledger: alone, or as one of several. Chooses the lease holder, the locker and the recovery.
 import { randomUUID } from 'node:crypto';
 import type { Logger } from 'pino';
 import type { Engine } from '../ledger/engine.ts';
@@ -7,102 +7,102 @@ import type { Ledger } from '../ledger/ledger.ts';
 import { Locks } from '../ledger/locks.ts';
 import type { PostgresNotices } from '../ledger/postgres-notices.ts';
 import type { UploadLocker } from '../locking/locker.ts';
-import { Tenure } from '../locking/process-lease.ts';
+import { ProcessLease } from '../locking/process-lease.ts';
 import { QueueingLocker } from '../locking/queueing-locker.ts';
 import { SharedLocker } from '../locking/shared-locker.ts';
 import type { Durability } from '../staging/checkpoints.ts';
-import { bootId, proveAll, returnToProven, returnToProvenOffsets } from '../staging/power-cut.ts';
+import { bootId, makeAllDurable, returnToProven, returnToProvenOffsets } from '../staging/power-cut.ts';
 import type { Staging } from '../staging/staging.ts';
-import type { Unproved } from '../staging/unproved.ts';
-import type { Beginning } from './beginnings.ts';
+import type { SyncFailures } from '../staging/sync-failures.ts';
 import type { Finisher } from './finisher.ts';
+import type { StartingInspection } from './inspection-starts.ts';
 import type { LeaseHolder } from './lease.ts';
-import { Recovery } from './recovery.ts';
+import { Takeover } from './takeover.ts';
 
-/** So much of the time that it was served for a ledger may forget in a crash. */
+/** A crash loses at most this much of the ledger's time. */
 const HEARTBEAT_MS = 60_000;
 
 export interface ServingOptions {
   engine: Engine;
   ledger: Ledger;
-  /** Of the other processes; undefined: this one is the only one. */
+  /** Notices of the other processes; undefined when this process serves the ledger alone. */
   notices: PostgresNotices | undefined;
   staging: Staging;
   durability: Durability;
-  unproved: Unproved;
+  syncFailures: SyncFailures;
   leaseMs: number;
   lockTimeoutMs: number;
-  /** The inspections of this process that are about to begin. */
-  aboutToBegin: ReadonlyMap<string, Beginning>;
+  /** The inspections that this process is starting. */
+  startingInspections: ReadonlyMap<string, StartingInspection>;
   log: Logger;
 }
 
 export interface Serving {
   readonly holder: LeaseHolder;
   readonly locker: UploadLocker;
-  /** Takes up what was interrupted, before requests come. @throws when the ledger can't be reached */
-  takeUp(finisher: Finisher): Promise<void>;
+  /** Recovers interrupted uploads. Call before requests are served. @throws when the ledger can't be reached */
+  recover(finisher: Finisher): Promise<void>;
 }
 
 /**
- * To be closed after the finisher.
- * @param opened takes what is to be closed at the end, or when the start fails
+ * Starts serving the ledger. Close it after the finisher.
+ * @param opened gets everything that has to be closed at the end, or when the start fails
  * @throws when the ledger can't be reached
  */
 export function serve(opened: AsyncDisposableStack, options: ServingOptions): Promise<Serving> {
   return options.notices === undefined ? serveAlone(opened, options) : serveTogether(opened, options, options.notices);
 }
 
-/** For a ledger that this process alone serves: nothing that an earlier one held counts any more. */
+/** For a process that serves the ledger alone: clears the locks and leases of the last process. */
 async function serveAlone(opened: AsyncDisposableStack, options: ServingOptions): Promise<Serving> {
-  const { engine, ledger, staging, unproved, lockTimeoutMs, log } = options;
-  ledger.startClock(HEARTBEAT_MS, (error) => log.warn({ err: error }, 'the time could not be written down'));
+  const { engine, ledger, staging, syncFailures, lockTimeoutMs, log } = options;
+  ledger.startClock(HEARTBEAT_MS, (error) => log.warn({ err: error }, 'the time was not written to the ledger'));
   await new Holders(engine).clearAll();
-  // What the ledger says of bytes that it counts itself is true after a power cut, too.
+  // A staging that is not readable in progress has its bytes counted by the ledger, and that count survives a power cut.
   if (staging.isReadableInProgress) {
     await returnToProvenOffsets(ledger, staging);
-    // A start that failed before has proved nothing.
-    opened.defer(() => proveAll(ledger, staging, unproved));
+    // Deferred only now, so that a start that failed above does not claim that the bytes are durable.
+    opened.defer(() => makeAllDurable(ledger, staging, syncFailures));
   }
   return {
     holder: { isAlone: true, name: randomUUID(), lost: new AbortController().signal },
     locker: new QueueingLocker(lockTimeoutMs),
-    takeUp: (finisher) => finisher.start(),
+    recover: (finisher) => finisher.start(),
   };
 }
 
 async function serveTogether(opened: AsyncDisposableStack, options: ServingOptions, notices: PostgresNotices): Promise<Serving> {
-  const { engine, ledger, staging, durability, lockTimeoutMs, aboutToBegin, leaseMs, log } = options;
+  const { engine, ledger, staging, durability, lockTimeoutMs, startingInspections, leaseMs, log } = options;
   const holders = new Holders(engine);
   const locks = new Locks(engine);
-  // A process is behind the others by as much at most.
-  ledger.startClock(Math.min(leaseMs, HEARTBEAT_MS), (error) => log.warn({ err: error }, 'the time could not be written down'));
+  // The ledger's time in this process is behind that of the others by at most one interval.
+  ledger.startClock(Math.min(leaseMs, HEARTBEAT_MS), (error) => log.warn({ err: error }, 'the time was not written to the ledger'));
   await notices.start();
   opened.defer(() => notices.close());
-  const tenure = new Tenure({ holders, leaseMs, boot: await bootId(), log });
-  await tenure.start();
-  opened.defer(() => tenure.close());
+  const processLease = new ProcessLease({ holders, leaseMs, boot: await bootId(), log });
+  await processLease.start();
+  opened.defer(() => processLease.close());
   const locker = new SharedLocker({
     locks,
-    tenure,
+    processLease,
     notices,
     timeoutMs: lockTimeoutMs,
-    beginning: (id) => aboutToBegin.get(id)?.done,
+    startingInspection: (id) => startingInspections.get(id)?.done,
     async returnToProven(id) {
       const upload = await ledger.get(id);
       if (upload?.state === 'receiving') await returnToProven(ledger, staging, upload);
     },
-    // What the ledger counts itself is proved, and with `finish` the sender counts on nothing before the end.
+    // 0 where the proven offset is enough: the ledger counts the bytes itself, or `finish` promises nothing before the last byte.
     stored: async (id) => (staging.isReadableInProgress && durability === 'chunk' ? staging.size(id) : 0),
   });
   return {
-    holder: tenure,
+    holder: processLease,
     locker,
-    async takeUp(finisher) {
-      const { resumption } = finisher;
-      const recovery = new Recovery({ holders, locks, lock: locker, resumption, intervalMs: leaseMs / 3, log });
-      opened.defer(() => recovery.close());
-      recovery.start();
+    async recover(finisher) {
+      const { restartRecovery } = finisher;
+      const takeover = new Takeover({ holders, locks, lock: locker, restartRecovery, intervalMs: leaseMs / 3, log });
+      opened.defer(() => takeover.close());
+      takeover.start();
       finisher.watch.start();
     },
   };

@@ -4,8 +4,8 @@ import type { Staging } from '../staging/staging.ts';
 import type { Storage } from '../storage/storage.ts';
 
 /**
- * Bytes [start, end) of an upload that is whole, wherever they are: it may be published while they are being read.
- * @throws when they are neither staged nor stored
+ * Reads bytes [start, end) of a complete upload, from staging or from storage: it may be published meanwhile.
+ * @throws when they are in neither
  */
 export async function readStored(
   places: { ledger: Ledger; staging: Staging; storage: Storage },

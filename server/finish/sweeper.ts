@@ -1,4 +1,5 @@
-// Clears what is over: unfinished uploads nobody sends to, records nobody need ask for, bytes whose upload has ended.
+// Expires unfinished uploads, removes accepted files at the end of their retention, deletes expired records, and deletes the staged
+// bytes of uploads that have ended.
 import type { Logger } from 'pino';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
@@ -12,12 +13,19 @@ import type { Storage } from '../storage/storage.ts';
 import type { DirectCompletion } from './direct-completion.ts';
 import type { Removal } from './removal.ts';
 
-/** Bytes that nobody will ask for again are looked for this often: those of a process that crashed beside this one. */
+/** Bytes that a crashed process beside this one left behind are looked for this often. */
 const LEFTOVERS_EVERY_MS = 3_600_000;
+
+/**
+ * Where several processes serve, the sweeper deletes bytes without a row when it found them this long ago. The row of a whole upload
+ * follows its bytes within seconds. A process that was stopped in between for so long has lost its lease, and the ledger takes no row
+ * from it.
+ */
+const ROWLESS_MS = 600_000;
 
 /** Rows looked at before the event loop gets its turn. */
 const PAGE = 100;
-/** So many in a row that can't be cleared end a pass. */
+/** This many failures in a row end a pass. */
 const MAX_FAULTS = 20;
 
 export interface SweeperOptions {
@@ -25,14 +33,14 @@ export interface SweeperOptions {
   staging: Staging;
   storage: Storage;
   lock: TryLock;
-  /** Where senders bring bytes to S3 themselves. */
-  direct?: Pick<DirectCompletion, 'beginIfWhole' | 'sweep'>;
-  /** Whether an upload's inspection is about to begin: every byte of it is here. */
-  isBeginning(id: UploadId): boolean;
+  /** Only where senders send bytes directly to S3. */
+  direct?: Pick<DirectCompletion, 'startIfComplete' | 'sweep'>;
+  /** True while an upload's inspection is being started: all its bytes are stored. */
+  isStarting(id: UploadId): boolean;
   intervalMs: number;
   keepRecordsForMs: number;
-  /** Gives back room that was taken for what does not come. */
-  lapse(): Promise<void>;
+  /** Releases the expired reservations of bytes that did not arrive. */
+  releaseReservations(): Promise<void>;
   removal: Removal;
   log: Logger;
 }
@@ -45,15 +53,17 @@ export class Sweeper {
   #clearing: Promise<void> | undefined;
   #stopped = false;
   #leftoversDueAtMs = 0;
+  /** Uploads whose bytes have no row, and when the sweeper found them first. */
+  #rowless = new Map<UploadId, number>();
 
   constructor(options: SweeperOptions) {
     this.#options = options;
-    this.#retries = new Retries((error) => options.log.error({ err: error }, 'what is left over can not be taken away yet'));
+    this.#retries = new Retries((error) => options.log.error({ err: error }, 'leftover bytes could not be deleted yet'));
   }
 
   /**
-   * What crashes left: staged bytes of uploads that have ended, when one came between the verdict and the deletion, and
-   * publications half made. It may run at any time; one that can't be cleared keeps no others.
+   * Clears what crashes left behind: staged bytes of uploads that have ended (a crash between the verdict and the deletion), and
+   * unfinished publications. May run at any time. A failure does not stop the others.
    */
   async clearLeftovers(): Promise<void> {
     const { ledger, staging, storage } = this.#options;
@@ -64,18 +74,27 @@ export class Sweeper {
         return upload?.state === 'inspecting' && upload.attempt === attempt;
       }, isOver),
     );
+    const rowless = new Map<UploadId, number>();
     for await (const id of staging.list()) {
       if (this.#stopped) return;
-      if (isUnderWay(await ledger.get(id))) continue;
+      const upload = await ledger.get(id);
+      if (isUnderWay(upload)) continue;
+      // Another process may be about to add the row.
+      if (upload === undefined && !ledger.isAlone && staging.isReadableInProgress) {
+        const sinceMs = this.#rowless.get(id) ?? performance.now();
+        rowless.set(id, sinceMs);
+        if (performance.now() - sinceMs < ROWLESS_MS) continue;
+      }
       await this.#retries.do(() => this.#clearLeftover(id));
     }
+    this.#rowless = rowless;
   }
 
-  /** Begins with what is left over. Nobody waits for that: a bucket takes a minute for a thousand of them. */
+  /** Clears leftovers first, in the background: in S3, a thousand of them take a minute. */
   start(): void {
     this.#lookForLeftovers();
     this.#timer = setInterval(() => {
-      // One that takes longer than the interval is not followed by those it made wait.
+      // While a pass takes longer than the interval, no other pass starts.
       this.#running ??= this.#pass().finally(() => {
         this.#running = undefined;
       });
@@ -100,14 +119,14 @@ export class Sweeper {
     }
   }
 
-  /** Beside the sweep, which must not wait for it. What could not be listed is looked for again with the next sweep. */
+  /** Runs beside the sweep, which must not wait for it. When the listing fails, the next sweep tries again. */
   #lookForLeftovers(): void {
     const clear = async () => {
       try {
         await this.clearLeftovers();
-        this.#leftoversDueAtMs = performance.now() + LEFTOVERS_EVERY_MS;
+        this.#leftoversDueAtMs = performance.now() + (this.#rowless.size > 0 ? ROWLESS_MS : LEFTOVERS_EVERY_MS);
       } catch (error) {
-        this.#options.log.error({ err: error }, 'fault while looking for what is left over');
+        this.#options.log.error({ err: error }, 'fault while looking for leftover bytes');
       }
     };
     this.#clearing ??= clear().finally(() => {
@@ -115,11 +134,11 @@ export class Sweeper {
     });
   }
 
-  /** One pass over everything whose time is over. Safe beside running uploads: what is locked is left for the next pass. */
+  /** One pass over all expired uploads. Safe beside running uploads: a locked upload is left for the next pass. */
   async sweep(): Promise<void> {
     const { ledger, direct, log } = this.#options;
     await direct?.sweep(() => this.#stopped);
-    await this.#options.lapse();
+    await this.#options.releaseReservations();
     const now = ledger.now();
     const left = new Set<string>();
     let faults = 0;
@@ -127,7 +146,7 @@ export class Sweeper {
       const page = (await ledger.expired(now, PAGE + left.size)).filter((id) => !left.has(id));
       for (const id of page) {
         if (this.#stopped) return;
-        // One that can't be cleared must not keep all others; where none can, something is away.
+        // A failure must not stop the others. When all fail, the storage or the ledger is probably unreachable.
         const isCleared = await this.#clear(id, now).catch((error: unknown) => {
           if (++faults === MAX_FAULTS) throw error;
           log.error({ err: error, upload: id }, 'fault while sweeping');
@@ -142,45 +161,45 @@ export class Sweeper {
   }
 
   async #clearLeftover(id: UploadId): Promise<void> {
-    const { ledger, staging, storage, lock, isBeginning } = this.#options;
-    // An upload that comes whole in its creation has its bytes before its row; until then it is locked, or about to be inspected.
+    const { ledger, staging, storage, lock, isStarting } = this.#options;
+    // An upload that is sent whole in its creation has bytes before it has a row. Until then it is locked, or its inspection is starting.
     await lock.tryWith(id, async () => {
       const upload = await ledger.get(id);
-      if (isUnderWay(upload) || isBeginning(id)) return;
+      if (isUnderWay(upload) || isStarting(id)) return;
       if (upload?.state === 'rejected' && upload.target !== null) await storage.remove(upload.target);
       if (upload?.state === 'accepted') await storage.keepOnly(upload.target);
       await staging.remove(id);
     });
   }
 
-  /** False: it is in use, or is no longer what it was. */
+  /** Resolves to false when the upload is locked, or its state has changed meanwhile. */
   async #clear(id: UploadId, now: number): Promise<boolean> {
-    const { ledger, staging, storage, direct, lock, isBeginning, keepRecordsForMs, removal, log } = this.#options;
+    const { ledger, staging, storage, direct, lock, isStarting, keepRecordsForMs, removal, log } = this.#options;
     const upload = await ledger.get(id);
     if (upload === undefined) return true;
     if (upload.state === 'accepted') {
       if (await removal.remove(upload)) log.info({ upload: id, state: 'removed' }, 'removed');
       return true;
     }
-    // Another process may have moved its time on: somebody reads it.
+    // Another process may have extended `expiresAt`, because it sends the file to a reader.
     if (upload.state === 'removed' && upload.recordExpiresAt !== null) {
       if (upload.expiresAt !== null && upload.expiresAt <= now) await removal.finish(upload);
       return true;
     }
     if (upload.state !== 'receiving') {
-      // The refusal may have been spoken after an earlier attempt had published, and its cleaning up have failed; or an operator
-      // with an earlier version removed a file, and did not come to the end of it.
+      // An earlier run may have published the file before a later run refused it, and the clean-up may have failed. Or an operator's
+      // removal with an earlier version did not finish.
       if ((upload.state === 'rejected' || upload.state === 'removed') && upload.target !== null) await storage.remove(upload.target);
-      // Whoever ended it may not have heard that it did.
+      // The process that ended the upload may not have received the ledger's answer, and so not deleted the bytes.
       if (upload.state !== 'inspecting') await staging.remove(id);
       return ledger.forget(id, now);
     }
     let expired = false;
     await lock.tryWith(id, async () => {
       const fresh = await ledger.get(id);
-      if (fresh?.state !== 'receiving' || fresh.expiresAt === null || fresh.expiresAt > now || isBeginning(id)) return;
-      if (fresh.directDueAt !== null && (await direct?.beginIfWhole(id))) return;
-      // What is complete waits for its inspection, not for its sender.
+      if (fresh?.state !== 'receiving' || fresh.expiresAt === null || fresh.expiresAt > now || isStarting(id)) return;
+      if (fresh.directDueAt !== null && (await direct?.startIfComplete(id))) return;
+      // A complete upload waits for its inspection, not for its sender, so it does not expire.
       if (fresh.length !== null && fresh.length > 0 && fresh.unverifiedFrom === null && (await isAllStored(staging, fresh))) return;
       const expiresAt = ledger.now() + keepRecordsForMs;
       const expire = () => ledger.move(id, { from: 'receiving' }, 'expired', { expiresAt });

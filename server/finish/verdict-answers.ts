@@ -1,15 +1,15 @@
-// What a client is told of an upload that no longer receives, and of one that waits for its verdict. The last byte, or the
-// declaration of the length, is acknowledged only with the verdict: a client that asks HEAD must never read success early.
+// Responses about uploads, by their state. The last byte, or the declaration of the length, is acknowledged only with the verdict: a
+// client that sends HEAD must not see success before.
 import { isErrorCode, UploadError } from '../../shared/errors.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload, UploadIn } from '../ledger/upload.ts';
 
 type Headers = Record<string, string>;
 
-/** What is away is asked again by us, sooner or later; a sender need not ask as often. */
+/** Retry-After while a service that the inspection needs is unreachable. The server retries by itself, so senders need not ask often. */
 const FAULT_RETRY_SECONDS = 5;
 
-/** The offset an unfinished upload shows, given the bytes stored. */
+/** The offset that an unfinished upload reports for this number of stored bytes. */
 export function acknowledgedOffset(upload: Upload, stored: number): number {
   if (upload.length === null) return stored;
   return Math.min(stored, Math.max(upload.length - 1, 0));
@@ -17,7 +17,7 @@ export function acknowledgedOffset(upload: Upload, stored: number): number {
 
 /**
  * The headers of a HEAD.
- * @throws UploadError 410 for what is gone, 423 where there is no offset to tell yet
+ * @throws UploadError 410 when the upload has ended without a file, 423 when there is no offset to report yet
  */
 export function describeForHead(ledger: Ledger, upload: Upload, stored: number, policyHash: string): Headers {
   const headers: Headers = {};
@@ -38,11 +38,11 @@ export function describeForHead(ledger: Ledger, upload: Upload, stored: number, 
   }
 }
 
-/** What is shown while the inspection runs, and ever after a rejection. */
+/** Headers while the inspection runs, and after a rejection. */
 function held(upload: Upload): Headers {
   const offset = { 'Upload-Offset': String(heldOffset(upload)) };
   if (upload.length === null || upload.held === 'length') return { 'Upload-Defer-Length': '1', ...offset };
-  // An empty upload has no byte to hold back: its sender waits in the creation request, and nobody else is told anything.
+  // An empty upload has no byte to hold back. Its sender waits in the creation request, and other requests are told to wait.
   if (upload.length === 0) throw new UploadError('ERR_INSPECTING', { retryAfterSeconds: 1 });
   return { 'Upload-Length': String(upload.length), ...offset };
 }
@@ -51,33 +51,33 @@ function lengthOf(upload: Upload): Headers {
   return upload.length === null ? { 'Upload-Defer-Length': '1' } : { 'Upload-Length': String(upload.length) };
 }
 
-/** tus 1.0.0, Expiration: an HTTP date on every answer about an unfinished upload. */
+/** tus 1.0.0, Expiration: an HTTP date in each response about an unfinished upload. */
 export function expiry(ledger: Ledger, upload: Upload): Headers {
   if (upload.state !== 'receiving' || upload.expiresAt === null) return {};
   return { 'Upload-Expires': ledger.wallTime(upload.expiresAt).toUTCString() };
 }
 
-/** How far an acknowledged offset goes while the verdict is out, and after a rejection. */
+/** The acknowledged offset while the inspection runs, and after a rejection. */
 export function heldOffset(upload: Upload): number {
   if (upload.length === null) return knownOffset(upload);
   return upload.held === 'length' ? upload.length : Math.max(upload.length - 1, 0);
 }
 
-/** How far an upload had come, as far as its row tells: whose bytes are gone, nobody can ask staging. */
+/** The last offset in the row, for an upload whose staged bytes are deleted. */
 export function knownOffset(upload: Upload): number {
   return acknowledgedOffset(upload, Math.max(upload.provenOffset, upload.checksumOffset, 0));
 }
 
-/** The verdict of an upload that was refused, the same each time. */
+/** The rejection of a refused upload, the same in each response. */
 export function storedRejection(upload: UploadIn<'rejected'>): UploadError {
   const code = isErrorCode(upload.errorCode) ? upload.errorCode : 'ERR_CHECK_REFUSED';
-  const told = {
+  const details = {
     ...(upload.errorDetail !== null && { detail: upload.errorDetail }),
     ...(upload.result !== null && { result: JSON.parse(upload.result) as unknown }),
   };
-  const rejection = new UploadError(code, told);
-  // A code that an operator's own check chose may be of any class; a verdict on a file is always a 4xx that clients do not repeat.
-  return rejection.status === 413 || rejection.status === 422 ? rejection : new UploadError(code, { ...told, status: 422 });
+  const rejection = new UploadError(code, details);
+  // An application's check may choose a code with any status. A rejection is always sent with a 4xx status that clients do not retry.
+  return rejection.status === 413 || rejection.status === 422 ? rejection : new UploadError(code, { ...details, status: 422 });
 }
 
 export function gone(upload: Upload): UploadError {
@@ -92,8 +92,8 @@ export function gone(upload: Upload): UploadError {
 }
 
 /**
- * An upload whose bytes are all here, as every door may go on with it: accepted, or `inspecting` still.
- * @throws UploadError the rejection, 410, 409 when the bytes turned out unproved, 404 where there is no row any more
+ * Requires an upload that is `accepted` or `inspecting`.
+ * @throws UploadError the rejection; 410; 409 when its bytes turned out not to be durable; 404 when it has no row any more
  */
 export function requireNotRefused(upload: Upload | undefined): UploadIn<'accepted' | 'inspecting'> {
   if (upload === undefined) throw new UploadError('ERR_UPLOAD_NOT_FOUND');
@@ -111,11 +111,11 @@ export function requireNotRefused(upload: Upload | undefined): UploadIn<'accepte
 }
 
 /**
- * The acknowledgement after a wait for the verdict.
+ * The acknowledgement after waiting for the verdict.
  *
- * @param sentHeldOnly the request carried nothing but what is held back: at the patience limit it is answered an unchanged
- *   offset, and the client goes on asking at the pace we set. One that carried more must not take that for a lost chunk.
- * @throws UploadError 503 at the patience limit, and where something that the inspection needs is away; as `requireNotRefused`
+ * @param sentHeldOnly the request carried only the held byte. At the patience limit it is answered with the unchanged offset, and the
+ *   client asks again. A request that carried more is answered 503: its client would take the unchanged offset for a lost chunk.
+ * @throws UploadError 503 at the patience limit, and when a service that the inspection needs is unreachable; as `requireNotRefused`
  */
 export function acknowledge(upload: Upload | undefined, sentHeldOnly: boolean): Headers {
   const settled = requireNotRefused(upload);
@@ -126,7 +126,7 @@ export function acknowledge(upload: Upload | undefined, sentHeldOnly: boolean): 
   return acknowledgeCreation(settled);
 }
 
-/** Of a creation: it has a Location to ask again at, whatever it carried. @throws as `requireNotRefused` */
+/** The acknowledgement of a creation, which has a Location to ask at, whatever it carried. @throws as `requireNotRefused` */
 export function acknowledgeCreation(upload: Upload | undefined): Headers {
   const settled = requireNotRefused(upload);
   return { 'Upload-Offset': String(settled.state === 'accepted' ? settled.length : heldOffset(settled)) };

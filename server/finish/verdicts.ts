@@ -1,4 +1,4 @@
-// How an inspection ends: the verdict in the ledger first, then what need not be kept goes, then whoever asked for it is told.
+// The end of an inspection: writes the verdict to the ledger, which calls its listeners, deletes unneeded bytes, and logs the verdict.
 import type { Logger } from 'pino';
 import type { Rejection } from '../../shared/errors.ts';
 import type { Inspection } from '../inspection/inspection.ts';
@@ -15,7 +15,7 @@ export interface VerdictsOptions extends RejectionOptions {
   staging: Staging;
   storage: Storage;
   log: Logger;
-  /** So long the file is kept once it is accepted; null: until somebody removes it. */
+  /** How long the accepted file is kept; null: until an operator removes it. */
   keepFilesForMs(upload: LeasedUpload): number | null;
   onFault(error: unknown, id?: UploadId): void;
 }
@@ -29,12 +29,12 @@ export class Verdicts {
     this.#cleanUps = new Retries(options.onFault);
   }
 
-  /** Lets the clean-up at hand end. */
+  /** Waits for the running clean-up. */
   close(): Promise<void> {
     return this.#cleanUps.close();
   }
 
-  /** Of what was published. */
+  /** Accepts a file that was published. */
   async accept(
     upload: LeasedUpload,
     lease: Lease,
@@ -61,29 +61,29 @@ export class Verdicts {
       await this.withdraw(id, target, lease.attempt);
       return;
     }
-    await this.#ended(accepted, async () => {
-      // Of the others who published, nobody is named by the row. The staged bytes go last: a start that finds them does this again.
+    await this.#cleanUp(accepted, async () => {
+      // Deletes files that other runs published. The staged bytes go last: a start that finds them repeats the clean-up.
       if (lease.attempt > 1) await storage.keepOnly(directory);
       await staging.remove(id);
     });
   }
 
-  /** @param inspection undefined: the file is refused without another */
+  /** @param inspection undefined when the file is refused without another inspection */
   async reject(upload: LeasedUpload, lease: Lease, rejection: Rejection, inspection?: Inspection): Promise<void> {
     const { staging, storage } = this.#options;
     const { result = null, found } = inspection ?? {};
     const known = { result, scan: found?.scan ? JSON.stringify(found.scan) : null, fault: null };
     const rejected = await moveToRejected(this.#options, upload.id, { from: 'inspecting', lease }, rejection, known);
     if (!rejected) return;
-    await this.#ended(rejected, async () => {
-      // An earlier attempt may have published and crashed before its verdict. The staged bytes go last: a start that finds
-      // them knows that this was not done to its end.
+    await this.#cleanUp(rejected, async () => {
+      // An earlier run may have published the file and crashed before its verdict. The staged bytes go last: a start that finds them
+      // repeats the clean-up.
       if (lease.attempt > 1) await storage.remove(upload.target);
       await staging.remove(upload.id);
     });
   }
 
-  /** The row was not this attempt's to write any more. What another holder of the lease accepted is not touched. */
+  /** Deletes what this run published, after it lost the lease. A file that another run accepted is kept. */
   withdraw(id: UploadId, target: string, attempt: number): Promise<void> {
     return this.#cleanUps.do(() => this.#withdraw(id, target, attempt));
   }
@@ -95,19 +95,19 @@ export class Verdicts {
       if (now.attempt !== attempt) await storage.retract({ directory: target, attempt });
       return;
     }
-    // As after a refusal.
+    // The same clean-up as after a rejection.
     await storage.remove(target);
     await staging.remove(id);
   }
 
   /**
-   * An upload was found to have ended: what it need not keep goes, and whoever waits here for its verdict is told.
-   * @param isOurs this process came to it, and did not hear that it was written: so nobody was told of it
+   * Cleans up after an upload that this process found to have ended, and calls the listeners that wait for its verdict.
+   * @param isOurs true when a run of this process wrote the verdict and did not receive the ledger's answer
    */
-  async endUnheard(upload: Upload, isOurs: boolean): Promise<void> {
+  async settleEnded(upload: Upload, isOurs: boolean): Promise<void> {
     if (upload.state === 'receiving' || upload.state === 'inspecting') return;
-    this.#options.ledger.found(upload);
-    if (isOurs) await this.#ended(upload, () => this.#clear(upload));
+    this.#options.ledger.announce(upload);
+    if (isOurs) await this.#cleanUp(upload, () => this.#clear(upload));
     else await this.#clear(upload);
   }
 
@@ -118,14 +118,14 @@ export class Verdicts {
     await staging.remove(upload.id);
   }
 
-  /** After the verdict: nothing that fails here changes it. */
-  async #ended(upload: Upload, cleanUp: () => Promise<void>): Promise<void> {
-    await this.#cleanUps.do(cleanUp);
-    this.announce(upload);
+  /** Cleans up after the verdict. A failure does not change the verdict. */
+  async #cleanUp(upload: Upload, work: () => Promise<void>): Promise<void> {
+    await this.#cleanUps.do(work);
+    this.logVerdict(upload);
   }
 
-  /** A line in the log, whoever came to the verdict. The application hears of it by its event. */
-  announce(upload: Upload): void {
+  /** Logs the verdict. The application gets it by an event. */
+  logVerdict(upload: Upload): void {
     const { log } = this.#options;
     const { id, state, length } = upload;
     log.info({ upload: id, state, length, code: upload.state === 'rejected' ? upload.errorCode : undefined }, state);

@@ -1,12 +1,12 @@
-// What someone without script sees after sending a form.
+// The page that a browser without script shows after it has sent a form.
 import { formatBytes } from '../../shared/units.ts';
 import type { UploadRecord } from '../../shared/upload.ts';
 
-/** What became of one file of a form. */
+/** The result of one file of a form. */
 export interface FormResult {
-  /** As the sender named it. */
+  /** The sender's name of the file. */
   filename: string;
-  /** 201 accepted, 202 not decided yet (ask `record.url` + `/status`, as `Location` has it for one file), else the refusal's. */
+  /** 201 accepted; 202 still inspected (ask `record.url` + `/status`, the `Location` of a single file); else the status of the refusal. */
   status: number;
   record?: UploadRecord;
   error?: { code: string; title: string; detail?: string };
@@ -14,12 +14,12 @@ export interface FormResult {
 
 /**
  * @param home the address of the upload page
- * @param isFollowable a link can ask for the verdict that is out: it needs no header to be known by
+ * @param isFollowable true when a plain link can ask for a pending verdict, since it needs no Authorization header
  */
 export function renderResults(results: readonly FormResult[], home: string, isFollowable: boolean): string {
   const accepted = results.filter((result) => result.status === 201).length;
   const heading =
-    accepted === results.length ? 'Everything arrived' : accepted === 0 ? 'Nothing was accepted' : 'Some files were not accepted';
+    accepted === results.length ? 'Upload complete' : accepted === 0 ? 'Nothing was accepted' : 'Some files were not accepted';
   return `<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -47,8 +47,8 @@ function describe({ filename, status, record, error }: FormResult, isFollowable:
     return `${shown}<small>Accepted, ${formatBytes(record.length ?? 0)}</small>`;
   }
   if (status === 202 && record) {
-    const follow = isFollowable && record.url !== null ? ` <a href="${escapeHtml(record.url)}/status">See how it goes</a>` : '';
-    return `${name}<small>Arrived and still being inspected.${follow}</small>`;
+    const follow = isFollowable && record.url !== null ? ` <a href="${escapeHtml(record.url)}/status">Show the status</a>` : '';
+    return `${name}<small>Received. It is still being inspected.${follow}</small>`;
   }
   return `${name}<small>${escapeHtml([error?.title, error?.detail].filter(Boolean).join(' '))}</small>`;
 }

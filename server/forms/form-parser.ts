@@ -1,4 +1,4 @@
-// A form as it comes: its parts, its pace, and how much of it is still to come.
+// Parsing of a form's body, and limits of its pace and of the rest that is read after a refusal.
 import type { IncomingMessage } from 'node:http';
 import type { Transform } from 'node:stream';
 import { MIMEType } from 'node:util';
@@ -7,24 +7,27 @@ import { UploadError } from '../../shared/errors.ts';
 import { MIN_BYTES_PER_TIMEOUT } from '../staging/body-source.ts';
 import { cleanPartHeads } from './part-heads.ts';
 
-/** The rest of a smaller form is read to the end, however soon its file is refused. */
+/** After a refusal, a smaller form is still read to its end. */
 const WORTH_STOPPING_BYTES = 8 * 1024 * 1024;
 
-/** The name as the sender's file has it; empty for a field that was left empty. HTML, multipart/form-data: what would end the header is escaped, and nothing else. */
+/**
+ * The name of the sender's file; empty for an empty file field. HTML, multipart/form-data: browsers escape only quotes and line breaks,
+ * which would end the header.
+ */
 export function sentName(filename: string | undefined): string {
   return (filename ?? '').replace(/%(22|0D|0A)/g, (_escape, code: string) => String.fromCharCode(Number.parseInt(code, 16)));
 }
 
-/** @throws UploadError ERR_INVALID_FORM without a boundary, say */
+/** @throws UploadError ERR_INVALID_FORM, for instance without a boundary */
 export function parserOf(request: IncomingMessage): { heads: Transform; parser: busboy.Busboy } {
   try {
     const boundary = new MIMEType(request.headers['content-type'] ?? '').params.get('boundary');
     if (!boundary) throw new UploadError('ERR_INVALID_FORM');
     const parser = busboy({
-      // Both look for the same one.
+      // busboy and `cleanPartHeads` must use the same boundary.
       headers: { 'content-type': `multipart/form-data; boundary="${boundary.replace(/["\\]/g, '\\$&')}"` },
       defParamCharset: 'utf8',
-      // What becomes of a path is decided in one place for every door.
+      // Paths in names are handled in one place for all protocols.
       preservePath: true,
       limits: { fields: 100, fieldSize: 64 * 1024, headerPairs: 100 },
     });
@@ -34,18 +37,18 @@ export function parserOf(request: IncomingMessage): { heads: Transform; parser: 
   }
 }
 
-/** To be called once in each `bodyTimeout`: between the files of a form nobody else sees that it has stopped coming. */
+/** Returns a function to call once in each `bodyTimeout`. Between the files of a form, no other code notices that its bytes stopped. */
 export function watchPace(request: IncomingMessage, tooSlow: () => void): () => void {
   let seen = request.socket.bytesRead;
   return () => {
     const { bytesRead } = request.socket;
-    // A paused form waits for us.
+    // A paused form waits for the server, not for its sender.
     if (!request.isPaused() && bytesRead - seen < MIN_BYTES_PER_TIMEOUT) tooSlow();
     seen = bytesRead;
   };
 }
 
-/** What is still to come of a form costs its sender more than a new connection does. */
+/** True when sending the rest of the form costs its sender more than a new connection. */
 export function isFarFromOver(request: IncomingMessage): boolean {
   return !request.complete && Number(request.headers['content-length'] ?? Number.POSITIVE_INFINITY) > WORTH_STOPPING_BYTES;
 }

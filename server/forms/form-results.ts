@@ -1,11 +1,11 @@
-// What became of the files of a form, as its sender is answered: JSON for programs, a page for people.
+// The response to a form: JSON for programs, a page for people.
 import type { ServerResponse } from 'node:http';
 import type { Request } from 'express';
 import type { UploadError } from '../../shared/errors.ts';
 import { setWait } from '../http/problem.ts';
 import { type FormResult, renderResults } from './form-page.ts';
 
-/** Of each result that is a refusal: what its answer's headers tell. */
+/** The error of each refused file, which sets the response's headers. */
 const refusals = new WeakMap<FormResult, UploadError>();
 
 export function refused(filename: string, error: UploadError): FormResult {
@@ -18,11 +18,11 @@ export function refused(filename: string, error: UploadError): FormResult {
 interface AnswerOptions {
   isMultiple: boolean;
   collectionUrl: string;
-  /** The page that it was sent from, relative to where the collection is. */
+  /** The page with the form, relative to the collection's parent. */
   home: string;
 }
 
-/** One file: its own status. Several: 200 when all were accepted, else 207 with a status for each. */
+/** Answers a single file with its own status; several with 200 when all were accepted, else with 207 and a status for each. */
 export function answerResults(
   request: Request,
   response: ServerResponse,

@@ -1,4 +1,4 @@
-// The door for `<form enctype="multipart/form-data">` and `curl -F`: no resuming, otherwise the same path and the same verdict.
+// Uploads by `<form enctype="multipart/form-data">` and `curl -F`. They cannot be resumed; everything else is as with tus.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Readable } from 'node:stream';
 import type { Request } from 'express';
@@ -9,36 +9,30 @@ import type { Downloads } from '../access/downloads.ts';
 import type { Access, Identity } from '../access/identity.ts';
 import { linkTokenIn } from '../access/links.ts';
 import { awaitVerdict } from '../finish/await-verdict.ts';
-import type { Beginnings } from '../finish/beginnings.ts';
 import { toRecord } from '../finish/record.ts';
 import { requireNotRefused } from '../finish/verdict-answers.ts';
 import { closeAfterAnswer } from '../http/request-guard.ts';
-import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
 import { newUploadId } from '../ledger/upload-id.ts';
 import { tooLarge } from '../staging/admission.ts';
+import { memoryBody } from '../staging/body-source.ts';
 import { endReceiving } from '../staging/end-receiving.ts';
 import { faultOf } from '../staging/faults.ts';
-import type { Receiver } from '../staging/receiver.ts';
-import type { Staging } from '../staging/staging.ts';
 import { streamBody } from '../staging/stream-source.ts';
 import type { FormResult } from './form-page.ts';
 import { asFormError, isFarFromOver, parserOf, sentName, watchPace } from './form-parser.ts';
 import { answerResults, refused } from './form-results.ts';
+import { WholeFiles, type WholeFilesOptions } from './whole-files.ts';
 
-/** What a guest may say of himself, in front of his files. */
+/** Fields with which a guest may introduce himself; they come before the files. */
 const SENDER_FIELDS: readonly string[] = [SENDER_METADATA.name, SENDER_METADATA.message];
 const MAX_KEPT_LENGTH = 400;
-/** Files in one form, more than a person picks; each is an upload of its own. */
+/** Most files in one form, more than a person picks. Each is its own upload. */
 const MAX_FILES = 1000;
 
-export interface FormsOptions {
+export interface FormsOptions extends WholeFilesOptions {
   access: Access;
   downloads: Downloads;
-  ledger: Ledger;
-  staging: Staging;
-  receiver: Receiver;
-  beginnings: Beginnings;
   maxUploadBytes: number;
   patienceMs: number;
   keepRecordsForMs: number;
@@ -48,15 +42,17 @@ export interface FormsOptions {
 
 export class Forms {
   readonly #options: FormsOptions;
+  readonly #wholeFiles: WholeFiles;
 
   constructor(options: FormsOptions) {
     this.#options = options;
+    this.#wholeFiles = new WholeFiles(options);
   }
 
-  /** @throws UploadError for a request that is no form; what becomes of its files is in the answer */
+  /** @throws UploadError for a request that is not a form. The results of its files are in the response */
   async answer(request: Request, response: ServerResponse, collectionUrl: string): Promise<void> {
     if (request.method === 'OPTIONS') {
-      // A page of another origin that sends an Authorization header asks first.
+      // The preflight of a page on another origin that sends an Authorization header.
       response.writeHead(200, { Allow: 'OPTIONS, POST', 'Content-Length': 0 }).end();
       return;
     }
@@ -71,8 +67,8 @@ export class Forms {
   }
 
   /**
-   * The form of an upload link, for guests without script: nothing but script can read what stands behind the # of the address, so
-   * the guest pastes the address into a field, which comes before the files.
+   * The form of an upload link, for guests without script. Only script can read the token behind the # of the address, so the guest
+   * pastes the address into a field, which comes before the files.
    */
   async answerLink(request: Request, response: ServerResponse, collectionUrl: string): Promise<void> {
     if (request.method !== 'POST') throw new UploadError('ERR_METHOD_NOT_ALLOWED');
@@ -81,7 +77,7 @@ export class Forms {
       identify: async (fields) => {
         const token = linkTokenIn(fields.get('link') ?? '');
         if (token === undefined) throw new UploadError('ERR_UNAUTHORIZED', { detail: 'Paste the whole address that you were given.' });
-        // From here on it is as if it had come with the request.
+        // From here on, the token counts as the request's own.
         request.headers.authorization = `Bearer ${token}`;
         return this.#options.access(request, 'create');
       },
@@ -93,22 +89,23 @@ export class Forms {
       results = await this.#readFiles(request, response, true, sender);
       if (results.length === 0) throw new UploadError('ERR_INVALID_FORM', { detail: 'Choose a file first.' });
     } catch (thrown) {
-      // A person reads it, in the place of the page.
+      // The browser shows the response as a page, so the error is rendered as a result.
       results = [refused('', faultOf(thrown))];
     }
     if (!request.complete) closeAfterAnswer(request, response);
     answerResults(request, response, results, { isMultiple: results.length > 1, collectionUrl, home: 'link' });
   }
 
-  /** Reads the form to its end; one of a single file only until that file is refused, where much of it is still to come. */
+  /** Reads the form to its end. A form with a single file is read only until that file is refused, when its rest is long. */
   async #readFiles(request: IncomingMessage, response: ServerResponse, isMultiple: boolean, sender: Sender): Promise<FormResult[]> {
     const { draining, bodyTimeoutMs } = this.#options;
     const results: Promise<FormResult | undefined>[] = [];
     const fields = new Map<string, string>();
+    const isWhole = this.#wholeFiles.isFor(request);
     let identifying: Promise<Identity> | undefined;
     const { promise: over, resolve: stop } = Promise.withResolvers<UploadError | undefined>();
     const { heads, parser } = parserOf(request);
-    // What fails the parser fails the file it is in, and none that came whole before.
+    // Failing the parser fails the file that is being read, and no earlier file.
     const fail = (error: UploadError) => {
       stop(error);
       parser.destroy(error);
@@ -125,14 +122,14 @@ export class Forms {
         return;
       }
       const name = sentName(filename);
-      // By the fields in front of the first file.
+      // Uses the fields before the first file.
       identifying ??= sender.identify(fields);
       const taking = identifying.then(
         (identity) =>
-          this.#take(stream, name, { identity, collectionUrl: sender.collectionUrl, kept: keptOf(fields, sender) }, broken.signal),
+          this.#take(stream, name, { identity, collectionUrl: sender.collectionUrl, kept: keptOf(fields, sender), isWhole }, broken.signal),
         (error: unknown) => {
           stream.resume();
-          // None of the others will be taken either.
+          // Without an identity, all other files would be refused, too.
           if (isFarFromOver(request)) stop(undefined);
           throw error;
         },
@@ -165,39 +162,42 @@ export class Forms {
 
     const ended = (await Promise.all(results)).filter((result) => result !== undefined);
     if (failure === undefined) return ended;
-    // Files that came whole before the form broke have their own verdicts, which the sender must learn.
+    // Files that were complete before the form failed have their own verdicts, which the sender must learn.
     const decided = ended.filter(({ error }) => error?.code !== failure.code);
     if (decided.length === 0) throw failure;
     return [...decided, refused('', failure)];
   }
 
-  /** One file: into staging, then the verdict. Undefined for a file field that was left empty. */
+  /** Receives one file and waits for its verdict. Resolves to undefined for an empty file field. */
   async #take(
     stream: Readable,
     name: string,
-    { identity, collectionUrl, kept }: FileSender,
+    { identity, collectionUrl, kept, isWhole }: FileSender,
     signal: AbortSignal,
   ): Promise<FormResult | undefined> {
-    const { ledger, receiver, beginnings, downloads, patienceMs, draining } = this.#options;
+    const { ledger, receiver, inspectionStarts, downloads, patienceMs, draining } = this.#options;
     const maxUploadBytes = Math.min(this.#options.maxUploadBytes, identity.limits.maxUploadBytes ?? Number.POSITIVE_INFINITY);
     let upload: Upload | undefined;
     try {
       const metadata = new Map(name === '' ? kept : [['filename', name], ...kept]);
-      ({ upload } = await receiver.create({
-        id: newUploadId(),
-        grantee: identity,
-        length: null,
-        metadata,
-        rawMetadata: kept.length === 0 ? '' : formatMetadata(metadata),
-        idempotencyKey: null,
-      }));
-      const { stored } = await receiver.receive(upload, 0, streamBody(stream), { maxBytes: maxUploadBytes, signal, isNew: true });
-      signal.throwIfAborted();
-      if (stored === 0 && name === '') {
-        await this.#discard(upload);
-        return undefined;
+      const rawMetadata = kept.length === 0 ? '' : formatMetadata(metadata);
+      const creation = { id: newUploadId(), grantee: identity, metadata, rawMetadata, idempotencyKey: null };
+      const whole = isWhole ? await receiver.readHeld(streamBody(stream), maxUploadBytes, signal, undefined) : undefined;
+      if (whole?.byteLength === 0 && name === '') return undefined;
+      if (whole && whole.byteLength > 0) {
+        signal.throwIfAborted();
+        upload = await this.#wholeFiles.take(whole, creation, signal);
+      } else {
+        ({ upload } = await receiver.create({ ...creation, length: null }));
+        const body = whole ? memoryBody(whole) : streamBody(stream);
+        const { stored } = await receiver.receive(upload, 0, body, { maxBytes: maxUploadBytes, signal, isNew: true });
+        signal.throwIfAborted();
+        if (stored === 0 && name === '') {
+          await this.#discard(upload);
+          return undefined;
+        }
+        void inspectionStarts.start(upload.id, stored, 'length');
       }
-      void beginnings.begin(upload.id, stored, 'length');
       const settled = requireNotRefused(await awaitVerdict(this.#options, upload.id, patienceMs, draining));
       return {
         filename: name,
@@ -205,7 +205,7 @@ export class Forms {
         record: toRecord(ledger, settled, 0, downloads.addressFor(identity, settled, collectionUrl)),
       };
     } catch (thrown) {
-      // What is left of this file must not hold up the next.
+      // The rest of this file must not block the next one.
       stream.resume();
       if (upload) await this.#discard(upload);
       let error = faultOf(thrown);
@@ -217,7 +217,7 @@ export class Forms {
     }
   }
 
-  /** A form can't go on where it stopped: what came of its file is of no use. A file under inspection, or decided, is left alone. */
+  /** Terminates an upload that is still `receiving`: a form cannot be resumed, so its bytes are of no use. */
   async #discard(upload: Upload): Promise<void> {
     const { ledger, staging, keepRecordsForMs } = this.#options;
     const expiresAt = ledger.now() + keepRecordsForMs;
@@ -226,7 +226,7 @@ export class Forms {
 }
 
 interface Sender {
-  /** Asked once, with the fields in front of the first file. @throws UploadError */
+  /** Called once, with the fields before the first file. @throws UploadError */
   identify(fields: ReadonlyMap<string, string>): Promise<Identity>;
   /** Names of fields that are kept as metadata of each file. */
   keeps: readonly string[];
@@ -237,9 +237,11 @@ interface FileSender {
   identity: Identity;
   collectionUrl: string;
   kept: readonly (readonly [string, string])[];
+  /** The form is small: each file is read completely before it is stored. */
+  isWhole: boolean;
 }
 
-/** What metadata may have: no line breaks, and a few kilobytes in all. */
+/** The kept fields in a form that metadata allows: without line breaks, and short. */
 function keptOf(fields: ReadonlyMap<string, string>, { keeps }: Sender): (readonly [string, string])[] {
   const kept = keeps.map(
     (key) =>

@@ -1,29 +1,29 @@
-// What a form says ahead of each file, without the control characters that a file's name may bring. A browser sends a name as it
-// is, but for quotes and line breaks; RFC 9110, 5.5, allows none of them in a field, and busboy refuses the whole form for one.
-// What becomes of a name is decided later, in one place for every door.
+// Removes control characters from the heads of a form's parts. A browser sends a file's name with all of its control characters except
+// line breaks. RFC 9110, 5.5, allows none of them in a field, and busboy refuses the whole form for one. Names are made safe later, in
+// one place for all protocols.
 import { Transform } from 'node:stream';
 
 const LF = 10;
 const CRLF = Buffer.from('\r\n');
-/** All but tabs and line breaks. NUL stays, and is refused: metadata of tus can't bring one either. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is taken out
+/** All control characters except tabs, line breaks and NUL. A form with a NUL is refused, as in tus metadata. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: this expression removes them
 const CONTROLS = /[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]/g;
-/** busboy takes no longer head, and Node none of a request. */
+/** busboy accepts no longer head of a part, and Node no longer head of a request. */
 const MAX_LINE_BYTES = 16 * 1024;
 
-/** The form as it is, but for the heads of its parts. @param boundary as its Content-Type names it */
+/** Passes the form through with cleaned heads of its parts. @param boundary from the form's Content-Type */
 export function cleanPartHeads(boundary: string): Transform {
   const delimiter = Buffer.from(`\r\n--${boundary}`);
-  // The line break before the first delimiter is that of the request's head; before any delimiter one may stand in the form, too.
+  // Starts with a line break, since the first delimiter may stand at the start of the body, without the line break that others have.
   let held: Buffer = CRLF;
   let isHead = false;
   return new Transform({
     transform(chunk: Buffer, _encoding, done) {
       let rest = Buffer.concat([held, chunk]);
       const take = (bytes: number) => {
-        const taken = rest.subarray(0, bytes);
+        const start = rest.subarray(0, bytes);
         rest = rest.subarray(bytes);
-        return taken;
+        return start;
       };
       for (let isShort = false; !isShort; ) {
         if (isHead) {

@@ -1,16 +1,16 @@
-// /get-upload-url: the door for senders that bring their bytes to S3 themselves.
-//   POST /get-upload-url       {name, type?, length, relativePath?}  → 201, where to send which part
-//   GET  /get-upload-url/:id   what is still to be sent, with fresh addresses
-//   POST /get-upload-url/:id   all is sent: the verdict
+// /get-upload-url: for senders that upload their bytes directly to S3.
+//   POST /get-upload-url       {name, type?, length, relativePath?}  → 201, the addresses of the parts
+//   GET  /get-upload-url/:id   new addresses of the parts that are missing
+//   POST /get-upload-url/:id   every part is sent: the answer is the verdict
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Logger } from 'pino';
 import { z } from 'zod';
 import { UploadError } from '../../shared/errors.ts';
 import type { Downloads } from '../access/downloads.ts';
-import { type Access, type Identity, reaches } from '../access/identity.ts';
+import { type Access, hasAccessTo, type Identity } from '../access/identity.ts';
 import { awaitVerdict } from '../finish/await-verdict.ts';
-import type { Beginnings } from '../finish/beginnings.ts';
 import type { DirectCompletion } from '../finish/direct-completion.ts';
+import type { InspectionStarts } from '../finish/inspection-starts.ts';
 import { toRecord } from '../finish/record.ts';
 import { requireNotRefused } from '../finish/verdict-answers.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -24,19 +24,19 @@ import type { S3Direct } from '../staging/s3/s3-direct.ts';
 import { streamBody } from '../staging/stream-source.ts';
 import { isMediaType, readIdempotencyKey } from '../tus/headers.ts';
 
-export interface DirectDoor {
+export interface DirectUploadBackend {
   staging: S3Direct;
   completion: DirectCompletion;
 }
 
 export interface DirectOptions {
-  /** Undefined where staging is on a disk: there is nothing to be sent past this server. */
-  door: DirectDoor | undefined;
+  /** Undefined when staging is on a disk: direct uploads are not available. */
+  backend: DirectUploadBackend | undefined;
   access: Access;
   downloads: Downloads;
   ledger: Ledger;
   receiver: Receiver;
-  beginnings: Beginnings;
+  inspectionStarts: InspectionStarts;
   locker: TryLock;
   patienceMs: number;
   expireAfterMs: number;
@@ -67,37 +67,38 @@ export class Direct {
   async answer(request: IncomingMessage, response: ServerResponse, path: string, collectionUrl: string): Promise<void> {
     const [matched, name, from] = ADDRESS.exec(path) ?? [];
     const id = parseUploadId(name);
-    const { door, downloads } = this.#options;
-    if (door === undefined || matched === undefined) throw new UploadError('ERR_NOT_FOUND');
+    const { backend, downloads } = this.#options;
+    if (backend === undefined || matched === undefined) throw new UploadError('ERR_NOT_FOUND');
     if (request.method === 'OPTIONS') {
       response.writeHead(200, { Allow: 'OPTIONS, GET, POST', 'Content-Length': 0 }).end();
       return;
     }
     const identity = await this.#options.access(request, id === undefined ? 'create' : 'append', id);
-    if (!(await door.staging.isSafe())) {
+    if (!(await backend.staging.isSafe())) {
       if (!this.#isClosed)
-        this.#options.log.warn('No direct uploads: this S3 server obeys headers that are not signed, also those that copy others’ objects');
+        this.#options.log.warn('direct uploads are off: this S3 server obeys unsigned headers, also those that copy other objects');
       this.#isClosed = true;
       throw new UploadError('ERR_NOT_FOUND');
     }
     if (id === undefined) {
       if (request.method !== 'POST') throw new UploadError('ERR_METHOD_NOT_ALLOWED');
       const upload = await this.#create(request, identity);
-      await this.#answerLinks(response, 201, upload, door, collectionUrl, 1);
+      await this.#answerLinks(response, 201, upload, backend, collectionUrl, 1);
       return;
     }
     const upload = await this.#options.ledger.get(id);
-    if (upload === undefined || !reaches(identity, upload)) throw new UploadError('ERR_UPLOAD_NOT_FOUND');
-    if (request.method === 'GET') await this.#answerLinks(response, 200, upload, door, collectionUrl, Number(from ?? 1));
+    if (upload === undefined || !hasAccessTo(identity, upload)) throw new UploadError('ERR_UPLOAD_NOT_FOUND');
+    if (request.method === 'GET') await this.#answerLinks(response, 200, upload, backend, collectionUrl, Number(from ?? 1));
     else if (request.method === 'POST')
-      await this.#complete(response, upload, door, (settled) => downloads.addressFor(identity, settled, collectionUrl));
+      await this.#complete(response, upload, backend, (settled) => downloads.addressFor(identity, settled, collectionUrl));
     else throw new UploadError('ERR_METHOD_NOT_ALLOWED');
   }
 
   async #create(request: IncomingMessage, grantee: Identity): Promise<Upload> {
     const idempotencyKey = readIdempotencyKey(request);
     const wanted = Wanted.safeParse(await this.#readJson(request));
-    if (!wanted.success) throw new UploadError('ERR_BAD_REQUEST', { detail: wanted.error.issues[0]?.message ?? 'It is not an upload.' });
+    if (!wanted.success)
+      throw new UploadError('ERR_BAD_REQUEST', { detail: wanted.error.issues[0]?.message ?? 'The request does not describe an upload.' });
     const { name, type, relativePath, length } = wanted.data;
     const metadata = new Map(
       Object.entries({ filename: name, filetype: type, relativePath }).filter((pair): pair is [string, string] => pair[1] !== undefined),
@@ -108,7 +109,7 @@ export class Direct {
   }
 
   async #readJson(request: IncomingMessage): Promise<unknown> {
-    // A page can have any other type sent here by a form, without a preflight.
+    // A form on another site's page can send any other type without a preflight.
     if (!isMediaType(request, 'application/json')) throw new UploadError('ERR_INVALID_CONTENT_TYPE');
     const { bodyTimeoutMs, draining } = this.#options;
     const { bytes, end } = await collectBody(streamBody(request), {
@@ -130,21 +131,21 @@ export class Direct {
     response: ServerResponse,
     status: number,
     upload: Upload,
-    { staging }: DirectDoor,
+    { staging }: DirectUploadBackend,
     collectionUrl: string,
     from: number,
   ): Promise<void> {
     const { ledger, expireAfterMs } = this.#options;
     const { id, length } = upload;
     if (upload.state !== 'receiving' || length === null) {
-      // It went through before, and the answer was lost: there is nothing left to send.
+      // The upload was completed before, and the answer was lost: no part is missing.
       answerJson(response, 200, { id, url: `${collectionUrl}/${id}`, partSize: 0, parts: [] });
       return;
     }
     const { partBytes, parts } = await staging.links(id, length, from);
     const now = ledger.now();
     const changes = { expiresAt: now + expireAfterMs, directDueAt: now + staging.linkLifetimeMs };
-    // Bytes may come that nobody here is told of: from the first address on that is not to be forgotten in a power cut.
+    // S3 receives bytes without this server. So the time by which the first addresses expire must survive a power cut.
     await ledger.change(id, { from: 'receiving' }, changes, upload.directDueAt === null);
     answerJson(response, status, { id, url: `${collectionUrl}/${id}`, partSize: partBytes, parts });
   }
@@ -152,18 +153,18 @@ export class Direct {
   async #complete(
     response: ServerResponse,
     upload: Upload,
-    { completion }: DirectDoor,
+    { completion }: DirectUploadBackend,
     urlOf: (upload: Upload) => string | null,
   ): Promise<void> {
-    const { ledger, beginnings, locker, patienceMs, draining } = this.#options;
+    const { ledger, inspectionStarts, locker, patienceMs, draining } = this.#options;
     const { id } = upload;
-    if (upload.state === 'receiving' && !beginnings.has(id)) {
+    if (upload.state === 'receiving' && !inspectionStarts.has(id)) {
       let isWhole = true;
       const isFree = await locker.tryWith(id, async () => {
-        isWhole = await completion.beginIfWhole(id);
+        isWhole = await completion.startIfComplete(id);
       });
       if (!isFree) throw new UploadError('ERR_UPLOAD_LOCKED', { retryAfterSeconds: 1 });
-      if (!isWhole) throw new UploadError('ERR_MISMATCHED_OFFSET', { detail: 'Not every part has arrived.' });
+      if (!isWhole) throw new UploadError('ERR_MISMATCHED_OFFSET', { detail: 'Some parts are missing.' });
     }
     const settled = requireNotRefused(await awaitVerdict(this.#options, id, patienceMs, draining));
     answerJson(response, settled.state === 'accepted' ? 200 : 202, toRecord(ledger, settled, 0, urlOf(settled)));

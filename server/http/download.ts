@@ -9,12 +9,12 @@ import type { UploadId } from '../ledger/upload-id.ts';
 import { dispositionOf } from '../storage/disposition.ts';
 import type { Storage } from '../storage/storage.ts';
 
-const OF_THE_FILE = ['Content-Disposition', 'ETag', 'Last-Modified', 'Accept-Ranges'];
+const FILE_HEADERS = ['Content-Disposition', 'ETag', 'Last-Modified', 'Accept-Ranges'];
 
 /**
- * An address by which anybody downloads one accepted file until its end.
- * @param endsAt by the wall's clock, in milliseconds; default: as in records
- * @throws UploadError 403 where downloads are off, 404 before acceptance, 410 once it was removed
+ * Returns an address at which anyone can download one accepted file until the address expires.
+ * @param endsAt by the wall clock, in milliseconds; default: as in records
+ * @throws UploadError 403 where downloads are off, 404 before acceptance, 410 once the file was removed
  */
 export async function signedDownload(
   { ledger, downloads }: { ledger: Ledger; downloads: Downloads },
@@ -33,8 +33,8 @@ function requireAccepted(upload: Upload | undefined): UploadIn<'accepted'> {
 }
 
 /**
- * The accepted file, as an attachment under its safe name and detected type, and inert if a browser opens it all the same.
- * @throws UploadError 404 before acceptance, 410 once it was removed
+ * Sends the accepted file as an attachment, with its safe name and detected type, and inert if a browser opens it all the same.
+ * @throws UploadError 404 before acceptance, 410 once the file was removed
  */
 export async function download(
   { ledger, storage, removal }: { ledger: Ledger; storage: Storage; removal: Removal },
@@ -45,7 +45,7 @@ export async function download(
   const upload = requireAccepted(found);
   response.setHeader('Content-Type', upload.type);
   response.setHeader('Content-Disposition', dispositionOf(upload.name));
-  // The bytes under an id never change.
+  // The bytes of an id never change.
   response.setHeader('ETag', `"${upload.id}"`);
   response.setHeader('Cache-Control', 'private, no-cache');
   response.setHeader('X-Content-Type-Options', 'nosniff');
@@ -55,10 +55,10 @@ export async function download(
   try {
     await storage.deliver(request, response, upload.target, upload.name);
   } catch (error) {
-    // What refuses the request is no attachment.
-    if (!response.headersSent) for (const name of OF_THE_FILE) response.removeHeader(name);
+    // A refusal is no attachment.
+    if (!response.headersSent) for (const name of FILE_HEADERS) response.removeHeader(name);
     if (!(error instanceof UploadError) || error.code !== 'ERR_NOT_FOUND') throw error;
-    // It was removed between the look into the ledger and the one at the file.
+    // The file was removed after its row was read from the ledger.
     const now = await ledger.get(upload.id);
     throw now?.state === 'removed' ? gone(now) : error;
   } finally {

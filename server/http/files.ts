@@ -1,4 +1,4 @@
-// /files: reads who is addressed from the path alone, and hands each method to whom it belongs.
+// /files: reads the upload's id from the path alone, and dispatches the request by its method.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { UploadError } from '../../shared/errors.ts';
 import { TUS_VERSION } from '../../shared/protocol.ts';
@@ -29,9 +29,9 @@ export interface FilesOptions {
   draining: AbortSignal;
 }
 
-// Nothing but these is an upload's address. A query or a further segment could otherwise smuggle in another's id.
+// No other path addresses an upload. A query or another segment could smuggle in the id of another upload.
 const ADDRESS = /^(?:\/?|\/([0-9a-f]{32})(\/status)?)(?:\?(.*))?$/;
-/** The same of an upload that began on another server: one segment, which the ledger knows as a whole. */
+/** The address of an upload adopted from another server: one segment, which the ledger knows as a whole. */
 const ADOPTED_ADDRESS = /^\/([^/?]+)(\/status)?(?:\?(.*))?$/;
 
 /** `path` is what follows `/files` in the request's address, query included. @throws UploadError */
@@ -46,12 +46,12 @@ export async function answerFiles(
   const method = methodOf(request);
   const { name, adopted, isStatus, query } = readAddress(path);
   if (method === 'OPTIONS') {
-    // Asked by anyone: it must not tell which of another server's names there are.
+    // Anyone may ask this, so the answer must not reveal which adopted names exist.
     if (adopted !== undefined) throw new UploadError('ERR_UPLOAD_NOT_FOUND');
     await uploads.options({ raw: request, response });
     return;
   }
-  // Looked up whoever asks: whether there is such an upload is told to nobody who may not know.
+  // Looked up before access is checked. A sender without access is not told whether the upload exists.
   const id = adopted === undefined ? parseUploadId(name) : await options.adopted.find(adopted);
   const isTus = request.headers['tus-resumable'] !== undefined;
   if (id !== undefined && !isStatus && (method === 'GET' || (method === 'HEAD' && !isTus)) && downloads.isOpen(id, query)) {
@@ -63,7 +63,7 @@ export async function answerFiles(
   const identity = await access(request, intentOf(request, method, isStatus), id);
   if (adopted !== undefined && id === undefined) throw new UploadError('ERR_UPLOAD_NOT_FOUND');
   const tus: UploadsRequest = { raw: request, response, identity, collectionUrl };
-  // There is nothing of an upload's in it: whoever asks HEAD for the record is told as with GET.
+  // The record has no tus headers, so HEAD of it is answered as GET is.
   if (method === 'GET' || (method === 'HEAD' && isStatus)) {
     if (id === undefined) throw new UploadError('ERR_NOT_FOUND');
     const upload = await uploads.find(identity, id);
@@ -91,7 +91,7 @@ export async function answerFiles(
   else throw new UploadError('ERR_METHOD_NOT_ALLOWED');
 }
 
-/** What a request is about to do, by its method alone: it is asked before anything else is looked at. */
+/** The intent of a request, from its method alone, because access is checked before anything else. */
 function intentOf(request: IncomingMessage, method: string, isStatus: boolean): Intent {
   if (isStatus) return 'inspect';
   switch (method) {
@@ -104,15 +104,15 @@ function intentOf(request: IncomingMessage, method: string, isStatus: boolean): 
     case 'GET':
       return 'download';
     default:
-      // Of an accepted file it tells as much as its first byte does; a client of the protocol looks for the offset.
+      // HEAD without tus reveals as much of an accepted file as its first byte does; a tus client asks for the offset.
       return request.headers['tus-resumable'] === undefined ? 'download' : 'inspect';
   }
 }
 
 interface Address {
-  /** An id; neither: of the collection. */
+  /** The id of an upload; without `name` and `adopted`: the collection. */
   name?: string | undefined;
-  /** What may be one of another server's. */
+  /** Perhaps the id of an upload on another server. */
   adopted?: string | undefined;
   isStatus: boolean;
   query: string | undefined;

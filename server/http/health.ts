@@ -10,15 +10,15 @@ export function answerLive(response: ServerResponse): void {
 
 export interface ReadinessOptions {
   ledger: Pick<Ledger, 'list'>;
-  /** Whether bytes can be kept now. @throws when they can't */
+  /** Checks whether bytes can be stored now. @throws when they cannot */
   checkStaging(signal: AbortSignal): Promise<void>;
-  /** The receiver of the webhook wants no more: uploads go on, so the answer stays 200. */
+  /** The webhook's receiver wants no more events. Uploads go on, so the answer stays 200. */
   isWebhookStopped(): boolean;
   draining: AbortSignal;
   log: Logger;
 }
 
-/** Whether it can take uploads: the ledger and the place of the bytes answer, and it is not shutting down. */
+/** Whether the server can take uploads: the ledger and the staging answer, and the server is not shutting down. */
 export class Readiness {
   readonly #draining: AbortSignal;
   readonly #ledger: Probe;
@@ -28,15 +28,15 @@ export class Readiness {
   constructor({ ledger, checkStaging, isWebhookStopped, draining, log }: ReadinessOptions) {
     this.#isWebhookStopped = isWebhookStopped;
     this.#draining = draining;
-    const tell = (part: string) => (isWell: boolean, error: unknown) => {
+    const logChange = (part: string) => (isWell: boolean, error: unknown) => {
       if (isWell) log.info({ part }, 'ready again');
       else log.warn({ part, err: error }, 'not ready');
     };
-    this.#ledger = new Probe(() => ledger.list({ limit: 1 }), tell('ledger'));
-    this.#staging = new Probe(checkStaging, tell('staging'));
+    this.#ledger = new Probe(() => ledger.list({ limit: 1 }), logChange('ledger'));
+    this.#staging = new Probe(checkStaging, logChange('staging'));
   }
 
-  /** Takes a bounded time, whatever is away. */
+  /** Answers within a bounded time, also when a dependency is down. */
   async answer(response: ServerResponse): Promise<void> {
     if (this.#draining.aborted) {
       answer(response, 503, { status: 'draining' });

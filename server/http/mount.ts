@@ -1,34 +1,34 @@
-// Where in an application Landfall is mounted. Frameworks hand requests on in two ways: Express, Connect, Polka and Fastify's
-// middleware cut the mount's path off `url` and keep the whole in `originalUrl`; others leave `url` alone, or cut and tell nothing.
+// The path of Landfall within an application. Frameworks pass requests on in two ways: Express, Connect, Polka and Fastify's
+// middleware remove the mount's path from `url` and keep it in `originalUrl`; others leave `url` alone, or remove it without a trace.
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import type { RequestHandler } from 'express';
 
-/** Resolves when the request is answered to its end: some frameworks answer themselves what is handed on and not waited for. */
+/** Resolves when the request is answered completely: some frameworks answer a request themselves when its handler is not awaited. */
 export type Handler = (request: IncomingMessage, response: ServerResponse) => Promise<void>;
 
-/** A request of Node's, as frameworks leave it. */
+/** Node's request, as frameworks leave it. */
 type Mounted = IncomingMessage & { originalUrl?: string };
 
 const mounts = new WeakMap<IncomingMessage, string>();
 
 /**
- * Makes requests alike, whatever handed them on.
- * @param path of the mount, for what does not tell it; empty: none
+ * Makes the requests of all frameworks alike.
+ * @param path of the mount, for frameworks that do not report it; empty: none
  */
-export function below(path: string, handler: RequestListener): Handler {
+export function mountAt(path: string, handler: RequestListener): Handler {
   return async (request: Mounted, response) => {
-    // Polka leaves a query alone where nothing is left of the path.
+    // Polka leaves only the query when nothing is left of the path.
     const url = (request.url ?? '').replace(/^(?=\?|$)/, '/');
     request.url = url;
-    // Some framework has cut it already.
+    // A framework has removed the path already.
     const isTold = request.originalUrl !== undefined && request.originalUrl !== url;
     if (!isTold && path !== '') {
       const isWhole = url.startsWith(path) && /^(?:[/?]|$)/.test(url.slice(path.length));
       request.originalUrl = isWhole ? url : path + url;
       if (isWhole) request.url = url.slice(path.length).replace(/^(?!\/)/, '/');
     }
-    mounts.set(request, cutFrom(pathOf(request.originalUrl ?? url), pathOf(request.url)));
-    // Koa begins with 404.
+    mounts.set(request, mountPathOf(pathOf(request.originalUrl ?? url), pathOf(request.url)));
+    // Koa starts with 404.
     response.statusCode = 200;
     const over = new Promise<void>((resolve) => void response.once('close', resolve));
     handler(request, response);
@@ -41,7 +41,7 @@ export function mountOf(request: IncomingMessage): string {
   return mounts.get(request) ?? '';
 }
 
-/** What the page names is relative to it: without the slash behind its address, that would be beside the mount. */
+/** The links of the page are relative: without a slash at the end of its address they would point beside the mount. */
 export function redirectToPage(): RequestHandler {
   return (request, response, next) => {
     const [, name] = /\/([^/]+)$/.exec(pathOf(request.originalUrl)) ?? [];
@@ -51,7 +51,7 @@ export function redirectToPage(): RequestHandler {
   };
 }
 
-function cutFrom(whole: string, rest: string): string {
+function mountPathOf(whole: string, rest: string): string {
   if (whole.endsWith(rest)) return whole.slice(0, -rest.length);
   return rest === '/' ? whole : '';
 }

@@ -4,13 +4,13 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import express, { type RequestHandler } from 'express';
 
-/** Where the built page lies: seen from the source in `server/http`, and from what is built in `dist/server/http`. */
+/** The directory of the built page: seen from the source in `server/http`, or from the build in `dist/server/http`. */
 function pageRoot(): string | undefined {
   const candidates = [new URL('../dist/page/', import.meta.url), new URL('../../page/', import.meta.url)].map((url) => fileURLToPath(url));
   return candidates.find((path) => existsSync(path));
 }
 
-/** The only script that may stand in the page itself is that of its own file, by its hash. */
+/** Allows no script but the page's own, which it recognizes by its hash. */
 function contentSecurityPolicy(root: string): string {
   const [, script = ''] = /<script>([\s\S]*?)<\/script>/.exec(readFileSync(join(root, 'index.html'), 'utf8')) ?? [];
   const hash = createHash('sha256').update(script).digest('base64');
@@ -26,7 +26,7 @@ const CONTENT_SECURITY_RULES = [
   "frame-ancestors 'self'",
 ];
 
-/** The upload page; goes on to the next handler for whatever it does not have. */
+/** Serves the upload page, and leaves any other path to the next handler. */
 export function page(): RequestHandler {
   const root = pageRoot();
   if (root === undefined) return (_request, _response, next) => next();
@@ -42,7 +42,7 @@ export function page(): RequestHandler {
     },
   });
   return (request, response, next) => {
-    // Upload links name it so.
+    // The address in upload links.
     if (request.path === '/link') request.url = `/link.html${request.url.slice('/link'.length)}`;
     files(request, response, next);
   };

@@ -1,47 +1,47 @@
-import { within } from '../runtime/pause.ts';
+import { withTimeout } from '../runtime/pause.ts';
 
-/** For a while an answer is good: a load balancer asks every second or two, from several places at once. */
+/** How long a result is reused: a load balancer asks every second or two, from several places at once. */
 const KEEP_MS = 2000;
-/** Whoever asks for readiness has a time limit, too. */
+/** The client that asks for readiness has a time limit, too. */
 export const PROBE_LIMIT_MS = 2000;
 
-/** Whether something that this process depends on answers. It is asked once at a time, and never while it owes an answer. */
+/** Checks whether a dependency of this process works. Only one check runs at a time. */
 export class Probe {
-  readonly #look: (signal: AbortSignal) => Promise<unknown>;
+  readonly #check: (signal: AbortSignal) => Promise<unknown>;
   readonly #onChange: (isWell: boolean, error: unknown) => void;
   #running: Promise<boolean> | undefined;
   #isWell: boolean | undefined;
   #askedAtMs = Number.NEGATIVE_INFINITY;
 
   /**
-   * @param look throws when it is not well; the signal says when nobody waits any more
-   * @param onChange told when it stops being well, and of each change after that
+   * @param check rejects when the dependency does not work; its signal is aborted when nothing waits for the result any more
+   * @param onChange called when the dependency first fails, and at each change after that
    */
-  constructor(look: (signal: AbortSignal) => Promise<unknown>, onChange: (isWell: boolean, error: unknown) => void) {
-    this.#look = look;
+  constructor(check: (signal: AbortSignal) => Promise<unknown>, onChange: (isWell: boolean, error: unknown) => void) {
+    this.#check = check;
     this.#onChange = onChange;
   }
 
-  /** Resolves within `PROBE_LIMIT_MS`; what has not answered by then is not well. */
+  /** Resolves within `PROBE_LIMIT_MS`; a dependency that has not answered by then counts as failed. */
   async isWell(): Promise<boolean> {
     if (this.#isWell !== undefined && performance.now() - this.#askedAtMs < KEEP_MS) return this.#isWell;
     this.#running ??= this.#ask().finally(() => {
       this.#running = undefined;
     });
     const late = () => new Error(`There was no answer in ${PROBE_LIMIT_MS} ms.`);
-    return within(PROBE_LIMIT_MS, this.#running, late).catch((error) => this.#learn(false, error));
+    return withTimeout(PROBE_LIMIT_MS, this.#running, late).catch((error) => this.#record(false, error));
   }
 
   async #ask(): Promise<boolean> {
     try {
-      await this.#look(AbortSignal.timeout(PROBE_LIMIT_MS));
-      return this.#learn(true);
+      await this.#check(AbortSignal.timeout(PROBE_LIMIT_MS));
+      return this.#record(true);
     } catch (error) {
-      return this.#learn(false, error);
+      return this.#record(false, error);
     }
   }
 
-  #learn(isWell: boolean, error?: unknown): boolean {
+  #record(isWell: boolean, error?: unknown): boolean {
     const before = this.#isWell ?? true;
     this.#isWell = isWell;
     this.#askedAtMs = performance.now();

@@ -4,12 +4,12 @@ import { PROBLEM_CONTENT_TYPE } from '../../shared/protocol.ts';
 import { mayHaveBody } from '../tus/headers.ts';
 import { closeAfterAnswer } from './request-guard.ts';
 
-/** Headers of a refusal that the table of codes does not give. */
+/** Headers that the table of error codes does not have. */
 export type ProblemHeaders = Readonly<Record<string, string>>;
 
 /**
- * Answers an error as `application/problem+json` (RFC 9457). When the request's body is still coming, the connection is
- * closed behind the answer.
+ * Answers with an error as `application/problem+json` (RFC 9457). When the request's body is still coming, the connection is closed
+ * after the answer.
  */
 export function sendProblem(request: IncomingMessage, response: ServerResponse, error: UploadError, headers: ProblemHeaders = {}): void {
   if (response.headersSent) {
@@ -27,7 +27,7 @@ export function sendProblem(request: IncomingMessage, response: ServerResponse, 
   response.end(request.method === 'HEAD' ? undefined : body);
 }
 
-/** When to ask again, and why not sooner: draft-ietf-httpapi-ratelimit-headers-10. */
+/** When to ask again, and the rate limit that was exceeded: draft-ietf-httpapi-ratelimit-headers-10. */
 export function setWait(response: ServerResponse, { retryAfterSeconds, rate }: UploadError): void {
   if (retryAfterSeconds !== undefined) response.setHeader('Retry-After', String(retryAfterSeconds));
   if (rate === undefined) return;

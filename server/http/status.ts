@@ -5,10 +5,10 @@ import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
 import type { Receiver } from '../staging/receiver.ts';
 
-/** Longest a status request is held; proxies commonly give up after 60 s. */
+/** Longest time that a status request is held; proxies commonly give up after 60 s. */
 const MAX_WAIT_SECONDS = 55;
 
-/** The record as JSON; with `wait=SECONDS`, once the state has changed or the time is over. @throws UploadError */
+/** Answers with the record as JSON; with `wait=SECONDS`, once the state has changed or the time is over. @throws UploadError */
 export async function answerStatus(
   { ledger, receiver, draining }: { ledger: Ledger; receiver: Receiver; draining: AbortSignal },
   request: IncomingMessage,
@@ -18,11 +18,11 @@ export async function answerStatus(
   query: URLSearchParams,
 ): Promise<void> {
   const wait = query.get('wait') ?? '0';
-  if (!/^\d{1,6}$/.test(wait)) throw new UploadError('ERR_BAD_REQUEST', { detail: '`wait` is a number of seconds.' });
+  if (!/^\d{1,6}$/.test(wait)) throw new UploadError('ERR_BAD_REQUEST', { detail: '`wait` is not a number of seconds.' });
   const seconds = Math.min(Number(wait), MAX_WAIT_SECONDS);
   let current = upload;
   if (seconds > 0 && (upload.state === 'receiving' || upload.state === 'inspecting')) {
-    await untilChange(ledger, upload, seconds * 1000, response, draining);
+    await waitForChange(ledger, upload, seconds * 1000, response, draining);
     current = (await ledger.get(upload.id)) ?? upload;
   }
   const stored = current.state === 'receiving' ? await receiver.confirmed(current) : 0;
@@ -31,7 +31,7 @@ export async function answerStatus(
   response.end(request.method === 'HEAD' ? undefined : body);
 }
 
-function untilChange(ledger: Ledger, upload: Upload, timeoutMs: number, response: ServerResponse, draining: AbortSignal): Promise<void> {
+function waitForChange(ledger: Ledger, upload: Upload, timeoutMs: number, response: ServerResponse, draining: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
     const done = () => {
       clearTimeout(timer);
@@ -41,13 +41,13 @@ function untilChange(ledger: Ledger, upload: Upload, timeoutMs: number, response
       resolve();
     };
     const timer = setTimeout(done, timeoutMs);
-    // A notice of the change that made it what it was may come late.
+    // A late notice may report the state that is already known.
     const stop = ledger.onChange(upload.id, (now) => {
       if (now.state !== upload.state) done();
     });
     response.once('close', done);
     draining.addEventListener('abort', done);
-    // It may have changed between the first look and the listener.
+    // The state may have changed before the listener was added.
     ledger.get(upload.id).then((now) => {
       if (now?.state !== upload.state) done();
     }, done);

@@ -1,4 +1,4 @@
-// /config: what whoever asks may send, before he sends anything.
+// /config: tells a client what it may send.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { UploadError } from '../../shared/errors.ts';
 import type { Access, Identity } from '../access/identity.ts';
@@ -13,8 +13,8 @@ export interface TermsOptions {
 }
 
 /**
- * Of a sender who is known: his own. Who shows nothing and is nobody without it is told so (`signIn`), and what all are told.
- * @throws UploadError for what is shown and does not count
+ * A known sender gets its own limits. A client without credentials, where they are required, gets `signIn` and the common limits.
+ * @throws UploadError for invalid credentials
  */
 export async function answerTerms(options: TermsOptions, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const { policies, maxUploadBytes } = options;
@@ -38,7 +38,7 @@ export async function answerTerms(options: TermsOptions, request: IncomingMessag
   response.end(request.method === 'HEAD' ? undefined : body);
 }
 
-/** Undefined where it can't be told: what all are told is right then, too. */
+/** Undefined when access cannot be decided now: the common limits are a correct answer then, too. */
 async function senderOf(access: Access, request: IncomingMessage): Promise<Identity | 'unknown' | undefined> {
   try {
     return await access(request, 'create');
@@ -48,17 +48,17 @@ async function senderOf(access: Access, request: IncomingMessage): Promise<Ident
   }
 }
 
-/** Of what was given out: what it is called, until when it is good, and what of it is left. */
+/** The sender's key, link or grant: its title, its end, and how much of it is left. */
 async function grantOf(quotas: Quotas, { credential, limits, title, endsAt = null }: Identity): Promise<object> {
   const { maxUploads, maxBytes } = limits;
   if (title === undefined && maxUploads === undefined && maxBytes === undefined) return {};
   const used = credential === null ? undefined : await quotas.get(credential);
-  const left = (most: number, taken = 0) => Math.max(most - taken, 0);
+  const remaining = (limit: number, used = 0) => Math.max(limit - used, 0);
   return {
     grant: {
       ...(title !== undefined && { title, ...(endsAt !== null && { endsAt: new Date(endsAt).toISOString() }) }),
-      ...(maxUploads !== undefined && { uploadsLeft: left(maxUploads, used?.uploads) }),
-      ...(maxBytes !== undefined && { bytesLeft: left(maxBytes, used?.bytes) }),
+      ...(maxUploads !== undefined && { uploadsLeft: remaining(maxUploads, used?.uploads) }),
+      ...(maxBytes !== undefined && { bytesLeft: remaining(maxBytes, used?.bytes) }),
     },
   };
 }

@@ -19,17 +19,17 @@ import type { ApplicationRecord, Json, ScanReport } from '../../shared/upload.ts
 export interface Inspectable {
   /** The id of the upload: 32 hex digits. */
   readonly id: string;
-  /** Whose upload it is; empty where senders are not told apart. */
+  /** The owner of the upload; empty when senders are not told apart. */
   readonly owner: string;
-  /** As the sender gave it, nothing in it verified. */
+  /** As the sender gave it, unverified. */
   readonly metadata: Readonly<Record<string, string>>;
-  /** All that is known of the upload. */
+  /** Everything known of the upload. */
   readonly record: ApplicationRecord;
   /** As the sender gave it, or null. */
   readonly originalName: string | null;
-  /** The name it will be stored under; the extension is the one that decides. Null: made from id and type later. */
+  /** The name under which it will be stored; its extension decides. Null: the name is made from id and type later. */
   readonly safeName: string | null;
-  /** The media type the sender claims, or null. Never trusted. */
+  /** The media type that the sender claims, or null. Never trusted. */
   readonly claimedType: string | null;
   /** Bytes. */
   readonly length: number;
@@ -37,34 +37,34 @@ export interface Inspectable {
   readonly head: Uint8Array;
   /** What this sender may upload. */
   readonly policy: Policy;
-  /** Aborted when the check was silent for too long or the lease is lost. Then `read` and `stream` throw, too. */
+  /** Aborted when the check made no progress for too long, or the lease is lost. `read` and `stream` throw then, too. */
   readonly signal: AbortSignal;
-  /** Bytes [start, end); shorter only where the file ends. Counts as progress. */
+  /** Bytes [start, end); fewer only at the end of the file. Counts as progress. */
   read(start: number, end: number): Promise<Uint8Array>;
   /** The whole content, in order, in constant memory. Each chunk counts as progress. */
   stream(): AsyncIterable<Uint8Array>;
   /**
-   * Tells that the check is getting on. A check may take as long as the file is large, but not be silent for longer than
-   * `LANDFALL_CHECK_TIMEOUT`: one that works on without reading, or waits for a scanner of its own, calls this meanwhile.
+   * Reports progress. A check may take as long as a large file needs, but it must not be without progress for longer than
+   * `LANDFALL_CHECK_TIMEOUT`: a check that computes without reading, or waits for a scanner of its own, calls this meanwhile.
    */
   progress(): void;
   /**
-   * What earlier checks found; the signature check sets the media type, and the extension that goes with it (no dot), the scan for
-   * malware what it found.
+   * What earlier checks found: the signature check sets the media type and its extension (without a dot), the scan for malware sets its
+   * report.
    */
   readonly found: { type: string | null; extension: string | null; scan: ScanReport | null };
 }
 
 /**
- * A rejection, a result, or both. `result` is JSON of at most 8 KiB: it becomes part of the verdict, and the sender is told it with
- * the verdict, as often as it asks. Where several checks attach one, the last counts.
+ * A rejection, a result, or both. `result` is JSON of at most 8 KiB. It becomes part of the verdict, which the sender can read any
+ * number of times. When several checks give a result, the last one counts.
  */
 export type CheckOutcome = (Rejection & { result?: Json }) | { code?: undefined; result: Json };
 
 /**
- * One file, one function. A rejection refuses the file; undefined, or a result alone, lets it pass. What it throws is a fault of
- * ours and is tried again; a `CheckCrash` counts against the file, and five of them refuse it; `CheckLater` is no fault. A result
- * that is too large or is not JSON, and a code that does not exist, are faults too.
+ * One check: one file, one function. A rejection refuses the file; undefined, or a result alone, lets it pass. An error that it throws is a
+ * fault of the server, and the check is tried again; a `CheckCrash` counts against the file, and the fifth refuses it; `CheckLater` is
+ * no fault. A result that is too large or is not JSON, and an unknown code, are faults, too.
  *
  * @example
  * ```ts
@@ -83,11 +83,11 @@ export interface Check {
   /** For the log. */
   readonly name: string;
   /**
-   * Looks at one file.
+   * Checks one file.
    *
    * @returns why the file is refused, or a result for its sender; undefined lets it pass
    * @throws CheckCrash when the file itself broke the check
-   * @throws CheckLater when it cannot be told yet; anything else for a fault that has nothing to do with the file
+   * @throws CheckLater when the check cannot decide yet; any other error for a fault that is not the file's
    */
   run(upload: Inspectable): Promise<CheckOutcome | undefined>;
 }
@@ -95,7 +95,7 @@ export interface Check {
 const MAX_LATER_MS = 86_400_000;
 
 /**
- * It cannot be told yet: the whole inspection is made again after a time, or sooner where the server is restarted. Nothing is counted.
+ * The check cannot decide yet: the whole inspection runs again after a time, or earlier when the server restarts. Nothing is counted.
  *
  * @example
  * ```ts
@@ -116,15 +116,15 @@ export class CheckLater extends Error {
   /** Milliseconds until the inspection is made again: 0 to a day. */
   readonly delayMs: number;
 
-  /** @param delayMs milliseconds; up to a day counts: nobody waits for longer without asking */
+  /** @param delayMs milliseconds, at most a day: no one waits longer without asking */
   constructor(delayMs: number) {
-    super(`It is to be asked again in ${delayMs} ms.`);
+    super(`The check cannot decide yet: it runs again in ${delayMs} ms.`);
     this.delayMs = Math.round(Math.min(Math.max(delayMs, 0), MAX_LATER_MS));
   }
 }
 
 /**
- * The file broke the check: it crashed a scanner, or kept it busy without progress. Five of these refuse the file with
+ * The file broke the check: it crashed a scanner, or kept it busy without progress. The fifth crash refuses the file with
  * `ERR_UNINSPECTABLE`, so that one file cannot keep a server busy for ever.
  *
  * @example

@@ -1,16 +1,16 @@
-/** Runs in a worker thread: looks at the first bytes of untrusted content with parsers that may hang or crash on it. */
+/** Runs in a worker thread: reads the first bytes of untrusted content with parsers that may hang or crash. */
 import { parentPort } from 'node:worker_threads';
 import { FileTypeParser, type FileTypeResult } from 'file-type';
 import { WASMagic } from 'wasmagic';
 import type { Detection, DetectorAnswer, DetectorRequest } from './detector.ts';
 
-/** What file-type tells by two or three bytes that a text or any data may start with, and containers it does not look into. */
+/** Formats that file-type recognizes by two or three bytes, which other data may start with, and containers that it does not open. */
 const SECOND_OPINION: ReadonlySet<string> = new Set('cfb xml bmp exe swf mp1 mp2 ac3 dmg Z cpio arj ps stl ico cur'.split(' '));
 
-/** One for all: the detector sends no content before the one before is answered. */
+/** One parser for all requests: the detector sends one content at a time. */
 const parser = new FileTypeParser();
 
-/** Loaded at the first need only: most content is told without it, and it takes some 40 MiB. */
+/** Loaded only when it is needed: most content is recognized without it, and it takes about 40 MiB. */
 let magic: Promise<WASMagic> | undefined;
 
 async function detect(head: Uint8Array): Promise<Detection> {
@@ -21,7 +21,7 @@ async function detect(head: Uint8Array): Promise<Detection> {
   return { ...known, magic: (await magic).detect(head) };
 }
 
-/** It throws for some malformed content. That is content it does not know. */
+/** file-type throws for some malformed content, which then counts as unknown. */
 async function detectByFileType(head: Uint8Array): Promise<FileTypeResult | undefined> {
   try {
     return await parser.fromBuffer(head);
@@ -33,7 +33,7 @@ async function detectByFileType(head: Uint8Array): Promise<FileTypeResult | unde
 const port = parentPort;
 if (port === null) throw new Error('The detector worker runs as a worker thread only.');
 
-// A rejection ends the thread on purpose: after an abort, the WASM module's memory cannot be trusted.
+// A rejection ends the thread on purpose: after an abort, the memory of the WASM module cannot be trusted.
 port.on('message', async (request: DetectorRequest) => {
   const answer: DetectorAnswer = request === 'ready?' ? 'ready' : await detect(request);
   port.postMessage(answer);

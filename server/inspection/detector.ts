@@ -2,24 +2,24 @@ import { HEAD_BYTES } from '../../shared/formats.ts';
 import { ThreadOnDemand, type WorkerThread, workerScript } from '../runtime/worker.ts';
 import { CheckCrash } from './check.ts';
 
-/** What the first bytes look like. Nothing set: they look like nothing known. */
+/** What the first bytes look like. No field is set for an unknown format. */
 export interface Detection {
   /** file-type's name of the format, without a dot. */
   ext?: string;
   /** file-type's media type. */
   mime?: string;
-  /** libmagic's media type, where it was asked: for what file-type does not know or tells by too little. */
+  /** libmagic's media type, for content that file-type does not know, or recognizes by too few bytes. */
   magic?: string;
 }
 
-/** The first bytes of some content; `ready?` is answered as soon as the parsers are loaded. */
+/** The first bytes of some content; `ready?` is answered when the parsers are loaded. */
 export type DetectorRequest = 'ready?' | Uint8Array;
 export type DetectorAnswer = 'ready' | Detection;
 
 export interface DetectorOptions {
-  /** What one detection may take, waiting for its turn not counted. 5 s by default. */
+  /** Time limit of one detection, without the wait for its turn. 5 s by default. */
   timeLimitMs?: number;
-  /** Another worker's script, for tests. */
+  /** The script of another worker, for tests. */
   workerUrl?: URL;
 }
 
@@ -30,14 +30,14 @@ interface Job {
 }
 
 const DEFAULT_TIME_LIMIT_MS = 5000;
-/** For a new thread to load its parsers, on a loaded machine too. Never counted against a file. */
+/** For a new thread to load its parsers, also on a busy machine. Never counted against a file. */
 const START_LIMIT_MS = 60_000;
-/** Several times what the parsers were seen to take; a parser that wants more ends its thread, not the process. */
+/** Several times what the parsers were measured to need; a parser that needs more ends its thread, not the process. */
 const HEAP_LIMIT_MB = 256;
 
 /**
- * Tells formats by their first bytes in one worker thread, started at the first need, which does not keep the process
- * alive while idle. One detection at a time, so that the one that hangs is known and costs only itself.
+ * Detects formats by their first bytes in one worker thread, which starts at the first detection and does not keep an idle process
+ * alive. One detection runs at a time, so that the content that hangs or crashes a parser is known, and no other is lost.
  */
 export class Detector {
   readonly #timeLimitMs: number;
@@ -57,20 +57,20 @@ export class Detector {
   }
 
   /**
-   * `head`: the first bytes. Only the first 4100 are looked at, so that an early look and the final one see the same.
+   * `head`: the first bytes. Only 4100 of them are read, so that the early check and the final one see the same bytes.
    *
-   * @throws CheckCrash when these bytes used up the time limit or took the worker down
-   * @throws Error when the detector is closed or its worker cannot start: not the file's doing
+   * @throws CheckCrash when these bytes exceeded the time limit or crashed the worker
+   * @throws Error when the detector is closed or its worker cannot start, which is not the file's fault
    */
   detect(head: Uint8Array): Promise<Detection> {
     return new Promise((resolve, reject) => {
-      // A copy: the head may be a view of a large buffer, which would be cloned whole.
+      // A copy: the head may be a view of a large buffer, which would be cloned completely.
       this.#queue.push({ head: Uint8Array.from(head.subarray(0, HEAD_BYTES)), resolve, reject });
       if (!this.#isWorking) void this.#work();
     });
   }
 
-  /** Ends the worker; what runs or waits is rejected. */
+  /** Ends the worker. Running and waiting detections are rejected. */
   async close(): Promise<void> {
     this.#isClosed = true;
     await this.#threads.close();
@@ -84,7 +84,7 @@ export class Detector {
         const job = this.#queue.shift();
         if (job) await this.#run(this.#ready, job);
       } catch (error) {
-        // Nobody's doing; but all who wait are told, or they would wait through one failing start after another.
+        // No file is at fault. All waiting callers are told, or each would wait for another failing start.
         for (const { reject } of this.#queue.splice(0)) reject(error);
       }
     }
@@ -99,19 +99,19 @@ export class Detector {
     return thread;
   }
 
-  /** The content that a thread is at when it ends pays for it. */
+  /** When the thread ends, the content that it was reading is at fault. */
   async #run(thread: WorkerThread<DetectorRequest, DetectorAnswer>, { head, resolve, reject }: Job): Promise<void> {
-    const tooLong = () => new CheckCrash(`Looking at the first bytes took more than ${this.#timeLimitMs} ms.`);
+    const tooLong = () => new CheckCrash(`Reading the first bytes took more than ${this.#timeLimitMs} ms.`);
     try {
       resolve((await within(this.#timeLimitMs, thread, tooLong, thread.ask(head))) as Detection);
     } catch (cause) {
       const isOurs = this.#isClosed || cause instanceof CheckCrash;
-      reject(isOurs ? cause : new CheckCrash('Looking at the first bytes took the worker down.', { cause }));
+      reject(isOurs ? cause : new CheckCrash('Reading the first bytes crashed the worker.', { cause }));
     }
   }
 }
 
-/** Ends the thread, and with it what was asked of it, when the answer takes longer. */
+/** Ends the thread, with all its requests, when the answer takes longer than the limit. */
 async function within<T>(limitMs: number, thread: WorkerThread<never, T>, error: () => Error, answer: Promise<T>): Promise<T> {
   const timer = setTimeout(() => void thread.end(error()), limitMs).unref();
   return answer.finally(() => clearTimeout(timer));

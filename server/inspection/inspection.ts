@@ -8,69 +8,79 @@ import { StagedBytesLost, type StagedReader, type Staging } from '../staging/sta
 import { StagedBytesGone } from '../storage/storage.ts';
 import { type Check, CheckCrash, type Inspectable } from './check.ts';
 import { readOutcome } from './outcome.ts';
+import { type Step, StepWatch } from './step-watch.ts';
 
 export interface InspectionOptions {
   upload: UploadIn<'inspecting'>;
-  /** As the application sees it. */
-  record: ApplicationRecord;
-  /** The first bytes, where they are at hand. */
+  /** The upload as the application sees it. Called when a check reads it. */
+  describe(): ApplicationRecord;
+  /** The first bytes, if they are in memory. */
   head: Uint8Array | undefined;
   staging: Staging;
   checks: readonly Check[];
   policy: Policy;
-  /** So long a step may tell of no progress: a check, reading back, hashing. */
+  /** How long a step may make no progress: a check, reading back, hashing. */
   checkTimeoutMs: number;
-  /** Aborted when the outcome can't be written any more: then every step ends. */
+  /** Aborted when the outcome can no longer be written: then every step ends. */
   lost: AbortSignal;
-  /** Hashes the whole content, where that is asked for. */
+  /** Hashes the whole content, if a hash is required. */
   digest: ((content: AsyncIterable<Uint8Array>) => Promise<string>) | undefined;
 }
 
 export interface Inspection {
   rejection?: Rejection;
   found: Inspectable['found'];
-  /** What checks attached, as JSON; null where none did. */
+  /** The result that checks attached, as JSON; null without one. */
   result: string | null;
-  /** CRC-32 of the whole file; null where nobody here has read it. */
+  /** CRC-32 of the whole file; null if this server has not read it. */
   checksum: number | null;
-  /** SHA-256 of the whole file in hex, where it is asked for. */
+  /** SHA-256 of the whole file in hex, if it is required. */
   sha256: string | null;
 }
 
 /**
- * Runs the checks in order until one refuses. Resolves with what they say; a check that is silent for too long counts as crashed.
- * @throws CheckCrash, the reason of `lost`, or a fault of ours
+ * Runs the checks in order until one refuses. Resolves to their outcome; a check without progress for too long counts as crashed.
+ * @throws CheckCrash, the reason of `lost`, or a fault of the server
  */
 export async function inspect(options: InspectionOptions): Promise<Inspection> {
-  const { upload, record, checks, policy, checkTimeoutMs, lost } = options;
+  const { upload, checks, policy, checkTimeoutMs, lost } = options;
   const staged = new StagedBytes(upload, options.staging, lost);
-  const limits = { limitMs: checkTimeoutMs, lost };
-  // Not the file's doing: reading and hashing are the same for every file.
-  const stalled = () => new Error(`Reading what is staged stood still for ${checkTimeoutMs} ms.`);
+  const watch = new StepWatch(checkTimeoutMs, lost);
+  // Not the file's fault: reading and hashing are the same for every file.
+  const stalled = () => new Error(`Reading the staged bytes made no progress for ${checkTimeoutMs} ms.`);
   try {
-    const isDamaged = () => whileMoving({ ...limits, stalled }, (step) => isOtherwise(upload, options.staging, step));
+    const isDamaged = () => watch.run(stalled, (step) => returnsOtherBytes(upload, options.staging, step));
     if (options.staging.isReadBack && (await isDamaged())) {
       const { checksum } = upload;
       const found = { type: null, extension: null, scan: null };
       return { rejection: { code: 'ERR_FILE_DAMAGED' }, found, result: null, checksum, sha256: null };
     }
     const head =
-      (isSeenHere(upload) ? options.head : undefined) ??
-      (await whileMoving({ ...limits, stalled }, async (step) => (await staged.reader(step)).read(0, HEAD_BYTES)));
-    const checksum = await whileMoving({ ...limits, stalled }, (step) => checksumOf(upload, () => staged.reader(step)));
+      (isReceivedHere(upload) ? options.head : undefined) ??
+      (await watch.run(stalled, async (step) => (await staged.reader(step)).read(0, HEAD_BYTES)));
+    const checksum = await checksumOf(upload, (read) => watch.run(stalled, async (step) => read(await staged.reader(step))));
     const found: Inspectable['found'] = { type: null, extension: null, scan: null };
+    let described: ApplicationRecord | undefined;
+    const describe = () => {
+      described ??= options.describe();
+      return described;
+    };
     let result: string | null = null;
     if (upload.expectedChecksum !== null && upload.expectedChecksum !== checksum) {
       return { rejection: { code: 'ERR_FILE_DAMAGED' }, found, result, checksum, sha256: null };
     }
     for (const check of checks) {
-      const silent = () => new CheckCrash(`The check "${check.name}" told of no progress for ${checkTimeoutMs} ms.`);
-      const outcome = await whileMoving({ ...limits, stalled: silent }, (step) =>
+      const silenceError = () => new CheckCrash(`The check "${check.name}" made no progress for ${checkTimeoutMs} ms.`);
+      const outcome = await watch.run(silenceError, (step) =>
         check.run({
           id: upload.id,
           owner: upload.owner,
-          metadata: record.metadata,
-          record,
+          get metadata() {
+            return describe().metadata;
+          },
+          get record() {
+            return describe();
+          },
           originalName: upload.originalName,
           safeName: upload.name,
           claimedType: upload.claimedType,
@@ -89,18 +99,23 @@ export async function inspect(options: InspectionOptions): Promise<Inspection> {
       if (rejection) return { rejection, found, result, checksum, sha256: null };
     }
     const { digest } = options;
-    const sha256 = digest ? await whileMoving({ ...limits, stalled }, (step) => digest(staged.stream(step))) : null;
+    const sha256 = digest ? await watch.run(stalled, (step) => digest(staged.stream(step))) : null;
     return { found, result, checksum, sha256 };
   } finally {
+    watch.end();
     await staged.close();
   }
 }
 
 /**
- * Whether a store that is not Landfall's own hands back something else than came, or nothing. Its running checksum was complete when
- * the inspection began.
+ * Whether a store of other code returns other bytes than were received, or none. The upload's running checksum was complete when the
+ * inspection began.
  */
-async function isOtherwise({ id, length, checksum, checksumOffset }: UploadIn<'inspecting'>, staging: Staging, { signal, progress }: Step) {
+async function returnsOtherBytes(
+  { id, length, checksum, checksumOffset }: UploadIn<'inspecting'>,
+  staging: Staging,
+  { signal, progress }: Step,
+) {
   try {
     const reader = await staging.open(id, signal);
     try {
@@ -121,20 +136,23 @@ async function isOtherwise({ id, length, checksum, checksumOffset }: UploadIn<'i
   }
 }
 
-/** What came past this server is read back whole only where its sender said what it must be. */
-async function checksumOf(upload: UploadIn<'inspecting'>, reader: () => Promise<StagedReader>): Promise<number | null> {
-  if (isSeenHere(upload) && upload.checksumOffset === upload.length) return upload.checksum;
-  if (!isSeenHere(upload) && upload.expectedChecksum === null) return null;
-  const known = isSeenHere(upload) ? upload : { checksum: 0, checksumOffset: NO_CHECKSUM };
-  return (await completeChecksum(known, await reader())).checksum;
+/** A direct upload is read back completely only if its sender gave a checksum to compare with. */
+async function checksumOf(
+  upload: UploadIn<'inspecting'>,
+  watched: <T>(read: (reader: StagedReader) => Promise<T>) => Promise<T>,
+): Promise<number | null> {
+  if (isReceivedHere(upload) && upload.checksumOffset === upload.length) return upload.checksum;
+  if (!isReceivedHere(upload) && upload.expectedChecksum === null) return null;
+  const known = isReceivedHere(upload) ? upload : { checksum: 0, checksumOffset: NO_CHECKSUM };
+  return (await watched((reader) => completeChecksum(known, reader))).checksum;
 }
 
-/** What its sender could bring past this server may have replaced what came through it: only what is stored counts. */
-function isSeenHere({ checksumOffset, directDueAt }: UploadIn<'inspecting'>): boolean {
+/** Direct uploads may have replaced bytes that came through this server: then only the stored bytes count. */
+function isReceivedHere({ checksumOffset, directDueAt }: UploadIn<'inspecting'>): boolean {
   return checksumOffset !== NO_CHECKSUM && directDueAt === null;
 }
 
-/** Opened when a check first asks for more than the head: most never do. */
+/** Opens the staged bytes when a check first reads more than the head, which most checks never do. */
 class StagedBytes {
   readonly #upload: UploadIn<'inspecting'>;
   readonly #staging: Staging;
@@ -148,10 +166,10 @@ class StagedBytes {
     this.#lost = lost;
   }
 
-  /** For one step: each read tells of progress, and none is made once the step is over. */
+  /** A reader for one step: each read counts as progress, and none succeeds after the step. */
   async reader({ signal, progress }: Step): Promise<StagedReader> {
     const requireRunning = () => {
-      // A check that outlived its time limit may come back and ask: nobody would close what it opened.
+      // A check may still read after its time limit: no one would close what it opens.
       if (this.#isClosed || signal.aborted) throw new Error('The inspection is over.', { cause: signal.reason });
     };
     requireRunning();
@@ -194,47 +212,6 @@ class StagedBytes {
     });
     if (reader.size === this.#upload.length) return reader;
     await reader.close();
-    throw new Error(`Staged are ${reader.size} bytes of ${this.#upload.length}.`);
-  }
-}
-
-/** A part of the inspection that is watched. */
-interface Step {
-  /** Aborted when the step is over before its end. */
-  signal: AbortSignal;
-  /** To be called whenever the step got on. */
-  progress(): void;
-}
-
-interface Limits {
-  limitMs: number;
-  lost: AbortSignal;
-  /** What a step fails with that is silent for longer than the limit. */
-  stalled(): Error;
-}
-
-/** Runs a step for as long as it gets on, and its outcome can be written. A step that never returns holds up nobody. */
-async function whileMoving<T>({ limitMs, lost, stalled }: Limits, run: (step: Step) => Promise<T>): Promise<T> {
-  lost.throwIfAborted();
-  const controller = new AbortController();
-  const { promise: ended, reject } = Promise.withResolvers<never>();
-  const end = (error: unknown) => {
-    controller.abort(error);
-    reject(error);
-  };
-  const timer = setTimeout(() => end(stalled()), limitMs);
-  const onLost = () => end(lost.reason);
-  lost.addEventListener('abort', onLost);
-  let isOver = false;
-  const progress = () => {
-    // Refreshed after its end, the timer would run again.
-    if (!isOver && !controller.signal.aborted) timer.refresh();
-  };
-  try {
-    return await Promise.race([run({ signal: controller.signal, progress }), ended]);
-  } finally {
-    isOver = true;
-    clearTimeout(timer);
-    lost.removeEventListener('abort', onLost);
+    throw new Error(`${reader.size} bytes are staged instead of ${this.#upload.length}.`);
   }
 }

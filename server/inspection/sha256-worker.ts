@@ -1,4 +1,4 @@
-// SHA-256 of many streams at once, in a thread of its own.
+// SHA-256 of many streams at once, in a worker thread.
 import { createHash, type Hash } from 'node:crypto';
 import { parentPort } from 'node:worker_threads';
 import type { HashAnswer, HashRequest } from './sha256.ts';

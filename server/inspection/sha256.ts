@@ -1,18 +1,18 @@
 import { ThreadOnDemand, workerScript } from '../runtime/worker.ts';
 
-/** A chunk of a stream; without one, its end. */
+/** A chunk of a stream; without a chunk, the end of the stream. */
 export interface HashRequest {
   id: number;
   chunk?: Uint8Array;
   isAbandoned?: boolean;
 }
 
-/** At the end of a stream 64 hex digits; else nothing. */
+/** 64 hex digits at the end of a stream; otherwise undefined. */
 export type HashAnswer = string | undefined;
 
 /**
- * SHA-256 off the main thread: 1 GiB takes a core about a second, during which nobody else would be served. The worker
- * starts at the first need and does not keep the process alive while idle.
+ * SHA-256 off the main thread: 1 GiB takes about a second of processor time, in which no other request would be served. The worker
+ * starts at the first digest and does not keep an idle process alive.
  */
 export class Sha256 {
   readonly #threads = new ThreadOnDemand<HashRequest, HashAnswer>(workerScript('sha256-worker', import.meta.url), {
@@ -21,8 +21,8 @@ export class Sha256 {
   #nextId = 1;
 
   /**
-   * 64 hex digits. One chunk of a stream is on its way at a time, so that memory stays that of one chunk.
-   * @throws what the stream throws; an Error when the worker ended: another knows nothing of the chunks that this one was given
+   * Resolves to 64 hex digits. Sends one chunk of a stream at a time, so that one chunk is in memory.
+   * @throws the stream's error; an Error when the worker ended, because a new worker does not have the earlier chunks
    */
   async digest(content: AsyncIterable<Uint8Array>): Promise<string> {
     const thread = this.#threads.current;
@@ -39,7 +39,7 @@ export class Sha256 {
     return digest;
   }
 
-  /** Running digests are rejected. */
+  /** Rejects running digests. */
   close(): Promise<void> {
     return this.#threads.close();
   }

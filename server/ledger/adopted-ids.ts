@@ -1,9 +1,9 @@
-// Addresses of uploads that began on another server, where they are none of Landfall's ids.
+// Addresses of uploads that were adopted from another server and whose old ids are not Landfall ids.
 import { createHash } from 'node:crypto';
 import type { Engine } from './engine.ts';
 import type { UploadId } from './upload-id.ts';
 
-/** As long as any that a path may have in it. */
+/** The longest segment that a request's path may have. */
 const MAX_LENGTH = 1024;
 
 export class AdoptedIds {
@@ -14,8 +14,8 @@ export class AdoptedIds {
   }
 
   /**
-   * The upload whose address ends in this segment of a path, as it was sent. Nothing is read from the text: it is looked up as a whole.
-   * Undefined: there is none.
+   * Finds the upload whose address ends in this path segment. The segment is looked up as a whole and never parsed.
+   * Resolves to undefined when there is no such upload.
    */
   async find(segment: string): Promise<UploadId | undefined> {
     const address = decoded(segment);
@@ -24,7 +24,7 @@ export class AdoptedIds {
     return (await db.selectFrom('adoptedIds').select('uploadId').where('address', '=', address).executeTakeFirst())?.uploadId;
   }
 
-  /** Before the upload's own row, whose durable change makes this durable, too. */
+  /** Call before adding the upload's own row: making that row durable makes this one durable, too. */
   async add(address: string, uploadId: UploadId): Promise<void> {
     await this.#engine.db
       .insertInto('adoptedIds')
@@ -34,18 +34,18 @@ export class AdoptedIds {
   }
 }
 
-/** The id that an upload of this name has here: the same each time that it is adopted, and as hard to guess as its old one. */
+/** The Landfall id of an adopted upload: the same each time the upload is adopted, and as hard to guess as its old id. */
 export function idFor(oldId: string): UploadId {
   return createHash('sha256').update(`adopted\0${oldId}`).digest('hex').slice(0, 32) as UploadId;
 }
 
-/** The segments that the stock servers' addresses end in: the id, or, where that has slashes, what their documents make of it. */
+/** The segments that the stock servers' addresses end in: the id, or its base64url form (as in their documentation) when it has slashes. */
 export function addressesOf(oldId: string): string[] {
   const segment = oldId.includes('/') ? Buffer.from(oldId).toString('base64url') : oldId;
   return segment.length <= MAX_LENGTH && isStorable(segment) ? [segment] : [];
 }
 
-/** PostgreSQL keeps no NUL, and UTF-8 has no half of a surrogate pair. */
+/** PostgreSQL stores no NUL, and UTF-8 encodes no lone surrogate. */
 function isStorable(text: string): boolean {
   return text.isWellFormed() && !/\p{Cc}/u.test(text);
 }

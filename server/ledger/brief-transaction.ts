@@ -2,14 +2,14 @@ import { type Kysely, sql, type Transaction } from 'kysely';
 import type { Engine } from './engine.ts';
 import type { Schema } from './schema.ts';
 
-/** Between two statements: they follow each other at once, unless the process was stopped. */
+/** Limit of the time between two statements: they follow each other at once, unless the process was suspended. */
 const IDLE_MS = 5000;
 
 /**
- * Several statements, all or none. In PostgreSQL they hold locks that other processes wait for, so the server ends the session of a
- * process that was stopped in the middle. Nothing but the ledger may be waited for in it.
+ * Runs several statements in one transaction. In PostgreSQL its locks block other processes, so PostgreSQL ends the session of a
+ * process that is suspended between two statements. `work` may wait for the ledger only.
  */
-export function briefly<T>({ db, dialect }: Engine, work: (transaction: Transaction<Schema>) => Promise<T>): Promise<T> {
+export function inBriefTransaction<T>({ db, dialect }: Engine, work: (transaction: Transaction<Schema>) => Promise<T>): Promise<T> {
   return db.transaction().execute(async (transaction) => {
     if (dialect === 'postgres') await limitIdleness(transaction);
     return work(transaction);

@@ -1,33 +1,33 @@
 import { ThreadOnDemand, workerScript } from '../runtime/worker.ts';
 
-/** What `pragma wal_checkpoint` says: pages in the log, and how many of them the database file has by now. */
-export interface Checkpointed {
+/** The result of `pragma wal_checkpoint`: pages in the log, and how many of them are copied into the database file. */
+export interface CheckpointResult {
   log: number;
   checkpointed: number;
 }
 
-/** Of four to six pages each, the event of a change and what is counted with it included. */
+/** A change writes four to six pages, its event and its counters included. */
 const EVERY_CHANGES = 250;
 
 /**
- * Copies what SQLite's log holds into the database file. SQLite would do so by itself, in the commit that finds the log long
- * enough, and stop the event loop for 70 ms where the rows lie far apart. So a thread of its own does, with a connection of
- * its own; commits go on meanwhile. It starts at the first need and does not keep the process alive while idle.
+ * Copies SQLite's log into the database file, in a worker thread with its own connection. SQLite's automatic checkpoint runs inside
+ * a commit and blocks the event loop for 70 ms when the changed rows are scattered. The thread starts when it is first needed and
+ * does not keep an idle process alive.
  */
 export class Checkpointer {
-  readonly #threads: ThreadOnDemand<'checkpoint', Checkpointed | undefined>;
-  readonly #onDone: (result: Checkpointed) => void;
+  readonly #threads: ThreadOnDemand<'checkpoint', CheckpointResult | undefined>;
+  readonly #onDone: (result: CheckpointResult) => void;
   #changes = 0;
   #isRunning = false;
   #isClosed = false;
 
-  /** @param onDone told after each; what was committed meanwhile is still in the log */
-  constructor(path: string, onDone: (result: Checkpointed) => void) {
+  /** @param onDone called after each checkpoint; commits that came during the checkpoint are still in the log */
+  constructor(path: string, onDone: (result: CheckpointResult) => void) {
     this.#threads = new ThreadOnDemand(workerScript('checkpoint-worker', import.meta.url), { name: 'landfall-ledger', workerData: path });
     this.#onDone = onDone;
   }
 
-  /** To be told of every commit, and how many changes were in it. */
+  /** Call after every commit, with the number of its changes. */
   committed(changes: number): void {
     this.#changes += changes;
     if (this.#changes < EVERY_CHANGES || this.#isRunning || this.#isClosed) return;
@@ -48,7 +48,7 @@ export class Checkpointer {
       const result = await this.#threads.current.ask('checkpoint');
       if (result && !this.#isClosed) this.#onDone(result);
     } catch {
-      // A disk that fails: the next one finds the same log again.
+      // The disk failed. The next checkpoint copies the same log.
     }
   }
 }

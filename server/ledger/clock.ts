@@ -1,15 +1,14 @@
 import type { Engine } from './engine.ts';
 
-/** How often a process writes down the time, where it is not told otherwise. */
+/** How often a process writes the time to the ledger by default. */
 const EVERY_MS = 60_000;
 
 /**
- * The ledger's own time, by which every deadline is written and compared: it goes on only while a server runs, by that server's
- * steady clock, and stands still while none does. A wall's clock that is set forward or back moves nothing, and an upload does
- * not expire over a weekend on which nobody could have sent to it.
+ * The ledger's own time, by which every deadline is set and compared. It advances only while a server runs, by that server's
+ * monotonic clock. So setting the wall clock changes no deadline, and no upload expires over a weekend on which the server was off.
  *
- * In milliseconds, as the wall's: the two agree on the day the ledger is made. Each process counts for itself and writes down
- * how far it came; where several serve one ledger, those that are behind go on from where the furthest is.
+ * It counts milliseconds and equals the wall clock when the ledger is created. Each process advances its own copy and writes it to
+ * the ledger. Where several processes serve one ledger, each catches up with the one that is furthest ahead.
  */
 export class LedgerClock {
   readonly #engine: Engine;
@@ -23,20 +22,20 @@ export class LedgerClock {
     this.#engine = engine;
   }
 
-  /** Never goes back in one process. After a crash it is where the last heartbeat was, so at most that much is not counted. */
+  /** Never goes back within one process. After a crash it continues from the last heartbeat, so at most one interval is lost. */
   now(): number {
-    if (this.#at === undefined) throw new Error('The clock of a ledger can be read once its tables are up to date.');
-    // A process that was stopped, or whose ledger is away, serves nobody.
+    if (this.#at === undefined) throw new Error('The clock of the ledger was read before its migration.');
+    // A process that was suspended, or cannot reach the ledger, serves no one: that time does not count.
     return this.#at + Math.min(Math.floor(performance.now() - this.#readMs), 2 * this.#everyMs);
   }
 
-  /** Sets the clock by what the ledger has. */
+  /** Sets the clock to the ledger's stored time. */
   async read(): Promise<void> {
     const { at } = await this.#engine.db.selectFrom('clock').select('at').executeTakeFirstOrThrow();
     this.#set(at);
   }
 
-  /** Writes down how far the time came, and goes on from where the furthest process is. One at a time. */
+  /** Writes this process's time to the ledger and catches up with the process that is furthest ahead. One call runs at a time. */
   beat(): Promise<void> {
     this.#beating ??= this.#beat().finally(() => {
       this.#beating = undefined;
@@ -44,14 +43,14 @@ export class LedgerClock {
     return this.#beating;
   }
 
-  /** Beats from now on. */
+  /** Starts the heartbeats. */
   start(everyMs: number, onFault: (error: unknown) => void): void {
     this.#everyMs = everyMs;
     this.#timer = setInterval(() => this.beat().catch(onFault), everyMs);
     this.#timer.unref();
   }
 
-  /** After a last heartbeat, where it did beat. Never rejects. */
+  /** Stops the heartbeats after a last one. Never rejects. */
   async close(): Promise<void> {
     if (this.#timer === undefined) return;
     clearInterval(this.#timer);
@@ -70,7 +69,7 @@ export class LedgerClock {
   }
 
   #set(at: number): void {
-    // What passed while the ledger was asked counts, too.
+    // The time that the statement took counts, too.
     this.#at = Math.max(at, this.#at === undefined ? at : this.now());
     this.#readMs = performance.now();
   }

@@ -1,4 +1,4 @@
-// What queries on uploads ask of a row.
+// Conditions that several queries on uploads share.
 import {
   type Expression,
   type ExpressionBuilder,
@@ -13,31 +13,31 @@ import type { UploadState } from '../../shared/upload.ts';
 import type { Schema } from './schema.ts';
 import type { UploadId } from './upload-id.ts';
 
-/** What must still be true of the row for a change to happen. */
+/** What must still be true of the row for a change to be made. */
 export interface Guard<From extends UploadState = UploadState> {
   from: From;
-  /** The change belongs to this attempt of this lease holder alone. */
+  /** Only this run (`attempt`) of this lease holder may make the change. */
   lease?: { holder: string; attempt: number };
 }
 
-// Written out, not as parameters: only so does a planner see that a partial index covers the query.
+// Literals, not parameters: otherwise the query planner cannot use the partial indexes.
 export const INSPECTING: RawBuilder<UploadState> = sql.lit<UploadState>('inspecting');
 export const RECEIVING: RawBuilder<UploadState> = sql.lit<UploadState>('receiving');
 
 /**
- * A lease of nobody, or of one that is known to be dead. One that is not known at all is taken for alive: it may have come after
- * the moment at which the statement reads the other rows, as PostgreSQL's Read Committed has it for a row that it waited for.
+ * True when no living process holds the inspection's lease. A holder without a row counts as alive: its row may be newer than the
+ * snapshot in which the statement reads the other tables (PostgreSQL's Read Committed, when a statement waited for a row's lock).
  */
 export function isFree(row: ExpressionBuilder<Schema, 'uploads'>): Expression<SqlBool> {
   return row.or([row('leaseOwner', 'is', null), isDead(row)]);
 }
 
-/** The upload's lock, where this holder has it in the ledger. */
+/** Selects the upload's lock if this holder holds it in the ledger. */
 export function lockOf(row: ExpressionBuilder<Schema, 'uploads'>, holder: string): Expression<{ owner: string }> {
   return row.selectFrom('locks').select('owner').whereRef('locks.uploadId', '=', 'uploads.id').where('locks.owner', '=', holder);
 }
 
-/** As far as it is proved already, or this far: never less. */
+/** The larger of the row's proven offset and this one. */
 export function raised(row: ExpressionBuilder<Schema, 'uploads'>, provenOffset: number): Expression<number> {
   return row.case().when('provenOffset', '<', provenOffset).then(provenOffset).else(row.ref('provenOffset')).end();
 }
@@ -47,7 +47,7 @@ function isDead(row: ExpressionBuilder<Schema, 'uploads'>) {
   return row.exists(dead);
 }
 
-/** An update of this upload, while the guard holds. */
+/** An update of this upload that matches no row unless the guard holds. */
 export function guarded(db: Kysely<Schema>, id: UploadId, guard: Guard): UpdateQueryBuilder<Schema, 'uploads', 'uploads', UpdateResult> {
   const query = db.updateTable('uploads').where('id', '=', id).where('state', '=', guard.from);
   if (guard.lease === undefined) return query;

@@ -1,5 +1,5 @@
-// What was given out, or taken back: keys, upload links, and grants that were revoked. A row is never deleted: a server that had a
-// key once does not open when the last is removed.
+// Credentials: keys, upload links, and revoked grants. A row is never deleted, so that a server does not become open to everyone
+// when its last key is removed.
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { Selectable } from 'kysely';
 import { DurableChanges } from './durable-changes.ts';
@@ -13,31 +13,31 @@ export interface Credential extends Omit<Readonly<Selectable<CredentialTable>>, 
   readonly limits: Limits;
 }
 
-/** What the person who gives it out says of it. */
+/** What the issuer chooses for a new credential. */
 export interface NewCredential {
   owner: string;
   title: string;
   limits: Limits;
-  /** By the wall's clock; null: never. */
+  /** Expiry, by the wall clock; null: never. */
   endsAt: number | null;
 }
 
-/** What tokens of each kind begin with. No two are the beginning of one another. */
+/** The prefix of each kind of token. No prefix is a prefix of another. */
 export const TOKEN_PREFIXES = { key: 'lf_', link: 'lfl_' } as const;
 type SecretKind = keyof typeof TOKEN_PREFIXES;
 
 const ID_BYTES = 6;
-/** Nobody guesses 192 bits, and no slow hash need keep anybody from trying. */
+/** 192 random bits cannot be guessed, so a fast hash is enough. */
 const SECRET_BYTES = 24;
 const TOKEN = new RegExp(`^([a-z]+_)([0-9a-f]{${ID_BYTES * 2}})[0-9a-f]{${SECRET_BYTES * 2}}$`);
 
-/** The credential that a token says it is of; undefined: it is no token of this kind, as its form tells. */
+/** The id of the credential that a token names; undefined when the token does not have the form of this kind. */
 export function credentialOfToken(kind: SecretKind, token: string): string | undefined {
   const [, prefix, id] = TOKEN.exec(token) ?? [];
   return prefix === TOKEN_PREFIXES[kind] ? `${kind}:${id}` : undefined;
 }
 
-/** Whether the token is the one that the credential was given out as. Takes the same time whatever is wrong with it. */
+/** True for the credential's own token. Compares in constant time. */
 export function isTokenOf({ secretHash }: Pick<Credential, 'secretHash'>, token: string): boolean {
   const known = Buffer.from(secretHash, 'hex');
   const shown = createHash('sha256').update(token).digest();
@@ -53,7 +53,7 @@ export class Credentials {
     this.#durable = new DurableChanges(engine);
   }
 
-  /** Durable. Its token can't be told again: the ledger has its hash alone. */
+  /** Durable. The token is returned only here: the ledger keeps nothing but its hash. */
   async add(kind: SecretKind, { owner, title, limits, endsAt }: NewCredential): Promise<{ id: string; token: string }> {
     const name = randomBytes(ID_BYTES).toString('hex');
     const token = `${TOKEN_PREFIXES[kind]}${name}${randomBytes(SECRET_BYTES).toString('hex')}`;
@@ -69,21 +69,21 @@ export class Credentials {
     return row && toCredential(row);
   }
 
-  /** Oldest first, those that were taken back among them. */
+  /** Oldest first, revoked ones included. */
   async list(kind: CredentialKind): Promise<Credential[]> {
     const { db } = this.#engine;
     const rows = await db.selectFrom('credentials').selectAll().where('kind', '=', kind).orderBy('createdAt').orderBy('id').execute();
     return rows.map(toCredential);
   }
 
-  /** Whether there ever was one of a kind. */
+  /** True when the ledger has or had a credential of this kind, revoked ones included. */
   async hasEverHad(kind: CredentialKind): Promise<boolean> {
     const { db } = this.#engine;
     const query = db.selectFrom('credentials').select('id').where('kind', '=', kind).limit(1);
     return (await query.executeTakeFirst()) !== undefined;
   }
 
-  /** Takes one back. Durable. False: there is none that counts. */
+  /** Revokes a credential. Durable. Resolves to false when there is no such valid credential. */
   async remove(id: string): Promise<boolean> {
     const { numUpdatedRows } = await this.#change(() =>
       this.#engine.db
@@ -96,11 +96,11 @@ export class Credentials {
     return numUpdatedRows > 0n;
   }
 
-  /** Takes back a grant, of which the ledger need not have heard. Durable; again, it changes nothing. */
+  /** Revokes a grant, which needs no row in the ledger before. Durable and idempotent. */
   async revokeGrant(jti: string): Promise<void> {
     const now = Date.now();
-    const nobody = { owner: '', secretHash: '', title: '', limits: '{}' };
-    const row = { id: `grant:${jti}`, kind: 'grant', ...nobody, createdAt: now, endsAt: null, removedAt: now } as const;
+    const noSecret = { owner: '', secretHash: '', title: '', limits: '{}' };
+    const row = { id: `grant:${jti}`, kind: 'grant', ...noSecret, createdAt: now, endsAt: null, removedAt: now } as const;
     await this.#change(() =>
       this.#engine.db
         .insertInto('credentials')
@@ -110,9 +110,9 @@ export class Credentials {
     );
   }
 
-  /** Resolves once no power cut takes it back. */
+  /** Resolves when the change is durable. */
   #change<T extends object>(change: () => Promise<T>): Promise<T> {
-    return this.#durable.kept(change, true);
+    return this.#durable.persist(change, true);
   }
 }
 

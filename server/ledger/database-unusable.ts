@@ -1,7 +1,10 @@
-// Apart from the check that throws it: that one imports `pg`, which a server with SQLite does not have.
+// In its own file because the check that throws it imports `pg`, which a server with SQLite does not have.
 import { StartError } from '../runtime/start-error.ts';
 
-/** PostgreSQL cannot hold the ledger: it is away, too old, read-only, or refuses the role. `isMistake` is false where it is only away. */
+/**
+ * PostgreSQL cannot hold the ledger: it is unreachable, too old, read-only, or refuses the role. `isMistake` is false when it is
+ * unreachable.
+ */
 export class DatabaseUnusable extends StartError {
   override readonly name = 'DatabaseUnusable';
   override readonly code = 'ERR_DATABASE_UNUSABLE';

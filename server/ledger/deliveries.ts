@@ -1,15 +1,16 @@
-// What is still to be delivered to whom. One process at a time delivers to a consumer, by lease, so nothing here is contended.
+// Deliveries of events to one consumer that are pending or were given up. One process at a time holds the consumer's lease and
+// delivers, so no two processes change the same row.
 import { type RawBuilder, sql } from 'kysely';
-import { briefly } from './brief-transaction.ts';
+import { inBriefTransaction } from './brief-transaction.ts';
 import type { Engine } from './engine.ts';
 import type { EventType } from './event-tables.ts';
 import type { UploadId } from './upload-id.ts';
 
-/** An event waits so long at most for one that came before it to the same upload, and fails. */
+/** The longest time for which an event waits for a failing earlier event of the same upload. */
 export const HELD_FOR_MS = 3_600_000;
 
 const PAGE = 500;
-// Written out, not as a parameter: only so does a planner see that a partial index covers the query.
+// A literal, not a parameter: otherwise the query planner cannot use the partial indexes.
 const PENDING: RawBuilder<'pending'> = sql.lit('pending');
 
 export interface Consumer {
@@ -31,9 +32,9 @@ export interface DueDelivery {
 export interface Failure {
   position: number;
   uploadId: UploadId;
-  /** The first time, where it failed before. */
+  /** Time of the delivery's first failure. */
   failedAt: number;
-  /** When to try again; null: given up. */
+  /** Time of the next try; null: given up. */
   dueAt: number | null;
   error: string;
 }
@@ -42,13 +43,13 @@ export class Deliveries {
   readonly #engine: Engine;
   readonly #consumer: string;
 
-  /** @param consumer who is told */
+  /** @param consumer name of the receiver: `webhook` or `handler` */
   constructor(engine: Engine, consumer: string) {
     this.#engine = engine;
     this.#consumer = consumer;
   }
 
-  /** Makes it known, where it is not: what comes after `position` is for it. Durable. */
+  /** Adds the consumer if it is new: it then receives the events after `position`. Durable. */
   async register(position: number): Promise<void> {
     const row = { name: this.#consumer, cursor: position, beganAfter: position, leaseOwner: null, isStopped: 0 };
     await this.#engine.db
@@ -59,13 +60,13 @@ export class Deliveries {
     await this.#engine.flush();
   }
 
-  /** Undefined: it was never registered. */
+  /** Resolves to undefined when the consumer was never registered. */
   async consumer(): Promise<Consumer | undefined> {
     const row = await this.#engine.db.selectFrom('consumers').selectAll().where('name', '=', this.#consumer).executeTakeFirst();
     return row && { cursor: row.cursor, leaseOwner: row.leaseOwner, isStopped: row.isStopped === 1 };
   }
 
-  /** Takes the lease of delivering. False: another process that lives has it. */
+  /** Takes the consumer's lease. Resolves to false when another living process holds it. */
   async take(holder: string, isAlone: boolean): Promise<boolean> {
     const all = this.#engine.db.updateTable('consumers').set({ leaseOwner: holder }).where('name', '=', this.#consumer);
     const free = all.where((row) =>
@@ -80,15 +81,15 @@ export class Deliveries {
     return numUpdatedRows === 1n;
   }
 
-  /** Another process may take the lease at once. */
+  /** Gives the lease back. */
   async leave(holder: string): Promise<void> {
     const mine = this.#engine.db.updateTable('consumers').set({ leaseOwner: null }).where('name', '=', this.#consumer);
     await mine.where('leaseOwner', '=', holder).execute();
   }
 
   /**
-   * Makes a page of events deliveries: those after the cursor, up to `last`. False: there are none, or the lease is another's.
-   * A later event of an upload waits for the earlier ones.
+   * Adds a delivery for each event of the next page: after the cursor, up to `last`. Resolves to false when there are no such events
+   * or another process holds the lease. A later event of an upload waits for the earlier ones.
    */
   async enqueue(holder: string, cursor: number, last: number, now: number): Promise<boolean> {
     const { db } = this.#engine;
@@ -102,14 +103,14 @@ export class Deliveries {
       .execute();
     const end = page.at(-1)?.position;
     if (end === undefined || end === null) return false;
-    const isMoved = await briefly(this.#engine, async (transaction) => {
+    const isMoved = await inBriefTransaction(this.#engine, async (transaction) => {
       const update = transaction.updateTable('consumers').set({ cursor: end }).where('name', '=', this.#consumer);
       const moved = await update.where('leaseOwner', '=', holder).where('cursor', '=', cursor).executeTakeFirst();
       if (moved.numUpdatedRows !== 1n) return false;
       await sql`
         insert into deliveries (consumer, position, "uploadId", state, attempts, "dueAt")
         select ${sql.lit(this.#consumer)}, e.position, e."uploadId", ${PENDING}, 0, case
-          when exists (select 1 from events f where f."uploadId" = e."uploadId" and f.position > ${cursor} and f.position < e.position) then null
+          when row_number() over (partition by e."uploadId" order by e.position) > 1 then null
           when exists (select 1 from deliveries d where d."uploadId" = e."uploadId" and d.consumer = ${sql.lit(this.#consumer)}
             and d.state = ${PENDING} and d.position < e.position) then null
           else ${sql.lit(now)} end
@@ -118,12 +119,12 @@ export class Deliveries {
       return true;
     });
     if (!isMoved) return false;
-    // One before it that fails already holds it for a time that is known.
+    // An earlier event that already failed has a known deadline, after which the waiting event becomes due.
     for (const uploadId of await this.#held(page.map((event) => event.uploadId))) await this.release(uploadId, now);
     return true;
   }
 
-  /** Those whose time has come, the longest due first. */
+  /** Deliveries that are due, the longest due first. */
   due(now: number, limit: number): Promise<DueDelivery[]> {
     return this.#engine.db
       .selectFrom('deliveries')
@@ -160,8 +161,8 @@ export class Deliveries {
     await this.release(uploadId, now);
   }
 
-  /** What failed is tried again now: its receiver is back. */
-  async hasten(now: number): Promise<void> {
+  /** Makes failed deliveries due now: their receiver answers again. */
+  async retryNow(now: number): Promise<void> {
     await this.#engine.db
       .updateTable('deliveries')
       .set({ dueAt: now })
@@ -172,7 +173,7 @@ export class Deliveries {
       .execute();
   }
 
-  /** Says anew for each event of an upload that was not tried yet when it is due: after the one before it, but for an hour at most. */
+  /** Sets the due time of each untried event of an upload: after the event before it, or an hour after that one first failed. */
   async release(uploadId: UploadId, now: number): Promise<void> {
     const pending = await this.#engine.db
       .selectFrom('deliveries')
@@ -198,12 +199,15 @@ export class Deliveries {
     }
   }
 
-  /** After the lease was taken: whoever had it may have died between an outcome and what hangs on it. */
+  /**
+   * Call after taking the lease: the former holder may have died after writing an outcome and before releasing the events that waited
+   * for it.
+   */
   async releaseAll(now: number): Promise<void> {
     for (const uploadId of await this.#held()) await this.release(uploadId, now);
   }
 
-  /** Uploads that have an event which waits for another one. */
+  /** Uploads with an event that waits for an earlier one. */
   async #held(of?: readonly UploadId[]): Promise<UploadId[]> {
     if (of?.length === 0) return [];
     let query = this.#engine.db
@@ -217,13 +221,13 @@ export class Deliveries {
     return (await query.execute()).map(({ uploadId }) => uploadId);
   }
 
-  /** The receiver wants no more; what comes is kept for it. Durable. */
+  /** Stops delivering, because the receiver asked for it. New events are kept for it. Durable. */
   async stop(): Promise<void> {
     await this.#engine.db.updateTable('consumers').set({ isStopped: 1 }).where('name', '=', this.#consumer).execute();
     await this.#engine.flush();
   }
 
-  /** Sends again, beginning with all that is pending. False: nobody was ever registered. Durable. */
+  /** Starts delivering again, with all pending events due now. Resolves to false when the consumer was never registered. Durable. */
   async enable(now: number): Promise<boolean> {
     const update = this.#engine.db.updateTable('consumers').set({ isStopped: 0 }).where('name', '=', this.#consumer);
     const { numUpdatedRows } = await update.executeTakeFirst();
@@ -238,8 +242,8 @@ export class Deliveries {
     return numUpdatedRows === 1n;
   }
 
-  /** As if it were new. Durable. */
-  async again(position: number, uploadId: UploadId, now: number): Promise<void> {
+  /** Delivers an event again, as a new delivery. Durable. */
+  async redeliver(position: number, uploadId: UploadId, now: number): Promise<void> {
     const fresh = { state: 'pending' as const, attempts: 0, failedAt: null, dueAt: now, lastError: null };
     await this.#engine.db
       .insertInto('deliveries')

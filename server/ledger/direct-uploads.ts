@@ -1,4 +1,4 @@
-// Uploads that are sent past this server: nobody here sees their bytes come, so somebody has to look.
+// Uploads whose bytes are sent directly to S3. This server does not see the bytes arrive, so the sweeper has to look for them.
 import { RECEIVING } from './conditions.ts';
 import type { Engine } from './engine.ts';
 import { toUpload, type UploadIn } from './upload.ts';
@@ -11,7 +11,7 @@ export class DirectUploads {
     this.#engine = engine;
   }
 
-  /** Those whose bytes may all have come, longest due first. */
+  /** Direct uploads at which the sweeper should look now, the longest due first. */
   async due(now: number, limit: number): Promise<UploadIn<'receiving'>[]> {
     const rows = await this.#engine.db
       .selectFrom('uploads')
@@ -26,7 +26,7 @@ export class DirectUploads {
     return rows.map((row) => toUpload(row) as UploadIn<'receiving'>);
   }
 
-  /** Not all of it was there. Nothing has happened to the upload, so its `updatedAt` stays; and the time may be lost to a power cut. */
+  /** Sets the time of the next look. The upload itself has not changed, so `updatedAt` stays. Not durable. */
   async lookAgain(id: UploadId, directDueAt: number): Promise<void> {
     await this.#engine.db.updateTable('uploads').set({ directDueAt }).where('id', '=', id).where('state', '=', RECEIVING).execute();
   }

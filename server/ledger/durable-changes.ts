@@ -1,23 +1,23 @@
 import { UploadError } from '../../shared/errors.ts';
-import { pause, within } from '../runtime/pause.ts';
+import { pause, withTimeout } from '../runtime/pause.ts';
 import type { Engine } from './engine.ts';
 import type { UploadId } from './upload-id.ts';
 
-/** So long, and then a fault is answered: who asks has a time limit, too. */
+/** A request waits this long for its change to be durable, and is then answered 503: senders have time limits, too. */
 const DURABLE_WAIT_MS = 5000;
 
-/** A change was made and is not durable yet: nobody may be told of it. The ledger goes on trying. */
+/** A change was made and is not durable yet, so no response may depend on it. The ledger keeps trying to make it durable. */
 export class NotDurable<T = unknown> extends UploadError {
-  /** Settles when the change is durable, or was taken back; what hangs on it can be done then. */
+  /** Resolves when the change is durable; rejects when it was rolled back. */
   readonly later: Promise<T>;
 
   constructor(later: Promise<T>) {
-    super('ERR_STORAGE_UNAVAILABLE', { retryAfterSeconds: 5, cause: new Error('The ledger can not be made durable.') });
+    super('ERR_STORAGE_UNAVAILABLE', { retryAfterSeconds: 5, cause: new Error('The ledger was not durable in time.') });
     this.later = later;
   }
 }
 
-/** Makes changes that no crash takes back, and knows which are not that far yet. */
+/** Makes changes durable, and knows which changes are not durable yet. */
 export class DurableChanges {
   readonly #engine: Engine;
   readonly #undurable = new Map<string, Promise<void>>();
@@ -27,36 +27,37 @@ export class DurableChanges {
     this.#engine = engine;
   }
 
-  /** What can't be made durable is no longer tried. */
+  /** Stops retrying. */
   close(): void {
     this.#closing.abort();
   }
 
-  /** Settles when what was changed of this upload is durable; undefined: all of it is. @throws NotDurable when it is still not after a while */
+  /** Settles when all changes of this upload are durable; undefined when they are. @throws NotDurable after the time limit */
   pending(id: UploadId): Promise<void> | undefined {
     const undurable = this.#undurable.get(id);
     return undurable && waitBriefly(undurable);
   }
 
-  /** Runs a change and, when it happened, makes it durable; until then `pending` of the same upload waits. */
+  /** Runs a change and makes it durable. Until then, `pending` of the same upload waits. */
   durably<T>(id: UploadId, change: () => Promise<T>): Promise<T> {
-    const done = this.kept(change, true);
-    const settled = Promise.allSettled([this.#undurable.get(id), done]).then(() => undefined);
-    this.#undurable.set(id, settled);
-    void settled.then(() => {
+    const done = this.persist(change, true);
+    const before = this.#undurable.get(id);
+    const forget = () => {
       if (this.#undurable.get(id) === settled) this.#undurable.delete(id);
-    });
+    };
+    const settled: Promise<void> = (before === undefined ? done : Promise.allSettled([before, done])).then(forget, forget);
+    this.#undurable.set(id, settled);
     return done;
   }
 
   /**
-   * As `durably`, for a request: its sender waits only so long for the disk, and the upload's lock with it. The change is made by
-   * then, so that no later one of this upload comes before it; until it is durable `pending` keeps everybody from it.
+   * As `durably`, with a time limit for the disk, because a sender waits and the upload's lock is held. When the limit is reached, the
+   * statement itself has ended, so later changes of this upload follow it. Until it is durable, `pending` makes readers wait.
    *
-   * @param act what goes with the change, however late that is durable
+   * @param act runs once the change is durable, also after the time limit
    * @throws NotDurable
    */
-  async soon<T, R = T>(
+  async durablyForRequest<T, R = T>(
     id: UploadId,
     change: () => Promise<T>,
     act: (durable: Promise<T>) => Promise<R> = (durable) => durable as unknown as Promise<R>,
@@ -64,17 +65,17 @@ export class DurableChanges {
     const { promise: made, resolve } = Promise.withResolvers<void>();
     const done = act(this.durably(id, () => change().finally(resolve)));
     done.catch(() => undefined);
-    // A statement that is on its way has a time limit of its own, and must not come when another has the lock.
+    // The statement has its own time limit, and must not reach the ledger after another process took the upload's lock.
     await made;
     return waitBriefly(done);
   }
 
   /**
-   * Runs a change and resolves when it will not be lost any more: by a crash, or with `durable` by a power cut. A disk that
-   * fails is tried again for as long as it takes, since the change is made and can't be told of before.
-   * @throws when the change was, or may have been, taken back
+   * Runs a change and resolves when no crash can undo it, or with `durable` no power cut. When the disk fails, this retries without
+   * limit: the change is made, and no response may depend on it before.
+   * @throws when the change was, or may have been, rolled back
    */
-  async kept<T>(change: () => Promise<T>, durable: boolean): Promise<T> {
+  async persist<T>(change: () => Promise<T>, durable: boolean): Promise<T> {
     const engine = this.#engine;
     const { rollbacks } = engine;
     const result = await change();
@@ -86,12 +87,12 @@ export class DurableChanges {
         if (engine.rollbacks !== rollbacks || !(await pause(waitMs, this.#closing.signal, true))) throw error;
       }
     }
-    if (engine.rollbacks !== rollbacks) throw new Error('The ledger took back what was written.');
+    if (engine.rollbacks !== rollbacks) throw new Error('The ledger rolled the change back.');
     return result;
   }
 }
 
 /** @throws NotDurable */
 function waitBriefly<T>(durable: Promise<T>): Promise<T> {
-  return within(DURABLE_WAIT_MS, durable, () => new NotDurable(durable));
+  return withTimeout(DURABLE_WAIT_MS, durable, () => new NotDurable(durable));
 }

@@ -1,13 +1,15 @@
-import type { Kysely } from 'kysely';
+import type { CompiledQuery, Kysely, QueryResult } from 'kysely';
 import type { Dialect, Schema } from './schema.ts';
 
-/** What keeps the rows. */
+/** The database that keeps the rows. */
 export interface Engine {
   readonly dialect: Dialect;
   readonly db: Kysely<Schema>;
-  /** The same database for what may take its time: other processes may be bringing it up to date. */
+  /** The same database without a time limit for statements: a migration waits while another process runs one. */
   readonly migrating: Kysely<Schema>;
-  /** How often changes were taken back that had been made: by a full disk, say. One that saw it move was maybe among them. */
+  /** Runs a compiled statement without the query builder around it, which on SQLite costs as much as the statement itself. */
+  execute<Row>(query: CompiledQuery<Row>): Promise<QueryResult<Row>>;
+  /** Counts rollbacks of changes that had been made, for instance by a full disk. A change during which it grows may be rolled back. */
   readonly rollbacks: number;
   /** Resolves once every change made before the call survives a crash of this process. */
   committed(): Promise<void>;

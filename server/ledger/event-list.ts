@@ -1,4 +1,4 @@
-// Events as operators look at them, with what became of their delivery.
+// Events with the state of their delivery, for operators.
 import { sql } from 'kysely';
 import type { Engine } from './engine.ts';
 import type { EventType } from './event-tables.ts';
@@ -11,7 +11,7 @@ export interface ListedEvent {
   uploadId: UploadId;
   at: number;
   body: string;
-  /** `none`: it came before anybody was to be told. */
+  /** `none`: the event is older than the consumer. */
   delivery: 'none' | 'waiting' | 'pending' | 'failed' | 'delivered';
   attempts: number;
   lastError: string | null;
@@ -19,15 +19,15 @@ export interface ListedEvent {
 
 export interface EventListOptions {
   limit: number;
-  /** Of its delivery. */
+  /** State of the delivery. */
   state?: 'pending' | 'failed';
-  /** What stands before this position. */
+  /** Only events before this position. */
   before?: number;
 }
 
-/** Newest first. What has no position yet is not among them. */
+/** Newest first. Events without a position are left out. */
 export async function listEvents(engine: Engine, consumer: string, { limit, state, before }: EventListOptions): Promise<ListedEvent[]> {
-  // By the table that has fewer of them.
+  // Ordered by the table that has fewer matching rows.
   const position = state === undefined ? 'events.position' : 'deliveries.position';
   let query = joined(engine, consumer).where(position, 'is not', null).orderBy(position, 'desc').limit(limit);
   if (state !== undefined) query = query.where('deliveries.consumer', '=', consumer).where('deliveries.state', '=', state);

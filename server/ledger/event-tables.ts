@@ -1,4 +1,4 @@
-// Tables of events and of those who are told of them, and what writes events: triggers, in the statement that makes the change.
+// The tables of events, consumers and deliveries, and the triggers that write an event in the statement that changes an upload.
 import { type Generated, type QueryExecutorProvider, sql } from 'kysely';
 import type { Migration } from 'kysely/migration';
 import type { UploadId } from './upload-id.ts';
@@ -17,52 +17,52 @@ export type EventType = (typeof EVENT_TYPES)[number];
 
 /** What happened to an upload. A row has `upload` until it has a position, and `body` from then on. */
 export interface EventTable {
-  /** In the order of writing, which is not that of the commits. Readers never see it. */
+  /** Order of writing, which is not the order of the commits. Readers never see it. */
   number: Generated<number>;
   /** `evt_` and 32 hex digits: the same in every delivery. */
   id: string;
   type: EventType;
   uploadId: UploadId;
-  /** By the wall's clock. */
+  /** By the wall clock. */
   at: number;
-  /** The row of the upload as the change left it, as JSON. */
+  /** The upload's row right after the change, as JSON. */
   upload: string | null;
-  /** What is told, as JSON. */
+  /** The JSON that receivers get. */
   body: string | null;
-  /** Given after the commit, in order: what is read from here on comes after what was read before. */
+  /** Assigned in order after the commit: a reader that continues from the last position it read misses no event. */
   position: number | null;
-  /** By the ledger's clock. */
+  /** When the position was assigned, by the ledger's clock. */
   givenAt: number | null;
 }
 
-/** Who is told of events: `webhook`, `handler`. */
+/** A receiver of events: `webhook`, `handler`. */
 export interface ConsumerTable {
   name: string;
-  /** All that came up to here is delivered, or has a row in `deliveries`. */
+  /** Each event up to this position is delivered, or has a row in `deliveries`. */
   cursor: number;
-  /** What came up to here was never for this one. */
+  /** Events up to this position are older than the consumer. */
   beganAfter: number;
-  /** The holder of the lease that delivers, as long as it lives. */
+  /** Name of the process that holds the lease to deliver, as long as it lives. */
   leaseOwner: string | null;
-  /** 1: the receiver said that it wants no more. */
+  /** 1: the receiver asked to get no more events. */
   isStopped: number;
 }
 
-/** What is still to be delivered, or was given up. What was delivered has no row. */
+/** A delivery that is pending or was given up. A delivered event has no row. */
 export interface DeliveryTable {
   consumer: string;
   position: number;
   uploadId: UploadId;
   state: 'pending' | 'failed';
   attempts: number;
-  /** When it failed first, by the ledger's clock as all times here; null: it did not. */
+  /** Time of the first failure, by the ledger's clock like all times here; null: none. */
   failedAt: number | null;
   /** Null: an earlier event of the same upload comes first. */
   dueAt: number | null;
   lastError: string | null;
 }
 
-/** Columns that the tables had before are in none of them: nobody was ever told of those events. */
+/** Drops the former table `events` with its rows, which were never delivered. */
 export function eventTables(dialect: 'sqlite' | 'postgres'): Migration {
   return {
     async up(db) {
@@ -116,17 +116,24 @@ export function eventTables(dialect: 'sqlite' | 'postgres'): Migration {
   };
 }
 
-/** Of any table's row in a trigger. */
-const ENDED = "('accepted', 'rejected', 'expired', 'terminated', 'removed')";
-const COLUMNS = 'id, type, "uploadId", at, upload';
+/** Drops an index whose random keys made each event change another page of it; `Deliveries.enqueue` no longer needs it. */
+export const fewerEventIndexes = (dialect: 'sqlite' | 'postgres'): Migration => ({
+  async up(db) {
+    await db.schema.dropIndex('events_upload').execute();
+    if (dialect === 'sqlite') await writeEvents(db);
+  },
+});
+
+export const ENDED: string = "('accepted', 'rejected', 'expired', 'terminated', 'removed')";
+export const EVENT_COLUMNS: string = 'id, type, "uploadId", at, upload';
 
 /**
- * In the statement that makes the change, whatever that is: no verdict without its event, no event without its verdict. A row
- * that is inserted in its last state makes two. An upload that is taken back while it is under way has ended as well.
+ * The triggers run in the statement that makes the change, so there is no verdict without its event and no event without its verdict.
+ * A row that is inserted in a final state writes two events. Deleting the row of an unfinished upload writes `upload.terminated`.
  */
 async function writeEventsOnPostgres(db: QueryExecutorProvider): Promise<void> {
   const insert = (type: string, row: string, at: string) =>
-    `insert into events (${COLUMNS}) values ('evt_' || replace(gen_random_uuid()::text, '-', ''), ${type}, ${row}.id, ${at}, to_jsonb(${row})::text);`;
+    `insert into events (${EVENT_COLUMNS}) values ('evt_' || replace(gen_random_uuid()::text, '-', ''), ${type}, ${row}.id, ${at}, to_jsonb(${row})::text);`;
   const state = "'upload.' || new.state";
   const now = '(extract(epoch from clock_timestamp()) * 1000)::bigint';
   const trigger = async (name: string, on: string, body: string) => {
@@ -152,14 +159,16 @@ async function writeEventsOnPostgres(db: QueryExecutorProvider): Promise<void> {
 }
 
 /**
- * As on PostgreSQL. SQLite's triggers have to name each column, so this is done anew where a migration has added one. A migration
- * that takes a column away has to drop the triggers first.
+ * As on PostgreSQL. SQLite's triggers have to name each column, so they are made anew when a migration has added a column. A migration
+ * that removes a column has to drop the triggers first.
  */
 export async function writeEvents(db: QueryExecutorProvider): Promise<void> {
   const { rows } = await sql<{ name: string }>`select name from pragma_table_info('uploads')`.execute(db);
   const jsonOf = (row: string) => `json_object(${rows.map(({ name }) => `'${name}', ${row}."${name}"`).join(', ')})`;
+  // Ids that follow the time come to stand at the end of their index: scattered ones would each change a page of it, and the log.
+  const idAt = (at: string) => `'evt_' || printf('%012x', ${at}) || lower(hex(randomblob(10)))`;
   const insert = (type: string, row: string, at: string) =>
-    `insert into events (${COLUMNS}) select 'evt_' || lower(hex(randomblob(16))), ${type}, ${row}.id, ${at}, ${jsonOf(row)}`;
+    `insert into events (${EVENT_COLUMNS}) select ${idAt(at)}, ${type}, ${row}.id, ${at}, ${jsonOf(row)}`;
   const state = "'upload.' || new.state";
   const now = "cast(unixepoch('subsec') * 1000 as integer)";
   const wanted = {
@@ -176,7 +185,7 @@ export async function writeEvents(db: QueryExecutorProvider): Promise<void> {
   }
 }
 
-/** Whether the triggers name every column: only otherwise `writeEvents` has something to change, for which it locks the file. */
+/** Resolves to true when the triggers name every column. Otherwise `writeEvents` has to remake them, for which it locks the file. */
 export async function writesWholeRows(db: QueryExecutorProvider): Promise<boolean> {
   const { rows: columns } = await sql<{ name: string }>`select name from pragma_table_info('uploads')`.execute(db);
   const { rows } = await sql<{ sql: string }>`select sql from sqlite_master where type = 'trigger'

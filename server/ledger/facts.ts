@@ -1,6 +1,6 @@
 import type { Engine } from './engine.ts';
 
-/** What the ledger knows of itself, and of the machine that it was served on. */
+/** Single values: about the ledger itself, and about the machine that served it last. */
 export class Facts {
   readonly #engine: Engine;
 
@@ -13,7 +13,7 @@ export class Facts {
     return row?.value;
   }
 
-  /** Durable. What it says is done must be. */
+  /** Durable. When the value says that work is done, make that work durable first. */
   async set(key: string, value: string): Promise<void> {
     await this.#engine.db
       .insertInto('facts')
@@ -23,7 +23,7 @@ export class Facts {
     await this.#engine.flush();
   }
 
-  /** As `set`, unless it is known: several processes may say so at once, and the first has it. Resolves with what is known then. */
+  /** Sets the value unless there is one: of several processes, the first sets it. Resolves to the stored value. Durable. */
   async setFirst(key: string, value: string): Promise<string> {
     const { db } = this.#engine;
     await db

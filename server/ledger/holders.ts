@@ -1,51 +1,54 @@
-// The processes that hold locks and leases. Each renews one row, and with it everything it holds, in one statement; whoever
-// sees that a row was not renewed in time marks its holder dead, and what a dead one held is free. So nothing is asked of a
-// clock when a lock is taken, and a holder that is dead can never be alive again: it takes another name.
+// The processes that hold locks and leases. Each process renews one row, and with it all its locks and leases, in one statement. Any
+// process that finds a row overdue marks its holder dead, which frees the holder's locks and leases. So taking a lock compares no
+// clocks. A dead holder never comes back to life: its process registers under another name.
 import { type RawBuilder, sql } from 'kysely';
 import type { Engine } from './engine.ts';
 
-/** What a dead process may still have on its way into the ledger comes well before this. */
+/** A statement that a dead process sent reaches the ledger long before this time has passed. */
 const REMEMBER_DEAD_MS = 60 * 60 * 1000;
 
 export class Holders {
   readonly #engine: Engine;
-  /** Those alive: what was last seen of their rows, and since when by this process's steady clock. */
+  /** For each living holder: the last `expiresAt` this process read, and when it first read it, by its monotonic clock. */
   readonly #seen = new Map<string, { expiresAt: number; sinceMs: number }>();
 
   constructor(engine: Engine) {
     this.#engine = engine;
   }
 
-  /** A holder that nobody has heard of before, alive for `leaseMs`. */
-  async enter(holder: string, leaseMs: number): Promise<void> {
-    const expiresAt = this.#in(leaseMs);
+  /** Adds a holder under a new name, alive for `leaseMs`. */
+  async register(holder: string, leaseMs: number): Promise<void> {
+    const expiresAt = this.#fromNow(leaseMs);
     await this.#engine.db.insertInto('holders').values({ owner: holder, expiresAt, leaseMs, isDead: 0 }).execute();
   }
 
-  /** For another `leaseMs` from now on. False: others took it for dead, and may have what it held. */
+  /**
+   * Extends the lease to `leaseMs` from now. Resolves to false when another process marked this holder dead: its locks and leases are
+   * lost.
+   */
   async renew(holder: string, leaseMs: number): Promise<boolean> {
-    const expiresAt = this.#in(leaseMs);
+    const expiresAt = this.#fromNow(leaseMs);
     const renewal = this.#engine.db.updateTable('holders').set({ expiresAt, leaseMs }).where('owner', '=', holder).where('isDead', '=', 0);
     return (await renewal.executeTakeFirst()).numUpdatedRows === 1n;
   }
 
-  /** It holds nothing any more, or nothing that others need wait for. */
-  async leave(holder: string): Promise<void> {
+  /** Marks a holder dead, so that other processes need not wait for its locks and leases. */
+  async markDead(holder: string): Promise<void> {
     await this.#engine.db.updateTable('holders').set({ isDead: 1 }).where('owner', '=', holder).execute();
   }
 
   /**
-   * Marks those whose time is over. Resolves with all that are dead and not forgotten.
+   * Marks overdue holders dead. Resolves to all dead holders that still have a row.
    *
-   * The database's clock tells of a holder that is seen for the first time. From then on it is this process's steady clock, since
-   * the other may be set: forward, and all would be dead at once; back, and what the dead hold would not be free for hours.
+   * A holder that this process sees for the first time is judged by the database's clock, and later by this process's monotonic clock.
+   * The database's clock may be set: forward, all holders would be dead at once; back, a dead holder's locks would stay taken for hours.
    */
-  async bury(): Promise<string[]> {
+  async expireSilent(): Promise<string[]> {
     const { db } = this.#engine;
     const alive = await db
       .selectFrom('holders')
       .select(['owner', 'expiresAt', 'leaseMs'])
-      .select((row) => row.case().when('expiresAt', '<=', this.#in(0)).then(1).else(0).end().as('isOver'))
+      .select((row) => row.case().when('expiresAt', '<=', this.#fromNow(0)).then(1).else(0).end().as('isOver'))
       .where('isDead', '=', 0)
       .execute();
     for (const holder of this.#seen.keys()) if (!alive.some((row) => row.owner === holder)) this.#seen.delete(holder);
@@ -55,7 +58,7 @@ export class Holders {
       if (seen?.expiresAt !== expiresAt) this.#seen.set(holder, { expiresAt, sinceMs: nowMs });
       const isSilent = seen === undefined || leaseMs === 0 ? isOver === 1 : seen.expiresAt === expiresAt && nowMs - seen.sinceMs > leaseMs;
       if (!isSilent) continue;
-      // Unless it was renewed since.
+      // The condition spares a holder that was renewed meanwhile.
       const silent = db.updateTable('holders').set({ isDead: 1 }).where('owner', '=', holder).where('expiresAt', '=', expiresAt);
       await silent.where('isDead', '=', 0).execute();
     }
@@ -63,13 +66,13 @@ export class Holders {
     return rows.map((row) => row.owner);
   }
 
-  /** Whether there is one whose time is not over. */
+  /** Resolves to true when a holder's lease has not expired. */
   async isAnyAlive(): Promise<boolean> {
-    const alive = this.#engine.db.selectFrom('holders').select('owner').where('isDead', '=', 0).where('expiresAt', '>', this.#in(0));
+    const alive = this.#engine.db.selectFrom('holders').select('owner').where('isDead', '=', 0).where('expiresAt', '>', this.#fromNow(0));
     return (await alive.limit(1).executeTakeFirst()) !== undefined;
   }
 
-  /** Frees the leases of one that is dead, of inspections and of delivering, and forgets it where it is long gone and holds no lock. */
+  /** Frees a dead holder's leases of inspections and deliveries. Deletes the holder once it has been dead for long and holds no lock. */
   async clear(holder: string): Promise<void> {
     const { db } = this.#engine;
     await db
@@ -83,20 +86,20 @@ export class Holders {
       .deleteFrom('holders')
       .where('owner', '=', holder)
       .where('isDead', '=', 1)
-      .where('expiresAt', '<=', this.#in(-REMEMBER_DEAD_MS))
+      .where('expiresAt', '<=', this.#fromNow(-REMEMBER_DEAD_MS))
       .where((row) => row.not(row.exists(row.selectFrom('locks').select('uploadId').where('locks.owner', '=', holder))))
       .execute();
   }
 
-  /** Forgets all, and every lock: for a ledger that one process alone serves, at its start. */
+  /** Deletes all holders and locks, and frees the leases to deliver. Call at the start of a process that serves the ledger alone. */
   async clearAll(): Promise<void> {
     await this.#engine.db.deleteFrom('locks').execute();
     await this.#engine.db.deleteFrom('holders').execute();
     await this.#engine.db.updateTable('consumers').set({ leaseOwner: null }).execute();
   }
 
-  /** By the one clock that all share: the database's. */
-  #in(ms: number): RawBuilder<number> {
+  /** A time by the database's clock, which all processes share. */
+  #fromNow(ms: number): RawBuilder<number> {
     if (this.#engine.dialect === 'sqlite') return sql.val(Date.now() + ms);
     return sql`(extract(epoch from clock_timestamp()) * 1000)::bigint + ${sql.lit(ms)}`;
   }

@@ -1,4 +1,5 @@
-// The leases on inspections: who runs one, and which are free to be taken up. None is renewed: it ends with its holder.
+// The leases on inspections: which process runs an inspection, and which inspections no process runs. A lease is not renewed: it ends
+// with its holder.
 import { INSPECTING, isFree } from './conditions.ts';
 import type { DurableChanges } from './durable-changes.ts';
 import type { Engine } from './engine.ts';
@@ -15,11 +16,11 @@ export class Leases {
   }
 
   /**
-   * Takes the lease of an inspection and counts the attempt, before it begins. Undefined: someone else holds it, it is
-   * not time yet, or the upload is not inspecting. A lease of one's own is free: it is left from an attempt whose end could not
-   * be written, or whose beginning was not heard of. Nothing crashed then, and no strike is counted again.
+   * Takes the lease of an inspection and counts the run before it starts. Resolves to undefined when another process holds the lease,
+   * the run is not due, or the upload is not `inspecting`. The holder may take its own lease again: it is left from a run whose
+   * end could not be written, or whose start was not confirmed. No process crashed in that case, so no strike is added.
    *
-   * @param now undefined: the caller's own timer says that it is time
+   * @param now undefined: take the lease whatever `retryAt` says, because the caller's own timer has fired
    */
   async claim(id: UploadId, holder: string, now?: number): Promise<LeasedUpload | undefined> {
     const free = this.#engine.db
@@ -43,8 +44,8 @@ export class Leases {
     return row && (toUpload(row) as LeasedUpload);
   }
 
-  /** Uncounts what one holder's running inspections were counted as, should they not come to an end. */
-  async forgive(holder: string): Promise<void> {
+  /** Takes back the strike of each inspection that this holder runs, since a planned shutdown may cut it short. */
+  async takeBackStrikes(holder: string): Promise<void> {
     await this.#engine.db
       .updateTable('uploads')
       .set((row) => ({ strikes: row('strikes', '-', 1) }))
@@ -55,12 +56,12 @@ export class Leases {
     await this.#engine.flush();
   }
 
-  /** Voids all leases: for a ledger that one process alone serves, at its start. */
+  /** Frees all leases. Call at the start of a process that serves the ledger alone. */
   async releaseAll(): Promise<void> {
     await this.#engine.db.updateTable('uploads').set({ leaseOwner: null, retryAt: null }).where('state', '=', INSPECTING).execute();
   }
 
-  /** Inspections whose lease one holder has. */
+  /** Inspections whose lease this holder holds. */
   async of(holder: string): Promise<UploadId[]> {
     const rows = await this.#engine.db
       .selectFrom('uploads')
@@ -71,7 +72,7 @@ export class Leases {
     return rows.map((row) => row.id);
   }
 
-  /** Inspections that nobody runs and whose time has come. */
+  /** Inspections that are due and that no process runs. */
   async due(now: number, limit: number): Promise<UploadId[]> {
     const rows = await this.#engine.db
       .selectFrom('uploads')

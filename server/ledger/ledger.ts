@@ -1,4 +1,4 @@
-// One durable row an upload, and every query there is on it. The engines differ only in what `Engine` says.
+// One durable row for each upload, and the queries on it. SQLite and PostgreSQL differ only behind `Engine`.
 import { UPLOAD_TRANSITIONS, type UploadState } from '../../shared/upload.ts';
 import { LedgerClock } from './clock.ts';
 import { type Guard, guarded, lockOf, RECEIVING, raised } from './conditions.ts';
@@ -8,39 +8,43 @@ import { Facts } from './facts.ts';
 import { Leases } from './leases.ts';
 import { migrate } from './migrate.ts';
 import type { Notices } from './notices.ts';
+import { RowBatches } from './row-batches.ts';
+import type { RowChanges } from './row-changes.ts';
 import { StateChanges } from './state-changes.ts';
 import { type LeasedUpload, type MoveChanges, toUpload, type Upload, type UploadChanges, type UploadIn, type UploadRow } from './upload.ts';
 import type { UploadId } from './upload-id.ts';
 import { UploadRows } from './upload-rows.ts';
 
 /**
- * Every state change is a compare-and-set that is durable when its promise resolves, and nothing reads a state before
- * it is durable. Changes that only refresh a row (`touch`) may be lost to a power cut.
+ * Every state change is a compare-and-set that is durable when its promise resolves, and `get` resolves to no state that is not
+ * durable. A power cut may undo a change that is made without `durable`.
  *
- * While an upload receives, requests wait for its durable changes: one that takes too long throws `NotDurable`, and goes on. An
- * inspection waits for as long as it takes.
+ * While an upload is `receiving`, requests wait for its durable changes. After a time limit the request gets `NotDurable`, and the
+ * change continues. An inspection waits without limit.
  */
 export class Ledger {
   readonly #engine: Engine;
   readonly #clock: LedgerClock;
   readonly #rows: UploadRows;
+  readonly #rowChanges: RowChanges;
   readonly #durable: DurableChanges;
   readonly #changes: StateChanges;
   readonly leases: Leases;
   readonly facts: Facts;
 
-  /** @param notices where other processes change rows, too */
+  /** @param notices only where other processes change rows, too */
   constructor(engine: Engine, notices?: Notices) {
     this.#engine = engine;
     this.#clock = new LedgerClock(engine);
-    this.#rows = new UploadRows(engine.db);
+    this.#rows = new UploadRows(engine);
+    this.#rowChanges = engine.dialect === 'postgres' ? new RowBatches(engine.db) : this.#rows;
     this.#durable = new DurableChanges(engine);
     this.leases = new Leases(engine, this.#durable);
     this.facts = new Facts(engine);
     this.#changes = new StateChanges((id) => this.get(id), notices);
   }
 
-  /** No other process serves from it: bytes that have no row are this one's, or left over. */
+  /** True when no other process serves this ledger: staged bytes without a row belong to this process, or are left over. */
   get isAlone(): boolean {
     return this.#engine.dialect === 'sqlite';
   }
@@ -51,30 +55,30 @@ export class Ledger {
     await this.#clock.read();
   }
 
-  /** The time by which deadlines are written and compared: that for which the ledger was served, in milliseconds. */
+  /** The ledger's time in milliseconds, by which all deadlines are set and compared. It advances only while a server runs. */
   now(): number {
     return this.#clock.now();
   }
 
-  /** When a deadline comes by the wall's clock, provided that a server runs until then: for people and senders. */
+  /** The wall-clock time of a deadline, for people and senders. It holds if a server runs until then. */
   wallTime(deadline: number): Date {
     return new Date(Date.now() + deadline - this.now());
   }
 
-  /** From now on this process serves: its time counts, and is written down so often until `close`. */
+  /** Starts the ledger's clock in this process, and writes its time at this interval until `close`. */
   startClock(everyMs: number, onFault: (error: unknown) => void): void {
     this.#clock.start(everyMs, onFault);
   }
 
   /**
-   * Adds a row. False when the owner used the idempotency key before: then nothing was written.
-   * Durable only with `durable`; otherwise a power cut may forget an upload that got no bytes accepted yet.
+   * Adds a row. Resolves to false, and writes nothing, when the owner has used the idempotency key before.
+   * Without `durable`, a power cut may remove the row of an upload that has no proven bytes yet.
    */
   create(upload: Upload, durable: boolean): Promise<boolean> {
     const { id, state } = upload;
-    const add = () => this.#rows.insert(upload);
-    const heard = (adding: Promise<boolean>) => this.#heard(id, adding, (row) => (row ? true : undefined));
-    return durable ? this.#durably(id, state, add, heard) : heard(this.#durable.kept(add, false));
+    const add = () => this.#rowChanges.insert(upload);
+    const confirm = (adding: Promise<boolean>) => this.#confirm(id, adding, (row) => (row ? true : undefined));
+    return durable ? this.#durably(id, state, add, confirm) : confirm(this.#durable.persist(add, false));
   }
 
   /** @throws BrokenRow */
@@ -84,7 +88,7 @@ export class Ledger {
     return this.#rows.select(id);
   }
 
-  /** By any of these keys. */
+  /** Finds the owner's upload that has one of these keys. */
   async findByKey(owner: string, idempotencyKeys: readonly string[]): Promise<Upload | undefined> {
     const row = await this.#engine.db
       .selectFrom('uploads')
@@ -97,8 +101,8 @@ export class Ledger {
   }
 
   /**
-   * Moves an upload to another state, with its event where the move ends it, and resolves with the row as it is then.
-   * Undefined: the row was not as the guard says.
+   * Moves an upload to another state, with an event when that state is final, and resolves to the row after the move.
+   * Resolves to undefined when the guard does not match the row.
    */
   async move<From extends UploadState, To extends UploadState>(
     id: UploadId,
@@ -109,40 +113,40 @@ export class Ledger {
     if (!UPLOAD_TRANSITIONS[guard.from].includes(to)) throw new Error(`There is no move from ${guard.from} to ${to}.`);
     const set: UploadChanges & { state: To; updatedAt: number } = { ...changes, state: to, updatedAt: Date.now() };
     const { attempt } = guard.lease ?? {};
-    const move = () => this.#rows.update(id, guard, set);
+    const move = () => this.#rowChanges.update(id, guard, set);
     const isMove = (row: Upload | undefined) =>
       row?.state === to && (attempt === undefined ? row.updatedAt === set.updatedAt : row.attempt === attempt) ? row : undefined;
     const moved = await this.#durably(id, guard.from, move, async (moving) => {
-      const heard = await this.#heard(id, moving, isMove);
-      if (heard) this.#changes.tell(heard);
-      return heard;
+      const confirmed = await this.#confirm(id, moving, isMove);
+      if (confirmed) this.#changes.announce(confirmed);
+      return confirmed;
     });
     return moved as UploadIn<To> | undefined;
   }
 
-  /** Moves an upload that receives to `inspecting`, its first lease taken and its attempt counted. Undefined: it no longer receives. */
-  async beginInspection(id: UploadId, holder: string, changes: MoveChanges<'receiving', 'inspecting'>): Promise<LeasedUpload | undefined> {
+  /** Moves an upload from `receiving` to `inspecting`, takes the lease and counts the run. Undefined: it is not `receiving`. */
+  async startInspection(id: UploadId, holder: string, changes: MoveChanges<'receiving', 'inspecting'>): Promise<LeasedUpload | undefined> {
     const set = { ...changes, state: 'inspecting' as const, updatedAt: Date.now(), leaseOwner: holder };
-    const beginning = this.#durable.durably(id, () => this.#rows.update(id, { from: 'receiving' }, set, true));
-    const begun = await this.#heard(id, beginning, (row) =>
+    const starting = this.#durable.durably(id, () => this.#rowChanges.update(id, { from: 'receiving' }, set, true));
+    const started = await this.#confirm(id, starting, (row) =>
       row?.state === 'inspecting' && row.leaseOwner === holder && row.updatedAt === set.updatedAt ? row : undefined,
     );
-    if (begun) this.#changes.tell(begun);
-    return begun as LeasedUpload | undefined;
+    if (started) this.#changes.announce(started);
+    return started as LeasedUpload | undefined;
   }
 
-  /** Changes a row without moving it; durable with `durable`. */
+  /** Changes a row without changing its state. */
   async change(id: UploadId, guard: Guard, changes: UploadChanges, durable: boolean): Promise<boolean> {
-    const change = async () => (await this.#rows.update(id, guard, { ...changes, updatedAt: Date.now() })) !== undefined;
-    return durable ? this.#durably(id, guard.from, change) : this.#durable.kept(change, false);
+    const change = async () => (await this.#rowChanges.update(id, guard, { ...changes, updatedAt: Date.now() })) !== undefined;
+    return durable ? this.#durably(id, guard.from, change) : this.#durable.persist(change, false);
   }
 
   /**
-   * How far an upload that receives has come, and whatever else decides of what is acknowledged, in one statement. A proven
-   * offset is raised and never lowered: whoever looks at an upload may prove more than the body that is still being written
-   * has. Durable with one.
+   * Writes the progress of an upload that is `receiving`, in one statement with everything else that decides what is acknowledged.
+   * `provenOffset` is raised and never lowered: a HEAD request may have proven more bytes than the body that is still being written.
+   * Durable when `provenOffset` is given.
    *
-   * @param lockHolder has the lock in the ledger: nothing is written once another took it, who may have come further
+   * @param lockHolder the holder of the upload's lock in the ledger: nothing is written when another process has taken the lock
    */
   checkpoint(id: UploadId, changes: UploadChanges, provenOffset?: number, lockHolder?: string): Promise<boolean> {
     if (provenOffset === undefined && lockHolder === undefined) return this.change(id, { from: 'receiving' }, changes, false);
@@ -153,14 +157,14 @@ export class Ledger {
       const result = await held.set((row) => ({ ...changes, provenOffset: raised(row, proven), updatedAt: Date.now() })).executeTakeFirst();
       return result.numUpdatedRows === 1n;
     };
-    return provenOffset === undefined ? this.#durable.kept(write, false) : this.#durable.soon(id, write);
+    return provenOffset === undefined ? this.#durable.persist(write, false) : this.#durable.durablyForRequest(id, write);
   }
 
   /**
-   * What is stored survives a power cut, as found by one who looks without the lock. Durable. False, and nothing is changed:
-   * it no longer receives, or a chunk whose checksum is still to be looked at has come below.
+   * Raises the proven offset for a caller without the lock, who found that these bytes are durable. Durable. Resolves to false, and
+   * changes nothing, when the upload is not `receiving` or a chunk with an unverified checksum starts below the offset.
    */
-  prove(id: UploadId, provenOffset: number): Promise<boolean> {
+  raiseProvenOffset(id: UploadId, provenOffset: number): Promise<boolean> {
     const prove = async () => {
       const result = await guarded(this.#engine.db, id, { from: 'receiving' })
         .where((row) => row.or([row('unverifiedFrom', 'is', null), row('unverifiedFrom', '>=', provenOffset)]))
@@ -168,17 +172,17 @@ export class Ledger {
         .executeTakeFirst();
       return result.numUpdatedRows === 1n;
     };
-    return this.#durable.soon(id, prove);
+    return this.#durable.durablyForRequest(id, prove);
   }
 
-  /** Empty uploads that nobody has inspected. */
+  /** Empty uploads whose inspection has not started. */
   async emptyReceiving(): Promise<UploadId[]> {
     const { db } = this.#engine;
     const rows = await db.selectFrom('uploads').select('id').where('state', '=', RECEIVING).where('length', '=', 0).execute();
     return rows.map((row) => row.id);
   }
 
-  /** Uploads that still receive, a page at a time in the order of their ids. */
+  /** Uploads that are `receiving`, a page at a time in the order of their ids. */
   async receiving(after: string, limit: number): Promise<UploadIn<'receiving'>[]> {
     const rows = await this.#engine.db
       .selectFrom('uploads')
@@ -191,7 +195,7 @@ export class Ledger {
     return rows.map((row) => toUpload(row) as UploadIn<'receiving'>);
   }
 
-  /** Uploads whose time is over, oldest first: unfinished ones, and records nobody need ask for any more. */
+  /** Uploads whose `expiresAt` has passed, the longest overdue first: unfinished uploads, accepted files and kept records. */
   async expired(now: number, limit: number): Promise<UploadId[]> {
     const rows = await this.#engine.db
       .selectFrom('uploads')
@@ -205,7 +209,7 @@ export class Ledger {
     return rows.map((row) => row.id);
   }
 
-  /** Forgets an ended upload whose time is over. False: it is not one. */
+  /** Deletes the record of an ended upload whose `expiresAt` has passed. Resolves to false when the upload is not such a one. */
   async forget(id: UploadId, now: number): Promise<boolean> {
     const result = await this.#engine.db
       .deleteFrom('uploads')
@@ -216,10 +220,10 @@ export class Ledger {
     return result.numDeletedRows === 1n;
   }
 
-  /** Takes back an empty upload that we failed to inspect: its sender is told to create it again. False: there is a verdict. */
+  /** Deletes an empty upload that could not be inspected: its sender is told to create it again. False: it has a verdict. */
   abandon(id: UploadId): Promise<boolean> {
-    // Durable: come back in a power cut, it would be inspected for ever, its bytes gone.
-    return this.#durable.soon(id, async () => {
+    // Durable: if a power cut brought the row back without its bytes, its inspection would be retried for ever.
+    return this.#durable.durablyForRequest(id, async () => {
       const result = await this.#engine.db
         .deleteFrom('uploads')
         .where('id', '=', id)
@@ -230,12 +234,12 @@ export class Ledger {
     });
   }
 
-  /** An idempotency key counts for a day; then it may name another upload. */
+  /** Removes the idempotency key, which counts for a day: the owner may then use it for another upload. */
   async releaseKey(id: UploadId): Promise<void> {
     await this.#engine.db.updateTable('uploads').set({ idempotencyKey: null }).where('id', '=', id).execute();
   }
 
-  /** Newest first, a page at a time, as the database has them: for operators, who are to see a broken row, too. */
+  /** Rows, newest first, a page at a time. They are not checked, so that operators see a broken row, too. */
   list(options: { state?: UploadState; limit: number; before?: { createdAt: number; id: UploadId } }): Promise<UploadRow[]> {
     let query = this.#engine.db.selectFrom('uploads').selectAll();
     const { state, before } = options;
@@ -248,17 +252,17 @@ export class Ledger {
     return query.orderBy('createdAt', 'desc').orderBy('id', 'desc').limit(options.limit).execute();
   }
 
-  /** Tells those who listen of a state that was found, not made: whoever made it may not have heard that it did. */
-  found(upload: Upload): void {
-    this.#changes.tell(upload);
+  /** Calls the listeners with a state that this process found in the ledger: the answer to the change itself may have been lost. */
+  announce(upload: Upload): void {
+    this.#changes.announce(upload);
   }
 
-  /** Calls back with the row after each change of this upload's state. Returns how to stop. */
+  /** Calls the listener with the row after each change of this upload's state. Returns a function that stops this. */
   onChange(id: UploadId, listener: (upload: Upload) => void): () => void {
     return this.#changes.on(id, listener);
   }
 
-  /** Calls back after a change of any upload's state, here or, soon, elsewhere. Hints only. Returns how to stop. */
+  /** Calls the listener after a change of any upload's state in any process. A call may get lost. Returns a function that stops this. */
   onAnyChange(listener: () => void): () => void {
     return this.#changes.onAny(listener);
   }
@@ -269,18 +273,18 @@ export class Ledger {
     return this.#engine.close();
   }
 
-  /** @param from the state of the upload until then, or from then on where it is new */
+  /** @param from the state before the change; for a new row, its first state */
   #durably<T>(id: UploadId, from: UploadState, change: () => Promise<T>, act = (durable: Promise<T>) => durable): Promise<T> {
-    return from === 'receiving' ? this.#durable.soon(id, change, act) : act(this.#durable.durably(id, change));
+    return from === 'receiving' ? this.#durable.durablyForRequest(id, change, act) : act(this.#durable.durably(id, change));
   }
 
   /**
-   * A change that failed may have been made all the same: a connection was lost before the answer, or a sync failed while
-   * another's change was taken back. The row tells; what is told of it then is durable.
-   * @param made says of the row whether it shows that very change; undefined: it does not
-   * @throws what `changing` does, where the change was not made, or there is no telling
+   * Recognises a change that was made although its promise rejected: the connection was lost before the answer, or a sync failed while
+   * another change was rolled back. Reads the row durably in that case.
+   * @param made returns the result when the row shows this very change, otherwise undefined
+   * @throws the error of `changing` when the row does not show the change, or cannot be read
    */
-  async #heard<T>(id: UploadId, changing: Promise<T>, made: (row: Upload | undefined) => T | undefined): Promise<T> {
+  async #confirm<T>(id: UploadId, changing: Promise<T>, made: (row: Upload | undefined) => T | undefined): Promise<T> {
     try {
       return await changing;
     } catch (error) {

@@ -1,15 +1,15 @@
-// What an identity was given. It is copied into the row of each upload it creates: what was given for an upload holds until its end.
+// The limits of an identity. They are copied into the row of each upload that the identity creates and hold until that upload's end.
 import { z } from 'zod';
 import { formatMetadata, parseMetadata } from '../../shared/metadata.ts';
 import { narrowPolicy, type Policy, parsePolicy } from '../../shared/policy.ts';
 
-/** What a sender can be allowed besides sending: `create` goes with appending to one's own uploads and asking for their verdicts. */
+/** What a sender may do. `create` includes appending to one's own uploads and asking for their verdicts. */
 export const ACTIONS = ['create', 'download', 'terminate'] as const;
-/** `create` and all that goes with it, `download` of accepted files, `terminate` (cancel) of unfinished uploads. */
+/** `create` (and send) uploads, `download` accepted files, `terminate` (cancel) unfinished uploads. */
 export type Action = (typeof ACTIONS)[number];
 
 /**
- * What one sender may do, within what the server's settings allow. A limit that is absent limits nothing.
+ * What one sender may do, within the server's own settings. An absent limit restricts nothing.
  *
  * @example
  * ```ts
@@ -19,36 +19,36 @@ export type Action = (typeof ACTIONS)[number];
  * ```
  */
 export interface Limits {
-  /** What of the server's policy is taken, written as in `LANDFALL_ALLOW`. @default all of it */
+  /** The file types to accept, as in `LANDFALL_ALLOW`, among those that the server accepts. @default all of them */
   readonly allow?: string | undefined;
-  /** Bytes of the largest file. @default the setting `maxUploadSize` */
+  /** Largest file, in bytes. @default the setting `maxUploadSize` */
   readonly maxUploadBytes?: number | undefined;
-  /** How many uploads in all, refused and cancelled ones not counted. @default no limit */
+  /** Number of uploads in total; refused and cancelled ones do not count. @default no limit */
   readonly maxUploads?: number | undefined;
-  /** Bytes of all of them. @default no limit */
+  /** Bytes of all these uploads together. @default no limit */
   readonly maxBytes?: number | undefined;
-  /** Replaces what the sender says under these keys. @default {} */
+  /** Metadata that replaces the sender's own values under these keys. @default {} */
   readonly metadata?: Readonly<Record<string, string>> | undefined;
-  /** What the sender may do at all. @default all of them */
+  /** The actions that the sender may take. @default all of them */
   readonly actions?: readonly Action[] | undefined;
-  /** After so many milliseconds an accepted file is removed. @default never */
+  /** Milliseconds after which an accepted file is removed. @default never */
   readonly keepFilesForMs?: number | undefined;
 }
 
 const count = z.number().int().nonnegative();
 
-/** Nothing else may be in it: a limit that is misspelt must not be a missing limit. */
+/** Strict: a misspelt limit must be an error, not a missing limit. */
 export const LimitsSchema: z.ZodType<Limits> = z.strictObject({
-  allow: z.string().refine(isAllowed, 'It is not a list as in LANDFALL_ALLOW.').optional(),
+  allow: z.string().refine(isAllowed, 'It is not a list in the form of LANDFALL_ALLOW.').optional(),
   maxUploadBytes: count.optional(),
   maxUploads: count.optional(),
   maxBytes: count.optional(),
-  metadata: z.record(z.string(), z.string()).refine(isMetadata, 'There is a key or a value that uploads can not have.').optional(),
+  metadata: z.record(z.string(), z.string()).refine(isMetadata, 'It has a key or a value that uploads cannot have.').optional(),
   actions: z.array(z.enum(ACTIONS)).readonly().optional(),
   keepFilesForMs: count.optional(),
 });
 
-/** It goes out in a header again. */
+/** The server sends metadata in a header, so it must survive that encoding. */
 function isMetadata(pairs: Readonly<Record<string, string>>): boolean {
   try {
     const read = parseMetadata(formatMetadata(new Map(Object.entries(pairs))));
@@ -68,27 +68,27 @@ function isAllowed(text: string): boolean {
 
 export const NO_LIMITS: Limits = Object.freeze({});
 
-/** Whose upload it is, what it counts against, and within which limits: decided at its creation. */
+/** An upload's owner, quotas and limits, all fixed at its creation. */
 export interface Grantee {
-  /** Empty: everyone's. */
+  /** Empty: the upload belongs to everyone. */
   owner: string;
-  /** How the sender was known: `anonymous`, `application`, `key`, `jwt`, `grant`, `link`, `url`. */
+  /** How the sender was authenticated: `anonymous`, `application`, `key`, `jwt`, `grant`, `link`, `url`. */
   source: string;
-  /** What its uses are counted by, where they are: `grant:ID`, `key:ID`, `link:ID`, `application:OWNER`, `url:OWNER`. */
+  /** Scope that counts the credential's uses: `grant:ID`, `key:ID`, `link:ID`, `application:OWNER`, `url:OWNER`; null: not counted. */
   credential: string | null;
-  /** What is counted together: `owner:NAME`, or `address:IP` of an anonymous sender; empty: not counted. */
+  /** Scope that counts the sender's uploads: `owner:NAME`, or `address:IP` of an anonymous sender; empty: not counted. */
   quota: string;
   limits: Limits;
 }
 
-/** What an owner's uploads are counted under. */
+/** The scope that counts an owner's uploads. */
 export function quotaOfOwner(owner: string): string {
   return `owner:${owner}`;
 }
 
 /**
- * What the uses of an owner are counted under whom an application named, and for whom it named how many there may be; null:
- * they are not counted. Each source counts by itself.
+ * The scope that counts the uses of an owner whom the application named together with a limit of uses; null without such a limit.
+ * Each source has its own scope.
  */
 export function credentialOfOwner(source: 'application' | 'url', owner: string, { maxUploads, maxBytes }: Limits): string | null {
   return maxUploads === undefined && maxBytes === undefined ? null : `${source}:${owner}`;
@@ -96,22 +96,22 @@ export function credentialOfOwner(source: 'application' | 'url', owner: string, 
 
 const read = new Map<string, Limits>();
 
-/** Of a row. @throws what the schema says of limits that nobody of ours wrote */
+/** The limits in an upload's row. @throws ZodError when they do not match the schema, which no row that Landfall wrote does */
 export function limitsOf({ limits }: { limits: string }): Limits {
   if (limits === '{}') return NO_LIMITS;
   let parsed = read.get(limits);
   if (parsed === undefined) {
     parsed = Object.freeze(LimitsSchema.parse(JSON.parse(limits)));
-    // As many as there are kinds of senders; whoever makes up new ones does not fill the memory.
+    // Usually there are few different limits. The bound keeps senders with ever new limits from filling the memory.
     if (read.size >= 1000) read.clear();
     read.set(limits, parsed);
   }
   return parsed;
 }
 
-/** What is allowed, for each upload: the server's policy, within the limits of its sender. */
+/** The policy for each upload: the server's policy, narrowed by the limits of the upload's sender. */
 export class Policies {
-  /** Without limits. */
+  /** The server's policy. */
   readonly all: Policy;
   readonly #narrowed = new WeakMap<Limits, Policy>();
 
@@ -135,7 +135,7 @@ export class Policies {
   }
 }
 
-/** Bytes that an upload may have. */
+/** The most bytes that an upload may have. */
 export function maxBytesOf(upload: { limits: string }, maxUploadBytes: number): number {
   return Math.min(maxUploadBytes, limitsOf(upload).maxUploadBytes ?? maxUploadBytes);
 }

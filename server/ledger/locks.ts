@@ -1,15 +1,15 @@
-// The locks on uploads' bytes, where several processes write them. No connection waits with one.
+// The locks on uploads' bytes where several processes serve one ledger. They are rows, so no database connection is held with a lock.
 import type { ExpressionBuilder } from 'kysely';
 import { RECEIVING } from './conditions.ts';
 import type { Engine } from './engine.ts';
 import type { Schema } from './schema.ts';
 import type { UploadId } from './upload-id.ts';
 
-/** The holder that nobody is: what was let go over bytes that only their own machine is sure of. */
-const NOBODY = '';
+/** Owner of a lock that was released while stored bytes were not proven durable: only the machine that wrote them can rely on them. */
+const NO_HOLDER = '';
 
-export interface Taken {
-  /** The boot in which the bytes were written last, by someone who left them unproved; the taker's own where there is nothing to fear. */
+export interface TakenLock {
+  /** The boot of the machine that wrote bytes and left them unproven; the caller's own boot when there are none. */
   boot: string;
 }
 
@@ -20,32 +20,32 @@ export class Locks {
     this.#engine = engine;
   }
 
-  /** Takes a lock that is free, one's own already, or a dead holder's. Undefined: somebody holds it. */
-  async take(uploadId: UploadId, holder: string, boot: string): Promise<Taken | undefined> {
+  /** Takes a lock that is free, the caller's own, or a dead holder's. Resolves to undefined when a living process holds it. */
+  async take(uploadId: UploadId, holder: string, boot: string): Promise<TakenLock | undefined> {
     return this.#engine.db
       .insertInto('locks')
       .values({ uploadId, owner: holder, boot })
       .onConflict((conflict) =>
         conflict
           .column('uploadId')
-          // The boot stays what it was until `settle`: a taker may die as well.
+          // The boot changes only in `settle`, since the new holder may die before it has dealt with the unproven bytes.
           .doUpdateSet({ owner: holder })
-          .where((row) => row.or([row('locks.owner', 'in', [holder, NOBODY]), isDead(row)])),
+          .where((row) => row.or([row('locks.owner', 'in', [holder, NO_HOLDER]), isDead(row)])),
       )
       .returning('boot')
       .executeTakeFirst();
   }
 
-  /** What another boot left unproved was dealt with. */
+  /** Writes the holder's own boot: the bytes that another boot left unproven are dealt with. */
   async settle(uploadId: UploadId, holder: string, boot: string): Promise<void> {
     await this.#engine.db.updateTable('locks').set({ boot }).where('uploadId', '=', uploadId).where('owner', '=', holder).execute();
   }
 
   /**
-   * Lets a lock go. Where more is stored than is proved, the boot stays: it is whoever wants the lock who takes it, but on another
-   * machine goes back to what is proved. Nothing, where it is not the holder's any more.
+   * Releases a lock. When more bytes are stored than proven, the row keeps the boot: any process may take the lock, but a process on
+   * another machine first goes back to the proven offset. Does nothing when the holder has lost the lock.
    *
-   * @param stored bytes of the upload that a power cut may take, proved or not
+   * @param stored length of the stored bytes, proven or not
    */
   async release(uploadId: UploadId, holder: string, stored: number): Promise<void> {
     const { db } = this.#engine;
@@ -53,24 +53,24 @@ export class Locks {
       .deleteFrom('locks')
       .where('uploadId', '=', uploadId)
       .where('owner', '=', holder)
-      .where((row) => row.not(row.exists(unproved(row, stored))))
+      .where((row) => row.not(row.exists(unprovenUpload(row, stored))))
       .executeTakeFirst();
     if (gone.numDeletedRows > 0n) return;
-    await db.updateTable('locks').set({ owner: NOBODY }).where('uploadId', '=', uploadId).where('owner', '=', holder).execute();
+    await db.updateTable('locks').set({ owner: NO_HOLDER }).where('uploadId', '=', uploadId).where('owner', '=', holder).execute();
   }
 
-  /** In which boot the bytes were written by someone who writes them still, or left them unproved. Undefined: there is none. */
+  /** The boot of the machine that writes the upload's bytes, or left them unproven. Resolves to undefined when there is none. */
   async boot(uploadId: UploadId): Promise<string | undefined> {
     return (await this.#find(uploadId))?.boot;
   }
 
-  /** Whether somebody has it, or died over it. */
+  /** Resolves to true when a living process holds the lock, or a dead one held it last. */
   async isHeld(uploadId: UploadId): Promise<boolean> {
     const lock = await this.#find(uploadId);
-    return lock !== undefined && lock.owner !== NOBODY;
+    return lock !== undefined && lock.owner !== NO_HOLDER;
   }
 
-  /** Uploads whose lock one holder has, some of them. */
+  /** Up to `limit` uploads whose lock this holder holds. */
   async of(holder: string, limit: number): Promise<UploadId[]> {
     const rows = await this.#engine.db
       .selectFrom('locks')
@@ -87,12 +87,12 @@ export class Locks {
   }
 }
 
-function unproved(row: ExpressionBuilder<Schema, 'locks'>, stored: number) {
+function unprovenUpload(row: ExpressionBuilder<Schema, 'locks'>, stored: number) {
   const upload = row.selectFrom('uploads').select('uploads.id').whereRef('uploads.id', '=', 'locks.uploadId');
   return upload.where('uploads.state', '=', RECEIVING).where('uploads.provenOffset', '<', stored);
 }
 
-/** Known to be; who is not known is taken for alive, as with leases. */
+/** A holder without a row counts as alive, as for leases (`isFree` in conditions.ts). */
 function isDead(row: ExpressionBuilder<Schema, 'locks'>) {
   return row.exists(row.selectFrom('holders').select('isDead').whereRef('holders.owner', '=', 'locks.owner').where('isDead', '=', 1));
 }

@@ -21,7 +21,7 @@ export async function migrate(engine: Engine): Promise<void> {
     throw new LedgerTooNew('The ledger was written by a newer version of Landfall. Start that one.', { cause: error });
   }
   if (error || newer) throw error ?? new LedgerTooNew('The ledger was written by a newer version of Landfall.');
-  // Columns that a later migration added are to be told of, too.
+  // Events must include the columns that a later migration added.
   if (engine.dialect === 'sqlite' && !(await writesWholeRows(engine.db))) await engine.db.transaction().execute(writeEvents);
   await engine.flush();
 }

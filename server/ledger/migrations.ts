@@ -1,9 +1,10 @@
-// How the tables came to be what `schema.ts` says.
+// The migrations that lead to the tables in `schema.ts`.
 import { sql } from 'kysely';
 import type { Migration, MigrationProvider } from 'kysely/migration';
-import { eventTables } from './event-tables.ts';
+import { eventTables, fewerEventIndexes } from './event-tables.ts';
 import { createQuotas } from './quota-triggers.ts';
 import type { Dialect } from './schema.ts';
+import { statementTriggers } from './statement-triggers.ts';
 
 const first = (dialect: Dialect): Migration => ({
   async up(db) {
@@ -40,7 +41,7 @@ const first = (dialect: Dialect): Migration => ({
       .addColumn('updatedAt', 'bigint', (column) => column.notNull())
       .addColumn('expiresAt', 'bigint')
       .execute();
-    // Partial indexes: what ended and stays (accepted) is in none of them, so each stays as small as the work at hand.
+    // Partial indexes: they leave out accepted uploads, which stay for ever, so each index is only as large as the current work.
     await db.schema
       .createIndex('uploads_idempotency')
       .on('uploads')
@@ -75,7 +76,7 @@ const first = (dialect: Dialect): Migration => ({
     await sql`create table events (
       id ${sql.raw(dialect === 'postgres' ? 'bigint generated always as identity primary key' : 'integer primary key autoincrement')},
       "uploadId" text not null, state text not null, at bigint not null)`.execute(db);
-    // In the statement that ends an upload, whatever that is: no verdict without its event, no event without its verdict.
+    // The trigger runs in the statement that ends an upload, so there is no verdict without its event and no event without its verdict.
     const ended = sql.raw("new.state in ('accepted', 'rejected', 'expired', 'terminated', 'removed') and new.state <> old.state");
     const insert = sql.raw('insert into events ("uploadId", state, at) values (new.id, new.state, new."updatedAt")');
     if (dialect === 'sqlite') {
@@ -89,7 +90,7 @@ const first = (dialect: Dialect): Migration => ({
   },
 });
 
-/** Locks, and leases that end with their holder instead of one by one. */
+/** Adds locks and holders. A lease ends with its holder instead of at its own time. */
 const processes: Migration = {
   async up(db) {
     await db.schema.alterTable('uploads').dropColumn('leaseExpiresAt').execute();
@@ -110,7 +111,7 @@ const processes: Migration = {
   },
 };
 
-/** Uploads that are sent past the server. */
+/** Adds uploads whose bytes are sent directly to S3. */
 const direct: Migration = {
   async up(db) {
     await db.schema.alterTable('uploads').addColumn('directDueAt', 'bigint').execute();
@@ -124,7 +125,7 @@ const direct: Migration = {
   },
 };
 
-/** A clock of the ledger's own. What is there already has deadlines by the wall's, so it begins where that was last seen. */
+/** Adds the ledger's own clock. Existing deadlines are by the wall clock, so it starts at the last wall-clock time in the ledger. */
 const timeServed: Migration = {
   async up(db) {
     await db.schema
@@ -145,14 +146,14 @@ const timeServed: Migration = {
   },
 };
 
-/** What an idempotency key was used for. */
+/** Adds the fingerprint of the creation that an idempotency key was used for. */
 const creationFingerprint: Migration = {
   async up(db) {
     await db.schema.alterTable('uploads').addColumn('creationFingerprint', 'text').execute();
   },
 };
 
-/** What was accepted has a type. */
+/** Gives every accepted upload a type. */
 const acceptedType: Migration = {
   async up(db) {
     await sql`update uploads set type = 'application/octet-stream'
@@ -160,7 +161,7 @@ const acceptedType: Migration = {
   },
 };
 
-/** Who sent it and within which limits, and what all of that comes to. */
+/** Adds the sender and limits of each upload, credentials and quotas. */
 const access = (dialect: Dialect): Migration => ({
   async up(db) {
     const add = (column: string, type: 'text' | 'bigint' | 'integer', initial?: string | number) =>
@@ -199,7 +200,7 @@ const access = (dialect: Dialect): Migration => ({
   },
 });
 
-/** What checks attach, and files that are removed when their time is over. */
+/** Adds results of checks and scans, and the retention of accepted files. */
 const results: Migration = {
   async up(db) {
     for (const column of ['result', 'scan', 'fault']) await db.schema.alterTable('uploads').addColumn(column, 'text').execute();
@@ -207,7 +208,7 @@ const results: Migration = {
   },
 };
 
-/** Bytes in progress in others' stores, and uploads that began on others' servers. */
+/** Adds the names of bytes in stores that are not Landfall's own, and the addresses of adopted uploads. */
 const stores: Migration = {
   async up(db) {
     await db.schema
@@ -225,7 +226,9 @@ const stores: Migration = {
   },
 };
 
-/** In order; a published one is never changed. */
+const nothing: Migration = { async up() {} };
+
+/** All migrations in order. A published migration is never changed. */
 export function migrations(dialect: Dialect): MigrationProvider {
   const all = {
     '0001-uploads': first(dialect),
@@ -238,6 +241,8 @@ export function migrations(dialect: Dialect): MigrationProvider {
     '0008-events': eventTables(dialect),
     '0009-results': results,
     '0010-stores': stores,
+    '0011-fewer-event-indexes': fewerEventIndexes(dialect),
+    '0012-statement-triggers': dialect === 'postgres' ? statementTriggers : nothing,
   };
   return { getMigrations: async () => all };
 }

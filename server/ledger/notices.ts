@@ -1,14 +1,14 @@
 import type { UploadId } from './upload-id.ts';
-// What processes on one ledger tell each other, so that nobody need ask again and again. Hints only: one may get lost, and
-// whoever waits for one looks into the ledger now and then all the same.
+// Notices between the processes that serve one ledger, so that none has to poll it often. A notice may get lost, so a process that
+// waits for one also reads the ledger now and then.
 export type Notice = 'state' | 'want' | 'free';
 
 export interface Notices {
-  /** To all other processes: an upload's state has changed; its lock is wanted; its lock is free. */
-  tell(notice: Notice, uploadId: UploadId): void;
-  /** Calls back when another process tells. Returns how to stop. */
+  /** Notifies all other processes: an upload's state has changed, its lock is wanted, or its lock is free. */
+  notify(notice: Notice, uploadId: UploadId): void;
+  /** Calls the listener for each notice of another process. Returns a function that stops this. */
   on(notice: Notice, listener: (uploadId: UploadId) => void): () => void;
-  /** Calls back when some may have been missed. Returns how to stop. */
+  /** Calls the listener when notices may have been missed. Returns a function that stops this. */
   onGap(listener: () => void): () => void;
   close(): Promise<void>;
 }

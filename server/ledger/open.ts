@@ -28,7 +28,7 @@ export function hasSqlite(dataDir: string): boolean {
  */
 export async function openEngine({ dataDir, databaseUrl, databaseConnections }: LedgerLocation, exclusive: boolean): Promise<Engine> {
   if (databaseUrl === '') return openSqlite(dataDir, { exclusive });
-  // Every staged byte here would belong to no upload that PostgreSQL knows, and be cleared.
+  // PostgreSQL knows none of the uploads whose staged bytes are here, so the sweeper would delete those bytes.
   if (hasSqlite(dataDir)) {
     throw new LedgerElsewhere(
       `${dataDir} has a ledger of its own, ledger.sqlite, and LANDFALL_DATABASE_URL names another. Use a new directory.`,

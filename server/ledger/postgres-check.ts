@@ -1,4 +1,4 @@
-// Whether the database can hold the ledger: asked once at start, with a sentence for whoever set it up.
+// Checks at the start that PostgreSQL can hold the ledger, and says what the operator has to change.
 import { sql } from 'kysely';
 import { DatabaseError } from 'pg';
 import { DatabaseUnusable } from './database-unusable.ts';
@@ -32,25 +32,25 @@ export async function requireUsable({ db }: Engine): Promise<void> {
   }
 }
 
-/** By PostgreSQL's error codes (its appendix A): those that somebody has to do something about. */
-const MISTAKES = new Map([
+/** Advice by PostgreSQL's error codes (its appendix A), for errors that an operator has to mend. */
+const ADVICE = new Map([
   ['28P01', 'Look at the role and the password in LANDFALL_DATABASE_URL.'],
   ['28000', 'Look at the role in LANDFALL_DATABASE_URL, and at pg_hba.conf.'],
   ['3D000', 'Make it, or look at the name in LANDFALL_DATABASE_URL.'],
 ]);
 
 function explain(error: unknown): DatabaseUnusable {
-  const said = error instanceof Error ? wordsOf(error) : String(error);
-  const advice = error instanceof DatabaseError ? MISTAKES.get(error.code ?? '') : undefined;
-  if (advice) return new DatabaseUnusable(`PostgreSQL refuses: ${said}. ${advice}`, { cause: error });
+  const message = error instanceof Error ? messageOf(error) : String(error);
+  const advice = error instanceof DatabaseError ? ADVICE.get(error.code ?? '') : undefined;
+  if (advice) return new DatabaseUnusable(`PostgreSQL refuses: ${message}. ${advice}`, { cause: error });
   if (error instanceof DatabaseError)
-    return new DatabaseUnusable(`PostgreSQL can't be used now: ${said}.`, { isMistake: false, cause: error });
-  const sentence = `PostgreSQL can't be reached: ${said}. Look at LANDFALL_DATABASE_URL.`;
+    return new DatabaseUnusable(`PostgreSQL can't be used now: ${message}.`, { isMistake: false, cause: error });
+  const sentence = `PostgreSQL can't be reached: ${message}. Look at LANDFALL_DATABASE_URL.`;
   return new DatabaseUnusable(sentence, { isMistake: false, cause: error });
 }
 
-/** Of a name with several addresses Node tells of each, and says nothing itself. */
-function wordsOf(error: Error): string {
+/** For a host with several addresses, Node throws an AggregateError without a message of its own. */
+function messageOf(error: Error): string {
   const [first] = error instanceof AggregateError ? error.errors : [];
   return first instanceof Error ? first.message : error.message;
 }

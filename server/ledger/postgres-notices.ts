@@ -1,5 +1,5 @@
-// LISTEN and NOTIFY: one connection listens, and what is told goes out in batches beside the ledger's own statements, not in
-// their transactions. PostgreSQL commits those that notify one after the other, and waits for the disk in between.
+// Notices by LISTEN and NOTIFY. One connection listens. Notices are sent in batches, outside the ledger's transactions, because
+// PostgreSQL commits transactions that notify one after the other and waits for the disk in between.
 import { createHash, randomBytes } from 'node:crypto';
 import { EventEmitter, once } from 'node:events';
 import { sql } from 'kysely';
@@ -12,14 +12,14 @@ import type { Notice, Notices } from './notices.ts';
 import { connection } from './postgres.ts';
 import type { UploadId } from './upload-id.ts';
 
-/** What a notice looks like: anybody who may connect to the database can send whatever they like. */
+/** The form of a notice. Any role that may connect to the database can send any text to the channel. */
 const NOTICE = /^(state|want|free) (\S+)$/;
 /** A payload has at most 7,999 bytes; one notice takes 38. */
 const PER_MESSAGE = 200;
-/** A connection that says nothing may be dead; a proxy may have dropped it. */
+/** A silent connection may be dead (a proxy may have dropped it), so it is checked this often. */
 const HEARTBEAT_MS = 15_000;
 const RECONNECT_MS = 250;
-/** It takes milliseconds, where it comes at all. */
+/** The echo takes milliseconds if it comes at all. */
 const ECHO_MS = 10_000;
 
 export class PostgresNotices implements Notices {
@@ -27,7 +27,7 @@ export class PostgresNotices implements Notices {
   readonly #engine: Engine;
   readonly #log: Logger;
   readonly #self = randomBytes(4).toString('hex');
-  readonly #heard = new EventEmitter().setMaxListeners(0);
+  readonly #received = new EventEmitter().setMaxListeners(0);
   readonly #closing = new AbortController();
   readonly #outbox = new Set<string>();
   #channel = '';
@@ -40,7 +40,7 @@ export class PostgresNotices implements Notices {
     this.#log = log;
   }
 
-  /** @throws when the first connection can't be made; DatabaseUnusable when it hears nothing */
+  /** @throws when the first connection can't be made; DatabaseUnusable when it receives no notification */
   async start(): Promise<void> {
     this.#channel = await this.#findChannel();
     const client = await this.#connect();
@@ -51,7 +51,7 @@ export class PostgresNotices implements Notices {
     this.#listening = this.#listen(client);
   }
 
-  tell(notice: Notice, uploadId: UploadId): void {
+  notify(notice: Notice, uploadId: UploadId): void {
     this.#outbox.add(`${notice} ${uploadId}`);
     this.#sending ??= this.#send().finally(() => {
       this.#sending = undefined;
@@ -59,13 +59,13 @@ export class PostgresNotices implements Notices {
   }
 
   on(notice: Notice, listener: (uploadId: UploadId) => void): () => void {
-    this.#heard.on(notice, listener);
-    return () => this.#heard.off(notice, listener);
+    this.#received.on(notice, listener);
+    return () => this.#received.off(notice, listener);
   }
 
   onGap(listener: () => void): () => void {
-    this.#heard.on('gap', listener);
-    return () => this.#heard.off('gap', listener);
+    this.#received.on('gap', listener);
+    return () => this.#received.off('gap', listener);
   }
 
   async close(): Promise<void> {
@@ -76,18 +76,21 @@ export class PostgresNotices implements Notices {
 
   async #send(): Promise<void> {
     while (this.#outbox.size > 0) {
-      // What else this turn of the event loop has to tell goes along.
+      // Notices of the same turn of the event loop join this batch.
       await new Promise((resolve) => setImmediate(resolve));
       const batch = [...this.#outbox].slice(0, PER_MESSAGE);
-      for (const told of batch) this.#outbox.delete(told);
+      for (const notice of batch) this.#outbox.delete(notice);
       const payload = [this.#self, ...batch].join(',');
-      await sql`select pg_notify(${this.#channel}, ${payload})`.execute(this.#engine.db).catch((error: unknown) => {
-        this.#log.debug({ err: error }, 'a notice was not sent');
-      });
+      // A notice is a hint, so its commit need not wait for the disk.
+      await sql`select set_config('synchronous_commit', 'off', true), pg_notify(${this.#channel}, ${payload})`
+        .execute(this.#engine.db)
+        .catch((error: unknown) => {
+          this.#log.debug({ err: error }, 'a notice was not sent');
+        });
     }
   }
 
-  /** One for each ledger: a database may hold several, each in a schema of its own, and a channel belongs to the database. */
+  /** Each ledger has its own channel: a channel belongs to the database, which may hold several ledgers, each in its own schema. */
   async #findChannel(): Promise<string> {
     const { rows } = await sql<{ schema: string }>`
       select coalesce((select relnamespace::regnamespace::text from pg_class where oid = to_regclass('uploads')), current_schema()) as schema`.execute(
@@ -99,7 +102,7 @@ export class PostgresNotices implements Notices {
   async #connect(): Promise<Client> {
     const client = new Client({ ...connection(this.#url), query_timeout: HEARTBEAT_MS, application_name: 'landfall notices' });
     client.on('error', () => undefined);
-    client.on('notification', ({ payload = '' }) => this.#hear(payload));
+    client.on('notification', ({ payload = '' }) => this.#receive(payload));
     try {
       await client.connect();
       await client.query(`listen ${client.escapeIdentifier(this.#channel)}`);
@@ -110,15 +113,15 @@ export class PostgresNotices implements Notices {
     }
   }
 
-  /** A pooler that lends a session for one transaction takes the LISTEN, and nothing is ever heard of it. */
+  /** A pooler in transaction mode accepts the LISTEN and then never delivers a notification. */
   async #requireEcho(client: Client): Promise<void> {
-    const heard = once(client, 'notification', { signal: AbortSignal.timeout(ECHO_MS) });
-    heard.catch(() => undefined);
-    // By another connection than the one that listens: a pooler may well have lent both the same session.
+    const echoed = once(client, 'notification', { signal: AbortSignal.timeout(ECHO_MS) });
+    echoed.catch(() => undefined);
+    // Through another connection than the one that listens: a pooler in transaction mode may use the same session for both.
     await sql`select pg_notify(${this.#channel}, ${this.#self})`.execute(this.#engine.db);
-    await heard.catch((cause: unknown) => {
+    await echoed.catch((cause: unknown) => {
       throw new DatabaseUnusable(
-        'NOTIFY does not reach who LISTENs by LANDFALL_DATABASE_URL. Of a pooler between (PgBouncer) ask for sessions, not transactions; or name PostgreSQL itself.',
+        'NOTIFY does not reach LISTEN through LANDFALL_DATABASE_URL. Set the pooler in between (PgBouncer) to session mode, or name PostgreSQL itself.',
         { cause },
       );
     });
@@ -136,7 +139,7 @@ export class PostgresNotices implements Notices {
         this.#log.warn({ err: error }, 'the ledger does not answer');
         return undefined;
       });
-      if (client !== undefined) this.#heard.emit('gap');
+      if (client !== undefined) this.#received.emit('gap');
     }
     await client?.end().catch(() => undefined);
   }
@@ -149,24 +152,24 @@ export class PostgresNotices implements Notices {
     try {
       while (await pause(HEARTBEAT_MS, lost.signal)) await client.query('select 1');
     } catch {
-      // The next one will be better.
+      // The connection is lost; `#listen` makes a new one.
     } finally {
       this.#closing.signal.removeEventListener('abort', stop);
     }
   }
 
-  #hear(payload: string): void {
-    const [from, ...told] = payload.split(',');
+  #receive(payload: string): void {
+    const [from, ...notices] = payload.split(',');
     if (from === this.#self) return;
-    for (const text of told) {
+    for (const text of notices) {
       const [, notice, uploadId] = NOTICE.exec(text) ?? [];
-      // Never an event that the emitter gives a meaning, such as `error`, which would end the process.
-      if (notice !== undefined) this.#heard.emit(notice, uploadId);
+      // NOTICE keeps out names with a meaning to the emitter, such as `error`, which would end the process.
+      if (notice !== undefined) this.#received.emit(notice, uploadId);
     }
   }
 }
 
-/** The channel of the ledger in a schema. The name of one has at most 63 bytes, as that of a schema has: so it carries its hash. */
+/** The channel of the ledger in a schema. It has the schema's hash, since a channel's name and a schema's each have at most 63 bytes. */
 export function channelOf(schema: string): string {
   return `landfall_${createHash('sha256').update(schema).digest('hex').slice(0, 16)}`;
 }

@@ -4,27 +4,28 @@ import { DatabaseError, Pool, type PoolConfig, types } from 'pg';
 import type { Engine } from './engine.ts';
 import type { Schema } from './schema.ts';
 
-/** A server that does not answer for so long is away: who asks has a time limit, too. */
+/** The time limit of a statement: the senders that wait for it have time limits, too. */
 const STATEMENT_MS = 10_000;
 const CONNECT_MS = 5000;
 const BIGINT = 20;
 
 /**
- * A statement is a transaction of its own, and durable when it returns, as far as the server's `synchronous_commit` goes:
- * whatever an operator set counts, but for `off`, with which a crash of the server takes back what was told to senders.
+ * Each statement is its own transaction, and durable when it returns, as far as PostgreSQL's `synchronous_commit` says. The operator's
+ * setting counts, except for `off`: with it, a crash of PostgreSQL would undo changes that senders were told of.
  *
- * Every connection may be lost at any time; the next statement gets another one. A statement whose answer was lost may have
- * been carried out: each of the ledger's can be told apart from not having been, or be repeated.
+ * Any connection may be lost at any time, and the next statement gets another one. A statement whose answer was lost may have been
+ * executed. Each statement of the ledger either can be repeated, or the row shows whether it was executed.
  */
 export function openPostgres(url: string, options: { connections: number }): Engine {
   const pool = openPool({ ...connection(url), max: options.connections, query_timeout: STATEMENT_MS }, STATEMENT_MS);
-  const unhurried = openPool({ ...connection(url), max: 1 }, 0);
+  const migrationPool = openPool({ ...connection(url), max: 1 }, 0);
   const db = kyselyOn(pool);
-  const migrating = kyselyOn(unhurried);
+  const migrating = kyselyOn(migrationPool);
   return {
     dialect: 'postgres',
     db,
     migrating,
+    execute: (query) => db.executeQuery(query),
     rollbacks: 0,
     async committed() {},
     async flush() {},
@@ -34,7 +35,7 @@ export function openPostgres(url: string, options: { connections: number }): Eng
   };
 }
 
-/** What every connection to the ledger has in common. */
+/** Options of every connection to the ledger. */
 export function connection(url: string): PoolConfig {
   return {
     connectionString: url,
@@ -53,14 +54,14 @@ function openPool(config: PoolConfig, statementMs: number): Pool {
   const pool = new Pool({
     ...config,
     onConnect: async (client) => {
-      // The pool listens to the connections that nobody uses; one that is lost while it is used must not end the process.
+      // The pool handles errors of idle connections only. An error without a listener would end the process.
       client.on('error', () => undefined);
-      // Not in the connection's first words: poolers between refuse what they do not know there.
+      // Statements, not startup parameters: poolers refuse startup parameters that they do not know.
       await client.query(`set statement_timeout = ${statementMs}`);
       await client.query("select set_config('synchronous_commit', 'on', false) where current_setting('synchronous_commit') = 'off'");
     },
   });
-  // An idle connection that is lost is replaced when one is needed next.
+  // A lost idle connection is replaced when the next one is needed.
   pool.on('error', () => undefined);
   return pool;
 }
@@ -71,7 +72,7 @@ function kyselyOn(pool: Pool): Kysely<Schema> {
   });
 }
 
-/** A connection that failed otherwise than by the server's own refusal of a statement is not given back for others to use. */
+/** Lends a connection. It goes back to the pool only if each statement succeeded or was refused by PostgreSQL itself. */
 async function borrow(pool: Pool): Promise<PostgresPoolClient> {
   const client = await pool.connect();
   let isBroken = false;

@@ -1,11 +1,11 @@
-// How much may be unfinished, reserved and stored, for each sender and for the disk: the limits, beside the counts that triggers keep.
+// Quotas: the limits of unfinished, reserved and stored bytes for each sender and for the disk, beside the counters that triggers keep.
 import { type Selectable, sql } from 'kysely';
 import { RECEIVING } from './conditions.ts';
 import type { Engine } from './engine.ts';
 import { EXCEEDED, SCOPE_KINDS } from './quota-triggers.ts';
 import type { QuotaTable } from './schema.ts';
 
-/** Which of its limits a change would have exceeded. */
+/** The limit that a change would have exceeded. */
 export type Exceeded = (typeof EXCEEDED)[number];
 
 /** The limits of one scope; null: none. */
@@ -20,10 +20,10 @@ export const UNLIMITED: QuotaLimits = Object.freeze({
   maxBytes: null,
 });
 
-/** The scope of the disk that all staged bytes share. */
+/** Scope of the disk with the staged bytes. */
 export const VOLUME = 'volume';
 
-/** Nothing was changed: a limit would have been exceeded. */
+/** The change was undone, because it would have exceeded a limit. */
 export class QuotaExceeded extends Error {
   override readonly name = 'QuotaExceeded';
   readonly scope: (typeof SCOPE_KINDS)[number];
@@ -38,24 +38,24 @@ export class QuotaExceeded extends Error {
 
 const MESSAGE = new RegExp(`quota exceeded: (${SCOPE_KINDS.join('|')}) (${EXCEEDED.join('|')})`);
 
-/** A statement's fault, where a limit is what it ended with. */
+/** The exceeded limit, if that is why a statement failed. */
 export function quotaFault(error: unknown): QuotaExceeded | undefined {
   const [, scope, exceeded] = (error instanceof Error ? MESSAGE.exec(error.message) : undefined) ?? [];
   return scope === undefined ? undefined : new QuotaExceeded(scope as QuotaExceeded['scope'], exceeded as Exceeded, error);
 }
 
-/** Rows of addresses come and go (`prune`), also by other processes. */
+/** Scopes of addresses are deleted by `prune`, also in other processes. */
 const ADDRESS = 'address:';
 
-/** What is inspected is all there. */
-const whatIsThere = sql<number>`case when state = 'inspecting' then length else "provenOffset" end`;
+/** Bytes of an unfinished upload that are certainly stored. An upload under inspection has all of them. */
+const storedBytes = sql<number>`case when state = 'inspecting' then length else "provenOffset" end`;
 
-/** As many scopes as are remembered to have their limits written down already. */
+/** Number of scopes for which this process remembers the limits that it wrote. */
 const MAX_KNOWN = 10_000;
 
 export class Quotas {
   readonly #engine: Engine;
-  /** What this process wrote last, by scope. */
+  /** The limits that this process wrote last, by scope. */
   readonly #known = new Map<string, string>();
 
   constructor(engine: Engine) {
@@ -66,7 +66,7 @@ export class Quotas {
     return this.#engine.db.selectFrom('quotas').selectAll().where('scope', '=', scope).executeTakeFirst();
   }
 
-  /** What counts from the next change on. Not durable by itself: it is set again before each creation that it is for. */
+  /** Sets the limits for all later changes. Not durable by itself: callers set them before each creation. */
   async limit(scope: string, limits: QuotaLimits): Promise<void> {
     const text = JSON.stringify(Object.values(limits));
     if (this.#known.get(scope) === text && !scope.startsWith(ADDRESS)) return;
@@ -79,20 +79,20 @@ export class Quotas {
     this.#known.set(scope, text);
   }
 
-  /** Bytes of unfinished uploads that lie on the disk for certain. */
+  /** Bytes of unfinished uploads that are certainly on the disk. */
   async provenBytes(): Promise<number> {
     const { db } = this.#engine;
     const row = await db
       .selectFrom('uploads')
-      .select((uploads) => uploads.fn.sum<number | string | null>(whatIsThere).as('bytes'))
+      .select((uploads) => uploads.fn.sum<number | string | null>(storedBytes).as('bytes'))
       .where('state', 'in', ['receiving', 'inspecting'])
       .where('onVolume', '=', 1)
       .executeTakeFirst();
     return Number(row?.bytes ?? 0);
   }
 
-  /** Gives back the room of uploads that brought nothing until it ran out, beyond what they have brought. Resolves with how many were looked at. */
-  async lapse(now: number, limit: number): Promise<number> {
+  /** Releases expired reservations, down to the proven bytes of each upload. Resolves to the number of uploads it looked at. */
+  async releaseExpired(now: number, limit: number): Promise<number> {
     const { db } = this.#engine;
     const due = await db
       .selectFrom('uploads')
@@ -104,7 +104,7 @@ export class Quotas {
       .orderBy('id')
       .limit(limit)
       .execute();
-    // One at a time: of two statements that change several counters each, each could wait for the other.
+    // One row in each statement: two statements that change several counters each could deadlock.
     for (const { id } of due) {
       await db
         .updateTable('uploads')
@@ -117,7 +117,7 @@ export class Quotas {
     return due.length;
   }
 
-  /** Rows of nobody, which only addresses leave in numbers. */
+  /** Deletes scopes of addresses that count nothing. Other scopes are too few to matter. */
   async prune(): Promise<void> {
     await this.#engine.db
       .deleteFrom('quotas')

@@ -1,4 +1,4 @@
-// The one place where an upload moves to `rejected`, whether its first bytes say so or its inspection.
+// The only place where an upload moves to `rejected`, because of its first bytes or of its inspection.
 import type { Rejection } from '../../shared/errors.ts';
 import type { Guard } from './conditions.ts';
 import type { Ledger } from './ledger.ts';
@@ -7,14 +7,14 @@ import type { UploadId } from './upload-id.ts';
 
 export interface RejectionOptions {
   ledger: Ledger;
-  /** Of the policy that refuses: once it has changed, the verdict counts for nothing. */
+  /** Hash of the policy that refuses the file. When the policy changes, the rejection no longer counts. */
   policyHash: string;
   keepRecordsForMs: number;
 }
 
 /**
- * Resolves with the row as it is then, durable; undefined: it was not as the guard says.
- * @param known what else is to be written down with the verdict
+ * Resolves to the rejected row, which is durable; to undefined when the guard does not match the row.
+ * @param known other columns to write with the verdict
  */
 export function moveToRejected(
   { ledger, policyHash, keepRecordsForMs }: RejectionOptions,

@@ -1,19 +1,19 @@
-// The tables as they are now; `migrations.ts` is how they came to be.
+// The present tables; `migrations.ts` leads to them.
 import type { UploadState } from '../../shared/upload.ts';
 import type { ConsumerTable, DeliveryTable, EventTable } from './event-tables.ts';
 import type { UploadId } from './upload-id.ts';
 
 /**
- * One durable row an upload. Sizes are bytes, times milliseconds: since the epoch where they are for people, and by the
- * ledger's own clock where something hangs on them.
+ * One durable row for each upload. Sizes are in bytes. Times are in milliseconds: since the epoch where they are for people, and by
+ * the ledger's own clock where a decision depends on them.
  */
 export interface UploadTable {
   id: UploadId;
   owner: string;
   state: UploadState;
-  /** Null while deferred. */
+  /** Null while the length is deferred. */
   length: number | null;
-  /** What the sender is not told yet while the inspection runs: the last byte, or that the length was declared. */
+  /** Not acknowledged while the inspection runs: the last byte, or the declaration of the length. */
   held: 'byte' | 'length';
   /** `Upload-Metadata` as sent. */
   metadata: string;
@@ -31,19 +31,19 @@ export interface UploadTable {
   /** Running CRC-32 of the first `checksumOffset` bytes. */
   checksum: number;
   checksumOffset: number;
-  /** While a chunk that carries its own checksum comes in: where it began. Beyond, nothing is counted; null otherwise. */
+  /** Offset at which a chunk with its own checksum starts, while it is being received: bytes beyond it do not count. Null otherwise. */
   unverifiedFrom: number | null;
-  /** CRC-32 of the whole file as the sender read it, where it said so. */
+  /** CRC-32 of the whole file, if the sender declared one. */
   expectedChecksum: number | null;
-  /** In hex, where configuration asks for it. */
+  /** In hex, if the configuration asks for it. */
   sha256: string | null;
-  /** Inspections begun. The lease of attempt n is the only one that may write the outcome. */
+  /** Number of runs of the inspection that were started. Only the lease of the last run may write the outcome. */
   attempt: number;
-  /** Inspections begun since the last one that ended by itself: crashes and time limits in a row. */
+  /** Runs in a row that ended in a crash or at a time limit, the present run counted as one. */
   strikes: number;
-  /** The holder that has the lease, as long as it lives. A column keeps the name that it was published with, here and below. */
+  /** Name of the process that holds the lease, as long as it lives. Columns keep the names they were published with. */
   leaseOwner: string | null;
-  /** Earliest next attempt after a fault of ours. */
+  /** Earliest time of the next run after a fault of the server's own. */
   retryAt: number | null;
   errorCode: string | null;
   errorDetail: string | null;
@@ -51,94 +51,97 @@ export interface UploadTable {
   result: string | null;
   /** JSON: what a scan for malware found (`ScanReport`). */
   scan: string | null;
-  /** The code of the fault of ours that the last attempt ended with, where it has one of its own. */
+  /** Code of the server's own fault that ended the last run, if the fault has one. */
   fault: string | null;
-  /** The policy a refusal was spoken under. */
+  /** Hash of the policy that refused the upload. */
   policyHash: string | null;
-  /** As sent; of the anonymous owner behind the fingerprint, so that each creation has keys of its own. */
+  /** As sent; behind the creation's fingerprint for the anonymous owner, behind the credential for a guest. */
   idempotencyKey: string | null;
-  /** SHA-256 of what the creation asked for, where it came with a key: the same key can't stand for anything else. */
+  /** SHA-256 of the creation's parameters, if it had an idempotency key: the key cannot be used for another creation. */
   creationFingerprint: string | null;
-  /** By the wall's clock, as `updatedAt`: for people, and nothing hangs on them. */
+  /** By the wall clock, like `updatedAt`: for people only, no decision depends on them. */
   createdAt: number;
-  /** How far the wall's clock was ahead of the ledger's at the creation: without it, `createdAt` is the ledger's time. */
+  /** By how much the wall clock was ahead of the ledger's at the creation: `createdAt` minus this is the ledger's time. */
   wallAheadMs: number;
   updatedAt: number;
-  /** When the sweeper may take it; null: never. */
+  /** When the sweeper expires or removes the upload, or deletes its record; null: never. */
   expiresAt: number | null;
-  /** Of a file that is removed, and may still lie in the storage: when its record goes. Null once the file is gone. */
+  /** For a removed upload whose file may still be in the storage: when its record is deleted. Null once the file is deleted. */
   recordExpiresAt: number | null;
-  /** When to look, unasked, whether all has come of what is sent past this server; null: its bytes come through here. */
+  /** When the sweeper next looks whether all bytes of a direct upload are in S3; null: the bytes come through this server. */
   directDueAt: number | null;
-  /** How its sender was known; see `Grantee` for this and the next three. */
+  /** How the sender was authenticated; see `Grantee` for this and the next three. */
   source: string;
   credential: string | null;
   quota: string;
   /** JSON. */
   limits: string;
-  /** Bytes that it counts for while it is unfinished: its length, or as far as room was taken for it. */
+  /** Bytes reserved for the unfinished upload: its length, or as many as were reserved so far while the length is unknown. */
   reservedBytes: number;
-  /** When that room is given back, should nothing come; null: it was, or there is none to give. */
+  /** When the reservation is released if no bytes arrive; null: it is released, or there is none to release. */
   reservedUntil: number | null;
-  /** 1: its bytes take room on the disk that all share. */
+  /** 1: the staged bytes are on the disk that all uploads share. */
   onVolume: number;
 }
 
 /**
- * What uploads come to, counted together in the statements that change them (triggers): for each `quota`, each `credential`, and
- * `volume`. A limit that a change would exceed takes the change back.
+ * Counters of uploads for each `quota`, each `credential`, and `volume`. Triggers keep them in the statements that change uploads,
+ * and undo a statement that would exceed a limit.
  */
 export interface QuotaTable {
   scope: string;
-  /** Uploads that receive or are inspected, and the bytes reserved for them. */
+  /** Uploads that are `receiving` or `inspecting`, and the bytes reserved for them. */
   unfinished: number;
   reservedBytes: number;
-  /** Of accepted files. */
+  /** Bytes of accepted files. */
   storedBytes: number;
-  /** Ever, but for refused, cancelled and expired ones; and what those came to. */
+  /** All uploads ever made, without refused, cancelled and expired ones, and their bytes. */
   uploads: number;
   bytes: number;
   /** Null: no limit. */
   maxUnfinished: number | null;
   maxReservedBytes: number | null;
-  /** Of what is stored and reserved together. */
+  /** Limits stored and reserved bytes together. */
   maxStoredBytes: number | null;
   maxUploads: number | null;
   maxBytes: number | null;
 }
 
-/** What the ledger knows of itself. */
+/** Single values about the ledger itself. */
 export interface FactTable {
   key: string;
   value: string;
 }
 
-/** A process that takes locks and leases, for as long as it renews this row. Dead once, dead for ever. */
+/** A process that takes locks and leases, for as long as it renews this row. A dead holder stays dead for ever. */
 export interface HolderTable {
   /** The holder's own name. */
   owner: string;
-  /** By the database's clock: another value with each renewal. */
+  /** By the database's clock. Each renewal changes it. */
   expiresAt: number;
-  /** So long a renewal counts; 0: written by a version that did not say so. */
+  /** Length of the lease from each renewal; 0: the row was written by a version without this column. */
   leaseMs: number;
-  /** 1: what it held is free. The row stays for a while, so that what it wrote without knowing is known to be a dead one's. */
+  /**
+   * 1: its locks and leases are free. The row stays for a while, so that late statements of the holder are recognised as a dead
+   * holder's.
+   */
   isDead: number;
 }
 
-/** The holder that is named in the row may write the upload's bytes, as long as it lives. */
+/** The lock on an upload's bytes: `owner` may write them, as long as it lives. */
 export interface LockTable {
   uploadId: UploadId;
-  /** The holder that has the lock. */
+  /** Name of the holder; empty: the lock is free, and the bytes beyond the proven offset may be lost in another boot. */
   owner: string;
-  /** The machine's boot that the bytes were written in: in another, what was not proved may be anything. */
+  /** Boot of the machine that wrote the bytes. In another boot, or on another machine, unproven bytes may be missing or wrong. */
   boot: string;
 }
 
-/** What was given out, or taken back: keys, upload links, and grants that were revoked. Times are the wall's: they are people's. */
+/** Keys, upload links, and revoked grants. Times are by the wall clock, because people choose them. */
 export interface CredentialTable {
   /** `key:ID`, `link:ID`, `grant:ID`. */
   id: string;
-  /** What its id begins with. */
+  /** Prefix of the id. */
   kind: 'key' | 'link' | 'grant';
   owner: string;
   /** SHA-256 of the secret, in hex; empty for a grant, which carries its own proof. */
@@ -148,26 +151,26 @@ export interface CredentialTable {
   /** JSON, as in an upload's row. */
   limits: string;
   createdAt: number;
-  /** When it ends by itself; null: never. */
+  /** When it expires; null: never. */
   endsAt: number | null;
-  /** When it was taken back; null: it counts. */
+  /** When it was revoked; null: it is not. */
   removedAt: number | null;
 }
 
-/** One row: how far the ledger's time has come. */
+/** One row: the ledger's time at the last heartbeat. */
 export interface ClockTable {
   at: number;
 }
 
-/** An upload's bytes in a store that is not Landfall's own, by the name that the store has them under. */
+/** The name of an upload's bytes in a store that is not Landfall's own. */
 export interface StagedNameTable {
   name: string;
   uploadId: UploadId;
-  /** 1: what counts. Others are being made, or left over. */
+  /** 1: the name in use. Other names are being made, or left over. */
   isCurrent: number;
 }
 
-/** An upload that was adopted from another server under an id that is none of Landfall's: its sender goes on at that address. */
+/** The old address of an upload that was adopted from another server: its sender resumes at that address. */
 export interface AdoptedIdTable {
   address: string;
   uploadId: UploadId;

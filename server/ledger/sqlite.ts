@@ -2,13 +2,14 @@
 import { chmodSync, closeSync, constants, existsSync, openSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { Kysely, SqliteAdapter, SqliteDialect } from 'kysely';
+import { type CompiledQuery, Kysely, type QueryResult, SqliteAdapter, SqliteDialect } from 'kysely';
 import { makeDurableDirectory, syncDirectory } from '../disk/durable-directory.ts';
 import { OpenFile } from '../disk/open-file.ts';
 import { StartError } from '../runtime/start-error.ts';
 import { Checkpointer } from './checkpointer.ts';
 import type { Engine } from './engine.ts';
 import type { Schema } from './schema.ts';
+import { SqliteStatements } from './sqlite-statements.ts';
 
 /** Another process serves this data directory. Stop it, or name another directory: `dataDir`. */
 export class LedgerInUse extends StartError {
@@ -16,16 +17,19 @@ export class LedgerInUse extends StartError {
   override readonly code = 'ERR_LEDGER_IN_USE';
 }
 
-/** As SQLite has it. While commits come without a pause, the log never is all copied, and only then does it begin anew. */
+/**
+ * SQLite's own limit for automatic checkpoints. SQLite restarts the log only once all of it is copied, which a checkpoint beside
+ * uninterrupted commits never achieves.
+ */
 const LONG_LOG_PAGES = 1000;
 
 /**
- * Opens, and makes where needed, the ledger in a data directory.
+ * Opens the ledger in a data directory, and creates it if needed.
  *
- * Changes of one turn of the event loop gather in one transaction. SQLite runs with
- * `synchronous=NORMAL`, where a commit writes the WAL but does not sync it; `flush` commits, then syncs the WAL in the
- * thread pool, once for all that wait. What resolved after `flush` is as durable as with `synchronous=FULL`, and a busy
- * server pays one commit and one fsync for many changes, and no fsync on the event loop.
+ * The changes of one turn of the event loop share one transaction. With `synchronous=NORMAL`, a commit writes the WAL and does not
+ * sync it. `flush` commits, then syncs the WAL in the thread pool, once for all callers that wait. When `flush` has resolved, changes
+ * are as durable as with `synchronous=FULL`. So a busy server pays one commit and one fsync for many changes, and no fsync blocks
+ * the event loop.
  *
  * @throws LedgerInUse when `exclusive` and another process holds the directory
  */
@@ -40,23 +44,31 @@ export async function openSqlite(dataDir: string, options: { exclusive: boolean 
   const checkpointer = new Checkpointer(path, ({ log }) => {
     if (log <= LONG_LOG_PAGES) return;
     try {
-      // Here nothing is committed beside it: what is left is little, and then it is all.
+      // On this thread no commit runs beside the checkpoint, so it copies the small rest and the log can restart.
       group.commit();
       database.exec('pragma wal_checkpoint(passive)');
     } catch {
-      // A disk that fails, or migrations: after the next one.
+      // The disk failed, or a migration runs. The next checkpoint tries again.
     }
   });
-  // Whoever only looks, or sets one thing right, leaves it to SQLite.
+  // Commands of an operator are short and keep SQLite's automatic checkpoints.
   if (options.exclusive) database.exec('pragma wal_autocheckpoint=0');
   const group = new GroupCommit(database, (changes) => {
     if (options.exclusive) checkpointer.committed(changes);
   });
-  const db = new Kysely<Schema>({ dialect: new Dialect({ database: adapt(database, group) }) });
+  const isOtherTransaction = () => group.committed === undefined && database.isTransaction;
+  const statements = new SqliteStatements(database, {
+    onTransaction: () => group.commit(),
+    change: (run) => (isOtherTransaction() ? run() : group.run(run)),
+  });
+  const prepare = (text: string) => statements.prepare(text);
+  const db = new Kysely<Schema>({ dialect: new Dialect({ database: { close: () => database.close(), prepare } }) });
   let wal: OpenFile | undefined;
-  // Nor was the last sync of the process before maybe one that succeeded: its commits are seen here, and acted upon.
-  let isWalUnproved = options.exclusive;
+  // True when the WAL may hold commits that are not durable. At the start, the last sync of the former process may have failed, and
+  // this process sees that process's commits and acts on them.
+  let isSyncUncertain = options.exclusive;
   let next: Promise<void> | undefined;
+  let flushing: { committed: Promise<void> | undefined; next: Promise<void>; both: Promise<void> } | undefined;
   let running: Promise<void> = Promise.resolve();
 
   async function sync(): Promise<void> {
@@ -65,41 +77,53 @@ export async function openSqlite(dataDir: string, options: { exclusive: boolean 
       wal = await OpenFile.open(`${path}-wal`, 'r');
       await syncDirectory(dataDir);
     }
-    // A failed sync is reported once, and a second one says nothing of what the first lost. The checkpoint copies what the
-    // WAL holds into the database file and syncs that.
-    if (isWalUnproved) checkpoint(database);
-    isWalUnproved = true;
+    // The system reports a failed sync once, and a later successful sync does not prove that the lost pages were written. A checkpoint
+    // copies the WAL into the database file and syncs that file.
+    if (isSyncUncertain) checkpoint(database);
+    isSyncUncertain = true;
     await wal.datasync();
-    isWalUnproved = false;
+    isSyncUncertain = false;
   }
 
-  // From here on `close` does it.
+  // From here on, `close` closes them.
   opened.move();
   return {
     dialect: 'sqlite',
     db,
     migrating: db,
+    async execute<Row>({ sql, parameters, ...query }: CompiledQuery<Row>): Promise<QueryResult<Row>> {
+      // A transaction by Kysely is open: Kysely lets this statement wait for its end.
+      if (isOtherTransaction()) return db.executeQuery({ sql, parameters, ...query });
+      const statement = statements.prepare(sql);
+      if (statement.reader) return { rows: statement.all(parameters) as Row[] };
+      return { rows: [], numAffectedRows: BigInt(statement.run(parameters).changes) };
+    },
     get rollbacks(): number {
       return group.rollbacks;
     },
     committed(): Promise<void> {
       return group.committed ?? Promise.resolve();
     },
-    // Whoever changes something while a sync runs needs the one after it: the running one may have begun before.
-    async flush(): Promise<void> {
+    // A change that is made while a sync runs needs the next sync: the running one may not include it.
+    flush(): Promise<void> {
       next ??= running.then(() => {
         next = undefined;
         const current = sync();
         running = current.catch(() => undefined);
         return current;
       });
-      await Promise.all([group.committed, next]);
+      const { committed } = group;
+      // All changes since the last commit share one promise.
+      if (flushing?.next !== next || flushing.committed !== committed) {
+        flushing = { committed, next, both: Promise.all([committed, next]).then(() => undefined) };
+      }
+      return flushing.both;
     },
     async close(): Promise<void> {
       await running;
       group.commit();
       wal?.closeSync();
-      // The last connection copies what is left, and removes the log.
+      // Closing the last connection copies the rest of the log and removes it.
       await checkpointer.close();
       await db.destroy();
       lock?.close();
@@ -107,7 +131,7 @@ export async function openSqlite(dataDir: string, options: { exclusive: boolean 
   };
 }
 
-/** A migration is done as a whole, or not at all: SQLite can have tables changed in a transaction, which Kysely does not count on. */
+/** Runs each migration in a transaction. SQLite can change tables in one, but Kysely's adapter says that it cannot. */
 class Dialect extends SqliteDialect {
   override createAdapter(): SqliteAdapter {
     return new Adapter();
@@ -120,7 +144,7 @@ class Adapter extends SqliteAdapter {
   }
 }
 
-/** The open transaction that changes gather in. */
+/** The open transaction that collects changes. */
 class GroupCommit {
   readonly #database: DatabaseSync;
   readonly #onCommit: (changes: number) => void;
@@ -138,17 +162,17 @@ class GroupCommit {
     return this.#rollbacks;
   }
 
-  /** Resolves when what was changed so far is committed; rejects when it was rolled back. */
+  /** Resolves when the changes so far are committed, rejects when they were rolled back; undefined when there are none. */
   get committed(): Promise<void> | undefined {
     return this.#outcome?.promise;
   }
 
-  /** Runs one statement that changes something. */
+  /** Runs one changing statement. */
   run<T>(statement: () => T): T {
     if (this.#outcome === undefined) {
       this.#database.exec('begin immediate');
       this.#outcome = Promise.withResolvers();
-      // Nobody need wait for it.
+      // The rejection may have no other listener.
       this.#outcome.promise.catch(() => undefined);
       this.#changes = 0;
       this.#immediate = setImmediate(() => this.commit());
@@ -157,7 +181,7 @@ class GroupCommit {
     try {
       return statement();
     } catch (error) {
-      // A full disk and the like end the whole transaction, not the statement alone.
+      // A full disk, for instance, ends the whole transaction, not only this statement.
       if (!this.#database.isTransaction) this.#end(error);
       throw error;
     }
@@ -172,7 +196,7 @@ class GroupCommit {
     } catch (error) {
       if (this.#database.isTransaction) this.#database.exec('rollback');
       this.#end(error);
-      // A full disk, maybe: once what the log holds is copied, its room is used anew.
+      // The disk may be full. A checkpoint lets SQLite reuse the log's space.
       this.#onCommit(Number.POSITIVE_INFINITY);
     }
   }
@@ -189,21 +213,21 @@ class GroupCommit {
   }
 }
 
-/** @throws when it can't be done now: another process reads, or the disk fails */
+/** @throws when another process reads the ledger, or the disk fails */
 function checkpoint(database: DatabaseSync): void {
   const row = database.prepare('pragma wal_checkpoint(truncate)').get();
   if (row?.busy !== 0) throw new Error('The ledger could not be checkpointed.');
 }
 
-/** Senders' names and metadata are in it. SQLite gives its log and its index the mode of the file they belong to. */
+/** The ledger has senders' names and metadata, so others may not read it. SQLite gives its log and index the same mode. */
 function keepPrivate(path: string): void {
   closeSync(openSync(path, constants.O_CREAT | constants.O_RDONLY, 0o640));
-  // An earlier version, or a copy, made it for everyone to read.
+  // An earlier version, or a copy, may have made it readable for everyone.
   if ((statSync(path).mode & 0o7) !== 0)
     for (const file of [path, `${path}-wal`, `${path}-shm`]) if (existsSync(file)) chmodSync(file, 0o640);
 }
 
-/** A lock of the operating system's, through SQLite: it goes with the process, however that ends. */
+/** Takes a lock of the operating system, through SQLite: it ends with the process, also after a crash. */
 function holdDirectory(dataDir: string): DatabaseSync {
   const path = join(dataDir, 'server.lock');
   keepPrivate(path);
@@ -218,42 +242,7 @@ function holdDirectory(dataDir: string): DatabaseSync {
   }
 }
 
-/** By SQLite's own number; a disk that fails has others. */
+/** True for SQLITE_BUSY (5). A failing disk has other codes. */
 function isBusy(error: unknown): boolean {
   return error instanceof Error && 'errcode' in error && error.errcode === 5;
-}
-
-/** The shape Kysely's SQLite dialect asks for. */
-function adapt(database: DatabaseSync, group: GroupCommit) {
-  const statements = new Map<string, ReturnType<typeof wrap>>();
-  function wrap(text: string) {
-    const statement = database.prepare(text);
-    const isChange = /^\s*(?:insert|update|delete)\b/i.test(text);
-    // Kysely's own transactions are the migrations': what was gathered before does not belong to them.
-    const isTransaction = /^\s*begin\b/i.test(text);
-    function execute<T>(run: () => T): T {
-      if (isTransaction) group.commit();
-      return isChange && !isInTransaction() ? group.run(run) : run();
-    }
-    const isInTransaction = () => group.committed === undefined && database.isTransaction;
-    return {
-      reader: statement.columns().length > 0,
-      // As SQLite's binding makes them, rows are hash tables: 2 KiB each, and a request that lasts holds some.
-      all: (parameters: readonly unknown[]) => execute(() => statement.all(...(parameters as [])).map((row) => ({ ...row }))),
-      run: (parameters: readonly unknown[]) => execute(() => statement.run(...(parameters as []))),
-      iterate: (parameters: readonly unknown[]) => statement.iterate(...(parameters as [])),
-    };
-  }
-  return {
-    close: () => database.close(),
-    // The queries of the ledger are a fixed few, so each is prepared once. Migrations change the schema under them.
-    prepare(text: string) {
-      let statement = statements.get(text);
-      if (statement === undefined) {
-        statement = wrap(text);
-        if (statements.size < 100) statements.set(text, statement);
-      }
-      return statement;
-    },
-  };
 }

@@ -1,5 +1,5 @@
-// What bytes in progress are called in a store that is not Landfall's own: written down before the store is asked for them, for most
-// stores can't tell what they hold.
+// The names of bytes in progress in a store that is not Landfall's own. A name is written before the store is asked to create it,
+// because most stores cannot list what they hold.
 import type { Engine } from './engine.ts';
 import type { UploadId } from './upload-id.ts';
 
@@ -8,25 +8,25 @@ const PAGE = 500;
 export class StagedNames {
   readonly #engine: () => Engine;
 
-  /** @param engine opened by the time that anything is asked */
+  /** @param engine returns the engine, which is open before the first call of a method */
   constructor(engine: () => Engine) {
     this.#engine = engine;
   }
 
-  /** The one that counts. */
+  /** The name in use. */
   async current(uploadId: UploadId): Promise<string | undefined> {
     const { db } = this.#engine();
     const query = db.selectFrom('stagedNames').select('name').where('uploadId', '=', uploadId).where('isCurrent', '=', 1);
     return (await query.executeTakeFirst())?.name;
   }
 
-  /** All that may be in the store. */
+  /** All names of the upload that may be in the store. */
   async all(uploadId: UploadId): Promise<string[]> {
     const rows = await this.#engine().db.selectFrom('stagedNames').select('name').where('uploadId', '=', uploadId).execute();
     return rows.map(({ name }) => name);
   }
 
-  /** Durable: before the store is asked to make it. @param isCurrent there is no other */
+  /** Adds a name, before the store is asked to create it. Durable. @param isCurrent true when the upload has no other name in use */
   async add(uploadId: UploadId, name: string, isCurrent: boolean): Promise<void> {
     const { db } = this.#engine();
     await db
@@ -37,7 +37,7 @@ export class StagedNames {
     await this.#engine().flush();
   }
 
-  /** Durable: in the stead of what counted before. */
+  /** Puts this name into use instead of the one before. Durable. */
   async makeCurrent(uploadId: UploadId, name: string): Promise<void> {
     const { db } = this.#engine();
     await db
@@ -48,7 +48,7 @@ export class StagedNames {
     await this.#engine().flush();
   }
 
-  /** Once the store has nothing more of it. */
+  /** Removes a name, once the store holds nothing under it. */
   async remove(name: string): Promise<void> {
     await this.#engine().db.deleteFrom('stagedNames').where('name', '=', name).execute();
   }

@@ -3,51 +3,51 @@ import type { Notices } from './notices.ts';
 import type { Upload } from './upload.ts';
 import type { UploadId } from './upload-id.ts';
 
-/** Who waits for an upload to change its state, and what they hear: of this process at once, of others when they tell. */
+/** Listeners for changes of uploads' states. Changes of this process reach them at once, changes of other processes by notices. */
 export class StateChanges {
   readonly #read: (id: UploadId) => Promise<Upload | undefined>;
   readonly #notices: Notices | undefined;
   readonly #changes = new EventEmitter().setMaxListeners(0);
   readonly #any = new Set<() => void>();
 
-  /** @param notices where other processes change rows, too */
+  /** @param notices only where other processes change rows, too */
   constructor(read: (id: UploadId) => Promise<Upload | undefined>, notices: Notices | undefined) {
     this.#read = read;
     this.#notices = notices;
-    notices?.on('state', (id) => this.#lookAgain(id));
-    notices?.on('state', () => this.#tellAny());
+    notices?.on('state', (id) => this.#reread(id));
+    notices?.on('state', () => this.#announceAny());
     notices?.onGap(() => {
-      for (const id of this.#changes.eventNames()) this.#lookAgain(id as UploadId);
+      for (const id of this.#changes.eventNames()) this.#reread(id as UploadId);
     });
   }
 
-  /** Calls back with the row after each change of this upload's state. Returns how to stop. */
+  /** Calls the listener with the row after each change of this upload's state. Returns a function that stops this. */
   on(id: UploadId, listener: (upload: Upload) => void): () => void {
     this.#changes.on(id, listener);
     return () => this.#changes.off(id, listener);
   }
 
-  /** Calls back after a change of any upload's state. Returns how to stop. */
+  /** Calls the listener after a change of any upload's state. Returns a function that stops this. */
   onAny(listener: () => void): () => void {
     this.#any.add(listener);
     return () => this.#any.delete(listener);
   }
 
-  /** After the change is durable. */
-  tell(upload: Upload): void {
+  /** Call once the change is durable. */
+  announce(upload: Upload): void {
     this.#changes.emit(upload.id, upload);
-    this.#tellAny();
-    this.#notices?.tell('state', upload.id);
+    this.#announceAny();
+    this.#notices?.notify('state', upload.id);
   }
 
-  #tellAny(): void {
+  #announceAny(): void {
     for (const listener of this.#any) listener();
   }
 
-  /** Another process has changed it, or may have. */
-  #lookAgain(id: UploadId): void {
+  /** Another process has, or may have, changed this upload: reads the row for the listeners. */
+  #reread(id: UploadId): void {
     if (this.#changes.listenerCount(id) === 0) return;
-    // Whoever waits has a time limit, and looks for himself at its end.
+    // A failed read is ignored: each listener has a time limit and reads the row at its end.
     this.#read(id).then(
       (upload) => {
         if (upload && upload.state !== 'receiving') this.#changes.emit(id, upload);

@@ -1,7 +1,8 @@
-// The metadata of a row, which was judged when it came: what stands beside a sender's own may make it longer than a sender may.
+// The metadata of a row. It was validated at the creation, and is parsed here without a limit of its length: values that the
+// identity's limits add may make it longer than a sender's own metadata may be.
 import type { Upload } from './upload.ts';
 
-/** As the sender gave it, and what its identity put in its place. */
+/** The sender's metadata, with the values that the identity's limits set. */
 export function storedMetadata({ metadata }: Pick<Upload, 'metadata'>): Record<string, string> {
   const pairs = metadata
     .split(',')

@@ -1,18 +1,18 @@
-// The ids of uploads: made here, and read here from text that others send, or that a file or a row is called by.
+// The ids of uploads: made here, and parsed here from requests, file names and rows.
 import { randomBytes } from 'node:crypto';
 import { UPLOAD_ID } from '../../shared/protocol.ts';
 
 declare const brand: unique symbol;
 
-/** 32 hex digits. A path, a key or a statement may have it in it: there is no other text of this type. */
+/** 32 hex digits. Safe in a path, a key or a statement, because no other text has this type. */
 export type UploadId = string & { readonly [brand]: true };
 
 const ID_BYTES = 16;
 
-/** Fetched for many ids at once: the call costs more than the bytes. */
+/** Random bytes for many ids: one call costs more than the bytes. */
 let random = Buffer.alloc(0);
 
-/** 128 bits from a CSPRNG: an id that can't be guessed, and never the client's. */
+/** Makes an id of 128 bits from a CSPRNG, which cannot be guessed. A client never chooses it. */
 export function newUploadId(): UploadId {
   if (random.byteLength === 0) random = randomBytes(ID_BYTES * 256);
   const id = random.toString('hex', 0, ID_BYTES);
@@ -20,7 +20,7 @@ export function newUploadId(): UploadId {
   return id as UploadId;
 }
 
-/** Undefined: the text is no id, or there is none. */
+/** Undefined when the text is missing or not an id. */
 export function parseUploadId(text: string | undefined): UploadId | undefined {
   return text !== undefined && UPLOAD_ID.test(text) ? (text as UploadId) : undefined;
 }

@@ -2,22 +2,22 @@ import type { Selectable, Updateable } from 'kysely';
 import type { UploadState } from '../../shared/upload.ts';
 import type { UploadTable } from './schema.ts';
 
-/** A row as the database has it: any column may be null in any state, as far as the database knows. */
+/** A row as the database types it: any nullable column may be null in any state. */
 export type UploadRow = Readonly<Selectable<UploadTable>>;
 
-/** The columns that are never null in a state. The types of uploads follow from it, and `toUpload` holds each row that is read to it. */
+/** The columns that are never null in a state. The types of uploads derive from this, and `toUpload` checks each row against it. */
 const NEVER_NULL = {
   receiving: [],
   inspecting: ['length', 'target'],
   accepted: ['length', 'name', 'type', 'target'],
-  // A refusal by the first bytes comes before there is a target, and maybe before the length was declared.
+  // When the first bytes are refused, there is no target yet, and maybe no length.
   rejected: ['errorCode'],
   expired: [],
   terminated: [],
   removed: ['length', 'name', 'type', 'target'],
 } as const;
 
-/** Columns that say something in these states alone: of an upload in another state they are not to be asked. */
+/** Columns that have a meaning in these states only. The types of other states leave them out. */
 interface OnlyIn {
   target: 'inspecting' | 'accepted' | 'rejected' | 'removed';
   leaseOwner: 'inspecting';
@@ -39,30 +39,30 @@ type Column<S extends UploadState, C extends keyof UploadRow> = C extends 'state
     ? NonNullable<UploadRow[C]>
     : UploadRow[C];
 
-/** The row of an upload in this state, or in one of these. */
+/** The row of an upload in this state, or in one of several states. */
 export type UploadIn<S extends UploadState> = S extends UploadState
   ? { readonly [C in Exclude<keyof UploadRow, Elsewhere<S>>]: Column<S, C> }
   : never;
 
-/** The row of an upload, in whatever state: its `state` tells what it has. */
+/** The row of an upload in any state. Its `state` tells which columns it has. */
 export type Upload = UploadIn<UploadState>;
 
-/** An upload under inspection, whose lease somebody has. */
+/** An upload under inspection whose lease a process holds. */
 export type LeasedUpload = UploadIn<'inspecting'> & { readonly leaseOwner: string };
 
 export type UploadChanges = Omit<Updateable<UploadTable>, 'id' | 'owner' | 'state' | 'createdAt'>;
 
-/** What a move from one state to another changes: what the new state is never without must come with it, where the old one may lack it. */
+/** The changes of a move to another state. They must include the columns that are never null in the new state and may be in the old one. */
 export type MoveChanges<From extends UploadState, To extends UploadState> = UploadChanges & {
   [C in Exclude<NeverNull<To>, NeverNull<From>>]: NonNullable<UploadRow[C]>;
 };
 
-/** The row of an upload does not have what its state says that it has. Nothing of ours writes such a row. */
+/** A row is null in a column that its state requires. Landfall never writes such a row. */
 export class BrokenRow extends Error {
   override readonly name = 'BrokenRow';
 }
 
-/** Every row that is read comes through here. @throws BrokenRow */
+/** Checks and types a row. Every row that is read passes through here. @throws BrokenRow */
 export function toUpload(row: UploadRow): Upload {
   const columns: (typeof NEVER_NULL)[UploadState] | undefined = NEVER_NULL[row.state];
   if (columns === undefined) throw new BrokenRow(`Upload ${row.id} is in a state that is not known: ${row.state}.`);
@@ -72,7 +72,7 @@ export function toUpload(row: UploadRow): Upload {
   return row as Upload;
 }
 
-/** What the row of a new upload has in it whoever sends what: nothing is stored, inspected or decided yet. */
+/** The first values of a new row: nothing is stored, inspected or decided yet. */
 export const JUST_CREATED = {
   state: 'receiving',
   held: 'byte',

@@ -1,36 +1,41 @@
 import type { UploadId } from '../ledger/upload-id.ts';
-// Who works on an upload's bytes now: the port that requests, the sweeper and the finish use, and that each way of locking fills.
+// The port of the locks on uploads' bytes. Requests, the sweeper and the finish use it; each way of locking implements it.
 
-/** Asks the holder to let go as soon as it can. */
+/** Asks the lock's holder to release it as soon as it can. */
 export type RequestRelease = () => Promise<void> | void;
 
-/** One request's turn. The shape is that of @tus/server, which takes and gives back the lock around its handlers. */
+/** The lock of one request. It has the shape that @tus/server expects: @tus/server acquires and releases it around its handlers. */
 export interface Lock {
-  /** Resolves when the lock is this request's. @throws UploadError ERR_UPLOAD_LOCKED when it does not become free in time */
+  /** Resolves when this request holds the lock. @throws UploadError ERR_UPLOAD_LOCKED when the lock does not become free in time */
   lock(signal: AbortSignal, requestRelease: RequestRelease): Promise<void>;
   unlock(): Promise<void>;
 }
 
 export interface TryLock {
-  /** Runs `work` under the lock when nobody holds it; resolves with false, at once, when somebody does. */
+  /** Runs `work` under the lock if the lock is free. Otherwise resolves to false at once. */
   tryWith(id: UploadId, work: () => Promise<void>): Promise<boolean>;
 }
 
-/** The locks on uploads' bytes, as the resource uses them. */
 export interface UploadLocker extends TryLock {
   newLock(id: UploadId): Lock;
-  /** Bytes came: the holder is alive. */
+  /** Announces that the next lock is on an upload without a row, which no other request of any process can know of. */
+  expectNew(id: UploadId): void;
+  /** Records that the lock's holder received bytes. */
   touch(id: UploadId): void;
   /**
-   * To be called right before each write. Returns the name that the ledger knows the holder by, where it knows one.
-   * @throws UploadError ERR_UPLOAD_LOCKED where the lock is not the caller's any more
+   * Call right before each write. Returns the holder's name in the ledger; undefined where locks are not kept in the ledger.
+   * @throws UploadError ERR_UPLOAD_LOCKED when the caller no longer holds the lock
    */
   requireHeld(id: UploadId): string | undefined;
   /**
-   * For those who only look: waits until the holder has been silent for long enough to be asked, and has let go, so that
-   * what it received is stored and counted. One that goes on receiving is left alone. Resolves with whether there was one.
+   * Call before reading the offset. When the holder receives no bytes for `ALIVE_MS`, it is asked to release the lock, and this
+   * waits for the release: by then, all bytes that the holder received are stored and counted. A holder that keeps receiving
+   * keeps the lock. Resolves to true when there was a holder.
    */
   quiesce(id: UploadId): Promise<boolean>;
-  /** Whether the bytes are being written on another machine, or were by someone who left them unproved: only what is proved is known of them. */
+  /**
+   * Resolves to true when a process on another machine writes the upload's bytes, or released the lock before its last bytes were
+   * known to be durable. This machine can then rely on nothing beyond the proven offset.
+   */
   isWrittenElsewhere(id: UploadId): Promise<boolean>;
 }

@@ -1,5 +1,5 @@
-// How long this process may write what it holds. The ledger knows the process by one row, renewed well before its time is
-// over; everything the process holds ends with it.
+// The lease of this process: the time in which it may write to the uploads whose locks it holds. The ledger has one row for the
+// process, renewed well before it expires. When it expires, every lock and inspection lease of the process ends with it.
 
 import { randomBytes } from 'node:crypto';
 import { uptime } from 'node:os';
@@ -8,105 +8,106 @@ import { UploadError } from '../../shared/errors.ts';
 import type { Holders } from '../ledger/holders.ts';
 import { pause } from '../runtime/pause.ts';
 
-export interface TenureOptions {
+export interface ProcessLeaseOptions {
   holders: Holders;
-  /** Others may take over what a process holds when it was silent for so long. */
+  /** Other processes may take over the locks of a process that did not renew its lease for this long. */
   leaseMs: number;
-  /** Of this machine. */
+  /** Boot id of this machine. */
   boot: string;
   log: Logger;
 }
 
-/** A write begins only while this part of the lease is left: it has so long to return before others may write. */
-const MARGIN = 1 / 5;
+/** A write may start only while this share of the lease is left, so that it ends before another process may write. */
+const WRITE_MARGIN = 1 / 5;
 
-export class Tenure {
+export class ProcessLease {
   readonly isAlone = false;
   readonly boot: string;
-  readonly #options: TenureOptions;
+  readonly #options: ProcessLeaseOptions;
   readonly #closing = new AbortController();
   readonly #listeners: (() => void)[] = [];
   #epoch = 0;
   #name: string | undefined;
-  /** One that was lost, which the ledger may not know yet. */
-  #former: string | undefined;
-  #since = readClocks();
+  /** A lost name whose row may still count as alive in the ledger. */
+  #lostName: string | undefined;
+  #renewedAt = readClocks();
   #lost = new AbortController();
   #expiry: NodeJS.Timeout | undefined;
-  #keeping: Promise<void> = Promise.resolve();
+  #renewals: Promise<void> = Promise.resolve();
 
-  constructor(options: TenureOptions) {
+  constructor(options: ProcessLeaseOptions) {
     this.#options = options;
     this.boot = options.boot;
   }
 
   /** @throws when the ledger can't be reached */
   async start(): Promise<void> {
-    await this.#enter();
-    this.#keeping = this.#keep();
+    await this.#register();
+    this.#renewals = this.#renewUntilClosed();
   }
 
-  /** What it holds, others may take at once. */
+  /** Other processes may take over the locks of this process at once. */
   async close(): Promise<void> {
     this.#closing.abort();
-    await this.#keeping;
+    await this.#renewals;
     const name = this.#name;
-    this.#end();
-    if (name !== undefined) await this.#options.holders.leave(name).catch((error) => this.#warn(error));
+    this.#expire();
+    if (name !== undefined) await this.#options.holders.markDead(name).catch((error) => this.#warn(error));
   }
 
   /**
-   * The name it holds things under: process id, boot, chance and epoch, never used again once it was lost.
-   * @throws UploadError 503 while the ledger has been away for longer than the lease
+   * The name under which this process holds locks and inspection leases: process id, boot, random digits and epoch. A lost name
+   * is never used again.
+   * @throws UploadError 503 when the ledger has not answered for longer than the lease
    */
   get name(): string {
     if (this.#name === undefined) throw new UploadError('ERR_STORAGE_UNAVAILABLE', { retryAfterSeconds: 2 });
     return this.#name;
   }
 
-  /** Aborted when the present name's time is over. */
+  /** Aborted when the lease of the present name is lost. */
   get lost(): AbortSignal {
     return this.#lost.signal;
   }
 
-  /** Calls back each time a name's time is over. */
+  /** Calls back each time the lease is lost. */
   onLost(listener: () => void): void {
     this.#listeners.push(listener);
   }
 
-  /** Whether this is the name it holds things under now. */
+  /** True for the present name of this process. */
   has(name: string): boolean {
     return this.#name === name;
   }
 
-  /** To be asked right before each write under what `name` holds. */
+  /** Call right before each write under a lock that `name` holds: true when enough of the lease is left for the write. */
   isSafe(name: string): boolean {
-    return this.#name === name && this.#remainingMs() > this.#options.leaseMs * MARGIN;
+    return this.#name === name && this.#remainingMs() > this.#options.leaseMs * WRITE_MARGIN;
   }
 
-  async #enter(): Promise<void> {
-    if (this.#former !== undefined) await this.#options.holders.leave(this.#former);
-    this.#former = undefined;
+  async #register(): Promise<void> {
+    if (this.#lostName !== undefined) await this.#options.holders.markDead(this.#lostName);
+    this.#lostName = undefined;
     this.#epoch += 1;
     const name = `${process.pid}-${this.boot.slice(0, 8)}-${randomBytes(8).toString('hex')}-${this.#epoch}`;
-    const since = readClocks();
-    await this.#options.holders.enter(name, this.#options.leaseMs);
+    const askedAt = readClocks();
+    await this.#options.holders.register(name, this.#options.leaseMs);
     this.#lost = new AbortController();
     this.#name = name;
-    this.#extend(since);
+    this.#extend(askedAt);
   }
 
-  async #keep(): Promise<void> {
+  async #renewUntilClosed(): Promise<void> {
     const { holders, leaseMs } = this.#options;
     let waitMs = leaseMs / 3;
     while (await pause(waitMs, this.#closing.signal)) {
-      // From before the request on: others count from when the ledger got it.
-      const since = readClocks();
+      // This process counts the lease from before the request; other processes count it from the ledger's later receipt.
+      const askedAt = readClocks();
       const name = this.#name;
       try {
-        if (name === undefined) await this.#enter();
-        else if (!(await holders.renew(name, leaseMs))) this.#end();
-        else if (this.#name === name) this.#extend(since);
+        if (name === undefined) await this.#register();
+        else if (!(await holders.renew(name, leaseMs))) this.#expire();
+        else if (this.#name === name) this.#extend(askedAt);
         waitMs = this.#name === undefined ? 0 : leaseMs / 3;
       } catch (error) {
         this.#warn(error);
@@ -115,28 +116,29 @@ export class Tenure {
     }
   }
 
-  #extend(since: Clocks): void {
-    this.#since = since;
+  #extend(renewedAt: Clocks): void {
+    this.#renewedAt = renewedAt;
     clearTimeout(this.#expiry);
-    // Woken from a long stop it fires at once, but `isSafe` may be asked before that.
-    this.#expiry = setTimeout(() => this.#end(), Math.max(this.#remainingMs(), 0));
+    // After a long suspension the timer fires at once, but a caller may ask `isSafe` before it fires.
+    this.#expiry = setTimeout(() => this.#expire(), Math.max(this.#remainingMs(), 0));
     this.#expiry.unref();
   }
 
-  #end(): void {
+  #expire(): void {
     if (this.#name === undefined) return;
     clearTimeout(this.#expiry);
-    this.#former = this.#name;
+    this.#lostName = this.#name;
     this.#name = undefined;
     this.#lost.abort(new UploadError('ERR_UPLOAD_LOCKED', { retryAfterSeconds: 1 }));
     for (const listener of this.#listeners) listener();
-    if (!this.#closing.signal.aborted) this.#options.log.warn('the lease on the ledger ran out: others take over what this process held');
+    if (this.#closing.signal.aborted) return;
+    this.#options.log.warn('the lease of this process ran out: other processes take over its uploads and inspections');
   }
 
-  /** By whichever clock has gone further: one stands still while the machine sleeps, the other counts in coarser steps. */
+  /** Counts by the clock that advanced further: the steady clock stops while the machine sleeps, the boot clock has coarser steps. */
   #remainingMs(): number {
     const now = readClocks();
-    return this.#options.leaseMs - Math.max(now.steadyMs - this.#since.steadyMs, now.bootMs - this.#since.bootMs);
+    return this.#options.leaseMs - Math.max(now.steadyMs - this.#renewedAt.steadyMs, now.bootMs - this.#renewedAt.bootMs);
   }
 
   #warn(error: unknown): void {
@@ -146,7 +148,7 @@ export class Tenure {
 
 interface Clocks {
   steadyMs: number;
-  /** Since the machine was started, sleep included. The wall's clock is none to go by: it may be set. */
+  /** Time since the machine was started, sleep included. The wall clock is of no use here: it may be set. */
   bootMs: number;
 }
 

@@ -1,9 +1,9 @@
-// One request at a time works on an upload's bytes. First come, first served; nobody spins.
+// The locks on uploads' bytes within one process: one request at a time, in the order of their arrival, without polling.
 import { UploadError } from '../../shared/errors.ts';
 import type { UploadId } from '../ledger/upload-id.ts';
 import type { Lock, RequestRelease, UploadLocker } from './locker.ts';
 
-/** A holder that received a byte within this time is alive and keeps its lock; one that did not is asked to let go. */
+/** A holder that received a byte within this time keeps its lock. A holder that did not is asked to release it. */
 export const ALIVE_MS = 1000;
 
 interface Holder {
@@ -20,13 +20,13 @@ interface Queue {
   holder: Holder;
   waiters: Waiter[];
   eviction: NodeJS.Timeout | undefined;
-  /** Until when somebody in another process waits. */
+  /** Until this time, a request in another process waits for the lock. */
   wantedUntilMs: number;
 }
 
 /**
- * A lock is released by its holder alone, after its last write returned; asking a silent holder to let go (its client's
- * connection died) is all that a waiter can do.
+ * Only the holder releases a lock, after its last write returned. A waiter can only ask a silent holder (whose client's connection
+ * is probably dead) to release it.
  */
 export class QueueingLocker implements UploadLocker {
   readonly #queues = new Map<string, Queue>();
@@ -44,7 +44,10 @@ export class QueueingLocker implements UploadLocker {
     };
   }
 
-  /** @throws UploadError ERR_UPLOAD_LOCKED (423) when the holder keeps it for longer than the time limit */
+  /** No lock is kept in the ledger. */
+  expectNew(): void {}
+
+  /** @throws UploadError ERR_UPLOAD_LOCKED (423) when the holder keeps the lock beyond the time limit */
   async acquire(id: UploadId, token: symbol, requestRelease: RequestRelease, timeoutMs: number, signal?: AbortSignal): Promise<void> {
     const holder: Holder = { token, lastActivityMs: performance.now(), requestRelease };
     const queue = this.#queues.get(id);
@@ -77,7 +80,7 @@ export class QueueingLocker implements UploadLocker {
     });
   }
 
-  /** Without the token of the holder this does nothing. */
+  /** Does nothing when the token is not the holder's. */
   release(id: UploadId, token: symbol): void {
     const queue = this.#queues.get(id);
     if (queue?.holder.token !== token) return;
@@ -109,14 +112,14 @@ export class QueueingLocker implements UploadLocker {
     if (queue) queue.holder.lastActivityMs = performance.now();
   }
 
-  /** Nobody takes a lock away within one process. */
+  /** Within one process, no lock is ever lost. */
   requireHeld(): undefined {}
 
   async isWrittenElsewhere(): Promise<boolean> {
     return false;
   }
 
-  /** Somebody in another process waits, and will for this long. */
+  /** Records that a request in another process waits for the lock, for this long. */
   want(id: UploadId, ms: number): void {
     const queue = this.#queues.get(id);
     if (queue === undefined) return;
@@ -135,7 +138,7 @@ export class QueueingLocker implements UploadLocker {
     return true;
   }
 
-  /** Asks the holder to let go as soon as it has been silent for long enough. */
+  /** Asks the holder to release the lock once the holder has received no byte for `ALIVE_MS`. */
   #watch(queue: Queue): void {
     if (queue.eviction !== undefined || !isWanted(queue)) return;
     const { holder } = queue;

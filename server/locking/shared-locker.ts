@@ -1,4 +1,5 @@
-// The locks on uploads where several processes serve them: first among the requests of this process, then in the ledger.
+// The locks on uploads' bytes where several processes serve one ledger. A request first acquires the lock among the requests of its
+// own process, then the lock in the ledger.
 
 import { UploadError } from '../../shared/errors.ts';
 import type { Locks } from '../ledger/locks.ts';
@@ -6,35 +7,43 @@ import type { Notices } from '../ledger/notices.ts';
 import type { UploadId } from '../ledger/upload-id.ts';
 import { pause } from '../runtime/pause.ts';
 import type { Lock, RequestRelease, UploadLocker } from './locker.ts';
-import type { Tenure } from './process-lease.ts';
+import type { ProcessLease } from './process-lease.ts';
 import { ALIVE_MS, QueueingLocker } from './queueing-locker.ts';
 
-/** A notice may get lost, and a holder die: whoever waits looks again after these, and then after the last of them each time. */
-const LOOK_AGAIN_MS = [30, 100, 300, 1000];
-/** Who waits for a lock says so again within this time. */
+/**
+ * A notice may get lost, and a holder may die. So a waiter asks the ledger again after each of these, then after the last one each
+ * time.
+ */
+const RETRY_MS = [30, 100, 300, 1000];
+/** A waiter repeats its notice within this time. */
 const WANTED_MS = 3000;
 
-/** What was sent to the ledger, and not answered, has come there after so long, or never will: a statement has 10 s. */
-const UNHEARD_MS = 15_000;
-const LOOK_AGAIN_UNHEARD_MS = 1000;
+/** After this time, the ledger has received an unanswered statement or never will: a statement has a limit of 10 s. */
+const UNANSWERED_MS = 15_000;
+const RETRY_UNANSWERED_MS = 1000;
 
 export interface SharedLockerOptions {
   locks: Locks;
-  tenure: Tenure;
+  processLease: ProcessLease;
   notices: Notices;
   timeoutMs: number;
-  /** Settles when an inspection that is about to begin has begun; undefined when there is none. The lock is kept until then. */
-  beginning(id: UploadId): Promise<unknown> | undefined;
-  /** The upload was written in another boot by someone who left it unproved: only what is proved may stay. Under the lock. */
+  /** Settles when an inspection that is being started has started; undefined when none is. The lock is kept until then. */
+  startingInspection(id: UploadId): Promise<unknown> | undefined;
+  /**
+   * Removes the upload's bytes beyond the proven offset. Called under the lock when a process wrote the upload in another boot and
+   * left bytes that are not proven durable.
+   */
   returnToProven(id: UploadId): Promise<void>;
-  /** Bytes that are stored and that a power cut of this machine may take, where that was promised not to happen. Under the lock. */
+  /** The upload's stored bytes, for durability settings under which a power cut of this machine must take none. Called under the lock. */
   stored(id: UploadId): Promise<number>;
 }
 
-/** A row of this process in the ledger, held as long as one user is left. */
+/** A lock of this process in the ledger, held as long as one user is left. */
 interface Row {
   readonly id: UploadId;
   readonly holder: string;
+  /** True for an upload without a row, which no other process knows: its lock is not in the ledger. */
+  readonly isNew?: boolean;
   users: number;
   ending?: Promise<void>;
 }
@@ -43,15 +52,17 @@ export class SharedLocker implements UploadLocker {
   readonly #options: SharedLockerOptions;
   readonly #local: QueueingLocker;
   readonly #rows = new Map<string, Row>();
-  /** Those whose requests hold a lock now, and how to have them let go. */
+  /** The locks that requests hold now, each with the call that asks its request to release it. */
   readonly #holding = new Map<Row, RequestRelease>();
   readonly #wantedUntilMs = new Map<string, number>();
+  /** Uploads without a row whose lock the creating request takes next. */
+  readonly #new = new Set<string>();
 
   constructor(options: SharedLockerOptions) {
     this.#options = options;
     this.#local = new QueueingLocker(options.timeoutMs);
     options.notices.on('want', (id) => this.#onWanted(id));
-    options.tenure.onLost(() => this.#onLost());
+    options.processLease.onLost(() => this.#onLost());
   }
 
   newLock(id: UploadId): Lock {
@@ -60,10 +71,11 @@ export class SharedLocker implements UploadLocker {
     let row: Row | undefined;
     return {
       lock: async (signal, requestRelease) => {
+        const isNew = this.#new.delete(id);
         const deadlineMs = performance.now() + timeoutMs;
         await this.#local.acquire(id, token, requestRelease, timeoutMs, signal);
         try {
-          row = await this.#enter(id, deadlineMs, signal);
+          row = isNew ? this.#enterNew(id) : await this.#enter(id, deadlineMs, signal);
           this.#holding.set(row, requestRelease);
         } catch (error) {
           this.#local.release(id, token);
@@ -72,15 +84,19 @@ export class SharedLocker implements UploadLocker {
       },
       unlock: async () => {
         if (row === undefined) return;
-        const isKept = this.#options.beginning(id) !== undefined;
+        const isKept = this.#options.startingInspection(id) !== undefined;
         const left = this.#leave(row);
         this.#holding.delete(row);
         row = undefined;
         this.#local.release(id, token);
-        // The sender's next request may come to another process. Not for ever: the ledger may be away.
+        // The sender's next request may reach another process, so the ledger should know first. The wait is short: it may not answer.
         if (!isKept) await Promise.race([left, pause(500)]);
       },
     };
+  }
+
+  expectNew(id: UploadId): void {
+    this.#new.add(id);
   }
 
   async tryWith(id: UploadId, work: () => Promise<void>): Promise<boolean> {
@@ -104,7 +120,7 @@ export class SharedLocker implements UploadLocker {
 
   requireHeld(id: UploadId): string {
     const row = this.#rows.get(id);
-    if (row === undefined || !this.#options.tenure.isSafe(row.holder)) throw locked();
+    if (row === undefined || !this.#options.processLease.isSafe(row.holder)) throw locked();
     return row.holder;
   }
 
@@ -118,7 +134,13 @@ export class SharedLocker implements UploadLocker {
   async isWrittenElsewhere(id: UploadId): Promise<boolean> {
     if (this.#rows.has(id)) return false;
     const boot = await this.#options.locks.boot(id);
-    return boot !== undefined && boot !== this.#options.tenure.boot;
+    return boot !== undefined && boot !== this.#options.processLease.boot;
+  }
+
+  #enterNew(id: UploadId): Row {
+    const row: Row = { id, holder: this.#options.processLease.name, isNew: true, users: 1 };
+    this.#rows.set(id, row);
+    return row;
   }
 
   async #enter(id: UploadId, deadlineMs: number, signal: AbortSignal): Promise<Row> {
@@ -127,33 +149,33 @@ export class SharedLocker implements UploadLocker {
       if (row !== undefined) return row;
       const leftMs = deadlineMs - performance.now();
       if (leftMs <= 0 || signal.aborted) throw locked();
-      await this.#untilFree(id, Math.min(LOOK_AGAIN_MS[look] ?? 1000, leftMs), signal);
+      await this.#untilFree(id, Math.min(RETRY_MS[look] ?? 1000, leftMs), signal);
     }
   }
 
-  /** To be called with the lock among this process's own requests. */
+  /** Call while holding the local lock. */
   async #tryEnter(id: UploadId): Promise<Row | undefined> {
-    const { locks, tenure, returnToProven } = this.#options;
-    const holder = tenure.name;
+    const { locks, processLease, returnToProven } = this.#options;
+    const holder = processLease.name;
     const kept = this.#rows.get(id);
     if (kept !== undefined && kept.ending === undefined && kept.holder === holder) {
       kept.users += 1;
       return kept;
     }
-    // Its release is on its way, and would take the new lock for the old one.
+    // The old lock's release is on its way to the ledger, and would release the new lock.
     if (kept?.holder === holder) await Promise.race([kept.ending, pause(500)]);
     if (this.#rows.get(id)?.holder === holder) return undefined;
-    const taken = await locks.take(id, holder, tenure.boot).catch((error: unknown) => {
-      void this.#giveBack(id, holder);
+    const lock = await locks.take(id, holder, processLease.boot).catch((error: unknown) => {
+      void this.#releaseUnanswered(id, holder);
       throw error;
     });
-    if (taken === undefined) return undefined;
+    if (lock === undefined) return undefined;
     const row: Row = { id, holder, users: 1 };
     this.#rows.set(id, row);
-    if (taken.boot === tenure.boot) return row;
+    if (lock.boot === processLease.boot) return row;
     try {
       await returnToProven(id);
-      await locks.settle(id, holder, tenure.boot);
+      await locks.settle(id, holder, processLease.boot);
       return row;
     } catch (error) {
       void this.#leave(row);
@@ -162,35 +184,39 @@ export class SharedLocker implements UploadLocker {
   }
 
   /**
-   * A lock that was taken without our hearing of it would be free to nobody for as long as this process lives. It may still be
-   * on its way into the ledger, too.
+   * Releases a lock that the ledger may have given to this process in an answer that was lost. Unreleased, it would block every
+   * process as long as this process lives. The statement may also reach the ledger late, so this releases the lock repeatedly.
    */
-  async #giveBack(id: UploadId, holder: string): Promise<void> {
-    const { tenure } = this.#options;
+  async #releaseUnanswered(id: UploadId, holder: string): Promise<void> {
+    const { processLease } = this.#options;
     const sinceMs = performance.now();
-    for (let isOver = false; !isOver && tenure.has(holder); await pause(LOOK_AGAIN_UNHEARD_MS)) {
-      // Nobody here takes it meanwhile.
+    for (let isOver = false; !isOver && processLease.has(holder); await pause(RETRY_UNANSWERED_MS)) {
+      // Under the local lock, so that no request of this process acquires the lock meanwhile.
       await this.#local
         .tryWith(id, async () => {
           if (!this.#rows.has(id)) await this.#free(id, holder);
-          isOver = performance.now() - sinceMs > UNHEARD_MS;
+          isOver = performance.now() - sinceMs > UNANSWERED_MS;
         })
         .catch(() => undefined);
     }
   }
 
-  /** Resolves when the ledger knows that the lock is free, where this was its last user. */
+  /** Ends one use of the lock. After the last one, resolves when the ledger has released the lock. */
   async #leave(row: Row): Promise<void> {
-    const { beginning } = this.#options;
-    // Nobody may append to what is being made durable.
-    await beginning(row.id)?.catch(() => undefined);
+    const { startingInspection } = this.#options;
+    // No process may append while the upload is made durable for its inspection.
+    await startingInspection(row.id)?.catch(() => undefined);
     row.users -= 1;
     if (row.users > 0 || this.#rows.get(row.id) !== row) return;
+    if (row.isNew) {
+      this.#rows.delete(row.id);
+      return;
+    }
     row.ending = this.#release(row);
     await row.ending;
   }
 
-  /** Until it is done: a lock of a process that lives is not free by itself. Or until it is not ours any more. */
+  /** Retries until the ledger has released the lock or this process has lost it: the lock of a living process never expires. */
   async #release(row: Row): Promise<void> {
     const { notices } = this.#options;
     for (;;) {
@@ -203,11 +229,14 @@ export class SharedLocker implements UploadLocker {
       }
     }
     if (this.#rows.get(row.id) === row) this.#rows.delete(row.id);
-    if ((this.#wantedUntilMs.get(row.id) ?? 0) > performance.now()) notices.tell('free', row.id);
+    if ((this.#wantedUntilMs.get(row.id) ?? 0) > performance.now()) notices.notify('free', row.id);
     this.#wantedUntilMs.delete(row.id);
   }
 
-  /** However the work under it ended: a fault, or an end that was not heard of, may have left more stored than is proved. */
+  /**
+   * Tells the ledger how many bytes are stored: a fault, or an unanswered statement, may leave more stored than the ledger's proven
+   * offset.
+   */
   async #free(id: UploadId, holder: string): Promise<void> {
     const { locks, stored } = this.#options;
     await locks.release(id, holder, await stored(id).catch(() => Number.MAX_SAFE_INTEGER));
@@ -224,7 +253,7 @@ export class SharedLocker implements UploadLocker {
     for (const requestRelease of this.#holding.values()) void requestRelease();
   }
 
-  /** Until the holder says that it let go, or the time is over, or nobody waits any more. */
+  /** Resolves when the holder announces the lock's release, after the time, or when the signal aborts. */
   #untilFree(id: UploadId, ms: number, signal: AbortSignal | undefined): Promise<void> {
     const { notices } = this.#options;
     return new Promise((resolve) => {
@@ -239,7 +268,7 @@ export class SharedLocker implements UploadLocker {
         if (freed === id) done();
       });
       signal?.addEventListener('abort', done);
-      notices.tell('want', id);
+      notices.notify('want', id);
     });
   }
 }

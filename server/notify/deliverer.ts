@@ -1,5 +1,5 @@
-// Delivers events to one consumer: at least once, those of one upload in order the first time, and whom it can't reach with one
-// event it goes on to reach with others. One process at a time does, by lease; when that dies, another goes on.
+// Delivers events to one consumer, at least once. Events of one upload are first delivered in order; an event that cannot be
+// delivered does not delay those of other uploads. One process at a time delivers, by a lease; when it dies, another takes over.
 import type { Logger } from 'pino';
 import type { LeaseHolder } from '../finish/lease.ts';
 import type { Deliveries, DueDelivery } from '../ledger/deliveries.ts';
@@ -7,24 +7,24 @@ import type { EventLog } from '../ledger/event-log.ts';
 import { pause } from '../runtime/pause.ts';
 
 export const AT_ONCE: number = 16;
-/** So long an event is tried, by the ledger's time, from its first failure on. */
+/** For how long an event is retried after its first failure, by the ledger's clock. */
 export const GIVE_UP_AFTER_MS: number = 3 * 86_400_000;
 const BACKOFF_BASE_MS = 2000;
 const BACKOFF_CAP_MS = 3_600_000;
-/** What no hint told of is found so soon. */
+/** How often the ledger is read for events that no notice announced. */
 const POLL_MS = 1000;
-/** Running deliveries may take so long to end when the server does; then they are cut, and made again by the next one. */
+/** How long running deliveries may take when the server closes. Then they are aborted, and the next process repeats them. */
 const CLOSE_MS = 3000;
-/** After so many failures in a row the receiver is away, rather than one event not to its liking. */
+/** After this many failures in a row the receiver counts as down, and no longer as refusing one event. */
 const AWAY_AFTER = 3;
 const LONGEST_ERROR = 500;
 
-/** The receiver wants no more events. */
+/** The receiver answered that it wants no more events. */
 export class ReceiverGone extends Error {
   override readonly name = 'ReceiverGone';
 }
 
-/** The receiver says when to come again. */
+/** The receiver answered when to try again. */
 export class TryLater extends Error {
   override readonly name = 'TryLater';
   readonly afterMs: number;
@@ -36,18 +36,18 @@ export class TryLater extends Error {
 }
 
 export interface DelivererOptions {
-  /** Its name, for the log. */
+  /** The consumer's name, for the log. */
   consumer: string;
   deliveries: Deliveries;
   events: Pick<EventLog, 'last'>;
   holder: LeaseHolder;
-  /** The ledger's time. */
+  /** The ledger's clock. */
   now(): number;
-  /** Calls back when there is more to deliver. Returns how to stop. */
-  onGiven(listener: () => void): () => void;
-  /** An attempt is over after so long. */
+  /** Calls the listener when there are new events. Returns a function that removes the listener. */
+  onNewEvents(listener: () => void): () => void;
+  /** Time limit of one attempt. */
   limitMs: number;
-  /** @throws when it was not delivered: ReceiverGone, TryLater, or whatever it was */
+  /** @throws when the event was not delivered: ReceiverGone, TryLater, or any other error */
   send(event: DueDelivery, signal: AbortSignal): Promise<void>;
   log: Logger;
 }
@@ -55,7 +55,7 @@ export interface DelivererOptions {
 export class Deliverer {
   readonly #options: DelivererOptions;
   readonly #closing = new AbortController();
-  /** Aborted when running deliveries have to end. */
+  /** Aborted when running deliveries must end. */
   readonly #cutting = new AbortController();
   readonly #running = new Map<number, Promise<void>>();
   #work: Promise<void> = Promise.resolve();
@@ -63,7 +63,7 @@ export class Deliverer {
   #failuresInRow = 0;
   #isWell = true;
   #isStopped = false;
-  /** Answers of 410 so far whose meaning was written down, and those that are being. */
+  /** How many answers of 410 have been recorded, and how many are being recorded. */
   #stops = 0;
   #stopping = 0;
 
@@ -71,12 +71,12 @@ export class Deliverer {
     this.#options = options;
   }
 
-  /** The receiver said that it wants no more, and no operator enabled it since. */
+  /** The receiver answered 410, and no operator has enabled it since. */
   get isStopped(): boolean {
     return this.#isStopped;
   }
 
-  /** Known for the first time, it is told what happens from now on. @throws when the ledger can't be reached */
+  /** A consumer that is new to the ledger gets events from now on. @throws when the ledger does not answer */
   async start(): Promise<void> {
     const { deliveries, events } = this.#options;
     await deliveries.register(await events.last());
@@ -92,12 +92,14 @@ export class Deliverer {
     clearTimeout(cut);
     this.#cutting.abort();
     const { deliveries, holder, log } = this.#options;
-    await (async () => deliveries.leave(holder.name))().catch((error) => log.debug({ err: error }, 'a lease was left to run out'));
+    await (async () => deliveries.leave(holder.name))().catch((error) =>
+      log.debug({ err: error }, 'releasing a lease failed; it will run out'),
+    );
   }
 
   async #run(): Promise<void> {
     const { log, consumer } = this.#options;
-    const stop = this.#options.onGiven(() => this.#wake());
+    const stop = this.#options.onNewEvents(() => this.#wake());
     while (!this.#closing.signal.aborted) {
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#wake = resolve;
@@ -105,7 +107,7 @@ export class Deliverer {
         if (await this.#turn()) continue;
         this.#isWell = true;
       } catch (error) {
-        if (this.#isWell) log.warn({ err: error, consumer }, 'events can not be delivered yet: the ledger does not answer');
+        if (this.#isWell) log.warn({ err: error, consumer }, 'events cannot be delivered yet: the ledger does not answer');
         this.#isWell = false;
       }
       await Promise.race([promise, pause(POLL_MS, this.#closing.signal)]);
@@ -113,14 +115,14 @@ export class Deliverer {
     stop();
   }
 
-  /** Whether there is more to do at once. */
+  /** Resolves to true when there is more to do at once. */
   async #turn(): Promise<boolean> {
     const { deliveries, events, holder, now } = this.#options;
     const stops = this.#stops;
     const consumer = await deliveries.consumer();
     if (consumer === undefined) return false;
     this.#isStopped = consumer.isStopped;
-    // While the ledger is away for longer than the lease, this throws.
+    // This throws while the ledger has not answered for longer than the lease.
     const { name } = holder;
     if (consumer.leaseOwner !== name) {
       if (!(await deliveries.take(name, holder.isAlone))) return false;
@@ -131,7 +133,7 @@ export class Deliverer {
     const free = AT_ONCE - this.#running.size;
     if (free <= 0) return false;
     const due = await deliveries.due(now(), AT_ONCE + this.#running.size);
-    // It was read before, maybe, that the receiver wants more.
+    // The consumer may have been read before a 410 was recorded.
     if (this.#stopping > 0 || this.#stops !== stops) return false;
     const next = due.filter(({ position }) => !this.#running.has(position)).slice(0, free);
     for (const delivery of next) {
@@ -155,10 +157,10 @@ export class Deliverer {
       await Promise.race([send(delivery, signal), aborted(signal)]);
       await this.#write(() => deliveries.delivered(position, uploadId, this.#options.now()));
       log.debug({ event: id, type, upload: uploadId, consumer }, 'delivered');
-      if (this.#failuresInRow >= AWAY_AFTER) await this.#write(() => deliveries.hasten(this.#options.now()));
+      if (this.#failuresInRow >= AWAY_AFTER) await this.#write(() => deliveries.retryNow(this.#options.now()));
       this.#failuresInRow = 0;
     } catch (error) {
-      // It was cut by our own end, which says nothing of the receiver.
+      // Aborted because this server closes, which says nothing about the receiver.
       if (this.#cutting.signal.aborted) return;
       if (error instanceof ReceiverGone) await this.#stop();
       else await this.#fail(delivery, error);
@@ -175,18 +177,22 @@ export class Deliverer {
     const isOver = now() - failedAt >= GIVE_UP_AFTER_MS;
     const dueAt = isOver ? null : now() + retryAfterMs(attempts, error);
     const line = { err: error, event: id, type, upload: uploadId, attempts: attempts + 1, consumer };
-    if (isOver) log.error(line, 'an event was not delivered in three days, and is given up (landfall-server events redeliver)');
-    else if (attempts === 0) log.warn(line, 'an event was not delivered, and will be again');
-    else log.debug(line, 'an event was not delivered, and will be again');
+    if (isOver)
+      log.error(
+        line,
+        'an event was not delivered within three days and is not retried any more (send it again with landfall-server events redeliver)',
+      );
+    else if (attempts === 0) log.warn(line, 'an event was not delivered and will be retried');
+    else log.debug(line, 'an event was not delivered and will be retried');
     const words = (error instanceof Error ? error.message : String(error)).slice(0, LONGEST_ERROR);
     await this.#write(() => deliveries.failed({ position, uploadId, failedAt, dueAt, error: words }, now()));
   }
 
   async #stop(): Promise<void> {
     const { deliveries, log, consumer } = this.#options;
-    // Several answers may say so.
+    // Several answers may be 410.
     if (!this.#isStopped)
-      log.error({ consumer }, 'the receiver wants no more events (410): they are kept, until `landfall-server events enable`');
+      log.error({ consumer }, 'the receiver wants no more events (410): they are kept until `landfall-server events enable`');
     this.#isStopped = true;
     this.#stopping += 1;
     await this.#write(() => deliveries.stop());
@@ -194,27 +200,27 @@ export class Deliverer {
     this.#stops += 1;
   }
 
-  /** An outcome is written down however long the ledger is away: without it the event would be delivered again at once. */
+  /** Records an outcome, however long the ledger does not answer: without the record the event would be delivered again at once. */
   async #write(write: () => Promise<void>): Promise<void> {
     while (!this.#cutting.signal.aborted) {
       try {
         return await write();
       } catch (error) {
-        this.#options.log.debug({ err: error }, 'an outcome was not written down, and will be');
+        this.#options.log.debug({ err: error }, 'recording an outcome failed and is retried');
         await pause(POLL_MS, this.#cutting.signal);
       }
     }
   }
 }
 
-/** Spread, so that what failed together does not come back together. */
+/** Randomly spread, so that deliveries that failed together are not retried together. */
 function retryAfterMs(attempts: number, error: unknown): number {
   const ceilingMs = Math.min(BACKOFF_CAP_MS, BACKOFF_BASE_MS * 2 ** Math.min(attempts, 20));
   const backoffMs = Math.round(ceilingMs / 2 + (Math.random() * ceilingMs) / 2);
   return error instanceof TryLater ? Math.max(backoffMs, Math.min(error.afterMs, BACKOFF_CAP_MS)) : backoffMs;
 }
 
-/** Rejects with the reason. */
+/** Rejects with the signal's reason when it is aborted. */
 function aborted(signal: AbortSignal): Promise<never> {
   const { promise, reject } = Promise.withResolvers<never>();
   if (signal.aborted) reject(signal.reason);

@@ -1,11 +1,11 @@
-// What is told of an event: made once from the row as the change left it, and the same in every delivery from then on.
+// The body of an event: made once, from the row as the change left it, and the same in every delivery.
 import type { ApplicationRecord, UploadState } from '../../shared/upload.ts';
 import type { NewEvent } from '../ledger/event-log.ts';
 import type { EventType } from '../ledger/event-tables.ts';
 import { toUpload, type Upload, type UploadRow } from '../ledger/upload.ts';
 
 /**
- * What is told of an event: the form of Standard Webhooks, with `id` and `sequence` beside.
+ * The body of an event: the form of Standard Webhooks, with `id` and `sequence` added.
  *
  * @example
  * ```ts
@@ -27,13 +27,13 @@ export interface EventBody {
   type: EventType;
   /** When it happened: ISO 8601, UTC. */
   timestamp: string;
-  /** The place among the events of this upload: what has a higher one came later, in whatever order they are delivered. */
+  /** The order of the events of this upload: a higher number happened later, in whatever order the events are delivered. */
   sequence: number;
   /** The upload as it was then. */
   data: ApplicationRecord;
 }
 
-/** Every upload is created first, ends once, and only then its file can be removed. */
+/** An upload is created, then ends once, and only then can its file be removed. */
 const SEQUENCE: Readonly<Record<EventType, number>> = {
   'upload.created': 1,
   'upload.accepted': 2,
@@ -43,7 +43,7 @@ const SEQUENCE: Readonly<Record<EventType, number>> = {
   'upload.removed': 3,
 };
 
-/** As JSON. @throws BrokenRow */
+/** The body as JSON. @throws BrokenRow */
 export function eventBody({ id, type, at, upload }: NewEvent, describe: (upload: Upload) => ApplicationRecord): string {
   const row = { ...(JSON.parse(upload) as UploadRow), ...asOf(type) };
   const timestamp = new Date(at).toISOString();
@@ -52,15 +52,15 @@ export function eventBody({ id, type, at, upload }: NewEvent, describe: (upload:
 }
 
 /**
- * A row that is inserted further on than a creation, under inspection or at its end, makes the event of a creation all the same; one
- * that is taken back never had the state of its end.
+ * The state that the event reports, which the row may not have. A row that is inserted under inspection or at its end also makes the
+ * event of its creation; a row that is deleted never had the state of its end.
  */
 function asOf(type: EventType): Partial<UploadRow> {
   if (type === 'upload.created') return { state: 'receiving', attempt: 0 };
   return { state: type.slice('upload.'.length) as UploadState };
 }
 
-/** Of a row that lacks what its state is never without: its event says which upload it is of, at least. */
+/** The body for a row that lacks a column that its state requires: the event names at least its upload. */
 export function bareEventBody({ id, type, at, upload }: NewEvent): string {
   const { id: uploadId } = JSON.parse(upload) as UploadRow;
   return JSON.stringify({ id, type, timestamp: new Date(at).toISOString(), sequence: SEQUENCE[type], data: { id: uploadId } });

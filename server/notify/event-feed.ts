@@ -1,4 +1,4 @@
-// Events to read, from any position that is kept: for whoever keeps account of how far he came himself.
+// Reads events from any position that is kept, for readers that track their own position.
 import type { Logger } from 'pino';
 import { UploadError } from '../../shared/errors.ts';
 import type { EventLog } from '../ledger/event-log.ts';
@@ -6,7 +6,7 @@ import { pause } from '../runtime/pause.ts';
 import { toUploadEvent, type UploadEvent } from './event-handler.ts';
 
 const PAGE = 100;
-/** What no hint told of, or a ledger that was away, is looked for so soon. */
+/** How often the ledger is read for events that no notice announced, and again when it did not answer. */
 const POLL_MS = 1000;
 
 /**
@@ -23,27 +23,27 @@ const POLL_MS = 1000;
  * ```
  */
 export interface FeedOptions {
-  /** The position of the last event that the reader has; 0 for all that are kept. @default 0 */
+  /** The position of the last event that the reader has; 0 for all kept events. @default 0 */
   after?: number;
-  /** Ends the iteration when it is aborted. @default none: until the server is closed */
+  /** Ends the iteration when it is aborted. @default none: until the server closes */
   signal?: AbortSignal;
 }
 
 export interface EventFeedOptions {
   events: EventLog;
-  onGiven(listener: () => void): () => void;
-  /** Aborted when the server ends: so does every iteration. */
+  onNewEvents(listener: () => void): () => void;
+  /** Aborted when the server closes, which ends every iteration. */
   closing: AbortSignal;
   log: Logger;
 }
 
 /**
- * Every event after a position, in order, and then each that comes, until the signal is aborted or the server ends. A ledger that
- * does not answer is waited for.
+ * Yields every event after a position, in order, then each new event, until the signal is aborted or the server closes. While the
+ * ledger does not answer, the iteration waits.
  * @throws UploadError ERR_EVENTS_FORGOTTEN, ERR_BAD_REQUEST
  */
 export async function* readEvents(
-  { events, onGiven, closing, log }: EventFeedOptions,
+  { events, onNewEvents, closing, log }: EventFeedOptions,
   { after = 0, signal }: FeedOptions = {},
 ): AsyncGenerator<UploadEvent, void, undefined> {
   const ended = signal === undefined ? closing : AbortSignal.any([signal, closing]);
@@ -51,9 +51,9 @@ export async function* readEvents(
   let isKnown = false;
   while (!ended.aborted) {
     const { promise: given, resolve } = Promise.withResolvers<void>();
-    const stop = onGiven(resolve);
+    const stop = onNewEvents(resolve);
     try {
-      // A slow reader may be overtaken by what is forgotten, so its position is looked at with each page.
+      // The events that a slow reader still needs may be deleted meanwhile, so each page checks the position.
       const page = await events.read(cursor, PAGE);
       await events.requireKnown(cursor);
       isKnown = true;
@@ -65,7 +65,7 @@ export async function* readEvents(
       if (page.length === 0) await Promise.race([given, pause(POLL_MS, ended)]);
     } catch (error) {
       if (error instanceof UploadError && (!isKnown || error.code === 'ERR_EVENTS_FORGOTTEN')) throw error;
-      log.warn({ err: error }, 'events can not be read now: the ledger does not answer');
+      log.warn({ err: error }, 'events cannot be read now: the ledger does not answer');
       await pause(POLL_MS, ended);
     } finally {
       stop();

@@ -1,9 +1,9 @@
-// An application that runs in this process is told of events by a function of its own.
+// Calls the embedding application's function with events.
 import type { DueDelivery } from '../ledger/deliveries.ts';
 import type { EventBody } from './event-body.ts';
 
 /**
- * An event and where it stands among all.
+ * An event and its position among all events.
  *
  * @example
  * ```ts
@@ -13,15 +13,15 @@ import type { EventBody } from './event-body.ts';
  * ```
  */
 export interface UploadEvent extends EventBody {
-  /** Later events have a higher one; `events({ after })` goes on after it. */
+  /** Later events have a higher position; `events({ after })` continues after it. */
   position: number;
 }
 
 /**
- * Told of each event until it resolves once: after a fault, a crash and an hour without an end the event is told again, under the same
- * `id`. Sixteen at once at most, those of one upload in order, and in one process at a time.
+ * Called with each event until it resolves once: after an error, a crash, or an hour without an end, it is called again with the same
+ * `id`. At most sixteen calls run at once, those of one upload in order, and in one process at a time.
  *
- * @param context its `signal` is aborted when nobody waits for the function any more: the process ends, or the hour is over
+ * @param context its `signal` is aborted when the result no longer counts: the process ends, or the hour is over
  *
  * @example
  * ```ts
@@ -38,7 +38,7 @@ export interface UploadEvent extends EventBody {
  */
 export type OnEvent = (event: UploadEvent, context: { signal: AbortSignal }) => Promise<void> | void;
 
-/** What takes longer has hung, or does work that belongs elsewhere. */
+/** A call that takes longer hangs, or does work that belongs elsewhere. */
 export const HANDLER_LIMIT_MS = 3_600_000;
 
 export function toUploadEvent({ position, body }: { position: number; body: string }): UploadEvent {

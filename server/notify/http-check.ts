@@ -1,29 +1,29 @@
-// A check in another program, asked over HTTP: the application behind Landfall, in whatever language.
+// A check by another program, asked over HTTP: the application behind Landfall, in any language.
 import { request as httpRequest } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { z } from 'zod';
 import { ERRORS, type ErrorCode, UploadError } from '../../shared/errors.ts';
 import type { Json } from '../../shared/upload.ts';
 import { type Check, CheckLater, type CheckOutcome, type Inspectable } from '../inspection/check.ts';
-import { askOutside, keepAlive, type Outside } from '../inspection/outside.ts';
-import { Turns } from '../runtime/turns.ts';
+import { askExternal, type ExternalRequest, keepAlive } from '../inspection/external-request.ts';
+import { Semaphore } from '../runtime/semaphore.ts';
 import type { InternalListener } from './internal-listener.ts';
 
 export interface HttpCheckOptions {
-  /** That is asked; a name and a password in it are sent along. */
+  /** The application's address; a user name and a password in it are sent along. */
   url: string;
-  /** Where the application finds the bytes. */
+  /** Gives the application the bytes. */
   listener: InternalListener;
-  /** So long the application may neither answer nor read. */
+  /** For this long the application may neither answer nor read. */
   silenceMs: number;
 }
 
-/** Questions at once. */
+/** Requests at once. */
 const AT_ONCE = 16;
-/** More than a result, an answer and all its words can be. */
+/** More than any result, answer and message need. */
 const MAX_ANSWER_BYTES = 64 * 1024;
 
-/** A verdict on a file, and nothing else that could be said. */
+/** The codes of a verdict on a file. The application may answer with no other code. */
 const CODES = (Object.keys(ERRORS) as ErrorCode[]).filter((code) => ERRORS[code].status === 422 || ERRORS[code].status === 413);
 
 const Answer = z
@@ -33,15 +33,15 @@ const Answer = z
     later: z.number().nonnegative().optional(),
     result: z.unknown().optional(),
   })
-  .refine(({ accept, reject, later }) => [accept, reject, later].filter((said) => said !== undefined).length === 1, {
-    error: 'It says not exactly one of accept, reject and later.',
+  .refine(({ accept, reject, later }) => [accept, reject, later].filter((choice) => choice !== undefined).length === 1, {
+    error: 'It does not have exactly one of accept, reject and later.',
   });
 
-/** Whatever goes wrong with it is a fault of ours: it is asked again, and no file is refused for it. */
+/** Every failure of this check is a fault of the server: the application is asked again, and no file is refused for it. */
 export class HttpCheck implements Check {
   readonly name = 'application';
   readonly #options: HttpCheckOptions;
-  readonly #turns = new Turns(AT_ONCE);
+  readonly #semaphore = new Semaphore(AT_ONCE);
 
   constructor(options: HttpCheckOptions) {
     this.#options = options;
@@ -50,21 +50,21 @@ export class HttpCheck implements Check {
   /** @throws UploadError ERR_CHECK_UNAVAILABLE, CheckLater, or the reason of the inspection's end */
   run(upload: Inspectable): Promise<CheckOutcome | undefined> {
     const { silenceMs: limitMs } = this.#options;
-    const silent = () => unavailable(new Error(`The application neither answered nor read for ${limitMs} ms.`));
+    const silenceError = () => unavailable(new Error(`The application neither answered nor read for ${limitMs} ms.`));
     return keepAlive(upload, limitMs, () =>
-      askOutside(upload.signal, { limitMs, turns: this.#turns, silent }, (outside) => this.#ask(upload, outside)),
+      askExternal(upload.signal, { limitMs, semaphore: this.#semaphore, silenceError }, (request) => this.#ask(upload, request)),
     );
   }
 
-  async #ask(upload: Inspectable, outside: Outside): Promise<CheckOutcome | undefined> {
+  async #ask(upload: Inspectable, request: ExternalRequest): Promise<CheckOutcome | undefined> {
     const { url, listener } = this.#options;
-    const content = listener.offer(upload, outside.moved);
+    const content = listener.offer(upload, request.progress);
     const { type, scan } = upload.found;
     const question = { record: { ...upload.record, type, ...(scan && { scan }) }, content: content.url };
     try {
-      return outcomeOf(await post(url, JSON.stringify(question), outside.signal));
+      return outcomeOf(await post(url, JSON.stringify(question), request.signal));
     } catch (cause) {
-      outside.signal.throwIfAborted();
+      request.signal.throwIfAborted();
       throw cause instanceof CheckLater ? cause : unavailable(cause);
     } finally {
       content.withdraw();
@@ -72,7 +72,7 @@ export class HttpCheck implements Check {
   }
 }
 
-/** @throws CheckLater, or what is wrong with the answer */
+/** @throws CheckLater, or the mistake in the answer */
 function outcomeOf(text: string): CheckOutcome | undefined {
   const { reject, later, result } = Answer.parse(JSON.parse(text));
   if (later !== undefined) throw new CheckLater(later * 1000);
@@ -81,7 +81,7 @@ function outcomeOf(text: string): CheckOutcome | undefined {
   return { code: reject.code, ...(reject.detail !== undefined && { detail: reject.detail }), ...attached };
 }
 
-/** Resolves with the body of a 200. On a connection of its own: none that the other side has closed meanwhile. @throws anything else */
+/** Resolves to the body of a 200. Opens a connection of its own, because the other side may have closed an idle one. @throws otherwise */
 async function post(url: string, body: string, signal: AbortSignal): Promise<string> {
   const { promise, resolve, reject } = Promise.withResolvers<string>();
   const send = url.startsWith('https:') ? httpsRequest : httpRequest;

@@ -1,4 +1,4 @@
-// What the application behind Landfall may reach, and no sender: a listener of its own, on loopback where nothing else is said.
+// A listener of its own for the application behind Landfall, which senders cannot reach. By default it is on loopback.
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
@@ -11,29 +11,29 @@ import type { Inspectable } from '../inspection/check.ts';
 import { StartError } from '../runtime/start-error.ts';
 import { rangeOf } from '../storage/preconditions.ts';
 
-/** A range of this size in memory for each reader. */
+/** Bytes in memory for each reader. */
 const BLOCK_BYTES = 1024 * 1024;
 const ADDRESS = /^\/content\/([\w-]{43})$/;
 
-/** The address for the application is somebody else's, or there is none like it here. */
+/** The address for the application is in use, or this machine does not have it. */
 export class InternalAddressUnusable extends StartError {
   override readonly name = 'InternalAddressUnusable';
   override readonly code = 'ERR_INTERNAL_ADDRESS_UNUSABLE';
 }
 
-/** The staged bytes of one attempt, as they are offered to the application while its check runs. */
+/** The staged bytes of one attempt, offered to the application while its check runs. */
 export interface OfferedContent {
-  /** Nobody can guess it, and it is good until the check has ended. */
+  /** Unguessable, and valid until the check has ended. */
   readonly url: string;
-  /** From here on the address is nobody's. */
+  /** Ends the validity of the address. */
   withdraw(): void;
 }
 
 export interface InternalListenerOptions {
   host: string;
-  /** 0: a free one. */
+  /** 0: any free port. */
   port: number;
-  /** At which the application reaches the listener, without a slash at its end; empty: by host and port. */
+  /** The address at which the application reaches the listener, without a slash at its end; empty: host and port. */
   url: string;
 }
 
@@ -55,18 +55,15 @@ export class InternalListener {
     this.#server.listen(port, host);
     await once(this.#server, 'listening').catch((cause: unknown) => {
       const reason = cause instanceof Error && 'code' in cause ? cause.code : cause;
-      throw new InternalAddressUnusable(
-        `LANDFALL_INTERNAL_HOST, LANDFALL_INTERNAL_PORT: nobody can listen at ${host}:${port} (${reason}).`,
-        {
-          cause,
-        },
-      );
+      throw new InternalAddressUnusable(`LANDFALL_INTERNAL_HOST, LANDFALL_INTERNAL_PORT: cannot listen at ${host}:${port} (${reason}).`, {
+        cause,
+      });
     });
-    // The next connection is taken as before.
+    // Later connections are accepted as before.
     this.#server.on('error', () => undefined);
   }
 
-  /** @param onRead called whenever the application has read some of it */
+  /** @param onRead called after each read of the application */
   offer(upload: Inspectable, onRead: () => void): OfferedContent {
     const token = randomBytes(32).toString('base64url');
     this.#offered.set(token, { upload, onRead });
@@ -115,7 +112,7 @@ export class InternalListener {
   }
 }
 
-/** Reading ends with the check: what is asked for after it is not given. */
+/** Reading ends with the check: `read` rejects after it. */
 async function* blocks(upload: Inspectable, start: number, end: number, onRead: () => void): AsyncGenerator<Uint8Array, void, void> {
   for (let at = start; at < end; at += BLOCK_BYTES) {
     const block = await upload.read(at, Math.min(at + BLOCK_BYTES, end));

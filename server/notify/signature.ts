@@ -1,17 +1,17 @@
-// Signatures by the Standard Webhooks specification. Its own libraries know the shared key alone, so both are made here; the tests
-// verify with those libraries.
+// Signatures by the Standard Webhooks specification. Its libraries only sign with shared keys, so both kinds are made here; the
+// tests verify with those libraries.
 import { createHmac, createPrivateKey, createPublicKey, type KeyObject, sign } from 'node:crypto';
 import { parseWebhookSecret, type WebhookSecret } from '../config/webhook-secret.ts';
 
-/** What stands before the seed of a private key of Ed25519 (RFC 8410, 7). */
+/** The encoding of an Ed25519 private key before its seed (RFC 8410, 7). */
 const PKCS8_HEAD = Buffer.from('302e020100300506032b657004220420', 'hex');
 
 export class Signatures {
   readonly #signers: ((content: string) => string)[];
-  /** Of the private keys: what receivers verify with, as `whpk_` and base64. */
+  /** The public keys of the private ones, as `whpk_` and base64: receivers verify with them. */
   readonly publicKeys: readonly string[];
 
-  /** @param secrets as they are configured */
+  /** @param secrets as configured */
   constructor(secrets: readonly string[]) {
     const parsed = secrets.map(parseWebhookSecret).filter((secret) => secret !== undefined);
     const keys = parsed.map((secret) => (secret.kind === 'ed25519' ? { ...secret, key: privateKey(secret.seed) } : secret));
@@ -19,7 +19,7 @@ export class Signatures {
     this.publicKeys = keys.flatMap((secret) => (secret.kind === 'ed25519' ? [`whpk_${publicKey(secret.key)}`] : []));
   }
 
-  /** What goes along with a body: the signatures are over the id, the moment of this attempt and the body. */
+  /** The headers for a body: the signatures cover the id, the time of this attempt and the body. */
   headersFor(id: string, body: string, now: Date): Record<string, string> {
     const timestamp = String(Math.floor(now.getTime() / 1000));
     const content = `${id}.${timestamp}.${body}`;
@@ -40,7 +40,7 @@ function privateKey(seed: Buffer): KeyObject {
   return createPrivateKey({ key: Buffer.concat([PKCS8_HEAD, seed]), format: 'der', type: 'pkcs8' });
 }
 
-/** The last 32 bytes of its encoding. */
+/** The last 32 bytes of the key's encoding. */
 function publicKey(key: KeyObject): string {
   return createPublicKey(key).export({ format: 'der', type: 'spki' }).subarray(-32).toString('base64');
 }

@@ -1,14 +1,14 @@
-// One event to the configured address: a POST by the Standard Webhooks specification.
+// Sends one event to the configured address: a POST by the Standard Webhooks specification.
 import type { DueDelivery } from '../ledger/deliveries.ts';
 import { ReceiverGone, TryLater } from './deliverer.ts';
 import { Signatures } from './signature.ts';
 
-/** What the specification asks for at least. */
+/** The shortest limit that the specification allows. */
 export const WEBHOOK_LIMIT_MS = 15_000;
 
 export interface WebhookOptions {
   url: string;
-  /** As they are configured; each signs. */
+  /** As configured; each of them signs. */
   secrets: readonly string[];
 }
 
@@ -21,18 +21,18 @@ export class Webhook {
     this.#signatures = new Signatures(secrets);
   }
 
-  /** What receivers verify by, where a secret is a private key. */
+  /** The keys that receivers verify with, when a secret is a private key. */
   get publicKeys(): readonly string[] {
     return this.#signatures.publicKeys;
   }
 
-  /** Resolves when the receiver has it: any 2xx. @throws ReceiverGone, TryLater, or what kept it from arriving */
+  /** Resolves when the receiver has accepted the event: any 2xx. @throws ReceiverGone, TryLater, or the reason of the failure */
   async send({ id, body }: DueDelivery, signal: AbortSignal): Promise<void> {
     const headers = { 'Content-Type': 'application/json', 'User-Agent': 'Landfall', ...this.#signatures.headersFor(id, body, new Date()) };
     const response = await fetch(this.#url, { method: 'POST', headers, body, redirect: 'manual', signal }).catch((error: unknown) => {
       throw signal.aborted ? signal.reason : plain(error);
     });
-    // What it says beside the status is of no use, however long it is.
+    // Only the status counts, however long the body is.
     await response.body?.cancel().catch(() => undefined);
     if (response.ok) return;
     const { status } = response;
@@ -43,10 +43,10 @@ export class Webhook {
   }
 }
 
-/** `fetch failed` says nothing; what it was caused by does. */
+/** `fetch failed` says nothing; its cause does. */
 function plain(error: unknown): Error {
   const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
   if (!(cause instanceof Error)) return new Error(String(cause));
   const code = 'code' in cause ? String(cause.code) : cause.message;
-  return new Error(`The receiver can not be reached (${code}).`, { cause });
+  return new Error(`The receiver cannot be reached (${code}).`, { cause });
 }

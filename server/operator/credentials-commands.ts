@@ -1,4 +1,4 @@
-// What operators give out and take back from a shell, also while the server runs: keys, upload links and grants.
+// Operators' commands that create, list and revoke keys, upload links and grants, also while the server runs.
 import { randomUUID } from 'node:crypto';
 import { formatBytes, formatDuration } from '../../shared/units.ts';
 import { isOwner } from '../access/application.ts';
@@ -11,7 +11,7 @@ import { Ledger } from '../ledger/ledger.ts';
 import type { Limits } from '../ledger/limits.ts';
 import { hasSqlite, openEngine } from '../ledger/open.ts';
 import { Quotas } from '../ledger/quotas.ts';
-import { endOfOptions, type LimitOptions, limitsOfOptions } from './limit-options.ts';
+import { expiryOfOptions, type LimitOptions, limitsOfOptions } from './limit-options.ts';
 import { serverUrl } from './operator.ts';
 import { UsageError } from './usage.ts';
 
@@ -22,9 +22,9 @@ interface Output {
 }
 
 export interface Outputs {
-  /** What a script reads: a token, and nothing beside it. */
+  /** For scripts: a token, and nothing beside it. */
   output: Output;
-  /** What a person is told of it. */
+  /** For people: what the token is. */
   notes: Output;
 }
 
@@ -32,7 +32,7 @@ export function isCredentialsCommand(command: string): boolean {
   return COMMANDS.includes(command);
 }
 
-/** Runs one command and returns the exit code: 0, or 1 when what was asked for is not there. @throws UsageError */
+/** Runs one command and returns the exit code: 0, or 1 when the key or link does not exist. @throws UsageError */
 export async function runCredentialsCommand(
   command: string,
   operands: readonly string[],
@@ -70,14 +70,14 @@ export async function runCredentialsCommand(
 
 async function addKey(credentials: Credentials, owner: string, options: LimitOptions, { output, notes }: Outputs): Promise<number> {
   const { title = '' } = options;
-  const { id, token } = await credentials.add('key', { owner, title, limits: limitsOfOptions(options), endsAt: endOfOptions(options) });
-  notes.write(`Key ${nameOf(id)} of ${owner}. It is shown this once:\n`);
+  const { id, token } = await credentials.add('key', { owner, title, limits: limitsOfOptions(options), endsAt: expiryOfOptions(options) });
+  notes.write(`Key ${nameOf(id)} of ${owner}. It is shown only once:\n`);
   output.write(`${token}\n`);
   return 0;
 }
 
-/** Its guests send and cancel, and read nothing, unless something else is said. */
-const OF_GUESTS = ['create', 'terminate'] as const;
+/** Guests may upload and cancel, and read nothing, unless the operator says otherwise. */
+const GUEST_ACTIONS = ['create', 'terminate'] as const;
 
 async function addLink(
   credentials: Credentials,
@@ -88,11 +88,10 @@ async function addLink(
 ): Promise<number> {
   const { owner = '' } = options;
   if (owner !== '' && !isOwner(owner)) throw new UsageError('--owner: Write a name of up to 255 characters, without control characters.');
-  const limits = { actions: OF_GUESTS, ...limitsOfOptions(options) };
-  const { id, token } = await credentials.add('link', { owner, title, limits, endsAt: endOfOptions(options) });
-  notes.write(`Link ${nameOf(id)}, “${title}”. Whoever has this address may upload; it is shown this once:\n`);
-  if (config.publicUrl === '')
-    notes.write('LANDFALL_PUBLIC_URL is not set: others than this machine may know the server by another name.\n');
+  const limits = { actions: GUEST_ACTIONS, ...limitsOfOptions(options) };
+  const { id, token } = await credentials.add('link', { owner, title, limits, endsAt: expiryOfOptions(options) });
+  notes.write(`Link ${nameOf(id)}, “${title}”. Anyone with this address may upload; it is shown only once:\n`);
+  if (config.publicUrl === '') notes.write('LANDFALL_PUBLIC_URL is not set: other machines may need another host name in this address.\n');
   output.write(`${serverUrl(config)}/link#${token}\n`);
   return 0;
 }
@@ -100,7 +99,7 @@ async function addLink(
 async function remove(kind: 'key' | 'link', credentials: Credentials, name: string | undefined, { output }: Outputs): Promise<number> {
   if (name === undefined || !/^[0-9a-f]{12}$/.test(name)) throw new UsageError(`Name a ${kind} by its id, as "${kind} ls" lists it.`);
   const isRemoved = await credentials.remove(`${kind}:${name}`);
-  output.write(isRemoved ? `${name} removed\n` : `There is no ${kind} ${name} that counts.\n`);
+  output.write(isRemoved ? `${name} removed\n` : `There is no valid ${kind} ${name}.\n`);
   return isRemoved ? 0 : 1;
 }
 
@@ -132,7 +131,7 @@ function lineOf({ id, owner, title, limits, createdAt, endsAt, removedAt }: Cred
   return [nameOf(id), day(createdAt), end.padEnd(18), used, owner, ...describe(limits), ...(title === '' ? [] : [`“${title}”`])].join('  ');
 }
 
-/** Limits as they were typed. */
+/** Limits as an operator types them. */
 function describe({ allow, maxUploadBytes, maxUploads, maxBytes, metadata = {}, actions, keepFilesForMs }: Limits): string[] {
   return [
     ...(maxUploads === undefined ? [] : [`--max-uploads ${maxUploads}`]),
@@ -145,17 +144,17 @@ function describe({ allow, maxUploadBytes, maxUploads, maxBytes, metadata = {}, 
   ];
 }
 
-/** Made from the secret alone: the ledger hears of a grant when it is used. */
+/** Signed with the secret alone: the ledger learns of a grant when it is used. */
 function grant(owner: string, options: LimitOptions, config: Config, { output, notes }: Outputs): number {
   const [secret] = config.grantSecrets;
   if (secret === undefined) {
     throw new UsageError(
-      'Set LANDFALL_GRANT_SECRETS to sign grants with. With a private key your application signs them: createGrant of landfall-server/grants.',
+      'Set LANDFALL_GRANT_SECRETS to sign grants. With a private key, your application signs them: createGrant of landfall-server/grants.',
     );
   }
   const { maxUploadBytes, keepFilesForMs, ...limits } = limitsOfOptions(options);
-  const endsAt = endOfOptions(options);
-  if (endsAt === null || endsAt <= Date.now()) throw new UsageError('A grant has an end: --expires 14d, say.');
+  const endsAt = expiryOfOptions(options);
+  if (endsAt === null || endsAt <= Date.now()) throw new UsageError('The grant has no end. Write one, such as --expires 14d.');
   const { id = randomUUID() } = options;
   if (!GRANT_ID.test(id)) throw new UsageError('--id: Write 1 to 128 letters, digits and “-._~:”.');
   const given = Object.fromEntries(
@@ -179,7 +178,7 @@ async function withLedger(
   mustExist: boolean,
   act: (credentials: Credentials, quotas: Quotas) => Promise<number>,
 ): Promise<number> {
-  // A first key may come before the first start, whose choice it then is.
+  // The first key may be created before the first start, which then finds it.
   if (mustExist && config.databaseUrl === '' && !hasSqlite(config.dataDir)) {
     throw new UsageError(`There is no ledger in ${config.dataDir}. Name the data directory with --data-dir or LANDFALL_DATA_DIR.`);
   }
@@ -203,7 +202,7 @@ function titleOf(title: string | undefined, more?: string): string {
   throw new UsageError('Write "link TITLE", "link ls" or "link rm ID"; a title of several words in quotes. See landfall-server --help.');
 }
 
-/** From its name, or from the grant itself. @throws UsageError */
+/** From the id, or from the grant itself. @throws UsageError */
 function jtiOf(text = ''): string {
   const jti = claimsOf(text)?.jti ?? text;
   if (typeof jti === 'string' && GRANT_ID.test(jti)) return jti;

@@ -1,4 +1,4 @@
-// `landfall-server events`: what is told of, to whom, and what did not arrive.
+// `landfall-server events`: lists events and their deliveries, and sends events again.
 
 import { Deliveries } from '../ledger/deliveries.ts';
 import type { Engine } from '../ledger/engine.ts';
@@ -8,7 +8,7 @@ import { type ListOptions, limitOf, type Output, UsageError, writePaced } from '
 
 const PAGE = 200;
 const STATES = ['pending', 'failed'] as const;
-/** Who a delivery is for: the function of an application that runs in the server's process is told by that process alone. */
+/** The consumer of these deliveries. Only the server's own process calls the function of an embedding application. */
 const CONSUMER = 'webhook';
 
 /** Runs `events ls | redeliver ID… | enable`. Returns the exit code. @throws UsageError */
@@ -52,7 +52,7 @@ async function list({ state, limit, after, json = false }: ListOptions, engine: 
 function lineOf(event: ListedEvent): string {
   const { id, type, at, uploadId, delivery, attempts, lastError } = event;
   const time = new Date(at).toISOString().slice(0, 19);
-  const trouble = lastError === null ? '' : `  ${attempts} attempts, the last: ${lastError.replaceAll(/\p{Cc}/gu, ' ')}`;
+  const trouble = lastError === null ? '' : `  ${attempts} attempts, last error: ${lastError.replaceAll(/\p{Cc}/gu, ' ')}`;
   return `${id}  ${type.padEnd(17)}  ${time}  ${uploadId}  ${delivery}${trouble}`;
 }
 
@@ -61,7 +61,7 @@ function shown({ body, ...event }: ListedEvent): object {
 }
 
 async function redeliver(ids: readonly string[], engine: Engine, ledger: Ledger, output: Output): Promise<number> {
-  if (ids.length === 0) throw new UsageError('Name events by their ids, as `landfall-server events ls` has them.');
+  if (ids.length === 0) throw new UsageError('Name events by their ids, as `landfall-server events ls` prints them.');
   const deliveries = new Deliveries(engine, CONSUMER);
   let code = 0;
   for (const id of ids) {
@@ -70,17 +70,19 @@ async function redeliver(ids: readonly string[], engine: Engine, ledger: Ledger,
       code = missing(id, output);
       continue;
     }
-    await deliveries.again(event.position, event.uploadId, ledger.now());
+    await deliveries.redeliver(event.position, event.uploadId, ledger.now());
     output.write(`${id} will be sent\n`);
   }
-  if ((await deliveries.consumer()) === undefined) output.write('They wait until a server is started with LANDFALL_WEBHOOK_URL.\n');
+  if ((await deliveries.consumer()) === undefined) output.write('They wait until a server starts with LANDFALL_WEBHOOK_URL.\n');
   return code;
 }
 
 async function enable(engine: Engine, ledger: Ledger, output: Output): Promise<number> {
   const isKnown = await new Deliveries(engine, CONSUMER).enable(ledger.now());
   output.write(
-    isKnown ? 'The webhook is sent to, beginning with what was kept for it.\n' : 'No server was started with LANDFALL_WEBHOOK_URL yet.\n',
+    isKnown
+      ? 'Events are sent to the webhook again, starting with those that were kept for it.\n'
+      : 'No server was started with LANDFALL_WEBHOOK_URL yet.\n',
   );
   return isKnown ? 0 : 1;
 }

@@ -1,11 +1,11 @@
-// The limits of what is given out, as they are typed: of keys, grants and links.
+// The limits of keys, links and grants, as an operator types them.
 import { parseBytes, parseDuration } from '../../shared/units.ts';
 import { flagName } from '../config/setting-names.ts';
 import { SETTINGS, type SettingKey } from '../config/settings.ts';
 import { type Limits, LimitsSchema } from '../ledger/limits.ts';
 import { UsageError } from './usage.ts';
 
-/** As `parseArgs` takes them. */
+/** In the form of `parseArgs`. */
 export const LIMIT_OPTIONS = {
   'max-uploads': { type: 'string' },
   'max-size': { type: 'string' },
@@ -20,8 +20,8 @@ export const LIMIT_OPTIONS = {
   owner: { type: 'string' },
 } as const;
 
-/** Limits that are settings of the server's, too, by the same name: what is typed to such a command is a limit of what is given out. */
-export const ALSO_SETTINGS: readonly SettingKey[] = (Object.keys(SETTINGS) as SettingKey[]).filter((key) =>
+/** Settings of the server with the name of a limit: with the commands for keys, links and grants, the name means the limit. */
+export const SETTINGS_NAMED_LIKE_LIMITS: readonly SettingKey[] = (Object.keys(SETTINGS) as SettingKey[]).filter((key) =>
   Object.hasOwn(LIMIT_OPTIONS, flagName(key).slice(2)),
 );
 
@@ -29,8 +29,8 @@ export type LimitOptions = { [K in keyof typeof LIMIT_OPTIONS]?: (K extends 'met
   json?: boolean | undefined;
 };
 
-/** Settings that say where things are. Another, `--max-upload-size` say, would be taken for a limit of what is given out, and is none. */
-const OF_THE_PLACE: readonly SettingKey[] = [
+/** Settings that locate the ledger and the server. Any other, such as `--max-upload-size`, would look like a limit and have no effect. */
+const LOCATION_SETTINGS: readonly SettingKey[] = [
   'dataDir',
   'databaseUrl',
   'databaseConnections',
@@ -41,18 +41,18 @@ const OF_THE_PLACE: readonly SettingKey[] = [
   'logLevel',
 ];
 
-/** @throws UsageError for a setting that is typed to such a command, and does not belong to it */
+/** @throws UsageError for a setting that does not belong to the command */
 export function requireOwnFlags(command: string, flags: readonly SettingKey[]): void {
   for (const key of flags) {
-    if (!OF_THE_PLACE.includes(key)) throw new UsageError(`"${command}" takes no ${flagName(key)}. See landfall-server --help.`);
+    if (!LOCATION_SETTINGS.includes(key)) throw new UsageError(`"${command}" takes no ${flagName(key)}. See landfall-server --help.`);
   }
 }
 
-/** @throws UsageError for a limit that is typed to another command, and limits nothing there */
+/** @throws UsageError for a limit that has no effect on the command */
 export function requireNoLimits(command: string, options: Readonly<Record<string, unknown>>): void {
   for (const name of Object.keys(LIMIT_OPTIONS)) {
     const isItsOwn = (command === 'url' && name === 'expires') || (command === 'adopt' && name === 'owner');
-    const isSetting = ALSO_SETTINGS.some((key) => flagName(key) === `--${name}`);
+    const isSetting = SETTINGS_NAMED_LIKE_LIMITS.some((key) => flagName(key) === `--${name}`);
     if (!isSetting && !isItsOwn && options[name] !== undefined)
       throw new UsageError(`"${command}" takes no --${name}. See landfall-server --help.`);
   }
@@ -84,8 +84,8 @@ export function limitsOfOptions(options: LimitOptions): Limits {
   throw new UsageError(`--${String(issue?.path[0])}: ${issue?.message}`);
 }
 
-/** When it ends, by the wall's clock; null: never. @throws UsageError */
-export function endOfOptions({ expires }: LimitOptions): number | null {
+/** When it expires, by the wall clock; null: never. @throws UsageError */
+export function expiryOfOptions({ expires }: LimitOptions): number | null {
   return expires === undefined ? null : Date.now() + read('--expires', expires, parseDuration);
 }
 

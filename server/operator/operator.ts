@@ -1,4 +1,4 @@
-// What operators do with uploads from a shell, also while the server runs.
+// Operators' commands for uploads, also while the server runs.
 import { crc32 } from 'node:zlib';
 import { UploadError } from '../../shared/errors.ts';
 import { formatBytes, parseDuration } from '../../shared/units.ts';
@@ -24,7 +24,7 @@ import { type ListOptions, limitOf, type Output, UsageError, writePaced } from '
 const COMMANDS = ['ls', 'show', 'rm', 'url', 'verify', 'restored', 'events', 'adopt'];
 const PAGE = 200;
 
-/** Runs one command and returns the exit code: 0, or 1 when what was asked for is not there or not right. @throws UsageError */
+/** Runs one command and returns the exit code: 0, or 1 when an upload or file is missing or damaged. @throws UsageError */
 export async function runOperatorCommand(
   command: string,
   operands: readonly string[],
@@ -75,7 +75,7 @@ async function list(ledger: Ledger, backend: Backend, config: Config, options: L
   if (lastId !== undefined && last === undefined) return missing(lastId, output);
   let left = limitOf(limit);
   for await (const upload of all(ledger, wanted, last, left)) {
-    const line = json ? JSON.stringify(await described(ledger, backend, config, toUpload(upload))) : lineOf(upload);
+    const line = json ? JSON.stringify(await describeUpload(ledger, backend, config, toUpload(upload))) : lineOf(upload);
     await writePaced(output, `${line}\n`);
     if (--left === 0) break;
   }
@@ -85,19 +85,19 @@ async function list(ledger: Ledger, backend: Backend, config: Config, options: L
 function lineOf(upload: UploadRow): string {
   const size = upload.length === null ? '?' : formatBytes(upload.length);
   const time = new Date(upload.createdAt).toISOString().slice(0, 19);
-  // Names are clean of control characters, so a terminal shows them as they are.
+  // File names have no control characters, so they are safe to print.
   return `${upload.id}  ${upload.state.padEnd(10)}  ${time}  ${size.padStart(10)}  ${upload.name ?? '-'}`;
 }
 
 async function show(ledger: Ledger, backend: Backend, config: Config, id: UploadId, output: Output): Promise<number> {
   const upload = await ledger.get(id);
   if (upload === undefined) return missing(id, output);
-  output.write(`${JSON.stringify(await described(ledger, backend, config, upload), undefined, 2)}\n`);
+  output.write(`${JSON.stringify(await describeUpload(ledger, backend, config, upload), undefined, 2)}\n`);
   return 0;
 }
 
 /** Everything known of an upload. */
-async function described(ledger: Ledger, { staging, describe, placeOf }: Backend, config: Config, upload: Upload): Promise<object> {
+async function describeUpload(ledger: Ledger, { staging, describe, placeOf }: Backend, config: Config, upload: Upload): Promise<object> {
   const { id } = upload;
   const stored = upload.state === 'receiving' ? await staging.size(id) : 0;
   const record = toRecord(ledger, upload, stored, `${config.publicUrl}/files/${id}`);
@@ -113,7 +113,7 @@ async function remove(ledger: Ledger, storage: Storage, config: Config, id: Uplo
     output.write(`${id} is ${upload.state}; only an accepted file can be removed.\n`);
     return 1;
   }
-  // At once, whoever reads it. A crash in between leaves bytes that running this again takes away, or a server within a minute.
+  // At once, also while it is downloaded. After a crash in between, this command or a running server removes the rest.
   const removal = new Removal({ ledger, storage, keepRecordsForMs: config.keepRecordsForMs, lingerMs: 0 });
   if (upload.state === 'accepted') await removal.remove(upload);
   else await removal.finish(upload);
@@ -141,7 +141,7 @@ async function printUrl(
   }
 }
 
-/** Where people reach the server: as configured, else as this machine does. No slash at the end. */
+/** The server's address: as configured, else as this machine reaches it. Without a slash at the end. */
 export function serverUrl({ publicUrl, host, port }: Config): string {
   if (publicUrl !== '') return publicUrl;
   const name = host === '0.0.0.0' || host === '::' ? 'localhost' : host.includes(':') ? `[${host}]` : host;
@@ -182,14 +182,14 @@ async function faultOfFile(storage: Storage, row: UploadRow): Promise<string | u
   const size = await storage.size(upload.target, upload.name);
   if (size === undefined) return 'missing';
   if (size !== upload.length) return `${size} bytes instead of ${upload.length}`;
-  // It came past the server: of its content nothing is known to hold it against.
+  // A direct upload: the ledger has no checksum of its content.
   if (upload.checksumOffset === NO_CHECKSUM) return undefined;
   let checksum = 0;
   for await (const chunk of storage.read(upload.target, upload.name)) checksum = crc32(chunk as Buffer, checksum);
   return checksum === upload.checksum ? undefined : 'the content has changed';
 }
 
-/** A page at a time; no more is read than `limit`. */
+/** Reads a page at a time, and at most `limit` rows. */
 async function* all(
   ledger: Ledger,
   state: UploadState | undefined,

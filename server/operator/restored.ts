@@ -1,7 +1,7 @@
-// After a restore: what was under way when the back-up was made ends. Its bytes are not in the back-up, or not those that the
-// ledger speaks of; its sender is told 410 and begins anew.
+// After a restore: ends the uploads that were unfinished in the backup. Their bytes are not in the backup, or do not match the
+// ledger. Their senders are answered 410 and start again.
 import type { Engine } from '../ledger/engine.ts';
-import { leapEvents } from '../ledger/event-log.ts';
+import { skipEventPositions } from '../ledger/event-log.ts';
 import { Holders } from '../ledger/holders.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { UploadIn } from '../ledger/upload.ts';
@@ -9,14 +9,14 @@ import { StartError } from '../runtime/start-error.ts';
 
 const PAGE = 500;
 
-/** What its uploads bring now would be ended, too. */
+/** Another process serves the ledger; the uploads that it receives now would be ended, too. */
 export class StillServed extends StartError {
   override readonly name = 'StillServed';
   override readonly code = 'ERR_STILL_SERVED';
 }
 
 /**
- * The caller has a ledger in a file to itself; one in PostgreSQL is asked who serves it.
+ * A ledger in a file belongs to the caller alone; a ledger in PostgreSQL is asked whether another process serves it.
  * @returns how many uploads it ended
  * @throws StillServed
  */
@@ -26,7 +26,7 @@ export async function endUnfinished(engine: Engine, ledger: Ledger, keepRecordsF
     throw new StillServed('Another process serves this ledger, or did so a moment ago. Stop it, and wait as long as LANDFALL_LEASE.');
   }
   await holders.clearAll();
-  await leapEvents(engine);
+  await skipEventPositions(engine);
   await ledger.leases.releaseAll();
   for (;;) {
     const page = await ledger.leases.due(ledger.now(), PAGE);
@@ -34,7 +34,7 @@ export async function endUnfinished(engine: Engine, ledger: Ledger, keepRecordsF
     if (page.length < PAGE) break;
   }
   const end = ({ id }: UploadIn<'receiving'>) =>
-    // Whoever creates it again under the same key must not be given this one.
+    // A creation under the same key must not lead to this upload.
     ledger.move(id, { from: 'receiving' }, 'expired', { expiresAt: ledger.now() + keepRecordsForMs, idempotencyKey: null });
   let ended = 0;
   for (;;) {

@@ -1,7 +1,7 @@
-// Packages that only some settings ask for: optional peers of this one, loaded when the setting is there.
+// Optional peer packages: loaded when a setting needs them.
 import { StartError } from './start-error.ts';
 
-/** A setting asks for packages that are not installed. The message has the command that installs them. */
+/** A setting needs packages that are not installed. The message has the command that installs them. */
 export class PackageMissing extends StartError {
   override readonly name = 'PackageMissing';
   override readonly code = 'ERR_PACKAGE_MISSING';
@@ -10,7 +10,7 @@ export class PackageMissing extends StartError {
 /**
  * Loads modules that import the named packages.
  *
- * @param setting what asks for them, as an operator writes it
+ * @param setting the setting that needs them, as an operator writes it
  * @throws PackageMissing with the command that installs them
  */
 export async function loadWith<T>(packages: readonly string[], setting: string, load: () => Promise<T>): Promise<T> {

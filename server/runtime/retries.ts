@@ -2,12 +2,12 @@ import { pause } from './pause.ts';
 
 const FIRST_WAIT_MS = 1000;
 const LONGEST_WAIT_MS = 30_000;
-/** So many in one pass, and something is away: the others would fail, too. */
+/** After this many faults in one pass a dependency is probably down, and the rest would fail, too. */
 const MAX_FAULTS = 20;
 
 /**
- * Work that is not done with until it is done: what fails is tried again soon, and then ever more seldom, one after another.
- * Nothing of it is written down, so the work is of a kind that the next start finds by itself.
+ * Runs work, and retries failed work until it succeeds, one piece at a time, with growing pauses. Nothing is written down: the next
+ * start must find unfinished work by itself.
  */
 export class Retries {
   readonly #onFault: (error: unknown) => void;
@@ -15,12 +15,12 @@ export class Retries {
   readonly #left = new Set<() => Promise<void>>();
   #passes: Promise<void> | undefined;
 
-  /** @param onFault told of the first failure of each */
+  /** @param onFault called with the first failure of each piece of work */
   constructor(onFault: (error: unknown) => void) {
     this.#onFault = onFault;
   }
 
-  /** Resolves when the work is done, or has failed for the first time. Never rejects. */
+  /** Resolves when the work has succeeded, or has failed for the first time. Never rejects. */
   async do(work: () => Promise<void>): Promise<void> {
     try {
       await work();
@@ -31,7 +31,7 @@ export class Retries {
     }
   }
 
-  /** Lets the one at hand end; the others are left to the next start. */
+  /** Waits for the running work. The rest is left to the next start. */
   async close(): Promise<void> {
     this.#closing.abort();
     await this.#passes;
@@ -46,7 +46,7 @@ export class Retries {
     this.#passes = undefined;
   }
 
-  /** Resolves with whether any of them succeeded. */
+  /** Resolves to true when any work succeeded. */
   async #pass(): Promise<boolean> {
     let faults = 0;
     let isAnyDone = false;
@@ -57,7 +57,7 @@ export class Retries {
         await work();
         isAnyDone = true;
       } catch {
-        // Behind those that were not come to.
+        // To the end, behind work that this pass has not tried.
         this.#left.add(work);
         faults += 1;
       }

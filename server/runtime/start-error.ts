@@ -1,4 +1,4 @@
-/** Stable names for the reasons that keep a server from starting: go by them, not by the message. docs/errors.md lists them. */
+/** Stable codes of the reasons why a server does not start. Programs test the code, not the message. docs/errors.md lists them. */
 export type StartErrorCode =
   | 'ERR_CONFIG'
   | 'ERR_PACKAGE_MISSING'
@@ -10,7 +10,7 @@ export type StartErrorCode =
   | 'ERR_STAGED_ELSEWHERE'
   | 'ERR_KEY_FILE_UNUSABLE'
   | 'ERR_INTERNAL_ADDRESS_UNUSABLE'
-  // Of the command alone
+  // From the command only
   | 'ERR_ADDRESS_UNUSABLE'
   | 'ERR_STILL_SERVED'
   | 'ERR_NOTHING_TO_ADOPT'
@@ -33,7 +33,7 @@ export type StartErrorCode =
  * ```
  */
 export abstract class StartError extends Error {
-  /** The reason, as a name that does not change. */
+  /** Stable code of the reason. */
   abstract readonly code: StartErrorCode;
   /** True: the operator has to change something first. False: the same start may succeed later. */
   readonly isMistake: boolean = true;

@@ -1,10 +1,10 @@
-// The log as a person at a terminal reads it; everywhere else it is JSON, a line each, for whatever collects it.
+// Formats log lines for a person at a terminal. Elsewhere the log is JSON, one object a line, for log collectors.
 import { inspect } from 'node:util';
 
 const LEVELS: Readonly<Record<number, string>> = { 10: 'trace', 20: 'debug', 30: 'info', 40: 'WARN', 50: 'ERROR', 60: 'FATAL' };
 
-/** A line of the JSON log as text: time, level, what happened, and its parts. */
-export function readable(line: string): string {
+/** Formats a line of the JSON log as text: time, level, message and fields. */
+export function formatLogLine(line: string): string {
   let entry: Record<string, unknown>;
   try {
     entry = JSON.parse(line);
@@ -18,7 +18,7 @@ export function readable(line: string): string {
   return `${printable(text)}${err === undefined ? '' : faultText(err)}\n`;
 }
 
-/** Names come from strangers: nothing in them moves the cursor of a terminal, or begins a line. */
+/** File names come from strangers: a control character must not move a terminal's cursor or start a new line. */
 function printable(text: string): string {
   return text.replace(/[\p{Cc}\p{Zl}\p{Zp}]/gu, '\ufffd');
 }
@@ -32,7 +32,7 @@ function faultText(err: unknown): string {
     .join('');
 }
 
-/** Where pino writes its lines, for a terminal. */
+/** A destination for pino that writes readable lines. */
 export function terminalLog(write: (text: string) => unknown): { write(line: string): void } {
-  return { write: (line) => void write(readable(line)) };
+  return { write: (line) => void write(formatLogLine(line)) };
 }

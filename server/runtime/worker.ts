@@ -1,24 +1,24 @@
-// Work in a thread of its own: a question and its answer at a time, or many on their way at once.
+// Requests to a worker thread and its answers: one at a time, or many in flight.
 import { Worker, type WorkerOptions } from 'node:worker_threads';
 
-/** One of those who wait for an answer. */
-interface Asked<Answer> {
+/** A caller that waits for an answer. */
+interface PendingRequest<Answer> {
   resolve(answer: Answer): void;
   reject(error: Error): void;
 }
 
 /**
- * One thread, from its start to its end. It answers each request with one message, in the order in which they came. What was
- * asked and not answered when the thread ends is rejected, and so is all that is asked later: work that takes several
- * requests asks all of them of one thread, and ends with it. While nothing is asked it does not keep the process alive.
+ * One thread, from its start to its end. It answers each request with one message, in order. When it ends, unanswered and later
+ * requests are rejected. So a task of several requests keeps one thread for all of them, and fails with it. An idle thread does not
+ * keep the process alive.
  */
 export class WorkerThread<Request, Answer> {
   readonly #worker: Worker;
-  readonly #asked: Asked<Answer>[] = [];
+  readonly #pending: PendingRequest<Answer>[] = [];
   #endedBy: Error | undefined;
 
   constructor(script: URL, options: WorkerOptions) {
-    // Without the flags of the main thread: with some (--input-type) no worker starts, and none is for these.
+    // Without the main thread's flags: with some of them (--input-type) no worker starts, and workers need none.
     this.#worker = new Worker(script, { execArgv: [], ...options });
     this.#worker.unref();
     this.#worker.on('message', (answer: Answer) => this.#answer(answer));
@@ -31,33 +31,33 @@ export class WorkerThread<Request, Answer> {
     return this.#endedBy !== undefined;
   }
 
-  /** @throws what the thread ended by; DataCloneError, and the thread goes on */
+  /** @throws the reason why the thread ended; DataCloneError, and the thread goes on */
   ask(request: Request): Promise<Answer> {
     return new Promise((resolve, reject) => {
       if (this.#endedBy) throw this.#endedBy;
       this.#worker.postMessage(request);
-      this.#asked.push({ resolve, reject });
+      this.#pending.push({ resolve, reject });
       this.#worker.ref();
     });
   }
 
-  /** Stops it where it is. Resolves when it is gone. The first reason counts. */
+  /** Stops the thread immediately. Resolves when it is gone. Of several reasons the first counts. */
   async end(reason: Error): Promise<void> {
     this.#endedBy ??= reason;
-    for (const { reject } of this.#asked.splice(0)) reject(this.#endedBy);
+    for (const { reject } of this.#pending.splice(0)) reject(this.#endedBy);
     await this.#worker.terminate();
   }
 
   #answer(answer: Answer): void {
-    // One that was stopped may have answered just before.
+    // An answer may arrive after the thread was ended.
     if (this.#endedBy) return;
-    const first = this.#asked.shift();
-    if (this.#asked.length === 0) this.#worker.unref();
+    const first = this.#pending.shift();
+    if (this.#pending.length === 0) this.#worker.unref();
     first?.resolve(answer);
   }
 }
 
-/** A thread for one purpose: started at the first need, and anew at the next one after it ended. */
+/** A thread for one purpose: started at the first request, and again at the first request after it has ended. */
 export class ThreadOnDemand<Request, Answer> {
   readonly #script: URL;
   readonly #options: WorkerOptions;
@@ -69,14 +69,14 @@ export class ThreadOnDemand<Request, Answer> {
     this.#options = options;
   }
 
-  /** The one that runs, or else a new one. @throws once it is closed */
+  /** The running thread, or a new one. @throws after `close` */
   get current(): WorkerThread<Request, Answer> {
     if (this.#isClosed) throw this.#closed();
     if (this.#thread === undefined || this.#thread.hasEnded) this.#thread = new WorkerThread(this.#script, this.#options);
     return this.#thread;
   }
 
-  /** What is not answered yet is rejected. */
+  /** Rejects unanswered requests. */
   async close(): Promise<void> {
     this.#isClosed = true;
     await this.#thread?.end(this.#closed());
@@ -88,8 +88,8 @@ export class ThreadOnDemand<Request, Answer> {
 }
 
 /**
- * The script of a worker that lies beside its module, named without its ending. tsc rewrites import specifiers, but not this
- * string: from source the worker is TypeScript too.
+ * The script of a worker that lies beside its module, by its name without extension. tsc rewrites import specifiers, but not this
+ * string: from source the worker is TypeScript, too.
  *
  * @param moduleUrl `import.meta.url`
  */

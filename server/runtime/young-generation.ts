@@ -1,15 +1,15 @@
-// V8 doubles the space for new objects after a collection that found much of it alive, up to 32 MiB and more in each half. A
-// thousand slow uploads make it do so, each bringing a few objects at a time that live for a second, and the process keeps
-// 75 MiB that it does not need. Half the space costs no processor time that could be measured.
+// V8 doubles its space for new objects after a collection that found much of it alive, up to 32 MiB and more in each half. A
+// thousand slow uploads cause this growth, since each allocates a few objects that live for a second; the process then keeps
+// 75 MiB that it does not need. Half the space costs no measurable processor time.
 import { PerformanceObserver } from 'node:perf_hooks';
 import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8';
 
-/** Both halves together. */
+/** Size of both halves together. */
 const ENOUGH_BYTES = 16 * 1024 * 1024;
 
 /**
- * As `node --max-semi-space-size=8` does, for a process that was started without: that flag is read once, this one before each
- * growth. It is one for the whole process, worker threads included, so it belongs to who owns that.
+ * Has the effect of `node --max-semi-space-size=8` in a process that was started without it: V8 reads that flag once, and the growth
+ * factor before each growth. It applies to the whole process, worker threads included, so only the owner of the process may call this.
  */
 export function boundYoungGeneration(): void {
   let isGrowing = true;
@@ -20,6 +20,6 @@ export function boundYoungGeneration(): void {
     isGrowing = mayGrow;
   }
   look();
-  // After each collection: there is no growth without one.
+  // The space grows only after a collection.
   new PerformanceObserver(look).observe({ entryTypes: ['gc'] });
 }

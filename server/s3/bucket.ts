@@ -1,4 +1,4 @@
-// A bucket below a prefix: the requests Landfall makes, what their answers may be trusted with, and how they fail.
+// Landfall's requests to a bucket, with all keys below a prefix.
 import type { Readable } from 'node:stream';
 import {
   CopyObjectCommand,
@@ -11,16 +11,16 @@ import {
 } from '@aws-sdk/client-s3';
 import { ATTEMPTS, type ClientOptions, createClient } from './client.ts';
 import { faultOf, isMissing, outcome, S3Fault } from './fault.ts';
+import { KeyPrefix, type ObjectHeaders } from './key-prefix.ts';
 import { Multiparts } from './multiparts.ts';
-import { type ObjectHeaders, Place } from './place.ts';
 
 export interface BucketOptions extends ClientOptions {
   bucket: string;
-  /** Where senders and readers reach it, for addresses that are signed for them; empty: at the same. */
+  /** The endpoint in addresses that are signed for senders and readers; empty: the same endpoint. */
   publicEndpoint: string;
-  /** Before every key; ends with a slash, or is empty. */
+  /** Prefix of every key; ends with a slash, or is empty. */
   prefix: string;
-  /** Connections for staging and publishing; downloads have their own, so that slow readers hold up nobody. */
+  /** Connections for staging and publishing. Downloads have their own, so that slow readers do not block them. */
   connections: number;
 }
 
@@ -29,75 +29,75 @@ export interface StoredObject {
   key: string;
   size: number;
   etag: string;
-  /** Where it was asked for by itself. */
+  /** Set by `head`, not by `list`. */
   lastModified?: Date | undefined;
 }
 
-/** An object, or a range of it, on its way. */
-export interface GivenObject {
+/** The response with an object, or a range of it. */
+export interface ObjectResponse {
   body: Readable;
   size: number;
   contentRange: string | undefined;
   lastModified: Date | undefined;
 }
 
-/** What S3 does by itself, up to 5 GiB of it, may take so many times as long as anything that moves over the line. */
+/** Work inside S3, on up to 5 GiB, may be silent for this many times the usual timeout. */
 const WORK_FACTOR = 10;
-/** Timers of Node count in 31 bits. */
+/** Node's longest timer. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
-/** Keys are below the prefix. Everything here throws S3Fault. */
+/** Keys are below the prefix. Every method throws S3Fault. */
 export class Bucket {
   readonly multiparts: Multiparts;
-  readonly #place: Place;
+  readonly #prefix: KeyPrefix;
   readonly #client: S3Client;
-  /** For copies and completions: their answers come when the work is done. */
+  /** For copies and completions, which S3 answers only when the work is done. */
   readonly #patient: S3Client;
   readonly #downloads: S3Client;
   readonly #signing: S3Client;
 
   constructor(options: BucketOptions) {
-    this.#place = new Place(options.bucket, options.prefix);
+    this.#prefix = new KeyPrefix(options.bucket, options.prefix);
     this.#client = createClient(options, options.connections);
     this.#patient = createClient(
       { ...options, timeoutMs: Math.min(options.timeoutMs * WORK_FACTOR, LONGEST_TIMER_MS) },
       options.connections,
     );
-    this.multiparts = new Multiparts(this.#client, this.#patient, this.#place, async (key) => (await this.head(key))?.size);
+    this.multiparts = new Multiparts(this.#client, this.#patient, this.#prefix, async (key) => (await this.head(key))?.size);
     this.#downloads = createClient(options, Number.POSITIVE_INFINITY);
     this.#signing = createClient({ ...options, endpoint: options.publicEndpoint || options.endpoint }, 1);
   }
 
-  /** Makes no requests: signs them for others. */
+  /** Signs requests for senders and readers; makes none itself. */
   get signing(): S3Client {
     return this.#signing;
   }
 
-  /** As `signing`, for requests that this server makes itself. */
+  /** Signs requests that this server makes itself. */
   get probing(): S3Client {
     return this.#client;
   }
 
-  /** An object as the source of a copy. */
+  /** The name of an object as the source of a copy. */
   source(key: string): string {
-    return this.#place.source(key);
+    return this.#prefix.source(key);
   }
 
-  /** The parameters that name an object. */
+  /** The request parameters that name an object. */
   at(key: string): { Bucket: string; Key: string } {
-    return this.#place.at(key);
+    return this.#prefix.at(key);
   }
 
   async put(key: string, body: Uint8Array, headers: ObjectHeaders = {}): Promise<void> {
     await outcome(
       key,
-      this.#client.send(new PutObjectCommand({ ...this.#place.at(key), ...headers, Body: body, ContentLength: body.byteLength })),
+      this.#client.send(new PutObjectCommand({ ...this.#prefix.at(key), ...headers, Body: body, ContentLength: body.byteLength })),
     );
   }
 
-  /** False: there is one already. Servers that do not know the condition put it in the old one's stead. */
+  /** Resolves to false when the object exists. A server that does not know the condition overwrites it. */
   async putNew(key: string, body: Uint8Array): Promise<boolean> {
-    const put = new PutObjectCommand({ ...this.#place.at(key), Body: body, ContentLength: body.byteLength, IfNoneMatch: '*' });
+    const put = new PutObjectCommand({ ...this.#prefix.at(key), Body: body, ContentLength: body.byteLength, IfNoneMatch: '*' });
     try {
       await outcome(key, this.#client.send(put));
       return true;
@@ -113,7 +113,7 @@ export class Bucket {
         ContentLength = 0,
         ETag = '',
         LastModified,
-      } = await outcome(key, this.#client.send(new HeadObjectCommand(this.#place.at(key))));
+      } = await outcome(key, this.#client.send(new HeadObjectCommand(this.#prefix.at(key))));
       return { key, size: ContentLength, etag: ETag, lastModified: LastModified };
     } catch (error) {
       if (isMissing(error)) return undefined;
@@ -121,7 +121,7 @@ export class Bucket {
     }
   }
 
-  /** Bytes [start, end) in memory. @throws S3Fault also when fewer came */
+  /** Reads bytes [start, end) into memory. @throws S3Fault also when fewer bytes arrive */
   async read(key: string, start: number, end: number): Promise<Buffer> {
     if (end <= start) return Buffer.alloc(0);
     for (let attempt = 1; ; attempt++) {
@@ -132,69 +132,69 @@ export class Bucket {
         if (bytes.byteLength !== end - start) throw new S3Fault(`${key}: ${bytes.byteLength} bytes of ${end - start}.`, 'ShortRead');
         return bytes;
       } catch (error) {
-        // The SDK repeats requests, not answers that break off.
+        // The SDK retries requests, but not responses that break off.
         if (isMissing(error) || attempt === ATTEMPTS) throw error instanceof S3Fault ? error : faultOf(key, error);
       }
     }
   }
 
-  /** The bytes as they come; a break of the connection is an error of the stream. */
+  /** A stream of the bytes. A broken connection is an error of the stream. */
   async stream(key: string, range?: { start: number; end?: number }): Promise<Readable> {
     const { body } = await this.get(key, range && `bytes=${range.start}-${range.end === undefined ? '' : range.end - 1}`);
     return body;
   }
 
-  /** `range` is a header's. Over the connections of downloads. */
-  async get(key: string, range?: string): Promise<GivenObject> {
-    const get = new GetObjectCommand({ ...this.#place.at(key), ...(range === undefined ? {} : { Range: range }) });
+  /** Uses the connections of downloads. @param range value of the Range header */
+  async get(key: string, range?: string): Promise<ObjectResponse> {
+    const get = new GetObjectCommand({ ...this.#prefix.at(key), ...(range === undefined ? {} : { Range: range }) });
     const { Body, ContentLength = 0, ContentRange, LastModified } = await outcome(key, this.#downloads.send(get));
-    if (Body === undefined) throw new S3Fault(`${key}: an answer without a body.`, 'EmptyAnswer');
+    if (Body === undefined) throw new S3Fault(`${key}: the response has no body.`, 'EmptyAnswer');
     return { body: Body as Readable, size: ContentLength, contentRange: ContentRange, lastModified: LastModified };
   }
 
   async *list(prefix: string): AsyncIterable<StoredObject> {
     for (let token: string | undefined; ; ) {
-      const { Key } = this.#place.at(prefix);
-      const page = new ListObjectsV2Command({ Bucket: this.#place.bucket, Prefix: Key, ...(token && { ContinuationToken: token }) });
+      const { Key } = this.#prefix.at(prefix);
+      const page = new ListObjectsV2Command({ Bucket: this.#prefix.bucket, Prefix: Key, ...(token && { ContinuationToken: token }) });
       const { Contents = [], NextContinuationToken, IsTruncated } = await outcome(prefix, this.#client.send(page));
-      for (const object of Contents) yield { key: this.#place.below(object.Key), size: object.Size ?? 0, etag: object.ETag ?? '' };
+      for (const object of Contents) yield { key: this.#prefix.below(object.Key), size: object.Size ?? 0, etag: object.ETag ?? '' };
       if (!IsTruncated || NextContinuationToken === undefined) return;
       token = NextContinuationToken;
     }
   }
 
-  /** What lies directly below a prefix that ends with a slash, as far as it is a folder: its names. */
+  /** Names of the folders directly below a prefix that ends with a slash. */
   async *folders(prefix: string): AsyncIterable<string> {
     for (let token: string | undefined; ; ) {
-      const { Key } = this.#place.at(prefix);
+      const { Key } = this.#prefix.at(prefix);
       const page = new ListObjectsV2Command({
-        Bucket: this.#place.bucket,
+        Bucket: this.#prefix.bucket,
         Prefix: Key,
         Delimiter: '/',
         ...(token && { ContinuationToken: token }),
       });
       const { CommonPrefixes = [], NextContinuationToken, IsTruncated } = await outcome(prefix, this.#client.send(page));
-      for (const { Prefix } of CommonPrefixes) yield this.#place.below(Prefix).slice(prefix.length, -1);
+      for (const { Prefix } of CommonPrefixes) yield this.#prefix.below(Prefix).slice(prefix.length, -1);
       if (!IsTruncated || NextContinuationToken === undefined) return;
       token = NextContinuationToken;
     }
   }
 
-  /** One by one: deleting many with one request takes a checksum that servers do not agree on. */
+  /** Deletes each with its own request: a request for many needs a checksum on which servers do not agree. */
   async remove(keys: readonly string[]): Promise<void> {
-    await Promise.all(keys.map((key) => outcome(key, this.#client.send(new DeleteObjectCommand(this.#place.at(key))))));
+    await Promise.all(keys.map((key) => outcome(key, this.#client.send(new DeleteObjectCommand(this.#prefix.at(key))))));
   }
 
-  /** An object that may be in another bucket, as this one's server has it. */
+  /** Asks this bucket's server for an object that may be in another bucket. */
   async headSource({ bucket, key }: { bucket: string; key: string }): Promise<{ size: number; etag: string }> {
     const { ContentLength = 0, ETag = '' } = await outcome(key, this.#client.send(new HeadObjectCommand({ Bucket: bucket, Key: key })));
     return { size: ContentLength, etag: ETag };
   }
 
-  /** @param source an object, as `source` names one of this bucket */
+  /** Copies an object within S3. @param source name of the object, as `source` returns it */
   async copy(source: string, to: string, headers: ObjectHeaders, signal?: AbortSignal): Promise<void> {
     const copy = new CopyObjectCommand({
-      ...this.#place.at(to),
+      ...this.#prefix.at(to),
       CopySource: source,
       MetadataDirective: 'REPLACE',
       ...headers,

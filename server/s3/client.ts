@@ -1,4 +1,4 @@
-// The SDK's client, as Landfall has it behave.
+// The SDK's client with Landfall's configuration.
 import { Agent as HttpAgent } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
 import { S3Client, type S3ClientConfig } from '@aws-sdk/client-s3';
@@ -6,25 +6,25 @@ import { PayloadHash } from './payload-hash.ts';
 
 export interface ClientOptions {
   region: string;
-  /** Empty: AWS's own for the region. */
+  /** Empty: AWS's endpoint of the region. */
   endpoint: string;
   forcePathStyle: boolean;
-  /** A request on which nothing moves for so long is given up and made again. */
+  /** A request is aborted and retried after this time without any bytes. */
   timeoutMs: number;
-  /** Whether to send the checksums of newer SDKs, which some servers refuse. */
+  /** `supported` sends the checksums of newer SDKs, which some servers refuse. */
   checksums: 'required' | 'supported';
 }
 
-/** How often a request is made before it has failed. */
+/** A request is tried this often before it fails. */
 export const ATTEMPTS = 5;
 const CONNECT_MS = 5000;
 
-/** With limits on silence, which the SDK by itself waits out for ever. */
+/** Makes a client with timeouts: without them, the SDK waits for ever for a silent server. */
 export function createClient(options: ClientOptions, maxSockets: number, maxAttempts: number = ATTEMPTS): S3Client {
   return new S3Client(clientConfig(options, maxSockets, maxAttempts));
 }
 
-/** As `createClient` makes it, for others' code that makes its own. */
+/** The configuration of `createClient`, for packages that make their own client. */
 export function clientConfig(options: ClientOptions, maxSockets: number, maxAttempts: number = ATTEMPTS): S3ClientConfig {
   const { endpoint, region, forcePathStyle, timeoutMs, checksums } = options;
   const when = checksums === 'supported' ? 'WHEN_SUPPORTED' : 'WHEN_REQUIRED';

@@ -1,11 +1,11 @@
 import { StartError } from '../runtime/start-error.ts';
 
-/** S3 did not do what it was asked, after all retries. */
+/** A request to S3 failed after all retries. */
 export class S3Fault extends Error {
   override readonly name = 'S3Fault';
-  /** So that it is told from a mistake of ours: storage is not there, try again. */
+  /** By this code, `staging/faults.ts` answers that the storage is unavailable, instead of an internal error. */
   readonly code = 'ES3';
-  /** What S3 calls it: `NoSuchKey`, `SlowDown`. */
+  /** S3's name of the error: `NoSuchKey`, `SlowDown`. */
   readonly reason: string;
   readonly status: number | undefined;
 
@@ -16,7 +16,7 @@ export class S3Fault extends Error {
   }
 }
 
-/** The bucket cannot be used: it is away, or refuses the credentials. `isMistake` is false where it is only away. */
+/** The bucket cannot be used: it is unreachable, or refuses the credentials. `isMistake` is false when it is unreachable. */
 export class BucketUnusable extends StartError {
   override readonly name = 'BucketUnusable';
   override readonly code = 'ERR_BUCKET_UNUSABLE';
@@ -29,7 +29,7 @@ export class BucketUnusable extends StartError {
 }
 
 const MISSING = new Set(['NoSuchKey', 'NotFound', 'NoSuchUpload']);
-/** Some servers say 404 for these, too: nothing is known of the object then. */
+/** Some servers answer 404 for these, too, which says nothing about the object. */
 const NOT_OF_THE_OBJECT = new Set(['NoSuchBucket', 'InvalidAccessKeyId', 'XAdminUserNotFound']);
 
 export function isMissing(error: unknown): boolean {
@@ -37,7 +37,7 @@ export function isMissing(error: unknown): boolean {
   return MISSING.has(error.reason) || (error.status === 404 && !NOT_OF_THE_OBJECT.has(error.reason));
 }
 
-/** The outcome of a request, its failure told as a fault. @throws S3Fault */
+/** Awaits a request. @throws S3Fault */
 export async function outcome<T>(what: string, request: Promise<T>): Promise<T> {
   try {
     return await request;

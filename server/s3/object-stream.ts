@@ -1,20 +1,20 @@
 import type { Readable } from 'node:stream';
 import type { Bucket } from './bucket.ts';
 
-/** Breaks without a byte between them; what breaks more often is a fault. */
+/** The stream fails when the connection breaks more often than this without a byte in between. */
 const MAX_BREAKS = 5;
 
 export interface ObjectStreamOptions {
-  /** What S3 has begun to answer with already, from `start` on. */
+  /** A response of S3 that has already started, from `start` on. */
   first?: Readable;
-  /** Nobody reads any more. */
+  /** Aborted when the reader is gone. */
   signal?: AbortSignal;
 }
 
 /**
- * Bytes [start, end) of an object, gone on with where the connection to S3 broke: one on which nothing moves is given up, and a
- * reader may pause for as long as he likes.
- * @throws S3Fault, what the connection says, or the reason of the signal
+ * Streams bytes [start, end) of an object. When the connection to S3 breaks, the stream continues at the same byte with a new one. An
+ * idle connection is closed and replaced in the same way, so a reader may pause for any time.
+ * @throws S3Fault, the connection's error, or the reason of the signal
  */
 export async function* streamObject(
   bucket: Bucket,

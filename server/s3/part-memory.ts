@@ -1,14 +1,14 @@
-// The memory that parts are gathered in, shared by all bodies that come in. Whoever needs more than there is waits, and the
-// sender with it; a body that hardly grows gives back what it holds by writing it down.
+// The memory in which parts are collected, shared by all bodies. A body that needs more than is free waits, and its sender with it. A
+// slow body gives its memory back by flushing its bytes to S3.
 import { SpareParts } from './spare-parts.ts';
 
-/** One body, as far as the memory concerns it. */
+/** A body that holds some of the memory. */
 export interface Holder {
-  /** Bytes it has taken for the part it is gathering. */
+  /** Bytes of memory that it holds for its present part. */
   readonly held: number;
-  /** Bytes a millisecond that its part has grown by so far. */
+  /** Growth of its part, in bytes per millisecond. */
   readonly pace: number;
-  /** To write down what it holds and give it back, soon. */
+  /** Asks the body to flush its bytes to S3 soon and to give the memory back. */
   flush(): void;
 }
 
@@ -18,12 +18,12 @@ interface Waiter {
   resolve: (outcome: 'taken' | 'flush') => void;
 }
 
-/** Holders that are asked to write down what they hold at once: each takes a connection to S3, of which parts need some too. */
+/** Holders that flush at the same time: each takes a connection to S3, and full parts need some, too. */
 export const FLUSHES_AT_ONCE = 16;
 
-/** Faster, and a part is full in seconds and leaves by itself, so what it holds had better stay together. */
+/** A faster part is full within seconds and is then sent anyway, so it is not flushed in pieces. */
 const SLOW_BYTES_PER_MS = 1000;
-/** With so much of the memory on its way to S3, more flushes would only make more and smaller objects. */
+/** With this share of the memory on its way to S3, more flushes would only make more and smaller objects. */
 const IN_MOTION = 0.5;
 
 export class PartMemory {
@@ -39,7 +39,7 @@ export class PartMemory {
     this.#free = limitBytes;
   }
 
-  /** That one holder may have: half of it all, so that two bodies never wait for each other. */
+  /** The most bytes of one holder: half of the memory, so that two bodies never wait for each other. */
   get most(): number {
     return Math.floor(this.limitBytes / 2);
   }
@@ -57,13 +57,13 @@ export class PartMemory {
     this.flushed(holder);
   }
 
-  /** Resolves when the bytes are the holder's, or with `flush` when it must give back what it has before it asks again. */
+  /** Resolves to `taken` when the holder has the bytes, or to `flush` when it must first give back the bytes that it holds. */
   async take(holder: Holder, bytes: number): Promise<'taken' | 'flush'> {
     if (this.#waiting.length === 0 && bytes <= this.#free) {
       this.#free -= bytes;
       return 'taken';
     }
-    // Asked before it came to wait, it would not hear of it here, and the others count on what it holds.
+    // The holder was asked to flush before this call, and would not flush while it waits here. Others wait for its memory.
     if (this.#flushing.has(holder) && holder.held > 0) return 'flush';
     return new Promise((resolve) => {
       this.#waiting.push({ holder, bytes, resolve });
@@ -76,23 +76,23 @@ export class PartMemory {
     this.#serve();
   }
 
-  /** For bytes that were taken; with anything in it. */
-  buffer(bytes: number): Buffer<ArrayBuffer> {
+  /** A buffer for bytes that were taken. Its content is arbitrary. */
+  buffer(bytes: number): Buffer {
     return this.#spare.take(bytes, this.#free);
   }
 
-  /** Like `give`, for a buffer that nobody reads any more, a request to S3 that is still on its way included. */
-  giveBack(buffer: Buffer<ArrayBuffer>): void {
+  /** Like `give`, and keeps the buffer for the next part. No one may read it any more, not even a request in flight. */
+  giveBack(buffer: Buffer): void {
     this.give(buffer.byteLength);
     this.#spare.add(buffer, this.#free);
   }
 
-  /** What it was asked to write down is written, or was none. */
+  /** Call when the holder has flushed its bytes, or had none. */
   flushed(holder: Holder): void {
     if (this.#flushing.delete(holder)) this.#serve();
   }
 
-  /** The fullest part first: it is the soonest to leave. */
+  /** Serves the waiter with the fullest part first, because that part is sent soonest. */
   #serve(): void {
     while (this.#waiting.length > 0) {
       const next = this.#waiting.reduce((best, waiter) => (waiter.holder.held > best.holder.held ? waiter : best));
@@ -107,14 +107,13 @@ export class PartMemory {
   }
 
   /**
-   * Asks the slowest of the others for what they hold: one where one is enough, and of slow ones as many as it takes, or thousands
-   * of them would wait for one request to S3 after the other. Where nobody holds any, all of it is on its
-   * way to S3 and comes back.
+   * Asks the slowest other holders to flush: at least one, and as many slow ones as are needed, since thousands of waiters would
+   * otherwise wait for one request to S3 after the other. When no holder has any bytes, all memory is on its way to S3 and comes back.
    */
   #relieve(served: Holder): void {
-    const room = FLUSHES_AT_ONCE - this.#flushing.size;
-    // Every holder is looked at, so not again for each that is done.
-    if (room < FLUSHES_AT_ONCE / 2) return;
+    const most = FLUSHES_AT_ONCE - this.#flushing.size;
+    // The loop below visits every holder, so it does not run again after each single flush.
+    if (most < FLUSHES_AT_ONCE / 2) return;
     const slowest: { holder: Holder; pace: number }[] = [];
     let held = 0;
     for (const holder of this.#holders) {
@@ -123,12 +122,12 @@ export class PartMemory {
       if (holder === served || this.#flushing.has(holder)) continue;
       const { pace } = holder;
       const last = slowest.at(-1);
-      if (last !== undefined && slowest.length === room && pace >= last.pace) continue;
-      const place = slowest.findIndex((other) => other.pace > pace);
-      slowest.splice(place === -1 ? slowest.length : place, 0, { holder, pace });
-      if (slowest.length > room) slowest.pop();
+      if (last !== undefined && slowest.length === most && pace >= last.pace) continue;
+      const index = slowest.findIndex((other) => other.pace > pace);
+      slowest.splice(index === -1 ? slowest.length : index, 0, { holder, pace });
+      if (slowest.length > most) slowest.pop();
     }
-    // What comes back without anybody being asked: parts on their way, and what was asked for before.
+    // Parts in flight, and flushes that were asked for before, give memory back anyway.
     const wanted = this.#waiting.reduce((sum, { bytes }) => sum + bytes, 0);
     let missing = Math.min(wanted, this.limitBytes * IN_MOTION) - this.#free - (this.taken - held);
     for (const holder of this.#flushing) missing -= holder.held;

@@ -1,9 +1,9 @@
-/** What is smaller counts for this: it takes connections, too. */
+/** Smaller work counts as this, because it takes a connection, too. */
 const LEAST_BYTES = 1024 * 1024;
 
 /**
- * Memory for so many bytes at once, first come first served; more than that for one alone. To be held only while work is under
- * way, never while a sender is waited for.
+ * Limits the memory of concurrent operations, which start in the order of their calls. An operation that needs more than the limit runs
+ * alone. While it runs, an operation must not wait for a sender.
  */
 export class Permits {
   readonly #limit: number;

@@ -1,4 +1,4 @@
-// Addresses that let somebody else put so many bytes in one place, in this server's name.
+// Signed addresses with which a sender may put a fixed number of bytes under one key.
 import { createHash, createHmac } from 'node:crypto';
 import { PutObjectCommand, type S3Client, type UploadPartCommand } from '@aws-sdk/client-s3';
 import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
@@ -6,8 +6,8 @@ import { getSignedUrl } from '@aws-sdk/s3-request-presigner';
 export type SignedPut = PutObjectCommand | UploadPartCommand;
 
 /**
- * Headers that would make something else of a request than its sender was given an address for. The worst names a source: S3
- * then copies any object that this server may read.
+ * Headers with which a sender could use an address for something else. The worst is x-amz-copy-source: S3 then copies any object that
+ * this server may read.
  */
 const FORBIDDEN_HEADERS = [
   'x-amz-acl',
@@ -18,7 +18,7 @@ const FORBIDDEN_HEADERS = [
   'x-amz-grant-read-acp',
   'x-amz-grant-write',
   'x-amz-grant-write-acp',
-  // MinIO takes the body apart then, and puts what is in it under any keys.
+  // MinIO then unpacks the body as an archive and puts its files under any keys.
   'x-amz-meta-snowball-auto-extract',
   'x-amz-metadata-directive',
   'x-amz-object-lock-legal-hold',
@@ -30,15 +30,15 @@ const FORBIDDEN_HEADERS = [
 ];
 
 /**
- * How S3 is kept from obeying headers that are not signed. AWS refuses them (`unsigned`). Old servers of Ceph obey them, but hold a
- * signature against all headers that it names, also where the request has none of them (`absent`). MinIO obeys them, too, and wants
- * each header that is named in the request or, by the same name, in the address: there they are, with nothing in them (`empty`).
+ * The way to keep S3 from obeying headers that are not signed. AWS refuses such headers (`unsigned`). Old Ceph servers obey them, but
+ * verify a signature over all headers that it names, also headers that the request lacks (`absent`). MinIO obeys them, too, and requires
+ * each named header in the request or in the address, so the address has them with empty values (`empty`).
  */
 export type HeaderGuard = 'unsigned' | 'absent' | 'empty';
 
-/** @param seconds that the address is good for */
+/** @param seconds for which the address is valid */
 export async function signPut(client: S3Client, command: SignedPut, seconds: number, guard: HeaderGuard): Promise<string> {
-  // With the length signed, nobody can send more than was declared.
+  // The length is signed, so that the sender cannot send more bytes than were declared.
   const options = { expiresIn: seconds, signableHeaders: new Set(['content-length', 'host']) };
   const address = new URL(
     command instanceof PutObjectCommand ? await getSignedUrl(client, command, options) : await getSignedUrl(client, command, options),
@@ -46,12 +46,12 @@ export async function signPut(client: S3Client, command: SignedPut, seconds: num
   if (guard === 'unsigned') return address.href;
   const { accessKeyId, secretAccessKey } = await client.config.credentials();
   const [signedBy, ...scope] = (address.searchParams.get('X-Amz-Credential') ?? '').split('/');
-  // New credentials came in between.
+  // The SDK has got new credentials in between.
   if (signedBy !== accessKeyId) return signPut(client, command, seconds, guard);
   return signAbsence(address, command.input.ContentLength ?? 0, scope, secretAccessKey, guard);
 }
 
-/** Signature Version 4, over headers that the request must not have as well. */
+/** Signs with Signature Version 4, including headers that the request must not have. */
 function signAbsence(
   address: URL,
   length: number,
@@ -65,7 +65,7 @@ function signAbsence(
   query.set('X-Amz-SignedHeaders', signedHeaders);
   const empty = guard === 'empty' ? FORBIDDEN_HEADERS : [];
   for (const name of empty) query.set(name, '');
-  // By the names alone: with its `=` one that another begins with would come behind that.
+  // Sorted by the names alone: with the `=`, a name that is a prefix of another would come after it.
   const canonicalQuery = [...query]
     .sort(([one], [other]) => (one < other ? -1 : 1))
     .map(([name, value]) => `${encode(name)}=${encode(value)}`)

@@ -1,4 +1,4 @@
-// A new upload: whether it may come, and its row.
+// Admits new uploads: checks the limits and the policy, and adds the row.
 import { UploadError } from '../../shared/errors.ts';
 import { safeFileName, safeRelativePath } from '../../shared/filename.ts';
 import { formatMetadata, type Metadata, metadataValue } from '../../shared/metadata.ts';
@@ -15,8 +15,11 @@ import type { CreationRates } from './creation-rates.ts';
 import type { FreeSpace } from './free-space.ts';
 import type { Reservations } from './reservations.ts';
 
-/** So long an idempotency key stands for the upload it was first sent with. */
+/** For this long, an idempotency key names the upload that was created with it. */
 const KEY_MS = 24 * 60 * 60 * 1000;
+
+/** A body up to this size arrives in about one piece: when it is cut off, sending it again costs little. */
+export const WHOLE_BYTES: number = 64 * 1024;
 
 export interface AdmissionOptions {
   ledger: Ledger;
@@ -30,15 +33,15 @@ export interface AdmissionOptions {
 
 export interface NewUpload {
   id: UploadId;
-  /** Whose it is, and within which limits. */
+  /** Owner, quotas and limits. */
   grantee: Grantee & KeyHolder;
-  /** Bytes; null while deferred. */
+  /** Bytes; null while the length is deferred. */
   length: number | null;
   metadata: Metadata;
   /** As sent, for HEAD to echo. */
   rawMetadata: string;
   idempotencyKey: string | null;
-  /** All of it comes now, and it is little: its row is written when its bytes are here, by whoever begins its inspection. */
+  /** True for a small file that the creation brings whole: `InspectionStarts.startNew` adds its row once its bytes are stored. */
   comesWhole?: boolean;
 }
 
@@ -51,7 +54,7 @@ export class Admission {
     this.#freeSpace = freeSpace;
   }
 
-  /** As the receiver's. */
+  /** See `Receiver.create`. */
   async create(request: NewUpload): Promise<{ upload: Upload; created: boolean }> {
     const { ledger, policies, reservations, expireAfterMs, durability } = this.#options;
     const { id, grantee, length, idempotencyKey } = request;
@@ -64,23 +67,22 @@ export class Admission {
       if (earlier && earlier.createdAt - earlier.wallAheadMs > ledger.now() - KEY_MS) return repeated(earlier, creationFingerprint);
       if (earlier) await ledger.releaseKey(earlier.id);
     }
-    // A creation whose answer was lost is none more.
+    // A repeated creation does not count again.
     await this.#options.rates.count(grantee.quota);
     const maxUploadBytes = Math.min(this.#options.maxUploadBytes, limits.maxUploadBytes ?? Number.POSITIVE_INFINITY);
     if (length !== null && length > maxUploadBytes) throw tooLarge(maxUploadBytes);
     const { metadata, rawMetadata } = withFixed(request, limits.metadata);
     const originalName = metadataValue(metadata, 'name');
-    // As sent: some names hide an extension that is gone once they are safe.
+    // Checks the name as sent: making it safe may remove a hidden extension.
     const refusal = originalName === null ? undefined : checkName(policies.within(limits), originalName);
     if (refusal) throw new UploadError(refusal.code, refusal.detail === undefined ? {} : { detail: refusal.detail });
     await this.#freeSpace.require(length ?? 0);
-    const begun = newRow({ id, grantee, length, metadata, rawMetadata }, ledger, expireAfterMs);
-    const upload = { ...begun, idempotencyKey: keys?.[0] ?? null, creationFingerprint };
+    const fresh = newRow({ id, grantee, length, metadata, rawMetadata }, ledger, expireAfterMs);
+    const upload = { ...fresh, idempotencyKey: keys?.[0] ?? null, creationFingerprint };
+    if (request.comesWhole) return { upload: { ...upload, ...(await reservations.admitWhole(grantee, length ?? 0)) }, created: true };
     return reservations.create(grantee, length, async (reserved) => {
       const row = { ...upload, ...reserved };
-      // Its row takes its room, and is refused where there is none.
-      if (request.comesWhole) return { upload: row, created: true };
-      // Whoever is told of an upload finds it again after a power cut, where offsets are promised beyond one.
+      // With durability `chunk`, a client finds its upload again after a power cut.
       if (await ledger.create(row, durability === 'chunk')) return { upload: row, created: true };
       return this.#repeated(owner, keys, creationFingerprint);
     });
@@ -94,7 +96,7 @@ export class Admission {
   }
 }
 
-/** The row of an upload that begins, by whatever door. */
+/** The row of a new upload, for any protocol. */
 export function newRow(
   { id, grantee, length, metadata, rawMetadata }: Omit<NewUpload, 'grantee' | 'idempotencyKey' | 'comesWhole'> & { grantee: Grantee },
   ledger: Ledger,
@@ -126,18 +128,18 @@ export function newRow(
   };
 }
 
-/** @throws UploadError 422 when the key stands for another creation. Rows from before there were fingerprints tell none. */
+/** @throws UploadError 422 when the key was used for another creation. Old rows without a fingerprint are not checked. */
 function repeated(upload: Upload, fingerprint: string | null): { upload: Upload; created: boolean } {
   const earlier = upload.creationFingerprint;
   if (earlier !== null && earlier !== fingerprint) throw new UploadError('ERR_IDEMPOTENCY_KEY_REUSED');
   return { upload, created: false };
 }
 
-/** What the identity says of an upload stands, whatever its sender says. */
+/** Replaces the sender's metadata by the values that the identity's limits fix. */
 function withFixed(request: NewUpload, fixed: Readonly<Record<string, string>> | undefined): Pick<NewUpload, 'metadata' | 'rawMetadata'> {
   if (fixed === undefined) return request;
   const metadata = new Map(request.metadata);
-  // Nor under another key that means the same.
+  // Also removes the sender's values under other keys with the same meaning.
   for (const keys of Object.values(METADATA_KEYS)) {
     if (keys.some((key) => Object.hasOwn(fixed, key))) for (const key of keys) metadata.delete(key);
   }
@@ -145,7 +147,7 @@ function withFixed(request: NewUpload, fixed: Readonly<Record<string, string>> |
   return { metadata, rawMetadata: formatMetadata(metadata) };
 }
 
-/** PostgreSQL keeps no text with a NUL in it, and UTF-8 has no half of a surrogate pair. */
+/** PostgreSQL stores no NUL, and UTF-8 encodes no lone surrogate. */
 function storable(text: string | null): string | null {
   return text?.toWellFormed().replaceAll('\0', '\uFFFD') ?? null;
 }

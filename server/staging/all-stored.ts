@@ -2,8 +2,8 @@ import type { Upload } from '../ledger/upload.ts';
 import type { Staging } from './staging.ts';
 
 /**
- * Whether every byte of an upload is here, so that its inspection can begin though nobody says that it is whole. Of a store that is not
- * Landfall's own only the ledger tells: what is beyond its running checksum could not be held against anything.
+ * Resolves to true when all bytes of an upload are stored, so that its inspection can start without a request of its sender. For a store
+ * that is not Landfall's own only the ledger counts: bytes beyond its running checksum could not be verified.
  */
 export async function isAllStored(
   staging: Staging,

@@ -1,55 +1,55 @@
-// One body on its way into staging, whatever door it came by. Each batch of it takes these steps, in this order:
+// Stores one body in staging, for any protocol. Each batch takes these steps, in this order:
 //
-//   room → checksum → digest → head → fence → write → checkpoint
+//   reserve → checksum → digest → head → fence → write → checkpoint
 //
-// The batch is lent: what a step needs longer than until the write has ended, it copies. One write is in flight.
+// The batch is lent: a step that needs bytes after the write copies them. One write is in flight at a time.
 import { UploadError } from '../../shared/errors.ts';
 import type { Upload } from '../ledger/upload.ts';
 import { type BodyEnd, type BodySource, type LeasedBatch, type OpenBody, splitBuffers } from './body-source.ts';
 import { Checkpoints, type CheckpointsOptions } from './checkpoints.ts';
 import { type ExpectedChecksum, type RunningDigest, requireDigest, startDigest } from './chunk-checksum.ts';
 import type { Confirmations } from './confirmations.ts';
-import { type EarlyRejectionOptions, endDamaged, requireAllowedHead } from './early-rejection.ts';
+import { type EarlyRejectionOptions, rejectDamaged, requireAllowedHead } from './early-rejection.ts';
 import { faultOf, refusalOf } from './faults.ts';
 import type { FreeSpace } from './free-space.ts';
 import { Head } from './head.ts';
 import type { Reservations } from './reservations.ts';
 import { advance, type Checksum } from './running-checksum.ts';
 import { type Proof, StagedBytesLost, type StagingWriter } from './staging.ts';
-import type { Unproved } from './unproved.ts';
+import type { SyncFailures } from './sync-failures.ts';
 
 export interface ReceiveOptions {
-  /** Bytes this body may have. */
+  /** Most bytes that this body may have. */
   maxBytes: number;
-  /** Aborted when the lock is wanted by another. */
+  /** Aborted when another request wants the lock. */
   signal: AbortSignal;
   onActivity?: () => void;
   /**
-   * To be asked right before bytes are written or taken back, or counted; the name that the ledger knows the holder by.
-   * @throws UploadError when the lock is not the caller's any more
+   * Called right before bytes are written, truncated or counted. Returns the lock holder's name in the ledger.
+   * @throws UploadError when the caller has lost the lock
    */
   requireHeld?: () => string | undefined;
-  /** What the body must be; else nothing of it is kept. */
+  /** The body's own checksum. A body that does not match is not kept. */
   expected?: ExpectedChecksum | undefined;
-  /** The upload was created just now: there is nothing to look at yet. */
+  /** True when the upload was created by this request, so that nothing is stored yet. */
   isNew?: boolean;
-  /** And it has no row yet. */
+  /** True when the upload has no row yet, because its creation brings it whole. */
   comesWhole?: boolean;
 }
 
 export interface Received {
-  /** Bytes stored in all. */
+  /** Bytes of the upload that are stored now. */
   stored: number;
-  /** When all are: what the finish need not find out again. */
+  /** Set when the upload is complete. */
   complete?: Complete;
 }
 
-/** An upload whose bytes are all stored, as far as whoever stored them knows. */
+/** What is known about the bytes of a complete upload, so that its inspection need not find it out again. */
 export interface Complete {
   proof: Proof;
-  /** CRC-32 of the whole; undefined: the ledger's, brought up to date. */
+  /** CRC-32 of the whole file; undefined: it has to be completed from the ledger's. */
   checksum?: number;
-  /** The first HEAD_BYTES, or all. */
+  /** The first HEAD_BYTES, or the whole file. */
   head?: Uint8Array;
 }
 
@@ -57,16 +57,16 @@ export interface BodyIntakeOptions extends EarlyRejectionOptions, CheckpointsOpt
   freeSpace: FreeSpace;
   reservations: Reservations;
   confirmations: Confirmations;
-  unproved: Unproved;
+  syncFailures: SyncFailures;
   bodyTimeoutMs: number;
 }
 
-interface Ended {
+interface EndedBody {
   end: BodyEnd;
   proof: Proof;
 }
 
-/** For one body, under the upload's lock. */
+/** Stores one body, under the upload's lock. */
 export class BodyIntake {
   readonly #options: BodyIntakeOptions;
   readonly #upload: Upload;
@@ -75,50 +75,50 @@ export class BodyIntake {
   readonly #digest: RunningDigest | undefined;
   readonly #head: Head;
   readonly #checkpoints: Checkpoints;
-  /** As far as room was taken for the upload. */
+  /** Bytes reserved for this upload. */
   #reserved: number;
-  /** Of all that has come. */
+  /** CRC-32 of all bytes received so far. */
   #checksum: Checksum;
-  /** Of as much as the sender may have been told of. */
-  #told: Checksum;
-  /** Of what is stored once the batches are that are on their way: one for each. */
-  readonly #onTheWay: Checksum[] = [];
-  /** Of as much as is stored for certain; undefined: nothing of this body. */
+  /** CRC-32 of the bytes that may have been acknowledged to the sender. */
+  #acknowledged: Checksum;
+  /** CRC-32 at the end of each batch that is not stored yet. */
+  readonly #inFlight: Checksum[] = [];
+  /** CRC-32 of the bytes that are certainly stored; undefined: none of this body. */
   #stored: Checksum | undefined;
-  /** Why a body that carries its own checksum is not kept. */
+  /** Error of a body that does not match its own checksum. */
   #mismatch: { error: unknown } | undefined;
 
-  /** @param stored CRC-32 of what is stored already: the body is appended to it */
+  /** @param stored CRC-32 of the bytes that are stored already; the body is appended to them */
   constructor(options: BodyIntakeOptions, upload: Upload, stored: Checksum, receive: ReceiveOptions) {
     this.#options = options;
     this.#upload = upload;
     this.#receive = receive;
     this.#start = stored.offset;
     this.#checksum = { ...stored };
-    this.#told = { ...stored };
+    this.#acknowledged = { ...stored };
     this.#digest = receive.expected && startDigest(receive.expected.algorithm);
     this.#head = new Head(upload, stored.offset);
     this.#checkpoints = new Checkpoints(upload, stored.offset, options, receive.requireHeld);
     this.#reserved = isCounted(upload) ? upload.reservedBytes : Number.POSITIVE_INFINITY;
   }
 
-  /** To be called once. @throws UploadError, as `Receiver.receive` */
-  async take(open: OpenBody): Promise<Received> {
+  /** Call once. @throws UploadError, as `Receiver.receive` */
+  async store(open: OpenBody): Promise<Received> {
     const { confirmations } = this.#options;
-    let ended: Ended;
+    let ended: EndedBody;
     try {
       if (this.#receive.expected) await confirmations.markUnverified(this.#upload.id, this.#start);
-      ended = await this.#pour(open);
-      await this.#conclude(ended);
+      ended = await this.#copyBody(open);
+      await this.#finish(ended);
     } catch (error) {
-      await this.#salvage();
-      if (error instanceof StagedBytesLost) await endDamaged(this.#options, this.#upload, this.#told, error);
+      await this.#keepStoredBytes();
+      if (error instanceof StagedBytesLost) await rejectDamaged(this.#options, this.#upload, this.#acknowledged, error);
       throw faultOf(error);
     }
     const { end, proof } = ended;
     const { checksum, offset } = this.#checksum;
     if (end === 'too-long') throw refusalOf(end, this.#receive.signal);
-    // However the body ended: nothing is missing, so nobody need come back for the inspection to begin.
+    // However the body ended, all bytes are stored, so the inspection can start without another request of the sender.
     if (this.#isComplete)
       return { stored: offset, complete: { proof, checksum, ...(this.#head.isWhole ? { head: this.#head.bytes } : {}) } };
     if (end === 'interrupted' || end === 'too-slow') throw refusalOf(end, this.#receive.signal);
@@ -129,7 +129,7 @@ export class BodyIntake {
     return this.#checksum.offset === this.#upload.length;
   }
 
-  async #pour(open: OpenBody): Promise<Ended> {
+  async #copyBody(open: OpenBody): Promise<EndedBody> {
     const { staging, bodyTimeoutMs } = this.#options;
     const { maxBytes, signal, requireHeld, comesWhole: inOne = false } = this.#receive;
     const { id, length: completeBytes } = this.#upload;
@@ -141,7 +141,7 @@ export class BodyIntake {
       ...(requireHeld && { requireHeld }),
       onStored: (offset) => this.#checkpoint(offset, sync),
       counted: () => this.#checkpoints.offset,
-      nudge: () => source?.nudge(),
+      wake: () => source?.wake(),
     });
     const sync = () => writer.sync();
     try {
@@ -150,13 +150,13 @@ export class BodyIntake {
         const batch = await source.next();
         if (batch === undefined) break;
         try {
-          await this.#takeBatch(batch, writer);
+          await this.#storeBatch(batch, writer);
         } finally {
           batch.release();
         }
       }
       const { end = 'cut' } = source;
-      const isRight = this.#receive.expected === undefined || this.#isAsSent(end);
+      const isRight = this.#receive.expected === undefined || this.#matchesDigest(end);
       return { end, proof: await writer.end(isRight && end !== 'too-long') };
     } finally {
       source?.close();
@@ -164,65 +164,65 @@ export class BodyIntake {
     }
   }
 
-  async #takeBatch(batch: LeasedBatch, writer: StagingWriter): Promise<void> {
+  async #storeBatch(batch: LeasedBatch, writer: StagingWriter): Promise<void> {
     if (batch.bytes === 0) return writer.write([]);
     this.#receive.onActivity?.();
     let { buffers, bytes } = batch;
     while (bytes > 0) {
-      const { room } = writer;
+      const { capacity } = writer;
       let rest: readonly Buffer[] = [];
-      if (bytes > room) [buffers, rest] = splitBuffers(buffers, room);
-      const taken = Math.min(bytes, room);
-      await this.#takeRoom(taken);
-      this.#sum(buffers);
+      if (bytes > capacity) [buffers, rest] = splitBuffers(buffers, capacity);
+      const writeBytes = Math.min(bytes, capacity);
+      await this.#reserve(writeBytes);
+      this.#advanceChecksum(buffers);
       if (this.#digest) for (const buffer of buffers) this.#digest.update(buffer);
       if (this.#head.isWanted) await this.#readHead(buffers);
-      // The last thing before the write: a process that was stopped for long wakes up anywhere.
+      // Right before the write, because the process may be suspended for long at any instruction before.
       this.#receive.requireHeld?.();
       await writer.write(buffers);
       buffers = rest;
-      bytes -= taken;
+      bytes -= writeBytes;
     }
   }
 
-  async #takeRoom(bytes: number): Promise<void> {
+  async #reserve(bytes: number): Promise<void> {
     const { freeSpace, reservations } = this.#options;
     const end = this.#checksum.offset + bytes;
-    // A row that is yet to be added takes its room then.
+    // A row that is not added yet reserves its bytes when it is added.
     if (end > this.#reserved && !this.#receive.comesWhole) this.#reserved = await reservations.extend(this.#upload, end);
     await freeSpace.take(bytes);
   }
 
-  #sum(buffers: readonly Buffer[]): void {
-    if (!this.#receive.expected) this.#told = { ...this.#checksum };
+  #advanceChecksum(buffers: readonly Buffer[]): void {
+    if (!this.#receive.expected) this.#acknowledged = { ...this.#checksum };
     advance(this.#checksum, buffers);
-    this.#onTheWay.push({ ...this.#checksum });
+    this.#inFlight.push({ ...this.#checksum });
   }
 
   async #readHead(buffers: readonly Buffer[]): Promise<void> {
     const isWhole = await this.#head.add(this.#options.staging, buffers);
-    // Of a chunk with a checksum nothing is decided before that is known to be right: the bytes may be damaged.
-    if (isWhole && !this.#receive.expected) await this.#judgeHead();
+    // The head of a chunk with its own checksum is checked only after the checksum: the bytes may be damaged.
+    if (isWhole && !this.#receive.expected) await this.#checkHead();
   }
 
-  async #judgeHead(): Promise<void> {
-    // What is whole now is inspected whole at once.
+  async #checkHead(): Promise<void> {
+    // A complete upload is inspected as a whole at once.
     if (!this.#head.isWhole || this.#isComplete || this.#receive.comesWhole) return;
-    await requireAllowedHead(this.#options, this.#upload, this.#head.bytes, this.#told);
+    await requireAllowedHead(this.#options, this.#upload, this.#head.bytes, this.#acknowledged);
     this.#head.forget();
   }
 
-  /** Of a chunk that may have to go again, nothing is promised before its end. */
+  /** A chunk with its own checksum counts only at its end, because it may have to be removed. */
   #checkpoint(offset: number, sync: () => Promise<void>): void {
     const { expected, comesWhole } = this.#receive;
-    while (this.#onTheWay[0] !== undefined && this.#onTheWay[0].offset <= offset) this.#stored = this.#onTheWay.shift();
-    // The last byte may have to go again, too: more may follow it than there is.
+    while (this.#inFlight[0] !== undefined && this.#inFlight[0].offset <= offset) this.#stored = this.#inFlight.shift();
+    // The last byte may have to be removed, too: the body may be longer than the upload.
     if (this.#stored === undefined || this.#stored.offset === this.#upload.length || expected || comesWhole) return;
     this.#checkpoints.consider(this.#stored, sync);
   }
 
-  /** The body is over: what of it stays. */
-  async #conclude({ end, proof }: Ended): Promise<void> {
+  /** After the end of the body: removes the bytes that must not stay, and counts the others. */
+  async #finish({ end, proof }: EndedBody): Promise<void> {
     const { staging } = this.#options;
     const { expected, requireHeld, signal, comesWhole } = this.#receive;
     const { id, length } = this.#upload;
@@ -230,24 +230,24 @@ export class BodyIntake {
       const isRight = await this.#verify(end);
       if (!isRight && end !== 'cut' && end !== 'whole') throw refusalOf(end, signal);
       if (!isRight) return;
-      await this.#judgeHead();
+      await this.#checkHead();
     }
     if (end === 'too-long' && length !== null && this.#isComplete) {
-      // The byte that would complete it was never acknowledged: a file that is longer than it said is not finished by us.
+      // Removes the last byte, which was never acknowledged, so that a file longer than its declared length is not finished.
       requireHeld?.();
       this.#stored = undefined;
       await staging.truncate(id, length - 1);
       throw new UploadError('ERR_UPLOAD_LENGTH_EXCEEDED');
     }
-    // The state change that follows carries the checksum of a complete upload.
-    // But of bytes in a store that is not ours it has to be known before: they begin no inspection by themselves.
+    // The move to `inspecting` writes the checksum of a complete upload. With a store that is not Landfall's own, the checksum has to be
+    // in the ledger before, because it decides whether all bytes are stored.
     if ((this.#isComplete && !staging.isReadBack) || comesWhole) return;
-    // What was verified counts from the moment on at which it is proved: as one, or a power cut leaves half of it.
+    // The same statement counts the verified chunk and its durability, so that a power cut keeps all of the chunk or nothing.
     await this.#checkpoints.end(this.#checksum, proof, expected && { unverifiedFrom: null });
   }
 
   /**
-   * tus 1.0.0, Checksum: what came whole and right is kept; what was cut off can't be told, and goes.
+   * tus 1.0.0, Checksum: keeps a chunk that is whole and matches. A chunk that was cut off cannot be verified and is removed.
    * @throws UploadError 460, 400
    */
   async #verify(end: BodyEnd): Promise<boolean> {
@@ -256,13 +256,13 @@ export class BodyIntake {
     this.#receive.requireHeld?.();
     await this.#options.staging.truncate(id, this.#start);
     await this.#options.confirmations.markUnverified(id, null);
-    this.#checksum = this.#told;
+    this.#checksum = this.#acknowledged;
     if (this.#mismatch) throw this.#mismatch.error;
     return false;
   }
 
-  /** Whether a body that carries its own checksum came as it was sent. */
-  #isAsSent(end: BodyEnd): boolean {
+  /** True when a body with its own checksum is whole and matches it. */
+  #matchesDigest(end: BodyEnd): boolean {
     const { expected } = this.#receive;
     if (end !== 'whole' || expected === undefined || this.#digest === undefined) return false;
     try {
@@ -274,16 +274,16 @@ export class BodyIntake {
     }
   }
 
-  /** After a fault, or a refusal: what was stored before it counts as far as it may. Never rejects. */
-  async #salvage(): Promise<void> {
-    const { staging, unproved } = this.#options;
+  /** After a fault or a refusal: counts the bytes that were stored before, where possible. Never rejects. */
+  async #keepStoredBytes(): Promise<void> {
+    const { staging, syncFailures } = this.#options;
     if (this.#stored && !this.#receive.expected && !staging.isReadableInProgress) await this.#checkpoints.keep(this.#stored);
-    if (await this.#checkpoints.isUnproved()) await unproved.add(this.#upload.id);
-    await this.#clearEnded();
+    if (await this.#checkpoints.hasSyncFailed()) await syncFailures.add(this.#upload.id);
+    await this.#removeIfEnded();
   }
 
-  /** Whoever lost the lock over a write may have stored it when the upload had ended, and its bytes had been taken away. */
-  async #clearEnded(): Promise<void> {
+  /** When this process lost the lock during a write, it may have stored bytes after the upload ended and its bytes were removed. */
+  async #removeIfEnded(): Promise<void> {
     const { ledger, staging } = this.#options;
     const { id } = this.#upload;
     if (ledger.isAlone) return;
@@ -291,12 +291,12 @@ export class BodyIntake {
       const upload = await ledger.get(id);
       if (upload?.state !== 'receiving' && upload?.state !== 'inspecting') await staging.remove(id);
     } catch {
-      // Then it is the sweeper's.
+      // The sweeper removes the bytes later.
     }
   }
 }
 
-/** Whether what it takes is counted anywhere. */
+/** True when a quota or the disk counts the upload's bytes. */
 function isCounted({ onVolume, quota, credential }: Upload): boolean {
   return onVolume === 1 || quota !== '' || credential !== null;
 }

@@ -1,48 +1,48 @@
-// Where a body's bytes come from, and whose memory they are in meanwhile: the source lends it, for as long as one write takes.
-// Nothing in staging keeps a buffer beyond its release; what is needed longer (the head, a part, bytes to compare) is copied.
+// The source of a body's bytes. It owns the memory and lends it for as long as one write takes. Nothing in staging keeps a buffer
+// beyond its release: code that needs bytes longer (the head, a part, bytes to compare) copies them.
 
-/** How a body ended: whole, or cut with what came before it stored. */
+/** How a body ended. */
 export type BodyEnd = 'whole' | 'cut' | 'interrupted' | 'too-long' | 'too-slow';
 
 export interface BodyLimits {
-  /** Bytes the body may have; one more ends it with `too-long`. */
+  /** Most bytes of the body; one more ends it with `too-long`. */
   maxBytes: number;
-  /** Aborted when the lock was lost: stop after the write in flight, `interrupted`. */
+  /** Aborted when the lock is lost or wanted: the body ends with `interrupted` after the write in flight. */
   signal: AbortSignal;
-  /** It is little, and of use only whole: nothing is handed on, or stored, before its end. */
+  /** True for a small body that is of use only whole: the source hands out nothing before its end. */
   inOne?: boolean;
-  /** A body that brings less than `MIN_BYTES_PER_TIMEOUT` in this time ends with `too-slow`. */
+  /** A body that brings fewer than `MIN_BYTES_PER_TIMEOUT` bytes in this time ends with `too-slow`. */
   bodyTimeoutMs: number;
 }
 
-/** A body slower than this in a `bodyTimeoutMs` only holds a connection. */
+/** A body with fewer bytes than this in `bodyTimeoutMs` only holds a connection. */
 export const MIN_BYTES_PER_TIMEOUT = 1024;
 
 /** The next bytes of a body, in memory that the source lends. */
 export interface LeasedBatch {
-  /** In their order. */
+  /** The buffers in the order of the body. */
   readonly buffers: readonly Buffer[];
-  /** Of all of them together; 0 after a nudge, when nothing came. */
+  /** Number of bytes in all buffers; 0 after a `wake` when nothing has arrived. */
   readonly bytes: number;
-  /** Gives the memory back, once; from then on the source may write anything into it. */
+  /** Gives the memory back. Call once: after that the source may overwrite it. */
   release(): void;
 }
 
 export interface BodySource {
-  /** How the body ended; undefined while there may be more. What ended it may have come before what is still to be handed out. */
+  /** How the body ended; undefined while it may continue. It may be set while there are still batches to hand out. */
   readonly end: BodyEnd | undefined;
-  /** Undefined once the body is over and everything was handed out. One batch is lent at a time: ask when the last one is released. */
+  /** The next batch; undefined after the last one. One batch is lent at a time: call this when the last one is released. */
   next(): Promise<LeasedBatch | undefined>;
-  /** Has `next` return soon, though nothing came. */
-  nudge(): void;
-  /** Reads no more, whatever is still to come; what is left of the request is not the source's. */
+  /** Makes `next` return soon, also without bytes. */
+  wake(): void;
+  /** Stops reading. The caller handles the rest of the request. */
   close(): void;
 }
 
-/** Begins to take a body in. Until then none of it is read. */
+/** Starts reading a body. Nothing of it is read before. */
 export type OpenBody = (limits: BodyLimits) => BodySource;
 
-/** Reads a body that is to be compared, or is no file: all of it in memory, at most `maxBytes`. */
+/** Reads a whole body into memory, at most `maxBytes`: one that is only compared, or is not a file. */
 export async function collectBody(open: OpenBody, limits: BodyLimits): Promise<{ bytes: Buffer; end: BodyEnd }> {
   const source = open(limits);
   const copies: Buffer[] = [];
@@ -58,16 +58,40 @@ export async function collectBody(open: OpenBody, limits: BodyLimits): Promise<{
   }
 }
 
-/** The first `bytes` of the buffers, and what follows. */
+/** Splits the buffers after the first `bytes`. */
 export function splitBuffers(buffers: readonly Buffer[], bytes: number): [Buffer[], Buffer[]] {
   const first: Buffer[] = [];
   const rest: Buffer[] = [];
-  let room = bytes;
+  let left = bytes;
   for (const buffer of buffers) {
-    const taken = Math.min(room, buffer.byteLength);
-    if (taken > 0) first.push(buffer.subarray(0, taken));
-    if (taken < buffer.byteLength) rest.push(buffer.subarray(taken));
-    room -= taken;
+    const count = Math.min(left, buffer.byteLength);
+    if (count > 0) first.push(buffer.subarray(0, count));
+    if (count < buffer.byteLength) rest.push(buffer.subarray(count));
+    left -= count;
   }
   return [first, rest];
+}
+
+/** A body that is in memory. */
+export function memoryBody(bytes: Buffer): OpenBody {
+  return () => new MemoryBody(bytes);
+}
+
+class MemoryBody implements BodySource {
+  readonly end = 'whole';
+  #bytes: Buffer | undefined;
+
+  constructor(bytes: Buffer) {
+    this.#bytes = bytes;
+  }
+
+  async next(): Promise<LeasedBatch | undefined> {
+    const bytes = this.#bytes;
+    this.#bytes = undefined;
+    return bytes === undefined || bytes.byteLength === 0 ? undefined : { buffers: [bytes], bytes: bytes.byteLength, release() {} };
+  }
+
+  wake(): void {}
+
+  close(): void {}
 }

@@ -1,4 +1,4 @@
-// While a body comes in: how far the ledger knows its checksum, and how far its bytes would survive a power cut.
+// Checkpoints of a body that is being received: writes the running checksum, and the offset that survives a power cut, to the ledger.
 import { UploadError } from '../../shared/errors.ts';
 import { NotDurable } from '../ledger/durable-changes.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -14,7 +14,7 @@ import type { Proof, Staging } from './staging.ts';
  */
 export type Durability = 'chunk' | 'finish';
 
-/** Within one long body, at least this often: so much is read again after a crash, or sent again after a power cut. */
+/** A long body has a checkpoint at least this often. After a crash at most this much is read again, after a power cut sent again. */
 const EVERY_BYTES = 64 * 1024 * 1024;
 const EVERY_MS = 5000;
 
@@ -26,7 +26,7 @@ export interface CheckpointsOptions {
   reservations: Reservations;
 }
 
-/** For one body, under the upload's lock. One sync runs at a time, beside the writes. */
+/** The checkpoints of one body, under the upload's lock. One sync runs at a time, beside the writes. */
 export class Checkpoints {
   readonly #id: UploadId;
   readonly #upload: Upload;
@@ -37,9 +37,9 @@ export class Checkpoints {
   #running: Promise<void> | undefined;
   #next: (() => void) | undefined;
   #fault: { error: unknown } | undefined;
-  #isUnproved = false;
+  #hasSyncFailed = false;
 
-  /** @param requireHeld asked before each; what it names must still have the lock when the ledger writes it down */
+  /** @param requireHeld called before each checkpoint. The holder that it returns must still hold the lock when the ledger writes */
   constructor(upload: Upload, offset: number, options: CheckpointsOptions, requireHeld?: () => string | undefined) {
     this.#id = upload.id;
     this.#upload = upload;
@@ -48,15 +48,15 @@ export class Checkpoints {
     this.#options = options;
   }
 
-  /** As far as the ledger has it. */
+  /** Offset of the last checkpoint. */
   get offset(): number {
     return this.#offset;
   }
 
-  /** After each batch was written: `checksum` is of everything written. */
+  /** Call after each batch is written: makes a checkpoint in the background if one is due. @param checksum of all bytes written */
   consider(checksum: Checksum, sync: () => Promise<void>): void {
     const isLate = checksum.offset - this.#offset >= EVERY_BYTES || performance.now() - this.#atMs >= EVERY_MS;
-    // What can't be read back counts as far as the ledger knows it, and comes in large pieces.
+    // Bytes that cannot be read in progress count only up to a checkpoint, and are stored in large parts: each gets a checkpoint.
     const { isReadableInProgress } = this.#options.staging;
     if (this.#fault !== undefined || (isReadableInProgress && !isLate)) return;
     const at = { ...checksum };
@@ -66,7 +66,7 @@ export class Checkpoints {
     }
     this.#running = this.#take(at, sync)
       .catch((error) => {
-        // Nobody waits for this one: the next is as good.
+        // No request waits for this checkpoint; the next one replaces it.
         if (!(error instanceof NotDurable)) this.#fault = { error };
       })
       .finally(() => {
@@ -78,9 +78,9 @@ export class Checkpoints {
   }
 
   /**
-   * When the body is over and the upload is not complete: what resolves may be acknowledged.
-   * @param decided what else decides of what is acknowledged: it is written with the checkpoint, not after it
-   * @throws what the system says; then nothing beyond the last checkpoint is proved
+   * Makes the last checkpoint, at the end of a body that does not complete the upload. When it resolves, the bytes may be acknowledged.
+   * @param decided other columns that decide what is acknowledged; the same statement writes them
+   * @throws the error of the sync or the ledger: nothing beyond the last checkpoint is proven then
    */
   async end(checksum: Checksum, proof: Proof, decided: UploadChanges = {}): Promise<void> {
     await this.#settle();
@@ -91,16 +91,16 @@ export class Checkpoints {
     await this.#take(checksum, sync, decided);
   }
 
-  /** After a fault: what was written before it need not be sent again. Never rejects; where it fails, that is all it does. */
+  /** After a fault: makes a checkpoint of the bytes written before, so that they need not be sent again. Never rejects. */
   async keep(checksum: Checksum): Promise<void> {
     await this.#settle();
     if (this.#fault === undefined && checksum.offset > this.#offset) await this.#take(checksum, async () => {}).catch(() => undefined);
   }
 
-  /** After a fault: whether a sync failed, so that bytes written since the last checkpoint can't be proved any more. */
-  async isUnproved(): Promise<boolean> {
+  /** After a fault: true when a sync failed, so that no later sync proves the bytes since the last checkpoint durable. */
+  async hasSyncFailed(): Promise<boolean> {
     await this.#settle();
-    return this.#isUnproved;
+    return this.#hasSyncFailed;
   }
 
   async #settle(): Promise<void> {
@@ -111,7 +111,7 @@ export class Checkpoints {
     const { ledger, durability, expireAfterMs, reservations } = this.#options;
     const synced = durability === 'chunk' ? sync() : undefined;
     await synced?.catch((error: unknown) => {
-      this.#isUnproved = true;
+      this.#hasSyncFailed = true;
       throw error;
     });
     const changes = {
@@ -123,7 +123,7 @@ export class Checkpoints {
     };
     const holder = this.#requireHeld?.();
     const isWritten = await ledger.checkpoint(this.#id, changes, synced === undefined ? undefined : offset, holder);
-    // Woken after a long stop, say: another has come further since, or goes on from where the ledger was before.
+    // For instance after a long suspension: another process has taken the lock and may have stored other bytes.
     if (!isWritten && holder !== undefined) throw new UploadError('ERR_UPLOAD_LOCKED', { retryAfterSeconds: 1 });
     this.#offset = offset;
     this.#atMs = performance.now();

@@ -1,13 +1,13 @@
-// tus 1.0.0, Checksum: a chunk that did not arrive as it was sent is thrown away.
+// tus 1.0.0, Checksum: a chunk that does not match its checksum is discarded.
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { UploadError } from '../../shared/errors.ts';
 import type { ChecksumAlgorithm } from '../../shared/protocol.ts';
 import { crc32 } from './crc32.ts';
 
-/** What a request says of its body. */
+/** The checksum that a request declares for its body. */
 export interface ExpectedChecksum {
   algorithm: ChecksumAlgorithm;
-  /** Of the whole body; to be asked when it is over, since it may come in the trailer. @throws UploadError 400 */
+  /** Digest of the whole body. Call after the body's end, since a trailer may bring it. @throws UploadError 400 */
   digest(): Buffer;
 }
 
@@ -31,7 +31,7 @@ export function startDigest(algorithm: ChecksumAlgorithm): RunningDigest {
   };
 }
 
-/** Of a body that is held in memory. @throws UploadError 460, 400 */
+/** Verifies a body in memory. @throws UploadError 460, 400 */
 export function requireChecksum(expected: ExpectedChecksum, body: Uint8Array): void {
   const digest = startDigest(expected.algorithm);
   digest.update(body);

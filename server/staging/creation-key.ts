@@ -1,11 +1,11 @@
-// What an idempotency key stands for: one creation, and no other.
+// Idempotency keys: each names one creation and no other.
 import { createHash } from 'node:crypto';
 import type { Metadata } from '../../shared/metadata.ts';
 
-/** What all senders are who show nothing to be told apart by. */
+/** The owner of all anonymous uploads. */
 const ANONYMOUS = '';
 
-/** Of what a creation asks for, its body aside: the same for a creation that is repeated, in whatever order its metadata comes. */
+/** The hash of a creation's length and metadata, whatever the order of the metadata: a repeated creation has the same fingerprint. */
 export function fingerprintOf(length: number | null, metadata: Metadata): string {
   const pairs = [...metadata].sort(([a], [b]) => (a < b ? -1 : 1));
   return createHash('sha256')
@@ -13,22 +13,22 @@ export function fingerprintOf(length: number | null, metadata: Metadata): string
     .digest('hex');
 }
 
-/** Whose key it is. */
+/** The identity that uses a key. */
 export interface KeyHolder {
   owner: string;
   credential: string | null;
-  /** A guest, who is told nothing of what his owner's others sent. */
+  /** True for a guest, who must not learn of other uploads of the owner. */
   isConfined: boolean;
 }
 
 /**
- * The keys that the row of an earlier creation may have, the first of them for a new one. A key belongs to its owner; that of a guest to
- * what he was let in by. Where everybody is the same owner it belongs to the creation, too: strangers who chose the same key have an
- * upload each.
+ * The keys that the row of an earlier creation may have; a new row gets the first one. A key belongs to its owner, and a guest's key to
+ * the guest's credential. For the anonymous owner the key belongs to the creation's fingerprint, so that strangers with the same key
+ * get an upload each.
  */
 export function storedKeys({ owner, credential, isConfined }: KeyHolder, key: string, fingerprint: string): [string, ...string[]] {
-  // No key that is sent has a space in it.
+  // A key that a client sends has no space in it.
   if (isConfined) return [`${credential} ${key}`];
-  // By itself in rows that were written before there were fingerprints.
+  // Rows from before fingerprints have the key alone.
   return owner === ANONYMOUS ? [`${fingerprint} ${key}`, key] : [key];
 }

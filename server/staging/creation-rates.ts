@@ -1,4 +1,4 @@
-// How fast one sender may create uploads. Each process counts for itself, and from its start.
+// Limits how many uploads one sender may create in a minute. Each process counts by itself, from its start.
 import { RateLimiterMemory, type RateLimiterRes } from 'rate-limiter-flexible';
 import { UploadError } from '../../shared/errors.ts';
 
@@ -7,7 +7,7 @@ const WINDOW_SECONDS = 60;
 export interface CreationRatesOptions {
   /** New uploads of one owner in a minute; null: no limit. */
   ownerMax: number | null;
-  /** Of one address that nobody is known behind. */
+  /** New uploads of one address with anonymous senders in a minute; null: no limit. */
   addressMax: number | null;
 }
 
@@ -21,8 +21,8 @@ export class CreationRates {
   }
 
   /**
-   * Counts a creation, whatever becomes of it.
-   * @param quota as the identity's: what it counts against; empty: nothing
+   * Counts a creation, also one that is refused later.
+   * @param quota the identity's quota scope; empty: not counted
    * @throws UploadError 429 when there were too many
    */
   async count(quota: string): Promise<void> {
@@ -35,7 +35,7 @@ export class CreationRates {
     if (counted.consumedPoints <= limiter.points) return;
     const resetSeconds = Math.max(1, Math.ceil(counted.msBeforeNext / 1000));
     throw new UploadError('ERR_TOO_MANY_UPLOADS', {
-      detail: `At most ${limiter.points} may begin in a minute.`,
+      detail: `At most ${limiter.points} new uploads a minute are allowed.`,
       retryAfterSeconds: resetSeconds,
       rate: { limit: limiter.points, windowSeconds: WINDOW_SECONDS, remaining: 0, resetSeconds },
     });

@@ -1,4 +1,4 @@
-// What can only end in a rejection is rejected after kilobytes instead of hours.
+// Rejects an upload as soon as its first bytes show that it can only be rejected.
 import type { Rejection } from '../../shared/errors.ts';
 import { UploadError } from '../../shared/errors.ts';
 import { moveToRejected, type RejectionOptions } from '../ledger/rejection.ts';
@@ -9,45 +9,49 @@ import type { Staging } from './staging.ts';
 
 export interface EarlyRejectionOptions extends RejectionOptions {
   staging: Staging;
-  /** What the first bytes alone can refuse. */
+  /** Resolves to a rejection if the first bytes alone are enough for one. */
   checkHead(head: Uint8Array, upload: Upload): Promise<Rejection | undefined>;
-  /** Told of the verdict, once it is durable, when they do. Never rejects. */
-  announce(upload: Upload): void;
+  /** Called with the rejected upload once the verdict is durable. */
+  logVerdict(upload: Upload): void;
 }
 
 /**
- * Under the upload's lock.
+ * Call under the upload's lock.
  *
- * @param told as much as the sender may have been told is stored: the offset of a refused upload does not go back
- * @throws UploadError when the first bytes refuse the upload; it has moved to `rejected`
+ * @param acknowledged CRC-32 of the bytes that may have been acknowledged: the offset of a refused upload must not go back
+ * @throws UploadError when the first bytes are refused; the upload has moved to `rejected`
  */
-export async function requireAllowedHead(options: EarlyRejectionOptions, upload: Upload, head: Uint8Array, told: Checksum): Promise<void> {
-  const { staging, checkHead, announce } = options;
-  // A detection that fails is no verdict: the full inspection looks again.
+export async function requireAllowedHead(
+  options: EarlyRejectionOptions,
+  upload: Upload,
+  head: Uint8Array,
+  acknowledged: Checksum,
+): Promise<void> {
+  const { staging, checkHead, logVerdict } = options;
+  // A failed check is no verdict: the full inspection checks again.
   const rejection = await checkHead(head, upload).catch(() => undefined);
   if (rejection === undefined) return;
-  const known = { checksum: told.checksum, checksumOffset: told.offset };
+  const known = { checksum: acknowledged.checksum, checksumOffset: acknowledged.offset };
   await endReceiving(
     staging,
     () => moveToRejected(options, upload.id, { from: 'receiving' }, rejection, known),
-    // Not awaited: whoever is told must not hold up the answer.
-    (rejected) => announce(rejected),
+    (rejected) => logVerdict(rejected),
   );
   throw new UploadError(rejection.code, rejection.detail === undefined ? {} : { detail: rejection.detail });
 }
 
 /**
- * Under the upload's lock: what was acknowledged is gone, and the upload can only end.
- * @param told as much as the sender may have been told is stored
- * @throws UploadError ERR_FILE_DAMAGED; the upload has moved to `rejected`
+ * Ends an upload whose acknowledged bytes are lost. Call under its lock.
+ * @param acknowledged CRC-32 of the bytes that may have been acknowledged
+ * @throws UploadError ERR_FILE_DAMAGED always; the upload has moved to `rejected`
  */
-export async function endDamaged(options: EarlyRejectionOptions, upload: Upload, told: Checksum, cause: Error): Promise<void> {
-  const { staging, announce } = options;
-  const known = { checksum: told.checksum, checksumOffset: told.offset };
+export async function rejectDamaged(options: EarlyRejectionOptions, upload: Upload, acknowledged: Checksum, cause: Error): Promise<void> {
+  const { staging, logVerdict } = options;
+  const known = { checksum: acknowledged.checksum, checksumOffset: acknowledged.offset };
   await endReceiving(
     staging,
     () => moveToRejected(options, upload.id, { from: 'receiving' }, { code: 'ERR_FILE_DAMAGED' }, known),
-    (rejected) => void announce(rejected),
+    (rejected) => logVerdict(rejected),
   );
   throw new UploadError('ERR_FILE_DAMAGED', { cause });
 }

@@ -3,20 +3,21 @@ import type { Upload } from '../ledger/upload.ts';
 import type { Staging } from './staging.ts';
 
 /**
- * Ends an upload that receives, under its lock: the ledger first, then its bytes go. Undefined: it no longer receives.
+ * Ends an upload that is `receiving`, under its lock: writes the end to the ledger, then removes the bytes. Resolves to undefined when
+ * the upload is not `receiving`.
  *
- * @param move writes the end into the ledger
- * @param tell told of the end once it is durable
- * @throws NotDurable; then both are done when the end is durable, where no other has the bytes: nobody writes to what has ended
+ * @param move writes the end to the ledger
+ * @param onEnded called once the end is durable
+ * @throws NotDurable; `onEnded` and the removal then follow when the end is durable, which is safe: no process writes to an ended upload
  */
 export async function endReceiving(
   staging: Staging,
   move: () => Promise<Upload | undefined>,
-  tell?: (ended: Upload) => void,
+  onEnded?: (ended: Upload) => void,
 ): Promise<Upload | undefined> {
   const clear = async (ended: Upload | undefined) => {
     if (ended === undefined) return;
-    tell?.(ended);
+    onEnded?.(ended);
     await staging.remove(ended.id);
   };
   try {
@@ -24,7 +25,7 @@ export async function endReceiving(
     await clear(ended);
     return ended;
   } catch (error) {
-    // What fails then is left over, for the sweeper.
+    // When that fails, the sweeper removes the bytes later.
     if (error instanceof NotDurable) (error as NotDurable<Upload | undefined>).later.then(clear).catch(() => undefined);
     throw error;
   }

@@ -4,8 +4,8 @@ import type { BodyEnd } from './body-source.ts';
 const NO_ROOM = new Set(['ENOSPC', 'EDQUOT', 'EFBIG', 'SQLITE_FULL']);
 
 /**
- * What a failed call of the system means to the sender. Everything else is our fault and may pass: 503, nothing lost.
- * The cause is for the log alone.
+ * Maps an error to the response for the sender. An unknown error is a fault of the server's own: 503, and no acknowledged byte is lost.
+ * The cause goes to the log only.
  */
 export function faultOf(error: unknown): UploadError {
   if (error instanceof UploadError) return error;
@@ -16,7 +16,7 @@ export function faultOf(error: unknown): UploadError {
   return new UploadError('ERR_INTERNAL', { cause: error, retryAfterSeconds: 5 });
 }
 
-/** What a sender is told of a body that did not come whole. @param signal whose reason tells why it was interrupted */
+/** The error for a body that did not end whole. @param signal its reason tells why the body was interrupted */
 export function refusalOf(end: Exclude<BodyEnd, 'whole'>, signal: AbortSignal): UploadError {
   switch (end) {
     case 'too-long':

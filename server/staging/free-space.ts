@@ -1,11 +1,11 @@
 import { UploadError } from '../../shared/errors.ts';
 import type { Staging } from './staging.ts';
 
-/** Staging fills the disk up to this, so that the ledger can still write down what became of the uploads. */
+/** Staging leaves this much of the disk free, so that the ledger can still write verdicts. */
 export const RESERVED_BYTES: number = 1024 * 1024;
 const ASK_EVERY_MS = 1000;
 
-/** How much room there is for staged bytes: asked now and then, and counted in between. */
+/** Free space for staged bytes: the disk is asked at intervals, and writes are subtracted in between. */
 export class FreeSpace {
   readonly #staging: Staging;
   #free = 0;
@@ -15,13 +15,13 @@ export class FreeSpace {
     this.#staging = staging;
   }
 
-  /** Whether so many bytes could come; nothing is taken. @throws UploadError 507 */
+  /** Checks that this many bytes could be stored, without subtracting them. @throws UploadError 507 */
   async require(bytes: number): Promise<void> {
     await this.take(bytes);
     this.#free += bytes;
   }
 
-  /** Before so many bytes are written. @throws UploadError 507 */
+  /** Subtracts bytes that are about to be written. @throws UploadError 507 */
   async take(bytes: number): Promise<void> {
     this.#free -= bytes;
     if (this.#free < RESERVED_BYTES || performance.now() - this.#askedMs > ASK_EVERY_MS) {
@@ -34,7 +34,7 @@ export class FreeSpace {
     }
   }
 
-  /** The next time is asked anew: the last answer may be old. */
+  /** Makes the next call ask the disk, because the last answer may be old. */
   askAgain(): void {
     this.#askedMs = Number.NEGATIVE_INFINITY;
   }

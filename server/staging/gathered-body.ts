@@ -51,7 +51,7 @@ export class GatheredBody implements BodySource {
   #wake: (() => void) | undefined;
   #delay: NodeJS.Timeout | undefined;
   #due = false;
-  #isNudged = false;
+  #isWoken = false;
   #receivedAtLastLook = 0;
   #wasPaused = false;
 
@@ -109,8 +109,8 @@ export class GatheredBody implements BodySource {
     clearTimeout(this.#delay);
     this.#delay = undefined;
     this.#due = false;
-    if (this.#waitingBytes === 0 && (this.end !== undefined || !this.#isNudged)) return undefined;
-    this.#isNudged = false;
+    if (this.#waitingBytes === 0 && (this.end !== undefined || !this.#isWoken)) return undefined;
+    this.#isWoken = false;
     const batch = new GatheredBatch(this.#waiting, this.#waitingBytes, this.#flow);
     this.#waiting = [];
     if (batch.bytes > 0) this.#first = false;
@@ -121,13 +121,13 @@ export class GatheredBody implements BodySource {
 
   /** The first bytes go out at once: a file that must be refused is refused by them. */
   #isReady(): boolean {
-    if (this.end !== undefined || this.#isNudged) return true;
+    if (this.end !== undefined || this.#isWoken) return true;
     if (this.#waitingBytes === 0) return false;
     return this.#waitingBytes >= this.#flow.batchBytes || (!this.#limits.inOne && (this.#first || this.#due));
   }
 
-  nudge(): void {
-    this.#isNudged = true;
+  wake(): void {
+    this.#isWoken = true;
     this.#wake?.();
   }
 

@@ -3,11 +3,11 @@ import type { Upload } from '../ledger/upload.ts';
 import type { UploadId } from '../ledger/upload-id.ts';
 import type { Staging } from './staging.ts';
 
-/** Gathers the first bytes of an upload as they pass. */
+/** Collects the first bytes of an upload while they are being stored. */
 export class Head {
   readonly #id: UploadId;
   readonly #stored: number;
-  /** HEAD_BYTES, or all where there are fewer. */
+  /** HEAD_BYTES, or the upload's length if that is smaller. */
   readonly #size: number;
   #have = 0;
   #parts: Uint8Array[] = [];
@@ -18,17 +18,17 @@ export class Head {
     this.#size = upload.length === null ? HEAD_BYTES : Math.min(upload.length, HEAD_BYTES);
   }
 
-  /** Not when it was there before this body came: then it was looked at. */
+  /** True while bytes are missing. False when the head was stored before this body, and so checked before. */
   get isWanted(): boolean {
     return this.#have < this.#size && this.#stored < this.#size;
   }
 
-  /** And still held. */
+  /** True when the head is complete and still in memory. */
   get isWhole(): boolean {
     return this.#parts.length > 0 && this.#have === this.#size;
   }
 
-  /** It was looked at, and there is more to come, maybe for hours. */
+  /** Frees the memory after the check: the body may last for hours. */
   forget(): void {
     this.#parts = [];
   }
@@ -37,7 +37,7 @@ export class Head {
     return Buffer.concat(this.#parts);
   }
 
-  /** Resolves with whether it is whole. */
+  /** Resolves to true when the head is complete. */
   async add(staging: Staging, batch: readonly Uint8Array[]): Promise<boolean> {
     if (this.#have === 0 && this.#stored > 0) {
       const reader = await staging.open(this.#id);
@@ -47,7 +47,7 @@ export class Head {
     for (const chunk of batch) {
       if (this.#have === this.#size) break;
       const part = chunk.subarray(0, this.#size - this.#have);
-      // A copy: a slice would hold the whole network buffer.
+      // A copy, because a slice would keep the whole network buffer in memory.
       this.#parts.push(Uint8Array.from(part));
       this.#have += part.byteLength;
     }

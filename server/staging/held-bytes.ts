@@ -1,4 +1,4 @@
-// Bytes that are stored already and come once more, since they were not acknowledged: compared, not appended.
+// Stored bytes that a sender repeats, because they were not acknowledged: they are compared, not appended.
 import { UploadError } from '../../shared/errors.ts';
 import type { UploadId } from '../ledger/upload-id.ts';
 import { type BodyLimits, collectBody, type OpenBody } from './body-source.ts';
@@ -7,10 +7,10 @@ import { refusalOf } from './faults.ts';
 import type { Staging } from './staging.ts';
 
 /**
- * What a sender repeats because it was not acknowledged: at most the held byte. Kept in memory.
+ * Reads the repeated bytes, usually only the held byte, into memory.
  *
- * @param expected what the request says of its body: another byte is no other file when it was damaged on its way
- * @throws UploadError when it is more, does not come, comes no further, or did not arrive as it was sent
+ * @param expected the body's own checksum: a body that was damaged on its way must not be taken for another file
+ * @throws UploadError when the body is too long, too slow or cut off, or does not match its checksum
  */
 export async function readHeld(body: OpenBody, limits: BodyLimits, expected: ExpectedChecksum | undefined): Promise<Buffer> {
   const { bytes, end } = await collectBody(body, limits);
@@ -19,9 +19,9 @@ export async function readHeld(body: OpenBody, limits: BodyLimits, expected: Exp
   return bytes;
 }
 
-/** @throws UploadError ERR_SOURCE_CHANGED when what was sent is not what is stored from `offset` on */
+/** @throws UploadError ERR_SOURCE_CHANGED when the sent bytes differ from the stored bytes at `offset` */
 export async function compareHeld(staging: Staging, id: UploadId, offset: number, sent: Buffer): Promise<void> {
-  // Of an empty file nothing need be staged.
+  // An empty file may have nothing staged.
   if (sent.byteLength === 0) return;
   const reader = await staging.open(id);
   const stored = await reader.read(offset, offset + sent.byteLength).finally(() => reader.close());

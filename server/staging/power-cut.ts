@@ -1,13 +1,13 @@
-// After the machine itself went down: what the file system shows of bytes nobody had made durable may be anything.
+// Recovery after a power cut: the file system may show any content for bytes that were not durable.
 import { readFile } from 'node:fs/promises';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
 import type { Staging } from './staging.ts';
-import type { Unproved } from './unproved.ts';
+import type { SyncFailures } from './sync-failures.ts';
 
 const PAGE = 500;
 
-/** A name for this boot of the machine; where the system has none, a crash can't be told from a power cut. */
+/** The id of this boot of the machine. On a system without one, a power cut cannot be told from a crash. */
 export async function bootId(): Promise<string> {
   return readFile('/proc/sys/kernel/random/boot_id', 'utf8').then(
     (text) => text.trim(),
@@ -16,9 +16,9 @@ export async function bootId(): Promise<string> {
 }
 
 /**
- * Before the first request: when the machine has booted since the last start, every upload goes back to the bytes that
- * are proved. After a mere crash the system still has all that was written, and nothing is done. The boot is written down
- * last: a start that ends before, by a kill or a fault, leaves all of it to the next one.
+ * Call before the first request: when the machine has booted since the last start, every upload goes back to its proven offset. After
+ * a crash of the process alone, the system still has all written bytes, and this does nothing. The boot id is written last, so that
+ * a start that dies before leaves all of the work to the next start.
  */
 export async function returnToProvenOffsets(ledger: Ledger, staging: Staging): Promise<void> {
   const boot = await bootId();
@@ -40,25 +40,25 @@ async function returnAll(ledger: Ledger, staging: Staging): Promise<void> {
   }
 }
 
-/** Whoever calls holds the upload's lock. */
+/** Removes an upload's bytes beyond its proven offset. Call under the upload's lock. */
 export async function returnToProven(ledger: Ledger, staging: Staging, { id, provenOffset, checksumOffset }: Upload): Promise<void> {
-  // Where the ledger is the truth of what is stored, it counts only what is durable.
+  // In such a staging the ledger counts the stored bytes, and counts only durable ones.
   if (!staging.isReadableInProgress) return;
   if ((await staging.size(id)) > provenOffset) await staging.truncate(id, provenOffset);
   if (checksumOffset > provenOffset) await ledger.change(id, { from: 'receiving' }, { checksum: 0, checksumOffset: 0 }, false);
 }
 
-/** Before a planned end: what came so far, and is known to be what was sent, survives a reboot, too. */
-export async function proveAll(ledger: Ledger, staging: Staging, unproved: Unproved): Promise<void> {
+/** Makes the verified bytes of all unfinished uploads durable before a planned shutdown, so that they survive a reboot. */
+export async function makeAllDurable(ledger: Ledger, staging: Staging, syncFailures: SyncFailures): Promise<void> {
   let after = '';
   for (;;) {
     const page = await ledger.receiving(after, PAGE);
     for (const { id, provenOffset, unverifiedFrom } of page) {
       after = id;
       const size = Math.min(await staging.size(id), unverifiedFrom ?? Number.POSITIVE_INFINITY);
-      if (size <= provenOffset || unproved.has(id)) continue;
+      if (size <= provenOffset || syncFailures.has(id)) continue;
       await staging.sync(id);
-      await ledger.prove(id, size);
+      await ledger.raiseProvenOffset(id, size);
     }
     if (page.length < PAGE) return;
   }

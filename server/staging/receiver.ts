@@ -1,4 +1,4 @@
-// Where every door (tus, forms) brings its bytes in: a row for a new upload, then bodies appended to it.
+// The way into staging for all protocols (tus, forms): creates the row of a new upload, then appends bodies to it.
 import type { Upload } from '../ledger/upload.ts';
 import { Admission, type AdmissionOptions, type NewUpload } from './admission.ts';
 import { BodyIntake, type BodyIntakeOptions, type Received, type ReceiveOptions } from './body-intake.ts';
@@ -31,70 +31,72 @@ export class Receiver {
   }
 
   /**
-   * Adds an upload. With an idempotency key its owner used before, the earlier upload is returned and `created` is false.
-   * @throws UploadError 413 over the size limit, 422 for a name that policy refuses and a key of another creation, 507 without
-   *   room for the length
+   * Adds an upload. With an idempotency key that its owner used before, resolves to the earlier upload, and `created` is false.
+   * @throws UploadError 413 over the size limit; 422 for a name that the policy refuses, or the key of another creation; 507 without
+   *   space for the length
    */
   create(request: NewUpload): Promise<{ upload: Upload; created: boolean }> {
     return this.#admission.create(request);
   }
 
-  /** Adds the row of an upload that came whole. @throws UploadError 413, 429, 403, 507: a limit that others have reached meanwhile */
+  /**
+   * Adds the row of an upload that its creation brought whole.
+   * @throws UploadError 413, 429, 403, 507 when a limit was reached meanwhile
+   */
   add<T>(upload: Upload, add: () => Promise<T>): Promise<T> {
     return this.#options.reservations.add(upload, add);
   }
 
   /**
-   * Bytes that may be acknowledged to the sender: with durability `chunk` they are made durable first, and what can't be
-   * is not counted. May be asked without the lock: bytes are only ever appended.
+   * The number of bytes that may be acknowledged to the sender. With durability `chunk` it makes them durable first, and does not count
+   * bytes for which that fails. May be called without the lock, since bytes are only ever appended.
    */
   confirmed(upload: Upload): Promise<number> {
     return this.#confirmations.confirmed(upload);
   }
 
   /**
-   * Appends a body to an upload that is `receiving` and resolves with what is stored then. The caller holds the lock.
-   * When all bytes are stored already, the body is compared with the last ones instead: a response was lost, and the
-   * sender repeats what it holds unacknowledged.
+   * Appends a body to an upload that is `receiving`. Call under the lock. When all bytes are stored already, the body is compared with
+   * the last bytes instead: a response was lost, and the sender repeats the unacknowledged bytes.
    *
-   * @throws UploadError: a refusal by the first bytes (the upload has moved to `rejected`), a body longer than it may be
-   *   (nothing beyond is kept), an interruption (what came is kept), a fault
+   * @throws UploadError when the first bytes are refused (the upload has moved to `rejected`), when the body is too long (the excess is
+   *   not kept), when it is interrupted (received bytes are kept), or at a fault
    */
   async receive(upload: Upload, offset: number, body: OpenBody, options: ReceiveOptions): Promise<Received> {
-    const { staging, ledger, unproved } = this.#options;
+    const { staging, ledger, syncFailures } = this.#options;
     const { requireHeld } = options;
     const confirmations = this.#confirmations;
     let stored = options.isNew ? 0 : await confirmations.stored(upload);
-    if (stored > offset && (unproved.has(upload.id) || upload.unverifiedFrom !== null || stored !== upload.length)) {
-      // More is here than could be proved, hence acknowledged: the sender brings it again.
+    if (stored > offset && (syncFailures.has(upload.id) || upload.unverifiedFrom !== null || stored !== upload.length)) {
+      // More bytes are stored than were acknowledged, because they are not proven durable or not verified: the sender sends them again.
       requireHeld?.();
-      // First: what comes in their stead is not proved by what was there before.
+      // The ledger first: its proven offset must not cover the new bytes at the same place.
       if (upload.provenOffset > offset) await ledger.change(upload.id, { from: 'receiving' }, { provenOffset: offset }, true);
       await staging.truncate(upload.id, offset);
-      unproved.delete(upload.id);
+      syncFailures.delete(upload.id);
       stored = offset;
     }
-    // What a crash left of a chunk with a checksum is gone now, and what comes next need not carry one.
+    // The rest of an unverified chunk, left by a crash, is removed now, and the next body need not have a checksum.
     if (upload.unverifiedFrom !== null) await confirmations.markUnverified(upload.id, null);
     if (upload.length !== null && stored >= upload.length) {
       const sent = await this.readHeld(body, upload.length - offset, options.signal, options.expected);
       await compareHeld(staging, upload.id, offset, sent);
       return { stored, complete: { proof: 'unknown' } };
     }
-    // Whoever creates an upload has asked just before.
+    // The creation of a new upload has asked just before.
     if (!options.isNew) this.#freeSpace.askAgain();
-    return new BodyIntake(this.#intake, upload, await this.#checksum(upload, stored), options).take(body);
+    return new BodyIntake(this.#intake, upload, await this.#checksum(upload, stored), options).store(body);
   }
 
   /**
-   * Of a body that is to be compared: at most `maxBytes`.
-   * @throws UploadError when it is more, does not come, comes no further, or is not as `expected`
+   * Reads a body of at most `maxBytes` that is to be compared.
+   * @throws UploadError when it is too long, too slow or cut off, or does not match `expected`
    */
   readHeld(body: OpenBody, maxBytes: number, signal: AbortSignal, expected: ExpectedChecksum | undefined): Promise<Buffer> {
     return readHeld(body, { maxBytes, signal, bodyTimeoutMs: this.#options.bodyTimeoutMs }, expected);
   }
 
-  /** As `requireSameBody`. */
+  /** See `requireSameBody` in repeated-body.ts. */
   requireSameBody(
     body: OpenBody,
     maxBytes: number,
@@ -107,7 +109,7 @@ export class Receiver {
 
   async #checksum(upload: Upload, stored: number): Promise<Checksum> {
     if (upload.checksumOffset === stored) return { checksum: upload.checksum, offset: stored };
-    // Where the ledger was restored without them, there is no file to open.
+    // A ledger that was restored without the staged bytes has no file to open.
     if (stored === 0) return { checksum: 0, offset: 0 };
     const reader = await this.#options.staging.open(upload.id);
     try {

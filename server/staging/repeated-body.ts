@@ -1,21 +1,21 @@
-// The body of a creation that is asked again: it must be what was stored the first time, or it belongs to another file.
+// The body of a repeated creation: it must equal the bytes that are stored, or it belongs to another file.
 import { UploadError } from '../../shared/errors.ts';
 import type { BodyLimits, OpenBody } from './body-source.ts';
 import { type ExpectedChecksum, requireDigest, startDigest } from './chunk-checksum.ts';
 import { refusalOf } from './faults.ts';
 
-/** What is stored of an upload, from its first byte on. */
+/** The stored bytes of an upload, from the first one on. */
 export interface StoredBody {
   size: number;
-  /** Asked in order, for bytes before `size` alone. */
+  /** Compares bytes below `size`. Called in the order of offsets. */
   isSame(bytes: Buffer, offset: number): Promise<boolean>;
 }
 
 /**
- * Reads a body as far as it can be compared, and keeps nothing of it. What was never stored has yet to come, by a PATCH.
+ * Compares a body with the stored bytes, and keeps none of it. Bytes that are not stored yet have to be sent with a PATCH.
  *
- * @param expected what the request says of its body: one that was damaged on its way is no other file
- * @throws UploadError 422 for other bytes than those stored, 460, and what is told of a body that does not come whole
+ * @param expected the body's own checksum: a body that was damaged on its way must not be taken for another file
+ * @throws UploadError 422 when bytes differ; 460; the error of a body that does not end whole
  */
 export async function requireSameBody(
   body: OpenBody,
@@ -43,5 +43,5 @@ export async function requireSameBody(
   const { end = 'whole' } = source;
   if (end !== 'whole') throw refusalOf(end, limits.signal);
   if (expected && digest) requireDigest(expected, digest);
-  if (!isSame) throw new UploadError('ERR_IDEMPOTENCY_KEY_REUSED', { detail: 'Its first creation had another body.' });
+  if (!isSame) throw new UploadError('ERR_IDEMPOTENCY_KEY_REUSED', { detail: 'The first creation with this key had another body.' });
 }

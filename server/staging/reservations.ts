@@ -1,5 +1,5 @@
-// Room for what unfinished uploads are still to bring: taken when they are created, given back when nothing comes, and taken again
-// with their next bytes. The counts are the ledger's, so that they are right after a crash and the same for every process.
+// Reserves bytes for unfinished uploads: at their creation, released when no bytes arrive for long, reserved again with the next bytes.
+// The ledger counts them, so that the counts are right after a crash and the same for every process.
 import { UploadError } from '../../shared/errors.ts';
 import { formatBytes } from '../../shared/units.ts';
 import type { Config } from '../config/config.ts';
@@ -10,18 +10,18 @@ import type { Upload, UploadIn } from '../ledger/upload.ts';
 import { RESERVED_BYTES } from './free-space.ts';
 import type { Staging } from './staging.ts';
 
-/** Where the length is not known, room is taken in such steps. */
+/** While the length is unknown, bytes are reserved in steps of this size. */
 const STEP_BYTES = 64 * 1024 * 1024;
 const ASK_EVERY_MS = 1000;
-const LAPSE_PAGE = 100;
+const RELEASE_PAGE = 100;
 
-/** Null: no limit. */
+/** Limits of one sender; null: no limit. */
 export interface SenderLimits {
-  /** Unfinished uploads at once. */
+  /** Unfinished uploads at the same time. */
   maxUnfinished: number | null;
-  /** Bytes that those may come to. */
+  /** Bytes reserved for unfinished uploads. */
   maxReservedBytes: number | null;
-  /** Bytes that those and accepted files may come to. */
+  /** Bytes of accepted files and reserved bytes together. */
   maxStoredBytes: number | null;
 }
 
@@ -29,19 +29,20 @@ export interface ReservationsOptions {
   ledger: Ledger;
   quotas: Quotas;
   staging: Staging;
-  /** Free for final files; Infinity where they are on the file system of what is staged. */
+  /** Free bytes for final files; Infinity when they share the file system with staged bytes. */
   storageFreeBytes?: (() => Promise<number>) | undefined;
-  /** Of one owner, and of one address that nobody is known behind. */
+  /** Limits of each owner. */
   ownerLimits: SenderLimits;
+  /** Limits of each address with anonymous senders. */
   addressLimits: SenderLimits;
-  /** Of what the disk has free, as much as one sender's unfinished uploads may come to: 0 to 1. */
+  /** The share of the disk's free space that one sender may reserve: 0 to 1. */
   senderShare: number;
-  /** How long room is kept for what does not come. */
+  /** How long a reservation lasts when no bytes arrive. */
   reserveForMs: number;
   maxUploadBytes: number;
 }
 
-/** As the settings say. */
+/** The limits from the settings. */
 export function reservationLimits(
   config: Config,
 ): Pick<ReservationsOptions, 'ownerLimits' | 'addressLimits' | 'senderShare' | 'reserveForMs' | 'maxUploadBytes'> {
@@ -62,45 +63,62 @@ export function reservationLimits(
   };
 }
 
-/** What a new row says of the room taken for it. */
+/** The columns of a new row that describe its reservation. */
 export type Reserved = Pick<UploadIn<'receiving'>, 'reservedBytes' | 'reservedUntil' | 'onVolume'>;
 
 export class Reservations {
   readonly #options: ReservationsOptions;
   #free: { bytes: number; askedMs: number } | undefined;
+  /** Bytes that were reserved when `#free` was read, and bytes of whole uploads that were admitted since. */
+  #reserved: { bytes: number; askedMs: number | undefined } | undefined;
 
   constructor(options: ReservationsOptions) {
     this.#options = options;
   }
 
-  /** Until when room is kept that is taken, or used, now; null: there is none to run out of. */
+  /** When a reservation that is made or used now expires; null when the upload's bytes are not on the disk. */
   until(upload: Pick<Upload, 'onVolume'>): number | null {
     const { ledger, reserveForMs } = this.#options;
     return upload.onVolume === 1 ? ledger.now() + reserveForMs : null;
   }
 
   /**
-   * Adds an upload with room for its length, as `add` does it. Where that fails for want of room, what was promised to others and
-   * lies unused is given back first, and what is free is counted to the byte.
+   * Adds an upload by calling `add`, with a reservation of its length. When a limit refuses it, releases expired reservations, counts
+   * the free space exactly, and tries again.
    *
-   * @throws UploadError 413, 429, 403, 507: whichever limit it would exceed
+   * @throws UploadError 413, 429, 403, 507, by the limit that the upload would exceed
    */
   async create<T>(grantee: Grantee, length: number | null, add: (reserved: Reserved) => Promise<T>): Promise<T> {
     const onVolume = (await this.#available(false)) === Number.POSITIVE_INFINITY ? 0 : 1;
     const reservedUntil = this.until({ onVolume });
     const wanted = length ?? Math.min(STEP_BYTES, this.#options.maxUploadBytes);
-    const attempt = (reservedBytes: number) => add({ reservedBytes, reservedUntil, onVolume });
-    return this.#within(grantee, wanted, length === null ? 0 : wanted, attempt);
+    const addWith = (reservedBytes: number) => add({ reservedBytes, reservedUntil, onVolume });
+    return this.#within(grantee, wanted, length === null ? 0 : wanted, addWith);
   }
 
   /**
-   * Adds the row of an upload that `create` said may come, now that its bytes are here: others may have come meanwhile.
+   * Admits an upload whose row is added after all of its bytes are stored. Its bytes have taken their space from the disk by then, so
+   * they are not reserved for the volume, and uploads that are added do not wait for each other. Space that is reserved for other
+   * uploads is not admitted.
+   * @throws UploadError as `create`
+   */
+  async admitWhole(grantee: Grantee, length: number): Promise<Reserved> {
+    await this.#writeLimits(grantee, false, false);
+    if (!(await this.#isFree(length, false))) {
+      await this.releaseExpired();
+      if (!(await this.#isFree(length, true))) throw new UploadError('ERR_NO_SPACE', { retryAfterSeconds: 30 });
+    }
+    return { reservedBytes: length, reservedUntil: null, onVolume: 0 };
+  }
+
+  /**
+   * Adds the row of an upload that `admitWhole` admitted, after its bytes are stored. Other uploads may have used up a limit meanwhile.
    * @throws UploadError as `create`
    */
   async add<T>(upload: Upload, add: () => Promise<T>): Promise<T> {
     const { owner, source, credential, quota, reservedBytes } = upload;
     try {
-      // `create` wrote the limits down a moment ago.
+      // `admitWhole` has just written the limits.
       return await add();
     } catch (error) {
       if (quotaFault(error) === undefined) throw error;
@@ -109,8 +127,8 @@ export class Reservations {
   }
 
   /**
-   * Takes room for as much of a body as is about to be stored, where there is none yet: it lapsed, or the length is not known.
-   * @returns how far it reaches
+   * Reserves bytes that are about to be stored, when the reservation has expired or the length is unknown.
+   * @returns the reserved bytes of the upload
    * @throws UploadError as `create`
    */
   async extend(upload: Upload, bytes: number): Promise<number> {
@@ -124,14 +142,14 @@ export class Reservations {
     return this.#within({ owner, source, credential, quota, limits: {} }, wanted, upload.length ?? Math.min(wanted, bytes), reserve, true);
   }
 
-  /** Gives back the room of uploads that nothing came of for too long. What they brought still counts. */
-  async lapse(): Promise<void> {
+  /** Releases expired reservations. The bytes that are stored still count. */
+  async releaseExpired(): Promise<void> {
     const { ledger, quotas } = this.#options;
     const now = ledger.now();
-    while ((await quotas.lapse(now, LAPSE_PAGE)) === LAPSE_PAGE);
+    while ((await quotas.releaseExpired(now, RELEASE_PAGE)) === RELEASE_PAGE);
   }
 
-  /** @param least how much is enough, where all that is wanted is not to be had */
+  /** @param least bytes that are enough when `wanted` cannot be reserved */
   async #within<T>(grantee: Grantee, wanted: number, least: number, take: (bytes: number) => Promise<T>, isKnown = false): Promise<T> {
     await this.#writeLimits(grantee, false, isKnown);
     try {
@@ -139,7 +157,7 @@ export class Reservations {
     } catch (error) {
       if (quotaFault(error) === undefined) throw error;
     }
-    await this.lapse();
+    await this.releaseExpired();
     await this.#writeLimits(grantee, true, isKnown);
     try {
       return await take(wanted).catch((error: unknown) => {
@@ -152,7 +170,7 @@ export class Reservations {
     }
   }
 
-  /** @param isKnown the limits of its credential are written down since its creation */
+  /** @param isKnown true when the limits of the credential were written at the creation */
   async #writeLimits({ credential, quota, limits }: Grantee, isExact: boolean, isKnown: boolean): Promise<void> {
     const { quotas, senderShare } = this.#options;
     const free = await this.#available(isExact);
@@ -174,9 +192,23 @@ export class Reservations {
     return quota.startsWith('address:') ? this.#options.addressLimits : this.#options.ownerLimits;
   }
 
+  /** Whether the disk has so many free bytes beyond the reserved ones. They count as used until the free space is read again. */
+  async #isFree(bytes: number, isExact: boolean): Promise<boolean> {
+    const available = await this.#available(isExact);
+    if (!Number.isFinite(available)) return true;
+    const reserved = this.#reserved;
+    if (isExact || reserved === undefined || reserved.askedMs !== this.#free?.askedMs) {
+      const { reservedBytes = 0 } = (await this.#options.quotas.get(VOLUME)) ?? {};
+      this.#reserved = { bytes: reservedBytes, askedMs: this.#free?.askedMs };
+    }
+    if (this.#reserved === undefined || this.#reserved.bytes + bytes > available) return false;
+    this.#reserved.bytes += bytes;
+    return true;
+  }
+
   /**
-   * Bytes that all unfinished uploads together may come to. What they have brought is on the disk, and no longer free: it is
-   * added only where `isExact`, since without it the sum is too small, never too large.
+   * Bytes that all unfinished uploads together may have: the free space, and their stored bytes, which are no longer free. The stored
+   * bytes are added only with `isExact`, because they take a sum over rows. Without them the result is too small, never too large.
    */
   async #available(isExact: boolean): Promise<number> {
     const known = this.#free;
@@ -195,18 +227,18 @@ export class Reservations {
     if (scope === 'credential') {
       return exceeded === 'uploads'
         ? new UploadError('ERR_ACCESS_USED_UP')
-        : new UploadError('ERR_QUOTA_EXCEEDED', { detail: 'It would bring more bytes than were granted.' });
+        : new UploadError('ERR_QUOTA_EXCEEDED', { detail: 'The file would exceed the granted number of bytes.' });
     }
     if (exceeded === 'unfinished') return new UploadError('ERR_TOO_MANY_UPLOADS', { retryAfterSeconds: 15 });
     const { maxReservedBytes, maxStoredBytes } = this.#senderLimits(quota);
     if (exceeded === 'storedBytes') {
       const limit = formatBytes(maxStoredBytes ?? 0);
-      return new UploadError('ERR_QUOTA_EXCEEDED', { detail: `With it there would be more than the ${limit} that you may store.` });
+      return new UploadError('ERR_QUOTA_EXCEEDED', { detail: `You may store ${limit} in total.` });
     }
     if (maxReservedBytes !== null && bytes > maxReservedBytes) {
-      return new UploadError('ERR_QUOTA_EXCEEDED', { detail: `At most ${formatBytes(maxReservedBytes)} may be under way at once.` });
+      return new UploadError('ERR_QUOTA_EXCEEDED', { detail: `At most ${formatBytes(maxReservedBytes)} may be in unfinished uploads.` });
     }
-    // Of the configured limit others of its own are unfinished; or of the disk it may have but a part.
+    // Either the sender's other uploads use up the configured limit, or the sender's share of the disk is used up.
     return maxReservedBytes === null
       ? new UploadError('ERR_NO_SPACE', { retryAfterSeconds: 30 })
       : new UploadError('ERR_TOO_MANY_UPLOADS', { retryAfterSeconds: 15 });

@@ -1,9 +1,9 @@
-// CRC-32 of an upload, carried along with the bytes, so that the finish need not read them again.
+// The CRC-32 of an upload, computed while its bytes are stored, so that the inspection need not read them for it.
 import type { Upload } from '../ledger/upload.ts';
 import { crc32 } from './crc32.ts';
 import type { StagedReader } from './staging.ts';
 
-/** As `checksumOffset`: the bytes came past this server, and nobody here has seen them. */
+/** Value of `checksumOffset` for bytes that were sent directly to S3, whose checksum the server does not know. */
 export const NO_CHECKSUM = -1;
 
 /** CRC-32 of the first `offset` bytes. */
@@ -20,9 +20,9 @@ export function advance(checksum: Checksum, batch: readonly Uint8Array[]): void 
 }
 
 /**
- * The checksum of everything staged. What the ledger's checkpoint does not cover (a crash came before the next one) is
- * read again; a checkpoint beyond the staged bytes (a power cut took them) counts for nothing.
- * @throws what the reader does, or the signal's reason
+ * The checksum of all staged bytes. Bytes beyond the ledger's checkpoint (after a crash) are read again. A checkpoint beyond the staged
+ * bytes (after a power cut) is ignored.
+ * @throws the reader's error, or the signal's reason
  */
 export async function completeChecksum(
   upload: Pick<Upload, 'checksum' | 'checksumOffset'>,
@@ -40,7 +40,7 @@ export async function completeChecksum(
   return checksum;
 }
 
-/** As the record shows it. */
+/** The checksum's form in records. */
 export function formatChecksum(checksum: number): string {
   return `crc32:${checksum.toString(16).padStart(8, '0')}`;
 }

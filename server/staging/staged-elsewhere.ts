@@ -1,5 +1,5 @@
-// Where bytes in progress are is a matter of settings: the bucket, its server, the prefix, or a disk. An upload that is under way
-// has its bytes where they named it when they came.
+// Checks at the start that bytes in progress are where the settings say (the bucket, its server, the prefix, or a disk). The bytes of
+// an unfinished upload are where the settings pointed when they arrived.
 import type { Engine } from '../ledger/engine.ts';
 import { Holders } from '../ledger/holders.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -7,44 +7,52 @@ import { StartError } from '../runtime/start-error.ts';
 import type { Staging } from './staging.ts';
 
 const FACT = 'staging';
-/** Uploads looked at: of those whose bytes are in another place none are found. */
-const EVIDENCE = 100;
+/** Number of uploads whose bytes are looked for: none is found when the bytes are elsewhere. */
+const SAMPLE = 100;
 
-/** A place for bytes in progress, as the settings name it. */
-export interface Place {
-  /** The same in every process that serves a ledger. */
+/** The location of bytes in progress, from the settings. */
+export interface StagingLocation {
+  /** Must be the same in every process that serves the ledger. */
   name: string;
-  /** Where the place is reached, which may differ between them; empty: here. */
+  /** Address of the location's server, which may differ between processes; empty: this machine. */
   server: string;
 }
 
-/** Uploads under way have their bytes in another directory or bucket than the settings name. Set it back until they have ended. */
+/**
+ * Unfinished uploads have their bytes in another directory or bucket than the settings name. Restore the settings until they have
+ * ended.
+ */
 export class StagedElsewhere extends StartError {
   override readonly name = 'StagedElsewhere';
   override readonly code = 'ERR_STAGED_ELSEWHERE';
 }
 
 /**
- * Before anything is taken in, or taken away. A server may be reached by another address, so it is the bytes that tell: where those
- * of uploads under way are found, the start goes on. The place is remembered only then: a refused start can be repeated with either
- * settings.
+ * Call before any bytes are written or removed. The same server may have several addresses, so the bytes decide: when those of
+ * unfinished uploads are found, the start continues. Only then is the location written to the ledger, so that a refused start can be
+ * repeated with the old or the new settings.
  *
  * @throws StagedElsewhere
  */
-export async function requireSamePlace(engine: Engine, ledger: Ledger, staging: Staging, { name, server }: Place): Promise<void> {
+export async function requireSameLocation(
+  engine: Engine,
+  ledger: Ledger,
+  staging: Staging,
+  { name, server }: StagingLocation,
+): Promise<void> {
   const place = server === '' ? name : `${name} at ${server}`;
   const remembered = await ledger.facts.get(FACT);
   const earlier = remembered ?? place;
-  // What others bring from now on would not be found here.
+  // This process would not find the bytes that other processes store from now on.
   if (earlier.split(' at ')[0] !== name && !ledger.isAlone && (await new Holders(engine).isAnyAlive())) {
     throw new StagedElsewhere(
-      `Other processes of this ledger keep bytes in progress in ${earlier}, and this one would in ${place}. Stop them first, or set it as they have it.`,
+      `Other processes of this ledger keep bytes in progress in ${earlier}, and this one would in ${place}. Stop them first, or use their settings.`,
     );
   }
   const lost = earlier === place ? undefined : await findLost(engine, staging);
   if (lost !== undefined) {
     throw new StagedElsewhere(
-      `Uploads are under way whose bytes are in ${earlier}; in ${place} those of ${lost} are missing. Set it back until they are done, or end them with "landfall-server restored".`,
+      `Unfinished uploads have their bytes in ${earlier}; in ${place} those of ${lost} are missing. Restore the settings until they are done, or end them with "landfall-server restored".`,
     );
   }
   if (remembered !== place) await ledger.facts.set(FACT, place);
@@ -57,7 +65,7 @@ async function findLost({ db }: Engine, staging: Staging): Promise<string | unde
     .select(['id', 'provenOffset', 'checksumOffset'])
     .where('state', 'in', ['receiving', 'inspecting'])
     .where((row) => row.or([row('provenOffset', '>', 0), row('checksumOffset', '>', 0)]))
-    .limit(EVIDENCE)
+    .limit(SAMPLE)
     .execute();
   for (const { id, provenOffset, checksumOffset } of underWay) {
     if ((await staging.size(id)) < Math.max(provenOffset, checksumOffset)) return id;

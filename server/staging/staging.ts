@@ -1,53 +1,59 @@
 import type { UploadId } from '../ledger/upload-id.ts';
 
 export interface WriterOptions {
-  /** With this size the upload is complete: it is then made durable as its writer ends. */
+  /** Length of the upload: when it is reached, `end` makes the bytes durable. Null while it is unknown. */
   completeBytes: number | null;
-  /** All of it comes in one write, which may make it durable on its way. */
+  /**
+   * True when one write brings the whole upload, from its first byte on: this write may also make it durable, and nothing of the upload
+   * exists in the store before it.
+   */
   inOne?: boolean;
-  /** The body carries its own checksum: `end(false)` says that it is not what was sent, and all of it is to be forgotten. */
+  /** True when the body has its own checksum: after `end(false)` none of its bytes may stay. */
   isProvisional?: boolean;
-  /** Asked right before bytes are stored later than by the `write` that brought them. @throws when the lock is lost */
+  /** Called right before bytes are stored later than in the `write` that brought them. @throws when the lock is lost */
   requireHeld?: () => void;
-  /** Told when everything before `offset` is stored: within each `write`, or some time later, for several together. */
+  /** Called when all bytes before `offset` are stored: within each `write`, or later, for several writes together. */
   onStored?(offset: number): void;
-  /** How many bytes the ledger counts now: whoever goes on after a crash goes on from there, or from further. */
+  /** Bytes that the ledger counts now: after a crash, the upload continues from there or from a later offset. */
   counted?(): number;
-  /** Something has to be written down, or has failed: asks for a `write` soon, though it be one of no bytes. */
-  nudge?(): void;
+  /** Asks for a `write` soon, also one without bytes, because a checkpoint is due or a store operation has failed. */
+  wake?(): void;
 }
 
 /**
- * What is known of a complete upload's bytes: durable; unproved, because a sync of them failed, whatever a second call
- * says; or not asked yet.
+ * The durability of a complete upload's bytes. `sync-failed`: a sync of them failed, and a later successful sync would prove nothing.
+ * `unknown`: they are not synced yet.
  */
-export type Proof = 'durable' | 'unproved' | 'unknown';
+export type Proof = 'durable' | 'sync-failed' | 'unknown';
 
-/** Appends one body, under the upload's lock. One call is in flight at a time, but for `sync`. */
+/** Appends one body, under the upload's lock. One call is in flight at a time, except for `sync`. */
 export interface StagingWriter {
-  /** Bytes that the next `write` may bring at most, so that what counts as stored can end with it: up to the end of a part. */
-  readonly room: number;
+  /** Most bytes of the next `write`: a write ends at the end of a part at the latest, so that the part can be counted as stored. */
+  readonly capacity: number;
   /**
-   * Resolves, or rejects, when nobody reads the buffers any more: they are stored, or copied to be stored together with others.
-   * What was stored before a fault stays stored.
-   * @throws what the system says of a failed write, this one or one before
+   * Settles when the buffers are no longer read: their bytes are stored, or copied to be stored together with others. Bytes that were
+   * stored before a fault stay stored.
+   * @throws the error of a failed write, of this call or of an earlier one
    */
   write(buffers: readonly Buffer[]): Promise<void>;
-  /** Makes durable what is stored, while more is being written. */
+  /** Makes the stored bytes durable. May run beside `write`. */
   sync(): Promise<void>;
-  /** The body is over: resolves when all of it is stored. @param mayComplete whether `completeBytes` bytes are all there is */
+  /**
+   * Call at the end of the body: resolves when all of it is stored.
+   * @param mayComplete false when reaching `completeBytes` must not complete the upload
+   */
   end(mayComplete: boolean): Promise<Proof>;
-  /** To be called whatever became of the body; resolves when nothing of it is on its way any more. */
+  /** Call always, also after a fault. Resolves when nothing of the body is in flight. */
   close(): Promise<void>;
 }
 
-/** Acknowledged bytes are gone from where they were stored. Nothing brings them back: the upload can only end. */
+/** Acknowledged bytes are lost. Nothing restores them, so the upload can only be ended. */
 export class StagedBytesLost extends Error {
   override readonly name = 'StagedBytesLost';
 }
 
-/** Where the bytes of a whole upload can be had without their passing through here; neither: they are to be read. */
-export interface StagedPlace {
+/** Where the storage can link or copy a complete upload without reading it through this process. With neither, it has to be read. */
+export interface StagedFile {
   /** A file on this machine. */
   path?: string;
   /** An object in S3. */
@@ -58,7 +64,7 @@ export interface StagedObject {
   bucket: string;
   key: string;
   size: number;
-  /** As its own server tells it; undefined: it is in the storage's own bucket. */
+  /** Set when the object is in another bucket than the storage's own, as its server reports it. */
   etag?: string;
 }
 
@@ -67,50 +73,53 @@ export interface StagedReader {
   readonly size: number;
   /** Bytes [start, end), fewer only where the file ends. */
   read(start: number, end: number): Promise<Buffer>;
-  /** Everything from `start` on, in order, in constant memory. */
+  /** All bytes from `start` on, in order, in constant memory. */
   stream(start?: number): AsyncIterable<Buffer>;
   close(): Promise<void>;
 }
 
 /**
- * Bytes in progress. Whoever writes, truncates or removes holds the upload's lock; bytes are only ever appended, so
- * a size once seen is a promise.
+ * Keeps bytes in progress. Callers that write, truncate or remove hold the upload's lock. Bytes are only ever appended, so a size that
+ * was once read stays valid.
  */
 export interface Staging {
   /**
-   * Whether what is stored can be read while more is to come. Where it can't, an upload goes on from where the ledger has
-   * its running checksum: never beyond what is stored, and what is stored beyond is written anew.
+   * True when the bytes of an unfinished upload can be read. Otherwise an upload continues from the offset of its running checksum in
+   * the ledger. That offset is never beyond the stored bytes, and bytes stored beyond it are overwritten.
    */
   readonly isReadableInProgress: boolean;
   /**
-   * The bytes are kept by code that is not Landfall's. What it hands back is held against the running checksum before a file is
-   * accepted, and its word that all is stored begins no inspection.
+   * True when code that is not Landfall's keeps the bytes. Before a file is accepted, its bytes are read back and verified by the running
+   * checksum, and only the ledger decides whether all bytes are stored.
    */
   readonly isReadBack: boolean;
-  /** Bytes stored; 0 when there is nothing of this upload. */
+  /** Number of stored bytes; 0 for an unknown upload. */
   size(id: UploadId): Promise<number>;
   /**
-   * To append from `offset` on. The first writer makes the place; what is stored beyond the offset is written anew, or, where a store
-   * can't write it anew, passed over: what comes again is the same, or the running checksum tells.
+   * Opens a writer that appends from `offset` on. The first one creates the upload's file or object. Bytes stored beyond the offset are
+   * overwritten. A store that cannot overwrite them skips the repeated bytes, and the running checksum shows whether they differ.
    * @throws StagedBytesLost
    */
   openWriter(id: UploadId, offset: number, options: WriterOptions): Promise<StagingWriter>;
-  /** Makes the bytes durable. After it threw, they are unproved, whatever a second call says: only `renew` can help. */
+  /** Makes the bytes durable. After a failed call, later calls prove nothing: only `renew` can make the bytes durable. */
   sync(id: UploadId): Promise<void>;
-  /** Copies the bytes to a new place, makes that durable, and puts it in the old one's stead. Whether it holds the right bytes is the caller's to prove. @throws the signal's reason, the old place untouched */
+  /**
+   * Copies the bytes to a new file, makes it durable, and replaces the old file by it. The caller verifies its content.
+   * @throws the signal's reason; the old file is unchanged then
+   */
   renew(id: UploadId, signal?: AbortSignal): Promise<void>;
   truncate(id: UploadId, size: number): Promise<void>;
-  /** @throws the signal's reason, where bytes are put together first to be read; StagedBytesLost */
+  /** Opens a reader; in S3 this may first have to assemble the bytes. @throws the signal's reason, StagedBytesLost */
   open(id: UploadId, signal?: AbortSignal): Promise<StagedReader>;
   /**
-   * Takes the bytes away of an upload that has ended, or never had a row. Where that fails it is tried again soon, for as long
-   * as the process lives; what is left then, the next start finds by `list`. Fine when they are gone already. Never rejects.
+   * Removes the bytes of an upload that has ended, or never had a row. Retries after a failure while the process lives; after that, the
+   * next start finds them by `list`. Idempotent. Never rejects.
    */
   remove(id: UploadId): Promise<void>;
-  /** The ids of everything staged, leftovers of `renew` cleared on the way. May run beside all else. */
+  /** The ids of all staged uploads. Also clears leftovers of `renew`. May run beside any other call. */
   list(): AsyncIterable<UploadId>;
-  /** Of an upload whose bytes are whole and durable. Undefined: there are none. @throws the signal's reason */
-  place(id: UploadId, signal?: AbortSignal): Promise<StagedPlace | undefined>;
-  /** Bytes that are free for new uploads; Infinity where there is no telling. */
+  /** Locates a complete and durable upload. Resolves to undefined when it has no bytes. @throws the signal's reason */
+  locate(id: UploadId, signal?: AbortSignal): Promise<StagedFile | undefined>;
+  /** Free bytes for new uploads; Infinity when that is not known. */
   freeBytes(): Promise<number>;
 }

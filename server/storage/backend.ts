@@ -1,4 +1,4 @@
-// Where bytes are kept, by configuration: the disk of this machine, or a bucket.
+// Where bytes are kept, by configuration: on the disk of this machine, or in a bucket.
 import { join } from 'node:path';
 import type { FilePlace } from '../../shared/upload.ts';
 import type { Config } from '../config/config.ts';
@@ -9,7 +9,7 @@ import type { BucketOptions } from '../s3/bucket.ts';
 import type { ClientOptions } from '../s3/client.ts';
 import { DiskStaging } from '../staging/disk/disk-staging.ts';
 import type { S3Direct } from '../staging/s3/s3-direct.ts';
-import type { Place } from '../staging/staged-elsewhere.ts';
+import type { StagingLocation } from '../staging/staged-elsewhere.ts';
 import type { Staging } from '../staging/staging.ts';
 import { type OpenedStore, openFileStore, openS3Store } from '../staging/store/known-stores.ts';
 import type { DataStore } from '../staging/store/store-access.ts';
@@ -20,44 +20,44 @@ import type { Storage } from './storage.ts';
 export interface Backend {
   staging: Staging;
   storage: Storage;
-  /** That bytes in progress are in. */
-  place: Place;
-  /** For senders that bring their bytes there themselves. */
+  /** The location of bytes in progress. */
+  stagingLocation: StagingLocation;
+  /** For senders that upload directly to S3. */
   direct?: S3Direct;
-  /** Bytes free for final files; Infinity where they are on the file system of what is staged. */
+  /** Free bytes for final files; Infinity when they share a file system with staged bytes. */
   storageFreeBytes?: () => Promise<number>;
-  /** Before the first upload. @throws what the system says when it can't be used, or BucketUnusable */
+  /** Call before the first upload. @throws the system's error when the backend is not usable, or BucketUnusable */
   prepare(): Promise<void>;
-  /** Whether bytes can be kept now; asked every few seconds, for as long as the signal lets it. @throws when they can't */
+  /** Checks whether bytes can be stored now, until the signal is aborted. Called every few seconds. @throws when they cannot */
   check(signal: AbortSignal): Promise<void>;
   /**
-   * So long the bytes of a removed file stay for those who read them. 0: an open file outlives its name. In a bucket a download goes
-   * on with a new request where it broke or paused, and of a directory that machines share another machine may take it away.
+   * How long the bytes of a removed file stay for running downloads. 0: an open file outlives its name. In a bucket, a download that
+   * broke or paused continues with a new request; and in a directory that machines share, another machine may remove the file.
    */
   lingerMs: number;
-  /** Where the application finds a final file. */
+  /** The location of a final file for the application. */
   placeOf(directory: string, name: string): FilePlace;
-  /** Where an operator finds a final file. */
+  /** The location of a final file for an operator. */
   describe(directory: string, name: string): string;
   close(): Promise<void>;
 }
 
-/** Whoever still reads says so several times in it. */
+/** Running downloads mark their file several times in this time. */
 const LINGER_MS = 60_000;
 
 export interface BackendOptions {
-  /** Told of what can't be taken away now. */
+  /** Called with the error of a removal that will be retried. */
   onFault?: (error: unknown) => void;
-  /** What keeps bytes in progress, where an application brings it. */
+  /** The store for bytes in progress that an embedding application chose. */
   dataStore?: DataStore | undefined;
-  /** The ledger's, open by the time that anything is staged. */
+  /** The ledger's engine, which is open before anything is staged. */
   engine: () => Engine;
 }
 
-/** Bytes in progress in a store that is not Landfall's own. */
-interface StagedInStore {
+/** Staging in a store that is not Landfall's own. */
+interface StoreBackend {
   staging: StoreStaging;
-  place: Place;
+  location: StagingLocation;
   close(): Promise<void>;
 }
 
@@ -67,22 +67,22 @@ export async function openBackend(config: Config, options: BackendOptions): Prom
   return config.storageBackend === 's3' ? openS3(config, inStore, options.onFault) : openDisk(config, inStore, options.onFault);
 }
 
-async function openStore(config: Config, { dataStore, engine, onFault }: BackendOptions): Promise<StagedInStore | undefined> {
+async function openStore(config: Config, { dataStore, engine, onFault }: BackendOptions): Promise<StoreBackend | undefined> {
   const { dataDir, fileStoreDir, s3Bucket, s3Prefix, maxUploadBytes } = config;
   const prefix = `${s3Prefix}tus/`;
   let opened: OpenedStore;
-  let place: Place;
+  let location: StagingLocation;
   let options: { prefix?: string } = {};
   if (dataStore !== undefined) {
     opened = { store: dataStore, close() {} };
-    place = { name: `the application's ${dataStore.constructor.name}`, server: '' };
+    location = { name: `the application's ${dataStore.constructor.name}`, server: '' };
   } else if (config.staging === 'file-store') {
     opened = await openFileStore(fileStoreDir);
-    place = { name: `the store ${fileStoreDir}`, server: '' };
+    location = { name: `the store ${fileStoreDir}`, server: '' };
   } else if (config.staging === 's3-store') {
     opened = await openS3Store(s3Bucket, config.s3PartBytes, clientOptions(config), config.s3Connections);
     options = { prefix };
-    place = { name: `the store s3://${s3Bucket}/${prefix}`, server: config.s3Endpoint };
+    location = { name: `the store s3://${s3Bucket}/${prefix}`, server: config.s3Endpoint };
   } else return undefined;
   const staging = new StoreStaging({
     store: opened.store,
@@ -94,7 +94,7 @@ async function openStore(config: Config, { dataStore, engine, onFault }: Backend
   });
   return {
     staging,
-    place,
+    location,
     async close() {
       await staging.close();
       opened.close();
@@ -102,14 +102,14 @@ async function openStore(config: Config, { dataStore, engine, onFault }: Backend
   };
 }
 
-function openDisk(config: Config, inStore: StagedInStore | undefined, onFault?: (error: unknown) => void): Backend {
+function openDisk(config: Config, inStore: StoreBackend | undefined, onFault?: (error: unknown) => void): Backend {
   const staging = inStore?.staging ?? new DiskStaging(join(config.dataDir, 'staging'), onFault);
   const storage = new DiskStorage(config.storageDir, staging);
   return {
     staging,
     storage,
-    // The ledger's own, or one that every process may have by another path.
-    place: inStore?.place ?? { name: 'the data directory', server: '' },
+    // The ledger's own directory, or one that each process may reach by another path.
+    stagingLocation: inStore?.location ?? { name: 'the data directory', server: '' },
     storageFreeBytes: () => storage.freeBytesBeside(config.dataDir),
     async prepare() {
       await staging.prepare();
@@ -123,7 +123,7 @@ function openDisk(config: Config, inStore: StagedInStore | undefined, onFault?: 
   };
 }
 
-/** To reach S3 as the settings say. */
+/** The options of an S3 client, from the settings. */
 export function clientOptions(config: Config): ClientOptions {
   return {
     region: config.s3Region,
@@ -136,7 +136,7 @@ export function clientOptions(config: Config): ClientOptions {
 
 const SDK = ['@aws-sdk/client-s3', '@aws-sdk/s3-request-presigner'];
 
-async function openS3(config: Config, inStore: StagedInStore | undefined, onFault?: (error: unknown) => void): Promise<Backend> {
+async function openS3(config: Config, inStore: StoreBackend | undefined, onFault?: (error: unknown) => void): Promise<Backend> {
   const [{ Bucket }, { BucketCheck }, { S3Direct }, { S3Staging }, { S3Storage }] = await loadWith(SDK, 'LANDFALL_STORAGE_BACKEND=s3', () =>
     Promise.all([
       import('../s3/bucket.ts'),
@@ -160,13 +160,13 @@ async function openS3(config: Config, inStore: StagedInStore | undefined, onFaul
   const staging =
     inStore?.staging ?? new S3Staging({ bucket, partBytes, concurrency, memoryBytes, maxUploadBytes, ...(onFault && { onFault }) });
   const linkSeconds = Math.floor(config.s3LinkLifetimeMs / 1000);
-  const delivery = { how: config.s3Downloads, linkSeconds };
+  const delivery = { mode: config.s3Downloads, linkSeconds };
   const storage = new S3Storage({ bucket, staging, copyThresholdBytes: config.s3CopyThresholdBytes, delivery });
   return {
     staging,
     storage,
-    place: inStore?.place ?? { name: `s3://${s3Bucket}/${s3Prefix}`, server: config.s3Endpoint },
-    // What comes past this server comes into Landfall's own parts.
+    stagingLocation: inStore?.location ?? { name: `s3://${s3Bucket}/${s3Prefix}`, server: config.s3Endpoint },
+    // Direct uploads go to Landfall's own parts.
     ...(inStore ? {} : { direct: new S3Direct({ bucket, partBytes, linkSeconds }) }),
     async prepare() {
       await check.requireUsable();

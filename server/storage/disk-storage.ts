@@ -17,13 +17,13 @@ import { satisfiable } from './preconditions.ts';
 import { checkedContent } from './staged-content.ts';
 import { StagedBytesGone, type Storage, type Target } from './storage.ts';
 
-/** The thread that publishes is the staging's, too. */
+/** The thread that publishes belongs to the staging. */
 type StagingBesideDisk = Staging & { readonly thread: DiskThread };
 
 /**
- * Final files under `<root>/YYYY/MM/DD/<id>/<name>`. Published by `link` where staging is on the same device, so that the
- * time does not depend on the size; by copy to `<id>.<attempt>.part` beside the target, fsync and link where it is not, and where
- * the bytes are not in a file at all.
+ * Final files under `<root>/YYYY/MM/DD/<id>/<name>`. They are published by `link` when staging is on the same device, in a time that
+ * does not depend on their size. On another device, and when the staged bytes are not in one file, they are copied to
+ * `<id>.<attempt>.part` beside the target, synced and linked.
  */
 export class DiskStorage implements Storage {
   readonly #root: string;
@@ -38,7 +38,7 @@ export class DiskStorage implements Storage {
     await makeDurableDirectory(this.#root);
   }
 
-  /** Bytes free for final files; Infinity where they are on the same file system as `folder`, and become no more by being published. */
+  /** Free bytes for final files; Infinity when they share a file system with `folder`, and publishing needs no more space. */
   async freeBytesBeside(folder: string): Promise<number> {
     const [own, other] = await Promise.all([stat(this.#root), stat(folder)]);
     if (own.dev === other.dev) return Number.POSITIVE_INFINITY;
@@ -56,12 +56,12 @@ export class DiskStorage implements Storage {
     const folder = dirname(target);
     const part = join(folder, `${id}.${attempt}.part`);
     signal?.throwIfAborted();
-    const place = await this.#staging.place(id, signal);
-    if (place === undefined) throw new StagedBytesGone('The staged bytes are gone.');
+    const location = await this.#staging.locate(id, signal);
+    if (location === undefined) throw new StagedBytesGone('The staged bytes are gone.');
     if (attempt > 1) await removeParts(folder, id);
     const { thread } = this.#staging;
     signal?.throwIfAborted();
-    const { path: staged } = place;
+    const { path: staged } = location;
     if (staged === undefined) {
       await thread.do({ root: this.#root, folder });
       await publishPart(part, target, signal, () => this.#read(id, part, checksum, signal));
@@ -82,12 +82,12 @@ export class DiskStorage implements Storage {
     await writeFileFrom(checkedContent(reader, checksum), part, signal).finally(() => reader.close());
   }
 
-  /** All attempts share one name, and the first to have it keeps it. */
+  /** All attempts publish under one name, and the first one to do so wins. */
   async retract(): Promise<void> {}
 
   async keepOnly(): Promise<void> {}
 
-  /** The next attempt of the same upload does. */
+  /** The next attempt of the same upload clears it. */
   async clearUnfinished(): Promise<void> {}
 
   async size(directory: string, name: string): Promise<number | undefined> {
@@ -100,7 +100,7 @@ export class DiskStorage implements Storage {
   }
 
   read(directory: string, name: string, range?: { start: number; end: number }): Readable {
-    // createReadStream's `end` is the last byte's position, ours the one after it.
+    // createReadStream's `end` is the position of the last byte, ours the one after it.
     return createReadStream(this.path(directory, name), range && { start: range.start, end: range.end - 1 });
   }
 
@@ -124,7 +124,7 @@ export class DiskStorage implements Storage {
   }
 }
 
-/** What `send` does not answer itself: a range or a condition that can't be met, a file that is not there, a fault of ours. */
+/** For errors that `send` does not answer itself: a range or condition that cannot be met, a missing file, a fault of the server. */
 function refusalOf(error: Error): UploadError {
   const status = 'status' in error ? error.status : undefined;
   if (status === 412) return new UploadError('ERR_PRECONDITION_FAILED', { cause: error });
@@ -132,13 +132,13 @@ function refusalOf(error: Error): UploadError {
   return status === 404 ? new UploadError('ERR_NOT_FOUND', { cause: error }) : faultOf(error);
 }
 
-/** @param make makes the part, durable */
+/** @param make creates the part and makes it durable */
 async function publishPart(part: string, target: string, signal: AbortSignal | undefined, make: () => Promise<void>): Promise<void> {
   try {
     await make();
     signal?.throwIfAborted();
     await link(part, target).catch(async (error) => {
-      // Where even a link beside the file is not to be had, the directory is the upload's own: nothing can be overwritten.
+      // Even where no link is possible, nothing can be overwritten: the directory belongs to this upload.
       if (NO_LINK.has(codeOf(error))) await rename(part, target);
       else if (codeOf(error) !== 'EEXIST') throw error;
     });
@@ -150,7 +150,7 @@ async function publishPart(part: string, target: string, signal: AbortSignal | u
   }
 }
 
-/** What crashed attempts left half copied. */
+/** Removes the partial copies of crashed attempts. */
 async function removeParts(folder: string, id: UploadId): Promise<void> {
   const names = await readdir(folder).catch((error) => {
     if (isMissing(error)) return [];

@@ -1,10 +1,10 @@
-// RFC 9110, 13 and 14: whether a download is wanted, and how much of it. As `send` decides for files on disk, where storage has
-// none of that.
+// RFC 9110, 13 and 14: whether the client needs the file, and which range of it. Decides as `send` does for files on disk, for
+// storages without such logic.
 import type { IncomingHttpHeaders } from 'node:http';
 import fresh from 'fresh';
 import parseRange from 'range-parser';
 
-/** What is known of the file before it is asked for. */
+/** Properties of the file that conditions and ranges are compared with. */
 export interface Validators {
   size: number;
   etag: string;
@@ -17,7 +17,7 @@ export interface ByteRange {
   end: number;
 }
 
-/** The status of an answer without the file; undefined: the file is wanted. */
+/** The status of an answer without the file; undefined: the answer has the file. */
 export function refusedBy(headers: IncomingHttpHeaders, { etag, lastModified }: Validators): 304 | 412 | undefined {
   const match = headers['if-match'];
   if (match !== undefined && match !== '*' && !tagsIn(match).includes(etag)) return 412;
@@ -26,7 +26,7 @@ export function refusedBy(headers: IncomingHttpHeaders, { etag, lastModified }: 
   return fresh(headers, { etag, 'last-modified': lastModified?.toUTCString() ?? '' }) ? 304 : undefined;
 }
 
-/** The one range that is asked for; several, or another unit, are answered with everything, hence undefined. `none`: there is no such byte. */
+/** The requested range; undefined for several ranges or another unit, which are answered with everything. `none`: no byte is in range. */
 export function rangeOf(headers: IncomingHttpHeaders, file: Validators): ByteRange | 'none' | undefined {
   const { range } = headers;
   if (range === undefined || !range.startsWith('bytes=') || !isSame(headers['if-range'], file)) return undefined;
@@ -36,7 +36,7 @@ export function rangeOf(headers: IncomingHttpHeaders, file: Validators): ByteRan
   return first === undefined || (ranges !== -2 && ranges.length > 1) ? undefined : { start: first.start, end: first.end + 1 };
 }
 
-/** RFC 9110, 14.1.2: a suffix longer than the file is all of it. `range-parser`, which `send` has too, knows no such byte. */
+/** RFC 9110, 14.1.2: a suffix longer than the file means all of it. `range-parser`, which `send` uses too, calls it unsatisfiable. */
 export function satisfiable(range: string, size: number): string {
   const [, suffix] = /^bytes=-(\d+)$/.exec(range) ?? [];
   return suffix !== undefined && Number(suffix) > size && size > 0 ? 'bytes=0-' : range;

@@ -1,4 +1,4 @@
-// How an accepted file gets from S3 to who asks for it: sent away to a signed address, or passed through.
+// Delivers an accepted file from S3 to a client: by a redirect to a signed address, or passed through.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { pipeline } from 'node:stream/promises';
 import { GetObjectCommand } from '@aws-sdk/client-s3';
@@ -10,18 +10,18 @@ import { streamObject } from '../s3/object-stream.ts';
 import { rangeOf, refusedBy, type Validators } from './preconditions.ts';
 
 export interface Delivery {
-  how: 'stream' | 'redirect';
-  /** Seconds that a signed address is good for. */
+  mode: 'stream' | 'redirect';
+  /** Seconds for which a signed address is valid. */
   linkSeconds: number;
 }
 
 /**
- * Answers a GET or HEAD. Type, disposition, ETag and policy headers are set on the response already.
+ * Answers a GET or HEAD. The caller has set type, disposition, ETag and policy headers on the response.
  * @throws UploadError 404, 412, 416; S3Fault
  */
 export async function deliverObject(
   bucket: Bucket,
-  { how, linkSeconds }: Delivery,
+  { mode, linkSeconds }: Delivery,
   request: IncomingMessage,
   response: ServerResponse,
   key: string,
@@ -37,14 +37,14 @@ export async function deliverObject(
     return;
   }
   if (method === 'HEAD') {
-    // An address is signed for one method, and this answer has no body to send from elsewhere.
+    // A signed address is valid for one method, and a HEAD has no body to redirect for.
     response.writeHead(200, { 'Content-Length': file?.size ?? 0, 'Accept-Ranges': 'bytes' }).end();
     return;
   }
-  if (how === 'redirect') {
+  if (mode === 'redirect') {
     const get = new GetObjectCommand({
       ...bucket.at(key),
-      // The object carries both; but what opens it in a browser must not depend on what else writes to the bucket.
+      // The object has both headers; but other programs that write to the bucket must not decide how a browser opens the file.
       ResponseContentType: String(response.getHeader('Content-Type') ?? 'application/octet-stream'),
       ResponseContentDisposition: String(response.getHeader('Content-Disposition') ?? 'attachment'),
     });
@@ -75,7 +75,7 @@ export async function deliverObject(
   await pipeline(bytes, response).catch(() => response.destroy());
 }
 
-/** Where the answer hangs on more than the address: storage is asked for it first. */
+/** True when the answer depends on more than the address: then the object's properties are read first. */
 function isConditional({ headers }: IncomingMessage): boolean {
   return headers.range !== undefined || Object.keys(headers).some((name) => name.startsWith('if-'));
 }

@@ -1,14 +1,14 @@
-// Final files in S3, under `files/YYYY/MM/DD/<id>/<attempt>/<name>`. S3 has no publishing that only one of two can win on every
-// server there is, so each attempt has a key of its own, and the ledger's row names the one that counts. What is copied was
-// inspected before, and stays inside S3.
+// Final files in S3, under `files/YYYY/MM/DD/<id>/<attempt>/<name>`. Not every S3 server has a way to publish that only one of two
+// writers can win. So each attempt has a key of its own, and the ledger's row names the one that counts. Copied bytes were inspected
+// before, and stay inside S3.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { posix } from 'node:path';
 import { Readable } from 'node:stream';
 import { parseUploadId, type UploadId } from '../ledger/upload-id.ts';
 import type { Bucket } from '../s3/bucket.ts';
+import type { ObjectHeaders } from '../s3/key-prefix.ts';
 import type { StoredPart } from '../s3/multiparts.ts';
 import { streamObject } from '../s3/object-stream.ts';
-import type { ObjectHeaders } from '../s3/place.ts';
 import { MIN_PART_BYTES, partBytesFor } from '../staging/s3/s3-parts.ts';
 import type { StagedObject, Staging } from '../staging/staging.ts';
 import { dispositionOf } from './disposition.ts';
@@ -19,17 +19,17 @@ import { StagedBytesGone, type Storage, type Target } from './storage.ts';
 export interface S3StorageOptions {
   bucket: Bucket;
   staging: Staging;
-  /** Objects above so many bytes are copied in parts; S3 itself asks for that above 5 GiB. */
+  /** Objects with more bytes are copied in parts; S3 itself requires that above 5 GiB. */
   copyThresholdBytes: number;
   delivery: Delivery;
 }
 
 const FILES = 'files/';
 const MIB = 1024 * 1024;
-/** Small enough to be done in seconds and tried again. */
+/** Small enough to be copied in seconds, and retried. */
 const COPY_PART_BYTES = 1024 * MIB;
 const COPIES_AT_ONCE = 8;
-/** Of bytes that are read to be published, in memory: one an upload. */
+/** Bytes in memory for each upload that is read to be published. */
 const READ_PART_BYTES = 16 * MIB;
 
 export class S3Storage implements Storage {
@@ -43,19 +43,19 @@ export class S3Storage implements Storage {
 
   async publish({ id, directory, name, type, attempt, checksum }: Target, signal?: AbortSignal): Promise<string> {
     const { staging } = this.#options;
-    const place = await staging.place(id, signal);
-    if (place === undefined) throw new StagedBytesGone('The staged bytes are gone.');
+    const location = await staging.locate(id, signal);
+    if (location === undefined) throw new StagedBytesGone('The staged bytes are gone.');
     const published = `${directory}/${attempt}`;
     const key = keyOf(published, name);
     const headers: ObjectHeaders = { ContentType: type, ContentDisposition: dispositionOf(name) };
     signal?.throwIfAborted();
     const size =
-      place.object !== undefined && (await this.#isWithin(place.object))
-        ? await this.#copy(place.object, key, headers, signal)
+      location.object !== undefined && (await this.#isInThisS3(location.object))
+        ? await this.#copy(location.object, key, headers, signal)
         : await this.#read(id, checksum, key, headers, signal);
-    // What an answer says is one thing.
-    const made = await this.#bucket.head(key);
-    if (made?.size !== size) throw new Error(`${key}: ${made?.size ?? 'no'} bytes were published of ${size}.`);
+    // The answer to a copy is no proof.
+    const stored = await this.#bucket.head(key);
+    if (stored?.size !== size) throw new Error(`${key}: ${stored?.size ?? 'no'} bytes were published of ${size}.`);
     return published;
   }
 
@@ -65,7 +65,7 @@ export class S3Storage implements Storage {
 
   async keepOnly(directory: string): Promise<void> {
     const upload = posix.dirname(directory);
-    // Of an upload that was published to a disk: what is beside its directory are others'.
+    // The upload was published to a disk: the directories beside its own belong to other uploads.
     if (parseUploadId(posix.basename(upload)) === undefined) return;
     const keys: string[] = [];
     for await (const { key } of this.#bucket.list(`${FILES}${upload}/`)) {
@@ -79,7 +79,7 @@ export class S3Storage implements Storage {
       if (isOver()) return;
       const [, , , name, attempt] = key.slice(FILES.length).split('/');
       const id = parseUploadId(name);
-      // Where others use the bucket, too, theirs is theirs.
+      // Other programs may use the bucket, too.
       if (id === undefined) continue;
       if (!(await isRunning(id, Number(attempt)))) await this.#bucket.multiparts.abort(key, uploadId);
     }
@@ -112,8 +112,8 @@ export class S3Storage implements Storage {
     await this.#bucket.remove(keys);
   }
 
-  /** Whether this S3 has the object: one of another server's may have its name. */
-  async #isWithin(object: StagedObject): Promise<boolean> {
+  /** Whether this S3 has the object: another server may have a different object with its name. */
+  async #isInThisS3(object: StagedObject): Promise<boolean> {
     if (object.etag === undefined) return true;
     const found = await this.#bucket.headSource(object).catch(() => undefined);
     return found?.etag === object.etag && found.size === object.size;
@@ -126,7 +126,7 @@ export class S3Storage implements Storage {
     return object.size;
   }
 
-  /** Of bytes that are not in this S3. */
+  /** For bytes that are not in this S3. */
   async #read(
     id: UploadId,
     checksum: number | undefined,
@@ -178,7 +178,7 @@ export class S3Storage implements Storage {
         parts[index] = await this.#bucket.multiparts.copy(key, uploadId, index + 1, from, start, end, signal);
       }
     };
-    // Each to its end: a part that comes after the abort would stay.
+    // Waits for all copies: a part that is copied after the abort would stay.
     const outcomes = await Promise.allSettled(Array.from({ length: COPIES_AT_ONCE }, copy));
     try {
       for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
@@ -191,17 +191,17 @@ export class S3Storage implements Storage {
   }
 }
 
-/** An object as S3 wants the source of a copy named. */
+/** The object as the source of a copy, in S3's notation. */
 function sourceOf({ bucket, key }: StagedObject): string {
   return `${bucket}/${key.split('/').map(encodeURIComponent).join('/')}`;
 }
 
-/** The last one may be smaller. It comes only once the content is known to be whole. */
+/** Pieces of equal size; the last one may be smaller. It comes only once the content is known to be complete. */
 async function* inPieces(content: AsyncIterable<Buffer>, bytes: number): AsyncIterable<Buffer> {
   let gathered: Buffer[] = [];
   let size = 0;
   for await (let piece of content) {
-    // Only when more follows: the last piece waits for the end, where what was read is held against what was inspected.
+    // Only when more follows: the last piece waits for the end, where the bytes read are compared with the bytes inspected.
     while (size + piece.byteLength > bytes) {
       const rest = bytes - size;
       yield Buffer.concat([...gathered, piece.subarray(0, rest)]);

@@ -1,26 +1,24 @@
-// Bytes come in, with a PATCH or a creation: under the upload's lock, which the library has taken.
-import type { CancellationContext, Upload as TusUpload } from '@tus/utils';
+// Appends the body of a PATCH or a creation, under the upload's lock, which @tus/server has acquired.
+import type { Upload as TusUpload } from '@tus/utils';
 import { UploadError } from '../../shared/errors.ts';
-import type { Beginnings } from '../finish/beginnings.ts';
+import type { InspectionStarts } from '../finish/inspection-starts.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { maxBytesOf } from '../ledger/limits.ts';
 import type { UploadIn } from '../ledger/upload.ts';
 import type { UploadLocker } from '../locking/locker.ts';
 import { tooLarge } from '../staging/admission.ts';
-import type { Received } from '../staging/body-intake.ts';
 import { bodyOf } from '../staging/lifted-body.ts';
 import type { Receiver } from '../staging/receiver.ts';
 import type { Staging } from '../staging/staging.ts';
 import type { Context } from './request-context.ts';
-import { linked } from './request-context.ts';
-import type { TusRequest } from './stock-server.ts';
-import { Moved } from './upload-store.ts';
+import type { Cancellation, TusRequest } from './stock-server.ts';
+import { NotReceiving } from './upload-store.ts';
 
 export interface AppendsOptions {
   ledger: Ledger;
   staging: Staging;
   receiver: Receiver;
-  beginnings: Beginnings;
+  inspectionStarts: InspectionStarts;
   locker: UploadLocker;
   maxUploadBytes: number;
   /** Aborted with the reason when the server shuts down. */
@@ -34,13 +32,13 @@ export class Appends {
     this.#options = options;
   }
 
-  /** Under the lock. The library has compared the offset with the acknowledged one. */
-  async receive(request: TusRequest<Context>, tusUpload: TusUpload, maxBytes: number, cancellation: CancellationContext): Promise<number> {
+  /** Call under the lock. @tus/server has compared the request's offset with the acknowledged one. */
+  async receive(request: TusRequest<Context>, tusUpload: TusUpload, maxBytes: number, cancellation: Cancellation): Promise<number> {
     const { context } = request;
-    const { ledger, receiver, beginnings, locker, draining } = this.#options;
+    const { ledger, receiver, inspectionStarts, locker, draining } = this.#options;
     let { upload } = context;
     if (upload !== undefined && context.append !== undefined) upload = await ledger.get(upload.id);
-    if (upload?.state !== 'receiving' || beginnings.has(upload.id)) throw new Moved();
+    if (upload?.state !== 'receiving' || inspectionStarts.has(upload.id)) throw new NotReceiving();
     const { id } = upload;
     const declared = context.append?.length;
     let limit = Math.min(maxBytes, maxBytesOf(upload, this.#options.maxUploadBytes) - tusUpload.offset);
@@ -52,50 +50,38 @@ export class Appends {
     }
     const checksums = (context.append ?? context.creation)?.checksums;
     if (checksums !== undefined && checksums.file !== null && upload.expectedChecksum !== checksums.file) {
-      // Before the last byte can come: whoever finishes this upload, after a crash for one, holds it against this.
+      // Written before the last byte can arrive, so that any process that later finishes the upload checks the file against it.
       const expectedChecksum = checksums.file;
       if (!context.comesWhole) await ledger.change(upload.id, { from: 'receiving' }, { expectedChecksum }, false);
       upload = { ...upload, expectedChecksum };
     }
     context.upload = upload;
-    const stopping = linked([cancellation.signal, draining]);
+    const stop = () => cancellation.abort(draining.reason);
+    draining.addEventListener('abort', stop);
+    if (draining.aborted) stop();
     const receiving = receiver
       .receive(upload, tusUpload.offset, bodyOf(request.body), {
         maxBytes: limit,
-        signal: stopping.signal,
+        signal: cancellation.signal,
         onActivity: () => locker.touch(id),
         requireHeld: () => locker.requireHeld(id),
         isNew: context.append === undefined,
         comesWhole: context.comesWhole ?? false,
         expected: checksums?.chunk,
       })
-      .finally(stopping.unlink);
-    if (context.comesWhole) return this.#beginNew(upload, receiving);
+      .finally(() => draining.removeEventListener('abort', stop));
+    const row = upload;
+    if (context.comesWhole) return inspectionStarts.receiveNew(row, receiving, (add) => receiver.add(row, add));
     const { stored, complete } = await receiving;
-    // Under the lock, so that nothing is appended to what is being made durable.
-    if (complete) void beginnings.begin(upload.id, stored, context.isDeclaring ? 'length' : 'byte', complete);
+    // Started under the lock, so that no request appends while the bytes are made durable.
+    if (complete) void inspectionStarts.start(upload.id, stored, context.isDeclaring ? 'length' : 'byte', complete);
     else context.upload = (await ledger.get(upload.id)) ?? upload;
     return stored;
   }
 
-  /** Whatever goes wrong before it has a row: nothing was created, and its sender has all of it. */
-  async #beginNew(upload: UploadIn<'receiving'>, receiving: Promise<Received>): Promise<number> {
-    const { beginnings, receiver, staging } = this.#options;
-    try {
-      const { stored, complete } = await receiving;
-      if (complete === undefined) throw new UploadError('ERR_BAD_REQUEST', { detail: 'The body was cut off.' });
-      if (complete.proof !== 'durable') throw new UploadError('ERR_STORAGE_UNAVAILABLE', { retryAfterSeconds: 5 });
-      beginnings.beginNew(upload, stored, complete, (add) => receiver.add(upload, add));
-      return stored;
-    } catch (error) {
-      await staging.remove(upload.id);
-      throw error;
-    }
-  }
-
   /**
-   * tus 1.0.0, Upload-Length of a deferred upload. When every byte was acknowledged before, it is the declaration that is
-   * held back, in the inspection's own state change; otherwise the length is set now and the last byte is.
+   * tus 1.0.0, Upload-Length of a deferred upload. When all bytes were acknowledged before, the declaration is held back, and the move
+   * to `inspecting` writes the length. Otherwise the length is written now, and the last byte will be held back.
    */
   async #declare(context: Context, upload: UploadIn<'receiving'>, offset: number, length: number): Promise<UploadIn<'receiving'>> {
     const { ledger } = this.#options;
@@ -107,7 +93,7 @@ export class Appends {
     if (length < offset) throw new UploadError('ERR_INVALID_UPLOAD_LENGTH', { detail: 'More bytes are stored already.' });
     if (length > maxUploadBytes) throw tooLarge(maxUploadBytes);
     if (length === offset) context.isDeclaring = true;
-    else if (!(await ledger.change(upload.id, { from: 'receiving' }, { length }, true))) throw new Moved();
+    else if (!(await ledger.change(upload.id, { from: 'receiving' }, { length }, true))) throw new NotReceiving();
     return { ...upload, length };
   }
 }

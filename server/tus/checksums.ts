@@ -1,20 +1,20 @@
-// What a request says its bytes are: tus 1.0.0, Checksum and Checksum-Trailer, and the sum of the whole file.
+// Checksums in a request: tus 1.0.0, Checksum and Checksum-Trailer, and Landfall's own checksum of the whole file.
 import type { IncomingMessage } from 'node:http';
 import { UploadError } from '../../shared/errors.ts';
 import { CHECKSUM_ALGORITHMS, type ChecksumAlgorithm } from '../../shared/protocol.ts';
 import type { ExpectedChecksum } from '../staging/chunk-checksum.ts';
 
 export interface Checksums {
-  /** Of this request's body; undefined where it says none. */
+  /** Checksum of this request's body; undefined when the request has none. */
   chunk: ExpectedChecksum | undefined;
-  /** `Landfall-Checksum: crc32 <base64>`, of the whole file as the sender read it; null where there is none. */
+  /** `Landfall-Checksum: crc32 <base64>`, the checksum of the whole file as the sender read it; null when the request has none. */
   file: number | null;
 }
 
 const CHECKSUM = /^([a-z0-9-]+) ([A-Za-z0-9+/]+={0,2})$/;
 const TRAILER = /(?:^|[\s,])upload-checksum(?:[\s,]|$)/i;
 
-/** @throws UploadError 400 for an algorithm or a value that is none */
+/** @throws UploadError 400 for an unknown algorithm or an invalid value */
 export function readChecksums(request: IncomingMessage): Checksums {
   const chunk = request.headers['upload-checksum'];
   const file = request.headers['landfall-checksum'];
@@ -43,15 +43,15 @@ function inHeader({ algorithm, digest }: Parsed): ExpectedChecksum {
   return { algorithm, digest: () => digest };
 }
 
-/** The algorithm comes with the sum, behind the body it must be counted over: so it can only be the one all must know. */
+/** The trailer names its algorithm only after the body. So it can only be sha1, which every tus server must support. */
 function inTrailer(request: IncomingMessage): ExpectedChecksum {
   return {
     algorithm: 'sha1',
     digest() {
       const text = request.trailers['upload-checksum'];
-      if (text === undefined) throw new UploadError('ERR_INVALID_CHECKSUM', { detail: 'The announced trailer did not come.' });
+      if (text === undefined) throw new UploadError('ERR_INVALID_CHECKSUM', { detail: 'The announced trailer is missing.' });
       const { algorithm, digest } = parse(text);
-      if (algorithm !== 'sha1') throw new UploadError('ERR_INVALID_CHECKSUM', { detail: 'In a trailer it must be sha1.' });
+      if (algorithm !== 'sha1') throw new UploadError('ERR_INVALID_CHECKSUM', { detail: 'A checksum in a trailer must be sha1.' });
       return digest;
     },
   };

@@ -1,29 +1,26 @@
-// A creation: a new upload, or the one it made before, when its answer was lost.
-
+// Creations: a new upload, or the upload that an earlier creation with the same idempotency key made.
 import { UploadError } from '../../shared/errors.ts';
 import { TUS_VERSION } from '../../shared/protocol.ts';
-import type { Beginnings } from '../finish/beginnings.ts';
+import type { InspectionStarts } from '../finish/inspection-starts.ts';
 import { readStored } from '../finish/stored-bytes.ts';
 import { acknowledge, acknowledgedOffset, expiry } from '../finish/verdict-answers.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
 import type { UploadId } from '../ledger/upload-id.ts';
 import type { UploadLocker } from '../locking/locker.ts';
+import { WHOLE_BYTES } from '../staging/admission.ts';
 import { bodyOf } from '../staging/lifted-body.ts';
 import type { Receiver } from '../staging/receiver.ts';
 import type { StoredBody } from '../staging/repeated-body.ts';
 import { advance, type Checksum } from '../staging/running-checksum.ts';
 import type { Staging } from '../staging/staging.ts';
 import type { Storage } from '../storage/storage.ts';
-import type { Endings } from './endings.ts';
 import { ANNOUNCEMENT, type Creation, mayHaveBody } from './headers.ts';
 import type { Context, UploadsRequest } from './request-context.ts';
+import type { VerdictResponses } from './verdict-responses.ts';
 
-/** What comes in one piece, or hardly more: when it is cut off, nobody minds starting over. */
-const WHOLE_BYTES = 64 * 1024;
-
-/** The idempotency key was used before. */
-export class Replayed extends Error {
+/** An earlier creation used the idempotency key and made `upload`. */
+export class CreationRepeated extends Error {
   readonly upload: Upload;
   constructor(upload: Upload) {
     super();
@@ -36,7 +33,7 @@ export interface CreationsOptions {
   staging: Staging;
   storage: Storage;
   receiver: Receiver;
-  beginnings: Beginnings;
+  inspectionStarts: InspectionStarts;
   locker: UploadLocker;
   maxUploadBytes: number;
   /** Aborted with the reason when the server shuts down. */
@@ -45,40 +42,40 @@ export interface CreationsOptions {
 
 export class Creations {
   readonly #options: CreationsOptions;
-  readonly #endings: Endings;
+  readonly #verdictResponses: VerdictResponses;
 
-  constructor(options: CreationsOptions, endings: Endings) {
+  constructor(options: CreationsOptions, verdictResponses: VerdictResponses) {
     this.#options = options;
-    this.#endings = endings;
+    this.#verdictResponses = verdictResponses;
   }
 
-  /** @throws Replayed, UploadError */
+  /** @throws CreationRepeated, UploadError */
   async add(context: Context, id: UploadId): Promise<Record<string, never>> {
     const { request, creation } = context;
-    if (creation === undefined) throw new Error('A creation has been read before.');
-    const { receiver, ledger, staging } = this.#options;
-    // Where others serve too, one that starts would take bytes without a row for left over.
-    const comesWhole = ledger.isAlone && staging.isReadableInProgress && isWholeInBody(creation);
+    if (creation === undefined) throw new Error('The headers of the creation were not read.');
+    const { receiver, staging, locker } = this.#options;
+    const comesWhole = staging.isReadableInProgress && isWholeInBody(creation);
     const { upload, created } = await receiver.create({ id, grantee: request.identity, ...creation, comesWhole });
-    if (!created) throw new Replayed(upload);
+    if (!created) throw new CreationRepeated(upload);
     context.upload = upload;
     context.comesWhole = comesWhole;
+    if (comesWhole) locker.expectNew(id);
     return {};
   }
 
-  /** The answer to a creation was lost, and it is asked again: the same upload, as it is now. */
+  /** Answers a repeated creation, whose first response was lost, with the upload as it is now. */
   async replay({ raw, response, collectionUrl }: UploadsRequest, creation: Creation, earlier: Upload): Promise<void> {
     let upload = earlier;
-    const { ledger, receiver, beginnings, locker, maxUploadBytes, draining } = this.#options;
+    const { ledger, receiver, inspectionStarts, locker, maxUploadBytes, draining } = this.#options;
     const headers: Record<string, string> = { ...ANNOUNCEMENT, Location: `${collectionUrl}/${upload.id}`, 'Tus-Resumable': TUS_VERSION };
-    // Whoever created an empty one may have died before its inspection.
-    if (upload.state === 'receiving' && upload.length === 0) void beginnings.begin(upload.id, 0, 'byte');
+    // The process that created an empty upload may have died before its inspection.
+    if (upload.state === 'receiving' && upload.length === 0) void inspectionStarts.start(upload.id, 0, 'byte');
     else if (upload.state === 'receiving') {
       // The first request may still be sending.
       await locker.quiesce(upload.id);
       upload = (await ledger.get(upload.id)) ?? upload;
     }
-    // Other bytes than those stored are another file, which is not to be told as stored.
+    // A body that differs from the stored bytes is another file, and the response must not claim that it is stored.
     if (mayHaveBody(raw) && hasBytes(upload)) {
       const maxBytes = creation.length ?? maxUploadBytes;
       await receiver.requireSameBody(bodyOf(raw), maxBytes, draining, creation.checksums.chunk, await this.#stored(upload));
@@ -90,30 +87,30 @@ export class Creations {
         'Upload-Offset': String(acknowledgedOffset(upload, await receiver.confirmed(upload))),
       });
     } else {
-      const settled = await this.#endings.settle(upload.id, response);
+      const settled = await this.#verdictResponses.settle(upload.id, response);
       if (settled === undefined) throw new UploadError('ERR_INSPECTION_PENDING', { retryAfterSeconds: 2 });
-      // An offset of 0 is the whole of an empty file, unless it is yet to be declared.
+      // Offset 0 means that all of an empty file is stored, unless its length is not declared yet.
       Object.assign(headers, acknowledge(settled, settled.length !== 0 || settled.held === 'length'));
     }
     response.writeHead(201, headers).end();
   }
 
-  /** What a body that comes again is held against. */
+  /** The stored bytes, with which a repeated body is compared. */
   async #stored(upload: Upload): Promise<StoredBody> {
     const { ledger, receiver, staging } = this.#options;
     const { id, checksum, checksumOffset } = upload;
     const isReceiving = upload.state === 'receiving';
-    // What can't be read before it is whole has its running checksum, for a body that comes as far as that.
+    // Bytes that cannot be read in progress are compared by the running checksum, once the body has reached its offset.
     if (isReceiving && !staging.isReadableInProgress) return checksummed({ checksum, offset: Math.max(checksumOffset, 0) });
     return {
       size: isReceiving ? await receiver.confirmed(upload) : (upload.length ?? 0),
       isSame: async (bytes, offset) => {
         const stored = await readStored(this.#options, id, offset, offset + bytes.byteLength).catch(async (error) => {
-          // It has ended meanwhile, and its bytes are gone: its verdict is the answer.
+          // The upload has ended meanwhile and its bytes are deleted: its verdict is the response.
           if (hasBytes(await ledger.get(id))) throw error;
           return bytes;
         });
-        // Fewer where what could not be proved was taken back meanwhile: that has yet to come again.
+        // `stored` is shorter when bytes that were not durable were removed meanwhile. The sender has to send those again.
         return stored.equals(bytes.subarray(0, stored.byteLength));
       },
     };
@@ -135,7 +132,7 @@ function checksummed(known: Checksum): StoredBody {
   };
 }
 
-/** With a key, it may be asked for again while it still comes. */
+/** Not with an idempotency key: the client may repeat the creation while the first body is still arriving. */
 function isWholeInBody({ length, bodyBytes, checksums, idempotencyKey }: Creation): boolean {
   return idempotencyKey === null && checksums.chunk === undefined && length === bodyBytes && length > 0 && length <= WHOLE_BYTES;
 }

@@ -1,11 +1,11 @@
-// What a tus request says in its headers, read strictly: each is right, or refused with the status the protocol asks for.
+// The headers of tus requests, parsed strictly: an invalid header is refused with the status that the protocol asks for.
 import type { IncomingMessage } from 'node:http';
 import { UploadError } from '../../shared/errors.ts';
 import { type Metadata, parseMetadata } from '../../shared/metadata.ts';
 import { CHECKSUM_ALGORITHMS, OFFSET_CONTENT_TYPE, parseByteCount, TUS_VERSION } from '../../shared/protocol.ts';
 import { type Checksums, readChecksums } from './checksums.ts';
 
-/** Printable ASCII, as long as a UUID in quotes and then some. */
+/** Printable ASCII, long enough for a UUID in quotes. */
 const IDEMPOTENCY_KEY = /^[\x21-\x7e]{1,128}$/;
 
 /** @throws UploadError 412 */
@@ -14,12 +14,12 @@ export function requireVersion(request: IncomingMessage): void {
 }
 
 export interface Creation {
-  /** Null while deferred. */
+  /** Null while the length is deferred. */
   length: number | null;
   metadata: Metadata;
   rawMetadata: string;
   idempotencyKey: string | null;
-  /** As far as the request says; 0 for a body of unknown length. */
+  /** The request's Content-Length; 0 for a body of unknown length. */
   bodyBytes: number;
   checksums: Checksums;
 }
@@ -33,11 +33,12 @@ export function readCreation(request: IncomingMessage): Creation {
   if ((length === undefined) === (deferred === undefined)) {
     throw new UploadError('ERR_INVALID_UPLOAD_LENGTH', { detail: 'Send exactly one of Upload-Length and Upload-Defer-Length.' });
   }
-  if (header(request, 'upload-concat') !== undefined) throw new UploadError('ERR_BAD_REQUEST', { detail: 'Concatenation is not offered.' });
+  if (header(request, 'upload-concat') !== undefined)
+    throw new UploadError('ERR_BAD_REQUEST', { detail: 'This server does not support concatenation.' });
   const rawMetadata = header(request, 'upload-metadata') ?? '';
   const idempotencyKey = readIdempotencyKey(request);
   const bodyBytes = Number(header(request, 'content-length') ?? 0);
-  // Creation With Upload asks for the offset content type; some clients name another on an empty POST, which means nothing.
+  // Creation With Upload asks for the offset content type. Some clients send another type with an empty POST, where it means nothing.
   if (bodyBytes > 0 && !isMediaType(request, OFFSET_CONTENT_TYPE)) throw new UploadError('ERR_INVALID_CONTENT_TYPE');
   const metadata = parseMetadata(rawMetadata);
   return { length: length ?? null, metadata, rawMetadata, idempotencyKey, bodyBytes, checksums: readChecksums(request) };
@@ -45,12 +46,12 @@ export function readCreation(request: IncomingMessage): Creation {
 
 export interface Append {
   offset: number;
-  /** Declared with this request; undefined otherwise. */
+  /** The length that this request declares; undefined when it declares none. */
   length: number | undefined;
   checksums: Checksums;
 }
 
-/** @throws UploadError 415 for another content type, 400 for numbers that are none */
+/** @throws UploadError 415 for another content type, 400 for an invalid number */
 export function readAppend(request: IncomingMessage): Append {
   if (!isMediaType(request, OFFSET_CONTENT_TYPE)) throw new UploadError('ERR_INVALID_CONTENT_TYPE');
   const offset = parseByteCount(header(request, 'upload-offset') ?? '');
@@ -58,7 +59,7 @@ export function readAppend(request: IncomingMessage): Append {
   return { offset, length: readLength(request), checksums: readChecksums(request) };
 }
 
-/** Null where there is none. @throws UploadError 400 */
+/** Null when the request has no key. @throws UploadError 400 */
 export function readIdempotencyKey(request: IncomingMessage): string | null {
   const key = header(request, 'idempotency-key');
   if (key !== undefined && !IDEMPOTENCY_KEY.test(key))
@@ -74,21 +75,21 @@ function readLength(request: IncomingMessage): number | undefined {
   return length;
 }
 
-/** RFC 9110, 8.3.1: whatever its case, and whatever parameters follow. */
+/** RFC 9110, 8.3.1: media types ignore case, and parameters may follow. */
 export function isMediaType(request: IncomingMessage, type: string): boolean {
   return header(request, 'content-type')?.split(';', 1)[0]?.trim().toLowerCase() === type;
 }
 
-/** RFC 9112, 6.3: a request has a body when it says how long it is, or that it is chunked. */
+/** RFC 9112, 6.3: a request has a body when it has a Content-Length or a Transfer-Encoding. */
 export function mayHaveBody(request: IncomingMessage): boolean {
   return header(request, 'transfer-encoding') !== undefined || Number(header(request, 'content-length') ?? 0) > 0;
 }
 
-/** Doubled headers come joined with a comma, and then fit no rule above. */
+/** Node joins a repeated header with commas, which no rule above accepts. */
 function header(request: IncomingMessage, name: string): string | undefined {
   const value = request.headers[name];
   return Array.isArray(value) ? value.join(', ') : value;
 }
 
-/** tus 1.0.0 has OPTIONS tell this. On the answers a client gets before it sends bytes it spares a request. */
+/** tus 1.0.0 sends this header in the response to OPTIONS. In creations and HEAD it saves the client that request. */
 export const ANNOUNCEMENT: Readonly<Record<string, string>> = { 'Tus-Checksum-Algorithm': CHECKSUM_ALGORITHMS.join(',') };

@@ -1,11 +1,11 @@
-// One request to the tus resource, and what becomes known of it on its way through the library's handlers.
+// One request to the tus resource, and its state on the way through the handlers of @tus/server.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Identity } from '../access/identity.ts';
 import type { Upload } from '../ledger/upload.ts';
 import type { Append, Creation } from './headers.ts';
 import type { TusRequest } from './stock-server.ts';
 
-/** One request on the resource, after access was granted. */
+/** One request to the resource, after access was granted. */
 export interface UploadsRequest {
   raw: IncomingMessage;
   response: ServerResponse;
@@ -18,23 +18,23 @@ export interface Context {
   request: UploadsRequest;
   creation?: Creation;
   append?: Append;
-  /** The row as it was read under the lock, or made. */
+  /** The row as it was read under the lock, or created. */
   upload?: Upload;
-  /** All of it comes with the creation: it has no row before that. */
+  /** True when the creation brings the whole file: the upload gets its row after its bytes. */
   comesWhole?: boolean;
-  /** The length was declared with this request when every byte had been acknowledged before. */
+  /** True when this request declares the length after all bytes were acknowledged. */
   isDeclaring?: boolean;
 }
 
-/** Of the request that the library hands to its hooks. */
+/** The context of the request that @tus/server passes to its hooks. */
 export function contextOf(request: unknown): Context {
   return (request as TusRequest<Context>).context;
 }
 
-/** Without a reason, an abort makes an error with a stack each time. */
-export const GONE = 'nobody waits any more';
+/** Reason of an abort when the client is gone. An abort without a reason creates an error with a stack each time. */
+export const GONE = 'the client is gone';
 
-/** One signal for several, that leaves nothing behind on those that live longer. */
+/** Combines several signals. `unlink` removes the listeners from signals that live longer. */
 export function linked(signals: readonly AbortSignal[]): { signal: AbortSignal; unlink(): void } {
   const controller = new AbortController();
   const abort = () => controller.abort(signals.find((signal) => signal.aborted)?.reason);

@@ -1,5 +1,5 @@
 import { DataStore, type Upload as TusUpload, Upload as TusUploadClass } from '@tus/utils';
-import type { Beginnings } from '../finish/beginnings.ts';
+import type { InspectionStarts } from '../finish/inspection-starts.ts';
 import { acknowledgedOffset } from '../finish/verdict-answers.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { parseUploadId, type UploadId } from '../ledger/upload-id.ts';
@@ -11,14 +11,14 @@ export interface UploadStoreOptions {
   ledger: Ledger;
   staging: Staging;
   receiver: Receiver;
-  beginnings: Beginnings;
+  inspectionStarts: InspectionStarts;
   keepRecordsForMs: number;
 }
 
-/** The upload left `receiving` between the first look and the lock. */
-export class Moved extends Error {}
+/** The upload left `receiving` after the request had read its state and before it acquired the lock. */
+export class NotReceiving extends Error {}
 
-/** What the library's handlers ask of a store: the ledger and staging, read together. */
+/** The data store for the handlers of @tus/server: reads the ledger and staging together. */
 export class UploadStore extends DataStore {
   readonly #options: UploadStoreOptions;
 
@@ -36,35 +36,38 @@ export class UploadStore extends DataStore {
     ];
   }
 
-  /** 0: the library would count from the creation; ours slides with activity and is the sweeper's. */
+  /**
+   * 0 turns the library's expiration off, which counts from the creation. Landfall's counts from the last activity, and the sweeper
+   * applies it.
+   */
   override getExpiration(): number {
     return 0;
   }
 
   override async getUpload(given: string): Promise<TusUpload> {
     const { ledger, receiver } = this.#options;
-    const id = givenBack(given);
+    const id = requireUploadId(given);
     const upload = await ledger.get(id);
-    if (upload?.state !== 'receiving') throw new Moved();
+    if (upload?.state !== 'receiving') throw new NotReceiving();
     const offset = acknowledgedOffset(upload, await receiver.confirmed(upload));
-    // An absent size is how the library knows a deferred length, which the option types do not say.
+    // Without a size, the library takes the length as deferred, which the types of its options do not say.
     return new TusUploadClass({ id, offset, ...(upload.length === null ? {} : { size: upload.length }) });
   }
 
-  /** Under the lock. */
+  /** The library calls this under the lock. */
   override async remove(given: string): Promise<void> {
-    const { ledger, staging, beginnings, keepRecordsForMs } = this.#options;
-    const id = givenBack(given);
-    if (beginnings.has(id)) throw new Moved();
+    const { ledger, staging, inspectionStarts, keepRecordsForMs } = this.#options;
+    const id = requireUploadId(given);
+    if (inspectionStarts.has(id)) throw new NotReceiving();
     const expiresAt = ledger.now() + keepRecordsForMs;
     const terminate = () => ledger.move(id, { from: 'receiving' }, 'terminated', { expiresAt });
-    if ((await endReceiving(staging, terminate)) === undefined) throw new Moved();
+    if ((await endReceiving(staging, terminate)) === undefined) throw new NotReceiving();
   }
 }
 
-/** An id that the library had from us. */
-export function givenBack(id: string): UploadId {
+/** Types an id that @tus/server passes back. */
+export function requireUploadId(id: string): UploadId {
   const parsed = parseUploadId(id);
-  if (parsed === undefined) throw new Error(`@tus/server gives an id that it did not get: ${id}`);
+  if (parsed === undefined) throw new Error(`@tus/server passed an id that Landfall did not give it: ${id}`);
   return parsed;
 }

@@ -1,9 +1,9 @@
-// The tus resource: /files and /files/:id. Uploads that receive go to the library's handlers; every other state is
-// answered here, by the verdict.
+// The tus resource: /files and /files/:id. Requests for uploads that are `receiving` go to the handlers of @tus/server. Requests for
+// uploads in other states are answered here.
 import type { IncomingMessage } from 'node:http';
 import { UploadError } from '../../shared/errors.ts';
 import { OFFSET_CONTENT_TYPE, TUS_VERSION } from '../../shared/protocol.ts';
-import { type Identity, reaches } from '../access/identity.ts';
+import { hasAccessTo, type Identity } from '../access/identity.ts';
 import { awaitVerdict } from '../finish/await-verdict.ts';
 import { describeForHead, expiry, gone } from '../finish/verdict-answers.ts';
 import { NO_LIMITS } from '../ledger/limits.ts';
@@ -12,19 +12,19 @@ import { newUploadId, type UploadId } from '../ledger/upload-id.ts';
 import { tooLarge } from '../staging/admission.ts';
 import { bodyOf } from '../staging/lifted-body.ts';
 import { Appends, type AppendsOptions } from './appends.ts';
-import { Creations, type CreationsOptions, Replayed } from './creations.ts';
-import { Endings, type EndingsOptions } from './endings.ts';
+import { CreationRepeated, Creations, type CreationsOptions } from './creations.ts';
 import { ANNOUNCEMENT, isMediaType, mayHaveBody, readAppend, readCreation } from './headers.ts';
 import { type Context, contextOf, type UploadsRequest } from './request-context.ts';
-import { StockServer, writeResponse } from './stock-server.ts';
-import { givenBack, Moved, UploadStore, type UploadStoreOptions } from './upload-store.ts';
+import { StockServer, type TusAnswer, writeAnswer } from './stock-server.ts';
+import { NotReceiving, requireUploadId, UploadStore, type UploadStoreOptions } from './upload-store.ts';
+import { VerdictResponses, type VerdictResponsesOptions } from './verdict-responses.ts';
 
-export interface UploadsOptions extends AppendsOptions, CreationsOptions, EndingsOptions, UploadStoreOptions {
+export interface UploadsOptions extends AppendsOptions, CreationsOptions, VerdictResponsesOptions, UploadStoreOptions {
   policyHash: string;
 }
 
-/** Whoever asks what the server speaks: nobody need be known for that. */
-const NOBODY: Identity = {
+/** The identity of an OPTIONS request, which needs no access. */
+const NO_IDENTITY: Identity = {
   owner: '',
   source: 'none',
   credential: null,
@@ -36,65 +36,64 @@ const NOBODY: Identity = {
 
 export class Uploads {
   readonly #options: UploadsOptions;
-  readonly #endings: Endings;
+  readonly #verdictResponses: VerdictResponses;
   readonly #creations: Creations;
   readonly #stock: StockServer<Context>;
 
   constructor(options: UploadsOptions) {
     this.#options = options;
-    const endings = new Endings(options);
-    const creations = new Creations(options, endings);
+    const verdictResponses = new VerdictResponses(options);
+    const creations = new Creations(options, verdictResponses);
     const appends = new Appends(options);
-    this.#endings = endings;
+    this.#verdictResponses = verdictResponses;
     this.#creations = creations;
     this.#stock = new StockServer<Context>(
       {
         path: '/files',
         datastore: new UploadStore(options),
         locker: options.locker,
-        // 0 would mean 3 s. The locker has asked only after the holder was silent for long enough.
-        lockDrainTimeout: 1,
         maxSize: options.maxUploadBytes,
         namingFunction: newUploadId,
         getFileIdFromRequest: (request) => request.url,
         generateUrl: (request, { id }) => `${contextOf(request).request.collectionUrl}/${id}`,
-        onUploadCreate: (request, upload) => creations.add(contextOf(request), givenBack(upload.id)),
-        onUploadFinish: (request) => endings.finish(contextOf(request)),
+        onUploadCreate: (request, upload) => creations.add(contextOf(request), requireUploadId(upload.id)),
+        onUploadFinish: (request) => verdictResponses.finish(contextOf(request)),
       },
       { receive: (request, upload, maxBytes, context) => appends.receive(request, upload, maxBytes, context) },
     );
   }
 
-  /** tus 1.0.0, OPTIONS: what this server speaks; the request's own version does not matter. */
+  /** tus 1.0.0, OPTIONS: announces versions and extensions, whatever version the request has. */
   async options({ raw, response }: Pick<UploadsRequest, 'raw' | 'response'>): Promise<void> {
-    const context: Context = { request: { raw, response, identity: NOBODY, collectionUrl: '' } };
+    const context: Context = { request: { raw, response, identity: NO_IDENTITY, collectionUrl: '' } };
     const answer = await this.#stock.handle(raw, 'OPTIONS', '', context);
-    writeResponse(new Response(null, { headers: answer.headers }), response, { 'Tus-Resumable': TUS_VERSION, ...ANNOUNCEMENT });
+    writeAnswer({ ...answer, status: 200 }, response, { 'Tus-Resumable': TUS_VERSION, ...ANNOUNCEMENT });
   }
 
-  /** POST: a new upload, maybe with its first bytes or all of them. @throws UploadError */
+  /** POST: creates an upload, possibly with its first bytes or all of them. @throws UploadError */
   async create(request: UploadsRequest): Promise<void> {
     const creation = readCreation(request.raw);
     if (!isMediaType(request.raw, OFFSET_CONTENT_TYPE)) await this.#requireNoBody(request.raw);
     const { maxUploadBytes } = this.#options;
-    // Before there is anything that a refusal would leave behind.
+    // Checked before a row exists, so that a refusal leaves nothing behind.
     if ((creation.length ?? creation.bodyBytes) > maxUploadBytes) throw tooLarge(maxUploadBytes);
     if (creation.length !== null && creation.bodyBytes > creation.length) throw new UploadError('ERR_UPLOAD_LENGTH_EXCEEDED');
     const context: Context = { request, creation };
     try {
       const answer = await this.#stock.handle(request.raw, 'POST', '', context);
-      writeResponse(await refusing(answer), request.response, {
+      writeAnswer(throwRefusal(answer), request.response, {
         ...ANNOUNCEMENT,
         ...(context.upload ? expiry(this.#options.ledger, context.upload) : {}),
       });
     } catch (error) {
-      if (!(error instanceof Replayed)) throw error;
+      if (!(error instanceof CreationRepeated)) throw error;
       await this.#creations.replay(request, creation, error.upload);
     }
   }
 
   /**
-   * A body of another type. One that is chunked may be none: a client that speaks HTTP/2 to a proxy ends its request with an empty frame.
+   * Refuses a body of another media type. A chunked body may be empty: a client that speaks HTTP/2 to a proxy ends its request with an
+   * empty frame, which the proxy passes on as an empty chunked body.
    * @throws UploadError 415
    */
   async #requireNoBody(raw: IncomingMessage): Promise<void> {
@@ -106,7 +105,7 @@ export class Uploads {
     });
   }
 
-  /** @throws UploadError, never of 500 or more: a client takes that for a lost upload and starts over */
+  /** @throws UploadError, never with a status of 500 or more: usual clients then take the upload for lost and start over */
   async head(request: UploadsRequest, id: UploadId): Promise<void> {
     const { ledger, receiver, locker, policyHash } = this.#options;
     let upload = await this.find(request.identity, id);
@@ -128,13 +127,13 @@ export class Uploads {
     try {
       await this.#append(request, id);
     } catch (error) {
-      if (error instanceof UploadError && error.code === 'ERR_MISMATCHED_OFFSET') await this.#tellOffset(request, id);
+      if (error instanceof UploadError && error.code === 'ERR_MISMATCHED_OFFSET') await this.#setOffset(request, id);
       throw error;
     }
   }
 
-  /** As HEAD does: a client that is told so need not ask. Where there is none to tell, it asks. */
-  async #tellOffset({ identity, response }: UploadsRequest, id: UploadId): Promise<void> {
+  /** Adds Upload-Offset to a 409, which saves the client a HEAD. Adds nothing when the offset is not known now. */
+  async #setOffset({ identity, response }: UploadsRequest, id: UploadId): Promise<void> {
     const { ledger, receiver, policyHash } = this.#options;
     try {
       const upload = await this.find(identity, id);
@@ -142,7 +141,7 @@ export class Uploads {
       const { 'Upload-Offset': offset } = describeForHead(ledger, upload, stored, policyHash);
       if (offset !== undefined) response.setHeader('Upload-Offset', offset);
     } catch {
-      // The refusal is the answer.
+      // The response is the 409 alone.
     }
   }
 
@@ -151,33 +150,33 @@ export class Uploads {
     for (;;) {
       const upload = await this.#findSettling(request, id);
       if (upload.state !== 'receiving') {
-        const headers = await this.#endings.answer(request, upload, append);
+        const headers = await this.#verdictResponses.answer(request, upload, append);
         request.response.writeHead(204, headers).end();
         return;
       }
       const context: Context = { request, append, upload };
       try {
         const answer = await this.#stock.handle(request.raw, 'PATCH', id, context);
-        writeResponse(await refusing(answer), request.response, expiry(this.#options.ledger, context.upload ?? upload));
+        writeAnswer(throwRefusal(answer), request.response, expiry(this.#options.ledger, context.upload ?? upload));
         return;
       } catch (error) {
-        if (!(error instanceof Moved)) throw error;
+        if (!(error instanceof NotReceiving)) throw error;
       }
     }
   }
 
-  /** tus 1.0.0, Termination. A verdict, or one being found, is not undone by it. @throws UploadError */
+  /** tus 1.0.0, Termination. It does not undo a verdict or stop an inspection. @throws UploadError */
   async terminate(request: UploadsRequest, id: UploadId): Promise<void> {
     for (;;) {
       const upload = await this.find(request.identity, id);
       switch (upload.state) {
         case 'receiving':
-          if (this.#options.beginnings.has(id)) throw new UploadError('ERR_INSPECTING', { retryAfterSeconds: 1 });
+          if (this.#options.inspectionStarts.has(id)) throw new UploadError('ERR_INSPECTING', { retryAfterSeconds: 1 });
           try {
-            writeResponse(await refusing(await this.#stock.handle(request.raw, 'DELETE', id, { request })), request.response, {});
+            writeAnswer(throwRefusal(await this.#stock.handle(request.raw, 'DELETE', id, { request })), request.response, {});
             return;
           } catch (error) {
-            if (!(error instanceof Moved)) throw error;
+            if (!(error instanceof NotReceiving)) throw error;
             break;
           }
         case 'inspecting':
@@ -191,24 +190,24 @@ export class Uploads {
     }
   }
 
-  /** The upload, when it is one that this identity reaches. @throws UploadError 404 for another's as for none */
+  /** Finds an upload that this identity may reach. @throws UploadError 404, also for an upload that exists and is out of reach */
   async find(identity: Identity, id: UploadId): Promise<Upload> {
     const upload = await this.#options.ledger.get(id);
-    if (upload === undefined || !reaches(identity, upload)) throw new UploadError('ERR_UPLOAD_NOT_FOUND');
+    if (upload === undefined || !hasAccessTo(identity, upload)) throw new UploadError('ERR_UPLOAD_NOT_FOUND');
     return upload;
   }
 
-  /** As `find`; an upload whose bytes are being made durable shows as `inspecting` already. */
+  /** As `find`, but shows an upload as `inspecting` while its inspection is being started. */
   async #findSettling(request: UploadsRequest, id: UploadId): Promise<Upload> {
     const upload = await this.find(request.identity, id);
-    if (upload.state !== 'receiving' || !this.#options.beginnings.has(id)) return upload;
+    if (upload.state !== 'receiving' || !this.#options.inspectionStarts.has(id)) return upload;
     return (await awaitVerdict(this.#options, id, 0, this.#options.draining)) ?? upload;
   }
 }
 
-/** The library's own refusals, in our words: all that is left of them once the headers were read strictly. */
-async function refusing(response: Response): Promise<Response> {
-  switch (response.status) {
+/** Throws the library's own refusals as Landfall's errors. After the strict parsing of headers, these are the only ones left. */
+function throwRefusal(answer: TusAnswer): TusAnswer {
+  switch (answer.status) {
     case 409:
       throw new UploadError('ERR_MISMATCHED_OFFSET');
     case 413:
@@ -216,8 +215,8 @@ async function refusing(response: Response): Promise<Response> {
     case 404:
       throw new UploadError('ERR_UPLOAD_NOT_FOUND');
     default:
-      if (response.status >= 500) throw new UploadError('ERR_INTERNAL', { cause: await response.text() });
-      if (response.status >= 400) throw new UploadError('ERR_BAD_REQUEST', { detail: (await response.text()).trim() });
-      return response;
+      if (answer.status >= 500) throw new UploadError('ERR_INTERNAL', { cause: answer.body });
+      if (answer.status >= 400) throw new UploadError('ERR_BAD_REQUEST', { detail: answer.body.trim() });
+      return answer;
   }
 }

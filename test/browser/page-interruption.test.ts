@@ -63,25 +63,25 @@ describe('an upload goes on', () => {
     await sendHalf(page, proxy);
 
     await page.reload();
-    await page.getByRole('heading', { name: 'Unfinished from an earlier visit' }).waitFor();
-    await expectState(page, film.name, /% is on the server/);
+    await page.getByRole('heading', { name: 'Unfinished uploads' }).waitFor();
+    await expectState(page, film.name, /% uploaded/);
     expect(await accessibilityFaults(page)).toEqual([]);
     const before = proxy.exchanges.length;
     proxy.bytesPerSecond = Number.POSITIVE_INFINITY;
 
     const other = await video('film.mp4', LENGTH - 1, 2);
-    const again = page.locator('landfall-upload .earlier input[type=file]');
-    const choose = button(page, 'Choose the file', film.name);
+    const again = page.locator('landfall-upload .unfinished input[type=file]');
+    const choose = button(page, 'Choose file', film.name);
     for (const path of [other.path, film.path]) {
       const asked = page.waitForEvent('filechooser');
       await choose.click();
       await (await asked).setFiles(path);
-      if (path === other.path) expect(await shownText(page.getByRole('alert'))).toMatch(/is not the file that was interrupted/);
+      if (path === other.path) expect(await shownText(page.getByRole('alert'))).toMatch(/does not match this upload/);
     }
     await expectState(page, film.name, /Upload complete/);
 
     expect(await again.count()).toBe(1);
-    expect(await page.getByText('Unfinished from an earlier visit').isVisible()).toBe(false);
+    expect(await page.getByText('Unfinished uploads').isVisible()).toBe(false);
     expect(Math.min(...offsetsSince(proxy, before))).toBeGreaterThanOrEqual(FIRST_CHUNK);
     expect(await storedHashes(server.dataDir)).toEqual({ [film.name]: film.sha256 });
     expect(problems).toEqual([]);
@@ -96,7 +96,7 @@ describe('an upload goes on', () => {
     await sendHalf(page, proxy);
 
     await Promise.all([server.kill(), proxy.goDown()]);
-    await expectState(page, film.name, /Waiting for the network[\s\S]*Nothing is lost\./);
+    await expectState(page, film.name, /Waiting for the network[\s\S]*Your progress is saved\./);
     const before = proxy.exchanges.length;
     await server.start();
     await proxy.listen();
@@ -116,7 +116,7 @@ describe('an upload goes on', () => {
     await page.context().setOffline(true);
     await expectState(page, film.name, /Waiting for the network[\s\S]*You are offline/);
     expect(await accessibilityFaults(page)).toEqual([]);
-    expect(await shownText(page.getByRole('status'))).toMatch(/Uploads wait and go on by themselves/);
+    expect(await shownText(page.getByRole('status'))).toMatch(/Uploads resume automatically/);
     proxy.bytesPerSecond = Number.POSITIVE_INFINITY;
     await page.context().setOffline(false);
     await expectState(page, film.name, /Upload complete/);

@@ -41,9 +41,9 @@ describe('where the server wants a key', () => {
     await expect.poll(() => page.locator('landfall-upload').isVisible()).toBe(false);
     await lookAt(page, 'key');
     await enter(page, 'two words');
-    await page.getByRole('alert').getByText('That is no key').waitFor();
+    await page.getByRole('alert').getByText('This is not a key').waitFor();
     await enter(page, 'wrong');
-    await page.getByRole('alert').getByText('The server does not take this key').waitFor();
+    await page.getByRole('alert').getByText('The server did not accept this key').waitFor();
     expect(await accessibilityFaults(page)).toEqual([]);
     await enter(page, 'right');
     await page.locator('landfall-upload').waitFor();
@@ -169,7 +169,7 @@ describe('the element', () => {
     expect(await page.getByRole('button', { name: /Copy link/ }).count()).toBe(0);
     await page.reload();
     await chooser(page).waitFor({ state: 'attached' });
-    expect(await page.getByText('Uploaded from this browser before').isVisible()).toBe(false);
+    expect(await page.getByText('Previous uploads').isVisible()).toBe(false);
   });
 
   it('downloads what a token sent by the address in the record', async () => {

@@ -44,18 +44,18 @@ describe('what arrived', () => {
     expect(await accessibilityFaults(page)).toEqual([]);
 
     await page.reload();
-    await page.getByRole('heading', { name: 'Uploaded from this browser before' }).waitFor();
+    await page.getByRole('heading', { name: 'Previous uploads' }).waitFor();
     for (const { name } of films) await expectState(page, name, /Upload complete[\s\S]*1 MiB/);
     expect(await accessibilityFaults(page)).toEqual([]);
     await button(page, 'Copy link', 'film-2.mp4').click();
     await expect.poll(() => clipboard(page), PATIENCE).toBe(links[1]);
-    await button(page, 'Remove from the list', 'film-2.mp4').click();
+    await button(page, 'Remove from list', 'film-2.mp4').click();
     expect(await row(page, 'film-2.mp4').count()).toBe(0);
 
     await page.reload();
     await expectState(page, 'film-1.mp4', /Upload complete/);
     expect(await page.getByRole('listitem').count()).toBe(1);
-    await press(page, 'Clear the list');
+    await press(page, 'Clear list');
     expect(await page.getByRole('listitem').count()).toBe(0);
     expect(await page.evaluate(() => localStorage.length)).toBe(0);
     expect(problems).toEqual([]);
@@ -113,7 +113,7 @@ describe('a cancelled upload', () => {
     const { server, proxy, film, page, head } = await halfSent();
     await button(page, 'Cancel', film.name).click();
     await expectState(page, film.name, /Cancelled/);
-    expect(await shownText(page.getByRole('status'))).toMatch(/can be undone/);
+    expect(await shownText(page.getByRole('status'))).toMatch(/can undo this/);
     expect(await accessibilityFaults(page)).toEqual([]);
     expect((await head()).status).toBe(200);
     proxy.bytesPerSecond = Number.POSITIVE_INFINITY;
@@ -136,13 +136,13 @@ describe('a cancelled upload', () => {
     await button(page, 'Cancel', film.name).click();
     await expectState(page, film.name, /Cancelled/);
     await page.reload();
-    await page.getByRole('heading', { name: 'Unfinished from an earlier visit' }).waitFor();
+    await page.getByRole('heading', { name: 'Unfinished uploads' }).waitFor();
     expect((await head()).status).toBe(200);
 
     await button(page, 'Discard', film.name).click();
     await expectState(page, film.name, /Discarded/);
     await button(page, 'Undo', film.name).click();
-    await expectState(page, film.name, /is on the server/);
+    await expectState(page, film.name, /% uploaded/);
     await button(page, 'Discard', film.name).click();
     await page.clock.fastForward(10_000);
     await expect.poll(() => row(page, film.name).count(), PATIENCE).toBe(0);

@@ -27,7 +27,7 @@ async function slowly(upstream: string, bytesPerSecond: number): Promise<FaultPr
 
 async function chooseAgain(page: Page, name: string, path: string): Promise<void> {
   const asked = page.waitForEvent('filechooser');
-  await button(page, 'Choose the file', name).click();
+  await button(page, 'Choose file', name).click();
   await (await asked).setFiles(path);
 }
 
@@ -122,7 +122,7 @@ describe('a tab that is closed', () => {
     const before = proxy.exchanges.length;
     const next = await context.newPage();
     await next.goto(`${proxy.url}/`);
-    await expectState(next, film.name, /% is on the server/);
+    await expectState(next, film.name, /% uploaded/);
     proxy.bytesPerSecond = Number.POSITIVE_INFINITY;
     await chooseAgain(next, film.name, film.path);
     await expectState(next, film.name, /Upload complete/);
@@ -146,7 +146,7 @@ describe('a tab that is closed', () => {
     await chooser(other).waitFor({ state: 'attached' });
     await chooser(other).setInputFiles(film.path);
     await expectState(other, film.name, /Another tab is uploading/);
-    expect(await other.getByText('Unfinished from an earlier visit').isVisible()).toBe(false);
+    expect(await other.getByText('Unfinished uploads').isVisible()).toBe(false);
     proxy.bytesPerSecond = Number.POSITIVE_INFINITY;
     for (const tab of [page, other]) await expectState(tab, film.name, /Upload complete/);
     expect(await storedHashes(server.dataDir)).toEqual({ [film.name]: film.sha256 });
@@ -163,7 +163,7 @@ describe('a file that changed between two visits', () => {
     await chooser(page).setInputFiles(film.path);
     await expect.poll(() => proxy.bytes, PATIENCE).toBeGreaterThan(10 * MIB);
     await page.reload();
-    await expectState(page, film.name, /% is on the server/);
+    await expectState(page, film.name, /% uploaded/);
 
     // The same name, size and time; other bytes.
     const changed = await readFile(film.path);
@@ -172,7 +172,7 @@ describe('a file that changed between two visits', () => {
     await utimes(film.path, 1_700_000_000, 1_700_000_000);
     proxy.bytesPerSecond = Number.POSITIVE_INFINITY;
     await chooseAgain(page, film.name, film.path);
-    await expectState(page, film.name, /Failed[\s\S]*changed since the upload began/);
+    await expectState(page, film.name, /Failed[\s\S]*changed since its upload began/);
     expect(await storedHashes(server.dataDir)).toEqual({});
 
     await button(page, 'Retry', film.name).click();

@@ -90,7 +90,7 @@ describe('the page has no accessibility fault and fits any width', () => {
 
     await page.context().setOffline(false);
     await page.reload();
-    await page.getByRole('heading', { name: 'Unfinished from an earlier visit' }).waitFor();
+    await page.getByRole('heading', { name: 'Unfinished uploads' }).waitFor();
     await lookAt(page, 'interrupted');
   });
 
@@ -112,7 +112,7 @@ describe('the page has no accessibility fault and fits any width', () => {
     await lookAt(page, 'done');
 
     await page.reload();
-    await page.getByRole('heading', { name: 'Uploaded from this browser before' }).waitFor();
-    await lookAt(page, 'arrived');
+    await page.getByRole('heading', { name: 'Previous uploads' }).waitFor();
+    await lookAt(page, 'completed');
   });
 });

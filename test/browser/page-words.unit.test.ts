@@ -1,6 +1,5 @@
 // What a row and the whole say in each state, and how figures are written.
 import { describe, expect, it } from 'vitest';
-import { isSameFile } from '../../client/element/earlier/file-handles.ts';
 import { Formats } from '../../client/element/format.ts';
 import { Language } from '../../client/element/language.ts';
 import { overviewOf } from '../../client/element/list/overview-view.ts';
@@ -8,6 +7,7 @@ import { rowView } from '../../client/element/list/view.ts';
 import { tailStart, visibleName } from '../../client/element/name.ts';
 import { refusalOf } from '../../client/element/policy.ts';
 import { ENGLISH, wordsWith } from '../../client/element/strings.ts';
+import { isSameFile } from '../../client/element/unfinished/file-handles.ts';
 import type { QueueSnapshot } from '../../client/handle/queue-snapshot.ts';
 import type { UploadSnapshot, UploadState, WaitingReason } from '../../client/handle/snapshot.ts';
 import type { ResumeRecord } from '../../client/resume/store.ts';
@@ -92,14 +92,14 @@ describe('a row', () => {
       expect(rowView(snapshot('waiting', { waiting: { reason } }), language, 0).reason, reason).toMatch(/\.$/);
     }
     const view = rowView(snapshot('waiting', { waiting: { reason: 'unreachable', until: 5000 } }), language, 1000);
-    expect(view.reason).toBe('The server cannot be reached. Nothing is lost. Next try in 4 sec.');
-    expect(view.canTryNow).toBe(true);
+    expect(view.reason).toBe('The server cannot be reached. Your progress is saved. Retrying in 4 sec.');
+    expect(view.canRetryNow).toBe(true);
   });
 
   it('gives the server’s reason, title and detail', () => {
     const error = new UploadError('ERR_TYPE_MISMATCH', { detail: 'It holds a program.' });
     expect(rowView(snapshot('rejected', { error }), language, 0).reason).toBe(
-      'The content of the file is not what its name says. It holds a program.',
+      'The content of the file does not match its name. It holds a program.',
     );
   });
 });

@@ -44,7 +44,7 @@ it('a file is uploaded, and its link is there after a reload', async () => {
   await shows(page, /Upload complete/);
   expect(await storedHashes(server.dataDir)).toEqual({ [film.name]: film.sha256 });
   await page.reload();
-  await shows(page, /Uploaded from this browser before[\s\S]*Upload complete/);
+  await shows(page, /Previous uploads[\s\S]*Upload complete/);
 });
 
 it('a file goes on after a reload from what the server has', async () => {
@@ -56,7 +56,7 @@ it('a file goes on after a reload from what the server has', async () => {
   await choose(page, film.path);
   await expect.poll(() => proxy.bytes, PATIENCE).toBeGreaterThan(10 * MIB);
   await page.reload();
-  await shows(page, /% is on the server/);
+  await shows(page, /% uploaded/);
   const before = proxy.exchanges.length;
   proxy.bytesPerSecond = Number.POSITIVE_INFINITY;
   await choose(page, film.path);
@@ -75,6 +75,6 @@ it('a file is refused by its name before it is sent, and by its content with the
   await choose(page, setup);
   await shows(page, /Refused[\s\S]*Files of this type are not accepted\./);
   await choose(page, picture);
-  await shows(page, /The content of the file is not what its name says\./);
+  await shows(page, /The content of the file does not match its name\./);
   expect(await storedHashes(server.dataDir)).toEqual({});
 });

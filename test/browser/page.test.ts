@@ -86,7 +86,7 @@ describe('a file that is refused', () => {
     await chooser(page).setInputFiles([setup, nothing, film.path]);
     await expectState(page, 'setup.exe', /Refused[\s\S]*Files of this type are not accepted\./);
     await expectState(page, 'nothing.txt', /Refused[\s\S]*The file is empty\./);
-    await expectState(page, 'film.mp4', /Refused[\s\S]*larger than this server takes[\s\S]*2 MiB[\s\S]*1 MiB/);
+    await expectState(page, 'film.mp4', /Refused[\s\S]*larger than this server accepts[\s\S]*2 MiB[\s\S]*1 MiB/);
     expect(requests).toBe(0);
     expect(await accessibilityFaults(page)).toEqual([]);
   });
@@ -98,11 +98,11 @@ describe('a file that is refused', () => {
     const { page } = await visit(browser, server.url);
 
     await chooser(page).setInputFiles(path);
-    await expectState(page, 'holiday.jpg', /Refused[\s\S]*The content of the file is not what its name says\./);
+    await expectState(page, 'holiday.jpg', /Refused[\s\S]*The content of the file does not match its name\./);
     expect(await storedHashes(server.dataDir)).toEqual({});
     expect(await row(page, 'holiday.jpg').getByRole('link').count()).toBe(0);
 
-    await button(page, 'Remove from the list', 'holiday.jpg').click();
+    await button(page, 'Remove from list', 'holiday.jpg').click();
     expect(await row(page, 'holiday.jpg').count()).toBe(0);
     // Nothing is left to hold the focus, so it goes where the next file comes from.
     expect(await page.getByRole('button', { name: 'Choose files' }).evaluate((element) => element.matches(':focus'))).toBe(true);

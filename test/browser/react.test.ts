@@ -84,7 +84,7 @@ it('shows several uploads, pauses all and goes on, and tells each verdict', asyn
   await page.getByLabel('Choose files').setInputFiles(names.map((name) => join(directory, name)));
   const row = (name: string) => page.getByRole('listitem').filter({ hasText: name });
   await expect.poll(() => row('one.mp4').textContent(), PATIENCE).toContain('Uploading');
-  expect(await row('three.mp4').textContent()).toContain('Waits for its turn');
+  expect(await row('three.mp4').textContent()).toContain('Waiting for its turn');
   await page.getByRole('button', { name: 'Pause all' }).click();
   for (const name of names) await expect.poll(() => row(name).textContent()).toContain('Paused');
   await page.getByLabel('Choose files').setInputFiles({ name: 'photo.jpg', mimeType: 'image/jpeg', buffer: Buffer.from('MZ program') });
@@ -92,7 +92,7 @@ it('shows several uploads, pauses all and goes on, and tells each verdict', asyn
 
   proxy.bytesPerSecond = Number.POSITIVE_INFINITY;
   await page.getByRole('button', { name: 'Resume all' }).click();
-  for (const name of names) await expect.poll(() => row(name).textContent(), PATIENCE).toContain('Uploaded');
+  for (const name of names) await expect.poll(() => row(name).textContent(), PATIENCE).toContain('Upload complete');
   await expect.poll(() => row('photo.jpg').textContent(), PATIENCE).toMatch(/Refused[\s\S]+\w/);
   expect(await page.getByRole('progressbar', { name: 'All files' }).evaluate((bar) => (bar as HTMLProgressElement).position)).toBe(1);
 

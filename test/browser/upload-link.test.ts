@@ -45,8 +45,8 @@ describe('an upload link', () => {
     expect(await page.title()).toBe('Footage for Anna');
     const shown = await shownText(page.locator('body'));
     expect(shown).toMatch(/Open until January 16, 2027/);
-    expect(shown).toContain('It takes 12 more files. There is room for 1\u00a0TiB.');
-    expect(await shownText(page.locator('landfall-upload .rules'))).toMatch(/^Up to 200 GiB each\. Accepted: .*video/);
+    expect(shown).toContain('You can upload 12 more files. You have 1\u00a0TiB of space left.');
+    expect(await shownText(page.locator('landfall-upload .rules'))).toMatch(/^Up to 200 GiB per file\. Accepted: .*video/);
     await lookAt(page, 'link');
     // The token goes in headers alone.
     expect(asked.filter((line) => line.includes(token))).toEqual([]);
@@ -68,7 +68,7 @@ describe('an upload link', () => {
     await chooser(page).setInputFiles(films.map(({ path }) => path));
     for (const { name } of films) await expectState(page, name, /Upload complete/);
     expect(Object.values(await storedHashes(dataDir)).sort()).toEqual(films.map(({ sha256 }) => sha256).sort());
-    await page.getByText('It takes 3 more files.').waitFor();
+    await page.getByText('You can upload 3 more files.').waitFor();
     expect(await page.getByRole('link', { name: /Download/ }).count()).toBe(0);
     expect(await page.getByRole('button', { name: /Copy/ }).count()).toBe(0);
     await lookAt(page, 'link-sent');
@@ -99,7 +99,7 @@ describe('an upload link', () => {
     expect(await page.getByText('film.mp4').count()).toBe(0);
     await page.goto('about:blank');
     await page.goto(`${url}/link#${one.token}`);
-    await page.getByRole('heading', { name: 'Unfinished from an earlier visit' }).waitFor();
+    await page.getByRole('heading', { name: 'Unfinished uploads' }).waitFor();
     await page.unroute('**/files/*');
     await chooser(page).setInputFiles(film.path);
     await expectState(page, 'film.mp4', /Upload complete/);
@@ -117,14 +117,14 @@ describe('a link that takes nothing more says so', () => {
     const { url, dataDir } = await embedLandfall();
     const { token } = await giveLink(dataDir, { limits: { maxUploads: 1 } });
     const { page } = await open(`${url}/link#${token}`);
-    await page.getByText('It takes one more file.').waitFor();
+    await page.getByText('You can upload one more file.').waitFor();
     const film = await video('film.mp4', 100_000);
     await chooser(page).setInputFiles(film.path);
     await expectState(page, 'film.mp4', /Upload complete/);
-    await page.getByText('Everything it was made for has arrived.').waitFor();
+    await page.getByText('All files that it allows have been uploaded.').waitFor();
     const more = await video('more.mp4', 100_000, 2);
     await chooser(page).setInputFiles(more.path);
-    await expectState(page, 'more.mp4', /As many files were uploaded with this permission as it is good for/);
+    await expectState(page, 'more.mp4', /Your permission allows no more uploads/);
     await page.reload();
     await said(page, 'This link is used up');
     await lookAt(page, 'link-used-up');
@@ -133,7 +133,7 @@ describe('a link that takes nothing more says so', () => {
   it('when it is over, withdrawn, or none', async () => {
     const { url, dataDir } = await embedLandfall();
     const over = await giveLink(dataDir, { endsAt: Date.now() - 1000 });
-    await said((await open(`${url}/link#${over.token}`)).page, 'This link has ended');
+    await said((await open(`${url}/link#${over.token}`)).page, 'This link has expired');
     const withdrawn = await giveLink(dataDir);
     await withdrawn.withdraw();
     const { page } = await open(`${url}/link#${withdrawn.token}`);
@@ -158,7 +158,7 @@ describe('a link that takes nothing more says so', () => {
     await expectState(page, 'film.mp4', /Waiting/);
     await page.reload();
     await page.getByRole('heading', { name: 'This link is used up', level: 1 }).waitFor();
-    await page.getByRole('heading', { name: 'Unfinished from an earlier visit' }).waitFor();
+    await page.getByRole('heading', { name: 'Unfinished uploads' }).waitFor();
     await page.unroute('**/files/*');
     await chooser(page).setInputFiles(film.path);
     await expectState(page, 'film.mp4', /Upload complete/);
@@ -172,11 +172,11 @@ describe('without script', () => {
     const address = `${url}/link#${token}`;
     const { page } = await open(address, { javaScriptEnabled: false });
     const film = await video('film.mp4', 300_000);
-    await page.getByLabel('The address you were given').fill(address);
+    await page.getByLabel('Your upload link').fill(address);
     await page.getByLabel('Your name (optional)').fill('Ben');
     await page.getByLabel('Files to send').setInputFiles(film.path);
     await page.getByRole('button', { name: 'Send', exact: true }).click();
-    await page.getByRole('heading', { name: 'Everything arrived' }).waitFor();
+    await page.getByRole('heading', { name: 'Upload complete' }).waitFor();
     expect(await page.getByRole('link').allTextContents()).toEqual(['Upload more']);
     expect(await storedHashes(dataDir)).toEqual({ 'film.mp4': film.sha256 });
     await page.getByRole('link', { name: 'Upload more' }).click();
@@ -189,7 +189,7 @@ describe('without script', () => {
     const { page } = await open('about:blank');
     await page.route('**/assets/*.js', (route) => route.abort());
     await page.goto(`${url}/link`);
-    await page.getByLabel('The address you were given').waitFor();
+    await page.getByLabel('Your upload link').waitFor();
     await lookAt(page, 'link-form');
   });
 });

@@ -54,7 +54,7 @@ describe('a running checksum', () => {
     const checksum = new RunningChecksum(crc32);
     const { reads, read } = reading();
     checksum.add(0, file.subarray(0, 4000));
-    checksum.mark();
+    checksum.markConfirmed();
     checksum.add(4000, file.subarray(4000, 9000));
     await checksum.seek(6000, read);
     expect(checksum.at(6000)).toBe(sum(6000));

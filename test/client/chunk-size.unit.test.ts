@@ -64,7 +64,7 @@ describe('in a browser', () => {
 
   test('never again exceeds what a 413 taught', () => {
     const size = new ChunkSize(BROWSER);
-    expect(size.tooLarge(8 * MIB)).toBe(true);
+    expect(size.lowerCeiling(8 * MIB)).toBe(true);
     expect(size.bytes).toBe(4 * MIB);
     size.succeeded(size.bytes, 10);
     size.succeeded(size.bytes, 10);
@@ -74,24 +74,24 @@ describe('in a browser', () => {
   test('gives up on a proxy that takes next to nothing', () => {
     const size = new ChunkSize(BROWSER);
     const tried: number[] = [];
-    while (size.tooLarge(size.bytes)) tried.push(size.bytes);
+    while (size.lowerCeiling(size.bytes)) tried.push(size.bytes);
     expect(tried.at(-1)).toBe(SMALLEST_CHUNK_BYTES);
   });
 });
 
 test('a few bytes of a large file go first, unless it is one body anyway or the application chose the size', () => {
   const size = new ChunkSize(BROWSER);
-  expect([size.first(null), size.first(1e12), size.first(MIB + 1)]).toEqual([
+  expect([size.firstChunkBytes(null), size.firstChunkBytes(1e12), size.firstChunkBytes(MIB + 1)]).toEqual([
     SMALLEST_CHUNK_BYTES,
     SMALLEST_CHUNK_BYTES,
     SMALLEST_CHUNK_BYTES,
   ]);
-  expect(size.first(MIB)).toBe(size.bytes);
-  expect(new ChunkSize(BROWSER, 5 * MIB).first(1e12)).toBe(5 * MIB);
+  expect(size.firstChunkBytes(MIB)).toBe(size.bytes);
+  expect(new ChunkSize(BROWSER, 5 * MIB).firstChunkBytes(1e12)).toBe(5 * MIB);
   const whole = new ChunkSize(NODE);
-  expect(whole.first(1e12)).toBe(Number.POSITIVE_INFINITY);
-  whole.tooLarge(1e12);
-  expect(whole.first(1e12)).toBe(SMALLEST_CHUNK_BYTES);
+  expect(whole.firstChunkBytes(1e12)).toBe(Number.POSITIVE_INFINITY);
+  whole.lowerCeiling(1e12);
+  expect(whole.firstChunkBytes(1e12)).toBe(SMALLEST_CHUNK_BYTES);
 });
 
 describe('in Node', () => {
@@ -105,24 +105,24 @@ describe('in Node', () => {
 
   test('comes down to a chunk at once when something in between limits bodies', () => {
     const size = new ChunkSize(NODE);
-    size.tooLarge(1e12);
+    size.lowerCeiling(1e12);
     expect(size.bytes).toBe(32 * MIB);
   });
 });
 
 test('chunks carry checksums until the connection breaks or is slow, and again after 64 MiB without that', () => {
   const size = new ChunkSize(BROWSER, 32 * MIB);
-  expect(size.isVerifiable).toBe(true);
+  expect(size.usesChecksum).toBe(true);
   size.failed();
-  expect(size.isVerifiable).toBe(false);
+  expect(size.usesChecksum).toBe(false);
   size.succeeded(32 * MIB, 1);
-  expect(size.isVerifiable).toBe(false);
+  expect(size.usesChecksum).toBe(false);
   size.succeeded(32 * MIB, 1);
-  expect(size.isVerifiable).toBe(true);
+  expect(size.usesChecksum).toBe(true);
   size.succeeded(32 * MIB, 20_001);
-  expect(size.isVerifiable).toBe(false);
+  expect(size.usesChecksum).toBe(false);
   // Nothing would be left of a whole file that breaks off.
-  expect(new ChunkSize(NODE).isVerifiable).toBe(false);
+  expect(new ChunkSize(NODE).usesChecksum).toBe(false);
 });
 
 test('a fixed size stays, whatever happens, but for a 413', () => {
@@ -130,6 +130,6 @@ test('a fixed size stays, whatever happens, but for a 413', () => {
   size.failed();
   size.succeeded(5 * MIB, 1);
   expect(size.bytes).toBe(5 * MIB);
-  size.tooLarge(5 * MIB);
+  size.lowerCeiling(5 * MIB);
   expect(size.bytes).toBe(2.5 * MIB);
 });

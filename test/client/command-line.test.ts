@@ -100,7 +100,7 @@ describe('the exit code', () => {
     const { code, stdout, stderr } = await run(sending, bad, '--to', sending.server.url, '--quiet');
     expect(code).toBe(1);
     expect(stdout).toBe('');
-    expect(stderr).toMatch(/^.*photo\.jpg: The content of the file is not what its name says\..*\n$/);
+    expect(stderr).toMatch(/^.*photo\.jpg: The content of the file does not match its name\..*\n$/);
   });
 
   test.each([
@@ -161,7 +161,7 @@ describe('the exit code', () => {
     await file.utimes(modified, modified);
     await file.close();
     const { code, stderr } = await command.ended;
-    expect(stderr).toContain('It was changed while it was sent.');
+    expect(stderr).toContain('It was changed while it was being sent.');
     expect(code).toBe(3);
     expect(await sending.stored()).toEqual([]);
   });
@@ -199,13 +199,13 @@ describe('a signal', () => {
     const { code, stdout, stderr } = await stopInTheMiddle(sending, path, signal);
     expect(code).toBe(expected);
     expect(stdout).toBe('');
-    expect(stderr).toContain('Run the same command again to go on');
+    expect(stderr).toContain('Run the same command again to resume');
     expect(await readdir(join(sending.directory, 'state/landfall/uploads'))).toHaveLength(1);
 
     const again = await run(sending, path, '--to', sending.proxy.url, '--json');
     expect(again.code).toBe(0);
     expect(events(again.stdout)[0]).toMatchObject({ event: 'accepted', resumed: true });
-    expect(again.stderr).toMatch(/film\.mp4: goes on at \d+ %/);
+    expect(again.stderr).toMatch(/film\.mp4: resuming at \d+ %/);
     expect(await sending.stored()).toEqual([sum]);
     expect(sending.proxy.exchanges.filter(({ method }) => method === 'POST')).toHaveLength(1);
     expect(await readdir(join(sending.directory, 'state/landfall/uploads'))).toEqual([]);

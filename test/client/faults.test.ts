@@ -143,7 +143,7 @@ describe('a server', () => {
     const { waiting, error } = await reachesState(handle, 'waiting');
     expect(waiting?.reason).toBe('too-many');
     expect((waiting?.until ?? 0) - begun).toBeGreaterThanOrEqual(1000);
-    expect(error).toMatchObject({ code: 'ERR_TOO_MANY_UPLOADS', detail: 'At most 1 may begin in a minute.' });
+    expect(error).toMatchObject({ code: 'ERR_TOO_MANY_UPLOADS', detail: 'At most 1 new uploads a minute are allowed.' });
   });
 
   test.each([401, 403, 500, 503])('that answers HEAD %i on the way never makes it start over at byte 0', async (status) => {

@@ -1,9 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { Failure, type FailureCause, failureOf, parseRetryAfter } from '../../client/transfer/failure.ts';
-import { Backoff, Budget, type Circumstances, decide } from '../../client/transfer/retry.ts';
+import { Backoff, Budget, decide, type RetryContext } from '../../client/transfer/retry.ts';
 import { ERRORS, type ErrorCode, toProblem, UploadError } from '../../shared/errors.ts';
 
-const USUAL: Circumstances = { isOnline: true, canReauthorize: false, canRestart: true };
+const USUAL: RetryContext = { isOnline: true, canReauthorize: false, canRestart: true };
 
 function answered(status: number, { method = 'PATCH', code, bytes = 1000 }: { method?: string; code?: ErrorCode; bytes?: number } = {}) {
   const text = code === undefined ? '<h1>proxy</h1>' : JSON.stringify(toProblem(new UploadError(code)));
@@ -41,8 +41,8 @@ describe('what follows a failed request', () => {
   });
 
   test('a verdict that is still out is asked for again, whatever the status', () => {
-    expect(decide(answered(503, { code: 'ERR_INSPECTION_PENDING' }), USUAL)).toEqual({ kind: 'ask-again' });
-    expect(decide(answered(423, { code: 'ERR_INSPECTING' }), USUAL)).toEqual({ kind: 'ask-again' });
+    expect(decide(answered(503, { code: 'ERR_INSPECTION_PENDING' }), USUAL)).toEqual({ kind: 'await-verdict' });
+    expect(decide(answered(423, { code: 'ERR_INSPECTING' }), USUAL)).toEqual({ kind: 'await-verdict' });
   });
 
   test('every code of 422 on the wire is a verdict, but a source that changed is no fault of the file, nor a key of another', () => {
@@ -77,21 +77,21 @@ describe('what follows a failed request', () => {
   });
 
   test('success that makes no sense is a page in between, but of a creation a wrong address', () => {
-    expect(decide(broken('nonsense', 'HEAD'), USUAL)).toEqual({ kind: 'retry', reason: 'interrupted' });
-    expect(decide(broken('nonsense', 'POST'), USUAL)).toEqual({ kind: 'fail' });
+    expect(decide(broken('unexpected', 'HEAD'), USUAL)).toEqual({ kind: 'retry', reason: 'interrupted' });
+    expect(decide(broken('unexpected', 'POST'), USUAL)).toEqual({ kind: 'fail' });
   });
 });
 
 describe('an answer that is no success', () => {
   test('is the very error the server threw', () => {
     const problem = toProblem(new UploadError('ERR_MACRO', { detail: 'It has a macro.' }));
-    const { error, isOurs } = failureOf(
+    const { error, hasProblemDocument } = failureOf(
       { status: 422, header: () => null, text: JSON.stringify(problem) },
       'PATCH',
       'http://host/files/1',
       1,
     );
-    expect(isOurs).toBe(true);
+    expect(hasProblemDocument).toBe(true);
     expect(error).toMatchObject({ code: 'ERR_MACRO', detail: 'It has a macro.', status: 422 });
   });
 

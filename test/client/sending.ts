@@ -1,7 +1,7 @@
 // What the tests of the client in Node share: a server, a proxy before it, a place of their own for records, and eyes on a handle.
 import { join } from 'node:path';
 import { expect, onTestFinished } from 'vitest';
-import { isOver } from '../../client/handle/states.ts';
+import { isFinal } from '../../client/handle/states.ts';
 import { nodeStore } from '../../client/node/store.ts';
 import {
   type UploadHandle,
@@ -83,7 +83,7 @@ export function watch(handle: UploadHandle): Watched {
 export async function reaches(handle: UploadHandle, isIt: (snapshot: UploadSnapshot) => boolean): Promise<UploadSnapshot> {
   for await (const snapshot of handle) {
     if (isIt(snapshot)) return snapshot;
-    if (isOver(snapshot.state)) throw new Error(`It ended ${snapshot.state} before: ${snapshot.error?.message}`);
+    if (isFinal(snapshot.state)) throw new Error(`It ended ${snapshot.state} before: ${snapshot.error?.message}`);
   }
   throw new Error('It ended before.');
 }

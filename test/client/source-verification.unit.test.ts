@@ -24,7 +24,7 @@ async function sent(size: number, readsWhole?: boolean) {
   let sum = 0;
   for (let start = 0; start < size; start += MIB) sum = crc32(await source.read(start, Math.min(start + MIB, size)), sum);
   source.state.bytesRead = 0;
-  return { ...source, sum, verification: new SourceVerification(size, fingerprint, { crc32, breathe: undefined }, readsWhole) };
+  return { ...source, sum, verification: new SourceVerification(size, fingerprint, { crc32, yieldToPage: undefined }, readsWhole) };
 }
 
 const CHANGED = { code: 'ERR_SOURCE_CHANGED' };

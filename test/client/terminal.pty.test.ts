@@ -130,7 +130,7 @@ describe('on a terminal', () => {
     const terminal = open(sending, [path, '--to', sending.proxy.url]);
     await expect.poll(() => sending.proxy.bytes, PATIENCE).toBeGreaterThan(2 * MIB);
     await sending.proxy.goDown();
-    await expect.poll(() => terminal.screen().join('\n'), PATIENCE).toMatch(/film\.mp4: the (?:server does not answer|connection broke)/);
+    await expect.poll(() => terminal.screen().join('\n'), PATIENCE).toMatch(/film\.mp4: the (?:server cannot be reached|connection broke)/);
     sending.proxy.bytesPerSecond = Number.POSITIVE_INFINITY;
     await sending.proxy.listen();
     expect(await terminal.ended).toBe(0);
@@ -144,9 +144,7 @@ describe('on a terminal', () => {
     await writeFile(bad, 'MZ this is a program');
     sending.proxy.bytesPerSecond = 2 * MIB;
     const terminal = open(sending, [bad, film.path, '--to', sending.proxy.url]);
-    await expect
-      .poll(() => terminal.screen()[0] ?? '', PATIENCE)
-      .toMatch(/photo\.jpg: The content of the file is not what its name says\./);
+    await expect.poll(() => terminal.screen()[0] ?? '', PATIENCE).toMatch(/photo\.jpg: The content of the file does not match its name\./);
     sending.proxy.bytesPerSecond = Number.POSITIVE_INFINITY;
     expect(await terminal.ended).toBe(1);
     expect(terminal.screen().join('\n')).toMatch(/photo\.jpg: [\s\S]*1 of 2 files accepted, 3 MiB in /);
@@ -167,7 +165,7 @@ describe('Ctrl-C', () => {
         .screen()
         .filter((line) => line !== '')
         .at(-1),
-    ).toBe('Stopped. Run the same command again to go on from here.');
+    ).toBe('Stopped. Run the same command again to resume.');
     expect(terminal.screen().join('\n')).not.toContain('█');
     expect(await stdoutOf(sending)).toBe('');
     expect(await readdir(join(sending.directory, 'state/landfall/uploads'))).toHaveLength(1);
@@ -175,7 +173,7 @@ describe('Ctrl-C', () => {
     sending.proxy.bytesPerSecond = Number.POSITIVE_INFINITY;
     const again = open(sending, [path, '--to', sending.proxy.url]);
     expect(await again.ended).toBe(0);
-    expect(again.screen().join('\n')).toMatch(/^.*film\.mp4: goes on at \d+ %\n1 of 1 file accepted/);
+    expect(again.screen().join('\n')).toMatch(/^.*film\.mp4: resuming at \d+ %\n1 of 1 file accepted/);
     expect(await sending.stored()).toEqual([sha256]);
   });
 

@@ -1,12 +1,11 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test, vi } from 'vitest';
-import { fitted, percent, printable } from '../../client/cli/describe.ts';
+import { fitColumns, percent, printable } from '../../client/cli/describe.ts';
 import { combinedExitCode } from '../../client/cli/exit-code.ts';
 import { LineProgress } from '../../client/cli/progress.ts';
 import { linesOf, TerminalProgress } from '../../client/cli/terminal-progress.ts';
 import type { QueueSnapshot } from '../../client/handle/queue-snapshot.ts';
 import type { UploadSnapshot } from '../../client/handle/snapshot.ts';
-import { MOVES } from '../../client/handle/states.ts';
+import { TRANSITIONS } from '../../client/handle/states.ts';
 
 const UPLOAD: UploadSnapshot = {
   id: 'x',
@@ -23,7 +22,9 @@ const UPLOAD: UploadSnapshot = {
 
 function queue(...uploads: object[]): QueueSnapshot {
   const all = uploads.map((upload) => ({ ...UPLOAD, ...upload }) as UploadSnapshot);
-  const counts = Object.fromEntries(Object.keys(MOVES).map((state) => [state, all.filter((upload) => upload.state === state).length]));
+  const counts = Object.fromEntries(
+    Object.keys(TRANSITIONS).map((state) => [state, all.filter((upload) => upload.state === state).length]),
+  );
   return {
     uploads: all,
     counts: counts as QueueSnapshot['counts'],
@@ -46,15 +47,15 @@ describe('a name in a terminal', () => {
   });
 
   test('is cut in the middle to exactly the room there is', () => {
-    expect(fitted('film.mp4', 10)).toBe('film.mp4  ');
-    expect(fitted('a-very-long-name-of-a-film.mp4', 11)).toHaveLength(11);
-    expect(fitted('a-very-long-name-of-a-film.mp4', 11)).toMatch(/^a-ver….*\.mp4$/);
+    expect(fitColumns('film.mp4', 10)).toBe('film.mp4  ');
+    expect(fitColumns('a-very-long-name-of-a-film.mp4', 11)).toHaveLength(11);
+    expect(fitColumns('a-very-long-name-of-a-film.mp4', 11)).toMatch(/^a-ver….*\.mp4$/);
   });
 
   test('of wide characters takes two columns for each', () => {
-    expect(fitted('映画', 6)).toBe('映画  ');
-    expect(fitted('映画映画映画', 6)).toMatch(/^映…?.*$/u);
-    expect(Array.from(fitted('映画映画映画', 7)).reduce((sum, letter) => sum + (/[映画]/.test(letter) ? 2 : 1), 0)).toBe(7);
+    expect(fitColumns('映画', 6)).toBe('映画  ');
+    expect(fitColumns('映画映画映画', 6)).toMatch(/^映…?.*$/u);
+    expect(Array.from(fitColumns('映画映画映画', 7)).reduce((sum, letter) => sum + (/[映画]/.test(letter) ? 2 : 1), 0)).toBe(7);
   });
 });
 
@@ -77,7 +78,7 @@ describe('the lines of a terminal', () => {
 
   test('say why an upload waits and when it tries again', () => {
     const [line] = linesOf(queue({ state: 'waiting', waiting: { reason: 'unreachable', until: 4000 } }), 100, 20, 1000);
-    expect(line).toContain('the server does not answer, next try in 3 s');
+    expect(line).toContain('the server cannot be reached, retrying in 3 s');
   });
 
   test('are no more than the terminal has rows', () => {
@@ -89,8 +90,9 @@ describe('the lines of a terminal', () => {
     const terminal = { columns: 80, rows: 24, write: (text: string) => (written += text) };
     const progress = new TerminalProgress(terminal, { color: false });
     progress.update(queue({}));
-    await sleep(250);
-    progress.complain('photo.jpg: refused');
+    // Two redraws in place.
+    await expect.poll(() => written.split('\x1b[2A\r\x1b[J').length).toBeGreaterThanOrEqual(3);
+    progress.error('photo.jpg: refused');
     progress.stop();
     expect(written.split('\x1b[2A\r\x1b[J').length).toBeGreaterThanOrEqual(4);
     expect(written.split('\x1b[J').find((part) => part.includes('refused'))).toMatch(/^photo\.jpg: refused\n/);

@@ -8,7 +8,7 @@ const REQUEST = { method: 'POST', url: 'https://host.example/files' } as const;
 function counting() {
   const asked: TokenRequest['reason'][] = [];
   const source = new TokenSource();
-  source.ask = async ({ reason }) => `t${asked.push(reason)}`;
+  source.getToken = async ({ reason }) => `t${asked.push(reason)}`;
   const headers = source.headersFor({ 'X-Page': 'own' });
   if (typeof headers !== 'function') throw new Error('These are asked for.');
   return { asked, source, headers };
@@ -36,7 +36,7 @@ test('is renewed once for all that were refused with it, also for one that hears
 test('that could not be had is asked for again', async () => {
   const source = new TokenSource();
   let isAway = true;
-  source.ask = async () => {
+  source.getToken = async () => {
     if (isAway) throw new Error('away');
     return 'there';
   };
@@ -49,10 +49,10 @@ test('that could not be had is asked for again', async () => {
 test('is the one that was given where there is nobody to ask, and none is sent where there is none', async () => {
   const source = new TokenSource();
   expect(source.headersFor({ 'X-Page': 'own' })).toEqual({ 'X-Page': 'own' });
-  source.given = 'given';
+  source.token = 'given';
   const headers = source.headersFor(undefined);
   if (typeof headers !== 'function') throw new Error('These are asked for.');
   expect(await headers({ ...REQUEST, reason: 'request' })).toEqual({ Authorization: 'Bearer given' });
-  source.given = 'new';
+  source.token = 'new';
   expect(await headers(refused('given'))).toEqual({ Authorization: 'Bearer new' });
 });

@@ -70,7 +70,7 @@ describe('the command line takes a token', () => {
     const wrong = await startCommand({ ...sending, env: { LANDFALL_TOKEN: 'wrong' } }, path, '--to', sending.proxy.url).ended;
     expect(wrong).toMatchObject({ code: 4, stderr: expect.stringContaining('Sign in to upload.') });
     const none = await startCommand(sending, path, '--to', sending.proxy.url).ended;
-    expect(none).toMatchObject({ code: 4, stderr: expect.stringContaining('goes into LANDFALL_TOKEN') });
+    expect(none).toMatchObject({ code: 4, stderr: expect.stringContaining('access token in LANDFALL_TOKEN') });
   });
 
   test('that could be one, and says so without showing it', async () => {
@@ -79,15 +79,13 @@ describe('the command line takes a token', () => {
     for (const text of ['', 'two words', 'a\nb', 'schlüssel']) {
       await writeFile(file, text);
       const { code, stderr } = await startCommand({ directory }, 'a.mp4', '--to', 'http://host', '--token-file', file).ended;
-      expect([code, stderr]).toEqual([2, expect.stringContaining('--token-file: that is no token')]);
+      expect([code, stderr]).toEqual([2, expect.stringContaining('--token-file: not a token')]);
       if (text !== '') expect(stderr).not.toContain(text);
     }
     const missing = await startCommand({ directory }, 'a.mp4', '--to', 'http://host', '--token-file', join(directory, 'none')).ended;
     expect(missing).toMatchObject({ code: 2, stderr: expect.stringContaining('ENOENT') });
     const env = { LANDFALL_TOKEN: 'two words' };
-    expect((await startCommand({ directory, env }, 'a.mp4', '--to', 'http://host').ended).stderr).toContain(
-      'LANDFALL_TOKEN: that is no token',
-    );
+    expect((await startCommand({ directory, env }, 'a.mp4', '--to', 'http://host').ended).stderr).toContain('LANDFALL_TOKEN: not a token');
   });
 });
 

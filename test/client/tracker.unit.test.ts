@@ -11,7 +11,7 @@ function sendFor(tracker: Tracker, seconds: number): void {
   const { sent } = tracker.snapshot;
   for (let ms = 100; ms <= seconds * 1000; ms += 100) {
     vi.advanceTimersByTime(100);
-    tracker.send(sent + (ms / 1000) * SECOND);
+    tracker.bytesSent(sent + (ms / 1000) * SECOND);
   }
   vi.advanceTimersByTime(100);
 }
@@ -19,7 +19,7 @@ function sendFor(tracker: Tracker, seconds: number): void {
 function underWay(): Tracker {
   const tracker = new Tracker('a', 'film.mp4', 100 * SECOND, 'preparing');
   tracker.confirm(0, true);
-  tracker.move({ state: 'uploading' });
+  tracker.transition({ state: 'uploading' });
   sendFor(tracker, 5);
   tracker.confirm(5 * SECOND, false);
   return tracker;
@@ -27,11 +27,11 @@ function underWay(): Tracker {
 
 test('a wait is no part of the speed', () => {
   const tracker = underWay();
-  tracker.move({ state: 'waiting', waiting: { reason: 'offline' } });
+  tracker.transition({ state: 'waiting', waiting: { reason: 'offline' } });
   vi.advanceTimersByTime(60_000);
-  tracker.move({ state: 'preparing' });
+  tracker.transition({ state: 'preparing' });
   tracker.confirm(5 * SECOND, false);
-  tracker.move({ state: 'uploading' });
+  tracker.transition({ state: 'uploading' });
   sendFor(tracker, 0.6);
   expect(tracker.snapshot.bytesPerSecond).toBeGreaterThan(0.8 * SECOND);
 });
@@ -39,7 +39,7 @@ test('a wait is no part of the speed', () => {
 test('the time left is told once the speed has settled, and not before', () => {
   const tracker = new Tracker('a', 'film.mp4', 100 * SECOND, 'preparing');
   tracker.confirm(0, true);
-  tracker.move({ state: 'uploading' });
+  tracker.transition({ state: 'uploading' });
   sendFor(tracker, 1);
   expect(tracker.snapshot.etaSeconds).toBeNull();
   sendFor(tracker, 4);
@@ -49,18 +49,18 @@ test('the time left is told once the speed has settled, and not before', () => {
 
 test('what is all on its way has no time left to tell', () => {
   const tracker = underWay();
-  tracker.send(100 * SECOND);
+  tracker.bytesSent(100 * SECOND);
   vi.advanceTimersByTime(1000);
   expect(tracker.snapshot.etaSeconds).toBeNull();
 });
 
 test('what another tab had sent before it was first heard of is no speed', () => {
   const tracker = new Tracker('a', 'film.mp4', 100 * SECOND, 'preparing');
-  tracker.move({ state: 'waiting', waiting: { reason: 'elsewhere' } });
+  tracker.transition({ state: 'waiting', waiting: { reason: 'elsewhere' } });
   vi.advanceTimersByTime(100);
-  tracker.follow({ sent: 50 * SECOND, confirmed: 50 * SECOND, url: 'http://host/files/1' });
+  tracker.showShared({ sent: 50 * SECOND, confirmed: 50 * SECOND, url: 'http://host/files/1' });
   vi.advanceTimersByTime(500);
-  tracker.follow({ sent: 50.5 * SECOND, confirmed: 50 * SECOND, url: 'http://host/files/1' });
+  tracker.showShared({ sent: 50.5 * SECOND, confirmed: 50 * SECOND, url: 'http://host/files/1' });
   vi.advanceTimersByTime(200);
   expect(tracker.snapshot.bytesPerSecond).toBeLessThan(2 * SECOND);
 });

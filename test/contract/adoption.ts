@@ -1,4 +1,4 @@
-// Another server's uploads, taken over by `landfall-server adopt`: whatever keeps them there, and here.
+// `landfall-server adopt` takes over another server's uploads, from every source to every staging.
 import { expect, it, onTestFinished } from 'vitest';
 import { videoBytes } from '../support/content.ts';
 import { startLandfall } from '../support/landfall-process.ts';
@@ -10,19 +10,19 @@ import { createUpload, headUpload, idOf, patchUpload, readRecord, terminateUploa
 
 const MIB = 1024 * 1024;
 
-/** What the clients of a sender who waits use. */
+/** The client of a sender who waits. */
 const PATIENT = Array.from({ length: 200 }, () => 300);
 
 export interface Adoptable {
-  /** @param names how the server calls uploads: by default as it does */
+  /** @param names the form of the server's upload ids: its default, or another */
   start(names?: 'short' | 'folders'): Promise<OtherServer>;
-  /** What names the place to the command. */
+  /** The command's flags that name the source. */
   flags: readonly string[];
-  /** What the server calls an upload by itself. */
+  /** An id in the server's own form. */
   named(url: string): string;
-  /** Settings of Landfall beside the data directory. */
+  /** Settings of Landfall besides the data directory. */
   env?: Record<string, string>;
-  /** What is there now, sorted. */
+  /** The contents now, sorted. */
   everything(): Promise<string[]>;
 }
 
@@ -69,12 +69,12 @@ export function testAdoption(open: () => Promise<Adoptable>): void {
     expect(new URL(url).origin).toBe(server.url);
     expect(await readRecord(url)).toMatchObject({ state: 'accepted', name: 'film.mp4' });
     expect((await contentOf(url)).equals(bytes)).toBe(true);
-    // It was taken over in the middle, and not begun anew.
+    // It was taken over in the middle, and not started again.
     await expect.poll(() => server.log.filter(({ msg }) => msg === 'accepted')).toHaveLength(1);
     expect(answered).toBeLessThan(8);
   });
 
-  it('inspects finished files, and keeps what they were in until they are accepted', async () => {
+  it('inspects finished files, and keeps the originals until they are accepted', async () => {
     const { other, adopt, serve, everything, named } = await begin();
     const bytes = await videoBytes(6 * MIB);
     const good = await createUpload(other.files, { length: bytes.byteLength, name: 'film.mp4' });
@@ -85,7 +85,7 @@ export function testAdoption(open: () => Promise<Adoptable>): void {
     const before = await everything();
     const first = await adopt('--delete');
     expect(first).toMatchObject({ code: 0, err: '' });
-    expect(first.out).toContain('2 finished and 0 unfinished uploads adopted, 0 were before, 0 left, 0 taken away');
+    expect(first.out).toContain('2 finished and 0 unfinished uploads adopted, 0 already here, 0 skipped; originals removed: 0');
     expect(await everything()).toEqual(before);
     const server = await serve();
     await expect.poll(async () => (await readRecord(good.url)).state).toBe('accepted');
@@ -94,7 +94,7 @@ export function testAdoption(open: () => Promise<Adoptable>): void {
     expect((await headUpload(good.url)).offset).toBe(bytes.byteLength);
     await server.stop();
     const second = await adopt('--delete');
-    expect(second.out).toContain('0 finished and 0 unfinished uploads adopted, 2 were before, 0 left, 1 taken away');
+    expect(second.out).toContain('0 finished and 0 unfinished uploads adopted, 2 already here, 0 skipped; originals removed: 1');
     const left = await everything();
     expect(left.some((key) => key.includes(keyOf(named(bad.url))))).toBe(true);
     expect(left.some((key) => key.includes(keyOf(named(good.url))))).toBe(false);
@@ -102,7 +102,7 @@ export function testAdoption(open: () => Promise<Adoptable>): void {
     expect((await contentOf(`${again.files}/${idOf(good.url)}`)).equals(bytes)).toBe(true);
   });
 
-  it('takes finished files as they are where it is told to, and finds them whole', async () => {
+  it('accepts finished files unchecked with --trust, and finds them complete', async () => {
     const { other, adopt, serve } = await begin();
     const bytes = Buffer.alloc(7000, 'anything');
     const { url } = await createUpload(other.files, { length: 7000, name: '../odd name.exe' });
@@ -114,7 +114,7 @@ export function testAdoption(open: () => Promise<Adoptable>): void {
     expect((await contentOf(url)).equals(bytes)).toBe(true);
   });
 
-  it('says what it would do, and does nothing of it', async () => {
+  it('prints what it would do with --dry-run, and does nothing', async () => {
     const { other, adopt, everything, serve, named } = await begin();
     const whole = await createUpload(other.files, { length: 1000, name: 'a.mp4' });
     await patchUpload(whole.url, 0, await videoBytes(1000));
@@ -130,11 +130,11 @@ export function testAdoption(open: () => Promise<Adoptable>): void {
     expect(await everything()).toEqual(before);
     await serve();
     expect((await headUpload(half.url)).status).toBe(404);
-    // What could be adopted before can be adopted still.
+    // The same uploads can still be adopted.
     expect(before).toEqual(await everything());
   });
 
-  it('takes unfinished ones at the offset that they had, once, and lets go of them', async () => {
+  it('adopts unfinished uploads at their offset, once, and removes the originals with --delete', async () => {
     const { other, adopt, everything, serve } = await begin();
     const bytes = await videoBytes(9 * MIB);
     const { url } = await createUpload(other.files, { length: bytes.byteLength, name: 'b.mp4', metadata: { extra: 'ä' } });
@@ -144,8 +144,10 @@ export function testAdoption(open: () => Promise<Adoptable>): void {
     const later = await createUpload(other.files, { name: 'c.mp4', headers: { 'Upload-Defer-Length': '1' } });
     await patchUpload(later.url, 0, bytes.subarray(0, 1000));
     await other.kill();
-    expect((await adopt()).out).toContain('0 finished and 2 unfinished uploads adopted, 0 were before');
-    expect((await adopt('--delete')).out).toContain('0 finished and 0 unfinished uploads adopted, 2 were before, 0 left, 2 taken away');
+    expect((await adopt()).out).toContain('0 finished and 2 unfinished uploads adopted, 0 already here');
+    expect((await adopt('--delete')).out).toContain(
+      '0 finished and 0 unfinished uploads adopted, 2 already here, 0 skipped; originals removed: 2',
+    );
     expect(await everything()).toEqual([]);
     await serve();
     const now = await headUpload(url);
@@ -159,12 +161,12 @@ export function testAdoption(open: () => Promise<Adoptable>): void {
   });
 }
 
-/** What of an upload's name is in the names of what is kept of it. */
+/** The part of an upload's id that occurs in the names of its files. */
 function keyOf(name: string): string {
   return name.split('/').at(-1)?.split('+')[0] ?? '';
 }
 
-/** Of servers whose application chooses the names. */
+/** For servers whose application chooses the names. */
 export function testAdoptedNames(open: () => Promise<Adoptable>): void {
   it.for(['short', 'folders'] as const)('finds uploads with %s names at the addresses that they had', async (names) => {
     const place = await open();

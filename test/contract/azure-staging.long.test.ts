@@ -1,4 +1,4 @@
-// @tus/azure-store keeps the contract that Landfall's own staging keeps.
+// @tus/azure-store fulfils the contract of Landfall's own staging.
 import { AzureStore } from '@tus/azure-store';
 import { describe } from 'vitest';
 import { startAzurite } from '../support/azurite.ts';

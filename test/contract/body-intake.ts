@@ -1,4 +1,4 @@
-// What becomes of a body that comes in lent memory, whatever it is staged in: each buffer is overwritten right after its release.
+// What happens to a body in lent memory, with every staging: each buffer is overwritten right after its release.
 import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import { expect, it, onTestFinished } from 'vitest';
@@ -13,7 +13,7 @@ import type { ReceiveOptions } from '../../server/staging/body-intake.ts';
 import { CreationRates } from '../../server/staging/creation-rates.ts';
 import { Receiver } from '../../server/staging/receiver.ts';
 import type { Staging } from '../../server/staging/staging.ts';
-import { Unproved } from '../../server/staging/unproved.ts';
+import { SyncFailures } from '../../server/staging/sync-failures.ts';
 import { HEAD_BYTES } from '../../shared/formats.ts';
 import { parsePolicy } from '../../shared/policy.ts';
 import { gathered, videoBytes } from '../support/content.ts';
@@ -47,15 +47,15 @@ async function openBed(openStaging: () => Promise<Staging>) {
     keepRecordsForMs: 3_600_000,
     bodyTimeoutMs: 60_000,
     durability: 'chunk',
-    unproved: new Unproved(ledger),
-    announce: async () => {},
+    syncFailures: new SyncFailures(ledger),
+    logVerdict: async () => {},
     isWrittenElsewhere: async () => false,
     checkHead: (head, { name: safeName, claimedType, length }) => checkHead(detector, { head, safeName, claimedType, length, policy }),
   });
 
   async function receive(id: UploadId, offset: number, body: LentBody, more: Partial<ReceiveOptions> = {}) {
     const upload = await ledger.get(id);
-    if (upload === undefined) throw new Error('It was created before.');
+    if (upload === undefined) throw new Error('The upload exists already.');
     return receiver.receive(upload, offset, body.open, { maxBytes: 1e9, signal: never, ...more });
   }
   return {
@@ -81,7 +81,7 @@ function expectGivenBack(...bodies: LentBody[]): void {
 
 /** @param openStaging makes an empty staging that goes when the running test ends */
 export function testBodyIntake(openStaging: () => Promise<Staging>): void {
-  it('stores a body, and knows its checksum and its head, though no buffer outlives its write', async () => {
+  it('stores a body with its checksum and head, although no buffer outlives its write', async () => {
     const { create, receive, contentOf } = await openBed(openStaging);
     const bytes = await videoBytes(12 * MIB + 5);
     const id = await create({ length: bytes.byteLength });
@@ -106,7 +106,7 @@ export function testBodyIntake(openStaging: () => Promise<Staging>): void {
     expectGivenBack(body);
   });
 
-  it('goes on with what an earlier body brought that was cut off, its checksum and its head included', async () => {
+  it('continues after an earlier body that was cut off, its checksum and its head included', async () => {
     const { create, receive, contentOf, ledger } = await openBed(openStaging);
     const bytes = await videoBytes(7 * MIB);
     const id = await create({ length: bytes.byteLength });
@@ -119,7 +119,7 @@ export function testBodyIntake(openStaging: () => Promise<Staging>): void {
     expectGivenBack(first, second);
   });
 
-  it('keeps a chunk that is as it was sent, and takes back one that is not', async () => {
+  it('keeps a chunk that matches its checksum, and discards one that does not', async () => {
     const { create, receive, contentOf, staging } = await openBed(openStaging);
     const bytes = await videoBytes(MIB);
     const id = await create({ length: 2 * MIB });
@@ -136,7 +136,7 @@ export function testBodyIntake(openStaging: () => Promise<Staging>): void {
     expectGivenBack(right, wrong);
   });
 
-  it('stores nothing of a body whose first bytes refuse it, and gives back what it was lent', async () => {
+  it('stores nothing of a body that is refused by its first bytes, and releases the lent buffers', async () => {
     const { create, receive, staging, ledger } = await openBed(openStaging);
     const program = Buffer.alloc(MIB);
     program.write('MZ');
@@ -145,12 +145,12 @@ export function testBodyIntake(openStaging: () => Promise<Staging>): void {
     await expect(receive(id, 0, body)).rejects.toMatchObject({ status: 422 });
     expect((await ledger.get(id))?.state).toBe('rejected');
     expect(await staging.size(id)).toBe(0);
-    // As many as hold the head.
+    // As many bytes as the head has.
     expect(body.lent).toBe(3);
     expectGivenBack(body);
   });
 
-  it('takes no byte more than a file has, and does not finish one that is longer than it said', async () => {
+  it('accepts no byte beyond the length of a file, and does not finish a file that is longer than declared', async () => {
     const { create, receive, staging } = await openBed(openStaging);
     const bytes = await videoBytes(200 * KIB);
     const id = await create({ length: 100 * KIB });
@@ -173,7 +173,7 @@ export function testBodyIntake(openStaging: () => Promise<Staging>): void {
     expectGivenBack(body);
   });
 
-  it('compares what is sent again with what is stored, also in lent memory', async () => {
+  it('compares repeated bytes with the stored ones, also in lent memory', async () => {
     const { create, receive, receiver } = await openBed(openStaging);
     const bytes = await videoBytes(50_000);
     const id = await create({ length: bytes.byteLength });

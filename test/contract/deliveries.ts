@@ -1,4 +1,4 @@
-// How events are delivered, whatever engine keeps the rows: at least once, in order for each upload, and nobody waits for another's.
+// How events are delivered, with every engine: at least once, in order for each upload, and no upload waits for another's events.
 import { pino } from 'pino';
 import { expect, it, onTestFinished } from 'vitest';
 import { applicationRecord, toRecord } from '../../server/finish/record.ts';
@@ -14,17 +14,17 @@ import { HOUR, newUpload } from './new-upload.ts';
 const SECRET = `whsec_${Buffer.alloc(32, 7).toString('base64')}`;
 const SOON = { timeout: 60_000, interval: 20 };
 
-/** What happens to an upload in these tests. */
+/** The changes of uploads in these tests. */
 const BOTH = ['upload.created', 'upload.terminated'];
 
 interface Bed {
   deliveries: Deliveries;
   deliverer: Deliverer;
-  /** The ledger's time goes forward. */
+  /** Advances the ledger's clock. */
   pass(ms: number): void;
   create(): Promise<UploadId>;
   terminate(id: UploadId): Promise<void>;
-  /** What is pending or given up, in order. */
+  /** Deliveries that are pending or given up, in order. */
   rows(): Promise<{ position: number; state: string; attempts: number; lastError: string | null; dueInMs: number | null }[]>;
 }
 
@@ -52,7 +52,7 @@ export function testDeliveries(open: () => Promise<EventsUnderTest>): void {
       events,
       holder: { isAlone: ledger.isAlone, name: holderName, lost: new AbortController().signal },
       now,
-      onGiven: (listener) => {
+      onNewEvents: (listener) => {
         given.add(listener);
         return () => given.delete(listener);
       },
@@ -97,7 +97,7 @@ export function testDeliveries(open: () => Promise<EventsUnderTest>): void {
 
   it('sends each event of many uploads once, those of one in order, at most sixteen at once', async () => {
     const opened = await open();
-    // Before there was a receiver: it is not told of it.
+    // An event from before there was a receiver: the receiver does not get it.
     await opened.ledger.create(newUpload(), true);
     const receiver = await startReceiver(async () => {
       await new Promise((resolve) => setTimeout(resolve, 5));
@@ -139,7 +139,7 @@ export function testDeliveries(open: () => Promise<EventsUnderTest>): void {
     expect((await bed.rows())[0]).toMatchObject({ state: 'pending', lastError: 'The receiver answered 500.' });
     bed.pass(HELD_FOR_MS);
     await expect.poll(() => receiver.takenOf(held), SOON).toEqual(['upload.terminated']);
-    // It comes late, and is known by its sequence to be the earlier one.
+    // It comes late; its sequence shows that it is the earlier one.
     failing = '';
     bed.pass(HOUR);
     await expect.poll(() => receiver.takenOf(held), SOON).toEqual(['upload.terminated', 'upload.created']);
@@ -148,7 +148,7 @@ export function testDeliveries(open: () => Promise<EventsUnderTest>): void {
     expect(new Set(ids.map(({ headers }) => headers['webhook-id'])).size).toBe(1);
   });
 
-  it('sends the next event of an upload at once when the one before it has arrived after all', async () => {
+  it('sends the next event of an upload at once when the one before it is finally delivered', async () => {
     const receiver = await startReceiver(() => 503);
     const bed = await bedFor(await open(), receiver);
     const id = await bed.create();
@@ -159,7 +159,7 @@ export function testDeliveries(open: () => Promise<EventsUnderTest>): void {
     await expect.poll(() => receiver.takenOf(id), SOON).toEqual(BOTH);
   });
 
-  it('sends all that waits as soon as one event arrives at a receiver that was away', async () => {
+  it('sends all waiting events as soon as one is delivered to a receiver that was down', async () => {
     const receiver = await startReceiver();
     await receiver.down();
     const bed = await bedFor(await open(), receiver);
@@ -178,31 +178,31 @@ export function testDeliveries(open: () => Promise<EventsUnderTest>): void {
     for (const id of [...ids, late]) expect(receiver.takenOf(id)).toEqual(['upload.created']);
   });
 
-  it('gives up after three days of failing, says so, and sends again when it is told to', async () => {
+  it('gives up after three days of failures, logs that, and sends again on an operator’s command', async () => {
     const receiver = await startReceiver();
     await receiver.down();
     const bed = await bedFor(await open(), receiver);
     const id = await bed.create();
     await expect.poll(async () => (await bed.rows())[0]?.attempts ?? 0, SOON).toBe(1);
-    expect((await bed.rows())[0]?.lastError).toBe('The receiver can not be reached (ECONNREFUSED).');
+    expect((await bed.rows())[0]?.lastError).toBe('The receiver cannot be reached (ECONNREFUSED).');
     bed.pass(GIVE_UP_AFTER_MS - HOUR);
     await expect.poll(async () => (await bed.rows())[0]?.attempts ?? 0, SOON).toBe(2);
     expect((await bed.rows())[0]?.state).toBe('pending');
     await bed.terminate(id);
     bed.pass(HOUR);
     await expect.poll(async () => (await bed.rows())[0]?.state, SOON).toBe('failed');
-    // What came after it is tried on its own.
+    // The event after it is tried independently.
     await expect.poll(async () => (await bed.rows())[1]?.attempts ?? 0, SOON).toBeGreaterThan(0);
     await receiver.up();
     bed.pass(HOUR);
     await expect.poll(() => receiver.takenOf(id), SOON).toEqual(['upload.terminated']);
     const [failed] = await bed.rows();
-    await bed.deliveries.again(failed?.position ?? 0, id, 0);
+    await bed.deliveries.redeliver(failed?.position ?? 0, id, 0);
     await expect.poll(() => receiver.takenOf(id), SOON).toEqual(['upload.terminated', 'upload.created']);
     await expect.poll(() => bed.rows()).toEqual([]);
   });
 
-  it('stops at a 410, keeps what comes, and sends all of it once it is enabled', async () => {
+  it('stops at a 410, keeps new events, and sends all of them once it is enabled', async () => {
     const receiver = await startReceiver(() => 410);
     const bed = await bedFor(await open(), receiver);
     const first = await bed.create();
@@ -211,7 +211,7 @@ export function testDeliveries(open: () => Promise<EventsUnderTest>): void {
     await bed.terminate(first);
     const second = await bed.create();
     bed.pass(9 * GIVE_UP_AFTER_MS);
-    // A turn or two of what would send.
+    // A turn or two of the sender.
     await new Promise((resolve) => setTimeout(resolve, 2500));
     expect(receiver.received).toHaveLength(asked);
     receiver.answer = () => 204;
@@ -220,7 +220,7 @@ export function testDeliveries(open: () => Promise<EventsUnderTest>): void {
     expect(bed.deliverer.isStopped).toBe(false);
   });
 
-  it('waits for an answer so long and no longer, and as long as a receiver asks for until the next attempt', async () => {
+  it('waits for an answer up to its limit, and until the next attempt as long as the receiver asks', async () => {
     const receiver = await startReceiver(() => 'hang');
     const bed = await bedFor(await open(), receiver, 200);
     const id = await bed.create();
@@ -236,7 +236,7 @@ export function testDeliveries(open: () => Promise<EventsUnderTest>): void {
     await expect.poll(() => receiver.takenOf(id), SOON).toEqual(['upload.created']);
   });
 
-  it('makes good what a crash left half done: an outcome that was written, and not what hangs on it', async () => {
+  it('completes after a crash what follows from an outcome that was already recorded', async () => {
     const opened = await open();
     const receiver = await startReceiver(() => 500);
     const bed = await bedFor(opened, receiver);

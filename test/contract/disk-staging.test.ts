@@ -17,7 +17,7 @@ async function openStaging(): Promise<DiskStaging> {
 describe('staging on disk', () => {
   testStaging(openStaging);
 
-  it('clears copies that a crash left half made, and none that is being made', async () => {
+  it('removes unfinished copies of a crash, and none that is being written', async () => {
     const staging = await openStaging();
     const [renewing, left, gone] = [uploadId('a'), uploadId('b'), uploadId('c')];
     await writeFile(staging.path(renewing), Buffer.alloc(64 * 1024 * 1024, 'x'));

@@ -45,7 +45,7 @@ describe('final storage on the disk of staging', () => {
   });
 });
 
-// Memory is a device of its own: no link leads there.
+// Memory is another device: no link is possible.
 describe.runIf(existsSync('/dev/shm'))('final storage on another device', () => {
   testStorage(() => {
     const root = mkdtempSync('/dev/shm/landfall-test-');

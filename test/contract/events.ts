@@ -1,7 +1,7 @@
-// What is told of uploads, whatever engine keeps the rows: each change once, as it was, in an order that a reader can follow.
+// The events of uploads, with every engine: each change once, as it was, in an order that a reader can follow.
 import { expect, it } from 'vitest';
 import type { Engine } from '../../server/ledger/engine.ts';
-import { EventLog, leapEvents, type NewEvent } from '../../server/ledger/event-log.ts';
+import { EventLog, type NewEvent, skipEventPositions } from '../../server/ledger/event-log.ts';
 import type { Ledger } from '../../server/ledger/ledger.ts';
 import type { UploadRow } from '../../server/ledger/upload.ts';
 import type { UploadId } from '../../server/ledger/upload-id.ts';
@@ -12,7 +12,7 @@ export interface EventsUnderTest {
   ledger: Ledger;
 }
 
-/** The frozen row is told as it is: what is made of it is another test's. */
+/** The frozen row is the body here: making a body of it is tested elsewhere. */
 const asItIs = ({ upload }: NewEvent) => upload;
 
 export function openEventLog(
@@ -24,12 +24,12 @@ export function openEventLog(
 }
 
 export async function giveAll(events: EventLog): Promise<void> {
-  while ((await events.give()) > 0);
+  while ((await events.assignPositions()) > 0);
 }
 
 /** @param open makes an empty ledger that goes when the running test ends */
 export function testEvents(open: () => Promise<EventsUnderTest>): void {
-  /** What a reader is told, from the first on. */
+  /** All events that a reader gets, from the first one on. */
   async function told(events: EventLog, after = 0): Promise<[string, UploadId, Partial<UploadRow>][]> {
     await giveAll(events);
     return (await events.read(after, 1000)).map(({ type, uploadId, body }) => [type, uploadId, JSON.parse(body)]);
@@ -45,7 +45,7 @@ export function testEvents(open: () => Promise<EventsUnderTest>): void {
     await ledger.create(upload, true);
     expect(await told(events)).toEqual([['upload.created', id, upload]]);
     await ledger.checkpoint(id, { checksum: 5, checksumOffset: 7 }, 7);
-    await ledger.beginInspection(id, 'p1', { ...BEGIN, length: 2 ** 52 });
+    await ledger.startInspection(id, 'p1', { ...BEGIN, length: 2 ** 52 });
     const lease = { holder: 'p1', attempt: 1 };
     const accepted = await ledger.move(id, { from: 'inspecting', lease }, 'accepted', {
       name: 'a.mp4',
@@ -53,7 +53,7 @@ export function testEvents(open: () => Promise<EventsUnderTest>): void {
       leaseOwner: null,
     });
     const removed = await ledger.move(id, { from: 'accepted' }, 'removed', { expiresAt: ledger.now() - 1 });
-    // Told of after the record is gone, too.
+    // The event is still there after the record is gone.
     expect(await ledger.forget(id, ledger.now())).toBe(true);
     expect(await told(events)).toEqual([
       ['upload.created', id, upload],
@@ -69,15 +69,15 @@ export function testEvents(open: () => Promise<EventsUnderTest>): void {
     const [refused, expired, terminated, whole, empty] = Array.from({ length: 5 }, () => newUpload());
     const late = newUpload({ state: 'rejected', errorCode: 'ERR_EMPTY' });
     for (const upload of [refused, expired, terminated, late, whole]) await ledger.create(upload ?? late, true);
-    if (!refused || !expired || !terminated || !whole || !empty) throw new Error('there are five');
+    if (!refused || !expired || !terminated || !whole || !empty) throw new Error('fewer than five uploads were created');
     await ledger.move(refused.id, { from: 'receiving' }, 'rejected', { errorCode: 'ERR_EMPTY' });
     await ledger.move(expired.id, { from: 'receiving' }, 'expired', {});
     await ledger.move(terminated.id, { from: 'receiving' }, 'terminated', {});
-    // Taken back: it ends, whatever its sender is told.
+    // Undone: the upload ends, whatever its sender is told.
     await ledger.create({ ...empty, length: 0 }, true);
     await ledger.abandon(empty.id);
-    // Nothing of this is an end.
-    await ledger.beginInspection(whole.id, 'p1', BEGIN);
+    // None of these changes is an end.
+    await ledger.startInspection(whole.id, 'p1', BEGIN);
     await ledger.move(whole.id, { from: 'inspecting' }, 'receiving', {});
     const all = await told(events);
     const of = (id: UploadId) => all.filter(([, uploadId]) => uploadId === id).map(([type]) => type);
@@ -89,13 +89,13 @@ export function testEvents(open: () => Promise<EventsUnderTest>): void {
     expect(of(whole.id)).toEqual(['upload.created']);
   });
 
-  it('gives positions once and in order however many give them, beside those who write', async () => {
+  it('gives positions once and in order, from several processes, during writes', async () => {
     const opened = await open();
     const { ledger } = opened;
     // One process serves a ledger in SQLite.
     const givers = Array.from({ length: ledger.isAlone ? 1 : 4 }, () => openEventLog(opened));
     const [reader] = givers;
-    if (reader === undefined) throw new Error('there is one');
+    if (reader === undefined) throw new Error('no ledger was opened');
     let isWriting = true;
     const ids: UploadId[] = [];
     const write = async () => {
@@ -108,7 +108,7 @@ export function testEvents(open: () => Promise<EventsUnderTest>): void {
     };
     const give = async (events: EventLog) => {
       while (isWriting) {
-        await events.give();
+        await events.assignPositions();
         await new Promise((resolve) => setTimeout(resolve, 2));
       }
     };
@@ -138,7 +138,7 @@ export function testEvents(open: () => Promise<EventsUnderTest>): void {
     for (const id of ids) expect(order(id)).toEqual(['upload.created', 'upload.terminated']);
   });
 
-  it('keeps the position and the body that an event was given, and finds what a crash left without', async () => {
+  it('keeps the position and body of an event, and gives them to an event that a crash left without', async () => {
     const opened = await open();
     const { ledger } = opened;
     await ledger.create(newUpload(), true);
@@ -146,9 +146,9 @@ export function testEvents(open: () => Promise<EventsUnderTest>): void {
     await giveAll(first);
     const [given] = await first.read(0, 10);
     await ledger.create(newUpload(), true);
-    // The one that would have given it is no more.
+    // The process that would have given it is gone.
     const next = openEventLog(opened);
-    expect(await next.give()).toBe(1);
+    expect(await next.assignPositions()).toBe(1);
     const all = await next.read(0, 10);
     expect(all).toHaveLength(2);
     expect(all[0]).toEqual(given);
@@ -156,7 +156,7 @@ export function testEvents(open: () => Promise<EventsUnderTest>): void {
     expect(all[0]?.id).not.toBe(all[1]?.id);
   });
 
-  it('forgets what is old and pending for nobody, and says so to a reader that was behind', async () => {
+  it('deletes old events that are pending for no consumer, and tells a reader that was behind', async () => {
     const opened = await open();
     const { ledger, engine } = opened;
     let aheadMs = 0;
@@ -164,7 +164,7 @@ export function testEvents(open: () => Promise<EventsUnderTest>): void {
     for (let n = 0; n < 5; n++) await ledger.create(newUpload(), true);
     await giveAll(events);
     const [first, second, third] = await events.read(0, 10);
-    if (!first || !second || !third) throw new Error('there are five');
+    if (!first || !second || !third) throw new Error('fewer than five uploads were created');
     await engine.db
       .insertInto('deliveries')
       .values({ consumer: 'webhook', position: second.position, uploadId: second.uploadId, state: 'pending', attempts: 3 })
@@ -179,7 +179,7 @@ export function testEvents(open: () => Promise<EventsUnderTest>): void {
     await ledger.create(newUpload(), true);
     await giveAll(events);
     const givenBefore = ledger.now() + HOUR;
-    // Not what a receiver has not even been reckoned with for.
+    // Not events that a receiver has not been assigned yet.
     expect(await events.forget(givenBefore, first.position)).toBe(1);
     await expect(events.requireKnown(first.position)).resolves.toBeUndefined();
     expect(await events.forget(givenBefore, all)).toBe(3);
@@ -189,27 +189,27 @@ export function testEvents(open: () => Promise<EventsUnderTest>): void {
     await expect(events.requireKnown(second.position)).rejects.toMatchObject({ code: 'ERR_EVENTS_FORGOTTEN' });
     await expect(events.requireKnown(5)).resolves.toBeUndefined();
     await expect(events.requireKnown(7)).rejects.toMatchObject({ code: 'ERR_BAD_REQUEST' });
-    // The last one stays, so that no position is given twice.
+    // The last event stays, so that no position is given twice.
     await engine.db.deleteFrom('deliveries').execute();
     await events.forget(ledger.now() + 9 * HOUR, all);
     expect((await events.read(0, 10)).map(({ position }) => position)).toEqual([6]);
   });
 
-  it('goes on after a restore behind every position that a reader may have', async () => {
+  it('continues after a restore with positions after any that a reader may have', async () => {
     const opened = await open();
     const events = openEventLog(opened);
     await opened.ledger.create(newUpload(), true);
     await giveAll(events);
-    // Of the ledger that was lost, and went on after the back-up.
+    // From the lost ledger, which continued after the backup.
     const kept = 40_000;
     await expect(events.requireKnown(kept)).rejects.toMatchObject({ code: 'ERR_BAD_REQUEST' });
-    await leapEvents(opened.engine);
+    await skipEventPositions(opened.engine);
     await expect(events.requireKnown(kept)).resolves.toBeUndefined();
     const late = newUpload();
     await opened.ledger.create(late, true);
     expect(await told(events, kept)).toEqual([['upload.created', late.id, late]]);
-    await leapEvents(opened.engine);
-    await leapEvents(opened.engine);
+    await skipEventPositions(opened.engine);
+    await skipEventPositions(opened.engine);
     expect(await told(events, kept)).toHaveLength(1);
   });
 }

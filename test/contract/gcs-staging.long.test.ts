@@ -1,4 +1,4 @@
-// @tus/gcs-store keeps the contract that Landfall's own staging keeps: against fake-gcs-server, made with Go from its module.
+// @tus/gcs-store fulfils the contract of Landfall's own staging: against fake-gcs-server, built with Go from its module.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
@@ -29,7 +29,7 @@ async function startGcs() {
   return async () => takingNumbers((await storage.createBucket(randomBytes(8).toString('hex')))[0]);
 }
 
-/** Google's own server takes numbers and nulls for an object's metadata, which the store sends; the one of the tests takes texts. */
+/** Google's own server accepts numbers and nulls in an object's metadata, which the store sends; fake-gcs-server only accepts texts. */
 function takingNumbers(bucket: Bucket): Bucket {
   const file = bucket.file.bind(bucket);
   bucket.file = (name, options) => {

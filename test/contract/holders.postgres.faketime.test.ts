@@ -1,4 +1,4 @@
-// The database's clock is set by hours: the processes that are alive stay so, and those that are dead do not keep what they held.
+// The database's clock is set by hours: live processes stay alive, and dead ones do not keep their locks.
 import { afterAll, expect, it, onTestFinished } from 'vitest';
 import { Holders } from '../../server/ledger/holders.ts';
 import { Ledger } from '../../server/ledger/ledger.ts';
@@ -26,33 +26,33 @@ async function openHolders(): Promise<{ holders: Holders; ledger: Ledger; anothe
   return { holders: new Holders(engine), ledger, another: () => new Holders(engine), aheadMs };
 }
 
-it('set forward by a day, it takes nobody for dead who was seen alive', async () => {
+it('set forward by a day, it takes no process for dead that was seen alive', async () => {
   const { holders, aheadMs } = await openHolders();
-  await holders.enter('alive', HOUR);
-  expect(await holders.bury()).toEqual([]);
+  await holders.register('alive', HOUR);
+  expect(await holders.expireSilent()).toEqual([]);
   clock.set('+1d');
   expect(await aheadMs()).toBeGreaterThan(23 * HOUR);
-  expect(await holders.bury()).toEqual([]);
+  expect(await holders.expireSilent()).toEqual([]);
   expect(await holders.renew('alive', HOUR)).toBe(true);
-  expect(await holders.bury()).toEqual([]);
+  expect(await holders.expireSilent()).toEqual([]);
   clock.set('-1d');
   expect(await holders.renew('alive', HOUR)).toBe(true);
-  expect(await holders.bury()).toEqual([]);
+  expect(await holders.expireSilent()).toEqual([]);
 });
 
-it('set back by five hours, it keeps nobody alive who does not renew', async () => {
+it('set back by five hours, it keeps no process alive that does not renew', async () => {
   const { holders, another, aheadMs } = await openHolders();
-  await holders.enter('dead', 1000);
-  expect(await holders.bury()).toEqual([]);
+  await holders.register('dead', 1000);
+  expect(await holders.expireSilent()).toEqual([]);
   clock.set('-5h');
   expect(await aheadMs()).toBeLessThan(-4 * HOUR);
-  await expect.poll(() => holders.bury()).toEqual(['dead']);
-  // Seen for the first time, and by a process that came after the clock was set.
+  await expect.poll(() => holders.expireSilent()).toEqual(['dead']);
+  // Seen for the first time, by a process that started after the clock was set.
   clock.set('+0');
-  await holders.enter('another', 1000);
+  await holders.register('another', 1000);
   clock.set('-5h');
   const later = another();
-  await expect.poll(async () => (await later.bury()).sort()).toEqual(['another', 'dead']);
+  await expect.poll(async () => (await later.expireSilent()).sort()).toEqual(['another', 'dead']);
 });
 
 it('set by days, it moves no deadline', async () => {

@@ -1,4 +1,4 @@
-// What every ledger does, whatever engine keeps its rows.
+// What every ledger does, with every engine.
 import { expect, it, onTestFinished, vi } from 'vitest';
 import type { DirectUploads } from '../../server/ledger/direct-uploads.ts';
 import type { Holders } from '../../server/ledger/holders.ts';
@@ -12,7 +12,7 @@ import { BEGIN, HOUR, newUpload } from './new-upload.ts';
 const A = uploadId('a');
 const B = uploadId('b');
 
-/** What a verdict asks for, of either kind. */
+/** The values of a verdict of either kind. */
 const ENDS = { name: 'name.txt', type: 'text/plain', errorCode: 'ERR_EMPTY' };
 
 export interface LedgerUnderTest {
@@ -22,7 +22,7 @@ export interface LedgerUnderTest {
   direct: DirectUploads;
   /** The same rows through another connection, as another process sees them. */
   other(): Promise<Ledger>;
-  /** Types of the events that were written, oldest first. */
+  /** Types of the written events, oldest first. */
   events(uploadId: UploadId): Promise<string[]>;
 }
 
@@ -38,7 +38,7 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
   /** The row of an inspection whose first attempt is running. */
   async function withInspection(values: Partial<UploadRow> = {}) {
     const opened = await withUpload(values);
-    const begun = await opened.ledger.beginInspection(opened.id, 'first', BEGIN);
+    const begun = await opened.ledger.startInspection(opened.id, 'first', BEGIN);
     return { ...opened, lease: { holder: 'first', attempt: begun?.attempt ?? 0 } };
   }
 
@@ -55,7 +55,7 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
     expect(await ledger.get(uploadId('0'))).toBeUndefined();
   });
 
-  it('gives no row that lacks what its state is never without, and keeps the others from nobody', async () => {
+  it('returns no row that lacks a column of its state, and returns all others', async () => {
     const { ledger } = await open();
     const broken: UploadRow[] = [
       { ...JUST_CREATED, ...newUpload(), state: 'inspecting', target: null },
@@ -73,7 +73,7 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
     expect(await ledger.list({ limit: 10 })).toHaveLength(broken.length + 1);
   });
 
-  it('has a time of its own, that goes on while it is served, whatever the wall says', async () => {
+  it('has a clock of its own that advances while it is served, whatever the wall clock says', async () => {
     const { ledger, other } = await open();
     const begun = ledger.now();
     expect(Math.abs(begun - Date.now())).toBeLessThan(HOUR);
@@ -83,7 +83,7 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
     let before = begun;
     for (const ahead of [200 * HOUR, -5 * HOUR, 9000 * HOUR, 0]) {
       vi.setSystemTime(begun + ahead);
-      // Written down, and read by a process that comes later.
+      // Written down, and read by a later process.
       await expect.poll(async () => (await other()).now()).toBeGreaterThan(before);
       const now = ledger.now();
       expect(now).toBeGreaterThan(before);
@@ -93,10 +93,10 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
     }
   });
 
-  it('has one time for all who serve it: that of the one who is furthest', async () => {
+  it('has one clock for all processes that serve it: the one that is furthest', async () => {
     const { ledger, other } = await open();
     const late = await other();
-    // Both are in this one thread, where two that write at once to SQLite wait for each other until they give up.
+    // Both are in this one thread, where two simultaneous writers to SQLite wait for each other until they fail.
     ledger.startClock(300, () => undefined);
     await expect.poll(async () => (await other()).now()).toBeGreaterThan(late.now());
     late.startClock(470, () => undefined);
@@ -118,7 +118,7 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
     expect(await ledger.create(again, true)).toBe(true);
   });
 
-  it('finds what is sent past the server when it is time to look, until nothing is received any more', async () => {
+  it('finds direct uploads when they are due, until they are not receiving any more', async () => {
     const { ledger, direct } = await open();
     const now = Date.now();
     const rows = [2, 1, 3, null, 10_000].map((due) => newUpload({ directDueAt: due && now - 5000 + due, updatedAt: 1 }));
@@ -128,11 +128,11 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
     expect(await direct.due(now, 1)).toEqual([rows[1]]);
     await direct.lookAgain(rows[1]?.id ?? A, now + 1);
     expect(await ledger.get(rows[1]?.id ?? A)).toEqual({ ...rows[1], directDueAt: now + 1 });
-    await ledger.beginInspection(rows[0]?.id ?? A, 'p1', BEGIN);
+    await ledger.startInspection(rows[0]?.id ?? A, 'p1', BEGIN);
     expect(await due()).toEqual([2]);
   });
 
-  it('lets one of many win each move, with one event for a verdict', async () => {
+  it('lets one of many callers win each move, with one event for a verdict', async () => {
     const { ledger, id, other, events } = await withInspection();
     const moves = Array.from({ length: 20 }, (_, n) =>
       ledger.move(id, { from: 'inspecting' }, n % 3 === 1 ? 'accepted' : 'rejected', ENDS),
@@ -144,7 +144,7 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
     expect(await events(id)).toEqual(['upload.created', `upload.${won[0]?.state}`]);
   });
 
-  it('refuses moves that there are none of', async () => {
+  it('refuses moves that are not in the state machine', async () => {
     const { ledger, id } = await withUpload();
     await expect(ledger.move(id, { from: 'receiving' }, 'accepted', { ...BEGIN, ...ENDS })).rejects.toThrow('no move');
     await expect(ledger.move(id, { from: 'accepted' }, 'receiving', {})).rejects.toThrow('no move');
@@ -154,8 +154,10 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
 
   it('begins an inspection once, with its lease taken and its attempt counted', async () => {
     const { ledger, id } = await withUpload({ length: null });
-    const beginnings = Array.from({ length: 5 }, (_, n) => ledger.beginInspection(id, `p${n}`, { ...BEGIN, length: 7, held: 'length' }));
-    const begun = (await Promise.all(beginnings)).filter((row) => row !== undefined);
+    const inspectionStarts = Array.from({ length: 5 }, (_, n) =>
+      ledger.startInspection(id, `p${n}`, { ...BEGIN, length: 7, held: 'length' }),
+    );
+    const begun = (await Promise.all(inspectionStarts)).filter((row) => row !== undefined);
     expect(begun).toHaveLength(1);
     expect(begun[0]).toMatchObject({ state: 'inspecting', length: 7, held: 'length', attempt: 1, strikes: 1 });
     expect(await ledger.get(id)).toEqual(begun[0]);
@@ -164,10 +166,10 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
   it('lets only the latest attempt of the lease write its outcome', async () => {
     const { ledger, holders, id, lease } = await withInspection();
     expect(await ledger.leases.claim(id, 'second', Date.now())).toBeUndefined();
-    await holders.enter('first', HOUR);
+    await holders.register('first', HOUR);
     expect(await ledger.leases.claim(id, 'second', Date.now())).toBeUndefined();
-    await holders.leave('first');
-    // Nobody has taken it over yet, and still it is not his any more.
+    await holders.markDead('first');
+    // No process has taken it over yet, but the lease is lost already.
     expect(await ledger.move(id, { from: 'inspecting', lease }, 'accepted', ENDS)).toBeUndefined();
     expect((await ledger.leases.claim(id, 'second', Date.now()))?.attempt).toBe(2);
     expect(await ledger.change(id, { from: 'inspecting', lease }, { strikes: 0 }, true)).toBe(false);
@@ -178,7 +180,7 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
     });
   });
 
-  it('gives a lease to one of many who ask, when nobody holds it and its time has come', async () => {
+  it('gives a lease to one of many claimants, when it is free and due', async () => {
     const { ledger, id, lease } = await withInspection();
     const now = Date.now();
     await ledger.change(id, { from: 'inspecting', lease }, { leaseOwner: null, retryAt: now + 1000 }, true);
@@ -192,7 +194,7 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
     expect(await ledger.leases.due(now + 1000, 10)).toEqual([]);
   });
 
-  it('gives a lease back to its own holder, with no strike counted: nothing crashed, its end could not be written', async () => {
+  it('gives a lease back to its own holder without counting a strike, because nothing crashed', async () => {
     const { ledger, id } = await withInspection();
     expect(await ledger.leases.of('first')).toEqual([id]);
     expect(await ledger.leases.claim(id, 'first', Date.now())).toMatchObject({ attempt: 2, strikes: 1 });
@@ -202,17 +204,17 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
     expect(await ledger.leases.claim(id, 'first', Date.now())).toMatchObject({ attempt: 3, strikes: 2 });
   });
 
-  it('frees what a holder had once its time is over, and never again lets it renew', async () => {
+  it('releases the locks of a holder when its time is over, and never lets it renew again', async () => {
     const { ledger, holders, locks, id } = await withInspection();
     const mine = newUpload();
     await ledger.create(mine, false);
-    await holders.enter('second', HOUR);
-    await ledger.beginInspection(mine.id, 'second', BEGIN);
-    await holders.enter('first', 1);
+    await holders.register('second', HOUR);
+    await ledger.startInspection(mine.id, 'second', BEGIN);
+    await holders.register('first', 1);
     expect(await locks.take(A, 'first', 'boot')).toEqual({ boot: 'boot' });
     await new Promise((resolve) => setTimeout(resolve, 5));
-    expect(await ledger.leases.due(Date.now(), 10), 'its time is over, but nobody has said so').toEqual([]);
-    expect(await holders.bury()).toEqual(['first']);
+    expect(await ledger.leases.due(Date.now(), 10), 'a lease was due before its holder was expired').toEqual([]);
+    expect(await holders.expireSilent()).toEqual(['first']);
     expect(await ledger.leases.due(Date.now(), 10)).toEqual([id]);
     expect(await holders.renew('first', HOUR)).toBe(false);
     expect(await holders.renew('second', HOUR)).toBe(true);
@@ -220,23 +222,23 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
     expect(await ledger.get(id)).toMatchObject({ leaseOwner: null });
     expect(await ledger.get(mine.id)).toMatchObject({ leaseOwner: 'second' });
     expect(await locks.of('first', 10)).toEqual([A]);
-    expect(await holders.bury(), 'what it may still have on its way is known by its name').toEqual(['first']);
+    expect(await holders.expireSilent(), 'the silent holder was not expired').toEqual(['first']);
     await holders.clearAll();
     await ledger.leases.releaseAll();
-    expect(await holders.bury()).toEqual([]);
+    expect(await holders.expireSilent()).toEqual([]);
     expect((await ledger.leases.due(Date.now(), 10)).sort()).toEqual([id, mine.id].sort());
   });
 
-  it('renews a holder in time: it is not taken for dead', async () => {
+  it('does not take a holder for dead that renews in time', async () => {
     const { holders } = await open();
-    await holders.enter('first', 1);
+    await holders.register('first', 1);
     expect(await holders.renew('first', HOUR)).toBe(true);
-    expect(await holders.bury()).toEqual([]);
+    expect(await holders.expireSilent()).toEqual([]);
   });
 
   it('gives a lock to one of many, and to the next once it is released or its holder is dead', async () => {
     const { holders, locks, other } = await open();
-    for (const holder of ['p0', 'p1', 'p2', 'p3', 'p4']) await holders.enter(holder, HOUR);
+    for (const holder of ['p0', 'p1', 'p2', 'p3', 'p4']) await holders.register(holder, HOUR);
     const taken = await Promise.all([0, 1, 2, 3, 4].map((n) => locks.take(A, `p${n}`, 'boot')));
     const holder = taken.findIndex((lock) => lock !== undefined);
     expect(taken.filter((lock) => lock !== undefined)).toHaveLength(1);
@@ -245,30 +247,32 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
     await (await other()).get(A);
     await locks.release(A, next, 0);
     expect(await locks.take(A, next, 'boot')).toBeUndefined();
-    expect(await locks.take(A, `p${holder}`, 'boot'), 'its own').toEqual({ boot: 'boot' });
+    expect(await locks.take(A, `p${holder}`, 'boot'), 'a holder was refused its own lock').toEqual({ boot: 'boot' });
     expect(await locks.take(B, next, 'boot')).toEqual({ boot: 'boot' });
     await locks.release(A, `p${holder}`, 0);
     expect(await locks.boot(A)).toBeUndefined();
     expect(await locks.take(A, next, 'boot')).toEqual({ boot: 'boot' });
-    await holders.leave(next);
+    await holders.markDead(next);
     expect(await locks.take(A, after, 'boot')).toEqual({ boot: 'boot' });
     expect(await locks.of(next, 10)).toEqual([B]);
   });
 
-  it('remembers the boot a dead holder wrote in, until that is dealt with', async () => {
+  it('remembers the boot in which a dead holder wrote, until a new holder has handled it', async () => {
     const { holders, locks } = await open();
-    for (const holder of ['first', 'second', 'third']) await holders.enter(holder, HOUR);
+    for (const holder of ['first', 'second', 'third']) await holders.register(holder, HOUR);
     await locks.take(A, 'first', 'old');
-    await holders.leave('first');
+    await holders.markDead('first');
     expect(await locks.take(A, 'second', 'new')).toEqual({ boot: 'old' });
-    await holders.leave('second');
-    expect(await locks.take(A, 'third', 'new'), 'the second died before it had dealt with it').toEqual({ boot: 'old' });
+    await holders.markDead('second');
+    expect(await locks.take(A, 'third', 'new'), 'the boot was forgotten, although the second holder died before handling it').toEqual({
+      boot: 'old',
+    });
     await locks.settle(A, 'third', 'new');
     expect(await locks.boot(A)).toBe('new');
     expect(await locks.take(A, 'third', 'new')).toEqual({ boot: 'new' });
   });
 
-  it('never lowers a proven offset, and changes nothing of what no longer receives', async () => {
+  it('never lowers a proven offset, and changes no upload that is not receiving', async () => {
     const { ledger, id } = await withUpload();
     await ledger.checkpoint(id, { checksum: 5, checksumOffset: 60 }, 60);
     await ledger.checkpoint(id, { checksum: 4, checksumOffset: 40 }, 40);
@@ -277,15 +281,15 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
     expect(await ledger.get(id)).toMatchObject({ provenOffset: 70, checksumOffset: 40 });
     await ledger.move(id, { from: 'receiving' }, 'terminated', {});
     expect(await ledger.checkpoint(id, {}, 80)).toBe(false);
-    expect(await ledger.prove(id, 80)).toBe(false);
+    expect(await ledger.raiseProvenOffset(id, 80)).toBe(false);
   });
 
-  it('lets only who has the lock say how far an upload has come', async () => {
+  it('accepts checkpoints only from the holder of the lock', async () => {
     const { ledger, holders, locks, id } = await withUpload();
-    for (const holder of ['first', 'second']) await holders.enter(holder, HOUR);
+    for (const holder of ['first', 'second']) await holders.register(holder, HOUR);
     await locks.take(id, 'first', 'boot');
     expect(await ledger.checkpoint(id, { checksum: 4, checksumOffset: 40 }, 40, 'first')).toBe(true);
-    await holders.leave('first');
+    await holders.markDead('first');
     await locks.take(id, 'second', 'boot');
     expect(await ledger.checkpoint(id, { checksum: 8, checksumOffset: 80 }, 80, 'second')).toBe(true);
     expect(await ledger.checkpoint(id, { checksum: 6, checksumOffset: 60 }, 60, 'first')).toBe(false);
@@ -296,14 +300,14 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
     expect(await ledger.get(id)).toMatchObject({ provenOffset: 80, checksum: 8, checksumOffset: 80 });
   });
 
-  it('tells of a change to those who listen for that upload, once it can be read', async () => {
+  it('notifies listeners of an upload about a change, once it can be read', async () => {
     const { ledger, id } = await withUpload();
     const heard: Pick<UploadRow, 'state'>[] = [];
     const stop = ledger.onChange(id, (upload) => heard.push(upload));
     const other = newUpload();
     await ledger.create(other, false);
     await ledger.move(other.id, { from: 'receiving' }, 'expired', {});
-    await ledger.beginInspection(id, 'first', BEGIN);
+    await ledger.startInspection(id, 'first', BEGIN);
     const moved = await ledger.move(id, { from: 'inspecting' }, 'rejected', { errorCode: 'ERR_EMPTY' });
     expect(heard.map(({ state }) => state)).toEqual(['inspecting', 'rejected']);
     expect(heard[1]).toEqual(moved);
@@ -311,7 +315,7 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
     expect(await ledger.get(id)).toEqual(moved);
   });
 
-  it('finds what is over, oldest first, and forgets it only once it has ended', async () => {
+  it('finds expired rows, oldest first, and deletes them only once they have ended', async () => {
     const { ledger } = await open();
     const now = Date.now();
     const rows = [
@@ -330,7 +334,7 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
     expect(await ledger.expired(now, 10)).toEqual([rows[0]?.id]);
   });
 
-  it('takes back an empty upload as long as it has no verdict', async () => {
+  it('undoes an empty upload as long as it has no verdict', async () => {
     const { ledger, id } = await withUpload({ length: 0 });
     expect(await ledger.abandon(id)).toBe(true);
     expect(await ledger.get(id)).toBeUndefined();
@@ -342,7 +346,7 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
     expect(await ledger.abandon(decided.id)).toBe(false);
   });
 
-  it('pages through what receives by id, and through everything newest first', async () => {
+  it('pages through receiving uploads by id, and through all uploads newest first', async () => {
     const { ledger } = await open();
     const now = Date.now();
     // Several in one millisecond: the page must not end between them.
@@ -374,7 +378,7 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
     expect(await ledger.list({ limit: 100, state: 'expired' })).toHaveLength(4);
   });
 
-  it('remembers a fact until it is told another', async () => {
+  it('keeps a fact until it is set again', async () => {
     const { ledger, other } = await open();
     expect(await ledger.facts.get('boot')).toBeUndefined();
     await ledger.facts.set('boot', 'a');
@@ -383,7 +387,7 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
     expect(await (await other()).facts.get('boot')).toBe('b');
   });
 
-  it('can be brought up to date again and again', async () => {
+  it('can be migrated repeatedly', async () => {
     const { ledger, upload } = await withUpload();
     await ledger.migrate();
     expect(await ledger.get(upload.id)).toEqual(upload);

@@ -1,11 +1,11 @@
-// What every locker does: one holder at a time, first come first served, and a dead holder does not keep it.
+// What every locker does: one holder at a time, first come first served, and a dead holder does not keep its lock.
 import type { Locker } from '@tus/utils';
 import { expect, it } from 'vitest';
 
 /** @param open makes a locker whose waiters give up after `timeoutMs` */
 export function testLocker(open: (timeoutMs: number) => Promise<Locker>): void {
   const never = () => new AbortController().signal;
-  /** A holder that lets go when it is asked. */
+  /** A holder that releases when it is asked. */
   async function hold(locker: Locker, id: string, requestRelease: () => void = () => {}) {
     const lock = locker.newLock(id);
     await lock.lock(never(), requestRelease);
@@ -57,7 +57,7 @@ export function testLocker(open: (timeoutMs: number) => Promise<Locker>): void {
     await (await hold(locker, 'a')).unlock();
   });
 
-  it('forgets a waiter whose request is gone', async () => {
+  it('drops a waiter whose request is gone', async () => {
     const locker = await open(20_000);
     const holder = await hold(locker, 'a');
     const controller = new AbortController();
@@ -69,7 +69,7 @@ export function testLocker(open: (timeoutMs: number) => Promise<Locker>): void {
     await (await next).unlock();
   });
 
-  it('asks a silent holder to let go, and hands on only when it did', async () => {
+  it('asks a silent holder to release, and hands over only when it has', async () => {
     const locker = await open(10_000);
     let isAsked = false;
     const holder = await hold(locker, 'a', () => {
@@ -86,7 +86,7 @@ export function testLocker(open: (timeoutMs: number) => Promise<Locker>): void {
     await (await next).unlock();
   });
 
-  it('takes no release from one who does not hold it', async () => {
+  it('ignores a release by a non-holder', async () => {
     const locker = await open(100);
     const holder = await hold(locker, 'a');
     await locker.newLock('a').unlock();
@@ -103,7 +103,7 @@ export function testLocker(open: (timeoutMs: number) => Promise<Locker>): void {
     const refused = await Promise.allSettled(Array.from({ length: 20 }, () => hold(locker, 'a')));
     const { user, system } = process.cpuUsage(before);
     expect(refused.map(({ status }) => status)).toEqual(Array(20).fill('rejected'));
-    // A fifth of the 1.5 s they waited, in microseconds; a spinning wait takes all of it.
+    // A fifth of the 1.5 s that they waited, in microseconds; a spinning wait uses all of it.
     expect(user + system).toBeLessThan(300_000);
     await holder.unlock();
   });

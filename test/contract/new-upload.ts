@@ -4,10 +4,10 @@ import type { UploadState } from '../../shared/upload.ts';
 
 export const HOUR = 3_600_000;
 
-/** What an inspection begins with. */
+/** The values of a starting inspection. */
 export const BEGIN = { length: 100, target: '2020/01/02/x' };
 
-/** What a row in this state is never without. */
+/** The columns that a row in this state always has. */
 const WITH: Readonly<Record<UploadState, Partial<UploadRow>>> = {
   receiving: {},
   inspecting: { target: BEGIN.target },
@@ -18,7 +18,7 @@ const WITH: Readonly<Record<UploadState, Partial<UploadRow>>> = {
   removed: { target: BEGIN.target, name: 'name.txt', type: 'text/plain' },
 };
 
-/** A row as it is right after a creation, with what the test says. */
+/** A row right after a creation, with the test's values. */
 export function newUpload<S extends UploadState = 'receiving'>(values: Partial<UploadRow> & { state?: S } = {}): UploadIn<S> {
   const now = Date.now();
   return toUpload({

@@ -1,4 +1,4 @@
-// Owners are kept apart by their names, whatever the ledger is.
+// Owners are kept apart by their names, with every ledger.
 import { expect } from 'vitest';
 import { says, startAccessApplication } from '../support/access-application.ts';
 import { bearer } from '../support/credentials.ts';
@@ -8,7 +8,7 @@ import { createUpload, type ExtraHeaders, headUpload } from '../support/tus-requ
 
 const FILE = { length: 10, name: 'a.txt' };
 
-/** Names that something may take for one another, or for more than a name. */
+/** Names that some layer may confuse with others, or take for more than a name. */
 const OWNERS = [
   ...['anna', 'Anna', 'ANNA', 'anna ', ' anna', 'anna.', 'a%6ena', 'ａnna', 'аnna', 'anna\u200b', '\u00e9', 'e\u0301', 'ß', 'ss', 'ı', 'i'],
   ...['owner:anna', 'address:192.0.2.1', 'address:', 'key:anna', 'url:anna', 'application:anna', 'grant:one', 'volume', 'owner:', ':'],
@@ -42,7 +42,7 @@ export async function expectOwnersApart(place: { databaseUrl?: string }): Promis
         { Cookie: Buffer.from(owner).toString('hex') },
       ];
       const uploads = [];
-      // One by each way of being known; then there are three.
+      // One upload by each access source; then there are three.
       for (const headers of shown) {
         const { status, url } = await createUpload(files, { ...FILE, headers });
         uploads.push({ shown: headers, status, url });
@@ -75,7 +75,7 @@ export async function expectOwnersApart(place: { databaseUrl?: string }): Promis
       }
     }),
   );
-  // Whoever calls himself like an address counts neither with it nor in its place.
+  // An owner named like an address counts neither with that address nor in its place.
   const from = { 'X-Forwarded-For': '192.0.2.1' };
   const anonymous = [];
   for (let n = 0; n < 3; n++) anonymous.push((await createUpload(files, { ...FILE, headers: from })).status);

@@ -5,7 +5,7 @@ import { Deliveries } from '../../server/ledger/deliveries.ts';
 import { DirectUploads } from '../../server/ledger/direct-uploads.ts';
 import type { Engine } from '../../server/ledger/engine.ts';
 import { findEvent, listEvents } from '../../server/ledger/event-list.ts';
-import { EventLog, leapEvents } from '../../server/ledger/event-log.ts';
+import { EventLog, skipEventPositions } from '../../server/ledger/event-log.ts';
 import { Holders } from '../../server/ledger/holders.ts';
 import { Ledger } from '../../server/ledger/ledger.ts';
 import { Locks } from '../../server/ledger/locks.ts';
@@ -14,7 +14,7 @@ import { newUpload } from './new-upload.ts';
 
 export const ROWS = 1_000_000;
 
-/** SQL of either dialect over `n`, the number of the row: a year of history, and beside it the work at hand. */
+/** SQL of either dialect over `n`, the number of the row: a year of history, and the present work beside it. */
 const COLUMNS: Partial<Record<keyof UploadRow, string>> = {
   owner: "'somebody'",
   state: `case n % 200 when 0 then 'receiving' when 1 then 'inspecting' when 2 then 'rejected' when 3 then 'terminated' else 'accepted' end`,
@@ -43,7 +43,7 @@ export function fillingStatements(numbers: string, id: string): string[] {
   return [
     `insert into uploads (id, ${names.join(', ')}) select ${id}, ${Object.values(COLUMNS).join(', ')} from (${numbers}) as numbers`,
     `insert into locks ("uploadId", owner, boot) select ${id}, 'p0', 'boot' from (${numbers}) as numbers where n % 4 = 0`,
-    // As if each had been told of long ago; a few still wait for their position, and a few for their receiver.
+    // As if each event was delivered long ago; a few still wait for a position, and a few for their receiver.
     `insert into events (id, type, "uploadId", at, upload, body, position, "givenAt") select 'evt_' || n, 'upload.created', ${id},
       1700000000000 + n, case when n > ${ROWS - 500} then '{}' end, '{}', case when n <= ${ROWS - 500} then n end, 1700000000000 + n
       from (${numbers}) as numbers order by n`,
@@ -57,7 +57,7 @@ export function fillingStatements(numbers: string, id: string): string[] {
 
 export interface FilledLedger {
   engine: Engine;
-  /** What the engine says it would do, and of that the steps that go through all rows of a table of many. */
+  /** The engine's query plan, and those of its steps that scan all rows of a large table. */
   explain(query: CompiledQuery): Promise<{ plan: string; scans: string[] }>;
 }
 
@@ -83,7 +83,7 @@ export function testPlans(open: () => Promise<FilledLedger>): void {
   });
 }
 
-/** Every query the ledger has, at least once. */
+/** Every query of the ledger, at least once. */
 async function runEverything(engine: Engine): Promise<void> {
   const ledger = new Ledger(engine);
   const holders = new Holders(engine);
@@ -100,14 +100,14 @@ async function runEverything(engine: Engine): Promise<void> {
   await ledger.checkpoint(id, { checksum: 1, checksumOffset: 2 });
   await ledger.checkpoint(id, { checksum: 1, checksumOffset: 2 }, 2);
   await ledger.checkpoint(id, { checksum: 1, checksumOffset: 2 }, 2, 'p0');
-  await ledger.prove(id, 2);
+  await ledger.raiseProvenOffset(id, 2);
   await ledger.receiving('', 100);
   await ledger.emptyReceiving();
   await ledger.receiving('0'.repeat(32), 100);
   await ledger.expired(now, 100);
   await direct.due(now, 100);
   await direct.lookAgain(id, now);
-  await holders.enter('p2', 60_000);
+  await holders.register('p2', 60_000);
   await holders.renew('p2', 60_000);
   await holders.isAnyAlive();
   await locks.take(id, 'p2', 'boot');
@@ -117,11 +117,11 @@ async function runEverything(engine: Engine): Promise<void> {
   await locks.release(id, 'p2', 1000);
   await locks.of('p1', 100);
   await locks.release(id, 'p2', 0);
-  await ledger.beginInspection(id, 'p2', { length: 100, target: '2020/01/02/x' });
+  await ledger.startInspection(id, 'p2', { length: 100, target: '2020/01/02/x' });
   await ledger.leases.claim(id, 'p2', now);
   await ledger.leases.due(now, 100);
   await ledger.leases.of('p2');
-  await ledger.leases.forgive('p2');
+  await ledger.leases.takeBackStrikes('p2');
   const lease = { holder: 'p2', attempt: 2 };
   await ledger.change(id, { from: 'inspecting', lease }, { strikes: 0 }, true);
   await ledger.move(id, { from: 'inspecting', lease }, 'accepted', { name: 'film.mp4', type: 'video/mp4', leaseOwner: null });
@@ -135,13 +135,13 @@ async function runEverything(engine: Engine): Promise<void> {
   await ledger.facts.set('boot', 'a');
   await ledger.facts.get('boot');
   const events = new EventLog({ engine, now: () => now, bodyOf: ({ upload: row }) => row });
-  await events.give();
+  await events.assignPositions();
   await events.read(0, 100);
   await events.last();
   await events.requireKnown(5);
   await events.forget(0, ROWS);
   await events.forget(1700000000003, ROWS);
-  await leapEvents(engine);
+  await skipEventPositions(engine);
   await listEvents(engine, 'webhook', { limit: 100 });
   await listEvents(engine, 'webhook', { limit: 100, before: 500 });
   await listEvents(engine, 'webhook', { limit: 100, state: 'failed', before: 500 });
@@ -152,15 +152,15 @@ async function runEverything(engine: Engine): Promise<void> {
   await deliveries.take('p2', false);
   await deliveries.enqueue('p2', consumer?.cursor ?? 0, ROWS, now);
   await deliveries.due(now, 32);
-  await deliveries.again(101, found?.uploadId ?? id, now);
+  await deliveries.redeliver(101, found?.uploadId ?? id, now);
   await deliveries.failed({ position: 101, uploadId: found?.uploadId ?? id, failedAt: now, dueAt: now, error: 'no' }, now);
   await deliveries.delivered(101, found?.uploadId ?? id, now);
   await deliveries.release(id, now);
-  await deliveries.hasten(now);
+  await deliveries.retryNow(now);
   await deliveries.stop();
   await deliveries.enable(now);
   await deliveries.leave('p2');
-  await holders.leave('p2');
-  await holders.bury();
+  await holders.markDead('p2');
+  await holders.expireSilent();
   await holders.clear('p1');
 }

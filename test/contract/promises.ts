@@ -1,4 +1,4 @@
-// What docs/stores.md says of each staging, measured: a cell of its table that is not so fails.
+// Measures what docs/stores.md says about each staging: a false cell in its table fails.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -12,13 +12,15 @@ import { uploadId } from '../support/upload-ids.ts';
 const MIB = 1024 * 1024;
 const ID = uploadId('a');
 const LENGTH = 40 * MIB;
-/** Of a first request: it fills no part. */
+/** Of Landfall in S3, as its contract opens it. */
+const PART_BYTES = 8 * MIB;
+/** Bytes of a first request: fewer than a part. */
 const ACKNOWLEDGED = 3 * MIB;
 
 export interface Measured {
-  /** One process's, over what all of them share. */
+  /** The locks of one process, over a staging that all share. */
   open(): Promise<{ staging: Staging; store?: DataStore; spoiled?: Spoiling }>;
-  /** What is kept of uploads now. */
+  /** What is stored of uploads now. */
   everything(): Promise<string[]>;
 }
 
@@ -26,7 +28,7 @@ export interface Measured {
 export interface Spoiling {
   fails: number;
   hangs: boolean;
-  /** What hangs: to be ended before the server that it is sent to. */
+  /** A hanging request, which must be ended before its server. */
   hung: Readable[];
 }
 
@@ -42,11 +44,11 @@ function rowOf(title: string): Record<(typeof COLUMNS)[number], string> {
       .map((cell) => cell.trim()),
   );
   const row = rows.find(([name]) => name === title);
-  if (row === undefined) throw new Error(`docs/stores.md says nothing of ${title}.`);
+  if (row === undefined) throw new Error(`docs/stores.md has no row for ${title}.`);
   return Object.fromEntries(COLUMNS.map((column, index) => [column, row[index + 1] ?? ''])) as Record<(typeof COLUMNS)[number], string>;
 }
 
-/** Wraps a store, so that its writes can be spoiled. */
+/** Wraps a store so that its writes can fail. */
 export function spoilable(store: DataStore): Spoiling {
   const spoiling: Spoiling = { fails: 0, hangs: false, hung: [] };
   const write = store.write.bind(store);
@@ -56,7 +58,7 @@ export function spoilable(store: DataStore): Spoiling {
       return write(neverEnding(stream), id, offset);
     }
     if (spoiling.fails-- > 0) {
-      // In the middle of it: some of the bytes are stored.
+      // In the middle of the write: some of the bytes are stored.
       const some: Buffer[] = [];
       for await (const chunk of stream) if (some.length === 0) some.push(chunk);
       await write(Readable.from(some, { objectMode: false }), id, offset);
@@ -67,7 +69,7 @@ export function spoilable(store: DataStore): Spoiling {
   return spoiling;
 }
 
-/** Comes, but for its end. */
+/** A body that does not end. */
 function neverEnding(stream: Readable): Readable {
   const push = stream.push.bind(stream);
   stream.push = (chunk: unknown, encoding?: BufferEncoding) => (chunk === null ? true : push(chunk, encoding));
@@ -82,12 +84,12 @@ export function testPromises(title: string, open: () => Promise<Measured>): void
   const row = rowOf(title);
   const limits = { completeBytes: LENGTH };
 
-  /** Appends bytes of a film as one request does, up to `to`. */
+  /** Appends bytes of a film up to `to`, as one request does. */
   async function append(staging: Staging, bytes: Buffer, from: number, to: number, told: number[] = []): Promise<void> {
     const writer = await staging.openWriter(ID, from, { ...limits, onStored: (offset) => told.push(offset) });
     try {
       for (let at = from; at < to; ) {
-        const piece = bytes.subarray(at, Math.min(to, at + MIB, at + writer.room));
+        const piece = bytes.subarray(at, Math.min(to, at + MIB, at + writer.capacity));
         await writer.write([piece]);
         at += piece.byteLength;
       }
@@ -103,7 +105,7 @@ export function testPromises(title: string, open: () => Promise<Measured>): void
     return gathered(reader.stream()).finally(() => reader.close());
   }
 
-  /** Whether the upload goes on from what was acknowledged, to the right bytes. */
+  /** Whether the upload continues from the acknowledged offset to the right bytes. */
   async function goesOn(staging: Staging, bytes: Buffer): Promise<'yes' | 'no'> {
     try {
       await append(staging, bytes, ACKNOWLEDGED, LENGTH);
@@ -114,7 +116,7 @@ export function testPromises(title: string, open: () => Promise<Measured>): void
     return (await contentOf(staging)).equals(bytes) ? 'yes' : 'no';
   }
 
-  it('says whether a write that fails takes something back that was acknowledged', async () => {
+  it('says whether a failed write loses acknowledged bytes', async () => {
     const { open: another } = await open();
     const { staging, spoiled } = await another();
     const bytes = await videoBytes(LENGTH);
@@ -123,15 +125,19 @@ export function testPromises(title: string, open: () => Promise<Measured>): void
     expect(await goesOn(staging, bytes)).toBe(row.failed);
   });
 
-  it('says whether a crash in the middle of a write takes something back that was acknowledged', async () => {
+  it('says whether a crash during a write loses acknowledged bytes', async () => {
     const { open: another } = await open();
     const first = await another();
     const bytes = await videoBytes(LENGTH);
     await append(first.staging, bytes, 0, ACKNOWLEDGED);
     if (first.spoiled) first.spoiled.hangs = true;
-    // Nothing of it is waited for, and nothing of it is closed: a process that dies does neither.
-    void append(first.staging, bytes, ACKNOWLEDGED, LENGTH).catch(() => undefined);
-    await new Promise((resolve) => setTimeout(resolve, 2000));
+    // Nothing is closed: a process that dies closes nothing.
+    const dying = append(first.staging, bytes, ACKNOWLEDGED, LENGTH).catch(() => undefined);
+    if (first.spoiled) {
+      await expect.poll(() => first.spoiled?.hung.length).toBeGreaterThan(0);
+      // The store may have stored some of the bytes.
+      await new Promise((resolve) => setTimeout(resolve, 2000));
+    } else await dying;
     expect(await goesOn((await another()).staging, bytes)).toBe(row.crashed);
     for (const stream of first.spoiled?.hung ?? []) stream.destroy();
     await new Promise((resolve) => setTimeout(resolve, 500));
@@ -148,23 +154,29 @@ export function testPromises(title: string, open: () => Promise<Measured>): void
     expect(isRight ? 'yes' : 'no').toBe(row.turns);
   });
 
-  it('says how often a long request is counted', async () => {
+  it('says how often the ledger counts the bytes of a long request', async () => {
     const { open: another } = await open();
     const { staging } = await another();
     const told: number[] = [];
     await append(staging, await videoBytes(LENGTH), 0, LENGTH, told);
     const steps = [...new Set(told)].filter((offset) => offset > 0 && offset < LENGTH - 1);
     const widest = Math.max(...steps.map((offset, index) => offset - (steps[index - 1] ?? 0)));
+    // Parts end in any order, so several may be counted at once.
+    if (row.counted === 'part') {
+      expect(steps.map((offset) => offset % PART_BYTES)).toEqual(steps.map(() => 0));
+      expect(steps.length, 'the ledger counted nothing before the end').toBeGreaterThan(0);
+      return;
+    }
     const said = /^(\d+) MiB$/.exec(row.counted)?.[1];
     if (said !== undefined) expect(widest).toBe(Number(said) * MIB);
-    else expect(widest).toBeLessThanOrEqual(row.counted === 'write' ? MIB : 16 * MIB);
+    else expect(widest).toBeLessThanOrEqual(MIB);
   });
 
-  it('says how a file is published, and whether what ends is taken away', async () => {
+  it('says how a file is published, and whether ended uploads are removed', async () => {
     const { open: another, everything } = await open();
     const { staging } = await another();
     await append(staging, await videoBytes(LENGTH), 0, LENGTH);
-    const { path, object } = (await staging.place(ID)) ?? {};
+    const { path, object } = (await staging.locate(ID)) ?? {};
     expect(path !== undefined ? 'link' : object !== undefined ? 'copy in S3' : 'stream').toBe(row.published);
     await staging.remove(ID);
     await expect.poll(everything).toSatisfy((left: string[]) => (left.length === 0 ? 'yes' : 'no') === row.removed);

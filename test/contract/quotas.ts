@@ -1,4 +1,4 @@
-// The counts beside the uploads are those of the rows, whatever is done to them and by how many at once.
+// The counters beside the uploads match the rows, whatever happens to the rows, from any number of connections.
 import { sql } from 'kysely';
 import { expect, it } from 'vitest';
 import type { Engine } from '../../server/ledger/engine.ts';
@@ -9,7 +9,7 @@ import type { UploadId } from '../../server/ledger/upload-id.ts';
 import { randomFrom, testSeed } from '../support/random.ts';
 import { BEGIN, newUpload } from './new-upload.ts';
 
-/** What the counters of every scope should say: computed from the rows alone. */
+/** The expected counters of every scope, computed from the rows alone. */
 export async function countedFromRows(engine: Engine): Promise<Map<string, Record<string, number>>> {
   const rows = await engine.db.selectFrom('uploads').selectAll().execute();
   const sums = new Map<string, Record<string, number>>();
@@ -31,7 +31,7 @@ export async function countedFromRows(engine: Engine): Promise<Map<string, Recor
   return sums;
 }
 
-/** The counters as they are, without those that count nothing. */
+/** The actual counters, without empty ones. */
 export async function counters(engine: Engine): Promise<Map<string, Record<string, number>>> {
   const rows = await engine.db.selectFrom('quotas').selectAll().execute();
   const counts = rows.map(({ scope, unfinished, reservedBytes, storedBytes, uploads, bytes }) => {
@@ -40,7 +40,7 @@ export async function counters(engine: Engine): Promise<Map<string, Record<strin
   return new Map(counts.filter(([, count]) => Object.values(count).some((value) => value !== 0)));
 }
 
-/** @param open makes an empty ledger's engine that goes when the running test ends; `other` is another connection to the same */
+/** @param open makes an empty ledger's engine that goes when the running test ends; `other` is another connection to the same ledger */
 export function testQuotas(open: () => Promise<{ engine: Engine; ledger: Ledger; other(): Promise<Engine> }>): void {
   it.for([
     ['maxUnfinished', 'unfinished', { credential: null }],
@@ -65,17 +65,17 @@ export function testQuotas(open: () => Promise<{ engine: Engine; ledger: Ledger;
     expect(quotaFault(error)).toMatchObject({ scope: values.credential === null ? 'sender' : 'credential', exceeded });
     expect(await ledger.get(id)).toBeUndefined();
     expect(await counters(engine)).toEqual(await countedFromRows(engine));
-    // One that ends without a file makes room for another.
+    // An upload that ends without a file makes room for another.
     await ledger.move(kept[0]?.id as UploadId, { from: 'receiving' }, 'terminated', { expiresAt: 0 });
     expect(await create().created).toBe(true);
   });
 
-  it('what was accepted stays counted for what a credential is good for, also when its record is gone', async () => {
+  it('an accepted upload stays counted against its credential, also when its record is gone', async () => {
     const { engine, ledger } = await open();
     const quotas = new Quotas(engine);
     const upload = newUpload({ quota: 'owner:anna', credential: 'grant:x', reservedBytes: 100, length: 100 });
     await ledger.create(upload, true);
-    await ledger.beginInspection(upload.id, 'p', BEGIN);
+    await ledger.startInspection(upload.id, 'p', BEGIN);
     await ledger.move(upload.id, { from: 'inspecting' }, 'accepted', { name: 'a.txt', type: 'text/plain' });
     expect(await quotas.get('owner:anna')).toMatchObject({ unfinished: 0, reservedBytes: 0, storedBytes: 100 });
     await ledger.move(upload.id, { from: 'accepted' }, 'removed', { expiresAt: 0 });
@@ -84,17 +84,17 @@ export function testQuotas(open: () => Promise<{ engine: Engine; ledger: Ledger;
     expect(await quotas.get('grant:x')).toMatchObject({ uploads: 1, bytes: 100 });
   });
 
-  it('a limit that was lowered refuses what is new, and no verdict', async () => {
+  it('a lowered limit refuses new uploads, and no verdict', async () => {
     const { engine, ledger } = await open();
     const quotas = new Quotas(engine);
     const upload = newUpload({ quota: 'owner:anna', reservedBytes: 100, length: 100 });
     await ledger.create(upload, true);
     await quotas.limit('owner:anna', { ...UNLIMITED, maxUnfinished: 0, maxReservedBytes: 1, maxStoredBytes: 1 });
-    expect(await ledger.beginInspection(upload.id, 'p', BEGIN)).toBeDefined();
+    expect(await ledger.startInspection(upload.id, 'p', BEGIN)).toBeDefined();
     expect(await ledger.move(upload.id, { from: 'inspecting' }, 'accepted', { name: 'a.txt', type: 'text/plain' })).toBeDefined();
   });
 
-  it('of fifty creations at once as many are made as the limit has', async () => {
+  it('of fifty simultaneous creations as many succeed as the limit allows', async () => {
     const { engine, ledger, other } = await open();
     const second = new Ledger(await other());
     await new Quotas(engine).limit('grant:x', { ...UNLIMITED, maxUploads: 7 });
@@ -110,24 +110,24 @@ export function testQuotas(open: () => Promise<{ engine: Engine; ledger: Ledger;
     expect(await counters(engine)).toEqual(await countedFromRows(engine));
   });
 
-  it('room that was not used lapses to what has come, and what is used does not', async () => {
+  it('an unused reservation lapses to the bytes received, and a used one does not', async () => {
     const { engine, ledger } = await open();
     const quotas = new Quotas(engine);
     const idle = newUpload({ quota: 'owner:anna', onVolume: 1, reservedBytes: 1000, provenOffset: 30, reservedUntil: 50 });
     const busy = newUpload({ quota: 'owner:anna', onVolume: 1, reservedBytes: 1000, provenOffset: 30, reservedUntil: 500 });
     for (const upload of [idle, busy]) await ledger.create(upload, true);
-    await quotas.lapse(100, 10);
+    await quotas.releaseExpired(100, 10);
     expect(await ledger.get(idle.id)).toMatchObject({ reservedBytes: 30, reservedUntil: null });
     expect(await ledger.get(busy.id)).toMatchObject({ reservedBytes: 1000, reservedUntil: 500 });
     expect(await quotas.get(VOLUME)).toMatchObject({ unfinished: 2, reservedBytes: 1030 });
     expect(await quotas.provenBytes()).toBe(60);
-    // Taking it again is refused as a creation is.
+    // Reserving it again is refused as a creation is.
     await quotas.limit(VOLUME, { ...UNLIMITED, maxReservedBytes: 1500 });
     const again = ledger.change(idle.id, { from: 'receiving' }, { reservedBytes: 1000 }, false);
     expect(quotaFault(await again.catch((error: unknown) => error))).toMatchObject({ scope: 'volume', exceeded: 'reservedBytes' });
   });
 
-  it('room of uploads that have ended is none to give back, however many there are', async () => {
+  it('uploads that have ended have no reservation to release, however many there are', async () => {
     const { engine, ledger } = await open();
     const quotas = new Quotas(engine);
     const values = { quota: 'owner:anna', onVolume: 1, reservedBytes: 1000, provenOffset: 30, length: 1000 };
@@ -135,17 +135,17 @@ export function testQuotas(open: () => Promise<{ engine: Engine; ledger: Ledger;
       const ended = newUpload({ ...values, reservedUntil: n });
       await ledger.create(ended, true);
       if (n % 2 === 0) await ledger.move(ended.id, { from: 'receiving' }, 'terminated', { expiresAt: 0 });
-      else await ledger.beginInspection(ended.id, 'p', { ...BEGIN, length: 1000 });
+      else await ledger.startInspection(ended.id, 'p', { ...BEGIN, length: 1000 });
     }
     const idle = newUpload({ ...values, reservedUntil: 50 });
     await ledger.create(idle, true);
-    // A whole page again and again would never come to its end.
-    expect(await quotas.lapse(100, 2)).toBe(1);
+    // The same full page again and again would never end.
+    expect(await quotas.releaseExpired(100, 2)).toBe(1);
     expect(await ledger.get(idle.id)).toMatchObject({ reservedBytes: 30, reservedUntil: null });
-    expect(await quotas.lapse(100, 2)).toBe(0);
+    expect(await quotas.releaseExpired(100, 2)).toBe(0);
   });
 
-  it('after a thousand random changes by two at once the sums are those of the rows', async () => {
+  it('after a thousand random changes by two connections the sums match the rows', async () => {
     const { engine, ledger, other } = await open();
     const ledgers = [ledger, new Ledger(await other())];
     const seed = testSeed();
@@ -172,19 +172,19 @@ export function testQuotas(open: () => Promise<{ engine: Engine; ledger: Ledger;
         const upload = newUpload(values);
         if (await by.create(upload, false)) ids.push(upload.id);
       } else if (kind < 0.45) await by.change(id, { from: 'receiving' }, { reservedBytes: bytes, provenOffset: bytes }, false);
-      else if (kind < 0.6) await by.beginInspection(id, 'p', { ...BEGIN, length: bytes });
+      else if (kind < 0.6) await by.startInspection(id, 'p', { ...BEGIN, length: bytes });
       else if (kind < 0.7) await by.move(id, { from: 'inspecting' }, 'accepted', { name: 'a.txt', type: 'text/plain' });
       else if (kind < 0.75) await by.move(id, { from: 'inspecting' }, 'rejected', { errorCode: 'ERR_EMPTY', expiresAt: 0 });
       else if (kind < 0.8) await by.move(id, { from: 'receiving' }, 'terminated', { expiresAt: 0 });
       else if (kind < 0.85) await by.move(id, { from: 'accepted' }, 'removed', { expiresAt: null });
-      else if (kind < 0.9) await new Quotas(engine).lapse(2, 3);
+      else if (kind < 0.9) await new Quotas(engine).releaseExpired(2, 3);
       else if (kind < 0.95) await by.abandon(id);
       else await by.forget(id, 1);
     };
     for (let round = 0; round < 100; round++) await Promise.allSettled(Array.from({ length: 10 }, step));
     const used = await counters(engine);
     const rows = await countedFromRows(engine);
-    // Every one of the counters has counted something.
+    // Every counter has counted something.
     expect([...used.keys()].sort()).toEqual(['grant:x', 'key:y', 'owner:a', 'owner:b', VOLUME]);
     expect(used).toEqual(rows);
     const { count } = (await sql<{ count: number }>`select count(*) as count from uploads`.execute(engine.db)).rows[0] ?? { count: 0 };

@@ -1,4 +1,4 @@
-// The locker of several processes: each is here by what makes it one, a tenure, a connection that listens, and a pool.
+// The locker of several processes. Each process is represented by its process lease, a connection that listens, and a pool.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from 'pg';
 import { pino } from 'pino';
@@ -9,7 +9,7 @@ import { Locks } from '../../server/ledger/locks.ts';
 import { openPostgres } from '../../server/ledger/postgres.ts';
 import { channelOf, PostgresNotices } from '../../server/ledger/postgres-notices.ts';
 import type { UploadId } from '../../server/ledger/upload-id.ts';
-import { Tenure } from '../../server/locking/process-lease.ts';
+import { ProcessLease } from '../../server/locking/process-lease.ts';
 import { SharedLocker } from '../../server/locking/shared-locker.ts';
 import { postgresForTests } from '../support/postgres.ts';
 import { startTcpSwitch } from '../support/tcp-switch.ts';
@@ -28,7 +28,7 @@ interface ProcessOptions {
   timeoutMs?: number;
   leaseMs?: number;
   boot?: string;
-  /** What the disk has that all share. */
+  /** The state of the disk that all share. */
   stored?: Map<string, number>;
 }
 
@@ -42,17 +42,17 @@ async function openProcess(
   await ledger.migrate();
   const holders = new Holders(engine);
   const locks = new Locks(engine);
-  const tenure = new Tenure({ holders, leaseMs, boot, log });
+  const processLease = new ProcessLease({ holders, leaseMs, boot, log });
   await notices.start();
-  await tenure.start();
-  const beginnings = new Map<string, Promise<unknown>>();
+  await processLease.start();
+  const inspectionStarts = new Map<string, Promise<unknown>>();
   const returned: string[] = [];
   const locker = new SharedLocker({
     locks,
-    tenure,
+    processLease,
     notices,
     timeoutMs,
-    beginning: (id) => beginnings.get(id),
+    startingInspection: (id) => inspectionStarts.get(id),
     returnToProven: async (id) => {
       returned.push(id);
       const upload = await ledger.get(id);
@@ -63,14 +63,14 @@ async function openProcess(
   let closed: Promise<void> | undefined;
   const close = () => {
     closed ??= (async () => {
-      await tenure.close();
+      await processLease.close();
       await notices.close();
       await ledger.close();
     })();
     return closed;
   };
   onTestFinished(close);
-  return { url, engine, ledger, holders, locks, tenure, locker, beginnings, returned, close };
+  return { url, engine, ledger, holders, locks, processLease, locker, inspectionStarts, returned, close };
 }
 
 type Process = Awaited<ReturnType<typeof openProcess>>;
@@ -81,7 +81,7 @@ async function hold({ locker }: Process, id: UploadId, requestRelease: () => voi
   return lock;
 }
 
-/** Which version of each row there is: another after every change. */
+/** The version of each row, which differs after every change. */
 async function versions(url: string, table: string): Promise<unknown[]> {
   return (await postgres.query(`select xmin::text from ${table} order by ctid`, url)).map(({ xmin }) => xmin);
 }
@@ -91,7 +91,7 @@ describe('the locker of several processes, in one of them', () => {
 });
 
 describe('the locker of several processes', () => {
-  it('gives back a lock that was taken without its hearing of it', async () => {
+  it('releases a lock whose acquisition it did not learn of', async () => {
     const url = new URL(await postgres.database());
     const connection = await startTcpSwitch(url.hostname, Number(url.port));
     const second = await openProcess(url.href);
@@ -125,7 +125,7 @@ describe('the locker of several processes', () => {
     expect(await processes[0].locks.boot(A)).toBeUndefined();
   });
 
-  it('asks a silent holder in another process to let go, and takes over when it did', async () => {
+  it('asks a silent holder in another process to release, and takes over when it has', async () => {
     const [first, second] = await openTwo({ timeoutMs: 20_000 });
     const { promise: asked, resolve: ask } = Promise.withResolvers<void>();
     const held = await hold(first, A, ask);
@@ -142,7 +142,7 @@ describe('the locker of several processes', () => {
     await (await next).unlock();
   });
 
-  it('leaves a holder alone whose bytes are coming, and says 423 when the time is over', async () => {
+  it('leaves a holder alone that is receiving bytes, and answers 423 when the time is over', async () => {
     const [first, second] = await openTwo({ timeoutMs: 2500 });
     let isAsked = false;
     const held = await hold(first, A, () => {
@@ -161,43 +161,61 @@ describe('the locker of several processes', () => {
     const [first, second] = await openTwo({ timeoutMs: 300 });
     const { promise, resolve: begun } = Promise.withResolvers<void>();
     const held = await hold(first, A);
-    first.beginnings.set(A, promise);
+    first.inspectionStarts.set(A, promise);
     await held.unlock();
     const again = await hold(first, A);
     await again.unlock();
     await expect(hold(second, A)).rejects.toMatchObject({ status: 423 });
-    first.beginnings.delete(A);
+    first.inspectionStarts.delete(A);
     begun();
     await expect.poll(() => first.locks.boot(A)).toBeUndefined();
     await (await hold(second, A)).unlock();
   });
 
-  it('gives over what a process held that has left', async () => {
+  it('keeps the lock of an upload without a row out of the ledger, and loses it with its lease', async () => {
+    const { locks, locker, processLease } = await openProcess(await postgres.database(), { timeoutMs: 300 });
+    locker.expectNew(A);
+    const lock = await hold({ locker } as Process, A);
+    expect(await locks.isHeld(A)).toBe(false);
+    expect(locker.requireHeld(A)).toBe(processLease.name);
+    expect(await locker.tryWith(A, async () => {})).toBe(false);
+    await lock.unlock();
+    expect(() => locker.requireHeld(A)).toThrow();
+    const again = await hold({ locker } as Process, A);
+    expect(await locks.isHeld(A)).toBe(true);
+    await again.unlock();
+    locker.expectNew(B);
+    await hold({ locker } as Process, B);
+    await processLease.close();
+    expect(() => locker.requireHeld(B)).toThrow();
+  });
+
+  it('hands over the locks of a process that has left', async () => {
     const url = await postgres.database();
     const dead = await openProcess(url);
     const living = await openProcess(url, { timeoutMs: 20_000 });
     await hold(dead, A);
-    await dead.tenure.close();
-    await living.holders.bury();
+    await dead.processLease.close();
+    await living.holders.expireSilent();
     expect(() => dead.locker.requireHeld(A)).toThrow();
     await (await hold(living, A)).unlock();
     expect(living.returned).toEqual([]);
   });
 
-  it('goes back to what is proved before it takes over what was written on another machine', async () => {
+  it('goes back to the proven offset before it takes over from another machine', async () => {
     const url = await postgres.database();
     const dead = await openProcess(url, { boot: 'another boot' });
     const living = await openProcess(url);
     await hold(dead, A);
     expect(await living.locker.isWrittenElsewhere(A)).toBe(true);
-    await dead.tenure.close();
+    await dead.processLease.close();
     const lock = await hold(living, A);
     expect(living.returned).toEqual([A]);
     expect(await living.locker.isWrittenElsewhere(A)).toBe(false);
     await lock.unlock();
   });
 
-  describe('after a body that ended in a fault, with more stored than is proved', () => {
+  describe('after a body that ended in a fault, with more bytes stored than proven', () => {
     async function leaveUnproved(timeoutMs?: number) {
       const url = await postgres.database();
       const stored = new Map<string, number>();
@@ -212,7 +230,7 @@ describe('the locker of several processes', () => {
       return { url, stored, there, here, id };
     }
 
-    it('knows on the other machines, until it is proved, and goes back there to what is', async () => {
+    it('is known on the other machines until the bytes are proven, and goes back there to the proven offset', async () => {
       const { stored, there, here, id } = await leaveUnproved();
       expect(await here.locker.isWrittenElsewhere(id)).toBe(true);
       expect(await there.locker.isWrittenElsewhere(id)).toBe(false);
@@ -222,32 +240,32 @@ describe('the locker of several processes', () => {
       expect(await there.locks.boot(id)).toBeUndefined();
     });
 
-    it('keeps it on its own machine, also when one comes and goes that proves nothing, or dies over it', async () => {
+    it('keeps the bytes on its own machine, also when another holder comes and goes, or dies, without proving them', async () => {
       const { url, stored, there, here, id } = await leaveUnproved();
       await (await hold(there, id)).unlock();
       expect(await here.locker.isWrittenElsewhere(id)).toBe(true);
       const dead = await openProcess(url, { boot: 'another boot', stored });
       await hold(dead, id);
-      await dead.tenure.close();
-      await there.holders.bury();
+      await dead.processLease.close();
+      await there.holders.expireSilent();
       await (await hold(there, id)).unlock();
       expect(there.returned).toEqual([]);
       expect(await here.locker.isWrittenElsewhere(id)).toBe(true);
       const proving = await hold(there, id);
-      await there.ledger.prove(id, 60);
+      await there.ledger.raiseProvenOffset(id, 60);
       await proving.unlock();
       expect(await here.locker.isWrittenElsewhere(id)).toBe(false);
       expect(await here.locks.boot(id)).toBeUndefined();
     });
 
-    it('lets nobody wait for a holder that there is not', async () => {
+    it('lets no waiter wait for a holder that does not exist', async () => {
       const { here, id } = await leaveUnproved(1);
       expect(await here.locks.isHeld(id)).toBe(false);
       expect(await here.locker.quiesce(id)).toBe(false);
       await (await hold(here, id)).unlock();
     });
 
-    it('does not forget it over a lock that was taken without its hearing of it', async () => {
+    it('does not forget it with a lock whose acquisition it did not learn of', async () => {
       const { url, stored, there, id } = await leaveUnproved();
       const through = new URL(url);
       const connection = await startTcpSwitch(through.hostname, Number(through.port));
@@ -269,11 +287,11 @@ describe('the locker of several processes', () => {
     });
   });
 
-  it('knows that it lost what it held when the ledger was away for too long, and goes on under another name', async () => {
+  it('knows that it lost its locks when the ledger was away for too long, and continues under another name', async () => {
     const url = await postgres.database();
     const first = await openProcess(url, { leaseMs: 1000 });
     const { promise: asked, resolve: ask } = Promise.withResolvers<void>();
-    const { name } = first.tenure;
+    const { name } = first.processLease;
     const held = await hold(first, A, ask);
     await postgres.crash();
     await asked;
@@ -282,11 +300,11 @@ describe('the locker of several processes', () => {
     await expect(hold(first, B)).rejects.toThrow();
     await postgres.start();
     await expect.poll(() => first.locker.tryWith(B, async () => {}).catch(() => false), { timeout: 60_000 }).toBe(true);
-    expect(first.tenure.name).not.toBe(name);
+    expect(first.processLease.name).not.toBe(name);
     await (await hold(first, A)).unlock();
   });
 
-  it('renews all that it holds in one statement, however much that is', async () => {
+  it('renews all its locks in one statement, however many there are', async () => {
     const url = await postgres.database();
     const leaseMs = 1500;
     const first = await openProcess(url, { leaseMs });
@@ -294,25 +312,25 @@ describe('the locker of several processes', () => {
     const ids = Array.from({ length: 60 }, () => newUpload().id);
     for (const id of ids) {
       await first.ledger.create(newUpload({ id }), false);
-      await first.ledger.beginInspection(id, first.tenure.name, BEGIN);
+      await first.ledger.startInspection(id, first.processLease.name, BEGIN);
       await hold(first, id);
     }
     const held = async () => [await versions(url, 'locks'), await versions(url, 'uploads')];
     const before = await held();
     const renewed = await versions(url, 'holders');
     await sleep(2 * leaseMs);
-    await second.holders.bury();
+    await second.holders.expireSilent();
     expect(await held()).toEqual(before);
     expect(await versions(url, 'holders')).toHaveLength(2);
     expect((await versions(url, 'holders')).filter((version) => renewed.includes(version))).toEqual([]);
-    const { name } = second.tenure;
+    const { name } = second.processLease;
     for (const id of ids) {
       expect(await second.locks.take(id, name, 'this boot')).toBeUndefined();
       expect(await second.ledger.leases.claim(id, name, Date.now())).toBeUndefined();
     }
   });
 
-  it('says that a lock is free to those who wait for it, so that none need look', async () => {
+  it('notifies waiters that a lock is free, so that none polls', async () => {
     const [first, second] = await openTwo({ timeoutMs: 30_000 });
     const told: string[] = [];
     const listening = new Client({ connectionString: first.url });
@@ -338,7 +356,7 @@ describe('the locker of several processes', () => {
     await first.ledger.create(upload, true);
     const heard: string[] = [];
     second.ledger.onChange(upload.id, ({ state }) => heard.push(state));
-    await first.ledger.beginInspection(upload.id, first.tenure.name, BEGIN);
+    await first.ledger.startInspection(upload.id, first.processLease.name, BEGIN);
     await expect.poll(() => heard).toContain('inspecting');
     await postgres.restart();
     await expect

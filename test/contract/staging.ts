@@ -15,7 +15,7 @@ const OTHER = uploadId('b');
 function body(pieces: readonly Uint8Array[], end: 'end' | 'wait' | 'cut' = 'end'): Readable {
   let isBegun = false;
   const readable = new Readable({
-    // Not before somebody reads: what is cut off unread never came.
+    // Not before it is read: what is cut off unread was never received.
     read() {
       if (isBegun) return;
       isBegun = true;
@@ -56,14 +56,14 @@ export function testStaging(open: () => Promise<Staging>): void {
     expect((await contentOf(staging)).equals(bytes)).toBe(true);
   });
 
-  it('has stored what was lent to it, though it is overwritten as soon as its write has ended', async () => {
+  it('has stored lent bytes, although they are overwritten as soon as their write has ended', async () => {
     const staging = await open();
     const bytes = await videoBytes(12 * 1024 * 1024 + 5);
     const writer = await staging.openWriter(ID, 0, { completeBytes: bytes.byteLength });
     const lent = Buffer.alloc(256 * 1024);
     for (let at = 0; at < bytes.byteLength; ) {
-      const copied = bytes.copy(lent, 0, at, at + Math.min(lent.byteLength, writer.room));
-      // In two, of which the second begins anywhere.
+      const copied = bytes.copy(lent, 0, at, at + Math.min(lent.byteLength, writer.capacity));
+      // In two buffers; the second may begin anywhere.
       await writer.write([lent.subarray(0, copied >> 1), lent.subarray(copied >> 1, copied)]);
       lent.fill(0xee);
       at += copied;
@@ -73,7 +73,7 @@ export function testStaging(open: () => Promise<Staging>): void {
     expect((await contentOf(staging)).equals(bytes)).toBe(true);
   });
 
-  it('goes on from what is stored of a body that was given up in the middle', async () => {
+  it('continues from the stored bytes of a body that was aborted in the middle', async () => {
     const staging = await open();
     const bytes = await videoBytes(7_000_000);
     const told: number[] = [];
@@ -93,21 +93,21 @@ export function testStaging(open: () => Promise<Staging>): void {
       'interrupted',
       () => {
         const controller = new AbortController();
-        // Once it has come: what opens a store may take longer than any time that could be told here.
+        // After the bytes have come: opening a store may take longer than any fixed time.
         const onBatch = () => void setTimeout(() => controller.abort(), 50);
         return { source: body([Buffer.alloc(5000, 1)], 'wait'), options: { signal: controller.signal, onBatch } };
       },
     ],
     ['too-slow', () => ({ source: body([Buffer.alloc(5000, 1)], 'wait'), options: { bodyTimeoutMs: 100 } })],
   ];
-  it.for(ENDS)('keeps what came of a body that ends %s', async ([end, make]) => {
+  it.for(ENDS)('keeps the received bytes of a body that ends %s', async ([end, make]) => {
     const staging = await open();
     const { source, options } = make();
     expect(await writeStaged(staging, ID, 0, source, options)).toMatchObject({ bytes: 5000, end });
     expect(await staging.size(ID)).toBe(5000);
   });
 
-  it('tells how far it has written, never backwards and in the end all of it', async () => {
+  it('reports how far it has written, never backwards, and finally all of it', async () => {
     const staging = await open();
     const told: number[] = [];
     const bytes = await videoBytes(3_000_000);
@@ -128,7 +128,7 @@ export function testStaging(open: () => Promise<Staging>): void {
     const staging = await open();
     expect(await writeStaged(staging, ID, 0, body([Buffer.alloc(5000)]), { completeBytes: 5000 })).toMatchObject({ proof: 'durable' });
     const { proof } = await writeStaged(staging, OTHER, 0, body([Buffer.alloc(4000)]), { completeBytes: 5000 });
-    // What is stored may be durable at once, or when somebody asks for it.
+    // Stored bytes may be durable at once, or when a caller asks for it.
     expect(['durable', 'unknown']).toContain(proof);
   });
 
@@ -158,7 +158,7 @@ export function testStaging(open: () => Promise<Staging>): void {
     expect((await contentOf(staging)).equals(bytes)).toBe(true);
   });
 
-  it('lists what it holds, and forgets what is removed, also twice', async () => {
+  it('lists its uploads, and no removed ones; removing is idempotent', async () => {
     const staging = await open();
     for (const id of [ID, OTHER]) await writeStaged(staging, id, 0, body([Buffer.alloc(10)]));
     const list = async () => {
@@ -173,7 +173,7 @@ export function testStaging(open: () => Promise<Staging>): void {
     expect(await staging.size(ID)).toBe(0);
   });
 
-  it('knows whether there is room', async () => {
+  it('knows how many bytes are free', async () => {
     expect(await (await open()).freeBytes()).toBeGreaterThan(0);
   });
 }

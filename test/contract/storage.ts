@@ -17,10 +17,10 @@ const NAME = 'film “ä” 漢.mp4';
 
 export interface StorageUnderTest {
   storage: Storage;
-  /** Puts an upload's bytes into staging, durable. */
+  /** Stages an upload's bytes durably. */
   stage(id: UploadId, bytes: Uint8Array): Promise<void>;
   unstage(id: UploadId): Promise<void>;
-  /** Every final file there is, as `<directory>/<name>`, sorted; unfinished ones too. */
+  /** All final files, as `<directory>/<name>`, sorted; unfinished ones included. */
   everything(): Promise<string[]>;
 }
 
@@ -56,7 +56,7 @@ export function testStorage(open: () => Promise<StorageUnderTest>): void {
     expect((await contentOf(storage, directory)).equals(bytes)).toBe(true);
   });
 
-  it('keeps what is another upload’s, also where that of this one lies beside it', async () => {
+  it('keeps another upload’s file when this upload publishes beside it', async () => {
     const { storage, stage, everything, directory } = await withPublished(await videoBytes(1000));
     await stage(OTHER, await videoBytes(1000, 2));
     const target = { id: OTHER, directory: `2020/01/02/${OTHER}`, name: NAME, type: 'video/mp4', attempt: 1 };
@@ -65,7 +65,7 @@ export function testStorage(open: () => Promise<StorageUnderTest>): void {
     expect(await everything()).toEqual([`${directory}/${NAME}`, `${other}/${NAME}`].sort());
   });
 
-  it('takes back what an attempt published that lost, and not what the winner did', async () => {
+  it('retracts the file of an attempt that lost, and not the winner’s', async () => {
     const bytes = await videoBytes(1000);
     const { storage, everything, directory } = await withPublished(bytes);
     await storage.publish({ id: ID, directory: DIRECTORY, name: NAME, type: 'video/mp4', attempt: 2 });
@@ -78,14 +78,14 @@ export function testStorage(open: () => Promise<StorageUnderTest>): void {
     expect((await contentOf(storage, directory)).equals(bytes)).toBe(true);
   });
 
-  it('keeps a published file when its staged bytes go', async () => {
+  it('keeps a published file when its staged bytes are removed', async () => {
     const bytes = await videoBytes(100_000);
     const { storage, unstage, directory } = await withPublished(bytes);
     await unstage(ID);
     expect((await contentOf(storage, directory)).equals(bytes)).toBe(true);
   });
 
-  it('says so when there is nothing to publish, and leaves nothing', async () => {
+  it('throws when there is nothing to publish, and leaves nothing', async () => {
     const { storage, everything } = await open();
     await expect(storage.publish({ id: ID, directory: DIRECTORY, name: NAME, type: 'video/mp4', attempt: 1 })).rejects.toBeInstanceOf(
       StagedBytesGone,
@@ -132,7 +132,7 @@ export function testStorage(open: () => Promise<StorageUnderTest>): void {
     expect(Buffer.from(await part.arrayBuffer()).equals(bytes.subarray(-10))).toBe(true);
   });
 
-  it('answers conditions and ranges of a download as RFC 9110 has them', async () => {
+  it('answers conditions and ranges of a download as RFC 9110 says', async () => {
     const { storage, directory } = await withPublished(Buffer.from('0123456789'));
     const server = createServer((request, response) => {
       response.setHeader('ETag', TAG);
@@ -141,7 +141,7 @@ export function testStorage(open: () => Promise<StorageUnderTest>): void {
       });
     });
     const url = `${await listenForTest(server)}/`;
-    // `fetch` would add a Cache-Control that asks for the file all the same.
+    // `fetch` would add a Cache-Control that asks for the file in any case.
     const ask = async (method: string, headers: readonly string[]) => {
       const request = head(`${method} / HTTP/1.1`, 'Host: x', 'Connection: close', ...headers);
       const { status, body, headers: answered } = await rawRequest(url, [request], 60_000);
@@ -199,7 +199,7 @@ export function testStorage(open: () => Promise<StorageUnderTest>): void {
     }
   });
 
-  it('removes all of an upload, and nothing of another, also twice', async () => {
+  it('removes everything of one upload, and nothing of another; idempotent', async () => {
     const { storage, stage, everything } = await withPublished(await videoBytes(1000));
     await stage(OTHER, await videoBytes(1000));
     const other = await storage.publish({ id: OTHER, directory: `2020/01/02/${OTHER}`, name: 'b.mp4', type: 'video/mp4', attempt: 1 });

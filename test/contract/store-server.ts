@@ -1,4 +1,4 @@
-// What a server does whose bytes in progress are in a store of @tus/*: the same as any.
+// A server whose bytes in progress are in a store of @tus/* behaves like any other.
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it, vi } from 'vitest';
@@ -14,9 +14,9 @@ const MIB = 1024 * 1024;
 export interface StoreUnderTest {
   config?: ConfigInput;
   hooks?: LandfallHooks;
-  /** What is in the store now. */
+  /** The contents of the store now. */
   everything(): Promise<string[]>;
-  /** The final files, where they are not in the data directory. */
+  /** The final files, if they are not in the data directory. */
   files?(): Promise<Buffer[]>;
 }
 
@@ -61,7 +61,7 @@ export function testStoreServer(open: () => Promise<StoreUnderTest>): void {
     await expectNothingIn(store);
   });
 
-  it('refuses what is no film, by its first bytes and by its whole', async () => {
+  it('refuses files that are no film, by their first bytes and by their whole content', async () => {
     const { files, finalFiles, store } = await serve({ allow: 'video,text' });
     const program = Buffer.alloc(MIB);
     program.write('MZ');
@@ -86,7 +86,7 @@ export function testStoreServer(open: () => Promise<StoreUnderTest>): void {
     expect(await patchUpload(url, 8999, bytes.subarray(8999))).toMatchObject({ status: 204, offset: 9000 });
   });
 
-  it('takes a length that is told later, and a file of no bytes', async () => {
+  it('accepts a deferred length, and an empty file', async () => {
     const { files, finalFiles, store } = await serve({ allow: 'video,text', allowEmpty: true });
     const bytes = await videoBytes(9 * MIB);
     const { url } = await createUpload(files, { name: 'film.mp4', headers: { 'Upload-Defer-Length': '1' } });
@@ -98,7 +98,7 @@ export function testStoreServer(open: () => Promise<StoreUnderTest>): void {
     await expectNothingIn(store);
   });
 
-  it('forgets a chunk that did not arrive as it was sent, and takes it when it does', async () => {
+  it('discards a chunk that does not match its checksum, and accepts it when it does', async () => {
     const { files, finalFiles } = await serve();
     const bytes = await videoBytes(8 * MIB);
     const { url } = await createUpload(files, { length: bytes.byteLength, name: 'film.mp4' });
@@ -114,7 +114,7 @@ export function testStoreServer(open: () => Promise<StoreUnderTest>): void {
     expect((await finalFiles()).map((file) => file.equals(bytes))).toEqual([true]);
   });
 
-  it('refuses a body of more bytes than were said, and goes on with those that are right', async () => {
+  it('refuses a body with more bytes than declared, and continues with the right ones', async () => {
     const { files, finalFiles } = await serve();
     const bytes = await videoBytes(100_000);
     const { url } = await createUpload(files, { length: 60_000, name: 'film.mp4' });
@@ -125,7 +125,7 @@ export function testStoreServer(open: () => Promise<StoreUnderTest>): void {
     expect((await finalFiles()).map((file) => file.equals(bytes.subarray(0, 60_000)))).toEqual([true]);
   });
 
-  it('takes away the bytes of an upload that is cancelled', async () => {
+  it('removes the bytes of a cancelled upload', async () => {
     const { files, store } = await serve();
     const { url } = await createUpload(files, { length: 60_000, name: 'film.mp4' });
     await patchUpload(url, 0, await videoBytes(50_000));
@@ -134,7 +134,7 @@ export function testStoreServer(open: () => Promise<StoreUnderTest>): void {
     await expectNothingIn(store);
   });
 
-  it('has one upload of a creation that is asked twice', async () => {
+  it('makes one upload of a repeated creation', async () => {
     const { files, store } = await serve();
     const headers = { 'Upload-Length': '5000', 'Upload-Metadata': encodeMetadata({ filename: 'film.mp4' }), 'Idempotency-Key': 'a' };
     const first = await tusRequest('POST', files, headers);

@@ -1,4 +1,4 @@
-// Stores of @tus/* keep the contract that Landfall's own staging keeps.
+// Stores of @tus/* fulfil the contract of Landfall's own staging.
 import { FileStore } from '@tus/file-store';
 import { describe } from 'vitest';
 import { filesBelow } from '../support/content.ts';

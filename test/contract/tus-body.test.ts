@@ -1,5 +1,5 @@
-// What a body meets on its way to the store is the same on Landfall's path, which leaves the library's streams out, as on the
-// library's own: its limiter, its locks, its end when the connection breaks, its headers for pages, its hooks.
+// Landfall's path for a body omits the library's streams. The body must be treated the same as on the library's own path: its limiter, its
+// locks, its end when the connection breaks, its headers for pages, its hooks.
 import { createServer } from 'node:http';
 import { FileStore } from '@tus/file-store';
 import { Server } from '@tus/server';
@@ -13,7 +13,7 @@ import { testDirectory } from '../support/temp-dir.ts';
 import { createUpload, headUpload, patchUpload, tusRequest } from '../support/tus-requests.ts';
 
 interface Path {
-  /** Where uploads are created. */
+  /** The address at which uploads are created. */
   files: string;
   /** How often the finish hook was called. */
   finishes(): number;
@@ -88,14 +88,14 @@ describe.each(Object.entries(PATHS))('on %s', (_name, open) => {
     const bytes = await videoBytes(LENGTH);
     const { url } = await createUpload(files, { length: LENGTH, name: 'film.mp4' });
     const socket = await sendPart(url, bytes.subarray(0, 90_000), LENGTH);
-    // The bytes are on their way; nobody is told when the other side has them.
+    // The bytes are on their way; nothing tells when the other side has them.
     await new Promise((resolve) => setTimeout(resolve, 500));
     socket.destroy();
     await expect.poll(async () => (await headUpload(url)).offset, { timeout: 60_000 }).toBe(90_000);
     expect(await patchUpload(url, 90_000, bytes.subarray(90_000))).toMatchObject({ status: 204, offset: LENGTH });
   });
 
-  it('a sender that fell silent lets go of the upload for whoever asks', async () => {
+  it('a silent sender’s lock is released for another request', async () => {
     const { files } = await open();
     const bytes = await videoBytes(LENGTH);
     const { url } = await createUpload(files, { length: LENGTH, name: 'film.mp4' });
@@ -105,7 +105,7 @@ describe.each(Object.entries(PATHS))('on %s', (_name, open) => {
     expect(await patchUpload(url, 50_000, bytes.subarray(50_000))).toMatchObject({ status: 204, offset: LENGTH });
   });
 
-  it('a page elsewhere may send it, and read the offset of the answer', async () => {
+  it('a page of another origin may send it, and read the offset of the answer', async () => {
     const { files } = await open();
     const origin = { Origin: 'https://example.org' };
     const preflight = await tusRequest('OPTIONS', files, { ...origin, 'Access-Control-Request-Method': 'PATCH' });

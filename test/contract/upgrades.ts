@@ -1,20 +1,21 @@
-// What every ledger makes of rows that an earlier version wrote, whatever engine keeps them.
+// What every ledger does with rows of an earlier version, with every engine.
 import { Migrator } from 'kysely/migration';
 import { expect, it } from 'vitest';
 import type { Engine } from '../../server/ledger/engine.ts';
+import { EventLog } from '../../server/ledger/event-log.ts';
 import { Ledger } from '../../server/ledger/ledger.ts';
 import { migrations } from '../../server/ledger/migrations.ts';
 import type { Upload, UploadRow } from '../../server/ledger/upload.ts';
 import { UPLOAD_STATES } from '../../shared/upload.ts';
 import { newUpload } from './new-upload.ts';
 
-/** Brings an empty database to what the version made of it whose last migration this was. */
+/** Brings an empty database to the state of the version whose last migration this was. */
 export async function migrateTo(engine: Engine, migration: string): Promise<void> {
   const { error } = await new Migrator({ db: engine.migrating, provider: migrations(engine.dialect) }).migrateTo(migration);
   expect(error).toBeUndefined();
 }
 
-/** What the row had in it before there was access, and before checks attached results. */
+/** The row before there was access control, and before checks gave results. */
 function asBefore(row: Upload): Upload {
   const { source, credential, quota, limits, reservedBytes, reservedUntil, onVolume, ...rest }: Partial<UploadRow> = row;
   const { result, scan, fault, recordExpiresAt, ...old } = rest;
@@ -23,7 +24,7 @@ function asBefore(row: Upload): Upload {
 
 /** @param open an empty database, closed when the running test ends */
 export function testUpgrades(open: () => Promise<Engine>): void {
-  it('gives a type to what was accepted before one was always written, and says nothing of it to anybody', async () => {
+  it('gives a type to files that were accepted before types were stored, without an event', async () => {
     const engine = await open();
     await migrateTo(engine, '0005-creation-fingerprint');
     const rows = UPLOAD_STATES.map((state) => asBefore(newUpload({ state, ...(state === 'receiving' ? {} : { target: '2020/01/02/x' }) })));
@@ -42,5 +43,26 @@ export function testUpgrades(open: () => Promise<Engine>): void {
     }
     expect(await ledger.get(typed.id)).toMatchObject(typed);
     expect(await engine.db.selectFrom('events').selectAll().execute()).toEqual([]);
+  });
+
+  it('assigns positions to events that were written before, in the order in which they were written', async () => {
+    const engine = await open();
+    await migrateTo(engine, '0010-stores');
+    const rows = Array.from({ length: 250 }, () => newUpload({ state: 'receiving' }));
+    for (const row of rows) await engine.db.insertInto('uploads').values(row).execute();
+    await engine.flush();
+    const ledger = new Ledger(engine);
+    await ledger.migrate();
+    const later = newUpload({ state: 'receiving' });
+    await ledger.create(later, true);
+    const log = new EventLog({ engine, now: () => ledger.now(), bodyOf: ({ id }) => JSON.stringify({ id }) });
+    while ((await log.assignPositions()) > 0);
+    const events = await log.read(0, 1000);
+    expect(events.map(({ position }) => position)).toEqual(events.map((_event, index) => index + 1));
+    expect(events.map(({ uploadId }) => uploadId)).toEqual([...rows, later].map(({ id }) => id));
+    for (const { id, body } of events) {
+      expect(id).toMatch(/^evt_[0-9a-f]{32}$/);
+      expect(JSON.parse(body)).toEqual({ id });
+    }
   });
 }

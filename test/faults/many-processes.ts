@@ -3,7 +3,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, onTestFinished } from 'vitest';
 import { UploadError, upload } from '../../client/node.ts';
-import { MAX_STRIKES } from '../../server/finish/attempts.ts';
+import { MAX_STRIKES } from '../../server/finish/inspection-runs.ts';
 import { sha256, videoBytes } from '../support/content.ts';
 import { LandfallProcess } from '../support/landfall-process.ts';
 import { startNginx } from '../support/nginx.ts';

@@ -5,7 +5,7 @@ import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { onTestFinished } from 'vitest';
-import { MAX_STRIKES } from '../../server/finish/attempts.ts';
+import { MAX_STRIKES } from '../../server/finish/inspection-runs.ts';
 import { filesBelow } from '../support/content.ts';
 import { LandfallProcess } from '../support/landfall-process.ts';
 import { type Random, randomFrom, testSeed } from '../support/random.ts';

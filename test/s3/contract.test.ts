@@ -22,7 +22,7 @@ async function openStaging() {
 async function openStorage(copyThresholdBytes: number) {
   const { bucket, keys } = await testBucket();
   const staging = new S3Staging({ bucket, partBytes: 5 * MIB, concurrency: 3, memoryBytes: 16 * MIB, maxUploadBytes: 1024 * MIB });
-  const storage = new S3Storage({ bucket, staging, copyThresholdBytes, delivery: { how: 'stream', linkSeconds: 60 } });
+  const storage = new S3Storage({ bucket, staging, copyThresholdBytes, delivery: { mode: 'stream', linkSeconds: 60 } });
   return {
     storage,
     async stage(id: UploadId, bytes: Uint8Array) {

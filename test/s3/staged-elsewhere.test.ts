@@ -38,7 +38,7 @@ describe('a start whose settings name another place for bytes in progress', () =
     'is refused where it is %s without the bytes of an upload under way, which goes on when it is set back',
     async ([, changed]) => {
       const { config, goesOn } = await begun();
-      await expect(embedLandfall({ ...config, ...changed })).rejects.toThrow(/^Uploads are under way whose bytes are in s3:.* are missing/);
+      await expect(embedLandfall({ ...config, ...changed })).rejects.toThrow(/^Unfinished uploads have their bytes in s3:.* are missing/);
       await goesOn();
     },
   );

@@ -216,7 +216,7 @@ describe('what a right allows', () => {
         code,
         text: answer,
       } = await createUpload(server.files, { ...FILE, headers: { ...bearer(token), ...fromElsewhere() } });
-      if (status !== 401 || code !== 'ERR_UNAUTHORIZED' || !answer.includes('The grant can not be read'))
+      if (status !== 401 || code !== 'ERR_UNAUTHORIZED' || !answer.includes('The grant cannot be read'))
         leaks.push(`${claim}: ${status} ${answer}`);
     }
     console.info(`${claims.length} grants with something odd in them, ${leaks.length} leaks`);

@@ -247,7 +247,7 @@ describe('a claim that is not right', () => {
     [{ ...right, landfall: { owner: 'a', metadata: { a: 'b\nc' } } }, 'landfall.metadata'],
     [{ ...right, landfall: 'order-1' }, 'landfall'],
     [{ ...right, landfall: null }, 'landfall'],
-    [{ ...right, nbf: now() + 600 }, 'does not count yet'],
+    [{ ...right, nbf: now() + 600 }, 'is not valid yet'],
   ];
 
   it('is 401, and its maker is told what', async () => {

@@ -180,7 +180,7 @@ describe('a token by a public key', () => {
     for (const [text, says] of [
       [privatePem, 'private key'],
       ['hello', 'no public key'],
-      ['-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----', 'can not be read'],
+      ['-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----', 'cannot be read'],
     ] as const) {
       await expect(serve({ jwtPublicKeyFile: await keyFile(text) })).rejects.toThrow(says);
     }
@@ -193,11 +193,11 @@ describe('the settings', () => {
     [{ access: 'jwt' }, 'For jwt set one of'],
     [{ access: 'jwt', jwtSecret: SECRET, jwtPublicKeyFile: 'x' }, 'For jwt set one of'],
     [{ access: 'jwt', jwtJwksUrl: 'https://login.example/keys' }, 'LANDFALL_JWT_ISSUER'],
-    [{ jwtSecret: SECRET }, 'Write jwt into it'],
-    [{ access: 'keys', jwtAudience: 'uploads' }, 'Write jwt into it'],
+    [{ jwtSecret: SECRET }, 'Add jwt'],
+    [{ access: 'keys', jwtAudience: 'uploads' }, 'Add jwt'],
     [{ access: 'grants' }, 'For grants set'],
-    [{ grantSecrets: SECRET }, 'Write grants into it'],
-    [{ access: 'anonymous', grantPublicKeyFiles: 'x' }, 'Write grants into it'],
+    [{ grantSecrets: SECRET }, 'Add grants'],
+    [{ access: 'anonymous', grantPublicKeyFiles: 'x' }, 'Add grants'],
   ] as [ConfigInput, string][])('%j do not start: %s', async ([config, says]) => {
     await expect(embedLandfall(config)).rejects.toThrow(says);
   });
@@ -275,16 +275,16 @@ describe('a token by a key of a provider', () => {
     const only = pair('1');
     const keys = await provider();
     await keys.publishes(only);
-    const times = { refreshMs: 0, pauseMs: 0, believedMs: 3_600_000 };
-    const kindWith = (believedMs: number) =>
+    const times = { refreshMs: 0, pauseMs: 0, maxAgeMs: 3_600_000 };
+    const kindWith = (maxAgeMs: number) =>
       jwtTokens({
-        keys: keysAt(keys.url, { ...times, believedMs }),
+        keys: keysAt(keys.url, { ...times, maxAgeMs }),
         algorithms: PUBLIC_KEY_ALGORITHMS,
         issuer: ISSUER,
         audiences: [],
         ownerClaim: 'sub',
       });
-    const [believing, doubting] = [kindWith(times.believedMs), kindWith(0)];
+    const [believing, doubting] = [kindWith(times.maxAgeMs), kindWith(0)];
     const ask = async (kind: typeof believing, text: string) => kind.identify({ text, digest: text }, 'create' satisfies Intent);
     const token = await byKey(only);
     expect(await ask(believing, token)).toMatchObject({ owner: 'anna' });
@@ -305,7 +305,7 @@ describe('a token by a key of a provider', () => {
     const [first, second] = [pair('1'), pair('2')];
     const keys = await provider();
     await keys.publishes(first, second);
-    const source = keysAt(keys.url, { refreshMs: 0, pauseMs: 0, believedMs: 3_600_000 });
+    const source = keysAt(keys.url, { refreshMs: 0, pauseMs: 0, maxAgeMs: 3_600_000 });
     const kind = jwtTokens({ keys: source, algorithms: PUBLIC_KEY_ALGORITHMS, issuer: ISSUER, audiences: [], ownerClaim: 'sub' });
     const token = await byKey(first);
     expect(await kind.identify({ text: token, digest: token }, 'create')).toMatchObject({ owner: 'anna' });

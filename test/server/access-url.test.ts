@@ -311,8 +311,8 @@ describe('an answer', () => {
 describe('the settings', () => {
   it.for([
     [{ access: 'url' }, /LANDFALL_ACCESS: For url set LANDFALL_ACCESS_URL/],
-    [{ access: 'anonymous', accessUrl: 'https://app.example/access' }, /LANDFALL_ACCESS: Write url into it/],
-    [{ access: 'anonymous', accessOwnerHeader: 'X-Owner' }, /LANDFALL_ACCESS: Write url into it/],
+    [{ access: 'anonymous', accessUrl: 'https://app.example/access' }, /LANDFALL_ACCESS: Add url/],
+    [{ access: 'anonymous', accessOwnerHeader: 'X-Owner' }, /LANDFALL_ACCESS: Add url/],
     [{ access: 'url', accessUrl: 'https://u:hunter2@app.example/', accessOwnerHeader: 'X-Owner' }, /LANDFALL_ACCESS_URL: With/],
   ] as const)('%j stop the start', async ([config, message]) => {
     const start = embedLandfall(config);

@@ -54,10 +54,10 @@ describe('adopt --file-store', () => {
     const env = { LANDFALL_DATA_DIR: testDirectory() };
     const ran = await operatorCommand(['adopt', ...flags, '--delete'], env);
     expect(ran).toMatchObject({ code: 1, err: '' });
-    expect(ran.out).toContain('torn  left  what is said of it beside it is not readable');
-    expect(ran.out).toContain('lost  left  its bytes are gone');
-    expect(ran.out).toContain('long  left  it has 5 bytes of 3');
-    expect(ran.out).toContain('0 finished and 1 unfinished uploads adopted, 0 were before, 3 left, 1 taken away');
+    expect(ran.out).toContain('torn  skipped  its JSON file is not readable');
+    expect(ran.out).toContain('lost  skipped  its bytes are gone');
+    expect(ran.out).toContain('long  skipped  it has 5 bytes of 3');
+    expect(ran.out).toContain('0 finished and 1 unfinished uploads adopted, 0 already here, 3 skipped; originals removed: 1');
     expect(await filesBelow(directory)).toEqual(['long', 'long.json', 'lost.json', 'torn', 'torn.json']);
     expect(ran.out).toContain(idOf(url));
   });
@@ -72,6 +72,6 @@ describe('adopt --file-store', () => {
     const both = await operatorCommand(['adopt', ...flags, '--tusd', '/'], { LANDFALL_DATA_DIR: testDirectory() });
     expect(both).toMatchObject({ code: 2, out: '' });
     const nowhere = await operatorCommand(['adopt', '--file-store', '/nowhere'], { LANDFALL_DATA_DIR: testDirectory() });
-    expect(nowhere.err).toContain("/nowhere can't be read");
+    expect(nowhere.err).toContain('/nowhere cannot be read');
   });
 });

@@ -1,7 +1,7 @@
 // Archives, as far as their directory tells what they would do where they are unpacked.
 import { afterAll, describe, expect, test } from 'vitest';
 import { createDefaultChecks } from '../../server/inspection/checks/default-checks.ts';
-import { lookAtZip } from '../../server/inspection/checks/zip-rules.ts';
+import { inspectZip } from '../../server/inspection/checks/zip-rules.ts';
 import { Detector } from '../../server/inspection/detector.ts';
 import { ARCHIVE_RULES, DEFAULT_ALLOW, parsePolicy } from '../../shared/policy.ts';
 import * as files from '../support/fixtures.ts';
@@ -105,7 +105,7 @@ describe('a ZIP archive', () => {
       ]);
     };
     const signal = new AbortController().signal;
-    expect(await lookAtZip({ length: hole + small.length, signal, read }, parsePolicy('archives'))).toEqual({
+    expect(await inspectZip({ length: hole + small.length, signal, read }, parsePolicy('archives'))).toEqual({
       isEncrypted: false,
       unsafe: undefined,
     });

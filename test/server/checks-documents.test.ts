@@ -280,7 +280,7 @@ describe('what a document asks for', () => {
     const object = compoundFile([{ name: 'Contents', content: Buffer.alloc(4 * 1024 * 1024) }]);
     const members = Array.from({ length: 40 }, (_, index) => ({ name: `word/embeddings/o${index}.bin`, content: object }));
     const { rejection } = await inspect('a.docx', office('docx', { members }));
-    expect(rejection).toMatchObject({ code: 'ERR_UNINSPECTABLE', detail: '“a.docx” holds more than can be looked into.' });
+    expect(rejection).toMatchObject({ code: 'ERR_UNINSPECTABLE', detail: '“a.docx” holds more than can be inspected.' });
   });
 
   test('is bounded for a project that names one module again and again', async () => {

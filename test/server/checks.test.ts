@@ -215,7 +215,7 @@ describe('the sentence of a refusal', () => {
       '“letter.docx” holds a Word document with macros. Save it without macros, or give it its own extension.',
     ],
     ['letter.docx', office('docx', { members: [{ name: 'word/setup.exe' }] }), '“letter.docx” holds a program (“setup.exe”).'],
-    ['data.csv', files.png(), '“data.csv” has a byte at position 6 that no text has.'],
+    ['data.csv', files.png(), '“data.csv” has a byte at position 6 that does not occur in text.'],
     [null, files.elf(), 'It holds a Linux program.'],
   ])('for %s tells what is wrong', async (name, content, sentence) => {
     expect((await inspect(name, content)).rejection?.detail).toBe(sentence);
@@ -392,9 +392,9 @@ describe('without a name', () => {
     const policy = parsePolicy('images');
     expect((await inspect(null, files.pdf(), policy)).rejection).toEqual({
       code: 'ERR_TYPE_NOT_ALLOWED',
-      detail: 'It holds a PDF document. Accepted are: images.',
+      detail: 'It holds a PDF document. Accepted: images.',
     });
-    expect((await inspect(null, files.noise(5000))).rejection?.detail).toMatch(/^Its type cannot be told from its content\./);
+    expect((await inspect(null, files.noise(5000))).rejection?.detail).toMatch(/^The server does not recognise its type\./);
   });
 
   test('text that turns out to be none is refused', async () => {

@@ -70,7 +70,7 @@ describe('events on PostgreSQL', () => {
     await giver.query("select pg_advisory_xact_lock(1279348292, 'events'::regclass::oid::int)");
     await giver.query('update events set position = 1');
     const { rows } = await giver.query('select pg_backend_pid() as pid');
-    const given = events.give();
+    const given = events.assignPositions();
     const waiting = "select 1 from pg_stat_activity where wait_event = 'advisory'";
     await expect.poll(() => postgres.query(waiting, database)).toHaveLength(1);
     await postgres.query(`select pg_terminate_backend(${rows[0].pid})`, database);
@@ -91,9 +91,9 @@ describe('events on PostgreSQL', () => {
         return upload;
       },
     );
-    await expect(stopped.give()).rejects.toThrow();
+    await expect(stopped.assignPositions()).rejects.toThrow();
     const events = openEventLog(opened);
-    expect(await events.give()).toBe(1);
+    expect(await events.assignPositions()).toBe(1);
     expect(await events.read(0, 10)).toHaveLength(1);
   });
 

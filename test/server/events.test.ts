@@ -33,7 +33,7 @@ describe('events on SQLite', () => {
     };
     const events = openEventLog(opened);
     await ledger.create(newUpload(), false);
-    const given = events.give();
+    const given = events.assignPositions();
     await expect.poll(() => flushes.length).toBe(1);
     expect(await engine.db.selectFrom('events').select('position').execute()).toEqual([{ position: null }]);
     flushes[0]?.();

@@ -16,7 +16,7 @@ import type { Upload, UploadRow } from '../../server/ledger/upload.ts';
 import type { UploadId } from '../../server/ledger/upload-id.ts';
 import { QueueingLocker } from '../../server/locking/queueing-locker.ts';
 import { DiskStaging } from '../../server/staging/disk/disk-staging.ts';
-import { Unproved } from '../../server/staging/unproved.ts';
+import { SyncFailures } from '../../server/staging/sync-failures.ts';
 import { DiskStorage } from '../../server/storage/disk-storage.ts';
 import { parsePolicy } from '../../shared/policy.ts';
 import { newUpload } from '../contract/new-upload.ts';
@@ -32,7 +32,7 @@ export interface FinishBed {
   staging: DiskStaging;
   storage: DiskStorage;
   locker: QueueingLocker;
-  unproved: Unproved;
+  syncFailures: SyncFailures;
   finisher: Finisher;
   sweeper: Sweeper;
   removal: Removal;
@@ -71,15 +71,15 @@ export async function openFinishBed(options: FinishBedOptions = {}): Promise<Fin
   await staging.prepare();
   await storage.prepare();
   const locker = new QueueingLocker(5000);
-  const unproved = new Unproved(ledger);
+  const syncFailures = new SyncFailures(ledger);
   const log = pino({ level: 'silent' });
   const keepRecordsForMs = options.keepRecordsForMs ?? 3_600_000;
   const finisher = new Finisher({
-    aboutToBegin: new Map(),
+    startingInspections: new Map(),
     ledger,
     staging,
     storage,
-    unproved,
+    syncFailures,
     permission: options.permission,
     holder: { isAlone: true, name: 'this process', lost: options.lost ?? new AbortController().signal },
     lock: locker,
@@ -102,10 +102,10 @@ export async function openFinishBed(options: FinishBedOptions = {}): Promise<Fin
     staging,
     storage,
     lock: locker,
-    isBeginning: (id) => finisher.beginnings.has(id),
+    isStarting: (id) => finisher.inspectionStarts.has(id),
     intervalMs: 1_000_000,
     keepRecordsForMs,
-    lapse: async () => {},
+    releaseReservations: async () => {},
     removal,
     log,
   });
@@ -121,7 +121,7 @@ export async function openFinishBed(options: FinishBedOptions = {}): Promise<Fin
     staging,
     storage,
     locker,
-    unproved,
+    syncFailures,
     finisher,
     sweeper,
     removal,

@@ -5,7 +5,7 @@ import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
 import { AccessUrl } from '../../server/access/access-url.ts';
 import { ClientAddresses } from '../../server/access/anonymous.ts';
-import { givenRights } from '../../server/access/finish-permission.ts';
+import { createFinishPermission } from '../../server/access/finish-permission.ts';
 import { createGrant } from '../../server/grants.ts';
 import type { ConfigInput } from '../../server/index.ts';
 import type { Credentials } from '../../server/ledger/credentials.ts';
@@ -118,7 +118,7 @@ describe('the application, asked before a file is accepted', () => {
       ledger: { get: async () => undefined },
       addresses: new ClientAddresses([]),
     });
-    const bed = await openFinishBed({ permission: givenRights({ credentials: { get: async () => undefined }, accessUrl }) });
+    const bed = await openFinishBed({ permission: createFinishPermission({ credentials: { get: async () => undefined }, accessUrl }) });
     const id = newUploadId();
     await bed.put(BYTES, interrupted(id, { source: 'url', owner: 'anna' }));
     const published = join(bed.dataDir, 'files', DAY, id, 'name.txt');

@@ -3,8 +3,8 @@ import { existsSync } from 'node:fs';
 import { chmod, link, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import { MAX_STRIKES } from '../../server/finish/attempts.ts';
 import { awaitVerdict } from '../../server/finish/await-verdict.ts';
+import { MAX_STRIKES } from '../../server/finish/inspection-runs.ts';
 import { type Check, CheckCrash, type Inspectable } from '../../server/inspection/check.ts';
 import { newUploadId, type UploadId } from '../../server/ledger/upload-id.ts';
 import { uploadId } from '../support/upload-ids.ts';
@@ -49,7 +49,7 @@ describe('an inspection that nobody runs', () => {
   it('is taken up by those who find that it was begun already, whatever is known of its bytes', async () => {
     const bed = await openFinishBed();
     const id = await bed.put(CONTENT, interrupted(newUploadId(), { leaseOwner: 'this process' }));
-    expect(await bed.finisher.beginnings.begin(id, CONTENT.byteLength, 'byte', { proof: 'unknown' })).toBe(false);
+    expect(await bed.finisher.inspectionStarts.start(id, CONTENT.byteLength, 'byte', { proof: 'unknown' })).toBe(false);
     await expectAccepted(bed, id, `${DAY}/${id}/name.txt`);
   });
 });
@@ -149,7 +149,7 @@ describe('begin', () => {
       ],
     });
     const id = await bed.put(CONTENT);
-    await Promise.all(Array.from({ length: 10 }, () => bed.finisher.beginnings.begin(id, CONTENT.byteLength, 'byte')));
+    await Promise.all(Array.from({ length: 10 }, () => bed.finisher.inspectionStarts.start(id, CONTENT.byteLength, 'byte')));
     await bed.verdict(id);
     expect(runs).toBe(1);
     await vi.waitFor(() => expect(bed.told()).toHaveLength(1), PATIENT);
@@ -158,10 +158,10 @@ describe('begin', () => {
   it('after the verdict touches nothing', async () => {
     const bed = await openFinishBed();
     const id = await bed.put(CONTENT);
-    await bed.finisher.beginnings.begin(id, CONTENT.byteLength, 'byte');
+    await bed.finisher.inspectionStarts.start(id, CONTENT.byteLength, 'byte');
     await bed.verdict(id);
     await vi.waitFor(async () => expect(await bed.staged()).toEqual([]), PATIENT);
-    expect(await bed.finisher.beginnings.begin(id, CONTENT.byteLength, 'byte')).toBe(false);
+    expect(await bed.finisher.inspectionStarts.start(id, CONTENT.byteLength, 'byte')).toBe(false);
     expect(await bed.staged()).toEqual([]);
   });
 });
@@ -185,7 +185,7 @@ describe('a check', () => {
       checks: [check((upload) => (++runs <= MAX_STRIKES + 3 ? misbehave(upload) : Promise.resolve(undefined)))],
     });
     const id = await bed.put(CONTENT);
-    await bed.finisher.beginnings.begin(id, CONTENT.byteLength, 'byte');
+    await bed.finisher.inspectionStarts.start(id, CONTENT.byteLength, 'byte');
     expect(await bed.verdict(id)).toMatchObject({ state: 'accepted', strikes: 0 });
     expect(runs).toBe(MAX_STRIKES + 4);
   });
@@ -199,7 +199,7 @@ describe('a check', () => {
     };
     const bed = await openFinishBed({ checks: [check(crash)] });
     const id = await bed.put(CONTENT);
-    await bed.finisher.beginnings.begin(id, CONTENT.byteLength, 'byte');
+    await bed.finisher.inspectionStarts.start(id, CONTENT.byteLength, 'byte');
     expect(await bed.verdict(id)).toMatchObject({ state: 'rejected', errorCode: 'ERR_UNINSPECTABLE' });
     expect(runs).toBe(MAX_STRIKES);
     await vi.waitFor(async () => expect(await bed.staged()).toEqual([]), PATIENT);
@@ -214,7 +214,7 @@ describe('a check', () => {
     };
     const bed = await openFinishBed({ checks: [check(hang)], checkTimeoutMs: 1000 });
     const id = await bed.put(CONTENT);
-    await bed.finisher.beginnings.begin(id, CONTENT.byteLength, 'byte');
+    await bed.finisher.inspectionStarts.start(id, CONTENT.byteLength, 'byte');
     expect(await bed.verdict(id)).toMatchObject({ errorCode: 'ERR_UNINSPECTABLE' });
     expect(signals.map(({ aborted }) => aborted)).toEqual(Array(MAX_STRIKES).fill(true));
   });
@@ -237,7 +237,7 @@ describe('a check', () => {
     };
     const bed = await openFinishBed({ checks: [check(long)], checkTimeoutMs: 2000 });
     const id = await bed.put(CONTENT);
-    await bed.finisher.beginnings.begin(id, CONTENT.byteLength, 'byte');
+    await bed.finisher.inspectionStarts.start(id, CONTENT.byteLength, 'byte');
     expect(await bed.verdict(id)).toMatchObject({ state: 'accepted' });
     expect(runs).toBe(1);
   });
@@ -255,7 +255,7 @@ describe('a check', () => {
     };
     const bed = await openFinishBed({ checks: [check(hang)], checkTimeoutMs: 1000 });
     const id = await bed.put(CONTENT);
-    await bed.finisher.beginnings.begin(id, CONTENT.byteLength, 'byte');
+    await bed.finisher.inspectionStarts.start(id, CONTENT.byteLength, 'byte');
     expect(await bed.verdict(id)).toMatchObject({ errorCode: 'ERR_UNINSPECTABLE' });
     progress();
     expect(runs).toBe(MAX_STRIKES);
@@ -277,7 +277,7 @@ describe('a check', () => {
     };
     const bed = await openFinishBed({ checks: [check(hang)], checkTimeoutMs: 1000 });
     const id = await bed.put(CONTENT);
-    await bed.finisher.beginnings.begin(id, CONTENT.byteLength, 'byte');
+    await bed.finisher.inspectionStarts.start(id, CONTENT.byteLength, 'byte');
     await bed.verdict(id);
     await vi.waitFor(() => expect(late).toEqual(Array(MAX_STRIKES).fill('The inspection is over.')), PATIENT);
   });
@@ -291,7 +291,7 @@ describe('a check', () => {
     };
     const bed = await openFinishBed({ checks: [check(crash)] });
     const id = await bed.put(CONTENT);
-    await bed.finisher.beginnings.begin(id, CONTENT.byteLength, 'byte');
+    await bed.finisher.inspectionStarts.start(id, CONTENT.byteLength, 'byte');
     expect(await bed.verdict(id)).toMatchObject({ state: 'accepted', strikes: 0 });
   });
 
@@ -320,7 +320,7 @@ describe('a check', () => {
     };
     const bed = await openFinishBed({ checks: [check(slow)] });
     const id = await bed.put(CONTENT);
-    await bed.finisher.beginnings.begin(id, CONTENT.byteLength, 'byte');
+    await bed.finisher.inspectionStarts.start(id, CONTENT.byteLength, 'byte');
     await running.promise;
     const closed = bed.finisher.close();
     // As it stands when the grace time ends and the process with it.
@@ -342,7 +342,7 @@ describe('a check', () => {
       ],
     });
     const id = await bed.put(CONTENT);
-    await bed.finisher.beginnings.begin(id, CONTENT.byteLength, 'byte');
+    await bed.finisher.inspectionStarts.start(id, CONTENT.byteLength, 'byte');
     await bed.verdict(id);
     expect(read).toEqual([String(CONTENT), 'was', String(CONTENT)]);
   });
@@ -355,7 +355,7 @@ describe('a fault of ours', () => {
     const digest = () => (++runs <= MAX_STRIKES + 1 ? new Promise<never>(() => {}) : Promise.resolve('a digest'));
     const bed = await openFinishBed({ digest, checkTimeoutMs: 1000 });
     const id = await bed.put(CONTENT);
-    await bed.finisher.beginnings.begin(id, CONTENT.byteLength, 'byte');
+    await bed.finisher.inspectionStarts.start(id, CONTENT.byteLength, 'byte');
     expect(await bed.verdict(id)).toMatchObject({ state: 'accepted', sha256: 'a digest', strikes: 0 });
   });
 
@@ -366,7 +366,7 @@ describe('a fault of ours', () => {
     await rm(join(bed.dataDir, 'files'), { recursive: true });
     await writeFile(join(bed.dataDir, 'files'), '');
     const id = await bed.put(CONTENT);
-    await bed.finisher.beginnings.begin(id, CONTENT.byteLength, 'byte');
+    await bed.finisher.inspectionStarts.start(id, CONTENT.byteLength, 'byte');
     await vi.waitFor(async () => expect((await bed.ledger.get(id))?.attempt).toBeGreaterThan(MAX_STRIKES + 2), { timeout: 60_000 });
     expect(await bed.ledger.get(id)).toMatchObject({ state: 'inspecting' });
     await rm(join(bed.dataDir, 'files'));
@@ -397,9 +397,10 @@ describe('waiting for the verdict', () => {
     const id = await bed.put(CONTENT);
     const never = new AbortController().signal;
     const { ledger, finisher } = bed;
-    const { beginnings } = finisher;
-    const settle = (id: UploadId, patienceMs: number, signal: AbortSignal) => awaitVerdict({ ledger, beginnings }, id, patienceMs, signal);
-    await beginnings.begin(id, CONTENT.byteLength, 'byte');
+    const { inspectionStarts } = finisher;
+    const settle = (id: UploadId, patienceMs: number, signal: AbortSignal) =>
+      awaitVerdict({ ledger, inspectionStarts }, id, patienceMs, signal);
+    await inspectionStarts.start(id, CONTENT.byteLength, 'byte');
     expect(await settle(id, 20, never)).toMatchObject({ state: 'inspecting' });
     const leaving = new AbortController();
     const left = settle(id, 60_000, leaving.signal);

@@ -51,7 +51,7 @@ describe('a form with one file', () => {
     expect(response.headers.get('Content-Type')).toBe('text/html; charset=utf-8');
     expect(response.headers.get('Content-Security-Policy')).toContain("default-src 'none'");
     const html = await response.text();
-    expect(html).toContain('Everything arrived');
+    expect(html).toContain('Upload complete');
     expect(html).not.toContain('<img');
     const refused = await sendForm(`${url}/upload`, [{ name: '"><script>.exe', content: 'MZ' }], BROWSER);
     expect(refused.status).toBe(422);

@@ -181,7 +181,7 @@ describe('the ledger on SQLite', () => {
     ledger.onChange(upload.id, () => {
       heardDurable = isDurable;
     });
-    const begun = ledger.beginInspection(upload.id, 'first', BEGIN);
+    const begun = ledger.startInspection(upload.id, 'first', BEGIN);
     const seen = ledger.get(upload.id).then((row) => ({ state: row?.state, isDurable }));
     setTimeout(again.resolve, 50);
     expect(await seen).toEqual({ state: 'inspecting', isDurable: true });
@@ -216,7 +216,7 @@ describe('the ledger on SQLite', () => {
     const { id } = upload;
     ledger.onChange(id, ({ state }) => heard.push(state));
     expect(await failing(() => ledger.create(upload, true))).toBe(true);
-    expect(await failing(() => ledger.beginInspection(id, 'first', BEGIN))).toMatchObject({ state: 'inspecting', attempt: 1 });
+    expect(await failing(() => ledger.startInspection(id, 'first', BEGIN))).toMatchObject({ state: 'inspecting', attempt: 1 });
     const lease = { holder: 'first', attempt: 1 };
     const accepting = () =>
       ledger.move(id, { from: 'inspecting', lease }, 'accepted', { name: 'name.txt', type: 'text/plain', leaseOwner: null });

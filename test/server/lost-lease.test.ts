@@ -46,7 +46,7 @@ describe('a lease that is lost', () => {
     const bed = await openFinishBed({ lost: lost.signal });
     const id = await bed.put(CONTENT, { checksum: 0, checksumOffset: 0 });
     const counted = loseWhileReading(bed, lost);
-    await bed.finisher.beginnings.begin(id, CONTENT.byteLength, 'byte');
+    await bed.finisher.inspectionStarts.start(id, CONTENT.byteLength, 'byte');
     await expectUntouched(bed, id);
     expect(counted.chunks).toBe(1);
   });
@@ -65,7 +65,7 @@ describe('a lease that is lost', () => {
       },
     });
     const id = await bed.put(CONTENT);
-    await bed.finisher.beginnings.begin(id, CONTENT.byteLength, 'byte');
+    await bed.finisher.inspectionStarts.start(id, CONTENT.byteLength, 'byte');
     await expectUntouched(bed, id);
     expect(hashed).toBe(MIB);
   });
@@ -89,7 +89,7 @@ describe('a lease that is lost', () => {
       ],
     });
     const id = await bed.put(CONTENT);
-    await bed.finisher.beginnings.begin(id, CONTENT.byteLength, 'byte');
+    await bed.finisher.inspectionStarts.start(id, CONTENT.byteLength, 'byte');
     await expectUntouched(bed, id);
     expect(read).toBe(MIB);
   });
@@ -103,7 +103,7 @@ describe('a lease that is lost', () => {
       return publish(target, signal);
     });
     const id = await bed.put(CONTENT);
-    await bed.finisher.beginnings.begin(id, CONTENT.byteLength, 'byte');
+    await bed.finisher.inspectionStarts.start(id, CONTENT.byteLength, 'byte');
     await expectUntouched(bed, id);
   });
 
@@ -117,7 +117,7 @@ describe('a lease that is lost', () => {
       lost.abort(new Error('lost'));
       return renew(...parameters);
     });
-    expect(await bed.finisher.beginnings.begin(id, CONTENT.byteLength, 'byte', { proof: 'unproved' })).toBe(false);
+    expect(await bed.finisher.inspectionStarts.start(id, CONTENT.byteLength, 'byte', { proof: 'sync-failed' })).toBe(false);
     expect((await stat(bed.staging.path(id))).ino).toBe(ino);
     expect(await bed.ledger.get(id)).toMatchObject({ state: 'receiving', attempt: 0 });
   });

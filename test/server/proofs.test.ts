@@ -3,15 +3,15 @@ import { mkdir, rm, rmdir } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { Confirmations } from '../../server/staging/confirmations.ts';
-import { proveAll, returnToProvenOffsets } from '../../server/staging/power-cut.ts';
+import { makeAllDurable, returnToProvenOffsets } from '../../server/staging/power-cut.ts';
 import { uploadId } from '../support/upload-ids.ts';
 import { openFinishBed } from './finish-bed.ts';
 
 const CONTENT = Buffer.from('a line of text that came from a sender\n'.repeat(20));
 const LENGTH = CONTENT.byteLength;
 
-function confirmations({ ledger, staging, unproved }: Awaited<ReturnType<typeof openFinishBed>>): Confirmations {
-  return new Confirmations({ ledger, staging, unproved, durability: 'chunk', isWrittenElsewhere: async () => false });
+function confirmations({ ledger, staging, syncFailures }: Awaited<ReturnType<typeof openFinishBed>>): Confirmations {
+  return new Confirmations({ ledger, staging, syncFailures, durability: 'chunk', isWrittenElsewhere: async () => false });
 }
 
 describe('the first start after a power cut', () => {
@@ -42,14 +42,14 @@ describe('the first start after a power cut', () => {
 describe('a planned end', () => {
   it('proves what came, but no byte of a chunk whose checksum was never looked at, or whose sync failed', async () => {
     const bed = await openFinishBed();
-    const { ledger, staging, unproved } = bed;
+    const { ledger, staging, syncFailures } = bed;
     const [whole, unverified, unsynced] = [
       await bed.put(CONTENT, { length: 2000, provenOffset: 100 }),
       await bed.put(CONTENT, { length: 2000, provenOffset: 100, unverifiedFrom: 300 }),
       await bed.put(CONTENT, { length: 2000, provenOffset: 100 }),
     ];
-    await unproved.add(unsynced);
-    await proveAll(ledger, staging, unproved);
+    await syncFailures.add(unsynced);
+    await makeAllDurable(ledger, staging, syncFailures);
     expect((await ledger.get(whole))?.provenOffset).toBe(LENGTH);
     expect((await ledger.get(unverified))?.provenOffset).toBe(300);
     expect((await ledger.get(unsynced))?.provenOffset).toBe(100);
@@ -59,15 +59,15 @@ describe('a planned end', () => {
 describe('bytes whose sync failed', () => {
   it('are told to nobody by another sync, whoever asks, and complete nothing in the next process', async () => {
     const bed = await openFinishBed();
-    const { ledger, unproved, finisher } = bed;
+    const { ledger, syncFailures, finisher } = bed;
     const id = await bed.put(CONTENT, { id: uploadId('1'), provenOffset: 100 });
     const other = await bed.put(CONTENT, { id: uploadId('2'), provenOffset: 100 });
-    await unproved.add(id);
+    await syncFailures.add(id);
     const upload = await ledger.get(id);
     if (upload === undefined) throw new Error('It was created just now.');
     expect(await confirmations(bed).confirmed(upload)).toBe(100);
     // Another process knows it from the ledger alone.
-    unproved.delete(id);
+    syncFailures.delete(id);
     expect(await confirmations(bed).confirmed(upload)).toBe(100);
     await finisher.start();
     expect(await bed.verdict(other)).toMatchObject({ state: 'accepted' });
@@ -77,7 +77,7 @@ describe('bytes whose sync failed', () => {
   it('are inspected once a copy of them is found to be right', async () => {
     const bed = await openFinishBed();
     const id = await bed.put(CONTENT, { provenOffset: 100 });
-    await bed.finisher.beginnings.begin(id, LENGTH, 'byte', { proof: 'unproved' });
+    await bed.finisher.inspectionStarts.start(id, LENGTH, 'byte', { proof: 'sync-failed' });
     expect(await bed.verdict(id)).toMatchObject({ state: 'accepted', unverifiedFrom: null });
   });
 
@@ -86,7 +86,7 @@ describe('bytes whose sync failed', () => {
     const { ledger, staging, finisher } = bed;
     const checkpoint = { provenOffset: 100, checksumOffset: 60, checksum: crc32(CONTENT.subarray(0, 60)) };
     const id = await bed.put(CONTENT, checkpoint);
-    expect(await finisher.beginnings.begin(id, LENGTH, 'byte', { proof: 'unproved', checksum: 1 })).toBe(false);
+    expect(await finisher.inspectionStarts.start(id, LENGTH, 'byte', { proof: 'sync-failed', checksum: 1 })).toBe(false);
     expect(await staging.size(id)).toBe(100);
     const upload = await ledger.get(id);
     expect(upload).toMatchObject({ state: 'receiving', ...checkpoint });
@@ -96,7 +96,7 @@ describe('bytes whose sync failed', () => {
   it('go back to their beginning where a copy of them is wrong before what was proved', async () => {
     const bed = await openFinishBed();
     const id = await bed.put(CONTENT, { provenOffset: 100, checksumOffset: 60, checksum: 1 });
-    expect(await bed.finisher.beginnings.begin(id, LENGTH, 'byte', { proof: 'unproved', checksum: 1 })).toBe(false);
+    expect(await bed.finisher.inspectionStarts.start(id, LENGTH, 'byte', { proof: 'sync-failed', checksum: 1 })).toBe(false);
     expect(await bed.staging.size(id)).toBe(0);
     expect(await bed.ledger.get(id)).toMatchObject({ state: 'receiving', provenOffset: 0, checksum: 0, checksumOffset: 0 });
   });
@@ -105,7 +105,7 @@ describe('bytes whose sync failed', () => {
     const bed = await openFinishBed();
     const { ledger, staging, finisher } = bed;
     const id = await bed.put(CONTENT, { provenOffset: 100, checksum: 1 });
-    expect(await finisher.beginnings.begin(id, LENGTH, 'byte', { proof: 'unproved' })).toBe(false);
+    expect(await finisher.inspectionStarts.start(id, LENGTH, 'byte', { proof: 'sync-failed' })).toBe(false);
     expect(await staging.size(id)).toBe(0);
     expect(await ledger.get(id)).toMatchObject({ state: 'receiving', provenOffset: 0, checksumOffset: 0 });
   });
@@ -120,7 +120,7 @@ describe('bytes whose sync failed', () => {
       if (faults++ === 0) throw new Error('EIO');
       return truncateStaged(...given);
     };
-    expect(await finisher.beginnings.begin(id, LENGTH, 'byte', { proof: 'unproved' })).toBe(false);
+    expect(await finisher.inspectionStarts.start(id, LENGTH, 'byte', { proof: 'sync-failed' })).toBe(false);
     expect(faults).toBe(2);
     expect(await staging.size(id)).toBe(0);
     expect((await ledger.get(id))?.state).toBe('receiving');
@@ -136,7 +136,7 @@ describe('a chunk that carries its own checksum', () => {
     if (before === undefined) throw new Error('It was created just now.');
     await ledger.change(id, { from: 'receiving' }, { unverifiedFrom: 300 }, false);
     expect(await confirmations(bed).confirmed(before)).toBe(300);
-    expect(await ledger.prove(id, LENGTH)).toBe(false);
+    expect(await ledger.raiseProvenOffset(id, LENGTH)).toBe(false);
     expect((await ledger.get(id))?.provenOffset).toBe(100);
   });
 });

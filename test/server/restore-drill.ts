@@ -45,7 +45,7 @@ export async function drill({ engine, documentedDir, env, restoreInto }: Drill):
   await expect.poll(() => traffic.accepted.length).toBeGreaterThan(2 * SENDERS);
 
   const before = [...traffic.accepted];
-  const backedUp = await runDocumented(`Back-up, ${engine}`, { places: { [documentedDir]: dataDir, '/backup': backup }, env });
+  const backedUp = await runDocumented(`Backup, ${engine}`, { places: { [documentedDir]: dataDir, '/backup': backup }, env });
   expect(backedUp).toEqual({ code: 0, said: '' });
   const during = traffic.accepted.length;
   await expect.poll(() => traffic.accepted.length).toBeGreaterThan(during);

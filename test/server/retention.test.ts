@@ -16,7 +16,7 @@ const HOUR = 3_600_000;
 /** An accepted upload whose time is over. */
 async function overdue(bed: FinishBed) {
   const id = await bed.put(TEXT);
-  await bed.finisher.beginnings.begin(id, TEXT.length, 'byte');
+  await bed.finisher.inspectionStarts.start(id, TEXT.length, 'byte');
   const upload = await bed.verdict(id);
   if (upload.state !== 'accepted') throw new Error(upload.state);
   await bed.ledger.change(id, { from: 'accepted' }, { expiresAt: bed.ledger.now() - 1 }, true);

@@ -45,7 +45,7 @@ describe('a server that can not start says why in one line', () => {
     const file = join(testDirectory(), 'file');
     writeFileSync(file, '');
     const { code, said } = await failedStart({ LANDFALL_DATA_DIR: file });
-    expect(said).toContain(`landfall-server: ${file} cannot be written to (EEXIST). Name another place with LANDFALL_DATA_DIR`);
+    expect(said).toContain(`landfall-server: ${file} cannot be written to (EEXIST). Name another directory with LANDFALL_DATA_DIR`);
     expect(code).toBe(2);
   });
 });

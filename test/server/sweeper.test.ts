@@ -59,7 +59,7 @@ describe('a pass of the sweeper', () => {
     // Its bytes can't be made durable for now: a directory stands in their place.
     await mkdir(bed.staging.path(id));
     await bed.put(undefined, { id, length: null, expiresAt: longAgo() });
-    void bed.finisher.beginnings.begin(id, 100, 'length');
+    void bed.finisher.inspectionStarts.start(id, 100, 'length');
     await bed.sweeper.sweep();
     expect((await bed.ledger.get(id))?.state).toBe('receiving');
   });
@@ -167,7 +167,7 @@ describe('a start', () => {
     for (const { id } of [creating, beginning]) await writeFile(bed.staging.path(id), CONTENT);
     const token = Symbol('a running POST');
     await bed.locker.acquire(creating.id, token, () => undefined, 0);
-    bed.finisher.beginnings.beginNew(beginning, CONTENT.length, { proof: 'durable' });
+    bed.finisher.inspectionStarts.startNew(beginning, CONTENT.length, { proof: 'durable' });
     await bed.sweeper.clearLeftovers();
     expect((await bed.verdict(beginning.id)).state).toBe('accepted');
     expect(await readFile(bed.staging.path(creating.id))).toEqual(CONTENT);
@@ -220,17 +220,17 @@ describe('sweeps', () => {
       storage,
       lock: locker,
       direct: {
-        beginIfWhole: async () => false,
+        startIfComplete: async () => false,
         async sweep() {
           begun += 1;
           if (begun === 1) await first.promise;
         },
       },
-      isBeginning: () => false,
+      isStarting: () => false,
       removal,
       intervalMs: 20,
       keepRecordsForMs: 1000,
-      lapse: async () => {},
+      releaseReservations: async () => {},
       log: pino({ level: 'silent' }),
     });
     onTestFinished(() => sweeper.close());

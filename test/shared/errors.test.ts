@@ -30,9 +30,7 @@ describe('an error', () => {
 
   test('has a message of its title and its detail', () => {
     expect(new UploadError('ERR_EMPTY').message).toBe('The file is empty.');
-    expect(new UploadError('ERR_EMPTY', { detail: 'It holds no bytes at all.' }).message).toBe(
-      'The file is empty. It holds no bytes at all.',
-    );
+    expect(new UploadError('ERR_EMPTY', { detail: 'It contains no bytes.' }).message).toBe('The file is empty. It contains no bytes.');
   });
 
   test('never carries its cause to the wire', () => {

@@ -1,9 +1,9 @@
-// An application of the test's own that decides who may: LANDFALL_ACCESS_URL leads to it.
+// The test's own application that decides about access: LANDFALL_ACCESS_URL points to it.
 import { createServer, type IncomingHttpHeaders, type IncomingMessage, type ServerResponse } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { listenForTest } from './listen.ts';
 
-/** What it is asked, in JSON. */
+/** The question in JSON. */
 export interface Question {
   intent: string;
   upload: {
@@ -28,15 +28,15 @@ export interface Asked {
 export type Decide = (asked: Asked, response: ServerResponse, request: IncomingMessage) => unknown;
 
 export interface AccessApplication {
-  /** Where it is asked. */
+  /** Its address. */
   url: string;
-  /** All that it was asked, in order. */
+  /** All questions, in order. */
   asked: Asked[];
   intents(): string[];
   decide(next: Decide): void;
 }
 
-/** Says that everyone is anna, until it is told otherwise. */
+/** Answers that everyone is anna, until the test sets another answer. */
 export async function startAccessApplication(): Promise<AccessApplication> {
   const asked: Asked[] = [];
   let decide: Decide = (_asked, response) => says(response, { owner: 'anna' });
@@ -61,7 +61,7 @@ export function says(response: ServerResponse, answer: unknown, headers: Record<
   response.writeHead(status, { 'Content-Type': 'application/json', ...headers }).end(JSON.stringify(answer));
 }
 
-/** A no in words. */
+/** A refusal with a message. */
 export function refuses(response: ServerResponse, status: number, words: string, headers: Record<string, string> = {}): void {
   response.writeHead(status, { 'Content-Type': 'text/plain; charset=utf-8', ...headers }).end(words);
 }

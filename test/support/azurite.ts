@@ -1,4 +1,4 @@
-// Azure's blobs on this machine: Azurite, as npm brings it, for one test file.
+// Azure's blob storage on this machine: Azurite from npm, for one test file.
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -13,7 +13,7 @@ import { temporaryDirectory } from './temp-dir.ts';
 const ACCOUNT = 'landfall';
 const LIMIT_MS = 60_000;
 
-/** Runs until the file or `describe` block that asked for it ends. Resolves with how to make a new container. */
+/** Runs until the calling file or `describe` block ends. Resolves to a function that creates a new container. */
 export async function startAzurite(): Promise<() => Promise<ContainerClient>> {
   const key = randomBytes(32).toString('base64');
   const port = await freePort();

@@ -7,18 +7,18 @@ export const CHROMIUM_FLAGS: string[] = [
   '--disable-gpu',
   '--disable-quic',
   '--no-first-run',
-  // Without these it asks hosts of its maker's at every start.
+  // Without these, it contacts hosts of its vendor at every start.
   '--disable-background-networking',
   '--disable-component-update',
   '--disable-sync',
   '--disable-dev-shm-usage',
 ];
 
-/** @param flags beside the usual ones @throws when there is no Chromium */
+/** @param flags besides the usual ones @throws when there is no Chromium */
 export function launchChromium(flags: readonly string[] = []): Promise<Browser> {
   const executablePath = chromiumPath();
   if (executablePath === undefined) throw new Error('There is no Chromium: install the package chromium, or set CHROMIUM_BIN.');
-  // Where no locale is set Chromium can't open a file whose name has more than ASCII in it.
+  // Without a locale, Chromium cannot open a file whose name is not ASCII.
   return chromium.launch({
     executablePath,
     args: [...CHROMIUM_FLAGS, ...flags],

@@ -1,4 +1,4 @@
-// ClamAV's clamd as distributions bring it, with two signatures of its own: those of the harmless file that scanners agree to find.
+// ClamAV's clamd of the distribution, with two signatures of the tests: those of the harmless file that scanners agree to detect.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -7,22 +7,22 @@ import { onTestFinished } from 'vitest';
 import { programPath } from './needs.ts';
 import { testDirectory } from './temp-dir.ts';
 
-/** In two pieces, so that no scanner takes this file for it. */
+/** In two pieces, so that no scanner reports this source file. */
 export const EICAR: Buffer = Buffer.from(`X5O!P%@AP[4\\PZX54(P^)7CC)7}$EICAR-${'STANDARD-ANTIVIRUS-TEST-FILE!$H+H*'}`);
 
 const MIB = 1024 * 1024;
-/** Of the clamd that is started where nothing else is said. */
+/** The default settings of clamd in tests. */
 export const CLAMD_MAX_BYTES: number = MIB;
 
 export interface TestClamd {
-  /** As `LANDFALL_CLAMD` takes it. */
+  /** In the form of `LANDFALL_CLAMD`. */
   address: string;
   path: string;
-  /** Resolves when it takes connections. @param settings lines of clamd.conf, in the place of those before */
+  /** Resolves when it accepts connections. @param settings lines of clamd.conf that replace earlier ones */
   start(settings?: Readonly<Record<string, string>>): Promise<void>;
-  /** At once, as a crash. */
+  /** Ends it immediately, as a crash does. */
   kill(): Promise<void>;
-  /** It stays, and does nothing, until `SIGCONT`. */
+  /** Stops the process, which then does nothing until `SIGCONT`. */
   signal(signal: 'SIGSTOP' | 'SIGCONT'): void;
 }
 
@@ -84,7 +84,7 @@ export function newClamd(): TestClamd {
   };
 }
 
-/** @param settings lines of clamd.conf beside those that tests have */
+/** @param settings lines of clamd.conf besides those of the tests */
 export async function startClamd(settings: Readonly<Record<string, string>> = {}): Promise<TestClamd> {
   const clamd = newClamd();
   await clamd.start(settings);

@@ -1,4 +1,4 @@
-// bin landfall in a process of its own, as a shell runs it; ended with the test.
+// Runs the command `landfall` in a process of its own, as a shell does; ended with the test.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
@@ -7,13 +7,13 @@ import { REPOSITORY } from './repository.ts';
 
 export interface Command {
   child: ChildProcess;
-  /** So far. */
+  /** The output until now. */
   stdout(): string;
   stderr(): string;
   ended: Promise<{ code: number | null; stdout: string; stderr: string }>;
 }
 
-/** @param input on its standard input, which then ends. With a home of its own in `directory`, and nothing of this process's environment but the path. */
+/** @param input for its standard input, which then ends. It has a home of its own in `directory`, and only PATH from this environment. */
 export function startCommand(
   { directory, env = {}, input }: { directory: string; env?: Record<string, string>; input?: string },
   ...parameters: string[]

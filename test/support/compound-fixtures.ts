@@ -4,14 +4,14 @@ import { deflateSync } from 'node:zlib';
 export interface CompoundStream {
   name: string;
   content?: Buffer;
-  /** The storages it stands in, outermost first, with `/` between; at the top where there is none. */
+  /** The storages that contain it, outermost first, separated by `/`; absent: at the top. */
   inside?: string;
 }
 
 export interface CompoundOptions {
   /** 32 hex digits as stored. */
   classId?: string;
-  /** Sectors between the streams and the directory, which then lies far from the beginning. */
+  /** Sectors between the streams and the directory, which is then far from the start. */
   paddingSectors?: number;
 }
 
@@ -84,7 +84,7 @@ function node(name: string, kind: Node['kind'], content: Buffer = Buffer.alloc(0
   return { name, kind, children: [], content, index: 0, right: NONE, start: kind === 1 ? 0 : CHAIN_END, size: 0 };
 }
 
-/** Each storage, then what stands in it, in the order of the specification: by length, then by name in upper case. */
+/** Each storage, then its entries, in the order of the specification: by length, then by name in upper case. */
 function numbered(root: Node): Node[] {
   const nodes: Node[] = [root];
   for (let at = 0; at < nodes.length; at++) {
@@ -103,7 +103,7 @@ function directoryEntry(entry: Node, classId: string): Buffer {
   bytes[66] = entry.kind;
   bytes[67] = 1;
   bytes.writeUInt32LE(NONE, 68);
-  // Siblings as a tree that leans to the right.
+  // Siblings as a tree with right branches only.
   bytes.writeUInt32LE(entry.right, 72);
   bytes.writeUInt32LE(entry.children[0]?.index ?? NONE, 76);
   Buffer.from(classId, 'hex').copy(bytes, 80);
@@ -144,7 +144,7 @@ class SectorWriter {
     const perSector = SECTOR / 4;
     let fatSectors = 1;
     while ((this.#next.length + fatSectors) / perSector > fatSectors) fatSectors++;
-    if (fatSectors > 109) throw new Error('This builder writes no more than the 109 table sectors that the header lists.');
+    if (fatSectors > 109) throw new Error('The file needs more than the 109 table sectors that the header lists.');
     const fatStart = this.#next.length;
     for (let index = 0; index < fatSectors; index++) this.#next.push(0xfffffffd);
     this.#sectors.push(this.table());
@@ -166,7 +166,7 @@ export interface OldOfficeOptions {
   /** Streams besides its own: a VBA project, embedded objects. */
   streams?: readonly CompoundStream[];
   paddingSectors?: number;
-  /** How the names of its streams are written. */
+  /** The case of its stream names. */
   spelling?: (name: string) => string;
 }
 
@@ -188,9 +188,9 @@ export function doc(options: OldOfficeOptions = {}): Buffer {
 }
 
 export interface WorkbookOptions extends OldOfficeOptions {
-  /** What kinds of sheets its globals list ([MS-XLS] 2.4.28): 0 a worksheet, 1 Excel 4.0 macros, 2 a chart, 6 a module. */
+  /** The kinds of sheets that its globals list ([MS-XLS] 2.4.28): 0 a worksheet, 1 Excel 4.0 macros, 2 a chart, 6 a module. */
   sheets?: readonly number[];
-  /** `Book`, as Excel 5 and 95 call it. */
+  /** `Book`, the name in Excel 5 and 95. */
   stream?: string;
 }
 
@@ -217,18 +217,18 @@ export interface PresentationOptions extends OldOfficeOptions {
   /** OLE objects and the VBA project, each a compound file. */
   objects?: readonly Buffer[];
   areCompressed?: boolean;
-  /** The objects stand where only the document's own directory leads: behind a record that says it is longer than it is. */
+  /** Only the document's own directory leads to the objects: they come after a record with a false, larger length. */
   areHidden?: boolean;
 }
 
-/** [MS-PPT]: one stream of records, and another that says where in it the last edit is. */
+/** [MS-PPT]: one stream of records, and another with the position of the last edit. */
 export function ppt(options: PresentationOptions = {}): Buffer {
   const { isEncrypted = false, objects = [], areCompressed = false, areHidden = false } = options;
   const records: Buffer[] = [pptRecord(0x03e8, pptRecord(0x03e9, Buffer.alloc(40)), 0xf)];
   const at = () => Buffer.concat(records).length;
   const offsets = [0];
   if (areHidden) {
-    // PowerPoint goes by offsets; whoever reads one record after the other gets lost here.
+    // PowerPoint uses offsets; a reader that goes from record to record gets lost here.
     const rubbish = pptRecord(0x0fff, Buffer.alloc(16));
     rubbish.writeUInt32LE(0x7fffffff, 4);
     records.push(rubbish);
@@ -281,7 +281,7 @@ export function msi(): Buffer {
   return compoundFile([{ name: '\u4840\u3f7f' }], { classId: '84100c0000000000c000000000000046', paddingSectors: 20 });
 }
 
-/** What Office makes of a .docx, .xlsx or .pptx with a password. */
+/** A .docx, .xlsx or .pptx as Office encrypts it with a password. */
 export function encryptedOffice(): Buffer {
   return compoundFile([
     { name: 'EncryptionInfo', content: Buffer.alloc(200, 4) },

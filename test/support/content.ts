@@ -1,4 +1,4 @@
-// Content that is the same each time, of any size, without a file to read it from.
+// Content of any size that is the same each time, without a file to read it from.
 import { createCipheriv, createHash } from 'node:crypto';
 import { createReadStream, createWriteStream } from 'node:fs';
 import { readdir } from 'node:fs/promises';
@@ -9,7 +9,7 @@ import { crc32 } from 'node:zlib';
 
 const PIECE = 1024 * 1024;
 
-/** The head of an MP4 file, so that what follows passes for a video: noise alone has no type that anyone takes. */
+/** The head of an MP4 file, so that the following bytes pass for a video: no server accepts noise alone. */
 const VIDEO_HEAD = Buffer.concat([
   Buffer.from([0, 0, 0, 24]),
   Buffer.from('ftypisom\0\0\x02\0isommp42', 'latin1'),
@@ -17,7 +17,7 @@ const VIDEO_HEAD = Buffer.concat([
   Buffer.from('mdat\xff\xff\xff\xff\xff\xff\xff\xff', 'latin1'),
 ]);
 
-/** A file of this many bytes (40 at least) that reads as a video; another seed, other bytes. In constant memory. */
+/** A file of this many bytes (at least 40) that reads as a video; another seed gives other bytes. In constant memory. */
 export async function* videoPieces(length: number, seed = 1): AsyncGenerator<Buffer<ArrayBuffer>> {
   const key = createHash('md5').update(String(seed)).digest();
   const cipher = createCipheriv('aes-128-ctr', key, Buffer.alloc(16));
@@ -33,14 +33,14 @@ export function videoBytes(length: number, seed = 1): Promise<Buffer<ArrayBuffer
   return gathered(videoPieces(length, seed));
 }
 
-/** Everything a source gives, in one piece. */
+/** Everything that a source yields, in one buffer. */
 export async function gathered(source: AsyncIterable<Uint8Array>): Promise<Buffer<ArrayBuffer>> {
   const pieces: Uint8Array[] = [];
   for await (const piece of source) pieces.push(piece);
   return Buffer.concat(pieces);
 }
 
-/** Writes it to a path and resolves with its SHA-256, in hex. */
+/** Writes it to a path and resolves to its SHA-256, in hex. */
 export async function writeVideo(path: string, length: number, seed = 1): Promise<string> {
   const hash = createHash('sha256');
   async function* hashed() {
@@ -53,7 +53,7 @@ export async function writeVideo(path: string, length: number, seed = 1): Promis
   return hash.digest('hex');
 }
 
-/** As a record has it. */
+/** In the form of a record. */
 export function crc32Of(bytes: Uint8Array): string {
   return `crc32:${crc32(bytes).toString(16).padStart(8, '0')}`;
 }
@@ -70,7 +70,7 @@ export async function sha256OfFile(path: string): Promise<string> {
   return hash.digest('hex');
 }
 
-/** Every file below a directory, relative to it, sorted; none where there is no directory. */
+/** Every file below a directory, relative to it, sorted; empty without the directory. */
 export async function filesBelow(directory: string): Promise<string[]> {
   const entries = await readdir(directory, { recursive: true, withFileTypes: true }).catch(() => []);
   return entries

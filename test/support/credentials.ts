@@ -1,4 +1,4 @@
-// Keys and revoked grants, written into the ledger of a server that may run, as operators' commands do.
+// Keys and revoked grants, written into the ledger of a server that may be running, as the operators' commands do.
 import { Credentials, type NewCredential } from '../../server/ledger/credentials.ts';
 import { Ledger } from '../../server/ledger/ledger.ts';
 import { openEngine } from '../../server/ledger/open.ts';
@@ -22,7 +22,7 @@ export async function withCredentials<T>(
   }
 }
 
-/** A key with the headers that show it. */
+/** A key, with the headers that present it. */
 export async function giveKey(
   place: LedgerPlace,
   key: Partial<NewCredential> = {},

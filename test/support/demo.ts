@@ -1,4 +1,4 @@
-// `npm run demo`: a large file over a connection that is cut at random, to a server that is killed once on the way.
+// `npm run demo`: sends a large file over a connection that is cut at random, to a server that is killed once meanwhile.
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -24,7 +24,7 @@ try {
   let cuts = 0;
   await using proxy = await startFaultProxy({
     upstream: server.url,
-    // No body gets through whole: each is cut somewhere, by reset or by close.
+    // No body passes completely: each is cut at some point, by reset or by close.
     onRequest: ({ method }) => {
       if (method !== 'PATCH') return undefined;
       cuts += 1;
@@ -56,7 +56,7 @@ try {
   const received = await sha256OfFile(join(dataDir, 'files', stored));
   say(`\nAccepted as ${result.name}, after ${cuts} cuts and one crash.`);
   say(`  sent      ${sent}\n  received  ${received}`);
-  if (sent !== received || !isKilled) throw new Error('That is not what was promised.');
+  if (sent !== received || !isKilled) throw new Error('The received file is not the file that was sent, or the server was not killed.');
   say('The same bytes.');
 } finally {
   await rm(directory, { recursive: true, force: true });

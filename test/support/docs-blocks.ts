@@ -1,4 +1,4 @@
-// Command blocks of the documentation, run as they stand there.
+// Runs command blocks of the documentation unchanged.
 import { spawn } from 'node:child_process';
 import { chmodSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -14,19 +14,19 @@ export interface Ran {
 }
 
 export interface Surroundings {
-  /** What its paths are here. */
+  /** The documented paths, and their values here. */
   places: Readonly<Record<string, string>>;
   env?: Readonly<Record<string, string>>;
 }
 
-/** The block of docs/operations.md whose first line is this comment; ends at the first command that fails. */
+/** The block of docs/operations.md whose first line is this comment. It ends at the first command that fails. */
 export async function runDocumented(comment: string, { places, env = {} }: Surroundings): Promise<Ran> {
   let script = blockOf('docs/operations.md', comment);
   for (const [documented, here] of Object.entries(places)) script = script.replaceAll(documented, here);
   return runShell(script, env);
 }
 
-/** `landfall-server` is the one of this tree, and PostgreSQL's programs are in the path. */
+/** `landfall-server` is the command of this working tree, and PostgreSQL's programs are in the path. */
 export async function runShell(script: string, env: Readonly<Record<string, string>> = {}): Promise<Ran> {
   const bin = testDirectory();
   const program = join(bin, 'landfall-server');

@@ -1,4 +1,4 @@
-// Programs in other languages as docs/access.md has them, run as they stand there.
+// Runs the programs of docs/access.md in other languages unchanged.
 import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
@@ -9,7 +9,7 @@ import { testDirectory } from './temp-dir.ts';
 
 const run = promisify(execFile);
 
-/** The one block in this language. */
+/** The only block in this language. */
 export function documentedProgram(language: string): string {
   const page = readFileSync(join(REPOSITORY, 'docs/access.md'), 'utf8');
   const blocks = [...page.matchAll(new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\`$`, 'gm'))];
@@ -18,7 +18,7 @@ export function documentedProgram(language: string): string {
   return block[1];
 }
 
-/** Runs a program with arguments and resolves with what it printed. */
+/** Runs a program with arguments and resolves to its output. */
 export async function runProgram(command: readonly string[], file: string, text: string, parameters: readonly string[]): Promise<string> {
   const path = join(testDirectory(), file);
   await writeFile(path, text);

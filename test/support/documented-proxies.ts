@@ -1,5 +1,5 @@
-// The reverse proxies of docs/operations.md, as they stand there, made to run here: on a port of this machine, with a certificate of
-// its own, and in front of a given server.
+// The reverse proxies of docs/operations.md, with their documented configuration adapted to run here: on a port of this machine, with
+// a certificate of their own, in front of a given server.
 import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
@@ -10,9 +10,9 @@ import { REPOSITORY } from './repository.ts';
 export interface DocumentedProxy {
   name: 'nginx' | 'HAProxy' | 'Caddy';
   program: string;
-  /** What has it look at its configuration and end. */
+  /** The command that checks its configuration and ends. */
   check(path: string): string[];
-  /** What has it serve until it is ended. */
+  /** The command that serves until it is ended. */
   serve(path: string): string[];
   /** Writes its configuration into the directory. */
   configure(wanted: ProxySettings): string;
@@ -77,7 +77,7 @@ export const DOCUMENTED_PROXIES: readonly DocumentedProxy[] = [
   },
 ];
 
-/** Where it is installed. */
+/** Its path. */
 export function pathOf({ program }: DocumentedProxy): string | undefined {
   return process.env[`${program.toUpperCase()}_BIN`] || programPath(program);
 }
@@ -90,11 +90,11 @@ function documented(language: string): string {
   return block;
 }
 
-/** @throws Error when the block does not have what is to be replaced: then it says something else than it did */
+/** @throws Error when the block does not contain the text to replace: then the page has changed */
 function replaced(block: string, pairs: readonly (readonly [string | RegExp, string])[]): string {
   return pairs.reduce((text, [old, fresh]) => {
     const changed = text.replace(old, fresh);
-    if (changed === text) throw new Error(`The block in docs/operations.md does not say ${old}.`);
+    if (changed === text) throw new Error(`The block in docs/operations.md does not contain ${old}.`);
     return changed;
   }, block);
 }

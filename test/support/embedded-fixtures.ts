@@ -1,17 +1,17 @@
-/** What documents hold besides themselves: VBA projects ([MS-OVBA]), packaged files and OLE objects ([MS-OLEDS]). */
+/** Embedded contents of documents: VBA projects ([MS-OVBA]), packaged files and OLE objects ([MS-OLEDS]). */
 import { type CompoundStream, compoundFile } from './compound-fixtures.ts';
 import { u16, u32 } from './little-endian.ts';
 
 export interface ProjectOptions {
-  /** Source lines of its one module, without attributes; none: an empty module. */
+  /** Source lines of its only module, without attributes; none: an empty module. */
   code?: string;
-  /** The source was taken out, what Office compiled of it left: the trick called VBA stomping. */
+  /** The source is removed and Office's compiled form is left: the trick called VBA stomping. */
   isStomped?: boolean;
-  /** The storages around it. Word: `Macros`, Excel: `_VBA_PROJECT_CUR`; none where the project is a file of its own. */
+  /** The storages around it. Word: `Macros`, Excel: `_VBA_PROJECT_CUR`; none if the project is a file of its own. */
   inside?: string;
-  /** How often the project lists its one module. */
+  /** How often the project lists its only module. */
   modules?: number;
-  /** Of comments that the module begins with. */
+  /** Bytes of comments at the start of the module. */
   moduleBytes?: number;
 }
 
@@ -42,7 +42,7 @@ export function vbaStreams({ code = '', isStomped = false, inside, modules = 1, 
     record(0x0001, u32(1)),
     record(0x0003, u16(1252)),
     record(0x0004, Buffer.from('Project')),
-    // Two bytes longer than its size says.
+    // Two bytes longer than its size.
     Buffer.concat([u16(0x0009), u32(4), u32(1), u16(2)]),
     record(0x000f, u16(1)),
     ...Array.from({ length: modules }, () => module),
@@ -60,7 +60,7 @@ export function vbaProject(options: ProjectOptions = {}): Buffer {
   return compoundFile(vbaStreams(options));
 }
 
-/** [MS-OVBA] 2.4.1: literals, and copies of what came before. */
+/** [MS-OVBA] 2.4.1: literals, and copies of earlier bytes. */
 function packVba(content: Buffer): Buffer {
   const chunks: Buffer[] = [Buffer.from([1])];
   for (let start = 0; start < content.length; start += 4096) {
@@ -102,7 +102,7 @@ function longestMatch(chunk: Buffer, at: number, most: number): [back: number, c
   return best;
 }
 
-/** What the Object Packager makes of a file, without the size in front. */
+/** A file as the Object Packager packs it, without the size in front. */
 function packaged(name: string, content: Buffer): Buffer {
   const text = (value: string) => Buffer.from(`${value}\0`, 'latin1');
   const temporary = text(`C:\\Users\\me\\AppData\\Local\\Temp\\${name}`);
@@ -118,7 +118,7 @@ function packaged(name: string, content: Buffer): Buffer {
   ]);
 }
 
-/** A stream that holds what an OLE object's server wrote, with its size in front. */
+/** A stream with the native data of an OLE object, after its size. */
 function nativeStream(content: Buffer, inside?: string): CompoundStream {
   return {
     name: '\x01Ole10Native',
@@ -136,12 +136,12 @@ export function packageObject(name: string, content: Buffer): Buffer {
   return compoundFile([packageStream(name, content), { name: '\x01CompObj', content: Buffer.from('0100feff030a0000ffffffff', 'hex') }]);
 }
 
-/** An object of another program, which keeps its own bytes as they are. */
+/** An object of another program, with its bytes unchanged. */
 export function nativeObject(content: Buffer): Buffer {
   return compoundFile([nativeStream(content)]);
 }
 
-/** An RTF document with an object. `spelling` is how its digits are written: with spaces, lines, words between. */
+/** An RTF document with an object. `spelling` is how its digits are written: with spaces, lines or words between them. */
 export function rtfWithObject(
   object: { className: string; content: Buffer },
   spelling: (digits: string) => string = (digits) => digits.replace(/.{128}/g, '$&\r\n'),

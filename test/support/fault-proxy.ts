@@ -1,55 +1,55 @@
-// A reverse proxy between a client and a server under test that breaks things on demand, and tells what passed.
+// A reverse proxy between a client and a server under test that makes faults on demand, and records what passed.
 import { once } from 'node:events';
 import { Agent, createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** What is done to one exchange. Byte counts are of the request's body as it passes, unless they say otherwise. */
+/** The fault of one exchange. Byte counts are of the request's body as it passes, unless stated otherwise. */
 export type Fault =
-  /** The server handles the request whole; its answer never arrives, the connection is reset. */
+  /** The server handles the whole request; its answer is dropped, and the connection is reset. */
   | { kind: 'drop-response' }
-  /** The connection ends after so many bytes, to both sides; `how` is what the client sees, the server reads what was passed. */
+  /** The connection ends on both sides after this many bytes; `how` is the client's view, the server reads the bytes that passed. */
   | { kind: 'cut'; afterBytes: number; how: 'rst' | 'fin' }
-  /** After so many bytes nothing moves any more, in either direction; every socket stays open. */
+  /** After this many bytes nothing passes in either direction; every socket stays open. */
   | { kind: 'stall'; afterBytes: number }
-  /** After so many bytes the server's side is gone; the client's side swallows what comes and stays open. */
+  /** After this many bytes the server's side is closed; the client's side discards what it gets and stays open. */
   | { kind: 'half-open'; afterBytes: number }
-  /** The answer comes so much later. */
+  /** The answer is delayed by this time. */
   | { kind: 'delay'; ms: number }
-  /** The request is passed on only then. */
+  /** The request is delayed by this time. */
   | { kind: 'hold'; until: Promise<void> }
-  /** The answer's head and this many bytes of its body arrive, then nothing, or the end. */
+  /** The answer's head and this many bytes of its body arrive, then nothing, or the end of the connection. */
   | { kind: 'cut-response'; afterBytes: number; how: 'rst' | 'fin' | 'stall' }
-  /** The proxy answers by itself, so much later. The server sees nothing. */
+  /** The proxy answers by itself, after this time. The server sees nothing. */
   | { kind: 'answer'; status: number; headers?: Record<string, string>; body?: string; ms?: number }
-  /** One bit of the byte at this position is turned over. */
+  /** One bit of the byte at this position is flipped. */
   | { kind: 'flip'; atByte: number };
 
 export interface Exchange {
   readonly method: string;
   readonly path: string;
   readonly headers: IncomingMessage['headers'];
-  /** How many of this method came before, this one counted: 1, 2, … */
+  /** The number of this request among those with its method, from 1. */
   readonly nth: number;
   /** Bytes of the body that were passed on. */
   bytes: number;
-  /** What the server answered, also where the answer was dropped. */
+  /** The server's answer, even if it was dropped. */
   status?: number;
   answer?: IncomingMessage['headers'];
-  /** The whole answer has left for the client. */
+  /** The whole answer was sent to the client. */
   isAnswered?: true;
   fault?: Fault;
 }
 
 export interface FaultProxyOptions {
-  /** Where the server is: `http://127.0.0.1:1080`. */
+  /** The server's address: `http://127.0.0.1:1080`. */
   upstream: string;
-  /** Asked for each request when its head is there. */
+  /** Called for each request when its head has arrived. */
   onRequest?: (exchange: Exchange) => Fault | undefined;
-  /** Bytes of request bodies a second, each connection for itself; may be changed while running. */
+  /** Bytes of request bodies per second, for each connection; may be changed at any time. */
   bytesPerSecond?: number;
-  /** 0 or left out: a free one. */
+  /** 0 or absent: a free port. */
   port?: number;
 }
 
@@ -59,7 +59,7 @@ export async function startFaultProxy(options: FaultProxyOptions): Promise<Fault
   return proxy;
 }
 
-/** A plan for `onRequest`: the answers of the first `times` requests of each of these methods are dropped. */
+/** A plan for `onRequest`: drops the answers of the first `times` requests of each of these methods. */
 export function dropFirstResponses(times: number, methods: readonly string[], when: (exchange: Exchange) => boolean = () => true) {
   const left = new Map(methods.map((method) => [method, times]));
   return (exchange: Exchange): Fault | undefined => {
@@ -71,7 +71,7 @@ export function dropFirstResponses(times: number, methods: readonly string[], wh
 }
 
 export class FaultProxy {
-  /** Every request that came, in order. */
+  /** Every request, in order. */
   readonly exchanges: Exchange[] = [];
   upstream: URL;
   onRequest: (exchange: Exchange) => Fault | undefined;
@@ -98,7 +98,7 @@ export class FaultProxy {
     return this.exchanges.reduce((sum, exchange) => sum + exchange.bytes, 0);
   }
 
-  /** Starts, or comes back on the same port after `goDown`. */
+  /** Starts, or listens again on the same port after `goDown`. */
   async listen(): Promise<void> {
     await new Promise<void>((resolve, reject) => {
       this.#server.once('error', reject);
@@ -115,7 +115,7 @@ export class FaultProxy {
     this.#server = this.#create();
   }
 
-  /** Resets every connection there is; new ones are taken. */
+  /** Resets every open connection; new ones are accepted. */
   cut(): void {
     for (const socket of this.#sockets) socket.resetAndDestroy();
   }
@@ -133,7 +133,7 @@ export class FaultProxy {
       this.#serve(req, res).catch(() => res.socket?.destroy());
     });
     server.on('connection', (socket: Socket) => {
-      // One connection to the server for one of the client's, so that both ends see the same life of it.
+      // One connection to the server for each of the client's, so that both ends see the same lifetime.
       const agent = new Agent({ keepAlive: true, maxSockets: 1 });
       this.#agents.set(socket, agent);
       this.#sockets.add(socket);
@@ -165,7 +165,7 @@ export class FaultProxy {
     const agent = this.#agents.get(socket) ?? new Agent();
     const { hostname: host, port } = this.upstream;
     const upstream = request({ host, port, method, path, headers: req.rawHeaders as unknown as Record<string, string>, agent });
-    // The server is gone, or cut the connection: the client sees just that.
+    // The server is gone, or cut the connection: the client sees the same.
     upstream.on('error', () => {
       if (fault?.kind !== 'half-open' && fault?.kind !== 'stall') socket.destroy();
     });
@@ -188,7 +188,7 @@ export class FaultProxy {
       }
       exchange.bytes += chunk.length;
       if (Number.isFinite(this.bytesPerSecond)) await sleep((chunk.length / this.bytesPerSecond) * 1000);
-      // Until it left for the server: a cut must not take back what was counted. A server that is gone takes nothing.
+      // Bytes count once they were sent to the server: a cut must not lose counted bytes. A server that is gone accepts none.
       if (!upstream.destroyed) await new Promise((resolve) => upstream.write(chunk, resolve));
       if (exchange.bytes >= limit) return this.#break(exchange, req, upstream);
     }
@@ -237,7 +237,7 @@ async function cutAnswer(answer: IncomingMessage, res: ServerResponse, fault: Fa
   for await (const piece of answer) {
     const chunk = (piece as Buffer).subarray(0, left);
     left -= chunk.length;
-    // What was to arrive must have left before the cut.
+    // Bytes that should arrive must be sent before the cut.
     await new Promise((resolve) => res.write(chunk, resolve));
     if (left === 0) break;
   }

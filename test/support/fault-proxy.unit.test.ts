@@ -3,7 +3,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { dropFirstResponses, type Fault, startFaultProxy } from './fault-proxy.ts';
 import { listenForTest } from './listen.ts';
 
-/** Echoes what came, and remembers it. */
+/** Echoes and records requests. */
 async function startEcho() {
   const got: string[] = [];
   const server = createServer(async (req, res) => {

@@ -1,8 +1,8 @@
-// The machine's own Firefox, driven over WebDriver BiDi: playwright-core speaks only to builds of its own.
+// The machine's own Firefox, driven over WebDriver BiDi: playwright-core only drives builds of its own.
 import puppeteer, { type Browser } from 'puppeteer-core';
 import { firefoxPath } from './needs.ts';
 
-/** @param preferences as on `about:config`; @throws when there is no Firefox */
+/** @param preferences as in `about:config`; @throws when there is no Firefox */
 export function launchFirefox(preferences: Readonly<Record<string, string | number | boolean>> = {}): Promise<Browser> {
   const executablePath = firefoxPath();
   if (executablePath === undefined) throw new Error('There is no Firefox: install the package firefox-esr, or set FIREFOX_BIN.');
@@ -10,7 +10,7 @@ export function launchFirefox(preferences: Readonly<Record<string, string | numb
     browser: 'firefox',
     executablePath,
     headless: true,
-    // A busy machine takes its time.
+    // Its start is slow on a busy machine.
     timeout: 120_000,
     protocolTimeout: 120_000,
     extraPrefsFirefox: preferences,

@@ -1,4 +1,4 @@
-/** Files of many formats, built byte by byte: small, but what real programs write and real readers open or recognise. */
+/** Files of many formats, built byte by byte: small, but such as real programs write and real readers open or recognize. */
 import { crc32, deflateSync, gzipSync } from 'node:zlib';
 import { u16, u32 } from './little-endian.ts';
 
@@ -80,7 +80,7 @@ export function bmp(): Buffer {
   ]);
 }
 
-/** As libtiff writes it: the directory behind the pixels, beyond what a look at the beginning shows. */
+/** As libtiff writes it: the directory comes after the pixels, beyond the first bytes that are read. */
 export function tiff(pixelBytes = 20_000): Buffer {
   const tag = (id: number, type: number, value: number) => Buffer.concat([u16(id), u16(type), u32(1), u32(value)]);
   const tags = [
@@ -105,7 +105,7 @@ function box(type: string, ...content: Buffer[]): Buffer {
   return Buffer.concat([u32be(body.length + 4), body]);
 }
 
-/** What MP4, MOV, HEIC, AVIF, M4A, 3GP and CR3 are made of. */
+/** The box of MP4, MOV, HEIC, AVIF, M4A, 3GP and CR3. */
 export function bmff(majorBrand: string, compatible: readonly string[] = [], contentBytes = 500): Buffer {
   return Buffer.concat([
     box('ftyp', latin1(majorBrand), u32be(512), latin1(compatible.join(''))),
@@ -153,7 +153,7 @@ export function riff(form: string, id = 'RIFF'): Buffer {
   return Buffer.concat([latin1(id), u32(id === 'RIFF' ? body.length : 0xffffffff), body]);
 }
 
-/** One frame header of 128 kbit/s and noise, behind an ID3 tag of this many bytes (with a cover picture: many). */
+/** A frame header of 128 kbit/s and noise, after an ID3 tag of this many bytes (many, if it has a cover picture). */
 export function mp3(tagBytes: number | null): Buffer {
   const frame = Buffer.concat([latin1('\xff\xfb\x90\x44'), Buffer.alloc(413, 0x55)]);
   if (tagBytes === null) return Buffer.concat([frame, frame, frame]);
@@ -207,7 +207,7 @@ export function rtf(): Buffer {
   return latin1('{\\rtf1\\ansi\\deff0 {\\fonttbl {\\f0 Times;}}\\f0\\fs24 Hello\\par }');
 }
 
-/** A member of a tar archive; `v7` as it was before there was a magic number. */
+/** A member of a tar archive; `v7` is the format before the magic number. */
 export function tar(kind: 'ustar' | 'v7' = 'ustar'): Buffer {
   const header = Buffer.alloc(512);
   header.write('hello.txt', 0, 'latin1');
@@ -230,7 +230,7 @@ export function gzip(content: Buffer = noise(300)): Buffer {
   return gzipSync(content);
 }
 
-/** A 7-Zip archive whose list of files is plain, or encrypted by AES. */
+/** A 7-Zip archive whose list of files is plain, or encrypted with AES. */
 export function sevenZip(isEncrypted = false): Buffer {
   const packed = noise(100);
   const header = isEncrypted

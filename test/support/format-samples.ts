@@ -1,4 +1,4 @@
-/** The beginnings of files that real programs wrote (`make-format-samples.py`), and of formats no program here writes. */
+/** The first bytes of files that real programs wrote (`make-format-samples.py`), and of formats that no available program writes. */
 import samples from './format-samples.json' with { type: 'json' };
 
 export interface FormatSample {
@@ -14,14 +14,14 @@ interface StoredSample {
   inside?: Record<string, string>;
 }
 
-/** More than is ever looked at, but for marks at the end. */
+/** More than is ever read, except for marks at the end. */
 const MAX_FILLED_BYTES = 2 * 1024 * 1024;
 
-/** Zeros stand for what was not kept. */
+/** Zeros stand for the bytes that were not kept. */
 export const FORMAT_SAMPLES: readonly FormatSample[] = Object.entries(samples as Record<string, StoredSample>).map(
   ([name, { program, length, head, inside = {} }]) => {
     const beginning = Buffer.from(head, 'base64');
-    // A file that is looked at as far as it was kept ends there: its frames are whole.
+    // A file that is only read as far as it was kept ends there: its frames are complete.
     const content = Buffer.alloc(Object.keys(inside).length > 0 ? Math.min(length, MAX_FILLED_BYTES) : beginning.length);
     beginning.copy(content);
     for (const [at, bytes] of Object.entries(inside)) Buffer.from(bytes, 'base64').copy(content, Number(at));
@@ -32,7 +32,7 @@ export const FORMAT_SAMPLES: readonly FormatSample[] = Object.entries(samples as
 const latin1 = (text: string) => Buffer.from(text, 'latin1');
 const at = (offset: number, text: string) => Buffer.concat([Buffer.alloc(offset), latin1(text), Buffer.alloc(64)]);
 
-/** Two triangles behind 80 bytes that may be anything. */
+/** Two triangles after 80 bytes of any content. */
 export function binaryStl(note = 'made by a scanner'): Buffer {
   const bytes = Buffer.alloc(84 + 2 * 50);
   bytes.write(note, 'latin1');
@@ -43,7 +43,7 @@ export function binaryStl(note = 'made by a scanner'): Buffer {
   return bytes;
 }
 
-/** By their specifications: what no free program at hand writes. */
+/** By their specifications: formats that no available free program writes. */
 export const SPECIFIED: readonly [name: string, content: Buffer][] = [
   ['film.r3d', latin1('\0\0\x01\0RED2\0\0\0\0')],
   ['film.braw', latin1('\0\0\0\x08wide\0\0\x10\0mdat\0\0\0\0')],

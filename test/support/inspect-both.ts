@@ -1,4 +1,4 @@
-/** The default checks over bytes in memory, the early look held against the whole inspection. */
+/** Runs the default checks on bytes in memory, and compares the early check with the whole inspection. */
 import { expect } from 'vitest';
 import { createDefaultChecks } from '../../server/inspection/checks/default-checks.ts';
 import { checkHead } from '../../server/inspection/checks/early.ts';
@@ -8,7 +8,7 @@ import type { Policy } from '../../shared/policy.ts';
 import { DEFAULT_POLICY, type InspectionOutcome, inspectContent } from './inspect-content.ts';
 
 export interface Inspector {
-  /** What the whole inspection says, after it was made sure that the early look does not contradict it. */
+  /** The outcome of the whole inspection, after checking that the early check does not contradict it. */
   inspect(name: string | null, content: Uint8Array, policy?: Policy): Promise<InspectionOutcome>;
   /** Its code, or `accepted`. */
   codeOf(name: string | null, content: Uint8Array, policy?: Policy): Promise<string>;

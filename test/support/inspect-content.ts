@@ -1,4 +1,4 @@
-/** Runs checks over bytes in memory, the way the finisher runs them over a staged file. */
+/** Runs checks on bytes in memory, in the way the finisher runs them on a staged file. */
 
 import type { Check, Inspectable } from '../../server/inspection/check.ts';
 import { readOutcome } from '../../server/inspection/outcome.ts';
@@ -14,7 +14,7 @@ export interface InspectionInput {
   name: string | null;
   content: Uint8Array;
   policy?: Policy;
-  /** How the content comes when it is streamed. 64 KiB by default. */
+  /** The size of streamed chunks. 64 KiB by default. */
   chunkBytes?: number;
   signal?: AbortSignal;
 }

@@ -1,4 +1,4 @@
-// The server inside the test's own process: quick, with hooks and checks of the test's.
+// The server inside the test's own process: quick, with the test's hooks and checks.
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { onTestFinished } from 'vitest';
@@ -11,14 +11,14 @@ export interface EmbeddedLandfall {
   dataDir: string;
   /** Without a slash at the end. */
   url: string;
-  /** Where uploads are created. */
+  /** The address at which uploads are created. */
   files: string;
   close(): Promise<void>;
 }
 
 /**
- * Listens on a free port until the test ends, in a new directory where `dataDir` is not given.
- * @param mount puts the handler into an application; without it, it is the whole server
+ * Listens on a free port until the test ends, in a new directory if `dataDir` is not given.
+ * @param mount puts the handler into an application; without it, the handler is the whole server
  */
 export async function embedLandfall(
   config: ConfigInput = {},

@@ -1,4 +1,4 @@
-// The server as an operator runs it: a process of its own, that can be killed and started again on the same data.
+// The server as an operator runs it: a process of its own that can be killed and restarted with the same data.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
@@ -7,13 +7,13 @@ import { REPOSITORY } from './repository.ts';
 
 export interface LandfallProcessOptions {
   dataDir: string;
-  /** `LANDFALL_*` settings; nothing of them comes from the environment of the tests. */
+  /** `LANDFALL_*` settings; none come from the environment of the tests. */
   env?: Record<string, string>;
-  /** What the server runs under, with its arguments: `['strace', '-f']`. */
+  /** A program that runs the server, with its arguments: `['strace', '-f']`. */
   under?: readonly string[];
-  /** A free one, where it is left out. */
+  /** A free port, if it is left out. */
   port?: number;
-  /** What runs instead of the server's own program, relative to the repository. */
+  /** A program that runs instead of the server's own, relative to the repository. */
   program?: string;
 }
 
@@ -23,7 +23,7 @@ export interface LogLine {
   [key: string]: unknown;
 }
 
-/** For what takes a second or two, on a machine with much other work. */
+/** For a start of a second or two, on a busy machine. */
 const LIMIT_MS = 120_000;
 
 const running = new Set<ChildProcess>();
@@ -31,7 +31,7 @@ process.once('exit', () => {
   for (const child of running) killGroup(child, 'SIGKILL');
 });
 
-/** Resolves when the server listens. @throws when it ends before, with what it said */
+/** Resolves when the server listens. @throws with its output when it ends before that */
 export async function startLandfall(options: LandfallProcessOptions): Promise<LandfallProcess> {
   const server = new LandfallProcess(options);
   await server.start();
@@ -40,7 +40,7 @@ export async function startLandfall(options: LandfallProcessOptions): Promise<La
 
 export class LandfallProcess {
   readonly log: LogLine[] = [];
-  /** Applies, like `env`, from the next start on. */
+  /** Applies from the next start on, like `env`. */
   dataDir: string;
   env: Record<string, string>;
   readonly #under: readonly string[];
@@ -62,19 +62,19 @@ export class LandfallProcess {
     return `http://127.0.0.1:${this.#port}`;
   }
 
-  /** Where uploads are created. */
+  /** The address at which uploads are created. */
   get files(): string {
     return `${this.url}/files`;
   }
 
-  /** Of the server, or of what it runs under. */
+  /** Of the server, or of the program that runs it. */
   get pid(): number {
     const { pid } = this.#child ?? {};
-    if (pid === undefined) throw new Error('The server does not run.');
+    if (pid === undefined) throw new Error('The server is not running.');
     return pid;
   }
 
-  /** On the port of the last time, or a free one the first time. */
+  /** On the port of the last start, or on a free one the first time. */
   async start(): Promise<void> {
     const command = [...this.#under, process.execPath, join(REPOSITORY, this.#program)];
     const child = spawn(command[0] ?? '', command.slice(1), {
@@ -85,7 +85,7 @@ export class LandfallProcess {
         LANDFALL_PORT: String(this.#port),
       },
       stdio: ['ignore', 'pipe', 'pipe'],
-      // A group of its own, so that a signal reaches it and what it runs under together.
+      // A process group of its own, so that a signal reaches the server and the program that runs it together.
       detached: true,
     });
     this.#child = child;
@@ -111,12 +111,12 @@ export class LandfallProcess {
     await promise.finally(() => clearTimeout(timer));
   }
 
-  /** Ends it at once, as a crash does, and waits until it is gone. */
+  /** Ends it immediately, as a crash does, and waits until it is gone. */
   async kill(): Promise<void> {
     await this.#end('SIGKILL');
   }
 
-  /** Asks it to end, as an operator does, and waits. Resolves with the exit code; a grace time that is not kept is a failure. */
+  /** Asks it to end, as an operator does, and waits. Resolves to the exit code; exceeding the grace time is a failure. */
   async stop(): Promise<number | null> {
     return this.#end('SIGTERM');
   }
@@ -125,7 +125,7 @@ export class LandfallProcess {
     if (this.#child) killGroup(this.#child, signal);
   }
 
-  /** Resolves when it has ended by itself, or by what it runs under. */
+  /** Resolves when it has ended by itself, or through the program that runs it. */
   async ended(): Promise<number | null> {
     const child = this.#child;
     if (child === undefined) return null;

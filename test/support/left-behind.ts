@@ -1,7 +1,7 @@
-// What this process still has of a server that was closed, or did not start.
+// What remains in this process of a server that was closed, or did not start.
 import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 
-/** Open files below the directory, and Landfall's threads, by name. Only Linux tells; elsewhere nothing is found. */
+/** Open files below the directory, and Landfall's threads by name. Only Linux shows them; elsewhere the list is empty. */
 export function leftBehind(directory: string): string[] {
   if (!existsSync('/proc/self/fd')) return [];
   const files = readdirSync('/proc/self/fd').map((descriptor) => unlessGone(() => readlinkSync(`/proc/self/fd/${descriptor}`)));

@@ -1,9 +1,9 @@
-// A body in memory that its source uses again: what was lent is overwritten at its release, as the next bytes of a connection would.
+// A body in memory whose source reuses it: lent bytes are overwritten at their release, as the next bytes of a connection would do.
 import type { BodyEnd, BodyLimits, BodySource, LeasedBatch, OpenBody } from '../../server/staging/body-source.ts';
 
 export interface LentBody {
   readonly open: OpenBody;
-  /** Batches that are out now; one is allowed. */
+  /** Batches that are lent now; one is allowed. */
   readonly out: number;
   readonly lent: number;
   readonly isClosed: boolean;
@@ -23,7 +23,7 @@ export function lentBody(bytes: Uint8Array, batchBytes: number, cutAt?: number):
         return cutAt === undefined ? 'whole' : 'cut';
       },
       async next(): Promise<LeasedBatch | undefined> {
-        if (body.out > 0) throw new Error('The batch before was not released.');
+        if (body.out > 0) throw new Error('A batch was requested before the last one was released.');
         if (at === last) return undefined;
         const count = Math.min(batchBytes, last - at);
         memory.set(bytes.subarray(at, at + count));
@@ -35,14 +35,14 @@ export function lentBody(bytes: Uint8Array, batchBytes: number, cutAt?: number):
           buffers: [memory.subarray(0, count >> 1), memory.subarray(count >> 1, count)],
           bytes: count,
           release() {
-            if (isReleased) throw new Error('The batch was released before.');
+            if (isReleased) throw new Error('A batch was released twice.');
             isReleased = true;
             body.out -= 1;
             memory.fill(0xee);
           },
         };
       },
-      nudge() {},
+      wake() {},
       close() {
         body.isClosed = true;
       },

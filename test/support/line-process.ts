@@ -1,5 +1,5 @@
-// A line (line.ts) in a process of its own, for a network namespace: `line-process.ts HOST UPSTREAM_PORT DELAY_MS`. Prints a line
-// of JSON when it listens, and then each tenth of a second how many bytes passed.
+// A line (line.ts) in a process of its own, for a network namespace: `line-process.ts HOST UPSTREAM_PORT DELAY_MS`. Prints a line of
+// JSON when it listens, and then ten times a second how many bytes have passed.
 import { Line } from './line.ts';
 
 const [host = '', upstream = '', delayMs = '0'] = process.argv.slice(2);

@@ -1,39 +1,39 @@
-// A line between a client and a server: TCP passed on at a given speed and delay, counted, and cut where a plan says.
-// What speaks over it is not looked at.
+// A line between a client and a server: passes TCP on at a given speed and delay, counts it, and cuts it by plan, without reading the
+// protocol.
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 export type Cut =
   /** Both sides are reset. */
   | 'rst'
-  /** Both sides are closed, as at the end of a conversation. */
+  /** Both sides are closed, as at a normal end. */
   | 'fin'
-  /** Nothing moves any more and no side is told; the server's side stays so also after the client has left. */
+  /** Nothing passes and no side is told; the server's side stays open even after the client has left. */
   | 'stall'
-  /** The server's side is gone; the client's takes nothing more, and is not told. */
+  /** The server's side is gone; the client's side accepts nothing more, and is not told. */
   | 'half-open';
 
 export interface LineOptions {
   /** Port of the server on this machine. */
   upstream: number;
-  /** Address and port to listen on; default: loopback, a free one. */
+  /** Address and port to listen on; default: loopback, a free port. */
   host?: string;
   port?: number;
-  /** Where the server is, if not on loopback. */
+  /** The server's address, if it is not loopback. */
   upstreamHost?: string;
-  /** Towards the server, all connections together. */
+  /** Bytes per second towards the server, of all connections together. */
   bytesPerSecond?: number;
-  /** Each way. A new connection waits for two more, as for its handshake. */
+  /** In each direction. A new connection waits twice as long in addition, as for its handshake. */
   delayMs?: number;
-  /** What to do after so many bytes towards the server, counted from the last cut on, whatever connection brings them. */
+  /** What to do after this many bytes towards the server, counted from the last cut on, over all connections. */
   nextCut?: () => { afterBytes: number; how: Cut } | undefined;
 }
 
-/** Taken from a socket at once at most; a cut falls exactly where it was planned. */
+/** The most that is read from a socket at once; a cut is exactly where it was planned. */
 const PIECE_BYTES = 64 * 1024;
 
 export class Line {
-  /** Bytes that came out on the server's side: heads and bodies of requests, those sent twice included. */
+  /** Bytes that were passed to the server: heads and bodies of requests, with those sent twice. */
   passed = 0;
   readonly cuts: Record<Cut, number> = { rst: 0, fin: 0, stall: 0, 'half-open': 0 };
   bytesPerSecond: number;
@@ -116,7 +116,7 @@ export class Line {
     try {
       await Promise.all([this.#forward(client, server, state), this.#back(server, client, state)]);
     } catch {
-      // One of the two broke; after a cut that is no news, and the other is not to hear of it.
+      // One side broke. After a cut that is expected, and the other side must not be told.
       if (state.isCut) return;
       client.destroy();
       server.destroy();
@@ -158,12 +158,12 @@ export class Line {
     if (!state.isCut) await this.#later(async () => void client.end());
   }
 
-  /** Waits until so many bytes may go. */
+  /** Waits until this many bytes may pass. */
   async #turn(bytes: number): Promise<void> {
     if (!Number.isFinite(this.bytesPerSecond)) return;
     const now = performance.now();
     this.#freeAt = Math.max(this.#freeAt, now) + (bytes / this.bytesPerSecond) * 1000;
-    // Timers are a millisecond coarse: shorter waits add up to one that is worth it.
+    // Timers have a resolution of a millisecond: shorter waits are added up first.
     if (this.#freeAt - now > 2) await sleep(this.#freeAt - now);
   }
 
@@ -185,7 +185,7 @@ function cut(how: Cut, client: Socket, server: Socket): void {
       server.resetAndDestroy();
       break;
     case 'fin':
-      // Destroyed with bytes unread it would be a reset.
+      // Destroying it with unread bytes would reset the connection.
       client.end();
       server.end();
       client.resume().once('end', () => client.destroy());

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { type Cut, Line } from './line.ts';
 
-/** A server that counts what comes, behind a line; and a client on it. */
+/** A server that counts received bytes, behind a line; and a client of it. */
 async function conversation(how?: Cut, afterBytes = 100_000) {
   const received = { bytes: 0, events: [] as string[] };
   const server = createServer((socket) => {
@@ -16,7 +16,7 @@ async function conversation(how?: Cut, afterBytes = 100_000) {
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const address = server.address();
-  if (address === null || typeof address === 'string') throw new Error('A listening server has a port.');
+  if (address === null || typeof address === 'string') throw new Error('The listening server has no port.');
   const line = await Line.open({ upstream: address.port, nextCut: () => how && { how, afterBytes } });
   const client = connect(line.port, '127.0.0.1');
   const told: string[] = [];

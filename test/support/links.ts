@@ -1,11 +1,11 @@
-// Upload links as an operator gives them out, beside a server that runs.
+// Upload links as an operator creates them, beside a running server.
 import { resolveConfig } from '../../server/config/config.ts';
 import { Credentials, type NewCredential } from '../../server/ledger/credentials.ts';
 import { Ledger } from '../../server/ledger/ledger.ts';
 import { openEngine } from '../../server/ledger/open.ts';
 
 export interface GivenLink {
-  /** `link:` and so on, as in the ledger. */
+  /** The ledger's id, with `link:` in front. */
   id: string;
   token: string;
   withdraw(): Promise<boolean>;

@@ -2,7 +2,7 @@ import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { onTestFinished } from 'vitest';
 
-/** On a free port of the loopback address, to the end of the running test. Resolves with the origin, without a slash at the end. */
+/** Listens on a free port of the loopback address until the test ends. Resolves to the origin, without a slash at the end. */
 export async function listenForTest(server: Server): Promise<string> {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   onTestFinished(() => {

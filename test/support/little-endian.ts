@@ -1,4 +1,4 @@
-/** Numbers as most binary formats hold them, the least significant byte first. */
+/** Numbers in the byte order of most binary formats: the least significant byte first. */
 export function u16(value: number): Buffer {
   const bytes = Buffer.alloc(2);
   bytes.writeUInt16LE(value);

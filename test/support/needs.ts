@@ -1,4 +1,4 @@
-// What the suites need of the machine beside Node: the files that need it, how to see that it is there, what brings it.
+// What the suites need on the machine besides Node: which files need it, how to detect it, and how to install it.
 import { spawnSync } from 'node:child_process';
 import { accessSync, constants, existsSync, readdirSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
@@ -8,25 +8,25 @@ export interface Need {
   files: readonly string[];
   /** Debian's packages. */
   packages: readonly string[];
-  /** For the person whose machine does not have it. */
+  /** The message for a person whose machine does not have it. */
   takes: string;
   isMet(): boolean;
 }
 
-/** Where a program is, or undefined. The folders of administration count too: users who are not root lack them. */
+/** The path of a program, or undefined. Includes the administrators' folders, which are not in the path of other users. */
 export function programPath(name: string): string | undefined {
   const folders = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/sbin'];
   return folders.map((folder) => join(folder, name)).find(isExecutable);
 }
 
-/** `CHROMIUM_BIN`, or what distributions call it. */
+/** `CHROMIUM_BIN`, or the names that distributions use. */
 export function chromiumPath(): string | undefined {
   const { CHROMIUM_BIN } = process.env;
   if (CHROMIUM_BIN) return isExecutable(CHROMIUM_BIN) ? CHROMIUM_BIN : undefined;
   return programPath('chromium') ?? programPath('chromium-browser') ?? programPath('google-chrome');
 }
 
-/** `FIREFOX_BIN`, or what distributions call it. */
+/** `FIREFOX_BIN`, or the names that distributions use. */
 export function firefoxPath(): string | undefined {
   const { FIREFOX_BIN } = process.env;
   if (FIREFOX_BIN) return isExecutable(FIREFOX_BIN) ? FIREFOX_BIN : undefined;
@@ -44,7 +44,7 @@ function isExecutable(path: string): boolean {
 
 const LIBRARIES = '/usr/lib';
 
-/** The library that makes a program's wall clock say something else, in the build for programs with threads. */
+/** The library that fakes a program's wall clock, in the build for programs with threads. */
 export function faketimePath(): string | undefined {
   if (!existsSync(LIBRARIES)) return undefined;
   const paths = readdirSync(LIBRARIES).map((folder) => join(LIBRARIES, folder, 'faketime', 'libfaketimeMT.so.1'));
@@ -53,7 +53,7 @@ export function faketimePath(): string | undefined {
 
 const POSTGRES_RELEASES = '/usr/lib/postgresql';
 
-/** Where Debian keeps PostgreSQL's programs, the newest release first; they are not in the path. */
+/** Debian's directories of PostgreSQL's programs, which are not in the path; the newest release comes first. */
 export function postgresPrograms(): string | undefined {
   if (!existsSync(POSTGRES_RELEASES)) return undefined;
   const folders = readdirSync(POSTGRES_RELEASES)
@@ -62,7 +62,7 @@ export function postgresPrograms(): string | undefined {
   return folders.find((folder) => isExecutable(join(folder, 'initdb')));
 }
 
-/** The one that Debian's packages for Python are of; another may come first in the path. */
+/** The Python that Debian's packages belong to; another may come first in the path. */
 export const SYSTEM_PYTHON = '/usr/bin/python3';
 
 function succeeds(command: string, ...parameters: string[]): boolean {
@@ -70,10 +70,10 @@ function succeeds(command: string, ...parameters: string[]): boolean {
   return path !== undefined && spawnSync(path, parameters, { stdio: 'ignore', timeout: 10_000 }).status === 0;
 }
 
-/** Of Ceph, and what ends them with the tests. */
+/** Ceph's programs, and the one that ends them with the tests. */
 export const S3_PROGRAMS: string[] = ['ceph', 'monmaptool', 'ceph-mon', 'ceph-osd', 'radosgw', 'radosgw-admin', 'setpriv'];
 
-/** Containers often may not, root or not. */
+/** Containers often do not allow it, even for root. */
 function canMakeNetworks(): boolean {
   const name = `landfall-probe-${process.pid}`;
   const isMade = succeeds('ip', 'netns', 'add', name);

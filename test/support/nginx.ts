@@ -1,4 +1,4 @@
-// nginx as a reverse proxy in front of a server under test, with a configuration of its own in a temporary directory.
+// nginx as a reverse proxy in front of a server under test, with a configuration in a temporary directory.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -11,19 +11,19 @@ import { programPath } from './needs.ts';
 import { testDirectory } from './temp-dir.ts';
 
 export interface NginxOptions {
-  /** `http://127.0.0.1:1080`; of several, each request goes to the next, as in docs/operations.md. */
+  /** `http://127.0.0.1:1080`; with several, each request goes to the next one, as in docs/operations.md. */
   upstream: string | readonly string[];
-  /** Whether nginx takes a whole body in before it asks the server: its default. */
+  /** Whether nginx reads a whole body before it asks the server, which is its default. */
   requestBuffering: boolean;
-  /** Largest body; nginx's own default is 1m. */
+  /** Largest body; nginx's default is 1m. */
   maxBody?: string;
 }
 
-/** Runs until the test ends. Resolves with its address. */
+/** Runs until the test ends. Resolves to its address. */
 export function startNginx({ upstream, requestBuffering, maxBody = '0' }: NginxOptions): Promise<string> {
   const onOff = requestBuffering ? 'on' : 'off';
   const many = typeof upstream === 'string' ? undefined : upstream.map((url) => `server ${new URL(url).host} max_fails=0;`).join(' ');
-  // What nginx itself would answer 502 for is asked again: on HEAD, stock clients take a 5xx for a lost upload.
+  // Requests that nginx itself would answer with 502 are repeated: on HEAD, stock clients take a 5xx for a lost upload.
   const later = `error_page 502 504 = @later;
     location @later {
       add_header Tus-Resumable 1.0.0 always;
@@ -44,9 +44,9 @@ export function startNginx({ upstream, requestBuffering, maxBody = '0' }: NginxO
 }
 
 /**
- * Runs until the test ends. Resolves with its address.
- * @param server what stands in its `server` block, with the directory that it may read from
- * @param http what stands beside that
+ * Runs until the test ends. Resolves to its address.
+ * @param server the content of its `server` block, with the directory that it may read
+ * @param http what comes beside that block
  */
 export async function runNginx(server: (directory: string) => string, http = ''): Promise<string> {
   const binary = programPath('nginx');

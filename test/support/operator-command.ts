@@ -1,4 +1,4 @@
-// The server's commands as an operator types them.
+// Runs the server's commands as an operator types them.
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -11,7 +11,7 @@ export interface Ran {
   err: string;
 }
 
-/** @param under what it runs under, with its arguments */
+/** @param under a program that runs the command, with its arguments */
 export async function operatorCommand(args: readonly string[], env: Record<string, string>, under: readonly string[] = []): Promise<Ran> {
   const clean = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('LANDFALL_')));
   const command = [...under, process.execPath, join(REPOSITORY, 'server/main.ts'), ...args];

@@ -1,4 +1,4 @@
-// Another tus server as a process, that is killed in the middle.
+// Another tus server as a process that is killed during uploads.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
@@ -8,7 +8,7 @@ import { REPOSITORY } from './repository.ts';
 
 export interface OtherServer {
   port: number;
-  /** Where uploads are created. */
+  /** The address at which uploads are created. */
   files: string;
   kill(): Promise<void>;
 }

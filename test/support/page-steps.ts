@@ -1,10 +1,10 @@
-// Runs a page of the documentation as a reader would: an HTML comment before a block of code says what the block is.
+// Runs a page of the documentation as a reader would: an HTML comment before a code block says what the block is for.
 //
 //   <!-- file: NAME -->    the reader saves it as NAME
-//   <!-- run -->           the reader runs it; `<!-- run: exit 1 -->` where it ends with another code than 0
+//   <!-- run -->           the reader runs it; `<!-- run: exit 1 -->` if its exit code is not 0
 //   <!-- start: TEXT -->   the reader leaves it running; it is ready once it has printed TEXT
-//   <!-- stop -->          the reader stops what was started last
-//   <!-- shows -->         what was printed since the last block that ran; `…` stands for anything within a line
+//   <!-- stop -->          the reader stops the program that was started last
+//   <!-- shows -->         the output since the last block that ran; `…` stands for anything within a line
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -13,12 +13,12 @@ import { expect } from 'vitest';
 import { REPOSITORY } from './repository.ts';
 
 export interface Reader {
-  /** The empty folder that the reader works in. */
+  /** The reader's empty folder. */
   directory: string;
   env: Readonly<Record<string, string | undefined>>;
-  /** Replaced in every block: what the page says → what it is here. */
+  /** Replacements in every block: the page's text → its value here. */
   here: Readonly<Record<string, string>>;
-  /** In the commands alone: a package → the tarball that a registry would give. */
+  /** Replacements in commands only: a package → the tarball that a registry would give. */
   tarballs: Readonly<Record<string, string>>;
 }
 
@@ -34,7 +34,7 @@ function escaped(text: string): string {
   return text.replaceAll(/[\\^$.*+?()[\]{}|]/g, '\\$&');
 }
 
-/** Ends what the page started when it is disposed of. */
+/** Disposing of it ends the programs that the page started. */
 export class ReadPage implements AsyncDisposable {
   readonly #running: ChildProcess[] = [];
   readonly #reader: Reader;
@@ -81,12 +81,12 @@ export class ReadPage implements AsyncDisposable {
   async #seen(text: string): Promise<void> {
     for (const line of text.trim().split('\n')) {
       const pattern = new RegExp(`^${line.split('…').map(escaped).join('.*')}$`, 'm');
-      // What runs beside may print it a moment later.
+      // A program in the background may print it a moment later.
       await expect.poll(() => this.#printed).toMatch(pattern);
     }
   }
 
-  /** In a process group of its own, so that what it starts ends with it. */
+  /** In a process group of its own, so that its child processes end with it. */
   #spawn(script: string): ChildProcess {
     const { directory: cwd, env } = this.#reader;
     const child = spawn('/bin/sh', ['-e'], { cwd, env, stdio: ['pipe', 'pipe', 'pipe'], detached: true });

@@ -1,4 +1,4 @@
-// A PostgreSQL of the tests' own: a cluster in a temporary directory, on a free port of the loopback address.
+// The tests' own PostgreSQL: a cluster in a temporary directory, on a free port of the loopback address.
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync } from 'node:fs';
@@ -12,9 +12,9 @@ import { freePort } from './free-port.ts';
 import { postgresPrograms } from './needs.ts';
 
 export interface PostgresOptions {
-  /** Off, as is right for what goes with the test, a crash of the machine would lose all. */
+  /** Off, since the data goes with the test: then a crash of the machine would lose all of it. */
   fsync?: boolean;
-  /** For the server's own process. */
+  /** Environment of the server's own process. */
   env?: Readonly<Record<string, string>>;
 }
 
@@ -23,7 +23,7 @@ process.once('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });
 
-/** One for all tests of the file or `describe` block that asks for it. */
+/** One cluster for all tests of the calling file or `describe` block. */
 export function postgresForTests(options: PostgresOptions = {}): Postgres {
   const postgres = new Postgres(options);
   beforeAll(() => postgres.create());
@@ -85,18 +85,18 @@ export class Postgres {
     }
   }
 
-  /** As a crash does, connections and all; the next start recovers. */
+  /** Ends it as a crash does, connections included; the next start recovers. */
   async crash(): Promise<void> {
     await this.#end('SIGQUIT');
   }
 
-  /** As an operator does: what runs is rolled back. */
+  /** Ends it as an operator does: running transactions are rolled back. */
   async restart(): Promise<void> {
     await this.#end('SIGINT');
     await this.start();
   }
 
-  /** A new, empty database. Resolves with its address. */
+  /** A new, empty database. Resolves to its address. */
   async database(): Promise<string> {
     this.#databases += 1;
     const name = `test_${this.#databases}`;
@@ -133,7 +133,7 @@ export class Postgres {
   #as(program: string, ...parameters: string[]): { command: string; parameters: string[] } {
     const folder = postgresPrograms();
     if (folder === undefined) throw new Error('There is no PostgreSQL: install the package postgresql.');
-    // Of the program alone: a library that is loaded before another user's would keep things that this one can't use.
+    // For the program alone: a library that is loaded before changing the user could keep things that the new user cannot use.
     const pairs = program === 'postgres' ? Object.entries(this.#options.env ?? {}).map(([name, value]) => `${name}=${value}`) : [];
     const command = ['env', ...pairs, join(folder, program), ...parameters];
     if (process.getuid?.() !== 0) return { command: 'env', parameters: command.slice(1) };
@@ -150,7 +150,7 @@ export class Postgres {
   }
 }
 
-/** The user that the package made for it. */
+/** The user that the package created for it. */
 function unprivileged(): { uid: number; gid: number } {
   const id = (option: string) => Number(spawnSync('id', [option, 'postgres'], { encoding: 'utf8' }).stdout);
   return { uid: id('-u'), gid: id('-g') };

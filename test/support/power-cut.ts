@@ -1,5 +1,5 @@
-// A disk whose power can be cut: an ext4 image on a loop device. What the file system has not been made to write is not in
-// the image, so a copy of the image, taken while it is mounted, is what the disk would hold after the cut.
+// A disk whose power can be cut: an ext4 image on a loop device. The image has only what the file system was made to write, so a copy
+// of the mounted image is the state of the disk after a power cut.
 import { execFile } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { rm, truncate, writeFile } from 'node:fs/promises';
@@ -18,7 +18,7 @@ function program(name: string): string {
 }
 
 export class CuttableDisk {
-  /** Where it is mounted. */
+  /** The mount point. */
   readonly path: string;
   readonly #image: string;
   #isMounted = true;
@@ -28,32 +28,32 @@ export class CuttableDisk {
     this.path = path;
   }
 
-  /** Mounted until the running test ends; what runs on it must be ended by then. Takes root. */
+  /** Mounted until the running test ends; programs on it must have ended by then. Needs root. */
   static async create(bytes: number = 256 * 1024 * 1024): Promise<CuttableDisk> {
     const directory = testDirectory();
     const image = join(directory, 'disk');
     await writeFile(image, '');
     await truncate(image, bytes);
-    // The tables are made now: written later, lazily, they would be noise in the image.
+    // The tables are initialized now: the kernel's lazy writes would be noise in the image.
     await run(program('mkfs.ext4'), ['-q', '-F', '-E', 'lazy_itable_init=0,lazy_journal_init=0', image]);
     return CuttableDisk.#mount(image, join(directory, 'mounted'));
   }
 
   static async #mount(image: string, path: string): Promise<CuttableDisk> {
     mkdirSync(path);
-    // The journal is not committed by time, only when someone asks for durability.
+    // The journal is not committed by time, only on request.
     await run(program('mount'), ['-o', 'loop,commit=300', image, path]);
     const disk = new CuttableDisk(image, path);
     onTestFinished(() => disk.release());
     return disk;
   }
 
-  /** Makes all of it durable, as time would: the test begins after that. */
+  /** Makes everything durable, as time would; the test begins after that. */
   async settle(): Promise<void> {
     await run('sync', ['-f', this.path]);
   }
 
-  /** Cuts the power, and starts again: the disk as it is found then. This one goes on. */
+  /** Cuts the power and restarts: mounts the disk in the state after the cut. The original disk stays in use. */
   async cut(): Promise<CuttableDisk> {
     const directory = testDirectory();
     const image = join(directory, 'disk');
@@ -61,7 +61,7 @@ export class CuttableDisk {
     return CuttableDisk.#mount(image, join(directory, 'mounted'));
   }
 
-  /** Before the test ends, where it takes many: what ran on it has ended. */
+  /** Unmounts before the test ends, for tests with many disks; programs on it have ended. */
   async release(): Promise<void> {
     if (!this.#isMounted) return;
     this.#isMounted = false;

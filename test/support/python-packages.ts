@@ -3,14 +3,14 @@ import { existsSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { REPOSITORY } from './repository.ts';
 
-/** Kept from one run to the next. */
+/** Kept between runs. */
 const MADE = join(REPOSITORY, 'node_modules', '.cache');
 
-/** The folder to name in `PYTHONPATH`: one package of an exact version, installed at the first need. @throws with what pip says */
+/** The folder for `PYTHONPATH` with one package of an exact version, installed when first needed. @throws with pip's output */
 export function pythonPackages(requirement: string): string {
   const folder = join(MADE, `landfall-python-${requirement.replace(/[^\w.]+/g, '-')}`);
   if (existsSync(folder)) return folder;
-  // Whole or not at all.
+  // Moved into place only when it is complete.
   const making = mkdtempSync(`${folder}-`);
   const { status, stderr } = spawnSync('python3', ['-m', 'pip', 'install', '--quiet', '--no-deps', '--target', making, requirement], {
     encoding: 'utf8',

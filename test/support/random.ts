@@ -1,4 +1,4 @@
-// Chance that can be repeated: all that a test leaves to it follows from one number, which the test prints.
+// Repeatable chance: all random choices of a test follow from one number, which the test prints.
 
 export class Random {
   #state: number;
@@ -16,17 +16,17 @@ export class Random {
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
   }
 
-  /** A whole number, both ends included. */
+  /** A whole number, both bounds included. */
   between(least: number, most: number): number {
     return least + Math.floor(this.fraction() * (most - least + 1));
   }
 
-  /** Whether something happens that happens so often. */
+  /** True with this probability. */
   happens(probability: number): boolean {
     return this.fraction() < probability;
   }
 
-  /** @param choices one at least */
+  /** @param choices at least one */
   pick<T>(choices: readonly T[]): T {
     return choices[this.between(0, choices.length - 1)] as T;
   }
@@ -37,7 +37,7 @@ export function randomFrom(seed: number): Random {
   return new Random(seed);
 }
 
-/** Another one for each run, unless `LANDFALL_TEST_SEED` repeats an earlier run. */
+/** Another seed in each run, unless `LANDFALL_TEST_SEED` repeats an earlier run. */
 export function testSeed(): number {
   const { LANDFALL_TEST_SEED } = process.env;
   return LANDFALL_TEST_SEED ? Number(LANDFALL_TEST_SEED) : Math.floor(Math.random() * 2 ** 31);

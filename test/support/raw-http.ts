@@ -1,23 +1,23 @@
-// Requests byte by byte, for what no HTTP client would send.
+// Requests written byte by byte, for input that no HTTP client sends.
 import { connect, type Socket } from 'node:net';
 import { OFFSET_CONTENT_TYPE, TUS_VERSION } from '../../shared/protocol.ts';
 
 export interface RawAnswer {
-  /** 0 when nothing was answered. */
+  /** 0 without an answer. */
   status: number;
   /** Names in lower case. */
   headers: Map<string, string>;
   body: string;
-  /** Everything that came. */
+  /** All received text. */
   text: string;
 }
 
-/** Lines of a request's head joined as HTTP wants them, with the empty line. */
+/** Lines of a request's head joined as HTTP requires, with the empty line. */
 export function head(...lines: string[]): string {
   return `${lines.join('\r\n')}\r\n\r\n`;
 }
 
-/** The head of a PATCH that promises so many bytes from this offset on. */
+/** The head of a PATCH that declares this many bytes from this offset on. */
 export function patchHead(url: string, offset: number, length: number): string {
   return head(
     `PATCH ${new URL(url).pathname} HTTP/1.1`,
@@ -30,8 +30,8 @@ export function patchHead(url: string, offset: number, length: number): string {
 }
 
 /**
- * Sends the pieces and reads until the other side ends, or until `patienceMs` after the last byte that came.
- * A reset ends it like an end.
+ * Sends the pieces and reads until the other side ends the connection, or until `patienceMs` after the last received byte. A reset
+ * counts as an end.
  */
 export async function rawRequest(url: string, pieces: readonly (string | Uint8Array)[], patienceMs = 1000): Promise<RawAnswer> {
   const socket = await openSocket(url);
@@ -63,7 +63,7 @@ export async function openSocket(url: string): Promise<Socket> {
 }
 
 export function parseAnswer(text: string): RawAnswer {
-  // An interim answer (100, 104) stands before the one that counts.
+  // An interim answer (100, 104) comes before the final one.
   const final = text.replace(/^(?:HTTP\/1\.1 1\d\d[^\r]*\r\n(?:[^\r]+\r\n)*\r\n)+/, '');
   const end = final.indexOf('\r\n\r\n');
   const [statusLine = '', ...lines] = final.slice(0, end === -1 ? undefined : end).split('\r\n');

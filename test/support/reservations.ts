@@ -6,7 +6,7 @@ import type { Staging } from '../../server/staging/staging.ts';
 
 const NO_LIMITS = { maxUnfinished: null, maxReservedBytes: null, maxStoredBytes: null };
 
-/** Room as the server takes it, without limits but those of the disk and what the test says. */
+/** Reservations as the server makes them, without limits except those of the disk and the test. */
 export function openReservations(
   engine: Engine,
   ledger: Ledger,

@@ -1,11 +1,11 @@
-// Rights as their makers sign them, right or wrong, and files to send by them.
+// Grants and tokens, validly and invalidly signed, and files to send with them.
 import { createHmac } from 'node:crypto';
 import { createGrant, type GrantOptions } from '../../server/grants.ts';
 
 export const SECRET: string = 'a secret that signs grants and nothing else';
 export const JWT_SECRET: string = 'a secret of the identity provider of this test';
 export const TEXT: Buffer<ArrayBuffer> = Buffer.from('0123456789');
-/** Settings of a server that takes both, and believes who sends. */
+/** Settings of a server that accepts both and trusts the sender's address. */
 export const PROXIED: { trustedProxies: string; jwtSecret: string; grantSecrets: string } = {
   trustedProxies: '127.0.0.1',
   jwtSecret: JWT_SECRET,
@@ -24,5 +24,5 @@ export function grant(owner: string, options: Partial<GrantOptions> = {}): strin
 }
 
 let addresses = 0;
-/** From an address of its own, so that no guess is refused for those before it. */
+/** From an address of its own, so that earlier guesses do not count against it. */
 export const fromElsewhere = (): { 'X-Forwarded-For': string } => ({ 'X-Forwarded-For': `2001:db8:${(++addresses).toString(16)}::1` });

@@ -1,5 +1,5 @@
-// `npm test` and `npm run test:long`: brings what the suites need where it may, says what it leaves out where it may not,
-// builds the page, runs vitest, and ends with one line that counts.
+// `npm test` and `npm run test:long`: installs what the suites need where it may, prints which suites it leaves out, builds the page,
+// runs vitest, and ends with one line of totals.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { startVitest } from 'vitest/node';
@@ -21,7 +21,7 @@ if (leftOut.length > 0 && isCi) {
   process.exit(1);
 }
 
-// With `--no-page` what an earlier run built is served: quicker while the page is not what is being worked on.
+// `--no-page` serves the page of an earlier run: quicker while the page does not change.
 if (!args.includes('--no-page')) run('npm', ['run', '-s', 'build:page']);
 
 const vitest = await startVitest('test', filters, {
@@ -34,29 +34,29 @@ const vitest = await startVitest('test', filters, {
 const tests = vitest.state.getTestModules().flatMap((module) => [...module.children.allTests()]);
 const count = (state: string) => tests.filter((test) => test.result().state === state).length;
 const skipped = count('skipped') > 0 ? `, ${count('skipped')} skipped` : '';
-// Errors outside of any test, and files that could not be loaded, are failures that no test counts.
+// Errors outside tests, and files that cannot be loaded, are failures that are in no test's count.
 const outside =
   vitest.state.getUnhandledErrors().length + vitest.state.getTestModules().filter((module) => module.errors().length > 0).length;
 const failed = count('failed') + outside;
 const isWhole = failed === 0 && count('passed') > 0 && count('pending') === 0;
 await vitest.close();
 if (process.env.LANDFALL_TEST_LONG !== '1')
-  console.log('Left out: what only `npm run test:long` runs (test/**/*.long.test.ts, and those with more needs, *.long.*.test.ts).');
+  console.log('Left out: the long suites (test/**/*.long.test.ts and *.long.*.test.ts), which `npm run test:long` runs.');
 for (const need of leftOut) console.log(`Left out: ${need.what}. It takes ${need.takes}.`);
 console.log(`${count('passed')} passed, ${failed} failed${skipped}`);
 process.exit(isWhole && (process.exitCode ?? 0) === 0 ? 0 : 1);
 
-/** Installs Debian's packages where that is ours to do: as root, on a system with apt. */
+/** Installs Debian's packages, if this process is root on a system with apt. */
 function install(needs: readonly Need[]): void {
   const packages = [...new Set(needs.flatMap((need) => need.packages))];
   if (packages.length === 0 || process.getuid?.() !== 0 || !existsSync('/usr/bin/apt-get')) return;
   console.error(`Installing for the tests: ${packages.join(' ')}`);
-  // RUNLEVEL keeps nginx from being started as a service: the tests start their own.
+  // RUNLEVEL prevents that nginx is started as a service: the tests start their own.
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' };
   const apt = (...rest: string[]) => spawnSync('apt-get', ['-q', ...rest], { stdio: ['ignore', 2, 2], env }).status === 0;
-  if (!apt('update')) console.error('apt-get update did not succeed; trying with the lists there are.');
+  if (!apt('update')) console.error('apt-get update failed; trying with the existing lists.');
   if (apt('install', '-y', '--no-install-recommends', ...packages)) return;
-  // One package that is not to be had must not keep the others out.
+  // One unavailable package must not prevent the others.
   for (const name of packages) apt('install', '-y', '--no-install-recommends', name);
 }
 

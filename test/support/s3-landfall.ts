@@ -1,4 +1,4 @@
-// Landfall on the run's S3 server, with a proxy between the two that makes faults.
+// Landfall on the run's S3 server, behind a proxy that makes faults.
 import { expect, onTestFinished, vi } from 'vitest';
 import type { ConfigInput, LandfallHooks } from '../../server/index.ts';
 import { gathered } from './content.ts';
@@ -11,9 +11,9 @@ export const MIB: number = 1024 * 1024;
 export interface S3Landfall extends EmbeddedLandfall {
   s3: TestBucket;
   proxy: FaultProxy;
-  /** Settings that serve the same bucket. */
+  /** Settings for the same bucket. */
   config: ConfigInput;
-  /** The only final file there is. */
+  /** The only final file. */
   onlyFile(): Promise<{ key: string; bytes: Buffer }>;
   /** Fails until nothing is staged and no multipart upload is left. */
   expectNothingStaged(): Promise<void>;
@@ -51,7 +51,7 @@ export async function embedLandfallOnS3(
   };
 }
 
-/** Small parts and little memory, so that a few megabytes already show what happens to large files. */
+/** Small parts and little memory, so that a few megabytes show what happens to large files. */
 export function s3Config({ name, options }: TestBucket, endpoint: string = options.endpoint): ConfigInput {
   return {
     storageBackend: 's3',
@@ -68,19 +68,19 @@ export function s3Config({ name, options }: TestBucket, endpoint: string = optio
 
 export const JSON_TYPE = { 'Content-Type': 'application/json' };
 
-/** A request as routes take it that take JSON only. */
+/** A request for routes that only accept JSON. */
 export function postJson(value: unknown): { method: 'POST'; headers: Record<string, string>; body: string } {
   return { method: 'POST', headers: JSON_TYPE, body: JSON.stringify(value) };
 }
 
-/** Whether S3 took what was sent to a signed address. A connection that is reset is a refusal: not every server reads on after one. */
+/** Whether S3 accepted what was sent to a signed address. A reset connection is a refusal: not every server reads on after one. */
 export async function isTaken(sending: Promise<Response>): Promise<boolean> {
   const response = await sending.catch(() => undefined);
   await response?.arrayBuffer().catch(() => undefined);
   return response?.ok ?? false;
 }
 
-/** The kind of request to S3, as far as tests tell them apart. */
+/** The kind of a request to S3, as far as tests distinguish them. */
 export function operationOf({ method, path, headers }: Pick<Exchange, 'method' | 'path' | 'headers'>): string {
   const query = new URL(path, 'http://s3').searchParams;
   const isCopy = headers['x-amz-copy-source'] !== undefined;
@@ -96,7 +96,7 @@ export function partNumberOf({ path }: Pick<Exchange, 'path'>): number {
   return Number(new URL(path, 'http://s3').searchParams.get('partNumber'));
 }
 
-/** An answer that S3 gives instead of doing what it was asked. */
+/** An answer of S3 without doing what was asked. */
 export function s3Error(status: number, code: string, ms = 0): Fault {
   const body = `<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>${code}</Code><Message>For the test.</Message></Error>`;
   return { kind: 'answer', status, headers: { 'Content-Type': 'application/xml' }, body, ms };

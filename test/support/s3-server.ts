@@ -1,5 +1,5 @@
-// A real S3 endpoint: Ceph's gateway over a monitor and one storage daemon, on loopback, from Debian's packages. It runs
-// as root or as whoever owns the directory; what it stores goes with it.
+// A real S3 endpoint: Ceph's gateway with a monitor and one storage daemon, on loopback, from Debian's packages. It runs as root or as
+// the owner of the directory; its data is removed with it.
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { randomBytes, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
@@ -17,7 +17,7 @@ export interface S3Endpoint {
   secretAccessKey: string;
 }
 
-/** The storage daemon writes past the system's cache, which a file system in memory may not allow. */
+/** The storage daemon bypasses the system's cache, which a file system in memory may not allow. */
 const ROOT = '/var/tmp';
 const START_LIMIT_MS = 300_000;
 const STOP_LIMIT_MS = 10_000;
@@ -28,19 +28,19 @@ process.on('exit', () => {
 });
 
 /**
- * A server that somebody else runs, for the tests to use instead: `LANDFALL_TEST_S3_ENDPOINT`, with `AWS_ACCESS_KEY_ID`,
- * `AWS_SECRET_ACCESS_KEY` and `AWS_REGION` (us-east-1). They make a bucket there and take it away at the end.
+ * A server outside the tests that they use instead: `LANDFALL_TEST_S3_ENDPOINT`, with `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and
+ * `AWS_REGION` (us-east-1). The tests create a bucket on it and remove it at the end.
  */
 export function outsideS3(): S3Endpoint | undefined {
   const { LANDFALL_TEST_S3_ENDPOINT: endpoint, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_REGION } = process.env;
   if (!endpoint) return undefined;
   if (!AWS_ACCESS_KEY_ID || !AWS_SECRET_ACCESS_KEY) {
-    throw new Error('LANDFALL_TEST_S3_ENDPOINT wants AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY beside it.');
+    throw new Error('With LANDFALL_TEST_S3_ENDPOINT, AWS_ACCESS_KEY_ID or AWS_SECRET_ACCESS_KEY is not set.');
   }
   return { endpoint, region: AWS_REGION || 'us-east-1', accessKeyId: AWS_ACCESS_KEY_ID, secretAccessKey: AWS_SECRET_ACCESS_KEY };
 }
 
-/** Resolves when it answers, after some 8 s. @throws with the end of the logs when it does not come up */
+/** Resolves when it answers, after about 8 s. @throws with the end of the logs when it does not start */
 export async function startS3Server(): Promise<S3Server> {
   const server = new S3Server(await freePort(), await freePort());
   running.add(server);
@@ -100,7 +100,7 @@ export class S3Server implements S3Endpoint {
     for (const daemon of [...this.#daemons].reverse()) {
       if (daemon.exitCode !== null || daemon.signalCode !== null) continue;
       const ended = once(daemon, 'exit');
-      // Nothing of it is needed again, and the gateway takes its time with SIGTERM.
+      // Its data is not needed again, and the gateway is slow to react to SIGTERM.
       daemon.kill('SIGKILL');
       await Promise.race([ended, sleep(STOP_LIMIT_MS, undefined, { ref: false })]);
     }
@@ -125,12 +125,12 @@ export class S3Server implements S3Endpoint {
       .join('\n');
   }
 
-  /** In the order of their dependence; each ends with this process, however that ends. */
+  /** In the order of their dependencies. Each ends with this process, however this process ends. */
   #launch(program: string, ...parameters: string[]): void {
     const log = openSync(join(this.#directory, 'log', `${program}.out`), 'a');
     const command = [pathOf(program), ...parameters, '-c', this.#configuration];
     const daemon = spawn('setpriv', ['--pdeathsig', 'KILL', ...command], {
-      // Debian's Ceph 18 looks for its object classes in lib/…, from wherever it runs.
+      // Debian's Ceph 18 looks for its object classes in lib/…, relative to the working directory.
       cwd: '/',
       stdio: ['ignore', log, log],
       env: { ...process.env, LC_ALL: 'C' },

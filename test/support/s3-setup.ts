@@ -1,4 +1,4 @@
-// One S3 server, and one bucket on it, for all tests of a run that need one.
+// One S3 server, with one bucket, for all tests of a run that need it.
 import { randomBytes } from 'node:crypto';
 import {
   AbortMultipartUploadCommand,
@@ -19,7 +19,7 @@ declare module 'vitest' {
   interface ProvidedContext {
     s3: S3Endpoint;
     s3Bucket: string;
-    /** How this server's addresses are kept to what they were signed for; null: not at all, and there are no direct uploads. */
+    /** How this server's signed addresses are restricted to what was signed; null: not at all, and direct uploads are off. */
     s3HeaderGuard: HeaderGuard | null;
   }
 }
@@ -35,10 +35,10 @@ export default async function setup(project: TestProject): Promise<() => Promise
   project.provide('s3', { endpoint, region, accessKeyId, secretAccessKey });
   project.provide('s3Bucket', bucket);
   const guard = await guardOf({ endpoint, region, accessKeyId, secretAccessKey }, bucket);
-  if (guard === null) console.error('Left out: direct uploads. This server obeys headers that are not signed.');
+  if (guard === null) console.error('Left out: direct uploads. This server obeys unsigned headers.');
   project.provide('s3HeaderGuard', guard);
   return async () => {
-    // One of ours goes with all that is in it.
+    // Ending our own server removes its data.
     if (outside) await remove(client, bucket);
     client.destroy();
     await server?.stop();

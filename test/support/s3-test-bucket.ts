@@ -1,4 +1,4 @@
-// A bucket of the run's S3 server for one test, and what is in it.
+// A bucket prefix of the run's S3 server for one test, and its contents.
 import { randomBytes } from 'node:crypto';
 import { S3Client } from '@aws-sdk/client-s3';
 import { inject, onTestFinished } from 'vitest';
@@ -6,9 +6,9 @@ import { Bucket, type BucketOptions } from '../../server/s3/bucket.ts';
 
 export interface TestBucket {
   name: string;
-  /** Straight to the server, whatever is between it and the tested part. */
+  /** Directly to the server, without the proxy in front of the tested part. */
   bucket: Bucket;
-  /** The SDK's own client, straight to the server. */
+  /** The SDK's own client, directly to the server. */
   client: S3Client;
   options: BucketOptions;
   /** `key` of every object, sorted. */
@@ -19,7 +19,7 @@ export interface TestBucket {
 
 /**
  * An empty place in the run's bucket: a prefix of its own.
- * @param more what differs for the tested part: `endpoint`, to have a proxy between
+ * @param more options that differ for the tested part: `endpoint`, to put a proxy between
  */
 export async function testBucket(more: Partial<BucketOptions> = {}): Promise<TestBucket> {
   const { endpoint, region, accessKeyId, secretAccessKey } = inject('s3');

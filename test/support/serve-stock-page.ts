@@ -1,4 +1,4 @@
-// The page of stock uploaders, on an origin of its own: what it does to the server under test crosses origins.
+// A page with stock uploaders on an origin of its own: its requests to the server under test are cross-origin.
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -8,7 +8,7 @@ import { afterAll } from 'vitest';
 import { REPOSITORY } from './repository.ts';
 import { temporaryDirectory } from './temp-dir.ts';
 
-/** Bundles and serves it until the file or block of tests that asked ends. Resolves with its address. */
+/** Bundles and serves the page until the calling file or block of tests ends. Resolves to its address. */
 export async function serveStockPage(): Promise<string> {
   const { path } = temporaryDirectory();
   await build({

@@ -1,4 +1,4 @@
-// Operators' commands as they are typed, each in a process of its own.
+// Operators' commands, each in a process of its own.
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';

@@ -1,4 +1,4 @@
-// Writes the table of docs/settings.md from the schema.
+// Writes the table of docs/settings.md from the settings' schema.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { environmentName } from '../../server/config/setting-names.ts';
 import { SETTINGS, type SettingKey } from '../../server/config/settings.ts';

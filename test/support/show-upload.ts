@@ -1,9 +1,9 @@
-// `landfall-server show`, without the process around it.
+// `landfall-server show` within this process.
 import { resolveConfig } from '../../server/config/config.ts';
 import { runOperatorCommand } from '../../server/operator/operator.ts';
 import type { ApplicationRecord } from '../../shared/upload.ts';
 
-/** What the application sees of an upload, whether or not the server runs. @throws when there is none */
+/** An upload as the application sees it, whether or not the server runs. @throws when there is none */
 export async function showUpload(dataDir: string, id: string): Promise<ApplicationRecord & { file?: string }> {
   let text = '';
   const output = {

@@ -1,5 +1,5 @@
-// A server whose inspections take their time, and refuse what asks for it: so that kills hit them. It says which PATCH requests
-// are running.
+// A server with slow inspections, which refuse files on request, so that kills hit running inspections. It prints which PATCH
+// requests are running.
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';

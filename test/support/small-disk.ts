@@ -1,4 +1,4 @@
-// A disk that is soon full: a tmpfs of a few MiB.
+// A small disk that is soon full: a tmpfs of a few MiB.
 import { execFile } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { rm, statfs, writeFile } from 'node:fs/promises';
@@ -10,14 +10,14 @@ import { testDirectory } from './temp-dir.ts';
 const run = promisify(execFile);
 
 export class SmallDisk {
-  /** Where it is mounted. */
+  /** The mount point. */
   readonly path: string;
 
   private constructor(path: string) {
     this.path = path;
   }
 
-  /** Mounted until the running test ends; what runs on it must be ended by then. Takes root. */
+  /** Mounted until the running test ends; programs on it must have ended by then. Needs root. */
   static async create(options: { bytes: number; inodes?: number }): Promise<SmallDisk> {
     const path = join(testDirectory(), 'small');
     mkdirSync(path);
@@ -34,7 +34,7 @@ export class SmallDisk {
     return bavail * bsize;
   }
 
-  /** Takes all room but so many bytes. */
+  /** Fills the disk, except for this many bytes. */
   async fill(leaveBytes: number): Promise<void> {
     await writeFile(join(this.path, 'filler'), Buffer.alloc(Math.max(0, (await this.freeBytes()) - leaveBytes)));
   }

@@ -1,4 +1,4 @@
-// The ledger of a data directory, looked into from outside: what no answer of the server tells.
+// Reads the ledger of a data directory from outside, for facts that no answer of the server contains.
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import type { UploadState } from '../../shared/upload.ts';
@@ -14,18 +14,18 @@ export interface LedgerRow {
   /** Directory of the final file, relative to the storage's root; null before the inspection. */
   target: string | null;
   provenOffset: number;
-  /** Inspections begun since the last one that ended by itself. */
+  /** Inspections started since the last one that ended normally. */
   strikes: number;
   errorCode: string | null;
 }
 
-/** Whether the server runs or was killed. */
+/** Works while the server runs, and after a kill. */
 export function ledgerRows(dataDir: string): LedgerRow[] {
   const columns = 'id, state, length, originalName, name, target, provenOffset, strikes, errorCode';
   return query<LedgerRow>(dataDir, `select ${columns} from uploads`);
 }
 
-/** The states that events tell of, by upload: how each ended. */
+/** The final states in events, by upload. */
 export function ledgerEvents(dataDir: string): Map<string, UploadState[]> {
   const events = new Map<string, UploadState[]>();
   const text = "select uploadId, substr(type, 8) as state from events where type <> 'upload.created' order by number";
@@ -35,7 +35,7 @@ export function ledgerEvents(dataDir: string): Map<string, UploadState[]> {
   return events;
 }
 
-/** To the next start the machine has booted since the last one. */
+/** Makes the next start find that the machine has rebooted. */
 export function forgetBoot(dataDir: string): void {
   const database = new DatabaseSync(join(dataDir, 'ledger.sqlite'));
   try {

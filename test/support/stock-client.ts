@@ -1,19 +1,19 @@
-// tus-js-client as everyone uses it: unmodified, with its own HTTP stack, its own retries and its own idea of success.
+// Unmodified tus-js-client: with its own HTTP stack, retries and idea of success.
 import { DetailedError, Upload, type UploadOptions } from 'tus-js-client';
 
-/** Quick retries, as many as the default. */
+/** Quick retries, as many as the default has. */
 export const QUICK_RETRIES: number[] = [0, 30, 60, 120];
 
 export interface StockOutcome {
   outcome: 'success' | 'error';
-  /** Of the response that ended it, 0 where there was none. */
+  /** Status of the response that ended it, 0 without one. */
   status: number;
   body: string;
   /** Address of the upload. */
   url: string;
 }
 
-/** What a user of the client would be shown. Without `retryDelays` the client's default. */
+/** The outcome that a user of the client sees. Without `retryDelays` the client's default applies. */
 export function uploadWithStockClient(
   endpoint: string,
   bytes: Buffer,

@@ -1,4 +1,4 @@
-// Runs in Chromium: the uploaders that people have on their pages already, unmodified. Bundled by `serveStockPage`.
+// Runs in Chromium: unmodified uploaders as people have them on their pages. Bundled by `serveStockPage`.
 import Uppy from '@uppy/core';
 import UppyTus from '@uppy/tus';
 import { DetailedError, Upload } from 'tus-js-client';
@@ -8,9 +8,9 @@ export interface PageUpload {
   name: string;
   /** Base64. */
   bytes: string;
-  /** Zeros are added up to this many bytes: cheaper than carrying them into the page. */
+  /** Zeros are appended up to this many bytes: cheaper than passing them into the page. */
   padTo?: number;
-  /** Left out: the client's default. */
+  /** Absent: the client's default. */
   retryDelays?: number[];
 }
 

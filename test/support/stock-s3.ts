@@ -1,4 +1,4 @@
-// @tus/server with @tus/s3-store, as their README says, on the run's S3 server, with a proxy between that makes faults.
+// @tus/server with @tus/s3-store, as their README describes, on the run's S3 server, behind a proxy that makes faults.
 import { createServer } from 'node:http';
 import { S3Store, type Options as StoreOptions } from '@tus/s3-store';
 import { Server } from '@tus/server';
@@ -9,7 +9,7 @@ import { type TestBucket, testBucket } from './s3-test-bucket.ts';
 
 const MIB = 1024 * 1024;
 
-/** Resolves with where uploads are created, and the bucket. */
+/** Resolves to the address at which uploads are created, and the bucket. */
 export async function startStockOnS3(
   plan: (exchange: Exchange) => Fault | undefined = () => undefined,
   options: Pick<StoreOptions, 'cache' | 'maxConcurrentPartUploads'> = {},

@@ -1,5 +1,5 @@
-// @tus/server as its README has it, as a process of its own: with @tus/file-store, or with @tus/s3-store. What a test passes is in the
-// environment.
+// @tus/server as its README describes, in a process of its own: with @tus/file-store, or with @tus/s3-store. The test passes options in
+// the environment.
 import { createServer } from 'node:http';
 import { FileStore } from '@tus/file-store';
 import { S3Store } from '@tus/s3-store';
@@ -22,7 +22,7 @@ const datastore =
     : new FileStore({ directory: STOCK_DIRECTORY });
 
 let named = 0;
-// Its documents' recipe for ids with slashes in them.
+// The recipe of its documentation for ids with slashes.
 const withFolders = {
   namingFunction: () => `${STOCK_PREFIX}somebody/${++named}-of-theirs`,
   generateUrl: (_request: unknown, { proto, host, path, id }: { proto: string; host: string; path: string; id: string }) =>

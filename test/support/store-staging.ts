@@ -1,4 +1,4 @@
-// A store of @tus/* as staging, with the ledger's names for what is in it, to the end of the running test.
+// Staging in a store of @tus/*, with the ledger's names of its contents, until the running test ends.
 import { join } from 'node:path';
 import type { DataStore } from '@tus/utils';
 import { onTestFinished } from 'vitest';
@@ -8,7 +8,7 @@ import { StagedNames } from '../../server/ledger/staged-names.ts';
 import { StoreStaging } from '../../server/staging/store/store-staging.ts';
 import { testDirectory } from './temp-dir.ts';
 
-/** @param directory of the ledger, where several processes are to have one */
+/** @param directory of the ledger, for several processes with one ledger */
 export async function openStoreStaging(store: DataStore, prefix = '', directory: string = testDirectory()): Promise<StoreStaging> {
   const engine = await openSqlite(directory, { exclusive: false });
   await migrate(engine);

@@ -1,4 +1,4 @@
-// Makes system calls of a running process fail, or kills it at one of them.
+// Makes system calls of a running process fail, or kills the process at one of them.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdir, readFile } from 'node:fs/promises';
@@ -8,18 +8,18 @@ import { programPath } from './needs.ts';
 import { testDirectory } from './temp-dir.ts';
 
 export interface Tampering {
-  /** As strace names sets of them: `fsync,fdatasync`. */
+  /** A set of calls in strace's notation: `fsync,fdatasync`. */
   calls: string;
-  /** What happens: `signal=KILL`, `error=EIO`, `error=EIO:when=1`. strace counts `when` for each thread by itself. */
+  /** The effect: `signal=KILL`, `error=EIO`, `error=EIO:when=1`. strace counts `when` separately for each thread. */
   effect: string;
 }
 
-/** The first; and by the names they go by in the system: the thread pool's only one, where `UV_THREADPOOL_SIZE=1`, and the disk thread. */
+/** The main thread; or a thread by its name: the only one of the thread pool, with `UV_THREADPOOL_SIZE=1`, or the disk thread. */
 export type ThreadName = 'main' | 'libuv-worker' | 'landfall-disk';
 
 /**
- * Attached to a process and all its threads, present and to come; or to one of them. A server that is to be counted call by
- * call runs with `UV_THREADPOOL_SIZE=1`, so that each of its file operations is of one of two threads.
+ * Attached to a process and all its present and future threads, or to one of them. To count a server's calls one by one, run it with
+ * `UV_THREADPOOL_SIZE=1`, so that each of its file operations runs in one of two threads.
  */
 export class Strace {
   readonly #child: ChildProcess;
@@ -33,7 +33,7 @@ export class Strace {
   /**
    * Resolves once it is attached.
    *
-   * @param paths only calls on these files count, there already or not; none: calls on any
+   * @param paths only calls on these files count, whether they exist already or not; none: calls on any file
    */
   static async attach(pid: number, tamperings: readonly Tampering[], thread?: ThreadName, paths: readonly string[] = []): Promise<Strace> {
     const binary = programPath('strace');
@@ -57,7 +57,7 @@ export class Strace {
     return new Strace(child, log);
   }
 
-  /** Lets the process go on alone. */
+  /** Detaches from the process. */
   async detach(): Promise<void> {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     const ended = once(this.#child, 'exit');
@@ -65,13 +65,13 @@ export class Strace {
     await ended;
   }
 
-  /** The calls that were traced, one a line. */
+  /** The traced calls, one a line. */
   async calls(): Promise<string[]> {
     return (await readFile(this.#log, 'utf8')).split('\n').filter((line) => line !== '');
   }
 }
 
-/** @throws Error when it does not come up */
+/** @throws Error when the thread does not appear */
 async function threadOf(pid: number, name: ThreadName): Promise<string> {
   if (name === 'main') return String(pid);
   const tasks = `/proc/${pid}/task`;

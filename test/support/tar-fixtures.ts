@@ -6,9 +6,9 @@ export interface TarMember {
   kind?: string;
   target?: string;
   content?: Buffer | string;
-  /** As the header says, where that is not true. */
+  /** The size in the header, if it is false. */
   size?: number;
-  /** GNU's number of bytes, where octal digits are too few. */
+  /** GNU's binary number, for sizes beyond octal digits. */
   isBinarySize?: boolean;
 }
 
@@ -20,7 +20,7 @@ export function tarOf(members: readonly TarMember[], { isEnded = true }: { isEnd
   return Buffer.concat([...blocks, Buffer.alloc(isEnded ? 1024 : 0)]);
 }
 
-/** Of so many empty files. */
+/** An archive of `count` empty files. */
 export function tarOfMany(count: number): Buffer {
   const digits = 10;
   const zeros = `f/${'0'.repeat(digits)}`;
@@ -38,7 +38,7 @@ export function tarOfMany(count: number): Buffer {
   return tar;
 }
 
-/** A pax record counts its own length. */
+/** The length of a pax record includes itself. */
 export function paxRecord(key: string, value: string): string {
   const rest = ` ${key}=${value}\n`;
   let length = Buffer.byteLength(rest) + 1;

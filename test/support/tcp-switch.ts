@@ -1,4 +1,4 @@
-// A connection between two programs that can be taken away: new ones are refused, and those there are reset.
+// A connection between two programs that a test can interrupt: new connections are refused, and open ones are reset.
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { onTestFinished } from 'vitest';
 
@@ -7,13 +7,13 @@ export interface TcpSwitch {
   off(): Promise<void>;
   on(): Promise<void>;
   /**
-   * The next thing said to the upstream that has all of these in it is done, and its answer is lost: the connection is reset
-   * when the answer comes. Resolves then.
+   * The next message to the upstream that contains all of these texts is passed on, and its answer is lost: the connection is reset when
+   * the answer arrives. Resolves then.
    */
   loseAnswer(...said: string[]): Promise<void>;
 }
 
-/** Lets through until the test ends. */
+/** Passes connections on until the test ends. */
 export async function startTcpSwitch(upstreamHost: string, upstreamPort: number): Promise<TcpSwitch> {
   const sockets = new Set<Socket>();
   let server: Server | undefined;
@@ -43,7 +43,7 @@ export async function startTcpSwitch(upstreamHost: string, upstreamPort: number)
             near.resetAndDestroy();
             lost();
           });
-          // It was paused with the last pipe.
+          // It was paused with the pipe before.
           far.resume();
         }
       });

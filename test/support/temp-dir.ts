@@ -6,14 +6,14 @@ import { afterAll, onTestFinished } from 'vitest';
 
 const PREFIX = join(tmpdir(), 'landfall-test-');
 
-/** A new directory that goes when the file or `describe` block that asked for it ends. Inside a test, `testDirectory`. */
+/** A new directory that is removed when the calling file or `describe` block ends. Inside a test, use `testDirectory`. */
 export function temporaryDirectory(): { path: string } {
   const path = mkdtempSync(PREFIX);
   afterAll(() => remove(path));
   return { path };
 }
 
-/** A new directory that goes when the running test ends, after all that the test registers later. */
+/** A new directory that is removed when the running test ends, after everything that the test registers later. */
 export function testDirectory(): string {
   const path = mkdtempSync(PREFIX);
   onTestFinished(() => remove(path));

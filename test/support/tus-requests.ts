@@ -1,4 +1,4 @@
-// Requests of tus 1.0.0 one by one, for tests that read like a transcript.
+// Single requests of tus 1.0.0, for tests that read like a transcript.
 import { OFFSET_CONTENT_TYPE, TUS_VERSION } from '../../shared/protocol.ts';
 import type { UploadRecord } from '../../shared/upload.ts';
 
@@ -8,7 +8,7 @@ export interface Answer {
   /** `Upload-Offset`, or undefined. */
   offset: number | undefined;
   text: string;
-  /** The `code` of a problem document, or undefined. */
+  /** The `code` of the problem document, or undefined. */
   code: string | undefined;
 }
 
@@ -16,10 +16,10 @@ export type ExtraHeaders = Record<string, string>;
 
 export interface Creation {
   length?: number;
-  /** The name the file has on the sender's side. */
+  /** The sender's name of the file. */
   name?: string;
   metadata?: Record<string, string>;
-  /** Bytes to send at once. */
+  /** Bytes to send with the creation. */
   body?: Uint8Array<ArrayBuffer>;
   headers?: ExtraHeaders;
 }
@@ -36,7 +36,7 @@ export function encodeMetadata(pairs: Record<string, string>): string {
     .join(',');
 }
 
-/** A request as tus clients send it, with nothing but the version added. */
+/** A request as tus clients send it: only the version is added. */
 export async function tusRequest(method: string, url: string, headers: ExtraHeaders = {}, body?: BodyInit): Promise<Answer> {
   const response = await fetch(url, {
     method,

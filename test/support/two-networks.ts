@@ -1,5 +1,5 @@
-// Two network namespaces and a wire between them: a server in one, a sender in the other, nothing of it on a network of this
-// machine. The wire has a speed (tc tbf), can be pulled, and the sender's address can change; the delay is a relay's.
+// Two network namespaces with a wire between them: a server in one, a sender in the other, separate from this machine's networks. The
+// wire has a speed (tc tbf) and can be unplugged, and the sender's address can change; a relay adds the delay.
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
@@ -13,7 +13,7 @@ import { REPOSITORY } from './repository.ts';
 import { testDirectory } from './temp-dir.ts';
 
 const run = promisify(execFile);
-/** Where the server is, as the sender sees it. Of a range that no network uses (RFC 2544, for benchmarks). */
+/** The server's address, as the sender sees it. From a range that no network uses (RFC 2544, for benchmarks). */
 const SERVER = '198.18.0.1';
 
 export interface TwoNetworksOptions {
@@ -23,9 +23,9 @@ export interface TwoNetworksOptions {
 
 export class TwoNetworks {
   readonly server: LandfallProcess;
-  /** Where the server is, as the sender sees it. */
+  /** The server's address, as the sender sees it. */
   readonly url: string;
-  /** Bytes that had come through towards the server, and when. */
+  /** How many bytes had passed towards the server, and when. */
   readonly passed: { at: number; bytes: number }[] = [];
   readonly #sender: string;
   #address = 2;
@@ -36,13 +36,13 @@ export class TwoNetworks {
     this.#sender = sender;
   }
 
-  /** Until the running test ends. Takes root. */
+  /** Until the running test ends. Needs root. */
   static async create({ bitsPerSecond, delayMs }: TwoNetworksOptions): Promise<TwoNetworks> {
     const id = randomBytes(3).toString('hex');
     const [there, here] = [`landfall-${id}-a`, `landfall-${id}-b`];
     for (const name of [there, here]) {
       await ip('netns', 'add', name);
-      // The wire goes with the namespaces.
+      // Removing the namespaces removes the wire.
       onTestFinished(() => ip('netns', 'delete', name));
       await ip('-n', name, 'link', 'set', 'lo', 'up');
     }
@@ -77,7 +77,7 @@ export class TwoNetworks {
     return this.passed.at(-1)?.bytes ?? 0;
   }
 
-  /** Milliseconds from then until so many bytes more had come through; undefined as long as they have not. */
+  /** Milliseconds from `since` until this many more bytes had passed; undefined until then. */
   goneOnAfter(time: number, bytes: number): number | undefined {
     const before = this.passed.findLast(({ at }) => at <= time)?.bytes ?? 0;
     const then = this.passed.find((each) => each.at > time && each.bytes >= before + bytes);
@@ -91,7 +91,7 @@ export class TwoNetworks {
     return child;
   }
 
-  /** A program that runs another one on the sender's side, for those who want a path. */
+  /** A program that runs another program on the sender's side, for callers that need a path. */
   wrapped(program: string): string {
     const path = join(testDirectory(), 'wrapped');
     writeFileSync(path, `#!/bin/sh\nexec ip netns exec ${this.#sender} '${program}' "$@"\n`);
@@ -107,7 +107,7 @@ export class TwoNetworks {
     await ip('-n', this.#sender, 'link', 'set', 'wire', 'up');
   }
 
-  /** As when a phone leaves one network and joins another: what was open has no way back any more. */
+  /** As when a phone leaves one network and joins another: open connections have no way back. */
   async changeAddress(): Promise<void> {
     const old = this.#address++;
     await ip('-n', this.#sender, 'address', 'delete', `198.18.0.${old}/24`, 'dev', 'wire');

@@ -1,11 +1,11 @@
 import { parseUploadId, type UploadId } from '../../server/ledger/upload-id.ts';
 
-/** An id of one digit over and over: one that is easy to tell from others. */
+/** An id of one repeated digit, which is easy to tell from others. */
 export function uploadId(digit: string): UploadId {
   return known(digit.repeat(32));
 }
 
-/** Where a test needs many. */
+/** For tests that need many ids. */
 export function numberedId(index: number): UploadId {
   return known(index.toString(16).padStart(32, '0'));
 }

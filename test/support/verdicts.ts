@@ -1,4 +1,4 @@
-// Files that end in each of the ways there are, whatever the network does, and what must be true afterwards.
+// Files with each possible outcome, under any network, and what must be true afterwards.
 import { join } from 'node:path';
 import { expect } from 'vitest';
 import type { Check, ConfigInput } from '../../server/index.ts';
@@ -6,12 +6,12 @@ import { filesBelow, sha256, sha256OfFile } from './content.ts';
 import { type EmbeddedLandfall, embedLandfall } from './landfall-embedded.ts';
 import { idOf, readRecord } from './tus-requests.ts';
 
-/** `fault`: our own, twice, and then the file is fine. */
+/** `fault`: two faults of the server, and then the file is accepted. */
 export const ENDINGS = ['accept', 'reject', 'fault'] as const;
 export type Ending = (typeof ENDINGS)[number];
 
 export interface VerdictServer extends EmbeddedLandfall {
-  /** How often the inspection was begun. */
+  /** How many inspections have started. */
   inspections(): number;
 }
 
@@ -30,7 +30,7 @@ export async function startVerdictServer(ending: Ending, config: ConfigInput = {
   return { ...server, inspections: () => inspections };
 }
 
-/** What a sender is told, by whatever client. */
+/** The outcome that a sender learns, with any client. */
 export interface Told {
   outcome: 'success' | 'error';
   status: number;
@@ -39,8 +39,8 @@ export interface Told {
 }
 
 /**
- * The sender was told the truth; the record says the same; the bytes are where the verdict wants them, once, and
- * nowhere else; and the inspection came to its verdict once.
+ * Checks that the sender learned the true verdict, the record has the same one, the bytes are where the verdict wants them, once and
+ * nowhere else, and the inspection reached its verdict once.
  */
 export async function expectTrueVerdict(server: VerdictServer, ending: Ending, told: Told, bytes: Buffer): Promise<void> {
   const files = join(server.dataDir, 'files');
@@ -59,10 +59,10 @@ export async function expectTrueVerdict(server: VerdictServer, ending: Ending, t
     expect(await sha256OfFile(join(files, stored[0] ?? ''))).toBe(sha256(bytes));
   }
   if (told.url !== '') {
-    // A proxy's port in the address: the id is what counts.
+    // The address may have a proxy's port; only the id counts.
     const record = await readRecord(`${server.files}/${idOf(told.url)}`);
     expect(record.state).toBe(ending === 'reject' ? 'rejected' : 'accepted');
-    // They go after the answer.
+    // Staged bytes are removed after the answer.
     const folder = join(server.dataDir, 'staging', record.id.slice(0, 2));
     await expect.poll(() => filesBelow(folder), { timeout: 60_000 }).not.toContain(record.id);
   }

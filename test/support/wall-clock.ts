@@ -3,17 +3,17 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { faketimePath } from './needs.ts';
 
-/** The wall's clock of programs that run under it: it can be set while they run. Steady clocks are left as they are. */
+/** The wall clock of programs that run with it: a test can set it while they run. Monotonic clocks stay unchanged. */
 export class WallClock {
   readonly #folder = mkdtempSync(join(tmpdir(), 'landfall-test-clock-'));
 
   constructor() {
-    // A database's server runs as another user.
+    // A database server runs as another user.
     chmodSync(this.#folder, 0o755);
     this.set('+0');
   }
 
-  /** For the environment of a program. */
+  /** Variables for a program's environment. */
   get env(): Record<string, string> {
     const library = faketimePath();
     if (library === undefined) throw new Error('There is no libfaketime: install the package libfaketime.');
@@ -26,7 +26,7 @@ export class WallClock {
     };
   }
 
-  /** How far it is from the right time: `+7d`, `-5h`. */
+  /** The offset from the true time: `+7d`, `-5h`. */
   set(offset: string): void {
     // Never half written.
     writeFileSync(`${this.#path}.new`, `${offset}\n`, { mode: 0o644 });
@@ -35,7 +35,7 @@ export class WallClock {
 
   destroy(): void {
     rmSync(this.#folder, { recursive: true, force: true });
-    // The library leaves behind what programs shared that were killed.
+    // Programs that were killed leave the library's shared memory behind.
     for (const name of readdirSync('/dev/shm')) {
       const [, pid] = /^(?:faketime_shm|sem\.faketime_sem)_(\d+)$/.exec(name) ?? [];
       if (pid !== undefined && !existsSync(`/proc/${pid}`)) rmSync(join('/dev/shm', name), { force: true });

@@ -1,4 +1,4 @@
-// Whoever events are posted to: a server that answers as the test says, may be away, and keeps what it was sent.
+// A receiver of events: a server that answers as the test sets it, can be down, and records the requests.
 import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { text } from 'node:stream/consumers';
@@ -7,21 +7,21 @@ import type { UploadEvent } from '../../server/index.ts';
 
 export interface Received {
   headers: IncomingHttpHeaders;
-  /** As it came: the signature is over it. */
+  /** The received bytes: the signature covers them. */
   body: string;
   event: Omit<UploadEvent, 'position'>;
-  /** What it was answered; 0: nothing yet. */
+  /** The status of the answer; 0: none yet. */
   status: number;
 }
 
-/** A status, or headers beside it; `hang`: no answer at all. */
+/** A status, or a status with headers; `hang`: no answer. */
 export type ReceiverAnswer = number | 'hang' | { status: number; headers: Record<string, string> };
 
 export class WebhookReceiver {
-  /** Everything that arrived, in order. */
+  /** All requests, in order. */
   readonly received: Received[] = [];
   answer: (event: Received['event']) => ReceiverAnswer | Promise<ReceiverAnswer> = () => 204;
-  /** The most that were answered at once. */
+  /** The most requests that were open at once. */
   busiest = 0;
   #port = 0;
   #busy = 0;
@@ -31,12 +31,12 @@ export class WebhookReceiver {
     return `http://127.0.0.1:${this.#port}/hooks?token=1`;
   }
 
-  /** What was answered 2xx, in order. */
+  /** Requests answered with 2xx, in order. */
   get taken(): Received['event'][] {
     return this.received.filter(({ status }) => status >= 200 && status < 300).map(({ event }) => event);
   }
 
-  /** Types of what was taken of one upload, or of all, in order. */
+  /** Event types answered with 2xx, of one upload or of all, in order. */
   takenOf(uploadId?: string): string[] {
     return this.taken.filter(({ data }) => uploadId === undefined || data.id === uploadId).map(({ type }) => type);
   }
@@ -63,7 +63,7 @@ export class WebhookReceiver {
     this.#server = server;
   }
 
-  /** Whoever calls is refused from now on; its address stays its own. */
+  /** Refuses connections from now on, and keeps the port. */
   async down(): Promise<void> {
     const server = this.#server;
     this.#server = undefined;

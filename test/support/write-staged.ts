@@ -1,4 +1,4 @@
-// A body into staging alone: no ledger, no checksum, nothing that is looked at on the way.
+// Writes a body to staging alone: no ledger, no checksum, no check.
 import type { Readable } from 'node:stream';
 import type { UploadId } from '../../server/ledger/upload-id.ts';
 import { type BodyEnd, type BodyLimits, type OpenBody, splitBuffers } from '../../server/staging/body-source.ts';
@@ -13,7 +13,7 @@ export interface Written {
 }
 
 export type WriteStagedOptions = Partial<BodyLimits & WriterOptions> & {
-  /** Called before each write that brings bytes. */
+  /** Called before each write with bytes. */
   onBatch?: () => void;
 };
 
@@ -25,21 +25,21 @@ export async function writeStaged(
   body: Readable | OpenBody,
   options: WriteStagedOptions = {},
 ): Promise<Written> {
-  const nudged = { nudge: () => {} };
-  const writer = await staging.openWriter(id, offset, { completeBytes: null, nudge: () => nudged.nudge(), ...options });
+  const waking = { wake: () => {} };
+  const writer = await staging.openWriter(id, offset, { completeBytes: null, wake: () => waking.wake(), ...options });
   const open = typeof body === 'function' ? body : streamBody(body);
   return pour(
     writer,
     (limits) => {
       const source = open(limits);
-      nudged.nudge = () => source.nudge();
+      waking.wake = () => source.wake();
       return source;
     },
     options,
   );
 }
 
-/** Brings what a source lends to a writer, a batch at a time, and closes both. */
+/** Copies a source's batches to a writer, one at a time, and closes both. */
 export async function pour(writer: StagingWriter, open: OpenBody, options: WriteStagedOptions = {}): Promise<Written> {
   const source = open({ maxBytes: 1e9, signal: new AbortController().signal, bodyTimeoutMs: 30_000, ...options });
   let bytes = 0;
@@ -48,7 +48,7 @@ export async function pour(writer: StagingWriter, open: OpenBody, options: Write
       let rest = batch.buffers;
       do {
         if (rest.length > 0) options.onBatch?.();
-        const [piece, after] = splitBuffers(rest, writer.room);
+        const [piece, after] = splitBuffers(rest, writer.capacity);
         await writer.write(piece);
         rest = after;
       } while (rest.length > 0);

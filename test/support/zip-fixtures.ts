@@ -1,4 +1,4 @@
-/** ZIP archives and the documents that are made of them. */
+/** ZIP archives, and documents made of them. */
 import { crc32, deflateRawSync } from 'node:zlib';
 import { MACRO, vbaProject } from './embedded-fixtures.ts';
 
@@ -7,23 +7,23 @@ export interface ZipMember {
   content?: Buffer | string;
   isStored?: boolean;
   isEncrypted?: boolean;
-  /** Of Unix, with the kind: 0o120777 for a link. */
+  /** Unix mode, with the kind: 0o120777 for a link. */
   unixMode?: number;
-  /** As declared, where that is not true. */
+  /** The declared size, if it is false. */
   size?: number;
-  /** Where the directory says that it stands, where that is not true. */
+  /** The position in the directory, if it is false. */
   position?: number;
-  /** Another member whose bytes the directory names for it, too. It has none of its own. */
+  /** Another member, whose bytes the directory names for this one, which has none of its own. */
   sameAs?: string;
-  /** Of its entry in the directory. */
+  /** Comment of its entry in the directory. */
   extraField?: Buffer;
 }
 
 export interface ZipOptions {
-  /** What stands before the archive: a picture, a self-extracting program. */
+  /** Bytes before the archive: a picture, a self-extracting program. */
   prefix?: Buffer;
   comment?: Buffer;
-  /** A 64-bit end record too; the other one then says "see there", or, as Info-ZIP's does for a stream, the same. */
+  /** Adds a 64-bit end record; the other record then refers to it, or has the same values, as Info-ZIP writes it for a stream. */
   zip64?: 'needed' | 'redundant';
 }
 
@@ -94,7 +94,7 @@ function end64(count: number, size: number, offset: number, prefixBytes: number)
   return Buffer.concat([record, locator]);
 }
 
-/** An archive of so many empty files, without a name to each built one by one. `backwards`: the directory lists the last first. */
+/** An archive of `count` empty files, built without one buffer for each name. `backwards`: the directory lists the last file first. */
 export function zipOfMany(count: number, options: { backwards?: boolean } = {}): Buffer {
   const nameBytes = 12;
   const local = Buffer.alloc(30 + nameBytes);
@@ -117,7 +117,7 @@ export function zipOfMany(count: number, options: { backwards?: boolean } = {}):
   return Buffer.concat([locals, directory, end64(count, directory.length, locals.length, 0), end]);
 }
 
-/** `docx`, and what else there is of its like: kind → main part and its type. */
+/** `docx` and similar: kind → main part and its type. */
 const MAIN_PARTS = {
   docx: ['word/document.xml', 'application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml'],
   xlsx: ['xl/workbook.xml', 'application/vnd.openxmlformats-officedocument.spreadsheetml.sheet.main+xml'],
@@ -133,10 +133,10 @@ const MAIN_PARTS = {
 } as const;
 
 export interface OfficeOptions {
-  /** `[Content_Types].xml` behind the rest, and far from the beginning. */
+  /** Puts `[Content_Types].xml` after the other parts, far from the start. */
   isLate?: boolean;
   members?: readonly ZipMember[];
-  /** More of the list of parts: `<Override …/>`. */
+  /** More lines for the list of parts: `<Override …/>`. */
   types?: string;
 }
 
@@ -156,7 +156,7 @@ export function office(kind: keyof typeof MAIN_PARTS, options: OfficeOptions = {
 }
 
 export interface OpenDocumentOptions {
-  /** The type's member behind the rest, as some tools pack it again. */
+  /** Puts the `mimetype` member after the others, as some tools do when they pack again. */
   isLate?: boolean;
   isEncrypted?: boolean;
   members?: readonly ZipMember[];
@@ -173,7 +173,7 @@ export function openDocument(kind: string, options: OpenDocumentOptions = {}): B
   return zip(options.isLate ? [...rest, mimetype] : [mimetype, ...rest]);
 }
 
-/** A library of Basic in an OpenDocument file, as LibreOffice writes it: its lists, and one module. */
+/** A library of Basic in an OpenDocument file, as LibreOffice writes it: its lists and one module. */
 export function basicLibrary(lines: string): ZipMember[] {
   const doctype =
     '<?xml version="1.0" encoding="UTF-8"?>\n<!DOCTYPE script:module PUBLIC "-//OpenOffice.org//DTD OfficeDocument 1.0//EN" "module.dtd">\n';

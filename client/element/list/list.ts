@@ -8,11 +8,11 @@ import { type Action, pendingView, refusedView, rowView, undoableView } from './
 
 interface Entry {
   row: Row;
-  /** The one shown last; absent for a file that was refused here. */
+  /** The snapshot shown last; absent for a file that the policy refused. */
   snapshot?: UploadSnapshot;
   isUndoable?: boolean;
   refused?: { file: ListedFile & { size: number }; reason: Reason };
-  /** Chosen, and not judged yet: bytes. */
+  /** Size in bytes of a file that waits for the policy. */
   pending?: number;
 }
 
@@ -21,7 +21,7 @@ export interface ListedFile {
   relativePath?: string | undefined;
 }
 
-/** The rows, in the order in which files were added. Keys are ids of handles, or of refusals. */
+/** The rows, in the order in which files were added. Ids are those of handles, or of files without a handle. */
 export class UploadList {
   readonly element: HTMLElement;
   readonly #rows = h('ul', { class: 'rows', attributes: { role: 'list' } });
@@ -48,7 +48,7 @@ export class UploadList {
     this.element.hidden = false;
   }
 
-  /** Shown at once, while it waits to be judged; then it is renamed, or refused. */
+  /** Shows a file that waits for the policy. `rename` or `addRefused` follows. */
   addPending(id: string, file: ListedFile & { size: number }, language: Language): void {
     this.add(id, file);
     const entry = this.#entries.get(id);
@@ -57,7 +57,7 @@ export class UploadList {
     entry.row.show(pendingView(file.size, language), language);
   }
 
-  /** One that is pending, or is not listed yet. */
+  /** Shows a refused file, which may be listed as pending. */
   addRefused(id: string, file: ListedFile & { size: number }, reason: Reason, language: Language): void {
     if (!this.#entries.has(id)) this.add(id, file);
     const entry = this.#entries.get(id);
@@ -67,7 +67,7 @@ export class UploadList {
     entry.row.show(refusedView(file, reason, language), language);
   }
 
-  /** The same file under a new handle keeps its row, and the focus on it. */
+  /** Gives a row the id of a new handle for the same file. Keeps the row and its focus. */
   rename(id: string, newId: string): void {
     const entry = this.#entries.get(id);
     if (entry === undefined || id === newId) return;
@@ -80,7 +80,7 @@ export class UploadList {
     return this.#entries.get(id)?.row;
   }
 
-  /** @returns the row that the focus should go to, where it was on the one that went */
+  /** @returns the row that should get the focus, if the removed row had it */
   remove(id: string): Row | undefined {
     const entry = this.#entries.get(id);
     if (entry === undefined) return undefined;
@@ -92,14 +92,14 @@ export class UploadList {
     return hadFocus ? [...this.#entries.values()].find(({ row }) => row.element === neighbour)?.row : undefined;
   }
 
-  /** Ids of the files that were refused here. */
+  /** Ids of the files that the policy refused. */
   refusedIds(): string[] {
     return [...this.#entries].filter(([, entry]) => entry.refused !== undefined).map(([id]) => id);
   }
 
   /**
-   * @param undoable ids of uploads whose cancelling can still be undone
-   * @param everything also what did not change: the language did, or time passed
+   * @param undoable ids of cancelled uploads that can be undone
+   * @param everything updates unchanged rows too, after a change of language
    */
   show(queue: QueueSnapshot, undoable: ReadonlySet<string>, language: Language, everything = false): void {
     setAttribute(this.element, 'aria-label', language.strings.list);

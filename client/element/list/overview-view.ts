@@ -1,4 +1,4 @@
-// What the panel for all uploads shows, worked out of the queue's snapshot.
+// Computes what the overview panel shows from the queue's snapshot.
 import type { QueueSnapshot } from '../../handle/queue-snapshot.ts';
 import type { Language } from '../language.ts';
 import type { RowView } from './view.ts';
@@ -15,7 +15,7 @@ export interface OverviewView {
   actions: OverviewAction[];
 }
 
-/** @param undoable how many of the cancelled can still be taken up again */
+/** @param undoable number of cancelled uploads that can be undone */
 export function overviewOf(queue: QueueSnapshot, refused: number, undoable: number, language: Language): OverviewView {
   const { strings, formats } = language;
   const { counts } = queue;
@@ -29,7 +29,7 @@ export function overviewOf(queue: QueueSnapshot, refused: number, undoable: numb
   if (undoable > 1) actions.push('undoAll');
   if (counts.failed > 0) actions.push('retryAll');
   if (active - counts.inspecting > 0) actions.push('pauseAll');
-  // What is being inspected is out of the sender's hands.
+  // An upload in inspection cannot be cancelled.
   if (all > ended + counts.inspecting) actions.push('cancelAll');
   if (queue.uploads.filter(({ state, url }) => state === 'accepted' && url !== null).length > 1) actions.push('copyAll');
   if (ended > 0) actions.push('clearEnded');
@@ -64,7 +64,7 @@ function factsOf(queue: QueueSnapshot, tone: RowView['tone'], { strings, formats
   if (tone === 'warn') facts.push(strings.allWaiting);
   else if (tone === 'still') facts.push(strings.allPaused);
   else {
-    if (queue.bytesPerSecond > 0) facts.push(strings.speed(formats.running(queue.bytesPerSecond)));
+    if (queue.bytesPerSecond > 0) facts.push(strings.speed(formats.fixedWidth(queue.bytesPerSecond)));
     if (queue.etaSeconds !== null) facts.push(strings.timeLeft(formats.duration(queue.etaSeconds)));
   }
   return facts;

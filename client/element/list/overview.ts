@@ -6,7 +6,7 @@ import { type OverviewAction, overviewOf } from './overview-view.ts';
 
 export type OverviewActions = Readonly<Record<OverviewAction, () => void>>;
 
-/** All uploads as one: the figure, the course, and what can be done with all of them. */
+/** The panel for all uploads: total progress as a figure and as a ship's course, and buttons for all uploads. */
 export class Overview {
   readonly element: HTMLElement;
   readonly #figure = h('bdi', { class: 'figure', part: 'figure' });
@@ -24,8 +24,8 @@ export class Overview {
       h('span', { class: 'vessel' }),
       island(),
     );
-    const button = (name: OverviewAction, look: string) =>
-      h('button', { class: look, attributes: { type: 'button', hidden: true }, on: { click: () => actions[name]() } });
+    const button = (name: OverviewAction, className: string) =>
+      h('button', { class: className, attributes: { type: 'button', hidden: true }, on: { click: () => actions[name]() } });
     this.#buttons = {
       resumeAll: button('resumeAll', 'primary'),
       undoAll: button('undoAll', 'outlined'),
@@ -47,8 +47,8 @@ export class Overview {
   }
 
   /**
-   * @param refused files that the policy refused here and the queue never saw
-   * @param undoable uploads that were cancelled a moment ago
+   * @param refused number of files that the policy refused, which are not in the queue
+   * @param undoable number of cancelled uploads that can be undone
    */
   show(queue: QueueSnapshot, refused: number, undoable: number, language: Language): void {
     const { strings } = language;
@@ -61,7 +61,7 @@ export class Overview {
     setText(this.#files, view.files);
     setFacts(this.#facts, view.facts);
     this.#facts.hidden = view.facts.length === 0;
-    // Of a course that did not end on land there is nothing to show.
+    // When all uploads ended and some did not complete, the course is hidden.
     this.#course.hidden = !view.isPercent && view.tone !== 'good';
     this.#course.style.setProperty('--_at', view.fraction.toFixed(4));
     setAttribute(this.#course, 'aria-label', strings.overall);
@@ -73,12 +73,12 @@ export class Overview {
     }
   }
 
-  /** @param said what became of copying the links */
-  showCopied(said: string): void {
-    setText(this.#buttons.copyAll, said);
+  /** @param result text that says whether the links were copied */
+  showCopied(result: string): void {
+    setText(this.#buttons.copyAll, result);
   }
 
-  /** To the first control there is, when the one that was used is gone. */
+  /** Focuses the first visible button, after the one that had the focus was hidden. */
   focus(): boolean {
     const button = Object.values(this.#buttons).find((candidate) => !candidate.hidden);
     button?.focus();

@@ -1,7 +1,7 @@
 import { h, setAttribute, setFacts, setText } from '../dom.ts';
+import { COPY_RESULT_MS } from '../download-links.ts';
 import { type IconName, icon } from '../icons.ts';
 import type { Language } from '../language.ts';
-import { SAID_FOR_MS } from '../links.ts';
 import { folderOf, nameParts, tileFor, visibleName } from '../name.ts';
 import type { UploadStrings } from '../strings.ts';
 import type { Action, RowView } from './view.ts';
@@ -18,7 +18,7 @@ const ICONS: Readonly<Record<Action, IconName>> = {
   remove: 'cancel',
 };
 
-/** One place on the row, whose meaning changes: focus stays on it when Pause becomes Resume, and Cancel Undo. */
+/** Each slot shows one of its actions. The focus stays in the slot when Pause becomes Resume, or Cancel becomes Undo. */
 const SLOTS: readonly (readonly Action[])[] = [
   ['download', 'retry', 'sendAgain'],
   ['pause', 'resume', 'copyLink'],
@@ -31,7 +31,7 @@ export interface RowOptions {
   onAction(action: Action): void;
 }
 
-/** One upload in the list. Built once; `show` writes what differs. */
+/** The row of one upload. It is built once; `show` updates only what differs. */
 export class Row {
   readonly element: HTMLLIElement;
   readonly #name: string;
@@ -42,9 +42,9 @@ export class Row {
   readonly #percent = h('span', { class: 'percent', part: 'percent', attributes: { 'aria-hidden': 'true' } });
   readonly #state = h('bdi', {});
   readonly #facts = h('div', { class: 'facts' }, h('span', { class: 'state' }, this.#state));
-  readonly #why = h('span', {});
-  readonly #tryNow: HTMLButtonElement;
-  readonly #reason = h('p', { class: 'reason', attributes: { dir: 'auto', hidden: true } }, this.#why);
+  readonly #reasonText = h('span', {});
+  readonly #retryNow: HTMLButtonElement;
+  readonly #reason = h('p', { class: 'reason', attributes: { dir: 'auto', hidden: true } }, this.#reasonText);
   readonly #check = icon('accepted');
   readonly #actions = h('div', { class: 'actions' });
   readonly #slots: (HTMLElement | undefined)[] = [];
@@ -52,8 +52,12 @@ export class Row {
   constructor({ name, relativePath, onAction }: RowOptions) {
     this.#name = visibleName(name);
     this.#onAction = onAction;
-    this.#tryNow = h('button', { class: 'inline', attributes: { type: 'button', hidden: true }, on: { click: () => onAction('resume') } });
-    this.#reason.append(this.#tryNow);
+    this.#retryNow = h('button', {
+      class: 'inline',
+      attributes: { type: 'button', hidden: true },
+      on: { click: () => onAction('resume') },
+    });
+    this.#reason.append(this.#retryNow);
     this.#bar = h(
       'div',
       {
@@ -91,36 +95,36 @@ export class Row {
     setText(this.#state, view.state);
     setFacts(this.#facts, view.facts, 1);
     this.#check.classList.toggle('shown', view.tone === 'good');
-    setText(this.#why, view.reason);
+    setText(this.#reasonText, view.reason);
     this.#reason.hidden = view.reason === '';
-    this.#showTryNow(view.canTryNow === true, strings);
+    this.#showRetryNow(view.canRetryNow === true, strings);
     this.#showActions(view, strings);
   }
 
-  /** @param said what became of copying the link */
-  showCopied(said: string, { strings }: Language): void {
+  /** @param result text that says whether the link was copied */
+  showCopied(result: string, { strings }: Language): void {
     const button = this.#slots.find((slot) => slot?.dataset.action === 'copyLink');
     if (button === undefined) return;
     button.classList.add('wide');
-    button.replaceChildren(h('span', { class: 'said' }, said));
-    button.setAttribute('aria-label', strings.buttonFor(said, this.#name));
+    button.replaceChildren(h('span', { class: 'copy-result' }, result));
+    button.setAttribute('aria-label', strings.buttonFor(result, this.#name));
     setTimeout(() => {
       button.classList.remove('wide');
       button.replaceChildren(icon('link'));
       button.setAttribute('aria-label', strings.buttonFor(strings.copyLink, this.#name));
-    }, SAID_FOR_MS);
+    }, COPY_RESULT_MS);
   }
 
-  /** To the last control of the row: the one that is always near where the focus was. */
+  /** Focuses the last control of the row, which is always close to the removed one. */
   focus(): void {
     this.#slots.findLast((slot) => slot !== undefined)?.focus();
   }
 
-  #showTryNow(isShown: boolean, strings: UploadStrings): void {
-    setText(this.#tryNow, strings.retryNow);
-    setAttribute(this.#tryNow, 'aria-label', strings.buttonFor(strings.retryNow, this.#name));
-    if (!isShown && isFocused(this.#tryNow)) this.focus();
-    this.#tryNow.hidden = !isShown;
+  #showRetryNow(isShown: boolean, strings: UploadStrings): void {
+    setText(this.#retryNow, strings.retryNow);
+    setAttribute(this.#retryNow, 'aria-label', strings.buttonFor(strings.retryNow, this.#name));
+    if (!isShown && isFocused(this.#retryNow)) this.focus();
+    this.#retryNow.hidden = !isShown;
   }
 
   #showActions(view: RowView, strings: UploadStrings): void {

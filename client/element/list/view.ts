@@ -1,4 +1,4 @@
-// What a row shows, worked out of an upload's snapshot: pure, so that every state can be held against its words.
+// Computes what a row shows from an upload's snapshot. Pure functions, so that a test can check the texts of every state.
 import type { UploadError } from '../../../shared/errors.ts';
 import type { UploadSnapshot, Waiting } from '../../handle/snapshot.ts';
 import type { Language } from '../language.ts';
@@ -8,42 +8,42 @@ export type Action = 'pause' | 'resume' | 'retry' | 'sendAgain' | 'download' | '
 
 export interface RowView {
   tone: 'moving' | 'still' | 'warn' | 'good' | 'bad';
-  /** `looking`: full, and the server is at work. */
-  bar: 'moving' | 'looking' | 'none';
+  /** `inspecting`: the bar is full, and the server checks the file. */
+  bar: 'moving' | 'inspecting' | 'none';
   /** 0 to 1. */
   sent: number;
   confirmed: number;
   percent: string;
   state: string;
   facts: string[];
-  /** A sentence or two, where there is something to understand. */
+  /** A sentence or two that explain the state; may be empty. */
   reason: string;
   actions: Action[];
-  /** Beside the reason: the next try need not be waited for. */
-  canTryNow?: boolean;
+  /** Shows a button that retries now, next to the reason. */
+  canRetryNow?: boolean;
   url?: string;
 }
 
-/** Refused by the policy, before anything was sent. */
+/** A file that the policy refused before anything was sent. */
 export function refusedView(file: { name: string; size: number }, why: Reason, language: Language): RowView {
   const { strings, formats } = language;
   const facts = [formats.bytes(file.size)];
-  return { ...RESTING, tone: 'bad', state: strings.rejected, facts, reason: language.reason(why, file), actions: ['remove'] };
+  return { ...WITHOUT_BAR, tone: 'bad', state: strings.rejected, facts, reason: language.reason(why, file), actions: ['remove'] };
 }
 
-/** Chosen before the server told what it takes. */
+/** A file that was added before the policy was known. */
 export function pendingView(size: number, { strings, formats }: Language): RowView {
-  return { ...RESTING, tone: 'moving', state: strings.preparing, facts: [formats.bytes(size)], reason: '', actions: [] };
+  return { ...WITHOUT_BAR, tone: 'moving', state: strings.preparing, facts: [formats.bytes(size)], reason: '', actions: [] };
 }
 
-/** Accepted in an earlier visit. */
-export function arrivedView(arrival: { size: number; at: number; url: string }, { strings, formats }: Language): RowView {
-  const { size, at, url } = arrival;
-  const facts = [formats.bytes(size), strings.arrivedAt(formats.date(at))];
-  return { ...RESTING, tone: 'good', state: strings.accepted, facts, reason: '', actions: ['download', 'copyLink', 'remove'], url };
+/** A file that the server accepted in an earlier visit. */
+export function completedView(upload: { size: number; at: number; url: string }, { strings, formats }: Language): RowView {
+  const { size, at, url } = upload;
+  const facts = [formats.bytes(size), strings.completedAt(formats.date(at))];
+  return { ...WITHOUT_BAR, tone: 'good', state: strings.accepted, facts, reason: '', actions: ['download', 'copyLink', 'remove'], url };
 }
 
-/** Cancelled a moment ago; everything is as it was until the time for second thoughts is over. */
+/** A cancelled upload that can still be undone. */
 export function undoableView(snapshot: UploadSnapshot, language: Language, nowMs: number): RowView {
   const { strings } = language;
   return {
@@ -52,11 +52,11 @@ export function undoableView(snapshot: UploadSnapshot, language: Language, nowMs
     state: strings.cancelled,
     reason: '',
     actions: ['undo'],
-    canTryNow: false,
+    canRetryNow: false,
   };
 }
 
-const RESTING = { bar: 'none', sent: 0, confirmed: 0, percent: '' } as const;
+const WITHOUT_BAR = { bar: 'none', sent: 0, confirmed: 0, percent: '' } as const;
 
 export function rowView(snapshot: UploadSnapshot, language: Language, nowMs: number): RowView {
   const { strings, formats } = language;
@@ -69,27 +69,27 @@ export function rowView(snapshot: UploadSnapshot, language: Language, nowMs: num
     percent: formats.percent(fraction(snapshot.confirmed, size)),
     reason: '',
   };
-  const stood = formats.bytesOf(snapshot.confirmed, size);
-  const standing = snapshot.confirmed > 0 ? strings.sentOf(stood.part, stood.whole) : whole;
+  const confirmed = formats.bytesOf(snapshot.confirmed, size);
+  const amount = snapshot.confirmed > 0 ? strings.sentOf(confirmed.part, confirmed.whole) : whole;
   switch (snapshot.state) {
     case 'queued':
-      return { ...progress, tone: 'still', state: strings.queued, facts: [standing], actions: ['pause', 'cancel'] };
+      return { ...progress, tone: 'still', state: strings.queued, facts: [amount], actions: ['pause', 'cancel'] };
     case 'preparing':
-      return { ...progress, tone: 'moving', state: strings.preparing, facts: [standing], actions: ['pause', 'cancel'] };
+      return { ...progress, tone: 'moving', state: strings.preparing, facts: [amount], actions: ['pause', 'cancel'] };
     case 'uploading':
       return { ...progress, ...moving(snapshot, size, language), tone: 'moving', actions: ['pause', 'cancel'] };
     case 'waiting': {
       const state = strings.waiting[snapshot.waiting.reason];
       const reason = waitingWords(snapshot.waiting, language, nowMs);
-      const canTryNow = snapshot.waiting.until !== undefined;
-      return { ...progress, tone: 'warn', state, facts: [standing], reason, actions: ['pause', 'cancel'], canTryNow };
+      const canRetryNow = snapshot.waiting.until !== undefined;
+      return { ...progress, tone: 'warn', state, facts: [amount], reason, actions: ['pause', 'cancel'], canRetryNow };
     }
     case 'paused':
-      return { ...progress, tone: 'still', state: strings.paused, facts: [standing], actions: ['resume', 'cancel'] };
+      return { ...progress, tone: 'still', state: strings.paused, facts: [amount], actions: ['resume', 'cancel'] };
     case 'inspecting':
       return {
         ...progress,
-        bar: 'looking',
+        bar: 'inspecting',
         sent: 1,
         confirmed: 1,
         percent: formats.percent(0.99),
@@ -100,12 +100,12 @@ export function rowView(snapshot: UploadSnapshot, language: Language, nowMs: num
       };
     case 'accepted': {
       const { url } = snapshot;
-      const shown = { ...RESTING, tone: 'good' as const, state: strings.accepted, facts: [whole], reason: '' };
+      const shown = { ...WITHOUT_BAR, tone: 'good' as const, state: strings.accepted, facts: [whole], reason: '' };
       return url === null ? { ...shown, actions: ['remove'] } : { ...shown, actions: ['download', 'copyLink', 'remove'], url };
     }
     case 'rejected':
       return {
-        ...RESTING,
+        ...WITHOUT_BAR,
         tone: 'bad',
         state: strings.rejected,
         facts: [whole],
@@ -117,24 +117,24 @@ export function rowView(snapshot: UploadSnapshot, language: Language, nowMs: num
         ...progress,
         tone: 'bad',
         state: strings.failed,
-        facts: [standing],
+        facts: [amount],
         reason: reasonOf(snapshot, language),
         actions: ['retry', 'remove'],
       };
     case 'cancelled':
-      return { ...RESTING, tone: 'still', state: strings.cancelled, facts: [whole], reason: '', actions: ['sendAgain', 'remove'] };
+      return { ...WITHOUT_BAR, tone: 'still', state: strings.cancelled, facts: [whole], reason: '', actions: ['sendAgain', 'remove'] };
   }
 }
 
 function moving(snapshot: UploadSnapshot, size: number, { strings, formats }: Language): Pick<RowView, 'state' | 'percent' | 'facts'> {
-  if (size > 0 && snapshot.sent >= size) return { state: strings.arriving, percent: formats.percent(0.99), facts: [formats.bytes(size)] };
+  if (size > 0 && snapshot.sent >= size) return { state: strings.allSent, percent: formats.percent(0.99), facts: [formats.bytes(size)] };
   const { part, whole } = formats.bytesOf(snapshot.sent, size);
   const facts = [strings.sentOf(part, whole)];
-  if (snapshot.bytesPerSecond) facts.push(strings.speed(formats.running(snapshot.bytesPerSecond)));
+  if (snapshot.bytesPerSecond) facts.push(strings.speed(formats.fixedWidth(snapshot.bytesPerSecond)));
   if (snapshot.etaSeconds != null && Number.isFinite(snapshot.etaSeconds)) {
     facts.push(strings.timeLeft(formats.duration(snapshot.etaSeconds)));
   }
-  // The whole is whole only once the server says so.
+  // 100 % is shown only after the server accepted the file.
   const percent = formats.percent(Math.min(fraction(snapshot.sent, size), 0.99));
   return { state: strings.uploading, percent, facts };
 }

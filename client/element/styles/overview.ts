@@ -5,13 +5,13 @@ export const OVERVIEW_STYLES = `
 .overview .figure.words { font-size: 1.3em; letter-spacing: -.015em; line-height: 1.2; }
 .overview .files { color: var(--_muted); font-size: .9375em; font-variant-numeric: tabular-nums; }
 .overview .facts { color: var(--_muted); font-size: .9375em; font-variant-numeric: tabular-nums; }
-/* Each row is full: two beside each other, and a third below them as wide as both. */
+/* Buttons fill each row: two next to each other, and a third one below across the whole width. */
 .overview .choices { display: flex; flex-wrap: wrap; gap: .5rem; }
 .overview .choices button { padding-inline: .6rem; flex: 1 1 calc(50% - .25rem); white-space: nowrap; }
 @container (min-width: 34rem) { .overview .choices button { flex: 0 0 auto; padding-inline: .8rem; } }
 @container (min-width: 56rem) { .overview .choices button { flex: 1 1 calc(50% - .25rem); padding-inline: .6rem; } }
 
-/* The course: dots still to sail, a line behind, a vessel, and land at the end. */
+/* The course is a progress bar: a line for what is sent, dots for the rest, a vessel between them, and an island at the end. */
 .course { position: relative; height: 1.5rem; --_at: 0; }
 .course::before {
   content: '';

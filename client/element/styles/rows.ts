@@ -28,7 +28,7 @@ export const ROW_STYLES = `
 }
 .body { grid-area: body; min-width: 0; display: grid; gap: .4rem; }
 .title { display: flex; align-items: baseline; gap: .75rem; min-width: 0; }
-/* The box stands where the page begins; what is in it runs as the name does. */
+/* The box follows the direction of the page, and its content the direction of the name. */
 .name { flex: 1; min-width: 0; display: flex; font-weight: 600; }
 .name bdi { display: flex; min-width: 0; }
 .name .stem { overflow: hidden; text-overflow: ellipsis; white-space: pre; }
@@ -41,7 +41,7 @@ export const ROW_STYLES = `
 .bar:dir(rtl) span { transform-origin: right; }
 .bar .sent { background: color-mix(in oklab, var(--_tone) 42%, var(--_track)); }
 .bar .confirmed { background: var(--_tone); }
-/* Dots between facts; the one that would begin a line is cut off. */
+/* Dots between facts. The dot at the beginning of a line is clipped. */
 .facts { display: flex; flex-wrap: wrap; margin-inline-start: -1.1rem; clip-path: inset(0 0 0 1.1rem); }
 .facts:dir(rtl) { clip-path: inset(0 1.1rem 0 0); }
 .facts > span { position: relative; padding-inline-start: 1.1rem; }
@@ -55,9 +55,9 @@ export const ROW_STYLES = `
 .status .icon.shown + .facts { margin-inline-start: -1.1rem; }
 .reason { margin: 0; font-size: .9375em; overflow-wrap: anywhere; max-width: 68ch; }
 .actions { grid-area: actions; display: flex; align-items: center; justify-content: flex-end; gap: .15rem; }
-.list .actions, .arrived .actions { min-width: calc(2 * var(--_target) + .15rem); }
+.list .actions, .completed .actions { min-width: calc(2 * var(--_target) + .15rem); }
 .actions .square.wide { width: auto; padding-inline: .6rem; color: var(--_good); }
-.actions .said { font-size: .875em; white-space: nowrap; }
+.actions .copy-result { font-size: .875em; white-space: nowrap; }
 
 .row { --_tone: var(--_accent); --_tone-ink: var(--_muted); }
 .row[data-tone='moving'] { --_tone-ink: var(--_accent); }
@@ -68,8 +68,8 @@ export const ROW_STYLES = `
 .row[data-tone='bad'] .tile { background: color-mix(in oklab, var(--_bad) 12%, var(--_surface)); color: var(--_bad); }
 .row[data-tone='still'] { --_tone: color-mix(in oklab, var(--_muted) 70%, var(--_track)); }
 .row[data-bar='none'] .bar, .row[data-bar='none'] .percent { display: none; }
-.row[data-bar='looking'] .bar .confirmed { animation: looking 1.6s ease-in-out infinite alternate; }
-@keyframes looking { to { opacity: .45; } }
+.row[data-bar='inspecting'] .bar .confirmed { animation: inspecting 1.6s ease-in-out infinite alternate; }
+@keyframes inspecting { to { opacity: .45; } }
 @container (max-width: 34rem) {
   .row { grid-template-columns: minmax(0, 1fr) auto; grid-template-areas: none; padding-inline: 1rem; gap: .45rem .5rem; }
   .row .body { display: contents; }
@@ -82,21 +82,21 @@ export const ROW_STYLES = `
 
 `;
 
-export const EARLIER_STYLES = `
-.earlier, .arrived { padding: 1.1rem 0 0; overflow: hidden; }
-.earlier > header, .arrived > header { padding: 0 1.25rem .9rem; }
-.arrived > header { display: flex; flex-wrap: wrap; align-items: center; justify-content: space-between; gap: .5rem; }
-.arrived .choices { display: flex; flex-wrap: wrap; gap: .5rem; }
-.arrived .row { border-top: 1px solid var(--_line); }
-.earlier h2, .arrived h2 { margin: 0 0 .2rem; font-size: 1.0625em; font-weight: 650; display: flex; align-items: center; gap: .5rem; }
-.earlier header p { margin: 0; color: var(--_muted); font-size: .9375em; max-width: 64ch; text-wrap: balance; }
-.earlier .row { border-top: 1px solid var(--_line); }
-.earlier .notice { margin: .3rem 0 0; color: var(--_warn); font-size: .9375em; }
+export const HISTORY_STYLES = `
+.unfinished, .completed { padding: 1.1rem 0 0; overflow: hidden; }
+.unfinished > header, .completed > header { padding: 0 1.25rem .9rem; }
+.completed > header { display: flex; flex-wrap: wrap; align-items: center; justify-content: space-between; gap: .5rem; }
+.completed .choices { display: flex; flex-wrap: wrap; gap: .5rem; }
+.completed .row { border-top: 1px solid var(--_line); }
+.unfinished h2, .completed h2 { margin: 0 0 .2rem; font-size: 1.0625em; font-weight: 650; display: flex; align-items: center; gap: .5rem; }
+.unfinished header p { margin: 0; color: var(--_muted); font-size: .9375em; max-width: 64ch; text-wrap: balance; }
+.unfinished .row { border-top: 1px solid var(--_line); }
+.unfinished .notice { margin: .3rem 0 0; color: var(--_warn); font-size: .9375em; }
 @container (max-width: 34rem) {
-  .earlier > header, .arrived > header { padding-inline: 1rem; }
-  /* On a line of its own, its words begin where all others do. */
-  .arrived .choices [hidden] + .quiet { margin-inline-start: -.6rem; }
-  .earlier .row .status { grid-column: 1 / -1; }
-  .earlier .row .actions { grid-column: 1 / -1; order: 1; justify-content: flex-start; margin: .25rem 0 0; gap: .4rem; }
+  .unfinished > header, .completed > header { padding-inline: 1rem; }
+  /* A button on a line of its own is aligned with the text. */
+  .completed .choices [hidden] + .quiet { margin-inline-start: -.6rem; }
+  .unfinished .row .status { grid-column: 1 / -1; }
+  .unfinished .row .actions { grid-column: 1 / -1; order: 1; justify-content: flex-start; margin: .25rem 0 0; gap: .4rem; }
 }
 `;

@@ -1,8 +1,8 @@
 import { OVERVIEW_STYLES } from './overview.ts';
-import { EARLIER_STYLES, ROW_STYLES } from './rows.ts';
+import { HISTORY_STYLES, ROW_STYLES } from './rows.ts';
 import { ZONE_STYLES } from './zone.ts';
 
-// Colours follow the page's `color-scheme`; every one can be replaced from outside by the custom property named first.
+// Colours follow the page's `color-scheme`. A page replaces a colour by the custom property that `var()` names.
 const TOKENS = `
 :host {
   display: block;
@@ -33,7 +33,7 @@ const TOKENS = `
 *, *::before, *::after { box-sizing: border-box; }
 [hidden] { display: none !important; }
 @media (pointer: coarse) { :host { --_target: 2.75rem; } }
-.spoken { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
+.announcer { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 `;
 
 const CONTROLS = `
@@ -91,11 +91,11 @@ const MOTION = `
 
 let sheet: CSSStyleSheet | undefined;
 
-/** One sheet for all elements of a document; constructed, so that a content security policy without `unsafe-inline` allows it. */
+/** One sheet for all elements of a document. It is constructed, because a Content-Security-Policy may forbid inline styles. */
 export function styleSheet(): CSSStyleSheet {
   if (sheet === undefined) {
     sheet = new CSSStyleSheet();
-    sheet.replaceSync([TOKENS, CONTROLS, LAYOUT, ZONE_STYLES, OVERVIEW_STYLES, ROW_STYLES, EARLIER_STYLES, MOTION].join('\n'));
+    sheet.replaceSync([TOKENS, CONTROLS, LAYOUT, ZONE_STYLES, OVERVIEW_STYLES, ROW_STYLES, HISTORY_STYLES, MOTION].join('\n'));
   }
   return sheet;
 }

@@ -9,19 +9,19 @@ import { TooMuchInside } from './inflate.ts';
 import { isEncrypted7z, isEncryptedRar } from './packed-encryption.ts';
 import { searchRichText } from './rich-text.ts';
 import { unsafeInTar } from './tar-rules.ts';
-import { lookAtZip } from './zip-rules.ts';
+import { inspectZip } from './zip-rules.ts';
 
-/** Their names say that there are macros. */
+/** Types whose names say that they have macros. */
 const MACRO_TYPE = /(?<!binary\.)macroenabled/;
 const HAS_MACRO_RULES = /openxmlformats|opendocument|msword|ms-excel|ms-powerpoint|rtf/;
-/** Of any files: there is no part that tells what it is for. */
+/** Archives of any files, without a part that tells their purpose. */
 const ZIP_ARCHIVES = new Set(['application/zip', 'model/3mf', 'model/vnd.usdz+zip', 'application/x-npz']);
-/** Books hold scripts, packages programs, by their nature. */
+/** Books contain scripts, and packages contain programs, by their nature. */
 const PROGRAMS_EXPECTED = /^application\/(?:epub\+zip|java-archive|vnd\.android\.package-archive|x-msi)$/;
 
 /**
- * Containers, by their directory: whether it is there, whether it is that of the type the name says, passwords, macros
- * and programs in documents, and archives that would do harm when they are unpacked. What an archive holds is not judged.
+ * Checks containers by their directory: whether it is there, whether it is of the type that the name says, passwords, macros and
+ * programs in documents, and archives that would do harm when they are unpacked. The files in an archive are not judged.
  */
 export function createArchiveCheck(): Check {
   return {
@@ -35,7 +35,7 @@ export function createArchiveCheck(): Check {
         if (!(error instanceof BrokenContainer)) throw error;
         if (type === UNKNOWN_TYPE) return undefined;
         const isFull = error instanceof TooMuchInside;
-        return refuse(upload, 'ERR_UNINSPECTABLE', isFull ? 'holds more than can be looked into' : 'is damaged or incomplete');
+        return refuse(upload, 'ERR_UNINSPECTABLE', isFull ? 'holds more than can be inspected' : 'is damaged or incomplete');
       }
     },
   };
@@ -52,11 +52,11 @@ async function judge(upload: Inspectable, type: string): Promise<Rejection | und
 }
 
 async function judgeZip(upload: Inspectable): Promise<Rejection | undefined> {
-  const { isEncrypted, unsafe } = await lookAtZip(upload, upload.policy);
+  const { isEncrypted, unsafe } = await inspectZip(upload, upload.policy);
   return refuseUnsafe(upload, unsafe) ?? refuseEncrypted(upload, isEncrypted);
 }
 
-/** The one program that only a directory tells from a document. */
+/** An installer is the only program that a directory alone tells from a document. */
 async function refuseInstaller(upload: Inspectable): Promise<Rejection | undefined> {
   if (!startsLikeCompoundFile(upload.head)) return undefined;
   const contents = await readContents(upload);

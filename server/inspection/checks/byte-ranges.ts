@@ -1,14 +1,14 @@
-/** What containers are read through: ranges of bytes, of an upload or of something inside one. */
+/** Ranges of bytes, of an upload or of something inside it, through which containers are read. */
 import type { Inspectable } from '../check.ts';
 
 export type ByteRanges = Pick<Inspectable, 'length' | 'read' | 'signal'>;
 
-/** A container is cut off, broken or contradicts itself. */
+/** A container is cut off, damaged or contradictory. */
 export class BrokenContainer extends Error {
   override readonly name = 'BrokenContainer';
 }
 
-/** Bytes [start, end), shorter where they end sooner. @throws what reading throws, and the reason of the abort */
+/** Bytes [start, end), fewer at the end of the content. @throws the error of `read`, or the reason of the abort */
 export async function readAt(file: ByteRanges, start: number, end: number): Promise<Buffer> {
   file.signal.throwIfAborted();
   if (!(start >= 0 && start < end && start < file.length)) return Buffer.alloc(0);
@@ -16,18 +16,18 @@ export async function readAt(file: ByteRanges, start: number, end: number): Prom
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-/** The whole numbers in [start, end) that follow one another, four bytes each, little-endian; fewer where the bytes end sooner. */
+/** The consecutive 32-bit integers in [start, end), little-endian; fewer at the end of the bytes. */
 export function* numbersIn(bytes: Buffer, start: number, end: number): Generator<number> {
   const last = Math.min(end, bytes.length) - 4;
   for (let at = start; at <= last; at += 4) yield bytes.readUInt32LE(at);
 }
 
-/** Bytes in memory as what is read. */
+/** Ranges of bytes in memory. */
 export function rangesOf(bytes: Buffer, signal: AbortSignal): ByteRanges {
   return { length: bytes.length, signal, read: async (start, end) => bytes.subarray(start, end) };
 }
 
-/** The part [start, start + length) of what is read, counted from its own beginning. */
+/** The part [start, start + length) of a file, with positions from its own start. */
 export function rangesWithin(file: ByteRanges, start: number, length: number): ByteRanges {
   const end = Math.max(0, Math.min(length, file.length - start));
   return { length: end, signal: file.signal, read: (from, to) => readAt(file, start + from, start + Math.min(to, end)) };
@@ -36,7 +36,7 @@ export function rangesWithin(file: ByteRanges, start: number, length: number): B
 const BLOCK_BYTES = 64 * 1024;
 const MAX_BLOCKS = 32;
 
-/** Keeps the last blocks that were read: directories, tables and beginnings lie close together and are asked for piece by piece. */
+/** Caches the blocks read last: directories, tables and headers are close together and are read in small pieces. */
 export function cachedRanges(file: ByteRanges): ByteRanges {
   const blocks = new Map<number, Buffer>();
   const block = async (index: number): Promise<Buffer> => {

@@ -1,25 +1,25 @@
-/** Reads Compound Files ([MS-CFB]): what .doc, .xls, .ppt, .msg, embedded objects and encrypted Office files are made of. */
+/** Reads Compound Files ([MS-CFB]), the container of .doc, .xls, .ppt, .msg, embedded objects and encrypted Office files. */
 import { BrokenContainer, type ByteRanges, numbersIn, readAt } from './byte-ranges.ts';
 
 export interface CompoundEntry {
   readonly name: string;
-  /** In upper case: names are the same in either ([MS-CFB] 2.6.4). */
+  /** In upper case, because names are compared without case ([MS-CFB] 2.6.4). */
   readonly key: string;
   readonly isStorage: boolean;
-  /** The storage it stands in, the root where it stands at the top; undefined where no storage lists it. */
+  /** The storage that contains the entry, or the root; undefined when no storage lists it. */
   readonly parent: CompoundEntry | undefined;
   readonly start: number;
   readonly size: number;
 }
 
 export interface CompoundFile {
-  /** The class of the root, 32 hex digits as stored: which program the file belongs to. */
+  /** The class id of the root, 32 hex digits as stored: the program that the file belongs to. */
   readonly classId: string;
-  /** All but the root. */
+  /** All entries but the root. */
   readonly entries: readonly CompoundEntry[];
-  /** Directly below the root, by name in upper case. */
+  /** Entries directly below the root, by name in upper case. */
   readonly top: ReadonlyMap<string, CompoundEntry>;
-  /** What a stream holds, by ranges, wherever its sectors lie. */
+  /** The content of a stream, by ranges, wherever its sectors are. */
   stream(entry: CompoundEntry): ByteRanges;
 }
 
@@ -27,9 +27,9 @@ const HEADER_BYTES = 512;
 const ENTRY_BYTES = 128;
 const MINI_STREAM_BYTES = 4096;
 const MINI_SECTOR_BYTES = 64;
-/** 65,536 entries at least: a document with thousands of formulas has some ten thousand. */
+/** At least 65,536 entries: a document with thousands of formulas has about ten thousand. */
 const MAX_DIRECTORY_SECTORS = 16_384;
-/** Enough for 8 GiB of 512-byte sectors. */
+/** Enough for 8 GiB in sectors of 512 bytes. */
 const MAX_DIFAT_SECTORS = 1024;
 const LAST_REGULAR_SECTOR = 0xfffffffa;
 
@@ -42,7 +42,7 @@ export async function readCompoundFile(file: ByteRanges): Promise<CompoundFile> 
   const header = await readAt(file, 0, HEADER_BYTES);
   if (header.length < HEADER_BYTES) throw new BrokenContainer('The header is cut off.');
   const shift = header.readUInt16LE(30);
-  if (shift !== 9 && shift !== 12) throw new BrokenContainer('The sector size is none there is.');
+  if (shift !== 9 && shift !== 12) throw new BrokenContainer('The sector size is unknown.');
   const sectors = new Sectors(file, header, 1 << shift);
   const directory = await sectors.readAll(header.readUInt32LE(48), MAX_DIRECTORY_SECTORS);
   const root = directory.subarray(0, ENTRY_BYTES);
@@ -64,7 +64,7 @@ export async function readCompoundFile(file: ByteRanges): Promise<CompoundFile> 
   };
 }
 
-/** By their number; undefined where one is unused. Each stands in the storage whose tree names it. */
+/** By number; undefined for an unused entry. An entry belongs to the storage whose tree lists it. */
 function readEntries(directory: Buffer, hasLongSizes: boolean): (CompoundEntry | undefined)[] {
   const links: { left: number; right: number; child: number }[] = [];
   const entries: (Omit<CompoundEntry, 'parent'> & { parent: CompoundEntry | undefined })[] = [];
@@ -79,7 +79,7 @@ function readEntries(directory: Buffer, hasLongSizes: boolean): (CompoundEntry |
       right: directory.readUInt32LE(at + 72),
       child: directory.readUInt32LE(at + 76),
     });
-    // Files of version 3 may hold rubbish in the upper half.
+    // Files of version 3 may have garbage in the upper half.
     const upper = hasLongSizes ? directory.readUInt32LE(at + 124) : 0;
     entries.push({
       name,
@@ -90,7 +90,7 @@ function readEntries(directory: Buffer, hasLongSizes: boolean): (CompoundEntry |
       size: directory.readUInt32LE(at + 120) + upper * 2 ** 32,
     });
   }
-  // Crafted trees may run in circles: an entry is taken once.
+  // Crafted trees may have cycles: each entry is visited once.
   const seen = new Set<number>([0]);
   for (const [index, storage] of entries.entries()) {
     if (!storage.isStorage || isUsed[index] !== true) continue;
@@ -109,13 +109,13 @@ function readEntries(directory: Buffer, hasLongSizes: boolean): (CompoundEntry |
 
 class Sectors {
   readonly size: number;
-  /** So many there are at most. */
+  /** Upper bound of the number of sectors. */
   readonly count: number;
   readonly #file: ByteRanges;
   readonly #tables = new Map<number, Buffer>();
   #difatSector: number;
   #difatSectorsRead = 0;
-  /** Sector numbers of the FAT, in order, as far as needed yet. */
+  /** Sector numbers of the FAT, in order, as far as they were needed. */
   readonly #fat: number[] = [];
 
   constructor(file: ByteRanges, header: Buffer, size: number) {
@@ -126,7 +126,7 @@ class Sectors {
     this.#fat.push(...numbersIn(header, 76, HEADER_BYTES));
   }
 
-  /** As many that follow each other, which may be fewer than a whole sector where the file ends. */
+  /** Reads this many consecutive sectors, or fewer bytes at the end of the file. */
   read(sector: number, count = 1): Promise<Buffer> {
     const start = (sector + 1) * this.size;
     return readAt(this.#file, start, start + count * this.size);
@@ -143,14 +143,14 @@ class Sectors {
     return Buffer.concat(parts);
   }
 
-  /** As `next`, where its part of the table was read before. */
+  /** Same as `next`, if its part of the table was read before. */
   nextAtHand(sector: number): number | undefined {
     const perSector = this.size / 4;
     const fatSector = this.#fat[Math.floor(sector / perSector)];
     return fatSector === undefined ? undefined : this.#tables.get(fatSector)?.readUInt32LE((sector % perSector) * 4);
   }
 
-  /** The sector that follows in its chain, or a number beyond all sectors. */
+  /** The next sector in the chain, or a number beyond all sectors. */
   async next(sector: number): Promise<number> {
     const perSector = this.size / 4;
     const fatSector = await this.#fatSector(Math.floor(sector / perSector));
@@ -160,7 +160,7 @@ class Sectors {
     return table.readUInt32LE((sector % perSector) * 4);
   }
 
-  /** The header lists 109; a chain of further sectors lists the rest, each ending in the number of the next. */
+  /** The header lists 109 sectors of the table; a chain of other sectors lists the rest, each ending with the number of the next. */
   async #fatSector(index: number): Promise<number> {
     while (index >= this.#fat.length) {
       if (this.#difatSector > LAST_REGULAR_SECTOR || this.#difatSectorsRead++ >= MAX_DIFAT_SECTORS) break;
@@ -175,7 +175,7 @@ class Sectors {
   }
 }
 
-/** The sectors of one stream, followed as far as is read. */
+/** The sectors of one stream, followed as far as they are read. */
 class Chain {
   readonly #sectors: Sectors;
   readonly #known: number[] = [];
@@ -186,7 +186,7 @@ class Chain {
     this.#next = first;
   }
 
-  /** Shorter where the chain or the file ends. @throws BrokenContainer where the table of sectors cannot be read */
+  /** Shorter when the chain or the file ends. @throws BrokenContainer when the sector table cannot be read */
   readonly read = async (start: number, end: number): Promise<Buffer> => {
     const { size } = this.#sectors;
     const parts: Buffer[] = [];
@@ -204,19 +204,19 @@ class Chain {
     return Buffer.concat(parts).subarray(skip, skip + end - start);
   };
 
-  /** How many of the first `count` sectors there are. A chain has no more sectors than the file: one that has runs in a circle. */
+  /** How many of the first `count` sectors exist. A chain with more sectors than the file is a cycle. */
   async #follow(count: number): Promise<number> {
     const most = Math.min(count, this.#sectors.count);
     while (this.#known.length < most && this.#next <= LAST_REGULAR_SECTOR) {
       this.#known.push(this.#next);
-      // Not awaited where it is at hand: a gigabyte has two million sectors.
+      // Does not await a known part of the table: a gigabyte has two million sectors.
       this.#next = this.#sectors.nextAtHand(this.#next) ?? (await this.#sectors.next(this.#next));
     }
     return Math.min(most, this.#known.length);
   }
 }
 
-/** Streams under 4096 bytes: in sectors of 64 bytes, inside a stream of the root's, with a table of their own. */
+/** Streams under 4096 bytes: in sectors of 64 bytes, inside a stream of the root, with a table of their own. */
 class MiniSectors {
   readonly #sectors: Sectors;
   readonly #tableStart: number;

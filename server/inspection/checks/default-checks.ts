@@ -6,7 +6,7 @@ import { createNameCheck } from './name.ts';
 import { createSignatureCheck } from './signature.ts';
 import { createTextCheck } from './text.ts';
 
-/** In their order: cheap before dear, and each may rely on what the ones before it found. */
+/** Cheap checks come first, and each check may use what earlier ones found. */
 export function createDefaultChecks(detector: Detector): Check[] {
   return [createNameCheck(), createLengthCheck(), createSignatureCheck(detector), createTextCheck(), createArchiveCheck()];
 }

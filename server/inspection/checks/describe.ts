@@ -1,4 +1,4 @@
-/** What content is called in a sentence that a sender reads. */
+/** Names for content, in sentences for the sender. */
 import { canonicalType, isTextType } from '../../../shared/formats.ts';
 import type { Detection } from '../detector.ts';
 
@@ -19,9 +19,9 @@ const NOUNS: Readonly<Record<string, string>> = {
   'application/dicom': 'a DICOM image',
   'application/pdf': 'a PDF document',
   'application/rtf': 'an RTF document',
-  'application/msword': 'a Word document of the old kind',
-  'application/vnd.ms-excel': 'an Excel workbook of the old kind',
-  'application/vnd.ms-powerpoint': 'a PowerPoint presentation of the old kind',
+  'application/msword': 'a Word 97–2003 document',
+  'application/vnd.ms-excel': 'an Excel 97–2003 workbook',
+  'application/vnd.ms-powerpoint': 'a PowerPoint 97–2003 presentation',
   'application/vnd.ms-outlook': 'an Outlook message',
   'application/vnd.openxmlformats-officedocument.wordprocessingml.document': 'a Word document',
   'application/vnd.openxmlformats-officedocument.spreadsheetml.sheet': 'an Excel workbook',
@@ -46,7 +46,7 @@ const NOUNS: Readonly<Record<string, string>> = {
   'application/vnd.oasis.opendocument.presentation-template': 'an OpenDocument presentation template',
   'application/vnd.oasis.opendocument.graphics': 'an OpenDocument drawing',
   'application/vnd.oasis.opendocument.graphics-template': 'an OpenDocument drawing template',
-  'application/x-cfb': 'an Office document of the old kind',
+  'application/x-cfb': 'an Office 97–2003 document',
   'application/epub+zip': 'an EPUB book',
   'video/mp4': 'an MP4 video',
   'video/x-m4v': 'an MP4 video',
@@ -104,12 +104,12 @@ function nounOf(type: string): string | undefined {
   return Object.hasOwn(NOUNS, type) ? NOUNS[type] : undefined;
 }
 
-/** `a JPEG image`; for a type without a name of its own, `a .step file`. */
+/** `a JPEG image`; for a type without a noun, `a .step file`. */
 export function describeType(type: string, extension: string): string {
   return nounOf(type) ?? `a .${extension} file`;
 }
 
-/** `a Windows program`; undefined where nobody knows. libmagic knows the kinds of text, file-type those of all else. */
+/** `a Windows program`; undefined for unknown content. libmagic tells kinds of text apart, file-type all other kinds. */
 export function describeContent(found: Detection): string | undefined {
   const magic = found.magic === undefined ? undefined : canonicalType(found.magic);
   if (magic !== undefined && (found.ext === undefined || found.ext === 'xml' || found.ext === 'cfb')) {

@@ -1,4 +1,4 @@
-/** What a container that a document may be in holds: told by its directory, and searched where that is asked for. */
+/** The contents of a container that may be a document, read from its directory, and searched on demand. */
 import { type ByteRanges, cachedRanges } from './byte-ranges.ts';
 import type { Contents } from './contents.ts';
 import { readOfficePackage } from './office-package.ts';
@@ -6,7 +6,7 @@ import { readOldOffice } from './old-office.ts';
 
 const ZIP_STARTS = ['PK\x03\x04', 'PK\x05\x06', 'PK\x07\x08'];
 
-/** Of what starts like a container; undefined for all else. @throws BrokenContainer */
+/** Undefined for content that does not start like a container. @throws BrokenContainer */
 export async function readContents(file: ByteRanges & { readonly head: Uint8Array }): Promise<Contents | undefined> {
   const start = startOf(file.head);
   if (ZIP_STARTS.includes(start)) return readOfficePackage(cachedRanges(file));

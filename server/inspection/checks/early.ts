@@ -7,7 +7,7 @@ import { notText } from './text.ts';
 import { TextValidator } from './text-validator.ts';
 
 export interface EarlySubject {
-  /** The first bytes so far: 4100 or more, or the whole content. With fewer, nothing is decided. */
+  /** The first bytes received: 4100 or more, or the whole content. Fewer decide nothing. */
   readonly head: Uint8Array;
   readonly safeName: string | null;
   readonly claimedType: string | null;
@@ -17,10 +17,10 @@ export interface EarlySubject {
 }
 
 /**
- * What can only end in rejection, told by the first bytes while the rest is still on its way. Never refuses what the
- * full inspection would accept: it is the same judgement of the same bytes, less what needs the end of the file.
+ * Refuses by its first bytes what can only be refused, while the rest is still being sent. It never refuses what the full inspection
+ * would accept: it judges the same bytes in the same way, without the checks that need the end of the file.
  *
- * @throws CheckCrash when the bytes took the detector down; then nothing is decided
+ * @throws CheckCrash when the bytes crashed the detector; then nothing is decided
  */
 export async function checkHead(detector: Detector, subject: EarlySubject): Promise<Rejection | undefined> {
   const { head, safeName, length, policy } = subject;

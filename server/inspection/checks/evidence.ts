@@ -1,4 +1,4 @@
-/** Which findings of the detectors prove which media type, besides its own signatures. */
+/** The detectors' findings that prove a media type, besides its own signatures. */
 import { canonicalType } from '../../../shared/formats.ts';
 import type { Detection } from '../detector.ts';
 import { signedTypes } from './signatures.ts';
@@ -6,9 +6,9 @@ import { structuredTypes } from './structures.ts';
 
 const BMFF = 'mp4 m4v mov m4a m4b m4p f4v f4a f4p f4b 3gp 3g2';
 const OGG = 'ogg oga ogv ogx ogm opus spx';
-/** Camera formats are TIFF with more in it, and TIFFs happen to look like them. */
+/** Camera formats are extended TIFF, and a plain TIFF may look like one of them. */
 const TIFF = 'tif dng nef arw cr2';
-/** Documents, templates and shows are the same to all but the program that opens them, which goes by the extension. */
+/** Documents, templates and shows differ only for the program that opens them, which goes by the extension. */
 const DOCX = 'docx dotx zip cfb';
 const XLSX = 'xlsx xltx zip cfb';
 const PPTX = 'pptx ppsx potx zip cfb';
@@ -17,8 +17,8 @@ const ZIP =
   'zip docx xlsx pptx docm xlsm xlsb pptm dotx xltx potx ppsx dotm xltm potm ppsm odt ods odp odg ott ots otp otg epub jar apk xpi pages numbers key 3mf vsdx';
 
 /**
- * Media type → names that file-type gives such content. `zip` and `cfb` stand for containers that only their
- * directory tells apart: the archive check reads it. (`cfb` for docx, xlsx, pptx: their encrypted form.)
+ * Media type → names that file-type gives such content. `zip` and `cfb` are containers whose directory tells the type; the archive
+ * check reads it. (`cfb` for docx, xlsx, pptx: their encrypted form.)
  */
 const EVIDENCE: Readonly<Record<string, string>> = {
   'image/jpeg': 'jpg',
@@ -147,13 +147,13 @@ const PROOFS: ReadonlyMap<string, ReadonlySet<string>> = new Map(
   Object.entries(EVIDENCE).map(([type, names]) => [type, new Set(names.split(' '))]),
 );
 
-/** Whether what was found is content of this media type (or a container that may turn out to be). */
+/** Whether the detected content is of this media type, or a container that may be. */
 export function proves(found: Detection, type: string): boolean {
   if (found.ext !== undefined) return PROOFS.get(type)?.has(found.ext) ?? false;
   return found.magic !== undefined && canonicalType(found.magic) === type;
 }
 
-/** Types an operator may list because content can be held against them. Held against the shared table by a test. */
+/** The types that an operator may list, because content can be compared with them. A test compares them with the shared table. */
 export function provableTypes(): readonly string[] {
   return [...new Set([...PROOFS.keys(), ...signedTypes(), ...structuredTypes()])];
 }
@@ -162,7 +162,7 @@ const RUNNING_FORMATS = new Set('exe elf macho class jar apk crx xpi deb rpm swf
 const RUNNING_TEXT =
   /^(?:text\/(?:html|javascript|x-(?:php|shellscript|perl|ruby|tcl|lua|awk|msdos-batch|powershell|vbscript|script\.python|python))|application\/(?:xhtml\+xml|javascript|x-msi|x-executable|x-pie-executable|x-sharedlib|x-java-applet)|image\/svg\+xml)$/;
 
-/** Programs, packages that install some, scripts, and what a browser would run. */
+/** Programs, packages that install programs, scripts, and content that a browser would run. */
 export function isRunning(found: Detection): boolean {
   return (found.ext !== undefined && RUNNING_FORMATS.has(found.ext)) || (found.magic !== undefined && RUNNING_TEXT.test(found.magic));
 }

@@ -1,27 +1,27 @@
-/** Inflates parts of documents, never more than a document of its size may ask for. */
+/** Inflates parts of documents, with a limit that depends on the size of the document. */
 import { Readable } from 'node:stream';
 import { constants, createInflate, createInflateRaw, inflateRawSync } from 'node:zlib';
 import { BrokenContainer, type ByteRanges, readAt } from './byte-ranges.ts';
 
-/** What is to be looked at is more than can be. */
+/** Inspecting the content would exceed a limit. */
 export class TooMuchInside extends BrokenContainer {}
 
-/** So much any document may ask for; a large one more. Some tenths of a second of another thread's time. */
+/** The limit for any document; larger documents have a higher one. Takes some tenths of a second in another thread. */
 const LEAST_BYTES = 64 * 1024 * 1024;
 const BYTES_PER_BYTE = 16;
-/** Packed bytes that surely show a beginning: the tables of one deflated block take less than 300. */
+/** Enough packed bytes to show a beginning: the tables of a deflated block take less than 300. */
 const PEEK_BYTES = 512;
-/** Of one object at a time, in memory. Its directory and the names in it stand near the beginning, as programs write them. */
+/** Memory for one object at a time. Programs write its directory and its names near the beginning. */
 const MAX_OBJECT_BYTES = 16 * 1024 * 1024;
 const BLOCK_BYTES = 64 * 1024;
 
 export interface Inflated {
   bytes: Buffer;
-  /** There is more of it. */
+  /** The object has more bytes. */
   isCut: boolean;
 }
 
-/** Packed and unpacked bytes both count: a crafted directory may name the same ones thousands of times. */
+/** Counts packed and unpacked bytes: a crafted directory may name the same bytes thousands of times. */
 export class Inflater {
   #left: number;
 
@@ -29,7 +29,7 @@ export class Inflater {
     this.#left = LEAST_BYTES + BYTES_PER_BYTE * documentBytes;
   }
 
-  /** The first bytes, some hundred where there are so many. What is broken holds nothing. @throws TooMuchInside */
+  /** The first bytes, at least `enoughBytes` if there are so many. A broken part counts as empty. @throws TooMuchInside */
   async beginning(packed: ByteRanges, enoughBytes: number): Promise<Buffer> {
     const first = await readAt(packed, 0, PEEK_BYTES);
     this.spend(first.length);
@@ -44,7 +44,7 @@ export class Inflater {
     return (await this.object(packed, 'raw', enoughBytes)).bytes;
   }
 
-  /** As much of it as is held in memory. What is broken ends where it is. @throws TooMuchInside */
+  /** The content, up to `maxBytes`. Broken content ends where it breaks. @throws TooMuchInside */
   async object(packed: ByteRanges, wrapping: 'raw' | 'zlib', maxBytes: number = MAX_OBJECT_BYTES): Promise<Inflated> {
     const options = { finishFlush: constants.Z_SYNC_FLUSH, chunkSize: BLOCK_BYTES };
     const inflate = wrapping === 'raw' ? createInflateRaw(options) : createInflate(options);
@@ -77,7 +77,7 @@ export class Inflater {
     }
   }
 
-  /** Other work that a crafted document may ask for again and again counts as so many bytes. @throws TooMuchInside */
+  /** Counts other work, which a crafted document may cause again and again, as bytes. @throws TooMuchInside */
   spend(bytes: number): void {
     this.#left -= bytes;
     if (this.#left < 0) throw new TooMuchInside('It unpacks to more than a document of its size does.');

@@ -1,4 +1,4 @@
-/** What the first bytes decide, and the few marks further inside. The signature check and the early look share it, so that they never differ. */
+/** Decides by the first bytes, and a few marks further inside. The signature check and the early check share it, so that they agree. */
 
 import type { Rejection } from '../../../shared/errors.ts';
 import { extensionOf } from '../../../shared/filename.ts';
@@ -12,15 +12,15 @@ import { refine } from './refine.ts';
 import { type Bytes, beginsAs, showsInside } from './signatures.ts';
 import { TextValidator } from './text-validator.ts';
 
-/** `read` is missing while bytes are on their way: then what only later ones tell is left open. */
+/** `read` is missing while bytes are being received: then nothing is decided that later bytes decide. */
 export interface HeadSubject extends Bytes {
   readonly safeName: string | null;
   readonly policy: Policy;
 }
 
 /**
- * The media type to go on with, or a final rejection. `found` is what the type was concluded from, where bytes were
- * looked at; a `zip` or `cfb` in it may yet turn out to be another type when its directory is read.
+ * The media type to continue with, or a final rejection. `found`: the detection behind the type, if bytes were read; a `zip` or `cfb` in
+ * it may turn out to be another type when its directory is read.
  */
 export type HeadJudgement = { type: string; found?: Detection } | { rejection: Rejection };
 
@@ -32,7 +32,7 @@ export async function judgeHead(detector: Detector, subject: HeadSubject): Promi
   if (extension !== '' && expected === undefined) {
     return { rejection: checkName(policy, safeName) ?? { code: 'ERR_TYPE_NOT_ALLOWED' } };
   }
-  // The text check reads the whole of it; no signature says more than that.
+  // The text check reads all of the content; no signature proves more.
   if (expected !== undefined && (head.length === 0 || isTextType(expected))) return { type: expected };
   if (head.length === 0) return { type: UNKNOWN_TYPE };
 
@@ -41,7 +41,7 @@ export async function judgeHead(detector: Detector, subject: HeadSubject): Promi
   if (bytes === undefined) return { type: expected ?? UNKNOWN_TYPE };
   if (expected !== undefined && beginsAs(expected, bytes.head)) return { type: expected, found: { mime: expected } };
   const detection = refine(bytes.head, await detector.detect(bytes.head));
-  // A player looks for the first frame behind a tag, whatever stands between.
+  // A player searches for the first frame after a tag, whatever comes between.
   const found = bytes.head !== head && detection.ext === undefined ? { ...detection, ext: 'id3' } : detection;
   if (expected === undefined) return judgeByContent(policy, bytes.head, found, safeName);
   if (expected === UNKNOWN_TYPE) return isRunning(found) ? { rejection: activeContent(safeName, found) } : { type: expected, found };
@@ -56,10 +56,10 @@ export async function judgeHead(detector: Detector, subject: HeadSubject): Promi
   return { rejection: { code: 'ERR_TYPE_MISMATCH', detail: `“${safeName}” is named like ${describeType(expected, extension)}${holds}.` } };
 }
 
-/** Tags one after another are real; more of them are only there to be read. */
+/** Several tags in sequence are real; more than this are crafted. */
 const MAX_TAGS = 8;
 
-/** What follows the tags in front of sound; undefined where that is still on its way. */
+/** The content after the tags before sound; undefined while it is still being received. */
 async function behindTags(bytes: Bytes, expected: string | undefined): Promise<Bytes | undefined> {
   if (expected !== undefined && !expected.startsWith('audio/')) return bytes;
   const { length, read } = bytes;
@@ -82,7 +82,7 @@ function isMacroTwin(found: Detection, expected: string): boolean {
   );
 }
 
-/** No name, or one without an extension: the content must be of a type that some allowed extension stands for. */
+/** Without a name or an extension, the content must be of a type that an allowed extension stands for. */
 function judgeByContent(policy: Policy, head: Uint8Array, found: Detection, safeName: string | null): HeadJudgement {
   const allowed = new Set(Object.values(policy.types));
   const types = [...allowed].filter((type) => type !== UNKNOWN_TYPE);
@@ -90,7 +90,7 @@ function judgeByContent(policy: Policy, head: Uint8Array, found: Detection, safe
     .filter((type) => type !== undefined)
     .map(canonicalType)
     .find((type) => types.includes(type));
-  // A word or two that a format begins with may begin a text as well.
+  // The one or two words that a format begins with may begin a text, too.
   const isText = found.magic?.startsWith('text/') === true;
   const proved = named ?? types.find((type) => proves(found, type)) ?? (isText ? undefined : types.find((type) => beginsAs(type, head)));
   if (proved !== undefined) return { type: proved, found };
@@ -100,7 +100,7 @@ function judgeByContent(policy: Policy, head: Uint8Array, found: Detection, safe
   }
   if (allowed.has(UNKNOWN_TYPE)) return { type: UNKNOWN_TYPE, found };
   const content = describeContent(found);
-  const detail = `${content === undefined ? 'Its type cannot be told from its content' : `It holds ${content}`}. Accepted are: ${describeAllowed(policy)}.`;
+  const detail = `${content === undefined ? 'The server does not recognise its type' : `It holds ${content}`}. Accepted: ${describeAllowed(policy)}.`;
   return { rejection: { code: 'ERR_TYPE_NOT_ALLOWED', detail } };
 }
 

@@ -1,7 +1,7 @@
 import { checkLength } from '../../../shared/policy.ts';
 import type { Check } from '../check.ts';
 
-/** Empty files and, where a deferred or a wrong length got past the creation, files that are too large. */
+/** Refuses empty files, and files that are too large, because a deferred or wrong length can pass the creation. */
 export function createLengthCheck(): Check {
   return {
     name: 'length',

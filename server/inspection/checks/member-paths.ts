@@ -1,25 +1,25 @@
-/** Where the members of an archive would land when it is unpacked into a folder. */
+/** Where the members of an archive would be written when it is unpacked into a folder. */
 
-/** Absolute, from a drive of Windows, or with a step up, also as Windows reads it: `..` with spaces behind. */
+/** Absolute, on a Windows drive, or with a step up, also in the form of Windows: `..` followed by spaces. */
 const LEAVES = /^[\\/]+[^\\/]|^[a-z]:|(?:^|[\\/])\.\. *(?:[\\/]|$)/i;
 const DRIVE_OR_ROOT = /^(?:[\\/]|[a-z]:)/i;
 
 /**
- * Whether a member's name leads out of the folder. Unpackers differ in what they make of a step up in the middle, and no
- * program writes one: each counts.
+ * Whether a member's name leads out of the folder. Unpackers treat a step up in the middle differently, and no program writes one, so
+ * each counts.
  */
 export function leavesFolder(name: string): boolean {
   return LEAVES.test(name);
 }
 
 /**
- * Links that stay inside, taken together: each goes up only first, and no further than its own folder is deep; and none
- * stands below another, where "up" would lead from elsewhere.
+ * Links that stay inside the folder, also in combination: each goes up only at its start, no further than its own folder is deep; and
+ * none is below another, where "up" would lead from somewhere else.
  */
 export class Links {
   readonly #names = new Set<string>();
 
-  /** A symbolic link. False where it leads out. */
+  /** Adds a symbolic link. False when it leads out. */
   add(name: string, target: string): boolean {
     this.#names.add(pathOf(name).join('/'));
     if (DRIVE_OR_ROOT.test(target)) return false;
@@ -29,7 +29,7 @@ export class Links {
     return ups <= pathOf(name).length - 1 && !steps.slice(ups).includes('..');
   }
 
-  /** Whether one of them stands below another. */
+  /** Whether a link is below another. */
   get areNested(): boolean {
     for (const name of this.#names) {
       for (let at = name.indexOf('/'); at !== -1; at = name.indexOf('/', at + 1)) if (this.#names.has(name.slice(0, at))) return true;
@@ -42,7 +42,7 @@ export class Links {
   }
 }
 
-/** In lower case: many file systems see no difference. */
+/** In lower case, because many file systems ignore case. */
 function pathOf(name: string): string[] {
   return name
     .toLowerCase()

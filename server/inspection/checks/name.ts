@@ -1,7 +1,7 @@
 import { checkName } from '../../../shared/policy.ts';
 import type { Check } from '../check.ts';
 
-/** The name as given must not trick; the extension of the safe name must be one the policy lists. */
+/** The given name must not be deceptive; the extension of the safe name must be one that the policy lists. */
 export function createNameCheck(): Check {
   return {
     name: 'name',

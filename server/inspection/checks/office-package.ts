@@ -1,4 +1,4 @@
-/** ZIP archives that are documents: Office Open XML, OpenDocument, books, and the like. */
+/** ZIP archives that are documents: Office Open XML, OpenDocument, books, and similar ones. */
 import { BrokenContainer, type ByteRanges, rangesOf, rangesWithin } from './byte-ranges.ts';
 import { isCompoundFile } from './compound-file.ts';
 import type { Contents, Findings } from './contents.ts';
@@ -12,7 +12,7 @@ const WORD = /^word\//;
 const EXCEL = /^xl\//;
 const POWERPOINT = /^ppt\//;
 
-/** Office Open XML: type → the folder of its main part. */
+/** Office Open XML: type → folder of its main part. */
 const OOXML_FOLDERS: readonly (readonly [type: string, folder: RegExp])[] = [
   [`${OOXML}wordprocessingml.document`, WORD],
   [`${OOXML}wordprocessingml.template`, WORD],
@@ -31,14 +31,14 @@ const OOXML_FOLDERS: readonly (readonly [type: string, folder: RegExp])[] = [
   ['application/vnd.ms-powerpoint.template.macroenabled.12', POWERPOINT],
 ];
 
-/** Their encrypted form is a compound file, which does not tell them apart. */
+/** The encrypted form of each is a compound file, which does not show the type. */
 export const PACKAGE_TYPES: readonly string[] = OOXML_FOLDERS.map(([type]) => type);
 
 const LIST_OF_PARTS = '[content_types].xml';
 const MANIFEST = 'meta-inf/manifest.xml';
 const OPEN_DOCUMENT = ['text', 'spreadsheet', 'presentation', 'graphics'].flatMap((kind) => [kind, `${kind}-template`]);
 
-/** Type → what must be in the archive. */
+/** Type → names that the archive must contain. */
 const KINDS: readonly (readonly [type: string, marks: readonly RegExp[]])[] = [
   ...OOXML_FOLDERS.map(([type, folder]) => [type, [/^\[content_types\]\.xml$/, folder]] as const),
   ...OPEN_DOCUMENT.map((kind) => [`application/vnd.oasis.opendocument.${kind}`, [/^content\.xml$/, /^mimetype$/]] as const),
@@ -49,11 +49,11 @@ const KINDS: readonly (readonly [type: string, marks: readonly RegExp[]])[] = [
   ['application/java-archive', [/^meta-inf\/manifest\.mf$/]],
   ['application/vnd.android.package-archive', [/^androidmanifest\.xml$/]],
 ];
-/** Each pattern once: there are many parts to hold against them. */
+/** Each pattern once, because each is tested against every part. */
 const MARKS = [...new Map(KINDS.flatMap(([, marks]) => marks).map((mark) => [mark.source, mark])).values()];
 
 const MAX_PARTS = 100_000;
-/** Of lists of parts and Basic modules: in real documents a few KiB. More than this cannot be told, and counts as macros. */
+/** For lists of parts and Basic modules: a few KiB in real documents. Larger ones are not read, and count as macros. */
 const MAX_TEXT_BYTES = 4 * 1024 * 1024;
 
 /** @throws BrokenContainer */
@@ -92,56 +92,56 @@ class PackageSearch {
 
   async run(inside: boolean): Promise<Findings> {
     const objects = this.#objects;
-    const manifest = await this.#textOf(this.#only(MANIFEST));
+    const manifest = await this.#textOf(this.#single(MANIFEST));
     const isEncrypted = this.#parts.some(({ entry }) => entry.isEncrypted) || manifest?.includes('encryption-data') === true;
     if (inside) {
       objects.program ??= this.#parts.map(({ entry }) => baseName(entry.name)).find(isProgramName);
-      const hasProject = await this.#lookAtParts();
-      await this.#lookAtListOfParts(hasProject);
-      await this.#lookAtBasic();
+      const hasProject = await this.#searchParts();
+      await this.#searchPartList(hasProject);
+      await this.#searchBasic();
     }
     return { isEncrypted, hasMacros: objects.hasMacros, program: objects.program };
   }
 
-  /** Every part by its first bytes, and objects of the old kind by all they hold. True where there is a VBA project. */
-  async #lookAtParts(): Promise<boolean> {
+  /** Searches the beginning of every part, and all of each OLE object. True when there is a VBA project. */
+  async #searchParts(): Promise<boolean> {
     let hasProject = false;
-    // In the order in which they lie in the file: most are read with the one before.
+    // In the order of their positions: the cache then has most of them already.
     for (const { entry, name } of this.#parts.toSorted((one, other) => one.entry.position - other.entry.position)) {
-      const isProject = (await this.#lookAtPart(entry)) === 'project';
+      const isProject = (await this.#searchPart(entry)) === 'project';
       hasProject ||= isProject;
-      // Named like a project and not to be read as one: for another reader it may be.
+      // Named like a project but not readable as one: another reader may read it.
       if (!isProject && /(?:^|\/)vbaproject\.bin$/.test(name)) this.#objects.hasMacros = true;
     }
     return hasProject;
   }
 
-  async #lookAtPart(entry: ZipEntry): Promise<'project' | undefined> {
+  async #searchPart(entry: ZipEntry): Promise<'project' | undefined> {
     const packed = await this.#packed(entry);
     if (packed === undefined) return undefined;
     const name = baseName(entry.name);
-    if (entry.method === 0) return this.#objects.look(name, packed);
+    if (entry.method === 0) return this.#objects.search(name, packed);
     const beginning = await this.#objects.inflater.beginning(packed, BEGINNING_BYTES);
-    if (!isCompoundFile(beginning)) return this.#objects.look(name, rangesOf(beginning, this.#file.signal));
+    if (!isCompoundFile(beginning)) return this.#objects.search(name, rangesOf(beginning, this.#file.signal));
     const { bytes, isCut } = await this.#objects.inflater.object(packed, 'raw');
-    return this.#objects.look(name, rangesOf(bytes, this.#file.signal), { isCut });
+    return this.#objects.search(name, rangesOf(bytes, this.#file.signal), { isCut });
   }
 
-  /** Office Open XML: what the parts are is said in one list, whatever they are called. */
-  async #lookAtListOfParts(hasProject: boolean): Promise<void> {
-    const part = this.#only(LIST_OF_PARTS);
+  /** Office Open XML: one list tells the kind of each part, whatever its name is. */
+  async #searchPartList(hasProject: boolean): Promise<void> {
+    const part = this.#single(LIST_OF_PARTS);
     if (part === undefined || part.entry.isEncrypted) return;
     const text = await this.#textOf(part);
     const isMacro = text === undefined || /(?<!binary\.)macroenabled|macrosheet/i.test(text) || (!hasProject && /vbaproject/i.test(text));
     if (isMacro) this.#objects.hasMacros = true;
   }
 
-  /** OpenDocument (part 2, 3.1): modules of Basic stand in libraries in `Basic/`, scripts of other languages in `Scripts/`. */
-  async #lookAtBasic(): Promise<void> {
+  /** OpenDocument (part 2, 3.1): Basic modules are in libraries in `Basic/`, scripts in other languages in `Scripts/`. */
+  async #searchBasic(): Promise<void> {
     if (this.#objects.hasMacros || !this.#parts.some(({ name }) => name === 'mimetype')) return;
     for (const part of this.#parts) {
       if (/(?:^|\/)scripts\/.*[^/]$/.test(part.name)) this.#objects.hasMacros = true;
-      // Lists of a library's modules and dialogues hold no code.
+      // The lists of a library's modules and dialogs contain no code.
       if (!/(?:^|\/)basic\/[^/]+\/[^/]+$/.test(part.name) || /\/(?:script|dialog)-lb\.xml$/.test(part.name)) continue;
       const text = await this.#textOf(part);
       if (text === undefined || hasBasic(text)) this.#objects.hasMacros = true;
@@ -149,10 +149,10 @@ class PackageSearch {
     }
   }
 
-  /** The one part of this name. A second would be for other readers than us. */
-  #only(name: string): Part | undefined {
+  /** The only part of this name. Another reader might take the second one. */
+  #single(name: string): Part | undefined {
     const [part, second] = this.#parts.filter((candidate) => candidate.name === name);
-    if (second !== undefined) throw new BrokenContainer('A list stands twice.');
+    if (second !== undefined) throw new BrokenContainer('A list exists twice.');
     return part;
   }
 
@@ -162,7 +162,7 @@ class PackageSearch {
     return packed === undefined ? undefined : rangesWithin(this.#file, packed.start, packed.length);
   }
 
-  /** Undefined where it is not there or cannot be told. */
+  /** Undefined when the part is missing or cannot be read. */
   async #textOf(part: Part | undefined): Promise<string | undefined> {
     const packed = part === undefined ? undefined : await this.#packed(part.entry);
     if (part === undefined || packed === undefined || packed.length > MAX_TEXT_BYTES) return undefined;
@@ -180,7 +180,7 @@ function decode(bytes: Buffer): string {
     .toString('utf16le');
 }
 
-/** Anything but comments, options and the empty `Sub Main` that a new module begins with. */
+/** True for anything but comments, options and the empty `Sub Main` of a new module. */
 function hasBasic(module: string): boolean {
   const lines = module.replace(/<[^>]*>/g, '').split(/\r\n?|\n/);
   return lines.some(

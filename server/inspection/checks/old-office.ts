@@ -1,4 +1,4 @@
-/** Compound files: Word, Excel and PowerPoint up to 2003, messages of Outlook, installers, and Office files with a password. */
+/** Compound files: Word, Excel and PowerPoint up to 2003, Outlook messages, installers, and Office files with a password. */
 import { type ByteRanges, rangesOf, rangesWithin, readAt } from './byte-ranges.ts';
 import { type CompoundFile, readCompoundFile } from './compound-file.ts';
 import type { Contents, Findings } from './contents.ts';
@@ -49,13 +49,13 @@ async function search(file: ByteRanges, compound: CompoundFile, { inside }: { in
   if (slides !== undefined && inside) {
     for (const { start, length, isCompressed } of await powerPointObjects(slides, streamOf('CURRENT USER'))) {
       const stored = rangesWithin(slides, start, length);
-      if (!isCompressed) await objects.look('an embedded object', stored);
+      if (!isCompressed) await objects.search('an embedded object', stored);
       else {
         const { bytes, isCut } = await objects.inflater.object(stored, 'zlib');
-        await objects.look('an embedded object', rangesOf(bytes, file.signal), { isCut });
+        await objects.search('an embedded object', rangesOf(bytes, file.signal), { isCut });
       }
     }
   }
-  if (inside) await objects.lookInside(compound, 1);
+  if (inside) await objects.searchCompound(compound, 1);
   return { isEncrypted, hasMacros: objects.hasMacros, program: objects.program };
 }

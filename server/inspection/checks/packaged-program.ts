@@ -1,4 +1,4 @@
-/** Files that run, by their first bytes or their name, and the packages that Office keeps files in. */
+/** Recognizes files that run, by their first bytes or their name, and the packages in which Office embeds files. */
 
 const NAME =
   /\.(?:exe|dll|scr|com|pif|bat|cmd|ps1|psm1|vbs|vbe|js|jse|wsf|wsh|hta|msi|msp|jar|lnk|cpl|reg|chm|sh|php|elf|appref-ms|application|settingcontent-ms)[ .]*$/i;
@@ -8,29 +8,29 @@ export function isProgramName(name: string): boolean {
   return NAME.test(name);
 }
 
-/** ELF, Mach-O in both orders and for several processors (and Java's classes, which begin likewise), Windows shortcuts. */
+/** ELF, Mach-O in both byte orders and for several processors (and Java's classes, which begin the same way), Windows shortcuts. */
 const STARTS = ['7f454c46', 'feedface', 'feedfacf', 'cefaedfe', 'cffaedfe', 'cafebabe', '4c0000000114020000000000c0000000'].map((hex) =>
   Buffer.from(hex, 'hex'),
 );
 
-/** By the first bytes: programs of Windows and DOS, Linux, macOS and Java, and shortcuts. */
+/** Recognizes programs of Windows and DOS, Linux, macOS and Java, and shortcuts, by their first bytes. */
 export function isProgram(beginning: Buffer): boolean {
-  // Two letters are no proof: the header also tells how many bytes of 512 are in its last page, and has zeros everywhere.
+  // Two letters prove nothing: the header also has the number of bytes in its last page of 512, and contains zeros.
   if (beginning.length >= 28 && beginning.toString('latin1', 0, 2) === 'MZ')
     return beginning.readUInt16LE(2) < 512 && beginning.includes(0);
   return STARTS.some((start) => beginning.subarray(0, start.length).equals(start));
 }
 
 export interface Package {
-  /** What the file is called, and the paths it had. */
+  /** The name of the file, and its former paths. */
   names: readonly string[];
-  /** The first bytes of the file, as far as given. */
+  /** The first bytes of the file, as far as they were given. */
   beginning: Buffer;
 }
 
 /**
- * What the Object Packager writes: a 2; a label and a path, each ended by a NUL; four bytes; the length of another path, and
- * it; the length of the file, and it. Undefined for what another program wrote.
+ * Reads what the Object Packager writes: a 2; a label and a path, each ended by a NUL; four bytes; another path after its length; the
+ * file after its length. Undefined for the data of another program.
  */
 export function readPackage(bytes: Buffer): Package | undefined {
   if (bytes.length < 8 || bytes.readUInt16LE(0) !== 2) return undefined;
@@ -45,7 +45,7 @@ export function readPackage(bytes: Buffer): Package | undefined {
   return { names: names.filter((name) => name !== ''), beginning: bytes.subarray(temporaryEnd + 4) };
 }
 
-/** The last part of a path of either kind. */
+/** The last part of a path of Unix or Windows. */
 export function baseName(path: string): string {
   return path.slice(Math.max(path.lastIndexOf('/'), path.lastIndexOf('\\')) + 1);
 }

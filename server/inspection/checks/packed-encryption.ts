@@ -1,4 +1,4 @@
-/** Whether a RAR or 7-Zip archive asks for a password, as far as its plain headers tell. */
+/** Whether a RAR or 7-Zip archive needs a password, as far as its plain headers show. */
 import { type ByteRanges, readAt } from './byte-ranges.ts';
 
 const MAX_HEADERS = 64;
@@ -9,7 +9,7 @@ export async function isEncryptedRar(file: ByteRanges): Promise<boolean> {
   return signature[6] === 1 ? isEncryptedRar5(file) : isEncryptedRar4(file);
 }
 
-/** Blocks of RAR 1.5 to 4: checksum, type, flags, size, and the size of the data that follows where flag 0x8000 says so. */
+/** Blocks of RAR 1.5 to 4: checksum, type, flags, size, and with flag 0x8000 the size of the data that follows. */
 async function isEncryptedRar4(file: ByteRanges): Promise<boolean> {
   let position = 7;
   for (let count = 0; count < MAX_HEADERS; count++) {
@@ -26,7 +26,7 @@ async function isEncryptedRar4(file: ByteRanges): Promise<boolean> {
   return false;
 }
 
-/** Headers of RAR 5: checksum, then variable-length numbers: size, type, flags, size of the extra area, of the data. */
+/** Headers of RAR 5: checksum, then variable-length numbers: size, type, flags, size of the extra area, size of the data. */
 async function isEncryptedRar5(file: ByteRanges): Promise<boolean> {
   let position = 8;
   for (let count = 0; count < MAX_HEADERS; count++) {
@@ -67,7 +67,7 @@ class NumberReader {
     this.offset = offset;
   }
 
-  /** Seven bits a byte, the lowest first. Beyond the end, 0. */
+  /** Seven bits a byte, the lowest first. 0 beyond the end. */
   next(): number {
     let value = 0;
     for (let index = 0; index < 7; index++) {
@@ -83,8 +83,8 @@ const AES_METHOD = Buffer.from([0x06, 0xf1, 0x07, 0x01]);
 const MAX_7Z_HEADER_BYTES = 1024 * 1024;
 
 /**
- * 7-Zip compresses its headers; only those that are encrypted themselves, or plain, show the AES method.
- * An archive whose contents alone are encrypted passes as one that is not.
+ * 7-Zip compresses its headers; only headers that are plain, or encrypted themselves, show the AES method. An archive with encrypted
+ * contents and compressed headers passes as not encrypted.
  */
 export async function isEncrypted7z(file: ByteRanges): Promise<boolean> {
   const start = await readAt(file, 0, 32);

@@ -1,22 +1,22 @@
-/** The OLE objects of a PowerPoint document, its VBA project among them: records of its one stream ([MS-PPT]). */
+/** The OLE objects of a PowerPoint document, its VBA project included: records of its only stream ([MS-PPT]). */
 import { setImmediate } from 'node:timers/promises';
 import { type ByteRanges, numbersIn, readAt } from './byte-ranges.ts';
 
 const HEADER_BYTES = 8;
-/** RT_ExternalOleObjectStg, for objects, controls and the project alike (2.10.34, 2.10.37, 2.10.40). */
+/** RT_ExternalOleObjectStg: objects, controls and the project (2.10.34, 2.10.37, 2.10.40). */
 const OBJECT_STORAGE = 0x1011;
 const PERSIST_DIRECTORY = 0x1772;
 const USER_EDIT = 0x0ff5;
-/** Slides, notes, masters and objects: thousands in real ones. */
+/** Real documents have thousands of slides, notes, masters and objects. */
 const MAX_RECORDS = 200_000;
 const MAX_EDITS = 10_000;
 const RECORDS_BETWEEN_YIELDS = 1000;
 
 export interface StoredObject {
-  /** Of what is stored, in the stream. */
+  /** Position in the stream. */
   start: number;
   length: number;
-  /** By zlib, behind four bytes that say how many it makes. */
+  /** Compressed by zlib, after four bytes with the unpacked size. */
   isCompressed: boolean;
 }
 
@@ -27,8 +27,8 @@ interface RecordHeader {
 }
 
 /**
- * Those that the document's own directory names, as PowerPoint reads it: from the last edit back to the first; and those
- * that follow one another from the beginning, for documents that are damaged there.
+ * The objects that the document's directory lists, as PowerPoint reads it: from the last edit back to the first. And the objects that
+ * follow one another from the beginning, for a document with a damaged directory.
  */
 export async function powerPointObjects(document: ByteRanges, currentUser: ByteRanges | undefined): Promise<StoredObject[]> {
   const offsets = new Set<number>();
@@ -67,7 +67,7 @@ async function addPersisted(document: ByteRanges, currentUser: ByteRanges, offse
   }
 }
 
-/** PersistDirectoryAtom (2.3.4): the first of so many numbers in one field of 20 and 12 bits, then an offset for each. */
+/** PersistDirectoryAtom (2.3.4): the first number and their count in one field of 20 and 12 bits, then an offset for each. */
 async function addDirectory(document: ByteRanges, at: number, offsets: Set<number>): Promise<void> {
   const header = await readHeader(document, at);
   if (header?.type !== PERSIST_DIRECTORY) return;

@@ -1,17 +1,17 @@
-/** Corrects what the detectors say where they see too little or judge by too few bytes. */
+/** Corrects the detectors where they see too little, or judge by too few bytes. */
 import type { Detection } from '../detector.ts';
 import { isRunning } from './evidence.ts';
 import { id3TagBytes } from './id3-tag.ts';
 import { TIFF } from './signatures.ts';
 
-/** Pictures in the container of MP4: of any kind of coding, by the later editions of ISO 23008-12. */
+/** Pictures in the container of MP4, in any coding, by the later editions of ISO 23008-12. */
 const HEIF_BRAND = /^(?:mi[afp][123f]|m[is]f[123]|avc[is]|vvi[cs]|evb[is]|jpeg|jpgs|j2k[is]|unif|1pic)$/;
 const PLAIN_MP4 = /^(?:iso[m2-9]|mp4[12]|avc1|dash|mmp4|MSNV)$/;
 const HEIC_BRAND = /^(?:hei[cxms]|hev[cxms])$/;
 const AVIF_BRAND = /^avi[fs]$/;
-/** A tar archive's first field. No program's header looks like it. */
+/** The first field of a tar archive, which no program's header looks like. */
 const FILE_NAME = /^[^\p{Cc}]+\0*$/u;
-/** `ftyp` boxes are longer only in files made to waste our time. */
+/** Only crafted files have longer `ftyp` boxes. */
 const MAX_BRANDS = 64;
 
 export function refine(head: Uint8Array, found: Detection): Detection {
@@ -24,7 +24,7 @@ export function refine(head: Uint8Array, found: Detection): Detection {
   return found;
 }
 
-/** Formats that file-type does not know, or whose proof lies beyond the head: a TIFF's directory is mostly at its end. */
+/** Formats that file-type does not know, or whose mark is beyond the head: a TIFF's directory is mostly at its end. */
 function missedFormat(head: Uint8Array): string | undefined {
   const start = ascii(head, 0, 4);
   if (TIFF.includes(start)) return 'tif';
@@ -33,19 +33,19 @@ function missedFormat(head: Uint8Array): string | undefined {
   return undefined;
 }
 
-/** Readers take a header anywhere in the first 1024 bytes (ISO 32000-1, annex H): behind empty lines, or orders to a printer. */
+/** Readers accept a header anywhere in the first 1024 bytes (ISO 32000-1, annex H): after empty lines, or printer commands. */
 function isLatePdf(head: Uint8Array): boolean {
   return /%PDF-[12]\.\d/.test(ascii(head, 0, 1024));
 }
 
-/** Two or three bytes that a text, or the name of a first file in a tar archive, may start with are no proof. */
+/** Two or three bytes prove nothing when a text, or the name of the first file in a tar archive, may start with them. */
 function isDoubtful(head: Uint8Array, found: Detection): boolean {
   if (found.ext === 'mp3' && ascii(head, 0, 3) === 'ID3') return id3TagBytes(head) === 0;
   if (found.magic === 'application/x-tar' && FILE_NAME.test(ascii(head, 0, 100))) return true;
   return found.magic?.startsWith('text/') === true && found.ext !== 'ps' && found.ext !== 'xml';
 }
 
-/** The brand that counts may stand among the compatible ones: AVIF under `mif1`, HEIC under a vendor's own. */
+/** The brand that counts may be among the compatible ones: AVIF under `mif1`, HEIC under a vendor's brand. */
 function refineBrand(head: Uint8Array, found: Detection): Detection {
   const major = ascii(head, 8, 4);
   if (!(found.ext === 'mp4' && !PLAIN_MP4.test(major)) && !(found.ext === 'heic' && /^m[is]f1$/.test(major))) return found;

@@ -1,14 +1,14 @@
-/** The OLE objects of an RTF document: hexadecimal digits behind `\objdata`, wherever in it. */
+/** The OLE objects of an RTF document: hexadecimal digits after `\objdata`, anywhere in it. */
 import { setImmediate } from 'node:timers/promises';
 import type { Inspectable } from '../check.ts';
 import type { Findings } from './contents.ts';
 import { ObjectSearch } from './object-search.ts';
 
 const MARK = Buffer.from('\\objdata', 'latin1');
-/** As much of one object as is kept: its directory and its names stand near the beginning. */
+/** How much of one object is kept: its directory and its names are near the beginning. */
 const MAX_OBJECT_BYTES = 16 * 1024 * 1024;
 const BYTES_BETWEEN_YIELDS = 1024 * 1024;
-/** [MS-OLEDS] 2.2.4: an object that holds its own data, not a link. */
+/** [MS-OLEDS] 2.2.4: an object that contains its own data, and is not a link. */
 const EMBEDDED = 2;
 
 export async function searchRichText(upload: Inspectable): Promise<Findings> {
@@ -24,7 +24,7 @@ export async function searchRichText(upload: Inspectable): Promise<Findings> {
     while (bytes.length > 0) {
       if (object === undefined) {
         const at = bytes.indexOf(MARK);
-        // The mark may go on in the next chunk.
+        // The mark may continue in the next chunk.
         if (at === -1) rest = Buffer.from(bytes.subarray(Math.max(0, bytes.length - MARK.length + 1)));
         bytes = at === -1 ? nothing : bytes.subarray(at + MARK.length);
         if (at !== -1) object = new ObjectData();
@@ -33,7 +33,7 @@ export async function searchRichText(upload: Inspectable): Promise<Findings> {
       const used = object.push(bytes);
       bytes = bytes.subarray(used);
       if (!object.hasEnded) continue;
-      await look(search, object, upload.signal);
+      await searchObject(search, object, upload.signal);
       object = undefined;
     }
     sinceYield += chunk.length;
@@ -41,39 +41,39 @@ export async function searchRichText(upload: Inspectable): Promise<Findings> {
     sinceYield = 0;
     await setImmediate();
   }
-  if (object !== undefined) await look(search, object, upload.signal);
+  if (object !== undefined) await searchObject(search, object, upload.signal);
   return { isEncrypted: false, hasMacros: search.hasMacros, program: search.program };
 }
 
-/** [MS-OLEDS] 2.2.5: a version, what it is, its class, two names more, and the data, each with its length before it. */
-async function look(search: ObjectSearch, object: ObjectData, signal: AbortSignal): Promise<void> {
+/** [MS-OLEDS] 2.2.5: a version, the kind, the class, two more names, and the data, each after its length. */
+async function searchObject(search: ObjectSearch, object: ObjectData, signal: AbortSignal): Promise<void> {
   const { bytes } = object;
   if (bytes.length < 8 || bytes.readUInt32LE(4) !== EMBEDDED) return;
   let at = 8;
   for (let field = 0; field < 3 && at + 4 <= bytes.length; field++) at += 4 + bytes.readUInt32LE(at);
   if (at + 4 > bytes.length) return;
-  await search.lookAtNative(bytes.subarray(at + 4), signal, 0, object.isCut);
+  await search.searchNative(bytes.subarray(at + 4), signal, 0, object.isCut);
 }
 
-/** Digits of one object, up to the end of its group. Between them may stand spaces, groups and control words, which readers skip. */
+/** The digits of one object, up to the end of its group. Spaces, groups and control words may come between them; readers skip those. */
 class ObjectData {
   hasEnded = false;
-  /** There was more than is kept. */
+  /** The object has more bytes than are kept. */
   isCut = false;
   #bytes = Buffer.alloc(4096);
   #length = 0;
   #high = -1;
   #depth = 0;
-  /** A control word: what of it was read yet. */
+  /** A control word, as far as it was read. */
   #word: string | undefined;
-  /** Of `\bin`: so many bytes that stand as they are. */
+  /** After `\bin`: how many bytes are taken unchanged. */
   #raw = 0;
 
   get bytes(): Buffer {
     return this.#bytes.subarray(0, this.#length);
   }
 
-  /** How many of these belong to it. */
+  /** Returns how many of these bytes belong to the object. */
   push(bytes: Buffer): number {
     for (let index = 0; index < bytes.length; index++) {
       const byte = bytes[index] ?? 0;
@@ -103,19 +103,19 @@ class ObjectData {
     }
   }
 
-  /** Whether the word ended before this byte, which is then taken for what it is; a space, or a sign alone, belongs to it. */
+  /** Whether the word ended before this byte, which is then read by itself; a space, or a single sign, belongs to the word. */
   #endsWord(byte: number): boolean {
     const word = this.#word ?? '';
     const sign = String.fromCharCode(byte);
     if (/[a-z]/i.test(sign) ? !/\d$/.test(word) : /[\d-]/.test(sign) && word !== '') {
-      // None has so many letters: the rest is skipped with it.
+      // No control word has so many letters: the rest is skipped with it.
       if (word.length < 40) this.#word = word + sign;
       return false;
     }
     this.#word = undefined;
     const [, count] = /^bin(\d+)$/.exec(word) ?? [];
     if (count !== undefined) this.#raw = Number(count);
-    // A control symbol is one sign behind the backslash.
+    // A control symbol is one sign after the backslash.
     if (word === '' || sign === ' ') return false;
     if (this.#raw === 0) return true;
     this.#raw--;

@@ -6,7 +6,7 @@ import { BrokenContainer } from './byte-ranges.ts';
 import { readContents } from './document.ts';
 import { judgeHead } from './judge-head.ts';
 
-/** The first bytes must be of the type that the name's last extension stands for. Sets what is found. */
+/** The first bytes must be of the type of the name's last extension. Sets the type that was found. */
 export function createSignatureCheck(detector: Detector): Check {
   return {
     name: 'signature',
@@ -23,7 +23,7 @@ export function createSignatureCheck(detector: Detector): Check {
   };
 }
 
-/** Without a name to hold them against, only their directory tells a document from an archive. */
+/** Without an extension to compare with, only the directory tells a document from an archive. */
 async function typeByDirectory(upload: Inspectable, otherwise: string): Promise<string> {
   try {
     const contents = await readContents(upload);

@@ -1,16 +1,16 @@
 /**
- * What content of each media type begins with, by the format's own specification. The type a name stands for is looked
- * for first; what else the content might be matters only where it is not found.
+ * The bytes that content of each media type begins with, by the specification of the format. The type of the name is tested first; other
+ * types matter only when it does not match.
  */
 import { readsAs } from './structures.ts';
 
-/** Latin-1 characters at the beginning, or at an offset (from the end where it is negative); `?` stands for any byte. */
+/** Latin-1 characters at the start, or at an offset (from the end if it is negative); `?` stands for any byte. */
 type Signature = string | readonly [at: number, bytes: string];
 
-/** Either byte order, each also as BigTIFF. */
+/** In either byte order, each also as BigTIFF. */
 export const TIFF: readonly string[] = ['II*\0', 'MM\0*', 'II+\0', 'MM\0+'];
 const HDF5_START = '\x89HDF\r\n\x1a\n';
-/** Anything may stand in front: 512 bytes, or a multiple of them by a power of two. */
+/** Anything may come before: 512 bytes, or 512 times a power of two. */
 const HDF5: readonly Signature[] = [HDF5_START, ...[512, 1024, 2048].map((at) => [at, HDF5_START] as const)];
 const EBML = '\x1aE\xdf\xa3';
 const ASF = '\x30\x26\xb2\x75\x8e\x66\xcf\x11';
@@ -31,7 +31,7 @@ const SIGNATURES: Readonly<Record<string, readonly Signature[]>> = {
   'image/vnd.adobe.photoshop': ['8BPS\0\x01', '8BPS\0\x02'],
   'image/x-xcf': ['gimp xcf '],
   'image/x-exr': ['\x76\x2f\x31\x01'],
-  // The name is also that of the header of Analyze, NIfTI and ENVI images.
+  // Headers of Analyze, NIfTI and ENVI images have the same extension.
   'image/vnd.radiance': ['#?RADIANCE', '#?RGBE', '\x5c\x01\0\0', '\0\0\x01\x5c', 'ENVI'],
   'image/x-dpx': ['SDPX', 'XPDS'],
   'image/x-cineon': ['\x80\x2a\x5f\xd7', '\xd7\x5f\x2a\x80'],
@@ -54,17 +54,17 @@ const SIGNATURES: Readonly<Record<string, readonly Signature[]>> = {
   'image/x-minolta-mrw': ['\0MRM', '\0MRI'],
   'image/x-sigma-x3f': ['FOVb'],
   'image/x-arri-ari': ['ARRI', 'IRRA'],
-  // PS3.10 leaves the 128 bytes in front to others; some programs leave them out, and begin with the first group.
+  // PS3.10 leaves the first 128 bytes free; some programs omit them, and begin with the first group.
   'application/dicom': [[128, 'DICM'], '\x02\0?\0U', '\x02\0?\0O', '\x08\0\0\0', '\x08\0\x05\0', '\x08\0\x08\0', '\x08\0\x16\0'],
 
-  // Also the bare MPEG-4 stream; boxes are told by the detector.
+  // Also the bare MPEG-4 stream; the detector recognizes boxes.
   'video/x-m4v': ['\0\0\x01\xb0'],
   'video/matroska': [EBML],
   'video/webm': [EBML],
   'audio/matroska': [EBML],
   'audio/webm': [EBML],
   'video/vnd.avi': ['RIFF????AVI '],
-  // Program and elementary streams, packets of a cut one, and the wrapper of a Video CD.
+  // Program and elementary streams, packets of a stream that was cut, and the wrapper of a Video CD.
   'video/mpeg': ['\0\0\x01\xba', '\0\0\x01\xb3', '\0\0\x01\xe0', '\0\0\x01\xc0', '\0\0\x01\xbb', 'RIFF????CDXA'],
   'video/x-ms-wmv': [ASF],
   'video/x-ms-asf': [ASF],
@@ -87,7 +87,7 @@ const SIGNATURES: Readonly<Record<string, readonly Signature[]>> = {
   'application/vnd.rn-realmedia': ['.RMF', '.ra\xfd'],
 
   'audio/mpeg': ['APETAGEX', 'RIFF????RMP3'],
-  // The last: what speech corpora call .wav.
+  // The last one: speech corpora use the extension .wav, too.
   'audio/wav': ['RIFF????WAVE', 'RF64????WAVE', 'BW64????WAVE', 'RIFX????WAVE', 'NIST_1A\n'],
   'audio/flac': ['fLaC'],
   'audio/aac': ['ADIF'],
@@ -150,7 +150,7 @@ const SIGNATURES: Readonly<Record<string, readonly Signature[]>> = {
   'application/x-orc': ['ORC'],
   'application/x-hdf5': HDF5,
   'application/x-hdf': ['\x0e\x03\x13\x01', ...HDF5],
-  // Two formats call themselves CDF.
+  // Two different formats are called CDF.
   'application/x-netcdf': [...NETCDF, '\xcd\xf3\0\x01', '\xcd\xf2\x60\x02', '\0\0\xff\xff'],
   'application/x-matlab-data': ['MATLAB ', [126, 'IM'], [126, 'MI'], ...HDF5],
   'application/x-npy': ['\x93NUMPY'],
@@ -190,7 +190,7 @@ const SIGNATURES: Readonly<Record<string, readonly Signature[]>> = {
     [32_769, 'CD001'],
     [32_769, 'BEA01'],
   ],
-  // Compressed ones end with a trailer; others are the disk itself: HFS+, APFS, a partition table; or encrypted.
+  // Compressed images end with a trailer; others are the disk itself (HFS+, APFS, a partition table), or encrypted.
   'application/x-apple-diskimage': [
     [-512, 'koly'],
     'koly',
@@ -213,22 +213,22 @@ const SIGNATURES: Readonly<Record<string, readonly Signature[]>> = {
 };
 
 export interface Bytes {
-  /** The first of them. */
+  /** The first bytes. */
   readonly head: Uint8Array;
-  /** Of the whole content; null while that is not known. */
+  /** Length of the whole content; null while it is unknown. */
   readonly length: number | null;
-  /** Bytes [start, end) of the whole content. Missing while it is on its way. */
+  /** Bytes [start, end) of the whole content. Missing while it is being received. */
   readonly read?: (start: number, end: number) => Promise<Uint8Array>;
 }
 
-/** Whether the first byte on is what this type begins with. Then it begins as nothing else, and no other need be asked. */
+/** Whether this type begins with these very bytes. Then no other type needs to be tested. */
 export function beginsAs(type: string, head: Uint8Array): boolean {
   return signaturesOf(type).some((signature) => typeof signature === 'string' && matches(head, 0, signature));
 }
 
 /**
- * Whether content is of this type by marks further inside, or by its structure. The beginning is free then, and may be
- * anything: a program, too. Undefined where that cannot be told before all bytes are there.
+ * Whether content is of this type by marks further inside, or by its structure. Its beginning may then be anything, also a program.
+ * Undefined when that cannot be decided before all bytes are there.
  */
 export async function showsInside(type: string, { head, length, read }: Bytes): Promise<boolean | undefined> {
   if (readsAs(type, head)) return true;

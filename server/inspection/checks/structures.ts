@@ -1,4 +1,4 @@
-/** Formats that no fixed bytes tell: streams that begin anywhere, numbers that must make sense. All by the first bytes. */
+/** Formats without fixed bytes: streams that begin anywhere, and numbers that must be plausible. Judged by the first bytes alone. */
 
 const STRUCTURES: Readonly<Record<string, (head: Buffer) => boolean>> = {
   'video/mp2t': isTransportStream,
@@ -13,31 +13,31 @@ const STRUCTURES: Readonly<Record<string, (head: Buffer) => boolean>> = {
   'model/stl': isStl,
 };
 
-/** Whether content that begins with these bytes is built as this type is. */
+/** Whether content that begins with these bytes has the structure of this type. */
 export function readsAs(type: string, head: Uint8Array): boolean {
   const test = Object.hasOwn(STRUCTURES, type) ? STRUCTURES[type] : undefined;
   return test?.(Buffer.from(head.buffer, head.byteOffset, head.byteLength)) ?? false;
 }
 
-/** The types that are told by structure. */
+/** The types that are recognized by structure. */
 export function structuredTypes(): readonly string[] {
   return Object.keys(STRUCTURES);
 }
 
-/** SMPTE 377-1: the header's key may stand behind a run-in. One longer than the first bytes is not looked for. */
+/** SMPTE 377-1: a run-in may come before the header's key. Only the first bytes are searched for it. */
 const MXF_HEADER = Buffer.from('060e2b34020501010d010201', 'hex');
 
-/** ISO 13818-2 5.2.3: any number of zeros may stand before a start code. Here of a pack, a sequence, or a packet of pictures. */
+/** ISO 13818-2 5.2.3: any number of zeros may come before a start code: of a pack, a sequence or a packet of pictures. */
 function startsBehindZeros(head: Buffer): boolean {
   const at = head.findIndex((byte) => byte !== 0);
   return at >= 2 && head[at] === 1 && [0xb3, 0xba, 0xe0].includes(head[at + 1] ?? 0);
 }
 
-/** Plain, with a time code in front, and with two kinds of error correction behind. */
+/** Plain; with a time code before; with two kinds of error correction after. */
 const PACKET_BYTES = [188, 192, 204, 208];
 const MIN_PACKETS = 4;
 
-/** A sync byte at the same place of each packet. A recording need not begin with a whole one. */
+/** Every packet has a sync byte at the same place. A recording need not begin with a complete packet. */
 function isTransportStream(head: Buffer): boolean {
   return PACKET_BYTES.some((packetBytes) => {
     for (let start = 0; start < packetBytes && start + packetBytes * (MIN_PACKETS - 1) < head.length; start++) {
@@ -49,10 +49,10 @@ function isTransportStream(head: Buffer): boolean {
   });
 }
 
-/** Anything may stand before the first whole frame: padding, or the rest of one that a recording began in. */
+/** Anything may come before the first complete frame: padding, or the rest of the frame that a recording began in. */
 const MIN_FRAMES = 3;
 
-/** `lengthOf`: how long the frame is that begins at `at`; undefined where none does. */
+/** `lengthOf`: the length of the frame that begins at `at`; undefined when none does. */
 function hasFrames(head: Buffer, lengthOf: (head: Buffer, at: number) => number | undefined): boolean {
   for (let start = 0; start + 8 < head.length; start++) {
     let at = start;
@@ -98,7 +98,7 @@ function loasFrame(head: Buffer, at: number): number | undefined {
   return header >> 13 === 0x2b7 && (header & 0x1fff) > 3 ? 3 + (header & 0x1fff) : undefined;
 }
 
-/** MATLAB 4: kind of numbers, rows, columns, whether imaginary, length of the name; then that, ended by a NUL. */
+/** MATLAB 4: number type, rows, columns, an imaginary flag, length of the name; then the name, ended by a NUL. */
 function isOldMatlab(head: Buffer): boolean {
   if (head.length < 22) return false;
   return [(at: number) => head.readUInt32LE(at), (at: number) => head.readUInt32BE(at)].some((number) => {
@@ -108,7 +108,7 @@ function isOldMatlab(head: Buffer): boolean {
   });
 }
 
-/** dBASE and its heirs: version, date, and a header as long as its fields of 32 bytes ask for. */
+/** dBASE and its successors: version, date, and a header whose length fits its fields of 32 bytes. */
 function isTable(head: Buffer): boolean {
   if (head.length < 33) return false;
   const [version, month, day, headerBytes] = [head.readUInt8(0), head.readUInt8(2), head.readUInt8(3), head.readUInt16LE(8)];
@@ -116,7 +116,7 @@ function isTable(head: Buffer): boolean {
   return isKnown && month <= 12 && day <= 31 && headerBytes > 32 && head.readUInt16LE(10) > 0;
 }
 
-/** As text `solid …`; else 80 bytes of anything, the number of triangles, and their twelve numbers each. */
+/** Text that begins with `solid`; or 80 bytes of anything, the number of triangles, and twelve numbers for each. */
 function isStl(head: Buffer): boolean {
   if (/^\s*solid\b/i.test(head.toString('latin1', 0, 32))) return true;
   if (head.length < 84) return false;

@@ -1,4 +1,4 @@
-/** What a tar archive would do when it is unpacked: its headers stand before each member, and are read from one to the next. */
+/** What a tar archive would do when it is unpacked. Each member has its header before it; the headers are read one after another. */
 import { setImmediate } from 'node:timers/promises';
 import type { Policy } from '../../../shared/policy.ts';
 import { BrokenContainer, type ByteRanges, readAt } from './byte-ranges.ts';
@@ -6,23 +6,23 @@ import { Links, leavesFolder } from './member-paths.ts';
 import { tooManyEntries } from './zip-rules.ts';
 
 const BLOCK_BYTES = 512;
-/** A header and what belongs to it; more at a time where members are small. */
+/** A header and its extensions; larger when members are small. */
 const LEAST_WINDOW_BYTES = 4096;
 const MOST_WINDOW_BYTES = 256 * 1024;
-/** Long names and attributes of one member, which stand before it. */
+/** Long names and attributes of one member, which come before it. */
 const MAX_EXTENSION_BYTES = 1024 * 1024;
 const MAX_LINKS = 100_000;
-/** At most so many are judged at once, and then all else has its turn. */
+/** After this many members, other work gets its turn. */
 const MEMBERS_AT_ONCE = 1000;
 
 interface Member {
   name: string;
-  /** Its kind, a character; NUL and `0` are files. */
+  /** Its type flag; NUL and `0` are files. */
   kind: string;
   target: string;
 }
 
-/** What is unsafe about it, for the sender. @throws BrokenContainer where something that is no header stands in the place of one */
+/** Why the archive is unsafe, for the sender. @throws BrokenContainer when a header is invalid */
 export async function unsafeInTar(file: ByteRanges, policy: Policy): Promise<string | undefined> {
   const { archiveRules, archiveMaxEntries } = policy;
   const links = new Links();
@@ -36,17 +36,17 @@ export async function unsafeInTar(file: ByteRanges, policy: Policy): Promise<str
       if (count > archiveMaxEntries && archiveRules.includes('entries')) return tooManyEntries(archiveMaxEntries);
       if (checksPaths && leavesFolder(name)) return 'holds a file that would be unpacked outside of its folder';
       if (!checksLinks) continue;
-      // A hard link names another member; a symbolic one leads from where it stands.
+      // A hard link names another member; a symbolic link is relative to its own path.
       if ((kind === '1' && leavesFolder(target)) || (kind === '2' && !links.add(name, target))) {
         return 'holds a link that leads out of its folder';
       }
-      if (links.count > MAX_LINKS) return 'holds more links than can be looked at';
+      if (links.count > MAX_LINKS) return 'holds more links than can be checked';
     }
   }
   return links.areNested ? 'holds a link below another' : undefined;
 }
 
-/** Some at a time: a turn of the event loop for each would take longer than all else. */
+/** Many at a time: a turn of the event loop for each would cost more than everything else. */
 async function* membersOf(file: ByteRanges): AsyncGenerator<Member[], void, void> {
   const windows = new Windows(file);
   let some: Member[] = [];
@@ -55,15 +55,15 @@ async function* membersOf(file: ByteRanges): AsyncGenerator<Member[], void, void
   let paxSize: number | undefined;
   for (let at = 0; at < file.length; ) {
     const header = windows.at(at, BLOCK_BYTES) ?? (await windows.read(at, BLOCK_BYTES));
-    // An empty block ends it; one that is cut off is not judged.
+    // An empty block ends the archive; an archive that is cut off is not judged.
     if (header.length < BLOCK_BYTES || isZero(header)) break;
-    if (!isHeader(header)) throw new BrokenContainer('There is no header where one should be.');
+    if (!isHeader(header)) throw new BrokenContainer('A header is missing.');
     const kind = String.fromCharCode(header[156] ?? 0);
     const isExtension = 'xgLK'.includes(kind);
     const size = isExtension ? numberAt(header, 124, 12) : (paxSize ?? numberAt(header, 124, 12));
     at += BLOCK_BYTES;
     if (isExtension) {
-      if (size > MAX_EXTENSION_BYTES) throw new BrokenContainer('No name is so long.');
+      if (size > MAX_EXTENSION_BYTES) throw new BrokenContainer('A name is too long.');
       const content = await windows.read(at, size);
       if (kind === 'L') longName = textAt(content, 0, content.length);
       else if (kind === 'K') longTarget = textAt(content, 0, content.length);
@@ -82,22 +82,22 @@ async function* membersOf(file: ByteRanges): AsyncGenerator<Member[], void, void
       longName = undefined;
       longTarget = undefined;
       paxSize = undefined;
-      // GNU's old sparse files: more maps follow while each says so.
+      // GNU's old sparse files: each map says whether another follows.
       for (let isMore = kind === 'S' && header[482] === 1; isMore; ) {
         const map = await windows.read(at, BLOCK_BYTES);
         at += BLOCK_BYTES;
         isMore = map[504] === 1;
       }
     }
-    // Some programs write the size of what a link points to, and nothing of it.
+    // Some programs write the size of a link's target, but not its content.
     const isEmpty = '123456'.includes(kind) && size > 0 && isHeader(await windows.read(at, BLOCK_BYTES));
     if (!isEmpty) at += Math.ceil(size / BLOCK_BYTES) * BLOCK_BYTES;
-    if (!Number.isSafeInteger(at)) throw new BrokenContainer('A size is none.');
+    if (!Number.isSafeInteger(at)) throw new BrokenContainer('A size is invalid.');
   }
   yield some;
 }
 
-/** Reads ahead as far as it was of use. */
+/** Reads ahead, and further ahead while the reads are consecutive. */
 class Windows {
   readonly #file: ByteRanges;
   #bytes: Buffer = Buffer.alloc(0);
@@ -108,7 +108,7 @@ class Windows {
     this.#file = file;
   }
 
-  /** What has been read ahead; undefined for all else. */
+  /** Bytes that were read ahead; otherwise undefined. */
   at(at: number, length: number): Buffer | undefined {
     const offset = at - this.#start;
     return offset >= 0 && offset + length <= this.#bytes.length ? this.#bytes.subarray(offset, offset + length) : undefined;
@@ -130,10 +130,10 @@ function isZero(block: Buffer): boolean {
   return block.every((byte) => byte === 0);
 }
 
-/** By the sum of its bytes, the field of the sum itself taken for spaces; some programs of old took bytes for signed. */
+/** By the sum of its bytes, with spaces in the field of the sum; some old programs added signed bytes. */
 function isHeader(header: Buffer): boolean {
   if (header.length < BLOCK_BYTES) return false;
-  // Four bytes a step, in two sums that 16 bits hold: 256 bytes are at most 65,280.
+  // Adds four bytes at a time into two sums of 16 bits: 256 bytes add up to 65,280 at most.
   const words = new DataView(header.buffer, header.byteOffset, BLOCK_BYTES);
   let sums = 0;
   for (let at = 0; at < BLOCK_BYTES; at += 4) {
@@ -148,7 +148,7 @@ function isHeader(header: Buffer): boolean {
   return stated === sum - 256 * large;
 }
 
-/** Octal digits; or, where the first bit is set, the bytes as they are (GNU, for large ones). */
+/** Octal digits; or, when the first bit is set, a binary number (GNU, for large ones). */
 function numberAt(header: Buffer, start: number, length: number): number {
   if (((header[start] ?? 0) & 0x80) !== 0) return Number(BigInt(`0x${header.toString('hex', start + 1, start + length)}`));
   let number = 0;
@@ -156,7 +156,7 @@ function numberAt(header: Buffer, start: number, length: number): number {
   for (let at = start; at < start + length; at++) {
     const digit = (header[at] ?? 0) - 0x30;
     const isDigit = digit >= 0 && digit < 8;
-    // Spaces may stand in front, and a space or NUL behind.
+    // Spaces may come before the digits, and a space or NUL after them.
     if (header[at] === 0 || (isBegun && !isDigit)) break;
     if (!isDigit) continue;
     number = number * 8 + digit;
@@ -171,14 +171,14 @@ function nameOf(header: Buffer): string {
   return folder === '' ? name : `${folder}/${name}`;
 }
 
-/** Up to a NUL, where there is one. */
+/** Up to a NUL, if there is one. */
 function textAt(bytes: Buffer, start: number, most: number): string {
   let end = start;
   while (end < most && bytes[end] !== 0) end++;
   return end === start ? '' : bytes.toString('latin1', start, end);
 }
 
-/** POSIX pax: lines of "length key=value", the length counting itself. */
+/** POSIX pax: lines of "length key=value"; the length includes itself. */
 function paxRecords(content: Buffer): Map<string, string> {
   const records = new Map<string, string>();
   for (let at = 0; at < content.length; ) {

@@ -2,16 +2,15 @@ import { isUtf8 } from 'node:buffer';
 
 export type TextFault = { reason: 'control'; byte: number; position: number } | { reason: 'encoding' };
 
-/** Bytes that no text holds: controls but BEL to CR and ESC, which logs and the output of terminals do hold. */
+/** Bytes that do not occur in text: controls, except BEL to CR and ESC, which logs and terminal output contain. */
 const BINARY = Uint8Array.from({ length: 256 }, (_, byte) => (byte < 0x20 && !(byte >= 0x07 && byte <= 0x0d) && byte !== 0x1b ? 1 : 0));
-/** Control-Z: what programs of old write behind the last line. */
+/** Control-Z, which old programs write after the last line. */
 const DOS_END = 0x1a;
 const NOTHING = new Uint8Array(0);
 
 /**
- * Whether a stream of bytes is text: UTF-8, or UTF-16 with a byte order mark, without binary controls; or, where that is allowed, any
- * encoding that has ASCII's controls and no binary one among them. Constant memory.
- * Each call returns the first fault, and is not to be followed by another then.
+ * Whether a stream of bytes is text: UTF-8, or UTF-16 with a byte order mark, without binary controls; or, if that is allowed, any
+ * encoding with ASCII's controls and without binary ones. Constant memory. Each call returns the first fault; make no call after it.
  */
 export class TextValidator {
   readonly #legacy: boolean;
@@ -50,7 +49,7 @@ export class TextValidator {
   #pushUtf8(bytes: Uint8Array): TextFault | undefined {
     const at = findBinary(bytes);
     if (this.#legacy && at !== -1 && at === bytes.length - 1 && bytes[at] === DOS_END) {
-      // A fault once anything comes behind it.
+      // It becomes a fault when another byte follows.
       this.#keep(bytes, at);
       return undefined;
     }
@@ -81,7 +80,7 @@ export class TextValidator {
   }
 }
 
-/** Where the first binary control stands, or -1. Four bytes at a time: a word without any byte below 0x20 holds none. */
+/** The position of the first binary control, or -1. Reads four bytes at a time: a word without a byte below 0x20 has none. */
 function findBinary(bytes: Uint8Array): number {
   const unaligned = (4 - (bytes.byteOffset % 4)) % 4;
   if (bytes.length < unaligned + 4) return findBinaryBetween(bytes, 0, bytes.length);
@@ -109,7 +108,7 @@ function encodingByMark(bytes: Uint8Array): 'utf-8' | 'utf-16le' | 'utf-16be' {
   return 'utf-8';
 }
 
-/** How many of the last bytes begin a UTF-8 sequence that goes on in the next chunk: 0 to 3. */
+/** How many of the last bytes begin a UTF-8 sequence that continues in the next chunk: 0 to 3. */
 function unfinishedTail(bytes: Uint8Array): number {
   for (let back = 1; back <= 3 && back <= bytes.length; back++) {
     const byte = bytes[bytes.length - back] ?? 0;

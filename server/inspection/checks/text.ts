@@ -4,10 +4,10 @@ import { isTextType } from '../../../shared/formats.ts';
 import type { Check } from '../check.ts';
 import { type TextFault, TextValidator } from './text-validator.ts';
 
-/** Some milliseconds' work: what reads from memory or a warm cache would else never let the event loop go on. */
+/** A few milliseconds' work. A stream from memory or a warm cache would otherwise block the event loop. */
 const BYTES_BETWEEN_YIELDS = 2 * 1024 * 1024;
 
-/** Content under a text type must be text to its last byte. What it says is not judged. */
+/** Content of a text type must be text to its last byte. Its meaning is not judged. */
 export function createTextCheck(): Check {
   return {
     name: 'text',
@@ -35,7 +35,7 @@ export function notText(safeName: string | null, fault: TextFault): Rejection {
   const name = safeName === null ? 'The file' : `“${safeName}”`;
   const detail =
     fault.reason === 'control'
-      ? `${name} has a byte at position ${fault.position} that no text has.`
+      ? `${name} has a byte at position ${fault.position} that does not occur in text.`
       : `${name} is neither UTF-8 nor UTF-16 text. If it is text, save it as UTF-8 and send it again.`;
   return { code: 'ERR_TEXT_INVALID', detail };
 }

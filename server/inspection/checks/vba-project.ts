@@ -1,23 +1,23 @@
-/** Whether a VBA project holds code ([MS-OVBA]): a project of empty modules, as Office makes by itself, is no macro. */
+/** Whether a VBA project contains code ([MS-OVBA]): Office itself writes projects with empty modules, which are no macros. */
 import { setImmediate } from 'node:timers/promises';
 import { BrokenContainer, readAt } from './byte-ranges.ts';
 import type { CompoundEntry, CompoundFile } from './compound-file.ts';
 
-/** Of one stream. A module of 64 KiB of lines, the most there may be, has some MiB. */
+/** Limit for one stream. A module of 64 KiB lines, the most that is possible, has a few MiB. */
 const MAX_STREAM_BYTES = 4 * 1024 * 1024;
-/** Of all modules that hold no code: each has some lines of attributes. */
+/** Limit for all modules without code: each has some lines of attributes. */
 const MAX_EMPTY_BYTES = 4 * 1024 * 1024;
 const MAX_MODULES = 4096;
 
 type Streams = ReadonlyMap<string, CompoundEntry>;
 
-/** Undefined where there is no project at all. One that cannot be read, or is too large to hold nothing, counts as one with code. */
+/** Undefined without a project. A project that cannot be read, or is too large to be empty, counts as one with code. */
 export async function vbaCode(compound: CompoundFile): Promise<'none' | 'some' | undefined> {
   const storages = new Map<CompoundEntry | undefined, Map<string, CompoundEntry>>();
   const projects = new Set<CompoundEntry | undefined>();
   for (const entry of compound.entries) {
     const { key, isStorage, parent } = entry;
-    // Excel 5 and 95 have a storage of that name, and only where there are modules.
+    // Excel 5 and 95 have a storage of that name only if there are modules.
     if (key === '_VBA_PROJECT' && isStorage) return 'some';
     if (key === '_VBA_PROJECT' || (key === 'DIR' && parent?.key === 'VBA')) projects.add(parent);
     const streams = storages.get(parent) ?? new Map<string, CompoundEntry>();
@@ -51,17 +51,17 @@ async function hasCode(compound: CompoundFile, streams: Streams, unpacker: Unpac
 }
 
 async function readStream(compound: CompoundFile, entry: CompoundEntry): Promise<Buffer> {
-  if (entry.size > MAX_STREAM_BYTES) throw new BrokenContainer('No module is so large.');
+  if (entry.size > MAX_STREAM_BYTES) throw new BrokenContainer('A module is too large.');
   return readAt(compound.stream(entry), 0, entry.size);
 }
 
 interface Module {
   name: string;
-  /** Of its compressed source in its stream; what Office compiled of it stands before. */
+  /** Position of its compressed source in its stream; Office's compiled form comes before it. */
   offset: number;
 }
 
-/** [MS-OVBA] 2.3.4.2: records of an id, a size and so many bytes, but PROJECTVERSION, which is two bytes longer than it says. */
+/** [MS-OVBA] 2.3.4.2: records of an id, a size and a content. PROJECTVERSION is two bytes longer than its size. */
 function modulesOf(directory: Buffer): Module[] {
   const modules: Module[] = [];
   let name = '';
@@ -74,18 +74,18 @@ function modulesOf(directory: Buffer): Module[] {
     if (id === 0x001a) name = content.toString('latin1');
     if (id === 0x0032) name = content.toString('utf16le');
     if (id === 0x0031 && size >= 4) modules.push({ name, offset: content.readUInt32LE(0) });
-    if (modules.length > MAX_MODULES) throw new BrokenContainer('No project has so many modules.');
+    if (modules.length > MAX_MODULES) throw new BrokenContainer('The project has too many modules.');
     at += 6 + size;
   }
   return modules;
 }
 
-/** Anything but attributes, options, comments and empty lines. */
+/** True for anything but attributes, options, comments and empty lines. */
 function hasSourceLines(source: string): boolean {
   return source.split(/\r\n?|\n/).some((line) => line.trim() !== '' && !/^\s*(?:attribute\s|option\s|'|rem(?:\s|$))/i.test(line));
 }
 
-/** The table of compiled lines. Office runs these where they are of its own version, also where the source was taken out. */
+/** The table of compiled lines. Office of the same version runs these, even if the source was removed. */
 function hasCompiledLines(cache: Buffer): boolean {
   return (
     countsBehind(cache, Buffer.from('feca0100', 'hex')).some((count) => count !== 0) ||
@@ -93,7 +93,7 @@ function hasCompiledLines(cache: Buffer): boolean {
   );
 }
 
-/** The two bytes behind each place where these stand: the number of lines, in the order of bytes that the mark tells. */
+/** The two bytes after each occurrence of the mark: the number of lines, in the byte order of the mark. */
 function countsBehind(cache: Buffer, mark: Buffer): number[] {
   const counts: number[] = [];
   for (let at = cache.indexOf(mark); at !== -1 && at + 6 <= cache.length; at = cache.indexOf(mark, at + 1))
@@ -103,14 +103,14 @@ function countsBehind(cache: Buffer, mark: Buffer): number[] {
 
 const CHUNK_BYTES = 4096;
 
-/** [MS-OVBA] 2.4.1, for all that is packed in a file together: a crafted project may name one stream thousands of times. */
+/** [MS-OVBA] 2.4.1, with one limit for everything packed in a file: a crafted project may name one stream thousands of times. */
 class Unpacker {
   #left = MAX_EMPTY_BYTES;
 
   /** @throws BrokenContainer */
   unpack(container: Buffer): Buffer {
-    if (container[0] !== 1) throw new BrokenContainer('It is not compressed as VBA is.');
-    // Packed bytes count as well: those of a crafted one may make nothing.
+    if (container[0] !== 1) throw new BrokenContainer('The stream is not compressed VBA.');
+    // Packed bytes count, too: in a crafted project they may unpack to nothing.
     this.#left -= container.length;
     const chunks: Buffer[] = [];
     for (let at = 1; at + 2 <= container.length; ) {
@@ -120,7 +120,7 @@ class Unpacker {
       const isPacked = (header & 0x8000) !== 0;
       const chunk = isPacked ? decompressChunk(container.subarray(at + 2, end)) : container.subarray(at + 2, at + 2 + CHUNK_BYTES);
       this.#left -= chunk.length;
-      if (this.#left < 0) throw new BrokenContainer('No project without code is so large.');
+      if (this.#left < 0) throw new BrokenContainer('The project is too large to be without code.');
       chunks.push(chunk);
       at = end;
     }
@@ -141,11 +141,11 @@ function decompressChunk(packed: Buffer): Buffer {
       if (at + 2 > packed.length) return chunk.subarray(0, length);
       const token = packed.readUInt16LE(at);
       at += 2;
-      // The further on, the more bits say how far back, and the fewer how many.
+      // Further on, more bits are for the distance, and fewer for the length.
       const offsetBits = Math.max(4, 32 - Math.clz32(length - 1));
       const count = (token & (0xffff >> offsetBits)) + 3;
       const back = (token >> (16 - offsetBits)) + 1;
-      if (back > length) throw new BrokenContainer('It copies from before its beginning.');
+      if (back > length) throw new BrokenContainer('A token copies from before the start.');
       for (let copied = 0; copied < count && length < CHUNK_BYTES; copied++, length++) chunk[length] = chunk[length - back] ?? 0;
     }
   }

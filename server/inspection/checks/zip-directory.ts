@@ -1,32 +1,32 @@
-/** Reads the central directory of a ZIP archive by ranges. Contents are left alone. */
+/** Reads the central directory of a ZIP archive by ranges, and no contents. */
 import { setImmediate } from 'node:timers/promises';
 import { BrokenContainer, type ByteRanges, readAt } from './byte-ranges.ts';
 
 export interface ZipEntry {
-  /** As written, byte for byte: letters beyond ASCII are not decoded rightly, and no name that matters has any. */
+  /** As written, byte for byte: letters beyond ASCII are not decoded correctly, but no name that matters has any. */
   readonly name: string;
-  /** Another name that readers who know it (Info-ZIP, 7-Zip) take instead: the field "Unicode Path". */
+  /** Another name that some readers (Info-ZIP, 7-Zip) use instead: the field "Unicode Path". */
   readonly otherName: string | undefined;
   readonly isEncrypted: boolean;
   readonly method: number;
   readonly compressedSize: number;
-  /** As declared. */
+  /** The declared size. */
   readonly size: number;
-  /** The kind and the permissions of Unix, whatever system it says it is from; 0 where there are none. */
+  /** Kind and permissions of Unix, whichever system the entry names; 0 without them. */
   readonly unixMode: number;
-  /** Where its local header starts. */
+  /** The position of its local header. */
   readonly position: number;
 }
 
 export interface ZipDirectory {
-  /** Where it starts: all entries lie before. */
+  /** The position of the directory, which is after all entries. */
   readonly start: number;
   /**
-   * Whether positions are those in this file: not in the last part of a split archive, nor beyond 4 GiB without the 64-bit
-   * end record, as macOS writes them: without their upper half.
+   * True when positions are valid in this file. They are not in the last part of a split archive, nor beyond 4 GiB without the 64-bit
+   * end record: macOS writes such archives, without the upper half of the position.
    */
   readonly hasPositions: boolean;
-  /** Some thousand at a time, as they are asked for: there may be millions. @throws BrokenContainer */
+  /** Yields about a thousand at a time, on demand: there may be millions. @throws BrokenContainer */
   entries(): AsyncGenerator<readonly ZipEntry[], void, void>;
 }
 
@@ -43,13 +43,13 @@ const LOCATOR64_BYTES = 20;
 const FOUR_GIB = 2 ** 32;
 /** A comment of the largest size may follow the end record. */
 const TAIL_BYTES = END_BYTES + 0xffff + LOCATOR64_BYTES;
-/** Some milliseconds' work. Three fields of 64 KiB each fit. */
+/** A few milliseconds' work. Three fields of 64 KiB each fit. */
 const WINDOW_BYTES = 256 * 1024;
 
-interface Found {
+interface DirectoryLocation {
   start: number;
   end: number;
-  /** What precedes the archive in the file; positions in the directory do not count it. */
+  /** Bytes before the archive in the file, which the directory's positions do not count. */
   shift: number;
   isLarge: boolean;
   isSplit: boolean;
@@ -65,7 +65,7 @@ export async function readZipDirectory(file: ByteRanges): Promise<ZipDirectory> 
   };
 }
 
-async function* readEntries(file: ByteRanges, { start, end, shift }: Found): AsyncGenerator<readonly ZipEntry[], void, void> {
+async function* readEntries(file: ByteRanges, { start, end, shift }: DirectoryLocation): AsyncGenerator<readonly ZipEntry[], void, void> {
   for (let position = start; position < end; ) {
     const window = await readAt(file, position, Math.min(position + WINDOW_BYTES, end));
     const entries: ZipEntry[] = [];
@@ -78,7 +78,7 @@ async function* readEntries(file: ByteRanges, { start, end, shift }: Found): Asy
     if (entries.length === 0) throw new BrokenContainer('The directory is cut off.');
     yield entries;
     position += offset;
-    // Where reading is from memory, nothing else would let the event loop go on.
+    // When reads come from memory, only this lets the event loop run.
     await setImmediate();
   }
 }
@@ -108,7 +108,7 @@ function readEntry(window: Buffer, at: number, shift: number): ZipEntry {
   };
 }
 
-/** Fills in the numbers that did not fit (APPNOTE 4.5.3), in their order, and tells the other name there may be (4.6.9). */
+/** Fills in numbers that did not fit their fields (APPNOTE 4.5.3), in order, and returns the other name, if there is one (4.6.9). */
 function readExtraFields(
   window: Buffer,
   start: number,
@@ -127,14 +127,14 @@ function readExtraFields(
         from += 8;
       }
     }
-    // A version and a checksum stand before it.
+    // A version and a checksum come before it.
     if (id === 0x7075) otherName = window.toString('latin1', at + 9, fieldEnd);
     at = fieldEnd;
   }
   return otherName;
 }
 
-async function findDirectory(file: ByteRanges): Promise<Found> {
+async function findDirectory(file: ByteRanges): Promise<DirectoryLocation> {
   const tailStart = Math.max(0, file.length - TAIL_BYTES);
   const tail = await readAt(file, tailStart, file.length);
   const at = findEnd(tail);
@@ -144,22 +144,22 @@ async function findDirectory(file: ByteRanges): Promise<Found> {
   const offset = large?.offset ?? tail.readUInt32LE(at + 16);
   const end = large?.position ?? tailStart + at;
   const isLarge = large !== undefined;
-  // The number of this part, all ones where the 64-bit record tells it.
+  // The number of this part; all ones when only the 64-bit record has it.
   const isSplit = ![0, 0xffff].includes(tail.readUInt16LE(at + 4));
-  // Counted back from its end, it is found behind a prefix too (a self-extracting archive, a picture).
+  // Counting back from its end finds the directory also after a prefix (a self-extracting archive, a picture).
   for (const start of [end - size, offset]) {
     if (size === 0) return { start, end: start, shift: 0, isLarge, isSplit };
     if (start < 0 || start + size > file.length) continue;
     const signature = await readAt(file, start, start + 4);
     if (signature.length < 4 || signature.readUInt32LE(0) !== ENTRY) continue;
-    // Whole 4 GiB before it are no prefix, but the upper half of an offset that has none.
+    // A distance of whole 4 GiB is no prefix, but the missing upper half of an offset.
     const shift = !isLarge && (start - offset) % FOUR_GIB === 0 ? 0 : start - offset;
     return { start, end: start + size, shift, isLarge, isSplit };
   }
   throw new BrokenContainer('The directory is not where it should be.');
 }
 
-/** The 64-bit end record. Some programs write it where nothing is large, and leave the fields of the other one filled. */
+/** The 64-bit end record. Some programs write it into small archives, too, and also fill the fields of the other record. */
 async function findEnd64(
   file: ByteRanges,
   tail: Buffer,
@@ -178,7 +178,7 @@ async function findEnd64(
   throw new BrokenContainer('The directory of a large archive is missing.');
 }
 
-/** The last end record whose comment ends with the file (a comment may hold what looks like one); else the last that fits. */
+/** The last end record whose comment ends with the file (a comment may contain something similar); otherwise the last that fits. */
 function findEnd(tail: Buffer): number {
   let fitting = -1;
   for (let at = tail.lastIndexOf(END); at >= 0; at = at === 0 ? -1 : tail.lastIndexOf(END, at - 1)) {
@@ -190,7 +190,7 @@ function findEnd(tail: Buffer): number {
   return fitting;
 }
 
-/** What an entry holds, as packed: the range behind its local header. Undefined where there is none. */
+/** The packed content of an entry: the range after its local header. Undefined without one. */
 export async function packedContent(file: ByteRanges, entry: ZipEntry): Promise<{ start: number; length: number } | undefined> {
   const local = await readAt(file, entry.position, entry.position + LOCAL_BYTES);
   if (local.length < LOCAL_BYTES || local.readUInt32LE(0) !== LOCAL) return undefined;

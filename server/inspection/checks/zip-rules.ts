@@ -1,27 +1,27 @@
-/** What a ZIP archive would do when it is unpacked, as far as its directory tells, and whether it needs a password. */
+/** What a ZIP archive would do when it is unpacked, as far as its directory shows, and whether it needs a password. */
 import { constants, inflateRawSync } from 'node:zlib';
 import type { Policy } from '../../../shared/policy.ts';
 import { type ByteRanges, cachedRanges, readAt } from './byte-ranges.ts';
 import { Links, leavesFolder } from './member-paths.ts';
-import { Ranges } from './ranges-apart.ts';
+import { RangeList } from './range-list.ts';
 import { LOCAL_BYTES, packedContent, readZipDirectory, type ZipDirectory, type ZipEntry } from './zip-directory.ts';
 
-/** Below this much, no ratio is a danger: a text of one letter packs a thousand to one. */
+/** Less than this is harmless at any ratio: a text of one repeated letter compresses a thousand to one. */
 const HARMLESS_BYTES = 1024 ** 3;
-/** The longest path there is on Linux; a link beyond it is made nowhere. */
+/** The longest path on Linux; no system creates a longer link. */
 const MAX_LINK_BYTES = 4096;
-/** A whole system has some ten thousand. */
+/** A complete operating system has about ten thousand. */
 const MAX_LINKS = 20_000;
 const SYMBOLIC_LINK = 0xa000;
 
 export interface ZipFindings {
   isEncrypted: boolean;
-  /** What is unsafe about it, for the sender. */
+  /** Why the archive is unsafe, for the sender. */
   unsafe: string | undefined;
 }
 
 /** @throws BrokenContainer */
-export async function lookAtZip(file: ByteRanges, policy: Policy): Promise<ZipFindings> {
+export async function inspectZip(file: ByteRanges, policy: Policy): Promise<ZipFindings> {
   const directory = await readZipDirectory(file);
   const rules = new ZipRules(file, policy, directory);
   let isEncrypted = false;
@@ -37,7 +37,7 @@ class ZipRules {
   readonly #file: ByteRanges;
   readonly #policy: Policy;
   readonly #directory: ZipDirectory;
-  readonly #ranges = new Ranges();
+  readonly #ranges = new RangeList();
   readonly #links: ZipEntry[] = [];
   #count = 0;
   #bytes = 0;
@@ -64,16 +64,16 @@ class ZipRules {
       this.#bytes += entry.size;
     }
     if (archiveRules.includes('ratio') && this.#bytes > HARMLESS_BYTES && this.#bytes > archiveMaxRatio * this.#file.length) {
-      return `says that it unpacks to more than ${archiveMaxRatio} times its size`;
+      return `declares that it unpacks to more than ${archiveMaxRatio} times its size`;
     }
-    if (this.#links.length > MAX_LINKS) return 'holds more links than can be looked at';
+    if (this.#links.length > MAX_LINKS) return 'holds more links than can be checked';
     return undefined;
   }
 
   async end(): Promise<string | undefined> {
-    // What reaches beyond the directory's start would be in it.
+    // An entry beyond the directory's start would overlap it.
     this.#ranges.add(this.#directory.start, this.#directory.start + 1);
-    if (await this.#ranges.overlap()) return 'holds entries that lie over one another';
+    if (await this.#ranges.overlap()) return 'holds entries that overlap';
     return this.#judgeLinks();
   }
 

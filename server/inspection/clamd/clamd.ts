@@ -1,21 +1,21 @@
-// A scanner for malware in a process of its own: ClamAV's clamd, on a socket.
+// A scanner for malware in another process: ClamAV's clamd, on a socket.
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { setImmediate } from 'node:timers/promises';
 import { UploadError } from '../../../shared/errors.ts';
 import type { ScanReport } from '../../../shared/upload.ts';
-import type { Outside } from '../outside.ts';
+import type { ExternalRequest } from '../external-request.ts';
 import { readReply } from './replies.ts';
 
 export type ClamdAddress = { path: string } | { host: string; port: number };
 
-/** The most of one piece: a large one is written whole before anything is heard. */
+/** The most in one piece: a piece is written completely before an answer is read. */
 const PIECE_BYTES = 256 * 1024;
 const MAX_REPLY_BYTES = 4096;
 const COMMAND = 'zINSTREAM\0';
 const END = Buffer.alloc(4);
 
-/** Of `unix:/path` or `tcp://host:port`, as the setting takes them. */
+/** Parses `unix:/path` or `tcp://host:port`, the forms of the setting. */
 export function clamdAddressOf(text: string): ClamdAddress {
   const [, path] = /^unix:(?:\/\/)?(\/.+)$/.exec(text) ?? [];
   if (path !== undefined) return { path };
@@ -23,23 +23,23 @@ export function clamdAddressOf(text: string): ClamdAddress {
   return { host: host.replace(/^\[|\]$/g, ''), port: Number(port) };
 }
 
-/** It did not answer, or not what clamd answers. Nothing is known of the file. */
+/** clamd gave no answer, or an invalid one. Nothing is known of the file. */
 export function scannerAway(cause: unknown): UploadError {
   return new UploadError('ERR_SCAN_UNAVAILABLE', { cause });
 }
 
 /**
- * Has clamd scan some content, on a connection of its own, in constant memory.
- * @throws UploadError ERR_SCAN_UNAVAILABLE, what the content throws, or the reason of the signal
+ * Lets clamd scan some content, on a connection of its own, in constant memory.
+ * @throws UploadError ERR_SCAN_UNAVAILABLE, the content's error, or the signal's reason
  */
-export async function scanStream(address: ClamdAddress, content: AsyncIterable<Uint8Array>, outside: Outside): Promise<ScanReport> {
-  const session = new Session(address, outside);
+export async function scanStream(address: ClamdAddress, content: AsyncIterable<Uint8Array>, request: ExternalRequest): Promise<ScanReport> {
+  const session = new Session(address, request);
   try {
     for await (const chunk of content) {
       for (let start = 0; start < chunk.byteLength; start += PIECE_BYTES) {
         await session.send(chunk.subarray(start, start + PIECE_BYTES));
       }
-      // Beyond its own limit it answers at once, and reads no more.
+      // Beyond its own limit clamd answers at once, and reads no more.
       if (session.isOver) break;
     }
     const reply = await session.end();
@@ -54,29 +54,29 @@ export async function scanStream(address: ClamdAddress, content: AsyncIterable<U
 }
 
 class Session {
-  /** It has answered, or is gone: what it said is in `#reply`. */
+  /** clamd has answered, or is gone: `#reply` has its answer. */
   isOver = false;
   readonly #socket: Socket;
-  readonly #outside: Outside;
+  readonly #request: ExternalRequest;
   readonly #reply: Promise<string>;
   readonly #connected: Promise<unknown>;
   readonly #onAbort: () => void;
 
-  constructor(address: ClamdAddress, outside: Outside) {
+  constructor(address: ClamdAddress, request: ExternalRequest) {
     const socket = connect({ ...address, allowHalfOpen: true });
     this.#socket = socket;
-    this.#outside = outside;
-    const { signal } = outside;
+    this.#request = request;
+    const { signal } = request;
     this.#onAbort = () => socket.destroy(signal.reason instanceof Error ? signal.reason : undefined);
     signal.addEventListener('abort', this.#onAbort);
     this.#connected = once(socket, 'connect').then(() => this.#write(Buffer.from(COMMAND)));
     this.#reply = this.#read();
-    // Each is looked at in its turn.
+    // Each is awaited later.
     this.#connected.catch(() => undefined);
     this.#reply.catch(() => undefined);
   }
 
-  /** Returns early once it is over. @throws the reason of the signal */
+  /** Returns early when the session is over. @throws the signal's reason */
   async send(piece: Uint8Array): Promise<void> {
     if (this.isOver || piece.byteLength === 0) return;
     const size = Buffer.alloc(4);
@@ -88,29 +88,29 @@ class Session {
       const written = this.#write(piece);
       this.#socket.uncork();
       await written;
-      this.#outside.moved();
-      // What it answered meanwhile is heard before more is written: a write that it does not take would destroy the answer.
+      this.#request.progress();
+      // Reads clamd's answer before more is written: a write that clamd does not accept would destroy the answer.
       await setImmediate();
     } catch {
       this.isOver = true;
     }
-    this.#outside.signal.throwIfAborted();
+    this.#request.signal.throwIfAborted();
   }
 
-  /** @throws UploadError ERR_SCAN_UNAVAILABLE, or the reason of the signal */
+  /** @throws UploadError ERR_SCAN_UNAVAILABLE, or the signal's reason */
   async end(): Promise<string> {
     try {
       await this.#connected;
       if (!this.isOver) await this.#write(END).catch(() => undefined);
       return await this.#reply;
     } catch (cause) {
-      this.#outside.signal.throwIfAborted();
+      this.#request.signal.throwIfAborted();
       throw scannerAway(cause);
     }
   }
 
   close(): void {
-    this.#outside.signal.removeEventListener('abort', this.#onAbort);
+    this.#request.signal.removeEventListener('abort', this.#onAbort);
     this.#socket.destroy();
   }
 
@@ -120,14 +120,14 @@ class Session {
     });
   }
 
-  /** A reply ends with NUL; one without was cut off, and may say the opposite of what it would have. */
+  /** A reply ends with NUL; a reply without it was cut off, and may say the opposite of the complete one. */
   async #read(): Promise<string> {
     const { promise, resolve, reject } = Promise.withResolvers<string>();
     let text = '';
     this.#socket.setEncoding('utf8');
     this.#socket.on('data', (piece) => {
       text += piece;
-      this.#outside.moved();
+      this.#request.progress();
       const end = text.indexOf('\0');
       if (end >= 0) resolve(text.slice(0, end));
       else if (text.length > MAX_REPLY_BYTES) reject(new Error('clamd answered too much.'));

@@ -1,5 +1,5 @@
-// `landfall-server adopt`: takes over what another server has. Bytes come first, what is known of them then, and nothing goes from
-// where it was before both are durable here: it can be ended anywhere, and run again.
+// `landfall-server adopt`: takes over the uploads of another server. It copies the bytes, then writes the row, and removes the
+// original only when both are durable here. So it can be interrupted at any point, and run again.
 import { link } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { nameFromType } from '../../../shared/filename.ts';
@@ -8,7 +8,7 @@ import { formatBytes } from '../../../shared/units.ts';
 import type { Config } from '../../config/config.ts';
 import { codeOf, NO_LINK } from '../../disk/disk-thread.ts';
 import { syncDirectory } from '../../disk/durable-directory.ts';
-import { directoryFor } from '../../finish/beginnings.ts';
+import { directoryFor } from '../../finish/inspection-starts.ts';
 import { type AdoptedIds, addressesOf, idFor } from '../../ledger/adopted-ids.ts';
 import type { Ledger } from '../../ledger/ledger.ts';
 import { type Grantee, NO_LIMITS, quotaOfOwner } from '../../ledger/limits.ts';
@@ -22,79 +22,83 @@ import type { Storage } from '../../storage/storage.ts';
 import type { AdoptionSource, FoundUpload, UnusableUpload } from './source.ts';
 
 export interface AdoptionOptions {
-  /** Whose they are, as the access rule names owners; empty: everyone's. */
+  /** The owner of the adopted uploads, as the access rule names owners; empty: everyone. */
   owner: string;
-  /** Finished files are taken as they are, and not looked into. */
+  /** Finished files are accepted without an inspection. */
   isTrusted: boolean;
-  /** Nothing is changed, anywhere. */
+  /** Changes nothing, anywhere. */
   isDry: boolean;
-  /** What is durable here goes from where it was. */
+  /** Removes originals that are durable here. */
   mayRemove: boolean;
 }
 
-export interface Adopting {
+export interface AdoptionContext {
   ledger: Ledger;
   adopted: AdoptedIds;
   staging: Staging;
   storage: Storage;
   config: Config;
-  /** A line for the person who runs it. */
-  say(line: string): void;
+  /** Prints a line for the operator. */
+  print(line: string): void;
 }
 
 export interface AdoptionCounts {
   finished: number;
   unfinished: number;
-  /** They were here already. */
+  /** Adopted before. */
   known: number;
-  unusable: number;
+  skipped: number;
   removed: number;
 }
 
-/** Of a type that nobody has looked for: it is told as bytes, and never opened by a browser. */
+/** The type of a file that was not inspected: browsers never open it. */
 const UNKNOWN_TYPE = 'application/octet-stream';
 
-/** Everything that a source has. One that can't be taken over keeps no others; running it again tries it again. */
-export async function adoptAll(source: AdoptionSource, options: AdoptionOptions, adopting: Adopting): Promise<AdoptionCounts> {
-  const counts: AdoptionCounts = { finished: 0, unfinished: 0, known: 0, unusable: 0, removed: 0 };
-  const leave = (id: string, reason: string) => {
-    counts.unusable += 1;
-    adopting.say(`${id}  left  ${reason}`);
+/** Adopts every upload of a source. One that cannot be adopted does not stop the others; a later run tries it again. */
+export async function adoptAll(source: AdoptionSource, options: AdoptionOptions, adopting: AdoptionContext): Promise<AdoptionCounts> {
+  const counts: AdoptionCounts = { finished: 0, unfinished: 0, known: 0, skipped: 0, removed: 0 };
+  const skip = (id: string, reason: string) => {
+    counts.skipped += 1;
+    adopting.print(`${id}  skipped  ${reason}`);
   };
   for await (const found of source.uploads()) {
     try {
       const reason = 'reason' in found ? found.reason : unusable(found, adopting.config);
       if (!('reason' in found) && reason === undefined) await new Adoption(found, options, adopting).run(counts);
-      else if ('reason' in found && (await isRest(found, options, adopting))) counts.known += 1;
-      else leave(found.id, reason ?? '');
+      else if ('reason' in found && (await isRemovedInPart(found, options, adopting))) counts.known += 1;
+      else skip(found.id, reason ?? '');
     } catch (error) {
-      leave(found.id, error instanceof Error ? error.message : String(error));
+      skip(found.id, error instanceof Error ? error.message : String(error));
     }
   }
   return counts;
 }
 
-/** An upload that is here, and whose removal there did not come to its end. */
-async function isRest({ id, remove }: UnusableUpload, { mayRemove, isDry }: AdoptionOptions, { ledger }: Adopting): Promise<boolean> {
+/** An upload that was adopted, and whose original was removed only in part. */
+async function isRemovedInPart(
+  { id, remove }: UnusableUpload,
+  { mayRemove, isDry }: AdoptionOptions,
+  { ledger }: AdoptionContext,
+): Promise<boolean> {
   const upload = remove && (await ledger.get(parseUploadId(id) ?? idFor(id)));
   if (upload === undefined) return false;
-  if (mayRemove && !isDry && isSafe(upload)) await remove?.();
+  if (mayRemove && !isDry && isOriginalObsolete(upload)) await remove?.();
   return true;
 }
 
 function unusable({ length, offset, id }: Exclude<FoundUpload, UnusableUpload>, { maxUploadBytes }: Config): string | undefined {
   if ((length ?? offset) > maxUploadBytes) return `it is larger than LANDFALL_MAX_UPLOAD_SIZE, ${formatBytes(maxUploadBytes)}`;
-  if (parseUploadId(id) === undefined && addressesOf(id).length === 0) return 'its id is none that an address could have';
+  if (parseUploadId(id) === undefined && addressesOf(id).length === 0) return 'its id cannot be part of an address';
   return undefined;
 }
 
 class Adoption {
   readonly #found: FoundUpload;
   readonly #options: AdoptionOptions;
-  readonly #adopting: Adopting;
+  readonly #adopting: AdoptionContext;
   readonly #id: UploadId;
 
-  constructor(found: FoundUpload, options: AdoptionOptions, adopting: Adopting) {
+  constructor(found: FoundUpload, options: AdoptionOptions, adopting: AdoptionContext) {
     this.#found = found;
     this.#options = options;
     this.#adopting = adopting;
@@ -108,8 +112,8 @@ class Adoption {
     const isKnown = upload !== undefined;
     if (upload === undefined && !isDry) upload = await this.#adopt();
     counts[isKnown ? 'known' : this.#isFinished ? 'finished' : 'unfinished'] += 1;
-    this.#tell(upload);
-    if (!this.#options.mayRemove || upload === undefined || isDry || !isSafe(upload)) return;
+    this.#report(upload);
+    if (!this.#options.mayRemove || upload === undefined || isDry || !isOriginalObsolete(upload)) return;
     await this.#found.remove();
     counts.removed += 1;
   }
@@ -120,7 +124,7 @@ class Adoption {
 
   async #adopt(): Promise<Upload> {
     const { staging, ledger, adopted } = this.#adopting;
-    // What an earlier run brought that did not come to its end.
+    // Removes what an interrupted run has copied.
     await staging.remove(this.#id);
     const checksum = (await this.#link()) ?? (await this.#copy());
     await staging.sync(this.#id);
@@ -134,7 +138,7 @@ class Adoption {
     return upload;
   }
 
-  /** A finished file is not written to any more: where it can have a second name, its bytes need not be there twice. */
+  /** A finished file does not change: where a link is possible, its bytes are not copied. */
   async #link(): Promise<Checksum | undefined> {
     const { staging } = this.#adopting;
     const { path } = this.#found;
@@ -157,12 +161,12 @@ class Adoption {
     try {
       const checksum = await this.#read(async (piece) => {
         for (let at = 0; at < piece.byteLength; ) {
-          const bytes = piece.subarray(at, at + writer.room);
+          const bytes = piece.subarray(at, at + writer.capacity);
           await writer.write([bytes]);
           at += bytes.byteLength;
         }
       });
-      if ((await writer.end(true)) === 'unproved') throw new Error(`The bytes of ${this.#found.id} could not be made durable.`);
+      if ((await writer.end(true)) === 'sync-failed') throw new Error(`The bytes of ${this.#found.id} could not be made durable.`);
       return checksum;
     } finally {
       await writer.close();
@@ -177,7 +181,7 @@ class Adoption {
     }
     const { offset, id } = this.#found;
     if (checksum.offset !== offset)
-      throw new Error(`${checksum.offset} bytes of ${id} were read, and ${offset} were there: somebody writes to it.`);
+      throw new Error(`${checksum.offset} bytes of ${id} were read instead of ${offset}: another program writes to it.`);
     return checksum;
   }
 
@@ -191,7 +195,7 @@ class Adoption {
     return { ...row, createdAt, checksum, checksumOffset, provenOffset: offset };
   }
 
-  /** The next server that serves inspects it, unasked. */
+  /** The next server that starts inspects it. */
   #inspectable(row: UploadIn<'receiving'>): UploadIn<'inspecting'> {
     const { offset } = this.#found;
     const target = directoryFor(this.#id, new Date(row.createdAt));
@@ -200,7 +204,7 @@ class Adoption {
 
   async #publish(row: UploadIn<'receiving'>): Promise<UploadIn<'accepted'>> {
     const { offset: length } = this.#found;
-    // Of the day that does not change: run again, it has the same place.
+    // The day of its creation does not change: a later run publishes to the same directory.
     const directory = directoryFor(this.#id, new Date(row.createdAt));
     const name = row.name ?? nameFromType(this.#id, null);
     const published = { id: this.#id, directory, name, type: UNKNOWN_TYPE, attempt: 1, checksum: row.checksum };
@@ -209,24 +213,24 @@ class Adoption {
     return { ...row, ...done, state: 'accepted', length, name, target, type: UNKNOWN_TYPE, sha256: null };
   }
 
-  #tell(upload: Upload | undefined): void {
-    const { id, offset, length, told } = this.#found;
+  #report(upload: Upload | undefined): void {
+    const { id, offset, length, acknowledged } = this.#found;
     const size = length === null ? `${offset} bytes` : `${offset} of ${length} bytes`;
     const what = upload === undefined ? (this.#isFinished ? 'finished' : 'unfinished') : upload.state;
     const under = id === this.#id ? '' : `  as ${this.#id}`;
-    const lost = told === undefined ? '' : `  bytes are missing before what follows: its sender was told ${told}, and sends the rest again`;
-    this.#adopting.say(`${id}  ${what}  ${size}${under}${lost}`);
+    const lost = acknowledged === undefined ? '' : `  a part is missing: its sender was told ${acknowledged}, and sends the rest again`;
+    this.#adopting.print(`${id}  ${what}  ${size}${under}${lost}`);
   }
 }
 
-/** Counted as what its owner sends here. */
+/** Adopted uploads count toward their owner's limits. */
 function granteeOf(owner: string): Grantee {
   const isAnyones = owner === '';
   const source = isAnyones ? 'anonymous' : 'application';
   return { owner, source, credential: null, quota: isAnyones ? '' : quotaOfOwner(owner), limits: NO_LIMITS };
 }
 
-/** Whether what was adopted needs its old place no more. What waits for its verdict, or was refused, may be wanted yet. */
-function isSafe({ state }: Upload): boolean {
+/** True when the original is not needed any more. It may be needed while the verdict is open, and after a refusal. */
+function isOriginalObsolete({ state }: Upload): boolean {
   return state !== 'inspecting' && state !== 'rejected';
 }

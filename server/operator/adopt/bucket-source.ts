@@ -1,6 +1,6 @@
-// Uploads in a bucket of @tus/s3-store, or of tusd: a multipart upload, an object `.info` of JSON, and one `.part` of what fills no part.
-// An unfinished multipart upload can't be read. So the parts of one that is to be adopted are made an object first: from then on the
-// size of that object tells that it is not the whole, and running this again goes on from there.
+// Uploads in a bucket of @tus/s3-store or tusd: a multipart upload, an object `.info` with JSON, and an object `.part` with bytes that
+// fill no part. An unfinished multipart upload cannot be read. So the parts of an upload that is adopted are first joined to an object. A
+// later run sees by the size of that object that it is not complete, and continues from there.
 import { text } from 'node:stream/consumers';
 import { HeadObjectCommand } from '@aws-sdk/client-s3';
 import type { Bucket } from '../../s3/bucket.ts';
@@ -11,21 +11,21 @@ import { type AdoptionSource, type FoundUpload, readInfo, type UnusableUpload, t
 
 const INFO = '.info';
 
-/** What lies in the bucket of one upload. */
-interface Held {
-  /** Of the object, once there is one. */
+/** The bytes of one upload in the bucket. */
+interface StoredBytes {
+  /** Size of the object, once there is one. */
   object: number | undefined;
-  /** Where there is no object yet. */
+  /** While there is no object. */
   parts: StoredPart[];
-  /** Bytes of those that follow one another from the first. */
+  /** Contiguous bytes from the first one on. */
   leading: number;
-  /** Bytes of parts that come after a gap: where they belong, nobody can tell. */
-  astray: number;
-  /** Of what fills no part. */
+  /** Bytes of parts after a gap, whose offset is unknown. */
+  misplaced: number;
+  /** Bytes that fill no part. */
   tail: number;
 }
 
-/** How many bytes of an object count, where it was made of parts with a gap among them. What is noted is durable. */
+/** How many bytes of an object are valid, if its parts had a gap. Noted numbers are durable. */
 export interface CountedBytes {
   of(key: string): Promise<number | undefined>;
   note(key: string, bytes: number): Promise<void>;
@@ -34,7 +34,7 @@ export interface CountedBytes {
 export class BucketSource implements AdoptionSource {
   readonly #bucket: Bucket;
   readonly #counted: CountedBytes;
-  /** Before each key; ids have none of it at tusd. */
+  /** Prefix of each key. The ids of tusd do not contain it. */
   readonly #prefix: string;
   readonly #isTusd: boolean;
 
@@ -60,11 +60,11 @@ export class BucketSource implements AdoptionSource {
     const infoKey = `${key}${INFO}`;
     const info = readInfo(await text(await this.#bucket.stream(infoKey)));
     const id = info?.id ?? key;
-    if (info === undefined || !this.#names(info, key)) return { id, reason: 'what is said of it beside it is not readable' };
-    if (info.isPartial) return { id, reason: 'it is a part of a parallel upload: its sender begins anew' };
+    if (info === undefined || !this.#names(info, key)) return { id, reason: 'its .info object is not readable' };
+    if (info.isPartial) return { id, reason: 'it is a part of a parallel upload: its sender must start again' };
     const head = await this.#bucket.probing.send(new HeadObjectCommand(this.#bucket.at(infoKey)));
     const uploadId = this.#isTusd ? id.slice(id.indexOf('+') + 1) : head.Metadata?.['upload-id'];
-    if (uploadId === undefined) return { id, reason: 'what is said of it beside it does not name its parts' };
+    if (uploadId === undefined) return { id, reason: 'its .info object does not name its multipart upload' };
     const held = await this.#held(key, uploadId);
     if (held === undefined) return { id, reason: 'its bytes are gone', remove: () => this.#remove(key, uploadId) };
     const stored = held.object ?? held.leading;
@@ -75,7 +75,7 @@ export class BucketSource implements AdoptionSource {
       id,
       length,
       offset,
-      ...(held.astray > 0 && { told: offset + held.astray }),
+      ...(held.misplaced > 0 && { acknowledged: offset + held.misplaced }),
       metadata: info.metadata,
       createdAt: info.createdAt ?? head.LastModified?.getTime() ?? Date.now(),
       content: () => this.#content(key, uploadId, held),
@@ -83,13 +83,13 @@ export class BucketSource implements AdoptionSource {
     };
   }
 
-  /** At tusd an id is the object's and the multipart upload's, joined. */
+  /** An id of tusd joins the key of the object and the id of the multipart upload. */
   #names({ id = '' }: UploadInfo, key: string): boolean {
     return this.#isTusd ? `${this.#prefix}${id.split('+')[0]}` === key && id.includes('+') : id === key;
   }
 
-  /** Undefined: neither an object nor parts are there. */
-  async #held(key: string, uploadId: string): Promise<Held | undefined> {
+  /** Undefined: there is neither an object nor a part. */
+  async #held(key: string, uploadId: string): Promise<StoredBytes | undefined> {
     const tail = (await this.#bucket.head(tailOf(key)))?.size ?? 0;
     const listed = await this.#bucket.multiparts.parts(key, uploadId).catch((error: unknown) => {
       if (isMissing(error)) return undefined;
@@ -98,26 +98,26 @@ export class BucketSource implements AdoptionSource {
     if (listed !== undefined) {
       const gap = listed.findIndex(({ number }, index) => number !== index + 1);
       const leading = sizeOf(gap === -1 ? listed : listed.slice(0, gap));
-      const astray = sizeOf(listed) - leading;
-      return { object: undefined, parts: listed, leading, astray, tail: gap === -1 ? tail : 0 };
+      const misplaced = sizeOf(listed) - leading;
+      return { object: undefined, parts: listed, leading, misplaced, tail: gap === -1 ? tail : 0 };
     }
-    const made = await this.#bucket.head(key);
-    if (made === undefined) return undefined;
-    const object = (await this.#counted.of(key)) ?? made.size;
-    return { object, parts: [], leading: object, astray: made.size - object, tail: object === made.size ? tail : 0 };
+    const found = await this.#bucket.head(key);
+    if (found === undefined) return undefined;
+    const object = (await this.#counted.of(key)) ?? found.size;
+    return { object, parts: [], leading: object, misplaced: found.size - object, tail: object === found.size ? tail : 0 };
   }
 
-  async *#content(key: string, uploadId: string, { object, parts, leading, astray, tail }: Held): AsyncIterable<Buffer> {
+  async *#content(key: string, uploadId: string, { object, parts, leading, misplaced, tail }: StoredBytes): AsyncIterable<Buffer> {
     if (object === undefined && parts.length > 0) {
-      // Of all parts, for some servers take no fewer than there are.
-      if (astray > 0) await this.#counted.note(key, leading);
+      // All parts, because some servers complete an upload only with all of its parts.
+      if (misplaced > 0) await this.#counted.note(key, leading);
       await this.#bucket.multiparts.complete(key, uploadId, parts);
     }
     if (leading > 0) yield* streamObject(this.#bucket, key, 0, leading);
     if (tail > 0) yield* streamObject(this.#bucket, tailOf(key), 0, tail);
   }
 
-  /** What is said of it goes last: without it nothing would be looked for. */
+  /** The .info object goes last: a later run finds the upload by it. */
   async #remove(key: string, uploadId: string): Promise<void> {
     await this.#bucket.multiparts.abort(key, uploadId);
     await this.#bucket.remove([key, tailOf(key)]);

@@ -1,4 +1,4 @@
-// The command's flags, and the place that they name.
+// The flags of `adopt`, and the source that they name.
 import { statSync } from 'node:fs';
 import type { Config } from '../../config/config.ts';
 import { AdoptedIds } from '../../ledger/adopted-ids.ts';
@@ -6,7 +6,7 @@ import type { Engine } from '../../ledger/engine.ts';
 import { Holders } from '../../ledger/holders.ts';
 import type { Ledger } from '../../ledger/ledger.ts';
 import { loadWith } from '../../runtime/optional-packages.ts';
-import { requireSamePlace } from '../../staging/staged-elsewhere.ts';
+import { requireSameLocation } from '../../staging/staged-elsewhere.ts';
 import { type Backend, clientOptions } from '../../storage/backend.ts';
 import { StillServed } from '../restored.ts';
 import { UsageError } from '../usage.ts';
@@ -15,7 +15,7 @@ import type { CountedBytes } from './bucket-source.ts';
 import { DirectorySource } from './directory-source.ts';
 import type { AdoptionSource } from './source.ts';
 
-/** As they are typed. */
+/** As an operator types them. */
 export interface AdoptFlags {
   'file-store'?: string | undefined;
   's3-store'?: string | undefined;
@@ -26,7 +26,7 @@ export interface AdoptFlags {
   delete?: boolean | undefined;
 }
 
-/** @returns the exit code: 1 when there was something that can't be taken over. @throws UsageError, StillServed, NothingToAdopt */
+/** @returns the exit code: 1 when an upload could not be adopted. @throws UsageError, StillServed, NothingToAdopt */
 export async function adopt(
   engine: Engine,
   ledger: Ledger,
@@ -40,7 +40,7 @@ export async function adopt(
     throw new StillServed('Another process serves this ledger, or did so a moment ago. Stop it, and wait as long as LANDFALL_LEASE.');
   }
   await backend.prepare();
-  await requireSamePlace(engine, ledger, backend.staging, backend.place);
+  await requireSameLocation(engine, ledger, backend.staging, backend.stagingLocation);
   const source = await openSource(config, flags, countedIn(ledger));
   const { staging, storage } = backend;
   const options = {
@@ -49,13 +49,13 @@ export async function adopt(
     isDry: flags['dry-run'] ?? false,
     mayRemove: flags.delete ?? false,
   };
-  const adopting = { ledger, adopted: new AdoptedIds(engine), staging, storage, config, say: (line: string) => write(`${line}\n`) };
+  const adopting = { ledger, adopted: new AdoptedIds(engine), staging, storage, config, print: (line: string) => write(`${line}\n`) };
   try {
-    const { finished, unfinished, known, unusable, removed } = await adoptAll(source, options, adopting);
+    const { finished, unfinished, known, skipped, removed } = await adoptAll(source, options, adopting);
     const would = options.isDry ? 'would be ' : '';
-    write(`${finished} finished and ${unfinished} unfinished uploads ${would}adopted, ${known} were before, ${unusable} left`);
-    write(options.mayRemove ? `, ${removed} taken away from where they were\n` : '\n');
-    return unusable === 0 ? 0 : 1;
+    write(`${finished} finished and ${unfinished} unfinished uploads ${would}adopted, ${known} already here, ${skipped} skipped`);
+    write(options.mayRemove ? `; originals removed: ${removed}\n` : '\n');
+    return skipped === 0 ? 0 : 1;
   } finally {
     source.close();
   }
@@ -63,17 +63,17 @@ export async function adopt(
 
 async function openSource(config: Config, flags: AdoptFlags, counted: CountedBytes): Promise<AdoptionSource> {
   const { 'file-store': directory, 's3-store': bucket, tusd } = flags;
-  if ([directory, bucket, tusd].filter((place) => place !== undefined).length !== 1) {
-    throw new UsageError('Name one place: --file-store DIR, --s3-store BUCKET[/PREFIX], or --tusd with either.');
+  if ([directory, bucket, tusd].filter((source) => source !== undefined).length !== 1) {
+    throw new UsageError('Name one source: --file-store DIR, --s3-store BUCKET[/PREFIX], or --tusd with either.');
   }
   if (directory !== undefined) return new DirectorySource(directory, '.json');
   if (tusd !== undefined && isDirectory(tusd)) return new DirectorySource(tusd, '.info');
   return openBucket(config, bucket ?? tusd ?? '', tusd !== undefined, counted);
 }
 
-async function openBucket(config: Config, place: string, isTusd: boolean, counted: CountedBytes): Promise<AdoptionSource> {
-  const [bucket = '', ...rest] = place.replace(/^s3:\/\//, '').split('/');
-  if (bucket === '' || bucket.startsWith('.')) throw new UsageError(`There is no directory ${place}, and it names no bucket.`);
+async function openBucket(config: Config, name: string, isTusd: boolean, counted: CountedBytes): Promise<AdoptionSource> {
+  const [bucket = '', ...rest] = name.replace(/^s3:\/\//, '').split('/');
+  if (bucket === '' || bucket.startsWith('.')) throw new UsageError(`${name} is not a directory, and not the name of a bucket.`);
   const packages = ['@aws-sdk/client-s3', '@aws-sdk/s3-request-presigner'];
   const [{ Bucket }, { BucketSource }] = await loadWith(packages, 'adopt from a bucket', () =>
     Promise.all([import('../../s3/bucket.ts'), import('./bucket-source.ts')]),

@@ -1,11 +1,11 @@
-// Uploads in a directory of @tus/file-store, or of tusd: a file an upload, and one of JSON beside it that ends in `.json` or `.info`.
+// Uploads in a directory of @tus/file-store or tusd: a file for each upload, and a JSON file beside it that ends in `.json` or `.info`.
 import { createReadStream } from 'node:fs';
 import { readdir, readFile, rm, stat } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
 import { StartError } from '../../runtime/start-error.ts';
 import { type AdoptionSource, type FoundUpload, readInfo, type UnusableUpload } from './source.ts';
 
-/** There is nothing to adopt from where the operator said. */
+/** The operator's path has nothing to adopt. */
 export class NothingToAdopt extends StartError {
   override readonly name = 'NothingToAdopt';
   override readonly code = 'ERR_NOTHING_TO_ADOPT';
@@ -15,7 +15,7 @@ export class DirectorySource implements AdoptionSource {
   readonly #directory: string;
   readonly #ending: string;
 
-  /** @param ending of the files of JSON: `.json` or `.info` */
+  /** @param ending of the JSON files: `.json` or `.info` */
   constructor(directory: string, ending: string) {
     this.#directory = directory;
     this.#ending = ending;
@@ -23,7 +23,7 @@ export class DirectorySource implements AdoptionSource {
 
   async *uploads(): AsyncIterable<FoundUpload | UnusableUpload> {
     const entries = await readdir(this.#directory, { recursive: true, withFileTypes: true }).catch((cause: unknown) => {
-      throw new NothingToAdopt(`${this.#directory} can't be read.`, { cause });
+      throw new NothingToAdopt(`${this.#directory} cannot be read.`, { cause });
     });
     for (const entry of entries) {
       if (!entry.isFile() || !entry.name.endsWith(this.#ending)) continue;
@@ -39,8 +39,8 @@ export class DirectorySource implements AdoptionSource {
 
   async #read(id: string, path: string, infoPath: string): Promise<FoundUpload | UnusableUpload> {
     const info = readInfo(await readFile(infoPath, 'utf8'));
-    if (info === undefined || info.id !== id) return { id, reason: 'what is said of it beside it is not readable' };
-    if (info.isPartial) return { id, reason: 'it is a part of a parallel upload: its sender begins anew' };
+    if (info === undefined || info.id !== id) return { id, reason: 'its JSON file is not readable' };
+    if (info.isPartial) return { id, reason: 'it is a part of a parallel upload: its sender must start again' };
     const stats = await stat(path).catch(() => undefined);
     if (!stats?.isFile()) return { id, reason: 'its bytes are gone', remove: () => rm(infoPath, { force: true }) };
     const { length } = info;
@@ -53,7 +53,7 @@ export class DirectorySource implements AdoptionSource {
       createdAt: info.createdAt ?? stats.birthtimeMs,
       path,
       content: () => createReadStream(path),
-      // What is said of it goes last: without it nothing would be looked for.
+      // The JSON file goes last: a later run finds the upload by it.
       async remove() {
         await rm(path, { force: true });
         await rm(infoPath, { force: true });

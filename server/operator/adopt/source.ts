@@ -1,29 +1,29 @@
 /** An upload as another server left it. */
 export interface FoundUpload {
-  /** What its address ends in, as that server named it. */
+  /** The last part of its address, as that server named it. */
   id: string;
   /** Bytes; null while deferred. */
   length: number | null;
-  /** Bytes that are there, and follow one another from the first. */
+  /** Contiguous bytes from the first one on. */
   offset: number;
-  /** What was told to its sender, where that is more. */
-  told?: number;
+  /** The offset that the other server acknowledged, if it is higher. */
+  acknowledged?: number;
   metadata: Record<string, string | null>;
-  /** By the wall's clock. */
+  /** By the wall clock. */
   createdAt: number;
-  /** The file that has all of it, and nothing else. */
+  /** A file with exactly these bytes. */
   path?: string;
-  /** The bytes from 0 to `offset`. What has to be put together first, is; nothing is taken away. */
+  /** The bytes from 0 to `offset`. Joins parts first where needed; removes nothing. */
   content(): AsyncIterable<Buffer>;
-  /** Takes all of it away from where it was. Fine when some of it is gone already. */
+  /** Removes the original. Idempotent. */
   remove(): Promise<void>;
 }
 
-/** Something that looks like an upload and is none that could go on. */
+/** Something that looks like an upload but cannot be continued. */
 export interface UnusableUpload {
   id: string;
   reason: string;
-  /** Takes what is left away, where it may be the rest of one that was taken away before. */
+  /** Removes what an interrupted removal may have left. */
   remove?(): Promise<void>;
 }
 
@@ -32,17 +32,17 @@ export interface AdoptionSource {
   close(): void;
 }
 
-/** What the JSON beside an upload says of it, in either server's words. */
+/** The JSON beside an upload, from either server. */
 export interface UploadInfo {
   id: string | undefined;
   length: number | null;
   metadata: Record<string, string | null>;
   createdAt: number | undefined;
-  /** Of a parallel upload: not a file of its own. */
+  /** A part of a parallel upload, and not a file of its own. */
   isPartial: boolean;
 }
 
-/** @param json of `@tus/server`'s stores or of tusd. Undefined: it is of neither, or was half written */
+/** @param json of `@tus/server`'s stores or of tusd. Undefined: it is of neither, or is incomplete */
 export function readInfo(json: string): UploadInfo | undefined {
   const info = parseJson(json);
   if (info === undefined) return undefined;

@@ -8,36 +8,37 @@ import { makeDurableDirectory, syncDirectory } from '../../disk/durable-director
 import { OpenFile } from '../../disk/open-file.ts';
 import { parseUploadId, type UploadId } from '../../ledger/upload-id.ts';
 import { Retries } from '../../runtime/retries.ts';
-import type { StagedPlace, StagedReader, Staging, StagingWriter, WriterOptions } from '../staging.ts';
+import type { StagedFile, StagedReader, Staging, StagingWriter, WriterOptions } from '../staging.ts';
 import { DiskWriter } from './disk-writer.ts';
+import { WholeWriter } from './whole-writer.ts';
 
-/** Each write makes durable what it wrote, as an fsync after it would, in the same hop. Elsewhere it means less than fsync. */
+/** With O_SYNC each write is durable like after an fsync, without another thread hop. On other systems O_SYNC promises less than fsync. */
 const SYNCED = platform() === 'linux' ? constants.O_SYNC : 0;
 
 const STREAM_BYTES = 1024 * 1024;
 
-/** The names of the folders: the first two digits of the ids in them. */
+/** Names of the folders: the first two digits of the ids in them. */
 const PREFIXES = Array.from({ length: 256 }, (_, prefix) => prefix.toString(16).padStart(2, '0'));
-/** Ends the name of a copy while `renew` makes it. */
+/** Suffix of a copy while `renew` makes it. */
 const RENEWED = '.renewed';
 
-/** A file an upload under `<root>/<first two digits of the id>/`, so that no directory grows without bound. */
+/** Keeps each upload in a file `<root>/<first two digits of the id>/<id>`, so that no directory gets too large. */
 export class DiskStaging implements Staging {
   readonly isReadableInProgress = true;
   readonly isReadBack = false;
-  /** Shared with the storage that publishes from here. */
+  /** Shared with the storage that publishes these files. */
   readonly thread: DiskThread = new DiskThread();
   readonly #root: string;
   readonly #removals: Retries;
   readonly #renewing = new Set<string>();
 
-  /** @param onFault told of what can't be taken away now */
+  /** @param onFault called when a file cannot be removed yet */
   constructor(root: string, onFault: (error: unknown) => void = () => undefined) {
     this.#root = root;
     this.#removals = new Retries(onFault);
   }
 
-  /** Makes the root and its 256 sub-folders; thereafter creating an upload makes one file and nothing else. */
+  /** Makes the root and its 256 folders, so that creating an upload makes only one file. */
   async prepare(): Promise<void> {
     this.thread.start();
     await makeDurableDirectory(this.#root);
@@ -45,7 +46,7 @@ export class DiskStaging implements Staging {
     await syncDirectory(this.#root);
   }
 
-  /** Where the bytes are. Whoever links or reads the file there holds the inspection's lease. */
+  /** Path of the file. A caller that links or reads it holds the inspection's lease. */
   path(id: UploadId): string {
     return join(this.#root, id.slice(0, 2), id);
   }
@@ -61,8 +62,8 @@ export class DiskStaging implements Staging {
 
   async openWriter(id: UploadId, offset: number, options: WriterOptions): Promise<StagingWriter> {
     const synced = options.inOne ? SYNCED : 0;
-    const file = await OpenFile.open(this.path(id), constants.O_CREAT | constants.O_WRONLY | synced, 0o640);
-    return new DiskWriter(file, offset, options, synced !== 0);
+    const open = () => OpenFile.open(this.path(id), constants.O_CREAT | constants.O_WRONLY | synced, 0o640);
+    return options.inOne ? new WholeWriter(open, options, synced !== 0) : new DiskWriter(await open(), offset, options);
   }
 
   async sync(id: UploadId): Promise<void> {
@@ -106,7 +107,7 @@ export class DiskStaging implements Staging {
     await this.thread.close();
   }
 
-  /** What is not ours in there (`.DS_Store`, `.nfs…`, `lost+found`) is passed over. */
+  /** Skips files that are not Landfall's (`.DS_Store`, `.nfs…`, `lost+found`). */
   async *list(): AsyncIterable<UploadId> {
     for (const prefix of PREFIXES) {
       for (const name of await readdir(join(this.#root, prefix))) {
@@ -117,12 +118,12 @@ export class DiskStaging implements Staging {
     }
   }
 
-  /** What crashes left; not those that are being made. One that another process makes is made again there. */
+  /** Removes a copy that a crash left, not one that this process is making. Another process whose copy is removed makes it again. */
   async #clearRenewed(id: UploadId | undefined): Promise<void> {
     if (id !== undefined && !this.#renewing.has(id)) await unlink(`${this.path(id)}${RENEWED}`).catch(unlessMissing);
   }
 
-  async place(id: UploadId): Promise<StagedPlace> {
+  async locate(id: UploadId): Promise<StagedFile> {
     return { path: this.path(id) };
   }
 

@@ -1,20 +1,20 @@
-// From lent buffers to a file with nothing between: a batch goes out in one writev.
+// Writes lent buffers to a file without copying them: each batch in one writev.
 import type { OpenFile } from '../../disk/open-file.ts';
 import type { Proof, StagingWriter, WriterOptions } from '../staging.ts';
 
-/** The system takes no more buffers in one writev (IOV_MAX). */
+/** Most buffers of one writev (IOV_MAX). */
 const MAX_BUFFERS = 1024;
 
 export class DiskWriter implements StagingWriter {
-  readonly room: number = Number.POSITIVE_INFINITY;
+  readonly capacity: number = Number.POSITIVE_INFINITY;
   readonly #file: OpenFile;
   readonly #options: Pick<WriterOptions, 'completeBytes' | 'onStored'>;
-  /** Each write makes durable what it wrote. */
+  /** True when the file is opened with O_SYNC, so that each write is durable. */
   readonly #isSynchronous: boolean;
   #position: number;
   #isSynced = false;
 
-  /** @param file the writer's own from now on */
+  /** @param file the writer closes it */
   constructor(file: OpenFile, offset: number, options: Pick<WriterOptions, 'completeBytes' | 'onStored'>, isSynchronous = false) {
     this.#file = file;
     this.#position = offset;
@@ -26,7 +26,7 @@ export class DiskWriter implements StagingWriter {
     for (let rest = buffers; rest.length > 0; ) {
       const bytes = await this.#file.writev(rest.length > MAX_BUFFERS ? rest.slice(0, MAX_BUFFERS) : rest, this.#position);
       this.#position += bytes;
-      // Short writes come before a full disk's ENOSPC, which the next call then throws.
+      // On a full disk a write is first short, and the next call throws ENOSPC.
       rest = after(rest, bytes);
     }
     this.#options.onStored?.(this.#position);
@@ -44,7 +44,7 @@ export class DiskWriter implements StagingWriter {
         () => true,
         () => false,
       ));
-    return this.#isSynced ? 'durable' : 'unproved';
+    return this.#isSynced ? 'durable' : 'sync-failed';
   }
 
   async close(): Promise<void> {
@@ -53,7 +53,7 @@ export class DiskWriter implements StagingWriter {
   }
 }
 
-/** What follows the first `bytes` of the buffers. */
+/** The buffers without their first `bytes`. */
 function after(buffers: readonly Buffer[], bytes: number): Buffer[] {
   const left: Buffer[] = [];
   let skip = bytes;

@@ -3,25 +3,25 @@ import type { Holder, PartMemory } from '../../s3/part-memory.ts';
 const FIRST_BUFFER_BYTES = 64 * 1024;
 const BUFFER_GROWTH = 4;
 const FAST_MS = 5000;
-/** No byte waits longer than this for its part to become full: a crash loses no more of what a slow sender sent. */
+/** No byte waits longer than this for its part to become full, so that a crash loses little of a slow sender's bytes. */
 const HOLD_MS = 60_000;
 
-/** What is in memory of the part that a body gathers: a piece of what all bodies share. */
+/** The bytes of a body's present part that are in memory. The memory is a share of what all bodies have together. */
 export class PartBuffer implements Holder {
   readonly #memory: PartMemory;
-  readonly #nudge: () => void;
-  #buffer = Buffer.alloc(0);
+  readonly #wake: () => void;
+  #buffer: Buffer = Buffer.alloc(0);
   #filled = 0;
   #filledSinceMs = 0;
   #isFlushAsked = false;
-  /** Whether the part before came quickly: then the next is given its whole memory at once. */
+  /** True when the last part filled quickly: the next one then gets its whole memory at once. */
   #isFast = false;
   #holdTimer: NodeJS.Timeout | undefined;
 
-  /** @param nudge called when what is held should be written down, soon */
-  constructor(memory: PartMemory, nudge: () => void) {
+  /** @param wake called when the bytes should be flushed to S3 soon */
+  constructor(memory: PartMemory, wake: () => void) {
     this.#memory = memory;
-    this.#nudge = nudge;
+    this.#wake = wake;
     memory.enter(this);
   }
 
@@ -35,14 +35,14 @@ export class PartBuffer implements Holder {
 
   flush(): void {
     this.#isFlushAsked = true;
-    this.#nudge();
+    this.#wake();
   }
 
   get isFlushAsked(): boolean {
     return this.#isFlushAsked;
   }
 
-  /** Bytes of the body in it. */
+  /** Number of the body's bytes in the buffer. */
   get filled(): number {
     return this.#filled;
   }
@@ -51,12 +51,12 @@ export class PartBuffer implements Holder {
     return this.#filled === this.#buffer.byteLength;
   }
 
-  /** Good until `handOn` or `drop`. */
+  /** Valid until `handOn` or `drop`. */
   get bytes(): Buffer {
     return this.#buffer.subarray(0, this.#filled);
   }
 
-  /** As much of it as there is room for; how much that was. */
+  /** Copies as much of the chunk as fits, and returns the number of copied bytes. */
   fill(chunk: Buffer): number {
     const copied = chunk.copy(this.#buffer, this.#filled);
     this.#filled += copied;
@@ -64,9 +64,9 @@ export class PartBuffer implements Holder {
   }
 
   /**
-   * Buffers begin small, so that a thousand slow senders hold little, and are whole parts soon; but for parts of before the memory
-   * was made smaller, which come in pieces.
-   * False: what is held must be written down first.
+   * Enlarges the buffer. Buffers start small, so that a thousand slow senders hold little memory, and soon have the size of a part. A
+   * part that is larger than the memory allows (its size was fixed under other settings) is stored in pieces.
+   * Resolves to false when the bytes must be flushed first.
    */
   async grow(partBytes: number, mostBytes: number): Promise<boolean> {
     const { held } = this;
@@ -84,8 +84,8 @@ export class PartBuffer implements Holder {
     return true;
   }
 
-  /** The part is full: it is another's to send, and `memory`, in which its bytes are, another's to give back. */
-  handOn(): { bytes: Buffer; memory: Buffer<ArrayBuffer> } {
+  /** Takes the full part out. The caller sends the bytes, and then gives `memory`, which holds them, back. */
+  handOn(): { bytes: Buffer; memory: Buffer } {
     const { bytes } = this;
     const memory = this.#buffer;
     this.#buffer = Buffer.alloc(0);
@@ -96,12 +96,12 @@ export class PartBuffer implements Holder {
     return { bytes, memory };
   }
 
-  /** What is asked for from now on is asked anew. */
+  /** Call at the start of a flush: later requests to flush need another one. */
   beginFlush(): void {
     this.#isFlushAsked = false;
   }
 
-  /** Nothing is held that was to be written down. */
+  /** Call at the end of a flush. */
   endFlush(): void {
     this.endHold();
     this.#memory.flushed(this);
@@ -112,7 +112,7 @@ export class PartBuffer implements Holder {
     this.#holdTimer = undefined;
   }
 
-  /** It is written down, or nobody wants it: the memory goes back. */
+  /** Gives the memory back: the bytes are flushed, or not needed. */
   drop(): void {
     const { held } = this;
     this.#buffer = Buffer.alloc(0);

@@ -1,4 +1,5 @@
-// Uploads that go from their sender to S3 past this server: into staging, by addresses signed for a while, then the same finish.
+// Direct uploads: the sender sends the bytes to S3 by signed addresses with an expiry, into staging. The finish is the same as for
+// other uploads.
 
 import { PutObjectCommand, UploadPartCommand } from '@aws-sdk/client-s3';
 import type { UploadId } from '../../ledger/upload-id.ts';
@@ -13,29 +14,28 @@ import { seal } from './s3-seal.ts';
 export interface DirectLinks {
   /** Bytes of every part but the last. */
   partBytes: number;
-  /** What is still to be sent, in the order of its place; the next ones are asked for when these are. */
+  /** The next parts to send, in order. When they are sent, the sender asks for more. */
   parts: { number: number; url: string }[];
 }
 
 export interface S3DirectOptions {
   bucket: Bucket;
   partBytes: number;
-  /** Seconds that an address is good for. */
+  /** Seconds for which an address is valid. */
   linkSeconds: number;
 }
 
-interface Begun {
+interface StartedMultipart {
   multipart: Multipart;
   stored: StoredPart[];
 }
 
-/** Addresses in one answer. */
+/** Addresses in one response. */
 const LINKS_AT_ONCE = 100;
 
 /**
- * A file of one part is put under a key of its own and copied from there before anybody looks at it: its address stays good
- * for a while, and what is inspected must not be what can still be overwritten. Parts of a larger one can't be, once they are
- * one object.
+ * A file of one part is sent to its own key and copied before its inspection, because its address stays valid for a while, and the
+ * inspected bytes must not be overwritten. The parts of a larger file cannot be overwritten once they are one object.
  */
 export class S3Direct {
   readonly #options: S3DirectOptions;
@@ -51,26 +51,26 @@ export class S3Direct {
     return this.#options.linkSeconds * 1000;
   }
 
-  /** Whether addresses for this server can be used for nothing else than what they are given out for. @throws S3Fault */
+  /** Resolves to true when an address for this S3 server can be used for its own upload only. @throws S3Fault */
   async isSafe(): Promise<boolean> {
     return (await this.#findGuard()) !== undefined;
   }
 
-  /** Addresses for what S3 does not have yet, from a part on. @throws S3Fault */
+  /** Signed addresses of the parts that S3 does not have yet, from part `from` on. @throws S3Fault */
   async links(id: UploadId, length: number, from = 1): Promise<DirectLinks> {
     const partBytes = partBytesFor(this.#options.partBytes, length);
     if (length === 0) return { partBytes, parts: [] };
     const staged = await readStaged(this.#bucket, id);
     if (staged.sealed !== undefined || staged.direct === length) return { partBytes, parts: [] };
-    const begun = staged.hasMultipart ? await this.#begun(id) : undefined;
-    // What was begun in parts goes on in them, whatever their size would be today.
-    if (begun === undefined && length <= partBytes) {
+    const started = staged.hasMultipart ? await this.#startedMultipart(id) : undefined;
+    // An upload that was started in parts continues in parts of that size, whatever the settings are now.
+    if (started === undefined && length <= partBytes) {
       const put = new PutObjectCommand({ ...this.#bucket.at(directKey(id)), ContentLength: length });
       return { partBytes: length, parts: [{ number: 1, url: await this.#sign(put) }] };
     }
-    // What was begun is gone, by a rule of the bucket for one.
-    if (staged.hasMultipart && begun === undefined) await this.#bucket.remove([multipartKey(id)]);
-    const { multipart, stored } = begun ?? { multipart: await startMultipart(this.#bucket, id, partBytes), stored: [] };
+    // The multipart upload is gone, for instance by a lifecycle rule of the bucket.
+    if (staged.hasMultipart && started === undefined) await this.#bucket.remove([multipartKey(id)]);
+    const { multipart, stored } = started ?? { multipart: await startMultipart(this.#bucket, id, partBytes), stored: [] };
     const whole = new Set(stored.filter((part) => part.size === sizeOfPart(part.number, multipart, length)).map(({ number }) => number));
     const parts: DirectLinks['parts'] = [];
     for (let number = from; number <= Math.ceil(length / multipart.partBytes) && parts.length < LINKS_AT_ONCE; number++) {
@@ -88,20 +88,21 @@ export class S3Direct {
   }
 
   /**
-   * Makes one object of what was sent; under the upload's lock. A file may have been given addresses of both kinds, by processes
-   * with parts of other sizes: whichever it came by whole. False: by none. @throws S3Fault
+   * Makes one object of the bytes that were sent. Call under the upload's lock. Processes with different part sizes may have given out
+   * addresses of both kinds, for parts and for one object: the complete one counts. Resolves to false when neither is complete.
+   * @throws S3Fault
    */
   async complete(id: UploadId, length: number): Promise<boolean> {
     const staged = await readStaged(this.#bucket, id);
     if (staged.sealed !== undefined) return staged.sealed === length;
-    // An empty file is all there before anything is sent.
+    // An empty file is complete before anything is sent.
     if (length === 0) {
       await this.#bucket.put(bytesKey(id), Buffer.alloc(0));
       return true;
     }
-    const begun = staged.hasMultipart ? await this.#begun(id) : undefined;
-    if (begun !== undefined && isWhole(begun, length)) {
-      await seal({ bucket: this.#bucket }, id, begun.multipart, length);
+    const started = staged.hasMultipart ? await this.#startedMultipart(id) : undefined;
+    if (started !== undefined && isWhole(started, length)) {
+      await seal({ bucket: this.#bucket }, id, started.multipart, length);
       return true;
     }
     if (staged.direct !== length) return false;
@@ -109,8 +110,8 @@ export class S3Direct {
     return (await this.#bucket.head(bytesKey(id)))?.size === length;
   }
 
-  /** The multipart upload that is written down, and its parts; undefined: S3 has none any more. */
-  async #begun(id: UploadId): Promise<Begun | undefined> {
+  /** The upload's multipart upload and its parts; undefined when S3 no longer has it. */
+  async #startedMultipart(id: UploadId): Promise<StartedMultipart | undefined> {
     try {
       const multipart = await readMultipart(this.#bucket, id);
       return { multipart, stored: await this.#bucket.multiparts.parts(bytesKey(id), multipart.uploadId) };
@@ -122,11 +123,11 @@ export class S3Direct {
 
   async #sign(command: SignedPut): Promise<string> {
     const guard = await this.#findGuard();
-    if (guard === undefined) throw new Error('An address for this server could be used to copy what is not its sender’s.');
+    if (guard === undefined) throw new Error('A sender could use an address for this S3 server to copy other objects.');
     return signPut(this.#bucket.signing, command, this.#options.linkSeconds, guard);
   }
 
-  /** Asked once; again where it could not be told. */
+  /** Found out once; after a failure again. */
   #findGuard(): Promise<HeaderGuard | undefined> {
     this.#guard ??= findHeaderGuard(this.#bucket).catch((error: unknown) => {
       this.#guard = undefined;
@@ -136,7 +137,7 @@ export class S3Direct {
   }
 }
 
-function isWhole({ multipart, stored }: Begun, length: number): boolean {
+function isWhole({ multipart, stored }: StartedMultipart, length: number): boolean {
   const parts = stored.slice(0, Math.ceil(length / multipart.partBytes));
   const size = parts.reduce((sum, part) => sum + part.size, 0);
   return (

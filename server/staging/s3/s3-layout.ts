@@ -1,4 +1,5 @@
-// Where the bytes before an offset lie when a body goes on from there: in full parts, then in tails of the part that is not.
+// Prepares an upload for a body that is appended at an offset: the bytes before it are in full parts, then in tails of a part that is
+// not full.
 import type { UploadId } from '../../ledger/upload-id.ts';
 import type { Bucket } from '../../s3/bucket.ts';
 import type { Permits } from '../../s3/permits.ts';
@@ -16,30 +17,30 @@ import {
 } from './s3-parts.ts';
 import { TailsReader } from './s3-reader.ts';
 
-export interface LayingOut {
+export interface LayoutContext {
   bucket: Bucket;
-  /** For what is read back from S3 into memory of its own. */
+  /** Limits the memory for bytes that are read back from S3. */
   reading: Permits;
 }
 
 export interface Layout {
   multipart: Multipart | undefined;
-  /** Everything before it is in full parts. */
+  /** All bytes before this offset are in full parts. */
   start: number;
-  /** What follows, up to the offset. */
+  /** The tails with the bytes from `start` to the offset. */
   tails: Tail[];
 }
 
 /**
- * Finds where the bytes before `offset` are. Tails of before the multipart upload, which end past its first part, are made
- * parts: their bytes are stored a second time, and none is taken away here. Whatever the caller takes away then is known to be in
- * what this resolves with. A crash in between leaves full parts and all tails, of which the next call makes the same.
+ * Finds the bytes before `offset`. Tails that were stored before the multipart upload started, and reach beyond its first part, are
+ * stored again as parts. No tail is removed here: the caller may remove the tails that the result does not name. After a crash in
+ * between, full parts and all tails are still there, and the next call leads to the same result.
  *
- * @param multipart as it was begun; undefined: not yet, and `partBytes` is what it would have
+ * @param multipart the upload's multipart upload; undefined when it has none yet, which would have parts of `partBytes`
  * @throws Error when bytes before the offset are not in S3; S3Fault
  */
 export async function layOut(
-  { bucket, reading }: LayingOut,
+  { bucket, reading }: LayoutContext,
   id: UploadId,
   staged: Staged,
   multipart: Multipart | undefined,
@@ -51,7 +52,7 @@ export async function layOut(
   const tails = tailsFrom(staged.tails, start, offset);
   const isWhole = endOf(tails, start) === offset;
   const first = Math.min(start, ...staged.tails.map((tail) => tail.start));
-  // No tail goes because a part holds its bytes.
+  // No tail has to become a part.
   if (isWhole && first === start && (multipart !== undefined || start === 0)) return { multipart, start, tails };
   const stored = multipart === undefined ? 0 : await fullPartsEnd(bucket, id, multipart, first);
   if (isWhole && stored >= start) return { multipart, start, tails };
@@ -59,28 +60,28 @@ export async function layOut(
   const from = Math.min(stored, start);
   const chain = tailsOver(staged.tails, from, offset);
   if (endOf(chain, from) !== offset) throw new Error(`Staged bytes before ${offset} are gone.`);
-  const begun = multipart ?? (await startMultipart(bucket, id, partBytes));
-  requireSize(begun, partBytes);
+  const started = multipart ?? (await startMultipart(bucket, id, partBytes));
+  requireSize(started, partBytes);
   const reader = new TailsReader(bucket, chain);
   for (let at = from; at < start; at += partBytes) {
     requireHeld?.();
     await reading.with(partBytes, async () =>
-      bucket.multiparts.put(bytesKey(id), begun.uploadId, at / partBytes + 1, await reader.read(at, at + partBytes)),
+      bucket.multiparts.put(bytesKey(id), started.uploadId, at / partBytes + 1, await reader.read(at, at + partBytes)),
     );
   }
-  if (start === offset) return { multipart: begun, start, tails: [] };
+  if (start === offset) return { multipart: started, start, tails: [] };
   const rest: Tail = { key: newTailKey(id, start), start, size: offset - start };
   requireHeld?.();
   await reading.with(rest.size, async () => bucket.put(rest.key, await reader.read(start, offset)));
-  return { multipart: begun, start, tails: [rest] };
+  return { multipart: started, start, tails: [rest] };
 }
 
-/** @throws Error when somebody else began it with parts of another size; who asks next goes by that */
+/** @throws Error when another process has started it with parts of another size; the sender's next request uses that size */
 export function requireSize(multipart: Multipart, partBytes: number): void {
   if (multipart.partBytes !== partBytes) throw new Error('The parts of this upload have another size.');
 }
 
-/** Up to where parts are full and without a gap, from the one that holds the byte at `first` on. */
+/** End of the full parts without a gap, from the part with the byte at `first` on. */
 async function fullPartsEnd(bucket: Bucket, id: UploadId, { uploadId, partBytes }: Multipart, first: number): Promise<number> {
   const before = Math.floor(first / partBytes);
   const parts = await bucket.multiparts.parts(bytesKey(id), uploadId, before);

@@ -1,20 +1,21 @@
-// Where an upload's bytes lie in S3 while it is in progress, and what of them counts.
+// The layout of an upload's bytes in S3 while it is in progress, and which of them count.
 //
-// Not on @tus/s3-store, for one reason: there an upload's offset is whatever parts S3 lists, summed, and a part begins where
-// the one before happened to end. A part that is missing, late, or from an earlier attempt then shifts every byte after it,
-// and no change to the store's methods takes that back. Here part n of an upload has one place and one size, fixed before its
-// first byte, so that writing it again changes nothing; a gap ends what counts; and how far an upload has come is not read
-// off S3 at all, but from the ledger, which is written after S3 has the bytes.
+// This is not built on @tus/s3-store, for one reason: there, an upload's offset is the sum of the parts that S3 lists, and a part starts
+// where the part before happened to end. A part that is missing, late, or from an earlier try then shifts all bytes after it, and no
+// change of the store's methods mends that. Here, part n of an upload has a fixed offset and size before its first byte, so writing it
+// again changes nothing. Bytes behind a gap do not count. The offset of an upload is not read from S3 but from the ledger, which is
+// written after S3 has the bytes.
 //
-//   staging/<id>/multipart       the multipart upload's id and part size, written once, before its first part. Until then no
-//                                part size is part of the layout: all there is are tails, from byte 0 on, whatever the settings
-//                                were. From then on it counts, whatever the settings are; and tails that were laid before, past
-//                                the end of its first part, are made parts of that size (s3-layout.ts)
-//   staging/<id>/bytes           the key of the multipart upload: there once the upload is sealed, or put whole when it is small
-//   staging/<id>/tail-<offset>-<chance>
-//                                bytes of a part that is not full yet, from this offset on; the next tail begins where it ends.
-//                                No two have one key: a request of a process that was taken for dead may come to S3 late, and
-//                                must not put its bytes, or their deletion, over what was acknowledged since
+//   staging/<id>/multipart       the multipart upload's id and part size, written once, before its first part. Before it exists, all
+//                                bytes are in tails from byte 0 on, without a part size. Once it exists, its part size counts,
+//                                whatever the settings are. Earlier tails that reach beyond its first part are stored again as
+//                                parts of that size (s3-layout.ts)
+//   staging/<id>/bytes           the key of the multipart upload. The object exists once the upload is sealed, or put whole when it
+//                                is small
+//   staging/<id>/tail-<offset>-<random digits>
+//                                bytes of a part that is not full yet, from this offset on. The next tail starts at its end. No two
+//                                tails have the same key: a late request of a process that was taken for dead must not overwrite or
+//                                delete bytes that were acknowledged since
 
 import { randomBytes } from 'node:crypto';
 import { z } from 'zod';
@@ -23,21 +24,21 @@ import type { Bucket } from '../../s3/bucket.ts';
 import type { StoredPart } from '../../s3/multiparts.ts';
 
 export const STAGING = 'staging/';
-/** S3's own limits. */
+/** Limits of S3. */
 export const MAX_PARTS = 10_000;
 export const MIN_PART_BYTES: number = 5 * 1024 * 1024;
 const MIB = 1024 * 1024;
 
 export interface Multipart {
   uploadId: string;
-  /** Of every part but the last. */
+  /** Size of every part but the last. */
   partBytes: number;
 }
 
-/** As it is written down in the bucket, where others may write, too. */
+/** The multipart's JSON in the bucket, which is checked because others may write to the bucket, too. */
 const MULTIPART = z.object({ uploadId: z.string().min(1), partSize: z.number().int().positive() });
 
-/** Bytes [start, start + size). */
+/** An object with bytes [start, start + size) of the upload. */
 export interface Tail {
   key: string;
   start: number;
@@ -45,12 +46,12 @@ export interface Tail {
 }
 
 export interface Staged {
-  /** Size of the whole object, once there is one. */
+  /** Size of the sealed object, if it exists. */
   sealed: number | undefined;
   hasMultipart: boolean;
-  /** Size of the object that a sender put past this server, once there is one. */
+  /** Size of the object that the sender sent directly, if it exists. */
   direct: number | undefined;
-  /** By their starts. */
+  /** In the order of their starts. */
   tails: Tail[];
   keys: string[];
 }
@@ -71,12 +72,12 @@ export function multipartKey(id: UploadId): string {
   return `${folderOf(id)}multipart`;
 }
 
-/** A new one each time. */
+/** A key that was never used. */
 export function newTailKey(id: UploadId, start: number): string {
   return `${folderOf(id)}tail-${String(start).padStart(15, '0')}-${randomBytes(4).toString('hex')}`;
 }
 
-/** The least that holds the length in the parts that S3 allows, in whole MiB so that every server likes it. */
+/** The smallest part size with which S3's number of parts holds the length, in whole MiB, which every server accepts. */
 export function partBytesFor(configured: number, length: number): number {
   return Math.max(configured, Math.ceil(length / MAX_PARTS / MIB) * MIB);
 }
@@ -103,23 +104,23 @@ export async function readMultipart(bucket: Bucket, id: UploadId): Promise<Multi
   return { uploadId, partBytes: partSize };
 }
 
-/** What `readMultipart` reads. */
-export function writtenMultipart({ uploadId, partBytes }: Multipart): Buffer {
+/** The JSON that `readMultipart` reads. */
+export function formatMultipart({ uploadId, partBytes }: Multipart): Buffer {
   const written: z.input<typeof MULTIPART> = { uploadId, partSize: partBytes };
   return Buffer.from(JSON.stringify(written));
 }
 
-/** Makes a multipart upload and writes down its id; where somebody was first, theirs it is. */
+/** Starts a multipart upload and stores its id. When another process was first, resolves to that process's multipart upload. */
 export async function startMultipart(bucket: Bucket, id: UploadId, partBytes: number): Promise<Multipart> {
   const uploadId = await bucket.multiparts.start(bytesKey(id));
   const multipart: Multipart = { uploadId, partBytes };
-  if (await bucket.putNew(multipartKey(id), writtenMultipart(multipart))) return multipart;
+  if (await bucket.putNew(multipartKey(id), formatMultipart(multipart))) return multipart;
   const first = await readMultipart(bucket, id);
   if (first.uploadId !== uploadId) await bucket.multiparts.abort(bytesKey(id), uploadId);
   return first;
 }
 
-/** The parts that count: from the first after `after` on, each full, up to the first that is not. */
+/** The parts that count: the full ones after part `after`, up to the first missing or not full one. */
 export function leadingParts(parts: readonly StoredPart[], partBytes: number, after = 0): StoredPart[] {
   const leading: StoredPart[] = [];
   for (const part of parts) {
@@ -130,12 +131,12 @@ export function leadingParts(parts: readonly StoredPart[], partBytes: number, af
 }
 
 /**
- * The tails that hold the bytes from `start` on without a gap, up to `end` at most. One that begins anywhere else than where
- * the one before ends is left from an attempt that was never acknowledged; so is, of two that begin at one place, the one that
- * does not lead to the end, or only beyond it.
+ * The tails with the bytes from `start` on without a gap, up to `end` at most. A tail that does not start at the end of another one is
+ * left from a write that was never acknowledged. Of two tails with the same start, the one that does not lead to `end`, or only beyond
+ * it, is left over.
  */
 export function tailsFrom(tails: readonly Tail[], start: number, end: number = Number.POSITIVE_INFINITY): Tail[] {
-  // From the last on: what follows a tail is known before it.
+  // From the last tail backwards, so that the chain behind a tail is known before the tail.
   const chains = new Map<number, { chain: Tail[]; end: number; isCut: boolean }>();
   for (const tail of tails.toSorted((a, b) => b.start - a.start)) {
     if (tail.size === 0 || tail.start < start || tail.start >= end) continue;
@@ -150,7 +151,10 @@ export function tailsFrom(tails: readonly Tail[], start: number, end: number = N
   return chains.get(start)?.chain ?? [];
 }
 
-/** As `tailsFrom`, of the chain that holds most from `start` on; its first tail may begin before. None: no tail holds the byte at `start`. */
+/**
+ * As `tailsFrom`, for the chain with the most bytes from `start` on, whose first tail may start before. Empty when no tail has the byte
+ * at `start`.
+ */
 export function tailsOver(tails: readonly Tail[], start: number, end: number = Number.POSITIVE_INFINITY): Tail[] {
   let longest: Tail[] = [];
   const starts = new Set(tails.map((tail) => tail.start).filter((at) => at <= start));
@@ -161,19 +165,19 @@ export function tailsOver(tails: readonly Tail[], start: number, end: number = N
   return longest;
 }
 
-/** Whether the tail of a chain is only the first bytes of what is stored. */
+/** True when a chain uses only the first bytes of a stored tail. */
 export function isCut(tail: Tail, stored: readonly Tail[]): boolean {
   return stored.some(({ key, size }) => key === tail.key && size > tail.size);
 }
 
-/** The first bytes of a stored tail as one of its own. */
+/** Stores the first bytes of a tail as a new tail. */
 export async function cutTail(bucket: Bucket, id: UploadId, { key, start, size }: Tail): Promise<Tail> {
   const tail = { key: newTailKey(id, start), start, size };
   await bucket.put(tail.key, await bucket.read(key, 0, size));
   return tail;
 }
 
-/** Bytes of tails together. */
+/** Number of bytes in all these tails. */
 export function sizeOf(tails: readonly Tail[]): number {
   return tails.reduce((sum, { size }) => sum + size, 0);
 }

@@ -3,7 +3,7 @@ import { streamObject } from '../../s3/object-stream.ts';
 import type { StagedReader } from '../staging.ts';
 import type { Tail } from './s3-parts.ts';
 
-/** An object in S3, by ranges. */
+/** Reads an object in S3 by ranges. */
 export class ObjectReader implements StagedReader {
   readonly size: number;
   readonly #bucket: Bucket;
@@ -26,7 +26,7 @@ export class ObjectReader implements StagedReader {
   async close(): Promise<void> {}
 }
 
-/** An upload that is not one object yet: small, or just begun. */
+/** Reads an upload that is not one object yet, because it is small or has just started. */
 export class TailsReader implements StagedReader {
   readonly size: number;
   readonly #bucket: Bucket;

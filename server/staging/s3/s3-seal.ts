@@ -1,4 +1,4 @@
-// An upload in progress becomes one object, and, should it have to go on after all, parts again.
+// Seals an upload, which makes one object of its parts and tails, and unseals it when it has to continue after all.
 import type { UploadId } from '../../ledger/upload-id.ts';
 import type { Bucket } from '../../s3/bucket.ts';
 import type { StoredPart } from '../../s3/multiparts.ts';
@@ -6,6 +6,7 @@ import type { Permits } from '../../s3/permits.ts';
 import {
   bytesKey,
   endOf,
+  formatMultipart,
   leadingParts,
   type Multipart,
   multipartKey,
@@ -15,7 +16,6 @@ import {
   sizeOf,
   type Tail,
   tailsOver,
-  writtenMultipart,
 } from './s3-parts.ts';
 import { TailsReader } from './s3-reader.ts';
 
@@ -24,15 +24,15 @@ interface Sealing {
   reading: Permits;
 }
 
-/** The bytes of tails, in memory: at most a part's. */
+/** Reads the bytes of tails into memory, at most a part. */
 export async function loadTails(bucket: Bucket, tails: readonly Tail[]): Promise<Buffer> {
   return Buffer.concat(await Promise.all(tails.map(({ key, size }) => bucket.read(key, 0, size))));
 }
 
 /**
  * Makes one object of the first `size` bytes.
- * @param known the parts, where whoever calls has stored all of them himself
- * @throws S3Fault, or an Error when there is a gap: never is anything made of parts that are not whole
+ * @param known the parts, if the caller has stored all of them
+ * @throws S3Fault; Error when a part is missing or not full
  */
 export async function seal(
   { bucket }: Pick<Sealing, 'bucket'>,
@@ -47,40 +47,40 @@ export async function seal(
   const isWhole =
     parts.length === count &&
     parts.every((part, index) => part.number === index + 1 && part.size === Math.min(partBytes, size - index * partBytes));
-  if (!isWhole) throw new Error(`The parts of ${size} bytes are not all there.`);
+  if (!isWhole) throw new Error(`Parts of ${size} bytes are missing.`);
   await bucket.multiparts.complete(bytesKey(id), uploadId, parts);
 }
 
-/** Of an upload that is not sealed. */
+/** The bytes of an upload that is not sealed. */
 export interface PartsAndTails {
   multipart: Multipart | undefined;
   listed: StoredPart[];
   /** The parts that count. */
   full: StoredPart[];
-  /** From behind them on, by their starts. */
+  /** The tails behind them, in the order of their starts. */
   tails: Tail[];
-  /** Where the parts that count end. */
+  /** End of the parts that count. */
   start: number;
-  /** The last part of a file, where it is stored already. */
+  /** The file's last part, if it is stored. */
   last: StoredPart | undefined;
-  /** Bytes of all together. */
+  /** Number of all these bytes. */
   size: number;
 }
 
-/** What an upload that is not sealed holds: parts that count, then tails, the first of which may begin in them. */
+/** Reads the parts and tails of an upload that is not sealed. The first tail may start within the parts that count. */
 export async function partsAndTails(bucket: Bucket, id: UploadId, staged: Staged): Promise<PartsAndTails> {
   const multipart = staged.hasMultipart ? await readMultipart(bucket, id) : undefined;
   const listed = multipart ? await bucket.multiparts.parts(bytesKey(id), multipart.uploadId) : [];
   const full = multipart ? leadingParts(listed, multipart.partBytes) : [];
   const start = full.length * (multipart?.partBytes ?? 0);
   const tails = tailsOver(staged.tails, start);
-  // The last part of a file may be stored already, when only its sealing failed.
+  // The last part of a file is stored already when only the sealing failed.
   const next = listed.find(({ number }) => number === full.length + 1);
   const last = next && next.size > endOf(tails, start) - start ? next : undefined;
   return { multipart, listed, full, tails, start, last, size: last ? start + last.size : endOf(tails, start) };
 }
 
-/** Seals all that an upload holds, and resolves with its size. @throws also the signal's reason, before what is left to be written */
+/** Seals all bytes of an upload, and resolves to their number. @throws S3Fault, or the signal's reason before anything more is written */
 export async function sealAll(sealing: Sealing, id: UploadId, staged: Staged, signal?: AbortSignal): Promise<number> {
   const { bucket, reading } = sealing;
   const held = await partsAndTails(bucket, id, staged);
@@ -115,7 +115,10 @@ export async function sealAll(sealing: Sealing, id: UploadId, staged: Staged, si
   return size;
 }
 
-/** Takes the first `size` bytes of a sealed upload apart again, inside S3 but for what does not fill a part. @throws what `requireHeld` does */
+/**
+ * Turns the first `size` bytes of a sealed upload into parts again. S3 copies full parts itself; only the rest passes through here.
+ * @throws the error of `requireHeld`
+ */
 export async function unseal(
   { bucket, reading }: Sealing,
   id: UploadId,
@@ -131,15 +134,14 @@ export async function unseal(
   const tail = newTailKey(id, start);
   if (size > start) await reading.with(size - start, async () => bucket.put(tail, await bucket.read(key, start, size)));
   if (count > 0) {
-    // Not under the key itself, or its completion would be taken for the object there is.
     const uploadId = await bucket.multiparts.start(key);
     for (let part = 0; part < count; part++)
       await bucket.multiparts.copy(key, uploadId, part + 1, bucket.source(key), part * partBytes, (part + 1) * partBytes);
-    // The object goes in their stead.
+    // The object is removed below, so all parts must be there.
     const copied = leadingParts(await bucket.multiparts.parts(key, uploadId), partBytes);
     if (copied.length < count) throw new Error(`${copied.length} parts were copied of ${count}.`);
     requireHeld?.();
-    await bucket.put(multipartKey(id), writtenMultipart({ uploadId, partBytes }));
+    await bucket.put(multipartKey(id), formatMultipart({ uploadId, partBytes }));
   } else if (staged.hasMultipart) {
     await bucket.remove([multipartKey(id)]);
   }

@@ -1,11 +1,11 @@
-// Bytes in progress in S3. What an acknowledged offset stands for is in S3, and only there: nothing is spooled to a disk.
+// Bytes in progress in S3. All acknowledged bytes are in S3 and only there: nothing is spooled to a disk.
 import { parseUploadId, type UploadId } from '../../ledger/upload-id.ts';
 import { Retries } from '../../runtime/retries.ts';
 import type { Bucket } from '../../s3/bucket.ts';
 import { isMissing } from '../../s3/fault.ts';
 import { PartMemory } from '../../s3/part-memory.ts';
 import { Permits } from '../../s3/permits.ts';
-import type { StagedPlace, StagedReader, Staging, StagingWriter, WriterOptions } from '../staging.ts';
+import type { StagedFile, StagedReader, Staging, StagingWriter, WriterOptions } from '../staging.ts';
 import { layOut } from './s3-layout.ts';
 import {
   bytesKey,
@@ -26,15 +26,15 @@ import { S3Writer } from './s3-writer.ts';
 
 export interface S3StagingOptions {
   bucket: Bucket;
-  /** Bytes of a part, where the length of an upload does not ask for larger ones. */
+  /** Smallest size of parts. A long upload gets larger ones. */
   partBytes: number;
-  /** Parts of one upload on their way at once. */
+  /** Parts of one upload that are sent at the same time. */
   concurrency: number;
   /** Bytes that all bodies together may hold in memory. */
   memoryBytes: number;
-  /** The largest upload: what one without a length is made ready for. */
+  /** The largest upload. An upload of unknown length gets parts that are large enough for it. */
   maxUploadBytes: number;
-  /** Told of what can't be taken away now. */
+  /** Called when bytes cannot be removed yet. */
   onFault?: (error: unknown) => void;
 }
 
@@ -44,7 +44,7 @@ interface Opened {
   partBytes: number;
 }
 
-/** Of the usual size, that are read back at once, in memory of their own beside the shared one. */
+/** Parts of the usual size that are read back at the same time, in memory beside the shared one. */
 const PARTS_READ_AT_ONCE = 2;
 
 export class S3Staging implements Staging {
@@ -64,7 +64,7 @@ export class S3Staging implements Staging {
     this.#removals = new Retries(options.onFault ?? (() => undefined));
   }
 
-  /** Bytes that bodies hold in memory now. */
+  /** Bytes of memory that bodies hold now. */
   get memoryTaken(): number {
     return this.#memory.taken;
   }
@@ -75,7 +75,7 @@ export class S3Staging implements Staging {
     try {
       return (await partsAndTails(this.#bucket, id, staged)).size;
     } catch (error) {
-      // Somebody took its parts away, a rule of the bucket for one; or it is one object since.
+      // The parts are gone, for instance by a lifecycle rule of the bucket, or another process has sealed the upload meanwhile.
       if (isMissing(error)) return (await this.#bucket.head(bytesKey(id)))?.size ?? 0;
       throw error;
     }
@@ -88,13 +88,13 @@ export class S3Staging implements Staging {
     return S3Writer.open(writing, id, staged, offset, options);
   }
 
-  /** Everything that is counted is durable already; but an upload of no bytes leaves nothing to be found, so it is put here. */
+  /** All counted bytes are durable already. Only an empty upload has nothing in S3 yet, so its object is put here. */
   async sync(id: UploadId): Promise<void> {
     const staged = await readStaged(this.#bucket, id);
     if (staged.keys.length === 0) await this.#bucket.put(bytesKey(id), Buffer.alloc(0));
   }
 
-  /** S3 does not fail to sync. */
+  /** Nothing to do: in S3 no sync fails. */
   async renew(): Promise<void> {}
 
   async truncate(id: UploadId, size: number): Promise<void> {
@@ -110,14 +110,15 @@ export class S3Staging implements Staging {
       const { uploadId, partBytes } = multipart;
       const wanted = Math.floor(size / partBytes) * partBytes;
       const { start, listed } = await partsAndTails(this.#bucket, id, staged);
-      // The middle of a part that is stored: only whole objects can be read.
+      // The size is in the middle of a stored part, which can only be read as part of a sealed object.
       if (size < start && endOf(tailsFrom(staged.tails, wanted, size), wanted) !== size) {
         const sealed = await sealAll(s3, id, staged);
         await unseal(s3, id, { ...staged, sealed }, size, partBytes);
         return;
       }
       kept = (await layOut(s3, id, staged, multipart, partBytes, size)).tails;
-      // A part can't be taken out of a multipart upload. An empty one in its place ends what counts; from the end on, so that no gap is bridged.
+      // A part cannot be removed from a multipart upload. An empty part in its place ends the parts that count. The last part is emptied
+      // first: after a crash in between, an old part behind a gap would count again once the gap is filled.
       for (const { number } of listed.filter((part) => part.number > wanted / partBytes).reverse()) {
         await this.#bucket.multiparts.put(bytesKey(id), uploadId, number, Buffer.alloc(0));
       }
@@ -131,7 +132,7 @@ export class S3Staging implements Staging {
     await this.#bucket.remove(staged.tails.filter(({ key }) => !keys.has(key)).map(({ key }) => key));
   }
 
-  /** Reads what is staged. Where it is in parts this seals it: nobody writes to what is inspected. */
+  /** Opens a reader. Seals an upload in parts, which is safe because no process writes to an upload under inspection. */
   async open(id: UploadId, signal?: AbortSignal): Promise<StagedReader> {
     const staged = await readStaged(this.#bucket, id);
     if (staged.keys.length === 0) throw new Error(`Nothing is staged of ${id}.`);
@@ -140,8 +141,8 @@ export class S3Staging implements Staging {
     return new ObjectReader(this.#bucket, bytesKey(id), size);
   }
 
-  /** One object of all that is staged. */
-  async place(id: UploadId, signal?: AbortSignal): Promise<StagedPlace | undefined> {
+  /** Makes one object of all staged bytes and locates it. */
+  async locate(id: UploadId, signal?: AbortSignal): Promise<StagedFile | undefined> {
     const staged = await readStaged(this.#bucket, id);
     if (staged.keys.length === 0) return undefined;
     const size = staged.sealed ?? (await sealAll({ bucket: this.#bucket, reading: this.#reading }, id, staged, signal));
@@ -182,19 +183,19 @@ export class S3Staging implements Staging {
 
   async #remove(id: UploadId): Promise<void> {
     const { keys, hasMultipart, sealed, tails } = await readStaged(this.#bucket, id);
-    // Also those whose id was never written down: a crash came in between. By the whole key: MinIO lists no others.
+    // Also aborts multipart uploads whose id was not stored because of a crash. Lists by the whole key, since MinIO lists no others.
     if (hasMultipart || tails.length > 0 || keys.length === 0) await this.#abortAll(bytesKey(id));
-    // Where the server lists none, this one is known all the same.
-    if (hasMultipart && sealed === undefined) await this.#abortBegun(id);
+    // A server without such a list still has this one, whose id is stored.
+    if (hasMultipart && sealed === undefined) await this.#abortStored(id);
     await this.#bucket.remove(keys);
   }
 
-  /** What is staged, in parts and tails that can be appended to. */
+  /** Reads what is staged, and unseals it or changes its part size if a body cannot be appended otherwise. */
   async #open(id: UploadId, offset: number, { completeBytes, requireHeld }: WriterOptions): Promise<Opened> {
     const s3 = { bucket: this.#bucket, reading: this.#reading };
     const staged = await readStaged(this.#bucket, id);
     const multipart = staged.hasMultipart ? await readMultipart(this.#bucket, id) : undefined;
-    // What was begun stays, but where it can't hold what may come: the length was told, or the largest grew, only since.
+    // The upload keeps its part size unless that is too small, because its length was declared, or the largest upload was raised, since.
     const partBytes = this.#partBytesOf(completeBytes, multipart?.partBytes);
     const isTooSmall = multipart !== undefined && multipart.partBytes < partBytes;
     if (staged.sealed === undefined && !isTooSmall) return { staged, multipart, partBytes };
@@ -206,7 +207,7 @@ export class S3Staging implements Staging {
     return { staged: opened, multipart: opened.hasMultipart ? await readMultipart(this.#bucket, id) : undefined, partBytes };
   }
 
-  async #abortBegun(id: UploadId): Promise<void> {
+  async #abortStored(id: UploadId): Promise<void> {
     try {
       await this.#bucket.multiparts.abort(bytesKey(id), (await readMultipart(this.#bucket, id)).uploadId);
     } catch (error) {
@@ -218,8 +219,8 @@ export class S3Staging implements Staging {
     for await (const { key, uploadId } of this.#bucket.multiparts.list(prefix)) await this.#bucket.multiparts.abort(key, uploadId);
   }
 
-  /** @param begun of the parts that it has */
-  #partBytesOf(length: number | null, begun = this.#options.partBytes): number {
-    return partBytesFor(begun, length ?? this.#options.maxUploadBytes);
+  /** @param present the upload's present part size */
+  #partBytesOf(length: number | null, present = this.#options.partBytes): number {
+    return partBytesFor(present, length ?? this.#options.maxUploadBytes);
   }
 }

@@ -1,12 +1,12 @@
-// From lent buffers to the parts of a multipart upload: gathered in memory that all bodies share, sent several at once, and
-// counted only as far as there is no gap.
+// Writes lent buffers as parts of a multipart upload. Parts are collected in memory that all bodies share, several are sent at once, and
+// bytes count only up to the first gap.
 import type { UploadId } from '../../ledger/upload-id.ts';
 import type { Bucket } from '../../s3/bucket.ts';
 import type { PartMemory } from '../../s3/part-memory.ts';
 import type { Permits } from '../../s3/permits.ts';
 import type { Proof, StagingWriter, WriterOptions } from '../staging.ts';
 import { PartBuffer } from './part-buffer.ts';
-import { PartsUnderway } from './parts-underway.ts';
+import { PartsInFlight } from './parts-in-flight.ts';
 import { layOut, requireSize } from './s3-layout.ts';
 import { bytesKey, cutTail, endOf, isCut, type Multipart, newTailKey, type Staged, sizeOf, startMultipart, type Tail } from './s3-parts.ts';
 import { loadTails, seal } from './s3-seal.ts';
@@ -14,17 +14,17 @@ import { loadTails, seal } from './s3-seal.ts';
 export interface S3Writing {
   bucket: Bucket;
   memory: PartMemory;
-  /** For what is read back from S3 into memory of its own: few at a time. */
+  /** Limits the memory for bytes that are read back from S3. */
   reading: Permits;
-  /** Parts of one body on their way at once. */
+  /** Parts of one body that are sent at the same time. */
   concurrency: number;
-  /** As the upload has begun it. */
+  /** The upload's multipart upload, if it has one. */
   multipart: Multipart | undefined;
-  /** Bytes of a part; of one that has begun, its own. */
+  /** Size of the upload's parts. */
   partBytes: number;
 }
 
-/** A part that came in more pieces than this is put together anew: one object instead of many. */
+/** When a part has more tails than this, they are joined into one. */
 const MAX_TAILS = 16;
 
 export class S3Writer implements StagingWriter {
@@ -36,13 +36,13 @@ export class S3Writer implements StagingWriter {
   readonly #startedAt: number;
   #multipart: Multipart | undefined;
   readonly #partBytes: number;
-  /** The part that is being gathered: its tails in S3, then what is in memory. */
+  /** The part that is being collected: its tails in S3, then the bytes in memory. */
   #partStart = 0;
   #tails: Tail[] = [];
-  /** Tails whose bytes are in another one, too. Until the ledger counts that to its end, another process would go on from these. */
+  /** Tails that were joined into one at `end`. Until the ledger counts up to `end`, another process may continue from the single tails. */
   #joined: { keys: string[]; end: number } | undefined;
   readonly #buffer: PartBuffer;
-  readonly #parts: PartsUnderway;
+  readonly #parts: PartsInFlight;
 
   private constructor(writing: S3Writing, id: UploadId, staged: Staged, offset: number, options: WriterOptions) {
     this.#writing = writing;
@@ -52,12 +52,12 @@ export class S3Writer implements StagingWriter {
     this.#partBytes = writing.partBytes;
     this.#position = offset;
     this.#startedAt = offset;
-    const nudge = () => options.nudge?.();
-    this.#parts = new PartsUnderway(offset, writing.concurrency, () => this.#tellStored(), nudge);
-    this.#buffer = new PartBuffer(writing.memory, nudge);
+    const wake = () => options.wake?.();
+    this.#parts = new PartsInFlight(offset, writing.concurrency, () => this.#reportStored(), wake);
+    this.#buffer = new PartBuffer(writing.memory, wake);
   }
 
-  /** What is in S3 beyond `offset` does not count and is written anew. @throws S3Fault */
+  /** Opens a writer. Bytes in S3 beyond `offset` do not count and are overwritten. @throws S3Fault */
   static async open(writing: S3Writing, id: UploadId, staged: Staged, offset: number, options: WriterOptions): Promise<S3Writer> {
     const writer = new S3Writer(writing, id, staged, offset, options);
     try {
@@ -69,20 +69,20 @@ export class S3Writer implements StagingWriter {
     }
   }
 
-  get room(): number {
+  get capacity(): number {
     return this.#partStart + this.#partBytes - this.#position;
   }
 
-  /** Resolves when the bytes are in memory of this writer's own. With none: writes down what is held, where that was asked for. */
+  /** Resolves when the bytes are copied into this writer's memory. Without buffers, flushes that memory if a flush was requested. */
   async write(buffers: readonly Buffer[]): Promise<void> {
     this.#parts.throwFault();
     if (this.#buffer.isFlushAsked) await this.#flushTail();
     for (const buffer of buffers) await this.#fill(buffer);
-    // The last part of an upload waits for the end of the body, which may turn out to be too long.
-    if (this.room === 0 && this.#position !== this.#options.completeBytes) await this.#send();
+    // The last part of an upload waits for the end of the body, because the body may be too long.
+    if (this.capacity === 0 && this.#position !== this.#options.completeBytes) await this.#send();
   }
 
-  /** Each part is durable once it is stored. */
+  /** Nothing to do: each part is durable once it is stored. */
   async sync(): Promise<void> {}
 
   async #prepare(): Promise<void> {
@@ -95,9 +95,9 @@ export class S3Writer implements StagingWriter {
     this.#tails = layout.tails;
     requireHeld?.();
     const last = this.#tails.at(-1);
-    // Whoever reads the next chain must not find its rest instead of what comes now, and no tail that begins where it ends.
+    // The unused rest of a tail, and a tail behind that rest, must not be found instead of the bytes of this body.
     if (last && isCut(last, this.#staged.tails)) this.#tails.splice(-1, 1, await cutTail(bucket, this.#id, last));
-    // What the others hold is in the parts, or the ledger never came to it.
+    // The bytes of the other tails are in parts, or were never counted by the ledger.
     const kept = new Set(this.#tails.map(({ key }) => key));
     await bucket.remove(this.#staged.tails.filter(({ key }) => !kept.has(key)).map(({ key }) => key));
   }
@@ -111,9 +111,9 @@ export class S3Writer implements StagingWriter {
     }
     this.#options.requireHeld?.();
     if (this.#partStart === 0) {
-      // Small enough for one request: there never was a multipart upload.
+      // The upload is small enough for one request and has no multipart upload.
       const whole = await this.#wholePart();
-      // On its way from here on: others count on its coming back.
+      // The memory now counts as in flight, on whose return the other bodies rely.
       const { memory } = this.#buffer.handOn();
       await this.#writing.bucket.put(bytesKey(this.#id), whole).finally(() => this.#writing.memory.give(memory.byteLength));
       this.#options.onStored?.(this.#position);
@@ -121,7 +121,7 @@ export class S3Writer implements StagingWriter {
     }
     if (this.#position > this.#partStart) await this.#send();
     await this.#settle();
-    const multipart = await this.#begun();
+    const multipart = await this.#startMultipart();
     this.#options.requireHeld?.();
     const known = this.#startedAt === 0 ? this.#parts.stored() : undefined;
     await seal(this.#writing, this.#id, multipart, this.#position, known);
@@ -130,7 +130,7 @@ export class S3Writer implements StagingWriter {
 
   async close(): Promise<void> {
     this.#buffer.endHold();
-    await this.#parts.over();
+    await this.#parts.settled();
     this.#buffer.close();
   }
 
@@ -149,11 +149,11 @@ export class S3Writer implements StagingWriter {
     while (!(await this.#buffer.grow(this.#partBytes, end - (this.#position - this.#buffer.filled)))) await this.#flushTail();
   }
 
-  /** Sends the part that is gathered, once there is a place among those on their way. */
+  /** Sends the collected part, once another part may be sent. */
   async #send(): Promise<void> {
     const { bucket, reading } = this.#writing;
-    await this.#parts.place();
-    const multipart = await this.#begun();
+    await this.#parts.untilFree();
+    const multipart = await this.#startMultipart();
     this.#options.requireHeld?.();
     const number = this.#partStart / this.#partBytes + 1;
     const tails = this.#tails;
@@ -166,13 +166,13 @@ export class S3Writer implements StagingWriter {
         ? put(bytes)
         : reading.with(sizeOf(tails) + bytes.byteLength, async () => put(Buffer.concat([await loadTails(bucket, tails), bytes])));
     this.#parts.add(number, this.#position, sent, (isStored) => {
-      // Of a request that failed something may still be on its way.
+      // A failed request may still be reading the memory, so it is not used again.
       if (isStored) this.#writing.memory.giveBack(memory);
       else this.#writing.memory.give(memory.byteLength);
     });
   }
 
-  /** Writes down what is held of a part that is not full. The tails before it stay: nothing acknowledged is ever in one place less. */
+  /** Stores the bytes in memory as a tail. Earlier tails stay, so that no acknowledged byte is removed here. */
   async #flushTail(): Promise<void> {
     this.#buffer.beginFlush();
     await this.#removeJoined();
@@ -195,12 +195,12 @@ export class S3Writer implements StagingWriter {
         this.#joined = { keys: joined.map((tail) => tail.key), end: this.#position };
       }
       this.#buffer.drop();
-      this.#tellStored();
+      this.#reportStored();
     }
     this.#buffer.endFlush();
   }
 
-  /** What is left when the body is over is left to the next one. */
+  /** Removes joined tails once the ledger counts the joint one. Tails that are left at the end of the body are removed by the next one. */
   async #removeJoined(): Promise<void> {
     if (this.#joined === undefined || (this.#options.counted?.() ?? this.#startedAt) < this.#joined.end) return;
     this.#options.requireHeld?.();
@@ -215,19 +215,19 @@ export class S3Writer implements StagingWriter {
     return reading.with(sizeOf(this.#tails) + bytes.byteLength, async () => Buffer.concat([await loadTails(bucket, this.#tails), bytes]));
   }
 
-  async #begun(): Promise<Multipart> {
+  async #startMultipart(): Promise<Multipart> {
     this.#multipart ??= await startMultipart(this.#writing.bucket, this.#id, this.#partBytes);
     requireSize(this.#multipart, this.#partBytes);
     return this.#multipart;
   }
 
-  #tellStored(): void {
+  #reportStored(): void {
     const written = this.#parts.advance(endOf(this.#tails, this.#partStart));
     if (written !== undefined) this.#options.onStored?.(written);
   }
 
   async #settle(): Promise<void> {
-    await this.#parts.over();
+    await this.#parts.settled();
     this.#parts.throwFault();
   }
 }

@@ -1,4 +1,4 @@
-// @tus/azure-store and @tus/gcs-store: neither takes anything away, and neither reads a range. Both hold what can.
+// Access to @tus/azure-store and @tus/gcs-store. Neither can remove an upload or read a range, so this uses the cloud clients in them.
 import type { Readable } from 'node:stream';
 import type { DataStore } from '@tus/utils';
 import { type HeldBytes, StoreAccess } from './store-access.ts';
@@ -6,7 +6,7 @@ import { storeOutcome, unlessMissing } from './store-fault.ts';
 
 const MIB = 1024 * 1024;
 
-/** What is counted on of @azure/storage-blob. */
+/** The part of @azure/storage-blob that is used here. */
 interface AppendBlob {
   url: string;
   getProperties(): Promise<{ contentLength?: number }>;
@@ -31,14 +31,14 @@ export class AzureStoreAccess extends StoreAccess {
     this.#azure = store;
   }
 
-  /** One block. Of those a blob has 50,000 at most. */
+  /** A slice is one block; a blob has at most 50,000. */
   override sliceBytes(length: number | null): number {
     return Math.max(4 * MIB, Math.ceil((length ?? 0) / 40_000));
   }
 
   override async declareLength(): Promise<void> {}
 
-  /** The blob's own size: what the store has written beside it may be older, in a cache, or after a crash. */
+  /** Reads the blob's own size. The store's record beside it may be older, because of a cache or a crash. */
   override async held(name: string): Promise<HeldBytes | undefined> {
     const blob = this.#blob(name);
     await this.#azure.cache.delete(blob.url);
@@ -63,7 +63,7 @@ export class AzureStoreAccess extends StoreAccess {
   }
 }
 
-/** What is counted on of @google-cloud/storage. */
+/** The part of @google-cloud/storage that is used here. */
 interface GcsFile {
   getMetadata(): Promise<[{ size?: number | string }, ...unknown[]]>;
   createReadStream(range: { start: number; end: number }): Readable;
@@ -86,7 +86,7 @@ export class GcsStoreAccess extends StoreAccess {
     this.#bucket = store.bucket;
   }
 
-  /** Each makes a new version of the object, which the server allows about once a second. */
+  /** Each slice makes a new version of the object, which the server allows about once a second. */
   override sliceBytes(): number {
     return 16 * MIB;
   }

@@ -1,15 +1,15 @@
-// @tus/file-store: a file an upload, beside a JSON file that is not asked. What the store itself leaves out is done here: sync, and
-// taking back what is beyond an offset.
+// Access to @tus/file-store, which keeps each upload in a file, beside a JSON file that is not read here. Adds what the store lacks: sync
+// and truncation.
 import { chmod, stat, statfs, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { DataStore } from '@tus/utils';
 import { makeDurableDirectory, syncDirectory } from '../../disk/durable-directory.ts';
 import { OpenFile } from '../../disk/open-file.ts';
-import type { StagedPlace } from '../staging.ts';
+import type { StagedFile } from '../staging.ts';
 import { type HeldBytes, StoreAccess } from './store-access.ts';
 import { unlessMissing } from './store-fault.ts';
 
-/** What is counted on of the store's own. */
+/** The part of the store that is used here. */
 interface FileStoreLike {
   directory: string;
   configstore: { delete(name: string): Promise<void> };
@@ -46,7 +46,7 @@ export class FileStoreAccess extends StoreAccess {
     await syncDirectory(dirname(this.path(name)));
   }
 
-  /** Nothing of the JSON file is read: it is not written as a whole, and a power cut leaves half of it. */
+  /** Nothing to do: the JSON file is not read. The store does not write it atomically, so a power cut may leave half of it. */
   override async declareLength(): Promise<void> {}
 
   override async held(name: string): Promise<HeldBytes | undefined> {
@@ -74,13 +74,13 @@ export class FileStoreAccess extends StoreAccess {
     }
   }
 
-  /** The store leaves its JSON file where the other is gone. */
+  /** The store's own `remove` leaves its JSON file when the other file is gone. */
   override async remove(name: string): Promise<void> {
     await unlessMissing(unlink(this.path(name)));
     await unlessMissing(this.#files.configstore.delete(name));
   }
 
-  override async place(name: string): Promise<StagedPlace> {
+  override async locate(name: string): Promise<StagedFile> {
     return { path: this.path(name) };
   }
 

@@ -1,4 +1,4 @@
-// The stores that settings can name: optional peers, loaded when they are.
+// The stores that settings can name. They are optional peer dependencies, loaded when they are named.
 import type { DataStore } from '@tus/utils';
 import { makeDurableDirectory } from '../../disk/durable-directory.ts';
 import { loadWith } from '../../runtime/optional-packages.ts';
@@ -9,10 +9,10 @@ export interface OpenedStore {
   close(): void;
 }
 
-/** @throws PackageMissing, or what the system says of the directory */
+/** @throws PackageMissing, or the system's error for the directory */
 export async function openFileStore(directory: string): Promise<OpenedStore> {
   const { FileStore } = await loadWith(['@tus/file-store'], 'LANDFALL_STAGING=file-store', () => import('@tus/file-store'));
-  // Made here: a directory that the store can't make itself would end the process.
+  // Made here, because the store ends the process when it cannot make the directory.
   await makeDurableDirectory(directory);
   return { store: new FileStore({ directory }), close() {} };
 }

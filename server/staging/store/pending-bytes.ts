@@ -1,4 +1,4 @@
-// Bytes that came and are not with the store yet: copies, since what was lent is another's again when its write has ended.
+// Received bytes that the store does not hold yet. They are copies, because lent buffers go back at the end of their write.
 import { unlink } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { OpenFile } from '../../disk/open-file.ts';
@@ -10,14 +10,14 @@ export interface PendingBytes {
   readonly start: number;
   readonly end: number;
   append(buffers: readonly Buffer[]): Promise<void>;
-  /** Bytes [from, to) of the upload, to be read once. */
+  /** A stream of bytes [from, to) of the upload. */
   read(from: number, to: number): Readable;
-  /** What comes before is with the store. */
+  /** Drops the bytes before this offset, which the store holds. */
   dropBefore(offset: number): Promise<void>;
   close(): Promise<void>;
 }
 
-/** For what is handed on at once. */
+/** Pending bytes in memory, for stores that get each write at once. */
 export class PendingMemory implements PendingBytes {
   #start: number;
   #bytes: Buffer = Buffer.alloc(0);
@@ -50,12 +50,12 @@ export class PendingMemory implements PendingBytes {
   async close(): Promise<void> {}
 }
 
-/** In a file, for what is gathered before: however many senders are slow, and however large a part has to be, it takes no memory. */
+/** Pending bytes in a file, for stores that get large slices: many slow senders and large slices take no memory. */
 export class PendingFile implements PendingBytes {
   readonly #file: OpenFile;
   #start: number;
   #end: number;
-  /** Where byte `start` is in the file. */
+  /** Position of byte `start` in the file. */
   #at = 0;
 
   private constructor(file: OpenFile, start: number) {
@@ -66,7 +66,7 @@ export class PendingFile implements PendingBytes {
 
   static async open(path: string, start: number): Promise<PendingFile> {
     const file = await OpenFile.open(path, 'wx+', 0o640);
-    // It goes with its descriptor, also in a crash: nothing in it was acknowledged.
+    // The file ends with its descriptor, also in a crash. That loses nothing: none of its bytes was acknowledged.
     await unlink(path);
     return new PendingFile(file, start);
   }
@@ -96,7 +96,7 @@ export class PendingFile implements PendingBytes {
   async dropBefore(offset: number): Promise<void> {
     this.#at += offset - this.#start;
     this.#start = offset;
-    // The file begins anew where nothing is left in it: it never grows beyond what is gathered.
+    // An empty file is written from its start again, so that it does not grow.
     if (this.#start === this.#end) this.#at = 0;
   }
 
@@ -108,7 +108,7 @@ export class PendingFile implements PendingBytes {
     for (let at = from; at < to; ) {
       const piece = Buffer.allocUnsafe(Math.min(PIECE_BYTES, to - at));
       const bytes = await this.#file.read(piece, 0, at);
-      if (bytes === 0) throw new Error('What was gathered ends early.');
+      if (bytes === 0) throw new Error('The spool file ended early.');
       yield piece.subarray(0, bytes);
       at += bytes;
     }

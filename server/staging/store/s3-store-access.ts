@@ -1,13 +1,14 @@
-// @tus/s3-store: parts of any size, whose sum it takes for an offset, and the rest in an object beside them. Here the parts are read
-// off S3, a gap among them ends what counts, and what the store stores once more is kept until it is stored.
+// Access to @tus/s3-store, which keeps an upload in parts of any size, takes their sum for the offset, and keeps the rest in an object
+// beside them. This lists the parts in S3 and counts them up to the first gap. It keeps the bytes that the store will store again until
+// they are stored.
 import { Readable } from 'node:stream';
 import type { S3 } from '@aws-sdk/client-s3';
 import type { DataStore } from '@tus/utils';
-import type { StagedPlace } from '../staging.ts';
+import type { StagedFile } from '../staging.ts';
 import { type HeldBytes, StoreAccess } from './store-access.ts';
 import { StoreFault, storeOutcome, unlessMissing } from './store-fault.ts';
 
-/** What is counted on of the store's own. */
+/** The part of the store that is used here. */
 interface S3StoreLike {
   bucket: string;
   client: S3;
@@ -25,7 +26,7 @@ export function isS3Store(store: unknown): store is DataStore & S3StoreLike {
 interface Parts {
   length: number | null;
   isCompleted: boolean;
-  /** Bytes of those that follow one another from the first. */
+  /** Bytes of the parts without a gap, from the first one on. */
   size: number;
   hasGap: boolean;
 }
@@ -40,7 +41,7 @@ export class S3StoreAccess extends StoreAccess {
     this.#maxUploadBytes = maxUploadBytes;
   }
 
-  /** One part, so that a part that fails leaves none behind it: as large as the length asks for, with the store's own least. */
+  /** A slice is one part, so that a failed part has no part behind it. Its size follows from the length and the store's smallest part. */
   override sliceBytes(length: number | null): number {
     const { preferredPartSize, minPartSize, maxMultipartParts } = this.#s3;
     return Math.max(preferredPartSize, minPartSize, Math.ceil((length ?? this.#maxUploadBytes) / maxMultipartParts));
@@ -48,7 +49,7 @@ export class S3StoreAccess extends StoreAccess {
 
   override async declareLength(name: string, length: number): Promise<void> {
     await super.declareLength(name, length);
-    // A cache that keeps copies still has the upload without a length.
+    // The store's cache may still have the upload without a length.
     await this.#s3.clearCache(name);
   }
 
@@ -71,7 +72,7 @@ export class S3StoreAccess extends StoreAccess {
     return bytes === undefined ? Buffer.alloc(0) : Buffer.from(bytes);
   }
 
-  /** The store completes what has as many bytes as it was told. */
+  /** Makes the store complete the upload: it does so when it has as many bytes as its declared length. */
   override async seal(name: string, size: number): Promise<void> {
     const held = await this.held(name);
     if (held?.isSealed) return;
@@ -88,11 +89,11 @@ export class S3StoreAccess extends StoreAccess {
     for await (const chunk of Body as Readable) yield chunk as Buffer;
   }
 
-  /** The store itself leaves the object where it has completed it, and what it keeps beside the parts. */
+  /** The store's own `remove` leaves a completed object, and the objects beside the parts. */
   override async remove(name: string): Promise<void> {
     const { bucket, client } = this.#s3;
     await storeOutcome('remove', async () => {
-      // Also what was begun and never written down. One page: they are of one key.
+      // Also aborts multipart uploads whose ids the store did not record. One page is enough for one key.
       const { Uploads = [] } = (await unlessMissing(client.listMultipartUploads({ Bucket: bucket, Prefix: name }))) ?? {};
       for (const { Key, UploadId } of Uploads) {
         if (Key === name) await unlessMissing(client.abortMultipartUpload({ Bucket: bucket, Key, UploadId }));
@@ -102,13 +103,13 @@ export class S3StoreAccess extends StoreAccess {
     });
   }
 
-  override async place(name: string, size: number): Promise<StagedPlace> {
+  override async locate(name: string, size: number): Promise<StagedFile> {
     const { bucket, client } = this.#s3;
     const { ETag: etag = '' } = await storeOutcome('tell what it holds', () => client.headObject({ Bucket: bucket, Key: name }));
     return { object: { bucket, key: name, size, etag } };
   }
 
-  /** Undefined: it was never created. */
+  /** Resolves to undefined when the upload was never created. */
   async #parts(name: string): Promise<Parts | undefined> {
     const { bucket, client } = this.#s3;
     const info = await this.#info(name);

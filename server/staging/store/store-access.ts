@@ -1,47 +1,47 @@
-// What is asked of a tus DataStore, and where more than the interface has is known of the store, asked past it: how much it really
-// holds, a range of it, its removal. A store's own word for these is wrong often enough (docs/stores.md).
+// Access to a tus DataStore. Subclasses for known stores use the store's own client for what its interface lacks or answers wrongly: the
+// held size, a range, the removal (docs/stores.md).
 import type { Readable } from 'node:stream';
 import { type DataStore, Upload } from '@tus/utils';
-import type { StagedPlace } from '../staging.ts';
+import type { StagedFile } from '../staging.ts';
 import { StoreFault, saysMissing, storeOutcome } from './store-fault.ts';
 
 export type { DataStore } from '@tus/utils';
 
-/** What a store holds under a name. */
+/** The bytes that a store holds under a name. */
 export interface HeldBytes {
   size: number;
-  /** As it was told to the store; undefined: the store has no use for it. */
+  /** The length that was declared to the store; undefined when the store needs none. */
   length?: number | null | undefined;
-  /** It is one whole that can be read, and not appended to. */
+  /** True when the store has completed it: it can be read, but not appended to. */
   isSealed: boolean;
-  /** Bytes between others are missing: nothing can be appended where it belongs. */
+  /** True when bytes in the middle are missing, so that nothing can be appended at the right offset. */
   hasGap: boolean;
 }
 
 const MIB = 1024 * 1024;
 
-/** Any store: with what the interface has, and `read`, which every store has beside it. */
+/** Access to any store, by its interface and its `read`, which every store has in addition. */
 export class StoreAccess {
   readonly store: DataStore;
-  /** A write is handed to the store as it comes, and not gathered before. */
+  /** True when each write goes to the store at once, instead of being collected into slices. */
   readonly isDirect: boolean = false;
-  /** What the store has said that it wrote survives a power cut. */
+  /** True when bytes are durable once the store's `write` has returned. */
   readonly isDurableByWrite: boolean = true;
 
   constructor(store: DataStore) {
     this.store = store;
   }
 
-  /** For the person who set it up. */
+  /** Name of the store, for messages to the operator. */
   get title(): string {
     return this.store.constructor.name;
   }
 
   async prepare(): Promise<void> {
-    if (!('read' in this.store)) throw new StoreFault(`${this.title} has no method to read what it holds.`);
+    if (!('read' in this.store)) throw new StoreFault(`${this.title} has no method to read an upload.`);
   }
 
-  /** Bytes that one write of the store brings, of an upload of this length. */
+  /** Bytes of one write to the store, for an upload of this length. */
   sliceBytes(_length: number | null): number {
     return 8 * MIB;
   }
@@ -55,12 +55,12 @@ export class StoreAccess {
     await storeOutcome('declare a length', () => this.store.declareUploadLength(name, length));
   }
 
-  /** @returns the offset that the store says it has then */
+  /** @returns the store's offset after the write, as the store reports it */
   write(name: string, offset: number, bytes: Readable): Promise<number> {
     return storeOutcome('write', () => this.store.write(bytes, name, offset));
   }
 
-  /** Undefined: there is nothing of this name. */
+  /** Resolves to undefined when the store has nothing under this name. */
   async held(name: string): Promise<HeldBytes | undefined> {
     try {
       const { offset, size = null } = await this.store.getUpload(name);
@@ -71,17 +71,17 @@ export class StoreAccess {
     }
   }
 
-  /** Bytes that the next write of the store stores once more, together with what it is given. */
+  /** The last bytes, which the store will store again together with the next write. */
   async unsettledTail(_name: string): Promise<Buffer> {
     return Buffer.alloc(0);
   }
 
-  /** Makes one whole of what is held, where the store can't read it otherwise. */
+  /** Completes the upload in the store, for stores that can read only completed uploads. */
   async seal(_name: string, _size: number): Promise<void> {}
 
   async sync(_name: string): Promise<void> {}
 
-  /** Bytes [start, end). */
+  /** Reads bytes [start, end). */
   async *range(name: string, start: number, end: number): AsyncIterable<Buffer> {
     const whole = await storeOutcome('read', async () => (this.store as unknown as { read(id: string): unknown }).read(name));
     let at = 0;
@@ -95,7 +95,7 @@ export class StoreAccess {
     }
   }
 
-  /** Fine when it is gone already. */
+  /** Idempotent. */
   async remove(name: string): Promise<void> {
     try {
       await this.store.remove(name);
@@ -104,16 +104,16 @@ export class StoreAccess {
     }
   }
 
-  async place(_name: string, _size: number): Promise<StagedPlace> {
+  async locate(_name: string, _size: number): Promise<StagedFile> {
     return {};
   }
 
-  /** A file on this machine, where it is one. */
+  /** Path of the upload's file, for stores that keep files on this machine. */
   path(_name: string): string | undefined {
     return undefined;
   }
 
-  /** Undefined: there is no telling. */
+  /** Resolves to undefined when the free space is not known. */
   async freeBytes(): Promise<number | undefined> {
     return undefined;
   }

@@ -1,11 +1,11 @@
-/** A store did not do what it was asked. Stores of @tus/* throw objects that are no errors, and errors that say nothing of what failed. */
+/** A call of a store failed. Stores of @tus/* throw objects that are not errors, and errors that do not name the failed call. */
 export class StoreFault extends Error {
   override readonly name = 'StoreFault';
-  /** So that it is told from a mistake of ours: storage is not there, try again. */
+  /** By this code, `staging/faults.ts` answers that the storage is unavailable, instead of an internal error. */
   readonly code = 'ESTORE';
 }
 
-/** The outcome of a store's call. @throws StoreFault */
+/** Runs a call of a store. @throws StoreFault */
 export async function storeOutcome<T>(what: string, call: () => Promise<T>): Promise<T> {
   try {
     return await call();
@@ -14,17 +14,17 @@ export async function storeOutcome<T>(what: string, call: () => Promise<T>): Pro
   }
 }
 
-/** That there is nothing by that name, in the words of the system, of S3, Azure, Google, or @tus/utils. */
+/** True for an error that means "not found", from the system, S3, Azure, Google, or @tus/utils. */
 export function saysMissing(error: unknown): boolean {
   if (typeof error !== 'object' || error === null) return false;
   const { code, name, statusCode, status_code: tusStatus, $metadata } = error as Record<string, unknown>;
   const http = ($metadata as { httpStatusCode?: number } | undefined)?.httpStatusCode;
-  // S3 says 404 for a bucket that is not there, too: nothing is known of the object then.
+  // S3 also answers 404 when the bucket is missing, which says nothing about the object.
   if (name === 'NoSuchBucket') return false;
   return code === 'ENOENT' || [code, statusCode, tusStatus, http].includes(404) || name === 'NoSuchKey' || name === 'NoSuchUpload';
 }
 
-/** Undefined in the stead of an error that says that there is nothing. */
+/** Resolves to undefined instead of rejecting with a "not found" error. */
 export async function unlessMissing<T>(call: Promise<T>): Promise<T | undefined> {
   try {
     return await call;

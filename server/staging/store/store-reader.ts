@@ -2,7 +2,7 @@ import type { StagedReader } from '../staging.ts';
 import type { StoreAccess } from './store-access.ts';
 import { StoreFault } from './store-fault.ts';
 
-/** What a store holds under a name, by ranges. */
+/** Reads a store's bytes by ranges. */
 export class StoreReader implements StagedReader {
   readonly size: number;
   readonly #access: StoreAccess;
@@ -15,7 +15,7 @@ export class StoreReader implements StagedReader {
   }
 
   read(start: number, end: number): Promise<Buffer> {
-    return gathered(this.#range(start, Math.min(end, this.size)));
+    return collect(this.#range(start, Math.min(end, this.size)));
   }
 
   stream(start = 0): AsyncIterable<Buffer> {
@@ -24,7 +24,7 @@ export class StoreReader implements StagedReader {
 
   async close(): Promise<void> {}
 
-  /** @throws StoreFault when the store gives fewer bytes than it said it has: an answer that broke off may look like one that ended */
+  /** @throws StoreFault when the store gives fewer bytes than it holds: a response that broke off may look like one that ended */
   async *#range(start: number, end: number): AsyncIterable<Buffer> {
     let at = start;
     if (start >= end) return;
@@ -40,7 +40,7 @@ export class StoreReader implements StagedReader {
   }
 }
 
-/** Bytes that are in memory. */
+/** Reads bytes in memory. */
 export class MemoryReader implements StagedReader {
   readonly #bytes: Buffer;
 
@@ -63,7 +63,7 @@ export class MemoryReader implements StagedReader {
   async close(): Promise<void> {}
 }
 
-async function gathered(pieces: AsyncIterable<Buffer>): Promise<Buffer> {
+async function collect(pieces: AsyncIterable<Buffer>): Promise<Buffer> {
   const all: Buffer[] = [];
   for await (const piece of pieces) all.push(piece);
   return Buffer.concat(all);

@@ -1,5 +1,5 @@
-// Bytes in progress in any DataStore of @tus/*. The store keeps bytes, and nothing else of it counts: how far an upload has come is
-// the ledger's, and what the store hands back is held against the running checksum before a file is accepted.
+// Bytes in progress in any DataStore of @tus/*. The store only keeps bytes. The ledger decides the offset of an upload, and bytes that
+// are read back from the store are verified by the running checksum before a file is accepted.
 import { randomBytes } from 'node:crypto';
 import { mkdir, rename, statfs, truncate, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -9,7 +9,7 @@ import { DiskThread } from '../../disk/disk-thread.ts';
 import type { StagedNames } from '../../ledger/staged-names.ts';
 import type { UploadId } from '../../ledger/upload-id.ts';
 import { Retries } from '../../runtime/retries.ts';
-import { StagedBytesLost, type StagedPlace, type StagedReader, type Staging, type StagingWriter, type WriterOptions } from '../staging.ts';
+import { StagedBytesLost, type StagedFile, type StagedReader, type Staging, type StagingWriter, type WriterOptions } from '../staging.ts';
 import { accessTo } from './open-access.ts';
 import { PendingFile, PendingMemory } from './pending-bytes.ts';
 import type { HeldBytes, StoreAccess } from './store-access.ts';
@@ -20,12 +20,15 @@ import { StoreWriter } from './store-writer.ts';
 export interface StoreStagingOptions {
   store: DataStore;
   names: StagedNames;
-  /** For what is gathered before the store is given it; this process's alone, and nothing in it outlives it. */
+  /**
+   * Directory for bytes that are collected before a write to the store. Only this process uses it, and no file in it outlives the
+   * process.
+   */
   spoolDir: string;
-  /** Before each name in the store. */
+  /** Prefix of each name in the store. */
   prefix?: string;
   maxUploadBytes: number;
-  /** Told of what can't be taken away now. */
+  /** Called when bytes cannot be removed yet. */
   onFault?: (error: unknown) => void;
 }
 
@@ -37,7 +40,7 @@ interface Found {
 export class StoreStaging implements Staging {
   readonly isReadableInProgress = false;
   readonly isReadBack = true;
-  /** Shared with the storage that publishes from here. */
+  /** Shared with the storage that publishes these files. */
   readonly thread: DiskThread = new DiskThread();
   readonly #options: StoreStagingOptions;
   readonly #access: StoreAccess;
@@ -51,7 +54,7 @@ export class StoreStaging implements Staging {
     this.#removals = new Retries(options.onFault ?? (() => undefined));
   }
 
-  /** For the person who set it up. */
+  /** Name of the store, for messages to the operator. */
   get title(): string {
     return this.#access.title;
   }
@@ -89,7 +92,7 @@ export class StoreStaging implements Staging {
     await this.#access.sync(name);
   }
 
-  /** Of a file; other stores do not fail to sync. */
+  /** Copies a file. In other stores no sync fails. */
   async renew(id: UploadId, signal?: AbortSignal): Promise<void> {
     const name = await this.#names.current(id);
     const path = name === undefined ? undefined : this.#access.path(name);
@@ -121,22 +124,22 @@ export class StoreStaging implements Staging {
     const found = await this.#find(id);
     if (found === undefined) {
       const isGone = (await this.#names.current(id)) !== undefined;
-      throw isGone ? new StagedBytesLost('The store holds nothing of it any more.') : new Error(`Nothing is staged of ${id}.`);
+      throw isGone ? new StagedBytesLost('The store has lost the upload.') : new Error(`Nothing is staged of ${id}.`);
     }
     const { name, held } = found;
     if (held.hasGap) throw new StagedBytesLost('Bytes between others are missing in the store.');
     const tail = held.isSealed ? undefined : await this.#access.unsettledTail(name);
-    // Little enough not to be in the store's own form yet: whoever looks at its first bytes goes on writing then.
+    // The store has no part of such a small upload yet. It is not sealed here: after reading the first bytes, the body continues.
     if (tail !== undefined && tail.byteLength > 0 && tail.byteLength === held.size) return new MemoryReader(tail);
     await this.#access.seal(name, held.size);
     return new StoreReader(this.#access, name, held.size);
   }
 
-  async place(id: UploadId): Promise<StagedPlace | undefined> {
+  async locate(id: UploadId): Promise<StagedFile | undefined> {
     const found = await this.#find(id);
     if (found === undefined) return undefined;
     await this.#access.seal(found.name, found.held.size);
-    return this.#access.place(found.name, found.held.size);
+    return this.#access.locate(found.name, found.held.size);
   }
 
   remove(id: UploadId): Promise<void> {
@@ -149,7 +152,7 @@ export class StoreStaging implements Staging {
     return this.#names.uploads();
   }
 
-  /** Of what is gathered, too: there must be room for it here. */
+  /** Includes the disk with the spool directory, where slices are collected. */
   async freeBytes(): Promise<number> {
     const { bavail, bsize } = await statfs(this.#options.spoolDir);
     return Math.min(bavail * bsize, (await this.#access.freeBytes()) ?? Number.POSITIVE_INFINITY);
@@ -180,7 +183,10 @@ export class StoreStaging implements Staging {
     return found;
   }
 
-  /** Never one that was used: some stores append to what is there under it. Written down before the store has it. */
+  /**
+   * Makes a name that was never used, since some stores append to existing bytes under a name. It is in the ledger before the store has
+   * it.
+   */
   async #newName(id: UploadId): Promise<string> {
     const { prefix = '' } = this.#options;
     const isFirst = (await this.#names.all(id)).length === 0;
@@ -189,7 +195,7 @@ export class StoreStaging implements Staging {
     return name;
   }
 
-  /** Puts the first `size` bytes of what can be read under a new name, which counts once they are there. */
+  /** Copies the first `size` bytes to a new name, and puts that name into use once they are stored. */
   async #rewrite(id: UploadId, from: string, size: number, length: number | null): Promise<string> {
     const name = await this.#newName(id);
     await this.#access.create(name, length);
@@ -198,7 +204,7 @@ export class StoreStaging implements Staging {
     try {
       for await (const piece of new StoreReader(this.#access, from, size).stream()) {
         for (let at = 0; at < piece.byteLength; ) {
-          const bytes = piece.subarray(at, at + writer.room);
+          const bytes = piece.subarray(at, at + writer.capacity);
           await writer.write([bytes]);
           at += bytes.byteLength;
         }

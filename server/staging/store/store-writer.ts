@@ -1,23 +1,23 @@
-// From lent buffers to a store, a slice at a time. Each slice is one write of the store, small enough that a write that fails leaves
-// nothing behind it; what the store says of a write that failed is not believed, but what it holds is asked for.
+// Writes lent buffers to a store, a slice at a time. Each slice is one write of the store, small enough that a failed write leaves
+// nothing behind it. After a failed write, the writer asks the store for its size instead of trusting the error.
 import { backoffMs, pause } from '../../runtime/pause.ts';
 import { type Proof, StagedBytesLost, type StagingWriter, type WriterOptions } from '../staging.ts';
 import type { PendingBytes } from './pending-bytes.ts';
 import type { StoreAccess } from './store-access.ts';
 import { StoreFault } from './store-fault.ts';
 
-/** Stores do not repeat what fails: one SlowDown of S3 would end a request. */
-const ATTEMPTS = 5;
+/** Stores do not retry: without these tries, one SlowDown of S3 would end a request. */
+const TRIES = 5;
 const LONGEST_WAIT_MS = 2000;
 
 export interface StoreWriting {
   access: StoreAccess;
   name: string;
-  /** Begins where the store ends, or before, with what the store stores once more. */
+  /** Starts at the end of the store's bytes, or before it, with the bytes that the store will store again. */
   pending: PendingBytes;
-  /** Bytes that the store holds: beyond the offset where an earlier body brought more than was counted. */
+  /** Number of bytes that the store holds. More than the offset when an earlier body stored more than was counted. */
   held: number;
-  /** Nothing more can come: the store has made one whole of it. */
+  /** True when the store has completed the upload and accepts no more bytes. */
   isSealed: boolean;
   sliceBytes: number;
 }
@@ -35,8 +35,8 @@ export class StoreWriter implements StagingWriter {
     this.#held = writing.held;
   }
 
-  /** Up to where the next slice ends, so that what counts ends with it; or up to where what is passed over does. */
-  get room(): number {
+  /** Up to the end of the next slice, so that it can be counted as stored, or up to the end of the bytes that are skipped. */
+  get capacity(): number {
     const { access, pending, sliceBytes } = this.#writing;
     if (this.#position < this.#held) return this.#held - this.#position;
     if (access.isDirect || this.#options.isProvisional) return Number.POSITIVE_INFINITY;
@@ -49,10 +49,10 @@ export class StoreWriter implements StagingWriter {
     const fresh = after(buffers, this.#held - before);
     this.#position += sizeOf(buffers);
     await pending.append(fresh);
-    // What may have to be forgotten does not come to the store: most can't take it back.
+    // Bytes that may have to be removed are kept from the store, since most stores cannot truncate.
     const isSlice = access.isDirect || (pending.end - pending.start >= sliceBytes && pending.end !== this.#options.completeBytes);
-    if (isSlice && !this.#options.isProvisional) await this.#handOver(false);
-    this.#tellStored();
+    if (isSlice && !this.#options.isProvisional) await this.#sendPending(false);
+    this.#reportStored();
   }
 
   sync(): Promise<void> {
@@ -63,15 +63,15 @@ export class StoreWriter implements StagingWriter {
     const { access, name } = this.#writing;
     const { completeBytes, isProvisional } = this.#options;
     if (isProvisional && !mayComplete) return 'unknown';
-    await this.#handOver(mayComplete);
-    this.#tellStored();
+    await this.#sendPending(mayComplete);
+    this.#reportStored();
     if (mayComplete && this.#position === completeBytes) {
       await access.seal(name, completeBytes);
-      const isProved = await access.sync(name).then(
+      const isSynced = await access.sync(name).then(
         () => true,
         () => false,
       );
-      return isProved ? 'durable' : 'unproved';
+      return isSynced ? 'durable' : 'sync-failed';
     }
     return access.isDurableByWrite && this.#held > 0 ? 'durable' : 'unknown';
   }
@@ -80,8 +80,11 @@ export class StoreWriter implements StagingWriter {
     return this.#writing.pending.close();
   }
 
-  /** @param isLast the byte that completes the upload goes, too: until then more may follow it than there is */
-  async #handOver(isLast: boolean): Promise<void> {
+  /**
+   * @param isLast true to send also the byte that completes the upload. Before the body's end it is kept back, as the body may be too
+   * long
+   */
+  async #sendPending(isLast: boolean): Promise<void> {
     const { pending, sliceBytes, access } = this.#writing;
     const { completeBytes, requireHeld } = this.#options;
     const limit = isLast || pending.end !== completeBytes ? pending.end : pending.end - 1;
@@ -93,35 +96,35 @@ export class StoreWriter implements StagingWriter {
     }
   }
 
-  /** Resolves when the store holds everything before `end`. */
+  /** Resolves when the store holds all bytes before `end`. */
   async #send(end: number): Promise<void> {
     const { access, name, pending } = this.#writing;
     for (let attempt = 1; ; attempt++) {
       const fault = await access.write(name, this.#held, pending.read(this.#held, end)).then(
-        (said) => (said === end ? undefined : new StoreFault(`The store says ${said} after a write up to ${end}.`)),
+        (offset) => (offset === end ? undefined : new StoreFault(`The store reports offset ${offset} after a write up to ${end}.`)),
         (error: unknown) => error,
       );
-      if (fault !== undefined) this.#held = await this.#found(end);
+      if (fault !== undefined) this.#held = await this.#heldNow(end);
       else this.#held = end;
       if (this.#held === end) return;
-      if (attempt === ATTEMPTS) throw fault;
+      if (attempt === TRIES) throw fault;
       await pause(Math.min(backoffMs(attempt - 1), LONGEST_WAIT_MS));
       this.#options.requireHeld?.();
     }
   }
 
-  /** How much the store has after a write that failed. @throws StagedBytesLost when it is less than can be written once more */
-  async #found(end: number): Promise<number> {
+  /** Number of bytes in the store after a failed write. @throws StagedBytesLost when bytes before the pending ones are missing */
+  async #heldNow(end: number): Promise<number> {
     const { access, name, pending } = this.#writing;
     const held = await access.held(name);
     const size = held?.size ?? 0;
     if (held?.hasGap || size < pending.start || size > end) {
-      throw new StagedBytesLost(`After a write that failed the store holds ${size} bytes, and not from ${pending.start} on.`);
+      throw new StagedBytesLost(`After a failed write the store holds ${size} bytes, outside ${pending.start} to ${end}.`);
     }
     return size;
   }
 
-  #tellStored(): void {
+  #reportStored(): void {
     this.#options.onStored?.(Math.min(this.#position, this.#held));
   }
 }

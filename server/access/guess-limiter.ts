@@ -1,0 +1,47 @@
+// Limits how often an address may present invalid tokens.
+import type { IncomingMessage } from 'node:http';
+import { RateLimiterMemory, type RateLimiterRes } from 'rate-limiter-flexible';
+import { UploadError } from '../../shared/errors.ts';
+import { type ClientAddresses, networkOf } from './anonymous.ts';
+
+/** After this many in a minute, only tokens known to be valid are checked, until the minute is over. */
+const MAX_GUESSES = 20;
+const SECONDS = 60;
+
+export class GuessLimiter {
+  readonly #addresses: ClientAddresses;
+  readonly #limiter = new RateLimiterMemory({ points: MAX_GUESSES, duration: SECONDS });
+
+  constructor(addresses: ClientAddresses) {
+    this.#addresses = addresses;
+  }
+
+  /** @throws UploadError 429 */
+  async requireBelowLimit(request: IncomingMessage): Promise<void> {
+    const key = this.#keyOf(request);
+    const counted: RateLimiterRes | null = key === '' ? null : await this.#limiter.get(key);
+    if (counted === null || counted.consumedPoints < MAX_GUESSES) return;
+    throw new UploadError('ERR_TOO_MANY_REQUESTS', { retryAfterSeconds: Math.max(1, Math.ceil(counted.msBeforeNext / 1000)) });
+  }
+
+  /** Counts an invalid token. */
+  async count(request: IncomingMessage): Promise<void> {
+    const key = this.#keyOf(request);
+    // Beyond the limit `consume` rejects, but has counted.
+    if (key !== '') await this.#limiter.consume(key).catch(() => undefined);
+  }
+
+  /** '' for a request that is not counted. */
+  #keyOf(request: IncomingMessage): string {
+    return isBehindUntrustedProxy(request, this.#addresses) ? '' : networkOf(this.#addresses.of(request));
+  }
+}
+
+/**
+ * True for a request through an untrusted proxy on this machine. Its senders all have one address, so that each of them could lock out
+ * the others. Landfall's own secrets are long enough to be safe without a limit.
+ */
+function isBehindUntrustedProxy(request: IncomingMessage, addresses: ClientAddresses): boolean {
+  const { 'x-forwarded-for': forwardedFor, forwarded } = request.headers;
+  return (forwardedFor !== undefined || forwarded !== undefined) && addresses.isThisMachine(request);
+}
