@@ -19,6 +19,7 @@ import { requestLog } from './http/request-log.ts';
 import { answerTerms } from './http/terms.ts';
 import { answerThrown } from './http/thrown.ts';
 import { parseUploadId } from './ledger/upload-id.ts';
+import { liftBodies } from './lift/lift.ts';
 import type { FeedOptions } from './notify/event-feed.ts';
 import type { UploadEvent } from './notify/event-handler.ts';
 import { mayHaveBody } from './tus/headers.ts';
@@ -221,7 +222,15 @@ export function createLandfall(input: ConfigInput | Config = {}, hooks: Landfall
   return {
     config,
     handler: mountAt(hooks.mountPath ?? '', answer),
-    attach: guardRequests,
+    attach(server) {
+      guardRequests(server);
+      if (config.fastBodies) {
+        liftBodies(server, {
+          onMissing: () => log.warn('this Node is not one that fast bodies are made for: they are read as any other'),
+          onFault: (error) => log.error({ err: error }, 'fault while reading a body'),
+        });
+      }
+    },
     async start() {
       starting ??= assemble({ config, hooks, log, draining: drain.signal });
       parts = await starting.catch((error: unknown) => {

@@ -7,9 +7,9 @@ import { maxBytesOf } from '../ledger/limits.ts';
 import type { UploadIn } from '../ledger/upload.ts';
 import type { UploadLocker } from '../locking/locker.ts';
 import { tooLarge } from '../staging/admission.ts';
+import { bodyOf } from '../staging/lifted-body.ts';
 import type { Receiver } from '../staging/receiver.ts';
 import type { Staging } from '../staging/staging.ts';
-import { streamBody } from '../staging/stream-source.ts';
 import type { Context } from './request-context.ts';
 import type { Cancellation, TusRequest } from './stock-server.ts';
 import { NotReceiving } from './upload-store.ts';
@@ -60,7 +60,7 @@ export class Appends {
     draining.addEventListener('abort', stop);
     if (draining.aborted) stop();
     const receiving = receiver
-      .receive(upload, tusUpload.offset, streamBody(request.body), {
+      .receive(upload, tusUpload.offset, bodyOf(request.body), {
         maxBytes: limit,
         signal: cancellation.signal,
         onActivity: () => locker.touch(id),

@@ -9,11 +9,11 @@ import type { Upload } from '../ledger/upload.ts';
 import type { UploadId } from '../ledger/upload-id.ts';
 import type { UploadLocker } from '../locking/locker.ts';
 import { mayComeWhole, WHOLE_BYTES } from '../staging/admission.ts';
+import { bodyOf } from '../staging/lifted-body.ts';
 import type { Receiver } from '../staging/receiver.ts';
 import type { StoredBody } from '../staging/repeated-body.ts';
 import { advance, type Checksum } from '../staging/running-checksum.ts';
 import type { Staging } from '../staging/staging.ts';
-import { streamBody } from '../staging/stream-source.ts';
 import type { Storage } from '../storage/storage.ts';
 import { ANNOUNCEMENT, type Creation, mayHaveBody } from './headers.ts';
 import type { Context, UploadsRequest } from './request-context.ts';
@@ -78,7 +78,7 @@ export class Creations {
     // A body that differs from the stored bytes is another file, and the response must not claim that it is stored.
     if (mayHaveBody(raw) && hasBytes(upload)) {
       const maxBytes = creation.length ?? maxUploadBytes;
-      await receiver.requireSameBody(streamBody(raw), maxBytes, draining, creation.checksums.chunk, await this.#stored(upload));
+      await receiver.requireSameBody(bodyOf(raw), maxBytes, draining, creation.checksums.chunk, await this.#stored(upload));
       upload = (await ledger.get(upload.id)) ?? upload;
     }
     raw.resume();

@@ -5,7 +5,6 @@
 // two of their methods: `writeToStore`, the only place that reads the body, and `write`, which makes a `Response`: that costs more
 // than everything else in a handler.
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
-import type { Readable } from 'node:stream';
 import { Server, type ServerOptions } from '@tus/server';
 import type { CancellationContext, DataStore, Upload as TusUpload } from '@tus/utils';
 import { OFFSET_CONTENT_TYPE, TUS_VERSION } from '../../shared/protocol.ts';
@@ -17,7 +16,7 @@ export interface TusRequest<Context> {
   readonly url: string;
   readonly headers: Pick<Headers, 'get'>;
   /** The raw request: a Node stream where the handlers expect a web stream, which they only pass to `writeToStore`. */
-  readonly body: Readable;
+  readonly body: IncomingMessage;
   readonly context: Context;
 }
 
@@ -72,7 +71,7 @@ export class IncompatibleTusServer extends Error {
 
 export class StockServer<Context> {
   readonly #handlers: Readonly<Record<Method, Handler>>;
-  readonly #requests = new WeakMap<Readable, TusRequest<Context>>();
+  readonly #requests = new WeakMap<IncomingMessage, TusRequest<Context>>();
 
   /** @throws IncompatibleTusServer */
   constructor(options: ServerOptions & { datastore: DataStore }, hooks: TusHooks<Context>) {
@@ -84,7 +83,7 @@ export class StockServer<Context> {
       Object.assign(handler, {
         write: answer,
         writeToStore: (body: unknown, upload: TusUpload, maxBytes: number, cancellation: Cancellation) => {
-          const request = this.#requests.get(body as Readable);
+          const request = this.#requests.get(body as IncomingMessage);
           if (request === undefined) throw new IncompatibleTusServer('@tus/server no longer hands the body through as it is.');
           return hooks.receive(request, upload, maxBytes, cancellation);
         },

@@ -10,7 +10,7 @@ import { NO_LIMITS } from '../ledger/limits.ts';
 import type { Upload } from '../ledger/upload.ts';
 import { newUploadId, type UploadId } from '../ledger/upload-id.ts';
 import { tooLarge } from '../staging/admission.ts';
-import { streamBody } from '../staging/stream-source.ts';
+import { bodyOf } from '../staging/lifted-body.ts';
 import { Appends, type AppendsOptions } from './appends.ts';
 import { CreationRepeated, Creations, type CreationsOptions } from './creations.ts';
 import { ANNOUNCEMENT, isMediaType, mayHaveBody, readAppend, readCreation } from './headers.ts';
@@ -98,7 +98,7 @@ export class Uploads {
    */
   async #requireNoBody(raw: IncomingMessage): Promise<void> {
     if (!mayHaveBody(raw)) return;
-    await this.#options.receiver.readHeld(streamBody(raw), 0, this.#options.draining, undefined).catch((error: unknown) => {
+    await this.#options.receiver.readHeld(bodyOf(raw), 0, this.#options.draining, undefined).catch((error: unknown) => {
       throw error instanceof UploadError && error.code === 'ERR_UPLOAD_LENGTH_EXCEEDED'
         ? new UploadError('ERR_INVALID_CONTENT_TYPE')
         : error;

@@ -3,6 +3,7 @@ import { createHmac } from 'node:crypto';
 import { type Dirent, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { createGrant } from '../../server/grants.ts';
+import { goProgram, hasGo, TUSD_MODULE } from '../support/go-program.ts';
 import { programPath } from '../support/needs.ts';
 import { REPOSITORY } from '../support/repository.ts';
 import { writeNginxConfiguration } from './nginx-configuration.ts';
@@ -113,9 +114,9 @@ export const TUSD: Rival = {
   send: sendByTus,
   sendSmall: sendByCreation,
   inChunks: true,
-  missing: () => (process.env.TUSD_BIN ? undefined : 'TUSD_BIN names no tusd'),
+  missing: () => (process.env.TUSD_BIN || hasGo ? undefined : 'TUSD_BIN names no tusd, and there is no Go to make one with'),
   command: (directory, port) => ({
-    program: process.env.TUSD_BIN ?? 'tusd',
+    program: process.env.TUSD_BIN || goProgram(TUSD_MODULE),
     parameters: ['-host', '127.0.0.1', '-port', String(port), '-upload-dir', join(directory, 'uploads'), '-base-path', '/files'],
   }),
   stores: (directory) => [join(directory, 'uploads')],
