@@ -1,4 +1,4 @@
-// The bucket and the prefix are settings, and the bytes of an upload under way are where they were when these came.
+// The bucket and the key prefix are settings; the bytes of an unfinished upload stay where they were before a change.
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { ConfigInput } from '../../server/index.ts';
 import { sha256, videoBytes } from '../support/content.ts';
@@ -9,7 +9,7 @@ import { testBucket } from '../support/s3-test-bucket.ts';
 import { testDirectory } from '../support/temp-dir.ts';
 import { createUpload, patchUpload } from '../support/tus-requests.ts';
 
-describe('a start whose settings name another place for bytes in progress', () => {
+describe('a start whose settings name another staging place', () => {
   async function begun() {
     const bed = await testBucket();
     const dataDir = testDirectory();
@@ -35,7 +35,7 @@ describe('a start whose settings name another place for bytes in progress', () =
     ['a prefix', { s3Prefix: 'landfall-test-elsewhere/' }],
     ['a disk', { storageBackend: 'disk' }],
   ] as const)(
-    'is refused where it is %s without the bytes of an upload under way, which goes on when it is set back',
+    'is refused when that is %s without the bytes of an unfinished upload, which resumes once the setting is restored',
     async ([, changed]) => {
       const { config, goesOn } = await begun();
       await expect(embedLandfall({ ...config, ...changed })).rejects.toThrow(/^Unfinished uploads have their bytes in s3:.* are missing/);
@@ -43,14 +43,14 @@ describe('a start whose settings name another place for bytes in progress', () =
     },
   );
 
-  it('goes on where the same bucket is reached by another address', async () => {
+  it('succeeds when the new address leads to the same bucket', async () => {
     const { config, goesOn } = await begun();
     const proxy = await startFaultProxy({ upstream: config.s3Endpoint as string, onRequest: () => undefined });
     onTestFinished(() => proxy.close());
     await goesOn({ s3Endpoint: proxy.url });
   });
 
-  it('goes on where no upload is under way any more', async () => {
+  it('succeeds when no upload is unfinished', async () => {
     const { config, goesOn } = await begun();
     await goesOn();
     const { files } = await embedLandfall({ ...config, s3Prefix: `${config.s3Prefix}other/` });
