@@ -61,7 +61,7 @@ describe('the ledger on PostgreSQL', () => {
     return engine;
   });
 
-  it('is made by several processes that start at once', async () => {
+  it('is created once by several processes that start at the same time', async () => {
     const url = await postgres.database();
     const ledgers = (await Promise.all(Array.from({ length: 6 }, () => openEngine(url)))).map(({ ledger }) => ledger);
     const upload = newUpload();
@@ -76,7 +76,7 @@ describe('the ledger on PostgreSQL', () => {
     await expect(openEngine(url)).rejects.toThrow(LedgerTooNew);
   });
 
-  it('does not take "off" for an answer where the server would acknowledge what it may lose', async () => {
+  it('overrides synchronous_commit = off, with which PostgreSQL could lose acknowledged commits', async () => {
     const url = await postgres.database();
     const name = new URL(url).pathname.slice(1);
     const setting = async () => {
@@ -95,7 +95,7 @@ describe('the ledger on PostgreSQL', () => {
     expect(await setting()).toBe('remote_write');
   });
 
-  it('goes on after the server was restarted, and after it crashed, with all it had said yes to', async () => {
+  it('continues after PostgreSQL restarted, and after it crashed, with everything it acknowledged', async () => {
     const url = await postgres.database();
     const { ledger } = await openEngine(url);
     const rows = Array.from({ length: 20 }, () => newUpload());

@@ -1,4 +1,4 @@
-// A change that the ledger kept, and whose answer was lost, is acted upon all the same: the connection to PostgreSQL is cut between
+// The server acts on a change that the ledger kept, even when the answer was lost: the connection to PostgreSQL is cut between
 // the commit and its answer, for each statement that decides something.
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -32,7 +32,7 @@ async function embedBehindSwitch({ databaseUrl: given, ...config }: ConfigInput 
   return { server, connection, told, databaseUrl };
 }
 
-/** As a client does: what is answered by a fault, or not at all, is asked again. */
+/** Repeats a request after a fault or without an answer, as a client does. */
 async function insist(url: string, bytes: Uint8Array<ArrayBuffer>, headers: Record<string, string> = {}): Promise<number> {
   for (;;) {
     const { status, offset = 0 } = await headUpload(url);
@@ -46,11 +46,11 @@ async function insist(url: string, bytes: Uint8Array<ArrayBuffer>, headers: Reco
 }
 
 it.for([
-  { change: 'that begins an inspection', said: ['update "uploads"', 'receiving', 'inspecting', 'leaseOwner'] },
+  { change: 'that starts an inspection', said: ['update "uploads"', 'receiving', 'inspecting', 'leaseOwner'] },
   { change: 'that accepts a file', said: ['update "uploads"', 'inspecting', 'accepted'] },
   { change: 'of an offset', said: ['update "uploads"', 'case when "provenOffset"'] },
   { change: 'that takes a lock', said: ['insert into "locks"'] },
-  { change: 'that lets a lock go', said: ['delete from "locks"'] },
+  { change: 'that releases a lock', said: ['delete from "locks"'] },
 ])('an answer to the change $change is lost, and the file is accepted once', async ({ said }) => {
   const { server, connection, told } = await embedBehindSwitch();
   const bytes = await videoBytes(LENGTH);
@@ -65,7 +65,7 @@ it.for([
   await expect.poll(() => filesBelow(`${server.dataDir}/staging`)).toEqual([]);
 });
 
-it('an answer to the refusal of a file is lost, and it stays refused, with no byte of it left', async () => {
+it('an answer to the refusal of a file is lost, and the file stays refused, with no byte left', async () => {
   const { server, connection, told } = await embedBehindSwitch();
   const bytes = await videoBytes(LENGTH);
   const { url } = await createUpload(server.files, { length: LENGTH, name: 'film.mp4' });
@@ -78,7 +78,7 @@ it('an answer to the refusal of a file is lost, and it stays refused, with no by
   expect(await filesBelow(`${server.dataDir}/files`)).toEqual([]);
 });
 
-it('an answer to a verdict is lost, the ledger stays away for a while, and the sender is told what it names', async () => {
+it('an answer to a verdict is lost, the ledger stays unreachable for a while, and the sender gets the committed verdict', async () => {
   const { server, connection, told } = await embedBehindSwitch();
   const bytes = await videoBytes(LENGTH);
   const { url } = await createUpload(server.files, { length: LENGTH, name: 'film.mp4' });
@@ -95,7 +95,7 @@ it('an answer to a verdict is lost, the ledger stays away for a while, and the s
   await expect.poll(() => filesBelow(`${server.dataDir}/staging`)).toEqual([]);
 });
 
-it('an answer to a creation is lost, and the sender is told where the upload is', async () => {
+it('an answer to a creation is lost, and the sender gets the upload’s address', async () => {
   const { server, connection } = await embedBehindSwitch();
   const lost = connection.loseAnswer('insert into "uploads"');
   const { status, url } = await createUpload(server.files, { length: LENGTH, name: 'film.mp4' });
@@ -115,7 +115,7 @@ it('an answer to a termination is lost, and nothing of the upload is left', asyn
   expect(await filesBelow(`${server.dataDir}/staging`)).toEqual([]);
 });
 
-it('an answer to the refusal by the first bytes is lost, and it stays refused, with no byte of it left', async () => {
+it('an answer to a refusal by the first bytes is lost, and the file stays refused, with no byte left', async () => {
   const { server, connection, told } = await embedBehindSwitch();
   const bytes = await videoBytes(LENGTH);
   const { url } = await createUpload(server.files, { length: LENGTH, name: 'photo.png' });
@@ -138,7 +138,10 @@ it('an answer to an expiry is lost, and nothing of the upload is left', async ()
   await expect.poll(() => filesBelow(`${server.dataDir}/staging`)).toEqual([]);
 });
 
-/** Every byte is here, and the inspection can't come to an end: the final directory's place is taken. Resolves with how to mend that. */
+/**
+ * All bytes are stored, and the inspection can't end, since a file takes the place of the final directory. Resolves with a
+ * function that removes that file.
+ */
 async function holdInspection(server: EmbeddedLandfall, databaseUrl: string) {
   const files = join(server.dataDir, 'files');
   await rm(files, { recursive: true, force: true });
@@ -150,7 +153,7 @@ async function holdInspection(server: EmbeddedLandfall, databaseUrl: string) {
   return { url, bytes, mend: () => rm(files) };
 }
 
-it('an answer to the claim of an inspection is lost, and its process goes on with it, without a strike', async () => {
+it('an answer to the claim of an inspection is lost, and its process continues it, without a strike', async () => {
   const { server, connection, told, databaseUrl } = await embedBehindSwitch();
   const { url, bytes, mend } = await holdInspection(server, databaseUrl);
   const lost = connection.loseAnswer('update "uploads"', '"strikes" = case');
@@ -165,7 +168,7 @@ it('an answer to the claim of an inspection is lost, and its process goes on wit
   await expect.poll(() => filesBelow(`${server.dataDir}/staging`)).toEqual([]);
 });
 
-/** What a process that died held, as the ledger has it. */
+/** A dead process, as the ledger records it. */
 const DEAD = `insert into holders (owner, "expiresAt", "leaseMs", "isDead") values ('dead', ${Date.now()}, 1000, 1)`;
 
 it.for([
@@ -177,7 +180,7 @@ it.for([
   const { url, bytes, mend } = await holdInspection(dying, databaseUrl);
   await dying.close();
   await mend();
-  // Who is not known to be dead is left alone.
+  // A process that is not known to be dead keeps its uploads.
   await postgres.query(`update uploads set "leaseOwner" = 'dead', "retryAt" = null, strikes = 1`, databaseUrl);
   const { server, connection, told } = await embedBehindSwitch({ dataDir: dying.dataDir, databaseUrl });
   const lost = connection.loseAnswer(...said);
@@ -191,7 +194,7 @@ it.for([
   await expect.poll(() => filesBelow(`${server.dataDir}/staging`)).toEqual([]);
 });
 
-it("an answer to the mark that another machine's unproved bytes are gone is lost, and what is proved goes on", async () => {
+it("an answer to the mark that another machine's unproved bytes are gone is lost, and the proved bytes resume", async () => {
   const { server, connection, databaseUrl } = await embedBehindSwitch();
   const bytes = await videoBytes(LENGTH);
   const { url } = await createUpload(server.files, { length: LENGTH, name: 'film.mp4', body: bytes.subarray(0, 50_000) });
