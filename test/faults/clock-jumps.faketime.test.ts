@@ -44,7 +44,7 @@ async function blockStorage({ dataDir }: LandfallProcess): Promise<() => Promise
 }
 
 /** A half-sent upload, a refused one, and one created with an idempotency key: all of them a moment old. */
-async function makeYoung({ files }: LandfallProcess) {
+async function makeRecent({ files }: LandfallProcess) {
   const bytes = await videoBytes(LENGTH);
   const half = await createUpload(files, { length: LENGTH, name: 'film.mp4', body: bytes.subarray(0, HALF) });
   const refused = await createUpload(files, { length: LENGTH, name: 'photo.png' });
@@ -66,7 +66,7 @@ describe('a wall clock', () => {
     '$jump while the server runs removes no recent upload, and breaks off no body',
     async ({ offset }) => {
       const { server, clock } = await prepare();
-      const young = await makeYoung(server);
+      const recent = await makeRecent(server);
       const bytes = await videoBytes(LENGTH);
       const { url } = await createUpload(server.files, { length: LENGTH, name: 'under way.mp4' });
       const socket = await openSocket(server.url);
@@ -83,18 +83,18 @@ describe('a wall clock', () => {
       socket.write(bytes.subarray(HALF));
       await expect.poll(() => parseAnswer(answer).status, { timeout: 60_000 }).toBe(204);
       expect(parseAnswer(answer).headers.get('upload-offset')).toBe(String(LENGTH));
-      await young.expectAllThere();
+      await recent.expectAllThere();
     },
   );
 
   it.for(isLong ? ALL : [FORWARD])('$jump between two starts removes no recent upload', async ({ offset }) => {
     const { server, clock } = await prepare();
-    const young = await makeYoung(server);
+    const recent = await makeRecent(server);
     await server.kill();
     clock.set(offset);
     await server.start();
     await sleep(SWEEPS_MS);
-    await young.expectAllThere();
+    await recent.expectAllThere();
   });
 
   it.for(isLong ? ALL : [BACK])('$jump while an inspection waits for its next attempt does not make it wait longer', async ({ offset }) => {

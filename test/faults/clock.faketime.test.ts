@@ -26,13 +26,13 @@ async function aheadMs(server: LandfallProcess): Promise<number> {
   return Date.parse(headers.get('Date') ?? '') - Date.now();
 }
 
-async function begin(server: LandfallProcess): Promise<string> {
+async function createPartial(server: LandfallProcess): Promise<string> {
   const { url } = await createUpload(server.files, { length: TEXT.byteLength, name: 'a.txt', body: TEXT.subarray(0, 4) });
   return url;
 }
 
 /** Resolves once the sweeper has started and ended a pass after the call. */
-async function swept(server: LandfallProcess): Promise<void> {
+async function sweepPass(server: LandfallProcess): Promise<void> {
   const { url } = await createUpload(server.files, { length: 5 });
   await terminateUpload(url);
   await expect.poll(async () => (await headUpload(url)).status, PATIENT).toBe(404);
@@ -52,12 +52,12 @@ const FORGETFUL = { LANDFALL_KEEP_RECORDS_FOR: '1ms' };
 describe('an unfinished upload', () => {
   it('does not expire when the clock is set forward or back while the server runs', async () => {
     const { server, clock } = await start(FORGETFUL);
-    const url = await begin(server);
+    const url = await createPartial(server);
     for (const offset of isLong ? ['+8d', '-5h', '+60d', '+0', '-400d', '+400d', '+0'] : ['+8d', '-5h', '+60d']) {
       clock.set(offset);
       const days = Number.parseInt(offset, 10) * (offset.endsWith('h') ? 1 / 24 : 1);
       await expect.poll(async () => Math.abs((await aheadMs(server)) - days * DAY_MS), PATIENT).toBeLessThan(DAY_MS / 24);
-      await swept(server);
+      await sweepPass(server);
       await expectWaiting(server, url);
     }
     expect(await patchUpload(url, 4, TEXT.subarray(4))).toMatchObject({ status: 204, offset: TEXT.byteLength });
@@ -65,7 +65,7 @@ describe('an unfinished upload', () => {
 
   it('does not expire when the clock is set while no server runs', async () => {
     const { server, clock } = await start(FORGETFUL);
-    const url = await begin(server);
+    const url = await createPartial(server);
     for (const [offset, end] of [
       ['+8d', 'stop'],
       ['-5h', 'kill'],
@@ -74,7 +74,7 @@ describe('an unfinished upload', () => {
       await server[end]();
       clock.set(offset);
       await server.start();
-      await swept(server);
+      await sweepPass(server);
       await expectWaiting(server, url);
     }
     expect(await patchUpload(url, 4, TEXT.subarray(4))).toMatchObject({ status: 204, offset: TEXT.byteLength });
@@ -82,7 +82,7 @@ describe('an unfinished upload', () => {
 
   it('expires once a server has run for long enough, although the clock was set back', async () => {
     const { server, clock } = await start({ LANDFALL_EXPIRE_AFTER: '2s' });
-    const url = await begin(server);
+    const url = await createPartial(server);
     clock.set('-5h');
     await expect.poll(async () => (await headUpload(url)).status, PATIENT).toBe(410);
     expect((await readRecord(url)).state).toBe('expired');
@@ -96,7 +96,7 @@ it('a record is kept for the configured time, whatever the clock says', async ()
   clock.set('+8d');
   await expect.poll(() => aheadMs(server), PATIENT).toBeGreaterThan(7 * DAY_MS);
   // The pass that ends this upload would have deleted the record.
-  const idle = await begin(server);
+  const idle = await createPartial(server);
   await expect.poll(async () => (await headUpload(idle)).status, PATIENT).toBe(410);
   expect((await headUpload(url)).status).toBe(410);
 });

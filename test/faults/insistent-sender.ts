@@ -77,8 +77,8 @@ export async function resumeInsistently(sent: Sent, options: SendingOptions): Pr
   }
 }
 
-function requireEnding({ name, ending }: Sent, told: Sent['ending']): void {
-  if (told !== ending) throw new Error(`The server told the sender of ${name} "${told}" instead of "${ending}".`);
+function requireEnding({ name, ending }: Sent, verdict: Sent['ending']): void {
+  if (verdict !== ending) throw new Error(`The server told the sender of ${name} "${verdict}" instead of "${ending}".`);
 }
 
 /** Sends in pieces, with pauses, so that a fault hits a running request; every third chunk has its checksum. */

@@ -76,7 +76,7 @@ async function finish(server: LandfallProcess, url: string, bytes: Buffer<ArrayB
 }
 
 /** A server, not started yet, on empty directories. */
-function startOver({ storageDir: storageFor }: Engine): { server: LandfallProcess; storageDir: string } {
+function createServer({ storageDir: storageFor }: Engine): { server: LandfallProcess; storageDir: string } {
   const dataDir = testDirectory();
   const storageDir = storageFor();
   const env = { UV_THREADPOOL_SIZE: '1', ...(storageDir === undefined ? {} : { LANDFALL_STORAGE_DIR: storageDir }) };
@@ -96,13 +96,13 @@ export function testKills(engine: Engine): void {
     'killed at its first, second, … $name, ends in one verdict',
     async ({ calls, thread, isMany = false, isFirst = false }) => {
       const bytes = await videoBytes(LENGTH);
-      let { server, storageDir } = startOver(engine);
+      let { server, storageDir } = createServer(engine);
       let uploads = 0;
       let kills = 0;
       for (const n of counts(isMany)) {
         if (isFirst) {
           await server.kill();
-          ({ server, storageDir } = startOver(engine));
+          ({ server, storageDir } = createServer(engine));
           uploads = 0;
         }
         if (!server.isRunning) await server.start();

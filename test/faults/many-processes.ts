@@ -63,10 +63,10 @@ export async function uploadThroughManyProcesses(place: SharedPlace, postgres: P
   const processes = await startProcesses(place, database, burden);
   const endpoint = `${await startNginx({ upstream: processes.map(({ url }) => url), requestBuffering: false })}/files`;
   const over = new AbortController();
-  const trouble = makeTrouble(processes, place, postgres, database, burden, over.signal);
+  const trouble = disrupt(processes, place, postgres, database, burden, over.signal);
   const outcomes = await uploadAll(endpoint, burden).finally(() => over.abort());
   const hits = await trouble;
-  await expectTruth(place, postgres, database, outcomes);
+  await expectPromises(place, postgres, database, outcomes);
   expect(hits.bodies).toBeGreaterThanOrEqual(burden.hits);
   expect(hits.inspections).toBeGreaterThanOrEqual(burden.hits);
   return hits;
@@ -152,7 +152,7 @@ async function uploadWithStock(endpoint: string, bytes: Buffer, name: string): P
  * restarted, and the store becomes unreachable where it can. A file whose inspection crashed five times in a row is rightly
  * refused, since no server can tell a kill from a file that crashes it: no process is killed during a fifth attempt.
  */
-async function makeTrouble(
+async function disrupt(
   processes: readonly LandfallProcess[],
   place: SharedPlace,
   postgres: Postgres,
@@ -190,14 +190,14 @@ async function makeTrouble(
       for (let look = 0; !over.aborted; look++) {
         // While the process is suspended, it keeps what the ledger shows, up to the kill.
         server.signal('SIGSTOP');
-        const held = await holdings(postgres, database, server, pid);
+        const held = await currentWork(postgres, database, server, pid);
         if (held.fifths === 0 && (held[aim] > 0 || look >= 100)) break;
         server.signal('SIGCONT');
         await sleep(10);
       }
       await server.kill();
       // The ledger still shows its locks and leases: the other processes notice the death only when the lease expires.
-      const held = await holdings(postgres, database, server, pid);
+      const held = await currentWork(postgres, database, server, pid);
       hits.kills += 1;
       if (held.bodies > 0) hits.bodies += 1;
       if (held.inspections > 0) hits.inspections += 1;
@@ -228,7 +228,7 @@ async function startAgain(server: LandfallProcess): Promise<void> {
  * The current work of a process. Bodies: PATCH requests that it has not answered, to uploads whose lock it holds. Inspections:
  * all that it runs, and how many of them would crash for the fifth time.
  */
-async function holdings(postgres: Postgres, database: string, server: LandfallProcess, pid: number) {
+async function currentWork(postgres: Postgres, database: string, server: LandfallProcess, pid: number) {
   const [row] = await postgres.query(
     `select array(select "uploadId"::text from locks where owner like '${pid}-%') as locked,
       (select count(*)::int from uploads where state = 'inspecting' and "leaseOwner" like '${pid}-%') as inspections,
@@ -248,7 +248,7 @@ async function holdings(postgres: Postgres, database: string, server: LandfallPr
   };
 }
 
-async function expectTruth(place: SharedPlace, postgres: Postgres, database: string, outcomes: readonly Outcome[]): Promise<void> {
+async function expectPromises(place: SharedPlace, postgres: Postgres, database: string, outcomes: readonly Outcome[]): Promise<void> {
   expect(outcomes.map(({ name, told }) => [name, told])).toEqual(
     outcomes.map(({ name }) => [name, name.startsWith('refuse') ? 'refused' : 'accepted']),
   );

@@ -32,15 +32,15 @@ async function film(length = LENGTH): Promise<{ path: string; sha256: string }> 
 function sendWithNode(networks: TwoNetworks, path: string) {
   const script = join(REPOSITORY, 'test/client/sender-process.ts');
   const child = networks.spawn(process.execPath, script, path, `${networks.url}/files`, join(testDirectory(), 'state'), '--look');
-  const told: UploadSnapshot[] = [];
+  const snapshots: UploadSnapshot[] = [];
   let isAccepted = false;
   if (child.stdout === null) throw new Error('The sender process has no output.');
   createInterface(child.stdout).on('line', (line) => {
     const { snapshot, result } = JSON.parse(line) as { snapshot?: UploadSnapshot; result?: object };
-    if (snapshot) told.push(snapshot);
+    if (snapshot) snapshots.push(snapshot);
     if (result) isAccepted = true;
   });
-  return { told, ended: once(child, 'close').then(() => isAccepted) };
+  return { snapshots, ended: once(child, 'close').then(() => isAccepted) };
 }
 
 async function storedIn({ server }: TwoNetworks): Promise<string[]> {
@@ -49,23 +49,23 @@ async function storedIn({ server }: TwoNetworks): Promise<string[]> {
 }
 
 /** Durations need a quiet machine: asserted in the long run only. */
-async function goesOn(networks: TwoNetworks, since: number, withinMs: number): Promise<void> {
+async function expectResumed(networks: TwoNetworks, since: number, withinMs: number): Promise<void> {
   await expect.poll(() => networks.goneOnAfter(since, ON_ITS_WAY), PATIENCE).toBeDefined();
   const ms = networks.goneOnAfter(since, ON_ITS_WAY) ?? 0;
-  console.log(`went on after ${ms} ms`);
+  console.log(`resumed after ${ms} ms`);
   if (isLong) expect(ms).toBeLessThan(withinMs);
 }
 
 test('a sender in Node whose address changes resumes from the new one', async () => {
   const networks = await bed();
   const { path, sha256 } = await film();
-  const { ended, told } = sendWithNode(networks, path);
+  const { ended, snapshots } = sendWithNode(networks, path);
   await expect.poll(() => networks.passedBytes, PATIENCE).toBeGreaterThan(LENGTH / 4);
   const since = Date.now();
   await networks.changeAddress();
-  await goesOn(networks, since, 6000);
+  await expectResumed(networks, since, 6000);
   expect(await ended).toBe(true);
-  expect(told.some(({ waiting }) => waiting?.reason === 'stalled')).toBe(false);
+  expect(snapshots.some(({ waiting }) => waiting?.reason === 'stalled')).toBe(false);
   expect(await storedIn(networks)).toEqual([sha256]);
   // Only bytes in flight are sent twice.
   expect(networks.passedBytes).toBeLessThan(LENGTH * 1.1);
@@ -80,7 +80,7 @@ test('a sender in Node resumes soon after the network is back', async () => {
   await sleep(OUTAGE_MS);
   const since = Date.now();
   await networks.plug();
-  await goesOn(networks, since, 6000);
+  await expectResumed(networks, since, 6000);
   expect(await ended).toBe(true);
   expect(await storedIn(networks)).toEqual([sha256]);
 });
@@ -107,7 +107,7 @@ test('a page resumes at once when the browser reports that the network is back, 
       at: new Promise<number>((resolve) => addEventListener('online', () => resolve(Date.now()), { once: true })),
     }));
     await networks.plug();
-    await goesOn(networks, await heard.evaluate(({ at }) => at), 2000);
+    await expectResumed(networks, await heard.evaluate(({ at }) => at), 2000);
   }
   await expect.poll(() => page.getByText('Upload complete').first().isVisible(), PATIENCE).toBe(true);
   expect(await storedIn(networks)).toEqual([sha256]);

@@ -102,7 +102,7 @@ it('after random operations and kills the sums equal those of the rows, and no l
     await server.kill();
     up.delete(server);
     kills += 1;
-    expect(await beyondTheirLimits(databaseUrl), `after kill ${kills}`).toEqual([]);
+    expect(await beyondTheirLimits(databaseUrl), `a limit was exceeded after kill ${kills}`).toEqual([]);
     await server.start();
     up.add(server);
   }

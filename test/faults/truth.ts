@@ -82,7 +82,7 @@ export async function expectSettled(server: LandfallProcess, sent: readonly Sent
   expect(files.map(idIn).sort()).toEqual(accepted.map(({ id }) => id).sort());
   for (const { id, name, bytes } of accepted) {
     const file = files.find((candidate) => idIn(candidate) === id) ?? '';
-    expect(await sha256OfFile(join(storageDir(dataDir, env), file)), `content of ${name}`).toBe(sha256(bytes));
+    expect(await sha256OfFile(join(storageDir(dataDir, env), file)), `${name}: the final file has other bytes`).toBe(sha256(bytes));
   }
 }
 

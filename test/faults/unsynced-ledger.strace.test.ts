@@ -57,9 +57,9 @@ it('the server answers every change to an upload while the ledger can not be syn
   // Repeated requests, too: none may pass for done because its change is in the ledger.
   for (const all of [requests, [...requests, ...asked()]]) {
     const answers = await Promise.all(all.map(async ([what, send]) => [what, await answered(send())] as const));
-    for (const [what, answer] of answers) expectToldToComeAgain(what, answer);
+    for (const [what, answer] of answers) expectRetryLater(what, answer);
   }
-  expectToldToComeAgain('a small creation', await smallAnswer);
+  expectRetryLater('a small creation', await smallAnswer);
   expect((await strace.calls()).some((line) => line.includes('INJECTED'))).toBe(true);
   await strace.detach();
 
@@ -87,7 +87,7 @@ async function answered(answer: Promise<Answer>): Promise<Answer> {
   return inTime;
 }
 
-function expectToldToComeAgain(what: string, { status, headers, text }: Answer): void {
+function expectRetryLater(what: string, { status, headers, text }: Answer): void {
   expect(what === 'a HEAD' ? [423] : [423, 503], `${what} was answered ${status} ${text}`).toContain(status);
   expect(headers.get('Retry-After'), what).not.toBeNull();
   expect(text).not.toMatch(/EIO|sync|\//);

@@ -20,7 +20,7 @@ const SEQUENCE: Record<string, number> = { 'upload.created': 1, 'upload.accepted
 const postgres = postgresForTests();
 
 /** Sends uploads of every verdict to any running server, until `stop` is called. */
-function sendOnAndOn(servers: readonly LandfallProcess[]) {
+function sendContinuously(servers: readonly LandfallProcess[]) {
   let isOn = true;
   let count = 0;
   const send = async (first: number) => {
@@ -95,7 +95,7 @@ it('after its outage, a receiver has every event, whichever server was killed', 
   onTestFinished(async () => {
     for (const server of servers) await server.kill();
   });
-  const traffic = sendOnAndOn(servers);
+  const traffic = sendContinuously(servers);
   await expect.poll(() => receiver.taken.length, { timeout: 60_000 }).toBeGreaterThan(10);
   await receiver.down();
   const beforeAway = receiver.taken.length;

@@ -18,7 +18,7 @@ async function readiness(url: string): Promise<{ status: number; said: string }>
 
 const READY = { status: 200, said: 'ready' };
 const UNAVAILABLE = { status: 503, said: 'staging unavailable' };
-const isLook = (exchange: Exchange) => ['HeadObject', 'ListObjects'].includes(operationOf(exchange)) && isOfBucket(exchange);
+const isReadinessProbe = (exchange: Exchange) => ['HeadObject', 'ListObjects'].includes(operationOf(exchange)) && isOfBucket(exchange);
 const isOfBucket = ({ path }: Exchange) => new URL(path, 'http://s3').pathname.split('/').filter(Boolean).length === 1;
 
 describe('readiness', () => {
@@ -27,7 +27,7 @@ describe('readiness', () => {
     ['says nothing', { kind: 'stall', afterBytes: 0 }],
   ] satisfies [string, Fault][])('ends while S3 %s, and comes back with it', async ([, fault]) => {
     let isAway = false;
-    const { url } = await embedLandfallOnS3((exchange) => (isAway && isLook(exchange) ? fault : undefined));
+    const { url } = await embedLandfallOnS3((exchange) => (isAway && isReadinessProbe(exchange) ? fault : undefined));
     expect(await readiness(url)).toEqual(READY);
     isAway = true;
     await expect.poll(() => readiness(url)).toEqual(UNAVAILABLE);
@@ -59,9 +59,9 @@ describe('readiness', () => {
     const { url: upload } = await createUpload(files, { length: MIB, name: 'film.mp4' });
     const sending = patchUpload(upload, 0, await videoBytes(MIB)).catch(() => undefined);
     await expect.poll(() => proxy.exchanges.some((exchange) => operationOf(exchange) === 'PutObject')).toBe(true);
-    const before = proxy.exchanges.filter(isLook).length;
+    const before = proxy.exchanges.filter(isReadinessProbe).length;
     for (const answer of await Promise.all(Array.from({ length: 50 }, () => readiness(url)))) expect(answer).toEqual(READY);
-    expect(proxy.exchanges.filter(isLook).length - before).toBe(1);
+    expect(proxy.exchanges.filter(isReadinessProbe).length - before).toBe(1);
     proxy.onRequest = () => undefined;
     proxy.cut();
     await sending;

@@ -38,7 +38,7 @@ async function startTwo({ plan, inspectionsMs }: { plan?: (exchange: Exchange) =
   return { s3, stopped, living, database, at: (server: LandfallProcess, url: string) => `${server.files}/${idOf(url)}` };
 }
 
-async function isAwake(server: LandfallProcess): Promise<void> {
+async function waitUntilAwake(server: LandfallProcess): Promise<void> {
   await vi.waitFor(async () => expect((await fetch(`${server.url}/health/ready`)).status).toBe(200), { timeout: 60_000 });
   // Covers requests in flight when the process was suspended, and those it starts before it notices.
   await sleep(2 * LEASE_MS);
@@ -75,7 +75,7 @@ it('takes back no offset that another process has acknowledged since', async () 
   };
   await expect.poll(goOn, { timeout: 60_000, interval: 300 }).toBe(17 * MIB);
   stopped.signal('SIGCONT');
-  await isAwake(stopped);
+  await waitUntilAwake(stopped);
   for (const server of [living, stopped]) expect((await headUpload(at(server, url))).offset).toBe(17 * MIB);
   expect(await patchUpload(at(stopped, url), 17 * MIB, bytes.subarray(17 * MIB))).toMatchObject({ status: 204, offset: 20 * MIB });
   const [key = '', ...others] = await s3.keys('files/');
@@ -94,7 +94,7 @@ it('writes no verdict over one that another process has written since, and leave
   await expect.poll(async () => (await readRecord(at(living, url))).state, { timeout: 60_000 }).toBe('accepted');
   const ended = await readRecord(at(living, url));
   stopped.signal('SIGCONT');
-  await isAwake(stopped);
+  await waitUntilAwake(stopped);
   await sent;
   expect(await readRecord(at(living, url))).toEqual(ended);
   const keys = await s3.keys('files/');

@@ -59,7 +59,7 @@ describe('a stream whose length is declared late', { timeout: LIMIT_MS }, () => 
 });
 
 describe('an unfinished upload whose server changes settings', { timeout: LIMIT_MS }, () => {
-  async function goesOn(sent: number, before: ConfigInput, after: ConfigInput, more: Record<string, string> = {}) {
+  async function expectResumed(sent: number, before: ConfigInput, after: ConfigInput, more: Record<string, string> = {}) {
     const bed = await testBucket();
     const dataDir = testDirectory();
     const bytes = await videoBytes(40 * MIB);
@@ -81,14 +81,14 @@ describe('an unfinished upload whose server changes settings', { timeout: LIMIT_
     [12, '16 MiB', '5 MiB'],
     [10, '16 MiB', '32 MiB'],
   ] as const)('resumes after %i MiB with parts of %s, then of %s', ([sent, before, after]) =>
-    goesOn(sent * MIB, { s3PartSize: before }, { s3PartSize: after }),
+    expectResumed(sent * MIB, { s3PartSize: before }, { s3PartSize: after }),
   );
 
   it('resumes when the largest upload size shrank, and its length is declared afterwards', () =>
-    goesOn(12 * MIB, {}, { maxUploadSize: GIB, s3PartSize: 5 * MIB }, { 'Upload-Length': String(40 * MIB) }));
+    expectResumed(12 * MIB, {}, { maxUploadSize: GIB, s3PartSize: 5 * MIB }, { 'Upload-Length': String(40 * MIB) }));
 
   it('resumes with parts that would no longer fit into memory', () =>
-    goesOn(18 * MIB, {}, { maxUploadSize: GIB, s3PartSize: 5 * MIB, s3Memory: 10 * MIB }));
+    expectResumed(18 * MIB, {}, { maxUploadSize: GIB, s3PartSize: 5 * MIB, s3Memory: 10 * MIB }));
 });
 
 describe('staging in S3 whose part size changed', () => {

@@ -20,7 +20,7 @@ const SECOND_BYTES = 30_000;
 it('the server stores the bytes of hundreds of slow senders by several requests at once, and loses nothing', async () => {
   const bed = await testBucket();
   const puts: Exchange[] = [];
-  let isPouring = true;
+  let isSending = true;
   let mostAtOnce = 0;
   let mostMemory = 0;
   const proxy = await startFaultProxy({
@@ -28,7 +28,7 @@ it('the server stores the bytes of hundreds of slow senders by several requests 
     onRequest(exchange) {
       if (operationOf(exchange) !== 'PutObject') return undefined;
       puts.push(exchange);
-      if (isPouring) mostAtOnce = Math.max(mostAtOnce, puts.filter(({ isAnswered }) => isAnswered === undefined).length);
+      if (isSending) mostAtOnce = Math.max(mostAtOnce, puts.filter(({ isAnswered }) => isAnswered === undefined).length);
       mostMemory = Math.max(mostMemory, staging.memoryTaken);
       // S3 is slower than everything else here, so that the senders wait for S3.
       return { kind: 'delay', ms: 200 };
@@ -60,7 +60,7 @@ it('the server stores the bytes of hundreds of slow senders by several requests 
   for (const source of sources) source.write(bytes.subarray(FIRST_BYTES));
   // Each sender asked for its first memory, and many for more: all bytes that did not fit were stored.
   await expect.poll(() => puts.filter(({ isAnswered }) => isAnswered).length).toBeGreaterThan(SENDERS / 2);
-  isPouring = false;
+  isSending = false;
   expect(mostAtOnce).toBeGreaterThanOrEqual(4);
   expect(mostAtOnce).toBeLessThanOrEqual(FLUSHES_AT_ONCE);
   for (const source of sources) source.end();

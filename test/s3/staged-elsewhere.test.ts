@@ -10,7 +10,7 @@ import { testDirectory } from '../support/temp-dir.ts';
 import { createUpload, patchUpload } from '../support/tus-requests.ts';
 
 describe('a start whose settings name another staging place', () => {
-  async function begun() {
+  async function startUpload() {
     const bed = await testBucket();
     const dataDir = testDirectory();
     const config = { ...s3Config(bed), dataDir };
@@ -21,7 +21,7 @@ describe('a start whose settings name another staging place', () => {
     await first.close();
     return {
       config,
-      async goesOn(changed: ConfigInput = {}) {
+      async expectResumed(changed: ConfigInput = {}) {
         const { files, close } = await embedLandfall({ ...config, ...changed });
         const again = url.replace(first.files, files);
         expect(await patchUpload(again, 6 * MIB, bytes.subarray(6 * MIB))).toMatchObject({ status: 204, offset: bytes.byteLength });
@@ -37,22 +37,22 @@ describe('a start whose settings name another staging place', () => {
   ] as const)(
     'is refused when that is %s without the bytes of an unfinished upload, which resumes once the setting is restored',
     async ([, changed]) => {
-      const { config, goesOn } = await begun();
+      const { config, expectResumed } = await startUpload();
       await expect(embedLandfall({ ...config, ...changed })).rejects.toThrow(/^Unfinished uploads have their bytes in s3:.* are missing/);
-      await goesOn();
+      await expectResumed();
     },
   );
 
   it('succeeds when the new address leads to the same bucket', async () => {
-    const { config, goesOn } = await begun();
+    const { config, expectResumed } = await startUpload();
     const proxy = await startFaultProxy({ upstream: config.s3Endpoint as string, onRequest: () => undefined });
     onTestFinished(() => proxy.close());
-    await goesOn({ s3Endpoint: proxy.url });
+    await expectResumed({ s3Endpoint: proxy.url });
   });
 
   it('succeeds when no upload is unfinished', async () => {
-    const { config, goesOn } = await begun();
-    await goesOn();
+    const { config, expectResumed } = await startUpload();
+    await expectResumed();
     const { files } = await embedLandfall({ ...config, s3Prefix: `${config.s3Prefix}other/` });
     expect((await createUpload(files, { length: MIB, name: 'film.mp4', body: await videoBytes(MIB) })).status).toBe(201);
   });

@@ -88,7 +88,7 @@ describe('an upload to S3', () => {
     expect((await patchUpload(url, sent, bytes.subarray(sent))).offset).toBe(bytes.length);
     const last = Buffer.from(body);
     last[sent - 1] = (last[sent - 1] ?? 0) ^ 1;
-    expect(await create(last), 'what is stored is read where it lies').toMatchObject({ status: 422 });
+    expect(await create(last), 'the body was not compared with the bytes stored in S3').toMatchObject({ status: 422 });
     expect(await create(body)).toMatchObject({ status: 201, url, offset: bytes.length });
   });
 

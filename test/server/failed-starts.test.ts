@@ -20,7 +20,7 @@ interface Cause {
 }
 
 /** Moves the original away, and makes something else in its place. */
-function standsInTheWay(name: string, make: (path: string) => void): Pick<Cause, 'make' | 'mend'> {
+function blocked(name: string, make: (path: string) => void): Pick<Cause, 'make' | 'mend'> {
   return {
     make: (dataDir) => make(join(dataDir, name)),
     mend: (dataDir) => rmSync(join(dataDir, name), { recursive: true }),
@@ -34,7 +34,7 @@ function inLedger(dataDir: string, statement: string): void {
 }
 
 /** The first step that needs the table fails. */
-function isMissing(table: string, more: (dataDir: string) => void = () => undefined): Pick<Cause, 'make' | 'mend'> {
+function missingTable(table: string, more: (dataDir: string) => void = () => undefined): Pick<Cause, 'make' | 'mend'> {
   return {
     async make(dataDir) {
       await (await embedLandfall({ dataDir })).close();
@@ -47,19 +47,19 @@ function isMissing(table: string, more: (dataDir: string) => void = () => undefi
 
 const file = (path: string) => writeFileSync(path, 'x');
 const CAUSES: Cause[] = [
-  { what: 'the ledger is no database', ...standsInTheWay('ledger.sqlite', (path) => writeFileSync(path, 'not a database, '.repeat(400))) },
-  { what: 'a folder stands in the ledger’s place', ...standsInTheWay('ledger.sqlite', (path) => mkdirSync(path)) },
-  { what: 'a folder stands in the lock’s place', ...standsInTheWay('server.lock', (path) => mkdirSync(path)) },
-  { what: 'the lock is no database', ...standsInTheWay('server.lock', (path) => writeFileSync(path, 'not a database, '.repeat(400))) },
-  { what: 'the staging directory is a file', ...standsInTheWay('staging', file) },
+  { what: 'the ledger is no database', ...blocked('ledger.sqlite', (path) => writeFileSync(path, 'not a database, '.repeat(400))) },
+  { what: 'a folder stands in the ledger’s place', ...blocked('ledger.sqlite', (path) => mkdirSync(path)) },
+  { what: 'a folder stands in the lock’s place', ...blocked('server.lock', (path) => mkdirSync(path)) },
+  { what: 'the lock is no database', ...blocked('server.lock', (path) => writeFileSync(path, 'not a database, '.repeat(400))) },
+  { what: 'the staging directory is a file', ...blocked('staging', file) },
   {
     what: 'a folder of the staging directory is a file',
-    ...standsInTheWay('staging/7f', (path) => {
+    ...blocked('staging/7f', (path) => {
       mkdirSync(join(path, '..'));
       file(path);
     }),
   },
-  { what: 'the directory of final files is a file', ...standsInTheWay('files', file) },
+  { what: 'the directory of final files is a file', ...blocked('files', file) },
   {
     what: 'the ledger is newer than the program',
     async make(dataDir) {
@@ -68,13 +68,13 @@ const CAUSES: Cause[] = [
     },
     mend: (dataDir) => inLedger(dataDir, "delete from kysely_migration where name like '9999%'"),
   },
-  { what: 'the locks of earlier processes can not be cleared', ...isMissing('locks') },
-  { what: 'the boot can not be written down', ...isMissing('facts') },
+  { what: 'the locks of earlier processes can not be cleared', ...missingTable('locks') },
+  { what: 'the boot can not be written down', ...missingTable('facts') },
   {
     what: 'the ledger can not tell which staged bytes have an upload',
-    ...isMissing('uploads', (dataDir) => file(join(dataDir, 'staging/ab', `ab${randomBytes(15).toString('hex')}`))),
+    ...missingTable('uploads', (dataDir) => file(join(dataDir, 'staging/ab', `ab${randomBytes(15).toString('hex')}`))),
   },
-  { what: 'the leases of earlier processes can not be voided', ...isMissing('uploads') },
+  { what: 'the leases of earlier processes can not be voided', ...missingTable('uploads') },
 ];
 
 describe('a start that fails', () => {

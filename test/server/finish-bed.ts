@@ -37,7 +37,7 @@ export interface FinishBed {
   sweeper: Sweeper;
   removal: Removal;
   /** Ids of the uploads with a verdict event, in order. */
-  told(): string[];
+  verdictEvents(): string[];
   /** Adds a row and its staged bytes, as a crash may have left them. */
   put(content: Uint8Array | undefined, values?: Partial<UploadRow>): Promise<UploadId>;
   /** Paths of final files, relative to their directory. */
@@ -125,7 +125,7 @@ export async function openFinishBed(options: FinishBedOptions = {}): Promise<Fin
     finisher,
     sweeper,
     removal,
-    told: () => [...ledgerEvents(dataDir)].flatMap(([id, states]) => states.map(() => id)),
+    verdictEvents: () => [...ledgerEvents(dataDir)].flatMap(([id, states]) => states.map(() => id)),
     async put(content, values = {}) {
       const length = content?.byteLength ?? 100;
       const checksum = content === undefined ? {} : { checksum: crc32(content), checksumOffset: length };

@@ -25,13 +25,13 @@ const SECRET = 'a-secret-of-the-application-that-signs-grants';
 async function embed(config: ConfigInput) {
   const lines: { level: number; err?: { message: string } }[] = [];
   const logger = pino({ level: 'info' }, { write: (text: string) => void lines.push(JSON.parse(text)) });
-  const { promise: goOn, resolve: proceed } = Promise.withResolvers<void>();
+  const { promise: proceeded, resolve: proceed } = Promise.withResolvers<void>();
   const seen = { checked: 0 };
   const check = {
     name: 'gate',
     async run() {
       seen.checked += 1;
-      await goOn;
+      await proceeded;
       return undefined;
     },
   };

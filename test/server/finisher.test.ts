@@ -18,7 +18,7 @@ function check(run: Check['run']): Check {
 }
 
 /** Makes timers run as fast as their waits allow. */
-function hurry(): void {
+function speedUpTimers(): void {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] });
   const ticks = setInterval(() => vi.advanceTimersByTime(500), 5);
   onTestFinished(() => {
@@ -43,7 +43,7 @@ describe('an inspection without a running process', () => {
     await bed.finisher.start();
     const id = await bed.put(CONTENT, interrupted(newUploadId(), { leaseOwner }));
     await expectAccepted(bed, id, `${DAY}/${id}/name.txt`);
-    await vi.waitFor(() => expect(bed.told()).toEqual([id]), PATIENT);
+    await vi.waitFor(() => expect(bed.verdictEvents()).toEqual([id]), PATIENT);
   });
 
   it('is resumed by a caller that finds it already started, whatever the ledger knows about its bytes', async () => {
@@ -60,7 +60,7 @@ describe('a start of the finisher', () => {
     const id = await bed.put(CONTENT, interrupted(newUploadId()));
     await bed.finisher.start();
     await expectAccepted(bed, id, `${DAY}/${id}/name.txt`);
-    await vi.waitFor(() => expect(bed.told()).toEqual([id]), PATIENT);
+    await vi.waitFor(() => expect(bed.verdictEvents()).toEqual([id]), PATIENT);
     expect(await bed.ledger.get(id)).toMatchObject({ attempt: 2, strikes: 0, leaseOwner: null });
   });
 
@@ -132,7 +132,7 @@ describe('a start of the finisher', () => {
     for (let n = 0; n < 150; n++) ids.push(await bed.put(CONTENT, n % 2 === 0 ? {} : interrupted(newUploadId())));
     await bed.finisher.start();
     for (const id of ids) expect(await bed.verdict(id)).toMatchObject({ state: 'accepted' });
-    await vi.waitFor(() => expect(bed.told().sort()).toEqual(ids.sort()), PATIENT);
+    await vi.waitFor(() => expect(bed.verdictEvents().sort()).toEqual(ids.sort()), PATIENT);
     expect(await bed.published()).toHaveLength(150);
   });
 });
@@ -152,7 +152,7 @@ describe('starting an inspection', () => {
     await Promise.all(Array.from({ length: 10 }, () => bed.finisher.inspectionStarts.start(id, CONTENT.byteLength, 'byte')));
     await bed.verdict(id);
     expect(runs).toBe(1);
-    await vi.waitFor(() => expect(bed.told()).toHaveLength(1), PATIENT);
+    await vi.waitFor(() => expect(bed.verdictEvents()).toHaveLength(1), PATIENT);
   });
 
   it('after the verdict changes nothing', async () => {
@@ -179,7 +179,7 @@ describe('a check', () => {
     ['throws nothing', () => Promise.reject(undefined)],
   ];
   it.for(MISBEHAVIOURS)('that %s is repeated until it succeeds', async ([, misbehave]) => {
-    hurry();
+    speedUpTimers();
     let runs = 0;
     const bed = await openFinishBed({
       checks: [check((upload) => (++runs <= MAX_STRIKES + 3 ? misbehave(upload) : Promise.resolve(undefined)))],
@@ -191,7 +191,7 @@ describe('a check', () => {
   });
 
   it('that crashes five times refuses the file', async () => {
-    hurry();
+    speedUpTimers();
     let runs = 0;
     const crash = async () => {
       runs += 1;
@@ -206,7 +206,7 @@ describe('a check', () => {
   });
 
   it('that hangs is stopped at the time limit, with that reason, and refuses the file the fifth time', async () => {
-    hurry();
+    speedUpTimers();
     const signals: AbortSignal[] = [];
     const hang: Check['run'] = ({ signal }) => {
       signals.push(signal);
@@ -243,7 +243,7 @@ describe('a check', () => {
   });
 
   it('that falls silent after progress is stopped, and its progress counts no more', async () => {
-    hurry();
+    speedUpTimers();
     let progress = () => {};
     let runs = 0;
     const hang: Check['run'] = (upload) => {
@@ -262,7 +262,7 @@ describe('a check', () => {
   });
 
   it('that continues after its time can no longer read', async () => {
-    hurry();
+    speedUpTimers();
     const late: string[] = [];
     const hang: Check['run'] = (upload) => {
       upload.signal.addEventListener('abort', () => {
@@ -283,7 +283,7 @@ describe('a check', () => {
   });
 
   it('that crashed four times and then passes the file clears the count', async () => {
-    hurry();
+    speedUpTimers();
     let runs = 0;
     const crash = async () => {
       if (++runs < MAX_STRIKES) throw new CheckCrash('The worker died.');
@@ -350,7 +350,7 @@ describe('a check', () => {
 
 describe('a server fault', () => {
   it('that stalls hashing is repeated, and does not count against the file', async () => {
-    hurry();
+    speedUpTimers();
     let runs = 0;
     const digest = () => (++runs <= MAX_STRIKES + 1 ? new Promise<never>(() => {}) : Promise.resolve('a digest'));
     const bed = await openFinishBed({ digest, checkTimeoutMs: 1000 });
@@ -360,7 +360,7 @@ describe('a server fault', () => {
   });
 
   it('in publishing keeps the file until it can be published', async () => {
-    hurry();
+    speedUpTimers();
     const bed = await openFinishBed();
     // A file takes the place of the final directory: no user can make anything there.
     await rm(join(bed.dataDir, 'files'), { recursive: true });

@@ -33,7 +33,7 @@ async function embedBehindSwitch({ databaseUrl: given, ...config }: ConfigInput 
 }
 
 /** Repeats a request after a fault or without an answer, as a client does. */
-async function insist(url: string, bytes: Uint8Array<ArrayBuffer>, headers: Record<string, string> = {}): Promise<number> {
+async function patchUntilAnswered(url: string, bytes: Uint8Array<ArrayBuffer>, headers: Record<string, string> = {}): Promise<number> {
   for (;;) {
     const { status, offset = 0 } = await headUpload(url);
     if (status === 423) await sleep(100);
@@ -57,7 +57,7 @@ it.for([
   const { url } = await createUpload(server.files, { length: LENGTH, name: 'film.mp4' });
   const lost = connection.loseAnswer(...said);
   await patchUpload(url, 0, bytes.subarray(0, 50_000));
-  expect(await insist(url, bytes)).toBe(204);
+  expect(await patchUntilAnswered(url, bytes)).toBe(204);
   await lost;
   expect(await readRecord(url)).toMatchObject({ state: 'accepted', offset: LENGTH });
   expect(sha256(Buffer.from(await (await fetch(url)).arrayBuffer()))).toBe(sha256(bytes));
@@ -70,7 +70,7 @@ it('an answer to the refusal of a file is lost, and the file stays refused, with
   const bytes = await videoBytes(LENGTH);
   const { url } = await createUpload(server.files, { length: LENGTH, name: 'film.mp4' });
   const lost = connection.loseAnswer('update "uploads"', 'inspecting', 'rejected');
-  expect(await insist(url, bytes, { 'Landfall-Checksum': 'crc32 AAAAAA==' })).toBe(422);
+  expect(await patchUntilAnswered(url, bytes, { 'Landfall-Checksum': 'crc32 AAAAAA==' })).toBe(422);
   await lost;
   expect(await readRecord(url)).toMatchObject({ state: 'rejected' });
   await expect.poll(() => told).toEqual(['upload.rejected']);
@@ -89,7 +89,7 @@ it('an answer to a verdict is lost, the ledger stays unreachable for a while, an
   await sleep(1500);
   await connection.on();
   await sent;
-  expect(await insist(url, bytes)).toBe(204);
+  expect(await patchUntilAnswered(url, bytes)).toBe(204);
   expect(sha256(Buffer.from(await (await fetch(url)).arrayBuffer()))).toBe(sha256(bytes));
   await expect.poll(() => told).toEqual(['upload.accepted']);
   await expect.poll(() => filesBelow(`${server.dataDir}/staging`)).toEqual([]);
@@ -120,7 +120,7 @@ it('an answer to a refusal by the first bytes is lost, and the file stays refuse
   const bytes = await videoBytes(LENGTH);
   const { url } = await createUpload(server.files, { length: LENGTH, name: 'photo.png' });
   const lost = connection.loseAnswer('update "uploads"', 'receiving', 'rejected');
-  expect(await insist(url, bytes.subarray(0, 50_000))).toBe(422);
+  expect(await patchUntilAnswered(url, bytes.subarray(0, 50_000))).toBe(422);
   await lost;
   expect(await readRecord(url)).toMatchObject({ state: 'rejected', error: { code: 'ERR_TYPE_MISMATCH' } });
   expect(await patchUpload(url, 0, bytes)).toMatchObject({ status: 422, code: 'ERR_TYPE_MISMATCH' });
@@ -202,7 +202,7 @@ it("an answer to the mark that another machine's unproved bytes are gone is lost
   await postgres.query(`insert into locks ("uploadId", owner, boot) values ('${idOf(url)}', 'dead', 'of another machine')`, databaseUrl);
   const lost = connection.loseAnswer('update "locks" set "boot"');
   expect(await headUpload(url)).toMatchObject({ status: 200, offset: 50_000 });
-  expect(await insist(url, bytes)).toBe(204);
+  expect(await patchUntilAnswered(url, bytes)).toBe(204);
   await lost;
   expect(sha256(Buffer.from(await (await fetch(url)).arrayBuffer()))).toBe(sha256(bytes));
   await expect.poll(() => postgres.query('select owner from locks', databaseUrl)).toEqual([]);
