@@ -6,7 +6,7 @@ import { createGrant } from '../../server/grants.ts';
 import { programPath } from '../support/needs.ts';
 import { REPOSITORY } from '../support/repository.ts';
 import { writeNginxConfiguration } from './nginx-configuration.ts';
-import { type Send, sendByCreation, sendByForm, sendByPut, sendByTus, sendByUploadx } from './senders.ts';
+import { type Send, sendByCreation, sendByForm, sendByLandfallForm, sendByPut, sendByTus, sendByUploadx } from './senders.ts';
 import type { Command } from './server-process.ts';
 
 export interface Rival {
@@ -71,6 +71,9 @@ export const GRANTED: Rival = {
   headers: { Authorization: `Bearer ${createGrant(SECRET, { owner: 'anna', expires: '1d' })}` },
 };
 
+/** As a browser's form brings a file to it, and to multer. */
+export const FORMS: Rival = { ...landfall('Landfall, a form'), sendSmall: sendByLandfallForm };
+
 /** As an identity provider says who somebody is. */
 export const SIGNED_IN: Rival = {
   ...landfall('Landfall, by a JWT', { LANDFALL_ACCESS: 'jwt', LANDFALL_JWT_SECRET: SECRET }),
@@ -86,6 +89,11 @@ export const MULTER: Rival = node('Express + multer', 'multer', ONE_REQUEST);
 export const FORMIDABLE: Rival = node('formidable', 'formidable', ONE_REQUEST);
 
 export const UPLOADX: Rival = node('Express + @uploadx/core', 'uploadx', { send: sendByUploadx, sendSmall: sendByUploadx, inChunks: true });
+
+/** Writes the bytes, makes two transactions, and does nothing else. */
+export function barePostgres(databaseUrl: string): Rival {
+  return node('the bytes and two transactions', 'bare-postgres', NODE_TUS, { BENCH_DATABASE_URL: databaseUrl });
+}
 
 export const NGINX: Rival = {
   name: 'nginx, PUT',
