@@ -279,7 +279,7 @@ describe('an invalid command line', () => {
     ['grant', ['anna'], { expires: '1d', id: 'a b' }],
     ['grant', ['revoke'], {}],
     ['grant', ['revoke', 'a b'], {}],
-  ] as [string, string[], LimitOptions][])('%s %j with %j is told what to write', async ([command, operands, options]) => {
+  ] as [string, string[], LimitOptions][])('%s %j with %j says what to write', async ([command, operands, options]) => {
     const settings = config();
     await expect(runCredentialsCommand(command, operands, options, settings, silent)).rejects.toThrow(UsageError);
     expect(await withCredentials(settings, (credentials) => credentials.list('key'))).toEqual([]);

@@ -89,7 +89,7 @@ describe('a rule that throws', () => {
 });
 
 describe('an owner', () => {
-  it.for([null, undefined, '', 7, {}, 'a\0b', 'a\nb', '\uD800', 'x'.repeat(256)])('%j is nobody: 401', async (owner) => {
+  it.for([null, undefined, '', 7, {}, 'a\0b', 'a\nb', '\uD800', 'x'.repeat(256)])('%j is refused with 401', async (owner) => {
     const upload = await withUpload();
     upload.says(() => owner as string | null);
     expect(await patchUpload(upload.url, 0, Buffer.from('0123456789'))).toMatchObject({ status: 401, code: 'ERR_UNAUTHORIZED' });

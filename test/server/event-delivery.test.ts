@@ -89,7 +89,7 @@ describe('a webhook', () => {
     }
   });
 
-  it('that answers 410 is named by the health endpoint, and the server goes on accepting uploads', async () => {
+  it('that answers 410 is named by the health endpoint, and the server keeps accepting uploads', async () => {
     const receiver = await startReceiver(() => 410);
     const server = await embedLandfall({ webhookUrl: receiver.url, webhookSecret: SECRET });
     const health = async () => {
