@@ -1,4 +1,5 @@
-// `landfall-server adopt` is killed at any of its steps and run again: nothing is in neither place, and in the end all of it is here.
+// `landfall-server adopt` is killed at each of its steps and run again: every upload is always in one of the two places, and in
+// the end all are here.
 import { cp, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -17,7 +18,7 @@ import { numberedId } from '../support/upload-ids.ts';
 const isLong = process.env.LANDFALL_TEST_LONG === '1';
 const LENGTH = 60_000;
 const HALF = 40_000;
-/** One whole, one half, one that has none yet. */
+/** One upload complete, one half stored, one without bytes. */
 const OFFSETS = [LENGTH, HALF, 0];
 
 const STEPS = [
@@ -27,7 +28,7 @@ const STEPS = [
   { name: 'write', calls: 'pwrite64,pwritev' },
 ];
 
-/** Short: where most is under way. */
+/** The short version takes the counts at which most is in progress. */
 function* counts(): Generator<number> {
   if (isLong) for (let n = 1; n < 1000; n += Math.ceil(n / 8)) yield n;
   else yield* [1, 4];
@@ -44,8 +45,8 @@ async function leaveUploads(directory: string): Promise<Buffer> {
   return bytes;
 }
 
-describe('an adoption', () => {
-  it.for(STEPS)('that is killed at a $name loses nothing, and is completed by the next', async ({ calls }) => {
+describe('landfall-server adopt', () => {
+  it.for(STEPS)('killed at a $name loses nothing, and the next run completes it', async ({ calls }) => {
     const left = testDirectory();
     const bytes = await leaveUploads(left);
     let kills = 0;
@@ -85,7 +86,7 @@ describe('an adoption', () => {
   });
 });
 
-/** Where there is a ledger already. */
+/** Ids of all rows, or none while there is no ledger. */
 async function rowsOf(dataDir: string): Promise<string[]> {
   try {
     return ledgerRows(dataDir).map(({ id }) => id);

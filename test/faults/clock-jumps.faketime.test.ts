@@ -1,5 +1,5 @@
-// The wall's clock jumps, at boot and while the server runs, over uploads in every state: none expires, and none waits, that was
-// touched meanwhile. What one upload's deadlines are by is in clock.faketime.test.ts.
+// The wall clock jumps, at boot and while the server runs, with uploads in every state: no recently used upload expires, and
+// none waits longer. The clock of each upload's deadlines is tested in clock.faketime.test.ts.
 import { rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -14,11 +14,11 @@ import { WallClock } from '../support/wall-clock.ts';
 const isLong = process.env.LANDFALL_TEST_LONG === '1';
 const LENGTH = 200_000;
 const HALF = LENGTH / 2;
-/** Sweeps come each half second; what they would take is gone by then. */
+/** The sweeper runs each half second: after this time it has removed all that it would remove. */
 const SWEEPS_MS = 2000;
 
 const BACK = { jump: 'five hours back', offset: '-5h' };
-/** Longer than an upload waits for its sender. */
+/** Longer than an unfinished upload is kept for its sender. */
 const FORWARD = { jump: 'eight days forward', offset: '+8d' };
 const ALL = [BACK, FORWARD, { jump: 'a week back', offset: '-7d' }, { jump: 'five hours forward', offset: '+5h' }];
 
@@ -32,7 +32,7 @@ async function prepare(env: Record<string, string> = {}): Promise<{ server: Land
   return { server, clock };
 }
 
-/** Where final files belong there is a file for a while: every inspection has to be tried again. */
+/** A file takes the place of the directory of final files for a while, so that every inspection must be tried again. */
 async function blockStorage({ dataDir }: LandfallProcess): Promise<() => Promise<void>> {
   const files = join(dataDir, 'files');
   await rename(files, `${files}.away`);
@@ -43,8 +43,8 @@ async function blockStorage({ dataDir }: LandfallProcess): Promise<() => Promise
   };
 }
 
-/** An upload that is half here, one that was refused, and one that can be asked for by its key: all of them a moment old. */
-async function makeYoung({ files }: LandfallProcess) {
+/** A half-sent upload, a refused one, and one created with an idempotency key: all of them a moment old. */
+async function makeRecent({ files }: LandfallProcess) {
   const bytes = await videoBytes(LENGTH);
   const half = await createUpload(files, { length: LENGTH, name: 'film.mp4', body: bytes.subarray(0, HALF) });
   const refused = await createUpload(files, { length: LENGTH, name: 'photo.png' });
@@ -61,12 +61,12 @@ async function makeYoung({ files }: LandfallProcess) {
   };
 }
 
-describe('a clock that jumps', () => {
+describe('a wall clock', () => {
   it.for(isLong ? ALL : [BACK, FORWARD])(
-    '$jump while the server runs takes nothing that is young, nor a body under way',
+    '$jump while the server runs removes no recent upload, and breaks off no body',
     async ({ offset }) => {
       const { server, clock } = await prepare();
-      const young = await makeYoung(server);
+      const recent = await makeRecent(server);
       const bytes = await videoBytes(LENGTH);
       const { url } = await createUpload(server.files, { length: LENGTH, name: 'under way.mp4' });
       const socket = await openSocket(server.url);
@@ -83,18 +83,18 @@ describe('a clock that jumps', () => {
       socket.write(bytes.subarray(HALF));
       await expect.poll(() => parseAnswer(answer).status, { timeout: 60_000 }).toBe(204);
       expect(parseAnswer(answer).headers.get('upload-offset')).toBe(String(LENGTH));
-      await young.expectAllThere();
+      await recent.expectAllThere();
     },
   );
 
-  it.for(isLong ? ALL : [FORWARD])('$jump between two starts takes nothing that is young', async ({ offset }) => {
+  it.for(isLong ? ALL : [FORWARD])('$jump between two starts removes no recent upload', async ({ offset }) => {
     const { server, clock } = await prepare();
-    const young = await makeYoung(server);
+    const recent = await makeRecent(server);
     await server.kill();
     clock.set(offset);
     await server.start();
     await sleep(SWEEPS_MS);
-    await young.expectAllThere();
+    await recent.expectAllThere();
   });
 
   it.for(isLong ? ALL : [BACK])('$jump while an inspection waits for its next attempt does not make it wait longer', async ({ offset }) => {
@@ -105,7 +105,7 @@ describe('a clock that jumps', () => {
     await expectAcceptedUnasked(url);
   });
 
-  it.runIf(isLong).for(ALL)('$jump between two starts does not make an inspection wait that had failed before', async ({ offset }) => {
+  it.runIf(isLong).for(ALL)('$jump between two starts does not delay an inspection that had failed before', async ({ offset }) => {
     const { server, clock } = await prepare({ LANDFALL_PATIENCE: '500ms' });
     const { url, unblock } = await makeWaiting(server);
     await server.kill();
@@ -116,7 +116,7 @@ describe('a clock that jumps', () => {
   });
 });
 
-/** An upload whose inspection failed by our fault, and is to be tried again. */
+/** An upload whose inspection failed by a server fault, and will be tried again. */
 async function makeWaiting(server: LandfallProcess) {
   const unblock = await blockStorage(server);
   const { url } = await createUpload(server.files, { length: LENGTH, name: 'film.mp4' });
@@ -125,7 +125,7 @@ async function makeWaiting(server: LandfallProcess) {
   return { url, unblock };
 }
 
-/** Long before an hour is over. */
+/** Its timeout is far below the jump. */
 async function expectAcceptedUnasked(url: string): Promise<void> {
   await expect.poll(async () => (await readRecord(url)).state, { timeout: 120_000, interval: 100 }).toBe('accepted');
 }

@@ -1,4 +1,4 @@
-// The wall's clock is set by hours and days, forward and back, while the server runs and while it does not.
+// The wall clock is set by hours and days, forward and back, while the server runs and while it does not.
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -20,19 +20,19 @@ async function start(env: Record<string, string> = {}): Promise<{ server: Landfa
   return { server, clock };
 }
 
-/** How far the server's clock is ahead of the right time. */
+/** How far the server's clock is ahead of the true time. */
 async function aheadMs(server: LandfallProcess): Promise<number> {
   const { headers } = await fetch(`${server.url}/health/live`);
   return Date.parse(headers.get('Date') ?? '') - Date.now();
 }
 
-async function begin(server: LandfallProcess): Promise<string> {
+async function createPartial(server: LandfallProcess): Promise<string> {
   const { url } = await createUpload(server.files, { length: TEXT.byteLength, name: 'a.txt', body: TEXT.subarray(0, 4) });
   return url;
 }
 
-/** Resolves when a pass of the sweeper has begun and ended since the call. */
-async function swept(server: LandfallProcess): Promise<void> {
+/** Resolves once the sweeper has started and ended a pass after the call. */
+async function sweepPass(server: LandfallProcess): Promise<void> {
   const { url } = await createUpload(server.files, { length: 5 });
   await terminateUpload(url);
   await expect.poll(async () => (await headUpload(url)).status, PATIENT).toBe(404);
@@ -46,26 +46,26 @@ async function expectWaiting(server: LandfallProcess, url: string): Promise<void
   expect(expiresInMs).toBeLessThan(7.1 * DAY_MS);
 }
 
-// A record that is over is gone with the next pass.
+// The next pass deletes the record of an ended upload.
 const FORGETFUL = { LANDFALL_KEEP_RECORDS_FOR: '1ms' };
 
 describe('an unfinished upload', () => {
-  it('does not expire when the clock is set, forward or back, while the server runs', async () => {
+  it('does not expire when the clock is set forward or back while the server runs', async () => {
     const { server, clock } = await start(FORGETFUL);
-    const url = await begin(server);
+    const url = await createPartial(server);
     for (const offset of isLong ? ['+8d', '-5h', '+60d', '+0', '-400d', '+400d', '+0'] : ['+8d', '-5h', '+60d']) {
       clock.set(offset);
       const days = Number.parseInt(offset, 10) * (offset.endsWith('h') ? 1 / 24 : 1);
       await expect.poll(async () => Math.abs((await aheadMs(server)) - days * DAY_MS), PATIENT).toBeLessThan(DAY_MS / 24);
-      await swept(server);
+      await sweepPass(server);
       await expectWaiting(server, url);
     }
     expect(await patchUpload(url, 4, TEXT.subarray(4))).toMatchObject({ status: 204, offset: TEXT.byteLength });
   });
 
-  it('does not expire when the clock is set while no server runs, nor while none does', async () => {
+  it('does not expire when the clock is set while no server runs', async () => {
     const { server, clock } = await start(FORGETFUL);
-    const url = await begin(server);
+    const url = await createPartial(server);
     for (const [offset, end] of [
       ['+8d', 'stop'],
       ['-5h', 'kill'],
@@ -74,34 +74,34 @@ describe('an unfinished upload', () => {
       await server[end]();
       clock.set(offset);
       await server.start();
-      await swept(server);
+      await sweepPass(server);
       await expectWaiting(server, url);
     }
     expect(await patchUpload(url, 4, TEXT.subarray(4))).toMatchObject({ status: 204, offset: TEXT.byteLength });
   });
 
-  it('expires when a server has run for long enough, though the clock was set back', async () => {
+  it('expires once a server has run for long enough, although the clock was set back', async () => {
     const { server, clock } = await start({ LANDFALL_EXPIRE_AFTER: '2s' });
-    const url = await begin(server);
+    const url = await createPartial(server);
     clock.set('-5h');
     await expect.poll(async () => (await headUpload(url)).status, PATIENT).toBe(410);
     expect((await readRecord(url)).state).toBe('expired');
   });
 });
 
-it('a record is kept for as long as it was said, whatever the clock says', async () => {
+it('a record is kept for the configured time, whatever the clock says', async () => {
   const { server, clock } = await start({ LANDFALL_EXPIRE_AFTER: '1s' });
   const { url } = await createUpload(server.files, { length: 5 });
   await terminateUpload(url);
   clock.set('+8d');
   await expect.poll(() => aheadMs(server), PATIENT).toBeGreaterThan(7 * DAY_MS);
-  // The pass that ends this one would have taken the record.
-  const idle = await begin(server);
+  // The pass that ends this upload would have deleted the record.
+  const idle = await createPartial(server);
   await expect.poll(async () => (await headUpload(idle)).status, PATIENT).toBe(410);
   expect((await headUpload(url)).status).toBe(410);
 });
 
-it('an idempotency key names the same upload though the clock was set forward by two days', async () => {
+it('an idempotency key names the same upload although the clock was set forward by two days', async () => {
   const { server, clock } = await start();
   const creation = { length: TEXT.byteLength, name: 'a.txt', headers: { 'Idempotency-Key': 'key' } };
   const { url, status } = await createUpload(server.files, creation);
@@ -111,11 +111,11 @@ it('an idempotency key names the same upload though the clock was set forward by
   expect((await createUpload(server.files, creation)).url).toBe(url);
 });
 
-it('an inspection that failed by our fault is tried again soon, though the clock was set back by five hours', async () => {
+it('an inspection that failed by a server fault is tried again soon, although the clock was set back by five hours', async () => {
   const storage = testDirectory();
   const { server, clock } = await start({ LANDFALL_STORAGE_DIR: storage });
   const { url } = await createUpload(server.files, { length: TEXT.byteLength, name: 'a.txt' });
-  // Files stand where the directories of the year and the next would be made.
+  // Files take the place of the directories for this year and the next.
   const years = [0, 1].map((later) => join(storage, String(new Date().getUTCFullYear() + later)));
   await Promise.all(years.map((path) => writeFile(path, '')));
   const answer = patchUpload(url, 0, TEXT);

@@ -1,4 +1,4 @@
-// No room is not the sender's fault: nothing that was acknowledged is lost, and the upload goes on once there is room.
+// A full disk is not the sender's fault: no acknowledged byte is lost, and the upload resumes once there is space.
 import { mkdirSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -11,7 +11,7 @@ import { createUpload, headUpload, idOf, patchUpload, readRecord, terminateUploa
 
 const MIB = 1024 * 1024;
 const LENGTH = 4 * MIB;
-/** The server has asked how much room there is since. */
+/** After this time the server measures the free space again. */
 const REMEMBERED_MS = 1100;
 
 async function startWith(env: Record<string, string>, dataDir: string): Promise<LandfallProcess> {
@@ -32,7 +32,7 @@ async function expectDownload(url: string, bytes: Buffer): Promise<void> {
 }
 
 describe('a full disk', () => {
-  it('refuses a creation that it has no room for, and keeps nothing of it', async () => {
+  it('makes the server refuse a creation that does not fit, and keep nothing of it', async () => {
     const { server } = await startOnSmallDisk();
     const answer = await createUpload(server.files, { length: 100 * MIB, name: 'film.mp4' });
     expect(answer).toMatchObject({ status: 507, code: 'ERR_NO_SPACE', url: '' });
@@ -40,11 +40,11 @@ describe('a full disk', () => {
     expect(await filesBelow(join(server.dataDir, 'staging'))).toEqual([]);
   });
 
-  it('in the middle of a body answers 507, keeps what it stored, and goes on once there is room', async () => {
+  it('during a body is answered 507; the stored bytes stay, and the upload resumes once there is space', async () => {
     const { disk, server } = await startOnSmallDisk();
     const bytes = await videoBytes(LENGTH);
     const { url } = await createUpload(server.files, { length: LENGTH, name: 'film.mp4' });
-    // Room for the ledger's log and a part of the file.
+    // Leaves space for the ledger's log and a part of the file.
     await disk.fill(2 * MIB);
     const full = await patchUpload(url, 0, bytes);
     expect(full).toMatchObject({ status: 507, code: 'ERR_NO_SPACE' });
@@ -54,7 +54,7 @@ describe('a full disk', () => {
     expect(offset).toBeGreaterThan(0);
     const staged = join(server.dataDir, 'staging', idOf(url).slice(0, 2), idOf(url));
     expect((await stat(staged)).size).toBe(offset);
-    // Still full: nothing goes back, and the server lives.
+    // Still full: the offset never goes back, and the server keeps running.
     expect(await patchUpload(url, offset, bytes.subarray(offset))).toMatchObject({ status: 507 });
     expect((await headUpload(url)).offset).toBeGreaterThanOrEqual(offset);
     await disk.clear();
@@ -63,7 +63,7 @@ describe('a full disk', () => {
     await expectDownload(url, bytes);
   });
 
-  it('to the last byte answers creations and HEAD without a crash, and takes files again once there is room', async () => {
+  it('to the last byte lets the server answer creations and HEAD, and receive files again once there is space', async () => {
     const { disk, server } = await startOnSmallDisk();
     const { url } = await createUpload(server.files, { length: LENGTH, name: 'film.mp4' });
     await disk.fill(0);
@@ -75,8 +75,8 @@ describe('a full disk', () => {
       else expect(answer.status).toBeOneOf([503, 507]);
       return answer.status;
     };
-    // How much room there was is remembered for a second. Until it is asked anew a row may still fit into the ledger's log: the
-    // one after a row that did not.
+    // The server remembers the free space for a second. Until it measures again, a row may still fit into the ledger's log
+    // after one that did not.
     while (performance.now() - filledMs < REMEMBERED_MS) await create();
     for (let attempt = 0; attempt < 5; attempt++) {
       expect(await create()).toBe(507);
@@ -92,7 +92,7 @@ describe('a full disk', () => {
     }
   });
 
-  it('of final files keeps what is staged, and accepts the file once there is room', async () => {
+  it('in the directory of final files keeps the staged bytes, and the file is accepted once there is space', async () => {
     const disk = await SmallDisk.create({ bytes: 8 * MIB });
     const files = join(disk.path, 'files');
     mkdirSync(files);
@@ -100,7 +100,7 @@ describe('a full disk', () => {
     const server = await startWith({ LANDFALL_STORAGE_DIR: files }, dataDir);
     const bytes = await videoBytes(LENGTH);
     const { url } = await createUpload(server.files, { length: LENGTH, name: 'film.mp4' });
-    // Others than the server write there, too.
+    // Programs other than the server also write to that disk.
     await disk.fill(MIB);
     expect(await patchUpload(url, 0, bytes)).toMatchObject({ status: 503 });
     expect(await headUpload(url)).toMatchObject({ status: 200, offset: LENGTH - 1 });
@@ -112,8 +112,8 @@ describe('a full disk', () => {
   });
 });
 
-describe('room on the disk', () => {
-  it('is promised once, however many ask for it at once, by tus and by forms', async () => {
+describe('space on the disk', () => {
+  it('is reserved once, however many senders ask for it at the same time, by tus and by forms', async () => {
     const { server } = await startOnSmallDisk();
     const asked = await Promise.all(Array.from({ length: 20 }, () => createUpload(server.files, { length: LENGTH, name: 'film.mp4' })));
     const taken = asked.filter(({ status }) => status === 201);
@@ -125,13 +125,13 @@ describe('room on the disk', () => {
     const form = new FormData();
     form.set('file', new Blob([Uint8Array.from(await videoBytes(5 * MIB))]), 'film.mp4');
     expect((await fetch(`${server.url}/upload`, { method: 'POST', body: form })).status).toBe(507);
-    // Who was promised room has it, and what is accepted gives back none of it by mistake.
+    // Each sender with a reservation has its space, and an accepted file gives back no other upload's space.
     const bytes = await videoBytes(LENGTH);
     for (const { url } of taken) expect(await patchUpload(url, 0, bytes)).toMatchObject({ status: 204, offset: LENGTH });
     expect((await createUpload(server.files, { length: LENGTH, name: 'film.mp4' })).status).toBe(507);
   });
 
-  it('of one who does not come is given to others, and taken again with the next bytes', async () => {
+  it('reserved for an idle upload is given to others, and reserved again with its next bytes', async () => {
     const disk = await SmallDisk.create({ bytes: 16 * MIB });
     const server = await startWith({ LANDFALL_RESERVE_FOR: '1s', LANDFALL_SWEEP_INTERVAL: '200ms' }, join(disk.path, 'data'));
     const length = 8 * MIB;
@@ -146,7 +146,7 @@ describe('room on the disk', () => {
         return other.status;
       })
       .toBe(201);
-    // The room is the other's now: the first one waits, and keeps what it brought.
+    // The other upload has the space now: the first one waits, and keeps its bytes.
     const late = await patchUpload(idle.url, half, bytes.subarray(half));
     expect(late).toMatchObject({ status: 507, code: 'ERR_NO_SPACE' });
     expect(await headUpload(idle.url)).toMatchObject({ status: 200, offset: half });
@@ -156,8 +156,8 @@ describe('room on the disk', () => {
   });
 });
 
-describe('a disk without inodes', () => {
-  it('answers 507 and goes on once there are some', async () => {
+describe('a disk without free inodes', () => {
+  it('makes the server answer 507, and accept creations once there are some', async () => {
     const disk = await SmallDisk.create({ bytes: 16 * MIB, inodes: 290 });
     const server = await startWith({}, join(disk.path, 'data'));
     const bytes = await videoBytes(1000);
@@ -176,7 +176,7 @@ describe('a disk without inodes', () => {
 });
 
 describe('a disk that became read-only', () => {
-  it('answers 503, HEAD less than 500, and goes on once it can be written', async () => {
+  it('makes the server answer 503, HEAD less than 500, and publish once it can write', async () => {
     const disk = await SmallDisk.create({ bytes: 16 * MIB });
     const files = join(disk.path, 'files');
     mkdirSync(files);

@@ -1,4 +1,4 @@
-// What could not be made durable is never accepted; a failed fsync is not asked again on the same file.
+// A file that could not be made durable is never accepted; a failed fsync is never repeated on the same file.
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { filesBelow, sha256, sha256OfFile, videoBytes } from '../support/content.ts';
@@ -25,7 +25,7 @@ async function expectOneFile(server: LandfallProcess, bytes: Buffer): Promise<vo
 }
 
 describe('an fsync that fails', () => {
-  it.for(['EIO', 'ENOSPC'])('always with %s keeps the upload from being accepted for as long as it does', async (errno) => {
+  it.for(['EIO', 'ENOSPC'])('always with %s keeps the upload from being accepted until it succeeds', async (errno) => {
     const { server, url, bytes } = await startPrepared();
     const strace = await Strace.attach(server.pid, [{ calls: 'fsync', effect: `error=${errno}` }]);
     for (let asked = 0; asked < 3; asked++) {
@@ -50,7 +50,7 @@ describe('an fsync that fails', () => {
     { what: 'directory', thread: 'landfall-disk', nth: 2 },
     { what: 'directory', thread: 'landfall-disk', nth: 3 },
     { what: 'directory', thread: 'landfall-disk', nth: 4 },
-  ] as const)('once, no. $nth of a $what, leads to one whole file all the same', async ({ thread, nth }) => {
+  ] as const)('once, no. $nth of a $what, still leads to one complete file', async ({ thread, nth }) => {
     const { server, url, bytes } = await startPrepared();
     const strace = await Strace.attach(server.pid, [{ calls: 'fsync', effect: `error=EIO:when=${nth}` }], thread);
     await patchUpload(url, LENGTH - 1, bytes.subarray(LENGTH - 1));
@@ -63,7 +63,7 @@ describe('an fsync that fails', () => {
     await expectOneFile(server, bytes);
   });
 
-  it.for([1, 2])('on the ledger from the %s. on keeps the verdict from being told until it is durable', async (nth) => {
+  it.for([1, 2])('on the ledger from no. %s on keeps the verdict secret until it is durable', async (nth) => {
     const { server, url, bytes } = await startPrepared();
     const strace = await Strace.attach(server.pid, [{ calls: 'fdatasync', effect: `error=EIO:when=${nth}+` }]);
     const last = patchUpload(url, LENGTH - 1, bytes.subarray(LENGTH - 1));
@@ -83,7 +83,7 @@ describe('an fsync that fails', () => {
 });
 
 describe('a link that fails', () => {
-  it.for(['EXDEV', 'EPERM', 'EMLINK'])('with %s leads to a copy, and no part is left', async (errno) => {
+  it.for(['EXDEV', 'EPERM', 'EMLINK'])('with %s makes the server copy, and leaves no partial file', async (errno) => {
     const { server, url, bytes } = await startPrepared();
     const strace = await Strace.attach(server.pid, [{ calls: 'link,linkat', effect: `error=${errno}:when=1` }], 'landfall-disk');
     expect(await patchUpload(url, LENGTH - 1, bytes.subarray(LENGTH - 1))).toMatchObject({ status: 204, offset: LENGTH });

@@ -1,5 +1,5 @@
-// A sender that gives up on nothing but a refusal: it asks HEAD, sends the next chunk, and comes again, as long as it takes. It
-// holds the server to each offset that it was told.
+// A sender that only a refusal stops: it asks HEAD, sends the next chunk, and repeats this as long as it takes. It checks that
+// the server never goes back behind an acknowledged offset.
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { request as httpRequest, type IncomingMessage } from 'node:http';
@@ -10,32 +10,32 @@ import type { Random } from '../support/random.ts';
 import { createUpload, headUpload, idOf } from '../support/tus-requests.ts';
 import type { Sent } from './truth.ts';
 
-/** Where in an upload its sender is: in the middle of a body, or right behind its last byte. */
+/** The point at which a fault can hit the sender: in the middle of a body, or right after its last byte. */
 export type Moment = 'body' | 'last byte';
 
 export interface SendingOptions {
   random: Random;
-  /** Resolves with the address of the collection, when the sender may go on. */
+  /** Resolves with the address of the collection once the sender may send. */
   whenOpen(): Promise<string>;
   onMoment?(moment: Moment): void;
 }
 
 export interface SenderOptions extends SendingOptions {
-  /** Distinguishes its upload from all others. */
+  /** Distinguishes this upload from all others. */
   number: number;
   maxBytes: number;
-  /** As soon as the upload has an address. */
+  /** Called as soon as the upload has an address. */
   onCreated(sent: Sent): void;
 }
 
-/** "Come again": locked, on hold, a fault of the server's. */
+/** Answers that mean "try again": locked, on hold, a server fault. */
 const TEMPORARY = [408, 409, 423, 460, 503, 507];
 const PAUSE_MS = 20;
 
-/** Resolves when it was told the verdict that it should get. @throws when it was told anything else */
+/** Resolves once the server answered the expected verdict. @throws on any other answer */
 export async function sendInsistently(options: SenderOptions): Promise<void> {
   const { number, random, maxBytes } = options;
-  // Small and large ones, each step as likely.
+  // Small and large sizes, each order of magnitude equally likely.
   const bytes = await videoBytes(Math.round(100 * (maxBytes / 100) ** random.fraction()), number);
   const isRefused = random.happens(0.1);
   const name = `film-${number}.${isRefused ? 'png' : 'mp4'}`;
@@ -55,7 +55,7 @@ export async function sendInsistently(options: SenderOptions): Promise<void> {
   }
 }
 
-/** As `sendInsistently`, of an upload that has been created. */
+/** Like `sendInsistently`, for an upload that already exists. */
 export async function resumeInsistently(sent: Sent, options: SendingOptions): Promise<void> {
   for (;;) {
     const url = `${await options.whenOpen()}/${sent.id}`;
@@ -77,11 +77,11 @@ export async function resumeInsistently(sent: Sent, options: SendingOptions): Pr
   }
 }
 
-function requireEnding({ name, ending }: Sent, told: Sent['ending']): void {
-  if (told !== ending) throw new Error(`The sender of ${name} was told that it is ${told}.`);
+function requireEnding({ name, ending }: Sent, verdict: Sent['ending']): void {
+  if (verdict !== ending) throw new Error(`The server told the sender of ${name} "${verdict}" instead of "${ending}".`);
 }
 
-/** In pieces, with pauses, so that whatever happens finds it under way; every third with the sum of the chunk. */
+/** Sends in pieces, with pauses, so that a fault hits a running request; every third chunk has its checksum. */
 async function sendChunk(url: string, offset: number, { bytes }: Sent, { random, onMoment }: SendingOptions) {
   const end = random.happens(0.4) ? bytes.length : random.between(Math.min(offset + 1, bytes.length), bytes.length);
   const chunk = bytes.subarray(offset, end);
@@ -99,7 +99,7 @@ async function sendChunk(url: string, offset: number, { bytes }: Sent, { random,
     },
   });
   const answered = once(request, 'response') as Promise<[IncomingMessage]>;
-  // While the pieces are on their way nobody waits for it; and after an answer that came early the line may break.
+  // Nothing awaits the answer while pieces are sent; and after an early answer the connection may break.
   answered.catch(() => undefined);
   request.on('error', () => undefined);
   const size = Math.ceil(chunk.length / pieces);
@@ -115,7 +115,7 @@ async function sendChunk(url: string, offset: number, { bytes }: Sent, { random,
   return { status: response.statusCode ?? 0, offset: Number(response.headers['upload-offset'] ?? 0) };
 }
 
-/** A connection that broke: the server was killed, or is not up yet. @throws everything else */
+/** Ignores a broken connection: the server was killed, or is not up yet. @throws every other error */
 function ignoreBrokenLine(error: unknown): undefined {
   if (error instanceof TypeError) return undefined;
   const code = error instanceof Error && 'code' in error ? String(error.code) : '';

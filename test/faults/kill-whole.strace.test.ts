@@ -1,5 +1,5 @@
-// A small file comes whole with its creation, and gets its row only when its bytes are durable: killed anywhere, the server
-// has either nothing of it, or accepts it.
+// A small file is sent whole with its creation, and gets its row only once its bytes are durable: wherever the server is
+// killed, it either has nothing of the file or accepts it.
 import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
 import { filesBelow, sha256, sha256OfFile, videoBytes } from '../support/content.ts';
@@ -22,7 +22,7 @@ const STEPS: { name: string; calls: string; thread?: ThreadName }[] = [
   { name: 'unlink', calls: 'unlink,unlinkat', thread: 'landfall-disk' },
 ];
 
-it.for(STEPS)('is killed at its first, second, … $name, and a whole file is accepted or never came', async ({ calls, thread }) => {
+it.for(STEPS)('a server killed at its first, second, … $name accepts the whole file or has nothing of it', async ({ calls, thread }) => {
   const bytes = await videoBytes(LENGTH);
   const server = new LandfallProcess({ dataDir: testDirectory(), env: { UV_THREADPOOL_SIZE: '1' } });
   onTestFinished(() => server.kill());
@@ -35,7 +35,7 @@ it.for(STEPS)('is killed at its first, second, … $name, and a whole file is ac
     if (sent) {
       expect(sent).toMatchObject({ status: 201, offset: LENGTH });
       answered += 1;
-      // The staged name goes after the answer: the kill may still come.
+      // The staged name is removed after the answer: the kill may still follow.
       await expect.poll(async () => !server.isRunning || (await staged(server)).length === 0, POLL).toBe(true);
     } else await server.ended();
     const isKilled = !server.isRunning;
@@ -52,10 +52,10 @@ it.for(STEPS)('is killed at its first, second, … $name, and a whole file is ac
     expect(files.length).toBeGreaterThanOrEqual(answered);
     if (!isKilled) break;
   }
-  expect(kills, 'a step that never comes proves nothing').toBeGreaterThan(0);
+  expect(kills, 'the server never made this step, so no kill was tested').toBeGreaterThan(0);
 });
 
-it('a sync of its bytes that fails leaves nothing of it, and its sender is told to come again', async () => {
+it('a failed sync of its bytes leaves nothing of the file, and the sender is told to try again', async () => {
   const bytes = await videoBytes(LENGTH);
   const server = new LandfallProcess({ dataDir: testDirectory(), env: { UV_THREADPOOL_SIZE: '1' } });
   onTestFinished(() => server.kill());

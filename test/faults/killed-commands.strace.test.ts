@@ -1,4 +1,4 @@
-// A command that is killed at any change of its state, down to the last one before it ends, and is run again stores nothing twice.
+// An upload command that is killed at any change of its saved state, the last one included, and run again stores no file twice.
 import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
@@ -30,13 +30,16 @@ async function startKilling() {
   const start = (files: readonly string[]): Command =>
     startCommand({ directory, env: { UV_THREADPOOL_SIZE: '1' } }, ...files, '--to', proxy.url);
   const stored = async () => (await filesBelow(join(server.dataDir, 'files'))).length;
-  /** Records; a draft of one, which a kill left, is none. */
+  /** Saved records; a record's draft that a kill left does not count. */
   const left = async () => {
     const folders = ['uploads', 'ending'].map((name) => readdir(join(directory, 'state/landfall', name)).catch(() => []));
     return (await Promise.all(folders)).flat().filter((name) => name.endsWith('.json'));
   };
 
-  /** Of new empty files, traced from the moment on at which all creations were asked for. Resolves with whether it was killed. */
+  /**
+   * Uploads new empty files, traced from the moment when every creation has been requested. Resolves to true when the command
+   * was killed.
+   */
   async function runKilled(thread: ThreadName, call: string, nth: number): Promise<boolean> {
     runs += 1;
     const files = Array.from({ length: FILES }, (_, n) => join(directory, `${runs} ${n}.txt`));
@@ -59,7 +62,7 @@ async function startKilling() {
     const again = await start(files).ended;
     expect(again).toMatchObject({ code: 0 });
     for (const url of stdout.split('\n')) expect(again.stdout).toContain(url);
-    expect(await stored(), `killed at ${call} ${nth}`).toBe(before + FILES);
+    expect(await stored(), `files stored twice or missing after a kill at ${call} ${nth}`).toBe(before + FILES);
     expect(await left()).toEqual([]);
     return true;
   }
@@ -67,7 +70,10 @@ async function startKilling() {
   return { runKilled };
 }
 
-/** The worker changes the records of what is under way and of what is done; the first thread makes the last change, once all is told. */
+/**
+ * A worker thread changes the records of running and finished uploads; the main thread makes the last change, once all verdicts
+ * are known.
+ */
 const SWEEPS: { thread: ThreadName; call: string; from: number; atLeast: number }[] = [
   { thread: 'libuv-worker', call: 'rename', from: isLong ? 1 : FILES + 1, atLeast: isLong ? FILES + 1 : 1 },
   { thread: 'libuv-worker', call: 'unlink', from: 1, atLeast: FILES },

@@ -1,5 +1,5 @@
-// A start that is killed, or whose disk fails, at any of its steps: the next one does all that it had to do, also what the first
-// start after a power cut has to.
+// A start that is killed, or whose disk fails, at any of its steps: the next start completes all its work, including the work
+// of a first start after a power cut.
 import { execFileSync } from 'node:child_process';
 import { link, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -34,10 +34,10 @@ const EFFECTS = [
   { what: 'fails with EIO', effect: 'error=EIO' },
 ];
 const CASES = STEPS.flatMap((step) => EFFECTS.map((effect) => ({ isMany: false, ...step, ...effect })))
-  // The short version has the steps that a first start after a power cut takes, and one failure.
+  // The short version has the steps of a first start after a power cut, and one failure.
   .filter(({ name, effect }) => isLong || name === 'truncate' || (effect === 'signal=KILL' && name !== 'mkdir' && name !== 'link'));
 
-/** 1, 2, 3, … or, where there are many, further and further apart; the small version takes one. */
+/** 1, 2, 3, … or, for a frequent step, at growing distances; the short version takes one. */
 function* counts(isMany: boolean): Generator<number> {
   if (!isLong) yield 2;
   else for (let n = 1; n < 1000; n += isMany ? Math.ceil(n / 4) : 1) yield n;
@@ -52,7 +52,7 @@ describe.for([{ after: 'a power cut', isRebooted: true }, ...(isLong ? [{ after:
       sent = await leaveWorkOfEachKind(left.path, isRebooted);
     });
 
-    it.for(CASES)('$what at its $name, and the next one does all of it', async ({ name, calls, effect, isMany }) => {
+    it.for(CASES)('$what at its $name, and the next one completes all of its work', async ({ name, calls, effect, isMany }) => {
       let hits = 0;
       for (const n of counts(isMany)) {
         const dataDir = join(testDirectory(), 'data');
@@ -71,12 +71,12 @@ describe.for([{ after: 'a power cut', isRebooted: true }, ...(isLong ? [{ after:
         if (!isHit) break;
         hits += 1;
       }
-      expect(hits, `a ${name} that never comes proves nothing`).toBeGreaterThan(0);
+      expect(hits, `the start made no ${name}, so no fault was tested`).toBeGreaterThan(0);
     });
   },
 );
 
-/** Resolves, when it is over, with whether the call came that was to fail. */
+/** Resolves once the start is over: true when the call with the fault was made. */
 async function startOnce(dataDir: string, calls: string, effect: string): Promise<boolean> {
   const log = join(testDirectory(), 'strace.log');
   const under = [programPath('strace') ?? 'strace', '-f', '-o', log, `--trace=${calls}`, `--inject=${calls}:${effect}`];
@@ -88,14 +88,14 @@ async function startOnce(dataDir: string, calls: string, effect: string): Promis
   );
   const isFaulty = async () => (await readFile(log, 'utf8')).includes('INJECTED');
   const isIdle = () => ledgerRows(dataDir).every(({ state }) => state !== 'inspecting');
-  // Once it listens it goes on with inspections in the background.
+  // Once it listens, the server continues inspections in the background.
   if (isUp) await expect.poll(async () => !server.isRunning || isIdle() || (await isFaulty()), { timeout: 60_000 }).toBe(true);
   const isHit = !isUp || !server.isRunning || (await isFaulty());
   await server.kill();
   return isHit;
 }
 
-/** What a server leaves that is killed, or whose machine loses its power, in the middle of everything. */
+/** The state that a server leaves when it is killed, or loses power, with every kind of work in progress. */
 async function leaveWorkOfEachKind(dataDir: string, isRebooted: boolean): Promise<Sent[]> {
   const server = new LandfallProcess({ dataDir, env: ENV });
   afterAll(() => server.kill());
@@ -119,7 +119,7 @@ async function leaveWorkOfEachKind(dataDir: string, isRebooted: boolean): Promis
   }
   accepted.acknowledged = LENGTH;
   const [final = ''] = await filesBelow(join(dataDir, 'files'));
-  // Its inspection can't publish: where final files belong there is a file.
+  // A file stands in place of the directory of final files, so the inspection can't publish.
   await rename(join(dataDir, 'files'), join(dataDir, 'away'));
   await writeFile(join(dataDir, 'files'), '');
   await patchUpload(`${server.files}/${inspecting.id}`, PROVEN, inspecting.bytes.subarray(PROVEN));
@@ -129,11 +129,11 @@ async function leaveWorkOfEachKind(dataDir: string, isRebooted: boolean): Promis
   await rename(join(dataDir, 'away'), join(dataDir, 'files'));
 
   for (const { id, bytes } of receiving) {
-    // In the middle of a body: nobody had made it durable.
+    // Bytes from the middle of a body that had not been made durable.
     const tail = isRebooted ? Buffer.alloc(WRITTEN - PROVEN) : bytes.subarray(PROVEN, WRITTEN);
     await writeAt(stagedPath(dataDir, id), PROVEN, tail);
   }
-  // Between the last write and the state change, between a verdict and the deletion, and in the middle of a copy.
+  // Killed between the last write and the state change, between a verdict and the deletion, and in the middle of a copy.
   await writeAt(stagedPath(dataDir, whole.id), LENGTH - 1, isRebooted ? Buffer.alloc(1) : whole.bytes.subarray(LENGTH - 1));
   await link(join(dataDir, 'files', final), stagedPath(dataDir, accepted.id));
   await writeFile(stagedPath(dataDir, refused.id), refused.bytes);

@@ -1,5 +1,5 @@
-// A crash at any instruction of the finish leads to the same verdict, once: the server is killed at each step in turn. One file
-// for each way to publish, since they take their time.
+// A crash at any step of the finish leads to the same single verdict: the server is killed at each step in turn. Each way to
+// publish has its own test file, since each takes long.
 import { mkdtempSync, statSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -11,33 +11,33 @@ import { testDirectory } from '../support/temp-dir.ts';
 import { createUpload, headUpload, idOf, patchUpload, readRecord } from '../support/tus-requests.ts';
 
 const isLong = process.env.LANDFALL_TEST_LONG === '1';
-// The long version kills a server that is busy with more than a page of bytes.
+// The long version kills a server that reads more than one page of bytes.
 const LENGTH = isLong ? 16 * 1024 * 1024 : 200_000;
 
 export interface Engine {
   name: string;
-  /** Where final files go; undefined: beside staging, on its device. */
+  /** Directory of final files; undefined: beside staging, on its device. */
   storageDir: () => string | undefined;
   also: Tampering[];
 }
 
-/** Memory is a device of its own, so what is staged on disk cannot be linked there. */
+/** /dev/shm is a device of its own, so bytes staged on disk cannot be linked there. */
 export function otherDevice(): string {
   const path = mkdtempSync('/dev/shm/landfall-test-');
   onTestFinished(() => rm(path, { recursive: true, force: true }));
-  expect(statSync(path).dev, 'the temporary directory must not be on the device of /dev/shm').not.toBe(statSync(testDirectory()).dev);
+  expect(statSync(path).dev, 'the temporary directory is on the device of /dev/shm').not.toBe(statSync(testDirectory()).dev);
   return path;
 }
 
 interface Step {
   name: string;
   calls: string;
-  /** Whose calls are counted; undefined: those of each thread by itself, of which one alone makes them. */
+  /** The thread whose calls are counted; undefined: any thread, each counted by itself, of which only one makes these calls. */
   thread?: ThreadName;
   engines: string[];
-  /** Too many to try each of them in the small version. */
+  /** Too frequent to try each one in the short version. */
   isMany?: boolean;
-  /** Each time the first file of a new directory: the day's directories are made, and made durable, every time. */
+  /** Publishes the first file of a new directory each time, so that the day's directories are always made and synced. */
   isFirst?: boolean;
 }
 
@@ -56,27 +56,27 @@ const STEPS: Step[] = [
   { name: 'write to the log or a socket', calls: 'write,writev', engines: ['link'], isMany: true },
 ];
 
-/** 1, 2, 3, … or, where there are many and time is short, the first and then further and further apart. */
+/** 1, 2, 3, … or, for a frequent step in the short version, at growing distances. */
 function* counts(isMany: boolean): Generator<number> {
   for (let n = 1; n < 500; n += isMany && !isLong && n >= 3 ? Math.ceil(n / 3) : 1) yield n;
 }
 
-/** Sends the held byte and waits until all is done, or the server is dead. */
+/** Sends the held byte, then waits until the finish is done or the server is dead. */
 async function finish(server: LandfallProcess, url: string, bytes: Buffer<ArrayBuffer>): Promise<void> {
   try {
     expect(await patchUpload(url, LENGTH - 1, bytes.subarray(LENGTH - 1))).toMatchObject({ status: 204, offset: LENGTH });
-    // The staged name goes after the answer: the kill may still come.
+    // The staged name is removed after the answer: the kill may still follow.
     await expect.poll(async () => !server.isRunning || (await staged(server)).length === 0, POLL).toBe(true);
     await readRecord(url);
   } catch (error) {
-    // An answer was lost: that is the kill, or else the test's failure.
+    // A lost answer is caused by the kill; any other error fails the test.
     if (!(error instanceof TypeError)) throw error;
     await server.ended();
   }
 }
 
-/** A server, not started yet, on directories without anything in them. */
-function startOver({ storageDir: storageFor }: Engine): { server: LandfallProcess; storageDir: string } {
+/** A server, not started yet, on empty directories. */
+function createServer({ storageDir: storageFor }: Engine): { server: LandfallProcess; storageDir: string } {
   const dataDir = testDirectory();
   const storageDir = storageFor();
   const env = { UV_THREADPOOL_SIZE: '1', ...(storageDir === undefined ? {} : { LANDFALL_STORAGE_DIR: storageDir }) };
@@ -93,16 +93,16 @@ function staged(server: LandfallProcess): Promise<string[]> {
 
 export function testKills(engine: Engine): void {
   it.for(STEPS.filter(({ engines }) => engines.includes(engine.name)))(
-    'is killed at its first, second, … $name, and ends in one verdict',
+    'killed at its first, second, … $name, ends in one verdict',
     async ({ calls, thread, isMany = false, isFirst = false }) => {
       const bytes = await videoBytes(LENGTH);
-      let { server, storageDir } = startOver(engine);
+      let { server, storageDir } = createServer(engine);
       let uploads = 0;
       let kills = 0;
       for (const n of counts(isMany)) {
         if (isFirst) {
           await server.kill();
-          ({ server, storageDir } = startOver(engine));
+          ({ server, storageDir } = createServer(engine));
           uploads = 0;
         }
         if (!server.isRunning) await server.start();
@@ -118,7 +118,7 @@ export function testKills(engine: Engine): void {
         if (isKilled) {
           kills += 1;
           await server.start();
-          // What it had begun it takes up unasked; a byte that was not stored is sent again.
+          // The next start resumes the inspection by itself; a byte that was not stored is sent again.
           const { status, offset } = await headUpload(url);
           expect(status).toBe(200);
           if (offset !== LENGTH) {
@@ -135,7 +135,7 @@ export function testKills(engine: Engine): void {
         expect(await sha256OfFile(join(storageDir, own[0] ?? ''))).toBe(sha256(bytes));
         if (!isKilled) break;
       }
-      expect(kills, 'a step that never comes proves nothing').toBeGreaterThan(0);
+      expect(kills, 'the finish never made this step, so no kill was tested').toBeGreaterThan(0);
     },
   );
 }

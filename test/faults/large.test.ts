@@ -1,4 +1,4 @@
-// The main job on real input: a large file, a connection that is cut again and again, a server that is killed on the way.
+// The main task at full size: a large file, a connection that is cut repeatedly, and a server that is killed midway.
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
@@ -12,7 +12,7 @@ const MIB = 1024 * 1024;
 const isLong = process.env.LANDFALL_TEST_LONG === '1';
 const LENGTH = (isLong ? 4096 : 128) * MIB;
 const KILLS = isLong ? 10 : 2;
-/** What the process may take in memory at its highest, whatever the file's length. */
+/** Peak memory that the process may use, whatever the file's length. */
 const MEMORY = 400 * MIB;
 
 async function highestMemory(pid: number): Promise<number> {
@@ -20,7 +20,7 @@ async function highestMemory(pid: number): Promise<number> {
   return Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024;
 }
 
-it('a large file lands whole, over cut connections, on a server that is killed on the way, in constant memory', async () => {
+it('a large file is stored whole, over cut connections, by a server that is killed midway, in constant memory', async () => {
   const directory = testDirectory();
   const film = join(directory, 'film.mp4');
   const hash = await writeVideo(film, LENGTH);
@@ -32,7 +32,7 @@ it('a large file lands whole, over cut connections, on a server that is killed o
     onRequest: ({ method }) => {
       if (method !== 'PATCH') return undefined;
       cuts += 1;
-      // Each body gets through a tenth of the file, and then a different part of a tenth.
+      // Each connection passes a tenth of the file, plus a varying part of a tenth.
       return { kind: 'cut', afterBytes: Math.floor((LENGTH / 10) * (1 + (cuts % 3) / 3)), how: cuts % 2 === 0 ? 'rst' : 'fin' };
     },
   });
@@ -43,7 +43,7 @@ it('a large file lands whole, over cut connections, on a server that is killed o
   let restart: Promise<void> | undefined;
   let isDown = false;
   for await (const snapshot of handle) {
-    // The offset is a promise: also over a crash it never goes back.
+    // An acknowledged offset never goes back, not even after a crash.
     expect(snapshot.confirmed).toBeGreaterThanOrEqual(confirmed);
     ({ confirmed } = snapshot);
     if (!isDown && kills < KILLS && snapshot.sent > (LENGTH / (KILLS + 1)) * (kills + 1)) {
@@ -67,6 +67,6 @@ it('a large file lands whole, over cut connections, on a server that is killed o
   expect(await sha256OfFile(join(server.dataDir, 'files', files[0] ?? ''))).toBe(hash);
   expect(await filesBelow(join(server.dataDir, 'staging'))).toEqual([]);
   expect(await highestMemory(server.pid)).toBeLessThan(MEMORY);
-  // Little is sent twice: what was on its way when a connection was cut.
+  // Only bytes in flight when a connection was cut are sent twice.
   expect(proxy.bytes).toBeLessThan(LENGTH * 1.5);
 });

@@ -18,14 +18,14 @@ function sharedDirectory(): SharedPlace {
     staged: () => filesBelow(join(dataDir, 'staging')),
     async published() {
       const paths = await filesBelow(files);
-      // Without the day.
+      // The path without the day.
       const named = paths.map(async (path) => [path.split('/').slice(3).join('/'), await sha256OfFile(join(files, path))] as const);
       return new Map(await Promise.all(named));
     },
   };
 }
 
-it('three processes on one directory and PostgreSQL, killed and stopped, take every file once and lose none', async () => {
+it('three processes on one directory and PostgreSQL, killed and suspended, accept every file once and lose none', async () => {
   const burden = isLong
     ? { uploads: 500, atOnce: 6, maxBytes: 96 * MIB, inspectionMs: 1000, killEveryMs: 2000, maxKills: 1000, hits: 20 }
     : { uploads: 50, atOnce: 6, maxBytes: 48 * MIB, inspectionMs: 700, killEveryMs: 1200, maxKills: 10, hits: 1 };

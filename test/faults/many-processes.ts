@@ -1,5 +1,5 @@
-// Three equal processes behind nginx, each request to the next of them, on one ledger: killed, stopped, and cut off from it,
-// while clients of both kinds upload. Where the bytes are is the caller's.
+// Three equal processes behind nginx, which sends each request to the next process, on one ledger: killed, suspended, and cut
+// off from the ledger, while clients of both kinds upload. The caller chooses where the bytes are stored.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, onTestFinished } from 'vitest';
 import { UploadError, upload } from '../../client/node.ts';
@@ -12,32 +12,32 @@ import { uploadWithStockClient } from '../support/stock-client.ts';
 
 export interface SharedPlace {
   dataDir: string;
-  /** Settings that tell each process where the bytes are. */
+  /** Settings that tell each process where to store the bytes. */
   env: Record<string, string>;
-  /** Names of all that is staged. */
+  /** Names of all staged objects or files. */
   staged(): Promise<string[]>;
-  /** SHA-256 of each final file, and of whatever else lies beside them, by its name. */
+  /** SHA-256 of each final file, and of any other file beside them, by its name. */
   published(): Promise<Map<string, string>>;
-  /** Goes away for a while, where it can. */
+  /** Makes the store unreachable for a while, where that is possible. */
   fail?(): Promise<void>;
 }
 
 export interface Burden {
   uploads: number;
   atOnce: number;
-  /** Bytes of the largest. */
+  /** Size of the largest upload. */
   maxBytes: number;
   inspectionMs: number;
   killEveryMs: number;
-  /** After so many nobody is killed any more: on a machine that is busy with other things each costs more than it shows. */
+  /** Limit of kills: on a busy machine, each one costs more time than it can show. */
   maxKills: number;
-  /** Kills that must have hit a running PATCH whose body was coming in, and an inspection. */
+  /** Minimum of kills during a PATCH body, and during an inspection. */
   hits: number;
 }
 
 export interface Trouble {
   kills: number;
-  /** Of the kills, those that hit a PATCH whose body was coming in, and those that hit an inspection; one may have hit both. */
+  /** Kills that hit a PATCH body, and kills that hit an inspection; one kill may hit both. */
   bodies: number;
   inspections: number;
   stops: number;
@@ -47,7 +47,7 @@ export interface Trouble {
 
 const LEASE_MS = 2000;
 const EXPIRE_MS = 20_000;
-/** Multiples of it, taken modulo 1, are spread evenly however many there are. */
+/** Its multiples modulo 1 are spread evenly, however many there are. */
 const GOLDEN = (Math.sqrt(5) - 1) / 2;
 const REFUSALS = ['ERR_CHECK_REFUSED', 'ERR_TYPE_MISMATCH'];
 
@@ -57,16 +57,16 @@ interface Outcome {
   told: 'accepted' | 'refused' | string;
 }
 
-/** Runs until every upload has its outcome; then asserts what must be true. Resolves with how many kills hit what. */
+/** Runs until every upload has its outcome, then asserts the promises. Resolves with the number of kills by what they hit. */
 export async function uploadThroughManyProcesses(place: SharedPlace, postgres: Postgres, burden: Burden): Promise<Trouble> {
   const database = await postgres.database();
   const processes = await startProcesses(place, database, burden);
   const endpoint = `${await startNginx({ upstream: processes.map(({ url }) => url), requestBuffering: false })}/files`;
   const over = new AbortController();
-  const trouble = makeTrouble(processes, place, postgres, database, burden, over.signal);
+  const trouble = disrupt(processes, place, postgres, database, burden, over.signal);
   const outcomes = await uploadAll(endpoint, burden).finally(() => over.abort());
   const hits = await trouble;
-  await expectTruth(place, postgres, database, outcomes);
+  await expectPromises(place, postgres, database, outcomes);
   expect(hits.bodies).toBeGreaterThanOrEqual(burden.hits);
   expect(hits.inspections).toBeGreaterThanOrEqual(burden.hits);
   return hits;
@@ -96,14 +96,17 @@ async function startProcesses({ dataDir, env }: SharedPlace, database: string, {
   return processes;
 }
 
-/** Every second one by our client, the others by the stock one; every tenth is refused when it is inspected, or by its first bytes. */
+/**
+ * Our client sends every second upload, the stock client the others; every tenth is refused by its inspection or by its first
+ * bytes.
+ */
 async function uploadAll(endpoint: string, { uploads, atOnce, maxBytes }: Burden): Promise<Outcome[]> {
   const outcomes: Outcome[] = [];
   let next = 0;
   const work = async () => {
     for (let n = next++; n < uploads; n = next++) {
       const name = n % 10 === 3 ? `refuse-${n}.mp4` : n % 10 === 6 ? `refuse-${n}.png` : `film-${n}.mp4`;
-      // From 100 bytes to the largest, each step as likely, large and small by turns.
+      // From 100 bytes to the largest, each order of magnitude equally likely, large and small in turn.
       const bytes = await videoBytes(Math.round(100 * (maxBytes / 100) ** ((n * GOLDEN) % 1)), n);
       const told = n % 2 === 0 ? await uploadWithOurs(endpoint, bytes, name) : await uploadWithStock(endpoint, bytes, name);
       outcomes.push({ name, hash: sha256(bytes), told });
@@ -124,7 +127,7 @@ async function uploadWithOurs(endpoint: string, bytes: Buffer<ArrayBuffer>, name
 
 async function uploadWithStock(endpoint: string, bytes: Buffer, name: string): Promise<Outcome['told']> {
   const retryDelays = Array.from({ length: 200 }, () => 300);
-  /** By address: a creation whose answer was lost is made again. */
+  /** Keyed by address, since a creation whose answer was lost is repeated. */
   const acknowledged = new Map<string, number>();
   let wentBack = '';
   const { outcome, status, body } = await uploadWithStockClient(endpoint, bytes, name, {
@@ -145,11 +148,11 @@ async function uploadWithStock(endpoint: string, bytes: Buffer, name: string): P
 }
 
 /**
- * One is killed after the other and started again; on the way one is stopped past its lease, the ledger is restarted, and the
- * bytes' place goes away where it can. A file that five crashes in a row hit is refused, and rightly, as nobody can tell a kill
- * from a file that takes the server down: so nobody is killed over a fifth attempt.
+ * Kills one process after the other and starts it again. On the way, one process is suspended past its lease, the ledger is
+ * restarted, and the store becomes unreachable where it can. A file whose inspection crashed five times in a row is rightly
+ * refused, since no server can tell a kill from a file that crashes it: no process is killed during a fifth attempt.
  */
-async function makeTrouble(
+async function disrupt(
   processes: readonly LandfallProcess[],
   place: SharedPlace,
   postgres: Postgres,
@@ -158,7 +161,7 @@ async function makeTrouble(
   over: AbortSignal,
 ): Promise<Trouble> {
   const hits: Trouble = { kills: 0, bodies: 0, inspections: 0, stops: 0, restarts: 0, outages: 0 };
-  /** What comes back while others are killed. */
+  /** Processes that restart while others are killed. */
   const returning = new Map<LandfallProcess, Promise<void>>();
   for (let n = 0; !over.aborted && hits.kills < maxKills; n++) {
     await sleep(killEveryMs);
@@ -181,20 +184,20 @@ async function makeTrouble(
       await place.fail();
       hits.outages += 1;
     } else {
-      // By turns in the middle of a body and of an inspection, where there is one soon.
+      // Alternates between a PATCH body and an inspection, where one starts soon.
       const aim = n % 2 === 0 ? 'bodies' : 'inspections';
       const { pid } = server;
       for (let look = 0; !over.aborted; look++) {
-        // Stood still for a moment, it has in its hands what the ledger says until it is killed.
+        // While the process is suspended, it keeps what the ledger shows, up to the kill.
         server.signal('SIGSTOP');
-        const held = await holdings(postgres, database, server, pid);
+        const held = await currentWork(postgres, database, server, pid);
         if (held.fifths === 0 && (held[aim] > 0 || look >= 100)) break;
         server.signal('SIGCONT');
         await sleep(10);
       }
       await server.kill();
-      // What it held is still there: the others know only when its lease is over.
-      const held = await holdings(postgres, database, server, pid);
+      // The ledger still shows its locks and leases: the other processes notice the death only when the lease expires.
+      const held = await currentWork(postgres, database, server, pid);
       hits.kills += 1;
       if (held.bodies > 0) hits.bodies += 1;
       if (held.inspections > 0) hits.inspections += 1;
@@ -202,13 +205,13 @@ async function makeTrouble(
     }
   }
   await Promise.all(returning.values());
-  expect(hits.stops, `nobody was stopped: all was over after ${hits.kills} of ${wanted} kills`).toBe(1);
+  expect(hits.stops, `no process was suspended: all uploads ended after ${hits.kills} of ${wanted} kills`).toBe(1);
   expect(hits.restarts).toBe(1);
   expect(hits.outages).toBe(place.fail ? 1 : 0);
   return hits;
 }
 
-/** As systemd does: while the ledger is away a process does not start. */
+/** Like systemd, tries again: a process can't start while the ledger is unreachable. */
 async function startAgain(server: LandfallProcess): Promise<void> {
   for (let attempt = 0; ; attempt++) {
     try {
@@ -222,10 +225,10 @@ async function startAgain(server: LandfallProcess): Promise<void> {
 }
 
 /**
- * What a process has in its hands: PATCH requests whose body is coming in, which are those that it has not answered to uploads
- * whose lock it has; and inspections, with those among them that a crash would be the fifth of.
+ * The current work of a process. Bodies: PATCH requests that it has not answered, to uploads whose lock it holds. Inspections:
+ * all that it runs, and how many of them would crash for the fifth time.
  */
-async function holdings(postgres: Postgres, database: string, server: LandfallProcess, pid: number) {
+async function currentWork(postgres: Postgres, database: string, server: LandfallProcess, pid: number) {
   const [row] = await postgres.query(
     `select array(select "uploadId"::text from locks where owner like '${pid}-%') as locked,
       (select count(*)::int from uploads where state = 'inspecting' and "leaseOwner" like '${pid}-%') as inspections,
@@ -245,11 +248,11 @@ async function holdings(postgres: Postgres, database: string, server: LandfallPr
   };
 }
 
-async function expectTruth(place: SharedPlace, postgres: Postgres, database: string, outcomes: readonly Outcome[]): Promise<void> {
+async function expectPromises(place: SharedPlace, postgres: Postgres, database: string, outcomes: readonly Outcome[]): Promise<void> {
   expect(outcomes.map(({ name, told }) => [name, told])).toEqual(
     outcomes.map(({ name }) => [name, name.startsWith('refuse') ? 'refused' : 'accepted']),
   );
-  // A creation whose answer a kill took is made again by the stock client: nobody was told of the first, which expires.
+  // The stock client repeats a creation whose answer a kill lost: no client knows the first upload, which expires.
   const states = () =>
     postgres.query(`select state, count(*)::int as count from uploads where state in ('receiving', 'inspecting') group by state`, database);
   await expect.poll(states, { timeout: EXPIRE_MS * 3, interval: 500 }).toEqual([]);
@@ -265,7 +268,7 @@ async function expectTruth(place: SharedPlace, postgres: Postgres, database: str
     for (const { id } of own) expect(published.get(`${id}/${name}`), name).toBe(hash);
     if (own.length === 0) expect(rows.filter((row) => row.name === name && row.state === 'rejected').length, name).toBeGreaterThan(0);
   }
-  // One verdict, told once.
+  // Each upload has one verdict event.
   const told = await postgres.query(`select "uploadId" from events group by "uploadId", type having count(*) > 1`, database);
   expect(told).toEqual([]);
 }

@@ -6,7 +6,7 @@ import { runMarathon } from './marathon.ts';
 const MIB = 1024 * 1024;
 const isLong = process.env.LANDFALL_TEST_LONG === '1';
 
-it('keeps every promise through kills at random and power cuts that lose what was not made durable', async () => {
+it('a server keeps every promise through random kills and power cuts that lose all bytes not yet durable', async () => {
   let disk = await CuttableDisk.create();
   let spent: CuttableDisk | undefined;
   const machine = {

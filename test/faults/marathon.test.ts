@@ -5,9 +5,9 @@ import { runMarathon } from './marathon.ts';
 const MIB = 1024 * 1024;
 const isLong = process.env.LANDFALL_TEST_LONG === '1';
 
-it('keeps every promise through kills at random, and through reboots that spoil what was not proved', async () => {
+it('a server keeps every promise through random kills, and through reboots that spoil unproved bytes', async () => {
   const dataDir = testDirectory();
-  // What was written is all there, but for what the ledger does not vouch for.
+  // All written bytes survive, except those that the ledger does not count as proved.
   const machine = { dataDir: () => dataDir, cutPower: async () => undefined };
   const course = isLong
     ? { kills: 200, powerCutEvery: 4, atOnce: 6, maxBytes: 32 * MIB }

@@ -1,5 +1,5 @@
-// Kills at random, one after the other, while senders send: aimed at a body, at what follows the last byte, at the publication,
-// at the start after a kill, and at the first start after a power cut. After each all promises are looked at.
+// Random kills, one after the other, while senders send: during a body, after the last byte, during publication, during the
+// start after a kill, and during the first start after a power cut. All promises are checked after each.
 import { type FSWatcher, watch } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -14,30 +14,30 @@ import { type Moment, sendInsistently } from './insistent-sender.ts';
 import { expectPromisesKept, expectSettled, type Sent, stagedPath } from './truth.ts';
 
 export interface Machine {
-  /** Where the server's data is; another directory after a power cut, maybe. */
+  /** The server's data directory; it may be another one after a power cut. */
   dataDir(): string;
-  /** Of a server that stands still, and is dead afterwards. */
+  /** Called while the server is suspended; the server is killed afterwards. */
   cutPower(): Promise<void>;
 }
 
 export interface Course {
   kills: number;
-  /** One of so many kills is a power cut. */
+  /** One in this many kills is a power cut. */
   powerCutEvery: number;
   atOnce: number;
   maxBytes: number;
 }
 
-/** Of the kills, how many were aimed at what, and what they hit. */
+/** How many kills were aimed at each target, and what they hit. */
 type Counts = Record<string, number>;
 
-/** A sender's moment, or that a final file's directory is made. */
+/** A sender's moment, or the creation of a final file's directory. */
 type Aim = Moment | 'publish';
 
 const AIMS: readonly Aim[] = ['body', 'last byte', 'publish'];
-/** From a moment to the kill, at most: the whole of a finish, on a disk that is not slow. */
+/** Longest wait from the moment to the kill: a whole finish on a fast disk. */
 const DELAY_MS = 12;
-/** When none of the moments comes for so long, it is killed all the same. */
+/** When the moment does not occur within this time, the server is killed anyway. */
 const MOMENT_MS = 5000;
 const TAIL_BYTES = 64 * 1024;
 
@@ -65,7 +65,7 @@ class Marathon {
   #number = 0;
   #moment: { aim: Aim; reached: () => void } | undefined;
   #watcher: FSWatcher | undefined;
-  /** Of the last start that was let through. */
+  /** Duration of the last start that was not killed. */
   #startMs = 1000;
 
   constructor(machine: Machine, course: Course, random: Random) {
@@ -128,9 +128,9 @@ class Marathon {
   }
 
   /**
-   * Stops the server in the middle of whatever it does, so that it has in its hands what is seen until it is killed. False: it goes
-   * on, since a fifth crash in a row over one inspection refuses the file, and rightly: nobody can tell it from a file that takes
-   * the server down.
+   * Suspends the server at a random point, so that its state stays as seen until the kill. Resolves to false, and lets the
+   * server continue, when a fifth crash in a row during one inspection would refuse the file: no server can tell a kill from a
+   * file that crashes it.
    */
   async #holdStill(): Promise<boolean> {
     await sleep(this.#random.fraction() * DELAY_MS);
@@ -168,7 +168,7 @@ class Marathon {
     this.#startMs = performance.now() - beganMs;
     this.#watcher?.close();
     this.#watcher = watch(join(this.#server.dataDir, 'files'), { recursive: true }, () => this.#reach('publish'));
-    // A directory that goes while it is looked at.
+    // A directory was deleted while it was being watched.
     this.#watcher.on('error', () => undefined);
   }
 
@@ -205,7 +205,7 @@ class Marathon {
   }
 }
 
-/** After a power cut, what the file system shows of bytes that nobody had made durable may be anything: here it is zeros. */
+/** After a power cut, the file system may show anything for bytes that were not durable: here it is zeros. */
 async function spoilUnproved(dataDir: string): Promise<void> {
   for (const { id, state, provenOffset } of ledgerRows(dataDir)) {
     if (state !== 'receiving') continue;

@@ -1,4 +1,4 @@
-// Networks that change and go away under a sender, as under a phone's: 10 Mbit/s, 100 ms each way.
+// A sender's network changes and disappears, as a phone's does: 10 Mbit/s, 100 ms each way.
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -16,10 +16,10 @@ import { TwoNetworks } from '../support/two-networks.ts';
 const KIB = 1024;
 const isLong = process.env.LANDFALL_TEST_LONG === '1';
 const OUTAGE_MS = isLong ? 60_000 : 5000;
-/** At 10 Mbit/s a second brings 1.2 MB. */
+/** 10 Mbit/s transfers 1.2 MB in a second. */
 const LENGTH = (isLong ? 32 : 6) * KIB * KIB;
 const PATIENCE = { timeout: 120_000, interval: 100 };
-/** More than what asks where to go on; less than a second of the line. */
+/** More than a HEAD and its answer need; less than a second of the connection. */
 const ON_ITS_WAY = 256 * KIB;
 
 const bed = () => TwoNetworks.create({ bitsPerSecond: '10mbit', delayMs: 100 });
@@ -32,15 +32,15 @@ async function film(length = LENGTH): Promise<{ path: string; sha256: string }> 
 function sendWithNode(networks: TwoNetworks, path: string) {
   const script = join(REPOSITORY, 'test/client/sender-process.ts');
   const child = networks.spawn(process.execPath, script, path, `${networks.url}/files`, join(testDirectory(), 'state'), '--look');
-  const told: UploadSnapshot[] = [];
+  const snapshots: UploadSnapshot[] = [];
   let isAccepted = false;
-  if (child.stdout === null) throw new Error('It has an output.');
+  if (child.stdout === null) throw new Error('The sender process has no output.');
   createInterface(child.stdout).on('line', (line) => {
     const { snapshot, result } = JSON.parse(line) as { snapshot?: UploadSnapshot; result?: object };
-    if (snapshot) told.push(snapshot);
+    if (snapshot) snapshots.push(snapshot);
     if (result) isAccepted = true;
   });
-  return { told, ended: once(child, 'close').then(() => isAccepted) };
+  return { snapshots, ended: once(child, 'close').then(() => isAccepted) };
 }
 
 async function storedIn({ server }: TwoNetworks): Promise<string[]> {
@@ -48,30 +48,30 @@ async function storedIn({ server }: TwoNetworks): Promise<string[]> {
   return Promise.all((await filesBelow(folder)).map((name) => sha256OfFile(join(folder, name))));
 }
 
-/** Times are a matter of a quiet machine: asserted in the long run only. */
-async function goesOn(networks: TwoNetworks, since: number, withinMs: number): Promise<void> {
+/** Durations need a quiet machine: asserted in the long run only. */
+async function expectResumed(networks: TwoNetworks, since: number, withinMs: number): Promise<void> {
   await expect.poll(() => networks.goneOnAfter(since, ON_ITS_WAY), PATIENCE).toBeDefined();
   const ms = networks.goneOnAfter(since, ON_ITS_WAY) ?? 0;
-  console.log(`went on after ${ms} ms`);
+  console.log(`resumed after ${ms} ms`);
   if (isLong) expect(ms).toBeLessThan(withinMs);
 }
 
-test('a sender in Node whose address changes goes on from the new one', async () => {
+test('a sender in Node whose address changes resumes from the new one', async () => {
   const networks = await bed();
   const { path, sha256 } = await film();
-  const { ended, told } = sendWithNode(networks, path);
+  const { ended, snapshots } = sendWithNode(networks, path);
   await expect.poll(() => networks.passedBytes, PATIENCE).toBeGreaterThan(LENGTH / 4);
   const since = Date.now();
   await networks.changeAddress();
-  await goesOn(networks, since, 6000);
+  await expectResumed(networks, since, 6000);
   expect(await ended).toBe(true);
-  expect(told.some(({ waiting }) => waiting?.reason === 'stalled')).toBe(false);
+  expect(snapshots.some(({ waiting }) => waiting?.reason === 'stalled')).toBe(false);
   expect(await storedIn(networks)).toEqual([sha256]);
-  // Nothing is sent twice but what was on its way.
+  // Only bytes in flight are sent twice.
   expect(networks.passedBytes).toBeLessThan(LENGTH * 1.1);
 });
 
-test('a sender in Node goes on soon after the network is back', async () => {
+test('a sender in Node resumes soon after the network is back', async () => {
   const networks = await bed();
   const { path, sha256 } = await film();
   const { ended } = sendWithNode(networks, path);
@@ -80,12 +80,12 @@ test('a sender in Node goes on soon after the network is back', async () => {
   await sleep(OUTAGE_MS);
   const since = Date.now();
   await networks.plug();
-  await goesOn(networks, since, 6000);
+  await expectResumed(networks, since, 6000);
   expect(await ended).toBe(true);
   expect(await storedIn(networks)).toEqual([sha256]);
 });
 
-test('a page goes on at once when the browser hears that the network is back, with the same address and with another', async () => {
+test('a page resumes at once when the browser reports that the network is back, with the same address and with another', async () => {
   const networks = await bed();
   const { path, sha256 } = await film(2 * LENGTH); // two outages, and a browser that is slow to tell of them
   const browser = await chromium.launch({ executablePath: networks.wrapped(chromiumPath() ?? ''), args: CHROMIUM_FLAGS, headless: true });
@@ -102,12 +102,12 @@ test('a page goes on at once when the browser hears that the network is back, wi
     await expect.poll(() => page.evaluate(() => navigator.onLine), PATIENCE).toBe(false);
     await sleep(outageMs);
     await change();
-    // The browser itself takes a second or two to be sure that a network is there.
+    // The browser itself takes a second or two to detect a network.
     const heard = await page.evaluateHandle(() => ({
       at: new Promise<number>((resolve) => addEventListener('online', () => resolve(Date.now()), { once: true })),
     }));
     await networks.plug();
-    await goesOn(networks, await heard.evaluate(({ at }) => at), 2000);
+    await expectResumed(networks, await heard.evaluate(({ at }) => at), 2000);
   }
   await expect.poll(() => page.getByText('Upload complete').first().isVisible(), PATIENCE).toBe(true);
   expect(await storedIn(networks)).toEqual([sha256]);

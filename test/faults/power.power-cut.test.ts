@@ -1,4 +1,4 @@
-// What was accepted is whole after a power cut; the stock store is put to the same test, which it does not pass.
+// An accepted file is complete after a power cut. The stock store gets the same test, and fails it.
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
@@ -25,7 +25,7 @@ async function startOn(disk: CuttableDisk, durability: 'chunk' | 'finish' = 'chu
   return server;
 }
 
-/** On what the cut left, by a machine that has booted since: what was not proved does not count there. */
+/** Starts a server on the disk after the cut, as after a boot: unproved bytes do not count. */
 async function startAfter(disk: CuttableDisk, durability?: 'chunk' | 'finish'): Promise<LandfallProcess> {
   forgetBoot(join(disk.path, 'data'));
   return startOn(disk, durability);
@@ -50,7 +50,7 @@ async function patchWithTrailer(url: string, offset: number, chunk: Uint8Array, 
 }
 
 describe('a power cut', () => {
-  it('right after an acceptance leaves the file complete, its record accepted, and nothing beside them', async () => {
+  it('right after an acceptance leaves the file complete, its record accepted, and nothing else', async () => {
     const disk = await CuttableDisk.create();
     const server = await startOn(disk);
     await disk.settle();
@@ -80,7 +80,7 @@ describe('a power cut', () => {
     ['finish', 'own'],
     ['chunk', 'file-store'],
   ] as const)(
-    'in the middle of an upload, with durability %s and %s staging, leaves one that goes on and ends with the right bytes',
+    'during an upload, with durability %s and %s staging, leaves one that resumes and ends with the right bytes',
     async ([durability, staging]) => {
       const disk = await CuttableDisk.create();
       const server = await startOn(disk, durability, staging);
@@ -93,7 +93,7 @@ describe('a power cut', () => {
       const again = `${restarted.files}/${idOf(url)}`;
       const { status, offset = -1 } = await headUpload(again);
       expect(status).toBe(200);
-      // What was acknowledged is a promise beyond the power cut, or only until one.
+      // An acknowledgement holds after the power cut with `chunk`, and only until a power cut with `finish`.
       if (durability === 'chunk') expect(offset).toBe(2_000_000);
       else expect(offset).toBeLessThanOrEqual(2_000_000);
       expect(await patchUpload(again, offset, bytes.subarray(offset))).toMatchObject({ status: 204, offset: LENGTH });
@@ -103,7 +103,7 @@ describe('a power cut', () => {
   );
 
   it.for(['header', 'trailer'] as const)(
-    'after chunks that carried their checksum in the %s leaves all that was acknowledged',
+    'after chunks with their checksum in the %s leaves every byte that the server had acknowledged',
     async (where) => {
       const disk = await CuttableDisk.create();
       const server = await startOn(disk);
@@ -124,7 +124,7 @@ describe('a power cut', () => {
     },
   );
 
-  it('in the middle of one long body keeps what HEAD had told, and no byte is shown that the disk does not have', async () => {
+  it('during one long body keeps all bytes that HEAD reported, and HEAD reports only bytes that the disk has', async () => {
     const disk = await CuttableDisk.create();
     const server = await startOn(disk);
     await disk.settle();
@@ -133,7 +133,7 @@ describe('a power cut', () => {
     const socket = await openSocket(server.url);
     onTestFinished(() => void socket.destroy());
     socket.write(patchHead(url, 0, LENGTH));
-    // A sender that falls silent would lose its hold on the upload to whoever asks.
+    // A silent sender would lose its lock to any other request.
     let sent = 0;
     const feed = setInterval(() => {
       socket.write(bytes.subarray(sent, sent + 8000));
@@ -157,7 +157,7 @@ describe('a power cut', () => {
     }
   });
 
-  it('right after the last byte is stored leaves an upload that ends in one verdict', async () => {
+  it('right after the last byte leaves an upload that ends in one verdict', async () => {
     const disk = await CuttableDisk.create();
     const server = await startOn(disk);
     await disk.settle();
@@ -176,7 +176,7 @@ describe('a power cut', () => {
     expect(await sha256OfFile(join(after.path, 'data/files', files[0] ?? ''))).toBe(sha256(bytes));
   });
 
-  it('takes a file from the stock store that it had acknowledged whole', async () => {
+  it('loses a file that the stock store had acknowledged whole', async () => {
     const disk = await CuttableDisk.create();
     const directory = join(disk.path, 'stock');
     const stock = new Server({ path: '/files', datastore: new FileStore({ directory }) });

@@ -1,5 +1,5 @@
-// Quotas of senders, of keys and of the disk, with three processes that are killed: the sums are those of the rows, and no limit was
-// ever exceeded.
+// Quotas of senders, of keys and of the disk, with three processes that are killed: the sums always match the rows, and no
+// limit is ever exceeded.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it, onTestFinished } from 'vitest';
 import { openPostgres } from '../../server/ledger/postgres.ts';
@@ -20,7 +20,7 @@ const KEY_UPLOADS = isLong ? 40 : 6;
 
 const postgres = postgresForTests();
 
-it('after random operations and kills the sums are those of the rows, and no limit was exceeded on the way', async () => {
+it('after random operations and kills the sums equal those of the rows, and no limit was ever exceeded', async () => {
   const dataDir = testDirectory();
   const databaseUrl = await postgres.database();
   const seed = testSeed();
@@ -102,14 +102,14 @@ it('after random operations and kills the sums are those of the rows, and no lim
     await server.kill();
     up.delete(server);
     kills += 1;
-    expect(await beyondTheirLimits(databaseUrl), `after kill ${kills}`).toEqual([]);
+    expect(await beyondTheirLimits(databaseUrl), `a limit was exceeded after kill ${kills}`).toEqual([]);
     await server.start();
     up.add(server);
   }
   await over;
   console.log(`${kills} kills`, Object.fromEntries([...answers].sort()));
 
-  // Kills hit requests, limits of each kind refused, and all kinds of work were done.
+  // Kills hit requests, every kind of limit refused some, and every kind of operation succeeded.
   const seen = [...answers.keys()];
   for (const answer of ['cut off', 'POST 201', 'PATCH 204', 'DELETE 204', 'POST ERR_TOO_MANY_UPLOADS']) expect(seen).toContain(answer);
   expect(seen.some((answer) => answer === 'POST ERR_ACCESS_USED_UP' || answer === 'POST ERR_QUOTA_EXCEEDED')).toBe(true);
@@ -120,7 +120,7 @@ it('after random operations and kills the sums are those of the rows, and no lim
   expect(counted.get(key.id)?.uploads).toBeGreaterThan(0);
   expect(counted.get(VOLUME)?.unfinished).toBeGreaterThan(0);
 
-  // What nobody goes on with ends, and gives back what it took.
+  // Unfinished uploads expire, and release their quota.
   await processes[0]?.start();
   const unfinished = () => engine.db.selectFrom('uploads').select('id').where('state', 'in', ['receiving', 'inspecting']).execute();
   await expect.poll(unfinished).toEqual([]);
@@ -129,7 +129,7 @@ it('after random operations and kills the sums are those of the rows, and no lim
   for (const count of rest.values()) expect(count).toMatchObject({ unfinished: 0, reservedBytes: 0 });
 });
 
-/** Scopes that have more than they may: never one, at no time. The disk's limit moves with what is free. */
+/** Scopes over their limit: there must never be one. The disk's limit changes with the free space. */
 function beyondTheirLimits(databaseUrl: string): Promise<unknown[]> {
   return postgres.query(
     `select * from quotas where scope <> 'volume' and (unfinished > "maxUnfinished" or "reservedBytes" > "maxReservedBytes"

@@ -1,4 +1,4 @@
-// A server that is killed, or asked to end, in the middle of things.
+// A server is killed, or asked to shut down, while it works.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { crc32Of, sha256, videoBytes } from '../support/content.ts';
@@ -16,7 +16,7 @@ async function start(env: Record<string, string> = {}): Promise<LandfallProcess>
   return server;
 }
 
-/** Sends the head of a PATCH and a part of its body, and leaves the rest out. */
+/** Sends the head of a PATCH and half of its body, and no more. */
 async function sendHalf(server: LandfallProcess, url: string, offset: number, body: Uint8Array, promised: number) {
   const socket = await openSocket(server.url);
   onTestFinished(() => void socket.destroy());
@@ -33,7 +33,7 @@ async function expectDownload(url: string, bytes: Buffer): Promise<void> {
 }
 
 describe('a server that is killed', () => {
-  it('in the middle of a body goes on from what was stored, to the same bytes', async () => {
+  it('during a body resumes from the stored offset, to the same bytes', async () => {
     const server = await start();
     const bytes = await videoBytes(LENGTH);
     const { url } = await createUpload(server.files, { length: LENGTH, name: 'film.mp4' });
@@ -74,15 +74,15 @@ describe('a server that is killed', () => {
     expect(idOf(accepted.url)).not.toBe(idOf(rejected.url));
   });
 
-  it('is the only one on its data: a second is refused with a sentence, and the first goes on', async () => {
+  it('is the only one on its data: a second server is refused with a sentence, and the first keeps serving', async () => {
     const server = await start();
     await expect(startLandfall({ dataDir: server.dataDir })).rejects.toThrow(/Another process serves/);
     expect((await createUpload(server.files, { length: 1, name: 'a.txt' })).status).toBe(201);
   });
 });
 
-describe('a server that is asked to end', () => {
-  it('keeps what a running body brought, and is out with 0 within its grace time', async () => {
+describe('a server that is asked to shut down', () => {
+  it('keeps the bytes of a running body, and exits with 0 within its grace time', async () => {
     const server = await start({ LANDFALL_SHUTDOWN_GRACE: '5s' });
     const bytes = await videoBytes(LENGTH);
     const { url } = await createUpload(server.files, { length: LENGTH, name: 'film.mp4' });
@@ -97,7 +97,7 @@ describe('a server that is asked to end', () => {
     await expectDownload(url, bytes);
   });
 
-  it('answers new requests 503 and HEAD 423 with Retry-After, lets the inspection end, and then is gone', async () => {
+  it('answers new requests 503 and HEAD 423 with Retry-After, completes the inspection, and exits', async () => {
     const { promise, resolve: open } = Promise.withResolvers<void>();
     let begun = 0;
     const server = await embedLandfall(

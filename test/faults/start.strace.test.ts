@@ -1,4 +1,4 @@
-// A start that is killed in the middle of what it has to do first leaves that to the next one.
+// A start that is killed during its first task leaves that task to the next start.
 import { appendFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -12,7 +12,7 @@ import { createUpload, headUpload, idOf, patchUpload } from '../support/tus-requ
 const LENGTH = 200_000;
 const PROVEN = 100_000;
 
-it('the first start after a power cut, killed while uploads go back to their proven bytes, has the next one take all back', async () => {
+it('the next start resets all uploads to proven bytes when the first start after a power cut was killed while doing so', async () => {
   const dataDir = testDirectory();
   const server = await startLandfall({ dataDir });
   onTestFinished(() => server.kill());
@@ -24,7 +24,7 @@ it('the first start after a power cut, killed while uploads go back to their pro
     ids.push(idOf(url));
   }
   await server.kill();
-  // What a power cut leaves of bytes that were on their way.
+  // A power cut leaves such a tail of bytes in flight.
   for (const id of ids) await appendFile(join(dataDir, 'staging', id.slice(0, 2), id), Buffer.alloc(5000));
   const ledger = new DatabaseSync(join(dataDir, 'ledger.sqlite'));
   ledger.exec("update facts set value = 'an earlier one' where key = 'boot'");

@@ -1,5 +1,5 @@
-// What must be true of uploads whatever happened to the server: every acknowledged byte is there, each upload has one verdict
-// and one event, its final file is the sender's, and nothing lies beside them.
+// Assertions that hold for uploads whatever happened to the server: every acknowledged byte is stored, each upload has one
+// verdict and one event, its final file has the sender's bytes, and nothing else is left.
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect } from 'vitest';
@@ -8,31 +8,31 @@ import type { LandfallProcess } from '../support/landfall-process.ts';
 import { ledgerEvents, ledgerRows } from '../support/sqlite-ledger.ts';
 import { headUpload } from '../support/tus-requests.ts';
 
-/** An upload as its sender knows it. No two have the same name. */
+/** An upload from its sender's view. No two have the same name. */
 export interface Sent {
   id: string;
   name: string;
   bytes: Buffer<ArrayBuffer>;
-  /** The highest offset that the sender was told. */
+  /** The highest offset that the server acknowledged to the sender. */
   acknowledged: number;
-  /** What must become of it. */
+  /** The verdict that the upload must get. */
   ending: 'accepted' | 'rejected';
 }
 
 const SOON = { timeout: 60_000, interval: 50 };
 const UNDER_WAY = ['receiving', 'inspecting'];
 
-/** For a server that nobody sends to at the moment: what it had begun it brings to its end unasked, and nothing else changes. */
+/** Call while no sender sends: the server completes the inspections that it had started by itself, and changes nothing else. */
 export async function expectPromisesKept(server: LandfallProcess, sent: readonly Sent[]): Promise<void> {
   for (const upload of sent) {
     const { id, name, bytes, acknowledged, ending } = upload;
     const offset = await offsetOf(server, id);
-    expect(offset, `${name}: the offset went back`).toBeGreaterThanOrEqual(acknowledged);
+    expect(offset, `${name}: the offset went back behind the acknowledged one`).toBeGreaterThanOrEqual(acknowledged);
     upload.acknowledged = offset;
-    if (offset === bytes.length) expect(ending, `${name}: accepted`).toBe('accepted');
+    if (offset === bytes.length) expect(ending, `${name}: accepted although it must be ${ending}`).toBe('accepted');
     const staged = await readHead(stagedPath(server.dataDir, id), offset);
     const row = ledgerRows(server.dataDir).find((candidate) => candidate.id === id);
-    // Once the upload has ended its staged bytes may go; `expectOneTruth` looks at the final file.
+    // The staged bytes of an ended upload may be deleted; `expectOneTruth` looks at the final file.
     if (row?.state === 'receiving') expect(staged.equals(bytes.subarray(0, offset)), `${name}: other bytes are stored`).toBe(true);
   }
   const unfinished = () => ledgerRows(server.dataDir).filter(({ state }) => state === 'inspecting');
@@ -46,24 +46,25 @@ export async function expectPromisesKept(server: LandfallProcess, sent: readonly
   await expectOneTruth(server, sent);
 }
 
-/** No upload has two verdicts or two events, and final files are those of accepted uploads, or of ones under inspection. */
+/** No upload has two verdicts or two events, and every final file belongs to an accepted upload, or to one under inspection. */
 export async function expectOneTruth({ dataDir, env }: LandfallProcess, sent: readonly Sent[]): Promise<void> {
-  // In this order: what is accepted meanwhile has its file by then.
+  // The order matters: an upload accepted meanwhile has its file by then.
   const rows = ledgerRows(dataDir);
   const events = ledgerEvents(dataDir);
   const files = await finalFiles(dataDir, env);
   for (const { id, state, name, originalName, errorCode } of rows) {
     const own = files.filter((file) => file.includes(id));
-    if (!UNDER_WAY.includes(state)) expect(events.get(id), `events of ${originalName}`).toEqual([state]);
-    if (state === 'accepted') expect(own, `files of ${originalName}`).toEqual([expect.stringMatching(`/${id}/${name}$`)]);
+    if (!UNDER_WAY.includes(state)) expect(events.get(id), `${originalName}: its events are not exactly its verdict`).toEqual([state]);
+    if (state === 'accepted')
+      expect(own, `${originalName}: accepted without exactly one file`).toEqual([expect.stringMatching(`/${id}/${name}$`)]);
     const ending = sent.find((upload) => upload.id === id)?.ending;
-    if (ending !== undefined) expect([...UNDER_WAY, ending], `state of ${originalName} (${errorCode ?? 'no error'})`).toContain(state);
+    if (ending !== undefined) expect([...UNDER_WAY, ending], `${originalName}: wrong state (${errorCode ?? 'no error'})`).toContain(state);
   }
   const known = new Set(rows.map(({ id }) => id));
   expect(files.filter((file) => !known.has(idIn(file)))).toEqual([]);
 }
 
-/** Each has ended as it must, and nothing is left of it: no staged byte, no second file; and nothing at all that no upload has. */
+/** Each upload has its verdict, and nothing else is left: no staged byte, no second file, and no file without an upload. */
 export async function expectSettled(server: LandfallProcess, sent: readonly Sent[]): Promise<void> {
   const { dataDir, env } = server;
   const states = () => {
@@ -81,7 +82,7 @@ export async function expectSettled(server: LandfallProcess, sent: readonly Sent
   expect(files.map(idIn).sort()).toEqual(accepted.map(({ id }) => id).sort());
   for (const { id, name, bytes } of accepted) {
     const file = files.find((candidate) => idIn(candidate) === id) ?? '';
-    expect(await sha256OfFile(join(storageDir(dataDir, env), file)), `content of ${name}`).toBe(sha256(bytes));
+    expect(await sha256OfFile(join(storageDir(dataDir, env), file)), `${name}: the final file has other bytes`).toBe(sha256(bytes));
   }
 }
 
@@ -89,7 +90,7 @@ export function stagedPath(dataDir: string, id: string): string {
   return join(dataDir, 'staging', id.slice(0, 2), id);
 }
 
-/** What HEAD says, once it says something. */
+/** The offset from HEAD, as soon as HEAD answers 200. */
 async function offsetOf(server: LandfallProcess, id: string): Promise<number> {
   let offset = -1;
   const ask = async () => {
@@ -109,12 +110,12 @@ function finalFiles(dataDir: string, env: Record<string, string>): Promise<strin
   return filesBelow(storageDir(dataDir, env));
 }
 
-/** Of `YYYY/MM/DD/<id>/<name>`. */
+/** The id in a path `YYYY/MM/DD/<id>/<name>`. */
 function idIn(file: string): string {
   return file.split('/').at(-2) ?? '';
 }
 
-/** As much as is there, of a file that may not be. */
+/** Reads as many bytes as there are; none when the file does not exist. */
 async function readHead(path: string, length: number): Promise<Buffer> {
   const file = await open(path).catch(() => undefined);
   if (file === undefined) return Buffer.alloc(0);

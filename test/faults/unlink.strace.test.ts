@@ -1,4 +1,4 @@
-// What can't be taken away at once goes soon, without a start in between.
+// Bytes whose deletion failed are deleted soon, without a restart.
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { filesBelow } from '../support/content.ts';
@@ -7,7 +7,7 @@ import { Strace } from '../support/strace.ts';
 import { testDirectory } from '../support/temp-dir.ts';
 import { createUpload, patchUpload, terminateUpload } from '../support/tus-requests.ts';
 
-it('staged bytes whose unlink failed are gone soon after it does not fail any more', async () => {
+it('the server deletes staged bytes soon after their unlink stops failing', async () => {
   await using server = await startLandfall({ dataDir: testDirectory() });
   const staged = () => filesBelow(join(server.dataDir, 'staging'));
   const strace = await Strace.attach(server.pid, [{ calls: 'unlink,unlinkat', effect: 'error=EIO' }]);

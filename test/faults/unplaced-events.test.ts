@@ -1,4 +1,4 @@
-// A server is killed between the commit of an event and its position: the next one gives it, once.
+// A server is killed between the commit of an event and the assignment of its position: the next start assigns it, once.
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { expect, it, onTestFinished } from 'vitest';
@@ -22,7 +22,7 @@ function eventRows(dataDir: string): EventRow[] {
   }
 }
 
-it('events that a kill left without a position get it from the next start, and nothing is told twice', async () => {
+it('the next start positions events that a kill left without one, and delivers none twice', async () => {
   const dataDir = testDirectory();
   const server = await startLandfall({ dataDir });
   onTestFinished(() => server.kill());
@@ -31,7 +31,7 @@ it('events that a kill left without a position get it from the next start, and n
   for (let n = 0; left.length === 0; n++) {
     expect((await createUpload(server.files, { length: 4, name: `${n}.txt`, body })).status).toBe(201);
     await server.kill();
-    // Where the moment came in between, another try.
+    // Try again when the server positioned them before the kill.
     left = eventRows(dataDir).filter(({ position }) => position === null);
     if (left.length === 0) await server.start();
   }

@@ -1,5 +1,5 @@
-// For a while no sync of the ledger succeeds: nothing of what is changed meanwhile may be told to anybody. Every request is answered
-// all the same, and what it did is acted upon as soon as it is durable.
+// For a while no sync of the ledger succeeds: no change may be reported to anybody until it is durable. The server still
+// answers every request, and acts on a change as soon as it is durable.
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -16,7 +16,7 @@ import { expectSettled, type Sent, stagedPath } from './truth.ts';
 
 const LENGTH = 300_000;
 const HALF = LENGTH / 2;
-/** Senders take a line on which nothing comes for so long for dead. */
+/** Senders treat a connection that is silent for this long as dead. */
 const SILENCE_MS = 30_000;
 
 const data = temporaryDirectory();
@@ -24,7 +24,7 @@ const server = new LandfallProcess({ dataDir: data.path, env: { LANDFALL_PATIENC
 beforeAll(() => server.start());
 afterAll(() => server.kill());
 
-it('every request that changes an upload is answered while the ledger can not be synced, and done when it can', async () => {
+it('the server answers every change to an upload while the ledger can not be synced, and acts on it afterwards', async () => {
   const film = await videoBytes(LENGTH, 1);
   const firstHalf = await videoBytes(LENGTH, 2);
   const whole = await videoBytes(LENGTH, 3);
@@ -54,12 +54,12 @@ it('every request that changes an upload is answered while the ledger can not be
   ];
   const smallAnswer = answered(create('small.mp4', small, small.length));
   const asked = () => [continued, cancelled, refused].map(({ url }): (typeof requests)[number] => ['a HEAD', () => headUpload(url)]);
-  // Sent again, too: it must not pass for done because its change is made.
+  // Repeated requests, too: none may pass for done because its change is in the ledger.
   for (const all of [requests, [...requests, ...asked()]]) {
     const answers = await Promise.all(all.map(async ([what, send]) => [what, await answered(send())] as const));
-    for (const [what, answer] of answers) expectToldToComeAgain(what, answer);
+    for (const [what, answer] of answers) expectRetryLater(what, answer);
   }
-  expectToldToComeAgain('a small creation', await smallAnswer);
+  expectRetryLater('a small creation', await smallAnswer);
   expect((await strace.calls()).some((line) => line.includes('INJECTED'))).toBe(true);
   await strace.detach();
 
@@ -83,12 +83,12 @@ it('every request that changes an upload is answered while the ledger can not be
 
 async function answered(answer: Promise<Answer>): Promise<Answer> {
   const inTime = await Promise.race([answer, sleep(SILENCE_MS)]);
-  if (inTime === undefined) throw new Error('The sender is left without an answer.');
+  if (inTime === undefined) throw new Error('The server did not answer the sender in time.');
   return inTime;
 }
 
-function expectToldToComeAgain(what: string, { status, headers, text }: Answer): void {
-  expect(what === 'a HEAD' ? [423] : [423, 503], `${what}: ${status} ${text}`).toContain(status);
+function expectRetryLater(what: string, { status, headers, text }: Answer): void {
+  expect(what === 'a HEAD' ? [423] : [423, 503], `${what} was answered ${status} ${text}`).toContain(status);
   expect(headers.get('Retry-After'), what).not.toBeNull();
   expect(text).not.toMatch(/EIO|sync|\//);
 }

@@ -1,4 +1,4 @@
-// That the power-cut tests can fail: with the system only pretending to make things durable, an accepted file is lost.
+// Shows that the power-cut tests can fail: when the system only pretends to sync, an accepted file is lost.
 import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
 import { filesBelow, sha256, sha256OfFile, videoBytes } from '../support/content.ts';
@@ -12,7 +12,7 @@ const LENGTH = 3_000_000;
 it.for([
   { isSynced: true, outcome: 'keeps' },
   { isSynced: false, outcome: 'loses' },
-])('a power cut $outcome the accepted file when syncing is done: $isSynced', async ({ isSynced }) => {
+])('a power cut $outcome the accepted file when the system really syncs: $isSynced', async ({ isSynced }) => {
   const disk = await CuttableDisk.create();
   const server = await startLandfall({ dataDir: join(disk.path, 'data') });
   onTestFinished(() => server.kill());

@@ -1,5 +1,5 @@
-// A receiver is away, and the servers that tell it are killed again and again meanwhile: afterwards it has everything, under ids that
-// never changed, and of each upload in order the first time.
+// A receiver is unreachable while the sending servers are killed again and again: afterwards it has every event, under ids that
+// never changed, and the first deliveries of each upload are in order.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Webhook } from 'standardwebhooks';
 import { expect, it, onTestFinished } from 'vitest';
@@ -19,8 +19,8 @@ const SEQUENCE: Record<string, number> = { 'upload.created': 1, 'upload.accepted
 
 const postgres = postgresForTests();
 
-/** Uploads of every ending, to whichever server takes them, until it is told to stop. */
-function sendOnAndOn(servers: readonly LandfallProcess[]) {
+/** Sends uploads of every verdict to any running server, until `stop` is called. */
+function sendContinuously(servers: readonly LandfallProcess[]) {
   let isOn = true;
   let count = 0;
   const send = async (first: number) => {
@@ -30,7 +30,7 @@ function sendOnAndOn(servers: readonly LandfallProcess[]) {
         await sleep(50);
         continue;
       }
-      // A server that is killed in the middle answers nothing, and what became of the upload is in the ledger.
+      // A killed server does not answer; the ledger has the upload's state.
       try {
         const bytes = await videoBytes(LENGTH, n);
         const { url } = await createUpload(server.files, { length: LENGTH, name: n % 3 === 0 ? 'refused.png' : `film ${n}.mp4` });
@@ -63,7 +63,7 @@ async function killInTurn(servers: readonly LandfallProcess[]): Promise<void> {
   }
 }
 
-/** Each is verified as it comes: the library takes none that is older than five minutes. Gives what was not right. */
+/** Verifies each delivery on receipt: the library refuses any older than five minutes. Returns the errors. */
 function verifyAll(receiver: WebhookReceiver): string[] {
   const webhook = new Webhook(SECRET);
   const faults: string[] = [];
@@ -80,7 +80,7 @@ function verifyAll(receiver: WebhookReceiver): string[] {
   return faults;
 }
 
-it('a receiver that was away is told of everything, whoever was killed meanwhile', { timeout: isLong ? 3_600_000 : 600_000 }, async () => {
+it('after its outage, a receiver has every event, whichever server was killed', { timeout: isLong ? 3_600_000 : 600_000 }, async () => {
   const database = await postgres.database();
   const receiver = await startReceiver();
   const faults = verifyAll(receiver);
@@ -95,7 +95,7 @@ it('a receiver that was away is told of everything, whoever was killed meanwhile
   onTestFinished(async () => {
     for (const server of servers) await server.kill();
   });
-  const traffic = sendOnAndOn(servers);
+  const traffic = sendContinuously(servers);
   await expect.poll(() => receiver.taken.length, { timeout: 60_000 }).toBeGreaterThan(10);
   await receiver.down();
   const beforeAway = receiver.taken.length;
@@ -122,7 +122,7 @@ it('a receiver that was away is told of everything, whoever was killed meanwhile
     if (status !== 204) continue;
     const before = first.get(event.data.id) ?? 0;
     expect(event.sequence).toBe(SEQUENCE[event.type]);
-    // In order the first time; what comes again may be older.
+    // First deliveries are in order; a repeated one may be older.
     if (event.sequence > before) expect(event.sequence).toBe(before + 1);
     first.set(event.data.id, Math.max(before, event.sequence));
   }

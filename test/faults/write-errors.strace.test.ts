@@ -1,5 +1,5 @@
-// Every kind of write and sync fails for a while: nothing is acknowledged wrongly meanwhile, the sender is told to come again, and
-// the upload ends right after the fault has gone, with nothing left. Faults that come once, at each call in turn, are in
+// Every kind of write and sync fails for a while: nothing is acknowledged wrongly meanwhile, the sender is told to try again,
+// and the upload ends right after the fault is gone, with nothing left. Single faults, at each call in turn, are in
 // fsync.strace.test.ts.
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -15,22 +15,22 @@ import { expectSettled, type Sent, stagedPath } from './truth.ts';
 
 const isLong = process.env.LANDFALL_TEST_LONG === '1';
 const ERRNOS = isLong ? ['EIO', 'ENOSPC', 'EDQUOT'] : ['EIO'];
-/** Each may take the sender's whole patience. */
+/** Each request may take as long as a sender waits for a verdict. */
 const ASKED = isLong ? 3 : 1;
 const LENGTH = 300_000;
 const HALF = LENGTH / 2;
-/** Senders take a line on which nothing comes for so long for dead. */
+/** Senders treat a connection that is silent for this long as dead. */
 const SILENCE_MS = 30_000;
 
 interface Failing {
   what: string;
   calls: string;
-  /** Undefined: on any file. */
+  /** Undefined: the fault hits any file. */
   paths?: (id: string) => string[];
   thread?: ThreadName;
-  /** What fails besides, to have another way taken. */
+  /** A second fault, which forces another way. */
   also?: { tampering: Tampering; thread: ThreadName };
-  /** What is sent meanwhile. */
+  /** The request sent during the fault. */
   body: 'chunk' | 'damaged chunk' | 'last byte';
 }
 
@@ -38,7 +38,7 @@ const WRITES = 'write,writev,pwrite64,pwritev,pwritev2';
 const SYNCS = 'fsync,fdatasync,sync_file_range';
 const LINKS = 'link,linkat';
 
-describe('a disk on which for a while fails', () => {
+describe('a disk that for a while fails at', () => {
   const data = temporaryDirectory();
   const server = new LandfallProcess({
     dataDir: data.path,
@@ -48,18 +48,18 @@ describe('a disk on which for a while fails', () => {
   beforeAll(() => server.start());
   afterAll(() => server.kill());
 
-  // With the copy that takes its place when a sync of it failed.
+  // Includes the copy that replaces the file after a failed sync.
   const staged = (id: string) => [stagedPath(data.path, id), `${stagedPath(data.path, id)}.renewed`];
   const ledger = () => ['ledger.sqlite-wal', 'ledger.sqlite'].map((name) => join(data.path, name));
   const withoutLinks: Failing['also'] = { tampering: { calls: LINKS, effect: 'error=EPERM' }, thread: 'landfall-disk' };
 
   const FAILING: Failing[] = [
-    { what: 'opening what is staged', calls: 'openat', paths: staged, body: 'chunk' },
-    { what: 'writing what is staged', calls: WRITES, paths: staged, body: 'chunk' },
+    { what: 'opening the staged file', calls: 'openat', paths: staged, body: 'chunk' },
+    { what: 'writing the staged file', calls: WRITES, paths: staged, body: 'chunk' },
     { what: 'writing the last staged byte', calls: WRITES, paths: staged, body: 'last byte' },
-    { what: 'syncing what is staged', calls: SYNCS, paths: staged, body: 'chunk' },
-    { what: 'syncing what is staged whole', calls: SYNCS, paths: staged, body: 'last byte' },
-    { what: 'taking back a damaged chunk', calls: 'truncate,ftruncate', paths: staged, body: 'damaged chunk' },
+    { what: 'syncing the staged file', calls: SYNCS, paths: staged, body: 'chunk' },
+    { what: 'syncing the complete staged file', calls: SYNCS, paths: staged, body: 'last byte' },
+    { what: 'truncating a damaged chunk', calls: 'truncate,ftruncate', paths: staged, body: 'damaged chunk' },
     { what: 'writing the ledger under a chunk', calls: 'pwrite64', paths: ledger, body: 'chunk' },
     { what: 'writing the ledger under a finish', calls: 'pwrite64', paths: ledger, body: 'last byte' },
     { what: 'syncing the ledger under a chunk', calls: SYNCS, paths: ledger, body: 'chunk' },
@@ -80,7 +80,7 @@ describe('a disk on which for a while fails', () => {
   ];
 
   const CASES = FAILING.flatMap((failing) => ERRNOS.map((errno) => ({ ...failing, errno })));
-  it.for(CASES)('$what with $errno, the sender is told to come again, and the upload ends as soon as it can', async (failing) => {
+  it.for(CASES)('$what with $errno makes the server tell the sender to try again, and the upload ends afterwards', async (failing) => {
     const upload = await sendHalf(failing.what);
     await failWhile(failing, upload.id, async () => {
       for (let asked = 0; asked < ASKED; asked++) await expectNothingWrong(upload, failing.body);
@@ -89,7 +89,7 @@ describe('a disk on which for a while fails', () => {
     await expectSettled(server, [upload]);
   });
 
-  it.for(ERRNOS)('taking away what is staged with %s, the verdict is told, and it goes later', async (errno) => {
+  it.for(ERRNOS)('deleting staged bytes with %s delays no verdict, and the server deletes the bytes later', async (errno) => {
     const upload = await sendHalf('taking away');
     const failing = { what: '', calls: 'unlink,unlinkat', paths: staged, errno, body: 'last byte' } as const;
     await failWhile(failing, upload.id, async () => {
@@ -98,7 +98,7 @@ describe('a disk on which for a while fails', () => {
     await expectSettled(server, [upload]);
   });
 
-  it('every few writes and syncs of the ledger, many uploads that finish at the same time all end', async () => {
+  it('every few writes and syncs of the ledger lets all of many uploads end that finish at the same time', async () => {
     const seed = testSeed();
     console.log(`Faults of the ledger; LANDFALL_TEST_SEED=${seed} repeats them.`);
     const random = randomFrom(seed);
@@ -127,14 +127,14 @@ describe('a disk on which for a while fails', () => {
     return { id: idOf(url), name, bytes, acknowledged: HALF, ending: 'accepted' };
   }
 
-  /** Where a copy is made: its name has the day and the attempt in it. */
+  /** The path of a copy in progress, whose name has the day and the attempt in it. */
   function parts(id: string): string[] {
     const days = [0, 1].map((later) => new Date(Date.now() + later * 86_400_000).toISOString().slice(0, 10).replaceAll('-', '/'));
     const names = Array.from({ length: 9 }, (_, attempt) => `${id}.${attempt + 1}.part`);
     return days.flatMap((day) => names.map((name) => join(data.path, 'files', day, id, name)));
   }
 
-  /** Resolves, when the fault has gone, with whether any call failed. */
+  /** Resolves once the fault is gone. @throws when no call failed */
   async function failWhile(failing: Failing & { errno: string }, id: string, work: () => Promise<void>): Promise<void> {
     const { calls, errno, thread, paths, also } = failing;
     const beside = also && (await Strace.attach(server.pid, [also.tampering], also.thread));
@@ -142,9 +142,9 @@ describe('a disk on which for a while fails', () => {
     const detach = () => Promise.all([strace.detach(), beside?.detach()]);
     onTestFinished(() => void detach());
     await work();
-    // What follows the verdict may come after its answer.
+    // The deletion after a verdict may follow its answer.
     const isInjected = async () => (await strace.calls()).some((line) => line.includes('INJECTED'));
-    await expect.poll(isInjected, { message: 'a call that never failed proves nothing' }).toBe(true);
+    await expect.poll(isInjected, { message: 'no call failed, so no fault was tested' }).toBe(true);
     await detach();
   }
 
@@ -158,10 +158,10 @@ describe('a disk on which for a while fails', () => {
     expect(from).toBeLessThan(LENGTH);
     upload.acknowledged = from;
     const answer = await Promise.race([send(upload, url, from, body), sleep(SILENCE_MS)]);
-    if (answer === undefined) throw new Error('The sender is left without an answer.');
+    if (answer === undefined) throw new Error('The server did not answer the sender in time.');
     // An upload that waits for its inspection holds back its last byte.
     const isHeld = answer.status === 204 && answer.offset === LENGTH - 1 && body === 'last byte';
-    // A 409 says that what was stored could not be proved: the sender asks HEAD what there is.
+    // A 409 says that the stored bytes could not be proved: the sender asks HEAD for the offset.
     if (!isHeld) expect(answer.status).toBeOneOf(body === 'last byte' ? [409, 423, 503, 507] : [423, 503, 507]);
     if (isHeld) upload.acknowledged = LENGTH - 1;
     expect(answer.text).not.toMatch(/EIO|ENOSPC|EDQUOT|sync|\//);

@@ -1,4 +1,4 @@
-// From tusd, on a disk and in S3, stopped in the middle.
+// The adopt command imports uploads from a stopped tusd, on a disk and in S3.
 import { describe } from 'vitest';
 import { testAdoption } from '../contract/adoption.ts';
 import { filesBelow } from '../support/content.ts';

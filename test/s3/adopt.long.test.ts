@@ -1,4 +1,4 @@
-// From @tus/server with @tus/s3-store, stopped in the middle, on the real S3.
+// The adopt command imports uploads from a stopped @tus/server with @tus/s3-store, on the real S3.
 import { UploadPartCommand } from '@aws-sdk/client-s3';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { type Adoptable, testAdoption } from '../contract/adoption.ts';
@@ -12,12 +12,12 @@ import { type TestBucket, testBucket } from '../support/s3-test-bucket.ts';
 import { testDirectory } from '../support/temp-dir.ts';
 import { createUpload, headUpload, idOf, patchUpload } from '../support/tus-requests.ts';
 
-/** How a process reaches the run's S3. */
+/** Environment with which a process reaches the run's S3. */
 function reaching({ options }: TestBucket): Record<string, string> {
   return { LANDFALL_S3_ENDPOINT: options.endpoint, LANDFALL_S3_REGION: options.region, LANDFALL_S3_FORCE_PATH_STYLE: 'true' };
 }
 
-/** The stock store knows no prefix: its ids begin with one here, for other tests are in the bucket, too. */
+/** The stock store has no key prefix. Other tests share the bucket, so ids start with a prefix here. */
 async function open(): Promise<Adoptable & { s3: TestBucket }> {
   const s3 = await testBucket();
   const { prefix, endpoint, region } = s3.options;
@@ -34,13 +34,13 @@ async function open(): Promise<Adoptable & { s3: TestBucket }> {
 describe('adopt --s3-store, to a disk', () => {
   testAdoption(open);
 
-  it('takes as much as follows one another, where a part is missing before others', async () => {
+  it('imports the bytes before the first missing part, and none after it', async () => {
     const { s3, start, flags, env = {} } = await open();
     const other = await start();
     const bytes = await videoBytes(22 * MIB);
     const { url } = await createUpload(other.files, { length: bytes.byteLength, name: 'film.mp4' });
     await patchUpload(url, 0, bytes.subarray(0, 10 * MIB));
-    // What the stock server makes of a part that failed while the next one did not: its offset goes over the gap.
+    // The stock server counts a later part although an earlier one failed: its offset includes the gap.
     const Key = Buffer.from(idOf(url), 'base64url').toString();
     const multiparts = await gathered(await s3.bucket.stream(`${Key.slice(s3.options.prefix.length)}.info`));
     expect(multiparts.byteLength).toBeGreaterThan(0);
@@ -63,11 +63,11 @@ describe('adopt --s3-store, to a disk', () => {
   });
 });
 
-describe('adopt --s3-store, ended after an unfinished upload was made one object', () => {
+describe('adopt --s3-store, interrupted after an unfinished upload was made one object', () => {
   it.for([
     ['whole', false],
     ['with a gap among its parts', true],
-  ] as const)('goes on from there: %s', async ([, hasGap]) => {
+  ] as const)('resumes when the upload is %s', async ([, hasGap]) => {
     const { s3, start, flags, env = {} } = await open();
     const other = await start();
     const bytes = await videoBytes(22 * MIB);
@@ -79,7 +79,7 @@ describe('adopt --s3-store, ended after an unfinished upload was made one object
       if (hasGap) await s3.client.send(new UploadPartCommand(part));
     }
     await other.kill();
-    // Nothing of the object comes back once it is made: as good as the end of the command.
+    // S3 makes the object and its answer is lost, as if the command had been killed there.
     const proxy = await startFaultProxy({
       upstream: s3.options.endpoint,
       onRequest: (exchange) =>

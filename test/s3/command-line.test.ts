@@ -6,7 +6,7 @@ import { embedLandfallOnS3, MIB, partNumberOf } from '../support/s3-landfall.ts'
 import { testDirectory } from '../support/temp-dir.ts';
 
 it.skipIf(inject('s3HeaderGuard') === null)(
-  'a command line that sends past the server, killed in the middle and run again, sends no part twice',
+  'a command line that uploads directly to S3, killed midway and run again, sends no part twice',
   async () => {
     let isKilled = false;
     const { files, onlyFile, proxy } = await embedLandfallOnS3((exchange) =>

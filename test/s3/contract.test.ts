@@ -1,4 +1,4 @@
-// Staging and final storage in S3 keep the contracts of those on disk.
+// Staging and final storage in S3 keep the same contracts as those on disk.
 
 import { Readable } from 'node:stream';
 import { describe } from 'vitest';

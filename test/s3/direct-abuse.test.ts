@@ -1,4 +1,4 @@
-// What a sender that is allowed to upload could do with the addresses it gets, and with the door that gives them out.
+// What a permitted sender could abuse: the signed addresses it gets, and the endpoint that gives them out.
 import type { IncomingMessage } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -11,7 +11,7 @@ import { embedLandfallOnS3, isTaken, JSON_TYPE, MIB, postJson } from '../support
 import { testDirectory } from '../support/temp-dir.ts';
 import { createUpload, idOf, patchUpload, readRecord } from '../support/tus-requests.ts';
 
-/** On servers that let themselves be guarded. */
+/** Runs where the S3 server at hand can refuse headers that were not signed. */
 const guarded = it.skipIf(inject('s3HeaderGuard') === null);
 
 interface Links {
@@ -49,7 +49,7 @@ guarded.for([MIB, 6 * MIB])('an address for %i bytes copies nothing that is anot
   expect((await fetch(part?.url ?? '', { method: 'PUT', body: own })).status).toBe(200);
 });
 
-it('where addresses can’t be kept from that, none are given out', async () => {
+it('a server gives out no addresses when its S3 ignores the header guard', async () => {
   const { url, files } = await embedLandfallOnS3(({ method, path }) =>
     method === 'GET' && path.includes('/probe')
       ? { kind: 'answer', status: 206, headers: { 'Content-Length': '1' }, body: 'a' }
@@ -63,7 +63,7 @@ it('where addresses can’t be kept from that, none are given out', async () => 
   expect(await upload(join(directory, 'film.mp4'), options).done).toMatchObject({ size: MIB });
 });
 
-guarded('an address is not taken for safe because the sweeper came between', async () => {
+guarded("the server probes an address again when a sweep deleted the probe's source, and does not take it for safe", async () => {
   let sweeps = 0;
   const { url, s3 } = await embedLandfallOnS3(({ method, path, headers }) => {
     if (method !== 'PUT' || headers['x-amz-copy-source'] === undefined || sweeps++ > 0) return undefined;
@@ -78,7 +78,7 @@ guarded('an address is not taken for safe because the sweeper came between', asy
   expect(copied?.ok && (await copied.text()).includes('Copy')).not.toBe(true);
 });
 
-guarded('an upload whose parts a rule of the bucket took away can be sent anew, and keeps no other from being swept', async () => {
+guarded('an upload whose parts a bucket rule deleted can be sent again, and does not keep another from being swept', async () => {
   const { url, files, s3, expectNothingStaged } = await embedLandfallOnS3(undefined, { expireAfter: 2000, sweepInterval: 200 });
   const { id, parts } = await linksFor(url, 6 * MIB);
   for await (const { key, uploadId } of s3.bucket.multiparts.list('staging/')) await s3.bucket.multiparts.abort(key, uploadId);
@@ -94,7 +94,7 @@ guarded('an upload whose parts a rule of the bucket took away can be sent anew, 
   await expectNothingStaged();
 });
 
-guarded('a request that never ends is answered, and holds up no shutdown', async () => {
+guarded('a request that never ends gets an answer, and does not delay shutdown', async () => {
   const { url, landfall } = await embedLandfallOnS3(undefined, { bodyTimeout: 500 });
   const begin = head('POST /get-upload-url HTTP/1.1', 'Host: localhost', 'Content-Type: application/json', 'Content-Length: 100');
   expect((await rawRequest(url, [begin, '{'], 5000)).status).toBe(408);
@@ -119,7 +119,7 @@ guarded.for<[string, { body: string; headers?: Record<string, string> }]>([
   expect((await fetch(`${url}/get-upload-url`, { method: 'POST', body, headers: { ...JSON_TYPE, ...headers } })).status).toBe(400);
 });
 
-guarded('a name that no database holds is kept as far as one does', async () => {
+guarded('a file name with characters that no database can store is kept without them', async () => {
   const { url, files } = await embedLandfallOnS3();
   const wanted = { name: 'fi\0lm\ud800.mp4', type: 'video/\0mp4', length: MIB };
   const response = await fetch(`${url}/get-upload-url`, postJson(wanted));
@@ -127,7 +127,7 @@ guarded('a name that no database holds is kept as far as one does', async () => 
   expect(await readRecord(`${files}/${id}`)).toMatchObject({ name: 'film.mp4', originalName: 'fi\uFFFDlm\uFFFD.mp4' });
 });
 
-guarded('bytes that were replaced past the server are what is inspected, and no checksum of others is kept', async () => {
+guarded('the server inspects bytes that were replaced in S3, and keeps no checksum of the earlier bytes', async () => {
   const { url, files, onlyFile } = await embedLandfallOnS3();
   const bytes = await videoBytes(6 * MIB);
   const replaced = Buffer.concat([bytes.subarray(0, MIB), Buffer.alloc(4 * MIB, 'r'), bytes.subarray(5 * MIB)]);
@@ -165,7 +165,7 @@ guarded('an address is of no use to anybody but its owner', async () => {
   expect((await ask('GET', `/${id}?from=0`, 'a')).status).toBe(404);
 });
 
-guarded('a request of another type, which a page of any site could have sent, is refused with 415', async () => {
+guarded('a request with a content type that a page of any site could send is refused with 415', async () => {
   const { url } = await embedLandfallOnS3();
   for (const type of [undefined, 'text/plain', 'application/x-www-form-urlencoded', 'multipart/form-data; boundary=x']) {
     const headers = type === undefined ? {} : { 'Content-Type': type };

@@ -1,4 +1,4 @@
-// Senders that bring all of their bytes to S3, and never come back to say so.
+// Senders that put all of their bytes into S3 and never report completion.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, inject, it } from 'vitest';
 import { videoBytes } from '../support/content.ts';
@@ -16,13 +16,13 @@ interface Links {
   parts: { number: number; url: string }[];
 }
 
-/** Their addresses run out soon, but not before a busy machine has used them; and they are looked after all the time. */
+/** Addresses expire soon, but late enough for a busy machine to use them; the sweeper runs all the time. */
 const HASTY = { s3LinkLifetime: 3000, sweepInterval: 50 };
 
-/** On servers that let themselves be guarded. */
+/** Runs where the S3 server at hand can refuse headers that were not signed. */
 const guarded = it.skipIf(inject('s3HeaderGuard') === null);
 
-/** Sends what is missing by the addresses that the server gives out for it. */
+/** Sends the missing parts to the addresses that the server gave out for them. */
 async function send({ parts, partSize }: Links, bytes: Buffer<ArrayBuffer>, wanted = (_number: number) => true): Promise<void> {
   const sending = parts
     .filter((part) => wanted(part.number))
@@ -42,7 +42,7 @@ async function expectOnly({ onlyFile, expectNothingStaged }: S3Landfall, bytes: 
   await expectNothingStaged();
 }
 
-guarded.for([MIB, 13 * MIB])('a direct upload of %i bytes is inspected when nobody can send to it any more', async (length) => {
+guarded.for([MIB, 13 * MIB])('a direct upload of %i bytes is inspected once its addresses have expired', async (length) => {
   const server = await embedLandfallOnS3(undefined, HASTY);
   const bytes = await videoBytes(length);
   const { links, record, door } = await create(server.url, length);
@@ -51,13 +51,13 @@ guarded.for([MIB, 13 * MIB])('a direct upload of %i bytes is inspected when nobo
   await expectOnly(server, bytes);
   const reads = server.proxy.exchanges.filter((exchange) => operationOf(exchange) === 'GetObject' && exchange.path.includes('/bytes'));
   expect(reads.reduce((sum, { answer }) => sum + Number(answer?.['content-length'] ?? 0), 0)).toBeLessThan(64 * 1024);
-  // Its sender comes after all, and is told the same.
+  // The sender reports completion late, and gets the same verdict.
   const answer = await fetch(door, { method: 'POST', body: '{}' });
   expect([answer.status, await answer.json()]).toMatchObject([200, { state: 'accepted', length }]);
   expect(await (await fetch(door)).json()).toMatchObject({ parts: [] });
 });
 
-guarded('a direct upload that lacks a part waits for it, and is inspected when that has come', async () => {
+guarded('a direct upload that lacks a part is inspected only after the part is stored', async () => {
   const server = await embedLandfallOnS3(undefined, HASTY);
   const bytes = await videoBytes(12 * MIB);
   const { links, record, door } = await create(server.url, bytes.length);
@@ -70,7 +70,7 @@ guarded('a direct upload that lacks a part waits for it, and is inspected when t
   await expectOnly(server, bytes);
 });
 
-guarded('a direct upload is not looked for while its sender may still send', async () => {
+guarded('the sweeper does not look for a direct upload while its sender may still send', async () => {
   const server = await embedLandfallOnS3(undefined, { s3LinkLifetime: 60_000, sweepInterval: 20 });
   const bytes = await videoBytes(MIB);
   const { links, record } = await create(server.url, bytes.length);
@@ -79,7 +79,7 @@ guarded('a direct upload is not looked for while its sender may still send', asy
   expect((await readRecord(record)).state).toBe('receiving');
 });
 
-guarded('a direct upload whose time is over is inspected where it is whole, and expires where it is not', async () => {
+guarded('an expired direct upload is inspected when it is complete, and expires when it is not', async () => {
   const server = await embedLandfallOnS3(undefined, { s3LinkLifetime: 3_600_000, sweepInterval: 50, expireAfter: 3000 });
   const bytes = await videoBytes(6 * MIB);
   const [whole, part] = await Promise.all([create(server.url, bytes.length), create(server.url, bytes.length)]);
@@ -89,7 +89,7 @@ guarded('a direct upload whose time is over is inspected where it is whole, and 
   await expectOnly(server, bytes);
 });
 
-guarded.for(['SQLite', 'PostgreSQL'])('a direct upload is found by a server that was started meanwhile, on %s', async (engine) => {
+guarded.for(['SQLite', 'PostgreSQL'])('a direct upload completed while no server ran is found by the next start, on %s', async (engine) => {
   const databaseUrl = engine === 'SQLite' ? '' : await postgres.database();
   const server = await embedLandfallOnS3(undefined, { s3LinkLifetime: HASTY.s3LinkLifetime, databaseUrl });
   const bytes = await videoBytes(13 * MIB);
@@ -98,15 +98,15 @@ guarded.for(['SQLite', 'PostgreSQL'])('a direct upload is found by a server that
   await server.close();
   const again = await embedLandfall({ ...server.config, ...HASTY });
   await expect.poll(async () => (await readRecord(`${again.files}/${idOf(record)}`)).state).toBe('accepted');
-  // Not read back for one.
+  // The server does not read the bytes back to compute a checksum.
   expect(await readRecord(`${again.files}/${idOf(record)}`)).toMatchObject({ checksum: null });
   await expectOnly(server, bytes);
 });
 
 guarded.for([
-  { who: 'its sender says so', sweepInterval: 3_600_000, says: true },
-  { who: 'nobody comes back to say so', sweepInterval: HASTY.sweepInterval, says: false },
-])('an answer of the ledger to the completion of a direct upload is lost, $who, and the file is accepted once', async (given) => {
+  { who: 'its sender reports completion', sweepInterval: 3_600_000, says: true },
+  { who: 'no sender reports completion', sweepInterval: HASTY.sweepInterval, says: false },
+])("the ledger's answer to the completion of a direct upload is lost, $who, and the file is accepted once", async (given) => {
   const { says, sweepInterval } = given;
   const databaseUrl = new URL(await postgres.database());
   const connection = await startTcpSwitch(databaseUrl.hostname, Number(databaseUrl.port));

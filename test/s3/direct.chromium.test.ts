@@ -1,4 +1,4 @@
-// A page that sends its file to S3 past the server: of another origin than either, as pages are.
+// A page sends its file directly to S3. The page, Landfall and S3 have three different origins.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { PutBucketCorsCommand } from '@aws-sdk/client-s3';
@@ -11,19 +11,19 @@ import { testDirectory } from '../support/temp-dir.ts';
 
 const pages = clientPagesForTests();
 
-/** The rule that docs/s3.md tells operators to set, for the origin of the page. */
+/** The CORS rule that docs/s3.md tells operators to set, for the origin of the page. */
 function documentedCors(origin: string) {
   const [, json = ''] = /```json\n(\[\{ "AllowedOrigins".*?)\n```/s.exec(readFileSync(join(REPOSITORY, 'docs/s3.md'), 'utf8')) ?? [];
   return JSON.parse(json.replace('https://app.example', origin));
 }
 
 it.skipIf(inject('s3HeaderGuard') === null)(
-  'a file sent by a page past the server arrives whole, in a bucket that is set up as the documents say',
+  'a file that a page sends directly to S3 is stored whole, in a bucket set up as docs/s3.md says',
   async () => {
     const { files, s3, proxy, onlyFile, expectNothingStaged } = await embedLandfallOnS3(undefined, { corsOrigins: '*' });
     const url = await site(pages.script, files);
     const rules = { CORSRules: documentedCors(new URL(url).origin) };
-    // Some servers have no such setting for a bucket, and answer every origin by default.
+    // Some servers have no CORS setting for a bucket, and answer every origin by default.
     await s3.client.send(new PutBucketCorsCommand({ Bucket: s3.name, CORSConfiguration: rules })).catch((error: Error) => {
       if (error.name !== 'NotImplemented') throw error;
     });

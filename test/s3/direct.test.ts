@@ -1,4 +1,4 @@
-// Uploads past the server: it gives out addresses, S3 takes the bytes, and the verdict is the server's all the same.
+// Direct uploads: Landfall gives out addresses, S3 receives the bytes, and Landfall still decides the verdict.
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, inject, it } from 'vitest';
@@ -31,7 +31,7 @@ async function ask(
   return { status: response.status, body: (await response.json()) as Links };
 }
 
-/** By an address that was given out, and not to try whether they can be. */
+/** Whether a body was sent to a signed address. The server's own probes of such addresses do not count. */
 function isSent(path: string): boolean {
   return path.includes('X-Amz-Signature') && !path.includes('/probe');
 }
@@ -47,7 +47,7 @@ async function sendParts({ parts, partSize }: Links, bytes: Buffer<ArrayBuffer>,
 }
 
 describe.skipIf(inject('s3HeaderGuard') === null)('a direct upload', () => {
-  it.for([MIB, 13 * MIB])('of %i bytes goes to S3 by signed addresses, and is accepted when it is whole', async (length) => {
+  it.for([MIB, 13 * MIB])('of %i bytes goes to S3 by signed addresses, and is accepted once it is complete', async (length) => {
     const { url, onlyFile, expectNothingStaged, proxy } = await embedLandfallOnS3();
     const bytes = await videoBytes(length);
     const { status, body } = await ask(`${url}/get-upload-url`, { name: 'film.mp4', type: 'video/mp4', length });
@@ -62,7 +62,7 @@ describe.skipIf(inject('s3HeaderGuard') === null)('a direct upload', () => {
     await expectNothingStaged();
   });
 
-  it('says what is missing, and gives out new addresses for it', async () => {
+  it('names its missing parts, and gets new addresses for them', async () => {
     const { url, onlyFile } = await embedLandfallOnS3();
     const bytes = await videoBytes(17 * MIB);
     const created = await ask(`${url}/get-upload-url`, { name: 'film.mp4', length: 17 * MIB });
@@ -78,13 +78,13 @@ describe.skipIf(inject('s3HeaderGuard') === null)('a direct upload', () => {
     expect((await onlyFile()).bytes.equals(bytes)).toBe(true);
   });
 
-  it.for([true, false])('of nothing is all there before anything is sent, and has its verdict: accepted is %s', async (allowEmpty) => {
+  it.for([true, false])('of no bytes is complete before anything is sent, and gets its verdict: accepted is %s', async (allowEmpty) => {
     const { url, files, s3, config, close, expectNothingStaged } = await embedLandfallOnS3(undefined, { allowEmpty, allow: 'text' });
     const { status, body } = await ask(`${url}/get-upload-url`, { name: 'empty.txt', length: 0 });
     expect([status, body.parts]).toEqual([201, []]);
     expect((await ask(`${url}/get-upload-url/${body.id}`)).body.parts).toEqual([]);
     expect(await readRecord(`${files}/${body.id}`)).toMatchObject({ state: 'receiving', length: 0 });
-    // Its sender was told of it: a start does not take it for one that never was answered.
+    // Its creation was answered: a start does not discard it as an upload whose sender never got its address.
     await close();
     const again = await embedLandfall(config);
     for (let time = 0; time < 2; time++) {
@@ -95,7 +95,7 @@ describe.skipIf(inject('s3HeaderGuard') === null)('a direct upload', () => {
     await expectNothingStaged();
   });
 
-  it('is inspected like any other, and what was inspected can not be overwritten', async () => {
+  it('is inspected like any other, and the inspected bytes can not be overwritten', async () => {
     const { url, s3, onlyFile } = await embedLandfallOnS3(undefined, { sha256: true });
     const program = Buffer.alloc(MIB, 'MZ');
     const refused = await ask(`${url}/get-upload-url`, { name: 'film.mp4', length: MIB });
@@ -113,7 +113,7 @@ describe.skipIf(inject('s3HeaderGuard') === null)('a direct upload', () => {
     expect((await onlyFile()).bytes.equals(bytes)).toBe(true);
   });
 
-  it('takes no more bytes than were declared, and no name or size that policy refuses', async () => {
+  it('gets no more bytes than declared, and no name or size that policy refuses', async () => {
     const { url } = await embedLandfallOnS3();
     const { body } = await ask(`${url}/get-upload-url`, { name: 'film.mp4', length: MIB });
     const [link] = body.parts;
@@ -123,7 +123,7 @@ describe.skipIf(inject('s3HeaderGuard') === null)('a direct upload', () => {
     expect((await ask(`${url}/get-upload-url`, { name: 'film.mp4' })).status).toBe(400);
   });
 
-  it('asked for twice with one key is one upload', async () => {
+  it('created twice with one idempotency key is one upload', async () => {
     const { url } = await embedLandfallOnS3();
     const headers = { 'Idempotency-Key': 'one' };
     const [first, second] = [
@@ -135,7 +135,7 @@ describe.skipIf(inject('s3HeaderGuard') === null)('a direct upload', () => {
     expect([other.status, other.body.id === first.body.id]).toEqual([201, false]);
   });
 
-  it.for([MIB, 23 * MIB])('of %i bytes by our client ends as any upload does', async (length) => {
+  it.for([MIB, 23 * MIB])('of %i bytes by our client ends like any upload', async (length) => {
     const { files, proxy, onlyFile, expectNothingStaged } = await embedLandfallOnS3();
     const directory = testDirectory();
     await writeVideo(join(directory, 'film.mp4'), length);
@@ -154,7 +154,7 @@ describe.skipIf(inject('s3HeaderGuard') === null)('a direct upload', () => {
     await expectNothingStaged();
   });
 
-  it('by our client is told the refusal, and sends again only what S3 does not have', async () => {
+  it('by our client reports the refusal, and sends again only the parts that S3 lacks', async () => {
     let refusals = 0;
     const { files, proxy, onlyFile } = await embedLandfallOnS3((exchange) =>
       exchange.path.includes('X-Amz-Signature') && partNumberOf(exchange) === 3 && refusals++ < 2
@@ -182,7 +182,7 @@ describe.skipIf(inject('s3HeaderGuard') === null)('a direct upload', () => {
     expect((await onlyFile()).bytes.equals(await videoBytes(34 * MIB))).toBe(true);
   });
 
-  it('by our client of a source that was changed meanwhile is not accepted as a mixture', async () => {
+  it('by our client of a source that changed midway is not accepted as a mixture', async () => {
     const bytes = await videoBytes(22 * MIB);
     const { files, s3 } = await embedLandfallOnS3((exchange) => {
       if (isSent(exchange.path) && partNumberOf(exchange) === 4) bytes.fill('x', MIB, 2 * MIB);
@@ -193,7 +193,7 @@ describe.skipIf(inject('s3HeaderGuard') === null)('a direct upload', () => {
     expect(await s3.keys('files/')).toEqual([]);
   });
 
-  it('by our client goes through a server that has none', async () => {
+  it('by our client falls back to tus on a server without direct uploads', async () => {
     const { files } = await embedLandfall();
     const directory = testDirectory();
     await writeVideo(join(directory, 'film.mp4'), MIB);
@@ -206,7 +206,7 @@ describe.skipIf(inject('s3HeaderGuard') === null)('a direct upload', () => {
     { length: 12 * MIB, before: 5 * MIB, after: 16 * MIB, isSent: 'whole' },
     { length: 12 * MIB, before: 16 * MIB, after: 5 * MIB, isSent: 'whole' },
     { length: 12 * MIB, before: 16 * MIB, after: 5 * MIB, isSent: 'not at all' },
-  ])('of $length bytes in parts of $before, sent $isSent, goes on when they would be of $after', async (plan) => {
+  ])('of $length bytes in parts of $before, sent $isSent, resumes when the part size became $after', async (plan) => {
     const first = await embedLandfallOnS3(undefined, { s3PartSize: plan.before });
     const bytes = await videoBytes(plan.length);
     const created = await ask(`${first.url}/get-upload-url`, { name: 'film.mp4', length: plan.length });
@@ -221,7 +221,7 @@ describe.skipIf(inject('s3HeaderGuard') === null)('a direct upload', () => {
     await first.expectNothingStaged();
   });
 
-  it('by addresses of before the parts became smaller is taken, whatever addresses were given out since', async () => {
+  it('by addresses from before the part size shrank is accepted, whatever addresses were given out since', async () => {
     const first = await embedLandfallOnS3(undefined, { s3PartSize: 16 * MIB });
     const bytes = await videoBytes(12 * MIB);
     const created = await ask(`${first.url}/get-upload-url`, { name: 'film.mp4', length: 12 * MIB });
@@ -234,7 +234,7 @@ describe.skipIf(inject('s3HeaderGuard') === null)('a direct upload', () => {
     await first.expectNothingStaged();
   });
 
-  it('is not to be had where files go to a disk', async () => {
+  it('is not offered by a server that stores files on a disk', async () => {
     const { url } = await embedLandfall();
     expect((await ask(`${url}/get-upload-url`, { name: 'film.mp4', length: MIB })).status).toBe(404);
   });

@@ -1,4 +1,4 @@
-// A start that fails on S3 leaves nothing behind, and succeeds once S3 is what it should be.
+// A start that fails on S3 leaves nothing behind, and the next start succeeds once the fault is fixed.
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { createLandfall } from '../../server/index.ts';
 import { type Exchange, startFaultProxy } from '../support/fault-proxy.ts';
@@ -10,9 +10,9 @@ import { testDirectory } from '../support/temp-dir.ts';
 describe('a start that fails', () => {
   it.for([
     { what: 'S3 refuses everything', isRefused: () => true },
-    { what: 'S3 refuses to list what is staged', isRefused: (exchange: Exchange) => operationOf(exchange) === 'ListObjects' },
-    { what: 'S3 refuses to list what is unfinished', isRefused: (exchange: Exchange) => operationOf(exchange) === 'ListMultipartUploads' },
-  ])('because $what leaves nothing behind, and succeeds once that is mended', async ({ isRefused }) => {
+    { what: 'S3 refuses to list staged objects', isRefused: (exchange: Exchange) => operationOf(exchange) === 'ListObjects' },
+    { what: 'S3 refuses to list unfinished uploads', isRefused: (exchange: Exchange) => operationOf(exchange) === 'ListMultipartUploads' },
+  ])('because $what leaves nothing behind, and the next one succeeds once the fault is fixed', async ({ isRefused }) => {
     const s3 = await testBucket();
     let isBroken = true;
     const proxy = await startFaultProxy({

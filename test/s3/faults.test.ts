@@ -1,4 +1,4 @@
-// What S3 does wrong now and then, and what a sender sees of it: nothing, or a pause. Beside it, what the stock store does.
+// Faults of S3, and what a sender notices of them: nothing, or a pause. Beside each, the same fault under the stock store.
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { type ClientRequest, type IncomingMessage, request } from 'node:http';
@@ -21,7 +21,7 @@ import { writeStaged } from '../support/write-staged.ts';
 
 const LENGTH = 23 * MIB;
 
-/** Faults for requests that fit, as long as they are wanted. */
+/** Injects a fault into matching requests, for as long as it is switched on. */
 class Trouble {
   isOn = true;
   count = 0;
@@ -59,7 +59,7 @@ async function resume(url: string, bytes: Buffer<ArrayBuffer>): Promise<number> 
   return offset;
 }
 
-/** The whole film in one request: its bytes, the address, and what was answered. */
+/** Sends the whole film in one request. Resolves with its bytes, its address and the answer. */
 async function sendFilm(files: string) {
   const bytes = await videoBytes(LENGTH);
   const { url } = await createUpload(files, { length: LENGTH, name: 'film.mp4' });
@@ -81,10 +81,10 @@ function startPatch(url: string): ClientRequest {
 }
 
 describe('one part failing while later ones succeed', () => {
-  // So late that the parts after it are stored by then.
+  // The failure is late enough that the following parts are already stored.
   const lateFailure = () => new Trouble(isPart(2), s3Error(403, 'AccessDenied', 2000));
 
-  it('leaves the offset before the gap, and the upload ends with its bytes', async () => {
+  it('leaves the offset before the gap, and the resumed upload ends with the right bytes', async () => {
     const trouble = lateFailure();
     const { files, proxy, onlyFile, expectNothingStaged } = await embedLandfallOnS3(trouble.plan);
     const { bytes, url, answer } = await sendFilm(files);
@@ -96,7 +96,7 @@ describe('one part failing while later ones succeed', () => {
     await expectNothingStaged();
   });
 
-  it('is told to a sender that pauses, before it sends more', async () => {
+  it('is reported to a sender that pauses, before it sends more', async () => {
     const { files } = await embedLandfallOnS3(new Trouble(isPart(2), s3Error(403, 'AccessDenied', 500)).plan);
     const { url } = await createUpload(files, { length: LENGTH, name: 'film.mp4' });
     const patch = startPatch(url);
@@ -108,7 +108,7 @@ describe('one part failing while later ones succeed', () => {
   it('corrupts the file of the stock store', async () => {
     const trouble = lateFailure();
     const { files, s3 } = await startStockOnS3(trouble.plan);
-    // Whole parts, or S3 would refuse a short one in the middle.
+    // Whole parts, since S3 refuses a short part in the middle.
     const length = 25 * MIB;
     const bytes = await videoBytes(length);
     const { url } = await createUpload(files, { length });
@@ -124,7 +124,7 @@ describe('one part failing while later ones succeed', () => {
 describe('SlowDown', () => {
   const once = () => new Trouble(isOperation('UploadPart'), s3Error(503, 'SlowDown'), 2);
 
-  it('is waited out', async () => {
+  it('makes the server wait and try again', async () => {
     const trouble = once();
     const { files, onlyFile } = await embedLandfallOnS3(trouble.plan);
     const { bytes, answer } = await sendFilm(files);
@@ -143,7 +143,7 @@ describe('SlowDown', () => {
 describe('the completion of a multipart upload', () => {
   it.for([
     ['whose answer is lost is a completion', 'CompleteMultipartUpload', { kind: 'drop-response' }, 1],
-    // However often it is asked: what there is tells.
+    // S3 is asked again and again: the stored object shows that the completion succeeded.
     ['whose answers are all lost is a completion', 'CompleteMultipartUpload', { kind: 'drop-response' }, 5],
     ['that says 200 and means an error is made again', 'CompleteMultipartUpload', s3Error(200, 'InternalError'), 1],
     ['or of a copy that says 200 and means an error is made again', 'CopyObject', s3Error(200, 'InternalError'), 1],
@@ -160,7 +160,7 @@ describe('the completion of a multipart upload', () => {
   it.for([
     ['that fails', s3Error(403, 'AccessDenied')],
     ['that always says 200 and means an error', s3Error(200, 'InternalError')],
-  ] as const)('%s holds back the last byte, and is made when it is sent again', async ([, fault]) => {
+  ] as const)('%s holds back the last byte, and is repeated when the sender sends that byte again', async ([, fault]) => {
     const trouble = new Trouble(isOperation('CompleteMultipartUpload'), fault);
     const { files, s3, onlyFile, expectNothingStaged } = await embedLandfallOnS3(trouble.plan);
     const { bytes, url, answer } = await sendFilm(files);
@@ -177,7 +177,7 @@ describe('the completion of a multipart upload', () => {
     ['that fails', s3Error(403, 'AccessDenied'), false],
     ['that always says 200 and means an error', s3Error(200, 'InternalError'), false],
     ['whose answers are all lost', { kind: 'drop-response' }, true],
-  ] as const)('%s is a success at the stock store, of which nobody is told', async ([, fault, hasFile]) => {
+  ] as const)('%s is a success at the stock store, and no sender learns of the failure', async ([, fault, hasFile]) => {
     const trouble = new Trouble(isOperation('CompleteMultipartUpload'), fault);
     const { files, s3, finished } = await startStockOnS3(trouble.plan);
     const { url } = await createUpload(files, { length: LENGTH });
@@ -191,13 +191,13 @@ describe('the completion of a multipart upload', () => {
 });
 
 describe('an upload of no bytes', () => {
-  it('has a file', async () => {
+  it('publishes an empty file', async () => {
     const { files, onlyFile } = await embedLandfallOnS3(undefined, { allow: 'text', allowEmpty: true });
     expect((await createUpload(files, { length: 0, name: 'empty.txt' })).status).toBe(201);
     expect((await onlyFile()).bytes.byteLength).toBe(0);
   });
 
-  it('has none at the stock store, which says it were finished', async () => {
+  it('publishes no file at the stock store, which reports it as finished', async () => {
     const { files, s3, finished } = await startStockOnS3();
     const { url, status } = await createUpload(files, { length: 0 });
     expect(status).toBe(201);
@@ -221,7 +221,7 @@ describe('a length declared with the last bytes', () => {
     expect((await onlyFile()).bytes.equals(bytes)).toBe(true);
   });
 
-  it('does not complete it at the stock store, whose cache does not learn of it', async () => {
+  it('does not complete it at the stock store, whose cache misses the length', async () => {
     const { files, s3 } = await startStockOnS3(undefined, { cache: new FileKvStore(testDirectory()) });
     const { url } = await send(files, await videoBytes(9 * MIB));
     await expect(stockFile(s3, url)).rejects.toThrow('NoSuchKey');
@@ -250,7 +250,7 @@ describe('a request that fails after one that did not fill a part', () => {
     expect((await onlyFile()).bytes.equals(bytes)).toBe(true);
   });
 
-  it('takes acknowledged bytes away at the stock store', async () => {
+  it('loses acknowledged bytes at the stock store', async () => {
     const failing = trouble();
     failing.isOn = false;
     const { files } = await startStockOnS3(failing.plan);
@@ -264,8 +264,8 @@ describe('a request that fails after one that did not fill a part', () => {
   });
 });
 
-describe('removing what is complete', () => {
-  it('leaves nothing of what was staged', async () => {
+describe('deleting a complete upload', () => {
+  it('leaves nothing staged', async () => {
     const { bucket, keys, unfinished } = await testBucket();
     const staging = new S3Staging({ bucket, partBytes: 5 * MIB, concurrency: 2, memoryBytes: 16 * MIB, maxUploadBytes: 64 * MIB });
     const id = uploadId('c');
@@ -276,7 +276,7 @@ describe('removing what is complete', () => {
     expect(await unfinished()).toEqual([]);
   });
 
-  it('is refused to a sender, who has a verdict', async () => {
+  it('is refused to a sender, since the upload has a verdict', async () => {
     const { files, onlyFile } = await embedLandfallOnS3();
     const { url } = await createUpload(files, { length: MIB, name: 'film.mp4', body: await videoBytes(MIB) });
     expect(await terminateUpload(url)).toMatchObject({ status: 403, code: 'ERR_UPLOAD_FINISHED' });
@@ -292,16 +292,16 @@ describe('removing what is complete', () => {
   });
 });
 
-describe('the checksums that newer clients of S3 add by themselves', () => {
+describe('the checksums that newer S3 clients add by default', () => {
   const isAdded = ({ headers }: Exchange) => headers['x-amz-trailer'] !== undefined || headers['content-encoding'] === 'aws-chunked';
 
-  it('are not sent to a server that may not know them', async () => {
+  it('are not sent to a server that may not support them', async () => {
     const { files, proxy } = await embedLandfallOnS3();
     expect((await sendFilm(files)).answer.status).toBe(204);
     expect(proxy.exchanges.filter(isAdded)).toEqual([]);
   });
 
-  it('are sent by the stock store as it comes', async () => {
+  it('are sent by the stock store in its default setting', async () => {
     const added: string[] = [];
     const look = (exchange: Exchange) => {
       if (isAdded(exchange)) added.push(operationOf(exchange));
@@ -315,7 +315,7 @@ describe('the checksums that newer clients of S3 add by themselves', () => {
 });
 
 describe('senders that stop sending', () => {
-  /** Sends a piece of its file, and then nothing. */
+  /** Sends a piece of its file, then falls silent. */
   async function stall(files: string): Promise<string> {
     const { url } = await createUpload(files, { length: LENGTH, name: 'film.mp4' });
     const patch = startPatch(url);
@@ -324,19 +324,19 @@ describe('senders that stop sending', () => {
     return url;
   }
 
-  it('hold up nobody, and what they hold in memory is given to who needs it', async () => {
+  it('delay nobody, and give up their memory to senders that need it', async () => {
     const { files, onlyFile } = await embedLandfallOnS3(undefined, { s3Memory: 10 * MIB, s3Concurrency: 1, s3Connections: 2 });
     const stalled = await Promise.all(Array.from({ length: 15 }, () => stall(files)));
     const bytes = await videoBytes(LENGTH, 2);
     const { url } = await createUpload(files, { length: LENGTH, name: 'film.mp4' });
     expect(await patchUpload(url, 0, bytes)).toMatchObject({ status: 204, offset: LENGTH });
     expect((await onlyFile()).bytes.equals(bytes)).toBe(true);
-    // What was taken from them is stored and counts: all that did not fit beside two parts.
+    // The bytes taken out of their memory are stored and acknowledged: all that did not fit beside two parts.
     const offsets = await Promise.all(stalled.map(async (one) => (await readRecord(one)).offset));
     expect(offsets.filter((offset) => offset === MIB).length).toBeGreaterThanOrEqual(5);
   });
 
-  it('hold up everybody at the stock store', async () => {
+  it('block every other sender at the stock store', async () => {
     const { files } = await startStockOnS3(undefined, { maxConcurrentPartUploads: 2 });
     for (let count = 0; count < 2; count++) await stall(files);
     const { url } = await createUpload(files, { length: LENGTH });
@@ -351,7 +351,7 @@ describe('senders that stop sending', () => {
     expect(isOver).toBe(false);
   });
 
-  it('together hold no more memory than they may', async () => {
+  it('together hold no more memory than the limit', async () => {
     const { bucket } = await testBucket();
     const staging = new S3Staging({ bucket, partBytes: 5 * MIB, concurrency: 2, memoryBytes: 12 * MIB, maxUploadBytes: 64 * MIB });
     let most = 0;
@@ -377,8 +377,8 @@ describe('senders that stop sending', () => {
   });
 });
 
-describe('an S3 that is away', () => {
-  it('makes a sender wait, and costs nothing that was acknowledged', async () => {
+describe('an S3 that is unreachable', () => {
+  it('makes a sender wait, and loses no acknowledged byte', async () => {
     const { files, proxy, onlyFile, expectNothingStaged } = await embedLandfallOnS3();
     const bytes = await videoBytes(LENGTH);
     const { url } = await createUpload(files, { length: LENGTH, name: 'film.mp4' });
@@ -408,7 +408,7 @@ describe('an S3 that is away', () => {
   });
 });
 
-it('what is staged in S3 touches no disk', () => {
+it('the code that stages in S3 touches no disk', () => {
   const files = ['s3', 'staging', 'storage'].flatMap((folder) =>
     readdirSync(join(REPOSITORY, 'server', folder))
       .filter((name) => folder === 's3' || name.startsWith('s3-'))
@@ -424,7 +424,7 @@ function* pieces(bytes: Buffer): Iterable<Buffer> {
   for (let at = 0; at < bytes.byteLength; at += 64 * 1024) yield bytes.subarray(at, at + 64 * 1024);
 }
 
-/** The object that the stock store made of an upload. It knows no prefixes. */
+/** The object into which the stock store put an upload. The stock store has no key prefix. */
 async function stockFile({ client, name }: Awaited<ReturnType<typeof testBucket>>, url: string): Promise<Buffer> {
   const { Body } = await client.send(new GetObjectCommand({ Bucket: name, Key: idOf(url) })).catch((error: Error) => {
     throw new Error(error.name, { cause: error });

@@ -1,5 +1,5 @@
-// The ways to sign an address, one by one: the server at hand takes the bytes by some of them, and by none that is chosen for it
-// another object comes in their stead.
+// Each way to sign an address: the S3 server at hand accepts the bytes with some of them. With the one chosen for it, no other
+// object can be stored in their place.
 import { PutObjectCommand } from '@aws-sdk/client-s3';
 import { expect, inject, it } from 'vitest';
 import { type HeaderGuard, signPut } from '../../server/s3/signed-put.ts';
@@ -8,7 +8,7 @@ import { testBucket } from '../support/s3-test-bucket.ts';
 
 const NAMES = ['x-amz-copy-source', 'x-amz-acl', 'x-amz-tagging'];
 
-it.for<HeaderGuard>(['absent', 'empty'])('a signature by "%s" names the headers that would change what is asked for', async (guard) => {
+it.for<HeaderGuard>(['absent', 'empty'])('a signature by "%s" names the headers that would change the request', async (guard) => {
   const { bucket } = await testBucket();
   const put = new PutObjectCommand({ ...bucket.at('one'), ContentLength: 1 });
   const { searchParams } = new URL(await signPut(bucket.probing, put, 60, guard));
@@ -18,7 +18,7 @@ it.for<HeaderGuard>(['absent', 'empty'])('a signature by "%s" names the headers 
   for (const name of NAMES) expect(searchParams.get(name)).toBe(guard === 'empty' ? '' : null);
 });
 
-it.skipIf(inject('s3HeaderGuard') === null)('the one that is chosen takes the bytes that it was signed for, and no others', async () => {
+it.skipIf(inject('s3HeaderGuard') === null)('the chosen guard accepts the bytes that were signed for, and no others', async () => {
   const { bucket } = await testBucket();
   const guard = inject('s3HeaderGuard') ?? 'unsigned';
   await bucket.put('secret', Buffer.from('s'));
@@ -31,7 +31,7 @@ it.skipIf(inject('s3HeaderGuard') === null)('the one that is chosen takes the by
     ['x-amz-meta-snowball-auto-extract', 'true'],
   ] as const) {
     expect(await isTaken(fetch(await address(), { method: 'PUT', body: 'x', headers: { [name]: value } }))).toBe(false);
-    // Put into the address, where a guard leaves a place for it, the signature is another's.
+    // A header moved into the address, where a guard leaves a place for it, makes the signature invalid.
     const changed = new URL(await address());
     changed.searchParams.set(name, value);
     expect(await isTaken(fetch(changed, { method: 'PUT', body: 'x' }))).toBe(false);

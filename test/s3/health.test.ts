@@ -1,4 +1,4 @@
-// What a server says of a bucket that it can't use: at its start to whoever set it up, later to whoever asks whether it is ready.
+// What a server reports about a bucket that it can't use: to the operator at its start, later to the readiness probe.
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { BucketUnusable, createLandfall } from '../../server/index.ts';
 import { videoBytes } from '../support/content.ts';
@@ -18,7 +18,7 @@ async function readiness(url: string): Promise<{ status: number; said: string }>
 
 const READY = { status: 200, said: 'ready' };
 const UNAVAILABLE = { status: 503, said: 'staging unavailable' };
-const isLook = (exchange: Exchange) => ['HeadObject', 'ListObjects'].includes(operationOf(exchange)) && isOfBucket(exchange);
+const isReadinessProbe = (exchange: Exchange) => ['HeadObject', 'ListObjects'].includes(operationOf(exchange)) && isOfBucket(exchange);
 const isOfBucket = ({ path }: Exchange) => new URL(path, 'http://s3').pathname.split('/').filter(Boolean).length === 1;
 
 describe('readiness', () => {
@@ -27,7 +27,7 @@ describe('readiness', () => {
     ['says nothing', { kind: 'stall', afterBytes: 0 }],
   ] satisfies [string, Fault][])('ends while S3 %s, and comes back with it', async ([, fault]) => {
     let isAway = false;
-    const { url } = await embedLandfallOnS3((exchange) => (isAway && isLook(exchange) ? fault : undefined));
+    const { url } = await embedLandfallOnS3((exchange) => (isAway && isReadinessProbe(exchange) ? fault : undefined));
     expect(await readiness(url)).toEqual(READY);
     isAway = true;
     await expect.poll(() => readiness(url)).toEqual(UNAVAILABLE);
@@ -36,7 +36,7 @@ describe('readiness', () => {
     await expect.poll(() => readiness(url)).toEqual(READY);
   });
 
-  it('ends while nothing answers where S3 was, and senders are told to wait, not to begin anew', async () => {
+  it('fails while S3 is unreachable, and senders are told to wait, not to start over', async () => {
     const { url, files, proxy } = await embedLandfallOnS3(() => undefined, { patience: 1000 });
     const bytes = await videoBytes(6 * MIB);
     const upload = await createUpload(files, { length: bytes.length, name: 'film.mp4' });
@@ -51,7 +51,7 @@ describe('readiness', () => {
     expect(await patchUpload(upload.url, MIB, bytes.subarray(MIB))).toMatchObject({ status: 204, offset: bytes.length });
   });
 
-  it('asks S3 once for all who want to know, and is not held up by uploads that have every connection', async () => {
+  it('asks S3 once for all probes, and is not delayed by uploads that use every connection', async () => {
     const { url, files, proxy } = await embedLandfallOnS3(
       (exchange) => (operationOf(exchange) === 'PutObject' ? { kind: 'stall', afterBytes: 1000 } : undefined),
       { s3Connections: 1 },
@@ -59,9 +59,9 @@ describe('readiness', () => {
     const { url: upload } = await createUpload(files, { length: MIB, name: 'film.mp4' });
     const sending = patchUpload(upload, 0, await videoBytes(MIB)).catch(() => undefined);
     await expect.poll(() => proxy.exchanges.some((exchange) => operationOf(exchange) === 'PutObject')).toBe(true);
-    const before = proxy.exchanges.filter(isLook).length;
+    const before = proxy.exchanges.filter(isReadinessProbe).length;
     for (const answer of await Promise.all(Array.from({ length: 50 }, () => readiness(url)))) expect(answer).toEqual(READY);
-    expect(proxy.exchanges.filter(isLook).length - before).toBe(1);
+    expect(proxy.exchanges.filter(isReadinessProbe).length - before).toBe(1);
     proxy.onRequest = () => undefined;
     proxy.cut();
     await sending;
@@ -97,7 +97,7 @@ describe('a server that can not use its bucket', () => {
 
   it.for([
     [
-      '2 when somebody has to change something',
+      '2 when the operator must change something',
       { LANDFALL_S3_BUCKET: 'nobody-made-it' },
       false,
       2,

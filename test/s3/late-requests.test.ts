@@ -1,4 +1,4 @@
-// Requests that come to S3 when others have long taken over from the process that made them: S3 knows of no locks.
+// Requests that reach S3 long after other processes took over from the process that sent them: S3 has no locks.
 import { Readable } from 'node:stream';
 import { expect, it, onTestFinished } from 'vitest';
 import { Bucket } from '../../server/s3/bucket.ts';
@@ -14,7 +14,7 @@ const ID = uploadId('d');
 const LIMITS = { maxBytes: 1e9, signal: new AbortController().signal, bodyTimeoutMs: 30_000, completeBytes: null };
 const LATE_MS = 1500;
 
-/** Two processes' staging on one place; the first one's requests of a kind are told to come again later. */
+/** Two processes stage into one prefix; S3 tells the first process to repeat one kind of request later. */
 async function openTwo(operation: string) {
   const bed = await testBucket();
   let isLate = true;
@@ -50,7 +50,7 @@ async function expectBytes(staging: S3Staging, at: number, bytes: Buffer): Promi
   expect((await gathered(reader.stream())).equals(bytes)).toBe(true);
 }
 
-it('bytes that come late take nothing of what was acknowledged since', async () => {
+it('a late write removes no byte acknowledged since', async () => {
   const { stopped, living, untilMade } = await openTwo('PutObject');
   const bytes = await videoBytes(8 * MIB);
   const late = writeStaged(stopped, ID, 0, bodyOf(bytes.subarray(0, MIB)), LIMITS);
@@ -60,12 +60,12 @@ it('bytes that come late take nothing of what was acknowledged since', async () 
   await expectBytes(living, 3 * MIB, bytes);
 });
 
-it('a deletion that comes late takes nothing of what was acknowledged since', async () => {
+it('a late deletion removes no byte acknowledged since', async () => {
   const { stopped, living, untilMade } = await openTwo('DeleteObject');
   const bytes = await videoBytes(8 * MIB);
   await writeStaged(living, ID, 0, bodyOf(bytes.subarray(0, MIB)), LIMITS);
   await writeStaged(living, ID, MIB, bodyOf(bytes.subarray(MIB, 2 * MIB)), LIMITS);
-  // The ledger knew of the first alone.
+  // The ledger has only the first write.
   const late = writeStaged(stopped, ID, MIB, bodyOf(Buffer.alloc(0)), LIMITS);
   await untilMade();
   await writeStaged(living, ID, MIB, bodyOf(bytes.subarray(MIB, 4 * MIB)), LIMITS);
@@ -73,7 +73,7 @@ it('a deletion that comes late takes nothing of what was acknowledged since', as
   await expectBytes(living, 4 * MIB, bytes);
 });
 
-it('pieces that were put together are there until what they are in now is counted', async () => {
+it('pieces merged into one object stay until the merged object is acknowledged', async () => {
   const { stopped, living, untilMade } = await openTwo('DeleteObject');
   const bytes = await videoBytes(8 * MIB);
   const pieceBytes = 64 * 1024;
@@ -81,10 +81,10 @@ it('pieces that were put together are there until what they are in now is counte
   for (let at = 0; at < pieces * pieceBytes; at += pieceBytes) {
     await writeStaged(living, ID, at, bodyOf(bytes.subarray(at, at + pieceBytes)), LIMITS);
   }
-  // One more than an object each is made of.
+  // One piece more than may be kept as separate objects.
   const late = writeStaged(stopped, ID, pieces * pieceBytes, bodyOf(bytes.subarray(pieces * pieceBytes, 2 * MIB)), LIMITS);
   await Promise.race([late, untilMade()]);
-  // The ledger never came to it: another goes on from before, and its body brings nothing.
+  // The ledger never recorded the late write: another process resumes before it, and its body is empty.
   await writeStaged(living, ID, pieces * pieceBytes, bodyOf(Buffer.alloc(0)), LIMITS);
   await late;
   await expectBytes(living, pieces * pieceBytes, bytes);

@@ -1,4 +1,4 @@
-// A process that is stopped past its lease and woken: on S3 nothing but the ledger tells it that it is too late.
+// A process is suspended past its lease and then resumed: on S3, only the ledger tells it that it is too late.
 import { request } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it, onTestFinished, vi } from 'vitest';
@@ -38,16 +38,16 @@ async function startTwo({ plan, inspectionsMs }: { plan?: (exchange: Exchange) =
   return { s3, stopped, living, database, at: (server: LandfallProcess, url: string) => `${server.files}/${idOf(url)}` };
 }
 
-async function isAwake(server: LandfallProcess): Promise<void> {
+async function waitUntilAwake(server: LandfallProcess): Promise<void> {
   await vi.waitFor(async () => expect((await fetch(`${server.url}/health/ready`)).status).toBe(200), { timeout: 60_000 });
-  // What it had on its way when it was stopped, and what it begins before it knows.
+  // Covers requests in flight when the process was suspended, and those it starts before it notices.
   await sleep(2 * LEASE_MS);
 }
 
-it('takes back no offset that another has acknowledged since', async () => {
+it('takes back no offset that another process has acknowledged since', async () => {
   let stop = () => {};
   const { s3, stopped, living, at } = await startTwo({
-    // Stopped while it sends its second part: the answer, and what follows of it, comes when it is woken.
+    // The process is suspended while it sends its second part: the answer, and what follows, comes after it resumes.
     plan: (exchange) => {
       if (operationOf(exchange) === 'UploadPart' && partNumberOf(exchange) === 2) stop();
       return undefined;
@@ -75,7 +75,7 @@ it('takes back no offset that another has acknowledged since', async () => {
   };
   await expect.poll(goOn, { timeout: 60_000, interval: 300 }).toBe(17 * MIB);
   stopped.signal('SIGCONT');
-  await isAwake(stopped);
+  await waitUntilAwake(stopped);
   for (const server of [living, stopped]) expect((await headUpload(at(server, url))).offset).toBe(17 * MIB);
   expect(await patchUpload(at(stopped, url), 17 * MIB, bytes.subarray(17 * MIB))).toMatchObject({ status: 204, offset: 20 * MIB });
   const [key = '', ...others] = await s3.keys('files/');
@@ -84,7 +84,7 @@ it('takes back no offset that another has acknowledged since', async () => {
   await expect.poll(async () => [await s3.keys('staging/'), await s3.unfinished()]).toEqual([[], []]);
 });
 
-it('writes no outcome of an inspection that another has ended since, and leaves one file', async () => {
+it('writes no verdict over one that another process has written since, and leaves one file', async () => {
   const { s3, stopped, living, database, at } = await startTwo({ inspectionsMs: [1000, 1] });
   const bytes = await videoBytes(6 * MIB);
   const { url } = await createUpload(stopped.files, { length: bytes.byteLength, name: 'film.mp4' });
@@ -94,7 +94,7 @@ it('writes no outcome of an inspection that another has ended since, and leaves 
   await expect.poll(async () => (await readRecord(at(living, url))).state, { timeout: 60_000 }).toBe('accepted');
   const ended = await readRecord(at(living, url));
   stopped.signal('SIGCONT');
-  await isAwake(stopped);
+  await waitUntilAwake(stopped);
   await sent;
   expect(await readRecord(at(living, url))).toEqual(ended);
   const keys = await s3.keys('files/');

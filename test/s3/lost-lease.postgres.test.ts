@@ -1,4 +1,5 @@
-// Two processes on one bucket and PostgreSQL, one of which others take for dead while a request of its is still on its way to S3.
+// Two processes on one bucket and PostgreSQL. The second takes the first for dead while a request of the first is still on its
+// way to S3.
 import { expect, it, onTestFinished } from 'vitest';
 import { videoBytes } from '../support/content.ts';
 import { startFaultProxy } from '../support/fault-proxy.ts';
@@ -12,12 +13,12 @@ import { createUpload, idOf, patchUpload } from '../support/tus-requests.ts';
 const postgres = postgresForTests();
 const LENGTH = 8 * MIB;
 
-it('a process that others took for dead leaves nothing of what it stored after the end', async () => {
+it('a process that others took for dead leaves no bytes that it stored after the upload ended', async () => {
   const s3 = await testBucket();
   const proxy = await startFaultProxy({ upstream: s3.options.endpoint });
   onTestFinished(() => proxy.close());
   const database = await postgres.database();
-  // It asks for its lease again after a third of it: longer than any of this takes.
+  // The first process renews its lease after a third of the lease: longer than anything in this test takes.
   const shared = { dataDir: testDirectory(), databaseUrl: database, databaseConnections: 4, lease: 90_000 };
   const first = await embedLandfall({ ...s3Config(s3, proxy.url), ...shared });
   const [holder] = await postgres.query('select owner from holders', database);

@@ -1,4 +1,4 @@
-// What test/faults has on a shared directory, with the bytes in S3, which goes away for a while on the way.
+// The test of test/faults/many-processes.ts with the bytes in S3, which becomes unreachable for a while.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { GetObjectCommand } from '@aws-sdk/client-s3';
 import { expect, it } from 'vitest';
@@ -39,7 +39,8 @@ async function sharedBucket(): Promise<SharedPlace> {
         const [, , , , id, ...rest] = key.split('/');
         const file = `${id}/${rest.at(-1)}`;
         const { Body } = await client.send(new GetObjectCommand({ Bucket: name, Key: `${options.prefix}${key}` }));
-        // One that lost, and was not swept, is one too many.
+        // A second file under one name was published by a process that lost the upload, and was not swept: the test must see
+        // both.
         files.set(files.has(file) ? key : file, sha256((await Body?.transformToByteArray()) ?? ''));
       }
       return files;
@@ -52,7 +53,7 @@ async function sharedBucket(): Promise<SharedPlace> {
   };
 }
 
-it('three processes on one bucket and PostgreSQL, killed and stopped, take every file once and lose none', {
+it('three processes on one bucket and PostgreSQL, killed and suspended, accept every file once and lose none', {
   timeout: LIMIT_MS,
 }, async () => {
   const burden = isLong

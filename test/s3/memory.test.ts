@@ -1,4 +1,4 @@
-// What bodies on their way to S3 take of the machine: memory as far as it was configured, and no disk.
+// Bodies on their way to S3 use only the configured memory, and no disk.
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { expect, it, onTestFinished } from 'vitest';
 import { environmentName } from '../../server/config/setting-names.ts';
@@ -15,14 +15,14 @@ import { createUpload, patchUpload } from '../support/tus-requests.ts';
 const SENDERS = 24;
 const LENGTH = 12 * MIB;
 const MEMORY = 32 * MIB;
-/** No file of the server may be larger: its ledger is not, a part would be. */
+/** The server may write no larger file: its ledger stays below this, a part would not. */
 const FILE_BYTES = 4 * MIB;
-/** As docs/s3.md says: the memory that was configured, two parts, and what is between each connection and those. */
+/** As docs/s3.md says: the configured memory, two parts, and the buffers between each connection and those. */
 const PROMISED = MEMORY + 2 * 5 * MIB + SENDERS * 1.5 * MIB;
-/** What V8 has not collected yet, and the threads' own. */
+/** For memory that V8 has not collected yet, and for threads. */
 const SLACK = 96 * MIB;
 
-it('more bodies at once than fit wait for each other, in the memory they may take and without a file', { timeout: 600_000 }, async () => {
+it('more concurrent bodies than fit wait for each other, within the memory limit and without a file', { timeout: 600_000 }, async () => {
   const s3 = await testBucket();
   const proxy = await startFaultProxy({ upstream: s3.options.endpoint });
   onTestFinished(() => proxy.close());
@@ -36,11 +36,11 @@ it('more bodies at once than fit wait for each other, in the memory they may tak
     const { url } = await createUpload(server.files, { length: LENGTH, name: 'film.mp4' });
     expect(await patchUpload(url, 0, bytes)).toMatchObject({ status: 204, offset: LENGTH });
   };
-  // So that what is loaded once is loaded.
+  // Loads once all code that the measured run will use.
   await send();
   const idle = residentBytes(server.pid, 'VmRSS');
   forgetPeak(server.pid);
-  // Slower than they come: without a limit, all of it would be in memory.
+  // Slower than the bodies: without a limit, all of them would be in memory.
   proxy.bytesPerSecond = 10 * MIB;
   await Promise.all(Array.from({ length: SENDERS }, send));
   const taken = residentBytes(server.pid, 'VmHWM') - idle;
@@ -71,7 +71,7 @@ it('the stock store writes each part to the temporary directory first', async ()
   expect(spooled.size).toBeGreaterThan(0);
 });
 
-/** Of Linux's `/proc/<pid>/status`: now, or at most since the peak was forgotten. */
+/** A field of Linux's `/proc/<pid>/status`: memory now, or the highest since the peak was reset. */
 function residentBytes(pid: number, field: 'VmRSS' | 'VmHWM'): number {
   const [, kib = '0'] = new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
   return Number(kib) * 1024;

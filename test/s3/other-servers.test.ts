@@ -1,4 +1,4 @@
-// What servers of S3 other than the one here answer, put into its mouth: none of it ends a start or a sweep.
+// Answers of other S3 servers, given by a proxy before the one at hand: none of them ends a start or a sweep.
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { BucketUnusable, createLandfall } from '../../server/index.ts';
 import { videoBytes } from '../support/content.ts';
@@ -20,7 +20,7 @@ async function proxyTo({ options }: TestBucket, onRequest: (exchange: Exchange) 
 
 const isListOfUnfinished = (exchange: Exchange) => operationOf(exchange) === 'ListMultipartUploads';
 
-/** As a crash leaves them, one a key: the keys. */
+/** Leaves one unfinished multipart upload for each key, as a crash does. Resolves with the keys. */
 async function leaveUnfinished({ bucket }: TestBucket, count: number): Promise<string[]> {
   const keys = Array.from({ length: count }, (_, n) => `staging/${String(n).repeat(32)}/bytes`);
   for (const key of keys) await bucket.multiparts.start(key);
@@ -34,7 +34,7 @@ describe('the list of unfinished uploads', () => {
     [405, 'MethodNotAllowed'],
     [501, 'NotImplemented'],
   ] as const)(
-    'answered with %i %s is an empty one: the server starts, and what it began itself it takes away',
+    'answered with %i %s counts as empty: the server starts, and deletes the multipart uploads that it started itself',
     async ([status, reason]) => {
       const { files, s3, expectNothingStaged } = await embedLandfallOnS3((exchange) =>
         isListOfUnfinished(exchange) ? s3Error(status, reason) : undefined,
@@ -49,12 +49,12 @@ describe('the list of unfinished uploads', () => {
 
   it.for([
     [
-      'goes on by the key alone where the server refuses the id that it gave as a marker',
+      'continues by key alone when the server refuses its own upload id as a marker',
       (query: URLSearchParams) => query.has('upload-id-marker'),
       [],
     ],
     [
-      'ends where the server refuses to go on, and the rest is found once what was before is gone',
+      'ends when the server refuses to continue, and the rest is found once the earlier entries are gone',
       (query: URLSearchParams) => query.has('key-marker'),
       [1],
     ],
@@ -85,8 +85,8 @@ describe('the list of unfinished uploads', () => {
   });
 });
 
-describe('what is left over', () => {
-  it('delays no start, however long S3 takes to clear it, and is cleared beside the uploads', async () => {
+describe('cleaning up leftovers', () => {
+  it('delays no start, however slow S3 is, and runs beside the uploads', async () => {
     const s3 = await testBucket();
     await leaveUnfinished(s3, 3);
     const { promise: until, resolve: letThrough } = Promise.withResolvers<void>();
@@ -102,7 +102,7 @@ describe('what is left over', () => {
     await close();
   });
 
-  it('is looked for again where S3 failed over it', async () => {
+  it('is repeated after S3 failed', async () => {
     const s3 = await testBucket();
     await leaveUnfinished(s3, 1);
     let isAway = true;
@@ -113,7 +113,7 @@ describe('what is left over', () => {
     await close();
   });
 
-  it('holds up no shutdown: the rest is for the next start', async () => {
+  it('delays no shutdown: the next start cleans up the rest', async () => {
     const s3 = await testBucket();
     await leaveUnfinished(s3, 5);
     const { promise: until, resolve: letThrough } = Promise.withResolvers<void>();
@@ -126,9 +126,9 @@ describe('what is left over', () => {
   });
 });
 
-describe('a 404 that says that the access key is unknown', () => {
+describe('a 404 that reports an unknown access key', () => {
   it.for(['InvalidAccessKeyId', 'XAdminUserNotFound'])(
-    'by %s is a mistake of the credentials, said in words, with exit code 2',
+    'by %s is a mistake in the credentials, explained in a sentence, with exit code 2',
     async (reason) => {
       const s3 = await testBucket();
       const endpoint = await proxyTo(s3, () => s3Error(404, reason));

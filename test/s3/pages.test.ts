@@ -1,4 +1,4 @@
-// S3 lists a thousand things at a time: a large upload has more parts than that, a bucket more uploads.
+// S3 lists a thousand entries a page: a large upload has more parts than that, and a bucket more uploads.
 import { expect, it } from 'vitest';
 import { S3Staging } from '../../server/staging/s3/s3-staging.ts';
 import { MIB } from '../support/s3-landfall.ts';
@@ -26,12 +26,12 @@ it('parts beyond the first page count', async () => {
   await bucket.multiparts.abort('large', id);
 });
 
-it('objects, and uploads that are under way, are found beyond the first page', async () => {
+it('objects and unfinished uploads beyond the first page are found', async () => {
   const { bucket, keys, unfinished } = await testBucket();
   const staging = new S3Staging({ bucket, partBytes: 5 * MIB, concurrency: 2, memoryBytes: 16 * MIB, maxUploadBytes: 64 * MIB });
   const idOf = (n: number) => n.toString(16).padStart(32, '0');
   await each((n) => bucket.put(`staging/${idOf(n)}/bytes`, Buffer.alloc(1)));
-  // Of these there is nothing but the beginning of a multipart upload.
+  // For these there is only a started multipart upload.
   await each((n) => bucket.multiparts.start(`staging/${idOf(COUNT + n)}/bytes`));
   expect(await keys()).toHaveLength(COUNT);
   expect(await unfinished()).toHaveLength(COUNT);

@@ -1,4 +1,4 @@
-// Processes that serve one ledger and one bucket with other settings, as in the middle of a change from one to the other.
+// Processes with different settings serve one ledger and one bucket, as during a change of settings.
 import { expect, it } from 'vitest';
 import { sha256, videoBytes } from '../support/content.ts';
 import { embedLandfall } from '../support/landfall-embedded.ts';
@@ -10,7 +10,7 @@ import { createUpload, idOf, patchUpload, readRecord } from '../support/tus-requ
 const postgres = postgresForTests();
 
 it.for(['before the first byte', 'with the last'])(
-  'two processes with parts of other sizes take one upload in turns, its length told %s',
+  'two processes with different part sizes share one upload, its length declared %s',
   { timeout: 240_000 },
   async (when) => {
     const bed = await testBucket();
@@ -36,7 +36,7 @@ it.for(['before the first byte', 'with the last'])(
   },
 );
 
-it('a process is not started beside one that has the bytes in another place', async () => {
+it('a process does not start beside one that stages bytes in another place', async () => {
   const bed = await testBucket();
   const shared = { ...s3Config(bed), databaseUrl: await postgres.database() };
   await embedLandfall(shared);

@@ -1,4 +1,4 @@
-// The size of an upload's parts hangs on its length and on settings, of which either may change while it is under way.
+// The part size of an upload depends on its length and on settings. Both may change while the upload is unfinished.
 import { Readable } from 'node:stream';
 import { describe, expect, it } from 'vitest';
 import type { ConfigInput } from '../../server/index.ts';
@@ -13,12 +13,12 @@ import { uploadId } from '../support/upload-ids.ts';
 import { writeStaged } from '../support/write-staged.ts';
 
 const isLong = process.env.LANDFALL_TEST_LONG === '1';
-/** Forty megabytes in and out, on a machine that does other things too. */
+/** Forty megabytes in and out, on a busy machine. */
 const LIMIT_MS = 240_000;
 const ID = uploadId('d');
 const LIMITS = { maxBytes: 1e9, signal: new AbortController().signal, bodyTimeoutMs: 30_000, completeBytes: null };
 const GIB = 1024 * MIB;
-/** Parts of 16 MiB where the length is known, of 105 MiB where it is not. */
+/** Parts of 16 MiB for a known length, of 105 MiB for an unknown one. */
 const DEFAULTS = { s3PartSize: 16 * MIB, maxUploadSize: 1024 * GIB, s3Memory: 256 * MIB };
 
 async function expectAccepted(url: string, bytes: Buffer): Promise<void> {
@@ -30,7 +30,7 @@ async function expectNothingStaged(bed: TestBucket): Promise<void> {
   await expect.poll(async () => [await bed.keys('staging/'), await bed.unfinished()]).toEqual([[], []]);
 }
 
-describe('a stream whose length is told', { timeout: LIMIT_MS }, () => {
+describe('a stream whose length is declared late', { timeout: LIMIT_MS }, () => {
   it.for(
     [
       { chunkMib: 1, tellAt: 'second', isQuick: false },
@@ -58,8 +58,8 @@ describe('a stream whose length is told', { timeout: LIMIT_MS }, () => {
   });
 });
 
-describe('an upload that is under way while settings change', { timeout: LIMIT_MS }, () => {
-  async function goesOn(sent: number, before: ConfigInput, after: ConfigInput, more: Record<string, string> = {}) {
+describe('an unfinished upload whose server changes settings', { timeout: LIMIT_MS }, () => {
+  async function expectResumed(sent: number, before: ConfigInput, after: ConfigInput, more: Record<string, string> = {}) {
     const bed = await testBucket();
     const dataDir = testDirectory();
     const bytes = await videoBytes(40 * MIB);
@@ -80,15 +80,15 @@ describe('an upload that is under way while settings change', { timeout: LIMIT_M
     [10, '16 MiB', '5 MiB'],
     [12, '16 MiB', '5 MiB'],
     [10, '16 MiB', '32 MiB'],
-  ] as const)('goes on after %i MiB with parts of %s, then of %s', ([sent, before, after]) =>
-    goesOn(sent * MIB, { s3PartSize: before }, { s3PartSize: after }),
+  ] as const)('resumes after %i MiB with parts of %s, then of %s', ([sent, before, after]) =>
+    expectResumed(sent * MIB, { s3PartSize: before }, { s3PartSize: after }),
   );
 
-  it('goes on when the largest upload is smaller than it was, and its length is told then', () =>
-    goesOn(12 * MIB, {}, { maxUploadSize: GIB, s3PartSize: 5 * MIB }, { 'Upload-Length': String(40 * MIB) }));
+  it('resumes when the largest upload size shrank, and its length is declared afterwards', () =>
+    expectResumed(12 * MIB, {}, { maxUploadSize: GIB, s3PartSize: 5 * MIB }, { 'Upload-Length': String(40 * MIB) }));
 
-  it('goes on with parts that the memory would not hold any more', () =>
-    goesOn(18 * MIB, {}, { maxUploadSize: GIB, s3PartSize: 5 * MIB, s3Memory: 10 * MIB }));
+  it('resumes with parts that would no longer fit into memory', () =>
+    expectResumed(18 * MIB, {}, { maxUploadSize: GIB, s3PartSize: 5 * MIB, s3Memory: 10 * MIB }));
 });
 
 describe('staging in S3 whose part size changed', () => {
@@ -97,7 +97,7 @@ describe('staging in S3 whose part size changed', () => {
   const bodyOf = (bytes: Buffer) => Readable.from([bytes]);
   const contentOf = async (staging: S3Staging) => gathered((await staging.open(ID)).stream());
 
-  it.for([3 * MIB, 5 * MIB, 10 * MIB, 11 * MIB])('goes on from byte %i of twelve million that were cut back to it', async (size) => {
+  it.for([3 * MIB, 5 * MIB, 10 * MIB, 11 * MIB])('resumes from byte %i of twelve million that were truncated to it', async (size) => {
     const bed = await testBucket();
     const [first, second] = [await videoBytes(12 * MIB, 1), await videoBytes(23 * MIB, 2)];
     await writeStaged(open(bed, { partBytes: 16 * MIB }), ID, 0, bodyOf(first), LIMITS);
@@ -108,7 +108,7 @@ describe('staging in S3 whose part size changed', () => {
     expect((await contentOf(staging)).equals(Buffer.concat([first.subarray(0, size), second.subarray(size)]))).toBe(true);
   });
 
-  it.for([0, 1, 2])('counts and reads all that it had when %i of its parts were made before a crash', async (parts) => {
+  it.for([0, 1, 2])('counts and reads all its bytes when a crash came after %i of its parts', async (parts) => {
     const bed = await testBucket();
     const bytes = await videoBytes(12 * MIB);
     const before = open(bed, { partBytes: 16 * MIB });
@@ -125,7 +125,7 @@ describe('staging in S3 whose part size changed', () => {
     expect((await contentOf(staging)).equals(bytes)).toBe(true);
   });
 
-  it.for([0, 1, 2])('goes on from all that it had when %i of its parts were made before a crash', async (parts) => {
+  it.for([0, 1, 2])('resumes from all its bytes when a crash came after %i of its parts', async (parts) => {
     const bed = await testBucket();
     const bytes = await videoBytes(23 * MIB);
     const before = open(bed, { partBytes: 16 * MIB });
@@ -142,7 +142,7 @@ describe('staging in S3 whose part size changed', () => {
     expect((await contentOf(staging)).equals(bytes)).toBe(true);
   });
 
-  it('takes larger parts where a length that is told later needs them: S3 takes ten thousand', async () => {
+  it('uses larger parts where a length declared later needs them: S3 allows ten thousand', async () => {
     const bed = await testBucket();
     const bytes = await videoBytes(24 * MIB);
     await writeStaged(open(bed), ID, 0, bodyOf(bytes.subarray(0, 12 * MIB)), LIMITS);
@@ -154,7 +154,7 @@ describe('staging in S3 whose part size changed', () => {
     expect((await contentOf(staging)).equals(bytes)).toBe(true);
   });
 
-  it('takes nothing away when bytes that were counted are not to be found', async () => {
+  it('deletes nothing when acknowledged bytes are missing', async () => {
     const bed = await testBucket();
     const staging = open(bed, { partBytes: 16 * MIB });
     const bytes = await videoBytes(12 * MIB);

@@ -1,4 +1,4 @@
-// A reader may pause for longer than any connection to S3 is kept waiting.
+// A reader may pause for longer than a connection to S3 may stay idle.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { videoBytes } from '../support/content.ts';
@@ -9,9 +9,9 @@ import { createUpload, patchUpload } from '../support/tus-requests.ts';
 it.for([
   ['', 0],
   [`Range: bytes=${MIB}-`, MIB],
-] as const)('a download that pauses is gone on with where it was %s', async ([range, start]) => {
+] as const)('a paused download continues at its position, requested %s', async ([range, start]) => {
   const { files, proxy } = await embedLandfallOnS3(undefined, { s3Timeout: 500 });
-  // More than all buffers on the way hold.
+  // More than all buffers between S3 and the reader hold.
   const bytes = await videoBytes(32 * MIB);
   const { url } = await createUpload(files, { length: bytes.length, name: 'film.mp4' });
   expect((await patchUpload(url, 0, bytes)).status).toBe(204);
@@ -28,7 +28,7 @@ it.for([
   expect(gets.length).toBeGreaterThan(1);
 });
 
-it('a download that nobody waits for any more leaves S3 alone', async () => {
+it('a download that its reader left sends no more requests to S3', async () => {
   const { files, proxy } = await embedLandfallOnS3(undefined, { s3Timeout: 500 });
   const bytes = await videoBytes(32 * MIB);
   const { url } = await createUpload(files, { length: bytes.length, name: 'film.mp4' });
@@ -42,7 +42,7 @@ it('a download that nobody waits for any more leaves S3 alone', async () => {
   expect(gets).toHaveLength(1);
 });
 
-it('a download that pauses while its file is removed gets all of it', async () => {
+it('a download that pauses while its file is removed still gets the whole file', async () => {
   const { files } = await embedLandfallOnS3(undefined, { s3Timeout: 500, keepFilesFor: 3000, sweepInterval: 100 });
   const bytes = await videoBytes(32 * MIB);
   const { url } = await createUpload(files, { length: bytes.length, name: 'film.mp4' });

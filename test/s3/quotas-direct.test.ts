@@ -1,4 +1,4 @@
-// Each limit of an identity and of an owner at the door that leads past the server.
+// Each limit of an identity and of an owner, for direct uploads.
 import { describe, expect, inject, it } from 'vitest';
 import type { ConfigInput, Limits } from '../../server/index.ts';
 import { openSqlite } from '../../server/ledger/sqlite.ts';
@@ -17,7 +17,7 @@ async function ask(url: string, wanted: object = {}): Promise<Answer> {
   return { status: response.status, headers: response.headers, body: (await response.json()) as Answer['body'] };
 }
 
-/** @param limits of anna, who is everyone, and which the test may change */
+/** @param limits of the owner anna, whom every request is; the test may change them */
 async function embed(limits: Limits, config: ConfigInput = {}) {
   const given = { limits };
   const server = await embedLandfallOnS3(undefined, config, { authenticate: () => ({ owner: 'anna', limits: given.limits }) });

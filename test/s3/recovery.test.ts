@@ -1,4 +1,4 @@
-// What crashes leave in a bucket, and what becomes of it.
+// Crashes leave leftovers in a bucket; the next start recovers or deletes them.
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -32,9 +32,9 @@ async function contentOf(staging: S3Staging, id = ID): Promise<Buffer> {
 const bodyOf = (...pieces: Buffer[]) => Readable.from(pieces);
 
 describe('staging in S3', () => {
-  // Whole parts, the middle of a part, the middle of a tail, nothing.
+  // At a part boundary, in the middle of a part, in the middle of a tail, at zero.
   it.for([10 * MIB, 7 * MIB, 11 * MIB, 12 * MIB + 5, 3, 0])(
-    'goes on from byte %i of thirteen million that were cut back to it',
+    'resumes from byte %i of thirteen million that were truncated to it',
     async (size) => {
       const staging = stagingIn(await testBucket());
       const [first, second] = [await videoBytes(13 * MIB, 1), await videoBytes(17 * MIB, 2)];
@@ -47,20 +47,20 @@ describe('staging in S3', () => {
     },
   );
 
-  it('goes on after it was read, and from before what was stored', async () => {
+  it('resumes after a read, and from before bytes that were already stored', async () => {
     const bed = await testBucket();
     const staging = stagingIn(bed);
     const [first, second] = [await videoBytes(13 * MIB, 1), await videoBytes(16 * MIB, 2)];
     await writeStaged(staging, ID, 0, bodyOf(first), LIMITS);
     expect((await contentOf(staging)).equals(first)).toBe(true);
-    // The ledger knew of less than was stored when the process died.
+    // The ledger knew fewer bytes than were stored when the process died.
     await writeStaged(staging, ID, 10 * MIB, bodyOf(second.subarray(10 * MIB)), { ...LIMITS, completeBytes: 16 * MIB });
     expect((await contentOf(staging)).equals(Buffer.concat([first.subarray(0, 10 * MIB), second.subarray(10 * MIB)]))).toBe(true);
     await staging.remove(ID);
     expect([await bed.keys(), await bed.unfinished()]).toEqual([[], []]);
   });
 
-  it('goes on in the middle of what is in S3, and then from there', async () => {
+  it('resumes in the middle of stored bytes, and then from their end', async () => {
     const staging = stagingIn(await testBucket());
     const [first, second] = [await videoBytes(13 * MIB, 1), await videoBytes(15 * MIB, 2)];
     await writeStaged(staging, ID, 0, bodyOf(first), LIMITS);
@@ -69,7 +69,7 @@ describe('staging in S3', () => {
     expect((await contentOf(staging)).equals(Buffer.concat([first.subarray(0, 11 * MIB), second.subarray(11 * MIB)]))).toBe(true);
   });
 
-  it('puts a part together that came in many small pieces', async () => {
+  it('merges a part that was stored in many small pieces', async () => {
     const bed = await testBucket();
     const staging = stagingIn(bed);
     const bytes = await videoBytes(40 * 150_000);
@@ -84,11 +84,11 @@ describe('staging in S3', () => {
 });
 
 describe('a server that starts on a bucket', () => {
-  it('takes away what belongs to no upload, multipart uploads included, and nothing else', async () => {
+  it('deletes objects and multipart uploads that belong to no upload, and nothing else', async () => {
     const bed = await testBucket();
     const staging = stagingIn(bed);
     await writeStaged(staging, ID, 0, bodyOf(await videoBytes(12 * MIB)), LIMITS);
-    // A crash between the beginning of a multipart upload and the writing down of its id; and one in the middle of a copy.
+    // One crash between the start of a multipart upload and the recording of its id; another in the middle of a copy.
     await bed.bucket.multiparts.start(`staging/${uploadId('e')}/bytes`);
     await bed.bucket.multiparts.start(`files/2020/01/02/${uploadId('f')}/3/film.mp4`);
     await bed.bucket.put('files/2020/01/02/other/1/kept.txt', Buffer.from('x'));
@@ -101,7 +101,7 @@ describe('a server that starts on a bucket', () => {
     await close();
   });
 
-  it('publishes anew what a crash left published without a verdict, and keeps one file', async () => {
+  it('publishes again a file that a crash left published without a verdict, and keeps one file', async () => {
     const bed = await testBucket();
     const dataDir = testDirectory();
     const bytes = await videoBytes(7 * MIB);
@@ -122,7 +122,7 @@ describe('a server that starts on a bucket', () => {
 });
 
 describe('a server that is killed', () => {
-  it('again and again in the middle of a body goes on from what it acknowledged, never from less', async () => {
+  it('repeatedly during a body resumes from the offset that it acknowledged, never from less', async () => {
     const bed = await testBucket();
     const settings = Object.entries(s3Config(bed)).map(([key, value]) => [
       `LANDFALL_${key.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase()}`,
@@ -136,7 +136,7 @@ describe('a server that is killed', () => {
       const sending = patchUpload(url, acknowledged, Readable.toWeb(slowly(bytes.subarray(acknowledged))) as ReadableStream).catch(
         () => undefined,
       );
-      // Until something new is acknowledged while the body still comes.
+      // Wait until a new offset is acknowledged while the body is still being sent.
       await vi.waitFor(async () => expect((await readRecord(url)).offset).toBeGreaterThan(acknowledged), { timeout: 60_000, interval: 50 });
       const seen = (await readRecord(url)).offset;
       await server.kill();

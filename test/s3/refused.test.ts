@@ -1,4 +1,4 @@
-// S3 refuses the server (credentials that ran out, too many requests): that is never told as if an upload or a file were gone.
+// S3 refuses the server (expired credentials, too many requests): senders are never told that an upload or a file is gone.
 import { Writable } from 'node:stream';
 import { pino } from 'pino';
 import { expect, inject, it, vi } from 'vitest';
@@ -11,7 +11,7 @@ it.for([
   [403, 'SignatureDoesNotMatch'],
   [404, 'NoSuchBucket'],
   [404, 'XAdminUserNotFound'],
-] as const)('while S3 answers %i %s, every door says "try again", and the log says why', async ([status, reason]) => {
+] as const)('while S3 answers %i %s, every endpoint says "try again", and the log says why', async ([status, reason]) => {
   let isRefusing = false;
   let log = '';
   const write = (line: Buffer, _encoding: string, done: () => void) => {
@@ -35,12 +35,12 @@ it.for([
     expect((await fetch(`${url}/get-upload-url`, postJson({ length: 6 * MIB }))).status).toBe(503);
   }
   expect((await patchUpload(open, 0, bytes)).status).toBe(503);
-  // This the ledger alone decides; the bytes go when S3 lets them.
+  // The ledger alone decides a termination; the bytes are deleted once S3 allows it.
   expect((await terminateUpload(open)).status).toBe(204);
   expect(log).toContain(reason);
   isRefusing = false;
   await vi.waitFor(async () => expect(await s3.keys('staging/')).toEqual([]), { timeout: 60_000, interval: 50 });
-  // Nobody who reads the log could use what is in it.
+  // The log contains no credential that a reader could use.
   const { secretAccessKey } = await s3.client.config.credentials();
   expect([log.includes(secretAccessKey), log.includes('X-Amz-Signature')]).toEqual([false, false]);
 });

@@ -1,4 +1,4 @@
-// An S3 that says nothing more, neither yes nor no: whoever waits for it must not wait for ever.
+// An S3 that stops answering: no request may wait for it forever.
 import { expect, it } from 'vitest';
 import { videoBytes } from '../support/content.ts';
 import type { Exchange, Fault } from '../support/fault-proxy.ts';
@@ -8,7 +8,7 @@ import { zip } from '../support/zip-fixtures.ts';
 
 const TIMEOUT_MS = 1000;
 
-/** The first request that fits is treated so. */
+/** Applies the fault to the first request that matches. */
 function once(isMeant: (exchange: Exchange) => boolean, fault: Fault) {
   const seen = { count: 0 };
   const plan = (exchange: Exchange) => (isMeant(exchange) && seen.count++ === 0 ? fault : undefined);
@@ -21,7 +21,7 @@ it.for<[string, (exchange: Exchange) => boolean, Fault]>([
   ['in a completion', (exchange) => operationOf(exchange) === 'CompleteMultipartUpload', stall(0)],
   ['in a copy', (exchange) => operationOf(exchange) === 'CopyObject', stall(0)],
   ['in a listing', (exchange) => operationOf(exchange) === 'ListObjects', stall(0)],
-])('that is silent %s is asked again', async ([, isMeant, fault]) => {
+])('a request that stays silent %s is repeated', async ([, isMeant, fault]) => {
   const { plan, seen } = once(isMeant, fault);
   const { files, onlyFile, expectNothingStaged } = await embedLandfallOnS3(plan, { s3Timeout: TIMEOUT_MS });
   const bytes = await videoBytes(13 * MIB);
@@ -32,7 +32,7 @@ it.for<[string, (exchange: Exchange) => boolean, Fault]>([
   await expectNothingStaged();
 });
 
-it.for(['CopyObject', 'CompleteMultipartUpload'])('that works for long before it answers is not asked again: %s', async (operation) => {
+it.for(['CopyObject', 'CompleteMultipartUpload'])('a request that S3 answers late is not repeated: %s', async (operation) => {
   const { plan, seen } = once((exchange) => operationOf(exchange) === operation, { kind: 'delay', ms: 3 * TIMEOUT_MS });
   const { files, onlyFile } = await embedLandfallOnS3(plan, { s3Timeout: TIMEOUT_MS });
   const bytes = await videoBytes(6 * MIB);
@@ -42,7 +42,7 @@ it.for(['CopyObject', 'CompleteMultipartUpload'])('that works for long before it
   expect((await onlyFile()).bytes.equals(bytes)).toBe(true);
 });
 
-it.for(['stall', 'rst'] as const)('whose answer breaks off while a check reads is gone on with: %s', async (how) => {
+it.for(['stall', 'rst'] as const)('a read by a check continues after its answer breaks off: %s', async (how) => {
   const { plan, seen } = once((exchange) => operationOf(exchange) === 'GetObject' && exchange.path.includes('/bytes'), {
     kind: 'cut-response',
     afterBytes: 10,

@@ -1,4 +1,4 @@
-// Many senders that hardly send, and little memory: what they hold is written down several at a time, within the bound.
+// Many slow senders and little memory: their buffered bytes are stored by several requests at once, within the memory limit.
 import { randomBytes } from 'node:crypto';
 import { PassThrough } from 'node:stream';
 import { expect, it, onTestFinished } from 'vitest';
@@ -13,14 +13,14 @@ import { writeStaged } from '../support/write-staged.ts';
 
 const SENDERS = 300;
 const MEMORY = 10 * MIB;
-/** More than the smallest buffer, so that each asks twice. */
+/** More than the smallest buffer, so that each sender asks for memory twice. */
 const FIRST_BYTES = 70_000;
 const SECOND_BYTES = 30_000;
 
-it('hundreds of slow senders are made room for by several requests at once, and lose nothing', async () => {
+it('the server stores the bytes of hundreds of slow senders by several requests at once, and loses nothing', async () => {
   const bed = await testBucket();
   const puts: Exchange[] = [];
-  let isPouring = true;
+  let isSending = true;
   let mostAtOnce = 0;
   let mostMemory = 0;
   const proxy = await startFaultProxy({
@@ -28,9 +28,9 @@ it('hundreds of slow senders are made room for by several requests at once, and 
     onRequest(exchange) {
       if (operationOf(exchange) !== 'PutObject') return undefined;
       puts.push(exchange);
-      if (isPouring) mostAtOnce = Math.max(mostAtOnce, puts.filter(({ isAnswered }) => isAnswered === undefined).length);
+      if (isSending) mostAtOnce = Math.max(mostAtOnce, puts.filter(({ isAnswered }) => isAnswered === undefined).length);
       mostMemory = Math.max(mostMemory, staging.memoryTaken);
-      // Slower than anything else here, so that it is this that is waited for.
+      // S3 is slower than everything else here, so that the senders wait for S3.
       return { kind: 'delay', ms: 200 };
     },
   });
@@ -58,9 +58,9 @@ it('hundreds of slow senders are made room for by several requests at once, and 
   for (const source of sources) source.write(bytes.subarray(0, FIRST_BYTES));
   await expect.poll(() => sources.every((_, index) => taken(index))).toBe(true);
   for (const source of sources) source.write(bytes.subarray(FIRST_BYTES));
-  // Each asked for its first memory, and many for more: all that did not fit was written down.
+  // Each sender asked for its first memory, and many for more: all bytes that did not fit were stored.
   await expect.poll(() => puts.filter(({ isAnswered }) => isAnswered).length).toBeGreaterThan(SENDERS / 2);
-  isPouring = false;
+  isSending = false;
   expect(mostAtOnce).toBeGreaterThanOrEqual(4);
   expect(mostAtOnce).toBeLessThanOrEqual(FLUSHES_AT_ONCE);
   for (const source of sources) source.end();

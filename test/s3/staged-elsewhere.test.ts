@@ -1,4 +1,4 @@
-// The bucket and the prefix are settings, and the bytes of an upload under way are where they were when these came.
+// The bucket and the key prefix are settings; the bytes of an unfinished upload stay where they were before a change.
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { ConfigInput } from '../../server/index.ts';
 import { sha256, videoBytes } from '../support/content.ts';
@@ -9,8 +9,8 @@ import { testBucket } from '../support/s3-test-bucket.ts';
 import { testDirectory } from '../support/temp-dir.ts';
 import { createUpload, patchUpload } from '../support/tus-requests.ts';
 
-describe('a start whose settings name another place for bytes in progress', () => {
-  async function begun() {
+describe('a start whose settings name another staging place', () => {
+  async function startUpload() {
     const bed = await testBucket();
     const dataDir = testDirectory();
     const config = { ...s3Config(bed), dataDir };
@@ -21,7 +21,7 @@ describe('a start whose settings name another place for bytes in progress', () =
     await first.close();
     return {
       config,
-      async goesOn(changed: ConfigInput = {}) {
+      async expectResumed(changed: ConfigInput = {}) {
         const { files, close } = await embedLandfall({ ...config, ...changed });
         const again = url.replace(first.files, files);
         expect(await patchUpload(again, 6 * MIB, bytes.subarray(6 * MIB))).toMatchObject({ status: 204, offset: bytes.byteLength });
@@ -35,24 +35,24 @@ describe('a start whose settings name another place for bytes in progress', () =
     ['a prefix', { s3Prefix: 'landfall-test-elsewhere/' }],
     ['a disk', { storageBackend: 'disk' }],
   ] as const)(
-    'is refused where it is %s without the bytes of an upload under way, which goes on when it is set back',
+    'is refused when that is %s without the bytes of an unfinished upload, which resumes once the setting is restored',
     async ([, changed]) => {
-      const { config, goesOn } = await begun();
+      const { config, expectResumed } = await startUpload();
       await expect(embedLandfall({ ...config, ...changed })).rejects.toThrow(/^Unfinished uploads have their bytes in s3:.* are missing/);
-      await goesOn();
+      await expectResumed();
     },
   );
 
-  it('goes on where the same bucket is reached by another address', async () => {
-    const { config, goesOn } = await begun();
+  it('succeeds when the new address leads to the same bucket', async () => {
+    const { config, expectResumed } = await startUpload();
     const proxy = await startFaultProxy({ upstream: config.s3Endpoint as string, onRequest: () => undefined });
     onTestFinished(() => proxy.close());
-    await goesOn({ s3Endpoint: proxy.url });
+    await expectResumed({ s3Endpoint: proxy.url });
   });
 
-  it('goes on where no upload is under way any more', async () => {
-    const { config, goesOn } = await begun();
-    await goesOn();
+  it('succeeds when no upload is unfinished', async () => {
+    const { config, expectResumed } = await startUpload();
+    await expectResumed();
     const { files } = await embedLandfall({ ...config, s3Prefix: `${config.s3Prefix}other/` });
     expect((await createUpload(files, { length: MIB, name: 'film.mp4', body: await videoBytes(MIB) })).status).toBe(201);
   });

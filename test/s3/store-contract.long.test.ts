@@ -1,4 +1,4 @@
-// @tus/s3-store keeps the contract that Landfall's own staging keeps.
+// @tus/s3-store, wrapped by Landfall, keeps the same contract as Landfall's own staging.
 import { S3Store } from '@tus/s3-store';
 import { describe } from 'vitest';
 import { testBodyIntake } from '../contract/body-intake.ts';
@@ -36,7 +36,7 @@ describe('docs/stores.md of @tus/s3-store', () => {
     const [s3, ledger] = [await testBucket(), testDirectory()];
     return {
       async open() {
-        // As it is by itself.
+        // With the store's default options.
         const store = storeOn(s3, 8 * MIB);
         const spoiled = spoilable(store);
         return { staging: await openStoreStaging(store, s3.options.prefix, ledger), spoiled };

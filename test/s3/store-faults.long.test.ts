@@ -1,4 +1,4 @@
-// Faults of S3 under @tus/s3-store, under Landfall: what the stock store makes of them by itself is in faults.test.ts.
+// Faults of S3 under @tus/s3-store inside Landfall. What the stock store does with them in its own server is in faults.test.ts.
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { S3Store } from '@tus/s3-store';
@@ -12,7 +12,7 @@ import { createUpload, headUpload, patchUpload, readRecord } from '../support/tu
 
 const LENGTH = 23 * MIB;
 
-describe('what the stock store makes of faults of S3', () => {
+describe('Landfall on the stock store under faults of S3', () => {
   async function serve(plan: (exchange: Exchange) => Fault | undefined) {
     const s3 = await testBucket();
     const proxy = await startFaultProxy({ upstream: s3.options.endpoint, onRequest: plan });
@@ -44,7 +44,7 @@ describe('what the stock store makes of faults of S3', () => {
     ['a part that fails once', isPart(2), 1],
     ['a SlowDown', (exchange: Exchange) => operationOf(exchange) === 'UploadPart', 2],
     ['a completion that fails', (exchange: Exchange) => operationOf(exchange) === 'CompleteMultipartUpload', 4],
-  ] as const)('%s is waited out', async ([, isMeant, times]) => {
+  ] as const)('waits and tries again: %s', async ([, isMeant, times]) => {
     let count = 0;
     const { url, bytes, finalFiles } = await serve((exchange) =>
       isMeant(exchange) && count++ < times ? s3Error(503, 'SlowDown') : undefined,
@@ -54,7 +54,7 @@ describe('what the stock store makes of faults of S3', () => {
     expect((await finalFiles()).map((file) => file.equals(bytes))).toEqual([true]);
   });
 
-  it('a part that fails for long is a fault of ours, and the upload goes on where it was', async () => {
+  it('reports a part that keeps failing as a server fault, and the upload resumes where it was', async () => {
     let isAway = true;
     const { url, bytes, finalFiles } = await serve((exchange) =>
       isAway && isPart(3)(exchange) ? s3Error(403, 'AccessDenied') : undefined,
@@ -67,7 +67,7 @@ describe('what the stock store makes of faults of S3', () => {
     expect((await finalFiles()).map((file) => file.equals(bytes))).toEqual([true]);
   });
 
-  it('a request that fails after one that did not fill a part takes nothing back that was acknowledged', async () => {
+  it('loses no acknowledged byte when a request fails after one that did not fill a part', async () => {
     let times = 0;
     const { url, bytes, finalFiles } = await serve((exchange) => {
       if (times === 0 || operationOf(exchange) !== 'UploadPart') return undefined;
@@ -75,14 +75,14 @@ describe('what the stock store makes of faults of S3', () => {
       return s3Error(403, 'AccessDenied');
     });
     expect((await patchUpload(url, 0, bytes.subarray(0, 7 * MIB))).offset).toBe(7 * MIB);
-    // The store has taken away by then what it kept beside the parts.
+    // By then the store has deleted its object beside the parts.
     times = 2;
     expect((await patchUpload(url, 7 * MIB, bytes.subarray(7 * MIB, 14 * MIB))).offset).toBe(14 * MIB);
     expect((await patchUpload(url, 14 * MIB, bytes.subarray(14 * MIB))).status).toBe(204);
     expect((await finalFiles()).map((file) => file.equals(bytes))).toEqual([true]);
   });
 
-  it('a part that S3 says it has and has not ends in ERR_FILE_DAMAGED', async () => {
+  it('answers ERR_FILE_DAMAGED for a part that S3 reports and does not have', async () => {
     const { url, bytes, finalFiles } = await serve((exchange) =>
       isPart(2)(exchange) && exchange.nth < 99 ? { kind: 'answer', status: 200, headers: { ETag: '"none"' }, ms: 200 } : undefined,
     );

@@ -1,4 +1,4 @@
-// Bytes in progress in one place, and final files in another.
+// Staging in one kind of place, and final files in another.
 import { describe } from 'vitest';
 import { testStoreServer } from '../contract/store-server.ts';
 import { filesBelow, gathered } from '../support/content.ts';
@@ -6,7 +6,7 @@ import { s3Config } from '../support/s3-landfall.ts';
 import { type TestBucket, testBucket } from '../support/s3-test-bucket.ts';
 import { testDirectory } from '../support/temp-dir.ts';
 
-/** What is not a final file. */
+/** Keys of all objects that are not final files. */
 async function staged(s3: TestBucket): Promise<string[]> {
   const keys = (await s3.keys()).filter((key) => !key.startsWith('files/'));
   return [...keys, ...(await s3.unfinished())];

@@ -1,4 +1,4 @@
-// A server whose bytes in progress are in @tus/s3-store, on the real S3.
+// A server that stages in @tus/s3-store, on the real S3.
 import { S3Store } from '@tus/s3-store';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { testStoreServer } from '../contract/store-server.ts';
@@ -9,7 +9,7 @@ import { MIB, operationOf, s3Config, s3Error } from '../support/s3-landfall.ts';
 import { type TestBucket, testBucket } from '../support/s3-test-bucket.ts';
 import { createUpload, patchUpload } from '../support/tus-requests.ts';
 
-/** What is not a final file. */
+/** Keys of all objects that are not final files. */
 async function staged(s3: TestBucket): Promise<string[]> {
   const keys = (await s3.keys()).filter((key) => !key.startsWith('files/'));
   return [...keys, ...(await s3.unfinished())];
@@ -25,7 +25,7 @@ describe('with @tus/s3-store by setting, published inside S3', () => {
   });
 });
 
-it('is published by a copy inside S3 where its server has the object, and is read where it has not', async () => {
+it('is published by a copy inside S3 when S3 has the object, and is read when S3 does not', async () => {
   const s3 = await testBucket();
   const operations: string[] = [];
   let isThere = true;
@@ -33,7 +33,7 @@ it('is published by a copy inside S3 where its server has the object, and is rea
     upstream: s3.options.endpoint,
     onRequest: (exchange) => {
       operations.push(operationOf(exchange));
-      // Of the store's own object, by Landfall's client: the store's goes past here.
+      // A HEAD of the store's own object by Landfall's client; the store's own client does not use this proxy.
       const isAsked = exchange.method === 'HEAD' && /\/[0-9a-f]{32}$/.test(exchange.path);
       return isAsked && !isThere ? s3Error(404, 'NotFound') : undefined;
     },

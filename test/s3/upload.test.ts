@@ -1,4 +1,4 @@
-// Uploads that end in a bucket: with our client, a stock one, and by hand.
+// Uploads stored in a bucket: with our client, with a stock client, and by raw requests.
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { HeadObjectCommand } from '@aws-sdk/client-s3';
@@ -18,7 +18,7 @@ const isLong = process.env.LANDFALL_TEST_LONG === '1';
 const NAME = 'Zoë “film”.mp4';
 
 describe('an upload to S3', () => {
-  it('by our client arrives whole, private, as an attachment of its type, and leaves nothing staged', async () => {
+  it('by our client is stored whole, private, as an attachment of its type, and leaves nothing staged', async () => {
     const { files, s3, onlyFile, expectNothingStaged } = await embedLandfallOnS3();
     const directory = testDirectory();
     const path = join(directory, NAME);
@@ -36,7 +36,7 @@ describe('an upload to S3', () => {
     await expectNothingStaged();
   });
 
-  it.for([undefined, MIB, 6 * MIB])('by tus-js-client in chunks of %s arrives whole', async (chunkSize) => {
+  it.for([undefined, MIB, 6 * MIB])('by tus-js-client in chunks of %s is stored whole', async (chunkSize) => {
     const { files, onlyFile, expectNothingStaged } = await embedLandfallOnS3();
     const bytes = await videoBytes(13 * MIB + 1);
     const told = await uploadWithStockClient(files, bytes, 'film.mp4', chunkSize === undefined ? {} : { chunkSize });
@@ -45,7 +45,7 @@ describe('an upload to S3', () => {
     await expectNothingStaged();
   });
 
-  it('reads ranges for its checks, and text alone whole', async () => {
+  it('is read in ranges for its checks, and whole only for text', async () => {
     const { files, proxy } = await embedLandfallOnS3();
     const content = Buffer.from('one line of many\n'.repeat(400_000));
     const read = async (name: string, bytes: Buffer) => {
@@ -54,7 +54,7 @@ describe('an upload to S3', () => {
       const reads = proxy.exchanges.filter((exchange) => operationOf(exchange) === 'GetObject' && exchange.path.includes('/bytes'));
       return reads.reduce((sum, { answer }) => sum + Number(answer?.['content-length'] ?? 0), 0);
     };
-    // The head at most, where it was not at hand any more.
+    // At most the head, when it is no longer in memory.
     expect(await read('film.mp4', await videoBytes(6 * MIB))).toBeLessThan(64 * 1024);
     const ofArchive = await read('a.zip', zip([{ name: 'a.txt', content, isStored: true }]));
     expect(ofArchive).toBeGreaterThan(0);
@@ -64,7 +64,7 @@ describe('an upload to S3', () => {
     expect(ofText).toBeLessThan(content.byteLength + 64 * 1024);
   });
 
-  it('of nothing is accepted where that is allowed, as an object of no bytes', async () => {
+  it('of no bytes is accepted where policy allows it, as an empty object', async () => {
     const { files, onlyFile, expectNothingStaged } = await embedLandfallOnS3(undefined, { allowEmpty: true, allow: 'text' });
     const created = await createUpload(files, { length: 0, name: 'empty.txt' });
     expect(created.status).toBe(201);
@@ -73,7 +73,7 @@ describe('an upload to S3', () => {
     await expectNothingStaged();
   });
 
-  it.for([3 * MIB, 11 * MIB])('of %i bytes whose creation comes again with a body has it held against what is stored', async (sent) => {
+  it.for([3 * MIB, 11 * MIB])('of %i bytes whose creation is repeated with a body is compared with the stored bytes', async (sent) => {
     const { files } = await embedLandfallOnS3();
     const bytes = await videoBytes(12 * MIB);
     const body = bytes.subarray(0, sent);
@@ -88,11 +88,11 @@ describe('an upload to S3', () => {
     expect((await patchUpload(url, sent, bytes.subarray(sent))).offset).toBe(bytes.length);
     const last = Buffer.from(body);
     last[sent - 1] = (last[sent - 1] ?? 0) ^ 1;
-    expect(await create(last), 'what is stored is read where it lies').toMatchObject({ status: 422 });
+    expect(await create(last), 'the body was not compared with the bytes stored in S3').toMatchObject({ status: 422 });
     expect(await create(body)).toMatchObject({ status: 201, url, offset: bytes.length });
   });
 
-  it.for([true, false])('whose length turns out to be 0 is answered its verdict, each time: accepted is %s', async (allowEmpty) => {
+  it.for([true, false])('whose length turns out to be 0 gets its verdict each time: accepted is %s', async (allowEmpty) => {
     const { url: home, files, s3, expectNothingStaged } = await embedLandfallOnS3(undefined, { allowEmpty, allow: 'text' });
     const { url } = await createUpload(files, { name: 'empty.txt', headers: { 'Upload-Defer-Length': '1' } });
     for (let time = 0; time < 2; time++) {
@@ -107,7 +107,7 @@ describe('an upload to S3', () => {
     await expectNothingStaged();
   });
 
-  it.for([3 * MIB, 5 * MIB, 12 * MIB])('of %i bytes whose length is declared at the end arrives whole', async (length) => {
+  it.for([3 * MIB, 5 * MIB, 12 * MIB])('of %i bytes whose length is declared at the end is stored whole', async (length) => {
     const { files, onlyFile, expectNothingStaged } = await embedLandfallOnS3();
     const bytes = await videoBytes(length);
     const { url } = await createUpload(files, { name: 'film.mp4', headers: { 'Upload-Defer-Length': '1' } });
@@ -122,7 +122,7 @@ describe('an upload to S3', () => {
     await expectNothingStaged();
   });
 
-  it('is nowhere but in staging until its checks are through', async () => {
+  it('exists only in staging until its checks have passed', async () => {
     const { promise: begun, resolve: begin } = Promise.withResolvers<void>();
     const { promise: over, resolve: end } = Promise.withResolvers<void>();
     const gate = {
@@ -168,11 +168,11 @@ describe('an upload to S3', () => {
     expect(await s3.keys()).toEqual([]);
   });
 
-  it.for([3 * MIB, 12 * MIB])('of %i bytes goes on after a body that was longer than that', async (length) => {
+  it.for([3 * MIB, 12 * MIB])('of %i bytes resumes after a body that was longer than that', async (length) => {
     const { files, onlyFile, expectNothingStaged } = await embedLandfallOnS3();
     const bytes = await videoBytes(length + 100);
     const { url } = await createUpload(files, { length, name: 'film.mp4' });
-    // Without a length of its own.
+    // A body without a Content-Length.
     const tooLong = new ReadableStream({
       start(controller) {
         for (let at = 0; at < bytes.byteLength; at += 64 * 1024) controller.enqueue(bytes.subarray(at, at + 64 * 1024));
@@ -187,7 +187,7 @@ describe('an upload to S3', () => {
     await expectNothingStaged();
   });
 
-  it('with a wrong checksum of a chunk goes on from before that chunk', async () => {
+  it('resumes from before a chunk whose checksum was wrong', async () => {
     const { files, onlyFile } = await embedLandfallOnS3();
     const bytes = await videoBytes(17 * MIB);
     const { url } = await createUpload(files, { length: 17 * MIB, name: 'film.mp4' });
@@ -199,7 +199,7 @@ describe('an upload to S3', () => {
     expect((await onlyFile()).bytes.equals(bytes)).toBe(true);
   });
 
-  it('with a wrong checksum of the last chunk is told so, and goes on from before that chunk', async () => {
+  it('is told of a wrong checksum of the last chunk, and resumes from before that chunk', async () => {
     const { files, onlyFile } = await embedLandfallOnS3();
     const bytes = await videoBytes(17 * MIB);
     const { url } = await createUpload(files, { length: 17 * MIB, name: 'film.mp4' });
@@ -211,7 +211,7 @@ describe('an upload to S3', () => {
     expect((await onlyFile()).bytes.equals(bytes)).toBe(true);
   });
 
-  it('copied in parts above the threshold arrives whole, by copies that run side by side', async () => {
+  it('above the threshold is copied in parallel parts, and is stored whole', async () => {
     const begunMs: number[] = [];
     const { files, onlyFile, expectNothingStaged } = await embedLandfallOnS3(
       (exchange) => {
@@ -224,13 +224,13 @@ describe('an upload to S3', () => {
     const bytes = await videoBytes(18 * MIB);
     expect((await uploadWithStockClient(files, bytes, 'film.mp4')).outcome).toBe('success');
     expect(begunMs).toHaveLength(4);
-    // One after the other they would begin three answers apart.
+    // Sequential copies would start three answers apart.
     expect(Math.max(...begunMs) - Math.min(...begunMs)).toBeLessThan(12_000);
     expect((await onlyFile()).bytes.equals(bytes)).toBe(true);
     await expectNothingStaged();
   });
 
-  it.runIf(isLong)('above 5 GiB, which S3 copies only in parts, arrives whole', async () => {
+  it.runIf(isLong)('above 5 GiB, which S3 copies only in parts, is stored whole', async () => {
     const { files, s3, proxy, expectNothingStaged } = await embedLandfallOnS3(undefined, {
       maxUploadSize: 8 * 1024 * MIB,
       s3PartSize: 64 * MIB,
@@ -253,7 +253,7 @@ describe('an upload to S3', () => {
     await expectNothingStaged();
   });
 
-  it('is taken up after a restart where it was acknowledged', async () => {
+  it('resumes after a restart at the acknowledged offset', async () => {
     const first = await embedLandfallOnS3();
     const bytes = await videoBytes(14 * MIB);
     const { url } = await createUpload(first.files, { length: 14 * MIB, name: 'film.mp4' });
@@ -275,7 +275,7 @@ describe('a file in S3', () => {
     return { ...opened, url, bytes };
   }
 
-  it('is passed through, whole, in ranges, and not at all when the reader has it', async () => {
+  it('is sent whole, in ranges, and not at all when the reader has it', async () => {
     const { url, bytes } = await accepted();
     const whole = await fetch(url);
     expect([whole.status, whole.headers.get('Content-Type')]).toEqual([200, 'video/mp4']);
@@ -290,7 +290,7 @@ describe('a file in S3', () => {
     expect((await rawRequest(url, [head(`GET ${new URL(url).pathname} HTTP/1.1`, ...lines)])).status).toBe(304);
   });
 
-  it('is redirected to where it lies, for a while, under its own name', async () => {
+  it('is redirected to its address in S3, for a while, under its own name', async () => {
     const { url, bytes, s3 } = await accepted({ s3Downloads: 'redirect', s3LinkLifetime: '1m' });
     const answer = await fetch(url, { redirect: 'manual' });
     expect([answer.status, answer.headers.get('Cache-Control')]).toEqual([302, 'no-store']);

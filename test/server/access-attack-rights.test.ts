@@ -1,4 +1,4 @@
-// Rights that are shown in the wrong place, have ended, or have something odd in them: none is ever worth more than it is.
+// Credentials in the wrong place, expired, or malformed: none is ever worth more than it grants.
 import { createHmac } from 'node:crypto';
 import express from 'express';
 import { describe, expect, it } from 'vitest';
@@ -16,26 +16,27 @@ const HALF = TEXT.subarray(0, 4);
 const REST = TEXT.subarray(4);
 const NOTHING = '0'.repeat(32);
 
-describe('what is shown', () => {
-  it('in the wrong place, or in no place, is 401 at each door, and nobody’s', async () => {
+describe('a credential', () => {
+  it('in the wrong place, or missing, is 401 at each endpoint, and stands for nobody', async () => {
     const server = await embedLandfall({ access: ['keys', 'links', 'jwt', 'grants', 'anonymous'], ...PROXIED }, { isStandalone: true });
     const { url, files } = server;
     const [key, link] = [(await giveKey(server)).token, (await giveLink(server.dataDir)).token];
     const claims = { jti: 'a', exp: seconds() + 60, landfall: { owner: 'anna' } };
     const wrong = [
-      // Of one kind under the name of another.
+      // A credential of one kind with the prefix of another.
       `Bearer lfl_${key.slice(3)}`,
       `Bearer lf_${link.slice(4)}`,
       `Bearer ${key}.${key}.${key}`,
       `Bearer ${link}=`,
       `Bearer lf_${jwt('anna')}`,
-      // A grant signed by the provider, a JWT signed by the maker of grants, one with the claim of a grant in its header.
+      // A grant signed with the provider's secret, a JWT signed with the grant secret, and one with a grant's claim in its
+      // header.
       `Bearer ${signed(claims, JWT_SECRET)}`,
       `Bearer ${signed({ sub: 'anna', exp: seconds() + 60 }, SECRET)}`,
       `Bearer ${signed({ sub: 'anna', exp: seconds() + 60 }, SECRET, { alg: 'HS256', landfall: { owner: 'anna' } })}`,
       `Bearer ${signed({ ...claims, sub: 'anna' }, JWT_SECRET)}`,
       `Bearer ${signed({ ...claims, landfall: null, sub: 'anna' }, JWT_SECRET)}`,
-      // As no scheme has it.
+      // In no scheme.
       key,
       link,
       jwt('anna'),
@@ -67,7 +68,7 @@ describe('what is shown', () => {
       tried += answers.length;
       if (answers.some((status) => status !== 401)) leaks.push(`${authorization}: ${answers}`);
     }
-    // The form of a link takes links alone, whatever stands beside.
+    // The form of a link takes links only, whatever else the request has.
     for (const token of [key, jwt('anna'), grant('anna'), '', `lfl_${key.slice(3)}`]) {
       const form = new FormData();
       form.append('link', token);
@@ -77,7 +78,7 @@ describe('what is shown', () => {
       tried++;
       if (status !== 401) leaks.push(`${token} in the form of a link: ${status}`);
     }
-    // Two of them: the second never counts instead, nor does a false one become nobody.
+    // Two credentials: the second never counts instead, and a wrong one does not make the sender anonymous.
     const create = (lines: string[]) =>
       rawRequest(files, [
         head('POST /files HTTP/1.1', 'Host: localhost', 'Tus-Resumable: 1.0.0', 'Upload-Length: 4', 'Connection: close', ...lines),
@@ -90,7 +91,7 @@ describe('what is shown', () => {
       tried++;
       if (answer.status !== status) leaks.push(`${lines}: ${answer.status}`);
     }
-    // In an address: it is looked at by nobody.
+    // In the address: the server ignores it.
     const mine = await createUpload(files, { ...FILE, body: TEXT, headers: bearer(key) });
     for (const query of [`access_token=${key}`, `token=${key}`, `authorization=Bearer%20${key}`, `link=${link}`]) {
       const { status } = await fetch(`${mine.url}?${query}`);
@@ -101,7 +102,7 @@ describe('what is shown', () => {
     expect(leaks).toEqual([]);
   });
 
-  it('on a server that is mounted at /link is not looked for in forms', async () => {
+  it('a server mounted at /link does not look for a link in forms', async () => {
     const server = await embedLandfall({}, { authenticate: () => 'anna' }, ({ handler }) => express().use('/link', handler));
     const form = new FormData();
     form.append('file', new Blob([TEXT]), 'a.txt');
@@ -115,8 +116,8 @@ describe('what is shown', () => {
   });
 });
 
-describe('a right that ended', () => {
-  it('gives no address to download by, and those that it gave end with it', async () => {
+describe('an expired right', () => {
+  it('gives out no download address, and ends those that it gave out', async () => {
     const server = await embedLandfall({ access: ['links', 'grants'], grantSecrets: SECRET, downloadLifetime: '1d' });
     const endsAt = Date.now() + 3000;
     const link = await giveLink(server.dataDir, { endsAt, limits: { actions: ['create', 'download'] } });
@@ -139,10 +140,10 @@ describe('a right that ended', () => {
   });
 });
 
-describe('what a right allows', () => {
+describe('the scope of a right', () => {
   const ACTIONS: readonly Action[] = ['create', 'download', 'terminate'];
 
-  it('is all that it allows, also of its own owner’s uploads', async () => {
+  it("limits a sender, also with its own owner's uploads", async () => {
     const server = await embedLandfall({ access: 'keys' });
     const all = (await giveKey(server)).headers;
     const leaks: string[] = [];
@@ -179,7 +180,7 @@ describe('what a right allows', () => {
     expect(leaks).toEqual([]);
   });
 
-  it('is never more for what is odd in it', async () => {
+  it('never grows by odd values in it', async () => {
     const server = await embedLandfall({ access: 'grants', trustedProxies: '127.0.0.1', grantSecrets: SECRET });
     const odd: Record<string, unknown>[] = [
       ...[-1, 0.5, 2 ** 53, 1e300, '5', '', null, true, [], [5], {}].map((maxUploads) => ({ maxUploads })),
@@ -223,7 +224,7 @@ describe('what a right allows', () => {
     expect(leaks).toEqual([]);
   });
 
-  it('stands in the metadata whatever the sender says, and whoever reads it', async () => {
+  it('includes its metadata, whatever the sender says and whoever reads it', async () => {
     const server = await embedLandfall({ access: 'grants', grantSecrets: SECRET });
     const many = Object.fromEntries(Array.from({ length: 16 }, (_none, index) => [`key${index}`, 'x']));
     const creations = [
@@ -258,4 +259,4 @@ describe('what a right allows', () => {
   });
 });
 
-it('owners with every odd name have what is their own, and count by themselves', () => expectOwnersApart({}));
+it('owners with odd names reach only their own uploads, and count separately', () => expectOwnersApart({}));

@@ -1,10 +1,10 @@
-// PostgreSQL compares text by its own rules, and keeps other bytes than SQLite.
+// PostgreSQL has its own rules to compare text, and stores other bytes than SQLite.
 import { it } from 'vitest';
 import { expectOwnersApart } from '../contract/odd-owners.ts';
 import { postgresForTests } from '../support/postgres.ts';
 
 const postgres = postgresForTests({ fsync: false });
 
-it('owners with every odd name have what is their own, and count by themselves', async () => {
+it('owners with odd names reach only their own uploads, and count separately', async () => {
   await expectOwnersApart({ databaseUrl: await postgres.database() });
 });

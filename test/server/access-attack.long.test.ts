@@ -1,4 +1,4 @@
-// An attacker who has a right of each kind, and wants what is another's. What he gets is counted: it must be nothing.
+// An attacker with a right of each kind asks for other owners' uploads. The test counts what he gets: it must be nothing.
 import { randomUUID } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import type { ConfigInput, LandfallHooks } from '../../server/index.ts';
@@ -13,24 +13,24 @@ const HALF = TEXT.subarray(0, 4);
 const FILE = { length: TEXT.length, name: 'a.txt' };
 const NOTHING = '0'.repeat(32);
 
-/** Somebody with a right. */
+/** A sender with a right. */
 interface Sender {
   name: string;
   owner: string;
-  /** What alone it reaches, of its owner's; undefined: all of them. */
+  /** The only uploads of its owner that it reaches; undefined: all of them. */
   confinedTo?: string;
   headers: ExtraHeaders;
 }
 
 interface Bed extends EmbeddedLandfall {
   senders: Sender[];
-  /** Of those, who are in no other bed. */
+  /** Senders that exist in no other bed. */
   others: Sender[];
-  /** Whose right is none, or is over. */
+  /** Senders without a right, or with an expired one. */
   strangers: Sender[];
 }
 
-/** Everybody who can be given out a right by the server itself, among them several of one owner. */
+/** One sender for each right that the server itself gives out, among them several of one owner. */
 async function withSenders(config: ConfigInput, hooks: LandfallHooks, others: Sender[]): Promise<Bed> {
   const server = await embedLandfall({ ...PROXIED, ...config }, hooks);
   const all = { limits: { actions: ['create', 'download', 'terminate'] as const } };
@@ -63,7 +63,7 @@ async function withSenders(config: ConfigInput, hooks: LandfallHooks, others: Se
       of(own.id, 'link of nobody', own.token, own.id),
       of('anna', 'grant', grant('anna', { id: 'one' }), 'grant:one'),
       of('anna', 'grant of the same owner', grant('anna', { id: 'two' }), 'grant:two'),
-      // By its count it is the first, and it is another owner's.
+      // Has the id of the first grant, but another owner.
       of('dora', 'grant of another under the same id', grant('dora', { id: 'one' }), 'grant:one'),
       of('carl', 'JWT', jwt('carl')),
       ...others,
@@ -81,7 +81,7 @@ async function withSenders(config: ConfigInput, hooks: LandfallHooks, others: Se
   };
 }
 
-/** Those who are known by other means than what the server gives out, beside those. */
+/** Senders with rights that the server itself does not give out, beside those. */
 const BEDS: Record<string, () => Promise<Bed>> = {
   'anonymous senders': () =>
     withSenders({ access: ['keys', 'links', 'jwt', 'grants', 'anonymous'] }, {}, [{ name: 'anonymous', owner: '', headers: {} }]),
@@ -113,7 +113,7 @@ const mayReach = (sender: Sender, victim: Sender) =>
 
 interface Attack {
   method: string;
-  /** Behind the id. */
+  /** The path after the id. */
   rest?: string;
   door?: string;
   headers?: ExtraHeaders;
@@ -155,7 +155,7 @@ const ATTACKS: Attack[] = [
   { method: 'POST', door: 'get-upload-url' },
 ];
 
-/** All of an answer that may not differ between what is another's and what is not there. */
+/** All parts of an answer that must be equal for another owner's upload and for a missing one. */
 async function answerTo(url: string, id: string, { method, rest = '', door = 'files', headers, body }: Attack, shown: ExtraHeaders) {
   const answer = await fetch(`${url}/${door}/${id}${rest}`, {
     method,
@@ -169,7 +169,7 @@ async function answerTo(url: string, id: string, { method, rest = '', door = 'fi
 }
 
 describe.each(Object.keys(BEDS))('beside %s', (name) => {
-  it('each sender at each door of what is another’s finds what he finds where nothing is', async () => {
+  it('a sender that asks for another owner’s upload, at any endpoint, gets the answer for a missing one', async () => {
     const bed = await (BEDS[name] as () => Promise<Bed>)();
     const { url, files, landfall } = bed;
     const victims = await Promise.all(
@@ -185,13 +185,13 @@ describe.each(Object.keys(BEDS))('beside %s', (name) => {
     const leaks: string[] = [];
     let tried = 0;
     const attackers = [...bed.senders, ...bed.strangers];
-    // The others had their turn at one another in the first bed.
+    // The first bed already tried its senders on one another.
     const isNewHere = (sender: Sender) => bed.others.includes(sender) || name === FIRST_BED;
     await Promise.all(
       attackers.map(async (attacker) => {
         const isStranger = bed.strangers.includes(attacker);
         const own = victims.find(({ sender }) => sender === attacker);
-        // An address that was signed for another file of his, or of somebody’s.
+        // An address that was signed for another file of the sender, or of anybody.
         const query = own?.query ?? victims[0]?.query ?? '';
         for (const attack of [...ATTACKS, { method: 'GET', rest: query }, { method: 'GET', rest: `/status${query}` }]) {
           const expected = await answerTo(url, NOTHING, attack, attacker.headers);
@@ -227,14 +227,14 @@ describe.each(Object.keys(BEDS))('beside %s', (name) => {
     expect(tried).toBeGreaterThan(2000);
   });
 
-  it('an idempotency key of another’s stands for nothing', async () => {
+  it('another owner’s idempotency key finds nothing', async () => {
     const { files, senders, strangers } = await (BEDS[name] as () => Promise<Bed>)();
     const leaks: string[] = [];
     let tried = 0;
     const key = { 'Idempotency-Key': randomUUID() };
     const first = new Map<Sender, string>();
     for (const sender of senders) {
-      // The same creation as all the others made under that key, and then one that is not.
+      // First the same creation as all others made under that key, then a different one.
       const earlier = [...first].filter(([other]) => !mayReach(sender, other) || sender.confinedTo !== other.confinedTo);
       const reached = [...first].filter(([other]) => !earlier.some(([one]) => one === other));
       const made = await createUpload(files, { ...FILE, headers: { ...key, ...sender.headers } });
@@ -265,8 +265,8 @@ describe.each(Object.keys(BEDS))('beside %s', (name) => {
   });
 });
 
-describe('a fault of what decides', () => {
-  it('is never 5xx to HEAD, at any address', async () => {
+describe('a failing access decision', () => {
+  it('never answers HEAD with 5xx, at any address', async () => {
     const application = await startAccessApplication();
     application.decide((_asked, response) => response.writeHead(500).end());
     const asking = await embedLandfall({ access: 'url', accessUrl: application.url });

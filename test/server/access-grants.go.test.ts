@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { documentedProgram, runProgram } from '../support/documented-program.ts';
 import { expectGrant, OWNER } from './grants-in-other-languages.ts';
 
-it('a grant that was made in Go, as the documentation has it, counts', async () => {
+it('the server accepts a grant made in Go as the documentation shows', async () => {
   const program = `package main
 
 import (

@@ -2,7 +2,7 @@ import { it } from 'vitest';
 import { documentedProgram, runProgram } from '../support/documented-program.ts';
 import { expectGrant, OWNER } from './grants-in-other-languages.ts';
 
-it('a grant that was made in PHP, as the documentation has it, counts', async () => {
+it('the server accepts a grant made in PHP as the documentation shows', async () => {
   const program = `<?php
 ${documentedProgram('php')}
 echo createGrant($argv[1], $argv[2], time() + 3600, ['maxUploads' => 1, 'maxUploadSize' => 1024]);

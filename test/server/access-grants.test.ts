@@ -1,4 +1,4 @@
-// Rights to upload that an application signed: what they allow, to whom, how often and until when.
+// Grants: upload rights that an application signed. Tests cover their scope, owner, counts and expiry.
 import { createHmac, generateKeyPairSync, randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
@@ -23,7 +23,7 @@ const now = () => Math.floor(Date.now() / 1000);
 async function serve(config: ConfigInput = {}) {
   const server = await embedLandfall({ access: ['grants', 'anonymous'], grantSecrets: SECRET, trustedProxies: '127.0.0.1', ...config });
   let addresses = 0;
-  /** Each from an address of its own, so that none is refused for the others. */
+  /** Each sender has its own address, so that the limit of failures of one refuses no other. */
   const from = (token: string) => ({ ...bearer(token), 'X-Forwarded-For': `2001:db8:${(++addresses).toString(16)}::1` });
   const create = (token: string, body: Uint8Array<ArrayBuffer> = TEXT, creation = FILE) =>
     createUpload(server.files, { ...creation, body, headers: from(token) });
@@ -34,14 +34,14 @@ function grant(options: Partial<GrantOptions> = {}): string {
   return createGrant(SECRET, { owner: 'order-1', expires: '1h', ...options });
 }
 
-/** As another language may make it, right or wrong. */
+/** A token as another language may make it, right or wrong. */
 function signed(claims: object, secret = SECRET, header: object = { alg: 'HS256', typ: 'JWT' }): string {
   const text = [header, claims].map((part) => Buffer.from(JSON.stringify(part)).toString('base64url')).join('.');
   return `${text}.${createHmac('sha256', secret).update(text).digest('base64url')}`;
 }
 
 describe('a grant', () => {
-  it('uploads for its owner, and reaches what it created, and nothing else of his', async () => {
+  it('uploads for its owner, and reaches only the uploads that it created', async () => {
     const { create, url: server, from, files } = await serve();
     const [mine, other] = [grant(), grant()];
     const created = await create(mine, HALF);
@@ -80,7 +80,7 @@ describe('a grant', () => {
     expect(await terminateUpload(second.url, from(token))).toMatchObject({ status: 403, code: 'ERR_ACTION_NOT_ALLOWED' });
   });
 
-  it('to seven uploads makes seven of fifty that come at once, small ones and ones that come in parts', async () => {
+  it('for seven uploads makes seven of fifty concurrent ones, small and large', async () => {
     for (const body of [TEXT, HALF]) {
       const { create, from, files } = await serve();
       const token = grant({ maxUploads: 7 });
@@ -93,7 +93,7 @@ describe('a grant', () => {
     }
   });
 
-  it('that was made again under its id has what is left of the first', async () => {
+  it('made again under the same id has only the remaining uploads of the first', async () => {
     const { create, from } = await serve();
     const id = randomUUID();
     const { url } = await create(grant({ id, maxUploads: 1 }), HALF);
@@ -103,7 +103,7 @@ describe('a grant', () => {
     expect(await headUpload(url, from(grant({ id, owner: 'order-2' })))).toMatchObject({ status: 404 });
   });
 
-  it('after its end finishes what it began, and nothing else, and that not for ever', async () => {
+  it('lets a sender complete uploads after its expiry, starts no new one, and even that not forever', async () => {
     const { create, from } = await serve({ expireAfter: '7d', keepRecordsFor: '24h' });
     const id = randomUUID();
     const endedAt = (exp: number) => signed({ jti: id, exp, landfall: { owner: 'order-1' } });
@@ -125,7 +125,7 @@ describe('a grant', () => {
     });
   });
 
-  it('that is taken back counts no more, for nothing', async () => {
+  it('that was revoked is refused everywhere', async () => {
     const { create, from, dataDir } = await serve();
     const [token, other] = [grant({ id: 'lost.phone' }), grant()];
     const { url } = await create(token, HALF);
@@ -141,7 +141,7 @@ describe('a grant', () => {
     expect(await withCredentials({ dataDir }, (credentials) => credentials.list('grant'))).toHaveLength(1);
   });
 
-  it('comes from a shell, too: the token alone on its output', async () => {
+  it('can be made by a shell command, which prints only the token', async () => {
     const { create, from } = await serve();
     const limits = ['--max-uploads', '1', '--metadata', 'order=4711', '--keep-files-for', '30d', '--max-size', '1 KiB'];
     const ran = await runServerCommand(['grant', 'order-1', '--expires', '14d', ...limits], {
@@ -156,8 +156,8 @@ describe('a grant', () => {
   });
 });
 
-describe('whose signature counts', () => {
-  it('one of two secrets', async () => {
+describe('a grant’s signature', () => {
+  it('counts by either of two secrets', async () => {
     const [old, next] = ['the old one of the two '.repeat(2), 'the new one of the two '.repeat(2)].map((text) => text.trim()) as [
       string,
       string,
@@ -169,7 +169,7 @@ describe('whose signature counts', () => {
     expect(await create(grant())).toMatchObject({ status: 401 });
   });
 
-  it('an Ed25519 key, whose public half the server has', async () => {
+  it('counts by an Ed25519 key whose public half the server has', async () => {
     const [key, other] = [generateKeyPairSync('ed25519'), generateKeyPairSync('ed25519')];
     const path = join(testDirectory(), 'grants.pem');
     const pem = key.publicKey.export({ type: 'spki', format: 'pem' }) as string;
@@ -181,12 +181,12 @@ describe('whose signature counts', () => {
       status: 201,
     });
     expect(await create(createGrant(other.privateKey, options))).toMatchObject({ status: 401 });
-    // What everybody has is no secret.
+    // A published key is no secret.
     const claims = { jti: '1', exp: now() + 60, landfall: { owner: 'a' } };
     for (const secret of [pem, pem.trim()]) expect(await create(signed(claims, secret))).toMatchObject({ status: 401 });
   });
 
-  it('of nobody else, in whatever way it is changed', async () => {
+  it('counts by nothing else, however it is changed', async () => {
     const { create } = await serve();
     const claims = { jti: 'x', exp: now() + 60, landfall: { owner: 'order-1', maxUploads: 1 } };
     const [header = '', payload = '', signature = ''] = signed(claims).split('.');
@@ -220,7 +220,7 @@ describe('whose signature counts', () => {
   });
 });
 
-describe('a claim that is not right', () => {
+describe('an invalid claim of a grant', () => {
   const right = { jti: 'x', exp: now() + 3600, landfall: { owner: 'order-1' } };
   const WRONG: [object, string][] = [
     [{ ...right, jti: undefined }, 'jti'],
@@ -250,7 +250,7 @@ describe('a claim that is not right', () => {
     [{ ...right, nbf: now() + 600 }, 'is not valid yet'],
   ];
 
-  it('is 401, and its maker is told what', async () => {
+  it('is 401, and the answer names the claim', async () => {
     const { create } = await serve();
     for (const [claims, says] of WRONG) {
       const answer = await create(signed(claims));
@@ -276,14 +276,14 @@ describe('createGrant', () => {
     expect(() => grant(options)).toThrow(says);
   });
 
-  it('refuses a secret that is too short, and a key that is none for it', () => {
+  it('refuses a secret that is too short, and a key of the wrong type', () => {
     const options: GrantOptions = { owner: 'a', expires: '1h' };
     expect(() => createGrant('short', options)).toThrow('32 bytes');
     expect(() => createGrant(generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey, options)).toThrow('Ed25519');
     expect(() => createGrant(generateKeyPairSync('ed25519').publicKey, options)).toThrow('Ed25519');
   });
 
-  it('imports nothing that has to be installed', () => {
+  it('imports no installed package', () => {
     const seen = new Set<string>();
     const read = (path: string) => {
       for (const [, specifier = ''] of readFileSync(path, 'utf8').matchAll(/^import .*'([^']+)';$/gm)) {

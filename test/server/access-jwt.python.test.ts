@@ -1,4 +1,4 @@
-// Tokens that PyJWT made: another's reading of the same standards.
+// The server accepts tokens made by PyJWT, an independent implementation of the standards.
 import { generateKeyPairSync } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -15,7 +15,7 @@ const FILE = { length: 4, name: 'a.txt', body: Buffer.from('text') };
 const SECRET = 'a secret of the application which is long enough for every one of them: 64';
 const ISSUER = 'https://login.example';
 
-/** Prints the tokens, a line each. */
+/** Runs a program that prints one token a line. */
 function python(program: string, ...parameters: string[]): Promise<string> {
   return runProgram([SYSTEM_PYTHON], 'tokens.py', program, parameters);
 }
@@ -54,7 +54,7 @@ async function answersOf(files: string, tokens: string): Promise<unknown[]> {
 describe('a token of PyJWT', () => {
   const CLAIMS = { access: 'jwt', jwtIssuer: ISSUER, jwtAudience: 'uploads' };
 
-  it('by a secret counts', async () => {
+  it('signed with a secret counts', async () => {
     const { files } = await embedLandfall({ ...CLAIMS, jwtSecret: SECRET });
     const tokens = await python(SIGN, file(SECRET), 'HS256,HS384,HS512');
     expect(await answersOf(files, tokens)).toEqual([...ANSWERS, ...ANSWERS, ...ANSWERS]);
@@ -65,26 +65,26 @@ describe('a token of PyJWT', () => {
     ['ES256', generateKeyPairSync('ec', { namedCurve: 'P-256' })],
     ['ES512', generateKeyPairSync('ec', { namedCurve: 'P-521' })],
     ['EdDSA', generateKeyPairSync('ed25519')],
-  ] as const)('by a private key counts: %s', async ([algorithms, { privateKey, publicKey }]) => {
+  ] as const)('signed with a private key counts: %s', async ([algorithms, { privateKey, publicKey }]) => {
     const path = file(publicKey.export({ type: 'spki', format: 'pem' }) as string);
     const { files } = await embedLandfall({ ...CLAIMS, jwtPublicKeyFile: path });
     const tokens = await python(SIGN, file(privateKey.export({ type: 'pkcs8', format: 'pem' }) as string), algorithms);
     expect(await answersOf(files, tokens)).toEqual(algorithms.split(',').flatMap(() => ANSWERS));
   });
 
-  it('that nobody signed does not count', async () => {
+  it('without a signature does not count', async () => {
     const { files } = await embedLandfall({ ...CLAIMS, jwtSecret: SECRET });
     const tokens = await python(SIGN, file(''), 'none');
     expect(await answersOf(files, tokens)).toEqual(Array(4).fill([401, 'ERR_UNAUTHORIZED']));
   });
 });
 
-it('a grant that was made in Python, as the documentation has it, counts', async () => {
+it('the server accepts a grant made in Python as the documentation shows', async () => {
   const program = `import sys\n${documentedProgram('python')}\nprint(create_grant(sys.argv[1], sys.argv[2], 3600, maxUploads=1, maxUploadSize=1024))\n`;
   await expectGrant((secret) => python(program, secret, OWNER));
 });
 
-it('a grant of createGrant is one that PyJWT reads', async () => {
+it('PyJWT reads a grant made by createGrant', async () => {
   const { createGrant } = await import('../../server/grants.ts');
   const token = createGrant(SECRET, { owner: OWNER, expires: '1h', id: 'x', maxBytes: '1 GiB' });
   const read =

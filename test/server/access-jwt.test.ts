@@ -1,4 +1,4 @@
-// Tokens of others: each trick that is known, keys that change, and a provider that is away.
+// JWTs of other issuers: every known attack, rotated keys, and an unreachable provider.
 import { createHmac, generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { createServer, type RequestListener } from 'node:http';
@@ -33,7 +33,7 @@ function bySecret(claims: Claims, secret = SECRET): Promise<string> {
   return sign(claims, Buffer.from(secret), { alg: 'HS256' });
 }
 
-/** As no library makes one. */
+/** A token that no library would make. */
 function forged(header: Claims, claims: Claims, signature = ''): string {
   return `${[header, claims].map((part) => Buffer.from(JSON.stringify(part)).toString('base64url')).join('.')}.${signature}`;
 }
@@ -47,8 +47,8 @@ async function serve(config: ConfigInput, hooks: LandfallHooks = {}) {
   return { ...server, create };
 }
 
-describe('a token by a secret', () => {
-  it('names the owner, who finds what is his alone', async () => {
+describe('a token signed with a secret', () => {
+  it('names the owner, who finds only its own uploads', async () => {
     const { create } = await serve({ jwtSecret: SECRET });
     const [anna, bert] = [await bySecret(CLAIMS), await bySecret({ ...CLAIMS, sub: 'bert' })];
     const { status, url } = await create(anna);
@@ -58,7 +58,7 @@ describe('a token by a secret', () => {
     expect(await headUpload(url, bearer(bert))).toMatchObject({ status: 404 });
   });
 
-  it('takes the owner from the claim that is set', async () => {
+  it('takes the owner from the configured claim', async () => {
     const { create } = await serve({ jwtSecret: SECRET, jwtOwnerClaim: 'email' });
     expect(await create(await bySecret({ ...CLAIMS, email: 'anna@example.com' }))).toMatchObject({ status: 201 });
     const nameless = await create(await bySecret(CLAIMS));
@@ -101,7 +101,7 @@ describe('a token by a secret', () => {
     ['whose signature is cut', async () => (await bySecret(CLAIMS)).slice(0, -4)],
     ['that is encrypted', async () => 'eyJhbGciOiJkaXIiLCJlbmMiOiJBMjU2R0NNIn0..AAAA.AAAA.AAAA'],
   ];
-  it('is 401 in every way in which it is not right', async () => {
+  it('is 401 for every defect', async () => {
     const { create, files } = await serve({ jwtSecret: SECRET, trustedProxies: '127.0.0.1' });
     for (const [index, [what, make]] of TRICKS.entries()) {
       const headers = { ...bearer(await make()), 'X-Forwarded-For': `192.0.2.${index}` };
@@ -110,10 +110,10 @@ describe('a token by a secret', () => {
     expect(await create(await bySecret(CLAIMS))).toMatchObject({ status: 201 });
   });
 
-  it('with any one letter of it changed is 401', async () => {
+  it('is 401 when any one character is changed', async () => {
     const { create, files } = await serve({ jwtSecret: SECRET, trustedProxies: '127.0.0.1' });
     const token = await bySecret(CLAIMS);
-    // The last letter of a signature has bits that do not count.
+    // The last character of a signature has bits that are ignored.
     for (let at = 0; at < token.length - 1; at += 17) {
       const changed = `${token.slice(0, at)}${token[at] === 'A' ? 'B' : 'A'}${token.slice(at + 1)}`;
       const headers = { ...bearer(changed), 'X-Forwarded-For': `192.0.2.${at % 250}` };
@@ -122,7 +122,7 @@ describe('a token by a secret', () => {
     expect(await create(token)).toMatchObject({ status: 201 });
   });
 
-  it('that has ended is told so: 401, which a sender renews', async () => {
+  it('that has expired is answered 401 with that reason, and a sender renews it', async () => {
     const { create } = await serve({ jwtSecret: SECRET });
     const { url } = await create(await bySecret(CLAIMS));
     const ended = await bySecret({ ...CLAIMS, exp: now() - HOUR });
@@ -133,7 +133,7 @@ describe('a token by a secret', () => {
     });
   });
 
-  it('of another issuer is the application’s to judge, where it embeds the server', async () => {
+  it('of another issuer is judged by the application that embeds the server', async () => {
     const { create } = await serve(
       { jwtSecret: SECRET },
       { authenticate: ({ headers }) => (headers.authorization?.includes('.') ? 'app' : null) },
@@ -143,14 +143,14 @@ describe('a token by a secret', () => {
   });
 });
 
-describe('a token by a public key', () => {
+describe('a token signed with a private key', () => {
   async function keyFile(...pems: string[]): Promise<string> {
     const path = join(testDirectory(), 'keys.pem');
     await writeFile(path, pems.join('\n'));
     return path;
   }
 
-  it('counts by each of the keys in the file, and by none that is taken out', async () => {
+  it('counts by each key in the file, and by no removed key', async () => {
     const [second, third] = [generateKeyPairSync('rsa', { modulusLength: 2048 }), generateKeyPairSync('ed25519')];
     const pem = (key: KeyObject) => key.export({ type: 'spki', format: 'pem' }) as string;
     const path = await keyFile(PEM, pem(second.publicKey), pem(third.publicKey));
@@ -166,7 +166,7 @@ describe('a token by a public key', () => {
     expect(await create(tokens[1] ?? '')).toMatchObject({ status: 201 });
   });
 
-  it.for(['HS256', 'HS384', 'HS512'])('is not taken for a secret that everybody has: %s', async (alg) => {
+  it.for(['HS256', 'HS384', 'HS512'])('is not verified with the public key as a secret: %s', async (alg) => {
     const { create } = await serve({ jwtPublicKeyFile: await keyFile(PEM) });
     for (const secret of [PEM, PEM.trim(), RSA.publicKey.export({ type: 'spki', format: 'der' }).toString('latin1')]) {
       const signed = forged({ alg }, { ...CLAIMS, exp: now() + HOUR }).slice(0, -1);
@@ -175,7 +175,7 @@ describe('a token by a public key', () => {
     }
   });
 
-  it('does not let the server start with a private key, with none, or with nothing that is one', async () => {
+  it('makes the server refuse to start with a private key, with no key, or with something else', async () => {
     const privatePem = RSA.privateKey.export({ type: 'pkcs8', format: 'pem' }) as string;
     for (const [text, says] of [
       [privatePem, 'private key'],
@@ -203,7 +203,7 @@ describe('the settings', () => {
   });
 });
 
-/** A provider that answers its key set as it is told. */
+/** A provider whose answers for its key set the test chooses. */
 async function provider() {
   let asked = 0;
   let answer: RequestListener = (_request, response) => response.writeHead(503).end();
@@ -231,8 +231,8 @@ function pair(kid: string) {
 
 const byKey = ({ privateKey, kid }: ReturnType<typeof pair>, claims: Claims = CLAIMS) => sign(claims, privateKey, { alg: 'ES256', kid });
 
-describe('a token by a key of a provider', () => {
-  it('counts also where the key is newer than the server’s start', async () => {
+describe('a token signed with a provider’s key', () => {
+  it('counts even when the key is newer than the server’s start', async () => {
     const [first, second] = [pair('1'), pair('2')];
     const keys = await provider();
     await keys.publishes(first);
@@ -243,7 +243,7 @@ describe('a token by a key of a provider', () => {
     expect(keys.asked()).toBe(1);
     await keys.publishes(first, second);
     await expect.poll(async () => (await create(await byKey(second))).status).toBe(201);
-    // Whoever makes up names of keys does not have the provider asked each time.
+    // Invented key names do not make the server ask the provider each time.
     const asked = keys.asked();
     const answers = [];
     for (let n = 0; n < 10; n++) answers.push((await create(await byKey({ ...second, kid: `x${n}` }))).status);
@@ -258,7 +258,7 @@ describe('a token by a key of a provider', () => {
     ['answers nonsense', (_request, response) => response.writeHead(200).end('<html>')],
     ['has no keys', (_request, response) => response.writeHead(200).end('{"keys":[]}')],
     ['answers 5 MB', (_request, response) => response.writeHead(200).end(Buffer.alloc(5_000_000, ' '))],
-    // Each question waits out its 5 s.
+    // Each request waits for its timeout of 5 s.
     ...(process.env.LANDFALL_TEST_LONG === '1' ? [['hangs', () => undefined]] : []),
   ] as [string, RequestListener][])('that %s is 503, 423 to HEAD, and no reason to let anybody in', async ([, answer]) => {
     const keys = await provider();
@@ -271,7 +271,7 @@ describe('a token by a key of a provider', () => {
     expect(await patchUpload(address, 0, 'x', bearer(await byKey(only)))).toMatchObject({ status: 503 });
   });
 
-  it('that went away counts by the keys that were read last, for as long as those are believed', async () => {
+  it('counts by the keys read last while the provider is away, for as long as the server trusts those', async () => {
     const only = pair('1');
     const keys = await provider();
     await keys.publishes(only);
@@ -295,13 +295,13 @@ describe('a token by a key of a provider', () => {
       expect(await ask(believing, await byKey(only, { ...CLAIMS, jti: String(n) }))).toMatchObject({ owner: 'anna' });
     }
     await expect(ask(doubting, token)).rejects.toMatchObject({ code: 'ERR_ACCESS_UNAVAILABLE' });
-    // Of a key that is not known it can't be told while nobody can be asked.
+    // While the provider is away, the server can't tell whether an unknown key exists.
     await expect(ask(believing, await byKey(pair('2')))).rejects.toMatchObject({ code: 'ERR_ACCESS_UNAVAILABLE' });
     await keys.publishes(only);
     expect(await ask(doubting, token)).toMatchObject({ owner: 'anna' });
   });
 
-  it('counts no more once its key is taken out', async () => {
+  it('no longer counts once its key is removed', async () => {
     const [first, second] = [pair('1'), pair('2')];
     const keys = await provider();
     await keys.publishes(first, second);

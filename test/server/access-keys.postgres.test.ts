@@ -1,4 +1,4 @@
-// Keys and grants where several processes serve one ledger: what one gives out, takes back or counts, all know.
+// Keys and grants with several processes on one ledger: every process knows what another one gave out, revoked or counted.
 import { expect, it } from 'vitest';
 import { createGrant } from '../../server/grants.ts';
 import { bearer, giveKey, withCredentials } from '../support/credentials.ts';
@@ -18,7 +18,7 @@ async function two(settings: Parameters<typeof embedLandfall>[0]) {
   return { place, servers: [await serve(), await serve()] as const };
 }
 
-it('a key counts in each of them, until it is removed', async () => {
+it('a key counts at each process until it is removed', async () => {
   const { place, servers } = await two({});
   for (const { files } of servers) expect(await createUpload(files, FILE)).toMatchObject({ status: 201 });
   const { id, headers } = await giveKey(place);
@@ -33,7 +33,7 @@ it('a key counts in each of them, until it is removed', async () => {
   }
 });
 
-it('a grant to seven uploads makes seven of fifty that come at once to both, and none once it is taken back', async () => {
+it('a grant for seven uploads makes seven of fifty concurrent ones at two processes, and none once it is revoked', async () => {
   const { place, servers } = await two({ access: 'grants', grantSecrets: SECRET });
   const headers = bearer(createGrant(SECRET, { owner: 'order-1', id: 'g', expires: '1h', maxUploads: 7 }));
   for (const body of [TEXT, TEXT.subarray(0, 2)]) {

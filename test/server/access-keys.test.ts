@@ -1,4 +1,4 @@
-// Keys, and what counts where nothing was set: a server fails closed.
+// Keys, and a server without settings, which fails closed.
 import { existsSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
@@ -18,11 +18,11 @@ import { createUpload, headUpload, patchUpload, terminateUpload } from '../suppo
 const TEXT = Buffer.from('0123456789');
 const FILE = { length: TEXT.length, name: 'a.txt', body: TEXT };
 
-/** Without keys the server is open, where nothing is set: what is tested here is asked of one that has some. */
+/** A standalone server without keys and settings is open: these tests give it a key. */
 const STANDALONE = { isStandalone: true };
 
 describe('a key', () => {
-  it('is what its owner uploads with, and reaches his uploads alone, at each door', async () => {
+  it('lets its owner upload, and reaches only its uploads, at each endpoint', async () => {
     const server = await embedLandfall({ access: 'keys' });
     const [anna, again, bert] = [await giveKey(server), await giveKey(server), await giveKey(server, { owner: 'bert' })];
     const created = await createUpload(server.files, { ...FILE, body: TEXT.subarray(0, 4), headers: anna.headers });
@@ -48,7 +48,7 @@ describe('a key', () => {
     expect(sent.status).toBe(201);
   });
 
-  it('is not in the ledger, nor in a list of keys', async () => {
+  it('is stored in plain text neither in the ledger nor in a list of keys', async () => {
     const server = await embedLandfall({ access: 'keys' });
     const { token, id, headers } = await giveKey(server);
     expect(await createUpload(server.files, { ...FILE, headers })).toMatchObject({ status: 201 });
@@ -61,7 +61,7 @@ describe('a key', () => {
     expect(JSON.stringify(key)).not.toContain(token.slice(-40));
   });
 
-  it('counts no more soon after it is removed, and another of its owner goes on where nobody asks again at the end', async () => {
+  it('no longer counts soon after its removal; another key of the owner continues, when finishes are not rechecked', async () => {
     const server = await embedLandfall({ access: 'keys', accessRecheck: false });
     const [first, second] = [await giveKey(server), await giveKey(server)];
     const { url } = await createUpload(server.files, { ...FILE, body: TEXT.subarray(0, 4), headers: first.headers });
@@ -72,7 +72,7 @@ describe('a key', () => {
     expect(await patchUpload(url, 4, TEXT.subarray(4), second.headers)).toMatchObject({ status: 204, offset: 10 });
   });
 
-  it('that has ended is told so: 401, which a sender renews', async () => {
+  it('that has expired is answered 401 with that reason, and a sender renews it', async () => {
     const server = await embedLandfall({ access: 'keys' });
     const ended = await giveKey(server, { endsAt: Date.now() - 1 });
     const lasting = await giveKey(server, { endsAt: Date.now() + 3_600_000 });
@@ -103,7 +103,7 @@ describe('a key', () => {
   });
 });
 
-describe('what is shown and does not count', () => {
+describe('an invalid credential', () => {
   const TOKENS = [
     `lf_${'0'.repeat(60)}`,
     'lf_',
@@ -115,7 +115,7 @@ describe('what is shown and does not count', () => {
     'a b',
   ];
 
-  it('is 401 where everyone may upload who shows nothing', async () => {
+  it('is 401 even where anonymous senders may upload', async () => {
     const server = await embedLandfall({}, STANDALONE);
     for (const token of TOKENS) {
       const answer = await createUpload(server.files, { ...FILE, headers: bearer(token) });
@@ -125,7 +125,7 @@ describe('what is shown and does not count', () => {
     expect(await createUpload(server.files, { ...FILE, headers: { Authorization: 'Basic YTpi' } })).toMatchObject({ status: 201 });
   });
 
-  it('is 401 with one digit of a key changed, wherever that is', async () => {
+  it('is 401 for a key with any one digit changed', async () => {
     const server = await embedLandfall({ access: ['keys', 'anonymous'] });
     const { token, headers } = await giveKey(server);
     for (const at of [0, 2, 3, 14, 15, 40, token.length - 1]) {
@@ -138,7 +138,7 @@ describe('what is shown and does not count', () => {
     expect(await createUpload(server.files, { ...FILE, headers })).toMatchObject({ status: 201 });
   });
 
-  it('is limited by address; who shows a good key goes on, from that address and from others', async () => {
+  it('is limited by address; a sender with a good key continues, from that address and from others', async () => {
     const server = await embedLandfall({ access: ['keys', 'anonymous'], trustedProxies: '127.0.0.1' });
     const [known, fresh] = [await giveKey(server), await giveKey(server)];
     const from = (address: string, token: string) => ({ 'X-Forwarded-For': address, ...bearer(token) });
@@ -158,7 +158,7 @@ describe('what is shown and does not count', () => {
   });
 });
 
-describe('an address', () => {
+describe('an address with too many failures', () => {
   const wrong = (n: number) => bearer(`lf_${String(n).padStart(60, '0')}`);
   async function statuses(files: string, headersOf: (n: number) => Record<string, string>): Promise<number[]> {
     const answers = [];
@@ -166,22 +166,22 @@ describe('an address', () => {
     return answers;
   }
 
-  it('of IPv6 is one with all others of its network', async () => {
+  it('of IPv6 counts as its whole network', async () => {
     const server = await embedLandfall({ access: 'keys', trustedProxies: '127.0.0.1' });
     const answers = await statuses(server.files, (n) => ({ 'X-Forwarded-For': `2001:db8:0:1::${n.toString(16)}` }));
     expect(answers.slice(20)).toEqual(Array(5).fill(429));
     expect((await statuses(server.files, () => ({ 'X-Forwarded-For': '2001:db8:0:2::1' })))[0]).toBe(401);
   });
 
-  it('of a proxy that nobody told us of is not shut out for one of its senders; this machine itself is', async () => {
+  it('of an untrusted proxy is not shut out for one of its senders; an address of this machine is', async () => {
     const server = await embedLandfall({ access: 'keys' });
     expect(await statuses(server.files, () => ({ 'X-Forwarded-For': '192.0.2.1' }))).toEqual(Array(25).fill(401));
     expect((await statuses(server.files, () => ({}))).slice(20)).toEqual(Array(5).fill(429));
   });
 });
 
-describe('where nothing is set', () => {
-  it('a server on loopback is open until it has a key, and never again', async () => {
+describe('without access settings', () => {
+  it('a server on loopback is open until it gets a key, and never again', async () => {
     const dataDir = testDirectory();
     await using server = await startLandfall({ dataDir });
     const open = await createUpload(server.files, FILE);
@@ -198,7 +198,7 @@ describe('where nothing is set', () => {
     expect(await createUpload(server.files, FILE)).toMatchObject({ status: 401, code: 'ERR_UNAUTHORIZED' });
   });
 
-  it('a server that others reach starts with a key, and not with a ledger that has none', async () => {
+  it('a server reachable by others starts with a key, and refuses to start without one', async () => {
     const dataDir = testDirectory();
     const env = { LANDFALL_DATA_DIR: dataDir, LANDFALL_HOST: '0.0.0.0', LANDFALL_PORT: '0' };
     await withCredentials({ dataDir }, async () => undefined);
@@ -233,7 +233,7 @@ describe('where nothing is set', () => {
     expect((await runServerCommand(['key', 'rm', name], env)).code).toBe(1);
   });
 
-  it('an application that knows its senders judges what is no key, and keys count beside it', async () => {
+  it('an application that knows its senders judges credentials that are no key, and keys count beside it', async () => {
     const authenticate = ({ headers }: IncomingMessage) => (headers.authorization === 'Bearer mine' ? 'bert' : null);
     const server = await embedLandfall({}, { authenticate });
     const { headers } = await giveKey(server);
@@ -244,13 +244,13 @@ describe('where nothing is set', () => {
   });
 });
 
-describe('a command line that is not right', () => {
+describe('an invalid command line', () => {
   it.for([
     ['key', 'add', 'anna', 'bert'],
     ['key', 'add', 'anna', '--max-upload-size', '5GB'],
     ['ls', '--max-uploads', '5'],
     ['grant', 'anna', '--expires', '1d'],
-  ])('%s %s %s %s gives out nothing', async (args) => {
+  ])('%s %s %s %s gives out no key', async (args) => {
     const dataDir = testDirectory();
     const ran = await runServerCommand(args, { LANDFALL_DATA_DIR: dataDir });
     expect(ran).toMatchObject({ code: 2, out: '' });
@@ -279,7 +279,7 @@ describe('a command line that is not right', () => {
     ['grant', ['anna'], { expires: '1d', id: 'a b' }],
     ['grant', ['revoke'], {}],
     ['grant', ['revoke', 'a b'], {}],
-  ] as [string, string[], LimitOptions][])('%s %j with %j is told what to write', async ([command, operands, options]) => {
+  ] as [string, string[], LimitOptions][])('%s %j with %j says what to write', async ([command, operands, options]) => {
     const settings = config();
     await expect(runCredentialsCommand(command, operands, options, settings, silent)).rejects.toThrow(UsageError);
     expect(await withCredentials(settings, (credentials) => credentials.list('key'))).toEqual([]);

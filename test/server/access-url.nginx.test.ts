@@ -1,4 +1,5 @@
-// One authority for both: nginx asks it by `auth_request`, and so do we. It is nginx's own, for names and passwords.
+// One authority for nginx and Landfall: nginx asks it by `auth_request`, and Landfall asks it the same way. It is nginx's own
+// basic authentication.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
@@ -10,7 +11,7 @@ function basic(name: string, password: string): { Authorization: string } {
   return { Authorization: `Basic ${Buffer.from(`${name}:${password}`).toString('base64')}` };
 }
 
-it('what nginx’s auth_request can ask decides over uploads as well', async () => {
+it('the authority of nginx’s auth_request also decides over uploads', async () => {
   const nginx = await runNginx((directory) => {
     writeFileSync(join(directory, 'users'), 'anna:{PLAIN}one\nboris:{PLAIN}two\n');
     writeFileSync(join(directory, 'yes'), '');

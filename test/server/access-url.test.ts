@@ -1,4 +1,4 @@
-// The application decides, asked over HTTP: LANDFALL_ACCESS_URL.
+// LANDFALL_ACCESS_URL: the application decides over HTTP.
 import { createServer, IncomingMessage } from 'node:http';
 import { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -29,7 +29,7 @@ async function embed(config: ConfigInput = {}, hooks: LandfallHooks = {}) {
   return { application, lines, errors: () => lines.filter(({ level }) => level >= 50), ...landfall };
 }
 
-/** Also an upload of ten bytes, of which none has come. */
+/** A server, with an upload of ten bytes of which none is stored. */
 async function withUpload(config: ConfigInput = {}, hooks: LandfallHooks = {}) {
   const bed = await embed(config, hooks);
   const { url } = await createUpload(bed.files, { length: 10, name: 'a.txt', headers: ANNA });
@@ -38,12 +38,12 @@ async function withUpload(config: ConfigInput = {}, hooks: LandfallHooks = {}) {
 
 function lastOf({ asked }: AccessApplication): Asked {
   const last = asked.at(-1);
-  if (last === undefined) throw new Error('It was not asked.');
+  if (last === undefined) throw new Error('The application was not asked.');
   return last;
 }
 
 describe('the application', () => {
-  it('is told what is about to be done, to which upload, and what the sender shows', async () => {
+  it('is asked with the intent, the upload and the sender’s credentials', async () => {
     const { application, files } = await embed({ trustedProxies: '127.0.0.1' });
     const headers = { ...ANNA, Cookie: 'session=1', 'X-Forwarded-For': '203.0.113.7' };
     const sender = { authorization: ANNA.Authorization, cookie: 'session=1', address: '203.0.113.7' };
@@ -67,7 +67,7 @@ describe('the application', () => {
     expect(lastOf(application).question).toEqual({ intent: 'inspect', upload: { ...known, state: 'receiving' }, sender });
     expect(await patchUpload(url, 0, BYTES, headers)).toMatchObject({ status: 204, offset: 10 });
     expect(application.asked.at(-2)?.question).toEqual({ intent: 'append', upload: { ...known, state: 'receiving' }, sender });
-    // And before the verdict, when the sender may be gone.
+    // The finish asks, too, when the sender may be gone.
     expect(lastOf(application).question).toEqual({ intent: 'finish', upload: { ...known, state: 'inspecting' } });
     expect((await fetch(url, { headers })).status).toBe(200);
     expect(lastOf(application).question).toEqual({ intent: 'download', upload: { ...known, state: 'accepted' }, sender });
@@ -75,7 +75,7 @@ describe('the application', () => {
     expect(lastOf(application).question).toMatchObject({ intent: 'terminate' });
   });
 
-  it('is asked whatever is sent, also what no upload could be, and of senders who show nothing', async () => {
+  it('is asked about every request, also one that no upload could be, and about senders without credentials', async () => {
     const { application, files } = await embed();
     const answer = await createUpload(files, { headers: { 'Upload-Length': 'ten', 'Upload-Metadata': 'filename !!!' } });
     expect(answer).toMatchObject({ status: 400 });
@@ -88,7 +88,7 @@ describe('the application', () => {
     expect(lastOf(application).question.upload).toEqual({ id: '0'.repeat(32) });
   });
 
-  it('says who it is, and owners find what is their own', async () => {
+  it('names the owner, and owners find only their own uploads', async () => {
     const { application, files } = await embed();
     application.decide(({ question }, response) => says(response, { owner: question.sender?.authorization }));
     for (const owner of ['0', "o'brien", '../x', '%2e', '{"a":1}', 'owner:anna', 'a b']) {
@@ -113,7 +113,7 @@ describe('the application', () => {
     ['long text', 'text/plain', 'x'.repeat(2000), `${'x'.repeat(299)}…`],
     ['a page', 'text/html', '<h1>Your trial is over.</h1>', undefined],
     ['JSON that is none', 'application/json', 'Your trial', undefined],
-  ] as const)('says no in its own words: %s', async ([, type, body, detail]) => {
+  ] as const)('refuses in its own words: %s', async ([, type, body, detail]) => {
     const bed = await withUpload();
     for (const [status, code] of [
       [401, 'ERR_UNAUTHORIZED'],
@@ -134,7 +134,7 @@ describe('the application', () => {
   });
 });
 
-describe('an application that does not decide is a fault of ours: 503, 423 to HEAD, a line in the log, and nothing is lost', () => {
+describe('an application that does not decide is a server fault: 503, 423 to HEAD, a line in the log, and no upload is lost', () => {
   it.for([
     ['an error of its own', (_: Asked, response) => response.writeHead(500).end()],
     ['a 404', (_: Asked, response) => response.writeHead(404).end()],
@@ -166,7 +166,7 @@ describe('an application that does not decide is a fault of ours: 503, 423 to HE
     expect(await patchUpload(bed.upload, 0, BYTES)).toMatchObject({ status: 204, offset: 10 });
   });
 
-  it('elsewhere: a redirect is not followed, so that nobody else is shown what the sender shows', async () => {
+  it('that redirects is not followed, so that no other host gets the credentials', async () => {
     let shown = 0;
     const elsewhere = createServer((_request, response) => {
       shown += 1;
@@ -181,7 +181,7 @@ describe('an application that does not decide is a fault of ours: 503, 423 to HE
     expect(shown).toBe(0);
   });
 
-  it('away, and the log does not tell its password', async () => {
+  it('that is unreachable fails without its password in the log', async () => {
     const gone = createServer();
     const url = await listenForTest(gone);
     gone.close();
@@ -206,7 +206,7 @@ describe('an application that does not decide is a fault of ours: 503, 423 to HE
   });
 });
 
-/** Asks it by itself, without a server around it. */
+/** Asks the application directly, without a server. */
 function questions({ url }: AccessApplication, options: { timeoutMs?: number } = {}) {
   const accessUrl = new AccessUrl({
     url,
@@ -223,8 +223,8 @@ function questions({ url }: AccessApplication, options: { timeoutMs?: number } =
   };
 }
 
-describe('an answer', () => {
-  it('is kept as long as it says, for the same sender, intent and upload alone', async () => {
+describe('an answer of the application', () => {
+  it('is cached as long as it says, for the same sender, intent and upload only', async () => {
     const application = await startAccessApplication();
     application.decide(({ question }, response) =>
       says(response, { owner: question.sender?.authorization ?? 'nobody' }, { 'Cache-Control': 'private, max-age=60' }),
@@ -249,7 +249,7 @@ describe('an answer', () => {
     }
   });
 
-  it('that is kept ends', async () => {
+  it('expires from the cache', async () => {
     const application = await startAccessApplication();
     application.decide((_asked, response) => says(response, { owner: 'anna' }, { 'Cache-Control': 'max-age=1' }));
     const ask = questions(application);
@@ -263,7 +263,7 @@ describe('an answer', () => {
   });
 
   it.for([undefined, 'no-store', 'max-age=60, no-store', 'no-cache, max-age=60', 'max-age=0', 'private', 'max-age=-5', 's-maxage=60'])(
-    'is asked for again where it says %s',
+    'is not cached when it says %s',
     async (cacheControl) => {
       const application = await startAccessApplication();
       application.decide((_asked, response) =>
@@ -276,7 +276,7 @@ describe('an answer', () => {
     },
   );
 
-  it('that is a no is kept as well, but for "not so fast"; what is none never is', async () => {
+  it('that refuses is cached as well, except 429; an invalid one never is', async () => {
     const application = await startAccessApplication();
     const ask = questions(application);
     const kept = { 'Cache-Control': 'max-age=60' };
@@ -294,7 +294,7 @@ describe('an answer', () => {
     }
   });
 
-  it('is one to equal questions that are asked at once', async () => {
+  it('serves equal concurrent questions', async () => {
     const application = await startAccessApplication();
     application.decide(async ({ question }, response) => {
       await sleep(50);
@@ -308,7 +308,7 @@ describe('an answer', () => {
   });
 });
 
-describe('the settings', () => {
+describe('the settings of LANDFALL_ACCESS_URL', () => {
   it.for([
     [{ access: 'url' }, /LANDFALL_ACCESS: For url set LANDFALL_ACCESS_URL/],
     [{ access: 'anonymous', accessUrl: 'https://app.example/access' }, /LANDFALL_ACCESS: Add url/],
@@ -320,7 +320,7 @@ describe('the settings', () => {
     await expect(start).rejects.not.toThrow(/hunter2/);
   });
 
-  it('send the name and the password that stand in the address', async () => {
+  it('send the name and the password of the address', async () => {
     const application = await startAccessApplication();
     const url = new URL(application.url);
     url.username = 'land fall';
@@ -330,7 +330,7 @@ describe('the settings', () => {
     expect(lastOf(application).headers.authorization).toBe(`Basic ${Buffer.from('land fall:p:ä@').toString('base64')}`);
   });
 
-  it('with anonymous: who shows nothing is not asked about, and who shows something is never anonymous', async () => {
+  it('with anonymous: senders without credentials are not asked about, and senders with credentials are never anonymous', async () => {
     const { application, files } = await embed({ access: 'url,anonymous' });
     application.decide((_asked, response) => refuses(response, 401, 'Sign in.'));
     expect(await createUpload(files, { length: 10, name: 'a.txt' })).toMatchObject({ status: 201 });
@@ -341,7 +341,7 @@ describe('the settings', () => {
     expect(application.asked).toHaveLength(3);
   });
 
-  it('with keys: a token of ours is not shown to the application', async () => {
+  it('with keys: the application never gets a token of Landfall', async () => {
     const { application, files } = await embed({ access: 'keys,url' });
     const headers = { Authorization: `Bearer lf_${'0'.repeat(60)}` };
     expect(await createUpload(files, { length: 10, name: 'a.txt', headers })).toMatchObject({ status: 401 });
@@ -350,10 +350,10 @@ describe('the settings', () => {
   });
 });
 
-describe('an application that nginx’s auth_request could ask', () => {
+describe('an application made for nginx’s auth_request', () => {
   const CONTRACT = { accessOwnerHeader: 'X-Owner' };
 
-  it('is asked by GET, with what the sender shows, and names the owner in a header', async () => {
+  it('is asked by GET with the sender’s credentials, and names the owner in a header', async () => {
     const { application, files } = await embed(CONTRACT);
     application.decide((_asked, response) => response.writeHead(204, { 'X-Owner': Buffer.from('анна').toString('latin1') }).end());
     const headers = { ...ANNA, Cookie: 'session=1', 'X-Owner': 'admin', 'X-Landfall-Intent': 'inspect' };
@@ -373,7 +373,7 @@ describe('an application that nginx’s auth_request could ask', () => {
     expect(lastOf(application).headers['x-owner']).toBeUndefined();
     expect(await patchUpload(url, 0, BYTES, headers)).toMatchObject({ status: 204, offset: 10 });
     expect(lastOf(application).headers).toMatchObject({ 'x-landfall-intent': 'append', 'x-landfall-upload': idOf(url) });
-    // It knows of nothing but requests: before the verdict it was not asked.
+    // Such an application knows only requests: it is not asked before the verdict.
     expect(application.asked).toHaveLength(2);
     application.decide((_asked, response) => response.writeHead(204, { 'X-Owner': 'anna' }).end());
     expect(await headUpload(url, headers)).toMatchObject({ status: 404 });
@@ -390,7 +390,7 @@ describe('an application that nginx’s auth_request could ask', () => {
     expect(errors()).toHaveLength(1);
   });
 
-  it('says no', async () => {
+  it('refuses a sender', async () => {
     const { application, files }: { application: AccessApplication } & EmbeddedLandfall = await embed(CONTRACT);
     for (const status of [401, 403]) {
       application.decide((_asked, response) => refuses(response, status, 'No.', { 'X-Owner': 'anna' }));

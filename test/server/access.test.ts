@@ -1,4 +1,4 @@
-// What the rule of an embedding application says is what is answered.
+// The server answers as the access rule of an embedding application decides.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
@@ -10,12 +10,12 @@ import { createUpload, headUpload, patchUpload } from '../support/tus-requests.t
 
 const LINES = { level: 'debug' } as const;
 
-/** As http-errors makes them. */
+/** An error as http-errors makes it. */
 function thrown(properties: Record<string, unknown>): Error {
   return Object.assign(new Error('the secret reason'), properties);
 }
 
-/** A server whose rule says yes until it is told otherwise, an upload on it, and the lines of its log. */
+/** A server whose rule says yes until the test changes it, an upload on it, and the lines of its log. */
 async function withUpload() {
   const log: { level: number; code?: string }[] = [];
   let rule: Authenticate = () => 'anna';
@@ -37,7 +37,7 @@ describe('a rule that throws', () => {
     [401, 'ERR_UNAUTHORIZED'],
     [403, 'ERR_FORBIDDEN'],
     [429, 'ERR_TOO_MANY_REQUESTS'],
-  ] as const)('%i is answered that, without its words and without a line in the log', async ([status, code]) => {
+  ] as const)('%i is answered with that status, without its message and without a line in the log', async ([status, code]) => {
     for (const name of ['status', 'statusCode']) {
       const upload = await withUpload();
       upload.says(() => {
@@ -56,7 +56,7 @@ describe('a rule that throws', () => {
     }
   });
 
-  it('is answered with its words where it says that they may be shown', async () => {
+  it('is answered with its message when the error allows it', async () => {
     const upload = await withUpload();
     upload.says(() => {
       throw Object.assign(new Error('Your trial is over.'), { status: 403, expose: true });
@@ -69,7 +69,7 @@ describe('a rule that throws', () => {
     ['a 404', () => Promise.reject(thrown({ status: 404 }))],
     ['a 500', () => Promise.reject(thrown({ status: 500 }))],
     ['a word', () => Promise.reject('away')],
-  ] satisfies [string, Authenticate][])('%s is a fault of ours: 503, 423 to HEAD, and a line in the log', async ([, rule]) => {
+  ] satisfies [string, Authenticate][])('%s is a server fault: 503, 423 to HEAD, and a line in the log', async ([, rule]) => {
     const upload = await withUpload();
     upload.says(rule);
     expect(await headUpload(upload.url)).toMatchObject({ status: 423 });
@@ -79,7 +79,7 @@ describe('a rule that throws', () => {
     expect(await patchUpload(upload.url, 0, Buffer.from('0123456789'))).toMatchObject({ status: 204, offset: 10 });
   });
 
-  it('never answers, and that is a fault of ours, too', async () => {
+  it('or never answers is a server fault', async () => {
     const access = accessBy(
       [],
       applicationSource(async () => sleep(60_000, 'anna', { ref: false }), 50),
@@ -89,13 +89,13 @@ describe('a rule that throws', () => {
 });
 
 describe('an owner', () => {
-  it.for([null, undefined, '', 7, {}, 'a\0b', 'a\nb', '\uD800', 'x'.repeat(256)])('%j is nobody: 401', async (owner) => {
+  it.for([null, undefined, '', 7, {}, 'a\0b', 'a\nb', '\uD800', 'x'.repeat(256)])('%j is refused with 401', async (owner) => {
     const upload = await withUpload();
     upload.says(() => owner as string | null);
     expect(await patchUpload(upload.url, 0, Buffer.from('0123456789'))).toMatchObject({ status: 401, code: 'ERR_UNAUTHORIZED' });
   });
 
-  it.for(['0', 'анна', "o'brien", '../x', '%2e', '%', '👩‍👩‍👧', 'a b', '{"a":1}'])('%j finds what is its own', async (owner) => {
+  it.for(['0', 'анна', "o'brien", '../x', '%2e', '%', '👩‍👩‍👧', 'a b', '{"a":1}'])('%j finds only its own uploads', async (owner) => {
     const { files } = await embedLandfall({}, { authenticate: ({ headers }) => decodeURIComponent(headers.authorization ?? '') || null });
     const headers = { Authorization: encodeURIComponent(owner) };
     const { url } = await createUpload(files, { length: 10, name: 'a.txt', headers });

@@ -1,4 +1,4 @@
-// From @tus/server with @tus/file-store, stopped in the middle.
+// The adopt command imports uploads from a stopped @tus/server with @tus/file-store.
 import { stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -25,7 +25,7 @@ describe('adopt --file-store', () => {
   testAdoption(open);
   testAdoptedNames(open);
 
-  it('gives a finished file a second name where that is to be had, and copies what is unfinished', async () => {
+  it('hard-links a finished file where it can, and copies an unfinished one', async () => {
     const { directory, start, flags } = await open();
     const other = await start();
     const bytes = await videoBytes(20_000);
@@ -40,7 +40,7 @@ describe('adopt --file-store', () => {
     expect((await stat(join(directory, idOf(half.url)))).nlink).toBe(1);
   });
 
-  it('leaves what could not go on, says why, and takes the others', async () => {
+  it("leaves uploads that can't resume, says why, and imports the others", async () => {
     const { directory, start, flags } = await open();
     const other = await start();
     const { url } = await createUpload(other.files, { length: 1000, name: 'a.mp4' });
@@ -62,7 +62,7 @@ describe('adopt --file-store', () => {
     expect(ran.out).toContain(idOf(url));
   });
 
-  it('is refused beside a server, and without one place to take from', async () => {
+  it('is refused beside a running server, and without exactly one source', async () => {
     const { flags } = await open();
     const { dataDir } = await embedLandfall();
     const env = { LANDFALL_DATA_DIR: dataDir };

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { AnswerCache } from '../../server/access/answer-cache.ts';
 
-it('of too many answers the longest unused is forgotten first', () => {
+it('a full answer cache forgets the least recently used answer first', () => {
   const kept = new AnswerCache<number>(3);
   for (const [name, answer] of Object.entries({ a: 1, b: 2, c: 3 })) kept.keep(name, answer, 60_000);
   expect(kept.get('a')).toBe(1);
@@ -9,7 +9,7 @@ it('of too many answers the longest unused is forgotten first', () => {
   expect(['a', 'b', 'c', 'd'].map((name) => kept.get(name))).toEqual([1, undefined, 3, 4]);
 });
 
-it('an answer that is not to be kept takes the place of an earlier one', () => {
+it('an answer that must not be cached replaces an earlier one', () => {
   const kept = new AnswerCache<number>(3);
   kept.keep('a', 1, 60_000);
   kept.keep('a', 2, 0);

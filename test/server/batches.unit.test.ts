@@ -8,7 +8,7 @@ interface Item {
 
 class Refusal extends Error {}
 
-/** Doubles numbers, one batch at a time, and refuses all with one that is below 0. */
+/** Doubles numbers, one batch at a time, and rejects a batch with a number below 0. */
 function openBatches() {
   const ran: number[][] = [];
   let atOnce = 0;
@@ -32,7 +32,7 @@ function openBatches() {
 }
 
 describe('batches', () => {
-  it('do together what comes in one turn, and next what comes meanwhile, each with its own result', async () => {
+  it('run the requests of one turn together, then those made meanwhile, each with its own result', async () => {
     const { ran, add } = openBatches();
     const first = [add(1), add(2)];
     while (ran.length === 0) await new Promise((resolve) => setImmediate(resolve));
@@ -45,7 +45,7 @@ describe('batches', () => {
     expect(await add(6)).toBe(12);
   });
 
-  it('refuse what was refused, and do what came with it', async () => {
+  it('reject the request that was refused, and run the others of its batch', async () => {
     const { ran, add } = openBatches();
     const outcomes = await Promise.allSettled([add(1), add(-1), add(2)]);
     expect(outcomes.map((outcome) => (outcome.status === 'fulfilled' ? outcome.value : String(outcome.reason)))).toEqual([
@@ -56,7 +56,7 @@ describe('batches', () => {
     expect(ran).toEqual([[1, -1, 2], [1], [-1], [2]]);
   });
 
-  it('do nothing twice of which nobody knows whether it was done', async () => {
+  it('repeat no request whose outcome is unknown', async () => {
     const { ran, add } = openBatches();
     const outcomes = await Promise.allSettled([add(1), add(404)]);
     expect(outcomes.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
@@ -64,7 +64,7 @@ describe('batches', () => {
     expect(await add(7)).toBe(14);
   });
 
-  it('do two changes of one thing one after the other', async () => {
+  it('run two changes of one key one after the other', async () => {
     const { ran, add } = openBatches();
     expect(await Promise.all([add(1, 'a'), add(2, 'a'), add(3, 'b')])).toEqual([2, 4, 6]);
     expect(ran).toEqual([[1, 3], [2]]);

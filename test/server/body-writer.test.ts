@@ -1,4 +1,4 @@
-// From a stream to a file: how bodies end, and what disks do.
+// Writes a stream to a file: the ways bodies end, and the faults of disks.
 import { constants } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -30,7 +30,7 @@ async function openFile(): Promise<{ file: OpenFile; path: string }> {
   return { file, path };
 }
 
-/** A real file whose vector writes go as the test says. */
+/** A real file whose vector writes the test controls. */
 function withWritev(file: OpenFile, writev: OpenFile['writev']): OpenFile {
   return new Proxy(file, {
     get(target, key) {
@@ -40,7 +40,7 @@ function withWritev(file: OpenFile, writev: OpenFile['writev']): OpenFile {
   });
 }
 
-/** A source that gives as much as it is asked for, and counts. */
+/** A source that gives as much as a reader asks for, and counts it. */
 function endless(piece: Buffer, limit = Number.POSITIVE_INFINITY) {
   let given = 0;
   const source = new Readable({
@@ -58,7 +58,7 @@ function endless(piece: Buffer, limit = Number.POSITIVE_INFINITY) {
 }
 
 describe('writing a body', () => {
-  it('goes on after short writes, also in the middle of a buffer', async () => {
+  it('continues after short writes, also in the middle of a buffer', async () => {
     const { file, path } = await openFile();
     const bytes = await videoBytes(200_000);
     let calls = 0;
@@ -78,7 +78,7 @@ describe('writing a body', () => {
     expect((await readFile(path)).equals(bytes)).toBe(true);
   });
 
-  it('throws what the disk says after a short write, and keeps what was written', async () => {
+  it("throws the disk's error after a short write, and keeps the written bytes", async () => {
     const { file, path } = await openFile();
     const full = withWritev(file, async (buffers, position) => {
       if (position > 0) throw Object.assign(new Error('no space'), { code: 'ENOSPC' });
@@ -88,7 +88,7 @@ describe('writing a body', () => {
     expect((await readFile(path)).equals(Buffer.alloc(500, 7))).toBe(true);
   });
 
-  it('takes more pieces at once than the system takes in one call', async () => {
+  it('accepts more pieces at once than the system takes in one call', async () => {
     const { file, path } = await openFile();
     const bytes = await videoBytes(30_000);
     const source = new Readable({ read() {} });
@@ -114,7 +114,7 @@ describe('writing a body', () => {
     expect(await writing).toMatchObject({ bytes: 20 * MIB, end: 'whole' });
   });
 
-  it('does not blame the sender for a disk that hangs longer than a sender may', async () => {
+  it('does not blame the sender for a disk that hangs longer than a sender may stay silent', async () => {
     const { file } = await openFile();
     let calls = 0;
     const hanging = withWritev(file, async (buffers, position) => {
@@ -125,7 +125,7 @@ describe('writing a body', () => {
     expect(await writeBody(hanging, 0, source, options({ bodyTimeoutMs: 100 }))).toMatchObject({ bytes: 5 * MIB, end: 'whole' });
   });
 
-  it('ends a body that hardly comes, and keeps what came', async () => {
+  it('ends a body that is too slow, and keeps its bytes', async () => {
     const { file, path } = await openFile();
     const source = new Readable({ read() {} });
     const drip = setInterval(() => source.push('x'), 20);
@@ -136,7 +136,7 @@ describe('writing a body', () => {
     expect((await readFile(path, 'utf8')).length).toBe(bytes);
   });
 
-  it('writes what waits within a moment, so that a slow body is stored while it comes', async () => {
+  it('writes buffered bytes within a moment, so that a slow body is stored while it is sent', async () => {
     const { file, path } = await openFile();
     const source = new Readable({ read() {} });
     const writing = writeBody(file, 0, source, options());
@@ -148,7 +148,7 @@ describe('writing a body', () => {
     expect(await writing).toMatchObject({ bytes: 12, end: 'whole' });
   });
 
-  it('knows a body that was over, gone or unwanted before it came here', async () => {
+  it('knows a body that had already ended, broken off or been refused', async () => {
     const { file } = await openFile();
     const over = Readable.from([]);
     over.resume();
@@ -161,7 +161,7 @@ describe('writing a body', () => {
     expect(await writeBody(file, 0, source, options({ signal: AbortSignal.abort() }))).toMatchObject({ bytes: 0, end: 'interrupted' });
   });
 
-  it('survives a source that fails, then and later', async () => {
+  it('survives a source that fails at once or later', async () => {
     const { file } = await openFile();
     const source = new Readable({ read() {} });
     source.push('abc');
@@ -176,7 +176,7 @@ describe('writing a body', () => {
     await new Promise((resolve) => setTimeout(resolve, 10));
   });
 
-  it('leaves nothing behind on what it listened to', async () => {
+  it('leaves no listeners behind', async () => {
     const { file } = await openFile();
     const { signal } = new AbortController();
     const removed = vi.spyOn(signal, 'removeEventListener');
@@ -192,7 +192,7 @@ describe('writing a body', () => {
 });
 
 describe('collecting a body', () => {
-  it('gives what came, and how it ended', async () => {
+  it('gives its bytes, and how it ended', async () => {
     const whole = await collectBody(streamBody(Readable.from([Buffer.from('ab'), Buffer.from('c')])), options());
     expect([whole.bytes.toString(), whole.end]).toEqual(['abc', 'whole']);
     expect((await collectBody(streamBody(Readable.from([Buffer.from('ab')])), options({ maxBytes: 1 }))).end).toBe('too-long');

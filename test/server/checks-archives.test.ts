@@ -1,4 +1,4 @@
-// Archives, as far as their directory tells what they would do where they are unpacked.
+// Checks of archives: their directory tells what they would do when they are unpacked.
 import { afterAll, describe, expect, test } from 'vitest';
 import { createDefaultChecks } from '../../server/inspection/checks/default-checks.ts';
 import { inspectZip } from '../../server/inspection/checks/zip-rules.ts';
@@ -24,7 +24,7 @@ const link = (name: string, target: string, more: Partial<ZipMember> = {}): ZipM
 });
 const GIB = 1024 ** 3;
 
-/** Another name, as Info-ZIP writes it for those that are not ASCII. */
+/** Another name of a member, as Info-ZIP writes it for a name that is not ASCII. */
 function unicodePath(name: string): Buffer {
   const header = Buffer.alloc(9);
   header.writeUInt16LE(0x7075, 0);
@@ -33,7 +33,7 @@ function unicodePath(name: string): Buffer {
   return Buffer.concat([header, Buffer.from(name)]);
 }
 
-/** The 64-bit numbers of an entry whose fields are all ones. */
+/** The 64-bit numbers of an entry whose 32-bit fields are all ones. */
 function zip64Numbers(...numbers: number[]): Buffer {
   const field = Buffer.alloc(4 + 8 * numbers.length);
   field.writeUInt16LE(1, 0);
@@ -93,9 +93,9 @@ describe('a ZIP archive', () => {
     expect(await codeOf('a.zip', zip(members))).toBe('accepted');
   });
 
-  test('that macOS wrote beyond 4 GiB, without the upper halves of its numbers, is not held to its positions', async () => {
+  test('written by macOS beyond 4 GiB, without the upper halves of its numbers, is not checked by its positions', async () => {
     const small = zip([file('a'), { ...file('b'), position: 0 }]);
-    // A hole of 4 GiB in front of it, which no number in it counts.
+    // A hole of 4 GiB precedes it, which none of its numbers counts.
     const hole = 4 * GIB;
     const read = async (start: number, end: number) => {
       const from = Math.max(0, start - hole);
@@ -119,7 +119,7 @@ describe('a ZIP archive', () => {
     expect((await inspect('a.zip', zip(['a', 'b', 'c'].map(file)), few)).rejection?.detail).toBe('“a.zip” holds more than 2 files.');
   });
 
-  test('and other archives of its kind are held to the same rules; documents are not unpacked', async () => {
+  test('and archives of the same format obey the same rules; documents are not unpacked', async () => {
     const policy = parsePolicy('documents,.backup=application/zip');
     expect(await codeOf('a.backup', zip([file('../a')]), policy)).toBe('ERR_ARCHIVE_UNSAFE');
     for (const extension of ['3mf', 'usdz', 'npz']) {
@@ -133,12 +133,12 @@ describe('a ZIP archive', () => {
     expect(await codeOf('a.docx', zipOfMany(70_000))).toBe('ERR_TYPE_MISMATCH');
   });
 
-  test('of a million entries is looked through, in any order, a piece at a time', async () => {
+  test('of a million entries is checked in pieces, in any order', async () => {
     const checks = createDefaultChecks(detector);
     for (const content of [zipOfMany(1_000_000), zipOfMany(300_000, { backwards: true })]) {
       const turns = countTurns();
       expect((await inspectContent(checks, { name: 'a.zip', content })).rejection).toBeUndefined();
-      // None has more than 256 KiB of the directory, so that nothing else waits long for it.
+      // No piece has more than 256 KiB of the directory, so that other work does not wait long.
       expect(turns.end()).toBeGreaterThan((content.length * (58 / 100)) / (256 * 1024));
     }
     const { rejection } = await inspectContent(checks, { name: 'a.zip', content: zipOfMany(1_000_001) });
@@ -146,7 +146,7 @@ describe('a ZIP archive', () => {
   });
 });
 
-/** How often the event loop goes on. */
+/** Counts the turns of the event loop. */
 function countTurns(): { end(): number } {
   let turns = 0;
   let isOver = false;
@@ -206,18 +206,18 @@ describe('a tar archive', () => {
     expect(await codeOf('a.tar', content)).toBe('accepted');
   });
 
-  test('with something else in the place of a header is damaged', async () => {
+  test('with other bytes in the place of a header is damaged', async () => {
     expect(await codeOf('a.tar', Buffer.concat([tarOf([entry('a')], { isEnded: false }), files.noise(5000)]))).toBe('ERR_UNINSPECTABLE');
   });
 
-  test('with more members than may be is refused', async () => {
+  test('with too many members is refused', async () => {
     const policy = parsePolicy('archives', { archiveMaxEntries: 5 });
     const members = Array.from({ length: 6 }, (_, index) => entry(`${index}`));
     expect(await codeOf('a.tar', tarOf(members), policy)).toBe('ERR_ARCHIVE_UNSAFE');
     expect(await codeOf('a.tar', tarOf(members.slice(1)), policy)).toBe('accepted');
   });
 
-  test('of a million members is looked through, a piece at a time', async () => {
+  test('of a million members is checked in pieces', async () => {
     const turns = countTurns();
     expect(await codeOf('a.tar', tarOfMany(1_000_000))).toBe('accepted');
     expect(turns.end()).toBeGreaterThan(100);
@@ -228,7 +228,7 @@ describe('a tar archive', () => {
   });
 });
 
-test('no cut and no flipped byte of an archive makes a check throw', async () => {
+test('with any cut or any flipped byte never makes a check throw', async () => {
   const samples: [string, Buffer][] = [
     ['a.zip', zip([file('a'), link('b', 'a'), { ...file('c'), extraField: zip64Numbers(5, 6, 7) }], { zip64: 'needed' })],
     ['a.tar', tarOf([pax('path', 'a'), entry('a'), gnu('L', 'b'), entry('b'), tarLink('c', 'a')])],

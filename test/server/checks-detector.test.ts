@@ -13,7 +13,7 @@ const HANGS = Buffer.from([1, 0]);
 const EXITS = Buffer.from([2, 0]);
 const THROWS = Buffer.from([3, 0]);
 
-/** A worker that does what the first byte asks for: parsers that hang and crash, without the luck to have such a file. */
+/** A worker whose behaviour the first byte chooses: parsers that hang and crash, without a file that does it to a real one. */
 const TRICKY_WORKER = `
 import { parentPort, threadId } from 'node:worker_threads';
 parentPort.on('message', (head) => {
@@ -44,7 +44,7 @@ async function withWorker(source: string, options: DetectorOptions = {}): Promis
   return detector;
 }
 
-test('tells many contents at once, each its own', async () => {
+test('the detector names many contents at once, each its own', async () => {
   detector = new Detector();
   const contents = Array.from({ length: 60 }, (_, index) => [jpeg(), png(), php, noise(3000)][index % 4] ?? php);
   const found = await Promise.all(contents.map((content) => detector.detect(content)));
@@ -53,7 +53,7 @@ test('tells many contents at once, each its own', async () => {
   );
 });
 
-test('looks at the first 4100 bytes only, and leaves the buffer with its owner', async () => {
+test('the detector reads only the first 4100 bytes, and leaves the buffer with its owner', async () => {
   await withWorker(TRICKY_WORKER);
   const pool = Buffer.alloc(100_000);
   expect((await detector.detect(pool.subarray(50, 90_000))).mime).toBe('4100');
@@ -66,7 +66,7 @@ describe.each([
   ['exits', EXITS],
   ['throws', THROWS],
 ])('content on which the parser %s', (_, content) => {
-  test('is charged with it, and the ones behind it go on in another thread', async () => {
+  test('fails alone, and the contents behind it are parsed in another thread', async () => {
     await withWorker(TRICKY_WORKER);
     const before = await detector.detect(Buffer.alloc(4));
     const bad = detector.detect(content);
@@ -88,7 +88,7 @@ test('a hanging parser does not hold up the event loop', async () => {
   expect(ticks).toBeGreaterThan(5);
 });
 
-test('a worker that cannot start is our fault, not the file’s', async () => {
+test('a worker that cannot start is a server fault, not the file’s', async () => {
   await withWorker('throw new Error("no such library");');
   const waiting = [detector.detect(jpeg()), detector.detect(png())];
   for (const outcome of await Promise.allSettled(waiting)) {
@@ -97,7 +97,7 @@ test('a worker that cannot start is our fault, not the file’s', async () => {
   }
 });
 
-test('what waits when it is closed is told so', async () => {
+test('closing the detector rejects waiting work with that reason', async () => {
   await withWorker(TRICKY_WORKER, { timeLimitMs: 60_000 });
   await detector.detect(Buffer.alloc(4));
   const waiting = Promise.allSettled([detector.detect(HANGS), detector.detect(Buffer.alloc(4))]);
@@ -106,7 +106,7 @@ test('what waits when it is closed is told so', async () => {
   await expect(detector.detect(jpeg())).rejects.toThrow('closed');
 });
 
-test('an idle detector lets the process end, and a busy one answers first', async () => {
+test('an idle detector lets the process exit, and a busy one answers first', async () => {
   const source = new URL('../../server/inspection/detector.ts', import.meta.url).href;
   const script = `
     import { Detector } from ${JSON.stringify(source)};

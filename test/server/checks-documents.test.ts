@@ -1,4 +1,4 @@
-// Documents: the variants of each format, macros, and programs inside, in samples built by the formats' own specifications.
+// Checks of documents: variants of each format, macros, and embedded programs, in samples built by the formats' specifications.
 import { afterAll, describe, expect, test } from 'vitest';
 import { createDefaultChecks } from '../../server/inspection/checks/default-checks.ts';
 import { Detector } from '../../server/inspection/detector.ts';
@@ -59,13 +59,13 @@ describe('a variant of a format', () => {
     expect(await inspect(name, content)).toMatchObject({ rejection: undefined, type });
   });
 
-  test('a PDF that begins beyond the first 1024 bytes is none, nor is one in a program or a page', async () => {
+  test('a PDF that starts beyond the first 1024 bytes is no PDF, nor is one in a program or a page', async () => {
     expect(await codeOf('a.pdf', files.pdf('\r\n'.repeat(600)))).toBe('ERR_TYPE_MISMATCH');
     expect(await codeOf('a.pdf', Buffer.concat([files.elf(), files.pdf()]))).toBe('ERR_TYPE_MISMATCH');
     expect(await codeOf('a.pdf', files.pdf(files.html.toString()))).toBe('ERR_TYPE_MISMATCH');
   });
 
-  test('a binary workbook may be listed, and is held to the rule of macros: its name does not tell', async () => {
+  test('a binary workbook may be listed, and obeys the macro rule, since its name does not tell', async () => {
     const policy = parsePolicy('.xlsb');
     expect(await codeOf('a.xlsb', office('xlsb'), policy)).toBe('accepted');
     const withMacros = office('xlsb', { members: [{ name: 'xl/vbaProject.bin', content: vbaProject({ code: MACRO }) }] });
@@ -135,38 +135,38 @@ describe('macros', () => {
     ['a.odt', openDocument('text', { members: basicLibrary('REM  *****  BASIC  *****\n\nSub Main\n\nEnd Sub\n') })],
     ['list.odt', openDocument('text', { members: basicLibrary('').slice(0, 2) })],
     ['folder.odt', openDocument('text', { members: [{ name: 'Scripts/' }] })],
-  ])('an empty project in %s is none', async (name, content) => {
+  ])('an empty project in %s is no macro', async (name, content) => {
     expect(await codeOf(name, content)).toBe('accepted');
   });
 
-  test('compiled lines count, whatever the source says', async () => {
+  test('count when only compiled lines have them, whatever the source says', async () => {
     expect(await codeOf('a.ppt', ppt({ objects: [emptyProject] }))).toBe('ERR_MACRO');
   });
 
-  test('are found where the list of parts is UTF-16', async () => {
+  test('are found in a UTF-16 list of parts', async () => {
     const types = files.utf16('<Types><Override ContentType="application/vnd.ms-office.vbaProject"/></Types>');
     const content = zip([{ name: '[Content_Types].xml', content: types }, { name: 'word/document.xml' }]);
     expect(await codeOf('a.docx', content)).toBe('ERR_MACRO');
   });
 
-  test('a list of parts too large to read counts as having them', async () => {
+  test('count as present in a list of parts too large to read', async () => {
     const content = zip([{ name: '[Content_Types].xml', content: Buffer.alloc(8 * 1024 * 1024, 32) }, { name: 'word/document.xml' }]);
     expect(await codeOf('a.docx', content)).toBe('ERR_MACRO');
   });
 
-  test('a second list of parts, for other readers than ours, is refused', async () => {
+  test('are not searched for in a document with two lists of parts, which is refused', async () => {
     const list = { name: '[Content_Types].xml', content: '<Types/>' };
     expect(await codeOf('a.docx', zip([list, { name: 'word/document.xml' }, list]))).toBe('ERR_UNINSPECTABLE');
   });
 
-  test('are accepted under the name that tells, where an operator lists it', async () => {
+  test('are accepted under the extension for macros, when an operator lists it', async () => {
     const policy = parsePolicy('documents,.docm');
     expect(await codeOf('a.docm', office('docm'), policy)).toBe('accepted');
     expect(await codeOf('late.docm', office('docm', { isLate: true }), policy)).toBe('accepted');
     expect(await codeOf('a.docx', office('docm'), policy)).toBe('ERR_MACRO');
   });
 
-  test('are accepted in old and OpenDocument files where an operator allows them', async () => {
+  test('are accepted in old and OpenDocument files when an operator allows them', async () => {
     const policy = parsePolicy('documents', { allowMacros: true });
     expect(await codeOf('a.doc', doc({ streams: wordMacros }), policy)).toBe('accepted');
     expect(await codeOf('a.ppt', ppt({ objects: [vbaProject({ code: MACRO })] }), policy)).toBe('accepted');
@@ -227,13 +227,13 @@ describe('programs in documents', () => {
     expect(await codeOf(name, content)).toBe('ERR_ACTIVE_CONTENT');
   });
 
-  test('are refused in messages that an operator takes', async () => {
+  test('are refused in messages that an operator lists', async () => {
     const policy = parsePolicy('.msg');
     expect(await codeOf('a.msg', msg(), policy)).toBe('accepted');
     expect(await codeOf('a.msg', msg(files.exe()), policy)).toBe('ERR_ACTIVE_CONTENT');
   });
 
-  test('the sentence names it', async () => {
+  test('are named in the sentence of the refusal', async () => {
     expect((await inspect('a.doc', doc({ streams: [packageStream('setup.exe', files.exe(), 'ObjectPool/_1')] }))).rejection?.detail).toBe(
       '“a.doc” holds a program (“setup.exe”).',
     );
@@ -262,7 +262,7 @@ describe('programs in documents', () => {
     ['picture.rtf', Buffer.from(`{\\rtf1 {\\pict\\wmetafile8 ${files.exe().toString('hex')}} setup.exe}`)],
     ['cut.rtf', rtfWithPackage('notes.txt', Buffer.from('text')).subarray(0, 150)],
     ['a.epub', epub()],
-  ])('there are none in %s', async (name, content) => {
+  ])('are not found in %s', async (name, content) => {
     expect(await codeOf(name, content)).toBe('accepted');
   });
 
@@ -275,8 +275,8 @@ describe('programs in documents', () => {
   });
 });
 
-describe('what a document asks for', () => {
-  test('is bounded: parts that all name the same packed bytes are not unpacked again and again', async () => {
+describe('the effort for a document', () => {
+  test('is bounded for parts that all name the same packed bytes', async () => {
     const object = compoundFile([{ name: 'Contents', content: Buffer.alloc(4 * 1024 * 1024) }]);
     const members = Array.from({ length: 40 }, (_, index) => ({ name: `word/embeddings/o${index}.bin`, content: object }));
     const { rejection } = await inspect('a.docx', office('docx', { members }));
@@ -295,24 +295,24 @@ describe('what a document asks for', () => {
     expect(await codeOf('a.docx', office('docx', { members }))).toBe('ERR_UNINSPECTABLE');
   });
 
-  test('is enough for objects that do not pack', async () => {
+  test('is enough for objects that do not compress', async () => {
     const object = compoundFile([{ name: 'Contents', content: files.noise(2 * 1024 * 1024) }]);
     const members = Array.from({ length: 10 }, (_, index) => ({ name: `word/embeddings/o${index}.bin`, content: object }));
     expect(await codeOf('a.docx', office('docx', { members }))).toBe('accepted');
   });
 
-  test('an object whose directory lies beyond what is unpacked of it is refused', async () => {
+  test('does not reach an object whose directory lies beyond its unpacked bytes, which is refused', async () => {
     const far = compoundFile([packageStream('setup.exe', files.exe())], { paddingSectors: 13_000 });
     const cut = Buffer.concat([far, Buffer.alloc(14 * 1024 * 1024)]);
     expect(await codeOf('near.docx', ole(cut))).toBe('ERR_ACTIVE_CONTENT');
-    // Its own table says that the directory starts in a sector 20 MiB on.
+    // The object's own table says that the directory starts in a sector 20 MiB on.
     const header = Buffer.from(far);
     header.writeUInt32LE(40_000, 48);
     expect(await codeOf('far.docx', ole(Buffer.concat([header, Buffer.alloc(14 * 1024 * 1024)])))).toBe('ERR_UNINSPECTABLE');
   });
 });
 
-test('no cut and no flipped byte makes a check throw', async () => {
+test('stays without an exception for any cut and any flipped byte', async () => {
   const samples: [string, Buffer][] = [
     ['a.docx', office('docx', { members: [project, { name: 'word/embeddings/oleObject1.bin', content: program }] })],
     ['a.doc', doc({ streams: [...wordMacros, packageStream('a.txt', files.noise(5000), 'ObjectPool/_1')] })],

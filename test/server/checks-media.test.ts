@@ -1,4 +1,4 @@
-// Formats beyond documents and archives: what is what, by its specification and by what real programs write.
+// Formats beyond documents and archives, detected by their specifications and by the files of real programs.
 import { afterAll, describe, expect, test } from 'vitest';
 import { createDefaultChecks } from '../../server/inspection/checks/default-checks.ts';
 import { checkHead } from '../../server/inspection/checks/early.ts';
@@ -20,7 +20,7 @@ const binary = allowedExtensions(everything).filter((extension) => {
   return !isTextType(type) && type !== UNKNOWN_TYPE;
 });
 
-/** What the whole inspection says, after it was made sure that the early look does not contradict it. */
+/** The whole inspection's result, after asserting that the early look does not contradict it. */
 async function inspect(name: string | null, content: Uint8Array, policy = everything) {
   const outcome = await inspectContent(checks, { name, content, policy });
   const safeName = name === null ? null : safeFileName(name);
@@ -33,11 +33,11 @@ async function inspect(name: string | null, content: Uint8Array, policy = everyt
 
 const codeOf = async (...input: Parameters<typeof inspect>) => (await inspect(...input)).rejection?.code ?? 'accepted';
 
-test.each(FORMAT_SAMPLES)('$name as $program writes it is accepted', async ({ name, content }) => {
+test.each(FORMAT_SAMPLES)('$name, written by $program, is accepted', async ({ name, content }) => {
   expect(await inspect(name, content)).toMatchObject({ rejection: undefined, type: typeOfExtension(everything, extensionOf(name)) });
 });
 
-test.each(SPECIFIED)('%s by its specification is accepted', async (name, content) => {
+test.each(SPECIFIED)('%s, built by its specification, is accepted', async (name, content) => {
   expect(await inspect(name, content)).toMatchObject({ rejection: undefined, type: typeOfExtension(everything, extensionOf(name)) });
 });
 
@@ -52,12 +52,12 @@ describe.each<[what: string, content: Buffer]>([
   ['nothing but zeros', Buffer.alloc(5000)],
   ['plain text', Buffer.from('Hello, world. This is text.\n'.repeat(200))],
 ])('%s', (_, content) => {
-  test('passes for no binary format of any group', async () => {
+  test('is accepted as no binary format of any group', async () => {
     for (const extension of binary) expect([extension, await codeOf(`a.${extension}`, content)]).toEqual([extension, 'ERR_TYPE_MISMATCH']);
   });
 });
 
-test('a program that carries the marks of another format further inside is a program', async () => {
+test('a program with the marks of another format further inside is a program', async () => {
   const marked = (at: number, mark: string) => {
     const content = Buffer.concat([files.exe(), Buffer.alloc(40_000)]);
     content.write(mark, at, 'latin1');
@@ -80,7 +80,7 @@ test('a program that carries the marks of another format further inside is a pro
   expect(await codeOf('a.stl', triangles)).toBe('ERR_TYPE_MISMATCH');
 });
 
-describe('sound behind ID3 tags', () => {
+describe('audio behind ID3 tags', () => {
   const tag = (contentBytes: number, flags = 0) => {
     const size = Buffer.from([21, 14, 7, 0].map((shift) => (contentBytes >> shift) & 0x7f));
     const footer = (flags & 0x10) === 0 ? Buffer.alloc(0) : Buffer.alloc(10);
@@ -95,7 +95,7 @@ describe('sound behind ID3 tags', () => {
     ['a tag with a cover', tag(90_000)],
     ['a tag with a footer', tag(5000, 0x10)],
     ['two tags', Buffer.concat([tag(5000), tag(60)])],
-  ])('is found behind %s', async (_, front) => {
+  ])('is detected behind %s', async (_, front) => {
     for (const [name, sound] of [
       ['a.flac', files.flac()],
       ['a.aac', adts],
@@ -107,7 +107,7 @@ describe('sound behind ID3 tags', () => {
     expect(await codeOf('a.mp3', Buffer.concat([front, Buffer.alloc(700), mp3]))).toBe('accepted');
   });
 
-  test('is held against its name', async () => {
+  test('is compared with its name', async () => {
     expect(await codeOf('a.flac', Buffer.concat([tag(5000), mp3]))).toBe('ERR_TYPE_MISMATCH');
     expect(await codeOf('a.aac', Buffer.concat([tag(5000), files.flac()]))).toBe('ERR_TYPE_MISMATCH');
     expect(await codeOf('a.flac', Buffer.concat([tag(5000), files.noise(500)]))).toBe('ERR_TYPE_MISMATCH');
@@ -116,13 +116,13 @@ describe('sound behind ID3 tags', () => {
     expect(await codeOf('a.jpg', Buffer.concat([tag(5000), files.jpeg()]))).toBe('ERR_TYPE_MISMATCH');
   });
 
-  test('ends after a few tags', async () => {
+  test('is searched behind a few tags only', async () => {
     const outcome = await inspect('a.mp3', Buffer.concat(Array.from({ length: 1000 }, () => tag(0))));
     expect(outcome.reads).toBeLessThan(20);
   });
 });
 
-describe('streams that begin anywhere', () => {
+describe('streams that start anywhere', () => {
   const frames = files.mp3(null);
   const packets = files.transportStream();
 
@@ -139,14 +139,14 @@ describe('streams that begin anywhere', () => {
     expect(await codeOf(name, content)).toBe('accepted');
   });
 
-  test('a packet that happens to start as another format does is none of that', async () => {
+  test('a packet that happens to start like another format is not that format', async () => {
     const content = Buffer.from(packets);
     content.write('GIF89a', 0, 'latin1');
     expect(await codeOf('a.ts', content)).toBe('accepted');
   });
 });
 
-describe('without a name', () => {
+describe('content without a name', () => {
   test.each<[extension: string, content: Buffer]>([
     ['exr', Buffer.from('762f310102000000', 'hex')],
     ['parquet', Buffer.from('PAR1\x15\x04')],
@@ -155,18 +155,18 @@ describe('without a name', () => {
     ['dcm', Buffer.concat([Buffer.alloc(128), Buffer.from('DICM'), Buffer.alloc(20)])],
     ['mp4', files.bmff('isom')],
     ['mpg', files.programStream()],
-  ])('content is called .%s', async (extension, content) => {
+  ])('is called .%s', async (extension, content) => {
     expect(await inspect(null, content)).toMatchObject({ rejection: undefined, extension });
   });
 
-  test('a text that starts with a word some format starts with is a text', async () => {
+  test('a text that starts with a word that some format starts with is a text', async () => {
     for (const text of ['Name;Age\nAnna;5\n', 'Comment on this\n', 'ORChids are flowers\n', 'VERSION 2 of the text\n', 'ENVIronment\n']) {
       expect(await inspect(null, Buffer.from(text))).toMatchObject({ rejection: undefined, extension: 'txt' });
     }
   });
 });
 
-test('what lies behind the first bytes is left open until it is there', async () => {
+test('stays undecided while the bytes that decide are missing', async () => {
   const disc = FORMAT_SAMPLES.find(({ name }) => name === 'disc.iso')?.content ?? Buffer.alloc(0);
   const blank = Buffer.alloc(disc.length);
   const look = (content: Buffer, length: number | null) =>
@@ -174,6 +174,6 @@ test('what lies behind the first bytes is left open until it is there', async ()
   expect(await look(blank, blank.length)).toBeUndefined();
   expect(await look(blank, null)).toBeUndefined();
   expect(await codeOf('a.iso', blank)).toBe('ERR_TYPE_MISMATCH');
-  // So short a file cannot hold the mark.
+  // So short a file cannot contain the mark.
   expect((await look(blank.subarray(0, 20_000), 20_000))?.code).toBe('ERR_TYPE_MISMATCH');
 });

@@ -1,4 +1,4 @@
-// Text in the encodings people have it in. Written as the bytes a program saves, not converted here.
+// Text in the encodings that people use, as bytes that a program saved, not converted here.
 import { afterAll, describe, expect, test } from 'vitest';
 import { createDefaultChecks } from '../../server/inspection/checks/default-checks.ts';
 import { checkHead } from '../../server/inspection/checks/early.ts';
@@ -22,7 +22,7 @@ async function codeOf(name: string, content: Uint8Array, policy = standard, chun
   return rejection?.code ?? 'accepted';
 }
 
-/** Decoded here to make sure that the bytes are the text they are meant to be. */
+/** The test decodes the bytes to make sure that they are the intended text. */
 const SAVED: readonly [encoding: string, text: string, bytes: Buffer][] = [
   ['windows-1252', 'Größe;5 €\r\n', hex('4772f6df653b3520800d0a')],
   ['iso-8859-1', 'Größe\n', hex('4772f6df650a')],
@@ -47,14 +47,14 @@ describe.each(SAVED)('%s', (encoding, text, bytes) => {
     for (const chunkBytes of [1, 2, 3, 5]) expect(await codeOf('a.csv', bytes, standard, chunkBytes)).toBe('accepted');
   });
 
-  test('is refused where an operator asks for Unicode, unless it is that', async () => {
-    // ISO 2022 is ASCII with escapes: nobody can tell it from the output of a terminal.
+  test('is refused when an operator asks for Unicode, unless it is Unicode', async () => {
+    // ISO 2022 is ASCII with escapes: no check can tell it from the output of a terminal.
     const isUnicode = encoding === 'utf-8' || encoding === 'iso-2022-jp';
     expect(await codeOf('a.csv', bytes, strict)).toBe(isUnicode ? 'accepted' : 'ERR_TEXT_INVALID');
   });
 });
 
-test('code page 437, as old programs under DOS save it, with its end mark', async () => {
+test('code page 437 is text as old DOS programs save it, with its end mark', async () => {
   const saved = hex('4772 9465 0d0a 1a');
   for (const chunkBytes of [1, 2, 6, 7]) expect(await codeOf('a.txt', saved, standard, chunkBytes)).toBe('accepted');
   expect(await codeOf('a.txt', saved.subarray(0, 6))).toBe('accepted');
@@ -81,7 +81,7 @@ test.each<[what: string, content: Buffer]>([
   for (const chunkBytes of [1, 2, 3]) expect(await codeOf('a.txt', content, standard, chunkBytes)).toBe('ERR_TEXT_INVALID');
 });
 
-test('a text that ends in a mark so far may go on', async () => {
+test('a text whose first bytes end in an end mark is not refused early', async () => {
   const head = Buffer.concat([Buffer.alloc(4999, 'text '), hex('1a')]);
   expect(await checkHead(detector, { head, safeName: 'a.txt', claimedType: null, length: 9000, policy: standard })).toBeUndefined();
 });

@@ -170,7 +170,7 @@ test.each([
   'shell.php;.jpg',
   'shell.php%00.jpg',
   'photo\u202egpj.exe',
-])('%s is refused whatever it holds', async (name) => {
+])('%s is refused whatever it contains', async (name) => {
   expect(await codeOf(name, files.jpeg())).toMatch(/^ERR_(?:TYPE|NAME)_NOT_ALLOWED$/);
   expect(await codeOf(name, Buffer.from('text'))).toMatch(/^ERR_(?:TYPE|NAME)_NOT_ALLOWED$/);
 });
@@ -198,7 +198,7 @@ test.each<[name: string, content: Buffer]>([
   ['a.jpg', files.noise(5000)],
   ['a.jpg', Buffer.from([0xff])],
   ['a.jpg', files.utf16('hello')],
-])('%s is refused when it holds something else', async (name, content) => {
+])('%s is refused when it contains something else', async (name, content) => {
   expect(await codeOf(name, content)).toBe('ERR_TYPE_MISMATCH');
 });
 
@@ -217,7 +217,7 @@ describe('the sentence of a refusal', () => {
     ['letter.docx', office('docx', { members: [{ name: 'word/setup.exe' }] }), '“letter.docx” holds a program (“setup.exe”).'],
     ['data.csv', files.png(), '“data.csv” has a byte at position 6 that does not occur in text.'],
     [null, files.elf(), 'It holds a Linux program.'],
-  ])('for %s tells what is wrong', async (name, content, sentence) => {
+  ])('for %s names the reason', async (name, content, sentence) => {
     expect((await inspect(name, content)).rejection?.detail).toBe(sentence);
   });
 });
@@ -242,7 +242,7 @@ describe('encrypted files', () => {
     expect(await codeOf(name, content)).toBe('ERR_ENCRYPTED');
   });
 
-  test.each(ENCRYPTED)('%s is accepted where an operator allows it', async (name, content) => {
+  test.each(ENCRYPTED)('%s is accepted when an operator allows it', async (name, content) => {
     expect(await codeOf(name, content, parsePolicy(DEFAULT_ALLOW, { allowEncrypted: true }))).toBe('accepted');
   });
 });
@@ -264,11 +264,11 @@ describe('text', () => {
     ['wide-zero.txt', files.utf16('a\0b')],
     ['wide-unmarked.txt', Buffer.from('hello', 'utf16le')],
     ['one.txt', Buffer.from([0x80])],
-  ])('%s is refused when it is not', async (name, content) => {
+  ])('%s is refused when it is not text', async (name, content) => {
     expect(await codeOf(name, content, parsePolicy(DEFAULT_ALLOW, { allowLegacyText: false }))).toBe('ERR_TEXT_INVALID');
   });
 
-  test('is told from binary content wherever the one byte stands', async () => {
+  test('is refused for a control character at any position', async () => {
     for (let at = 0; at < 40; at++) {
       for (const [byte, verdict] of [
         [0x00, 'ERR_TEXT_INVALID'],
@@ -300,7 +300,7 @@ describe('text', () => {
     );
   });
 
-  test('stops being read when the inspection is aborted', async () => {
+  test('is no longer read once the inspection is aborted', async () => {
     const controller = new AbortController();
     controller.abort(new Error('The time is over.'));
     const inspection = inspectContent(checks, { name: 'a.txt', content: Buffer.from('text'), signal: controller.signal });
@@ -309,7 +309,7 @@ describe('text', () => {
 });
 
 describe('damaged files', () => {
-  test('a cut-off picture is accepted: nobody decodes it', async () => {
+  test('a truncated picture is accepted, since no check decodes it', async () => {
     expect(await codeOf('a.png', files.png(64).subarray(0, 60))).toBe('accepted');
   });
 
@@ -343,7 +343,7 @@ describe('damaged files', () => {
     }
   });
 
-  test('a directory that runs in circles ends', async () => {
+  test('a directory that runs in circles does not hang a check', async () => {
     const content = doc();
     const directory = content.readUInt32LE(48);
     const table = content.readUInt32LE(76);
@@ -358,7 +358,7 @@ describe('empty files', () => {
     for (const name of ['a.txt', 'a.jpg', null]) expect(await codeOf(name, Buffer.alloc(0))).toBe('ERR_EMPTY');
   });
 
-  test('are accepted where an operator allows them', async () => {
+  test('are accepted when an operator allows them', async () => {
     const policy = parsePolicy(DEFAULT_ALLOW, { allowEmpty: true });
     expect(await inspect('a.txt', Buffer.alloc(0), policy)).toMatchObject({ rejection: undefined, type: 'text/plain' });
     expect(await inspect('a.jpg', Buffer.alloc(0), policy)).toMatchObject({ rejection: undefined, type: 'image/jpeg' });
@@ -366,7 +366,7 @@ describe('empty files', () => {
   });
 });
 
-describe('without a name', () => {
+describe('content without a name', () => {
   test.each<[type: string, extension: string, content: Buffer]>([
     ['image/jpeg', 'jpg', files.jpeg()],
     ['image/png', 'png', files.png()],
@@ -383,12 +383,12 @@ describe('without a name', () => {
     ['text/plain', 'txt', Buffer.from('Hello, world\n')],
     ['text/plain', 'txt', files.utf16('Hello')],
     ['application/json', 'json', Buffer.from('{"a": 1}')],
-  ])('%s is found and gets the extension %s', async (type, extension, content) => {
+  ])('%s is detected and gets the extension %s', async (type, extension, content) => {
     expect(await inspect(null, content)).toMatchObject({ rejection: undefined, type, extension });
     expect(await inspect('1000012345', content)).toMatchObject({ rejection: undefined, type, extension });
   });
 
-  test('what is not allowed is refused, with what is', async () => {
+  test('that is not allowed is refused, and the refusal names the accepted types', async () => {
     const policy = parsePolicy('images');
     expect((await inspect(null, files.pdf(), policy)).rejection).toEqual({
       code: 'ERR_TYPE_NOT_ALLOWED',
@@ -397,12 +397,12 @@ describe('without a name', () => {
     expect((await inspect(null, files.noise(5000))).rejection?.detail).toMatch(/^The server does not recognise its type\./);
   });
 
-  test('text that turns out to be none is refused', async () => {
+  test('that starts as text and is none is refused', async () => {
     expect(await codeOf(null, Buffer.concat([Buffer.alloc(10_000, 'text '), files.noise(100)]))).toBe('ERR_TEXT_INVALID');
   });
 });
 
-describe('an extension taken as application/octet-stream', () => {
+describe('an extension listed as application/octet-stream', () => {
   const policy = parsePolicy('.dat=application/octet-stream');
 
   test.each<[what: string, content: Buffer]>([
@@ -413,22 +413,22 @@ describe('an extension taken as application/octet-stream', () => {
     ['zeros', Buffer.alloc(10_000)],
     ['a document of the old kind', doc()],
     ['a text that starts MZ', Buffer.from('MZ is how this text starts.\n')],
-  ])('holds %s', async (_, content) => {
+  ])('accepts %s', async (_, content) => {
     expect(await inspect('a.dat', content, policy)).toMatchObject({ rejection: undefined, type: 'application/octet-stream' });
   });
 
-  test('does not hold an installer that looks like a document', async () => {
+  test('does not accept an installer that looks like a document', async () => {
     expect(await codeOf('a.dat', msi(), policy)).toBe('ERR_ACTIVE_CONTENT');
   });
 });
 
-describe('files that are two things at once', () => {
+describe('files that are two formats at once', () => {
   test.each<[name: string, content: Buffer]>([
     ['a.png', Buffer.concat([files.png(), files.php])],
     ['a.gif', files.gif(jar())],
     ['a.pdf', Buffer.concat([files.pdf(), zip([{ name: 'a' }])])],
     ['a.jpg', zip([{ name: 'a' }], { prefix: files.jpeg() })],
-  ])('%s counts as what it begins as', async (name, content) => {
+  ])('%s counts as the format that it starts as', async (name, content) => {
     expect(await codeOf(name, content)).toBe('accepted');
   });
 
@@ -440,12 +440,12 @@ describe('files that are two things at once', () => {
     expect(await codeOf('a.pdf', files.pdf(files.html.toString()))).toBe('ERR_TYPE_MISMATCH');
   });
 
-  test('a PDF behind an empty line is one', async () => {
+  test('a PDF behind an empty line is a PDF', async () => {
     expect(await codeOf('a.pdf', files.pdf('\r\n'))).toBe('accepted');
   });
 });
 
-describe('what an operator lists one by one', () => {
+describe('types that an operator lists one by one', () => {
   test.each<[entry: string, name: string, content: Buffer]>([
     ['.svg', 'a.svg', files.svg],
     ['.html', 'a.html', files.html],
@@ -461,14 +461,14 @@ describe('what an operator lists one by one', () => {
     expect(await codeOf(name, content, parsePolicy(entry))).toBe('accepted');
   });
 
-  test('is held against its type', async () => {
+  test('are compared with the content', async () => {
     expect(await codeOf('a.exe', files.elf(), parsePolicy('.exe'))).toBe('ERR_TYPE_MISMATCH');
     expect(await codeOf('a.svg', files.png(), parsePolicy('.svg'))).toBe('ERR_TEXT_INVALID');
     expect(await codeOf('a.backup', files.gzip(), parsePolicy('.backup=application/zip'))).toBe('ERR_TYPE_MISMATCH');
   });
 });
 
-test('every type that a policy may list can be proved, and the other way round', () => {
+test('every type that a policy may list can be detected, and every detectable type can be listed', () => {
   const listed = [...Object.values(GROUPS).flatMap((formats) => Object.values<string>(formats)), ...Object.values(SINGLE_FORMATS)];
   const binary = [...new Set(listed)].filter((type) => !isTextType(type) && type !== UNKNOWN_TYPE).sort();
   expect([...provableTypes()].sort()).toEqual(binary);
@@ -479,7 +479,7 @@ describe('the early look', () => {
   const look = (name: string | null, head: Uint8Array, length: number | null, policy = DEFAULT_POLICY) =>
     checkHead(detector, { head, safeName: name, claimedType: null, length, policy });
 
-  test('refuses by the first bytes what the whole could only be refused for', async () => {
+  test('refuses by the first bytes only files that the whole inspection would refuse', async () => {
     const large = Buffer.concat([files.exe(), files.noise(100_000)]);
     expect((await look('a.jpg', large.subarray(0, HEAD_BYTES), 1e12))?.code).toBe('ERR_TYPE_MISMATCH');
     expect((await look('a.jpg', large.subarray(0, HEAD_BYTES), null))?.code).toBe('ERR_TYPE_MISMATCH');
@@ -488,7 +488,7 @@ describe('the early look', () => {
     expect(await look('a.docx', office('docm').subarray(0, HEAD_BYTES), null)).toBeUndefined();
   });
 
-  test('waits for enough bytes, unless there are no more', async () => {
+  test('waits for enough bytes, unless no more follow', async () => {
     expect(await look('a.jpg', files.exe(), 1e12)).toBeUndefined();
     expect(await look('a.jpg', files.exe(), null)).toBeUndefined();
     expect((await look('a.jpg', files.exe(), files.exe().length))?.code).toBe('ERR_TYPE_MISMATCH');
@@ -510,7 +510,7 @@ describe('the early look', () => {
     }
   });
 
-  test('and the browser refuse names alike', () => {
+  test('the server and the browser refuse the same names', () => {
     expect(checkName(DEFAULT_POLICY, 'a.exe')?.code).toBe('ERR_TYPE_NOT_ALLOWED');
   });
 });

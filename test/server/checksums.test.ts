@@ -7,7 +7,7 @@ import { createUpload, patchUpload, readRecord } from '../support/tus-requests.t
 const LENGTH = 3 * 1024 * 1024 + 17;
 
 describe('the record of an accepted file', () => {
-  it('has its CRC-32, whatever the chunks were', async () => {
+  it('has its CRC-32, however it was cut into chunks', async () => {
     const server = await embedLandfall();
     const bytes = await videoBytes(LENGTH);
     const { url } = await createUpload(server.files, { length: LENGTH, name: 'film.mp4' });
@@ -19,7 +19,7 @@ describe('the record of an accepted file', () => {
     expect(record).not.toHaveProperty('sha256');
   });
 
-  it('has its CRC-32 when it came whole with its creation', async () => {
+  it('has its CRC-32 when it was sent whole with its creation', async () => {
     const server = await embedLandfall();
     const bytes = await videoBytes(20_000);
     const { url } = await createUpload(server.files, { length: bytes.length, name: 'film.mp4', body: bytes });
@@ -43,7 +43,7 @@ describe('the record of an accepted file', () => {
     await expect.poll(() => readRecord(url), { timeout: 60_000 }).toMatchObject({ state: 'accepted', checksum: crc32Of(bytes) });
   });
 
-  it('has its SHA-256, too, where configuration asks for it', async () => {
+  it('has its SHA-256, too, when configuration asks for it', async () => {
     const server = await embedLandfall({ sha256: true });
     const files = await Promise.all([1, 2, 3].map((seed) => videoBytes(LENGTH, seed)));
     const urls = await Promise.all(

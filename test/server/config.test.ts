@@ -9,7 +9,7 @@ import { SETTINGS_PAGE, withSettingsTable } from '../support/settings-table.ts';
 
 const KEYS = Object.keys(SETTINGS) as SettingKey[];
 
-/** For each setting what a person may get wrong, as it would stand in the environment. */
+/** For each setting, mistakes that a person may make in the environment. */
 const WRONG: Record<SettingKey, readonly string[]> = {
   host: [''],
   port: ['', 'http', '-1', '65536', '80.5', '0x50', '1e3', ' 80 ', '999999'],
@@ -102,7 +102,10 @@ const WRONG: Record<SettingKey, readonly string[]> = {
   logLevel: ['', 'verbose', 'INFO'],
 };
 
-/** A capital or a quoted word first, a full stop or the text that was given last. No names of our libraries' types. */
+/**
+ * A sentence starts with a capital or a quoted word, and ends with a full stop or the given text. It has no type name of our
+ * libraries.
+ */
 const SENTENCE = /^LANDFALL_[A-Z0-9_]+: [“A-Z].*\. \(given: ".*"\)$/;
 
 describe('the settings', () => {
@@ -123,7 +126,7 @@ describe('the settings', () => {
     expect(() => resolveConfig({ ...s3, maxUploadSize: '49 TiB', s3Memory: '20 GiB' })).toThrow(/maxUploadSize: Write at most 48.8 TiB/);
   });
 
-  it('have defaults that are right', () => {
+  it('have the intended defaults', () => {
     const config = resolveConfig();
     expect(config).toMatchObject({
       host: '127.0.0.1',
@@ -143,7 +146,7 @@ describe('the settings', () => {
     expect(() => configFromEnvironment(environment)).toThrow(SENTENCE);
   });
 
-  it.for(['jwtSecret', 'grantSecrets', 'databaseUrl'] as const)('show nothing of %s where it is wrong', (key) => {
+  it.for(['jwtSecret', 'grantSecrets', 'databaseUrl'] as const)('reveal nothing of %s when it is wrong', (key) => {
     expect(() => configFromEnvironment({ [environmentName(key)]: 'hunter2' })).toThrow(/^(?!.*hunter2).*given: "…"/);
   });
 
@@ -163,7 +166,7 @@ describe('the settings', () => {
     expect(() => resolveConfig({ [key]: value })).toThrow(key);
   });
 
-  it('have their unit in the name that they are read by', () => {
+  it('have their unit in their name', () => {
     const units = {
       size: 'Bytes',
       fileSize: 'Bytes',
@@ -183,7 +186,7 @@ describe('the settings', () => {
     }
   });
 
-  it('take human units and base units', () => {
+  it('accept human units and base units', () => {
     expect(
       resolveConfig({
         maxUploadSize: '5 GiB',
@@ -205,14 +208,14 @@ describe('the settings', () => {
     expect(resolveConfig({ publicUrl: 'https://x.example/up//' }).publicUrl).toBe('https://x.example/up');
   });
 
-  it('refuse what is none of them', () => {
+  it('refuse other values', () => {
     expect(() => configFromEnvironment({ LANDFALL_MAX_UPLOAD: '5 GiB' })).toThrow('LANDFALL_MAX_UPLOAD is not a setting.');
     expect(() => resolveConfig({ maxUpload: 5 } as never)).toThrow('There is no setting called maxUpload.');
     expect(() => resolveConfig({ toString: 5 } as never)).toThrow(ConfigError);
     expect(configFromEnvironment({ PATH: '/bin', LANDFALLX: 'x', LANDFALL_PORT: undefined }).port).toBe(1080);
   });
 
-  it('are won by flags over the environment', () => {
+  it('are overridden by flags', () => {
     expect(configFromEnvironment({ LANDFALL_PORT: '81', LANDFALL_HOST: '::1' }, { port: '82' })).toMatchObject({ port: 82, host: '::1' });
   });
 

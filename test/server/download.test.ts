@@ -18,8 +18,8 @@ async function withFile(name = 'notes.txt', body: Buffer<ArrayBuffer> = Buffer.f
   return { ...server, url: created.url };
 }
 
-describe('the file', () => {
-  it('comes whole, inert, and as an attachment', async () => {
+describe('an accepted file', () => {
+  it('is sent whole, inert, and as an attachment', async () => {
     const { url } = await withFile();
     const response = await fetch(url);
     expect(response.status).toBe(200);
@@ -68,11 +68,11 @@ describe('the file', () => {
     } else expect(await response.text()).toBe(text);
   });
 
-  it('need not come again for whoever has it', async () => {
+  it('is not sent again to a reader that has it', async () => {
     const { url } = await withFile();
     const etag = (await fetch(url)).headers.get('ETag') ?? '';
     expect(etag).toMatch(/^"[0-9a-f]{32}"$/);
-    // `fetch` would add a Cache-Control that asks for the file all the same.
+    // `fetch` would add a Cache-Control that asks for the file anyway.
     const request = head(`GET ${new URL(url).pathname} HTTP/1.1`, 'Host: x', `If-None-Match: ${etag}`, 'Connection: close');
     const same = await rawRequest(url, [request]);
     expect([same.status, same.body]).toEqual([304, '']);
@@ -84,7 +84,7 @@ describe('the file', () => {
     expect([whole.status, await whole.text()]).toEqual([200, TEXT]);
   });
 
-  it('can be asked about with HEAD, as a download or as an upload', async () => {
+  it('answers HEAD, for a download or for an upload', async () => {
     const { url } = await withFile();
     const download = await fetch(url, { method: 'HEAD' });
     expect(download.status).toBe(200);
@@ -95,7 +95,7 @@ describe('the file', () => {
     expect(upload.headers.get('Content-Length')).not.toBe('10');
   });
 
-  it('is nowhere before it is accepted, and 404 once the disk has lost it', async () => {
+  it('has no address before it is accepted, and is 404 once the disk has lost it', async () => {
     const wait = Promise.withResolvers<undefined>();
     const slow: Check = { name: 'slow', run: () => wait.promise };
     const server = await embedLandfall({ patience: 50 }, { checks: [slow] });
@@ -115,7 +115,7 @@ describe('the file', () => {
 });
 
 describe('status with wait', () => {
-  it('is answered when the state changes, with the state it changed to', async () => {
+  it('is answered when the state changes, with the new state', async () => {
     const wait = Promise.withResolvers<undefined>();
     const slow: Check = { name: 'slow', run: () => wait.promise };
     const server = await embedLandfall({ patience: 50 }, { checks: [slow] });
@@ -130,7 +130,7 @@ describe('status with wait', () => {
     expect(states).toEqual(['inspecting', 'accepted']);
   });
 
-  it('is answered at once for what has ended, and after its time for what has not', async () => {
+  it('is answered at once for an ended upload, and after its time for an unfinished one', async () => {
     const { url, files } = await withFile();
     expect(await (await fetch(`${url}/status?wait=50`)).json()).toMatchObject({ state: 'accepted', offset: 10 });
     const waiting = await createUpload(files, { length: 4, name: 'a.txt' });

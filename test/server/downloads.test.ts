@@ -1,4 +1,4 @@
-// Who may download an accepted file, and by what address.
+// Who may download an accepted file, and by which address.
 import { describe, expect, it } from 'vitest';
 import { type LandfallHooks, UploadError } from '../../server/index.ts';
 import { embedLandfall } from '../support/landfall-embedded.ts';
@@ -19,7 +19,7 @@ async function withFile(config: Parameters<typeof embedLandfall>[0] = {}, hooks:
 const statusOf = async (url: string, init?: RequestInit) => (await fetch(url, init)).status;
 
 describe('LANDFALL_DOWNLOADS', () => {
-  it('owner: whoever sent it, and whoever has a signed address', async () => {
+  it('owner: the sender, and any holder of a signed address', async () => {
     const { address, id, landfall, url } = await withFile();
     expect(await statusOf(address)).toBe(401);
     expect(await statusOf(address, { headers: { 'X-User': 'ben' } })).toBe(404);
@@ -27,7 +27,7 @@ describe('LANDFALL_DOWNLOADS', () => {
     expect(await statusOf(url + (await landfall.downloadUrl(id)))).toBe(200);
   });
 
-  it('anyone: whoever knows the address, and nothing but the file', async () => {
+  it('anyone: any client that knows the address, and only the file', async () => {
     const { address } = await withFile({ downloads: 'anyone' });
     expect(await (await fetch(address)).text()).toBe(TEXT.toString());
     expect(await statusOf(address, { method: 'HEAD' })).toBe(200);
@@ -36,7 +36,7 @@ describe('LANDFALL_DOWNLOADS', () => {
     expect((await tusRequest('DELETE', address)).status).toBe(401);
   });
 
-  it('signed: a signed address alone, also for whoever sent it', async () => {
+  it('signed: only a signed address, also for the sender', async () => {
     const { address, id, landfall, url } = await withFile({ downloads: 'signed' });
     const refused = await fetch(address, { headers: ANNA });
     expect(refused.status).toBe(403);
@@ -60,7 +60,7 @@ describe('LANDFALL_DOWNLOADS', () => {
 });
 
 describe('a signed address', () => {
-  it('gives ranges and HEAD, and is the same file in another process and after a restart', async () => {
+  it('answers ranges and HEAD, and stays valid in another process and after a restart', async () => {
     const { id, landfall, url, dataDir, close } = await withFile();
     const signed = await landfall.downloadUrl(id, { expires: new Date(Date.now() + 60_000) });
     const part = await fetch(url + signed, { headers: { Range: 'bytes=2-4' } });
@@ -72,7 +72,7 @@ describe('a signed address', () => {
     expect(await statusOf(again.url + signed)).toBe(200);
   });
 
-  it('is good for one file, until its end, and for downloading alone', async () => {
+  it('is valid for one file, until its expiry, and only to download', async () => {
     const { files, id, landfall, url } = await withFile();
     const other = await createUpload(files, { length: TEXT.length, name: 'b.txt', body: TEXT, headers: ANNA });
     const signed = await landfall.downloadUrl(id);
@@ -80,7 +80,8 @@ describe('a signed address', () => {
     const [expires = '', signature = ''] = [parameters.get('expires'), parameters.get('signature')].map(String);
     const at = (query: string, of = id) => statusOf(`${url}/files/${of}?${query}`, { headers: ANNA });
     expect(await at(`expires=${expires}&signature=${signature}`)).toBe(200);
-    // Each part changed, left out, given twice, or for another file: never a fall through to who asks, who may.
+    // Each part is changed, left out, given twice, or from another file: the server never falls back to the permitted sender's
+    // own credentials.
     const wrong = [
       `expires=${Number(expires) + 1}&signature=${signature}`,
       `expires=${expires}`,
@@ -100,13 +101,13 @@ describe('a signed address', () => {
     expect(await statusOf(url + signed.replace('?', '/status?'))).toBe(401);
   });
 
-  it('ends', async () => {
+  it('expires', async () => {
     const { id, landfall, url } = await withFile();
     const ended = await fetch(url + (await landfall.downloadUrl(id, { expires: new Date(Date.now() - 1000) })));
     expect([ended.status, await ended.json()]).toEqual([403, expect.objectContaining({ code: 'ERR_ADDRESS_EXPIRED' })]);
   });
 
-  it('is made for accepted files alone', async () => {
+  it('is made only for accepted files', async () => {
     const { files, landfall } = await withFile();
     const unfinished = await createUpload(files, { length: 10, name: 'b.txt', headers: ANNA });
     await expect(landfall.downloadUrl(idOf(unfinished.url))).rejects.toMatchObject({ code: 'ERR_UPLOAD_NOT_FOUND' });
@@ -114,7 +115,7 @@ describe('a signed address', () => {
     await expect(landfall.downloadUrl('0'.repeat(32), { expires: Number.NaN })).rejects.toBeInstanceOf(TypeError);
   });
 
-  it('is absolute, and below the mount, as the records are', async () => {
+  it('is absolute, and below the mount path, like addresses of records', async () => {
     const named = await withFile({ publicUrl: 'https://uploads.example/a' });
     expect(await named.landfall.downloadUrl(named.id)).toMatch(
       /^https:\/\/uploads\.example\/a\/files\/[0-9a-f]{32}\?expires=\d+&signature=[\w-]{43}$/,
@@ -124,14 +125,14 @@ describe('a signed address', () => {
   });
 });
 
-describe('the address in a record is one that its reader may use', () => {
-  it('plain, where the sender is known without a header of its own', async () => {
+describe('the address in a record', () => {
+  it('is plain when the server knows the sender without an extra header', async () => {
     const { address, url } = await withFile();
     expect((await readRecord(address, ANNA)).url).toBe(new URL(address).pathname);
     expect(url).toBeTruthy();
   });
 
-  it('none, where the sender may not download', async () => {
+  it('is missing when the sender may not download', async () => {
     const server = await embedLandfall({}, { authenticate: () => ({ owner: 'anna', limits: { actions: ['create'] } }) });
     const { url } = await createUpload(server.files, { length: TEXT.length, name: 'a.txt', body: TEXT });
     expect(await readRecord(url)).toMatchObject({ state: 'accepted', url: null });
@@ -144,7 +145,7 @@ describe('the address in a record is one that its reader may use', () => {
     expect(await page.text()).not.toContain('/files/');
   });
 
-  it('signed, where the sender is known by a token', async () => {
+  it('is signed when the server knows the sender by a token', async () => {
     const server = await embedLandfall();
     const { token } = await giveLink(server.dataDir, { limits: { actions: ['create', 'download'] } });
     const headers = { Authorization: `Bearer ${token}` };

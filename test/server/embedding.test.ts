@@ -1,4 +1,4 @@
-// Landfall inside somebody else's Express application, with owners who must not see each other's uploads.
+// Landfall embedded in an Express application, with owners who must not see each other's uploads.
 import express from 'express';
 import { describe, expect, it } from 'vitest';
 import type { Authenticate, ConfigInput, LandfallHooks } from '../../server/index.ts';
@@ -23,7 +23,7 @@ async function mounted(config: ConfigInput = {}, hooks: LandfallHooks = {}) {
   return { ...server, files: `${server.url}/app/uploads/files` };
 }
 
-describe('in an application', () => {
+describe('a server embedded in an application', () => {
   it('addresses uploads below the path it is mounted at, and leaves the rest alone', async () => {
     const { url, files } = await mounted();
     const created = await createUpload(files, { length: 4, name: 'a.txt', body: Buffer.from('text'), headers: ANNA });
@@ -37,7 +37,7 @@ describe('in an application', () => {
     expect(form.headers.get('Location')).toMatch(/^\/app\/uploads\/files\/[0-9a-f]{32}$/);
   });
 
-  it('answers what it does not know itself, and never with a page of the framework', async () => {
+  it('answers unknown addresses below its mount itself, never with a page of the framework', async () => {
     const { url } = await mounted();
     const response = await fetch(`${url}/app/uploads/nothing`, { headers: ANNA });
     expect(response.status).toBe(404);
@@ -45,13 +45,13 @@ describe('in an application', () => {
     expect((await fetch(`${url}/app/uploads/FILES`, { headers: ANNA, method: 'POST' })).status).toBe(404);
   });
 
-  it('uses the configured address instead, where there is one', async () => {
+  it('uses the configured public address instead, if there is one', async () => {
     const { files } = await mounted({ publicUrl: 'https://files.example/in' });
     const created = await createUpload(files, { length: 4, name: 'a.txt', headers: ANNA });
     expect(created.headers.get('Location')).toMatch(/^https:\/\/files\.example\/in\/files\/[0-9a-f]{32}$/);
   });
 
-  it('does not believe what a client says of the host', async () => {
+  it('does not trust the host that a client claims', async () => {
     const { url } = await mounted();
     const lines = [
       'POST /app/uploads/files HTTP/1.1',
@@ -71,7 +71,7 @@ describe('in an application', () => {
     expect(answer.text).not.toContain('evil');
   });
 
-  it('tells the application of every verdict, an early refusal included', async () => {
+  it('tells the application every verdict, an early refusal included', async () => {
     const told: [string, string, string][] = [];
     const server = await mounted(
       {},
@@ -109,13 +109,13 @@ describe('owners', () => {
     ['POST for PATCH', (url, headers) => tusRequest('POST', url, { ...headers, 'X-HTTP-Method-Override': 'PATCH', 'Upload-Offset': '0' })],
     ['POST for DELETE', (url, headers) => tusRequest('POST', url, { ...headers, 'X-HTTP-Method-Override': 'DELETE' })],
   ];
-  it.for(VERBS)('are told 404 by %s of another’s upload, unfinished or accepted, and change nothing', async ([, ask]) => {
+  it.for(VERBS)('get 404 for %s of another owner’s upload, unfinished or accepted, and change nothing', async ([, ask]) => {
     const { files } = await mounted();
     const unfinished = await createUpload(files, { length: 8, name: 'a.txt', body: Buffer.from('text'), headers: ANNA });
     const accepted = await createUpload(files, { length: 4, name: 'a.txt', body: Buffer.from('text'), headers: ANNA });
     const nobodys = `${files}/${'0'.repeat(32)}`;
     for (const url of [unfinished.url, accepted.url, nobodys]) expect((await ask(url, BERT)).status).toBeOneOf([404, 415]);
-    // What is wrong with the request itself is told alike for another's upload and for none.
+    // A defective request gets the same answer for another owner's upload and for a missing one.
     expect((await ask(unfinished.url, BERT)).status).toBe((await ask(nobodys, BERT)).status);
     expect((await headUpload(unfinished.url, ANNA)).offset).toBe(4);
     expect((await readRecord(accepted.url, ANNA)).state).toBe('accepted');
@@ -137,16 +137,16 @@ describe('owners', () => {
     ['undefined', () => undefined as never],
     ['a number', () => 7 as never],
   ];
-  it.for(NOBODY)('are nobody when the rule says %s: 401 for everything, before anything is read', async ([, authenticate]) => {
+  it.for(NOBODY)('are nobody when the rule returns %s: 401 for every request, before anything is read', async ([, authenticate]) => {
     const { url, files } = await mounted({}, { authenticate });
     expect(await createUpload(files, { length: 4 })).toMatchObject({ status: 401, code: 'ERR_UNAUTHORIZED' });
     expect((await headUpload(`${files}/${'0'.repeat(32)}`)).status).toBe(401);
     expect((await sendForm(`${url}/app/uploads/upload`, [{ name: 'a.txt', content: 'text' }])).status).toBe(401);
-    // Only what a browser must ask before it may send credentials.
+    // A browser must ask this before it may send credentials.
     expect((await fetch(files, { method: 'OPTIONS' })).status).toBe(200);
   });
 
-  it('are a fault of ours when the rule throws: 503 without its words, HEAD 423', async () => {
+  it("can't be determined when the rule throws: 503 without its message, HEAD 423", async () => {
     const authenticate = (): string => {
       throw new Error('password of the database: secret');
     };
@@ -158,7 +158,7 @@ describe('owners', () => {
     expect((await tusRequest('POST', `${files}/${'0'.repeat(32)}`, { 'X-HTTP-Method-Override': 'HEAD' })).status).toBe(423);
   });
 
-  it('may be found out by a rule that takes its time', async () => {
+  it('may be determined by an asynchronous rule', async () => {
     const { files } = await mounted({}, { authenticate: () => new Promise((resolve) => setTimeout(resolve, 50, 'anna')) });
     const created = await createUpload(files, { length: 4, name: 'a.txt', body: Buffer.from('text') });
     expect(created.status).toBe(201);

@@ -1,4 +1,4 @@
-// What an application hears of a whole server: by webhook, by a function of its own, by reading.
+// Events that a whole server reports to an application: by webhook, by a function, and to readers.
 import { createPublicKey, generateKeyPairSync, verify } from 'node:crypto';
 import { Webhook } from 'standardwebhooks';
 import { describe, expect, it } from 'vitest';
@@ -16,13 +16,13 @@ function sendText(files: string, name = 'notes.txt', headers: Record<string, str
   return createUpload(files, { length: TEXT.length, name, body: TEXT, metadata: { project: 'Küste', filetype: 'text/plain' }, headers });
 }
 
-/** Of events of one upload. */
+/** The types of the events of one upload. */
 function typesOf(events: readonly Pick<UploadEvent, 'type' | 'data'>[], url: string): string[] {
   return events.filter(({ data }) => data.id === idOf(url)).map(({ type }) => type);
 }
 
 describe('a webhook', () => {
-  it('is sent each event, with the upload as the application sees it', async () => {
+  it('receives each event, with the upload as the application sees it', async () => {
     const receiver = await startReceiver();
     const server = await embedLandfall({ webhookUrl: receiver.url, webhookSecret: SECRET }, { authenticate: () => 'anna' });
     const accepted = await sendText(server.files);
@@ -57,11 +57,11 @@ describe('a webhook', () => {
       error: { code: 'ERR_TYPE_MISMATCH' },
       place: null,
     });
-    // Its sender is told no more than before.
+    // The sender's record has no additional fields.
     expect(Object.keys(record)).not.toContain('owner');
   });
 
-  it('is signed by each secret, as the specification’s library verifies, and by a private key', async () => {
+  it('is signed with each secret, as the specification’s library verifies, and with a private key', async () => {
     const { privateKey, publicKey } = generateKeyPairSync('ed25519');
     const seed = privateKey.export({ format: 'der', type: 'pkcs8' }).subarray(-32);
     for (const secrets of [
@@ -89,7 +89,7 @@ describe('a webhook', () => {
     }
   });
 
-  it('that wants no more is named by the health of the server, which goes on taking uploads', async () => {
+  it('that answers 410 is named by the health endpoint, and the server keeps accepting uploads', async () => {
     const receiver = await startReceiver(() => 410);
     const server = await embedLandfall({ webhookUrl: receiver.url, webhookSecret: SECRET });
     const health = async () => {
@@ -103,8 +103,8 @@ describe('a webhook', () => {
   });
 });
 
-describe('a function of the application', () => {
-  it('is told again until it resolves, and after a restart of what it had not dealt with', async () => {
+describe('an event function of the application', () => {
+  it('is called again until it resolves, and after a restart for the events that are left', async () => {
     const told: UploadEvent[] = [];
     let attempts = 0;
     const dataDir = testDirectory();
@@ -132,7 +132,7 @@ describe('a function of the application', () => {
     expect(positions).toEqual([1, 2, 3, 4]);
   });
 
-  it('is told of nothing that came before there was one', async () => {
+  it('gets no event from before the function existed', async () => {
     const dataDir = testDirectory();
     const first = await embedLandfall({ dataDir });
     await sendText(first.files);
@@ -144,7 +144,7 @@ describe('a function of the application', () => {
     expect(typesOf(told, url)).toHaveLength(2);
   });
 
-  it('is given a signal that says when the server ends', async () => {
+  it('gets a signal that aborts when the server shuts down', async () => {
     const begun = Promise.withResolvers<AbortSignal>();
     const server = await embedLandfall(
       {},
@@ -164,7 +164,7 @@ describe('a function of the application', () => {
 });
 
 describe('events to read', () => {
-  it('are all that are kept, and then each that comes, from wherever a reader was', async () => {
+  it('are all that are kept, and then each new one, from any reader’s position', async () => {
     const server = await embedLandfall();
     const stop = new AbortController();
     const first = await sendText(server.files);
@@ -187,7 +187,7 @@ describe('events to read', () => {
     expect(rest).toEqual(heard.slice(2));
   });
 
-  it('end with the server, and are refused from a position that there never was', async () => {
+  it('end with the server, and are refused for a position that never existed', async () => {
     const server = await embedLandfall();
     const reading = (async () => {
       for await (const _ of server.landfall.events());

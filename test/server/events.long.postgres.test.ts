@@ -21,7 +21,7 @@ async function open(url?: string) {
   return { engine, ledger, database };
 }
 
-/** A transaction that a test holds open. */
+/** Opens a transaction that the test leaves uncommitted. */
 async function begin(database: string): Promise<Client> {
   const client = new Client({ connectionString: database });
   await client.connect();
@@ -34,7 +34,7 @@ describe('events on PostgreSQL', () => {
   testEvents(open);
   testDeliveries(open);
 
-  it('of a transaction that is held open come after those that committed meanwhile, and are skipped by no reader', async () => {
+  it('of an uncommitted transaction come after those committed meanwhile, and no reader skips them', async () => {
     const opened = await open();
     const { ledger, database } = opened;
     const events = openEventLog(opened);
@@ -54,11 +54,11 @@ describe('events on PostgreSQL', () => {
     await held.query('commit');
     await giveAll(events);
     const next = await events.read(first.at(-1)?.position ?? 0, 10);
-    // What was taken back is told of to nobody.
+    // No reader gets the event of a transaction that was rolled back.
     expect(next.map(({ uploadId, type }) => [uploadId, type])).toEqual([[slow.id, 'upload.terminated']]);
   });
 
-  it('wait for their positions no longer than the one who died while giving them was connected', async () => {
+  it('wait for their positions no longer than a process that died while it assigned them stays connected', async () => {
     const opened = await open();
     const { ledger, database } = opened;
     const events = openEventLog(opened);
@@ -78,7 +78,7 @@ describe('events on PostgreSQL', () => {
     expect((await events.read(0, 10)).map(({ position }) => position)).toEqual([1]);
   });
 
-  it('wait no longer than some seconds for a process that was stopped while it gave them', async () => {
+  it('wait at most some seconds for a process that was suspended while it assigned them', async () => {
     const opened = await open();
     const { ledger } = opened;
     await ledger.create(newUpload(), true);
@@ -86,7 +86,7 @@ describe('events on PostgreSQL', () => {
       opened,
       () => 0,
       ({ upload }) => {
-        // As SIGSTOP does: the process neither goes on nor ends, and its connection stays.
+        // Like SIGSTOP: the process neither continues nor ends, and its connection stays open.
         spawnSync('sleep', ['8']);
         return upload;
       },
@@ -97,7 +97,7 @@ describe('events on PostgreSQL', () => {
     expect(await events.read(0, 10)).toHaveLength(1);
   });
 
-  it('keep their positions through a dump and a restore, and readers go on where they were', async () => {
+  it('keep their positions through a dump and a restore, and readers continue at theirs', async () => {
     const opened = await open();
     const { ledger, database } = opened;
     const events = openEventLog(opened);

@@ -20,7 +20,7 @@ describe('events on SQLite', () => {
   testEvents(open);
   testDeliveries(open);
 
-  it('are told of once they are durable, and no sooner', async () => {
+  it('are delivered once they are durable, and no sooner', async () => {
     const opened = await open();
     const { engine, ledger } = opened;
     const flushes: (() => void)[] = [];
@@ -45,7 +45,7 @@ describe('events on SQLite', () => {
     expect(await events.read(0, 10)).toHaveLength(1);
   });
 
-  it('have every column of the row in them, those of later versions included', async () => {
+  it('have every column of the row in them, including columns of later versions', async () => {
     const dataDir = testDirectory();
     const engine = await openSqlite(dataDir, { exclusive: true });
     const first = new Ledger(engine);

@@ -1,4 +1,4 @@
-// A start that fails with PostgreSQL: no connection stays, no lease is held, and the next start succeeds once the cause is mended.
+// A start that fails with PostgreSQL leaves no connection and no lease, and the next start succeeds once the fault is fixed.
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -26,7 +26,7 @@ async function expectNothingLeft(database: string, dataDir: string): Promise<voi
 }
 
 describe('a start that fails', () => {
-  it('because this process can not enter leaves nothing behind, and succeeds once that is mended', async () => {
+  it('because this process can not register leaves nothing behind, and the next one succeeds once the fault is fixed', async () => {
     const table = 'holders';
     const databaseUrl = await postgres.database();
     const dataDir = testDirectory();
@@ -44,7 +44,7 @@ describe('a start that fails', () => {
     await expectNothingLeft(databaseUrl, dataDir);
   });
 
-  it('does not come of what is left over and can not be told from uploads: that is looked for again', async () => {
+  it("is not caused by staged files that the server can't tell from uploads: it looks for them again later", async () => {
     const databaseUrl = await postgres.database();
     const dataDir = testDirectory();
     await (await embedLandfall({ databaseUrl, dataDir })).close();
@@ -57,7 +57,7 @@ describe('a start that fails', () => {
     await close();
   });
 
-  it('because PostgreSQL is away succeeds when it is back', async () => {
+  it('because PostgreSQL is unreachable is followed by one that succeeds when it is back', async () => {
     const url = new URL(await postgres.database());
     const proxy = await startTcpSwitch(url.hostname, Number(url.port));
     url.port = String(proxy.port);
@@ -81,7 +81,7 @@ describe('a start that fails', () => {
     await expectNothingLeft(databaseUrl, dataDir);
   });
 
-  it('because its port is taken gives back its lease before it ends', async () => {
+  it('because its port is taken releases its lease', async () => {
     const { port } = new URL(await listenForTest(createServer()));
     const databaseUrl = await postgres.database();
     const { code, said } = await failedStart({ LANDFALL_DATABASE_URL: databaseUrl, LANDFALL_PORT: port });

@@ -1,4 +1,4 @@
-// A start that fails leaves nothing behind: what it had opened is closed, and the next one succeeds once the cause is mended.
+// A start that fails leaves nothing open, and the next start succeeds once the fault is fixed.
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -19,8 +19,8 @@ interface Cause {
   mend(dataDir: string): Promise<void> | void;
 }
 
-/** In the place of something else. */
-function standsInTheWay(name: string, make: (path: string) => void): Pick<Cause, 'make' | 'mend'> {
+/** Moves the original away, and makes something else in its place. */
+function blocked(name: string, make: (path: string) => void): Pick<Cause, 'make' | 'mend'> {
   return {
     make: (dataDir) => make(join(dataDir, name)),
     mend: (dataDir) => rmSync(join(dataDir, name), { recursive: true }),
@@ -33,8 +33,8 @@ function inLedger(dataDir: string, statement: string): void {
   database.close();
 }
 
-/** Whichever step first asks for the table fails. */
-function isMissing(table: string, more: (dataDir: string) => void = () => undefined): Pick<Cause, 'make' | 'mend'> {
+/** The first step that needs the table fails. */
+function missingTable(table: string, more: (dataDir: string) => void = () => undefined): Pick<Cause, 'make' | 'mend'> {
   return {
     async make(dataDir) {
       await (await embedLandfall({ dataDir })).close();
@@ -47,19 +47,19 @@ function isMissing(table: string, more: (dataDir: string) => void = () => undefi
 
 const file = (path: string) => writeFileSync(path, 'x');
 const CAUSES: Cause[] = [
-  { what: 'the ledger is no database', ...standsInTheWay('ledger.sqlite', (path) => writeFileSync(path, 'not a database, '.repeat(400))) },
-  { what: 'a folder stands where the ledger is to be', ...standsInTheWay('ledger.sqlite', (path) => mkdirSync(path)) },
-  { what: 'a folder stands where the lock is to be', ...standsInTheWay('server.lock', (path) => mkdirSync(path)) },
-  { what: 'the lock is no database', ...standsInTheWay('server.lock', (path) => writeFileSync(path, 'not a database, '.repeat(400))) },
-  { what: 'the staging directory is a file', ...standsInTheWay('staging', file) },
+  { what: 'the ledger is no database', ...blocked('ledger.sqlite', (path) => writeFileSync(path, 'not a database, '.repeat(400))) },
+  { what: 'a folder stands in the ledger’s place', ...blocked('ledger.sqlite', (path) => mkdirSync(path)) },
+  { what: 'a folder stands in the lock’s place', ...blocked('server.lock', (path) => mkdirSync(path)) },
+  { what: 'the lock is no database', ...blocked('server.lock', (path) => writeFileSync(path, 'not a database, '.repeat(400))) },
+  { what: 'the staging directory is a file', ...blocked('staging', file) },
   {
     what: 'a folder of the staging directory is a file',
-    ...standsInTheWay('staging/7f', (path) => {
+    ...blocked('staging/7f', (path) => {
       mkdirSync(join(path, '..'));
       file(path);
     }),
   },
-  { what: 'the directory of final files is a file', ...standsInTheWay('files', file) },
+  { what: 'the directory of final files is a file', ...blocked('files', file) },
   {
     what: 'the ledger is newer than the program',
     async make(dataDir) {
@@ -68,17 +68,17 @@ const CAUSES: Cause[] = [
     },
     mend: (dataDir) => inLedger(dataDir, "delete from kysely_migration where name like '9999%'"),
   },
-  { what: 'the locks of earlier processes can not be cleared', ...isMissing('locks') },
-  { what: 'the boot can not be written down', ...isMissing('facts') },
+  { what: 'the locks of earlier processes can not be cleared', ...missingTable('locks') },
+  { what: 'the boot can not be written down', ...missingTable('facts') },
   {
-    what: 'nothing can be known of what is staged',
-    ...isMissing('uploads', (dataDir) => file(join(dataDir, 'staging/ab', `ab${randomBytes(15).toString('hex')}`))),
+    what: 'the ledger can not tell which staged bytes have an upload',
+    ...missingTable('uploads', (dataDir) => file(join(dataDir, 'staging/ab', `ab${randomBytes(15).toString('hex')}`))),
   },
-  { what: 'the leases of earlier processes can not be voided', ...isMissing('uploads') },
+  { what: 'the leases of earlier processes can not be voided', ...missingTable('uploads') },
 ];
 
 describe('a start that fails', () => {
-  it.for(CAUSES)('because $what leaves nothing behind, and succeeds once that is mended', async ({ make, mend }) => {
+  it.for(CAUSES)('because $what leaves nothing behind, and the next one succeeds once the fault is fixed', async ({ make, mend }) => {
     const dataDir = testDirectory();
     await make(dataDir);
     const landfall = createLandfall({ dataDir, logLevel: 'silent' });
@@ -96,7 +96,7 @@ describe('a start that fails', () => {
     expect(leftBehind(dataDir)).toEqual([]);
   });
 
-  it('lets another one in the same process have the directory', async () => {
+  it('lets another server in the same process use the directory', async () => {
     const dataDir = testDirectory();
     file(join(dataDir, 'staging'));
     const first = createLandfall({ dataDir, logLevel: 'silent' });
@@ -106,7 +106,7 @@ describe('a start that fails', () => {
     await first.close();
   });
 
-  it('does not take for proved what it did not come to look at', async () => {
+  it('does not mark bytes as proved that it did not look at', async () => {
     const dataDir = testDirectory();
     await (await embedLandfall({ dataDir })).close();
     const ledger = new Ledger(await openSqlite(dataDir, { exclusive: false }));
@@ -122,8 +122,8 @@ describe('a start that fails', () => {
   });
 });
 
-describe('what is not ours in the staging directory', () => {
-  it('is passed over, at the start and later', async () => {
+describe('foreign files in the staging directory', () => {
+  it('are ignored, at the start and later', async () => {
     const dataDir = testDirectory();
     const staging = join(dataDir, 'staging');
     const strangers = ['.DS_Store', 'lost+found', '.nfs000000000a1b2c3d', 'ab/.nfs000000000a1b2c3d', 'ab/lost+found', 'cd/old.renewed'];
@@ -137,7 +137,7 @@ describe('what is not ours in the staging directory', () => {
     expect(await patchUpload(url, 0, 'hello')).toMatchObject({ status: 204 });
     await server.close();
     await embedLandfall({ dataDir });
-    // Nothing of it was taken away, either.
+    // The server deleted none of them, either.
     for (const name of strangers) renameSync(join(staging, name), join(staging, `${name}.seen`));
   });
 });

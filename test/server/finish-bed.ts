@@ -1,4 +1,4 @@
-// The finish and the sweeper on a real ledger and a real disk, without HTTP around them.
+// The finish and the sweeper on a real ledger and a real disk, without HTTP.
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
@@ -36,14 +36,14 @@ export interface FinishBed {
   finisher: Finisher;
   sweeper: Sweeper;
   removal: Removal;
-  /** Uploads whose verdict is told of by an event, in order. */
-  told(): string[];
-  /** A row and its staged bytes, as a crash may have left them. */
+  /** Ids of the uploads with a verdict event, in order. */
+  verdictEvents(): string[];
+  /** Adds a row and its staged bytes, as a crash may have left them. */
   put(content: Uint8Array | undefined, values?: Partial<UploadRow>): Promise<UploadId>;
-  /** Relative to the directory of final files. */
+  /** Paths of final files, relative to their directory. */
   published(): Promise<string[]>;
   staged(): Promise<string[]>;
-  /** The row once it is no longer inspecting. */
+  /** The row once its inspection has ended. */
   verdict(id: UploadId): Promise<Upload>;
 }
 
@@ -54,7 +54,7 @@ export interface FinishBedOptions {
   checkTimeoutMs?: number;
   digest?: FinisherOptions['digest'];
   permission?: FinisherOptions['permission'];
-  /** Of the lease. */
+  /** Aborts when the process loses its lease. */
   lost?: AbortSignal;
   keepRecordsForMs?: number;
   keepFilesForMs?: number;
@@ -125,7 +125,7 @@ export async function openFinishBed(options: FinishBedOptions = {}): Promise<Fin
     finisher,
     sweeper,
     removal,
-    told: () => [...ledgerEvents(dataDir)].flatMap(([id, states]) => states.map(() => id)),
+    verdictEvents: () => [...ledgerEvents(dataDir)].flatMap(([id, states]) => states.map(() => id)),
     async put(content, values = {}) {
       const length = content?.byteLength ?? 100;
       const checksum = content === undefined ? {} : { checksum: crc32(content), checksumOffset: length };
@@ -148,7 +148,7 @@ export async function openFinishBed(options: FinishBedOptions = {}): Promise<Fin
   };
 }
 
-/** As a crash leaves an upload in the middle of its first inspection. */
+/** An upload that a crash left during its first inspection. */
 export function interrupted(id: UploadId, values: Partial<UploadRow> = {}): Partial<UploadRow> {
   const lease = { leaseOwner: 'a process that is no more' };
   return { id, state: 'inspecting', attempt: 1, strikes: 1, target: `${DAY}/${id}`, expiresAt: null, ...lease, ...values };

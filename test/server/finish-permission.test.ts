@@ -1,4 +1,4 @@
-// A right that was withdrawn between the last byte and the finish: asked again, of who gave it.
+// A right is revoked between the last byte and the finish: the server asks again the authority that granted it.
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { pino } from 'pino';
@@ -21,17 +21,17 @@ import { DAY, interrupted, openFinishBed } from './finish-bed.ts';
 const BYTES = Buffer.from('0123456789');
 const SECRET = 'a-secret-of-the-application-that-signs-grants';
 
-/** A server that stands still in its last check until it is told to go on, and how often it came there. */
+/** A server whose last check waits until the test releases it, and how often that check ran. */
 async function embed(config: ConfigInput) {
   const lines: { level: number; err?: { message: string } }[] = [];
   const logger = pino({ level: 'info' }, { write: (text: string) => void lines.push(JSON.parse(text)) });
-  const { promise: goOn, resolve: proceed } = Promise.withResolvers<void>();
+  const { promise: proceeded, resolve: proceed } = Promise.withResolvers<void>();
   const seen = { checked: 0 };
   const check = {
     name: 'gate',
     async run() {
       seen.checked += 1;
-      await goOn;
+      await proceeded;
       return undefined;
     },
   };
@@ -44,7 +44,7 @@ async function embedWithApplication(config: ConfigInput = {}) {
   return { application, ...(await embed({ access: 'url', accessUrl: application.url, ...config })) };
 }
 
-/** All bytes are there, and the checks have begun. */
+/** Resolves once all bytes are stored and the checks have started. */
 async function sendAll(bed: { files: string; seen: { checked: number } }, headers: Record<string, string> = {}) {
   const { url } = await createUpload(bed.files, { length: 10, name: 'a.txt', headers });
   const sent = patchUpload(url, 0, BYTES, headers);
@@ -52,8 +52,8 @@ async function sendAll(bed: { files: string; seen: { checked: number } }, header
   return { url, sent };
 }
 
-describe('the application, asked before a file is accepted', () => {
-  it('refuses it for good by a 403, in its own words', async () => {
+describe('the application, asked again before a file is accepted', () => {
+  it('refuses it for good with a 403, in its own words', async () => {
     const bed = await embedWithApplication();
     const { url, sent } = await sendAll(bed, { Authorization: 'Bearer anna' });
     bed.application.decide(({ question }, response) =>
@@ -66,7 +66,7 @@ describe('the application, asked before a file is accepted', () => {
       error: { code: 'ERR_FORBIDDEN', detail: 'The project was closed.' },
     });
     await expect.poll(() => filesBelow(bed.dataDir).then((files) => files.filter((file) => /^(?:files|staging)\//.test(file)))).toEqual([]);
-    // Nothing of what the sender showed, who may be gone by then.
+    // The question has none of the sender's credentials; the sender may be gone by then.
     expect(bed.application.asked.find(({ question }) => question.intent === 'finish')?.question).toMatchObject({
       upload: { owner: 'anna', state: 'inspecting', length: 10, name: 'a.txt' },
     });
@@ -74,7 +74,7 @@ describe('the application, asked before a file is accepted', () => {
     expect(bed.faults()).toEqual([]);
   });
 
-  it.for([401, 404, 429, 500, 302])('does not refuse it by %i: it is asked again, and no check is made again for it', async (status) => {
+  it.for([401, 404, 429, 500, 302])('does not refuse it with %i: the server asks again, and repeats no check', async (status) => {
     const bed = await embedWithApplication({ patience: '0s' });
     bed.application.decide(({ question }, response) =>
       question.intent === 'finish' ? refuses(response, status, 'No.') : says(response, { owner: 'anna' }),
@@ -92,7 +92,7 @@ describe('the application, asked before a file is accepted', () => {
     expect(bed.seen.checked).toBe(1);
   });
 
-  it('is not asked where LANDFALL_ACCESS_RECHECK is false', async () => {
+  it('is not asked when LANDFALL_ACCESS_RECHECK is false', async () => {
     const bed = await embedWithApplication({ accessRecheck: false });
     bed.proceed();
     const { sent } = await sendAll(bed);
@@ -100,7 +100,7 @@ describe('the application, asked before a file is accepted', () => {
     expect(bed.application.intents()).not.toContain('finish');
   });
 
-  it('is not asked about uploads of others', async () => {
+  it('is not asked about uploads made with a key', async () => {
     const bed = await embedWithApplication({ access: 'url,keys' });
     bed.proceed();
     const { headers } = await giveKey(bed);
@@ -109,7 +109,7 @@ describe('the application, asked before a file is accepted', () => {
     expect(bed.application.asked).toEqual([]);
   });
 
-  it('asked again after a crash between publishing and the verdict, it takes back what was published', async () => {
+  it('refuses it after a crash between publishing and the verdict, and the published file is removed', async () => {
     const application = await startAccessApplication();
     application.decide((_asked, response) => refuses(response, 403, 'No.'));
     const accessUrl = new AccessUrl({
@@ -132,7 +132,7 @@ describe('the application, asked before a file is accepted', () => {
 });
 
 describe('a key', () => {
-  it('that was taken back between the last byte and the finish refuses the file', async () => {
+  it('that was revoked between the last byte and the finish refuses the file', async () => {
     const dataDir = testDirectory();
     const bed = await embed({ access: 'keys', dataDir });
     const { id, headers } = await giveKey({ dataDir });
@@ -164,7 +164,7 @@ describe('a key', () => {
         return { token, takeBack: (credentials: Credentials) => credentials.revokeGrant('order-1') };
       },
     ],
-  ] as const)('like %s', async ([, access, give]) => {
+  ] as const)('and %s, revoked between the last byte and the finish, refuse the file', async ([, access, give]) => {
     const dataDir = testDirectory();
     const bed = await embed({ access, dataDir, ...(access === 'grants' && { grantSecrets: SECRET }) });
     const { token, takeBack } = await give({ dataDir });
@@ -174,7 +174,7 @@ describe('a key', () => {
     expect(await sent).toMatchObject({ status: 422, code: 'ERR_FORBIDDEN' });
   });
 
-  it('that has ended since, or is still good, does not', async () => {
+  it('that has expired since, or is still valid, does not refuse it', async () => {
     const dataDir = testDirectory();
     const bed = await embed({ access: 'keys', dataDir });
     const { headers } = await giveKey({ dataDir }, { endsAt: Date.now() + 3000 });
@@ -184,7 +184,7 @@ describe('a key', () => {
     expect(await sent).toMatchObject({ status: 204, offset: 10 });
   });
 
-  it('that was taken back does not refuse it where LANDFALL_ACCESS_RECHECK is false', async () => {
+  it('that was revoked does not refuse it when LANDFALL_ACCESS_RECHECK is false', async () => {
     const dataDir = testDirectory();
     const bed = await embed({ access: 'keys', dataDir, accessRecheck: false });
     const { id, headers } = await giveKey({ dataDir });

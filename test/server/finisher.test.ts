@@ -1,4 +1,4 @@
-// The finish by itself: what crashes leave, checks that misbehave, faults of ours.
+// The finish without a server: states that crashes leave, checks that misbehave, server faults.
 import { existsSync } from 'node:fs';
 import { chmod, link, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -17,8 +17,8 @@ function check(run: Check['run']): Check {
   return { name: 'of the test', run };
 }
 
-/** Timers run as fast as their waits allow. */
-function hurry(): void {
+/** Makes timers run as fast as their waits allow. */
+function speedUpTimers(): void {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date'] });
   const ticks = setInterval(() => vi.advanceTimersByTime(500), 5);
   onTestFinished(() => {
@@ -34,19 +34,19 @@ async function expectAccepted(bed: FinishBed, id: UploadId, published: string): 
   expect(await readFile(join(bed.dataDir, 'files', published))).toEqual(CONTENT);
 }
 
-describe('an inspection that nobody runs', () => {
+describe('an inspection without a running process', () => {
   it.for([
     { whose: 'whose lease this process has without knowing it', leaseOwner: 'this process' },
     { whose: 'that has no lease', leaseOwner: null },
-  ])('$whose is taken up, long after the start', async ({ leaseOwner }) => {
+  ])('$whose is resumed, long after the start', async ({ leaseOwner }) => {
     const bed = await openFinishBed();
     await bed.finisher.start();
     const id = await bed.put(CONTENT, interrupted(newUploadId(), { leaseOwner }));
     await expectAccepted(bed, id, `${DAY}/${id}/name.txt`);
-    await vi.waitFor(() => expect(bed.told()).toEqual([id]), PATIENT);
+    await vi.waitFor(() => expect(bed.verdictEvents()).toEqual([id]), PATIENT);
   });
 
-  it('is taken up by those who find that it was begun already, whatever is known of its bytes', async () => {
+  it('is resumed by a caller that finds it already started, whatever the ledger knows about its bytes', async () => {
     const bed = await openFinishBed();
     const id = await bed.put(CONTENT, interrupted(newUploadId(), { leaseOwner: 'this process' }));
     expect(await bed.finisher.inspectionStarts.start(id, CONTENT.byteLength, 'byte', { proof: 'unknown' })).toBe(false);
@@ -54,17 +54,17 @@ describe('an inspection that nobody runs', () => {
   });
 });
 
-describe('a start', () => {
-  it('goes on with an inspection that a crash broke off before anything was published', async () => {
+describe('a start of the finisher', () => {
+  it('resumes an inspection that a crash broke off before publishing', async () => {
     const bed = await openFinishBed();
     const id = await bed.put(CONTENT, interrupted(newUploadId()));
     await bed.finisher.start();
     await expectAccepted(bed, id, `${DAY}/${id}/name.txt`);
-    await vi.waitFor(() => expect(bed.told()).toEqual([id]), PATIENT);
+    await vi.waitFor(() => expect(bed.verdictEvents()).toEqual([id]), PATIENT);
     expect(await bed.ledger.get(id)).toMatchObject({ attempt: 2, strikes: 0, leaseOwner: null });
   });
 
-  it('goes on where the crash came between the link and the verdict', async () => {
+  it('resumes after a crash between the link and the verdict', async () => {
     const bed = await openFinishBed();
     const id = newUploadId();
     await bed.put(CONTENT, interrupted(id));
@@ -74,7 +74,7 @@ describe('a start', () => {
     await expectAccepted(bed, id, `${DAY}/${id}/name.txt`);
   });
 
-  it('leaves no final file where the second inspection refuses what the first had published', async () => {
+  it('leaves no final file when the second inspection refuses a file that the first had published', async () => {
     const bed = await openFinishBed({ checks: [check(async () => ({ code: 'ERR_CHECK_REFUSED' }))] });
     const id = newUploadId();
     await bed.put(CONTENT, interrupted(id));
@@ -85,7 +85,7 @@ describe('a start', () => {
     await vi.waitFor(async () => expect([...(await bed.published()), ...(await bed.staged())]).toEqual([]), PATIENT);
   });
 
-  it('inspects what had come whole but was never inspected, and lets go of empty ones nobody was told of', async () => {
+  it('inspects complete uploads without an inspection, and discards empty ones whose creation was never answered', async () => {
     const bed = await openFinishBed();
     const id = await bed.put(CONTENT);
     const half = await bed.put(CONTENT, { length: 1000 });
@@ -102,7 +102,7 @@ describe('a start', () => {
     );
   });
 
-  it('leaves an upload that is being written to its writer', async () => {
+  it('leaves an upload to its active writer', async () => {
     const bed = await openFinishBed();
     const id = await bed.put(CONTENT);
     const other = await bed.put(CONTENT);
@@ -115,9 +115,9 @@ describe('a start', () => {
     bed.locker.release(id, token);
   });
 
-  it('is not held up by one whose bytes cannot be proved', async () => {
+  it('is not delayed by an upload whose bytes cannot be proved', async () => {
     const bed = await openFinishBed();
-    // In the order of their ids: a directory stands where the first one's bytes should be.
+    // Ids are in order: a directory stands in place of the first upload's bytes.
     const [broken, last] = [uploadId('0'), uploadId('f')];
     await mkdir(bed.staging.path(broken));
     await bed.put(undefined, { id: broken, length: await bed.staging.size(broken) });
@@ -126,19 +126,19 @@ describe('a start', () => {
     expect(await bed.verdict(sound)).toMatchObject({ state: 'accepted' });
   });
 
-  it('takes up hundreds, each once', async () => {
+  it('resumes hundreds of inspections, each once', async () => {
     const bed = await openFinishBed();
     const ids: UploadId[] = [];
     for (let n = 0; n < 150; n++) ids.push(await bed.put(CONTENT, n % 2 === 0 ? {} : interrupted(newUploadId())));
     await bed.finisher.start();
     for (const id of ids) expect(await bed.verdict(id)).toMatchObject({ state: 'accepted' });
-    await vi.waitFor(() => expect(bed.told().sort()).toEqual(ids.sort()), PATIENT);
+    await vi.waitFor(() => expect(bed.verdictEvents().sort()).toEqual(ids.sort()), PATIENT);
     expect(await bed.published()).toHaveLength(150);
   });
 });
 
-describe('begin', () => {
-  it('is one inspection however often it is called', async () => {
+describe('starting an inspection', () => {
+  it('repeatedly runs one inspection', async () => {
     let runs = 0;
     const bed = await openFinishBed({
       checks: [
@@ -152,10 +152,10 @@ describe('begin', () => {
     await Promise.all(Array.from({ length: 10 }, () => bed.finisher.inspectionStarts.start(id, CONTENT.byteLength, 'byte')));
     await bed.verdict(id);
     expect(runs).toBe(1);
-    await vi.waitFor(() => expect(bed.told()).toHaveLength(1), PATIENT);
+    await vi.waitFor(() => expect(bed.verdictEvents()).toHaveLength(1), PATIENT);
   });
 
-  it('after the verdict touches nothing', async () => {
+  it('after the verdict changes nothing', async () => {
     const bed = await openFinishBed();
     const id = await bed.put(CONTENT);
     await bed.finisher.inspectionStarts.start(id, CONTENT.byteLength, 'byte');
@@ -178,8 +178,8 @@ describe('a check', () => {
     ['throws what is no error', () => Promise.reject('no')],
     ['throws nothing', () => Promise.reject(undefined)],
   ];
-  it.for(MISBEHAVIOURS)('that %s is tried again as often as it takes', async ([, misbehave]) => {
-    hurry();
+  it.for(MISBEHAVIOURS)('that %s is repeated until it succeeds', async ([, misbehave]) => {
+    speedUpTimers();
     let runs = 0;
     const bed = await openFinishBed({
       checks: [check((upload) => (++runs <= MAX_STRIKES + 3 ? misbehave(upload) : Promise.resolve(undefined)))],
@@ -191,7 +191,7 @@ describe('a check', () => {
   });
 
   it('that crashes five times refuses the file', async () => {
-    hurry();
+    speedUpTimers();
     let runs = 0;
     const crash = async () => {
       runs += 1;
@@ -205,8 +205,8 @@ describe('a check', () => {
     await vi.waitFor(async () => expect(await bed.staged()).toEqual([]), PATIENT);
   });
 
-  it('that hangs is stopped at the time limit, told so, and refuses the file the fifth time', async () => {
-    hurry();
+  it('that hangs is stopped at the time limit, with that reason, and refuses the file the fifth time', async () => {
+    speedUpTimers();
     const signals: AbortSignal[] = [];
     const hang: Check['run'] = ({ signal }) => {
       signals.push(signal);
@@ -223,7 +223,7 @@ describe('a check', () => {
     ['reads ranges', (upload) => upload.read(0, 4)],
     ['tells of its progress', (upload) => upload.progress()],
   ];
-  it.for(AT_WORK)('that takes many times its limit and %s meanwhile is let to its end', async ([, goOn]) => {
+  it.for(AT_WORK)('that exceeds its limit many times and meanwhile %s may complete', async ([, goOn]) => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     onTestFinished(() => void vi.useRealTimers());
     let runs = 0;
@@ -242,8 +242,8 @@ describe('a check', () => {
     expect(runs).toBe(1);
   });
 
-  it('that falls silent after it was at work is stopped, and its progress counts no more', async () => {
-    hurry();
+  it('that falls silent after progress is stopped, and its progress counts no more', async () => {
+    speedUpTimers();
     let progress = () => {};
     let runs = 0;
     const hang: Check['run'] = (upload) => {
@@ -261,8 +261,8 @@ describe('a check', () => {
     expect(runs).toBe(MAX_STRIKES);
   });
 
-  it('that comes back after its time finds nothing to read any more', async () => {
-    hurry();
+  it('that continues after its time can no longer read', async () => {
+    speedUpTimers();
     const late: string[] = [];
     const hang: Check['run'] = (upload) => {
       upload.signal.addEventListener('abort', () => {
@@ -282,8 +282,8 @@ describe('a check', () => {
     await vi.waitFor(() => expect(late).toEqual(Array(MAX_STRIKES).fill('The inspection is over.')), PATIENT);
   });
 
-  it('that crashed four times and then lets the file pass is forgotten', async () => {
-    hurry();
+  it('that crashed four times and then passes the file clears the count', async () => {
+    speedUpTimers();
     let runs = 0;
     const crash = async () => {
       if (++runs < MAX_STRIKES) throw new CheckCrash('The worker died.');
@@ -295,7 +295,7 @@ describe('a check', () => {
     expect(await bed.verdict(id)).toMatchObject({ state: 'accepted', strikes: 0 });
   });
 
-  it('took its process down five times: the file is refused without running it again', async () => {
+  it('that crashed its process five times refuses the file without running again', async () => {
     let runs = 0;
     const bed = await openFinishBed({
       checks: [
@@ -311,7 +311,7 @@ describe('a check', () => {
     expect(runs).toBe(0);
   });
 
-  it('that a planned end breaks off does not count against the file', async () => {
+  it('broken off by a planned shutdown does not count against the file', async () => {
     const running = Promise.withResolvers<void>();
     const end = Promise.withResolvers<undefined>();
     const slow = () => {
@@ -323,7 +323,7 @@ describe('a check', () => {
     await bed.finisher.inspectionStarts.start(id, CONTENT.byteLength, 'byte');
     await running.promise;
     const closed = bed.finisher.close();
-    // As it stands when the grace time ends and the process with it.
+    // The state when the grace time and the process end.
     await vi.waitFor(async () => expect(await bed.ledger.get(id)).toMatchObject({ state: 'inspecting', strikes: 0 }), PATIENT);
     end.resolve(undefined);
     await closed;
@@ -348,9 +348,9 @@ describe('a check', () => {
   });
 });
 
-describe('a fault of ours', () => {
-  it('that lets hashing stand still is tried again, and does not count against the file', async () => {
-    hurry();
+describe('a server fault', () => {
+  it('that stalls hashing is repeated, and does not count against the file', async () => {
+    speedUpTimers();
     let runs = 0;
     const digest = () => (++runs <= MAX_STRIKES + 1 ? new Promise<never>(() => {}) : Promise.resolve('a digest'));
     const bed = await openFinishBed({ digest, checkTimeoutMs: 1000 });
@@ -359,10 +359,10 @@ describe('a fault of ours', () => {
     expect(await bed.verdict(id)).toMatchObject({ state: 'accepted', sha256: 'a digest', strikes: 0 });
   });
 
-  it('keeps the file until it can be published', async () => {
-    hurry();
+  it('in publishing keeps the file until it can be published', async () => {
+    speedUpTimers();
     const bed = await openFinishBed();
-    // The final directory's place is taken: nothing can be made there, whoever asks.
+    // A file takes the place of the final directory: no user can make anything there.
     await rm(join(bed.dataDir, 'files'), { recursive: true });
     await writeFile(join(bed.dataDir, 'files'), '');
     const id = await bed.put(CONTENT);
@@ -374,7 +374,7 @@ describe('a fault of ours', () => {
     expect(await bed.published()).toHaveLength(1);
   });
 
-  it.runIf(existsSync('/dev/shm'))('on another device: copied, and what an attempt left half copied is gone', async () => {
+  it.runIf(existsSync('/dev/shm'))('on another device leaves a whole copy, and removes the half copy of an earlier attempt', async () => {
     const storageDir = await mkdtemp('/dev/shm/landfall-test-');
     onTestFinished(() => rm(storageDir, { recursive: true, force: true }));
     const bed = await openFinishBed({ storageDir });
@@ -391,7 +391,7 @@ describe('a fault of ours', () => {
 });
 
 describe('waiting for the verdict', () => {
-  it('ends with it, at the patience limit, or when nobody waits any more', async () => {
+  it('ends with it, at the patience limit, or when its caller gives up', async () => {
     const end = Promise.withResolvers<undefined>();
     const bed = await openFinishBed({ checks: [check(() => end.promise)] });
     const id = await bed.put(CONTENT);

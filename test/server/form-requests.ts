@@ -1,13 +1,13 @@
-// Forms as browsers and curl send them, and as a broken sender would.
+// Forms as browsers and curl send them, and as a broken sender does.
 
 export interface FormFile {
   name: string;
   content: string | Uint8Array<ArrayBuffer>;
 }
 
-/** What curl asks for when nobody told it otherwise. */
+/** The Accept header of curl by default. */
 export const CURL = { Accept: '*/*' };
-/** What a browser asks for when a person presses the button of a form. */
+/** The Accept header of a browser when a person submits a form. */
 export const BROWSER = { Accept: 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8' };
 
 export function sendForm(url: string, files: readonly FormFile[], headers: Record<string, string> = CURL): Promise<Response> {

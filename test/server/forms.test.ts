@@ -1,4 +1,4 @@
-// The door for forms: no resuming, otherwise the same checks and the same verdict.
+// Uploads by form: without resuming, otherwise with the same checks and the same verdict.
 import { once } from 'node:events';
 import { createReadStream } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
@@ -31,7 +31,7 @@ function expectNothingStaged(dataDir: string) {
 }
 
 describe('a form with one file', () => {
-  it('ends in the same verdict as any upload, told as JSON to a script', async () => {
+  it('gets the same verdict as any upload, as JSON for a script', async () => {
     const { url, dataDir } = await embedLandfall();
     const response = await sendForm(`${url}/upload`, [{ name: 'notes.txt', content: 'what was said\n' }]);
     expect(response.status).toBe(201);
@@ -43,7 +43,7 @@ describe('a form with one file', () => {
     await expectNothingStaged(dataDir);
   });
 
-  it('is answered with a page to a person, whose names and reasons cannot inject anything', async () => {
+  it('gets a page for a person, into which names and reasons cannot inject anything', async () => {
     const { url } = await embedLandfall();
     const name = '<img src=x onerror=alert(1)>.txt';
     const response = await sendForm(`${url}/upload`, [{ name, content: 'text' }], BROWSER);
@@ -58,7 +58,7 @@ describe('a form with one file', () => {
     expect(await refused.text()).not.toContain('<script>');
   });
 
-  it('and no byte in it has the verdict of an empty file', async () => {
+  it('that has no bytes gets the verdict of an empty file', async () => {
     for (const allowEmpty of [true, false]) {
       const { url, dataDir } = await embedLandfall({ allowEmpty });
       const response = await sendForm(`${url}/upload`, [{ name: 'a.txt', content: '' }]);
@@ -69,7 +69,7 @@ describe('a form with one file', () => {
     }
   });
 
-  it('that was not chosen is no file', async () => {
+  it('in which no file was chosen has no file', async () => {
     const { url, dataDir } = await embedLandfall();
     const form = partHead('') + FORM_END;
     const response = await fetch(`${url}/upload`, { method: 'POST', headers: { 'Content-Type': MULTIPART }, body: form });
@@ -88,7 +88,7 @@ describe('a form with one file', () => {
     await expectNothingStaged(dataDir);
   });
 
-  it('is answered 202 and where to ask when its inspection takes longer than the patience', async () => {
+  it('gets 202 and the record’s address when its inspection exceeds the patience', async () => {
     const slow: Check = { name: 'slow', run: () => new Promise((resolve) => setTimeout(resolve, 600, undefined)) };
     const { url } = await embedLandfall({ patience: 50 }, { checks: [slow] });
     const response = await sendForm(`${url}/upload`, [{ name: 'a.txt', content: 'text' }]);
@@ -100,7 +100,7 @@ describe('a form with one file', () => {
     expect(await later.json()).toMatchObject({ state: 'accepted', name: 'a.txt' });
   });
 
-  it('that is refused by its first bytes is answered before gigabytes of it have come', async () => {
+  it('refused by its first bytes is answered before gigabytes of it are sent', async () => {
     const { url, dataDir } = await embedLandfall();
     const socket = await openSocket(url);
     onTestFinished(() => void socket.destroy());
@@ -120,7 +120,7 @@ describe('a form with one file', () => {
 });
 
 describe('a form with several files', () => {
-  it('is answered a result for each, also when one is refused', async () => {
+  it('gets a result for each, even when one is refused', async () => {
     const { url, dataDir } = await embedLandfall();
     const film = await videoBytes(100_000);
     const response = await sendForm(`${url}/upload/multiple`, [
@@ -152,7 +152,7 @@ describe('a form with several files', () => {
     expect(await Promise.all(contents)).toEqual(['file 1', 'file 2', 'file 3']);
   });
 
-  it('that breaks off tells the verdict of what came whole', async () => {
+  it('that breaks off gets the verdict of each complete file', async () => {
     const { url, dataDir } = await embedLandfall();
     const body = `${partHead('whole.txt')}text\r\n${partHead('half.txt')}te`;
     const response = await fetch(`${url}/upload/multiple`, { method: 'POST', headers: { 'Content-Type': MULTIPART }, body });
@@ -166,14 +166,14 @@ describe('a form with several files', () => {
   });
 });
 
-describe('a form that is none, or comes badly', () => {
+describe('a defective form', () => {
   it.for([
     ['has no boundary', 'multipart/form-data', 'x', 400],
     ['is not multipart', 'application/x-www-form-urlencoded', 'a=b', 415],
     ['has no part at all', MULTIPART, FORM_END, 400],
     ['ends in a file', MULTIPART, `${partHead('a.txt')}hello`, 400],
     ['ends in the head of a file', MULTIPART, partHead('a.txt').slice(0, -4), 400],
-  ] as const)('is refused when it %s, and the server lives on', async ([, type, body, status]) => {
+  ] as const)('that %s is refused, and the server keeps running', async ([, type, body, status]) => {
     const { url, dataDir } = await embedLandfall();
     const response = await fetch(`${url}/upload`, { method: 'POST', headers: { 'Content-Type': type }, body });
     expect(response.status).toBe(status);
@@ -195,7 +195,7 @@ describe('a form that is none, or comes badly', () => {
     expect(await filesBelow(join(dataDir, 'files'))).toEqual([]);
   });
 
-  it('is cut with 408 when nothing more of it comes, between its files, too', async () => {
+  it('that stalls is cut with 408, between its files, too', async () => {
     const { url, dataDir } = await embedLandfall({ bodyTimeout: 200 });
     const start = head('POST /upload HTTP/1.1', 'Host: x', `Content-Type: ${MULTIPART}`, 'Content-Length: 100000');
     expect((await rawRequest(url, [start], 3000)).status).toBe(408);
@@ -203,7 +203,7 @@ describe('a form that is none, or comes badly', () => {
     await expectNothingStaged(dataDir);
   });
 
-  it('lets a page of another origin ask first', async () => {
+  it('from a page of another origin gets an answer to its preflight', async () => {
     const { url } = await embedLandfall({ corsOrigins: 'https://app.example' });
     const headers = { Origin: 'https://app.example', 'Access-Control-Request-Method': 'POST' };
     const response = await fetch(`${url}/upload`, { method: 'OPTIONS', headers });
@@ -213,7 +213,7 @@ describe('a form that is none, or comes badly', () => {
 });
 
 describe('memory', () => {
-  it('stays flat while a file of 300 MiB comes', async () => {
+  it('stays flat while a file of 300 MiB is uploaded', async () => {
     const directory = testDirectory();
     const length = 300 * 1024 * 1024;
     const path = join(directory, 'film.mp4');
@@ -231,7 +231,7 @@ describe('memory', () => {
       yield Buffer.from(FORM_END);
     }
     const body = Readable.toWeb(Readable.from(form())) as ReadableStream;
-    // DOM's types do not know that a stream needs this.
+    // The DOM's types do not know that a stream needs this.
     const stream = { body, duplex: 'half' };
     const response = await fetch(`${server.url}/upload`, { method: 'POST', headers: { 'Content-Type': MULTIPART }, ...stream });
     expect(response.status).toBe(201);

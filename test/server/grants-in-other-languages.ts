@@ -1,4 +1,4 @@
-// What a grant that was made in another language must be.
+// The requirements for a grant made in another language.
 import { expect } from 'vitest';
 import { bearer } from '../support/credentials.ts';
 import { embedLandfall } from '../support/landfall-embedded.ts';
@@ -8,7 +8,7 @@ import { createUpload, idOf } from '../support/tus-requests.ts';
 export const SECRET = 'a secret with “signs” of its own: ä€';
 export const OWNER = 'order-1 “ü”';
 
-/** @param make a grant of `OWNER`'s to one upload of 1 KiB at most, that counts for an hour */
+/** @param make makes a grant of `OWNER` for one upload of 1 KiB at most, valid for an hour */
 export async function expectGrant(make: (secret: string) => Promise<string>): Promise<void> {
   const server = await embedLandfall({ access: 'grants', grantSecrets: [SECRET] });
   const headers = bearer(await make(SECRET));

@@ -1,4 +1,4 @@
-// What is held back and repeated: senders that stall while they repeat it, creations that are asked again.
+// The held last byte and repeated creations: senders that stall while they repeat it, and creations that are sent again.
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -12,7 +12,7 @@ import { PATIENT } from './patient.ts';
 
 const TEXT = Buffer.from('0123456789');
 
-/** A server whose only check waits until it is let go. */
+/** A server whose only check waits until the test releases it. */
 async function withGate(config: ConfigInput = {}) {
   const gate = Promise.withResolvers<{ code: 'ERR_CHECK_REFUSED' } | undefined>();
   const check: Check = { name: 'gate', run: () => gate.promise };
@@ -20,7 +20,7 @@ async function withGate(config: ConfigInput = {}) {
   return { ...server, decide: gate.resolve };
 }
 
-/** A PATCH that says it brings a byte at this offset and then does not. */
+/** Announces a byte at this offset in a PATCH, and never sends it. */
 async function stallingPatch(url: string, offset: number) {
   const socket = await openSocket(url);
   onTestFinished(() => void socket.destroy());
@@ -41,7 +41,7 @@ function rows(dataDir: string, sql: string): Record<string, unknown>[] {
 }
 
 describe('the held byte', () => {
-  it('that is announced and never comes is waited for as long as any body, while inspecting', async () => {
+  it('that is announced and never sent is waited for like any body, during the inspection', async () => {
     const { files, decide } = await withGate({ bodyTimeout: 300 });
     const { url } = await createUpload(files, { length: 10, name: 'a.txt', body: TEXT });
     const { ended, answer } = await stallingPatch(url, 9);
@@ -51,11 +51,11 @@ describe('the held byte', () => {
     await vi.waitFor(async () => expect((await readRecord(url)).state).toBe('accepted'), PATIENT);
   });
 
-  it('that comes after the verdict is answered the verdict, though it took the bytes away', async () => {
+  it('that arrives after the verdict gets the verdict, although the staged bytes were deleted', async () => {
     const { files, decide } = await withGate();
     const { url } = await createUpload(files, { length: 10, name: 'a.txt', body: TEXT });
     const { socket, ended, answer } = await stallingPatch(url, 9);
-    // Its head has come and its body has not: the verdict falls in between.
+    // The server has its head and not its body: the verdict falls in between.
     await new Promise((resolve) => setTimeout(resolve, 100));
     decide({ code: 'ERR_CHECK_REFUSED' });
     await vi.waitFor(async () => expect((await readRecord(url)).state).toBe('rejected'), PATIENT);
@@ -64,12 +64,12 @@ describe('the held byte', () => {
     expect(answer()).toMatch(/^HTTP\/1\.1 422 /);
   });
 
-  it('starts the inspection even when the sender is gone before its answer', async () => {
+  it('starts the inspection even when the sender leaves before its answer', async () => {
     const { files, dataDir } = await embedLandfall();
     const { url } = await createUpload(files, { length: 10, name: 'a.txt' });
     const socket = await openSocket(url);
     const lines = ['Host: x', 'Tus-Resumable: 1.0.0', 'Upload-Offset: 0', 'Content-Type: application/offset+octet-stream'];
-    // Chunked, and without the chunk that ends it: the server can't know that nothing more comes.
+    // Chunked, without the final chunk: the server can't know that no more bytes follow.
     socket.write(head(`PATCH ${new URL(url).pathname} HTTP/1.1`, ...lines, 'Transfer-Encoding: chunked'));
     socket.write(`a\r\n${TEXT}\r\n`);
     await vi.waitFor(async () => expect((await headUpload(url)).offset).toBe(9), PATIENT);
@@ -80,10 +80,10 @@ describe('the held byte', () => {
 });
 
 describe('a chunk with a checksum that a crash broke off', () => {
-  it('is sent again, with or without one, and holds nothing back any more', async () => {
+  it('is sent again, with or without a checksum, and then holds nothing back', async () => {
     const { files, dataDir } = await embedLandfall();
     const { url } = await createUpload(files, { length: 10, name: 'a.txt', body: TEXT.subarray(0, 5) });
-    // As if the process had ended when three of its bytes were stored and none was acknowledged.
+    // As if the process had ended with three of its bytes stored and none acknowledged.
     const database = new DatabaseSync(join(dataDir, 'ledger.sqlite'));
     database.exec('update uploads set unverifiedFrom = 2');
     database.close();
@@ -113,18 +113,18 @@ describe('a creation that is refused', () => {
 describe('an empty file', () => {
   const KEY = { 'Idempotency-Key': 'empty' };
 
-  it('is never told as stored while nobody knows: the creation is answered 503, and leaves nothing', async () => {
+  it('is never reported as stored before its verdict: the creation is answered 503, and leaves nothing', async () => {
     const { files, dataDir, decide } = await withGate({ allowEmpty: true });
     expect(await createUpload(files, { length: 0, name: 'a.txt', headers: KEY })).toMatchObject({ status: 503, url: '' });
     expect(rows(dataDir, 'select * from uploads')).toEqual([]);
-    // The inspection that nobody waits for any more ends, and publishes nothing.
+    // The inspection without a waiting sender ends, and publishes nothing.
     decide(undefined);
     await new Promise((resolve) => setTimeout(resolve, 100));
     expect(await filesBelow(join(dataDir, 'files'))).toEqual([]);
     await vi.waitFor(async () => expect(await filesBelow(join(dataDir, 'staging'))).toEqual([]), PATIENT);
   });
 
-  it('asked for again with its key waits for the same verdict, and is not told sooner', async () => {
+  it('created again with its key waits for the same verdict, and is not answered sooner', async () => {
     const { files, decide } = await withGate({ allowEmpty: true, patience: 3000 });
     const first = createUpload(files, { length: 0, name: 'a.txt', headers: KEY });
     await new Promise((resolve) => setTimeout(resolve, 100));
@@ -136,7 +136,7 @@ describe('an empty file', () => {
     expect((await readRecord((await first).url)).state).toBe('accepted');
   });
 
-  it('whose creation a crash broke off is asked for again and gets a verdict of its own', async () => {
+  it('whose creation a crash broke off is created again and gets its own verdict', async () => {
     const { files, dataDir } = await embedLandfall({ allowEmpty: true });
     const stalled = await createUpload(files, { length: 5, name: 'a.txt', headers: KEY });
     // As if the process had ended between the row and the inspection.
@@ -165,7 +165,7 @@ describe('an idempotency key', () => {
     expect(await filesBelow(join(dataDir, 'files'))).toHaveLength(2);
   });
 
-  it('tells a creation whose first request still sends where that one stands', async () => {
+  it('gives a repeated creation the current offset, while the first request is still sending', async () => {
     const server = await embedLandfall();
     const socket = await openSocket(server.url);
     onTestFinished(() => void socket.destroy());
@@ -175,7 +175,7 @@ describe('an idempotency key', () => {
     await vi.waitFor(async () => expect(await filesBelow(join(server.dataDir, 'staging'))).toHaveLength(1), PATIENT);
     const again = await createUpload(server.files, { length: 10, headers: { 'Idempotency-Key': 'key' } });
     expect(again).toMatchObject({ status: 201, offset: 4 });
-    // The silent first request was asked to let go: this one goes on.
+    // The silent first request lost its lock: this one continues.
     expect(await patchUpload(again.url, 4, TEXT.subarray(4))).toMatchObject({ status: 204, offset: 10 });
   });
 });

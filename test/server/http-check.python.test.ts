@@ -1,4 +1,4 @@
-// examples/check/check.py as it stands: an application in another language decides.
+// Runs examples/check/check.py unchanged: an application in another language decides.
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
@@ -7,14 +7,14 @@ import { embedLandfall } from '../support/landfall-embedded.ts';
 import { REPOSITORY } from '../support/repository.ts';
 import { createUpload, patchUpload, readRecord } from '../support/tus-requests.ts';
 
-it('twenty lines of Python accept with a result, and refuse', async () => {
+it('twenty lines of Python accept a file with a result, and refuse one', async () => {
   const port = await freePort();
   const child = spawn('python3', [join(REPOSITORY, 'examples/check/check.py')], {
     env: { ...process.env, PORT: String(port) },
     stdio: 'ignore',
   });
   onTestFinished(() => void child.kill('SIGKILL'));
-  // While it starts, files wait.
+  // Files wait while it starts.
   const { files } = await embedLandfall({ checkUrl: `http://127.0.0.1:${port}/`, patience: 60_000 });
   const content = 'a line\n'.repeat(100_000);
   const accepted = await createUpload(files, { length: content.length, name: 'a.txt', metadata: { project: 'bridge' } });

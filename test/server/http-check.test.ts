@@ -1,4 +1,4 @@
-// The application is asked over HTTP whether a file is accepted: another program, with all that programs do wrong.
+// An application decides over HTTP whether a file is accepted, with every fault that programs have.
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -22,7 +22,7 @@ interface Question {
 
 type Answering = (question: Question, response: ServerResponse, request: IncomingMessage) => unknown;
 
-/** What it returns is the answer, unless it answered by itself. */
+/** The application sends the return value, unless `answering` wrote a response itself. */
 async function startApplication(answering: Answering, config: ConfigInput = {}) {
   const asked: Question[] = [];
   let answer = answering;
@@ -54,7 +54,7 @@ async function send({ files }: EmbeddedLandfall, content = 'text', metadata: Rec
 }
 
 describe('the application', () => {
-  it('is told all that is known of the file, and who asks', async () => {
+  it('is asked with all facts about the file and its sender', async () => {
     let authorization: string | undefined;
     const { server, asked } = await startApplication((_question, _response, request) => {
       authorization = request.headers.authorization;
@@ -76,7 +76,7 @@ describe('the application', () => {
     expect(authorization).toBe(`Basic ${Buffer.from('user:secret').toString('base64')}`);
   });
 
-  it('accepts, with a result that the sender is told', async () => {
+  it('accepts, with a result that the sender gets', async () => {
     const { server } = await startApplication(() => ({ accept: true, result: { pages: 3 } }));
     const sent = await send(server);
     expect(await readRecord(sent.url)).toMatchObject({ state: 'accepted', result: { pages: 3 } });
@@ -101,8 +101,8 @@ describe('the application', () => {
   });
 });
 
-describe('the bytes', () => {
-  it('are read whole and in ranges, as often as the application likes', async () => {
+describe('the bytes for the application', () => {
+  it('can be read whole and in ranges, as often as it likes', async () => {
     const content = Array.from({ length: 400_000 }, (_, n) => String(n)).join('\n');
     const read: unknown[] = [];
     const { server } = await startApplication(async (question) => {
@@ -133,7 +133,7 @@ describe('the bytes', () => {
     ]);
   });
 
-  it('have an address of each attempt’s own, which is good until the attempt ends, and nowhere else', async () => {
+  it('have an address of their own for each attempt, valid until the attempt ends, and nowhere else', async () => {
     const addresses: string[] = [];
     const before: number[] = [];
     let publicUrl = '';
@@ -159,7 +159,7 @@ describe('the bytes', () => {
     }
   });
 
-  it('are at the address that the operator names', async () => {
+  it('are at the address that the operator configures', async () => {
     const port = await freePort();
     const { server, asked } = await startApplication(() => ({ accept: true }), {
       internalPort: port,
@@ -171,7 +171,7 @@ describe('the bytes', () => {
   });
 });
 
-describe('what is wrong with the application is never a verdict', () => {
+describe('a fault of the application is never a verdict', () => {
   const WRONG: [string, Answering][] = [
     ['500', (_, response) => void response.writeHead(500).end('{"accept":true}')],
     ['404', (_, response) => void response.writeHead(404).end('{"reject":{}}')],
@@ -190,7 +190,7 @@ describe('what is wrong with the application is never a verdict', () => {
     ],
     ['silence', () => undefined],
   ];
-  it('503, kept, and asked again', async () => {
+  it('the server answers 503, keeps the upload, and asks again', async () => {
     const { server, asked, answerFromNowOn } = await startApplication(
       (question, ...rest) => WRONG[Number(question.record.metadata.wrong)]?.[1](question, ...rest),
       { patience: 300, checkTimeout: 1000 },
@@ -201,7 +201,7 @@ describe('what is wrong with the application is never a verdict', () => {
     const timesAsked = (id: string) => asked.filter(({ record }) => record.id === id).length;
     await expect.poll(() => Math.min(...sent.map(({ id }) => timesAsked(id)))).toBeGreaterThan(2);
     const ledger = new DatabaseSync(join(server.dataDir, 'ledger.sqlite'), { readOnly: true });
-    // The attempts at hand, at most.
+    // Only the strikes of running attempts.
     expect(ledger.prepare('select max(strikes) as most from uploads').get()?.most).toBeLessThanOrEqual(1);
     ledger.close();
     for (const { url } of sent) expect(await headUpload(url)).toMatchObject({ status: 200, offset: 3 });
@@ -209,7 +209,7 @@ describe('what is wrong with the application is never a verdict', () => {
     for (const { url } of sent) await expect.poll(async () => (await readRecord(url)).state).toBe('accepted');
   });
 
-  it('where nobody listens it is the same, and the log has no password', async () => {
+  it('an unreachable application has the same effect, and the log has no password', async () => {
     const port = await freePort();
     const lines: string[] = [];
     const logger = pino({ level: 'debug' }, { write: (line: string) => void lines.push(line) });
@@ -221,7 +221,7 @@ describe('what is wrong with the application is never a verdict', () => {
   });
 });
 
-it('an application that reads for longer than a check may be silent is waited for', async () => {
+it('an application that reads for longer than a check may be silent is not stopped', async () => {
   const { server } = await startApplication(
     async ({ content }) => {
       for (let n = 0; n < 6; n++) {
@@ -237,7 +237,7 @@ it('an application that reads for longer than a check may be silent is waited fo
   expect((await showUpload(server.dataDir, sent.id)).attempts).toBe(1);
 });
 
-it('a server that ends while it asks asks again when it starts, and there is one verdict', async () => {
+it('a server that shuts down while it asks asks again after its start, and there is one verdict', async () => {
   const { server, asked, answerFromNowOn } = await startApplication(() => undefined, { patience: 300, checkTimeout: 1000 });
   const sent = await send(server);
   await server.close();
@@ -248,7 +248,7 @@ it('a server that ends while it asks asks again when it starts, and there is one
   expect(asked.length).toBe(before + 1);
 });
 
-it('an internal address that is taken ends the start with a sentence', async () => {
+it('an internal address that is taken makes the start fail with a sentence', async () => {
   const { server } = await startApplication(() => ({ accept: true }));
   const taken = Number(new URL(server.url).port);
   const landfall = createLandfall({ dataDir: testDirectory(), checkUrl: 'http://127.0.0.1:1/', internalPort: taken, logLevel: 'silent' });

@@ -63,7 +63,7 @@ describe('the ledger on PostgreSQL', () => {
     return engine;
   });
 
-  it('is made by several processes that start at once', async () => {
+  it('is created once by several processes that start at the same time', async () => {
     const url = await postgres.database();
     const ledgers = (await Promise.all(Array.from({ length: 6 }, () => openEngine(url)))).map(({ ledger }) => ledger);
     const upload = newUpload();
@@ -78,7 +78,7 @@ describe('the ledger on PostgreSQL', () => {
     await expect(openEngine(url)).rejects.toThrow(LedgerTooNew);
   });
 
-  it('does not take "off" for an answer where the server would acknowledge what it may lose', async () => {
+  it('overrides synchronous_commit = off, with which PostgreSQL could lose acknowledged commits', async () => {
     const url = await postgres.database();
     const name = new URL(url).pathname.slice(1);
     const setting = async () => {
@@ -97,7 +97,7 @@ describe('the ledger on PostgreSQL', () => {
     expect(await setting()).toBe('remote_write');
   });
 
-  it('adds and moves what comes at once in few transactions, with every event, and each by itself to its caller', async () => {
+  it('writes concurrent creations and state changes in few transactions, with every event, and answers each caller separately', async () => {
     const url = await postgres.database();
     const { ledger } = await openEngine(url);
     const rows = Array.from({ length: 80 }, (_, n) => newUpload({ quota: `owner:${n % 7}`, credential: `key:${n % 5}`, onVolume: 1 }));
@@ -123,7 +123,7 @@ describe('the ledger on PostgreSQL', () => {
     expect(await transactions('events')).toBeLessThan(10);
   });
 
-  it('keeps nobody waiting for another, whoever sends by whichever key to whichever process', async () => {
+  it('has no deadlock between uploads of random owners and keys at several processes', async () => {
     const url = await postgres.database();
     const { engine, ledger } = await openEngine(url);
     const ledgers = [ledger, (await openEngine(url)).ledger, (await openEngine(url)).ledger];
@@ -132,7 +132,7 @@ describe('the ledger on PostgreSQL', () => {
     const work = Array.from({ length: 300 }, async (_, n) => {
       const own = ledgers[n % ledgers.length] ?? ledger;
       const row = newUpload({ quota: `owner:${pick(6)}`, credential: `link:${pick(4)}`, onVolume: 1, reservedBytes: pick(100) });
-      // Not all of them at once.
+      // Spreads the work over time.
       await new Promise((resolve) => setTimeout(resolve, pick(200)));
       await own.create(row, true);
       if (pick(2) === 0) await own.move(row.id, { from: 'receiving' }, 'terminated', {});
@@ -147,7 +147,7 @@ describe('the ledger on PostgreSQL', () => {
     expect(deadlocks).toBe(0);
   });
 
-  it('takes no upload under inspection from a process that was taken for dead, however long ago', async () => {
+  it('creates no upload under inspection for a process that others took for dead, however long ago', async () => {
     const url = await postgres.database();
     const { engine, ledger } = await openEngine(url);
     const holders = new Holders(engine);
@@ -159,7 +159,7 @@ describe('the ledger on PostgreSQL', () => {
     expect(await Promise.all(created)).toEqual([true, false, false]);
   });
 
-  it('goes on after the server was restarted, and after it crashed, with all it had said yes to', async () => {
+  it('continues after PostgreSQL restarted, and after it crashed, with everything it acknowledged', async () => {
     const url = await postgres.database();
     const { ledger } = await openEngine(url);
     const rows = Array.from({ length: 20 }, () => newUpload());

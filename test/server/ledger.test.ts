@@ -89,7 +89,7 @@ describe('the ledger on SQLite', () => {
     return engine;
   });
 
-  it('is served by one process at a time, whatever operators look at', async () => {
+  it('is served by one process at a time, however many operators read it', async () => {
     const dataDir = testDirectory();
     const served = await openLedger(dataDir, true);
     await expect(openSqlite(dataDir, { exclusive: true })).rejects.toThrow(LedgerInUse);
@@ -108,7 +108,7 @@ describe('the ledger on SQLite', () => {
     await expect(openLedger(dataDir)).rejects.toThrow(LedgerTooNew);
   });
 
-  it('of a version without a clock goes on from when it was last served, so that nothing in it expires meanwhile', async () => {
+  it('of a version without a clock continues from when it was last served, so that nothing in it expires meanwhile', async () => {
     const dataDir = testDirectory();
     const engine = await openSqlite(dataDir, { exclusive: false });
     await migrateTo(engine, '0003-direct');
@@ -129,11 +129,11 @@ describe('the ledger on SQLite', () => {
     expect(await ledger.expired(servedAt + HOUR, 1)).toEqual(['a']);
   });
 
-  it('is brought up to date as a whole, or left as it was', async () => {
+  it('is migrated completely, or left as it was', async () => {
     const dataDir = testDirectory();
     const database = new DatabaseSync(join(dataDir, 'ledger.sqlite'));
     onTestFinished(() => database.close());
-    // In the way of a later migration than the first.
+    // Blocks a migration after the first.
     database.exec('create table locks (something text)');
     await expect(openLedger(dataDir)).rejects.toThrow('locks');
     const names = () =>
@@ -149,7 +149,7 @@ describe('the ledger on SQLite', () => {
     expect(await ledger.get(upload.id)).toEqual(upload);
   });
 
-  it('copies its log beside the commits, so that it begins anew although they come without a pause', async () => {
+  it('copies its log beside the commits, so that the log restarts although commits never pause', async () => {
     const dataDir = testDirectory();
     const ledger = await openLedger(dataDir, true);
     const size = (name: string) => statSync(join(dataDir, name)).size;
@@ -157,10 +157,10 @@ describe('the ledger on SQLite', () => {
       for (let each = 0; each < 4000; each++) await ledger.create(newUpload(), false);
       return size('ledger.sqlite-wal');
     };
-    // The thread that copies comes up meanwhile.
+    // Meanwhile the thread that copies starts.
     const before = await write();
     expect(before).toBeGreaterThan(4 * 1024 * 1024);
-    // On a machine with much other work that thread takes its time; without it the log grows each time by as much.
+    // On a busy machine that thread is slow; without it the log grows each time by as much.
     let last = before;
     const grown = async () => {
       const now = await write();
@@ -172,7 +172,7 @@ describe('the ledger on SQLite', () => {
     await vi.waitFor(() => expect(size('ledger.sqlite')).toBeGreaterThan(1024 * 1024), 60_000);
   });
 
-  it('shows a state to nobody before it is durable', async () => {
+  it('shows no state before it is durable', async () => {
     const engine = await openSqlite(testDirectory(), { exclusive: false });
     const flushed = Promise.withResolvers<void>();
     let isDurable = false;
@@ -205,7 +205,7 @@ describe('the ledger on SQLite', () => {
     expect(heardDurable).toBe(true);
   });
 
-  it('tells of a change that was kept, though the sync after it failed while another change was taken back', async () => {
+  it('reports a change that was kept, although the sync after it failed while another change was rolled back', async () => {
     const engine = await openSqlite(testDirectory(), { exclusive: false });
     let rollbacks = 0;
     let isFailing = false;
@@ -240,7 +240,7 @@ describe('the ledger on SQLite', () => {
     expect(heard).toEqual(['inspecting', 'accepted']);
     await ledger.create(refused, true);
     expect(await failing(() => ledger.move(refused.id, { from: 'receiving' }, 'expired', {}))).toMatchObject({ state: 'expired' });
-    // One that was not made is not told of.
+    // A change that failed is not reported.
     isFailing = false;
     expect(await ledger.move(refused.id, { from: 'receiving' }, 'terminated', {})).toBeUndefined();
   });

@@ -1,4 +1,4 @@
-// Starting, draining and ending, in an application or alone.
+// Start, drain and shutdown, in an application or alone.
 import { once } from 'node:events';
 import { chmodSync, readdirSync, statSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
@@ -24,7 +24,7 @@ function landfallIn(dataDir: string) {
 }
 
 describe('start and close', () => {
-  it('may be called again, also at the same time', async () => {
+  it('may be called again, also concurrently', async () => {
     const landfall = landfallIn(testDirectory());
     await Promise.all([landfall.start(), landfall.start()]);
     await landfall.start();
@@ -32,7 +32,7 @@ describe('start and close', () => {
     await landfall.close();
   });
 
-  it('refuses a data directory that another one serves, and takes it once that one has ended', async () => {
+  it('refuses a data directory that another server serves, and accepts it once that one has ended', async () => {
     const dataDir = testDirectory();
     const first = landfallIn(dataDir);
     await first.start();
@@ -53,7 +53,7 @@ describe('start and close', () => {
     await expect(landfallIn(dataDir).start()).rejects.toThrow(LedgerTooNew);
   });
 
-  it('keeps the ledger from other users of the machine, in whatever directory it is, and one that was open before', async () => {
+  it('makes the ledger private on the machine, in any directory, also a ledger that was readable before', async () => {
     const dataDir = testDirectory();
     chmodSync(dataDir, 0o777);
     const modes = () => {
@@ -76,14 +76,14 @@ describe('start and close', () => {
     }
   });
 
-  it('takes settings that happen to be frozen', async () => {
+  it('accepts frozen settings', async () => {
     const dataDir = testDirectory();
     const { landfall } = await embedLandfall();
     expect(createLandfall(Object.freeze({ dataDir })).config.policy).toEqual(landfall.config.policy);
     expect(createLandfall(landfall.config).config).toBe(landfall.config);
   });
 
-  it('takes anew, from its first byte, an upload whose staged bytes are gone', async () => {
+  it('receives an upload again from its first byte when its staged bytes are gone', async () => {
     const server = await embedLandfall();
     const bytes = await videoBytes(200_000);
     const { url } = await createUpload(server.files, { length: bytes.length, name: 'film.mp4' });
@@ -100,8 +100,8 @@ describe('start and close', () => {
   });
 });
 
-describe('while it drains', () => {
-  it('a running PATCH keeps what it has and is told to come again', async () => {
+describe('while the server drains', () => {
+  it('a running PATCH keeps its bytes, and its sender is told to try again', async () => {
     const server = await embedLandfall();
     const bytes = await videoBytes(200_000);
     const { url } = await createUpload(server.files, { length: bytes.length, name: 'film.mp4' });
@@ -125,11 +125,11 @@ describe('while it drains', () => {
     expect((await patchUpload(url.replace(server.url, next.url), 150_000, bytes.subarray(150_000))).status).toBe(204);
   });
 
-  it('new requests are told to come again, HEAD with 423, and nobody waits in vain', async () => {
+  it('new requests are told to try again, HEAD with 423, and no sender waits in vain', async () => {
     const server = await embedLandfall();
     const { url } = await createUpload(server.files, { length: 10, name: 'notes.txt' });
     const waiting = fetch(`${url}/status?wait=50`);
-    // It waits once its request is counted by the server as one that runs.
+    // The HEAD waits once the server counts its request as running.
     await new Promise((resolve) => setTimeout(resolve, 200));
     await server.landfall.close();
     expect(await (await waiting).json()).toMatchObject({ state: 'receiving' });
@@ -141,8 +141,8 @@ describe('while it drains', () => {
   });
 });
 
-describe('behind a body parser', () => {
-  it('says so, for good, in the answer and in the log, and says what to mount where', async () => {
+describe('a server behind a body parser', () => {
+  it('reports a permanent error in the answer and in the log, and says what to mount where', async () => {
     const lines: string[] = [];
     const logger = pino({ level: 'error' }, { write: (line: string) => void lines.push(line) });
     const server = await embedLandfall({}, { logger }, ({ handler }) =>
@@ -154,7 +154,7 @@ describe('behind a body parser', () => {
     expect(answer.text).toContain('before any middleware');
     expect(lines).toEqual([expect.stringContaining('ERR_BODY_ALREADY_READ')]);
     expect((await headUpload(url)).offset).toBe(0);
-    // What is no body is none of a parser's.
+    // A parser reads no request without a body.
     expect(
       (await createUpload(server.files, { length: 10, name: 'notes.txt', headers: { 'Content-Type': 'application/json' } })).status,
     ).toBe(201);

@@ -1,4 +1,4 @@
-// What the log calls an error is one: somebody is woken by it.
+// An entry that the log calls an error wakes an operator, so it must be one.
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pino } from 'pino';
@@ -15,8 +15,8 @@ async function withLog(config: ConfigInput = {}, checks: Check[] = []) {
   return { ...server, faults: () => lines.filter(({ level }) => level >= 40) };
 }
 
-describe('no line of a warning or an error', () => {
-  it('comes of a request while the server is draining', async () => {
+describe('the server logs no warning and no error', () => {
+  it('for a request while it drains', async () => {
     const server = await withLog();
     const { url } = await createUpload(server.files, { length: 10, name: 'a.txt' });
     await server.landfall.close();
@@ -25,7 +25,7 @@ describe('no line of a warning or an error', () => {
     expect(server.faults()).toEqual([]);
   });
 
-  it('comes of a sender that leaves in the middle of a body', async () => {
+  it('for a sender that leaves in the middle of a body', async () => {
     const server = await withLog();
     const { url } = await createUpload(server.files, { length: 1000, name: 'a.txt' });
     const socket = await openSocket(server.url);
@@ -44,7 +44,7 @@ describe('no line of a warning or an error', () => {
     expect(server.faults()).toEqual([]);
   });
 
-  it('comes of a verdict that takes longer than a request waits', async () => {
+  it('for a verdict that takes longer than a request waits', async () => {
     const slow: Check = { name: 'slow', run: async () => void (await sleep(2000)) };
     const server = await withLog({ patience: 100 }, [slow]);
     const { url } = await createUpload(server.files, { length: 10, name: 'a.txt' });

@@ -1,4 +1,4 @@
-// A change that the ledger kept, and whose answer was lost, is acted upon all the same: the connection to PostgreSQL is cut between
+// The server acts on a change that the ledger kept, even when the answer was lost: the connection to PostgreSQL is cut between
 // the commit and its answer, for each statement that decides something.
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -13,7 +13,7 @@ import { createUpload, headUpload, idOf, patchUpload, readRecord, terminateUploa
 
 const postgres = postgresForTests();
 const LENGTH = 100_000;
-/** Comes whole in its creation. */
+/** Small enough to be sent whole with its creation. */
 const SMALL = 10_000;
 
 async function embedBehindSwitch({ databaseUrl: given, ...config }: ConfigInput & { databaseUrl?: string } = {}) {
@@ -34,8 +34,8 @@ async function embedBehindSwitch({ databaseUrl: given, ...config }: ConfigInput 
   return { server, connection, told, databaseUrl };
 }
 
-/** As a client does: what is answered by a fault, or not at all, is asked again. */
-async function insist(url: string, bytes: Uint8Array<ArrayBuffer>, headers: Record<string, string> = {}): Promise<number> {
+/** Repeats a request after a fault or without an answer, as a client does. */
+async function patchUntilAnswered(url: string, bytes: Uint8Array<ArrayBuffer>, headers: Record<string, string> = {}): Promise<number> {
   for (;;) {
     const { status, offset = 0 } = await headUpload(url);
     if (status === 423) await sleep(100);
@@ -48,18 +48,18 @@ async function insist(url: string, bytes: Uint8Array<ArrayBuffer>, headers: Reco
 }
 
 it.for([
-  { change: 'that begins an inspection', said: ['update "uploads"', 'receiving', 'inspecting', 'leaseOwner'] },
+  { change: 'that starts an inspection', said: ['update "uploads"', 'receiving', 'inspecting', 'leaseOwner'] },
   { change: 'that accepts a file', said: ['update "uploads"', 'inspecting', 'accepted'] },
   { change: 'of an offset', said: ['update "uploads"', 'case when "provenOffset"'] },
   { change: 'that takes a lock', said: ['insert into "locks"'] },
-  { change: 'that lets a lock go', said: ['delete from "locks"'] },
+  { change: 'that releases a lock', said: ['delete from "locks"'] },
 ])('an answer to the change $change is lost, and the file is accepted once', async ({ said }) => {
   const { server, connection, told } = await embedBehindSwitch();
   const bytes = await videoBytes(LENGTH);
   const { url } = await createUpload(server.files, { length: LENGTH, name: 'film.mp4' });
   const lost = connection.loseAnswer(...said);
   await patchUpload(url, 0, bytes.subarray(0, 50_000));
-  expect(await insist(url, bytes)).toBe(204);
+  expect(await patchUntilAnswered(url, bytes)).toBe(204);
   await lost;
   expect(await readRecord(url)).toMatchObject({ state: 'accepted', offset: LENGTH });
   expect(sha256(Buffer.from(await (await fetch(url)).arrayBuffer()))).toBe(sha256(bytes));
@@ -67,12 +67,12 @@ it.for([
   await expect.poll(() => filesBelow(`${server.dataDir}/staging`)).toEqual([]);
 });
 
-it('an answer to the refusal of a file is lost, and it stays refused, with no byte of it left', async () => {
+it('an answer to the refusal of a file is lost, and the file stays refused, with no byte left', async () => {
   const { server, connection, told } = await embedBehindSwitch();
   const bytes = await videoBytes(LENGTH);
   const { url } = await createUpload(server.files, { length: LENGTH, name: 'film.mp4' });
   const lost = connection.loseAnswer('update "uploads"', 'inspecting', 'rejected');
-  expect(await insist(url, bytes, { 'Landfall-Checksum': 'crc32 AAAAAA==' })).toBe(422);
+  expect(await patchUntilAnswered(url, bytes, { 'Landfall-Checksum': 'crc32 AAAAAA==' })).toBe(422);
   await lost;
   expect(await readRecord(url)).toMatchObject({ state: 'rejected' });
   await expect.poll(() => told).toEqual(['upload.rejected']);
@@ -80,7 +80,7 @@ it('an answer to the refusal of a file is lost, and it stays refused, with no by
   expect(await filesBelow(`${server.dataDir}/files`)).toEqual([]);
 });
 
-it('an answer to a verdict is lost, the ledger stays away for a while, and the sender is told what it names', async () => {
+it('an answer to a verdict is lost, the ledger stays unreachable for a while, and the sender gets the committed verdict', async () => {
   const { server, connection, told } = await embedBehindSwitch();
   const bytes = await videoBytes(LENGTH);
   const { url } = await createUpload(server.files, { length: LENGTH, name: 'film.mp4' });
@@ -91,13 +91,13 @@ it('an answer to a verdict is lost, the ledger stays away for a while, and the s
   await sleep(1500);
   await connection.on();
   await sent;
-  expect(await insist(url, bytes)).toBe(204);
+  expect(await patchUntilAnswered(url, bytes)).toBe(204);
   expect(sha256(Buffer.from(await (await fetch(url)).arrayBuffer()))).toBe(sha256(bytes));
   await expect.poll(() => told).toEqual(['upload.accepted']);
   await expect.poll(() => filesBelow(`${server.dataDir}/staging`)).toEqual([]);
 });
 
-it('an answer to the row of a small file that came whole is lost, and the file is accepted once', async () => {
+it('an answer to the row of a small file sent with its creation is lost, and the file is accepted once', async () => {
   const { server, connection, told } = await embedBehindSwitch();
   const bytes = await videoBytes(SMALL);
   const lost = connection.loseAnswer('insert into "uploads"', 'inspecting');
@@ -109,7 +109,7 @@ it('an answer to the row of a small file that came whole is lost, and the file i
   await expect.poll(() => filesBelow(`${server.dataDir}/staging`)).toEqual([]);
 });
 
-it('a small file whose row nobody can tell of for a while gets its verdict when the ledger is back, or leaves nothing', async () => {
+it('a small file whose row is uncertain for a while gets its verdict when the ledger is back, or leaves nothing', async () => {
   const { server, connection, databaseUrl } = await embedBehindSwitch();
   const bytes = await videoBytes(SMALL);
   const kept = connection.loseAnswer('insert into "uploads"', 'inspecting');
@@ -125,7 +125,7 @@ it('a small file whose row nobody can tell of for a while gets its verdict when 
   expect(await filesBelow(`${server.dataDir}/files`)).toHaveLength(1);
 });
 
-it('an answer to a creation is lost, and the sender is told where the upload is', async () => {
+it('an answer to a creation is lost, and the sender gets the upload’s address', async () => {
   const { server, connection } = await embedBehindSwitch();
   const lost = connection.loseAnswer('insert into "uploads"');
   const { status, url } = await createUpload(server.files, { length: LENGTH, name: 'film.mp4' });
@@ -145,12 +145,12 @@ it('an answer to a termination is lost, and nothing of the upload is left', asyn
   expect(await filesBelow(`${server.dataDir}/staging`)).toEqual([]);
 });
 
-it('an answer to the refusal by the first bytes is lost, and it stays refused, with no byte of it left', async () => {
+it('an answer to a refusal by the first bytes is lost, and the file stays refused, with no byte left', async () => {
   const { server, connection, told } = await embedBehindSwitch();
   const bytes = await videoBytes(LENGTH);
   const { url } = await createUpload(server.files, { length: LENGTH, name: 'photo.png' });
   const lost = connection.loseAnswer('update "uploads"', 'receiving', 'rejected');
-  expect(await insist(url, bytes.subarray(0, 50_000))).toBe(422);
+  expect(await patchUntilAnswered(url, bytes.subarray(0, 50_000))).toBe(422);
   await lost;
   expect(await readRecord(url)).toMatchObject({ state: 'rejected', error: { code: 'ERR_TYPE_MISMATCH' } });
   expect(await patchUpload(url, 0, bytes)).toMatchObject({ status: 422, code: 'ERR_TYPE_MISMATCH' });
@@ -168,7 +168,10 @@ it('an answer to an expiry is lost, and nothing of the upload is left', async ()
   await expect.poll(() => filesBelow(`${server.dataDir}/staging`)).toEqual([]);
 });
 
-/** Every byte is here, and the inspection can't come to an end: the final directory's place is taken. Resolves with how to mend that. */
+/**
+ * All bytes are stored, and the inspection can't end, since a file takes the place of the final directory. Resolves with a
+ * function that removes that file.
+ */
 async function holdInspection(server: EmbeddedLandfall, databaseUrl: string) {
   const files = join(server.dataDir, 'files');
   await rm(files, { recursive: true, force: true });
@@ -180,7 +183,7 @@ async function holdInspection(server: EmbeddedLandfall, databaseUrl: string) {
   return { url, bytes, mend: () => rm(files) };
 }
 
-it('an answer to the claim of an inspection is lost, and its process goes on with it, without a strike', async () => {
+it('an answer to the claim of an inspection is lost, and its process continues it, without a strike', async () => {
   const { server, connection, told, databaseUrl } = await embedBehindSwitch();
   const { url, bytes, mend } = await holdInspection(server, databaseUrl);
   const lost = connection.loseAnswer('update "uploads"', '"strikes" = case');
@@ -195,7 +198,7 @@ it('an answer to the claim of an inspection is lost, and its process goes on wit
   await expect.poll(() => filesBelow(`${server.dataDir}/staging`)).toEqual([]);
 });
 
-/** What a process that died held, as the ledger has it. */
+/** A dead process, as the ledger records it. */
 const DEAD = `insert into holders (owner, "expiresAt", "leaseMs", "isDead") values ('dead', ${Date.now()}, 1000, 1)`;
 
 it.for([
@@ -207,7 +210,7 @@ it.for([
   const { url, bytes, mend } = await holdInspection(dying, databaseUrl);
   await dying.close();
   await mend();
-  // Who is not known to be dead is left alone.
+  // A process that is not known to be dead keeps its uploads.
   await postgres.query(`update uploads set "leaseOwner" = 'dead', "retryAt" = null, strikes = 1`, databaseUrl);
   const { server, connection, told } = await embedBehindSwitch({ dataDir: dying.dataDir, databaseUrl });
   const lost = connection.loseAnswer(...said);
@@ -221,7 +224,7 @@ it.for([
   await expect.poll(() => filesBelow(`${server.dataDir}/staging`)).toEqual([]);
 });
 
-it("an answer to the mark that another machine's unproved bytes are gone is lost, and what is proved goes on", async () => {
+it("an answer to the mark that another machine's unproved bytes are gone is lost, and the proved bytes resume", async () => {
   const { server, connection, databaseUrl } = await embedBehindSwitch();
   const bytes = await videoBytes(LENGTH);
   const { url } = await createUpload(server.files, { length: LENGTH, name: 'film.mp4', body: bytes.subarray(0, 50_000) });
@@ -229,7 +232,7 @@ it("an answer to the mark that another machine's unproved bytes are gone is lost
   await postgres.query(`insert into locks ("uploadId", owner, boot) values ('${idOf(url)}', 'dead', 'of another machine')`, databaseUrl);
   const lost = connection.loseAnswer('update "locks" set "boot"');
   expect(await headUpload(url)).toMatchObject({ status: 200, offset: 50_000 });
-  expect(await insist(url, bytes)).toBe(204);
+  expect(await patchUntilAnswered(url, bytes)).toBe(204);
   await lost;
   expect(sha256(Buffer.from(await (await fetch(url)).arrayBuffer()))).toBe(sha256(bytes));
   await expect.poll(() => postgres.query('select owner from locks', databaseUrl)).toEqual([]);

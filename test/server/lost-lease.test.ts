@@ -1,4 +1,5 @@
-// A process whose lease is lost in the middle of a step: another may be at the same upload by now, so nothing more is written.
+// A process loses its lease in the middle of a step: another process may work on the same upload by now, so this one writes
+// nothing more.
 import { stat } from 'node:fs/promises';
 import { describe, expect, it, vi } from 'vitest';
 import type { UploadId } from '../../server/ledger/upload-id.ts';
@@ -8,7 +9,7 @@ import { PATIENT } from './patient.ts';
 const MIB = 1024 * 1024;
 const CONTENT = Buffer.alloc(8 * MIB, 'what was sent\n');
 
-/** Loses the lease with the first chunk that is streamed; counts the chunks. */
+/** Loses the lease with the first streamed chunk, and counts the chunks. */
 function loseWhileReading(bed: FinishBed, lost: AbortController): { chunks: number } {
   const counted = { chunks: 0 };
   const open = bed.staging.open.bind(bed.staging);
@@ -37,11 +38,11 @@ async function expectUntouched(bed: FinishBed, id: UploadId): Promise<void> {
   );
   expect(await bed.published()).toEqual([]);
   expect(await bed.staged()).toHaveLength(1);
-  expect(bed.told()).toEqual([]);
+  expect(bed.verdictEvents()).toEqual([]);
 }
 
 describe('a lease that is lost', () => {
-  it('while what is stored is read back ends the reading', async () => {
+  it('while stored bytes are read back ends the reading', async () => {
     const lost = new AbortController();
     const bed = await openFinishBed({ lost: lost.signal });
     const id = await bed.put(CONTENT, { checksum: 0, checksumOffset: 0 });
@@ -70,7 +71,7 @@ describe('a lease that is lost', () => {
     expect(hashed).toBe(MIB);
   });
 
-  it('while a check reads ends its reading, whether it looks at the signal or not', async () => {
+  it('while a check reads ends its reading, whether the check looks at the signal or not', async () => {
     const lost = new AbortController();
     let read = 0;
     const bed = await openFinishBed({
@@ -107,7 +108,7 @@ describe('a lease that is lost', () => {
     await expectUntouched(bed, id);
   });
 
-  it('while the bytes are copied anew leaves the old ones to whoever has them now', async () => {
+  it('while the bytes are copied again leaves the old bytes to the new holder', async () => {
     const lost = new AbortController();
     const bed = await openFinishBed({ lost: lost.signal });
     const id = await bed.put(CONTENT);

@@ -1,4 +1,4 @@
-// Below everything that hands on a request of Node's: as each framework has it in docs/operations.md.
+// Landfall mounted in every framework that hands on Node's requests, as docs/operations.md shows for each.
 import { createServer, type IncomingMessage, type RequestListener, request as send } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import fastifyExpress from '@fastify/express';
@@ -7,7 +7,7 @@ import { getRequestListener, type HttpBindings } from '@hono/node-server';
 import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response';
 import connect from 'connect';
 import express from 'express';
-// @ts-expect-error Under this name it has no types.
+// @ts-expect-error The alias has no types.
 import express4 from 'express4';
 import fastify, { type FastifyInstance } from 'fastify';
 import { fromNodeHandler, H3 } from 'h3';
@@ -22,16 +22,16 @@ import { listenForTest } from '../support/listen.ts';
 import { createUpload, headUpload, patchUpload, readRecord } from '../support/tus-requests.ts';
 import { sendForm } from './form-requests.ts';
 
-// It brings no types.
+// The package has no types.
 const { default: polka } = (await import('polka' as string)) as {
   default(): { use(path: string, handler: RequestListener): { handler: RequestListener } };
 };
 
 interface Framework {
   name: string;
-  /** What it does not tell by itself. */
+  /** Set when the framework does not tell the mount path itself. */
   mountPath?: string;
-  /** It hands on the path below the mount alone, so that nobody can tell how the mount itself was written. */
+  /** The framework hands on only the path below the mount, so that the server can't see how the client wrote the mount itself. */
   isCut?: boolean;
   mount(landfall: Landfall): RequestListener;
 }
@@ -58,7 +58,7 @@ const FRAMEWORKS: Framework[] = [
     mount: ({ handler }) => {
       const app = fastify();
       app.register(async (scope) => {
-        // Bodies are Landfall's to read.
+        // Landfall reads the bodies.
         scope.removeAllContentTypeParsers();
         scope.addContentTypeParser('*', (_request, _payload, done) => done(null));
         for (const path of ['/uploads', '/uploads/*']) {
@@ -146,7 +146,7 @@ const FRAMEWORKS: Framework[] = [
   },
 ];
 
-/** Fastify's middleware is there once its plugin is. */
+/** Fastify accepts middleware once its plugin is loaded. */
 function useAfter(plugin: typeof middie | typeof fastifyExpress, handler: RequestListener): FastifyInstance {
   const app = fastify();
   app.register(plugin as never);
@@ -159,7 +159,7 @@ function useAfter(plugin: typeof middie | typeof fastifyExpress, handler: Reques
 describe.each(FRAMEWORKS)('below $name', ({ mountPath, isCut = false, mount: mountOn }) => {
   const embed = () => embedLandfall({}, mountPath === undefined ? {} : { mountPath }, mountOn);
 
-  it('uploads are made, sent, asked about and read at addresses below the mount', async () => {
+  it('uploads are created, sent, asked about and read at addresses below the mount', async () => {
     const { url } = await embed();
     const files = `${url}/uploads/files`;
     const created = await createUpload(files, { length: 10, name: 'a.txt', body: Buffer.from('01234') });
@@ -178,7 +178,7 @@ describe.each(FRAMEWORKS)('below $name', ({ mountPath, isCut = false, mount: mou
     expect(whole).toMatchObject({ status: 201, offset: large.length });
   });
 
-  it('what is answered without a file has its own status, and only what is below is answered', async () => {
+  it('answers without a file have their own status, and only addresses below the mount are answered', async () => {
     const { url } = await embed();
     expect((await fetch(`${url}/uploads/config`)).status).toBe(200);
     expect((await fetch(`${url}/uploads/health/live`)).status).toBe(200);
@@ -187,14 +187,14 @@ describe.each(FRAMEWORKS)('below $name', ({ mountPath, isCut = false, mount: mou
     expect((await fetch(`${url}/uploads/files`, { method: 'OPTIONS' })).status).toBe(200);
   });
 
-  // The page itself sees to the rest: test/browser/page-mounted.test.ts.
+  // The page handles the missing slash itself: test/browser/page-mounted.test.ts.
   it.runIf(isCut)('the address of the mount without its slash is the page', async () => {
     const { url } = await embed();
     const [page, same] = await Promise.all(['?from=mail', '/'].map((rest) => fetch(`${url}/uploads${rest}`, { redirect: 'manual' })));
     expect([page?.status, await page?.text()]).toEqual([same?.status, await same?.text()]);
   });
 
-  it.skipIf(isCut)('the address of the mount without its slash leads to the page', async () => {
+  it.skipIf(isCut)('the address of the mount without its slash redirects to the page', async () => {
     const { url } = await embed();
     for (const query of ['', '?from=mail']) {
       const answer = await fetch(`${url}/uploads${query}`, { redirect: 'manual' });

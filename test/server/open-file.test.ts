@@ -1,4 +1,5 @@
-// The number of a closed descriptor is the next opened file's. Nobody may read or sync that one by it.
+// The system gives the number of a closed descriptor to the next opened file. No one may read or sync that file through the old
+// one.
 import { readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -12,7 +13,7 @@ function makeFile(content: string): string {
   return path;
 }
 
-/** How many descriptors of this process lead there. */
+/** Number of this process's descriptors that are open on the path. */
 async function descriptorsOf(path: string): Promise<number> {
   const links = (await readdir('/proc/self/fd')).map((descriptor) => {
     try {
@@ -25,7 +26,7 @@ async function descriptorsOf(path: string): Promise<number> {
 }
 
 describe('an open file', () => {
-  it('reads, writes and tells its size', async () => {
+  it('reads, writes and reports its size', async () => {
     const path = makeFile('');
     const file = await OpenFile.open(path, 'r+');
     expect(await file.writev([Buffer.from('ab'), Buffer.from('cd')], 1)).toBe(4);
@@ -40,7 +41,7 @@ describe('an open file', () => {
     await expect(OpenFile.open(join(path, 'x'), 'r')).rejects.toMatchObject({ code: 'ENOTDIR' });
   });
 
-  it.for(['close', 'closeSync'] as const)('refuses everything after %s, and reads nobody else’s bytes', async (close) => {
+  it.for(['close', 'closeSync'] as const)('refuses every call after %s, and reads no other file’s bytes', async (close) => {
     const mine = await OpenFile.open(makeFile('mine'), 'r');
     await mine[close]();
     const other = await OpenFile.open(makeFile('another’s'), 'r');
@@ -48,13 +49,13 @@ describe('an open file', () => {
     await expect(mine.read(buffer, 0, 0)).rejects.toMatchObject({ code: 'EBADF' });
     await expect(mine.datasync()).rejects.toMatchObject({ code: 'EBADF' });
     expect(buffer).toEqual(Buffer.alloc(4));
-    // A second close must not close the other one.
+    // A second close must not close the other file.
     await mine[close]();
     expect(await other.size()).toBeGreaterThan(4);
     await other.close();
   });
 
-  it.for(['close', 'closeSync'] as const)('is closed by %s only once the calls that run have returned', async (close) => {
+  it.for(['close', 'closeSync'] as const)('is closed by %s only once its running calls have returned', async (close) => {
     const path = makeFile('x'.repeat(1000));
     const file = await OpenFile.open(path, 'r+');
     const running = Array.from({ length: 20 }, () => file.datasync());

@@ -1,4 +1,4 @@
-// Operators' commands as they are typed, beside a server or without one.
+// Operators' commands as typed, beside a running server or without one.
 import { existsSync } from 'node:fs';
 import { open, readdir, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -39,7 +39,7 @@ describe('landfall-server ls', () => {
 });
 
 describe('landfall-server ls, a page at a time', () => {
-  it('lists so many, and goes on after the last of them', async () => {
+  it('lists as many as asked for, and continues after the last of them', async () => {
     const { env } = await withUploads();
     const ids = async (...args: string[]) => (await run(['ls', ...args], env)).out.split('\n').flatMap((line) => line.split(' ')[0] || []);
     const all = await ids();
@@ -50,7 +50,7 @@ describe('landfall-server ls, a page at a time', () => {
     expect(await run(['ls', '--after', '0'.repeat(32)], env)).toMatchObject({ code: 1 });
   });
 
-  it('prints with --json what show prints, a line each', async () => {
+  it('prints the lines of show with --json, one for each upload', async () => {
     const { env, accepted } = await withUploads();
     const lines = (await run(['ls', '--json'], env)).out.trimEnd().split('\n');
     const shown = JSON.parse((await run(['show', idOf(accepted)], env)).out);
@@ -60,7 +60,7 @@ describe('landfall-server ls, a page at a time', () => {
 });
 
 describe('landfall-server show', () => {
-  it('prints everything known of one upload as JSON', async () => {
+  it('prints all that the ledger has of one upload, as JSON', async () => {
     const { env, accepted, unfinished, dataDir } = await withUploads();
     const shown = JSON.parse((await run(['show', idOf(accepted)], env)).out);
     expect(shown).toMatchObject({ id: idOf(accepted), state: 'accepted', length: 100_000, type: 'video/mp4', attempts: 1, owner: '' });
@@ -86,7 +86,7 @@ describe('landfall-server show', () => {
 });
 
 describe('landfall-server rm', () => {
-  it('takes the file away beside a running server: its address answers 410', async () => {
+  it('removes the file beside a running server: its address answers 410', async () => {
     const { env, accepted, dataDir } = await withUploads();
     expect((await fetch(accepted)).status).toBe(200);
     expect(await run(['rm', idOf(accepted)], env)).toMatchObject({ code: 0, err: '' });
@@ -99,7 +99,7 @@ describe('landfall-server rm', () => {
     expect(await run(['rm', idOf(accepted)], env)).toMatchObject({ code: 0 });
   });
 
-  it('takes nothing that is not accepted', async () => {
+  it('removes no upload that is not accepted', async () => {
     const { env, unfinished } = await withUploads();
     const ran = await run(['rm', idOf(unfinished)], env);
     expect(ran).toMatchObject({ code: 1 });
@@ -109,7 +109,7 @@ describe('landfall-server rm', () => {
 });
 
 describe('landfall-server verify', () => {
-  it('finds nothing wrong where nothing is', async () => {
+  it('finds no fault in intact files', async () => {
     const { env } = await withUploads();
     expect(await run(['verify'], env)).toMatchObject({ code: 0, out: '1 files, 0 faults\n' });
   });
@@ -122,7 +122,7 @@ describe('landfall-server verify', () => {
     ],
     ['the end is missing', (path: string) => truncate(path, 99_999), '99999 bytes instead of 100000'],
     ['it is gone', (path: string) => rm(path), 'missing'],
-  ] as const)('tells of a file when %s', async ([, harm, said]) => {
+  ] as const)('reports a file when %s', async ([, harm, said]) => {
     const { env, dataDir, accepted } = await withUploads();
     const [path] = await filesBelow(join(dataDir, 'files'));
     await harm(join(dataDir, 'files', path ?? ''));
@@ -134,8 +134,8 @@ describe('landfall-server verify', () => {
   });
 });
 
-describe('a command line that is not right', () => {
-  it('makes no data directory where there is none', async () => {
+describe('an invalid command line', () => {
+  it('creates no data directory', async () => {
     const dataDir = join(testDirectory(), 'misspelt');
     for (const args of [['ls'], ['rm', '0'.repeat(32)]]) {
       const ran = await run(args, { LANDFALL_DATA_DIR: dataDir });
@@ -145,7 +145,7 @@ describe('a command line that is not right', () => {
     expect(existsSync(dataDir)).toBe(false);
   });
 
-  it('does not serve: the address others can reach without a rule who may', async () => {
+  it('does not serve: an address that others can reach without an access rule', async () => {
     const dataDir = join(testDirectory(), 'data');
     for (const host of ['0.0.0.0', 'localhost.example']) {
       const ran = await run([], { LANDFALL_DATA_DIR: dataDir, LANDFALL_HOST: host, LANDFALL_PORT: '0' });
@@ -155,7 +155,7 @@ describe('a command line that is not right', () => {
     expect(existsSync(dataDir)).toBe(false);
   });
 
-  it('does not serve: settings that are wrong, unknown, or spelt wrong', async () => {
+  it('does not serve: settings that are wrong, unknown, or misspelt', async () => {
     expect(await run([], { LANDFALL_MAX_UPLOAD_SIZE: 'big' })).toMatchObject({ code: 2 });
     expect((await run([], { LANDFALL_MAXUPLOADSIZE: '5 GiB' })).err).toContain('LANDFALL_MAXUPLOADSIZE');
     expect((await run(['--max-upload-size=big'])).err).toContain('LANDFALL_MAX_UPLOAD_SIZE');
@@ -171,7 +171,7 @@ describe('a command line that is not right', () => {
     expect(ran.err.trimEnd().split('\n')).toHaveLength(1);
   });
 
-  it('does not serve where the port is taken, and says so in a line', async () => {
+  it('does not serve on a port that is taken, and says so in a line', async () => {
     const { url } = await embedLandfall();
     const dataDir = join(testDirectory(), 'data');
     const ran = await run([], { LANDFALL_DATA_DIR: dataDir, LANDFALL_PORT: new URL(url).port });
@@ -179,10 +179,10 @@ describe('a command line that is not right', () => {
     expect(ran.err).toMatch(/^landfall-server: LANDFALL_PORT: another process listens on port \d+ of .*\n$/);
   });
 
-  it('does not serve from a directory that cannot be written, and says so in a line', async () => {
+  it('does not serve from a directory that it cannot write, and says so in a line', async () => {
     const file = join(testDirectory(), 'file');
     await writeFile(file, '');
-    // Nobody may make anything in /sys, the administrator included.
+    // No user can make anything in /sys, root included.
     for (const dataDir of [file, join(file, 'data'), '/sys/landfall']) {
       const ran = await run([], { LANDFALL_DATA_DIR: dataDir, LANDFALL_PORT: '0' });
       expect(ran.code, dataDir).toBe(2);
@@ -190,7 +190,7 @@ describe('a command line that is not right', () => {
     }
   });
 
-  it('can be asked for help, which has every setting in it and touches nothing', async () => {
+  it('with --help prints every setting and changes nothing', async () => {
     const ran = await run(['--help']);
     expect(ran).toMatchObject({ code: 0, err: '' });
     expect(ran.out).toContain('--max-upload-size, LANDFALL_MAX_UPLOAD_SIZE');
@@ -199,7 +199,7 @@ describe('a command line that is not right', () => {
 });
 
 describe('the directories', () => {
-  it('are closed to others, and hold what docs/operations.md says', async () => {
+  it('are private, and contain the files that docs/operations.md lists', async () => {
     const dataDir = join(testDirectory(), 'a', 'data');
     await embedLandfall({ dataDir });
     expect((await readdir(dataDir)).sort()).toEqual(expect.arrayContaining(['files', 'ledger.sqlite', 'staging']));
@@ -212,7 +212,7 @@ describe('the directories', () => {
 describe('landfall-server events', () => {
   const ids = (out: string) => out.split('\n').flatMap((line) => /^evt_[0-9a-f]{32}/.exec(line) ?? []);
 
-  it('lists what is told of, newest first, with what became of it', async () => {
+  it('lists events, newest first, with their deliveries', async () => {
     const { env, accepted, unfinished } = await withUploads();
     await expect.poll(async () => ids((await run(['events', 'ls'], env)).out).length).toBe(5);
     const all = await run(['events', 'ls'], env);
@@ -239,7 +239,7 @@ describe('landfall-server events', () => {
     expect(await run(['events', 'enable'], env)).toMatchObject({ code: 1 });
   });
 
-  it('sends an event again, and all that was kept for a receiver that wanted no more, beside a running server', async () => {
+  it('sends an event again, and all events kept for a receiver that had answered 410, beside a running server', async () => {
     const receiver = await startReceiver();
     const server = await embedLandfall({ webhookUrl: receiver.url, webhookSecret: `whsec_${'A'.repeat(44)}` });
     const env = { LANDFALL_DATA_DIR: server.dataDir };

@@ -9,7 +9,7 @@ async function taken(memory: PartMemory, bytes: number) {
   return memory.buffer(bytes);
 }
 
-test('the buffer of a part that was sent serves the next of its size, and no other', async () => {
+test('the buffer of a sent part is reused for the next part of its size only', async () => {
   const memory = new PartMemory(64 * MIB);
   const first = await taken(memory, 16 * MIB);
   memory.giveBack(first);
@@ -19,27 +19,27 @@ test('the buffer of a part that was sent serves the next of its size, and no oth
   expect((await taken(memory, 16 * MIB)) === first).toBe(false);
 });
 
-test('spare buffers and what is taken are never more than the limit together', async () => {
+test('spare and used buffers together never exceed the limit', async () => {
   const memory = new PartMemory(32 * MIB);
   const first = await taken(memory, 16 * MIB);
   const second = await taken(memory, 16 * MIB);
   memory.giveBack(first);
   memory.giveBack(second);
-  // Room is left for one of the two.
+  // This leaves space for one of the two.
   await taken(memory, 10 * MIB);
   memory.give(10 * MIB);
   expect((await taken(memory, 16 * MIB)) === second).toBe(true);
   expect((await taken(memory, 16 * MIB)) === first).toBe(false);
 });
 
-test('small buffers are not kept: they come in many sizes', async () => {
+test('small buffers are not kept, since they have many sizes', async () => {
   const memory = new PartMemory(64 * MIB);
   const small = await taken(memory, 64 * 1024);
   memory.giveBack(small);
   expect((await taken(memory, 64 * 1024)) === small).toBe(false);
 });
 
-test('a body that was asked to write down what it holds does so where it next waits for more', async () => {
+test('a body that was asked to flush does so when it next waits for memory', async () => {
   const memory = new PartMemory(10 * MIB);
   const asked: string[] = [];
   const body = (name: string, pace: number) => ({ held: 5 * MIB, pace, flush: () => void asked.push(name) });

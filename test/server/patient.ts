@@ -1,2 +1,2 @@
-/** For `vi.waitFor`, whose own second is short on a machine with other work to do. */
+/** For `vi.waitFor`, whose default of one second is too short on a busy machine. */
 export const PATIENT = { timeout: 60_000, interval: 20 };

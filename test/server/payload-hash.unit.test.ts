@@ -10,13 +10,13 @@ async function digestOf(...pieces: (string | Uint8Array)[]): Promise<string> {
   return Buffer.from(await hash.digest()).toString('hex');
 }
 
-it('hashes a part in shared memory where it lies, many at once, each by its own bytes', async () => {
+it('the hash of a part in shared memory is computed in place, for many parts at once, each from its own bytes', async () => {
   const parts = Array.from({ length: 6 }, () => randomFillSync(Buffer.from(new SharedArrayBuffer(BYTES + 8))).subarray(5, BYTES));
   const digests = await Promise.all(parts.map((part) => digestOf(part)));
   expect(digests).toEqual(parts.map((part) => createHash('sha256').update(part).digest('hex')));
 });
 
-it('hashes what is not shared, what is small, and what has a secret, as well', async () => {
+it('the hash of small data, of data outside shared memory, and of data with a secret is right, too', async () => {
   const large = randomFillSync(Buffer.alloc(BYTES));
   expect(await digestOf(large)).toBe(createHash('sha256').update(large).digest('hex'));
   expect(await digestOf('a', Buffer.from('b'))).toBe(createHash('sha256').update('ab').digest('hex'));

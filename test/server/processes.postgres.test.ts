@@ -1,4 +1,4 @@
-// Two processes' worth of Landfall on one data directory and one PostgreSQL: no request need come to the one that had the last.
+// Two processes' worth of Landfall share one data directory and one PostgreSQL: any process can serve any request of an upload.
 
 import { rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -23,12 +23,12 @@ async function embedTwo(config: ConfigInput = {}, hooks: LandfallHooks = {}): Pr
   return [await embedLandfall(shared, hooks), await embedLandfall(shared, hooks)];
 }
 
-/** The same upload, through the other. */
+/** The same upload's address at the other process. */
 function at(server: EmbeddedLandfall, url: string): string {
   return `${server.files}/${idOf(url)}`;
 }
 
-/** A check that waits until it is told, and how often it was begun. */
+/** A check that waits until the test releases it, and how often it started. */
 function gate() {
   const { promise, resolve: open } = Promise.withResolvers<void>();
   const seen = { begun: 0 };
@@ -43,7 +43,7 @@ function gate() {
   return { check, open, seen };
 }
 
-/** Sends the head of a PATCH and a part of its body, and goes silent. */
+/** Sends the head of a PATCH and half of its body, then falls silent. */
 async function sendHalf(server: EmbeddedLandfall, url: string, body: Uint8Array): Promise<void> {
   const socket = await openSocket(server.url);
   onTestFinished(() => void socket.destroy());
@@ -53,7 +53,7 @@ async function sendHalf(server: EmbeddedLandfall, url: string, body: Uint8Array)
 }
 
 describe('two processes', () => {
-  it('take one upload between them, chunk by chunk, and give out the same file', async () => {
+  it('share one upload, chunk by chunk, and serve the same file', async () => {
     const servers = await embedTwo();
     const bytes = await videoBytes(LENGTH);
     const { url } = await createUpload(servers[0].files, { length: LENGTH, name: 'film.mp4' });
@@ -71,7 +71,7 @@ describe('two processes', () => {
     expect(await filesBelow(`${servers[0].dataDir}/staging`)).toEqual([]);
   });
 
-  it('leave each other the bytes of an upload that has no row yet, and take away what has ended', async () => {
+  it('keep each other’s staged bytes without a row, and delete those of ended uploads', async () => {
     const databaseUrl = await postgres.database();
     const [first] = await embedTwo({ databaseUrl });
     const id = `${'0'.repeat(30)}aa`;
@@ -87,7 +87,7 @@ describe('two processes', () => {
     await expect.poll(() => filesBelow(`${first.dataDir}/staging`)).toEqual([`00/${id}`]);
   });
 
-  it('run one inspection, whose verdict senders at either learn when it comes', async () => {
+  it('run one inspection, and a sender at either gets its verdict at once', async () => {
     const { check, open, seen } = gate();
     const [first, second] = await embedTwo({ patience: '10m' }, { checks: [check] });
     const bytes = await videoBytes(LENGTH);
@@ -99,7 +99,7 @@ describe('two processes', () => {
     expect(await headUpload(at(second, url))).toMatchObject({ status: 200, offset: LENGTH - 1 });
     expect(await terminateUpload(at(second, url))).toMatchObject({ status: 423 });
     await sleep(200);
-    // Without a word from the first, they would wait as long as their patience lasts, and longer than a test may.
+    // Without the first process's notice, the requests would wait for their whole patience, longer than a test may take.
     open();
     for (const answer of await Promise.all([sent, joined])) expect(answer).toMatchObject({ status: 204, offset: LENGTH });
     expect(await status).toMatchObject({ state: 'accepted' });
@@ -107,8 +107,8 @@ describe('two processes', () => {
   });
 
   it.for([
-    ['take over from each other a body that has gone silent, from where it stopped', { asksFirst: true }],
-    ['stop a body at the one for a request at the other, without a HEAD before', { asksFirst: false }],
+    ['take over a silent body from each other, at its offset', { asksFirst: true }],
+    ['stop a body at one process for a PATCH at the other, without a HEAD before', { asksFirst: false }],
   ] as const)('%s', async ([, { asksFirst }]) => {
     const [first, second] = await embedTwo();
     const bytes = await videoBytes(LENGTH);
@@ -120,7 +120,7 @@ describe('two processes', () => {
     expect(sha256(Buffer.from(await (await fetch(url)).arrayBuffer()))).toBe(sha256(bytes));
   });
 
-  it('are not disturbed by notices that are none of theirs', async () => {
+  it('are not disturbed by foreign notices', async () => {
     const databaseUrl = await postgres.database();
     const [first, second] = await embedTwo({ databaseUrl });
     for (const payload of ['', ',', 'somebody,error x', 'somebody,newListener x', 'somebody,gap', 'somebody,constructor x,state'])
@@ -146,13 +146,13 @@ describe('two processes', () => {
     const count = async (what: string) =>
       Number((await postgres.query(`select count(*)::int as count from ${what}`, databaseUrl))[0]?.count);
     await expect.poll(() => count('locks')).toBe(urls.length);
-    // Beside those of the pool one that listens and, for a while, the one that brought the tables up to date.
+    // Besides the pool's connections: one that listens and, for a while, the one that ran the migrations.
     const connections = await count("pg_stat_activity where datname = current_database() and application_name like 'landfall%'");
     expect(connections).toBeLessThanOrEqual(2 * (databaseConnections + 2));
     expect(await patchUpload(urls[0] ?? '', 400_000, bytes.subarray(400_000))).toMatchObject({ status: 204, offset: LENGTH });
   });
 
-  it('know the same Idempotency-Key, refuse and cancel for each other', async () => {
+  it('know each other’s idempotency keys, refuse and cancel for each other', async () => {
     const [first, second] = await embedTwo();
     const headers = { 'Idempotency-Key': 'one' };
     const created = await Promise.all(
@@ -169,7 +169,7 @@ describe('two processes', () => {
     expect(await patchUpload(at(second, refused.url), 999, bytes.subarray(999))).toMatchObject({ status: 422, text: answer.text });
   });
 
-  it('make one upload of one key that each is asked for at once, and refuse to let it stand for another', async () => {
+  it('make one upload of one key that both get at once, and refuse the key for a different one', async () => {
     const owners: LandfallHooks = { authenticate: () => 'anna' };
     for (const [hooks, status] of [
       [owners, 422],
@@ -189,7 +189,7 @@ describe('two processes', () => {
   });
 
   it.for([true, false])(
-    'answer the verdict on an empty upload whose length comes last, each of them: accepted is %s',
+    'both answer with the verdict on an empty upload whose length is declared last: accepted is %s',
     async (allowEmpty) => {
       const [first, second] = await embedTwo({ allowEmpty });
       const { url } = await createUpload(first.files, { name: 'a.txt', headers: { 'Upload-Defer-Length': '1' } });
@@ -201,7 +201,7 @@ describe('two processes', () => {
     },
   );
 
-  it('answer HEAD 423 and the rest 503 while the ledger is away, lose nothing, and go on by themselves', async () => {
+  it('answer HEAD 423 and other requests 503 while the ledger is unreachable, lose nothing, and recover by themselves', async () => {
     const [first, second] = await embedTwo();
     const bytes = await videoBytes(LENGTH);
     const { url } = await createUpload(first.files, { length: LENGTH, name: 'film.mp4' });
@@ -221,7 +221,7 @@ describe('two processes', () => {
     expect(sha256(Buffer.from(await (await fetch(at(first, url))).arrayBuffer()))).toBe(sha256(bytes));
   });
 
-  it('count nothing that another machine left unproved when a fault of its own ended a body, and its power was cut then', async () => {
+  it('do not count unproved bytes of another machine, whose fault ended a body and whose power was then cut', async () => {
     const databaseUrl = await postgres.database();
     const through = new URL(databaseUrl);
     const connection = await startTcpSwitch(through.hostname, Number(through.port));
@@ -244,7 +244,7 @@ describe('two processes', () => {
     const lock = async () => (await postgres.query('select owner, boot from locks', databaseUrl))[0];
     await expect.poll(lock).toMatchObject({ owner: '' });
 
-    // The machine was another, and this is what a power cut left of what nobody had made durable.
+    // The lock belongs to another machine now, and a power cut left this of bytes that were not durable.
     await first.close();
     await postgres.query(`update locks set boot = 'of another machine'`, databaseUrl);
     await writeFile(staged, Buffer.concat([bytes.subarray(0, 100_000), Buffer.alloc(300_000)]));
@@ -256,23 +256,23 @@ describe('two processes', () => {
     await expect.poll(lock).toBeUndefined();
   });
 
-  it('do not hold their own faults against a file, and leave it to whoever can go on', async () => {
+  it('do not count their own faults against a file, and leave it to any process that can continue', async () => {
     const database = await postgres.database();
     const [first] = await embedTwo({ databaseUrl: database, patience: 500 });
     const files = join(first.dataDir, 'files');
-    // The final directory's place is taken: nothing can be made there.
+    // A file takes the place of the final directory: no process can make anything there.
     await rm(files, { recursive: true });
     await writeFile(files, '');
     const bytes = await videoBytes(LENGTH);
     const { url } = await createUpload(first.files, { length: LENGTH, name: 'film.mp4', body: bytes });
     const free = 'select attempt, strikes from uploads where "leaseOwner" is null and "retryAt" is not null';
-    // Between one attempt and the next nobody has it, and none of them is counted.
+    // Between two attempts no process has the lease, and no attempt is counted.
     await expect.poll(async () => (await postgres.query(free, database))[0]).toMatchObject({ strikes: 0 });
     await rm(files);
     await expect.poll(async () => (await readRecord(url)).state).toBe('accepted');
   });
 
-  it('refuse a directory that has a ledger of its own: they would clear it', async () => {
+  it('refuse a directory with a ledger of its own, whose bytes they would delete', async () => {
     const dataDir = testDirectory();
     const alone = await embedLandfall({ dataDir });
     await alone.close();

@@ -1,4 +1,4 @@
-// What counts as proved: which bytes would survive a power cut, and which nobody may be told of.
+// Proved bytes would survive a power cut; no client may be told of others. Tests which bytes count as proved.
 import { mkdir, rm, rmdir } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
@@ -15,13 +15,13 @@ function confirmations({ ledger, staging, syncFailures }: Awaited<ReturnType<typ
 }
 
 describe('the first start after a power cut', () => {
-  it('is over when every upload went back to its proven bytes, not before', async () => {
+  it('ends when every upload was reset to its proven bytes, not before', async () => {
     const bed = await openFinishBed();
     const { ledger, staging } = bed;
     const ids = ['1', '2', '3'].map(uploadId);
     for (const id of ids) await bed.put(CONTENT, { id, length: 2000, provenOffset: 100 });
     await ledger.facts.set('boot', 'an earlier one');
-    // A fault in the middle of it.
+    // A fault interrupts it.
     const broken = staging.path(ids[1] ?? uploadId('2'));
     await rm(broken);
     await mkdir(broken);
@@ -32,15 +32,15 @@ describe('the first start after a power cut', () => {
     await returnToProvenOffsets(ledger, staging);
     expect(await Promise.all(ids.map((id) => staging.size(id)))).toEqual([100, 0, 100]);
     expect(await ledger.facts.get('boot')).not.toBe('an earlier one');
-    // A mere crash since: all that was written is there.
+    // A crash without a power cut since: all written bytes are there.
     await bed.put(CONTENT, { id: uploadId('4'), length: 2000, provenOffset: 100 });
     await returnToProvenOffsets(ledger, staging);
     expect(await staging.size(uploadId('4'))).toBe(LENGTH);
   });
 });
 
-describe('a planned end', () => {
-  it('proves what came, but no byte of a chunk whose checksum was never looked at, or whose sync failed', async () => {
+describe('a planned shutdown', () => {
+  it('proves stored bytes, but none of a chunk whose checksum was not verified, or whose sync failed', async () => {
     const bed = await openFinishBed();
     const { ledger, staging, syncFailures } = bed;
     const [whole, unverified, unsynced] = [
@@ -57,16 +57,16 @@ describe('a planned end', () => {
 });
 
 describe('bytes whose sync failed', () => {
-  it('are told to nobody by another sync, whoever asks, and complete nothing in the next process', async () => {
+  it('are not acknowledged by another sync, and complete nothing in the next process', async () => {
     const bed = await openFinishBed();
     const { ledger, syncFailures, finisher } = bed;
     const id = await bed.put(CONTENT, { id: uploadId('1'), provenOffset: 100 });
     const other = await bed.put(CONTENT, { id: uploadId('2'), provenOffset: 100 });
     await syncFailures.add(id);
     const upload = await ledger.get(id);
-    if (upload === undefined) throw new Error('It was created just now.');
+    if (upload === undefined) throw new Error('The upload created just now is missing.');
     expect(await confirmations(bed).confirmed(upload)).toBe(100);
-    // Another process knows it from the ledger alone.
+    // Another process knows of the failed sync only from the ledger.
     syncFailures.delete(id);
     expect(await confirmations(bed).confirmed(upload)).toBe(100);
     await finisher.start();
@@ -74,14 +74,14 @@ describe('bytes whose sync failed', () => {
     expect(await ledger.get(id)).toMatchObject({ state: 'receiving', provenOffset: 100 });
   });
 
-  it('are inspected once a copy of them is found to be right', async () => {
+  it('are inspected once a copy of them is verified', async () => {
     const bed = await openFinishBed();
     const id = await bed.put(CONTENT, { provenOffset: 100 });
     await bed.finisher.inspectionStarts.start(id, LENGTH, 'byte', { proof: 'sync-failed' });
     expect(await bed.verdict(id)).toMatchObject({ state: 'accepted', unverifiedFrom: null });
   });
 
-  it('go back to what was proved before, where a copy of them is right up to there', async () => {
+  it('are reset to the proved bytes when a copy of them is right up to there', async () => {
     const bed = await openFinishBed();
     const { ledger, staging, finisher } = bed;
     const checkpoint = { provenOffset: 100, checksumOffset: 60, checksum: crc32(CONTENT.subarray(0, 60)) };
@@ -93,7 +93,7 @@ describe('bytes whose sync failed', () => {
     expect(upload && (await confirmations(bed).confirmed(upload))).toBe(100);
   });
 
-  it('go back to their beginning where a copy of them is wrong before what was proved', async () => {
+  it('are reset to zero when a copy of them is wrong before the proved bytes', async () => {
     const bed = await openFinishBed();
     const id = await bed.put(CONTENT, { provenOffset: 100, checksumOffset: 60, checksum: 1 });
     expect(await bed.finisher.inspectionStarts.start(id, LENGTH, 'byte', { proof: 'sync-failed', checksum: 1 })).toBe(false);
@@ -101,7 +101,7 @@ describe('bytes whose sync failed', () => {
     expect(await bed.ledger.get(id)).toMatchObject({ state: 'receiving', provenOffset: 0, checksum: 0, checksumOffset: 0 });
   });
 
-  it('prove nothing of what comes in their stead, once a copy of them is found to be wrong', async () => {
+  it('do not prove their replacement, once a copy of them was found wrong', async () => {
     const bed = await openFinishBed();
     const { ledger, staging, finisher } = bed;
     const id = await bed.put(CONTENT, { provenOffset: 100, checksum: 1 });
@@ -110,7 +110,7 @@ describe('bytes whose sync failed', () => {
     expect(await ledger.get(id)).toMatchObject({ state: 'receiving', provenOffset: 0, checksumOffset: 0 });
   });
 
-  it('are not taken for right when the copy that was wrong could not be taken away at first', async () => {
+  it('do not pass for right when the wrong copy could not be deleted at first', async () => {
     const bed = await openFinishBed();
     const { ledger, staging, finisher } = bed;
     const id = await bed.put(CONTENT, { checksum: 1 });
@@ -127,13 +127,13 @@ describe('bytes whose sync failed', () => {
   });
 });
 
-describe('a chunk that carries its own checksum', () => {
-  it('is not told of before its end to one who asked just before it began', async () => {
+describe('a chunk with its own checksum', () => {
+  it('is not acknowledged before its end to a client that asked just before it started', async () => {
     const bed = await openFinishBed();
     const { ledger } = bed;
     const id = await bed.put(CONTENT, { length: 2000, provenOffset: 100 });
     const before = await ledger.get(id);
-    if (before === undefined) throw new Error('It was created just now.');
+    if (before === undefined) throw new Error('The upload created just now is missing.');
     await ledger.change(id, { from: 'receiving' }, { unverifiedFrom: 300 }, false);
     expect(await confirmations(bed).confirmed(before)).toBe(300);
     expect(await ledger.raiseProvenOffset(id, LENGTH)).toBe(false);

@@ -1,4 +1,4 @@
-// Each limit of an identity at each door, with a code of its own, and nothing left of what it refuses.
+// Each limit of an identity at each endpoint has its own code, and a refused request leaves nothing.
 import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
 import type { Authenticate, ConfigInput, Limits } from '../../server/index.ts';
@@ -12,7 +12,7 @@ import { sendForm } from './form-requests.ts';
 interface Sent {
   status: number;
   code: string | undefined;
-  /** Of the upload, where there is one. */
+  /** The upload's address, if there is one. */
   url: string;
   headers: Headers;
 }
@@ -48,7 +48,7 @@ function through(name: string): Door {
   return door;
 }
 
-/** What identities were given, by their owner's name, which senders show as it is. */
+/** Limits by owner; a sender's credential is its owner's name. */
 const GIVEN: Readonly<Record<string, Limits>> = {
   anna: {},
   'size of a file': { maxUploadBytes: 10 },
@@ -68,7 +68,7 @@ async function embed(config: ConfigInput = {}) {
   return { ...landfall, errors: () => lines.filter(({ level }) => level >= 50) };
 }
 
-/** What is staged; the sums are those of the rows, and no error was logged. */
+/** No bytes are staged, the sums match the rows, and no error was logged. */
 async function expectNothingLeft(server: Awaited<ReturnType<typeof embed>>): Promise<void> {
   await expect.poll(() => filesBelow(`${server.dataDir}/staging`)).toEqual([]);
   const engine = await openSqlite(server.dataDir, { exclusive: false });
@@ -77,7 +77,7 @@ async function expectNothingLeft(server: Awaited<ReturnType<typeof embed>>): Pro
   expect(server.errors()).toEqual([]);
 }
 
-/** Whatever a refusal left behind that may yet go on: a creation without a length, say, whose bytes were too many. */
+/** Uploads that a refusal left and that may still resume: a creation without a length, say, whose bytes were too many. */
 async function unfinished({ dataDir, files }: EmbeddedLandfall): Promise<{ owner: string; url: string }[]> {
   const engine = await openSqlite(dataDir, { exclusive: false });
   const rows = await engine.db.selectFrom('uploads').select(['id', 'owner']).where('state', '=', 'receiving').execute();
@@ -88,7 +88,7 @@ async function unfinished({ dataDir, files }: EmbeddedLandfall): Promise<{ owner
 describe.for(NAMES)('%s', (name) => {
   const send = through(name);
 
-  it('is held to each limit of its identity', async () => {
+  it('obeys each limit of its identity', async () => {
     const server = await embed({ allow: 'text,images' });
     const by = (owner: string) => (file: string, bytes: Buffer<ArrayBuffer>) => send(server, file, bytes, { Authorization: owner });
 
@@ -96,7 +96,7 @@ describe.for(NAMES)('%s', (name) => {
     expect(await sized('a.txt', BYTES)).toMatchObject({ code: undefined });
     expect(await sized('a.txt', Buffer.from('0123456789A'))).toMatchObject({ status: 413, code: 'ERR_MAX_SIZE_EXCEEDED' });
 
-    // Of the server's policy: what that refuses is not to be had by it.
+    // A type that the server's policy refuses can't be allowed by an identity.
     const narrowed = by('what may be sent');
     expect(await narrowed('a.txt', BYTES)).toMatchObject({ code: undefined });
     for (const file of ['a.csv', 'a.png', 'a.mp4'])
@@ -104,7 +104,7 @@ describe.for(NAMES)('%s', (name) => {
 
     const counted = by('how many');
     expect(await counted('a.txt', BYTES)).toMatchObject({ code: undefined });
-    // Refused ones are none.
+    // Refused uploads do not count.
     expect(await counted('a.txt', Buffer.from([0, 1, 2, 3]))).toMatchObject({ status: 422, code: 'ERR_TEXT_INVALID' });
     expect(await counted('a.txt', BYTES)).toMatchObject({ code: undefined });
     for (let n = 0; n < 2; n++) expect(await counted('a.txt', BYTES)).toMatchObject({ status: 403, code: 'ERR_ACCESS_USED_UP' });
@@ -120,7 +120,7 @@ describe.for(NAMES)('%s', (name) => {
     await expectNothingLeft(server);
   });
 
-  it('has the metadata that its identity says, and is read by nobody whom it does not let', async () => {
+  it('has the metadata of its identity, and is readable only as the identity allows', async () => {
     const server = await embed();
     const fixed = { Authorization: 'fixed metadata' };
     const { url } = await send(server, 'a.txt', BYTES, fixed);
@@ -139,20 +139,20 @@ describe.for(NAMES)('%s', (name) => {
     expect(await readRecord(drop, dropped.headers)).toMatchObject({ state: 'accepted' });
   });
 
-  it('is held to the bytes that an owner may store', async () => {
+  it('obeys the limit of bytes that an owner may store', async () => {
     const server = await embed({ ownerMaxStored: 25 });
     for (let n = 0; n < 2; n++) expect(await send(server, 'a.txt', BYTES)).toMatchObject({ code: undefined });
     expect(await send(server, 'a.txt', BYTES)).toMatchObject({ status: 413, code: 'ERR_QUOTA_EXCEEDED' });
     expect(await send(server, 'a.txt', BYTES.subarray(0, 5))).toMatchObject({ code: undefined });
   });
 
-  it('is held to the bytes that an owner may have under way', async () => {
+  it('obeys the limit of bytes that an owner may have unfinished', async () => {
     const server = await embed({ ownerMaxReserved: 9 });
     expect(await send(server, 'a.txt', BYTES)).toMatchObject({ status: 413, code: 'ERR_QUOTA_EXCEEDED' });
     expect(await send(server, 'a.txt', BYTES.subarray(0, 9))).toMatchObject({ code: undefined });
   });
 
-  it('is held to how many an owner may have under way', async () => {
+  it('obeys the limit of unfinished uploads of an owner', async () => {
     const server = await embed({ ownerMaxUploads: 1 });
     const { url } = await createUpload(server.files, { length: 10, name: 'a.txt' });
     const refused = await send(server, 'a.txt', BYTES);
@@ -163,7 +163,7 @@ describe.for(NAMES)('%s', (name) => {
     await expectNothingLeft(server);
   });
 
-  it('is held to how many an owner may begin in a minute', async () => {
+  it('obeys the limit of uploads that an owner may start in a minute', async () => {
     const server = await embed({ ownerMaxRate: 2 });
     for (let n = 0; n < 2; n++) expect(await send(server, 'a.txt', BYTES)).toMatchObject({ code: undefined });
     const refused = await send(server, 'a.txt', BYTES);
@@ -176,17 +176,17 @@ describe.for(NAMES)('%s', (name) => {
     await expectNothingLeft(server);
   });
 
-  it('counts for the address of a sender whom nobody knows, behind a proxy that is trusted', async () => {
+  it('counts for the sender’s address when the sender is anonymous, behind a trusted proxy', async () => {
     const server = await embedLandfall({ access: 'anonymous', trustedProxies: '127.0.0.1', anonymousMaxStored: 15, anonymousMaxRate: 5 });
     const by = (address: string) => ({ 'X-Forwarded-For': `198.51.100.9, ${address}` });
     expect(await send(server, 'a.txt', BYTES, by('203.0.113.1'))).toMatchObject({ code: undefined });
     expect(await send(server, 'a.txt', BYTES, by('203.0.113.1'))).toMatchObject({ status: 413, code: 'ERR_QUOTA_EXCEEDED' });
     expect(await send(server, 'a.txt', BYTES, by('203.0.113.2'))).toMatchObject({ code: undefined });
-    // One network of IPv6 is one sender.
+    // A whole IPv6 network counts as one sender.
     expect(await send(server, 'a.txt', BYTES, by('2001:db8::1'))).toMatchObject({ code: undefined });
     expect(await send(server, 'a.txt', BYTES, by('2001:db8::2'))).toMatchObject({ status: 413, code: 'ERR_QUOTA_EXCEEDED' });
     expect(await send(server, 'a.txt', BYTES, by('2001:db8:0:1::1'))).toMatchObject({ code: undefined });
-    // This machine is not counted.
+    // This machine's address has no limit.
     for (let n = 0; n < 7; n++) expect(await send(server, 'a.txt', BYTES)).toMatchObject({ code: undefined });
     const last = Array.from({ length: 7 }, () => send(server, 'a.txt', BYTES, by('203.0.113.1')));
     expect((await Promise.all(last)).filter(({ status, code }) => status === 429 && code === 'ERR_TOO_MANY_UPLOADS')).toHaveLength(4);

@@ -13,7 +13,7 @@ describe('quotas on SQLite', () => {
     return {
       engine,
       ledger,
-      // One process alone serves it.
+      // Only one process serves SQLite.
       other: async () => engine,
     };
   });

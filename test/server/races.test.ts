@@ -1,5 +1,5 @@
-// Everybody at once on the same uploads: senders that are cut, lookers, cancellers, the sweeper. Whatever the order, the
-// offset never goes back, nobody reads success early, and each upload ends once, with its own bytes or none.
+// Senders that are cut, readers, cancellers and the sweeper work on the same uploads at once. In every order, the offset never
+// goes back, no client reads success early, and each upload ends once, with its own bytes or none.
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it, vi } from 'vitest';
@@ -18,11 +18,11 @@ const isLong = process.env.LANDFALL_TEST_LONG === '1';
 interface Subject {
   url: string;
   bytes: Buffer<ArrayBuffer>;
-  /** What was acknowledged to anybody. */
+  /** The highest offset acknowledged to any client. */
   confirmed: number;
 }
 
-/** Sends a piece and maybe leaves in the middle of it. */
+/** Sends a piece, and sometimes leaves in the middle of it. */
 async function sendAndMaybeLeave(subject: Subject, random: Random): Promise<void> {
   const { url, bytes } = subject;
   const looked = await headUpload(url);
@@ -42,12 +42,12 @@ async function sendAndMaybeLeave(subject: Subject, random: Random): Promise<void
   else socket.destroy();
 }
 
-async function look(subject: Subject): Promise<void> {
+async function checkOffset(subject: Subject): Promise<void> {
   const before = subject.confirmed;
   const { status, offset } = await headUpload(subject.url);
   expect(status).toBeOneOf([200, 410, 423]);
   if (offset === undefined) return;
-  // What was confirmed before the request was sent is still there.
+  // The offset confirmed before the request was sent still holds.
   expect(offset).toBeGreaterThanOrEqual(before);
   await acknowledge(subject, offset);
 }
@@ -57,18 +57,18 @@ async function acknowledge(subject: Subject, offset: number): Promise<void> {
   if (offset === LENGTH) expect((await readRecord(subject.url)).state).toBe('accepted');
 }
 
-async function torment(subject: Subject, random: Random, cancels: boolean): Promise<void> {
+async function useConcurrently(subject: Subject, random: Random, cancels: boolean): Promise<void> {
   for (let round = 0; round < 12; round++) {
     const others = Array.from({ length: 1 + Math.floor(random.fraction() * 3) }, async () => {
       await new Promise((resolve) => setTimeout(resolve, random.fraction() * 20));
-      if (random.fraction() < 0.4) await look(subject);
+      if (random.fraction() < 0.4) await checkOffset(subject);
       else await sendAndMaybeLeave(subject, random);
     });
     if (cancels && random.fraction() < 0.08)
       others.push(terminateUpload(subject.url).then(({ status }) => expect(status).toBeOneOf([204, 403, 410, 423])));
     await Promise.all(others);
   }
-  // Somebody comes and brings it to its end.
+  // One last sender completes the upload.
   for (;;) {
     const { status, offset } = await headUpload(subject.url);
     if (status === 410) return;
@@ -82,9 +82,9 @@ async function torment(subject: Subject, random: Random, cancels: boolean): Prom
   }
 }
 
-describe('everybody at once', () => {
+describe('concurrent senders, readers, cancellers and sweeper', () => {
   const SEEDS = isLong ? Array.from({ length: 30 }, (_, index) => index + 1) : [1, 2];
-  it.for(SEEDS)('ends each upload once and right (seed %i)', { timeout: 600_000 }, async (seed) => {
+  it.for(SEEDS)('end each upload once, with the right bytes (seed %i)', { timeout: 600_000 }, async (seed) => {
     const random = randomFrom(seed);
     const check: Check = {
       name: 'slow and unsteady',
@@ -100,7 +100,7 @@ describe('everybody at once', () => {
       const { url } = await createUpload(server.files, { length: LENGTH, name: `film-${n}.mp4` });
       subjects.push({ url, bytes: await videoBytes(LENGTH, seed * 100 + n), confirmed: 0 });
     }
-    await Promise.all(subjects.map((subject, n) => torment(subject, random, n % 4 === 0)));
+    await Promise.all(subjects.map((subject, n) => useConcurrently(subject, random, n % 4 === 0)));
 
     const events = ledgerEvents(server.dataDir);
     const stored = await filesBelow(join(server.dataDir, 'files'));
@@ -116,8 +116,8 @@ describe('everybody at once', () => {
   });
 });
 
-describe('many on one lock', () => {
-  it('are told 423 while a live sender goes on, which loses nothing by it', async () => {
+describe('many senders on one lock', () => {
+  it('get 423 while a live sender continues, which loses nothing', async () => {
     const server = await embedLandfall({ lockTimeout: '500ms' });
     const bytes = await videoBytes(LENGTH);
     const { url } = await createUpload(server.files, { length: LENGTH, name: 'film.mp4' });

@@ -1,4 +1,5 @@
-// Clients that can't follow a relative Location need a setting, of which the operator is reminded where they may come.
+// Some clients need a setting to follow a relative Location: the server reminds the operator of it when such clients can reach
+// the server.
 import { expect, it, onTestFinished } from 'vitest';
 import { LandfallProcess } from '../support/landfall-process.ts';
 import { testDirectory } from '../support/temp-dir.ts';
@@ -13,7 +14,7 @@ it.each([
   const server = new LandfallProcess({ dataDir: testDirectory(), env });
   onTestFinished(() => server.kill());
   await server.start();
-  // What comes after this line came after that one, too.
+  // The server has logged its reminder, if any, before the last line.
   await server.stop();
   const told = server.log.filter(({ msg }) => msg?.includes('LANDFALL_PUBLIC_URL') === true);
   expect(told).toHaveLength(count);

@@ -1,4 +1,4 @@
-// Who may hold a connection for how long: uploads as long as they move, nothing else.
+// The guard limits how long a request may hold a connection: an upload as long as it progresses, others briefly.
 import { createServer } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -10,14 +10,14 @@ import { head, openSocket, patchHead } from '../support/raw-http.ts';
 import { testDirectory } from '../support/temp-dir.ts';
 import { createUpload, headUpload } from '../support/tus-requests.ts';
 
-/** A byte now and then until the other side ends. */
+/** Sends a byte now and then until the other side ends the connection. */
 async function untilClosed(socket: Socket, everyMs = 500): Promise<void> {
   const closed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
   const timer = setInterval(() => socket.write('a'), everyMs);
   await closed.finally(() => clearInterval(timer));
 }
 
-it('a request that was answered does not hold its connection by a byte now and then', async () => {
+it('an answered request can not hold its connection by a byte now and then', async () => {
   const { url, files } = await embedLandfall({ patience: 0 });
   const upload = await createUpload(files, { length: 1_000_000, name: 'a.txt' });
   const path = new URL(upload.url).pathname;
@@ -31,7 +31,7 @@ it('a request that was answered does not hold its connection by a byte now and t
   );
 }, 60_000);
 
-it('in an application, keeps the limit of the server for the routes that are not its own', async () => {
+it('an embedded server keeps the host server’s request timeout for the application’s routes', async () => {
   const landfall = createLandfall({ dataDir: testDirectory(), logLevel: 'silent' });
   await landfall.start();
   onTestFinished(() => landfall.close());
@@ -54,7 +54,7 @@ it('in an application, keeps the limit of the server for the routes that are not
   const patch = await openSocket(url);
   patch.write(patchHead(upload.url, 0, 10));
   await untilClosed(own, 300);
-  // Longer than any request of the application's may take, and it still counts.
+  // Longer than the limit of the application's requests, and the upload still succeeds.
   for (const byte of '0123456789') {
     patch.write(byte);
     await sleep(200);

@@ -1,4 +1,4 @@
-// Back-up and restore as docs/operations.md says, its own commands, beside a server that takes uploads all the while.
+// Runs the back-up and restore commands of docs/operations.md beside a server that receives uploads all the time.
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished } from 'vitest';
@@ -13,13 +13,13 @@ import { testDirectory } from '../support/temp-dir.ts';
 import { createUpload, headUpload, idOf, patchUpload, readRecord } from '../support/tus-requests.ts';
 
 export interface Drill {
-  /** As the blocks' comments name it. */
+  /** The engine's name in the comments of the documented commands. */
   engine: 'SQLite' | 'PostgreSQL';
-  /** The data directory in the blocks. */
+  /** The data directory in the documented commands. */
   documentedDir: string;
   /** Settings of the server that is backed up. */
   env: Record<string, string>;
-  /** After its end: those of the one that is restored. */
+  /** Called once the server has ended. Resolves with the settings of the restored server. */
   restoreInto(): Promise<Record<string, string>>;
 }
 
@@ -69,25 +69,25 @@ export async function drill({ engine, documentedDir, env, restoreInto }: Drill):
   }
   expect(await patchUpload(at(refused), LENGTH - 1, 'x')).toMatchObject({ status: 422, code: 'ERR_CHECK_REFUSED' });
 
-  clients.goOnWith(fresh);
+  clients.switchTo(fresh);
   for (const { url, hash } of await clients.ended()) expect(await download(at(url))).toBe(hash);
   expect(await filesBelow(join(newDir, 'staging'))).toEqual([]);
 }
 
-/** Beside those that come and are accepted: one of which half is here, one under inspection, one that was refused. */
+/** Besides uploads that get accepted: one that is half stored, one under inspection, one that was refused. */
 async function bringToEveryState({ files }: LandfallProcess) {
   const bytes = await videoBytes(LENGTH);
   const create = async (name: string) => (await createUpload(files, { length: LENGTH, name })).url;
   const [half, long, refused] = [await create('half.mp4'), await create('long.mp4'), await create('refuse.mp4')];
   expect(await patchUpload(half, 0, bytes.subarray(0, LENGTH / 2))).toMatchObject({ status: 204 });
   expect(await patchUpload(refused, 0, bytes)).toMatchObject({ status: 422 });
-  // Not answered before the server is gone.
+  // Stays unanswered until the server has ended.
   patchUpload(long, 0, bytes).catch(() => undefined);
   await expect.poll(async () => (await readRecord(long)).state).toBe('inspecting');
   return { half, long, refused };
 }
 
-/** Ours and the stock one in the middle of a file, through a proxy that can be led to another server. */
+/** Our client and the stock client in the middle of a file, through a proxy that can switch to another server. */
 async function startClients(server: LandfallProcess) {
   const proxy = await startFaultProxy({ upstream: server.url, bytesPerSecond: MIB });
   onTestFinished(() => proxy.close());
@@ -103,10 +103,10 @@ async function startClients(server: LandfallProcess) {
   await expect.poll(() => handle.snapshot.sent).toBeGreaterThan(MIB / 2);
   await expect.poll(() => proxy.exchanges.some(({ method, status }) => method === 'PATCH' && status === 204)).toBe(true);
   return {
-    goOnWith(fresh: LandfallProcess) {
+    switchTo(fresh: LandfallProcess) {
       proxy.upstream = new URL(fresh.url);
       proxy.bytesPerSecond = Number.POSITIVE_INFINITY;
-      // Not after the pause that it makes when a server is away for long.
+      // Skips the pause that the client makes when a server is unreachable for long.
       handle.resume();
     },
     async ended(): Promise<Sent[]> {
@@ -131,7 +131,7 @@ function sendOnAndOn({ files }: LandfallProcess) {
       if (status === 204) accepted.push({ url, hash: sha256(bytes) });
     }
   };
-  // They end with the server, if not before.
+  // The senders end with the server, if not before.
   const senders = Promise.allSettled(Array.from({ length: SENDERS }, (_, index) => send(index)));
   return {
     accepted,
@@ -145,12 +145,12 @@ function sendOnAndOn({ files }: LandfallProcess) {
 function expectRestored({ code, said }: Ran, least: number): void {
   const [, ended, files, faults] = /^(\d+) unfinished uploads ended\n(\d+) files, (\d+) faults\n$/.exec(said) ?? [];
   expect({ code, faults }, said).toEqual({ code: 0, faults: '0' });
-  // Half of one, one under inspection, and what the two clients send.
+  // One half-stored upload, one under inspection, and the uploads of the two clients.
   expect(Number(ended)).toBeGreaterThanOrEqual(4);
   expect(Number(files)).toBeGreaterThanOrEqual(least);
 }
 
-/** The hash of the file, or why there is none. */
+/** The hash of the file, or the status without one. */
 async function download(url: string): Promise<string | number> {
   const response = await fetch(url);
   const bytes = Buffer.from(await response.arrayBuffer());

@@ -4,7 +4,7 @@ import { drill } from './restore-drill.ts';
 
 const postgres = postgresForTests();
 
-// A handful of processes are started, one after the other.
+// Starts a handful of processes, one after the other.
 it('a ledger in PostgreSQL and its files, backed up beside a busy server, are restored into a new database and directory', {
   timeout: 600_000,
 }, async () => {

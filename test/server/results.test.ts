@@ -1,4 +1,4 @@
-// What a check attaches to its verdict, and what it is told of the upload.
+// The result that a check attaches to its verdict, and the facts that it gets about the upload.
 import { describe, expect, it } from 'vitest';
 import {
   type ApplicationRecord,
@@ -25,7 +25,7 @@ function withCheck(run: Parameters<typeof checking>[0], hooks: LandfallHooks = {
 }
 
 describe('a result', () => {
-  it('of an accepted file is told by its record each time, by forms, and after a restart', async () => {
+  it('of an accepted file is in its record each time, in forms’ answers, and after a restart', async () => {
     const server = await withCheck(() => ({ result: RESULT }));
     const { url } = await createUpload(server.files, { length: 4, name: 'a.txt', body: TEXT });
     for (let times = 0; times < 2; times++) expect(await readRecord(url)).toMatchObject({ state: 'accepted', result: RESULT });
@@ -36,7 +36,7 @@ describe('a result', () => {
     expect((await readRecord(`${again.files}/${idOf(url)}`)).result).toEqual(RESULT);
   });
 
-  it('of a refused file comes with the refusal, also when it is asked for again, and to forms', async () => {
+  it('of a refused file is sent with the refusal, also when the refusal is repeated, and to forms', async () => {
     const server = await withCheck(() => ({ code: 'ERR_CHECK_REFUSED', detail: 'No\n\u0000pages.', result: RESULT }));
     const { url } = await createUpload(server.files, { length: 4, name: 'a.txt' });
     const problem = { code: 'ERR_CHECK_REFUSED', detail: 'No pages.', result: RESULT };
@@ -50,7 +50,7 @@ describe('a result', () => {
     expect(await form.json()).toMatchObject({ status: 422, record: { result: RESULT } });
   });
 
-  it('is the last one that a check attached, whatever the verdict', async () => {
+  it('is the last one that any check attached, whatever the verdict', async () => {
     const first: Check = { name: 'first', run: async () => ({ result: 1 }) };
     const second: Check = { name: 'second', run: async () => ({ result: 2 }) };
     const silent: Check = { name: 'silent', run: async () => undefined };
@@ -66,7 +66,7 @@ describe('a result', () => {
     expect(await readRecord(refused.url)).toMatchObject({ state: 'rejected', result: 2 });
   });
 
-  it('may be any JSON, null and false among it, and is absent where none is attached', async () => {
+  it('may be any JSON, including null and false, and is absent when no check attaches one', async () => {
     const results = [null, false, 0, '', []];
     const { files } = await withCheck(({ safeName }) => {
       const index = Number(safeName?.replace('.txt', ''));
@@ -80,14 +80,14 @@ describe('a result', () => {
     expect(await readRecord(url)).not.toHaveProperty('result');
   });
 
-  it('of 8 KiB is taken; one that is larger, or no JSON, is a fault of ours, which ends nothing', async () => {
+  it('of 8 KiB is accepted; a larger one, or one that is no JSON, is a server fault without a verdict', async () => {
     const circular: Record<string, unknown> = {};
     circular.self = circular;
     const wrong = ['x'.repeat(8192 - 1), 'ä'.repeat(4096), circular, 5n, () => 1];
     let asked = 0;
     const { files } = await withCheck(() => {
       const result = wrong[asked++];
-      // In quotes it is two bytes longer.
+      // The quotes add two bytes.
       return { result: asked > wrong.length ? 'x'.repeat(8192 - 2) : (result as never) };
     });
     const { url } = await createUpload(files, { length: 4, name: 'a.txt', body: TEXT });
@@ -97,7 +97,7 @@ describe('a result', () => {
   });
 
   it.for([[{}], [true], ['ERR_EMPTY'], [{ code: 'ERR_OF_MINE' }], [{ detail: 'No.' }]])(
-    'is not made of the answer %j: a fault of ours',
+    'is not taken from the answer %j, which is a server fault',
     async ([answer]) => {
       let asked = 0;
       const { files } = await withCheck(() => (++asked < 3 ? (answer as never) : undefined));
@@ -109,7 +109,7 @@ describe('a result', () => {
 });
 
 describe('a check', () => {
-  it('is told the sender’s metadata, the owner, and all that is known of the upload', async () => {
+  it('gets the sender’s metadata, the owner, and all facts about the upload', async () => {
     const seen: [ApplicationRecord, string, Readonly<Record<string, string>>][] = [];
     const server = await withCheck(
       ({ record, owner, metadata }) => {
@@ -137,7 +137,7 @@ describe('a check', () => {
     expect(seen[1]?.[2]).toEqual({ filename: 'c.txt' });
   });
 
-  it('may ask to be asked later: nothing is counted against the file, and the sender waits', async () => {
+  it('may ask to be asked later: nothing counts against the file, and the sender waits', async () => {
     let asked = 0;
     const { files, landfall, dataDir } = await withCheck(() => {
       // More often than a file may crash its inspection.
@@ -152,7 +152,7 @@ describe('a check', () => {
   });
 });
 
-it('senders are told no owner, no place and no metadata; `show` tells them', async () => {
+it('hides owner, storage path and metadata from senders; `show` prints them', async () => {
   const { files, landfall, dataDir } = await embedLandfall({}, { authenticate: () => 'anna' });
   const { url } = await createUpload(files, { length: 4, name: 'a.txt', metadata: { project: 'x' }, body: TEXT });
   const record = await readRecord(url);

@@ -1,4 +1,4 @@
-// Accepted files are kept for so long and then removed, once, whoever crashes or reads meanwhile.
+// Accepted files are kept for the configured time and then removed, once, whatever crashes or reads meanwhile.
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -13,7 +13,7 @@ import { type FinishBed, openFinishBed } from './finish-bed.ts';
 const TEXT = Buffer.from('text');
 const HOUR = 3_600_000;
 
-/** An accepted upload whose time is over. */
+/** An accepted upload whose retention time is over. */
 async function overdue(bed: FinishBed) {
   const id = await bed.put(TEXT);
   await bed.finisher.inspectionStarts.start(id, TEXT.length, 'byte');
@@ -23,8 +23,8 @@ async function overdue(bed: FinishBed) {
   return { id, upload };
 }
 
-describe('a file whose time is over', () => {
-  it('is removed once, with its event: 410, and the record says so until it goes, too', async () => {
+describe('a file whose retention time is over', () => {
+  it('is removed once, with its event: 410, and the record says so until it is deleted, too', async () => {
     const server = await embedLandfall({ keepFilesFor: 1500, sweepInterval: 200 });
     const { url } = await createUpload(server.files, { length: 4, name: 'a.txt', body: TEXT });
     const record = await readRecord(url);
@@ -40,13 +40,13 @@ describe('a file whose time is over', () => {
     expect(ledgerEvents(server.dataDir).get(idOf(url))).toEqual(['accepted', 'removed']);
   });
 
-  it('is kept for good where no time is set', async () => {
+  it('is kept forever when no time is set', async () => {
     const { files } = await embedLandfall();
     const { url } = await createUpload(files, { length: 4, name: 'a.txt', body: TEXT });
     expect((await readRecord(url)).expiresAt).toBeNull();
   });
 
-  it('is removed after the time that was given with the sender’s own limits', async () => {
+  it('is removed after the time in the sender’s own limits', async () => {
     const authenticate = () => ({ owner: 'anna', limits: { keepFilesForMs: 500 } });
     const { files } = await embedLandfall({ sweepInterval: 100, keepFilesFor: '30d' }, { authenticate });
     const { url } = await createUpload(files, { length: 4, name: 'a.txt', body: TEXT });
@@ -64,10 +64,10 @@ describe('a file whose time is over', () => {
     expect((await bed.ledger.get(id))?.state).toBe('removed');
   });
 
-  it('loses its bytes in the next pass where a crash came before, and keeps its record', async () => {
+  it('loses its bytes in the next pass after a crash, and keeps its record', async () => {
     const bed = await openFinishBed();
     const { id, upload } = await overdue(bed);
-    // As the process leaves it that dies right after the ledger's change.
+    // The state left by a process that dies right after the ledger's change.
     const now = bed.ledger.now();
     await bed.ledger.move(id, { from: 'accepted' }, 'removed', { expiresAt: now, recordExpiresAt: now + HOUR });
     expect(await bed.published()).toEqual([`${upload.target}/${upload.name}`]);
@@ -76,10 +76,10 @@ describe('a file whose time is over', () => {
     expect(await bed.ledger.get(id)).toMatchObject({ state: 'removed', expiresAt: now + HOUR, recordExpiresAt: null });
   });
 
-  it('whose bytes can not be taken away now is gone for readers all the same, and its bytes later', async () => {
+  it('whose bytes can not be deleted now answers 410 to readers, and its bytes are deleted later', async () => {
     const bed = await openFinishBed();
     const { id } = await overdue(bed);
-    // Nobody can look into what is no directory.
+    // A file takes the place of the directory, so nothing can look into it.
     const files = join(bed.dataDir, 'files');
     const day = (await bed.ledger.get(id))?.createdAt ?? 0;
     const year = join(files, new Date(day).toISOString().slice(0, 4));
@@ -93,7 +93,7 @@ describe('a file whose time is over', () => {
     expect(await bed.ledger.get(id)).toMatchObject({ recordExpiresAt: null });
   });
 
-  it('whose record is over, too, is forgotten', async () => {
+  it('whose record’s time is over, too, is forgotten', async () => {
     const bed = await openFinishBed({ keepRecordsForMs: 0 });
     const { id } = await overdue(bed);
     await bed.sweeper.sweep();
@@ -107,7 +107,7 @@ describe('a file whose time is over', () => {
 describe('a download under way', () => {
   it('is not cut by the removal', async () => {
     const server = await embedLandfall({ keepFilesFor: 1500, sweepInterval: 100 });
-    // More than all buffers on the way hold.
+    // More than all buffers between the disk and the reader hold.
     const bytes = await videoBytes(32 * 1024 * 1024);
     const { url } = await createUpload(server.files, { length: bytes.length, name: 'film.mp4' });
     expect((await patchUpload(url, 0, bytes)).status).toBe(204);
@@ -124,7 +124,7 @@ describe('a download under way', () => {
     expect(sha256(answer.subarray(answer.indexOf('\r\n\r\n') + 4))).toBe(sha256(bytes));
   });
 
-  it('keeps the bytes where storage has no open files, whichever process removes the file', async () => {
+  it('keeps its bytes when the storage has no open files, whichever process removes the file', async () => {
     const bed = await openFinishBed({ lingerMs: 2000 });
     const { id } = await overdue(bed);
     const release = bed.removal.holdWhileRead(id);

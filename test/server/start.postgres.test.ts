@@ -1,4 +1,4 @@
-// What a server says that can't start with the database it was given.
+// A server that can't start with its database says why.
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -10,19 +10,19 @@ import { testDirectory } from '../support/temp-dir.ts';
 const postgres = postgresForTests();
 
 describe('a server that can not start says why in one line', () => {
-  it('where nothing listens, which may pass', async () => {
+  it('when no server listens there, which may pass', async () => {
     const { code, said } = await failedStart({ LANDFALL_DATABASE_URL: `postgres://somebody@127.0.0.1:${await freePort()}/landfall` });
     expect(said).toMatch(/^landfall-server: PostgreSQL can't be reached: .*ECONNREFUSED.*\. Look at LANDFALL_DATABASE_URL\.\n$/);
     expect(code).toBe(1);
   });
 
-  it('where there is no such database', async () => {
+  it('when the database does not exist', async () => {
     const { code, said } = await failedStart({ LANDFALL_DATABASE_URL: postgres.address('nobody_made_it') });
     expect(said).toMatch(/^landfall-server: PostgreSQL refuses: database "nobody_made_it" does not exist\. Make it, .*\n$/);
     expect(code).toBe(2);
   });
 
-  it('where there is no such role', async () => {
+  it('when the role does not exist', async () => {
     const url = new URL(await postgres.database());
     url.username = 'nobody';
     const { code, said } = await failedStart({ LANDFALL_DATABASE_URL: url.href });
@@ -30,7 +30,7 @@ describe('a server that can not start says why in one line', () => {
     expect(code).toBe(2);
   });
 
-  it('where the role may not make tables', async () => {
+  it('when the role may not create tables', async () => {
     const address = await postgres.database();
     await postgres.query('create role reader login');
     await postgres.query('revoke create on schema public from public', address);
@@ -41,7 +41,7 @@ describe('a server that can not start says why in one line', () => {
     expect(code).toBe(2);
   });
 
-  it('where the data directory is none', async () => {
+  it('when the data directory can not be used', async () => {
     const file = join(testDirectory(), 'file');
     writeFileSync(file, '');
     const { code, said } = await failedStart({ LANDFALL_DATA_DIR: file });

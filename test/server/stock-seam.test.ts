@@ -1,4 +1,5 @@
-// A release of @tus/server that has changed inside is refused at the start, or at its first request: never worked with wrongly.
+// A release of @tus/server with different internals is refused at the start, or at its first request: Landfall never works with
+// it wrongly.
 import { createServer } from 'node:http';
 import { FileStore } from '@tus/file-store';
 import type * as TusServer from '@tus/server';
@@ -10,7 +11,7 @@ import { patchUpload } from '../support/tus-requests.ts';
 
 type Handler = { send?: unknown; writeToStore?: unknown };
 
-/** The seam as it comes up with a library whose handlers were changed so. */
+/** The seam to a library whose handlers were changed like this. */
 async function seamWith(change: (handlers: Record<string, Handler>) => void) {
   vi.resetModules();
   vi.doMock('@tus/server', async (original) => {
@@ -35,25 +36,25 @@ async function seamWith(change: (handlers: Record<string, Handler>) => void) {
 afterEach(() => void vi.doUnmock('@tus/server'));
 
 describe('the seam to @tus/server', () => {
-  it('holds with the release that is installed', async () => {
+  it('accepts the installed release', async () => {
     await expect(seamWith(() => undefined)).resolves.toBeDefined();
   });
 
   it.for([
     { what: 'is gone', writeToStore: undefined },
-    { what: 'takes something else', writeToStore: (_body: unknown, _upload: unknown) => 0 },
-  ])('does not come up where what writes a body $what', async ({ writeToStore }) => {
+    { what: 'has other parameters', writeToStore: (_body: unknown, _upload: unknown) => 0 },
+  ])('fails at the start when the function that writes a body $what', async ({ writeToStore }) => {
     for (const method of ['PATCH', 'POST']) {
       const changed = seamWith((handlers) => Object.assign(handlers[method] ?? {}, { writeToStore }));
       await expect(changed).rejects.toThrow(/@tus\/server has changed inside/);
     }
   });
 
-  it('does not come up where there is no such handler', async () => {
+  it('fails at the start when a handler is missing', async () => {
     await expect(seamWith((handlers) => void delete handlers.PATCH)).rejects.toThrow(/@tus\/server has changed inside/);
   });
 
-  it('fails the request where the body was converted on its way', async () => {
+  it('fails the request when the body was converted on its way', async () => {
     const seam = await seamWith(({ PATCH }) => {
       if (PATCH)
         PATCH.send = function send(this: { writeToStore(...of: unknown[]): Promise<number> }) {

@@ -1,4 +1,4 @@
-// What the contract of a storage does not say, and a disk must do.
+// Requirements for a disk beyond the contract of a storage.
 import { existsSync, mkdtempSync, readdirSync, statSync } from 'node:fs';
 import { link, mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -19,7 +19,7 @@ async function openStorage(root: string, stagingRoot = join(testDirectory(), 'st
   return { storage, staging, stage };
 }
 
-/** A directory on a device of its own, where the machine has one: nothing can be linked into it. */
+/** A directory on another device, if the machine has one: nothing can be linked into it. */
 function elsewhere(): string | undefined {
   try {
     if (statSync('/dev/shm').dev === statSync(tmpdir()).dev) return undefined;
@@ -37,8 +37,8 @@ async function textOf(stream: Readable): Promise<string> {
   return Buffer.concat(chunks).toString();
 }
 
-describe('on the disk of the staged bytes', () => {
-  it('publishes without copying, in directories and files that others may not enter', async () => {
+describe('publishing on the disk of the staged bytes', () => {
+  it('does not copy, and makes directories and files that others may not enter', async () => {
     const root = join(testDirectory(), 'files');
     const { storage, staging, stage } = await openStorage(root);
     const id = newUploadId();
@@ -52,7 +52,7 @@ describe('on the disk of the staged bytes', () => {
     expect((await stat(path)).mode & 0o777).toBe(0o640);
   });
 
-  it('publishes again where the whole tree was taken away in between', async () => {
+  it('succeeds again after the whole tree was deleted in between', async () => {
     const root = join(testDirectory(), 'files');
     const { storage, stage } = await openStorage(root);
     for (const text of ['one', 'two', 'three']) {
@@ -65,8 +65,8 @@ describe('on the disk of the staged bytes', () => {
   });
 });
 
-describe('on another device', () => {
-  it('copies, leaves nothing half copied, and clears what a crash left', async ({ skip }) => {
+describe('publishing on another device', () => {
+  it('copies, leaves no partial copy, and deletes one that a crash left', async ({ skip }) => {
     const root = elsewhere();
     if (root === undefined) return skip('there is no second device');
     const { storage, staging, stage } = await openStorage(root);
@@ -92,7 +92,7 @@ describe('on another device', () => {
     const folder = join(root, '2020/01/02', id);
     const lost = new AbortController();
     let copied = 0;
-    // Asked before each piece is written.
+    // The signal is checked before each piece is written.
     lost.signal.throwIfAborted = () => {
       const [part] = existsSync(folder) ? readdirSync(folder) : [];
       copied = part === undefined ? 0 : statSync(join(folder, part)).size;
@@ -105,7 +105,7 @@ describe('on another device', () => {
     expect(await readdir(folder)).toEqual([]);
   });
 
-  it('goes on where a crash came between the link and the end of the copy', async ({ skip }) => {
+  it('continues after a crash between the link and the end of the copy', async ({ skip }) => {
     const root = elsewhere();
     if (root === undefined) return skip('there is no second device');
     const { storage, stage } = await openStorage(root);

@@ -1,4 +1,4 @@
-// Bytes in progress in @tus/file-store, by setting and by hook; and what becomes of a file that a store hands back otherwise than it came.
+// Staging in @tus/file-store, by setting and by hook; and files that a store returns changed.
 import { open, readdir, rm, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -27,7 +27,7 @@ describe('with @tus/file-store of the application', () => {
   });
 });
 
-/** A store that anybody might write: it has what the interface asks for, and `read`. */
+/** A store as anybody might write it: the interface, and `read`. */
 class MemoryStore extends DataStore {
   readonly contents = new Map<string, Buffer>();
 
@@ -57,20 +57,20 @@ class MemoryStore extends DataStore {
 
   protected of(id: string): Buffer {
     const bytes = this.contents.get(id);
-    // As stores of @tus/* say it.
+    // Stores of @tus/* report it like this.
     if (bytes === undefined) throw { status_code: 404, body: 'The file for this url was not found\n' };
     return bytes;
   }
 }
 
-describe('with a store that nobody knows', () => {
+describe('with an unknown store', () => {
   testStoreServer(async () => {
     const dataStore = new MemoryStore();
     return { hooks: { dataStore }, everything: async () => [...dataStore.contents.keys()] };
   });
 });
 
-describe('a file that @tus/file-store hands back otherwise than it came', () => {
+describe('a file that @tus/file-store returns changed', () => {
   async function begin() {
     const fileStoreDir = testDirectory();
     const server = await embedLandfall({ staging: 'file-store', fileStoreDir });
@@ -86,7 +86,7 @@ describe('a file that @tus/file-store hands back otherwise than it came', () => 
     expect(await filesBelow(join(dataDir, 'files'))).toEqual([]);
   }
 
-  it('is refused with a byte that was changed', async () => {
+  it('is refused when a byte was changed', async () => {
     const { url, path, bytes, dataDir } = await begin();
     const file = await open(path, 'r+');
     await file.write(Buffer.from([(bytes[150_000] ?? 0) ^ 1]), 0, 1, 150_000);
@@ -105,7 +105,7 @@ describe('a file that @tus/file-store hands back otherwise than it came', () => 
     await expectDamaged({ url, dataDir });
   });
 
-  it('is taken where only more is there than was counted', async () => {
+  it('is accepted when it only has more bytes than were counted', async () => {
     const { url, path, bytes } = await begin();
     const file = await open(path, 'a');
     await file.write(Buffer.alloc(50_000, 'stale'));
@@ -116,7 +116,7 @@ describe('a file that @tus/file-store hands back otherwise than it came', () => 
   });
 });
 
-describe('a store that does not say the truth', () => {
+describe('a store that lies', () => {
   async function send(dataStore: DataStore) {
     const server = await embedLandfall({ patience: 1000 }, { dataStore });
     const bytes = await videoBytes(LENGTH);
@@ -126,7 +126,7 @@ describe('a store that does not say the truth', () => {
     return { ...server, url, first, second };
   }
 
-  it('and loses what it says that it has written ends in ERR_FILE_DAMAGED', async () => {
+  it('about written bytes and loses them ends in ERR_FILE_DAMAGED', async () => {
     class Losing extends MemoryStore {
       override async write(stream: Readable, id: string, offset: number): Promise<number> {
         const end = await super.write(stream, id, offset);
@@ -153,13 +153,13 @@ describe('a store that does not say the truth', () => {
     expect(await filesBelow(join(dataDir, 'files'))).toEqual([]);
   });
 
-  it('and hands back something else when it is asked again publishes nothing of that', async () => {
+  it('and returns other bytes at a later read publishes none of those', async () => {
     class Forgetful extends MemoryStore {
       reads = 0;
       override read(id: string): Readable {
         this.reads += 1;
         const bytes = Buffer.from(this.of(id));
-        // Once it was read for the checksum, and once for its head.
+        // The first two reads were for the checksum and for the head.
         if (this.reads === 3) bytes[70_000] = (bytes[70_000] ?? 0) ^ 1;
         return Readable.from([bytes], { objectMode: false });
       }
@@ -173,7 +173,7 @@ describe('a store that does not say the truth', () => {
     await landfall.close();
   });
 
-  it('and fails now and then takes the file all the same', async () => {
+  it('or fails now and then still gets the file accepted', async () => {
     class Failing extends MemoryStore {
       writes = 0;
       override async write(stream: Readable, id: string, offset: number): Promise<number> {

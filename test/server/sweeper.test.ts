@@ -14,13 +14,13 @@ import { uploadId } from '../support/upload-ids.ts';
 import { DAY, interrupted, openFinishBed } from './finish-bed.ts';
 import { PATIENT } from './patient.ts';
 
-/** Well before the next start, or the hourly look. */
+/** Well before the next start, or the hourly pass. */
 const SOON = { timeout: 60_000, interval: 50 };
 const CONTENT = Buffer.from('some of it');
 const longAgo = () => Date.now() - 1000;
 
 describe('a pass of the sweeper', () => {
-  it('ends idle uploads, and takes away their bytes', async () => {
+  it('ends idle uploads, and deletes their bytes', async () => {
     const bed = await openFinishBed();
     const idle = await bed.put(CONTENT, { length: 1000, expiresAt: longAgo() });
     const deferred = await bed.put(CONTENT, { length: null, expiresAt: longAgo() });
@@ -32,7 +32,7 @@ describe('a pass of the sweeper', () => {
     expect(await bed.staged()).toEqual([`${active.slice(0, 2)}/${active}`]);
   });
 
-  it('leaves alone what somebody works on, and takes it in a later pass', async () => {
+  it('leaves alone an upload in use, and ends it in a later pass', async () => {
     const bed = await openFinishBed();
     const id = await bed.put(CONTENT, { length: 1000, expiresAt: longAgo() });
     const token = Symbol('a running PATCH');
@@ -44,7 +44,7 @@ describe('a pass of the sweeper', () => {
     expect((await bed.ledger.get(id))?.state).toBe('expired');
   });
 
-  it('leaves alone what is complete: its inspection is due, not its sender', async () => {
+  it('leaves alone a complete upload, which waits for its inspection, not its sender', async () => {
     const bed = await openFinishBed();
     const id = await bed.put(CONTENT, { expiresAt: longAgo() });
     await bed.sweeper.sweep();
@@ -53,10 +53,10 @@ describe('a pass of the sweeper', () => {
     expect((await bed.verdict(id)).state).toBe('accepted');
   });
 
-  it('leaves alone what is about to be inspected, its length not yet written down', async () => {
+  it('leaves alone an upload about to be inspected whose length is not recorded yet', async () => {
     const bed = await openFinishBed();
     const id = newUploadId();
-    // Its bytes can't be made durable for now: a directory stands in their place.
+    // A directory stands in place of its bytes, so they can't be made durable for now.
     await mkdir(bed.staging.path(id));
     await bed.put(undefined, { id, length: null, expiresAt: longAgo() });
     void bed.finisher.inspectionStarts.start(id, 100, 'length');
@@ -64,7 +64,7 @@ describe('a pass of the sweeper', () => {
     expect((await bed.ledger.get(id))?.state).toBe('receiving');
   });
 
-  it('leaves alone what is inspected or accepted', async () => {
+  it('leaves alone inspected and accepted uploads', async () => {
     const bed = await openFinishBed();
     const accepted = await bed.put(undefined, { state: 'accepted', expiresAt: null });
     const inspecting = await bed.put(CONTENT, { state: 'inspecting', expiresAt: longAgo() });
@@ -74,7 +74,7 @@ describe('a pass of the sweeper', () => {
     expect(await bed.staged()).toHaveLength(1);
   });
 
-  it('forgets records nobody need ask for, and what a refusal had not got to take away', async () => {
+  it('forgets expired records, and deletes bytes that a refusal had left', async () => {
     const bed = await openFinishBed();
     const id = newUploadId();
     await mkdir(join(bed.dataDir, 'files', DAY, id), { recursive: true });
@@ -91,7 +91,7 @@ describe('a pass of the sweeper', () => {
     expect(await bed.published()).toEqual([]);
   });
 
-  it('clears what is right beside a row that is broken', async () => {
+  it('cleans up beside a broken row', async () => {
     const bed = await openFinishBed();
     const broken = newUpload({ state: 'rejected', expiresAt: longAgo() - 1 });
     await bed.ledger.create({ ...broken, errorCode: null } as never, true);
@@ -101,7 +101,7 @@ describe('a pass of the sweeper', () => {
     expect((await bed.ledger.list({ limit: 10 })).map(({ id }) => id)).toEqual([broken.id]);
   });
 
-  it('takes away the file that an operator removed without coming to the end of it', async () => {
+  it('deletes a file that an operator removed without completing the removal', async () => {
     const bed = await openFinishBed();
     const id = newUploadId();
     await mkdir(join(bed.dataDir, 'files', DAY, id), { recursive: true });
@@ -112,7 +112,7 @@ describe('a pass of the sweeper', () => {
     expect(await bed.published()).toEqual([]);
   });
 
-  it('gets through more than a page, also when the first of them stay', async () => {
+  it('handles more than a page, even when the first uploads of it stay', async () => {
     const bed = await openFinishBed();
     const tokens: [UploadId, symbol][] = [];
     for (let n = 0; n < 120; n++) {
@@ -144,8 +144,8 @@ describe('a pass of the sweeper', () => {
   });
 });
 
-describe('a start', () => {
-  it('clears the bytes of what has ended, or was never written down', async () => {
+describe('a start of the sweeper', () => {
+  it('deletes the bytes of ended uploads, and bytes without a row', async () => {
     const bed = await openFinishBed();
     const kept = [await bed.put(CONTENT, { length: 1000 }), await bed.put(CONTENT, { state: 'inspecting' })];
     for (const state of ['accepted', 'rejected', 'expired', 'terminated', 'removed'] as const) await bed.put(CONTENT, { state });
@@ -160,7 +160,7 @@ describe('a start', () => {
     expect(await bed.published()).toEqual([]);
   });
 
-  it('leaves alone what comes whole with its creation, and has no row yet', async () => {
+  it('leaves alone a whole creation without a row yet', async () => {
     const bed = await openFinishBed();
     const creating = newUpload({ length: CONTENT.length, name: 'name.txt' });
     const beginning = newUpload({ length: CONTENT.length, name: 'name.txt' });
@@ -176,10 +176,10 @@ describe('a start', () => {
     expect(await bed.staged()).toEqual([]);
   });
 
-  it('goes on past what can not be cleared, and clears that, too, as soon as it can be', async () => {
+  it('skips leftovers that can not be deleted, and deletes those, too, as soon as possible', async () => {
     const bed = await openFinishBed();
     const [stuck, left] = [uploadId('0'), uploadId('f')];
-    // A folder is not unlinked as a file is.
+    // A directory can't be unlinked like a file.
     await mkdir(bed.staging.path(stuck));
     await writeFile(bed.staging.path(left), CONTENT);
     await bed.sweeper.clearLeftovers();
@@ -190,12 +190,12 @@ describe('a start', () => {
   });
 });
 
-describe('what a verdict leaves behind', () => {
-  it('is taken away soon where it could not be at once', async () => {
+describe('leftovers of a verdict', () => {
+  it('are deleted soon when they could not be at once', async () => {
     const bed = await openFinishBed();
     const id = newUploadId();
     const day = join(bed.dataDir, 'files', '2020/01/02');
-    // An earlier attempt may have published; where it would be found, a file stands in the way of its folder.
+    // An earlier attempt may have published; a file stands in place of the folder in which the server looks for that.
     await mkdir(join(day, '..'), { recursive: true });
     await writeFile(day, '');
     await bed.put(CONTENT, interrupted(id, { strikes: 6 }));
@@ -210,7 +210,7 @@ describe('what a verdict leaves behind', () => {
 });
 
 describe('sweeps', () => {
-  it('do not pile up behind a long one', async () => {
+  it('do not queue up behind a long one', async () => {
     const { ledger, staging, storage, locker, removal } = await openFinishBed();
     const first = Promise.withResolvers<void>();
     let begun = 0;
@@ -246,8 +246,8 @@ describe('sweeps', () => {
   });
 });
 
-describe('beside a server at work', () => {
-  it('tells the sender of an idle upload 410, and later nothing of it any more', async () => {
+describe('the sweeper beside a running server', () => {
+  it('makes an idle upload answer 410, and later 404', async () => {
     const { files } = await embedLandfall({ expireAfter: '300ms', sweepInterval: '50ms', keepRecordsFor: '500ms' });
     const { url, headers } = await createUpload(files, { length: 1000, name: 'film.mp4' });
     expect(Date.parse(headers.get('Upload-Expires') ?? '')).toBeLessThan(Date.now() + 2000);
@@ -256,7 +256,7 @@ describe('beside a server at work', () => {
     await vi.waitFor(async () => expect((await headUpload(url)).status).toBe(404), PATIENT);
   });
 
-  it('does not end an upload whose bytes are coming', async () => {
+  it('does not end an upload whose bytes are being sent', async () => {
     const server = await embedLandfall({ expireAfter: '300ms', sweepInterval: '20ms' });
     const bytes = await videoBytes(50_000);
     const { url } = await createUpload(server.files, { length: bytes.length, name: 'film.mp4' });

@@ -1,4 +1,5 @@
-// Several processes on one ledger: an application's function runs in one of them at a time, and readers of any hear of all.
+// Several processes on one ledger: an application's event function runs in one of them at a time, and readers of any get every
+// event.
 import { expect, it } from 'vitest';
 import type { UploadEvent } from '../../server/index.ts';
 import { embedLandfall } from '../support/landfall-embedded.ts';
@@ -9,7 +10,7 @@ import { createUpload } from '../support/tus-requests.ts';
 const postgres = postgresForTests();
 const TEXT = Buffer.from('some text');
 
-it('an event is told in one process alone, by another once that has ended, and read in any', async () => {
+it('an event is delivered by one process only, by another once that has ended, and readable at each', async () => {
   const databaseUrl = await postgres.database();
   const dataDir = testDirectory();
   const told: { by: number; event: UploadEvent }[] = [];

@@ -1,4 +1,4 @@
-// Work in other threads: what is asked of one that ends is refused, and the next one knows nothing of it.
+// Work in other threads: requests to a thread that ends are rejected, and the next thread knows nothing of them.
 import { createHash } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { mkdir, readdir } from 'node:fs/promises';
@@ -26,30 +26,30 @@ function hashing(): Sha256 {
   return sha256;
 }
 
-/** Takes the hashing thread down, as an abort or too little memory in it would. */
-async function poison(sha256: Sha256): Promise<void> {
+/** Ends the hashing thread, like an abort or a lack of memory in it. */
+async function endHashingThread(sha256: Sha256): Promise<void> {
   async function* content() {
     yield { not: 'bytes' } as unknown as Uint8Array;
   }
   await expect(sha256.digest(content())).rejects.toThrow();
 }
 
-describe('a digest', () => {
-  it('is refused when its thread ends between two chunks, and right when it is made again', async () => {
+describe('a digest in the hashing thread', () => {
+  it('is rejected when its thread ends between two chunks, and right when it is computed again', async () => {
     const sha256 = hashing();
-    await expect(sha256.digest(chunks(() => poison(sha256)))).rejects.toThrow();
+    await expect(sha256.digest(chunks(() => endHashingThread(sha256)))).rejects.toThrow();
     expect(await sha256.digest(chunks())).toBe(WHOLE);
   });
 
-  it('that begins right after a thread broke is not taken down by the end of that one', async () => {
+  it('that starts right after a thread broke is not ended with that thread', async () => {
     const sha256 = hashing();
     for (let round = 0; round < 5; round++) {
-      await poison(sha256);
+      await endHashingThread(sha256);
       expect(await sha256.digest(chunks())).toBe(WHOLE);
     }
   });
 
-  it('is its own among others at the same time, also where one of them is given up', async () => {
+  it('stays its own among concurrent ones, also when one of them is abandoned', async () => {
     const sha256 = hashing();
     const given = sha256.digest(
       chunks(async () => {
@@ -62,7 +62,7 @@ describe('a digest', () => {
   });
 });
 
-/** Answers with a count of what it was asked; what is called `break` ends it, and `hang` stops it. */
+/** Answers with the number of its requests; `break` ends it, and `hang` stops it. */
 const COUNTING_WORKER = `
 import { parentPort } from 'node:worker_threads';
 let count = 0;
@@ -89,7 +89,7 @@ describe('a thread', () => {
   });
 
   it.for(['break', 'exit'])(
-    'that ends by itself (%s) refuses all that it was asked and is asked later; another begins anew',
+    'that ends by itself (%s) rejects all of its past and later requests; a new thread starts without them',
     async (end) => {
       const threads = counting();
       const thread = threads.current;
@@ -102,7 +102,7 @@ describe('a thread', () => {
     },
   );
 
-  it('that is stopped where it hangs refuses with the reason it was stopped for', async () => {
+  it('that is stopped while it hangs rejects with the reason of the stop', async () => {
     const threads = counting();
     const hanging = threads.current.ask('hang');
     void threads.current.end(new Error('too long'));
@@ -110,13 +110,13 @@ describe('a thread', () => {
     expect(await threads.current.ask('a')).toBe(1);
   });
 
-  it('goes on where a request can not be sent to it', async () => {
+  it('continues after a request that can not be sent to it', async () => {
     const thread = counting().current;
     await expect(thread.ask(() => undefined)).rejects.toThrow('could not be cloned');
     expect(await thread.ask('a')).toBe(1);
   });
 
-  it('is not started any more once it is closed', async () => {
+  it('does not start again once it is closed', async () => {
     const threads = counting();
     const waiting = threads.current.ask('hang');
     await Promise.all([expect(waiting).rejects.toThrow('closed'), threads.close()]);
@@ -125,7 +125,7 @@ describe('a thread', () => {
 });
 
 describe('the disk thread', () => {
-  it('does what is asked of it while it answers, each time', async () => {
+  it('answers each request', async () => {
     const root = testDirectory();
     const thread = new DiskThread();
     onTestFinished(() => thread.close());
@@ -137,7 +137,7 @@ describe('the disk thread', () => {
     expect(await readdir(join(root, 'day'))).toHaveLength(60);
   });
 
-  it('refuses what comes after it was closed', async () => {
+  it('rejects requests after it was closed', async () => {
     const thread = new DiskThread();
     await thread.close();
     await expect(thread.do({ unlink: '/nowhere' })).rejects.toThrow('closed');

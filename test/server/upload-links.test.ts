@@ -1,4 +1,4 @@
-// Upload links: what a guest may, and may not, at every door.
+// Upload links: what a guest may and may not do at every endpoint.
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -14,7 +14,7 @@ const DAY_MS = 86_400_000;
 
 const bearer = (token: string) => ({ Authorization: `Bearer ${token}` });
 
-/** What the page asks before it shows anything. */
+/** The terms that the page asks for before it shows anything. */
 async function termsOf(url: string, token?: string): Promise<Record<string, unknown>> {
   const response = await fetch(`${url}/config`, token === undefined ? {} : { headers: bearer(token) });
   return { status: response.status, ...((await response.json()) as Record<string, unknown>) };
@@ -45,7 +45,7 @@ async function run(dataDir: string, args: readonly string[], env: Record<string,
 }
 
 describe('a guest', () => {
-  it('is told what may be sent, and until when, and sends that', async () => {
+  it('gets the accepted types and the link’s expiry, and uploads accordingly', async () => {
     const { url, files, dataDir } = await embedLandfall();
     const endsAt = Date.now() + DAY_MS;
     const limits = { maxUploads: 2, maxBytes: 1000, maxUploadBytes: 500, allow: 'text' };
@@ -66,7 +66,7 @@ describe('a guest', () => {
     expect(await termsOf(url, token)).toMatchObject({ grant: { uploadsLeft: 0 } });
   });
 
-  it('reaches what came by the same link, and nothing of others, though all are the same owner’s', async () => {
+  it('reaches uploads of the same link only, although all have the same owner', async () => {
     const { files, dataDir } = await embedLandfall({ access: ['links', 'anonymous'] });
     const [one, other] = await Promise.all([giveLink(dataDir, { owner: 'anna' }), giveLink(dataDir, { owner: 'anna' })]);
     const { url } = await createUpload(files, { length: 10, name: 'a.txt', headers: bearer(one.token) });
@@ -85,7 +85,7 @@ describe('a guest', () => {
     expect((await terminateUpload(url, bearer(one.token))).status).toBe(204);
   });
 
-  it('reads nothing, also not what he sent', async () => {
+  it('downloads nothing, not even own uploads', async () => {
     const { url, files, dataDir, landfall } = await embedLandfall();
     const { token } = await giveLink(dataDir);
     const sent = await send(files, token);
@@ -94,7 +94,7 @@ describe('a guest', () => {
     expect((await fetch(url + (await landfall.downloadUrl(idOf(sent.url))))).status).toBe(200);
   });
 
-  it('is nobody with a token that is none, and never taken for an anonymous sender', async () => {
+  it('is nobody with an invalid token, and never counts as an anonymous sender', async () => {
     const { url, files, dataDir } = await embedLandfall();
     const { token } = await giveLink(dataDir);
     const other = await giveLink(dataDir);
@@ -110,7 +110,7 @@ describe('a guest', () => {
     }
   });
 
-  it('sends to its end what began before the end of the link, and begins nothing more', async () => {
+  it('completes an upload started before the link expired, and starts no new one', async () => {
     const { url, files, dataDir } = await embedLandfall();
     const { token } = await giveLink(dataDir, { endsAt: Date.now() + 3000 });
     const begun = await createUpload(files, { length: TEXT.length, name: 'a.txt', headers: bearer(token) });
@@ -121,7 +121,7 @@ describe('a guest', () => {
     expect(await readRecord(begun.url, bearer(token))).toMatchObject({ state: 'accepted' });
   });
 
-  it('does nothing more once the link was withdrawn', async () => {
+  it('can do nothing more once the link was withdrawn', async () => {
     const { url, files, dataDir } = await embedLandfall();
     const { token, withdraw } = await giveLink(dataDir);
     const begun = await createUpload(files, { length: TEXT.length, name: 'a.txt', headers: bearer(token) });
@@ -134,7 +134,7 @@ describe('a guest', () => {
 });
 
 describe('/config', () => {
-  it('tells who shows nothing whether he is let in', async () => {
+  it('tells a client without credentials whether it must sign in', async () => {
     const open = await embedLandfall();
     expect(await termsOf(open.url)).not.toHaveProperty('signIn');
     const closed = await embedLandfall({ access: ['keys'] });
@@ -145,7 +145,7 @@ describe('/config', () => {
 });
 
 describe('the form of a link', () => {
-  it('takes the address from a field, and what its sender says of himself', async () => {
+  it('reads the token from a field, and the fields about the sender', async () => {
     const { url, dataDir } = await embedLandfall({ access: ['links'] });
     const { token, id } = await giveLink(dataDir);
     const said: [string, string][] = [
@@ -183,7 +183,7 @@ describe('the form of a link', () => {
     ['no address', []],
     ['an address of nothing', [['link', 'lfl_0123456789ab']]],
     ['another token', [['link', 'lf_0123456789ab']]],
-  ] as [string, [string, string][]][])('with %s takes nothing, and says so', async ([, fields]) => {
+  ] as [string, [string, string][]][])('with %s accepts nothing, and says so', async ([, fields]) => {
     const { url } = await embedLandfall();
     const answer = await sendForm(url, fields, [['a.txt', TEXT.toString()]]);
     expect([answer.status, JSON.parse(answer.text)]).toEqual([
@@ -193,7 +193,7 @@ describe('the form of a link', () => {
     expect((await sendForm(url, fields, [['a.txt', TEXT.toString()]], 'text/html')).text).toContain('Sign in to upload.');
   });
 
-  it('with a file before the address takes nothing', async () => {
+  it('with a file before the token accepts nothing', async () => {
     const { url, dataDir } = await embedLandfall();
     const { token } = await giveLink(dataDir);
     const form = new FormData();
@@ -202,7 +202,7 @@ describe('the form of a link', () => {
     expect((await fetch(`${url}/link/upload`, { method: 'POST', body: form })).status).toBe(401);
   });
 
-  it('without a file is told so on the page', async () => {
+  it('without a file says so on the page', async () => {
     const { url, dataDir } = await embedLandfall();
     const { token } = await giveLink(dataDir);
     const { status, text: page } = await sendForm(url, [['link', token]], [], 'text/html');
@@ -211,7 +211,7 @@ describe('the form of a link', () => {
 });
 
 describe('landfall-server link', () => {
-  it('prints an address once, lists what came by it, and withdraws it', async () => {
+  it('prints an address once, lists its uploads, and withdraws it', async () => {
     const { url, files, dataDir } = await embedLandfall();
     const limits = ['--expires', '14d', '--max-size', '200GB', '--max-uploads', '3', '--allow', 'text'];
     const made = await run(dataDir, ['link', 'Footage for Anna', ...limits], { LANDFALL_PUBLIC_URL: 'https://uploads.example/' });
@@ -236,7 +236,7 @@ describe('landfall-server link', () => {
     [['link', 'x', '--expires', 'soon']],
     [['link', 'rm', '../x']],
     [['key', 'add', 'anna', '--owner', 'ben']],
-  ])('is told what is wrong with %j', async ([args]) => {
+  ])('reports the fault in %j', async ([args]) => {
     const { code, out, err } = await run(testDirectory(), args as string[]);
     expect([code, out]).toEqual([2, '']);
     expect(err).toMatch(/^landfall-server: \S/);
@@ -244,7 +244,7 @@ describe('landfall-server link', () => {
 });
 
 describe('landfall-server url', () => {
-  it('prints an address by which anybody downloads, until it ends', async () => {
+  it('prints an address with which anybody downloads, until it expires', async () => {
     const { url, files, dataDir } = await embedLandfall();
     const { token } = await giveLink(dataDir);
     const id = idOf((await send(files, token)).url);

@@ -1,4 +1,4 @@
-// Bodies and signatures as the specification's library for Python takes them.
+// The specification's Python library accepts Landfall's bodies and signatures.
 import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,7 +11,7 @@ import { startReceiver } from '../support/webhook-receiver.ts';
 
 const SECRETS = [`whsec_${Buffer.alloc(32, 1).toString('base64')}`, `whsec_${Buffer.alloc(24, 2).toString('base64')}`];
 
-it('webhooks verify with the library of the specification for Python, by either secret', async () => {
+it('webhooks verify with the specification’s Python library, by either secret', async () => {
   const folder = pythonPackages('standardwebhooks==1.1.0');
   expect(existsSync(folder)).toBe(true);
   const receiver = await startReceiver();

@@ -6,7 +6,7 @@ import { REPOSITORY } from '../support/repository.ts';
 
 const run = promisify(execFile);
 
-/** MiB that the space for new objects has after a time in which many lived on. */
+/** Size in MiB of V8's space for new objects after work in which many of them survived. */
 async function spaceAfterWork(isBound: boolean): Promise<number> {
   const script = `
     import { setImmediate as turn } from 'node:timers/promises';
@@ -24,8 +24,8 @@ async function spaceAfterWork(isBound: boolean): Promise<number> {
   return Number(stdout);
 }
 
-// How much lives at a collection hangs on when it comes: a machine with other work to do may show neither.
-it('the space for new objects stops to grow when there is enough', { retry: 3 }, async () => {
+// How many objects survive a collection depends on its time: on a busy machine, neither effect may show.
+it('the space for new objects stops growing at its bound', { retry: 3 }, async () => {
   expect(await spaceAfterWork(false)).toBeGreaterThan(24);
   expect(await spaceAfterWork(true)).toBeLessThanOrEqual(16);
 });
