@@ -219,7 +219,7 @@ export const SETTINGS = {
   fastBodies: {
     kind: 'flag',
     default: 'true',
-    help: 'Read long bodies past Node’s HTTP parser, for half of the processor time; false where a Node or a tool beside it does not bear that.',
+    help: 'Reads long bodies past Node’s HTTP parser, which saves processor time. Set false where this causes trouble with a version of Node or a monitoring tool.',
   },
   bodyTimeout: {
     as: 'bodyTimeoutMs',

@@ -1,6 +1,6 @@
-// Node's HTTP parser copies each 64 KiB of a body into a new buffer, which costs more than all else that is done with them. So a server
-// whose connections are made here reads long bodies past it, into memory that is used again. Heads, keep-alive, answers, time limits
-// and counts stay Node's: the socket is one of Node's own, made as Node makes it.
+// Node's HTTP parser copies each 64 KiB of a body into a new buffer, which costs more than all other work on these bytes. The lift makes
+// the connections of a server itself, and reads long bodies past the parser into memory that it reuses. Node still handles heads,
+// keep-alive, responses, timeouts and connection counts: the socket is a `net.Socket`, made as Node makes it.
 import { channel } from 'node:diagnostics_channel';
 import { Server } from 'node:http';
 import { LandingBuffers } from '../staging/landing.ts';
@@ -8,9 +8,12 @@ import { LiftingSocket, type LiftOptions } from './lifting-socket.ts';
 import { hasInternals, isLeftToNode, type NodeServer } from './node-internals.ts';
 
 export interface Lift extends Pick<LiftOptions, 'onFault'> {
-  /** Once, where this Node is not one that the lift is made for. */
+  /** Called when this version of Node lacks the internals that the lift needs. */
   onMissing(): void;
-  /** @default 128 KiB: below, a body has come before there is anything to gain */
+  /**
+   * Bytes; the parser reads shorter bodies, because they have arrived before the lift could gain anything.
+   * @default 128 KiB
+   */
   fromBytes?: number;
 }
 
@@ -18,7 +21,7 @@ const lifting = new WeakSet<Server>();
 const buffers = new LandingBuffers();
 const connections = channel('net.server.socket');
 
-/** Has the server's connections lift long bodies. TLS, pipes and connections that it has already stay as they are. */
+/** Lifts long bodies on all new connections of the server. TLS, pipes and existing connections stay as they are. */
 export function liftBodies(server: NodeServer, { onMissing, onFault, fromBytes = 128 * 1024 }: Lift): void {
   if (!(server instanceof Server) || lifting.has(server)) return;
   lifting.add(server);
@@ -30,7 +33,7 @@ export function liftBodies(server: NodeServer, { onMissing, onFault, fromBytes =
   server.on('listening', wrap);
 }
 
-/** Returns whether there is what the system calls for each connection. */
+/** Returns false when the server's handle lacks the callback for new connections. */
 function wrapConnections(server: NodeServer, options: LiftOptions): boolean {
   const { _handle: handle } = server;
   const original = handle?.onconnection;

@@ -1,35 +1,35 @@
-// Which requests are lifted, by their head alone. What stands before this server must not see another head than the parser does, so
-// the rule is narrower than the grammar: what it takes, every parser reads in one way. All else is the parser's to judge: a bare LF,
-// a folded line, a tab, a doubled length, an absolute address, HTTP/1.0, a byte outside of ASCII.
+// Decides from the head alone whether a request is lifted. A proxy in front of this server must never see another head than this code
+// does, so the rule is narrower than HTTP's grammar: it accepts only heads that every parser reads in the same way. All other heads go
+// to the parser: a bare LF, a folded line, a tab, a repeated Content-Length, an absolute target, HTTP/1.0, a byte outside ASCII.
 import { maxHeaderSize } from 'node:http';
 import type { NodeServer } from './node-internals.ts';
 
 export interface LiftableHead {
-  /** Of the head, with the empty line. */
+  /** Length of the head, with its empty line. */
   bytes: number;
   contentLength: string;
-  /** What the parser is given: the same head, of a request without a body. */
+  /** The head that the parser gets: the same, but with `Content-Length: 0`. */
   emptied: Buffer;
 }
 
-/** tus 1.0.0; draft-ietf-httpbis-resumable-upload; what a plain PUT says of bytes. */
+/** Media types of tus 1.0.0, draft-ietf-httpbis-resumable-upload, and of a plain PUT. */
 const CONTENT_TYPES = new Set([
   'PATCH application/offset+octet-stream',
   'PATCH application/partial-upload',
   'PUT application/octet-stream',
 ]);
-/** An upload's address, below any mount, without a query. */
+/** The path of an upload below any mount, without a query. */
 const REQUEST_LINE = /^(PATCH|PUT) \/(?:[\w.~-]+\/)*files\/[\w.~+-]+ HTTP\/1\.1$/;
 /** RFC 9110, 5.1 and 5.5: a token, a colon, one space, visible ASCII with spaces between. */
 const FIELD = /^([!#$%&'*+\-.^_`|~\dA-Za-z]+): ([\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?)$/;
-/** What frames a message in another way, or is answered before its body. */
+/** Fields that frame the message differently, or ask for a response before the body. */
 const NEVER = new Set(['transfer-encoding', 'expect', 'upgrade', 'trailer', 'te', 'proxy-connection', 'http2-settings']);
 const ONCE = new Set(['host', 'content-length', 'content-type', 'connection']);
 const MOST_FIELDS = 64;
 
-/** Undefined for what is not lifted. The server's own limits of a head hold. */
+/** Returns undefined when the request is not lifted. The server's limits for heads apply. */
 export function liftableHead(bytes: Buffer, fromBytes: number, server: NodeServer): LiftableHead | undefined {
-  // P, then A or U: most reads are told by this.
+  // PATCH and PUT begin with PA and PU. Most other reads differ here.
   if (bytes[0] !== 0x50 || (bytes[1] !== 0x41 && bytes[1] !== 0x55)) return undefined;
   const end = bytes.subarray(0, (server.maxHeaderSize || maxHeaderSize) - 1).indexOf('\r\n\r\n', 0, 'latin1');
   const [requestLine = '', ...lines] = end === -1 ? [] : bytes.toString('latin1', 0, end).split('\r\n');

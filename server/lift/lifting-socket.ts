@@ -1,7 +1,7 @@
-// One connection of a server whose long bodies come past Node's parser. All that is read lands here first. A head is looked for only
-// where the parser stands between two messages: at the first byte, and once the answer to a whole request is written. From a head
-// that is lifted until its answer is written and its body is over, the parser sees nothing, so that no byte of a body, and none that
-// follows it, is ever taken for a head. Everything else is pushed to the parser at once, as it came.
+// One connection of a server that lifts long bodies. This socket gets all bytes first. It looks for a head only where the parser is
+// between two messages: at the first byte, and after the response to a complete request is written. From a lifted head until its
+// response is written and its body has ended, the parser gets nothing, so no byte of a body, and none that follows it, can be taken for
+// a head. All other bytes go to the parser at once and unchanged.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Socket, type SocketConstructorOpts } from 'node:net';
 import { Duplex } from 'node:stream';
@@ -15,7 +15,7 @@ export interface LiftOptions {
   buffers: LandingBuffers;
   /** A body of fewer bytes is not lifted. */
   fromBytes: number;
-  /** While a lifted request was read: its connection is closed. */
+  /** Called when reading a lifted request fails; the socket then closes the connection. */
   onFault(error: unknown): void;
 }
 
@@ -26,14 +26,14 @@ export class LiftingSocket extends Socket {
   declare _server: NodeServer;
   readonly #options: LiftOptions;
   readonly #landing: Landing;
-  /** The message the parser read last: null while its head is not whole, undefined before the first. */
+  /** The last message of the parser: null while its head is incomplete, undefined before the first. */
   #message: IncomingMessage | null | undefined;
   #head: LiftableHead | undefined;
   #body: LiftedBody | undefined;
-  /** What came behind the body. */
+  /** Bytes that followed the body. */
   readonly #rest: Buffer[] = [];
   #isAnswered = false;
-  /** Our half is closed behind the answer to a lifted request: what still comes is nobody's. */
+  /** The server closed its half after the response to a lifted request, so all further bytes are discarded. */
   #isOver = false;
 
   constructor(handle: ConnectionHandle, server: NodeServer, options: LiftOptions) {
@@ -43,7 +43,7 @@ export class LiftingSocket extends Socket {
       buffer: () => landing.next(),
       callback: (count: number, memory: Buffer) => this.#guarded(() => this.#take(memory.subarray(0, count))),
     };
-    // Not read by the constructor: it is not made yet.
+    // With `manualStart`, the constructor does not read: the fields of this class do not exist yet.
     const settings = { handle, allowHalfOpen, onread, readable: true, writable: true, manualStart: true };
     super({ ...settings, readableHighWaterMark: highWaterMark, writableHighWaterMark: highWaterMark } as unknown as SocketConstructorOpts);
     this.#options = options;
@@ -52,7 +52,7 @@ export class LiftingSocket extends Socket {
     this.once('close', () => landing.close());
   }
 
-  /** Once the server has given it a parser. */
+  /** Call after the server has attached the parser. */
   follow(parser: Parser): void {
     const { onIncoming } = parser;
     parser[ON_MESSAGE_BEGIN] = () => {
@@ -64,13 +64,13 @@ export class LiftingSocket extends Socket {
       this.#body = this.#correct(request, this.#head);
       const result = onIncoming(request, keepAlive);
       this._httpMessage?.once('finish', () => this.#onAnswered());
-      // The message is over for the parser; the request is not.
+      // For the parser the message has ended. The request has not.
       parser.incoming = null;
       return result;
     };
   }
 
-  /** Nothing but the lift has it read while a body is lifted. */
+  /** While a body is lifted, only the lift starts reads. */
   override _read(size: number): void {
     if (!this.#isLifting) super._read(size);
   }
@@ -91,13 +91,13 @@ export class LiftingSocket extends Socket {
     return this.#head !== undefined || this.#body !== undefined;
   }
 
-  /** Where the next byte is the first of a message, and no answer is outstanding that it would have to wait for. */
+  /** True when the next byte starts a message and no response is outstanding. */
   get #isBetweenMessages(): boolean {
     if (!this.parser || this.#message === null || this.#message?.complete === false || this._httpMessage) return false;
     return this.readableFlowing === true && this.readableLength === 0 && !this.writableNeedDrain;
   }
 
-  /** Returns whether to read on. What an application throws at a request that is not lifted goes where it goes without a lift. */
+  /** Returns whether to continue reading. An error on a connection that is not lifted is thrown, as without the lift. */
   #guarded(read: () => boolean): boolean {
     try {
       return read();
@@ -118,7 +118,7 @@ export class LiftingSocket extends Socket {
     return this.push(Buffer.from(bytes));
   }
 
-  /** Gives the head to the parser, and with it the request to the handlers. @throws what they throw */
+  /** Gives the head to the parser, which calls the handlers. @throws the errors of the handlers */
   #lift(head: LiftableHead): LiftedBody {
     this.#head = head;
     this.#isAnswered = false;
@@ -129,7 +129,7 @@ export class LiftingSocket extends Socket {
     return this.#body;
   }
 
-  /** To be done before anybody has read its headers. */
+  /** Restores the true Content-Length before a handler reads the headers. */
   #correct(request: IncomingMessage, { contentLength }: LiftableHead): LiftedBody {
     const { rawHeaders } = request;
     const name = rawHeaders.findIndex((text, index) => index % 2 === 0 && text.toLowerCase() === 'content-length');
@@ -143,7 +143,7 @@ export class LiftingSocket extends Socket {
     if (part.byteLength > 0) body.take(part);
     if (part.byteLength < bytes.byteLength) this.#rest.push(Buffer.from(bytes.subarray(part.byteLength)));
     if (body.left > 0) return !body.isPaused;
-    // Read on behind it until more comes, to learn when the sender leaves.
+    // Continues reading until more bytes come, to notice when the client disconnects.
     return this.#isAnswered ? this.#endLift() : this.#rest.length === 0;
   }
 
@@ -152,7 +152,7 @@ export class LiftingSocket extends Socket {
     if (this.#body?.left === 0 && this.#guarded(() => this.#endLift())) super._read(0);
   }
 
-  /** The body is over, and answered: what came behind it begins a message. */
+  /** The body has ended and the response is written: the bytes that followed the body start a message. */
   #endLift(): boolean {
     this.#body = undefined;
     this.#isOver = this.writableEnded;
@@ -160,7 +160,7 @@ export class LiftingSocket extends Socket {
     return rest.byteLength === 0 || this.#take(rest);
   }
 
-  /** As the parser says it of a body that ends before its end. */
+  /** Reports the error that the parser reports for a truncated body. */
   #onHalfClose(): void {
     if (this.#body === undefined || this.#body.left === 0) return;
     this.emit('error', Object.assign(new Error('Parse Error: Invalid EOF state'), { code: 'HPE_INVALID_EOF_STATE' }));

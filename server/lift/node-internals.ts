@@ -1,17 +1,17 @@
-// What the lift needs of Node that Node does not promise: all of it, and the look whether it is there. Where it is not, nothing is
-// lifted, and Node's parser reads bodies as it always did.
+// All undocumented parts of Node that the lift needs, and a check that this version of Node has them. Without them nothing is lifted,
+// and Node's parser reads all bodies.
 import { type IncomingMessage, Server, type ServerResponse } from 'node:http';
 import { type BlockList, isIP, Socket } from 'node:net';
 
-/** A connection as the system hands it over. `getpeername` is of TCP alone, `useUserBuffer` has it read into memory of ours. */
+/** A new connection from the system. Only TCP has `getpeername`; `useUserBuffer` makes it read into memory of this process. */
 export interface ConnectionHandle {
-  /** Taken: `http.Server` has its parser read the socket then, not the handle. */
+  /** True makes `http.Server` feed its parser from the socket instead of the handle. */
   _consumed?: boolean;
   getpeername?(out: { address?: string }): number;
   useUserBuffer?: unknown;
 }
 
-/** An `http.Server`, with what `net.Server` keeps in it. `keepAliveInitialDelay` is in seconds. */
+/** An `http.Server` with the internal fields of `net.Server`. `keepAliveInitialDelay` is in seconds. */
 export interface NodeServer extends Server {
   _handle?: { onconnection?(this: unknown, error: number, client?: ConnectionHandle): void };
   _connections?: number;
@@ -25,19 +25,19 @@ export interface NodeServer extends Server {
   readonly maxHeaderSize?: number;
 }
 
-/** `HTTPParser.kOnMessageBegin`: called at the first byte of a message, not for the empty lines before it. */
+/** `HTTPParser.kOnMessageBegin`: the parser calls it at the first byte of a message, not for empty lines before it. */
 export const ON_MESSAGE_BEGIN = 0;
 
 export interface Parser {
   [ON_MESSAGE_BEGIN]?: (() => void) | null;
-  /** Whose end the end of the message is. */
+  /** The request that ends with the message. */
   incoming: IncomingMessage | null;
-  /** A head is whole: takes the request to the handlers. */
+  /** Called for a complete head; calls the handlers. */
   onIncoming(request: IncomingMessage, keepAlive: boolean): number;
   execute?(bytes: Buffer): unknown;
 }
 
-/** Whether the connection is one that Node itself would refuse, or that is not ours to read. */
+/** True for connections that Node would refuse, and for those that the lift cannot read. */
 export function isLeftToNode(server: NodeServer, client: ConnectionHandle): boolean {
   const { maxConnections, _connections: connections = 0, blockList, pauseOnConnect } = server;
   if (client.getpeername === undefined || client.useUserBuffer === undefined || pauseOnConnect) return true;
@@ -47,7 +47,7 @@ export function isLeftToNode(server: NodeServer, client: ConnectionHandle): bool
   return peer.address !== undefined && blockList?.check(peer.address, isIP(peer.address) === 6 ? 'ipv6' : 'ipv4') === true;
 }
 
-/** Tries it on a request that comes from nowhere: a message begins, its head is whole, its answer is the socket's. */
+/** Tries the internals with a request that no client sent. */
 export function hasInternals(): boolean {
   const seen: unknown[] = [];
   const socket: Socket & { parser?: Parser; _httpMessage?: ServerResponse } = new Socket();

@@ -1,26 +1,26 @@
-// What every source of a body does alike, wherever its bytes come from: gather them while the last batch is being written, so that
-// they go out in one write; hold the body to its limits; say how it ended.
+// The common part of all body sources: it gathers bytes while the last batch is written, so that they go out in one write, applies the
+// limits, and reports how the body ended.
 import { type BodyEnd, type BodyLimits, type BodySource, type LeasedBatch, MIN_BYTES_PER_TIMEOUT } from './body-source.ts';
 
-/** Read no further above this many waiting bytes: with the batch in flight, the memory one body takes. */
+/** Pauses reading at this many waiting bytes. Together with the batch in flight, this is the memory of one body. */
 const HIGH_WATER_BYTES = 1024 * 1024;
-/** Hand on what has waited this long, so that a slow sender's bytes are stored while it sends. */
+/** Bytes that waited this long go out, so that a slow client's bytes are stored while it sends. */
 const BATCH_DELAY_MS = 250;
 
-/** Where the bytes come from: it calls `add` for each read, and `finish` at the end. */
+/** The origin of the bytes. It calls `add` for each read, and `finish` at the end. */
 export interface BodyFlow {
-  /** Don't hand on less than this while more is coming: a system call and a thread hop cost the same for 1 KiB. */
+  /** The least bytes of a batch while more is coming: a system call and a thread hop cost the same for 1 KiB. */
   readonly batchBytes: number;
   readonly isPaused: boolean;
   pause(): void;
   resume(): void;
-  /** Nobody reads these buffers any more. */
+  /** The buffers are not read any more. */
   release(buffers: readonly Buffer[]): void;
-  /** The source reads no more; what is left of the request is not its. */
+  /** The source stops reading. The rest of the request is not its own. */
   close(): void;
 }
 
-/** One batch at a time is out, so it is the source that remembers whose buffers are read. */
+/** One batch is lent at a time. */
 class GatheredBatch implements LeasedBatch {
   readonly buffers: Buffer[];
   readonly bytes: number;
@@ -34,7 +34,7 @@ class GatheredBatch implements LeasedBatch {
 
   release(): void {
     this.#flow.release(this.buffers);
-    // Or the frame that waits for the next batch would keep alive what was written.
+    // Otherwise the frame that waits for the next batch would keep the written bytes alive.
     this.buffers.length = 0;
   }
 }
@@ -67,7 +67,7 @@ export class GatheredBody implements BodySource {
     return this.#waitingBytes;
   }
 
-  /** The next bytes, in memory that stays as it is until `release`. */
+  /** Adds bytes, in memory that does not change before `release`. */
   add(buffer: Buffer): void {
     if (this.end !== undefined) {
       this.#flow.release([buffer]);
@@ -86,7 +86,7 @@ export class GatheredBody implements BodySource {
     else if (!this.#limits.inOne) this.#delay ??= setTimeout(this.#onDelay, BATCH_DELAY_MS);
   }
 
-  /** The first word counts. */
+  /** The first call counts. */
   finish(end: BodyEnd): void {
     if (this.end !== undefined) return;
     this.end = end;
@@ -94,7 +94,7 @@ export class GatheredBody implements BodySource {
     this.#wake?.();
   }
 
-  /** There is no memory to read into. */
+  /** Pauses reading, for example while no buffer is free. */
   pause(): void {
     this.#wasPaused = true;
     this.#flow.pause();
@@ -146,7 +146,7 @@ export class GatheredBody implements BodySource {
   };
   readonly #onAbort = (): void => this.finish('interrupted');
   readonly #onWatch = (): void => {
-    // Where nothing is read, it is our own disk's slowness, not the sender's.
+    // While reading is paused, the disk is slow and not the client.
     if (!this.#wasPaused && this.#received - this.#receivedAtLastLook < MIN_BYTES_PER_TIMEOUT) this.finish('too-slow');
     this.#receivedAtLastLook = this.#received;
     this.#wasPaused = this.#flow.isPaused;

@@ -1,24 +1,24 @@
-// Where bytes land. Who is slow shares one buffer with all others, and what came is copied out of it at once. Who is fast gets two
-// that are lent on to the writes: one is read into while the other is written. They are small enough to stay in the cache.
-// Who stalls in the middle keeps two until it goes on or is cut; when the pool is empty by that, others are read as if they were slow.
+// Memory that lifted bodies are read into. Slow clients share one buffer, and their bytes are copied out of it at once. A fast client
+// gets two leased buffers: the connection reads into one while the other is written. They are small enough for the processor's cache.
+// A fast client that stalls keeps its two buffers until it resumes or is cut off. When the pool is empty, all others are read as slow.
 
-/** As Node reads at once by itself. */
+/** Node reads the same amount at once. */
 const SHARED_BYTES = 64 * 1024;
 const LEASED_BYTES = 512 * 1024;
-/** Read no less than this at once. */
+/** The least free space for a read. */
 const LEAST_ROOM = 64 * 1024;
-/** In all, 32 MiB. */
+/** 32 MiB in all. */
 const MOST_LEASED = 64;
 
 interface Leased {
   memory: Buffer;
-  /** Views of it that are not released yet. */
+  /** Views of this memory that are not released yet. */
   views: number;
 }
 
-/** For all connections of a server. */
+/** The buffers of all connections. */
 export class LandingBuffers {
-  /** Read out before anything else can be read: also while others wait to be read into it. */
+  /** Emptied before the next read, so several connections can wait for a read into it. */
   readonly shared: Buffer = Buffer.allocUnsafeSlow(SHARED_BYTES);
   readonly #free: Leased[] = [];
   #made = 0;
@@ -39,27 +39,27 @@ export class LandingBuffers {
   }
 }
 
-/** For one connection. */
+/** The buffers of one connection. */
 export class Landing {
   readonly #buffers: LandingBuffers;
   #pair: [Leased, Leased] | undefined;
   #current: 0 | 1 = 0;
   #position = 0;
   #isLeaving = false;
-  /** Where the next read goes. */
+  /** Whether the next read goes into the shared buffer. */
   #isShared = true;
 
   constructor(buffers: LandingBuffers) {
     this.#buffers = buffers;
   }
 
-  /** Where the next read goes, asked right after the last one; it stands also while nothing is read. */
+  /** The memory for the next read. Node asks right after each read and keeps the answer while the connection is paused. */
   next(): Buffer {
     this.#isShared = this.#pair === undefined || this.#isLeaving;
     this.#giveBack();
     if (this.#pair === undefined || this.#isShared) return this.#buffers.shared;
     const { memory, views } = this.#pair[this.#current];
-    // What was written already is in the cache.
+    // Memory that was written just now is in the cache.
     if (views === 0) this.#position = 0;
     return memory.subarray(this.#position);
   }
@@ -72,7 +72,7 @@ export class Landing {
     return this.#pair?.every(({ views }) => views === 0) ?? true;
   }
 
-  /** Whether a read would overwrite what is still to be written. */
+  /** True when a read would overwrite bytes that are not written yet. */
   get isFull(): boolean {
     return this.isLeased && this.#position === 0 && (this.#pair?.[this.#current].views ?? 0) > 0;
   }
@@ -82,19 +82,19 @@ export class Landing {
     this.#pair ??= this.#buffers.take();
   }
 
-  /** From the next read on. */
+  /** Uses the shared buffer from the next read on. */
   leave(): void {
     this.#isLeaving = true;
   }
 
-  /** The connection is closed: nothing lands any more. */
+  /** Call when the connection is closed. */
   close(): void {
     this.#isLeaving = true;
     this.#isShared = true;
     this.#giveBack();
   }
 
-  /** Whether it came into leased memory: then it stays there until it is released. */
+  /** Returns true for bytes in leased memory: they stay there until `release`. */
   keep(view: Buffer): boolean {
     const { buffer, byteOffset, byteLength } = view;
     const leased = this.#find(buffer);
@@ -120,7 +120,7 @@ export class Landing {
     return this.#pair?.find((leased) => leased.memory.buffer === memory);
   }
 
-  /** Not before the last read into it is over, and the last write out of it. */
+  /** Returns the buffers to the pool once nothing reads into them and all their bytes are written. */
   #giveBack(): void {
     if (this.#pair === undefined || !this.#isLeaving || !this.#isShared || this.#pair.some(({ views }) => views > 0)) return;
     this.#buffers.give(this.#pair);

@@ -1,5 +1,5 @@
-// A body that comes past the parser. Whoever opens it here is lent what comes. Whoever reads the request as a stream instead, as an
-// application's own routes do, or what throws the rest of an answered body away, finds the same bytes there, copied.
+// A body that is read past the parser. `bodyOf` lends its bytes to staging without a copy. Code that reads the request as a stream
+// instead, such as an application's own routes, gets the same bytes as copies.
 import type { IncomingMessage } from 'node:http';
 import { countYoungBytes } from '../runtime/young-garbage.ts';
 import type { BodyLimits, BodySource, OpenBody } from './body-source.ts';
@@ -7,14 +7,14 @@ import { type BodyFlow, GatheredBody } from './gathered-body.ts';
 import type { Landing } from './landing.ts';
 import { streamBody } from './stream-source.ts';
 
-/** Between two writes, from a sender who is fast. */
+/** A client that sends this much during one write is fast. */
 const MUCH_BYTES = 64 * 1024;
-/** At once, from one who is slow. */
+/** A client whose reads bring less than this is slow. */
 const LITTLE_BYTES = 8 * 1024;
 
 const bodies = new WeakMap<IncomingMessage, LiftedBody>();
 
-/** The body of a request, by the shortest way it has. */
+/** Opens the body of a request: past the parser when it is lifted, else as a stream. */
 export function bodyOf(request: IncomingMessage): OpenBody {
   const lifted = bodies.get(request);
   return (limits) => (lifted?.isUntouched && !limits.inOne ? lifted.open(limits) : streamBody(request)(limits));
@@ -25,22 +25,22 @@ export class LiftedBody implements BodyFlow {
   readonly #request: IncomingMessage;
   readonly #landing: Landing;
   readonly #readOn: () => void;
-  /** Bytes that have not come yet. */
+  /** Bytes of the body that have not arrived yet. */
   left: number;
-  /** Nobody wants more now. */
+  /** True while no reader wants more bytes. */
   isPaused = true;
-  /** What came before anybody asked. */
+  /** Bytes that arrived before the first reader. */
   #early: Buffer[] = [];
   #source: GatheredBody | undefined;
   #isStream = false;
 
-  /** @param readOn has the connection read */
+  /** @param readOn makes the connection read */
   constructor(request: IncomingMessage & { _consuming?: boolean }, bytes: number, landing: Landing, readOn: () => void) {
     this.#request = request;
     this.left = bytes;
     this.#landing = landing;
     this.#readOn = readOn;
-    // In the place of Node's own, which has the parser read on.
+    // Replaces Node's method, which would make the parser read on.
     request._read = () => {
       request._consuming = true;
       this.#stream();
@@ -53,7 +53,7 @@ export class LiftedBody implements BodyFlow {
     return this.#source === undefined && !this.#isStream;
   }
 
-  /** The next bytes, no more than are left, in memory that is good until this returns, or leased. */
+  /** Takes at most `left` bytes, in leased memory or in memory that is valid only during the call. */
   take(bytes: Buffer): void {
     this.left -= bytes.byteLength;
     if (this.#source !== undefined) this.#lend(this.#source, bytes);
@@ -104,7 +104,7 @@ export class LiftedBody implements BodyFlow {
     if (landing.isFull) source.pause();
   }
 
-  /** From its beginning, or from where a source has left off. */
+  /** Passes the body to the request's stream. */
   #stream(): void {
     if (this.#source !== undefined) return;
     this.#isStream = true;
@@ -116,7 +116,7 @@ export class LiftedBody implements BodyFlow {
     }
   }
 
-  /** All of it has come: the request hears what it would from the parser. */
+  /** Ends the request as the parser would: all bytes have arrived. */
   #end(): void {
     const request = this.#request;
     request.complete = true;

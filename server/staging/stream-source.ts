@@ -1,4 +1,4 @@
-// A body as Node's HTTP parser, or a form's, brings it: chunks in memory of their own, and a stream that is paused while enough waits.
+// A body that comes as a stream, from Node's HTTP parser or a form's parser. Each chunk has memory of its own.
 import type { Readable } from 'node:stream';
 import { countYoungBytes } from '../runtime/young-garbage.ts';
 import type { BodyLimits, BodySource, OpenBody } from './body-source.ts';
@@ -40,7 +40,7 @@ class StreamFlow implements BodyFlow {
     this.#stream.resume();
   }
 
-  /** Chunks of a stream are nobody else's. */
+  /** Nothing to release: each chunk of a stream has memory of its own. */
   release(): void {}
 
   close(): void {
@@ -48,7 +48,7 @@ class StreamFlow implements BodyFlow {
     this.#stream.off('end', this.#onEnd);
     this.#stream.off('close', this.#onClose);
     this.#stream.off('error', this.#onClose);
-    // Someone must listen: a socket's late error would otherwise end the process.
+    // Without a listener, a late error of the socket would end the process.
     this.#stream.on('error', ignore);
   }
 
