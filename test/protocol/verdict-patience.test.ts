@@ -1,4 +1,4 @@
-// The verdict takes many times as long as a request may wait for it.
+// The inspection takes many times as long as one request may wait for the verdict.
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { videoBytes } from '../support/content.ts';
 import { dropFirstResponses, startFaultProxy } from '../support/fault-proxy.ts';
@@ -20,7 +20,7 @@ describe('an inspection longer than ten patience limits', () => {
       const bytes = await videoBytes(LENGTH);
       const told = await uploadWithStockClient(`${proxy.url}/files`, bytes, 'film.mp4', { retryDelays: QUICK_RETRIES });
       await expectTrueVerdict(server, ending, told, bytes);
-      // It was asked again and again, at the pace that we set.
+      // The client asked repeatedly, at the pace of our Retry-After.
       const asked = proxy.exchanges.filter(({ method }) => method === 'PATCH').length;
       expect(asked).toBeGreaterThan(10);
       expect(asked).toBeLessThan(60);
