@@ -123,13 +123,13 @@ describe('a server', () => {
   test('that sends Retry-After is asked again then, not before', async () => {
     const { send, video, stored } = await startSending(first('PATCH', { kind: 'answer', status: 503, headers: { 'Retry-After': '1' } }));
     const { path, sha256: sum } = await video(100_000);
-    const begun = Date.now();
+    const startedAt = Date.now();
     const { handle } = send(path);
     const { waiting } = await reachesState(handle, 'waiting');
     expect(waiting?.reason).toBe('busy');
-    expect((waiting?.until ?? 0) - begun).toBeGreaterThanOrEqual(1000);
+    expect((waiting?.until ?? 0) - startedAt).toBeGreaterThanOrEqual(1000);
     await handle.done;
-    expect(Date.now() - begun).toBeGreaterThanOrEqual(1000);
+    expect(Date.now() - startedAt).toBeGreaterThanOrEqual(1000);
     expect(await stored()).toEqual([sum]);
   });
 
@@ -137,12 +137,12 @@ describe('a server', () => {
     const { url } = await embedLandfall({ ownerMaxRate: 1 }, { authenticate: () => 'anna' });
     const send = (name: string) => upload(Buffer.from('0123456789'), { endpoint: `${url}/files`, name, resume: false });
     await send('a.txt').done;
-    const begun = Date.now();
+    const startedAt = Date.now();
     const handle = send('b.txt');
     onTestFinished(() => handle.cancel());
     const { waiting, error } = await reachesState(handle, 'waiting');
     expect(waiting?.reason).toBe('too-many');
-    expect((waiting?.until ?? 0) - begun).toBeGreaterThanOrEqual(1000);
+    expect((waiting?.until ?? 0) - startedAt).toBeGreaterThanOrEqual(1000);
     expect(error).toMatchObject({ code: 'ERR_TOO_MANY_UPLOADS', detail: 'At most 1 new uploads a minute are allowed.' });
   });
 

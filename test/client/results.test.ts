@@ -21,7 +21,7 @@ const ATTACHING: LandfallHooks = {
 };
 
 describe.each([
-  ['every answer arrives', () => () => undefined],
+  ['no answer is lost', () => () => undefined],
   ['the first two answers to each PATCH, HEAD and GET are lost', () => dropFirstResponses(2, ['PATCH', 'HEAD', 'GET'])],
 ] as const)('when %s', (_, plan) => {
   it('`done` and the last snapshot contain the result of an accepted file', async () => {

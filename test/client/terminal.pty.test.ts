@@ -49,7 +49,7 @@ function screenOf(text: string): string[] {
   const lines = [''];
   let row = 0;
   let column = 0;
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: that is what a terminal is told.
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: terminals are controlled by these characters
   for (const [token, count, command] of text.matchAll(/\x1b\[(\d*)([A-Za-z])|\r|\n|[^\x1b\r\n]+/g)) {
     if (command === 'A') row = Math.max(row - Number(count || 1), 0);
     else if (command === 'J') {
@@ -82,7 +82,7 @@ describe('on a terminal the landfall command', () => {
     expect(terminal.screen().join('\n')).toMatch(/^2 of 2 files accepted, 10 MiB in .*\n$/);
     // Only the total is coloured.
     expect(terminal.written()).toContain('\x1b[2m');
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: that is what a terminal is told.
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: terminals are controlled by these characters
     expect(terminal.written().replaceAll(/\x1b\[(?:\d*A|J|2m|22m)/g, '')).not.toContain('\x1b');
     expect((await stdoutOf(sending)).trimEnd().split('\n')).toHaveLength(2);
   });

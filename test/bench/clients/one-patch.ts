@@ -23,23 +23,23 @@ process.exit(0);
 async function overHttp2(): Promise<number> {
   const session = connect(origin, { rejectUnauthorized: false });
   await once(session, 'remoteSettings');
-  const begun = performance.now();
+  const startedAt = performance.now();
   const stream = session.request({ ':method': 'PATCH', ':path': pathname, ...headers });
   const answered = once(stream, 'response');
   await pipeline(createReadStream(path), stream, { end: true }).catch(() => undefined);
   const [answer] = (await answered) as [Record<string, unknown>];
   requireAcknowledged(answer[':status']);
-  return (performance.now() - begun) / 1000;
+  return (performance.now() - startedAt) / 1000;
 }
 
 async function overHttp1(): Promise<number> {
   const agent = new Agent({ keepAlive: true, maxSockets: 1, rejectUnauthorized: false });
   // The first request has no body, so that the measurement does not include the handshakes.
   await send('HEAD');
-  const begun = performance.now();
+  const startedAt = performance.now();
   const status = await send('PATCH');
   requireAcknowledged(status);
-  return (performance.now() - begun) / 1000;
+  return (performance.now() - startedAt) / 1000;
 
   async function send(method: string): Promise<number | undefined> {
     const asked = request({
