@@ -16,10 +16,19 @@ const TEST_TIMEOUT = isLong ? minutes(60) : minutes(6);
 
 const UNIT = ['test/shared/**/*.test.ts', 'test/**/*.unit.test.ts'];
 
+/** What is said of bodies, whichever way they come: framing, abuse, verdicts, limits. */
+const LIFTED = [
+  ...['abuse', 'addresses', 'checksum', 'transcript', 'verdict', 'verdict-replay'].map((name) => `test/protocol/${name}.test.ts`),
+  ...['held', 'request-guard'].map((name) => `test/server/${name}.test.ts`),
+];
+
 interface Kind {
   name: string;
   /** Kinds of one group run side by side; a later group begins when the one before has ended. */
   group: number;
+  /** Where it has no folder of its own. */
+  include?: string[];
+  env?: Record<string, string>;
   /** Run once before the first test of the kind. */
   setup?: string;
   /** More than the machine's cores where tests mostly wait; 1 where they need the machine to themselves. */
@@ -31,6 +40,8 @@ const KINDS: Kind[] = [
   { name: 'client', group: 1, workers: 3 },
   { name: 'contract', group: 1, workers: 3 },
   { name: 'protocol', group: 1, workers: 3 },
+  // Once more, with each body coming past Node's parser, however short it is.
+  { name: 'lifted', group: 1, workers: 3, include: LIFTED, env: { LANDFALL_TEST_BODIES: 'lifted' } },
   { name: 'package', group: 1, workers: 3 },
   { name: 's3', group: 1, workers: 3, setup: 'test/support/s3-setup.ts' },
   { name: 'faults', group: 2, workers: 2 },
@@ -46,11 +57,12 @@ const config: ViteUserConfig = defineConfig({
       {
         test: { ...POLL, name: 'unit', include: UNIT, testTimeout: TEST_TIMEOUT, maxWorkers: 3, sequence: { groupOrder: 1 } },
       },
-      ...KINDS.map(({ name, group, workers, setup }) => ({
+      ...KINDS.map(({ name, group, workers, setup, include, env }) => ({
         test: {
           ...POLL,
           name,
-          include: [`test/${name}/**/*.test.ts`],
+          include: include ?? [`test/${name}/**/*.test.ts`],
+          ...(env === undefined ? {} : { env }),
           exclude: [...UNIT, ...LONG],
           testTimeout: TEST_TIMEOUT,
           hookTimeout: TEST_TIMEOUT,

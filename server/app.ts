@@ -1,9 +1,8 @@
 // Landfall as a library: routes, start and close.
-import type { IncomingMessage, Server, ServerResponse } from 'node:http';
-import express, { type ErrorRequestHandler, type Request } from 'express';
-import { type Logger, pino } from 'pino';
+import type { IncomingMessage, RequestListener, Server, ServerResponse } from 'node:http';
+import express, { type NextFunction, type Request } from 'express';
+import { pino } from 'pino';
 import { UploadError } from '../shared/errors.ts';
-import { TUS_VERSION } from '../shared/protocol.ts';
 import { parseDuration } from '../shared/units.ts';
 import { isLoopbackName, Origins } from './access/origins.ts';
 import { assemble, type Parts } from './assembly.ts';
@@ -11,19 +10,18 @@ import { type Config, type ConfigInput, isResolved, resolveConfig } from './conf
 import type { LandfallHooks } from './hooks.ts';
 import { cors } from './http/cors.ts';
 import { signedDownload } from './http/download.ts';
-import { answerFiles, methodOf } from './http/files.ts';
+import { answerFiles } from './http/files.ts';
 import { answerLive } from './http/health.ts';
 import { type Handler, mountAt, mountOf, redirectToPage } from './http/mount.ts';
 import { page } from './http/page.ts';
-import { sendProblem } from './http/problem.ts';
 import { claim, cutAnsweredBody, guardRequests } from './http/request-guard.ts';
 import { requestLog } from './http/request-log.ts';
 import { answerTerms } from './http/terms.ts';
+import { answerThrown } from './http/thrown.ts';
 import { parseUploadId } from './ledger/upload-id.ts';
+import { liftBodies } from './lift/lift.ts';
 import type { FeedOptions } from './notify/event-feed.ts';
 import type { UploadEvent } from './notify/event-handler.ts';
-import { S3Fault } from './s3/fault.ts';
-import { faultOf } from './staging/faults.ts';
 import { mayHaveBody } from './tus/headers.ts';
 
 export type { LandfallHooks } from './hooks.ts';
@@ -90,6 +88,8 @@ export interface Landfall {
   close(): Promise<void>;
 }
 
+/** Paths of uploads, which skip Express. */
+const UPLOADS_PATH = /^\/files(?:[/?]|$)/;
 /** Paths of the API, which are never files of the page. */
 const API_PATH = /^\/(?:files|upload|link\/upload|get-upload-url|config)(?:\/|$)/;
 
@@ -123,22 +123,55 @@ export function createLandfall(input: ConfigInput | Config = {}, hooks: Landfall
   let parts: Parts | undefined;
   const writes = new Set<Promise<void>>();
 
-  app.use((request, response, next) => {
+  const origins = originsFor(config, hooks.isStandalone ?? false);
+  const logRequest = requestLog(log);
+  const allowPages = cors(origins, config.corsHeaders);
+  const answerError = answerThrown(log);
+
+  function begin(request: IncomingMessage, response: ServerResponse): void {
     claim(request);
     cutAnsweredBody(request, response);
+    logRequest(request, response);
+    allowPages(request, response);
+  }
+
+  /** @throws UploadError 421 for an unknown host, 403 for a foreign page */
+  function requireKnownSource(request: IncomingMessage): void {
+    origins.requireKnownHost(request);
+    if (!isSafe(request.method ?? '')) origins.requireAllowedOrigin(request);
+  }
+
+  /** @throws UploadError while the server does not serve, or when something else has read the body */
+  function requireReady(request: IncomingMessage, response: ServerResponse): Parts {
+    if (drain.signal.aborted || parts === undefined) throw new UploadError('ERR_SHUTTING_DOWN', { retryAfterSeconds: 2 });
+    if (request.readableDidRead && mayHaveBody(request)) throw new UploadError('ERR_BODY_ALREADY_READ', { detail: MOUNT_FIRST });
+    response.setHeader('X-Content-Type-Options', 'nosniff');
+    return parts;
+  }
+
+  /** Nearly all requests are for uploads. They skip Express, whose routing costs about as much CPU time as a ledger statement. */
+  async function answerUploads(request: IncomingMessage, response: ServerResponse, path: string): Promise<void> {
+    try {
+      begin(request, response);
+      requireKnownSource(request);
+      const ready = requireReady(request, response);
+      await track(request, answerFiles(ready, request, response, path, collectionUrl(config, request)));
+    } catch (thrown) {
+      answerError(thrown, request, response);
+    }
+  }
+
+  app.use((request, response, next) => {
+    begin(request, response);
     next();
   });
-  app.use(requestLog(log));
-  const origins = originsFor(config, hooks.isStandalone ?? false);
-  app.use(cors(origins, config.corsHeaders));
   app.use('/health/live', (_request, response) => answerLive(response));
   app.use('/health/ready', async (_request, response) => {
     if (parts) await parts.readiness.answer(response);
     else response.status(503).json({ status: 'starting' });
   });
   app.use((request, _response, next) => {
-    origins.requireKnownHost(request);
-    if (!isSafe(request.method)) origins.requireAllowedOrigin(request);
+    requireKnownSource(request);
     next();
   });
   app.use(redirectToPage());
@@ -146,14 +179,13 @@ export function createLandfall(input: ConfigInput | Config = {}, hooks: Landfall
   // API paths skip the page's files: that lookup reads the disk, and the framework may change the request's address meanwhile.
   app.use((request, response, next) => (API_PATH.test(request.path) ? next() : servePage(request, response, next)));
   app.use((request, response, next) => {
-    if (drain.signal.aborted || parts === undefined) throw new UploadError('ERR_SHUTTING_DOWN', { retryAfterSeconds: 2 });
-    if (request.readableDidRead && mayHaveBody(request)) throw new UploadError('ERR_BODY_ALREADY_READ', { detail: MOUNT_FIRST });
-    response.setHeader('X-Content-Type-Options', 'nosniff');
+    requireReady(request, response);
     next();
   });
   app.use('/config', async (request, response) => {
     if (parts) await answerTerms({ ...parts, maxUploadBytes: config.maxUploadBytes }, request, response);
   });
+  // Only for request targets that `answer` does not recognise, for example an absolute URL.
   app.use('/files', async (request, response) => {
     if (parts) await track(request, answerFiles(parts, request, response, request.url, collectionUrl(config, request)));
   });
@@ -169,7 +201,7 @@ export function createLandfall(input: ConfigInput | Config = {}, hooks: Landfall
   app.use(() => {
     throw new UploadError('ERR_NOT_FOUND');
   });
-  app.use(answerError(log));
+  app.use((thrown: unknown, request: Request, response: ServerResponse, _next: NextFunction) => answerError(thrown, request, response));
 
   /** `close` waits for requests that may write; it does not wait for downloads. */
   function track(request: IncomingMessage, work: Promise<void>): Promise<void> {
@@ -181,10 +213,24 @@ export function createLandfall(input: ConfigInput | Config = {}, hooks: Landfall
     return work;
   }
 
+  const answer: RequestListener = (request, response) => {
+    const { url = '' } = request;
+    if (UPLOADS_PATH.test(url)) answerUploads(request, response, url.slice('/files'.length)).catch(() => response.destroy());
+    else app(request, response);
+  };
+
   return {
     config,
-    handler: mountAt(hooks.mountPath ?? '', app),
-    attach: guardRequests,
+    handler: mountAt(hooks.mountPath ?? '', answer),
+    attach(server) {
+      guardRequests(server);
+      if (config.fastBodies) {
+        liftBodies(server, {
+          onMissing: () => log.warn('this Node is not one that fast bodies are made for: they are read as any other'),
+          onFault: (error) => log.error({ err: error }, 'fault while reading a body'),
+        });
+      }
+    },
     async start() {
       starting ??= assemble({ config, hooks, log, draining: drain.signal });
       parts = await starting.catch((error: unknown) => {
@@ -214,38 +260,6 @@ export function createLandfall(input: ConfigInput | Config = {}, hooks: Landfall
   };
 }
 
-/** Answers every thrown error. HEAD is never answered with 5xx: clients take that for a lost upload and start over at byte 0. */
-function answerError(log: Logger): ErrorRequestHandler {
-  return (thrown: unknown, request: IncomingMessage, response: ServerResponse, _next) => {
-    let error = asUploadError(thrown);
-    logFault(log, thrown, error, request, response);
-    if (methodOf(request) === 'HEAD' && error.status >= 500) {
-      error = new UploadError('ERR_NOT_AVAILABLE', { retryAfterSeconds: error.retryAfterSeconds ?? 2 });
-    }
-    sendProblem(request, response, error, error.code === 'ERR_UNSUPPORTED_VERSION' ? { 'Tus-Version': TUS_VERSION } : {});
-  };
-}
-
-/** Logs the server's own faults as errors with their stack. Expected refusals are not logged. */
-function logFault(log: Logger, thrown: unknown, error: UploadError, request: IncomingMessage, response: ServerResponse): void {
-  if (error.status < 500 && error.code !== 'ERR_BODY_ALREADY_READ') return;
-  const line = { requestId: response.getHeader('X-Request-ID'), code: error.code };
-  if (error.code === 'ERR_SHUTTING_DOWN' || error.code === 'ERR_INSPECTION_PENDING') log.debug(line, error.title);
-  else if (request.destroyed && !request.complete) log.debug({ ...line, err: thrown }, 'the sender disconnected');
-  else if (error.code === 'ERR_NO_SPACE') log.warn(line, error.title);
-  else if (error.code === 'ERR_BODY_ALREADY_READ') log.error(line, error.message);
-  else log.error({ ...line, err: error.cause ?? thrown }, error.title);
-}
-
-function asUploadError(thrown: unknown): UploadError {
-  // Express refuses some requests itself, for example a malformed escape in the path, and gives its error a 4xx status. An S3
-  // fault has a status, too, which must not reach senders: a 404 would tell them that their uploads are gone.
-  const status = thrown instanceof Error && !(thrown instanceof S3Fault) && 'status' in thrown ? thrown.status : undefined;
-  if (!(thrown instanceof UploadError) && typeof status === 'number' && status >= 400 && status < 500)
-    return new UploadError('ERR_NOT_FOUND');
-  return faultOf(thrown);
-}
-
 function originsFor(config: Config, isStandalone: boolean): Origins {
   const isLoopback = isStandalone && isLoopbackName(config.host);
   const { hosts, publicUrl, corsOrigins } = config;
@@ -269,7 +283,7 @@ function isSafe(method: string): boolean {
 }
 
 /** The collection's address, from `publicUrl` or the mount path; never from the client's Host header. */
-function collectionUrl(config: Config, request: Request): string {
+function collectionUrl(config: Config, request: IncomingMessage): string {
   if (config.publicUrl !== '') return `${config.publicUrl}/files`;
   return `${mountOf(request)}/files`;
 }

@@ -227,7 +227,7 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
     draining,
   };
   const uploads = new Uploads({ ...shared, locker, policyHash });
-  const forms = new Forms({ ...shared, access, downloads, bodyTimeoutMs: config.bodyTimeoutMs });
+  const forms = new Forms({ ...shared, locker, access, downloads, bodyTimeoutMs: config.bodyTimeoutMs });
   const directBackend = backend.direct && {
     staging: backend.direct,
     completion: new DirectCompletion({

@@ -15,6 +15,7 @@ import { isCredentialsCommand, runCredentialsCommand } from './operator/credenti
 import { LIMIT_OPTIONS, requireNoLimits, requireOwnFlags, SETTINGS_NAMED_LIKE_LIMITS } from './operator/limit-options.ts';
 import { runOperatorCommand } from './operator/operator.ts';
 import { UsageError } from './operator/usage.ts';
+import { BatchedLog } from './runtime/batched-log.ts';
 import { pause } from './runtime/pause.ts';
 import { StartError } from './runtime/start-error.ts';
 import { terminalLog } from './runtime/terminal-log.ts';
@@ -103,7 +104,7 @@ async function serve(config: Config): Promise<void> {
   if (config.databaseUrl === '' && !hasSqlite(config.dataDir)) requireAccessRule(config, true);
   boundYoungGeneration();
   // Asynchronous: writing one upload's log line must not delay the next upload.
-  const destination = pino.destination({ sync: false });
+  const destination = new BatchedLog(pino.destination({ sync: false }));
   process.on('exit', () => destination.flushSync());
   const terminal = process.stdout.isTTY ? terminalLog((text) => process.stdout.write(text)) : undefined;
   const log = pino({ level: config.logLevel }, terminal ?? destination);

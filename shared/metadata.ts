@@ -11,6 +11,8 @@ const KEY = /^[\x21-\x2b\x2d-\x7e]{1,64}$/;
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
 const FORBIDDEN_KEYS = new Set(['__proto__', 'constructor', 'prototype']);
 const LINE_BREAK = /[\r\n\0]/;
+/** The same in Latin-1 and UTF-8, and no line break. */
+const PLAIN = /^[\x20-\x7e]*$/;
 
 /**
  * Parses `Upload-Metadata` (tus 1.0.0, Creation): comma-separated pairs `key base64(value)`, whose value may be absent. Ignores spaces
@@ -40,7 +42,9 @@ export function parseMetadata(header: string): Metadata {
 
 function decode(value: string, index: number): string {
   if (!BASE64.test(value)) throw invalid(`The value of pair ${index + 1} is not base64.`);
-  const bytes = Uint8Array.from(atob(value), (character) => character.charCodeAt(0));
+  const binary = atob(value);
+  if (PLAIN.test(binary)) return binary;
+  const bytes = Uint8Array.from(binary, (character) => character.charCodeAt(0));
   let text: string;
   try {
     text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);

@@ -29,6 +29,8 @@ export type Allowance = 'listed' | 'own' | 'any';
 export class Origins {
   readonly #options: OriginsOptions;
   readonly #publicHost: string | undefined;
+  /** The last `Host` that was accepted: nearly every request has the same. */
+  #knownHost: string | undefined;
 
   constructor(options: OriginsOptions) {
     this.#options = options;
@@ -40,10 +42,11 @@ export class Origins {
     const { hosts } = this.#options;
     const { host } = request.headers;
     // Only HTTP/1.0 may omit it, and no browser speaks HTTP/1.0.
-    if (hosts === undefined || host === undefined) return;
+    if (hosts === undefined || host === undefined || host === this.#knownHost) return;
     const name = URL.parse(`http://${host}`)?.hostname.replace(/\.$/, '') ?? '';
-    if (name === 'localhost' || isIP(name.replace(/^\[(.*)\]$/, '$1')) !== 0 || hosts.includes(name)) return;
-    throw new UploadError('ERR_UNKNOWN_HOST', { detail: 'The operator can add the name to LANDFALL_HOSTS.' });
+    const isKnown = name === 'localhost' || isIP(name.replace(/^\[(.*)\]$/, '$1')) !== 0 || hosts.includes(name);
+    if (isKnown) this.#knownHost = host;
+    else throw new UploadError('ERR_UNKNOWN_HOST', { detail: 'The operator can add the name to LANDFALL_HOSTS.' });
   }
 
   /**

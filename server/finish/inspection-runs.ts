@@ -142,7 +142,7 @@ export class InspectionRuns {
   #inspect(upload: LeasedUpload, lost: AbortSignal, head: Uint8Array | undefined): Promise<Inspection> {
     const { staging, checks, policies, checkTimeoutMs, digest, describe } = this.#options;
     const tools = { staging, checks, policy: policies.of(upload), checkTimeoutMs, digest, lost };
-    return inspect({ upload, record: describe(upload), head, ...tools });
+    return inspect({ upload, describe: () => describe(upload), head, ...tools });
   }
 
   /** @throws the reason of `lost` when it is aborted: nothing is written after that */

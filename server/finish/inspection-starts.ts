@@ -1,14 +1,19 @@
 // Starts inspections: after the last byte, makes the stored bytes durable and moves the upload to `inspecting` with its first lease.
 import { UploadError } from '../../shared/errors.ts';
+import { NotDurable } from '../ledger/durable-changes.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { LeasedUpload, Upload, UploadIn } from '../ledger/upload.ts';
 import type { UploadId } from '../ledger/upload-id.ts';
 import { backoffMs, pause } from '../runtime/pause.ts';
-import type { Complete } from '../staging/body-intake.ts';
+import type { Complete, Received } from '../staging/body-intake.ts';
 import type { Staging } from '../staging/staging.ts';
 import type { InspectionRuns } from './inspection-runs.ts';
 import type { LeaseHolder } from './lease.ts';
 import type { Prover } from './prover.ts';
+
+/** After this time an unanswered statement has reached the ledger, or never will: a statement runs for at most 10 s. */
+const UNCONFIRMED_MS = 15_000;
+const UNCONFIRMED_RETRY_MS = 1000;
 
 export interface InspectionStartsOptions {
   /** By upload id. InspectionStarts fills the map; the lockers, which are created before, read it. */
@@ -115,6 +120,29 @@ export class InspectionStarts {
     this.#starting.set(row.id, { length, held: row.held, target: row.target, done, row });
   }
 
+  /**
+   * As `startNew`, for an upload whose body is being received. A failure before it has a row creates nothing: the sender still has the
+   * whole file. Call under the upload's lock.
+   * @returns the stored bytes
+   * @throws the error of `receiving`, or UploadError when the body is not whole or not durable
+   */
+  async receiveNew(
+    upload: UploadIn<'receiving'>,
+    receiving: Promise<Received>,
+    within: <T>(add: () => Promise<T>) => Promise<T>,
+  ): Promise<number> {
+    try {
+      const { stored, complete } = await receiving;
+      if (complete === undefined) throw new UploadError('ERR_BAD_REQUEST', { detail: 'The body was cut off.' });
+      if (complete.proof !== 'durable') throw new UploadError('ERR_STORAGE_UNAVAILABLE', { retryAfterSeconds: 5 });
+      this.startNew(upload, stored, complete, within);
+      return stored;
+    } catch (error) {
+      await this.#options.staging.remove(upload.id);
+      throw error;
+    }
+  }
+
   async #add(
     row: LeasedUpload,
     within: <T>(add: () => Promise<T>) => Promise<T>,
@@ -123,15 +151,32 @@ export class InspectionStarts {
   ): Promise<boolean> {
     const { ledger, staging, inspectionRuns } = this.#options;
     try {
-      await within(() => ledger.create(row, true));
+      // Not where this process was taken for dead meanwhile.
+      if (!(await within(() => ledger.create(row, true)))) throw new UploadError('ERR_STORAGE_UNAVAILABLE', { retryAfterSeconds: 1 });
       inspectionRuns.run(row.id, { upload: row, head, lost });
       return true;
     } catch (error) {
-      // The row may have been added although the answer was lost. When the ledger cannot be read either, the next start finds it.
-      const added = await ledger.get(row.id);
-      if (added) inspectionRuns.run(row.id);
-      else await staging.remove(row.id);
+      const isRefused = error instanceof UploadError && !(error instanceof NotDurable);
+      if (isRefused) await staging.remove(row.id);
+      else if (ledger.isAlone) await this.#settleUnconfirmed(row.id);
+      else void this.#settleUnconfirmed(row.id);
       throw error;
+    }
+  }
+
+  /**
+   * The row may have been added although the answer was lost. If the connection was lost, the statement may still be running, and no
+   * other process would take over the inspection, because this process holds its lease.
+   */
+  async #settleUnconfirmed(id: UploadId): Promise<void> {
+    const { ledger, staging, inspectionRuns, closing } = this.#options;
+    const sinceMs = performance.now();
+    for (let isOver = ledger.isAlone; ; isOver = performance.now() - sinceMs > UNCONFIRMED_MS) {
+      const added = await ledger.get(id).catch(() => null);
+      if (added) return inspectionRuns.run(id);
+      if (isOver && added === undefined) return staging.remove(id);
+      // When the ledger cannot be read either, the next start finds the row or the bytes.
+      if (ledger.isAlone || !(await pause(UNCONFIRMED_RETRY_MS, closing))) return;
     }
   }
 

@@ -16,6 +16,13 @@ import type { Removal } from './removal.ts';
 /** Bytes that a crashed process beside this one left behind are looked for this often. */
 const LEFTOVERS_EVERY_MS = 3_600_000;
 
+/**
+ * Where several processes serve, the sweeper deletes bytes without a row when it found them this long ago. The row of a whole upload
+ * follows its bytes within seconds. A process that was stopped in between for so long has lost its lease, and the ledger takes no row
+ * from it.
+ */
+const ROWLESS_MS = 600_000;
+
 /** Rows looked at before the event loop gets its turn. */
 const PAGE = 100;
 /** This many failures in a row end a pass. */
@@ -46,6 +53,8 @@ export class Sweeper {
   #clearing: Promise<void> | undefined;
   #stopped = false;
   #leftoversDueAtMs = 0;
+  /** Uploads whose bytes have no row, and when the sweeper found them first. */
+  #rowless = new Map<UploadId, number>();
 
   constructor(options: SweeperOptions) {
     this.#options = options;
@@ -65,11 +74,20 @@ export class Sweeper {
         return upload?.state === 'inspecting' && upload.attempt === attempt;
       }, isOver),
     );
+    const rowless = new Map<UploadId, number>();
     for await (const id of staging.list()) {
       if (this.#stopped) return;
-      if (isUnderWay(await ledger.get(id))) continue;
+      const upload = await ledger.get(id);
+      if (isUnderWay(upload)) continue;
+      // Another process may be about to add the row.
+      if (upload === undefined && !ledger.isAlone && staging.isReadableInProgress) {
+        const sinceMs = this.#rowless.get(id) ?? performance.now();
+        rowless.set(id, sinceMs);
+        if (performance.now() - sinceMs < ROWLESS_MS) continue;
+      }
       await this.#retries.do(() => this.#clearLeftover(id));
     }
+    this.#rowless = rowless;
   }
 
   /** Clears leftovers first, in the background: in S3, a thousand of them take a minute. */
@@ -106,7 +124,7 @@ export class Sweeper {
     const clear = async () => {
       try {
         await this.clearLeftovers();
-        this.#leftoversDueAtMs = performance.now() + LEFTOVERS_EVERY_MS;
+        this.#leftoversDueAtMs = performance.now() + (this.#rowless.size > 0 ? ROWLESS_MS : LEFTOVERS_EVERY_MS);
       } catch (error) {
         this.#options.log.error({ err: error }, 'fault while looking for leftover bytes');
       }

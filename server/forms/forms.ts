@@ -9,7 +9,6 @@ import type { Downloads } from '../access/downloads.ts';
 import type { Access, Identity } from '../access/identity.ts';
 import { linkTokenIn } from '../access/links.ts';
 import { awaitVerdict } from '../finish/await-verdict.ts';
-import type { InspectionStarts } from '../finish/inspection-starts.ts';
 import { toRecord } from '../finish/record.ts';
 import { requireNotRefused } from '../finish/verdict-answers.ts';
 import { closeAfterAnswer } from '../http/request-guard.ts';
@@ -17,14 +16,14 @@ import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
 import { newUploadId } from '../ledger/upload-id.ts';
 import { tooLarge } from '../staging/admission.ts';
+import { memoryBody } from '../staging/body-source.ts';
 import { endReceiving } from '../staging/end-receiving.ts';
 import { faultOf } from '../staging/faults.ts';
-import type { Receiver } from '../staging/receiver.ts';
-import type { Staging } from '../staging/staging.ts';
 import { streamBody } from '../staging/stream-source.ts';
 import type { FormResult } from './form-page.ts';
 import { asFormError, isFarFromOver, parserOf, sentName, watchPace } from './form-parser.ts';
 import { answerResults, refused } from './form-results.ts';
+import { WholeFiles, type WholeFilesOptions } from './whole-files.ts';
 
 /** Fields with which a guest may introduce himself; they come before the files. */
 const SENDER_FIELDS: readonly string[] = [SENDER_METADATA.name, SENDER_METADATA.message];
@@ -32,13 +31,10 @@ const MAX_KEPT_LENGTH = 400;
 /** Most files in one form, more than a person picks. Each is its own upload. */
 const MAX_FILES = 1000;
 
-export interface FormsOptions {
+export interface FormsOptions extends WholeFilesOptions {
+  ledger: Ledger;
   access: Access;
   downloads: Downloads;
-  ledger: Ledger;
-  staging: Staging;
-  receiver: Receiver;
-  inspectionStarts: InspectionStarts;
   maxUploadBytes: number;
   patienceMs: number;
   keepRecordsForMs: number;
@@ -48,9 +44,11 @@ export interface FormsOptions {
 
 export class Forms {
   readonly #options: FormsOptions;
+  readonly #wholeFiles: WholeFiles;
 
   constructor(options: FormsOptions) {
     this.#options = options;
+    this.#wholeFiles = new WholeFiles(options);
   }
 
   /** @throws UploadError for a request that is not a form. The results of its files are in the response */
@@ -105,6 +103,7 @@ export class Forms {
     const { draining, bodyTimeoutMs } = this.#options;
     const results: Promise<FormResult | undefined>[] = [];
     const fields = new Map<string, string>();
+    const isWhole = this.#wholeFiles.isFor(request);
     let identifying: Promise<Identity> | undefined;
     const { promise: over, resolve: stop } = Promise.withResolvers<UploadError | undefined>();
     const { heads, parser } = parserOf(request);
@@ -129,7 +128,7 @@ export class Forms {
       identifying ??= sender.identify(fields);
       const taking = identifying.then(
         (identity) =>
-          this.#take(stream, name, { identity, collectionUrl: sender.collectionUrl, kept: keptOf(fields, sender) }, broken.signal),
+          this.#take(stream, name, { identity, collectionUrl: sender.collectionUrl, kept: keptOf(fields, sender), isWhole }, broken.signal),
         (error: unknown) => {
           stream.resume();
           // Without an identity, all other files would be refused, too.
@@ -175,7 +174,7 @@ export class Forms {
   async #take(
     stream: Readable,
     name: string,
-    { identity, collectionUrl, kept }: FileSender,
+    { identity, collectionUrl, kept, isWhole }: FileSender,
     signal: AbortSignal,
   ): Promise<FormResult | undefined> {
     const { ledger, receiver, inspectionStarts, downloads, patienceMs, draining } = this.#options;
@@ -183,21 +182,24 @@ export class Forms {
     let upload: Upload | undefined;
     try {
       const metadata = new Map(name === '' ? kept : [['filename', name], ...kept]);
-      ({ upload } = await receiver.create({
-        id: newUploadId(),
-        grantee: identity,
-        length: null,
-        metadata,
-        rawMetadata: kept.length === 0 ? '' : formatMetadata(metadata),
-        idempotencyKey: null,
-      }));
-      const { stored } = await receiver.receive(upload, 0, streamBody(stream), { maxBytes: maxUploadBytes, signal, isNew: true });
-      signal.throwIfAborted();
-      if (stored === 0 && name === '') {
-        await this.#discard(upload);
-        return undefined;
+      const rawMetadata = kept.length === 0 ? '' : formatMetadata(metadata);
+      const creation = { id: newUploadId(), grantee: identity, metadata, rawMetadata, idempotencyKey: null };
+      const whole = isWhole ? await receiver.readHeld(streamBody(stream), maxUploadBytes, signal, undefined) : undefined;
+      if (whole?.byteLength === 0 && name === '') return undefined;
+      if (whole && whole.byteLength > 0) {
+        signal.throwIfAborted();
+        upload = await this.#wholeFiles.take(whole, creation, signal);
+      } else {
+        ({ upload } = await receiver.create({ ...creation, length: null }));
+        const body = whole ? memoryBody(whole) : streamBody(stream);
+        const { stored } = await receiver.receive(upload, 0, body, { maxBytes: maxUploadBytes, signal, isNew: true });
+        signal.throwIfAborted();
+        if (stored === 0 && name === '') {
+          await this.#discard(upload);
+          return undefined;
+        }
+        void inspectionStarts.start(upload.id, stored, 'length');
       }
-      void inspectionStarts.start(upload.id, stored, 'length');
       const settled = requireNotRefused(await awaitVerdict(this.#options, upload.id, patienceMs, draining));
       return {
         filename: name,
@@ -237,6 +239,8 @@ interface FileSender {
   identity: Identity;
   collectionUrl: string;
   kept: readonly (readonly [string, string])[];
+  /** The form is small: each file is read completely before it is stored. */
+  isWhole: boolean;
 }
 
 /** The kept fields in a form that metadata allows: without line breaks, and short. */

@@ -1,4 +1,4 @@
-import type { RequestHandler } from 'express';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Origins } from '../access/origins.ts';
 
 const ALLOWED_METHODS = 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS';
@@ -66,11 +66,11 @@ const FIELD_NAMES = /^[\w!#$%&'*+.^`|~-]+(?: *, *[\w!#$%&'*+.^`|~-]+)*$/;
  *
  * @param headers request headers that applications add; empty: any that the preflight of an allowed origin asks for
  */
-export function cors(origins: Origins, headers: readonly string[]): RequestHandler {
+export function cors(origins: Origins, headers: readonly string[]): (request: IncomingMessage, response: ServerResponse) => void {
   const listed = headers.length === 0 ? undefined : [...PROTOCOL_HEADERS, ...headers].join(', ');
-  return (request, response, next) => {
+  return (request, response) => {
     // Also without an origin: a cache must not give this answer to a page.
-    response.vary('Origin');
+    vary(response, 'Origin');
     const allowance = origins.allowanceOf(request);
     const { origin } = request.headers;
     if (allowance !== undefined && origin !== undefined) {
@@ -79,7 +79,7 @@ export function cors(origins: Origins, headers: readonly string[]): RequestHandl
       response.setHeader('Access-Control-Expose-Headers', EXPOSED_HEADERS);
       if (request.method === 'OPTIONS') {
         const asked = request.headers['access-control-request-headers'];
-        if (listed === undefined) response.vary('Access-Control-Request-Headers');
+        if (listed === undefined) vary(response, 'Access-Control-Request-Headers');
         response.setHeader('Access-Control-Allow-Methods', ALLOWED_METHODS);
         response.setHeader(
           'Access-Control-Allow-Headers',
@@ -88,6 +88,11 @@ export function cors(origins: Origins, headers: readonly string[]): RequestHandl
         response.setHeader('Access-Control-Max-Age', PREFLIGHT_SECONDS);
       }
     }
-    next();
   };
+}
+
+/** Keeps the names that an application in front has set. */
+function vary(response: ServerResponse, name: string): void {
+  if (response.hasHeader('Vary')) response.appendHeader('Vary', name);
+  else response.setHeader('Vary', name);
 }

@@ -1,12 +1,12 @@
 import { randomUUID } from 'node:crypto';
-import type { RequestHandler } from 'express';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Logger } from 'pino';
 
 const REQUEST_ID = /^[\w.:-]{1,64}$/;
 
 /** Logs a line for each answered request, with an id that the answer carries, too: the client's own id if it is valid. */
-export function requestLog(log: Logger): RequestHandler {
-  return (request, response, next) => {
+export function requestLog(log: Logger): (request: IncomingMessage & { originalUrl?: string }, response: ServerResponse) => void {
+  return (request, response) => {
     const given = request.headers['x-request-id'];
     const requestId = typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
     response.setHeader('X-Request-ID', requestId);
@@ -16,7 +16,7 @@ export function requestLog(log: Logger): RequestHandler {
         {
           requestId,
           method: request.method,
-          path: request.originalUrl.split('?', 1)[0],
+          path: (request.originalUrl ?? request.url)?.split('?', 1)[0],
           status: response.statusCode,
           durationMs: Math.round(performance.now() - startedAt),
           ...(response.writableFinished ? {} : { cut: true }),
@@ -24,6 +24,5 @@ export function requestLog(log: Logger): RequestHandler {
         'request',
       );
     });
-    next();
   };
 }

@@ -8,11 +8,12 @@ import { StagedBytesLost, type StagedReader, type Staging } from '../staging/sta
 import { StagedBytesGone } from '../storage/storage.ts';
 import { type Check, CheckCrash, type Inspectable } from './check.ts';
 import { readOutcome } from './outcome.ts';
+import { type Step, StepWatch } from './step-watch.ts';
 
 export interface InspectionOptions {
   upload: UploadIn<'inspecting'>;
-  /** The upload as the application sees it. */
-  record: ApplicationRecord;
+  /** The upload as the application sees it. Called when a check reads it. */
+  describe(): ApplicationRecord;
   /** The first bytes, if they are in memory. */
   head: Uint8Array | undefined;
   staging: Staging;
@@ -42,13 +43,13 @@ export interface Inspection {
  * @throws CheckCrash, the reason of `lost`, or a fault of the server
  */
 export async function inspect(options: InspectionOptions): Promise<Inspection> {
-  const { upload, record, checks, policy, checkTimeoutMs, lost } = options;
+  const { upload, checks, policy, checkTimeoutMs, lost } = options;
   const staged = new StagedBytes(upload, options.staging, lost);
-  const limits = { limitMs: checkTimeoutMs, lost };
+  const watch = new StepWatch(checkTimeoutMs, lost);
   // Not the file's fault: reading and hashing are the same for every file.
   const stalled = () => new Error(`Reading the staged bytes made no progress for ${checkTimeoutMs} ms.`);
   try {
-    const isDamaged = () => whileProgressing({ ...limits, stalled }, (step) => returnsOtherBytes(upload, options.staging, step));
+    const isDamaged = () => watch.run(stalled, (step) => returnsOtherBytes(upload, options.staging, step));
     if (options.staging.isReadBack && (await isDamaged())) {
       const { checksum } = upload;
       const found = { type: null, extension: null, scan: null };
@@ -56,21 +57,30 @@ export async function inspect(options: InspectionOptions): Promise<Inspection> {
     }
     const head =
       (isReceivedHere(upload) ? options.head : undefined) ??
-      (await whileProgressing({ ...limits, stalled }, async (step) => (await staged.reader(step)).read(0, HEAD_BYTES)));
-    const checksum = await whileProgressing({ ...limits, stalled }, (step) => checksumOf(upload, () => staged.reader(step)));
+      (await watch.run(stalled, async (step) => (await staged.reader(step)).read(0, HEAD_BYTES)));
+    const checksum = await checksumOf(upload, (read) => watch.run(stalled, async (step) => read(await staged.reader(step))));
     const found: Inspectable['found'] = { type: null, extension: null, scan: null };
+    let described: ApplicationRecord | undefined;
+    const describe = () => {
+      described ??= options.describe();
+      return described;
+    };
     let result: string | null = null;
     if (upload.expectedChecksum !== null && upload.expectedChecksum !== checksum) {
       return { rejection: { code: 'ERR_FILE_DAMAGED' }, found, result, checksum, sha256: null };
     }
     for (const check of checks) {
       const silenceError = () => new CheckCrash(`The check "${check.name}" made no progress for ${checkTimeoutMs} ms.`);
-      const outcome = await whileProgressing({ ...limits, stalled: silenceError }, (step) =>
+      const outcome = await watch.run(silenceError, (step) =>
         check.run({
           id: upload.id,
           owner: upload.owner,
-          metadata: record.metadata,
-          record,
+          get metadata() {
+            return describe().metadata;
+          },
+          get record() {
+            return describe();
+          },
           originalName: upload.originalName,
           safeName: upload.name,
           claimedType: upload.claimedType,
@@ -89,9 +99,10 @@ export async function inspect(options: InspectionOptions): Promise<Inspection> {
       if (rejection) return { rejection, found, result, checksum, sha256: null };
     }
     const { digest } = options;
-    const sha256 = digest ? await whileProgressing({ ...limits, stalled }, (step) => digest(staged.stream(step))) : null;
+    const sha256 = digest ? await watch.run(stalled, (step) => digest(staged.stream(step))) : null;
     return { found, result, checksum, sha256 };
   } finally {
+    watch.end();
     await staged.close();
   }
 }
@@ -126,11 +137,14 @@ async function returnsOtherBytes(
 }
 
 /** A direct upload is read back completely only if its sender gave a checksum to compare with. */
-async function checksumOf(upload: UploadIn<'inspecting'>, reader: () => Promise<StagedReader>): Promise<number | null> {
+async function checksumOf(
+  upload: UploadIn<'inspecting'>,
+  watched: <T>(read: (reader: StagedReader) => Promise<T>) => Promise<T>,
+): Promise<number | null> {
   if (isReceivedHere(upload) && upload.checksumOffset === upload.length) return upload.checksum;
   if (!isReceivedHere(upload) && upload.expectedChecksum === null) return null;
   const known = isReceivedHere(upload) ? upload : { checksum: 0, checksumOffset: NO_CHECKSUM };
-  return (await completeChecksum(known, await reader())).checksum;
+  return (await watched((reader) => completeChecksum(known, reader))).checksum;
 }
 
 /** Direct uploads may have replaced bytes that came through this server: then only the stored bytes count. */
@@ -199,46 +213,5 @@ class StagedBytes {
     if (reader.size === this.#upload.length) return reader;
     await reader.close();
     throw new Error(`${reader.size} bytes are staged instead of ${this.#upload.length}.`);
-  }
-}
-
-/** A part of the inspection with a time limit. */
-interface Step {
-  /** Aborted when the step is ended early. */
-  signal: AbortSignal;
-  /** Call at each progress of the step. */
-  progress(): void;
-}
-
-interface Limits {
-  limitMs: number;
-  lost: AbortSignal;
-  /** The error of a step without progress for longer than the limit. */
-  stalled(): Error;
-}
-
-/** Runs a step while it makes progress and its outcome can be written. A step that never returns does not block the inspection. */
-async function whileProgressing<T>({ limitMs, lost, stalled }: Limits, run: (step: Step) => Promise<T>): Promise<T> {
-  lost.throwIfAborted();
-  const controller = new AbortController();
-  const { promise: ended, reject } = Promise.withResolvers<never>();
-  const end = (error: unknown) => {
-    controller.abort(error);
-    reject(error);
-  };
-  const timer = setTimeout(() => end(stalled()), limitMs);
-  const onLost = () => end(lost.reason);
-  lost.addEventListener('abort', onLost);
-  let isOver = false;
-  const progress = () => {
-    // After the end, `refresh` would start the timer again.
-    if (!isOver && !controller.signal.aborted) timer.refresh();
-  };
-  try {
-    return await Promise.race([run({ signal: controller.signal, progress }), ended]);
-  } finally {
-    isOver = true;
-    clearTimeout(timer);
-    lost.removeEventListener('abort', onLost);
   }
 }

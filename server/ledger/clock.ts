@@ -62,7 +62,7 @@ export class LedgerClock {
     const mine = this.now();
     const { at } = await this.#engine.db
       .updateTable('clock')
-      .set((row) => ({ at: row.case().when('at', '<', mine).then(mine).else(row.ref('at')).end() }))
+      .set((row) => ({ at: row.case().when('at', '<', mine).then(row.val(mine)).else(row.ref('at')).end() }))
       .returning('at')
       .executeTakeFirstOrThrow();
     this.#set(at);

@@ -39,7 +39,7 @@ export function lockOf(row: ExpressionBuilder<Schema, 'uploads'>, holder: string
 
 /** The larger of the row's proven offset and this one. */
 export function raised(row: ExpressionBuilder<Schema, 'uploads'>, provenOffset: number): Expression<number> {
-  return row.case().when('provenOffset', '<', provenOffset).then(provenOffset).else(row.ref('provenOffset')).end();
+  return row.case().when('provenOffset', '<', provenOffset).then(row.val(provenOffset)).else(row.ref('provenOffset')).end();
 }
 
 function isDead(row: ExpressionBuilder<Schema, 'uploads'>) {

@@ -110,7 +110,7 @@ export class Deliveries {
       await sql`
         insert into deliveries (consumer, position, "uploadId", state, attempts, "dueAt")
         select ${sql.lit(this.#consumer)}, e.position, e."uploadId", ${PENDING}, 0, case
-          when exists (select 1 from events f where f."uploadId" = e."uploadId" and f.position > ${cursor} and f.position < e.position) then null
+          when row_number() over (partition by e."uploadId" order by e.position) > 1 then null
           when exists (select 1 from deliveries d where d."uploadId" = e."uploadId" and d.consumer = ${sql.lit(this.#consumer)}
             and d.state = ${PENDING} and d.position < e.position) then null
           else ${sql.lit(now)} end

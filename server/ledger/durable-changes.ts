@@ -41,11 +41,12 @@ export class DurableChanges {
   /** Runs a change and makes it durable. Until then, `pending` of the same upload waits. */
   durably<T>(id: UploadId, change: () => Promise<T>): Promise<T> {
     const done = this.persist(change, true);
-    const settled = Promise.allSettled([this.#undurable.get(id), done]).then(() => undefined);
-    this.#undurable.set(id, settled);
-    void settled.then(() => {
+    const before = this.#undurable.get(id);
+    const forget = () => {
       if (this.#undurable.get(id) === settled) this.#undurable.delete(id);
-    });
+    };
+    const settled: Promise<void> = (before === undefined ? done : Promise.allSettled([before, done])).then(forget, forget);
+    this.#undurable.set(id, settled);
     return done;
   }
 

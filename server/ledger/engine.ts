@@ -1,4 +1,4 @@
-import type { Kysely } from 'kysely';
+import type { CompiledQuery, Kysely, QueryResult } from 'kysely';
 import type { Dialect, Schema } from './schema.ts';
 
 /** The database that keeps the rows. */
@@ -7,6 +7,8 @@ export interface Engine {
   readonly db: Kysely<Schema>;
   /** The same database without a time limit for statements: a migration waits while another process runs one. */
   readonly migrating: Kysely<Schema>;
+  /** Runs a compiled statement without the query builder around it, which on SQLite costs as much as the statement itself. */
+  execute<Row>(query: CompiledQuery<Row>): Promise<QueryResult<Row>>;
   /** Counts rollbacks of changes that had been made, for instance by a full disk. A change during which it grows may be rolled back. */
   readonly rollbacks: number;
   /** Resolves once every change made before the call survives a crash of this process. */

@@ -1,6 +1,6 @@
 // Events in the order in which readers see them. One process at a time assigns positions, after the commit. So a reader that has
 // read up to a position has missed no event: an event that commits later gets a later position, whenever its statement began.
-import { type Kysely, sql } from 'kysely';
+import { type CompiledQuery, type Kysely, sql } from 'kysely';
 import { UploadError } from '../../shared/errors.ts';
 import { inBriefTransaction } from './brief-transaction.ts';
 import type { Engine } from './engine.ts';
@@ -31,6 +31,9 @@ export interface LoggedEvent {
   body: string;
 }
 
+/** An event with the position and the body that are about to be written. */
+type PositionedEvent = Pick<LoggedEvent, 'id' | 'position' | 'body'>;
+
 export interface EventLogOptions {
   engine: Engine;
   /** The ledger's time. */
@@ -43,6 +46,7 @@ export class EventLog {
   readonly #options: EventLogOptions;
   /** SQLite only: up to this position, events and positions are durable. */
   #durable = 0;
+  #write: CompiledQuery | undefined;
 
   constructor(options: EventLogOptions) {
     this.#options = options;
@@ -83,19 +87,39 @@ export class EventLog {
 
   async #assign(db: Kysely<Schema>, events: readonly NewEvent[]): Promise<number> {
     if (events.length === 0) return 0;
-    const { engine, now, bodyOf } = this.#options;
+    const { engine, bodyOf } = this.#options;
     const floor = Number((await factOf(db, FLOOR)) ?? 0);
     const last = Math.max(floor, await lastPosition(db));
     const given = events.map((event, n) => ({ id: event.id, position: last + 1 + n, body: bodyOf(event) }));
-    const set = sql`update events set position = given.position, body = given.body, "givenAt" = ${now()}, upload = null`;
-    const where = sql`where events.id = given.id and events.position is null`;
-    const json = JSON.stringify(given);
-    const from =
-      engine.dialect === 'postgres'
-        ? sql`jsonb_to_recordset(${json}::jsonb) as given(id text, position bigint, body text)`
-        : sql`(select value ->> 'id' as id, value ->> 'position' as position, value ->> 'body' as body from json_each(${json})) as given`;
-    await sql`${set} from ${from} ${where}`.execute(db);
+    if (engine.dialect === 'sqlite') await this.#writeEach(given);
+    else await this.#writeTogether(db, given);
     return events.length;
+  }
+
+  /**
+   * A statement for each event, all in one turn of the event loop and so in one transaction. As one statement over a list, SQLite
+   * reads the list anew for each event without a position: 0.7 ms for each of 1,000 events.
+   */
+  async #writeEach(given: readonly PositionedEvent[]): Promise<void> {
+    const { engine, now } = this.#options;
+    this.#write ??= engine.db
+      .updateTable('events')
+      .set({ position: 0, body: '', givenAt: 0, upload: null })
+      .where('id', '=', '')
+      .where('position', 'is', null)
+      .compile();
+    const query = this.#write;
+    const givenAt = now();
+    for (const { id, position, body } of given) await engine.execute({ ...query, parameters: [position, body, givenAt, null, id] });
+  }
+
+  /** Finds the events by their ids: a join with the JSON would read the whole table as long as PostgreSQL has no statistics of it. */
+  async #writeTogether(db: Kysely<Schema>, given: readonly PositionedEvent[]): Promise<void> {
+    const ids = given.map(({ id }) => id);
+    const bodies = JSON.stringify(Object.fromEntries(given.map(({ id, position, body }) => [id, { position, body }])));
+    const set = sql`position = (bodies -> id ->> 'position')::bigint, body = bodies -> id ->> 'body', "givenAt" = ${this.#options.now()}`;
+    await sql`update events set ${set}, upload = null from (select ${bodies}::jsonb as bodies) as given
+      where id = any(${ids}::text[]) and events.position is null`.execute(db);
   }
 
   /** Reads events after a position, in order. */

@@ -8,6 +8,8 @@ import { Facts } from './facts.ts';
 import { Leases } from './leases.ts';
 import { migrate } from './migrate.ts';
 import type { Notices } from './notices.ts';
+import { RowBatches } from './row-batches.ts';
+import type { RowChanges } from './row-changes.ts';
 import { StateChanges } from './state-changes.ts';
 import { type LeasedUpload, type MoveChanges, toUpload, type Upload, type UploadChanges, type UploadIn, type UploadRow } from './upload.ts';
 import type { UploadId } from './upload-id.ts';
@@ -24,6 +26,7 @@ export class Ledger {
   readonly #engine: Engine;
   readonly #clock: LedgerClock;
   readonly #rows: UploadRows;
+  readonly #rowChanges: RowChanges;
   readonly #durable: DurableChanges;
   readonly #changes: StateChanges;
   readonly leases: Leases;
@@ -33,7 +36,8 @@ export class Ledger {
   constructor(engine: Engine, notices?: Notices) {
     this.#engine = engine;
     this.#clock = new LedgerClock(engine);
-    this.#rows = new UploadRows(engine.db);
+    this.#rows = new UploadRows(engine);
+    this.#rowChanges = engine.dialect === 'postgres' ? new RowBatches(engine.db) : this.#rows;
     this.#durable = new DurableChanges(engine);
     this.leases = new Leases(engine, this.#durable);
     this.facts = new Facts(engine);
@@ -72,7 +76,7 @@ export class Ledger {
    */
   create(upload: Upload, durable: boolean): Promise<boolean> {
     const { id, state } = upload;
-    const add = () => this.#rows.insert(upload);
+    const add = () => this.#rowChanges.insert(upload);
     const confirm = (adding: Promise<boolean>) => this.#confirm(id, adding, (row) => (row ? true : undefined));
     return durable ? this.#durably(id, state, add, confirm) : confirm(this.#durable.persist(add, false));
   }
@@ -109,7 +113,7 @@ export class Ledger {
     if (!UPLOAD_TRANSITIONS[guard.from].includes(to)) throw new Error(`There is no move from ${guard.from} to ${to}.`);
     const set: UploadChanges & { state: To; updatedAt: number } = { ...changes, state: to, updatedAt: Date.now() };
     const { attempt } = guard.lease ?? {};
-    const move = () => this.#rows.update(id, guard, set);
+    const move = () => this.#rowChanges.update(id, guard, set);
     const isMove = (row: Upload | undefined) =>
       row?.state === to && (attempt === undefined ? row.updatedAt === set.updatedAt : row.attempt === attempt) ? row : undefined;
     const moved = await this.#durably(id, guard.from, move, async (moving) => {
@@ -123,7 +127,7 @@ export class Ledger {
   /** Moves an upload from `receiving` to `inspecting`, takes the lease and counts the run. Undefined: it is not `receiving`. */
   async startInspection(id: UploadId, holder: string, changes: MoveChanges<'receiving', 'inspecting'>): Promise<LeasedUpload | undefined> {
     const set = { ...changes, state: 'inspecting' as const, updatedAt: Date.now(), leaseOwner: holder };
-    const starting = this.#durable.durably(id, () => this.#rows.update(id, { from: 'receiving' }, set, true));
+    const starting = this.#durable.durably(id, () => this.#rowChanges.update(id, { from: 'receiving' }, set, true));
     const started = await this.#confirm(id, starting, (row) =>
       row?.state === 'inspecting' && row.leaseOwner === holder && row.updatedAt === set.updatedAt ? row : undefined,
     );
@@ -133,7 +137,7 @@ export class Ledger {
 
   /** Changes a row without changing its state. */
   async change(id: UploadId, guard: Guard, changes: UploadChanges, durable: boolean): Promise<boolean> {
-    const change = async () => (await this.#rows.update(id, guard, { ...changes, updatedAt: Date.now() })) !== undefined;
+    const change = async () => (await this.#rowChanges.update(id, guard, { ...changes, updatedAt: Date.now() })) !== undefined;
     return durable ? this.#durably(id, guard.from, change) : this.#durable.persist(change, false);
   }
 

@@ -1,9 +1,10 @@
 // The migrations that lead to the tables in `schema.ts`.
 import { sql } from 'kysely';
 import type { Migration, MigrationProvider } from 'kysely/migration';
-import { eventTables } from './event-tables.ts';
+import { eventTables, fewerEventIndexes } from './event-tables.ts';
 import { createQuotas } from './quota-triggers.ts';
 import type { Dialect } from './schema.ts';
+import { statementTriggers } from './statement-triggers.ts';
 
 const first = (dialect: Dialect): Migration => ({
   async up(db) {
@@ -225,6 +226,8 @@ const stores: Migration = {
   },
 };
 
+const nothing: Migration = { async up() {} };
+
 /** All migrations in order. A published migration is never changed. */
 export function migrations(dialect: Dialect): MigrationProvider {
   const all = {
@@ -238,6 +241,8 @@ export function migrations(dialect: Dialect): MigrationProvider {
     '0008-events': eventTables(dialect),
     '0009-results': results,
     '0010-stores': stores,
+    '0011-fewer-event-indexes': fewerEventIndexes(dialect),
+    '0012-statement-triggers': dialect === 'postgres' ? statementTriggers : nothing,
   };
   return { getMigrations: async () => all };
 }

@@ -81,9 +81,12 @@ export class PostgresNotices implements Notices {
       const batch = [...this.#outbox].slice(0, PER_MESSAGE);
       for (const notice of batch) this.#outbox.delete(notice);
       const payload = [this.#self, ...batch].join(',');
-      await sql`select pg_notify(${this.#channel}, ${payload})`.execute(this.#engine.db).catch((error: unknown) => {
-        this.#log.debug({ err: error }, 'a notice was not sent');
-      });
+      // A notice is a hint, so its commit need not wait for the disk.
+      await sql`select set_config('synchronous_commit', 'off', true), pg_notify(${this.#channel}, ${payload})`
+        .execute(this.#engine.db)
+        .catch((error: unknown) => {
+          this.#log.debug({ err: error }, 'a notice was not sent');
+        });
     }
   }
 

@@ -25,6 +25,7 @@ export function openPostgres(url: string, options: { connections: number }): Eng
     dialect: 'postgres',
     db,
     migrating,
+    execute: (query) => db.executeQuery(query),
     rollbacks: 0,
     async committed() {},
     async flush() {},

@@ -4,19 +4,21 @@
 export const EXCEEDED = ['unfinished', 'reservedBytes', 'storedBytes', 'uploads', 'bytes'] as const;
 
 /** An unfinished upload counts from its creation. An accepted upload counts as a use of its credential for ever. */
-const UNFINISHED = (row: string) => `${row}.state in ('receiving', 'inspecting')`;
+export const UNFINISHED = (row: string): string => `${row}.state in ('receiving', 'inspecting')`;
 const USED = (row: string) => `${row}.state in ('receiving', 'inspecting', 'accepted', 'removed')`;
 const KEPT = (row: string) => `${row}.state in ('accepted', 'removed')`;
 
+type CounterName = 'unfinished' | 'reservedBytes' | 'storedBytes' | 'uploads' | 'bytes';
+
 /** For each counter, the SQL of a row's share in it. */
-const COUNTERS = {
+export const COUNTERS: Readonly<Record<CounterName, (row: string) => string>> = {
   unfinished: (row: string) => `case when ${UNFINISHED(row)} then 1 else 0 end`,
   reservedBytes: (row: string) => `case when ${UNFINISHED(row)} then ${row}."reservedBytes" else 0 end`,
   storedBytes: (row: string) => `case when ${row}.state = 'accepted' then ${row}.length else 0 end`,
   uploads: (row: string) => `case when ${USED(row)} then 1 else 0 end`,
   bytes: (row: string) => `case when ${KEPT(row)} then ${row}.length when ${UNFINISHED(row)} then ${row}."reservedBytes" else 0 end`,
 };
-const NAMES = Object.keys(COUNTERS) as (keyof typeof COUNTERS)[];
+export const COUNTER_NAMES: readonly CounterName[] = Object.keys(COUNTERS) as CounterName[];
 
 const LIMITS: Readonly<Record<(typeof EXCEEDED)[number], string>> = {
   unfinished: 'unfinished > "maxUnfinished"',
@@ -30,23 +32,23 @@ export const SCOPE_KINDS = ['credential', 'sender', 'volume'] as const;
 type ScopeKind = (typeof SCOPE_KINDS)[number];
 
 /** The scopes in which a row is counted. Each is a row of `quotas`. All statements change them in this order, so that none deadlock. */
-const SCOPES: readonly { kind: ScopeKind; applies: (row: string) => string; scope: (row: string) => string }[] = [
+export const SCOPES: readonly { kind: ScopeKind; applies: (row: string) => string; scope: (row: string) => string }[] = [
   { kind: 'credential', applies: (row) => `${row}.credential is not null`, scope: (row) => `${row}.credential` },
   { kind: 'sender', applies: (row) => `${row}.quota <> ''`, scope: (row) => `${row}.quota` },
   { kind: 'volume', applies: (row) => `${row}."onVolume" = 1`, scope: () => `'volume'` },
 ];
 
 /** Deleting an unfinished row, which takes the upload back, uncounts it. The uses of an ended upload stay counted. */
-const INSERTED = { when: 'true', delta: (name: keyof typeof COUNTERS) => COUNTERS[name]('new'), row: 'new', grows: 'true' };
+const INSERTED = { when: 'true', delta: (name: CounterName) => COUNTERS[name]('new'), row: 'new', grows: 'true' };
 const DELETED = {
   when: UNFINISHED('old'),
-  delta: (name: keyof typeof COUNTERS) => `-(${COUNTERS[name]('old')})`,
+  delta: (name: CounterName) => `-(${COUNTERS[name]('old')})`,
   row: 'old',
   grows: 'false',
 };
 const UPDATED = {
   when: `(old.state <> new.state or old."reservedBytes" <> new."reservedBytes")`,
-  delta: (name: keyof typeof COUNTERS) => `(${COUNTERS[name]('new')}) - (${COUNTERS[name]('old')})`,
+  delta: (name: CounterName) => `(${COUNTERS[name]('new')}) - (${COUNTERS[name]('old')})`,
   row: 'new',
   // Only a growing reservation can exceed a limit: a limit that was lowered must not block a verdict or a release of reserved bytes.
   grows: `new.state = 'receiving' and new."reservedBytes" > old."reservedBytes"`,
@@ -56,12 +58,12 @@ const UPDATED = {
 export async function createQuotas(run: (statement: string) => Promise<void>, dialect: 'sqlite' | 'postgres'): Promise<void> {
   const counter = (name: string) => `"${name}" bigint not null default 0`;
   const limits = ['maxUnfinished', 'maxReservedBytes', 'maxStoredBytes', 'maxUploads', 'maxBytes'].map((name) => `"${name}" bigint`);
-  await run(`create table quotas (scope text primary key, ${[...NAMES.map(counter), ...limits].join(', ')})`);
+  await run(`create table quotas (scope text primary key, ${[...COUNTER_NAMES.map(counter), ...limits].join(', ')})`);
   // Existing uploads count for their owners. Their bytes are reserved when their next bytes arrive.
   await run(`update uploads set quota = 'owner:' || owner where owner <> ''`);
   await run(
-    `insert into quotas (scope, ${NAMES.map((name) => `"${name}"`).join(', ')})
-     select quota, ${NAMES.map((name) => `sum(${COUNTERS[name]('uploads')})`).join(', ')} from uploads where quota <> '' group by quota`,
+    `insert into quotas (scope, ${COUNTER_NAMES.map((name) => `"${name}"`).join(', ')})
+     select quota, ${COUNTER_NAMES.map((name) => `sum(${COUNTERS[name]('uploads')})`).join(', ')} from uploads where quota <> '' group by quota`,
   );
   for (const [event, how] of [
     ['insert', INSERTED],
@@ -86,9 +88,9 @@ type Scope = (typeof SCOPES)[number];
 type Change = Pick<typeof INSERTED, 'delta' | 'row' | 'grows'>;
 
 function upsert({ scope }: Scope, { delta, row }: Change, source: string): string {
-  const values = NAMES.map((name) => delta(name)).join(', ');
-  const sums = NAMES.map((name) => `"${name}" = quotas."${name}" + excluded."${name}"`).join(', ');
-  return `insert into quotas (scope, ${NAMES.map((name) => `"${name}"`).join(', ')}) select ${scope(row)}, ${values} ${source}
+  const values = COUNTER_NAMES.map((name) => delta(name)).join(', ');
+  const sums = COUNTER_NAMES.map((name) => `"${name}" = quotas."${name}" + excluded."${name}"`).join(', ');
+  return `insert into quotas (scope, ${COUNTER_NAMES.map((name) => `"${name}"`).join(', ')}) select ${scope(row)}, ${values} ${source}
     on conflict (scope) do update set ${sums}`;
 }
 
@@ -105,11 +107,16 @@ function sqliteLimits({ kind, applies, scope }: Scope, { row, grows }: Change): 
 }
 
 function postgresScope(scope: Scope, change: Change): string {
-  const raises = EXCEEDED.map(
-    (name) => `if ${LIMITS[name].replace(/"?\b(\w+)"?/g, 'q."$1"')} then raise exception 'quota exceeded: ${scope.kind} ${name}'; end if;`,
-  );
   return `if ${scope.applies(change.row)} then
     ${upsert(scope, change, '')} returning * into q;
-    ${change.grows === 'false' ? '' : `if ${change.grows} then ${raises.join('\n')} end if;`}
+    ${change.grows === 'false' ? '' : `if ${change.grows} then ${raisesOnPostgres(`'${scope.kind}'`)} end if;`}
   end if;`;
+}
+
+/** Raises an error when the row of `quotas` in the variable `q` exceeds a limit. @param kind SQL of the scope's kind */
+export function raisesOnPostgres(kind: string): string {
+  return EXCEEDED.map((name) => {
+    const isExceeded = LIMITS[name].replace(/"?\b(\w+)"?/g, 'q."$1"');
+    return `if ${isExceeded} then raise exception 'quota exceeded: % ${name}', ${kind}; end if;`;
+  }).join('\n');
 }

@@ -2,13 +2,14 @@
 import { chmodSync, closeSync, constants, existsSync, openSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
-import { Kysely, SqliteAdapter, SqliteDialect } from 'kysely';
+import { type CompiledQuery, Kysely, type QueryResult, SqliteAdapter, SqliteDialect } from 'kysely';
 import { makeDurableDirectory, syncDirectory } from '../disk/durable-directory.ts';
 import { OpenFile } from '../disk/open-file.ts';
 import { StartError } from '../runtime/start-error.ts';
 import { Checkpointer } from './checkpointer.ts';
 import type { Engine } from './engine.ts';
 import type { Schema } from './schema.ts';
+import { SqliteStatements } from './sqlite-statements.ts';
 
 /** Another process serves this data directory. Stop it, or name another directory: `dataDir`. */
 export class LedgerInUse extends StartError {
@@ -55,12 +56,19 @@ export async function openSqlite(dataDir: string, options: { exclusive: boolean 
   const group = new GroupCommit(database, (changes) => {
     if (options.exclusive) checkpointer.committed(changes);
   });
-  const db = new Kysely<Schema>({ dialect: new Dialect({ database: adapt(database, group) }) });
+  const isOtherTransaction = () => group.committed === undefined && database.isTransaction;
+  const statements = new SqliteStatements(database, {
+    onTransaction: () => group.commit(),
+    change: (run) => (isOtherTransaction() ? run() : group.run(run)),
+  });
+  const prepare = (text: string) => statements.prepare(text);
+  const db = new Kysely<Schema>({ dialect: new Dialect({ database: { close: () => database.close(), prepare } }) });
   let wal: OpenFile | undefined;
   // True when the WAL may hold commits that are not durable. At the start, the last sync of the former process may have failed, and
   // this process sees that process's commits and acts on them.
   let isSyncUncertain = options.exclusive;
   let next: Promise<void> | undefined;
+  let flushing: { committed: Promise<void> | undefined; next: Promise<void>; both: Promise<void> } | undefined;
   let running: Promise<void> = Promise.resolve();
 
   async function sync(): Promise<void> {
@@ -83,6 +91,13 @@ export async function openSqlite(dataDir: string, options: { exclusive: boolean 
     dialect: 'sqlite',
     db,
     migrating: db,
+    async execute<Row>({ sql, parameters, ...query }: CompiledQuery<Row>): Promise<QueryResult<Row>> {
+      // A transaction by Kysely is open: Kysely lets this statement wait for its end.
+      if (isOtherTransaction()) return db.executeQuery({ sql, parameters, ...query });
+      const statement = statements.prepare(sql);
+      if (statement.reader) return { rows: statement.all(parameters) as Row[] };
+      return { rows: [], numAffectedRows: BigInt(statement.run(parameters).changes) };
+    },
     get rollbacks(): number {
       return group.rollbacks;
     },
@@ -90,14 +105,19 @@ export async function openSqlite(dataDir: string, options: { exclusive: boolean 
       return group.committed ?? Promise.resolve();
     },
     // A change that is made while a sync runs needs the next sync: the running one may not include it.
-    async flush(): Promise<void> {
+    flush(): Promise<void> {
       next ??= running.then(() => {
         next = undefined;
         const current = sync();
         running = current.catch(() => undefined);
         return current;
       });
-      await Promise.all([group.committed, next]);
+      const { committed } = group;
+      // All changes since the last commit share one promise.
+      if (flushing?.next !== next || flushing.committed !== committed) {
+        flushing = { committed, next, both: Promise.all([committed, next]).then(() => undefined) };
+      }
+      return flushing.both;
     },
     async close(): Promise<void> {
       await running;
@@ -225,39 +245,4 @@ function holdDirectory(dataDir: string): DatabaseSync {
 /** True for SQLITE_BUSY (5). A failing disk has other codes. */
 function isBusy(error: unknown): boolean {
   return error instanceof Error && 'errcode' in error && error.errcode === 5;
-}
-
-/** The shape Kysely's SQLite dialect asks for. */
-function adapt(database: DatabaseSync, group: GroupCommit) {
-  const statements = new Map<string, ReturnType<typeof wrap>>();
-  function wrap(text: string) {
-    const statement = database.prepare(text);
-    const isChange = /^\s*(?:insert|update|delete)\b/i.test(text);
-    // Transactions by Kysely must not include the changes that were collected before.
-    const isTransaction = /^\s*begin\b/i.test(text);
-    function execute<T>(run: () => T): T {
-      if (isTransaction) group.commit();
-      return isChange && !isInTransaction() ? group.run(run) : run();
-    }
-    const isInTransaction = () => group.committed === undefined && database.isTransaction;
-    return {
-      reader: statement.columns().length > 0,
-      // Copies the rows: as node:sqlite makes them they are hash tables of 2 KiB each, and a long request holds several.
-      all: (parameters: readonly unknown[]) => execute(() => statement.all(...(parameters as [])).map((row) => ({ ...row }))),
-      run: (parameters: readonly unknown[]) => execute(() => statement.run(...(parameters as []))),
-      iterate: (parameters: readonly unknown[]) => statement.iterate(...(parameters as [])),
-    };
-  }
-  return {
-    close: () => database.close(),
-    // The ledger has a fixed, small number of queries, so each is prepared once. The bound is for migrations.
-    prepare(text: string) {
-      let statement = statements.get(text);
-      if (statement === undefined) {
-        statement = wrap(text);
-        if (statements.size < 100) statements.set(text, statement);
-      }
-      return statement;
-    },
-  };
 }

@@ -1,6 +1,8 @@
-import type { CompiledQuery, InsertResult, Kysely, Updateable } from 'kysely';
+import type { CompiledQuery, InsertResult, Updateable } from 'kysely';
 import { type Guard, guarded } from './conditions.ts';
-import type { Schema, UploadTable } from './schema.ts';
+import type { Engine } from './engine.ts';
+import type { RowChanges } from './row-changes.ts';
+import type { UploadTable } from './schema.ts';
 import { JUST_CREATED, toUpload, type Upload, type UploadRow } from './upload.ts';
 import type { UploadId } from './upload-id.ts';
 
@@ -8,14 +10,14 @@ import type { UploadId } from './upload-id.ts';
  * The queries that every upload needs, compiled once with changing parameters: Kysely takes several times longer to build a query
  * than SQLite to run it.
  */
-export class UploadRows {
-  readonly #db: Kysely<Schema>;
+export class UploadRows implements RowChanges {
+  readonly #engine: Engine;
   #select: CompiledQuery<UploadRow> | undefined;
   #insert: { query: CompiledQuery<InsertResult>; columns: (keyof UploadRow)[] } | undefined;
   readonly #updates = new Map<string, CompiledQuery<UploadRow>>();
 
-  constructor(db: Kysely<Schema>) {
-    this.#db = db;
+  constructor(engine: Engine) {
+    this.#engine = engine;
   }
 
   /** Resolves to false, and writes nothing, when the owner has used the idempotency key before. */
@@ -25,21 +27,21 @@ export class UploadRows {
     const columns = Object.keys(row) as (keyof UploadRow)[];
     this.#insert ??= {
       columns,
-      query: this.#db
+      query: this.#engine.db
         .insertInto('uploads')
         .values(row)
         .onConflict((conflict) => conflict.doNothing())
         .compile(),
     };
     const parameters = this.#insert.columns.map((column) => row[column]);
-    const { numAffectedRows = 0n } = await this.#db.executeQuery({ ...this.#insert.query, parameters });
+    const { numAffectedRows = 0n } = await this.#engine.execute({ ...this.#insert.query, parameters });
     return numAffectedRows === 1n;
   }
 
   /** @throws BrokenRow */
   async select(id: UploadId): Promise<Upload | undefined> {
-    this.#select ??= this.#db.selectFrom('uploads').selectAll().where('id', '=', id).compile();
-    const { rows } = await this.#db.executeQuery<UploadRow>({ ...this.#select, parameters: [id] });
+    this.#select ??= this.#engine.db.selectFrom('uploads').selectAll().where('id', '=', id).compile();
+    const { rows } = await this.#engine.execute<UploadRow>({ ...this.#select, parameters: [id] });
     return rows[0] && toUpload(rows[0]);
   }
 
@@ -50,7 +52,7 @@ export class UploadRows {
     const shape = `${entries.map(([column]) => column)} ${lease !== undefined} ${isAttempt}`;
     let query = this.#updates.get(shape);
     if (query === undefined) {
-      const update = guarded(this.#db, id, guard).set(set);
+      const update = guarded(this.#engine.db, id, guard).set(set);
       const counted = isAttempt ? update.set((row) => ({ attempt: row('attempt', '+', 1), strikes: row('strikes', '+', 1) })) : update;
       query = counted.returningAll().compile();
       this.#updates.set(shape, query);
@@ -58,7 +60,7 @@ export class UploadRows {
     // Parameters in their order in the compiled statement.
     const values = [...entries.map(([, value]) => value), ...(isAttempt ? [1, 1] : [])];
     const parameters = [...values, id, guard.from, ...(lease ? [lease.holder, lease.attempt, 1] : [])];
-    const { rows } = await this.#db.executeQuery<UploadRow>({ ...query, parameters });
+    const { rows } = await this.#engine.execute<UploadRow>({ ...query, parameters });
     return rows[0] && toUpload(rows[0]);
   }
 }

@@ -18,6 +18,8 @@ export interface TryLock {
 
 export interface UploadLocker extends TryLock {
   newLock(id: UploadId): Lock;
+  /** Announces that the next lock is on an upload without a row, which no other request of any process can know of. */
+  expectNew(id: UploadId): void;
   /** Records that the lock's holder received bytes. */
   touch(id: UploadId): void;
   /**

@@ -44,6 +44,9 @@ export class QueueingLocker implements UploadLocker {
     };
   }
 
+  /** No lock is kept in the ledger. */
+  expectNew(): void {}
+
   /** @throws UploadError ERR_UPLOAD_LOCKED (423) when the holder keeps the lock beyond the time limit */
   async acquire(id: UploadId, token: symbol, requestRelease: RequestRelease, timeoutMs: number, signal?: AbortSignal): Promise<void> {
     const holder: Holder = { token, lastActivityMs: performance.now(), requestRelease };

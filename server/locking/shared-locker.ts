@@ -42,6 +42,8 @@ export interface SharedLockerOptions {
 interface Row {
   readonly id: UploadId;
   readonly holder: string;
+  /** True for an upload without a row, which no other process knows: its lock is not in the ledger. */
+  readonly isNew?: boolean;
   users: number;
   ending?: Promise<void>;
 }
@@ -53,6 +55,8 @@ export class SharedLocker implements UploadLocker {
   /** The locks that requests hold now, each with the call that asks its request to release it. */
   readonly #holding = new Map<Row, RequestRelease>();
   readonly #wantedUntilMs = new Map<string, number>();
+  /** Uploads without a row whose lock the creating request takes next. */
+  readonly #new = new Set<string>();
 
   constructor(options: SharedLockerOptions) {
     this.#options = options;
@@ -67,10 +71,11 @@ export class SharedLocker implements UploadLocker {
     let row: Row | undefined;
     return {
       lock: async (signal, requestRelease) => {
+        const isNew = this.#new.delete(id);
         const deadlineMs = performance.now() + timeoutMs;
         await this.#local.acquire(id, token, requestRelease, timeoutMs, signal);
         try {
-          row = await this.#enter(id, deadlineMs, signal);
+          row = isNew ? this.#enterNew(id) : await this.#enter(id, deadlineMs, signal);
           this.#holding.set(row, requestRelease);
         } catch (error) {
           this.#local.release(id, token);
@@ -90,10 +95,15 @@ export class SharedLocker implements UploadLocker {
     };
   }
 
+  expectNew(id: UploadId): void {
+    this.#new.add(id);
+  }
+
   async tryWith(id: UploadId, work: () => Promise<void>): Promise<boolean> {
+    const isNew = this.#new.delete(id);
     let isDone = false;
     await this.#local.tryWith(id, async () => {
-      const row = await this.#tryEnter(id);
+      const row = isNew ? this.#enterNew(id) : await this.#tryEnter(id);
       if (row === undefined) return;
       try {
         await work();
@@ -126,6 +136,12 @@ export class SharedLocker implements UploadLocker {
     if (this.#rows.has(id)) return false;
     const boot = await this.#options.locks.boot(id);
     return boot !== undefined && boot !== this.#options.processLease.boot;
+  }
+
+  #enterNew(id: UploadId): Row {
+    const row: Row = { id, holder: this.#options.processLease.name, isNew: true, users: 1 };
+    this.#rows.set(id, row);
+    return row;
   }
 
   async #enter(id: UploadId, deadlineMs: number, signal: AbortSignal): Promise<Row> {
@@ -193,6 +209,10 @@ export class SharedLocker implements UploadLocker {
     await startingInspection(row.id)?.catch(() => undefined);
     row.users -= 1;
     if (row.users > 0 || this.#rows.get(row.id) !== row) return;
+    if (row.isNew) {
+      this.#rows.delete(row.id);
+      return;
+    }
     row.ending = this.#release(row);
     await row.ending;
   }

@@ -14,9 +14,18 @@ import { fingerprintOf, type KeyHolder, storedKeys } from './creation-key.ts';
 import type { CreationRates } from './creation-rates.ts';
 import type { FreeSpace } from './free-space.ts';
 import type { Reservations } from './reservations.ts';
+import type { Staging } from './staging.ts';
 
 /** For this long, an idempotency key names the upload that was created with it. */
 const KEY_MS = 24 * 60 * 60 * 1000;
+
+/** A body up to this size arrives in about one piece: when it is cut off, sending it again costs little. */
+export const WHOLE_BYTES: number = 64 * 1024;
+
+/** Whether an upload that comes whole may have its bytes before its row. */
+export function mayComeWhole(staging: Pick<Staging, 'isReadableInProgress'>): boolean {
+  return staging.isReadableInProgress;
+}
 
 export interface AdmissionOptions {
   ledger: Ledger;
@@ -76,10 +85,9 @@ export class Admission {
     await this.#freeSpace.require(length ?? 0);
     const fresh = newRow({ id, grantee, length, metadata, rawMetadata }, ledger, expireAfterMs);
     const upload = { ...fresh, idempotencyKey: keys?.[0] ?? null, creationFingerprint };
+    if (request.comesWhole) return { upload: { ...upload, ...(await reservations.admitWhole(grantee, length ?? 0)) }, created: true };
     return reservations.create(grantee, length, async (reserved) => {
       const row = { ...upload, ...reserved };
-      // Its row reserves its bytes when it is added, or is refused then.
-      if (request.comesWhole) return { upload: row, created: true };
       // With durability `chunk`, a client finds its upload again after a power cut.
       if (await ledger.create(row, durability === 'chunk')) return { upload: row, created: true };
       return this.#repeated(owner, keys, creationFingerprint);

@@ -71,3 +71,27 @@ export function splitBuffers(buffers: readonly Buffer[], bytes: number): [Buffer
   }
   return [first, rest];
 }
+
+/** A body that is in memory. */
+export function memoryBody(bytes: Buffer): OpenBody {
+  return () => new MemoryBody(bytes);
+}
+
+class MemoryBody implements BodySource {
+  readonly end = 'whole';
+  #bytes: Buffer | undefined;
+
+  constructor(bytes: Buffer) {
+    this.#bytes = bytes;
+  }
+
+  async next(): Promise<LeasedBatch | undefined> {
+    const bytes = this.#bytes;
+    this.#bytes = undefined;
+    return bytes === undefined || bytes.byteLength === 0 ? undefined : { buffers: [bytes], bytes: bytes.byteLength, release() {} };
+  }
+
+  wake(): void {}
+
+  close(): void {}
+}

@@ -1,8 +1,8 @@
 // tus 1.0.0, Checksum: a chunk that does not match its checksum is discarded.
 import { createHash, timingSafeEqual } from 'node:crypto';
-import { crc32 } from 'node:zlib';
 import { UploadError } from '../../shared/errors.ts';
 import type { ChecksumAlgorithm } from '../../shared/protocol.ts';
+import { crc32 } from './crc32.ts';
 
 /** The checksum that a request declares for its body. */
 export interface ExpectedChecksum {

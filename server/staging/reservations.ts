@@ -69,6 +69,8 @@ export type Reserved = Pick<UploadIn<'receiving'>, 'reservedBytes' | 'reservedUn
 export class Reservations {
   readonly #options: ReservationsOptions;
   #free: { bytes: number; askedMs: number } | undefined;
+  /** Bytes that were reserved when `#free` was read, and bytes of whole uploads that were admitted since. */
+  #reserved: { bytes: number; askedMs: number | undefined } | undefined;
 
   constructor(options: ReservationsOptions) {
     this.#options = options;
@@ -95,13 +97,28 @@ export class Reservations {
   }
 
   /**
-   * Adds the row of an upload that `create` admitted, after its bytes are stored. Other uploads may have used up a limit meanwhile.
+   * Admits an upload whose row is added after all of its bytes are stored. Its bytes have taken their space from the disk by then, so
+   * they are not reserved for the volume, and uploads that are added do not wait for each other. Space that is reserved for other
+   * uploads is not admitted.
+   * @throws UploadError as `create`
+   */
+  async admitWhole(grantee: Grantee, length: number): Promise<Reserved> {
+    await this.#writeLimits(grantee, false, false);
+    if (!(await this.#isFree(length, false))) {
+      await this.releaseExpired();
+      if (!(await this.#isFree(length, true))) throw new UploadError('ERR_NO_SPACE', { retryAfterSeconds: 30 });
+    }
+    return { reservedBytes: length, reservedUntil: null, onVolume: 0 };
+  }
+
+  /**
+   * Adds the row of an upload that `admitWhole` admitted, after its bytes are stored. Other uploads may have used up a limit meanwhile.
    * @throws UploadError as `create`
    */
   async add<T>(upload: Upload, add: () => Promise<T>): Promise<T> {
     const { owner, source, credential, quota, reservedBytes } = upload;
     try {
-      // `create` has just written the limits.
+      // `admitWhole` has just written the limits.
       return await add();
     } catch (error) {
       if (quotaFault(error) === undefined) throw error;
@@ -173,6 +190,20 @@ export class Reservations {
 
   #senderLimits(quota: string): SenderLimits {
     return quota.startsWith('address:') ? this.#options.addressLimits : this.#options.ownerLimits;
+  }
+
+  /** Whether the disk has so many free bytes beyond the reserved ones. They count as used until the free space is read again. */
+  async #isFree(bytes: number, isExact: boolean): Promise<boolean> {
+    const available = await this.#available(isExact);
+    if (!Number.isFinite(available)) return true;
+    const reserved = this.#reserved;
+    if (isExact || reserved === undefined || reserved.askedMs !== this.#free?.askedMs) {
+      const { reservedBytes = 0 } = (await this.#options.quotas.get(VOLUME)) ?? {};
+      this.#reserved = { bytes: reservedBytes, askedMs: this.#free?.askedMs };
+    }
+    if (this.#reserved === undefined || this.#reserved.bytes + bytes > available) return false;
+    this.#reserved.bytes += bytes;
+    return true;
   }
 
   /**

@@ -1,6 +1,6 @@
 // The CRC-32 of an upload, computed while its bytes are stored, so that the inspection need not read them for it.
-import { crc32 } from 'node:zlib';
 import type { Upload } from '../ledger/upload.ts';
+import { crc32 } from './crc32.ts';
 import type { StagedReader } from './staging.ts';
 
 /** Value of `checksumOffset` for bytes that were sent directly to S3, whose checksum the server does not know. */

@@ -3,7 +3,10 @@ import type { UploadId } from '../ledger/upload-id.ts';
 export interface WriterOptions {
   /** Length of the upload: when it is reached, `end` makes the bytes durable. Null while it is unknown. */
   completeBytes: number | null;
-  /** True when one write brings the whole upload, so that this write may also make it durable. */
+  /**
+   * True when one write brings the whole upload, from its first byte on: this write may also make it durable, and nothing of the upload
+   * exists in the store before it.
+   */
   inOne?: boolean;
   /** True when the body has its own checksum: after `end(false)` none of its bytes may stay. */
   isProvisional?: boolean;

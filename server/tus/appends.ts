@@ -1,5 +1,5 @@
 // Appends the body of a PATCH or a creation, under the upload's lock, which @tus/server has acquired.
-import type { CancellationContext, Upload as TusUpload } from '@tus/utils';
+import type { Upload as TusUpload } from '@tus/utils';
 import { UploadError } from '../../shared/errors.ts';
 import type { InspectionStarts } from '../finish/inspection-starts.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -7,13 +7,11 @@ import { maxBytesOf } from '../ledger/limits.ts';
 import type { UploadIn } from '../ledger/upload.ts';
 import type { UploadLocker } from '../locking/locker.ts';
 import { tooLarge } from '../staging/admission.ts';
-import type { Received } from '../staging/body-intake.ts';
+import { bodyOf } from '../staging/lifted-body.ts';
 import type { Receiver } from '../staging/receiver.ts';
 import type { Staging } from '../staging/staging.ts';
-import { streamBody } from '../staging/stream-source.ts';
 import type { Context } from './request-context.ts';
-import { linked } from './request-context.ts';
-import type { TusRequest } from './stock-server.ts';
+import type { Cancellation, TusRequest } from './stock-server.ts';
 import { NotReceiving } from './upload-store.ts';
 
 export interface AppendsOptions {
@@ -35,7 +33,7 @@ export class Appends {
   }
 
   /** Call under the lock. @tus/server has compared the request's offset with the acknowledged one. */
-  async receive(request: TusRequest<Context>, tusUpload: TusUpload, maxBytes: number, cancellation: CancellationContext): Promise<number> {
+  async receive(request: TusRequest<Context>, tusUpload: TusUpload, maxBytes: number, cancellation: Cancellation): Promise<number> {
     const { context } = request;
     const { ledger, receiver, inspectionStarts, locker, draining } = this.#options;
     let { upload } = context;
@@ -58,42 +56,27 @@ export class Appends {
       upload = { ...upload, expectedChecksum };
     }
     context.upload = upload;
-    const stopping = linked([cancellation.signal, draining]);
+    const stop = () => cancellation.abort(draining.reason);
+    draining.addEventListener('abort', stop);
+    if (draining.aborted) stop();
     const receiving = receiver
-      .receive(upload, tusUpload.offset, streamBody(request.body), {
+      .receive(upload, tusUpload.offset, bodyOf(request.body), {
         maxBytes: limit,
-        signal: stopping.signal,
+        signal: cancellation.signal,
         onActivity: () => locker.touch(id),
         requireHeld: () => locker.requireHeld(id),
         isNew: context.append === undefined,
         comesWhole: context.comesWhole ?? false,
         expected: checksums?.chunk,
       })
-      .finally(stopping.unlink);
-    if (context.comesWhole) return this.#startNew(upload, receiving);
+      .finally(() => draining.removeEventListener('abort', stop));
+    const row = upload;
+    if (context.comesWhole) return inspectionStarts.receiveNew(row, receiving, (add) => receiver.add(row, add));
     const { stored, complete } = await receiving;
     // Started under the lock, so that no request appends while the bytes are made durable.
     if (complete) void inspectionStarts.start(upload.id, stored, context.isDeclaring ? 'length' : 'byte', complete);
     else context.upload = (await ledger.get(upload.id)) ?? upload;
     return stored;
-  }
-
-  /**
-   * For an upload that is sent whole in its creation. A failure before it has a row creates nothing: the sender still has the whole
-   * file.
-   */
-  async #startNew(upload: UploadIn<'receiving'>, receiving: Promise<Received>): Promise<number> {
-    const { inspectionStarts, receiver, staging } = this.#options;
-    try {
-      const { stored, complete } = await receiving;
-      if (complete === undefined) throw new UploadError('ERR_BAD_REQUEST', { detail: 'The body was cut off.' });
-      if (complete.proof !== 'durable') throw new UploadError('ERR_STORAGE_UNAVAILABLE', { retryAfterSeconds: 5 });
-      inspectionStarts.startNew(upload, stored, complete, (add) => receiver.add(upload, add));
-      return stored;
-    } catch (error) {
-      await staging.remove(upload.id);
-      throw error;
-    }
   }
 
   /**

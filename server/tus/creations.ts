@@ -8,18 +8,16 @@ import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
 import type { UploadId } from '../ledger/upload-id.ts';
 import type { UploadLocker } from '../locking/locker.ts';
+import { mayComeWhole, WHOLE_BYTES } from '../staging/admission.ts';
+import { bodyOf } from '../staging/lifted-body.ts';
 import type { Receiver } from '../staging/receiver.ts';
 import type { StoredBody } from '../staging/repeated-body.ts';
 import { advance, type Checksum } from '../staging/running-checksum.ts';
 import type { Staging } from '../staging/staging.ts';
-import { streamBody } from '../staging/stream-source.ts';
 import type { Storage } from '../storage/storage.ts';
 import { ANNOUNCEMENT, type Creation, mayHaveBody } from './headers.ts';
 import type { Context, UploadsRequest } from './request-context.ts';
 import type { VerdictResponses } from './verdict-responses.ts';
-
-/** A body up to this size arrives in about one piece: when it is cut off, sending it again costs little. */
-const WHOLE_BYTES = 64 * 1024;
 
 /** An earlier creation used the idempotency key and made `upload`. */
 export class CreationRepeated extends Error {
@@ -55,13 +53,13 @@ export class Creations {
   async add(context: Context, id: UploadId): Promise<Record<string, never>> {
     const { request, creation } = context;
     if (creation === undefined) throw new Error('The headers of the creation were not read.');
-    const { receiver, ledger, staging } = this.#options;
-    // Not where several processes serve: another one that starts would delete bytes without a row as leftovers.
-    const comesWhole = ledger.isAlone && staging.isReadableInProgress && isWholeInBody(creation);
+    const { receiver, staging, locker } = this.#options;
+    const comesWhole = mayComeWhole(staging) && isWholeInBody(creation);
     const { upload, created } = await receiver.create({ id, grantee: request.identity, ...creation, comesWhole });
     if (!created) throw new CreationRepeated(upload);
     context.upload = upload;
     context.comesWhole = comesWhole;
+    if (comesWhole) locker.expectNew(id);
     return {};
   }
 
@@ -80,7 +78,7 @@ export class Creations {
     // A body that differs from the stored bytes is another file, and the response must not claim that it is stored.
     if (mayHaveBody(raw) && hasBytes(upload)) {
       const maxBytes = creation.length ?? maxUploadBytes;
-      await receiver.requireSameBody(streamBody(raw), maxBytes, draining, creation.checksums.chunk, await this.#stored(upload));
+      await receiver.requireSameBody(bodyOf(raw), maxBytes, draining, creation.checksums.chunk, await this.#stored(upload));
       upload = (await ledger.get(upload.id)) ?? upload;
     }
     raw.resume();

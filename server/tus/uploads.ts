@@ -10,12 +10,12 @@ import { NO_LIMITS } from '../ledger/limits.ts';
 import type { Upload } from '../ledger/upload.ts';
 import { newUploadId, type UploadId } from '../ledger/upload-id.ts';
 import { tooLarge } from '../staging/admission.ts';
-import { streamBody } from '../staging/stream-source.ts';
+import { bodyOf } from '../staging/lifted-body.ts';
 import { Appends, type AppendsOptions } from './appends.ts';
 import { CreationRepeated, Creations, type CreationsOptions } from './creations.ts';
 import { ANNOUNCEMENT, isMediaType, mayHaveBody, readAppend, readCreation } from './headers.ts';
 import { type Context, contextOf, type UploadsRequest } from './request-context.ts';
-import { StockServer, writeResponse } from './stock-server.ts';
+import { StockServer, type TusAnswer, writeAnswer } from './stock-server.ts';
 import { NotReceiving, requireUploadId, UploadStore, type UploadStoreOptions } from './upload-store.ts';
 import { VerdictResponses, type VerdictResponsesOptions } from './verdict-responses.ts';
 
@@ -52,8 +52,6 @@ export class Uploads {
         path: '/files',
         datastore: new UploadStore(options),
         locker: options.locker,
-        // 1 ms, since 0 would mean the default of 3 s. The locker asks a holder for the lock only after it was silent for long enough.
-        lockDrainTimeout: 1,
         maxSize: options.maxUploadBytes,
         namingFunction: newUploadId,
         getFileIdFromRequest: (request) => request.url,
@@ -69,7 +67,7 @@ export class Uploads {
   async options({ raw, response }: Pick<UploadsRequest, 'raw' | 'response'>): Promise<void> {
     const context: Context = { request: { raw, response, identity: NO_IDENTITY, collectionUrl: '' } };
     const answer = await this.#stock.handle(raw, 'OPTIONS', '', context);
-    writeResponse(new Response(null, { headers: answer.headers }), response, { 'Tus-Resumable': TUS_VERSION, ...ANNOUNCEMENT });
+    writeAnswer({ ...answer, status: 200 }, response, { 'Tus-Resumable': TUS_VERSION, ...ANNOUNCEMENT });
   }
 
   /** POST: creates an upload, possibly with its first bytes or all of them. @throws UploadError */
@@ -83,7 +81,7 @@ export class Uploads {
     const context: Context = { request, creation };
     try {
       const answer = await this.#stock.handle(request.raw, 'POST', '', context);
-      writeResponse(await throwRefusal(answer), request.response, {
+      writeAnswer(throwRefusal(answer), request.response, {
         ...ANNOUNCEMENT,
         ...(context.upload ? expiry(this.#options.ledger, context.upload) : {}),
       });
@@ -100,7 +98,7 @@ export class Uploads {
    */
   async #requireNoBody(raw: IncomingMessage): Promise<void> {
     if (!mayHaveBody(raw)) return;
-    await this.#options.receiver.readHeld(streamBody(raw), 0, this.#options.draining, undefined).catch((error: unknown) => {
+    await this.#options.receiver.readHeld(bodyOf(raw), 0, this.#options.draining, undefined).catch((error: unknown) => {
       throw error instanceof UploadError && error.code === 'ERR_UPLOAD_LENGTH_EXCEEDED'
         ? new UploadError('ERR_INVALID_CONTENT_TYPE')
         : error;
@@ -159,7 +157,7 @@ export class Uploads {
       const context: Context = { request, append, upload };
       try {
         const answer = await this.#stock.handle(request.raw, 'PATCH', id, context);
-        writeResponse(await throwRefusal(answer), request.response, expiry(this.#options.ledger, context.upload ?? upload));
+        writeAnswer(throwRefusal(answer), request.response, expiry(this.#options.ledger, context.upload ?? upload));
         return;
       } catch (error) {
         if (!(error instanceof NotReceiving)) throw error;
@@ -175,7 +173,7 @@ export class Uploads {
         case 'receiving':
           if (this.#options.inspectionStarts.has(id)) throw new UploadError('ERR_INSPECTING', { retryAfterSeconds: 1 });
           try {
-            writeResponse(await throwRefusal(await this.#stock.handle(request.raw, 'DELETE', id, { request })), request.response, {});
+            writeAnswer(throwRefusal(await this.#stock.handle(request.raw, 'DELETE', id, { request })), request.response, {});
             return;
           } catch (error) {
             if (!(error instanceof NotReceiving)) throw error;
@@ -208,8 +206,8 @@ export class Uploads {
 }
 
 /** Throws the library's own refusals as Landfall's errors. After the strict parsing of headers, these are the only ones left. */
-async function throwRefusal(response: Response): Promise<Response> {
-  switch (response.status) {
+function throwRefusal(answer: TusAnswer): TusAnswer {
+  switch (answer.status) {
     case 409:
       throw new UploadError('ERR_MISMATCHED_OFFSET');
     case 413:
@@ -217,8 +215,8 @@ async function throwRefusal(response: Response): Promise<Response> {
     case 404:
       throw new UploadError('ERR_UPLOAD_NOT_FOUND');
     default:
-      if (response.status >= 500) throw new UploadError('ERR_INTERNAL', { cause: await response.text() });
-      if (response.status >= 400) throw new UploadError('ERR_BAD_REQUEST', { detail: (await response.text()).trim() });
-      return response;
+      if (answer.status >= 500) throw new UploadError('ERR_INTERNAL', { cause: answer.body });
+      if (answer.status >= 400) throw new UploadError('ERR_BAD_REQUEST', { detail: answer.body.trim() });
+      return answer;
   }
 }

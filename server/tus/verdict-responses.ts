@@ -8,9 +8,9 @@ import { acknowledge, acknowledgeCreation, heldOffset, requireNotRefused } from 
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
 import type { UploadId } from '../ledger/upload-id.ts';
+import { bodyOf } from '../staging/lifted-body.ts';
 import type { Receiver } from '../staging/receiver.ts';
 import type { Staging } from '../staging/staging.ts';
-import { streamBody } from '../staging/stream-source.ts';
 import type { Storage } from '../storage/storage.ts';
 import type { Append } from './headers.ts';
 import type { Context, UploadsRequest } from './request-context.ts';
@@ -85,7 +85,7 @@ export class VerdictResponses {
     const isEmptyEnd = append.offset === length && (upload.state === 'accepted' || upload.held === 'length');
     if (!isHeldByte && !isEmptyEnd) throw new UploadError('ERR_MISMATCHED_OFFSET');
     const { ledger, receiver, draining } = this.#options;
-    const sent = await receiver.readHeld(streamBody(raw), length - append.offset, draining, append.checksums.chunk);
+    const sent = await receiver.readHeld(bodyOf(raw), length - append.offset, draining, append.checksums.chunk);
     const stored = await readStored(this.#options, upload.id, append.offset, append.offset + sent.byteLength).catch(async (error) => {
       // A verdict that came while the body was read may have deleted the bytes.
       requireNotRefused(await ledger.get(upload.id));

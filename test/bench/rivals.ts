@@ -3,10 +3,11 @@ import { createHmac } from 'node:crypto';
 import { type Dirent, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { createGrant } from '../../server/grants.ts';
+import { goProgram, hasGo, TUSD_MODULE } from '../support/go-program.ts';
 import { programPath } from '../support/needs.ts';
 import { REPOSITORY } from '../support/repository.ts';
 import { writeNginxConfiguration } from './nginx-configuration.ts';
-import { type Send, sendByCreation, sendByForm, sendByPut, sendByTus, sendByUploadx } from './senders.ts';
+import { type Send, sendByCreation, sendByForm, sendByLandfallForm, sendByPut, sendByTus, sendByUploadx } from './senders.ts';
 import type { Command } from './server-process.ts';
 
 export interface Rival {
@@ -71,6 +72,9 @@ export const GRANTED: Rival = {
   headers: { Authorization: `Bearer ${createGrant(SECRET, { owner: 'anna', expires: '1d' })}` },
 };
 
+/** Landfall, which gets each file as a browser sends a form. */
+export const FORMS: Rival = { ...landfall('Landfall, a form'), sendSmall: sendByLandfallForm };
+
 /** A token, as an identity provider issues it. */
 export const SIGNED_IN: Rival = {
   ...landfall('Landfall, by a JWT', { LANDFALL_ACCESS: 'jwt', LANDFALL_JWT_SECRET: SECRET }),
@@ -86,6 +90,11 @@ export const MULTER: Rival = node('Express + multer', 'multer', ONE_REQUEST);
 export const FORMIDABLE: Rival = node('formidable', 'formidable', ONE_REQUEST);
 
 export const UPLOADX: Rival = node('Express + @uploadx/core', 'uploadx', { send: sendByUploadx, sendSmall: sendByUploadx, inChunks: true });
+
+/** Writes the bytes, makes two transactions, and does nothing else. */
+export function barePostgres(databaseUrl: string): Rival {
+  return node('the bytes and two transactions', 'bare-postgres', NODE_TUS, { BENCH_DATABASE_URL: databaseUrl });
+}
 
 export const NGINX: Rival = {
   name: 'nginx, PUT',
@@ -105,9 +114,9 @@ export const TUSD: Rival = {
   send: sendByTus,
   sendSmall: sendByCreation,
   inChunks: true,
-  missing: () => (process.env.TUSD_BIN ? undefined : 'TUSD_BIN names no tusd'),
+  missing: () => (process.env.TUSD_BIN || hasGo ? undefined : 'TUSD_BIN names no tusd, and there is no Go to make one with'),
   command: (directory, port) => ({
-    program: process.env.TUSD_BIN ?? 'tusd',
+    program: process.env.TUSD_BIN || goProgram(TUSD_MODULE),
     parameters: ['-host', '127.0.0.1', '-port', String(port), '-upload-dir', join(directory, 'uploads'), '-base-path', '/files'],
   }),
   stores: (directory) => [join(directory, 'uploads')],

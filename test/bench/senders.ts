@@ -61,8 +61,22 @@ export const sendByCreation: Send = async (connection, { content, bytes }) => {
   expectOffset(answer, bytes);
 };
 
-/** `multipart/form-data`, as a browser's form sends it. */
-export const sendByForm: Send = async (connection, { content, bytes }) => {
+/** `multipart/form-data`, as a browser's form sends it. The answer is the size that arrived. */
+export const sendByForm: Send = async (connection, sending) => {
+  const answer = await sendForm(connection, sending);
+  expectStatus(answer, 200);
+  if (answer.body !== String(sending.bytes)) throw new Error(`${answer.body} bytes arrived of ${sending.bytes}.`);
+};
+
+/** The same to Landfall, which answers the record of the accepted file. */
+export const sendByLandfallForm: Send = async (connection, sending) => {
+  const answer = await sendForm(connection, sending);
+  expectStatus(answer, 201);
+  const { record } = JSON.parse(answer.body) as { record: { state: string; length: number } };
+  if (record.state !== 'accepted' || record.length !== sending.bytes) throw new Error(`It is ${record.state} with ${record.length} bytes.`);
+};
+
+function sendForm(connection: Connection, { content, bytes }: Sending): Promise<Answer> {
   const { name, type } = content;
   const before = Buffer.from(
     `--${BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="${name}"\r\nContent-Type: ${type}\r\n\r\n`,
@@ -75,10 +89,8 @@ export const sendByForm: Send = async (connection, { content, bytes }) => {
   }
   const headers = { 'Content-Type': `multipart/form-data; boundary=${BOUNDARY}` };
   const body = { bytes: before.byteLength + bytes + after.byteLength, pieces: form() };
-  const answer = await connection.request('POST', '/upload', headers, body);
-  expectStatus(answer, 200);
-  if (answer.body !== String(bytes)) throw new Error(`The server received ${answer.body} of ${bytes} bytes.`);
-};
+  return connection.request('POST', '/upload', headers, body);
+}
 
 /** Gives each file its own name: uploadx takes two files of the same name and length for one. */
 let names = 0;

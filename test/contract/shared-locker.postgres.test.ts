@@ -172,6 +172,24 @@ describe('the locker of several processes', () => {
     await (await hold(second, A)).unlock();
   });
 
+  it('keeps the lock of an upload without a row out of the ledger, and loses it with its lease', async () => {
+    const { locks, locker, processLease } = await openProcess(await postgres.database(), { timeoutMs: 300 });
+    locker.expectNew(A);
+    const lock = await hold({ locker } as Process, A);
+    expect(await locks.isHeld(A)).toBe(false);
+    expect(locker.requireHeld(A)).toBe(processLease.name);
+    expect(await locker.tryWith(A, async () => {})).toBe(false);
+    await lock.unlock();
+    expect(() => locker.requireHeld(A)).toThrow();
+    const again = await hold({ locker } as Process, A);
+    expect(await locks.isHeld(A)).toBe(true);
+    await again.unlock();
+    locker.expectNew(B);
+    await hold({ locker } as Process, B);
+    await processLease.close();
+    expect(() => locker.requireHeld(B)).toThrow();
+  });
+
   it('hands over the locks of a process that has left', async () => {
     const url = await postgres.database();
     const dead = await openProcess(url);

@@ -2,6 +2,7 @@
 import { Migrator } from 'kysely/migration';
 import { expect, it } from 'vitest';
 import type { Engine } from '../../server/ledger/engine.ts';
+import { EventLog } from '../../server/ledger/event-log.ts';
 import { Ledger } from '../../server/ledger/ledger.ts';
 import { migrations } from '../../server/ledger/migrations.ts';
 import type { Upload, UploadRow } from '../../server/ledger/upload.ts';
@@ -42,5 +43,26 @@ export function testUpgrades(open: () => Promise<Engine>): void {
     }
     expect(await ledger.get(typed.id)).toMatchObject(typed);
     expect(await engine.db.selectFrom('events').selectAll().execute()).toEqual([]);
+  });
+
+  it('assigns positions to events that were written before, in the order in which they were written', async () => {
+    const engine = await open();
+    await migrateTo(engine, '0010-stores');
+    const rows = Array.from({ length: 250 }, () => newUpload({ state: 'receiving' }));
+    for (const row of rows) await engine.db.insertInto('uploads').values(row).execute();
+    await engine.flush();
+    const ledger = new Ledger(engine);
+    await ledger.migrate();
+    const later = newUpload({ state: 'receiving' });
+    await ledger.create(later, true);
+    const log = new EventLog({ engine, now: () => ledger.now(), bodyOf: ({ id }) => JSON.stringify({ id }) });
+    while ((await log.assignPositions()) > 0);
+    const events = await log.read(0, 1000);
+    expect(events.map(({ position }) => position)).toEqual(events.map((_event, index) => index + 1));
+    expect(events.map(({ uploadId }) => uploadId)).toEqual([...rows, later].map(({ id }) => id));
+    for (const { id, body } of events) {
+      expect(id).toMatch(/^evt_[0-9a-f]{32}$/);
+      expect(JSON.parse(body)).toEqual({ id });
+    }
   });
 }

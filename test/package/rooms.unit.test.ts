@@ -13,6 +13,7 @@ const ORDER = [
   ['hooks'],
   ['operator'],
   ['http', 'tus', 'forms'],
+  ['lift'],
   ['access', 'notify'],
   ['finish'],
   ['inspection'],

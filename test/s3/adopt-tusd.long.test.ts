@@ -3,7 +3,7 @@ import { describe } from 'vitest';
 import { testAdoption } from '../contract/adoption.ts';
 import { filesBelow } from '../support/content.ts';
 import { freePort } from '../support/free-port.ts';
-import { goProgram, hasGo } from '../support/go-program.ts';
+import { goProgram, hasGo, TUSD_MODULE } from '../support/go-program.ts';
 import { startOther } from '../support/other-server.ts';
 import { testBucket } from '../support/s3-test-bucket.ts';
 import { testDirectory } from '../support/temp-dir.ts';
@@ -11,7 +11,7 @@ import { idOf } from '../support/tus-requests.ts';
 
 async function startTusd(flags: readonly string[], env: Record<string, string> = {}) {
   const port = await freePort();
-  const program = goProgram('github.com/tus/tusd/v2/cmd/tusd@v2.9.1');
+  const program = goProgram(TUSD_MODULE);
   const where = ['-host', '127.0.0.1', '-port', String(port), '-base-path', '/files/', '-show-startup-logs=false', '-verbose=false'];
   return startOther(port, program, [...where, ...flags], env);
 }

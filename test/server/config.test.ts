@@ -56,6 +56,7 @@ const WRONG: Record<SettingKey, readonly string[]> = {
   keepFilesFor: ['30', '0s', '500ms', 'for ever'],
   sweepInterval: ['', '0', '60', '25d'],
   patience: ['', '25', '-1s', '30d'],
+  fastBodies: ['on'],
   bodyTimeout: ['', '0', '30', '5w'],
   lockTimeout: ['', '5', '25d'],
   checkTimeout: ['', '0', '10', '30d'],

@@ -6,10 +6,12 @@ import { Locks } from '../../server/ledger/locks.ts';
 import { LedgerTooNew } from '../../server/ledger/migrate.ts';
 import { openPostgres } from '../../server/ledger/postgres.ts';
 import { testLedger } from '../contract/ledger.ts';
-import { newUpload } from '../contract/new-upload.ts';
+import { BEGIN, newUpload } from '../contract/new-upload.ts';
 import { fillingStatements, ROWS, testPlans } from '../contract/plans.ts';
+import { countedFromRows, counters } from '../contract/quotas.ts';
 import { testUpgrades } from '../contract/upgrades.ts';
 import { postgresForTests } from '../support/postgres.ts';
+import { randomFrom, testSeed } from '../support/random.ts';
 import { uploadId } from '../support/upload-ids.ts';
 
 const postgres = postgresForTests({ fsync: false });
@@ -93,6 +95,68 @@ describe('the ledger on PostgreSQL', () => {
     expect(await setting()).toBe('on');
     await postgres.query(`alter database ${name} set synchronous_commit = 'remote_write'`);
     expect(await setting()).toBe('remote_write');
+  });
+
+  it('adds and moves what comes at once in few transactions, with every event, and each by itself to its caller', async () => {
+    const url = await postgres.database();
+    const { ledger } = await openEngine(url);
+    const rows = Array.from({ length: 80 }, (_, n) => newUpload({ quota: `owner:${n % 7}`, credential: `key:${n % 5}`, onVolume: 1 }));
+    expect(await Promise.all(rows.map((row) => ledger.create(row, true)))).toEqual(rows.map(() => true));
+    const transactions = async (table: string) =>
+      Number((await postgres.query(`select count(distinct xmin::text) from ${table}`, url))[0]?.count);
+    expect(await transactions('uploads')).toBeLessThan(5);
+    const begun = await Promise.all(rows.map(({ id }) => ledger.startInspection(id, 'p1', BEGIN)));
+    expect(begun.map((row) => [row?.id, row?.attempt])).toEqual(rows.map(({ id }) => [id, 1]));
+    const verdict = { name: 'name.txt', type: 'text/plain', leaseOwner: null };
+    const moved = await Promise.all(
+      rows.map(({ id }, n) => {
+        const lease = { holder: 'p1', attempt: n === 3 ? 2 : 1 };
+        return ledger.move(id, { from: 'inspecting', lease }, 'accepted', { ...verdict, result: String(n) });
+      }),
+    );
+    expect(moved.map((row) => row?.result)).toEqual(rows.map((_, n) => (n === 3 ? undefined : String(n))));
+    const events = await postgres.query('select type, count(*)::integer from events group by type order by type', url);
+    expect(events).toEqual([
+      { type: 'upload.accepted', count: 79 },
+      { type: 'upload.created', count: 80 },
+    ]);
+    expect(await transactions('events')).toBeLessThan(10);
+  });
+
+  it('keeps nobody waiting for another, whoever sends by whichever key to whichever process', async () => {
+    const url = await postgres.database();
+    const { engine, ledger } = await openEngine(url);
+    const ledgers = [ledger, (await openEngine(url)).ledger, (await openEngine(url)).ledger];
+    const random = randomFrom(testSeed());
+    const pick = (count: number) => random.between(0, count - 1);
+    const work = Array.from({ length: 300 }, async (_, n) => {
+      const own = ledgers[n % ledgers.length] ?? ledger;
+      const row = newUpload({ quota: `owner:${pick(6)}`, credential: `link:${pick(4)}`, onVolume: 1, reservedBytes: pick(100) });
+      // Not all of them at once.
+      await new Promise((resolve) => setTimeout(resolve, pick(200)));
+      await own.create(row, true);
+      if (pick(2) === 0) await own.move(row.id, { from: 'receiving' }, 'terminated', {});
+      else await own.startInspection(row.id, 'p1', BEGIN);
+    });
+    await Promise.all(work);
+    expect(await counters(engine)).toEqual(await countedFromRows(engine));
+    const [{ deadlocks } = {}] = await postgres.query(
+      'select deadlocks::integer from pg_stat_database where datname = current_database()',
+      url,
+    );
+    expect(deadlocks).toBe(0);
+  });
+
+  it('takes no upload under inspection from a process that was taken for dead, however long ago', async () => {
+    const url = await postgres.database();
+    const { engine, ledger } = await openEngine(url);
+    const holders = new Holders(engine);
+    await holders.register('living', 60_000);
+    await holders.register('dead', 60_000);
+    await holders.markDead('dead');
+    const of = (leaseOwner: string) => newUpload({ state: 'inspecting', leaseOwner });
+    const created = ['living', 'dead', 'forgotten'].map((holder) => ledger.create(of(holder), true));
+    expect(await Promise.all(created)).toEqual([true, false, false]);
   });
 
   it('goes on after the server was restarted, and after it crashed, with all it had said yes to', async () => {

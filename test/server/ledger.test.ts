@@ -26,6 +26,22 @@ async function openLedger(dataDir: string, exclusive = false): Promise<Ledger> {
   return (await openEngine(dataDir, exclusive)).ledger;
 }
 
+describe('a statement of the ledger', () => {
+  it('is prepared once, whatever it is given', async () => {
+    const ledger = await openLedger(testDirectory());
+    const upload = newUpload();
+    await ledger.create(upload, false);
+    const checkpoint = (offset: number) => ledger.checkpoint(upload.id, { checksumOffset: offset }, offset);
+    await checkpoint(1);
+    const prepared = vi.spyOn(DatabaseSync.prototype, 'prepare');
+    onTestFinished(() => prepared.mockRestore());
+    for (let offset = 2; offset < 20; offset++) await checkpoint(offset);
+    expect((await ledger.get(upload.id))?.provenOffset).toBe(19);
+    const texts = prepared.mock.calls.map(([text]) => text).filter((text) => text.startsWith('update'));
+    expect(texts).toEqual([]);
+  });
+});
+
 describe('the ledger on SQLite', () => {
   testLedger(async () => {
     const dataDir = testDirectory();

@@ -151,7 +151,7 @@ describe('behind a body parser', () => {
     const { url } = await createUpload(server.files, { length: 10, name: 'notes.txt' });
     const answer = await patchUpload(url, 0, 'abc');
     expect(answer).toMatchObject({ status: 400, code: 'ERR_BODY_ALREADY_READ' });
-    expect(answer.text).toContain('in front of');
+    expect(answer.text).toContain('before any middleware');
     expect(lines).toEqual([expect.stringContaining('ERR_BODY_ALREADY_READ')]);
     expect((await headUpload(url)).offset).toBe(0);
     // What is no body is none of a parser's.

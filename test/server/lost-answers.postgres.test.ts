@@ -13,6 +13,8 @@ import { createUpload, headUpload, idOf, patchUpload, readRecord, terminateUploa
 
 const postgres = postgresForTests();
 const LENGTH = 100_000;
+/** Comes whole in its creation. */
+const SMALL = 10_000;
 
 async function embedBehindSwitch({ databaseUrl: given, ...config }: ConfigInput & { databaseUrl?: string } = {}) {
   const databaseUrl = given ?? (await postgres.database());
@@ -93,6 +95,34 @@ it('an answer to a verdict is lost, the ledger stays away for a while, and the s
   expect(sha256(Buffer.from(await (await fetch(url)).arrayBuffer()))).toBe(sha256(bytes));
   await expect.poll(() => told).toEqual(['upload.accepted']);
   await expect.poll(() => filesBelow(`${server.dataDir}/staging`)).toEqual([]);
+});
+
+it('an answer to the row of a small file that came whole is lost, and the file is accepted once', async () => {
+  const { server, connection, told } = await embedBehindSwitch();
+  const bytes = await videoBytes(SMALL);
+  const lost = connection.loseAnswer('insert into "uploads"', 'inspecting');
+  const { status, url, offset } = await createUpload(server.files, { length: SMALL, name: 'film.mp4', body: bytes });
+  await lost;
+  expect([status, offset]).toEqual([201, SMALL]);
+  expect(sha256(Buffer.from(await (await fetch(url)).arrayBuffer()))).toBe(sha256(bytes));
+  await expect.poll(() => told).toEqual(['upload.accepted']);
+  await expect.poll(() => filesBelow(`${server.dataDir}/staging`)).toEqual([]);
+});
+
+it('a small file whose row nobody can tell of for a while gets its verdict when the ledger is back, or leaves nothing', async () => {
+  const { server, connection, databaseUrl } = await embedBehindSwitch();
+  const bytes = await videoBytes(SMALL);
+  const kept = connection.loseAnswer('insert into "uploads"', 'inspecting');
+  const first = createUpload(server.files, { length: SMALL, name: 'film.mp4', body: bytes });
+  await kept;
+  await connection.off();
+  expect((await first).status).toBeGreaterThanOrEqual(500);
+  const second = await createUpload(server.files, { length: SMALL, name: 'film.mp4', body: bytes });
+  expect(second.status).toBeGreaterThanOrEqual(500);
+  await connection.on();
+  await expect.poll(() => postgres.query('select state from uploads', databaseUrl), { timeout: 30_000 }).toEqual([{ state: 'accepted' }]);
+  await expect.poll(() => filesBelow(`${server.dataDir}/staging`), { timeout: 30_000 }).toEqual([]);
+  expect(await filesBelow(`${server.dataDir}/files`)).toHaveLength(1);
 });
 
 it('an answer to a creation is lost, and the sender is told where the upload is', async () => {

@@ -71,6 +71,22 @@ describe('two processes', () => {
     expect(await filesBelow(`${servers[0].dataDir}/staging`)).toEqual([]);
   });
 
+  it('leave each other the bytes of an upload that has no row yet, and take away what has ended', async () => {
+    const databaseUrl = await postgres.database();
+    const [first] = await embedTwo({ databaseUrl });
+    const id = `${'0'.repeat(30)}aa`;
+    const ended = `ff${'0'.repeat(30)}`;
+    const bytes = await videoBytes(1000);
+    for (const name of [id, ended]) await writeFile(join(first.dataDir, 'staging', name.slice(0, 2), name), bytes);
+    await postgres.query(
+      `insert into uploads (id, owner, state, held, metadata, "provenOffset", checksum, "checksumOffset", attempt, strikes, "createdAt", "updatedAt")
+       values ('${ended}', '', 'terminated', 'byte', '', 0, 0, 0, 0, 0, 0, 0)`,
+      databaseUrl,
+    );
+    await embedLandfall({ dataDir: first.dataDir, databaseUrl, databaseConnections: 4 });
+    await expect.poll(() => filesBelow(`${first.dataDir}/staging`)).toEqual([`00/${id}`]);
+  });
+
   it('run one inspection, whose verdict senders at either learn when it comes', async () => {
     const { check, open, seen } = gate();
     const [first, second] = await embedTwo({ patience: '10m' }, { checks: [check] });

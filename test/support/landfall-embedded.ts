@@ -3,6 +3,7 @@ import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { onTestFinished } from 'vitest';
 import { type ConfigInput, createLandfall, type Landfall, type LandfallHooks } from '../../server/index.ts';
+import { liftEach } from './lifted-bodies.ts';
 import { testDirectory } from './temp-dir.ts';
 
 export interface EmbeddedLandfall {
@@ -27,6 +28,7 @@ export async function embedLandfall(
   const dataDir = config.dataDir ?? testDirectory();
   const landfall = createLandfall({ logLevel: 'silent', ...config, dataDir }, hooks);
   const server = createServer({ requestTimeout: 0 }, mount(landfall));
+  if (process.env.LANDFALL_TEST_BODIES === 'lifted') liftEach(server);
   await landfall.start();
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);

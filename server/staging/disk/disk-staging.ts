@@ -10,6 +10,7 @@ import { parseUploadId, type UploadId } from '../../ledger/upload-id.ts';
 import { Retries } from '../../runtime/retries.ts';
 import type { StagedFile, StagedReader, Staging, StagingWriter, WriterOptions } from '../staging.ts';
 import { DiskWriter } from './disk-writer.ts';
+import { WholeWriter } from './whole-writer.ts';
 
 /** With O_SYNC each write is durable like after an fsync, without another thread hop. On other systems O_SYNC promises less than fsync. */
 const SYNCED = platform() === 'linux' ? constants.O_SYNC : 0;
@@ -61,8 +62,8 @@ export class DiskStaging implements Staging {
 
   async openWriter(id: UploadId, offset: number, options: WriterOptions): Promise<StagingWriter> {
     const synced = options.inOne ? SYNCED : 0;
-    const file = await OpenFile.open(this.path(id), constants.O_CREAT | constants.O_WRONLY | synced, 0o640);
-    return new DiskWriter(file, offset, options, synced !== 0);
+    const open = () => OpenFile.open(this.path(id), constants.O_CREAT | constants.O_WRONLY | synced, 0o640);
+    return options.inOne ? new WholeWriter(open, options, synced !== 0) : new DiskWriter(await open(), offset, options);
   }
 
   async sync(id: UploadId): Promise<void> {

@@ -10,7 +10,7 @@ const HOLD_MS = 60_000;
 export class PartBuffer implements Holder {
   readonly #memory: PartMemory;
   readonly #wake: () => void;
-  #buffer = Buffer.alloc(0);
+  #buffer: Buffer = Buffer.alloc(0);
   #filled = 0;
   #filledSinceMs = 0;
   #isFlushAsked = false;
@@ -85,7 +85,7 @@ export class PartBuffer implements Holder {
   }
 
   /** Takes the full part out. The caller sends the bytes, and then gives `memory`, which holds them, back. */
-  handOn(): { bytes: Buffer; memory: Buffer<ArrayBuffer> } {
+  handOn(): { bytes: Buffer; memory: Buffer } {
     const { bytes } = this;
     const memory = this.#buffer;
     this.#buffer = Buffer.alloc(0);

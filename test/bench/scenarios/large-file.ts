@@ -24,10 +24,12 @@ export const onePatch: Scenario = {
       title: `${formatBytes(settings.size)} in one request`,
       chunk: settings.size,
       rivals: [LANDFALL, STOCK_CHECKSUM, STOCK, MULTER, FORMIDABLE, UPLOADX, TUSD, NGINX],
-      limits: (ratio) => [
+      limits: (ratio, speed) => [
         { what: 'CPU, of @tus/server with CRC-32', measured: ratio(STOCK_CHECKSUM), most: 0.6, digits: 2, unit: '×' },
         { what: 'CPU, of @tus/server', measured: ratio(STOCK), most: 0.5, digits: 2, unit: '×' },
-        { what: 'CPU, of nginx', measured: ratio(NGINX), most: 3, digits: 2, unit: '×' },
+        { what: 'CPU, of tusd', measured: ratio(TUSD), most: 1.15, digits: 2, unit: '×' },
+        { what: 'CPU, of nginx', measured: ratio(NGINX), most: 1, digits: 2, unit: '×' },
+        { what: 'MiB/s, of tusd', measured: speed(TUSD), least: 0.95, digits: 2, unit: '×' },
       ],
     }),
 };
@@ -42,9 +44,11 @@ export const chunks: Scenario = {
       title: `${formatBytes(settings.size)} in chunks of ${formatBytes(settings.chunk)}`,
       chunk: settings.chunk,
       rivals: [LANDFALL, STOCK_CHECKSUM, STOCK, UPLOADX, TUSD],
-      limits: (ratio) => [
+      limits: (ratio, speed) => [
         { what: 'CPU, of @tus/server', measured: ratio(STOCK), most: 0.6, digits: 2, unit: '×' },
         { what: 'CPU, of @tus/server with CRC-32', measured: ratio(STOCK_CHECKSUM), most: 0.6, digits: 2, unit: '×' },
+        { what: 'CPU, of tusd', measured: ratio(TUSD), most: 1.2, digits: 2, unit: '×' },
+        { what: 'MiB/s, of tusd', measured: speed(TUSD), least: 0.95, digits: 2, unit: '×' },
       ],
     }),
 };
@@ -77,7 +81,7 @@ interface Kind {
   chunk: number;
   /** The first is held against each of the others. */
   rivals: readonly Rival[];
-  limits(ratioTo: (rival: Rival) => number): Limit[];
+  limits(ratioTo: (rival: Rival) => number, speedOf: (rival: Rival) => number): Limit[];
 }
 
 function eachDevice(settings: Settings, kind: Kind): Promise<Report[]> {
@@ -96,12 +100,14 @@ async function run(settings: Settings, kind: Kind, device: Device): Promise<Repo
     warmUp: ({ rival, connections: [connection] }) => send(rival, connection, Math.min(size, WARM_UP_BYTES), kind.chunk),
     measured: ({ rival, connections: [connection] }) => send(rival, connection, size, kind.chunk),
   });
-  const ratioTo = (rival: Rival) => medianRatio(costs(samples.get(kind.rivals[0] ?? rival) ?? []), costs(samples.get(rival) ?? []));
+  const compared = (measured: (of: readonly Sample[]) => number[]) => (rival: Rival) =>
+    medianRatio(measured(samples.get(kind.rivals[0] ?? rival) ?? []), measured(samples.get(rival) ?? []));
+  const ratioTo = compared(costs);
   return {
     title: `${kind.title}, ${device.name}`,
     how: `${rounds} rounds; processor seconds of the server per GiB received.${kind.how ?? ''}`,
-    tables: [table(samples, size, ratioTo)],
-    limits: kind.limits(ratioTo).filter((limit) => Number.isFinite(limit.measured)),
+    tables: [table(samples, ratioTo)],
+    limits: kind.limits(ratioTo, compared(speeds)).filter((limit) => Number.isFinite(limit.measured)),
     notes,
   };
 
@@ -109,17 +115,18 @@ async function run(settings: Settings, kind: Kind, device: Device): Promise<Repo
     return of.map((sample) => (sample.processorSeconds * GIB) / size);
   }
 
-  function table(found: ReadonlyMap<Rival, Sample[]>, bytes: number, ratio: (rival: Rival) => number): Table {
+  function speeds(of: readonly Sample[]): number[] {
+    return of.map((sample) => size / MIB / sample.seconds);
+  }
+
+  function table(found: ReadonlyMap<Rival, Sample[]>, ratio: (rival: Rival) => number): Table {
     return {
       columns: ['', 'CPU-s/GiB', `${kind.ours ?? 'Landfall'} is`, 'MiB/s', 'peak RSS, MiB'],
       rows: [...found].map(([rival, of], index) => [
         rival.name,
         withSpread(costs(of), 2),
         index === 0 ? '' : `${format(ratio(rival), 2)}×`,
-        withSpread(
-          of.map((sample) => bytes / MIB / sample.seconds),
-          0,
-        ),
+        withSpread(speeds(of), 0),
         format(median(of.map((sample) => sample.peakBytes / MIB)), 0),
       ]),
     };

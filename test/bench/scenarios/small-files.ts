@@ -2,16 +2,18 @@
 import { formatBytes } from '../../../shared/units.ts';
 import { FILM, PICTURE } from '../content.ts';
 import type { Report } from '../report.ts';
-import { FORMIDABLE, GRANTED, LANDFALL, landfall, MULTER, NGINX, type Rival, STOCK, TUSD, UPLOADX } from '../rivals.ts';
+import { FORMIDABLE, FORMS, GRANTED, LANDFALL, landfall, MULTER, NGINX, type Rival, STOCK, TUSD, UPLOADX } from '../rivals.ts';
 import { runRounds, type Sample, type Work } from '../rounds.ts';
 import { format, median, medianRatio, withSpread } from '../samples.ts';
 import { type Device, onEachDevice, type Scenario, type Settings } from '../scenario.ts';
 import { isWanted } from './large-file.ts';
 
 const FILE_BYTES = 10 * 1024;
+/** Of what multer takes in, which writes a form's file down and does nothing else: no check, no sync, no record. */
+const OF_MULTER: Readonly<Record<Device['name'], number>> = { tmpfs: 0.7, disk: 1 };
 /** Their format takes a parser, which runs in another thread. */
 const FILMS = landfall('Landfall, `.mp4` instead of `.jpg`');
-const RIVALS = [LANDFALL, GRANTED, FILMS, STOCK, MULTER, FORMIDABLE, UPLOADX, TUSD, NGINX];
+const RIVALS = [LANDFALL, FORMS, GRANTED, FILMS, STOCK, MULTER, FORMIDABLE, UPLOADX, TUSD, NGINX];
 
 export const smallFiles: Scenario = {
   name: 'small-files',
@@ -27,7 +29,7 @@ async function run(settings: Settings, device: Device): Promise<Report> {
   const { samples, notes } = await runRounds({
     settings,
     device,
-    rivals: RIVALS.filter((rival) => rival === LANDFALL || rival === GRANTED || rival === FILMS || isWanted(settings, rival)),
+    rivals: RIVALS.filter((rival) => isOwn(rival) || isWanted(settings, rival)),
     bytes: count * FILE_BYTES,
     connections,
     warmUp: (work) => sendMany(work, count),
@@ -59,12 +61,25 @@ async function run(settings: Settings, device: Device): Promise<Report> {
         digits: 2,
         unit: '×',
       },
+      ...(samples.has(MULTER)
+        ? [FORMS, LANDFALL].map((rival) => ({
+            what: `uploads/s of multer, ${rival === FORMS ? 'a form' : 'tus'}`,
+            measured: medianRatio(speeds(rival), speeds(MULTER)),
+            least: OF_MULTER[device.name],
+            digits: 2,
+            unit: '×',
+          }))
+        : []),
       ...(device.name === 'tmpfs' && samples.has(STOCK)
         ? [{ what: 'uploads/s, of @tus/server', measured: ratioTo(STOCK), least: 1, digits: 2, unit: '×' }]
         : []),
     ],
     notes,
   };
+}
+
+function isOwn(rival: Rival): boolean {
+  return rival === LANDFALL || rival === FORMS || rival === GRANTED || rival === FILMS;
 }
 
 async function sendMany({ rival, connections }: Work, count: number): Promise<void> {

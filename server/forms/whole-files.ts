@@ -1,0 +1,49 @@
+// Files of a small form. Each is read completely before it is stored, so its length is known, and its row is written once, as
+// `inspecting`.
+import type { IncomingMessage } from 'node:http';
+import type { InspectionStarts } from '../finish/inspection-starts.ts';
+import type { UploadIn } from '../ledger/upload.ts';
+import type { UploadLocker } from '../locking/locker.ts';
+import { mayComeWhole, type NewUpload, WHOLE_BYTES } from '../staging/admission.ts';
+import { memoryBody } from '../staging/body-source.ts';
+import type { Receiver } from '../staging/receiver.ts';
+import type { Staging } from '../staging/staging.ts';
+
+export interface WholeFilesOptions {
+  staging: Staging;
+  receiver: Receiver;
+  inspectionStarts: InspectionStarts;
+  locker: Pick<UploadLocker, 'expectNew' | 'tryWith'>;
+}
+
+export class WholeFiles {
+  readonly #options: WholeFilesOptions;
+
+  constructor(options: WholeFilesOptions) {
+    this.#options = options;
+  }
+
+  /** Whether the form's Content-Length says that it is small, and the row of an upload may come after its bytes. */
+  isFor(request: IncomingMessage): boolean {
+    const formBytes = Number(request.headers['content-length'] ?? Number.POSITIVE_INFINITY);
+    return formBytes <= WHOLE_BYTES && mayComeWhole(this.#options.staging);
+  }
+
+  /**
+   * Stores a file and starts its inspection.
+   * @param bytes the whole file, at least one byte
+   * @throws UploadError; then nothing of the file is left
+   */
+  async take(bytes: Buffer, creation: Omit<NewUpload, 'length' | 'comesWhole'>, signal: AbortSignal): Promise<UploadIn<'receiving'>> {
+    const { receiver, inspectionStarts, locker } = this.#options;
+    const length = bytes.byteLength;
+    const upload = (await receiver.create({ ...creation, length, comesWhole: true })).upload as UploadIn<'receiving'>;
+    // The sweeper deletes staged bytes without a row, unless they are locked.
+    locker.expectNew(upload.id);
+    await locker.tryWith(upload.id, async () => {
+      const receiving = receiver.receive(upload, 0, memoryBody(bytes), { maxBytes: length, signal, isNew: true, comesWhole: true });
+      await inspectionStarts.receiveNew(upload, receiving, (add) => receiver.add(upload, add));
+    });
+    return upload;
+  }
+}
