@@ -61,19 +61,20 @@ export const sendByCreation: Send = async (connection, { content, bytes }) => {
   expectOffset(answer, bytes);
 };
 
-/** `multipart/form-data`, as a browser's form sends it. The answer is the size that arrived. */
+/** `multipart/form-data`, as a browser's form sends it. The answer is the received size. */
 export const sendByForm: Send = async (connection, sending) => {
   const answer = await sendForm(connection, sending);
   expectStatus(answer, 200);
-  if (answer.body !== String(sending.bytes)) throw new Error(`${answer.body} bytes arrived of ${sending.bytes}.`);
+  if (answer.body !== String(sending.bytes)) throw new Error(`The server received ${answer.body} of ${sending.bytes} bytes.`);
 };
 
-/** The same to Landfall, which answers the record of the accepted file. */
+/** Sends a form to Landfall, which answers with the record of the accepted file. */
 export const sendByLandfallForm: Send = async (connection, sending) => {
   const answer = await sendForm(connection, sending);
   expectStatus(answer, 201);
   const { record } = JSON.parse(answer.body) as { record: { state: string; length: number } };
-  if (record.state !== 'accepted' || record.length !== sending.bytes) throw new Error(`It is ${record.state} with ${record.length} bytes.`);
+  if (record.state !== 'accepted' || record.length !== sending.bytes)
+    throw new Error(`The upload is ${record.state} with ${record.length} bytes.`);
 };
 
 function sendForm(connection: Connection, { content, bytes }: Sending): Promise<Answer> {
