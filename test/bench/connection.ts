@@ -1,10 +1,10 @@
-// An HTTP/1.1 client that costs next to nothing: it would otherwise take from the server the processor it is measured on.
+// An HTTP/1.1 client that needs very little processor time, because it shares the processor with the measured server.
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 
 export interface Answer {
   status: number;
-  /** Names in lower case; the last of doubled ones. */
+  /** Header names are in lower case; of repeated headers the last counts. */
   headers: ReadonlyMap<string, string>;
   body: string;
 }
@@ -59,7 +59,7 @@ export class Connection {
     return answer;
   }
 
-  /** The head alone: for a body that `write` brings in its own time. */
+  /** Sends only the head; the caller sends the body with `write`. */
   begin(method: string, path: string, headers: Readonly<Record<string, string>>, bodyBytes: number): Promise<Answer> {
     if (this.#error) return Promise.reject(this.#error);
     const waiting = Promise.withResolvers<Answer>();
@@ -68,16 +68,16 @@ export class Connection {
     let head = `${method} ${path} HTTP/1.1\r\nHost: 127.0.0.1:${this.#socket.remotePort}\r\n${this.#always}`;
     for (const [name, value] of Object.entries(headers)) head += `${name}: ${value}\r\n`;
     if (bodyBytes > 0 || method === 'POST') head += `Content-Length: ${bodyBytes}\r\n`;
-    // With the start of the body in one segment.
+    // The head and the start of the body go in one segment.
     this.#socket.cork();
     this.#socket.write(`${head}\r\n`);
     process.nextTick(() => this.#socket.uncork());
-    // Whoever writes the body learns of it first.
+    // The writer of the body gets the error first.
     waiting.promise.catch(() => undefined);
     return waiting.promise;
   }
 
-  /** Resolves when there is room for more. */
+  /** Resolves when the socket can buffer more. */
   async write(piece: Buffer): Promise<void> {
     if (this.#error || this.#socket.write(piece)) return;
     await Promise.race([once(this.#socket, 'drain'), this.#waiting?.promise]).catch(() => undefined);
@@ -113,7 +113,7 @@ export class Connection {
   }
 }
 
-/** RFC 9112, 6.3, as far as the rivals go. Undefined: not known yet. */
+/** The length of a body by RFC 9112, 6.3, for the cases that the rivals use. Undefined: not known yet. */
 function bodyLength(method: string, status: number, headers: ReadonlyMap<string, string>, rest: string): number | undefined {
   if (method === 'HEAD' || status === 204 || status === 304) return 0;
   if (headers.get('transfer-encoding') !== 'chunked') return Number(headers.get('content-length') ?? 0);

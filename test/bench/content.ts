@@ -1,10 +1,10 @@
-// What is uploaded: by its first bytes something that the default policy takes, then noise that nothing can compress.
+// The uploaded content: first bytes of a type that the default policy accepts, then noise that can not be compressed.
 import { randomBytes } from 'node:crypto';
 
 export interface Content {
   readonly name: string;
   readonly type: string;
-  /** What it begins with; noise follows. */
+  /** The first bytes; noise follows. */
   readonly head: Buffer;
 }
 
@@ -27,7 +27,7 @@ export const PICTURE: Content = {
 
 const FIRST = new Map([FILM, PICTURE].map((content) => [content, Buffer.concat([content.head, NOISE.subarray(content.head.byteLength)])]));
 
-/** Bytes [from, to) of the file, out of one buffer made once and sent again and again. */
+/** Bytes [from, to) of the file, from one buffer that is sent repeatedly. */
 export function* pieces(content: Content, from: number, to: number): Generator<Buffer> {
   for (let position = from; position < to; ) {
     const start = position % BLOCK_BYTES;

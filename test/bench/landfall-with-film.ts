@@ -1,4 +1,4 @@
-// Landfall as it is by default, and a film to send to it.
+// Starts Landfall with default settings, and makes a film to send to it.
 
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -37,7 +37,7 @@ export class LandfallWithFilm implements AsyncDisposable {
     return this.#server.port;
   }
 
-  /** Of what arrived since the last `clear`. */
+  /** SHA-256 of the file stored since the last `clear`. */
   storedBytes(): number {
     return storedBytes(LANDFALL, this.#directory);
   }

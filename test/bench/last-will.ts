@@ -1,60 +1,61 @@
-// A process that outlives the benchmark, however that ends, by as long as it takes to end its servers and to remove its
-// folders: nobody else is left to do it after a SIGKILL. It hears of them on its standard input, whose end it waits for.
+// A cleaner process that outlives the benchmark, however it ends, to end its servers and remove its folders: after a SIGKILL
+// nothing else could. It reads their names from its standard input, and cleans up when that ends.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readdirSync, readlinkSync, rmSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
-/** What would be left behind: a process group, or a folder. */
-export type Estate = { group: number } | { folder: string };
+/** A process group or a folder that a killed benchmark would leave behind. */
+export type Leftover = { group: number } | { folder: string };
 
 interface Line {
-  estate: Estate;
-  isSettled: boolean;
+  leftover: Leftover;
+  isRemoved: boolean;
 }
 
-let executor: ChildProcess | undefined;
+let cleaner: ChildProcess | undefined;
 
-export function inherit(estate: Estate): void {
-  write({ estate, isSettled: false });
+/** Makes the cleaner process remove this when the benchmark ends. */
+export function registerCleanup(leftover: Leftover): void {
+  write({ leftover, isRemoved: false });
 }
 
-/** It has been taken care of. */
-export function settle(estate: Estate): void {
-  write({ estate, isSettled: true });
+/** Call when the benchmark has removed it itself. */
+export function cancelCleanup(leftover: Leftover): void {
+  write({ leftover, isRemoved: true });
 }
 
 function write(line: Line): void {
-  executor ??= appoint();
-  executor.stdin?.write(`${JSON.stringify(line)}\n`);
+  cleaner ??= startCleaner();
+  cleaner.stdin?.write(`${JSON.stringify(line)}\n`);
 }
 
-function appoint(): ChildProcess {
-  // In a group of its own: a signal for the benchmark's is not for it.
+function startCleaner(): ChildProcess {
+  // The cleaner has its own process group, so that signals for the benchmark's group do not end it.
   const child = spawn(process.execPath, [fileURLToPath(import.meta.url)], { detached: true, stdio: ['pipe', 'ignore', 'inherit'] });
   child.stdin?.on('error', () => undefined);
   child.unref();
   return child;
 }
 
-async function execute(): Promise<void> {
-  const left = new Map<string, Estate>();
+async function cleanUp(): Promise<void> {
+  const left = new Map<string, Leftover>();
   for await (const text of createInterface({ input: process.stdin })) {
-    const { estate, isSettled } = JSON.parse(text) as Line;
-    if (isSettled) left.delete(JSON.stringify(estate));
-    else left.set(JSON.stringify(estate), estate);
+    const { leftover, isRemoved } = JSON.parse(text) as Line;
+    if (isRemoved) left.delete(JSON.stringify(leftover));
+    else left.set(JSON.stringify(leftover), leftover);
   }
-  for (const estate of left.values()) if ('group' in estate) kill(estate.group);
-  for (const estate of left.values()) if ('folder' in estate) clear(estate.folder);
+  for (const leftover of left.values()) if ('group' in leftover) kill(leftover.group);
+  for (const leftover of left.values()) if ('folder' in leftover) clear(leftover.folder);
 }
 
 function clear(folder: string): void {
-  // A server whose group was not told any more: the end came just after its start.
+  // The benchmark may have been killed just after it started a server, before it registered the server's group.
   for (const pid of processesIn(folder)) kill(pid);
   rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
 }
 
-/** Those that were started in a folder, where the system tells. */
+/** The processes started in a folder; none on systems other than Linux. */
 export function processesIn(folder: string): number[] {
   if (process.platform !== 'linux') return [];
   return readdirSync('/proc')
@@ -72,8 +73,8 @@ function kill(group: number): void {
   try {
     process.kill(-group, 'SIGKILL');
   } catch {
-    // It has ended by itself.
+    // The process group has already ended.
   }
 }
 
-if (import.meta.main) await execute();
+if (import.meta.main) await cleanUp();

@@ -1,5 +1,5 @@
-// Fills a data directory's ledger with history, through the ledger's own migrations and then by SQL: a million uploads
-// through the front door would take an hour.
+// Fills the ledger of a data directory with history, by the ledger's own migrations and then by SQL: a million uploads
+// through the server would take an hour.
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -8,7 +8,7 @@ import type { UploadTable } from '../../server/ledger/schema.ts';
 import { openSqlite } from '../../server/ledger/sqlite.ts';
 
 const DAY_MS = 86_400_000;
-/** What columns hold that no query here asks for: as much as in life. Columns not named are empty. */
+/** Values of typical length for columns that no query here reads. Other columns are empty. */
 const COMMON: Row = {
   id: 'lower(hex(randomblob(16)))',
   length: '1000000 + n',
@@ -27,18 +27,18 @@ const COMMON: Row = {
 /** SQL over `n`, the number of the row. */
 type Row = Partial<Record<keyof UploadTable, string>>;
 
-/** Rows of uploads that have ended, spread over the last year. No server may have the directory open. */
+/** Writes rows of ended uploads, spread over the last year. No server may have the directory open. */
 export async function writeHistory(dataDir: string, rows: number): Promise<void> {
   await migrate(dataDir);
   insert(dataDir, rows, {
     state: "case when n % 100 < 94 then 'accepted' when n % 100 < 98 then 'rejected' else 'terminated' end",
     createdAt: `:now - (:rows - n) * ${365 * DAY_MS} / :rows`,
-    // Records that can still be asked for; accepted ones never expire.
+    // Clients can still request these records; records of accepted uploads never expire.
     expiresAt: `case when n % 100 < 94 then null else :now + ${DAY_MS} end`,
   });
 }
 
-/** Uploads that nobody sends to any more and whose time is over, each with some staged bytes. */
+/** Writes abandoned uploads whose time is over, each with some staged bytes. */
 export async function writeExpired(dataDir: string, rows: number): Promise<void> {
   const ids = insert(dataDir, rows, { state: "'receiving'", createdAt: `:now - ${8 * DAY_MS} - n`, expiresAt: `:now - ${DAY_MS} + n` });
   const bytes = Buffer.alloc(4096, 1);
@@ -49,7 +49,7 @@ export async function writeExpired(dataDir: string, rows: number): Promise<void>
   }
 }
 
-/** Ids in state `accepted`, at random. */
+/** Random ids of accepted uploads. */
 export function someAccepted(dataDir: string, count: number): string[] {
   return read(dataDir, `select id from uploads where state = 'accepted' order by random() limit ${count}`).map(({ id }) => String(id));
 }
@@ -73,7 +73,7 @@ async function migrate(dataDir: string): Promise<void> {
   await ledger.close();
 }
 
-/** Returns the ids of those that receive. */
+/** Inserts rows and returns the ids of the uploads in state `receiving`. */
 function insert(dataDir: string, rows: number, of: Row): string[] {
   const database = new DatabaseSync(join(dataDir, 'ledger.sqlite'));
   try {

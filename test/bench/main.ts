@@ -100,7 +100,7 @@ function wholeNumber(option: 'rounds' | 'count' | 'connections' | 'senders' | 'r
   return value;
 }
 
-/** Where nobody says, what the scenario is about. */
+/** The devices named on the command line, or else those that the scenario is about. */
 function devicesFor(usual: readonly Device['name'][]): Device[] {
   const names = values.on === undefined ? usual : values.on === 'both' ? ['tmpfs', 'disk'] : [values.on];
   return names.map((name) => {
@@ -115,7 +115,7 @@ function fail(sentence: string): never {
   process.exit(2);
 }
 
-/** So that a table says what it was measured on. */
+/** Describes the machine, for the heading of the tables. */
 function machine(): string {
   const processors = cpus();
   const date = new Date().toISOString().slice(0, 10);

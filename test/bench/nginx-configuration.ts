@@ -2,11 +2,11 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
 
-/** nginx that stores what is PUT: one worker, the body written beside its target and renamed. Returns the file's path. */
+/** Configures nginx to store PUT bodies: one worker, which writes the body beside its target and renames it. Returns the file's path. */
 export function writeNginxConfiguration(directory: string, port: number): string {
   mkdirSync(join(directory, 'uploads', 'files'), { recursive: true });
   const path = join(directory, 'nginx.conf');
-  // Its worker would otherwise change to a user who may not write here.
+  // nginx's worker would otherwise switch to a user without write access here.
   const user = process.getuid?.() === 0 ? `user ${userInfo().username};` : '';
   writeFileSync(
     path,

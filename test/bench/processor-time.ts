@@ -1,4 +1,4 @@
-// What a server costs, from the operating system's own accounting: every process and thread of its process group, and
+// The cost of a server, from the operating system's own accounting: every process and thread of its process group, and
 // the children it has reaped.
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 
@@ -30,14 +30,14 @@ export function peakBytes(group: number): number {
   return bytes;
 }
 
-/** When a process was started, in the kernel's ticks since boot: with its number, a name no other has. Undefined: there is none. */
+/** The start of a process in the kernel's ticks since boot, unique together with its pid. Undefined: no such process. */
 export function startTime(pid: number): string | undefined {
   return statFields(readIfThere(`/proc/${pid}/stat`))[19];
 }
 
 interface Member {
   pid: string;
-  /** Fields from the third on: what comes before, the name, may hold anything. */
+  /** The fields from the third on: the name before them may contain any character. */
   stat: string[];
 }
 
@@ -55,7 +55,7 @@ function statFields(text: string): string[] {
   return text.slice(text.lastIndexOf(')') + 2).split(' ');
 }
 
-/** A process may end between the list and the look. */
+/** Reads a file of /proc, or returns '' when the process ended after it was listed. */
 function readIfThere(path: string): string {
   try {
     return readFileSync(path, 'latin1');

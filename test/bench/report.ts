@@ -1,24 +1,24 @@
-// What a scenario found, as Markdown.
+// The results of a scenario, as Markdown.
 import { format } from './samples.ts';
 
 export interface Limit {
-  /** What is held against it, in a few words. */
+  /** The limited quantity, in a few words. */
   what: string;
   measured: number;
   least?: number;
   most?: number;
   digits: number;
-  /** Stands behind the numbers: `×`, ` ms`. */
+  /** The unit after the numbers: `×`, ` ms`. */
   unit: string;
 }
 
 export interface Report {
   title: string;
-  /** How it was measured: a sentence or two. */
+  /** How the scenario measures: a sentence or two. */
   how: string;
   tables: Table[];
   limits: Limit[];
-  /** What was left out, and why. */
+  /** The measurements that were left out, and why. */
   notes: string[];
 }
 

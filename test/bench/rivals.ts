@@ -1,4 +1,4 @@
-// Who is measured beside Landfall, how each is started, and where it leaves what it was sent.
+// The servers measured beside Landfall, how each is started, and where it stores files.
 import { createHmac } from 'node:crypto';
 import { type Dirent, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -12,27 +12,27 @@ import type { Command } from './server-process.ts';
 
 export interface Rival {
   readonly name: string;
-  /** In requests of a given size at most; a form and a PUT are one request, whatever the size. */
+  /** Sends a file in requests up to a given size; a form and a PUT are one request, whatever the size. */
   readonly send: Send;
-  /** A small file with as few requests as the rival has for it. */
+  /** Sends a small file in the fewest requests that the rival allows. */
   readonly sendSmall: Send;
   readonly inChunks: boolean;
-  /** Sent with every request: what the sender is known by. */
+  /** Headers that identify the sender, sent with every request. */
   readonly headers?: Readonly<Record<string, string>>;
   command(directory: string, port: number): Command;
-  /** Why it can't be measured on this machine. */
+  /** Why the rival can't be measured on this machine. */
   missing?(): string | undefined;
-  /** The folders it leaves files in. */
+  /** The folders in which the rival stores files. */
   stores(directory: string): string[];
 }
 
-/** What `npm start` gives to Node: operators run it so. */
+/** The flags that `npm start` gives to Node, because operators run Landfall so. */
 const START_FLAGS = startFlags(readFileSync(join(REPOSITORY, 'package.json'), 'utf8'));
 
 const NODE_TUS = { send: sendByTus, sendSmall: sendByCreation, inChunks: true };
 const ONE_REQUEST = { send: sendByForm, sendSmall: sendByForm, inChunks: false };
 
-/** Under the default settings, but for what `environment` says. */
+/** Landfall with default settings, except those in `environment`. */
 export function landfall(name: string, environment: Readonly<Record<string, string>> = {}): Rival {
   return {
     name,
@@ -42,12 +42,12 @@ export function landfall(name: string, environment: Readonly<Record<string, stri
       parameters: [...START_FLAGS, join(REPOSITORY, 'server/main.ts')],
       environment: { ...landfallEnvironment(directory, port), ...environment },
     }),
-    // Days stay, as they do on a server at work: an upload makes its own folder and no other.
+    // The folders of days stay, as on a server in use, so that an upload creates only its own folder.
     stores: (directory) => folders(join(directory, 'files'), 3),
   };
 }
 
-/** The same with a second port that tells of its event loop. */
+/** Landfall with a second port that reports on its event loop. */
 export function probedLandfall(
   environment: Readonly<Record<string, string>> = {},
 ): (directory: string, port: number, probePort: number) => Command {
@@ -66,16 +66,16 @@ export const LANDFALL: Rival = landfall('**Landfall**');
 
 const SECRET = 'a-secret-of-the-benchmark-and-of-nothing-else';
 
-/** As an application hands out rights to upload. */
+/** A grant, as an application issues it. */
 export const GRANTED: Rival = {
   ...landfall('Landfall, by a grant', { LANDFALL_ACCESS: 'grants', LANDFALL_GRANT_SECRETS: SECRET }),
   headers: { Authorization: `Bearer ${createGrant(SECRET, { owner: 'anna', expires: '1d' })}` },
 };
 
-/** As a browser's form brings a file to it, and to multer. */
+/** Landfall, which gets each file as a browser sends a form. */
 export const FORMS: Rival = { ...landfall('Landfall, a form'), sendSmall: sendByLandfallForm };
 
-/** As an identity provider says who somebody is. */
+/** A token, as an identity provider issues it. */
 export const SIGNED_IN: Rival = {
   ...landfall('Landfall, by a JWT', { LANDFALL_ACCESS: 'jwt', LANDFALL_JWT_SECRET: SECRET }),
   headers: { Authorization: `Bearer ${signedToken({ sub: 'anna', exp: Math.floor(Date.now() / 1000) + 86_400 })}` },
@@ -155,7 +155,7 @@ function probeEnvironment(directory: string, port: number, probePort?: number): 
   };
 }
 
-/** RFC 7519, HS256. */
+/** A JSON web token by RFC 7519, signed with HS256. */
 function signedToken(claims: object): string {
   const signed = [{ alg: 'HS256', typ: 'JWT' }, claims].map((part) => Buffer.from(JSON.stringify(part)).toString('base64url')).join('.');
   return `${signed}.${createHmac('sha256', SECRET).update(signed).digest('base64url')}`;
@@ -171,14 +171,14 @@ function landfallEnvironment(directory: string, port: number): Record<string, st
   return { LANDFALL_DATA_DIR: directory, LANDFALL_PORT: String(port) };
 }
 
-/** Takes away the files a rival stored, and nothing else. */
+/** Removes the files that a rival stored, and nothing else. */
 export function clearStores(rival: Rival, directory: string): void {
   for (const store of rival.stores(directory)) {
     for (const entry of entriesOf(store)) rmSync(join(store, entry.name), { recursive: true, force: true });
   }
 }
 
-/** Bytes of all files a rival stored. */
+/** The size of all files that a rival stored, in bytes. */
 export function storedBytes(rival: Rival, directory: string): number {
   let bytes = 0;
   for (const store of rival.stores(directory)) {

@@ -1,4 +1,4 @@
-// Rivals side by side: all servers up, one at a time at work, in an order that shifts by one each round.
+// Measures rivals side by side: all servers run, one at a time is measured, in an order that shifts by one each round.
 
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -31,11 +31,11 @@ export interface RoundsOptions {
   settings: Settings;
   device: Device;
   rivals: readonly Rival[];
-  /** Sent in a round: what a rival must then have stored. */
+  /** The bytes sent in a round, which the rival must then have stored. */
   bytes: number;
-  /** To the server at work. */
+  /** Connections to the measured server. */
   connections: number;
-  /** Before the first round, so that no rival is measured while it is being compiled. */
+  /** Runs before the first round, so that no rival is measured while V8 compiles it. */
   warmUp(work: Work): Promise<void>;
   measured(work: Work): Promise<void>;
 }
@@ -45,7 +45,7 @@ export interface RoundsResult {
   notes: string[];
 }
 
-/** What comes after the answer, closing files and collecting garbage, is part of the cost. */
+/** The time after the answer in which a server closes files and collects garbage, which are part of its cost. */
 const SETTLE_MS = 100;
 
 export async function runRounds(options: RoundsOptions): Promise<RoundsResult> {
@@ -92,7 +92,7 @@ export async function runRounds(options: RoundsOptions): Promise<RoundsResult> {
   }
 }
 
-/** Connections for this piece of work alone: kept through the other rivals' turns, a server would close them as idle. */
+/** Opens connections for this work only: a server would close them as idle during the turns of the other rivals. */
 async function connected<T>({ rival, server, port }: Started, count: number, work: (work: Work) => Promise<T>): Promise<T> {
   const connections = await Promise.all(Array.from({ length: count }, () => Connection.open(port, rival.headers)));
   try {

@@ -1,4 +1,4 @@
-/** Middle of the sorted values, or between the two of them. NaN for none. */
+/** The middle of the sorted values, or the mean of the middle two. NaN for none. */
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   const middle = sorted.length / 2;
@@ -7,14 +7,14 @@ export function median(values: readonly number[]): number {
 }
 
 /**
- * Of ours to a rival's, round by round, and the median of that: rounds lie side by side in time, so what the machine
- * does meanwhile falls on both.
+ * The median of the ratios of ours to a rival's, round by round: both are measured close in time, so other load of the
+ * machine affects both.
  */
 export function medianRatio(ours: readonly number[], theirs: readonly number[]): number {
   return median(ours.map((value, round) => value / (theirs[round] ?? Number.NaN)));
 }
 
-/** `1.23 (1.10–1.50)`: the median and, as the spread, the least and the most. */
+/** `1.23 (1.10–1.50)`: the median and, as the spread, the minimum and the maximum. */
 export function withSpread(values: readonly number[], digits: number): string {
   if (values.length === 0) return '–';
   const [least, most] = [Math.min(...values), Math.max(...values)];

@@ -2,25 +2,25 @@ import type { Report } from './report.ts';
 
 export interface Settings {
   rounds: number;
-  /** Of the large file, bytes. */
+  /** The size of the large file in bytes. */
   size: number;
   chunk: number;
-  /** Small files a round. */
+  /** The number of small files in a round. */
   count: number;
   connections: number;
-  /** Rows of the large ledger. */
+  /** The number of rows in the large ledger. */
   rows: number;
-  /** Slow uploads at once. */
+  /** The number of simultaneous slow uploads. */
   senders: number;
-  /** Which devices to measure on, where a scenario knows both. */
+  /** The devices to measure on, for a scenario that supports both. */
   devices: readonly Device[];
   /** Part of a rival's name; only those (and Landfall) are measured. Empty: all. */
   rivals: readonly string[];
-  /** Said as the work goes on. */
+  /** Reports progress. */
   log(line: string): void;
 }
 
-/** Where a server keeps its data: memory tells what the server costs, a disk what its user waits for. */
+/** Where a server keeps its data: memory shows the cost of the server, a disk the waiting time of its user. */
 export interface Device {
   readonly name: 'tmpfs' | 'disk';
   readonly path: string;
@@ -30,14 +30,14 @@ export interface Scenario {
   readonly name: string;
   /** One line for `--help`. */
   readonly about: string;
-  /** Measured on these where nobody says otherwise. */
+  /** The devices that the scenario is measured on by default. */
   readonly devices: readonly Device['name'][];
-  /** The most that lies on a device at one time. */
+  /** The most bytes on a device at one time. */
   bytes(settings: Settings): number;
   run(settings: Settings): Promise<Report[]>;
 }
 
-/** One device after the other. */
+/** Measures on one device after the other. */
 export function onEachDevice(measure: (settings: Settings, device: Device) => Promise<Report>): Scenario['run'] {
   return async (settings) => {
     const reports: Report[] = [];

@@ -1,15 +1,15 @@
-// How one file goes to a rival, in the words of its own protocol.
+// Sends one file to a rival by the rival's own protocol.
 import type { Answer, Connection } from './connection.ts';
 import { type Content, FILM, pieces } from './content.ts';
 
-/** What is sent: a file of `bytes`, in requests of at most `chunkBytes` where the protocol knows them. */
+/** A file of `bytes`, sent in requests of at most `chunkBytes` if the protocol has chunks. */
 export interface Sending {
   content: Content;
   bytes: number;
   chunkBytes: number;
 }
 
-/** @throws Error when it did not arrive */
+/** @throws Error when the rival does not acknowledge the whole file */
 export type Send = (connection: Connection, sending: Sending) => Promise<void>;
 
 const TUS = { 'Tus-Resumable': '1.0.0' };
@@ -24,14 +24,14 @@ export const sendByTus: Send = async (connection, { content, bytes, chunkBytes }
   }
 };
 
-/** Resolves with the path of a new upload. */
+/** Creates an upload and resolves with its path. */
 export async function createByTus(connection: Connection, bytes: number, content: Content = FILM): Promise<string> {
   const created = await connection.request('POST', '/files', creationHeaders(bytes, content));
   expectStatus(created, 201);
   return pathIn(created);
 }
 
-/** Bytes [from, to) in one PATCH; the answer must acknowledge them. */
+/** Sends bytes [from, to) in one PATCH, which the answer must acknowledge. */
 export async function appendByTus(connection: Connection, path: string, from: number, to: number, content: Content = FILM): Promise<void> {
   const body = { bytes: to - from, pieces: pieces(content, from, to) };
   const answer = await connection.request('PATCH', path, appendHeaders(from), body);
@@ -52,7 +52,7 @@ export async function headByTus(connection: Connection, path: string): Promise<v
   expectStatus(await connection.request('HEAD', path, TUS), 200);
 }
 
-/** tus 1.0.0, Creation With Upload: one request for all. */
+/** tus 1.0.0, Creation With Upload: one request for the whole file. */
 export const sendByCreation: Send = async (connection, { content, bytes }) => {
   const headers = { ...creationHeaders(bytes, content), 'Content-Type': OFFSET_TYPE };
   const answer = await connection.request('POST', '/files', headers, { bytes, pieces: pieces(content, 0, bytes) });
@@ -61,19 +61,20 @@ export const sendByCreation: Send = async (connection, { content, bytes }) => {
   expectOffset(answer, bytes);
 };
 
-/** `multipart/form-data`, as a browser's form sends it. The answer is the size that arrived. */
+/** `multipart/form-data`, as a browser's form sends it. The answer is the received size. */
 export const sendByForm: Send = async (connection, sending) => {
   const answer = await sendForm(connection, sending);
   expectStatus(answer, 200);
-  if (answer.body !== String(sending.bytes)) throw new Error(`${answer.body} bytes arrived of ${sending.bytes}.`);
+  if (answer.body !== String(sending.bytes)) throw new Error(`The server received ${answer.body} of ${sending.bytes} bytes.`);
 };
 
-/** The same to Landfall, which answers the record of the accepted file. */
+/** Sends a form to Landfall, which answers with the record of the accepted file. */
 export const sendByLandfallForm: Send = async (connection, sending) => {
   const answer = await sendForm(connection, sending);
   expectStatus(answer, 201);
   const { record } = JSON.parse(answer.body) as { record: { state: string; length: number } };
-  if (record.state !== 'accepted' || record.length !== sending.bytes) throw new Error(`It is ${record.state} with ${record.length} bytes.`);
+  if (record.state !== 'accepted' || record.length !== sending.bytes)
+    throw new Error(`The upload is ${record.state} with ${record.length} bytes.`);
 };
 
 function sendForm(connection: Connection, { content, bytes }: Sending): Promise<Answer> {
@@ -92,7 +93,7 @@ function sendForm(connection: Connection, { content, bytes }: Sending): Promise<
   return connection.request('POST', '/upload', headers, body);
 }
 
-/** A name of its own for each file: uploadx takes two of the same name and length for one. */
+/** Gives each file its own name: uploadx takes two files of the same name and length for one. */
 let names = 0;
 
 /** RFC 9110, PUT of a new file. */
@@ -118,12 +119,12 @@ export const sendByUploadx: Send = async (connection, { content, bytes, chunkByt
 
 function expectStatus(answer: Answer, ...expected: number[]): void {
   if (!expected.includes(answer.status))
-    throw new Error(`Answered ${answer.status} instead of ${expected[0]}: ${answer.body.slice(0, 400)}`);
+    throw new Error(`The server answered ${answer.status} instead of ${expected[0]}: ${answer.body.slice(0, 400)}`);
 }
 
 function expectOffset(answer: Answer, offset: number): void {
   const got = answer.headers.get('upload-offset');
-  if (got !== String(offset)) throw new Error(`Acknowledged ${got} of ${offset} bytes.`);
+  if (got !== String(offset)) throw new Error(`The server acknowledged ${got} of ${offset} bytes.`);
 }
 
 function pathIn(answer: Answer): string {

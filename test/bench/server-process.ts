@@ -4,7 +4,7 @@ import { closeSync, openSync, readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { inherit, settle } from './last-will.ts';
+import { cancelCleanup, registerCleanup } from './last-will.ts';
 import { forgetPeak, peakBytes, processorSeconds } from './processor-time.ts';
 
 export interface Command {
@@ -21,7 +21,7 @@ process.on('exit', () => {
   for (const group of running) signalGroup(group, 'SIGKILL');
 });
 
-/** A rival's server: a process group of its own, so that its cost is told from everything else on the machine. */
+/** A rival's server in its own process group, so that its cost is measured apart from everything else on the machine. */
 export class ServerProcess {
   readonly port: number;
   readonly group: number;
@@ -38,7 +38,7 @@ export class ServerProcess {
 
   /**
    * Resolves once the server accepts connections. Its output goes to `log` in the directory.
-   * @throws Error with the end of the log when it does not come up
+   * @throws Error with the end of the log when the server does not start
    */
   static async start(command: Command, directory: string, port: number): Promise<ServerProcess> {
     const path = join(directory, 'log');
@@ -57,20 +57,20 @@ export class ServerProcess {
       throw error;
     }
     running.add(pid);
-    inherit({ group: pid });
+    registerCleanup({ group: pid });
     const server = new ServerProcess(child, pid, port, path);
     const deadline = performance.now() + START_LIMIT_MS;
     while (!(await accepts(port))) {
       const ended = await Promise.race([failed.then(() => true), sleep(20, false)]);
       if (ended || performance.now() > deadline) {
         await server.stop();
-        throw new Error(`${command.program} did not come up: ${server.lastWords()}`);
+        throw new Error(`${command.program} did not start: ${server.lastWords()}`);
       }
     }
     return server;
   }
 
-  /** Since its start. */
+  /** Processor time of the server since its start. */
   processorSeconds(): number {
     return processorSeconds(this.group);
   }
@@ -83,7 +83,7 @@ export class ServerProcess {
     return peakBytes(this.group);
   }
 
-  /** The end of its log. */
+  /** The end of the server's log. */
   lastWords(): string {
     return readFileSync(this.#log, 'utf8').trim().slice(-800);
   }
@@ -98,7 +98,7 @@ export class ServerProcess {
       }
     }
     running.delete(this.group);
-    settle({ group: this.group });
+    cancelCleanup({ group: this.group });
   }
 }
 
@@ -118,11 +118,11 @@ function signalGroup(group: number, signal: NodeJS.Signals): void {
   try {
     process.kill(-group, signal);
   } catch {
-    // It has ended by itself.
+    // The process group has already ended.
   }
 }
 
-/** Settings of whoever runs the benchmark are not the rival's. */
+/** The environment without the settings of the person who runs the benchmark, which must not reach the rivals. */
 function inherited(): Record<string, string | undefined> {
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('LANDFALL_') && name !== 'NODE_OPTIONS'));
 }

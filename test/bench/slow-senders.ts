@@ -1,15 +1,15 @@
-// A process of its own that holds many uploads open and brings each a few KiB a second.
-// Argument: port, uploads, bytes a second. Says `ready` once every upload receives; ends when told to.
+// A separate process that keeps many uploads open and sends each a few KiB a second.
+// Arguments: port, uploads, bytes a second. Prints `ready` once every upload is receiving; runs until it gets a signal.
 import { Connection } from './connection.ts';
 import { FILM, pieces } from './content.ts';
 import { appendHeaders, createByTus } from './senders.ts';
 
-/** Longer than anybody waits for it. */
+/** So long that no upload is complete during the benchmark. */
 const LENGTH = 1024 ** 3;
-/** So that senders come one after another within the second, as they do in life. */
+/** Spreads the senders over each second, as real senders are. */
 const SLOTS = 20;
 const SLOT_MS = 1000 / SLOTS;
-/** Connections are opened this many at a time: no more wait in a server's backlog than it holds. */
+/** The number of connections opened at a time, which fits into a server's backlog. */
 const OPENED_AT_ONCE = 50;
 
 const [port = 0, uploads = 0, bytesPerSecond = 0] = process.argv.slice(2).map(Number);
@@ -28,7 +28,7 @@ setInterval(() => {
   }
   slot += 1;
   sent = Math.floor(slot / SLOTS) * bytesPerSecond;
-  // Every head has been looked at by then.
+  // By then the server has inspected the first bytes of every upload.
   if (sent === bytesPerSecond * 3 && slot % SLOTS === 0) process.stdout.write('ready\n');
 }, SLOT_MS);
 
@@ -36,7 +36,7 @@ async function open(): Promise<Connection> {
   const connection = await Connection.open(port);
   const path = await createByTus(connection, LENGTH);
   connection.begin('PATCH', path, appendHeaders(0), LENGTH).then(
-    ({ status }) => fail(`An upload was answered ${status}.`),
+    ({ status }) => fail(`The server ended an upload with ${status}.`),
     (error: Error) => fail(error.message),
   );
   return connection;

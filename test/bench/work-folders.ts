@@ -1,15 +1,15 @@
-// Folders that servers under measurement fill with gigabytes, maybe in memory. Each names its owner, so that whoever comes
-// next can tell what a dead one left behind.
+// Folders that measured servers fill with gigabytes, maybe in memory. The name of a folder names its owner, so that a later
+// benchmark recognises the folders of a killed one.
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statfsSync } from 'node:fs';
 import { join } from 'node:path';
 import { formatBytes } from '../../shared/units.ts';
-import { inherit, settle } from './last-will.ts';
+import { cancelCleanup, registerCleanup } from './last-will.ts';
 import { startTime } from './processor-time.ts';
 import type { Device } from './scenario.ts';
 
 const PREFIX = 'landfall-bench-';
 const NAME = new RegExp(`^${PREFIX}(\\d+)-(\\d+)-`);
-/** For the system, and for what servers hold in memory beside what they store. */
+/** Reserved for the system, and for the memory of the servers besides their stored files. */
 const SPARE_BYTES = 1024 ** 3;
 
 const folders = new Set<string>();
@@ -20,17 +20,17 @@ process.on('exit', () => {
 export function newFolder(device: Device): string {
   const path = mkdtempSync(join(device.path, `${PREFIX}${process.pid}-${startTime(process.pid)}-`));
   folders.add(path);
-  inherit({ folder: path });
+  registerCleanup({ folder: path });
   return path;
 }
 
 export function removeFolder(path: string): void {
   rmSync(path, { recursive: true, force: true });
   folders.delete(path);
-  settle({ folder: path });
+  cancelCleanup({ folder: path });
 }
 
-/** What benchmarks that were killed left on a device. A number that names another process by now is told by its start. */
+/** Removes the folders of killed benchmarks from a device. The start time shows whether a process id was reused meanwhile. */
 export function removeLeftovers(device: Device): void {
   for (const name of readdirSync(device.path)) {
     const [, pid, started] = NAME.exec(name) ?? [];
@@ -39,18 +39,18 @@ export function removeLeftovers(device: Device): void {
   }
 }
 
-/** @throws Error, a sentence, when so many bytes do not fit on the device, or into memory where that is what it is made of */
+/** @throws Error, with a sentence, when the bytes do not fit on the device, or into memory if the device is in memory */
 export function requireRoom(device: Device, bytes: number): void {
   const { bavail, bsize } = statfsSync(device.path);
   const free = bavail * bsize;
-  const room = device.name === 'tmpfs' ? Math.min(free, availableMemory()) : free;
-  if (room >= bytes + SPARE_BYTES) return;
+  const capacity = device.name === 'tmpfs' ? Math.min(free, availableMemory()) : free;
+  if (capacity >= bytes + SPARE_BYTES) return;
   throw new Error(
-    `${device.path} has room for ${formatBytes(room)}, and ${formatBytes(bytes + SPARE_BYTES)} are needed: try a smaller --size, or another device.`,
+    `${device.path} has room for ${formatBytes(capacity)}, and ${formatBytes(bytes + SPARE_BYTES)} are needed: try a smaller --size, or another device.`,
   );
 }
 
-/** What the kernel can give without swapping. proc_meminfo(5) */
+/** The memory that the kernel can give without swapping. proc_meminfo(5) */
 function availableMemory(): number {
   const [, kibibytes] = /^MemAvailable:\s+(\d+) kB$/m.exec(readFileSync('/proc/meminfo', 'utf8')) ?? [];
   return Number(kibibytes ?? Number.POSITIVE_INFINITY) * 1024;

@@ -16,7 +16,7 @@ async function until(condition: () => boolean): Promise<void> {
   for (const deadline = Date.now() + 50_000; !condition(); await sleep(50)) if (Date.now() > deadline) expect.fail('It took too long.');
 }
 
-it.runIf(process.platform === 'linux')('a benchmark that is killed leaves neither folders nor servers', { timeout: 110_000 }, async () => {
+it.runIf(process.platform === 'linux')('a killed benchmark leaves neither folders nor servers', { timeout: 110_000 }, async () => {
   const { path } = device();
   const parameters = ['small-files', '--count', '1000000', '--rivals', 'multer', '--on', 'disk', '--disk', path];
   const bench = spawn(process.execPath, [join(REPOSITORY, 'test/bench/main.ts'), ...parameters], { stdio: 'ignore' });
@@ -26,10 +26,10 @@ it.runIf(process.platform === 'linux')('a benchmark that is killed leaves neithe
   await until(() => readdirSync(path).length === 0 && processesIn(path).length === 0);
 });
 
-it.runIf(process.platform === 'linux')('folders of owners that are gone are removed, those of the living stay', () => {
+it.runIf(process.platform === 'linux')('removeLeftovers removes folders of ended processes, and keeps those of running ones', () => {
   const here = device();
   const mine = newFolder(here);
-  // A number that is another process's by now, and one that no process can have.
+  // One pid belongs to another process by now, and one can belong to no process.
   const reused = join(here.path, `landfall-bench-${process.pid}-${Number(startTime(process.pid)) - 1}-AbCdEf`);
   const gone = join(here.path, 'landfall-bench-99999999-1-AbCdEf');
   const foreign = join(here.path, 'landfall-benchmarks');
@@ -39,7 +39,7 @@ it.runIf(process.platform === 'linux')('folders of owners that are gone are remo
   removeFolder(mine);
 });
 
-it('what does not fit is refused in a sentence', () => {
+it('requireRoom refuses in a sentence when the bytes do not fit', () => {
   const here = device();
   expect(() => requireRoom(here, 2 ** 60)).toThrow(/has room for .*, and .* are needed/);
   requireRoom({ name: 'tmpfs', path: here.path }, -(2 ** 40));

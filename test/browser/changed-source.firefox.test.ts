@@ -1,4 +1,4 @@
-// A file that another program changes while Firefox reads it: that tells only of one that became shorter.
+// Another program changes a file while Firefox reads it. Firefox itself detects only a file that became shorter.
 import type { Browser, ElementHandle } from 'puppeteer-core';
 import { afterAll, beforeAll, it } from 'vitest';
 import { launchFirefox } from '../support/firefox.ts';
@@ -10,9 +10,9 @@ beforeAll(async () => {
 });
 afterAll(() => browser.close());
 
-it.each(CHANGES)('a file that is $how while it is sent does not arrive as a mixture', async (change) => {
+it.each(CHANGES)('the server never stores a mixture of a file that is $how while Firefox sends it', async (change) => {
   const page = await browser.newPage();
-  // Leaving while bytes move is asked about, and answered with yes.
+  // The page asks before the person leaves it during an upload; the test answers yes.
   page.on('dialog', (dialog) => void dialog.accept());
   await expectNoMixture(
     {

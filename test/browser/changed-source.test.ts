@@ -1,4 +1,4 @@
-// A file that another program changes while Chromium reads it: it looks at size and time with each read.
+// Another program changes a file while Chromium reads it. Chromium checks size and time with each read.
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, it } from 'vitest';
 import { launchChromium } from '../support/chromium.ts';
@@ -11,7 +11,7 @@ beforeAll(async () => {
 });
 afterAll(() => browser.close());
 
-it.each(CHANGES)('a file that is $how while it is sent does not arrive as a mixture', async (change) => {
+it.each(CHANGES)('the server never stores a mixture of a file that is $how while Chromium sends it', async (change) => {
   const page = await browser.newPage();
   await expectNoMixture(
     {

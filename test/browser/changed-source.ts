@@ -1,4 +1,4 @@
-// Ways in which another program changes a file while a page reads it, and what may come of it.
+// Ways in which another program changes a file while a page reads it, and the outcomes that are allowed.
 import { appendFile, copyFile, open, truncate } from 'node:fs/promises';
 import { expect, onTestFinished } from 'vitest';
 import type {} from '../../client/element/define.ts';
@@ -15,23 +15,23 @@ export interface Change {
   how: string;
   /** `other` is another file of the same length. */
   change(path: string, other: string): Promise<void>;
-  /** Every browser sees it. Else a page may be given what stood there, or stands there, whole. */
+  /** Every browser or the client detects the change. Otherwise the server may store the whole old file or the whole new one. */
   isSeen: boolean;
 }
 
 export const CHANGES: readonly Change[] = [
   {
-    how: 'written over in place',
+    how: 'overwritten in place',
     isSeen: true,
     change: (path, other) => copyFile(other, path),
   },
   {
-    how: 'written over in part, where it had been read',
+    how: 'overwritten in a part that was read',
     isSeen: true,
     change: (path) => write(path, Buffer.alloc(MIB, 'x'), 2 * MIB),
   },
   {
-    how: 'written over in part, where it had not been read yet',
+    how: 'overwritten in a part that was not read yet',
     isSeen: false,
     change: (path) => write(path, Buffer.alloc(MIB, 'x'), BYTES - 2 * MIB),
   },
@@ -58,7 +58,7 @@ const ended = () => {
   return ['accepted', 'rejected', 'failed'].includes(upload?.state ?? '') ? upload?.state : undefined;
 };
 
-/** Changes the file when a part of it has arrived, and looks at what the server stored in the end. */
+/** Changes the file when the server has a part of it, and checks which file the server stores in the end. */
 export async function expectNoMixture(page: SourcePage, { change, isSeen }: Change): Promise<void> {
   const server = await embedLandfall({ corsOrigins: '*' });
   const proxy = await startFaultProxy({ upstream: server.url, bytesPerSecond: 8 * MIB });

@@ -1,4 +1,4 @@
-// The client library in a page of its own, without the element, and a hand on its upload.
+// Runs the client library in a page without the element, and gives tests access to its upload.
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import type { Browser, BrowserContext, Page } from 'playwright-core';
@@ -14,7 +14,7 @@ import { listenForTest } from '../support/listen.ts';
 import { REPOSITORY } from '../support/repository.ts';
 import { testDirectory } from '../support/temp-dir.ts';
 
-/** What the page keeps at hand. */
+/** The values that the page keeps for the test. */
 export interface Hand {
   landfall: { upload: typeof upload };
   endpoint: string;
@@ -22,7 +22,7 @@ export interface Hand {
   told: UploadSnapshot[];
 }
 
-/** The client as one script, as an application would ship it. */
+/** Bundles the client into one script, as an application would ship it. */
 async function bundleClient(): Promise<string> {
   const entry = join(REPOSITORY, 'client/index.ts');
   const results = await build({
@@ -36,7 +36,7 @@ async function bundleClient(): Promise<string> {
   return result.output[0].code;
 }
 
-/** A page of another origin than the server's, with a file input. */
+/** Serves a page with a file input, from another origin than the upload server's. */
 export async function site(script: string, endpoint: string): Promise<string> {
   const html = `<!doctype html><title>Send</title><input type="file">
     <script type="module">import * as landfall from '/client.js'; Object.assign(window, { landfall, endpoint: '${endpoint}' });</script>`;
@@ -53,13 +53,13 @@ export interface ClientPage {
   url: string;
   directory: string;
   video(length: number): Promise<{ path: string; sha256: string }>;
-  /** Hashes of what the server stored. */
+  /** SHA-256 of every file that the server stored. */
   stored(): Promise<string[]>;
 }
 
 type Start = (plan?: (exchange: Exchange) => Fault | undefined, hooks?: LandfallHooks) => Promise<ClientPage>;
 
-/** One Chromium and one build of the client for all tests of the file. */
+/** Starts one Chromium and builds the client once for all tests of the file. */
 export function clientPagesForTests(): { readonly browser: Browser; readonly script: string; start: Start } {
   let browser: Browser;
   let script: string;
@@ -78,7 +78,7 @@ export function clientPagesForTests(): { readonly browser: Browser; readonly scr
   };
 }
 
-/** A server, a proxy before it, and the address of a page that sends through the proxy. */
+/** Starts a server, a proxy before it, and a page that sends through the proxy. */
 async function startClientPage(
   browser: Browser,
   script: string,
@@ -115,7 +115,7 @@ export async function open(context: BrowserContext, url: string): Promise<Page> 
   return page;
 }
 
-/** Chooses the file and sends it; the page keeps the handle and all it tells. */
+/** Chooses the file and sends it; the page keeps the handle and all its snapshots. */
 export async function send(
   page: Page,
   path: string,

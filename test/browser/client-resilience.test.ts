@@ -1,4 +1,4 @@
-// What a browser and what stands between it and the server do to an upload on an ordinary day.
+// Ordinary trouble for an upload in a browser: a proxy that limits bodies, an expired sign-in, a laptop that sleeps.
 import type { Browser } from 'playwright-core';
 import { describe, expect, it } from 'vitest';
 import type { Exchange } from '../support/fault-proxy.ts';
@@ -15,37 +15,37 @@ describe('a proxy that takes no more than 1 MiB in a body', () => {
     exchange.method === 'PATCH' && Number(exchange.headers['content-length']) > MIB
       ? ({ kind: 'answer', status: 413, headers, body: page413 } as const)
       : undefined;
-  const sizes = (proxy: ClientPage['proxy'], isIt: (status: number | undefined) => boolean) =>
+  const sizes = (proxy: ClientPage['proxy'], matches: (status: number | undefined) => boolean) =>
     proxy.exchanges
-      .filter(({ method, status }) => method === 'PATCH' && isIt(status))
+      .filter(({ method, status }) => method === 'PATCH' && matches(status))
       .map(({ headers }) => Number(headers['content-length']));
 
-  it('teaches the size of chunks once, and the file arrives', async () => {
+  it('makes the client reduce its chunks once, and the server stores the file', async () => {
     const { context, url, video, stored, proxy } = await pages.start(limit({ 'Access-Control-Allow-Origin': '*' }));
     const { path, sha256 } = await video(6 * MIB);
     const page = await open(context, url);
     await send(page, path);
     expect(await ends(page)).toMatchObject({ result: { size: 6 * MIB } });
     expect(await stored()).toEqual([sha256]);
-    // All that is left behind the few bytes that go first, a half and a quarter of it.
+    // After the few first bytes the client tries all the rest, then a half and a quarter of it.
     const rest = 6 * MIB - 64 * 1024;
     expect(sizes(proxy, (status) => status === 413)).toEqual([rest, rest / 2, rest / 4]);
   });
 
-  it('and says so only to pages of its own origin is found out all the same', async () => {
+  it('and hides its answer from pages of other origins makes the client reduce its chunks as well', async () => {
     const { context, url, video, stored, proxy } = await pages.start(limit({}));
     const { path, sha256 } = await video(12 * MIB);
     const page = await open(context, url);
     await send(page, path);
     expect(await ends(page)).toMatchObject({ result: { size: 12 * MIB } });
     expect(await stored()).toEqual([sha256]);
-    // 8, 4 and 2 MiB; then 2 again after one, four and sixteen chunks that got through.
+    // The client tries 8, 4 and 2 MiB, then 2 MiB again after one, four and sixteen chunks that got through.
     expect(sizes(proxy, (status) => status !== 204).length).toBeLessThanOrEqual(5);
   });
 });
 
-describe('a sign-in that runs out in the middle', () => {
-  it('is renewed once the server says 401, and the upload goes on from where it was', async () => {
+describe('a sign-in that expires during an upload', () => {
+  it('is renewed after the 401 of the server, and the upload resumes', async () => {
     let valid = 'token-1';
     const refused: string[] = [];
     const { context, url, video, stored, proxy } = await pages.start(undefined, {
@@ -91,7 +91,7 @@ describe('a sign-in that runs out in the middle', () => {
 });
 
 describe('a laptop that sleeps', () => {
-  it('finds its connections gone when it wakes, and goes on from where it was', async () => {
+  it('has no connections when it wakes, and its upload resumes', async () => {
     const { context, url, video, stored, proxy } = await pages.start();
     const { path, sha256 } = await video(12 * MIB);
     proxy.bytesPerSecond = 3 * MIB;
@@ -111,7 +111,7 @@ describe('a laptop that sleeps', () => {
   });
 });
 
-/** Stops what runs pages and what speaks with the network: no timer fires, no packet is read, as while the lid is closed. */
+/** Stops the browser's page and network processes: no timer fires and no packet is read, as while the lid is closed. */
 async function asleep(browser: Browser, meanwhile: () => Promise<void>): Promise<void> {
   const session = await browser.newBrowserCDPSession();
   const { processInfo } = await session.send('SystemInfo.getProcessInfo');

@@ -1,4 +1,4 @@
-// What the client asks of the browser around it, and what it hears from it.
+// The client's use of browser features: network events, wake locks and the question before leaving.
 import type { Page } from 'playwright-core';
 import { expect, it } from 'vitest';
 import { sha256, videoBytes } from '../support/content.ts';
@@ -9,7 +9,7 @@ const PATIENCE = { timeout: 60_000 };
 
 const pages = clientPagesForTests();
 
-it('sends a Blob and plain bytes as well as a File, under the name they are given', async () => {
+it('the client sends a Blob and plain bytes as well as a File, under their given name', async () => {
   const { context, url, stored } = await pages.start();
   const bytes = await videoBytes(100_000);
   const page = await open(context, url);
@@ -23,44 +23,44 @@ it('sends a Blob and plain bytes as well as a File, under the name they are give
   expect(await stored()).toEqual([sha256(bytes), sha256(bytes)]);
 });
 
-it('tries at once when the page hears of the network, is shown again or looked at, and counts no time offline', async () => {
+it('the client retries at once when the network returns or changes or the page becomes visible, and counts no time offline', async () => {
   const { context, url, video, stored } = await pages.start();
   const { path, sha256: sum } = await video(100_000);
   const page = await open(context, url);
   await context.setOffline(true);
-  // Without a network the next try is half a minute away.
+  // Without a network the client's next retry comes after half a minute.
   await send(page, path, { budgetMs: 1 });
   let tries = 1;
-  const tried = async () => {
+  const offlineAttempt = async () => {
     const { attempt, waiting } = await snapshotOf(page);
     return waiting?.reason === 'offline' ? attempt : 0;
   };
-  await expect.poll(tried, PATIENCE).toBe(tries);
+  await expect.poll(offlineAttempt, PATIENCE).toBe(tries);
   const wake = {
     online: () => window.dispatchEvent(new Event('online')),
     pageshow: () => window.dispatchEvent(new Event('pageshow')),
-    looked: () => document.dispatchEvent(new Event('visibilitychange')),
+    visible: () => document.dispatchEvent(new Event('visibilitychange')),
     changed: () => (navigator as unknown as { connection: EventTarget }).connection.dispatchEvent(new Event('change')),
   };
   for (const signal of Object.values(wake)) {
     await page.evaluate(signal);
     tries += 1;
-    await expect.poll(tried, { timeout: 60_000 }).toBe(tries);
+    await expect.poll(offlineAttempt, { timeout: 60_000 }).toBe(tries);
   }
   await context.setOffline(false);
   expect(await ends(page)).toMatchObject({ result: { size: 100_000 } });
   expect(await stored()).toEqual([sum]);
 });
 
-/** Whether leaving would be asked about, and how many screen locks are held. */
-const held = (page: Page) =>
+/** Returns whether the page would ask before it is left, and how many screen locks it holds. */
+const guards = (page: Page) =>
   page.evaluate(() => {
     const leaving = new Event('beforeunload', { cancelable: true });
     window.dispatchEvent(leaving);
     return { asks: leaving.defaultPrevented, locks: (window as unknown as { locks: number }).locks };
   });
 
-it('keeps the screen awake and asks before leaving while it sends, not in a pause nor after the end, nor where that is not wanted', async () => {
+it('the client keeps the screen awake and asks before leaving while it sends, but not when paused, ended or configured otherwise', async () => {
   const { context, url, proxy, directory, video } = await pages.start();
   await video(6 * MIB);
   await context.addInitScript(() => {
@@ -89,15 +89,15 @@ it('keeps the screen awake and asks before leaving while it sends, not in a paus
     }, options);
   await start({});
   await expect.poll(async () => (await snapshotOf(page)).confirmed, PATIENCE).toBeGreaterThan(0);
-  await expect.poll(() => held(page)).toEqual({ asks: true, locks: 1 });
+  await expect.poll(() => guards(page)).toEqual({ asks: true, locks: 1 });
   await page.evaluate(() => (window as unknown as Hand).handle.pause());
-  await expect.poll(() => held(page)).toEqual({ asks: false, locks: 0 });
+  await expect.poll(() => guards(page)).toEqual({ asks: false, locks: 0 });
   await page.evaluate(() => (window as unknown as Hand).handle.resume());
-  await expect.poll(() => held(page)).toEqual({ asks: true, locks: 1 });
+  await expect.poll(() => guards(page)).toEqual({ asks: true, locks: 1 });
   await page.evaluate(() => (window as unknown as Hand).handle.cancel({ deleteRemote: true }));
-  await expect.poll(() => held(page)).toEqual({ asks: false, locks: 0 });
+  await expect.poll(() => guards(page)).toEqual({ asks: false, locks: 0 });
 
   await start({ keepAwake: false, confirmLeaving: false });
   await expect.poll(async () => (await snapshotOf(page)).confirmed, PATIENCE).toBeGreaterThan(0);
-  expect(await held(page)).toEqual({ asks: false, locks: 0 });
+  expect(await guards(page)).toEqual({ asks: false, locks: 0 });
 });

@@ -1,4 +1,4 @@
-// The client library in a page of its own, without the element: what only a browser can show.
+// The client library in a page without the element: the behaviour that only a browser can show.
 import { open as openFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
@@ -13,7 +13,7 @@ const PATIENCE = { timeout: 60_000 };
 const pages = clientPagesForTests();
 
 describe('a file in Chromium', () => {
-  it('goes in chunks, and ends accepted with the same bytes', async () => {
+  it('is sent in chunks, and accepted with the same bytes', async () => {
     const { context, url, video, stored, proxy } = await pages.start();
     const { path, sha256 } = await video(40 * MIB);
     const page = await open(context, url);
@@ -21,13 +21,13 @@ describe('a file in Chromium', () => {
     expect(await ends(page)).toMatchObject({ result: { size: 40 * MIB, type: 'video/mp4', checksum: expect.stringMatching(/^crc32:/) } });
     expect(await stored()).toEqual([sha256]);
     const sizes = proxy.exchanges.filter(({ method, status }) => method === 'PATCH' && status === 204).map(({ bytes }) => bytes / MIB);
-    // A few bytes first, for the server to look at.
+    // The client sends a few bytes first, which the server inspects early.
     expect(sizes.slice(0, 2)).toEqual([1 / 16, 8]);
     expect(Math.max(...sizes)).toBeLessThanOrEqual(32);
     expect(sizes.reduce((sum, size) => sum + size, 0)).toBe(40);
   });
 
-  it('goes on after cut connections and lost answers from where it was', async () => {
+  it('resumes after cut connections and lost answers', async () => {
     const lose = dropFirstResponses(1, ['POST', 'HEAD', 'GET']);
     const { context, url, video, stored, proxy } = await pages.start((exchange) => {
       if (exchange.method === 'PATCH' && exchange.nth % 2 === 1) return { kind: 'cut', afterBytes: 3 * MIB, how: 'rst' };
@@ -40,12 +40,12 @@ describe('a file in Chromium', () => {
     expect(await stored()).toEqual([sha256]);
     const offsets = proxy.exchanges.filter(({ method }) => method === 'PATCH').map(({ headers }) => Number(headers['upload-offset']));
     expect(offsets).toEqual(offsets.toSorted((a, b) => a - b));
-    // What was confirmed is not sent again; of a chunk with a checksum nothing is, until all of it came.
+    // The client sends no confirmed byte again. The server confirms nothing of a chunk with a checksum before it has the whole chunk.
     const cuts = proxy.exchanges.filter(({ fault }) => fault?.kind === 'cut').length;
     expect(proxy.bytes).toBeLessThanOrEqual((12 + 3 * cuts) * MIB);
   });
 
-  it('is told of its refusal after kilobytes', async () => {
+  it('is refused after kilobytes', async () => {
     const { context, url, proxy, directory } = await pages.start();
     const path = join(directory, 'film.mp4');
     await writeVideo(path, 64 * MIB);
@@ -59,7 +59,7 @@ describe('a file in Chromium', () => {
     expect(proxy.bytes).toBeLessThanOrEqual(64 * 1024);
   });
 
-  it('waits while there is no network, and goes on by itself when there is', async () => {
+  it('waits while there is no network, and resumes by itself when the network returns', async () => {
     const { context, url, video, stored, proxy } = await pages.start();
     const { path, sha256 } = await video(12 * MIB);
     proxy.bytesPerSecond = 4 * MIB;
@@ -74,7 +74,7 @@ describe('a file in Chromium', () => {
     expect(await stored()).toEqual([sha256]);
   });
 
-  it('that was changed on disk meanwhile ends the upload', async () => {
+  it('that was changed on disk meanwhile fails', async () => {
     const { context, url, video, proxy } = await pages.start();
     const { path } = await video(12 * MIB);
     proxy.bytesPerSecond = 2 * MIB;
@@ -87,7 +87,7 @@ describe('a file in Chromium', () => {
 });
 
 describe('a file in two tabs', () => {
-  it('is sent by one; the other waits and is told the same verdict', async () => {
+  it('is sent by one tab; the other waits and gets the same verdict', async () => {
     const { context, url, video, stored, proxy } = await pages.start();
     const { path, sha256 } = await video(12 * MIB);
     proxy.bytesPerSecond = 4 * MIB;
@@ -96,7 +96,7 @@ describe('a file in two tabs', () => {
     await expect.poll(async () => (await snapshotOf(one)).confirmed, PATIENCE).toBeGreaterThan(MIB);
     await send(two, path);
     await expect.poll(async () => (await snapshotOf(two)).waiting?.reason, PATIENCE).toBe('elsewhere');
-    // It shows how far the other is, and how fast.
+    // The waiting tab shows the progress and the speed of the other.
     const following = () => two.evaluate(() => (window as unknown as Hand).told.filter(({ waiting }) => waiting?.reason === 'elsewhere'));
     await expect.poll(async () => (await following()).at(-1)?.confirmed, PATIENCE).toBeGreaterThan(4 * MIB);
     const [before, ...after] = (await following()).filter(({ sent }) => sent > 0);
@@ -108,7 +108,7 @@ describe('a file in two tabs', () => {
     expect(await stored()).toEqual([sha256]);
   });
 
-  it('goes on in the other when the one that sends it is closed', async () => {
+  it('resumes in the other tab when the sending tab is closed', async () => {
     const { context, url, video, stored, proxy } = await pages.start();
     const { path, sha256 } = await video(16 * MIB);
     proxy.bytesPerSecond = 4 * MIB;
@@ -124,6 +124,6 @@ describe('a file in two tabs', () => {
   });
 });
 
-it('weighs less than 30 KB with tus-js-client in it', () => {
+it('the client weighs less than 30 KB, including tus-js-client', () => {
   expect(gzipSync(pages.script).length).toBeLessThan(30_000);
 });

@@ -1,10 +1,10 @@
-// Firefox where it denies a page storage, databases, locks and channels: files are sent all the same.
+// Firefox denies a page storage, databases, locks and channels; the element sends files all the same.
 import type { ElementHandle, Frame } from 'puppeteer-core';
 import { expect, it, onTestFinished } from 'vitest';
 import { launchFirefox } from '../support/firefox.ts';
 import { CHOOSER, type ElementFrame, expectToSend, PATHS, startSites } from './denied-storage.ts';
 
-/** Of `network.cookie.cookieBehavior`. */
+/** Values of `network.cookie.cookieBehavior`. */
 const BLOCKED = { ofOtherSites: 1, all: 2 };
 
 function elementIn(frame: Frame): ElementFrame {
@@ -19,9 +19,9 @@ function elementIn(frame: Frame): ElementFrame {
 
 it.each([
   ['with all cookies blocked', BLOCKED.all, PATHS.itself, ['storage', 'locks', 'channels', 'databases']],
-  ['in the frame of a third party, with the cookies of those blocked', BLOCKED.ofOtherSites, PATHS.thirdParty, ['storage', 'channels']],
+  ['in a third-party frame, with third-party cookies blocked', BLOCKED.ofOtherSites, PATHS.thirdParty, ['storage', 'channels']],
   ['in a sandboxed frame', BLOCKED.ofOtherSites, PATHS.sandboxed, ['storage', 'locks', 'databases']],
-])('sends a file %s', async (_, cookieBehavior, path, missing) => {
+])('the element sends a file in Firefox %s', async (_, cookieBehavior, path, missing) => {
   const sites = await startSites();
   const browser = await launchFirefox({ 'network.cookie.cookieBehavior': cookieBehavior });
   onTestFinished(() => browser.close());
@@ -30,7 +30,7 @@ it.each([
   page.on('pageerror', (error) => problems.push(String(error)));
   await page.goto(sites.url + path);
   const frame = path === PATHS.itself ? page.mainFrame() : page.mainFrame().childFrames()[0];
-  if (frame === undefined) throw new Error('There is no frame.');
+  if (frame === undefined) throw new Error('The page has no frame with the element.');
   await expectToSend(sites, elementIn(frame), missing);
   expect(problems).toEqual([]);
 });

@@ -1,4 +1,4 @@
-// Chromium where it denies a page storage, databases and locks: files are sent all the same.
+// Chromium denies a page storage, databases and locks; the element sends files all the same.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { chromium, type Frame, type Page } from 'playwright-core';
@@ -10,7 +10,7 @@ import { CHOOSER, type ElementFrame, expectToSend, PATHS, startSites } from './d
 
 const MISSING = ['storage', 'locks', 'databases'];
 
-/** A profile with these settings of content, as a person can choose them. */
+/** Opens a page in a profile with these content settings, which a person can choose. */
 async function openPage(profile: object): Promise<{ page: Page; problems: string[] }> {
   const directory = testDirectory();
   mkdirSync(join(directory, 'Default'));
@@ -33,14 +33,14 @@ function elementIn(frame: Frame): ElementFrame {
 
 it.each([
   ['with all cookies blocked', { default_content_setting_values: { cookies: 2 } }, PATHS.itself],
-  ['in the frame of a third party, with the cookies of those blocked', { cookie_controls_mode: 1 }, PATHS.thirdParty],
+  ['in a third-party frame, with third-party cookies blocked', { cookie_controls_mode: 1 }, PATHS.thirdParty],
   ['in a sandboxed frame', {}, PATHS.sandboxed],
-])('sends a file %s', async (_, settings, path) => {
+])('the element sends a file in Chromium %s', async (_, settings, path) => {
   const sites = await startSites();
   const { page, problems } = await openPage(settings);
   await page.goto(sites.url + path);
   const frame = path === PATHS.itself ? page.mainFrame() : page.mainFrame().childFrames()[0];
-  if (frame === undefined) throw new Error('There is no frame.');
+  if (frame === undefined) throw new Error('The page has no frame with the element.');
   await expectToSend(sites, elementIn(frame), MISSING);
   expect(problems).toEqual([]);
 });

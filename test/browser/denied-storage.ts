@@ -1,11 +1,11 @@
-// Pages of another origin than the server's, with its element, where a browser may deny what it gives to others.
+// Pages with the server's element, from another origin than the server's, to which a browser may deny storage and other features.
 import { createServer } from 'node:http';
 import { expect } from 'vitest';
 import { type EmbeddedLandfall, embedLandfall } from '../support/landfall-embedded.ts';
 import { listenForTest } from '../support/listen.ts';
 import { storedHashes, type Video, video } from './page-driver.ts';
 
-/** The frame with the element, in whatever browser. */
+/** The frame with the element, in either browser. */
 export interface ElementFrame {
   evaluate<T>(script: () => T): Promise<Awaited<T>>;
   choose(path: string): Promise<void>;
@@ -13,7 +13,7 @@ export interface ElementFrame {
 
 export const PATHS = { itself: '/element', sandboxed: '/sandboxed', thirdParty: '/third-party' } as const;
 
-/** What the browser gives there: `denied` is what would be of use to an upload and throws, or rejects. */
+/** Runs in the page and returns the features useful to an upload that the browser denies, that is, that throw or reject. */
 async function denied(): Promise<string[]> {
   const uses: Record<string, () => unknown> = {
     storage: () => localStorage.length,
@@ -41,7 +41,7 @@ const isReady = () => document.querySelector('landfall-upload')?.shadowRoot?.que
 
 const shown = () => document.querySelector('landfall-upload')?.shadowRoot?.querySelector('.list')?.textContent ?? '';
 
-/** A server, and a site whose pages show its element: by itself, in a sandboxed frame, in the frame of a third party. */
+/** Starts a server, and a site with pages that show its element: directly, in a sandboxed frame, and in a third-party frame. */
 export async function startSites(): Promise<{ server: EmbeddedLandfall; url: string }> {
   const server = await embedLandfall({ corsOrigins: '*' });
   const element = `<!doctype html><script type="module" src="${server.url}/landfall-upload.js"></script>
@@ -60,7 +60,7 @@ export async function startSites(): Promise<{ server: EmbeddedLandfall; url: str
   return { server, url };
 }
 
-/** Sends a file there, once it is clear that the browser denies what it is meant to. */
+/** Checks that the browser denies the expected features, then sends a file. */
 export async function expectToSend(
   { server }: Awaited<ReturnType<typeof startSites>>,
   frame: ElementFrame,
@@ -76,5 +76,5 @@ export async function expectToSend(
   return film;
 }
 
-/** The path of the hidden input behind "Choose files". */
+/** The selector of the hidden input behind "Choose files". */
 export const CHOOSER = 'landfall-upload .zone input[type=file]';

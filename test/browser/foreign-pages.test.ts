@@ -1,4 +1,4 @@
-// What a page of another site can do to a server on this machine, in a real browser that tries; and what a listed one can.
+// What a page of another site, and a page of a configured origin, can do to a server on this machine, tried in a real browser.
 import { readdir } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -10,7 +10,7 @@ import { embedLandfall } from '../support/landfall-embedded.ts';
 import { startLandfall } from '../support/landfall-process.ts';
 import { testDirectory } from '../support/temp-dir.ts';
 
-/** Both names are this machine, as a name that was rebound is. */
+/** Both names resolve to this machine, as after DNS rebinding. */
 const NAMES = '--host-resolver-rules=MAP evil.test 127.0.0.1, MAP app.test 127.0.0.1';
 
 async function servePage(): Promise<number> {
@@ -30,7 +30,7 @@ async function pageAt(url: string, flags: readonly string[] = []): Promise<Page>
   return page;
 }
 
-/** By script: with a preflight, without one, and by navigating. What each was answered, as far as the page may see. */
+/** Attacks by script with a preflight, by script without one, and by navigation. Returns the answers as far as the page can see them. */
 async function attack(page: Page, server: string) {
   const answers = await page.evaluate(async (url) => {
     const tus = { 'Tus-Resumable': '1.0.0' };
@@ -69,11 +69,11 @@ async function stored(dataDir: string): Promise<string[]> {
   return entries.filter((entry) => entry.isFile()).map(({ name }) => name);
 }
 
-it('a page of another site plants nothing and reads nothing on a server with default settings', async () => {
+it('a page of another site can store and read nothing on a server with default settings', async () => {
   const server = await startLandfall({ dataDir: testDirectory() });
   onTestFinished(() => server.kill());
   const port = await servePage();
-  // The second way the browser takes the site for a public one, as it will be.
+  // The second set of flags makes the browser treat the site as public, as a real foreign site is.
   for (const flags of [[], [`--ip-address-space-overrides=127.0.0.1:${port}=public`]]) {
     const page = await pageAt(`http://evil.test:${port}/`, flags);
     const told = await attack(page, server.url);
@@ -83,7 +83,7 @@ it('a page of another site plants nothing and reads nothing on a server with def
   expect(await stored(server.dataDir)).toEqual([]);
 });
 
-it('a name that was pointed at this machine is shown no page of the server', async () => {
+it('the server shows no page under a foreign name that resolves to this machine', async () => {
   const server = await startLandfall({ dataDir: testDirectory() });
   onTestFinished(() => server.kill());
   const page = await pageAt(`http://evil.test:${new URL(server.url).port}/`);
@@ -97,7 +97,7 @@ it('a name that was pointed at this machine is shown no page of the server', asy
   expect(await stored(server.dataDir)).toEqual([]);
 });
 
-it('a listed page uploads with its cookies and its own headers', async () => {
+it('a page of a configured origin uploads with its cookies and its own headers', async () => {
   const port = await servePage();
   const origin = `http://app.test:${port}`;
   const seen: string[] = [];
@@ -111,7 +111,7 @@ it('a listed page uploads with its cookies and its own headers', async () => {
     },
   );
   const page = await pageAt(`${origin}/`);
-  // The same site under another port: its cookies go along where the page asks for it.
+  // Another port is the same site: the browser sends the cookies when the page asks for it.
   await page.context().addCookies([{ name: 'session', value: 'anna', url: `http://app.test:${port}` }]);
   const status = await page.evaluate(
     async (url) => {

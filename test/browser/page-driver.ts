@@ -1,4 +1,4 @@
-// A person at the page: what they see by role and name, and what they do with it.
+// Drives the page as a person does: finds elements by role and name, and uses them.
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
@@ -9,16 +9,16 @@ import { testDirectory } from '../support/temp-dir.ts';
 
 const AXE = createRequire(import.meta.url).resolve('axe-core/axe.min.js');
 
-/** Long enough for a machine that does other things too; nothing is measured by it. */
+/** A timeout long enough for a busy machine; it measures nothing. */
 export const PATIENCE = { timeout: 90_000, interval: 100 };
 
 export interface Visit {
   page: Page;
-  /** Errors of script, and whatever the content security policy kept out. */
+  /** Script errors, and violations of the content security policy. */
   problems: string[];
 }
 
-/** A tab of a new profile, or of the given one, on the page. */
+/** Opens the page in a tab of a new browser context with these options. */
 export async function visit(browser: Browser, url: string, options: BrowserContextOptions = {}): Promise<Visit> {
   const context = await browser.newContext({ viewport: { width: 1280, height: 900 }, ...options });
   onTestFinished(() => context.close());
@@ -28,7 +28,7 @@ export async function visit(browser: Browser, url: string, options: BrowserConte
   page.on('console', (message) => {
     if (/Content Security Policy/i.test(message.text())) problems.push(message.text());
   });
-  // Leaving while bytes move is asked about, and answered with yes.
+  // The page asks before the person leaves it during an upload; the test answers yes.
   page.on('dialog', (dialog) => void dialog.accept());
   await page.goto(url.endsWith('/') ? url : `${url}/`);
   await chooser(page).waitFor({ state: 'attached' });
@@ -52,7 +52,7 @@ export async function expectState(page: Page, name: string, words: RegExp): Prom
   await expect.poll(() => shownText(row(page, name)), PATIENCE).toMatch(words);
 }
 
-/** What is seen, without what is hidden. */
+/** The visible text, without hidden elements. */
 export async function shownText(locator: Locator): Promise<string> {
   return (await locator.allInnerTexts()).join('\n');
 }
@@ -68,7 +68,7 @@ export async function video(name: string, bytes: number, seed = 1, directory: st
   return { path, name, sha256: await writeVideo(path, bytes, seed) };
 }
 
-/** SHA-256 of each accepted file, by its name. */
+/** SHA-256 of each accepted file, by file name. */
 export async function storedHashes(dataDir: string): Promise<Record<string, string>> {
   const root = join(dataDir, 'files');
   const entries = await Promise.all(
@@ -77,7 +77,7 @@ export async function storedHashes(dataDir: string): Promise<Record<string, stri
   return Object.fromEntries(entries);
 }
 
-/** What axe-core finds, in a line each; `moderate` and `minor` too, since nothing hinders us. */
+/** The faults that axe-core finds, one line each, including `moderate` and `minor` ones. */
 export async function accessibilityFaults(page: Page): Promise<string[]> {
   await page.evaluate(await readFile(AXE, 'utf8'));
   return page.evaluate(async () => {

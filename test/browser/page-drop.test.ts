@@ -1,4 +1,4 @@
-// Files and folders dropped on the page as a file manager drops them, with what the browser makes of that.
+// Files and folders dropped on the page as from a file manager, through the browser's own drag and drop.
 import { cp, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
@@ -17,7 +17,7 @@ beforeAll(async () => {
 });
 afterAll(() => browser.close());
 
-/** Drags paths of this machine over the page and lets them go. */
+/** Drags paths of this machine over the page and drops them. */
 async function drop(page: Page, paths: string[], at = { x: 640, y: 600 }): Promise<void> {
   const session = await page.context().newCDPSession(page);
   const data = { items: [], files: paths, dragOperationsMask: 1 };
@@ -26,7 +26,7 @@ async function drop(page: Page, paths: string[], at = { x: 640, y: 600 }): Promi
 }
 
 describe('dropped on the page', () => {
-  it('a folder is sent with its structure, without what the system left in it', async () => {
+  it('a folder is uploaded with its structure, without hidden system files', async () => {
     const records: (string | undefined)[] = [];
     const server = await embedLandfall(
       {},
@@ -55,7 +55,7 @@ describe('dropped on the page', () => {
     expect(problems).toEqual([]);
   });
 
-  it('a file goes on by itself after the page was loaded again', async () => {
+  it('a file resumes by itself after the page was reloaded', async () => {
     const server = await embedLandfall();
     const proxy = await startFaultProxy({ upstream: server.url, bytesPerSecond: 8 * MIB });
     onTestFinished(() => proxy.close());

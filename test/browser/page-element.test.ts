@@ -1,4 +1,4 @@
-// The element on somebody else's page: another origin, another language, a sign-in.
+// The element on a foreign page: another origin, another language, a sign-in.
 import { createServer } from 'node:http';
 import { gzipSync } from 'node:zlib';
 import type { Browser } from 'playwright-core';
@@ -26,7 +26,7 @@ async function site(html: string): Promise<string> {
 }
 
 describe('<landfall-upload>', () => {
-  it('works on a page of another origin, in its language, with its sign-in', async () => {
+  it('uploads on a page of another origin, in the language and with the sign-in of that page', async () => {
     const owners = new Set<string | undefined>();
     const server = await embedLandfall(
       { corsOrigins: '*' },
@@ -63,7 +63,7 @@ describe('<landfall-upload>', () => {
     expect(problems).toEqual([]);
   });
 
-  it('weighs less than 45 KB, with everything it needs to send', async () => {
+  it('weighs less than 45 KB, including the client', async () => {
     const server = await embedLandfall();
     let bytes = 0;
     const addresses = [`${server.url}/landfall-upload.js`];

@@ -1,4 +1,4 @@
-// Whatever breaks while the page is sending: the same bytes end on disk, and little is sent twice.
+// Whatever breaks while the page uploads, the server stores the same bytes, and the client sends few bytes twice.
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import type {} from '../../client/element/define.ts';
@@ -22,7 +22,7 @@ import {
 
 const MIB = 1024 * 1024;
 const LENGTH = 40 * MIB;
-/** The first chunk of a browser's. */
+/** The size of a browser's first chunk. */
 const FIRST_CHUNK = 8 * MIB;
 const SLOW = 12 * MIB;
 
@@ -41,13 +41,13 @@ async function slowly(upstream: string, bytesPerSecond = SLOW): Promise<FaultPro
   return proxy;
 }
 
-/** Sends the film until the server has acknowledged a chunk and the next is on its way. */
+/** Sends the film until the server has acknowledged a chunk and the client is sending the next. */
 async function sendHalf(page: Page, proxy: FaultProxy): Promise<void> {
   await chooser(page).setInputFiles(film.path);
   await expect.poll(() => proxy.bytes, PATIENCE).toBeGreaterThan(FIRST_CHUNK + 2 * MIB);
 }
 
-/** Where the bodies began that were sent from this exchange on. */
+/** The offsets of all bodies sent from this exchange on. */
 function offsetsSince(proxy: FaultProxy, first: number): number[] {
   return proxy.exchanges
     .slice(first)
@@ -55,8 +55,8 @@ function offsetsSince(proxy: FaultProxy, first: number): number[] {
     .map(({ headers }) => Number(headers['upload-offset']));
 }
 
-describe('an upload goes on', () => {
-  it('after the page was loaded again and the file chosen again, from what the server has', async () => {
+describe('an upload resumes', () => {
+  it('at the offset of the server after the page was reloaded and the file chosen again', async () => {
     const server = await embedLandfall();
     const proxy = await slowly(server.url);
     const { page, problems } = await visit(browser, proxy.url, { colorScheme: 'dark' });
@@ -107,7 +107,7 @@ describe('an upload goes on', () => {
     expect(await storedHashes(dataDir)).toEqual({ [film.name]: film.sha256 });
   });
 
-  it('by itself once the network is back', async () => {
+  it('by itself once the network returns', async () => {
     const server = await embedLandfall();
     const proxy = await slowly(server.url);
     const { page } = await visit(browser, proxy.url);
@@ -124,8 +124,8 @@ describe('an upload goes on', () => {
   });
 });
 
-describe('a device that loses its network while a body is on its way', () => {
-  it('says so, also where the browser does not break the request off', async () => {
+describe('when a device loses its network during a request, the page', () => {
+  it('says so, even if the browser does not abort the request', async () => {
     const server = await embedLandfall();
     const proxy = await slowly(server.url);
     const { page } = await visit(browser, proxy.url);
@@ -152,7 +152,7 @@ describe('a device that loses its network while a body is on its way', () => {
 });
 
 describe('with the keyboard alone', () => {
-  it('an upload is chosen, paused, taken up, cancelled and sent again', async () => {
+  it('a person chooses, pauses, resumes, cancels and repeats an upload', async () => {
     const server = await embedLandfall();
     const proxy = await slowly(server.url, MIB);
     const { page } = await visit(browser, proxy.url, { viewport: { width: 360, height: 740 } });
@@ -168,7 +168,7 @@ describe('with the keyboard alone', () => {
     await expectState(page, film.name, /Paused/);
     expect(await accessibilityFaults(page)).toEqual([]);
     const still = proxy.bytes;
-    // The same place now goes on.
+    // The same button now resumes.
     expect(await focusedName(page)).toBe(`Resume: ${film.name}`);
     await page.keyboard.press('Enter');
     await expectState(page, film.name, /Uploading/);
@@ -177,7 +177,7 @@ describe('with the keyboard alone', () => {
     await tabTo(page, `Cancel: ${film.name}`);
     await page.keyboard.press('Enter');
     await expectState(page, film.name, /Cancelled/);
-    // The same place now takes it back.
+    // The same button now undoes the cancellation.
     expect(await focusedName(page)).toBe(`Undo: ${film.name}`);
     const created = proxy.exchanges.find(({ method }) => method === 'POST')?.answer?.location ?? '';
     await expect
@@ -191,7 +191,7 @@ describe('with the keyboard alone', () => {
     expect(await storedHashes(server.dataDir)).toEqual({ [film.name]: film.sha256 });
   });
 
-  it('all are paused and taken up together', async () => {
+  it('a person pauses and resumes all uploads together', async () => {
     const server = await embedLandfall();
     const proxy = await slowly(server.url, MIB);
     const { page } = await visit(browser, proxy.url);
@@ -226,5 +226,5 @@ async function tabTo(page: Page, name: string): Promise<void> {
     if ((await focusedName(page)) === name) return;
     await page.keyboard.press('Tab');
   }
-  throw new Error(`Tab never came to “${name}”.`);
+  throw new Error(`The Tab key never reached “${name}”.`);
 }

@@ -1,4 +1,4 @@
-// The page where the server wants a key: it asks for it, keeps it for the tab, and uploads go on once there is another.
+// When the server requires a key, the page asks for it, keeps it for the tab, and resumes uploads once it gets a new one.
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { launchChromium } from '../support/chromium.ts';
@@ -12,7 +12,7 @@ beforeAll(async () => {
 });
 afterAll(() => browser.close());
 
-/** Whoever shows one of these is somebody, until it is taken off the list. */
+/** Starts a server that accepts these keys; a test revokes one by removing it from the list. */
 async function withKeys(...keys: string[]) {
   const valid = new Set(keys);
   const shown: (string | undefined)[] = [];
@@ -33,8 +33,8 @@ async function enter(page: Page, key: string): Promise<void> {
   await page.getByRole('button', { name: 'Continue' }).click();
 }
 
-describe('where the server wants a key', () => {
-  it('the page asks for one before anything is chosen, and fits any width', async () => {
+describe('when the server requires a key', () => {
+  it('the page asks for the key before the person chooses a file, and fits any width', async () => {
     const { url } = await withKeys('right');
     const { page, problems } = await visit(browser, url);
     await page.getByLabel('Your key').waitFor();
@@ -51,7 +51,7 @@ describe('where the server wants a key', () => {
     expect(problems).toEqual([]);
   });
 
-  it('what is sent carries it; it is there after a reload, and not in another tab or in what stays', async () => {
+  it('uploads carry the key; the page keeps it across a reload, but not for another tab nor in lasting storage', async () => {
     const { url, dataDir, shown } = await withKeys('right');
     const { page } = await visit(browser, url);
     await enter(page, 'right');
@@ -70,7 +70,7 @@ describe('where the server wants a key', () => {
     expect(shown).toContain('Bearer right');
   });
 
-  it('a key that ends while files are sent is asked for again, once, and they go on', async () => {
+  it('the page asks once for a new key when the key expires during uploads, and they resume', async () => {
     const { url, dataDir, valid } = await withKeys('first', 'second');
     const { page } = await visit(browser, url);
     await enter(page, 'first');
@@ -79,7 +79,7 @@ describe('where the server wants a key', () => {
     const films = await Promise.all(['a.mp4', 'b.mp4', 'c.mp4'].map((name, seed) => video(name, 200_000, seed)));
     await chooser(page).setInputFiles(films.map(({ path }) => path));
     await page.getByLabel('Your key').waitFor();
-    // The files stay in sight.
+    // The page still shows the files.
     expect(await page.locator('landfall-upload').isVisible()).toBe(true);
     await enter(page, 'second');
     for (const { name } of films) await expectState(page, name, /Upload complete/);
@@ -87,7 +87,7 @@ describe('where the server wants a key', () => {
     expect(await page.getByLabel('Your key').isVisible()).toBe(false);
   });
 
-  it('without storage it is kept for as long as the page is there', async () => {
+  it('without storage the page keeps the key until it is closed', async () => {
     const { url } = await withKeys('right');
     const context = await browser.newContext();
     try {
@@ -111,7 +111,7 @@ describe('where the server wants a key', () => {
 });
 
 describe('the element', () => {
-  it('sends the token it was given, as an attribute or a property, and a new one from then on', async () => {
+  it('sends the token from its attribute or property, and a changed token from then on', async () => {
     const { url, shown, valid } = await withKeys('one', 'two');
     const { page } = await visit(browser, url);
     await page.evaluate(() => {
@@ -134,7 +134,7 @@ describe('the element', () => {
     expect(new Set(shown)).toEqual(new Set(['Bearer two']));
   });
 
-  it('asks its function for a token when there is need of one, and once more when it is refused', async () => {
+  it('asks its function for a token when it needs one, and once more when the server refuses the token', async () => {
     const { url, valid } = await withKeys('t1', 't2');
     const { page } = await visit(browser, url);
     await page.evaluate(() => {
@@ -159,7 +159,7 @@ describe('the element', () => {
     expect(await asked()).toEqual(['request', 'unauthorized']);
   });
 
-  it('shows no link to what its sender may not download', async () => {
+  it('shows no link to a file that its sender may not download', async () => {
     const { url } = await embedLandfall({ downloads: 'off' });
     const { page } = await visit(browser, url);
     const film = await video('film.mp4', 100_000);
@@ -172,7 +172,7 @@ describe('the element', () => {
     expect(await page.getByText('Previous uploads').isVisible()).toBe(false);
   });
 
-  it('downloads what a token sent by the address in the record', async () => {
+  it('links to an accepted file by the signed address in the record', async () => {
     const { url } = await embedLandfall({ downloads: 'signed' });
     const { page } = await visit(browser, url);
     const film = await video('film.mp4', 100_000);

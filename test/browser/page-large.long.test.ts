@@ -1,4 +1,4 @@
-// Large files on the page: what the tab takes in memory, and the main job with the server killed in the middle. The long run
+// Large files on the page: the memory of the tab, and a large upload during which the server is killed. The long run
 // sends gigabytes.
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -21,7 +21,7 @@ beforeAll(async () => {
 });
 afterAll(() => browser.close());
 
-/** V8's heap and the bytes of its buffers; what garbage there is counts too. */
+/** V8's heap and the bytes of its buffers, including garbage. */
 async function memoryOf(page: Page): Promise<() => Promise<number>> {
   const session = await page.context().newCDPSession(page);
   await session.send('HeapProfiler.collectGarbage');
@@ -31,7 +31,7 @@ async function memoryOf(page: Page): Promise<() => Promise<number>> {
   };
 }
 
-it('a file of gigabytes takes less than 100 MiB of the tab’s memory', async () => {
+it('a tab needs less than 100 MiB of memory to upload a file of gigabytes', async () => {
   const length = isLong ? 4 * GIB : 256 * MIB;
   const directory = testDirectory();
   const server = await startLandfall({ dataDir: join(directory, 'data') });
@@ -61,7 +61,7 @@ it('a file of gigabytes takes less than 100 MiB of the tab’s memory', async ()
   expect(await sha256OfFile(join(files, (await filesBelow(files))[0] ?? ''))).toBe(await sha256OfFile(path));
 });
 
-it('a film chosen on the page lands whole though the server is killed in the middle and started again', async () => {
+it('the server stores a film from the page whole although the server is killed in the middle and restarted', async () => {
   const film = await video('film.mp4', isLong ? 2.5 * GIB : 192 * MIB);
   const server = await startLandfall({ dataDir: testDirectory() });
   onTestFinished(() => server.kill());

@@ -1,4 +1,4 @@
-// After the last byte: links to copy, a list that stays, and second thoughts.
+// After an upload: links to copy, a list that survives a reload, and Undo after a cancellation.
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import type {} from '../../client/element/define.ts';
@@ -26,8 +26,8 @@ async function visitWithClipboard(url: string) {
   return visited;
 }
 
-describe('what arrived', () => {
-  it('has a link to copy, one by one and all together, also after a reload', async () => {
+describe('an accepted file', () => {
+  it('has a link, which the page copies alone or with all others, also after a reload', async () => {
     const server = await embedLandfall();
     const directory = testDirectory();
     const films = await Promise.all([1, 2].map((seed) => video(`film-${seed}.mp4`, MIB, seed, directory)));
@@ -61,7 +61,7 @@ describe('what arrived', () => {
     expect(problems).toEqual([]);
   });
 
-  it('is copied on a page that has no clipboard of its own, as on plain http', async () => {
+  it('has a link that can be copied on a page without the clipboard API, as on plain http', async () => {
     const server = await embedLandfall();
     const film = await video('film.mp4', MIB);
     const { page } = await visitWithClipboard(server.url);
@@ -80,7 +80,7 @@ describe('what arrived', () => {
     expect(copied).toBe(await linkOf(page, film.name));
   });
 
-  it('is not kept for later visits where the page does not want that', async () => {
+  it('is not listed on later visits when the page disables that', async () => {
     const server = await embedLandfall();
     const film = await video('film.mp4', MIB);
     const { page } = await visit(browser, server.url);
@@ -98,7 +98,7 @@ describe('a cancelled upload', () => {
     onTestFinished(() => proxy.close());
     const film = await video(name, 40 * MIB);
     const { page } = await visit(browser, proxy.url);
-    // The time for second thoughts runs out when the test says so.
+    // The test decides when the time for Undo ends.
     await page.clock.install();
     await chooser(page).setInputFiles(film.path);
     await expect.poll(() => proxy.bytes, PATIENCE).toBeGreaterThan(10 * MIB);
@@ -109,7 +109,7 @@ describe('a cancelled upload', () => {
     return { server, proxy, film, page, head };
   }
 
-  it('is taken up again by Undo, from what the server has', async () => {
+  it('resumes by Undo, at the offset of the server', async () => {
     const { server, proxy, film, page, head } = await halfSent();
     await button(page, 'Cancel', film.name).click();
     await expectState(page, film.name, /Cancelled/);
@@ -123,7 +123,7 @@ describe('a cancelled upload', () => {
     expect(await storedHashes(server.dataDir)).toEqual({ [film.name]: film.sha256 });
   });
 
-  it('is deleted on the server once the time for that is over', async () => {
+  it('is deleted on the server once the time for Undo is over', async () => {
     const { film, page, head } = await halfSent();
     await button(page, 'Cancel', film.name).click();
     await page.clock.fastForward(10_000);
@@ -131,7 +131,7 @@ describe('a cancelled upload', () => {
     await expect.poll(async () => (await head()).status, PATIENCE).toBe(410);
   });
 
-  it('is offered again by the next visit where the page was closed before that', async () => {
+  it('is offered on the next visit when the page was closed before that time', async () => {
     const { film, page, head } = await halfSent();
     await button(page, 'Cancel', film.name).click();
     await expectState(page, film.name, /Cancelled/);
@@ -149,7 +149,7 @@ describe('a cancelled upload', () => {
     await expect.poll(async () => (await head()).status, PATIENCE).toBe(410);
   });
 
-  it('goes on when its file is given again', async () => {
+  it('resumes when the person chooses its file again', async () => {
     const { server, proxy, film, page } = await halfSent();
     await button(page, 'Cancel', film.name).click();
     await expectState(page, film.name, /Cancelled/);

@@ -1,4 +1,4 @@
-// The page below a prefix that was cut off before the server saw it: nobody but the browser knows how its address was written.
+// The page below a prefix that a proxy or framework strips: only the browser knows the full address.
 import { createServer, type RequestListener, request as send } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import Koa from 'koa';
@@ -43,7 +43,7 @@ function strippingProxy({ handler }: Landfall): RequestListener {
 it.for([
   ['koa-mount', koaMount],
   ['a proxy that strips the prefix', strippingProxy],
-] as const)('below %s the address without its slash leads to the page, and an upload goes below the mount', async ([, mounted]) => {
+] as const)('below %s the page opens without its final slash, and an upload is created below the mount', async ([, mounted]) => {
   const server = await embedLandfall({}, { mountPath: '/uploads' }, mounted);
   const { page, problems } = await visit(browser, `${server.url}/uploads/`);
   await page.goto(`${server.url}/uploads?from=mail#top`);

@@ -1,4 +1,4 @@
-// Many files, tabs that come and go, and files that are not what they were.
+// Many files at once, closed tabs, and files that changed between two visits.
 import { readFile, utimes, writeFile } from 'node:fs/promises';
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
@@ -32,7 +32,7 @@ async function chooseAgain(page: Page, name: string, path: string): Promise<void
 }
 
 describe('twenty files chosen together', () => {
-  it('go three at a time, in order, and each arrives', async () => {
+  it('are uploaded three at a time, in order, and each is accepted', async () => {
     const server = await embedLandfall();
     const proxy = await slowly(server.url, 24 * MIB);
     const directory = testDirectory();
@@ -48,7 +48,7 @@ describe('twenty files chosen together', () => {
         most = Math.max(most, ++underWay);
         created.push(atob(/filename ([^,]+)/.exec(String(headers['upload-metadata']))?.[1] ?? ''));
       }
-      // After acceptance each upload asks for its record: then its turn is over.
+      // The client requests the record of each accepted upload, and then starts the next one.
       if (method === 'GET') underWay--;
       return undefined;
     };
@@ -62,11 +62,11 @@ describe('twenty files chosen together', () => {
 });
 
 describe('all uploads together', () => {
-  it('are tried again after they were given up, from what the server has, and cancelled', async () => {
+  it('can be retried after the client gave up, at the offset of the server, and cancelled', async () => {
     const server = await embedLandfall();
     const proxy = await slowly(server.url, 16 * MIB);
     const directory = testDirectory();
-    // One more than are sent at once.
+    // One more file than the page sends at once.
     const films = await Promise.all([1, 2, 3, 4].map((seed) => video(`film-${seed}.mp4`, 20 * MIB, seed, directory)));
     const { page, problems } = await visit(browser, proxy.url);
     const press = (name: string) => page.getByRole('button', { name, exact: true }).click();
@@ -75,7 +75,7 @@ describe('all uploads together', () => {
       if (element) element.options = { budgetMs: 100 };
     });
     await chooser(page).setInputFiles(films.map(({ path }) => path));
-    // Three chunks of 8 MiB and more: one of the three has one behind it.
+    // More than three chunks of 8 MiB: at least one of the three files has a complete chunk.
     await expect.poll(() => proxy.bytes, PATIENCE).toBeGreaterThan(26 * MIB);
     await proxy.goDown();
     for (const { name } of films) await expectState(page, name, /Failed[\s\S]*The server could not be reached/);
@@ -95,8 +95,8 @@ describe('all uploads together', () => {
 
     await press('Cancel all');
     for (const { name } of films) await expectState(page, name, /Cancelled/);
-    const begun = proxy.exchanges.flatMap(({ method, answer }) => (method === 'POST' && answer?.location ? [answer.location] : []));
-    for (const location of begun) {
+    const created = proxy.exchanges.flatMap(({ method, answer }) => (method === 'POST' && answer?.location ? [answer.location] : []));
+    for (const location of created) {
       await expect.poll(async () => (await headUpload(new URL(location, server.files).href)).status, PATIENCE).toBe(410);
     }
 
@@ -109,7 +109,7 @@ describe('all uploads together', () => {
 });
 
 describe('a tab that is closed', () => {
-  it('leaves the upload to the next one, which goes on from what the server has', async () => {
+  it('leaves the upload to the next tab, which resumes at the offset of the server', async () => {
     const server = await embedLandfall();
     const proxy = await slowly(server.url, 8 * MIB);
     const film = await video('film.mp4', 24 * MIB);
@@ -134,7 +134,7 @@ describe('a tab that is closed', () => {
     expect(await storedHashes(server.dataDir)).toEqual({ [film.name]: film.sha256 });
   });
 
-  it('does not show another tab’s upload as unfinished while that one sends it', async () => {
+  it('while another tab sends a file does not show that upload as unfinished', async () => {
     const server = await embedLandfall();
     const proxy = await slowly(server.url, 4 * MIB);
     const film = await video('film.mp4', 24 * MIB);
@@ -154,7 +154,7 @@ describe('a tab that is closed', () => {
 });
 
 describe('a file that changed between two visits', () => {
-  it('is not joined to what the server has of it, and can be sent anew', async () => {
+  it('is not appended to the old upload, and can be sent as a new one', async () => {
     const server = await embedLandfall();
     const proxy = await slowly(server.url, 8 * MIB);
     const film = await video('film.mp4', 64 * MIB);
@@ -165,7 +165,7 @@ describe('a file that changed between two visits', () => {
     await page.reload();
     await expectState(page, film.name, /% uploaded/);
 
-    // The same name, size and time; other bytes.
+    // The file has the same name, size and time, but other bytes.
     const changed = await readFile(film.path);
     changed.fill('other', 60 * MIB);
     await writeFile(film.path, changed);

@@ -1,4 +1,4 @@
-// Scripts and settings of the person who looks at the page: right to left, zoomed in, on a small screen, in colours of their own.
+// The page with other scripts and settings: right to left, zoomed in, on a small screen, in forced colours.
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
@@ -17,7 +17,7 @@ afterAll(() => browser.close());
 const LATIN = `${'words and more '.repeat(8)}end.exe`;
 const ARABIC = `${'كلمات وأكثر '.repeat(10)}نهاية.exe`;
 
-/** Both are refused for what they are called, with a reason. */
+/** Chooses two files that the page refuses for their names, with a reason. */
 async function withNames(page: Page): Promise<void> {
   const directory = testDirectory();
   const paths = [LATIN, ARABIC].map((name) => join(directory, name));
@@ -26,8 +26,8 @@ async function withNames(page: Page): Promise<void> {
   for (const name of [LATIN, ARABIC]) await expectState(page, name, /Refused/);
 }
 
-/** Where the parts of a name stand: the beginning that is seen, and the end with the extension. */
-function places(page: Page, name: string) {
+/** The positions of the parts of a name: its visible start, and its end with the extension. */
+function positionsOf(page: Page, name: string) {
   return row(page, name)
     .locator('.name')
     .evaluate((element) => {
@@ -36,13 +36,13 @@ function places(page: Page, name: string) {
     });
 }
 
-describe.each(['ltr', 'rtl'] as const)('on a page that runs %s', (direction) => {
-  it('a name begins where its own script begins, and ends with its extension', async () => {
+describe.each(['ltr', 'rtl'] as const)('on a page with direction %s', (direction) => {
+  it('a name is laid out in the direction of its own script, with its extension at the end', async () => {
     const server = await embedLandfall();
     const { page } = await visit(browser, server.url, { viewport: { width: 768, height: 900 } });
     await page.evaluate((dir) => document.documentElement.setAttribute('dir', dir), direction);
     await withNames(page);
-    const [latin, arabic] = [await places(page, LATIN), await places(page, ARABIC)];
+    const [latin, arabic] = [await positionsOf(page, LATIN), await positionsOf(page, ARABIC)];
     expect(latin.stem).toBeLessThan(latin.tail);
     expect(arabic.stem).toBeGreaterThan(arabic.tail);
     const reasons = page.locator('landfall-upload .reason:not([hidden])');
@@ -74,7 +74,7 @@ describe('the empty page', () => {
     expect((await overhang(page)).x).toBe(0);
   });
 
-  it.each([360, 768, 1024, 1280, 1440])('has its headline within the drawing at %i px', async (width) => {
+  it.each([360, 768, 1024, 1280, 1440])('keeps its headline within the drawing at %i px', async (width) => {
     const server = await embedLandfall();
     const { page } = await visit(browser, server.url, { viewport: { width, height: 800 } });
     await page.getByText('Accepted:').waitFor();
@@ -91,7 +91,7 @@ describe('the empty page', () => {
   });
 });
 
-it('in forced colours every bar has its track', async () => {
+it('in forced colours every progress bar has a visible track', async () => {
   const server = await embedLandfall();
   const { page } = await visit(browser, server.url, { forcedColors: 'active' });
   const film = join(testDirectory(), 'film.mp4');

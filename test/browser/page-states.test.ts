@@ -1,5 +1,5 @@
-// Every state of the page at the widths of a phone, a tablet, a small screen and a desk, light and dark: nothing sticks out, nothing hinders
-// anyone. `npm run screenshots` keeps pictures of all of them, to be looked at.
+// Every state of the page at the widths of a phone, a tablet, a small screen and a desktop, light and dark, without overflow and
+// accessibility faults. `npm run screenshots` keeps pictures of all states.
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
@@ -12,7 +12,7 @@ import { lookAt } from './look-at.ts';
 import { chooser, expectState, PATIENCE, type Video, video, visit } from './page-driver.ts';
 
 const MIB = 1024 * 1024;
-/** Slow enough that all stays as it is while it is looked at. */
+/** A speed slow enough that the page does not change while it is checked. */
 const SLOW = 1.5 * MIB;
 
 const { path: directory } = temporaryDirectory();
@@ -52,7 +52,7 @@ async function scene(bytesPerSecond: number, config: Parameters<typeof embedLand
   return { page, proxy };
 }
 
-/** All three are on their way, and the page can say how fast. */
+/** Sends three files until all are in progress and the page shows their speed. */
 async function sendThree({ page, proxy }: Scene): Promise<void> {
   await chooser(page).setInputFiles(paths(films));
   await expect.poll(() => proxy.bytes, PATIENCE).toBeGreaterThan(30 * MIB);
@@ -60,14 +60,14 @@ async function sendThree({ page, proxy }: Scene): Promise<void> {
   for (const { name } of films.slice(0, 2)) await expectState(page, name, /Uploading[\s\S]*\/s/);
 }
 
-describe('the page has no accessibility fault and fits any width', () => {
-  it('empty', async () => {
+describe('the page has no accessibility fault and fits any width,', () => {
+  it('when empty', async () => {
     const { page } = await scene(SLOW);
     await lookAt(page, 'empty');
   });
 
-  it('with three files on their way, paused, offline, and interrupted in an earlier visit', async () => {
-    // A few chunks quickly, so that the bars stand somewhere.
+  it('with three files in progress, paused, offline, and interrupted in an earlier visit', async () => {
+    // The first chunks go quickly, so that the bars show some progress.
     const here = await scene(24 * MIB);
     const { page } = here;
     await sendThree(here);
@@ -94,7 +94,7 @@ describe('the page has no accessibility fault and fits any width', () => {
     await lookAt(page, 'interrupted');
   });
 
-  it('with files refused before and after their first bytes, beside some that were accepted', async () => {
+  it('with files refused before and after their first bytes, and some accepted', async () => {
     const { page } = await scene(Number.POSITIVE_INFINITY, { maxUploadSize: '24MiB' });
     const [setup, picture] = [join(directory, 'setup.exe'), join(directory, 'holiday.jpg')];
     await writeFile(setup, 'MZ');
@@ -105,7 +105,7 @@ describe('the page has no accessibility fault and fits any width', () => {
     await lookAt(page, 'refused');
   });
 
-  it('with everything accepted', async () => {
+  it('with all files accepted', async () => {
     const { page } = await scene(Number.POSITIVE_INFINITY);
     await chooser(page).setInputFiles(paths(clips));
     for (const { name } of clips) await expectState(page, name, /Upload complete/);

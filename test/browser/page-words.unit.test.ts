@@ -1,4 +1,4 @@
-// What a row and the whole say in each state, and how figures are written.
+// The texts of a row and of the summary in each state, and the format of figures.
 import { describe, expect, it } from 'vitest';
 import { Formats } from '../../client/element/format.ts';
 import { Language } from '../../client/element/language.ts';
@@ -17,7 +17,7 @@ import { parsePolicy } from '../../shared/policy.ts';
 const MIB = 1024 * 1024;
 const language = new Language(ENGLISH, 'en');
 
-/** What a snapshot is never without in a state. */
+/** The fields that a snapshot always has in a state. */
 const OF_STATE: Partial<Record<UploadState, object>> = {
   waiting: { waiting: { reason: 'busy' } },
   accepted: { url: 'http://localhost/files/a' },
@@ -57,7 +57,7 @@ const STATES: UploadState[] = [
 ];
 
 describe('a row', () => {
-  it('says in words where it stands, and offers something but while the server inspects', () => {
+  it('describes its state in words, and offers an action except while the server inspects', () => {
     for (const state of STATES) {
       const view = rowView(snapshot(state), language, 0);
       expect(view.state, state).not.toBe('');
@@ -65,7 +65,7 @@ describe('a row', () => {
     }
   });
 
-  it('tells percent, bytes, speed and time while bytes move', () => {
+  it('shows percent, bytes, speed and time left while the client sends', () => {
     const view = rowView(
       snapshot('uploading', { sent: 41.5 * MIB, confirmed: 40 * MIB, bytesPerSecond: 2 * MIB, etaSeconds: 29 }),
       language,
@@ -74,7 +74,7 @@ describe('a row', () => {
     expect([view.percent, view.state, ...view.facts]).toEqual(['41%', 'Uploading', '41.5 of 100 MiB', '2.0 MiB/s', '30 sec left']);
   });
 
-  it('says that all is sent, and offers to pause and cancel, until the server has it', () => {
+  it('says that all bytes are sent, and offers Pause and Cancel until the server has them', () => {
     const view = rowView(snapshot('uploading', { sent: 100 * MIB, confirmed: 96 * MIB, bytesPerSecond: 9 }), language, 0);
     expect([view.percent, view.state, ...view.facts]).toEqual(['99%', 'Sent, waiting for the server', '100 MiB']);
     expect(view.actions).toEqual(['pause', 'cancel']);
@@ -86,7 +86,7 @@ describe('a row', () => {
     }
   });
 
-  it('has a sentence for everything that can be waited for, and counts down', () => {
+  it('has a sentence for every reason to wait, and counts down', () => {
     const reasons = Object.keys(ENGLISH.waitingReason) as WaitingReason[];
     for (const reason of reasons) {
       expect(rowView(snapshot('waiting', { waiting: { reason } }), language, 0).reason, reason).toMatch(/\.$/);
@@ -96,7 +96,7 @@ describe('a row', () => {
     expect(view.canRetryNow).toBe(true);
   });
 
-  it('gives the server’s reason, title and detail', () => {
+  it('shows the server’s reason, title and detail', () => {
     const error = new UploadError('ERR_TYPE_MISMATCH', { detail: 'It holds a program.' });
     expect(rowView(snapshot('rejected', { error }), language, 0).reason).toBe(
       'The content of the file does not match its name. It holds a program.',
@@ -132,8 +132,8 @@ const strings = wordsWith({
 });
 const german = new Language(strings, 'de', { policy, maxUploadSize: 3 * MIB });
 
-describe('words of another language', () => {
-  it('tell refusals and failures by their code, with what is known of them', () => {
+describe('the texts of another language', () => {
+  it('describe refusals and failures by their code, with the values they contain', () => {
     const refused = (name: string, size: number) => {
       const refusal = refusalOf({ policy, maxUploadSize: 3 * MIB }, { name, size });
       return refusal && german.reason(refusal, { name, size });
@@ -145,7 +145,7 @@ describe('words of another language', () => {
     expect(rowView(snapshot('failed', { error: new UploadError('ERR_GAVE_UP') }), german, 0).reason).toBe('Aufgegeben.');
   });
 
-  it('leave in English what they do not have', () => {
+  it('fall back to English when a text is missing', () => {
     expect(rowView(snapshot('waiting', { waiting: { reason: 'offline' } }), german, 0).state).toBe('Kein Netz');
     expect(rowView(snapshot('waiting', { waiting: { reason: 'busy' } }), german, 0).state).toBe('Waiting for the server');
     expect(refusalOf({ policy, maxUploadSize: null }, { name: 'a.mp4', size: 0 })).toMatchObject({ code: 'ERR_EMPTY' });
@@ -162,19 +162,19 @@ describe('a name', () => {
     ['كلمات طويلة.png', ' طويلة.png'],
     ['🏝'.repeat(20), '🏝'.repeat(3)],
     ['x', ''],
-  ])('%s keeps %s in sight', (name, tail) => {
+  ])('%s keeps %s visible', (name, tail) => {
     expect(name.slice(tailStart(name))).toBe(tail);
   });
 
-  it('keeps the joiners its script needs, and shows those that only hide', () => {
+  it('keeps the joiners that its script needs, and shows those that could hide something', () => {
     const persian = 'می\u200cخواهم.mp4';
     expect(visibleName(persian)).toBe(persian);
     expect(visibleName('pay\u200cpal\u202egpj.exe')).toBe('pay·pal·gpj.exe');
   });
 });
 
-describe('the whole', () => {
-  it('offers what can be done with all of them', () => {
+describe('the summary', () => {
+  it('offers the actions that apply to all uploads', () => {
     const actions = (...states: UploadState[]) => overviewOf(queue(states.map((state) => snapshot(state))), 0, 0, language).actions;
     expect(actions('uploading', 'queued')).toEqual(['pauseAll', 'cancelAll']);
     expect(actions('paused', 'accepted')).toEqual(['resumeAll', 'cancelAll', 'clearEnded']);
@@ -182,7 +182,7 @@ describe('the whole', () => {
     expect(actions('inspecting')).toEqual([]);
   });
 
-  it('counts those refused before sending among the ones that did not arrive', () => {
+  it('counts files refused before sending among those not uploaded', () => {
     const { figure, tone } = overviewOf(queue([snapshot('accepted')]), 1, 0, language);
     expect([figure, tone]).toEqual(['1 complete, 1 not', 'still']);
     expect(overviewOf(queue([snapshot('accepted')]), 0, 0, language)).toMatchObject({
@@ -192,7 +192,7 @@ describe('the whole', () => {
     });
   });
 
-  it('shows no more than 99 % while anything is open', () => {
+  it('shows no more than 99 % until every upload has ended', () => {
     expect(overviewOf(queue([snapshot('uploading', { sent: 100 * MIB })]), 0, 0, language).figure).toBe('99%');
   });
 });
@@ -230,13 +230,13 @@ describe('figures', () => {
     expect(language.formats.duration(seconds)).toBe(text);
   });
 
-  it('are written as the page’s language writes them, and a tag that is none falls back', () => {
+  it('are written in the page’s language, with a fallback for an invalid language tag', () => {
     expect(new Formats('de').bytes(1.5 * MIB)).toBe('1,5 MiB');
     expect(new Formats('no such tag').bytes(1024)).toMatch(/^1.?KiB$/);
   });
 });
 
-describe('a file given again', () => {
+describe('a file chosen again', () => {
   it('is the interrupted one only with the same name, length and time', () => {
     const file = new File(['12345'], 'film.mp4', { lastModified: 7 });
     const record = { name: 'film.mp4', size: 5, lastModified: 7 } as ResumeRecord;

@@ -1,4 +1,4 @@
-// The page in Firefox: a file arrives, goes on after a reload, or is refused with the server's reason.
+// The page in Firefox: a file is uploaded, resumes after a reload, or is refused with the server's reason.
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Browser, ElementHandle, Page } from 'puppeteer-core';
@@ -20,7 +20,7 @@ afterAll(() => browser.close());
 async function visit(url: string): Promise<Page> {
   const page = await browser.newPage();
   onTestFinished(() => page.close());
-  // Leaving while bytes move is asked about, and answered with yes.
+  // The page asks before the person leaves it during an upload; the test answers yes.
   page.on('dialog', (dialog) => void dialog.accept());
   await page.goto(`${url}/`);
   return page;
@@ -31,12 +31,12 @@ async function choose(page: Page, path: string): Promise<void> {
   await input?.uploadFile(path);
 }
 
-// biome-ignore lint/performance/useDomNodeTextContent: what is hidden is not shown
+// biome-ignore lint/performance/useDomNodeTextContent: innerText leaves out hidden text
 const shown = () => document.querySelector('landfall-upload')?.shadowRoot?.querySelector<HTMLElement>('.main')?.innerText ?? '';
 
 const shows = (page: Page, words: RegExp) => expect.poll(() => page.evaluate(shown), PATIENCE).toMatch(words);
 
-it('a file is uploaded, and its link is there after a reload', async () => {
+it('in Firefox a file is uploaded, and its link is shown after a reload', async () => {
   const server = await embedLandfall();
   const film = await video('film.mp4', 12 * MIB);
   const page = await visit(server.url);
@@ -47,7 +47,7 @@ it('a file is uploaded, and its link is there after a reload', async () => {
   await shows(page, /Previous uploads[\s\S]*Upload complete/);
 });
 
-it('a file goes on after a reload from what the server has', async () => {
+it('in Firefox a file resumes after a reload at the offset of the server', async () => {
   const server = await embedLandfall();
   const proxy = await startFaultProxy({ upstream: server.url, bytesPerSecond: 8 * MIB });
   onTestFinished(() => proxy.close());
@@ -66,7 +66,7 @@ it('a file goes on after a reload from what the server has', async () => {
   expect(await storedHashes(server.dataDir)).toEqual({ [film.name]: film.sha256 });
 });
 
-it('a file is refused by its name before it is sent, and by its content with the reason of the server', async () => {
+it('in Firefox the page refuses a file by its name before sending, and the server refuses one by its content with a reason', async () => {
   const server = await embedLandfall();
   const [setup, picture] = ['setup.exe', 'holiday.jpg'].map((name) => join(testDirectory(), name)) as [string, string];
   await writeFile(setup, 'MZ');

@@ -1,4 +1,4 @@
-// The page the server shows, in a real browser, against the real server.
+// The server's page in a real browser, against the real server.
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import express from 'express';
@@ -21,7 +21,7 @@ afterAll(() => browser.close());
 const figure = (page: Page) => page.locator('landfall-upload .figure').textContent();
 
 describe('a file that is accepted', () => {
-  it('is on disk with the same bytes, and can be downloaded from its row', async () => {
+  it('is stored with the same bytes, and can be downloaded from its row', async () => {
     const server = await embedLandfall();
     const film = await video('Küste – final.mp4', 20 * MIB);
     const { page, problems } = await visit(browser, server.url);
@@ -39,7 +39,7 @@ describe('a file that is accepted', () => {
     expect(problems).toEqual([]);
   });
 
-  it('is one of several that were chosen together', async () => {
+  it('may be one of several that were chosen together', async () => {
     const server = await embedLandfall();
     const directory = testDirectory();
     const films = await Promise.all([1, 2, 3, 4, 5].map((seed) => video(`film-${seed}.mp4`, seed * MIB, seed, directory)));
@@ -55,10 +55,10 @@ describe('a file that is accepted', () => {
     expect(await page.getByRole('listitem').count()).toBe(0);
   });
 
-  it('is taken also where the server is a part of someone else’s site', async () => {
+  it('may be sent to a server that is a part of another site', async () => {
     const server = await embedLandfall({}, {}, ({ handler }) => express().use('/team/uploads', handler));
     const film = await video('film.mp4', MIB);
-    // Without the slash at the end the page's relative addresses would miss.
+    // Without the final slash the page's relative addresses would be wrong.
     const { page, problems } = await visit(browser, `${server.url}/team/uploads`);
     expect(new URL(page.url()).pathname).toBe('/team/uploads/');
 
@@ -70,7 +70,7 @@ describe('a file that is accepted', () => {
 });
 
 describe('a file that is refused', () => {
-  it('by its name or size is told so before a byte is sent', async () => {
+  it('by its name or size is refused before the page sends a byte', async () => {
     const server = await embedLandfall({ maxUploadSize: '1MiB' });
     const directory = testDirectory();
     const [setup, nothing] = [join(directory, 'setup.exe'), join(directory, 'nothing.txt')];
@@ -91,7 +91,7 @@ describe('a file that is refused', () => {
     expect(await accessibilityFaults(page)).toEqual([]);
   });
 
-  it('by its content is told the server’s reason, and is nowhere', async () => {
+  it('by its content shows the server’s reason, and is not stored', async () => {
     const server = await embedLandfall();
     const path = join(testDirectory(), 'holiday.jpg');
     await writeFile(path, `<!doctype html><script>alert(1)</script>${'x'.repeat(10_000)}`);
@@ -104,11 +104,11 @@ describe('a file that is refused', () => {
 
     await button(page, 'Remove from list', 'holiday.jpg').click();
     expect(await row(page, 'holiday.jpg').count()).toBe(0);
-    // Nothing is left to hold the focus, so it goes where the next file comes from.
+    // The focused row is gone, so the page moves the focus to the button that chooses files.
     expect(await page.getByRole('button', { name: 'Choose files' }).evaluate((element) => element.matches(':focus'))).toBe(true);
   });
 
-  it('shows a hostile name as text, and turns nothing around', async () => {
+  it('with a hostile name shows it as text, without reversing the text around it', async () => {
     const server = await embedLandfall();
     const name = '<img src=x onerror=alert(1)> \u202egpj.exe';
     const path = join(testDirectory(), name);
@@ -121,15 +121,15 @@ describe('a file that is refused', () => {
   });
 });
 
-describe('where the server does not tell what it takes', () => {
-  it('a chosen file is listed at once, and sent before long', async () => {
+describe('when the server does not answer which types it accepts', () => {
+  it('a chosen file is listed at once, and sent soon', async () => {
     const server = await embedLandfall();
     const film = await video('film.mp4', MIB);
     const context = await browser.newContext();
     onTestFinished(() => context.close());
     const page = await context.newPage();
     await page.route('**/config', () => {});
-    // The time for an answer does not run out before it is let.
+    // The test decides when the time for the answer ends.
     await page.clock.install();
     await page.goto(`${server.url}/`);
     await chooser(page).setInputFiles(film.path);
@@ -140,7 +140,7 @@ describe('where the server does not tell what it takes', () => {
     expect(await storedHashes(server.dataDir)).toEqual({ [film.name]: film.sha256 });
   });
 
-  it('a chosen file is held against it once it does', async () => {
+  it('a chosen file is checked against the answer once it comes', async () => {
     const server = await embedLandfall();
     const setup = join(testDirectory(), 'setup.exe');
     await writeFile(setup, 'MZ');
@@ -159,7 +159,7 @@ describe('where the server does not tell what it takes', () => {
 });
 
 describe('without script', () => {
-  it('a plain form sends the files and shows what became of each', async () => {
+  it('a plain form sends the files and shows the result of each', async () => {
     const server = await embedLandfall();
     const directory = testDirectory();
     const film = await video('film.mp4', MIB, 1, directory);

@@ -1,4 +1,4 @@
-// A component that sends a file, in a page that takes it away and brings it back.
+// A component that sends a file, in a page that unmounts and mounts it again.
 import { useState } from 'react';
 import { createRoot } from 'react-dom/client';
 import { createQueue } from '../../client/index.ts';

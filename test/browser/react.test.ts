@@ -1,4 +1,4 @@
-// The example of the React hook, built as its reader would build it, in Chromium against a real server.
+// The example of the React hook, built as a reader would build it, in Chromium against a real server.
 import { readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
@@ -54,7 +54,7 @@ beforeAll(async () => {
 });
 afterAll(() => browser.close());
 
-/** What was built, on an origin of its own. */
+/** Serves the built files on an origin of its own. */
 async function serve(directory: string): Promise<string> {
   const types = { html: 'text/html; charset=utf-8', js: 'text/javascript' };
   const server = createServer(async ({ url = '/' }, response) => {
@@ -68,7 +68,7 @@ async function serve(directory: string): Promise<string> {
   return `${await listenForTest(server)}/`;
 }
 
-it('shows several uploads, pauses all and goes on, and tells each verdict', async () => {
+it('the React example shows several uploads, pauses and resumes all, and shows each verdict', async () => {
   const server = await embedLandfall({ corsOrigins: '*' });
   const proxy = await startFaultProxy({ upstream: server.url, bytesPerSecond: 4 * MIB });
   onTestFinished(() => proxy.close());
@@ -102,7 +102,7 @@ it('shows several uploads, pauses all and goes on, and tells each verdict', asyn
   expect(problems).toEqual([]);
 });
 
-it('pauses when its component goes, and its file goes on when it is given again; a queue outside of it never stopped', async () => {
+it('the hook pauses when its component unmounts, and its file resumes when chosen again; a queue outside the component never stops', async () => {
   const server = await embedLandfall({ corsOrigins: '*' });
   const proxy = await startFaultProxy({ upstream: server.url, bytesPerSecond: 2 * MIB });
   onTestFinished(() => proxy.close());
@@ -130,6 +130,6 @@ it('pauses when its component goes, and its file goes on when it is given again;
   expect((await own())?.resumedFrom).toBeGreaterThan(0);
 });
 
-it('renders on a server as well, where there is nothing to send', () => {
+it('the hook renders on a server, without uploading', () => {
   expect(renderToString(createElement(Count))).toBe('<p>0</p>');
 });

@@ -1,4 +1,4 @@
-// The page of an upload link, as the guest sees it who was handed the address.
+// The page of an upload link, as a guest with the address sees it.
 import type { Browser, Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { launchChromium } from '../support/chromium.ts';
@@ -35,7 +35,7 @@ async function open(address: string, options: Parameters<Browser['newContext']>[
 const heading = (page: Page) => page.getByRole('heading', { level: 1 });
 
 describe('an upload link', () => {
-  it('shows its title, what may be sent and until when, and fits any width', async () => {
+  it('shows its title, the accepted files and its deadline, and fits any width', async () => {
     const { url, dataDir } = await embedLandfall();
     const limits = { maxUploads: 12, maxUploadBytes: 200 * GIB, maxBytes: 1024 * GIB, allow: 'video,images' };
     const { token } = await giveLink(dataDir, { endsAt: new Date(2027, 0, 15, 18).getTime() + DAY_MS, limits });
@@ -48,12 +48,12 @@ describe('an upload link', () => {
     expect(shown).toContain('You can upload 12 more files. You have 1\u00a0TiB of space left.');
     expect(await shownText(page.locator('landfall-upload .rules'))).toMatch(/^Up to 200 GiB per file\. Accepted: .*video/);
     await lookAt(page, 'link');
-    // The token goes in headers alone.
+    // The page sends the token in headers only.
     expect(asked.filter((line) => line.includes(token))).toEqual([]);
     expect(problems).toEqual([]);
   });
 
-  it('takes files, with what their sender says of himself, and shows no links to them', async () => {
+  it('takes files with the name and message of their sender, and shows no links to them', async () => {
     const { url, dataDir, landfall } = await embedLandfall({ access: ['links'] });
     const { token } = await giveLink(dataDir, { limits: { maxUploads: 5 } });
     const { page } = await open(`${url}/link#${token}`);
@@ -80,13 +80,13 @@ describe('an upload link', () => {
     expect(landfall.config.access).toEqual(['links']);
   });
 
-  it('shows nothing of what this browser sends elsewhere, and goes on with what it began here', async () => {
+  it("does not show this browser's other uploads, and resumes an upload started on this link", async () => {
     const { url, dataDir } = await embedLandfall();
     const [one, other] = [await giveLink(dataDir), await giveLink(dataDir, { title: 'Another' })];
     const { page } = await open(`${url}/link#${one.token}`);
     await page.getByText('Accepted:').waitFor();
     const film = await video('film.mp4', 3_000_000);
-    // Cut off in the middle.
+    // The upload is cut off in the middle.
     await page.route('**/files/*', (route) => (route.request().method() === 'PATCH' ? route.abort() : route.continue()));
     await chooser(page).setInputFiles(film.path);
     await expectState(page, 'film.mp4', /Waiting/);
@@ -106,8 +106,8 @@ describe('an upload link', () => {
   });
 });
 
-describe('a link that takes nothing more says so', () => {
-  const said = async (page: Page, title: string) => {
+describe('a link that takes no more files says so', () => {
+  const expectHeading = async (page: Page, title: string) => {
     await page.getByRole('heading', { name: title, level: 1 }).waitFor();
     expect(await page.locator('landfall-upload').count()).toBe(0);
     expect(await accessibilityFaults(page)).toEqual([]);
@@ -126,20 +126,21 @@ describe('a link that takes nothing more says so', () => {
     await chooser(page).setInputFiles(more.path);
     await expectState(page, 'more.mp4', /Your permission allows no more uploads/);
     await page.reload();
-    await said(page, 'This link is used up');
+    await expectHeading(page, 'This link is used up');
     await lookAt(page, 'link-used-up');
   });
 
-  it('when it is over, withdrawn, or none', async () => {
+  it('when it has expired, was withdrawn, or is not valid', async () => {
     const { url, dataDir } = await embedLandfall();
     const over = await giveLink(dataDir, { endsAt: Date.now() - 1000 });
-    await said((await open(`${url}/link#${over.token}`)).page, 'This link has expired');
+    await expectHeading((await open(`${url}/link#${over.token}`)).page, 'This link has expired');
     const withdrawn = await giveLink(dataDir);
     await withdrawn.withdraw();
     const { page } = await open(`${url}/link#${withdrawn.token}`);
-    await said(page, 'This link was withdrawn');
-    for (const nothing of ['', `#${over.token}0`, '#']) await said((await open(`${url}/link${nothing}`)).page, 'This link is not valid');
-    // Another one, pasted over it.
+    await expectHeading(page, 'This link was withdrawn');
+    for (const nothing of ['', `#${over.token}0`, '#'])
+      await expectHeading((await open(`${url}/link${nothing}`)).page, 'This link is not valid');
+    // The guest pastes another link over the address.
     const { token } = await giveLink(dataDir);
     await page.evaluate((hash) => {
       location.hash = hash;
@@ -147,7 +148,7 @@ describe('a link that takes nothing more says so', () => {
     await page.getByText('Accepted:').waitFor();
   });
 
-  it('and goes on with what it was given in time', async () => {
+  it('and resumes an upload that started in time', async () => {
     const { url, dataDir } = await embedLandfall();
     const { token } = await giveLink(dataDir, { limits: { maxUploads: 1 } });
     const { page } = await open(`${url}/link#${token}`);
@@ -166,7 +167,7 @@ describe('a link that takes nothing more says so', () => {
 });
 
 describe('without script', () => {
-  it('the address is pasted into a form, which fits any width', async () => {
+  it('the guest pastes the address into a form, which fits any width', async () => {
     const { url, dataDir } = await embedLandfall({ access: ['links'] });
     const { token } = await giveLink(dataDir);
     const address = `${url}/link#${token}`;
@@ -185,7 +186,7 @@ describe('without script', () => {
 
   it('the form has no accessibility fault', async () => {
     const { url } = await embedLandfall();
-    // With script that does not run: what looks for faults is script.
+    // Scripts of the page do not run, but axe-core, itself a script, must.
     const { page } = await open('about:blank');
     await page.route('**/assets/*.js', (route) => route.abort());
     await page.goto(`${url}/link`);

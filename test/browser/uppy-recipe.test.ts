@@ -1,4 +1,4 @@
-// The set-up of Uppy that docs/client.md has ready to copy, as it stands there, under Uppy's own dashboard.
+// The set-up of Uppy that docs/client.md shows, run unchanged with Uppy's own dashboard.
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
@@ -21,13 +21,13 @@ afterAll(() => browser.close());
 
 const DOCUMENTED = 'https://uploads.example/files';
 
-/** The script of a page with it. */
+/** Bundles the script of a page with this set-up. */
 async function recipe(endpoint: string): Promise<string> {
   const blocks = readFileSync(join(REPOSITORY, 'docs/client.md'), 'utf8').matchAll(/^```ts\n([\s\S]*?)^```$/gm);
   const found = Array.from(blocks, ([, block = '']) => block).filter((block) => block.includes("from '@uppy/tus'"));
   expect(found).toHaveLength(1);
   expect(found[0]).toContain(DOCUMENTED);
-  // Inside the repository, where the packages are found.
+  // The script must be inside the repository to find its packages.
   const cache = join(REPOSITORY, 'node_modules', '.cache');
   mkdirSync(cache, { recursive: true });
   const entry = join(cache, `uppy-recipe-${process.pid}.ts`);
@@ -46,7 +46,7 @@ async function recipe(endpoint: string): Promise<string> {
   return result.output[0].code;
 }
 
-it('shows why a file was refused, in the words of the server, and takes one that is fine', async () => {
+it("Uppy shows the server's reason for a refused file, and uploads an accepted one", async () => {
   const landfall = await embedLandfall({ corsOrigins: '*' });
   const script = await recipe(landfall.files);
   const style = readFileSync(join(REPOSITORY, 'node_modules/@uppy/dashboard/dist/style.min.css'));

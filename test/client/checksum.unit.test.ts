@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { checksumHeader, combineCrc32, crc32, formatChecksum, RunningChecksum } from '../../client/transfer/checksum.ts';
 import { videoBytes } from '../support/content.ts';
 
-test('the checksum for browsers is that of zlib, whole and in pieces', async () => {
+test('the CRC-32 for browsers equals the one of zlib, computed whole or in pieces', async () => {
   const bytes = await videoBytes(100_003);
   expect(crc32(bytes, 0)).toBe(zlibCrc32(bytes));
   expect(crc32(new TextEncoder().encode('123456789'), 0)).toBe(0xcbf43926);
@@ -12,7 +12,7 @@ test('the checksum for browsers is that of zlib, whole and in pieces', async () 
   expect(pieces).toBe(zlibCrc32(bytes));
 });
 
-test('of two pieces it follows from that of each', () => {
+test('the CRC-32 of two pieces together is combined from the CRC-32 of each', () => {
   const bytes = crypto.getRandomValues(new Uint8Array(5000));
   for (const at of [0, 1, 7, 1024, 4999, 5000]) {
     const [first, second] = [bytes.subarray(0, at), bytes.subarray(at)];
@@ -20,7 +20,7 @@ test('of two pieces it follows from that of each', () => {
   }
 });
 
-test('it is written as the wire and the record want it', () => {
+test('a checksum is encoded for the Upload-Checksum header and for the record', () => {
   expect(checksumHeader(0xcbf43926)).toBe('crc32 y/Q5Jg==');
   expect(checksumHeader(1)).toBe('crc32 AAAAAQ==');
   expect(formatChecksum(1)).toBe('crc32:00000001');
@@ -39,7 +39,7 @@ describe('a running checksum', () => {
     return { reads, read };
   }
 
-  test('follows what is sent and needs nothing read again', async () => {
+  test('covers the sent bytes without reading any of them again', async () => {
     const checksum = new RunningChecksum(crc32);
     const { reads, read } = reading();
     await checksum.seek(0, read);
@@ -50,7 +50,7 @@ describe('a running checksum', () => {
     expect(reads).toEqual([]);
   });
 
-  test('goes back to what was confirmed when a body breaks in the middle', async () => {
+  test('returns to the confirmed offset when a body breaks in the middle', async () => {
     const checksum = new RunningChecksum(crc32);
     const { reads, read } = reading();
     checksum.add(0, file.subarray(0, 4000));
@@ -61,7 +61,7 @@ describe('a running checksum', () => {
     expect(reads).toEqual([[4000, 6000]]);
   });
 
-  test('begins at the checkpoint of an earlier visit, and ignores bytes out of order', async () => {
+  test('starts at the checkpoint of an earlier visit, and ignores bytes out of order', async () => {
     const checksum = new RunningChecksum(crc32, { offset: 5000, crc32: sum(5000) });
     const { reads, read } = reading();
     checksum.add(0, file.subarray(0, 100));
@@ -79,7 +79,7 @@ describe('a running checksum', () => {
     expect(reads).toEqual([[0, 3000]]);
   });
 
-  test('does not spin on a file that became shorter', async () => {
+  test('does not loop forever on a file that became shorter', async () => {
     const checksum = new RunningChecksum(crc32);
     await expect(checksum.seek(100, async () => new Uint8Array())).rejects.toMatchObject({ code: 'ERR_SOURCE_CHANGED' });
   });

@@ -5,8 +5,8 @@ const MIB = 1024 * 1024;
 const BROWSER = { startBytes: 8 * MIB, minBytes: MIB, maxBytes: 32 * MIB, wholeBody: false };
 const NODE = { ...BROWSER, wholeBody: true };
 
-describe('in a browser', () => {
-  test('starts at 8 MiB, doubles under 4 s up to 32 MiB', () => {
+describe('the chunk size in a browser', () => {
+  test('starts at 8 MiB, and doubles up to 32 MiB while a chunk takes under 4 s', () => {
     const size = new ChunkSize(BROWSER);
     expect(size.bytes).toBe(8 * MIB);
     const sizes = [1, 2, 3].map(() => {
@@ -16,7 +16,7 @@ describe('in a browser', () => {
     expect(sizes).toEqual([16, 32, 32]);
   });
 
-  test('stays between 4 and 20 s, halves over 20 s down to 1 MiB', () => {
+  test('stays while a chunk takes 4 to 20 s, and halves down to 1 MiB over 20 s', () => {
     const size = new ChunkSize(BROWSER);
     size.succeeded(size.bytes, 4000);
     size.succeeded(size.bytes, 20_000);
@@ -31,7 +31,7 @@ describe('in a browser', () => {
     expect(size.bytes).toBe(4 * MIB);
   });
 
-  test('comes back at once from a failure at a size that got through before', () => {
+  test('returns at once after a failure to a size that got through before', () => {
     const size = new ChunkSize(BROWSER);
     for (let times = 0; times < 3; times++) size.succeeded(size.bytes, 10);
     size.failed();
@@ -40,7 +40,7 @@ describe('in a browser', () => {
     expect(size.bytes).toBe(32 * MIB);
   });
 
-  test('tries a size that never got through more and more seldom', () => {
+  test('rises less and less often to a size that never got through', () => {
     const size = new ChunkSize(BROWSER);
     let failures = 0;
     for (let sent = 0; sent < 2000 * MIB; ) {
@@ -56,13 +56,13 @@ describe('in a browser', () => {
     expect(failures).toBeLessThan(16);
   });
 
-  test('learns nothing from a last chunk that is shorter', () => {
+  test('does not change after a shorter last chunk', () => {
     const size = new ChunkSize(BROWSER);
     size.succeeded(1000, 1);
     expect(size.bytes).toBe(8 * MIB);
   });
 
-  test('never again exceeds what a 413 taught', () => {
+  test('never again exceeds the limit that a 413 revealed', () => {
     const size = new ChunkSize(BROWSER);
     expect(size.lowerCeiling(8 * MIB)).toBe(true);
     expect(size.bytes).toBe(4 * MIB);
@@ -71,7 +71,7 @@ describe('in a browser', () => {
     expect(size.bytes).toBe(4 * MIB);
   });
 
-  test('gives up on a proxy that takes next to nothing', () => {
+  test('is given up when a proxy refuses even tiny bodies', () => {
     const size = new ChunkSize(BROWSER);
     const tried: number[] = [];
     while (size.lowerCeiling(size.bytes)) tried.push(size.bytes);
@@ -79,7 +79,7 @@ describe('in a browser', () => {
   });
 });
 
-test('a few bytes of a large file go first, unless it is one body anyway or the application chose the size', () => {
+test('the client sends a few bytes of a large file first, unless the file goes in one body or the application chose the size', () => {
   const size = new ChunkSize(BROWSER);
   expect([size.firstChunkBytes(null), size.firstChunkBytes(1e12), size.firstChunkBytes(MIB + 1)]).toEqual([
     SMALLEST_CHUNK_BYTES,
@@ -94,8 +94,8 @@ test('a few bytes of a large file go first, unless it is one body anyway or the 
   expect(whole.firstChunkBytes(1e12)).toBe(SMALLEST_CHUNK_BYTES);
 });
 
-describe('in Node', () => {
-  test('sends all that is left in one body', () => {
+describe('the chunk size in Node', () => {
+  test('is all remaining bytes, in one body', () => {
     const size = new ChunkSize(NODE);
     expect(size.bytes).toBe(Number.POSITIVE_INFINITY);
     size.failed();
@@ -103,14 +103,14 @@ describe('in Node', () => {
     expect(size.bytes).toBe(Number.POSITIVE_INFINITY);
   });
 
-  test('comes down to a chunk at once when something in between limits bodies', () => {
+  test('falls to a chunk at once when a proxy limits bodies', () => {
     const size = new ChunkSize(NODE);
     size.lowerCeiling(1e12);
     expect(size.bytes).toBe(32 * MIB);
   });
 });
 
-test('chunks carry checksums until the connection breaks or is slow, and again after 64 MiB without that', () => {
+test('chunks carry checksums until the connection breaks or is slow, and again after 64 MiB without trouble', () => {
   const size = new ChunkSize(BROWSER, 32 * MIB);
   expect(size.usesChecksum).toBe(true);
   size.failed();
@@ -121,11 +121,11 @@ test('chunks carry checksums until the connection breaks or is slow, and again a
   expect(size.usesChecksum).toBe(true);
   size.succeeded(32 * MIB, 20_001);
   expect(size.usesChecksum).toBe(false);
-  // Nothing would be left of a whole file that breaks off.
+  // The server keeps nothing of a broken body that has a checksum: a whole file in one body would lose everything.
   expect(new ChunkSize(NODE).usesChecksum).toBe(false);
 });
 
-test('a fixed size stays, whatever happens, but for a 413', () => {
+test('a fixed chunk size changes only after a 413', () => {
   const size = new ChunkSize(BROWSER, 5 * MIB);
   size.failed();
   size.succeeded(5 * MIB, 1);

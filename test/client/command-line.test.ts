@@ -1,4 +1,4 @@
-// bin landfall, as a shell runs it.
+// The `landfall` command, run as a shell runs it.
 import { open, readdir, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -17,7 +17,7 @@ function events(stdout: string): Record<string, unknown>[] {
     .map((line) => JSON.parse(line));
 }
 
-/** Stopped in the middle by a signal, with part of the file on the server. */
+/** Runs the command and stops it in the middle by a signal, with part of the file on the server. */
 async function stopInTheMiddle(sending: Sending, path: string, signal: NodeJS.Signals, ...parameters: string[]) {
   sending.proxy.bytesPerSecond = 4 * MIB;
   const command = start(sending, path, '--to', sending.proxy.url, ...parameters);
@@ -28,8 +28,8 @@ async function stopInTheMiddle(sending: Sending, path: string, signal: NodeJS.Si
   return end;
 }
 
-describe('results', () => {
-  test('are the addresses on standard output, and nothing else is there', async () => {
+describe('the results of the landfall command', () => {
+  test('are the addresses of the uploads, alone on standard output', async () => {
     const sending = await startSending();
     const one = await sending.video(100_000, 'one.mp4');
     const two = await sending.video(200_000, 'two.mp4');
@@ -43,7 +43,7 @@ describe('results', () => {
     expect((await sending.stored()).sort()).toEqual([one.sha256, two.sha256].sort());
   });
 
-  test('are a line of JSON each with --json, and a summary at the end', async () => {
+  test('are a line of JSON for each file with --json, and a summary at the end', async () => {
     const sending = await startSending();
     const { path } = await sending.video(100_000);
     const bad = join(sending.directory, 'photo.jpg');
@@ -76,7 +76,7 @@ describe('results', () => {
     expect(code).toBe(1);
   });
 
-  test('carry what was asked for in --name, --meta and --header', async () => {
+  test('carry the values of --name, --meta and --header', async () => {
     const sending = await startSending(undefined, {}, { authenticate: ({ headers }) => headers.authorization ?? null });
     const { path } = await sending.video(100_000);
     const { code, stdout } = await run(
@@ -119,17 +119,17 @@ describe('the exit code', () => {
     expect(stderr).toMatch(/^.+\nSee landfall --help\.\n$/);
   });
 
-  test('is 5 for a host that does not exist, which is named', async () => {
+  test('is 5 for a host that does not exist, and the message names the host', async () => {
     const sending = await startSending();
     const { path } = await sending.video(1000);
-    // No resolver is asked for a name as long as this.
+    // The label is over 63 characters, so no resolver is asked (RFC 1035, 2.3.4).
     const host = `${'x'.repeat(64)}.example`;
     const unknown = await run(sending, path, '--to', `http://${host}`, '--give-up-after', '500ms');
     expect(unknown.code).toBe(5);
     expect(unknown.stderr).toContain(`There is no host “${host}”`);
   });
 
-  test('is 1 for an address that takes no uploads, which is named', async () => {
+  test('is 1 for an address that takes no uploads, and the message names the address', async () => {
     const sending = await startSending();
     const { path } = await sending.video(1000);
     const { code, stderr } = await run(sending, path, '--to', `${sending.server.url}/filez?key=secret`, '--quiet');
@@ -138,7 +138,7 @@ describe('the exit code', () => {
     expect(stderr).not.toContain('secret');
   });
 
-  test('is 3 for a missing file, also beside one that is accepted', async () => {
+  test('is 3 for a missing file, even when another file is accepted', async () => {
     const sending = await startSending();
     const { path } = await sending.video(100_000);
     const { code, stdout, stderr } = await run(sending, path, join(sending.directory, 'none.mp4'), '--to', sending.server.url);
@@ -147,10 +147,10 @@ describe('the exit code', () => {
     expect(stderr).toContain('There is no such file.');
   });
 
-  test('is 3 for a file that was changed while it was sent, and times kept', async () => {
+  test('is 3 for a file that another program changed during the upload without changing its time', async () => {
     const sending = await startSending();
     const { path } = await sending.video(8 * MIB);
-    // In whole seconds: what is set can be set again exactly.
+    // Whole seconds, which utimes can restore exactly.
     const modified = 1_700_000_000;
     await utimes(path, modified, modified);
     sending.proxy.bytesPerSecond = 2 * MIB;
@@ -166,13 +166,13 @@ describe('the exit code', () => {
     expect(await sending.stored()).toEqual([]);
   });
 
-  test('is 4 where it is not allowed', async () => {
+  test('is 4 when the server denies access', async () => {
     const sending = await startSending(undefined, {}, { authenticate: () => null });
     const { path } = await sending.video(100_000);
     expect((await run(sending, path, '--to', sending.server.url)).code).toBe(4);
   });
 
-  test('is 5 where the server is away for longer than one waits', async () => {
+  test('is 5 when the server is unreachable for longer than the command waits', async () => {
     const sending = await startSending();
     const { path } = await sending.video(100_000);
     await sending.proxy.goDown();
@@ -189,11 +189,11 @@ describe('the exit code', () => {
   });
 });
 
-describe('a signal', () => {
+describe('a signal to the landfall command', () => {
   test.each([
     ['SIGINT', 130],
     ['SIGTERM', 143],
-  ] as const)('%s stops, saves and says how to go on; run again it goes on', async (signal, expected) => {
+  ] as const)('%s stops the upload, keeps its record and prints how to resume; the same command resumes', async (signal, expected) => {
     const sending = await startSending();
     const { path, sha256: sum } = await sending.video(12 * MIB);
     const { code, stdout, stderr } = await stopInTheMiddle(sending, path, signal);
@@ -211,7 +211,7 @@ describe('a signal', () => {
     expect(await readdir(join(sending.directory, 'state/landfall/uploads'))).toEqual([]);
   });
 
-  test('is told of in JSON too', async () => {
+  test('is reported in JSON too', async () => {
     const sending = await startSending();
     const { path } = await sending.video(12 * MIB);
     const { stdout } = await stopInTheMiddle(sending, path, 'SIGINT', '--json');
@@ -221,7 +221,7 @@ describe('a signal', () => {
     ]);
   });
 
-  test('that can not be caught loses nothing either', async () => {
+  test('that can not be caught loses nothing', async () => {
     const sending = await startSending();
     const { path, sha256: sum } = await sending.video(12 * MIB);
     await stopInTheMiddle(sending, path, 'SIGKILL');
@@ -230,7 +230,7 @@ describe('a signal', () => {
     expect(await sending.stored()).toEqual([sum]);
   });
 
-  test('with --no-resume leaves nothing to go on with', async () => {
+  test('leaves no record with --no-resume', async () => {
     const sending = await startSending();
     const { path } = await sending.video(12 * MIB);
     const { stderr } = await stopInTheMiddle(sending, path, 'SIGINT', '--no-resume');
@@ -240,13 +240,13 @@ describe('a signal', () => {
   });
 });
 
-describe('killed and run again', () => {
-  /** The first of these requests never gets its answer: sent and lost on the way back, or never passed on. */
+describe('the landfall command, run again,', () => {
+  /** The proxy loses the answer to the first of these requests, or never forwards the request. */
   test.each([
     ['the creation', 'POST', { kind: 'hold', until: new Promise<void>(() => {}) }],
     ['the answer to the creation', 'POST', { kind: 'delay', ms: 3_600_000 }],
     ['the answer with the verdict', 'GET', { kind: 'delay', ms: 3_600_000 }],
-  ] as const)('while it waits for %s, it stores an empty file once', async (_, awaited, fault) => {
+  ] as const)('stores an empty file once when it was killed while it waited for %s', async (_, awaited, fault) => {
     const plan = ({ method, nth }: Exchange) => (method === awaited && nth === 1 ? fault : undefined);
     const sending = await startSending(plan, { allowEmpty: true });
     const path = join(sending.directory, 'empty.txt');
@@ -261,7 +261,7 @@ describe('killed and run again', () => {
     expect(await sending.stored()).toHaveLength(1);
   });
 
-  test.each([['SIGKILL'], ['SIGINT']] as const)('by %s after some files were accepted, it stores none of them twice', async (signal) => {
+  test.each([['SIGKILL'], ['SIGINT']] as const)('stores no file twice when %s ended it after some files were accepted', async (signal) => {
     const sending = await startSending(undefined, { allowEmpty: true });
     const empty = join(sending.directory, 'empty.txt');
     await writeFile(empty, '');
@@ -279,12 +279,12 @@ describe('killed and run again', () => {
     expect(again.code).toBe(0);
     for (const url of stdout.trimEnd().split('\n')) expect(again.stdout).toContain(url);
     expect(await sending.stored()).toHaveLength(3);
-    // The run is over: the same command means another upload now.
+    // The run has ended, so the same command starts a new upload.
     expect((await run(sending, empty, '--to', sending.proxy.url)).code).toBe(0);
     expect(await sending.stored()).toHaveLength(4);
   });
 
-  test('after it was told to be, it stores nothing twice either', async () => {
+  test('stores nothing twice when an earlier run gave up', async () => {
     let isBusy = true;
     const busy = { kind: 'answer', status: 503 } as const;
     const plan = ({ method, headers }: Exchange) => (isBusy && method === 'POST' && headers['upload-length'] === '2000' ? busy : undefined);
@@ -299,14 +299,14 @@ describe('killed and run again', () => {
   });
 });
 
-test('--quiet says nothing where nothing is wrong, --no-progress no figures', async () => {
+test('the landfall command prints nothing with --quiet when no file fails, and no progress with --no-progress', async () => {
   const sending = await startSending();
   const { path } = await sending.video(100_000);
   expect((await run(sending, path, '--to', sending.server.url, '-q')).stderr).toBe('');
   expect((await run(sending, path, '--to', sending.server.url, '--no-progress')).stderr).toMatch(/^1 of 1 file accepted.*\n$/);
 });
 
-test('--help and --version go to standard output', async () => {
+test('the landfall command prints --help and --version to standard output', async () => {
   const help = await run({ directory: '/nonexistent' }, '--help');
   expect(help).toMatchObject({ code: 0, stderr: '' });
   expect(help.stdout).toContain('landfall FILE... --to URL');

@@ -1,4 +1,4 @@
-// What the network, proxies and servers do to an upload, and how it ends all the same.
+// The client completes an upload in spite of faults of the network, proxies and servers.
 
 import { join } from 'node:path';
 import { describe, expect, onTestFinished, test } from 'vitest';
@@ -11,14 +11,14 @@ import { startLandfall } from '../support/landfall-process.ts';
 import { failureOf, reaches, reachesState, startSending, watch } from './sending.ts';
 
 const MIB = 1024 * 1024;
-/** Short, so that a test is. */
+/** Short time limits keep the tests short. */
 const QUICK = { connectMs: 500, stallMs: 300, answerMs: 800 };
 
-/** The fault for the first request of a method. */
+/** A plan with the fault for the first request of a method. */
 const first = (wanted: string, fault: Fault) => (exchange: Exchange) =>
   exchange.method === wanted && exchange.nth === 1 ? fault : undefined;
 
-describe('a connection that breaks', () => {
+describe('after a connection breaks, the client', () => {
   const faults: Fault[] = [
     { kind: 'cut', afterBytes: 2 * MIB, how: 'rst' },
     { kind: 'cut', afterBytes: 2 * MIB, how: 'fin' },
@@ -28,19 +28,19 @@ describe('a connection that breaks', () => {
     { kind: 'cut-response', afterBytes: 0, how: 'stall' },
   ];
 
-  test.each(faults)('in a body ($kind $how) is gone on from, not started over', async (fault) => {
+  test.each(faults)('in a body ($kind $how), resumes and does not start over', async (fault) => {
     const { send, video, stored, proxy } = await startSending(first('PATCH', fault));
     const { path, sha256: sum } = await video(6 * MIB);
     const { handle } = send(path, { timeouts: QUICK });
     await handle.done;
     expect(await stored()).toEqual([sum]);
-    // Where the whole body had arrived nothing is sent again. How much of a broken one the server has read is the system's affair.
+    // The client sends nothing again when the whole body was received. How much of a broken body the server reads depends on the system.
     const last = proxy.exchanges.findLast(({ method, status }) => method === 'PATCH' && status === 204);
     if ('afterBytes' in fault && fault.afterBytes > 0) expect(Number(last?.headers['upload-offset'])).toBeGreaterThan(0);
     expect(proxy.exchanges.filter(({ method }) => method === 'POST')).toHaveLength(1);
   });
 
-  test.each(['POST', 'HEAD', 'PATCH', 'GET'])('before the answer to %s leaves one upload, once and again', async (method) => {
+  test.each(['POST', 'HEAD', 'PATCH', 'GET'])('before the answer to %s, once or repeatedly, keeps one upload', async (method) => {
     const drop = dropFirstResponses(2, method === 'HEAD' ? ['HEAD', 'PATCH'] : [method]);
     const { send, video, stored, proxy } = await startSending(drop);
     const { path, sha256: sum } = await video(3 * MIB);
@@ -50,7 +50,7 @@ describe('a connection that breaks', () => {
     expect(new Set(locations).size).toBe(1);
   });
 
-  test('again and again is gone on from each time, whatever the count', async () => {
+  test('again and again, resumes each time, however often it breaks', async () => {
     const { send, video, stored, proxy } = await startSending(({ method }) =>
       method === 'PATCH' ? { kind: 'cut', afterBytes: 200_000, how: 'rst' } : undefined,
     );
@@ -63,14 +63,14 @@ describe('a connection that breaks', () => {
     expect(offsets).toEqual(offsets.toSorted((a, b) => a - b));
   });
 
-  test('in the middle of an answer does not hang', async () => {
+  test('in the middle of an answer, does not hang', async () => {
     const { send, video, stored } = await startSending(first('GET', { kind: 'cut-response', afterBytes: 20, how: 'fin' }));
     const { path, sha256: sum } = await video(100_000);
     expect(await send(path).handle.done).toMatchObject({ type: 'video/mp4' });
     expect(await stored()).toEqual([sum]);
   });
 
-  test.each(['POST', 'HEAD'])('silently before the answer to %s is noticed', async (method) => {
+  test.each(['POST', 'HEAD'])('silently before the answer to %s, notices it', async (method) => {
     const { send, video, stored } = await startSending((exchange) => {
       if (method === 'HEAD' && exchange.method === 'PATCH' && exchange.nth === 1) return { kind: 'cut', afterBytes: 1000, how: 'rst' };
       return first(method, { kind: 'cut-response', afterBytes: 0, how: 'stall' })(exchange);
@@ -82,7 +82,7 @@ describe('a connection that breaks', () => {
 });
 
 describe('a server', () => {
-  test('that is killed in the middle and comes back finds the upload going on', async () => {
+  test('that is killed in the middle and restarts gets the rest of the upload', async () => {
     const { directory, store, video } = await startSending();
     const server = await startLandfall({ dataDir: join(directory, 'landfall') });
     onTestFinished(() => server.kill());
@@ -102,7 +102,7 @@ describe('a server', () => {
     expect(await Promise.all((await filesBelow(files)).map((name) => sha256OfFile(join(files, name))))).toEqual([sum]);
   });
 
-  test('that is away is waited for, asked every few seconds at least', async () => {
+  test('that is unreachable is asked again every few seconds', async () => {
     const { send, video, stored, proxy } = await startSending();
     const { path, sha256: sum } = await video(100_000);
     await proxy.goDown();
@@ -120,33 +120,33 @@ describe('a server', () => {
     expect(await stored()).toEqual([sum]);
   });
 
-  test('that says when to come back is asked then, not before', async () => {
+  test('that sends Retry-After is asked again then, not before', async () => {
     const { send, video, stored } = await startSending(first('PATCH', { kind: 'answer', status: 503, headers: { 'Retry-After': '1' } }));
     const { path, sha256: sum } = await video(100_000);
-    const begun = Date.now();
+    const startedAt = Date.now();
     const { handle } = send(path);
     const { waiting } = await reachesState(handle, 'waiting');
     expect(waiting?.reason).toBe('busy');
-    expect((waiting?.until ?? 0) - begun).toBeGreaterThanOrEqual(1000);
+    expect((waiting?.until ?? 0) - startedAt).toBeGreaterThanOrEqual(1000);
     await handle.done;
-    expect(Date.now() - begun).toBeGreaterThanOrEqual(1000);
+    expect(Date.now() - startedAt).toBeGreaterThanOrEqual(1000);
     expect(await stored()).toEqual([sum]);
   });
 
-  test('that takes no more for now is waited for, and the sender reads why', async () => {
+  test('that takes no more uploads for now is asked again later, and the sender learns why', async () => {
     const { url } = await embedLandfall({ ownerMaxRate: 1 }, { authenticate: () => 'anna' });
     const send = (name: string) => upload(Buffer.from('0123456789'), { endpoint: `${url}/files`, name, resume: false });
     await send('a.txt').done;
-    const begun = Date.now();
+    const startedAt = Date.now();
     const handle = send('b.txt');
     onTestFinished(() => handle.cancel());
     const { waiting, error } = await reachesState(handle, 'waiting');
     expect(waiting?.reason).toBe('too-many');
-    expect((waiting?.until ?? 0) - begun).toBeGreaterThanOrEqual(1000);
+    expect((waiting?.until ?? 0) - startedAt).toBeGreaterThanOrEqual(1000);
     expect(error).toMatchObject({ code: 'ERR_TOO_MANY_UPLOADS', detail: 'At most 1 new uploads a minute are allowed.' });
   });
 
-  test.each([401, 403, 500, 503])('that answers HEAD %i on the way never makes it start over at byte 0', async (status) => {
+  test.each([401, 403, 500, 503])('that answers HEAD with %i during an upload never makes the client start over', async (status) => {
     const { send, video, stored, proxy } = await startSending(({ method, nth }) => {
       if (method === 'PATCH' && nth === 1) return { kind: 'cut', afterBytes: 2 * MIB, how: 'rst' };
       return method === 'HEAD' && nth === 1 ? { kind: 'answer', status } : undefined;
@@ -162,7 +162,7 @@ describe('a server', () => {
     expect(Number(last?.headers['upload-offset'])).toBeGreaterThan(0);
   });
 
-  test('that takes bytes and has no more than before is asked with pauses, not in a loop', async () => {
+  test('that acknowledges a body without moving its offset is asked with pauses, not in a loop', async () => {
     let answers = 0;
     const { send, video, stored } = await startSending(({ method }) => {
       if (method !== 'PATCH' || answers >= 4) return undefined;
@@ -177,7 +177,7 @@ describe('a server', () => {
     expect(await stored()).toEqual([sum]);
   });
 
-  test('that never has more than before is given up on, and the record stays', async () => {
+  test('that never moves its offset is given up, and the record stays', async () => {
     const { send, video, store } = await startSending(({ method }) =>
       method === 'PATCH' ? { kind: 'answer', status: 204, headers: { 'Upload-Offset': '0', 'Tus-Resumable': '1.0.0' } } : undefined,
     );
@@ -186,7 +186,7 @@ describe('a server', () => {
     expect(await store.list()).toHaveLength(1);
   });
 
-  test('whose verdict never gets through is given up on', async () => {
+  test('whose verdict never reaches the client is given up', async () => {
     const verdict = Promise.withResolvers<undefined>();
     const check = { name: 'endless', run: () => verdict.promise };
     const { send, video } = await startSending(
@@ -194,21 +194,21 @@ describe('a server', () => {
       {},
       { checks: [check] },
     );
-    // The server ends only after what it inspects.
+    // The server stops only after its inspections end.
     onTestFinished(() => verdict.resolve(undefined));
     const { path } = await video(100_000);
     const { handle } = send(path, { budgetMs: 1500, timeouts: QUICK });
     expect(await failureOf(handle)).toMatchObject({ state: 'failed', code: 'ERR_GAVE_UP' });
   });
 
-  test('that is away for longer than the budget is given up on', async () => {
+  test('that is unreachable for longer than the budget is given up', async () => {
     const { send, video, proxy } = await startSending();
     const { path } = await video(100_000);
     await proxy.goDown();
     expect(await failureOf(send(path, { budgetMs: 1000 }).handle)).toMatchObject({ state: 'failed', code: 'ERR_GAVE_UP' });
   });
 
-  test('that no longer knows the upload gets it anew, once, and that is told', async () => {
+  test('that no longer knows the upload gets it again as a new one, once, and the client reports that', async () => {
     const { send, video, stored, server, proxy } = await startSending();
     const { path, sha256: sum } = await video(4 * MIB);
     proxy.bytesPerSecond = 4 * MIB;
@@ -229,14 +229,14 @@ describe('a server', () => {
     expect(await stored()).toEqual([sum]);
   });
 
-  test('that never knows the upload is not asked for ever', async () => {
+  test('that never knows the upload is not asked forever', async () => {
     const { send, video, proxy } = await startSending(({ method }) => (method === 'PATCH' ? { kind: 'answer', status: 404 } : undefined));
     const { path } = await video(100_000);
     expect(await failureOf(send(path).handle)).toMatchObject({ state: 'failed', code: 'ERR_UPLOAD_NOT_FOUND' });
     expect(proxy.exchanges.filter(({ method }) => method === 'POST')).toHaveLength(2);
   });
 
-  test('that is not there at this address is told of at once', async () => {
+  test('that does not exist at this address is reported at once', async () => {
     const { send, video, server } = await startSending();
     const { path } = await video(100_000);
     const { handle } = send(path, { endpoint: `${server.url}/nowhere` });
@@ -244,7 +244,7 @@ describe('a server', () => {
     expect(handle.snapshot.error?.status).toBeOneOf([404, 405]);
   });
 
-  test('that runs out of room is waited for', async () => {
+  test('that runs out of disk space is asked again later', async () => {
     const { send, video } = await startSending(first('PATCH', { kind: 'answer', status: 507 }));
     const { path } = await video(100_000);
     const { handle, told } = send(path);
@@ -253,8 +253,8 @@ describe('a server', () => {
   });
 });
 
-describe('something in between', () => {
-  test('that takes only 1 MiB in a body makes the chunks smaller, for good', async () => {
+describe('a proxy', () => {
+  test('that takes only 1 MiB in a body makes all later chunks smaller', async () => {
     const { send, video, stored, proxy } = await startSending(({ method, headers }) =>
       method === 'PATCH' && Number(headers['content-length']) > MIB ? { kind: 'answer', status: 413, body: '<h1>nginx</h1>' } : undefined,
     );
@@ -265,7 +265,7 @@ describe('something in between', () => {
     expect(proxy.exchanges.filter(({ status }) => status === 413).length).toBeLessThanOrEqual(4);
   });
 
-  test('that answers with a page of its own is not believed', async () => {
+  test('that answers with its own page does not end the upload', async () => {
     const page: Fault = { kind: 'answer', status: 200, headers: { 'Content-Type': 'text/html' }, body: '<h1>Sign in to the hotel</h1>' };
     const { send, video, stored } = await startSending(({ method, nth }) => {
       if (method === 'PATCH' && nth === 1) return page;
@@ -277,8 +277,8 @@ describe('something in between', () => {
   });
 });
 
-describe('headers', () => {
-  test('of a function are made anew after a 401, and the upload goes on', async () => {
+describe('request headers', () => {
+  test('from a function are requested again after a 401, and the upload resumes', async () => {
     let token = 0;
     const { send, video, stored } = await startSending(
       undefined,
@@ -297,7 +297,7 @@ describe('headers', () => {
     expect(reasons).toEqual(['request', 'unauthorized', 'request', 'request']);
   });
 
-  test('that are refused twice in a row end it', async () => {
+  test('that are refused twice in a row end the upload', async () => {
     const { send, video, log } = await startSending(undefined, {}, { authenticate: () => null });
     const { path } = await video(100_000);
     expect(await failureOf(send(path, { headers: () => ({ Authorization: 'no' }) }).handle)).toMatchObject({
@@ -309,13 +309,13 @@ describe('headers', () => {
     expect(log()).toHaveLength(3);
   });
 
-  test('whose maker fails are asked for again', async () => {
+  test('are requested again when the function that makes them fails', async () => {
     let calls = 0;
     const { send, video } = await startSending();
     const { path } = await video(100_000);
     const headers = () => {
       calls += 1;
-      if (calls === 1) throw new Error('The token server is away.');
+      if (calls === 1) throw new Error('The token server is unreachable.');
       return {};
     };
     await send(path, { headers }).handle.done;
@@ -323,14 +323,14 @@ describe('headers', () => {
   });
 });
 
-describe('a transient fault of the server', () => {
-  test('in the inspection ends accepted, once', async () => {
+describe('a transient fault in the inspection', () => {
+  test('ends with one accepted upload', async () => {
     let runs = 0;
     const check = {
       name: 'faulty',
       run: async () => {
         runs += 1;
-        if (runs <= 2) throw new Error('The scanner is away.');
+        if (runs <= 2) throw new Error('The scanner is unreachable.');
         return undefined;
       },
     };

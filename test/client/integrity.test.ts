@@ -1,4 +1,4 @@
-// Bytes that change on the way: found out, sent again, and never accepted.
+// Bytes that change on the network are detected, sent again, and never accepted.
 import { createReadStream } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { failureOf, startSending } from './sending.ts';
@@ -7,8 +7,8 @@ const MIB = 1024 * 1024;
 
 const checksumOf = ({ headers }: { headers: Record<string, unknown> }) => headers['upload-checksum'];
 
-describe('a byte that is flipped on the way', () => {
-  test('in a chunk makes that chunk go again, and the file arrives right', async () => {
+describe('a byte that is flipped on the network', () => {
+  test('in a chunk makes the client send that chunk again, and the server stores the right file', async () => {
     const { send, video, stored, proxy } = await startSending(({ method, nth }) =>
       method === 'PATCH' && (nth === 2 || nth === 3) ? { kind: 'flip', atByte: 700_000 } : undefined,
     );
@@ -29,7 +29,7 @@ describe('a byte that is flipped on the way', () => {
     expect(told.find(({ state }) => state === 'waiting')?.error?.code).toBe('ERR_CHECKSUM_MISMATCH');
   });
 
-  test('in a file of a single chunk, and in a stream without a known end, too', async () => {
+  test('is corrected in a file of a single chunk, and in a stream of unknown length', async () => {
     const { send, video, stored } = await startSending(({ method, nth }) =>
       method === 'PATCH' && nth === 1 ? { kind: 'flip', atByte: 99_999 } : undefined,
     );
@@ -41,7 +41,7 @@ describe('a byte that is flipped on the way', () => {
     expect(await streaming.stored()).toEqual([sum]);
   });
 
-  test('in a file that goes in one body is found out at the end: the file is refused, not stored', async () => {
+  test('in a file sent in one body is detected at the end: the server refuses the file and does not store it', async () => {
     const { send, video, stored, store } = await startSending(({ method, nth }) =>
       method === 'PATCH' && nth === 1 ? { kind: 'flip', atByte: 2 * MIB } : undefined,
     );
@@ -51,7 +51,7 @@ describe('a byte that is flipped on the way', () => {
     expect(await store.list()).toEqual([]);
   });
 
-  test('on a connection that breaks, where chunks carry no checksum, is found out at the end as well', async () => {
+  test('on a connection that breaks, where chunks carry no checksum, is detected at the end', async () => {
     const { send, video, stored, proxy } = await startSending(({ method, nth }) => {
       if (method !== 'PATCH') return undefined;
       if (nth === 1) return { kind: 'cut', afterBytes: 500_000, how: 'rst' };
@@ -65,7 +65,7 @@ describe('a byte that is flipped on the way', () => {
   });
 });
 
-test('no checksum is sent where none is wanted', async () => {
+test('the client sends no checksum when the application disables checksums', async () => {
   const { send, video, proxy } = await startSending();
   const { path } = await video(300_000);
   await send(path, { checksum: false }).handle.done;

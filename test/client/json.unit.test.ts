@@ -24,8 +24,8 @@ const RECORD: ResumeRecord = {
   updatedAt: '2026-01-01T00:00:00.000Z',
 };
 
-describe('a record that a store read back', () => {
-  it('is one with all that a record has, or with what it must have', () => {
+describe('a record read back from a store', () => {
+  it('is valid with all fields, or with the required ones', () => {
     expect(isResumeRecord(RECORD)).toBe(true);
     const { path, relativePath, metadata, checksum, ...least } = RECORD;
     expect(isResumeRecord({ ...least, url: null, lastModified: null })).toBe(true);
@@ -43,12 +43,12 @@ describe('a record that a store read back', () => {
     ['one of less than nothing', { ...RECORD, confirmed: -1 }],
     ['one without metadata', { ...RECORD, metadata: null }],
     ['half a checksum', { ...RECORD, checksum: { offset: 50 } }],
-  ] as [string, unknown][])('is none when it is %s', ([, value]) => {
+  ] as [string, unknown][])('is invalid when it is %s', ([, value]) => {
     expect(isResumeRecord(value)).toBe(false);
   });
 });
 
-describe('what the server says it takes', () => {
+describe("the server's configuration", () => {
   const right = { policy: parsePolicy('images'), maxUploadSize: 1000 };
   it.for([
     ['the policy', right, right],

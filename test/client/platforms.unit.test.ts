@@ -9,7 +9,7 @@ import { DEFAULT_TIMEOUTS } from '../../client/transfer/guarded-http.ts';
 const MIB = 1024 * 1024;
 const MINUTE = 60_000;
 
-test('browsers give up after 10 minutes without progress, Node after 30; chunks are of 1 to 32 MiB, in Node a body may be all', () => {
+test('browsers give up after 10 minutes without progress, Node after 30; chunks are 1 to 32 MiB, and in Node one body may hold the whole file', () => {
   expect(browserPlatform.budgetMs).toBe(10 * MINUTE);
   expect(nodePlatform.budgetMs).toBe(30 * MINUTE);
   expect(browserPlatform.chunks).toEqual({ startBytes: 8 * MIB, minBytes: MIB, maxBytes: 32 * MIB, wholeBody: false });
@@ -20,7 +20,7 @@ test('a request waits 30 s for a connection, 30 s for a byte to move, and 120 s 
   expect(DEFAULT_TIMEOUTS).toEqual({ connectMs: 30_000, stallMs: 30_000, answerMs: 120_000 });
 });
 
-test('a file is known again by its head, its middle and its tail', async () => {
+test('the client recognises a file by its head, its middle and its tail', async () => {
   const fingerprint = async (changed?: number) => {
     const bytes = new Uint8Array(MIB);
     if (changed !== undefined) bytes[changed] = 1;
@@ -31,7 +31,7 @@ test('a file is known again by its head, its middle and its tail', async () => {
   for (const at of [0, 65_535, MIB / 2, MIB - 65_536, MIB - 1]) expect(await fingerprint(at), String(at)).not.toBe(whole);
 });
 
-test('records are kept for the visit where a browser denies storage', async () => {
+test('the client keeps records for the current visit when the browser denies storage', async () => {
   const { store } = browserPlatform;
   const denied = () => {
     throw new DOMException('The operation is insecure.', 'SecurityError');

@@ -17,10 +17,10 @@ async function videos(sending: Sending, count: number, length = 200_000): Promis
 
 const isActive = ({ state }: { state: string }) => ['preparing', 'uploading', 'inspecting', 'waiting'].includes(state);
 
-async function reaches(queue: ReturnType<typeof queueOf>['queue'], isIt: (snapshot: QueueSnapshot) => boolean): Promise<QueueSnapshot> {
+async function reaches(queue: ReturnType<typeof queueOf>['queue'], matches: (snapshot: QueueSnapshot) => boolean): Promise<QueueSnapshot> {
   return new Promise((resolve) => {
     const stop = queue.subscribe((snapshot) => {
-      if (!isIt(snapshot)) return;
+      if (!matches(snapshot)) return;
       queueMicrotask(() => stop());
       resolve(snapshot);
     });
@@ -28,7 +28,7 @@ async function reaches(queue: ReturnType<typeof queueOf>['queue'], isIt: (snapsh
 }
 
 describe('a queue', () => {
-  test('uploads as many at once as it may, in order, and tells the sums', async () => {
+  test('uploads up to its concurrency at once, in order, and reports the sums', async () => {
     const sending = await startSending();
     const paths = await videos(sending, 6);
     const { queue, told } = queueOf(sending, { concurrency: 2 });
@@ -48,7 +48,7 @@ describe('a queue', () => {
     expect(told.every((snapshot) => Object.isFrozen(snapshot))).toBe(true);
   });
 
-  test('gives the turn to whoever was moved to the front', async () => {
+  test('starts the upload that was moved to the front next', async () => {
     const sending = await startSending();
     const paths = await videos(sending, 4, MIB);
     sending.proxy.bytesPerSecond = 2 * MIB;
@@ -63,9 +63,9 @@ describe('a queue', () => {
     await queue.idle();
   });
 
-  test('pauses and resumes all, also what is added meanwhile', async () => {
+  test('pauses and resumes all uploads, also those added meanwhile', async () => {
     const sending = await startSending();
-    // More than what the system takes ahead of the network, which counts as sent.
+    // More than the system's socket buffers hold: bytes in them count as sent.
     const paths = await videos(sending, 4, 12 * MIB);
     sending.proxy.bytesPerSecond = 2 * MIB;
     const { queue } = queueOf(sending, { concurrency: 2 });
@@ -80,7 +80,7 @@ describe('a queue', () => {
     expect(await sending.stored()).toHaveLength(4);
   });
 
-  test('goes on with the others when one is paused, waits or is refused', async () => {
+  test('continues with the other uploads when one is paused, waits or is refused', async () => {
     const sending = await startSending();
     const [first = '', second = '', third = ''] = await videos(sending, 3, 2 * MIB);
     const { queue } = queueOf(sending, { concurrency: 1 });
@@ -97,7 +97,7 @@ describe('a queue', () => {
     expect(one.snapshot.state).toBe('accepted');
   });
 
-  test('leaves what was refused, failed or cancelled out of the sums', async () => {
+  test('leaves refused, failed and cancelled uploads out of the sums', async () => {
     const sending = await startSending();
     const [path = ''] = await videos(sending, 1);
     const { queue } = queueOf(sending);
@@ -111,7 +111,7 @@ describe('a queue', () => {
   });
 });
 
-test('ten thousand files take their turns in order, and are told of in few words', async () => {
+test('a queue of ten thousand files sends them in order, with few notifications', async () => {
   const { queue, told } = queueOf(await startSending(), { concurrency: 2 });
   const started: string[] = [];
   const handles = Array.from({ length: 10_000 }, (_, index) => queue.add(`/nonexistent/${index}`));
@@ -126,12 +126,12 @@ test('ten thousand files take their turns in order, and are told of in few words
   for (const handle of handles) expect(queue.get(handle.snapshot.id)).toBe(handle);
   expect(handles.map(({ snapshot }) => queue.remove(snapshot.id))).not.toContain(false);
   expect(queue.snapshot.uploads).toEqual([]);
-  // A telling looks at all of them: one for each of their thirty thousand changes would take minutes.
+  // A notification looks at all files: one for each of their thirty thousand changes would take minutes.
   expect(told.length).toBeLessThan(1000);
 });
 
-describe('retry', () => {
-  test('puts a new handle in the place of one that failed, and it goes on', async () => {
+describe("a queue's retry", () => {
+  test('replaces the handle of a failed upload by a new one, which resumes', async () => {
     const sending = await startSending();
     const [path = '', other = ''] = await videos(sending, 2, 4 * MIB);
     let isForbidden = true;
@@ -153,7 +153,7 @@ describe('retry', () => {
     expect(await sending.stored()).toHaveLength(2);
   });
 
-  test('of one that is under way, accepted or unknown changes nothing', async () => {
+  test('changes nothing for an upload that is in progress, accepted or unknown', async () => {
     const sending = await startSending();
     const [path = ''] = await videos(sending, 1);
     const { queue } = queueOf(sending);
@@ -165,7 +165,7 @@ describe('retry', () => {
   });
 });
 
-test('only what is over can be removed from the list', async () => {
+test('a queue removes only uploads that have ended from its list', async () => {
   const sending = await startSending();
   const [path = ''] = await videos(sending, 1);
   const { queue } = queueOf(sending);
@@ -178,7 +178,7 @@ test('only what is over can be removed from the list', async () => {
   expect(queue.remove(handle.snapshot.id)).toBe(false);
 });
 
-test('cancel ends all of them', async () => {
+test("a queue's cancel ends all its uploads", async () => {
   const sending = await startSending();
   const paths = await videos(sending, 3, 12 * MIB);
   sending.proxy.bytesPerSecond = 2 * MIB;
@@ -190,7 +190,7 @@ test('cancel ends all of them', async () => {
   expect(await sending.store.list()).toEqual([]);
 });
 
-test('options that make no sense throw at once', () => {
+test('createQueue throws at once for invalid options', () => {
   expect(() => createQueue({ endpoint: 'nowhere' })).toThrow(TypeError);
   expect(() => createQueue({ endpoint: 'http://host/files', concurrency: 0 })).toThrow(TypeError);
 });

@@ -1,4 +1,4 @@
-// What a check of the application's attached to the verdict reaches whoever sends, whatever answer was lost.
+// The result that an application's check attaches to the verdict reaches the sender, whichever answer was lost.
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -21,17 +21,17 @@ const ATTACHING: LandfallHooks = {
 };
 
 describe.each([
-  ['every answer arrives', () => () => undefined],
+  ['no answer is lost', () => () => undefined],
   ['the first two answers to each PATCH, HEAD and GET are lost', () => dropFirstResponses(2, ['PATCH', 'HEAD', 'GET'])],
-] as const)('where %s', (_, plan) => {
-  it('`done` and the last snapshot have the result of an accepted file', async () => {
+] as const)('when %s', (_, plan) => {
+  it('`done` and the last snapshot contain the result of an accepted file', async () => {
     const { send } = await startSending(plan(), {}, ATTACHING);
     const { handle } = send(Buffer.from('text'), { name: 'yes.txt' });
     expect((await handle.done).result).toEqual(RESULT);
     expect(handle.snapshot).toMatchObject({ state: 'accepted', result: RESULT });
   });
 
-  it('the error has the result of a refused one', async () => {
+  it('the error contains the result of a refused file', async () => {
     const { send } = await startSending(plan(), {}, ATTACHING);
     const { handle } = send(Buffer.from('text'), { name: 'no.txt' });
     const error: UploadError = await handle.done.then(
@@ -43,14 +43,14 @@ describe.each([
   });
 });
 
-it('where no check attaches one there is none', async () => {
+it('an upload has no result when no check attaches one', async () => {
   const { send } = await startSending();
   const { handle } = send(Buffer.from('text'), { name: 'a.txt' });
   expect(await handle.done).not.toHaveProperty('result');
   expect(handle.snapshot).not.toHaveProperty('result');
 });
 
-it('the command line tells it with --json, of files that were accepted and refused', async () => {
+it('the command line prints the results of accepted and refused files with --json', async () => {
   const server = await embedLandfall({}, ATTACHING);
   const directory = testDirectory();
   const paths = ['yes.txt', 'no.txt'].map((name) => join(directory, name));

@@ -1,4 +1,4 @@
-// Going on after the end of a process: what was sent is not sent again, and only the same file goes on.
+// A client resumes after its process ended: it sends no acknowledged byte again, and resumes only the same file.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { open, readdir, readFile, stat, truncate, unlink, utimes, writeFile } from 'node:fs/promises';
@@ -22,16 +22,16 @@ function spawnSender(source: string, sending: Sending, ...more: string[]): Child
   return child;
 }
 
-async function untilTold(child: ChildProcess, isIt: (snapshot: UploadSnapshot) => boolean): Promise<UploadSnapshot> {
-  if (child.stdout === null) throw new Error('Its output goes elsewhere.');
+async function untilSnapshot(child: ChildProcess, matches: (snapshot: UploadSnapshot) => boolean): Promise<UploadSnapshot> {
+  if (child.stdout === null) throw new Error('The output of the child process is not a pipe.');
   for await (const line of createInterface(child.stdout)) {
     const { snapshot } = JSON.parse(line) as { snapshot?: UploadSnapshot };
-    if (snapshot !== undefined && isIt(snapshot)) return snapshot;
+    if (snapshot !== undefined && matches(snapshot)) return snapshot;
   }
-  throw new Error('It ended before.');
+  throw new Error('The child process ended before a snapshot matched.');
 }
 
-/** Sends part of a file and stops, as at the end of a process: only the record stays. */
+/** Sends part of a file and stops as an ended process does: only the record stays. */
 async function sendPart(sending: Sending, path: string, bytes: number): Promise<UploadSnapshot> {
   sending.proxy.bytesPerSecond = 8 * MIB;
   const { handle } = sending.send(path, { chunkSize: 256 * 1024 });
@@ -44,7 +44,7 @@ async function sendPart(sending: Sending, path: string, bytes: number): Promise<
 }
 
 describe('after a killed process', () => {
-  test('the next one goes on from what had arrived', async () => {
+  test("the next process resumes at the server's offset", async () => {
     const sending = await startSending();
     const { path, sha256: sum } = await sending.video(16 * MIB);
     sending.proxy.bytesPerSecond = 8 * MIB;
@@ -66,14 +66,14 @@ describe('after a killed process', () => {
     expect(await interrupted(sending.store)).toEqual([]);
   });
 
-  test('that had asked for the creation and not heard, the upload is made once', async () => {
+  test('that had sent the creation and got no answer, the server has one upload', async () => {
     const sending = await startSending(({ method, nth }) => (method === 'POST' && nth === 1 ? { kind: 'delay', ms: 60_000 } : undefined));
     const { path } = await sending.video(100_000);
     const child = spawnSender(path, sending);
     await expect.poll(() => sending.proxy.exchanges[0]?.status, { timeout: 60_000 }).toBe(201);
     child.kill('SIGKILL');
     await once(child, 'exit');
-    // As it was asked for before, whatever is told of the file by now.
+    // The client repeats the first creation, even when the application now names the file differently.
     await sending.send(path, { metadata: { project: 'later' } }).handle.done;
     const locations = sending.proxy.exchanges.filter(({ method }) => method === 'POST').map(({ answer }) => answer?.location);
     expect(locations).toHaveLength(2);
@@ -81,13 +81,13 @@ describe('after a killed process', () => {
     expect(await sending.stored()).toHaveLength(1);
   });
 
-  test('that was waiting for the verdict, the next one is told it', async () => {
+  test('that was waiting for the verdict, the next process gets the verdict', async () => {
     const release = Promise.withResolvers<void>();
     const check = { name: 'slow', run: () => release.promise.then(() => undefined) };
     const sending = await startSending(undefined, {}, { checks: [check] });
     const { path } = await sending.video(100_000);
     const child = spawnSender(path, sending);
-    await untilTold(child, ({ state }) => state === 'inspecting');
+    await untilSnapshot(child, ({ state }) => state === 'inspecting');
     child.kill('SIGKILL');
     await once(child, 'exit');
     release.resolve();
@@ -97,18 +97,18 @@ describe('after a killed process', () => {
   });
 });
 
-test('a refused upload that nobody looks at does not end the process', async () => {
+test('a refused upload whose `done` nobody awaits does not end the process', async () => {
   const sending = await startSending();
   const path = join(sending.directory, 'photo.jpg');
   await writeFile(path, 'MZ this is a program');
   const child = spawnSender(path, sending);
-  await untilTold(child, ({ state }) => state === 'rejected');
+  await untilSnapshot(child, ({ state }) => state === 'rejected');
   const [code] = await once(child, 'exit');
   expect(code).toBe(0);
 });
 
-describe('a source', () => {
-  test('with other content under the same name, size and time is refused, and goes as a new one after that', async () => {
+describe('a source file or buffer', () => {
+  test('with other content under the same name, size and time is refused, and is a new upload after that', async () => {
     const sending = await startSending();
     const { path } = await sending.video(2 * MIB);
     await sendPart(sending, path, MIB);
@@ -122,7 +122,7 @@ describe('a source', () => {
     expect(await sending.stored()).toEqual([other]);
   });
 
-  test('that was changed meanwhile is another one', async () => {
+  test('that was changed meanwhile is a new upload', async () => {
     const sending = await startSending();
     const { path } = await sending.video(2 * MIB);
     await sendPart(sending, path, MIB);
@@ -153,9 +153,9 @@ describe('a source', () => {
     expect(await stored()).toEqual([]);
   });
 
-  /** In whole seconds: what is set can be set again exactly. */
+  /** Whole seconds, which utimes can restore exactly. */
   const MODIFIED = 1_700_000_000;
-  /** As a program that keeps times does, so that neither size nor time tells of it. */
+  /** Overwrites bytes and restores the time, so that neither size nor time shows the change. */
   const overwrite = async (path: string, from: number, bytes: Buffer) => {
     const file = await open(path, 'r+');
     await file.write(bytes, 0, bytes.length, from);
@@ -167,9 +167,9 @@ describe('a source', () => {
     ['anywhere', 8, MIB, {}],
     ['in its head, where only samples are compared,', 8, 1000, { verifySource: false }],
     ['in its head, where no checksum is wanted,', 8, 1000, { checksum: false }],
-    ['anywhere, where no checksum is wanted but it is to be verified,', 8, MIB, { checksum: false, verifySource: true }],
+    ['anywhere, with checksums disabled and source verification enabled,', 8, MIB, { checksum: false, verifySource: true }],
     ['while it is read for one body', 40, MIB, { chunkSize: 'adaptive' }],
-  ] as const)('that was written to %s does not end as a mixture', async (_, length, from, options) => {
+  ] as const)('that was overwritten %s is never stored as a mixture', async (_, length, from, options) => {
     const { send, video, stored, proxy } = await startSending();
     const { path } = await video(length * MIB);
     await utimes(path, MODIFIED, MODIFIED);
@@ -180,12 +180,12 @@ describe('a source', () => {
     proxy.bytesPerSecond = Number.POSITIVE_INFINITY;
     expect(await failureOf(handle)).toMatchObject({ state: 'failed', code: 'ERR_SOURCE_CHANGED' });
     expect(await stored()).toEqual([]);
-    // What is there now is another file.
+    // The file that is there now is another one.
     await send(path).handle.done;
     expect(await stored()).toEqual([await sha256OfFile(path)]);
   });
 
-  test('that was written to while it waited does not end as a mixture', async () => {
+  test('that was overwritten while the upload waited is never stored as a mixture', async () => {
     const { send, video, stored, proxy } = await startSending();
     const { path } = await video(8 * MIB);
     await utimes(path, MODIFIED, MODIFIED);
@@ -201,7 +201,7 @@ describe('a source', () => {
     expect(await stored()).toEqual([]);
   });
 
-  test('that was bytes, and is written to while it is sent, does not end as a mixture', async () => {
+  test('that is a buffer, overwritten while it is sent, is never stored as a mixture', async () => {
     const { send, stored, proxy } = await startSending();
     const bytes = await videoBytes(8 * MIB);
     proxy.bytesPerSecond = 4 * MIB;
@@ -213,7 +213,7 @@ describe('a source', () => {
     expect(await stored()).toEqual([]);
   });
 
-  test('that loses its name while it is sent arrives all the same', async () => {
+  test('that is unlinked while it is sent is still stored whole', async () => {
     const { send, video, stored, proxy } = await startSending();
     const { path, sha256: sum } = await video(8 * MIB);
     proxy.bytesPerSecond = 8 * MIB;
@@ -225,7 +225,7 @@ describe('a source', () => {
   });
 });
 
-describe('a record', () => {
+describe('the record of an upload', () => {
   test('with the address of an upload of another length is refused', async () => {
     const sending = await startSending();
     const { path } = await sending.video(2 * MIB);
@@ -240,7 +240,7 @@ describe('a record', () => {
     expect(await failureOf(sending.send(path).handle)).toMatchObject({ state: 'failed', code: 'ERR_SOURCE_CHANGED' });
   });
 
-  test('that is no longer whole counts as none', async () => {
+  test('that is damaged is ignored', async () => {
     const sending = await startSending();
     const { path, sha256: sum } = await sending.video(2 * MIB);
     await sendPart(sending, path, MIB);
@@ -256,7 +256,7 @@ describe('a record', () => {
     expect(await sending.stored()).toEqual([sum]);
   });
 
-  test('is for its user alone, in a file replaced whole', async () => {
+  test('is readable by its user alone, in a file that is replaced atomically', async () => {
     const sending = await startSending();
     const { path } = await sending.video(2 * MIB);
     await sendPart(sending, path, MIB);
@@ -282,7 +282,7 @@ describe('a record', () => {
     expect(await sending.stored()).toEqual([sum, sum]);
   });
 
-  test('of a store that fails does not keep a file from arriving', async () => {
+  test('does not stop an upload when the store fails', async () => {
     const { send, video, stored } = await startSending();
     const { path, sha256: sum } = await video(2 * MIB);
     const fail = async () => {
@@ -292,7 +292,7 @@ describe('a record', () => {
     expect(await stored()).toEqual([sum]);
   });
 
-  test('can be forgotten, with what the server has of it or without', async () => {
+  test('can be forgotten, with or without deleting the upload on the server', async () => {
     const sending = await startSending();
     const { path } = await sending.video(2 * MIB);
     for (const deleteRemote of [false, true]) {
@@ -307,7 +307,7 @@ describe('a record', () => {
     expect(sending.log().filter((line) => line === 'POST 201')).toHaveLength(2);
   });
 
-  test('of a creation that was not answered can be forgotten, with what the server made of it', async () => {
+  test('of an unanswered creation can be forgotten, together with the upload on the server', async () => {
     const { store, send, video, proxy, log } = await startSending(({ method, nth }) =>
       method === 'POST' && nth === 1 ? { kind: 'delay', ms: 60_000 } : undefined,
     );
@@ -323,7 +323,7 @@ describe('a record', () => {
     expect(proxy.exchanges[1]?.answer?.location).toBe(proxy.exchanges[0]?.answer?.location);
   });
 
-  test('is forgotten even where the server does not delete its part, and that is told', async () => {
+  test('is forgotten even when the server does not delete the upload, and the client reports that', async () => {
     const sending = await startSending(({ method }) => (method === 'DELETE' ? { kind: 'answer', status: 403 } : undefined));
     const { path } = await sending.video(2 * MIB);
     await sendPart(sending, path, MIB);
@@ -333,7 +333,7 @@ describe('a record', () => {
     expect(await interrupted(sending.store)).toEqual([]);
   });
 
-  test('that nobody came back for in a month is swept', async () => {
+  test('is removed after a month without use', async () => {
     const sending = await startSending();
     const { path } = await sending.video(2 * MIB);
     await sendPart(sending, path, MIB);
@@ -346,7 +346,7 @@ describe('a record', () => {
 });
 
 describe('one file sent twice at once', () => {
-  test('by two handles is one upload, and both are told its verdict', async () => {
+  test('by two handles is one upload, and both get its verdict', async () => {
     const sending = await startSending();
     const { path, sha256: sum } = await sending.video(8 * MIB);
     sending.proxy.bytesPerSecond = 8 * MIB;
@@ -361,7 +361,7 @@ describe('one file sent twice at once', () => {
     expect(await sending.stored()).toEqual([sum]);
   });
 
-  test('and refused is refused to both, in the same words', async () => {
+  test('and refused gives both handles the same error', async () => {
     const release = Promise.withResolvers<void>();
     const refusal = { code: 'ERR_CHECK_REFUSED' as const, detail: 'For the test.' };
     const check = { name: 'slow', run: () => release.promise.then(() => refusal) };
@@ -379,7 +379,7 @@ describe('one file sent twice at once', () => {
     ]);
   });
 
-  test('by two processes too, and when the first is killed the second goes on', async () => {
+  test('by two processes is one upload, and when the first is killed the second resumes', async () => {
     const sending = await startSending();
     const { path, sha256: sum } = await sending.video(12 * MIB);
     sending.proxy.bytesPerSecond = 6 * MIB;
@@ -394,7 +394,7 @@ describe('one file sent twice at once', () => {
     expect(sending.proxy.exchanges.filter(({ method }) => method === 'POST')).toHaveLength(1);
   });
 
-  test('can be paused and cancelled while it waits for the other', async () => {
+  test('can be paused and cancelled while it waits for the other handle', async () => {
     const sending = await startSending();
     const { path } = await sending.video(8 * MIB);
     sending.proxy.bytesPerSecond = 8 * MIB;
@@ -410,7 +410,7 @@ describe('one file sent twice at once', () => {
   });
 });
 
-test('a file that is resumed has the checksum of all of it', async () => {
+test('the checksum of a resumed file covers the whole file', async () => {
   const sending = await startSending();
   const { path } = await sending.video(4 * MIB);
   await sendPart(sending, path, 2 * MIB);

@@ -14,16 +14,16 @@ function broken(cause: FailureCause, method = 'PATCH') {
   return new Failure(new UploadError('ERR_NETWORK'), { cause, method });
 }
 
-describe('what follows a failed request', () => {
-  test('429 for too many uploads waits for the others', () => {
+describe('after a failed request', () => {
+  test('a 429 for too many uploads makes the client wait for the others', () => {
     expect(decide(answered(429, { code: 'ERR_TOO_MANY_UPLOADS' }), USUAL)).toEqual({ kind: 'retry', reason: 'too-many' });
   });
 
-  test.each([423, 425, 429, 500, 502, 503, 504, 520])('%i is tried again, once the server has time', (status) => {
+  test.each([423, 425, 429, 500, 502, 503, 504, 520])('%i makes the client retry once the server has time', (status) => {
     expect(decide(answered(status), USUAL)).toEqual({ kind: 'retry', reason: 'busy' });
   });
 
-  test.each([408, 409, 460])('%i is tried again, from where the server stands', (status) => {
+  test.each([408, 409, 460])("%i makes the client retry at the server's offset", (status) => {
     expect(decide(answered(status), USUAL)).toEqual({ kind: 'retry', reason: 'interrupted' });
   });
 
@@ -31,21 +31,21 @@ describe('what follows a failed request', () => {
     expect(decide(answered(status), USUAL)).toEqual({ kind: 'fail' });
   });
 
-  test.each(['unreachable', 'interrupted', 'stalled'] as const)('a connection that is %s is tried again', (cause) => {
+  test.each(['unreachable', 'interrupted', 'stalled'] as const)('a connection that is %s makes the client retry', (cause) => {
     expect(decide(broken(cause), USUAL)).toEqual({ kind: 'retry', reason: cause });
     expect(decide(broken(cause), { ...USUAL, isOnline: false })).toEqual({ kind: 'retry', reason: 'offline' });
   });
 
-  test('a full disk of the server is waited for', () => {
+  test('a full disk of the server makes the client wait', () => {
     expect(decide(answered(507, { code: 'ERR_NO_SPACE' }), USUAL)).toEqual({ kind: 'retry', reason: 'no-space' });
   });
 
-  test('a verdict that is still out is asked for again, whatever the status', () => {
+  test('a pending verdict makes the client ask again, whatever the status', () => {
     expect(decide(answered(503, { code: 'ERR_INSPECTION_PENDING' }), USUAL)).toEqual({ kind: 'await-verdict' });
     expect(decide(answered(423, { code: 'ERR_INSPECTING' }), USUAL)).toEqual({ kind: 'await-verdict' });
   });
 
-  test('every code of 422 on the wire is a verdict, but a source that changed is no fault of the file, nor a key of another', () => {
+  test('every error code of 422 is a verdict, except a changed source and a key that another upload has', () => {
     for (const [code, { status }] of Object.entries(ERRORS)) {
       if (status !== 422 || code === 'ERR_IDEMPOTENCY_KEY_REUSED') continue;
       const kind = code === 'ERR_SOURCE_CHANGED' ? 'fail' : 'reject';
@@ -53,37 +53,37 @@ describe('what follows a failed request', () => {
     }
   });
 
-  test('a key that was used for another upload is given up for a new one, once', () => {
+  test('a key that another upload has makes the client use a new key, once', () => {
     const reused = answered(422, { method: 'POST', code: 'ERR_IDEMPOTENCY_KEY_REUSED' });
     expect(decide(reused, USUAL)).toEqual({ kind: 'restart' });
     expect(decide(reused, { ...USUAL, canRestart: false })).toEqual({ kind: 'fail' });
   });
 
-  test('413 is a verdict from the server, and of a proxy a chunk too large', () => {
+  test('413 from the server is a verdict, and from a proxy means that a chunk is too large', () => {
     expect(decide(answered(413, { code: 'ERR_MAX_SIZE_EXCEEDED' }), USUAL)).toEqual({ kind: 'reject' });
     expect(decide(answered(413), USUAL)).toEqual({ kind: 'shrink' });
     expect(decide(answered(413, { method: 'POST', bytes: 0 }), USUAL)).toEqual({ kind: 'fail' });
   });
 
-  test('401 asks for new headers once, where there is somebody to ask', () => {
+  test('401 makes the client request new headers once, if the application gave a function', () => {
     expect(decide(answered(401), { ...USUAL, canReauthorize: true })).toEqual({ kind: 'reauthorize' });
     expect(decide(answered(401), USUAL)).toEqual({ kind: 'fail' });
   });
 
-  test.each([404, 410])('%i starts over once, but at a creation the address is wrong', (status) => {
+  test.each([404, 410])('%i makes the client start over once, but for a creation means a wrong address', (status) => {
     expect(decide(answered(status, { method: 'HEAD' }), USUAL)).toEqual({ kind: 'restart' });
     expect(decide(answered(status, { method: 'HEAD' }), { ...USUAL, canRestart: false })).toEqual({ kind: 'fail' });
     expect(decide(answered(status, { method: 'POST' }), USUAL)).toEqual({ kind: 'fail' });
   });
 
-  test('success that makes no sense is a page in between, but of a creation a wrong address', () => {
+  test('an unexpected success comes from a proxy, but for a creation means a wrong address', () => {
     expect(decide(broken('unexpected', 'HEAD'), USUAL)).toEqual({ kind: 'retry', reason: 'interrupted' });
     expect(decide(broken('unexpected', 'POST'), USUAL)).toEqual({ kind: 'fail' });
   });
 });
 
-describe('an answer that is no success', () => {
-  test('is the very error the server threw', () => {
+describe('an answer without success', () => {
+  test('becomes the error that the server threw', () => {
     const problem = toProblem(new UploadError('ERR_MACRO', { detail: 'It has a macro.' }));
     const { error, hasProblemDocument } = failureOf(
       { status: 422, header: () => null, text: JSON.stringify(problem) },
@@ -101,13 +101,13 @@ describe('an answer that is no success', () => {
     expect(answered(418).error).toMatchObject({ code: 'ERR_UNEXPECTED_RESPONSE', status: 418 });
   });
 
-  test('tells when to come back by the clock of whoever answered, though this one is hours off', () => {
+  test("gives the Retry-After date by the clock of the answering server, though the client's is hours off", () => {
     const headers: Record<string, string> = { Date: 'Tue, 05 Jan 2021 07:28:00 GMT', 'Retry-After': 'Tue, 05 Jan 2021 07:28:30 GMT' };
     const { error } = failureOf({ status: 503, header: (name) => headers[name] ?? null, text: '' }, 'PATCH', 'http://host/files/1', 1);
     expect(error.retryAfterSeconds).toBe(30);
   });
 
-  test('tells when to come back, in seconds or as a date', () => {
+  test('gives the Retry-After, in seconds or as a date', () => {
     const now = Date.parse('Wed, 21 Oct 2026 07:28:00 GMT');
     expect(parseRetryAfter('120', now)).toBe(120);
     expect(parseRetryAfter('Wed, 21 Oct 2026 07:28:30 GMT', now)).toBe(30);
@@ -121,36 +121,36 @@ describe('the pause before the next attempt', () => {
   const delays = (backoff: Backoff, reason: 'busy' | 'unreachable', count: number) =>
     Array.from({ length: count }, () => backoff.next(reason));
 
-  test('is anything up to a bound that doubles from 500 ms to 30 s', () => {
+  test('is random up to a bound that doubles from 500 ms to 30 s', () => {
     expect(delays(new Backoff(() => 1), 'busy', 8)).toEqual([500, 1000, 2000, 4000, 8000, 16_000, 30_000, 30_000]);
     expect(delays(new Backoff(() => 0), 'busy', 3)).toEqual([0, 0, 0]);
     expect(delays(new Backoff(() => 0.5), 'busy', 3)).toEqual([250, 500, 1000]);
   });
 
-  test('stays under 5 s while the host is away', () => {
+  test('stays under 5 s while the host is unreachable', () => {
     expect(delays(new Backoff(() => 1), 'unreachable', 6)).toEqual([500, 1000, 2000, 4000, 5000, 5000]);
   });
 
-  test('is none after progress, and short again after that', () => {
+  test('is zero after progress, and short again after that', () => {
     const backoff = new Backoff(() => 1);
     delays(backoff, 'busy', 5);
     backoff.progressed();
     expect(delays(backoff, 'busy', 3)).toEqual([0, 500, 1000]);
   });
 
-  test('is what the server asked for, up to ten minutes', () => {
+  test('is the Retry-After of the server, up to ten minutes', () => {
     const backoff = new Backoff(() => 0);
     expect(backoff.next('busy', 7)).toBe(7000);
     expect(backoff.next('busy', 86_400)).toBe(600_000);
   });
 
-  test('never overflows, however long it goes on', () => {
+  test('never overflows, however many attempts fail', () => {
     const backoff = new Backoff(() => 1);
     expect(delays(backoff, 'busy', 5000).at(-1)).toBe(30_000);
   });
 });
 
-test('the budget is spent by time without progress alone', () => {
+test('only time without progress uses up the budget', () => {
   const budget = new Budget(1000);
   budget.spend(900);
   expect(budget.isSpent).toBe(false);

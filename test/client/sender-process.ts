@@ -1,5 +1,5 @@
 // An upload in a process of its own, for tests that kill it: `sender-process.ts SOURCE ENDPOINT STATE_DIRECTORY`. Prints
-// a line of JSON for each snapshot, and one with the result. Nobody looks at `done` unless `--look` is given.
+// a line of JSON for each snapshot, and one with the result. The process awaits `done` only with `--look`.
 
 import { nodeStore } from '../../client/node/store.ts';
 import { upload } from '../../client/node.ts';

@@ -1,4 +1,4 @@
-// What the tests of the client in Node share: a server, a proxy before it, a place of their own for records, and eyes on a handle.
+// Helpers for the tests of the client in Node: a server, a proxy before it, a directory for records, and an observer of a handle.
 import { join } from 'node:path';
 import { expect, onTestFinished } from 'vitest';
 import { isFinal } from '../../client/handle/states.ts';
@@ -22,19 +22,19 @@ export interface Sending {
   server: EmbeddedLandfall;
   proxy: FaultProxy;
   store: ReturnType<typeof nodeStore>;
-  /** Through the proxy, with the records of this test. */
+  /** Uploads through the proxy, with the records of this test. */
   send(source: UploadSource, options?: Partial<UploadOptions>): Watched;
-  /** A video in the directory of the test. */
+  /** Writes a video into the directory of the test. */
   video(length: number, name?: string): Promise<{ path: string; sha256: string }>;
-  /** Hashes of what the server stored. */
+  /** SHA-256 of every file that the server stored. */
   stored(): Promise<string[]>;
-  /** What passed, `METHOD status` each; of the same question asked again and again, one: how often depends on the machine. */
+  /** The exchanges as `METHOD status`; a repeated request counts once, because the number of repetitions depends on the machine. */
   log(): string[];
 }
 
 export interface Watched {
   handle: UploadHandle;
-  /** Every snapshot told. */
+  /** Every snapshot of the handle. */
   told: UploadSnapshot[];
   /** States in order, without repetition. */
   states(): UploadState[];
@@ -79,20 +79,21 @@ export function watch(handle: UploadHandle): Watched {
   return { handle, told, states };
 }
 
-/** Resolves with the first snapshot that fits; fails where the upload ends before. */
-export async function reaches(handle: UploadHandle, isIt: (snapshot: UploadSnapshot) => boolean): Promise<UploadSnapshot> {
+/** Resolves with the first snapshot that matches; throws when the upload ends before. */
+export async function reaches(handle: UploadHandle, matches: (snapshot: UploadSnapshot) => boolean): Promise<UploadSnapshot> {
   for await (const snapshot of handle) {
-    if (isIt(snapshot)) return snapshot;
-    if (isFinal(snapshot.state)) throw new Error(`It ended ${snapshot.state} before: ${snapshot.error?.message}`);
+    if (matches(snapshot)) return snapshot;
+    if (isFinal(snapshot.state))
+      throw new Error(`The upload ended ${snapshot.state} before a snapshot matched: ${snapshot.error?.message}`);
   }
-  throw new Error('It ended before.');
+  throw new Error('The upload ended before a snapshot matched.');
 }
 
 export function reachesState(handle: UploadHandle, state: UploadState): Promise<UploadSnapshot> {
   return reaches(handle, (snapshot) => snapshot.state === state);
 }
 
-/** Resolves with the error the upload ended in. */
+/** Resolves with the state and the error in which the upload ended. */
 export async function failureOf(handle: UploadHandle): Promise<{ state: UploadState; code: string; detail: string | undefined }> {
   const error = await handle.done.then(
     () => expect.fail('It was accepted.'),

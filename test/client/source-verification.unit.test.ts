@@ -5,7 +5,7 @@ import { SourceVerification } from '../../client/transfer/source-verification.ts
 
 const MIB = 1024 * 1024;
 
-/** A file of zeros, one byte of which may be another; what is read of it is counted. */
+/** A file of zeros in which a test may change one byte; it counts the bytes read. */
 function file(size: number) {
   const state = { changedAt: -1, bytesRead: 0 };
   const read = async (start: number, end: number) => {
@@ -17,7 +17,7 @@ function file(size: number) {
   return { state, read, size };
 }
 
-/** As it is after all of the file was read for sending. */
+/** A verification after the client has read and sent the whole file. */
 async function sent(size: number, readsWhole?: boolean) {
   const source = file(size);
   const fingerprint = await fingerprintOf(source, crc32);
@@ -28,10 +28,10 @@ async function sent(size: number, readsWhole?: boolean) {
 }
 
 const CHANGED = { code: 'ERR_SOURCE_CHANGED' };
-/** In none of the samples. */
+/** An offset outside all samples. */
 const UNSEEN = 5 * MIB;
 
-test('a file of up to 256 MiB is read again whole, a larger one where that is wanted, any other way samples of it', async () => {
+test('the client reads a file of up to 256 MiB again whole, a larger one if the application asks for it, and otherwise samples', async () => {
   const reads = async (size: number, readsWhole?: boolean) => {
     const { verification, sum, read, state } = await sent(size, readsWhole);
     await verification.verify(sum, read);
@@ -44,7 +44,7 @@ test('a file of up to 256 MiB is read again whole, a larger one where that is wa
   expect(await reads(MIB, false)).toBe(samples);
 });
 
-test('a changed byte is found out wherever the whole is read, in a sample always', async () => {
+test('the client detects a changed byte anywhere when it reads the whole file, and always in a sample', async () => {
   for (const [readsWhole, changedAt] of [
     [undefined, UNSEEN],
     [undefined, 0],
@@ -57,7 +57,7 @@ test('a changed byte is found out wherever the whole is read, in a sample always
   }
 });
 
-test('what was verified is not read again while the same was sent; other bytes that were sent are', async () => {
+test('the client does not verify the same sent bytes twice, but verifies again when it has sent other bytes', async () => {
   const { verification, sum, read, state } = await sent(16 * MIB);
   await verification.verify(sum, read);
   const { bytesRead } = state;
@@ -66,7 +66,7 @@ test('what was verified is not read again while the same was sent; other bytes t
   await expect(verification.verify(sum + 1, read)).rejects.toMatchObject(CHANGED);
 });
 
-test('without a checksum of what was sent the samples have to do', async () => {
+test('the client reads samples when it has no checksum of the sent bytes', async () => {
   const { verification, read, state } = await sent(16 * MIB);
   state.changedAt = UNSEEN;
   await verification.verify(undefined, read);

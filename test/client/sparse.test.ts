@@ -1,4 +1,4 @@
-// A very large file from the command line, in memory that does not grow with it.
+// The command line sends a very large file in memory that does not grow with the file.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { open, readFile, stat } from 'node:fs/promises';
@@ -14,10 +14,10 @@ const MIB = 1024 * 1024;
 const isLong = process.env.LANDFALL_TEST_LONG === '1';
 const SMALL = 32 * MIB;
 const LARGE = (isLong ? 10_240 : 384) * MIB;
-/** What garbage collection leaves lying about for a while. */
+/** Garbage that V8 has not collected yet. */
 const GROWTH = 64 * MIB;
 
-/** A film of zeros: of any length, and hardly anything on the disk. */
+/** Makes a sparse film of zeros, which takes hardly any space on the disk. */
 async function sparse(path: string, length: number): Promise<string> {
   const file = await open(path, 'w');
   await file.write(await videoBytes(40));
@@ -26,7 +26,7 @@ async function sparse(path: string, length: number): Promise<string> {
   return path;
 }
 
-/** Sends it and resolves with the most memory the command ever had. */
+/** Sends the file and resolves with the peak memory of the command. */
 async function send(path: string, url: string, directory: string): Promise<number> {
   const child = spawn(process.execPath, [join(REPOSITORY, 'client/cli/main.ts'), path, '--to', url, '--quiet'], {
     env: { PATH: process.env.PATH, HOME: directory, XDG_STATE_HOME: join(directory, 'state') },
@@ -44,7 +44,7 @@ async function send(path: string, url: string, directory: string): Promise<numbe
   return most;
 }
 
-test('a sparse file many times the memory arrives whole, and the command takes no more memory for it than for a small one', async () => {
+test('the server stores a sparse file many times the size of the memory whole, and the command takes no more memory for it than for a small file', async () => {
   const directory = testDirectory();
   const server = await startLandfall({ dataDir: join(directory, 'data') });
   onTestFinished(() => server.kill());

@@ -1,19 +1,19 @@
 import { expect, test } from 'vitest';
 import { SpeedMeter } from '../../client/handle/speed.ts';
 
-test('a steady speed is told as it is, after the first moments', () => {
+test('the meter reports a steady speed exactly, after the first moments', () => {
   const meter = new SpeedMeter(0, 0);
   for (let ms = 100; ms <= 1000; ms += 100) meter.add(ms * 50, ms);
   expect(meter.bytesPerSecond(1000)).toBeCloseTo(50_000, 0);
 });
 
-test('a first burst into empty buffers is not taken for the speed', () => {
+test('a first burst into empty buffers does not count as speed', () => {
   const meter = new SpeedMeter(0, 0);
   meter.add(1e6, 1);
   expect(meter.bytesPerSecond(1)).toBeLessThan(5e6);
 });
 
-test('two seconds after a change half of it shows', () => {
+test('two seconds after a change of speed the meter shows half of it', () => {
   const meter = new SpeedMeter(0, 0);
   let position = 0;
   for (let ms = 100; ms <= 60_000; ms += 100) {
@@ -28,21 +28,21 @@ test('two seconds after a change half of it shows', () => {
   expect(meter.bytesPerSecond(62_000)).toBeCloseTo(2000, 0);
 });
 
-test('it fades by half every two seconds while nothing moves', () => {
+test('the speed halves every two seconds while no byte is sent', () => {
   const meter = new SpeedMeter(0, 0);
   for (let ms = 100; ms <= 60_000; ms += 100) meter.add(ms, ms);
   expect(meter.bytesPerSecond(62_000)).toBeCloseTo(500, 0);
   expect(meter.bytesPerSecond(64_000)).toBeCloseTo(250, 0);
 });
 
-test('bytes of an earlier visit are no speed', () => {
+test('bytes of an earlier visit do not count as speed', () => {
   const meter = new SpeedMeter(0, 0);
   meter.rebase(5e9, 1000);
   meter.add(5e9 + 1000, 2000);
   expect(meter.bytesPerSecond(2000)).toBeLessThan(1001);
 });
 
-test('falling back after a failure is no negative speed', () => {
+test('a lower offset after a failure gives no negative speed', () => {
   const meter = new SpeedMeter(0, 0);
   meter.add(1e6, 1000);
   meter.rebase(0, 1100);
@@ -50,7 +50,7 @@ test('falling back after a failure is no negative speed', () => {
   expect(meter.bytesPerSecond(1200)).toBeGreaterThanOrEqual(0);
 });
 
-test('reports within one tick of the clock are counted with the next', () => {
+test('reports within one tick of the clock count with the next', () => {
   const meter = new SpeedMeter(0, 0);
   meter.add(500, 0);
   meter.add(1000, 1000);

@@ -5,23 +5,23 @@ import { canTransition, isFinal, TRANSITIONS } from '../../client/handle/states.
 const STATES = Object.keys(TRANSITIONS) as UploadState[];
 const OPEN = STATES.filter((state) => !isFinal(state));
 
-test('accepted, rejected, failed and cancelled are final and nothing else is', () => {
+test('accepted, rejected, failed and cancelled are the only final states', () => {
   expect(STATES.filter(isFinal)).toEqual(['accepted', 'rejected', 'failed', 'cancelled']);
 });
 
-test('every open state can be paused, but paused itself, and every one can be cancelled', () => {
+test('an upload can be paused in every open state except paused, and cancelled in every open state', () => {
   for (const state of OPEN) {
     expect(canTransition(state, 'paused'), state).toBe(state !== 'paused');
     expect(canTransition(state, 'cancelled'), state).toBe(true);
   }
 });
 
-test('a verdict comes only to an upload that is with the server', () => {
+test('only an upload that the server has can get a verdict', () => {
   for (const verdict of ['accepted', 'rejected'] as const) {
     expect(STATES.filter((state) => canTransition(state, verdict))).toEqual(['preparing', 'uploading', 'inspecting']);
   }
 });
 
-test('nothing moves bytes without having been prepared', () => {
+test('no upload sends bytes before it was prepared', () => {
   expect(STATES.filter((state) => canTransition(state, 'uploading'))).toEqual(['preparing', 'inspecting']);
 });

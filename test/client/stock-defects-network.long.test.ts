@@ -1,5 +1,5 @@
-// What tus-js-client 4.3.1 makes of networks and servers, and what ours does: the same fault for both. When one of these
-// fails for the stock client, a release has mended it, and our way around can go.
+// How tus-js-client 4.3.1 handles faults of networks and servers, and how our client handles the same fault. When one of these
+// tests fails for the stock client, a release has fixed the defect, and our workaround can go.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { videoBytes } from '../support/content.ts';
@@ -9,12 +9,12 @@ import { isPending, offsetsOf, requestsOf, sendStock, statusOf } from './stock-d
 
 const MIB = 1024 * 1024;
 const LENGTH = 2 * MIB;
-/** Ours, short so that a test is; the stock client has no such thing. */
+/** Timeouts of our client, short to keep the tests short; the stock client has none. */
 const QUICK = { connectMs: 400, stallMs: 300, answerMs: 600 };
 
 type Plan = (exchange: Exchange) => Fault | undefined;
 
-/** A server and a proxy of its own for each client, the same done by both proxies. */
+/** Starts a server and a proxy for each client; both proxies follow the same plan. */
 async function both(plan: () => Plan, ...rest: [Parameters<typeof startSending>[1]?, (() => Parameters<typeof startSending>[2])?]) {
   const [config, hooks] = rest;
   const [forStock, forOurs, bytes] = await Promise.all([
@@ -34,7 +34,7 @@ describe('a HEAD that fails when an upload is resumed', () => {
     };
   };
 
-  test.each([401, 503])('with %i makes the stock client start over at byte 0; ours goes on', async (status) => {
+  test.each([401, 503])('with %i makes the stock client start over at byte 0; ours resumes', async (status) => {
     const { forStock, forOurs, bytes, send } = await both(() => plan(status));
     expect(await sendStock(forStock, bytes).end).toBe('success');
     expect(requestsOf(forStock, 'POST')).toHaveLength(2);
@@ -44,7 +44,7 @@ describe('a HEAD that fails when an upload is resumed', () => {
     expect(offsetsOf(forOurs).at(-1)).toBeGreaterThan(0);
   });
 
-  test('with 401 makes the stock client forget where the upload is; ours keeps its record', async () => {
+  test('with 401 makes the stock client forget the address of the upload; ours keeps its record', async () => {
     const refused: Plan = ({ method, nth }) => {
       if (method === 'PATCH' && nth === 1) return { kind: 'cut', afterBytes: MIB, how: 'rst' };
       return method === 'HEAD' ? { kind: 'answer', status: 401 } : undefined;
@@ -64,12 +64,12 @@ describe('a HEAD that fails when an upload is resumed', () => {
   });
 });
 
-describe('silence', () => {
-  test.each(['POST', 'HEAD', 'PATCH'])('after %s holds the stock client for ever; ours notices and goes on', async (silent) => {
+describe('a silent connection', () => {
+  test.each(['POST', 'HEAD', 'PATCH'])('after %s hangs the stock client forever; ours notices and resumes', async (silent) => {
     const plan: Plan = ({ method, nth }) => {
       if (nth !== 1) return undefined;
       if (method === silent) return { kind: 'delay', ms: 120_000 };
-      // So that there is a HEAD.
+      // A failed PATCH makes the client send a HEAD.
       return silent === 'HEAD' && method === 'PATCH' ? { kind: 'cut', afterBytes: MIB, how: 'rst' } : undefined;
     };
     const { forStock, forOurs, bytes, send } = await both(() => plan);
@@ -81,7 +81,7 @@ describe('silence', () => {
     expect(await forOurs.stored()).toHaveLength(1);
   });
 
-  test('in the middle of a body holds the stock client for ever; ours notices and goes on', async () => {
+  test('in the middle of a body hangs the stock client forever; ours notices and resumes', async () => {
     const { forStock, forOurs, bytes, send } = await both(
       () =>
         ({ method, nth }) =>
@@ -94,7 +94,7 @@ describe('silence', () => {
     expect(await forOurs.stored()).toHaveLength(1);
   });
 
-  test('an answer that is cut in its body holds the stock client for ever; ours asks again', async () => {
+  test('with an answer that is cut in its body hangs the stock client forever; ours asks again', async () => {
     const { forStock, forOurs, bytes, send } = await both(
       () =>
         ({ method, nth }) =>
@@ -102,7 +102,7 @@ describe('silence', () => {
       {},
       () => {
         let asked = 0;
-        // A refusal has a body.
+        // The refusal gives the answer a body.
         return { authenticate: () => (asked++ === 0 ? null : 'me') };
       },
     );
@@ -115,8 +115,8 @@ describe('silence', () => {
   });
 });
 
-describe('what may pass', () => {
-  test('a device that says it is offline ends the stock client at once; ours waits for the network', async () => {
+describe('a temporary failure', () => {
+  test('such as an offline device ends the upload of the stock client at once; ours waits for the network', async () => {
     const { forStock, forOurs, bytes, send } = await both(() => () => undefined);
     await Promise.all([forStock.proxy.goDown(), forOurs.proxy.goDown()]);
     Object.defineProperty(navigator, 'onLine', { value: false, configurable: true });
@@ -129,7 +129,7 @@ describe('what may pass', () => {
     await handle.done;
   });
 
-  test.each([408, 425, 429, 460])('%i is final for the stock client; ours tries again', async (status) => {
+  test.each([408, 425, 429, 460])('with %i is final for the stock client; ours tries again', async (status) => {
     const { forStock, bytes, send, forOurs } = await both(
       () =>
         ({ method, nth }) =>
@@ -140,7 +140,7 @@ describe('what may pass', () => {
     expect(await forOurs.stored()).toHaveLength(1);
   });
 
-  test('the stock client does not hear when a server asks it to come back; ours does', async () => {
+  test('with Retry-After is repeated too early by the stock client; ours waits as long as the server asks', async () => {
     const comeBack = 2;
     const times = new Map<string, number[]>();
     const planFor = (client: string): Plan => {
@@ -163,7 +163,7 @@ describe('what may pass', () => {
     expect(waited('ours')).toBeGreaterThanOrEqual(comeBack * 1000);
   });
 
-  test('a server that is away for longer than four pauses ends the stock client; ours counts time, not tries', async () => {
+  test('of a server that lasts longer than four pauses ends the stock client; ours counts time, not attempts', async () => {
     const { forStock, forOurs, bytes, send } = await both(
       () =>
         ({ method, nth }) =>
@@ -171,15 +171,15 @@ describe('what may pass', () => {
     );
     expect(statusOf(await sendStock(forStock, bytes).end)).toBe(503);
     const { handle } = send(bytes, { name: 'film.mp4' });
-    // Each pause may be cut short by its user.
-    const nudging = setInterval(() => handle.resume(), 50);
-    await handle.done.finally(() => clearInterval(nudging));
+    // The test calls `resume` often, which ends each pause early.
+    const resuming = setInterval(() => handle.resume(), 50);
+    await handle.done.finally(() => clearInterval(resuming));
     expect(requestsOf(forOurs, 'POST')).toHaveLength(7);
   });
 });
 
-describe('starting and stopping', () => {
-  test('the stock client uploads though it was aborted right after the start; ours sends nothing', async () => {
+describe('starting and stopping an upload', () => {
+  test('the stock client uploads although it was aborted right after the start; ours sends nothing', async () => {
     const { forStock, forOurs, bytes, send } = await both(() => () => undefined);
     const { upload } = sendStock(forStock, bytes);
     void upload.abort();
@@ -192,7 +192,7 @@ describe('starting and stopping', () => {
     expect(forOurs.log()).toEqual([]);
   });
 
-  test('the stock client makes two uploads of start, abort, start; ours makes one', async () => {
+  test('the stock client creates two uploads after start, abort, start; ours creates one', async () => {
     const { forStock, forOurs, bytes, send } = await both(() => () => undefined);
     const { upload, end } = sendStock(forStock, bytes);
     void upload.abort();
@@ -207,7 +207,7 @@ describe('starting and stopping', () => {
     expect(await forOurs.stored()).toHaveLength(1);
   });
 
-  test('the stock client leaves an orphan where the answer to the creation was lost; ours finds the same upload', async () => {
+  test('the stock client leaves an orphan when the answer to the creation was lost; ours finds the same upload', async () => {
     const { forStock, forOurs, bytes, send } = await both(() => dropFirstResponses(1, ['POST']));
     expect(await sendStock(forStock, bytes).end).toBe('success');
     await send(bytes, { name: 'film.mp4' }).handle.done;
@@ -217,7 +217,7 @@ describe('starting and stopping', () => {
   });
 });
 
-test('success without progress sets the stock client spinning; ours pauses, and gives up in the end', async () => {
+test('an answer of success without progress makes the stock client loop without a pause; ours pauses, and gives up in the end', async () => {
   const { forStock, forOurs, bytes, send } = await both(
     () =>
       ({ method }) =>

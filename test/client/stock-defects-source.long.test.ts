@@ -1,4 +1,4 @@
-// What tus-js-client 4.3.1 makes of files that change and of its own records, and what ours does with the same.
+// How tus-js-client 4.3.1 handles changing files and its own records, and how our client handles the same.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createReadStream } from 'node:fs';
@@ -15,10 +15,10 @@ import { isPending, requestsOf, sendStock, statusOf, stockUpload } from './stock
 
 const MIB = 1024 * 1024;
 
-/** Exported, but not in its types. */
+/** The package exports this class, but its types do not. */
 const { FileUrlStorage } = tus as unknown as { FileUrlStorage: new (path: string) => tus.UrlStorage };
 
-/** Ends as the stock client's process does. */
+/** Runs a script of the stock client and resolves with how its process ended. */
 async function runStock(script: string, ...parameters: string[]): Promise<{ code: number | null; stderr: string }> {
   const flags = ['--input-type=module', '-e', `import { createReadStream, unlinkSync } from 'node:fs';\n${script}`, '--'];
   const child = spawn(process.execPath, [...flags, ...parameters], { cwd: REPOSITORY, stdio: ['ignore', 'ignore', 'pipe'] });
@@ -31,8 +31,8 @@ async function runStock(script: string, ...parameters: string[]): Promise<{ code
   return { code, stderr };
 }
 
-/** An upload of this length with its first bytes on the server. */
-async function begun({ server }: Sending, length: number, first: Uint8Array<ArrayBuffer>): Promise<string> {
+/** Creates an upload of this length and sends its first bytes. */
+async function createStarted({ server }: Sending, length: number, first: Uint8Array<ArrayBuffer>): Promise<string> {
   const headers = { 'Tus-Resumable': '1.0.0' };
   const created = await fetch(server.files, { method: 'POST', headers: { ...headers, 'Upload-Length': String(length) } });
   const url = new URL(created.headers.get('Location') ?? '', server.files).href;
@@ -41,7 +41,7 @@ async function begun({ server }: Sending, length: number, first: Uint8Array<Arra
   return url;
 }
 
-/** Leaves a record as an ended process does. */
+/** Sends part of a file and leaves a record as an ended process does. */
 async function sendPart(sending: Sending, path: string): Promise<void> {
   sending.proxy.bytesPerSecond = 8 * MIB;
   const { handle } = sending.send(path, { chunkSize: 256 * 1024 });
@@ -52,8 +52,8 @@ async function sendPart(sending: Sending, path: string): Promise<void> {
   sending.proxy.bytesPerSecond = Number.POSITIVE_INFINITY;
 }
 
-describe('a file', () => {
-  test('that shrinks while it is sent holds the stock client; ours says so', async () => {
+describe('a source file', () => {
+  test('that shrinks while it is sent hangs the stock client; ours reports it', async () => {
     const sending = await startSending();
     const [{ path: first }, { path: second }] = await Promise.all([sending.video(4 * MIB, 'a.mp4'), sending.video(4 * MIB, 'b.mp4')]);
     sending.proxy.bytesPerSecond = 8 * MIB;
@@ -67,7 +67,7 @@ describe('a file', () => {
     expect(await isPending(end)).toBe(true);
   });
 
-  test('that loses its name while it is sent kills the process of the stock client; of ours it arrives', async () => {
+  test('that is unlinked while it is sent kills the process of the stock client; ours sends it whole', async () => {
     const sending = await startSending();
     const [{ path: first }, { path: second, sha256: sum }] = await Promise.all([
       sending.video(4 * MIB, 'a.mp4'),
@@ -94,10 +94,10 @@ describe('a file', () => {
     expect(await sending.stored()).toEqual([sum]);
   });
 
-  test('of another length is resumed by the stock client with success; ours refuses', async () => {
+  test('of another length is resumed by the stock client as a success; ours refuses it', async () => {
     const sending = await startSending();
     const bytes = await videoBytes(2 * MIB);
-    const url = await begun(sending, 3 * MIB, bytes.subarray(0, MIB));
+    const url = await createStarted(sending, 3 * MIB, bytes.subarray(0, MIB));
     expect(await sendStock(sending, bytes, { uploadUrl: url }).end).toBe('success');
     expect(await sending.stored()).toEqual([]);
     const { path } = await sending.video(2 * MIB);
@@ -108,7 +108,7 @@ describe('a file', () => {
     expect(await failureOf(sending.send(path).handle)).toMatchObject({ state: 'failed', code: 'ERR_SOURCE_CHANGED' });
   });
 
-  test('in a stream as long as a multiple of the chunks holds the stock client; ours ends', async () => {
+  test('in a stream whose length is a multiple of the chunk size hangs the stock client; ours completes it', async () => {
     const sending = await startSending();
     const { path } = await sending.video(2 * MIB);
     const { end } = sendStock(sending, Readable.from(createReadStream(path), { objectMode: false }), {
@@ -122,8 +122,8 @@ describe('a file', () => {
   });
 });
 
-describe('a record', () => {
-  test('of an address that only begins alike is found by the stock client; ours tells them apart', async () => {
+describe('the record of an upload', () => {
+  test('for an address that only has the same beginning is found by the stock client; ours tells the two apart', async () => {
     const sending = await startSending();
     const { path } = await sending.video(2 * MIB);
     const urlStorage = new FileUrlStorage(join(sending.directory, 'stock.json'));
@@ -153,7 +153,7 @@ describe('a record', () => {
     expect(await interrupted(sending.store)).toHaveLength(1);
   });
 
-  test('that is no longer whole kills the process of the stock client; for ours it is none', async () => {
+  test('that is damaged kills the process of the stock client; ours ignores it', async () => {
     const sending = await startSending();
     const { path } = await sending.video(2 * MIB);
     const stockStore = join(sending.directory, 'stock.json');
@@ -179,7 +179,7 @@ describe('a record', () => {
     expect(handle.snapshot.resumedFrom).toBe(0);
   });
 
-  test('is written by the stock client over the old one, which a crash leaves half done; by ours beside it', async () => {
+  test('is overwritten in place by the stock client, so a crash damages it; ours writes a new file beside it', async () => {
     const sending = await startSending();
     const { path } = await sending.video(2 * MIB);
     const stockStore = join(sending.directory, 'stock.json');
@@ -203,7 +203,7 @@ describe('a record', () => {
 });
 
 describe('parts sent at the same time', () => {
-  /** A server that makes partial uploads and takes all their bytes, but for the part that is to fail. */
+  /** Starts a server that creates partial uploads and takes all their bytes, except those of the part that `failing` names. */
   const concatenating = (failing: (nth: number) => boolean) => {
     let uploads = 0;
     return startSending(({ method, path, headers }) => {
@@ -218,7 +218,7 @@ describe('parts sent at the same time', () => {
     });
   };
 
-  test('go on in the stock client after one has failed', async () => {
+  test('continue in the stock client after one has failed', async () => {
     const sending = await concatenating((nth) => nth === 1);
     const { end } = sendStock(sending, await videoBytes(2 * MIB), { parallelUploads: 2, chunkSize: 64 * 1024 });
     expect(statusOf(await end)).toBe(403);
@@ -227,7 +227,7 @@ describe('parts sent at the same time', () => {
     await expect.poll(sent).toBeGreaterThan(before + 3);
   });
 
-  test('lose their errors in the stock client after a pause; ours has no parts, and tells', async () => {
+  test('lose their errors in the stock client after a pause; ours has no parts, and reports the error', async () => {
     const sending = await concatenating(() => true);
     const bytes = await videoBytes(2 * MIB);
     const { upload, end } = stockUpload(bytes, { endpoint: `${sending.proxy.url}/files`, parallelUploads: 2 });

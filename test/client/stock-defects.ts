@@ -1,4 +1,4 @@
-// What the tests of the stock client's defects share: each has the same done to both clients, and both ends side by side.
+// Helpers for the tests of the stock client's defects. Each test puts the same fault before both clients and compares how they end.
 import { DetailedError, Upload, type UploadOptions } from 'tus-js-client';
 import { onTestFinished } from 'vitest';
 import { QUICK_RETRIES } from '../support/stock-client.ts';
@@ -6,11 +6,11 @@ import type { Sending } from './sending.ts';
 
 export interface StockUpload {
   upload: Upload;
-  /** What its user is told; never, where it hangs. */
+  /** Resolves with the outcome that the client reports; never resolves when the client hangs. */
   end: Promise<'success' | Error>;
 }
 
-/** Not started yet. Quick retries, as many as by default. */
+/** An upload of the stock client, not started yet, with quick retries, as many as by default. */
 export function stockUpload(source: Upload['file'], options: Partial<UploadOptions>): StockUpload {
   const { promise: end, resolve } = Promise.withResolvers<'success' | Error>();
   const upload = new Upload(source, {
@@ -25,19 +25,19 @@ export function stockUpload(source: Upload['file'], options: Partial<UploadOptio
   return { upload, end };
 }
 
-/** Through the proxy, at once. */
+/** Starts an upload of the stock client through the proxy. */
 export function sendStock({ proxy }: Sending, source: Upload['file'], options: Partial<UploadOptions> = {}): StockUpload {
   const stock = stockUpload(source, { endpoint: `${proxy.url}/files`, ...options });
   stock.upload.start();
   return stock;
 }
 
-/** The status of the answer it gave up on; 0 for none. */
+/** The status of the answer after which the client gave up; 0 when there was no answer. */
 export function statusOf(end: 'success' | Error): number {
   return end instanceof DetailedError ? (end.originalResponse?.getStatus() ?? 0) : 0;
 }
 
-/** Nothing has come of it so far. */
+/** Resolves to true when the upload has not ended yet. */
 export async function isPending(end: Promise<unknown>): Promise<boolean> {
   const pending = Symbol('pending');
   const later = new Promise((resolve) => setImmediate(resolve, pending));

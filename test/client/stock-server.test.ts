@@ -1,4 +1,4 @@
-// Against a tus server that is not Landfall: no held byte, no records, no Idempotency-Key.
+// Our client against a tus server that is not Landfall: no held byte, no records, no Idempotency-Key.
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { FileStore } from '@tus/file-store';
@@ -31,7 +31,7 @@ async function startStock(refuse = false) {
   return { directory, path, store, url: origin };
 }
 
-test('a file arrives, in spite of a broken connection', async () => {
+test('the client uploads a file to the stock server in spite of a broken connection', async () => {
   const { directory, path, store, url } = await startStock();
   const proxy = await startFaultProxy({
     upstream: url,
@@ -42,11 +42,11 @@ test('a file arrives, in spite of a broken connection', async () => {
   const result = await upload(path, { endpoint: `${proxy.url}/files`, store }).done;
   expect(result).toMatchObject({ name: 'film.mp4', size: 4 * MIB, type: null, checksum: expect.stringMatching(/^crc32:/) });
   expect(await sha256OfFile(join(directory, 'stored', result.id))).toBe(sum);
-  // It has not said that it compares any.
+  // The server has not announced the checksum extension.
   expect(proxy.exchanges.filter(({ headers }) => headers['upload-checksum'] !== undefined)).toEqual([]);
 });
 
-test('a refusal in its own words is final', async () => {
+test("a refusal in the stock server's own words is final", async () => {
   const { path, store, url } = await startStock(true);
   await writeVideo(path, MIB);
   const { handle } = watch(upload(path, { endpoint: `${url}/files`, store }));

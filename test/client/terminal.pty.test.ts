@@ -1,4 +1,4 @@
-// bin landfall on a terminal, as a person sees it.
+// The `landfall` command on a terminal, as a person sees it.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdir, readFile, writeFile } from 'node:fs/promises';
@@ -14,15 +14,15 @@ const CTRL_C = '\x03';
 
 interface Terminal {
   child: ChildProcess;
-  /** Everything written to it, control characters included. */
+  /** Everything the command wrote to the terminal, with control characters. */
   written(): string;
-  /** What stands on it now, line by line. */
+  /** The lines that the terminal shows now. */
   screen(): string[];
   type(keys: string): void;
   ended: Promise<number | null>;
 }
 
-/** In a pseudo-terminal of its own (script(1)); standard output goes to a file, as with `landfall … > urls.txt`. */
+/** Runs the command in a pseudo-terminal (script(1)); standard output goes to a file, as with `landfall … > urls.txt`. */
 function open({ directory }: Sending, parameters: readonly string[], env: Record<string, string> = {}, columns = 100): Terminal {
   const quoted = [process.execPath, join(REPOSITORY, 'client/cli/main.ts'), ...parameters].map((word) => `'${word}'`).join(' ');
   const command = `stty cols ${columns} rows 24; exec ${quoted} > '${join(directory, 'stdout')}'`;
@@ -44,12 +44,12 @@ function open({ directory }: Sending, parameters: readonly string[], env: Record
   };
 }
 
-/** As much of a terminal as progress needs: lines, going up, clearing to the end. */
+/** Emulates the parts of a terminal that progress needs: lines, cursor up, clear to the end. */
 function screenOf(text: string): string[] {
   const lines = [''];
   let row = 0;
   let column = 0;
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: that is what a terminal is told.
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: terminals are controlled by these characters
   for (const [token, count, command] of text.matchAll(/\x1b\[(\d*)([A-Za-z])|\r|\n|[^\x1b\r\n]+/g)) {
     if (command === 'A') row = Math.max(row - Number(count || 1), 0);
     else if (command === 'J') {
@@ -67,8 +67,8 @@ function screenOf(text: string): string[] {
 
 const stdoutOf = ({ directory }: Sending) => readFile(join(directory, 'stdout'), 'utf8');
 
-describe('on a terminal', () => {
-  test('a line for each file and one for all is drawn in place, and gone at the end', async () => {
+describe('on a terminal the landfall command', () => {
+  test('redraws a line for each file and one for all in place, and clears them at the end', async () => {
     const sending = await startSending();
     const one = await sending.video(6 * MIB, 'one.mp4');
     const two = await sending.video(4 * MIB, 'two.mp4');
@@ -80,14 +80,14 @@ describe('on a terminal', () => {
     sending.proxy.bytesPerSecond = Number.POSITIVE_INFINITY;
     expect(await terminal.ended).toBe(0);
     expect(terminal.screen().join('\n')).toMatch(/^2 of 2 files accepted, 10 MiB in .*\n$/);
-    // The total is set apart, and nothing else is coloured.
+    // Only the total is coloured.
     expect(terminal.written()).toContain('\x1b[2m');
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: that is what a terminal is told.
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: terminals are controlled by these characters
     expect(terminal.written().replaceAll(/\x1b\[(?:\d*A|J|2m|22m)/g, '')).not.toContain('\x1b');
     expect((await stdoutOf(sending)).trimEnd().split('\n')).toHaveLength(2);
   });
 
-  test.each([36, 60])('of %d columns no line is wider', async (columns) => {
+  test.each([36, 60])('writes no line wider than a terminal of %d columns', async (columns) => {
     const sending = await startSending();
     const film = await sending.video(3 * MIB, 'a-film-with-a-name-that-goes-on-and-on-to-the-very-end-of-it.mp4');
     sending.proxy.bytesPerSecond = 2 * MIB;
@@ -99,7 +99,7 @@ describe('on a terminal', () => {
     for (const line of drawn) expect(line.length).toBeLessThan(Math.max(columns, 41));
   });
 
-  test('NO_COLOR takes the colours, --no-progress the figures, --quiet everything', async () => {
+  test('prints no colours with NO_COLOR, no progress with --no-progress, and nothing with --quiet', async () => {
     const sending = await startSending();
     const { path } = await sending.video(MIB);
     sending.proxy.bytesPerSecond = 2 * MIB;
@@ -115,7 +115,7 @@ describe('on a terminal', () => {
     expect(quiet.written()).toBe('');
   });
 
-  test('a dumb one, as of an editor, is given no control characters', async () => {
+  test('writes no control characters when TERM is dumb, as in an editor', async () => {
     const sending = await startSending();
     const { path } = await sending.video(MIB);
     const terminal = open(sending, [path, '--to', sending.proxy.url], { TERM: 'dumb' });
@@ -123,7 +123,7 @@ describe('on a terminal', () => {
     expect(terminal.written()).not.toContain('\x1b');
   });
 
-  test('why an upload waits is told, and stays', async () => {
+  test('prints why an upload waits, and keeps that line', async () => {
     const sending = await startSending();
     const { path } = await sending.video(8 * MIB);
     sending.proxy.bytesPerSecond = 4 * MIB;
@@ -137,7 +137,7 @@ describe('on a terminal', () => {
     expect(terminal.screen().join('\n')).toMatch(/film\.mp4: the [\s\S]*\n1 of 1 file accepted/);
   });
 
-  test('a refused file is named with its reason, beside the others’ progress', async () => {
+  test('prints a refused file with its reason, beside the progress of the others', async () => {
     const sending = await startSending();
     const film = await sending.video(3 * MIB);
     const bad = join(sending.directory, 'photo.jpg');
@@ -152,7 +152,7 @@ describe('on a terminal', () => {
 });
 
 describe('Ctrl-C', () => {
-  test('stops, saves and says how to go on; the same command goes on from there', async () => {
+  test('stops the upload, keeps its record and prints how to resume; the same command resumes', async () => {
     const sending = await startSending();
     const { path, sha256 } = await sending.video(12 * MIB);
     sending.proxy.bytesPerSecond = 4 * MIB;
@@ -177,7 +177,7 @@ describe('Ctrl-C', () => {
     expect(await sending.stored()).toEqual([sha256]);
   });
 
-  test('twice leaves at once', async () => {
+  test('pressed twice ends the command at once', async () => {
     const sending = await startSending();
     const { path } = await sending.video(12 * MIB);
     sending.proxy.bytesPerSecond = 4 * MIB;

@@ -39,32 +39,32 @@ function queue(...uploads: object[]): QueueSnapshot {
 }
 
 describe('a name in a terminal', () => {
-  test('can not move the cursor, colour or reverse what follows', () => {
+  test('can not move the cursor, or colour or reverse the text after it', () => {
     expect(printable('a\x1b[2Jb\x1b]0;title\x07c')).toBe('abc');
     expect(printable('inv\u202eGPJ.exe')).toBe('inv\ufffdGPJ.exe');
     expect(printable('two\nlines\r')).toBe('two\ufffdlines\ufffd');
     expect(printable('été 映画 🎬')).toBe('été 映画 🎬');
   });
 
-  test('is cut in the middle to exactly the room there is', () => {
+  test('is cut in the middle to exactly the available width', () => {
     expect(fitColumns('film.mp4', 10)).toBe('film.mp4  ');
     expect(fitColumns('a-very-long-name-of-a-film.mp4', 11)).toHaveLength(11);
     expect(fitColumns('a-very-long-name-of-a-film.mp4', 11)).toMatch(/^a-ver….*\.mp4$/);
   });
 
-  test('of wide characters takes two columns for each', () => {
+  test('takes two columns for each wide character', () => {
     expect(fitColumns('映画', 6)).toBe('映画  ');
     expect(fitColumns('映画映画映画', 6)).toMatch(/^映…?.*$/u);
     expect(Array.from(fitColumns('映画映画映画', 7)).reduce((sum, letter) => sum + (/[映画]/.test(letter) ? 2 : 1), 0)).toBe(7);
   });
 });
 
-test('percent are rounded down, so that 100 means done', () => {
+test('the terminal rounds percent down, so that 100 means complete', () => {
   expect([percent(999, 1000), percent(1000, 1000), percent(0, 0), percent(5, null)]).toEqual(['99 %', '100 %', '100 %', '']);
 });
 
-describe('the lines of a terminal', () => {
-  test('are one for each file under way and one for the total, none wider than the terminal', () => {
+describe('the progress lines of a terminal', () => {
+  test('are one for each file in progress and one for the total, none wider than the terminal', () => {
     const snapshot = queue({}, { state: 'queued' }, { state: 'accepted' }, { state: 'inspecting' }, { name: 'x'.repeat(300) });
     for (const columns of [40, 60, 80, 120]) {
       const lines = linesOf(snapshot, columns, 20, 0);
@@ -85,12 +85,12 @@ describe('the lines of a terminal', () => {
     expect(linesOf(queue({}, {}, {}, {}, {}, {}), 80, 3, 0)).toHaveLength(3);
   });
 
-  test('are drawn over in place, and gone at the end', async () => {
+  test('are redrawn in place, and cleared at the end', async () => {
     let written = '';
     const terminal = { columns: 80, rows: 24, write: (text: string) => (written += text) };
     const progress = new TerminalProgress(terminal, { color: false });
     progress.update(queue({}));
-    // Two redraws in place.
+    // The terminal was redrawn in place twice.
     await expect.poll(() => written.split('\x1b[2A\r\x1b[J').length).toBeGreaterThanOrEqual(3);
     progress.error('photo.jpg: refused');
     progress.stop();
@@ -101,7 +101,7 @@ describe('the lines of a terminal', () => {
   });
 });
 
-test('what is no terminal gets a line of the total every ten seconds, and nothing that moves', () => {
+test('output that is no terminal gets a line of the total every ten seconds, and no control characters', () => {
   vi.useFakeTimers();
   onTestFinished(() => void vi.useRealTimers());
   const written: string[] = [];
@@ -120,7 +120,7 @@ test('what is no terminal gets a line of the total every ten seconds, and nothin
   expect(written).toHaveLength(2);
 });
 
-test('failures of one kind give their own exit code, of several kinds 1', () => {
+test('failures of one kind give their own exit code, and failures of several kinds give 1', () => {
   expect(combinedExitCode([])).toBe(0);
   expect(combinedExitCode([3, 3])).toBe(3);
   expect(combinedExitCode([5])).toBe(5);

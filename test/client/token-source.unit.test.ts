@@ -1,10 +1,10 @@
-// One token for all requests of an element, asked for once however many of them need it.
+// All requests of an element share one token, which the element requests once, however many requests need it.
 import { expect, test } from 'vitest';
 import { type TokenRequest, TokenSource } from '../../client/element/token.ts';
 
 const REQUEST = { method: 'POST', url: 'https://host.example/files' } as const;
 
-/** Tokens t1, t2 … as they are asked for. */
+/** A source that gives tokens t1, t2 … and counts the calls. */
 function counting() {
   const asked: TokenRequest['reason'][] = [];
   const source = new TokenSource();
@@ -16,14 +16,14 @@ function counting() {
 
 const refused = (token: string) => ({ ...REQUEST, reason: 'unauthorized' as const, refused: { Authorization: `Bearer ${token}` } });
 
-test('is asked for once, and kept', async () => {
+test('a token is requested once, and kept', async () => {
   const { asked, headers } = counting();
   const sent = await Promise.all([1, 2, 3].map(() => headers({ ...REQUEST, reason: 'request' })));
   expect(sent).toEqual(Array(3).fill({ 'X-Page': 'own', Authorization: 'Bearer t1' }));
   expect(asked).toEqual(['request']);
 });
 
-test('is renewed once for all that were refused with it, also for one that hears of it later', async () => {
+test('a token is renewed once for all requests that were refused with it, also for one that is refused later', async () => {
   const { asked, headers } = counting();
   await headers({ ...REQUEST, reason: 'request' });
   const renewed = await Promise.all([headers(refused('t1')), headers(refused('t1'))]);
@@ -33,7 +33,7 @@ test('is renewed once for all that were refused with it, also for one that hears
   expect((await headers(refused('t2'))).Authorization).toBe('Bearer t3');
 });
 
-test('that could not be had is asked for again', async () => {
+test('a token that the application could not give is requested again', async () => {
   const source = new TokenSource();
   let isAway = true;
   source.getToken = async () => {
@@ -46,7 +46,7 @@ test('that could not be had is asked for again', async () => {
   expect(await source.current()).toBe('there');
 });
 
-test('is the one that was given where there is nobody to ask, and none is sent where there is none', async () => {
+test('a fixed token is sent when the application gave no function, and no token is sent when it gave none', async () => {
   const source = new TokenSource();
   expect(source.headersFor({ 'X-Page': 'own' })).toEqual({ 'X-Page': 'own' });
   source.token = 'given';

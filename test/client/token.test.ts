@@ -1,4 +1,4 @@
-// What the server knows a sender by: where the command line takes it from, and what happens when it ends.
+// The token that identifies a sender: where the command line reads it, and what the client does when it expires.
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -7,7 +7,7 @@ import { startSending } from './sending.ts';
 
 const MIB = 1024 * 1024;
 
-/** A server that takes these tokens, until one is taken off the list. */
+/** Starts a server that accepts these tokens; a test revokes one by removing it from the list. */
 async function withTokens(...tokens: string[]) {
   const valid = new Set(tokens);
   const shown = new Set<string | undefined>();
@@ -19,8 +19,8 @@ async function withTokens(...tokens: string[]) {
   return { ...sending, valid, shown };
 }
 
-describe('the command line takes a token', () => {
-  test('from LANDFALL_TOKEN, and shows it to nobody who lists processes', async () => {
+describe('the command line', () => {
+  test('reads a token from LANDFALL_TOKEN, and does not show it in the list of processes', async () => {
     const sending = await withTokens('from-the-environment');
     const { path, sha256 } = await sending.video(3 * MIB);
     sending.proxy.bytesPerSecond = 2 * MIB;
@@ -33,7 +33,7 @@ describe('the command line takes a token', () => {
     expect(await sending.stored()).toEqual([sha256]);
   });
 
-  test('from a file, which wins, and from standard input', async () => {
+  test('prefers a token from a file, and reads one from standard input', async () => {
     const sending = await withTokens('in-the-file', 'on-standard-input');
     const { path } = await sending.video(100_000);
     const file = join(sending.directory, 'token');
@@ -46,7 +46,7 @@ describe('the command line takes a token', () => {
     expect(sending.shown).toContain('Bearer on-standard-input');
   });
 
-  test('from the file again, when the one that was in it has ended, and goes on', async () => {
+  test('reads the file again when the token in it has expired, and resumes', async () => {
     const sending = await withTokens('first', 'second');
     const { path, sha256 } = await sending.video(8 * MIB);
     const file = join(sending.directory, 'token');
@@ -64,7 +64,7 @@ describe('the command line takes a token', () => {
     expect(sending.proxy.exchanges.filter(({ method }) => method === 'POST')).toHaveLength(1);
   });
 
-  test('and ends with 4 where the server does not take it', async () => {
+  test('ends with exit code 4 when the server refuses the token', async () => {
     const sending = await withTokens('right');
     const { path } = await sending.video(1000);
     const wrong = await startCommand({ ...sending, env: { LANDFALL_TOKEN: 'wrong' } }, path, '--to', sending.proxy.url).ended;
@@ -73,7 +73,7 @@ describe('the command line takes a token', () => {
     expect(none).toMatchObject({ code: 4, stderr: expect.stringContaining('access token in LANDFALL_TOKEN') });
   });
 
-  test('that could be one, and says so without showing it', async () => {
+  test('refuses a malformed token without showing it', async () => {
     const directory = (await withTokens()).directory;
     const file = join(directory, 'token');
     for (const text of ['', 'two words', 'a\nb', 'schlüssel']) {
@@ -89,7 +89,7 @@ describe('the command line takes a token', () => {
   });
 });
 
-test('headers that are asked for after a 401 are told which were refused', async () => {
+test('the function that makes headers gets the refused ones after a 401', async () => {
   const { send, video, valid } = await withTokens('t1', 't2');
   const { path } = await video(100_000);
   const asked: (string | undefined)[] = [];
@@ -108,7 +108,7 @@ test('headers that are asked for after a 401 are told which were refused', async
   expect(asked).toEqual(['Bearer t1']);
 });
 
-test('an upload too many waits for the others, says why, and is not given up for it', async () => {
+test('an upload over the limit of the server waits for the others, says why, and is not given up', async () => {
   const { send, video, proxy, stored } = await startSending(undefined, { ownerMaxUploads: 1 }, { authenticate: () => 'anna' });
   const [one, two] = [await video(4 * MIB, 'one.mp4'), await video(1 * MIB, 'two.mp4')];
   proxy.bytesPerSecond = 2 * MIB;

@@ -6,7 +6,7 @@ const SECOND = 1_000_000;
 beforeEach(() => vi.useFakeTimers({ toFake: ['performance', 'setTimeout', 'clearTimeout', 'setInterval', 'clearInterval', 'Date'] }));
 afterEach(() => vi.useRealTimers());
 
-/** Bytes leave at 1 MB a second. */
+/** Sends bytes at 1 MB a second. */
 function sendFor(tracker: Tracker, seconds: number): void {
   const { sent } = tracker.snapshot;
   for (let ms = 100; ms <= seconds * 1000; ms += 100) {
@@ -25,7 +25,7 @@ function underWay(): Tracker {
   return tracker;
 }
 
-test('a wait is no part of the speed', () => {
+test('the speed does not count time spent waiting', () => {
   const tracker = underWay();
   tracker.transition({ state: 'waiting', waiting: { reason: 'offline' } });
   vi.advanceTimersByTime(60_000);
@@ -36,7 +36,7 @@ test('a wait is no part of the speed', () => {
   expect(tracker.snapshot.bytesPerSecond).toBeGreaterThan(0.8 * SECOND);
 });
 
-test('the time left is told once the speed has settled, and not before', () => {
+test('the tracker reports the time left only once the speed has settled', () => {
   const tracker = new Tracker('a', 'film.mp4', 100 * SECOND, 'preparing');
   tracker.confirm(0, true);
   tracker.transition({ state: 'uploading' });
@@ -47,14 +47,14 @@ test('the time left is told once the speed has settled, and not before', () => {
   expect(tracker.snapshot.etaSeconds).toBeLessThan(110);
 });
 
-test('what is all on its way has no time left to tell', () => {
+test('the tracker reports no time left once all bytes are sent', () => {
   const tracker = underWay();
   tracker.bytesSent(100 * SECOND);
   vi.advanceTimersByTime(1000);
   expect(tracker.snapshot.etaSeconds).toBeNull();
 });
 
-test('what another tab had sent before it was first heard of is no speed', () => {
+test('bytes that another tab sent before its first report do not count as speed', () => {
   const tracker = new Tracker('a', 'film.mp4', 100 * SECOND, 'preparing');
   tracker.transition({ state: 'waiting', waiting: { reason: 'elsewhere' } });
   vi.advanceTimersByTime(100);

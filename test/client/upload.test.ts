@@ -10,8 +10,8 @@ import { failureOf, reaches, startSending } from './sending.ts';
 
 const MIB = 1024 * 1024;
 
-describe('a file', () => {
-  test('ends accepted, with the same bytes on disk and what the server found out about it', async () => {
+describe('an uploaded file', () => {
+  test('is accepted, with the same bytes on disk and the type that the server detected', async () => {
     const { send, video, stored, server, log } = await startSending();
     const { path, sha256: sum } = await video(5 * MIB);
     const { handle, states, told } = send(path);
@@ -28,13 +28,13 @@ describe('a file', () => {
     });
     expect(states()).toEqual(['preparing', 'uploading', 'accepted']);
     expect(told.at(-1)).toMatchObject({ sent: 5 * MIB, confirmed: 5 * MIB, size: 5 * MIB, resumedFrom: 0, attempt: 1 });
-    // The record may be asked for more than once, where the machine is slow to answer.
+    // On a slow machine the client may request the record more than once.
     expect([...new Set(log())]).toEqual(['POST 201', 'PATCH 204', 'GET 200']);
     const download = await fetch(new URL(new URL(result.url ?? '').pathname, server.url));
     expect(sha256(Buffer.from(await download.arrayBuffer()))).toBe(sum);
   });
 
-  test('larger than what is held in memory goes in one body and a tail', async () => {
+  test('larger than the buffer in memory is sent in one body and a tail', async () => {
     const { send, video, stored, log } = await startSending();
     const { path, sha256: sum } = await video(70 * MIB);
     await send(path).handle.done;
@@ -42,7 +42,7 @@ describe('a file', () => {
     expect(log().filter((line) => line !== 'GET 200')).toEqual(['POST 201', 'PATCH 204', 'PATCH 204']);
   });
 
-  test('goes in chunks of the size asked for', async () => {
+  test('is sent in chunks of the configured size', async () => {
     const { send, video, stored, proxy } = await startSending();
     const { path, sha256: sum } = await video(3.5 * MIB);
     await send(path, { chunkSize: MIB }).handle.done;
@@ -58,7 +58,7 @@ describe('a file', () => {
     expect(await store.list()).toEqual([]);
   });
 
-  test('carries its name, type, folder and whatever else is asked, in any script', async () => {
+  test('has its name, type, folder and other metadata, in any script', async () => {
     const { send, video, server } = await startSending();
     const { path } = await video(100_000, 'フィルム 🎬.mp4');
     const { id } = await send(path, { type: 'video/mp4', relativePath: 'été/フィルム 🎬.mp4', metadata: { project: 'Ω' } }).handle.done;
@@ -86,8 +86,8 @@ describe('a file', () => {
   });
 });
 
-describe('other sources', () => {
-  test('bytes, with a name', async () => {
+describe('a source other than a path', () => {
+  test('may be bytes, with a name', async () => {
     const { send, stored } = await startSending();
     const bytes = await videoBytes(300_000);
     const { name } = await send(bytes, { name: 'clip.mp4' }).handle.done;
@@ -95,21 +95,21 @@ describe('other sources', () => {
     expect(await stored()).toEqual([sha256(bytes)]);
   });
 
-  test('a file: URL', async () => {
+  test('may be a file: URL', async () => {
     const { send, video, stored } = await startSending();
     const { path, sha256: sum } = await video(300_000, 'a film.mp4');
     await send(pathToFileURL(path)).handle.done;
     expect(await stored()).toEqual([sum]);
   });
 
-  test('a stream that says its size', async () => {
+  test('may be a stream with its size', async () => {
     const { send, video, stored } = await startSending();
     const { path, sha256: sum } = await video(2.5 * MIB);
     await send({ stream: createReadStream(path), name: 'film.mp4', size: 2.5 * MIB }, { chunkSize: MIB }).handle.done;
     expect(await stored()).toEqual([sum]);
   });
 
-  test.each([2.5 * MIB, 2 * MIB, MIB, 100])('a stream of %i bytes that does not, in chunks of 1 MiB', async (length) => {
+  test.each([2.5 * MIB, 2 * MIB, MIB, 100])('may be a stream of %i bytes without its size, in chunks of 1 MiB', async (length) => {
     const { send, stored } = await startSending();
     const bytes = await videoBytes(length);
     const { handle } = send({ stream: Readable.from([bytes]), name: 'film.mp4' }, { chunkSize: MIB });
@@ -118,7 +118,7 @@ describe('other sources', () => {
     expect(await stored()).toEqual([sha256(bytes)]);
   });
 
-  test('a stream of no bytes, where that is allowed, and is refused where not', async () => {
+  test('may be a stream of no bytes if the server allows empty files, and is refused otherwise', async () => {
     const empty = () => ({ stream: Readable.from([]), name: 'a.txt' });
     const allowed = await startSending(undefined, { allowEmpty: true });
     expect(await allowed.send(empty()).handle.done).toMatchObject({ size: 0, name: 'a.txt' });
@@ -127,8 +127,8 @@ describe('other sources', () => {
     expect(refusing.log().filter((line) => line.startsWith('PATCH'))).toEqual(['PATCH 422']);
   });
 
-  test('a stream whose end did not come through, whatever was answered, is told to have ended once more', async () => {
-    // As a server answers that is killed before it wrote down what it was told.
+  test('may be a stream: the client declares its length again when the server answered the declaration without storing it', async () => {
+    // A server answers like this when it was killed before it stored the declared length.
     const told: Fault = { kind: 'answer', status: 204, headers: { 'Tus-Resumable': '1.0.0', 'Upload-Offset': '0' } };
     const forgetful = ({ method, nth }: Exchange) => (method === 'PATCH' && nth === 1 ? told : undefined);
     const { send, log } = await startSending(forgetful, { allowEmpty: true });
@@ -136,7 +136,7 @@ describe('other sources', () => {
     expect(log().filter((line) => line.startsWith('PATCH'))).toEqual(['PATCH 204', 'PATCH 204']);
   });
 
-  test('a stream with fewer or more bytes than it said is refused', async () => {
+  test('is refused when it is a stream with fewer or more bytes than its size', async () => {
     const { send, stored } = await startSending();
     const bytes = await videoBytes(100_000);
     for (const size of [99_999, 100_001]) {
@@ -146,7 +146,7 @@ describe('other sources', () => {
     expect(await stored()).toEqual([]);
   });
 
-  test('a stream survives a connection that breaks in the middle of a chunk', async () => {
+  test('may be a stream when a connection breaks in the middle of a chunk', async () => {
     const { send, stored } = await startSending(({ method, nth }) =>
       method === 'PATCH' && nth === 2 ? { kind: 'cut', afterBytes: 300_000, how: 'rst' } : undefined,
     );
@@ -156,7 +156,7 @@ describe('other sources', () => {
     expect(await stored()).toEqual([sha256(bytes)]);
   });
 
-  test('a stream that fails ends the upload', async () => {
+  test('ends the upload when it is a stream that fails', async () => {
     const { send } = await startSending();
     const stream = async function* () {
       yield await videoBytes(100_000);
@@ -165,7 +165,7 @@ describe('other sources', () => {
     expect(await failureOf(send({ stream: stream(), name: 'film.mp4' }).handle)).toMatchObject({ code: 'ERR_SOURCE_UNREADABLE' });
   });
 
-  test('a directory, a missing file and a device are refused in words', async () => {
+  test('is refused with a sentence when it is a directory, a missing file or a device', async () => {
     const { send, directory } = await startSending();
     const ends = await Promise.all([directory, `${directory}/none`, '/dev/null'].map((path) => failureOf(send(path).handle)));
     expect(ends).toEqual([
@@ -175,7 +175,7 @@ describe('other sources', () => {
     ]);
   });
 
-  test('what makes no sense throws at once', () => {
+  test('throws at once when it, or an option, is invalid', () => {
     expect(() => upload('x', { endpoint: 'ftp://host/files' })).toThrow(TypeError);
     expect(() => upload('x', { endpoint: '/files' })).toThrow(TypeError);
     expect(() => upload('x', { endpoint: 'http://host/files', chunkSize: 0 })).toThrow(TypeError);
@@ -184,8 +184,8 @@ describe('other sources', () => {
   });
 });
 
-describe('the verdict', () => {
-  test('of a refused file is the error the server gave', async () => {
+describe('the verdict on an upload', () => {
+  test('of a refused file is the error that the server sent', async () => {
     const { send, stored, store } = await startSending();
     const { handle, states } = send(Buffer.from('MZ this is a program'), { name: 'photo.jpg' });
     expect(await failureOf(handle)).toMatchObject({ state: 'rejected', code: 'ERR_TYPE_MISMATCH' });
@@ -204,7 +204,7 @@ describe('the verdict', () => {
     expect(proxy.bytes).toBeLessThan(48 * MIB);
   });
 
-  test('on the size is given before anything is sent', async () => {
+  test('on the size comes before the client sends a byte', async () => {
     const { send, log } = await startSending(undefined, { maxUploadSize: 1000 });
     expect(await failureOf(send(await videoBytes(1001), { name: 'film.mp4' }).handle)).toMatchObject({
       state: 'rejected',
@@ -213,7 +213,7 @@ describe('the verdict', () => {
     expect(log()).toEqual(['POST 413']);
   });
 
-  test('is waited for as long as the inspection takes, at the pace of the server', async () => {
+  test('is requested for as long as the inspection takes, at the pace of the server', async () => {
     const check = {
       name: 'slow',
       run: async () => {
@@ -228,11 +228,11 @@ describe('the verdict', () => {
     expect(await stored()).toEqual([sum]);
     expect(states().filter((state) => state === 'waiting')).toEqual([]);
     expect(handle.snapshot).toMatchObject({ sent: 200_000, confirmed: 200_000 });
-    // It asks once a second where the server lets it ask twenty times.
+    // The client asks once a second, although the server allows twenty requests.
     expect(proxy.exchanges.filter(({ method }) => method === 'PATCH').length).toBeLessThanOrEqual(4);
   });
 
-  test('of a stream without a known end is waited for too', async () => {
+  test('of a stream of unknown length is requested for as long as the inspection takes', async () => {
     const check = {
       name: 'slow',
       run: async () => {
@@ -251,7 +251,7 @@ describe('the verdict', () => {
 });
 
 describe('pause', () => {
-  test('stops the bytes, and resume goes on from what the server has', async () => {
+  test('stops the bytes, and resume continues at the offset of the server', async () => {
     const { send, video, stored, proxy } = await startSending();
     const { path, sha256: sum } = await video(8 * MIB);
     proxy.bytesPerSecond = 8 * MIB;
@@ -311,7 +311,7 @@ describe('pause', () => {
 });
 
 describe('cancel', () => {
-  test('ends it, and deletes what the server has if asked', async () => {
+  test('ends the upload, and deletes it on the server if asked', async () => {
     const { send, video, server, proxy, store } = await startSending();
     const { path } = await video(8 * MIB);
     proxy.bytesPerSecond = 4 * MIB;
@@ -324,7 +324,7 @@ describe('cancel', () => {
     expect(await store.list()).toEqual([]);
   });
 
-  test('by a signal leaves the server its part', async () => {
+  test('by a signal leaves the upload on the server', async () => {
     const { send, video, server, proxy } = await startSending();
     const { path } = await video(8 * MIB);
     proxy.bytesPerSecond = 4 * MIB;
@@ -337,19 +337,19 @@ describe('cancel', () => {
     expect(head.status).toBe(200);
   });
 
-  test('with a signal that is aborted already never asks the server', async () => {
+  test('with an aborted signal sends no request', async () => {
     const { send, video, log } = await startSending();
     const { path } = await video(100_000);
     expect(await failureOf(send(path, { signal: AbortSignal.abort() }).handle)).toMatchObject({ state: 'cancelled' });
     expect(log()).toEqual([]);
   });
 
-  test('while the creation is unanswered finds the upload by its key and deletes that', async () => {
+  test('while the creation is unanswered finds the upload by its key and deletes it', async () => {
     const { send, video, proxy, log } = await startSending(({ method, nth }) =>
       method === 'POST' && nth === 1 ? { kind: 'delay', ms: 60_000 } : undefined,
     );
     const { path } = await video(100_000);
-    // Asked again as it was, or it would be another upload.
+    // The client repeats the same creation; a changed one would create another upload.
     const { handle } = send(path, { type: 'video/mp4', metadata: { project: 'Zoë 🎬' } });
     await expect.poll(() => proxy.exchanges[0]?.status).toBe(201);
     await handle.cancel({ deleteRemote: true });
@@ -358,7 +358,7 @@ describe('cancel', () => {
     expect(log()).toEqual(['POST 201', 'POST 201', 'DELETE 204']);
   });
 
-  test('tells when the server could not be made to delete it', async () => {
+  test('reports when the server did not delete the upload', async () => {
     const { send, video, proxy } = await startSending(({ method }) => (method === 'DELETE' ? { kind: 'answer', status: 403 } : undefined));
     const { path } = await video(8 * MIB);
     proxy.bytesPerSecond = 4 * MIB;
@@ -369,7 +369,7 @@ describe('cancel', () => {
   });
 });
 
-describe('the handle', () => {
+describe('the handle of an upload', () => {
   test('is not thenable, so an async function can return it', async () => {
     const { send, video } = await startSending();
     const { path } = await video(100_000);
@@ -378,7 +378,7 @@ describe('the handle', () => {
     await handle.done;
   });
 
-  test('tells a listener at once and until it is no longer wanted; one that throws harms nobody', async () => {
+  test('notifies a listener at once and until it unsubscribes; a listener that throws affects no other', async () => {
     const { send, video } = await startSending();
     const { path } = await video(100_000);
     const { handle } = send(path);
@@ -398,7 +398,7 @@ describe('the handle', () => {
     expect(calls).toBe(1);
   });
 
-  test('gives frozen snapshots that are the same object while nothing changes', async () => {
+  test('gives frozen snapshots, the same object while nothing changes', async () => {
     const { send, video } = await startSending();
     const { path } = await video(100_000);
     const { handle, told } = send(path);
@@ -409,7 +409,7 @@ describe('the handle', () => {
     expect(told.at(-1)).toBe(handle.snapshot);
   });
 
-  test('can be read to its end as a sequence', async () => {
+  test('can be iterated to its end', async () => {
     const { send, video } = await startSending();
     const { path } = await video(2 * MIB);
     const states: string[] = [];
@@ -431,7 +431,7 @@ describe('the handle', () => {
   });
 });
 
-test('without a record a file is an upload of its own each time', async () => {
+test('without records a file is a new upload each time', async () => {
   const { send, video, store, stored, log } = await startSending();
   const { path, sha256: sum } = await video(100_000);
   await Promise.all([send(path, { resume: false }).handle.done, send(path, { resume: false }).handle.done]);

@@ -3,8 +3,8 @@ import { createUploader } from '../../client/node.ts';
 import { parseMetadata } from '../../shared/metadata.ts';
 import { startSending } from './sending.ts';
 
-/** A server that notes what each creation said, as the proxy before it saw it. */
-async function noting() {
+/** Starts a server; the proxy before it records the headers of each creation. */
+async function startRecording() {
   const creations: { metadata: Record<string, unknown>; project: unknown }[] = [];
   const sending = await startSending(({ method, headers }) => {
     if (method === 'POST') {
@@ -15,8 +15,8 @@ async function noting() {
   return { ...sending, creations, endpoint: `${sending.proxy.url}/files` };
 }
 
-test('uploads with the defaults, each replaced by an option of the same name, metadata merged key by key', async () => {
-  const { endpoint, store, creations, video } = await noting();
+test('the uploader applies its defaults, except those that an option replaces, and merges metadata key by key', async () => {
+  const { endpoint, store, creations, video } = await startRecording();
   const { path } = await video(100_000);
   const { upload } = createUploader({
     endpoint,
@@ -37,17 +37,17 @@ test('uploads with the defaults, each replaced by an option of the same name, me
   ]);
 });
 
-test('an option that is undefined leaves the default as it is', async () => {
-  const { endpoint, store, creations, video } = await noting();
+test('an option that is undefined keeps the default of the uploader', async () => {
+  const { endpoint, store, creations, video } = await startRecording();
   const { path } = await video(100_000);
   const { upload } = createUploader({ endpoint, store, metadata: { project: '42' } });
-  // As an application without types, or without `exactOptionalPropertyTypes`, gives it.
+  // An application without types, or without `exactOptionalPropertyTypes`, may pass undefined.
   await upload(path, { endpoint: undefined, metadata: undefined } as never).done;
   expect(creations).toMatchObject([{ metadata: { project: '42' } }]);
 });
 
-test('makes queues with the defaults, too', async () => {
-  const { endpoint, store, creations, video } = await noting();
+test('the uploader creates queues with its defaults', async () => {
+  const { endpoint, store, creations, video } = await startRecording();
   const uploader = createUploader({ endpoint, store, concurrency: 1, metadata: { project: '42' } });
   const queue = uploader.queue({ metadata: { set: 'a' } });
   for (const name of ['one.mp4', 'two.mp4']) queue.add((await video(100_000, name)).path);
@@ -63,7 +63,7 @@ test('makes queues with the defaults, too', async () => {
   ]);
 });
 
-test('says at once that a default makes no sense', () => {
+test('the uploader throws at once for an invalid default', () => {
   const { upload, queue } = createUploader({ endpoint: 'ftp://uploads.example' });
   expect(() => upload('film.mp4')).toThrow(TypeError);
   expect(() => queue()).toThrow(/not an http address/);

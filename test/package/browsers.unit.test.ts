@@ -4,7 +4,7 @@ import { expect, it } from 'vitest';
 import { BROWSERS } from '../../vite.config.ts';
 import { REPOSITORY } from '../support/repository.ts';
 
-it('the page is built for the browsers that docs/client.md names', () => {
+it('the build of the page targets the browsers that docs/client.md names', () => {
   const page = readFileSync(join(REPOSITORY, 'docs/client.md'), 'utf8');
   const [, chrome, firefox, safari] = /^Browsers: Chrome and Edge (\d+), Firefox (\d+), Safari ([\d.]+), or newer\./m.exec(page) ?? [];
   expect(BROWSERS).toEqual([`chrome${chrome}`, `edge${chrome}`, `firefox${firefox}`, `safari${safari}`]);

@@ -1,4 +1,4 @@
-// What docs/operations.md shows for a reverse proxy: taken by the proxy, and true of it.
+// Tests the configuration that docs/operations.md shows for a reverse proxy: the proxy accepts it and behaves as the page says.
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { connect as connectHttp2 } from 'node:http2';
@@ -15,18 +15,18 @@ import { createUpload, headUpload, idOf } from '../support/tus-requests.ts';
 
 export function testDocumentedProxy(name: DocumentedProxy['name']): void {
   const proxy = DOCUMENTED_PROXIES.find((each) => each.name === name);
-  if (proxy === undefined) throw new Error(`There is no ${name}.`);
+  if (proxy === undefined) throw new Error(`docs/operations.md has no configuration for ${name}.`);
   const program = pathOf(proxy) ?? proxy.program;
 
-  it(`the configuration of ${name} is one that it takes`, async () => {
+  it(`${name} accepts its documented configuration`, async () => {
     const path = proxy.configure({ directory: testDirectory(), port: await freePort(), upstream: await freePort() });
     const { status, stdout, stderr } = spawnSync(program, proxy.check(path), { encoding: 'utf8' });
-    // Caddy warns of what is the test's own, too: a certificate without OCSP, no redirects.
+    // Caddy also warns about the test's own set-up: a certificate without OCSP, no redirects.
     expect(stdout + stderr).not.toMatch(/\[(?:emerg|warn|alert|warning)\]|"level":"error"|"level":"warn".*caddyfile/i);
     expect(status).toBe(0);
   });
 
-  it(`behind ${name} HEAD waits while no server answers, and every other method fails`, async () => {
+  it(`${name} delays HEAD while no server answers, and fails every other method`, async () => {
     const port = await serve(await freePort());
     const head = await answerTo(port, 'HEAD');
     expect(head).toMatchObject({ status: 423, headers: { 'tus-resumable': '1.0.0', 'retry-after': '2' } });
@@ -34,7 +34,7 @@ export function testDocumentedProxy(name: DocumentedProxy['name']): void {
     expect([423, 502, 503, 504]).toContain((await answerTo(port, 'PATCH')).status);
   });
 
-  it(`an upload over HTTP/2 comes through ${name}, and so does what the server says of it`, async () => {
+  it(`${name} passes on an upload over HTTP/2, and the answers of the server`, async () => {
     const { url: server, files } = await embedLandfall();
     const port = await serve(Number(new URL(server).port));
     const bytes = await videoBytes(3_000_000);
@@ -51,7 +51,7 @@ export function testDocumentedProxy(name: DocumentedProxy['name']): void {
       return answer;
     };
     expect(await patch(0, bytes.subarray(0, 2_000_000))).toMatchObject({ ':status': 204, 'upload-offset': '2000000' });
-    // A refusal is the server's own, with its code.
+    // The refusal comes from the server, with its code.
     expect(await patch(0, bytes.subarray(0, 1000))).toMatchObject({ ':status': 409 });
     expect(await patch(2_000_000, bytes.subarray(2_000_000))).toMatchObject({ ':status': 204, 'upload-offset': '3000000' });
     expect(await headUpload(url)).toMatchObject({ status: 200, offset: bytes.length });
@@ -63,7 +63,7 @@ export function testDocumentedProxy(name: DocumentedProxy['name']): void {
     const child = spawn(program, proxy?.serve(proxy.configure({ directory, port, upstream })) ?? [], { cwd: directory, stdio: 'ignore' });
     onTestFinished(async () => {
       if (child.exitCode !== null || child.signalCode !== null) return;
-      // nginx and HAProxy end their workers with them.
+      // nginx and HAProxy end their workers when they end.
       child.kill('SIGTERM');
       await once(child, 'exit');
     });

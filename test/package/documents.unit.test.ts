@@ -1,4 +1,4 @@
-// What the documents say of one another, and what the README takes from the benchmark.
+// Links between the documents, and the benchmark results that the README repeats.
 import { existsSync, globSync, readFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { expect, it } from 'vitest';
@@ -8,7 +8,7 @@ const read = (file: string) => readFileSync(join(REPOSITORY, file), 'utf8');
 const PAGES = globSync(['*.md', 'docs/*.md', 'client/README.md', 'server/README.md', 'test/README.md'], { cwd: REPOSITORY });
 const withoutCode = (text: string) => text.replaceAll(/^```[\s\S]*?^```$/gm, '');
 
-/** As GitHub makes them of headings. */
+/** The anchors that GitHub makes of the headings. */
 function anchorsOf(page: string): string[] {
   const headings = withoutCode(read(page)).matchAll(/^#+ (.+)$/gm);
   return Array.from(headings, ([, heading = '']) =>
@@ -19,7 +19,7 @@ function anchorsOf(page: string): string[] {
   );
 }
 
-it('every link within the repository leads somewhere', () => {
+it('every link of a document within the repository has a target', () => {
   expect(PAGES.length).toBeGreaterThanOrEqual(17);
   const lost: string[] = [];
   for (const page of PAGES) {
@@ -34,7 +34,7 @@ it('every link within the repository leads somewhere', () => {
   expect(lost).toEqual([]);
 });
 
-/** A row of a table by what its first cell says, without the bounds of what was measured. */
+/** The row of a table with this first cell, without the spread of the measurements. */
 function rowOf(text: string, first: string): string[] | undefined {
   const row = text.split('\n').find((line) => line.startsWith(`| ${first} |`));
   return row
@@ -43,7 +43,7 @@ function rowOf(text: string, first: string): string[] | undefined {
     .map((cell) => cell.replace(/\(.*\)/, '').trim());
 }
 
-it('the README has the numbers of docs/performance.md', () => {
+it('the README repeats the numbers of docs/performance.md', () => {
   const readme = read('README.md');
   const performance = read('docs/performance.md');
   const tableOf = (title: string) => performance.split(/^### /m).find((section) => section.startsWith(title)) ?? '';

@@ -6,7 +6,7 @@ import * as library from '../../server/index.ts';
 import { ERRORS } from '../../shared/errors.ts';
 import { REPOSITORY } from '../support/repository.ts';
 
-it('docs/errors.md lists each error of the table, as the table has it, and no other', async () => {
+it('docs/errors.md lists exactly the errors of the table, with the same values', async () => {
   const page = await readFile(join(REPOSITORY, 'docs/errors.md'), 'utf8');
   const rows = [...page.matchAll(/^\| `(ERR_[A-Z_]+)` \| (\d+) \| (yes|no) \| (.+?) \| /gm)];
   const documented = Object.fromEntries(
@@ -16,7 +16,7 @@ it('docs/errors.md lists each error of the table, as the table has it, and no ot
   expect(rows).toHaveLength(Object.keys(ERRORS).length);
 });
 
-/** Class → code, of every class below `server/` that keeps a server from starting, as its file says it. */
+/** Maps every class below `server/` that stops a server from starting to its code, read from the sources. */
 async function startErrors(): Promise<Record<string, string | undefined>> {
   const found: Record<string, string | undefined> = {};
   for await (const file of glob('server/**/*.ts', { cwd: REPOSITORY, exclude: ['server/dist/**', 'server/node_modules/**'] })) {
@@ -28,7 +28,7 @@ async function startErrors(): Promise<Record<string, string | undefined>> {
   return found;
 }
 
-it('docs/errors.md lists each error of the start, and the library exports those that it throws', async () => {
+it('docs/errors.md lists each start error, and the library exports those that it throws', async () => {
   const page = await readFile(join(REPOSITORY, 'docs/errors.md'), 'utf8');
   const rows = [...page.matchAll(/^\| `(ERR_[A-Z_]+)` \| (`\w+`|command only) \| /gm)];
   const ofClass = await startErrors();

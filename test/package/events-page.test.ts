@@ -1,4 +1,4 @@
-// docs/events.md says what a body has in it: held against real events of every type.
+// docs/events.md describes the bodies of events; the tests compare it with real events of every type.
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
@@ -16,7 +16,7 @@ async function blocks(language: string): Promise<string[]> {
   return [...page.matchAll(/^```(.+)\n([\s\S]*?)^```$/gm)].flatMap(([, name, text = '']) => (name === language ? [text] : []));
 }
 
-/** One event of every type at least, of uploads that have all that a record can have. */
+/** At least one event of every type, of uploads with every field that a record can have. */
 async function everyEvent(): Promise<Omit<UploadEvent, 'position'>[]> {
   const events: UploadEvent[] = [];
   const server = await embedLandfall(
@@ -30,7 +30,7 @@ async function everyEvent(): Promise<Omit<UploadEvent, 'position'>[]> {
   await createUpload(server.files, { length: 100, name: 'left.txt' });
   await createUpload(server.files, { name: 'deferred.txt', headers: { 'Upload-Defer-Length': '1' } });
   await terminateUpload((await createUpload(server.files, { length: 100, name: 'gone.txt' })).url);
-  // In its own process: in this one the command would block the thread that must commit the server's transaction.
+  // The command runs in its own process: here it would block the thread that must commit the server's transaction.
   expect(await operatorCommand(['rm', idOf(url)], { LANDFALL_DATA_DIR: server.landfall.config.dataDir })).toMatchObject({ code: 0 });
   await expect.poll(() => [...new Set(events.map(({ type }) => type))].sort()).toEqual([...EVENT_TYPES].sort());
   return events.map(({ position, ...body }) => body);
@@ -44,7 +44,7 @@ it('docs/events.md has the schema of every body, and an example of one', async (
   for (const event of await everyEvent()) {
     const { error } = schema.safeParse(event);
     expect(error?.issues, JSON.stringify(event)).toBeUndefined();
-    // It is held strictly: what the page does not know, and what it knows and is not there.
+    // The comparison is strict: an undocumented field fails, and so does a documented field that is absent.
     expect(schema.safeParse({ ...event, data: { ...event.data, unknown: 1 } }).success).toBe(false);
     const { owner, ...rest } = event.data;
     expect(schema.safeParse({ ...event, data: rest }).success, owner).toBe(false);

@@ -1,4 +1,4 @@
-// The examples, run as a reader would: copied out of the repository, beside the packages as npm would publish them.
+// The examples, run as a reader would: copied out of the repository, with the packages as npm would publish them.
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { copyFileSync, readFileSync } from 'node:fs';
@@ -28,7 +28,7 @@ function copyExample(example: string, { project }: Packed): string {
   return copy;
 }
 
-it('the application takes what its users send from Node, and refuses the rest', async () => {
+it('the example application accepts uploads of its users from Node, and refuses all others', async () => {
   const port = await freePort();
   const application = spawn(process.execPath, [copyExample('express/server.ts', packages.server)], {
     cwd: packages.server.project,

@@ -1,15 +1,15 @@
-// What the documents show compiles against what the package is.
+// The examples of the documents compile against the packages.
 import { execFileSync } from 'node:child_process';
 import { globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, it } from 'vitest';
 import { REPOSITORY } from '../support/repository.ts';
 
-/** Inside the repository, where the packages that the examples import are found. */
+/** A folder inside the repository, so that the examples find the packages they import. */
 const FOLDER = join(REPOSITORY, 'node_modules/.landfall-examples');
 afterAll(() => rmSync(FOLDER, { recursive: true, force: true }));
 
-/** What an example takes for granted: it is the reader's own. */
+/** Declarations of the reader's own code, which the examples use. */
 const READERS_OWN = `
 export {};
 declare global {
@@ -28,7 +28,7 @@ function examplesIn(document: string): { name: string; code: string }[] {
   }));
 }
 
-/** Those of the doc comments, in the order of their files. */
+/** The examples of the doc comments, in the order of their files. */
 function examplesInSources(): { name: string; code: string }[] {
   const files = globSync('{client,server,shared}/**/*.{ts,tsx}', { cwd: REPOSITORY, exclude: ['**/dist/**', '**/node_modules/**'] });
   return files.sort().flatMap((file) => {
@@ -37,21 +37,21 @@ function examplesInSources(): { name: string; code: string }[] {
       const code = lines.replaceAll(/^ *\* ?/gm, '');
       return {
         name: `${file.replaceAll(/\W/g, '-')}-${index + 1}.${kind}`,
-        // A path is what Node can send; a browser's types know only files.
+        // Only Node can send a path; the browser's types accept only files.
         code: /^client\/node/.test(file) ? code.replaceAll("'landfall'", "'landfall/node'") : code,
       };
     });
   });
 }
 
-it('every example of the READMEs, of the client’s page and of the doc comments', () => {
+it('every example of the READMEs, of docs/client.md and of the doc comments compiles', () => {
   mkdirSync(FOLDER, { recursive: true });
   const documents = ['README.md', 'client/README.md', 'server/README.md', 'docs/client.md', 'docs/hooks.md'].flatMap(examplesIn);
   expect(documents.length).toBeGreaterThanOrEqual(7);
   const comments = examplesInSources();
   expect(comments.length).toBeGreaterThanOrEqual(40);
   const examples = [...documents, ...comments];
-  // An example goes on where the one before it stopped, so what was imported there is imported here.
+  // An example continues the one before it, so it has the imports of that one.
   const known = "import { createQueue, createUploader, forget, interrupted } from 'landfall';\n";
   for (const { name, code } of examples) {
     writeFileSync(join(FOLDER, name), code.includes('import ') ? code : `${known}${code}export {};\n`);
@@ -63,7 +63,7 @@ it('every example of the READMEs, of the client’s page and of the doc comments
     JSON.stringify({
       extends: join(REPOSITORY, 'tsconfig.json'),
       compilerOptions: {
-        // An application's own settings need not ask for it.
+        // An application's own compiler settings need not include this one.
         isolatedDeclarations: false,
         declaration: false,
         noUnusedLocals: false,

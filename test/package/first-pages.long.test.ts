@@ -1,5 +1,5 @@
-// The three first pages, followed to the letter with the packages as npm would publish them. Only ports differ, and where npm finds these
-// two packages.
+// The three first pages, followed to the letter with the packages as npm would publish them. Only ports differ, and the place where npm
+// finds these two packages.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
 import type { Browser, Page } from 'playwright-core';
@@ -19,13 +19,13 @@ beforeAll(async () => {
   tarballs = await packAll(directory);
 }, 600_000);
 
-/** Follows the page in an empty folder. What it started runs until the test ends. */
+/** Follows the page in an empty folder. The programs that it starts run until the test ends. */
 async function follow(page: string, port: string): Promise<{ steps: number; folder: string; ports: Record<string, string> }> {
   const folder = join(directory, page.replaceAll(/\W/g, '-'));
   const globals = `${folder}-globals`;
   mkdirSync(folder);
   const ports = { [port]: String(await freePort()), '5173': String(await freePort()) };
-  // A reader has what npm needs to find its registry, and no settings of Landfall.
+  // A reader has the settings that npm needs to find its registry, and none of Landfall.
   const own = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(?:LANDFALL_|npm_|VITEST|NODE_ENV$)/.test(name)));
   const reading = new ReadPage({
     directory: folder,
@@ -49,19 +49,19 @@ async function follow(page: string, port: string): Promise<{ steps: number; fold
   return { steps: await reading.follow(page), folder, ports };
 }
 
-it('an operator has a server, a file in it and a refusal', async () => {
+it('an operator who follows the page gets a server, an accepted file and a refusal', async () => {
   const { steps, ports } = await follow('docs/start-operator.md', '1080');
   expect(steps).toBe(9);
   const page = await fetch(`http://127.0.0.1:${ports['1080']}/`);
   expect(await page.text()).toContain('<landfall-upload');
 });
 
-it('a back-end developer has uploads in an application', async () => {
+it('a back-end developer who follows the page gets uploads in an application', async () => {
   const { steps } = await follow('docs/start-back-end.md', '3000');
   expect(steps).toBe(10);
 });
 
-describe.skipIf(chromiumPath() === undefined)('a front-end developer', () => {
+describe.skipIf(chromiumPath() === undefined)('a front-end developer who follows the page', () => {
   let browser: Browser;
   beforeAll(async () => {
     browser = await launchChromium();
@@ -70,7 +70,7 @@ describe.skipIf(chromiumPath() === undefined)('a front-end developer', () => {
 
   const said = (page: Page) => page.locator('#state').textContent();
 
-  it('has a page that sends a file and says why one is refused, and the element', async () => {
+  it('gets a page that sends a file and says why one is refused, and the element', async () => {
     const { steps, folder, ports } = await follow('docs/start-front-end.md', '1080');
     expect(steps).toBe(6);
     const film = join(folder, 'film.mp4');

@@ -1,4 +1,4 @@
-// The container image, without an engine to build it: what a linter and its own commands can tell.
+// The container image, checked without an engine to build it: by a linter and by running its commands.
 import { execFile } from 'node:child_process';
 import { access, cp, readFile, symlink } from 'node:fs/promises';
 import { basename, join } from 'node:path';
@@ -11,17 +11,17 @@ import { temporaryDirectory } from '../support/temp-dir.ts';
 const run = promisify(execFile);
 const read = (name: string) => readFile(join(REPOSITORY, name), 'utf8');
 
-/** Of `.dockerignore`, which leaves out everything but what it names. */
+/** The files that `.dockerignore` lets through: it excludes everything except the paths it names. */
 async function sentToTheEngine(): Promise<string[]> {
   const [first, ...rest] = (await read('.dockerignore')).trim().split('\n');
   expect(first).toBe('*');
-  // What was built here before is left out of what is sent.
+  // Earlier build output here is not sent.
   expect(rest.at(-1)).toBe('**/dist');
   return rest.slice(0, -1).map((line) => line.replace(/^!/, ''));
 }
 
-describe('the image', () => {
-  it('has a file that a linter finds nothing in', async () => {
+describe('the container image', () => {
+  it('has a Dockerfile without linter findings', async () => {
     expect(validate('FROM node\nCOPY\nENTRYPONT ["node"]\n').length).toBeGreaterThanOrEqual(2);
     expect(validate(await read('Dockerfile'))).toEqual([]);
   });
@@ -33,7 +33,7 @@ describe('the image', () => {
     expect(stages[1]?.match(/^USER (.+)$/gm)).toEqual(['USER node']);
   });
 
-  it('is sent all that building takes, and nothing else', async () => {
+  it('is built from all necessary files, and no others', async () => {
     const { path } = temporaryDirectory();
     for (const name of await sentToTheEngine())
       await cp(join(REPOSITORY, name), join(path, name), { recursive: true, filter: (file) => basename(file) !== 'dist' });

@@ -1,4 +1,4 @@
-// Each rule of biome.json that guards the layout is shown to fire: a rule that matches nothing looks the same as one that holds.
+// Shows that each layout rule of biome.json reports a violation: a rule that matches nothing looks like one that nobody breaks.
 import { execFile } from 'node:child_process';
 import { cp, mkdir, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -15,7 +15,7 @@ interface Violation {
   file: string;
   source: string;
   says: string;
-  /** Another file that it takes. */
+  /** Another file that the sample needs. */
   beside?: { file: string; source: string };
 }
 
@@ -101,7 +101,7 @@ const VIOLATIONS: Violation[] = [
     says: 'global variable process',
   },
   {
-    what: 'the client asking for what a page may be denied anywhere but in its one place',
+    what: 'the client using a feature that a browser may deny outside the one file for that',
     file: 'client/element/denied.ts',
     source: "export const last = localStorage.getItem('last');\n",
     says: 'global variable localStorage',
@@ -116,7 +116,7 @@ const VIOLATIONS: Violation[] = [
   { what: 'the server taking a signal', file: 'server/app-3.ts', source: "process.on('SIGTERM', () => {});\n", says: ARGUMENTS },
   { what: 'the server ending the process', file: 'server/app-4.ts', source: 'process.exit(1);\n', says: ARGUMENTS },
   {
-    what: 'the server taking process apart',
+    what: 'the server destructuring process',
     file: 'server/app-5.ts',
     source: 'const { env } = process;\nexport const home = env.HOME;\n',
     says: ARGUMENTS,
@@ -168,7 +168,7 @@ interface Diagnostic {
   location: { path: string };
 }
 
-/** All samples lie side by side, each in a file of its own, and are linted in one run. */
+/** The samples are written into one directory, a file each, and linted in one run. */
 describe('the import rules', () => {
   const root = temporaryDirectory();
   let diagnostics: Diagnostic[] = [];

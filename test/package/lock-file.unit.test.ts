@@ -6,14 +6,14 @@ import { REPOSITORY } from '../support/repository.ts';
 interface Locked {
   optionalDependencies?: Record<string, string>;
   resolved?: string;
-  /** To a package of this repository: what it resolves to is its folder. */
+  /** Set for a link to a package of this repository, which `resolved` names by its folder. */
   link?: boolean;
 }
 
 const { packages } = JSON.parse(readFileSync(join(REPOSITORY, 'package-lock.json'), 'utf8')) as { packages: Record<string, Locked> };
 
-// npm leaves out what the registry it asked did not have, and `npm ci` then refuses the file everywhere.
-it('the lock file has every package that another of its packages names as optional', () => {
+// npm omits optional packages that its registry lacks, and `npm ci` then refuses the lock file everywhere.
+it('the lock file contains every optional dependency of its packages', () => {
   const missing = Object.values(packages)
     .flatMap(({ optionalDependencies = {} }) => Object.keys(optionalDependencies))
     .filter((name) => !Object.keys(packages).some((path) => path.endsWith(`node_modules/${name}`)));

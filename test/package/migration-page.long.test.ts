@@ -1,4 +1,4 @@
-// docs/migration.md, as it stands there: its commands on what other servers left, and its program.
+// docs/migration.md, run unchanged: its commands on the stores of other servers, and its program.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
@@ -16,18 +16,18 @@ import { testDirectory } from '../support/temp-dir.ts';
 import { createUpload, headUpload, patchUpload, readRecord } from '../support/tus-requests.ts';
 import { uploadId } from '../support/upload-ids.ts';
 
-/** The block that begins with this comment. */
+/** The block that starts with this comment. */
 async function block(language: 'sh' | 'js', comment: string): Promise<string> {
   const page = await readFile(join(REPOSITORY, 'docs/migration.md'), 'utf8');
   const blocks = Array.from(page.matchAll(new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\`$`, 'gm')), ([, text = '']) => text);
   const [found, ...others] = blocks.filter((text) => text.split('\n')[0]?.endsWith(` ${comment}`));
-  if (found === undefined || others.length > 0) throw new Error(`docs/migration.md has no one block "${comment}".`);
+  if (found === undefined || others.length > 0) throw new Error(`docs/migration.md has no single block that starts with "${comment}".`);
   return found;
 }
 
 const HALF = uploadId('a');
 
-it('a file store is taken over by the commands of the page', async () => {
+it('the commands of docs/migration.md adopt a file store', async () => {
   const [directory, dataDir] = [testDirectory(), testDirectory()];
   const bytes = await videoBytes(9000);
   const store = new FileStore({ directory });
@@ -43,9 +43,9 @@ it('a file store is taken over by the commands of the page', async () => {
   expect((await headUpload(`${server.files}/${HALF}`)).offset).toBe(5000);
 });
 
-it('a directory of tusd is taken over by the commands of the page', async () => {
+it('the commands of docs/migration.md adopt a directory of tusd', async () => {
   const [directory, dataDir] = [testDirectory(), testDirectory()];
-  // As tusd 2.9.1 writes it; the program itself is put to it in adopt-tusd.long.test.ts.
+  // A directory as tusd 2.9.1 writes it; adopt-tusd.long.test.ts runs tusd itself.
   const info = {
     ID: HALF,
     Size: 9000,
@@ -65,7 +65,7 @@ it('a directory of tusd is taken over by the commands of the page', async () => 
   expect((await headUpload(`${server.files}/${HALF}`)).offset).toBe(4000);
 });
 
-it('the program of the page takes uploads as its hooks say', async () => {
+it('the program of docs/migration.md accepts uploads by its hooks', async () => {
   const [folder, dataDir, port] = [testDirectory(), testDirectory(), await freePort()];
   await mkdir(join(folder, 'node_modules'));
   await symlink(join(REPOSITORY, 'node_modules/express'), join(folder, 'node_modules/express'));
@@ -101,7 +101,7 @@ it('the program of the page takes uploads as its hooks say', async () => {
   await once(child, 'exit');
 });
 
-it('a form is sent by the command of the page', async () => {
+it('the command of docs/migration.md sends a form', async () => {
   const [folder, dataDir] = [testDirectory(), testDirectory()];
   await writeFile(join(folder, 'film.mp4'), await videoBytes(9000));
   const server = await startLandfall({ dataDir });

@@ -1,4 +1,4 @@
-// `npm start` under a supervisor: npm runs the script in a shell, and the signal it is sent goes to that shell.
+// `npm start` under a supervisor: npm runs the script in a shell, and passes its signals on to that shell.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
@@ -8,12 +8,12 @@ import { expect, it, onTestFinished } from 'vitest';
 import { REPOSITORY } from '../support/repository.ts';
 import { testDirectory } from '../support/temp-dir.ts';
 
-it.each(['start', 'dev'])('the shell of npm run %s becomes the server, so that a signal to it leaves none behind', (script) => {
+it.each(['start', 'dev'])('the shell of npm run %s is replaced by the server, so that a signal to the shell ends the server', (script) => {
   const { scripts } = JSON.parse(readFileSync(join(REPOSITORY, 'package.json'), 'utf8'));
   expect(scripts[script]).toMatch(/&& exec node /);
 });
 
-it('SIGTERM to the shell ends the server', async () => {
+it('SIGTERM to the shell of npm start ends the server', async () => {
   const { scripts } = JSON.parse(readFileSync(join(REPOSITORY, 'package.json'), 'utf8'));
   const command = scripts.start.replace('npm run -s build:page', 'true');
   const shell = spawn('sh', ['-c', command], {

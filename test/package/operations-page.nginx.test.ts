@@ -1,4 +1,4 @@
-// What docs/operations.md shows for nginx.
+// The nginx configurations of docs/operations.md.
 import { spawnSync } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,9 +11,9 @@ import { testDocumentedProxy } from './documented-proxy.ts';
 
 testDocumentedProxy('nginx');
 
-it('the configuration for several processes is one that nginx takes', async () => {
+it('nginx accepts the documented configuration for several processes', async () => {
   const [nginx] = DOCUMENTED_PROXIES;
-  if (nginx?.name !== 'nginx') throw new Error('nginx is not the first.');
+  if (nginx?.name !== 'nginx') throw new Error('The first documented proxy is not nginx.');
   const page = readFileSync(join(REPOSITORY, 'docs/operations.md'), 'utf8');
   const [, upstream = ''] = Array.from(page.matchAll(/^```nginx\n([\s\S]*?)^```$/gm), ([, block]) => block ?? '');
   expect(upstream).toContain('upstream landfall');

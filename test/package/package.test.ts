@@ -1,4 +1,4 @@
-// What `npm install landfall` and `npm install landfall-server` bring: they load, run, and their types are found.
+// The packages that `npm install landfall` and `npm install landfall-server` install: they load and run, and compilers find their types.
 import { execFile, execFileSync, spawn } from 'node:child_process';
 import { cpSync, existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
@@ -22,13 +22,13 @@ beforeAll(async () => {
   for (const name of NAMES) packages[name] = await unpack(tarballs[name], name, directory);
 });
 
-/** Runs a module in the project that has the package installed, and resolves with what it printed. */
+/** Runs a module in the project that has the package installed, and resolves with its output. */
 async function evaluate(name: PackageName, script: string, ...flags: string[]): Promise<string> {
   const { stdout } = await run(process.execPath, [...flags, '--input-type=module', '-e', script], { cwd: packages[name].project });
   return stdout.trim();
 }
 
-/** What the compiler says of a module in the project, in strict mode. */
+/** The errors of the compiler for a module in the project, in strict mode. */
 async function typeErrors(name: PackageName, source: string): Promise<string> {
   const { project } = packages[name];
   writeFileSync(join(project, 'use.ts'), source);
@@ -41,12 +41,12 @@ async function typeErrors(name: PackageName, source: string): Promise<string> {
 }
 
 describe.each(NAMES)('the package %s', (name) => {
-  it('is clean by publint', async () => {
+  it('passes publint', async () => {
     const { messages } = await publint({ pkgDir: packages[name].installed, pack: false, strict: true });
     expect(messages).toEqual([]);
   });
 
-  it('has types that every way of importing finds, by attw', async () => {
+  it('has types for every way of importing it, checked by attw', async () => {
     const attw = join(REPOSITORY, 'node_modules/.bin/attw');
     const { stdout } = await run(attw, [packages[name].tarball, '--profile', 'esm-only', '--format', 'ascii', '--no-color', '--no-emoji']);
     const entries = stdout.split(/^"(?=landfall)/m).slice(1);
@@ -57,14 +57,14 @@ describe.each(NAMES)('the package %s', (name) => {
     }
   });
 
-  it('has its licence and its description, and no tests', () => {
+  it('contains its licence and its README, and no tests', () => {
     const files = packedFiles(packages[name]);
     expect(files).toEqual(expect.arrayContaining(['LICENSE', 'README.md', 'package.json']));
     expect(files.filter((file) => /\.test\.|^test\/|^dist\/src\/test\//.test(file))).toEqual([]);
     expect(readFileSync(join(packages[name].installed, 'LICENSE'), 'utf8')).toBe(readFileSync(join(REPOSITORY, 'LICENSE'), 'utf8'));
   });
 
-  it('has maps that lead from what runs and from its types to sources that are there', () => {
+  it('has source maps from its code and its types to sources in the package', () => {
     const { installed } = packages[name];
     const files = packedFiles(packages[name]);
     const built = files.filter((file) => /^dist\/(?:client|server|shared)\/.*\.(?:js|d\.ts)$/.test(file));
@@ -83,12 +83,12 @@ describe.each(NAMES)('the package %s', (name) => {
     for (const target of targets) expect((await stat(join(installed, target))).isFile(), target).toBe(true);
   });
 
-  it('keeps to itself what is not exported', async () => {
+  it('does not let other packages import files that it does not export', async () => {
     await expect(evaluate(name, `await import('${name}/dist/shared/errors.js')`)).rejects.toThrow(/ERR_PACKAGE_PATH_NOT_EXPORTED/);
   });
 });
 
-describe('landfall', () => {
+describe('the package landfall', () => {
   it('exports the client under the same names to Node and to browsers', async () => {
     const names = "console.log(Object.keys(await import('landfall')).sort().join())";
     const inNode = await evaluate('landfall', names);
@@ -99,11 +99,11 @@ describe('landfall', () => {
     expect(await evaluate('landfall', address, '--conditions=browser')).toMatch(/client\/index\.js$/);
   });
 
-  it('can be imported where a page is made on a server, the element too', async () => {
+  it('can be imported during server-side rendering, including the element', async () => {
     expect(await evaluate('landfall', "console.log(Object.keys(await import('landfall/element')).join())")).toBe('LandfallUploadElement');
   });
 
-  it('exports the React hooks, which need React and nothing else that is not there', async () => {
+  it('exports the React hooks, which need no other package than React', async () => {
     const names = "console.log(Object.keys(await import('landfall/react')).sort().join())";
     await expect(evaluate('landfall', names)).rejects.toThrow(/Cannot find package 'react'/);
     link(packages.landfall.project, 'react');
@@ -112,7 +112,7 @@ describe('landfall', () => {
     expect(hooks).toMatch(/^'use client';/);
   });
 
-  it('type-checks in a strict project that has only what it depends on', async () => {
+  it('type-checks in a strict project with only its dependencies', async () => {
     const errors = await typeErrors(
       'landfall',
       `import { upload, UploadError, type UploadResult } from 'landfall';
@@ -128,13 +128,13 @@ upload('film.mp4', { endpoints: '/files' });
   });
 });
 
-describe('landfall-server', () => {
+describe('the package landfall-server', () => {
   const needing = (settings: Record<string, string>) =>
     run(process.execPath, [program('landfall-server'), '--data-dir', join(directory, 'needing')], {
       env: { ...environmentOf(directory), LANDFALL_PORT: '0', ...settings },
     });
 
-  it('exports the server, which serves from there, page included', async () => {
+  it('exports the server, which serves uploads and the page', async () => {
     const script = `
       import { createServer } from 'node:http';
       import { createLandfall } from 'landfall-server';
@@ -152,7 +152,7 @@ describe('landfall-server', () => {
     expect(await evaluate('landfall-server', script)).toMatch(/^200 text\/html.* 201$/);
   });
 
-  it('exports grants, which load where nothing is installed that the server depends on', async () => {
+  it('exports grants, which load without the dependencies of the server', async () => {
     const alone = join(directory, 'alone');
     cpSync(packages['landfall-server'].installed, join(alone, 'node_modules/landfall-server'), { recursive: true });
     const script = `
@@ -163,7 +163,7 @@ describe('landfall-server', () => {
     expect(stdout).toBe('3\nERR_MODULE_NOT_FOUND\n');
   });
 
-  it('says in one line which package a setting needs', async () => {
+  it('names in one line the package that a setting needs', async () => {
     const s3 = { LANDFALL_STORAGE_BACKEND: 's3', LANDFALL_S3_BUCKET: 'uploads' };
     await expect(needing(s3)).rejects.toMatchObject({
       code: 2,
@@ -176,7 +176,7 @@ describe('landfall-server', () => {
     });
   });
 
-  it('tells an application the same by its code, and starts once the setting is gone', async () => {
+  it('gives an application the same error with a code, and starts once the setting is removed', async () => {
     const script = `
       import { createLandfall } from 'landfall-server';
       const dataDir = ${JSON.stringify(join(directory, 'again'))};
@@ -189,7 +189,7 @@ describe('landfall-server', () => {
     expect(await evaluate('landfall-server', script)).toBe('ERR_PACKAGE_MISSING');
   });
 
-  it('type-checks in a strict project that has only what it depends on', async () => {
+  it('type-checks in a strict project with only its dependencies', async () => {
     const errors = await typeErrors(
       'landfall-server',
       `import { createServer } from 'node:http';
@@ -221,21 +221,21 @@ function program(name: PackageName): string {
   return join(installed, manifest.bin[name] ?? '');
 }
 
-describe('the programs', () => {
-  it('start with a line that tells the system to run them with node', async () => {
+describe('the programs of the packages', () => {
+  it('start with a shebang line for node', async () => {
     for (const name of NAMES) expect((await readFile(program(name), 'utf8')).split('\n')[0], name).toBe('#!/usr/bin/env node');
   });
 
-  it('explain themselves', async () => {
+  it('print their help', async () => {
     for (const name of NAMES) {
       const { stdout } = await run(process.execPath, [program(name), '--help']);
       expect(stdout, name).toContain(name);
     }
   });
 
-  // One of the machine's own, where there is one.
+  // An old Node that is installed on this machine, if there is one.
   const oldNode = tooOldNode();
-  it.skipIf(oldNode === undefined)('say in one line that a Node is too old, before anything else', async () => {
+  it.skipIf(oldNode === undefined)('report a too old Node in one line, before anything else', async () => {
     for (const name of NAMES) {
       for (const parameters of [[], ['--help']]) {
         const ended = await run(oldNode ?? '', [program(name), ...parameters]).catch((error: { code: number; stderr: string }) => error);
@@ -245,12 +245,12 @@ describe('the programs', () => {
     }
   });
 
-  it('tell the version of their package', async () => {
+  it('print the version of their package', async () => {
     const { stdout } = await run(process.execPath, [program('landfall'), '--version']);
     expect(stdout.trim()).toBe(packages.landfall.manifest.version);
   });
 
-  it('land a file: one serves, the other sends', async () => {
+  it('upload a file together: one serves, the other sends', async () => {
     const server = spawn(process.execPath, [program('landfall-server'), '--port', '0', '--data-dir', join(directory, 'served')], {
       env: environmentOf(directory),
       stdio: ['ignore', 'pipe', 'inherit'],
@@ -276,10 +276,10 @@ describe('the programs', () => {
   });
 });
 
-describe('what is downloaded', () => {
+describe('the download size of the package', () => {
   it.each([
     ['landfall', 385_000],
-    // 1042 KB now, and a tenth more: each module comes as code, types, maps and source.
+    // 1042 KB now, plus a tenth: each module comes as code, types, maps and source.
     ['landfall-server', 1_146_000],
   ] as const)('%s is under %d bytes', (name, limit) => {
     const bytes = statSync(packages[name].tarball).size;

@@ -1,4 +1,4 @@
-// The packages as npm would publish them, built and packed outside of the working tree: other tests run from the tree meanwhile.
+// Builds and packs the packages as npm would publish them, outside the working tree, because other tests run from the tree meanwhile.
 import { execFile } from 'node:child_process';
 import { cpSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { basename, delimiter, dirname, join } from 'node:path';
@@ -19,14 +19,14 @@ export interface Manifest {
 
 export interface Packed {
   tarball: string;
-  /** The unpacked package, beside nothing but what it depends on. */
+  /** The unpacked package, installed together with its dependencies only. */
   installed: string;
-  /** A project that has it installed, and nothing else. */
+  /** A project that has only this package installed. */
   project: string;
   manifest: Manifest;
 }
 
-/** Copies what building takes into a directory of its own. @returns that directory */
+/** Copies the files that the build needs into a new directory. @returns that directory */
 export function copySources(directory: string, ...others: string[]): string {
   const source = join(directory, 'source');
   const filter = (path: string) => !['dist', 'node_modules'].includes(basename(path));
@@ -35,7 +35,7 @@ export function copySources(directory: string, ...others: string[]): string {
   return source;
 }
 
-/** Builds both. @returns where their tarballs are */
+/** Builds both packages. @returns the paths of their tarballs */
 export async function packAll(directory: string): Promise<Record<PackageName, string>> {
   const source = copySources(directory);
   await run('npm', ['pack', '--workspaces', '--silent', '--pack-destination', directory], { cwd: source });
@@ -45,26 +45,26 @@ export async function packAll(directory: string): Promise<Record<PackageName, st
   return { landfall: tarballOf('landfall'), 'landfall-server': tarballOf('landfall-server') };
 }
 
-/** Unpacks one into a project of its own, without asking a registry for anything. */
+/** Unpacks a package into a new project, without asking a registry for anything. */
 export async function unpack(tarball: string, name: PackageName, directory: string): Promise<Packed> {
   const project = join(directory, `project-of-${name}`);
   const installed = join(project, 'node_modules', name);
   mkdirSync(installed, { recursive: true });
   await run('tar', ['-xzf', tarball, '-C', installed, '--strip-components=1']);
   const manifest = JSON.parse(readFileSync(join(installed, 'package.json'), 'utf8')) as Manifest;
-  // Neither peers nor development dependencies: who installs the package does not have them.
+  // Neither peer nor development dependencies: installing the package does not install them.
   for (const dependency of Object.keys(manifest.dependencies)) link(project, dependency);
   return { tarball, installed, project, manifest };
 }
 
-/** Puts one of this repository's packages beside those of the project. */
+/** Links one of this repository's installed packages into the project. */
 export function link(project: string, name: string): void {
   const path = join(project, 'node_modules', name);
   mkdirSync(dirname(path), { recursive: true });
   symlinkSync(join(REPOSITORY, 'node_modules', name), path);
 }
 
-/** For programs of the packages: a home of their own, this Node, and nothing that is set for the tests. */
+/** The environment for programs of the packages: a new home, this Node, and no setting of the tests. */
 export function environmentOf(directory: string): Record<string, string> {
   const path = [dirname(process.execPath), process.env.PATH ?? ''].join(delimiter);
   return { PATH: path, HOME: directory, XDG_STATE_HOME: join(directory, 'state') };

@@ -1,4 +1,4 @@
-// The release script, dry: it says what is missing before it builds, and npm packs both packages as it would publish them.
+// The dry run of the release script: it reports what is missing before it builds, and npm packs both packages as it would publish them.
 import { execFile } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -33,21 +33,21 @@ function edit(file: string, change: (text: string) => string): void {
 }
 
 describe('a release', () => {
-  it('is refused while the packages name different versions', async () => {
+  it('is refused while the packages have different versions', async () => {
     edit('client/package.json', (text) => text.replace(/"version": ".+"/, '"version": "9.9.9"'));
     expect(await release('--dry-run')).toMatchObject({ code: 1, stderr: expect.stringContaining('different versions') });
   });
 
-  it('is refused without its dated section in the changelog', async () => {
+  it('is refused without a dated section in the changelog', async () => {
     expect(await release()).toMatchObject({ code: 1, stderr: expect.stringMatching(/CHANGELOG\.md has no section "## \[\d+\.\d+\.\d+\]/) });
   });
 
-  it('is refused, dry too, when nothing is written down', async () => {
+  it('is refused, even as a dry run, when the changelog has no entries', async () => {
     edit('CHANGELOG.md', (text) => text.replace('## [Unreleased]', '## Some day'));
     expect(await release('--dry-run')).toMatchObject({ code: 1, stderr: expect.stringContaining('CHANGELOG.md') });
   });
 
-  it('packs both packages, dry, as npm would publish them for everyone', async () => {
+  it('packs both packages in a dry run, as npm would publish them with public access', async () => {
     const { code, stdout, stderr } = await release('--dry-run');
     expect(code, stderr).toBeUndefined();
     expect(stderr).toMatch(/landfall-\d+\.\d+\.\d+\.tgz/);

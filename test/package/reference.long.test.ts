@@ -1,4 +1,4 @@
-// The reference builds without a warning, and no export of the packages is left without words for it.
+// The reference builds without a warning, and describes every export of the packages.
 import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -17,7 +17,7 @@ interface Comment {
   summary: unknown[];
   blockTags?: Tag[];
 }
-/** As typedoc writes it: a module, an export or a member. */
+/** A module, an export or a member in typedoc's JSON. */
 interface Reflection {
   name: string;
   kind: number;
@@ -35,20 +35,20 @@ const INTERFACE = 256;
 const CONSTRUCTOR = 512;
 const TYPE_ALIAS = 2_097_152;
 const REFERENCE = 4_194_304;
-/** The error's own name in text, which says nothing more. */
+/** The `name` of an error, which repeats its class name. */
 const NAME = 'name';
-/** Parts of what has an example: a table's entry, what a union is made of. */
+/** Parts of types with examples: the entry of a table, the members of a union. */
 const PARTS = new Set(['ErrorEntry', 'PolicyOptions', 'SnapshotOfAnyState']);
-/** What an application writes, where an option that is left out has a default. */
+/** Types that an application writes, in which an omitted option has a default. */
 const WRITTEN = /Options$|^Timeouts$|^LandfallHooks$|^Limits$|^AuthenticatedOwner$/;
-/** Written by Landfall's own code only. */
+/** Types that only Landfall's own code writes. */
 const NOT_WRITTEN = new Set(['UploadErrorOptions']);
 
 const exported: (Reflection & { module: string })[] = [];
 
 beforeAll(async () => {
   const json = join(directory, 'reference.json');
-  // A warning ends it with an exit code.
+  // A warning makes typedoc end with an exit code.
   await run('npm', ['run', '-s', 'docs', '--', '--out', join(directory, 'reference'), '--json', json], { cwd: REPOSITORY });
   const { children: modules = [] } = JSON.parse(readFileSync(json, 'utf8')) as Reflection;
   for (const { name: module, children = [] } of modules) {
@@ -65,7 +65,7 @@ const has = (tag: string, reflection: Reflection) => commentOf(reflection)?.bloc
 const ownMembers = ({ children = [] }: Reflection) =>
   children.filter(({ kind, name, inheritedFrom }) => kind !== CONSTRUCTOR && name !== NAME && inheritedFrom === undefined);
 
-it('has every export of every entry, each with a comment, and each of its members', () => {
+it('the reference has every export of every entry, with a comment for it and each of its members', () => {
   expect(new Set(exported.map(({ module }) => module)).size).toBe(6);
   expect(exported.map(({ name }) => name)).toEqual(
     expect.arrayContaining(['upload', 'createUploader', 'useLandfall', 'createLandfall', 'createGrant']),
@@ -76,14 +76,14 @@ it('has every export of every entry, each with a comment, and each of its member
   expect(members.filter(({ member }) => !isDescribed(member)).map(({ of, member }) => `${of}.${member.name}`)).toEqual([]);
 });
 
-it('has an example for everything that is called, thrown or written', () => {
+it('the reference has an example for everything that an application calls, catches or writes', () => {
   const without = exported.filter((each) => each.kind !== TYPE_ALIAS && !PARTS.has(each.name) && !has('@example', each));
-  // Each start error is caught as in the example of `StartError`.
+  // Applications catch each start error as in the example of `StartError`.
   const isStartError = ({ kind, extendedTypes }: Reflection) => kind === CLASS && extendedTypes?.some(({ name }) => name === 'StartError');
   expect(without.filter((each) => !isStartError(each)).map(({ name }) => name)).toEqual([]);
 });
 
-it('has the default of each option', () => {
+it('the reference has the default of each option', () => {
   const written = exported.filter(({ kind, name }) => kind === INTERFACE && WRITTEN.test(name) && !NOT_WRITTEN.has(name));
   expect(written.length).toBeGreaterThanOrEqual(8);
   const without = written.flatMap((each) =>

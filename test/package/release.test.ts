@@ -1,4 +1,4 @@
-// What must hold before a release: both packages installed by npm into empty projects, with what a registry has for them today.
+// Checks before a release: npm installs both packages into empty projects, with today's dependencies of the registry.
 import { execFile, spawn } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { mkdir, mkdtemp } from 'node:fs/promises';
@@ -14,10 +14,10 @@ const run = promisify(execFile);
 const isLong = process.env.LANDFALL_TEST_LONG === '1';
 const { path: directory } = temporaryDirectory();
 const projectOf = (name: PackageName) => join(directory, `empty-${name}`);
-/** As npm links it for the project's scripts and for `npx`. */
+/** The path of a program as npm links it for the project's scripts and for `npx`. */
 const program = (name: PackageName) => join(projectOf(name), 'node_modules/.bin', name);
 
-/** Resolves with the address once the installed server listens; it ends with the test. */
+/** Starts the installed server until the test ends, and resolves with its address. */
 async function serve(): Promise<string> {
   const child = spawn(program('landfall-server'), ['--port', '0', '--data-dir', await mkdtemp(join(directory, 'served-'))], {
     env: environmentOf(directory),
@@ -31,7 +31,7 @@ async function serve(): Promise<string> {
   throw new Error('The server ended before it listened.');
 }
 
-/** @param command the program, or what runs it and the program */
+/** @param command the program, with its interpreter before it if needed */
 async function send(url: string, ...command: [string, ...string[]]): Promise<{ film: string; stdout: string; stderr: string }> {
   const film = join(directory, 'film.mp4');
   await writeVideo(film, 3_000_000);
@@ -39,7 +39,7 @@ async function send(url: string, ...command: [string, ...string[]]): Promise<{ f
   return { film, ...(await run(first, [...rest, film, '--to', url], { env: environmentOf(directory) })) };
 }
 
-/** How many packages npm put there, the one that was asked for among them. */
+/** How many packages npm installed, including the requested one. */
 function installedPackages(name: PackageName): number {
   const lock = readFileSync(join(projectOf(name), 'node_modules/.package-lock.json'), 'utf8');
   return Object.keys((JSON.parse(lock) as { packages: Record<string, unknown> }).packages).length;
@@ -55,16 +55,16 @@ describe.runIf(isLong)('a release', () => {
     }
   }, 600_000);
 
-  it('of the client brings at most 25 packages', () => {
+  it('of the client installs at most 25 packages', () => {
     console.log(`landfall: ${installedPackages('landfall')} packages, landfall-server: ${installedPackages('landfall-server')}`);
     expect(installedPackages('landfall')).toBeLessThanOrEqual(25);
   });
 
-  it('of the server brings at most 125 packages where neither S3 nor PostgreSQL is asked for', () => {
+  it('of the server installs at most 125 packages without S3 and PostgreSQL', () => {
     expect(installedPackages('landfall-server')).toBeLessThanOrEqual(125);
   });
 
-  it('serves its page and takes an upload from the command line of the other', async () => {
+  it('of the server serves its page and accepts an upload from the command line of the client', async () => {
     const url = await serve();
     const page = await fetch(url);
     expect(page.status).toBe(200);
@@ -76,7 +76,7 @@ describe.runIf(isLong)('a release', () => {
     expect(Buffer.from(await answer.arrayBuffer()).equals(readFileSync(film))).toBe(true);
   });
 
-  it('sends with the oldest Node that the client names', async () => {
+  it('of the client uploads with the oldest Node that it supports', async () => {
     const { engines } = JSON.parse(readFileSync(join(projectOf('landfall'), 'node_modules/landfall/package.json'), 'utf8')) as {
       engines: { node: string };
     };
@@ -91,7 +91,7 @@ describe.runIf(isLong)('a release', () => {
     expect(stderr).toContain('1 of 1 file accepted');
   });
 
-  it('takes the optional packages of the server from the same command that its message names', async () => {
+  it('of the server gets its optional packages by the command that its message names', async () => {
     const settings = { LANDFALL_PORT: '0', LANDFALL_DATABASE_URL: 'postgres://127.0.0.1:1/none' };
     const start = () =>
       run(program('landfall-server'), [], { cwd: projectOf('landfall-server'), env: { ...environmentOf(directory), ...settings } }).catch(

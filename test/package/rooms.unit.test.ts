@@ -1,10 +1,10 @@
-// The order of the server's rooms, as docs/architecture.md draws it: each may use those to its right, and none runs back up.
+// The import order of the server's rooms, as docs/architecture.md draws it: each room may import only rooms to its right.
 import { globSync, readFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { expect, it } from 'vitest';
 import { REPOSITORY } from '../support/repository.ts';
 
-/** From the left to the right. Rooms of one line may use each other; that there is no circle, the linter sees to. */
+/** From left to right. Rooms of one line may import each other; the linter rules out cycles. */
 const ORDER = [
   ['entry'],
   ['main', 'index'],
@@ -24,7 +24,7 @@ const ORDER = [
   ['ledger'],
   ['disk'],
   ['runtime', 'config'],
-  // Its own package's entry, which applications load without the server.
+  // The separate entry that applications load without the server.
   ['grants'],
 ];
 const RANKS = new Map(ORDER.flatMap((rooms, rank) => rooms.map((room) => [room, rank] as const)));
@@ -47,19 +47,19 @@ function roomOf(file: string): string {
 const arrows = globSync('server/**/*.ts', { cwd: REPOSITORY, exclude: (name) => name.includes('dist') }).flatMap(arrowsOf);
 const inServer = arrows.filter(({ to }) => to.startsWith('server/'));
 
-it('every file of the server is in a room that has its place', () => {
+it('every file of the server is in a room of the order', () => {
   const files = new Set(arrows.flatMap(({ from, to }) => [from, to]).filter((file) => file.startsWith('server/')));
   expect(files.size).toBeGreaterThan(100);
   expect([...files].filter((file) => !RANKS.has(roomOf(file)))).toEqual([]);
 });
 
-it('no room uses one to its left', () => {
+it('no room imports one to its left', () => {
   const rank = (file: string) => RANKS.get(roomOf(file)) ?? -1;
   const back = inServer.filter(({ from, to }) => rank(from) > rank(to));
   expect(back.map(({ from, to }) => `${from} → ${to}`)).toEqual([]);
 });
 
-it('only tus/ knows the package that speaks the protocol, and staging/store/ the stores beside it', () => {
+it('only tus/ imports @tus/server, and only staging/store/ imports its stores', () => {
   const users = globSync('server/**/*.ts', { cwd: REPOSITORY, exclude: (name) => name.includes('dist') }).filter((file) =>
     /from '@tus\//.test(readFileSync(join(REPOSITORY, file), 'utf8')),
   );

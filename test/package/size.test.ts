@@ -1,4 +1,4 @@
-// What a page takes on with the client, in bytes over the wire.
+// The size of the client for a page, in bytes over the network.
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { gzipSync } from 'node:zlib';
@@ -10,7 +10,7 @@ import { temporaryDirectory } from '../support/temp-dir.ts';
 
 const { path: directory } = temporaryDirectory();
 
-/** Gzipped bytes of everything that a bundler makes of this module, minified. */
+/** Gzipped size of the minified bundle of this module. */
 async function bundledBytes(entry: string, name: string): Promise<number> {
   const outDir = join(directory, name);
   await build({
@@ -28,20 +28,20 @@ async function bundledBytes(entry: string, name: string): Promise<number> {
   return scripts.reduce((sum, file) => sum + gzipSync(readFileSync(join(outDir, file)), { level: 9 }).byteLength, 0);
 }
 
-/** What the README says of it, in kilobytes. */
+/** The size in kilobytes that the README claims. */
 function claimedKilobytes(text: RegExp): number {
   const readme = readFileSync(join(REPOSITORY, 'README.md'), 'utf8').replaceAll('\n', ' ');
   return Number(text.exec(readme)?.[1]);
 }
 
-it('the client, with all it builds on, is under 30 KB', async () => {
+it('the client, with its dependencies, is under 30 KB', async () => {
   const bytes = await bundledBytes('client/index.ts', 'client');
   console.log(`client: ${(bytes / 1000).toFixed(1)} KB gzipped`);
   expect(bytes).toBeLessThan(30_000);
   expect(Math.abs(bytes / 1000 - claimedKilobytes(/the client is (\d+) KB gzipped/))).toBeLessThan(1.5);
 });
 
-/** Gzipped bytes of a built script and all it imports. */
+/** Gzipped size of a built script and all its imports. */
 function servedBytes(script: string, seen = new Set<string>()): number {
   if (seen.has(script)) return 0;
   seen.add(script);
@@ -53,14 +53,14 @@ function servedBytes(script: string, seen = new Set<string>()): number {
   );
 }
 
-it('a page does not carry the table of formats: the server sends it what is allowed', () => {
+it('the page does not contain the table of formats: the server sends it the allowed ones', () => {
   const folder = join(REPOSITORY, 'server/dist/page/assets');
   const scripts = readdirSync(folder).filter((file) => file.endsWith('.js'));
   expect(scripts.length).toBeGreaterThan(0);
   for (const script of scripts) expect(readFileSync(join(folder, script), 'utf8')).not.toContain('image/x-canon-cr3');
 });
 
-it('the element as the server serves it, with the client in it, is under 45 KB', () => {
+it('the element as the server serves it, including the client, is under 45 KB', () => {
   const bytes = servedBytes(join(REPOSITORY, 'server/dist/page/landfall-upload.js'));
   console.log(`element: ${(bytes / 1000).toFixed(1)} KB gzipped`);
   expect(bytes).toBeGreaterThan(10_000);

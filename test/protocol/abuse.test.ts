@@ -1,4 +1,4 @@
-// Requests that are wrong in every way there is: refused with the right status, never a 5xx, and nothing is stored of them.
+// Malformed and hostile requests of many kinds: the server refuses them with the right status, never a 5xx, and stores nothing of them.
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -72,7 +72,7 @@ describe('Upload-Metadata', () => {
     expect(JSON.parse(answer.body)).toMatchObject({ code: 'ERR_INVALID_METADATA' });
   });
 
-  it('without a name leads to one made from the id and the detected type', async () => {
+  it('without a name makes the server name the file by the id and the detected type', async () => {
     const server = await embedLandfall();
     const bytes = await videoBytes(LENGTH);
     const { url, status } = await createUpload(server.files, { length: LENGTH, body: bytes });
@@ -129,7 +129,7 @@ describe('a body longer than the upload', () => {
   });
 });
 
-describe('a message that is no HTTP', () => {
+describe('a message that is not HTTP', () => {
   it.for([
     ['Content-Length with Transfer-Encoding', ['Content-Length: 5', 'Transfer-Encoding: chunked']],
     ['a negative Content-Length', ['Content-Length: -5']],
@@ -146,7 +146,7 @@ describe('a message that is no HTTP', () => {
     expect(await headUpload(url)).toMatchObject({ offset: 0 });
   });
 
-  it('no Host is refused with 400', async () => {
+  it('without Host is refused with 400', async () => {
     const server = await embedLandfall();
     const answer = await rawRequest(
       server.url,
@@ -157,8 +157,8 @@ describe('a message that is no HTTP', () => {
   });
 });
 
-describe('a body that comes a byte at a time', () => {
-  it('is cut at the limit, its bytes kept, while others go on', async () => {
+describe('a body sent a byte at a time', () => {
+  it('is cut at the time limit, and the server keeps its bytes and serves other clients meanwhile', async () => {
     const server = await embedLandfall({ bodyTimeout: '700ms' });
     const bytes = await videoBytes(LENGTH);
     const { url } = await createUpload(server.files, { length: LENGTH, name: 'film.mp4' });
@@ -183,7 +183,7 @@ describe('a body that comes a byte at a time', () => {
 });
 
 describe('two writers on one upload', () => {
-  it('one goes on, the other is told to wait, and the bytes are right', async () => {
+  it('leave the right bytes: the first continues, and the server asks the second to wait', async () => {
     const server = await embedLandfall({ lockTimeout: '300ms' });
     const bytes = await videoBytes(LENGTH);
     const { url } = await createUpload(server.files, { length: LENGTH, name: 'film.mp4' });
@@ -208,11 +208,11 @@ describe('two writers on one upload', () => {
     socket.destroy();
   });
 
-  it('a writer whose connection is dead is taken over', async () => {
+  it('leave the second in control when the connection of the first is dead', async () => {
     const server = await embedLandfall();
     const bytes = await videoBytes(LENGTH);
     const { url } = await createUpload(server.files, { length: LENGTH, name: 'film.mp4' });
-    // Half-open: nothing comes, and nothing tells that nothing will.
+    // The connection is half-open: no byte comes, and no close either.
     const socket = await openSocket(server.url);
     socket.write(head(`PATCH ${new URL(url).pathname} HTTP/1.1`, ...TUS, OFFSET_TYPE, 'Upload-Offset: 0', `Content-Length: ${LENGTH}`));
     socket.write(bytes.subarray(0, 4000));
@@ -222,8 +222,8 @@ describe('two writers on one upload', () => {
   });
 });
 
-describe('many connections cut in the middle', () => {
-  it('leave no descriptor behind, and right offsets', async () => {
+describe('many connections cut during a body', () => {
+  it('leave no open descriptor, and the right offsets', async () => {
     const server = await embedLandfall();
     const bytes = await videoBytes(LENGTH);
     const { readdir } = await import('node:fs/promises');

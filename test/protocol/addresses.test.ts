@@ -1,4 +1,4 @@
-// Who asks, and for what: an upload is addressed by the path alone, and only by its owner.
+// The addresses of uploads: the path alone names an upload, and only its owner may use it.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import express from 'express';
@@ -11,7 +11,7 @@ import { createUpload, headUpload, idOf, patchUpload, readRecord, tusRequest } f
 const LENGTH = 10_000;
 const VERBS = ['HEAD', 'PATCH', 'DELETE', 'GET', 'POST', 'PUT', 'OPTIONS'];
 
-/** A request with its path byte for byte: `fetch` would tidy it up. */
+/** Sends a request with its path byte for byte: `fetch` would normalise it. */
 function rawTus(server: EmbeddedLandfall, method: string, path: string, extra: string[] = []) {
   const hasBody = method === 'PATCH';
   return rawRequest(
@@ -31,10 +31,10 @@ function rawTus(server: EmbeddedLandfall, method: string, path: string, extra: s
   );
 }
 
-describe("another's upload", () => {
+describe("another owner's upload", () => {
   const authenticate = ({ headers }: { headers: NodeJS.Dict<string | string[]> }) => (headers['x-user'] ? String(headers['x-user']) : null);
 
-  it('is answered 404 to every verb, as one that never was, and stays as it is', async () => {
+  it('answers every method with 404, as an unknown one does, and does not change', async () => {
     const server = await embedLandfall({}, { authenticate });
     const alice = { 'X-User': 'alice' };
     const bytes = await videoBytes(LENGTH);
@@ -57,7 +57,7 @@ describe("another's upload", () => {
     expect(await headUpload(accepted.url, alice)).toMatchObject({ status: 200, offset: LENGTH });
   });
 
-  it('is not reached by nobody: 401', async () => {
+  it('answers requests without a user with 401', async () => {
     const server = await embedLandfall({}, { authenticate });
     expect(await createUpload(server.files, { length: 5, name: 'a.txt' })).toMatchObject({ status: 401, code: 'ERR_UNAUTHORIZED' });
     expect((await headUpload(`${server.files}/${'0'.repeat(32)}`)).status).toBe(401);
@@ -72,7 +72,7 @@ describe("another's upload", () => {
 });
 
 describe('an address', () => {
-  it('that carries a second id is 404 and touches neither', async () => {
+  it('with a second id is 404, and neither upload changes', async () => {
     const server = await embedLandfall();
     const bytes = await videoBytes(LENGTH);
     const [mine, victim] = await Promise.all(
@@ -101,7 +101,7 @@ describe('an address', () => {
       expect(await readRecord(url)).toMatchObject({ state: 'receiving', offset: 100 });
   });
 
-  it('that is no id is refused to every verb, and nothing outside is touched', async () => {
+  it('without an id is refused for every method, and no file outside changes', async () => {
     const server = await embedLandfall();
     mkdirSync(join(server.dataDir, 'outside'));
     writeFileSync(join(server.dataDir, 'outside/secret.txt'), 'secret');
@@ -147,7 +147,7 @@ describe('Location', () => {
       300,
     );
 
-  it('never repeats a host that the client names', async () => {
+  it('never contains a host that the client sent', async () => {
     const answer = await forge(await embedLandfall());
     expect(answer.status).toBe(201);
     expect(answer.headers.get('location')).toMatch(/^\/files\/[0-9a-f]{32}$/);

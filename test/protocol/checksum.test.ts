@@ -28,7 +28,7 @@ async function withUpload() {
   return { server, bytes, url };
 }
 
-/** A PATCH whose body is cut after some bytes, or whose checksum comes in the trailer. */
+/** Sends a PATCH and cuts the connection after the body's first bytes, or sends the checksum in the trailer. */
 function rawPatch(
   url: string,
   headers: Record<string, string>,
@@ -55,13 +55,13 @@ function rawPatch(
   return promise;
 }
 
-describe('the checksum of a chunk', () => {
-  it('is offered with sha1, sha256 and crc32', async () => {
+describe('the server with the checksum of a chunk', () => {
+  it('offers sha1, sha256 and crc32', async () => {
     const server = await embedLandfall();
     const { headers } = await fetch(server.files, { method: 'OPTIONS' });
     expect(headers.get('Tus-Checksum-Algorithm')).toBe('sha1,sha256,crc32');
     expect(headers.get('Tus-Extension')?.split(',')).toEqual(expect.arrayContaining(['checksum', 'checksum-trailer']));
-    // Also where a client asks before it sends bytes, so that it need not ask for this alone.
+    // The answers to POST and HEAD offer them too, so that a client needs no OPTIONS request for this.
     const tus = { 'Tus-Resumable': '1.0.0' };
     const creation = { method: 'POST', headers: { ...tus, 'Upload-Length': '5', 'Idempotency-Key': 'one' } };
     for (const created of [await fetch(server.files, creation), await fetch(server.files, creation)]) {
@@ -75,7 +75,7 @@ describe('the checksum of a chunk', () => {
     ['sha1', (bytes: Uint8Array) => sum('sha1', bytes)],
     ['sha256', (bytes: Uint8Array) => sum('sha256', bytes)],
     ['crc32', crc32Sum],
-  ])('lets what arrived right go on, by %s, to the end', async (_name, sumOf) => {
+  ])('accepts intact chunks, by %s, up to the complete file', async (_name, sumOf) => {
     const { bytes, url } = await withUpload();
     const [first, second] = [bytes.subarray(0, HALF), bytes.subarray(HALF)];
     expect(await patchUpload(url, 0, first, { 'Upload-Checksum': sumOf(first) })).toMatchObject({ status: 204, offset: HALF });
@@ -83,7 +83,7 @@ describe('the checksum of a chunk', () => {
     expect(await readRecord(url)).toMatchObject({ state: 'accepted' });
   });
 
-  it('answers 460 to what did not, keeps nothing of it, and takes it again', async () => {
+  it('answers a damaged chunk with 460, keeps nothing of it, and takes it when the client sends it again', async () => {
     const { bytes, url } = await withUpload();
     const right = bytes.subarray(0, HALF);
     const damaged = Buffer.from(right);
@@ -103,7 +103,7 @@ describe('the checksum of a chunk', () => {
     expect(await readRecord(url)).toMatchObject({ state: 'accepted', checksum: `crc32:${crc32(bytes).toString(16).padStart(8, '0')}` });
   });
 
-  it('keeps nothing of a chunk that was cut off, which without a checksum it would', async () => {
+  it('keeps nothing of a chunk that was cut off, unlike one without a checksum', async () => {
     const { bytes, url } = await withUpload();
     const headers = { 'Content-Length': String(HALF), 'Upload-Checksum': sum('sha1', bytes.subarray(0, HALF)) };
     await rawPatch(url, headers, bytes.subarray(0, 100_000), 'cut');
@@ -112,7 +112,7 @@ describe('the checksum of a chunk', () => {
     await expect.poll(async () => (await headUpload(url)).offset).toBe(100_000);
   });
 
-  it('counts nothing of a chunk during which the server was killed', async () => {
+  it('does not count bytes of a chunk during which it was killed', async () => {
     await using server = await startLandfall({ dataDir: testDirectory() });
     const bytes = await videoBytes(LENGTH);
     const { url } = await createUpload(server.files, { length: LENGTH, name: 'film.mp4' });
@@ -122,7 +122,7 @@ describe('the checksum of a chunk', () => {
       bytes.subarray(0, 200_000),
       'cut',
     );
-    // Written, and not yet known to be right: the offset is still where the chunk began.
+    // The bytes are written but not verified yet: the offset is still the start of the chunk.
     await new Promise((resolve) => setTimeout(resolve, 100));
     await server.kill();
     await sending;
@@ -131,7 +131,7 @@ describe('the checksum of a chunk', () => {
     expect(await patchUpload(url, 0, bytes)).toMatchObject({ status: 204, offset: LENGTH });
   });
 
-  it('may come in the trailer, as sha1', async () => {
+  it('takes a sha1 checksum in the trailer', async () => {
     const { bytes, url } = await withUpload();
     const headers = { Trailer: 'Upload-Checksum', 'Transfer-Encoding': 'chunked' };
     const right = bytes.subarray(0, HALF);
@@ -141,14 +141,14 @@ describe('the checksum of a chunk', () => {
     expect(await headUpload(url)).toMatchObject({ offset: HALF });
   });
 
-  it.each(['md5 1B2M2Y8AsgTpgAmY7PhCfg==', 'sha1', 'sha1 !', 'sha1  x'])('is refused as %s', async (text) => {
+  it.each(['md5 1B2M2Y8AsgTpgAmY7PhCfg==', 'sha1', 'sha1 !', 'sha1  x'])('refuses the checksum %s', async (text) => {
     const { bytes, url } = await withUpload();
     expect(await patchUpload(url, 0, bytes, { 'Upload-Checksum': text })).toMatchObject({ status: 400, code: 'ERR_INVALID_CHECKSUM' });
     expect(await headUpload(url)).toMatchObject({ offset: 0 });
   });
 });
 
-describe('a first chunk that was damaged on its way', () => {
+describe('a first chunk that was damaged on the network', () => {
   const SIZE = 6000;
   const FORMATS: [string, string | Buffer][] = [
     ['a.png', Buffer.from('89504e470d0a1a0a0000000d49484452000000400000004008020000000000000000000000', 'hex')],
@@ -158,14 +158,14 @@ describe('a first chunk that was damaged on its way', () => {
     ['a.txt', 'text\n'.repeat(SIZE / 5)],
   ];
 
-  /** The first chunk of a file of this format, and the same as it arrived: nothing of its signature is left. */
+  /** The first chunk of a file of this format, and a damaged copy without its signature. */
   function chunkOf(start: string | Buffer) {
     const right = Buffer.alloc(SIZE);
     right.set(Buffer.from(start as string, 'latin1'));
     return { right, damaged: Buffer.concat([Buffer.alloc(16), right.subarray(16)]) };
   }
 
-  it.for(FORMATS)('is no other file: %s is answered 460 and taken when it comes again', async ([name, start]) => {
+  it.for(FORMATS)('is not refused for its type: the server answers %s with 460, and takes it again', async ([name, start]) => {
     const server = await embedLandfall();
     const { right, damaged } = chunkOf(start);
     const { url } = await createUpload(server.files, { length: 20_000, name });
@@ -177,7 +177,7 @@ describe('a first chunk that was damaged on its way', () => {
     expect(await patchUpload(url, 0, right, { 'Upload-Checksum': sum('sha1', right) })).toMatchObject({ status: 204, offset: SIZE });
   });
 
-  it('is not told by the creation that brought it either', async () => {
+  it('is not refused for its type either when it came with the creation', async () => {
     const server = await embedLandfall();
     const { right, damaged } = chunkOf('%PDF-1.4\n');
     for (const length of [SIZE, 20_000]) {
@@ -189,7 +189,7 @@ describe('a first chunk that was damaged on its way', () => {
     }
   });
 
-  it('is refused by its first bytes once they are known to be right, also where they come in small pieces', async () => {
+  it('is refused by its first bytes only once they are verified, also when they come in small pieces', async () => {
     const server = await embedLandfall();
     const { damaged: other } = chunkOf('%PDF-1.4\n');
     const { url } = await createUpload(server.files, { length: 20_000, name: 'a.pdf' });
@@ -205,8 +205,8 @@ describe('a first chunk that was damaged on its way', () => {
   });
 });
 
-describe('a held byte that was damaged on its way', () => {
-  it('is no other file, before the verdict and after', async () => {
+describe('a held byte that was damaged on the network', () => {
+  it('is answered with 460, before and after the verdict', async () => {
     const { promise: verdict, resolve: decide } = Promise.withResolvers<undefined>();
     const server = await embedLandfall({ patience: 200 }, { checks: [{ name: 'gate', run: () => verdict }] });
     const bytes = await videoBytes(LENGTH);
@@ -225,12 +225,12 @@ describe('a held byte that was damaged on its way', () => {
 });
 
 describe('the checksum of the whole file', () => {
-  it('lets the file in when it is right', async () => {
+  it('lets the server accept the file when it matches', async () => {
     const { bytes, url } = await withUpload();
     expect(await patchUpload(url, 0, bytes, { 'Landfall-Checksum': crc32Sum(bytes) })).toMatchObject({ status: 204, offset: LENGTH });
   });
 
-  it('rejects a file that is not what was read, for good, and stores nothing', async () => {
+  it('makes the server reject a differing file for good, and store nothing', async () => {
     const { server, bytes, url } = await withUpload();
     const damaged = Buffer.from(bytes);
     damaged[200_000] = (damaged[200_000] ?? 0) ^ 1;

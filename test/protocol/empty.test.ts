@@ -13,7 +13,7 @@ const DEFERRED = { 'Upload-Defer-Length': '1' };
 /** CRC-32 of nothing. */
 const CHECKSUMS = { 'Upload-Checksum': 'crc32 AAAAAA==', 'Landfall-Checksum': 'crc32 AAAAAA==' };
 
-/** The end of an upload to which nothing has come. */
+/** Declares the length 0 of an upload without bytes. */
 function declare(url: string, headers: Record<string, string> = {}): Promise<Answer> {
   return patchUpload(url, 0, new Uint8Array(), { 'Upload-Length': '0', ...headers });
 }
@@ -24,7 +24,7 @@ async function createDeferred(files: string): Promise<string> {
   return created.url;
 }
 
-/** A check that waits until it is told. */
+/** A check that waits until the test opens it. */
 function gate() {
   const { promise, resolve: open } = Promise.withResolvers<undefined>();
   const check: Check = { name: 'gate', run: () => promise };
@@ -35,13 +35,13 @@ function gate() {
 describe.for([
   ['accepted', true],
   ['refused', false],
-] as const)('an empty upload of deferred length, where it is %s,', ([, allowEmpty]) => {
+] as const)('an empty upload of deferred length that will be %s', ([, allowEmpty]) => {
   function expectVerdict(answer: Answer): void {
     if (allowEmpty) expect(answer).toMatchObject({ status: 204, offset: 0 });
     else expect(answer).toMatchObject({ status: 422, code: 'ERR_EMPTY' });
   }
 
-  async function expectTold(url: string): Promise<void> {
+  async function expectRecorded(url: string): Promise<void> {
     const shown = await headUpload(url);
     expect(shown).toMatchObject({ status: 200, offset: 0 });
     expect(shown.headers.get(allowEmpty ? 'Upload-Length' : 'Upload-Defer-Length')).toBe(allowEmpty ? '0' : '1');
@@ -52,34 +52,34 @@ describe.for([
   it.for([
     ['nothing', {}],
     ['checksums', CHECKSUMS],
-  ] as const)('is answered its verdict where its length is declared with %s, and each time again', async ([, headers]) => {
+  ] as const)('gets its verdict when the client declares its length with %s, and each time again', async ([, headers]) => {
     const { files, dataDir } = await embedLandfall({ allowEmpty });
     const url = await createDeferred(files);
     for (let time = 0; time < 3; time++) expectVerdict(await declare(url, headers));
-    await expectTold(url);
+    await expectRecorded(url);
     expect(await filesBelow(`${dataDir}/files`)).toHaveLength(allowEmpty ? 1 : 0);
     await expect.poll(() => filesBelow(`${dataDir}/staging`)).toEqual([]);
   });
 
-  it('is answered its verdict by a body that is chunked, and refuses one that is not empty', async () => {
+  it('gets its verdict when the client declares its length with a chunked body, and refuses a body with bytes', async () => {
     const { files } = await embedLandfall({ allowEmpty });
     const url = await createDeferred(files);
     const chunked = (text: string) => patchUpload(url, 0, new Blob(text === '' ? [] : [text]).stream(), { 'Upload-Length': '0' });
     expect((await chunked('x')).status).toBe(413);
     expect(await headUpload(url)).toMatchObject({ status: 200, offset: 0 });
     expectVerdict(await chunked(''));
-    await expectTold(url);
+    await expectRecorded(url);
   });
 
-  it('is answered its verdict after an empty body came without the length', async () => {
+  it('gets its verdict after an empty body without the length', async () => {
     const { files } = await embedLandfall({ allowEmpty });
     const url = await createDeferred(files);
     expect(await patchUpload(url, 0, new Uint8Array())).toMatchObject({ status: 204, offset: 0 });
     expectVerdict(await declare(url));
-    await expectTold(url);
+    await expectRecorded(url);
   });
 
-  it('whose answers are lost is told by the next', async () => {
+  it('gets its verdict with the next answer when earlier answers are lost', async () => {
     const { files, url: upstream } = await embedLandfall({ allowEmpty });
     const url = await createDeferred(files);
     const proxy = await startFaultProxy({ upstream, onRequest: dropFirstResponses(2, ['PATCH']) });
@@ -87,15 +87,15 @@ describe.for([
     const through = `${proxy.url}${new URL(url).pathname}`;
     for (let lost = 0; lost < 2; lost++) await expect(declare(through)).rejects.toThrow();
     expectVerdict(await declare(through));
-    await expectTold(url);
+    await expectRecorded(url);
   });
 
-  it('is never told as stored while nobody knows, and then has its verdict', async () => {
+  it('is never reported as stored before its verdict, and then gets its verdict', async () => {
     const { check, open } = gate();
     const { files } = await embedLandfall({ allowEmpty, patience: 100 }, { checks: [check] });
     const headers = { ...DEFERRED, 'Idempotency-Key': 'empty' };
     const { url } = await createUpload(files, { name: 'a.txt', headers });
-    // What is refused for being empty is refused before the gate is asked.
+    // An upload refused for being empty is refused before the gate runs.
     for (let time = 0; allowEmpty && time < 2; time++) {
       expect(await declare(url)).toMatchObject({ status: 503, code: 'ERR_INSPECTION_PENDING' });
       const shown = await headUpload(url);
@@ -106,10 +106,10 @@ describe.for([
     }
     open();
     await expect.poll(async () => (await declare(url)).status).toBe(allowEmpty ? 204 : 422);
-    await expectTold(url);
+    await expectRecorded(url);
   });
 
-  it('has its verdict after its inspection was broken off by a restart', async () => {
+  it('gets its verdict after a restart interrupted its inspection', async () => {
     const { check, open } = gate();
     const config: ConfigInput = { allowEmpty, patience: 100, dataDir: testDirectory() };
     const before = await embedLandfall(config, { checks: [check] });
@@ -121,10 +121,10 @@ describe.for([
     const after = await embedLandfall(config);
     const url = `${after.url}${new URL(created).pathname}`;
     await expect.poll(async () => (await declare(url)).status).toBe(allowEmpty ? 204 : 422);
-    await expectTold(url);
+    await expectRecorded(url);
   });
 
-  it('has its verdict wherever the server was killed', async () => {
+  it('gets its verdict, whenever the server was killed', async () => {
     await using server = await startLandfall({ dataDir: testDirectory(), env: { LANDFALL_ALLOW_EMPTY: String(allowEmpty) } });
     for (const delayMs of isLong ? [0, 2, 5, 10, 20, 40, 80] : [5]) {
       const path = new URL(await createDeferred(server.files)).pathname;
@@ -134,7 +134,7 @@ describe.for([
       await declared;
       await server.start();
       await expect.poll(async () => (await declare(`${server.url}${path}`)).status).toBe(allowEmpty ? 204 : 422);
-      await expectTold(`${server.url}${path}`);
+      await expectRecorded(`${server.url}${path}`);
     }
   });
 });

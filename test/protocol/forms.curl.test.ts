@@ -1,4 +1,4 @@
-// Forms as people send them without a client of ours: curl.
+// Forms and tus requests sent by curl, without a client of ours.
 import { execFile } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -17,7 +17,7 @@ async function curl(...parameters: string[]): Promise<{ status: number; body: st
 }
 
 describe('curl', () => {
-  it('lands a file by -F, and is given it back', async () => {
+  it('uploads a file by -F, and downloads it again', async () => {
     const { url } = await embedLandfall();
     const directory = testDirectory();
     const film = join(directory, 'my film.mp4');
@@ -31,7 +31,7 @@ describe('curl', () => {
     expect(await sha256OfFile(back)).toBe(hash);
   });
 
-  it('is told of each file of several', async () => {
+  it('gets a result for each of several files', async () => {
     const { url } = await embedLandfall();
     const directory = testDirectory();
     await writeFile(join(directory, 'fine.txt'), 'a text\n');
@@ -51,7 +51,7 @@ describe('curl', () => {
     expect(results[1]?.error?.code).toBe('ERR_TYPE_MISMATCH');
   });
 
-  it('speaks tus by hand: create, append, ask', async () => {
+  it('can send the tus requests one by one: create, append, ask', async () => {
     const { files } = await embedLandfall();
     const directory = testDirectory();
     const text = 'by hand\n';

@@ -1,4 +1,4 @@
-// `Idempotency-Key` on a creation: the same creation asked again is the same upload, and never another file's.
+// `Idempotency-Key` on a creation: repeating a creation leads to the same upload, and never to another file's.
 import { createHash, randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -28,15 +28,15 @@ const OTHERS: [string, Creation][] = [
   ['no metadata', { length: 6, headers: KEY }],
 ];
 
-/** Senders that are told apart, and name themselves. */
+/** Starts a server that tells users apart by a header. */
 function serveOwners(): Promise<EmbeddedLandfall> {
   return embedLandfall({}, { authenticate: ({ headers }) => (headers['x-user'] ? String(headers['x-user']) : null) });
 }
 
 const by = (user: string, creation: Creation): Creation => ({ ...creation, headers: { ...creation.headers, 'X-User': user } });
 
-describe('the key of a known owner', () => {
-  it.for(OTHERS)('is refused with %s, before and after the verdict, and the upload goes on', async ([, other]) => {
+describe('an Idempotency-Key of a known owner', () => {
+  it.for(OTHERS)('is refused with %s, before and after the verdict, and the upload continues', async ([, other]) => {
     const { files } = await serveOwners();
     const { url } = await createUpload(files, by('anna', FIRST));
     expect(await createUpload(files, by('anna', other))).toMatchObject(REUSED);
@@ -47,7 +47,7 @@ describe('the key of a known owner', () => {
     expect(await (await fetch(url, { headers: { 'X-User': 'anna' } })).text()).toBe(String(TEXT));
   });
 
-  it('names one upload for creations at once, and the others are refused', async () => {
+  it('names one upload for simultaneous creations, and the differing creations are refused', async () => {
     const { files } = await serveOwners();
     const answers = await Promise.all(
       Array.from({ length: 12 }, (_, n) => createUpload(files, by('anna', n % 2 === 0 ? FIRST : { ...FIRST, name: 'other.csv' }))),
@@ -58,7 +58,7 @@ describe('the key of a known owner', () => {
     expect(answers.filter(({ code }) => code === REUSED.code)).toHaveLength(6);
   });
 
-  it('stands for the same creation whatever the order of its metadata', async () => {
+  it('names the same upload, whatever the order of the metadata', async () => {
     const { files } = await serveOwners();
     const first = await createUpload(files, by('anna', { length: 6, metadata: { filename: 'a.txt', project: 'x' }, headers: KEY }));
     const again = await createUpload(files, by('anna', { length: 6, metadata: { project: 'x', filename: 'a.txt' }, headers: KEY }));
@@ -66,8 +66,8 @@ describe('the key of a known owner', () => {
   });
 });
 
-describe('a key that strangers share on an open server', () => {
-  it.for(OTHERS)('names an upload of each for creations with %s', async ([, other]) => {
+describe('an Idempotency-Key that strangers share on an open server', () => {
+  it.for(OTHERS)('names a separate upload for a creation with %s', async ([, other]) => {
     const { files } = await embedLandfall();
     const [mine, theirs] = [await createUpload(files, FIRST), await createUpload(files, other)];
     expect([mine.status, theirs.status]).toEqual([201, 201]);
@@ -78,7 +78,7 @@ describe('a key that strangers share on an open server', () => {
     expect(await headUpload(mine.url)).toMatchObject({ status: 200, offset: 0 });
   });
 
-  it('names one upload for creations at once that are the same, and another for each that is not', async () => {
+  it('names one upload for equal simultaneous creations, and a separate one for each that differs', async () => {
     const { files } = await embedLandfall();
     const names = Array.from({ length: 12 }, (_, n) => `${n % 3}.txt`);
     const answers = await Promise.all(names.map((name) => createUpload(files, { ...FIRST, name })));
@@ -103,14 +103,14 @@ describe('a body that is repeated with its creation', () => {
   it.for([
     ['accepted', LENGTH],
     ['receiving', 2_000_000],
-  ] as const)('is held against what is stored of one that is %s', async ([state, sent]) => {
+  ] as const)('is compared with the stored bytes of an upload that is %s', async ([state, sent]) => {
     const { files, dataDir } = await embedLandfall();
     const bytes = await videoBytes(LENGTH);
     const body = bytes.subarray(0, sent);
     const { url } = await create(files, body);
     expect(await create(files, body)).toMatchObject({ status: 201, url, offset: sent });
     for (const at of [0, 1_000_000, sent - 1]) expect(await create(files, damage(body, at))).toMatchObject(REUSED);
-    // Of less, or of more than was stored, what there is of both is compared.
+    // The server compares a shorter or longer body with the stored bytes as far as both reach.
     expect(await create(files, bytes.subarray(0, 1000))).toMatchObject({ status: 201, url, offset: sent });
     expect(await create(files, damage(bytes.subarray(0, 1000), 999))).toMatchObject(REUSED);
     expect(await create(files, bytes)).toMatchObject({ status: 201, url, offset: sent });
@@ -118,7 +118,7 @@ describe('a body that is repeated with its creation', () => {
     expect(await filesBelow(join(dataDir, 'files'))).toHaveLength(state === 'accepted' ? 1 : 0);
   });
 
-  it('is held against what is under inspection, and its own verdict is told', async () => {
+  it('is compared with an upload under inspection, and gets the verdict of that upload', async () => {
     const verdict = Promise.withResolvers<{ code: 'ERR_CHECK_REFUSED' }>();
     const { files } = await embedLandfall({ patience: 100 }, { checks: [{ name: 'gate', run: () => verdict.promise }] });
     const bytes = await videoBytes(LENGTH);
@@ -131,7 +131,7 @@ describe('a body that is repeated with its creation', () => {
       expect(await create(files, body)).toMatchObject({ status: 422, code: 'ERR_CHECK_REFUSED' });
   });
 
-  it('is no other file where it was damaged on its way', async () => {
+  it('is not taken for another file when it was damaged on the network', async () => {
     const { files } = await embedLandfall();
     const bytes = await videoBytes(LENGTH);
     const { url } = await create(files, bytes);
@@ -142,8 +142,8 @@ describe('a body that is repeated with its creation', () => {
   });
 });
 
-describe('a key in a row from before keys named a creation', () => {
-  it.for(['', 'anna'])('stands for its upload, whatever is asked for: owner "%s"', async (user) => {
+describe('an Idempotency-Key in a row older than the hash of the creation', () => {
+  it.for(['', 'anna'])('names its upload, whatever the creation: owner "%s"', async (user) => {
     const { files, dataDir } = user === '' ? await embedLandfall() : await serveOwners();
     const { url } = await createUpload(files, by(user, FIRST));
     const database = new DatabaseSync(join(dataDir, 'ledger.sqlite'));
@@ -154,7 +154,7 @@ describe('a key in a row from before keys named a creation', () => {
   });
 });
 
-it('keys of any printable characters are told apart', async () => {
+it('the server tells Idempotency-Keys of any printable characters apart', async () => {
   const { files } = await embedLandfall();
   const keys = ['a', 'A', 'a:', '%61', randomBytes(64).toString('hex')];
   const answers = await Promise.all(keys.map((key) => createUpload(files, { ...FIRST, headers: { 'Idempotency-Key': key } })));

@@ -1,4 +1,4 @@
-// Names that mean harm come out harmless: on disk, in the record, and in the header of the download.
+// The server makes harmful file names harmless: on disk, in the record, and in the header of the download.
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { sendForm } from '../server/form-requests.ts';
@@ -41,14 +41,14 @@ const NAMES: { what: string; name: string; extension?: string }[] = [
   { what: 'is in taken-apart letters', name: 'Größe é.txt'.normalize('NFD') },
 ];
 
-/** RFC 5987: the name in `filename*`, or else the one in `filename`. */
+/** The name in `filename*` (RFC 5987), or else the one in `filename`. */
 function nameOfDownload(disposition: string): string {
   const extended = /filename\*=UTF-8''([^;]+)/i.exec(disposition)?.[1];
   if (extended !== undefined) return decodeURIComponent(extended);
   return (/filename="((?:[^"\\]|\\.)*)"/.exec(disposition)?.[1] ?? /filename=([^;]+)/.exec(disposition)?.[1] ?? '').replace(/\\(.)/g, '$1');
 }
 
-describe('a name', () => {
+describe('a file name', () => {
   it.for(NAMES)('that $what is stored and served as a harmless one', async ({ name }) => {
     const server = await embedLandfall();
     const answer = await createUpload(server.files, { length: TEXT.length, name, body: TEXT });
@@ -59,9 +59,9 @@ describe('a name', () => {
     expect(safe).toMatch(/\.txt$/);
     expect(safe).toBe(safe.normalize('NFC'));
     expect(Buffer.byteLength(safe)).toBeLessThanOrEqual(255);
-    // Joiners hold an emoji together, and only there they stay.
+    // Joiners stay only within an emoji, which needs them.
     const plain = safe.replaceAll(/(?<=\p{Extended_Pictographic})\u200d(?=\p{Extended_Pictographic})/gu, '');
-    // biome-ignore lint/suspicious/noControlCharactersInRegex: that there are none is what is shown
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: the test checks that there are none
     expect(plain).not.toMatch(/[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff/\\:*?"<>|]|^[-.~ ]|[. ]$/);
     expect(safe).not.toMatch(/^(?:con|prn|aux|nul|conin\$|conout\$|com[\d¹²³]|lpt[\d¹²³])(?:\.|$)/i);
     expect(safe.isWellFormed()).toBe(true);
@@ -73,7 +73,7 @@ describe('a name', () => {
     const disposition = download.headers.get('Content-Disposition') ?? '';
     expect(disposition).toMatch(/^attachment;/);
     expect(nameOfDownload(disposition)).toBe(safe);
-    // Programs that read only the plain one, on Windows too.
+    // Some programs, also on Windows, read only the plain name.
     expect(/filename="([^"]*)"/.exec(disposition)?.[1] ?? '').not.toMatch(/[?*<>|:/\\]/);
     expect(await download.text()).toBe(TEXT.toString());
   });
@@ -86,16 +86,16 @@ describe('a name', () => {
     'می\u200cخواهم.txt',
     'line\nbreak.txt',
     'back\\\\slash.txt',
-  ])('is the same by a form as by tus: %j', async (name) => {
+  ])('is the same when sent by a form and by tus: %j', async (name) => {
     const server = await embedLandfall();
     const form = await sendForm(`${server.url}/upload`, [{ name, content: TEXT }]);
     const byForm = (await form.json()).record?.name;
-    // A line break is no metadata: only a form can bring one.
+    // tus metadata can have no line break: only a form can send one.
     const { url } = await createUpload(server.files, { length: TEXT.length, name: name.replace('\n', ''), body: TEXT });
     expect(byForm).toBe((await readRecord(url)).name);
   });
 
-  it('is the same, composed or taken apart', async () => {
+  it('is the same in composed and decomposed Unicode', async () => {
     const server = await embedLandfall();
     const names = await Promise.all(
       (['NFC', 'NFD'] as const).map(async (form) => {
@@ -106,7 +106,7 @@ describe('a name', () => {
     expect(names).toEqual(['Größe.txt', 'Größe.txt']);
   });
 
-  it('that two uploads share is kept by both, neither overwritten', async () => {
+  it('shared by two uploads stays the name of both, and no file is overwritten', async () => {
     const server = await embedLandfall();
     const contents = ['one', 'two', 'three', 'four'].map((text) => Buffer.from(text));
     const uploads = await Promise.all(
@@ -130,7 +130,7 @@ describe('a name', () => {
 });
 
 describe('a download', () => {
-  it('is inert: its own type, an attachment, no sniffing, no scripts', async () => {
+  it('can not run: it is an attachment with its own type, without sniffing and scripts', async () => {
     const server = await embedLandfall({ allow: 'text,.svg=image/svg+xml' });
     const svg = Buffer.from('<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>');
     const { url, status } = await createUpload(server.files, { length: svg.length, name: 'drawing.svg', body: svg });
@@ -141,7 +141,7 @@ describe('a download', () => {
     expect(headers.get('Content-Security-Policy')).toContain('sandbox');
   });
 
-  it('gives ranges, and not modified for the ETag it gave', async () => {
+  it('serves ranges, and answers 304 for its own ETag', async () => {
     const server = await embedLandfall();
     const { url } = await createUpload(server.files, { length: TEXT.length, name: 'a.txt', body: TEXT });
     const part = await fetch(url, { headers: { Range: 'bytes=5-5' } });
@@ -150,7 +150,7 @@ describe('a download', () => {
     expect(await part.text()).toBe(TEXT.toString()[5]);
     expect((await fetch(url, { headers: { Range: 'bytes=999-' } })).status).toBe(416);
     const etag = (await fetch(url)).headers.get('ETag') ?? 'none';
-    // fetch would add `Cache-Control: no-cache`, which asks for the whole file.
+    // `fetch` would add `Cache-Control: no-cache`, which requests the whole file.
     const again = await rawRequest(
       server.url,
       [head(`GET ${new URL(url).pathname} HTTP/1.1`, 'Host: localhost', 'Connection: close', `If-None-Match: ${etag}`)],
@@ -159,7 +159,7 @@ describe('a download', () => {
     expect([again.status, again.body]).toEqual([304, '']);
   });
 
-  it('is not there before acceptance, nor after a refusal', async () => {
+  it('does not exist before acceptance, nor after a refusal', async () => {
     const server = await embedLandfall();
     const { url } = await createUpload(server.files, { length: TEXT.length, name: 'a.txt', body: TEXT.subarray(0, 5) });
     expect((await fetch(url)).status).toBe(404);

@@ -1,9 +1,9 @@
-// The offset is a promise: whatever becomes of an upload, nobody is told less than was acknowledged before.
+// The offset is a promise: whatever happens to an upload, the server never reports a lower offset than it acknowledged.
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { type EmbeddedLandfall, embedLandfall } from '../support/landfall-embedded.ts';
 import { createUpload, headUpload, patchUpload, readRecord, terminateUpload } from '../support/tus-requests.ts';
 
-/** Fewer bytes than the early look at a file needs. */
+/** Fewer bytes than the early inspection needs. */
 const ACKNOWLEDGED = 3758;
 const REST = 100;
 const LENGTH = ACKNOWLEDGED + REST;
@@ -13,20 +13,20 @@ type Length = 'known' | 'deferred';
 
 interface End {
   name: string;
-  /** A check that decides is asked: it holds up the verdict until the test lets it go. */
+  /** A check delays the verdict until the test releases it. */
   isGated?: boolean;
-  /** Brings the upload to its end, or as far as it is to come, and resolves with the statuses of what was asked. */
+  /** Brings the upload into the named state, and resolves with the statuses of the answers. */
   bring(url: string, length: Length): Promise<number[]>;
   statuses: number[];
   state: string;
-  /** Where the upload is gone HEAD tells no offset. */
+  /** The status of HEAD, which reports no offset when the upload is gone. */
   head: number;
 }
 
 const finish = (length: Length, url: string, offset: number) =>
   length === 'known'
     ? patchUpload(url, offset, TEXT.subarray(offset))
-    : // Every byte is acknowledged first: what is held back is the declaration.
+    : // The server has acknowledged every byte; it delays the answer to the declared length.
       patchUpload(url, LENGTH, new Uint8Array(), { 'Upload-Length': String(LENGTH) });
 
 const ENDS: End[] = [
@@ -66,7 +66,7 @@ const ENDS: End[] = [
     head: 410,
   },
   {
-    name: 'asked for at another offset',
+    name: 'sent a PATCH at another offset',
     bring: async (url) => [(await patchUpload(url, 0, 'x')).status],
     statuses: [409],
     state: 'receiving',
@@ -84,10 +84,10 @@ describe.for(['chunk', 'finish'] as const)('an offset, with durability %s,', (du
   }
 
   it.for(ENDS.flatMap((end) => (['known', 'deferred'] as const).map((length) => ({ ...end, length }))))(
-    'of an upload of $length length does not go back when that is $name',
+    'of an upload of $length length does not go back when the upload is $name',
     async ({ length, ...end }) => {
       const server = await serve(end);
-      // What is under inspection must be what its name says; the others are refused for not being that.
+      // Only the upload under inspection has the type of its name; the others are refused because they have not.
       const name = end.state === 'rejected' ? 'a.png' : 'a.txt';
       const isLong = end.name === 'refused by its first bytes';
       const headers = length === 'deferred' ? { 'Upload-Defer-Length': '1' } : { 'Upload-Length': String(isLong ? 20_000 : LENGTH) };

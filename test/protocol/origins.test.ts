@@ -1,5 +1,5 @@
-// Which names the server answers to, and which pages may change anything on it: the rules, request by request. What a browser
-// makes of them is in test/browser/foreign-pages.test.ts.
+// The host names that the server answers to, and the origins whose pages may change anything: the rules, request by request. The
+// same in a real browser is tested in test/browser/foreign-pages.test.ts.
 import { describe, expect, it } from 'vitest';
 import type { ConfigInput, LandfallHooks } from '../../server/index.ts';
 import { embedLandfall } from '../support/landfall-embedded.ts';
@@ -13,8 +13,8 @@ async function statusOf(url: string, host: string, path = '/config', method = 'G
   return { status: answer.status, code: /"code":"(\w+)"/.exec(answer.body)?.[1], text: answer.text };
 }
 
-describe('a name', () => {
-  it('is localhost or an IP address where the server listens on loopback; others are 421, at every address but health', async () => {
+describe('the host name of a request', () => {
+  it('may be localhost or an IP address when the server listens on loopback; others get 421, except for health', async () => {
     const { url } = await embedLandfall({ host: '127.0.0.1' }, STANDALONE);
     for (const host of ['localhost', 'LocalHost:1080', '127.0.0.1:99', '[::1]:1080', '10.1.2.3', 'localhost.']) {
       expect(await statusOf(url, host), host).toMatchObject({ status: 200 });
@@ -35,14 +35,14 @@ describe('a name', () => {
   it.for([
     ['the public URL', { publicUrl: 'https://uploads.example/in' }, 'uploads.example'],
     ['a list', { hosts: 'Uploads.Example, other.example' }, 'other.example:8443'],
-  ] satisfies [string, ConfigInput, string][])('may be named by %s, on any address', async ([, config, host]) => {
+  ] satisfies [string, ConfigInput, string][])('may be the one of %s, on any address', async ([, config, host]) => {
     const { url } = await embedLandfall({ host: '0.0.0.0', allowAnonymous: true, ...config }, STANDALONE);
     expect(await statusOf(url, host)).toMatchObject({ status: 200 });
     expect(await statusOf(url, 'UPLOADS.example.')).toMatchObject({ status: 200 });
     expect(await statusOf(url, 'evil.test')).toMatchObject({ status: 421 });
   });
 
-  it('is any where none is known, and within an application', async () => {
+  it('may be any when none is configured, and within an application', async () => {
     const anywhere = await embedLandfall({ host: '0.0.0.0', allowAnonymous: true }, STANDALONE);
     expect(await statusOf(anywhere.url, 'any.example')).toMatchObject({ status: 200 });
     const within = await embedLandfall({ host: '127.0.0.1', publicUrl: 'https://uploads.example' });
@@ -50,7 +50,7 @@ describe('a name', () => {
   });
 });
 
-/** Everything that a page of this origin tries to change, and what it is answered. */
+/** Tries every change with these headers. Resolves with the answers, and whether the upload is unharmed. */
 async function attempts(url: string, fields: Record<string, string>, host = '127.0.0.1') {
   const own = `/files/${idOf((await createUpload(`${url}/files`, { length: 10, name: 'a.txt' })).url)}`;
   const lines = [...Object.entries(fields).map(([name, value]) => `${name}: ${value}`), 'Tus-Resumable: 1.0.0', 'Content-Length: 0'];
@@ -67,7 +67,7 @@ async function attempts(url: string, fields: Record<string, string>, host = '127
 
 const isRefused = ({ status, code }: { status: number; code: string | undefined }) => status === 403 && code === 'ERR_FOREIGN_ORIGIN';
 
-describe('a page', () => {
+describe('a request with the headers of a page', () => {
   const FOREIGN: Record<string, string>[] = [
     { Origin: 'https://evil.test' },
     { Origin: 'https://evil.test', 'Sec-Fetch-Site': 'cross-site' },
@@ -82,7 +82,7 @@ describe('a page', () => {
     { 'Sec-Fetch-Site': 'nonsense' },
   ];
 
-  it.for(FOREIGN)('of %j changes nothing, at any address', async (fields) => {
+  it.for(FOREIGN)('%j changes nothing, at any address', async (fields) => {
     const { url } = await embedLandfall({}, STANDALONE);
     const { all, isKept } = await attempts(url, fields);
     if (fields.Origin === 'capacitor://localhost') expect(all.some(isRefused)).toBe(false);
@@ -102,12 +102,12 @@ describe('a page', () => {
     [{ Origin: 'capacitor://localhost' }, { corsOrigins: 'capacitor://localhost,ionic://localhost' }],
     [{ Origin: 'null', 'Sec-Fetch-Site': 'cross-site' }, { corsOrigins: 'null' }],
     [{ Origin: 'https://anybody.example', 'Sec-Fetch-Site': 'cross-site' }, { corsOrigins: '*' }],
-  ] satisfies [Record<string, string>, ConfigInput][])('of %j may, with %j', async ([fields, config]) => {
+  ] satisfies [Record<string, string>, ConfigInput][])('%j may change uploads with the settings %j', async ([fields, config]) => {
     const { url } = await embedLandfall(config, STANDALONE);
     expect((await attempts(url, fields)).all.some(isRefused)).toBe(false);
   });
 
-  it('of another port of the same machine is foreign where the server can be reached by others', async () => {
+  it('from another port of the same host is foreign when other machines can reach the server', async () => {
     const { url } = await embedLandfall({ host: '0.0.0.0', allowAnonymous: true }, STANDALONE);
     expect((await attempts(url, { Origin: 'http://localhost:5173' }, 'uploads.example')).all.every(isRefused)).toBe(true);
     const own = await attempts(url, { Origin: 'http://uploads.example' }, 'uploads.example');
@@ -116,7 +116,7 @@ describe('a page', () => {
     expect((await attempts(url, { Origin: 'http://uploads.example:81' }, 'uploads.example')).all.every(isRefused)).toBe(true);
   });
 
-  it('that * lets in may not come in the name of a person who is signed in here', async () => {
+  it('from an origin that only * allows may not use the session cookie of a person', async () => {
     const { url } = await embedLandfall({ corsOrigins: '*' }, STANDALONE);
     const fields = { Origin: 'https://anybody.example', 'Sec-Fetch-Site': 'cross-site', Cookie: 'session=1' };
     expect((await attempts(url, fields)).all.every(isRefused)).toBe(true);
@@ -132,7 +132,7 @@ describe('the headers for pages of other origins', () => {
     return (name: string) => answer.headers.get(name);
   }
 
-  it('let a listed origin send cookies, and one that * lets in not', async () => {
+  it('let a configured origin send cookies, but not one that only * allows', async () => {
     const listed = await preflight({ corsOrigins: 'https://app.example' }, 'https://app.example');
     expect(listed('Access-Control-Allow-Origin')).toBe('https://app.example');
     expect(listed('Access-Control-Allow-Credentials')).toBe('true');
@@ -141,7 +141,7 @@ describe('the headers for pages of other origins', () => {
     expect(any('Access-Control-Allow-Credentials')).toBeNull();
   });
 
-  it('say to caches that they differ by origin, whoever asks', async () => {
+  it('tell caches that answers differ by origin, for every request', async () => {
     for (const origin of [undefined, 'https://app.example', 'https://evil.test']) {
       expect((await preflight({ corsOrigins: 'https://app.example' }, origin))('Vary')).toContain('Origin');
     }
@@ -149,7 +149,7 @@ describe('the headers for pages of other origins', () => {
     expect((await fetch(`${url}/config`)).headers.get('Vary')).toContain('Origin');
   });
 
-  it('allow what the application asks to send, or what the operator lists', async () => {
+  it('allow the headers that the page asks for, or only those that the operator configured', async () => {
     const asked = 'tus-resumable,x-api-key,sentry-trace,upload-complete';
     const free = await preflight({ corsOrigins: 'https://app.example' }, 'https://app.example', asked);
     expect(free('Access-Control-Allow-Headers')).toBe(asked);
@@ -160,7 +160,7 @@ describe('the headers for pages of other origins', () => {
     for (const method of ['PUT', 'PATCH', 'DELETE', 'HEAD']) expect(free('Access-Control-Allow-Methods')).toContain(method);
   });
 
-  it('are not there for a foreign origin, not even where it asks with odd words', async () => {
+  it('are absent for a foreign origin, and for malformed header names', async () => {
     const foreign = await preflight({}, 'https://evil.test');
     expect(foreign('Access-Control-Allow-Origin')).toBeNull();
     const odd = await preflight({ corsOrigins: '*' }, 'https://app.example', 'a b;c');

@@ -1,5 +1,5 @@
-// What the stock server does where Landfall works around it. When one of these fails, a release has mended it, and our way
-// around can go. The tests that hold Landfall to the right outcome stand beside, under the names in the comments.
+// The defects of the stock server that Landfall works around. When one of these tests fails, a release has fixed it, and our
+// workaround can go. The comments name the tests that check the right outcome for Landfall.
 import { createServer } from 'node:http';
 import { FileStore } from '@tus/file-store';
 import { Server, type ServerOptions } from '@tus/server';
@@ -23,7 +23,7 @@ async function startStock(options: Partial<ServerOptions> = {}) {
 
 describe('the stock server with the stock client', () => {
   // Ours: verdict.test.ts
-  it('reports success for a file that was refused, once the answer is lost', async () => {
+  it('reports success for a refused file when the answer is lost', async () => {
     const { url } = await startStock({
       onUploadFinish: async () => {
         throw { status_code: 422, body: 'refused' };
@@ -35,10 +35,10 @@ describe('the stock server with the stock client', () => {
     expect(told.outcome).toBe('success');
   });
 
-  it('reports success when the finish failed by a fault of the server', async () => {
+  it('reports success when a fault of the server made the finish fail', async () => {
     const { files } = await startStock({
       onUploadFinish: async () => {
-        throw new Error('The scanner is away.');
+        throw new Error('The scanner is unreachable.');
       },
     });
     const told = await uploadWithStockClient(files, await videoBytes(LENGTH), 'film.mp4', { retryDelays: QUICK_RETRIES });
@@ -48,7 +48,7 @@ describe('the stock server with the stock client', () => {
 
 describe('the stock server', () => {
   // Ours: verdict-replay.test.ts
-  it('finishes an upload again for each empty append at its end, and lets it be deleted meanwhile', async () => {
+  it('finishes an upload again for each empty append at its end, and lets clients delete it meanwhile', async () => {
     let finishes = 0;
     const { promise, resolve: open } = Promise.withResolvers<void>();
     onTestFinished(() => open());
@@ -70,7 +70,7 @@ describe('the stock server', () => {
   });
 
   // Ours: addresses.test.ts
-  it("lets an address with a query write into another's upload", async () => {
+  it("lets an address with a query write into another user's upload", async () => {
     const { url, files } = await startStock();
     const [mine, victim] = [await createUpload(files, { length: LENGTH }), await createUpload(files, { length: LENGTH })];
     await rawRequest(
@@ -94,7 +94,7 @@ describe('the stock server', () => {
   });
 
   // Ours: transcript.test.ts, test/server/checksums.test.ts
-  it('takes a damaged chunk, ignores the method override, and answers an unknown version with 400', async () => {
+  it('accepts a damaged chunk, ignores the method override, and answers an unknown version with 400', async () => {
     const { files } = await startStock();
     const { url } = await createUpload(files, { length: 5 });
     const wrong = Buffer.alloc(20).toString('base64');

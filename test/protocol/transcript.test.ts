@@ -15,8 +15,8 @@ async function startReceiving(config: Parameters<typeof embedLandfall>[0] = {}) 
   return { ...server, bytes, created, url: created.url };
 }
 
-describe('tus core', () => {
-  it('tells its version, extensions and size limit to OPTIONS, whatever version the request names', async () => {
+describe('the tus core protocol', () => {
+  it('reports version, extensions and size limit to OPTIONS, whatever version the request names', async () => {
     const { files } = await embedLandfall({ maxUploadSize: 123_456 });
     for (const version of [{}, { 'Tus-Resumable': '0.2.2' }]) {
       const response = await fetch(files, { method: 'OPTIONS', headers: { ...version } });
@@ -63,7 +63,7 @@ describe('tus core', () => {
     for (const { headers, status } of answers) expect(headers.get('Tus-Resumable'), `answer ${status}`).toBe('1.0.0');
   });
 
-  it('tells offset, length and metadata as sent to HEAD, and lets nobody store that', async () => {
+  it('reports offset, length and unchanged metadata to HEAD, and forbids caches to store the answer', async () => {
     const { files } = await embedLandfall();
     const sent = `${encodeMetadata({ filename: 'film.mp4' })},empty`;
     const { url } = await createUpload(files, { length: LENGTH, headers: { 'Upload-Metadata': sent } });
@@ -74,7 +74,7 @@ describe('tus core', () => {
     expect(answer.headers.get('Cache-Control')).toBe('no-store');
   });
 
-  it('answers 404 for what never was, and 410 for what it still knows, both without an offset', async () => {
+  it('answers 404 for an unknown upload and 410 for a deleted one, both without an offset', async () => {
     const { files, url, bytes } = await startReceiving();
     expect((await terminateUpload(url)).status).toBe(204);
     for (const [address, status] of [
@@ -110,7 +110,7 @@ describe('tus core', () => {
     }
   });
 
-  it('takes a creation whose body turns out empty for one without a body, whatever type it names', async () => {
+  it('treats a creation with an empty body as one without a body, whatever its content type', async () => {
     const { url } = await embedLandfall();
     const create = (lines: string[], body: string) =>
       rawRequest(
@@ -133,7 +133,7 @@ describe('tus core', () => {
     }
   });
 
-  it('answers HEAD on a record as GET, without the record', async () => {
+  it('answers HEAD on a record as GET, without the body', async () => {
     const { url } = await startReceiving();
     for (const query of ['', '?wait=1']) {
       const get = await fetch(`${url}/status${query}`);
@@ -154,7 +154,7 @@ describe('tus core', () => {
     expect([file.status, file.headers.get('Content-Length')]).toEqual([200, String(LENGTH)]);
   });
 
-  it('acknowledges what it stored, chunk by chunk', async () => {
+  it('acknowledges the stored bytes, chunk by chunk', async () => {
     const { url, bytes } = await startReceiving();
     expect(await patchUpload(url, 0, bytes.subarray(0, 4000))).toMatchObject({ status: 204, offset: 4000 });
     expect(await headUpload(url)).toMatchObject({ offset: 4000 });
@@ -162,7 +162,7 @@ describe('tus core', () => {
     expect(await patchUpload(url, 4000, bytes.subarray(4000))).toMatchObject({ status: 204, offset: LENGTH });
   });
 
-  it('keeps what came of a body that was cut', async () => {
+  it('keeps the received bytes of a body that was cut', async () => {
     const { files, bytes } = await embedAndCreate();
     const { url } = await createUpload(files, { length: LENGTH, name: 'film.mp4' });
     const { hostname, port, pathname } = new URL(url);
@@ -202,7 +202,7 @@ async function embedAndCreate() {
   return { ...server, bytes: await videoBytes(LENGTH) };
 }
 
-describe('creation', () => {
+describe('the creation extension', () => {
   it('takes exactly one of Upload-Length and Upload-Defer-Length: 1', async () => {
     const { files } = await embedLandfall();
     const creations = [
@@ -215,7 +215,7 @@ describe('creation', () => {
       expect(await createUpload(files, { headers })).toMatchObject({ status: 400, url: '' });
   });
 
-  it('gives each upload an address of its own, below the collection', async () => {
+  it('gives each upload its own address, below the collection', async () => {
     const { files } = await embedLandfall();
     const answer = await createUpload(files, { length: 5, name: 'a.txt' });
     expect(answer.status).toBe(201);
@@ -232,19 +232,19 @@ describe('creation', () => {
     });
   });
 
-  it('of an empty file is answered with its verdict', async () => {
+  it('answers the creation of an empty file with its verdict', async () => {
     const { files } = await embedLandfall();
     expect(await createUpload(files, { length: 0, name: 'a.txt' })).toMatchObject({ status: 422, code: 'ERR_EMPTY' });
   });
 
-  it('with the first bytes says how many were stored', async () => {
+  it('answers a creation with the first bytes with the number of stored bytes', async () => {
     const { files, bytes } = await embedAndCreate();
     const answer = await createUpload(files, { length: LENGTH, name: 'film.mp4', body: bytes.subarray(0, 2500) });
     expect(answer).toMatchObject({ status: 201, offset: 2500 });
     expect(await patchUpload(answer.url, 2500, bytes.subarray(2500))).toMatchObject({ status: 204, offset: LENGTH });
   });
 
-  it('with the whole file is answered with its verdict', async () => {
+  it('answers a creation with the whole file with its verdict', async () => {
     const { files, bytes } = await embedAndCreate();
     expect(await createUpload(files, { length: LENGTH, name: 'film.mp4', body: bytes })).toMatchObject({ status: 201, offset: LENGTH });
     expect(await createUpload(files, { length: LENGTH, name: 'photo.png', body: bytes })).toMatchObject({
@@ -253,7 +253,7 @@ describe('creation', () => {
     });
   });
 
-  it('with a body honours Expect: 100-continue', async () => {
+  it('honours Expect: 100-continue on a creation with a body', async () => {
     const { url: base, bytes } = await embedAndCreate();
     const answer = await rawRequest(
       base,
@@ -277,8 +277,8 @@ describe('creation', () => {
   });
 });
 
-describe('a deferred length', () => {
-  it('is shown as such until a PATCH declares it, with bytes to come', async () => {
+describe('an upload of deferred length', () => {
+  it('is reported as deferred until a PATCH declares the length before the last bytes', async () => {
     const { files, bytes } = await embedAndCreate();
     const { url } = await createUpload(files, { name: 'film.mp4', headers: { 'Upload-Defer-Length': '1' } });
     expect(await patchUpload(url, 0, bytes.subarray(0, 4000))).toMatchObject({ status: 204, offset: 4000 });
@@ -292,7 +292,7 @@ describe('a deferred length', () => {
     expect(after.headers.get('Upload-Length')).toBe(String(LENGTH));
   });
 
-  it('declared when every byte is acknowledged is answered the verdict, the first time and again', async () => {
+  it('gets the verdict when the length is declared after the last byte, the first time and again', async () => {
     const { files, bytes } = await embedAndCreate();
     const { url } = await createUpload(files, { name: 'film.mp4', headers: { 'Upload-Defer-Length': '1' } });
     expect(await patchUpload(url, 0, bytes)).toMatchObject({ status: 204, offset: LENGTH });
@@ -304,7 +304,7 @@ describe('a deferred length', () => {
     expect((await readRecord(url)).state).toBe('accepted');
   });
 
-  it('is held back from HEAD while the verdict is out, and after a rejection', async () => {
+  it('does not show its length to HEAD before the verdict, nor after a rejection', async () => {
     const { files } = await embedLandfall();
     const { url } = await createUpload(files, { name: 'photo.png', headers: { 'Upload-Defer-Length': '1' } });
     const text = Buffer.from('no picture at all');
@@ -320,7 +320,7 @@ describe('a deferred length', () => {
     });
   });
 
-  it('may be declared again as the same, never as another, and never over the limit', async () => {
+  it('takes the same length again, but no other length, and none over the limit', async () => {
     const { files, bytes } = await embedAndCreate();
     const { url } = await createUpload(files, { name: 'film.mp4', headers: { 'Upload-Defer-Length': '1' } });
     const declare = (offset: number, end: number, length: number) =>
@@ -336,8 +336,8 @@ describe('a deferred length', () => {
   });
 });
 
-describe('termination', () => {
-  it('frees the bytes at once and is answered 410 from then on', async () => {
+describe('the termination of an upload', () => {
+  it('frees its bytes at once, and later requests get 410', async () => {
     const { url, bytes } = await startReceiving();
     await patchUpload(url, 0, bytes.subarray(0, 100));
     expect((await terminateUpload(url)).status).toBe(204);
@@ -346,8 +346,8 @@ describe('termination', () => {
   });
 });
 
-describe('expiration', () => {
-  it('is told on creation, on every PATCH and on HEAD, and slides with activity', async () => {
+describe('the expiration of an upload', () => {
+  it('is reported on creation, on every PATCH and on HEAD, and is postponed by activity', async () => {
     const { created, url, bytes } = await startReceiving({ expireAfter: '1h' });
     const times = [created.headers.get('Upload-Expires')];
     await new Promise((resolve) => setTimeout(resolve, 1100));
@@ -360,7 +360,7 @@ describe('expiration', () => {
     expect(end.headers.get('Upload-Expires')).toBeNull();
   });
 
-  it('ends an upload that was left alone, with 410 and its bytes gone, and no other', async () => {
+  it('deletes an inactive upload, which then answers 410, and no other', async () => {
     const { url, bytes, files } = await startReceiving({ expireAfter: '400ms', sweepInterval: '50ms' });
     await patchUpload(url, 0, bytes.subarray(0, 100));
     const accepted = await createUpload(files, { length: LENGTH, name: 'film.mp4', body: bytes });
@@ -371,10 +371,10 @@ describe('expiration', () => {
   });
 });
 
-describe('CORS', () => {
+describe('the CORS headers', () => {
   const ORIGIN = 'https://app.example';
 
-  it('allows every method and header of the protocol, and lets the preflight be kept', async () => {
+  it('allow every method and header of the protocol, and let browsers cache the preflight', async () => {
     const { files } = await embedLandfall({ corsOrigins: '*' });
     const wanted = [
       'Tus-Resumable',
@@ -397,7 +397,7 @@ describe('CORS', () => {
     expect(Number(response.headers.get('Access-Control-Max-Age'))).toBeGreaterThan(0);
   });
 
-  it('exposes every header a client reads, on refusals too', async () => {
+  it('expose every header that a client reads, on refusals too', async () => {
     const { files } = await embedLandfall({ corsOrigins: '*' });
     const exposedOn = async (headers: Record<string, string>) => {
       const answer = await createUpload(files, { headers: { Origin: ORIGIN, ...headers } });
@@ -417,7 +417,7 @@ describe('CORS', () => {
       expect(await exposedOn(headers)).toEqual(expect.arrayContaining(wanted));
   });
 
-  it('lets in only the origins that are configured', async () => {
+  it('allow only the configured origins', async () => {
     const { files } = await embedLandfall({ corsOrigins: [ORIGIN] });
     const allowed = await fetch(files, { method: 'OPTIONS', headers: { Origin: ORIGIN, 'Access-Control-Request-Method': 'POST' } });
     expect(allowed.headers.get('Access-Control-Allow-Origin')).toBe(ORIGIN);

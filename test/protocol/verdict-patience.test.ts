@@ -1,4 +1,4 @@
-// The verdict takes many times as long as a request may wait for it.
+// The inspection takes many times as long as one request may wait for the verdict.
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { videoBytes } from '../support/content.ts';
 import { dropFirstResponses, startFaultProxy } from '../support/fault-proxy.ts';
@@ -20,7 +20,7 @@ describe('an inspection longer than ten patience limits', () => {
       const bytes = await videoBytes(LENGTH);
       const told = await uploadWithStockClient(`${proxy.url}/files`, bytes, 'film.mp4', { retryDelays: QUICK_RETRIES });
       await expectTrueVerdict(server, ending, told, bytes);
-      // A slow machine takes longer for each request, so only a few of the 25 that fit are certain.
+      // The client asked repeatedly, at the pace of our Retry-After. A slow machine fits in fewer of the 25 possible requests.
       const asked = proxy.exchanges.filter(({ method }) => method === 'PATCH').length;
       expect(asked).toBeGreaterThan(3);
       expect(asked).toBeLessThan(60);

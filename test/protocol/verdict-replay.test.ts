@@ -1,4 +1,4 @@
-// What the held byte, asked again in every way, is answered before, at and after the verdict.
+// The answers to the held byte when a client sends it again in different ways, before, at and after the verdict.
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
@@ -11,26 +11,26 @@ import { startVerdictServer } from '../support/verdicts.ts';
 const LENGTH = 100_000;
 const HELD = LENGTH - 1;
 
-/** For tests of what follows a verdict: on a busy machine it may take a while. */
+/** A long wait for the verdict, for tests of the time after it: a busy machine may need it. */
 const UNHURRIED = { patience: '5m' };
 
-/** A check that waits until it is told to let the file pass. */
+/** A check that waits until the test lets the file pass. */
 function gate() {
   const { promise, resolve } = Promise.withResolvers<void>();
-  let begun = 0;
+  let inspections = 0;
   const check: Check = {
     name: 'gate',
     async run() {
-      begun += 1;
+      inspections += 1;
       await promise;
       return undefined;
     },
   };
-  return { check, open: resolve, begun: () => begun };
+  return { check, open: resolve, inspections: () => inspections };
 }
 
 async function startGated(patience: number | string = 300) {
-  const { check, open, begun } = gate();
+  const { check, open, inspections } = gate();
   let verdicts = 0;
   const server = await embedLandfall(
     { patience },
@@ -43,14 +43,14 @@ async function startGated(patience: number | string = 300) {
   );
   const bytes = await videoBytes(LENGTH);
   const { url } = await createUpload(server.files, { length: LENGTH, name: 'film.mp4' });
-  return { ...server, open, begun, bytes, url, verdicts: () => verdicts };
+  return { ...server, open, inspections, bytes, url, verdicts: () => verdicts };
 }
 
 describe('an upload under inspection', () => {
   it('holds its last byte back from HEAD and asks the client that resent only that byte to ask again', async () => {
-    const { url, bytes, open, begun } = await startGated();
+    const { url, bytes, open, inspections } = await startGated();
     const first = await patchUpload(url, 0, bytes);
-    // Carrying more than the held byte: a 204 would read as a lost chunk.
+    // The request carried more than the held byte: the client would take a 204 for a lost chunk.
     expect(first).toMatchObject({ status: 503, code: 'ERR_INSPECTION_PENDING' });
     expect(first.headers.get('Retry-After')).toMatch(/^\d+$/);
     expect(await headUpload(url)).toMatchObject({ status: 200, offset: HELD });
@@ -60,28 +60,28 @@ describe('an upload under inspection', () => {
     await expect.poll(async () => (await readRecord(url)).state).toBe('accepted');
     expect(await patchUpload(url, HELD, bytes.subarray(HELD))).toMatchObject({ status: 204, offset: LENGTH });
     expect(await headUpload(url)).toMatchObject({ status: 200, offset: LENGTH });
-    expect(begun()).toBe(1);
+    expect(inspections()).toBe(1);
   });
 
   it('answers the held byte sent ten times at once with one finish and the same answer', async () => {
-    const { url, bytes, open, begun, verdicts, dataDir } = await startGated(UNHURRIED.patience);
+    const { url, bytes, open, inspections, verdicts, dataDir } = await startGated(UNHURRIED.patience);
     await patchUpload(url, 0, bytes.subarray(0, HELD));
     const sent = Array.from({ length: 10 }, () => patchUpload(url, HELD, bytes.subarray(HELD)));
-    await expect.poll(begun).toBe(1);
+    await expect.poll(inspections).toBe(1);
     open();
     const answers = await Promise.all(sent);
     expect(answers.map(({ status, offset }) => `${status} ${offset}`)).toEqual(Array(10).fill(`204 ${LENGTH}`));
-    expect(begun()).toBe(1);
+    expect(inspections()).toBe(1);
     await expect.poll(verdicts).toBe(1);
     const [file = '', ...others] = await filesBelow(join(dataDir, 'files'));
     expect(others).toEqual([]);
     expect(await sha256OfFile(join(dataDir, 'files', file))).toBe(sha256(bytes));
   });
 
-  it('cannot be terminated, and takes another byte in the place of the held one for another file', async () => {
-    const { url, bytes, open, begun } = await startGated();
+  it("cannot be terminated, and refuses a held byte that differs as another file's", async () => {
+    const { url, bytes, open, inspections } = await startGated();
     await patchUpload(url, 0, bytes);
-    await expect.poll(begun).toBe(1);
+    await expect.poll(inspections).toBe(1);
     expect(await terminateUpload(url)).toMatchObject({ status: 423, code: 'ERR_INSPECTING' });
     const other = new Uint8Array([(bytes[HELD] ?? 0) ^ 1]);
     expect(await patchUpload(url, HELD, other)).toMatchObject({ status: 422, code: 'ERR_SOURCE_CHANGED' });
@@ -91,8 +91,8 @@ describe('an upload under inspection', () => {
     expect(await patchUpload(url, HELD, bytes.subarray(HELD))).toMatchObject({ status: 204, offset: LENGTH });
   });
 
-  it('goes on when the client that sent the last byte is gone', async () => {
-    const { url, bytes, open, begun } = await startGated();
+  it('continues when the client that sent the last byte disconnects', async () => {
+    const { url, bytes, open, inspections } = await startGated();
     await patchUpload(url, 0, bytes.subarray(0, HELD));
     const controller = new AbortController();
     const lost = fetch(url, {
@@ -101,17 +101,17 @@ describe('an upload under inspection', () => {
       body: bytes.subarray(HELD),
       signal: controller.signal,
     });
-    await expect.poll(begun).toBe(1);
+    await expect.poll(inspections).toBe(1);
     controller.abort();
     await expect(lost).rejects.toThrow();
     open();
     await expect.poll(async () => (await readRecord(url)).state).toBe('accepted');
-    expect(begun()).toBe(1);
+    expect(inspections()).toBe(1);
   });
 });
 
 describe('an accepted upload', () => {
-  it('acknowledges its last byte again, and an empty end, without a second finish', async () => {
+  it('acknowledges its last byte again, and an empty PATCH at its end, without a second finish', async () => {
     const server = await startVerdictServer('accept', UNHURRIED);
     const bytes = await videoBytes(LENGTH);
     const { url } = await createUpload(server.files, { length: LENGTH, name: 'film.mp4' });
@@ -156,7 +156,7 @@ describe('a rejected upload', () => {
   });
 });
 
-describe('a fault of ours', () => {
+describe('a fault of the server during an inspection', () => {
   it('is never a 500 and never loses the upload, however long it lasts', async () => {
     let isAway = true;
     const server = await embedLandfall(
@@ -178,7 +178,7 @@ describe('a fault of ours', () => {
     const first = await patchUpload(url, 0, bytes);
     expect(first.status).toBe(503);
     expect(first.text).not.toMatch(/ECONN|scanner|\/run|at /);
-    // More attempts than the crashes after which a file is refused: this is not the file's doing.
+    // More attempts than the number of crashes after which the server refuses a file: a fault of the scanner does not count.
     for (let asked = 0; asked < 8; asked++) {
       expect(await patchUpload(url, HELD, bytes.subarray(HELD))).toMatchObject({ status: 204, offset: HELD });
       await sleep(50);
@@ -190,7 +190,7 @@ describe('a fault of ours', () => {
 });
 
 describe('the answer to a creation', () => {
-  it('leads to the same upload when it was lost and the creation carries an Idempotency-Key', async () => {
+  it('names the same upload when it was lost and the client repeats the creation with its Idempotency-Key', async () => {
     const server = await startVerdictServer('accept', UNHURRIED);
     const headers = { 'Idempotency-Key': '5b7a1f0e' };
     const first = await createUpload(server.files, { length: LENGTH, name: 'film.mp4', headers });
@@ -200,7 +200,7 @@ describe('the answer to a creation', () => {
     expect(other.url).not.toBe(first.url);
   });
 
-  it('is the verdict again when the whole body came with it', async () => {
+  it('is the verdict again when the client repeats the creation with the whole body', async () => {
     const server = await startVerdictServer('accept', UNHURRIED);
     const bytes = await videoBytes(LENGTH);
     const creation = { length: LENGTH, name: 'film.mp4', body: bytes, headers: { 'Idempotency-Key': 'whole' } };
@@ -210,7 +210,7 @@ describe('the answer to a creation', () => {
     expect(server.inspections()).toBe(1);
   });
 
-  it('is the stored rejection again when the whole body came with it', async () => {
+  it('is the stored rejection again when the client repeats the creation with the whole body', async () => {
     const server = await startVerdictServer('reject', UNHURRIED);
     const bytes = await videoBytes(LENGTH);
     const creation = { length: LENGTH, name: 'film.mp4', body: bytes, headers: { 'Idempotency-Key': 'whole' } };
@@ -219,7 +219,7 @@ describe('the answer to a creation', () => {
     expect(server.inspections()).toBe(1);
   });
 
-  it('is one upload for two creations with one key at the same time', async () => {
+  it('names one upload for two simultaneous creations with one key', async () => {
     const server = await startVerdictServer('accept', UNHURRIED);
     const answers = await Promise.all(
       Array.from({ length: 10 }, () => createUpload(server.files, { length: 10, name: 'a.txt', headers: { 'Idempotency-Key': 'same' } })),

@@ -1,4 +1,4 @@
-// The same in a real browser: tus-js-client and Uppy's tus plugin, unmodified, from another origin.
+// The true verdict in a real browser: tus-js-client and Uppy's tus plugin, unmodified, from another origin.
 import type { Browser } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { launchChromium } from '../support/chromium.ts';
@@ -36,7 +36,7 @@ const UPLOADERS: { uploader: Uploader; who: string }[] = [
   { uploader: 'uploadWithTus', who: 'tus-js-client' },
   { uploader: 'uploadWithUppy', who: 'Uppy' },
 ];
-/** Two in a row show what one shows, and more; each takes a page of its own. */
+/** Two lost answers in a row cover the case of one, and each case needs its own page. */
 const LOSSES = [
   { drops: 0, method: 'PATCH' },
   { drops: 1, method: 'POST' },
@@ -75,7 +75,7 @@ describe.for(UPLOADERS)('$who in Chromium', ({ uploader }) => {
     await expectTrueVerdict(server, ending, told, bytes);
   });
 
-  it('is told early that a large file is refused', async () => {
+  it('gets the early refusal of a large file', async () => {
     const server = await startVerdictServer('accept');
     const told = await uploadOnPage(uploader, {
       endpoint: server.files,

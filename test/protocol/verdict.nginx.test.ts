@@ -1,4 +1,4 @@
-// nginx in front, as most servers have it: with request buffering it hides from us when the client sends and is gone.
+// The server behind nginx: with request buffering nginx hides when the client sends and when it disconnects.
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { videoBytes } from '../support/content.ts';
 import { dropFirstResponses, startFaultProxy } from '../support/fault-proxy.ts';
@@ -7,7 +7,7 @@ import { QUICK_RETRIES, uploadWithStockClient } from '../support/stock-client.ts
 import { ENDINGS, expectTrueVerdict, startVerdictServer, type VerdictServer } from '../support/verdicts.ts';
 
 const LENGTH = 3_000_000;
-/** Two in a row show what one shows, and more. */
+/** Two lost answers in a row cover the case of one. */
 const DROPS = process.env.LANDFALL_TEST_LONG === '1' ? [0, 1, 2] : [0, 2];
 const PATIENCE = 100;
 
@@ -37,7 +37,7 @@ describe.for([true, false])('a stock client behind nginx with request buffering 
     await expectTrueVerdict(server, ending, told, bytes);
   });
 
-  it('is told of an early refusal and does not send the file again and again', async () => {
+  it('gets an early refusal and does not send the file again and again', async () => {
     const server = await startVerdictServer('accept');
     const proxy = await startChain(server, requestBuffering, 0, []);
     const program = Buffer.concat([Buffer.from('\x7fELF\x02\x01\x01', 'latin1'), Buffer.alloc(30 * 1024 * 1024, 7)]);

@@ -1,4 +1,4 @@
-// A stock client behind a network that loses answers must still end with the true verdict.
+// A stock client behind a network that loses answers still gets the true verdict.
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { videoBytes } from '../support/content.ts';
 import { dropFirstResponses, startFaultProxy } from '../support/fault-proxy.ts';
@@ -26,14 +26,14 @@ for (const ending of ENDINGS) {
 describe('tus-js-client with lost answers', () => {
   it.for(matrix)('ends in $ending when $drops answers to $method are lost', async ({ ending, drops, method }) => {
     const server = await startVerdictServer(ending);
-    // The client asks HEAD only after something was lost.
+    // The client sends HEAD only after an answer was lost.
     const methods = method === 'HEAD' ? ['HEAD', 'PATCH'] : [method];
     const proxy = await startProxy(server, drops, methods);
     const bytes = await videoBytes(LENGTH);
     const told = await uploadWithStockClient(`${proxy.url}/files`, bytes, 'film.mp4', { retryDelays: QUICK_RETRIES });
     await expectTrueVerdict(server, ending, told, bytes);
     const dropped = proxy.exchanges.filter((exchange) => exchange.method === method && exchange.fault?.kind === 'drop-response');
-    // Where the first HEAD after a loss already tells of acceptance, there is no second PATCH to lose.
+    // If the first HEAD after a loss already shows acceptance, there is no second PATCH to lose.
     expect(dropped.length).toBeGreaterThanOrEqual(Math.min(drops, 1));
     expect(dropped.length).toBeLessThanOrEqual(drops);
   });
@@ -53,7 +53,7 @@ describe('tus-js-client with lost answers', () => {
     'ends in $ending with all bytes in the creation and $drops answers lost',
     async ({ ending, drops }) => {
       const server = await startVerdictServer(ending);
-      // The answer to the creation itself must arrive: without an Idempotency-Key its loss is another upload.
+      // The proxy lets the answer to the creation pass: without an Idempotency-Key its loss causes a second upload.
       const proxy = await startProxy(server, drops, ['HEAD', 'PATCH']);
       const bytes = await videoBytes(LENGTH);
       const told = await uploadWithStockClient(`${proxy.url}/files`, bytes, 'film.mp4', {

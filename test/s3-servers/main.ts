@@ -1,5 +1,5 @@
-// `npm run test:s3-servers`: runs test/s3 against other servers of S3, each that is installed or can be made here, and prints what
-// each can do as a table. No part of `npm test`: it takes an hour, and other people's programs.
+// `npm run test:s3-servers`: runs test/s3 against other S3 servers, each that is installed or can be built here, and prints the
+// features of each as a table. Not part of `npm test`: it takes an hour, and needs other people's programs.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
@@ -10,7 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { freePort } from '../support/free-port.ts';
 import { REPOSITORY } from '../support/repository.ts';
-import { FEATURES, OF_NO_SERVER, type Outcome, tell } from './features.ts';
+import { cellOf, FEATURES, IMITATING_FILE, type Outcome } from './features.ts';
 import { type Credentials, OTHER_SERVERS, type OtherServer } from './servers.ts';
 
 const USAGE = `npm run test:s3-servers -- [SERVER…] [options]
@@ -50,7 +50,7 @@ for (const [{ name }, outcomes] of results) {
 }
 console.log(`\n${table}`);
 if (values.write !== undefined) writeInto(values.write, table);
-// What the table says is not for this to judge; that nothing was run is.
+// Failed tests only appear in the table; the command itself fails only when no test ran.
 process.exit([...results.values()].some((outcomes) => outcomes.length > 0) ? 0 : 1);
 
 function isNamed(name: string): boolean {
@@ -62,7 +62,7 @@ async function test(server: OtherServer, program: string): Promise<Outcome[]> {
   const credentials = { accessKeyId: randomBytes(10).toString('hex').toUpperCase(), secretAccessKey: randomBytes(20).toString('hex') };
   const port = await freePort();
   const { command, environment } = server.start(program, directory, port, credentials);
-  // Its log is for the case that it does not come up.
+  // The log explains a server that does not start.
   const log: Buffer[] = [];
   const child = spawn(command[0], command.slice(1), {
     cwd: directory,
@@ -100,8 +100,8 @@ async function answers(endpoint: string): Promise<boolean> {
 }
 
 async function runTests(endpoint: string, { accessKeyId, secretAccessKey }: Credentials, path: string): Promise<Outcome[]> {
-  // What a server can do it can do at the second try, too; what the machine was too slow for says nothing of it.
-  const tries = ['--retry=1', '--exclude', `**/${OF_NO_SERVER}`];
+  // A failed test runs once more: a failure because of a slow machine says nothing about the server.
+  const tries = ['--retry=1', '--exclude', `**/${IMITATING_FILE}`];
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${path}`];
   const filters = values.only.split(',').filter((part) => part !== '');
   const vitest = join(REPOSITORY, 'node_modules/vitest/vitest.mjs');
@@ -125,7 +125,7 @@ async function runTests(endpoint: string, { accessKeyId, secretAccessKey }: Cred
   };
   return testResults.flatMap(({ name, status, assertionResults }): Outcome[] => {
     const file = basename(name);
-    // It ended before it came to its tests.
+    // The file failed before its tests ran.
     const isLost = status === 'failed' && !assertionResults.some((one) => one.status === 'failed');
     const outcomes = assertionResults.map((one) => ({ file, test: one.fullName, state: stateOf(one.status) }));
     return isLost ? [...outcomes, { file, test: 'the file itself', state: 'failed' }] : outcomes;
@@ -139,7 +139,7 @@ function stateOf(status: string): Outcome['state'] {
 function render(all: ReadonlyMap<OtherServer, readonly Outcome[]>): string {
   const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`;
   const columns = [...all.keys()].map(({ name }) => name);
-  const rows = FEATURES.map((feature) => line([feature.name, ...[...all.values()].map((outcomes) => tell(feature, outcomes))]));
+  const rows = FEATURES.map((feature) => line([feature.name, ...[...all.values()].map((outcomes) => cellOf(feature, outcomes))]));
   return [line(['', ...columns]), line(['---', ...columns.map(() => '---')]), ...rows].join('\n');
 }
 

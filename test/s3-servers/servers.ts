@@ -1,4 +1,4 @@
-// Servers of S3 beside the one that the tests start by themselves: where each is found or made, and how it is started.
+// The S3 servers besides the one that the tests start themselves: how each is found or built, and how it is started.
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -12,11 +12,11 @@ export interface Credentials {
 
 export interface OtherServer {
   name: string;
-  /** What is to be had by name, where it is not installed. */
+  /** How to get the server where it is not installed. */
   takes: string;
-  /** The program, made first where that is possible; undefined: it is not to be had here. */
+  /** Returns the path of the program, after building it if needed; undefined when it can not be had on this machine. */
   find(): string | undefined;
-  /** How it is started: it keeps its files in the directory, and ends with the process that starts it. */
+  /** The command that starts the server, with its files in the directory. The server ends with the process that starts it. */
   start(
     program: string,
     directory: string,
@@ -25,10 +25,10 @@ export interface OtherServer {
   ): { command: [program: string, ...parameters: string[]]; environment: Record<string, string> };
 }
 
-/** Kept from one run to the next: a Go program takes minutes to build. */
+/** The folder is kept between runs, because a Go program takes minutes to build. */
 const MADE = join(REPOSITORY, 'node_modules', '.cache', 'landfall-s3-servers');
 
-/** An environment variable, the path, what an earlier run made, or made now. */
+/** Finds a program by an environment variable, in PATH or from an earlier run, or else builds it. */
 function found(variable: string, program: string, make: (folder: string) => void): string | undefined {
   const named = process.env[variable];
   if (named) return named;
@@ -58,7 +58,7 @@ function pipInstall(requirement: string): (folder: string) => void {
   };
 }
 
-/** An archive that runs by itself, by the name it has without a version. */
+/** Copies an executable archive, and names it without its version. */
 function mavenCopy(artifact: string): (folder: string) => void {
   return (folder) => {
     if (programPath('java') === undefined || programPath('mvn') === undefined) return;
@@ -100,14 +100,14 @@ export const OTHER_SERVERS: readonly OtherServer[] = [
     name: 'moto',
     takes: 'Python 3, or MOTO_SERVER_BIN',
     find: () => found('MOTO_SERVER_BIN', 'moto_server', pipInstall('moto[server,s3]==5.2.1')),
-    // It takes any credentials.
+    // moto accepts any credentials.
     start: (program, _directory, port) => ({ command: [program, '-H', '127.0.0.1', '-p', String(port)], environment: {} }),
   },
   {
     name: 'S3Mock',
     takes: 'Java 17 and Maven, or Java and S3MOCK_JAR',
     find: () => found('S3MOCK_JAR', 's3mock-exec.jar', mavenCopy('com.adobe.testing:s3mock:5.2.0:jar:exec')),
-    // It takes any credentials. Its other port, with TLS, is of no use here.
+    // S3Mock accepts any credentials. Its second port, with TLS, is not used.
     start: (archive, directory, port) => ({
       command: [
         'java',

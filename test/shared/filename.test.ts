@@ -4,7 +4,7 @@ import { asciiFileName, extensionOf, nameFromType, safeFileName, safeRelativePat
 
 const bytes = (text: string) => new TextEncoder().encode(text).length;
 
-/** Anything a sender may write: characters that matter here, any code unit (lone surrogates too), real names. */
+/** Any name that a sender may write: characters with a meaning here, any code unit (lone surrogates too), real names. */
 const anyName = fc.oneof(
   fc.string({ unit: 'binary', maxLength: 300 }),
   fc.string({ unit: 'grapheme', maxLength: 300 }),
@@ -104,13 +104,13 @@ describe('for any name', () => {
     );
   });
 
-  test('no separator, control, bidirectional or zero-width character, and nothing with a meaning elsewhere is left', () => {
+  test('a safe name has no separator, control, bidirectional or zero-width character, and nothing with a special meaning elsewhere', () => {
     fc.assert(
       fc.property(anyName, (original) => {
         const name = safeFileName(original);
         expect(name).not.toMatch(/[/\\<>:"'|?*`$;&%^]/);
         expect(name).not.toMatch(/[\p{Cc}\p{Zl}\p{Zp}\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\u{e0000}-\u{e007f}]/u);
-        // A joiner stands where it is seen: in an emoji, or in a word of a script that is spelt with it.
+        // A joiner stays where it is visible: in an emoji, or in a word of a script that needs it.
         expect(name).not.toMatch(/(?<!\p{Extended_Pictographic}\ufe0f?\p{Emoji_Modifier}?|[\p{L}\p{M}])\u200d/u);
         expect(name).not.toMatch(
           /(?<![\p{L}\p{M}])\u200c|\u200c(?![\p{L}\p{M}])|[\p{ASCII}\p{Script=Latin}][\u200c\u200d]|[\u200c\u200d]{2}/u,
@@ -166,7 +166,7 @@ test.each([
   ['archive.tar.gz'],
   ['IMG_0001.JPG'],
   ['no extension'],
-])('leaves %j as it is', (name) => {
+])('the safe name of %j is the same', (name) => {
   expect(safeFileName(name)).toBe(name);
 });
 
@@ -185,7 +185,7 @@ test.each([
   ['   ', 'file'],
   ['...', 'file'],
   ['\0\r\n', 'file'],
-])('keeps of the path %j the base name %j', (original, name) => {
+])('the safe name of the path %j is the base name %j', (original, name) => {
   expect(safeFileName(original)).toBe(name);
 });
 
@@ -202,7 +202,7 @@ test.each([
   ['soft\u00adhyphen\u034f.txt', 'softhyphen.txt'],
   ['x\ufe0f.txt', 'x.txt'],
   ['a\u00a0b\u2003c.txt', 'a b c.txt'],
-])('takes what cannot be seen out of %j', (original, name) => {
+])('the safe name of %j has no invisible characters', (original, name) => {
   expect(safeFileName(original)).toBe(name);
 });
 
@@ -229,7 +229,7 @@ test.each([
   ['~$report.docx', '__report.docx'],
   ['conference.txt', 'conference.txt'],
   ['icon', 'icon'],
-])('makes %j safe as %j', (original, name) => {
+])('the safe name of %j is %j', (original, name) => {
   expect(safeFileName(original)).toBe(name);
 });
 
@@ -247,11 +247,11 @@ test.each([
   ['The "Best".mp4', 'The ”Best”.mp4'],
   ['%2e%2e%2fpasswd', '_2e_2e_2fpasswd'],
   ['%PATH%.txt', '_PATH_.txt'],
-])('takes the meaning from %j: %j', (original, name) => {
+])('the safe name of %j has no special meaning: %j', (original, name) => {
   expect(safeFileName(original)).toBe(name);
 });
 
-describe('long names', () => {
+describe('shortening a long name', () => {
   const graphemes = (text: string) => [...new Intl.Segmenter('und').segment(text)].map(({ segment }) => segment);
 
   test.each([
@@ -270,15 +270,15 @@ describe('long names', () => {
     for (const grapheme of graphemes(name.slice(0, -'.jpeg'.length))) expect(known).toContain(grapheme);
   });
 
-  test('a single grapheme that is too long leaves a name all the same', () => {
+  test('leaves a name even of a single grapheme that is too long', () => {
     expect(safeFileName(`e${'\u0301'.repeat(300)}.txt`)).toBe('file.txt');
   });
 
-  test('a cut does not leave a space or a dot at the end', () => {
+  test('does not leave a space or a dot at the end', () => {
     expect(safeFileName(`${'x'.repeat(250)} . y.txt`)).toBe(`${'x'.repeat(250)}.txt`);
   });
 
-  test('an extension too long to be one is cut like the rest', () => {
+  test('cuts an extension that is too long like the rest', () => {
     expect(bytes(safeFileName(`a.${'x'.repeat(300)}`))).toBe(255);
   });
 });
@@ -302,7 +302,7 @@ test.each([
   expect(extensionOf(name)).toBe(extension);
 });
 
-test('a name is made from an id and the extension of what was found', () => {
+test('a missing name is made of the id and the extension of the detected type', () => {
   expect(nameFromType('0123456789abcdef0123456789abcdef', 'jpg')).toBe('0123456789abcdef0123456789abcdef.jpg');
   expect(nameFromType('0123456789abcdef0123456789abcdef', null)).toBe('0123456789abcdef0123456789abcdef');
 });
@@ -330,7 +330,7 @@ test.each([
   ['می\u200c.pdf', 'می.pdf'],
   ['\u200cمی.pdf', 'می.pdf'],
   ['a\u200dمی.pdf', 'aمی.pdf'],
-])('a joiner where nothing is joined goes from %j', (name, safe) => {
+])('the safe name of %j has no joiner that joins nothing', (name, safe) => {
   expect(safeFileName(name)).toBe(safe);
 });
 
@@ -342,6 +342,6 @@ test.each([
   ['👍.png', '_.png'],
   ['ｃｏｎ.txt', '___.txt'],
   ['é', 'e'],
-])('of %j the plain form is %j, a legal name on Windows', (name, plain) => {
+])('the plain form of %j is %j, a legal name on Windows', (name, plain) => {
   expect(asciiFileName(name)).toBe(plain);
 });

@@ -14,7 +14,7 @@ function codeOf(header: string): string {
   }
 }
 
-test('pairs of any text come back as they were sent', () => {
+test('pairs of any text are the same after encoding and decoding', () => {
   const key = fc.stringMatching(/^[a-z][A-Za-z0-9_.-]{0,20}$/).filter((name) => name !== 'constructor' && name !== 'prototype');
   const value = fc.string({ unit: 'grapheme', maxLength: 60 }).filter((text) => !/[\r\n\0]/.test(text));
   fc.assert(
@@ -27,7 +27,7 @@ test('pairs of any text come back as they were sent', () => {
   );
 });
 
-test('no header content throws anything but the one error', () => {
+test('any header content is accepted or throws ERR_INVALID_METADATA', () => {
   fc.assert(
     fc.property(fc.string({ unit: 'binary', maxLength: 200 }), (header) => {
       expect(['accepted', 'ERR_INVALID_METADATA']).toContain(codeOf(header));
@@ -48,11 +48,11 @@ test.each([
   ['commas and spaces at both ends', ` , a ${base64('1')},b ${base64('2')} , `],
   ['an empty pair', `a ${base64('1')},,b ${base64('2')}`],
   ['several spaces in a pair', `a   ${base64('1')} ,\tb\t${base64('2')}`],
-])('%s means nothing', (_, header) => {
+])('%s is ignored', (_, header) => {
   expect(Object.fromEntries(parseMetadata(header))).toEqual({ a: '1', b: '2' });
 });
 
-test('no metadata is fine', () => {
+test('a missing header gives no metadata', () => {
   for (const header of ['', ' ', ',']) expect(parseMetadata(header).size).toBe(0);
 });
 
@@ -77,11 +77,11 @@ test.each([
   expect(codeOf(header)).toBe('ERR_INVALID_METADATA');
 });
 
-test('16 pairs are taken', () => {
+test('16 pairs are accepted', () => {
   expect(parseMetadata(Array.from({ length: 16 }, (_, index) => `k${index}`).join(',')).size).toBe(16);
 });
 
-test('a name is found under either of its keys, the first with a value', () => {
+test('the file name is read from either of its keys, the first that has a value', () => {
   expect(metadataValue(parseMetadata(`name ${base64('b')},filename ${base64('a')}`), 'name')).toBe('a');
   expect(metadataValue(parseMetadata(`name ${base64('b')},filename`), 'name')).toBe('b');
   expect(metadataValue(parseMetadata(''), 'name')).toBeNull();

@@ -16,7 +16,7 @@ import {
 
 const standard = parsePolicy(DEFAULT_ALLOW);
 
-test('the default takes what people send, and nothing that runs', () => {
+test('the default policy accepts the files that people send, and nothing executable', () => {
   const extensions = allowedExtensions(standard);
   for (const taken of 'mp4 mov mkv webm avi mpg ts m4v wmv 3gp mxf jpg jpeg jfif png gif webp avif heic heif tif tiff bmp psd dng cr2 nef'.split(
     ' ',
@@ -36,7 +36,7 @@ test('a policy is plain frozen data that survives JSON and a structured clone', 
   expect(structuredClone(standard)).toEqual(standard);
 });
 
-test('groups and entries add up, in any case and with spaces', () => {
+test('groups and entries combine, in any letter case and with spaces', () => {
   const policy = parsePolicy(' Images , .STEP=application/octet-stream,.svg = image/svg+xml,.parquet,');
   expect(typeOfExtension(policy, 'png')).toBe('image/png');
   expect(typeOfExtension(policy, 'step')).toBe('application/octet-stream');
@@ -45,7 +45,7 @@ test('groups and entries add up, in any case and with spaces', () => {
   expect(typeOfExtension(policy, 'pdf')).toBeUndefined();
 });
 
-test('a later entry overrides an earlier one, and other names of a type mean the same', () => {
+test('a later entry overrides an earlier one, and aliases of a type mean the same', () => {
   expect(typeOfExtension(parsePolicy('archives,.zip=application/octet-stream'), 'zip')).toBe('application/octet-stream');
   expect(typeOfExtension(parsePolicy('.mkv=video/x-matroska'), 'mkv')).toBe('video/matroska');
 });
@@ -66,7 +66,7 @@ test.each([
   expect(() => parsePolicy(allow)).toThrow(sentence);
 });
 
-test('names that objects have by themselves are no extensions', () => {
+test('property names of every object are not extensions', () => {
   for (const extension of ['constructor', '__proto__', 'toString']) expect(typeOfExtension(standard, extension)).toBeUndefined();
   expect(checkName(standard, 'x.constructor')?.code).toBe('ERR_TYPE_NOT_ALLOWED');
 });
@@ -84,36 +84,36 @@ test('the text of a policy does not depend on the order of its entries, and chan
   expect(new Set([text, ...others]).size).toBe(6);
 });
 
-test('every format of the table can be recognised, and an extension means the same in each group', () => {
+test('every format of the table can be detected, and an extension means the same in each group', () => {
   const all = [...Object.values(GROUPS).flatMap((formats) => Object.entries(formats)), ...Object.entries(SINGLE_FORMATS)];
   for (const [, type] of all) expect(isRecognisable(type)).toBe(true);
   const types = new Map(all);
   for (const [extension, type] of all) expect([extension, type]).toEqual([extension, types.get(extension)]);
-  // Hospitals have it among scans, and had it among images.
+  // `dcm` is in two groups: images, which had it first, and scans.
   expect(all.length - types.size).toBe(1);
   expect(Object.keys(GROUPS.images).filter((extension) => extension in GROUPS.scans)).toEqual(['dcm']);
 });
 
-test('the words of a group are extensions as a list may name them', () => {
+test('the words of a group are extensions that a list may name', () => {
   for (const formats of Object.values(GROUPS)) {
     for (const extension of Object.keys(formats)) expect(() => parsePolicy(`.${extension}`)).not.toThrow();
   }
 });
 
-test('nothing that runs, and no disk that hides what is in it, is in the default', () => {
+test('the default policy has no executable format and no disk image', () => {
   const runs = 'exe dll msi bat cmd com ps1 vbs sh py php js html htm svg xml sql jar apk docm xlsm pptm lnk reg scr blend pkl'.split(' ');
   for (const refused of [...runs, ...Object.keys(GROUPS.disks)]) expect(allowedExtensions(standard)).not.toContain(refused);
   for (const type of Object.values(standard.types)) expect(type).not.toBe(UNKNOWN_TYPE);
 });
 
-test('the groups are told by their names where all of them is taken', () => {
+test('a description of the policy names the groups that it accepts whole', () => {
   expect(describeAllowed(standard)).toBe('images, documents, video, audio, archives, text, scans, data');
   expect(describeAllowed(parsePolicy('scans'))).toBe('scans');
   expect(describeAllowed(parsePolicy('images,.png=application/octet-stream'))).toMatch(/^\.jpg, \.jpeg, .* and more$/);
   expect(describeAllowed(parsePolicy('images,scans,.iso'))).toBe('images, scans, .iso');
 });
 
-describe('names', () => {
+describe('the policy on names', () => {
   test.each([
     'photo.jpg',
     'PHOTO.JPG',
@@ -130,7 +130,7 @@ describe('names', () => {
     expect(checkName(standard, name)).toBeUndefined();
   });
 
-  test('no name is not refused', () => {
+  test('a missing name is not refused', () => {
     expect(checkName(standard, null)).toBeUndefined();
   });
 
@@ -143,25 +143,25 @@ describe('names', () => {
     'photo.jpg:stream',
     'x.docm',
     'evil.php::$DATA',
-  ])('%j is refused for its last extension, or for hiding it', (name) => {
+  ])('%j is refused for its last extension, or because it hides that', (name) => {
     expect(checkName(standard, name)?.code).toMatch(/^ERR_(?:TYPE|NAME)_NOT_ALLOWED$/);
   });
 
   test.each(['shell.php;.jpg', 'shell.php%00.jpg', 'shell.php\0.jpg', 'shell.asp;.png', 'shell.PHP5 ;.jpg', 'run.exe:.jpg'])(
-    '%j is refused for hiding its real extension',
+    '%j is refused because it hides its real extension',
     (name) => {
       expect(checkName(standard, name)?.code).toBe('ERR_NAME_NOT_ALLOWED');
     },
   );
 
-  test('the refusal says what would be accepted', () => {
+  test('a refusal names the accepted types', () => {
     expect(checkName(parsePolicy('images,.step=application/octet-stream'), 'a.pdf')?.detail).toBe(
       '“a.pdf” is a .pdf file. Accepted: images, .step.',
     );
   });
 });
 
-test('a length is refused when it is nothing or too much', () => {
+test('a length is refused when it is zero or over the limit', () => {
   expect(checkLength(standard, 0)?.code).toBe('ERR_EMPTY');
   expect(checkLength(parsePolicy('text', { allowEmpty: true }), 0)).toBeUndefined();
   expect(checkLength(standard, Number.MAX_SAFE_INTEGER)).toBeUndefined();
@@ -170,25 +170,25 @@ test('a length is refused when it is nothing or too much', () => {
   expect(checkLength(small, 1025)).toEqual({ code: 'ERR_MAX_SIZE_EXCEEDED', detail: 'It has 1 KiB; at most 1 KiB are accepted.' });
 });
 
-test('the accept attribute lists the extensions', () => {
+test('the accept attribute of a file input lists the extensions', () => {
   expect(acceptAttribute(parsePolicy('.png,.pdf'))).toBe('.png,.pdf');
 });
 
-test('a type is named by the extension people expect', () => {
+test('a type gets the usual extension', () => {
   expect(extensionOfType(standard, 'image/jpeg')).toBe('jpg');
   expect(extensionOfType(standard, 'video/quicktime')).toBe('mov');
   expect(extensionOfType(standard, 'text/plain')).toBe('txt');
   expect(extensionOfType(standard, 'text/html')).toBeNull();
 });
 
-test('the documentation lists the extensions of each group, and those known beside them', async () => {
+test('the documentation lists the extensions of each group and the formats without a group', async () => {
   const page = await readFile(new URL('../../docs/policy.md', import.meta.url), 'utf8');
   for (const [name, formats] of Object.entries(GROUPS)) expect(page).toContain(`| \`${name}\` | ${Object.keys(formats).join(' ')} |`);
   expect(page.replaceAll(/\s+/g, ' ')).toContain(Object.keys(SINGLE_FORMATS).join(' '));
   expect(page).toContain(`\`${DEFAULT_ALLOW}\``);
 });
 
-test('the example policies parse, and accept and refuse the extensions listed beside them', async () => {
+test('the example policies are valid, and accept and refuse the extensions listed beside them', async () => {
   const page = await readFile(new URL('../../docs/policy.md', import.meta.url), 'utf8');
   const section = /## Example policies\n([\s\S]*?)\n## /.exec(page)?.[1] ?? '';
   const rows = [...section.matchAll(/^\| (.+?) \| `(.+?)` \| (.+?) \| (.+?) \|$/gm)].slice(1);

@@ -67,7 +67,7 @@ test.each([
   expect(formatDuration(milliseconds)).toBe(text);
 });
 
-test('a size that is written out and read again differs by its rounding alone', () => {
+test('a size that is formatted and parsed again differs only by rounding', () => {
   fc.assert(
     fc.property(fc.integer({ min: 0, max: 1024 ** 5 }), (bytes) => {
       expect(Math.abs(parseBytes(formatBytes(bytes).replace(/ bytes?$/, '')) - bytes)).toBeLessThanOrEqual(bytes * 0.05);

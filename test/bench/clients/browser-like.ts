@@ -1,5 +1,5 @@
-// Sends one file in a process of its own, in chunks as a browser does: `browser-like.ts FILE ENDPOINT CHUNK`, where CHUNK is
-// a number of bytes or `adaptive`. Browsers read a chunk whole and send it as one body of known length; so does this.
+// Sends one file in a separate process, in chunks as a browser does: `browser-like.ts FILE ENDPOINT CHUNK`, where CHUNK is
+// a number of bytes or `adaptive`. Like a browser, it reads a chunk whole and sends it as one body of known length.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

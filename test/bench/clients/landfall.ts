@@ -1,4 +1,4 @@
-// Sends one file with Landfall's client in a process of its own: `landfall.ts FILE ENDPOINT STALL_LIMIT_MS`.
+// Sends one file with Landfall's client in a separate process: `landfall.ts FILE ENDPOINT STALL_LIMIT_MS`.
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

@@ -1,5 +1,5 @@
-// Sends the rest of one upload in one PATCH, over TLS, from a process of its own: `one-patch.ts URL FILE h1|h2`. Prints the seconds
-// from the first byte of the request to the end of the answer; the connection is there before.
+// Sends the rest of one upload in one PATCH, over TLS, from a separate process: `one-patch.ts URL FILE h1|h2`. Prints the seconds
+// from the first byte of the request to the end of the answer, without the time to connect.
 import { once } from 'node:events';
 import { createReadStream, statSync } from 'node:fs';
 import { connect } from 'node:http2';
@@ -9,7 +9,7 @@ import { pipeline } from 'node:stream/promises';
 
 const [url = '', path = '', protocol = ''] = process.argv.slice(2);
 const { origin, pathname, hostname, port } = new URL(url);
-// As a browser's offset: the server's.
+// A browser starts at the offset of the server, which is 0 here.
 const headers = {
   'tus-resumable': '1.0.0',
   'upload-offset': '0',
@@ -23,23 +23,23 @@ process.exit(0);
 async function overHttp2(): Promise<number> {
   const session = connect(origin, { rejectUnauthorized: false });
   await once(session, 'remoteSettings');
-  const begun = performance.now();
+  const startedAt = performance.now();
   const stream = session.request({ ':method': 'PATCH', ':path': pathname, ...headers });
   const answered = once(stream, 'response');
   await pipeline(createReadStream(path), stream, { end: true }).catch(() => undefined);
   const [answer] = (await answered) as [Record<string, unknown>];
-  requireTaken(answer[':status']);
-  return (performance.now() - begun) / 1000;
+  requireAcknowledged(answer[':status']);
+  return (performance.now() - startedAt) / 1000;
 }
 
 async function overHttp1(): Promise<number> {
   const agent = new Agent({ keepAlive: true, maxSockets: 1, rejectUnauthorized: false });
-  // A request without a body first: the handshakes are no part of what is measured.
+  // The first request has no body, so that the measurement does not include the handshakes.
   await send('HEAD');
-  const begun = performance.now();
+  const startedAt = performance.now();
   const status = await send('PATCH');
-  requireTaken(status);
-  return (performance.now() - begun) / 1000;
+  requireAcknowledged(status);
+  return (performance.now() - startedAt) / 1000;
 
   async function send(method: string): Promise<number | undefined> {
     const asked = request({
@@ -59,6 +59,6 @@ async function overHttp1(): Promise<number> {
   }
 }
 
-function requireTaken(status: unknown): void {
-  if (Number(status) !== 204) throw new Error(`The answer was ${status}.`);
+function requireAcknowledged(status: unknown): void {
+  if (Number(status) !== 204) throw new Error(`The server answered the PATCH with ${status}, not 204.`);
 }

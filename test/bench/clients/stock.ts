@@ -1,4 +1,4 @@
-// Sends one file with tus-js-client as it comes: `stock.ts FILE ENDPOINT`.
+// Sends one file with unmodified tus-js-client: `stock.ts FILE ENDPOINT`.
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { Upload } from 'tus-js-client';

@@ -1,4 +1,4 @@
-// Landfall inside someone's own process, so that its event loop can be looked at. Everything else starts `server/main.ts`.
+// Landfall embedded in this process, so that its event loop can be measured. Everything else starts `server/main.ts`.
 import { pino } from 'pino';
 import { createLandfall } from '../../../server/app.ts';
 import { configFromEnvironment } from '../../../server/config/config.ts';

@@ -1,22 +1,22 @@
-// What the servers of this benchmark share: their port and directory from the environment, the settings Landfall's own
-// server uses for long bodies, and, where asked for, a second port that tells how their event loop fares.
+// Shared by the servers of this benchmark: their port and directory from the environment, the settings that Landfall's own
+// server uses for long bodies, and, on request, a second port that reports the delays of their event loop.
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 
 export const DIRECTORY: string = process.env.BENCH_DIRECTORY ?? '.';
 
 export interface Probe {
-  /** Of the event loop since the last look, milliseconds. The sampling interval is in them: compare with an idle server. */
+  /** Delays of the event loop since the last request, in milliseconds. They include the sampling interval: compare with an idle server. */
   delayP99Ms: number;
   delayMaxMs: number;
   rssBytes: number;
 }
 
-/** How often the event loop is looked at. */
+/** The sampling interval of the event loop. */
 const SAMPLE_MS = 5;
 
 export function listen(listener: RequestListener): void {
-  // First: whoever waits for the server then finds both.
+  // The probe listens first, so that a benchmark that waits for the server finds both.
   const probe = process.env.BENCH_PROBE_PORT === undefined ? undefined : listenForProbe(Number(process.env.BENCH_PROBE_PORT));
   const server = createServer(listener);
   server.requestTimeout = 0;

@@ -1,4 +1,4 @@
-// @tus/server behind Express as its documentation has it; with BENCH_CHECKSUM=1 a running CRC-32 beside it.
+// @tus/server behind Express as its documentation shows; with BENCH_CHECKSUM=1 it also computes a running CRC-32.
 import { type Readable, Transform } from 'node:stream';
 import { crc32 } from 'node:zlib';
 import { FileStore } from '@tus/file-store';
