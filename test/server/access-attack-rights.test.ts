@@ -224,7 +224,7 @@ describe('the scope of a right', () => {
     expect(leaks).toEqual([]);
   });
 
-  it('includes its metadata, whatever the sender says and whoever reads it', async () => {
+  it('includes its metadata, whatever the sender says', async () => {
     const server = await embedLandfall({ access: 'grants', grantSecrets: SECRET });
     const many = Object.fromEntries(Array.from({ length: 16 }, (_none, index) => [`key${index}`, 'x']));
     const creations = [
