@@ -1,7 +1,7 @@
 // The interfaces between the core and its platform. `browser/` and `node/` implement them.
 import type { ResumeStore } from './resume/store.ts';
 
-/** A file before it is opened, with what is known of it already. */
+/** A file before it is opened, with its name and, if known, its size. */
 export interface SourceReference {
   readonly name: string;
   /** Bytes; null when only opening the source tells the size. */

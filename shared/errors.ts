@@ -129,7 +129,7 @@ export function isErrorCode(value: unknown): value is ErrorCode {
  * ```ts
  * import type { Rejection } from 'landfall-server';
  *
- * const tooLong: Rejection = { code: 'ERR_CHECK_REFUSED', detail: 'The film runs for 3 hours; 2 are the most.' };
+ * const tooLong: Rejection = { code: 'ERR_CHECK_REFUSED', detail: 'The film is 3 hours long; at most 2 are allowed.' };
  * ```
  */
 export interface Rejection {

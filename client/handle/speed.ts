@@ -1,7 +1,7 @@
 const HALF_LIFE_MS = 2000;
-/** Reached after about 300 ms. Below it the mean is scaled down, because the first burst of bytes only fills network buffers. */
+/** The weight reached after about 300 ms. Below it the mean is scaled down, because the first burst of bytes only fills network buffers. */
 const LEAST_WEIGHT = 0.1;
-/** Reached after about 3 s, when the mean predicts the next minutes well enough. */
+/** The weight reached after about 3 s, when the mean predicts the next minutes well enough. */
 const SETTLED_WEIGHT = 0.64;
 
 /**

@@ -61,8 +61,8 @@ export class Tracker {
   }
 
   /**
-   * Changes the state. Returns false and changes nothing when the table does not allow it. The present state again only updates its
-   * details.
+   * Changes the state. Returns false and changes nothing when the table does not allow it. Setting the present state again only
+   * updates its details.
    */
   transition(to: StateDetails): boolean {
     const from = this.#details;

@@ -25,7 +25,7 @@ export function nodeSource(source: NodeSource): SourceReference {
   throw new TypeError('Node can send a path, a file: URL, a Uint8Array, or { stream, name }.');
 }
 
-/** For the totals of a queue. Errors of the file are reported when it is opened. */
+/** The size for the totals of a queue. An error counts as an unknown size, because opening the file reports it later. */
 function sizeOf(path: string): number | null {
   try {
     return statSync(path).size;

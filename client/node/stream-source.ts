@@ -21,7 +21,7 @@ export interface UploadStream {
   size?: number;
 }
 
-/** Keeps the bytes that were read and not confirmed yet, which are as many as a chunk has. */
+/** Keeps the bytes that were read and are not confirmed yet: about one chunk. */
 export class StreamSource implements Source {
   readonly name: string;
   readonly type = '';

@@ -45,8 +45,8 @@ export interface JournalOptions {
 }
 
 /**
- * The resume record of one upload. When the store fails, the upload continues and only cannot be resumed later, so no method throws
- * an error of the store.
+ * The resume record of one upload. When the store fails, the upload continues, but a later visit cannot resume it. So no method
+ * throws an error of the store.
  */
 export class Journal {
   readonly #store: ResumeStore | undefined;

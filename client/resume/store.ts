@@ -47,8 +47,8 @@ export interface ResumeRecord {
 }
 
 /**
- * Keeps resume records by key. An error of the store does not end an upload, which then only cannot be resumed later. A record that
- * cannot be read counts as absent.
+ * Keeps resume records by key. When the store fails, an upload continues, but a later visit cannot resume it. A record that cannot be
+ * read counts as absent.
  *
  * @example
  * ```ts

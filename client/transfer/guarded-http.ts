@@ -124,7 +124,8 @@ const STALE_AFTER_MS = 1000;
 const ACTIVITY_WITHIN_MS = 2000;
 
 /**
- * The time limits of one request, one at a time: until the first byte is sent, between bytes of the body, until the response is complete.
+ * The time limits of one request. One of three applies at a time: until the first byte is sent, between bytes of the body, or until the
+ * response is complete.
  */
 class RequestTimer {
   readonly #controller = new AbortController();

@@ -7,7 +7,7 @@ import { onTestFinished } from 'vitest';
 import { programPath } from './needs.ts';
 import { testDirectory } from './temp-dir.ts';
 
-/** In two pieces, so that no scanner reports this source file. */
+/** The harmless test file of all scanners, written in two pieces, so that no scanner reports this source file. */
 export const EICAR: Buffer = Buffer.from(`X5O!P%@AP[4\\PZX54(P^)7CC)7}$EICAR-${'STANDARD-ANTIVIRUS-TEST-FILE!$H+H*'}`);
 
 const MIB = 1024 * 1024;

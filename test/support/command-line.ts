@@ -13,7 +13,7 @@ export interface Command {
   ended: Promise<{ code: number | null; stdout: string; stderr: string }>;
 }
 
-/** @param input for its standard input, which then ends. It has a home of its own in `directory`, and only PATH from this environment. */
+/** Starts it with a home in `directory`, and only PATH from this environment. @param input for its standard input, which then ends */
 export function startCommand(
   { directory, env = {}, input }: { directory: string; env?: Record<string, string>; input?: string },
   ...parameters: string[]

@@ -53,17 +53,17 @@ export async function writeVideo(path: string, length: number, seed = 1): Promis
   return hash.digest('hex');
 }
 
-/** In the form of a record. */
+/** The CRC-32 as an upload's record shows it. */
 export function crc32Of(bytes: Uint8Array): string {
   return `crc32:${crc32(bytes).toString(16).padStart(8, '0')}`;
 }
 
-/** In hex. */
+/** The SHA-256 in hex. */
 export function sha256(bytes: Uint8Array | string): string {
   return createHash('sha256').update(bytes).digest('hex');
 }
 
-/** In hex, in constant memory. */
+/** The SHA-256 in hex, computed in constant memory. */
 export async function sha256OfFile(path: string): Promise<string> {
   const hash = createHash('sha256');
   for await (const chunk of createReadStream(path)) hash.update(chunk);

@@ -77,7 +77,7 @@ export const DOCUMENTED_PROXIES: readonly DocumentedProxy[] = [
   },
 ];
 
-/** Its path. */
+/** The path of its program. */
 export function pathOf({ program }: DocumentedProxy): string | undefined {
   return process.env[`${program.toUpperCase()}_BIN`] || programPath(program);
 }

@@ -1,4 +1,4 @@
-// A server started as an operator does, which ends by itself because it cannot serve.
+// Starts a server as an operator does. The server ends by itself, because it cannot serve.
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -6,7 +6,7 @@ import { onTestFinished } from 'vitest';
 import { REPOSITORY } from './repository.ts';
 import { testDirectory } from './temp-dir.ts';
 
-/** Resolves to its standard error and its exit code. */
+/** Resolves to the server's standard error and exit code. */
 export async function failedStart(settings: Record<string, string>): Promise<{ code: number | null; said: string }> {
   const clean = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('LANDFALL_')));
   const env = { ...clean, LANDFALL_DATA_DIR: testDirectory(), LANDFALL_PORT: '0', ...settings };

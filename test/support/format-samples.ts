@@ -14,14 +14,14 @@ interface StoredSample {
   inside?: Record<string, string>;
 }
 
-/** More than is ever read, except for marks at the end. */
+/** More than the checks read of any file, except for signatures at its end. */
 const MAX_FILLED_BYTES = 2 * 1024 * 1024;
 
-/** Zeros stand for the bytes that were not kept. */
+/** The stored bytes of each file, with zeros for the bytes that were not stored. */
 export const FORMAT_SAMPLES: readonly FormatSample[] = Object.entries(samples as Record<string, StoredSample>).map(
   ([name, { program, length, head, inside = {} }]) => {
     const beginning = Buffer.from(head, 'base64');
-    // A file that is only read as far as it was kept ends there: its frames are complete.
+    // A file without bytes further inside ends after its stored head, where its last frame is complete.
     const content = Buffer.alloc(Object.keys(inside).length > 0 ? Math.min(length, MAX_FILLED_BYTES) : beginning.length);
     beginning.copy(content);
     for (const [at, bytes] of Object.entries(inside)) Buffer.from(bytes, 'base64').copy(content, Number(at));

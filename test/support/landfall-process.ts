@@ -67,14 +67,14 @@ export class LandfallProcess {
     return `${this.url}/files`;
   }
 
-  /** Of the server, or of the program that runs it. */
+  /** The process id of the server, or of the program that runs it. */
   get pid(): number {
     const { pid } = this.#child ?? {};
     if (pid === undefined) throw new Error('The server is not running.');
     return pid;
   }
 
-  /** On the port of the last start, or on a free one the first time. */
+  /** Starts the server on the port of the last start, or on a free one the first time. */
   async start(): Promise<void> {
     const command = [...this.#under, process.execPath, join(REPOSITORY, this.#program)];
     const child = spawn(command[0] ?? '', command.slice(1), {

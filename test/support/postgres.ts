@@ -12,7 +12,7 @@ import { freePort } from './free-port.ts';
 import { postgresPrograms } from './needs.ts';
 
 export interface PostgresOptions {
-  /** Off, since the data goes with the test: then a crash of the machine would lose all of it. */
+  /** Off by default: a crash of the machine may lose the data, which is removed after the test in any case. */
   fsync?: boolean;
   /** Environment of the server's own process. */
   env?: Readonly<Record<string, string>>;
@@ -133,7 +133,7 @@ export class Postgres {
   #as(program: string, ...parameters: string[]): { command: string; parameters: string[] } {
     const folder = postgresPrograms();
     if (folder === undefined) throw new Error('There is no PostgreSQL: install the package postgresql.');
-    // For the program alone: a library that is loaded before changing the user could keep things that the new user cannot use.
+    // Set only after the change of user: a preloaded library could otherwise create files that the new user cannot use.
     const pairs = program === 'postgres' ? Object.entries(this.#options.env ?? {}).map(([name, value]) => `${name}=${value}`) : [];
     const command = ['env', ...pairs, join(folder, program), ...parameters];
     if (process.getuid?.() !== 0) return { command: 'env', parameters: command.slice(1) };

@@ -24,5 +24,5 @@ export function grant(owner: string, options: Partial<GrantOptions> = {}): strin
 }
 
 let addresses = 0;
-/** From an address of its own, so that earlier guesses do not count against it. */
+/** A header that gives the request an address of its own, so that earlier guesses do not count against it. */
 export const fromElsewhere = (): { 'X-Forwarded-For': string } => ({ 'X-Forwarded-For': `2001:db8:${(++addresses).toString(16)}::1` });

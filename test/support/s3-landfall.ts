@@ -96,7 +96,7 @@ export function partNumberOf({ path }: Pick<Exchange, 'path'>): number {
   return Number(new URL(path, 'http://s3').searchParams.get('partNumber'));
 }
 
-/** An answer of S3 without doing what was asked. */
+/** An error response of S3 to a request that S3 does not get. */
 export function s3Error(status: number, code: string, ms = 0): Fault {
   const body = `<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>${code}</Code><Message>For the test.</Message></Error>`;
   return { kind: 'answer', status, headers: { 'Content-Type': 'application/xml' }, body, ms };

@@ -18,7 +18,7 @@ export interface Tampering {
 export type ThreadName = 'main' | 'libuv-worker' | 'landfall-disk';
 
 /**
- * Attached to a process and all its present and future threads, or to one of them. To count a server's calls one by one, run it with
+ * strace, attached to a process and all its present and future threads, or to one thread. To count a server's calls one by one, run it with
  * `UV_THREADPOOL_SIZE=1`, so that each of its file operations runs in one of two threads.
  */
 export class Strace {
@@ -31,7 +31,7 @@ export class Strace {
   }
 
   /**
-   * Resolves once it is attached.
+   * Attaches strace. Resolves once it is attached.
    *
    * @param paths only calls on these files count, whether they exist already or not; none: calls on any file
    */

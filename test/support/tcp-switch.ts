@@ -43,7 +43,7 @@ export async function startTcpSwitch(upstreamHost: string, upstreamPort: number)
             near.resetAndDestroy();
             lost();
           });
-          // It was paused with the pipe before.
+          // `unpipe` paused it.
           far.resume();
         }
       });

@@ -28,7 +28,7 @@ export class WallClock {
 
   /** The offset from the true time: `+7d`, `-5h`. */
   set(offset: string): void {
-    // Never half written.
+    // Replaced by rename, so that a program never reads half a line.
     writeFileSync(`${this.#path}.new`, `${offset}\n`, { mode: 0o644 });
     renameSync(`${this.#path}.new`, this.#path);
   }

@@ -1,4 +1,4 @@
-// Scenario access: what it costs to know a sender who was known before.
+// Scenario access: the cost of recognising a known sender.
 import type { Report } from '../report.ts';
 import { GRANTED, LANDFALL, type Rival, SIGNED_IN } from '../rivals.ts';
 import { runRounds, type Work } from '../rounds.ts';
@@ -6,7 +6,7 @@ import { format, median, withSpread } from '../samples.ts';
 import { type Device, onEachDevice, type Scenario, type Settings } from '../scenario.ts';
 import { createByTus, headByTus } from '../senders.ts';
 
-/** So many that a hundredth of a second, which is what the system counts in, is little beside them. */
+/** Enough that the system's unit of processor time, a hundredth of a second, does not matter. */
 const REQUESTS = 10_000;
 const RIVALS = [LANDFALL, GRANTED, SIGNED_IN];
 
@@ -29,7 +29,7 @@ async function run(settings: Settings, device: Device): Promise<Report> {
     connections,
     async warmUp(work) {
       const [first] = work.connections;
-      if (first === undefined) throw new Error('There is a connection at least.');
+      if (first === undefined) throw new Error('The scenario needs a connection.');
       paths.set(work.rival, await createByTus(first, 10));
       await headAll(work, paths);
     },

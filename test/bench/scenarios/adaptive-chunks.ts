@@ -1,4 +1,4 @@
-// Scenario adaptive-chunks: whether the client's choice of chunks is as good as the best one could have made beforehand.
+// Scenario adaptive-chunks: whether the client's choice of chunk sizes is as fast as the best fixed size.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
@@ -14,7 +14,7 @@ import { type Device, onEachDevice, type Scenario, type Settings } from '../scen
 const MIB = 1024 ** 2;
 const FILE_BYTES = 256 * MIB;
 const LINE = { bytesPerSecond: 16 * MIB, delayMs: 25 };
-/** One request in so many, counted through all rounds: a run of ten requests by itself would mostly see none. */
+/** One request in 50 breaks, counted over all rounds, because most runs of ten requests would have no broken one. */
 const ONE_IN = 50;
 const FIRST_AFTER = 20;
 const FIXED = [1 * MIB, 8 * MIB, 32 * MIB];
@@ -87,8 +87,8 @@ function report(settings: Settings, device: Device, found: ReadonlyMap<Choice, R
   return {
     title: `Adaptive chunks: ${formatBytes(FILE_BYTES)}, 2 % of the requests broken, ${device.name}`,
     how:
-      `${settings.rounds} rounds over a TCP relay of ${formatBytes(LINE.bytesPerSecond)}/s with ${LINE.delayMs} ms each way, behind it a proxy that breaks every ${ONE_IN}th request: ` +
-      'a body at a random place, of others the answer. The sender has the chunks of a browser (8 MiB at first, 1 to 32) and the transport of Node.',
+      `${settings.rounds} rounds over a TCP relay of ${formatBytes(LINE.bytesPerSecond)}/s with ${LINE.delayMs} ms each way, and a proxy behind it that breaks every ${ONE_IN}th request: ` +
+      'the body at a random place, or the answer if there is no body. The sender has the chunks of a browser (8 MiB at first, 1 to 32) and the transport of Node.',
     tables: [
       {
         columns: ['', 'MiB/s', 'adaptive is', 'requests', 'broken, all rounds', 'bytes passed, of the file'],

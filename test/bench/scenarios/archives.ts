@@ -1,4 +1,4 @@
-// Scenario archives: what it costs to look through a directory of a million entries, from the last byte to the verdict.
+// Scenario archives: the cost of inspecting a directory of a million entries, from the last byte to the verdict.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { formatBytes } from '../../../shared/units.ts';
 import { freePort } from '../../support/free-port.ts';
@@ -14,15 +14,15 @@ import { ServerProcess } from '../server-process.ts';
 import { newFolder, removeFolder } from '../work-folders.ts';
 
 const ENTRIES = 1_000_000;
-/** A tar has a block of its own for each, and is the larger. */
+/** The size of the largest archive: a tar has a block of 512 bytes for each entry. */
 const BYTES = ENTRIES * 512;
 const PIECE_BYTES = 1024 * 1024;
-/** The processor's time is counted in hundredths of a second, by timers that are late. */
+/** The system counts processor time in hundredths of a second, by timers that are late. */
 const SETTLED_MS = 200;
 
 export const archives: Scenario = {
   name: 'archives',
-  about: 'what it costs to look through a zip and a tar of 1,000,000 entries, from the last byte to the verdict',
+  about: 'the cost of inspecting a zip and a tar of 1,000,000 entries, from the last byte to the verdict',
   devices: ['disk'],
   bytes: () => BYTES,
   run: onEachDevice(run),
@@ -75,7 +75,7 @@ async function run(settings: Settings, device: Device): Promise<Report> {
   }
   return {
     title: `Archives of 1,000,000 entries, ${device.name}`,
-    how: `${settings.rounds} rounds. All bytes but the last are sent before; measured is the request with the last byte, to its 204: every rule of archives, publishing, ledger.`,
+    how: `${settings.rounds} rounds. All bytes but the last are sent first. The benchmark then measures the request with the last byte, until its 204: every rule of archives, publishing, ledger.`,
     tables: [
       {
         columns: ['', 'Length', 'CPU-s', 'ms'],
@@ -92,7 +92,7 @@ async function run(settings: Settings, device: Device): Promise<Report> {
   };
 }
 
-/** The last byte alone: what is sent before it is not looked at. */
+/** Sends an archive, and measures only the request with its last byte. */
 async function finish(
   server: ServerProcess,
   connection: Connection,

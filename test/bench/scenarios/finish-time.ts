@@ -15,7 +15,7 @@ import { ServerProcess } from '../server-process.ts';
 import { newFolder, removeFolder } from '../work-folders.ts';
 
 const SMALL_BYTES = 4 * 1024 * 1024;
-/** Small files are quick to bring, and their times are short: several a round. */
+/** Several in each round, because small files are sent quickly and their times are short. */
 const SMALL_FILES = 5;
 
 export const finishTime: Scenario = {
@@ -51,7 +51,7 @@ async function run(settings: Settings, device: Device): Promise<Report> {
   }
   return {
     title: `Finish time, ${device.name}`,
-    how: `${settings.rounds} rounds. All bytes but the last are sent and synced to the device by the benchmark; measured is the request with the last byte, to its 204: inspection, publishing, ledger.`,
+    how: `${settings.rounds} rounds. The benchmark sends all bytes but the last and syncs them to the device. It then measures the request with the last byte, until its 204: inspection, publishing, ledger.`,
     tables: [
       {
         columns: ['Length', 'ms'],

@@ -1,4 +1,4 @@
-// Scenario goodput: what a line that breaks all the time costs beside one that does not.
+// Scenario goodput: the cost of a line that breaks often, against a line that never breaks.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
@@ -15,11 +15,11 @@ import { type Device, onEachDevice, type Scenario, type Settings } from '../scen
 const MIB = 1024 ** 2;
 const FILE_BYTES = 256 * MIB;
 const LINE_BYTES_PER_SECOND = 32 * MIB;
-/** A cut comes after so many bytes, anything between the two. */
+/** Bytes before a cut: a random number between these two. */
 const CUT_AFTER = [8 * MIB, 16 * MIB] as const;
 /** Shorter than the default of 30 s, so that a run of ten silences takes a minute and not five. */
 const STALL_LIMIT_MS = 5000;
-/** Who has sent nothing for so long has stopped for good. */
+/** A sender that has sent nothing for this long counts as stopped. */
 const GIVEN_UP_AFTER_MS = 45_000;
 
 interface Weather {
@@ -57,7 +57,7 @@ interface Run {
   seconds: number;
   passed: number;
   cuts: number;
-  /** Cuts of which nobody is told. */
+  /** Cuts that the sender is not told of. */
   silences: number;
 }
 
@@ -137,8 +137,8 @@ function report(settings: Settings, device: Device, found: ReadonlyMap<Sender, R
     title: `Goodput: ${formatBytes(FILE_BYTES)} over a line that is cut, ${device.name}`,
     how:
       `${settings.rounds} rounds over a TCP relay of ${formatBytes(LINE_BYTES_PER_SECOND)}/s that cuts after ${formatBytes(CUT_AFTER[0])} to ${formatBytes(CUT_AFTER[1])}, at random. ` +
-      'After a stall no side is told, and the server keeps its side; half-open is a server’s side that is gone while the sender’s stays. ' +
-      `Landfall takes a line that has not moved for ${STALL_LIMIT_MS / 1000} s for dead here (default: 30 s). Who sends nothing for ${GIVEN_UP_AFTER_MS / 1000} s did not finish.`,
+      'Stall: neither side is told, and the server’s side stays open. Half-open: the server’s side is gone, and the sender’s side stays open. ' +
+      `Here Landfall’s client treats a line without a moving byte as dead after ${STALL_LIMIT_MS / 1000} s (default: 30 s). A sender that sends nothing for ${GIVEN_UP_AFTER_MS / 1000} s did not finish.`,
     tables: [{ columns: ['', 'cut', 'arrived', 'seconds', 'of uncut', 'cuts', 'bytes passed, of the file'], rows }],
     limits: [
       {

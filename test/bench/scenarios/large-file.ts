@@ -1,4 +1,4 @@
-// Scenarios one-patch and chunks: what a byte costs.
+// Scenarios one-patch and chunks: the cost of a byte.
 import { formatBytes } from '../../../shared/units.ts';
 import { FILM } from '../content.ts';
 import type { Limit, Report, Table } from '../report.ts';
@@ -55,7 +55,7 @@ export const chunks: Scenario = {
 
 export const durability: Scenario = {
   name: 'durability',
-  about: 'what it costs that an acknowledged offset is durable',
+  about: 'the cost of making every acknowledged offset durable',
   devices: ['disk'],
   bytes: ({ size }) => size,
   async run(settings) {
@@ -76,10 +76,10 @@ export const durability: Scenario = {
 interface Kind {
   title: string;
   how?: string;
-  /** The first rival, in a word. */
+  /** A short name for the first rival. */
   ours?: string;
   chunk: number;
-  /** The first is held against each of the others. */
+  /** The first is compared with each of the others. */
   rivals: readonly Rival[];
   limits(ratioTo: (rival: Rival) => number, speedOf: (rival: Rival) => number): Limit[];
 }
@@ -134,7 +134,7 @@ async function run(settings: Settings, kind: Kind, device: Device): Promise<Repo
 }
 
 async function send(rival: Rival, connection: Parameters<Rival['send']>[0] | undefined, bytes: number, chunk: number): Promise<void> {
-  if (connection === undefined) throw new Error('One connection was asked for.');
+  if (connection === undefined) throw new Error('Sending needs a connection.');
   await rival.send(connection, { content: FILM, bytes, chunkBytes: Math.min(chunk, bytes) });
 }
 

@@ -13,9 +13,9 @@ import { start } from './slow-uploads.ts';
 const REQUESTS = 1000;
 const SMALL_ROWS = 1000;
 const EXPIRED_ROWS = 10_000;
-/** With its place in the indexes, and once more in the log while it is written. */
+/** Disk space of a row: with its entries in the indexes, and once more in the log while it is written. */
 const ROW_BYTES = 2048;
-/** Often enough that nobody waits for the first pass, rare enough that the pass measured is one. */
+/** Short enough that the first pass comes soon, long enough that the measured sweeping is a single pass. */
 const SWEEP_INTERVAL_MS = 3000;
 
 export const largeLedger: Scenario = {
@@ -70,7 +70,7 @@ async function measureRequests({ rounds, rows, log }: Settings, device: Device, 
     }
   }
   const [of, among] = ledgers.map(({ times }) => times);
-  if (of === undefined || among === undefined) throw new Error('Two ledgers were measured.');
+  if (of === undefined || among === undefined) throw new Error('Two ledgers must be measured.');
   const row = (what: string, key: keyof Times): string[] => [
     what,
     withSpread(of[key], 3),
@@ -96,7 +96,7 @@ async function measureRequests({ rounds, rows, log }: Settings, device: Device, 
   };
 }
 
-/** Milliseconds each, the median of all. */
+/** The median milliseconds of each kind of request. */
 async function request(connection: Connection, accepted: readonly string[]): Promise<Record<keyof Times, number>> {
   const created: string[] = [];
   const creation: number[] = [];

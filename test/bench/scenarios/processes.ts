@@ -1,5 +1,5 @@
-// Scenario processes: what it takes that any process may serve any request: a lock that goes from one to the other, and the
-// ledger on PostgreSQL.
+// Scenario processes: the cost of letting any process serve any request: a lock that passes from one process to another, and the
+// ledger in PostgreSQL.
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -22,9 +22,9 @@ const SMALL_BYTES = 10 * 1024;
 const STORED_BYTES = 64 * 1024;
 const PIECE_BYTES = 1024;
 const LENGTH = 4 * STORED_BYTES;
-/** Of each kind in a round. */
+/** Takeovers of each kind in a round. */
 const TRIALS = 4;
-/** The shortest there is, so that one killed process a round is enough to wait for. */
+/** Short, because each round waits for the lease of a killed process to end. */
 const LEASE_MS = 3000;
 const LIMIT_MS = 1000;
 /** Twice the ratio before group commit, when a small file took five transactions. */
@@ -90,7 +90,7 @@ async function takeOver(postgres: Postgres, { rounds, log }: Settings, device: D
   }
   return {
     title: `A PATCH takes over from another process, ${device.name}`,
-    how: `${rounds} rounds of ${TRIALS} each. Two processes, one PostgreSQL. A PATCH of 1 KiB at the second goes on where one at the first stopped; measured until its 204, its bytes synced and recorded. It has waited for 1.5 to 2.5 s in the first row, so that without a word from the holder it would look again only once a second.`,
+    how: `${rounds} rounds of ${TRIALS} each. Two processes, one PostgreSQL. A PATCH of 1 KiB at the second process resumes where a PATCH at the first stopped. It is measured until its 204, when its bytes are synced and recorded. In the first row it has already waited for 1.5 to 2.5 s: without a notice from the holder it would look again only once a second.`,
     tables: [
       {
         columns: ['The first', 'measured from', 'ms'],
@@ -125,14 +125,14 @@ async function afterItsEnd({ first, second }: Two): Promise<number> {
   const startedAt = performance.now();
   let waiting: Promise<void> | undefined;
   let at = 0;
-  // Never silent for so long that it would be asked to let go.
+  // Never silent for so long that the holder would release the lock.
   for (; performance.now() - startedAt < trickledMs; at += PIECE_BYTES) {
     await first.write(bytes.subarray(at, at + PIECE_BYTES));
     await sleep(100);
     waiting ??= appendByTus(second, path, STORED_BYTES, STORED_BYTES + PIECE_BYTES);
   }
   await first.write(bytes.subarray(at));
-  if ((await end).status !== 204) throw new Error('The first PATCH was not taken.');
+  if ((await end).status !== 204) throw new Error('The server refused the first PATCH.');
   const endedAt = performance.now();
   await waiting;
   return performance.now() - endedAt;
@@ -160,7 +160,7 @@ async function afterItsDeath({ first, second }: Two, kill: () => void): Promise<
   }
 }
 
-/** An upload whose sender says nothing more, on a connection that stays. */
+/** Starts an upload whose sender falls silent on an open connection. */
 async function leftSilent(connection: Connection): Promise<string> {
   const path = await createByTus(connection, LENGTH);
   void connection.begin('PATCH', path, appendHeaders(0), LENGTH);
@@ -192,8 +192,8 @@ async function smallFiles(postgres: Postgres, settings: Settings, device: Device
   });
   const speeds = (rival: Rival) => (samples.get(rival) ?? []).map(({ seconds }) => count / seconds);
   return {
-    title: `${formatBytes(SMALL_BYTES)} files by where the ledger is, ${device.name}`,
-    how: `${rounds} rounds of ${count} pictures over ${connections} connections, one process each. PostgreSQL runs beside it, with fsync; its processor time is not in the table. The last row is a server that only writes the bytes, synced, and makes two transactions on one row.`,
+    title: `${formatBytes(SMALL_BYTES)} files by the place of the ledger, ${device.name}`,
+    how: `${rounds} rounds of ${count} pictures over ${connections} connections, one process each. PostgreSQL runs beside it, with fsync; its processor time is not in the table. The last row is a server that only writes and syncs the bytes, and makes two transactions on one row.`,
     tables: [
       {
         columns: ['', 'uploads/s', 'of SQLite', 'CPU-ms an upload'],

@@ -1,4 +1,4 @@
-// Scenario proxies: what HTTP/2 costs a distant sender behind each reverse proxy of docs/operations.md, beside HTTP/1.1 through the same.
+// Scenario proxies: HTTP/2 against HTTP/1.1 for a distant sender, through each reverse proxy of docs/operations.md.
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync } from 'node:fs';
@@ -20,7 +20,7 @@ import { newFolder, removeFolder } from '../work-folders.ts';
 
 const MIB = 1024 ** 2;
 const FILE_BYTES = 24 * MIB;
-/** A quick line at home, to a server on another continent: of HTTP/2's usual 64 KiB it would bring a twelfth. */
+/** A fast line at home, to a server on another continent. With HTTP/2's usual window of 64 KiB, it would reach a twelfth of its speed. */
 const LINE = { bytesPerSecond: 8 * MIB, delayMs: 50 };
 const LEAST = 0.8;
 

@@ -1,4 +1,4 @@
-// Scenario s3: what it costs and how long it takes that a file comes to S3 through Landfall instead of from the SDK itself.
+// Scenario s3: the time and processor time of a file that reaches S3 through Landfall, against the SDK's own upload.
 
 import { createWriteStream, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -37,7 +37,7 @@ interface Sender {
 
 export const s3: Scenario = {
   name: 's3',
-  about: 'one large file to S3, beside the SDK’s own upload from a file: throughput and processor seconds',
+  about: 'one large file to S3, against the SDK’s own upload from a file: throughput and processor seconds',
   devices: ['tmpfs'],
   bytes: ({ size }) => size,
   async run(settings) {
@@ -55,7 +55,7 @@ export const s3: Scenario = {
 async function run(settings: Settings, endpoint: S3Endpoint): Promise<Report> {
   const { size, rounds } = settings;
   const [device] = settings.devices;
-  if (device === undefined) throw new Error('A device is asked for.');
+  if (device === undefined) throw new Error('The scenario needs a device.');
   Object.assign(process.env, { AWS_ACCESS_KEY_ID: endpoint.accessKeyId, AWS_SECRET_ACCESS_KEY: endpoint.secretAccessKey });
   const root = newFolder(device);
   const bucket = new Bucket({
@@ -107,7 +107,7 @@ async function run(settings: Settings, endpoint: S3Endpoint): Promise<Report> {
   const speeds = (of: readonly Sample[]) => of.map((sample) => size / MIB / sample.seconds);
   return {
     title: `${formatBytes(size)} to S3`,
-    how: `${rounds} rounds, Ceph on the same machine. Landfall is sent the file by tus in one request, from the creation to the verdict: checked, published by a copy inside S3, and recorded. lib-storage reads it from memory; parts of ${formatBytes(PART_BYTES)} and four at once for both. Processor seconds of the sending process per GiB.`,
+    how: `${rounds} rounds, Ceph on the same machine. Landfall gets the file by tus in one request, and is measured from the creation to the verdict: it checks the file, publishes it by a copy inside S3, and records it. lib-storage reads it from a file in memory; parts of ${formatBytes(PART_BYTES)} and four at once for both. Processor seconds of the sending process per GiB.`,
     tables: [
       {
         columns: ['', 'MiB/s', 'CPU-s/GiB', 'peak RSS, MiB'],

@@ -1,4 +1,4 @@
-// Scenario slow-uploads: many uploads at once that bring little, and one that brings much.
+// Scenario slow-uploads: many slow uploads at once, and one fast upload.
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -19,10 +19,10 @@ import type { Probe } from '../servers/listen.ts';
 import { newFolder, removeFolder } from '../work-folders.ts';
 
 const BYTES_PER_SECOND = 3 * 1024;
-/** Of the fast upload; it must last some seconds, or one hiccup of the machine decides. */
+/** Bytes of the fast upload. It must last some seconds, or one hiccup of the machine decides. */
 const FAST_BYTES = 512 * 1024 ** 2;
 const FAST_UPLOADS = 3;
-/** Before anything is measured: an idle server is one that has been at work. */
+/** Sent before anything is measured, so that the idle server has already worked. */
 const SMALL_UPLOADS = 1000;
 const SMALL_BYTES = 10 * 1024;
 const LOOKS = 10;
@@ -34,12 +34,12 @@ type Probed = (directory: string, port: number, probePort: number) => Command;
 
 interface Found {
   idleRssBytes: number;
-  /** The most seen while the slow ones go on. */
+  /** The maximum while the slow uploads run. */
   rssBytes: number;
   delayP99Ms: number;
   controlP99Ms: number;
   processorShare: number;
-  /** Of the fast upload beside the slow ones, of its speed to the control. */
+  /** The speed of the fast upload beside the slow ones, divided by its speed to the control. */
   keptSpeed: number;
 }
 
@@ -47,7 +47,7 @@ export const slowUploads: Scenario = {
   name: 'slow-uploads',
   about: 'many slow uploads at once: memory, event loop, and one fast upload beside them',
   devices: ['tmpfs'],
-  // What the fast upload brings to the one server and to the other stays until the round is over.
+  // The files of the fast uploads to both servers stay until the round is over.
   bytes: () => 2 * (1 + FAST_UPLOADS) * FAST_BYTES,
   run: onEachDevice(run),
 };
@@ -61,7 +61,7 @@ async function run(settings: Settings, device: Device): Promise<Report> {
   for (let round = 0; round < settings.rounds; round++) {
     for (const [name, probed, found] of rivals) {
       const looked = await look(settings, device, probed).catch((error: unknown) => {
-        // A rival that does not get through is a finding, not the end of ours.
+        // A rival that fails is a result, and does not end the benchmark.
         if (name === OURS) throw error;
         return error instanceof Error ? error.message : String(error);
       });
@@ -76,7 +76,7 @@ async function run(settings: Settings, device: Device): Promise<Report> {
   const ours = rivals[0]?.[2] ?? [];
   return {
     title: `${settings.senders} slow uploads, ${device.name}`,
-    how: `${settings.rounds} rounds, each with new server processes. ${settings.senders} uploads bring ${BYTES_PER_SECOND / 1024} KiB a second each; beside the server stands another of its kind that nobody sends to, as the control. The fast upload has ${FAST_BYTES / MIB} MiB and goes to the one and the other in turn, ${FAST_UPLOADS} times.`,
+    how: `${settings.rounds} rounds, each with new server processes. ${settings.senders} uploads send ${BYTES_PER_SECOND / 1024} KiB a second each. The control is an idle server of the same kind. The fast upload of ${FAST_BYTES / MIB} MiB goes to both servers in turn, ${FAST_UPLOADS} times.`,
     tables: [
       {
         columns: [
@@ -118,7 +118,7 @@ async function look({ senders }: Settings, device: Device, probed: Probed): Prom
   let slow: ChildProcess | undefined;
   try {
     const fast = await Promise.all([loaded, control].map(({ server }) => Connection.open(server.port)));
-    // So that everything is compiled and the buffers grown that any upload needs.
+    // After these uploads, V8 has compiled the code and the buffers have grown.
     for (const connection of fast) {
       await sendFast(connection);
       for (let each = 0; each < SMALL_UPLOADS; each++)

@@ -1,4 +1,4 @@
-// Scenario small-files: what an upload costs beside its bytes.
+// Scenario small-files: the cost of an upload apart from its bytes.
 import { formatBytes } from '../../../shared/units.ts';
 import { FILM, PICTURE } from '../content.ts';
 import type { Report } from '../report.ts';
@@ -9,9 +9,9 @@ import { type Device, onEachDevice, type Scenario, type Settings } from '../scen
 import { isWanted } from './large-file.ts';
 
 const FILE_BYTES = 10 * 1024;
-/** Of what multer takes in, which writes a form's file down and does nothing else: no check, no sync, no record. */
+/** The limits, as a ratio to multer's uploads a second. multer only writes a form's file: no check, no sync, no record. */
 const OF_MULTER: Readonly<Record<Device['name'], number>> = { tmpfs: 0.7, disk: 1 };
-/** Their format takes a parser, which runs in another thread. */
+/** Films need a parser for their format, which runs in another thread. */
 const FILMS = landfall('Landfall, `.mp4` instead of `.jpg`');
 const RIVALS = [LANDFALL, FORMS, GRANTED, FILMS, STOCK, MULTER, FORMIDABLE, UPLOADX, TUSD, NGINX];
 
@@ -19,7 +19,7 @@ export const smallFiles: Scenario = {
   name: 'small-files',
   about: '10 KiB files through the whole finish: uploads a second',
   devices: ['tmpfs', 'disk'],
-  // A file takes a block more than it has, and a row.
+  // Each file takes up to a block more than its size, and a row.
   bytes: ({ count }) => count * FILE_BYTES * 2,
   run: onEachDevice(run),
 };
@@ -40,7 +40,7 @@ async function run(settings: Settings, device: Device): Promise<Report> {
   const cost = (of: readonly Sample[]) => of.map((sample) => (sample.processorSeconds / count) * 1000);
   return {
     title: `${formatBytes(FILE_BYTES)} files, ${device.name}`,
-    how: `${rounds} rounds of ${count} pictures over ${connections} connections. Landfall checks, publishes and syncs each before it answers; the others write it down.`,
+    how: `${rounds} rounds of ${count} pictures over ${connections} connections. Landfall checks, publishes and syncs each file before it answers; the others only write it.`,
     tables: [
       {
         columns: ['', 'uploads/s', 'Landfall is', 'CPU-ms an upload', 'peak RSS, MiB'],
