@@ -197,7 +197,7 @@ export class Uploads {
     return upload;
   }
 
-  /** As `find`, but shows an upload as `inspecting` while its inspection is being started. */
+  /** Like `find`, but shows an upload as `inspecting` while its inspection is being started. */
   async #findSettling(request: UploadsRequest, id: UploadId): Promise<Upload> {
     const upload = await this.find(request.identity, id);
     if (upload.state !== 'receiving' || !this.#options.inspectionStarts.has(id)) return upload;
