@@ -74,7 +74,7 @@ export async function adoptAll(source: AdoptionSource, options: AdoptionOptions,
   return counts;
 }
 
-/** An upload that was adopted, and whose original was removed only in part. */
+/** True for an upload that was adopted, and whose original was removed only in part. */
 async function isRemovedInPart(
   { id, remove }: UnusableUpload,
   { mayRemove, isDry }: AdoptionOptions,
