@@ -6,7 +6,7 @@ interface Waiting<Item, Result> {
   reject(error: unknown): void;
 }
 
-/** Items in one batch at most. */
+/** Most items in one batch. */
 const MAX_ITEMS = 100;
 
 export interface BatchesOptions<Item, Result> {

@@ -8,7 +8,7 @@ import type { EventTable, EventType } from './event-tables.ts';
 import type { Schema } from './schema.ts';
 import type { UploadId } from './upload-id.ts';
 
-/** Rows in one transaction. */
+/** Most rows in one transaction. */
 const PAGE = 200;
 /** Key of the fact that holds the highest deleted position. */
 const FORGOTTEN = 'eventsForgotten';
