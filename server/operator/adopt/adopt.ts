@@ -26,7 +26,7 @@ export interface AdoptionOptions {
   owner: string;
   /** Finished files are accepted without an inspection. */
   isTrusted: boolean;
-  /** Changes nothing, anywhere. */
+  /** True for a dry run, which changes nothing here or in the source. */
   isDry: boolean;
   /** Removes originals that are durable here. */
   mayRemove: boolean;
@@ -45,7 +45,7 @@ export interface AdoptionContext {
 export interface AdoptionCounts {
   finished: number;
   unfinished: number;
-  /** Adopted before. */
+  /** Uploads that an earlier run adopted. */
   known: number;
   skipped: number;
   removed: number;
