@@ -141,7 +141,7 @@ export class Uploads {
       const { 'Upload-Offset': offset } = describeForHead(ledger, upload, stored, policyHash);
       if (offset !== undefined) response.setHeader('Upload-Offset', offset);
     } catch {
-      // The response is the 409 alone.
+      // The response stays a 409 without an offset.
     }
   }
 
