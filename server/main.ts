@@ -175,7 +175,7 @@ function unusableAddress(error: unknown, { host, port }: Config): AddressUnusabl
   return text === undefined ? undefined : new AddressUnusable(text, { cause: error });
 }
 
-/** Errors of directories that the server cannot write until someone changes something. */
+/** Errors of directories that the server cannot write until an operator changes something. */
 const UNWRITABLE = new Set(['EACCES', 'EPERM', 'EROFS', 'ENOTDIR', 'EEXIST', 'ENAMETOOLONG', 'ELOOP']);
 
 /** What to change when the server cannot create its directories; undefined for any other error. */

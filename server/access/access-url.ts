@@ -42,7 +42,7 @@ interface Refusal {
   retryAfterSeconds: number | undefined;
 }
 
-/** What the application is told of an upload; an upload without an id is about to be created. */
+/** The description of an upload that the application gets. Without an id, the upload is about to be created. */
 interface UploadDescription {
   id?: UploadId;
   owner?: string;
@@ -74,7 +74,7 @@ export class AccessUrl {
   readonly #url: URL;
   readonly #authorization: string | undefined;
   readonly #cache = new AnswerCache<Decision>(MAX_CACHED);
-  /** By question: equal questions at the same time share one request. */
+  /** Running requests by their question: equal questions at the same time share one request. */
   readonly #asking = new Map<string, Promise<Decision>>();
 
   constructor(options: AccessUrlOptions) {
@@ -91,7 +91,7 @@ export class AccessUrl {
   }
 
   /**
-   * @param isLast no other source knows senders without credentials, so the application is asked about them, too
+   * @param isLast true when no other source identifies senders without credentials: the application is then asked about them, too
    */
   source(isLast: boolean): AccessSource {
     return {
@@ -218,7 +218,7 @@ function approvalByHeader(headers: Headers, name: string): { owner: string; limi
   return isOwner(owner) && !owner.includes('\ufffd') ? { owner, limits: NO_LIMITS } : `its ${name} is not a valid name`;
 }
 
-/** What the headers say of a creation, as far as they can be read. They are validated later. */
+/** Describes a creation by its headers, as far as they can be read. Other code validates them later. */
 function describeCreation({ headers }: IncomingMessage): UploadDescription {
   const { 'upload-length': length, 'upload-metadata': metadata } = headers;
   return { length: parseByteCount(String(length ?? '')) ?? null, metadata: metadataIn(String(metadata ?? '')) };

@@ -22,13 +22,13 @@ export interface TokenKind {
 export interface BearerTokensOptions {
   kinds: readonly TokenKind[];
   guessLimiter: GuessLimiter;
-  /** No other source knows tokens, so a token of no kind is refused. Otherwise another source judges it. */
+  /** True when no other source knows tokens: a token of no kind is then refused. Otherwise another source judges it. */
   isLast: boolean;
 }
 
 const MAX_KNOWN = 10_000;
 
-/** Credentials that a browser sends to a proxy in front of the server, and then to the server, too. All others are meant for Landfall. */
+/** Schemes of credentials that a browser sends for a proxy, and that also reach the server behind it. Others are meant for Landfall. */
 const PROXY_SCHEMES = /^(?:Basic|Digest|Negotiate|NTLM) /i;
 
 export function bearerTokens({ kinds, guessLimiter, isLast }: BearerTokensOptions): AccessSource {

@@ -7,9 +7,9 @@ export interface BoundedAnswer {
 }
 
 export interface FetchBounds {
-  /** For the whole exchange, the body's last byte included. */
+  /** Time limit of the whole exchange, up to the last byte of the body. */
   timeoutMs: number;
-  /** Of the body, decompressed. */
+  /** Most bytes of the decompressed body. */
   maxBytes: number;
 }
 

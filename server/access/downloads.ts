@@ -6,7 +6,10 @@ import type { Upload } from '../ledger/upload.ts';
 import type { UploadId } from '../ledger/upload-id.ts';
 import type { Identity } from './identity.ts';
 
-/** `owner`: senders with access to the upload. `anyone`: everyone with its id. `signed`: no one else. Signed addresses work unless `off`. */
+/**
+ * Who may download without a signed address. `owner`: senders with access to the upload. `anyone`: everyone with its id. `signed`:
+ * nobody. With `off`, signed addresses do not work either.
+ */
 export const DOWNLOAD_RULES = ['owner', 'anyone', 'signed', 'off'] as const;
 export type DownloadRule = (typeof DOWNLOAD_RULES)[number];
 
@@ -70,7 +73,7 @@ export class Downloads {
     const address = `${collectionUrl}/${upload.id}`;
     if (upload.state !== 'accepted') return address;
     if (rule === 'off' || (actions !== undefined && !actions.includes('download'))) return null;
-    // A link on a page carries no header.
+    // The plain address is enough, unless the reader's credential goes in a header, which a link on a page cannot send.
     if (rule !== 'signed' && !(rule === 'owner' && isByHeader)) return address;
     // A sender whose credential has expired may still read the record, but gets no address, and earlier addresses have expired, too.
     const now = Date.now();

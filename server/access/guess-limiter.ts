@@ -4,7 +4,7 @@ import { RateLimiterMemory, type RateLimiterRes } from 'rate-limiter-flexible';
 import { UploadError } from '../../shared/errors.ts';
 import { type ClientAddresses, networkOf } from './anonymous.ts';
 
-/** After this many in a minute, only tokens known to be valid are checked, until the minute is over. */
+/** After this many invalid tokens in a minute, only tokens known to be valid are checked, until the minute is over. */
 const MAX_GUESSES = 20;
 const SECONDS = 60;
 
@@ -38,8 +38,8 @@ export class GuessLimiter {
 }
 
 /**
- * True for a request through an untrusted proxy on this machine. Its senders all have one address, so that each of them could lock out
- * the others. Landfall's own secrets are long enough to be safe without a limit.
+ * True for a request through an untrusted proxy on this machine. All senders behind it have the same address, so each could lock out the
+ * others. Landfall's own secrets are long enough to be safe without a limit.
  */
 function isBehindUntrustedProxy(request: IncomingMessage, addresses: ClientAddresses): boolean {
   const { 'x-forwarded-for': forwardedFor, forwarded } = request.headers;

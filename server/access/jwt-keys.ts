@@ -102,7 +102,7 @@ class RefreshedKeys implements Keys {
       const jwks = await this.#load();
       const text = JSON.stringify(jwks);
       const find = createLocalJWKSet(jwks);
-      // An issuer with no key at all has a fault.
+      // A key set without any key is a fault of the issuer.
       if (jwks.keys.length === 0) throw new Error('There is no key in the key set.');
       if (text !== this.#known?.text) this.#known = { find, text, version: (this.#known?.version ?? 0) + 1 };
       this.#loadedMs = performance.now();

@@ -78,7 +78,7 @@ const duration = z.union([z.number().nonnegative(), z.string().transform(withMes
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 const wait = duration.refine((ms) => ms <= LONGEST_TIMER_MS, 'Write at most 24d.');
 const timer = wait.refine((ms) => ms >= 1, 'Write at least 1ms.');
-/** RFC 7518, 3.2: the key is at least as long as the hash. A shorter one can be found by trying all of them. */
+/** RFC 7518, 3.2: the key is at least as long as the hash. A shorter key could be found by trying all keys. */
 const LEAST_SECRET_BYTES = 32;
 const SECRET = `Write ${LEAST_SECRET_BYTES} characters or more; a key in PEM belongs in a file, whose path has a setting of its own.`;
 const list = z

@@ -10,7 +10,7 @@ export type DiskRequest =
       /** Undefined: the file exists already. */
       link?: { from: string; to: string };
     }
-  /** Only while another name has the bytes: a file system needs time to free gigabytes. */
+  /** Deletes this name only while another name has the bytes: a file system needs time to free gigabytes. */
   | { unlink: string };
 
 /**

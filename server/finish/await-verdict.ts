@@ -4,8 +4,8 @@ import type { UploadId } from '../ledger/upload-id.ts';
 import type { InspectionStarts, StartingInspection } from './inspection-starts.ts';
 
 /**
- * Waits for the verdict, at most `patienceMs`, and resolves to the row at that time. An upload whose inspection is being started
- * counts as `inspecting`. Resolves to undefined when the row is gone.
+ * Waits for the verdict, at most `patienceMs`. Resolves to the upload's row when the verdict is there or the time is over; to undefined
+ * when the upload has no row. An upload whose inspection is being started counts as `inspecting`.
  *
  * @param signal when it aborts, this resolves to the present row
  */
@@ -45,7 +45,8 @@ export function awaitVerdict(
     }
     const started = inspectionStarts.get(id)?.done;
     if (signal.aborted) look();
-    // When this process starts the inspection, the listener gets the verdict. Otherwise the verdict may be older than the listener.
+    // When this process starts the inspection, the listener gets the verdict. Otherwise the verdict may have come before the listener
+    // was added, so the row is read.
     else if (started) started.then((isStartedHere) => (isStartedHere ? undefined : read(false))).catch(fail);
     else read(false).catch(fail);
   });

@@ -1,5 +1,5 @@
-// Starts the inspection of direct uploads, whose senders send the bytes to S3 themselves. A sender reports that it has sent all of them.
-// When it does not, because it lost its network after the last byte, the sweeper finds the complete upload and starts the inspection.
+// Starts the inspection of direct uploads, whose senders send the bytes to S3 themselves. A sender reports that it has sent all bytes.
+// A sender that loses its network after the last byte cannot: the sweeper then finds the complete upload and starts the inspection.
 import type { Logger } from 'pino';
 import type { DirectUploads } from '../ledger/direct-uploads.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -48,16 +48,16 @@ export class DirectCompletion {
     const upload = await ledger.get(id);
     if (upload?.state !== 'receiving' || upload.length === null || inspectionStarts.has(id)) return true;
     if (!(await staging.complete(id, upload.length))) return false;
-    // The bytes did not pass this server, so it has no checksum of them. `directDueAt` is now, so that the next sweep of any process
-    // starts the inspection if this process dies before.
+    // The bytes did not pass this server, so it has no checksum of them. `directDueAt` is set to now: if this process dies before the
+    // inspection has started, the next sweep of any process starts it.
     await ledger.change(id, { from: 'receiving' }, { checksumOffset: NO_CHECKSUM, directDueAt: ledger.now() }, true);
     void inspectionStarts.start(id, upload.length, 'byte', { proof: 'durable' });
     return true;
   }
 
   /**
-   * Starts the inspection of complete uploads whose senders did not report it. An upload is looked at when its last signed addresses
-   * have expired, since its sender may still be sending before. The next pass continues where this one ends.
+   * Starts the inspection of complete uploads whose senders did not report the last byte. An upload is looked at once its last signed
+   * addresses have expired: until then its sender may still be sending. The next pass continues where this one ends.
    *
    * @param isOver returns true to end the pass early
    */
@@ -90,8 +90,8 @@ export class DirectCompletion {
         isFault = true;
         return false;
       });
-      // The longer the sender is idle, the less often: a request that started just before its address expired may take long, and an
-      // abandoned upload is looked at until it expires.
+      // The longer the sender is idle, the later the next look. More looks are needed, because a request that started just before its
+      // address expired may still be running. They become rare, because an abandoned upload is looked at until it expires.
       if (!isComplete) await uploads.lookAgain(id, now + Math.max(staging.linkLifetimeMs, idleMs));
     });
     if (!isFree) return 'in use';

@@ -1,5 +1,5 @@
-// Assembles and closes the parts that work after an upload's last byte: they are idempotent, run once at a time for each upload, do not
-// depend on a request, and continue after a restart.
+// Assembles and closes the parts that work after an upload's last byte. Their work is idempotent, runs once at a time for each upload,
+// does not depend on a request, and continues after a restart.
 import type { Logger } from 'pino';
 import type { UploadId } from '../ledger/upload-id.ts';
 import type { TryLock } from '../locking/locker.ts';
@@ -23,7 +23,7 @@ export interface FinisherOptions extends InspectionTools {
 }
 
 export class Finisher {
-  /** Starts inspections. The protocols (tus, forms) need no more of the finish. */
+  /** Starts inspections. This is the only part that the protocols (tus, forms) use. */
   readonly inspectionStarts: InspectionStarts;
   /** Writes verdicts and cleans up after them. */
   readonly verdicts: Verdicts;
@@ -48,19 +48,19 @@ export class Finisher {
     this.watch = new InspectionWatch({ ...common, inspectionRuns, inspectionStarts });
   }
 
-  /** For a process that serves the ledger alone: recovers from the last process, then keeps looking for inspections that do not run. */
+  /** For a process that serves the ledger alone: recovers what the last process left, then keeps looking for inspections without a run. */
   async start(): Promise<void> {
     await this.restartRecovery.start();
     this.watch.start();
   }
 
-  /** Waits for running inspections. Waiting retries are left to the next start. */
+  /** Waits for running inspections. Inspections that wait for their next run are left to the next start of the server. */
   async close(): Promise<void> {
     const { ledger, holder } = this.#options;
     this.#closing.abort();
     this.#inspectionRuns.cancelRetries();
     await this.watch.close();
-    // The grace time may end before an inspection does, which must not count against the file.
+    // The shutdown's grace time may end before an inspection does. That must not count as a strike against the file.
     await (async () => ledger.leases.takeBackStrikes(holder.name))().catch((error) => this.#log(error));
     await this.restartRecovery.done;
     await Promise.allSettled([...this.#inspectionRuns.all(), ...this.inspectionStarts.all()]);

@@ -16,7 +16,7 @@ import type { Lease, LeaseHolder } from './lease.ts';
 import type { FinishPermission } from './permission.ts';
 import type { Verdicts } from './verdicts.ts';
 
-/** Crashes or time limits in a row after which a file is refused, so that one file cannot crash the server for ever. */
+/** After this many crashes or exceeded time limits in a row a file is refused, so that one file cannot crash the server for ever. */
 export const MAX_STRIKES = 5;
 
 /** Time until the next run when the ledger does not answer: a sender may wait for the verdict, and this process may hold the lease. */
@@ -60,7 +60,7 @@ export class InspectionRuns {
   readonly #retries = new Map<string, NodeJS.Timeout>();
   /** Numbers of runs whose end is not confirmed: the ledger did not write it, or its answer was lost. */
   readonly #unconfirmed = new Map<string, number>();
-  /** Results of the checks of runs that ended because `permission` failed: the next run need not read the file again. */
+  /** Check results of runs that ended because `permission` failed, so that the next run does not read the file again. */
   readonly #inspected = new Map<string, { attempt: number; inspection: Inspection }>();
 
   constructor(options: InspectionRunsOptions) {
@@ -77,7 +77,7 @@ export class InspectionRuns {
     return this.#running.size;
   }
 
-  /** Resolves, for each running inspection, when the run is over. Inspections that wait for their next run are left out. */
+  /** One promise for each running inspection: it resolves when the run is over. Inspections that wait for their next run are left out. */
   all(): Promise<void>[] {
     return [...this.#running.values()];
   }
@@ -129,7 +129,7 @@ export class InspectionRuns {
       if (upload.strikes > MAX_STRIKES) {
         await verdicts.reject(upload, lease, { code: 'ERR_UNINSPECTABLE', detail: `Its inspection failed ${MAX_STRIKES} times.` });
       } else {
-        // No other process ran the inspection in between, so the bytes are the same.
+        // The run numbers follow each other, so no other process ran the inspection in between, and the bytes are the same.
         const isNext = started === undefined && inspected?.attempt === upload.attempt - 1;
         const inspection = isNext ? inspected.inspection : await this.#inspect(upload, lost, started?.head);
         await this.#finish(upload, lease, lost, inspection);

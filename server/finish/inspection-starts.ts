@@ -32,7 +32,7 @@ export interface InspectionStartsOptions {
 export interface StartingInspection {
   length: number;
   held: Upload['held'];
-  /** Named after the day on which the last byte arrived, however long the start takes. */
+  /** The directory for the file, named after the day on which the last byte arrived, however long the start takes. */
   target: string;
   /** Resolves to true when this process started the inspection. */
   done: Promise<boolean>;
@@ -62,7 +62,7 @@ export class InspectionStarts {
     return this.#starting.get(id);
   }
 
-  /** Each settles when its inspection has started, or could not. */
+  /** One promise for each inspection that is being started. It settles when the inspection has started, or could not start. */
   all(): Promise<boolean>[] {
     return [...this.#starting.values()].map(({ done }) => done);
   }
@@ -72,7 +72,7 @@ export class InspectionStarts {
    * runs, and moves the upload to `inspecting`. Works in the background and retries after faults of the server's own. Call under the
    * upload's lock, which may be released at once: until the state has changed, `has` keeps writers out. Idempotent.
    *
-   * @param held not acknowledged before the verdict: the last byte, or the declaration of the length
+   * @param held the part of the upload that is acknowledged only with the verdict: the last byte, or the declaration of the length
    */
   start(id: UploadId, length: number, held: Upload['held'], complete: Complete = { proof: 'unknown' }): Promise<boolean> {
     let starting = this.#starting.get(id);
@@ -86,10 +86,10 @@ export class InspectionStarts {
   }
 
   /**
-   * As `start`, for a new upload without a row and without an idempotency key, whose bytes are all durable: adds its row as
+   * Like `start`, for a new upload that has no row and no idempotency key, and whose bytes are all durable: adds its row as
    * `inspecting`. When that fails, `awaitVerdict` rejects with the error, and the bytes are removed.
    *
-   * @param within adds the row within the limits of the sender
+   * @param within calls `add` within the limits of the sender
    */
   startNew(
     upload: UploadIn<'receiving'>,
@@ -114,15 +114,15 @@ export class InspectionStarts {
     };
     const done = this.#add(row, within, head, lost).finally(() => this.#starting.delete(row.id));
     done.catch((error) => {
-      // An exceeded limit of the sender is told to the sender, and is no fault.
+      // An exceeded limit is reported to the sender and is no fault of the server.
       if (!(error instanceof UploadError) || error.status >= 500) this.#options.onFault(error, row.id);
     });
     this.#starting.set(row.id, { length, held: row.held, target: row.target, done, row });
   }
 
   /**
-   * As `startNew`, for an upload whose body is being received. A failure before it has a row creates nothing: the sender still has the
-   * whole file. Call under the upload's lock.
+   * Like `startNew`, for an upload whose body is being received. A failure before the row is added leaves nothing behind: the sender still
+   * has the whole file. Call under the upload's lock.
    * @returns the stored bytes
    * @throws the error of `receiving`, or UploadError when the body is not whole or not durable
    */
@@ -151,7 +151,7 @@ export class InspectionStarts {
   ): Promise<boolean> {
     const { ledger, staging, inspectionRuns } = this.#options;
     try {
-      // Not where this process was taken for dead meanwhile.
+      // The ledger adds no row when other processes have taken this process for dead meanwhile.
       if (!(await within(() => ledger.create(row, true)))) throw new UploadError('ERR_STORAGE_UNAVAILABLE', { retryAfterSeconds: 1 });
       inspectionRuns.run(row.id, { upload: row, head, lost });
       return true;

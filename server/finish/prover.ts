@@ -19,17 +19,17 @@ export class Prover {
     this.#options = options;
   }
 
-  /** Records that a sync of these bytes failed: a later successful sync would not prove that they are on the disk. */
+  /** Records that a sync of the upload's bytes failed: a later successful sync would not prove that they are on the disk. */
   addSyncFailure(id: UploadId): Promise<void> {
     return this.#options.syncFailures.add(id);
   }
 
   /**
-   * Makes the staged bytes durable. The system reports a failed fsync only once, so after one the bytes are copied, and the copy is
-   * checked against the running checksum. When it does not match, the upload goes back to the proven offset, or to byte 0 when
-   * even the bytes up to the ledger's last checkpoint are wrong, and this resolves to false.
+   * Makes the staged bytes durable. The system reports a failed fsync only once. So after a failed fsync the bytes are copied, and the
+   * copy is checked against the running checksum. When the copy does not match, this resolves to false, and the upload goes back to the
+   * proven offset, or to byte 0 when even the bytes up to the ledger's last checkpoint are wrong.
    *
-   * @param knownChecksum CRC-32 of the whole file; undefined: the ledger's
+   * @param knownChecksum CRC-32 of the whole file; undefined: the ledger's checksum is used
    * @throws the reason of `lost` when this process may no longer write the bytes
    */
   async makeDurable(id: UploadId, knownChecksum: number | undefined, lost: AbortSignal): Promise<boolean> {
@@ -54,7 +54,7 @@ export class Prover {
     if (!isRight) {
       const isRightBefore = upload !== undefined && copied.first === upload.checksum;
       const kept = isRightBefore ? upload.provenOffset : 0;
-      // The ledger first: if this process dies before the truncation, the wrong bytes no longer count.
+      // The ledger is changed first: if this process dies before the truncation, the wrong bytes no longer count.
       const checksum = isRightBefore && checkpoint <= kept ? {} : { checksum: 0, checksumOffset: 0 };
       await ledger.change(id, { from: 'receiving' }, { provenOffset: kept, unverifiedFrom: kept, ...checksum }, true);
       await staging.truncate(id, kept);
@@ -64,7 +64,7 @@ export class Prover {
   }
 }
 
-/** CRC-32 of all staged bytes, and of the first `count` of them; undefined when there are fewer. @throws the signal's reason */
+/** CRC-32 of all staged bytes, and of the first `count` bytes (undefined when fewer are staged). @throws the signal's reason */
 async function checksumsOf(
   reader: StagedReader,
   count: number,

@@ -6,7 +6,7 @@ import type { Upload, UploadIn } from '../ledger/upload.ts';
 import { formatChecksum, NO_CHECKSUM } from '../staging/running-checksum.ts';
 import { acknowledgedOffset, heldOffset, knownOffset, storedRejection } from './verdict-answers.ts';
 
-/** Tells where the storage keeps the file of this name in this directory. */
+/** Returns where the storage keeps the file of this name in this directory. */
 export type PlaceOf = (directory: string, name: string) => FilePlace;
 
 /** An upload as its sender sees it. `stored` is the number of staged bytes, which counts only while the upload is `receiving`. */

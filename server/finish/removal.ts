@@ -43,8 +43,8 @@ export class Removal {
   }
 
   /**
-   * Keeps the bytes of a file that is being downloaded, also when any process removes the file meanwhile. Returns a function to call
-   * at the end of the download.
+   * Keeps the bytes of a file that is being downloaded, even when a process removes the file meanwhile. Returns a function to call at the
+   * end of the download.
    */
   holdWhileRead(id: UploadId, onFault: (error: unknown) => void = () => undefined): () => void {
     const { ledger, lingerMs } = this.#options;

@@ -51,7 +51,7 @@ export class RestartRecovery {
   async startInspectionIfComplete(id: UploadId): Promise<void> {
     const { ledger, staging, inspectionStarts } = this.#options;
     const upload = await ledger.get(id);
-    // The creation of an empty upload is answered with its verdict, so its sender got no answer and creates it again.
+    // Empty uploads are left out: their creation is answered with the verdict, so this sender got no answer and creates the upload again.
     if (upload?.state !== 'receiving' || !upload.length || upload.unverifiedFrom !== null || upload.directDueAt !== null) return;
     if (await isAllStored(staging, upload)) void inspectionStarts.start(id, upload.length, 'byte');
   }
@@ -82,10 +82,10 @@ export class RestartRecovery {
   async #recoverReceiving(upload: UploadIn<'receiving'>, unanswered: ReadonlySet<string>): Promise<void> {
     const { id, length, unverifiedFrom, directDueAt } = upload;
     const { ledger, staging, lock, inspectionStarts } = this.#options;
-    // Bytes that are sent directly to S3 are looked for by `DirectCompletion`.
+    // `DirectCompletion` looks for bytes that are sent directly to S3.
     if (length === null || directDueAt !== null) return;
     if (length === 0) {
-      // Its sender got no answer and creates it again.
+      // The sender got no answer to the creation and creates the upload again.
       if (unanswered.has(id) && (await ledger.abandon(id))) await staging.remove(id);
       return;
     }

@@ -58,10 +58,10 @@ async function serveAlone(opened: AsyncDisposableStack, options: ServingOptions)
   const { engine, ledger, staging, syncFailures, lockTimeoutMs, log } = options;
   ledger.startClock(HEARTBEAT_MS, (error) => log.warn({ err: error }, 'the time was not written to the ledger'));
   await new Holders(engine).clearAll();
-  // A staging that is not readable in progress has its bytes counted by the ledger, and that count survives a power cut.
+  // Where staged bytes cannot be read in progress, the ledger counts them, and its count survives a power cut.
   if (staging.isReadableInProgress) {
     await returnToProvenOffsets(ledger, staging);
-    // Deferred only now, so that a start that failed above does not claim that the bytes are durable.
+    // Deferred only after this succeeded: a start that fails above must not record the bytes as durable.
     opened.defer(() => makeAllDurable(ledger, staging, syncFailures));
   }
   return {
@@ -92,7 +92,8 @@ async function serveTogether(opened: AsyncDisposableStack, options: ServingOptio
       const upload = await ledger.get(id);
       if (upload?.state === 'receiving') await returnToProven(ledger, staging, upload);
     },
-    // 0 where the proven offset is enough: the ledger counts the bytes itself, or `finish` promises nothing before the last byte.
+    // 0 where the proven offset is enough: the ledger counts the bytes itself, or the durability is `finish`, which promises nothing
+    // before acceptance.
     stored: async (id) => (staging.isReadableInProgress && durability === 'chunk' ? staging.size(id) : 0),
   });
   return {

@@ -4,8 +4,8 @@ import type { Staging } from '../staging/staging.ts';
 import type { Storage } from '../storage/storage.ts';
 
 /**
- * Reads bytes [start, end) of a complete upload, from staging or from storage: it may be published meanwhile.
- * @throws when they are in neither
+ * Reads bytes [start, end) of a complete upload from staging, or from storage when the file was published meanwhile.
+ * @throws when the bytes are in neither
  */
 export async function readStored(
   places: { ledger: Ledger; staging: Staging; storage: Storage },

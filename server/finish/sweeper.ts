@@ -13,13 +13,13 @@ import type { Storage } from '../storage/storage.ts';
 import type { DirectCompletion } from './direct-completion.ts';
 import type { Removal } from './removal.ts';
 
-/** Bytes that a crashed process beside this one left behind are looked for this often. */
+/** How often the sweeper looks for bytes that a crashed process left behind. */
 const LEFTOVERS_EVERY_MS = 3_600_000;
 
 /**
- * Where several processes serve, the sweeper deletes bytes without a row when it found them this long ago. The row of a whole upload
- * follows its bytes within seconds. A process that was stopped in between for so long has lost its lease, and the ledger takes no row
- * from it.
+ * Where several processes serve, the sweeper deletes bytes without a row only when it first found them this long ago. The row of an
+ * upload that is sent whole follows its bytes within seconds. A process that is suspended between the two for this long has lost its
+ * lease, and the ledger takes no row from it.
  */
 const ROWLESS_MS = 600_000;
 
@@ -63,7 +63,7 @@ export class Sweeper {
 
   /**
    * Clears what crashes left behind: staged bytes of uploads that have ended (a crash between the verdict and the deletion), and
-   * unfinished publications. May run at any time. A failure does not stop the others.
+   * unfinished publications. May run at any time. A failure with one upload does not keep the others from being cleared.
    */
   async clearLeftovers(): Promise<void> {
     const { ledger, staging, storage } = this.#options;
@@ -146,7 +146,7 @@ export class Sweeper {
       const page = (await ledger.expired(now, PAGE + left.size)).filter((id) => !left.has(id));
       for (const id of page) {
         if (this.#stopped) return;
-        // A failure must not stop the others. When all fail, the storage or the ledger is probably unreachable.
+        // A failure with one upload must not stop the pass. When all fail, the storage or the ledger is probably unreachable.
         const isCleared = await this.#clear(id, now).catch((error: unknown) => {
           if (++faults === MAX_FAULTS) throw error;
           log.error({ err: error, upload: id }, 'fault while sweeping');
@@ -187,10 +187,10 @@ export class Sweeper {
       return true;
     }
     if (upload.state !== 'receiving') {
-      // An earlier run may have published the file before a later run refused it, and the clean-up may have failed. Or an operator's
-      // removal with an earlier version did not finish.
+      // An earlier run may have published the file before a later run refused it, and the clean-up may have failed. Or an operator removed
+      // the file with an earlier version of Landfall, and that removal did not finish.
       if ((upload.state === 'rejected' || upload.state === 'removed') && upload.target !== null) await storage.remove(upload.target);
-      // The process that ended the upload may not have received the ledger's answer, and so not deleted the bytes.
+      // The process that ended the upload may not have received the ledger's answer, and may have left the bytes.
       if (upload.state !== 'inspecting') await staging.remove(id);
       return ledger.forget(id, now);
     }

@@ -72,7 +72,7 @@ export class Takeover {
     let taken = 0;
     for (const id of ids) {
       if (this.#isClosed) return false;
-      // Another process may hold the lock by now, and then starts the inspection itself.
+      // When another process holds the lock by now, that process starts the inspection.
       if (await lock.tryWith(id, () => restartRecovery.startInspectionIfComplete(id))) taken += 1;
     }
     await holders.clear(holder);

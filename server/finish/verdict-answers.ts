@@ -1,5 +1,5 @@
-// Responses about uploads, by their state. The last byte, or the declaration of the length, is acknowledged only with the verdict: a
-// client that sends HEAD must not see success before.
+// Responses about uploads, by their state. The last byte, or the declaration of the length, is acknowledged only with the verdict: until
+// then a client that sends HEAD must not see success.
 import { isErrorCode, UploadError } from '../../shared/errors.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload, UploadIn } from '../ledger/upload.ts';
@@ -42,7 +42,7 @@ export function describeForHead(ledger: Ledger, upload: Upload, stored: number, 
 function held(upload: Upload): Headers {
   const offset = { 'Upload-Offset': String(heldOffset(upload)) };
   if (upload.length === null || upload.held === 'length') return { 'Upload-Defer-Length': '1', ...offset };
-  // An empty upload has no byte to hold back. Its sender waits in the creation request, and other requests are told to wait.
+  // An empty upload has no byte to hold back. Its sender waits for the answer to the creation; other requests are asked to try again.
   if (upload.length === 0) throw new UploadError('ERR_INSPECTING', { retryAfterSeconds: 1 });
   return { 'Upload-Length': String(upload.length), ...offset };
 }
@@ -93,7 +93,8 @@ export function gone(upload: Upload): UploadError {
 
 /**
  * Requires an upload that is `accepted` or `inspecting`.
- * @throws UploadError the rejection; 410; 409 when its bytes turned out not to be durable; 404 when it has no row any more
+ * @throws UploadError the rejection; 410 when it has ended without a file; 409 when its bytes turned out not to be durable; 404 when it
+ *   has no row any more
  */
 export function requireNotRefused(upload: Upload | undefined): UploadIn<'accepted' | 'inspecting'> {
   if (upload === undefined) throw new UploadError('ERR_UPLOAD_NOT_FOUND');
@@ -113,8 +114,9 @@ export function requireNotRefused(upload: Upload | undefined): UploadIn<'accepte
 /**
  * The acknowledgement after waiting for the verdict.
  *
- * @param sentHeldOnly the request carried only the held byte. At the patience limit it is answered with the unchanged offset, and the
- *   client asks again. A request that carried more is answered 503: its client would take the unchanged offset for a lost chunk.
+ * @param sentHeldOnly true when the request carried only the held byte. At the patience limit such a request is answered with the
+ *   unchanged offset, and the client asks again. A request that carried more is answered 503: its client would take the unchanged offset
+ *   for a lost chunk.
  * @throws UploadError 503 at the patience limit, and when a service that the inspection needs is unreachable; as `requireNotRefused`
  */
 export function acknowledge(upload: Upload | undefined, sentHeldOnly: boolean): Headers {
@@ -126,7 +128,7 @@ export function acknowledge(upload: Upload | undefined, sentHeldOnly: boolean): 
   return acknowledgeCreation(settled);
 }
 
-/** The acknowledgement of a creation, which has a Location to ask at, whatever it carried. @throws as `requireNotRefused` */
+/** The acknowledgement of a creation, also before the verdict: its client can ask again at the Location. @throws as `requireNotRefused` */
 export function acknowledgeCreation(upload: Upload | undefined): Headers {
   const settled = requireNotRefused(upload);
   return { 'Upload-Offset': String(settled.state === 'accepted' ? settled.length : heldOffset(settled)) };

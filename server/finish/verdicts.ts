@@ -1,4 +1,4 @@
-// The end of an inspection: writes the verdict to the ledger, which calls its listeners, deletes unneeded bytes, and logs the verdict.
+// The end of an inspection: writes the verdict to the ledger (which calls its listeners), deletes unneeded bytes, and logs the verdict.
 import type { Logger } from 'pino';
 import type { Rejection } from '../../shared/errors.ts';
 import type { Inspection } from '../inspection/inspection.ts';
@@ -68,7 +68,7 @@ export class Verdicts {
     });
   }
 
-  /** @param inspection undefined when the file is refused without another inspection */
+  /** @param inspection undefined when the file is refused without another run of the checks */
   async reject(upload: LeasedUpload, lease: Lease, rejection: Rejection, inspection?: Inspection): Promise<void> {
     const { staging, storage } = this.#options;
     const { result = null, found } = inspection ?? {};

@@ -98,7 +98,7 @@ export class Forms {
     answerResults(request, response, results, { isMultiple: results.length > 1, collectionUrl, home: 'link' });
   }
 
-  /** Reads the form to its end. A form with a single file is read only until that file is refused, when its rest is long. */
+  /** Reads the form to its end. When a form with a single file has a long rest, it is read only until that file is refused. */
   async #readFiles(request: IncomingMessage, response: ServerResponse, isMultiple: boolean, sender: Sender): Promise<FormResult[]> {
     const { draining, bodyTimeoutMs } = this.#options;
     const results: Promise<FormResult | undefined>[] = [];

@@ -104,7 +104,7 @@ function intentOf(request: IncomingMessage, method: string, isStatus: boolean): 
     case 'GET':
       return 'download';
     default:
-      // HEAD without tus reveals as much of an accepted file as its first byte does; a tus client asks for the offset.
+      // Without tus headers, HEAD describes an accepted file and needs the right to download it. A tus client asks for the offset.
       return request.headers['tus-resumable'] === undefined ? 'download' : 'inspect';
   }
 }

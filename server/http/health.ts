@@ -3,7 +3,7 @@ import type { Logger } from 'pino';
 import type { Ledger } from '../ledger/ledger.ts';
 import { Probe } from './probe.ts';
 
-/** The process runs. */
+/** Answers that the process runs. */
 export function answerLive(response: ServerResponse): void {
   answer(response, 200, { status: 'live' });
 }

@@ -20,7 +20,7 @@ export function mountAt(path: string, handler: RequestListener): Handler {
     // Polka leaves only the query when nothing is left of the path.
     const url = (request.url ?? '').replace(/^(?=\?|$)/, '/');
     request.url = url;
-    // A framework has removed the path already.
+    // True when a framework has removed the path, and reports it.
     const isTold = request.originalUrl !== undefined && request.originalUrl !== url;
     if (!isTold && path !== '') {
       const isWhole = url.startsWith(path) && /^(?:[/?]|$)/.test(url.slice(path.length));
@@ -28,7 +28,7 @@ export function mountAt(path: string, handler: RequestListener): Handler {
       if (isWhole) request.url = url.slice(path.length).replace(/^(?!\/)/, '/');
     }
     mounts.set(request, mountPathOf(pathOf(request.originalUrl ?? url), pathOf(request.url)));
-    // Koa starts with 404.
+    // Koa presets the status 404.
     response.statusCode = 200;
     const over = new Promise<void>((resolve) => void response.once('close', resolve));
     handler(request, response);

@@ -27,7 +27,7 @@ export function sendProblem(request: IncomingMessage, response: ServerResponse, 
   response.end(request.method === 'HEAD' ? undefined : body);
 }
 
-/** When to ask again, and the rate limit that was exceeded: draft-ietf-httpapi-ratelimit-headers-10. */
+/** Sets the headers for when to ask again, and for the rate limit that was exceeded: draft-ietf-httpapi-ratelimit-headers-10. */
 export function setWait(response: ServerResponse, { retryAfterSeconds, rate }: UploadError): void {
   if (retryAfterSeconds !== undefined) response.setHeader('Retry-After', String(retryAfterSeconds));
   if (rate === undefined) return;

@@ -21,8 +21,8 @@ export interface ExternalRequestOptions {
 }
 
 /**
- * Reports progress to the inspection while the work runs, which has a time limit of its own.
- * @param limitMs as the inspection's own
+ * Reports progress to the inspection while `work` runs. The work has a time limit of its own.
+ * @param limitMs the inspection's limit for a step without progress
  */
 export async function keepAlive<T>(upload: Pick<Inspectable, 'progress'>, limitMs: number, work: () => Promise<T>): Promise<T> {
   const alive = setInterval(() => upload.progress(), limitMs / 4).unref();

@@ -46,7 +46,7 @@ export async function inspect(options: InspectionOptions): Promise<Inspection> {
   const { upload, checks, policy, checkTimeoutMs, lost } = options;
   const staged = new StagedBytes(upload, options.staging, lost);
   const watch = new StepWatch(checkTimeoutMs, lost);
-  // Not the file's fault: reading and hashing are the same for every file.
+  // When reading or hashing stalls, the file is not at fault: both are the same for every file.
   const stalled = () => new Error(`Reading the staged bytes made no progress for ${checkTimeoutMs} ms.`);
   try {
     const isDamaged = () => watch.run(stalled, (step) => returnsOtherBytes(upload, options.staging, step));
@@ -108,8 +108,8 @@ export async function inspect(options: InspectionOptions): Promise<Inspection> {
 }
 
 /**
- * Whether a store of other code returns other bytes than were received, or none. The upload's running checksum was complete when the
- * inspection began.
+ * Resolves to true when a store that is not Landfall's own returns other bytes than were received, or none. The upload's running checksum
+ * was complete when the inspection began.
  */
 async function returnsOtherBytes(
   { id, length, checksum, checksumOffset }: UploadIn<'inspecting'>,
@@ -169,7 +169,7 @@ class StagedBytes {
   /** A reader for one step: each read counts as progress, and none succeeds after the step. */
   async reader({ signal, progress }: Step): Promise<StagedReader> {
     const requireRunning = () => {
-      // A check may still read after its time limit: no one would close what it opens.
+      // A check may still read after its time limit. Nothing would close a reader that is opened then.
       if (this.#isClosed || signal.aborted) throw new Error('The inspection is over.', { cause: signal.reason });
     };
     requireRunning();

@@ -6,15 +6,15 @@ interface Waiting<Item, Result> {
   reject(error: unknown): void;
 }
 
-/** Items in one batch at most. */
+/** Most items in one batch. */
 const MAX_ITEMS = 100;
 
 export interface BatchesOptions<Item, Result> {
   /** A batch has one item of each key; another item of that key waits for the next batch. */
   keyOf(item: Item): string;
-  /** Does all items or none, and resolves to one result for each. */
+  /** Executes all items or none, and resolves to one result for each. */
   run(items: readonly Item[]): Promise<readonly Result[]>;
-  /** Whether the error means that the database did nothing, because of an item: then each item is done by itself. */
+  /** True when the error means that the database refused an item and changed nothing: each item is then executed by itself. */
   isRefusal(error: unknown): boolean;
 }
 

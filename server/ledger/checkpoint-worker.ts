@@ -8,7 +8,7 @@ database.exec('pragma synchronous=NORMAL; pragma wal_autocheckpoint=0; pragma bu
 // A passive checkpoint takes no lock that a commit needs.
 const checkpoint = database.prepare('pragma wal_checkpoint(passive)');
 
-/** Runs twice: the second checkpoint copies only the commits that came during the first. */
+/** Each message runs two checkpoints: the second copies only the commits that came during the first. */
 parentPort?.on('message', () => {
   let result: CheckpointResult | undefined;
   try {

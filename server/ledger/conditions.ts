@@ -13,7 +13,7 @@ import type { UploadState } from '../../shared/upload.ts';
 import type { Schema } from './schema.ts';
 import type { UploadId } from './upload-id.ts';
 
-/** What must still be true of the row for a change to be made. */
+/** The condition that the row must still meet when the change is made. */
 export interface Guard<From extends UploadState = UploadState> {
   from: From;
   /** Only this run (`attempt`) of this lease holder may make the change. */

@@ -96,7 +96,7 @@ export class Credentials {
     return numUpdatedRows > 0n;
   }
 
-  /** Revokes a grant, which needs no row in the ledger before. Durable and idempotent. */
+  /** Revokes a grant, by adding its row: a valid grant has none. Durable and idempotent. */
   async revokeGrant(jti: string): Promise<void> {
     const now = Date.now();
     const noSecret = { owner: '', secretHash: '', title: '', limits: '{}' };

@@ -173,7 +173,10 @@ export class Deliveries {
       .execute();
   }
 
-  /** Sets the due time of each untried event of an upload: after the event before it, or an hour after that one first failed. */
+  /**
+   * Sets when each untried event of an upload is due: the first one now, each later one an hour after the first failure of the event
+   * before it. Until that event fails, the later one has no due time.
+   */
   async release(uploadId: UploadId, now: number): Promise<void> {
     const pending = await this.#engine.db
       .selectFrom('deliveries')

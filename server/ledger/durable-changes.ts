@@ -32,7 +32,7 @@ export class DurableChanges {
     this.#closing.abort();
   }
 
-  /** Settles when all changes of this upload are durable; undefined when they are. @throws NotDurable after the time limit */
+  /** Settles when all changes of this upload are durable; undefined when they already are. @throws NotDurable after the time limit */
   pending(id: UploadId): Promise<void> | undefined {
     const undurable = this.#undurable.get(id);
     return undurable && waitBriefly(undurable);
@@ -51,8 +51,8 @@ export class DurableChanges {
   }
 
   /**
-   * As `durably`, with a time limit for the disk, because a sender waits and the upload's lock is held. When the limit is reached, the
-   * statement itself has ended, so later changes of this upload follow it. Until it is durable, `pending` makes readers wait.
+   * Like `durably`, with a time limit for the disk, because a sender waits and the upload's lock is held. When the limit is reached, the
+   * statement itself has ended, so later changes of this upload follow it. Until the change is durable, `pending` makes readers wait.
    *
    * @param act runs once the change is durable, also after the time limit
    * @throws NotDurable
@@ -65,14 +65,14 @@ export class DurableChanges {
     const { promise: made, resolve } = Promise.withResolvers<void>();
     const done = act(this.durably(id, () => change().finally(resolve)));
     done.catch(() => undefined);
-    // The statement has its own time limit, and must not reach the ledger after another process took the upload's lock.
+    // Waits for the statement, which has its own time limit: it must not reach the ledger after another process took the upload's lock.
     await made;
     return waitBriefly(done);
   }
 
   /**
-   * Runs a change and resolves when no crash can undo it, or with `durable` no power cut. When the disk fails, this retries without
-   * limit: the change is made, and no response may depend on it before.
+   * Runs a change. Resolves when no crash can undo the change; with `durable`, when no power cut can. When the disk fails, this retries
+   * without limit: the change is already made, but no response may depend on it yet.
    * @throws when the change was, or may have been, rolled back
    */
   async persist<T>(change: () => Promise<T>, durable: boolean): Promise<T> {

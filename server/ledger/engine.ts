@@ -9,7 +9,7 @@ export interface Engine {
   readonly migrating: Kysely<Schema>;
   /** Runs a compiled statement without the query builder around it, which on SQLite costs as much as the statement itself. */
   execute<Row>(query: CompiledQuery<Row>): Promise<QueryResult<Row>>;
-  /** Counts rollbacks of changes that had been made, for instance by a full disk. A change during which it grows may be rolled back. */
+  /** Number of rollbacks of changes that had been made (a full disk causes one). A change during which it grows may be rolled back. */
   readonly rollbacks: number;
   /** Resolves once every change made before the call survives a crash of this process. */
   committed(): Promise<void>;

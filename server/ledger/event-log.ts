@@ -8,7 +8,7 @@ import type { EventTable, EventType } from './event-tables.ts';
 import type { Schema } from './schema.ts';
 import type { UploadId } from './upload-id.ts';
 
-/** Rows in one transaction. */
+/** Most rows in one transaction. */
 const PAGE = 200;
 /** Key of the fact that holds the highest deleted position. */
 const FORGOTTEN = 'eventsForgotten';
@@ -97,8 +97,8 @@ export class EventLog {
   }
 
   /**
-   * A statement for each event, all in one turn of the event loop and so in one transaction. As one statement over a list, SQLite
-   * reads the list anew for each event without a position: 0.7 ms for each of 1,000 events.
+   * A statement for each event, all in one turn of the event loop and so in one transaction. For one statement over a list, SQLite would
+   * read the list anew for each event without a position: measured, 0.7 ms for each of 1,000 events.
    */
   async #writeEach(given: readonly PositionedEvent[]): Promise<void> {
     const { engine, now } = this.#options;

@@ -15,7 +15,7 @@ export const EVENT_TYPES = [
 /** What happened to an upload; docs/events.md says when each comes. */
 export type EventType = (typeof EVENT_TYPES)[number];
 
-/** What happened to an upload. A row has `upload` until it has a position, and `body` from then on. */
+/** An event of an upload. The row has `upload` until it has a position, and `body` from then on. */
 export interface EventTable {
   /** Order of writing, which is not the order of the commits. Readers never see it. */
   number: Generated<number>;
@@ -62,7 +62,7 @@ export interface DeliveryTable {
   lastError: string | null;
 }
 
-/** Drops the former table `events` with its rows, which were never delivered. */
+/** Creates the tables and triggers of events, after dropping the former table `events`, whose rows were never delivered. */
 export function eventTables(dialect: 'sqlite' | 'postgres'): Migration {
   return {
     async up(db) {
@@ -159,13 +159,13 @@ async function writeEventsOnPostgres(db: QueryExecutorProvider): Promise<void> {
 }
 
 /**
- * As on PostgreSQL. SQLite's triggers have to name each column, so they are made anew when a migration has added a column. A migration
- * that removes a column has to drop the triggers first.
+ * The same triggers on SQLite. There they have to name each column, so they are made anew when a migration has added a column. A
+ * migration that removes a column has to drop the triggers first.
  */
 export async function writeEvents(db: QueryExecutorProvider): Promise<void> {
   const { rows } = await sql<{ name: string }>`select name from pragma_table_info('uploads')`.execute(db);
   const jsonOf = (row: string) => `json_object(${rows.map(({ name }) => `'${name}', ${row}."${name}"`).join(', ')})`;
-  // Ids that follow the time come to stand at the end of their index: scattered ones would each change a page of it, and the log.
+  // Ids begin with the time, so that new ones are at the end of their index: random ids would each change another page of it.
   const idAt = (at: string) => `'evt_' || printf('%012x', ${at}) || lower(hex(randomblob(10)))`;
   const insert = (type: string, row: string, at: string) =>
     `insert into events (${EVENT_COLUMNS}) select ${idAt(at)}, ${type}, ${row}.id, ${at}, ${jsonOf(row)}`;

@@ -40,8 +40,9 @@ export class Holders {
   /**
    * Marks overdue holders dead. Resolves to all dead holders that still have a row.
    *
-   * A holder that this process sees for the first time is judged by the database's clock, and later by this process's monotonic clock.
-   * The database's clock may be set: forward, all holders would be dead at once; back, a dead holder's locks would stay taken for hours.
+   * A holder that this process sees for the first time is judged by the database's clock, and later by this process's monotonic clock:
+   * an operator may set the database's clock. Set forward, it would make all holders dead at once; set back, it would keep a dead
+   * holder's locks taken for hours.
    */
   async expireSilent(): Promise<string[]> {
     const { db } = this.#engine;

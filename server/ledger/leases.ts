@@ -17,8 +17,8 @@ export class Leases {
 
   /**
    * Takes the lease of an inspection and counts the run before it starts. Resolves to undefined when another process holds the lease,
-   * the run is not due, or the upload is not `inspecting`. The holder may take its own lease again: it is left from a run whose
-   * end could not be written, or whose start was not confirmed. No process crashed in that case, so no strike is added.
+   * the run is not due, or the upload is not `inspecting`. The holder may take its own lease again: that lease is left over from a run
+   * whose end could not be written, or whose start was not confirmed. No process crashed in that case, so no strike is added.
    *
    * @param now undefined: take the lease whatever `retryAt` says, because the caller's own timer has fired
    */

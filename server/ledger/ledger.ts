@@ -60,7 +60,7 @@ export class Ledger {
     return this.#clock.now();
   }
 
-  /** The wall-clock time of a deadline, for people and senders. It holds if a server runs until then. */
+  /** The wall-clock time of a deadline, for people and senders. It is right if a server runs until then without a pause. */
   wallTime(deadline: number): Date {
     return new Date(Date.now() + deadline - this.now());
   }
@@ -71,7 +71,8 @@ export class Ledger {
   }
 
   /**
-   * Adds a row. Resolves to false, and writes nothing, when the owner has used the idempotency key before.
+   * Adds a row. Resolves to false, and writes nothing, when the owner has used the idempotency key before, or when the holder of the
+   * row's lease is dead.
    * Without `durable`, a power cut may remove the row of an upload that has no proven bytes yet.
    */
   create(upload: Upload, durable: boolean): Promise<boolean> {
@@ -124,7 +125,7 @@ export class Ledger {
     return moved as UploadIn<To> | undefined;
   }
 
-  /** Moves an upload from `receiving` to `inspecting`, takes the lease and counts the run. Undefined: it is not `receiving`. */
+  /** Moves an upload from `receiving` to `inspecting`, takes the lease, counts the run. Resolves to undefined if it is not `receiving`. */
   async startInspection(id: UploadId, holder: string, changes: MoveChanges<'receiving', 'inspecting'>): Promise<LeasedUpload | undefined> {
     const set = { ...changes, state: 'inspecting' as const, updatedAt: Date.now(), leaseOwner: holder };
     const starting = this.#durable.durably(id, () => this.#rowChanges.update(id, { from: 'receiving' }, set, true));
@@ -209,7 +210,7 @@ export class Ledger {
     return rows.map((row) => row.id);
   }
 
-  /** Deletes the record of an ended upload whose `expiresAt` has passed. Resolves to false when the upload is not such a one. */
+  /** Deletes the record of an ended upload whose `expiresAt` has passed. Resolves to false when there is no such record. */
   async forget(id: UploadId, now: number): Promise<boolean> {
     const result = await this.#engine.db
       .deleteFrom('uploads')
@@ -220,7 +221,7 @@ export class Ledger {
     return result.numDeletedRows === 1n;
   }
 
-  /** Deletes an empty upload that could not be inspected: its sender is told to create it again. False: it has a verdict. */
+  /** Deletes an empty upload without a verdict: its sender creates it again. Resolves to false when it has a verdict. */
   abandon(id: UploadId): Promise<boolean> {
     // Durable: if a power cut brought the row back without its bytes, its inspection would be retried for ever.
     return this.#durable.durablyForRequest(id, async () => {

@@ -9,7 +9,7 @@ import type { UploadId } from './upload-id.ts';
 const NO_HOLDER = '';
 
 export interface TakenLock {
-  /** The boot of the machine that wrote bytes and left them unproven; the caller's own boot when there are none. */
+  /** The boot of the machine that wrote bytes and left them unproven; the caller's own boot when there are no such bytes. */
   boot: string;
 }
 
@@ -36,7 +36,7 @@ export class Locks {
       .executeTakeFirst();
   }
 
-  /** Writes the holder's own boot: the bytes that another boot left unproven are dealt with. */
+  /** Writes the holder's own boot. Call once the bytes that another boot left unproven are removed. */
   async settle(uploadId: UploadId, holder: string, boot: string): Promise<void> {
     await this.#engine.db.updateTable('locks').set({ boot }).where('uploadId', '=', uploadId).where('owner', '=', holder).execute();
   }

@@ -23,7 +23,7 @@ export function hasSqlite(dataDir: string): boolean {
 }
 
 /**
- * @param exclusive for the one process that serves the directory; no process has PostgreSQL to itself
+ * @param exclusive true for the one process that serves the directory; ignored for PostgreSQL, which several processes share
  * @throws LedgerElsewhere, LedgerInUse, DatabaseUnusable, PackageMissing
  */
 export async function openEngine({ dataDir, databaseUrl, databaseConnections }: LedgerLocation, exclusive: boolean): Promise<Engine> {

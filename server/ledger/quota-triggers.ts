@@ -38,8 +38,8 @@ export const SCOPES: readonly { kind: ScopeKind; applies: (row: string) => strin
   { kind: 'volume', applies: (row) => `${row}."onVolume" = 1`, scope: () => `'volume'` },
 ];
 
-/** Deleting an unfinished row, which takes the upload back, uncounts it. The uses of an ended upload stay counted. */
 const INSERTED = { when: 'true', delta: (name: CounterName) => COUNTERS[name]('new'), row: 'new', grows: 'true' };
+/** Deleting the row of an unfinished upload takes the upload out of the counters. An ended upload stays counted as a use. */
 const DELETED = {
   when: UNFINISHED('old'),
   delta: (name: CounterName) => `-(${COUNTERS[name]('old')})`,

@@ -21,7 +21,7 @@ export class RowBatches implements RowChanges {
   readonly #db: Kysely<Schema>;
   readonly #inserts: Batches<UploadRow, boolean>;
   #insertion: CompiledQuery<{ id: UploadId }> | undefined;
-  /** By the columns that they set. */
+  /** Batches of updates that set the same columns under the same kind of guard, by that shape. */
   readonly #updates = new Map<string, Batches<Change, Upload | undefined>>();
 
   constructor(db: Kysely<Schema>) {

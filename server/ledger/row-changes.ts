@@ -4,7 +4,7 @@ import type { UploadTable } from './schema.ts';
 import type { Upload } from './upload.ts';
 import type { UploadId } from './upload-id.ts';
 
-/** The statements that every upload makes. */
+/** The statements that every upload needs. */
 export interface RowChanges {
   /** Resolves to false, and adds nothing, when the owner used the idempotency key before or the holder of the row's lease is dead. */
   insert(upload: Upload): Promise<boolean>;

@@ -13,7 +13,7 @@ export interface UploadTable {
   state: UploadState;
   /** Null while the length is deferred. */
   length: number | null;
-  /** Not acknowledged while the inspection runs: the last byte, or the declaration of the length. */
+  /** The part that is not acknowledged while the inspection runs: the last byte, or the declaration of the length. */
   held: 'byte' | 'length';
   /** `Upload-Metadata` as sent. */
   metadata: string;
@@ -55,7 +55,7 @@ export interface UploadTable {
   fault: string | null;
   /** Hash of the policy that refused the upload. */
   policyHash: string | null;
-  /** As sent; behind the creation's fingerprint for the anonymous owner, behind the credential for a guest. */
+  /** As sent, after a prefix: for the anonymous owner the creation's fingerprint, for a guest the credential. */
   idempotencyKey: string | null;
   /** SHA-256 of the creation's parameters, if it had an idempotency key: the key cannot be used for another creation. */
   creationFingerprint: string | null;

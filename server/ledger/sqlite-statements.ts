@@ -5,7 +5,7 @@ import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite';
 const MAX_PREPARED = 100;
 
 export interface StatementsOptions {
-  /** Called before a transaction by Kysely begins. It must not include the changes that were collected before. */
+  /** Called before Kysely begins a transaction, which must not include the changes that were collected before. */
   onTransaction(): void;
   /** Runs a statement that changes rows. */
   change<T>(run: () => T): T;
@@ -49,7 +49,7 @@ export class SqliteStatement {
     this.reader = this.#columns.length > 0;
     this.#isChange = /^\s*(?:insert|update|delete)\b/i.test(text);
     this.#isTransaction = /^\s*begin\b/i.test(text);
-    // As objects, node:sqlite makes rows that are hash tables of 2 KiB each, and a long request holds several.
+    // The row objects that node:sqlite makes are hash tables of 2 KiB each, and a long request holds several. So it returns arrays.
     statement.setReturnArrays(true);
   }
 

@@ -51,7 +51,7 @@ export async function openSqlite(dataDir: string, options: { exclusive: boolean 
       // The disk failed, or a migration runs. The next checkpoint tries again.
     }
   });
-  // Commands of an operator are short and keep SQLite's automatic checkpoints.
+  // An operator's command is short, and keeps SQLite's automatic checkpoints.
   if (options.exclusive) database.exec('pragma wal_autocheckpoint=0');
   const group = new GroupCommit(database, (changes) => {
     if (options.exclusive) checkpointer.committed(changes);
@@ -85,7 +85,7 @@ export async function openSqlite(dataDir: string, options: { exclusive: boolean 
     isSyncUncertain = false;
   }
 
-  // From here on, `close` closes them.
+  // From here on, the engine's `close` closes everything that was opened above.
   opened.move();
   return {
     dialect: 'sqlite',

@@ -1,5 +1,5 @@
-// Triggers on PostgreSQL that run once a statement: one statement changes the rows of many uploads. They write the events of all changed
-// rows, then change each counter once. All statements change counters in the same order, so that they never deadlock.
+// Triggers on PostgreSQL that run once for each statement, which may change the rows of many uploads. They write the events of all
+// changed rows, then change each counter once. All statements change counters in the same order, so that they never deadlock.
 import { type QueryExecutorProvider, sql } from 'kysely';
 import type { Migration } from 'kysely/migration';
 import { ENDED, EVENT_COLUMNS } from './event-tables.ts';
@@ -56,7 +56,7 @@ function onUpdate(): string {
     })}`;
 }
 
-/** Deleting an unfinished row, which takes the upload back, uncounts it. The uses of an ended upload stay counted. */
+/** Deleting the row of an unfinished upload takes the upload out of the counters. An ended upload stays counted as a use. */
 function onDelete(): string {
   const at = '(extract(epoch from clock_timestamp()) * 1000)::bigint';
   const when = UNFINISHED('was');

@@ -9,7 +9,7 @@ export type UploadId = string & { readonly [brand]: true };
 
 const ID_BYTES = 16;
 
-/** Random bytes for many ids: one call costs more than the bytes. */
+/** Random bytes for many ids at a time: a call of `randomBytes` costs more than the bytes. */
 let random = Buffer.alloc(0);
 
 /** Makes an id of 128 bits from a CSPRNG, which cannot be guessed. A client never chooses it. */

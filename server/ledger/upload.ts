@@ -57,7 +57,7 @@ export type MoveChanges<From extends UploadState, To extends UploadState> = Uplo
   [C in Exclude<NeverNull<To>, NeverNull<From>>]: NonNullable<UploadRow[C]>;
 };
 
-/** A row is null in a column that its state requires. Landfall never writes such a row. */
+/** A row is null in a column that its state requires, or its state is unknown. Landfall never writes such a row. */
 export class BrokenRow extends Error {
   override readonly name = 'BrokenRow';
 }

@@ -1,6 +1,6 @@
 // Decides from the head alone whether a request is lifted. A proxy in front of this server must never see another head than this code
-// does, so the rule is narrower than HTTP's grammar: it accepts only heads that every parser reads in the same way. All other heads go
-// to the parser: a bare LF, a folded line, a tab, a repeated Content-Length, an absolute target, HTTP/1.0, a byte outside ASCII.
+// does, so the rule is narrower than HTTP's grammar: it accepts only heads that every parser reads in the same way. All other heads go to
+// the parser, such as one with a bare LF, a folded line, a tab, a repeated Content-Length, an absolute target, or a byte outside ASCII.
 import { maxHeaderSize } from 'node:http';
 import type { NodeServer } from './node-internals.ts';
 
@@ -29,7 +29,7 @@ const MOST_FIELDS = 64;
 
 /** Returns undefined when the request is not lifted. The server's limits for heads apply. */
 export function liftableHead(bytes: Buffer, fromBytes: number, server: NodeServer): LiftableHead | undefined {
-  // PATCH and PUT begin with PA and PU. Most other reads differ here.
+  // PATCH and PUT begin with PA and PU. Most bytes that are no liftable head are recognised here.
   if (bytes[0] !== 0x50 || (bytes[1] !== 0x41 && bytes[1] !== 0x55)) return undefined;
   const end = bytes.subarray(0, (server.maxHeaderSize || maxHeaderSize) - 1).indexOf('\r\n\r\n', 0, 'latin1');
   const [requestLine = '', ...lines] = end === -1 ? [] : bytes.toString('latin1', 0, end).split('\r\n');

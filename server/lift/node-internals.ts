@@ -47,7 +47,7 @@ export function isLeftToNode(server: NodeServer, client: ConnectionHandle): bool
   return peer.address !== undefined && blockList?.check(peer.address, isIP(peer.address) === 6 ? 'ipv6' : 'ipv4') === true;
 }
 
-/** Tries the internals with a request that no client sent. */
+/** True when this version of Node has the internals. Tries them with a request that no client sent. */
 export function hasInternals(): boolean {
   const seen: unknown[] = [];
   const socket: Socket & { parser?: Parser; _httpMessage?: ServerResponse } = new Socket();

@@ -20,7 +20,7 @@ interface Queue {
   holder: Holder;
   waiters: Waiter[];
   eviction: NodeJS.Timeout | undefined;
-  /** Until this time, a request in another process waits for the lock. */
+  /** Until this time, a request in another process is taken to wait for the lock. */
   wantedUntilMs: number;
 }
 

@@ -10,15 +10,12 @@ import type { Lock, RequestRelease, UploadLocker } from './locker.ts';
 import type { ProcessLease } from './process-lease.ts';
 import { ALIVE_MS, QueueingLocker } from './queueing-locker.ts';
 
-/**
- * A notice may get lost, and a holder may die. So a waiter asks the ledger again after each of these, then after the last one each
- * time.
- */
+/** A notice may get lost, and a holder may die. So a waiter asks the ledger again after each of these times, then after the last one. */
 const RETRY_MS = [30, 100, 300, 1000];
 /** A waiter repeats its notice within this time. */
 const WANTED_MS = 3000;
 
-/** After this time, the ledger has received an unanswered statement or never will: a statement has a limit of 10 s. */
+/** After this time an unanswered statement has reached the ledger, or never will: a statement runs for at most 10 s. */
 const UNANSWERED_MS = 15_000;
 const RETRY_UNANSWERED_MS = 1000;
 
@@ -27,14 +24,14 @@ export interface SharedLockerOptions {
   processLease: ProcessLease;
   notices: Notices;
   timeoutMs: number;
-  /** Settles when an inspection that is being started has started; undefined when none is. The lock is kept until then. */
+  /** Settles when the inspection that this process is starting has started; the lock is kept until then. Undefined: it starts none. */
   startingInspection(id: UploadId): Promise<unknown> | undefined;
   /**
    * Removes the upload's bytes beyond the proven offset. Called under the lock when a process wrote the upload in another boot and
    * left bytes that are not proven durable.
    */
   returnToProven(id: UploadId): Promise<void>;
-  /** The upload's stored bytes, for durability settings under which a power cut of this machine must take none. Called under the lock. */
+  /** Number of stored bytes that a power cut of this machine must not take; 0 if the proven ones are enough. Called under the lock. */
   stored(id: UploadId): Promise<number>;
 }
 
@@ -89,7 +86,7 @@ export class SharedLocker implements UploadLocker {
         this.#holding.delete(row);
         row = undefined;
         this.#local.release(id, token);
-        // The sender's next request may reach another process, so the ledger should know first. The wait is short: it may not answer.
+        // The sender's next request may reach another process, so this waits for the release in the ledger: briefly, as it may not answer.
         if (!isKept) await Promise.race([left, pause(500)]);
       },
     };

@@ -190,7 +190,7 @@ export class Deliverer {
 
   async #stop(): Promise<void> {
     const { deliveries, log, consumer } = this.#options;
-    // Several answers may be 410.
+    // Several deliveries may be answered 410; only the first one is logged.
     if (!this.#isStopped)
       log.error({ consumer }, 'the receiver wants no more events (410): they are kept until `landfall-server events enable`');
     this.#isStopped = true;

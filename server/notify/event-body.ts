@@ -52,8 +52,8 @@ export function eventBody({ id, type, at, upload }: NewEvent, describe: (upload:
 }
 
 /**
- * The state that the event reports, which the row may not have. A row that is inserted under inspection or at its end also makes the
- * event of its creation; a row that is deleted never had the state of its end.
+ * The state that the event reports, which the row may not have. A row that is inserted as `inspecting`, or in a final state, also makes
+ * the event of its creation. A row that is deleted never had the state `terminated`.
  */
 function asOf(type: EventType): Partial<UploadRow> {
   if (type === 'upload.created') return { state: 'receiving', attempt: 0 };

@@ -74,7 +74,7 @@ export class EventPositions {
         this.#isRequested = false;
         while (!this.#isClosed && (await events.assignPositions()) > 0) {
           for (const listener of this.#listeners) listener();
-          // Requests come first.
+          // Lets waiting requests run before the next page.
           await new Promise((resolve) => setImmediate(resolve));
         }
       }

@@ -18,7 +18,7 @@ export interface HttpCheckOptions {
   silenceMs: number;
 }
 
-/** Requests at once. */
+/** Most requests at once. */
 const AT_ONCE = 16;
 /** More than any result, answer and message need. */
 const MAX_ANSWER_BYTES = 64 * 1024;

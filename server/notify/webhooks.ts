@@ -8,7 +8,7 @@ export const WEBHOOK_LIMIT_MS = 15_000;
 
 export interface WebhookOptions {
   url: string;
-  /** As configured; each of them signs. */
+  /** The secrets as configured. Each of them signs. */
   secrets: readonly string[];
 }
 

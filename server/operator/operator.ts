@@ -113,7 +113,7 @@ async function remove(ledger: Ledger, storage: Storage, config: Config, id: Uplo
     output.write(`${id} is ${upload.state}; only an accepted file can be removed.\n`);
     return 1;
   }
-  // At once, also while it is downloaded. After a crash in between, this command or a running server removes the rest.
+  // Removes the file at once, also while it is downloaded. After a crash in between, this command or a running server removes the rest.
   const removal = new Removal({ ledger, storage, keepRecordsForMs: config.keepRecordsForMs, lingerMs: 0 });
   if (upload.state === 'accepted') await removal.remove(upload);
   else await removal.finish(upload);

@@ -18,7 +18,7 @@ export interface ListOptions {
   /** Lifetime of the address. */
   expires?: string | undefined;
   state?: string | undefined;
-  /** The most lines. */
+  /** Most lines to print. */
   limit?: string | undefined;
   /** The id of the last line of the page before. */
   after?: string | undefined;

@@ -3,7 +3,7 @@
 /** Short enough that nobody who reads the log notices. */
 const BATCH_MS = 10;
 
-/** What pino's own destination has. */
+/** The methods of pino's own destination that are used here. */
 interface Destination {
   write(text: string): unknown;
   flushSync(): void;

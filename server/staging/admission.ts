@@ -19,10 +19,10 @@ import type { Staging } from './staging.ts';
 /** For this long, an idempotency key names the upload that was created with it. */
 const KEY_MS = 24 * 60 * 60 * 1000;
 
-/** A body up to this size arrives in about one piece: when it is cut off, sending it again costs little. */
+/** Largest file that a creation may bring whole. It arrives in about one piece, and sending it again after a cut costs little. */
 export const WHOLE_BYTES: number = 64 * 1024;
 
-/** Whether an upload that comes whole may have its bytes before its row. */
+/** True when an upload that its creation brings whole may have its bytes in this staging before it has a row. */
 export function mayComeWhole(staging: Pick<Staging, 'isReadableInProgress'>): boolean {
   return staging.isReadableInProgress;
 }
@@ -141,7 +141,7 @@ function repeated(upload: Upload, fingerprint: string | null): { upload: Upload;
   return { upload, created: false };
 }
 
-/** Replaces the sender's metadata by the values that the identity's limits fix. */
+/** Replaces the sender's metadata with the values that the identity's limits fix. */
 function withFixed(request: NewUpload, fixed: Readonly<Record<string, string>> | undefined): Pick<NewUpload, 'metadata' | 'rawMetadata'> {
   if (fixed === undefined) return request;
   const metadata = new Map(request.metadata);

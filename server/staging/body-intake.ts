@@ -2,7 +2,7 @@
 //
 //   reserve → checksum → digest → head → fence → write → checkpoint
 //
-// The batch is lent: a step that needs bytes after the write copies them. One write is in flight at a time.
+// The body's source lends the batch: a step that needs bytes after the write copies them. One write is in flight at a time.
 import { UploadError } from '../../shared/errors.ts';
 import type { Upload } from '../ledger/upload.ts';
 import { type BodyEnd, type BodySource, type LeasedBatch, type OpenBody, splitBuffers } from './body-source.ts';
@@ -44,10 +44,10 @@ export interface Received {
   complete?: Complete;
 }
 
-/** What is known about the bytes of a complete upload, so that its inspection need not find it out again. */
+/** Facts about the bytes of a complete upload, which spare the start of its inspection a sync or a read. */
 export interface Complete {
   proof: Proof;
-  /** CRC-32 of the whole file; undefined: it has to be completed from the ledger's. */
+  /** CRC-32 of the whole file; undefined: it has to be computed from the ledger's checkpoint on. */
   checksum?: number;
   /** The first HEAD_BYTES, or the whole file. */
   head?: Uint8Array;
@@ -177,7 +177,7 @@ export class BodyIntake {
       this.#advanceChecksum(buffers);
       if (this.#digest) for (const buffer of buffers) this.#digest.update(buffer);
       if (this.#head.isWanted) await this.#readHead(buffers);
-      // Right before the write, because the process may be suspended for long at any instruction before.
+      // Checked right before the write: the process may have been suspended for long at any earlier instruction.
       this.#receive.requireHeld?.();
       await writer.write(buffers);
       buffers = rest;

@@ -15,7 +15,7 @@ export interface BodyLimits {
   bodyTimeoutMs: number;
 }
 
-/** A body with fewer bytes than this in `bodyTimeoutMs` only holds a connection. */
+/** A body that brings fewer bytes than this in `bodyTimeoutMs` is ended, because it only occupies a connection. */
 export const MIN_BYTES_PER_TIMEOUT = 1024;
 
 /** The next bytes of a body, in memory that the source lends. */
@@ -31,7 +31,7 @@ export interface LeasedBatch {
 export interface BodySource {
   /** How the body ended; undefined while it may continue. It may be set while there are still batches to hand out. */
   readonly end: BodyEnd | undefined;
-  /** The next batch; undefined after the last one. One batch is lent at a time: call this when the last one is released. */
+  /** The next batch; undefined after the last one. One batch is lent at a time: call this only when the previous one is released. */
   next(): Promise<LeasedBatch | undefined>;
   /** Makes `next` return soon, also without bytes. */
   wake(): void;
@@ -42,7 +42,7 @@ export interface BodySource {
 /** Starts reading a body. Nothing of it is read before. */
 export type OpenBody = (limits: BodyLimits) => BodySource;
 
-/** Reads a whole body into memory, at most `maxBytes`: one that is only compared, or is not a file. */
+/** Reads a whole body into memory, at most `maxBytes`. For bodies that are only compared, or that are not a file. */
 export async function collectBody(open: OpenBody, limits: BodyLimits): Promise<{ bytes: Buffer; end: BodyEnd }> {
   const source = open(limits);
   const copies: Buffer[] = [];

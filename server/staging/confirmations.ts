@@ -34,7 +34,7 @@ export class Confirmations {
     const { staging, ledger, durability, syncFailures, isWrittenElsewhere } = this.#options;
     const stored = await this.stored(upload);
     if (syncFailures.has(upload.id)) return durability === 'finish' ? stored : upload.provenOffset;
-    // Asked after the size: a process that has written more meanwhile has taken the lock before that.
+    // Asked after the size is read: another process that wrote some of these bytes took the lock before it wrote them.
     if (staging.isReadableInProgress && (await isWrittenElsewhere(upload.id))) return Math.min(stored, upload.provenOffset);
     const { provenOffset } = upload;
     const unverifiedFrom = upload.unverifiedFrom ?? (stored > provenOffset ? await this.#unverifiedNow(upload.id) : null);

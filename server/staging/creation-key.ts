@@ -27,8 +27,8 @@ export interface KeyHolder {
  * get an upload each.
  */
 export function storedKeys({ owner, credential, isConfined }: KeyHolder, key: string, fingerprint: string): [string, ...string[]] {
-  // A key that a client sends has no space in it.
+  // No client's own key equals this one, because a key that a client sends has no space in it.
   if (isConfined) return [`${credential} ${key}`];
-  // Rows from before fingerprints have the key alone.
+  // Rows that were added before Landfall had fingerprints have the key alone.
   return owner === ANONYMOUS ? [`${fingerprint} ${key}`, key] : [key];
 }

@@ -8,7 +8,8 @@ import type { Staging } from './staging.ts';
  *
  * @param move writes the end to the ledger
  * @param onEnded called once the end is durable
- * @throws NotDurable; `onEnded` and the removal then follow when the end is durable, which is safe: no process writes to an ended upload
+ * @throws NotDurable; `onEnded` and the removal then follow once the end is durable. They no longer need the lock, because no process
+ *   writes to an ended upload
  */
 export async function endReceiving(
   staging: Staging,
@@ -25,7 +26,7 @@ export async function endReceiving(
     await clear(ended);
     return ended;
   } catch (error) {
-    // When that fails, the sweeper removes the bytes later.
+    // When the later removal fails, the sweeper removes the bytes.
     if (error instanceof NotDurable) (error as NotDurable<Upload | undefined>).later.then(clear).catch(() => undefined);
     throw error;
   }

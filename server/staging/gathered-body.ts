@@ -1,5 +1,5 @@
-// The common part of all body sources: it gathers bytes while the last batch is written, so that they go out in one write, applies the
-// limits, and reports how the body ended.
+// The common part of all body sources: it gathers bytes while the previous batch is written, so that they go out in one write, applies
+// the limits, and reports how the body ended.
 import { type BodyEnd, type BodyLimits, type BodySource, type LeasedBatch, MIN_BYTES_PER_TIMEOUT } from './body-source.ts';
 
 /** Pauses reading at this many waiting bytes. Together with the batch in flight, this is the memory of one body. */
@@ -9,14 +9,14 @@ const BATCH_DELAY_MS = 250;
 
 /** The origin of the bytes. It calls `add` for each read, and `finish` at the end. */
 export interface BodyFlow {
-  /** The least bytes of a batch while more is coming: a system call and a thread hop cost the same for 1 KiB. */
+  /** Smallest batch, in bytes, while more bytes are coming: a system call and a thread hop cost as much for 1 KiB as for a large batch. */
   readonly batchBytes: number;
   readonly isPaused: boolean;
   pause(): void;
   resume(): void;
-  /** The buffers are not read any more. */
+  /** Takes the buffers back: staging no longer reads them. */
   release(buffers: readonly Buffer[]): void;
-  /** The source stops reading. The rest of the request is not its own. */
+  /** Stops reading. The caller handles the rest of the request. */
   close(): void;
 }
 
@@ -34,7 +34,7 @@ class GatheredBatch implements LeasedBatch {
 
   release(): void {
     this.#flow.release(this.buffers);
-    // Otherwise the frame that waits for the next batch would keep the written bytes alive.
+    // Otherwise the function that waits for the next batch would keep the written bytes in memory.
     this.buffers.length = 0;
   }
 }
@@ -86,7 +86,7 @@ export class GatheredBody implements BodySource {
     else if (!this.#limits.inOne) this.#delay ??= setTimeout(this.#onDelay, BATCH_DELAY_MS);
   }
 
-  /** The first call counts. */
+  /** Ends the body. Only the first call counts. */
   finish(end: BodyEnd): void {
     if (this.end !== undefined) return;
     this.end = end;
@@ -119,7 +119,7 @@ export class GatheredBody implements BodySource {
     return batch;
   }
 
-  /** The first bytes go out at once: a file that must be refused is refused by them. */
+  /** True when `next` need not wait. The first bytes go out at once, because they may be enough to refuse the file. */
   #isReady(): boolean {
     if (this.end !== undefined || this.#isWoken) return true;
     if (this.#waitingBytes === 0) return false;
@@ -146,7 +146,7 @@ export class GatheredBody implements BodySource {
   };
   readonly #onAbort = (): void => this.finish('interrupted');
   readonly #onWatch = (): void => {
-    // While reading is paused, the disk is slow and not the client.
+    // Reading is paused when the disk is slow, not the client.
     if (!this.#wasPaused && this.#received - this.#receivedAtLastLook < MIN_BYTES_PER_TIMEOUT) this.finish('too-slow');
     this.#receivedAtLastLook = this.#received;
     this.#wasPaused = this.#flow.isPaused;

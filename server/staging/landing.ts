@@ -1,6 +1,6 @@
 // Memory that lifted bodies are read into. Slow clients share one buffer, and their bytes are copied out of it at once. A fast client
 // gets two leased buffers: the connection reads into one while the other is written. They are small enough for the processor's cache.
-// A fast client that stalls keeps its two buffers until it resumes or is cut off. When the pool is empty, all others are read as slow.
+// A fast client that stalls keeps its two buffers until it resumes or is cut off. While no buffers are left, all other clients share one.
 
 /** Node reads the same amount at once. */
 const SHARED_BYTES = 64 * 1024;
@@ -59,7 +59,7 @@ export class Landing {
     this.#giveBack();
     if (this.#pair === undefined || this.#isShared) return this.#buffers.shared;
     const { memory, views } = this.#pair[this.#current];
-    // Memory that was written just now is in the cache.
+    // Starts again at the front, because memory that was used just now is in the processor's cache.
     if (views === 0) this.#position = 0;
     return memory.subarray(this.#position);
   }

@@ -1,5 +1,5 @@
-// A body that is read past the parser. `bodyOf` lends its bytes to staging without a copy. Code that reads the request as a stream
-// instead, such as an application's own routes, gets the same bytes as copies.
+// A body that the lift reads past Node's parser. `bodyOf` lends its bytes to staging without a copy. Code that reads the request as a
+// stream instead, such as an application's own routes, gets the same bytes as copies.
 import type { IncomingMessage } from 'node:http';
 import { countYoungBytes } from '../runtime/young-garbage.ts';
 import type { BodyLimits, BodySource, OpenBody } from './body-source.ts';

@@ -42,7 +42,7 @@ async function returnAll(ledger: Ledger, staging: Staging): Promise<void> {
 
 /** Removes an upload's bytes beyond its proven offset. Call under the upload's lock. */
 export async function returnToProven(ledger: Ledger, staging: Staging, { id, provenOffset, checksumOffset }: Upload): Promise<void> {
-  // In such a staging the ledger counts the stored bytes, and counts only durable ones.
+  // Where bytes cannot be read in progress, the ledger counts the stored bytes, and only durable ones.
   if (!staging.isReadableInProgress) return;
   if ((await staging.size(id)) > provenOffset) await staging.truncate(id, provenOffset);
   if (checksumOffset > provenOffset) await ledger.change(id, { from: 'receiving' }, { checksum: 0, checksumOffset: 0 }, false);

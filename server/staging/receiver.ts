@@ -70,7 +70,7 @@ export class Receiver {
     if (stored > offset && (syncFailures.has(upload.id) || upload.unverifiedFrom !== null || stored !== upload.length)) {
       // More bytes are stored than were acknowledged, because they are not proven durable or not verified: the sender sends them again.
       requireHeld?.();
-      // The ledger first: its proven offset must not cover the new bytes at the same place.
+      // The ledger is changed first: its proven offset must not cover the new bytes at the same place.
       if (upload.provenOffset > offset) await ledger.change(upload.id, { from: 'receiving' }, { provenOffset: offset }, true);
       await staging.truncate(upload.id, offset);
       syncFailures.delete(upload.id);
@@ -83,7 +83,7 @@ export class Receiver {
       await compareHeld(staging, upload.id, offset, sent);
       return { stored, complete: { proof: 'unknown' } };
     }
-    // The creation of a new upload has asked just before.
+    // The creation of a new upload has just asked for the free space.
     if (!options.isNew) this.#freeSpace.askAgain();
     return new BodyIntake(this.#intake, upload, await this.#checksum(upload, stored), options).store(body);
   }

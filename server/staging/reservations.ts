@@ -1,5 +1,5 @@
-// Reserves bytes for unfinished uploads: at their creation, released when no bytes arrive for long, reserved again with the next bytes.
-// The ledger counts them, so that the counts are right after a crash and the same for every process.
+// Reserves bytes for unfinished uploads at their creation, releases them when no bytes arrive for long, and reserves them again with the
+// next bytes. The ledger counts reserved bytes, so that the counts are right after a crash and the same for every process.
 import { UploadError } from '../../shared/errors.ts';
 import { formatBytes } from '../../shared/units.ts';
 import type { Config } from '../config/config.ts';
@@ -97,9 +97,9 @@ export class Reservations {
   }
 
   /**
-   * Admits an upload whose row is added after all of its bytes are stored. Its bytes have taken their space from the disk by then, so
-   * they are not reserved for the volume, and uploads that are added do not wait for each other. Space that is reserved for other
-   * uploads is not admitted.
+   * Admits an upload whose row is added after all of its bytes are stored. By then the bytes use up their space on the disk, so they are
+   * not also counted as reserved on the volume, and such uploads do not wait for each other at that counter. Space that is reserved for
+   * other uploads is not given to this one.
    * @throws UploadError as `create`
    */
   async admitWhole(grantee: Grantee, length: number): Promise<Reserved> {
@@ -149,7 +149,7 @@ export class Reservations {
     while ((await quotas.releaseExpired(now, RELEASE_PAGE)) === RELEASE_PAGE);
   }
 
-  /** @param least bytes that are enough when `wanted` cannot be reserved */
+  /** @param least number of bytes to reserve when a limit refuses `wanted` */
   async #within<T>(grantee: Grantee, wanted: number, least: number, take: (bytes: number) => Promise<T>, isKnown = false): Promise<T> {
     await this.#writeLimits(grantee, false, isKnown);
     try {
@@ -192,7 +192,7 @@ export class Reservations {
     return quota.startsWith('address:') ? this.#options.addressLimits : this.#options.ownerLimits;
   }
 
-  /** Whether the disk has so many free bytes beyond the reserved ones. They count as used until the free space is read again. */
+  /** True when the disk has this many free bytes beyond the reserved ones. They then count as used until the free space is read again. */
   async #isFree(bytes: number, isExact: boolean): Promise<boolean> {
     const available = await this.#available(isExact);
     if (!Number.isFinite(available)) return true;

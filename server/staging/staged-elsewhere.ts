@@ -7,7 +7,7 @@ import { StartError } from '../runtime/start-error.ts';
 import type { Staging } from './staging.ts';
 
 const FACT = 'staging';
-/** Number of uploads whose bytes are looked for: none is found when the bytes are elsewhere. */
+/** Number of uploads whose bytes are looked for. A sample is enough: when the bytes are elsewhere, those of no upload are found. */
 const SAMPLE = 100;
 
 /** The location of bytes in progress, from the settings. */

@@ -10,7 +10,7 @@ export interface WriterOptions {
   inOne?: boolean;
   /** True when the body has its own checksum: after `end(false)` none of its bytes may stay. */
   isProvisional?: boolean;
-  /** Called right before bytes are stored later than in the `write` that brought them. @throws when the lock is lost */
+  /** Called right before bytes are stored that an earlier `write` brought. @throws when the lock is lost */
   requireHeld?: () => void;
   /** Called when all bytes before `offset` are stored: within each `write`, or later, for several writes together. */
   onStored?(offset: number): void;
@@ -52,7 +52,7 @@ export class StagedBytesLost extends Error {
   override readonly name = 'StagedBytesLost';
 }
 
-/** Where the storage can link or copy a complete upload without reading it through this process. With neither, it has to be read. */
+/** Where the storage can link or copy a complete upload from. With neither a path nor an object, this process has to read the upload. */
 export interface StagedFile {
   /** A file on this machine. */
   path?: string;
@@ -64,7 +64,7 @@ export interface StagedObject {
   bucket: string;
   key: string;
   size: number;
-  /** Set when the object is in another bucket than the storage's own, as its server reports it. */
+  /** The ETag that the object's server reports. Set when the object may be in another bucket than the storage's own. */
   etag?: string;
 }
 

@@ -1,4 +1,4 @@
-// Uploads after a failed sync of their bytes. The system reports a failure once, and a later successful sync proves nothing.
+// The uploads with a failed sync of their bytes. The system reports a failure only once, so a later successful sync proves nothing.
 import type { Ledger } from '../ledger/ledger.ts';
 import type { UploadId } from '../ledger/upload-id.ts';
 
@@ -17,8 +17,8 @@ export class SyncFailures {
   }
 
   /**
-   * Call after a failed sync. Also marks the bytes beyond the proven offset as unverified in the ledger if it answers, for the other
-   * processes and the next start of this one. Never rejects.
+   * Call after a failed sync. Also marks the bytes beyond the proven offset as unverified in the ledger, if the ledger answers: other
+   * processes, and the next start of this one, read that mark. Never rejects.
    */
   async add(id: UploadId): Promise<void> {
     this.#ids.add(id);

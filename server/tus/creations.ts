@@ -132,7 +132,7 @@ function checksummed(known: Checksum): StoredBody {
   };
 }
 
-/** Not with an idempotency key: the client may repeat the creation while the first body is still arriving. */
+/** True when the creation's body is a whole small file. Not with an idempotency key: a repeated creation must find the upload's row. */
 function isWholeInBody({ length, bodyBytes, checksums, idempotencyKey }: Creation): boolean {
   return idempotencyKey === null && checksums.chunk === undefined && length === bodyBytes && length > 0 && length <= WHOLE_BYTES;
 }

@@ -91,5 +91,5 @@ function header(request: IncomingMessage, name: string): string | undefined {
   return Array.isArray(value) ? value.join(', ') : value;
 }
 
-/** tus 1.0.0 sends this header in the response to OPTIONS. In creations and HEAD it saves the client that request. */
+/** tus 1.0.0 asks for this header in the response to OPTIONS. In responses to creations and HEAD it saves the client that request. */
 export const ANNOUNCEMENT: Readonly<Record<string, string>> = { 'Tus-Checksum-Algorithm': CHECKSUM_ALGORITHMS.join(',') };

@@ -31,7 +31,7 @@ export function contextOf(request: unknown): Context {
   return (request as TusRequest<Context>).context;
 }
 
-/** Reason of an abort when the client is gone. An abort without a reason creates an error with a stack each time. */
+/** Reason of an abort when the client is gone: an abort without a reason creates an error with a stack each time. */
 export const GONE = 'the client is gone';
 
 /** Combines several signals. `unlink` removes the listeners from signals that live longer. */

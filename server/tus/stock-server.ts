@@ -40,9 +40,9 @@ export class Cancellation implements CancellationContext {
     return this.#controller.signal;
   }
 
-  /** @param reason why; without one, an abort makes an error with a stack each time */
+  /** @param reason a text by default: an abort without a reason creates an error with a stack each time */
   readonly abort = (reason: unknown = 'the request was ended'): void => this.#controller.abort(reason);
-  /** At once: the locker asks a holder for the lock only after it was silent for long enough. */
+  /** Aborts at once: the locker calls this only when the lock's holder has received nothing for long enough. */
   readonly cancel = (): void => this.abort();
 }
 
@@ -115,7 +115,7 @@ function isKnown(handler: Partial<Handler> | undefined): boolean {
   return typeof send === 'function' && write?.length === 1 && writeToStore?.length === 4;
 }
 
-/** As `Headers.get`. */
+/** Like `Headers.get`, for the headers that the handlers may see. */
 function headerOf(raw: IncomingMessage, method: Method, name: string): string | null {
   // Landfall itself handles a declared length, because it may have to hold the declaration back.
   if (!HEADERS.has(name) || (name === 'upload-length' && method === 'PATCH')) return null;

@@ -141,7 +141,7 @@ export class Uploads {
       const { 'Upload-Offset': offset } = describeForHead(ledger, upload, stored, policyHash);
       if (offset !== undefined) response.setHeader('Upload-Offset', offset);
     } catch {
-      // The response is the 409 alone.
+      // The response stays a 409 without an offset.
     }
   }
 
@@ -197,7 +197,7 @@ export class Uploads {
     return upload;
   }
 
-  /** As `find`, but shows an upload as `inspecting` while its inspection is being started. */
+  /** Like `find`, but shows an upload as `inspecting` while its inspection is being started. */
   async #findSettling(request: UploadsRequest, id: UploadId): Promise<Upload> {
     const upload = await this.find(request.identity, id);
     if (upload.state !== 'receiving' || !this.#options.inspectionStarts.has(id)) return upload;

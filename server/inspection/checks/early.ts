@@ -17,8 +17,8 @@ export interface EarlySubject {
 }
 
 /**
- * Refuses by its first bytes what can only be refused, while the rest is still being sent. It never refuses what the full inspection
- * would accept: it judges the same bytes in the same way, without the checks that need the end of the file.
+ * Refuses a file by its first bytes, while the rest is still being sent, if the full inspection could only refuse it, too. It judges the
+ * same bytes in the same way, without the checks that need the end of the file.
  *
  * @throws CheckCrash when the bytes crashed the detector; then nothing is decided
  */

@@ -17,7 +17,7 @@ const BLOCK_BYTES = 64 * 1024;
 
 export interface Inflated {
   bytes: Buffer;
-  /** The object has more bytes. */
+  /** True when the object has more bytes than `bytes`. */
   isCut: boolean;
 }
 

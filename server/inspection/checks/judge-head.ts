@@ -12,7 +12,7 @@ import { refine } from './refine.ts';
 import { type Bytes, beginsAs, showsInside } from './signatures.ts';
 import { TextValidator } from './text-validator.ts';
 
-/** `read` is missing while bytes are being received: then nothing is decided that later bytes decide. */
+/** `read` is missing while bytes are being received: then nothing is decided that later bytes could change. */
 export interface HeadSubject extends Bytes {
   readonly safeName: string | null;
   readonly policy: Policy;

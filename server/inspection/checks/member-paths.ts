@@ -5,8 +5,8 @@ const LEAVES = /^[\\/]+[^\\/]|^[a-z]:|(?:^|[\\/])\.\. *(?:[\\/]|$)/i;
 const DRIVE_OR_ROOT = /^(?:[\\/]|[a-z]:)/i;
 
 /**
- * Whether a member's name leads out of the folder. Unpackers treat a step up in the middle differently, and no program writes one, so
- * each counts.
+ * Whether a member's name leads out of the folder. Unpackers differ in how they treat a step up in the middle of a name, and no program
+ * writes one, so each step up counts.
  */
 export function leavesFolder(name: string): boolean {
   return LEAVES.test(name);

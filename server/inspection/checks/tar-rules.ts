@@ -171,7 +171,7 @@ function nameOf(header: Buffer): string {
   return folder === '' ? name : `${folder}/${name}`;
 }
 
-/** Up to a NUL, if there is one. */
+/** The text from `start` to before `most`, or up to a NUL in it. */
 function textAt(bytes: Buffer, start: number, most: number): string {
   let end = start;
   while (end < most && bytes[end] !== 0) end++;

@@ -71,7 +71,7 @@ class Session {
     signal.addEventListener('abort', this.#onAbort);
     this.#connected = once(socket, 'connect').then(() => this.#write(Buffer.from(COMMAND)));
     this.#reply = this.#read();
-    // Each is awaited later.
+    // Both promises are awaited later.
     this.#connected.catch(() => undefined);
     this.#reply.catch(() => undefined);
   }

@@ -1,5 +1,5 @@
-// Tests clamd's own settings, which it does not reveal: by default it answers OK for files that are larger than it scans. So it is sent
-// compressed zeros, and its answers are checked.
+// Tests clamd's own settings, which clamd does not reveal: by default it answers OK for files that are larger than it scans. So this code
+// sends it compressed zeros and checks its answers.
 import { promisify } from 'node:util';
 import { constants, crc32, deflateRawSync, gzip } from 'node:zlib';
 import { formatBytes } from '../../../shared/units.ts';

@@ -26,7 +26,7 @@ export interface AdoptionOptions {
   owner: string;
   /** Finished files are accepted without an inspection. */
   isTrusted: boolean;
-  /** Changes nothing, anywhere. */
+  /** True for a dry run, which changes nothing here or in the source. */
   isDry: boolean;
   /** Removes originals that are durable here. */
   mayRemove: boolean;
@@ -45,7 +45,7 @@ export interface AdoptionContext {
 export interface AdoptionCounts {
   finished: number;
   unfinished: number;
-  /** Adopted before. */
+  /** Uploads that an earlier run adopted. */
   known: number;
   skipped: number;
   removed: number;
@@ -74,7 +74,7 @@ export async function adoptAll(source: AdoptionSource, options: AdoptionOptions,
   return counts;
 }
 
-/** An upload that was adopted, and whose original was removed only in part. */
+/** True for an upload that was adopted, and whose original was removed only in part. */
 async function isRemovedInPart(
   { id, remove }: UnusableUpload,
   { mayRemove, isDry }: AdoptionOptions,

@@ -15,7 +15,7 @@ const INFO = '.info';
 interface StoredBytes {
   /** Size of the object, once there is one. */
   object: number | undefined;
-  /** While there is no object. */
+  /** The parts, as long as there is no object. */
   parts: StoredPart[];
   /** Contiguous bytes from the first one on. */
   leading: number;

@@ -15,7 +15,7 @@ import type { CountedBytes } from './bucket-source.ts';
 import { DirectorySource } from './directory-source.ts';
 import type { AdoptionSource } from './source.ts';
 
-/** As an operator types them. */
+/** The flags as an operator types them. */
 export interface AdoptFlags {
   'file-store'?: string | undefined;
   's3-store'?: string | undefined;

@@ -1,5 +1,5 @@
-// Creates the file of a whole upload with its one write. A slow client may take long to send the body, and the sweeper takes old files
-// without a row for leftovers.
+// Creates the file of an upload that comes whole only with its one write: a slow client may take long to send the body, and the sweeper
+// takes an old file without a row for a leftover.
 import type { OpenFile } from '../../disk/open-file.ts';
 import type { Proof, StagingWriter, WriterOptions } from '../staging.ts';
 import { DiskWriter } from './disk-writer.ts';

@@ -11,14 +11,14 @@ import { folderOf } from './s3-parts.ts';
 const GUARDS: readonly HeaderGuard[] = ['unsigned', 'absent', 'empty'];
 const LINK_SECONDS = 300;
 const REQUEST_TIMEOUT_MS = 20_000;
-/** In each try, a sweeper of this or another process may remove the probes. */
+/** Number of tries: during each, a sweeper of this or another process may remove the probes. */
 const TRIES = 3;
 const FOREIGN = Buffer.from('a');
 const OWN = Buffer.from('b');
 
 /**
  * Finds the guard with which no sender can make this S3 server copy another object. Resolves to undefined when there is none.
- * @throws S3Fault when the server does not show it
+ * @throws S3Fault when the server's answers do not show it
  */
 export async function findHeaderGuard(bucket: Bucket): Promise<HeaderGuard | undefined> {
   for (let attempt = 1; ; attempt++) {
@@ -31,7 +31,7 @@ export async function findHeaderGuard(bucket: Bucket): Promise<HeaderGuard | und
 }
 
 async function tryGuards(bucket: Bucket): Promise<HeaderGuard | undefined> {
-  // The sweeper removes the probes like any leftover: after a crash of this process, and perhaps before.
+  // The sweeper removes the probes like any leftover: after a crash of this process, and perhaps while they are in use.
   const folder = folderOf(newUploadId());
   const source = `${folder}probe-source`;
   const target = `${folder}probe`;

@@ -6,7 +6,7 @@ const FAST_MS = 5000;
 /** No byte waits longer than this for its part to become full, so that a crash loses little of a slow sender's bytes. */
 const HOLD_MS = 60_000;
 
-/** The bytes of a body's present part that are in memory. The memory is a share of what all bodies have together. */
+/** The bytes of a body's present part that are in memory. All bodies share this memory. */
 export class PartBuffer implements Holder {
   readonly #memory: PartMemory;
   readonly #wake: () => void;
@@ -84,7 +84,7 @@ export class PartBuffer implements Holder {
     return true;
   }
 
-  /** Takes the full part out. The caller sends the bytes, and then gives `memory`, which holds them, back. */
+  /** Hands the full part to the caller, who sends `bytes` and then gives back `memory`, which holds them. */
   handOn(): { bytes: Buffer; memory: Buffer } {
     const { bytes } = this;
     const memory = this.#buffer;
@@ -96,7 +96,7 @@ export class PartBuffer implements Holder {
     return { bytes, memory };
   }
 
-  /** Call at the start of a flush: later requests to flush need another one. */
+  /** Call at the start of a flush: a request to flush that comes later needs another flush. */
   beginFlush(): void {
     this.#isFlushAsked = false;
   }

@@ -89,7 +89,7 @@ export class S3Direct {
 
   /**
    * Makes one object of the bytes that were sent. Call under the upload's lock. Processes with different part sizes may have given out
-   * addresses of both kinds, for parts and for one object: the complete one counts. Resolves to false when neither is complete.
+   * addresses both for parts and for one object: those that are complete count. Resolves to false when neither are complete.
    * @throws S3Fault
    */
   async complete(id: UploadId, length: number): Promise<boolean> {
@@ -127,7 +127,7 @@ export class S3Direct {
     return signPut(this.#bucket.signing, command, this.#options.linkSeconds, guard);
   }
 
-  /** Found out once; after a failure again. */
+  /** Finds the guard once, and again after a failure. */
   #findGuard(): Promise<HeaderGuard | undefined> {
     this.#guard ??= findHeaderGuard(this.#bucket).catch((error: unknown) => {
       this.#guard = undefined;

@@ -76,7 +76,7 @@ export async function layOut(
   return { multipart: started, start, tails: [rest] };
 }
 
-/** @throws Error when another process has started it with parts of another size; the sender's next request uses that size */
+/** @throws Error when another process started the multipart upload with another part size; the sender's next request uses that size */
 export function requireSize(multipart: Multipart, partBytes: number): void {
   if (multipart.partBytes !== partBytes) throw new Error('The parts of this upload have another size.');
 }

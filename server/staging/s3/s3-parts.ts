@@ -77,7 +77,7 @@ export function newTailKey(id: UploadId, start: number): string {
   return `${folderOf(id)}tail-${String(start).padStart(15, '0')}-${randomBytes(4).toString('hex')}`;
 }
 
-/** The smallest part size with which S3's number of parts holds the length, in whole MiB, which every server accepts. */
+/** The smallest part size, at least `configured`, with which S3's number of parts is enough. In whole MiB, which every server accepts. */
 export function partBytesFor(configured: number, length: number): number {
   return Math.max(configured, Math.ceil(length / MAX_PARTS / MIB) * MIB);
 }
@@ -132,8 +132,8 @@ export function leadingParts(parts: readonly StoredPart[], partBytes: number, af
 
 /**
  * The tails with the bytes from `start` on without a gap, up to `end` at most. A tail that does not start at the end of another one is
- * left from a write that was never acknowledged. Of two tails with the same start, the one that does not lead to `end`, or only beyond
- * it, is left over.
+ * left from a write that was never acknowledged. Of two tails with the same start, the one whose chain reaches further towards `end`
+ * counts. When both reach equally far, the one whose chain is not cut at `end` counts.
  */
 export function tailsFrom(tails: readonly Tail[], start: number, end: number = Number.POSITIVE_INFINITY): Tail[] {
   // From the last tail backwards, so that the chain behind a tail is known before the tail.
@@ -152,8 +152,8 @@ export function tailsFrom(tails: readonly Tail[], start: number, end: number = N
 }
 
 /**
- * As `tailsFrom`, for the chain with the most bytes from `start` on, whose first tail may start before. Empty when no tail has the byte
- * at `start`.
+ * Like `tailsFrom`, but the first tail may start before `start`. Returns the chain with the most bytes from `start` on; an empty one when
+ * no tail has the byte at `start`.
  */
 export function tailsOver(tails: readonly Tail[], start: number, end: number = Number.POSITIVE_INFINITY): Tail[] {
   let longest: Tail[] = [];

@@ -24,7 +24,7 @@ interface Sealing {
   reading: Permits;
 }
 
-/** Reads the bytes of tails into memory, at most a part. */
+/** Reads the bytes of tails into memory: at most one part. */
 export async function loadTails(bucket: Bucket, tails: readonly Tail[]): Promise<Buffer> {
   return Buffer.concat(await Promise.all(tails.map(({ key, size }) => bucket.read(key, 0, size))));
 }

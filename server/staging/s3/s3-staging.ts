@@ -44,7 +44,7 @@ interface Opened {
   partBytes: number;
 }
 
-/** Parts of the usual size that are read back at the same time, in memory beside the shared one. */
+/** Parts of the usual size that are read back at the same time, in memory of their own beside the shared memory. */
 const PARTS_READ_AT_ONCE = 2;
 
 export class S3Staging implements Staging {
@@ -185,7 +185,7 @@ export class S3Staging implements Staging {
     const { keys, hasMultipart, sealed, tails } = await readStaged(this.#bucket, id);
     // Also aborts multipart uploads whose id was not stored because of a crash. Lists by the whole key, since MinIO lists no others.
     if (hasMultipart || tails.length > 0 || keys.length === 0) await this.#abortAll(bytesKey(id));
-    // A server without such a list still has this one, whose id is stored.
+    // On a server that cannot list multipart uploads, the one whose id is stored can still be aborted.
     if (hasMultipart && sealed === undefined) await this.#abortStored(id);
     await this.#bucket.remove(keys);
   }
@@ -195,7 +195,7 @@ export class S3Staging implements Staging {
     const s3 = { bucket: this.#bucket, reading: this.#reading };
     const staged = await readStaged(this.#bucket, id);
     const multipart = staged.hasMultipart ? await readMultipart(this.#bucket, id) : undefined;
-    // The upload keeps its part size unless that is too small, because its length was declared, or the largest upload was raised, since.
+    // The upload keeps its part size, unless it is too small now: the length was declared, or the size limit was raised, since.
     const partBytes = this.#partBytesOf(completeBytes, multipart?.partBytes);
     const isTooSmall = multipart !== undefined && multipart.partBytes < partBytes;
     if (staged.sealed === undefined && !isTooSmall) return { staged, multipart, partBytes };

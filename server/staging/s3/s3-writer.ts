@@ -39,7 +39,7 @@ export class S3Writer implements StagingWriter {
   /** The part that is being collected: its tails in S3, then the bytes in memory. */
   #partStart = 0;
   #tails: Tail[] = [];
-  /** Tails that were joined into one at `end`. Until the ledger counts up to `end`, another process may continue from the single tails. */
+  /** Tails that were joined into one, which ends at `end`. Until the ledger counts that far, another process may need the single tails. */
   #joined: { keys: string[]; end: number } | undefined;
   readonly #buffer: PartBuffer;
   readonly #parts: PartsInFlight;
@@ -73,7 +73,7 @@ export class S3Writer implements StagingWriter {
     return this.#partStart + this.#partBytes - this.#position;
   }
 
-  /** Resolves when the bytes are copied into this writer's memory. Without buffers, flushes that memory if a flush was requested. */
+  /** Resolves when the bytes are copied into this writer's memory. Flushes that memory first if a flush was requested. */
   async write(buffers: readonly Buffer[]): Promise<void> {
     this.#parts.throwFault();
     if (this.#buffer.isFlushAsked) await this.#flushTail();
@@ -113,7 +113,7 @@ export class S3Writer implements StagingWriter {
     if (this.#partStart === 0) {
       // The upload is small enough for one request and has no multipart upload.
       const whole = await this.#wholePart();
-      // The memory now counts as in flight, on whose return the other bodies rely.
+      // The memory now counts as in flight: other bodies may be waiting until it is given back.
       const { memory } = this.#buffer.handOn();
       await this.#writing.bucket.put(bytesKey(this.#id), whole).finally(() => this.#writing.memory.give(memory.byteLength));
       this.#options.onStored?.(this.#position);
@@ -200,7 +200,7 @@ export class S3Writer implements StagingWriter {
     this.#buffer.endFlush();
   }
 
-  /** Removes joined tails once the ledger counts the joint one. Tails that are left at the end of the body are removed by the next one. */
+  /** Removes the single tails once the ledger counts the joined one. The next body's writer removes those that are left at the end. */
   async #removeJoined(): Promise<void> {
     if (this.#joined === undefined || (this.#options.counted?.() ?? this.#startedAt) < this.#joined.end) return;
     this.#options.requireHeld?.();

@@ -1,6 +1,6 @@
 // Access to @tus/s3-store, which keeps an upload in parts of any size, takes their sum for the offset, and keeps the rest in an object
-// beside them. This lists the parts in S3 and counts them up to the first gap. It keeps the bytes that the store will store again until
-// they are stored.
+// beside them. This code lists the parts in S3 and counts them up to the first gap. It keeps a copy of the bytes that the store will
+// store again, until they are stored.
 import { Readable } from 'node:stream';
 import type { S3 } from '@aws-sdk/client-s3';
 import type { DataStore } from '@tus/utils';

@@ -133,7 +133,7 @@ function sizeOf(buffers: readonly Buffer[]): number {
   return buffers.reduce((sum, { byteLength }) => sum + byteLength, 0);
 }
 
-/** What follows the first `bytes` of the buffers. */
+/** The buffers without their first `bytes`. */
 function after(buffers: readonly Buffer[], bytes: number): readonly Buffer[] {
   if (bytes <= 0) return buffers;
   const rest: Buffer[] = [];
