@@ -226,7 +226,7 @@ export function createLandfall(input: ConfigInput | Config = {}, hooks: Landfall
       guardRequests(server);
       if (config.fastBodies) {
         liftBodies(server, {
-          onMissing: () => log.warn('this Node is not one that fast bodies are made for: they are read as any other'),
+          onMissing: () => log.warn('this version of Node lacks the internals that fast bodies need; its parser reads them'),
           onFault: (error) => log.error({ err: error }, 'fault while reading a body'),
         });
       }
