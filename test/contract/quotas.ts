@@ -28,7 +28,11 @@ export async function countedFromRows(engine: Engine): Promise<Map<string, Recor
       });
     }
   }
-  return sums;
+  return withoutEmpty(sums);
+}
+
+function withoutEmpty(counts: Iterable<readonly [string, Record<string, number>]>): Map<string, Record<string, number>> {
+  return new Map([...counts].filter(([, count]) => Object.values(count).some((value) => value !== 0)));
 }
 
 /** The actual counters, without empty ones. */
@@ -37,7 +41,7 @@ export async function counters(engine: Engine): Promise<Map<string, Record<strin
   const counts = rows.map(({ scope, unfinished, reservedBytes, storedBytes, uploads, bytes }) => {
     return [scope, { unfinished, reservedBytes, storedBytes, uploads, bytes }] as const;
   });
-  return new Map(counts.filter(([, count]) => Object.values(count).some((value) => value !== 0)));
+  return withoutEmpty(counts);
 }
 
 /** @param open makes an empty ledger's engine that goes when the running test ends; `other` is another connection to the same ledger */
