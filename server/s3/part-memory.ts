@@ -77,12 +77,12 @@ export class PartMemory {
   }
 
   /** A buffer for bytes that were taken. Its content is arbitrary. */
-  buffer(bytes: number): Buffer {
+  buffer(bytes: number): Buffer<ArrayBuffer> {
     return this.#spare.take(bytes, this.#free);
   }
 
   /** Like `give`, and keeps the buffer for the next part. No one may read it any more, not even a request in flight. */
-  giveBack(buffer: Buffer): void {
+  giveBack(buffer: Buffer<ArrayBuffer>): void {
     this.give(buffer.byteLength);
     this.#spare.add(buffer, this.#free);
   }

@@ -7,25 +7,24 @@ const LEAST_BYTES = 1024 * 1024;
 const KEEP_MS = 5000;
 
 export class SpareParts {
-  #spare: Buffer[] = [];
+  #spare: Buffer<ArrayBuffer>[] = [];
   #bytes = 0;
   #timer: NodeJS.Timeout | undefined;
 
   /**
-   * A buffer of exactly this size. Its content is arbitrary. A large buffer is shared memory, which another thread can hash in place.
+   * A buffer of exactly this size. Its content is arbitrary.
    * @param spareBytes most bytes that spare buffers may keep beside it
    */
-  take(size: number, spareBytes: number): Buffer {
+  take(size: number, spareBytes: number): Buffer<ArrayBuffer> {
     const index = this.#spare.findIndex((buffer) => buffer.byteLength === size);
     const [found] = index === -1 ? [] : this.#spare.splice(index, 1);
     if (found) this.#bytes -= size;
     while (this.#bytes > spareBytes) this.#bytes -= this.#spare.shift()?.byteLength ?? this.#bytes;
-    if (found) return found;
-    return size < LEAST_BYTES ? Buffer.allocUnsafeSlow(size) : Buffer.from(new SharedArrayBuffer(size));
+    return found ?? Buffer.allocUnsafeSlow(size);
   }
 
   /** Keeps a buffer that is no longer read or written. */
-  add(buffer: Buffer, spareBytes: number): void {
+  add(buffer: Buffer<ArrayBuffer>, spareBytes: number): void {
     if (buffer.byteLength < LEAST_BYTES || this.#bytes + buffer.byteLength > spareBytes) return;
     this.#spare.push(buffer);
     this.#bytes += buffer.byteLength;

@@ -10,7 +10,7 @@ const HOLD_MS = 60_000;
 export class PartBuffer implements Holder {
   readonly #memory: PartMemory;
   readonly #wake: () => void;
-  #buffer: Buffer = Buffer.alloc(0);
+  #buffer = Buffer.alloc(0);
   #filled = 0;
   #filledSinceMs = 0;
   #isFlushAsked = false;
@@ -85,7 +85,7 @@ export class PartBuffer implements Holder {
   }
 
   /** Hands the full part to the caller, who sends `bytes` and then gives back `memory`, which holds them. */
-  handOn(): { bytes: Buffer; memory: Buffer } {
+  handOn(): { bytes: Buffer; memory: Buffer<ArrayBuffer> } {
     const { bytes } = this;
     const memory = this.#buffer;
     this.#buffer = Buffer.alloc(0);
