@@ -12,6 +12,7 @@ import { listenForTest } from '../support/listen.ts';
 import { postgresForTests } from '../support/postgres.ts';
 import { startTcpSwitch } from '../support/tcp-switch.ts';
 import { testDirectory } from '../support/temp-dir.ts';
+import { createUpload, idOf, terminateUpload } from '../support/tus-requests.ts';
 import { PATIENT } from './patient.ts';
 
 const postgres = postgresForTests();
@@ -47,8 +48,11 @@ describe('a start that fails', () => {
   it("is not caused by staged files that the server can't tell from uploads: it looks for them again later", async () => {
     const databaseUrl = await postgres.database();
     const dataDir = testDirectory();
-    await (await embedLandfall({ databaseUrl, dataDir })).close();
-    const left = join(dataDir, 'staging/ab', `ab${randomBytes(15).toString('hex')}`);
+    const first = await embedLandfall({ databaseUrl, dataDir });
+    const { url } = await createUpload(first.files, { length: 10 });
+    await terminateUpload(url);
+    await first.close();
+    const left = join(dataDir, 'staging', idOf(url).slice(0, 2), idOf(url));
     writeFileSync(left, 'left over');
     await postgres.query('alter table uploads rename to away', databaseUrl);
     const { close } = await embedLandfall({ databaseUrl, dataDir, sweepInterval: 100 });
