@@ -16,9 +16,11 @@ const TEST_TIMEOUT = isLong ? minutes(60) : minutes(6);
 
 const UNIT = ['test/shared/**/*.test.ts', 'test/**/*.unit.test.ts'];
 
-/** What is said of bodies, whichever way they come: framing, abuse, verdicts, limits. */
+/** The suites that must hold on both ways of a body: framing, abuse, verdicts, limits. The longest runs twice only in the long run. */
 const LIFTED = [
-  ...['abuse', 'addresses', 'checksum', 'transcript', 'verdict', 'verdict-replay'].map((name) => `test/protocol/${name}.test.ts`),
+  ...['abuse', 'addresses', 'checksum', 'transcript', 'verdict-replay', ...(isLong ? ['verdict'] : [])].map(
+    (name) => `test/protocol/${name}.test.ts`,
+  ),
   ...['held', 'request-guard'].map((name) => `test/server/${name}.test.ts`),
 ];
 
@@ -26,7 +28,7 @@ interface Kind {
   name: string;
   /** Kinds of one group run side by side; a later group begins when the one before has ended. */
   group: number;
-  /** Where it has no folder of its own. */
+  /** Only for a kind without a folder of its own. */
   include?: string[];
   env?: Record<string, string>;
   /** Run once before the first test of the kind. */
@@ -40,7 +42,7 @@ const KINDS: Kind[] = [
   { name: 'client', group: 1, workers: 3 },
   { name: 'contract', group: 1, workers: 3 },
   { name: 'protocol', group: 1, workers: 3 },
-  // Once more, with each body coming past Node's parser, however short it is.
+  // The same suites again, with every body lifted, however short it is.
   { name: 'lifted', group: 1, workers: 3, include: LIFTED, env: { LANDFALL_TEST_BODIES: 'lifted' } },
   { name: 'package', group: 1, workers: 3 },
   { name: 's3', group: 1, workers: 3, setup: 'test/support/s3-setup.ts' },
