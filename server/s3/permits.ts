@@ -16,7 +16,7 @@ export class Permits {
 
   async with<T>(wanted: number, work: () => Promise<T>): Promise<T> {
     const bytes = Math.max(wanted, LEAST_BYTES);
-    if (this.#waiting.length === 0 && this.#hasRoom(bytes)) this.#taken += bytes;
+    if (this.#waiting.length === 0 && this.#hasCapacity(bytes)) this.#taken += bytes;
     else await new Promise<void>((enter) => this.#waiting.push({ bytes, enter }));
     try {
       return await work();
@@ -27,14 +27,14 @@ export class Permits {
   }
 
   #admit(): void {
-    for (let next = this.#waiting[0]; next !== undefined && this.#hasRoom(next.bytes); next = this.#waiting[0]) {
+    for (let next = this.#waiting[0]; next !== undefined && this.#hasCapacity(next.bytes); next = this.#waiting[0]) {
       this.#waiting.shift();
       this.#taken += next.bytes;
       next.enter();
     }
   }
 
-  #hasRoom(bytes: number): boolean {
+  #hasCapacity(bytes: number): boolean {
     return this.#taken === 0 || this.#taken + bytes <= this.#limit;
   }
 }
