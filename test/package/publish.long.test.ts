@@ -21,7 +21,10 @@ interface Ended {
 }
 
 function release(...parameters: string[]): Promise<Ended> {
-  return run(process.execPath, ['.ci/release.ts', ...parameters], { cwd: source, env: { ...process.env, npm_config_loglevel: 'notice' } }).catch((error: Ended) => error);
+  return run(process.execPath, ['.ci/release.ts', ...parameters], {
+    cwd: source,
+    env: { ...process.env, npm_config_loglevel: 'notice' },
+  }).catch((error: Ended) => error);
 }
 
 function edit(file: string, change: (text: string) => string): void {
