@@ -16,12 +16,12 @@ const TEST_TIMEOUT = isLong ? minutes(60) : minutes(6);
 
 const UNIT = ['test/shared/**/*.test.ts', 'test/**/*.unit.test.ts'];
 
-/** The suites that must hold on both ways of a body: framing, abuse, verdicts, limits. The longest runs twice only in the long run. */
+/** The suites that must hold on both ways of a body: framing, abuse, verdicts, limits. Most of them run twice only in the long run. */
 const LIFTED = [
-  ...['abuse', 'addresses', 'checksum', 'transcript', 'verdict-replay', ...(isLong ? ['verdict'] : [])].map(
+  ...['abuse', 'transcript', ...(isLong ? ['addresses', 'checksum', 'verdict', 'verdict-replay'] : [])].map(
     (name) => `test/protocol/${name}.test.ts`,
   ),
-  ...['held', 'request-guard'].map((name) => `test/server/${name}.test.ts`),
+  ...['request-guard', ...(isLong ? ['held'] : [])].map((name) => `test/server/${name}.test.ts`),
 ];
 
 interface Kind {
