@@ -15,13 +15,20 @@ export interface VerdictServer extends EmbeddedLandfall {
   inspections(): number;
 }
 
-export async function startVerdictServer(ending: Ending, config: ConfigInput = {}, inspectionMs = 0): Promise<VerdictServer> {
+/** @param isAsked an inspection lasts `inspectionMs`, and until this returns true */
+export async function startVerdictServer(
+  ending: Ending,
+  config: ConfigInput = {},
+  inspectionMs = 0,
+  isAsked: () => boolean = () => true,
+): Promise<VerdictServer> {
   let inspections = 0;
   const check: Check = {
     name: 'ending',
     async run() {
       inspections += 1;
       if (inspectionMs > 0) await new Promise((resolve) => setTimeout(resolve, inspectionMs));
+      while (!isAsked()) await new Promise((resolve) => setTimeout(resolve, 50));
       if (ending === 'fault' && inspections <= 2) throw new Error('The scanner is away.');
       return ending === 'reject' ? { code: 'ERR_CHECK_REFUSED', detail: 'For the test.' } : undefined;
     },
