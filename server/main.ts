@@ -100,6 +100,9 @@ async function main(): Promise<void> {
 }
 
 async function serve(config: Config): Promise<void> {
+  // Read at the first use of the thread pool. Its threads wait for disks, not for processors, and a disk groups syncs that run at the
+  // same time.
+  process.env.UV_THREADPOOL_SIZE ??= '16';
   // An existing ledger may have keys, which also decide who may upload; a failed start must not create a ledger.
   if (config.databaseUrl === '' && !hasSqlite(config.dataDir)) requireAccessRule(config, true);
   boundYoungGeneration();

@@ -3,6 +3,14 @@ import { ThreadOnDemand, workerScript } from '../runtime/worker.ts';
 /** A request to the thread. Requests are idempotent. */
 export type DiskRequest =
   | {
+      /** Path of a small file that is created if it is missing, and durable afterwards, but not its name. */
+      store: string;
+      /** The whole memory of its buffer, which is handed over to the thread. */
+      bytes: Uint8Array<ArrayBuffer>;
+      /** Where in the file the bytes begin. */
+      at: number;
+    }
+  | {
       /** Created if it is missing, and durable. */
       root: string;
       /** A directory some levels below: created if it is missing, and finally durable with its entries. */
@@ -34,9 +42,8 @@ export function codeOf(error: unknown): string {
 }
 
 /**
- * Publishing a file takes a dozen cheap system calls; a hop to the thread pool and back for each costs several times as much as the
- * call. So one thread makes the calls in sequence, for all uploads that are waiting, and one sync serves them all. An idle thread does
- * not keep the process alive.
+ * Storing and publishing a small file takes a dozen cheap system calls; a hop to the thread pool and back for each costs several times
+ * as much as the call. So one thread makes the calls, for all uploads that are waiting. An idle thread does not keep the process alive.
  */
 export class DiskThread {
   readonly #threads = new ThreadOnDemand<DiskRequest[], DiskAnswer[]>(workerScript('disk-worker', import.meta.url), {
@@ -68,7 +75,9 @@ export class DiskThread {
       const jobs = this.#waiting;
       this.#waiting = [];
       try {
-        const answers = await this.#threads.current.ask(jobs.map(({ request }) => request));
+        const requests = jobs.map(({ request }) => request);
+        const memory = requests.flatMap((request) => ('store' in request ? [request.bytes.buffer] : []));
+        const answers = await this.#threads.current.ask(requests, memory);
         for (const [index, job] of jobs.entries()) settle(job, answers[index]);
       } catch (error) {
         for (const { reject } of jobs) reject(error);

@@ -1,9 +1,11 @@
-// Makes the system calls for all uploads that are being published at the same time, one after another.
-import { closeSync, fsyncSync, linkSync, lstatSync, mkdirSync, openSync, unlinkSync } from 'node:fs';
+// Makes the system calls for all uploads that are being stored or published at the same time.
+import { closeSync, constants, linkSync, lstatSync, mkdirSync, openSync, unlinkSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { parentPort } from 'node:worker_threads';
 import { codeOf, type DiskAnswer, type DiskOutcome, type DiskRequest, NO_LINK } from './disk-thread.ts';
+import { Syncs } from './syncs.ts';
 
+type Storing = Extract<DiskRequest, { store: string }>;
 type Publication = Extract<DiskRequest, { folder: string }>;
 
 /** Uploads of more days than this do not finish at the same time, except at a start after a long stop. */
@@ -12,14 +14,54 @@ const REMEMBERED_DAYS = 8;
 /** Directories of days that are known to be durable up to the root. */
 const provenDays = new Set<string>();
 
-parentPort?.on('message', (requests: DiskRequest[]) => parentPort?.postMessage(doAll(requests)));
+const syncs = new Syncs();
 
-/** All links are made before the first sync: on a file system with a journal, that sync makes all of them durable. */
-function doAll(requests: readonly DiskRequest[]): DiskAnswer[] {
-  const syncs = new Syncs();
-  return requests
-    .map((request) => ({ request, answer: caught(() => ('unlink' in request ? unlink(request.unlink) : link(request))) }))
-    .map(({ request, answer }) => (answer === 'done' && 'folder' in request ? caught(() => prove(request, syncs)) : answer));
+parentPort?.on('message', (requests: DiskRequest[]) => {
+  void doAll(requests).then((answers) => parentPort?.postMessage(answers));
+});
+
+/**
+ * All bytes are written and all links made before the first sync: on a file system with a journal, that sync makes all of the links
+ * durable. One sync of a directory serves all requests, and so does its failure: a second sync would hide the error.
+ */
+async function doAll(requests: readonly DiskRequest[]): Promise<DiskAnswer[]> {
+  const opened = new Map<string, number>();
+  const done = requests.map((request) => ({ request, answer: caught(() => begin(request, opened)) }));
+  const unsynced = done.map(({ request, answer }) => (answer === 'done' ? pathsOf(request) : []));
+  const failures = await syncs.all(new Set(unsynced.flat()), opened, requests.length > 1);
+  return done.map(({ request, answer }, n) => {
+    const failure = unsynced[n]?.map((path) => failures.get(path)).find((error) => error !== undefined);
+    if (failure !== undefined) return failed(failure);
+    if (answer === 'done' && 'folder' in request) rememberDay(dirname(request.folder));
+    return answer;
+  });
+}
+
+/** @param opened gets the files that are written and not synced yet, by path */
+function begin(request: DiskRequest, opened: Map<string, number>): DiskOutcome {
+  if ('store' in request) return store(request, opened);
+  return 'unlink' in request ? unlink(request.unlink) : link(request);
+}
+
+/** What has to be synced before the request is done. */
+function pathsOf(request: DiskRequest): string[] {
+  if ('store' in request) return [request.store];
+  return 'folder' in request ? unprovenDirectories(request) : [];
+}
+
+function store({ store: path, bytes, at }: Storing, opened: Map<string, number>): DiskOutcome {
+  const file = openSync(path, constants.O_CREAT | constants.O_WRONLY, 0o640);
+  try {
+    // On a full disk a write is first short, and the next call throws ENOSPC.
+    for (let written = 0; written < bytes.byteLength; ) {
+      written += writeSync(file, bytes, written, bytes.byteLength - written, at + written);
+    }
+  } catch (error) {
+    closeSync(file);
+    throw error;
+  }
+  opened.set(path, file);
+  return 'done';
 }
 
 function unlink(path: string): DiskOutcome {
@@ -65,47 +107,28 @@ function makeDirectory(path: string): void {
 }
 
 /** A directory is durable once its parent is synced, whichever process created it: perhaps an attempt that crashed. */
-function prove({ root, folder }: Publication, syncs: Syncs): DiskOutcome {
+function unprovenDirectories({ root, folder }: Publication): string[] {
   const day = dirname(folder);
-  syncs.once(folder);
-  syncs.once(day);
-  if (!provenDays.has(day)) {
-    for (let parent = dirname(day); parent.length >= root.length; parent = dirname(parent)) syncs.once(parent);
-    if (provenDays.size >= REMEMBERED_DAYS) provenDays.clear();
-    provenDays.add(day);
-  }
-  return 'done';
+  const directories = [folder, day];
+  if (provenDays.has(day)) return directories;
+  for (let parent = dirname(day); parent.length >= root.length; parent = dirname(parent)) directories.push(parent);
+  return directories;
 }
 
-/** One sync of a directory serves all requests of a batch, and so does its failure: a second sync would hide the error. */
-class Syncs {
-  readonly #done = new Map<string, { error?: unknown }>();
-
-  once(path: string): void {
-    const result = this.#done.get(path) ?? sync(path);
-    this.#done.set(path, result);
-    if ('error' in result) throw result.error;
-  }
-}
-
-function sync(path: string): { error?: unknown } {
-  try {
-    const directory = openSync(path, 'r');
-    try {
-      fsyncSync(directory);
-    } finally {
-      closeSync(directory);
-    }
-    return {};
-  } catch (error) {
-    return { error };
-  }
+function rememberDay(day: string): void {
+  if (provenDays.has(day)) return;
+  if (provenDays.size >= REMEMBERED_DAYS) provenDays.clear();
+  provenDays.add(day);
 }
 
 function caught(work: () => DiskOutcome): DiskAnswer {
   try {
     return work();
   } catch (error) {
-    return { code: codeOf(error), message: error instanceof Error ? error.message : String(error) };
+    return failed(error);
   }
+}
+
+function failed(error: unknown): DiskAnswer {
+  return { code: codeOf(error), message: error instanceof Error ? error.message : String(error) };
 }

@@ -31,11 +31,14 @@ export class WorkerThread<Request, Answer> {
     return this.#endedBy !== undefined;
   }
 
-  /** @throws the reason why the thread ended; DataCloneError, and the thread goes on */
-  ask(request: Request): Promise<Answer> {
+  /**
+   * @param handedOver memory of the request that the thread gets without a copy; this thread can no longer use it
+   * @throws the reason why the thread ended; DataCloneError, and the thread goes on
+   */
+  ask(request: Request, handedOver: readonly ArrayBuffer[] = []): Promise<Answer> {
     return new Promise((resolve, reject) => {
       if (this.#endedBy) throw this.#endedBy;
-      this.#worker.postMessage(request);
+      this.#worker.postMessage(request, handedOver);
       this.#pending.push({ resolve, reject });
       this.#worker.ref();
     });

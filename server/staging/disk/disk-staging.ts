@@ -1,6 +1,5 @@
 import { constants } from 'node:fs';
 import { mkdir, readdir, rename, stat, statfs, truncate, unlink } from 'node:fs/promises';
-import { platform } from 'node:os';
 import { join } from 'node:path';
 import { copyFile } from '../../disk/copy-file.ts';
 import { DiskThread } from '../../disk/disk-thread.ts';
@@ -11,9 +10,6 @@ import { Retries } from '../../runtime/retries.ts';
 import type { StagedFile, StagedReader, Staging, StagingWriter, WriterOptions } from '../staging.ts';
 import { DiskWriter } from './disk-writer.ts';
 import { WholeWriter } from './whole-writer.ts';
-
-/** With O_SYNC each write is durable like after an fsync, without another thread hop. On other systems O_SYNC promises less than fsync. */
-const SYNCED = platform() === 'linux' ? constants.O_SYNC : 0;
 
 const STREAM_BYTES = 1024 * 1024;
 
@@ -26,7 +22,7 @@ const RENEWED = '.renewed';
 export class DiskStaging implements Staging {
   readonly isReadableInProgress = true;
   readonly isReadBack = false;
-  /** Shared with the storage that publishes these files. */
+  /** Stores files that come whole. Shared with the storage that publishes all files. */
   readonly thread: DiskThread = new DiskThread();
   readonly #root: string;
   readonly #removals: Retries;
@@ -61,9 +57,9 @@ export class DiskStaging implements Staging {
   }
 
   async openWriter(id: UploadId, offset: number, options: WriterOptions): Promise<StagingWriter> {
-    const synced = options.inOne ? SYNCED : 0;
-    const open = () => OpenFile.open(this.path(id), constants.O_CREAT | constants.O_WRONLY | synced, 0o640);
-    return options.inOne ? new WholeWriter(open, options, synced !== 0) : new DiskWriter(await open(), offset, options);
+    const path = this.path(id);
+    if (options.inOne) return new WholeWriter(this.thread, path, options);
+    return new DiskWriter(await OpenFile.open(path, constants.O_CREAT | constants.O_WRONLY, 0o640), offset, options);
   }
 
   async sync(id: UploadId): Promise<void> {

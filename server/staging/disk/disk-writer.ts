@@ -9,17 +9,14 @@ export class DiskWriter implements StagingWriter {
   readonly capacity: number = Number.POSITIVE_INFINITY;
   readonly #file: OpenFile;
   readonly #options: Pick<WriterOptions, 'completeBytes' | 'onStored'>;
-  /** True when the file is opened with O_SYNC, so that each write is durable. */
-  readonly #isSynchronous: boolean;
   #position: number;
   #isSynced = false;
 
   /** @param file the writer closes it */
-  constructor(file: OpenFile, offset: number, options: Pick<WriterOptions, 'completeBytes' | 'onStored'>, isSynchronous = false) {
+  constructor(file: OpenFile, offset: number, options: Pick<WriterOptions, 'completeBytes' | 'onStored'>) {
     this.#file = file;
     this.#position = offset;
     this.#options = options;
-    this.#isSynchronous = isSynchronous;
   }
 
   async write(buffers: readonly Buffer[]): Promise<void> {
@@ -38,12 +35,10 @@ export class DiskWriter implements StagingWriter {
 
   async end(mayComplete: boolean): Promise<Proof> {
     if (!mayComplete || this.#position !== this.#options.completeBytes) return 'unknown';
-    this.#isSynced =
-      this.#isSynchronous ||
-      (await this.#file.sync().then(
-        () => true,
-        () => false,
-      ));
+    this.#isSynced = await this.#file.sync().then(
+      () => true,
+      () => false,
+    );
     return this.#isSynced ? 'durable' : 'sync-failed';
   }
 

@@ -1,38 +1,47 @@
-// Creates the file of an upload that comes whole only with its one write: a slow client may take long to send the body, and the sweeper
-// takes an old file without a row for a leftover.
-import type { OpenFile } from '../../disk/open-file.ts';
+// Writes an upload that comes whole. Its file is created with its one write: a slow client may take long to send the body, and the
+// sweeper takes an old file without a row for a leftover.
+import type { DiskThread } from '../../disk/disk-thread.ts';
 import type { Proof, StagingWriter, WriterOptions } from '../staging.ts';
-import { DiskWriter } from './disk-writer.ts';
 
 export class WholeWriter implements StagingWriter {
   readonly capacity: number = Number.POSITIVE_INFINITY;
-  readonly #open: () => Promise<OpenFile>;
+  readonly #thread: DiskThread;
+  readonly #path: string;
   readonly #options: Pick<WriterOptions, 'completeBytes' | 'onStored'>;
-  readonly #isSynchronous: boolean;
-  #writer: DiskWriter | undefined;
+  #position = 0;
 
-  /** @param isSynchronous true when the file is opened so that each write is durable when it returns */
-  constructor(open: () => Promise<OpenFile>, options: Pick<WriterOptions, 'completeBytes' | 'onStored'>, isSynchronous: boolean) {
-    this.#open = open;
+  constructor(thread: DiskThread, path: string, options: Pick<WriterOptions, 'completeBytes' | 'onStored'>) {
+    this.#thread = thread;
+    this.#path = path;
     this.#options = options;
-    this.#isSynchronous = isSynchronous;
   }
 
   async write(buffers: readonly Buffer[]): Promise<void> {
     if (buffers.length === 0) return;
-    this.#writer ??= new DiskWriter(await this.#open(), 0, this.#options, this.#isSynchronous);
-    await this.#writer.write(buffers);
+    const bytes = joined(buffers);
+    const at = this.#position;
+    this.#position += bytes.byteLength;
+    await this.#thread.do({ store: this.#path, bytes, at });
+    this.#options.onStored?.(this.#position);
   }
 
-  async sync(): Promise<void> {
-    await this.#writer?.sync();
-  }
+  /** Each write is durable. */
+  async sync(): Promise<void> {}
 
   async end(mayComplete: boolean): Promise<Proof> {
-    return this.#writer?.end(mayComplete) ?? 'unknown';
+    return mayComplete && this.#position === this.#options.completeBytes ? 'durable' : 'unknown';
   }
 
-  async close(): Promise<void> {
-    await this.#writer?.close();
+  async close(): Promise<void> {}
+}
+
+/** A copy in memory of its own, which can be handed over to another thread. */
+function joined(buffers: readonly Buffer[]): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(buffers.reduce((sum, { byteLength }) => sum + byteLength, 0));
+  let at = 0;
+  for (const buffer of buffers) {
+    bytes.set(buffer, at);
+    at += buffer.byteLength;
   }
+  return bytes;
 }
