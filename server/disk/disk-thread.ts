@@ -71,6 +71,8 @@ export class DiskThread {
 
   async #work(): Promise<void> {
     this.#isWorking = true;
+    // Requests of the same turn of the event loop go into the first batch.
+    await new Promise((resolve) => setImmediate(resolve));
     while (this.#waiting.length > 0) {
       const jobs = this.#waiting;
       this.#waiting = [];
