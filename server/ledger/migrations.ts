@@ -2,7 +2,7 @@
 import { sql } from 'kysely';
 import type { Migration, MigrationProvider } from 'kysely/migration';
 import { eventTables, fewerEventIndexes } from './event-tables.ts';
-import { createQuotas } from './quota-triggers.ts';
+import { createQuotas, separateQuotaTriggers } from './quota-triggers.ts';
 import type { Dialect } from './schema.ts';
 import { statementTriggers } from './statement-triggers.ts';
 
@@ -226,6 +226,13 @@ const stores: Migration = {
   },
 };
 
+/** Triggers of quotas that run only for the rows that they count. */
+const quotaTriggers: Migration = {
+  async up(db) {
+    await separateQuotaTriggers(async (statement) => void (await sql.raw(statement).execute(db)));
+  },
+};
+
 const nothing: Migration = { async up() {} };
 
 /** All migrations in order. A published migration is never changed. */
@@ -243,6 +250,7 @@ export function migrations(dialect: Dialect): MigrationProvider {
     '0010-stores': stores,
     '0011-fewer-event-indexes': fewerEventIndexes(dialect),
     '0012-statement-triggers': dialect === 'postgres' ? statementTriggers : nothing,
+    '0013-quota-triggers': dialect === 'sqlite' ? quotaTriggers : nothing,
   };
   return { getMigrations: async () => all };
 }

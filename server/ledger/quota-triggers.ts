@@ -84,6 +84,28 @@ export async function createQuotas(run: (statement: string) => Promise<void>, di
   }
 }
 
+/**
+ * Replaces the triggers on SQLite by one for each scope, which does not run for rows that the scope does not count: most rows are in one
+ * scope or in none.
+ */
+export async function separateQuotaTriggers(run: (statement: string) => Promise<void>): Promise<void> {
+  for (const [event, how] of [
+    ['insert', INSERTED],
+    ['update of state, "reservedBytes"', UPDATED],
+    ['delete', DELETED],
+  ] as const) {
+    const name = `uploads_quota_${event.split(' ', 1)[0]}`;
+    await run(`drop trigger ${name}`);
+    for (const scope of SCOPES) {
+      const when = `${scope.applies(how.row)} and ${how.when}`;
+      const limits = how.grows === 'false' ? '' : sqliteLimit(scope, how);
+      await run(
+        `create trigger ${name}_${scope.kind} after ${event} on uploads when ${when} begin ${sqliteCount(scope, how)} ${limits} end`,
+      );
+    }
+  }
+}
+
 type Scope = (typeof SCOPES)[number];
 type Change = Pick<typeof INSERTED, 'delta' | 'row' | 'grows'>;
 
@@ -104,6 +126,12 @@ function sqliteLimits({ kind, applies, scope }: Scope, { row, grows }: Change): 
       `select raise(abort, 'quota exceeded: ${kind} ${name}') from quotas
        where ${applies(row)} and ${grows} and scope = ${scope(row)} and ${LIMITS[name]};`,
   ).join('\n');
+}
+
+/** One look at the scope for all of its limits. */
+function sqliteLimit({ kind, scope }: Scope, { row, grows }: Change): string {
+  const cases = EXCEEDED.map((name) => `when ${LIMITS[name]} then raise(abort, 'quota exceeded: ${kind} ${name}')`);
+  return `select case ${cases.join(' ')} end from quotas where ${grows} and scope = ${scope(row)};`;
 }
 
 function postgresScope(scope: Scope, change: Change): string {
