@@ -48,12 +48,15 @@ const ENDS = /^[ \u3000]+|[ .\u3000]+$/g;
 /** Device names of Windows, also before an extension or spaces. The $ of CONIN$ and CONOUT$ is replaced before this test. */
 const RESERVED = /^(?:con|prn|aux|nul|clock_|conin_|conout_|(?:com|lpt)[0-9¹²³])[ \u3000]*(?:\.|$)/i;
 const DRIVE = /^[a-z]:/i;
+/** Names that no step below changes, unless they are reserved or too long: most names, and the result of each earlier call. */
+const PLAIN = /^\w(?:[\w .()+-]*[\w)])?$/;
 
 /**
  * Makes a safe base name of any string: at most 255 bytes of UTF-8 in NFC, cut between graphemes, with the extension kept, and never
  * empty. Idempotent. Never throws.
  */
 export function safeFileName(original: string): string {
+  if (PLAIN.test(original) && original.length <= MAX_NAME_BYTES && !RESERVED.test(original)) return original;
   let name = original;
   // A step can make an earlier one necessary again, as when a cut leaves a space at the end. Each pass shortens the name or ends the loop.
   for (let pass = 0; pass < 8; pass++) {
