@@ -1,3 +1,4 @@
+import type { EventEmitter } from 'node:events';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload, UploadIn } from '../ledger/upload.ts';
 import type { UploadId } from '../ledger/upload-id.ts';
@@ -8,12 +9,14 @@ import type { InspectionStarts, StartingInspection } from './inspection-starts.t
  * when the upload has no row. An upload whose inspection is being started counts as `inspecting`.
  *
  * @param signal when it aborts, this resolves to the present row
+ * @param connection when it emits `close`, too
  */
 export function awaitVerdict(
   { ledger, inspectionStarts }: { ledger: Ledger; inspectionStarts: InspectionStarts },
   id: UploadId,
   patienceMs: number,
   signal: AbortSignal,
+  connection?: EventEmitter,
 ): Promise<Upload | undefined> {
   return new Promise((resolve, reject) => {
     const stop = ledger.onChange(id, (upload) => {
@@ -21,10 +24,12 @@ export function awaitVerdict(
     });
     const timer = setTimeout(look, Math.max(patienceMs, 0));
     signal.addEventListener('abort', look);
+    connection?.once('close', look);
     function cease(): void {
       stop();
       clearTimeout(timer);
       signal.removeEventListener('abort', look);
+      connection?.off('close', look);
     }
     function end(upload: Upload | undefined): void {
       cease();

@@ -44,19 +44,25 @@ export class Verdicts {
     const { ledger, staging, storage, keepFilesForMs } = this.#options;
     const { id, length, target } = upload;
     const keptForMs = keepFilesForMs(upload);
-    const accepted = await ledger.move(id, { from: 'inspecting', lease }, 'accepted', {
-      name,
-      target: directory,
-      type,
-      ...(checksum === null ? { checksumOffset: NO_CHECKSUM } : { checksum, checksumOffset: length }),
-      sha256,
-      result,
-      scan: found.scan && JSON.stringify(found.scan),
-      fault: null,
-      strikes: 0,
-      leaseOwner: null,
-      expiresAt: keptForMs === null ? null : ledger.now() + keptForMs,
-    });
+    const accepted = await ledger.move(
+      id,
+      { from: 'inspecting', lease },
+      'accepted',
+      {
+        name,
+        target: directory,
+        type,
+        ...(checksum === null ? { checksumOffset: NO_CHECKSUM } : { checksum, checksumOffset: length }),
+        sha256,
+        result,
+        scan: found.scan && JSON.stringify(found.scan),
+        fault: null,
+        strikes: 0,
+        leaseOwner: null,
+        expiresAt: keptForMs === null ? null : ledger.now() + keptForMs,
+      },
+      upload,
+    );
     if (!accepted) {
       await this.withdraw(id, target, lease.attempt);
       return;

@@ -108,12 +108,12 @@ class InspectedUpload implements Inspectable {
   readonly length: number;
   readonly head: Uint8Array;
   readonly policy: Policy;
-  readonly signal: AbortSignal;
   readonly found: Inspectable['found'];
   readonly read: Inspectable['read'];
   readonly stream: Inspectable['stream'];
   readonly progress: Inspectable['progress'];
   readonly #described: Described;
+  readonly #step: Step;
 
   constructor(
     upload: UploadIn<'inspecting'>,
@@ -128,12 +128,16 @@ class InspectedUpload implements Inspectable {
     this.length = upload.length;
     this.head = head;
     this.policy = policy;
-    this.signal = step.signal;
     this.found = found;
     this.read = async (start, end) => (await staged.reader(step)).read(start, end);
     this.stream = () => staged.stream(step);
     this.progress = step.progress;
     this.#described = described;
+    this.#step = step;
+  }
+
+  get signal(): AbortSignal {
+    return this.#step.signal;
   }
 
   get metadata(): Inspectable['metadata'] {

@@ -8,11 +8,32 @@ export interface Step {
   progress(): void;
 }
 
-interface RunningStep {
-  readonly controller: AbortController;
+/** Most steps never ask for their signal. */
+class RunningStep implements Step {
+  readonly progress: () => void;
   /** The error of a step without progress for longer than the limit. */
-  stalled(): Error;
-  reject(error: unknown): void;
+  readonly stalled: () => Error;
+  readonly #reject: (error: unknown) => void;
+  #controller: AbortController | undefined;
+  #failure: { error: unknown } | undefined;
+
+  constructor(progress: (step: RunningStep) => void, stalled: () => Error, reject: (error: unknown) => void) {
+    this.progress = () => progress(this);
+    this.stalled = stalled;
+    this.#reject = reject;
+  }
+
+  get signal(): AbortSignal {
+    this.#controller ??= new AbortController();
+    if (this.#failure !== undefined) this.#controller.abort(this.#failure.error);
+    return this.#controller.signal;
+  }
+
+  fail(error: unknown): void {
+    this.#failure = { error };
+    this.#controller?.abort(error);
+    this.#reject(error);
+  }
 }
 
 /** All steps share one timer and one listener: most steps take less time than setting these up. */
@@ -36,19 +57,14 @@ export class StepWatch {
    */
   async run<T>(stalled: () => Error, work: (step: Step) => Promise<T>): Promise<T> {
     this.#lost.throwIfAborted();
-    const controller = new AbortController();
     try {
       return await new Promise<T>((resolve, reject) => {
-        const running: RunningStep = { controller, stalled, reject };
+        const running = new RunningStep(this.#onProgress, stalled, reject);
         this.#running = running;
         if (this.#timer === undefined) this.#timer = setTimeout(this.#onSilence, this.#limitMs);
         else this.#timer.refresh();
-        const progress = () => {
-          // After the end of the step, its calls must not count for the next one.
-          if (this.#running === running) this.#timer?.refresh();
-        };
         // A check without types may return no promise.
-        Promise.resolve(work({ signal: controller.signal, progress })).then(resolve, reject);
+        Promise.resolve(work(running)).then(resolve, reject);
       });
     } finally {
       this.#running = undefined;
@@ -62,13 +78,16 @@ export class StepWatch {
     this.#lost.removeEventListener('abort', this.#onLost);
   }
 
+  readonly #onProgress = (step: RunningStep): void => {
+    // After the end of the step, its calls must not count for the next one.
+    if (this.#running === step) this.#timer?.refresh();
+  };
   readonly #onLost = (): void => this.#fail(this.#lost.reason);
   readonly #onSilence = (): void => this.#fail(this.#running?.stalled());
 
   #fail(error: unknown): void {
     const running = this.#running;
     this.#running = undefined;
-    running?.controller.abort(error);
-    running?.reject(error);
+    running?.fail(error);
   }
 }

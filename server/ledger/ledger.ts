@@ -104,17 +104,20 @@ export class Ledger {
   /**
    * Moves an upload to another state, with an event when that state is final, and resolves to the row after the move.
    * Resolves to undefined when the guard does not match the row.
+   *
+   * @param known the row before, for a caller that holds its lease: only the idempotency key can have changed since
    */
   async move<From extends UploadState, To extends UploadState>(
     id: UploadId,
     guard: Guard<From>,
     to: To,
     changes: MoveChanges<From, To>,
+    known?: Upload,
   ): Promise<UploadIn<To> | undefined> {
     if (!UPLOAD_TRANSITIONS[guard.from].includes(to)) throw new Error(`There is no move from ${guard.from} to ${to}.`);
     const set: UploadChanges & { state: To; updatedAt: number } = { ...changes, state: to, updatedAt: Date.now() };
     const { attempt } = guard.lease ?? {};
-    const move = () => this.#rowChanges.update(id, guard, set);
+    const move = () => this.#rowChanges.update(id, guard, set, false, known);
     const isMove = (row: Upload | undefined) =>
       row?.state === to && (attempt === undefined ? row.updatedAt === set.updatedAt : row.attempt === attempt) ? row : undefined;
     const moved = await this.#durably(id, guard.from, move, async (moving) => {

@@ -8,6 +8,10 @@ import type { UploadId } from './upload-id.ts';
 export interface RowChanges {
   /** Resolves to false, and adds nothing, when the owner used the idempotency key before or the holder of the row's lease is dead. */
   insert(upload: Upload): Promise<boolean>;
-  /** Resolves to the changed row; undefined when the row does not match the guard. `isAttempt` counts one more run. */
-  update(id: UploadId, guard: Guard, set: Updateable<UploadTable>, isAttempt?: boolean): Promise<Upload | undefined>;
+  /**
+   * Resolves to the changed row; undefined when the row does not match the guard.
+   * @param isAttempt counts one more run
+   * @param known the row before, where the guard names its lease: its other columns need not be read again
+   */
+  update(id: UploadId, guard: Guard, set: Updateable<UploadTable>, isAttempt?: boolean, known?: Upload): Promise<Upload | undefined>;
 }

@@ -46,21 +46,24 @@ export class UploadRows implements RowChanges {
   }
 
   /** Resolves to the changed row; to undefined when the guard does not match it. `isAttempt` counts a run of the inspection. */
-  async update(id: UploadId, guard: Guard, set: Updateable<UploadTable>, isAttempt = false): Promise<Upload | undefined> {
+  async update(id: UploadId, guard: Guard, set: Updateable<UploadTable>, isAttempt = false, known?: Upload): Promise<Upload | undefined> {
     const entries = Object.entries(set).filter(([, value]) => value !== undefined);
     const { lease } = guard;
-    const shape = `${entries.map(([column]) => column)} ${lease !== undefined} ${isAttempt}`;
+    const shape = `${entries.map(([column]) => column)} ${lease !== undefined} ${isAttempt} ${known !== undefined}`;
     let query = this.#updates.get(shape);
     if (query === undefined) {
       const update = guarded(this.#engine.db, id, guard).set(set);
       const counted = isAttempt ? update.set((row) => ({ attempt: row('attempt', '+', 1), strikes: row('strikes', '+', 1) })) : update;
-      query = counted.returningAll().compile();
+      query = known === undefined ? counted.returningAll().compile() : (counted.compile() as CompiledQuery<never>);
       this.#updates.set(shape, query);
     }
     // Parameters in their order in the compiled statement.
     const values = [...entries.map(([, value]) => value), ...(isAttempt ? [1, 1] : [])];
     const parameters = [...values, id, guard.from, ...(lease ? [lease.holder, lease.attempt, 1] : [])];
-    const { rows } = await this.#engine.execute<UploadRow>({ ...query, parameters });
+    const { rows, numAffectedRows } = await this.#engine.execute<UploadRow>({ ...query, parameters });
+    if (known !== undefined) {
+      return numAffectedRows === 1n ? toUpload({ ...JUST_CREATED, ...known, ...Object.fromEntries(entries) }) : undefined;
+    }
     return rows[0] && toUpload(rows[0]);
   }
 }

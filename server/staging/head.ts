@@ -34,7 +34,8 @@ export class Head {
   }
 
   get bytes(): Uint8Array {
-    return Buffer.concat(this.#parts);
+    const [first] = this.#parts;
+    return first !== undefined && this.#parts.length === 1 ? first : Buffer.concat(this.#parts);
   }
 
   /** Resolves to true when the head is complete. */
@@ -48,7 +49,7 @@ export class Head {
       if (this.#have === this.#size) break;
       const part = chunk.subarray(0, this.#size - this.#have);
       // A copy, because a slice would keep the whole network buffer in memory.
-      this.#parts.push(Uint8Array.from(part));
+      this.#parts.push(new Uint8Array(part));
       this.#have += part.byteLength;
     }
     return this.#have === this.#size;

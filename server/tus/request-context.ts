@@ -30,20 +30,3 @@ export interface Context {
 export function contextOf(request: unknown): Context {
   return (request as TusRequest<Context>).context;
 }
-
-/** Reason of an abort when the client is gone: an abort without a reason creates an error with a stack each time. */
-export const GONE = 'the client is gone';
-
-/** Combines several signals. `unlink` removes the listeners from signals that live longer. */
-export function linked(signals: readonly AbortSignal[]): { signal: AbortSignal; unlink(): void } {
-  const controller = new AbortController();
-  const abort = () => controller.abort(signals.find((signal) => signal.aborted)?.reason);
-  for (const signal of signals) signal.addEventListener('abort', abort);
-  if (signals.some((signal) => signal.aborted)) abort();
-  return {
-    signal: controller.signal,
-    unlink() {
-      for (const signal of signals) signal.removeEventListener('abort', abort);
-    },
-  };
-}

@@ -14,7 +14,6 @@ import type { Staging } from '../staging/staging.ts';
 import type { Storage } from '../storage/storage.ts';
 import type { Append } from './headers.ts';
 import type { Context, UploadsRequest } from './request-context.ts';
-import { GONE, linked } from './request-context.ts';
 
 export interface VerdictResponsesOptions {
   ledger: Ledger;
@@ -61,16 +60,9 @@ export class VerdictResponses {
    * Waits for the verdict and resolves to the row at the verdict, at the patience limit, when the client is gone, or when the server
    * shuts down.
    */
-  async settle(id: UploadId, response: ServerResponse): Promise<Upload | undefined> {
+  settle(id: UploadId, response: ServerResponse): Promise<Upload | undefined> {
     const { patienceMs, draining } = this.#options;
-    const waiting = new AbortController();
-    const stop = () => waiting.abort(GONE);
-    const stopping = linked([waiting.signal, draining]);
-    response.once('close', stop);
-    return awaitVerdict(this.#options, id, patienceMs, stopping.signal).finally(() => {
-      stopping.unlink();
-      response.off('close', stop);
-    });
+    return awaitVerdict(this.#options, id, patienceMs, draining, response);
   }
 
   /** Answers a PATCH to an upload that is complete. */
