@@ -88,8 +88,9 @@ export interface Landfall {
   close(): Promise<void>;
 }
 
-/** Paths of uploads, which skip Express. */
+/** Paths of uploads and forms, which skip Express. */
 const UPLOADS_PATH = /^\/files(?:[/?]|$)/;
+const FORMS_PATH = /^\/upload(\/multiple)?(?:\?|$)/;
 /** Paths of the API, which are never files of the page. */
 const API_PATH = /^\/(?:files|upload|link\/upload|get-upload-url|config)(?:\/|$)/;
 
@@ -150,12 +151,15 @@ export function createLandfall(input: ConfigInput | Config = {}, hooks: Landfall
   }
 
   /** Nearly all requests are for uploads. They skip Express, whose routing costs about as much CPU time as a ledger statement. */
-  async function answerUploads(request: IncomingMessage, response: ServerResponse, path: string): Promise<void> {
+  async function answerDirectly(
+    request: IncomingMessage,
+    response: ServerResponse,
+    work: (ready: Parts, collection: string) => Promise<void>,
+  ): Promise<void> {
     try {
       begin(request, response);
       requireKnownSource(request);
-      const ready = requireReady(request, response);
-      await track(request, answerFiles(ready, request, response, path, collectionUrl(config, request)));
+      await track(request, work(requireReady(request, response), collectionUrl(config, request)));
     } catch (thrown) {
       answerError(thrown, request, response);
     }
@@ -190,7 +194,8 @@ export function createLandfall(input: ConfigInput | Config = {}, hooks: Landfall
     if (parts) await track(request, answerFiles(parts, request, response, request.url, collectionUrl(config, request)));
   });
   app.use(['/upload/multiple', '/upload'], async (request, response) => {
-    if (parts) await track(request, parts.forms.answer(request, response, collectionUrl(config, request)));
+    const isMultiple = request.baseUrl.endsWith('/multiple');
+    if (parts) await track(request, parts.forms.answer(request, response, isMultiple, collectionUrl(config, request)));
   });
   app.use('/link/upload', async (request, response) => {
     if (parts) await track(request, parts.forms.answerLink(request, response, collectionUrl(config, request)));
@@ -215,8 +220,16 @@ export function createLandfall(input: ConfigInput | Config = {}, hooks: Landfall
 
   const answer: RequestListener = (request, response) => {
     const { url = '' } = request;
-    if (UPLOADS_PATH.test(url)) answerUploads(request, response, url.slice('/files'.length)).catch(() => response.destroy());
-    else app(request, response);
+    const form = FORMS_PATH.exec(url);
+    const isUpload = UPLOADS_PATH.test(url);
+    if (!isUpload && form === null) app(request, response);
+    else {
+      answerDirectly(request, response, (ready, collection) =>
+        isUpload
+          ? answerFiles(ready, request, response, url.slice('/files'.length), collection)
+          : ready.forms.answer(request, response, form?.[1] !== undefined, collection),
+      ).catch(() => response.destroy());
+    }
   };
 
   return {

@@ -7,6 +7,8 @@ import { UploadError } from '../../shared/errors.ts';
 import { MIN_BYTES_PER_TIMEOUT } from '../staging/body-source.ts';
 import { cleanPartHeads } from './part-heads.ts';
 
+/** The content type of nearly all forms. */
+const PLAIN_TYPE = /^multipart\/form-data; ?boundary=([\w'-]+)$/;
 /** After a refusal, a smaller form is still read to its end. */
 const WORTH_STOPPING_BYTES = 8 * 1024 * 1024;
 
@@ -21,7 +23,8 @@ export function sentName(filename: string | undefined): string {
 /** @throws UploadError ERR_INVALID_FORM, for instance without a boundary */
 export function parserOf(request: IncomingMessage): { heads: Transform; parser: busboy.Busboy } {
   try {
-    const boundary = new MIMEType(request.headers['content-type'] ?? '').params.get('boundary');
+    const type = request.headers['content-type'] ?? '';
+    const boundary = PLAIN_TYPE.exec(type)?.[1] ?? new MIMEType(type).params.get('boundary');
     if (!boundary) throw new UploadError('ERR_INVALID_FORM');
     const parser = busboy({
       // busboy and `cleanPartHeads` must use the same boundary.

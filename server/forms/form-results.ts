@@ -1,6 +1,6 @@
 // The response to a form: JSON for programs, a page for people.
-import type { ServerResponse } from 'node:http';
-import type { Request } from 'express';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import express from 'express';
 import type { UploadError } from '../../shared/errors.ts';
 import { setWait } from '../http/problem.ts';
 import { type FormResult, renderResults } from './form-page.ts';
@@ -24,7 +24,7 @@ interface AnswerOptions {
 
 /** Answers a single file with its own status; several with 200 when all were accepted, else with 207 and a status for each. */
 export function answerResults(
-  request: Request,
+  request: IncomingMessage,
   response: ServerResponse,
   results: FormResult[],
   { isMultiple, collectionUrl, home }: AnswerOptions,
@@ -41,7 +41,7 @@ export function answerResults(
   const refusal = isMultiple || first === undefined ? undefined : refusals.get(first);
   if (refusal !== undefined) setWait(response, refusal);
   // A browser that submits a form asks for HTML; scripts and curl do not.
-  if (request.accepts(['json', 'html']) === 'html') {
+  if (prefersHtml(request)) {
     response.setHeader('Content-Type', 'text/html; charset=utf-8');
     response.setHeader('Content-Security-Policy', "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'");
     response.end(renderResults(results, collectionUrl.replace(/files$/, home), home === ''));
@@ -49,4 +49,10 @@ export function answerResults(
   }
   response.setHeader('Content-Type', 'application/json');
   response.end(JSON.stringify(isMultiple ? { results } : first));
+}
+
+function prefersHtml(request: IncomingMessage): boolean {
+  // Express's method needs the headers only. Most programs accept anything, and need no look at their preferences.
+  const { accept = '' } = request.headers;
+  return accept.includes('text/') && express.request.accepts.call(request as express.Request, 'json', 'html') === 'html';
 }

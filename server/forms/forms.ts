@@ -1,7 +1,6 @@
 // Uploads by `<form enctype="multipart/form-data">` and `curl -F`. They cannot be resumed; everything else is as with tus.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Readable } from 'node:stream';
-import type { Request } from 'express';
 import { UploadError } from '../../shared/errors.ts';
 import { formatMetadata } from '../../shared/metadata.ts';
 import { SENDER_METADATA } from '../../shared/protocol.ts';
@@ -51,8 +50,11 @@ export class Forms {
     this.#wholeFiles = new WholeFiles(options);
   }
 
-  /** @throws UploadError for a request that is not a form. The results of its files are in the response */
-  async answer(request: Request, response: ServerResponse, collectionUrl: string): Promise<void> {
+  /**
+   * @param isMultiple true: the answer is a list, also for a single file
+   * @throws UploadError for a request that is not a form. The results of its files are in the response
+   */
+  async answer(request: IncomingMessage, response: ServerResponse, isMultiple: boolean, collectionUrl: string): Promise<void> {
     if (request.method === 'OPTIONS') {
       // The preflight of a page on another origin that sends an Authorization header.
       response.writeHead(200, { Allow: 'OPTIONS, POST', 'Content-Length': 0 }).end();
@@ -61,7 +63,6 @@ export class Forms {
     if (request.method !== 'POST') throw new UploadError('ERR_METHOD_NOT_ALLOWED');
     if (!/^multipart\/form-data\b/i.test(request.headers['content-type'] ?? '')) throw new UploadError('ERR_INVALID_CONTENT_TYPE');
     const identity = await this.#options.access(request, 'create');
-    const isMultiple = request.baseUrl.toLowerCase().endsWith('/multiple');
     const results = await this.#readFiles(request, response, isMultiple, { identify: async () => identity, keeps: [], collectionUrl });
     if (results.length === 0) throw new UploadError('ERR_INVALID_FORM', { detail: 'Choose a file first.' });
     if (!request.complete) closeAfterAnswer(request, response);
@@ -72,7 +73,7 @@ export class Forms {
    * The form of an upload link, for guests without script. Only script can read the token behind the # of the address, so the guest
    * pastes the address into a field, which comes before the files.
    */
-  async answerLink(request: Request, response: ServerResponse, collectionUrl: string): Promise<void> {
+  async answerLink(request: IncomingMessage, response: ServerResponse, collectionUrl: string): Promise<void> {
     if (request.method !== 'POST') throw new UploadError('ERR_METHOD_NOT_ALLOWED');
     if (!/^multipart\/form-data\b/i.test(request.headers['content-type'] ?? '')) throw new UploadError('ERR_INVALID_CONTENT_TYPE');
     const sender: Sender = {
