@@ -91,6 +91,7 @@ export interface Landfall {
 /** Paths of uploads and forms, which skip Express. */
 const UPLOADS_PATH = /^\/files(?:[/?]|$)/;
 const FORMS_PATH = /^\/upload(\/multiple)?(?:\?|$)/;
+type DirectAnswer = (ready: Parts, collection: string) => Promise<void>;
 /** Paths of the API, which are never files of the page. */
 const API_PATH = /^\/(?:files|upload|link\/upload|get-upload-url|config)(?:\/|$)/;
 
@@ -151,11 +152,7 @@ export function createLandfall(input: ConfigInput | Config = {}, hooks: Landfall
   }
 
   /** Nearly all requests are for uploads. They skip Express, whose routing costs about as much CPU time as a ledger statement. */
-  async function answerDirectly(
-    request: IncomingMessage,
-    response: ServerResponse,
-    work: (ready: Parts, collection: string) => Promise<void>,
-  ): Promise<void> {
+  async function answerDirectly(request: IncomingMessage, response: ServerResponse, work: DirectAnswer): Promise<void> {
     try {
       begin(request, response);
       requireKnownSource(request);
@@ -222,14 +219,12 @@ export function createLandfall(input: ConfigInput | Config = {}, hooks: Landfall
     const { url = '' } = request;
     const form = FORMS_PATH.exec(url);
     const isUpload = UPLOADS_PATH.test(url);
-    if (!isUpload && form === null) app(request, response);
-    else {
-      answerDirectly(request, response, (ready, collection) =>
-        isUpload
-          ? answerFiles(ready, request, response, url.slice('/files'.length), collection)
-          : ready.forms.answer(request, response, form?.[1] !== undefined, collection),
-      ).catch(() => response.destroy());
-    }
+    if (!isUpload && form === null) return app(request, response);
+    const work: DirectAnswer = (ready, collection) =>
+      isUpload
+        ? answerFiles(ready, request, response, url.slice('/files'.length), collection)
+        : ready.forms.answer(request, response, form?.[1] !== undefined, collection);
+    answerDirectly(request, response, work).catch(() => response.destroy());
   };
 
   return {
