@@ -6,10 +6,13 @@ import { copyFile } from '../../disk/copy-file.ts';
 import { DiskThread } from '../../disk/disk-thread.ts';
 import { makeDurableDirectory, syncDirectory } from '../../disk/durable-directory.ts';
 import { OpenFile } from '../../disk/open-file.ts';
+import { WriteThread } from '../../disk/write-thread.ts';
 import { parseUploadId, type UploadId } from '../../ledger/upload-id.ts';
 import { Retries } from '../../runtime/retries.ts';
 import type { StagedFile, StagedReader, Staging, StagingWriter, WriterOptions } from '../staging.ts';
+import { AppendedFile } from './appended-file.ts';
 import { DiskWriter } from './disk-writer.ts';
+import { StagedSyncs } from './staged-syncs.ts';
 import { WholeWriter } from './whole-writer.ts';
 
 /** With O_SYNC each write is durable like after an fsync, without another thread hop. On other systems O_SYNC promises less than fsync. */
@@ -22,6 +25,11 @@ const PREFIXES = Array.from({ length: 256 }, (_, prefix) => prefix.toString(16).
 /** Suffix of a copy while `renew` makes it. */
 const RENEWED = '.renewed';
 
+/**
+ * Types of network file systems by statfs(2): NFS, CIFS, SMB2, Ceph, FUSE. There, closing a file sends its bytes to the server and waits.
+ */
+const NETWORK_TYPES: ReadonlySet<number> = new Set([0x6969, 0xff534d42, 0xfe534d42, 0x00c36400, 0x65735546]);
+
 /** Keeps each upload in a file `<root>/<first two digits of the id>/<id>`, so that no directory gets too large. */
 export class DiskStaging implements Staging {
   readonly isReadableInProgress = true;
@@ -31,6 +39,9 @@ export class DiskStaging implements Staging {
   readonly #root: string;
   readonly #removals: Retries;
   readonly #renewing = new Set<string>();
+  readonly #writes = new WriteThread();
+  readonly #syncs = new StagedSyncs();
+  #isInNetwork = false;
 
   /** @param onFault called when a file cannot be removed yet */
   constructor(root: string, onFault: (error: unknown) => void = () => undefined) {
@@ -44,6 +55,7 @@ export class DiskStaging implements Staging {
     await makeDurableDirectory(this.#root);
     for (const prefix of PREFIXES) await mkdir(join(this.#root, prefix), { recursive: true, mode: 0o750 });
     await syncDirectory(this.#root);
+    this.#isInNetwork = NETWORK_TYPES.has((await statfs(this.#root)).type);
   }
 
   /** Path of the file. A caller that links or reads it holds the inspection's lease. */
@@ -61,14 +73,18 @@ export class DiskStaging implements Staging {
   }
 
   async openWriter(id: UploadId, offset: number, options: WriterOptions): Promise<StagingWriter> {
-    const synced = options.inOne ? SYNCED : 0;
-    const open = () => OpenFile.open(this.path(id), constants.O_CREAT | constants.O_WRONLY | synced, 0o640);
-    return options.inOne ? new WholeWriter(open, options, synced !== 0) : new DiskWriter(await open(), offset, options);
+    if (options.inOne) {
+      const open = () => OpenFile.open(this.path(id), constants.O_CREAT | constants.O_WRONLY | SYNCED, 0o640);
+      return new WholeWriter(open, options, SYNCED !== 0);
+    }
+    this.#syncs.resume(id, offset);
+    const shared = { thread: this.#writes, syncs: this.#syncs, staysOpen: this.#isInNetwork };
+    return new DiskWriter(new AppendedFile(id, this.path(id), options.completeBytes, shared), offset, options);
   }
 
   async sync(id: UploadId): Promise<void> {
     const file = await OpenFile.open(this.path(id), constants.O_CREAT | constants.O_WRONLY, 0o640);
-    await file.sync().finally(() => file.close());
+    await this.#syncs.run(id, file, 'sync').finally(() => file.close());
   }
 
   async renew(id: UploadId, signal?: AbortSignal): Promise<void> {
@@ -80,14 +96,16 @@ export class DiskStaging implements Staging {
       await copyFile(path, fresh, signal);
       signal?.throwIfAborted();
       await rename(fresh, path);
+      this.#syncs.forget(id);
     } finally {
       await unlink(fresh).catch(unlessMissing);
       this.#renewing.delete(id);
     }
   }
 
-  truncate(id: UploadId, size: number): Promise<void> {
-    return truncate(this.path(id), size);
+  async truncate(id: UploadId, size: number): Promise<void> {
+    await truncate(this.path(id), size);
+    this.#syncs.forget(id);
   }
 
   async open(id: UploadId): Promise<StagedReader> {
@@ -97,6 +115,7 @@ export class DiskStaging implements Staging {
 
   remove(id: UploadId): Promise<void> {
     const path = this.path(id);
+    this.#syncs.forget(id);
     return this.#removals.do(async () => {
       if ((await this.thread.do({ unlink: path })) === 'last-link') await unlink(path).catch(unlessMissing);
     });
@@ -105,6 +124,7 @@ export class DiskStaging implements Staging {
   async close(): Promise<void> {
     await this.#removals.close();
     await this.thread.close();
+    await this.#writes.close();
   }
 
   /** Skips files that are not Landfall's (`.DS_Store`, `.nfs…`, `lost+found`). */

@@ -1,13 +1,13 @@
 // Writes lent buffers to a file without copying them: each batch in one writev.
-import type { OpenFile } from '../../disk/open-file.ts';
 import type { Proof, StagingWriter, WriterOptions } from '../staging.ts';
+import type { WritableFile } from './appended-file.ts';
 
 /** Most buffers of one writev (IOV_MAX). */
 const MAX_BUFFERS = 1024;
 
 export class DiskWriter implements StagingWriter {
   readonly capacity: number = Number.POSITIVE_INFINITY;
-  readonly #file: OpenFile;
+  readonly #file: WritableFile;
   readonly #options: Pick<WriterOptions, 'completeBytes' | 'onStored'>;
   /** True when the file is opened with O_SYNC, so that each write is durable. */
   readonly #isSynchronous: boolean;
@@ -15,7 +15,7 @@ export class DiskWriter implements StagingWriter {
   #isSynced = false;
 
   /** @param file the writer closes it */
-  constructor(file: OpenFile, offset: number, options: Pick<WriterOptions, 'completeBytes' | 'onStored'>, isSynchronous = false) {
+  constructor(file: WritableFile, offset: number, options: Pick<WriterOptions, 'completeBytes' | 'onStored'>, isSynchronous = false) {
     this.#file = file;
     this.#position = offset;
     this.#options = options;
