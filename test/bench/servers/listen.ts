@@ -46,6 +46,9 @@ function listenForProbe(port: number): Server {
     response.end(JSON.stringify(probe));
   });
   server.keepAliveTimeout = 0;
+  // The first request may come long after the connection.
+  server.headersTimeout = 0;
+  server.requestTimeout = 0;
   server.listen(port, '127.0.0.1');
   return server;
 }
