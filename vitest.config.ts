@@ -38,16 +38,16 @@ interface Kind {
 }
 
 const KINDS: Kind[] = [
-  { name: 'server', group: 1, workers: 3 },
-  { name: 'client', group: 1, workers: 3 },
-  { name: 'contract', group: 1, workers: 3 },
-  { name: 'protocol', group: 1, workers: 3 },
+  { name: 'server', group: 1, workers: 4 },
+  { name: 'client', group: 1, workers: 4 },
+  { name: 'contract', group: 1, workers: 4 },
+  { name: 'protocol', group: 1, workers: 4 },
   // The same suites again, with every body lifted, however short it is.
-  { name: 'lifted', group: 1, workers: 3, include: LIFTED, env: { LANDFALL_TEST_BODIES: 'lifted' } },
-  { name: 'package', group: 1, workers: 3 },
-  { name: 's3', group: 1, workers: 3, setup: 'test/support/s3-setup.ts' },
-  { name: 'faults', group: 2, workers: 2 },
-  { name: 'browser', group: 3, workers: 2 },
+  { name: 'lifted', group: 1, workers: 4, include: LIFTED, env: { LANDFALL_TEST_BODIES: 'lifted' } },
+  { name: 'package', group: 1, workers: 4 },
+  { name: 's3', group: 1, workers: 4, setup: 'test/support/s3-setup.ts' },
+  { name: 'faults', group: 2, workers: 3 },
+  { name: 'browser', group: 2, workers: 3 },
 ];
 
 /** What is waited for comes in its own time on a machine that does other things too; nothing is measured by it. */
@@ -57,7 +57,7 @@ const config: ViteUserConfig = defineConfig({
   test: {
     projects: [
       {
-        test: { ...POLL, name: 'unit', include: UNIT, testTimeout: TEST_TIMEOUT, maxWorkers: 3, sequence: { groupOrder: 1 } },
+        test: { ...POLL, name: 'unit', include: UNIT, testTimeout: TEST_TIMEOUT, maxWorkers: 4, sequence: { groupOrder: 1 } },
       },
       ...KINDS.map(({ name, group, workers, setup, include, env }) => ({
         test: {

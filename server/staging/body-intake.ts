@@ -131,12 +131,12 @@ export class BodyIntake {
 
   async #copyBody(open: OpenBody): Promise<EndedBody> {
     const { staging, bodyTimeoutMs } = this.#options;
-    const { maxBytes, signal, requireHeld, comesWhole: inOne = false } = this.#receive;
+    const { maxBytes, signal, requireHeld, comesWhole = false } = this.#receive;
     const { id, length: completeBytes } = this.#upload;
     let source: BodySource | undefined;
     const writer = await staging.openWriter(id, this.#start, {
       completeBytes,
-      inOne,
+      inOne: comesWhole,
       isProvisional: this.#receive.expected !== undefined,
       ...(requireHeld && { requireHeld }),
       onStored: (offset) => this.#checkpoint(offset, sync),
@@ -145,7 +145,7 @@ export class BodyIntake {
     });
     const sync = () => writer.sync();
     try {
-      source = open({ maxBytes, signal, bodyTimeoutMs, inOne });
+      source = open({ maxBytes, signal, bodyTimeoutMs, inOne: comesWhole });
       for (;;) {
         const batch = await source.next();
         if (batch === undefined) break;
@@ -157,7 +157,11 @@ export class BodyIntake {
       }
       const { end = 'cut' } = source;
       const isRight = this.#receive.expected === undefined || this.#matchesDigest(end);
-      return { end, proof: await writer.end(isRight && end !== 'too-long') };
+      const mayStay = isRight && end !== 'too-long';
+      const proof = await writer.end(mayStay);
+      // Syncs while the file is open. `comesWhole`: an upload without a row is synced when it is complete, or not kept.
+      const isToProve = proof === 'unknown' && mayStay && !comesWhole && this.#checksum.offset > this.#start;
+      return { end, proof: isToProve ? await this.#checkpoints.prove(sync) : proof };
     } finally {
       source?.close();
       await writer.close();

@@ -83,6 +83,18 @@ export class Checkpoints {
   }
 
   /**
+   * Syncs the end of a body while its file is still open, for the last checkpoint.
+   * @returns `durable`, or `unknown` when acknowledged bytes need not be durable
+   * @throws the error of the sync
+   */
+  async prove(sync: () => Promise<void>): Promise<Proof> {
+    await this.#settle();
+    if (this.#options.durability !== 'chunk') return 'unknown';
+    await this.#sync(sync);
+    return 'durable';
+  }
+
+  /**
    * Makes the last checkpoint, at the end of a body that does not complete the upload. When it resolves, the bytes may be acknowledged.
    * @param wanted set when the sender has left: the checkpoint waits for its turn, until the signal says that another request wants the lock
    * @param decided other columns that decide what is acknowledged; the same statement writes them
@@ -137,11 +149,8 @@ export class Checkpoints {
 
   async #take({ checksum, offset }: Checksum, sync: () => Promise<void>, decided: UploadChanges = {}): Promise<void> {
     const { ledger, durability, expireAfterMs, reservations } = this.#options;
-    const synced = durability === 'chunk' ? sync() : undefined;
-    await synced?.catch((error: unknown) => {
-      this.#hasSyncFailed = true;
-      throw error;
-    });
+    const isDurable = durability === 'chunk';
+    if (isDurable) await this.#sync(sync);
     const changes = {
       ...decided,
       checksum,
@@ -150,10 +159,19 @@ export class Checkpoints {
       reservedUntil: reservations.until(this.#upload),
     };
     const holder = this.#requireHeld?.();
-    const isWritten = await ledger.checkpoint(this.#id, changes, synced === undefined ? undefined : offset, holder);
+    const isWritten = await ledger.checkpoint(this.#id, changes, isDurable ? offset : undefined, holder);
     // For instance after a long suspension: another process has taken the lock and may have stored other bytes.
     if (!isWritten && holder !== undefined) throw new UploadError('ERR_UPLOAD_LOCKED', { retryAfterSeconds: 1 });
     this.#offset = offset;
     this.#atMs = performance.now();
+  }
+
+  async #sync(sync: () => Promise<void>): Promise<void> {
+    try {
+      await sync();
+    } catch (error) {
+      this.#hasSyncFailed = true;
+      throw error;
+    }
   }
 }

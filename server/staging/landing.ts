@@ -1,14 +1,16 @@
 // Memory that lifted bodies are read into. Slow clients share one buffer, and their bytes are copied out of it at once. A fast client
-// gets two leased buffers: the connection reads into one while the other is written. They are small enough for the processor's cache.
+// gets two leased buffers: the connection reads into one while the other is written. What was written is used again from the front, while
+// the processor's cache still has it.
 // A fast client that stalls keeps its two buffers until it resumes or is cut off. While no buffers are left, all other clients share one.
 
 /** Node reads the same amount at once. */
 const SHARED_BYTES = 64 * 1024;
-const LEASED_BYTES = 512 * 1024;
+/** Room for several writes. With 512 KiB, a connection that is faster than its writes stops reading between them. */
+const LEASED_BYTES = 1024 * 1024;
 /** The least free space for a read. */
 const LEAST_ROOM = 64 * 1024;
 /** 32 MiB in all. */
-const MOST_LEASED = 64;
+const MOST_LEASED = 32;
 
 interface Leased {
   memory: Buffer;

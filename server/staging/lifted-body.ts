@@ -8,7 +8,7 @@ import type { Landing } from './landing.ts';
 import { streamBody } from './stream-source.ts';
 
 /** A client that sends this much during one write is fast. */
-const MUCH_BYTES = 64 * 1024;
+const MUCH_BYTES = 32 * 1024;
 /** A client whose reads bring less than this is slow. */
 const LITTLE_BYTES = 8 * 1024;
 

@@ -9,6 +9,7 @@ import { applicationRecord, toRecord } from '../../server/finish/record.ts';
 import { Removal } from '../../server/finish/removal.ts';
 import { Sweeper } from '../../server/finish/sweeper.ts';
 import type { Check } from '../../server/inspection/check.ts';
+import type { Engine } from '../../server/ledger/engine.ts';
 import { Ledger } from '../../server/ledger/ledger.ts';
 import { Policies } from '../../server/ledger/limits.ts';
 import { openSqlite } from '../../server/ledger/sqlite.ts';
@@ -49,6 +50,8 @@ export interface FinishBed {
 
 export interface FinishBedOptions {
   dataDir?: string;
+  /** SQLite in the data directory by default; `verdictEvents` needs it. */
+  engine?: Engine;
   storageDir?: string;
   checks?: readonly Check[];
   checkTimeoutMs?: number;
@@ -64,7 +67,7 @@ export interface FinishBedOptions {
 export async function openFinishBed(options: FinishBedOptions = {}): Promise<FinishBed> {
   const dataDir = options.dataDir ?? testDirectory();
   const storageDir = options.storageDir ?? join(dataDir, 'files');
-  const ledger = new Ledger(await openSqlite(dataDir, { exclusive: false }));
+  const ledger = new Ledger(options.engine ?? (await openSqlite(dataDir, { exclusive: false })));
   await ledger.migrate();
   const staging = new DiskStaging(join(dataDir, 'staging'));
   const storage = new DiskStorage(storageDir, staging);

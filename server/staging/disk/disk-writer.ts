@@ -12,12 +12,14 @@ export class DiskWriter implements StagingWriter {
   /** True when the file is opened with O_SYNC, so that each write is durable. */
   readonly #isSynchronous: boolean;
   #position: number;
-  #isSynced = false;
+  /** Bytes before this position are durable. */
+  #durable: number;
 
   /** @param file the writer closes it */
   constructor(file: WritableFile, offset: number, options: Pick<WriterOptions, 'completeBytes' | 'onStored'>, isSynchronous = false) {
     this.#file = file;
     this.#position = offset;
+    this.#durable = offset;
     this.#options = options;
     this.#isSynchronous = isSynchronous;
   }
@@ -32,23 +34,25 @@ export class DiskWriter implements StagingWriter {
     this.#options.onStored?.(this.#position);
   }
 
-  sync(): Promise<void> {
-    return this.#file.datasync();
+  async sync(): Promise<void> {
+    const position = this.#position;
+    await this.#file.datasync();
+    this.#durable = position;
   }
 
   async end(mayComplete: boolean): Promise<Proof> {
     if (!mayComplete || this.#position !== this.#options.completeBytes) return 'unknown';
-    this.#isSynced =
-      this.#isSynchronous ||
-      (await this.#file.sync().then(
-        () => true,
-        () => false,
-      ));
-    return this.#isSynced ? 'durable' : 'sync-failed';
+    try {
+      if (!this.#isSynchronous) await this.#file.sync();
+    } catch {
+      return 'sync-failed';
+    }
+    this.#durable = this.#position;
+    return 'durable';
   }
 
   async close(): Promise<void> {
-    if (this.#isSynced) this.#file.closeSync();
+    if (this.#durable === this.#position) this.#file.closeSync();
     else await this.#file.close();
   }
 }
