@@ -3,6 +3,7 @@
 // keep-alive, responses, timeouts and connection counts: the socket is a `net.Socket`, made as Node makes it.
 import { channel } from 'node:diagnostics_channel';
 import { Server } from 'node:http';
+import { LoopTurns } from '../runtime/loop-turns.ts';
 import { LandingBuffers } from '../staging/landing.ts';
 import { LiftingSocket, type LiftOptions } from './lifting-socket.ts';
 import { hasInternals, isLeftToNode, type NodeServer } from './node-internals.ts';
@@ -19,6 +20,7 @@ export interface Lift extends Pick<LiftOptions, 'onFault'> {
 
 const lifting = new WeakSet<Server>();
 const buffers = new LandingBuffers();
+const departures = new LoopTurns();
 const connections = channel('net.server.socket');
 
 /** Lifts long bodies on all new connections of the server. TLS, pipes and existing connections stay as they are. */
@@ -27,7 +29,7 @@ export function liftBodies(server: NodeServer, { onMissing, onFault, fromBytes =
   lifting.add(server);
   const isPossible = hasInternals();
   const wrap = () => {
-    if (!isPossible || !wrapConnections(server, { buffers, fromBytes, onFault })) onMissing();
+    if (!isPossible || !wrapConnections(server, { buffers, departures, fromBytes, onFault })) onMissing();
   };
   if (server.listening) wrap();
   server.on('listening', wrap);

@@ -5,6 +5,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { Socket, type SocketConstructorOpts } from 'node:net';
 import { Duplex } from 'node:stream';
+import type { LoopTurns } from '../runtime/loop-turns.ts';
 import { countYoungBytes } from '../runtime/young-garbage.ts';
 import { Landing, type LandingBuffers } from '../staging/landing.ts';
 import { LiftedBody } from '../staging/lifted-body.ts';
@@ -13,6 +14,8 @@ import { type ConnectionHandle, type NodeServer, ON_MESSAGE_BEGIN, type Parser }
 
 export interface LiftOptions {
   buffers: LandingBuffers;
+  /** For clients that leave in the middle of a body. */
+  departures: LoopTurns;
   /** A body of fewer bytes is not lifted. */
   fromBytes: number;
   /** Called when reading a lifted request fails; the socket then closes the connection. */
@@ -35,6 +38,7 @@ export class LiftingSocket extends Socket {
   #isAnswered = false;
   /** The server closed its half after the response to a lifted request, so all further bytes are discarded. */
   #isOver = false;
+  #isLeaving = false;
 
   constructor(handle: ConnectionHandle, server: NodeServer, options: LiftOptions) {
     const landing = new Landing(options.buffers);
@@ -85,6 +89,30 @@ export class LiftingSocket extends Socket {
 
   override resume(): this {
     return this.#isLifting ? this : super.resume();
+  }
+
+  /** The end of a body that is cut off waits for its turn: where a network breaks, thousands of clients leave at one moment. */
+  override push(chunk: unknown, encoding?: BufferEncoding): boolean {
+    if (chunk !== null || !this.#isInBody || this.#isLeaving) return super.push(chunk, encoding);
+    this.#isLeaving = true;
+    this.#options.departures.add(() => {
+      if (this.destroyed) return;
+      super.push(null);
+      this.read(0);
+    });
+    return false;
+  }
+
+  override destroy(error?: Error): this {
+    const isReset = error !== undefined && 'syscall' in error && error.syscall === 'read';
+    if (!isReset || !this.#isInBody || this.#isLeaving) return super.destroy(error);
+    this.#isLeaving = true;
+    this.#options.departures.add(() => super.destroy(error));
+    return this;
+  }
+
+  get #isInBody(): boolean {
+    return this.#body !== undefined && this.#body.left > 0;
   }
 
   get #isLifting(): boolean {

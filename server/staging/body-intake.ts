@@ -247,7 +247,7 @@ export class BodyIntake {
     // in the ledger before, because it decides whether all bytes are stored.
     if ((this.#isComplete && !staging.isReadBack) || comesWhole) return;
     // The same statement counts the verified chunk and its durability, so that a power cut keeps all of the chunk or nothing.
-    await this.#checkpoints.end(this.#checksum, proof, expected && { unverifiedFrom: null });
+    await this.#checkpoints.end(this.#checksum, proof, expected && { unverifiedFrom: null }, end === 'cut' ? signal : undefined);
   }
 
   /**

@@ -7,6 +7,7 @@ import type { UploadId } from '../ledger/upload-id.ts';
 import type { Reservations } from './reservations.ts';
 import type { Checksum } from './running-checksum.ts';
 import type { Proof, Staging } from './staging.ts';
+import type { SyncTurns } from './sync-turns.ts';
 
 /**
  * `chunk`: an acknowledged offset survives a power cut. `finish`: it survives a crash, and a power cut only once the file
@@ -14,7 +15,7 @@ import type { Proof, Staging } from './staging.ts';
  */
 export type Durability = 'chunk' | 'finish';
 
-/** A long body has a checkpoint at least this often. After a crash at most this much is read again, after a power cut sent again. */
+/** A long body has a checkpoint this often, if the disk keeps up. After a crash at most this much is read again, after a power cut sent again. */
 const EVERY_BYTES = 64 * 1024 * 1024;
 const EVERY_MS = 5000;
 
@@ -24,6 +25,7 @@ export interface CheckpointsOptions {
   durability: Durability;
   expireAfterMs: number;
   reservations: Reservations;
+  syncTurns: SyncTurns;
 }
 
 /** The checkpoints of one body, under the upload's lock. One sync runs at a time, beside the writes. */
@@ -33,6 +35,8 @@ export class Checkpoints {
   readonly #options: CheckpointsOptions;
   readonly #requireHeld: (() => string | undefined) | undefined;
   #offset: number;
+  /** Checksum of all bytes written, for the checkpoint that waits for its turn. */
+  #latest: Checksum | undefined;
   #atMs = performance.now();
   #running: Promise<void> | undefined;
   #next: (() => void) | undefined;
@@ -62,9 +66,10 @@ export class Checkpoints {
     const at = { ...checksum };
     if (this.#running !== undefined) {
       if (!isReadableInProgress) this.#next = () => this.consider(at, sync);
+      else if (this.#latest !== undefined) this.#latest = at;
       return;
     }
-    this.#running = this.#take(at, sync)
+    this.#running = this.#takeInTurn(at, sync)
       .catch((error) => {
         // No request waits for this checkpoint; the next one replaces it.
         if (!(error instanceof NotDurable)) this.#fault = { error };
@@ -91,16 +96,20 @@ export class Checkpoints {
 
   /**
    * Makes the last checkpoint, at the end of a body that does not complete the upload. When it resolves, the bytes may be acknowledged.
+   * @param wanted set when the sender has left: the checkpoint waits for its turn, until the signal says that another request wants the lock
    * @param decided other columns that decide what is acknowledged; the same statement writes them
    * @throws the error of the sync or the ledger: nothing beyond the last checkpoint is proven then
    */
-  async end(checksum: Checksum, proof: Proof, decided: UploadChanges = {}): Promise<void> {
+  async end(checksum: Checksum, proof: Proof, decided: UploadChanges = {}, wanted?: AbortSignal): Promise<void> {
     await this.#settle();
     if (this.#fault !== undefined) throw this.#fault.error;
     const sync = async () => {
       if (proof !== 'durable') await this.#options.staging.sync(this.#id);
     };
-    await this.#take(checksum, sync, decided);
+    if (wanted === undefined || wanted.aborted) return this.#take(checksum, sync, decided);
+    const hurry = () => this.#options.syncTurns.hurry(this);
+    wanted.addEventListener('abort', hurry);
+    await this.#takeInTurn(checksum, sync, decided).finally(() => wanted.removeEventListener('abort', hurry));
   }
 
   /** After a fault: makes a checkpoint of the bytes written before, so that they need not be sent again. Never rejects. */
@@ -116,7 +125,26 @@ export class Checkpoints {
   }
 
   async #settle(): Promise<void> {
+    this.#options.syncTurns.skip(this);
     while (this.#running !== undefined) await this.#running;
+  }
+
+  /** A checkpoint that no sender waits for. */
+  async #takeInTurn(checksum: Checksum, sync: () => Promise<void>, decided?: UploadChanges): Promise<void> {
+    const { durability, staging, syncTurns } = this.#options;
+    if (durability !== 'chunk' || !staging.isReadableInProgress) return this.#take(checksum, sync, decided);
+    this.#latest = checksum;
+    let taken: Promise<void> | undefined;
+    await syncTurns.run(this, () => {
+      const latest = this.#latest ?? checksum;
+      this.#latest = undefined;
+      // The turn ends with the sync: the ledger writes the rows of many uploads at once.
+      return new Promise((synced) => {
+        taken = this.#take(latest, () => sync().finally(synced), decided);
+      });
+    });
+    this.#latest = undefined;
+    await taken;
   }
 
   async #take({ checksum, offset }: Checksum, sync: () => Promise<void>, decided: UploadChanges = {}): Promise<void> {

@@ -10,6 +10,7 @@ import { FreeSpace } from './free-space.ts';
 import { compareHeld, readHeld } from './held-bytes.ts';
 import { requireSameBody, type StoredBody } from './repeated-body.ts';
 import { type Checksum, completeChecksum } from './running-checksum.ts';
+import { SyncTurns } from './sync-turns.ts';
 
 export interface ReceiverOptions extends AdmissionOptions, ConfirmationsOptions, EarlyRejectionOptions {
   bodyTimeoutMs: number;
@@ -27,7 +28,7 @@ export class Receiver {
     this.#freeSpace = new FreeSpace(options.staging);
     this.#admission = new Admission(options, this.#freeSpace);
     this.#confirmations = new Confirmations(options);
-    this.#intake = { ...options, freeSpace: this.#freeSpace, confirmations: this.#confirmations };
+    this.#intake = { ...options, freeSpace: this.#freeSpace, confirmations: this.#confirmations, syncTurns: new SyncTurns() };
   }
 
   /**

@@ -13,7 +13,7 @@ import { tooLarge } from '../staging/admission.ts';
 import { bodyOf } from '../staging/lifted-body.ts';
 import { Appends, type AppendsOptions } from './appends.ts';
 import { CreationRepeated, Creations, type CreationsOptions } from './creations.ts';
-import { ANNOUNCEMENT, isMediaType, mayHaveBody, readAppend, readCreation } from './headers.ts';
+import { ANNOUNCEMENT, type Append, isMediaType, mayHaveBody, readAppend, readCreation } from './headers.ts';
 import { type Context, contextOf, type UploadsRequest } from './request-context.ts';
 import { StockServer, type TusAnswer, writeAnswer } from './stock-server.ts';
 import { NotReceiving, requireUploadId, UploadStore, type UploadStoreOptions } from './upload-store.ts';
@@ -148,21 +148,27 @@ export class Uploads {
   async #append(request: UploadsRequest, id: UploadId): Promise<void> {
     const append = readAppend(request.raw);
     for (;;) {
-      const upload = await this.#findSettling(request, id);
-      if (upload.state !== 'receiving') {
-        const headers = await this.#verdictResponses.answer(request, upload, append);
-        request.response.writeHead(204, headers).end();
-        return;
-      }
-      const context: Context = { request, append, upload };
+      const context = await this.#findReceiving(request, append, id);
+      if (context === undefined) return;
       try {
         const answer = await this.#stock.handle(request.raw, 'PATCH', id, context);
-        writeAnswer(throwRefusal(answer), request.response, expiry(this.#options.ledger, context.upload ?? upload));
+        writeAnswer(throwRefusal(answer), request.response, context.upload ? expiry(this.#options.ledger, context.upload) : {});
         return;
       } catch (error) {
         if (!(error instanceof NotReceiving)) throw error;
       }
     }
+  }
+
+  /**
+   * Answers a PATCH to an upload that is not `receiving`, and resolves to undefined then. Only the context keeps the row of the others,
+   * and replaces it under the lock: a body may last for hours.
+   */
+  async #findReceiving(request: UploadsRequest, append: Append, id: UploadId): Promise<Context | undefined> {
+    const upload = await this.#findSettling(request, id);
+    if (upload.state === 'receiving') return { request, append, upload };
+    request.response.writeHead(204, await this.#verdictResponses.answer(request, upload, append)).end();
+    return undefined;
   }
 
   /** tus 1.0.0, Termination. It does not undo a verdict or stop an inspection. @throws UploadError */

@@ -6,6 +6,7 @@ import { finishTime } from './scenarios/finish-time.ts';
 import { goodput } from './scenarios/goodput.ts';
 import { chunks, durability, onePatch } from './scenarios/large-file.ts';
 import { largeLedger } from './scenarios/large-ledger.ts';
+import { manyUploads } from './scenarios/many-uploads.ts';
 import { processes } from './scenarios/processes.ts';
 import { proxies } from './scenarios/proxies.ts';
 import { s3 } from './scenarios/s3.ts';
@@ -20,6 +21,7 @@ export const SCENARIOS: readonly Scenario[] = [
   finishTime,
   archives,
   slowUploads,
+  manyUploads,
   largeLedger,
   durability,
   s3,

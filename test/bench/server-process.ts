@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, readFileSync } from 'node:fs';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -73,6 +73,11 @@ export class ServerProcess {
   /** Processor time of the server since its start. */
   processorSeconds(): number {
     return processorSeconds(this.group);
+  }
+
+  /** The number of descriptors that the server has open. proc_pid_fd(5) */
+  descriptors(): number {
+    return readdirSync(`/proc/${this.group}/fd`).length;
   }
 
   forgetPeak(): void {

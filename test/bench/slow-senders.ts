@@ -1,48 +1,56 @@
-// A separate process that keeps many uploads open and sends each a few KiB a second.
-// Arguments: port, uploads, bytes a second. Prints `ready` once every upload is receiving; runs until it gets a signal.
-import { Connection } from './connection.ts';
-import { FILM, pieces } from './content.ts';
-import { appendHeaders, createByTus } from './senders.ts';
+// Many slow senders, in separate processes (slow-sending.ts).
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { REPOSITORY } from '../support/repository.ts';
 
-/** So long that no upload is complete during the benchmark. */
-const LENGTH = 1024 ** 3;
-/** Spreads the senders over each second, as real senders are. */
-const SLOTS = 20;
-const SLOT_MS = 1000 / SLOTS;
-/** The number of connections opened at a time, which fits into a server's backlog. */
-const OPENED_AT_ONCE = 50;
+/** The number of uploads of one process: more connections could reach its limit of descriptors. */
+const UPLOADS_OF_ONE = 2500;
 
-const [port = 0, uploads = 0, bytesPerSecond = 0] = process.argv.slice(2).map(Number);
-const senders: Connection[] = [];
-for (let opened = 0; opened < uploads; opened += OPENED_AT_ONCE) {
-  const count = Math.min(OPENED_AT_ONCE, uploads - opened);
-  senders.push(...(await Promise.all(Array.from({ length: count }, open))));
+export interface SlowUploads {
+  uploads: number;
+  bytesPerSecond: number;
+  /** Length of each upload, in bytes: more than it sends while it is observed. */
+  length: number;
 }
-let slot = 0;
-let sent = 0;
-setInterval(() => {
-  for (let index = slot % SLOTS; index < senders.length; index += SLOTS) {
-    for (const piece of pieces(FILM, Math.floor(slot / SLOTS) * bytesPerSecond, (Math.floor(slot / SLOTS) + 1) * bytesPerSecond)) {
-      void senders[index]?.write(piece);
-    }
+
+export class SlowSenders {
+  readonly #children: readonly ChildProcess[];
+
+  private constructor(children: readonly ChildProcess[]) {
+    this.#children = children;
   }
-  slot += 1;
-  sent = Math.floor(slot / SLOTS) * bytesPerSecond;
-  // By then the server has inspected the first bytes of every upload.
-  if (sent === bytesPerSecond * 3 && slot % SLOTS === 0) process.stdout.write('ready\n');
-}, SLOT_MS);
 
-async function open(): Promise<Connection> {
-  const connection = await Connection.open(port);
-  const path = await createByTus(connection, LENGTH);
-  connection.begin('PATCH', path, appendHeaders(0), LENGTH).then(
-    ({ status }) => fail(`The server ended an upload with ${status}.`),
-    (error: Error) => fail(error.message),
-  );
-  return connection;
+  /**
+   * Resolves once every upload has been receiving for some seconds.
+   * @throws Error when the server answers or closes one of the uploads before
+   */
+  static async start(port: number, { uploads, bytesPerSecond, length }: SlowUploads): Promise<SlowSenders> {
+    const children: ChildProcess[] = [];
+    for (let left = uploads; left > 0; left -= UPLOADS_OF_ONE) {
+      const parameters = [port, Math.min(left, UPLOADS_OF_ONE), bytesPerSecond, length].map(String);
+      const script = join(REPOSITORY, 'test/bench/slow-sending.ts');
+      children.push(spawn(process.execPath, [script, ...parameters], { stdio: ['ignore', 'pipe', 'inherit'] }));
+    }
+    const senders = new SlowSenders(children);
+    try {
+      await Promise.all(children.map(ready));
+    } catch (error) {
+      senders.leave();
+      throw error;
+    }
+    return senders;
+  }
+
+  /** Breaks all connections at once. */
+  leave(): void {
+    for (const child of this.#children) child.kill('SIGKILL');
+  }
 }
 
-function fail(sentence: string): void {
-  process.stderr.write(`${sentence}\n`);
-  process.exit(1);
+/** @throws Error when the senders end instead */
+async function ready(child: ChildProcess): Promise<void> {
+  const ended = once(child, 'exit').then(() => Promise.reject(new Error('The slow senders ended.')));
+  ended.catch(() => undefined);
+  if (child.stdout) await Promise.race([once(child.stdout, 'data'), ended]);
 }

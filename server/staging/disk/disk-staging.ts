@@ -5,10 +5,13 @@ import { copyFile } from '../../disk/copy-file.ts';
 import { DiskThread } from '../../disk/disk-thread.ts';
 import { makeDurableDirectory, syncDirectory } from '../../disk/durable-directory.ts';
 import { OpenFile } from '../../disk/open-file.ts';
+import { WriteThread } from '../../disk/write-thread.ts';
 import { parseUploadId, type UploadId } from '../../ledger/upload-id.ts';
 import { Retries } from '../../runtime/retries.ts';
 import type { StagedFile, StagedReader, Staging, StagingWriter, WriterOptions } from '../staging.ts';
+import { AppendedFile } from './appended-file.ts';
 import { DiskWriter } from './disk-writer.ts';
+import { StagedSyncs } from './staged-syncs.ts';
 import { WholeWriter } from './whole-writer.ts';
 
 const STREAM_BYTES = 1024 * 1024;
@@ -17,6 +20,11 @@ const STREAM_BYTES = 1024 * 1024;
 const PREFIXES = Array.from({ length: 256 }, (_, prefix) => prefix.toString(16).padStart(2, '0'));
 /** Suffix of a copy while `renew` makes it. */
 const RENEWED = '.renewed';
+
+/**
+ * Types of network file systems by statfs(2): NFS, CIFS, SMB2, Ceph, FUSE. There, closing a file sends its bytes to the server and waits.
+ */
+const NETWORK_TYPES: ReadonlySet<number> = new Set([0x6969, 0xff534d42, 0xfe534d42, 0x00c36400, 0x65735546]);
 
 /** Keeps each upload in a file `<root>/<first two digits of the id>/<id>`, so that no directory gets too large. */
 export class DiskStaging implements Staging {
@@ -27,6 +35,9 @@ export class DiskStaging implements Staging {
   readonly #root: string;
   readonly #removals: Retries;
   readonly #renewing = new Set<string>();
+  readonly #writes = new WriteThread();
+  readonly #syncs = new StagedSyncs();
+  #isInNetwork = false;
 
   /** @param onFault called when a file cannot be removed yet */
   constructor(root: string, onFault: (error: unknown) => void = () => undefined) {
@@ -40,6 +51,7 @@ export class DiskStaging implements Staging {
     await makeDurableDirectory(this.#root);
     for (const prefix of PREFIXES) await mkdir(join(this.#root, prefix), { recursive: true, mode: 0o750 });
     await syncDirectory(this.#root);
+    this.#isInNetwork = NETWORK_TYPES.has((await statfs(this.#root)).type);
   }
 
   /** Path of the file. A caller that links or reads it holds the inspection's lease. */
@@ -59,12 +71,14 @@ export class DiskStaging implements Staging {
   async openWriter(id: UploadId, offset: number, options: WriterOptions): Promise<StagingWriter> {
     const path = this.path(id);
     if (options.inOne) return new WholeWriter(this.thread, path, options);
-    return new DiskWriter(await OpenFile.open(path, constants.O_CREAT | constants.O_WRONLY, 0o640), offset, options);
+    this.#syncs.resume(id, offset);
+    const shared = { thread: this.#writes, syncs: this.#syncs, staysOpen: this.#isInNetwork };
+    return new DiskWriter(new AppendedFile(id, path, options.completeBytes, shared), offset, options);
   }
 
   async sync(id: UploadId): Promise<void> {
     const file = await OpenFile.open(this.path(id), constants.O_CREAT | constants.O_WRONLY, 0o640);
-    await file.sync().finally(() => file.close());
+    await this.#syncs.run(id, file, 'sync').finally(() => file.close());
   }
 
   async renew(id: UploadId, signal?: AbortSignal): Promise<void> {
@@ -76,14 +90,16 @@ export class DiskStaging implements Staging {
       await copyFile(path, fresh, signal);
       signal?.throwIfAborted();
       await rename(fresh, path);
+      this.#syncs.forget(id);
     } finally {
       await unlink(fresh).catch(unlessMissing);
       this.#renewing.delete(id);
     }
   }
 
-  truncate(id: UploadId, size: number): Promise<void> {
-    return truncate(this.path(id), size);
+  async truncate(id: UploadId, size: number): Promise<void> {
+    await truncate(this.path(id), size);
+    this.#syncs.forget(id);
   }
 
   async open(id: UploadId): Promise<StagedReader> {
@@ -93,6 +109,7 @@ export class DiskStaging implements Staging {
 
   remove(id: UploadId): Promise<void> {
     const path = this.path(id);
+    this.#syncs.forget(id);
     return this.#removals.do(async () => {
       if ((await this.thread.do({ unlink: path })) === 'last-link') await unlink(path).catch(unlessMissing);
     });
@@ -101,6 +118,7 @@ export class DiskStaging implements Staging {
   async close(): Promise<void> {
     await this.#removals.close();
     await this.thread.close();
+    await this.#writes.close();
   }
 
   /** Skips files that are not Landfall's (`.DS_Store`, `.nfs…`, `lost+found`). */

@@ -1,20 +1,20 @@
 // Writes lent buffers to a file without copying them: each batch in one writev.
-import type { OpenFile } from '../../disk/open-file.ts';
 import type { Proof, StagingWriter, WriterOptions } from '../staging.ts';
+import type { WritableFile } from './appended-file.ts';
 
 /** Most buffers of one writev (IOV_MAX). */
 const MAX_BUFFERS = 1024;
 
 export class DiskWriter implements StagingWriter {
   readonly capacity: number = Number.POSITIVE_INFINITY;
-  readonly #file: OpenFile;
+  readonly #file: WritableFile;
   readonly #options: Pick<WriterOptions, 'completeBytes' | 'onStored'>;
   #position: number;
   /** Bytes before this position are durable. */
   #durable: number;
 
   /** @param file the writer closes it */
-  constructor(file: OpenFile, offset: number, options: Pick<WriterOptions, 'completeBytes' | 'onStored'>) {
+  constructor(file: WritableFile, offset: number, options: Pick<WriterOptions, 'completeBytes' | 'onStored'>) {
     this.#file = file;
     this.#position = offset;
     this.#durable = offset;

@@ -2,13 +2,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Connection } from '../connection.ts';
 import { countReceiving, someAccepted, writeExpired, writeHistory } from '../ledger-rows.ts';
+import { startProbed } from '../probed-server.ts';
 import type { Report, Table } from '../report.ts';
 import { probedLandfall } from '../rivals.ts';
 import { format, median, medianRatio, withSpread } from '../samples.ts';
 import type { Device, Scenario, Settings } from '../scenario.ts';
 import { createByTus, headByTus } from '../senders.ts';
 import { newFolder, removeFolder } from '../work-folders.ts';
-import { start } from './slow-uploads.ts';
 
 const REQUESTS = 1000;
 const SMALL_ROWS = 1000;
@@ -48,7 +48,7 @@ interface Times {
 async function measureRequests({ rounds, rows, log }: Settings, device: Device, small: string, large: string): Promise<Report> {
   const ledgers = await Promise.all(
     [small, large].map(async (directory) => {
-      const observed = await start(probedLandfall(), directory);
+      const observed = await startProbed(probedLandfall(), directory);
       const connection = await Connection.open(observed.server.port);
       const times: Times = { creation: [], head: [], oldHead: [] };
       return { ...observed, connection, directory, times };
@@ -122,8 +122,8 @@ async function measureSweep({ rounds, rows, log }: Settings, device: Device, lar
     const kept = countReceiving(large);
     await writeExpired(large, EXPIRED_ROWS);
     const beside = newFolder(device);
-    const control = await start(probedLandfall(), beside);
-    const loaded = await start(sweeping, large);
+    const control = await startProbed(probedLandfall(), beside);
+    const loaded = await startProbed(sweeping, large);
     try {
       await sleep(SWEEP_INTERVAL_MS / 2);
       await Promise.all([loaded.probe(), control.probe()]);

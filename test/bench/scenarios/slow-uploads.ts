@@ -1,24 +1,22 @@
 // Scenario slow-uploads: many slow uploads at once, and one fast upload.
 
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { freePort } from '../../support/free-port.ts';
-import { REPOSITORY } from '../../support/repository.ts';
 import { Connection } from '../connection.ts';
 import { FILM } from '../content.ts';
+import { type Probed, startProbed } from '../probed-server.ts';
 import type { Report } from '../report.ts';
 import { probedLandfall, probedStock } from '../rivals.ts';
 import { format, median, withSpread } from '../samples.ts';
 import { type Device, onEachDevice, type Scenario, type Settings } from '../scenario.ts';
 import { sendByTus } from '../senders.ts';
-import { type Command, ServerProcess } from '../server-process.ts';
 import type { Probe } from '../servers/listen.ts';
+import { SlowSenders } from '../slow-senders.ts';
 import { newFolder, removeFolder } from '../work-folders.ts';
 
 const BYTES_PER_SECOND = 3 * 1024;
+/** Length of each slow upload. It lasts longer than the measurement; the server reserves its space at its creation. */
+const UPLOAD_BYTES = 1024 ** 2;
 /** Bytes of the fast upload. It must last some seconds, or one hiccup of the machine decides. */
 const FAST_BYTES = 512 * 1024 ** 2;
 const FAST_UPLOADS = 3;
@@ -29,8 +27,6 @@ const LOOKS = 10;
 const MIB = 1024 ** 2;
 
 const OURS = '**Landfall**';
-
-type Probed = (directory: string, port: number, probePort: number) => Command;
 
 interface Found {
   idleRssBytes: number;
@@ -48,7 +44,7 @@ export const slowUploads: Scenario = {
   about: 'many slow uploads at once: memory, event loop, and one fast upload beside them',
   devices: ['tmpfs'],
   // The files of the fast uploads to both servers stay until the round is over.
-  bytes: () => 2 * (1 + FAST_UPLOADS) * FAST_BYTES,
+  bytes: ({ senders }) => 2 * (1 + FAST_UPLOADS) * FAST_BYTES + senders * UPLOAD_BYTES,
   run: onEachDevice(run),
 };
 
@@ -103,7 +99,7 @@ async function run(settings: Settings, device: Device): Promise<Report> {
       },
     ],
     limits: [
-      { what: 'RSS over idle', measured: median(growth(ours)), most: 60, digits: 0, unit: ' MiB' },
+      { what: 'RSS over idle', measured: median(growth(ours)), most: 25, digits: 0, unit: ' MiB' },
       { what: 'Event-loop delay p99 over the idle control', measured: median(delay(ours)), most: 50, digits: 1, unit: ' ms' },
       { what: 'Speed a fast upload keeps', measured: median(kept(ours)), least: 0.8, digits: 2, unit: '×' },
     ],
@@ -113,9 +109,9 @@ async function run(settings: Settings, device: Device): Promise<Report> {
 
 async function look({ senders }: Settings, device: Device, probed: Probed): Promise<Found> {
   const folder = newFolder(device);
-  const loaded = await start(probed, join(folder, 'loaded'));
-  const control = await start(probed, join(folder, 'control'));
-  let slow: ChildProcess | undefined;
+  const loaded = await startProbed(probed, join(folder, 'loaded'));
+  const control = await startProbed(probed, join(folder, 'control'));
+  let slow: SlowSenders | undefined;
   try {
     const fast = await Promise.all([loaded, control].map(({ server }) => Connection.open(server.port)));
     // After these uploads, V8 has compiled the code and the buffers have grown.
@@ -126,12 +122,7 @@ async function look({ senders }: Settings, device: Device, probed: Probed): Prom
     }
     await sleep(2000);
     const { rssBytes: idleRssBytes } = await loaded.probe();
-    slow = spawn(
-      process.execPath,
-      [join(REPOSITORY, 'test/bench/slow-senders.ts'), String(loaded.server.port), String(senders), String(BYTES_PER_SECOND)],
-      { stdio: ['ignore', 'pipe', 'inherit'] },
-    );
-    await ready(slow);
+    slow = await SlowSenders.start(loaded.server.port, { uploads: senders, bytesPerSecond: BYTES_PER_SECOND, length: UPLOAD_BYTES });
     await Promise.all([loaded.probe(), control.probe()]);
     const cpuBefore = loaded.server.processorSeconds();
     const looks: [Probe, Probe][] = [];
@@ -158,30 +149,11 @@ async function look({ senders }: Settings, device: Device, probed: Probed): Prom
     const message = cause instanceof Error ? cause.message : String(cause);
     throw new Error(`${message} ${loaded.server.lastWords()}`.trim(), { cause });
   } finally {
-    slow?.kill();
+    slow?.leave();
     await loaded.stop();
     await control.stop();
     removeFolder(folder);
   }
-}
-
-interface Observed {
-  server: ServerProcess;
-  probe(): Promise<Probe>;
-  stop(): Promise<void>;
-}
-
-export async function start(probed: Probed, directory: string): Promise<Observed> {
-  mkdirSync(directory, { recursive: true });
-  const port = await freePort();
-  const probePort = await freePort();
-  const server = await ServerProcess.start(probed(directory, port, probePort), directory, port);
-  const connection = await Connection.open(probePort);
-  return {
-    server,
-    probe: async () => JSON.parse((await connection.request('GET', '/', {})).body) as Probe,
-    stop: () => server.stop(),
-  };
 }
 
 async function inTurn<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
@@ -195,11 +167,4 @@ async function sendFast(connection: Connection): Promise<number> {
   const startedAt = performance.now();
   await sendByTus(connection, { content: FILM, bytes: FAST_BYTES, chunkBytes: FAST_BYTES });
   return (FAST_BYTES / (performance.now() - startedAt)) * 1000;
-}
-
-/** @throws Error when the senders end instead */
-async function ready(senders: ChildProcess): Promise<void> {
-  const ended = once(senders, 'exit').then(() => Promise.reject(new Error('The slow senders ended.')));
-  if (senders.stdout) await Promise.race([once(senders.stdout, 'data'), ended]);
-  ended.catch(() => undefined);
 }

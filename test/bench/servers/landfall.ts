@@ -9,4 +9,4 @@ boundYoungGeneration();
 const config = configFromEnvironment(process.env);
 const landfall = createLandfall(config, { logger: pino({ level: config.logLevel }) });
 await landfall.start();
-listen(landfall.handler);
+listen(landfall.handler, (server) => landfall.attach(server));

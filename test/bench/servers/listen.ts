@@ -15,12 +15,14 @@ export interface Probe {
 /** The sampling interval of the event loop. */
 const SAMPLE_MS = 5;
 
-export function listen(listener: RequestListener): void {
+/** @param prepare called with the server before it listens */
+export function listen(listener: RequestListener, prepare: (server: Server) => void = () => undefined): void {
   // The probe listens first, so that a benchmark that waits for the server finds both.
   const probe = process.env.BENCH_PROBE_PORT === undefined ? undefined : listenForProbe(Number(process.env.BENCH_PROBE_PORT));
   const server = createServer(listener);
   server.requestTimeout = 0;
   server.keepAliveTimeout = 0;
+  prepare(server);
   server.listen(Number(process.env.BENCH_PORT), '127.0.0.1');
   process.once('SIGTERM', () => {
     for (const each of [server, probe]) {
@@ -44,6 +46,9 @@ function listenForProbe(port: number): Server {
     response.end(JSON.stringify(probe));
   });
   server.keepAliveTimeout = 0;
+  // The first request may come long after the connection.
+  server.headersTimeout = 0;
+  server.requestTimeout = 0;
   server.listen(port, '127.0.0.1');
   return server;
 }
