@@ -161,7 +161,7 @@ export class BodyIntake {
       const proof = await writer.end(mayStay);
       // Syncs while the file is open. `comesWhole`: an upload without a row is synced when it is complete, or not kept.
       const isToProve = proof === 'unknown' && mayStay && !comesWhole && this.#checksum.offset > this.#start;
-      return { end, proof: isToProve ? await this.#checkpoints.prove(sync) : proof };
+      return { end, proof: isToProve ? await this.#checkpoints.prove(sync, end === 'cut' ? signal : undefined) : proof };
     } finally {
       source?.close();
       await writer.close();
@@ -247,7 +247,7 @@ export class BodyIntake {
     // in the ledger before, because it decides whether all bytes are stored.
     if ((this.#isComplete && !staging.isReadBack) || comesWhole) return;
     // The same statement counts the verified chunk and its durability, so that a power cut keeps all of the chunk or nothing.
-    await this.#checkpoints.end(this.#checksum, proof, expected && { unverifiedFrom: null }, end === 'cut' ? signal : undefined);
+    await this.#checkpoints.end(this.#checksum, proof, expected && { unverifiedFrom: null });
   }
 
   /**

@@ -84,32 +84,36 @@ export class Checkpoints {
 
   /**
    * Syncs the end of a body while its file is still open, for the last checkpoint.
+   * @param wanted set when the sender has left: the sync waits for its turn, until the signal says that another request wants the lock
    * @returns `durable`, or `unknown` when acknowledged bytes need not be durable
    * @throws the error of the sync
    */
-  async prove(sync: () => Promise<void>): Promise<Proof> {
+  async prove(sync: () => Promise<void>, wanted?: AbortSignal): Promise<Proof> {
     await this.#settle();
-    if (this.#options.durability !== 'chunk') return 'unknown';
-    await this.#sync(sync);
-    return 'durable';
+    const { durability, staging, syncTurns } = this.#options;
+    if (durability !== 'chunk') return 'unknown';
+    if (wanted === undefined || wanted.aborted || !staging.isReadableInProgress) {
+      await this.#sync(sync);
+      return 'durable';
+    }
+    const hurry = () => syncTurns.hurry(this);
+    wanted.addEventListener('abort', hurry);
+    const isSynced = await syncTurns.run(this, () => this.#sync(sync)).finally(() => wanted.removeEventListener('abort', hurry));
+    return isSynced ? 'durable' : 'unknown';
   }
 
   /**
    * Makes the last checkpoint, at the end of a body that does not complete the upload. When it resolves, the bytes may be acknowledged.
-   * @param wanted set when the sender has left: the checkpoint waits for its turn, until the signal says that another request wants the lock
    * @param decided other columns that decide what is acknowledged; the same statement writes them
    * @throws the error of the sync or the ledger: nothing beyond the last checkpoint is proven then
    */
-  async end(checksum: Checksum, proof: Proof, decided: UploadChanges = {}, wanted?: AbortSignal): Promise<void> {
+  async end(checksum: Checksum, proof: Proof, decided: UploadChanges = {}): Promise<void> {
     await this.#settle();
     if (this.#fault !== undefined) throw this.#fault.error;
     const sync = async () => {
       if (proof !== 'durable') await this.#options.staging.sync(this.#id);
     };
-    if (wanted === undefined || wanted.aborted) return this.#take(checksum, sync, decided);
-    const hurry = () => this.#options.syncTurns.hurry(this);
-    wanted.addEventListener('abort', hurry);
-    await this.#takeInTurn(checksum, sync, decided).finally(() => wanted.removeEventListener('abort', hurry));
+    await this.#take(checksum, sync, decided);
   }
 
   /** After a fault: makes a checkpoint of the bytes written before, so that they need not be sent again. Never rejects. */
@@ -130,9 +134,9 @@ export class Checkpoints {
   }
 
   /** A checkpoint that no sender waits for. */
-  async #takeInTurn(checksum: Checksum, sync: () => Promise<void>, decided?: UploadChanges): Promise<void> {
+  async #takeInTurn(checksum: Checksum, sync: () => Promise<void>): Promise<void> {
     const { durability, staging, syncTurns } = this.#options;
-    if (durability !== 'chunk' || !staging.isReadableInProgress) return this.#take(checksum, sync, decided);
+    if (durability !== 'chunk' || !staging.isReadableInProgress) return this.#take(checksum, sync);
     this.#latest = checksum;
     let taken: Promise<void> | undefined;
     await syncTurns.run(this, () => {
@@ -140,7 +144,7 @@ export class Checkpoints {
       this.#latest = undefined;
       // The turn ends with the sync: the ledger writes the rows of many uploads at once.
       return new Promise((synced) => {
-        taken = this.#take(latest, () => sync().finally(synced), decided);
+        taken = this.#take(latest, () => sync().finally(synced));
       });
     });
     this.#latest = undefined;
