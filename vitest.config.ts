@@ -8,8 +8,11 @@ process.env.NODE_COMPILE_CACHE ??= fileURLToPath(new URL('node_modules/.cache/co
 const isLong = process.env.LANDFALL_TEST_LONG === '1';
 const minutes = (count: number) => count * 60_000;
 
+/** Other S3 servers are tried with all of the suites for S3. */
+const isOtherS3 = process.env.LANDFALL_TEST_S3_ENDPOINT !== undefined;
+
 /** For the long run alone: what takes its time to say, and what only a release asks. */
-const LONG = isLong ? [] : ['test/**/*.long.test.ts', 'test/**/*.long.*.test.ts'];
+const LONG = isLong || isOtherS3 ? [] : ['test/**/*.long.test.ts', 'test/**/*.long.*.test.ts'];
 
 /** A limit for what hangs, not for what is slow: a machine with much other work takes minutes for what a quiet one does in seconds. */
 const TEST_TIMEOUT = isLong ? minutes(60) : minutes(6);
@@ -18,11 +21,14 @@ const UNIT = ['test/shared/**/*.test.ts', 'test/**/*.unit.test.ts'];
 
 /** The suites that must hold on both ways of a body: framing, abuse, verdicts, limits. Most of them run twice only in the long run. */
 const LIFTED = [
-  ...['abuse', 'transcript', ...(isLong ? ['addresses', 'checksum', 'verdict', 'verdict-replay'] : [])].map(
+  ...['transcript', ...(isLong ? ['abuse', 'addresses', 'checksum', 'verdict', 'verdict-replay'] : [])].map(
     (name) => `test/protocol/${name}.test.ts`,
   ),
   ...['request-guard', ...(isLong ? ['held'] : [])].map((name) => `test/server/${name}.test.ts`),
 ];
+
+/** More than the cores of a small machine, since tests often wait. */
+const WORKERS = 3;
 
 interface Kind {
   name: string;
@@ -33,21 +39,19 @@ interface Kind {
   env?: Record<string, string>;
   /** Run once before the first test of the kind. */
   setup?: string;
-  /** More than the machine's cores where tests mostly wait; 1 where they need the machine to themselves. */
-  workers: number;
 }
 
 const KINDS: Kind[] = [
-  { name: 'server', group: 1, workers: 4 },
-  { name: 'client', group: 1, workers: 4 },
-  { name: 'contract', group: 1, workers: 4 },
-  { name: 'protocol', group: 1, workers: 4 },
+  { name: 'server', group: 1 },
+  { name: 'client', group: 1 },
+  { name: 'contract', group: 1 },
+  { name: 'protocol', group: 1 },
   // The same suites again, with every body lifted, however short it is.
-  { name: 'lifted', group: 1, workers: 4, include: LIFTED, env: { LANDFALL_TEST_BODIES: 'lifted' } },
-  { name: 'package', group: 1, workers: 4 },
-  { name: 's3', group: 1, workers: 4, setup: 'test/support/s3-setup.ts' },
-  { name: 'faults', group: 2, workers: 3 },
-  { name: 'browser', group: 2, workers: 3 },
+  { name: 'lifted', group: 1, include: LIFTED, env: { LANDFALL_TEST_BODIES: 'lifted' } },
+  { name: 'package', group: 1 },
+  { name: 's3', group: 1, setup: 'test/support/s3-setup.ts' },
+  { name: 'faults', group: 2 },
+  { name: 'browser', group: 2 },
 ];
 
 /** What is waited for comes in its own time on a machine that does other things too; nothing is measured by it. */
@@ -57,9 +61,9 @@ const config: ViteUserConfig = defineConfig({
   test: {
     projects: [
       {
-        test: { ...POLL, name: 'unit', include: UNIT, testTimeout: TEST_TIMEOUT, maxWorkers: 4, sequence: { groupOrder: 1 } },
+        test: { ...POLL, name: 'unit', include: UNIT, testTimeout: TEST_TIMEOUT, maxWorkers: WORKERS, sequence: { groupOrder: 1 } },
       },
-      ...KINDS.map(({ name, group, workers, setup, include, env }) => ({
+      ...KINDS.map(({ name, group, setup, include, env }) => ({
         test: {
           ...POLL,
           name,
@@ -68,7 +72,7 @@ const config: ViteUserConfig = defineConfig({
           exclude: [...UNIT, ...LONG],
           testTimeout: TEST_TIMEOUT,
           hookTimeout: TEST_TIMEOUT,
-          maxWorkers: workers,
+          maxWorkers: WORKERS,
           ...(setup === undefined ? {} : { globalSetup: setup }),
           sequence: { groupOrder: group },
         },

@@ -1,5 +1,5 @@
 // What Node's server promises of its connections holds on both paths: it is counted, limited, timed and closed as ever.
-// `newest-node.test.ts` runs this file once more.
+// `newest-node.long.test.ts` runs this file once more.
 import { once } from 'node:events';
 import { createServer, type RequestListener, type Server, type ServerOptions } from 'node:http';
 import { type AddressInfo, BlockList, type Socket } from 'node:net';

@@ -1,5 +1,5 @@
 // Long bodies past Node's parser, on a real server with `landfall.attach`: what is stored, what a sender is told, and what is left alone.
-// `newest-node.test.ts` runs this file once more.
+// `newest-node.long.test.ts` runs this file once more.
 import { once } from 'node:events';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
