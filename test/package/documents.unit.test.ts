@@ -51,7 +51,7 @@ it('the README repeats the numbers of docs/performance.md', () => {
   const rows = {
     '**Landfall**, every promise and check on': '**Landfall**',
     'Express + `@tus/server`': 'Express + @tus/server',
-    'Express + `@uploadx/core`': 'Express + @uploadx/core',
+    tusd: 'tusd',
     'Express + multer': 'Express + multer',
     'nginx, plain PUT': 'nginx, PUT',
   };
