@@ -54,6 +54,13 @@ const UPDATED = {
   grows: `new.state = 'receiving' and new."reservedBytes" > old."reservedBytes"`,
 };
 
+/** The changes of a row that run a trigger. */
+const CHANGES = [
+  ['insert', INSERTED],
+  ['update of state, "reservedBytes"', UPDATED],
+  ['delete', DELETED],
+] as const;
+
 /** Creates the table and its triggers, and counts the existing uploads. */
 export async function createQuotas(run: (statement: string) => Promise<void>, dialect: 'sqlite' | 'postgres'): Promise<void> {
   const counter = (name: string) => `"${name}" bigint not null default 0`;
@@ -65,11 +72,7 @@ export async function createQuotas(run: (statement: string) => Promise<void>, di
     `insert into quotas (scope, ${COUNTER_NAMES.map((name) => `"${name}"`).join(', ')})
      select quota, ${COUNTER_NAMES.map((name) => `sum(${COUNTERS[name]('uploads')})`).join(', ')} from uploads where quota <> '' group by quota`,
   );
-  for (const [event, how] of [
-    ['insert', INSERTED],
-    ['update of state, "reservedBytes"', UPDATED],
-    ['delete', DELETED],
-  ] as const) {
+  for (const [event, how] of CHANGES) {
     const name = `uploads_quota_${event.split(' ', 1)[0]}`;
     if (dialect === 'sqlite') {
       const body = SCOPES.map((scope) => `${sqliteCount(scope, how)} ${how.grows === 'false' ? '' : sqliteLimits(scope, how)}`).join('\n');
@@ -89,11 +92,7 @@ export async function createQuotas(run: (statement: string) => Promise<void>, di
  * scope or in none.
  */
 export async function separateQuotaTriggers(run: (statement: string) => Promise<void>): Promise<void> {
-  for (const [event, how] of [
-    ['insert', INSERTED],
-    ['update of state, "reservedBytes"', UPDATED],
-    ['delete', DELETED],
-  ] as const) {
+  for (const [event, how] of CHANGES) {
     const name = `uploads_quota_${event.split(' ', 1)[0]}`;
     await run(`drop trigger ${name}`);
     for (const scope of SCOPES) {

@@ -6,9 +6,9 @@ import { REPOSITORY } from '../../support/repository.ts';
 import { Connection } from '../connection.ts';
 import { FILM } from '../content.ts';
 import { HealthWatch } from '../health-watch.ts';
+import { lookInTurn, probedRivals } from '../probed-rivals.ts';
 import { type Probed, type ProbedServer, startProbed } from '../probed-server.ts';
 import type { Limit, Report } from '../report.ts';
-import { probedLandfall, probedStock } from '../rivals.ts';
 import { format, median, withSpread } from '../samples.ts';
 import { type Device, onEachDevice, type Scenario, type Settings } from '../scenario.ts';
 import { sendByTus } from '../senders.ts';
@@ -27,8 +27,6 @@ const LOOKS = 10;
 /** The server must have given its memory back this long after all senders left. */
 const AFTERWARDS_MS = 30_000;
 const MIB = 1024 ** 2;
-
-const OURS = '**Landfall**';
 
 interface Leaving {
   /** The minimum after all senders left. */
@@ -60,24 +58,8 @@ export const manyUploads: Scenario = {
 
 async function run(settings: Settings, device: Device): Promise<Report> {
   const uploads = TIMES * settings.senders;
-  const rivals: [string, Probed, Found[]][] = [
-    [OURS, probedLandfall(), []],
-    ['Express + @tus/server', probedStock, []],
-  ];
-  const notes: string[] = [];
-  for (let round = 0; round < settings.rounds; round++) {
-    for (const [name, probed, found] of rivals) {
-      if (name !== OURS && settings.rivals.length > 0 && !settings.rivals.some((rival) => name.includes(rival))) continue;
-      const looked = await look(uploads, device, probed).catch((error: unknown) => {
-        // A rival that fails is a result, and does not end the benchmark.
-        if (name === OURS) throw error;
-        return error instanceof Error ? error.message : String(error);
-      });
-      if (typeof looked === 'string') notes.push(`${name}, round ${round + 1}: ${looked}`);
-      else found.push(looked);
-      settings.log(`round ${round + 1}, ${name}: ${JSON.stringify(found.at(-1))}`);
-    }
-  }
+  const rivals = probedRivals<Found>();
+  const notes = await lookInTurn(settings, rivals, (probed) => look(uploads, device, probed));
   const busy = device.name === 'disk' ? ' Another process writes to the same disk and syncs, without a pause.' : '';
   return {
     title: `${uploads} slow uploads at once, ${device.name}`,
@@ -95,10 +77,10 @@ async function run(settings: Settings, device: Device): Promise<Report> {
           'descriptors an upload',
           'CPU, cores',
         ],
-        rows: rivals.filter(([, , found]) => found.length > 0).map(([name, , found]) => rowOf(name, found)),
+        rows: rivals.filter(({ found }) => found.length > 0).map(({ name, found }) => rowOf(name, found)),
       },
     ],
-    limits: limitsOf(rivals[0]?.[2] ?? []),
+    limits: limitsOf(rivals[0]?.found ?? []),
     notes,
   };
 }

@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Connection } from '../connection.ts';
 import { FILM } from '../content.ts';
+import { lookInTurn, probedRivals } from '../probed-rivals.ts';
 import { type Probed, startProbed } from '../probed-server.ts';
 import type { Report } from '../report.ts';
-import { probedLandfall, probedStock } from '../rivals.ts';
 import { format, median, withSpread } from '../samples.ts';
 import { type Device, onEachDevice, type Scenario, type Settings } from '../scenario.ts';
 import { sendByTus } from '../senders.ts';
@@ -25,8 +25,6 @@ const SMALL_UPLOADS = 1000;
 const SMALL_BYTES = 10 * 1024;
 const LOOKS = 10;
 const MIB = 1024 ** 2;
-
-const OURS = '**Landfall**';
 
 interface Found {
   idleRssBytes: number;
@@ -49,27 +47,12 @@ export const slowUploads: Scenario = {
 };
 
 async function run(settings: Settings, device: Device): Promise<Report> {
-  const rivals: [string, Probed, Found[]][] = [
-    [OURS, probedLandfall(), []],
-    ['Express + @tus/server', probedStock, []],
-  ];
-  const notes: string[] = [];
-  for (let round = 0; round < settings.rounds; round++) {
-    for (const [name, probed, found] of rivals) {
-      const looked = await look(settings, device, probed).catch((error: unknown) => {
-        // A rival that fails is a result, and does not end the benchmark.
-        if (name === OURS) throw error;
-        return error instanceof Error ? error.message : String(error);
-      });
-      if (typeof looked === 'string') notes.push(`${name}, round ${round + 1}: ${looked}`);
-      else found.push(looked);
-      settings.log(`round ${round + 1}, ${name}: ${JSON.stringify(found.at(-1))}`);
-    }
-  }
+  const rivals = probedRivals<Found>();
+  const notes = await lookInTurn(settings, rivals, (probed) => look(settings, device, probed));
   const growth = (found: readonly Found[]) => found.map((each) => (each.rssBytes - each.idleRssBytes) / MIB);
   const delay = (found: readonly Found[]) => found.map((each) => each.delayP99Ms - each.controlP99Ms);
   const kept = (found: readonly Found[]) => found.map((each) => each.keptSpeed);
-  const ours = rivals[0]?.[2] ?? [];
+  const ours = rivals[0]?.found ?? [];
   return {
     title: `${settings.senders} slow uploads, ${device.name}`,
     how: `${settings.rounds} rounds, each with new server processes. ${settings.senders} uploads send ${BYTES_PER_SECOND / 1024} KiB a second each. The control is an idle server of the same kind. The fast upload of ${FAST_BYTES / MIB} MiB goes to both servers in turn, ${FAST_UPLOADS} times.`,
@@ -84,18 +67,20 @@ async function run(settings: Settings, device: Device): Promise<Report> {
           'CPU, cores',
           'fast upload keeps',
         ],
-        rows: rivals.map(([name, , found]) => [
-          name,
-          withSpread(growth(found), 0),
-          format(median(found.map((each) => each.idleRssBytes / MIB)), 0),
-          withSpread(delay(found), 1),
-          format(median(found.map((each) => each.controlP99Ms)), 1),
-          withSpread(
-            found.map((each) => each.processorShare),
-            2,
-          ),
-          withSpread(kept(found), 2),
-        ]),
+        rows: rivals
+          .filter(({ found }) => found.length > 0)
+          .map(({ name, found }) => [
+            name,
+            withSpread(growth(found), 0),
+            format(median(found.map((each) => each.idleRssBytes / MIB)), 0),
+            withSpread(delay(found), 1),
+            format(median(found.map((each) => each.controlP99Ms)), 1),
+            withSpread(
+              found.map((each) => each.processorShare),
+              2,
+            ),
+            withSpread(kept(found), 2),
+          ]),
       },
     ],
     limits: [
