@@ -33,6 +33,8 @@ export interface ReceiveOptions {
   expected?: ExpectedChecksum | undefined;
   /** True when the upload was created by this request, so that nothing is stored yet. */
   isNew?: boolean;
+  /** Bytes of the upload that are stored, as read under the lock. By default they are read again. */
+  stored?: number | undefined;
   /** True when the upload has no row yet, because its creation brings it whole. */
   comesWhole?: boolean;
 }

@@ -16,6 +16,13 @@ export interface ConfirmationsOptions {
   isWrittenElsewhere(id: UploadId): Promise<boolean>;
 }
 
+export interface Offsets {
+  /** Bytes that are stored. */
+  stored: number;
+  /** Bytes of these that may be acknowledged to the sender. */
+  confirmed: number;
+}
+
 export class Confirmations {
   readonly #options: ConfirmationsOptions;
 
@@ -31,8 +38,17 @@ export class Confirmations {
 
   /** See `Receiver.confirmed`. */
   async confirmed(upload: Upload): Promise<number> {
-    const { staging, ledger, durability, syncFailures, isWrittenElsewhere } = this.#options;
+    return (await this.offsets(upload)).confirmed;
+  }
+
+  /** See `Receiver.offsets`. */
+  async offsets(upload: Upload): Promise<Offsets> {
     const stored = await this.stored(upload);
+    return { stored, confirmed: await this.#confirmed(upload, stored) };
+  }
+
+  async #confirmed(upload: Upload, stored: number): Promise<number> {
+    const { staging, ledger, durability, syncFailures, isWrittenElsewhere } = this.#options;
     if (syncFailures.has(upload.id)) return durability === 'finish' ? stored : upload.provenOffset;
     // Asked after the size is read: another process that wrote some of these bytes took the lock before it wrote them.
     if (staging.isReadableInProgress && (await isWrittenElsewhere(upload.id))) return Math.min(stored, upload.provenOffset);

@@ -4,7 +4,7 @@ import { Admission, type AdmissionOptions, type NewUpload } from './admission.ts
 import { BodyIntake, type BodyIntakeOptions, type Received, type ReceiveOptions } from './body-intake.ts';
 import type { OpenBody } from './body-source.ts';
 import type { ExpectedChecksum } from './chunk-checksum.ts';
-import { Confirmations, type ConfirmationsOptions } from './confirmations.ts';
+import { Confirmations, type ConfirmationsOptions, type Offsets } from './confirmations.ts';
 import type { EarlyRejectionOptions } from './early-rejection.ts';
 import { FreeSpace } from './free-space.ts';
 import { compareHeld, readHeld } from './held-bytes.ts';
@@ -56,6 +56,11 @@ export class Receiver {
     return this.#confirmations.confirmed(upload);
   }
 
+  /** Like `confirmed`, with the number of bytes that are stored. Under the lock, no other request stores bytes after that. */
+  offsets(upload: Upload): Promise<Offsets> {
+    return this.#confirmations.offsets(upload);
+  }
+
   /**
    * Appends a body to an upload that is `receiving`. Call under the lock. When all bytes are stored already, the body is compared with
    * the last bytes instead: a response was lost, and the sender repeats the unacknowledged bytes.
@@ -67,7 +72,8 @@ export class Receiver {
     const { staging, ledger, syncFailures } = this.#options;
     const { requireHeld } = options;
     const confirmations = this.#confirmations;
-    let stored = options.isNew ? 0 : await confirmations.stored(upload);
+    if (!options.isNew) this.#freeSpace.askAhead();
+    let stored = options.isNew ? 0 : (options.stored ?? (await confirmations.stored(upload)));
     if (stored > offset && (syncFailures.has(upload.id) || upload.unverifiedFrom !== null || stored !== upload.length)) {
       // More bytes are stored than were acknowledged, because they are not proven durable or not verified: the sender sends them again.
       requireHeld?.();
@@ -84,8 +90,6 @@ export class Receiver {
       await compareHeld(staging, upload.id, offset, sent);
       return { stored, complete: { proof: 'unknown' } };
     }
-    // The creation of a new upload has just asked for the free space.
-    if (!options.isNew) this.#freeSpace.askAgain();
     return new BodyIntake(this.#intake, upload, await this.#checksum(upload, stored), options).store(body);
   }
 

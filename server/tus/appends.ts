@@ -12,7 +12,7 @@ import type { Receiver } from '../staging/receiver.ts';
 import type { Staging } from '../staging/staging.ts';
 import type { Context } from './request-context.ts';
 import type { Cancellation, TusRequest } from './stock-server.ts';
-import { NotReceiving } from './upload-store.ts';
+import { NotReceiving, StoredUpload } from './upload-store.ts';
 
 export interface AppendsOptions {
   ledger: Ledger;
@@ -66,6 +66,7 @@ export class Appends {
         onActivity: () => locker.touch(id),
         requireHeld: () => locker.requireHeld(id),
         isNew: context.append === undefined,
+        stored: tusUpload instanceof StoredUpload ? tusUpload.stored : undefined,
         comesWhole: context.comesWhole ?? false,
         expected: checksums?.chunk,
       })

@@ -1,4 +1,4 @@
-import { DataStore, type Upload as TusUpload, Upload as TusUploadClass } from '@tus/utils';
+import { DataStore, Upload as TusUpload } from '@tus/utils';
 import type { InspectionStarts } from '../finish/inspection-starts.ts';
 import { acknowledgedOffset } from '../finish/verdict-answers.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -17,6 +17,17 @@ export interface UploadStoreOptions {
 
 /** The upload left `receiving` after the request had read its state and before it acquired the lock. */
 export class NotReceiving extends Error {}
+
+/** What the library gets for an upload whose state it asks for, under the lock. */
+export class StoredUpload extends TusUpload {
+  /** Bytes that are stored, perhaps more than may be acknowledged. */
+  readonly stored: number;
+
+  constructor(upload: ConstructorParameters<typeof TusUpload>[0], stored: number) {
+    super(upload);
+    this.stored = stored;
+  }
+}
 
 /** The data store for the handlers of @tus/server: reads the ledger and staging together. */
 export class UploadStore extends DataStore {
@@ -44,14 +55,15 @@ export class UploadStore extends DataStore {
     return 0;
   }
 
-  override async getUpload(given: string): Promise<TusUpload> {
+  override async getUpload(given: string): Promise<StoredUpload> {
     const { ledger, receiver } = this.#options;
     const id = requireUploadId(given);
     const upload = await ledger.get(id);
     if (upload?.state !== 'receiving') throw new NotReceiving();
-    const offset = acknowledgedOffset(upload, await receiver.confirmed(upload));
+    const { stored, confirmed } = await receiver.offsets(upload);
+    const offset = acknowledgedOffset(upload, confirmed);
     // Without a size, the library takes the length as deferred, which the types of its options do not say.
-    return new TusUploadClass({ id, offset, ...(upload.length === null ? {} : { size: upload.length }) });
+    return new StoredUpload({ id, offset, ...(upload.length === null ? {} : { size: upload.length }) }, stored);
   }
 
   /** The library calls this under the lock. */
