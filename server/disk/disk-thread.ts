@@ -1,4 +1,5 @@
 import { ThreadOnDemand, workerScript } from '../runtime/worker.ts';
+import { type SmallWrite, SmallWrites, type WriteAnswers, type WriteRequest } from './small-writes.ts';
 
 /** A request to the thread. Requests are idempotent. */
 export type DiskRequest =
@@ -28,6 +29,10 @@ export type DiskRequest =
 export type DiskAnswer = DiskOutcome | { code: string; message: string };
 export type DiskOutcome = 'done' | 'no-link' | 'no-file' | 'last-link';
 
+/** What the thread gets in one message. It answers writes at once, also while it waits for the syncs of earlier requests. */
+export type DiskMessage = { requests: DiskRequest[] } | { writes: WriteRequest[] };
+export type DiskAnswers = DiskAnswer[] | WriteAnswers;
+
 interface Job {
   request: DiskRequest;
   resolve(outcome: DiskOutcome): void;
@@ -43,11 +48,14 @@ export function codeOf(error: unknown): string {
 
 /**
  * Storing and publishing a small file takes a dozen cheap system calls; a hop to the thread pool and back for each costs several times
- * as much as the call. So one thread makes the calls, for all uploads that are waiting. An idle thread does not keep the process alive.
+ * as much as the call. So one thread makes the calls, for all uploads that are waiting. It makes the small writes of slow uploads, too:
+ * another thread would cost another 20 MiB. An idle thread does not keep the process alive.
  */
 export class DiskThread {
-  readonly #threads = new ThreadOnDemand<DiskRequest[], DiskAnswer[]>(workerScript('disk-worker', import.meta.url), {
+  readonly #writes = new SmallWrites((writes) => this.#threads.current.ask({ writes }) as Promise<WriteAnswers>);
+  readonly #threads = new ThreadOnDemand<DiskMessage, DiskAnswers>(workerScript('disk-worker', import.meta.url), {
     name: 'landfall-disk',
+    workerData: this.#writes.memory,
   });
   #waiting: Job[] = [];
   #isWorking = false;
@@ -65,6 +73,11 @@ export class DiskThread {
     });
   }
 
+  /** A write of at most `MAX_SMALL_BYTES`. See `SmallWrites.add`. */
+  write(write: SmallWrite): Promise<number> {
+    return this.#writes.add(write);
+  }
+
   close(): Promise<void> {
     return this.#threads.close();
   }
@@ -79,7 +92,7 @@ export class DiskThread {
       try {
         const requests = jobs.map(({ request }) => request);
         const memory = requests.flatMap((request) => ('store' in request ? [request.bytes.buffer] : []));
-        const answers = await this.#threads.current.ask(requests, memory);
+        const answers = (await this.#threads.current.ask({ requests }, memory)) as DiskAnswer[];
         for (const [index, job] of jobs.entries()) settle(job, answers[index]);
       } catch (error) {
         for (const { reject } of jobs) reject(error);

@@ -1,8 +1,10 @@
-// Makes the system calls for all uploads that are being stored or published at the same time.
+// Makes the system calls for all uploads that are being stored or published at the same time, and the small writes of slow uploads.
 import { closeSync, constants, linkSync, lstatSync, mkdirSync, openSync, unlinkSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { parentPort } from 'node:worker_threads';
-import { codeOf, type DiskAnswer, type DiskOutcome, type DiskRequest, NO_LINK } from './disk-thread.ts';
+import { workerData } from 'node:worker_threads';
+import { answerRequests } from '../runtime/worker.ts';
+import { codeOf, type DiskAnswer, type DiskAnswers, type DiskMessage, type DiskOutcome, type DiskRequest, NO_LINK } from './disk-thread.ts';
+import type { WriteAnswer, WriteAnswers, WriteRequest } from './small-writes.ts';
 import { Syncs } from './syncs.ts';
 
 type Storing = Extract<DiskRequest, { store: string }>;
@@ -14,11 +16,34 @@ const REMEMBERED_DAYS = 8;
 /** Directories of days that are known to be durable up to the root. */
 const provenDays = new Set<string>();
 
-const syncs = new Syncs();
+/** Small writes come several times a second while slow uploads are received. */
+const WRITES_PAUSE_MS = 1000;
 
-parentPort?.on('message', (requests: DiskRequest[]) => {
-  void doAll(requests).then((answers) => parentPort?.postMessage(answers));
-});
+const syncs = new Syncs();
+const memory = new Uint8Array(workerData as SharedArrayBuffer);
+let writtenAt = Number.NEGATIVE_INFINITY;
+
+answerRequests<DiskMessage, DiskAnswers>((message) => ('writes' in message ? writeAll(message.writes) : doAll(message.requests)));
+
+function writeAll(writes: readonly WriteRequest[]): WriteAnswers {
+  writtenAt = performance.now();
+  const answers = writes.map(write);
+  return answers.every((written, index) => written === writes[index]?.bytes) ? undefined : answers;
+}
+
+/** The file is open only during its write. */
+function write({ path, position, mayCreate, start, bytes }: WriteRequest): WriteAnswer {
+  try {
+    const file = openSync(path, constants.O_WRONLY | (mayCreate ? constants.O_CREAT : 0), 0o640);
+    try {
+      return writeSync(file, memory, start, bytes, position);
+    } finally {
+      closeSync(file);
+    }
+  } catch (error) {
+    return failed(error);
+  }
+}
 
 /**
  * All bytes are written and all links made before the first sync: on a file system with a journal, that sync makes all of the links
@@ -28,7 +53,9 @@ async function doAll(requests: readonly DiskRequest[]): Promise<DiskAnswer[]> {
   const opened = new Map<string, number>();
   const done = requests.map((request) => ({ request, answer: caught(() => begin(request, opened)) }));
   const unsynced = done.map(({ request, answer }) => (answer === 'done' ? pathsOf(request) : []));
-  const failures = await syncs.all(new Set(unsynced.flat()), opened, requests.length > 1);
+  // A slow sync in this thread would hold up the small writes.
+  const areOthersWaiting = performance.now() - writtenAt < WRITES_PAUSE_MS;
+  const failures = await syncs.all(new Set(unsynced.flat()), opened, areOthersWaiting ? 'all' : requests.length > 1 ? 'others' : 'none');
   return done.map(({ request, answer }, n) => {
     const failure = unsynced[n]?.map((path) => failures.get(path)).find((error) => error !== undefined);
     if (failure !== undefined) return failed(failure);
@@ -129,6 +156,6 @@ function caught(work: () => DiskOutcome): DiskAnswer {
   }
 }
 
-function failed(error: unknown): DiskAnswer {
+function failed(error: unknown): { code: string; message: string } {
   return { code: codeOf(error), message: error instanceof Error ? error.message : String(error) };
 }

@@ -14,9 +14,13 @@ export class Syncs {
   /**
    * Syncs each path. Resolves to the errors, by path; a path that is durable has none.
    * @param opened descriptors of paths that are open already; they are closed
-   * @param mayHop false for a single request, which waits for its own syncs only
+   * @param inPool slow syncs that may run in the thread pool: none for a single request, which waits for its own syncs only
    */
-  async all(paths: ReadonlySet<string>, opened: ReadonlyMap<string, number>, mayHop: boolean): Promise<Map<string, unknown>> {
+  async all(
+    paths: ReadonlySet<string>,
+    opened: ReadonlyMap<string, number>,
+    inPool: 'all' | 'others' | 'none',
+  ): Promise<Map<string, unknown>> {
     const failures = new Map<string, unknown>();
     const [first, ...others] = paths;
     if (first === undefined) return failures;
@@ -30,10 +34,11 @@ export class Syncs {
         failures.set(path, error);
       }
     };
-    const isParallel = this.#isSlow && mayHop;
+    const isParallel = this.#isSlow && inPool !== 'none';
     if (isParallel) for (const path of others) sync(path, false);
     const startedAt = performance.now();
-    sync(first, true);
+    sync(first, !isParallel || inPool === 'others');
+    if (isParallel && inPool === 'all') await Promise.all(running);
     this.#isSlow = performance.now() - startedAt > SLOW_MS;
     if (!isParallel) for (const path of others) sync(path, true);
     await Promise.all(running);

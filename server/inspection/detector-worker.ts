@@ -1,7 +1,7 @@
 /** Runs in a worker thread: reads the first bytes of untrusted content with parsers that may hang or crash. */
-import { parentPort } from 'node:worker_threads';
 import { FileTypeParser, type FileTypeResult } from 'file-type';
 import { WASMagic } from 'wasmagic';
+import { answerRequests } from '../runtime/worker.ts';
 import type { Detection, DetectorAnswer, DetectorRequest } from './detector.ts';
 
 /** Formats that file-type recognizes by two or three bytes, which other data may start with, and containers that it does not open. */
@@ -30,11 +30,5 @@ async function detectByFileType(head: Uint8Array): Promise<FileTypeResult | unde
   }
 }
 
-const port = parentPort;
-if (port === null) throw new Error('The detector worker runs as a worker thread only.');
-
 // A rejection ends the thread on purpose: after an abort, the memory of the WASM module cannot be trusted.
-port.on('message', async (request: DetectorRequest) => {
-  const answer: DetectorAnswer = request === 'ready?' ? 'ready' : await detect(request);
-  port.postMessage(answer);
-});
+answerRequests<DetectorRequest, DetectorAnswer>((request) => (request === 'ready?' ? 'ready' : detect(request)));

@@ -1,11 +1,11 @@
 // SHA-256 of many streams at once, in a worker thread.
 import { createHash, type Hash } from 'node:crypto';
-import { parentPort } from 'node:worker_threads';
+import { answerRequests } from '../runtime/worker.ts';
 import type { HashAnswer, HashRequest } from './sha256.ts';
 
 const hashes = new Map<number, Hash>();
 
-parentPort?.on('message', (request: HashRequest) => parentPort?.postMessage(answerTo(request)));
+answerRequests(answerTo);
 
 function answerTo({ id, chunk, isAbandoned }: HashRequest): HashAnswer {
   const hash = hashes.get(id) ?? createHash('sha256');

@@ -1,5 +1,6 @@
 import { DatabaseSync } from 'node:sqlite';
-import { parentPort, workerData } from 'node:worker_threads';
+import { workerData } from 'node:worker_threads';
+import { answerRequests } from '../runtime/worker.ts';
 import type { CheckpointResult } from './checkpointer.ts';
 
 const database = new DatabaseSync(String(workerData));
@@ -8,15 +9,14 @@ database.exec('pragma synchronous=NORMAL; pragma wal_autocheckpoint=0; pragma bu
 // A passive checkpoint takes no lock that a commit needs.
 const checkpoint = database.prepare('pragma wal_checkpoint(passive)');
 
-/** Each message runs two checkpoints: the second copies only the commits that came during the first. */
-parentPort?.on('message', () => {
-  let result: CheckpointResult | undefined;
+/** Each request runs two checkpoints: the second copies only the commits that came during the first. */
+answerRequests<'checkpoint', CheckpointResult | undefined>(() => {
   try {
     checkpoint.get();
     const row = checkpoint.get();
-    result = { log: Number(row?.log), checkpointed: Number(row?.checkpointed) };
+    return { log: Number(row?.log), checkpointed: Number(row?.checkpointed) };
   } catch {
     // The disk failed, or another process runs a checkpoint. The next checkpoint copies the same log.
+    return undefined;
   }
-  parentPort?.postMessage(result);
 });

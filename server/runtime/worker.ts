@@ -1,5 +1,10 @@
 // Requests to a worker thread and its answers: one at a time, or many in flight.
-import { Worker, type WorkerOptions } from 'node:worker_threads';
+import { parentPort, Worker, type WorkerOptions } from 'node:worker_threads';
+
+interface Numbered<Content> {
+  number: number;
+  content: Content;
+}
 
 /** A caller that waits for an answer. */
 interface PendingRequest<Answer> {
@@ -8,20 +13,21 @@ interface PendingRequest<Answer> {
 }
 
 /**
- * One thread, from its start to its end. It answers each request with one message, in order. When it ends, unanswered and later
- * requests are rejected. So a task of several requests keeps one thread for all of them, and fails with it. An idle thread does not
- * keep the process alive.
+ * One thread, from its start to its end. Its script calls `answerRequests`. When the thread ends, unanswered and later requests are
+ * rejected. So a task of several requests keeps one thread for all of them, and fails with it. An idle thread does not keep the process
+ * alive.
  */
 export class WorkerThread<Request, Answer> {
   readonly #worker: Worker;
-  readonly #pending: PendingRequest<Answer>[] = [];
+  readonly #pending = new Map<number, PendingRequest<Answer>>();
+  #count = 0;
   #endedBy: Error | undefined;
 
   constructor(script: URL, options: WorkerOptions) {
     // Without the main thread's flags: with some of them (--input-type) no worker starts, and workers need none.
     this.#worker = new Worker(script, { execArgv: [], ...options });
     this.#worker.unref();
-    this.#worker.on('message', (answer: Answer) => this.#answer(answer));
+    this.#worker.on('message', (answer: Numbered<Answer>) => this.#answer(answer));
     this.#worker.on('messageerror', (error) => void this.end(error));
     this.#worker.on('error', (error) => void this.end(error instanceof Error ? error : new Error(String(error))));
     this.#worker.on('exit', (code) => void this.end(new Error(`The thread ${options.name} ended with code ${code}.`)));
@@ -38,8 +44,9 @@ export class WorkerThread<Request, Answer> {
   ask(request: Request, handedOver: readonly ArrayBuffer[] = []): Promise<Answer> {
     return new Promise((resolve, reject) => {
       if (this.#endedBy) throw this.#endedBy;
-      this.#worker.postMessage(request, handedOver);
-      this.#pending.push({ resolve, reject });
+      this.#count += 1;
+      this.#worker.postMessage({ number: this.#count, content: request } satisfies Numbered<Request>, handedOver);
+      this.#pending.set(this.#count, { resolve, reject });
       this.#worker.ref();
     });
   }
@@ -47,17 +54,28 @@ export class WorkerThread<Request, Answer> {
   /** Stops the thread immediately. Resolves when it is gone. Of several reasons the first counts. */
   async end(reason: Error): Promise<void> {
     this.#endedBy ??= reason;
-    for (const { reject } of this.#pending.splice(0)) reject(this.#endedBy);
+    for (const { reject } of this.#pending.values()) reject(this.#endedBy);
+    this.#pending.clear();
     await this.#worker.terminate();
   }
 
-  #answer(answer: Answer): void {
-    // An answer may arrive after the thread was ended.
-    if (this.#endedBy) return;
-    const first = this.#pending.shift();
-    if (this.#pending.length === 0) this.#worker.unref();
-    first?.resolve(answer);
+  /** An answer may arrive after the thread was ended. */
+  #answer({ number, content }: Numbered<Answer>): void {
+    const asked = this.#pending.get(number);
+    this.#pending.delete(number);
+    if (this.#pending.size === 0) this.#worker.unref();
+    asked?.resolve(content);
   }
+}
+
+/**
+ * For the script of a thread: answers each request, in any order.
+ * @param answer an error that it throws ends the thread
+ */
+export function answerRequests<Request, Answer>(answer: (request: Request) => Answer | Promise<Answer>): void {
+  parentPort?.on('message', async ({ number, content }: Numbered<Request>) => {
+    parentPort?.postMessage({ number, content: await answer(content) } satisfies Numbered<Answer>);
+  });
 }
 
 /** A thread for one purpose: started at the first request, and again at the first request after it has ended. */

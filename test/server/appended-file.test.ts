@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { WriteThread } from '../../server/disk/write-thread.ts';
+import { DiskThread } from '../../server/disk/disk-thread.ts';
 import { DiskStaging } from '../../server/staging/disk/disk-staging.ts';
 import { StagedSyncs } from '../../server/staging/disk/staged-syncs.ts';
 import { videoBytes } from '../support/content.ts';
@@ -129,14 +129,14 @@ describe('a failed sync', () => {
   });
 });
 
-describe('the thread of small writes', () => {
-  function startThread(): WriteThread {
-    const thread = new WriteThread();
+describe('the disk thread', () => {
+  function startThread(): DiskThread {
+    const thread = new DiskThread();
     onTestFinished(() => thread.close());
     return thread;
   }
 
-  it('takes more writes at once than fit into its memory, each to its place', async () => {
+  it('takes more small writes at once than fit into its memory, each to its place', async () => {
     const thread = startThread();
     const directory = testDirectory();
     const bytes = await videoBytes(32 * KIB);
@@ -149,7 +149,7 @@ describe('the thread of small writes', () => {
     for (const path of paths) expect(readFileSync(path).equals(Buffer.concat([Buffer.alloc(10), bytes]))).toBe(true);
   });
 
-  it('reports the outcome of each write to its caller', async () => {
+  it('reports the outcome of each small write to its caller', async () => {
     const thread = startThread();
     const path = join(testDirectory(), 'file');
     const write = { position: 0, buffers: [Buffer.from('x')], bytes: 1 };

@@ -8,6 +8,7 @@ import { describe, expect, it, onTestFinished } from 'vitest';
 import { DiskThread } from '../../server/disk/disk-thread.ts';
 import { Sha256 } from '../../server/inspection/sha256.ts';
 import { ThreadOnDemand } from '../../server/runtime/worker.ts';
+import { REPOSITORY } from '../support/repository.ts';
 import { testDirectory } from '../support/temp-dir.ts';
 
 const CHUNK = Buffer.alloc(1 << 20, 7);
@@ -62,15 +63,18 @@ describe('a digest in the hashing thread', () => {
   });
 });
 
-/** Answers with the number of its requests; `break` ends it, and `hang` stops it. */
+/** Answers with the number of its requests, `late` last; `break` ends it, and `hang` stops it. */
 const COUNTING_WORKER = `
-import { parentPort } from 'node:worker_threads';
+import { setTimeout } from 'node:timers/promises';
+import { answerRequests } from ${JSON.stringify(pathToFileURL(join(REPOSITORY, 'server/runtime/worker.ts')))};
 let count = 0;
-parentPort.on('message', (request) => {
+answerRequests(async (request) => {
+  const number = ++count;
   if (request === 'break') throw new Error('broken');
   if (request === 'exit') process.exit(3);
   if (request === 'hang') for (;;);
-  parentPort.postMessage(++count);
+  if (request === 'late') await setTimeout(100);
+  return number;
 });
 `;
 
@@ -83,9 +87,14 @@ function counting(): ThreadOnDemand<unknown, number> {
 }
 
 describe('a thread', () => {
-  it('answers in the order it is asked in', async () => {
+  it('answers each request, whichever answer comes first', async () => {
     const thread = counting().current;
-    expect(await Promise.all([thread.ask('a'), thread.ask('b'), thread.ask('c')])).toEqual([1, 2, 3]);
+    const answered: number[] = [];
+    const late = thread.ask('late').then((number) => answered.push(number));
+    expect(await Promise.all([thread.ask('b'), thread.ask('c')])).toEqual([2, 3]);
+    expect(answered).toEqual([]);
+    await late;
+    expect(answered).toEqual([1]);
   });
 
   it.for(['break', 'exit'])(

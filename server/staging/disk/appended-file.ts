@@ -1,8 +1,9 @@
-// The file of an upload while a body is appended. Small writes go through `WriteThread`, which closes the file after each of them, so
+// The file of an upload while a body is appended. Small writes go through `DiskThread`, which closes the file after each of them, so
 // that ten thousand slow uploads need no more descriptors than their connections. A large write opens the file for those that follow.
 import { constants } from 'node:fs';
+import type { DiskThread } from '../../disk/disk-thread.ts';
 import { OpenFile } from '../../disk/open-file.ts';
-import { MAX_SMALL_BYTES, type WriteThread } from '../../disk/write-thread.ts';
+import { MAX_SMALL_BYTES } from '../../disk/small-writes.ts';
 import type { UploadId } from '../../ledger/upload-id.ts';
 import type { StagedSyncs } from './staged-syncs.ts';
 
@@ -13,7 +14,7 @@ export type WritableFile = Pick<OpenFile, 'writev' | 'sync' | 'datasync' | 'clos
 const IDLE_MS = 1000;
 
 export interface AppendedFileOptions {
-  thread: WriteThread;
+  thread: DiskThread;
   syncs: StagedSyncs;
   /** True when the file stays open between writes, because closing it waits for a server in the network. */
   staysOpen: boolean;

@@ -5,7 +5,6 @@ import { copyFile } from '../../disk/copy-file.ts';
 import { DiskThread } from '../../disk/disk-thread.ts';
 import { makeDurableDirectory, syncDirectory } from '../../disk/durable-directory.ts';
 import { OpenFile } from '../../disk/open-file.ts';
-import { WriteThread } from '../../disk/write-thread.ts';
 import { parseUploadId, type UploadId } from '../../ledger/upload-id.ts';
 import { Retries } from '../../runtime/retries.ts';
 import type { StagedFile, StagedReader, Staging, StagingWriter, WriterOptions } from '../staging.ts';
@@ -30,12 +29,11 @@ const NETWORK_TYPES: ReadonlySet<number> = new Set([0x6969, 0xff534d42, 0xfe534d
 export class DiskStaging implements Staging {
   readonly isReadableInProgress = true;
   readonly isReadBack = false;
-  /** Stores files that come whole. Shared with the storage that publishes all files. */
+  /** Stores files that come whole, and small pieces of others. Shared with the storage that publishes all files. */
   readonly thread: DiskThread = new DiskThread();
   readonly #root: string;
   readonly #removals: Retries;
   readonly #renewing = new Set<string>();
-  readonly #writes = new WriteThread();
   readonly #syncs = new StagedSyncs();
   #isInNetwork = false;
 
@@ -72,7 +70,7 @@ export class DiskStaging implements Staging {
     const path = this.path(id);
     if (options.inOne) return new WholeWriter(this.thread, path, options);
     this.#syncs.resume(id, offset);
-    const shared = { thread: this.#writes, syncs: this.#syncs, staysOpen: this.#isInNetwork };
+    const shared = { thread: this.thread, syncs: this.#syncs, staysOpen: this.#isInNetwork };
     return new DiskWriter(new AppendedFile(id, path, options.completeBytes, shared), offset, options);
   }
 
@@ -118,7 +116,6 @@ export class DiskStaging implements Staging {
   async close(): Promise<void> {
     await this.#removals.close();
     await this.thread.close();
-    await this.#writes.close();
   }
 
   /** Skips files that are not Landfall's (`.DS_Store`, `.nfs…`, `lost+found`). */

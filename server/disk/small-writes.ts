@@ -1,5 +1,3 @@
-import { ThreadOnDemand, workerScript } from '../runtime/worker.ts';
-
 /** One write to a file, which is opened before and closed after. */
 export interface WriteRequest {
   path: string;
@@ -13,6 +11,9 @@ export interface WriteRequest {
 
 /** The number of bytes written, perhaps fewer than given; or the system's error. */
 export type WriteAnswer = number | { code: string; message: string };
+
+/** The answers to some writes; undefined when every write was complete. */
+export type WriteAnswers = readonly WriteAnswer[] | undefined;
 
 export interface SmallWrite extends Pick<WriteRequest, 'path' | 'position' | 'mayCreate' | 'bytes'> {
   buffers: readonly Uint8Array[];
@@ -31,24 +32,26 @@ const SHARED_BYTES = 1024 * 1024;
 /**
  * Thousands of uploads that receive a few KiB a second each need thousands of writes a second, to as many files. A file that stays open
  * costs a descriptor; opening, writing and closing it in Node's thread pool takes three hops, which cost more than all other work on
- * these bytes. So one thread makes these calls in sequence, for all writes of one turn of the event loop. An idle thread does not keep
- * the process alive.
+ * these bytes. So one thread makes these calls in sequence, for all writes of one turn of the event loop.
  */
-export class WriteThread {
-  readonly #memory = new Uint8Array(new SharedArrayBuffer(SHARED_BYTES));
-  /** Answers undefined when every write was complete. */
-  readonly #threads = new ThreadOnDemand<WriteRequest[], WriteAnswer[] | undefined>(workerScript('write-worker', import.meta.url), {
-    name: 'landfall-write',
-    workerData: this.#memory.buffer,
-  });
+export class SmallWrites {
+  /** The thread reads the bytes from here. */
+  readonly memory: SharedArrayBuffer = new SharedArrayBuffer(SHARED_BYTES);
+  readonly #bytes = new Uint8Array(this.memory);
+  readonly #ask: (writes: WriteRequest[]) => Promise<WriteAnswers>;
   readonly #waiting: Job[] = [];
   #isWorking = false;
+
+  /** @param ask one message to the thread */
+  constructor(ask: (writes: WriteRequest[]) => Promise<WriteAnswers>) {
+    this.#ask = ask;
+  }
 
   /**
    * Resolves to the number of bytes written, perhaps fewer than given. The buffers are read until then.
    * @throws the system's error: the bytes may be written or not
    */
-  write(write: SmallWrite): Promise<number> {
+  add(write: SmallWrite): Promise<number> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ ...write, resolve, reject });
       if (this.#isWorking) return;
@@ -58,15 +61,11 @@ export class WriteThread {
     });
   }
 
-  close(): Promise<void> {
-    return this.#threads.close();
-  }
-
   async #work(): Promise<void> {
     while (this.#waiting.length > 0) {
       const { jobs, requests } = this.#gather();
       try {
-        const answers = await this.#threads.current.ask(requests);
+        const answers = await this.#ask(requests);
         for (const [index, job] of jobs.entries()) settle(job, answers?.[index]);
       } catch (error) {
         for (const { reject } of jobs) reject(error);
@@ -83,7 +82,7 @@ export class WriteThread {
       if (filled + bytes > SHARED_BYTES) break;
       requests.push({ path, position, mayCreate, start: filled, bytes });
       for (const buffer of buffers) {
-        this.#memory.set(buffer, filled);
+        this.#bytes.set(buffer, filled);
         filled += buffer.byteLength;
       }
     }
