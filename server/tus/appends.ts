@@ -1,5 +1,4 @@
-// Appends the body of a PATCH or a creation, under the upload's lock, which @tus/server has acquired.
-import type { Upload as TusUpload } from '@tus/utils';
+// Appends the body of a PATCH or a creation, under the upload's lock.
 import { UploadError } from '../../shared/errors.ts';
 import type { InspectionStarts } from '../finish/inspection-starts.ts';
 import type { Ledger } from '../ledger/ledger.ts';
@@ -10,9 +9,9 @@ import { tooLarge } from '../staging/admission.ts';
 import { bodyOf } from '../staging/lifted-body.ts';
 import type { Receiver } from '../staging/receiver.ts';
 import type { Staging } from '../staging/staging.ts';
-import type { Context } from './request-context.ts';
-import type { Cancellation, TusRequest } from './stock-server.ts';
-import { NotReceiving, StoredUpload } from './upload-store.ts';
+import type { CheckedRequest, Context } from './request-context.ts';
+import type { Cancellation } from './stock-server.ts';
+import { NotReceiving } from './upload-store.ts';
 
 export interface AppendsOptions {
   ledger: Ledger;
@@ -32,21 +31,21 @@ export class Appends {
     this.#options = options;
   }
 
-  /** Call under the lock. @tus/server has compared the request's offset with the acknowledged one. */
-  async receive(request: TusRequest<Context>, tusUpload: TusUpload, maxBytes: number, cancellation: Cancellation): Promise<number> {
-    const { context } = request;
+  /** Call under the lock. Resolves to the new offset. */
+  async receive(context: Context, checked: CheckedRequest, cancellation: Cancellation): Promise<number> {
+    const { offset, maxBytes } = checked;
     const { ledger, receiver, inspectionStarts, locker, draining } = this.#options;
+    const { raw } = context.request;
     let { upload } = context;
     if (upload !== undefined && context.append !== undefined) upload = await ledger.get(upload.id);
     if (upload?.state !== 'receiving' || inspectionStarts.has(upload.id)) throw new NotReceiving();
     const { id } = upload;
     const declared = context.append?.length;
-    let limit = Math.min(maxBytes, maxBytesOf(upload, this.#options.maxUploadBytes) - tusUpload.offset);
+    let limit = Math.min(maxBytes, maxBytesOf(upload, this.#options.maxUploadBytes) - offset);
     if (declared !== undefined) {
-      upload = await this.#declare(context, upload, tusUpload.offset, declared);
-      tusUpload.size = declared;
-      limit = declared - tusUpload.offset;
-      if (Number(request.headers.get('content-length') ?? 0) > limit) throw new UploadError('ERR_UPLOAD_LENGTH_EXCEEDED');
+      upload = await this.#declare(context, upload, offset, declared);
+      limit = declared - offset;
+      if (Number(raw.headers['content-length'] ?? 0) > limit) throw new UploadError('ERR_UPLOAD_LENGTH_EXCEEDED');
     }
     const checksums = (context.append ?? context.creation)?.checksums;
     if (checksums !== undefined && checksums.file !== null && upload.expectedChecksum !== checksums.file) {
@@ -60,13 +59,13 @@ export class Appends {
     draining.addEventListener('abort', stop);
     if (draining.aborted) stop();
     const receiving = receiver
-      .receive(upload, tusUpload.offset, bodyOf(request.body), {
+      .receive(upload, offset, bodyOf(raw), {
         maxBytes: limit,
         signal: cancellation.signal,
         onActivity: () => locker.touch(id),
         requireHeld: () => locker.requireHeld(id),
         isNew: context.append === undefined,
-        stored: tusUpload instanceof StoredUpload ? tusUpload.stored : undefined,
+        stored: checked.stored,
         comesWhole: context.comesWhole ?? false,
         expected: checksums?.chunk,
       })

@@ -14,10 +14,24 @@ export interface UploadsRequest {
   collectionUrl: string;
 }
 
+/** What @tus/server found when it checked a request that brings a body. */
+export interface CheckedRequest {
+  /** The acknowledged offset, which is the request's. */
+  offset: number;
+  /** Undefined while the length is not declared. */
+  length: number | undefined;
+  /** The number of bytes that the body may have. */
+  maxBytes: number;
+  /** The number of bytes that are stored; undefined when it was not read. */
+  stored: number | undefined;
+}
+
 export interface Context {
   request: UploadsRequest;
   creation?: Creation;
   append?: Append;
+  /** Set when @tus/server has checked a PATCH under the lock. */
+  checked?: CheckedRequest;
   /** The row as it was read under the lock, or created. */
   upload?: Upload;
   /** True when the creation brings the whole file: the upload gets its row after its bytes. */

@@ -105,6 +105,8 @@ export class StockServer<Context> {
     } catch (error) {
       if (error instanceof Error) throw error;
       return refusalOf(error);
+    } finally {
+      this.#requests.delete(raw);
     }
   }
 }

@@ -9,14 +9,15 @@ import { describeForHead, expiry, gone } from '../finish/verdict-answers.ts';
 import { NO_LIMITS } from '../ledger/limits.ts';
 import type { Upload } from '../ledger/upload.ts';
 import { newUploadId, type UploadId } from '../ledger/upload-id.ts';
+import type { UploadLocker } from '../locking/locker.ts';
 import { tooLarge } from '../staging/admission.ts';
 import { bodyOf } from '../staging/lifted-body.ts';
 import { Appends, type AppendsOptions } from './appends.ts';
 import { CreationRepeated, Creations, type CreationsOptions } from './creations.ts';
 import { ANNOUNCEMENT, type Append, isMediaType, mayHaveBody, readAppend, readCreation } from './headers.ts';
-import { type Context, contextOf, type UploadsRequest } from './request-context.ts';
-import { StockServer, type TusAnswer, writeAnswer } from './stock-server.ts';
-import { NotReceiving, requireUploadId, UploadStore, type UploadStoreOptions } from './upload-store.ts';
+import { type CheckedRequest, type Context, contextOf, type UploadsRequest } from './request-context.ts';
+import { Cancellation, StockServer, type TusAnswer, writeAnswer } from './stock-server.ts';
+import { NotReceiving, requireUploadId, StoredUpload, UploadStore, type UploadStoreOptions } from './upload-store.ts';
 import { VerdictResponses, type VerdictResponsesOptions } from './verdict-responses.ts';
 
 export interface UploadsOptions extends AppendsOptions, CreationsOptions, VerdictResponsesOptions, UploadStoreOptions {
@@ -34,10 +35,16 @@ const NO_IDENTITY: Identity = {
   isByHeader: false,
 };
 
+/** The locks for a handler that runs under the lock already. */
+const LOCKED: Pick<UploadLocker, 'newLock'> = { newLock: () => ({ lock: async () => undefined, unlock: async () => undefined }) };
+/** The new offset for a handler of @tus/server whose body is received later: no offset, so that the handler finishes nothing. */
+const NOT_RECEIVED = -1;
+
 export class Uploads {
   readonly #options: UploadsOptions;
   readonly #verdictResponses: VerdictResponses;
   readonly #creations: Creations;
+  readonly #appends: Appends;
   readonly #stock: StockServer<Context>;
 
   constructor(options: UploadsOptions) {
@@ -47,11 +54,12 @@ export class Uploads {
     const appends = new Appends(options);
     this.#verdictResponses = verdictResponses;
     this.#creations = creations;
+    this.#appends = appends;
     this.#stock = new StockServer<Context>(
       {
         path: '/files',
         datastore: new UploadStore(options),
-        locker: options.locker,
+        locker: (request) => (contextOf(request).append === undefined ? options.locker : LOCKED),
         maxSize: options.maxUploadBytes,
         namingFunction: newUploadId,
         getFileIdFromRequest: (request) => request.url,
@@ -59,7 +67,15 @@ export class Uploads {
         onUploadCreate: (request, upload) => creations.add(contextOf(request), requireUploadId(upload.id)),
         onUploadFinish: (request) => verdictResponses.finish(contextOf(request)),
       },
-      { receive: (request, upload, maxBytes, context) => appends.receive(request, upload, maxBytes, context) },
+      {
+        async receive({ context }, upload, maxBytes, cancellation) {
+          const { offset, size: length } = upload;
+          const checked: CheckedRequest = { offset, length, maxBytes, stored: upload instanceof StoredUpload ? upload.stored : undefined };
+          if (context.append === undefined) return appends.receive(context, checked, cancellation);
+          context.checked = checked;
+          return NOT_RECEIVED;
+        },
+      },
     );
   }
 
@@ -151,8 +167,7 @@ export class Uploads {
       const context = await this.#findReceiving(request, append, id);
       if (context === undefined) return;
       try {
-        const answer = await this.#stock.handle(request.raw, 'PATCH', id, context);
-        writeAnswer(throwRefusal(answer), request.response, context.upload ? expiry(this.#options.ledger, context.upload) : {});
+        await this.#receive(context, id);
         return;
       } catch (error) {
         if (!(error instanceof NotReceiving)) throw error;
@@ -169,6 +184,34 @@ export class Uploads {
     if (upload.state === 'receiving') return { request, append, upload };
     request.response.writeHead(204, await this.#verdictResponses.answer(request, upload, append)).end();
     return undefined;
+  }
+
+  /**
+   * @tus/server checks the request, and its handler ends before the body is received: a body may last for hours, and all that the
+   * handler holds would last as long.
+   * @throws NotReceiving, UploadError
+   */
+  async #receive(context: Context, id: UploadId): Promise<void> {
+    const { ledger, locker } = this.#options;
+    const { raw, response } = context.request;
+    const cancellation = new Cancellation();
+    const lock = locker.newLock(id);
+    await lock.lock(cancellation.signal, cancellation.cancel);
+    let isComplete = false;
+    let stored = 0;
+    try {
+      throwRefusal(await this.#stock.handle(raw, 'PATCH', id, context));
+      const { checked } = context;
+      if (checked === undefined) throw new Error('@tus/server answered a PATCH without its body.');
+      stored = await this.#appends.receive(context, checked, cancellation);
+      isComplete = stored === (context.append?.length ?? checked.length);
+    } finally {
+      await lock.unlock();
+    }
+    const headers = isComplete ? (await this.#verdictResponses.finish(context)).headers : {};
+    const connection = cancellation.signal.aborted ? { Connection: 'close' } : {};
+    const expires = context.upload ? expiry(ledger, context.upload) : {};
+    response.writeHead(204, { 'Upload-Offset': String(stored), ...headers, ...connection, ...expires }).end();
   }
 
   /** tus 1.0.0, Termination. It does not undo a verdict or stop an inspection. @throws UploadError */
