@@ -12,6 +12,7 @@ import {
 } from '@aws-sdk/client-s3';
 import { isMissing, outcome, S3Fault } from './fault.ts';
 import type { KeyPrefix, ObjectHeaders } from './key-prefix.ts';
+import { setPayloadHash } from './payload-hash.ts';
 
 export interface StoredPart {
   number: number;
@@ -43,9 +44,12 @@ export class Multiparts {
     return UploadId;
   }
 
-  async put(key: string, uploadId: string, number: number, body: Uint8Array): Promise<StoredPart> {
+  /** @param sha256 SHA-256 of the body in hex, which the signature needs; by default it is computed here */
+  async put(key: string, uploadId: string, number: number, body: Uint8Array, sha256?: string): Promise<StoredPart> {
     const part = { ...this.#prefix.at(key), UploadId: uploadId, PartNumber: number, Body: body, ContentLength: body.byteLength };
-    const { ETag = '' } = await outcome(`${key}, part ${number}`, this.#client.send(new UploadPartCommand(part)));
+    const command = new UploadPartCommand(part);
+    if (sha256 !== undefined) setPayloadHash(command, sha256);
+    const { ETag = '' } = await outcome(`${key}, part ${number}`, this.#client.send(command));
     return { number, size: body.byteLength, etag: ETag };
   }
 

@@ -1,6 +1,7 @@
-// The SHA-256 that the SDK needs to sign requests. A part is hashed in the thread pool, so that it does not block the event loop; small
-// data is hashed directly.
+// The SHA-256 that the SDK needs to sign requests. Parts that a body fills are hashed as their bytes arrive, while the processor's cache
+// has them. Other large data is hashed in the thread pool, which first copies it; small data is hashed directly.
 import { createHash, createHmac, webcrypto } from 'node:crypto';
+import type { UploadPartCommand } from '@aws-sdk/client-s3';
 
 type Piece = string | ArrayBuffer | ArrayBufferView;
 
@@ -32,6 +33,17 @@ export class PayloadHash {
   reset(): void {
     this.#pieces = [];
   }
+}
+
+/** Gives the request the hash of its body, so that the SDK does not compute it. @param sha256 in hex */
+export function setPayloadHash(command: UploadPartCommand, sha256: string): void {
+  command.middlewareStack.add(
+    (next) => (step) => {
+      Object.assign((step.request as { headers: Record<string, string> }).headers, { 'x-amz-content-sha256': sha256 });
+      return next(step);
+    },
+    { step: 'build', name: 'landfallPayloadHash' },
+  );
 }
 
 function bytesOf(piece: Piece): Uint8Array {

@@ -29,9 +29,12 @@ export function patchHead(url: string, offset: number, length: number): string {
   );
 }
 
+/** After an interim answer (100, 104), the final one may take long on a busy machine. */
+const FINAL_LIMIT_MS = 60_000;
+
 /**
- * Sends the pieces and reads until the other side ends the connection, or until `patienceMs` after the last received byte. A reset
- * counts as an end.
+ * Sends the pieces and reads until the other side ends the connection, or until `patienceMs` after the last received byte of a final
+ * answer. A reset counts as an end.
  */
 export async function rawRequest(url: string, pieces: readonly (string | Uint8Array)[], patienceMs = 1000): Promise<RawAnswer> {
   const socket = await openSocket(url);
@@ -41,7 +44,7 @@ export async function rawRequest(url: string, pieces: readonly (string | Uint8Ar
   socket.on('data', (chunk) => {
     chunks.push(chunk);
     clearTimeout(timer);
-    timer = setTimeout(resolve, patienceMs);
+    timer = setTimeout(resolve, isInterim(chunks) ? FINAL_LIMIT_MS : patienceMs);
   });
   socket.once('close', () => resolve());
   for (const piece of pieces) socket.write(piece);
@@ -49,6 +52,11 @@ export async function rawRequest(url: string, pieces: readonly (string | Uint8Ar
   clearTimeout(timer);
   socket.destroy();
   return parseAnswer(Buffer.concat(chunks).toString('latin1'));
+}
+
+/** True while the final answer has not begun. */
+function isInterim(chunks: readonly Buffer[]): boolean {
+  return parseAnswer(Buffer.concat(chunks).toString('latin1')).status === 0;
 }
 
 export async function openSocket(url: string): Promise<Socket> {

@@ -1,3 +1,4 @@
+import { createHash, type Hash } from 'node:crypto';
 import type { Holder, PartMemory } from '../../s3/part-memory.ts';
 
 const FIRST_BUFFER_BYTES = 64 * 1024;
@@ -12,6 +13,8 @@ export class PartBuffer implements Holder {
   readonly #wake: () => void;
   #buffer = Buffer.alloc(0);
   #filled = 0;
+  /** SHA-256 of the bytes. */
+  #hash: Hash | undefined;
   #filledSinceMs = 0;
   #isFlushAsked = false;
   /** True when the last part filled quickly: the next one then gets its whole memory at once. */
@@ -60,6 +63,8 @@ export class PartBuffer implements Holder {
   fill(chunk: Buffer): number {
     const copied = chunk.copy(this.#buffer, this.#filled);
     this.#filled += copied;
+    this.#hash ??= createHash('sha256');
+    this.#hash.update(chunk.subarray(0, copied));
     return copied;
   }
 
@@ -84,16 +89,19 @@ export class PartBuffer implements Holder {
     return true;
   }
 
-  /** Hands the full part to the caller, who sends `bytes` and then gives back `memory`, which holds them. */
-  handOn(): { bytes: Buffer; memory: Buffer<ArrayBuffer> } {
+  /**
+   * Hands the full part to the caller, who sends `bytes` and then gives back `memory`, which holds them. `sha256` in hex; undefined for
+   * no bytes.
+   */
+  handOn(): { bytes: Buffer; memory: Buffer<ArrayBuffer>; sha256: string | undefined } {
     const { bytes } = this;
     const memory = this.#buffer;
-    this.#buffer = Buffer.alloc(0);
-    this.#filled = 0;
+    const sha256 = this.#hash?.digest('hex');
+    this.#empty();
     this.#isFast = performance.now() - this.#filledSinceMs < FAST_MS;
     this.#isFlushAsked = false;
     this.endFlush();
-    return { bytes, memory };
+    return { bytes, memory, sha256 };
   }
 
   /** Call at the start of a flush: a request to flush that comes later needs another flush. */
@@ -115,8 +123,7 @@ export class PartBuffer implements Holder {
   /** Gives the memory back: the bytes are flushed, or not needed. */
   drop(): void {
     const { held } = this;
-    this.#buffer = Buffer.alloc(0);
-    this.#filled = 0;
+    this.#empty();
     this.endFlush();
     if (held > 0) this.#memory.give(held);
   }
@@ -124,5 +131,11 @@ export class PartBuffer implements Holder {
   close(): void {
     this.drop();
     this.#memory.leave(this);
+  }
+
+  #empty(): void {
+    this.#buffer = Buffer.alloc(0);
+    this.#filled = 0;
+    this.#hash = undefined;
   }
 }

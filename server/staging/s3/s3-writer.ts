@@ -157,13 +157,13 @@ export class S3Writer implements StagingWriter {
     this.#options.requireHeld?.();
     const number = this.#partStart / this.#partBytes + 1;
     const tails = this.#tails;
-    const { bytes, memory } = this.#buffer.handOn();
+    const { bytes, memory, sha256 } = this.#buffer.handOn();
     this.#tails = [];
     this.#partStart = this.#position;
-    const put = (part: Uint8Array) => bucket.multiparts.put(bytesKey(this.#id), multipart.uploadId, number, part);
+    const put = (part: Uint8Array, hash?: string) => bucket.multiparts.put(bytesKey(this.#id), multipart.uploadId, number, part, hash);
     const sent =
       tails.length === 0
-        ? put(bytes)
+        ? put(bytes, sha256)
         : reading.with(sizeOf(tails) + bytes.byteLength, async () => put(Buffer.concat([await loadTails(bucket, tails), bytes])));
     this.#parts.add(number, this.#position, sent, (isStored) => {
       // A failed request may still be reading the memory, so it is not used again.
