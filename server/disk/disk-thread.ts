@@ -19,6 +19,8 @@ export type DiskRequest =
       /** Undefined: the file exists already. */
       link?: { from: string; to: string };
     }
+  /** Path of a file that exists. Its bytes are durable afterwards, but not its name. */
+  | { sync: string }
   /** Deletes this name only while another name has the bytes: a file system needs time to free gigabytes. */
   | { unlink: string };
 

@@ -67,12 +67,14 @@ async function doAll(requests: readonly DiskRequest[]): Promise<DiskAnswer[]> {
 /** @param opened gets the files that are written and not synced yet, by path */
 function begin(request: DiskRequest, opened: Map<string, number>): DiskOutcome {
   if ('store' in request) return store(request, opened);
+  if ('sync' in request) return 'done';
   return 'unlink' in request ? unlink(request.unlink) : link(request);
 }
 
 /** What has to be synced before the request is done. */
 function pathsOf(request: DiskRequest): string[] {
   if ('store' in request) return [request.store];
+  if ('sync' in request) return [request.sync];
   return 'folder' in request ? unprovenDirectories(request) : [];
 }
 

@@ -2,6 +2,7 @@ import type { EventEmitter } from 'node:events';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload, UploadIn } from '../ledger/upload.ts';
 import type { UploadId } from '../ledger/upload-id.ts';
+import { onAbort } from '../runtime/on-abort.ts';
 import type { InspectionStarts, StartingInspection } from './inspection-starts.ts';
 
 /**
@@ -23,12 +24,12 @@ export function awaitVerdict(
       if (upload.state !== 'inspecting') end(upload);
     });
     const timer = setTimeout(look, Math.max(patienceMs, 0));
-    signal.addEventListener('abort', look);
+    const forget = onAbort(signal, look);
     connection?.once('close', look);
     function cease(): void {
       stop();
       clearTimeout(timer);
-      signal.removeEventListener('abort', look);
+      forget();
       connection?.off('close', look);
     }
     function end(upload: Upload | undefined): void {

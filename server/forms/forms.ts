@@ -14,6 +14,7 @@ import { closeAfterAnswer } from '../http/request-guard.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
 import { newUploadId } from '../ledger/upload-id.ts';
+import { onAbort } from '../runtime/on-abort.ts';
 import { tooLarge } from '../staging/admission.ts';
 import { memoryBody } from '../staging/body-source.ts';
 import { endReceiving } from '../staging/end-receiving.ts';
@@ -155,13 +156,14 @@ export class Forms {
       bodyTimeoutMs,
     );
     response.once('close', onClose);
-    draining.addEventListener('abort', onDraining);
+    const forget = onAbort(draining, onDraining);
+    if (draining.aborted) onDraining();
     request.pipe(heads).pipe(parser);
     const failure = await over;
     request.unpipe(heads);
     clearInterval(watch);
     response.off('close', onClose);
-    draining.removeEventListener('abort', onDraining);
+    forget();
 
     const ended = (await Promise.all(results)).filter((result) => result !== undefined);
     if (failure === undefined) return ended;

@@ -3,6 +3,7 @@ import { UploadError } from '../../shared/errors.ts';
 import { toRecord } from '../finish/record.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
+import { onAbort } from '../runtime/on-abort.ts';
 import type { Receiver } from '../staging/receiver.ts';
 
 /** Longest time that a status request is held; proxies commonly give up after 60 s. */
@@ -37,7 +38,7 @@ function waitForChange(ledger: Ledger, upload: Upload, timeoutMs: number, respon
       clearTimeout(timer);
       stop();
       response.off('close', done);
-      draining.removeEventListener('abort', done);
+      forget();
       resolve();
     };
     const timer = setTimeout(done, timeoutMs);
@@ -46,7 +47,8 @@ function waitForChange(ledger: Ledger, upload: Upload, timeoutMs: number, respon
       if (now.state !== upload.state) done();
     });
     response.once('close', done);
-    draining.addEventListener('abort', done);
+    const forget = onAbort(draining, done);
+    if (draining.aborted) done();
     // The state may have changed before the listener was added.
     ledger.get(upload.id).then((now) => {
       if (now?.state !== upload.state) done();

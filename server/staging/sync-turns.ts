@@ -1,5 +1,5 @@
-/** Half of Node's thread pool. Writes, reads and the syncs that a sender waits for need the other half. */
-const AT_ONCE = 2;
+/** Half of the thread pool that the program starts. Writes, reads and the syncs that a sender waits for need the other half. */
+const AT_ONCE = 8;
 
 /**
  * Syncs that no sender waits for: checkpoints within a body, and the end of a body whose sender left. A disk receives bytes faster than it
@@ -7,8 +7,13 @@ const AT_ONCE = 2;
  * of them. They run a few at a time, in the order of their calls.
  */
 export class SyncTurns {
+  readonly #atOnce: number;
   readonly #waiting = new Map<object, (isTurn: boolean) => void>();
   #running = 0;
+
+  constructor(atOnce: number = AT_ONCE) {
+    this.#atOnce = atOnce;
+  }
 
   /**
    * Runs the sync when its turn comes.
@@ -16,7 +21,7 @@ export class SyncTurns {
    * @returns false when the sync was skipped
    */
   async run(owner: object, sync: () => Promise<void>): Promise<boolean> {
-    if (this.#running >= AT_ONCE) {
+    if (this.#running >= this.#atOnce) {
       const isTurn = await new Promise<boolean>((enter) => this.#waiting.set(owner, enter));
       if (!isTurn) return false;
     }
@@ -26,7 +31,7 @@ export class SyncTurns {
     } finally {
       this.#running -= 1;
       const [next] = this.#waiting.keys();
-      if (next !== undefined && this.#running < AT_ONCE) this.hurry(next);
+      if (next !== undefined && this.#running < this.#atOnce) this.hurry(next);
     }
     return true;
   }

@@ -5,6 +5,7 @@ import type { Ledger } from '../ledger/ledger.ts';
 import { maxBytesOf } from '../ledger/limits.ts';
 import type { UploadIn } from '../ledger/upload.ts';
 import type { UploadLocker } from '../locking/locker.ts';
+import { onAbort } from '../runtime/on-abort.ts';
 import { tooLarge } from '../staging/admission.ts';
 import { bodyOf } from '../staging/lifted-body.ts';
 import type { Receiver } from '../staging/receiver.ts';
@@ -56,7 +57,7 @@ export class Appends {
     }
     context.upload = upload;
     const stop = () => cancellation.abort(draining.reason);
-    draining.addEventListener('abort', stop);
+    const forget = onAbort(draining, stop);
     if (draining.aborted) stop();
     const receiving = receiver
       .receive(upload, offset, bodyOf(raw), {
@@ -69,7 +70,7 @@ export class Appends {
         comesWhole: context.comesWhole ?? false,
         expected: checksums?.chunk,
       })
-      .finally(() => draining.removeEventListener('abort', stop));
+      .finally(forget);
     const row = upload;
     if (context.comesWhole) return inspectionStarts.receiveNew(row, receiving, (add) => receiver.add(row, add));
     const { stored, complete } = await receiving;

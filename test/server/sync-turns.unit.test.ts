@@ -5,7 +5,7 @@ import { SyncTurns } from '../../server/staging/sync-turns.ts';
 describe('syncs that no sender waits for', () => {
   /** Starts four syncs; two of them run, two wait. */
   function fourSyncs() {
-    const turns = new SyncTurns();
+    const turns = new SyncTurns(2);
     const started: number[] = [];
     const ends: (() => void)[] = [];
     const owners = [0, 1, 2, 3].map((name) => ({ name }));
@@ -46,7 +46,7 @@ describe('syncs that no sender waits for', () => {
   });
 
   it('give up their turn when they fail', async () => {
-    const turns = new SyncTurns();
+    const turns = new SyncTurns(2);
     const fault = new Error('EIO');
     for (let each = 0; each < 3; each++) await expect(turns.run({}, () => Promise.reject(fault))).rejects.toBe(fault);
     expect(await turns.run({}, async () => {})).toBe(true);

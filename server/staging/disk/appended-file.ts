@@ -1,6 +1,7 @@
 // The file of an upload while a body is appended. Small writes go through `DiskThread`, which closes the file after each of them, so
 // that ten thousand slow uploads need no more descriptors than their connections. A large write opens the file for those that follow.
 import { constants } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import type { DiskThread } from '../../disk/disk-thread.ts';
 import { OpenFile } from '../../disk/open-file.ts';
 import { MAX_SMALL_BYTES } from '../../disk/small-writes.ts';
@@ -74,9 +75,10 @@ export class AppendedFile implements WritableFile {
   }
 
   /** For a sync between small writes: the file is not kept open. */
-  async #syncBriefly(): Promise<void> {
-    const file = await OpenFile.open(this.#path, constants.O_WRONLY);
-    await this.#options.syncs.run(this.#id, file, 'datasync').finally(() => file.closeSync());
+  #syncBriefly(): Promise<void> {
+    const { thread, syncs } = this.#options;
+    const sync = async () => void (await thread.do({ sync: this.#path }));
+    return syncs.run(this.#id, { sync, datasync: sync, size: async () => (await stat(this.#path)).size }, 'datasync');
   }
 
   async #use<T>(work: (file: OpenFile) => Promise<T>, mayCreate = false): Promise<T> {
