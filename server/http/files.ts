@@ -86,7 +86,7 @@ export async function answerFiles(
     if (method !== 'POST') throw new UploadError('ERR_METHOD_NOT_ALLOWED');
     await uploads.create(tus);
   } else if (method === 'HEAD') await uploads.head(tus, id);
-  else if (method === 'PATCH') await uploads.patch(tus, id);
+  else if (method === 'PATCH') return uploads.patch(tus, id);
   else if (method === 'DELETE') await uploads.terminate(tus, id);
   else throw new UploadError('ERR_METHOD_NOT_ALLOWED');
 }

@@ -16,7 +16,7 @@ const mounts = new WeakMap<IncomingMessage, string>();
  * @param path of the mount, for frameworks that do not report it; empty: none
  */
 export function mountAt(path: string, handler: RequestListener): Handler {
-  return async (request: Mounted, response) => {
+  return (request: Mounted, response) => {
     // Polka leaves only the query when nothing is left of the path.
     const url = (request.url ?? '').replace(/^(?=\?|$)/, '/');
     request.url = url;
@@ -30,9 +30,10 @@ export function mountAt(path: string, handler: RequestListener): Handler {
     mounts.set(request, mountPathOf(pathOf(request.originalUrl ?? url), pathOf(request.url)));
     // Koa presets the status 404.
     response.statusCode = 200;
-    const over = new Promise<void>((resolve) => void response.once('close', resolve));
-    handler(request, response);
-    await over;
+    return new Promise<void>((resolve) => {
+      response.on('close', resolve);
+      handler(request, response);
+    });
   };
 }
 

@@ -21,7 +21,7 @@ export function claim(request: IncomingMessage): void {
  * takes, so a sender could hold the connection with one byte now and then.
  */
 export function cutAnsweredBody(request: IncomingMessage, response: ServerResponse): void {
-  response.once('finish', () => {
+  response.on('finish', () => {
     if (request.complete) return;
     const timer = setTimeout(() => {
       if (!request.complete) request.socket.destroy();

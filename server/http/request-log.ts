@@ -11,7 +11,7 @@ export function requestLog(log: Logger): (request: IncomingMessage & { originalU
     const requestId = typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
     response.setHeader('X-Request-ID', requestId);
     const startedAt = performance.now();
-    response.once('close', () => {
+    response.on('close', () => {
       log.debug(
         {
           requestId,

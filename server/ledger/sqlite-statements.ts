@@ -38,6 +38,7 @@ export class SqliteStatement {
   readonly reader: boolean;
   readonly #statement: StatementSync;
   readonly #columns: readonly string[];
+  readonly #emptyRow: Readonly<Record<string, unknown>>;
   readonly #isChange: boolean;
   readonly #isTransaction: boolean;
   readonly #options: StatementsOptions;
@@ -47,6 +48,8 @@ export class SqliteStatement {
     this.#options = options;
     this.#columns = statement.columns().map(({ name }) => name);
     this.reader = this.#columns.length > 0;
+    // V8 makes a hash table of an object that gets more than a few properties one by one, but not of a parsed one, nor of its copies.
+    this.#emptyRow = JSON.parse(JSON.stringify(Object.fromEntries(this.#columns.map((name) => [name, null]))));
     this.#isChange = /^\s*(?:insert|update|delete)\b/i.test(text);
     this.#isTransaction = /^\s*begin\b/i.test(text);
     // The row objects that node:sqlite makes are hash tables of 2 KiB each, and a long request holds several. So it returns arrays.
@@ -71,7 +74,7 @@ export class SqliteStatement {
   }
 
   #row(values: unknown): Record<string, unknown> {
-    const row: Record<string, unknown> = {};
+    const row: Record<string, unknown> = { ...this.#emptyRow };
     for (const [index, column] of this.#columns.entries()) row[column] = (values as unknown[])[index];
     return row;
   }

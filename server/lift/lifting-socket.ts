@@ -53,7 +53,7 @@ export class LiftingSocket extends Socket {
     this.#options = options;
     this.#landing = landing;
     this.prependListener('end', () => this.#onHalfClose());
-    this.once('close', () => landing.close());
+    this.on('close', () => landing.close());
   }
 
   /** Call after the server has attached the parser. */
@@ -67,7 +67,7 @@ export class LiftingSocket extends Socket {
       if (this.#head === undefined) return onIncoming(request, keepAlive);
       this.#body = this.#correct(request, this.#head);
       const result = onIncoming(request, keepAlive);
-      this._httpMessage?.once('finish', () => this.#onAnswered());
+      this._httpMessage?.on('finish', () => this.#onAnswered());
       // For the parser the message has ended. The request has not.
       parser.incoming = null;
       return result;

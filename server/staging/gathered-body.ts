@@ -6,12 +6,16 @@ import { type BodyEnd, type BodyLimits, type BodySource, type LeasedBatch, MIN_B
 const HIGH_WATER_BYTES = 1024 * 1024;
 /** Bytes that waited this long go out, so that a slow client's bytes are stored while it sends. */
 const BATCH_DELAY_MS = 250;
+/** A client that sends less than this in `BATCH_DELAY_MS` is slow. */
+export const SLOW_BYTES: number = 16 * 1024;
 
 /** The origin of the bytes. It calls `add` for each read, and `finish` at the end. */
 export interface BodyFlow {
   /** Smallest batch, in bytes, while more bytes are coming: a system call and a thread hop cost as much for 1 KiB as for a large batch. */
   readonly batchBytes: number;
   readonly isPaused: boolean;
+  /** True when the next bytes of a slow client can wait in the system, and their connection can wait to be read. */
+  readonly mayRest: boolean;
   pause(): void;
   resume(): void;
   /** Takes the buffers back: staging no longer reads them. */
@@ -51,6 +55,12 @@ export class GatheredBody implements BodySource {
   #wake: (() => void) | undefined;
   #delay: NodeJS.Timeout | undefined;
   #due = false;
+  /**
+   * A slow client's bytes go out at once, and then its connection is not read for `BATCH_DELAY_MS`. So the bytes wait in the system. In
+   * this process, those of thousands of clients would outlive many collections of the young generation.
+   */
+  #isSlow = false;
+  #rest: NodeJS.Timeout | undefined;
   #isWoken = false;
   #receivedAtLastLook = 0;
   #wasPaused = false;
@@ -82,6 +92,11 @@ export class GatheredBody implements BodySource {
     this.#waiting.push(buffer);
     this.#waitingBytes += buffer.byteLength;
     if (this.#waitingBytes >= HIGH_WATER_BYTES) this.pause();
+    else if (this.#isSlow && this.#flow.mayRest) {
+      this.#due = true;
+      this.#flow.pause();
+      this.#rest ??= setTimeout(this.#onRested, BATCH_DELAY_MS);
+    }
     if (this.#isReady()) this.#wake?.();
     else if (!this.#limits.inOne) this.#delay ??= setTimeout(this.#onDelay, BATCH_DELAY_MS);
   }
@@ -92,6 +107,11 @@ export class GatheredBody implements BodySource {
     this.end = end;
     this.#flow.pause();
     this.#wake?.();
+  }
+
+  /** True while the connection of a slow client is not read. */
+  get isResting(): boolean {
+    return this.#rest !== undefined;
   }
 
   /** Pauses reading, for example while no buffer is free. */
@@ -108,6 +128,7 @@ export class GatheredBody implements BodySource {
     }
     clearTimeout(this.#delay);
     this.#delay = undefined;
+    this.#isSlow = this.#due && this.#waitingBytes < SLOW_BYTES;
     this.#due = false;
     if (this.#waitingBytes === 0 && (this.end !== undefined || !this.#isWoken)) return undefined;
     this.#isWoken = false;
@@ -133,6 +154,7 @@ export class GatheredBody implements BodySource {
 
   close(): void {
     clearTimeout(this.#delay);
+    clearTimeout(this.#rest);
     clearInterval(this.#watch);
     this.#limits.signal.removeEventListener('abort', this.#onAbort);
     this.#flow.release(this.#waiting);
@@ -144,11 +166,15 @@ export class GatheredBody implements BodySource {
     this.#due = true;
     this.#wake?.();
   };
+  readonly #onRested = (): void => {
+    this.#rest = undefined;
+    if (this.end === undefined && this.#waitingBytes < HIGH_WATER_BYTES) this.#flow.resume();
+  };
   readonly #onAbort = (): void => this.finish('interrupted');
   readonly #onWatch = (): void => {
     // Reading is paused when the disk is slow, not the client.
     if (!this.#wasPaused && this.#received - this.#receivedAtLastLook < MIN_BYTES_PER_TIMEOUT) this.finish('too-slow');
     this.#receivedAtLastLook = this.#received;
-    this.#wasPaused = this.#flow.isPaused;
+    this.#wasPaused = this.#flow.isPaused && !this.isResting;
   };
 }

@@ -6,21 +6,23 @@ import type { Staging } from './staging.ts';
 /** Collects the first bytes of an upload while they are being stored. */
 export class Head {
   readonly #id: UploadId;
-  readonly #stored: number;
   /** HEAD_BYTES, or the upload's length if that is smaller. */
   readonly #size: number;
+  /** The number of bytes that are stored, or were given to `add`. */
+  #position: number;
+  /** The number of bytes in `#parts`, which are the first ones. */
   #have = 0;
   #parts: Uint8Array[] = [];
 
   constructor(upload: Upload, stored: number) {
     this.#id = upload.id;
-    this.#stored = stored;
+    this.#position = stored;
     this.#size = upload.length === null ? HEAD_BYTES : Math.min(upload.length, HEAD_BYTES);
   }
 
   /** True while bytes are missing. False when the head was stored before this body, and so checked before. */
   get isWanted(): boolean {
-    return this.#have < this.#size && this.#stored < this.#size;
+    return this.#position < this.#size;
   }
 
   /** True when the head is complete and still in memory. */
@@ -38,12 +40,18 @@ export class Head {
     return first !== undefined && this.#parts.length === 1 ? first : Buffer.concat(this.#parts);
   }
 
-  /** Resolves to true when the head is complete. */
+  /**
+   * Resolves to true when the head is complete. A head that comes in pieces is read back from staging, because the pieces of thousands
+   * of slow uploads would outlive many collections of the young generation.
+   */
   async add(staging: Staging, batch: readonly Uint8Array[]): Promise<boolean> {
-    if (this.#have === 0 && this.#stored > 0) {
+    const start = this.#position;
+    for (const { byteLength } of batch) this.#position += byteLength;
+    if (this.isWanted && staging.isReadableInProgress) return false;
+    if (this.#have < start) {
       const reader = await staging.open(this.#id);
-      this.#parts.push(await reader.read(0, this.#stored).finally(() => reader.close()));
-      this.#have = this.#stored;
+      this.#parts.push(await reader.read(this.#have, start).finally(() => reader.close()));
+      this.#have = start;
     }
     for (const chunk of batch) {
       if (this.#have === this.#size) break;

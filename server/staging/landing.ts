@@ -1,7 +1,10 @@
-// Memory that lifted bodies are read into. Slow clients share one buffer, and their bytes are copied out of it at once. A fast client
+// Memory that lifted bodies are read into. Slow clients share one buffer, and their bytes are copied out of it at once, into small blocks
+// that are used again. A fast client
 // gets two leased buffers: the connection reads into one while the other is written. What was written is used again from the front, while
 // the processor's cache still has it.
 // A fast client that stalls keeps its two buffers until it resumes or is cut off. While no buffers are left, all other clients share one.
+
+import { countYoungBytes } from '../runtime/young-garbage.ts';
 
 /** Node reads the same amount at once. */
 const SHARED_BYTES = 64 * 1024;
@@ -11,6 +14,11 @@ const LEASED_BYTES = 1024 * 1024;
 const LEAST_ROOM = 64 * 1024;
 /** 32 MiB in all. */
 const MOST_LEASED = 32;
+/** A slow client's read rarely brings more. */
+const BLOCK_BYTES = 4 * 1024;
+const SLAB_BLOCKS = 64;
+/** 4 MiB in all. */
+const MOST_SLABS = 16;
 
 interface Leased {
   memory: Buffer;
@@ -24,6 +32,32 @@ export class LandingBuffers {
   readonly shared: Buffer = Buffer.allocUnsafeSlow(SHARED_BYTES);
   readonly #free: Leased[] = [];
   #made = 0;
+  /** The blocks of each slab, in their order. */
+  readonly #slabs = new Map<ArrayBufferLike, readonly Buffer[]>();
+  readonly #freeBlocks: Buffer[] = [];
+
+  /** Copies bytes into a block if one is free and large enough. Node's own small buffers would keep 64 KiB alive for each of them. */
+  copy(bytes: Buffer): Buffer {
+    if (bytes.byteLength > BLOCK_BYTES) return unpooledCopy(bytes);
+    if (this.#freeBlocks.length === 0 && this.#slabs.size < MOST_SLABS) this.#cutSlab();
+    const block = this.#freeBlocks.pop();
+    if (block === undefined) return unpooledCopy(bytes);
+    bytes.copy(block);
+    return block.subarray(0, bytes.byteLength);
+  }
+
+  /** Takes the memory back if it is a block. */
+  giveBlock({ buffer, byteOffset }: Buffer): void {
+    const block = this.#slabs.get(buffer)?.[byteOffset / BLOCK_BYTES];
+    if (block !== undefined) this.#freeBlocks.push(block);
+  }
+
+  #cutSlab(): void {
+    const slab = Buffer.allocUnsafeSlow(SLAB_BLOCKS * BLOCK_BYTES);
+    const blocks = Array.from({ length: SLAB_BLOCKS }, (_, index) => slab.subarray(index * BLOCK_BYTES, (index + 1) * BLOCK_BYTES));
+    this.#slabs.set(slab.buffer, blocks);
+    this.#freeBlocks.push(...blocks);
+  }
 
   take(): [Leased, Leased] | undefined {
     while (this.#free.length < 2 && this.#made < MOST_LEASED) {
@@ -110,10 +144,16 @@ export class Landing {
     return true;
   }
 
+  /** The bytes in memory that does not change before `release`: where they are, or a copy. */
+  hold(bytes: Buffer): Buffer {
+    return this.keep(bytes) ? bytes : this.#buffers.copy(bytes);
+  }
+
   release(views: readonly Buffer[]): void {
-    for (const { buffer } of views) {
-      const leased = this.#find(buffer);
+    for (const view of views) {
+      const leased = this.#find(view.buffer);
       if (leased !== undefined) leased.views -= 1;
+      else this.#buffers.giveBlock(view);
     }
     this.#giveBack();
   }
@@ -130,4 +170,12 @@ export class Landing {
     this.#current = 0;
     this.#position = 0;
   }
+}
+
+/** A copy with memory of its own. */
+export function unpooledCopy(bytes: Buffer): Buffer {
+  countYoungBytes(bytes.byteLength);
+  const copy = Buffer.allocUnsafeSlow(bytes.byteLength);
+  bytes.copy(copy);
+  return copy;
 }

@@ -1,10 +1,9 @@
 // A body that the lift reads past Node's parser. `bodyOf` lends its bytes to staging without a copy. Code that reads the request as a
 // stream instead, such as an application's own routes, gets the same bytes as copies.
 import type { IncomingMessage } from 'node:http';
-import { countYoungBytes } from '../runtime/young-garbage.ts';
 import type { BodyLimits, BodySource, OpenBody } from './body-source.ts';
-import { type BodyFlow, GatheredBody } from './gathered-body.ts';
-import type { Landing } from './landing.ts';
+import { type BodyFlow, GatheredBody, SLOW_BYTES } from './gathered-body.ts';
+import { type Landing, unpooledCopy } from './landing.ts';
 import { streamBody } from './stream-source.ts';
 
 /** A client that sends this much during one write is fast. */
@@ -45,7 +44,7 @@ export class LiftedBody implements BodyFlow {
       request._consuming = true;
       this.#stream();
     };
-    request.once('close', () => this.#source?.finish('cut'));
+    request.on('close', () => this.#source?.finish('cut'));
     bodies.set(request, this);
   }
 
@@ -53,13 +52,17 @@ export class LiftedBody implements BodyFlow {
     return this.#source === undefined && !this.#isStream;
   }
 
+  get mayRest(): boolean {
+    return this.left >= SLOW_BYTES;
+  }
+
   /** Takes at most `left` bytes, in leased memory or in memory that is valid only during the call. */
   take(bytes: Buffer): void {
     this.left -= bytes.byteLength;
     if (this.#source !== undefined) this.#lend(this.#source, bytes);
-    else if (this.#isStream) this.isPaused = !this.#request.push(copyOf(bytes));
+    else if (this.#isStream) this.isPaused = !this.#request.push(unpooledCopy(bytes));
     else {
-      this.#early.push(copyOf(bytes));
+      this.#early.push(unpooledCopy(bytes));
       this.isPaused = true;
     }
     if (this.left === 0) this.#end();
@@ -80,7 +83,7 @@ export class LiftedBody implements BodyFlow {
   }
 
   resume(): void {
-    if (this.left === 0 || this.#source?.end !== undefined || this.#landing.isFull) return;
+    if (this.left === 0 || this.#source?.end !== undefined || this.#source?.isResting || this.#landing.isFull) return;
     this.isPaused = false;
     this.#readOn();
   }
@@ -99,7 +102,7 @@ export class LiftedBody implements BodyFlow {
   #lend(source: GatheredBody, bytes: Buffer): void {
     const landing = this.#landing;
     if (bytes.byteLength < LITTLE_BYTES && source.waitingBytes === 0 && landing.isIdle) landing.leave();
-    source.add(landing.keep(bytes) ? bytes : copyOf(bytes));
+    source.add(landing.hold(bytes));
     if (source.waitingBytes >= MUCH_BYTES && this.left >= MUCH_BYTES) landing.lease();
     if (landing.isFull) source.pause();
   }
@@ -126,9 +129,4 @@ export class LiftedBody implements BodyFlow {
     request.push(null);
     if (this.#source !== undefined) request.resume();
   }
-}
-
-function copyOf(bytes: Buffer): Buffer {
-  countYoungBytes(bytes.byteLength);
-  return Buffer.from(bytes);
 }

@@ -10,6 +10,7 @@ export function streamBody(stream: Readable): OpenBody {
 
 class StreamFlow implements BodyFlow {
   readonly batchBytes: number = 512 * 1024;
+  readonly mayRest = false;
   readonly #stream: Readable;
   readonly #source: GatheredBody;
 
