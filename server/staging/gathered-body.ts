@@ -120,12 +120,15 @@ export class GatheredBody implements BodySource {
     this.#flow.pause();
   }
 
-  async next(): Promise<LeasedBatch | undefined> {
-    while (!this.#isReady()) {
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
-    }
+  next(): Promise<LeasedBatch | undefined> {
+    if (this.#isReady()) return Promise.resolve(this.#take());
+    return new Promise<void>((resolve) => {
+      this.#wake = resolve;
+    }).then(this.#take);
+  }
+
+  readonly #take = (): LeasedBatch | undefined => {
+    this.#wake = undefined;
     clearTimeout(this.#delay);
     this.#delay = undefined;
     this.#isSlow = this.#due && this.#waitingBytes < SLOW_BYTES;
@@ -138,7 +141,7 @@ export class GatheredBody implements BodySource {
     this.#waitingBytes = 0;
     if (this.end === undefined) this.#flow.resume();
     return batch;
-  }
+  };
 
   /** True when `next` need not wait. The first bytes go out at once, because they may be enough to refuse the file. */
   #isReady(): boolean {
