@@ -152,13 +152,20 @@ export function createLandfall(input: ConfigInput | Config = {}, hooks: Landfall
   }
 
   /** Nearly all requests are for uploads. They skip Express, whose routing costs about as much CPU time as a ledger statement. */
-  async function answerDirectly(request: IncomingMessage, response: ServerResponse, work: DirectAnswer): Promise<void> {
+  function answerDirectly(request: IncomingMessage, response: ServerResponse, work: DirectAnswer): void {
+    const refuse = (thrown: unknown) => {
+      try {
+        answerError(thrown, request, response);
+      } catch {
+        response.destroy();
+      }
+    };
     try {
       begin(request, response);
       requireKnownSource(request);
-      await track(request, work(requireReady(request, response), collectionUrl(config, request)));
+      track(request, work(requireReady(request, response), collectionUrl(config, request))).catch(refuse);
     } catch (thrown) {
-      answerError(thrown, request, response);
+      refuse(thrown);
     }
   }
 
@@ -208,9 +215,9 @@ export function createLandfall(input: ConfigInput | Config = {}, hooks: Landfall
   /** `close` waits for requests that may write; it does not wait for downloads. */
   function track(request: IncomingMessage, work: Promise<void>): Promise<void> {
     if (request.method !== 'GET' && request.method !== 'HEAD') {
-      const done = work.finally(() => writes.delete(done));
-      writes.add(done);
-      return done;
+      const end = () => writes.delete(work);
+      writes.add(work);
+      work.then(end, end);
     }
     return work;
   }
@@ -224,7 +231,7 @@ export function createLandfall(input: ConfigInput | Config = {}, hooks: Landfall
       isUpload
         ? answerFiles(ready, request, response, url.slice('/files'.length), collection)
         : ready.forms.answer(request, response, form?.[1] !== undefined, collection);
-    answerDirectly(request, response, work).catch(() => response.destroy());
+    answerDirectly(request, response, work);
   };
 
   return {

@@ -16,10 +16,10 @@ import { LIMIT_OPTIONS, requireNoLimits, requireOwnFlags, SETTINGS_NAMED_LIKE_LI
 import { runOperatorCommand } from './operator/operator.ts';
 import { UsageError } from './operator/usage.ts';
 import { BatchedLog } from './runtime/batched-log.ts';
+import { boundHeapGrowth } from './runtime/heap-growth.ts';
 import { pause } from './runtime/pause.ts';
 import { StartError } from './runtime/start-error.ts';
 import { terminalLog } from './runtime/terminal-log.ts';
-import { boundYoungGeneration } from './runtime/young-generation.ts';
 import { S3Fault } from './s3/fault.ts';
 
 /** docs/operations.md names these clients. */
@@ -105,7 +105,7 @@ async function serve(config: Config): Promise<void> {
   process.env.UV_THREADPOOL_SIZE ??= '16';
   // An existing ledger may have keys, which also decide who may upload; a failed start must not create a ledger.
   if (config.databaseUrl === '' && !hasSqlite(config.dataDir)) requireAccessRule(config, true);
-  boundYoungGeneration();
+  boundHeapGrowth();
   // Asynchronous: writing one upload's log line must not delay the next upload.
   const destination = new BatchedLog(pino.destination({ sync: false }));
   process.on('exit', () => destination.flushSync());

@@ -12,6 +12,28 @@ interface Holder {
   requestRelease: RequestRelease;
 }
 
+/** The lock of one request. */
+class QueuedLock implements Lock {
+  readonly #locker: QueueingLocker;
+  readonly #id: UploadId;
+  readonly #token: symbol = Symbol();
+  readonly #timeoutMs: number;
+
+  constructor(locker: QueueingLocker, id: UploadId, timeoutMs: number) {
+    this.#locker = locker;
+    this.#id = id;
+    this.#timeoutMs = timeoutMs;
+  }
+
+  lock(signal: AbortSignal, requestRelease: RequestRelease): Promise<void> {
+    return this.#locker.acquire(this.#id, this.#token, requestRelease, this.#timeoutMs, signal);
+  }
+
+  async unlock(): Promise<void> {
+    this.#locker.release(this.#id, this.#token);
+  }
+}
+
 interface Waiter {
   grant(): void;
 }
@@ -37,11 +59,7 @@ export class QueueingLocker implements UploadLocker {
   }
 
   newLock(id: UploadId): Lock {
-    const token = Symbol(id);
-    return {
-      lock: (signal, requestRelease) => this.acquire(id, token, requestRelease, this.#timeoutMs, signal),
-      unlock: async () => this.release(id, token),
-    };
+    return new QueuedLock(this, id, this.#timeoutMs);
   }
 
   /** No lock is kept in the ledger. */

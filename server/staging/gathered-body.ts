@@ -95,10 +95,10 @@ export class GatheredBody implements BodySource {
     else if (this.#isSlow && this.#flow.mayRest) {
       this.#due = true;
       this.#flow.pause();
-      this.#rest ??= setTimeout(this.#onRested, BATCH_DELAY_MS);
+      this.#rest ??= setTimeout(GatheredBody.#onRested, BATCH_DELAY_MS, this);
     }
     if (this.#isReady()) this.#wake?.();
-    else if (!this.#limits.inOne) this.#delay ??= setTimeout(this.#onDelay, BATCH_DELAY_MS);
+    else if (!this.#limits.inOne) this.#delay ??= setTimeout(GatheredBody.#onDelay, BATCH_DELAY_MS, this);
   }
 
   /** Ends the body. Only the first call counts. */
@@ -120,12 +120,15 @@ export class GatheredBody implements BodySource {
     this.#flow.pause();
   }
 
-  async next(): Promise<LeasedBatch | undefined> {
-    while (!this.#isReady()) {
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
-    }
+  next(): Promise<LeasedBatch | undefined> {
+    if (this.#isReady()) return Promise.resolve(this.#take());
+    return new Promise<void>((resolve) => {
+      this.#wake = resolve;
+    }).then(this.#take);
+  }
+
+  readonly #take = (): LeasedBatch | undefined => {
+    this.#wake = undefined;
     clearTimeout(this.#delay);
     this.#delay = undefined;
     this.#isSlow = this.#due && this.#waitingBytes < SLOW_BYTES;
@@ -138,7 +141,7 @@ export class GatheredBody implements BodySource {
     this.#waitingBytes = 0;
     if (this.end === undefined) this.#flow.resume();
     return batch;
-  }
+  };
 
   /** True when `next` need not wait. The first bytes go out at once, because they may be enough to refuse the file. */
   #isReady(): boolean {
@@ -162,13 +165,14 @@ export class GatheredBody implements BodySource {
     this.#flow.close();
   }
 
-  readonly #onDelay = (): void => {
-    this.#due = true;
-    this.#wake?.();
+  // Static, because most bodies need no timer most of the time.
+  static readonly #onDelay = (body: GatheredBody): void => {
+    body.#due = true;
+    body.#wake?.();
   };
-  readonly #onRested = (): void => {
-    this.#rest = undefined;
-    if (this.end === undefined && this.#waitingBytes < HIGH_WATER_BYTES) this.#flow.resume();
+  static readonly #onRested = (body: GatheredBody): void => {
+    body.#rest = undefined;
+    if (body.end === undefined && body.#waitingBytes < HIGH_WATER_BYTES) body.#flow.resume();
   };
   readonly #onAbort = (): void => this.finish('interrupted');
   readonly #onWatch = (): void => {

@@ -37,7 +37,15 @@ export class Head {
 
   get bytes(): Uint8Array {
     const [first] = this.#parts;
-    return first !== undefined && this.#parts.length === 1 ? first : Buffer.concat(this.#parts);
+    if (first !== undefined && this.#parts.length === 1) return first;
+    // With memory of its own: each small buffer of Node's pool would keep 64 KiB alive.
+    const whole = new Uint8Array(this.#have);
+    let at = 0;
+    for (const part of this.#parts) {
+      whole.set(part, at);
+      at += part.byteLength;
+    }
+    return whole;
   }
 
   /**

@@ -5,8 +5,8 @@ import type { Ledger } from '../ledger/ledger.ts';
 import { maxBytesOf } from '../ledger/limits.ts';
 import type { UploadIn } from '../ledger/upload.ts';
 import type { UploadLocker } from '../locking/locker.ts';
-import { onAbort } from '../runtime/on-abort.ts';
 import { tooLarge } from '../staging/admission.ts';
+import type { Received, ReceiveOptions } from '../staging/body-intake.ts';
 import { bodyOf } from '../staging/lifted-body.ts';
 import type { Receiver } from '../staging/receiver.ts';
 import type { Staging } from '../staging/staging.ts';
@@ -25,18 +25,44 @@ export interface AppendsOptions {
   draining: AbortSignal;
 }
 
+/** A request whose body can be received. */
+export interface PreparedAppend {
+  upload: UploadIn<'receiving'>;
+  offset: number;
+  options: ReceiveOptions;
+}
+
 export class Appends {
   readonly #options: AppendsOptions;
+  /** The requests whose bodies are being received. */
+  readonly #running = new Set<Cancellation>();
 
   constructor(options: AppendsOptions) {
     this.#options = options;
+    const { draining } = options;
+    draining.addEventListener('abort', () => {
+      for (const cancellation of this.#running) cancellation.abort(draining.reason);
+    });
   }
 
   /** Call under the lock. Resolves to the new offset. */
   async receive(context: Context, checked: CheckedRequest, cancellation: Cancellation): Promise<number> {
+    const { inspectionStarts, receiver } = this.#options;
+    const prepared = await this.prepare(context, checked, cancellation);
+    const { upload } = prepared;
+    try {
+      const receiving = this.start(context, prepared, cancellation);
+      if (context.comesWhole) return await inspectionStarts.receiveNew(upload, receiving, (add) => receiver.add(upload, add));
+      return await this.conclude(context, await receiving);
+    } finally {
+      this.end(cancellation);
+    }
+  }
+
+  /** Call under the lock. Writes what has to be in the ledger before the body is received. @throws NotReceiving, UploadError */
+  async prepare(context: Context, checked: CheckedRequest, cancellation: Cancellation): Promise<PreparedAppend> {
     const { offset, maxBytes } = checked;
-    const { ledger, receiver, inspectionStarts, locker, draining } = this.#options;
-    const { raw } = context.request;
+    const { ledger, inspectionStarts, locker } = this.#options;
     let { upload } = context;
     if (upload !== undefined && context.append !== undefined) upload = await ledger.get(upload.id);
     if (upload?.state !== 'receiving' || inspectionStarts.has(upload.id)) throw new NotReceiving();
@@ -46,7 +72,7 @@ export class Appends {
     if (declared !== undefined) {
       upload = await this.#declare(context, upload, offset, declared);
       limit = declared - offset;
-      if (Number(raw.headers['content-length'] ?? 0) > limit) throw new UploadError('ERR_UPLOAD_LENGTH_EXCEEDED');
+      if (Number(context.request.raw.headers['content-length'] ?? 0) > limit) throw new UploadError('ERR_UPLOAD_LENGTH_EXCEEDED');
     }
     const checksums = (context.append ?? context.creation)?.checksums;
     if (checksums !== undefined && checksums.file !== null && upload.expectedChecksum !== checksums.file) {
@@ -56,26 +82,38 @@ export class Appends {
       upload = { ...upload, expectedChecksum };
     }
     context.upload = upload;
-    const stop = () => cancellation.abort(draining.reason);
-    const forget = onAbort(draining, stop);
-    if (draining.aborted) stop();
-    const receiving = receiver
-      .receive(upload, offset, bodyOf(raw), {
-        maxBytes: limit,
-        signal: cancellation.signal,
-        onActivity: () => locker.touch(id),
-        requireHeld: () => locker.requireHeld(id),
-        isNew: context.append === undefined,
-        stored: checked.stored,
-        comesWhole: context.comesWhole ?? false,
-        expected: checksums?.chunk,
-      })
-      .finally(forget);
-    const row = upload;
-    if (context.comesWhole) return inspectionStarts.receiveNew(row, receiving, (add) => receiver.add(row, add));
-    const { stored, complete } = await receiving;
+    const options: ReceiveOptions = {
+      maxBytes: limit,
+      signal: cancellation.signal,
+      onActivity: () => locker.touch(id),
+      requireHeld: () => locker.requireHeld(id),
+      isNew: context.append === undefined,
+      stored: checked.stored,
+      comesWhole: context.comesWhole ?? false,
+      expected: checksums?.chunk,
+    };
+    return { upload, offset, options };
+  }
+
+  /** Receives the body. Call `end` when it has ended. */
+  start({ request }: Context, { upload, offset, options }: PreparedAppend, cancellation: Cancellation): Promise<Received> {
+    const { receiver, draining } = this.#options;
+    this.#running.add(cancellation);
+    if (draining.aborted) cancellation.abort(draining.reason);
+    return receiver.receive(upload, offset, bodyOf(request.raw), options);
+  }
+
+  end(cancellation: Cancellation): void {
+    this.#running.delete(cancellation);
+  }
+
+  /** Call under the lock, after the body. Resolves to the new offset. */
+  async conclude(context: Context, { stored, complete }: Received): Promise<number> {
+    const { ledger, inspectionStarts } = this.#options;
+    const { upload, isDeclaring } = context;
+    if (upload === undefined) throw new Error('The row of the upload was not read.');
     // Started under the lock, so that no request appends while the bytes are made durable.
-    if (complete) void inspectionStarts.start(upload.id, stored, context.isDeclaring ? 'length' : 'byte', complete);
+    if (complete) void inspectionStarts.start(upload.id, stored, isDeclaring ? 'length' : 'byte', complete);
     else context.upload = (await ledger.get(upload.id)) ?? upload;
     return stored;
   }

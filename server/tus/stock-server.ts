@@ -41,9 +41,14 @@ export class Cancellation implements CancellationContext {
   }
 
   /** @param reason a text by default: an abort without a reason creates an error with a stack each time */
-  readonly abort = (reason: unknown = 'the request was ended'): void => this.#controller.abort(reason);
+  abort(reason: unknown = 'the request was ended'): void {
+    this.#controller.abort(reason);
+  }
+
   /** Aborts at once: the locker calls this only when the lock's holder has received nothing for long enough. */
-  readonly cancel = (): void => this.abort();
+  cancel(): void {
+    this.abort();
+  }
 }
 
 type Method = 'POST' | 'PATCH' | 'DELETE' | 'OPTIONS';

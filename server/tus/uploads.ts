@@ -9,10 +9,10 @@ import { describeForHead, expiry, gone } from '../finish/verdict-answers.ts';
 import { NO_LIMITS } from '../ledger/limits.ts';
 import type { Upload } from '../ledger/upload.ts';
 import { newUploadId, type UploadId } from '../ledger/upload-id.ts';
-import type { UploadLocker } from '../locking/locker.ts';
+import type { Lock, UploadLocker } from '../locking/locker.ts';
 import { tooLarge } from '../staging/admission.ts';
 import { bodyOf } from '../staging/lifted-body.ts';
-import { Appends, type AppendsOptions } from './appends.ts';
+import { Appends, type AppendsOptions, type PreparedAppend } from './appends.ts';
 import { CreationRepeated, Creations, type CreationsOptions } from './creations.ts';
 import { ANNOUNCEMENT, type Append, isMediaType, mayHaveBody, readAppend, readCreation } from './headers.ts';
 import { type CheckedRequest, type Context, contextOf, type UploadsRequest } from './request-context.ts';
@@ -39,6 +39,15 @@ const NO_IDENTITY: Identity = {
 const LOCKED: Pick<UploadLocker, 'newLock'> = { newLock: () => ({ lock: async () => undefined, unlock: async () => undefined }) };
 /** The new offset for a handler of @tus/server whose body is received later: no offset, so that the handler finishes nothing. */
 const NOT_RECEIVED = -1;
+
+/** A PATCH that @tus/server has checked. Its lock is held. */
+interface LockedAppend {
+  lock: Lock;
+  cancellation: Cancellation;
+  prepared: PreparedAppend;
+  /** Undefined while the length is not declared. */
+  length: number | undefined;
+}
 
 export class Uploads {
   readonly #options: UploadsOptions;
@@ -139,13 +148,11 @@ export class Uploads {
   }
 
   /** @throws UploadError */
-  async patch(request: UploadsRequest, id: UploadId): Promise<void> {
-    try {
-      await this.#append(request, id);
-    } catch (error) {
+  patch(request: UploadsRequest, id: UploadId): Promise<void> {
+    return this.#append(request, id).catch(async (error: unknown) => {
       if (error instanceof UploadError && error.code === 'ERR_MISMATCHED_OFFSET') await this.#setOffset(request, id);
       throw error;
-    }
+    });
   }
 
   /** Adds Upload-Offset to a 409, which saves the client a HEAD. Adds nothing when the offset is not known now. */
@@ -165,13 +172,10 @@ export class Uploads {
     const append = readAppend(request.raw);
     for (;;) {
       const context = await this.#findReceiving(request, append, id);
-      if (context === undefined) return;
-      try {
-        await this.#receive(context, id);
-        return;
-      } catch (error) {
-        if (!(error instanceof NotReceiving)) throw error;
-      }
+      if (context === undefined) return undefined;
+      const locked = await this.#lock(context, id);
+      // Not awaited here: a body may last for hours, and this frame would last as long.
+      if (locked !== undefined) return this.#receive(context, locked);
     }
   }
 
@@ -187,31 +191,40 @@ export class Uploads {
   }
 
   /**
-   * @tus/server checks the request, and its handler ends before the body is received: a body may last for hours, and all that the
-   * handler holds would last as long.
-   * @throws NotReceiving, UploadError
+   * Acquires the lock. @tus/server checks the request under it, and its handler ends before the body is received: all that it holds
+   * would last as long as the body. Resolves to undefined when the upload left `receiving` meanwhile.
+   * @throws UploadError
    */
-  async #receive(context: Context, id: UploadId): Promise<void> {
-    const { ledger, locker } = this.#options;
-    const { raw, response } = context.request;
+  async #lock(context: Context, id: UploadId): Promise<LockedAppend | undefined> {
     const cancellation = new Cancellation();
-    const lock = locker.newLock(id);
-    await lock.lock(cancellation.signal, cancellation.cancel);
-    let isComplete = false;
-    let stored = 0;
+    const lock = this.#options.locker.newLock(id);
+    await lock.lock(cancellation.signal, () => cancellation.cancel());
     try {
-      throwRefusal(await this.#stock.handle(raw, 'PATCH', id, context));
-      const { checked } = context;
+      throwRefusal(await this.#stock.handle(context.request.raw, 'PATCH', id, context));
+      const { checked, append } = context;
       if (checked === undefined) throw new Error('@tus/server answered a PATCH without its body.');
-      stored = await this.#appends.receive(context, checked, cancellation);
-      isComplete = stored === (context.append?.length ?? checked.length);
+      const prepared = await this.#appends.prepare(context, checked, cancellation);
+      return { lock, cancellation, prepared, length: append?.length ?? checked.length };
+    } catch (error) {
+      await lock.unlock();
+      if (error instanceof NotReceiving) return undefined;
+      throw error;
+    }
+  }
+
+  /** @throws UploadError */
+  async #receive(context: Context, { lock, cancellation, prepared, length }: LockedAppend): Promise<void> {
+    let stored: number;
+    try {
+      stored = await this.#appends.conclude(context, await this.#appends.start(context, prepared, cancellation));
     } finally {
+      this.#appends.end(cancellation);
       await lock.unlock();
     }
-    const headers = isComplete ? (await this.#verdictResponses.finish(context)).headers : {};
+    const headers = stored === length ? (await this.#verdictResponses.finish(context)).headers : {};
     const connection = cancellation.signal.aborted ? { Connection: 'close' } : {};
-    const expires = context.upload ? expiry(ledger, context.upload) : {};
-    response.writeHead(204, { 'Upload-Offset': String(stored), ...headers, ...connection, ...expires }).end();
+    const expires = context.upload ? expiry(this.#options.ledger, context.upload) : {};
+    context.request.response.writeHead(204, { 'Upload-Offset': String(stored), ...headers, ...connection, ...expires }).end();
   }
 
   /** tus 1.0.0, Termination. It does not undo a verdict or stop an inspection. @throws UploadError */

@@ -154,7 +154,8 @@ class DiskReader implements StagedReader {
   }
 
   async read(start: number, end: number): Promise<Buffer> {
-    const buffer = Buffer.allocUnsafe(Math.max(0, Math.min(end, this.size) - start));
+    // Not from Node's pool, in which each small buffer would keep 64 KiB alive.
+    const buffer = Buffer.allocUnsafeSlow(Math.max(0, Math.min(end, this.size) - start));
     let filled = 0;
     while (filled < buffer.byteLength) {
       const bytesRead = await this.#file.read(buffer, filled, start + filled);

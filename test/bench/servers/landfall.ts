@@ -2,10 +2,10 @@
 import { pino } from 'pino';
 import { createLandfall } from '../../../server/app.ts';
 import { configFromEnvironment } from '../../../server/config/config.ts';
-import { boundYoungGeneration } from '../../../server/runtime/young-generation.ts';
+import { boundHeapGrowth } from '../../../server/runtime/heap-growth.ts';
 import { listen } from './listen.ts';
 
-boundYoungGeneration();
+boundHeapGrowth();
 const config = configFromEnvironment(process.env);
 const landfall = createLandfall(config, { logger: pino({ level: config.logLevel }) });
 await landfall.start();

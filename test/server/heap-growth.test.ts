@@ -11,8 +11,8 @@ async function spaceAfterWork(isBound: boolean): Promise<number> {
   const script = `
     import { setImmediate as turn } from 'node:timers/promises';
     import { getHeapSpaceStatistics } from 'node:v8';
-    import { boundYoungGeneration } from ${JSON.stringify(join(REPOSITORY, 'server/runtime/young-generation.ts'))};
-    if (${isBound}) boundYoungGeneration();
+    import { boundHeapGrowth } from ${JSON.stringify(join(REPOSITORY, 'server/runtime/heap-growth.ts'))};
+    if (${isBound}) boundHeapGrowth();
     let live = [];
     for (let each = 0; each < 2_000_000; each++) {
       live.push({ each, list: [each] });
