@@ -2,11 +2,11 @@
 import { closeSync, constants, linkSync, lstatSync, mkdirSync, openSync, unlinkSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { parentPort } from 'node:worker_threads';
-import { codeOf, type DiskAnswer, type DiskOutcome, type DiskRequest, NO_LINK } from './disk-thread.ts';
+import { codeOf, type DiskAnswer, type DiskBatch, type DiskOutcome, NO_LINK, type StoreRequest } from './disk-thread.ts';
 import { Syncs } from './syncs.ts';
 
-type Storing = Extract<DiskRequest, { store: string }>;
-type Publication = Extract<DiskRequest, { folder: string }>;
+type Request = DiskBatch['requests'][number];
+type Publication = Extract<Request, { folder: string }>;
 
 /** Uploads of more days than this do not finish at the same time, except at a start after a long stop. */
 const REMEMBERED_DAYS = 8;
@@ -16,17 +16,23 @@ const provenDays = new Set<string>();
 
 const syncs = new Syncs();
 
-parentPort?.on('message', (requests: DiskRequest[]) => {
-  void doAll(requests).then((answers) => parentPort?.postMessage(answers));
+parentPort?.on('message', (batch: DiskBatch) => {
+  void doAll(batch).then((answers) => parentPort?.postMessage(answers));
 });
 
 /**
  * All bytes are written and all links made before the first sync: on a file system with a journal, that sync makes all of the links
  * durable. One sync of a directory serves all requests, and so does its failure: a second sync would hide the error.
  */
-async function doAll(requests: readonly DiskRequest[]): Promise<DiskAnswer[]> {
+async function doAll({ requests, bytes }: DiskBatch): Promise<DiskAnswer[]> {
   const opened = new Map<string, number>();
-  const done = requests.map((request) => ({ request, answer: caught(() => begin(request, opened)) }));
+  let taken = 0;
+  const done = requests.map((request) => {
+    if (!('store' in request)) return { request, answer: caught(() => ('unlink' in request ? unlink(request.unlink) : link(request))) };
+    const own = bytes.subarray(taken, taken + request.length);
+    taken += request.length;
+    return { request, answer: caught(() => store(request, own, opened)) };
+  });
   const unsynced = done.map(({ request, answer }) => (answer === 'done' ? pathsOf(request) : []));
   const failures = await syncs.all(new Set(unsynced.flat()), opened, requests.length > 1);
   return done.map(({ request, answer }, n) => {
@@ -37,19 +43,14 @@ async function doAll(requests: readonly DiskRequest[]): Promise<DiskAnswer[]> {
   });
 }
 
-/** @param opened gets the files that are written and not synced yet, by path */
-function begin(request: DiskRequest, opened: Map<string, number>): DiskOutcome {
-  if ('store' in request) return store(request, opened);
-  return 'unlink' in request ? unlink(request.unlink) : link(request);
-}
-
 /** What has to be synced before the request is done. */
-function pathsOf(request: DiskRequest): string[] {
+function pathsOf(request: Request): string[] {
   if ('store' in request) return [request.store];
   return 'folder' in request ? unprovenDirectories(request) : [];
 }
 
-function store({ store: path, bytes, at }: Storing, opened: Map<string, number>): DiskOutcome {
+/** @param opened gets the files that are written and not synced yet, by path */
+function store({ store: path, at }: StoreRequest, bytes: Uint8Array, opened: Map<string, number>): DiskOutcome {
   const file = openSync(path, constants.O_CREAT | constants.O_WRONLY, 0o640);
   try {
     // On a full disk a write is first short, and the next call throws ENOSPC.
