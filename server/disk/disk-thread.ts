@@ -6,11 +6,15 @@ export type DiskRequest =
   | {
       /** Path of a small file that is created if it is missing, and durable afterwards, but not its name. */
       store: string;
-      /** The whole memory of its buffer, which is handed over to the thread. */
-      bytes: Uint8Array<ArrayBuffer>;
+      /** Must not change before the request is done. */
+      buffers: readonly Uint8Array[];
       /** Where in the file the bytes begin. */
       at: number;
     }
+  | OtherRequest;
+
+/** A request without bytes. */
+export type OtherRequest =
   | {
       /** Created if it is missing, and durable. */
       root: string;
@@ -24,6 +28,20 @@ export type DiskRequest =
   /** Deletes this name only while another name has the bytes: a file system needs time to free gigabytes. */
   | { unlink: string };
 
+/** What the thread gets at once. A buffer handed over for each request would cost more than the copy into one for all. */
+export interface DiskBatch {
+  requests: (StoreRequest | OtherRequest)[];
+  /** The bytes of all files to store, one after another. */
+  bytes: Uint8Array<ArrayBuffer>;
+}
+
+/** @property length number of the file's bytes in the batch */
+export interface StoreRequest {
+  store: string;
+  length: number;
+  at: number;
+}
+
 /**
  * `no-link`: the directory exists, but its file system cannot make this link. `no-file`: the name to link or to unlink is missing.
  * `last-link`: not unlinked, because it is the file's last name. Otherwise the system's error.
@@ -32,7 +50,7 @@ export type DiskAnswer = DiskOutcome | { code: string; message: string };
 export type DiskOutcome = 'done' | 'no-link' | 'no-file' | 'last-link';
 
 /** What the thread gets in one message. It answers writes at once, also while it waits for the syncs of earlier requests. */
-export type DiskMessage = { requests: DiskRequest[] } | { writes: WriteRequest[] };
+export type DiskMessage = DiskBatch | { writes: WriteRequest[] };
 export type DiskAnswers = DiskAnswer[] | WriteAnswers;
 
 interface Job {
@@ -92,9 +110,8 @@ export class DiskThread {
       const jobs = this.#waiting;
       this.#waiting = [];
       try {
-        const requests = jobs.map(({ request }) => request);
-        const memory = requests.flatMap((request) => ('store' in request ? [request.bytes.buffer] : []));
-        const answers = (await this.#threads.current.ask({ requests }, memory)) as DiskAnswer[];
+        const batch = batchOf(jobs);
+        const answers = (await this.#threads.current.ask(batch, [batch.bytes.buffer])) as DiskAnswer[];
         for (const [index, job] of jobs.entries()) settle(job, answers[index]);
       } catch (error) {
         for (const { reject } of jobs) reject(error);
@@ -102,6 +119,32 @@ export class DiskThread {
     }
     this.#isWorking = false;
   }
+}
+
+function batchOf(jobs: readonly Job[]): DiskBatch {
+  const buffers: Uint8Array[] = [];
+  let end = 0;
+  const requests = jobs.map(({ request }) => {
+    if (!('store' in request)) return request;
+    const start = end;
+    for (const buffer of request.buffers) {
+      buffers.push(buffer);
+      end += buffer.byteLength;
+    }
+    return { store: request.store, length: end - start, at: request.at };
+  });
+  return { requests, bytes: joined(buffers, end) };
+}
+
+/** A copy in memory of its own, which can be handed over to another thread. */
+function joined(buffers: readonly Uint8Array[], length: number): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(length);
+  let at = 0;
+  for (const buffer of buffers) {
+    bytes.set(buffer, at);
+    at += buffer.byteLength;
+  }
+  return bytes;
 }
 
 function settle({ resolve, reject }: Job, answer: DiskAnswer = { code: '', message: 'The disk thread gave no answer.' }): void {

@@ -3,12 +3,22 @@ import { closeSync, constants, linkSync, lstatSync, mkdirSync, openSync, unlinkS
 import { dirname } from 'node:path';
 import { workerData } from 'node:worker_threads';
 import { answerRequests } from '../runtime/worker.ts';
-import { codeOf, type DiskAnswer, type DiskAnswers, type DiskMessage, type DiskOutcome, type DiskRequest, NO_LINK } from './disk-thread.ts';
+import {
+  codeOf,
+  type DiskAnswer,
+  type DiskAnswers,
+  type DiskBatch,
+  type DiskMessage,
+  type DiskOutcome,
+  NO_LINK,
+  type OtherRequest,
+  type StoreRequest,
+} from './disk-thread.ts';
 import type { WriteAnswer, WriteAnswers, WriteRequest } from './small-writes.ts';
 import { Syncs } from './syncs.ts';
 
-type Storing = Extract<DiskRequest, { store: string }>;
-type Publication = Extract<DiskRequest, { folder: string }>;
+type Request = DiskBatch['requests'][number];
+type Publication = Extract<Request, { folder: string }>;
 
 /** Uploads of more days than this do not finish at the same time, except at a start after a long stop. */
 const REMEMBERED_DAYS = 8;
@@ -23,7 +33,7 @@ const syncs = new Syncs();
 const memory = new Uint8Array(workerData as SharedArrayBuffer);
 let writtenAt = Number.NEGATIVE_INFINITY;
 
-answerRequests<DiskMessage, DiskAnswers>((message) => ('writes' in message ? writeAll(message.writes) : doAll(message.requests)));
+answerRequests<DiskMessage, DiskAnswers>((message) => ('writes' in message ? writeAll(message.writes) : doAll(message)));
 
 function writeAll(writes: readonly WriteRequest[]): WriteAnswers {
   writtenAt = performance.now();
@@ -49,9 +59,15 @@ function write({ path, position, mayCreate, start, bytes }: WriteRequest): Write
  * All bytes are written and all links made before the first sync: on a file system with a journal, that sync makes all of the links
  * durable. One sync of a directory serves all requests, and so does its failure: a second sync would hide the error.
  */
-async function doAll(requests: readonly DiskRequest[]): Promise<DiskAnswer[]> {
+async function doAll({ requests, bytes }: DiskBatch): Promise<DiskAnswer[]> {
   const opened = new Map<string, number>();
-  const done = requests.map((request) => ({ request, answer: caught(() => begin(request, opened)) }));
+  let taken = 0;
+  const done = requests.map((request) => {
+    if (!('store' in request)) return { request, answer: caught(() => begin(request)) };
+    const own = bytes.subarray(taken, taken + request.length);
+    taken += request.length;
+    return { request, answer: caught(() => store(request, own, opened)) };
+  });
   const unsynced = done.map(({ request, answer }) => (answer === 'done' ? pathsOf(request) : []));
   // A slow sync in this thread would hold up the small writes.
   const areOthersWaiting = performance.now() - writtenAt < WRITES_PAUSE_MS;
@@ -64,21 +80,21 @@ async function doAll(requests: readonly DiskRequest[]): Promise<DiskAnswer[]> {
   });
 }
 
-/** @param opened gets the files that are written and not synced yet, by path */
-function begin(request: DiskRequest, opened: Map<string, number>): DiskOutcome {
-  if ('store' in request) return store(request, opened);
+/** What is done to the names. A sync follows. */
+function begin(request: OtherRequest): DiskOutcome {
   if ('sync' in request) return 'done';
   return 'unlink' in request ? unlink(request.unlink) : link(request);
 }
 
 /** What has to be synced before the request is done. */
-function pathsOf(request: DiskRequest): string[] {
+function pathsOf(request: Request): string[] {
   if ('store' in request) return [request.store];
   if ('sync' in request) return [request.sync];
   return 'folder' in request ? unprovenDirectories(request) : [];
 }
 
-function store({ store: path, bytes, at }: Storing, opened: Map<string, number>): DiskOutcome {
+/** @param opened gets the files that are written and not synced yet, by path */
+function store({ store: path, at }: StoreRequest, bytes: Uint8Array, opened: Map<string, number>): DiskOutcome {
   const file = openSync(path, constants.O_CREAT | constants.O_WRONLY, 0o640);
   try {
     // On a full disk a write is first short, and the next call throws ENOSPC.

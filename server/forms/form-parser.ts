@@ -20,12 +20,21 @@ export function sentName(filename: string | undefined): string {
   return (filename ?? '').replace(/%(22|0D|0A)/g, (_escape, code: string) => String.fromCharCode(Number.parseInt(code, 16)));
 }
 
-/** @throws UploadError ERR_INVALID_FORM, for instance without a boundary */
-export function parserOf(request: IncomingMessage): { heads: Transform; parser: busboy.Busboy } {
+/** @throws UploadError ERR_INVALID_FORM without a boundary */
+export function boundaryOf(request: IncomingMessage): string {
   try {
     const type = request.headers['content-type'] ?? '';
     const boundary = PLAIN_TYPE.exec(type)?.[1] ?? new MIMEType(type).params.get('boundary');
-    if (!boundary) throw new UploadError('ERR_INVALID_FORM');
+    if (boundary) return boundary;
+  } catch (cause) {
+    throw new UploadError('ERR_INVALID_FORM', { cause });
+  }
+  throw new UploadError('ERR_INVALID_FORM');
+}
+
+/** @throws UploadError ERR_INVALID_FORM */
+export function parserOf(boundary: string): { heads: Transform; parser: busboy.Busboy } {
+  try {
     const parser = busboy({
       // busboy and `cleanPartHeads` must use the same boundary.
       headers: { 'content-type': `multipart/form-data; boundary="${boundary.replace(/["\\]/g, '\\$&')}"` },

@@ -1,6 +1,6 @@
 // Uploads by `<form enctype="multipart/form-data">` and `curl -F`. They cannot be resumed; everything else is as with tus.
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Readable } from 'node:stream';
+import { Readable } from 'node:stream';
 import { UploadError } from '../../shared/errors.ts';
 import { formatMetadata } from '../../shared/metadata.ts';
 import { SENDER_METADATA } from '../../shared/protocol.ts';
@@ -21,8 +21,9 @@ import { endReceiving } from '../staging/end-receiving.ts';
 import { faultOf } from '../staging/faults.ts';
 import { streamBody } from '../staging/stream-source.ts';
 import type { FormResult } from './form-page.ts';
-import { asFormError, isFarFromOver, parserOf, sentName, watchPace } from './form-parser.ts';
+import { asFormError, boundaryOf, isFarFromOver, parserOf, sentName, watchPace } from './form-parser.ts';
 import { answerResults, refused } from './form-results.ts';
+import { type PlainFile, readPlainForm } from './plain-form.ts';
 import { WholeFiles, type WholeFilesOptions } from './whole-files.ts';
 
 /** Fields with which a guest may introduce himself; they come before the files. */
@@ -105,10 +106,14 @@ export class Forms {
     const { draining, bodyTimeoutMs } = this.#options;
     const results: Promise<FormResult | undefined>[] = [];
     const fields = new Map<string, string>();
+    const boundary = boundaryOf(request);
     const isWhole = this.#wholeFiles.isFor(request);
+    const form = isWhole ? await this.#wholeFiles.read(request, draining) : undefined;
+    const plain = form && readPlainForm(form, boundary);
+    if (plain !== undefined) return [await this.#takePlain(plain, sender)].filter((result) => result !== undefined);
     let identifying: Promise<Identity> | undefined;
     const { promise: over, resolve: stop } = Promise.withResolvers<UploadError | undefined>();
-    const { heads, parser } = parserOf(request);
+    const { heads, parser } = parserOf(boundary);
     // Failing the parser fails the file that is being read, and no earlier file.
     const fail = (error: UploadError) => {
       stop(error);
@@ -158,9 +163,10 @@ export class Forms {
     response.once('close', onClose);
     const forget = onAbort(draining, onDraining);
     if (draining.aborted) onDraining();
-    request.pipe(heads).pipe(parser);
+    const source = form === undefined ? request : Readable.from([form], { objectMode: false });
+    source.pipe(heads).pipe(parser);
     const failure = await over;
-    request.unpipe(heads);
+    source.unpipe(heads);
     clearInterval(watch);
     response.off('close', onClose);
     forget();
@@ -173,9 +179,22 @@ export class Forms {
     return [...decided, refused('', failure)];
   }
 
-  /** Receives one file and waits for its verdict. Resolves to undefined for an empty file field. */
+  async #takePlain({ filename, bytes }: PlainFile, sender: Sender): Promise<FormResult | undefined> {
+    const { collectionUrl } = sender;
+    try {
+      const identity = await sender.identify(new Map());
+      return await this.#take(bytes, filename, { identity, collectionUrl, kept: [], isWhole: true }, this.#options.draining);
+    } catch (error) {
+      return refused(filename, faultOf(error));
+    }
+  }
+
+  /**
+   * Receives one file and waits for its verdict. Resolves to undefined for an empty file field.
+   * @param file its bytes, or a stream of them
+   */
   async #take(
-    stream: Readable,
+    file: Readable | Buffer,
     name: string,
     { identity, collectionUrl, kept, isWhole }: FileSender,
     signal: AbortSignal,
@@ -187,14 +206,15 @@ export class Forms {
       const metadata = new Map(name === '' ? kept : [['filename', name], ...kept]);
       const rawMetadata = kept.length === 0 ? '' : formatMetadata(metadata);
       const creation = { id: newUploadId(), grantee: identity, metadata, rawMetadata, idempotencyKey: null };
-      const whole = isWhole ? await receiver.readHeld(streamBody(stream), maxUploadBytes, signal, undefined) : undefined;
+      const isRead = Buffer.isBuffer(file);
+      const whole = isRead ? file : isWhole ? await receiver.readHeld(streamBody(file), maxUploadBytes, signal, undefined) : undefined;
       if (whole?.byteLength === 0 && name === '') return undefined;
       if (whole && whole.byteLength > 0) {
         signal.throwIfAborted();
         upload = await this.#wholeFiles.take(whole, creation, signal);
       } else {
         ({ upload } = await receiver.create({ ...creation, length: null }));
-        const body = whole ? memoryBody(whole) : streamBody(stream);
+        const body = whole ? memoryBody(whole) : streamBody(file as Readable);
         const { stored } = await receiver.receive(upload, 0, body, { maxBytes: maxUploadBytes, signal, isNew: true });
         signal.throwIfAborted();
         if (stored === 0 && name === '') {
@@ -211,7 +231,7 @@ export class Forms {
       };
     } catch (thrown) {
       // The rest of this file must not block the next one.
-      stream.resume();
+      if (!Buffer.isBuffer(file)) file.resume();
       if (upload) await this.#discard(upload);
       let error = faultOf(thrown);
       if (error.code === 'ERR_UPLOAD_LENGTH_EXCEEDED') error = tooLarge(maxUploadBytes);

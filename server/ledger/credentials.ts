@@ -1,7 +1,7 @@
 // Credentials: keys, upload links, and revoked grants. A row is never deleted, so that a server does not become open to everyone
 // when its last key is removed.
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
-import type { Selectable } from 'kysely';
+import type { CompiledQuery, Selectable } from 'kysely';
 import { DurableChanges } from './durable-changes.ts';
 import type { Engine } from './engine.ts';
 import { type Limits, limitsOf } from './limits.ts';
@@ -47,6 +47,8 @@ export function isTokenOf({ secretHash }: Pick<Credential, 'secretHash'>, token:
 export class Credentials {
   readonly #engine: Engine;
   readonly #durable: DurableChanges;
+  /** Compiled once: every upload of a grant, key or link asks before its verdict. */
+  #select: CompiledQuery<Selectable<CredentialTable>> | undefined;
 
   constructor(engine: Engine) {
     this.#engine = engine;
@@ -65,8 +67,9 @@ export class Credentials {
   }
 
   async get(id: string): Promise<Credential | undefined> {
-    const row = await this.#engine.db.selectFrom('credentials').selectAll().where('id', '=', id).executeTakeFirst();
-    return row && toCredential(row);
+    this.#select ??= this.#engine.db.selectFrom('credentials').selectAll().where('id', '=', id).compile();
+    const { rows } = await this.#engine.execute<Selectable<CredentialTable>>({ ...this.#select, parameters: [id] });
+    return rows[0] && toCredential(rows[0]);
   }
 
   /** Oldest first, revoked ones included. */

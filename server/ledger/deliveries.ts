@@ -24,10 +24,14 @@ export interface DueDelivery {
   uploadId: UploadId;
   id: string;
   type: EventType;
-  body: string;
+  /** Null: `EventLog.withBodies` makes it. */
+  body: string | null;
   attempts: number;
   failedAt: number | null;
 }
+
+/** A delivery that can be sent. */
+export type CompleteDelivery = DueDelivery & { body: string };
 
 export interface Failure {
   position: number;

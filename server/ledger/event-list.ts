@@ -10,7 +10,9 @@ export interface ListedEvent {
   type: EventType;
   uploadId: UploadId;
   at: number;
-  body: string;
+  /** Null: made of `upload`, the upload's row after the change, when it is first needed. */
+  body: string | null;
+  upload: string | null;
   /** `none`: the event is older than the consumer. */
   delivery: 'none' | 'waiting' | 'pending' | 'failed' | 'delivered';
   attempts: number;
@@ -45,7 +47,16 @@ function joined({ db }: Engine, consumer: string) {
     .selectFrom('events')
     .leftJoin('deliveries', (join) => join.onRef('deliveries.position', '=', 'events.position').on('deliveries.consumer', '=', consumer))
     .leftJoin('consumers', (join) => join.on('consumers.name', '=', consumer))
-    .select(['events.position', 'events.id', 'events.type', 'events.uploadId', 'events.at', 'events.body', 'deliveries.lastError'])
+    .select([
+      'events.position',
+      'events.id',
+      'events.type',
+      'events.uploadId',
+      'events.at',
+      'events.body',
+      'events.upload',
+      'deliveries.lastError',
+    ])
     .select(sql<number>`coalesce(deliveries.attempts, 0)`.as('attempts'))
     .select(
       sql<ListedEvent['delivery']>`case when deliveries.state is not null then deliveries.state

@@ -15,7 +15,10 @@ export const EVENT_TYPES = [
 /** What happened to an upload; docs/events.md says when each comes. */
 export type EventType = (typeof EVENT_TYPES)[number];
 
-/** An event of an upload. The row has `upload` until it has a position, and `body` from then on. */
+/**
+ * An event of an upload. The row has `upload` until it has a `body`. On PostgreSQL it gets its body with its position, on SQLite when
+ * the body is first needed.
+ */
 export interface EventTable {
   /** Order of writing, which is not the order of the commits. Readers never see it. */
   number: Generated<number>;
@@ -29,9 +32,9 @@ export interface EventTable {
   upload: string | null;
   /** The JSON that receivers get. */
   body: string | null;
-  /** Assigned in order after the commit: a reader that continues from the last position it read misses no event. */
+  /** In the order of the commits: a reader that continues from the last position it read misses no event. PostgreSQL: null at first. */
   position: number | null;
-  /** When the position was assigned, by the ledger's clock. */
+  /** When the position was assigned, by the ledger's clock; on SQLite up to two minutes earlier. */
   givenAt: number | null;
 }
 
@@ -116,6 +119,25 @@ export function eventTables(dialect: 'sqlite' | 'postgres'): Migration {
   };
 }
 
+/** SQL of the last position; 0 without one. */
+const LAST_POSITION = 'coalesce((select max(position) from events), 0)';
+/** Key of the fact that holds a lower bound: new positions are above it. */
+export const EVENTS_FLOOR = 'eventsFloor';
+const POSITION_FLOOR = `coalesce((select cast(value as integer) from facts where key = '${EVENTS_FLOOR}'), 0)`;
+
+/** On SQLite, events get their positions when they are written. Positions the events that were written before. */
+export const immediatePositions: Migration = {
+  async up(db) {
+    await sql
+      .raw(`update events set position = next.position, "givenAt" = (select at from clock) from (
+      select number, max(${LAST_POSITION}, ${POSITION_FLOOR}) + row_number() over (order by number) as position from events where position is null
+    ) as next where next.number = events.number`)
+      .execute(db);
+    await db.schema.dropIndex('events_new').execute();
+    await writeEvents(db);
+  },
+};
+
 /** Drops an index whose random keys made each event change another page of it; `Deliveries.enqueue` no longer needs it. */
 export const fewerEventIndexes = (dialect: 'sqlite' | 'postgres'): Migration => ({
   async up(db) {
@@ -167,8 +189,12 @@ export async function writeEvents(db: QueryExecutorProvider): Promise<void> {
   const jsonOf = (row: string) => `json_object(${rows.map(({ name }) => `'${name}', ${row}."${name}"`).join(', ')})`;
   // Ids begin with the time, so that new ones are at the end of their index: random ids would each change another page of it.
   const idAt = (at: string) => `'evt_' || printf('%012x', ${at}) || lower(hex(randomblob(10)))`;
+  // SQLite has one writer at a time, so the next position is known when the event is written. A rollback takes the position back with
+  // the event.
+  const position = `(select max(${LAST_POSITION}, ${POSITION_FLOOR}) + 1)`;
+  const given = '(select at from clock)';
   const insert = (type: string, row: string, at: string) =>
-    `insert into events (${EVENT_COLUMNS}) select ${idAt(at)}, ${type}, ${row}.id, ${at}, ${jsonOf(row)}`;
+    `insert into events (${EVENT_COLUMNS}, position, "givenAt") select ${idAt(at)}, ${type}, ${row}.id, ${at}, ${jsonOf(row)}, ${position}, ${given}`;
   const state = "'upload.' || new.state";
   const now = "cast(unixepoch('subsec') * 1000 as integer)";
   const wanted = {

@@ -1,7 +1,7 @@
 // The migrations that lead to the tables in `schema.ts`.
 import { sql } from 'kysely';
 import type { Migration, MigrationProvider } from 'kysely/migration';
-import { eventTables, fewerEventIndexes } from './event-tables.ts';
+import { eventTables, fewerEventIndexes, immediatePositions } from './event-tables.ts';
 import { createQuotas, separateQuotaTriggers } from './quota-triggers.ts';
 import type { Dialect } from './schema.ts';
 import { statementTriggers } from './statement-triggers.ts';
@@ -251,6 +251,7 @@ export function migrations(dialect: Dialect): MigrationProvider {
     '0011-fewer-event-indexes': fewerEventIndexes(dialect),
     '0012-statement-triggers': dialect === 'postgres' ? statementTriggers : nothing,
     '0013-quota-triggers': dialect === 'sqlite' ? quotaTriggers : nothing,
+    '0014-immediate-positions': dialect === 'sqlite' ? immediatePositions : nothing,
   };
   return { getMigrations: async () => all };
 }

@@ -2,7 +2,7 @@
 // delivered does not delay those of other uploads. One process at a time delivers, by a lease; when it dies, another takes over.
 import type { Logger } from 'pino';
 import type { LeaseHolder } from '../finish/lease.ts';
-import type { Deliveries, DueDelivery } from '../ledger/deliveries.ts';
+import type { CompleteDelivery, Deliveries, DueDelivery } from '../ledger/deliveries.ts';
 import type { EventLog } from '../ledger/event-log.ts';
 import { pause } from '../runtime/pause.ts';
 
@@ -39,7 +39,7 @@ export interface DelivererOptions {
   /** The consumer's name, for the log. */
   consumer: string;
   deliveries: Deliveries;
-  events: Pick<EventLog, 'last'>;
+  events: Pick<EventLog, 'last' | 'withBodies'>;
   holder: LeaseHolder;
   /** The ledger's clock. */
   now(): number;
@@ -48,7 +48,7 @@ export interface DelivererOptions {
   /** Time limit of one attempt. */
   limitMs: number;
   /** @throws when the event was not delivered: ReceiverGone, TryLater, or any other error */
-  send(event: DueDelivery, signal: AbortSignal): Promise<void>;
+  send(event: CompleteDelivery, signal: AbortSignal): Promise<void>;
   log: Logger;
 }
 
@@ -147,8 +147,11 @@ export class Deliverer {
   }
 
   /** Never rejects. */
-  async #deliver(delivery: DueDelivery): Promise<void> {
+  async #deliver(due: DueDelivery): Promise<void> {
     const { deliveries, send, limitMs, log, consumer } = this.#options;
+    const delivery = await this.#complete(due);
+    // It stays due.
+    if (delivery === undefined) return;
     const { position, uploadId, id, type } = delivery;
     const limit = new AbortController();
     const timer = setTimeout(() => limit.abort(new Error(`There was no answer in ${limitMs / 1000} s.`)), limitMs);
@@ -169,7 +172,20 @@ export class Deliverer {
     }
   }
 
-  async #fail(delivery: DueDelivery, error: unknown): Promise<void> {
+  /** Resolves to undefined, after a pause, when the ledger cannot write the event's body. Never rejects. */
+  async #complete(due: DueDelivery): Promise<CompleteDelivery | undefined> {
+    const { events, log, consumer } = this.#options;
+    try {
+      const [complete] = await events.withBodies([due]);
+      if (complete !== undefined) return complete;
+    } catch (error) {
+      log.warn({ err: error, event: due.id, consumer }, 'an event cannot be delivered yet: the ledger does not answer');
+    }
+    await pause(POLL_MS, this.#closing.signal);
+    return undefined;
+  }
+
+  async #fail(delivery: CompleteDelivery, error: unknown): Promise<void> {
     const { deliveries, now, log, consumer } = this.#options;
     const { position, uploadId, id, type, attempts } = delivery;
     this.#failuresInRow += 1;

@@ -2,7 +2,7 @@
 import type { ApplicationRecord, UploadState } from '../../shared/upload.ts';
 import type { NewEvent } from '../ledger/event-log.ts';
 import type { EventType } from '../ledger/event-tables.ts';
-import { toUpload, type Upload, type UploadRow } from '../ledger/upload.ts';
+import { JUST_CREATED, toUpload, type Upload, type UploadRow } from '../ledger/upload.ts';
 
 /**
  * The body of an event: the form of Standard Webhooks, with `id` and `sequence` added.
@@ -45,7 +45,8 @@ const SEQUENCE: Readonly<Record<EventType, number>> = {
 
 /** The body as JSON. @throws BrokenRow */
 export function eventBody({ id, type, at, upload }: NewEvent, describe: (upload: Upload) => ApplicationRecord): string {
-  const row = { ...(JSON.parse(upload) as UploadRow), ...asOf(type) };
+  // An event of an earlier version lacks later columns.
+  const row: UploadRow = { ...JUST_CREATED, ...(JSON.parse(upload) as UploadRow), ...asOf(type) };
   const timestamp = new Date(at).toISOString();
   const body: EventBody = { id, type, timestamp, sequence: SEQUENCE[type], data: describe(toUpload(row)) };
   return JSON.stringify(body);

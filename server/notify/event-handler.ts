@@ -1,5 +1,5 @@
 // Calls the embedding application's function with events.
-import type { DueDelivery } from '../ledger/deliveries.ts';
+import type { CompleteDelivery } from '../ledger/deliveries.ts';
 import type { EventBody } from './event-body.ts';
 
 /**
@@ -45,6 +45,6 @@ export function toUploadEvent({ position, body }: { position: number; body: stri
   return { ...(JSON.parse(body) as EventBody), position };
 }
 
-export function handlerOf(onEvent: OnEvent): (event: DueDelivery, signal: AbortSignal) => Promise<void> {
+export function handlerOf(onEvent: OnEvent): (event: CompleteDelivery, signal: AbortSignal) => Promise<void> {
   return async (event, signal) => onEvent(toUploadEvent(event), { signal });
 }

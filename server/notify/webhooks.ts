@@ -1,5 +1,5 @@
 // Sends one event to the configured address: a POST by the Standard Webhooks specification.
-import type { DueDelivery } from '../ledger/deliveries.ts';
+import type { CompleteDelivery } from '../ledger/deliveries.ts';
 import { ReceiverGone, TryLater } from './deliverer.ts';
 import { Signatures } from './signature.ts';
 
@@ -27,7 +27,7 @@ export class Webhook {
   }
 
   /** Resolves when the receiver has accepted the event: any 2xx. @throws ReceiverGone, TryLater, or the reason of the failure */
-  async send({ id, body }: DueDelivery, signal: AbortSignal): Promise<void> {
+  async send({ id, body }: CompleteDelivery, signal: AbortSignal): Promise<void> {
     const headers = { 'Content-Type': 'application/json', 'User-Agent': 'Landfall', ...this.#signatures.headersFor(id, body, new Date()) };
     const response = await fetch(this.#url, { method: 'POST', headers, body, redirect: 'manual', signal }).catch((error: unknown) => {
       throw signal.aborted ? signal.reason : plain(error);

@@ -1,9 +1,11 @@
 // `landfall-server events`: lists events and their deliveries, and sends events again.
-
+import type { ApplicationRecord } from '../../shared/upload.ts';
 import { Deliveries } from '../ledger/deliveries.ts';
 import type { Engine } from '../ledger/engine.ts';
 import { findEvent, type ListedEvent, listEvents } from '../ledger/event-list.ts';
 import type { Ledger } from '../ledger/ledger.ts';
+import type { Upload } from '../ledger/upload.ts';
+import { eventBody } from '../notify/event-body.ts';
 import { type ListOptions, limitOf, type Output, UsageError, writePaced } from './usage.ts';
 
 const PAGE = 200;
@@ -11,22 +13,31 @@ const STATES = ['pending', 'failed'] as const;
 /** The consumer of these deliveries. Only the server's own process calls the function of an embedding application. */
 const CONSUMER = 'webhook';
 
+/** An upload as the application sees it. */
+type Describe = (upload: Upload) => ApplicationRecord;
+
 /** Runs `events ls | redeliver ID… | enable`. Returns the exit code. @throws UsageError */
 export async function runEventsCommand(
   [command, ...operands]: readonly string[],
   options: ListOptions,
   engine: Engine,
   ledger: Ledger,
+  describe: Describe,
   output: Output,
 ): Promise<number> {
   if (command === 'redeliver') return redeliver(operands, engine, ledger, output);
   if (operands.length > 0) throw new UsageError(`"events ${command}" takes no "${operands[0]}". See landfall-server --help.`);
-  if (command === 'ls') return list(options, engine, output);
+  if (command === 'ls') return list(options, engine, describe, output);
   if (command === 'enable') return enable(engine, ledger, output);
   throw new UsageError('Write events ls, events redeliver ID or events enable. See landfall-server --help.');
 }
 
-async function list({ state, limit, after, json = false }: ListOptions, engine: Engine, output: Output): Promise<number> {
+async function list(
+  { state, limit, after, json = false }: ListOptions,
+  engine: Engine,
+  describe: Describe,
+  output: Output,
+): Promise<number> {
   const wanted = STATES.find((candidate) => candidate === state);
   if (state !== undefined && wanted === undefined) throw new UsageError(`--state is one of ${STATES.join(', ')}.`);
   let before: number | undefined;
@@ -41,7 +52,7 @@ async function list({ state, limit, after, json = false }: ListOptions, engine: 
       ...(wanted && { state: wanted }),
       ...(before && { before }),
     });
-    for (const event of page) await writePaced(output, `${json ? JSON.stringify(shown(event)) : lineOf(event)}\n`);
+    for (const event of page) await writePaced(output, `${json ? JSON.stringify(shown(event, describe)) : lineOf(event)}\n`);
     left -= page.length;
     before = page.at(-1)?.position;
     if (page.length < PAGE) break;
@@ -56,8 +67,10 @@ function lineOf(event: ListedEvent): string {
   return `${id}  ${type.padEnd(17)}  ${time}  ${uploadId}  ${delivery}${trouble}`;
 }
 
-function shown({ body, ...event }: ListedEvent): object {
-  return { ...event, at: new Date(event.at).toISOString(), event: JSON.parse(body) };
+function shown({ body, upload, ...event }: ListedEvent, describe: Describe): object {
+  // Not written to the ledger: this command may have other settings than the server.
+  const made = body ?? (upload === null ? 'null' : eventBody({ ...event, upload }, describe));
+  return { ...event, at: new Date(event.at).toISOString(), event: JSON.parse(made) };
 }
 
 async function redeliver(ids: readonly string[], engine: Engine, ledger: Ledger, output: Output): Promise<number> {

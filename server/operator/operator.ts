@@ -2,7 +2,7 @@
 import { crc32 } from 'node:zlib';
 import { UploadError } from '../../shared/errors.ts';
 import { formatBytes, parseDuration } from '../../shared/units.ts';
-import { UPLOAD_STATES, type UploadState } from '../../shared/upload.ts';
+import { type ApplicationRecord, UPLOAD_STATES, type UploadState } from '../../shared/upload.ts';
 import { Downloads, downloadSecret } from '../access/downloads.ts';
 import type { Config } from '../config/config.ts';
 import { applicationRecord, toRecord } from '../finish/record.ts';
@@ -55,7 +55,7 @@ export async function runOperatorCommand(
     case 'url':
       return await printUrl(ledger, new Facts(engine), config, idOf(operands), options, output);
     case 'events':
-      return await runEventsCommand(operands, options, engine, ledger, output);
+      return await runEventsCommand(operands, options, engine, ledger, (upload) => recordOf(ledger, backend, config, upload), output);
     case 'restored':
       output.write(`${await endUnfinished(engine, ledger, config.keepRecordsForMs)} unfinished uploads ended\n`);
       return 0;
@@ -94,6 +94,11 @@ async function show(ledger: Ledger, backend: Backend, config: Config, id: Upload
   if (upload === undefined) return missing(id, output);
   output.write(`${JSON.stringify(await describeUpload(ledger, backend, config, upload), undefined, 2)}\n`);
   return 0;
+}
+
+/** An upload in an event. */
+function recordOf(ledger: Ledger, { placeOf }: Backend, config: Config, upload: Upload): ApplicationRecord {
+  return applicationRecord(upload, toRecord(ledger, upload, 0, `${config.publicUrl}/files/${upload.id}`), placeOf);
 }
 
 /** Everything known of an upload. */

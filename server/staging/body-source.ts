@@ -49,7 +49,8 @@ export async function collectBody(open: OpenBody, limits: BodyLimits): Promise<{
   try {
     for (;;) {
       const batch = await source.next();
-      if (batch === undefined) return { bytes: Buffer.concat(copies), end: source.end ?? 'cut' };
+      if (batch === undefined)
+        return { bytes: copies.length === 1 && copies[0] ? copies[0] : Buffer.concat(copies), end: source.end ?? 'cut' };
       copies.push(Buffer.concat(batch.buffers));
       batch.release();
     }

@@ -148,7 +148,8 @@ export function testEvents(open: () => Promise<EventsUnderTest>): void {
     await ledger.create(newUpload(), true);
     // The process that would have given it is gone.
     const next = openEventLog(opened);
-    expect(await next.assignPositions()).toBe(1);
+    expect(await next.assignPositions()).toBeGreaterThan(0);
+    await giveAll(next);
     const all = await next.read(0, 10);
     expect(all).toHaveLength(2);
     expect(all[0]).toEqual(given);

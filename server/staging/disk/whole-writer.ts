@@ -18,10 +18,9 @@ export class WholeWriter implements StagingWriter {
 
   async write(buffers: readonly Buffer[]): Promise<void> {
     if (buffers.length === 0) return;
-    const bytes = joined(buffers);
     const at = this.#position;
-    this.#position += bytes.byteLength;
-    await this.#thread.do({ store: this.#path, bytes, at });
+    for (const { byteLength } of buffers) this.#position += byteLength;
+    await this.#thread.do({ store: this.#path, buffers, at });
     this.#options.onStored?.(this.#position);
   }
 
@@ -33,15 +32,4 @@ export class WholeWriter implements StagingWriter {
   }
 
   async close(): Promise<void> {}
-}
-
-/** A copy in memory of its own, which can be handed over to another thread. */
-function joined(buffers: readonly Buffer[]): Uint8Array<ArrayBuffer> {
-  const bytes = new Uint8Array(buffers.reduce((sum, { byteLength }) => sum + byteLength, 0));
-  let at = 0;
-  for (const buffer of buffers) {
-    bytes.set(buffer, at);
-    at += buffer.byteLength;
-  }
-  return bytes;
 }
