@@ -50,6 +50,8 @@ export function testUpgrades(open: () => Promise<Engine>): void {
     await migrateTo(engine, '0010-stores');
     const rows = Array.from({ length: 250 }, () => newUpload({ state: 'receiving' }));
     for (const row of rows) await engine.db.insertInto('uploads').values(row).execute();
+    // As the triggers of that version left them.
+    await engine.db.updateTable('events').set({ position: null, givenAt: null }).execute();
     await engine.flush();
     const ledger = new Ledger(engine);
     await ledger.migrate();
