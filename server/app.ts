@@ -153,13 +153,7 @@ export function createLandfall(input: ConfigInput | Config = {}, hooks: Landfall
 
   /** Nearly all requests are for uploads. They skip Express, whose routing costs about as much CPU time as a ledger statement. */
   function answerDirectly(request: IncomingMessage, response: ServerResponse, work: DirectAnswer): void {
-    const refuse = (thrown: unknown) => {
-      try {
-        answerError(thrown, request, response);
-      } catch {
-        response.destroy();
-      }
-    };
+    const refuse = (thrown: unknown) => answerError(thrown, request, response);
     try {
       begin(request, response);
       requireKnownSource(request);

@@ -11,12 +11,17 @@ import { sendProblem } from './problem.ts';
 /** Answers every thrown error. HEAD is never answered with 5xx: clients take that for a lost upload and start over at byte 0. */
 export function answerThrown(log: Logger): (thrown: unknown, request: IncomingMessage, response: ServerResponse) => void {
   return (thrown, request, response) => {
-    let error = asUploadError(thrown);
-    logFault(log, thrown, error, request, response);
-    if (methodOf(request) === 'HEAD' && error.status >= 500) {
-      error = new UploadError('ERR_NOT_AVAILABLE', { retryAfterSeconds: error.retryAfterSeconds ?? 2 });
+    try {
+      let error = asUploadError(thrown);
+      logFault(log, thrown, error, request, response);
+      if (methodOf(request) === 'HEAD' && error.status >= 500) {
+        error = new UploadError('ERR_NOT_AVAILABLE', { retryAfterSeconds: error.retryAfterSeconds ?? 2 });
+      }
+      sendProblem(request, response, error, error.code === 'ERR_UNSUPPORTED_VERSION' ? { 'Tus-Version': TUS_VERSION } : {});
+    } catch {
+      // For instance an application's logger fails. Nobody else answers this request.
+      response.destroy();
     }
-    sendProblem(request, response, error, error.code === 'ERR_UNSUPPORTED_VERSION' ? { 'Tus-Version': TUS_VERSION } : {});
   };
 }
 
