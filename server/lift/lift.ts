@@ -11,10 +11,7 @@ import { hasInternals, isLeftToNode, type NodeServer } from './node-internals.ts
 export interface Lift extends Pick<LiftOptions, 'onFault'> {
   /** Called when this version of Node lacks the internals that the lift needs. */
   onMissing(): void;
-  /**
-   * Bytes; the parser reads shorter bodies, because they have arrived before the lift could gain anything.
-   * @default 128 KiB
-   */
+  /** Bytes; the parser reads shorter bodies, because they have arrived before the lift could gain anything. @default 128 KiB */
   fromBytes?: number;
 }
 
@@ -28,8 +25,14 @@ export function liftBodies(server: NodeServer, { onMissing, onFault, fromBytes =
   if (!(server instanceof Server) || lifting.has(server)) return;
   lifting.add(server);
   const isPossible = hasInternals();
+  const unlisted = new Set<LiftingSocket>();
+  const { closeAllConnections } = server;
+  server.closeAllConnections = () => {
+    closeAllConnections.call(server);
+    for (const socket of unlisted) socket.destroy();
+  };
   const wrap = () => {
-    if (!isPossible || !wrapConnections(server, { buffers, departures, fromBytes, onFault })) onMissing();
+    if (!isPossible || !wrapConnections(server, { buffers, departures, unlisted, fromBytes, onFault })) onMissing();
   };
   if (server.listening) wrap();
   server.on('listening', wrap);

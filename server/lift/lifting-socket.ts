@@ -16,6 +16,8 @@ export interface LiftOptions {
   buffers: LandingBuffers;
   /** For clients that leave in the middle of a body. */
   departures: LoopTurns;
+  /** Gets the connections whose parser was freed, because Node does not know them any more. */
+  unlisted: Set<LiftingSocket>;
   /** A body of fewer bytes is not lifted. */
   fromBytes: number;
   /** Called when reading a lifted request fails; the socket then closes the connection. */
@@ -169,10 +171,25 @@ export class LiftingSocket extends Socket {
   #takeBody(body: LiftedBody, bytes: Buffer): boolean {
     const part = bytes.subarray(0, body.left);
     if (part.byteLength > 0) body.take(part);
+    if (this.parser && body.takesLong) this.#freeParser(this.parser);
     if (part.byteLength < bytes.byteLength) this.#rest.push(Buffer.from(bytes.subarray(part.byteLength)));
     if (body.left > 0) return !body.isPaused;
     // Continues reading until more bytes come, to notice when the client disconnects.
     return this.#isAnswered ? this.#endLift() : this.#rest.length === 0;
+  }
+
+  /**
+   * Node's parser takes 10 KiB, and binds its connection to itself. So where the rest of a body will take long, the connection ends with
+   * the response: to connect again costs such a sender nothing.
+   */
+  #freeParser(parser: Parser, response = this._httpMessage): void {
+    if (!response || response.headersSent || !parser.remove || !parser.close) return;
+    response.setHeader('Connection', 'close');
+    this.parser = null;
+    parser.remove();
+    parser.close();
+    this.on('close', () => this.#options.unlisted.delete(this));
+    this.#options.unlisted.add(this);
   }
 
   #onAnswered(): void {

@@ -35,6 +35,9 @@ export interface Parser {
   /** Called for a complete head; calls the handlers. */
   onIncoming(request: IncomingMessage, keepAlive: boolean): number;
   execute?(bytes: Buffer): unknown;
+  /** `remove` takes the connection from the server's list of those that it times and closes, `close` frees the parser's memory. */
+  remove?(): void;
+  close?(): void;
 }
 
 /** True for connections that Node would refuse, and for those that the lift cannot read. */

@@ -8,6 +8,9 @@ import { streamBody } from './stream-source.ts';
 
 /** A client that sends this much during one write is fast. */
 const MUCH_BYTES = 32 * 1024;
+/** The rest of a body takes long when it will take this much time at the pace of its first part, which took `PACE_MS` or more. */
+const LONG_MS = 30_000;
+const PACE_MS = 500;
 /** A client whose reads bring less than this is slow. */
 const LITTLE_BYTES = 8 * 1024;
 
@@ -31,12 +34,15 @@ export class LiftedBody implements BodyFlow {
   /** Bytes that arrived before the first reader. */
   #early: Buffer[] = [];
   #source: GatheredBody | undefined;
+  readonly #bytes: number;
+  readonly #startedAt = performance.now();
   #isStream = false;
 
   /** @param readOn makes the connection read */
   constructor(request: IncomingMessage & { _consuming?: boolean }, bytes: number, landing: Landing, readOn: () => void) {
     this.#request = request;
     this.left = bytes;
+    this.#bytes = bytes;
     this.#landing = landing;
     this.#readOn = readOn;
     // Replaces Node's method, which would make the parser read on.
@@ -50,6 +56,11 @@ export class LiftedBody implements BodyFlow {
 
   get isUntouched(): boolean {
     return this.#source === undefined && !this.#isStream;
+  }
+
+  get takesLong(): boolean {
+    const elapsedMs = performance.now() - this.#startedAt;
+    return this.#source !== undefined && elapsedMs >= PACE_MS && this.left * elapsedMs > LONG_MS * (this.#bytes - this.left);
   }
 
   get mayRest(): boolean {

@@ -108,7 +108,8 @@ it('after its outage, a receiver has every event, whichever server was killed', 
     const taken = new Set(receiver.taken.map(({ id }) => id));
     return (await ids()).filter((id) => !taken.has(id));
   };
-  await expect.poll(missing, { timeout: 300_000, interval: 500 }).toEqual([]);
+  // By their number, and seldom: this process is the receiver, too, and the long version leaves tens of thousands of events to deliver.
+  await expect.poll(async () => (await missing()).length, { timeout: 300_000, interval: isLong ? 5000 : 500 }).toBe(0);
   await expect.poll(() => postgres.query('select * from deliveries', database), { timeout: 60_000 }).toEqual([]);
 
   expect(receiver.taken.length).toBeGreaterThan(beforeAway + 10);

@@ -5,6 +5,7 @@ import { createServer, type RequestListener, type Server } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
 import { pipeline } from 'node:stream/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { crc32 } from 'node:zlib';
 import express from 'express';
 import { expect, it, onTestFinished } from 'vitest';
@@ -162,6 +163,65 @@ it('nothing is read of a body before somebody asks for it', async () => {
   asked.resolve();
   expect(parseAnswer(String((await once(socket, 'data'))[0])).body).toBe('read');
   socket.destroy();
+});
+
+/** A PATCH whose bytes come so slowly that the server has freed the connection's parser. */
+async function slowPatch() {
+  const { server, files } = await serve();
+  const bytes = await videoBytes(MIB);
+  const { url } = await createUpload(files, { length: bytes.byteLength, name: 'slow.mp4' });
+  const accepted = once(server, 'connection') as Promise<[Socket & { parser?: unknown }]>;
+  const socket = await openSocket(url);
+  const answered = readToEnd(socket);
+  const [connection] = await accepted;
+  expect(connection.parser).toBeTruthy();
+  socket.write(patchHead(url, 0, bytes.byteLength));
+  let sent = 0;
+  while (connection.parser) {
+    socket.write(bytes.subarray(sent, sent + 1024));
+    sent += 1024;
+    await sleep(100);
+  }
+  return { server, url, bytes, sent, socket, answered };
+}
+
+async function readToEnd(socket: Socket): Promise<string> {
+  let text = '';
+  socket.on('data', (chunk) => {
+    text += String(chunk);
+  });
+  await once(socket, 'close');
+  return text;
+}
+
+it('a body that takes long needs no parser: it is stored and answered, and then its connection ends', async () => {
+  const { url, bytes, sent, socket, answered } = await slowPatch();
+  socket.write(bytes.subarray(sent));
+  // Nothing behind the body is taken for a request.
+  socket.write(head('GET /uploads/health/live HTTP/1.1', 'Host: localhost'));
+  const answer = parseAnswer(await answered);
+  expect(answer.status).toBe(204);
+  expect(answer.headers.get('connection')).toBe('close');
+  expect(answer.text.match(/HTTP\/1\.1/g)).toHaveLength(1);
+  const checksum = `crc32:${crc32(bytes).toString(16).padStart(8, '0')}`;
+  expect(await readRecord(url)).toMatchObject({ state: 'accepted', checksum });
+});
+
+it.each(['half-closed', 'reset'] as const)('a body without a parser that is %s keeps what came, and its connection ends', async (end) => {
+  const { url, bytes, sent, socket, answered } = await slowPatch();
+  if (end === 'half-closed') socket.end();
+  else socket.resetAndDestroy();
+  await answered;
+  await expect.poll(async () => (await headUpload(url)).headers.get('Upload-Offset')).toBe(String(sent));
+  expect((await patchUpload(url, sent, bytes.subarray(sent))).status).toBe(204);
+  expect(await readRecord(url)).toMatchObject({ state: 'accepted' });
+});
+
+it('closeAllConnections() ends a body without a parser, too', async () => {
+  const { server, socket, answered } = await slowPatch();
+  server.closeAllConnections();
+  expect(await answered).toBe('');
+  expect(socket.destroyed).toBe(true);
 });
 
 it('a throw while a lifted request is read ends its connection and no other', async () => {
