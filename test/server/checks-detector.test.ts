@@ -16,12 +16,13 @@ const THROWS = Buffer.from([3, 0]);
 /** A worker whose behaviour the first byte chooses: parsers that hang and crash, without a file that does it to a real one. */
 const TRICKY_WORKER = `
 import { parentPort, threadId } from 'node:worker_threads';
-parentPort.on('message', (head) => {
-  if (head === 'ready?') return parentPort.postMessage('ready');
+parentPort.on('message', ({ number, content: head }) => {
+  const answer = (content) => parentPort.postMessage({ number, content });
+  if (head === 'ready?') return answer('ready');
   if (head[0] === 1) for (;;);
   if (head[0] === 2) process.exit(3);
   if (head[0] === 3) throw new Error('broken parser');
-  parentPort.postMessage({ ext: 'thread' + threadId, mime: String(head.length) });
+  answer({ ext: 'thread' + threadId, mime: String(head.length) });
 });
 `;
 
