@@ -170,7 +170,7 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
   opened.defer(() => finisher.close());
   const { inspectionStarts, verdicts } = finisher;
 
-  const quotas = new Quotas(engine);
+  const quotas = new Quotas(engine, () => ledger.now());
   const reservations = new Reservations({
     ledger,
     quotas,

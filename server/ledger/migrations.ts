@@ -233,6 +233,13 @@ const quotaTriggers: Migration = {
   },
 };
 
+/** Adds the time at which a quota's limits were written, so that none is deleted that an upload is about to be counted in. */
+const quotaTimes: Migration = {
+  async up(db) {
+    await db.schema.alterTable('quotas').addColumn('limitedAt', 'bigint').execute();
+  },
+};
+
 const nothing: Migration = { async up() {} };
 
 /** All migrations in order. A published migration is never changed. */
@@ -252,6 +259,7 @@ export function migrations(dialect: Dialect): MigrationProvider {
     '0012-statement-triggers': dialect === 'postgres' ? statementTriggers : nothing,
     '0013-quota-triggers': dialect === 'sqlite' ? quotaTriggers : nothing,
     '0014-immediate-positions': dialect === 'sqlite' ? immediatePositions : nothing,
+    '0015-quota-times': quotaTimes,
   };
   return { getMigrations: async () => all };
 }

@@ -50,16 +50,25 @@ const ADDRESS = 'address:';
 /** Bytes of an unfinished upload that are certainly stored. An upload under inspection has all of them. */
 const storedBytes = sql<number>`case when state = 'inspecting' then length else "provenOffset" end`;
 
+/**
+ * A creation writes the limits of its scope, and then its row. Until then the scope may count nothing: without it, the row would be
+ * counted in a new scope that has no limits. Also covers the difference of the clocks of several processes.
+ */
+const KEEP_MS = 600_000;
+
 /** Number of scopes for which this process remembers the limits that it wrote. */
 const MAX_KNOWN = 10_000;
 
 export class Quotas {
   readonly #engine: Engine;
+  readonly #now: () => number;
   /** The limits that this process wrote last, by scope. */
   readonly #known = new Map<string, string>();
 
-  constructor(engine: Engine) {
+  /** @param now the ledger's clock */
+  constructor(engine: Engine, now: () => number) {
     this.#engine = engine;
+    this.#now = now;
   }
 
   async get(scope: string): Promise<Quota | undefined> {
@@ -70,10 +79,11 @@ export class Quotas {
   async limit(scope: string, limits: QuotaLimits): Promise<void> {
     const text = JSON.stringify(Object.values(limits));
     if (this.#known.get(scope) === text && !scope.startsWith(ADDRESS)) return;
+    const written = { ...limits, limitedAt: this.#now() };
     await this.#engine.db
       .insertInto('quotas')
-      .values({ scope, unfinished: 0, reservedBytes: 0, storedBytes: 0, uploads: 0, bytes: 0, ...limits })
-      .onConflict((conflict) => conflict.column('scope').doUpdateSet(limits))
+      .values({ scope, unfinished: 0, reservedBytes: 0, storedBytes: 0, uploads: 0, bytes: 0, ...written })
+      .onConflict((conflict) => conflict.column('scope').doUpdateSet(written))
       .execute();
     if (this.#known.size >= MAX_KNOWN) this.#known.clear();
     this.#known.set(scope, text);
@@ -117,13 +127,14 @@ export class Quotas {
     return due.length;
   }
 
-  /** Deletes scopes of addresses that count nothing. Other scopes are too few to matter. */
+  /** Deletes scopes of addresses that count nothing, and in which no upload is being created. Other scopes are too few to matter. */
   async prune(): Promise<void> {
     await this.#engine.db
       .deleteFrom('quotas')
       .where('scope', 'like', `${ADDRESS}%`)
       .where('unfinished', '=', 0)
       .where('storedBytes', '=', 0)
+      .where((row) => row.or([row('limitedAt', 'is', null), row('limitedAt', '<', this.#now() - KEEP_MS)]))
       .execute();
   }
 }

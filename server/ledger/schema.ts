@@ -105,6 +105,8 @@ export interface QuotaTable {
   maxStoredBytes: number | null;
   maxUploads: number | null;
   maxBytes: number | null;
+  /** When the limits were last written, by the ledger's clock. */
+  limitedAt: number | null;
 }
 
 /** Single values about the ledger itself. */

@@ -187,7 +187,7 @@ async function withLedger(
   const ledger = new Ledger(engine);
   opened.defer(() => ledger.close());
   await ledger.migrate();
-  return await act(new Credentials(engine), new Quotas(engine));
+  return await act(new Credentials(engine), new Quotas(engine, () => ledger.now()));
 }
 
 /** @throws UsageError */

@@ -54,7 +54,7 @@ export function testQuotas(open: () => Promise<{ engine: Engine; ledger: Ledger;
     ['maxBytes', 'bytes', { credential: 'grant:x', quota: '' }],
   ] as const)('a creation beyond %s is taken back as a whole, in the statement that makes it', async ([limit, exceeded, values]) => {
     const { engine, ledger } = await open();
-    const quotas = new Quotas(engine);
+    const quotas = new Quotas(engine, () => 0);
     const scope = values.credential ?? 'owner:anna';
     const create = () => {
       const upload = newUpload({ quota: 'owner:anna', reservedBytes: 100, ...values });
@@ -76,7 +76,7 @@ export function testQuotas(open: () => Promise<{ engine: Engine; ledger: Ledger;
 
   it('an accepted upload stays counted against its credential, also when its record is gone', async () => {
     const { engine, ledger } = await open();
-    const quotas = new Quotas(engine);
+    const quotas = new Quotas(engine, () => 0);
     const upload = newUpload({ quota: 'owner:anna', credential: 'grant:x', reservedBytes: 100, length: 100 });
     await ledger.create(upload, true);
     await ledger.startInspection(upload.id, 'p', BEGIN);
@@ -90,7 +90,7 @@ export function testQuotas(open: () => Promise<{ engine: Engine; ledger: Ledger;
 
   it('a lowered limit refuses new uploads, and no verdict', async () => {
     const { engine, ledger } = await open();
-    const quotas = new Quotas(engine);
+    const quotas = new Quotas(engine, () => 0);
     const upload = newUpload({ quota: 'owner:anna', reservedBytes: 100, length: 100 });
     await ledger.create(upload, true);
     await quotas.limit('owner:anna', { ...UNLIMITED, maxUnfinished: 0, maxReservedBytes: 1, maxStoredBytes: 1 });
@@ -98,10 +98,26 @@ export function testQuotas(open: () => Promise<{ engine: Engine; ledger: Ledger;
     expect(await ledger.move(upload.id, { from: 'inspecting' }, 'accepted', { name: 'a.txt', type: 'text/plain' })).toBeDefined();
   });
 
+  it('the limits of an address stay while an upload may be about to be counted, and go later', async () => {
+    const { engine, ledger } = await open();
+    let now = 1_000_000;
+    const quotas = new Quotas(engine, () => now);
+    await quotas.limit('address:a', { ...UNLIMITED, maxUnfinished: 1 });
+    await quotas.prune();
+    const create = () => ledger.create(newUpload({ quota: 'address:a', reservedBytes: 100 }), true);
+    expect(await create()).toBe(true);
+    await expect(create()).rejects.toThrow('quota exceeded');
+    await quotas.limit('address:b', { ...UNLIMITED, maxUnfinished: 1 });
+    now += 600_001;
+    await quotas.prune();
+    expect(await quotas.get('address:b')).toBeUndefined();
+    expect(await quotas.get('address:a')).toMatchObject({ unfinished: 1, maxUnfinished: 1 });
+  });
+
   it('of fifty simultaneous creations as many succeed as the limit allows', async () => {
     const { engine, ledger, other } = await open();
     const second = new Ledger(await other());
-    await new Quotas(engine).limit('grant:x', { ...UNLIMITED, maxUploads: 7 });
+    await new Quotas(engine, () => 0).limit('grant:x', { ...UNLIMITED, maxUploads: 7 });
     const made = await Promise.allSettled(
       Array.from({ length: 50 }, (_, n) =>
         (n % 2 === 0 ? ledger : second).create(
@@ -116,7 +132,7 @@ export function testQuotas(open: () => Promise<{ engine: Engine; ledger: Ledger;
 
   it('an unused reservation lapses to the bytes received, and a used one does not', async () => {
     const { engine, ledger } = await open();
-    const quotas = new Quotas(engine);
+    const quotas = new Quotas(engine, () => 0);
     const idle = newUpload({ quota: 'owner:anna', onVolume: 1, reservedBytes: 1000, provenOffset: 30, reservedUntil: 50 });
     const busy = newUpload({ quota: 'owner:anna', onVolume: 1, reservedBytes: 1000, provenOffset: 30, reservedUntil: 500 });
     for (const upload of [idle, busy]) await ledger.create(upload, true);
@@ -133,7 +149,7 @@ export function testQuotas(open: () => Promise<{ engine: Engine; ledger: Ledger;
 
   it('uploads that have ended have no reservation to release, however many there are', async () => {
     const { engine, ledger } = await open();
-    const quotas = new Quotas(engine);
+    const quotas = new Quotas(engine, () => 0);
     const values = { quota: 'owner:anna', onVolume: 1, reservedBytes: 1000, provenOffset: 30, length: 1000 };
     for (let n = 0; n < 5; n++) {
       const ended = newUpload({ ...values, reservedUntil: n });
@@ -157,7 +173,7 @@ export function testQuotas(open: () => Promise<{ engine: Engine; ledger: Ledger;
     const random = randomFrom(seed);
     const pick = <T>(items: readonly T[]): T => random.pick(items);
     const limits: QuotaLimits = { ...UNLIMITED, maxUnfinished: 40, maxReservedBytes: 100_000 };
-    for (const scope of ['owner:a', 'owner:b']) await new Quotas(engine).limit(scope, limits);
+    for (const scope of ['owner:a', 'owner:b']) await new Quotas(engine, () => 0).limit(scope, limits);
     const ids: UploadId[] = [];
     const step = async () => {
       const by = pick(ledgers);
@@ -181,7 +197,7 @@ export function testQuotas(open: () => Promise<{ engine: Engine; ledger: Ledger;
       else if (kind < 0.75) await by.move(id, { from: 'inspecting' }, 'rejected', { errorCode: 'ERR_EMPTY', expiresAt: 0 });
       else if (kind < 0.8) await by.move(id, { from: 'receiving' }, 'terminated', { expiresAt: 0 });
       else if (kind < 0.85) await by.move(id, { from: 'accepted' }, 'removed', { expiresAt: null });
-      else if (kind < 0.9) await new Quotas(engine).releaseExpired(2, 3);
+      else if (kind < 0.9) await new Quotas(engine, () => 0).releaseExpired(2, 3);
       else if (kind < 0.95) await by.abandon(id);
       else await by.forget(id, 1);
     };

@@ -15,7 +15,7 @@ export function openReservations(
 ): Reservations {
   return new Reservations({
     ledger,
-    quotas: new Quotas(engine),
+    quotas: new Quotas(engine, () => 0),
     staging,
     ownerLimits: NO_LIMITS,
     addressLimits: NO_LIMITS,
