@@ -8,9 +8,12 @@ import { streamBody } from './stream-source.ts';
 
 /** A client that sends this much during one write is fast. */
 const MUCH_BYTES = 32 * 1024;
-/** The rest of a body takes long when it will take this much time at the pace of its first part, which took `PACE_MS` or more. */
+/**
+ * The rest of a body takes long when it will take this much time at the pace of its first part, which took `PACE_MS` or more. A fast
+ * sender far away is slow before that, because TCP starts slowly.
+ */
 const LONG_MS = 30_000;
-const PACE_MS = 500;
+const PACE_MS = 2000;
 /** A client whose reads bring less than this is slow. */
 const LITTLE_BYTES = 8 * 1024;
 
