@@ -1,7 +1,6 @@
 // Memory that lifted bodies are read into. Slow clients share one buffer, and their bytes are copied out of it at once, into small blocks
-// that are used again. A fast client
-// gets two leased buffers: the connection reads into one while the other is written. What was written is used again from the front, while
-// the processor's cache still has it.
+// that are used again. A fast client gets two leased buffers: the connection reads into one while the other is written. What was written
+// is used again from the front, while the processor's cache still has it.
 // A fast client that stalls keeps its two buffers until it resumes or is cut off. While no buffers are left, all other clients share one.
 
 import { countYoungBytes } from '../runtime/young-garbage.ts';
