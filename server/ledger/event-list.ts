@@ -1,7 +1,7 @@
 // Events with the state of their delivery, for operators.
 import { sql } from 'kysely';
 import type { Engine } from './engine.ts';
-import type { EventType } from './event-tables.ts';
+import { type EventType, positionIn } from './event-tables.ts';
 import type { UploadId } from './upload-id.ts';
 
 export interface ListedEvent {
@@ -31,7 +31,7 @@ export interface EventListOptions {
 export async function listEvents(engine: Engine, consumer: string, { limit, state, before }: EventListOptions): Promise<ListedEvent[]> {
   // Ordered by the table that has fewer matching rows.
   const position = state === undefined ? 'events.position' : 'deliveries.position';
-  let query = joined(engine, consumer).where(position, 'is not', null).orderBy(position, 'desc').limit(limit);
+  let query = joined(engine, consumer).where(position, '>', 0).orderBy(position, 'desc').limit(limit);
   if (state !== undefined) query = query.where('deliveries.consumer', '=', consumer).where('deliveries.state', '=', state);
   if (before !== undefined) query = query.where(position, '<', before);
   return (await query.execute()) as ListedEvent[];
@@ -39,7 +39,10 @@ export async function listEvents(engine: Engine, consumer: string, { limit, stat
 
 export async function findEvent(engine: Engine, consumer: string, id: string): Promise<ListedEvent | undefined> {
   const query = joined(engine, consumer).where('events.id', '=', id).where('events.position', 'is not', null);
-  return (await query.executeTakeFirst()) as ListedEvent | undefined;
+  // SQLite has no index of the ids. It reads the whole table for an id that an earlier version made, or that is wrong.
+  const position = engine.dialect === 'sqlite' ? positionIn(id) : undefined;
+  const found = position === undefined ? undefined : await query.where('events.position', '=', position).executeTakeFirst();
+  return (found ?? (await query.executeTakeFirst())) as ListedEvent | undefined;
 }
 
 function joined({ db }: Engine, consumer: string) {

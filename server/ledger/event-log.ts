@@ -209,7 +209,7 @@ async function newEvents(db: Kysely<Schema>): Promise<NewEvent[]> {
 }
 
 async function lastPosition(db: Kysely<Schema>): Promise<number> {
-  const last = db.selectFrom('events').select('position').where('position', 'is not', null).orderBy('position', 'desc').limit(1);
+  const last = db.selectFrom('events').select('position').where('position', '>', 0).orderBy('position', 'desc').limit(1);
   return (await last.executeTakeFirst())?.position ?? 0;
 }
 

@@ -1,7 +1,7 @@
 // The migrations that lead to the tables in `schema.ts`.
 import { sql } from 'kysely';
 import type { Migration, MigrationProvider } from 'kysely/migration';
-import { eventTables, fewerEventIndexes, immediatePositions } from './event-tables.ts';
+import { eventTables, fewerEventIndexes, immediatePositions, positionKeys } from './event-tables.ts';
 import { createQuotas, separateQuotaTriggers } from './quota-triggers.ts';
 import type { Dialect } from './schema.ts';
 import { statementTriggers } from './statement-triggers.ts';
@@ -260,6 +260,7 @@ export function migrations(dialect: Dialect): MigrationProvider {
     '0013-quota-triggers': dialect === 'sqlite' ? quotaTriggers : nothing,
     '0014-immediate-positions': dialect === 'sqlite' ? immediatePositions : nothing,
     '0015-quota-times': quotaTimes,
+    '0016-position-keys': dialect === 'sqlite' ? positionKeys : nothing,
   };
   return { getMigrations: async () => all };
 }

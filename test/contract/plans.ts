@@ -37,14 +37,14 @@ const COLUMNS: Partial<Record<keyof UploadRow, string>> = {
   expiresAt: `case n % 200 when 0 then 1900000000000 + n when 2 then 1800000000000 + n when 3 then 1800000000000 + n end`,
 };
 
-/** `numbers` selects `n` from 1 to ROWS, `id` makes 32 hex digits of it. */
-export function fillingStatements(numbers: string, id: string): string[] {
+/** `numbers` selects `n` from 1 to ROWS, `id` makes 32 hex digits of it, and `hex` 16. */
+export function fillingStatements(numbers: string, id: string, hex: string): string[] {
   const names = Object.keys(COLUMNS).map((name) => `"${name}"`);
   return [
     `insert into uploads (id, ${names.join(', ')}) select ${id}, ${Object.values(COLUMNS).join(', ')} from (${numbers}) as numbers`,
     `insert into locks ("uploadId", owner, boot) select ${id}, 'p0', 'boot' from (${numbers}) as numbers where n % 4 = 0`,
     // As if each event was delivered long ago; a few still wait for a position, and a few for their receiver.
-    `insert into events (id, type, "uploadId", at, upload, body, position, "givenAt") select 'evt_' || n, 'upload.created', ${id},
+    `insert into events (id, type, "uploadId", at, upload, body, position, "givenAt") select 'evt_' || ${hex}, 'upload.created', ${id},
       1700000000000 + n, case when n > ${ROWS - 500} then '{}' end, '{}', case when n <= ${ROWS - 500} then n end, 1700000000000 + n
       from (${numbers}) as numbers order by n`,
     `insert into deliveries (consumer, position, "uploadId", state, attempts, "failedAt", "dueAt") select 'webhook', n, ${id},
@@ -146,7 +146,7 @@ async function runEverything(engine: Engine): Promise<void> {
   await listEvents(engine, 'webhook', { limit: 100 });
   await listEvents(engine, 'webhook', { limit: 100, before: 500 });
   await listEvents(engine, 'webhook', { limit: 100, state: 'failed', before: 500 });
-  const found = await findEvent(engine, 'webhook', 'evt_101');
+  const found = await findEvent(engine, 'webhook', `evt_${(101).toString(16).padStart(16, '0')}`);
   const deliveries = new Deliveries(engine, 'webhook');
   await deliveries.register(0);
   const consumer = await deliveries.consumer();

@@ -2,6 +2,7 @@
 import { Migrator } from 'kysely/migration';
 import { expect, it } from 'vitest';
 import type { Engine } from '../../server/ledger/engine.ts';
+import { findEvent } from '../../server/ledger/event-list.ts';
 import { EventLog } from '../../server/ledger/event-log.ts';
 import { Ledger } from '../../server/ledger/ledger.ts';
 import { migrations } from '../../server/ledger/migrations.ts';
@@ -65,6 +66,35 @@ export function testUpgrades(open: () => Promise<Engine>): void {
     for (const { id, body } of events) {
       expect(id).toMatch(/^evt_[0-9a-f]{32}$/);
       expect(JSON.parse(body)).toEqual({ id });
+    }
+  });
+
+  it('keeps the events that were written before, and finds each event by its id', async () => {
+    const engine = await open();
+    await migrateTo(engine, '0014-immediate-positions');
+    const rows = Array.from({ length: 3 }, () => newUpload({ state: 'receiving' }));
+    for (const row of rows) await engine.db.insertInto('uploads').values(row).execute();
+    const old = await engine.db.selectFrom('events').select(['id', 'type', 'uploadId', 'at', 'upload']).orderBy('number').execute();
+    // As versions before positions were part of them.
+    const ids = old.map((_event, index) => `evt_01a219dc6dce${String(index).padStart(20, 'f')}`);
+    for (const [index, { id }] of old.entries()) {
+      await engine.db.updateTable('events').set({ id: ids[index] }).where('id', '=', id).execute();
+    }
+    await engine.flush();
+    const ledger = new Ledger(engine);
+    await ledger.migrate();
+    const later = newUpload({ state: 'receiving' });
+    await ledger.create(later, true);
+    const log = new EventLog({ engine, now: () => ledger.now(), bodyOf: ({ upload }) => upload });
+    while ((await log.assignPositions()) > 0);
+    const events = await log.read(0, 1000);
+    expect(events.map(({ position }) => position)).toEqual([1, 2, 3, 4]);
+    expect(events.slice(0, 3).map(({ id, type, uploadId, body }) => ({ id, type, uploadId, body }))).toEqual(
+      old.map(({ type, uploadId, upload }, index) => ({ id: ids[index], type, uploadId, body: upload })),
+    );
+    for (const { id, position } of events) expect(await findEvent(engine, 'webhook', id)).toMatchObject({ id, position });
+    for (const unknown of ['evt_', 'evt_0000000000000001', `evt_${'f'.repeat(32)}`, "evt_'"]) {
+      expect(await findEvent(engine, 'webhook', unknown)).toBeUndefined();
     }
   });
 }

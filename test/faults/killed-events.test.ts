@@ -16,7 +16,7 @@ interface EventRow {
 function eventRows(dataDir: string): EventRow[] {
   const database = new DatabaseSync(join(dataDir, 'ledger.sqlite'), { readOnly: true });
   try {
-    return database.prepare('select id, position, body from events order by number').all() as unknown as EventRow[];
+    return database.prepare('select id, position, body from events order by position').all() as unknown as EventRow[];
   } finally {
     database.close();
   }

@@ -46,7 +46,8 @@ describe('the ledger on PostgreSQL', () => {
     const { engine } = await openEngine(url);
     const numbers = `select n from generate_series(1, ${ROWS}) as n`;
     await postgres.query('alter table uploads disable trigger uploads_inserted', url);
-    for (const statement of [...fillingStatements(numbers, "lpad(to_hex(n), 32, '0')"), 'analyze']) await postgres.query(statement, url);
+    for (const statement of [...fillingStatements(numbers, "lpad(to_hex(n), 32, '0')", "lpad(to_hex(n), 16, '0')"), 'analyze'])
+      await postgres.query(statement, url);
     return {
       engine,
       async explain(query) {

@@ -54,7 +54,7 @@ describe('the ledger on SQLite', () => {
       other: () => openLedger(dataDir),
       events: async (uploadId) => {
         const database = new DatabaseSync(join(dataDir, 'ledger.sqlite'), { readOnly: true });
-        const rows = database.prepare('select * from events order by number').all() as Record<string, unknown>[];
+        const rows = database.prepare('select * from events order by position').all() as Record<string, unknown>[];
         database.close();
         return rows.filter((row) => Object.values(row).includes(uploadId)).map((row) => String(row.type));
       },
@@ -67,8 +67,8 @@ describe('the ledger on SQLite', () => {
     const database = new DatabaseSync(join(dataDir, 'ledger.sqlite'));
     onTestFinished(() => database.close());
     const numbers = `with recursive numbers(n) as (select 1 union all select n + 1 from numbers where n < ${ROWS}) select n from numbers`;
-    database.exec('drop trigger uploads_inserted');
-    for (const statement of fillingStatements(numbers, "printf('%032x', n)")) database.exec(statement);
+    database.exec('drop trigger uploads_inserted; drop trigger uploads_adopted');
+    for (const statement of fillingStatements(numbers, "printf('%032x', n)", "printf('%016x', n)")) database.exec(statement);
     database.exec('analyze');
     return {
       engine,

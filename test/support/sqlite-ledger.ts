@@ -28,7 +28,7 @@ export function ledgerRows(dataDir: string): LedgerRow[] {
 /** The final states in events, by upload. */
 export function ledgerEvents(dataDir: string): Map<string, UploadState[]> {
   const events = new Map<string, UploadState[]>();
-  const text = "select uploadId, substr(type, 8) as state from events where type <> 'upload.created' order by number";
+  const text = "select uploadId, substr(type, 8) as state from events where type <> 'upload.created' order by position";
   for (const { uploadId, state } of query<{ uploadId: string; state: UploadState }>(dataDir, text)) {
     events.set(uploadId, [...(events.get(uploadId) ?? []), state]);
   }
