@@ -9,8 +9,8 @@ import { type Device, onEachDevice, type Scenario, type Settings } from '../scen
 import { isWanted } from './large-file.ts';
 
 const FILE_BYTES = 10 * 1024;
-/** Rounds before the first one: V8 compiles what an upload needs for some thousand uploads. */
-const WARM_UP_ROUNDS = 3;
+/** Rounds before the first one. V8 optimizes the many functions of an upload one after another, the last ones after 30,000 uploads. */
+const WARM_UP_ROUNDS = 10;
 /** The limits, as a ratio to multer's uploads a second. multer only writes a form's file: no check, no sync, no record. */
 const OF_MULTER: Readonly<Record<Device['name'], number>> = { tmpfs: 0.7, disk: 1 };
 /** Films need a parser for their format, which runs in another thread. */
