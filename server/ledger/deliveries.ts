@@ -124,7 +124,7 @@ export class Deliveries {
     });
     if (!isMoved) return false;
     // An earlier event that already failed has a known deadline, after which the waiting event becomes due.
-    for (const uploadId of await this.#held(page.map((event) => event.uploadId))) await this.release(uploadId, now);
+    await this.release(await this.#held(page.map((event) => event.uploadId)), now);
     return true;
   }
 
@@ -144,9 +144,14 @@ export class Deliveries {
       .execute() as Promise<DueDelivery[]>;
   }
 
-  async delivered(position: number, uploadId: UploadId, now: number): Promise<void> {
-    await this.#engine.db.deleteFrom('deliveries').where('consumer', '=', this.#consumer).where('position', '=', position).execute();
-    await this.release(uploadId, now);
+  /** Records deliveries that the receiver accepted. */
+  async delivered(done: readonly Pick<DueDelivery, 'position' | 'uploadId'>[], now: number): Promise<void> {
+    const positions = done.map(({ position }) => position);
+    await this.#engine.db.deleteFrom('deliveries').where('consumer', '=', this.#consumer).where('position', 'in', positions).execute();
+    await this.release(
+      done.map(({ uploadId }) => uploadId),
+      now,
+    );
   }
 
   async failed({ position, uploadId, failedAt, dueAt, error }: Failure, now: number): Promise<void> {
@@ -162,7 +167,7 @@ export class Deliveries {
       .where('consumer', '=', this.#consumer)
       .where('position', '=', position)
       .execute();
-    await this.release(uploadId, now);
+    await this.release([uploadId], now);
   }
 
   /** Makes failed deliveries due now: their receiver answers again. */
@@ -178,29 +183,34 @@ export class Deliveries {
   }
 
   /**
-   * Sets when each untried event of an upload is due: the first one now, each later one an hour after the first failure of the event
-   * before it. Until that event fails, the later one has no due time.
+   * Sets when each untried event of these uploads is due: the first one of an upload now, each later one an hour after the first
+   * failure of the event before it. Until that event fails, the later one has no due time.
    */
-  async release(uploadId: UploadId, now: number): Promise<void> {
+  async release(uploadIds: readonly UploadId[], now: number): Promise<void> {
+    if (uploadIds.length === 0) return;
     const pending = await this.#engine.db
       .selectFrom('deliveries')
-      .select(['position', 'attempts', 'failedAt', 'dueAt'])
-      .where('uploadId', '=', uploadId)
+      .select(['position', 'uploadId', 'attempts', 'failedAt', 'dueAt'])
+      .where('uploadId', 'in', uploadIds)
       .where('consumer', '=', this.#consumer)
       .where('state', '=', PENDING)
+      .orderBy('uploadId')
       .orderBy('position')
       .execute();
+    const changed = new Map<number | null, number[]>();
     for (const [n, delivery] of pending.entries()) {
       if (delivery.attempts > 0) continue;
       const before = pending[n - 1];
       let dueAt: number | null = Math.min(delivery.dueAt ?? now, now);
-      if (before !== undefined) dueAt = before.failedAt === null ? null : before.failedAt + HELD_FOR_MS;
-      if (dueAt === delivery.dueAt) continue;
+      if (before?.uploadId === delivery.uploadId) dueAt = before.failedAt === null ? null : before.failedAt + HELD_FOR_MS;
+      if (dueAt !== delivery.dueAt) changed.set(dueAt, [...(changed.get(dueAt) ?? []), delivery.position]);
+    }
+    for (const [dueAt, positions] of changed) {
       await this.#engine.db
         .updateTable('deliveries')
         .set({ dueAt })
         .where('consumer', '=', this.#consumer)
-        .where('position', '=', delivery.position)
+        .where('position', 'in', positions)
         .where('attempts', '=', 0)
         .execute();
     }
@@ -211,7 +221,8 @@ export class Deliveries {
    * for it.
    */
   async releaseAll(now: number): Promise<void> {
-    for (const uploadId of await this.#held()) await this.release(uploadId, now);
+    const held = await this.#held();
+    for (let from = 0; from < held.length; from += PAGE) await this.release(held.slice(from, from + PAGE), now);
   }
 
   /** Uploads with an event that waits for an earlier one. */

@@ -2,6 +2,7 @@
 // delivered does not delay those of other uploads. One process at a time delivers, by a lease; when it dies, another takes over.
 import type { Logger } from 'pino';
 import type { LeaseHolder } from '../finish/lease.ts';
+import { Batches } from '../ledger/batches.ts';
 import type { CompleteDelivery, Deliveries, DueDelivery } from '../ledger/deliveries.ts';
 import type { EventLog } from '../ledger/event-log.ts';
 import { pause } from '../runtime/pause.ts';
@@ -13,6 +14,8 @@ const BACKOFF_BASE_MS = 2000;
 const BACKOFF_CAP_MS = 3_600_000;
 /** How often the ledger is read for events that no notice announced. */
 const POLL_MS = 1000;
+/** Due deliveries that are read from the ledger together, and used for `POLL_MS`. */
+const READ_AT_ONCE = 4 * AT_ONCE;
 /** How long running deliveries may take when the server closes. Then they are aborted, and the next process repeats them. */
 const CLOSE_MS = 3000;
 /** After this many failures in a row the receiver counts as down, and no longer as refusing one event. */
@@ -58,6 +61,10 @@ export class Deliverer {
   /** Aborted when running deliveries must end. */
   readonly #cutting = new AbortController();
   readonly #running = new Map<number, Promise<void>>();
+  readonly #delivered: Batches<CompleteDelivery, void>;
+  /** Read from the ledger, and not begun. */
+  #due: DueDelivery[] = [];
+  #readAt = Number.NEGATIVE_INFINITY;
   #work: Promise<void> = Promise.resolve();
   #wake = () => {};
   #failuresInRow = 0;
@@ -69,6 +76,15 @@ export class Deliverer {
 
   constructor(options: DelivererOptions) {
     this.#options = options;
+    const { deliveries, now } = options;
+    this.#delivered = new Batches({
+      keyOf: ({ position }) => String(position),
+      run: async (done) => {
+        await deliveries.delivered(done, now());
+        return [];
+      },
+      isRefusal: () => false,
+    });
   }
 
   /** The receiver answered 410, and no operator has enabled it since. */
@@ -118,32 +134,43 @@ export class Deliverer {
   /** Resolves to true when there is more to do at once. */
   async #turn(): Promise<boolean> {
     const { deliveries, events, holder, now } = this.#options;
+    // This throws while the ledger has not answered for longer than the lease.
+    const { name } = holder;
+    if (this.#begin() && performance.now() - this.#readAt < POLL_MS) return false;
     const stops = this.#stops;
     const consumer = await deliveries.consumer();
     if (consumer === undefined) return false;
     this.#isStopped = consumer.isStopped;
-    // This throws while the ledger has not answered for longer than the lease.
-    const { name } = holder;
     if (consumer.leaseOwner !== name) {
       if (!(await deliveries.take(name, holder.isAlone))) return false;
       await deliveries.releaseAll(now());
     }
     if (consumer.isStopped) return false;
     const isMore = await deliveries.enqueue(name, consumer.cursor, await events.last(), now());
-    const free = AT_ONCE - this.#running.size;
-    if (free <= 0) return false;
-    const due = await deliveries.due(now(), AT_ONCE + this.#running.size);
+    if (this.#running.size >= AT_ONCE) return false;
+    const readAt = performance.now();
+    // The ledger may still show one of these as due, although it ends while the ledger is read.
+    const running = new Set(this.#running.keys());
+    const due = await deliveries.due(now(), READ_AT_ONCE + running.size);
     // The consumer may have been read before a 410 was recorded.
     if (this.#stopping > 0 || this.#stops !== stops) return false;
-    const next = due.filter(({ position }) => !this.#running.has(position)).slice(0, free);
-    for (const delivery of next) {
+    this.#due = due.filter(({ position }) => !running.has(position));
+    this.#readAt = readAt;
+    this.#begin();
+    return isMore && this.#due.length === 0;
+  }
+
+  /** Begins deliveries that are known to be due, as many as may run at once. Returns true when others are left. */
+  #begin(): boolean {
+    if (this.#isStopped) this.#due = [];
+    for (const delivery of this.#due.splice(0, AT_ONCE - this.#running.size)) {
       const running = this.#deliver(delivery).finally(() => {
         this.#running.delete(delivery.position);
         this.#wake();
       });
       this.#running.set(delivery.position, running);
     }
-    return isMore;
+    return this.#due.length > 0;
   }
 
   /** Never rejects. */
@@ -152,13 +179,13 @@ export class Deliverer {
     const delivery = await this.#complete(due);
     // It stays due.
     if (delivery === undefined) return;
-    const { position, uploadId, id, type } = delivery;
+    const { uploadId, id, type } = delivery;
     const limit = new AbortController();
     const timer = setTimeout(() => limit.abort(new Error(`There was no answer in ${limitMs / 1000} s.`)), limitMs);
     try {
       const signal = AbortSignal.any([limit.signal, this.#cutting.signal]);
       await Promise.race([send(delivery, signal), aborted(signal)]);
-      await this.#write(() => deliveries.delivered(position, uploadId, this.#options.now()));
+      await this.#write(() => this.#delivered.do(delivery));
       log.debug({ event: id, type, upload: uploadId, consumer }, 'delivered');
       if (this.#failuresInRow >= AWAY_AFTER) await this.#write(() => deliveries.retryNow(this.#options.now()));
       this.#failuresInRow = 0;

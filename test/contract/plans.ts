@@ -155,8 +155,8 @@ async function runEverything(engine: Engine): Promise<void> {
   await deliveries.due(now, 32);
   await deliveries.redeliver(101, found?.uploadId ?? id, now);
   await deliveries.failed({ position: 101, uploadId: found?.uploadId ?? id, failedAt: now, dueAt: now, error: 'no' }, now);
-  await deliveries.delivered(101, found?.uploadId ?? id, now);
-  await deliveries.release(id, now);
+  await deliveries.delivered([{ position: 101, uploadId: found?.uploadId ?? id }], now);
+  await deliveries.release([id], now);
   await deliveries.retryNow(now);
   await deliveries.stop();
   await deliveries.enable(now);
