@@ -1,7 +1,7 @@
 import { createReadStream } from 'node:fs';
 import { link, readdir, rename, rm, stat, statfs, unlink } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import { dirname, join } from 'node:path';
+import { dirname, join, sep } from 'node:path';
 import type { Readable } from 'node:stream';
 import send from 'send';
 import { UploadError } from '../../shared/errors.ts';
@@ -48,13 +48,13 @@ export class DiskStorage implements Storage {
 
   /** The path of a final file on this machine. */
   path(directory: string, name: string): string {
-    return join(this.#root, ...directory.split('/'), name);
+    return `${join(this.#root, directory)}${sep}${name}`;
   }
 
   async publish({ id, directory, name, attempt, checksum }: Target, signal?: AbortSignal): Promise<string> {
     const target = this.path(directory, name);
     const folder = dirname(target);
-    const part = join(folder, `${id}.${attempt}.part`);
+    const part = `${folder}${sep}${id}.${attempt}.part`;
     signal?.throwIfAborted();
     const location = await this.#staging.locate(id, signal);
     if (location === undefined) throw new StagedBytesGone('The staged bytes are gone.');
