@@ -37,6 +37,8 @@ export interface RoundsOptions {
   connections: number;
   /** Runs before the first round, so that no rival is measured while V8 compiles it. */
   warmUp(work: Work): Promise<void>;
+  /** Runs before each turn: V8 drops compiled code, and shrinks the heap, of a process that was idle for eight seconds. */
+  beforeTurn?(work: Work): Promise<void>;
   measured(work: Work): Promise<void>;
 }
 
@@ -49,7 +51,7 @@ export interface RoundsResult {
 const SETTLE_MS = 100;
 
 export async function runRounds(options: RoundsOptions): Promise<RoundsResult> {
-  const { settings, device, warmUp, measured } = options;
+  const { settings, device, warmUp, beforeTurn, measured } = options;
   const notes: string[] = [];
   const root = newFolder(device);
   const works: Started[] = [];
@@ -75,6 +77,10 @@ export async function runRounds(options: RoundsOptions): Promise<RoundsResult> {
         const started = works[(round + turn) % works.length];
         if (started === undefined) continue;
         const { rival, directory } = started;
+        if (beforeTurn !== undefined) {
+          await connected(started, options.connections, beforeTurn);
+          clearStores(rival, directory);
+        }
         const sample = await connected(started, options.connections, (work) => measure(work, () => measured(work)));
         samples.get(rival)?.push(sample);
         const stored = storedBytes(rival, directory);
