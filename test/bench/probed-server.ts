@@ -5,6 +5,12 @@ import { Connection } from './connection.ts';
 import { type Command, ServerProcess } from './server-process.ts';
 import type { Probe } from './servers/listen.ts';
 
+/**
+ * After its work, a server has to be idle for this long before its memory counts as that of an idle server. After about eight seconds V8
+ * collects the garbage of the warm-up, 20 to 30 MiB. A shorter pause would sometimes hide that much of what the uploads take.
+ */
+export const UNTIL_IDLE_MS = 15_000;
+
 /** The command that starts a server on both ports. */
 export type Probed = (directory: string, port: number, probePort: number) => Command;
 

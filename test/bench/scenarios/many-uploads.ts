@@ -7,7 +7,7 @@ import { Connection } from '../connection.ts';
 import { FILM } from '../content.ts';
 import { HealthWatch } from '../health-watch.ts';
 import { lookInTurn, probedRivals } from '../probed-rivals.ts';
-import { type Probed, type ProbedServer, startProbed } from '../probed-server.ts';
+import { type Probed, type ProbedServer, startProbed, UNTIL_IDLE_MS } from '../probed-server.ts';
 import type { Limit, Report } from '../report.ts';
 import { format, median, withSpread } from '../samples.ts';
 import { type Device, onEachDevice, type Scenario, type Settings } from '../scenario.ts';
@@ -124,7 +124,7 @@ async function look(uploads: number, device: Device, probed: Probed): Promise<Fo
   let senders: SlowSenders | undefined;
   try {
     await warmUp(loaded);
-    await sleep(2000);
+    await sleep(UNTIL_IDLE_MS);
     const { rssBytes: idleRssBytes } = await loaded.probe();
     const idleDescriptors = loaded.server.descriptors();
     senders = await SlowSenders.start(loaded.server.port, { uploads, bytesPerSecond: BYTES_PER_SECOND, length: UPLOAD_BYTES });

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Connection } from '../connection.ts';
 import { FILM } from '../content.ts';
 import { lookInTurn, probedRivals } from '../probed-rivals.ts';
-import { type Probed, startProbed } from '../probed-server.ts';
+import { type Probed, startProbed, UNTIL_IDLE_MS } from '../probed-server.ts';
 import type { Report } from '../report.ts';
 import { format, median, withSpread } from '../samples.ts';
 import { type Device, onEachDevice, type Scenario, type Settings } from '../scenario.ts';
@@ -105,7 +105,7 @@ async function look({ senders }: Settings, device: Device, probed: Probed): Prom
       for (let each = 0; each < SMALL_UPLOADS; each++)
         await sendByTus(connection, { content: FILM, bytes: SMALL_BYTES, chunkBytes: SMALL_BYTES });
     }
-    await sleep(2000);
+    await sleep(UNTIL_IDLE_MS);
     const { rssBytes: idleRssBytes } = await loaded.probe();
     slow = await SlowSenders.start(loaded.server.port, { uploads: senders, bytesPerSecond: BYTES_PER_SECOND, length: UPLOAD_BYTES });
     await Promise.all([loaded.probe(), control.probe()]);
