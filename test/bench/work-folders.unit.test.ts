@@ -18,7 +18,7 @@ async function until(condition: () => boolean): Promise<void> {
 
 it.runIf(process.platform === 'linux')('a killed benchmark leaves neither folders nor servers', { timeout: 110_000 }, async () => {
   const { path } = device();
-  const parameters = ['small-files', '--count', '1000000', '--rivals', 'multer', '--on', 'disk', '--disk', path];
+  const parameters = ['small-files', '--count', '100000', '--rivals', 'multer', '--on', 'disk', '--disk', path];
   const bench = spawn(process.execPath, [join(REPOSITORY, 'test/bench/main.ts'), ...parameters], { stdio: 'ignore' });
   onTestFinished(() => void bench.kill('SIGKILL'));
   await until(() => processesIn(path).length > 0);
