@@ -177,7 +177,8 @@ export const EVENT_COLUMNS: string = 'id, type, "uploadId", at, upload';
 
 /**
  * The triggers run in the statement that makes the change, so there is no verdict without its event and no event without its verdict.
- * A row that is inserted in a final state, as by `adopt`, writes two events. Deleting the row of an unfinished upload writes `upload.terminated`.
+ * A row that is inserted in a final state, as by `adopt`, writes two events. Deleting the row of an unfinished upload writes
+ * `upload.terminated`.
  */
 async function writeEventsOnPostgres(db: QueryExecutorProvider): Promise<void> {
   const insert = (type: string, row: string, at: string) =>
