@@ -1,5 +1,5 @@
 // Compiles the package in the current folder into its `dist`: the package's own code and a copy of `shared/`, with source maps to
-// the copied sources in `dist/src`.
+// the copied sources in `dist/src`. `--bare-code` leaves the comments out of the compiled code.
 import { execFileSync } from 'node:child_process';
 import { cpSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
@@ -20,4 +20,9 @@ for (const room of [folder, join(folder, '../shared')]) {
     cpSync(join(room, name), join(dist, 'src', basename(room), name), { recursive: true, filter: isSource });
   }
 }
-execFileSync('tsc', ['-p', 'tsconfig.build.json'], { stdio: 'inherit' });
+const compile = (...flags: string[]) => execFileSync('tsc', ['-p', 'tsconfig.build.json', ...flags], { stdio: 'inherit' });
+if (process.argv.includes('--bare-code')) {
+  // Comments are in the types and in the sources.
+  compile('--emitDeclarationOnly');
+  compile('--declaration', 'false', '--declarationMap', 'false', '--isolatedDeclarations', 'false', '--removeComments');
+} else compile();
