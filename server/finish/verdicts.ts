@@ -5,6 +5,7 @@ import type { Inspection } from '../inspection/inspection.ts';
 import { moveToRejected, type RejectionOptions } from '../ledger/rejection.ts';
 import type { LeasedUpload, Upload } from '../ledger/upload.ts';
 import type { UploadId } from '../ledger/upload-id.ts';
+import { countVerdict } from '../runtime/heap-growth.ts';
 import { Retries } from '../runtime/retries.ts';
 import { NO_CHECKSUM } from '../staging/running-checksum.ts';
 import type { Staging } from '../staging/staging.ts';
@@ -134,6 +135,7 @@ export class Verdicts {
   logVerdict(upload: Upload): void {
     const { log } = this.#options;
     const { id, state, length } = upload;
+    countVerdict();
     log.info({ upload: id, state, length, code: upload.state === 'rejected' ? upload.errorCode : undefined }, state);
   }
 }

@@ -1,4 +1,4 @@
-// How far V8's heap grows before it is collected. Both bounds cost no measurable processor time.
+// How far V8's heap grows before it is collected.
 //
 // V8 doubles its space for new objects after a collection that found much of it alive, up to 32 MiB and more in each half. A
 // thousand slow uploads cause this growth, since each allocates a few objects that live for a second; the process then keeps
@@ -6,29 +6,67 @@
 //
 // V8 lets the space for old objects grow to twice its live objects and more. The objects that wait for a slow upload's next bytes live
 // long enough to get old, and then they are garbage: with 4,000 slow uploads 35 MiB.
-import { PerformanceObserver } from 'node:perf_hooks';
-import { getHeapSpaceStatistics, setFlagsFromString } from 'node:v8';
+//
+// Many small files a second make much garbage at once, of which little lives on, and narrow bounds then cost a tenth of their speed. So
+// the bounds are wide while verdicts come fast and few objects are alive, and narrow otherwise. Narrower than these they must not be:
+// with 4 MiB and a tenth, V8 collects the objects of ten thousand slow uploads without a pause.
+import { constants, type NodeGCPerformanceDetail, type PerformanceEntry, PerformanceObserver } from 'node:perf_hooks';
+import { getHeapSpaceStatistics, getHeapStatistics, setFlagsFromString } from 'node:v8';
 
-/** Size of both halves of the space for new objects. */
-const ENOUGH_BYTES = 16 * 1024 * 1024;
-/** The space for old objects is collected when it has grown by this. */
-const OLD_GROWTH_PERCENT = 20;
+const MIB = 1024 * 1024;
+
+interface Bounds {
+  /** Size of both halves of the space for new objects. */
+  youngBytes: number;
+  /** The space for old objects is collected when it has grown by this. */
+  oldPercent: number;
+}
+
+const NARROW: Bounds = { youngBytes: 16 * MIB, oldPercent: 20 };
+const WIDE: Bounds = { youngBytes: 32 * MIB, oldPercent: 200 };
+/** The number of verdicts in an interval from which the bounds are wide: a hundred a second. */
+const FAST = 20;
+const INTERVAL_MS = 200;
+/** With more objects alive after a collection, the bounds are narrow. */
+const FEW_BYTES = 64 * MIB;
+
+let verdicts = 0;
+
+/** Call for each verdict. */
+export function countVerdict(): void {
+  verdicts += 1;
+}
 
 /**
- * For new objects, has the effect of `node --max-semi-space-size=8` in a process that was started without it: V8 reads that flag once,
- * and the growth factor before each growth. For old objects, has the effect of `--heap-growing-percent=20`. It applies to the whole
+ * Sets V8's flags `--heap-growing-percent` and `--semi-space-growth-factor`, which V8 reads before each growth. They apply to the whole
  * process, worker threads included, so only the owner of the process may call this.
  */
 export function boundHeapGrowth(): void {
-  setFlagsFromString(`--heap-growing-percent=${OLD_GROWTH_PERCENT}`);
-  let isGrowing = true;
-  function look(): void {
+  let bounds: Bounds | undefined;
+  let isGrowing: boolean | undefined;
+  let liveBytes = 0;
+  function choose(): void {
+    const chosen = verdicts >= FAST && liveBytes < FEW_BYTES ? WIDE : NARROW;
+    verdicts = 0;
+    if (chosen !== bounds) setFlagsFromString(`--heap-growing-percent=${chosen.oldPercent}`);
+    bounds = chosen;
+    boundYoung(chosen);
+  }
+  function boundYoung({ youngBytes }: Bounds): void {
     const young = getHeapSpaceStatistics().find((space) => space.space_name === 'new_space');
-    const mayGrow = (young?.space_size ?? 0) < ENOUGH_BYTES;
+    const mayGrow = (young?.space_size ?? 0) < youngBytes;
     if (mayGrow !== isGrowing) setFlagsFromString(`--semi-space-growth-factor=${mayGrow ? 2 : 1}`);
     isGrowing = mayGrow;
   }
-  look();
-  // The space grows only after a collection.
-  new PerformanceObserver(look).observe({ entryTypes: ['gc'] });
+  choose();
+  setInterval(choose, INTERVAL_MS).unref();
+  // The space for new objects grows only after a collection.
+  new PerformanceObserver((list) => {
+    if (list.getEntries().some(isMajor)) liveBytes = getHeapStatistics().used_heap_size;
+    if (bounds !== undefined) boundYoung(bounds);
+  }).observe({ entryTypes: ['gc'] });
+}
+
+function isMajor(entry: PerformanceEntry & { detail?: unknown }): boolean {
+  return (entry.detail as NodeGCPerformanceDetail | undefined)?.kind === constants.NODE_PERFORMANCE_GC_MAJOR;
 }
