@@ -37,8 +37,11 @@ export interface RoundsOptions {
   connections: number;
   /** Runs before the first round, so that no rival is measured while V8 compiles it. */
   warmUp(work: Work): Promise<void>;
-  /** Runs before each turn: V8 drops compiled code, and shrinks the heap, of a process that was idle for eight seconds. */
-  beforeTurn?(work: Work): Promise<void>;
+  /**
+   * Runs before each turn: V8 drops compiled code, and shrinks the heap, of a process that was idle for eight seconds. It drops most of
+   * the code once, while the other servers warm up, so before a server's first turn this has to do as much as the warm-up.
+   */
+  beforeTurn?(work: Work, isFirst: boolean): Promise<void>;
   measured(work: Work): Promise<void>;
 }
 
@@ -78,7 +81,7 @@ export async function runRounds(options: RoundsOptions): Promise<RoundsResult> {
         if (started === undefined) continue;
         const { rival, directory } = started;
         if (beforeTurn !== undefined) {
-          await connected(started, options.connections, beforeTurn);
+          await connected(started, options.connections, (work) => beforeTurn(work, round === 0));
           clearStores(rival, directory);
         }
         const sample = await connected(started, options.connections, (work) => measure(work, () => measured(work)));

@@ -35,7 +35,7 @@ async function run(settings: Settings, device: Device): Promise<Report> {
     bytes: count * FILE_BYTES,
     connections,
     warmUp: (work) => sendMany(work, WARM_UP_ROUNDS * count),
-    beforeTurn: (work) => sendMany(work, count),
+    beforeTurn: (work, isFirst) => sendMany(work, isFirst ? WARM_UP_ROUNDS * count : count),
     measured: (work) => sendMany(work, count),
   });
   const speeds = (rival: Rival) => (samples.get(rival) ?? []).map((sample) => count / sample.seconds);
