@@ -9,7 +9,7 @@
 //
 // Many small files a second make much garbage at once, of which little lives on, and narrow bounds then cost a tenth of their speed. So
 // the bounds are wide while verdicts come fast and few objects are alive, and narrow otherwise. Narrower than these they must not be:
-// with 4 MiB and a tenth, V8 collects the objects of ten thousand slow uploads without a pause.
+// with a growth of 15 %, V8 collects the objects of ten thousand slow uploads without a pause.
 import { constants, type NodeGCPerformanceDetail, type PerformanceEntry, PerformanceObserver } from 'node:perf_hooks';
 import { getHeapSpaceStatistics, getHeapStatistics, setFlagsFromString } from 'node:v8';
 
