@@ -131,7 +131,7 @@ export class Verdicts {
     this.logVerdict(upload);
   }
 
-  /** Logs the verdict. The application gets it by an event. */
+  /** Logs the verdict, and counts it for the growth of the heap. The application gets it by an event. */
   logVerdict(upload: Upload): void {
     const { log } = this.#options;
     const { id, state, length } = upload;
