@@ -10,6 +10,10 @@
 // Many small files a second make much garbage at once, of which little lives on, and narrow bounds then cost a tenth of their speed. So
 // the bounds are wide while verdicts come fast and few objects are alive, and narrow otherwise. Narrower than these they must not be:
 // with a growth of 15 %, V8 collects the objects of ten thousand slow uploads without a pause.
+//
+// Eight seconds after the last work, V8 collects once more, to save memory. Such a collection also frees the hidden classes that no
+// object has at that moment, and with them the optimized code of some hundred functions. The next 3,000 small files then take one and a
+// half times as long. So that collection must not save memory if verdicts came fast a short time ago, unless there is much to give back.
 import { constants, type NodeGCPerformanceDetail, type PerformanceEntry, PerformanceObserver } from 'node:perf_hooks';
 import { getHeapSpaceStatistics, getHeapStatistics, setFlagsFromString } from 'node:v8';
 
@@ -29,6 +33,11 @@ const FAST = 20;
 const INTERVAL_MS = 200;
 /** With more objects alive after a collection, the bounds are narrow. */
 const FEW_BYTES = 64 * MIB;
+/** V8 keeps its code if verdicts came fast in this time, and if its heap is smaller than this. */
+const KEEP_CODE_MS = 60_000;
+const SMALL_HEAP_BYTES = 160 * MIB;
+/** The V8 of Node 24. Others do not have the flag, and print an error. */
+const CAN_KEEP_CODE = process.versions.v8.startsWith('13.');
 
 let verdicts = 0;
 
@@ -38,19 +47,30 @@ export function countVerdict(): void {
 }
 
 /**
- * Sets V8's flags `--heap-growing-percent` and `--semi-space-growth-factor`, which V8 reads before each growth. They apply to the whole
- * process, worker threads included, so only the owner of the process may call this.
+ * Sets V8's flags `--heap-growing-percent` and `--semi-space-growth-factor`, which V8 reads before each growth, and
+ * `--memory-reducer-favors-memory`, which it reads before the collection of an idle process. They apply to the whole process, worker
+ * threads included, so only the owner of the process may call this.
  */
 export function boundHeapGrowth(): void {
   let bounds: Bounds | undefined;
   let isGrowing: boolean | undefined;
   let liveBytes = 0;
+  let lastFastAt = Number.NEGATIVE_INFINITY;
+  let keepsCode = false;
   function choose(): void {
-    const chosen = verdicts >= FAST && liveBytes < FEW_BYTES ? WIDE : NARROW;
+    const isFast = verdicts >= FAST;
     verdicts = 0;
+    if (isFast) lastFastAt = performance.now();
+    const chosen = isFast && liveBytes < FEW_BYTES ? WIDE : NARROW;
     if (chosen !== bounds) setFlagsFromString(`--heap-growing-percent=${chosen.oldPercent}`);
     bounds = chosen;
     boundYoung(chosen);
+    if (CAN_KEEP_CODE) chooseWhatToKeep();
+  }
+  function chooseWhatToKeep(): void {
+    const keeps = performance.now() - lastFastAt < KEEP_CODE_MS && getHeapStatistics().total_heap_size < SMALL_HEAP_BYTES;
+    if (keeps !== keepsCode) setFlagsFromString(keeps ? '--no-memory-reducer-favors-memory' : '--memory-reducer-favors-memory');
+    keepsCode = keeps;
   }
   function boundYoung({ youngBytes }: Bounds): void {
     const young = getHeapSpaceStatistics().find((space) => space.space_name === 'new_space');

@@ -1,8 +1,11 @@
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
+import { startLandfall } from '../support/landfall-process.ts';
 import { REPOSITORY } from '../support/repository.ts';
+import { testDirectory } from '../support/temp-dir.ts';
+import { createUpload } from '../support/tus-requests.ts';
 
 const run = promisify(execFile);
 
@@ -36,4 +39,32 @@ it('the bound is wide while verdicts come fast', { retry: 3 }, async () => {
   const space = await spaceAfterWork({ isBound: true, verdicts: 20 });
   expect(space).toBeGreaterThan(16);
   expect(space).toBeLessThanOrEqual(32);
+});
+
+const TRACE = `data:text/javascript,import{setFlagsFromString}from'node:v8';setFlagsFromString('--trace-gc')`;
+const UPLOADS = 2000;
+
+// Such a collection comes eight seconds after the last work. If it reduces memory, it drops optimized code, too.
+it('V8 keeps its code when the server is idle after many small files', { retry: 3, timeout: 120_000 }, async () => {
+  await using server = await startLandfall({ dataDir: testDirectory(), env: { NODE_OPTIONS: `--import=${TRACE}` } });
+  const main = server.log.map(({ msg = '' }) => /^\[\d+:\w+\]/.exec(msg)?.[0]).find((isolate) => isolate !== undefined) ?? '';
+  let left = UPLOADS;
+  const send = async () => {
+    while (left > 0) {
+      left -= 1;
+      const { status } = await createUpload(server.files, { length: 5, name: 'note.txt', body: Buffer.from('hello') });
+      expect(status).toBe(201);
+    }
+  };
+  await Promise.all(Array.from({ length: 8 }, send));
+  const busyLines = server.log.length;
+  const collection = await vi.waitFor(
+    () => {
+      const found = server.log.slice(busyLines).find(({ msg = '' }) => msg.startsWith(main) && msg.includes('Mark-Compact'));
+      if (found?.msg === undefined) throw new Error('There was no collection yet.');
+      return found.msg;
+    },
+    { timeout: 40_000, interval: 200 },
+  );
+  expect(collection).not.toContain('(reduce)');
 });
