@@ -1,5 +1,5 @@
 // `Authorization: Bearer`: tokens of several kinds, told apart by their prefixes and their claims.
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { UploadError } from '../../shared/errors.ts';
 import type { GuessLimiter } from './guess-limiter.ts';
 import { type AccessSource, bearerOf, type Identity, type Intent } from './identity.ts';
@@ -55,7 +55,7 @@ export function bearerTokens({ kinds, guessLimiter, isLast }: BearerTokensOption
         if (isLast && authorization !== '' && !PROXY_SCHEMES.test(authorization)) throw new UploadError('ERR_UNAUTHORIZED');
         return undefined;
       }
-      const token = { text, digest: createHash('sha256').update(text).digest('base64') };
+      const token = { text, digest: hash('sha256', text, 'base64') };
       if (!known.has(token.digest)) await guessLimiter.requireBelowLimit(request);
       const identity = await judge(token, intent);
       if (identity !== null) return identity;

@@ -1,6 +1,6 @@
 // Credentials: keys, upload links, and revoked grants. A row is never deleted, so that a server does not become open to everyone
 // when its last key is removed.
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { hash, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { CompiledQuery, Selectable } from 'kysely';
 import { DurableChanges } from './durable-changes.ts';
 import type { Engine } from './engine.ts';
@@ -40,7 +40,7 @@ export function credentialOfToken(kind: SecretKind, token: string): string | und
 /** True for the credential's own token. Compares in constant time. */
 export function isTokenOf({ secretHash }: Pick<Credential, 'secretHash'>, token: string): boolean {
   const known = Buffer.from(secretHash, 'hex');
-  const shown = createHash('sha256').update(token).digest();
+  const shown = hash('sha256', token, 'buffer');
   return known.length === shown.length && timingSafeEqual(known, shown);
 }
 
@@ -60,7 +60,7 @@ export class Credentials {
     const name = randomBytes(ID_BYTES).toString('hex');
     const token = `${TOKEN_PREFIXES[kind]}${name}${randomBytes(SECRET_BYTES).toString('hex')}`;
     const id = `${kind}:${name}`;
-    const secretHash = createHash('sha256').update(token).digest('hex');
+    const secretHash = hash('sha256', token, 'hex');
     const row = { id, kind, owner, secretHash, title, limits: JSON.stringify(limits), createdAt: Date.now(), endsAt, removedAt: null };
     await this.#change(() => this.#engine.db.insertInto('credentials').values(row).executeTakeFirst());
     return { id, token };

@@ -1,5 +1,5 @@
 // Idempotency keys: each names one creation and no other.
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { Metadata } from '../../shared/metadata.ts';
 
 /** The owner of all anonymous uploads. */
@@ -8,9 +8,7 @@ const ANONYMOUS = '';
 /** The hash of a creation's length and metadata, whatever the order of the metadata: a repeated creation has the same fingerprint. */
 export function fingerprintOf(length: number | null, metadata: Metadata): string {
   const pairs = [...metadata].sort(([a], [b]) => (a < b ? -1 : 1));
-  return createHash('sha256')
-    .update(JSON.stringify([length, pairs]))
-    .digest('hex');
+  return hash('sha256', JSON.stringify([length, pairs]), 'hex');
 }
 
 /** The identity that uses a key. */
