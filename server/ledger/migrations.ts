@@ -2,7 +2,7 @@
 import { sql } from 'kysely';
 import type { Migration, MigrationProvider } from 'kysely/migration';
 import { eventTables, fewerEventIndexes, immediatePositions, positionKeys } from './event-tables.ts';
-import { createQuotas, separateQuotaTriggers } from './quota-triggers.ts';
+import { createQuotas, renewQuotaTriggers, separateQuotaTriggers } from './quota-triggers.ts';
 import type { Dialect } from './schema.ts';
 import { statementTriggers } from './statement-triggers.ts';
 
@@ -233,6 +233,13 @@ const quotaTriggers: Migration = {
   },
 };
 
+/** Quotas' triggers whose conditions need no temporary table. */
+const quickQuotaTriggers: Migration = {
+  async up(db) {
+    await renewQuotaTriggers(async (statement) => void (await sql.raw(statement).execute(db)));
+  },
+};
+
 /** Adds the time at which a quota's limits were written, so that none is deleted that an upload is about to be counted in. */
 const quotaTimes: Migration = {
   async up(db) {
@@ -261,6 +268,7 @@ export function migrations(dialect: Dialect): MigrationProvider {
     '0014-immediate-positions': dialect === 'sqlite' ? immediatePositions : nothing,
     '0015-quota-times': quotaTimes,
     '0016-position-keys': dialect === 'sqlite' ? positionKeys : nothing,
+    '0017-quick-quota-triggers': dialect === 'sqlite' ? quickQuotaTriggers : nothing,
   };
   return { getMigrations: async () => all };
 }

@@ -5,8 +5,9 @@ export const EXCEEDED = ['unfinished', 'reservedBytes', 'storedBytes', 'uploads'
 
 /** An unfinished upload counts from its creation. An accepted upload counts as a use of its credential for ever. */
 export const UNFINISHED = (row: string): string => `${row}.state in ('receiving', 'inspecting')`;
-const USED = (row: string) => `${row}.state in ('receiving', 'inspecting', 'accepted', 'removed')`;
 const KEPT = (row: string) => `${row}.state in ('accepted', 'removed')`;
+/** Two lists: SQLite makes a temporary table of a list of more than two values, each time that a trigger runs. */
+const USED = (row: string) => `(${UNFINISHED(row)} or ${KEPT(row)})`;
 
 type CounterName = 'unfinished' | 'reservedBytes' | 'storedBytes' | 'uploads' | 'bytes';
 
@@ -73,7 +74,7 @@ export async function createQuotas(run: (statement: string) => Promise<void>, di
      select quota, ${COUNTER_NAMES.map((name) => `sum(${COUNTERS[name]('uploads')})`).join(', ')} from uploads where quota <> '' group by quota`,
   );
   for (const [event, how] of CHANGES) {
-    const name = `uploads_quota_${event.split(' ', 1)[0]}`;
+    const name = triggerName(event);
     if (dialect === 'sqlite') {
       const body = SCOPES.map((scope) => `${sqliteCount(scope, how)} ${how.grows === 'false' ? '' : sqliteLimits(scope, how)}`).join('\n');
       await run(`create trigger ${name} after ${event} on uploads when ${how.when} begin ${body} end`);
@@ -92,17 +93,29 @@ export async function createQuotas(run: (statement: string) => Promise<void>, di
  * scope or in none.
  */
 export async function separateQuotaTriggers(run: (statement: string) => Promise<void>): Promise<void> {
+  for (const [event] of CHANGES) await run(`drop trigger ${triggerName(event)}`);
+  await createSeparate(run);
+}
+
+/** Replaces these triggers by those of today's statements. */
+export async function renewQuotaTriggers(run: (statement: string) => Promise<void>): Promise<void> {
+  for (const [event] of CHANGES) for (const { kind } of SCOPES) await run(`drop trigger ${triggerName(event)}_${kind}`);
+  await createSeparate(run);
+}
+
+async function createSeparate(run: (statement: string) => Promise<void>): Promise<void> {
   for (const [event, how] of CHANGES) {
-    const name = `uploads_quota_${event.split(' ', 1)[0]}`;
-    await run(`drop trigger ${name}`);
     for (const scope of SCOPES) {
       const when = `${scope.applies(how.row)} and ${how.when}`;
       const limits = how.grows === 'false' ? '' : sqliteLimit(scope, how);
-      await run(
-        `create trigger ${name}_${scope.kind} after ${event} on uploads when ${when} begin ${sqliteCount(scope, how)} ${limits} end`,
-      );
+      const body = `${sqliteCount(scope, how)} ${limits}`;
+      await run(`create trigger ${triggerName(event)}_${scope.kind} after ${event} on uploads when ${when} begin ${body} end`);
     }
   }
+}
+
+function triggerName(event: string): string {
+  return `uploads_quota_${event.split(' ', 1)[0]}`;
 }
 
 type Scope = (typeof SCOPES)[number];

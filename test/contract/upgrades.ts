@@ -8,7 +8,8 @@ import { Ledger } from '../../server/ledger/ledger.ts';
 import { migrations } from '../../server/ledger/migrations.ts';
 import type { Upload, UploadRow } from '../../server/ledger/upload.ts';
 import { UPLOAD_STATES } from '../../shared/upload.ts';
-import { newUpload } from './new-upload.ts';
+import { BEGIN, newUpload } from './new-upload.ts';
+import { countedFromRows, counters } from './quotas.ts';
 
 /** Brings an empty database to the state of the version whose last migration this was. */
 export async function migrateTo(engine: Engine, migration: string): Promise<void> {
@@ -96,5 +97,22 @@ export function testUpgrades(open: () => Promise<Engine>): void {
     for (const unknown of ['evt_', 'evt_0000000000000001', `evt_${'f'.repeat(32)}`, "evt_'"]) {
       expect(await findEvent(engine, 'webhook', unknown)).toBeUndefined();
     }
+  });
+  it('goes on counting the uploads of each owner and credential', async () => {
+    const engine = await open();
+    await migrateTo(engine, '0016-position-keys');
+    const counted = { quota: 'owner:anna', credential: 'grant:x', reservedBytes: 100, length: 100 };
+    const [before, later] = [newUpload(counted), newUpload(counted)];
+    await engine.db.insertInto('uploads').values(before).execute();
+    await engine.flush();
+    const ledger = new Ledger(engine);
+    await ledger.migrate();
+    await ledger.create(later, true);
+    expect(await counters(engine)).toEqual(await countedFromRows(engine));
+    await ledger.startInspection(before.id, 'p', BEGIN);
+    await ledger.move(before.id, { from: 'inspecting' }, 'accepted', { name: 'a.txt', type: 'text/plain' });
+    await ledger.move(later.id, { from: 'receiving' }, 'terminated', { expiresAt: 0 });
+    expect(await counters(engine)).toEqual(await countedFromRows(engine));
+    expect((await counters(engine)).get('grant:x')).toMatchObject({ unfinished: 0, storedBytes: 100, uploads: 1, bytes: 100 });
   });
 }
