@@ -1,6 +1,7 @@
 // The tables of events, consumers and deliveries, and the triggers that write an event in the statement that changes an upload.
 import { type Generated, type QueryExecutorProvider, sql } from 'kysely';
 import type { Migration } from 'kysely/migration';
+import { UNFINISHED } from './quota-triggers.ts';
 import type { UploadId } from './upload-id.ts';
 
 /** In the order in which they happen to one upload. */
@@ -223,13 +224,14 @@ export async function writeEvents(db: QueryExecutorProvider): Promise<void> {
     `insert into events (${EVENT_COLUMNS}, position, "givenAt") select ${id}, ${type}, ${row}.id, ${at}, ${jsonOf(row)}, next.position, ${given} from ${next}`;
   const state = "'upload.' || new.state";
   const now = "cast(unixepoch('subsec') * 1000 as integer)";
-  const isEnded = `new.state in ${ENDED}`;
+  // The states that are not final: SQLite makes a temporary table of a list of more than two values, each time that it asks.
+  const isUnfinished = UNFINISHED('new');
   const ended = insert(state, 'new', 'new."updatedAt"');
   const wanted: Record<(typeof TRIGGERS)[number], string> = {
-    uploads_inserted: `after insert on uploads when not ${isEnded} begin ${insert("'upload.created'", 'new', 'new."createdAt"')}; end`,
-    uploads_adopted: `after insert on uploads when ${isEnded} begin ${insert("'upload.created'", 'new', 'new."createdAt"')}; ${ended}; end`,
-    uploads_moved: `after update of state on uploads when ${isEnded} and new.state <> old.state begin ${ended}; end`,
-    uploads_deleted: `after delete on uploads when old.state in ('receiving', 'inspecting') begin ${insert("'upload.terminated'", 'old', now)}; end`,
+    uploads_inserted: `after insert on uploads when ${isUnfinished} begin ${insert("'upload.created'", 'new', 'new."createdAt"')}; end`,
+    uploads_adopted: `after insert on uploads when not ${isUnfinished} begin ${insert("'upload.created'", 'new', 'new."createdAt"')}; ${ended}; end`,
+    uploads_moved: `after update of state on uploads when not ${isUnfinished} and new.state <> old.state begin ${ended}; end`,
+    uploads_deleted: `after delete on uploads when ${UNFINISHED('old')} begin ${insert("'upload.terminated'", 'old', now)}; end`,
   };
   for (const [name, what] of Object.entries(wanted)) {
     const text = `CREATE TRIGGER ${name} ${what}`;

@@ -1,7 +1,7 @@
 // The migrations that lead to the tables in `schema.ts`.
 import { sql } from 'kysely';
 import type { Migration, MigrationProvider } from 'kysely/migration';
-import { eventTables, fewerEventIndexes, immediatePositions, positionKeys } from './event-tables.ts';
+import { eventTables, fewerEventIndexes, immediatePositions, positionKeys, writeEvents } from './event-tables.ts';
 import { createQuotas, renewQuotaTriggers, separateQuotaTriggers } from './quota-triggers.ts';
 import type { Dialect } from './schema.ts';
 import { statementTriggers } from './statement-triggers.ts';
@@ -233,10 +233,11 @@ const quotaTriggers: Migration = {
   },
 };
 
-/** Quotas' triggers whose conditions need no temporary table. */
-const quickQuotaTriggers: Migration = {
+/** Triggers whose conditions need no temporary table. */
+const quickTriggers: Migration = {
   async up(db) {
     await renewQuotaTriggers(async (statement) => void (await sql.raw(statement).execute(db)));
+    await writeEvents(db);
   },
 };
 
@@ -268,7 +269,7 @@ export function migrations(dialect: Dialect): MigrationProvider {
     '0014-immediate-positions': dialect === 'sqlite' ? immediatePositions : nothing,
     '0015-quota-times': quotaTimes,
     '0016-position-keys': dialect === 'sqlite' ? positionKeys : nothing,
-    '0017-quick-quota-triggers': dialect === 'sqlite' ? quickQuotaTriggers : nothing,
+    '0017-quick-triggers': dialect === 'sqlite' ? quickTriggers : nothing,
   };
   return { getMigrations: async () => all };
 }

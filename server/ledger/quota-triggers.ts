@@ -4,7 +4,7 @@
 export const EXCEEDED = ['unfinished', 'reservedBytes', 'storedBytes', 'uploads', 'bytes'] as const;
 
 /** An unfinished upload counts from its creation. An accepted upload counts as a use of its credential for ever. */
-export const UNFINISHED = (row: string): string => `${row}.state in ('receiving', 'inspecting')`;
+export const UNFINISHED = (row: string): string => `(${row}.state in ('receiving', 'inspecting'))`;
 const KEPT = (row: string) => `${row}.state in ('accepted', 'removed')`;
 /** Two lists: SQLite makes a temporary table of a list of more than two values, each time that a trigger runs. */
 const USED = (row: string) => `(${UNFINISHED(row)} or ${KEPT(row)})`;
