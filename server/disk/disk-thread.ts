@@ -72,8 +72,8 @@ export function codeOf(error: unknown): string {
  * another thread would cost another 20 MiB. An idle thread does not keep the process alive.
  */
 export class DiskThread {
-  readonly #writes = new SmallWrites((writes) => this.#threads.current.ask({ writes }) as Promise<WriteAnswers>);
-  readonly #threads = new ThreadOnDemand<DiskMessage, DiskAnswers>(workerScript('disk-worker', import.meta.url), {
+  readonly #writes: SmallWrites = new SmallWrites((writes) => this.#threads.current.ask({ writes }) as Promise<WriteAnswers>);
+  readonly #threads: ThreadOnDemand<DiskMessage, DiskAnswers> = new ThreadOnDemand(workerScript('disk-worker', import.meta.url), {
     name: 'landfall-disk',
     workerData: this.#writes.memory,
   });
