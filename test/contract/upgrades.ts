@@ -98,6 +98,7 @@ export function testUpgrades(open: () => Promise<Engine>): void {
       expect(await findEvent(engine, 'webhook', unknown)).toBeUndefined();
     }
   });
+
   it('goes on counting the uploads of each owner and credential', async () => {
     const engine = await open();
     await migrateTo(engine, '0016-position-keys');
