@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { expect, it, onTestFinished } from 'vitest';
+import { withoutSettings } from '../support/environment.ts';
 import { REPOSITORY } from '../support/repository.ts';
 import { testDirectory } from '../support/temp-dir.ts';
 
@@ -18,7 +19,7 @@ it('SIGTERM to the shell of npm start ends the server', async () => {
   const command = scripts.start.replace('npm run -s build:page', 'true');
   const shell = spawn('sh', ['-c', command], {
     cwd: REPOSITORY,
-    env: { ...process.env, LANDFALL_PORT: '0', LANDFALL_DATA_DIR: testDirectory() },
+    env: { ...withoutSettings(), LANDFALL_PORT: '0', LANDFALL_DATA_DIR: testDirectory() },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   onTestFinished(() => void shell.kill('SIGKILL'));

@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { withoutSettings } from '../support/environment.ts';
 import { embedLandfall } from '../support/landfall-embedded.ts';
 import { giveLink } from '../support/links.ts';
 import { REPOSITORY } from '../support/repository.ts';
@@ -32,10 +33,9 @@ async function sendForm(url: string, fields: [string, string][], files: [string,
 }
 
 async function run(dataDir: string, args: readonly string[], env: Record<string, string> = {}) {
-  const clean = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('LANDFALL_')));
   const child = spawn(process.execPath, [join(REPOSITORY, 'server/main.ts'), ...args], {
     cwd: testDirectory(),
-    env: { ...clean, LANDFALL_DATA_DIR: dataDir, ...env },
+    env: { ...withoutSettings(), LANDFALL_DATA_DIR: dataDir, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   onTestFinished(() => void child.kill('SIGKILL'));

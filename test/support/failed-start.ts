@@ -3,13 +3,13 @@ import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { onTestFinished } from 'vitest';
+import { withoutSettings } from './environment.ts';
 import { REPOSITORY } from './repository.ts';
 import { testDirectory } from './temp-dir.ts';
 
 /** Resolves to the server's standard error and exit code. */
 export async function failedStart(settings: Record<string, string>): Promise<{ code: number | null; said: string }> {
-  const clean = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('LANDFALL_')));
-  const env = { ...clean, LANDFALL_DATA_DIR: testDirectory(), LANDFALL_PORT: '0', ...settings };
+  const env = { ...withoutSettings(), LANDFALL_DATA_DIR: testDirectory(), LANDFALL_PORT: '0', ...settings };
   const child = spawn(process.execPath, [join(REPOSITORY, 'server/main.ts')], { env, stdio: ['ignore', 'ignore', 'pipe'] });
   onTestFinished(() => void child.kill('SIGKILL'));
   const ended = new Promise<number | null>((resolve) => child.once('close', resolve));

@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { withoutSettings } from './environment.ts';
 import { REPOSITORY } from './repository.ts';
 
 export interface LandfallProcessOptions {
@@ -79,7 +80,7 @@ export class LandfallProcess {
     const command = [...this.#under, process.execPath, join(REPOSITORY, this.#program)];
     const child = spawn(command[0] ?? '', command.slice(1), {
       env: {
-        ...Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('LANDFALL_'))),
+        ...withoutSettings(),
         LANDFALL_DATA_DIR: this.dataDir,
         ...this.env,
         LANDFALL_PORT: String(this.#port),

@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { onTestFinished } from 'vitest';
+import { withoutSettings } from './environment.ts';
 import { REPOSITORY } from './repository.ts';
 
 export interface Ran {
@@ -13,9 +14,8 @@ export interface Ran {
 
 /** @param under a program that runs the command, with its arguments */
 export async function operatorCommand(args: readonly string[], env: Record<string, string>, under: readonly string[] = []): Promise<Ran> {
-  const clean = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('LANDFALL_')));
   const command = [...under, process.execPath, join(REPOSITORY, 'server/main.ts'), ...args];
-  const child = spawn(command[0] ?? '', command.slice(1), { env: { ...clean, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(command[0] ?? '', command.slice(1), { env: { ...withoutSettings(), ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
   onTestFinished(() => void child.kill('SIGKILL'));
   const ended = new Promise<number | null>((resolve) => child.once('close', resolve));
   const [out, err] = await Promise.all([text(child.stdout), text(child.stderr)]);

@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { onTestFinished } from 'vitest';
+import { withoutSettings } from './environment.ts';
 import { REPOSITORY } from './repository.ts';
 import { testDirectory } from './temp-dir.ts';
 
@@ -13,10 +14,9 @@ export interface Ran {
 }
 
 export async function runServerCommand(args: readonly string[], env: Record<string, string> = {}): Promise<Ran> {
-  const clean = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith('LANDFALL_')));
   const child = spawn(process.execPath, [join(REPOSITORY, 'server/main.ts'), ...args], {
     cwd: testDirectory(),
-    env: { ...clean, ...env },
+    env: { ...withoutSettings(), ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   onTestFinished(() => void child.kill('SIGKILL'));
