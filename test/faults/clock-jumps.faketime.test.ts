@@ -1,6 +1,6 @@
 // The wall clock jumps, at boot and while the server runs, with uploads in every state: no recently used upload expires, and
 // none waits longer. The clock of each upload's deadlines is tested in clock.faketime.test.ts.
-import { rename, rm, writeFile } from 'node:fs/promises';
+import { rm, rmdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -32,15 +32,15 @@ async function prepare(env: Record<string, string> = {}): Promise<{ server: Land
   return { server, clock };
 }
 
-/** A file takes the place of the directory of final files for a while, so that every inspection must be tried again. */
+/**
+ * A file takes the place of the directory of final files for a while, so that every inspection must be tried again. The
+ * directory is still empty, and the server makes it again: an attempt that runs at this moment is in nobody's way.
+ */
 async function blockStorage({ dataDir }: LandfallProcess): Promise<() => Promise<void>> {
   const files = join(dataDir, 'files');
-  await rename(files, `${files}.away`);
+  await rmdir(files);
   await writeFile(files, '');
-  return async () => {
-    await rm(files);
-    await rename(`${files}.away`, files);
-  };
+  return () => rm(files);
 }
 
 /** A half-sent upload, a refused one, and one created with an idempotency key: all of them a moment old. */
