@@ -1,4 +1,5 @@
-import { link, mkdir, readFile, rm, rmdir, writeFile } from 'node:fs/promises';
+import { renameSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import { link, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pino } from 'pino';
@@ -184,8 +185,9 @@ describe('a start of the sweeper', () => {
     await writeFile(bed.staging.path(left), CONTENT);
     await bed.sweeper.clearLeftovers();
     await expect(readFile(bed.staging.path(left))).rejects.toThrow('ENOENT');
-    await rmdir(bed.staging.path(stuck));
-    await writeFile(bed.staging.path(stuck), CONTENT);
+    // In one turn, since an attempt in between would find nothing to delete.
+    rmdirSync(bed.staging.path(stuck));
+    writeFileSync(bed.staging.path(stuck), CONTENT);
     await vi.waitFor(async () => expect(await bed.staged()).toEqual([]), SOON);
   });
 });
@@ -202,9 +204,12 @@ describe('leftovers of a verdict', () => {
     await bed.finisher.start();
     expect((await bed.verdict(id)).state).toBe('rejected');
     expect(await bed.staged()).toHaveLength(1);
-    await rm(day);
-    await mkdir(join(day, id), { recursive: true });
-    await writeFile(join(day, id, 'name.txt'), CONTENT);
+    const made = join(bed.dataDir, 'made');
+    await mkdir(join(made, id), { recursive: true });
+    await writeFile(join(made, id, 'name.txt'), CONTENT);
+    // In one turn, since an attempt in between would find no folder, and be satisfied.
+    rmSync(day);
+    renameSync(made, day);
     await vi.waitFor(async () => expect([await bed.published(), await bed.staged()]).toEqual([[], []]), SOON);
   });
 });
