@@ -39,7 +39,7 @@ export class RestartRecovery {
   async start(): Promise<void> {
     const { ledger, onFault } = this.#options;
     await ledger.leases.releaseAll();
-    this.#recovery = this.#recover(new Set(await ledger.emptyReceiving())).catch((error) => onFault(error));
+    this.#recovery = this.#recover(new Set(await ledger.uploads.emptyReceiving())).catch((error) => onFault(error));
   }
 
   /** Resolves when everything that was found at the start is recovered. Never rejects. */
@@ -69,7 +69,7 @@ export class RestartRecovery {
     }
     let after = '';
     while (!closing.aborted) {
-      const page = await ledger.receiving(after, PAGE);
+      const page = await ledger.uploads.receiving(after, PAGE);
       for (const upload of page) {
         after = upload.id;
         await this.#recoverReceiving(upload, unanswered);

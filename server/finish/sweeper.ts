@@ -143,7 +143,7 @@ export class Sweeper {
     const left = new Set<string>();
     let faults = 0;
     while (!this.#stopped) {
-      const page = (await ledger.expired(now, PAGE + left.size)).filter((id) => !left.has(id));
+      const page = (await ledger.uploads.expired(now, PAGE + left.size)).filter((id) => !left.has(id));
       for (const id of page) {
         if (this.#stopped) return;
         // A failure with one upload must not stop the pass. When all fail, the storage or the ledger is probably unreachable.

@@ -9,7 +9,7 @@ export function answerLive(response: ServerResponse): void {
 }
 
 export interface ReadinessOptions {
-  ledger: Pick<Ledger, 'list'>;
+  ledger: Pick<Ledger, 'uploads'>;
   /** Checks whether bytes can be stored now. @throws when they cannot */
   checkStaging(signal: AbortSignal): Promise<void>;
   /** The webhook's receiver wants no more events. Uploads go on, so the answer stays 200. */
@@ -32,7 +32,7 @@ export class Readiness {
       if (isWell) log.info({ part }, 'ready again');
       else log.warn({ part, err: error }, 'not ready');
     };
-    this.#ledger = new Probe(() => ledger.list({ limit: 1 }), logChange('ledger'));
+    this.#ledger = new Probe(() => ledger.uploads.newest({ limit: 1 }), logChange('ledger'));
     this.#staging = new Probe(checkStaging, logChange('staging'));
   }
 

@@ -1,7 +1,7 @@
 // One durable row for each upload, and the queries on it. SQLite and PostgreSQL differ only behind `Engine`.
 import { UPLOAD_TRANSITIONS, type UploadState } from '../../shared/upload.ts';
 import { LedgerClock } from './clock.ts';
-import { type Guard, guarded, lockOf, RECEIVING, raised } from './conditions.ts';
+import { type Guard, guarded, lockOf, raised } from './conditions.ts';
 import { DurableChanges } from './durable-changes.ts';
 import type { Engine } from './engine.ts';
 import { Facts } from './facts.ts';
@@ -11,8 +11,9 @@ import type { Notices } from './notices.ts';
 import { RowBatches } from './row-batches.ts';
 import type { RowChanges } from './row-changes.ts';
 import { StateChanges } from './state-changes.ts';
-import { type LeasedUpload, type MoveChanges, toUpload, type Upload, type UploadChanges, type UploadIn, type UploadRow } from './upload.ts';
+import { type LeasedUpload, type MoveChanges, toUpload, type Upload, type UploadChanges, type UploadIn } from './upload.ts';
 import type { UploadId } from './upload-id.ts';
+import { UploadLists } from './upload-lists.ts';
 import { UploadRows } from './upload-rows.ts';
 
 /**
@@ -31,6 +32,8 @@ export class Ledger {
   readonly #changes: StateChanges;
   readonly leases: Leases;
   readonly facts: Facts;
+  /** Queries for many uploads. */
+  readonly uploads: UploadLists;
 
   /** @param notices only where other processes change rows, too */
   constructor(engine: Engine, notices?: Notices) {
@@ -41,6 +44,7 @@ export class Ledger {
     this.#durable = new DurableChanges(engine);
     this.leases = new Leases(engine, this.#durable);
     this.facts = new Facts(engine);
+    this.uploads = new UploadLists(engine);
     this.#changes = new StateChanges((id) => this.get(id), notices);
   }
 
@@ -179,40 +183,6 @@ export class Ledger {
     return this.#durable.durablyForRequest(id, prove);
   }
 
-  /** Empty uploads whose inspection has not started. */
-  async emptyReceiving(): Promise<UploadId[]> {
-    const { db } = this.#engine;
-    const rows = await db.selectFrom('uploads').select('id').where('state', '=', RECEIVING).where('length', '=', 0).execute();
-    return rows.map((row) => row.id);
-  }
-
-  /** Uploads that are `receiving`, a page at a time in the order of their ids. */
-  async receiving(after: string, limit: number): Promise<UploadIn<'receiving'>[]> {
-    const rows = await this.#engine.db
-      .selectFrom('uploads')
-      .selectAll()
-      .where('state', '=', RECEIVING)
-      .where('id', '>', after as UploadId)
-      .orderBy('id')
-      .limit(limit)
-      .execute();
-    return rows.map((row) => toUpload(row) as UploadIn<'receiving'>);
-  }
-
-  /** Uploads whose `expiresAt` has passed, the longest overdue first: unfinished uploads, accepted files and kept records. */
-  async expired(now: number, limit: number): Promise<UploadId[]> {
-    const rows = await this.#engine.db
-      .selectFrom('uploads')
-      .select('id')
-      .where('expiresAt', 'is not', null)
-      .where('expiresAt', '<=', now)
-      .orderBy('expiresAt')
-      .orderBy('id')
-      .limit(limit)
-      .execute();
-    return rows.map((row) => row.id);
-  }
-
   /** Deletes the record of an ended upload whose `expiresAt` has passed. Resolves to false when there is no such record. */
   async forget(id: UploadId, now: number): Promise<boolean> {
     const result = await this.#engine.db
@@ -241,19 +211,6 @@ export class Ledger {
   /** Removes the idempotency key, which counts for a day: the owner may then use it for another upload. */
   async releaseKey(id: UploadId): Promise<void> {
     await this.#engine.db.updateTable('uploads').set({ idempotencyKey: null }).where('id', '=', id).execute();
-  }
-
-  /** Rows, newest first, a page at a time. They are not checked, so that operators see a broken row, too. */
-  list(options: { state?: UploadState; limit: number; before?: { createdAt: number; id: UploadId } }): Promise<UploadRow[]> {
-    let query = this.#engine.db.selectFrom('uploads').selectAll();
-    const { state, before } = options;
-    if (state !== undefined) query = query.where('state', '=', state);
-    if (before !== undefined) {
-      query = query.where((row) =>
-        row.or([row('createdAt', '<', before.createdAt), row.and([row('createdAt', '=', before.createdAt), row('id', '<', before.id)])]),
-      );
-    }
-    return query.orderBy('createdAt', 'desc').orderBy('id', 'desc').limit(options.limit).execute();
   }
 
   /** Calls the listeners with a state that this process found in the ledger: the answer to the change itself may have been lost. */

@@ -203,7 +203,7 @@ async function* all(
 ): AsyncIterable<UploadRow> {
   let before: { createdAt: number; id: UploadId } | undefined = after && { createdAt: after.createdAt, id: after.id };
   for (;;) {
-    const page = await ledger.list({ limit: Math.min(PAGE, limit), ...(state && { state }), ...(before && { before }) });
+    const page = await ledger.uploads.newest({ limit: Math.min(PAGE, limit), ...(state && { state }), ...(before && { before }) });
     yield* page;
     const last = page.at(-1);
     if (last === undefined || page.length < PAGE) return;

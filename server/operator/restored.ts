@@ -38,7 +38,7 @@ export async function endUnfinished(engine: Engine, ledger: Ledger, keepRecordsF
     ledger.move(id, { from: 'receiving' }, 'expired', { expiresAt: ledger.now() + keepRecordsForMs, idempotencyKey: null });
   let ended = 0;
   for (;;) {
-    const page = await ledger.receiving('', PAGE);
+    const page = await ledger.uploads.receiving('', PAGE);
     await Promise.all(page.map(end));
     ended += page.length;
     if (page.length < PAGE) return ended;

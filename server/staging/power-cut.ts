@@ -31,7 +31,7 @@ export async function returnToProvenOffsets(ledger: Ledger, staging: Staging): P
 async function returnAll(ledger: Ledger, staging: Staging): Promise<void> {
   let after = '';
   for (;;) {
-    const page = await ledger.receiving(after, PAGE);
+    const page = await ledger.uploads.receiving(after, PAGE);
     for (const upload of page) {
       after = upload.id;
       await returnToProven(ledger, staging, upload);
@@ -52,7 +52,7 @@ export async function returnToProven(ledger: Ledger, staging: Staging, { id, pro
 export async function makeAllDurable(ledger: Ledger, staging: Staging, syncFailures: SyncFailures): Promise<void> {
   let after = '';
   for (;;) {
-    const page = await ledger.receiving(after, PAGE);
+    const page = await ledger.uploads.receiving(after, PAGE);
     for (const { id, provenOffset, unverifiedFrom } of page) {
       after = id;
       const size = Math.min(await staging.size(id), unverifiedFrom ?? Number.POSITIVE_INFINITY);

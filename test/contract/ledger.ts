@@ -69,8 +69,8 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
     for (const { id } of broken) await expect(ledger.get(id)).rejects.toThrow(BrokenRow);
     expect(await ledger.get(right.id)).toEqual(right);
     await expect(ledger.leases.claim(broken[0]?.id ?? A, 'p1')).rejects.toThrow('has no target');
-    expect(await ledger.expired(Date.now(), 10)).toEqual([...broken.slice(1).map(({ id }) => id), right.id]);
-    expect(await ledger.list({ limit: 10 })).toHaveLength(broken.length + 1);
+    expect(await ledger.uploads.expired(Date.now(), 10)).toEqual([...broken.slice(1).map(({ id }) => id), right.id]);
+    expect(await ledger.uploads.newest({ limit: 10 })).toHaveLength(broken.length + 1);
   });
 
   it('has a clock of its own that advances while it is served, whatever the wall clock says', async () => {
@@ -326,12 +326,12 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
       newUpload({ expiresAt: null, state: 'accepted' }),
     ];
     for (const row of rows) await ledger.create(row, false);
-    expect(await ledger.expired(now, 10)).toEqual([rows[1]?.id, rows[2]?.id, rows[0]?.id]);
-    expect(await ledger.expired(now, 1)).toHaveLength(1);
+    expect(await ledger.uploads.expired(now, 10)).toEqual([rows[1]?.id, rows[2]?.id, rows[0]?.id]);
+    expect(await ledger.uploads.expired(now, 1)).toHaveLength(1);
     const forgotten: boolean[] = [];
     for (const { id } of rows) forgotten.push(await ledger.forget(id, now));
     expect(forgotten).toEqual([false, true, true, false, false]);
-    expect(await ledger.expired(now, 10)).toEqual([rows[0]?.id]);
+    expect(await ledger.uploads.expired(now, 10)).toEqual([rows[0]?.id]);
   });
 
   it('undoes an empty upload as long as it has no verdict', async () => {
@@ -356,7 +356,7 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
     for (const row of rows) await ledger.create(row, false);
     const receiving: string[] = [];
     for (let after = ''; ; after = receiving.at(-1) ?? '') {
-      const page = await ledger.receiving(after, 2);
+      const page = await ledger.uploads.receiving(after, 2);
       receiving.push(...page.map(({ id }) => id));
       if (page.length < 2) break;
     }
@@ -369,13 +369,13 @@ export function testLedger(open: () => Promise<LedgerUnderTest>): void {
     const seen: UploadRow[] = [];
     for (;;) {
       const last = seen.at(-1);
-      const page = await ledger.list({ limit: 2, ...(last && { before: last }) });
+      const page = await ledger.uploads.newest({ limit: 2, ...(last && { before: last }) });
       if (page.length === 0) break;
       seen.push(...page);
     }
     expect(seen.map(({ id }) => id).sort()).toEqual(rows.map(({ id }) => id).sort());
     expect(seen.map(({ createdAt }) => createdAt)).toEqual(rows.map(({ createdAt }) => createdAt));
-    expect(await ledger.list({ limit: 100, state: 'expired' })).toHaveLength(4);
+    expect(await ledger.uploads.newest({ limit: 100, state: 'expired' })).toHaveLength(4);
   });
 
   it('keeps a fact until it is set again', async () => {

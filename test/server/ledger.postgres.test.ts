@@ -166,7 +166,7 @@ describe('the ledger on PostgreSQL', () => {
     const rows = Array.from({ length: 20 }, () => newUpload());
     await Promise.all(rows.map((row) => ledger.create(row, true)));
     await postgres.restart();
-    expect(await ledger.receiving('', 100)).toHaveLength(20);
+    expect(await ledger.uploads.receiving('', 100)).toHaveLength(20);
     await ledger.move(rows[0]?.id ?? uploadId('0'), { from: 'receiving' }, 'terminated', {});
     await postgres.crash();
     await expect(ledger.get(rows[0]?.id ?? uploadId('0'))).rejects.toThrow();

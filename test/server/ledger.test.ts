@@ -144,8 +144,8 @@ describe('the ledger on SQLite', () => {
     database.close();
     const ledger = await openLedger(dataDir);
     expect(ledger.now() - servedAt).toBeGreaterThanOrEqual(0);
-    expect(await ledger.expired(ledger.now(), 1)).toEqual([]);
-    expect(await ledger.expired(servedAt + HOUR, 1)).toEqual(['a']);
+    expect(await ledger.uploads.expired(ledger.now(), 1)).toEqual([]);
+    expect(await ledger.uploads.expired(servedAt + HOUR, 1)).toEqual(['a']);
   });
 
   it('is migrated completely, or left as it was', async () => {
@@ -271,6 +271,6 @@ describe('the ledger on SQLite', () => {
     await ledger.migrate();
     const rows = Array.from({ length: 200 }, () => newUpload());
     expect(await Promise.all(rows.map((row) => ledger.create(row, true)))).toEqual(rows.map(() => true));
-    expect(await ledger.receiving('', 1000)).toHaveLength(200);
+    expect(await ledger.uploads.receiving('', 1000)).toHaveLength(200);
   });
 });

@@ -99,7 +99,7 @@ describe('a pass of the sweeper', () => {
     const right = await bed.put(undefined, { state: 'rejected', expiresAt: longAgo() });
     await bed.sweeper.sweep();
     expect(await bed.ledger.get(right)).toBeUndefined();
-    expect((await bed.ledger.list({ limit: 10 })).map(({ id }) => id)).toEqual([broken.id]);
+    expect((await bed.ledger.uploads.newest({ limit: 10 })).map(({ id }) => id)).toEqual([broken.id]);
   });
 
   it('deletes a file that an operator removed without completing the removal', async () => {
