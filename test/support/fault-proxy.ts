@@ -1,9 +1,10 @@
 // A reverse proxy between a client and a server under test that makes faults on demand, and records what passed.
 import { once } from 'node:events';
 import { Agent, createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { listenForGood } from './free-port.ts';
 
 /** The fault of one exchange. Byte counts are of the request's body as it passes, unless stated otherwise. */
 export type Fault =
@@ -98,13 +99,9 @@ export class FaultProxy {
     return this.exchanges.reduce((sum, exchange) => sum + exchange.bytes, 0);
   }
 
-  /** Starts, or listens again on the same port after `goDown`. */
+  /** Starts on a free port if none was given, or listens again on the same port after `goDown`. */
   async listen(): Promise<void> {
-    await new Promise<void>((resolve, reject) => {
-      this.#server.once('error', reject);
-      this.#server.listen(this.#port, '127.0.0.1', resolve);
-    });
-    this.#port = (this.#server.address() as AddressInfo).port;
+    this.#port = await listenForGood(this.#server, this.#port, '127.0.0.1');
   }
 
   /** Resets every connection; new ones are refused until `listen`. */
