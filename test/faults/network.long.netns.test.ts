@@ -48,12 +48,15 @@ async function storedIn({ server }: TwoNetworks): Promise<string[]> {
   return Promise.all((await filesBelow(folder)).map((name) => sha256OfFile(join(folder, name))));
 }
 
-/** Durations need a quiet machine: asserted in the long run only. */
-async function expectResumed(networks: TwoNetworks, since: number, withinMs: number): Promise<void> {
+/** Half of the time after which a sender without a network tries by itself. On a quiet machine it is a second or two. */
+const AT_ONCE_MS = 15_000;
+
+/** Only after the long outage has a sender reason to wait. */
+async function expectResumed(networks: TwoNetworks, since: number): Promise<void> {
   await expect.poll(() => networks.goneOnAfter(since, ON_ITS_WAY), PATIENCE).toBeDefined();
   const ms = networks.goneOnAfter(since, ON_ITS_WAY) ?? 0;
   console.log(`resumed after ${ms} ms`);
-  if (isLong) expect(ms).toBeLessThan(withinMs);
+  if (isLong) expect(ms).toBeLessThan(AT_ONCE_MS);
 }
 
 test('a sender in Node whose address changes resumes from the new one', async () => {
@@ -63,7 +66,7 @@ test('a sender in Node whose address changes resumes from the new one', async ()
   await expect.poll(() => networks.passedBytes, PATIENCE).toBeGreaterThan(LENGTH / 4);
   const since = Date.now();
   await networks.changeAddress();
-  await expectResumed(networks, since, 6000);
+  await expectResumed(networks, since);
   expect(await ended).toBe(true);
   expect(snapshots.some(({ waiting }) => waiting?.reason === 'stalled')).toBe(false);
   expect(await storedIn(networks)).toEqual([sha256]);
@@ -80,7 +83,7 @@ test('a sender in Node resumes soon after the network is back', async () => {
   await sleep(OUTAGE_MS);
   const since = Date.now();
   await networks.plug();
-  await expectResumed(networks, since, 6000);
+  await expectResumed(networks, since);
   expect(await ended).toBe(true);
   expect(await storedIn(networks)).toEqual([sha256]);
 });
@@ -107,7 +110,7 @@ test('a page resumes at once when the browser reports that the network is back, 
       at: new Promise<number>((resolve) => addEventListener('online', () => resolve(Date.now()), { once: true })),
     }));
     await networks.plug();
-    await expectResumed(networks, await heard.evaluate(({ at }) => at), 2000);
+    await expectResumed(networks, await heard.evaluate(({ at }) => at));
   }
   await expect.poll(() => page.getByText('Upload complete').first().isVisible(), PATIENCE).toBe(true);
   expect(await storedIn(networks)).toEqual([sha256]);
