@@ -150,6 +150,8 @@ export class Deliverer {
       if (!(await deliveries.take(name, holder.isAlone))) return false;
       await deliveries.releaseAll(now());
       this.#unwritable.clear();
+      // The failures before this process began to deliver are not known: the receiver may have been down.
+      this.#failuresInRow = AWAY_AFTER;
     }
     if (consumer.isStopped) return false;
     const isMore = await deliveries.enqueue(name, consumer.cursor, await events.last(), now());

@@ -197,6 +197,24 @@ export function testDeliveries(open: () => Promise<EventsUnderTest>): void {
     for (const id of [...ids, late]) expect(receiver.takenOf(id)).toEqual(['upload.created']);
   });
 
+  it('sends all waiting events with the first success of a new process', async () => {
+    const opened = await open();
+    const receiver = await startReceiver(() => 503);
+    const bed = await bedFor(opened, receiver);
+    const ids = await Promise.all([1, 2, 3].map(() => bed.create()));
+    await expect.poll(async () => (await bed.rows()).filter(({ attempts }) => attempts > 0).length, SOON).toBe(3);
+    await bed.deliverer.close();
+    await opened.engine.db
+      .updateTable('deliveries')
+      .set({ dueAt: opened.ledger.now() + HOUR })
+      .execute();
+    receiver.answer = () => 204;
+    const next = await bedFor(opened, receiver, 15_000, 'p2');
+    const late = await next.create();
+    await expect.poll(() => receiver.taken.length, SOON).toBe(4);
+    for (const id of [...ids, late]) expect(receiver.takenOf(id)).toEqual(['upload.created']);
+  });
+
   it('logs an outcome that the ledger refuses, and delivers the other events', async () => {
     const opened = await open();
     await refuseErrors(opened.engine, 'The receiver answered 418.');
