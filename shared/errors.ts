@@ -174,7 +174,7 @@ export interface Rate {
 export interface UploadErrorOptions {
   /** Details about this case, for the sender. Never a path, a stack or an errno. */
   detail?: string;
-  /** Seconds after which to try again; sent as `Retry-After`. */
+  /** Seconds after which to try again; sent as `Retry-After`, rounded up and at most a day. */
   retryAfterSeconds?: number;
   /** The exceeded rate limit. */
   rate?: Rate;

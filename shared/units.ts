@@ -29,6 +29,9 @@ const DURATION_UNITS: Readonly<Record<string, number>> = {
   w: 604_800_000,
 };
 
+/** 1,000,000 days. A time that far ahead is still a date, and a whole number in JavaScript and in the ledger's columns. */
+export const LONGEST_DURATION_MS: number = 1_000_000 * 86_400_000;
+
 const QUANTITY = /^(\d+(?:\.\d+)?)\s*([a-z]*)$/;
 
 /**
@@ -44,7 +47,8 @@ export function parseBytes(text: string): number {
 }
 
 /**
- * Parses a duration, such as `24h`, `30s`, `7d` or `250ms`, to milliseconds. A unit is required, except for 0.
+ * Parses a duration, such as `24h`, `30s`, `7d` or `250ms`, to whole milliseconds, at most 1,000,000 days. A unit is required, except
+ * for 0.
  *
  * @throws Error with a sentence that quotes the text
  */
@@ -52,6 +56,7 @@ export function parseDuration(text: string): number {
   const milliseconds = /^\s*0+\s*$/.test(text) ? 0 : parseQuantity(text, DURATION_UNITS);
   if (milliseconds === undefined)
     throw new Error(`“${text}” is not a duration. Write a number and a unit, such as 250ms, 30s, 5m, 24h or 7d.`);
+  if (milliseconds > LONGEST_DURATION_MS) throw new Error(`“${text}” is too long. Write at most 1000000d.`);
   return milliseconds;
 }
 

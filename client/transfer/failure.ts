@@ -1,4 +1,5 @@
 import { type ErrorCode, fromProblem, UploadError } from '../../shared/errors.ts';
+import { readRetryAfter } from '../../shared/retry-after.ts';
 import { parseJson } from '../json.ts';
 import type { TransportResponse } from '../ports.ts';
 
@@ -81,9 +82,7 @@ const BY_STATUS: Readonly<Record<number, ErrorCode>> = {
 /** The failure that a response outside 2xx stands for. */
 export function failureOf(response: TransportResponse, method: string, url: string, bodyBytes: number): Failure {
   const { status } = response;
-  const retryAfter = response.header('Retry-After');
-  const isDate = retryAfter !== null && /[a-z]/i.test(retryAfter);
-  const retryAfterSeconds = parseRetryAfter(retryAfter, isDate ? answerTime(response) : 0);
+  const retryAfterSeconds = readRetryAfter((name) => response.header(name));
   const options = { status, ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }) };
   const ours = fromProblem(parseJson(response.text), options);
   const error = isWrongAddress(ours, method, status)
@@ -111,18 +110,4 @@ function unexplained(method: string, url: string, options: { status: number; ret
 function addressWithoutQuery(url: string): string {
   const { origin, pathname } = new URL(url);
   return origin + pathname;
-}
-
-/** The `Date` of the response. A `Retry-After` date uses the clock of the server; this device's clock may be hours off. */
-function answerTime(response: TransportResponse): number {
-  const date = Date.parse(response.header('Date') ?? '');
-  return Number.isNaN(date) ? Date.now() : date;
-}
-
-/** RFC 9110, 10.2.3: seconds, or an HTTP date. Undefined for anything else. */
-export function parseRetryAfter(value: string | null, nowMs: number): number | undefined {
-  if (value === null) return undefined;
-  if (/^\s*\d{1,9}\s*$/.test(value)) return Number(value);
-  const date = Date.parse(value);
-  return Number.isNaN(date) ? undefined : Math.max(Math.ceil((date - nowMs) / 1000), 0);
 }

@@ -5,6 +5,7 @@ import type { IncomingMessage } from 'node:http';
 import { UploadError } from '../../shared/errors.ts';
 import { type Metadata, parseMetadata } from '../../shared/metadata.ts';
 import { parseByteCount } from '../../shared/protocol.ts';
+import { readRetryAfter } from '../../shared/retry-after.ts';
 import { type Config, ConfigError } from '../config/config.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import { credentialOfOwner, type Limits, NO_LIMITS, quotaOfOwner } from '../ledger/limits.ts';
@@ -14,7 +15,7 @@ import type { UploadId } from '../ledger/upload-id.ts';
 import type { ClientAddresses } from './anonymous.ts';
 import { AnswerCache } from './answer-cache.ts';
 import { isOwner, REFUSALS } from './application.ts';
-import { cacheForMs, messageOf, retryAfterOf } from './application-answer.ts';
+import { cacheForMs, messageOf } from './application-answer.ts';
 import { type BoundedAnswer, boundedFetch } from './bounded-fetch.ts';
 import type { AccessSource, Identity, Intent } from './identity.ts';
 import { parseOwnerLimits } from './owner-limits.ts';
@@ -187,7 +188,7 @@ export class AccessUrl {
   #decisionIn(answer: BoundedAnswer): Decision {
     const { status } = answer;
     if (status === 401 || status === 403 || status === 429) {
-      return { refusal: { status, detail: messageOf(answer), retryAfterSeconds: retryAfterOf(answer.headers) } };
+      return { refusal: { status, detail: messageOf(answer), retryAfterSeconds: readRetryAfter((name) => answer.headers.get(name)) } };
     }
     if (!isSuccess(answer)) throw unavailable(new Error(`It answered ${status}.`));
     const { ownerHeader } = this.#options;

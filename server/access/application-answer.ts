@@ -1,4 +1,4 @@
-// Reads an application's answer: its message for the sender, how long to wait, and how long the answer may be cached.
+// Reads an application's answer: its message for the sender, and how long the answer may be cached.
 import type { BoundedAnswer } from './bounded-fetch.ts';
 
 const MAX_MESSAGE_LENGTH = 300;
@@ -26,13 +26,6 @@ function messageInJson(text: string): string {
   if (typeof body !== 'object' || body === null) return '';
   const { detail, title, message } = body as Record<string, unknown>;
   return [detail, message, title].find((candidate) => typeof candidate === 'string') ?? '';
-}
-
-/** RFC 9110, 10.2.3: seconds, or a date. */
-export function retryAfterOf(headers: Headers): number | undefined {
-  const value = headers.get('Retry-After') ?? '';
-  const seconds = /^\d{1,9}$/.test(value) ? Number(value) : Math.ceil((Date.parse(value) - Date.now()) / 1000);
-  return Number.isNaN(seconds) ? undefined : Math.min(Math.max(seconds, 0), MAX_MS / 1000);
 }
 
 /** RFC 9111, 5.2.2: `max-age` in milliseconds; 0 without it, and with `no-store` or `no-cache`. */

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import { UploadError } from '../../shared/errors.ts';
+import { readRetryAfter } from '../../shared/retry-after.ts';
 import { credentialOfOwner, type Limits, LimitsSchema, NO_LIMITS, quotaOfOwner } from '../ledger/limits.ts';
 import { withTimeout } from '../runtime/pause.ts';
 import type { AccessSource, Intent } from './identity.ts';
@@ -112,7 +113,8 @@ function refusalOf(thrown: unknown): UploadError | undefined {
 
 function retryAfterOf(headers: unknown): number | undefined {
   if (typeof headers !== 'object' || headers === null) return undefined;
-  const [, value] = Object.entries(headers).find(([name]) => name.toLowerCase() === 'retry-after') ?? [];
-  const seconds = Number(value);
-  return Number.isInteger(seconds) && seconds >= 0 ? seconds : undefined;
+  return readRetryAfter((wanted) => {
+    const [, value] = Object.entries(headers).find(([name]) => name.toLowerCase() === wanted.toLowerCase()) ?? [];
+    return value === undefined ? null : String(value);
+  });
 }

@@ -4,7 +4,7 @@ import { RateLimiterMemory, type RateLimiterRes } from 'rate-limiter-flexible';
 import { UploadError } from '../../shared/errors.ts';
 import { type ClientAddresses, networkOf } from './anonymous.ts';
 
-/** After this many invalid tokens in a minute, only tokens known to be valid are checked, until the minute is over. */
+/** After this many invalid tokens in a minute, further invalid ones are answered 429, until the minute is over. */
 const MAX_GUESSES = 20;
 const SECONDS = 60;
 
@@ -16,19 +16,13 @@ export class GuessLimiter {
     this.#addresses = addresses;
   }
 
-  /** @throws UploadError 429 */
-  async requireBelowLimit(request: IncomingMessage): Promise<void> {
-    const key = this.#keyOf(request);
-    const counted: RateLimiterRes | null = key === '' ? null : await this.#limiter.get(key);
-    if (counted === null || counted.consumedPoints < MAX_GUESSES) return;
-    throw new UploadError('ERR_TOO_MANY_REQUESTS', { retryAfterSeconds: Math.max(1, Math.ceil(counted.msBeforeNext / 1000)) });
-  }
-
-  /** Counts an invalid token. */
+  /** Counts an invalid token. @throws UploadError 429 beyond the limit */
   async count(request: IncomingMessage): Promise<void> {
     const key = this.#keyOf(request);
-    // Beyond the limit `consume` rejects, but has counted.
-    if (key !== '') await this.#limiter.consume(key).catch(() => undefined);
+    if (key === '') return;
+    await this.#limiter.consume(key).catch(({ msBeforeNext }: RateLimiterRes) => {
+      throw new UploadError('ERR_TOO_MANY_REQUESTS', { retryAfterSeconds: Math.max(1, Math.ceil(msBeforeNext / 1000)) });
+    });
   }
 
   /** '' for a request that is not counted. */

@@ -2,7 +2,7 @@
 import { isIP } from 'node:net';
 import { z } from 'zod';
 import { ARCHIVE_RULES, type ArchiveRule, parsePolicy } from '../../shared/policy.ts';
-import { parseBytes, parseDuration } from '../../shared/units.ts';
+import { LONGEST_DURATION_MS, parseBytes, parseDuration } from '../../shared/units.ts';
 import { MAX_WEBHOOK_SECRETS, parseWebhookSecret } from './webhook-secret.ts';
 
 /** For each kind, the type that is read, and the type that a caller writes: a number in bytes or milliseconds, or text with a unit. */
@@ -73,7 +73,13 @@ export interface Setting {
 
 const text = z.string();
 const size = z.union([z.number().int().nonnegative(), z.string().transform(withMessage(parseBytes))]);
-const duration = z.union([z.number().nonnegative(), z.string().transform(withMessage(parseDuration))]);
+/** Rounded, as text is: the ledger keeps times in whole milliseconds. */
+const milliseconds = z
+  .number()
+  .nonnegative()
+  .transform(Math.round)
+  .refine((ms) => ms <= LONGEST_DURATION_MS, 'Write at most 1000000d.');
+const duration = z.union([milliseconds, z.string().transform(withMessage(parseDuration))]);
 /** Node's timers count in 31 bits: a timer set for longer fires at once. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 const wait = duration.refine((ms) => ms <= LONGEST_TIMER_MS, 'Write at most 24d.');
@@ -110,7 +116,7 @@ const KINDS: { readonly [K in Exclude<Kind, 'nonEmptyText' | 'word'>]: z.ZodType
   duration,
   expiry: duration.refine((ms) => ms >= 1, 'Write at least 1ms.'),
   retention: z
-    .union([z.number(), z.string().transform(withMessage((given) => (given === '' ? null : parseDuration(given))))])
+    .union([milliseconds, z.string().transform(withMessage((given) => (given === '' ? null : parseDuration(given))))])
     .refine((ms) => ms === null || ms >= 1000, 'Write at least 1s.'),
   linkLifetime: duration.refine((ms) => ms >= 1000 && ms <= 7 * 86_400_000, 'Write a time from 1s to 7d.'),
   wait,

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { toProblem, type UploadError } from '../../shared/errors.ts';
 import { PROBLEM_CONTENT_TYPE } from '../../shared/protocol.ts';
+import { writeRetryAfter } from '../../shared/retry-after.ts';
 import { mayHaveBody } from '../tus/headers.ts';
 import { closeAfterAnswer } from './request-guard.ts';
 
@@ -29,7 +30,9 @@ export function sendProblem(request: IncomingMessage, response: ServerResponse, 
 
 /** Sets the headers for when to ask again, and for the rate limit that was exceeded: draft-ietf-httpapi-ratelimit-headers-10. */
 export function setWait(response: ServerResponse, { retryAfterSeconds, rate }: UploadError): void {
-  if (retryAfterSeconds !== undefined) response.setHeader('Retry-After', String(retryAfterSeconds));
+  // An application's error may have any number.
+  const retryAfter = writeRetryAfter(retryAfterSeconds);
+  if (retryAfter !== undefined) response.setHeader('Retry-After', retryAfter);
   if (rate === undefined) return;
   response.setHeader('RateLimit-Policy', `"creations";q=${rate.limit};w=${rate.windowSeconds}`);
   response.setHeader('RateLimit', `"creations";r=${rate.remaining};t=${rate.resetSeconds}`);

@@ -116,8 +116,12 @@ export class CheckLater extends Error {
   /** Milliseconds until the inspection is made again: 0 to a day. */
   readonly delayMs: number;
 
-  /** @param delayMs milliseconds, at most a day: no one waits longer without asking */
+  /**
+   * @param delayMs milliseconds, at most a day: no one waits longer without asking
+   * @throws RangeError for NaN
+   */
   constructor(delayMs: number) {
+    if (Number.isNaN(delayMs)) throw new RangeError('CheckLater needs a number of milliseconds.');
     super(`The check cannot decide yet: it runs again in ${delayMs} ms.`);
     this.delayMs = Math.round(Math.min(Math.max(delayMs, 0), MAX_LATER_MS));
   }

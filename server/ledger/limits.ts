@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { formatMetadata, parseMetadata } from '../../shared/metadata.ts';
 import { narrowPolicy, type Policy, parsePolicy } from '../../shared/policy.ts';
+import { LONGEST_DURATION_MS } from '../../shared/units.ts';
 
 /** What a sender may do. `create` includes appending to one's own uploads and asking for their verdicts. */
 export const ACTIONS = ['create', 'download', 'terminate'] as const;
@@ -31,11 +32,16 @@ export interface Limits {
   readonly metadata?: Readonly<Record<string, string>> | undefined;
   /** The actions that the sender may take. @default all of them */
   readonly actions?: readonly Action[] | undefined;
-  /** Milliseconds after which an accepted file is removed. @default never */
+  /** Milliseconds after which an accepted file is removed: rounded, and at most 1,000,000 days. @default never */
   readonly keepFilesForMs?: number | undefined;
 }
 
 const count = z.number().int().nonnegative();
+/** Whole milliseconds, and few enough that the time of the removal is a date. */
+const duration = z
+  .number()
+  .nonnegative()
+  .transform((ms) => Math.min(Math.round(ms), LONGEST_DURATION_MS));
 
 /** Strict: a misspelt limit must be an error, not a missing limit. */
 export const LimitsSchema: z.ZodType<Limits> = z.strictObject({
@@ -45,7 +51,7 @@ export const LimitsSchema: z.ZodType<Limits> = z.strictObject({
   maxBytes: count.optional(),
   metadata: z.record(z.string(), z.string()).refine(isMetadata, 'It has a key or a value that uploads cannot have.').optional(),
   actions: z.array(z.enum(ACTIONS)).readonly().optional(),
-  keepFilesForMs: count.optional(),
+  keepFilesForMs: duration.optional(),
 });
 
 /** The server sends metadata in a header, so it must survive that encoding. */

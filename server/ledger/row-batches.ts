@@ -3,6 +3,7 @@
 import { type CompiledQuery, type Kysely, type RawBuilder, sql, type Updateable } from 'kysely';
 import { Batches } from './batches.ts';
 import type { Guard } from './conditions.ts';
+import { isRolledBack } from './refusals.ts';
 import type { RowChanges } from './row-changes.ts';
 import type { Schema, UploadTable } from './schema.ts';
 import { JUST_CREATED, toUpload, type Upload, type UploadRow } from './upload.ts';
@@ -14,9 +15,6 @@ interface Change {
   set: Updateable<UploadTable>;
 }
 
-/** SQLSTATE classes of invalid data, constraints, deadlocks and the triggers' limits: the database rolled the whole statement back. */
-const REFUSAL = /^(22|23|40|P0)/;
-
 export class RowBatches implements RowChanges {
   readonly #db: Kysely<Schema>;
   readonly #inserts: Batches<UploadRow, boolean>;
@@ -26,7 +24,7 @@ export class RowBatches implements RowChanges {
 
   constructor(db: Kysely<Schema>) {
     this.#db = db;
-    this.#inserts = new Batches({ keyOf: ({ id }) => id, run: (rows) => this.#insertAll(rows), isRefusal });
+    this.#inserts = new Batches({ keyOf: ({ id }) => id, run: (rows) => this.#insertAll(rows), isRefusal: isRolledBack });
   }
 
   insert(upload: Upload): Promise<boolean> {
@@ -41,7 +39,7 @@ export class RowBatches implements RowChanges {
     let batches = this.#updates.get(shape);
     if (batches === undefined) {
       const query = update(columns, isLeased, isAttempt).compile(this.#db);
-      batches = new Batches({ keyOf: (change) => change.id, run: (changes) => this.#updateAll(changes, query), isRefusal });
+      batches = new Batches({ keyOf: (change) => change.id, run: (changes) => this.#updateAll(changes, query), isRefusal: isRolledBack });
       this.#updates.set(shape, batches);
     }
     return batches.do({ id, guard, set });
@@ -95,8 +93,4 @@ function keyOf({ owner, idempotencyKey, id }: UploadRow): string {
 
 function compare(one: string, other: string): number {
   return one < other ? -1 : one > other ? 1 : 0;
-}
-
-function isRefusal(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' && REFUSAL.test(error.code);
 }

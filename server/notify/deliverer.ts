@@ -5,6 +5,7 @@ import type { LeaseHolder } from '../finish/lease.ts';
 import { Batches } from '../ledger/batches.ts';
 import type { CompleteDelivery, Deliveries, DueDelivery } from '../ledger/deliveries.ts';
 import type { EventLog } from '../ledger/event-log.ts';
+import { isUnwritable } from '../ledger/refusals.ts';
 import { pause } from '../runtime/pause.ts';
 
 export const AT_ONCE: number = 16;
@@ -61,6 +62,8 @@ export class Deliverer {
   /** Aborted when running deliveries must end. */
   readonly #cutting = new AbortController();
   readonly #running = new Map<number, Promise<void>>();
+  /** Deliveries whose outcome the ledger refused: they stay due in it, and this process does not begin them again. */
+  readonly #unwritable = new Set<number>();
   readonly #delivered: Batches<CompleteDelivery, void>;
   /** Read from the ledger, and not begun. */
   #due: DueDelivery[] = [];
@@ -69,6 +72,8 @@ export class Deliverer {
   #wake = () => {};
   #failuresInRow = 0;
   #isWell = true;
+  /** False after an outcome could not be recorded, until one can. */
+  #isRecording = true;
   #isStopped = false;
   /** How many answers of 410 have been recorded, and how many are being recorded. */
   #stops = 0;
@@ -83,7 +88,7 @@ export class Deliverer {
         await deliveries.delivered(done, now());
         return [];
       },
-      isRefusal: () => false,
+      isRefusal: isUnwritable,
     });
   }
 
@@ -144,13 +149,16 @@ export class Deliverer {
     if (consumer.leaseOwner !== name) {
       if (!(await deliveries.take(name, holder.isAlone))) return false;
       await deliveries.releaseAll(now());
+      this.#unwritable.clear();
+      // The failures before this process began to deliver are not known: the receiver may have been down.
+      this.#failuresInRow = AWAY_AFTER;
     }
     if (consumer.isStopped) return false;
     const isMore = await deliveries.enqueue(name, consumer.cursor, await events.last(), now());
     if (this.#running.size >= AT_ONCE) return false;
     const readAt = performance.now();
-    // The ledger may still show one of these as due, although it ends while the ledger is read.
-    const running = new Set(this.#running.keys());
+    // The ledger may still show one of these as due, although it ends while the ledger is read, or its outcome was refused.
+    const running = new Set([...this.#running.keys(), ...this.#unwritable]);
     const due = await deliveries.due(now(), READ_AT_ONCE + running.size);
     // The consumer may have been read before a 410 was recorded.
     if (this.#stopping > 0 || this.#stops !== stops) return false;
@@ -175,28 +183,33 @@ export class Deliverer {
 
   /** Never rejects. */
   async #deliver(due: DueDelivery): Promise<void> {
-    const { deliveries, send, limitMs, log, consumer } = this.#options;
+    const { send, limitMs } = this.#options;
     const delivery = await this.#complete(due);
     // It stays due.
     if (delivery === undefined) return;
-    const { uploadId, id, type } = delivery;
     const limit = new AbortController();
     const timer = setTimeout(() => limit.abort(new Error(`There was no answer in ${limitMs / 1000} s.`)), limitMs);
     try {
       const signal = AbortSignal.any([limit.signal, this.#cutting.signal]);
       await Promise.race([send(delivery, signal), aborted(signal)]);
-      await this.#write(() => this.#delivered.do(delivery));
-      log.debug({ event: id, type, upload: uploadId, consumer }, 'delivered');
-      if (this.#failuresInRow >= AWAY_AFTER) await this.#write(() => deliveries.retryNow(this.#options.now()));
-      this.#failuresInRow = 0;
     } catch (error) {
       // Aborted because this server closes, which says nothing about the receiver.
       if (this.#cutting.signal.aborted) return;
-      if (error instanceof ReceiverGone) await this.#stop();
-      else await this.#fail(delivery, error);
+      return await (error instanceof ReceiverGone ? this.#stop() : this.#fail(delivery, error));
     } finally {
       clearTimeout(timer);
     }
+    await this.#succeed(delivery);
+  }
+
+  async #succeed(delivery: CompleteDelivery): Promise<void> {
+    const { deliveries, now, log, consumer } = this.#options;
+    const { uploadId, id, type } = delivery;
+    const wasAway = this.#failuresInRow >= AWAY_AFTER;
+    this.#failuresInRow = 0;
+    await this.#write(() => this.#delivered.do(delivery), delivery);
+    log.debug({ event: id, type, upload: uploadId, consumer }, 'delivered');
+    if (wasAway) await this.#write(() => deliveries.retryNow(now()));
   }
 
   /** Resolves to undefined, after a pause, when the ledger cannot write the event's body. Never rejects. */
@@ -227,8 +240,11 @@ export class Deliverer {
       );
     else if (attempts === 0) log.warn(line, 'an event was not delivered and will be retried');
     else log.debug(line, 'an event was not delivered and will be retried');
-    const words = (error instanceof Error ? error.message : String(error)).slice(0, LONGEST_ERROR);
-    await this.#write(() => deliveries.failed({ position, uploadId, failedAt, dueAt, error: words }, now()));
+    // PostgreSQL cannot store NUL.
+    const words = String(error instanceof Error ? error.message : error)
+      .replaceAll('\0', '\ufffd')
+      .slice(0, LONGEST_ERROR);
+    await this.#write(() => deliveries.failed({ position, uploadId, failedAt, dueAt, error: words }, now()), delivery);
   }
 
   async #stop(): Promise<void> {
@@ -243,13 +259,29 @@ export class Deliverer {
     this.#stops += 1;
   }
 
-  /** Records an outcome, however long the ledger does not answer: without the record the event would be delivered again at once. */
-  async #write(write: () => Promise<void>): Promise<void> {
+  /**
+   * Records an outcome, however long the ledger does not answer: without the record the event would be delivered again at once. When
+   * the ledger refuses the outcome of a delivery, it always will: the delivery is then set aside, so that it blocks no other.
+   */
+  async #write(write: () => Promise<void>, delivery?: DueDelivery): Promise<void> {
+    const { log, consumer } = this.#options;
     while (!this.#cutting.signal.aborted) {
       try {
-        return await write();
+        await write();
+        this.#isRecording = true;
+        return;
       } catch (error) {
-        this.#options.log.debug({ err: error }, 'recording an outcome failed and is retried');
+        if (delivery !== undefined && isUnwritable(error)) {
+          const { position, id, type, uploadId } = delivery;
+          this.#unwritable.add(position);
+          log.warn(
+            { err: error, event: id, type, upload: uploadId, consumer },
+            'the ledger refuses the outcome of a delivery: the event is not delivered again until the server restarts',
+          );
+          return;
+        }
+        log[this.#isRecording ? 'warn' : 'debug']({ err: error, consumer }, 'recording an outcome failed and is retried');
+        this.#isRecording = false;
         await pause(POLL_MS, this.#cutting.signal);
       }
     }

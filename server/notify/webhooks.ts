@@ -1,4 +1,5 @@
 // Sends one event to the configured address: a POST by the Standard Webhooks specification.
+import { readRetryAfter } from '../../shared/retry-after.ts';
 import type { CompleteDelivery } from '../ledger/deliveries.ts';
 import { ReceiverGone, TryLater } from './deliverer.ts';
 import { Signatures } from './signature.ts';
@@ -38,8 +39,8 @@ export class Webhook {
     const { status } = response;
     if (status === 410) throw new ReceiverGone('The receiver answered 410.');
     const message = `The receiver answered ${status}.`;
-    const seconds = Number(response.headers.get('Retry-After') ?? Number.NaN);
-    throw seconds > 0 ? new TryLater(message, seconds * 1000) : new Error(message);
+    const seconds = readRetryAfter((name) => response.headers.get(name));
+    throw seconds === undefined ? new Error(message) : new TryLater(message, seconds * 1000);
   }
 }
 

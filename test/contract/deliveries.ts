@@ -1,4 +1,5 @@
 // How events are delivered, with every engine: at least once, in order for each upload, and no upload waits for another's events.
+import { sql } from 'kysely';
 import { pino } from 'pino';
 import { expect, it, onTestFinished } from 'vitest';
 import { applicationRecord, toRecord } from '../../server/finish/record.ts';
@@ -22,10 +23,22 @@ interface Bed {
   deliverer: Deliverer;
   /** Advances the ledger's clock. */
   pass(ms: number): void;
+  /** The messages of the lines in the log, from the level `warn` on, that say more than that an event was not delivered. */
+  warnings(): string[];
   create(): Promise<UploadId>;
   terminate(id: UploadId): Promise<void>;
   /** Deliveries that are pending or given up, in order. */
   rows(): Promise<{ position: number; state: string; attempts: number; lastError: string | null; dueInMs: number | null }[]>;
+}
+
+/** Makes the database refuse every delivery whose last error is this. */
+async function refuseErrors({ dialect, db }: EventsUnderTest['engine'], error: string): Promise<void> {
+  const refusal =
+    dialect === 'postgres'
+      ? sql`alter table deliveries add check ("lastError" <> ${sql.lit(error)})`
+      : sql`create trigger refuse_errors before update on deliveries when new."lastError" = ${sql.lit(error)}
+          begin select raise(abort, 'refused'); end`;
+  await refusal.execute(db);
 }
 
 /** @param open makes an empty ledger that goes when the running test ends */
@@ -45,6 +58,11 @@ export function testDeliveries(open: () => Promise<EventsUnderTest>): void {
     await giveAll(events);
     const given = new Set<() => void>();
     const deliveries = new Deliveries(engine, 'webhook');
+    const warnings: string[] = [];
+    const write = (line: string) => {
+      const { msg } = JSON.parse(line) as { msg: string };
+      if (msg !== 'an event was not delivered and will be retried') warnings.push(msg);
+    };
     const webhook = new Webhook({ url: receiver.url, secrets: [SECRET] });
     const deliverer = new Deliverer({
       consumer: 'webhook',
@@ -58,7 +76,7 @@ export function testDeliveries(open: () => Promise<EventsUnderTest>): void {
       },
       limitMs,
       send: (event, signal) => webhook.send(event, signal),
-      log: pino({ level: 'silent' }),
+      log: pino({ level: 'warn' }, { write }),
     });
     onTestFinished(() => deliverer.close());
     await deliverer.start();
@@ -72,6 +90,7 @@ export function testDeliveries(open: () => Promise<EventsUnderTest>): void {
       pass(ms) {
         aheadMs += ms;
       },
+      warnings: () => warnings,
       async create() {
         const upload = newUpload();
         await ledger.create(upload, true);
@@ -178,6 +197,43 @@ export function testDeliveries(open: () => Promise<EventsUnderTest>): void {
     for (const id of [...ids, late]) expect(receiver.takenOf(id)).toEqual(['upload.created']);
   });
 
+  it('sends all waiting events with the first success of a new process', async () => {
+    const opened = await open();
+    const receiver = await startReceiver(() => 503);
+    const bed = await bedFor(opened, receiver);
+    const ids = await Promise.all([1, 2, 3].map(() => bed.create()));
+    await expect.poll(async () => (await bed.rows()).filter(({ attempts }) => attempts > 0).length, SOON).toBe(3);
+    await bed.deliverer.close();
+    await opened.engine.db
+      .updateTable('deliveries')
+      .set({ dueAt: opened.ledger.now() + HOUR })
+      .execute();
+    receiver.answer = () => 204;
+    const next = await bedFor(opened, receiver, 15_000, 'p2');
+    const late = await next.create();
+    await expect.poll(() => receiver.taken.length, SOON).toBe(4);
+    for (const id of [...ids, late]) expect(receiver.takenOf(id)).toEqual(['upload.created']);
+  });
+
+  it('logs an outcome that the ledger refuses, and delivers the other events', async () => {
+    const opened = await open();
+    await refuseErrors(opened.engine, 'The receiver answered 418.');
+    const receiver = await startReceiver(() => 418);
+    const bed = await bedFor(opened, receiver);
+    const ids = await Promise.all(Array.from({ length: AT_ONCE }, () => bed.create()));
+    await expect.poll(() => bed.warnings().length, SOON).toBe(AT_ONCE);
+    receiver.answer = () => 204;
+    const other = await bed.create();
+    await expect.poll(() => receiver.takenOf(other), SOON).toEqual(['upload.created']);
+    expect(receiver.received.filter(({ status }) => status === 418)).toHaveLength(AT_ONCE);
+    expect(new Set(bed.warnings())).toEqual(
+      new Set(['the ledger refuses the outcome of a delivery: the event is not delivered again until the server restarts']),
+    );
+    await bed.deliverer.close();
+    await bedFor(opened, receiver, 15_000, 'p2');
+    await expect.poll(() => ids.flatMap((id) => receiver.takenOf(id)), SOON).toEqual(Array(AT_ONCE).fill('upload.created'));
+  });
+
   it('gives up after three days of failures, logs that, and sends again on an operator’s command', async () => {
     const receiver = await startReceiver();
     await receiver.down();
@@ -228,6 +284,17 @@ export function testDeliveries(open: () => Promise<EventsUnderTest>): void {
     receiver.answer = () => ({ status: 429, headers: { 'Retry-After': '900' } });
     await expect.poll(async () => (await bed.rows())[0]?.lastError, SOON).toBe('The receiver answered 429.');
     expect((await bed.rows())[0]?.dueInMs).toBeGreaterThan(800_000);
+    bed.pass(HOUR);
+    receiver.answer = () => ({ status: 503, headers: { 'Retry-After': new Date(Date.now() + 1_800_000).toUTCString() } });
+    await expect.poll(async () => (await bed.rows())[0]?.lastError, SOON).toBe('The receiver answered 503.');
+    expect((await bed.rows())[0]?.dueInMs).toBeGreaterThan(1_700_000);
+    bed.pass(HOUR);
+    receiver.answer = () => ({ status: 420, headers: { 'Retry-After': '900.0001' } });
+    await expect.poll(async () => (await bed.rows())[0]?.lastError, SOON).toBe('The receiver answered 420.');
+    const { dueInMs = null } = (await bed.rows())[0] ?? {};
+    expect(dueInMs).toBeGreaterThan(800_000);
+    expect(Number.isInteger(dueInMs)).toBe(true);
+    bed.pass(HOUR);
     receiver.answer = () => ({ status: 302, headers: { Location: receiver.url } });
     bed.pass(HOUR);
     await expect.poll(async () => (await bed.rows())[0]?.lastError, SOON).toBe('The receiver answered 302.');

@@ -1,22 +1,33 @@
 // Keys, and a server without settings, which fails closed.
+import { createHmac } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { resolveConfig } from '../../server/config/config.ts';
+import { createGrant } from '../../server/grants.ts';
 import { runCredentialsCommand } from '../../server/operator/credentials-commands.ts';
 import type { LimitOptions } from '../../server/operator/limit-options.ts';
 import { UsageError } from '../../server/operator/usage.ts';
+import { says, startAccessApplication } from '../support/access-application.ts';
 import { bearer, giveKey, withCredentials } from '../support/credentials.ts';
 import { embedLandfall } from '../support/landfall-embedded.ts';
 import { startLandfall } from '../support/landfall-process.ts';
+import { giveLink } from '../support/links.ts';
 import { runServerCommand } from '../support/server-command.ts';
 import { testDirectory } from '../support/temp-dir.ts';
 import { createUpload, headUpload, patchUpload, terminateUpload } from '../support/tus-requests.ts';
 
 const TEXT = Buffer.from('0123456789');
 const FILE = { length: TEXT.length, name: 'a.txt', body: TEXT };
+
+const SECRET = 'a secret of the application which is long enough';
+
+function jwtOf(claims: object, secret: string): string {
+  const text = [{ alg: 'HS256' }, claims].map((part) => Buffer.from(JSON.stringify(part)).toString('base64url')).join('.');
+  return `${text}.${createHmac('sha256', secret).update(text).digest('base64url')}`;
+}
 
 /** A standalone server without keys and settings is open: these tests give it a key. */
 const STANDALONE = { isStandalone: true };
@@ -151,7 +162,7 @@ describe('an invalid credential', () => {
     const seconds = Number(answers.at(-1)?.headers.get('Retry-After'));
     expect(seconds >= 1 && seconds <= 60).toBe(true);
     expect(await create('192.0.2.1', known.token)).toMatchObject({ status: 201 });
-    expect(await create('192.0.2.1', fresh.token)).toMatchObject({ status: 429 });
+    expect(await create('192.0.2.1', fresh.token)).toMatchObject({ status: 201 });
     expect(await create('192.0.2.2', fresh.token)).toMatchObject({ status: 201 });
     const { url } = await createUpload(server.files, { ...FILE, headers: from('192.0.2.3', known.token) });
     expect(await headUpload(url, from('192.0.2.1', `lf_${'1'.repeat(60)}`))).toMatchObject({ status: 429 });
@@ -171,6 +182,27 @@ describe('an address with too many failures', () => {
     const answers = await statuses(server.files, (n) => ({ 'X-Forwarded-For': `2001:db8:0:1::${n.toString(16)}` }));
     expect(answers.slice(20)).toEqual(Array(5).fill(429));
     expect((await statuses(server.files, () => ({ 'X-Forwarded-For': '2001:db8:0:2::1' })))[0]).toBe(401);
+  });
+
+  it('refuses no valid credential of any kind, though the server has never seen it', async () => {
+    const application = await startAccessApplication();
+    application.decide(({ question }, response) => says(response, { owner: question.sender?.authorization }));
+    const settings = { jwtSecret: SECRET, grantSecrets: SECRET, accessUrl: application.url } as const;
+    const server = await embedLandfall({ access: ['keys', 'links', 'grants', 'jwt', 'url'], ...settings });
+    const create = (token: string) => createUpload(server.files, { ...FILE, headers: bearer(token) });
+    const signed = (n: number, secret = SECRET) => jwtOf({ sub: 'anna', exp: Date.now() / 1000 + 3600, n }, secret);
+    const grant = (secret: string) => createGrant(secret, { owner: 'guest', expires: '1h' });
+    const begun = await createUpload(server.files, { length: TEXT.length, name: 'a.txt', headers: bearer(signed(1)) });
+    expect((await statuses(server.files, () => ({}))).slice(20)).toEqual(Array(5).fill(429));
+    const other = 'another secret which is as long as it should be';
+    for (const token of [`lfl_${'0'.repeat(60)}`, grant(other), signed(2, other)])
+      expect(await create(token)).toMatchObject({ status: 429 });
+    const renewed = bearer(signed(3));
+    expect(await headUpload(begun.url, renewed)).toMatchObject({ status: 200, offset: 0 });
+    expect(await patchUpload(begun.url, 0, TEXT, renewed)).toMatchObject({ status: 204 });
+    const [key, link] = [await giveKey(server), await giveLink(server.dataDir)];
+    for (const token of [key.token, link.token, grant(SECRET), signed(4), 'of-the-application'])
+      expect(await create(token), token).toMatchObject({ status: 201 });
   });
 
   it('of an untrusted proxy is not shut out for one of its senders; an address of this machine is', async () => {

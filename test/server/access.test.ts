@@ -4,7 +4,7 @@ import { pino } from 'pino';
 import { describe, expect, it } from 'vitest';
 import { applicationSource } from '../../server/access/application.ts';
 import { accessBy } from '../../server/access/identity.ts';
-import type { Authenticate } from '../../server/index.ts';
+import { type Authenticate, UploadError } from '../../server/index.ts';
 import { embedLandfall } from '../support/landfall-embedded.ts';
 import { createUpload, headUpload, patchUpload } from '../support/tus-requests.ts';
 
@@ -54,6 +54,21 @@ describe('a rule that throws', () => {
       upload.says(() => 'anna');
       expect(await headUpload(upload.url)).toMatchObject({ status: 200, offset: 0 });
     }
+  });
+
+  it.for([
+    ['2.5', thrown({ status: 429, headers: { 'Retry-After': 2.5 } }), '3'],
+    ['a date', thrown({ status: 429, headers: { 'Retry-After': new Date(Date.now() + 1e9).toUTCString() } }), '86400'],
+    ['-1', thrown({ status: 429, headers: { 'Retry-After': '-1' } }), null],
+    ['2.5 of Landfall’s own error', new UploadError('ERR_TOO_MANY_REQUESTS', { retryAfterSeconds: 2.5 }), '3'],
+    ['NaN of Landfall’s own error', new UploadError('ERR_TOO_MANY_REQUESTS', { retryAfterSeconds: Number.NaN }), null],
+  ] as const)('with a Retry-After of %s is answered with whole seconds or none', async ([, error, seconds]) => {
+    const upload = await withUpload();
+    upload.says(() => {
+      throw error;
+    });
+    const answer = await fetch(`${upload.url}/status`);
+    expect([answer.status, answer.headers.get('Retry-After')]).toEqual([429, seconds]);
   });
 
   it('is answered with its message when the error allows it', async () => {

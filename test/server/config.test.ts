@@ -51,7 +51,7 @@ const WRONG: Record<SettingKey, readonly string[]> = {
   archiveMaxEntries: ['', '0', '-1', '1e6', 'many', '1000000000'],
   archiveMaxRatio: ['', '0', '1:1000', '1.5'],
   durability: ['', 'none', 'Chunk'],
-  expireAfter: ['', '7', 'a week', '-1d', '0'],
+  expireAfter: ['', '7', 'a week', '-1d', '0', '1000001d'],
   keepRecordsFor: ['', '24', 'x'],
   keepFilesFor: ['30', '0s', '500ms', 'for ever'],
   sweepInterval: ['', '0', '60', '25d'],
@@ -213,6 +213,18 @@ describe('the settings', () => {
     expect(() => resolveConfig({ maxUpload: 5 } as never)).toThrow('There is no setting called maxUpload.');
     expect(() => resolveConfig({ toString: 5 } as never)).toThrow(ConfigError);
     expect(configFromEnvironment({ PATH: '/bin', LANDFALLX: 'x', LANDFALL_PORT: undefined }).port).toBe(1080);
+  });
+
+  it('take durations as numbers: rounded to milliseconds, and not longer than dates reach', () => {
+    const keys = KEYS.filter((key) => (SETTINGS[key] as Setting).as?.endsWith('Ms'));
+    for (const key of keys) {
+      const { as = key } = SETTINGS[key] as Setting;
+      const config = { ...resolveConfig({ [key]: 3_600_000.6 }) } as Record<string, unknown>;
+      expect(config[as], key).toBe(3_600_001);
+      expect(() => resolveConfig({ [key]: 1e16 }), key).toThrow(/: Write (?:at most 1000000d|at most 24d|a time from 1s to 7d)\. /);
+    }
+    expect(() => resolveConfig({ expireAfter: 0.4 })).toThrow('expireAfter: Write at least 1ms.');
+    expect(() => resolveConfig({ expireAfter: Number.NaN })).toThrow(ConfigError);
   });
 
   it('are overridden by flags', () => {

@@ -150,6 +150,11 @@ describe('a check', () => {
     await landfall.close();
     expect(await showUpload(dataDir, idOf(url))).toMatchObject({ attempts: 8 });
   });
+
+  it('may ask to be asked later after a number of milliseconds only', () => {
+    expect(() => new CheckLater(Number.NaN)).toThrow(RangeError);
+    expect([-1, 1.6, 1e12, Number.POSITIVE_INFINITY].map((ms) => new CheckLater(ms).delayMs)).toEqual([0, 2, 86_400_000, 86_400_000]);
+  });
 });
 
 it('hides owner, storage path and metadata from senders; `show` prints them', async () => {

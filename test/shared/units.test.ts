@@ -36,6 +36,12 @@ test.each([
   expect(parseDuration(text)).toBe(milliseconds);
 });
 
+test('a duration is at most a million days', () => {
+  expect(parseDuration('1000000d')).toBe(1_000_000 * 86_400_000);
+  for (const text of ['1000001d', '104249991d'])
+    expect(() => parseDuration(text)).toThrow(`“${text}” is too long. Write at most 1000000d.`);
+});
+
 test.each(['', '30', '-5s', '5 years', '1h30m', 's'])('%j is refused as a duration', (text) => {
   expect(() => parseDuration(text)).toThrow(`“${text}” is not a duration.`);
 });

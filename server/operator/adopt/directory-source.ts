@@ -50,7 +50,7 @@ export class DirectorySource implements AdoptionSource {
       length,
       offset: stats.size,
       metadata: info.metadata,
-      createdAt: info.createdAt ?? stats.birthtimeMs,
+      createdAt: info.createdAt ?? stats.birthtime.getTime(),
       path,
       content: () => createReadStream(path),
       // The JSON file goes last: a later run finds the upload by it.
