@@ -12,7 +12,7 @@ import { cors } from './http/cors.ts';
 import { signedDownload } from './http/download.ts';
 import { answerFiles } from './http/files.ts';
 import { answerLive } from './http/health.ts';
-import { type Handler, mountAt, mountOf, redirectToPage } from './http/mount.ts';
+import { type Handler, isTarget, mountAt, mountOf, redirectToPage } from './http/mount.ts';
 import { page } from './http/page.ts';
 import { claim, cutAnsweredBody, guardRequests } from './http/request-guard.ts';
 import { requestLog } from './http/request-log.ts';
@@ -137,8 +137,9 @@ export function createLandfall(input: ConfigInput | Config = {}, hooks: Landfall
     allowPages(request, response);
   }
 
-  /** @throws UploadError 421 for an unknown host, 403 for a foreign page */
+  /** @throws UploadError 400 for an invalid target, 421 for an unknown host, 403 for a foreign page */
   function requireKnownSource(request: IncomingMessage): void {
+    if (!isTarget(request.url)) throw new UploadError('ERR_BAD_REQUEST', { detail: 'The request target is not valid.' });
     origins.requireKnownHost(request);
     if (!isSafe(request.method ?? '')) origins.requireAllowedOrigin(request);
   }
@@ -187,10 +188,6 @@ export function createLandfall(input: ConfigInput | Config = {}, hooks: Landfall
   app.use('/config', async (request, response) => {
     if (parts) await answerTerms({ ...parts, maxUploadBytes: config.maxUploadBytes }, request, response);
   });
-  // Only for request targets that `answer` does not recognise, for example an absolute URL.
-  app.use('/files', async (request, response) => {
-    if (parts) await track(request, answerFiles(parts, request, response, request.url, collectionUrl(config, request)));
-  });
   app.use(['/upload/multiple', '/upload'], async (request, response) => {
     const isMultiple = request.baseUrl.endsWith('/multiple');
     if (parts) await track(request, parts.forms.answer(request, response, isMultiple, collectionUrl(config, request)));
@@ -220,7 +217,8 @@ export function createLandfall(input: ConfigInput | Config = {}, hooks: Landfall
     const { url = '' } = request;
     const form = FORMS_PATH.exec(url);
     const isUpload = UPLOADS_PATH.test(url);
-    if (!isUpload && form === null) return app(request, response);
+    // Express parses targets that are no path, too, each in its own way.
+    if (!isUpload && form === null && isTarget(url)) return app(request, response);
     const work: DirectAnswer = (ready, collection) =>
       isUpload
         ? answerFiles(ready, request, response, url.slice('/files'.length), collection)
