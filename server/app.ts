@@ -10,7 +10,7 @@ import { type Config, type ConfigInput, isResolved, resolveConfig } from './conf
 import type { LandfallHooks } from './hooks.ts';
 import { cors } from './http/cors.ts';
 import { signedDownload } from './http/download.ts';
-import { answerFiles } from './http/files.ts';
+import { announceVersion, answerFiles } from './http/files.ts';
 import { answerLive } from './http/health.ts';
 import { type Handler, isTarget, mountAt, mountOf, redirectToPage } from './http/mount.ts';
 import { page } from './http/page.ts';
@@ -219,6 +219,7 @@ export function createLandfall(input: ConfigInput | Config = {}, hooks: Landfall
     const isUpload = UPLOADS_PATH.test(url);
     // Express parses targets that are no path, too, each in its own way.
     if (!isUpload && form === null && isTarget(url)) return app(request, response);
+    if (isUpload) announceVersion(request, response);
     const work: DirectAnswer = (ready, collection) =>
       isUpload
         ? answerFiles(ready, request, response, url.slice('/files'.length), collection)
