@@ -13,6 +13,7 @@ import { signedDownload } from './http/download.ts';
 import { announceVersion, answerFiles } from './http/files.ts';
 import { answerLive } from './http/health.ts';
 import { type Handler, isTarget, mountAt, mountOf, redirectToPage } from './http/mount.ts';
+import { OpenResponses } from './http/open-responses.ts';
 import { page } from './http/page.ts';
 import { claim, cutAnsweredBody, guardRequests } from './http/request-guard.ts';
 import { requestLog } from './http/request-log.ts';
@@ -22,6 +23,7 @@ import { parseUploadId } from './ledger/upload-id.ts';
 import { liftBodies } from './lift/lift.ts';
 import type { FeedOptions } from './notify/event-feed.ts';
 import type { UploadEvent } from './notify/event-handler.ts';
+import { pause } from './runtime/pause.ts';
 import { mayHaveBody } from './tus/headers.ts';
 
 export type { LandfallHooks } from './hooks.ts';
@@ -84,7 +86,10 @@ export interface Landfall {
    *   ERR_SHUTTING_DOWN: the server was not started
    */
   events(options?: FeedOptions): AsyncIterable<UploadEvent>;
-  /** Answers new requests with "try again" and stops running uploads, whose stored bytes are kept. Resolves when all work has ended. */
+  /**
+   * Answers new requests with "try again" and stops running uploads, whose stored bytes are kept. Running downloads may go on for
+   * `shutdownGrace`, and are cut off then. Resolves when all work has ended.
+   */
   close(): Promise<void>;
 }
 
@@ -124,6 +129,9 @@ export function createLandfall(input: ConfigInput | Config = {}, hooks: Landfall
   let closing: Promise<void> | undefined;
   let parts: Parts | undefined;
   const writes = new Set<Promise<void>>();
+  const responses = new OpenResponses();
+  /** Resolves at the end of the shutdown's grace time; undefined before the shutdown. */
+  let graceEnd: Promise<unknown> | undefined;
 
   const origins = originsFor(config, hooks.isStandalone ?? false);
   const logRequest = requestLog(log);
@@ -132,6 +140,7 @@ export function createLandfall(input: ConfigInput | Config = {}, hooks: Landfall
 
   function begin(request: IncomingMessage, response: ServerResponse): void {
     claim(request);
+    responses.add(response);
     cutAnsweredBody(request, response);
     logRequest(request, response);
     allowPages(request, response);
@@ -203,7 +212,7 @@ export function createLandfall(input: ConfigInput | Config = {}, hooks: Landfall
   });
   app.use((thrown: unknown, request: Request, response: ServerResponse, _next: NextFunction) => answerError(thrown, request, response));
 
-  /** `close` waits for requests that may write; it does not wait for downloads. */
+  /** Before it closes anything, `close` waits for requests that may write. */
   function track(request: IncomingMessage, work: Promise<void>): Promise<void> {
     if (request.method !== 'GET' && request.method !== 'HEAD') {
       const end = () => writes.delete(work);
@@ -240,7 +249,8 @@ export function createLandfall(input: ConfigInput | Config = {}, hooks: Landfall
       }
     },
     async start() {
-      starting ??= assemble({ config, hooks, log, draining: drain.signal });
+      const awaitResponses = async () => graceEnd && responses.end(graceEnd);
+      starting ??= assemble({ config, hooks, log, draining: drain.signal, awaitResponses });
       parts = await starting.catch((error: unknown) => {
         starting = undefined;
         throw error;
@@ -258,6 +268,7 @@ export function createLandfall(input: ConfigInput | Config = {}, hooks: Landfall
     },
     close() {
       closing ??= (async () => {
+        graceEnd = pause(config.shutdownGraceMs);
         drain.abort(new UploadError('ERR_SHUTTING_DOWN', { retryAfterSeconds: 2 }));
         const assembled = await starting?.catch(() => undefined);
         await Promise.allSettled(writes);
