@@ -10,9 +10,10 @@ import { type Config, type ConfigInput, isResolved, resolveConfig } from './conf
 import type { LandfallHooks } from './hooks.ts';
 import { cors } from './http/cors.ts';
 import { signedDownload } from './http/download.ts';
-import { answerFiles } from './http/files.ts';
+import { announceVersion, answerFiles } from './http/files.ts';
 import { answerLive } from './http/health.ts';
-import { type Handler, mountAt, mountOf, redirectToPage } from './http/mount.ts';
+import { type Handler, isTarget, mountAt, mountOf, redirectToPage } from './http/mount.ts';
+import { OpenResponses } from './http/open-responses.ts';
 import { page } from './http/page.ts';
 import { claim, cutAnsweredBody, guardRequests } from './http/request-guard.ts';
 import { requestLog } from './http/request-log.ts';
@@ -22,6 +23,7 @@ import { parseUploadId } from './ledger/upload-id.ts';
 import { liftBodies } from './lift/lift.ts';
 import type { FeedOptions } from './notify/event-feed.ts';
 import type { UploadEvent } from './notify/event-handler.ts';
+import { pause } from './runtime/pause.ts';
 import { mayHaveBody } from './tus/headers.ts';
 
 export type { LandfallHooks } from './hooks.ts';
@@ -84,7 +86,10 @@ export interface Landfall {
    *   ERR_SHUTTING_DOWN: the server was not started
    */
   events(options?: FeedOptions): AsyncIterable<UploadEvent>;
-  /** Answers new requests with "try again" and stops running uploads, whose stored bytes are kept. Resolves when all work has ended. */
+  /**
+   * Answers new requests with "try again" and stops running uploads, whose stored bytes are kept. Running downloads may go on for
+   * `shutdownGrace`, and are cut off then. Resolves when all work has ended.
+   */
   close(): Promise<void>;
 }
 
@@ -124,6 +129,9 @@ export function createLandfall(input: ConfigInput | Config = {}, hooks: Landfall
   let closing: Promise<void> | undefined;
   let parts: Parts | undefined;
   const writes = new Set<Promise<void>>();
+  const responses = new OpenResponses();
+  /** Resolves at the end of the shutdown's grace time; undefined before the shutdown. */
+  let graceEnd: Promise<unknown> | undefined;
 
   const origins = originsFor(config, hooks.isStandalone ?? false);
   const logRequest = requestLog(log);
@@ -132,13 +140,15 @@ export function createLandfall(input: ConfigInput | Config = {}, hooks: Landfall
 
   function begin(request: IncomingMessage, response: ServerResponse): void {
     claim(request);
+    responses.add(response);
     cutAnsweredBody(request, response);
     logRequest(request, response);
     allowPages(request, response);
   }
 
-  /** @throws UploadError 421 for an unknown host, 403 for a foreign page */
+  /** @throws UploadError 400 for an invalid target, 421 for an unknown host, 403 for a foreign page */
   function requireKnownSource(request: IncomingMessage): void {
+    if (!isTarget(request.url)) throw new UploadError('ERR_BAD_REQUEST', { detail: 'The request target is not valid.' });
     origins.requireKnownHost(request);
     if (!isSafe(request.method ?? '')) origins.requireAllowedOrigin(request);
   }
@@ -187,10 +197,6 @@ export function createLandfall(input: ConfigInput | Config = {}, hooks: Landfall
   app.use('/config', async (request, response) => {
     if (parts) await answerTerms({ ...parts, maxUploadBytes: config.maxUploadBytes }, request, response);
   });
-  // Only for request targets that `answer` does not recognise, for example an absolute URL.
-  app.use('/files', async (request, response) => {
-    if (parts) await track(request, answerFiles(parts, request, response, request.url, collectionUrl(config, request)));
-  });
   app.use(['/upload/multiple', '/upload'], async (request, response) => {
     const isMultiple = request.baseUrl.endsWith('/multiple');
     if (parts) await track(request, parts.forms.answer(request, response, isMultiple, collectionUrl(config, request)));
@@ -206,7 +212,7 @@ export function createLandfall(input: ConfigInput | Config = {}, hooks: Landfall
   });
   app.use((thrown: unknown, request: Request, response: ServerResponse, _next: NextFunction) => answerError(thrown, request, response));
 
-  /** `close` waits for requests that may write; it does not wait for downloads. */
+  /** Before it closes anything, `close` waits for requests that may write. */
   function track(request: IncomingMessage, work: Promise<void>): Promise<void> {
     if (request.method !== 'GET' && request.method !== 'HEAD') {
       const end = () => writes.delete(work);
@@ -220,7 +226,9 @@ export function createLandfall(input: ConfigInput | Config = {}, hooks: Landfall
     const { url = '' } = request;
     const form = FORMS_PATH.exec(url);
     const isUpload = UPLOADS_PATH.test(url);
-    if (!isUpload && form === null) return app(request, response);
+    // Express parses targets that are no path, too, each in its own way.
+    if (!isUpload && form === null && isTarget(url)) return app(request, response);
+    if (isUpload) announceVersion(request, response);
     const work: DirectAnswer = (ready, collection) =>
       isUpload
         ? answerFiles(ready, request, response, url.slice('/files'.length), collection)
@@ -241,7 +249,8 @@ export function createLandfall(input: ConfigInput | Config = {}, hooks: Landfall
       }
     },
     async start() {
-      starting ??= assemble({ config, hooks, log, draining: drain.signal });
+      const awaitResponses = async () => graceEnd && responses.end(graceEnd);
+      starting ??= assemble({ config, hooks, log, draining: drain.signal, awaitResponses });
       parts = await starting.catch((error: unknown) => {
         starting = undefined;
         throw error;
@@ -259,6 +268,7 @@ export function createLandfall(input: ConfigInput | Config = {}, hooks: Landfall
     },
     close() {
       closing ??= (async () => {
+        graceEnd = pause(config.shutdownGraceMs);
         drain.abort(new UploadError('ERR_SHUTTING_DOWN', { retryAfterSeconds: 2 }));
         const assembled = await starting?.catch(() => undefined);
         await Promise.allSettled(writes);

@@ -54,6 +54,8 @@ export interface AssemblyOptions {
   log: Logger;
   /** Aborted, with the reason, when the server shuts down. */
   draining: AbortSignal;
+  /** Waits for responses that still read from the ledger or the storage. */
+  awaitResponses(): Promise<void>;
 }
 
 /** The parts that answer requests. */
@@ -90,7 +92,7 @@ export async function assemble(options: AssemblyOptions): Promise<Parts> {
   }
 }
 
-async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, draining }: AssemblyOptions): Promise<Parts> {
+async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, draining, awaitResponses }: AssemblyOptions): Promise<Parts> {
   const { policy, maxUploadBytes, databaseUrl, keepRecordsForMs } = config;
   const policies = new Policies(policy);
   const policyHash = createHash('sha256')
@@ -110,6 +112,8 @@ async function assembleOn(opened: AsyncDisposableStack, { config, hooks, log, dr
   const notices = databaseUrl === '' ? undefined : await openNotices(databaseUrl, engine, log);
   const ledger = new Ledger(engine, notices);
   opened.defer(() => ledger.close());
+  // Only these two wait for downloads: other processes take over the locks and inspections meanwhile.
+  opened.defer(awaitResponses);
   await ledger.migrate();
 
   await backend.prepare();

@@ -180,6 +180,8 @@ export interface UploadErrorOptions {
   rate?: Rate;
   /** The HTTP status of the response, if it differs from the table's. */
   status?: number;
+  /** Header fields that the response gets, such as `WWW-Authenticate`. @default none */
+  headers?: Readonly<Record<string, string>>;
   /** JSON that a check of the application attached to the verdict. */
   result?: unknown;
   /** The underlying error, for the log. */
@@ -217,6 +219,8 @@ export class UploadError extends Error {
   readonly retryAfterSeconds: number | undefined;
   /** The exceeded rate limit, if the server sent it. */
   readonly rate: Rate | undefined;
+  /** Header fields that the server sends with the error, by name; empty in the client. */
+  readonly headers: Readonly<Record<string, string>>;
   /** JSON that a check of the application attached to the verdict; undefined when there is none. */
   readonly result: unknown;
 
@@ -230,6 +234,7 @@ export class UploadError extends Error {
     this.retryable = retryable;
     this.retryAfterSeconds = options.retryAfterSeconds;
     this.rate = options.rate;
+    this.headers = options.headers ?? {};
     this.result = options.result;
   }
 }

@@ -41,6 +41,8 @@ interface Refusal {
   status: keyof typeof REFUSALS;
   detail: string | undefined;
   retryAfterSeconds: number | undefined;
+  /** `WWW-Authenticate` of a 401. */
+  challenge: string | undefined;
 }
 
 /** The description of an upload that the application gets. Without an id, the upload is about to be created. */
@@ -186,12 +188,15 @@ export class AccessUrl {
 
   /** @throws UploadError for an unreadable answer, because it may be a refusal */
   #decisionIn(answer: BoundedAnswer): Decision {
+    const { ownerHeader } = this.#options;
     const { status } = answer;
     if (status === 401 || status === 403 || status === 429) {
-      return { refusal: { status, detail: messageOf(answer), retryAfterSeconds: readRetryAfter((name) => answer.headers.get(name)) } };
+      // In JSON, the credentials of the request are this server's own, and a challenge would be for them.
+      const challenge = ownerHeader !== '' && status === 401 ? (answer.headers.get('WWW-Authenticate') ?? undefined) : undefined;
+      const retryAfterSeconds = readRetryAfter((name) => answer.headers.get(name));
+      return { refusal: { status, detail: messageOf(answer), retryAfterSeconds, challenge } };
     }
     if (!isSuccess(answer)) throw unavailable(new Error(`It answered ${status}.`));
-    const { ownerHeader } = this.#options;
     const approval = ownerHeader === '' ? approvalInJson(answer.text) : approvalByHeader(answer.headers, ownerHeader);
     if (typeof approval === 'string') throw unavailable(new Error(`Its answer cannot be read: ${approval}.`));
     return { approval };
@@ -241,10 +246,11 @@ function metadataIn(text: string): Record<string, string> {
   return Object.fromEntries(metadata);
 }
 
-function errorOf({ status, detail, retryAfterSeconds }: Refusal): UploadError {
+function errorOf({ status, detail, retryAfterSeconds, challenge }: Refusal): UploadError {
   return new UploadError(REFUSALS[status], {
     ...(detail !== undefined && { detail }),
     ...(retryAfterSeconds !== undefined && { retryAfterSeconds }),
+    ...(challenge !== undefined && { headers: { 'WWW-Authenticate': challenge } }),
   });
 }
 

@@ -25,7 +25,8 @@ export interface AuthenticatedOwner {
 /**
  * An access rule of the embedding application: returns the owner, an owner with limits, or null to refuse (401). The intent says what
  * the request is about to do; the rule may refuse it alone. An error with a `status` (or `statusCode`) of 401, 403 or 429 is answered
- * with that status and its `Retry-After`. Any other error, or no answer within 10 s, is a fault of the server (503), and senders wait.
+ * with that status and its `Retry-After` and `WWW-Authenticate`. Any other error, or no answer within 10 s, is a fault of the server
+ * (503), and senders wait.
  *
  * @example
  * ```ts
@@ -104,17 +105,23 @@ function refusalOf(thrown: unknown): UploadError | undefined {
   const { status, statusCode = status, headers, expose, message } = thrown as Record<string, unknown>;
   if (statusCode !== 401 && statusCode !== 403 && statusCode !== 429) return undefined;
   const retryAfterSeconds = retryAfterOf(headers);
+  const challenge = statusCode === 401 ? fieldOf(headers, 'WWW-Authenticate') : undefined;
   return new UploadError(REFUSALS[statusCode], {
     ...(expose === true && typeof message === 'string' && message !== '' && { detail: message }),
     ...(retryAfterSeconds !== undefined && { retryAfterSeconds }),
+    ...(typeof challenge === 'string' && { headers: { 'WWW-Authenticate': challenge } }),
     cause: thrown,
   });
 }
 
 function retryAfterOf(headers: unknown): number | undefined {
-  if (typeof headers !== 'object' || headers === null) return undefined;
-  return readRetryAfter((wanted) => {
-    const [, value] = Object.entries(headers).find(([name]) => name.toLowerCase() === wanted.toLowerCase()) ?? [];
+  return readRetryAfter((name) => {
+    const value = fieldOf(headers, name);
     return value === undefined ? null : String(value);
   });
+}
+
+function fieldOf(headers: unknown, name: string): unknown {
+  if (typeof headers !== 'object' || headers === null) return undefined;
+  return Object.entries(headers).find(([spelt]) => spelt.toLowerCase() === name.toLowerCase())?.[1];
 }

@@ -38,7 +38,7 @@ export interface AccessSource {
 export function accessBy(sources: readonly AccessSource[], last?: AccessSource): Access {
   return async (request, intent, id) => {
     const identity = await identify(sources, last, request, intent, id);
-    requireAction(identity, intent);
+    requireAction(request, identity, intent);
     return identity;
   };
 }
@@ -66,10 +66,21 @@ export function bearerOf(request: IncomingMessage): string | undefined {
   return /^Bearer +([\w.~+/-]+=*) *$/i.exec(request.headers.authorization ?? '')?.[1];
 }
 
+/**
+ * RFC 6750, 3: the `WWW-Authenticate` of a refusal. Browsers show no dialog for this scheme.
+ * @param error tells the sender of a token why it does not suffice
+ */
+export function bearerChallenge(request: IncomingMessage, error: 'invalid_token' | 'insufficient_scope'): string {
+  return `Bearer realm="Landfall"${bearerOf(request) === undefined ? '' : `, error="${error}"`}`;
+}
+
 /** `create` includes appending to the upload and inspecting it. @throws UploadError 403 */
-function requireAction({ limits: { actions } }: Identity, intent: Intent): void {
+function requireAction(request: IncomingMessage, { limits: { actions } }: Identity, intent: Intent): void {
   if (actions === undefined || intent === 'inspect' || actions.includes(intent === 'append' ? 'create' : intent)) return;
-  throw new UploadError('ERR_ACTION_NOT_ALLOWED');
+  const hasToken = bearerOf(request) !== undefined;
+  throw new UploadError('ERR_ACTION_NOT_ALLOWED', {
+    ...(hasToken && { headers: { 'WWW-Authenticate': bearerChallenge(request, 'insufficient_scope') } }),
+  });
 }
 
 /** True when the identity has access to the upload. For all other identities the upload does not exist. */

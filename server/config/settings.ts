@@ -276,7 +276,12 @@ export const SETTINGS = {
     help: 'Address at which the application reaches that port, if it differs; each process has its own.',
   },
   signatureTimeout: { as: 'signatureTimeoutMs', kind: 'timer', default: '5s', help: 'Longest time that the detection of a type may take.' },
-  shutdownGrace: { as: 'shutdownGraceMs', kind: 'wait', default: '10s', help: 'How long running requests may take to end after SIGTERM.' },
+  shutdownGrace: {
+    as: 'shutdownGraceMs',
+    kind: 'wait',
+    default: '10s',
+    help: 'How long running requests, downloads included, may take to end after SIGTERM.',
+  },
   hosts: {
     kind: 'hostNames',
     default: '',

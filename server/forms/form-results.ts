@@ -2,7 +2,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import express from 'express';
 import type { UploadError } from '../../shared/errors.ts';
-import { setWait } from '../http/problem.ts';
+import { setErrorFields } from '../http/problem.ts';
 import { type FormResult, renderResults } from './form-page.ts';
 
 /** The error of each refused file, which sets the response's headers. */
@@ -39,7 +39,7 @@ export function answerResults(
     response.setHeader('Location', first.status === 202 ? `${address}/status` : address);
   }
   const refusal = isMultiple || first === undefined ? undefined : refusals.get(first);
-  if (refusal !== undefined) setWait(response, refusal);
+  if (refusal !== undefined) setErrorFields(request, response, refusal);
   // A browser that submits a form asks for HTML; scripts and curl do not.
   if (prefersHtml(request)) {
     response.setHeader('Content-Type', 'text/html; charset=utf-8');

@@ -10,6 +10,7 @@ import { linkTokenIn } from '../access/links.ts';
 import { awaitVerdict } from '../finish/await-verdict.ts';
 import { toRecord } from '../finish/record.ts';
 import { requireNotRefused } from '../finish/verdict-answers.ts';
+import { answerOptions, methodNotAllowed } from '../http/methods.ts';
 import { closeAfterAnswer } from '../http/request-guard.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
@@ -20,6 +21,7 @@ import { memoryBody } from '../staging/body-source.ts';
 import { endReceiving } from '../staging/end-receiving.ts';
 import { faultOf } from '../staging/faults.ts';
 import { streamBody } from '../staging/stream-source.ts';
+import { wrongMediaType } from '../tus/headers.ts';
 import type { FormResult } from './form-page.ts';
 import { asFormError, boundaryOf, isFarFromOver, parserOf, sentName, watchPace } from './form-parser.ts';
 import { answerResults, refused } from './form-results.ts';
@@ -59,11 +61,10 @@ export class Forms {
   async answer(request: IncomingMessage, response: ServerResponse, isMultiple: boolean, collectionUrl: string): Promise<void> {
     if (request.method === 'OPTIONS') {
       // The preflight of a page on another origin that sends an Authorization header.
-      response.writeHead(200, { Allow: 'OPTIONS, POST', 'Content-Length': 0 }).end();
+      answerOptions(response, 'OPTIONS, POST');
       return;
     }
-    if (request.method !== 'POST') throw new UploadError('ERR_METHOD_NOT_ALLOWED');
-    if (!/^multipart\/form-data\b/i.test(request.headers['content-type'] ?? '')) throw new UploadError('ERR_INVALID_CONTENT_TYPE');
+    requireForm(request, 'OPTIONS, POST');
     const identity = await this.#options.access(request, 'create');
     const results = await this.#readFiles(request, response, isMultiple, { identify: async () => identity, keeps: [], collectionUrl });
     if (results.length === 0) throw new UploadError('ERR_INVALID_FORM', { detail: 'Choose a file first.' });
@@ -76,8 +77,7 @@ export class Forms {
    * pastes the address into a field, which comes before the files.
    */
   async answerLink(request: IncomingMessage, response: ServerResponse, collectionUrl: string): Promise<void> {
-    if (request.method !== 'POST') throw new UploadError('ERR_METHOD_NOT_ALLOWED');
-    if (!/^multipart\/form-data\b/i.test(request.headers['content-type'] ?? '')) throw new UploadError('ERR_INVALID_CONTENT_TYPE');
+    requireForm(request, 'POST');
     const sender: Sender = {
       identify: async (fields) => {
         const token = linkTokenIn(fields.get('link') ?? '');
@@ -264,6 +264,12 @@ interface FileSender {
   kept: readonly (readonly [string, string])[];
   /** The form is small: each file is read completely before it is stored. */
   isWhole: boolean;
+}
+
+/** @throws UploadError 405, 415 */
+function requireForm(request: IncomingMessage, allow: string): void {
+  if (request.method !== 'POST') throw methodNotAllowed(allow);
+  if (!/^multipart\/form-data\b/i.test(request.headers['content-type'] ?? '')) throw wrongMediaType('multipart/form-data');
 }
 
 /** The kept fields in a form that metadata allows: without line breaks, and short. */

@@ -30,7 +30,9 @@ const PROTOCOL_HEADERS = [
   'X-Requested-With',
 ];
 const EXPOSED_HEADERS = [
+  'Accept-Patch',
   'Accept-Ranges',
+  'Allow',
   'Content-Digest',
   'Content-Disposition',
   'Content-Range',
@@ -55,6 +57,7 @@ const EXPOSED_HEADERS = [
   'Upload-Limit',
   'Upload-Metadata',
   'Upload-Offset',
+  'WWW-Authenticate',
   'X-Request-ID',
 ].join(', ');
 const PREFLIGHT_SECONDS = '86400';

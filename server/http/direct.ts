@@ -22,7 +22,8 @@ import { refusalOf } from '../staging/faults.ts';
 import type { Receiver } from '../staging/receiver.ts';
 import type { S3Direct } from '../staging/s3/s3-direct.ts';
 import { streamBody } from '../staging/stream-source.ts';
-import { isMediaType, readIdempotencyKey } from '../tus/headers.ts';
+import { isMediaType, readIdempotencyKey, wrongMediaType } from '../tus/headers.ts';
+import { answerOptions, methodNotAllowed } from './methods.ts';
 
 export interface DirectUploadBackend {
   staging: S3Direct;
@@ -69,8 +70,9 @@ export class Direct {
     const id = parseUploadId(name);
     const { backend, downloads } = this.#options;
     if (backend === undefined || matched === undefined) throw new UploadError('ERR_NOT_FOUND');
+    const allow = id === undefined ? 'OPTIONS, POST' : 'OPTIONS, GET, POST';
     if (request.method === 'OPTIONS') {
-      response.writeHead(200, { Allow: 'OPTIONS, GET, POST', 'Content-Length': 0 }).end();
+      answerOptions(response, allow);
       return;
     }
     const identity = await this.#options.access(request, id === undefined ? 'create' : 'append', id);
@@ -81,7 +83,7 @@ export class Direct {
       throw new UploadError('ERR_NOT_FOUND');
     }
     if (id === undefined) {
-      if (request.method !== 'POST') throw new UploadError('ERR_METHOD_NOT_ALLOWED');
+      if (request.method !== 'POST') throw methodNotAllowed(allow);
       const upload = await this.#create(request, identity);
       await this.#answerLinks(response, 201, upload, backend, collectionUrl, 1);
       return;
@@ -91,7 +93,7 @@ export class Direct {
     if (request.method === 'GET') await this.#answerLinks(response, 200, upload, backend, collectionUrl, Number(from ?? 1));
     else if (request.method === 'POST')
       await this.#complete(response, upload, backend, (settled) => downloads.addressFor(identity, settled, collectionUrl));
-    else throw new UploadError('ERR_METHOD_NOT_ALLOWED');
+    else throw methodNotAllowed(allow);
   }
 
   async #create(request: IncomingMessage, grantee: Identity): Promise<Upload> {
@@ -110,7 +112,7 @@ export class Direct {
 
   async #readJson(request: IncomingMessage): Promise<unknown> {
     // A form on another site's page can send any other type without a preflight.
-    if (!isMediaType(request, 'application/json')) throw new UploadError('ERR_INVALID_CONTENT_TYPE');
+    if (!isMediaType(request, 'application/json')) throw wrongMediaType('application/json');
     const { bodyTimeoutMs, draining } = this.#options;
     const { bytes, end } = await collectBody(streamBody(request), {
       maxBytes: MAX_REQUEST_BYTES,

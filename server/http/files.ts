@@ -1,7 +1,7 @@
 // /files: reads the upload's id from the path alone, and dispatches the request by its method.
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { UploadError } from '../../shared/errors.ts';
-import { TUS_VERSION } from '../../shared/protocol.ts';
+import { OFFSET_CONTENT_TYPE, TUS_VERSION } from '../../shared/protocol.ts';
 import type { Downloads } from '../access/downloads.ts';
 import type { Access, Intent } from '../access/identity.ts';
 import type { Removal } from '../finish/removal.ts';
@@ -15,6 +15,7 @@ import { requireVersion } from '../tus/headers.ts';
 import type { UploadsRequest } from '../tus/request-context.ts';
 import type { Uploads } from '../tus/uploads.ts';
 import { download } from './download.ts';
+import { methodNotAllowed } from './methods.ts';
 import { answerStatus } from './status.ts';
 
 export interface FilesOptions {
@@ -34,6 +35,10 @@ const ADDRESS = /^(?:\/?|\/([0-9a-f]{32})(\/status)?)(?:\?(.*))?$/;
 /** The address of an upload adopted from another server: one segment, which the ledger knows as a whole. */
 const ADOPTED_ADDRESS = /^\/([^/?]+)(\/status)?(?:\?(.*))?$/;
 
+const COLLECTION_METHODS = 'OPTIONS, POST';
+const UPLOAD_METHODS = 'OPTIONS, HEAD, PATCH, DELETE, GET';
+const STATUS_METHODS = 'OPTIONS, GET, HEAD';
+
 /** `path` is what follows `/files` in the request's address, query included. @throws UploadError */
 export async function answerFiles(
   options: FilesOptions,
@@ -48,6 +53,9 @@ export async function answerFiles(
   if (method === 'OPTIONS') {
     // Anyone may ask this, so the answer must not reveal which adopted names exist.
     if (adopted !== undefined) throw new UploadError('ERR_UPLOAD_NOT_FOUND');
+    response.setHeader('Allow', name === undefined ? COLLECTION_METHODS : isStatus ? STATUS_METHODS : UPLOAD_METHODS);
+    // RFC 5789, 3.1.
+    if (name !== undefined && !isStatus) response.setHeader('Accept-Patch', OFFSET_CONTENT_TYPE);
     await uploads.options({ raw: request, response });
     return;
   }
@@ -80,15 +88,26 @@ export async function answerFiles(
       return;
     }
   }
+  // Also for a HEAD that could have been a download's.
   response.setHeader('Tus-Resumable', TUS_VERSION);
   requireVersion(request);
   if (id === undefined) {
-    if (method !== 'POST') throw new UploadError('ERR_METHOD_NOT_ALLOWED');
+    if (method !== 'POST') throw methodNotAllowed(COLLECTION_METHODS);
     await uploads.create(tus);
   } else if (method === 'HEAD') await uploads.head(tus, id);
   else if (method === 'PATCH') return uploads.patch(tus, id);
   else if (method === 'DELETE') await uploads.terminate(tus, id);
-  else throw new UploadError('ERR_METHOD_NOT_ALLOWED');
+  else throw methodNotAllowed(UPLOAD_METHODS);
+}
+
+/**
+ * tus 1.0.0, core: every response carries the version, refusals included. Call it before anything can refuse the request. Downloads and
+ * records are not of the protocol.
+ */
+export function announceVersion(request: IncomingMessage, response: ServerResponse): void {
+  const method = methodOf(request);
+  if (method === 'GET' || method === 'OPTIONS' || (method === 'HEAD' && request.headers['tus-resumable'] === undefined)) return;
+  response.setHeader('Tus-Resumable', TUS_VERSION);
 }
 
 /** The intent of a request, from its method alone, because access is checked before anything else. */

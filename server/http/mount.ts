@@ -9,6 +9,12 @@ export type Handler = (request: IncomingMessage, response: ServerResponse) => Pr
 /** Node's request, as frameworks leave it. */
 type Mounted = IncomingMessage & { originalUrl?: string };
 
+/**
+ * RFC 9112, 3.2.2: a target in absolute-form, and its authority without user information, which RFC 9110, 4.2.4, calls an error. Other
+ * targets with a scheme stay as they are, and are refused.
+ */
+const ABSOLUTE = /^https?:\/\/((?:\[[\da-f:.]+\]|[\w.~!$&'()*+,;=%-]+)(?::\d*)?)(?=[/?]|$)/i;
+
 const mounts = new WeakMap<IncomingMessage, string>();
 
 /**
@@ -17,8 +23,14 @@ const mounts = new WeakMap<IncomingMessage, string>();
  */
 export function mountAt(path: string, handler: RequestListener): Handler {
   return (request: Mounted, response) => {
-    // Polka leaves only the query when nothing is left of the path.
-    const url = (request.url ?? '').replace(/^(?=\?|$)/, '/');
+    const { originalUrl } = request;
+    const authority = ABSOLUTE.exec(originalUrl ?? request.url ?? '')?.[1];
+    if (authority !== undefined) {
+      // A server must ignore the Host that was sent with it. All rules for hosts look at this one.
+      request.headers.host = authority;
+      if (originalUrl !== undefined) request.originalUrl = rooted(originalUrl.replace(ABSOLUTE, ''));
+    }
+    const url = rooted((request.url ?? '').replace(ABSOLUTE, ''));
     request.url = url;
     // True when a framework has removed the path, and reports it.
     const isTold = request.originalUrl !== undefined && request.originalUrl !== url;
@@ -35,6 +47,16 @@ export function mountAt(path: string, handler: RequestListener): Handler {
       handler(request, response);
     });
   };
+}
+
+/** Polka, and a target in absolute-form, leave only the query when nothing is left of the path. */
+function rooted(url: string): string {
+  return url.replace(/^(?=\?|$)/, '/');
+}
+
+/** RFC 9112, 3.2: true for a path and for `*`, false for an address that `mountAt` does not accept. */
+export function isTarget(url = ''): boolean {
+  return url.startsWith('/') || url === '*';
 }
 
 /** The path of the mount, without a slash at its end; empty at the root. */

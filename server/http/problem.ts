@@ -2,17 +2,18 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { toProblem, type UploadError } from '../../shared/errors.ts';
 import { PROBLEM_CONTENT_TYPE } from '../../shared/protocol.ts';
 import { writeRetryAfter } from '../../shared/retry-after.ts';
+import { bearerChallenge } from '../access/identity.ts';
 import { mayHaveBody } from '../tus/headers.ts';
 import { closeAfterAnswer } from './request-guard.ts';
 
-/** Headers that the table of error codes does not have. */
-export type ProblemHeaders = Readonly<Record<string, string>>;
+/** How long senders wait after a fault that names no time of its own. */
+const WAIT_SECONDS = 5;
 
 /**
  * Answers with an error as `application/problem+json` (RFC 9457). When the request's body is still coming, the connection is closed
  * after the answer.
  */
-export function sendProblem(request: IncomingMessage, response: ServerResponse, error: UploadError, headers: ProblemHeaders = {}): void {
+export function sendProblem(request: IncomingMessage, response: ServerResponse, error: UploadError): void {
   if (response.headersSent) {
     response.destroy();
     return;
@@ -23,16 +24,23 @@ export function sendProblem(request: IncomingMessage, response: ServerResponse, 
   response.setHeader('Content-Type', PROBLEM_CONTENT_TYPE);
   response.setHeader('Content-Length', body.byteLength);
   response.setHeader('Cache-Control', 'no-store');
-  setWait(response, error);
-  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
+  setErrorFields(request, response, error);
   response.end(request.method === 'HEAD' ? undefined : body);
 }
 
-/** Sets the headers for when to ask again, and for the rate limit that was exceeded: draft-ietf-httpapi-ratelimit-headers-10. */
-export function setWait(response: ServerResponse, { retryAfterSeconds, rate }: UploadError): void {
+/**
+ * Sets the headers that belong to the error: its own, when to ask again, how to sign in, and the rate limit that was exceeded
+ * (draft-ietf-httpapi-ratelimit-headers-10).
+ */
+export function setErrorFields(request: IncomingMessage, response: ServerResponse, error: UploadError): void {
+  const { status, headers, rate, retryAfterSeconds } = error;
+  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
   // An application's error may have any number.
-  const retryAfter = writeRetryAfter(retryAfterSeconds);
+  const retryAfter = writeRetryAfter(retryAfterSeconds) ?? (status === 503 ? String(WAIT_SECONDS) : undefined);
   if (retryAfter !== undefined) response.setHeader('Retry-After', retryAfter);
+  // RFC 9110, 15.5.2: every 401 has a challenge. An application may have set one of its own.
+  if (status === 401 && !response.hasHeader('WWW-Authenticate'))
+    response.setHeader('WWW-Authenticate', bearerChallenge(request, 'invalid_token'));
   if (rate === undefined) return;
   response.setHeader('RateLimit-Policy', `"creations";q=${rate.limit};w=${rate.windowSeconds}`);
   response.setHeader('RateLimit', `"creations";r=${rate.remaining};t=${rate.resetSeconds}`);

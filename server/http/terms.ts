@@ -4,6 +4,7 @@ import { UploadError } from '../../shared/errors.ts';
 import type { Access, Identity } from '../access/identity.ts';
 import type { Policies } from '../ledger/limits.ts';
 import type { Quotas } from '../ledger/quotas.ts';
+import { answerOptions } from './methods.ts';
 
 export interface TermsOptions {
   access: Access;
@@ -19,7 +20,7 @@ export interface TermsOptions {
 export async function answerTerms(options: TermsOptions, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const { policies, maxUploadBytes } = options;
   if (request.method === 'OPTIONS') {
-    response.writeHead(200, { Allow: 'OPTIONS, GET, HEAD', 'Content-Length': 0 }).end();
+    answerOptions(response, 'OPTIONS, GET, HEAD');
     return;
   }
   response.setHeader('Cache-Control', 'private, no-cache');

@@ -2,7 +2,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Logger } from 'pino';
 import { UploadError } from '../../shared/errors.ts';
-import { TUS_VERSION } from '../../shared/protocol.ts';
 import { S3Fault } from '../s3/fault.ts';
 import { faultOf } from '../staging/faults.ts';
 import { methodOf } from './files.ts';
@@ -17,7 +16,7 @@ export function answerThrown(log: Logger): (thrown: unknown, request: IncomingMe
       if (methodOf(request) === 'HEAD' && error.status >= 500) {
         error = new UploadError('ERR_NOT_AVAILABLE', { retryAfterSeconds: error.retryAfterSeconds ?? 2 });
       }
-      sendProblem(request, response, error, error.code === 'ERR_UNSUPPORTED_VERSION' ? { 'Tus-Version': TUS_VERSION } : {});
+      sendProblem(request, response, error);
     } catch {
       // For instance an application's logger fails. Nobody else answers this request.
       response.destroy();

@@ -13,7 +13,8 @@ import { rangeOf } from '../storage/preconditions.ts';
 
 /** Bytes in memory for each reader. */
 const BLOCK_BYTES = 1024 * 1024;
-const ADDRESS = /^\/content\/([\w-]{43})$/;
+/** In origin-form, or in absolute-form: RFC 9112, 3.2.2. */
+const ADDRESS = /^(?:https?:\/\/[^/?#]+)?\/content\/([\w-]{43})$/;
 
 /** The address for the application is in use, or this machine does not have it. */
 export class InternalAddressUnusable extends StartError {
@@ -90,7 +91,10 @@ export class InternalListener {
     response.setHeader('X-Content-Type-Options', 'nosniff');
     const offered = this.#offered.get(ADDRESS.exec(request.url ?? '')?.[1] ?? '');
     if (offered === undefined) return refuse(response, 'ERR_NOT_FOUND');
-    if (request.method !== 'GET' && request.method !== 'HEAD') return refuse(response, 'ERR_METHOD_NOT_ALLOWED');
+    if (request.method !== 'GET' && request.method !== 'HEAD') {
+      response.setHeader('Allow', 'GET, HEAD');
+      return refuse(response, 'ERR_METHOD_NOT_ALLOWED');
+    }
     const { upload, onRead } = offered;
     const file = { size: upload.length, etag: `"${upload.id}-${upload.record.attempts}"`, lastModified: undefined };
     const range = request.method === 'GET' ? rangeOf(request.headers, file) : undefined;

@@ -1,9 +1,9 @@
 import { createReadStream } from 'node:fs';
-import { link, readdir, rename, rm, stat, statfs, unlink } from 'node:fs/promises';
+import { link, open, readdir, rename, rm, stat, statfs, unlink } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { dirname, join, sep } from 'node:path';
 import type { Readable } from 'node:stream';
-import send from 'send';
+import { pipeline } from 'node:stream/promises';
 import { UploadError } from '../../shared/errors.ts';
 import { copyFile } from '../disk/copy-file.ts';
 import { codeOf, type DiskThread, NO_LINK } from '../disk/disk-thread.ts';
@@ -11,9 +11,8 @@ import { makeDurableDirectory } from '../disk/durable-directory.ts';
 import { writeFileFrom } from '../disk/write-file.ts';
 import type { UploadId } from '../ledger/upload-id.ts';
 import { isMissing } from '../staging/disk/disk-staging.ts';
-import { faultOf } from '../staging/faults.ts';
 import type { Staging } from '../staging/staging.ts';
-import { satisfiable } from './preconditions.ts';
+import { answerWithoutBytes, requireRange } from './preconditions.ts';
 import { checkedContent } from './staged-content.ts';
 import { StagedBytesGone, type Storage, type Target } from './storage.ts';
 
@@ -105,31 +104,34 @@ export class DiskStorage implements Storage {
   }
 
   async deliver(request: IncomingMessage, response: ServerResponse, directory: string, name: string): Promise<void> {
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    response.once('close', resolve);
-    const { range } = request.headers;
-    if (range !== undefined) request.headers.range = satisfiable(range, (await this.size(directory, name)) ?? 0);
-    const root = dirname(this.path(directory, name));
-    // RFC 9110, 14.2: a range is for GET alone.
-    const acceptRanges = request.method !== 'HEAD';
-    response.setHeader('Accept-Ranges', 'bytes');
-    send(request, encodeURIComponent(name), { root, dotfiles: 'allow', index: false, acceptRanges })
-      .on('error', (error: Error) => reject(refusalOf(error)))
-      .pipe(response);
-    return promise;
+    const file = await open(this.path(directory, name)).catch((error) => {
+      throw isMissing(error) ? new UploadError('ERR_NOT_FOUND', { cause: error }) : error;
+    });
+    try {
+      const { size, mtime } = await file.stat();
+      mtime.setMilliseconds(0);
+      const validators = { size, etag: String(response.getHeader('ETag') ?? ''), lastModified: mtime };
+      if (answerWithoutBytes(request, response, validators)) return;
+      const range = requireRange(request, response, validators);
+      const { start, end } = range ?? { start: 0, end: size };
+      response.writeHead(range ? 206 : 200, {
+        'Content-Length': end - start,
+        'Accept-Ranges': 'bytes',
+        ...(range && { 'Content-Range': `bytes ${start}-${end - 1}/${size}` }),
+      });
+      if (end === start) response.end();
+      else await pipeline(file.createReadStream({ start, end: end - 1 }), response);
+    } catch (error) {
+      // The client left.
+      if (codeOf(error) !== 'ERR_STREAM_PREMATURE_CLOSE') throw error;
+    } finally {
+      await file.close();
+    }
   }
 
   async remove(directory: string): Promise<void> {
     await rm(dirname(this.path(directory, 'x')), { recursive: true, force: true });
   }
-}
-
-/** For errors that `send` does not answer itself: a range or condition that cannot be met, a missing file, a fault of the server. */
-function refusalOf(error: Error): UploadError {
-  const status = 'status' in error ? error.status : undefined;
-  if (status === 412) return new UploadError('ERR_PRECONDITION_FAILED', { cause: error });
-  if (status === 416) return new UploadError('ERR_RANGE_NOT_SATISFIABLE', { cause: error });
-  return status === 404 ? new UploadError('ERR_NOT_FOUND', { cause: error }) : faultOf(error);
 }
 
 /** @param make creates the part and makes it durable */

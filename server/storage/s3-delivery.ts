@@ -7,7 +7,7 @@ import { UploadError } from '../../shared/errors.ts';
 import type { Bucket } from '../s3/bucket.ts';
 import { isMissing } from '../s3/fault.ts';
 import { streamObject } from '../s3/object-stream.ts';
-import { rangeOf, refusedBy, type Validators } from './preconditions.ts';
+import { answerWithoutBytes, requireRange, type Validators } from './preconditions.ts';
 
 export interface Delivery {
   mode: 'stream' | 'redirect';
@@ -26,21 +26,10 @@ export async function deliverObject(
   response: ServerResponse,
   key: string,
 ): Promise<void> {
-  const { method, headers } = request;
+  const { method } = request;
   const file = method === 'HEAD' || isConditional(request) ? await findFile(bucket, key, response) : undefined;
-  const refused = file && refusedBy(headers, file);
-  if (refused === 412) throw new UploadError('ERR_PRECONDITION_FAILED');
-  if (file?.lastModified !== undefined) response.setHeader('Last-Modified', file.lastModified.toUTCString());
-  if (refused === 304) {
-    response.removeHeader('Content-Type');
-    response.writeHead(304).end();
-    return;
-  }
-  if (method === 'HEAD') {
-    // A signed address is valid for one method, and a HEAD has no body to redirect for.
-    response.writeHead(200, { 'Content-Length': file?.size ?? 0, 'Accept-Ranges': 'bytes' }).end();
-    return;
-  }
+  // Also a HEAD of an object that is redirected to: a signed address is valid for one method, and a HEAD has no body to redirect for.
+  if (file !== undefined && answerWithoutBytes(request, response, file)) return;
   if (mode === 'redirect') {
     const get = new GetObjectCommand({
       ...bucket.at(key),
@@ -53,11 +42,7 @@ export async function deliverObject(
     response.writeHead(302, { Location: address, 'Cache-Control': 'no-store' }).end();
     return;
   }
-  const range = file && rangeOf(headers, file);
-  if (range === 'none') {
-    response.setHeader('Content-Range', `bytes */${file?.size}`);
-    throw new UploadError('ERR_RANGE_NOT_SATISFIABLE');
-  }
+  const range = file && requireRange(request, response, file);
   const wanted = range && `bytes=${range.start}-${range.end - 1}`;
   const { body, size, contentRange, lastModified } = await bucket.get(key, wanted).catch((error: unknown) => {
     throw isMissing(error) ? new UploadError('ERR_NOT_FOUND', { cause: error }) : error;

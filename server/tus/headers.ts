@@ -10,7 +10,8 @@ const IDEMPOTENCY_KEY = /^[\x21-\x7e]{1,128}$/;
 
 /** @throws UploadError 412 */
 export function requireVersion(request: IncomingMessage): void {
-  if (header(request, 'tus-resumable') !== TUS_VERSION) throw new UploadError('ERR_UNSUPPORTED_VERSION');
+  if (header(request, 'tus-resumable') !== TUS_VERSION)
+    throw new UploadError('ERR_UNSUPPORTED_VERSION', { headers: { 'Tus-Version': TUS_VERSION } });
 }
 
 export interface Creation {
@@ -39,7 +40,7 @@ export function readCreation(request: IncomingMessage): Creation {
   const idempotencyKey = readIdempotencyKey(request);
   const bodyBytes = Number(header(request, 'content-length') ?? 0);
   // Creation With Upload asks for the offset content type. Some clients send another type with an empty POST, where it means nothing.
-  if (bodyBytes > 0 && !isMediaType(request, OFFSET_CONTENT_TYPE)) throw new UploadError('ERR_INVALID_CONTENT_TYPE');
+  if (bodyBytes > 0 && !isMediaType(request, OFFSET_CONTENT_TYPE)) throw wrongMediaType(OFFSET_CONTENT_TYPE);
   const metadata = parseMetadata(rawMetadata);
   return { length: length ?? null, metadata, rawMetadata, idempotencyKey, bodyBytes, checksums: readChecksums(request) };
 }
@@ -53,7 +54,7 @@ export interface Append {
 
 /** @throws UploadError 415 for another content type, 400 for an invalid number */
 export function readAppend(request: IncomingMessage): Append {
-  if (!isMediaType(request, OFFSET_CONTENT_TYPE)) throw new UploadError('ERR_INVALID_CONTENT_TYPE');
+  if (!isMediaType(request, OFFSET_CONTENT_TYPE)) throw wrongMediaType(OFFSET_CONTENT_TYPE, 'Accept-Patch');
   const offset = parseByteCount(header(request, 'upload-offset') ?? '');
   if (offset === undefined) throw new UploadError('ERR_INVALID_OFFSET');
   return { offset, length: readLength(request), checksums: readChecksums(request) };
@@ -78,6 +79,11 @@ function readLength(request: IncomingMessage): number | undefined {
 /** RFC 9110, 8.3.1: media types ignore case, and parameters may follow. */
 export function isMediaType(request: IncomingMessage, type: string): boolean {
   return header(request, 'content-type')?.split(';', 1)[0]?.trim().toLowerCase() === type;
+}
+
+/** RFC 9110, 15.5.16, and RFC 5789, 2.2: a 415 names the media type that the address accepts. */
+export function wrongMediaType(accepted: string, field: 'Accept' | 'Accept-Patch' = 'Accept'): UploadError {
+  return new UploadError('ERR_INVALID_CONTENT_TYPE', { headers: { [field]: accepted } });
 }
 
 /** RFC 9112, 6.3: a request has a body when it has a Content-Length or a Transfer-Encoding. */

@@ -14,7 +14,7 @@ import { tooLarge } from '../staging/admission.ts';
 import { bodyOf } from '../staging/lifted-body.ts';
 import { Appends, type AppendsOptions, type PreparedAppend } from './appends.ts';
 import { CreationRepeated, Creations, type CreationsOptions } from './creations.ts';
-import { ANNOUNCEMENT, type Append, isMediaType, mayHaveBody, readAppend, readCreation } from './headers.ts';
+import { ANNOUNCEMENT, type Append, isMediaType, mayHaveBody, readAppend, readCreation, wrongMediaType } from './headers.ts';
 import { type CheckedRequest, type Context, contextOf, type UploadsRequest } from './request-context.ts';
 import { Cancellation, StockServer, type TusAnswer, writeAnswer } from './stock-server.ts';
 import { NotReceiving, requireUploadId, StoredUpload, UploadStore, type UploadStoreOptions } from './upload-store.ts';
@@ -124,9 +124,7 @@ export class Uploads {
   async #requireNoBody(raw: IncomingMessage): Promise<void> {
     if (!mayHaveBody(raw)) return;
     await this.#options.receiver.readHeld(bodyOf(raw), 0, this.#options.draining, undefined).catch((error: unknown) => {
-      throw error instanceof UploadError && error.code === 'ERR_UPLOAD_LENGTH_EXCEEDED'
-        ? new UploadError('ERR_INVALID_CONTENT_TYPE')
-        : error;
+      throw error instanceof UploadError && error.code === 'ERR_UPLOAD_LENGTH_EXCEEDED' ? wrongMediaType(OFFSET_CONTENT_TYPE) : error;
     });
   }
 

@@ -162,6 +162,8 @@ export function testStorage(open: () => Promise<StorageUnderTest>): void {
       [['If-Modified-Since: Mon, 01 Jan 2001 00:00:00 GMT'], whole],
       [[`If-Match: "other", ${TAG}`], whole],
       [['If-Match: *'], whole],
+      [[`If-Match: W/${TAG}`], failed],
+      [[`If-Match: W/${TAG}, "other"`], failed],
       [['If-Match: "other"'], failed],
       [['If-Match: "other"', `If-None-Match: ${TAG}`], failed],
       [[`If-Unmodified-Since: ${lastModified}`], whole],
@@ -172,6 +174,10 @@ export function testStorage(open: () => Promise<StorageUnderTest>): void {
       [['Range: bytes=-30'], { status: 206, body: '0123456789', range: 'bytes 0-9/10' }],
       [['Range: bytes=8-100'], { status: 206, body: '89', range: 'bytes 8-9/10' }],
       [['Range: bytes=0-1,5-6'], whole],
+      [['Range: bytes=-30,0-0'], { status: 206, body: '0123456789', range: 'bytes 0-9/10' }],
+      [['Range: bytes=0-0, -30'], { status: 206, body: '0123456789', range: 'bytes 0-9/10' }],
+      [['Range: bytes=20-30,-2'], { status: 206, body: '89', range: 'bytes 8-9/10' }],
+      [['Range: BYTES=5-'], rest],
       [['Range: bytes=0-4,2-6'], { status: 206, body: '0123456', range: 'bytes 0-6/10' }],
       [['Range: bytes=10-'], none],
       [['Range: bytes=-0'], none],
@@ -181,6 +187,10 @@ export function testStorage(open: () => Promise<StorageUnderTest>): void {
       [['Range: bytes=5-', 'If-Range: "other"'], whole],
       [['Range: bytes=5-', `If-Range: ${lastModified}`], rest],
       [['Range: bytes=5-', 'If-Range: Mon, 01 Jan 2001 00:00:00 GMT'], whole],
+      [['Range: bytes=5-', 'If-Range: Fri, 01 Jan 2100 00:00:00 GMT'], whole],
+      [['Range: bytes=5-', `If-Range: W/${TAG}`], whole],
+      [['Range: bytes=5-', `If-Range: "other", ${TAG}`], whole],
+      [['Range: bytes=20-', 'If-Range: "other"'], whole],
       [['Range: bytes=5-', `If-None-Match: ${TAG}`], { status: 304, body: '' }],
     ];
     for (const [headers, answer] of cases) expect(await ask('GET', headers), `GET ${headers}`).toMatchObject(answer);
@@ -191,6 +201,7 @@ export function testStorage(open: () => Promise<StorageUnderTest>): void {
       [['Range: bytes=10-'], 200],
       [[`If-None-Match: ${TAG}`], 304],
       [['If-Match: "other"'], 412],
+      [[`If-Match: W/${TAG}`], 412],
     ];
     for (const [headers, status] of heads) {
       const answer = await ask('HEAD', headers);

@@ -1,10 +1,12 @@
 // A server is killed, or asked to shut down, while it works.
+import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { crc32Of, sha256, videoBytes } from '../support/content.ts';
 import { embedLandfall } from '../support/landfall-embedded.ts';
 import { type LandfallProcess, startLandfall } from '../support/landfall-process.ts';
-import { openSocket, parseAnswer, patchHead } from '../support/raw-http.ts';
+import { head, openSocket, parseAnswer, patchHead } from '../support/raw-http.ts';
+import { SLOW_BYTES, slowDownload } from '../support/slow-download.ts';
 import { testDirectory } from '../support/temp-dir.ts';
 import { createUpload, headUpload, idOf, patchUpload, readRecord } from '../support/tus-requests.ts';
 
@@ -95,6 +97,24 @@ describe('a server that is asked to shut down', () => {
     expect(await headUpload(url)).toMatchObject({ status: 200, offset: 1_000_000 });
     expect(await patchUpload(url, 1_000_000, bytes.subarray(1_000_000))).toMatchObject({ status: 204, offset: LENGTH });
     await expectDownload(url, bytes);
+  });
+
+  it('lets a running download end, and closes idle connections at once', async () => {
+    const server = await start({ LANDFALL_SHUTDOWN_GRACE: '10m' });
+    const body = Buffer.alloc(SLOW_BYTES, 'a');
+    const { url } = await createUpload(server.files, { length: SLOW_BYTES, name: 'long.txt', body });
+    const download = await slowDownload(url);
+    const idle = await openSocket(server.url);
+    idle.write(head('GET /health/live HTTP/1.1', 'Host: localhost'));
+    await once(idle, 'data');
+    const closed = once(idle, 'close');
+    const stopped = server.stop();
+    await closed;
+    // Long enough for a server that does not wait.
+    await sleep(1500);
+    expect(await download.finish()).toBe(SLOW_BYTES);
+    expect(await stopped).toBe(0);
+    expect(server.log.map(({ msg }) => msg)).toContain('stopped');
   });
 
   it('answers new requests 503 and HEAD 423 with Retry-After, completes the inspection, and exits', async () => {

@@ -412,6 +412,8 @@ describe('the CORS headers', () => {
       'upload-defer-length',
       'tus-resumable',
       'retry-after',
+      'www-authenticate',
+      'allow',
     ];
     for (const headers of [{ 'Upload-Length': '5' }, { 'Upload-Length': '-5' }] as Record<string, string>[])
       expect(await exposedOn(headers)).toEqual(expect.arrayContaining(wanted));

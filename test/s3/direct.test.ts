@@ -239,3 +239,18 @@ describe.skipIf(inject('s3HeaderGuard') === null)('a direct upload', () => {
     expect((await ask(`${url}/get-upload-url`, { name: 'film.mp4', length: MIB })).status).toBe(404);
   });
 });
+
+it('the methods and the media type of its addresses are named where another is refused', async () => {
+  const { url } = await embedLandfallOnS3();
+  const { body } = await ask(`${url}/get-upload-url`, { name: 'film.mp4', length: MIB });
+  for (const [address, method, allow] of [
+    [`${url}/get-upload-url`, 'GET', 'OPTIONS, POST'],
+    [`${url}/get-upload-url/${body.id}`, 'DELETE', 'OPTIONS, GET, POST'],
+  ] as const) {
+    const refused = await fetch(address, { method });
+    expect([refused.status, refused.headers.get('Allow')]).toEqual([405, allow]);
+    expect((await fetch(address, { method: 'OPTIONS' })).headers.get('Allow')).toBe(allow);
+  }
+  const text = await fetch(`${url}/get-upload-url`, { method: 'POST', body: 'text' });
+  expect([text.status, text.headers.get('Accept')]).toEqual([415, 'application/json']);
+});

@@ -390,6 +390,18 @@ describe('an application made for nginx’s auth_request', () => {
     expect(errors()).toHaveLength(1);
   });
 
+  it('has the challenge of a 401 passed on: the credentials were the sender’s', async () => {
+    const challenge = 'Session realm="Shop"';
+    const challengeFrom = async (settings: Parameters<typeof embed>[0]) => {
+      const { application, files } = await embed(settings);
+      application.decide((_asked, response) => refuses(response, 401, 'No.', { 'WWW-Authenticate': challenge }));
+      return (await createUpload(files, { length: 10, name: 'a.txt' })).headers.get('WWW-Authenticate');
+    };
+    expect(await challengeFrom(CONTRACT)).toBe(challenge);
+    // Asked in JSON, the application has seen the server's own credentials.
+    expect(await challengeFrom({})).toBe('Bearer realm="Landfall"');
+  });
+
   it('refuses a sender', async () => {
     const { application, files }: { application: AccessApplication } & EmbeddedLandfall = await embed(CONTRACT);
     for (const status of [401, 403]) {

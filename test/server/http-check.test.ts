@@ -11,6 +11,7 @@ import type { ApplicationRecord } from '../../shared/upload.ts';
 import { filesBelow } from '../support/content.ts';
 import { freePort } from '../support/free-port.ts';
 import { type EmbeddedLandfall, embedLandfall } from '../support/landfall-embedded.ts';
+import { head, rawRequest } from '../support/raw-http.ts';
 import { showUpload } from '../support/show-upload.ts';
 import { testDirectory } from '../support/temp-dir.ts';
 import { createUpload, headUpload, idOf, patchUpload, readRecord } from '../support/tus-requests.ts';
@@ -114,9 +115,12 @@ describe('the bytes for the application', () => {
       read.push(status, whole === content);
       read.push(await get('bytes=2-5'), await get('bytes=-3'), await get(`bytes=${content.length - 1}-`));
       read.push((await get(`bytes=${content.length}-`)).slice(0, 2));
-      const head = await fetch(question.content, { method: 'HEAD' });
-      read.push([head.status, head.headers.get('Content-Length'), head.headers.get('Accept-Ranges')]);
-      read.push((await fetch(question.content, { method: 'PUT', body: 'x' })).status);
+      const { status: known, headers } = await fetch(question.content, { method: 'HEAD' });
+      read.push([known, headers.get('Content-Length'), headers.get('Accept-Ranges')]);
+      const put = await fetch(question.content, { method: 'PUT', body: 'x' });
+      read.push([put.status, put.headers.get('Allow')]);
+      const absolute = head(`GET ${question.content} HTTP/1.1`, 'Host: ignored', 'Connection: close');
+      read.push((await rawRequest(question.content, [absolute])).status);
       return { accept: true };
     });
     expect((await send(server, content)).status).toBe(204);
@@ -129,7 +133,8 @@ describe('the bytes for the application', () => {
       [206, `bytes ${size - 1}-${size - 1}/${size}`, content.slice(-1)],
       [416, `bytes */${size}`],
       [200, String(size), 'bytes'],
-      405,
+      [405, 'GET, HEAD'],
+      200,
     ]);
   });
 

@@ -13,6 +13,7 @@ import { OFFSET_CONTENT_TYPE } from '../../shared/protocol.ts';
 import { crc32Of, videoBytes } from '../support/content.ts';
 import { embedLandfall } from '../support/landfall-embedded.ts';
 import { openSocket, patchHead } from '../support/raw-http.ts';
+import { SLOW_BYTES, slowDownload } from '../support/slow-download.ts';
 import { testDirectory } from '../support/temp-dir.ts';
 import { createUpload, headUpload, patchUpload, readRecord } from '../support/tus-requests.ts';
 import { PATIENT } from './patient.ts';
@@ -138,6 +139,36 @@ describe('while the server drains', () => {
     expect((await headUpload(url)).headers.get('Retry-After')).toBe('2');
     expect((await fetch(`${server.url}/health/ready`)).status).toBe(503);
     expect((await fetch(`${server.url}/health/live`)).status).toBe(200);
+  });
+});
+
+describe('close, while a download runs', () => {
+  async function withDownload(shutdownGrace: string) {
+    const server = await embedLandfall({ shutdownGrace });
+    const body = Buffer.alloc(SLOW_BYTES, 'a');
+    const { url } = await createUpload(server.files, { length: SLOW_BYTES, name: 'long.txt', body });
+    return { ...server, download: await slowDownload(url) };
+  }
+
+  it('waits for its end, after readers of events were let go', async () => {
+    const { landfall, download } = await withDownload('10m');
+    const events = landfall.events();
+    let isClosed = false;
+    const closed = landfall.close().then(() => {
+      isClosed = true;
+    });
+    for await (const _event of events);
+    // Without the download, nothing is left that takes so long.
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    expect(isClosed).toBe(false);
+    expect(await download.finish()).toBe(SLOW_BYTES);
+    await closed;
+  });
+
+  it('cuts it off at the end of the grace time', async () => {
+    const { landfall, download } = await withDownload('1s');
+    await landfall.close();
+    expect(await download.finish()).toBeLessThan(SLOW_BYTES);
   });
 });
 
