@@ -18,7 +18,7 @@ import {
 import * as files from '../support/fixtures.ts';
 import { createInspector } from '../support/inspect-both.ts';
 import { inspectContent } from '../support/inspect-content.ts';
-import { basicLibrary, epub, office, openDocument, zip } from '../support/zip-fixtures.ts';
+import { basicLibrary, epub, office, openDocument, unicodePath, zip } from '../support/zip-fixtures.ts';
 
 const detector = new Detector({ timeLimitMs: 30_000 });
 const checks = createDefaultChecks(detector);
@@ -78,6 +78,16 @@ const project = { name: 'word/vbaProject.bin', content: vbaProject({ code: MACRO
 const wordMacros = vbaStreams({ code: MACRO, inside: 'Macros' });
 const excelMacros = vbaStreams({ code: MACRO, inside: '_VBA_PROJECT_CUR' });
 const declared = (type: string, part: string) => `<Override PartName="/${part}" ContentType="${type}"/>`;
+/** A workbook whose list of parts is in UTF-16, big-endian if swapped, with a byte order mark if marked. */
+function inUtf16(encoding: 'utf16le' | 'swapped' | 'marked' | 'swapped-marked', type: string): Buffer {
+  const list = `<?xml version="1.0" encoding="UTF-16"?><Types>${declared(type, 'xl/a.xml')}</Types>`;
+  const content = Buffer.from(encoding.endsWith('marked') ? `\ufeff${list}` : list, 'utf16le');
+  if (encoding.startsWith('swapped')) content.swap16();
+  return zip([
+    { name: '[Content_Types].xml', content },
+    { name: 'xl/workbook.xml', content: '<workbook/>' },
+  ]);
+}
 const ole = (content: Buffer, name = 'word/embeddings/oleObject1.bin') => office('docx', { members: [{ name, content }] });
 
 describe('macros', () => {
@@ -91,6 +101,13 @@ describe('macros', () => {
     ['stored.docx', office('docx', { members: [{ ...project, isStored: true }] })],
     ['declared.docx', office('docx', { types: declared('application/vnd.ms-office.vbaProject', 'word/x.bin') })],
     ['excel4.xlsx', office('xlsx', { types: declared('application/vnd.ms-excel.macrosheet+xml', 'xl/macrosheets/sheet1.xml') })],
+    ['reference.xlsx', office('xlsx', { types: declared('application/vnd.ms-excel.macr&#111;sheet+xml', 'xl/a.xml') })],
+    ['hexadecimal.xlsx', office('xlsx', { types: declared('application/vnd.ms-excel.&#x6D;acrosheet+xml', 'xl/a.xml') })],
+    ['quotes.xlsx', office('xlsx', { types: "<a:Override\n ContentType = 'application/vnd.ms-excel.intlmacrosheet+xml'/>" })],
+    ...(['utf16le', 'swapped', 'marked', 'swapped-marked'] as const).map((encoding): [string, Buffer] => [
+      `${encoding}.xlsx`,
+      inUtf16(encoding, 'application/vnd.ms-excel.macrosheet+xml'),
+    ]),
     ['late.docx', office('docm', { isLate: true })],
     ['a.dotx', office('docm')],
     ['a.doc', doc({ streams: wordMacros })],
@@ -117,11 +134,38 @@ describe('macros', () => {
     ['a.odt', openDocument('text', { members: basicLibrary('Sub AutoOpen\n  MsgBox "Hello"\nEnd Sub') })],
     ['a.ods', openDocument('spreadsheet', { members: basicLibrary('Function f\n  f = 1\nEnd Function') })],
     ['a.otp', openDocument('presentation-template', { members: basicLibrary('Sub AutoOpen\n  MsgBox "Hello"\nEnd Sub') })],
+    ['line.odt', openDocument('text', { members: basicLibrary('REM A comment.&#10;MsgBox 1') })],
+    ['data.odt', openDocument('text', { members: basicLibrary('<![CDATA[MsgBox 1]]>') })],
+    ['open-data.odt', openDocument('text', { members: basicLibrary('<![CDATA[MsgBox 1') })],
+    ['entity.odt', openDocument('text', { members: basicLibrary('<!DOCTYPE a [<!ENTITY b "&#10;MsgBox 1">]>REM &b;') })],
     ['locked.odt', openDocument('text', { members: [{ name: 'Basic/Standard/Module1.pba', content: files.noise(200) }] })],
     ['python.odt', openDocument('text', { members: [{ name: 'Scripts/python/a.py', content: 'import os' }] })],
     ['sheet.rtf', rtfWithObject({ className: 'Excel.Sheet.8', content: xls({ streams: excelMacros }) })],
   ])('are refused in %s', async (name, content) => {
     expect(await codeOf(name, content)).toBe('ERR_MACRO');
+  });
+
+  test.each([
+    ['another document type', '<!DOCTYPE Types [<!ENTITY a "macro">]><Types/>'],
+    ['an encoding in which letters have other bytes', '<?xml version="1.0" encoding="utf-7"?><Types/>'],
+    ['four bytes a letter', Buffer.from('\ufeff\0<\0T\0', 'utf16le')],
+  ])('a list of parts with %s is refused', async (_, content) => {
+    const members = [
+      { name: '[Content_Types].xml', content },
+      { name: 'xl/workbook.xml', content: '<workbook/>' },
+    ];
+    expect(await codeOf('a.xlsx', zip(members))).toBe('ERR_UNINSPECTABLE');
+  });
+
+  test('a Basic module of tags that are not closed, or of spaces, takes no long time', async () => {
+    for (const [content, code] of [
+      ['<'.repeat(2_000_000), 'ERR_MACRO'],
+      ['<![CDATA['.repeat(200_000), 'ERR_MACRO'],
+      [`Sub Main${' '.repeat(2_000_000)}x`, 'ERR_MACRO'],
+      [`Sub Main${' '.repeat(2_000_000)}`, 'accepted'],
+    ] as const) {
+      expect(await codeOf('a.odt', openDocument('text', { members: [{ name: 'Basic/Standard/Module1.xml', content }] }))).toBe(code);
+    }
   });
 
   const emptyProject = vbaProject({ code: "Option Explicit\r\n\r\n' Nothing here.\r\n" });
@@ -178,6 +222,9 @@ describe('macros', () => {
 const program = packageObject('setup.exe', files.exe());
 const renamed = packageObject('holiday.jpg', files.exe());
 
+/** With a number that no linker writes, and that Windows does not read. */
+const patched = Buffer.concat([Buffer.from('MZ\xff\xff', 'latin1'), files.exe().subarray(4)]);
+
 describe('programs in documents', () => {
   test.each<[name: string, content: Buffer]>([
     ['a.docx', office('docx', { members: [{ name: 'word/media/setup.exe', content: files.exe() }] })],
@@ -198,6 +245,8 @@ describe('programs in documents', () => {
     ['picture.docx', office('docx', { members: [{ name: 'word/media/image1.png', content: files.exe() }] })],
     ['stored.docx', office('docx', { members: [{ name: 'word/media/image1.png', content: files.exe(), isStored: true }] })],
     ['linux.pptx', office('pptx', { members: [{ name: 'ppt/media/image1.png', content: files.elf() }] })],
+    ['patched.docx', office('docx', { members: [{ name: 'word/media/image1.png', content: patched }] })],
+    ['other-name.docx', office('docx', { members: [{ name: 'word/a.txt', extraField: unicodePath('word/a.exe') }] })],
     ['shortcut.docx', ole(packageObject('calc.lnk', Buffer.from('4c0000000114020000000000c000000000000046', 'hex')))],
     ['native.docx', ole(nativeObject(files.exe()))],
     ['nested.docx', ole(compoundFile([{ name: 'CONTENTS', content: program }]))],
@@ -227,6 +276,20 @@ describe('programs in documents', () => {
     expect(await codeOf(name, content)).toBe('ERR_ACTIVE_CONTENT');
   });
 
+  test('and objects of which a document has two of one name are refused', async () => {
+    const twice = [1, 2].map((byte) => ({ name: byte === 1 ? 'Data' : 'DATA', content: Buffer.alloc(10, byte) }));
+    for (const content of [doc({ streams: twice }), ole(compoundFile(twice))]) {
+      const name = content.subarray(0, 2).toString() === 'PK' ? 'a.docx' : 'a.doc';
+      expect(await codeOf(name, content)).toBe('ERR_UNINSPECTABLE');
+    }
+  });
+
+  test('and parts of another name in their own header are refused', async () => {
+    const content = office('docx', { members: [{ name: 'word/a.txt', content: 'a' }] });
+    content.write('b', content.indexOf('word/a.txt') + 5);
+    expect(await codeOf('a.docx', content)).toBe('ERR_UNINSPECTABLE');
+  });
+
   test('are refused in messages that an operator lists', async () => {
     const policy = parsePolicy('.msg');
     expect(await codeOf('a.msg', msg(), policy)).toBe('accepted');
@@ -249,6 +312,8 @@ describe('programs in documents', () => {
     ['old.docx', ole(xls())],
     ['named.docx', ole(named)],
     ['broken.docx', ole(Buffer.concat([Buffer.from('d0cf11e0a1b11ae1', 'hex'), Buffer.alloc(600), Buffer.from('EXCEL.EXE\0')]))],
+    ['lines.docx', office('docx', { members: [{ name: 'customXml/item1.xml', content: `MZ${'is how\n'.repeat(60)}` }] })],
+    ['line.docx', office('docx', { members: [{ name: 'customXml/item1.xml', content: `MZ${' '.repeat(61)}\n${' '.repeat(99)}` }] })],
     ['packaged.docx', ole(packageObject('notes.txt', Buffer.from('MZ is how this text starts.')))],
     [
       'letters.docx',

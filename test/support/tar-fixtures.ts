@@ -8,6 +8,12 @@ export interface TarMember {
   content?: Buffer | string;
   /** The size in the header, if it is false. */
   size?: number;
+  /** The field of the size, byte for byte, if it has another form. */
+  sizeField?: string;
+  /** Eight bytes, if it is not POSIX's. */
+  magic?: string;
+  /** The first part of a long name. */
+  prefix?: string;
   /** GNU's binary number, for sizes beyond octal digits. */
   isBinarySize?: boolean;
 }
@@ -46,7 +52,8 @@ export function paxRecord(key: string, value: string): string {
   return `${length}${rest}`;
 }
 
-function header({ name, kind = '0', target = '', isBinarySize = false }: TarMember, size: number): Buffer {
+function header(member: TarMember, size: number): Buffer {
+  const { name, kind = '0', target = '', isBinarySize = false, sizeField, magic = 'ustar\x0000', prefix = '' } = member;
   const bytes = Buffer.alloc(512);
   bytes.write(name, 0, 100, 'utf8');
   bytes.write('0000644\0', 100, 'latin1');
@@ -55,11 +62,13 @@ function header({ name, kind = '0', target = '', isBinarySize = false }: TarMemb
   if (isBinarySize) bytes.writeUInt32BE(size, 132);
   else bytes.write(`${size.toString(8).padStart(11, '0')}\0`, 124, 'latin1');
   if (isBinarySize) bytes[124] = 0x80;
+  if (sizeField !== undefined) bytes.fill(0, 124, 136).write(sizeField, 124, 12, 'latin1');
   bytes.write('14723456701\0', 136, 'latin1');
   bytes.write('        ', 148, 'latin1');
   bytes.write(kind, 156, 'latin1');
   bytes.write(target, 157, 100, 'utf8');
-  bytes.write('ustar\x0000', 257, 'latin1');
+  bytes.write(magic, 257, 8, 'latin1');
+  bytes.write(prefix, 345, 155, 'utf8');
   const sum = bytes.reduce((total, byte) => total + byte, 0);
   bytes.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148, 'latin1');
   return bytes;

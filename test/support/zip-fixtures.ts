@@ -15,7 +15,7 @@ export interface ZipMember {
   position?: number;
   /** Another member, whose bytes the directory names for this one, which has none of its own. */
   sameAs?: string;
-  /** Comment of its entry in the directory. */
+  /** Extra fields of its entry in the directory. */
   extraField?: Buffer;
 }
 
@@ -92,6 +92,15 @@ function end64(count: number, size: number, offset: number, prefixBytes: number)
   locator.writeBigUInt64LE(BigInt(prefixBytes + offset + size), 8);
   locator.writeUInt32LE(1, 16);
   return Buffer.concat([record, locator]);
+}
+
+/** Another name of a member, as Info-ZIP writes it for a name that is not ASCII. */
+export function unicodePath(name: string): Buffer {
+  const header = Buffer.alloc(9);
+  header.writeUInt16LE(0x7075, 0);
+  header.writeUInt16LE(5 + Buffer.byteLength(name), 2);
+  header[4] = 1;
+  return Buffer.concat([header, Buffer.from(name)]);
 }
 
 /** An archive of `count` empty files, built without one buffer for each name. `backwards`: the directory lists the last file first. */

@@ -1,7 +1,7 @@
 import type { ErrorCode, Rejection } from '../../../shared/errors.ts';
 import { isTextType, UNKNOWN_TYPE } from '../../../shared/formats.ts';
 import type { Check, Inspectable } from '../check.ts';
-import { BrokenContainer } from './byte-ranges.ts';
+import { AmbiguousContainer, BrokenContainer } from './byte-ranges.ts';
 import type { Findings } from './contents.ts';
 import { describeType } from './describe.ts';
 import { readContents, startsLikeCompoundFile } from './document.ts';
@@ -34,11 +34,15 @@ export function createArchiveCheck(): Check {
       } catch (error) {
         if (!(error instanceof BrokenContainer)) throw error;
         if (type === UNKNOWN_TYPE) return undefined;
-        const isFull = error instanceof TooMuchInside;
-        return refuse(upload, 'ERR_UNINSPECTABLE', isFull ? 'holds more than can be inspected' : 'is damaged or incomplete');
+        return refuse(upload, 'ERR_UNINSPECTABLE', reasonOf(error));
       }
     },
   };
+}
+
+function reasonOf(error: BrokenContainer): string {
+  if (error instanceof TooMuchInside) return 'holds more than can be inspected';
+  return error instanceof AmbiguousContainer ? 'can be read in more than one way' : 'is damaged or incomplete';
 }
 
 async function judge(upload: Inspectable, type: string): Promise<Rejection | undefined> {

@@ -8,6 +8,9 @@ export class BrokenContainer extends Error {
   override readonly name = 'BrokenContainer';
 }
 
+/** Readers of the container would see different contents, so that one of them would see what was not inspected. */
+export class AmbiguousContainer extends BrokenContainer {}
+
 /** Bytes [start, end), fewer at the end of the content. @throws the error of `read`, or the reason of the abort */
 export async function readAt(file: ByteRanges, start: number, end: number): Promise<Buffer> {
   file.signal.throwIfAborted();

@@ -1,5 +1,5 @@
 /** Reads Compound Files ([MS-CFB]), the container of .doc, .xls, .ppt, .msg, embedded objects and encrypted Office files. */
-import { BrokenContainer, type ByteRanges, numbersIn, readAt } from './byte-ranges.ts';
+import { AmbiguousContainer, BrokenContainer, type ByteRanges, numbersIn, readAt } from './byte-ranges.ts';
 
 export interface CompoundEntry {
   readonly name: string;
@@ -51,6 +51,7 @@ export async function readCompoundFile(file: ByteRanges): Promise<CompoundFile> 
   const [rootEntry, ...others] = entries;
   if (rootEntry === undefined) throw new BrokenContainer('The directory has no root.');
   const used = others.filter((entry) => entry !== undefined);
+  refuseSameNames(used);
   const mini = new MiniSectors(sectors, header.readUInt32LE(60), new Chain(sectors, rootEntry.start), rootEntry.size);
   return {
     classId: root.toString('hex', 80, 96),
@@ -105,6 +106,17 @@ function readEntries(directory: Buffer, hasLongSizes: boolean): (CompoundEntry |
     }
   }
   return entries.map((entry, index) => (isUsed[index] === true ? entry : undefined));
+}
+
+/** Two entries of one storage have different names ([MS-CFB] 2.6.4). Readers would differ in which of two they open. */
+function refuseSameNames(entries: readonly CompoundEntry[]): void {
+  const storages = new Map<CompoundEntry, Set<string>>();
+  for (const { key, parent } of entries) {
+    if (parent === undefined) continue;
+    const keys = storages.get(parent) ?? new Set();
+    if (keys.has(key)) throw new AmbiguousContainer('Two entries have the same name.');
+    storages.set(parent, keys.add(key));
+  }
 }
 
 class Sectors {

@@ -1,6 +1,6 @@
 /** Searches the objects of a document for programs and macros: parts of a package, streams, OLE objects, and objects inside those. */
 import { setImmediate } from 'node:timers/promises';
-import { BrokenContainer, type ByteRanges, rangesOf, readAt } from './byte-ranges.ts';
+import { AmbiguousContainer, BrokenContainer, type ByteRanges, rangesOf, readAt } from './byte-ranges.ts';
 import { type CompoundFile, isCompoundFile, readCompoundFile } from './compound-file.ts';
 import { Inflater, TooMuchInside } from './inflate.ts';
 import { isProgram, isProgramName, readPackage } from './packaged-program.ts';
@@ -41,7 +41,7 @@ export class ObjectSearch {
     try {
       return await this.searchCompound(await readCompoundFile(content), depth);
     } catch (error) {
-      if (!(error instanceof BrokenContainer) || error instanceof TooMuchInside) throw error;
+      if (!(error instanceof BrokenContainer) || error instanceof TooMuchInside || error instanceof AmbiguousContainer) throw error;
       // No program opens a broken object.
       if (isCut) throw new TooMuchInside('An object is too large to be inspected.');
       return undefined;

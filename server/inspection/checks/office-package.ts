@@ -1,10 +1,11 @@
 /** ZIP archives that are documents: Office Open XML, OpenDocument, books, and similar ones. */
-import { BrokenContainer, type ByteRanges, rangesOf, rangesWithin } from './byte-ranges.ts';
+import { AmbiguousContainer, BrokenContainer, type ByteRanges, rangesOf, rangesWithin } from './byte-ranges.ts';
 import { isCompoundFile } from './compound-file.ts';
 import type { Contents, Findings } from './contents.ts';
 import { TooMuchInside } from './inflate.ts';
 import { BEGINNING_BYTES, ObjectSearch } from './object-search.ts';
 import { baseName, isProgramName } from './packaged-program.ts';
+import { decodeXml, isPlainXml, resolveReferences, textContent } from './xml-text.ts';
 import { packedContent, readZipDirectory, type ZipEntry } from './zip-directory.ts';
 
 const OOXML = 'application/vnd.openxmlformats-officedocument.';
@@ -95,7 +96,10 @@ class PackageSearch {
     const manifest = await this.#textOf(this.#single(MANIFEST));
     const isEncrypted = this.#parts.some(({ entry }) => entry.isEncrypted) || manifest?.includes('encryption-data') === true;
     if (inside) {
-      objects.program ??= this.#parts.map(({ entry }) => baseName(entry.name)).find(isProgramName);
+      objects.program ??= this.#parts
+        .flatMap(({ entry }) => [entry.name, entry.otherName ?? ''])
+        .map(baseName)
+        .find(isProgramName);
       const hasProject = await this.#searchParts();
       await this.#searchPartList(hasProject);
       await this.#searchBasic();
@@ -132,7 +136,9 @@ class PackageSearch {
     const part = this.#single(LIST_OF_PARTS);
     if (part === undefined || part.entry.isEncrypted) return;
     const text = await this.#textOf(part);
-    const isMacro = text === undefined || /(?<!binary\.)macroenabled|macrosheet/i.test(text) || (!hasProject && /vbaproject/i.test(text));
+    if (text !== undefined && !isPlainXml(text)) throw new AmbiguousContainer('The list of parts is not in a form that all readers know.');
+    const list = text === undefined ? '' : resolveReferences(text);
+    const isMacro = text === undefined || /(?<!binary\.)macroenabled|macrosheet/i.test(list) || (!hasProject && /vbaproject/i.test(list));
     if (isMacro) this.#objects.hasMacros = true;
   }
 
@@ -166,24 +172,16 @@ class PackageSearch {
   async #textOf(part: Part | undefined): Promise<string | undefined> {
     const packed = part === undefined ? undefined : await this.#packed(part.entry);
     if (part === undefined || packed === undefined || packed.length > MAX_TEXT_BYTES) return undefined;
-    if (part.entry.method === 0) return decode(Buffer.from(await packed.read(0, packed.length)));
+    if (part.entry.method === 0) return decodeXml(Buffer.from(await packed.read(0, packed.length)));
     const { bytes, isCut } = await this.#objects.inflater.object(packed, 'raw', MAX_TEXT_BYTES);
-    return isCut ? undefined : decode(bytes);
+    return isCut ? undefined : decodeXml(bytes);
   }
-}
-
-function decode(bytes: Buffer): string {
-  if (bytes[0] === 0xff && bytes[1] === 0xfe) return bytes.toString('utf16le');
-  if (bytes[0] !== 0xfe || bytes[1] !== 0xff) return bytes.toString('latin1');
-  return Buffer.from(bytes.subarray(0, bytes.length & ~1))
-    .swap16()
-    .toString('utf16le');
 }
 
 /** True for anything but comments, options and the empty `Sub Main` of a new module. */
 function hasBasic(module: string): boolean {
-  const lines = module.replace(/<[^>]*>/g, '').split(/\r\n?|\n/);
-  return lines.some(
-    (line) => line.trim() !== '' && !/^\s*(?:rem(?:\s|$)|'|&apos;|option\s|sub\s+main\s*(?:\(\))?\s*$|end\s+sub\s*$)/i.test(line),
-  );
+  // LibreOffice declares no entities, which could contain lines.
+  if (/<!ENTITY/.test(module)) return true;
+  const lines = textContent(module).split(/\r\n?|\n/);
+  return lines.some((line) => !/^ ?(?:rem(?: |$)|'|option |sub main ?(?:\(\))? ?$|end sub ?$|$)/i.test(line.replace(/\s+/g, ' ')));
 }

@@ -1,7 +1,7 @@
 // With any settings, clamd 1.4 answers OK for an archive with a member that is larger than it scans. So ZIP archives, and ZIP archives
 // inside them, are searched for such members first.
 
-import { BrokenContainer, type ByteRanges, cachedRanges, rangesOf, rangesWithin, readAt } from './byte-ranges.ts';
+import { AmbiguousContainer, BrokenContainer, type ByteRanges, cachedRanges, rangesOf, rangesWithin, readAt } from './byte-ranges.ts';
 import { Inflater } from './inflate.ts';
 import { packedContent, readZipDirectory, type ZipEntry } from './zip-directory.ts';
 
@@ -34,7 +34,8 @@ interface Limits {
 async function search(file: ByteRanges, limits: Limits, depth: number): Promise<string | undefined> {
   const ranges = cachedRanges(file);
   const directory = await readZipDirectory(ranges).catch((error: unknown) => {
-    if (error instanceof BrokenContainer) return undefined;
+    // The scanner might read another directory than the one that is searched here.
+    if (error instanceof BrokenContainer && !(error instanceof AmbiguousContainer)) return undefined;
     throw error;
   });
   if (directory === undefined) return undefined;

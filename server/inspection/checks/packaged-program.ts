@@ -15,10 +15,20 @@ const STARTS = ['7f454c46', 'feedface', 'feedfacf', 'cefaedfe', 'cffaedfe', 'caf
 
 /** Recognizes programs of Windows and DOS, Linux, macOS and Java, and shortcuts, by their first bytes. */
 export function isProgram(beginning: Buffer): boolean {
-  // Two letters prove nothing: the header also has the number of bytes in its last page of 512, and contains zeros.
-  if (beginning.length >= 28 && beginning.toString('latin1', 0, 2) === 'MZ')
-    return beginning.readUInt16LE(2) < 512 && beginning.includes(0);
+  if (beginning.toString('latin1', 0, 2) === 'MZ') return hasDosHeader(beginning) || hasWindowsHeader(beginning);
   return STARTS.some((start) => beginning.subarray(0, start.length).equals(start));
+}
+
+/** Two letters prove nothing: the header also has the number of bytes in its last page of 512, and contains zeros. */
+function hasDosHeader(beginning: Buffer): boolean {
+  return beginning.length >= 28 && beginning.readUInt16LE(2) < 512 && beginning.includes(0);
+}
+
+/** Windows heeds only the position of the other header: a multiple of four below 256 MiB. Four letters of a text may also make one. */
+function hasWindowsHeader(beginning: Buffer): boolean {
+  if (beginning.length < 64) return false;
+  const position = beginning.readUInt32LE(60);
+  return position % 4 === 0 && position < 2 ** 28 && beginning.some((byte) => byte < 0x20 && ![9, 10, 12, 13, 27].includes(byte));
 }
 
 export interface Package {

@@ -84,7 +84,8 @@ class ZipRules {
       if (entry.isEncrypted || entry.compressedSize > MAX_LINK_BYTES || entry.size > MAX_LINK_BYTES) continue;
       const target = await readLink(file, entry);
       if (target === undefined) return 'holds a link that cannot be read';
-      if (!links.add(entry.name, target)) return 'holds a link that leads out of its folder';
+      const names = entry.otherName === undefined ? [entry.name] : [entry.name, entry.otherName];
+      if (names.some((name) => !links.add(name, target))) return 'holds a link that leads out of its folder';
     }
     return links.areNested ? 'holds a link below another' : undefined;
   }
