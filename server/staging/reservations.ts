@@ -63,6 +63,9 @@ export function reservationLimits(
   };
 }
 
+/** The scope of the server's own limits. The limits of a credential are in the upload's row. */
+type Counted = Pick<Grantee, 'quota'>;
+
 /** The columns of a new row that describe its reservation. */
 export type Reserved = Pick<UploadIn<'receiving'>, 'reservedBytes' | 'reservedUntil' | 'onVolume'>;
 
@@ -103,7 +106,7 @@ export class Reservations {
    * @throws UploadError as `create`
    */
   async admitWhole(grantee: Grantee, length: number): Promise<Reserved> {
-    await this.#writeLimits(grantee, false, false);
+    await this.#writeLimits(grantee, false);
     if (!(await this.#isFree(length, false))) {
       await this.releaseExpired();
       if (!(await this.#isFree(length, true))) throw new UploadError('ERR_NO_SPACE', { retryAfterSeconds: 30 });
@@ -116,14 +119,14 @@ export class Reservations {
    * @throws UploadError as `create`
    */
   async add<T>(upload: Upload, add: () => Promise<T>): Promise<T> {
-    const { owner, source, credential, quota, reservedBytes } = upload;
+    const { reservedBytes } = upload;
     try {
       // `admitWhole` has just written the limits.
       return await add();
     } catch (error) {
       if (quotaFault(error) === undefined) throw error;
     }
-    return this.#within({ owner, source, credential, quota, limits: {} }, reservedBytes, reservedBytes, add, true);
+    return this.#within(upload, reservedBytes, reservedBytes, add);
   }
 
   /**
@@ -138,8 +141,7 @@ export class Reservations {
       await ledger.change(upload.id, { from: 'receiving' }, { reservedBytes, reservedUntil: this.until(upload) }, false);
       return reservedBytes;
     };
-    const { owner, source, credential, quota } = upload;
-    return this.#within({ owner, source, credential, quota, limits: {} }, wanted, upload.length ?? Math.min(wanted, bytes), reserve, true);
+    return this.#within(upload, wanted, upload.length ?? Math.min(wanted, bytes), reserve);
   }
 
   /** Releases expired reservations. The bytes that are stored still count. */
@@ -150,15 +152,15 @@ export class Reservations {
   }
 
   /** @param least number of bytes to reserve when a limit refuses `wanted` */
-  async #within<T>(grantee: Grantee, wanted: number, least: number, take: (bytes: number) => Promise<T>, isKnown = false): Promise<T> {
-    await this.#writeLimits(grantee, false, isKnown);
+  async #within<T>(grantee: Counted, wanted: number, least: number, take: (bytes: number) => Promise<T>): Promise<T> {
+    await this.#writeLimits(grantee, false);
     try {
       return await take(wanted);
     } catch (error) {
       if (quotaFault(error) === undefined) throw error;
     }
     await this.releaseExpired();
-    await this.#writeLimits(grantee, true, isKnown);
+    await this.#writeLimits(grantee, true);
     try {
       return await take(wanted).catch((error: unknown) => {
         if (least === wanted || quotaFault(error) === undefined) throw error;
@@ -170,22 +172,18 @@ export class Reservations {
     }
   }
 
-  /** @param isKnown true when the limits of the credential were written at the creation */
-  async #writeLimits({ credential, quota, limits }: Grantee, isExact: boolean, isKnown: boolean): Promise<void> {
+  /** @param isExact true before a refusal: counts the free space exactly, and writes the limits even if they were written before */
+  async #writeLimits({ quota }: Counted, isExact: boolean): Promise<void> {
     const { quotas, senderShare } = this.#options;
     const free = await this.#available(isExact);
     const isBounded = Number.isFinite(free);
-    if (credential !== null && !isKnown) {
-      const { maxUploads = null, maxBytes = null } = limits;
-      await quotas.limit(credential, { ...UNLIMITED, maxUploads, maxBytes });
-    }
     if (quota !== '') {
       const own = this.#senderLimits(quota);
       const share = isBounded ? Math.floor(free * senderShare) : Number.POSITIVE_INFINITY;
       const maxReservedBytes = Math.min(own.maxReservedBytes ?? Number.POSITIVE_INFINITY, share);
-      await quotas.limit(quota, { ...UNLIMITED, ...own, maxReservedBytes: Number.isFinite(maxReservedBytes) ? maxReservedBytes : null });
+      await quotas.limit(quota, { ...own, maxReservedBytes: Number.isFinite(maxReservedBytes) ? maxReservedBytes : null }, isExact);
     }
-    if (isBounded) await quotas.limit(VOLUME, { ...UNLIMITED, maxReservedBytes: free });
+    if (isBounded) await quotas.limit(VOLUME, { ...UNLIMITED, maxReservedBytes: free }, isExact);
   }
 
   #senderLimits(quota: string): SenderLimits {
@@ -222,7 +220,7 @@ export class Reservations {
     return bytes;
   }
 
-  #refusal({ scope, exceeded }: QuotaExceeded, { quota }: Grantee, bytes: number): UploadError {
+  #refusal({ scope, exceeded }: QuotaExceeded, { quota }: Counted, bytes: number): UploadError {
     if (scope === 'volume') return new UploadError('ERR_NO_SPACE', { retryAfterSeconds: 30 });
     if (scope === 'credential') {
       return exceeded === 'uploads'

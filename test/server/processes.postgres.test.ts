@@ -4,10 +4,12 @@ import { rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { createGrant } from '../../server/grants.ts';
 import type { ConfigInput, LandfallHooks } from '../../server/index.ts';
 import { LedgerElsewhere } from '../../server/ledger/open.ts';
 import { channelOf } from '../../server/ledger/postgres-notices.ts';
 import { filesBelow, sha256, videoBytes } from '../support/content.ts';
+import { bearer } from '../support/credentials.ts';
 import { type EmbeddedLandfall, embedLandfall } from '../support/landfall-embedded.ts';
 import { postgresForTests } from '../support/postgres.ts';
 import { openSocket, patchHead } from '../support/raw-http.ts';
@@ -53,6 +55,26 @@ async function sendHalf(server: EmbeddedLandfall, url: string, body: Uint8Array)
 }
 
 describe('two processes', () => {
+  it('obey the limits of the grant that is presented, when two grants have one id', async () => {
+    const secret = 'a secret that signs grants and nothing else';
+    const [one, other] = await embedTwo({ access: 'grants', grantSecrets: secret });
+    const [five, two] = [5, 2].map((maxUploads) =>
+      bearer(createGrant(secret, { owner: 'guest', id: 'one-id', expires: '1h', maxUploads })),
+    );
+    const create = async (server: EmbeddedLandfall, headers = five) => {
+      const { status, code } = await createUpload(server.files, { length: 10, name: 'a.txt', ...(headers && { headers }) });
+      return code ?? status;
+    };
+    expect(await create(one)).toBe(201);
+    expect(await create(other, two)).toBe(201);
+    expect(await create(other, two)).toBe('ERR_ACCESS_USED_UP');
+    expect(await create(one)).toBe(201);
+    expect(await create(one, two)).toBe('ERR_ACCESS_USED_UP');
+    expect(await create(other)).toBe(201);
+    expect(await create(one)).toBe(201);
+    expect(await create(other)).toBe('ERR_ACCESS_USED_UP');
+  });
+
   it('share one upload, chunk by chunk, and serve the same file', async () => {
     const servers = await embedTwo();
     const bytes = await videoBytes(LENGTH);
