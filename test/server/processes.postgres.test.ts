@@ -10,6 +10,7 @@ import { LedgerElsewhere } from '../../server/ledger/open.ts';
 import { channelOf } from '../../server/ledger/postgres-notices.ts';
 import { filesBelow, sha256, videoBytes } from '../support/content.ts';
 import { bearer } from '../support/credentials.ts';
+import { gateCheck } from '../support/gate-check.ts';
 import { type EmbeddedLandfall, embedLandfall } from '../support/landfall-embedded.ts';
 import { postgresForTests } from '../support/postgres.ts';
 import { openSocket, patchHead } from '../support/raw-http.ts';
@@ -28,21 +29,6 @@ async function embedTwo(config: ConfigInput = {}, hooks: LandfallHooks = {}): Pr
 /** The same upload's address at the other process. */
 function at(server: EmbeddedLandfall, url: string): string {
   return `${server.files}/${idOf(url)}`;
-}
-
-/** A check that waits until the test releases it, and how often it started. */
-function gate() {
-  const { promise, resolve: open } = Promise.withResolvers<void>();
-  const seen = { begun: 0 };
-  const check = {
-    name: 'gate',
-    async run() {
-      seen.begun += 1;
-      await promise;
-      return undefined;
-    },
-  };
-  return { check, open, seen };
 }
 
 /** Sends the head of a PATCH and half of its body, then falls silent. */
@@ -110,7 +96,7 @@ describe('two processes', () => {
   });
 
   it('run one inspection, and a sender at either gets its verdict at once', async () => {
-    const { check, open, seen } = gate();
+    const { check, open, seen } = gateCheck();
     const [first, second] = await embedTwo({ patience: '10m' }, { checks: [check] });
     const bytes = await videoBytes(LENGTH);
     const { url } = await createUpload(first.files, { length: LENGTH, name: 'film.mp4', body: bytes.subarray(0, LENGTH - 1) });
