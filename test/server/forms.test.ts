@@ -179,6 +179,8 @@ describe('a form with more files than its sender may have unfinished', () => {
   ] as const)('receives each once another has its verdict: a limit of %s, %s files', async ([, , bytes, config, atOnce]) => {
     const { check, open, seen } = gateCheck();
     const { url, dataDir } = await embedLandfall(config, { checks: [check], authenticate });
+    // Before the server closes, which waits for the check.
+    onTestFinished(open);
     const sent = sendForm(`${url}/upload/multiple`, files(bytes));
     await expect.poll(() => seen.begun).toBe(atOnce);
     open();
@@ -193,6 +195,8 @@ describe('a form with more files than its sender may have unfinished', () => {
   it.for([10, 100_000])('is told when the others take too long, and keeps nothing of the rest: files of %i bytes', async (bytes) => {
     const { check, open } = gateCheck();
     const { url, dataDir } = await embedLandfall({ ownerMaxUploads: 3, patience: 200 }, { checks: [check], authenticate });
+    // Before the server closes, which waits for the check.
+    onTestFinished(open);
     const results = await resultsOf(await sendForm(`${url}/upload/multiple`, files(bytes)));
     expect(results.map(({ status }) => status)).toEqual([202, 202, 202, 429, 429]);
     expect(results[3]?.error?.code).toBe('ERR_TOO_MANY_UPLOADS');
@@ -211,6 +215,8 @@ describe('a form with more files than its sender may have unfinished', () => {
   it('gives up what waits when the sender leaves', async () => {
     const { check, open, seen } = gateCheck();
     const { url, dataDir } = await embedLandfall({ ownerMaxUploads: 3, patience: '1h' }, { checks: [check], authenticate });
+    // Before the server closes, which waits for the check.
+    onTestFinished(open);
     const body = `${[1, 2, 3, 4, 5].map((n) => `${partHead(`${n}.txt`)}text\r\n`).join('')}${FORM_END.slice(2)}`;
     const socket = await openSocket(url);
     socket.write(head('POST /upload/multiple HTTP/1.1', 'Host: x', `Content-Type: ${MULTIPART}`, `Content-Length: ${body.length}`));

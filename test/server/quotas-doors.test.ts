@@ -1,6 +1,6 @@
 // Each limit of an identity at each endpoint has its own code, and a refused request leaves nothing.
 import { pino } from 'pino';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import type { Authenticate, ConfigInput, Limits } from '../../server/index.ts';
 import { openSqlite } from '../../server/ledger/sqlite.ts';
 import { countedFromRows, counters } from '../contract/quotas.ts';
@@ -201,6 +201,8 @@ describe('a length that is not known at the creation', () => {
   it.for(['a form', 'tus'])('counts as the length once it is known, also while the file is inspected: %s', async (door) => {
     const { check, open, seen } = gateCheck();
     const server = await embedLandfall({}, { checks: [check], authenticate: () => ({ owner: 'anna', limits }) });
+    // Before the server closes, which waits for the check.
+    onTestFinished(open);
     const bytes = Buffer.alloc(100_000, 'a');
     let sent: Promise<{ status: number }>;
     if (door === 'a form') sent = sendForm(`${server.url}/upload`, [{ name: 'a.txt', content: bytes }]);
@@ -218,6 +220,8 @@ describe('a length that is not known at the creation', () => {
   it('counts as the length, too, when it is declared after the last byte', async () => {
     const { check, open, seen } = gateCheck();
     const server = await embedLandfall({}, { checks: [check], authenticate: () => ({ owner: 'anna', limits }) });
+    // Before the server closes, which waits for the check.
+    onTestFinished(open);
     const { url } = await createUpload(server.files, { name: 'a.txt', body: Buffer.alloc(10, 'a'), headers: deferred });
     const declared = patchUpload(url, 10, '', { 'Upload-Length': '10' });
     await expect.poll(() => seen.begun).toBe(1);
