@@ -198,8 +198,9 @@ describe('a form with more files than its sender may have unfinished', () => {
     // Before the server closes, which waits for the check.
     onTestFinished(open);
     const results = await resultsOf(await sendForm(`${url}/upload/multiple`, files(bytes)));
-    expect(results.map(({ status }) => status)).toEqual([202, 202, 202, 429, 429]);
-    expect(results[3]?.error?.code).toBe('ERR_TOO_MANY_UPLOADS');
+    // Small files come all at once, and any of them may be the first.
+    const codes = results.map(({ status, error }) => error?.code ?? status).sort();
+    expect(codes).toEqual([202, 202, 202, 'ERR_TOO_MANY_UPLOADS', 'ERR_TOO_MANY_UPLOADS']);
     open();
     await expectNothingStaged(dataDir);
     expect(await filesBelow(join(dataDir, 'files'))).toHaveLength(3);
