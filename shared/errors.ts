@@ -69,7 +69,7 @@ export const ERRORS = {
   ERR_UPLOAD_LOCKED: { status: 423, title: 'Another request is working on this upload.', retryable: true },
   ERR_INSPECTING: { status: 423, title: 'The file is being inspected.', retryable: true },
   ERR_NOT_AVAILABLE: { status: 423, title: 'The state of this upload is not available right now.', retryable: true },
-  ERR_TOO_MANY_UPLOADS: { status: 429, title: 'You have too many uploads in progress. This one waits for the others.', retryable: true },
+  ERR_TOO_MANY_UPLOADS: { status: 429, title: 'You have too many uploads in progress. Wait until others have ended.', retryable: true },
   ERR_TOO_MANY_REQUESTS: { status: 429, title: 'Too many requests. Try again later.', retryable: true },
 
   // The file

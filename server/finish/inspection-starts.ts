@@ -204,6 +204,8 @@ export class InspectionStarts {
         lost.throwIfAborted();
         const upload = await ledger.startInspection(id, name, {
           ...fixed,
+          // While the length was unknown, more or fewer bytes were reserved. This state exceeds no limit.
+          reservedBytes: fixed.length,
           expiresAt: null,
           unverifiedFrom: null,
           ...(checksum === undefined ? {} : { checksum, checksumOffset: fixed.length }),

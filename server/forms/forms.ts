@@ -14,18 +14,20 @@ import { answerOptions, methodNotAllowed } from '../http/methods.ts';
 import { closeAfterAnswer } from '../http/request-guard.ts';
 import type { Ledger } from '../ledger/ledger.ts';
 import type { Upload } from '../ledger/upload.ts';
-import { newUploadId } from '../ledger/upload-id.ts';
+import { newUploadId, type UploadId } from '../ledger/upload-id.ts';
 import { onAbort } from '../runtime/on-abort.ts';
 import { tooLarge } from '../staging/admission.ts';
 import { memoryBody } from '../staging/body-source.ts';
 import { endReceiving } from '../staging/end-receiving.ts';
 import { faultOf } from '../staging/faults.ts';
+import type { WaitForRoom } from '../staging/reservations.ts';
 import { streamBody } from '../staging/stream-source.ts';
 import { wrongMediaType } from '../tus/headers.ts';
 import type { FormResult } from './form-page.ts';
 import { asFormError, boundaryOf, isFarFromOver, parserOf, sentName, watchPace } from './form-parser.ts';
 import { answerResults, refused } from './form-results.ts';
 import { type PlainFile, readPlainForm } from './plain-form.ts';
+import { Turns } from './turns.ts';
 import { WholeFiles, type WholeFilesOptions } from './whole-files.ts';
 
 /** Fields with which a guest may introduce himself; they come before the files. */
@@ -112,6 +114,9 @@ export class Forms {
     const plain = form && readPlainForm(form, boundary);
     if (plain !== undefined) return [await this.#takePlain(plain, sender)].filter((result) => result !== undefined);
     let identifying: Promise<Identity> | undefined;
+    const left = new AbortController();
+    const onLeft = () => left.abort();
+    const turns = new Turns(this.#options.patienceMs, left.signal);
     const { promise: over, resolve: stop } = Promise.withResolvers<UploadError | undefined>();
     const { heads, parser } = parserOf(boundary);
     // Failing the parser fails the file that is being read, and no earlier file.
@@ -134,8 +139,10 @@ export class Forms {
       // Uses the fields before the first file.
       identifying ??= sender.identify(fields);
       const taking = identifying.then(
-        (identity) =>
-          this.#take(stream, name, { identity, collectionUrl: sender.collectionUrl, kept: keptOf(fields, sender), isWhole }, broken.signal),
+        (identity) => {
+          const by = { identity, collectionUrl: sender.collectionUrl, kept: keptOf(fields, sender), isWhole };
+          return turns.take((waitForRoom) => this.#take(stream, name, by, broken.signal, waitForRoom));
+        },
         (error: unknown) => {
           stream.resume();
           // Without an identity, all other files would be refused, too.
@@ -161,6 +168,8 @@ export class Forms {
       bodyTimeoutMs,
     );
     response.once('close', onClose);
+    response.once('close', onLeft);
+    const stay = onAbort(draining, onLeft);
     const forget = onAbort(draining, onDraining);
     if (draining.aborted) onDraining();
     const source = form === undefined ? request : Readable.from([form], { objectMode: false });
@@ -172,6 +181,8 @@ export class Forms {
     forget();
 
     const ended = (await Promise.all(results)).filter((result) => result !== undefined);
+    response.off('close', onLeft);
+    stay();
     if (failure === undefined) return ended;
     // Files that were complete before the form failed have their own verdicts, which the sender must learn.
     const decided = ended.filter(({ error }) => error?.code !== failure.code);
@@ -198,14 +209,15 @@ export class Forms {
     name: string,
     { identity, collectionUrl, kept, isWhole }: FileSender,
     signal: AbortSignal,
+    waitForRoom?: WaitForRoom,
   ): Promise<FormResult | undefined> {
-    const { ledger, receiver, inspectionStarts, downloads, patienceMs, draining } = this.#options;
+    const { ledger, receiver, inspectionStarts, downloads } = this.#options;
     const maxUploadBytes = Math.min(this.#options.maxUploadBytes, identity.limits.maxUploadBytes ?? Number.POSITIVE_INFINITY);
     let upload: Upload | undefined;
     try {
       const metadata = new Map(name === '' ? kept : [['filename', name], ...kept]);
       const rawMetadata = kept.length === 0 ? '' : formatMetadata(metadata);
-      const creation = { id: newUploadId(), grantee: identity, metadata, rawMetadata, idempotencyKey: null };
+      const creation = { id: newUploadId(), grantee: identity, metadata, rawMetadata, idempotencyKey: null, waitForRoom };
       const isRead = Buffer.isBuffer(file);
       const whole = isRead ? file : isWhole ? await receiver.readHeld(streamBody(file), maxUploadBytes, signal, undefined) : undefined;
       if (whole?.byteLength === 0 && name === '') return undefined;
@@ -215,7 +227,7 @@ export class Forms {
       } else {
         ({ upload } = await receiver.create({ ...creation, length: null }));
         const body = whole ? memoryBody(whole) : streamBody(file as Readable);
-        const { stored } = await receiver.receive(upload, 0, body, { maxBytes: maxUploadBytes, signal, isNew: true });
+        const { stored } = await receiver.receive(upload, 0, body, { maxBytes: maxUploadBytes, signal, isNew: true, waitForRoom });
         signal.throwIfAborted();
         if (stored === 0 && name === '') {
           await this.#discard(upload);
@@ -223,7 +235,7 @@ export class Forms {
         }
         void inspectionStarts.start(upload.id, stored, 'length');
       }
-      const settled = requireNotRefused(await awaitVerdict(this.#options, upload.id, patienceMs, draining));
+      const settled = requireNotRefused(await this.#verdict(upload.id));
       return {
         filename: name,
         status: settled.state === 'accepted' ? 201 : 202,
@@ -239,6 +251,17 @@ export class Forms {
       const record =
         now?.state === 'rejected' ? { record: toRecord(ledger, now, 0, downloads.addressFor(identity, now, collectionUrl)) } : {};
       return Object.assign(refused(name, error), record);
+    }
+  }
+
+  /** Waits for the verdict. A small file gets its row only once there is room for it; its inspection takes its time after that. */
+  async #verdict(id: UploadId): Promise<Upload | undefined> {
+    const { inspectionStarts, patienceMs, draining } = this.#options;
+    for (;;) {
+      const settled = await awaitVerdict(this.#options, id, patienceMs, draining);
+      const starting = inspectionStarts.get(id);
+      if (settled?.state !== 'inspecting' || starting?.row === undefined) return settled;
+      await starting.done;
     }
   }
 

@@ -59,7 +59,7 @@ export class WholeFiles {
     locker.expectNew(upload.id);
     await locker.tryWith(upload.id, async () => {
       const receiving = receiver.receive(upload, 0, memoryBody(bytes), { maxBytes: length, signal, isNew: true, comesWhole: true });
-      await inspectionStarts.receiveNew(upload, receiving, (add) => receiver.add(upload, add));
+      await inspectionStarts.receiveNew(upload, receiving, (add) => receiver.add(upload, add, creation.waitForRoom));
     });
     return upload;
   }

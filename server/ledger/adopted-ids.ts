@@ -24,13 +24,17 @@ export class AdoptedIds {
     return (await db.selectFrom('adoptedIds').select('uploadId').where('address', '=', address).executeTakeFirst())?.uploadId;
   }
 
-  /** Call before adding the upload's own row: making that row durable makes this one durable, too. */
+  /**
+   * Call before adding the upload's own row: making that row durable makes this one durable, too.
+   * @throws when it was rolled back: an upload without its address could not be resumed
+   */
   async add(address: string, uploadId: UploadId): Promise<void> {
     await this.#engine.db
       .insertInto('adoptedIds')
       .values({ address, uploadId })
       .onConflict((conflict) => conflict.column('address').doNothing())
       .execute();
+    await this.#engine.committed();
   }
 }
 

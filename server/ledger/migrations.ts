@@ -4,7 +4,7 @@ import type { Migration, MigrationProvider } from 'kysely/migration';
 import { eventTables, fewerEventIndexes, immediatePositions, positionKeys, writeEvents } from './event-tables.ts';
 import { createQuotas, renewQuotaTriggers, separateQuotaTriggers } from './quota-triggers.ts';
 import type { Dialect } from './schema.ts';
-import { statementTriggers } from './statement-triggers.ts';
+import { renewStatementTriggers, statementTriggers } from './statement-triggers.ts';
 
 const first = (dialect: Dialect): Migration => ({
   async up(db) {
@@ -248,6 +248,14 @@ const quotaTimes: Migration = {
   },
 };
 
+/** Triggers that take the limits of a credential from the upload's own row. */
+const ownLimits = (dialect: Dialect): Migration => ({
+  async up(db) {
+    if (dialect === 'postgres') await renewStatementTriggers(db);
+    else await renewQuotaTriggers(async (statement) => void (await sql.raw(statement).execute(db)));
+  },
+});
+
 const nothing: Migration = { async up() {} };
 
 /** All migrations in order. A published migration is never changed. */
@@ -270,6 +278,7 @@ export function migrations(dialect: Dialect): MigrationProvider {
     '0015-quota-times': quotaTimes,
     '0016-position-keys': dialect === 'sqlite' ? positionKeys : nothing,
     '0017-quick-triggers': dialect === 'sqlite' ? quickTriggers : nothing,
+    '0018-own-limits': ownLimits(dialect),
   };
   return { getMigrations: async () => all };
 }

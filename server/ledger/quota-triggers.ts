@@ -21,16 +21,29 @@ export const COUNTERS: Readonly<Record<CounterName, (row: string) => string>> = 
 };
 export const COUNTER_NAMES: readonly CounterName[] = Object.keys(COUNTERS) as CounterName[];
 
-const LIMITS: Readonly<Record<(typeof EXCEEDED)[number], string>> = {
-  unfinished: 'unfinished > "maxUnfinished"',
-  reservedBytes: '"reservedBytes" > "maxReservedBytes"',
-  storedBytes: '"storedBytes" + "reservedBytes" > "maxStoredBytes"',
-  uploads: 'uploads > "maxUploads"',
-  bytes: 'bytes > "maxBytes"',
-};
-
 export const SCOPE_KINDS = ['credential', 'sender', 'volume'] as const;
 type ScopeKind = (typeof SCOPE_KINDS)[number];
+
+interface Limit {
+  exceeded: (typeof EXCEEDED)[number];
+  /** SQL of the counted number, of a row of `quotas`. */
+  counted: string;
+  /** Name of the limit. */
+  max: string;
+}
+
+/** The limits of a credential are in the upload's own row: what its sender presented decides, whatever others present under that id. */
+const CREDENTIAL_LIMITS: readonly Limit[] = [
+  { exceeded: 'uploads', counted: 'uploads', max: 'maxUploads' },
+  { exceeded: 'bytes', counted: 'bytes', max: 'maxBytes' },
+];
+export const CREDENTIAL_LIMIT_NAMES: readonly string[] = CREDENTIAL_LIMITS.map(({ max }) => max);
+/** The server's own limits are in the scope's row of `quotas`. */
+const SCOPE_LIMITS: readonly Limit[] = [
+  { exceeded: 'unfinished', counted: 'unfinished', max: 'maxUnfinished' },
+  { exceeded: 'reservedBytes', counted: '"reservedBytes"', max: 'maxReservedBytes' },
+  { exceeded: 'storedBytes', counted: '"storedBytes" + "reservedBytes"', max: 'maxStoredBytes' },
+];
 
 /** The scopes in which a row is counted. Each is a row of `quotas`. All statements change them in this order, so that none deadlock. */
 export const SCOPES: readonly { kind: ScopeKind; applies: (row: string) => string; scope: (row: string) => string }[] = [
@@ -76,7 +89,7 @@ export async function createQuotas(run: (statement: string) => Promise<void>, di
   for (const [event, how] of CHANGES) {
     const name = triggerName(event);
     if (dialect === 'sqlite') {
-      const body = SCOPES.map((scope) => `${sqliteCount(scope, how)} ${how.grows === 'false' ? '' : sqliteLimits(scope, how)}`).join('\n');
+      const body = SCOPES.map((scope) => `${sqliteCount(scope, how)} ${how.grows === 'false' ? '' : sqliteLimit(scope, how)}`).join('\n');
       await run(`create trigger ${name} after ${event} on uploads when ${how.when} begin ${body} end`);
     } else {
       const body = SCOPES.map((scope) => postgresScope(scope, how)).join('\n');
@@ -132,31 +145,39 @@ function sqliteCount(scope: Scope, change: Change): string {
   return `${upsert(scope, change, `where ${scope.applies(change.row)}`)};`;
 }
 
-function sqliteLimits({ kind, applies, scope }: Scope, { row, grows }: Change): string {
-  return EXCEEDED.map(
-    (name) =>
-      `select raise(abort, 'quota exceeded: ${kind} ${name}') from quotas
-       where ${applies(row)} and ${grows} and scope = ${scope(row)} and ${LIMITS[name]};`,
-  ).join('\n');
-}
-
 /** One look at the scope for all of its limits. */
-function sqliteLimit({ kind, scope }: Scope, { row, grows }: Change): string {
-  const cases = EXCEEDED.map((name) => `when ${LIMITS[name]} then raise(abort, 'quota exceeded: ${kind} ${name}')`);
-  return `select case ${cases.join(' ')} end from quotas where ${grows} and scope = ${scope(row)};`;
+function sqliteLimit({ kind, applies, scope }: Scope, { row, grows }: Change): string {
+  const limits = kind === 'credential' ? CREDENTIAL_LIMITS : SCOPE_LIMITS;
+  const maxOf = (name: string) => (kind === 'credential' ? `json_extract(${row}.limits, '$.${name}')` : `"${name}"`);
+  const cases = limits.map(
+    ({ exceeded, counted, max }) => `when ${counted} > ${maxOf(max)} then raise(abort, 'quota exceeded: ${kind} ${exceeded}')`,
+  );
+  return `select case ${cases.join(' ')} end from quotas where ${applies(row)} and ${grows} and scope = ${scope(row)};`;
 }
 
 function postgresScope(scope: Scope, change: Change): string {
   return `if ${scope.applies(change.row)} then
     ${upsert(scope, change, '')} returning * into q;
-    ${change.grows === 'false' ? '' : `if ${change.grows} then ${raisesOnPostgres(`'${scope.kind}'`)} end if;`}
+    ${change.grows === 'false' ? '' : `if ${change.grows} then ${raisesOnPostgres(`'${scope.kind}'`, limitsOnPostgres(scope, change.row))} end if;`}
   end if;`;
 }
 
-/** Raises an error when the row of `quotas` in the variable `q` exceeds a limit. @param kind SQL of the scope's kind */
-export function raisesOnPostgres(kind: string): string {
-  return EXCEEDED.map((name) => {
-    const isExceeded = LIMITS[name].replace(/"?\b(\w+)"?/g, 'q."$1"');
-    return `if ${isExceeded} then raise exception 'quota exceeded: % ${name}', ${kind}; end if;`;
-  }).join('\n');
+/** For each limit of a credential, its name and the SQL of its value in a row's own limits; null in other scopes. */
+export function limitsOnPostgres({ kind }: Scope, row: string): Record<string, string> {
+  const limit = (name: string) => (kind === 'credential' ? `(${row}.limits::json ->> '${name}')::bigint` : 'null::bigint');
+  return Object.fromEntries(CREDENTIAL_LIMITS.map(({ max }) => [max, limit(max)]));
+}
+
+/**
+ * Raises an error when the row of `quotas` in the variable `q` exceeds a limit.
+ * @param kind SQL of the scope's kind
+ * @param own for each limit of a credential, the SQL of its value
+ */
+export function raisesOnPostgres(kind: string, own: Readonly<Record<string, string>>): string {
+  const raise = (exceeded: string) => `raise exception 'quota exceeded: % ${exceeded}', ${kind}`;
+  const counted = (sql: string) => sql.replace(/"?\b(\w+)"?/g, 'q."$1"');
+  return [
+    ...CREDENTIAL_LIMITS.map((limit) => `if ${counted(limit.counted)} > ${own[limit.max]} then ${raise(limit.exceeded)}; end if;`),
+    ...SCOPE_LIMITS.map((limit) => `if ${counted(limit.counted)} > q."${limit.max}" then ${raise(limit.exceeded)}; end if;`),
+  ].join('\n');
 }

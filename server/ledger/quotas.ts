@@ -8,16 +8,14 @@ import type { QuotaTable } from './schema.ts';
 /** The limit that a change would have exceeded. */
 export type Exceeded = (typeof EXCEEDED)[number];
 
-/** The limits of one scope; null: none. */
-export type QuotaLimits = Pick<QuotaTable, 'maxUnfinished' | 'maxReservedBytes' | 'maxStoredBytes' | 'maxUploads' | 'maxBytes'>;
+/** The limits of one sender or of the disk; null: none. The limits of a credential are in the rows of its uploads. */
+export type QuotaLimits = Pick<QuotaTable, 'maxUnfinished' | 'maxReservedBytes' | 'maxStoredBytes'>;
 export type Quota = Readonly<Selectable<QuotaTable>>;
 
 export const UNLIMITED: QuotaLimits = Object.freeze({
   maxUnfinished: null,
   maxReservedBytes: null,
   maxStoredBytes: null,
-  maxUploads: null,
-  maxBytes: null,
 });
 
 /** Scope of the disk with the staged bytes. */
@@ -44,7 +42,7 @@ export function quotaFault(error: unknown): QuotaExceeded | undefined {
   return scope === undefined ? undefined : new QuotaExceeded(scope as QuotaExceeded['scope'], exceeded as Exceeded, error);
 }
 
-/** Scopes of addresses are deleted by `prune`, also in other processes. */
+/** Scopes of addresses are deleted by `prune`, also in other processes, but not before `KEEP_MS`. */
 const ADDRESS = 'address:';
 
 /** Bytes of an unfinished upload that are certainly stored. An upload under inspection has all of them. */
@@ -56,14 +54,17 @@ const storedBytes = sql<number>`case when state = 'inspecting' then length else 
  */
 const KEEP_MS = 600_000;
 
+/** For this long, this process does not write the same limits again. Another process may have written others meanwhile. */
+const REMEMBER_MS = 1000;
+
 /** Number of scopes for which this process remembers the limits that it wrote. */
 const MAX_KNOWN = 10_000;
 
 export class Quotas {
   readonly #engine: Engine;
   readonly #now: () => number;
-  /** The limits that this process wrote last, by scope. */
-  readonly #known = new Map<string, string>();
+  /** The limits that this process wrote last, by scope, and when, by its monotonic clock. */
+  readonly #known = new Map<string, { text: string; writtenMs: number }>();
 
   /** @param now the ledger's clock */
   constructor(engine: Engine, now: () => number) {
@@ -75,18 +76,27 @@ export class Quotas {
     return this.#engine.db.selectFrom('quotas').selectAll().where('scope', '=', scope).executeTakeFirst();
   }
 
-  /** Sets the limits for all later changes. Not durable by itself: callers set them before each creation. */
-  async limit(scope: string, limits: QuotaLimits): Promise<void> {
+  /**
+   * Sets the limits for all later changes. They are as durable as any such change. Callers set them before each creation.
+   * @param isSure true: writes them even if this process has just done so. Do this before a refusal: another process may have other limits
+   * @throws when they were, or may have been, rolled back
+   */
+  async limit(scope: string, limits: QuotaLimits, isSure = false): Promise<void> {
     const text = JSON.stringify(Object.values(limits));
-    if (this.#known.get(scope) === text && !scope.startsWith(ADDRESS)) return;
+    const known = this.#known.get(scope);
+    if (!isSure && known?.text === text && performance.now() - known.writtenMs < REMEMBER_MS) return;
     const written = { ...limits, limitedAt: this.#now() };
+    const { rollbacks } = this.#engine;
     await this.#engine.db
       .insertInto('quotas')
       .values({ scope, unfinished: 0, reservedBytes: 0, storedBytes: 0, uploads: 0, bytes: 0, ...written })
       .onConflict((conflict) => conflict.column('scope').doUpdateSet(written))
       .execute();
+    // Without them, the creation would be counted in a scope that has no limits. So it waits, and fails if they do not stay.
+    await this.#engine.committed();
+    if (this.#engine.rollbacks !== rollbacks) throw new Error('The ledger rolled the limits back.');
     if (this.#known.size >= MAX_KNOWN) this.#known.clear();
-    this.#known.set(scope, text);
+    this.#known.set(scope, { text, writtenMs: performance.now() });
   }
 
   /** Bytes of unfinished uploads that are certainly on the disk. */

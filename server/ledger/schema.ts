@@ -86,7 +86,8 @@ export interface UploadTable {
 
 /**
  * Counters of uploads for each `quota`, each `credential`, and `volume`. Triggers keep them in the statements that change uploads,
- * and undo a statement that would exceed a limit.
+ * and undo a statement that would exceed a limit: one of these, or for a credential one of the upload's own `limits`. The columns
+ * `maxUploads` and `maxBytes` are for processes of earlier versions that still run beside this one.
  */
 export interface QuotaTable {
   scope: string;
@@ -103,8 +104,6 @@ export interface QuotaTable {
   maxReservedBytes: number | null;
   /** Limits stored and reserved bytes together. */
   maxStoredBytes: number | null;
-  maxUploads: number | null;
-  maxBytes: number | null;
   /** When the limits were last written, by the ledger's clock. */
   limitedAt: number | null;
 }

@@ -3,7 +3,15 @@
 import { type QueryExecutorProvider, sql } from 'kysely';
 import type { Migration } from 'kysely/migration';
 import { ENDED, EVENT_COLUMNS } from './event-tables.ts';
-import { COUNTER_NAMES, COUNTERS, raisesOnPostgres, SCOPES, UNFINISHED } from './quota-triggers.ts';
+import {
+  COUNTER_NAMES,
+  COUNTERS,
+  CREDENTIAL_LIMIT_NAMES,
+  limitsOnPostgres,
+  raisesOnPostgres,
+  SCOPES,
+  UNFINISHED,
+} from './quota-triggers.ts';
 
 /** Replaces the triggers that run for each row. */
 export const statementTriggers: Migration = {
@@ -17,11 +25,24 @@ export const statementTriggers: Migration = {
   },
 };
 
-async function createTrigger(db: QueryExecutorProvider, name: string, event: string, tables: string, body: string): Promise<void> {
+/** Gives the triggers the functions of today's statements. */
+export async function renewStatementTriggers(db: QueryExecutorProvider): Promise<void> {
+  await createFunction(db, 'inserted', onInsert());
+  await createFunction(db, 'updated', onUpdate());
+  await createFunction(db, 'deleted', onDelete());
+}
+
+async function createFunction(db: QueryExecutorProvider, name: string, body: string): Promise<void> {
   const declared = 'declare part record; q quotas%rowtype;';
   await sql
-    .raw(`create function uploads_${name}() returns trigger language plpgsql as $$ ${declared} begin ${body} return null; end $$`)
+    .raw(
+      `create or replace function uploads_${name}() returns trigger language plpgsql as $$ ${declared} begin ${body} return null; end $$`,
+    )
     .execute(db);
+}
+
+async function createTrigger(db: QueryExecutorProvider, name: string, event: string, tables: string, body: string): Promise<void> {
+  await createFunction(db, name, body);
   await sql
     .raw(`create trigger uploads_${name} after ${event} on uploads ${tables} for each statement execute function uploads_${name}()`)
     .execute(db);
@@ -83,24 +104,31 @@ interface Change {
   grows: string;
 }
 
-/** Leaves out counters that do not change, so that the statement does not lock them. */
+/**
+ * Leaves out counters that do not change, so that the statement does not lock them. Of uploads that have one credential and different
+ * limits the lowest counts. When it refuses the statement, each upload is tried by itself.
+ */
 function count({ rows, when, row, delta, grows }: Change): string {
   const quoted = COUNTER_NAMES.map((name) => `"${name}"`);
   const deltas = COUNTER_NAMES.map((name) => `${delta(name)} as "${name}"`).join(', ');
-  const parts = SCOPES.map(
-    ({ kind, applies, scope }, rank) =>
-      `select ${rank} as rank, '${kind}' as kind, ${scope(row)} as scope, ${grows} as grows, ${deltas}
-       from ${rows} where ${when} and ${applies(row)}`,
-  );
+  const parts = SCOPES.map((counted, rank) => {
+    const limits = Object.entries(limitsOnPostgres(counted, row)).map(
+      ([name, value]) => `case when ${grows} then ${value} end as "${name}"`,
+    );
+    return `select ${rank} as rank, '${counted.kind}' as kind, ${counted.scope(row)} as scope, ${grows} as grows, ${limits.join(', ')}, ${deltas}
+       from ${rows} where ${when} and ${counted.applies(row)}`;
+  });
+  const lowest = CREDENTIAL_LIMIT_NAMES.map((name) => `min("${name}") as "${name}"`).join(', ');
+  const own = Object.fromEntries(CREDENTIAL_LIMIT_NAMES.map((name) => [name, `part."${name}"`]));
   return `
     for part in
-      select kind, scope, bool_or(grows) as grows, ${quoted.map((name) => `sum(${name})::bigint as ${name}`).join(', ')}
+      select kind, scope, bool_or(grows) as grows, ${lowest}, ${quoted.map((name) => `sum(${name})::bigint as ${name}`).join(', ')}
       from (${parts.join(' union all ')}) as parts group by rank, kind, scope
       having bool_or(grows) or ${quoted.map((name) => `sum(${name}) <> 0`).join(' or ')} order by rank, scope
     loop
       insert into quotas (scope, ${quoted.join(', ')}) values (part.scope, ${quoted.map((name) => `part.${name}`).join(', ')})
         on conflict (scope) do update set ${quoted.map((name) => `${name} = quotas.${name} + excluded.${name}`).join(', ')}
         returning * into q;
-      if part.grows then ${raisesOnPostgres('part.kind')} end if;
+      if part.grows then ${raisesOnPostgres('part.kind', own)} end if;
     end loop;`;
 }

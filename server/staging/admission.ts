@@ -13,7 +13,7 @@ import type { Durability } from './checkpoints.ts';
 import { fingerprintOf, type KeyHolder, storedKeys } from './creation-key.ts';
 import type { CreationRates } from './creation-rates.ts';
 import type { FreeSpace } from './free-space.ts';
-import type { Reservations } from './reservations.ts';
+import type { Reservations, Reserved, WaitForRoom } from './reservations.ts';
 import type { Staging } from './staging.ts';
 
 /** For this long, an idempotency key names the upload that was created with it. */
@@ -49,6 +49,8 @@ export interface NewUpload {
   idempotencyKey: string | null;
   /** True for a small file that the creation brings whole: `InspectionStarts.startNew` adds its row once its bytes are stored. */
   comesWhole?: boolean;
+  /** @default refuses at once */
+  waitForRoom?: WaitForRoom | undefined;
 }
 
 export class Admission {
@@ -86,12 +88,13 @@ export class Admission {
     const fresh = newRow({ id, grantee, length, metadata, rawMetadata }, ledger, expireAfterMs);
     const upload = { ...fresh, idempotencyKey: keys?.[0] ?? null, creationFingerprint };
     if (request.comesWhole) return { upload: { ...upload, ...(await reservations.admitWhole(grantee, length ?? 0)) }, created: true };
-    return reservations.create(grantee, length, async (reserved) => {
+    const add = async (reserved: Reserved) => {
       const row = { ...upload, ...reserved };
       // With durability `chunk`, a client finds its upload again after a power cut.
       if (await ledger.create(row, durability === 'chunk')) return { upload: row, created: true };
       return this.#repeated(owner, keys, creationFingerprint);
-    });
+    };
+    return reservations.create(grantee, length, add, request.waitForRoom);
   }
 
   async #repeated(owner: string, keys: readonly string[] | undefined, creationFingerprint: string | null) {

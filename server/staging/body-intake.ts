@@ -13,7 +13,7 @@ import { type EarlyRejectionOptions, rejectDamaged, requireAllowedHead } from '.
 import { faultOf, refusalOf } from './faults.ts';
 import type { FreeSpace } from './free-space.ts';
 import { Head } from './head.ts';
-import type { Reservations } from './reservations.ts';
+import type { Reservations, WaitForRoom } from './reservations.ts';
 import { advance, type Checksum } from './running-checksum.ts';
 import { type Proof, StagedBytesLost, type StagingWriter } from './staging.ts';
 import type { SyncFailures } from './sync-failures.ts';
@@ -37,6 +37,8 @@ export interface ReceiveOptions {
   stored?: number | undefined;
   /** True when the upload has no row yet, because its creation brings it whole. */
   comesWhole?: boolean;
+  /** @default refuses at once */
+  waitForRoom?: WaitForRoom | undefined;
 }
 
 export interface Received {
@@ -195,7 +197,8 @@ export class BodyIntake {
     const { freeSpace, reservations } = this.#options;
     const end = this.#checksum.offset + bytes;
     // A row that is not added yet reserves its bytes when it is added.
-    if (end > this.#reserved && !this.#receive.comesWhole) this.#reserved = await reservations.extend(this.#upload, end);
+    const { comesWhole, waitForRoom } = this.#receive;
+    if (end > this.#reserved && !comesWhole) this.#reserved = await reservations.extend(this.#upload, end, waitForRoom);
     await freeSpace.take(bytes);
   }
 

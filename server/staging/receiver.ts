@@ -9,6 +9,7 @@ import type { EarlyRejectionOptions } from './early-rejection.ts';
 import { FreeSpace } from './free-space.ts';
 import { compareHeld, readHeld } from './held-bytes.ts';
 import { requireSameBody, type StoredBody } from './repeated-body.ts';
+import type { WaitForRoom } from './reservations.ts';
 import { type Checksum, completeChecksum } from './running-checksum.ts';
 import { SyncTurns } from './sync-turns.ts';
 
@@ -44,8 +45,16 @@ export class Receiver {
    * Adds the row of an upload that its creation brought whole.
    * @throws UploadError 413, 429, 403, 507 when a limit was reached meanwhile
    */
-  add<T>(upload: Upload, add: () => Promise<T>): Promise<T> {
-    return this.#options.reservations.add(upload, add);
+  add<T>(upload: Upload, add: () => Promise<T>, waitForRoom?: WaitForRoom): Promise<T> {
+    return this.#options.reservations.add(upload, add, waitForRoom);
+  }
+
+  /**
+   * Writes the length of an upload that was created without one. Durable. Resolves to false when the upload is not `receiving`.
+   * @throws UploadError 413, 429, 507 when there is no room for that many bytes; then no length is declared
+   */
+  declare(upload: Upload, length: number): Promise<boolean> {
+    return this.#options.reservations.declare(upload, length);
   }
 
   /**

@@ -63,6 +63,17 @@ export function reservationLimits(
   };
 }
 
+/** The scope of the server's own limits. The limits of a credential are in the upload's row. */
+type Counted = Pick<Grantee, 'quota'>;
+
+/**
+ * Called when other unfinished uploads of the sender leave no room. Resolves to true once it may have changed, so that it is worth another
+ * try; to false to be refused.
+ */
+export type WaitForRoom = () => Promise<boolean>;
+
+const REFUSE: WaitForRoom = async () => false;
+
 /** The columns of a new row that describe its reservation. */
 export type Reserved = Pick<UploadIn<'receiving'>, 'reservedBytes' | 'reservedUntil' | 'onVolume'>;
 
@@ -88,12 +99,12 @@ export class Reservations {
    *
    * @throws UploadError 413, 429, 403, 507, by the limit that the upload would exceed
    */
-  async create<T>(grantee: Grantee, length: number | null, add: (reserved: Reserved) => Promise<T>): Promise<T> {
+  async create<T>(grantee: Grantee, length: number | null, add: (reserved: Reserved) => Promise<T>, waitForRoom?: WaitForRoom): Promise<T> {
     const onVolume = (await this.#available(false)) === Number.POSITIVE_INFINITY ? 0 : 1;
     const reservedUntil = this.until({ onVolume });
     const wanted = length ?? Math.min(STEP_BYTES, this.#options.maxUploadBytes);
     const addWith = (reservedBytes: number) => add({ reservedBytes, reservedUntil, onVolume });
-    return this.#within(grantee, wanted, length === null ? 0 : wanted, addWith);
+    return this.#within(grantee, wanted, length === null ? 0 : wanted, addWith, waitForRoom);
   }
 
   /**
@@ -103,7 +114,7 @@ export class Reservations {
    * @throws UploadError as `create`
    */
   async admitWhole(grantee: Grantee, length: number): Promise<Reserved> {
-    await this.#writeLimits(grantee, false, false);
+    await this.#writeLimits(grantee, false);
     if (!(await this.#isFree(length, false))) {
       await this.releaseExpired();
       if (!(await this.#isFree(length, true))) throw new UploadError('ERR_NO_SPACE', { retryAfterSeconds: 30 });
@@ -115,15 +126,15 @@ export class Reservations {
    * Adds the row of an upload that `admitWhole` admitted, after its bytes are stored. Other uploads may have used up a limit meanwhile.
    * @throws UploadError as `create`
    */
-  async add<T>(upload: Upload, add: () => Promise<T>): Promise<T> {
-    const { owner, source, credential, quota, reservedBytes } = upload;
+  async add<T>(upload: Upload, add: () => Promise<T>, waitForRoom?: WaitForRoom): Promise<T> {
+    const { reservedBytes } = upload;
     try {
       // `admitWhole` has just written the limits.
       return await add();
     } catch (error) {
       if (quotaFault(error) === undefined) throw error;
     }
-    return this.#within({ owner, source, credential, quota, limits: {} }, reservedBytes, reservedBytes, add, true);
+    return this.#within(upload, reservedBytes, reservedBytes, add, waitForRoom);
   }
 
   /**
@@ -131,15 +142,26 @@ export class Reservations {
    * @returns the reserved bytes of the upload
    * @throws UploadError as `create`
    */
-  async extend(upload: Upload, bytes: number): Promise<number> {
+  async extend(upload: Upload, bytes: number, waitForRoom?: WaitForRoom): Promise<number> {
     const { ledger, maxUploadBytes } = this.#options;
     const wanted = upload.length ?? Math.min(Math.ceil(bytes / STEP_BYTES) * STEP_BYTES, maxUploadBytes);
     const reserve = async (reservedBytes: number) => {
       await ledger.change(upload.id, { from: 'receiving' }, { reservedBytes, reservedUntil: this.until(upload) }, false);
       return reservedBytes;
     };
-    const { owner, source, credential, quota } = upload;
-    return this.#within({ owner, source, credential, quota, limits: {} }, wanted, upload.length ?? Math.min(wanted, bytes), reserve, true);
+    return this.#within(upload, wanted, upload.length ?? Math.min(wanted, bytes), reserve, waitForRoom);
+  }
+
+  /**
+   * Writes the length of an upload that was created without one, and reserves it in the same statement. Durable. Resolves to false, and
+   * changes nothing, when the upload is not `receiving`.
+   * @throws UploadError as `create`; then no length is declared
+   */
+  declare(upload: Upload, length: number): Promise<boolean> {
+    const { ledger } = this.#options;
+    const changes = { length, reservedUntil: this.until(upload) };
+    const write = (reservedBytes: number) => ledger.change(upload.id, { from: 'receiving' }, { ...changes, reservedBytes }, true);
+    return this.#within(upload, length, length, write);
   }
 
   /** Releases expired reservations. The bytes that are stored still count. */
@@ -150,42 +172,48 @@ export class Reservations {
   }
 
   /** @param least number of bytes to reserve when a limit refuses `wanted` */
-  async #within<T>(grantee: Grantee, wanted: number, least: number, take: (bytes: number) => Promise<T>, isKnown = false): Promise<T> {
-    await this.#writeLimits(grantee, false, isKnown);
+  async #within<T>(
+    counted: Counted,
+    wanted: number,
+    least: number,
+    take: (bytes: number) => Promise<T>,
+    waitForRoom: WaitForRoom = REFUSE,
+  ): Promise<T> {
+    await this.#writeLimits(counted, false);
     try {
       return await take(wanted);
     } catch (error) {
       if (quotaFault(error) === undefined) throw error;
     }
-    await this.releaseExpired();
-    await this.#writeLimits(grantee, true, isKnown);
-    try {
-      return await take(wanted).catch((error: unknown) => {
-        if (least === wanted || quotaFault(error) === undefined) throw error;
-        return take(least);
-      });
-    } catch (error) {
-      const fault = quotaFault(error);
-      throw fault === undefined ? error : this.#refusal(fault, grantee, wanted);
+    for (;;) {
+      await this.releaseExpired();
+      await this.#writeLimits(counted, true);
+      try {
+        return await take(wanted).catch((error: unknown) => {
+          if (least === wanted || quotaFault(error) === undefined) throw error;
+          return take(least);
+        });
+      } catch (error) {
+        const fault = quotaFault(error);
+        if (fault === undefined) throw error;
+        const refusal = this.#refusal(fault, counted, least);
+        if (refusal.code !== 'ERR_TOO_MANY_UPLOADS' || !(await waitForRoom())) throw refusal;
+      }
     }
   }
 
-  /** @param isKnown true when the limits of the credential were written at the creation */
-  async #writeLimits({ credential, quota, limits }: Grantee, isExact: boolean, isKnown: boolean): Promise<void> {
+  /** @param isExact true before a refusal: counts the free space exactly, and writes the limits even if they were written before */
+  async #writeLimits({ quota }: Counted, isExact: boolean): Promise<void> {
     const { quotas, senderShare } = this.#options;
     const free = await this.#available(isExact);
     const isBounded = Number.isFinite(free);
-    if (credential !== null && !isKnown) {
-      const { maxUploads = null, maxBytes = null } = limits;
-      await quotas.limit(credential, { ...UNLIMITED, maxUploads, maxBytes });
-    }
     if (quota !== '') {
       const own = this.#senderLimits(quota);
       const share = isBounded ? Math.floor(free * senderShare) : Number.POSITIVE_INFINITY;
       const maxReservedBytes = Math.min(own.maxReservedBytes ?? Number.POSITIVE_INFINITY, share);
-      await quotas.limit(quota, { ...UNLIMITED, ...own, maxReservedBytes: Number.isFinite(maxReservedBytes) ? maxReservedBytes : null });
+      await quotas.limit(quota, { ...own, maxReservedBytes: Number.isFinite(maxReservedBytes) ? maxReservedBytes : null }, isExact);
     }
-    if (isBounded) await quotas.limit(VOLUME, { ...UNLIMITED, maxReservedBytes: free });
+    if (isBounded) await quotas.limit(VOLUME, { ...UNLIMITED, maxReservedBytes: free }, isExact);
   }
 
   #senderLimits(quota: string): SenderLimits {
@@ -222,7 +250,8 @@ export class Reservations {
     return bytes;
   }
 
-  #refusal({ scope, exceeded }: QuotaExceeded, { quota }: Grantee, bytes: number): UploadError {
+  /** @param bytes number of bytes that the upload certainly has */
+  #refusal({ scope, exceeded }: QuotaExceeded, { quota }: Counted, bytes: number): UploadError {
     if (scope === 'volume') return new UploadError('ERR_NO_SPACE', { retryAfterSeconds: 30 });
     if (scope === 'credential') {
       return exceeded === 'uploads'

@@ -123,7 +123,6 @@ export class Appends {
    * to `inspecting` writes the length. Otherwise the length is written now, and the last byte will be held back.
    */
   async #declare(context: Context, upload: UploadIn<'receiving'>, offset: number, length: number): Promise<UploadIn<'receiving'>> {
-    const { ledger } = this.#options;
     const maxUploadBytes = maxBytesOf(upload, this.#options.maxUploadBytes);
     if (upload.length !== null) {
       if (upload.length !== length) throw new UploadError('ERR_INVALID_UPLOAD_LENGTH', { detail: 'Another length was declared before.' });
@@ -132,7 +131,7 @@ export class Appends {
     if (length < offset) throw new UploadError('ERR_INVALID_UPLOAD_LENGTH', { detail: 'More bytes are stored already.' });
     if (length > maxUploadBytes) throw tooLarge(maxUploadBytes);
     if (length === offset) context.isDeclaring = true;
-    else if (!(await ledger.change(upload.id, { from: 'receiving' }, { length }, true))) throw new NotReceiving();
-    return { ...upload, length };
+    else if (!(await this.#options.receiver.declare(upload, length))) throw new NotReceiving();
+    return { ...upload, length, reservedBytes: length };
   }
 }

@@ -54,13 +54,14 @@ export function testQuotas(open: () => Promise<{ engine: Engine; ledger: Ledger;
     ['maxBytes', 'bytes', { credential: 'grant:x', quota: '' }],
   ] as const)('a creation beyond %s is taken back as a whole, in the statement that makes it', async ([limit, exceeded, values]) => {
     const { engine, ledger } = await open();
-    const quotas = new Quotas(engine, () => 0);
-    const scope = values.credential ?? 'owner:anna';
+    const limits = { [limit]: limit === 'maxUnfinished' || limit === 'maxUploads' ? 2 : 250 };
+    // The limits of a credential are in the rows of its uploads.
+    const own = values.credential === null ? {} : { limits: JSON.stringify(limits) };
     const create = () => {
-      const upload = newUpload({ quota: 'owner:anna', reservedBytes: 100, ...values });
+      const upload = newUpload({ quota: 'owner:anna', reservedBytes: 100, ...own, ...values });
       return { id: upload.id, created: ledger.create(upload, true) };
     };
-    await quotas.limit(scope, { ...UNLIMITED, [limit]: limit === 'maxUnfinished' || limit === 'maxUploads' ? 2 : 250 });
+    if (values.credential === null) await new Quotas(engine, () => 0).limit('owner:anna', { ...UNLIMITED, ...limits });
     const kept = [create(), create()];
     for (const { created } of kept) expect(await created).toBe(true);
     const { id, created } = create();
@@ -117,17 +118,66 @@ export function testQuotas(open: () => Promise<{ engine: Engine; ledger: Ledger;
   it('of fifty simultaneous creations as many succeed as the limit allows', async () => {
     const { engine, ledger, other } = await open();
     const second = new Ledger(await other());
-    await new Quotas(engine, () => 0).limit('grant:x', { ...UNLIMITED, maxUploads: 7 });
+    const limits = JSON.stringify({ maxUploads: 7 });
     const made = await Promise.allSettled(
       Array.from({ length: 50 }, (_, n) =>
         (n % 2 === 0 ? ledger : second).create(
-          newUpload({ credential: 'grant:x', quota: 'owner:anna', onVolume: 1, reservedBytes: 10 }),
+          newUpload({ credential: 'grant:x', limits, quota: 'owner:anna', onVolume: 1, reservedBytes: 10 }),
           true,
         ),
       ),
     );
     expect(made.filter(({ status }) => status === 'fulfilled')).toHaveLength(7);
     expect(await counters(engine)).toEqual(await countedFromRows(engine));
+  });
+
+  it('of two credentials with one id each upload obeys the limits of its own, from any connection', async () => {
+    const { ledger, other } = await open();
+    const second = new Ledger(await other());
+    const create = (by: Ledger, maxUploads: number, values: Partial<UploadRow> = {}) => {
+      const upload = newUpload({
+        credential: 'grant:x',
+        limits: JSON.stringify({ maxUploads, maxBytes: 1000 }),
+        reservedBytes: 10,
+        ...values,
+      });
+      const created = by.create(upload, true).catch((error: unknown) => quotaFault(error)?.exceeded);
+      return { id: upload.id, created };
+    };
+    const first = create(ledger, 5);
+    expect(await first.created).toBe(true);
+    expect(await create(second, 2).created).toBe(true);
+    expect(await create(second, 2).created).toBe('uploads');
+    // In one turn of the event loop, PostgreSQL gets both in one statement.
+    const [third, refused] = [create(ledger, 5), create(ledger, 2)];
+    expect(await third.created).toBe(true);
+    expect(await refused.created).toBe('uploads');
+    expect(await create(ledger, 5, { reservedBytes: 980 }).created).toBe('bytes');
+    // A reservation that grows obeys them, too.
+    const grown = ledger.change(first.id, { from: 'receiving' }, { reservedBytes: 990 }, false);
+    expect(quotaFault(await grown.catch((error: unknown) => error))).toMatchObject({ scope: 'credential', exceeded: 'bytes' });
+    // Neither a verdict nor a smaller reservation exceeds a limit.
+    expect(await ledger.change(first.id, { from: 'receiving' }, { reservedBytes: 5 }, false)).toBe(true);
+    expect(await ledger.startInspection(first.id, 'p', { ...BEGIN, length: 2000 })).toBeDefined();
+  });
+
+  it('limits of a sender that another connection changed are written again within a second, and at once before a refusal', async () => {
+    const { engine, ledger, other } = await open();
+    const [own, theirs] = [new Quotas(engine, () => 0), new Quotas(await other(), () => 0)];
+    const limit = (quotas: Quotas, maxUnfinished: number, isSure?: boolean) =>
+      quotas.limit('owner:anna', { ...UNLIMITED, maxUnfinished }, isSure);
+    const create = () => ledger.create(newUpload({ quota: 'owner:anna' }), true);
+    await limit(own, 2);
+    expect(await create()).toBe(true);
+    await limit(theirs, 1);
+    await limit(own, 2, true);
+    expect(await create()).toBe(true);
+    await limit(theirs, 1);
+    const written = async () => {
+      await limit(own, 2);
+      return (await own.get('owner:anna'))?.maxUnfinished;
+    };
+    await expect.poll(written, { timeout: 10_000 }).toBe(2);
   });
 
   it('an unused reservation lapses to the bytes received, and a used one does not', async () => {

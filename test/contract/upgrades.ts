@@ -1,4 +1,5 @@
 // What every ledger does with rows of an earlier version, with every engine.
+import { sql } from 'kysely';
 import { Migrator } from 'kysely/migration';
 import { expect, it } from 'vitest';
 import type { Engine } from '../../server/ledger/engine.ts';
@@ -97,6 +98,24 @@ export function testUpgrades(open: () => Promise<Engine>): void {
     for (const unknown of ['evt_', 'evt_0000000000000001', `evt_${'f'.repeat(32)}`, "evt_'"]) {
       expect(await findEvent(engine, 'webhook', unknown)).toBeUndefined();
     }
+  });
+
+  it('takes the limits of a credential from the uploads themselves, also of those that were created before', async () => {
+    const engine = await open();
+    await migrateTo(engine, '0017-quick-triggers');
+    const counted = { credential: 'grant:x', reservedBytes: 100, limits: JSON.stringify({ maxUploads: 2, maxBytes: 1000 }) };
+    const before = newUpload(counted);
+    await engine.db.insertInto('uploads').values(before).execute();
+    // The limits of another credential with that id, as versions before wrote them.
+    await sql`update quotas set "maxUploads" = 1 where scope = 'grant:x'`.execute(engine.db);
+    await engine.flush();
+    const ledger = new Ledger(engine);
+    await ledger.migrate();
+    const create = () => ledger.create(newUpload(counted), true);
+    expect(await create()).toBe(true);
+    await expect(create()).rejects.toThrow('quota exceeded: credential uploads');
+    const grown = ledger.change(before.id, { from: 'receiving' }, { reservedBytes: 901 }, false);
+    await expect(grown).rejects.toThrow('quota exceeded: credential bytes');
   });
 
   it('goes on counting the uploads of each owner and credential', async () => {

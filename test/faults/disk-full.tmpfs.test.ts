@@ -4,6 +4,7 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { filesBelow, sha256, videoBytes } from '../support/content.ts';
+import { giveKey } from '../support/credentials.ts';
 import { type LandfallProcess, startLandfall } from '../support/landfall-process.ts';
 import { SmallDisk } from '../support/small-disk.ts';
 import { testDirectory } from '../support/temp-dir.ts';
@@ -90,6 +91,34 @@ describe('a full disk', () => {
       expect(await patchUpload(upload, 0, bytes)).toMatchObject({ status: 204, offset: LENGTH });
       await expectDownload(upload, bytes);
     }
+  });
+
+  it('at the first use of a key loses neither the limits of the key nor those of its owner', async () => {
+    const disk = await SmallDisk.create({ bytes: 16 * MIB });
+    const dataDir = join(disk.path, 'data');
+    mkdirSync(dataDir);
+    const [other, limited, unlimited] = await Promise.all([
+      giveKey({ dataDir }, { owner: 'other' }),
+      giveKey({ dataDir }, { owner: 'anna', limits: { maxUploads: 1 } }),
+      giveKey({ dataDir }, { owner: 'bert' }),
+    ]);
+    const server = await startWith(
+      { LANDFALL_ACCESS: 'keys', LANDFALL_OWNER_MAX_UPLOADS: '2', LANDFALL_OWNER_MAX_RESERVED: '1KB' },
+      dataDir,
+    );
+    const create = async ({ headers }: typeof other) => {
+      const { status, code } = await createUpload(server.files, { length: 10, name: 'a.txt', headers });
+      return code ?? status;
+    };
+    // From now on, the server remembers for a second that the disk has space.
+    expect(await create(other)).toBe(201);
+    await disk.fill(0);
+    expect([await create(limited), await create(unlimited)]).toEqual(['ERR_NO_SPACE', 'ERR_NO_SPACE']);
+    await disk.clear();
+    await expect.poll(() => create(limited), { timeout: 20_000 }).toBe(201);
+    expect(await create(limited)).toBe('ERR_ACCESS_USED_UP');
+    expect([await create(unlimited), await create(unlimited)]).toEqual([201, 201]);
+    expect(await create(unlimited)).toBe('ERR_TOO_MANY_UPLOADS');
   });
 
   it('in the directory of final files keeps the staged bytes, and the file is accepted once there is space', async () => {

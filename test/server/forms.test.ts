@@ -8,11 +8,12 @@ import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import type { Check } from '../../server/index.ts';
 import type { UploadRecord } from '../../shared/upload.ts';
 import { filesBelow, sha256, sha256OfFile, videoBytes, writeVideo } from '../support/content.ts';
+import { gateCheck } from '../support/gate-check.ts';
 import { embedLandfall } from '../support/landfall-embedded.ts';
 import { startLandfall } from '../support/landfall-process.ts';
 import { head, openSocket, rawRequest } from '../support/raw-http.ts';
 import { testDirectory } from '../support/temp-dir.ts';
-import { readRecord } from '../support/tus-requests.ts';
+import { createUpload, readRecord } from '../support/tus-requests.ts';
 import { BROWSER, FORM_END, MULTIPART, partHead, sendForm } from './form-requests.ts';
 import { PATIENT } from './patient.ts';
 
@@ -163,6 +164,71 @@ describe('a form with several files', () => {
       [400, 'ERR_INVALID_FORM'],
     ]);
     await expectNothingStaged(dataDir);
+  });
+});
+
+describe('a form with more files than its sender may have unfinished', () => {
+  const authenticate = () => 'anna';
+  const files = (bytes: number) => [1, 2, 3, 4, 5].map((n) => ({ name: `${n}.txt`, content: Buffer.alloc(bytes, 'a') }));
+
+  it.for([
+    ['uploads', 'small', 10, { ownerMaxUploads: 3 }, 3],
+    ['uploads', 'large', 100_000, { ownerMaxUploads: 3 }, 3],
+    ['bytes', 'small', 10, { ownerMaxReserved: 25 }, 2],
+    ['bytes', 'large', 100_000, { ownerMaxReserved: 250_000 }, 2],
+  ] as const)('receives each once another has its verdict: a limit of %s, %s files', async ([, , bytes, config, atOnce]) => {
+    const { check, open, seen } = gateCheck();
+    const { url, dataDir } = await embedLandfall(config, { checks: [check], authenticate });
+    // Before the server closes, which waits for the check.
+    onTestFinished(open);
+    const sent = sendForm(`${url}/upload/multiple`, files(bytes));
+    await expect.poll(() => seen.begun).toBe(atOnce);
+    open();
+    const response = await sent;
+    expect((await resultsOf(response)).map(({ filename, status }) => [filename, status])).toEqual(
+      [1, 2, 3, 4, 5].map((n) => [`${n}.txt`, 201]),
+    );
+    expect(response.status).toBe(200);
+    await expectNothingStaged(dataDir);
+  });
+
+  it.for([10, 100_000])('is told when the others take too long, and keeps nothing of the rest: files of %i bytes', async (bytes) => {
+    const { check, open } = gateCheck();
+    const { url, dataDir } = await embedLandfall({ ownerMaxUploads: 3, patience: 200 }, { checks: [check], authenticate });
+    // Before the server closes, which waits for the check.
+    onTestFinished(open);
+    const results = await resultsOf(await sendForm(`${url}/upload/multiple`, files(bytes)));
+    // Small files come all at once, and any of them may be the first.
+    const codes = results.map(({ status, error }) => error?.code ?? status).sort();
+    expect(codes).toEqual([202, 202, 202, 'ERR_TOO_MANY_UPLOADS', 'ERR_TOO_MANY_UPLOADS']);
+    open();
+    await expectNothingStaged(dataDir);
+    expect(await filesBelow(join(dataDir, 'files'))).toHaveLength(3);
+  });
+
+  it('is refused at once when it is not the form that has too many', async () => {
+    const { url, files: uploads } = await embedLandfall({ ownerMaxUploads: 1, patience: '1h' }, { authenticate });
+    expect((await createUpload(uploads, { length: 10, name: 'a.txt' })).status).toBe(201);
+    const results = await resultsOf(await sendForm(`${url}/upload/multiple`, files(10)));
+    expect(results.map(({ status }) => status)).toEqual([429, 429, 429, 429, 429]);
+  });
+
+  it('gives up what waits when the sender leaves', async () => {
+    const { check, open, seen } = gateCheck();
+    const { url, dataDir } = await embedLandfall({ ownerMaxUploads: 3, patience: '1h' }, { checks: [check], authenticate });
+    // Before the server closes, which waits for the check.
+    onTestFinished(open);
+    const body = `${[1, 2, 3, 4, 5].map((n) => `${partHead(`${n}.txt`)}text\r\n`).join('')}${FORM_END.slice(2)}`;
+    const socket = await openSocket(url);
+    socket.write(head('POST /upload/multiple HTTP/1.1', 'Host: x', `Content-Type: ${MULTIPART}`, `Content-Length: ${body.length}`));
+    socket.write(body);
+    const staged = () => filesBelow(join(dataDir, 'staging'));
+    await vi.waitFor(async () => expect([seen.begun, (await staged()).length]).toEqual([3, 5]), PATIENT);
+    socket.destroy();
+    await vi.waitFor(async () => expect(await staged()).toHaveLength(3), PATIENT);
+    open();
+    await expectNothingStaged(dataDir);
+    expect(await filesBelow(join(dataDir, 'files'))).toHaveLength(3);
   });
 });
 

@@ -4,10 +4,13 @@ import { rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it, onTestFinished } from 'vitest';
+import { createGrant } from '../../server/grants.ts';
 import type { ConfigInput, LandfallHooks } from '../../server/index.ts';
 import { LedgerElsewhere } from '../../server/ledger/open.ts';
 import { channelOf } from '../../server/ledger/postgres-notices.ts';
 import { filesBelow, sha256, videoBytes } from '../support/content.ts';
+import { bearer } from '../support/credentials.ts';
+import { gateCheck } from '../support/gate-check.ts';
 import { type EmbeddedLandfall, embedLandfall } from '../support/landfall-embedded.ts';
 import { postgresForTests } from '../support/postgres.ts';
 import { openSocket, patchHead } from '../support/raw-http.ts';
@@ -28,21 +31,6 @@ function at(server: EmbeddedLandfall, url: string): string {
   return `${server.files}/${idOf(url)}`;
 }
 
-/** A check that waits until the test releases it, and how often it started. */
-function gate() {
-  const { promise, resolve: open } = Promise.withResolvers<void>();
-  const seen = { begun: 0 };
-  const check = {
-    name: 'gate',
-    async run() {
-      seen.begun += 1;
-      await promise;
-      return undefined;
-    },
-  };
-  return { check, open, seen };
-}
-
 /** Sends the head of a PATCH and half of its body, then falls silent. */
 async function sendHalf(server: EmbeddedLandfall, url: string, body: Uint8Array): Promise<void> {
   const socket = await openSocket(server.url);
@@ -53,6 +41,26 @@ async function sendHalf(server: EmbeddedLandfall, url: string, body: Uint8Array)
 }
 
 describe('two processes', () => {
+  it('obey the limits of the grant that is presented, when two grants have one id', async () => {
+    const secret = 'a secret that signs grants and nothing else';
+    const [one, other] = await embedTwo({ access: 'grants', grantSecrets: secret });
+    const [five, two] = [5, 2].map((maxUploads) =>
+      bearer(createGrant(secret, { owner: 'guest', id: 'one-id', expires: '1h', maxUploads })),
+    );
+    const create = async (server: EmbeddedLandfall, headers = five) => {
+      const { status, code } = await createUpload(server.files, { length: 10, name: 'a.txt', ...(headers && { headers }) });
+      return code ?? status;
+    };
+    expect(await create(one)).toBe(201);
+    expect(await create(other, two)).toBe(201);
+    expect(await create(other, two)).toBe('ERR_ACCESS_USED_UP');
+    expect(await create(one)).toBe(201);
+    expect(await create(one, two)).toBe('ERR_ACCESS_USED_UP');
+    expect(await create(other)).toBe(201);
+    expect(await create(one)).toBe(201);
+    expect(await create(other)).toBe('ERR_ACCESS_USED_UP');
+  });
+
   it('share one upload, chunk by chunk, and serve the same file', async () => {
     const servers = await embedTwo();
     const bytes = await videoBytes(LENGTH);
@@ -88,7 +96,7 @@ describe('two processes', () => {
   });
 
   it('run one inspection, and a sender at either gets its verdict at once', async () => {
-    const { check, open, seen } = gate();
+    const { check, open, seen } = gateCheck();
     const [first, second] = await embedTwo({ patience: '10m' }, { checks: [check] });
     const bytes = await videoBytes(LENGTH);
     const { url } = await createUpload(first.files, { length: LENGTH, name: 'film.mp4', body: bytes.subarray(0, LENGTH - 1) });

@@ -1,10 +1,11 @@
 // Each limit of an identity at each endpoint has its own code, and a refused request leaves nothing.
 import { pino } from 'pino';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished } from 'vitest';
 import type { Authenticate, ConfigInput, Limits } from '../../server/index.ts';
 import { openSqlite } from '../../server/ledger/sqlite.ts';
 import { countedFromRows, counters } from '../contract/quotas.ts';
 import { filesBelow } from '../support/content.ts';
+import { gateCheck } from '../support/gate-check.ts';
 import { type EmbeddedLandfall, embedLandfall } from '../support/landfall-embedded.ts';
 import { createUpload, type ExtraHeaders, headUpload, patchUpload, readRecord, terminateUpload } from '../support/tus-requests.ts';
 import { sendForm } from './form-requests.ts';
@@ -190,5 +191,57 @@ describe.for(NAMES)('%s', (name) => {
     for (let n = 0; n < 7; n++) expect(await send(server, 'a.txt', BYTES)).toMatchObject({ code: undefined });
     const last = Array.from({ length: 7 }, () => send(server, 'a.txt', BYTES, by('203.0.113.1')));
     expect((await Promise.all(last)).filter(({ status, code }) => status === 429 && code === 'ERR_TOO_MANY_UPLOADS')).toHaveLength(4);
+  });
+});
+
+describe('a length that is not known at the creation', () => {
+  const limits = { maxBytes: 70_000_000 };
+  const deferred = { 'Upload-Defer-Length': '1' };
+
+  it.for(['a form', 'tus'])('counts as the length once it is known, also while the file is inspected: %s', async (door) => {
+    const { check, open, seen } = gateCheck();
+    const server = await embedLandfall({}, { checks: [check], authenticate: () => ({ owner: 'anna', limits }) });
+    // Before the server closes, which waits for the check.
+    onTestFinished(open);
+    const bytes = Buffer.alloc(100_000, 'a');
+    let sent: Promise<{ status: number }>;
+    if (door === 'a form') sent = sendForm(`${server.url}/upload`, [{ name: 'a.txt', content: bytes }]);
+    else {
+      const { url } = await createUpload(server.files, { name: 'a.txt', body: bytes.subarray(0, 50_000), headers: deferred });
+      sent = patchUpload(url, 50_000, bytes.subarray(50_000), { 'Upload-Length': '100000' });
+    }
+    await expect.poll(() => seen.begun).toBe(1);
+    expect(await createUpload(server.files, { length: 69_900_001, name: 'b.txt' })).toMatchObject({ code: 'ERR_QUOTA_EXCEEDED' });
+    expect(await createUpload(server.files, { length: 69_900_000, name: 'b.txt' })).toMatchObject({ status: 201 });
+    open();
+    expect((await sent).status).toBe(door === 'a form' ? 201 : 204);
+  });
+
+  it('counts as the length, too, when it is declared after the last byte', async () => {
+    const { check, open, seen } = gateCheck();
+    const server = await embedLandfall({}, { checks: [check], authenticate: () => ({ owner: 'anna', limits }) });
+    // Before the server closes, which waits for the check.
+    onTestFinished(open);
+    const { url } = await createUpload(server.files, { name: 'a.txt', body: Buffer.alloc(10, 'a'), headers: deferred });
+    const declared = patchUpload(url, 10, '', { 'Upload-Length': '10' });
+    await expect.poll(() => seen.begun).toBe(1);
+    expect(await createUpload(server.files, { length: 69_999_990, name: 'b.txt' })).toMatchObject({ status: 201 });
+    open();
+    expect((await declared).status).toBe(204);
+  });
+
+  it('is refused at its declaration as it would be at the creation, and another may be declared', async () => {
+    const server = await embedLandfall({ ownerMaxReserved: 80_000_000 }, { authenticate: () => ({ owner: 'anna', limits }) });
+    const { url } = await createUpload(server.files, { name: 'a.txt', headers: deferred });
+    const declare = (length: number) => patchUpload(url, 0, 'hello', { 'Upload-Length': String(length) });
+    expect(await declare(70_000_001)).toMatchObject({ status: 413, code: 'ERR_QUOTA_EXCEEDED' });
+    expect(await declare(80_000_001)).toMatchObject({ status: 413, code: 'ERR_QUOTA_EXCEEDED' });
+    const { offset, headers } = await headUpload(url);
+    expect([offset, headers.get('Upload-Defer-Length'), headers.get('Upload-Length')]).toEqual([0, '1', null]);
+    expect(await declare(60_000_000)).toMatchObject({ status: 204, offset: 5 });
+    // All of it is reserved now.
+    expect(await createUpload(server.files, { length: 10_000_001, name: 'b.txt' })).toMatchObject({ status: 413 });
+    expect(await createUpload(server.files, { length: 10_000_000, name: 'b.txt' })).toMatchObject({ status: 201 });
+    expect(await patchUpload(url, 5, 'hello', { 'Upload-Length': '60000000' })).toMatchObject({ status: 204, offset: 10 });
   });
 });
