@@ -23,6 +23,8 @@ export interface FailureOptions {
   status?: number;
   /** The response carried a problem document of Landfall. */
   hasProblemDocument?: boolean;
+  /** The response is from a tus server, not from a proxy in front of it. */
+  isFromTusServer?: boolean;
   /** Size of the request's body. */
   bodyBytes?: number;
   /** As in `TransportError`. */
@@ -36,6 +38,7 @@ export class Failure extends Error {
   readonly method: string;
   readonly status: number;
   readonly hasProblemDocument: boolean;
+  readonly isFromTusServer: boolean;
   readonly bodyBytes: number;
   readonly isUnknownHost: boolean;
 
@@ -46,6 +49,7 @@ export class Failure extends Error {
     this.method = options.method;
     this.status = options.status ?? 0;
     this.hasProblemDocument = options.hasProblemDocument ?? false;
+    this.isFromTusServer = options.isFromTusServer ?? false;
     this.bodyBytes = options.bodyBytes ?? 0;
     this.isUnknownHost = options.isUnknownHost ?? false;
   }
@@ -53,10 +57,10 @@ export class Failure extends Error {
 
 /** The upload ended without being accepted. */
 export class UploadEnded extends Error {
-  readonly state: 'rejected' | 'failed';
+  readonly state: 'rejected' | 'failed' | 'cancelled';
   readonly error: UploadError;
 
-  constructor(state: 'rejected' | 'failed', error: UploadError) {
+  constructor(state: 'rejected' | 'failed' | 'cancelled', error: UploadError) {
     super(error.message, { cause: error });
     this.state = state;
     this.error = error;
@@ -78,6 +82,14 @@ const BY_STATUS: Readonly<Record<number, ErrorCode>> = {
   507: 'ERR_NO_SPACE',
 };
 
+/** The upload does not exist, if an upload server says so. A proxy without its server answers 404, too. */
+const GONE = new Set([404, 410]);
+
+/** The server says that the upload does not exist. */
+export function isGone({ status, isFromTusServer }: Failure): boolean {
+  return GONE.has(status) && isFromTusServer;
+}
+
 /** The failure that a response outside 2xx stands for. */
 export function failureOf(response: TransportResponse, method: string, url: string, bodyBytes: number): Failure {
   const { status } = response;
@@ -86,13 +98,15 @@ export function failureOf(response: TransportResponse, method: string, url: stri
   const retryAfterSeconds = parseRetryAfter(retryAfter, isDate ? answerTime(response) : 0);
   const options = { status, ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }) };
   const ours = fromProblem(parseJson(response.text), options);
+  // tus 1.0.0, Tus-Resumable: in every response. A HEAD response has no problem document.
+  const isFromTusServer = ours !== undefined || response.header('Tus-Resumable') !== null;
   const error = isWrongAddress(ours, method, status)
     ? new UploadError('ERR_NOT_FOUND', {
         ...options,
         detail: `${addressWithoutQuery(url)} answered ${status}: this address does not accept uploads.`,
       })
-    : (ours ?? unexplained(method, url, options));
-  return new Failure(error, { cause: 'refused', method, status, hasProblemDocument: ours !== undefined, bodyBytes });
+    : (ours ?? unexplained(method, url, isFromTusServer, options));
+  return new Failure(error, { cause: 'refused', method, status, hasProblemDocument: ours !== undefined, isFromTusServer, bodyBytes });
 }
 
 /** A creation goes to the endpoint that the application or the command line named, so a 404 means that this address is wrong. */
@@ -100,8 +114,17 @@ function isWrongAddress(ours: UploadError | undefined, method: string, status: n
   return method === 'POST' && status === 404 && (ours === undefined || ours.code === 'ERR_NOT_FOUND');
 }
 
-function unexplained(method: string, url: string, options: { status: number; retryAfterSeconds?: number }): UploadError {
+function unexplained(
+  method: string,
+  url: string,
+  isFromTusServer: boolean,
+  options: { status: number; retryAfterSeconds?: number },
+): UploadError {
   const { status } = options;
+  if (GONE.has(status) && !isFromTusServer) {
+    const detail = `${addressWithoutQuery(url)} answered ${method} with ${status}, but not as an upload server does.`;
+    return new UploadError('ERR_UNEXPECTED_RESPONSE', { ...options, detail });
+  }
   const code = BY_STATUS[status] ?? (status >= 500 ? 'ERR_INTERNAL' : 'ERR_UNEXPECTED_RESPONSE');
   const detail = code === 'ERR_UNEXPECTED_RESPONSE' ? { detail: `${addressWithoutQuery(url)} answered ${method} with ${status}.` } : {};
   return new UploadError(code, { ...options, ...detail });
