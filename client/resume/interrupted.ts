@@ -53,7 +53,7 @@ export async function forgetRecord(record: ResumeRecord, options: ForgetOptions,
   const release = await platform.locks
     .acquire(record.key, AbortSignal.timeout(LOCK_WITHIN_MS), () => {})
     .catch(() => {
-      throw new UploadError('ERR_UPLOAD_LOCKED', { detail: 'It is being sent. Cancel it where it is sent.' });
+      throw new UploadError('ERR_UPLOAD_LOCKED');
     });
   try {
     await store.remove(record.key);

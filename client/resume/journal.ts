@@ -1,4 +1,3 @@
-import { UploadError } from '../../shared/errors.ts';
 import type { Source } from '../ports.ts';
 import type { Checkpoint, Crc32 } from '../transfer/checksum.ts';
 import type { ResumeRecord, ResumeStore } from './store.ts';
@@ -26,16 +25,23 @@ export interface UploadIdentity {
  */
 export function resumeKey({ endpoint, name, source, metadata }: UploadIdentity, fingerprint: string): string | null {
   if (!source.isResumable || source.size === null) return null;
-  const { size, lastModified, path = '' } = source;
-  const { relativePath = '' } = metadata;
-  const described = describingPairs(metadata, name).filter(([pair]) => pair !== 'relativePath');
-  return JSON.stringify([endpoint, name, size, lastModified ?? fingerprint, path, relativePath, ...described]);
+  const { relativePath, ...others } = metadata;
+  return keyOf({ endpoint, name, source }, fingerprint, relativePath, describingPairs(others, name));
 }
 
 /** The key of earlier versions, which ignored metadata and `relativePath` of the options. */
-function earlierKey({ endpoint, name, source }: UploadIdentity, fingerprint: string): string {
-  const { size, lastModified, path = '', relativePath = '' } = source;
-  return JSON.stringify([endpoint, name, size, lastModified ?? fingerprint, path, relativePath]);
+function earlierKey(identity: UploadIdentity, fingerprint: string): string {
+  return keyOf(identity, fingerprint, identity.source.relativePath, []);
+}
+
+function keyOf(
+  { endpoint, name, source }: Omit<UploadIdentity, 'metadata'>,
+  fingerprint: string,
+  relativePath = '',
+  described: [string, string][],
+): string {
+  const { size, lastModified, path = '' } = source;
+  return JSON.stringify([endpoint, name, size, lastModified ?? fingerprint, path, relativePath, ...described]);
 }
 
 /** Sorted pairs, without the name, and without the type: the system claims it, and may claim another one after an update. */
@@ -70,8 +76,8 @@ export interface JournalOptions extends UploadIdentity {
 }
 
 /**
- * The resume record of one upload. Only the holder of the lock writes or removes it; `peek` and `follow` are for those that wait. When
- * the store fails, the upload continues, but a later visit cannot resume it. So no method throws an error of the store.
+ * The resume record of one upload. Only the holder of the lock writes or removes it. When the store fails, the upload continues, but a
+ * later visit cannot resume it. So no method throws an error of the store.
  */
 export class Journal {
   readonly #store: ResumeStore | undefined;
@@ -164,12 +170,6 @@ export class Journal {
     return (await this.#find()) !== undefined;
   }
 
-  /** Reads the record without the lock. If its holder ends the upload and removes the record, the address still tells the verdict. */
-  async peek(): Promise<void> {
-    const record = await this.#find();
-    if (record?.fingerprint === this.#draft.fingerprint) this.#adopt(record);
-  }
-
   /** The holder of the lock reported the address of the upload, which may end before the record is read. */
   follow(url: string): void {
     this.#url = url;
@@ -178,31 +178,26 @@ export class Journal {
   }
 
   /**
-   * Loads the record that an earlier visit or the last holder of the lock wrote. Call with the lock. When the record is gone, the
-   * values that are known stay.
+   * Loads the record that an earlier visit or the last holder of the lock wrote. When the record is gone, the values that are known stay:
+   * the upload has ended, and its address tells the verdict.
    *
-   * @throws UploadError ERR_SOURCE_CHANGED when the content of the file changed; removes the record
+   * @returns false when the record is of a file with other content
    */
-  async load(): Promise<void> {
+  async load(): Promise<boolean> {
     const record = await this.#find();
     this.#hasVanished = record === undefined && this.#isAdopted;
-    if (record === undefined) return;
-    if (record.fingerprint !== this.#draft.fingerprint) {
-      await this.remove();
-      throw new UploadError('ERR_SOURCE_CHANGED', { detail: 'Upload it again to start over.' });
-    }
-    this.#adopt(record);
-  }
-
-  /**
-   * Loads the record in order to discard the upload. Call with the lock. Returns false when there is nothing to discard: another holder
-   * of the lock ended the upload, or the record is of a file with other content.
-   */
-  async loadToDiscard(): Promise<boolean> {
-    const record = await this.#find();
-    if (record === undefined) return !this.#isAdopted;
+    if (record === undefined) return true;
     if (record.fingerprint !== this.#draft.fingerprint) return false;
-    this.#adopt(record);
+    this.#isAdopted = true;
+    // An upload that is sent again after a pause: its record is still that of the lost one.
+    if (record.idempotencyKey === this.#lostKey) return true;
+    this.#lostKey = undefined;
+    this.#url = record.url;
+    this.#idempotencyKey = record.idempotencyKey;
+    this.#metadata = record.metadata ?? this.#requestedMetadata;
+    this.#confirmed = record.confirmed;
+    this.#checkpoint = record.checksum;
+    this.#isCreationRequested = true;
     return true;
   }
 
@@ -267,18 +262,6 @@ export class Journal {
     const { name } = this.#draft;
     const described = (pairs: Metadata) => JSON.stringify(describingPairs(pairs, name));
     return size === this.#draft.size && (metadata === undefined || described(metadata) === described(this.#requestedMetadata));
-  }
-
-  #adopt(record: ResumeRecord): void {
-    this.#isAdopted = true;
-    if (record.idempotencyKey === this.#lostKey) return;
-    this.#lostKey = undefined;
-    this.#url = record.url;
-    this.#idempotencyKey = record.idempotencyKey;
-    this.#metadata = record.metadata ?? this.#requestedMetadata;
-    this.#confirmed = record.confirmed;
-    this.#checkpoint = record.checksum;
-    this.#isCreationRequested = true;
   }
 
   #removeEarlier(store: ResumeStore): void {

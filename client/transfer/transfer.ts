@@ -126,7 +126,8 @@ export class Transfer {
     if (lockName === undefined) return;
     const tracker = this.#tracker;
     const { locks, channels } = this.#platform;
-    await journal.peek();
+    // Loaded before, too: a holder that ends the upload removes the record, and the address that it had tells the verdict.
+    await journal.load();
     let unsubscribe = () => {};
     const onWaiting = () => {
       unsubscribe = onSharedProgress(channels, progressName, (progress) => {
@@ -141,7 +142,9 @@ export class Transfer {
       stopSharing();
       release();
     };
-    await journal.load();
+    if (await journal.load()) return;
+    await journal.remove();
+    throw new UploadError('ERR_SOURCE_CHANGED', { detail: 'Upload it again to start over.' });
   }
 
   /** Returns false when the upload, if there is one, is that of another tab or process, or of another file. */
@@ -154,7 +157,7 @@ export class Transfer {
     } catch {
       return false;
     }
-    return journal.loadToDiscard();
+    return (await journal.load()) && !journal.hasVanished;
   }
 
   #unlock(): void {
