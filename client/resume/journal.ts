@@ -25,31 +25,11 @@ export interface UploadIdentity {
  */
 export function resumeKey({ endpoint, name, source, metadata }: UploadIdentity, fingerprint: string): string | null {
   if (!source.isResumable || source.size === null) return null;
-  const { relativePath, ...others } = metadata;
-  return keyOf({ endpoint, name, source }, fingerprint, relativePath, describingPairs(others, name));
-}
-
-/** The key of earlier versions, which ignored metadata and `relativePath` of the options. */
-function earlierKey(identity: UploadIdentity, fingerprint: string): string {
-  return keyOf(identity, fingerprint, identity.source.relativePath, []);
-}
-
-function keyOf(
-  { endpoint, name, source }: Omit<UploadIdentity, 'metadata'>,
-  fingerprint: string,
-  relativePath = '',
-  described: [string, string][],
-): string {
   const { size, lastModified, path = '' } = source;
-  return JSON.stringify([endpoint, name, size, lastModified ?? fingerprint, path, relativePath, ...described]);
-}
-
-/** Sorted pairs, without the name, and without the type: the system claims it, and may claim another one after an update. */
-function describingPairs(metadata: Metadata, name: string): [string, string][] {
-  const isDescribing = ([pair, value]: [string, string]) => pair !== 'filetype' && !(pair === 'filename' && value === name);
-  return Object.entries(metadata)
-    .filter(isDescribing)
-    .sort(([a], [b]) => (a < b ? -1 : 1));
+  // Not the type: the system claims it, and may claim another one after an update.
+  const { filename, filetype: _, relativePath = '', ...others } = metadata;
+  const pairs = Object.entries(filename === name ? others : { ...others, filename }).sort(([a], [b]) => (a < b ? -1 : 1));
+  return JSON.stringify([endpoint, name, size, lastModified ?? fingerprint, path, relativePath, ...pairs]);
 }
 
 /**
@@ -83,6 +63,8 @@ export class Journal {
   readonly #store: ResumeStore | undefined;
   readonly #draft: Omit<ResumeRecord, 'url' | 'idempotencyKey' | 'metadata' | 'confirmed' | 'checksum' | 'updatedAt'>;
   readonly #requestedMetadata: Metadata;
+  readonly #identity: UploadIdentity;
+  /** The key of earlier versions, which ignored metadata and `relativePath` of the options. */
   readonly #earlierKey: string;
   /** The key under which the record was found, if it is that of an earlier version. */
   #foundKey: string | undefined;
@@ -104,7 +86,8 @@ export class Journal {
     const { endpoint, name, source, metadata } = identity;
     const key = resumeKey(identity, fingerprint);
     this.#store = key === null ? undefined : store;
-    this.#earlierKey = earlierKey(identity, fingerprint);
+    this.#identity = identity;
+    this.#earlierKey = this.#keyFor({ filename: name, relativePath: source.relativePath ?? '' }, fingerprint);
     this.#requestedMetadata = metadata;
     this.#metadata = metadata;
     const { size, lastModified, path } = source;
@@ -259,9 +242,12 @@ export class Journal {
   }
 
   #isOfThisUpload({ size, metadata }: ResumeRecord): boolean {
-    const { name } = this.#draft;
-    const described = (pairs: Metadata) => JSON.stringify(describingPairs(pairs, name));
-    return size === this.#draft.size && (metadata === undefined || described(metadata) === described(this.#requestedMetadata));
+    const { key, fingerprint } = this.#draft;
+    return size === this.#draft.size && (metadata === undefined || this.#keyFor(metadata, fingerprint) === key);
+  }
+
+  #keyFor(metadata: Metadata, fingerprint: string): string {
+    return resumeKey({ ...this.#identity, metadata }, fingerprint) ?? '';
   }
 
   #removeEarlier(store: ResumeStore): void {

@@ -121,11 +121,9 @@ function unexplained(
   options: { status: number; retryAfterSeconds?: number },
 ): UploadError {
   const { status } = options;
-  if (GONE.has(status) && !isFromTusServer) {
-    const detail = `${addressWithoutQuery(url)} answered ${method} with ${status}, but not as an upload server does.`;
-    return new UploadError('ERR_UNEXPECTED_RESPONSE', { ...options, detail });
-  }
-  const code = BY_STATUS[status] ?? (status >= 500 ? 'ERR_INTERNAL' : 'ERR_UNEXPECTED_RESPONSE');
+  // A proxy does not know whether the upload exists.
+  const known = GONE.has(status) && !isFromTusServer ? undefined : BY_STATUS[status];
+  const code = known ?? (status >= 500 ? 'ERR_INTERNAL' : 'ERR_UNEXPECTED_RESPONSE');
   const detail = code === 'ERR_UNEXPECTED_RESPONSE' ? { detail: `${addressWithoutQuery(url)} answered ${method} with ${status}.` } : {};
   return new UploadError(code, { ...options, ...detail });
 }
