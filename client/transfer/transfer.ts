@@ -296,7 +296,7 @@ export class Transfer {
       case 'restart':
         if (journal.hasVanished) {
           await journal.remove();
-          throw new UploadEnded('cancelled', new UploadError('ERR_CANCELLED', { detail: 'It was cancelled where it was sent.' }));
+          throw new UploadEnded('cancelled', new UploadError('ERR_CANCELLED'));
         }
         this.#hasRestarted = true;
         journal.restart();
