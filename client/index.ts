@@ -96,7 +96,8 @@ export function interrupted(store: ResumeStore = browserPlatform.store): Promise
  * runs, call `cancel()` of its handle instead.
  *
  * @param options `deleteRemote` also deletes the upload on the server. @default { deleteRemote: false }
- * @throws UploadError when the server did not delete the upload; the record is removed in any case
+ * @throws UploadError ERR_UPLOAD_LOCKED, after 2 s, while a tab or process sends the upload, which then stays; another one when the
+ * server did not delete the upload; the record is then removed all the same
  *
  * @example
  * ```ts

@@ -70,7 +70,10 @@ export interface UploadOptions {
    * @default `webkitRelativePath` in a browser, none in Node
    */
   relativePath?: string;
-  /** Additional pairs of `Upload-Metadata`. With the client's own pairs at most 16, and 4 KiB in total. @default {} */
+  /**
+   * Additional pairs of `Upload-Metadata`. With the client's own pairs at most 16, and 4 KiB in total. A file with other metadata is another
+   * upload, so a value that is new on each visit, such as a token or a time, keeps the upload from resuming. @default {}
+   */
   metadata?: Readonly<Record<string, string>>;
   /**
    * Sent with every request. A function is called before each request. After a 401 it is called once more, with

@@ -11,8 +11,8 @@ export interface SharedProgress extends Pick<UploadSnapshot, 'sent' | 'confirmed
 type Subscribe = (listener: (snapshot: UploadSnapshot) => void) => () => void;
 
 /** Sends progress to the tabs of this origin, and to the handles of this process. Other processes do not receive it. */
-export function shareProgress(channels: Channels, lockName: string, subscribe: Subscribe): () => void {
-  const channel = channels.open(channelName(lockName));
+export function shareProgress(channels: Channels, name: string, subscribe: Subscribe): () => void {
+  const channel = channels.open(channelName(name));
   if (channel === undefined) return () => {};
   const stop = subscribe(({ sent, confirmed, url }) =>
     channel.postMessage({ sent, confirmed, url: url ?? undefined } satisfies Record<keyof SharedProgress, unknown>),
@@ -23,8 +23,8 @@ export function shareProgress(channels: Channels, lockName: string, subscribe: S
   };
 }
 
-export function onSharedProgress(channels: Channels, lockName: string, listener: (progress: SharedProgress) => void): () => void {
-  const channel = channels.open(channelName(lockName));
+export function onSharedProgress(channels: Channels, name: string, listener: (progress: SharedProgress) => void): () => void {
+  const channel = channels.open(channelName(name));
   // The page in the other tab may have another version of the client.
   channel?.addEventListener('message', ({ data }: MessageEvent<unknown>) => {
     if (isSharedProgress(data)) listener(data);
@@ -37,4 +37,4 @@ function isSharedProgress(value: unknown): value is SharedProgress {
   return areCounts(sent, confirmed) && areTexts(url ?? '');
 }
 
-const channelName = (lockName: string) => `landfall:${lockName}`;
+const channelName = (name: string) => `landfall:${name}`;

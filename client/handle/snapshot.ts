@@ -12,7 +12,7 @@ import type { UploadError } from '../../shared/errors.ts';
  * - `accepted`: the file is in final storage
  * - `rejected`: the server refused the file; `error` says why
  * - `failed`: the upload ended without a verdict; `error` says why. Uploading the same file again resumes it if possible
- * - `cancelled`: by `cancel()` or the `signal`
+ * - `cancelled`: by `cancel()` or the `signal`, or because another tab or process deleted the upload while this one waited for it
  */
 export type UploadState =
   | 'queued'
@@ -36,7 +36,8 @@ export type UploadState =
  * - `no-space`: the server has no space for the file right now
  * - `too-many`: this sender already has as many uploads in progress as the server allows. The wait does not count against the budget
  * - `elsewhere`: another tab or process sends the same file. `sent`, `confirmed` and the speed are those of the other tab, or of the
- *   other handle in this process. If the other one stops, this one resumes; if it ends, this one ends in the same state
+ *   other handle in this process. If the other one stops or fails, this one resumes. If the server has a verdict, or the other one
+ *   deleted the upload, this one ends in the same state
  * - `restarted`: the server no longer has the upload, so the client sends the file again from the first byte
  */
 export type WaitingReason =
@@ -208,7 +209,8 @@ export interface UploadHandle extends AsyncIterable<UploadSnapshot> {
   /** Resumes a paused upload. A waiting upload retries now. Does nothing in other states. */
   resume(): void;
   /**
-   * Ends the upload and removes its resume record. Does nothing when the upload has ended.
+   * Ends the upload and removes its resume record, also that of an earlier visit. While another tab or process sends the file, the record
+   * and the upload on the server are left to the other one. Does nothing when the upload has ended.
    *
    * @throws UploadError when `deleteRemote` was set and the server did not delete the upload
    */

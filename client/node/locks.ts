@@ -23,6 +23,7 @@ export const nodeLocks: Locks = {
       if (release === 'failed') return () => {};
       if (release !== 'taken') return release;
       if (!isWaiting) onWaiting();
+      signal.throwIfAborted();
       if (!(await awaitHolder(address, signal))) rmSync(address, { force: true });
       await pause(Math.random() * RETRY_MS, signal);
     }

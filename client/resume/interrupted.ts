@@ -1,3 +1,4 @@
+import { UploadError } from '../../shared/errors.ts';
 import type { UploadOptions } from '../options.ts';
 import type { Platform } from '../ports.ts';
 import { GuardedHttp } from '../transfer/guarded-http.ts';
@@ -5,14 +6,25 @@ import { terminate } from '../transfer/termination.ts';
 import type { ResumeRecord, ResumeStore } from './store.ts';
 
 /** Servers expire unfinished uploads long before this. */
-const FORGET_AFTER_MS = 30 * 24 * 60 * 60_000;
+const LISTED_MS = 30 * 24 * 60 * 60_000;
+/** Older records that stay. Their age alone is no reason to remove them, because the clock of this device may be wrong for a while. */
+const KEPT_UNLISTED = 100;
+/** Time limit for the lock of an upload: a handle that was just paused holds it for a moment. */
+const LOCK_WITHIN_MS = 2000;
 
-/** Lists records, the latest first, and removes those older than 30 days. */
+/** Lists the records of the last 30 days, the latest first. Removes older ones only when there are more than a hundred. */
 export async function interruptedIn(store: ResumeStore): Promise<ResumeRecord[]> {
-  const records = await store.list();
-  const isStale = ({ updatedAt }: ResumeRecord) => !(Date.now() - Date.parse(updatedAt) < FORGET_AFTER_MS);
-  await Promise.all(records.filter(isStale).map(({ key }) => store.remove(key).catch(() => {})));
-  return records.filter((record) => !isStale(record)).sort((a, b) => b.updatedAt.localeCompare(a.updatedAt));
+  const records = (await store.list()).sort((a, b) => b.updatedAt.localeCompare(a.updatedAt));
+  const isOld = ({ updatedAt }: ResumeRecord) => !(Date.now() - Date.parse(updatedAt) < LISTED_MS);
+  const surplus = records.filter(isOld).slice(KEPT_UNLISTED);
+  await Promise.all(surplus.map(({ key }) => store.remove(key).catch(() => {})));
+  return records.filter((record) => !isOld(record)).map(withPath);
+}
+
+/** Earlier versions kept a path that came from the options only in the metadata. */
+function withPath(record: ResumeRecord): ResumeRecord {
+  const relativePath = record.relativePath ?? record.metadata?.relativePath;
+  return relativePath === undefined ? record : { ...record, relativePath };
 }
 
 /**
@@ -33,10 +45,20 @@ export interface ForgetOptions extends Pick<UploadOptions, 'store' | 'headers' |
 /**
  * Removes the record first, so that it is gone even when the server cannot be reached.
  *
- * @throws UploadError when `deleteRemote` was set and the server did not delete the upload; errors of the store
+ * @throws UploadError ERR_UPLOAD_LOCKED while a tab or process sends the upload; when `deleteRemote` was set and the server did not
+ * delete the upload; errors of the store
  */
 export async function forgetRecord(record: ResumeRecord, options: ForgetOptions, platform: Platform): Promise<void> {
   const { store = platform.store, deleteRemote = false } = options;
-  await store.remove(record.key);
-  if (deleteRemote) await terminate(new GuardedHttp(platform, options), record);
+  const release = await platform.locks
+    .acquire(record.key, AbortSignal.timeout(LOCK_WITHIN_MS), () => {})
+    .catch(() => {
+      throw new UploadError('ERR_UPLOAD_LOCKED');
+    });
+  try {
+    await store.remove(record.key);
+    if (deleteRemote) await terminate(new GuardedHttp(platform, options), record);
+  } finally {
+    release();
+  }
 }

@@ -1,4 +1,3 @@
-import { UploadError } from '../../shared/errors.ts';
 import type { Source } from '../ports.ts';
 import type { Checkpoint, Crc32 } from '../transfer/checksum.ts';
 import type { ResumeRecord, ResumeStore } from './store.ts';
@@ -7,12 +6,30 @@ const SAMPLE_BYTES = 64 * 1024;
 /** Often enough for a later visit to show the progress and to read little again; seldom enough to cost nothing. */
 const WRITE_EVERY_MS = 1000;
 
-/** Identifies the same file sent to the same endpoint, in every visit. Null for a source that a later visit cannot open again. */
-export function resumeKey(endpoint: string, source: Source, name: string, fingerprint: string): string | null {
+type Metadata = Readonly<Record<string, string>>;
+
+/** What tells one upload from another, in every visit. */
+export interface UploadIdentity {
+  endpoint: string;
+  name: string;
+  source: Source;
+  /** `Upload-Metadata` of the creation. */
+  metadata: Metadata;
+}
+
+/**
+ * The key of an upload's record. Metadata is part of it: the same file sent for another project or from another folder is another
+ * upload, and nothing would be stored for it if it joined the first. Null for a source that a later visit cannot open again.
+ *
+ * @param fingerprint tells sources apart that have no time of modification
+ */
+export function resumeKey({ endpoint, name, source, metadata }: UploadIdentity, fingerprint: string): string | null {
   if (!source.isResumable || source.size === null) return null;
-  const { size, lastModified, path = '', relativePath = '' } = source;
-  // Without a time of modification the content tells sources apart.
-  return JSON.stringify([endpoint, name, size, lastModified ?? fingerprint, path, relativePath]);
+  const { size, lastModified, path = '' } = source;
+  // Not the type: the system claims it, and may claim another one after an update.
+  const { filename, filetype: _, relativePath = '', ...others } = metadata;
+  const pairs = Object.entries(filename === name ? others : { ...others, filename }).sort(([a], [b]) => (a < b ? -1 : 1));
+  return JSON.stringify([endpoint, name, size, lastModified ?? fingerprint, path, relativePath, ...pairs]);
 }
 
 /**
@@ -32,40 +49,49 @@ export async function fingerprintOf(source: Pick<Source, 'size' | 'read'>, crc32
   return sums.join('-');
 }
 
-export interface JournalOptions {
+export interface JournalOptions extends UploadIdentity {
   /** Undefined: the upload can be resumed by this handle only. */
   store: ResumeStore | undefined;
-  key: string | null;
-  endpoint: string;
-  name: string;
-  source: Source;
   fingerprint: string;
-  /** `Upload-Metadata` of the creation. */
-  metadata: Readonly<Record<string, string>>;
 }
 
 /**
- * The resume record of one upload. When the store fails, the upload continues, but a later visit cannot resume it. So no method
- * throws an error of the store.
+ * The resume record of one upload. Only the holder of the lock writes or removes it. When the store fails, the upload continues, but a
+ * later visit cannot resume it. So no method throws an error of the store.
  */
 export class Journal {
   readonly #store: ResumeStore | undefined;
   readonly #draft: Omit<ResumeRecord, 'url' | 'idempotencyKey' | 'metadata' | 'confirmed' | 'checksum' | 'updatedAt'>;
-  readonly #requestedMetadata: Readonly<Record<string, string>>;
-  #metadata: Readonly<Record<string, string>>;
+  readonly #requestedMetadata: Metadata;
+  readonly #identity: UploadIdentity;
+  /** The key of earlier versions, which ignored metadata and `relativePath` of the options. */
+  readonly #earlierKey: string;
+  /** The key under which the record was found, if it is that of an earlier version. */
+  #foundKey: string | undefined;
+  #metadata: Metadata;
   #url: string | null = null;
   #idempotencyKey = randomId();
   #confirmed = 0;
   #checkpoint: Checkpoint | undefined;
   #isCreationRequested = false;
+  /** The values are those of a record, or of the holder of the lock. */
+  #isAdopted = false;
+  #hasVanished = false;
+  /** Key of the upload that the server lost, until the server has created the next one. */
+  #lostKey: string | undefined;
   #writtenAt = 0;
   #writing: Promise<void> = Promise.resolve();
 
-  constructor({ store, key, endpoint, name, source, fingerprint, metadata }: JournalOptions) {
+  constructor({ store, fingerprint, ...identity }: JournalOptions) {
+    const { endpoint, name, source, metadata } = identity;
+    const key = resumeKey(identity, fingerprint);
     this.#store = key === null ? undefined : store;
+    this.#identity = identity;
+    this.#earlierKey = this.#keyFor({ filename: name, relativePath: source.relativePath ?? '' }, fingerprint);
     this.#requestedMetadata = metadata;
     this.#metadata = metadata;
-    const { size, lastModified, path, relativePath } = source;
+    const { size, lastModified, path } = source;
+    const { relativePath } = metadata;
     this.#draft = {
       version: 1,
       key: key ?? '',
@@ -85,8 +111,23 @@ export class Journal {
     return this.#store === undefined ? undefined : this.#draft.key;
   }
 
+  /** Name of the channel for the progress of this upload. Another file under the same key waits for the lock, but has other progress. */
+  get progressName(): string {
+    return `${this.#draft.key}${this.#draft.fingerprint}`;
+  }
+
   get url(): string | null {
     return this.#url;
+  }
+
+  /** Another holder of the lock knew the upload, and its record is gone now: that holder ended the upload. */
+  get hasVanished(): boolean {
+    return this.#hasVanished;
+  }
+
+  /** The server lost the upload, and the next one is not created yet. The record is that of the lost one. */
+  get isReplacing(): boolean {
+    return this.#lostKey !== undefined;
   }
 
   get idempotencyKey(): string {
@@ -94,7 +135,7 @@ export class Journal {
   }
 
   /** Metadata of the first creation request. A repeated request must carry the same metadata under the same `Idempotency-Key`. */
-  get metadata(): Readonly<Record<string, string>> {
+  get metadata(): Metadata {
     return this.#metadata;
   }
 
@@ -107,25 +148,40 @@ export class Journal {
     return this.#checkpoint;
   }
 
+  /** Whether there is a record, perhaps of a file with other content. */
+  async hasRecord(): Promise<boolean> {
+    return (await this.#find()) !== undefined;
+  }
+
+  /** The holder of the lock reported the address of the upload, which may end before the record is read. */
+  follow(url: string): void {
+    this.#url = url;
+    this.#isCreationRequested = true;
+    this.#isAdopted = true;
+  }
+
   /**
-   * Loads the record that an earlier visit or the last lock holder wrote. When the record is gone, the values of the previous `load`
-   * stay: the upload has ended, and its address tells the verdict.
+   * Loads the record that an earlier visit or the last holder of the lock wrote. When the record is gone, the values that are known stay:
+   * the upload has ended, and its address tells the verdict.
    *
-   * @throws UploadError ERR_SOURCE_CHANGED when the content of the file changed; removes the record
+   * @returns false when the record is of a file with other content
    */
-  async load(): Promise<void> {
-    const { key, size, fingerprint } = this.#draft;
-    const record = await this.#read(key);
-    if (record === undefined || record.size !== size) return;
-    if (record.fingerprint !== fingerprint) {
-      await this.remove();
-      throw new UploadError('ERR_SOURCE_CHANGED', { detail: 'Upload it again to start over.' });
-    }
+  async load(): Promise<boolean> {
+    const record = await this.#find();
+    this.#hasVanished = record === undefined && this.#isAdopted;
+    if (record === undefined) return true;
+    if (record.fingerprint !== this.#draft.fingerprint) return false;
+    this.#isAdopted = true;
+    // An upload that is sent again after a pause: its record is still that of the lost one.
+    if (record.idempotencyKey === this.#lostKey) return true;
+    this.#lostKey = undefined;
     this.#url = record.url;
     this.#idempotencyKey = record.idempotencyKey;
     this.#metadata = record.metadata ?? this.#requestedMetadata;
+    this.#confirmed = record.confirmed;
     this.#checkpoint = record.checksum;
     this.#isCreationRequested = true;
+    return true;
   }
 
   /** Call before the creation is requested, so that a repetition uses the same key. */
@@ -136,6 +192,8 @@ export class Journal {
 
   async created(url: string): Promise<void> {
     this.#url = url;
+    this.#lostKey = undefined;
+    this.#hasVanished = false;
     await this.#write();
   }
 
@@ -151,14 +209,15 @@ export class Journal {
     if (this.#isCreationRequested) await this.#write();
   }
 
-  /** Starts over with a new key, after the upload was lost on the server. */
-  async reset(): Promise<void> {
+  /** Starts over with a new key, after the upload was lost on the server. The old record stays until the server has created the new upload. */
+  restart(): void {
+    this.#lostKey = this.#idempotencyKey;
     this.#url = null;
     this.#idempotencyKey = randomId();
     this.#metadata = this.#requestedMetadata;
     this.#confirmed = 0;
     this.#checkpoint = undefined;
-    await this.remove();
+    this.#isCreationRequested = false;
   }
 
   /** Removes the record: there is nothing to resume. */
@@ -167,7 +226,34 @@ export class Journal {
     this.#isCreationRequested = false;
     if (store === undefined) return;
     this.#writing = this.#writing.then(() => store.remove(this.#draft.key)).catch(() => {});
+    this.#removeEarlier(store);
     await this.#writing;
+  }
+
+  /** The record of this upload, with the same size and metadata. Earlier versions kept it under a key without the metadata. */
+  async #find(): Promise<ResumeRecord | undefined> {
+    for (const key of new Set([this.#draft.key, this.#earlierKey])) {
+      const record = await this.#read(key);
+      if (record === undefined || !this.#isOfThisUpload(record)) continue;
+      if (key !== this.#draft.key) this.#foundKey = key;
+      return record;
+    }
+    return undefined;
+  }
+
+  #isOfThisUpload({ size, metadata }: ResumeRecord): boolean {
+    const { key, fingerprint } = this.#draft;
+    return size === this.#draft.size && (metadata === undefined || this.#keyFor(metadata, fingerprint) === key);
+  }
+
+  #keyFor(metadata: Metadata, fingerprint: string): string {
+    return resumeKey({ ...this.#identity, metadata }, fingerprint) ?? '';
+  }
+
+  #removeEarlier(store: ResumeStore): void {
+    const key = this.#foundKey;
+    this.#foundKey = undefined;
+    if (key !== undefined) this.#writing = this.#writing.then(() => store.remove(key)).catch(() => {});
   }
 
   async #read(key: string): Promise<ResumeRecord | undefined> {
@@ -181,7 +267,7 @@ export class Journal {
   /** Writes run one after the other, so that an older record never replaces a newer one. */
   async #write(): Promise<void> {
     const store = this.#store;
-    if (store === undefined) return;
+    if (store === undefined || this.isReplacing) return;
     this.#writtenAt = performance.now();
     const record: ResumeRecord = {
       ...this.#draft,
@@ -193,6 +279,7 @@ export class Journal {
       updatedAt: new Date().toISOString(),
     };
     this.#writing = this.#writing.then(() => store.put(record)).catch(() => {});
+    this.#removeEarlier(store);
     await this.#writing;
   }
 }

@@ -14,7 +14,7 @@ import { areCounts, areTexts, fieldsOf, isObject } from '../json.ts';
 export interface ResumeRecord {
   /** Version of this format. */
   readonly version: 1;
-  /** Identifies the upload: endpoint, name, size, time of modification, path. */
+  /** Identifies the upload: endpoint, name, size, time of modification, path, metadata. */
   readonly key: string;
   /** Absolute address at which the upload was created. */
   readonly endpoint: string;
@@ -34,7 +34,10 @@ export interface ResumeRecord {
   readonly fingerprint: string;
   /** Sent with the creation, so that a creation whose response was lost can be repeated. */
   readonly idempotencyKey: string;
-  /** Metadata of the creation. A repeated creation with the same `Idempotency-Key` must carry the same metadata. */
+  /**
+   * Metadata of the creation. Pass it to `upload` to resume this upload. A repeated creation with the same `Idempotency-Key` must carry
+   * the same metadata.
+   */
   readonly metadata?: Readonly<Record<string, string>>;
   /** Bytes that the server had acknowledged when the record was written. Only for display: the client resumes from the server's offset. */
   readonly confirmed: number;

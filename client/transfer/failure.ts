@@ -24,6 +24,8 @@ export interface FailureOptions {
   status?: number;
   /** The response carried a problem document of Landfall. */
   hasProblemDocument?: boolean;
+  /** The response is from a tus server, not from a proxy in front of it. */
+  isFromTusServer?: boolean;
   /** Size of the request's body. */
   bodyBytes?: number;
   /** As in `TransportError`. */
@@ -37,6 +39,7 @@ export class Failure extends Error {
   readonly method: string;
   readonly status: number;
   readonly hasProblemDocument: boolean;
+  readonly isFromTusServer: boolean;
   readonly bodyBytes: number;
   readonly isUnknownHost: boolean;
 
@@ -47,6 +50,7 @@ export class Failure extends Error {
     this.method = options.method;
     this.status = options.status ?? 0;
     this.hasProblemDocument = options.hasProblemDocument ?? false;
+    this.isFromTusServer = options.isFromTusServer ?? false;
     this.bodyBytes = options.bodyBytes ?? 0;
     this.isUnknownHost = options.isUnknownHost ?? false;
   }
@@ -54,10 +58,10 @@ export class Failure extends Error {
 
 /** The upload ended without being accepted. */
 export class UploadEnded extends Error {
-  readonly state: 'rejected' | 'failed';
+  readonly state: 'rejected' | 'failed' | 'cancelled';
   readonly error: UploadError;
 
-  constructor(state: 'rejected' | 'failed', error: UploadError) {
+  constructor(state: 'rejected' | 'failed' | 'cancelled', error: UploadError) {
     super(error.message, { cause: error });
     this.state = state;
     this.error = error;
@@ -79,19 +83,29 @@ const BY_STATUS: Readonly<Record<number, ErrorCode>> = {
   507: 'ERR_NO_SPACE',
 };
 
+/** The upload does not exist, if an upload server says so. A proxy without its server answers 404, too. */
+const GONE = new Set([404, 410]);
+
+/** The server says that the upload does not exist. */
+export function isGone({ status, isFromTusServer }: Failure): boolean {
+  return GONE.has(status) && isFromTusServer;
+}
+
 /** The failure that a response outside 2xx stands for. */
 export function failureOf(response: TransportResponse, method: string, url: string, bodyBytes: number): Failure {
   const { status } = response;
   const retryAfterSeconds = readRetryAfter((name) => response.header(name));
   const options = { status, ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }) };
   const ours = fromProblem(parseJson(response.text), options);
+  // tus 1.0.0, Tus-Resumable: in every response. A HEAD response has no problem document.
+  const isFromTusServer = ours !== undefined || response.header('Tus-Resumable') !== null;
   const error = isWrongAddress(ours, method, status)
     ? new UploadError('ERR_NOT_FOUND', {
         ...options,
         detail: `${addressWithoutQuery(url)} answered ${status}: this address does not accept uploads.`,
       })
-    : (ours ?? unexplained(method, url, options));
-  return new Failure(error, { cause: 'refused', method, status, hasProblemDocument: ours !== undefined, bodyBytes });
+    : (ours ?? unexplained(method, url, isFromTusServer, options));
+  return new Failure(error, { cause: 'refused', method, status, hasProblemDocument: ours !== undefined, isFromTusServer, bodyBytes });
 }
 
 /** A creation goes to the endpoint that the application or the command line named, so a 404 means that this address is wrong. */
@@ -99,9 +113,16 @@ function isWrongAddress(ours: UploadError | undefined, method: string, status: n
   return method === 'POST' && status === 404 && (ours === undefined || ours.code === 'ERR_NOT_FOUND');
 }
 
-function unexplained(method: string, url: string, options: { status: number; retryAfterSeconds?: number }): UploadError {
+function unexplained(
+  method: string,
+  url: string,
+  isFromTusServer: boolean,
+  options: { status: number; retryAfterSeconds?: number },
+): UploadError {
   const { status } = options;
-  const code = BY_STATUS[status] ?? (status >= 500 ? 'ERR_INTERNAL' : 'ERR_UNEXPECTED_RESPONSE');
+  // A proxy does not know whether the upload exists.
+  const known = GONE.has(status) && !isFromTusServer ? undefined : BY_STATUS[status];
+  const code = known ?? (status >= 500 ? 'ERR_INTERNAL' : 'ERR_UNEXPECTED_RESPONSE');
   const detail = code === 'ERR_UNEXPECTED_RESPONSE' ? { detail: `${addressWithoutQuery(url)} answered ${method} with ${status}.` } : {};
   return new UploadError(code, { ...options, ...detail });
 }

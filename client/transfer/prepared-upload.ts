@@ -1,7 +1,7 @@
 // An upload that is ready to start: its source, identified by a fingerprint, and the journal of an earlier run.
 import type { UploadOptions } from '../options.ts';
 import type { Platform, Source } from '../ports.ts';
-import { fingerprintOf, Journal, resumeKey } from '../resume/journal.ts';
+import { fingerprintOf, Journal } from '../resume/journal.ts';
 import { RunningChecksum } from './checksum.ts';
 import { ChunkSize } from './chunk-size.ts';
 import type { ReadableSource } from './source-reader.ts';
@@ -22,18 +22,10 @@ export async function prepareUpload(
   options: UploadOptions,
   platform: Pick<Platform, 'crc32' | 'yieldToPage' | 'store' | 'chunks'>,
 ): Promise<PreparedUpload> {
-  const { crc32, store, chunks } = platform;
-  const { chunkSize, verifySource, checksum = true, resume = true } = options;
+  const { crc32, chunks } = platform;
+  const { chunkSize, verifySource, checksum = true } = options;
   const fingerprint = source.isResumable ? await fingerprintOf(source, crc32) : '';
-  const journal = new Journal({
-    store: resume ? (options.store ?? store) : undefined,
-    key: resumeKey(endpoint, source, name, fingerprint),
-    endpoint,
-    name,
-    source,
-    fingerprint,
-    metadata: metadataOf(source, name, options),
-  });
+  const journal = journalOf(source, name, endpoint, options, platform, fingerprint);
   // A stream cannot be read again, so its bytes stay in memory until the server confirms them.
   const limits = source.isResumable ? chunks : { ...chunks, wholeBody: false };
   return {
@@ -44,6 +36,31 @@ export async function prepareUpload(
     verification: source.isResumable ? new SourceVerification(source.size ?? 0, fingerprint, platform, verifySource) : undefined,
     chunkSize: new ChunkSize(limits, typeof chunkSize === 'number' ? chunkSize : undefined),
   };
+}
+
+/** Whether an earlier visit left a record of this upload. Reads a file only if it has no time of modification. */
+export async function hasRecord(
+  source: Source,
+  name: string,
+  endpoint: string,
+  options: UploadOptions,
+  platform: Pick<Platform, 'crc32' | 'store'>,
+): Promise<boolean> {
+  const fingerprint = source.isResumable && source.lastModified === null ? await fingerprintOf(source, platform.crc32) : '';
+  return journalOf(source, name, endpoint, options, platform, fingerprint).hasRecord();
+}
+
+function journalOf(
+  source: Source,
+  name: string,
+  endpoint: string,
+  options: UploadOptions,
+  platform: Pick<Platform, 'store'>,
+  fingerprint: string,
+): Journal {
+  const { resume = true, store = platform.store } = options;
+  const metadata = metadataOf(source, name, options);
+  return new Journal({ store: resume ? store : undefined, endpoint, name, source, fingerprint, metadata });
 }
 
 /** The `Upload-Metadata` of the creation. */

@@ -1,5 +1,5 @@
 import type { WaitingReason } from '../handle/snapshot.ts';
-import type { Failure } from './failure.ts';
+import { type Failure, isGone } from './failure.ts';
 
 const BASE_MS = 500;
 const CAP_MS = 30_000;
@@ -64,7 +64,10 @@ export function decide(failure: Failure, circumstances: RetryContext): Decision 
       return { kind: circumstances.canReauthorize ? 'reauthorize' : 'fail' };
     case 404:
     case 410:
-      return { kind: method !== 'POST' && circumstances.canRestart ? 'restart' : 'fail' };
+      if (method === 'POST') return { kind: 'fail' };
+      // A proxy whose server is being replaced. The server still has the upload.
+      if (!isGone(failure)) return { kind: 'retry', reason: 'busy' };
+      return { kind: circumstances.canRestart ? 'restart' : 'fail' };
     case 413:
       if (!failure.hasProblemDocument && failure.bodyBytes > 0) return { kind: 'shrink' };
       return { kind: failure.hasProblemDocument ? 'reject' : 'fail' };

@@ -1,7 +1,7 @@
 import { UploadError } from '../../shared/errors.ts';
 import { TUS_VERSION } from '../../shared/protocol.ts';
 import type { ResumeRecord } from '../resume/store.ts';
-import { Failure } from './failure.ts';
+import { Failure, isGone } from './failure.ts';
 import type { GuardedHttp } from './guarded-http.ts';
 import { pause } from './pause.ts';
 import { decide } from './retry.ts';
@@ -26,11 +26,13 @@ export async function terminate(http: GuardedHttp, upload: TerminationTarget): P
   for (let tries = 1; ; tries++) {
     try {
       const url = upload.url ?? (await repeatCreation(http, upload, signal));
-      await http.send({ method: 'DELETE', url, headers: { 'Tus-Resumable': TUS_VERSION }, signal });
-      return;
+      const response = await http.send({ method: 'DELETE', url, headers: { 'Tus-Resumable': TUS_VERSION }, signal });
+      // A captive portal answers 200 with its own page.
+      if (response.status === 204 || response.header('Tus-Resumable') !== null) return;
+      throw unexpectedAnswer('DELETE');
     } catch (error) {
       if (!(error instanceof Failure)) throw new UploadError('ERR_NETWORK', { cause: error });
-      if (error.status === 404 || error.status === 410) return;
+      if (isGone(error)) return;
       const { kind } = decide(error, { isOnline: true, canReauthorize: http.canReauthorize, canRestart: false });
       if (kind !== 'retry' && kind !== 'await-verdict' && kind !== 'reauthorize') throw error.error;
       if (tries === TRIES) throw error.error;
@@ -51,7 +53,13 @@ async function repeatCreation(http: GuardedHttp, upload: TerminationTarget, sign
     ...(encoded === '' ? {} : { 'Upload-Metadata': encoded }),
   };
   const response = await http.send({ method: 'POST', url: endpoint, headers, signal });
-  return new URL(response.header('Location') ?? '', endpoint).href;
+  const location = response.header('Location');
+  if (location === null) throw unexpectedAnswer('POST');
+  return new URL(location, endpoint).href;
+}
+
+function unexpectedAnswer(method: string): Failure {
+  return new Failure(new UploadError('ERR_UNEXPECTED_RESPONSE'), { cause: 'unexpected', method });
 }
 
 /** tus 1.0.0, Creation: keys, with values in base64 of their UTF-8. */

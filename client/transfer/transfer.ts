@@ -6,6 +6,7 @@ import type { UploadResult } from '../handle/snapshot.ts';
 import type { Tracker } from '../handle/tracker.ts';
 import type { UploadOptions } from '../options.ts';
 import type { Platform, Source, SourceReference } from '../ports.ts';
+import type { Journal } from '../resume/journal.ts';
 import { acceptedResult } from './acceptance.ts';
 import { type AttemptOptions, type AttemptOutcome, attempt } from './attempt.ts';
 import { RunningChecksum } from './checksum.ts';
@@ -13,7 +14,7 @@ import { attemptDirectly, DirectUploadsUnavailable } from './direct.ts';
 import { Failure, UploadEnded } from './failure.ts';
 import { GuardedHttp } from './guarded-http.ts';
 import { watchForInspection } from './inspection-watch.ts';
-import { type PreparedUpload, prepareUpload } from './prepared-upload.ts';
+import { hasRecord, type PreparedUpload, prepareUpload } from './prepared-upload.ts';
 import { decide } from './retry.ts';
 import { noProgressError, RetrySchedule } from './retry-schedule.ts';
 import { SourceReader } from './source-reader.ts';
@@ -24,6 +25,9 @@ const IN_FLIGHT_BYTES = 64 * 1024 * 1024;
 
 /** Time limit for a host name without an address: the network may only just be starting. */
 const UNKNOWN_HOST_MS = 60_000;
+
+/** Cancelled uploads that had not begun open their files one after the other: a queue may cancel a hundred thousand at once. */
+let opened: Promise<unknown> = Promise.resolve();
 
 export class Transfer {
   readonly #reference: SourceReference;
@@ -37,6 +41,8 @@ export class Transfer {
   #storageHttp: GuardedHttp | undefined;
   #source: Source | undefined;
   #prepared: PreparedUpload | undefined;
+  /** Releases the lock; defined while this handle holds it. */
+  #release: (() => void) | undefined;
   #hasStarted = false;
   #hasRestarted = false;
 
@@ -61,25 +67,19 @@ export class Transfer {
     tracker.transition({ state: 'preparing' });
     const { keepAwake = true, confirmLeaving = true } = this.#options;
     const releasePage = this.#platform.environment.guardPage({ keepAwake, confirmLeaving });
-    let release: (() => void) | undefined;
     try {
       const prepared = await this.#prepare(signal);
-      const { journal } = prepared;
-      // Loaded before the lock is acquired: a holder that finishes removes the record, and the client then asks its address for the
-      // verdict.
-      await journal.load();
-      if (journal.lockName !== undefined) {
-        release = await this.#lock(journal.lockName, signal);
-        await journal.load();
-      }
+      await this.#lock(prepared.journal, signal);
       return await this.#runAttempts(prepared, signal);
     } catch (error) {
       signal.throwIfAborted();
       if (error instanceof UploadEnded) throw error;
       throw new UploadEnded('failed', error instanceof UploadError ? error : new UploadError('ERR_UNEXPECTED_RESPONSE', { cause: error }));
     } finally {
-      await this.#prepared?.journal.save();
-      release?.();
+      // Without the lock the record is that of another handle.
+      if (this.#release !== undefined) await this.#prepared?.journal.save();
+      // A cancelled upload keeps the lock until `discard` has ended, so that no other tab resumes what is about to be deleted.
+      if (tracker.state !== 'cancelled') this.#unlock();
       releasePage();
     }
   }
@@ -95,47 +95,102 @@ export class Transfer {
     this.#source = undefined;
   }
 
-  /** Removes the resume record and, if asked, deletes the upload on the server. @throws UploadError when the server did not delete it */
+  /**
+   * Removes the resume record and, if asked, deletes the upload on the server. While another tab or process sends the file, the record
+   * and the upload are those of the other one, and stay. Call after the cancelled run has ended.
+   *
+   * @throws UploadError when the server did not delete the upload
+   */
   async discard(deleteRemote: boolean): Promise<void> {
-    const journal = this.#prepared?.journal;
-    if (journal === undefined) return;
     try {
-      if (deleteRemote && journal.isCreationRequested) {
-        const { url, idempotencyKey, metadata } = journal;
-        const size = this.#prepared?.source.size ?? null;
-        await terminate(this.#http, { endpoint: this.#endpoint, url, idempotencyKey, metadata, size });
+      const prepared = this.#prepared ?? (await this.#prepareToDiscard());
+      if (prepared === undefined) return;
+      const { journal, source } = prepared;
+      if (!(await this.#lockToDiscard(journal))) return;
+      try {
+        if (deleteRemote && journal.isCreationRequested) {
+          const { url, idempotencyKey, metadata } = journal;
+          await terminate(this.#http, { endpoint: this.#endpoint, url, idempotencyKey, metadata, size: source.size });
+        }
+      } finally {
+        await journal.remove();
       }
     } finally {
-      await journal.reset();
+      this.#unlock();
     }
   }
 
-  /** Resolves to a release function when no other tab or process sends this file. @throws the reason of the signal */
-  async #lock(name: string, signal: AbortSignal): Promise<() => void> {
+  /** Resolves when no other tab or process sends this file, with the record loaded. @throws UploadError, or the reason of the signal */
+  async #lock(journal: Journal, signal: AbortSignal): Promise<void> {
+    const { lockName, progressName } = journal;
+    if (lockName === undefined) return;
     const tracker = this.#tracker;
     const { locks, channels } = this.#platform;
+    // Loaded before, too: a holder that ends the upload removes the record, and the address that it had tells the verdict.
+    await journal.load();
     let unsubscribe = () => {};
     const onWaiting = () => {
+      unsubscribe = onSharedProgress(channels, progressName, (progress) => {
+        if (progress.url !== undefined) journal.follow(progress.url);
+        tracker.showShared(progress);
+      });
       tracker.transition({ state: 'waiting', waiting: { reason: 'elsewhere' } });
-      unsubscribe = onSharedProgress(channels, name, (progress) => tracker.showShared(progress));
     };
-    const release = await locks.acquire(name, signal, onWaiting).finally(() => unsubscribe());
-    const stopSharing = shareProgress(channels, name, (listener) => tracker.subscribe(listener));
-    return () => {
+    const release = await locks.acquire(lockName, signal, onWaiting).finally(() => unsubscribe());
+    const stopSharing = shareProgress(channels, progressName, (listener) => tracker.subscribe(listener));
+    this.#release = () => {
       stopSharing();
       release();
     };
+    if (await journal.load()) return;
+    await journal.remove();
+    throw new UploadError('ERR_SOURCE_CHANGED', { detail: 'Upload it again to start over.' });
+  }
+
+  /** Returns false when the upload, if there is one, is that of another tab or process, or of another file. */
+  async #lockToDiscard(journal: Journal): Promise<boolean> {
+    const { lockName } = journal;
+    if (this.#release !== undefined || lockName === undefined) return true;
+    const taken = new AbortController();
+    try {
+      this.#release = await this.#platform.locks.acquire(lockName, taken.signal, () => taken.abort());
+    } catch {
+      return false;
+    }
+    return (await journal.load()) && !journal.hasVanished;
+  }
+
+  #unlock(): void {
+    this.#release?.();
+    this.#release = undefined;
   }
 
   async #prepare(signal: AbortSignal): Promise<PreparedUpload> {
     if (this.#prepared) return this.#prepared;
-    this.#source ??= await this.#reference.open();
-    const source = this.#source;
-    const name = (this.#options.name ?? source.name).toWellFormed();
+    const { source, name } = await this.#open();
     this.#tracker.sourceOpened(name, source.size);
     signal.throwIfAborted();
     this.#prepared = await prepareUpload(source, name, this.#endpoint, this.#options, this.#platform);
     return this.#prepared;
+  }
+
+  /** Prepares an upload that had not begun, if an earlier visit left a record of it. */
+  async #prepareToDiscard(): Promise<PreparedUpload | undefined> {
+    if (this.#options.resume === false) return undefined;
+    const prepared = opened.then(async () => {
+      const { source, name } = await this.#open();
+      const upload = [source, name, this.#endpoint, this.#options, this.#platform] as const;
+      return (await hasRecord(...upload)) ? prepareUpload(...upload) : undefined;
+    });
+    // A file that cannot be read any more cannot be recognised.
+    const found = prepared.catch(() => undefined);
+    opened = found;
+    return found;
+  }
+
+  async #open(): Promise<{ source: Source; name: string }> {
+    this.#source ??= await this.#reference.open();
+    return { source: this.#source, name: (this.#options.name ?? this.#source.name).toWellFormed() };
   }
 
   async #runAttempts(prepared: PreparedUpload, signal: AbortSignal): Promise<UploadResult> {
@@ -239,8 +294,12 @@ export class Transfer {
         if (chunkSize.lowerCeiling(failure.bodyBytes)) return;
         break;
       case 'restart':
+        if (journal.hasVanished) {
+          await journal.remove();
+          throw new UploadEnded('cancelled', new UploadError('ERR_CANCELLED'));
+        }
         this.#hasRestarted = true;
-        await journal.reset();
+        journal.restart();
         this.#tracker.transition({ state: 'waiting', waiting: { reason: 'restarted', until: Date.now() }, error });
         this.#tracker.confirm(0, true);
         return;
@@ -249,7 +308,7 @@ export class Transfer {
         throw new UploadEnded('rejected', error);
     }
     // There is nothing to resume: the content changed, or the upload was never created.
-    if (error.code === 'ERR_SOURCE_CHANGED' || journal.url === null) await journal.remove();
+    if (error.code === 'ERR_SOURCE_CHANGED' || (journal.url === null && !journal.isReplacing)) await journal.remove();
     throw new UploadEnded('failed', error);
   }
 

@@ -230,7 +230,8 @@ describe('a server', () => {
   });
 
   test('that never knows the upload is not asked forever', async () => {
-    const { send, video, proxy } = await startSending(({ method }) => (method === 'PATCH' ? { kind: 'answer', status: 404 } : undefined));
+    const unknown: Fault = { kind: 'answer', status: 404, headers: { 'Tus-Resumable': '1.0.0' } };
+    const { send, video, proxy } = await startSending(({ method }) => (method === 'PATCH' ? unknown : undefined));
     const { path } = await video(100_000);
     expect(await failureOf(send(path).handle)).toMatchObject({ state: 'failed', code: 'ERR_UPLOAD_NOT_FOUND' });
     expect(proxy.exchanges.filter(({ method }) => method === 'POST')).toHaveLength(2);
@@ -275,6 +276,81 @@ describe('a proxy', () => {
     await send(path).handle.done;
     expect(await stored()).toEqual([sum]);
   });
+});
+
+describe('a proxy without its server', () => {
+  const answer = (status: number): Fault => ({ kind: 'answer', status, headers: { 'Content-Type': 'text/plain' }, body: 'not found' });
+
+  test.each([404, 410])('that answers %i does not make the client start over', async (status) => {
+    const { send, video, stored, proxy, log } = await startSending();
+    const { path, sha256: sum } = await video(8 * MIB);
+    proxy.bytesPerSecond = 8 * MIB;
+    const { handle, told } = send(path, { chunkSize: MIB });
+    await reaches(handle, ({ confirmed }) => confirmed >= 2 * MIB);
+    proxy.onRequest = () => answer(status);
+    await expect
+      .poll(() => proxy.exchanges.filter(({ method, fault }) => method === 'HEAD' && fault !== undefined).length)
+      .toBeGreaterThan(1);
+    proxy.onRequest = () => undefined;
+    await handle.done;
+    expect(told.some(({ waiting }) => waiting?.reason === 'busy')).toBe(true);
+    expect(log().filter((line) => line.startsWith('POST'))).toEqual(['POST 201']);
+    expect(await stored()).toEqual([sum]);
+  });
+
+  test('that answers 404 for longer than the budget leaves the upload to a later visit', async () => {
+    const { send, video, stored, proxy, store } = await startSending();
+    const { path, sha256: sum } = await video(8 * MIB);
+    proxy.bytesPerSecond = 8 * MIB;
+    const { handle } = send(path, { chunkSize: MIB, budgetMs: 1000 });
+    await reaches(handle, ({ confirmed }) => confirmed >= 2 * MIB);
+    proxy.onRequest = () => answer(404);
+    const { state, code, detail } = await failureOf(handle);
+    expect({ state, code }).toEqual({ state: 'failed', code: 'ERR_GAVE_UP' });
+    expect(detail).toMatch(/answered HEAD with 404/);
+    expect(await store.list()).toHaveLength(1);
+    proxy.onRequest = () => undefined;
+    expect(await send(path).handle.done).toMatchObject({ resumed: true });
+    expect(await stored()).toEqual([sum]);
+  });
+
+  test('is not taken for a server that deleted the upload', async () => {
+    const { send, video, server, proxy } = await startSending();
+    const { path } = await video(8 * MIB);
+    proxy.bytesPerSecond = 4 * MIB;
+    const { handle } = send(path, { chunkSize: MIB });
+    const { url = '' } = await reaches(handle, ({ confirmed }) => confirmed >= MIB);
+    const page: Fault = { kind: 'answer', status: 200, headers: { 'Content-Type': 'text/html' }, body: '<h1>Sign in to the hotel</h1>' };
+    proxy.onRequest = ({ method, nth }) => (method === 'DELETE' ? [answer(404), page][nth - 1] : undefined);
+    await handle.cancel({ deleteRemote: true });
+    const head = await fetch(new URL(new URL(url ?? '').pathname, server.url), { method: 'HEAD', headers: { 'Tus-Resumable': '1.0.0' } });
+    expect(head.status).toBe(410);
+  });
+});
+
+test('the record of an upload that the server lost stays until the server has created the next one', async () => {
+  const { send, video, stored, server, proxy, store } = await startSending();
+  const { path, sha256: sum } = await video(4 * MIB);
+  proxy.bytesPerSecond = 4 * MIB;
+  const { handle } = send(path, { chunkSize: MIB });
+  await reaches(handle, ({ confirmed }) => confirmed >= MIB);
+  handle.pause();
+  const url = handle.snapshot.url ?? '';
+  await expect
+    .poll(
+      async () =>
+        (await fetch(new URL(new URL(url).pathname, server.url), { method: 'DELETE', headers: { 'Tus-Resumable': '1.0.0' } })).status,
+    )
+    .toBeOneOf([204, 410]);
+  proxy.bytesPerSecond = Number.POSITIVE_INFINITY;
+  proxy.onRequest = ({ method }) => (method === 'POST' ? { kind: 'answer', status: 404 } : undefined);
+  handle.resume();
+  expect(await failureOf(handle)).toMatchObject({ state: 'failed', code: 'ERR_NOT_FOUND' });
+  expect(await store.list()).toMatchObject([{ url }]);
+  proxy.onRequest = () => undefined;
+  await send(path).handle.done;
+  expect(await store.list()).toEqual([]);
+  expect(await stored()).toEqual([sum]);
 });
 
 describe('request headers', () => {

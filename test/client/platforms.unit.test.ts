@@ -31,6 +31,21 @@ test('the client recognises a file by its head, its middle and its tail', async 
   for (const at of [0, 65_535, MIB / 2, MIB - 65_536, MIB - 1]) expect(await fingerprint(at), String(at)).not.toBe(whole);
 });
 
+const RECORD: ResumeRecord = {
+  version: 1,
+  key: 'film',
+  endpoint: 'http://host/files',
+  url: null,
+  name: 'film.mp4',
+  size: 1,
+  lastModified: null,
+  fingerprint: '',
+  idempotencyKey: 'key',
+  confirmed: 0,
+  createdAt: '2026-01-01T00:00:00.000Z',
+  updatedAt: '2026-01-01T00:00:00.000Z',
+};
+
 test('the client keeps records for the current visit when the browser denies storage', async () => {
   const { store } = browserPlatform;
   const denied = () => {
@@ -38,24 +53,47 @@ test('the client keeps records for the current visit when the browser denies sto
   };
   Object.defineProperty(globalThis, 'localStorage', { get: denied, configurable: true });
   onTestFinished(() => void Reflect.deleteProperty(globalThis, 'localStorage'));
-  const record: ResumeRecord = {
-    version: 1,
-    key: 'film',
-    endpoint: 'http://host/files',
-    url: null,
-    name: 'film.mp4',
-    size: 1,
-    lastModified: null,
-    fingerprint: '',
-    idempotencyKey: 'key',
-    confirmed: 0,
-    createdAt: '2026-01-01T00:00:00.000Z',
-    updatedAt: '2026-01-01T00:00:00.000Z',
-  };
   expect(await store.list()).toEqual([]);
-  await store.put(record);
-  expect(await store.get('film')).toEqual(record);
-  expect(await store.list()).toEqual([record]);
+  await store.put(RECORD);
+  expect(await store.get('film')).toEqual(RECORD);
+  expect(await store.list()).toEqual([RECORD]);
   await store.remove('film');
   expect(await store.get('film')).toBeUndefined();
+});
+
+test('the client keeps records for the current visit when the storage is full, beside those that the browser stored', async () => {
+  const { store } = browserPlatform;
+  const items = new Map<string, string>();
+  let isFull = false;
+  const storage = {
+    get length() {
+      return items.size;
+    },
+    key: (index: number) => [...items.keys()][index] ?? null,
+    getItem: (key: string) => items.get(key) ?? null,
+    removeItem: (key: string) => void items.delete(key),
+    setItem: (key: string, text: string) => {
+      if (isFull) throw new DOMException('The quota has been exceeded.', 'QuotaExceededError');
+      items.set(key, text);
+    },
+  };
+  Object.defineProperty(globalThis, 'localStorage', { value: storage, configurable: true });
+  onTestFinished(() => void Reflect.deleteProperty(globalThis, 'localStorage'));
+  const older = { ...RECORD, key: 'older' };
+  await store.put(older);
+  isFull = true;
+  const film = { ...RECORD, confirmed: 1, updatedAt: '2026-01-01T00:00:01.000Z' };
+  const progressed = { ...older, confirmed: 1, updatedAt: '2026-01-01T00:00:01.000Z' };
+  await store.put(film);
+  await store.put(progressed);
+  expect(await store.get('film')).toEqual(film);
+  expect(await store.get('older')).toEqual(progressed);
+  expect(await store.list()).toEqual([progressed, film]);
+  // Another tab found space.
+  const later = { ...older, updatedAt: '2026-01-01T00:00:02.000Z' };
+  items.set('landfall:upload:older', JSON.stringify(later));
+  expect(await store.get('older')).toEqual(later);
+  await store.remove('film');
+  await store.remove('older');
+  expect(await store.list()).toEqual([]);
 });

@@ -5,8 +5,9 @@ import { open, readdir, readFile, stat, truncate, unlink, utimes, writeFile } fr
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { describe, expect, onTestFinished, test } from 'vitest';
-import type { UploadSnapshot } from '../../client/node.ts';
-import { forget, interrupted, upload } from '../../client/node.ts';
+import { nodeLocks } from '../../client/node/locks.ts';
+import type { UploadHandle, UploadSnapshot } from '../../client/node.ts';
+import { createQueue, forget, interrupted, upload } from '../../client/node.ts';
 import { sha256OfFile, videoBytes, writeVideo } from '../support/content.ts';
 import { REPOSITORY } from '../support/repository.ts';
 import { failureOf, reaches, reachesState, type Sending, startSending } from './sending.ts';
@@ -39,6 +40,10 @@ async function sendPart(sending: Sending, path: string, bytes: number): Promise<
   handle.pause();
   await reachesState(handle, 'paused');
   await expect.poll(async () => (await sending.store.list())[0]?.confirmed).toBe(handle.snapshot.confirmed);
+  // The paused handle releases its lock once it has written the record.
+  const [record] = await sending.store.list();
+  const release = await nodeLocks.acquire(record?.key ?? '', new AbortController().signal, () => {});
+  release();
   sending.proxy.bytesPerSecond = Number.POSITIVE_INFINITY;
   return handle.snapshot;
 }
@@ -73,8 +78,7 @@ describe('after a killed process', () => {
     await expect.poll(() => sending.proxy.exchanges[0]?.status, { timeout: 60_000 }).toBe(201);
     child.kill('SIGKILL');
     await once(child, 'exit');
-    // The client repeats the first creation, even when the application now names the file differently.
-    await sending.send(path, { metadata: { project: 'later' } }).handle.done;
+    await sending.send(path).handle.done;
     const locations = sending.proxy.exchanges.filter(({ method }) => method === 'POST').map(({ answer }) => answer?.location);
     expect(locations).toHaveLength(2);
     expect(locations[0]).toBe(locations[1]);
@@ -333,7 +337,7 @@ describe('the record of an upload', () => {
     expect(await interrupted(sending.store)).toEqual([]);
   });
 
-  test('is removed after a month without use', async () => {
+  test('is not listed after a month without use, and still resumes the upload', async () => {
     const sending = await startSending();
     const { path } = await sending.video(2 * MIB);
     await sendPart(sending, path, MIB);
@@ -341,7 +345,61 @@ describe('the record of an upload', () => {
     if (record === undefined) throw new Error('There is no record.');
     await sending.store.put({ ...record, updatedAt: new Date(Date.now() - 31 * 24 * 60 * 60_000).toISOString() });
     expect(await interrupted(sending.store)).toEqual([]);
-    expect(await sending.store.list()).toEqual([]);
+    expect(await sending.send(path).handle.done).toMatchObject({ resumed: true });
+  });
+
+  test('is removed after a month only when there are more than a hundred older than that', async () => {
+    const sending = await startSending();
+    const { path } = await sending.video(2 * MIB);
+    await sendPart(sending, path, MIB);
+    const [record] = await sending.store.list();
+    if (record === undefined) throw new Error('There is no record.');
+    const daysAgo = (days: number) => new Date(Date.now() - days * 24 * 60 * 60_000).toISOString();
+    await Promise.all(
+      Array.from({ length: 103 }, (_, index) => sending.store.put({ ...record, key: `${index}`, updatedAt: daysAgo(31 + index) })),
+    );
+    expect(await interrupted(sending.store)).toEqual([record]);
+    const kept = (await sending.store.list()).map(({ key }) => key);
+    expect(kept).toHaveLength(101);
+    expect(kept).not.toContain('100');
+  });
+
+  test('keeps the confirmed bytes when a later visit cannot reach the server', async () => {
+    const sending = await startSending();
+    const { path } = await sending.video(2 * MIB);
+    const { confirmed } = await sendPart(sending, path, MIB);
+    sending.proxy.onRequest = () => ({ kind: 'answer', status: 503 });
+    const { handle } = sending.send(path);
+    await reachesState(handle, 'waiting');
+    const [before] = await sending.store.list();
+    handle.pause();
+    await expect.poll(async () => (await sending.store.list())[0]?.updatedAt).not.toBe(before?.updatedAt);
+    expect(await interrupted(sending.store)).toMatchObject([{ confirmed }]);
+  });
+
+  test.each<[string, (sending: Sending, path: string) => Promise<UploadHandle>]>([
+    ['in the moment in which it was added', async (sending, path) => sending.send(path).handle],
+    [
+      'while it is queued',
+      async (sending, path) => {
+        const queue = createQueue({ endpoint: `${sending.proxy.url}/files`, store: sending.store, concurrency: 1 });
+        const other = await sending.video(4 * MIB, 'other.mp4');
+        sending.proxy.bytesPerSecond = 64 * 1024;
+        const first = queue.add(other.path);
+        onTestFinished(() => first.cancel());
+        await reachesState(first, 'uploading');
+        return queue.add(path);
+      },
+    ],
+  ])('is removed with the upload when the file is added again and cancelled %s', async (_, add) => {
+    const sending = await startSending();
+    const { path } = await sending.video(2 * MIB);
+    const { url } = await sendPart(sending, path, MIB);
+    const handle = await add(sending, path);
+    await handle.cancel({ deleteRemote: true });
+    expect((await sending.store.list()).filter((record) => record.path === path)).toEqual([]);
+    const head = await fetch(url ?? '', { method: 'HEAD', headers: { 'Tus-Resumable': '1.0.0' } });
+    expect(head.status).toBe(410);
   });
 });
 

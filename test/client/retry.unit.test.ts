@@ -5,9 +5,16 @@ import { ERRORS, type ErrorCode, toProblem, UploadError } from '../../shared/err
 
 const USUAL: RetryContext = { isOnline: true, canReauthorize: false, canRestart: true };
 
-function answered(status: number, { method = 'PATCH', code, bytes = 1000 }: { method?: string; code?: ErrorCode; bytes?: number } = {}) {
+interface Answer {
+  method?: string;
+  code?: ErrorCode;
+  bytes?: number;
+  headers?: Readonly<Record<string, string>>;
+}
+
+function answered(status: number, { method = 'PATCH', code, bytes = 1000, headers = {} }: Answer = {}) {
   const text = code === undefined ? '<h1>proxy</h1>' : JSON.stringify(toProblem(new UploadError(code)));
-  return failureOf({ status, header: () => null, text }, method, 'http://host/files', bytes);
+  return failureOf({ status, header: (name) => headers[name] ?? null, text }, method, 'http://host/files', bytes);
 }
 
 function broken(cause: FailureCause, method = 'PATCH') {
@@ -70,10 +77,17 @@ describe('after a failed request', () => {
     expect(decide(answered(401), USUAL)).toEqual({ kind: 'fail' });
   });
 
-  test.each([404, 410])('%i makes the client start over once, but for a creation means a wrong address', (status) => {
-    expect(decide(answered(status, { method: 'HEAD' }), USUAL)).toEqual({ kind: 'restart' });
-    expect(decide(answered(status, { method: 'HEAD' }), { ...USUAL, canRestart: false })).toEqual({ kind: 'fail' });
+  test.each([404, 410])('%i of a tus server makes the client start over once, but for a creation means a wrong address', (status) => {
+    const gone = answered(status, { method: 'HEAD', headers: { 'Tus-Resumable': '1.0.0' } });
+    expect(decide(gone, USUAL)).toEqual({ kind: 'restart' });
+    expect(decide(answered(status, { code: 'ERR_UPLOAD_NOT_FOUND' }), USUAL)).toEqual({ kind: 'restart' });
+    expect(decide(gone, { ...USUAL, canRestart: false })).toEqual({ kind: 'fail' });
     expect(decide(answered(status, { method: 'POST' }), USUAL)).toEqual({ kind: 'fail' });
+  });
+
+  test.each([404, 410])('%i of a proxy makes the client retry', (status) => {
+    expect(decide(answered(status, { method: 'HEAD' }), USUAL)).toEqual({ kind: 'retry', reason: 'busy' });
+    expect(decide(answered(status), { ...USUAL, canRestart: false })).toEqual({ kind: 'retry', reason: 'busy' });
   });
 
   test('an unexpected success comes from a proxy, but for a creation means a wrong address', () => {

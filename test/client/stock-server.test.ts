@@ -1,4 +1,5 @@
 // Our client against a tus server that is not Landfall: no held byte, no records, no Idempotency-Key.
+import { mkdir, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { FileStore } from '@tus/file-store';
@@ -10,7 +11,7 @@ import { sha256OfFile, writeVideo } from '../support/content.ts';
 import { startFaultProxy } from '../support/fault-proxy.ts';
 import { listenForTest } from '../support/listen.ts';
 import { testDirectory } from '../support/temp-dir.ts';
-import { failureOf, watch } from './sending.ts';
+import { failureOf, reaches, watch } from './sending.ts';
 
 const MIB = 1024 * 1024;
 
@@ -44,6 +45,22 @@ test('the client uploads a file to the stock server in spite of a broken connect
   expect(await sha256OfFile(join(directory, 'stored', result.id))).toBe(sum);
   // The server has not announced the checksum extension.
   expect(proxy.exchanges.filter(({ headers }) => headers['upload-checksum'] !== undefined)).toEqual([]);
+});
+
+test('an upload that the stock server lost is sent again from the first byte', async () => {
+  const { directory, path, store, url } = await startStock();
+  const proxy = await startFaultProxy({ upstream: url, bytesPerSecond: 8 * MIB });
+  onTestFinished(() => proxy.close());
+  const sum = await writeVideo(path, 4 * MIB);
+  const { handle, told } = watch(upload(path, { endpoint: `${proxy.url}/files`, store, chunkSize: MIB }));
+  await reaches(handle, ({ confirmed }) => confirmed >= MIB);
+  handle.pause();
+  await rm(join(directory, 'stored'), { recursive: true });
+  await mkdir(join(directory, 'stored'));
+  handle.resume();
+  const result = await handle.done;
+  expect(told.some(({ waiting }) => waiting?.reason === 'restarted')).toBe(true);
+  expect(await sha256OfFile(join(directory, 'stored', result.id))).toBe(sum);
 });
 
 test("a refusal in the stock server's own words is final", async () => {
