@@ -2,6 +2,7 @@
 import type { UploadOptions } from '../options.ts';
 import type { Platform, Source } from '../ports.ts';
 import { fingerprintOf, Journal, resumeKey } from '../resume/journal.ts';
+import { answeringStore } from './answering-store.ts';
 import { RunningChecksum } from './checksum.ts';
 import { ChunkSize } from './chunk-size.ts';
 import type { ReadableSource } from './source-reader.ts';
@@ -26,7 +27,7 @@ export async function prepareUpload(
   const { chunkSize, verifySource, checksum = true, resume = true } = options;
   const fingerprint = source.isResumable ? await fingerprintOf(source, crc32) : '';
   const journal = new Journal({
-    store: resume ? (options.store ?? store) : undefined,
+    store: resume ? answeringStore(options.store ?? store) : undefined,
     key: resumeKey(endpoint, source, name, fingerprint),
     endpoint,
     name,
