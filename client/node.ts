@@ -30,7 +30,10 @@ export type { HeadersRequest, QueueOptions, Timeouts, UploadHeaders, UploadOptio
 export type { ForgetOptions } from './resume/interrupted.ts';
 export type { ResumeRecord, ResumeStore } from './resume/store.ts';
 
-/** A path, a `file:` URL, a `Uint8Array` (do not change it during the upload), or a stream with a name. */
+/**
+ * A path, a `file:` URL, a `Uint8Array`, or a stream with a name. `upload` and `add` of a queue copy a `Uint8Array` before they return,
+ * and keep the copy as long as the handle, so prefer a path for much data.
+ */
 export type UploadSource = NodeSource;
 
 /**
@@ -39,7 +42,7 @@ export type UploadSource = NodeSource;
  * @param source a path, a `file:` URL, bytes, or a stream with a name
  * @param options only `endpoint` is required
  * @returns a handle to watch, pause, resume and cancel it; `done` resolves once the server has accepted the file
- * @throws TypeError for an invalid source, endpoint or number. The handle reports all later errors
+ * @throws TypeError for an invalid source or option. The handle reports all later errors
  *
  * @example
  * ```ts
@@ -59,7 +62,7 @@ export function upload(source: UploadSource, options: UploadOptions): UploadHand
  * Sends many files, a few at a time, in the order in which they were added.
  *
  * @param options the options of `upload`, for all files, and `concurrency`. @default { concurrency: 3 }
- * @throws TypeError for an invalid endpoint or number
+ * @throws TypeError for an invalid option
  *
  * @example
  * ```ts

@@ -24,7 +24,7 @@ export interface HeadersRequest {
   readonly refused?: UploadHeaders;
 }
 
-/** Header names and their values. */
+/** Header names and their values: one line of Latin-1 text each. */
 export type UploadHeaders = Readonly<Record<string, string>>;
 
 /**
@@ -77,16 +77,21 @@ export interface UploadOptions {
   metadata?: Readonly<Record<string, string>>;
   /**
    * Sent with every request. A function is called before each request. After a 401 it is called once more, with
-   * `reason: 'unauthorized'`, and only a second 401 in a row ends the upload. @default {}
+   * `reason: 'unauthorized'`, and only a second 401 in a row ends the upload. Headers of a function that no request can carry end the
+   * upload with `ERR_INVALID_HEADERS`. @default {}
    */
   headers?: UploadHeaders | ((request: HeadersRequest) => UploadHeaders | Promise<UploadHeaders>);
   /** Cancels the upload when it is aborted. The unfinished upload on the server expires. @default none */
   signal?: AbortSignal;
   /** Resume where an earlier visit or process stopped, and keep a record for a later one. @default true */
   resume?: boolean;
-  /** Where resume records are kept. @default `localStorage` in browsers, files in the user's state directory in Node */
+  /**
+   * Where resume records are kept. A call that is not answered within 10 s counts as failed.
+   *
+   * @default `localStorage` in browsers; in Node files in the user's state directory, and nowhere for a user without a home directory
+   */
   store?: ResumeStore;
-  /** Bytes of one PATCH, or `adaptive`: 1 to 32 MiB, depending on the speed and stability of the connection. @default 'adaptive' */
+  /** Bytes of one PATCH, a whole number, or `adaptive`: 1 to 32 MiB, depending on the speed and stability of the connection. @default 'adaptive' */
   chunkSize?: number | 'adaptive';
   /**
    * Milliseconds without confirmed progress after which the upload fails. Time without a network does not count.
@@ -136,6 +141,11 @@ export interface UploadOptions {
  * ```
  */
 export interface QueueOptions extends UploadOptions {
-  /** Number of files that are sent at once, at least 1. @default 3 */
+  /** Number of files that are sent at once, a whole number of at least 1. @default 3 */
   concurrency?: number;
+}
+
+/** The options without those that are undefined, which count as absent. */
+export function definedOnly<T extends object>(options: T): T {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T;
 }

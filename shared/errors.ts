@@ -111,6 +111,7 @@ export const ERRORS = {
   ERR_STALLED: { status: 0, title: 'The connection stalled.', retryable: true },
   ERR_GAVE_UP: { status: 0, title: 'The upload made no progress for too long. Try again to resume it.', retryable: true },
   ERR_SOURCE_UNREADABLE: { status: 0, title: 'The file could not be read.', retryable: false },
+  ERR_INVALID_HEADERS: { status: 0, title: 'The application supplied headers that no request can carry.', retryable: false },
   ERR_CANCELLED: { status: 0, title: 'The upload was cancelled.', retryable: false },
   ERR_UNEXPECTED_RESPONSE: { status: 0, title: 'The server sent an unexpected response.', retryable: false },
 } as const;

@@ -6,7 +6,11 @@ export type BrowserSource = File | Blob | Uint8Array<ArrayBuffer>;
 /** @throws TypeError for any other value */
 export function browserSource(source: BrowserSource): SourceReference {
   if (source instanceof Blob) return { name: nameOf(source), size: source.size, open: async () => new BlobSource(source) };
-  if (source instanceof Uint8Array) return { name: '', size: source.length, open: async () => new BlobSource(new Blob([source])) };
+  if (source instanceof Uint8Array) {
+    // A copy. The caller may change its bytes before a queue opens the source.
+    const blob = new Blob([source]);
+    return { name: '', size: blob.size, open: async () => new BlobSource(blob) };
+  }
   throw new TypeError('A browser can send a File, a Blob or a Uint8Array.');
 }
 

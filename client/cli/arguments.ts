@@ -1,6 +1,8 @@
 import { parseArgs } from 'node:util';
 import { parseBytes, parseDuration } from '../../shared/units.ts';
+import { METADATA_KEY } from '../handle/checked-options.ts';
 import type { QueueOptions, UploadHeaders } from '../options.ts';
+import { sendableHeaders } from '../transfer/headers.ts';
 
 export const USAGE = `landfall FILE... --to URL [options]
 
@@ -121,19 +123,18 @@ function endpointOf(text: string): string {
   return url.href;
 }
 
-/** RFC 9110, 5.1: a token. Node checks values when it sends them. */
-const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
-
 function parseHeader(text: string): [string, string] {
   const colon = text.indexOf(':');
-  const name = text.slice(0, colon).trim();
-  if (colon < 1 || !HEADER_NAME.test(name)) throw new UsageError(`--header: “${text}” does not have the form 'NAME: VALUE'.`);
-  return [name, text.slice(colon + 1).trim()];
+  if (colon < 1) throw new UsageError(`--header: “${text}” does not have the form 'NAME: VALUE'.`);
+  const [name, value] = [text.slice(0, colon).trim(), text.slice(colon + 1).trim()];
+  parseOption('--header', name, () => sendableHeaders({ [name]: value }));
+  return [name, value];
 }
 
 function parseMeta(text: string): [string, string] {
   const [key = ''] = text.split('=', 1);
-  if (key === '' || key === text || /[\s,]/.test(key)) throw new UsageError(`--meta: “${text}” does not have the form KEY=VALUE.`);
+  if (key === text || !METADATA_KEY.test(key))
+    throw new UsageError(`--meta: “${text}” does not have the form KEY=VALUE, with a key of ASCII characters without spaces and commas.`);
   return [key, text.slice(key.length + 1)];
 }
 

@@ -12,7 +12,7 @@ import { TerminalProgress } from './terminal-progress.ts';
 import { tokenHeaders, withToken } from './token.ts';
 
 const { stdout, stderr, env } = process;
-/** 128 plus the number of the signal, as shells report it. */
+/** 128 plus the number of the signal, as shells report it, also for a process that the signal ended. */
 const SIGNALS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 /** Time to write resume records after a stop. */
 const STOP_WITHIN_MS = 5000;
@@ -41,16 +41,17 @@ async function upload({ files, options, json, quiet, progress: isShown }: Comman
   const stopping = new AbortController();
   for (const [name, code] of Object.entries(SIGNALS)) {
     process.on(name, () => {
-      // A second signal exits at once.
-      if (stopping.signal.aborted) process.exit(code);
+      // Then the system ends the process at the next signal. `process.exit` would wait for threads, which a silent disk can block.
+      for (const each of Object.keys(SIGNALS)) process.removeAllListeners(each);
       stopping.abort(code);
-      setTimeout(() => process.exit(code), STOP_WITHIN_MS).unref();
+      setTimeout(() => process.kill(process.pid, name), STOP_WITHIN_MS).unref();
     });
   }
   // The reader of the results is gone (`| head -1`), so the run ends.
   stdout.on('error', () => process.exit(EXIT.failed));
   stderr.on('error', () => {});
-  const records = await RunRecords.open(stateDirectory(env));
+  const directory = stateDirectory(env);
+  const records = await RunRecords.open(directory);
   const code = await run({
     files,
     options: { ...options, store: records },
@@ -59,11 +60,23 @@ async function upload({ files, options, json, quiet, progress: isShown }: Comman
     stopping: stopping.signal,
   });
   const isStopped = stopping.signal.aborted && code === stopping.signal.reason;
-  if (isStopped) stderr.write(options.resume === false ? 'Stopped.\n' : 'Stopped. Run the same command again to resume.\n');
-  if (isStopped || code === EXIT.temporary) return code;
+  const isUnfinished = isStopped || code === EXIT.temporary;
+  if (isUnfinished && records.lost > 0) stderr.write(`${isStopped ? 'Stopped. ' : ''}${lostText(records.lost, directory)}\n`);
+  else if (isStopped) stderr.write(options.resume === false ? 'Stopped.\n' : 'Stopped. Run the same command again to resume.\n');
+  if (isUnfinished) return code;
   for (const stream of [stdout, stderr]) await new Promise<void>((resolve) => stream.write('', () => resolve()));
   await records.removeCompleted().catch(() => {});
   process.exit(code);
+}
+
+/** Says that the next run cannot resume uploads, and why. */
+function lostText(count: number, directory: string | undefined): string {
+  const files = count === 1 ? '1 file' : `${count} files`;
+  const reason =
+    directory === undefined
+      ? 'there is no home directory for the records of uploads. Name a directory in XDG_STATE_HOME'
+      : `the records of uploads could not be written below ${directory}`;
+  return `The same command will start over with ${files}, because ${reason}.`;
 }
 
 function shownProgress(): Progress {

@@ -19,21 +19,31 @@ const LOCK_WITHIN_MS = 5000;
  */
 export class RunRecords implements ResumeStore {
   readonly #store: ResumeStore;
-  /** Directory with the files of ending runs. */
-  readonly #endingDirectory: string;
+  /** Directory with the files of ending runs; undefined when there is no state directory. */
+  readonly #endingDirectory: string | undefined;
   readonly #completed = new Set<string>();
+  /** Keys of records that this run read or wrote: the next run resumes these uploads. */
+  readonly #kept = new Set<string>();
+  readonly #unwritten = new Set<string>();
 
-  private constructor(directory: string) {
+  private constructor(directory: string | undefined) {
     this.#store = nodeStore(directory);
-    this.#endingDirectory = join(directory, 'ending');
+    this.#endingDirectory = directory === undefined ? undefined : join(directory, 'ending');
   }
 
-  /** @param directory the state directory */
-  static async open(directory: string): Promise<RunRecords> {
+  /** @param directory the state directory; undefined when the user has none, and every upload starts from the first byte */
+  static async open(directory: string | undefined): Promise<RunRecords> {
     const records = new RunRecords(directory);
-    const names = await readdir(records.#endingDirectory).catch(() => []);
-    for (const name of names) if (name.endsWith('.json')) await records.#restore(join(records.#endingDirectory, name)).catch(() => {});
+    const folder = records.#endingDirectory;
+    if (folder === undefined) return records;
+    const names = await readdir(folder).catch(() => []);
+    for (const name of names) if (name.endsWith('.json')) await records.#restore(join(folder, name)).catch(() => {});
     return records;
+  }
+
+  /** Number of uploads that the next run cannot resume, because no record of them was written. */
+  get lost(): number {
+    return this.#unwritten.size;
   }
 
   async list(): Promise<ResumeRecord[]> {
@@ -41,12 +51,20 @@ export class RunRecords implements ResumeStore {
   }
 
   async get(key: string): Promise<ResumeRecord | undefined> {
-    return this.#completed.has(key) ? undefined : this.#store.get(key);
+    if (this.#completed.has(key)) return undefined;
+    const record = await this.#store.get(key);
+    if (record !== undefined) this.#kept.add(key);
+    return record;
   }
 
   async put(record: ResumeRecord): Promise<void> {
-    this.#completed.delete(record.key);
+    const { key } = record;
+    this.#completed.delete(key);
+    // Added before the attempt, which may never end. An older record suffices to resume.
+    if (!this.#kept.has(key)) this.#unwritten.add(key);
     await this.#store.put(record);
+    this.#kept.add(key);
+    this.#unwritten.delete(key);
   }
 
   async remove(key: string): Promise<void> {
@@ -58,15 +76,17 @@ export class RunRecords implements ResumeStore {
    * this call counts as unfinished, and one that is killed after it counts as finished.
    */
   async removeCompleted(): Promise<void> {
+    const folder = this.#endingDirectory;
+    if (folder === undefined) return;
     const keys = [...this.#completed];
     const records = (await Promise.all(keys.map((key) => this.#store.get(key).catch(() => undefined)))).filter(
       (record) => record !== undefined,
     );
     if (records.length === 0) return;
-    const path = join(this.#endingDirectory, `${randomId()}.json`);
+    const path = join(folder, `${randomId()}.json`);
     // Held until the process exits, so that another run does not take this one for killed.
     await nodeLocks.acquire(path, AbortSignal.timeout(LOCK_WITHIN_MS), () => {});
-    const isWritten = await writeAtomically(this.#endingDirectory, path, JSON.stringify(records)).then(
+    const isWritten = await writeAtomically(folder, path, JSON.stringify(records)).then(
       () => true,
       () => false,
     );

@@ -1,3 +1,5 @@
+import { realpathSync } from 'node:fs';
+import { basename, resolve } from 'node:path';
 import { formatBytes, formatDuration } from '../../shared/units.ts';
 import type { UploadHandle } from '../handle/snapshot.ts';
 import { createQueue } from '../node.ts';
@@ -27,31 +29,32 @@ export async function run({ files, options, output, progress, stopping }: RunOpt
   stopping.addEventListener('abort', () => queue.pause(), { once: true });
   if (stopping.aborted) queue.pause();
 
-  const track = async (file: string, handle: UploadHandle) => {
+  const track = async ([file = '', ...copies]: string[], handle: UploadHandle) => {
     const stop = reportEvents(handle, file, progress);
     const outcome = await Promise.race([whenSettled(handle), whenPaused(handle, stopping)]);
     stop();
-    if (outcome === 'paused') {
-      counts.interrupted += 1;
-      output.ended(file, 'interrupted', handle.snapshot.url ? { url: handle.snapshot.url } : {});
-      return;
-    }
     const { state, error, url } = handle.snapshot;
-    if (outcome.status === 'fulfilled') {
-      counts.accepted += 1;
-      bytes += outcome.value.size;
-      output.accepted(file, outcome.value);
+    const each = (print: (file: string) => void) => [file, ...copies].forEach(print);
+    const count = 1 + copies.length;
+    if (outcome === 'paused') {
+      counts.interrupted += count;
+      each((name) => output.ended(name, 'interrupted', url ? { url } : {}));
+    } else if (outcome.status === 'fulfilled') {
+      const { value } = outcome;
+      counts.accepted += count;
+      bytes += value.size;
+      each((name) => output.accepted(name, value));
     } else if (error !== undefined) {
       const event = state === 'rejected' ? 'rejected' : 'failed';
-      counts[event] += 1;
+      counts[event] += count;
       codes.push(exitCodeOf(error));
       progress.error(`${printable(file)}: ${error.message}`);
       isUnauthorized ||= error.code === 'ERR_UNAUTHORIZED';
-      output.ended(file, event, url ? { error, url } : { error });
+      each((name) => output.ended(name, event, url ? { error, url } : { error }));
     }
   };
 
-  const tracked = files.map((file) => track(file, queue.add(file)));
+  const tracked = [...groupSameFiles(files)].map((same) => track(same, queue.add(same[0])));
   const stopShowing = queue.subscribe((snapshot) => progress.update(snapshot));
   await Promise.all(tracked);
   stopShowing();
@@ -63,6 +66,31 @@ export async function run({ files, options, output, progress, stopping }: RunOpt
   progress.info(`${counts.accepted} of ${total} accepted, ${formatBytes(bytes)} in ${formatDuration(ms)}`);
   output.summary({ ...counts, bytes, seconds: Math.round(ms) / 1000, exitCode });
   return exitCode;
+}
+
+/**
+ * Groups arguments that name one file under one name, such as `a.txt` and `./a.txt`: the file is sent once and has a result for each
+ * argument. A link with another name is another file for the server.
+ */
+function groupSameFiles(files: readonly string[]): Iterable<[string, ...string[]]> {
+  const groups = new Map<string, [string, ...string[]]>();
+  for (const file of files) {
+    const path = resolve(file);
+    const key = JSON.stringify([realPath(path), basename(path)]);
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [file]);
+    else group.push(file);
+  }
+  return groups.values();
+}
+
+/** The path itself when nothing is there, which opening it reports later. */
+function realPath(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    return path;
+  }
 }
 
 function whenSettled(handle: UploadHandle) {

@@ -1,10 +1,11 @@
-import type { QueueOptions, UploadOptions } from '../options.ts';
+import { definedOnly, type QueueOptions, type UploadOptions } from '../options.ts';
 import type { Platform, SourceReference } from '../ports.ts';
+import { checkOptions, isAtLeast } from './checked-options.ts';
 import { type QueueSnapshot, SnapshotMaker } from './queue-snapshot.ts';
 import type { CancelOptions, UploadHandle, UploadState } from './snapshot.ts';
 import { isFinal } from './states.ts';
 import { notifyListener } from './tracker.ts';
-import { type ConcurrencyLimiter, checkOptions, startUpload } from './upload.ts';
+import { type ConcurrencyLimiter, startUpload } from './upload.ts';
 
 /**
  * Many uploads, a few at a time, in order. `Source` is the type of sources on this platform.
@@ -66,9 +67,10 @@ export function startQueue<Source>(
 }
 
 /** An upload in the queue. `retry` replaces its handle. */
-interface QueueEntry<Source> {
+interface QueueEntry {
   handle: UploadHandle;
-  readonly source: Source;
+  /** Opened again by `retry`. */
+  readonly reference: SourceReference;
   readonly options: Partial<UploadOptions>;
   /** Ascending in queue order. */
   position: number;
@@ -85,11 +87,11 @@ class Queue<Source> implements UploadQueue<Source>, ConcurrencyLimiter {
   readonly #open: (source: Source) => SourceReference;
   readonly #concurrency: number;
   /** In queue order. */
-  #entries = new Set<QueueEntry<Source>>();
+  #entries = new Set<QueueEntry>();
   /** By the id of the handle. */
-  readonly #byId = new Map<string, QueueEntry<Source>>();
+  readonly #byId = new Map<string, QueueEntry>();
   /** Entries that wait for their turn, and some that no longer do. When sorted, the next entry to start is the last. */
-  readonly #waiting: QueueEntry<Source>[] = [];
+  readonly #waiting: QueueEntry[] = [];
   #isSorted = true;
   #lastPosition = 0;
   #active = 0;
@@ -102,11 +104,11 @@ class Queue<Source> implements UploadQueue<Source>, ConcurrencyLimiter {
 
   constructor(options: QueueOptions, platform: Platform, open: (source: Source) => SourceReference) {
     const { concurrency = DEFAULT_CONCURRENCY } = options;
-    if (!(concurrency >= 1)) throw new TypeError('`concurrency` must be a number of at least 1.');
+    if (!isAtLeast(1, concurrency)) throw new TypeError('`concurrency` must be a number of at least 1.');
     this.#options = checkOptions(options, platform);
     this.#platform = platform;
     this.#open = open;
-    this.#concurrency = concurrency;
+    this.#concurrency = Math.floor(concurrency);
   }
 
   get snapshot(): QueueSnapshot {
@@ -122,8 +124,9 @@ class Queue<Source> implements UploadQueue<Source>, ConcurrencyLimiter {
   }
 
   add(source: Source, options: Partial<UploadOptions> = {}): UploadHandle {
-    const handle = this.#start(source, options);
-    const entry = { handle, source, options, position: ++this.#lastPosition, isWaiting: false, unsubscribe: () => {} };
+    const reference = this.#open(source);
+    const handle = this.#start(reference, options);
+    const entry = { handle, reference, options, position: ++this.#lastPosition, isWaiting: false, unsubscribe: () => {} };
     this.#entries.add(entry);
     this.#watch(entry);
     return handle;
@@ -138,7 +141,7 @@ class Queue<Source> implements UploadQueue<Source>, ConcurrencyLimiter {
     if (entry === undefined) return undefined;
     const { state } = entry.handle.snapshot;
     if (!isFinal(state) || state === 'accepted') return entry.handle;
-    const handle = this.#start(entry.source, entry.options);
+    const handle = this.#start(entry.reference, entry.options);
     this.#unwatch(entry);
     entry.handle = handle;
     this.#watch(entry);
@@ -236,13 +239,13 @@ class Queue<Source> implements UploadQueue<Source>, ConcurrencyLimiter {
     }
   }
 
-  #start(source: Source, options: Partial<UploadOptions>): UploadHandle {
-    const handle = startUpload(this.#open(source), { ...this.#options, ...options }, this.#platform, this);
+  #start(reference: SourceReference, options: Partial<UploadOptions>): UploadHandle {
+    const handle = startUpload(reference, { ...this.#options, ...definedOnly(options) }, this.#platform, this);
     if (this.#isPaused) handle.pause();
     return handle;
   }
 
-  #watch(entry: QueueEntry<Source>): void {
+  #watch(entry: QueueEntry): void {
     const { id } = entry.handle.snapshot;
     this.#byId.set(id, entry);
     let last: UploadState | undefined;
@@ -253,7 +256,7 @@ class Queue<Source> implements UploadQueue<Source>, ConcurrencyLimiter {
     });
   }
 
-  #unwatch(entry: QueueEntry<Source>): void {
+  #unwatch(entry: QueueEntry): void {
     entry.unsubscribe();
     this.#byId.delete(entry.handle.snapshot.id);
   }

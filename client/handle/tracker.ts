@@ -1,3 +1,4 @@
+import { withoutCredentials } from '../address.ts';
 import type { SharedProgress } from './shared-progress.ts';
 import type { StateDetails, UploadSnapshot, UploadState } from './snapshot.ts';
 import { SpeedMeter } from './speed.ts';
@@ -94,7 +95,7 @@ export class Tracker {
   }
 
   urlKnown(url: string | undefined): void {
-    this.#url = url;
+    this.#url = url === undefined ? undefined : withoutCredentials(url);
     this.#notifySoon();
   }
 

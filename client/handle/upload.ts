@@ -4,6 +4,7 @@ import type { Platform, SourceReference } from '../ports.ts';
 import { randomId } from '../resume/journal.ts';
 import { UploadEnded } from '../transfer/failure.ts';
 import { Transfer } from '../transfer/transfer.ts';
+import { checkOptions } from './checked-options.ts';
 import type { CancelOptions, UploadHandle, UploadResult, UploadSnapshot } from './snapshot.ts';
 import { isFinal } from './states.ts';
 import { Tracker } from './tracker.ts';
@@ -17,7 +18,7 @@ export interface ConcurrencyLimiter {
 /**
  * Starts an upload, at once or when the limiter allows it.
  *
- * @throws TypeError when the endpoint is not an http address, or a number is invalid
+ * @throws TypeError when no upload could succeed with these options, or the source has no name
  */
 export function startUpload(
   reference: SourceReference,
@@ -25,22 +26,9 @@ export function startUpload(
   platform: Platform,
   limiter?: ConcurrencyLimiter,
 ): UploadHandle {
-  return new Handle(reference, checkOptions(options, platform), platform, limiter);
-}
-
-/** Resolves the endpoint and checks numbers. @throws TypeError */
-export function checkOptions<T extends UploadOptions>(options: T, platform: Pick<Platform, 'baseUrl'>): T & { endpoint: string } {
-  const endpoint = new URL(options.endpoint, platform.baseUrl);
-  if (endpoint.protocol !== 'http:' && endpoint.protocol !== 'https:') throw new TypeError(`“${endpoint.href}” is not an http address.`);
-  // The server never receives a fragment, but addresses resolved from the endpoint would keep it.
-  endpoint.hash = '';
-  const { chunkSize, budgetMs, timeouts = {} } = options;
-  if (typeof chunkSize === 'number' && !(chunkSize >= 1))
-    throw new TypeError('`chunkSize` must be a number of bytes of at least 1, or “adaptive”.');
-  for (const [name, ms] of Object.entries({ budgetMs, ...timeouts })) {
-    if (ms !== undefined && !(ms >= 0)) throw new TypeError(`\`${name}\` must be a number of milliseconds of at least 0.`);
-  }
-  return { ...options, endpoint: endpoint.href };
+  const checked = checkOptions(options, platform);
+  if (typeof (checked.name ?? reference.name) !== 'string') throw new TypeError('The source needs a `name`.');
+  return new Handle(reference, checked, platform, limiter);
 }
 
 class Handle implements UploadHandle {
@@ -62,7 +50,8 @@ class Handle implements UploadHandle {
     platform: Platform,
     limiter: ConcurrencyLimiter | undefined,
   ) {
-    const { name = reference.name, endpoint, signal } = options;
+    const { endpoint, signal } = options;
+    const name = options.name ?? reference.name;
     this.#tracker = new Tracker(this.#id, name, reference.size, limiter === undefined ? 'preparing' : 'queued');
     this.#transfer = new Transfer(reference, endpoint, options, platform, this.#tracker);
     this.#limiter = limiter;
@@ -139,15 +128,15 @@ class Handle implements UploadHandle {
       }
       const withResult = result.result === undefined ? {} : { result: result.result };
       if (!this.#tracker.transition({ state: 'accepted', url: result.url, ...withResult })) return;
-      await this.#close();
       this.#outcome.resolve(result);
+      await this.#close();
     } catch (error) {
       // `pause` or `cancel` has already changed the state.
       if (signal.aborted) return;
       const { state, error: reason } = error instanceof UploadEnded ? error : new UploadEnded('failed', unexpectedError(error));
       if (!this.#tracker.transition({ state, error: reason })) return;
-      await this.#close();
       this.#outcome.reject(reason);
+      await this.#close();
     }
   }
 

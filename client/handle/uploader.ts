@@ -1,4 +1,4 @@
-import type { QueueOptions, UploadOptions } from '../options.ts';
+import { definedOnly, type QueueOptions, type UploadOptions } from '../options.ts';
 import type { UploadQueue } from './queue.ts';
 import type { UploadHandle } from './snapshot.ts';
 
@@ -20,14 +20,14 @@ export interface Uploader<Source> {
    * Starts an upload, as the function `upload` does.
    *
    * @param options replace the defaults of the same name; `metadata` and `timeouts` are merged key by key. @default {}
-   * @throws TypeError for an invalid source, endpoint or number
+   * @throws TypeError for an invalid source or option
    */
   readonly upload: (source: Source, options?: Partial<UploadOptions>) => UploadHandle;
   /**
    * Creates a queue, as the function `createQueue` does.
    *
    * @param options as for `upload`, with `concurrency`. @default {}
-   * @throws TypeError for an invalid endpoint or number
+   * @throws TypeError for an invalid option
    */
   readonly queue: (options?: Partial<QueueOptions>) => UploadQueue<Source>;
 }
@@ -46,9 +46,9 @@ export function bindUploader<Source>(
 
 /** Merges options into the defaults. An option that is undefined counts as absent. */
 function withDefaults(defaults: UploaderDefaults, options: Partial<QueueOptions>): QueueOptions {
-  const defined = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Partial<QueueOptions>;
+  const defined = definedOnly(options);
   const merged: QueueOptions = { ...defaults, ...defined };
-  if (defaults.metadata && defined.metadata) merged.metadata = { ...defaults.metadata, ...defined.metadata };
-  if (defaults.timeouts && defined.timeouts) merged.timeouts = { ...defaults.timeouts, ...defined.timeouts };
+  if (defaults.metadata && defined.metadata) merged.metadata = { ...defaults.metadata, ...definedOnly(defined.metadata) };
+  if (defaults.timeouts && defined.timeouts) merged.timeouts = { ...defaults.timeouts, ...definedOnly(defined.timeouts) };
   return merged;
 }

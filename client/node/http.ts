@@ -30,6 +30,8 @@ export function nodeTransport(): Transport {
   return {
     async send(message: TransportRequest): Promise<TransportResponse> {
       for (;;) {
+        // Nobody would listen to the errors of a request that is created but not sent.
+        message.signal.throwIfAborted();
         const exchange = new Exchange(message, agents);
         try {
           return await exchange.answer();
@@ -82,7 +84,6 @@ class Exchange {
   async answer(): Promise<TransportResponse> {
     const { signal, body } = this.#message;
     const request = this.#request;
-    signal.throwIfAborted();
     const { promise, resolve, reject } = Promise.withResolvers<TransportResponse>();
     const abort = () => {
       reject(signal.reason);

@@ -53,7 +53,8 @@ function listen(address: string): Promise<(() => void) | 'taken' | 'failed'> {
       socket.once('close', () => waiting.delete(socket));
       socket.unref();
     });
-    server.once('error', (error: Error & { code?: string }) => resolve(error.code === 'EADDRINUSE' ? 'taken' : 'failed'));
+    // `accept` may fail later, for example with EMFILE; the lock is held all the same.
+    server.on('error', (error: Error & { code?: string }) => resolve(error.code === 'EADDRINUSE' ? 'taken' : 'failed'));
     server.listen({ path: address, exclusive: true }, () => {
       resolve(() => {
         server.close();

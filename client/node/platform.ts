@@ -1,5 +1,6 @@
 import { crc32 } from 'node:zlib';
 import type { Channel, Platform, PlatformEnvironment } from '../ports.ts';
+import type { ResumeStore } from '../resume/store.ts';
 import { nodeTransport } from './http.ts';
 import { nodeLocks } from './locks.ts';
 import { nodeStore, stateDirectory } from './store.ts';
@@ -22,9 +23,15 @@ function openChannel(name: string): Channel {
   return channel;
 }
 
+/** Made at its first use, since a user without a home directory has none. */
+let store: ResumeStore | undefined;
+
 export const nodePlatform: Platform = {
   transport: nodeTransport(),
-  store: nodeStore(stateDirectory()),
+  get store() {
+    store ??= nodeStore(stateDirectory());
+    return store;
+  },
   locks: nodeLocks,
   channels: { open: openChannel },
   environment,

@@ -1,25 +1,30 @@
-import { type Stats, statSync } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import { constants, type Stats, statSync } from 'node:fs';
+import { type FileHandle, open, stat } from 'node:fs/promises';
 import { basename, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { isUint8Array } from 'node:util/types';
 import { UploadError } from '../../shared/errors.ts';
 import type { Source, SourceReference } from '../ports.ts';
-import { StreamSource, type UploadStream } from './stream-source.ts';
+import { checkStream, StreamSource, type UploadStream } from './stream-source.ts';
 
-/** A path, a `file:` URL, bytes, or a stream with a name. */
+/** A path, a `file:` URL, bytes, or a stream with a name. Bytes are copied. */
 export type NodeSource = string | URL | Uint8Array | UploadStream;
 
 /** Checking the file after every piece would cost more than reading it. */
 const CHECK_EVERY_MS = 1000;
 
-/** @throws TypeError for any other value */
+/** @throws TypeError for any other value, and for a stream that cannot be read */
 export function nodeSource(source: NodeSource): SourceReference {
   if (typeof source === 'string' || source instanceof URL) {
     const path = resolve(typeof source === 'string' ? source : fileURLToPath(source));
     return { name: basename(path), size: sizeOf(path), open: () => FileSource.open(path) };
   }
-  if (source instanceof Uint8Array) return { name: '', size: source.length, open: async () => new BytesSource(source) };
+  if (isUint8Array(source)) {
+    const bytes = new Uint8Array(source);
+    return { name: '', size: bytes.length, open: async () => new BytesSource(bytes) };
+  }
   if (typeof source === 'object' && source !== null && 'stream' in source) {
+    checkStream(source);
     return { name: source.name, size: source.size ?? null, open: async () => new StreamSource(source) };
   }
   throw new TypeError('Node can send a path, a file: URL, a Uint8Array, or { stream, name }.');
@@ -28,7 +33,8 @@ export function nodeSource(source: NodeSource): SourceReference {
 /** The size for the totals of a queue. An error counts as an unknown size, because opening the file reports it later. */
 function sizeOf(path: string): number | null {
   try {
-    return statSync(path).size;
+    const stats = statSync(path);
+    return stats.isFile() ? stats.size : null;
   } catch {
     return null;
   }
@@ -39,13 +45,24 @@ const REASONS: Readonly<Record<string, string>> = {
   ENOTDIR: 'There is no such file.',
   EACCES: 'You do not have permission to read it.',
   EPERM: 'You do not have permission to read it.',
-  EISDIR: 'It is a directory.',
 };
 
 function unreadable(cause: unknown): UploadError {
   const code = cause instanceof Error && 'code' in cause ? String(cause.code) : '';
   return new UploadError('ERR_SOURCE_UNREADABLE', { detail: REASONS[code] ?? `The system reported ${code || 'no reason'}.`, cause });
 }
+
+/** @throws UploadError ERR_SOURCE_UNREADABLE */
+function checkRegular(stats: Stats): void {
+  if (stats.isFile()) return;
+  throw new UploadError('ERR_SOURCE_UNREADABLE', { detail: stats.isDirectory() ? 'It is a directory.' : 'It is not a regular file.' });
+}
+
+/**
+ * A named pipe may replace the file after the check. Without `O_NONBLOCK`, opening it blocks a thread until a writer comes, and Node
+ * cannot exit before. Regular files ignore the flag, and Windows does not have it.
+ */
+const READ_AT_ONCE = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);
 
 /** Reads by position from one open file, so renaming or deleting the file does not affect the upload. */
 class FileSource implements Source {
@@ -64,16 +81,16 @@ class FileSource implements Source {
   static async open(path: string): Promise<FileSource> {
     let file: FileHandle | undefined;
     try {
-      file = await open(path, 'r');
+      // Opening a device may have effects, so the path is checked first.
+      checkRegular(await stat(path));
+      file = await open(path, READ_AT_ONCE);
       const stats = await file.stat();
-      if (stats.isDirectory()) throw Object.assign(new Error('It is a directory.'), { code: 'EISDIR' });
-      if (stats.isFile()) return new FileSource(path, file, stats);
+      checkRegular(stats);
+      return new FileSource(path, file, stats);
     } catch (error) {
       await file?.close();
-      throw unreadable(error);
+      throw error instanceof UploadError ? error : unreadable(error);
     }
-    await file.close();
-    throw new UploadError('ERR_SOURCE_UNREADABLE', { detail: 'It is not a regular file.' });
   }
 
   private constructor(path: string, file: FileHandle, stats: Stats) {

@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, isAbsolute, join } from 'node:path';
 import { parseJson } from '../json.ts';
 import { isResumeRecord, type ResumeRecord, type ResumeStore } from '../resume/store.ts';
 
@@ -11,23 +11,55 @@ export interface StateEnvironment {
   LOCALAPPDATA?: string | undefined;
 }
 
-/** The state directory of the XDG Base Directory Specification, or its counterpart on macOS and Windows. */
-export function stateDirectory(environment: StateEnvironment = {}, platform: string = process.platform): string {
+/**
+ * The state directory of the XDG Base Directory Specification, or its counterpart on macOS and Windows. Undefined when it is below the
+ * home directory and the user has none.
+ */
+export function stateDirectory(environment: StateEnvironment = {}, platform: string = process.platform): string | undefined {
   const { XDG_STATE_HOME, LOCALAPPDATA } = environment;
   // The specification says to ignore relative paths.
   if (XDG_STATE_HOME?.startsWith('/')) return join(XDG_STATE_HOME, 'landfall');
+  if (platform === 'win32' && LOCALAPPDATA) return join(LOCALAPPDATA, 'Landfall');
+  const home = homeDirectory();
+  if (home === undefined) return undefined;
   switch (platform) {
     case 'darwin':
-      return join(homedir(), 'Library', 'Application Support', 'Landfall');
+      return join(home, 'Library', 'Application Support', 'Landfall');
     case 'win32':
-      return join(LOCALAPPDATA || join(homedir(), 'AppData', 'Local'), 'Landfall');
+      return join(home, 'AppData', 'Local', 'Landfall');
     default:
-      return join(homedir(), '.local', 'state', 'landfall');
+      return join(home, '.local', 'state', 'landfall');
   }
 }
 
-/** One file for each upload, replaced by rename, so that a reader never sees half a record. */
-export function nodeStore(directory: string): ResumeStore {
+/** A container may run a program as a user without an entry in `/etc/passwd` and without `HOME`. */
+function homeDirectory(): string | undefined {
+  try {
+    const home = homedir();
+    // An empty `HOME` would be the current directory.
+    return isAbsolute(home) ? home : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** A store that keeps nothing. */
+const NO_STORE: ResumeStore = {
+  list: async () => [],
+  get: async () => undefined,
+  put: async () => {
+    throw new Error('The user has no home directory for resume records.');
+  },
+  remove: async () => {},
+};
+
+/**
+ * One file for each upload, replaced by rename, so that a reader never sees half a record.
+ *
+ * @param directory undefined: every `put` fails
+ */
+export function nodeStore(directory: string | undefined): ResumeStore {
+  if (directory === undefined) return NO_STORE;
   const folder = join(directory, 'uploads');
   const pathOf = (key: string) => join(folder, `${createHash('sha256').update(key).digest('hex').slice(0, 32)}.json`);
   return {
@@ -52,10 +84,27 @@ export function nodeStore(directory: string): ResumeStore {
   };
 }
 
+/** As `mkdir` with `recursive`, which never returns below `/proc`, where creating a folder fails with ENOENT although the parent exists. */
+async function makeFolder(folder: string): Promise<void> {
+  const create = () =>
+    mkdir(folder, { mode: 0o700 }).catch((error) => {
+      if (error.code !== 'EEXIST') throw error;
+    });
+  try {
+    await create();
+  } catch (error) {
+    const parent = dirname(folder);
+    if (parent === folder) throw error;
+    // The next attempt reports why it failed.
+    await makeFolder(parent).catch(() => {});
+    await create();
+  }
+}
+
 /** Writes a file atomically and durably. @param folder the file's folder; created if necessary */
 export async function writeAtomically(folder: string, path: string, text: string): Promise<void> {
   // Anyone who knows the address of an upload may write to it, so only this user may read the file.
-  await mkdir(folder, { recursive: true, mode: 0o700 });
+  await makeFolder(folder);
   const draft = `${path}.${randomBytes(6).toString('hex')}.tmp`;
   try {
     await writeFile(draft, text, { mode: 0o600, flush: true });

@@ -1,5 +1,6 @@
 import { UploadError } from '../../shared/errors.ts';
 import type { UploadRecord } from '../../shared/upload.ts';
+import { withoutCredentials } from '../address.ts';
 import type { UploadResult } from '../handle/snapshot.ts';
 import { formatChecksum } from './checksum.ts';
 import { Failure, UploadEnded } from './failure.ts';
@@ -54,7 +55,7 @@ export async function acceptedResult(options: AcceptanceOptions): Promise<Upload
   }
   return {
     id: record?.id ?? (new URL(url).pathname.split('/').at(-1) || url),
-    url: record === undefined ? url : record.url === null ? null : new URL(record.url, url).href,
+    url: record?.url === null ? null : withoutCredentials(new URL(record?.url ?? url, url).href),
     name: record?.name ?? name,
     size,
     type: record?.type ?? null,

@@ -3,6 +3,7 @@
 import { UploadError } from '../../shared/errors.ts';
 import { areCounts, areTexts, fieldsOf, parseJson } from '../json.ts';
 import type { RequestBody, TransportResponse } from '../ports.ts';
+import { abortable } from './abortable.ts';
 import type { AttemptOptions, AttemptOutcome } from './attempt.ts';
 import { Failure } from './failure.ts';
 import type { GuardedHttp } from './guarded-http.ts';
@@ -42,7 +43,8 @@ export async function attemptDirectly(options: DirectAttemptOptions): Promise<At
       const start = (number - 1) * links.partSize;
       const end = Math.min(start + links.partSize, size);
       options.onSending(start);
-      await sendPart(options, url, start, end, await reader.part(start, end));
+      // A stream may have no bytes for a long time.
+      await sendPart(options, url, start, end, await abortable(reader.part(start, end), signal));
       options.onConfirmed(end);
     }
     if (links.parts.length === 0) break;

@@ -1,8 +1,10 @@
 // Adds to a transport: time limits, the application's headers, and failures with a cause.
 import { UploadError } from '../../shared/errors.ts';
-import type { HeadersRequest, Timeouts, UploadHeaders, UploadOptions } from '../options.ts';
+import { definedOnly, type HeadersRequest, type Timeouts, type UploadHeaders, type UploadOptions } from '../options.ts';
 import { type PlatformEnvironment, type RequestBody, type Transport, TransportError, type TransportResponse } from '../ports.ts';
+import { abortable } from './abortable.ts';
 import { Failure, failureOf } from './failure.ts';
+import { sendableHeaders } from './headers.ts';
 
 export const DEFAULT_TIMEOUTS: Timeouts = { connectMs: 30_000, stallMs: 30_000, answerMs: 120_000 };
 
@@ -34,7 +36,7 @@ export class GuardedHttp {
   ) {
     this.#transport = platform.transport;
     this.#environment = platform.environment;
-    this.#timeouts = { ...DEFAULT_TIMEOUTS, ...options.timeouts };
+    this.#timeouts = { ...DEFAULT_TIMEOUTS, ...definedOnly(options.timeouts ?? {}) };
     this.#headers = options.headers;
     this.#withCredentials = options.withCredentials ?? false;
   }
@@ -57,7 +59,8 @@ export class GuardedHttp {
   async send(request: GuardedRequest): Promise<TransportResponse> {
     const { method, url, body, signal } = request;
     const bodyBytes = body?.size ?? 0;
-    const headers = await this.#headersFor(method, url);
+    // The application's function may never settle.
+    const headers = await abortable(this.#headersFor(method, url), signal);
     signal.throwIfAborted();
     const timer = new RequestTimer(this.#timeouts, bodyBytes, request.longPollMs ?? 0);
     const unsubscribe = this.#environment.onNetworkChange(() => timer.networkChanged(this.#environment.isOnline()));
@@ -88,16 +91,23 @@ export class GuardedHttp {
   }
 
   async #headersFor(method: string, url: string): Promise<UploadHeaders> {
-    if (typeof this.#headers !== 'function') return this.#headers ?? {};
+    const headers = this.#headers;
     const reason = this.#reason;
+    let supplied: UploadHeaders | null | undefined;
     try {
-      const supplied = await this.#headers({ method, url, reason, ...(reason === 'unauthorized' && { refused: this.#lastHeaders }) });
-      this.#lastHeaders = supplied;
-      return supplied;
+      const request = { method, url, reason, ...(reason === 'unauthorized' && { refused: this.#lastHeaders }) };
+      supplied = typeof headers === 'function' ? await headers(request) : headers;
     } catch (cause) {
       // The application fetches its token over the same network, so its failure is retried like a failed request.
       const error = new UploadError('ERR_NETWORK', { detail: 'The application could not provide the request headers.', cause });
       throw new Failure(error, { cause: 'interrupted', method });
+    }
+    try {
+      this.#lastHeaders = sendableHeaders(supplied ?? {});
+      return this.#lastHeaders;
+    } catch (cause) {
+      const detail = cause instanceof Error ? cause.message : String(cause);
+      throw new Failure(new UploadError('ERR_INVALID_HEADERS', { detail, cause }), { cause: 'permanent', method });
     }
   }
 
@@ -120,6 +130,8 @@ export class GuardedHttp {
 
 /** A body that sent nothing for this long when the network changed is assumed to be on a dead connection. */
 const STALE_AFTER_MS = 1000;
+/** 25 days. A timer of more milliseconds would end at once. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
 /** After a network change, a request without visible progress may last this long, and a body must send more bytes within it. */
 const ACTIVITY_WITHIN_MS = 2000;
 
@@ -180,6 +192,6 @@ class RequestTimer {
 
   #arm(ms: number): void {
     clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#controller.abort(new Error('The connection stalled.')), ms);
+    this.#timer = setTimeout(() => this.#controller.abort(new Error('The connection stalled.')), Math.min(ms, LONGEST_TIMER_MS));
   }
 }

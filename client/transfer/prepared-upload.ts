@@ -2,6 +2,7 @@
 import type { UploadOptions } from '../options.ts';
 import type { Platform, Source } from '../ports.ts';
 import { fingerprintOf, Journal } from '../resume/journal.ts';
+import { answeringStore } from './answering-store.ts';
 import { RunningChecksum } from './checksum.ts';
 import { ChunkSize } from './chunk-size.ts';
 import type { ReadableSource } from './source-reader.ts';
@@ -60,7 +61,7 @@ function journalOf(
 ): Journal {
   const { resume = true, store = platform.store } = options;
   const metadata = metadataOf(source, name, options);
-  return new Journal({ store: resume ? store : undefined, endpoint, name, source, fingerprint, metadata });
+  return new Journal({ store: resume ? answeringStore(store) : undefined, endpoint, name, source, fingerprint, metadata });
 }
 
 /** The `Upload-Metadata` of the creation. */

@@ -1,5 +1,6 @@
 // The `landfall` command, run as a shell runs it.
-import { open, readdir, utimes, writeFile } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { open, readdir, symlink, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { startCommand as start } from '../support/command-line.ts';
@@ -7,6 +8,17 @@ import type { Exchange } from '../support/fault-proxy.ts';
 import { type Sending, startSending } from './sending.ts';
 
 const MIB = 1024 * 1024;
+
+/** The value of `NODE_OPTIONS` with which Node runs this script first. */
+const importing = (script: string) => `--import=data:text/javascript,${encodeURIComponent(script)}`;
+
+/** `homedir()` throws for a user without an entry in `/etc/passwd` and without `HOME`. */
+const WITHOUT_HOME = importing(`
+  import os from 'node:os';
+  import { syncBuiltinESMExports } from 'node:module';
+  os.homedir = () => { throw new Error('ENOENT'); };
+  syncBuiltinESMExports();
+`);
 
 const run = (sending: Pick<Sending, 'directory'>, ...parameters: string[]) => start(sending, ...parameters).ended;
 
@@ -18,7 +30,12 @@ function events(stdout: string): Record<string, unknown>[] {
 }
 
 /** Runs the command and stops it in the middle by a signal, with part of the file on the server. */
-async function stopInTheMiddle(sending: Sending, path: string, signal: NodeJS.Signals, ...parameters: string[]) {
+async function stopInTheMiddle(
+  sending: Sending & { env?: Record<string, string> },
+  path: string,
+  signal: NodeJS.Signals,
+  ...parameters: string[]
+) {
   sending.proxy.bytesPerSecond = 4 * MIB;
   const command = start(sending, path, '--to', sending.proxy.url, ...parameters);
   await expect.poll(() => sending.proxy.bytes, { timeout: 60_000 }).toBeGreaterThan(2 * MIB);
@@ -76,6 +93,27 @@ describe('the results of the landfall command', () => {
     expect(code).toBe(1);
   });
 
+  test('are one for each argument, also for arguments that name the same file, which is sent once', async () => {
+    const sending = await startSending();
+    const { path, sha256: sum } = await sending.video(100_000);
+    await symlink(sending.directory, join(sending.directory, 'link'));
+    await symlink(path, join(sending.directory, 'other.mp4'));
+    const same = [path, path, join(sending.directory, 'link/film.mp4')];
+    const { code, stdout, stderr } = await run(sending, ...same, '--to', sending.server.url, '--json');
+    expect(code).toBe(0);
+    const [first, ...more] = events(stdout);
+    expect(more).toEqual([
+      { ...first, file: same[1] },
+      { ...first, file: same[2] },
+      expect.objectContaining({ event: 'summary', accepted: 3, bytes: 100_000 }),
+    ]);
+    expect(stderr).not.toContain('another process');
+    expect(await sending.stored()).toEqual([sum]);
+    // A link with another name is sent under that name.
+    const named = await run(sending, path, join(sending.directory, 'other.mp4'), '--to', sending.server.url, '--json');
+    expect(events(named.stdout).map(({ name }) => name)).toEqual(expect.arrayContaining(['film.mp4', 'other.mp4']));
+  });
+
   test('carry the values of --name, --meta and --header', async () => {
     const sending = await startSending(undefined, {}, { authenticate: ({ headers }) => headers.authorization ?? null });
     const { path } = await sending.video(100_000);
@@ -111,6 +149,9 @@ describe('the exit code', () => {
     [['film.mp4', '--to', 'http://host', '--chunk-size', 'much']],
     [['film.mp4', '--to', 'http://host', '--concurrency', '0']],
     [['film.mp4', '--to', 'http://host', '--header', 'nothing']],
+    [['film.mp4', '--to', 'http://host', '--header', 'X User: a']],
+    [['film.mp4', '--to', 'http://host', '--header', 'X-User: Zoë 😀']],
+    [['film.mp4', '--to', 'http://host', '--meta', 'ü=1']],
     [['a.mp4', 'b.mp4', '--to', 'http://host', '--name', 'c.mp4']],
   ])('is 2 for %j, and says what is wrong', async (parameters) => {
     const { code, stdout, stderr } = await run({ directory: '/nonexistent' }, ...parameters);
@@ -209,6 +250,40 @@ describe('a signal to the landfall command', () => {
     expect(await sending.stored()).toEqual([sum]);
     expect(sending.proxy.exchanges.filter(({ method }) => method === 'POST')).toHaveLength(1);
     expect(await readdir(join(sending.directory, 'state/landfall/uploads'))).toEqual([]);
+  });
+
+  test.each([
+    [
+      'in a directory that cannot be written',
+      { XDG_STATE_HOME: '/proc' },
+      'the records of uploads could not be written below /proc/landfall',
+    ],
+    ['in no home directory', { XDG_STATE_HOME: '', HOME: '' }, 'there is no home directory'],
+    ['without a home directory', { XDG_STATE_HOME: '', NODE_OPTIONS: WITHOUT_HOME }, 'there is no home directory'],
+  ])('promises no resume for records %s', async (_, env, reason) => {
+    const sending = { ...(await startSending()), env };
+    const { path } = await sending.video(12 * MIB);
+    const { code, stderr } = await stopInTheMiddle(sending, path, 'SIGINT');
+    expect(code).toBe(130);
+    expect(stderr).toContain(`The same command will start over with 1 file, because ${reason}`);
+    expect(stderr).not.toContain('again to resume');
+  });
+
+  test('ends the command when it is the second one, also while a thread is blocked', async () => {
+    const sending = await startSending();
+    const pipe = join(sending.directory, 'pipe');
+    execFileSync('mkfifo', [pipe]);
+    // Opening a named pipe without a writer blocks a thread, as a disk that does not answer.
+    const env = { NODE_OPTIONS: importing(`import { open } from 'node:fs'; open('${pipe}', () => {});`) };
+    const { path } = await sending.video(12 * MIB);
+    sending.proxy.bytesPerSecond = MIB;
+    const command = start({ ...sending, env }, path, '--to', sending.proxy.url);
+    await expect.poll(() => sending.proxy.bytes).toBeGreaterThan(0);
+    command.child.kill('SIGINT');
+    await expect.poll(command.stderr).toContain('Stopped.');
+    command.child.kill('SIGINT');
+    await command.ended;
+    expect(command.child.signalCode).toBe('SIGINT');
   });
 
   test('is reported in JSON too', async () => {
@@ -310,6 +385,7 @@ test('the landfall command prints --help and --version to standard output', asyn
   const help = await run({ directory: '/nonexistent' }, '--help');
   expect(help).toMatchObject({ code: 0, stderr: '' });
   expect(help.stdout).toContain('landfall FILE... --to URL');
+  expect(await start({ directory: '/nonexistent', env: { NODE_OPTIONS: WITHOUT_HOME, XDG_STATE_HOME: '' } }, '--help').ended).toEqual(help);
   for (const line of help.stdout.split('\n')) expect(line.length).toBeLessThanOrEqual(100);
   expect((await run({ directory: '/nonexistent' }, '--version')).stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
 });

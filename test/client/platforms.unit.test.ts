@@ -1,7 +1,9 @@
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { browserPlatform } from '../../client/browser/platform.ts';
 import { browserSource } from '../../client/browser/source.ts';
+import { createQueue, upload } from '../../client/index.ts';
 import { nodePlatform } from '../../client/node/platform.ts';
+import { nodeStore, stateDirectory } from '../../client/node/store.ts';
 import { fingerprintOf } from '../../client/resume/journal.ts';
 import type { ResumeRecord } from '../../client/resume/store.ts';
 import { DEFAULT_TIMEOUTS } from '../../client/transfer/guarded-http.ts';
@@ -45,6 +47,41 @@ const RECORD: ResumeRecord = {
   createdAt: '2026-01-01T00:00:00.000Z',
   updatedAt: '2026-01-01T00:00:00.000Z',
 };
+
+test('a browser sends bytes as they were when the upload was requested', async () => {
+  const bytes = new Uint8Array([1, 2, 3]);
+  const reference = browserSource(bytes);
+  bytes.fill(0);
+  const source = await reference.open();
+  expect(await source.read(0, 3)).toEqual(new Uint8Array([1, 2, 3]));
+});
+
+test.each([[{}], [{ endpoint: null }], [{ endpoint: '' }], [{ endpoint: 7 }]])('in a page, %j is no address of a server', (options) => {
+  expect(() => upload(new Blob(), options as never)).toThrow(TypeError);
+  expect(() => createQueue(options as never)).toThrow('`endpoint`');
+});
+
+test.each([
+  ['linux', {}, '/home/me/.local/state/landfall'],
+  ['linux', { XDG_STATE_HOME: '/state' }, '/state/landfall'],
+  ['linux', { XDG_STATE_HOME: 'relative' }, '/home/me/.local/state/landfall'],
+  ['darwin', {}, '/home/me/Library/Application Support/Landfall'],
+  ['win32', {}, '/home/me/AppData/Local/Landfall'],
+  ['win32', { LOCALAPPDATA: '/local' }, '/local/Landfall'],
+])('on %s with %j, records are in %s', (platform, environment, directory) => {
+  vi.stubEnv('HOME', '/home/me');
+  onTestFinished(() => void vi.unstubAllEnvs());
+  expect(stateDirectory(environment, platform)).toBe(directory);
+});
+
+test('without a home directory there is no record, and storing one fails', async () => {
+  vi.stubEnv('HOME', '');
+  onTestFinished(() => void vi.unstubAllEnvs());
+  expect(stateDirectory()).toBeUndefined();
+  const store = nodeStore(undefined);
+  await expect(store.put({} as ResumeRecord)).rejects.toThrow('no home directory');
+  expect(await store.list()).toEqual([]);
+});
 
 test('the client keeps records for the current visit when the browser denies storage', async () => {
   const { store } = browserPlatform;

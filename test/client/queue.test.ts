@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { createQueue, type QueueOptions, type QueueSnapshot } from '../../client/node.ts';
+import { sha256, videoBytes } from '../support/content.ts';
 import { type Sending, startSending } from './sending.ts';
 
 const MIB = 1024 * 1024;
@@ -46,6 +47,31 @@ describe('a queue', () => {
     expect(end.counts).toMatchObject({ accepted: 6, queued: 0, failed: 0 });
     expect(await sending.stored()).toHaveLength(6);
     expect(told.every((snapshot) => Object.isFrozen(snapshot))).toBe(true);
+  });
+
+  test('sends bytes as they were when they were added, also when it tries again', async () => {
+    let isForbidden = true;
+    const sending = await startSending(({ method, nth }) =>
+      isForbidden && method === 'POST' && nth === 2 ? { kind: 'answer', status: 403 } : undefined,
+    );
+    const { queue } = queueOf(sending, { concurrency: 1 });
+    const bytes = await videoBytes(100_000);
+    const sum = sha256(bytes);
+    queue.add(bytes, { name: 'one.mp4' });
+    const two = queue.add(bytes, { name: 'two.mp4' });
+    bytes.fill(0);
+    expect((await queue.idle()).counts).toMatchObject({ accepted: 1, failed: 1 });
+    isForbidden = false;
+    await queue.retry(two.snapshot.id)?.done;
+    expect(await sending.stored()).toEqual([sum, sum]);
+  });
+
+  test('keeps its own option where that of a file is undefined', async () => {
+    const sending = await startSending();
+    const [path = ''] = await videos(sending, 1);
+    const { queue } = queueOf(sending, { headers: { 'X-Project': '42' } });
+    await queue.add(path, { endpoint: undefined, headers: undefined } as never).done;
+    expect(sending.proxy.exchanges[0]?.headers['x-project']).toBe('42');
   });
 
   test('starts the upload that was moved to the front next', async () => {
@@ -192,5 +218,6 @@ test("a queue's cancel ends all its uploads", async () => {
 
 test('createQueue throws at once for invalid options', () => {
   expect(() => createQueue({ endpoint: 'nowhere' })).toThrow(TypeError);
-  expect(() => createQueue({ endpoint: 'http://host/files', concurrency: 0 })).toThrow(TypeError);
+  for (const concurrency of [0, Number.NaN, '2' as never])
+    expect(() => createQueue({ endpoint: 'http://host/files', concurrency })).toThrow(TypeError);
 });

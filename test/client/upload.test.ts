@@ -1,8 +1,9 @@
+import { execFileSync } from 'node:child_process';
 import { createReadStream } from 'node:fs';
 import { Readable } from 'node:stream';
 import { pathToFileURL } from 'node:url';
 import { describe, expect, test } from 'vitest';
-import { upload } from '../../client/node.ts';
+import { type HeadersRequest, type UploadHeaders, upload } from '../../client/node.ts';
 import { UploadError } from '../../shared/errors.ts';
 import { sha256, videoBytes } from '../support/content.ts';
 import type { Exchange, Fault } from '../support/fault-proxy.ts';
@@ -156,6 +157,28 @@ describe('a source other than a path', () => {
     expect(await stored()).toEqual([sha256(bytes)]);
   });
 
+  test('ends the upload with the reason of the server while it is a stream that has no bytes', async () => {
+    let isForbidden = false;
+    const { send } = await startSending(() => (isForbidden ? { kind: 'answer', status: 403 } : undefined));
+    const { handle } = send({ stream: new Readable({ read() {} }), name: 'film.mp4' });
+    await reaches(handle, ({ url }) => url !== undefined);
+    handle.pause();
+    isForbidden = true;
+    handle.resume();
+    expect(await failureOf(handle)).toMatchObject({ state: 'failed', code: 'ERR_FORBIDDEN' });
+  });
+
+  test('is not sent a second time when it is a stream, because only the rest of it would be stored', async () => {
+    const { send, stored } = await startSending(({ method }) => (method === 'PATCH' ? { kind: 'answer', status: 403 } : undefined));
+    const source = { stream: Readable.from([await videoBytes(100_000)]), name: 'film.mp4' };
+    expect(await failureOf(send(source).handle)).toMatchObject({ code: 'ERR_FORBIDDEN' });
+    expect(await failureOf(send(source).handle)).toMatchObject({
+      code: 'ERR_SOURCE_UNREADABLE',
+      detail: 'A stream can be read only once.',
+    });
+    expect(await stored()).toEqual([]);
+  });
+
   test('ends the upload when it is a stream that fails', async () => {
     const { send } = await startSending();
     const stream = async function* () {
@@ -165,22 +188,121 @@ describe('a source other than a path', () => {
     expect(await failureOf(send({ stream: stream(), name: 'film.mp4' }).handle)).toMatchObject({ code: 'ERR_SOURCE_UNREADABLE' });
   });
 
-  test('is refused with a sentence when it is a directory, a missing file or a device', async () => {
+  test('is refused with a sentence when it is a directory, a missing file, a device or a named pipe', async () => {
     const { send, directory } = await startSending();
-    const ends = await Promise.all([directory, `${directory}/none`, '/dev/null'].map((path) => failureOf(send(path).handle)));
+    const pipe = `${directory}/pipe.mp4`;
+    execFileSync('mkfifo', [pipe]);
+    const ends = await Promise.all([directory, `${directory}/none`, '/dev/null', pipe].map((path) => failureOf(send(path).handle)));
     expect(ends).toEqual([
       { state: 'failed', code: 'ERR_SOURCE_UNREADABLE', detail: 'It is a directory.' },
       { state: 'failed', code: 'ERR_SOURCE_UNREADABLE', detail: 'There is no such file.' },
       { state: 'failed', code: 'ERR_SOURCE_UNREADABLE', detail: 'It is not a regular file.' },
+      { state: 'failed', code: 'ERR_SOURCE_UNREADABLE', detail: 'It is not a regular file.' },
     ]);
   });
 
-  test('throws at once when it, or an option, is invalid', () => {
-    expect(() => upload('x', { endpoint: 'ftp://host/files' })).toThrow(TypeError);
-    expect(() => upload('x', { endpoint: '/files' })).toThrow(TypeError);
-    expect(() => upload('x', { endpoint: 'http://host/files', chunkSize: 0 })).toThrow(TypeError);
-    expect(() => upload('x', { endpoint: 'http://host/files', budgetMs: Number.NaN })).toThrow(TypeError);
-    expect(() => upload(7 as never, { endpoint: 'http://host/files' })).toThrow(TypeError);
+  test('fails with a sentence about it when it is a stream of text', async () => {
+    const { send } = await startSending();
+    expect(await failureOf(send({ stream: Readable.from(['one', 'two']), name: 'a.txt' }).handle)).toMatchObject({
+      code: 'ERR_SOURCE_UNREADABLE',
+      detail: 'The stream yielded a value of the type string instead of a Uint8Array.',
+    });
+  });
+
+  test('is copied when it is bytes, so that later changes are not sent', async () => {
+    const { send, stored } = await startSending();
+    const bytes = await videoBytes(300_000);
+    const sum = sha256(bytes);
+    const { handle } = send(bytes, { name: 'clip.mp4' });
+    bytes.fill(0);
+    await handle.done;
+    expect(await stored()).toEqual([sum]);
+  });
+
+  const invalid: readonly [string, object][] = [
+    ['endpoint', { endpoint: undefined }],
+    ['endpoint', { endpoint: '' }],
+    ['not an http address', { endpoint: 'ftp://host/files' }],
+    ['Invalid URL', { endpoint: '/files' }],
+    ['chunkSize', { chunkSize: 0 }],
+    ['chunkSize', { chunkSize: '1MiB' }],
+    ['budgetMs', { budgetMs: Number.NaN }],
+    ['stallMs', { timeouts: { stallMs: '30' } }],
+    ['answerMs', { timeouts: { answerMs: -1 } }],
+    ['name', { name: 7 }],
+    ['my key', { metadata: { 'my key': 'x' } }],
+    ['kéy', { metadata: { kéy: 'x' } }],
+    ['“X User”', { headers: { 'X User': 'a' } }],
+    ['“X-User”', { headers: { 'X-User': 'Zoë 😀' } }],
+    ['“X-User”', { headers: { 'X-User': 'a\n' } }],
+    ['object of names', { headers: new Headers({ 'X-User': 'a' }) }],
+  ];
+  test.each(invalid)('throws at once, with “%s” in the message, for %j', (words, options) => {
+    const start = () => upload('x', { endpoint: 'http://host/files', ...options } as never);
+    expect(start).toThrow(TypeError);
+    expect(start).toThrow(words);
+  });
+
+  test.each([
+    ['a path', 7],
+    ['stream', { stream: 42, name: 'a.txt' }],
+    ['stream', { stream: undefined, name: 'a.txt' }],
+    ['size', { stream: Readable.from([]), name: 'a.txt', size: '3' }],
+    ['size', { stream: Readable.from([]), name: 'a.txt', size: 0.5 }],
+    ['name', { stream: Readable.from([]) }],
+  ])('throws at once, with “%s” in the message, when it is invalid', (words, source) => {
+    const start = () => upload(source as never, { endpoint: 'http://host/files' });
+    expect(start).toThrow(TypeError);
+    expect(start).toThrow(words);
+  });
+
+  test('throws at once when it is a stream that something else reads', () => {
+    const stream = new ReadableStream<Uint8Array>();
+    stream.getReader();
+    expect(() => upload({ stream, name: 'a.txt' }, { endpoint: 'http://host/files' })).toThrow('locked');
+  });
+});
+
+describe('an option of an upload', () => {
+  test.each([
+    ['an undefined time limit', { timeouts: { connectMs: undefined }, metadata: { a: undefined }, headers: { 'X-User': undefined } }],
+    ['endless time limits', { timeouts: { connectMs: Number.POSITIVE_INFINITY, stallMs: 2 ** 40, answerMs: Number.POSITIVE_INFINITY } }],
+    ['an endless budget', { budgetMs: Number.POSITIVE_INFINITY }],
+  ])('may be %s', async (_, options) => {
+    const { send, video, stored, log } = await startSending();
+    const { path, sha256: sum } = await video(300_000);
+    await send(path, options as never).handle.done;
+    expect(await stored()).toEqual([sum]);
+    expect(log().filter((line) => line.startsWith('POST'))).toEqual(['POST 201']);
+  });
+
+  test('may be a chunk size with a fraction of a byte, which is left out', async () => {
+    const { send, video, stored, proxy } = await startSending();
+    const { path, sha256: sum } = await video(2.5 * MIB);
+    await send(path, { chunkSize: MIB + 0.5 }).handle.done;
+    expect(await stored()).toEqual([sum]);
+    expect(proxy.exchanges.filter(({ method }) => method === 'PATCH').map(({ bytes }) => bytes / MIB)).toEqual([1, 1, 0.5]);
+  });
+
+  test('fails with a code of its own when it is a function whose headers no request can carry, without the value in the message', async () => {
+    const { send, video, log } = await startSending();
+    const { path } = await video(1000);
+    const { handle } = send(path, { headers: async () => ({ Authorization: 'Bearer secret\n' }) });
+    expect(await failureOf(handle)).toEqual({
+      state: 'failed',
+      code: 'ERR_INVALID_HEADERS',
+      detail: 'The value of the header “Authorization” is not one line of Latin-1 text.',
+    });
+    expect(log()).toEqual([]);
+  });
+
+  test('may be an endpoint with a password, which no result contains', async () => {
+    const { send, video, proxy } = await startSending();
+    const { path } = await video(1000);
+    const { handle, told } = send(path, { endpoint: `${proxy.url.replace('//', '//me:secret@')}/files` });
+    expect((await handle.done).url).toContain(`${proxy.url}/files/`);
+    expect(told.some(({ url }) => url)).toBe(true);
+    expect(JSON.stringify(told)).not.toContain('secret');
   });
 });
 
@@ -356,6 +478,55 @@ describe('cancel', () => {
     const locations = proxy.exchanges.filter(({ method }) => method === 'POST').map(({ answer }) => answer?.location);
     expect(new Set(locations).size).toBe(1);
     expect(log()).toEqual(['POST 201', 'POST 201', 'DELETE 204']);
+  });
+
+  test.each([
+    ['a Node stream', () => new Readable({ read() {} })],
+    ['a web stream', () => new ReadableStream<Uint8Array>({ pull: () => new Promise(() => {}) })],
+    [
+      'a generator',
+      async function* () {
+        yield await new Promise<Uint8Array>(() => {});
+      },
+    ],
+  ] as const)('ends the upload of %s that has no bytes for a long time', async (_, open) => {
+    const { send, log } = await startSending();
+    const { handle } = send({ stream: open(), name: 'film.mp4' });
+    await reaches(handle, ({ url }) => url !== undefined);
+    await handle.cancel({ deleteRemote: true });
+    expect(await failureOf(handle)).toMatchObject({ state: 'cancelled' });
+    expect(log()).toEqual(['POST 201', 'DELETE 204']);
+  });
+
+  test('destroys a Node stream and cancels a web stream', async () => {
+    const { send } = await startSending();
+    const stream = new Readable({ read() {} });
+    const cancelled = Promise.withResolvers<void>();
+    const web = new ReadableStream<Uint8Array>({ cancel: () => cancelled.resolve() });
+    const uploads = [stream, web].map((each) => send({ stream: each, name: 'film.mp4' }).handle);
+    await Promise.all(uploads.map((handle) => reaches(handle, ({ url }) => url !== undefined)));
+    await Promise.all(uploads.map((handle) => handle.cancel()));
+    expect(stream.destroyed).toBe(true);
+    await cancelled.promise;
+  });
+
+  test('ends an upload whose headers never come, also after the last byte', async () => {
+    let asked = 0;
+    const headers = ({ method }: HeadersRequest): UploadHeaders | Promise<UploadHeaders> => {
+      if (method !== 'GET') return {};
+      asked += 1;
+      return new Promise(() => {});
+    };
+    const { send, video, stored } = await startSending();
+    const { path } = await video(100_000);
+    const { handle } = send(path, { headers });
+    await expect.poll(() => asked).toBe(1);
+    handle.pause();
+    handle.resume();
+    await expect.poll(() => asked).toBe(2);
+    await handle.cancel();
+    expect(handle.snapshot.state).toBe('cancelled');
+    expect(await stored()).toHaveLength(1);
   });
 
   test('reports when the server did not delete the upload', async () => {
