@@ -43,8 +43,8 @@ const LOCATOR64_BYTES = 20;
 const FOUR_GIB = 2 ** 32;
 /** A comment of the largest size may follow the end record. */
 const TAIL_BYTES = END_BYTES + 0xffff + LOCATOR64_BYTES;
-/** A comment has none of these, except by chance. */
-const MAX_END_SIGNATURES = 16;
+/** A comment has no end records with positions in the file, except by chance. */
+const MAX_OTHER_RECORDS = 16;
 /** A few milliseconds' work. Three fields of 64 KiB each fit. */
 const WINDOW_BYTES = 256 * 1024;
 
@@ -203,11 +203,14 @@ async function isEntryAt(file: ByteRanges, position: number): Promise<boolean> {
 
 /** Many readers take the last end record of the file, also one in the comment of another. It must not lead to a directory. */
 async function refuseOtherDirectories(file: ByteRanges, tail: Buffer, tailStart: number, end: number): Promise<void> {
-  let left = MAX_END_SIGNATURES;
+  let left = MAX_OTHER_RECORDS;
   for (let at = tail.indexOf(END, end + 1); at !== -1 && at + END_BYTES <= tail.length; at = tail.indexOf(END, at + 1)) {
+    const own = readEnd(tail, tailStart, at);
+    const mayLead = own.size <= own.position || own.offset < file.length;
+    if (!mayLead && !hasLocator64(tail, at)) continue;
     if (left-- === 0) throw new AmbiguousContainer('There are too many end records.');
     const large = await findEnd64(file, tail, tailStart, at);
-    for (const record of [readEnd(tail, tailStart, at), ...(large === undefined ? [] : [large])]) {
+    for (const record of [own, ...(large === undefined ? [] : [large])]) {
       if ((await directoriesAt(file, record)).length > 0) throw new AmbiguousContainer('There are two end records.');
     }
   }
@@ -222,10 +225,14 @@ function refuseOtherNumbers(record: EndRecord, large: EndRecord): void {
   if (!(isCount && isSize && isOffset)) throw new AmbiguousContainer('The end records differ.');
 }
 
+function hasLocator64(tail: Buffer, end: number): boolean {
+  return end >= LOCATOR64_BYTES && tail.readUInt32LE(end - LOCATOR64_BYTES) === LOCATOR64;
+}
+
 /** The 64-bit end record. Some programs write it into small archives, too, and also fill the fields of the other record. */
 async function findEnd64(file: ByteRanges, tail: Buffer, tailStart: number, end: number): Promise<EndRecord | undefined> {
+  if (!hasLocator64(tail, end)) return undefined;
   const locator = end - LOCATOR64_BYTES;
-  if (locator < 0 || tail.readUInt32LE(locator) !== LOCATOR64) return undefined;
   const stated = Number(tail.readBigUInt64LE(locator + 8));
   const found = new Map<number, EndRecord>();
   // Before the locator when a prefix is not counted. Readers differ in where they look first.
