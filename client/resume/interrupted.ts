@@ -18,13 +18,7 @@ export async function interruptedIn(store: ResumeStore): Promise<ResumeRecord[]>
   const isOld = ({ updatedAt }: ResumeRecord) => !(Date.now() - Date.parse(updatedAt) < LISTED_MS);
   const surplus = records.filter(isOld).slice(KEPT_UNLISTED);
   await Promise.all(surplus.map(({ key }) => store.remove(key).catch(() => {})));
-  return records.filter((record) => !isOld(record)).map(withPath);
-}
-
-/** Earlier versions kept a path that came from the options only in the metadata. */
-function withPath(record: ResumeRecord): ResumeRecord {
-  const relativePath = record.relativePath ?? record.metadata?.relativePath;
-  return relativePath === undefined ? record : { ...record, relativePath };
+  return records.filter((record) => !isOld(record));
 }
 
 /**

@@ -63,11 +63,6 @@ export class Journal {
   readonly #store: ResumeStore | undefined;
   readonly #draft: Omit<ResumeRecord, 'url' | 'idempotencyKey' | 'metadata' | 'confirmed' | 'checksum' | 'updatedAt'>;
   readonly #requestedMetadata: Metadata;
-  readonly #identity: UploadIdentity;
-  /** The key of earlier versions, which ignored metadata and `relativePath` of the options. */
-  readonly #earlierKey: string;
-  /** The key under which the record was found, if it is that of an earlier version. */
-  #foundKey: string | undefined;
   #metadata: Metadata;
   #url: string | null = null;
   #idempotencyKey = randomId();
@@ -86,8 +81,6 @@ export class Journal {
     const { endpoint, name, source, metadata } = identity;
     const key = resumeKey(identity, fingerprint);
     this.#store = key === null ? undefined : store;
-    this.#identity = identity;
-    this.#earlierKey = this.#keyFor({ filename: name, relativePath: source.relativePath ?? '' }, fingerprint);
     this.#requestedMetadata = metadata;
     this.#metadata = metadata;
     const { size, lastModified, path } = source;
@@ -150,7 +143,7 @@ export class Journal {
 
   /** Whether there is a record, perhaps of a file with other content. */
   async hasRecord(): Promise<boolean> {
-    return (await this.#find()) !== undefined;
+    return (await this.#read()) !== undefined;
   }
 
   /** The holder of the lock reported the address of the upload, which may end before the record is read. */
@@ -167,7 +160,7 @@ export class Journal {
    * @returns false when the record is of a file with other content
    */
   async load(): Promise<boolean> {
-    const record = await this.#find();
+    const record = await this.#read();
     this.#hasVanished = record === undefined && this.#isAdopted;
     if (record === undefined) return true;
     if (record.fingerprint !== this.#draft.fingerprint) return false;
@@ -226,39 +219,12 @@ export class Journal {
     this.#isCreationRequested = false;
     if (store === undefined) return;
     this.#writing = this.#writing.then(() => store.remove(this.#draft.key)).catch(() => {});
-    this.#removeEarlier(store);
     await this.#writing;
   }
 
-  /** The record of this upload, with the same size and metadata. Earlier versions kept it under a key without the metadata. */
-  async #find(): Promise<ResumeRecord | undefined> {
-    for (const key of new Set([this.#draft.key, this.#earlierKey])) {
-      const record = await this.#read(key);
-      if (record === undefined || !this.#isOfThisUpload(record)) continue;
-      if (key !== this.#draft.key) this.#foundKey = key;
-      return record;
-    }
-    return undefined;
-  }
-
-  #isOfThisUpload({ size, metadata }: ResumeRecord): boolean {
-    const { key, fingerprint } = this.#draft;
-    return size === this.#draft.size && (metadata === undefined || this.#keyFor(metadata, fingerprint) === key);
-  }
-
-  #keyFor(metadata: Metadata, fingerprint: string): string {
-    return resumeKey({ ...this.#identity, metadata }, fingerprint) ?? '';
-  }
-
-  #removeEarlier(store: ResumeStore): void {
-    const key = this.#foundKey;
-    this.#foundKey = undefined;
-    if (key !== undefined) this.#writing = this.#writing.then(() => store.remove(key)).catch(() => {});
-  }
-
-  async #read(key: string): Promise<ResumeRecord | undefined> {
+  async #read(): Promise<ResumeRecord | undefined> {
     try {
-      return await this.#store?.get(key);
+      return await this.#store?.get(this.#draft.key);
     } catch {
       return undefined;
     }
@@ -279,7 +245,6 @@ export class Journal {
       updatedAt: new Date().toISOString(),
     };
     this.#writing = this.#writing.then(() => store.put(record)).catch(() => {});
-    this.#removeEarlier(store);
     await this.#writing;
   }
 }

@@ -1,4 +1,5 @@
 import type { ResumeStore } from '../resume/store.ts';
+import { abortable } from './abortable.ts';
 
 /** A store answers within milliseconds, or within seconds when a disk has to start. */
 const WITHIN_MS = 10_000;
@@ -9,19 +10,11 @@ const WITHIN_MS = 10_000;
  * @param withinMs time limit of a call
  */
 export function answeringStore(store: ResumeStore, withinMs: number = WITHIN_MS): ResumeStore {
-  const limited = async <T>(call: () => Promise<T>): Promise<T> => {
-    const { promise: tooLate, reject } = Promise.withResolvers<never>();
-    const timer = setTimeout(() => reject(new Error('The store of resume records does not answer.')), withinMs);
-    try {
-      return await Promise.race([call(), tooLate]);
-    } finally {
-      clearTimeout(timer);
-    }
-  };
+  const limited = <T>(answer: Promise<T>) => abortable(answer, AbortSignal.timeout(withinMs));
   return {
-    list: () => limited(() => store.list()),
-    get: (key) => limited(() => store.get(key)),
-    put: (record) => limited(() => store.put(record)),
-    remove: (key) => limited(() => store.remove(key)),
+    list: () => limited(store.list()),
+    get: (key) => limited(store.get(key)),
+    put: (record) => limited(store.put(record)),
+    remove: (key) => limited(store.remove(key)),
   };
 }

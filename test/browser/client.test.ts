@@ -1,7 +1,6 @@
 // The client library in a page without the element: the behaviour that only a browser can show.
 import { open as openFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { writeVideo } from '../support/content.ts';
 import { dropFirstResponses } from '../support/fault-proxy.ts';
@@ -122,8 +121,4 @@ describe('a file in two tabs', () => {
     expect(await stored()).toEqual([sha256]);
     expect(proxy.exchanges.filter(({ method }) => method === 'POST')).toHaveLength(1);
   });
-});
-
-it('the client weighs less than 30 KB, including tus-js-client', () => {
-  expect(gzipSync(pages.script).length).toBeLessThan(30_000);
 });

@@ -6,5 +6,5 @@ const never = () => new Promise<never>(() => {});
 
 test.each(['list', 'get', 'put', 'remove'] as const)('a call of %s fails when the store never answers', async (method) => {
   const silent: ResumeStore = { list: never, get: never, put: never, remove: never };
-  await expect(answeringStore(silent, 1)[method]({} as never)).rejects.toThrow('does not answer');
+  await expect(answeringStore(silent, 1)[method]({} as never)).rejects.toMatchObject({ name: 'TimeoutError' });
 });

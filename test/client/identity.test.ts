@@ -83,22 +83,6 @@ test('an interrupted upload is resumed with the metadata of its record', async (
   expect(await sending.send(path, { metadata }).handle.done).toMatchObject({ resumed: true });
 });
 
-test('the record that an earlier version wrote is found, unless its metadata differs, and is replaced', async () => {
-  const { sending } = await startCollecting();
-  const { path } = await sending.video(4 * MIB);
-  const options = { metadata: { project: 'one' }, relativePath: 'day 1/film.mp4' };
-  const { relativePath: _, ...record } = await interrupt(sending, path, options);
-  await sending.store.remove(record.key);
-  // Earlier versions ignored metadata and path of the options in the key.
-  const earlier = { ...record, key: JSON.stringify([...JSON.parse(record.key).slice(0, 5), '']) };
-  await sending.store.put(earlier);
-  expect(await sending.send(path, { metadata: { project: 'two' } }).handle.done).toMatchObject({ resumed: false });
-  expect(await sending.store.list()).toEqual([earlier]);
-  const { handle } = sending.send(path, options);
-  expect(await handle.done).toMatchObject({ resumed: true });
-  expect(await sending.store.list()).toEqual([]);
-});
-
 test('a file with other content under the same name, size and time waits for the first, and leaves its record alone', async () => {
   const { sending } = await startCollecting();
   const { path, sha256 } = await sending.video(8 * MIB);

@@ -21,6 +21,8 @@ async function bundledBytes(entry: string, name: string): Promise<number> {
       outDir,
       minify: true,
       target: [...BROWSERS],
+      // Vite leaves the spaces in a library, and the bundler of a page removes them.
+      rolldownOptions: { output: { minify: { compress: true, mangle: true, codegen: { removeWhitespace: true } } } },
       lib: { entry: join(REPOSITORY, entry), formats: ['es'], fileName: () => `${name}.js` },
     },
   });
