@@ -45,6 +45,8 @@ function announcementOf(snapshot: UploadSnapshot, before: UploadState, language:
       return strings.announceFailed(name, reasonOf(snapshot, language));
     case 'cancelled':
       return strings.announceCancelled(name);
+    case 'inspecting':
+      return before === 'cancelled' ? `${name}: ${strings.tooLateToCancel}` : undefined;
     case 'paused':
       return strings.announcePaused(name);
     default:

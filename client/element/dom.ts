@@ -35,6 +35,12 @@ export function s(tag: string, attributes: Readonly<Record<string, string | numb
   return element;
 }
 
+/** Whether the element itself has the focus, also inside a shadow root. */
+export function isFocused(element: HTMLElement): boolean {
+  const root = element.getRootNode();
+  return (root instanceof ShadowRoot || root instanceof Document) && root.activeElement === element;
+}
+
 /** Writes only a different text: rewriting the same text costs layout and makes some screen readers repeat it. */
 export function setText(node: HTMLElement, text: string): void {
   if (node.textContent !== text) node.textContent = text;

@@ -1,6 +1,8 @@
 // `<landfall-upload endpoint="/files">`: a complete upload interface for a page. `define.ts` registers it.
 import { UploadError } from '../../shared/errors.ts';
 import type { QueueSnapshot } from '../handle/queue-snapshot.ts';
+import type { UploadResult } from '../handle/snapshot.ts';
+import { createQueue } from '../index.ts';
 import type { QueueOptions } from '../options.ts';
 import { pause } from '../transfer/pause.ts';
 import { Announcer } from './announcements.ts';
@@ -8,6 +10,7 @@ import { CompletedUploads } from './completed/completed-uploads.ts';
 import { h } from './dom.ts';
 import type { PickedFile } from './drop.ts';
 import { Language } from './language.ts';
+import { visibleName } from './name.ts';
 import { fetchConfig, pickerAccept, type ServerConfig } from './policy.ts';
 import { ENGLISH, type SomeUploadStrings, type UploadStrings, wordsWith } from './strings.ts';
 import { styleSheet } from './styles/styles.ts';
@@ -78,6 +81,7 @@ export class LandfallUploadElement extends ServerSafeElement {
       announce: (message) => this.#announcer.announce(message),
       onProgress: (queue) => this.#onProgress(queue),
       onAccepted: (result) => this.#emit('landfall-accepted', result),
+      onAcceptedUnlisted: (result, endpoint) => this.#listCompleted(result, endpoint),
       onRefused: (refused) => this.#emit('landfall-refused', refused),
       onEmptied: () => this.#zone.focus(),
     });
@@ -89,6 +93,11 @@ export class LandfallUploadElement extends ServerSafeElement {
         return self.#currentLanguage();
       },
       announce: (message) => this.#announcer.announce(message),
+      onAccepted: (result, endpoint) => {
+        this.#listCompleted(result, endpoint);
+        this.#emit('landfall-accepted', result);
+      },
+      onRejected: (record, error) => this.#transfers.intake.refuse(record, error),
       send: (files) => void this.#transfers.intake.add(files, this.#configNow()),
       onChange: () => this.#layOut(),
       onEmptied: () => this.#zone.focus(),
@@ -121,12 +130,14 @@ export class LandfallUploadElement extends ServerSafeElement {
     if (this.#connected) this.#showAll();
   }
 
-  /** Options for all uploads, in addition to the attributes: `headers`, `store`, `metadata`, `keepAwake` … Apply to files added later. */
+  /** Options for all uploads, in addition to the attributes: `headers`, `store`, `metadata`, `keepAwake` … Apply to files added later. @throws TypeError when set to an invalid number */
   get options(): Partial<QueueOptions> {
     return this.#options;
   }
 
   set options(options: Partial<QueueOptions>) {
+    // A queue checks its options. Files that are added later could only vanish.
+    createQueue({ ...options, endpoint: this.#endpoint() });
     this.#options = { ...options };
   }
 
@@ -156,15 +167,20 @@ export class LandfallUploadElement extends ServerSafeElement {
     if (this.#connected) this.#loadConfig(this.#connected.signal);
   }
 
-  /** All uploads and their totals, now. */
+  /** All uploads and their totals, now, as the user sees them: a cancelled upload that can be undone is `cancelled`. */
   get snapshot(): QueueSnapshot {
     return this.#transfers.snapshot;
   }
 
-  /** Adds files as if they had been dropped. Files that the server would refuse are listed with the reason. */
+  /**
+   * Adds files as if they had been dropped. Files that the server would refuse are listed with the reason.
+   *
+   * @throws TypeError when the endpoint is not an http address
+   */
   add(files: Iterable<File | PickedFile>): void {
     const picked = [...files].map((file) => (file instanceof File ? { file } : file));
     if (picked.length === 0) return;
+    createQueue(this.#queueOptions());
     this.#announcer.announce(this.#strings.announceAdded(picked.length));
     void this.#transfers.intake.add(this.#unfinished.claim(picked), this.#configNow());
   }
@@ -179,7 +195,10 @@ export class LandfallUploadElement extends ServerSafeElement {
     this.#transfers.resume();
   }
 
-  /** Cancels every upload that has not ended, on the server too. */
+  /**
+   * Cancels every upload that has not ended, on the server too. Resolves when the server has deleted them. An upload whose every byte the
+   * server has cannot be cancelled: its verdict is shown, and the promise waits for it.
+   */
   cancel(): Promise<void> {
     return this.#transfers.cancel();
   }
@@ -298,6 +317,12 @@ export class LandfallUploadElement extends ServerSafeElement {
   #rules(): string {
     const { strings, limit, allowed } = this.#currentLanguage();
     return [limit && strings.limit(limit), allowed && strings.allowed(allowed)].filter(Boolean).join(' ');
+  }
+
+  /** Lists a file that the server accepted although this page did not send its last bytes, or no longer lists it. */
+  #listCompleted({ id, url, name, size }: UploadResult, endpoint: string): void {
+    if (url !== null) this.#completed.add({ id, endpoint, url, name, size, at: Date.now() }, !this.hasAttribute('no-history'));
+    this.#announcer.announce(this.#strings.announceAccepted(visibleName(name)));
   }
 
   #emit(type: string, detail: unknown): void {

@@ -2,7 +2,7 @@
 import { yieldToPage } from '../browser/platform.ts';
 import type { PickedFile } from './drop.ts';
 import type { Language } from './language.ts';
-import type { UploadList } from './list/list.ts';
+import type { ListedFile, UploadList } from './list/list.ts';
 import { visibleName } from './name.ts';
 import { type Reason, refusalOf, type ServerConfig } from './policy.ts';
 
@@ -16,6 +16,8 @@ export interface RefusedFile {
   /** Why the file was refused, in the element's language. */
   reason: string;
 }
+
+type RefusableFile = ListedFile & { size: number };
 
 export interface FileIntakeHost {
   readonly language: Language;
@@ -67,6 +69,22 @@ export class FileIntake {
       host.announce(message);
   }
 
+  /** Lists a file of an earlier visit that the server refused. */
+  refuse(file: RefusableFile, refusal: Reason): void {
+    this.#options.host.announce(this.#list(file, refusal));
+    this.#options.show();
+  }
+
+  /** @returns the announcement */
+  #list(file: RefusableFile, refusal: Reason, id = `refused-${++this.#lastId}`): string {
+    const { host, list } = this.#options;
+    const { language } = host;
+    const reason = language.reason(refusal, file);
+    list.addRefused(id, file, refusal, language);
+    host.onRefused({ name: file.name, code: refusal.code, reason });
+    return language.strings.announceRefused(visibleName(file.name), reason);
+  }
+
   async #listPending(files: readonly PickedFile[]): Promise<AddedFile[]> {
     const { host, list, show } = this.#options;
     const added: AddedFile[] = [];
@@ -82,26 +100,20 @@ export class FileIntake {
 
   /** @returns announcements of the refused files */
   #addSlice(files: readonly AddedFile[], config: ServerConfig | undefined): string[] {
-    const { host, list, inBatch } = this.#options;
-    const { language } = host;
+    const { inBatch } = this.#options;
     const refusals: string[] = [];
     inBatch((send) => {
       for (const added of files) {
         const { picked, pendingId } = added;
         const refusal = refusalOf(config, picked.file);
         if (refusal === undefined) send(added);
-        else {
-          const reason = language.reason(refusal, picked.file);
-          list.addRefused(pendingId ?? `refused-${++this.#lastId}`, listedAs(picked), refusal, language);
-          host.onRefused({ name: picked.file.name, code: refusal.code, reason });
-          refusals.push(language.strings.announceRefused(visibleName(picked.file.name), reason));
-        }
+        else refusals.push(this.#list(listedAs(picked), refusal, pendingId));
       }
     });
     return refusals;
   }
 }
 
-function listedAs({ file, relativePath }: PickedFile): { name: string; relativePath: string | undefined; size: number } {
+function listedAs({ file, relativePath }: PickedFile): RefusableFile {
   return { name: file.name, relativePath, size: file.size };
 }

@@ -132,6 +132,8 @@ const WORDS = {
   rejected: 'Refused',
   failed: 'Failed',
   cancelled: 'Cancelled',
+  tooLateToCancel: 'Not cancelled: the server already had the whole file.',
+  cancelUnconfirmed: 'The server cannot be reached. It may already have the whole file and accept it.',
 
   // Earlier visits
   unfinishedTitle: 'Unfinished uploads',

@@ -16,6 +16,7 @@ import { Overview } from './list/overview.ts';
 import { Throttle } from './list/throttle.ts';
 import { type Action, reasonOf } from './list/view.ts';
 import { visibleName } from './name.ts';
+import type { FileIdentity } from './unfinished/file-handles.ts';
 
 const SHOW_EVERY_MS = 250;
 
@@ -26,6 +27,8 @@ export interface TransfersHost extends FileIntakeHost {
   readonly keepsHistory: boolean;
   onProgress(queue: QueueSnapshot): void;
   onAccepted(result: UploadResult): void;
+  /** The server accepted a cancelled file whose row the user has removed. */
+  onAcceptedUnlisted(result: UploadResult, endpoint: string): void;
   onEmptied(): void;
 }
 
@@ -37,12 +40,13 @@ export class Transfers {
   readonly #announcements = new StateAnnouncements();
   readonly #files = new FileRegistry();
   readonly #throttle = new Throttle(SHOW_EVERY_MS, () => this.show());
-  readonly #cancellations = new Cancellations(() => this.#onCancellation());
+  readonly #cancellations: Cancellations;
   readonly #links = new DownloadLinks();
   #queue: UploadQueue<UploadSource> | undefined;
   #stateKey = '';
   #countdown: ReturnType<typeof setInterval> | undefined;
   #isAdding = false;
+  #comparing: Promise<void> = Promise.resolve();
 
   constructor(host: TransfersHost) {
     this.#host = host;
@@ -52,6 +56,14 @@ export class Transfers {
       list: this.list,
       show: () => this.show(),
       inBatch: (add) => this.#addBatch(add),
+    });
+    this.#cancellations = new Cancellations({
+      get options() {
+        return host.options;
+      },
+      onChange: () => this.#onCancellation(),
+      onAccepted: (id, result) => this.#onAccepted(id, result),
+      onRejected: (id) => this.#onRejected(id),
     });
     this.overview = new Overview({
       pauseAll: () => this.pause(),
@@ -64,8 +76,9 @@ export class Transfers {
     });
   }
 
+  /** The uploads as the user sees them: a cancelled upload that can be undone is cancelled. */
   get snapshot(): QueueSnapshot {
-    return this.#queue?.snapshot ?? EMPTY_QUEUE;
+    return this.#queue === undefined ? EMPTY_QUEUE : this.#cancellations.applyTo(this.#queue.snapshot);
   }
 
   get isEmpty(): boolean {
@@ -78,22 +91,22 @@ export class Transfers {
   }
 
   resume(): void {
-    for (const { id, state } of this.snapshot.uploads)
-      if (state === 'paused' && !this.#cancellations.ids.has(id)) this.#queue?.get(id)?.resume();
+    for (const { id, state } of this.snapshot.uploads) if (state === 'paused') this.#queue?.get(id)?.resume();
   }
 
+  /** Cancels from the end, so that no queued upload starts when a running one is cancelled. */
   async cancel(): Promise<void> {
-    for (const id of this.#cancellations.ids) this.#cancellations.cancelNow(id);
-    await this.#queue?.cancel({ deleteRemote: true }).catch(() => undefined);
+    const uploads = this.snapshot.uploads.toReversed().map(({ id }) => this.#queue?.get(id));
+    await Promise.all(uploads.map((upload) => upload && this.#cancellations.cancelNow(upload)));
   }
 
   /** @param everything updates unchanged rows too, after a change of language */
   show(everything = false): void {
     const { snapshot } = this;
     const { language } = this.#host;
-    const { ids } = this.#cancellations;
-    this.list.show(snapshot, ids, language, everything);
-    this.overview.show(this.#cancellations.applyTo(snapshot), this.list.refusedCount, ids.size, language);
+    const { phases, undoable } = this.#cancellations;
+    this.list.show(snapshot, phases, language, everything);
+    this.overview.show(snapshot, this.list.refusedCount, undoable.length, language);
     this.#countDown(snapshot);
     this.#host.onProgress(snapshot);
   }
@@ -110,48 +123,85 @@ export class Transfers {
     this.#throttle.now();
   }
 
-  #send({ picked: { file, relativePath, handle }, pendingId }: AddedFile, options: QueueOptions): void {
+  #send(added: AddedFile, options: QueueOptions): void {
+    const { file, relativePath } = added.picked;
     const { name, size, lastModified } = file;
     const identity = { endpoint: String(options.endpoint), name, size, lastModified, relativePath };
-    const known = this.#files.activeUpload(identity, this.#queue);
-    if (known !== undefined) {
-      if (pendingId !== undefined) this.list.remove(pendingId);
-      // Adding the file again undoes its cancellation.
-      if (this.#cancellations.undo(known)) return;
-      this.#host.announce(this.#host.language.strings.announceKnown(visibleName(name)));
+    if (this.#activeUploads(identity).length === 0) this.#start(added, identity, options);
+    // One after the other, so that each is compared with those before it.
+    else this.#comparing = this.#comparing.then(() => this.#sendUnlessKnown(added, identity, options));
+  }
+
+  /** Sends a file with the name, size and date of files that are being uploaded, if its content differs from theirs. */
+  async #sendUnlessKnown(added: AddedFile, identity: FileIdentity, options: QueueOptions): Promise<void> {
+    const { picked, pendingId } = added;
+    const id = await this.#files.withContentOf(picked.file, this.#activeUploads(identity));
+    if (id === undefined || !this.#isActive(id)) {
+      // The file handle and the resume record with this name, size and date are those of the first file.
+      const { handle: _, ...withoutHandle } = picked;
+      this.#start({ ...added, picked: withoutHandle }, identity, { ...options, resume: false });
+      this.#throttle.now();
       return;
     }
+    if (pendingId !== undefined) this.list.remove(pendingId);
+    // Adding the file again undoes its cancellation.
+    if (this.#cancellations.undo(id)) return;
+    const note = this.#host.language.strings.announceKnown(visibleName(picked.file.name));
+    this.list.row(id)?.showNote(note);
+    this.#host.announce(note);
+    this.#throttle.now();
+  }
+
+  /** Uploads of files with this identity that may still be accepted. The cancellation of one may be undone. */
+  #activeUploads(identity: FileIdentity): string[] {
+    return this.#files.uploadsOf(identity).filter((id) => this.#isActive(id));
+  }
+
+  #isActive(id: string): boolean {
+    const upload = this.#queue?.get(id);
+    return upload !== undefined && (!isFinal(upload.snapshot.state) || this.#cancellations.isInspecting(id));
+  }
+
+  #start({ picked: { file, relativePath, handle }, pendingId }: AddedFile, identity: FileIdentity, options: QueueOptions): void {
     if (this.#queue === undefined) {
-      this.#queue = createQueue(options);
+      this.#queue = createQueue(this.#host.options);
       this.#queue.subscribe((snapshot) => this.#onChange(snapshot));
     }
     const upload = this.#queue.add(file, { ...options, ...(relativePath !== undefined && { relativePath }) });
     const { id } = upload.snapshot;
-    if (pendingId === undefined) this.list.add(id, { name, relativePath });
+    if (pendingId === undefined) this.list.add(id, { name: file.name, relativePath });
     else this.list.rename(pendingId, id);
-    this.#files.add(id, identity, handle);
+    this.#files.add(id, identity, file, handle);
     this.#follow(id);
   }
 
   #follow(id: string): void {
-    const done = this.#queue?.get(id)?.done;
-    done?.then(
-      (result) => {
-        this.#links.save(id, result, this.#host.keepsHistory ? String(this.#host.options.endpoint) : undefined);
-        this.#host.onAccepted(result);
-      },
-      () => {
-        const snapshot = this.#queue?.get(id)?.snapshot;
-        if (snapshot?.state !== 'rejected') return;
-        this.#host.onRefused({ name: snapshot.name, code: snapshot.error.code, reason: reasonOf(snapshot, this.#host.language) });
-      },
+    this.#queue?.get(id)?.done.then(
+      (result) => this.#onAccepted(id, result),
+      () => this.#onRejected(id),
     );
+  }
+
+  #onAccepted(id: string, result: UploadResult): void {
+    // The element may have another endpoint by now than the one that the file was sent to.
+    const endpoint = this.#files.endpointOf(id);
+    if (this.list.row(id) !== undefined) this.#links.save(id, result, this.#host.keepsHistory ? endpoint : undefined);
+    else {
+      this.#files.remove(id);
+      this.#host.onAcceptedUnlisted(result, endpoint);
+    }
+    this.#host.onAccepted(result);
+  }
+
+  #onRejected(id: string): void {
+    const snapshot = this.snapshot.uploads.find((upload) => upload.id === id);
+    if (snapshot?.state !== 'rejected') return;
+    this.#host.onRefused({ name: snapshot.name, code: snapshot.error.code, reason: reasonOf(snapshot, this.#host.language) });
   }
 
   #onChange(snapshot: QueueSnapshot): void {
     if (this.#isAdding) return;
-    const shown = this.#cancellations.applyTo(snapshot);
-    for (const message of this.#announcements.changes(shown, this.#host.language)) this.#host.announce(message);
+    for (const message of this.#announcements.changes(this.snapshot, this.#host.language)) this.#host.announce(message);
     for (const { id, state } of snapshot.uploads) if (isFinal(state)) this.#files.ended(id, state);
     const stateKey = snapshot.uploads.map(({ id, state }) => id + state).join();
     if (stateKey === this.#stateKey) this.#throttle.soon();
@@ -186,7 +236,7 @@ export class Transfers {
   }
 
   #undoAll(): void {
-    for (const id of this.#cancellations.ids) this.#cancellations.undo(id);
+    for (const id of this.#cancellations.undoable) this.#cancellations.undo(id);
     this.overview.focus();
   }
 
@@ -230,13 +280,17 @@ export class Transfers {
   /** @returns the row that should get the focus */
   #removeRow(id: string): ReturnType<UploadList['remove']> {
     this.#queue?.remove(id);
-    this.#files.remove(id);
+    // The endpoint is needed when the server accepts it nevertheless.
+    if (!this.#cancellations.phases.has(id)) this.#files.remove(id);
     this.#links.remove(id);
     return this.list.remove(id);
   }
 
   #clearEnded(): void {
-    for (const id of this.#cancellations.ids) this.#cancellations.cancelNow(id);
+    for (const id of this.#cancellations.undoable) {
+      const upload = this.#queue?.get(id);
+      if (upload !== undefined) void this.#cancellations.cancelNow(upload);
+    }
     const ended = this.snapshot.uploads.filter(({ state }) => isFinal(state)).map(({ id }) => id);
     for (const id of [...ended, ...this.list.refusedIds()]) this.#removeRow(id);
     this.#throttle.now();

@@ -62,10 +62,10 @@ it('the page does not contain the table of formats: the server sends it the allo
   for (const script of scripts) expect(readFileSync(join(folder, script), 'utf8')).not.toContain('image/x-canon-cr3');
 });
 
-it('the element as the server serves it, including the client, is under 45 KB', () => {
+it('the element as the server serves it, including the client, is under 48 KB', () => {
   const bytes = servedBytes(join(REPOSITORY, 'server/dist/page/landfall-upload.js'));
   console.log(`element: ${(bytes / 1000).toFixed(1)} KB gzipped`);
   expect(bytes).toBeGreaterThan(10_000);
-  expect(bytes).toBeLessThan(45_000);
+  expect(bytes).toBeLessThan(48_000);
   expect(Math.abs(bytes / 1000 - claimedKilobytes(/the element (\d+) KB/))).toBeLessThan(1.5);
 });

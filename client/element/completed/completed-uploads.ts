@@ -4,7 +4,7 @@ import { icon } from '../icons.ts';
 import type { Language } from '../language.ts';
 import { Row } from '../list/row.ts';
 import { type Action, completedView } from '../list/view.ts';
-import { type CompletedUpload, completedUploadsAt, removeCompleted } from './completed-store.ts';
+import { type CompletedUpload, completedUploadsAt, removeCompleted, saveCompleted } from './completed-store.ts';
 
 export interface CompletedUploadsHost {
   readonly language: Language;
@@ -12,6 +12,11 @@ export interface CompletedUploadsHost {
   onChange(): void;
   /** The last upload was removed while it had the focus. */
   onEmptied(): void;
+}
+
+interface Entry {
+  upload: CompletedUpload;
+  row: Row;
 }
 
 /** Lists the files that earlier visits uploaded, with links to copy and to download. */
@@ -22,7 +27,7 @@ export class CompletedUploads {
   readonly #rows = h('ul', { class: 'rows', attributes: { role: 'list' } });
   readonly #copyAll: HTMLButtonElement;
   readonly #clear: HTMLButtonElement;
-  #entries: { upload: CompletedUpload; row: Row }[] = [];
+  #entries: Entry[] = [];
   #loadedFor = '';
 
   constructor(host: CompletedUploadsHost) {
@@ -47,13 +52,24 @@ export class CompletedUploads {
   load(endpoint: string): void {
     if (this.#loadedFor === endpoint) return;
     this.#loadedFor = endpoint;
-    this.#entries = completedUploadsAt(endpoint).map((upload) => ({
-      upload,
-      row: new Row({ name: upload.name, onAction: (action) => this.#perform(upload, action) }),
-    }));
+    this.#entries = completedUploadsAt(endpoint).map((upload) => this.#entryOf(upload));
     this.#rows.replaceChildren(...this.#entries.map(({ row }) => row.element));
     this.show();
     this.#host.onChange();
+  }
+
+  /** Lists an upload first. @param isSaved later visits list it too */
+  add(upload: CompletedUpload, isSaved: boolean): void {
+    if (isSaved) saveCompleted(upload);
+    const entry = this.#entryOf(upload);
+    this.#entries.unshift(entry);
+    this.#rows.prepend(entry.row.element);
+    this.show();
+    this.#host.onChange();
+  }
+
+  #entryOf(upload: CompletedUpload): Entry {
+    return { upload, row: new Row({ name: upload.name, onAction: (action) => this.#perform(upload, action) }) };
   }
 
   show(): void {

@@ -1,16 +1,17 @@
 import type { QueueSnapshot } from '../../handle/queue-snapshot.ts';
 import type { UploadSnapshot } from '../../handle/snapshot.ts';
+import type { CancellationPhase } from '../cancellations.ts';
 import { h, setAttribute } from '../dom.ts';
 import type { Language } from '../language.ts';
 import type { Reason } from '../policy.ts';
 import { Row } from './row.ts';
-import { type Action, pendingView, refusedView, rowView, undoableView } from './view.ts';
+import { type Action, cancellationView, pendingView, refusedView, rowView } from './view.ts';
 
 interface Entry {
   row: Row;
   /** The snapshot shown last; absent for a file that the policy refused. */
   snapshot?: UploadSnapshot;
-  isUndoable?: boolean;
+  phase?: CancellationPhase | undefined;
   refused?: { file: ListedFile & { size: number }; reason: Reason };
   /** Size in bytes of a file that waits for the policy. */
   pending?: number;
@@ -98,20 +99,20 @@ export class UploadList {
   }
 
   /**
-   * @param undoable ids of cancelled uploads that can be undone
+   * @param phases of cancelled uploads, by id
    * @param everything updates unchanged rows too, after a change of language
    */
-  show(queue: QueueSnapshot, undoable: ReadonlySet<string>, language: Language, everything = false): void {
+  show(queue: QueueSnapshot, phases: ReadonlyMap<string, CancellationPhase>, language: Language, everything = false): void {
     setAttribute(this.element, 'aria-label', language.strings.list);
     const now = Date.now();
     for (const snapshot of queue.uploads) {
       const entry = this.#entries.get(snapshot.id);
-      const isUndoable = undoable.has(snapshot.id);
-      const isSame = entry?.snapshot === snapshot && entry.isUndoable === isUndoable && snapshot.waiting?.until === undefined;
+      const phase = phases.get(snapshot.id);
+      const isSame = entry?.snapshot === snapshot && entry.phase === phase && snapshot.waiting?.until === undefined;
       if (entry === undefined || (isSame && !everything)) continue;
       entry.snapshot = snapshot;
-      entry.isUndoable = isUndoable;
-      entry.row.show(isUndoable ? undoableView(snapshot, language, now) : rowView(snapshot, language, now), language);
+      entry.phase = phase;
+      entry.row.show(phase ? cancellationView(snapshot, phase, language, now) : rowView(snapshot, language, now), language);
     }
     if (!everything) return;
     for (const { row, refused, pending } of this.#entries.values()) {

@@ -37,7 +37,10 @@ export function overviewOf(queue: QueueSnapshot, refused: number, undoable: numb
   if (all === ended) {
     const figure =
       counts.accepted === 0
-        ? strings.noneAccepted
+        ? // The server may yet accept a file that was cancelled too late.
+          counts.cancelled > 0
+          ? strings.cancelled
+          : strings.noneAccepted
         : refusedOrStopped === 0
           ? strings.allAccepted(counts.accepted)
           : strings.allEnded(counts.accepted, refusedOrStopped);

@@ -1,6 +1,6 @@
 import type { QueueSnapshot } from '../../handle/queue-snapshot.ts';
 import { island } from '../contours.ts';
-import { h, setAttribute, setFacts, setText } from '../dom.ts';
+import { h, isFocused, setAttribute, setFacts, setText } from '../dom.ts';
 import type { Language } from '../language.ts';
 import { type OverviewAction, overviewOf } from './overview-view.ts';
 
@@ -38,7 +38,7 @@ export class Overview {
     this.#choices.append(...Object.values(this.#buttons));
     this.element = h(
       'section',
-      { class: 'overview panel', part: 'overview', attributes: { hidden: true } },
+      { class: 'overview panel', part: 'overview', attributes: { hidden: true, tabindex: -1 } },
       h('div', { class: 'head' }, this.#figure, this.#files),
       this.#course,
       this.#facts,
@@ -67,10 +67,12 @@ export class Overview {
     setAttribute(this.#course, 'aria-label', strings.overall);
     setAttribute(this.#course, 'aria-valuenow', String(Math.floor(view.fraction * 100)));
     setAttribute(this.#course, 'aria-valuetext', [view.figure, view.files, ...view.facts].join(', '));
+    const focused = Object.values(this.#buttons).find(isFocused);
     for (const name of Object.keys(this.#buttons) as OverviewAction[]) {
       setText(this.#buttons[name], strings[name]);
       this.#buttons[name].hidden = !view.actions.includes(name);
     }
+    if (focused?.hidden) this.focus();
   }
 
   /** @param result text that says whether the links were copied */
@@ -78,10 +80,8 @@ export class Overview {
     setText(this.#buttons.copyAll, result);
   }
 
-  /** Focuses the first visible button, after the one that had the focus was hidden. */
-  focus(): boolean {
-    const button = Object.values(this.#buttons).find((candidate) => !candidate.hidden);
-    button?.focus();
-    return button !== undefined;
+  /** Focuses the first visible button, after the one that had the focus was hidden. Without buttons, focuses the panel. */
+  focus(): void {
+    (Object.values(this.#buttons).find((candidate) => !candidate.hidden) ?? this.element).focus();
   }
 }

@@ -1,10 +1,13 @@
-import { h, setAttribute, setFacts, setText } from '../dom.ts';
+import { h, isFocused, setAttribute, setFacts, setText } from '../dom.ts';
 import { COPY_RESULT_MS } from '../download-links.ts';
 import { type IconName, icon } from '../icons.ts';
 import type { Language } from '../language.ts';
 import { folderOf, nameParts, tileFor, visibleName } from '../name.ts';
 import type { UploadStrings } from '../strings.ts';
 import type { Action, RowView } from './view.ts';
+
+/** Time for which a note is shown. */
+const NOTE_MS = 8000;
 
 const ICONS: Readonly<Record<Action, IconName>> = {
   pause: 'pause',
@@ -48,6 +51,7 @@ export class Row {
   readonly #check = icon('accepted');
   readonly #actions = h('div', { class: 'actions' });
   readonly #slots: (HTMLElement | undefined)[] = [];
+  #note = '';
 
   constructor({ name, relativePath, onAction }: RowOptions) {
     this.#name = visibleName(name);
@@ -77,7 +81,8 @@ export class Row {
       h('div', { class: 'status' }, this.#check, this.#facts),
       this.#reason,
     );
-    this.element = h('li', { class: 'row', part: 'row' }, tileFor(this.#name), body, this.#actions);
+    // The row itself gets the focus when a state without buttons follows.
+    this.element = h('li', { class: 'row', part: 'row', attributes: { tabindex: -1 } }, tileFor(this.#name), body, this.#actions);
   }
 
   get name(): string {
@@ -95,10 +100,22 @@ export class Row {
     setText(this.#state, view.state);
     setFacts(this.#facts, view.facts, 1);
     this.#check.classList.toggle('shown', view.tone === 'good');
-    setText(this.#reasonText, view.reason);
-    this.#reason.hidden = view.reason === '';
+    this.#showReason(view.reason || this.#note);
+    const focused = this.#focusedSlot();
     this.#showRetryNow(view.canRetryNow === true, strings);
     this.#showActions(view, strings);
+    if (focused !== undefined && this.#focusedSlot() === undefined) (this.#slots[focused] ?? this).focus();
+  }
+
+  /** Shows a sentence for some seconds. A reason takes its place. */
+  showNote(note: string): void {
+    this.#note = note;
+    this.#showReason(note);
+    setTimeout(() => {
+      this.#note = '';
+      if (this.#reasonText.textContent === note) this.#showReason('');
+    }, NOTE_MS);
+    this.element.scrollIntoView({ block: 'nearest' });
   }
 
   /** @param result text that says whether the link was copied */
@@ -115,15 +132,25 @@ export class Row {
     }, COPY_RESULT_MS);
   }
 
-  /** Focuses the last control of the row, which is always close to the removed one. */
+  /** Focuses the last control of the row, which is always close to the removed one. Without controls, focuses the row. */
   focus(): void {
-    this.#slots.findLast((slot) => slot !== undefined)?.focus();
+    (this.#slots.findLast((slot) => slot !== undefined) ?? this.element).focus();
+  }
+
+  #showReason(text: string): void {
+    setText(this.#reasonText, text);
+    this.#reason.hidden = text === '';
+  }
+
+  /** Index of the slot whose control has the focus; -1 for another control of the row. */
+  #focusedSlot(): number | undefined {
+    const focused = this.#slots.findIndex((slot) => slot !== undefined && isFocused(slot));
+    return focused >= 0 ? focused : isFocused(this.#retryNow) && !this.#retryNow.hidden ? -1 : undefined;
   }
 
   #showRetryNow(isShown: boolean, strings: UploadStrings): void {
     setText(this.#retryNow, strings.retryNow);
     setAttribute(this.#retryNow, 'aria-label', strings.buttonFor(strings.retryNow, this.#name));
-    if (!isShown && isFocused(this.#retryNow)) this.focus();
     this.#retryNow.hidden = !isShown;
   }
 
@@ -132,13 +159,11 @@ export class Row {
       const action = view.actions.find((candidate) => choices.includes(candidate));
       const shown = this.#slots[index];
       if (shown?.dataset.action === action && shown?.getAttribute('href') === (action === 'download' ? (view.url ?? null) : null)) continue;
-      const hadFocus = shown !== undefined && isFocused(shown);
       const control = action && this.#control(action, view.url, strings);
       this.#slots[index] = control;
       if (shown && control) shown.replaceWith(control);
       else if (shown) shown.remove();
       else if (control) this.#actions.insertBefore(control, this.#slots.slice(index + 1).find(Boolean) ?? null);
-      if (hadFocus) (control ?? this).focus();
     }
   }
 
@@ -160,9 +185,4 @@ export class Row {
       isText && strings[action],
     );
   }
-}
-
-function isFocused(element: HTMLElement): boolean {
-  const root = element.getRootNode();
-  return (root instanceof ShadowRoot || root instanceof Document) && root.activeElement === element;
 }

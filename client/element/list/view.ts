@@ -1,6 +1,7 @@
 // Computes what a row shows from an upload's snapshot. Pure functions, so that a test can check the texts of every state.
 import type { UploadError } from '../../../shared/errors.ts';
 import type { UploadSnapshot, Waiting } from '../../handle/snapshot.ts';
+import type { CancellationPhase } from '../cancellations.ts';
 import type { Language } from '../language.ts';
 import type { Reason } from '../policy.ts';
 
@@ -43,17 +44,21 @@ export function completedView(upload: { size: number; at: number; url: string },
   return { ...WITHOUT_BAR, tone: 'good', state: strings.accepted, facts, reason: '', actions: ['download', 'copyLink', 'remove'], url };
 }
 
-/** A cancelled upload that can still be undone. */
-export function undoableView(snapshot: UploadSnapshot, language: Language, nowMs: number): RowView {
+/** An upload that the user cancelled, until the server has deleted it. */
+export function cancellationView(snapshot: UploadSnapshot, phase: CancellationPhase, language: Language, nowMs: number): RowView {
   const { strings } = language;
-  return {
-    ...rowView(snapshot, language, nowMs),
-    tone: 'still',
-    state: strings.cancelled,
-    reason: '',
-    actions: ['undo'],
-    canRetryNow: false,
-  };
+  const view = rowView(snapshot, language, nowMs);
+  switch (phase) {
+    case 'undoable':
+      return { ...view, ...progressOf(snapshot, language), facts: [amountOf(snapshot, language)], actions: ['undo'] };
+    // Not offered again yet: the server may still accept it, and would then store it twice.
+    case 'deleting':
+      return { ...view, actions: ['remove'] };
+    case 'unreachable':
+      return { ...view, reason: strings.cancelUnconfirmed, actions: ['remove'] };
+    case 'too-late':
+      return snapshot.state === 'rejected' ? view : { ...view, reason: strings.tooLateToCancel };
+  }
 }
 
 const WITHOUT_BAR = { bar: 'none', sent: 0, confirmed: 0, percent: '' } as const;
@@ -62,15 +67,8 @@ export function rowView(snapshot: UploadSnapshot, language: Language, nowMs: num
   const { strings, formats } = language;
   const size = snapshot.size ?? 0;
   const whole = formats.bytes(size);
-  const progress = {
-    bar: 'moving' as const,
-    sent: fraction(Math.max(snapshot.sent, snapshot.confirmed), size),
-    confirmed: fraction(snapshot.confirmed, size),
-    percent: formats.percent(fraction(snapshot.confirmed, size)),
-    reason: '',
-  };
-  const confirmed = formats.bytesOf(snapshot.confirmed, size);
-  const amount = snapshot.confirmed > 0 ? strings.sentOf(confirmed.part, confirmed.whole) : whole;
+  const progress = { ...progressOf(snapshot, language), reason: '' };
+  const amount = amountOf(snapshot, language);
   switch (snapshot.state) {
     case 'queued':
       return { ...progress, tone: 'still', state: strings.queued, facts: [amount], actions: ['pause', 'cancel'] };
@@ -124,6 +122,20 @@ export function rowView(snapshot: UploadSnapshot, language: Language, nowMs: num
     case 'cancelled':
       return { ...WITHOUT_BAR, tone: 'still', state: strings.cancelled, facts: [whole], reason: '', actions: ['sendAgain', 'remove'] };
   }
+}
+
+function progressOf(
+  { sent, confirmed, size }: UploadSnapshot,
+  { formats }: Language,
+): Pick<RowView, 'bar' | 'sent' | 'confirmed' | 'percent'> {
+  const whole = size ?? 0;
+  const part = fraction(confirmed, whole);
+  return { bar: 'moving', sent: fraction(Math.max(sent, confirmed), whole), confirmed: part, percent: formats.percent(part) };
+}
+
+function amountOf({ confirmed, size }: UploadSnapshot, { strings, formats }: Language): string {
+  const { part, whole } = formats.bytesOf(confirmed, size ?? 0);
+  return confirmed > 0 ? strings.sentOf(part, whole) : formats.bytes(size ?? 0);
 }
 
 function moving(snapshot: UploadSnapshot, size: number, { strings, formats }: Language): Pick<RowView, 'state' | 'percent' | 'facts'> {

@@ -55,6 +55,8 @@ button, .button {
   transition: background-color .12s, border-color .12s;
 }
 button:focus-visible, .button:focus-visible, a:focus-visible { outline: 2px solid var(--_accent); outline-offset: 2px; }
+/* Inside, because the list clips what is outside. */
+.row:focus-visible, .overview:focus-visible { outline: 2px solid var(--_accent); outline-offset: -3px; border-radius: var(--_radius); }
 .primary { background: var(--_accent); color: var(--_on-accent); padding-inline: 1.25rem; }
 .primary:hover { background: color-mix(in oklab, var(--_accent), var(--_ink) 18%); }
 .outlined { border-color: color-mix(in oklab, var(--_line), var(--_muted) 35%); background: var(--_surface); }

@@ -1,13 +1,18 @@
 // Lists the unfinished uploads of earlier visits and resumes them: automatically when the browser still allows opening the file,
 // otherwise when the user adds the file again.
+import type { UploadError } from '../../../shared/errors.ts';
+import type { UploadRecord } from '../../../shared/upload.ts';
 import { heldLocks, openHandle } from '../../browser/optional-apis.ts';
+import type { UploadResult } from '../../handle/snapshot.ts';
 import { forget, interrupted } from '../../index.ts';
 import type { QueueOptions } from '../../options.ts';
 import type { ResumeRecord } from '../../resume/store.ts';
+import { rejectionOf } from '../../transfer/status.ts';
 import { UNDO_WITHIN_MS } from '../cancellations.ts';
 import type { PickedFile } from '../drop.ts';
 import type { Language } from '../language.ts';
 import { visibleName } from '../name.ts';
+import { recordsOf, resultOf } from '../verdict.ts';
 import { findHandle, isSameFile, removeHandle } from './file-handles.ts';
 import { UnfinishedList, type UnfinishedUpload } from './unfinished-list.ts';
 
@@ -15,8 +20,12 @@ export interface UnfinishedUploadsHost {
   readonly options: QueueOptions;
   readonly language: Language;
   announce(message: string): void;
+  /** The server refused the file after the page was closed. */
+  onRejected(record: ResumeRecord, error: UploadError): void;
   send(files: readonly PickedFile[]): void;
   onChange(): void;
+  /** The server accepted the file after the page was closed. */
+  onAccepted(result: UploadResult, endpoint: string): void;
   /** The last upload was removed while it had the focus. */
   onEmptied(): void;
 }
@@ -46,14 +55,23 @@ export class UnfinishedUploads {
   }
 
   show(): void {
-    this.#view.show(this.#uploads, this.#host.language);
+    // Hiding a focused button would lose the focus.
+    const isFocusLost = this.#view.show(this.#uploads, this.#host.language);
+    if (isFocusLost) this.#host.onEmptied();
   }
 
-  /** Loads the records once for each endpoint, because uploads that start later in this visit are listed elsewhere. */
+  /**
+   * Loads the records once for each endpoint, because uploads that start later in this visit are listed elsewhere. Then asks the server
+   * what became of them, and corrects the list.
+   */
   async load(signal: AbortSignal): Promise<void> {
+    const endpoint = String(this.#host.options.endpoint);
+    if (this.#loadedFor !== endpoint) await this.#loadRecords(endpoint, signal);
+    await this.#askServer(signal);
+  }
+
+  async #loadRecords(endpoint: string, signal: AbortSignal): Promise<void> {
     const { options } = this.#host;
-    const endpoint = String(options.endpoint);
-    if (this.#loadedFor === endpoint) return;
     this.#loadedFor = endpoint;
     // If the element is disconnected while this loads, the next connection loads again.
     const loadAgain = () => {
@@ -95,6 +113,39 @@ export class UnfinishedUploads {
     return claimed;
   }
 
+  /** Asks one by one, so that a long list does not keep the uploads of this visit waiting. */
+  async #askServer(signal: AbortSignal): Promise<void> {
+    for (const { record } of [...this.#uploads])
+      if (record.url !== null && this.#find(record)) await this.#correctBy(record, recordsOf(record.url, this.#host.options, signal));
+  }
+
+  /** Resolves after the first answer. An inspection may take minutes. */
+  async #correctBy(record: ResumeRecord, answers: AsyncGenerator<UploadRecord, void, void>): Promise<void> {
+    // It throws only after the element was disconnected.
+    const { value } = await answers.next().catch(() => ({ value: undefined }));
+    if (value) this.#correct(record, value);
+    if (value?.state === 'inspecting') void this.#correctBy(record, answers);
+  }
+
+  /** Corrects a row by the server's record. The server may have received every byte before the page was closed. */
+  #correct(record: ResumeRecord, answer: UploadRecord): void {
+    const upload = this.#find(record);
+    if (upload === undefined) return;
+    const { state } = answer;
+    if (state === 'receiving')
+      this.#change(upload, { ...upload, record: { ...upload.record, confirmed: answer.offset }, isInspecting: false });
+    else if (state === 'inspecting') this.#change(upload, { ...upload, isInspecting: true });
+    else if (state === 'accepted' || state === 'rejected') {
+      clearTimeout(upload.discarding);
+      this.#change(upload);
+      void removeHandle(record);
+      // If the store fails, the next visit asks the server again.
+      void forget(record, this.#host.options).catch(() => undefined);
+      if (state === 'accepted') this.#report(record, answer);
+      else this.#host.onRejected(record, rejectionOf(answer));
+    }
+  }
+
   #resume(upload: UnfinishedUpload, file: File): void {
     this.#removeFromList(upload);
     this.#host.send([pickedAs(upload, file)]);
@@ -107,48 +158,59 @@ export class UnfinishedUploads {
       return;
     }
     // The file was moved or changed, or the user denied access: the user must choose it again.
-    this.#uploads = this.#uploads.map((known) => (known === upload ? { record: upload.record } : known));
-    this.#changed();
-    this.#view.focus();
+    const { handle: _, ...withoutHandle } = upload;
+    this.#change(upload, withoutHandle);
   }
 
   /** Discards the upload after ten seconds. If the page is closed within that time, nothing is discarded. */
   #discard(upload: UnfinishedUpload): void {
     const { strings } = this.#host.language;
-    const discarded = { ...upload, discarding: setTimeout(() => void this.#discardNow(discarded), UNDO_WITHIN_MS) };
-    this.#replace(upload, discarded);
-    this.#host.announce(`${strings.announceDiscarded(visibleName(upload.record.name))} ${strings.announceUndo}`);
+    const { record } = upload;
+    this.#change(upload, { ...upload, discarding: setTimeout(() => void this.#discardNow(record), UNDO_WITHIN_MS) });
+    this.#host.announce(`${strings.announceDiscarded(visibleName(record.name))} ${strings.announceUndo}`);
   }
 
-  #undo({ record, handle, discarding }: UnfinishedUpload): void {
+  #undo({ discarding, ...upload }: UnfinishedUpload): void {
     clearTimeout(discarding);
-    const upload = this.#uploads.find((known) => known.record === record);
-    if (upload !== undefined) this.#replace(upload, { record, handle });
+    this.#change(upload, upload);
   }
 
-  #replace(upload: UnfinishedUpload, by: UnfinishedUpload): void {
-    const index = this.#uploads.indexOf(upload);
-    if (index < 0) return;
-    this.#uploads[index] = by;
-    this.#changed();
-    this.#view.focus(index);
+  async #discardNow(record: ResumeRecord): Promise<void> {
+    const upload = this.#find(record);
+    if (upload === undefined) return;
+    this.#change(upload);
+    void removeHandle(record);
+    try {
+      await forget(record, { ...this.#host.options, deleteRemote: true });
+    } catch {
+      await this.#followDiscarded(record);
+    }
   }
 
-  async #discardNow(upload: UnfinishedUpload): Promise<void> {
-    if (!this.#uploads.includes(upload)) return;
-    const hadFocus = this.element.matches(':focus-within');
-    this.#uploads = this.#uploads.filter((known) => known !== upload);
-    this.#changed();
-    if (hadFocus && !this.#view.focus()) this.#host.onEmptied();
-    void removeHandle(upload.record);
-    // If the server cannot be reached, the upload expires there.
-    await forget(upload.record, { ...this.#host.options, deleteRemote: true }).catch(() => undefined);
+  /** The server did not delete the upload: it may have had every byte. Otherwise the upload expires there. */
+  async #followDiscarded(record: ResumeRecord): Promise<void> {
+    if (record.url === null) return;
+    for await (const answer of recordsOf(record.url, this.#host.options)) if (answer.state === 'accepted') this.#report(record, answer);
+  }
+
+  #report(record: ResumeRecord, answer: UploadRecord): void {
+    const { url, name, size, endpoint } = record;
+    if (url !== null) this.#host.onAccepted(resultOf(answer, { url, name, size, resumed: true }), endpoint);
   }
 
   #removeFromList(upload: UnfinishedUpload): void {
-    this.#uploads = this.#uploads.filter((known) => known !== upload);
-    this.#changed();
+    this.#change(upload);
     if (!this.#view.focus()) this.#host.onEmptied();
+  }
+
+  #find({ key }: ResumeRecord): UnfinishedUpload | undefined {
+    return this.#uploads.find(({ record }) => record.key === key);
+  }
+
+  /** Replaces an upload in the list, or removes it. */
+  #change({ record }: UnfinishedUpload, by?: UnfinishedUpload): void {
+    this.#uploads = this.#uploads.flatMap((known) => (known.record.key !== record.key ? [known] : by ? [by] : []));
+    this.#changed();
   }
 
   #changed(): void {
