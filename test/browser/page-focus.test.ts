@@ -26,8 +26,9 @@ afterAll(() => browser.close());
 async function sending(): Promise<{ page: Page; hurry: () => void; end: () => void }> {
   const gate = Promise.withResolvers<undefined>();
   const end = () => gate.resolve(undefined);
-  onTestFinished(end);
   const server = await embedLandfall({}, { checks: [{ name: 'slow', run: () => gate.promise }] });
+  // Before the server closes, which waits for the inspection.
+  onTestFinished(end);
   const proxy = await startFaultProxy({ upstream: server.url, bytesPerSecond: MIB });
   onTestFinished(() => proxy.close());
   const { page } = await visit(browser, proxy.url);

@@ -33,7 +33,6 @@ interface Inspection {
 /** A server whose inspection lasts until the test ends it. */
 async function slowInspection(): Promise<Inspection> {
   const [begun, gate, ended] = [Promise.withResolvers<void>(), Promise.withResolvers<string | undefined>(), Promise.withResolvers<void>()];
-  onTestFinished(() => gate.resolve(undefined));
   const server = await embedLandfall(
     {},
     {
@@ -52,6 +51,8 @@ async function slowInspection(): Promise<Inspection> {
       },
     },
   );
+  // Before the server closes, which waits for the inspection.
+  onTestFinished(() => gate.resolve(undefined));
   return { server, begun: begun.promise, end: (reason) => gate.resolve(reason), ended: ended.promise };
 }
 
