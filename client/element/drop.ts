@@ -18,6 +18,8 @@ export interface PickedFile {
   relativePath?: string;
   /** Lets a later visit open the file again, in browsers that have file handles. */
   handle?: FileSystemFileHandle;
+  /** Metadata of the unfinished upload that the file continues; absent for a new upload, which has that of the element's options. */
+  metadata?: Readonly<Record<string, string>>;
 }
 
 /** Files that operating systems put into folders. They are skipped. */

@@ -162,12 +162,16 @@ export class Transfers {
     return upload !== undefined && (!isFinal(upload.snapshot.state) || this.#cancellations.isInspecting(id));
   }
 
-  #start({ picked: { file, relativePath, handle }, pendingId }: AddedFile, identity: FileIdentity, options: QueueOptions): void {
+  #start({ picked: { file, relativePath, handle, metadata }, pendingId }: AddedFile, identity: FileIdentity, options: QueueOptions): void {
     if (this.#queue === undefined) {
       this.#queue = createQueue(this.#host.options);
       this.#queue.subscribe((snapshot) => this.#onChange(snapshot));
     }
-    const upload = this.#queue.add(file, { ...options, ...(relativePath !== undefined && { relativePath }) });
+    const upload = this.#queue.add(file, {
+      ...options,
+      ...(relativePath !== undefined && { relativePath }),
+      ...(metadata && { metadata }),
+    });
     const { id } = upload.snapshot;
     if (pendingId === undefined) this.list.add(id, { name: file.name, relativePath });
     else this.list.rename(pendingId, id);

@@ -47,6 +47,13 @@ async function sendHalf(page: Page, proxy: FaultProxy): Promise<void> {
   await expect.poll(() => proxy.bytes, PATIENCE).toBeGreaterThan(FIRST_CHUNK + 2 * MIB);
 }
 
+async function setMetadata(page: Page, metadata: Record<string, string>): Promise<void> {
+  await page.evaluate((given) => {
+    const element = document.querySelector('landfall-upload');
+    if (element) element.options = { metadata: given };
+  }, metadata);
+}
+
 /** The offsets of all bodies sent from this exchange on. */
 function offsetsSince(proxy: FaultProxy, first: number): number[] {
   return proxy.exchanges
@@ -85,6 +92,25 @@ describe('an upload resumes', () => {
     expect(Math.min(...offsetsSince(proxy, before))).toBeGreaterThanOrEqual(FIRST_CHUNK);
     expect(await storedHashes(server.dataDir)).toEqual({ [film.name]: film.sha256 });
     expect(problems).toEqual([]);
+  });
+
+  it('as the upload that it was, although the element has other metadata in the next visit', async () => {
+    const server = await embedLandfall();
+    const proxy = await slowly(server.url);
+    const { page } = await visit(browser, proxy.url);
+    await setMetadata(page, { session: 'first' });
+    await sendHalf(page, proxy);
+
+    await page.reload();
+    await setMetadata(page, { session: 'second' });
+    const before = proxy.exchanges.length;
+    proxy.bytesPerSecond = Number.POSITIVE_INFINITY;
+    const asked = page.waitForEvent('filechooser');
+    await button(page, 'Choose file', film.name).click();
+    await (await asked).setFiles(film.path);
+    await expectState(page, film.name, /Upload complete/);
+    expect(Math.min(...offsetsSince(proxy, before))).toBeGreaterThanOrEqual(FIRST_CHUNK);
+    expect(proxy.exchanges.filter(({ method }) => method === 'POST')).toHaveLength(1);
   });
 
   it('by itself after the server was killed and started again', async () => {

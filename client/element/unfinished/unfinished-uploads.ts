@@ -86,7 +86,7 @@ export class UnfinishedUploads {
     const listed: UnfinishedUpload[] = [];
     for (const upload of uploads) {
       const file = upload.handle && (await openHandle(upload.handle, false));
-      if (file && isSameFile(upload.record, file)) files.push(pickedAs(upload, file));
+      if (file && isSameFile(upload.record, file)) files.push(continued(upload, file));
       else listed.push(upload);
     }
     if (signal.aborted) return;
@@ -148,7 +148,7 @@ export class UnfinishedUploads {
 
   #resume(upload: UnfinishedUpload, file: File): void {
     this.#removeFromList(upload);
-    this.#host.send([pickedAs(upload, file)]);
+    this.#host.send([continued(upload, file)]);
   }
 
   async #openAndResume(upload: UnfinishedUpload): Promise<void> {
@@ -222,6 +222,12 @@ export class UnfinishedUploads {
 function pickedAs({ record, handle }: UnfinishedUpload, file: File): PickedFile {
   const { relativePath } = record;
   return { file, ...(relativePath !== undefined && { relativePath }), ...(handle && { handle }) };
+}
+
+/** The options of the element may have other metadata by now, with which the file would be another upload. */
+function continued(upload: UnfinishedUpload, file: File): PickedFile {
+  const { metadata } = upload.record;
+  return { ...pickedAs(upload, file), ...(metadata && { metadata }) };
 }
 
 /** Keys of the records whose uploads another tab is sending at this moment. */
