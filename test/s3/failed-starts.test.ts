@@ -24,7 +24,7 @@ describe('a start that fails', () => {
     const landfall = createLandfall({ ...s3Config(s3, proxy.url), dataDir, logLevel: 'silent' });
     onTestFinished(() => landfall.close());
     await expect(landfall.start()).rejects.toThrow(/does not let these credentials use the bucket/);
-    expect(leftBehind(dataDir)).toEqual([]);
+    await expect.poll(() => leftBehind(dataDir)).toEqual([]);
     isBroken = false;
     await landfall.start();
   });

@@ -23,7 +23,7 @@ const connections = async (database: string) =>
 /** The server closes a connection a moment after its client did. */
 async function expectNothingLeft(database: string, dataDir: string): Promise<void> {
   await vi.waitFor(async () => expect(await connections(database)).toEqual([]), PATIENT);
-  expect(leftBehind(dataDir)).toEqual([]);
+  await expect.poll(() => leftBehind(dataDir)).toEqual([]);
 }
 
 describe('a start that fails', () => {

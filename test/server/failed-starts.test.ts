@@ -88,12 +88,12 @@ describe('a start that fails', () => {
       (error: Error) => error.message,
     );
     expect(words).not.toMatch(/it started|Another process serves/);
-    expect(leftBehind(dataDir)).toEqual([]);
+    await expect.poll(() => leftBehind(dataDir)).toEqual([]);
     await expect(landfall.start()).rejects.toThrow(words.replace(/ '.*$/, ''));
     await mend(dataDir);
     await landfall.start();
     await landfall.close();
-    expect(leftBehind(dataDir)).toEqual([]);
+    await expect.poll(() => leftBehind(dataDir)).toEqual([]);
   });
 
   it('lets another server in the same process use the directory', async () => {
