@@ -27,9 +27,9 @@ describe('an uploaded file', () => {
       checksum: expect.stringMatching(/^crc32:[0-9a-f]{8}$/),
       resumed: false,
     });
-    expect(states()).toEqual(['preparing', 'uploading', 'accepted']);
+    // On a slow machine the inspection may take long enough for the client to see it, and to request the record more than once.
+    expect(states().filter((state) => state !== 'inspecting')).toEqual(['preparing', 'uploading', 'accepted']);
     expect(told.at(-1)).toMatchObject({ sent: 5 * MIB, confirmed: 5 * MIB, size: 5 * MIB, resumedFrom: 0, attempt: 1 });
-    // On a slow machine the client may request the record more than once.
     expect([...new Set(log())]).toEqual(['POST 201', 'PATCH 204', 'GET 200']);
     const download = await fetch(new URL(new URL(result.url ?? '').pathname, server.url));
     expect(sha256(Buffer.from(await download.arrayBuffer()))).toBe(sum);
