@@ -1,12 +1,10 @@
 // Sends one file, attempt after attempt, until the server has a verdict, the time budget is spent, or the caller aborts. After an
 // abort `run` may be called again and resumes the upload.
 import { UploadError } from '../../shared/errors.ts';
-import { onSharedProgress, shareProgress } from '../handle/shared-progress.ts';
 import type { UploadResult } from '../handle/snapshot.ts';
 import type { Tracker } from '../handle/tracker.ts';
 import type { UploadOptions } from '../options.ts';
 import type { Platform, Source, SourceReference } from '../ports.ts';
-import type { Journal } from '../resume/journal.ts';
 import { acceptedResult } from './acceptance.ts';
 import { type AttemptOptions, type AttemptOutcome, attempt } from './attempt.ts';
 import { RunningChecksum } from './checksum.ts';
@@ -19,6 +17,7 @@ import { decide } from './retry.ts';
 import { noProgressError, RetrySchedule } from './retry-schedule.ts';
 import { SourceReader } from './source-reader.ts';
 import { terminate } from './termination.ts';
+import { UploadLock } from './upload-lock.ts';
 
 /** Upper bound for bytes in buffers between this device and the server's disk. */
 const IN_FLIGHT_BYTES = 64 * 1024 * 1024;
@@ -37,12 +36,11 @@ export class Transfer {
   readonly #tracker: Tracker;
   readonly #http: GuardedHttp;
   readonly #retries: RetrySchedule;
+  readonly #lock: UploadLock;
   /** For requests to S3; undefined when the upload goes through the server. */
   #storageHttp: GuardedHttp | undefined;
   #source: Source | undefined;
   #prepared: PreparedUpload | undefined;
-  /** Releases the lock; defined while this handle holds it. */
-  #release: (() => void) | undefined;
   #hasStarted = false;
   #hasRestarted = false;
 
@@ -53,6 +51,7 @@ export class Transfer {
     this.#platform = platform;
     this.#tracker = tracker;
     this.#http = new GuardedHttp(platform, options);
+    this.#lock = new UploadLock(platform, tracker);
     if (options.via === 'direct') this.#storageHttp = new GuardedHttp(platform, { timeouts: options.timeouts ?? {} });
     this.#retries = new RetrySchedule(options.budgetMs ?? platform.budgetMs, platform.environment, tracker);
   }
@@ -69,7 +68,7 @@ export class Transfer {
     const releasePage = this.#platform.environment.guardPage({ keepAwake, confirmLeaving });
     try {
       const prepared = await this.#prepare(signal);
-      await this.#lock(prepared.journal, signal);
+      await this.#lock.take(prepared.journal, signal);
       return await this.#runAttempts(prepared, signal);
     } catch (error) {
       signal.throwIfAborted();
@@ -77,9 +76,9 @@ export class Transfer {
       throw new UploadEnded('failed', error instanceof UploadError ? error : new UploadError('ERR_UNEXPECTED_RESPONSE', { cause: error }));
     } finally {
       // Without the lock the record is that of another handle.
-      if (this.#release !== undefined) await this.#prepared?.journal.save();
+      if (this.#lock.isHeld) await this.#prepared?.journal.save();
       // A cancelled upload keeps the lock until `discard` has ended, so that no other tab resumes what is about to be deleted.
-      if (tracker.state !== 'cancelled') this.#unlock();
+      if (tracker.state !== 'cancelled') this.#lock.release();
       releasePage();
     }
   }
@@ -106,7 +105,7 @@ export class Transfer {
       const prepared = this.#prepared ?? (await this.#prepareToDiscard());
       if (prepared === undefined) return;
       const { journal, source } = prepared;
-      if (!(await this.#lockToDiscard(journal))) return;
+      if (!(await this.#lock.takeIfFree(journal))) return;
       try {
         if (deleteRemote && journal.isCreationRequested) {
           const { url, idempotencyKey, metadata } = journal;
@@ -116,53 +115,8 @@ export class Transfer {
         await journal.remove();
       }
     } finally {
-      this.#unlock();
+      this.#lock.release();
     }
-  }
-
-  /** Resolves when no other tab or process sends this file, with the record loaded. @throws UploadError, or the reason of the signal */
-  async #lock(journal: Journal, signal: AbortSignal): Promise<void> {
-    const { lockName, progressName } = journal;
-    if (lockName === undefined) return;
-    const tracker = this.#tracker;
-    const { locks, channels } = this.#platform;
-    // Loaded before, too: a holder that ends the upload removes the record, and the address that it had tells the verdict.
-    await journal.load();
-    let unsubscribe = () => {};
-    const onWaiting = () => {
-      unsubscribe = onSharedProgress(channels, progressName, (progress) => {
-        if (progress.url !== undefined) journal.follow(progress.url);
-        tracker.showShared(progress);
-      });
-      tracker.transition({ state: 'waiting', waiting: { reason: 'elsewhere' } });
-    };
-    const release = await locks.acquire(lockName, signal, onWaiting).finally(() => unsubscribe());
-    const stopSharing = shareProgress(channels, progressName, (listener) => tracker.subscribe(listener));
-    this.#release = () => {
-      stopSharing();
-      release();
-    };
-    if (await journal.load()) return;
-    await journal.remove();
-    throw new UploadError('ERR_SOURCE_CHANGED', { detail: 'Upload it again to start over.' });
-  }
-
-  /** Returns false when the upload, if there is one, is that of another tab or process, or of another file. */
-  async #lockToDiscard(journal: Journal): Promise<boolean> {
-    const { lockName } = journal;
-    if (this.#release !== undefined || lockName === undefined) return true;
-    const taken = new AbortController();
-    try {
-      this.#release = await this.#platform.locks.acquire(lockName, taken.signal, () => taken.abort());
-    } catch {
-      return false;
-    }
-    return (await journal.load()) && !journal.hasVanished;
-  }
-
-  #unlock(): void {
-    this.#release?.();
-    this.#release = undefined;
   }
 
   async #prepare(signal: AbortSignal): Promise<PreparedUpload> {
