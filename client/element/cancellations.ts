@@ -6,8 +6,9 @@ import { type QueueSnapshot, SnapshotMaker } from '../handle/queue-snapshot.ts';
 import type { StateDetails, UploadHandle, UploadResult, UploadSnapshot } from '../handle/snapshot.ts';
 import { isFinal } from '../handle/states.ts';
 import type { UploadOptions } from '../options.ts';
+import { resultOf } from '../transfer/acceptance.ts';
 import { rejectionOf } from '../transfer/status.ts';
-import { recordsOf, resultOf } from './verdict.ts';
+import { recordsOf } from './verdict.ts';
 
 export const UNDO_WITHIN_MS = 10_000;
 
@@ -135,7 +136,7 @@ export class Cancellations {
       this.#host.onChange();
     }
     for await (const record of recordsOf(url, this.#host.options)) {
-      const result = resultOf(record, { url, name, size, resumed: resumedFrom > 0 });
+      const result = resultOf(record, { url, name, size, checksum: null, resumed: resumedFrom > 0 });
       cancellation.verdict = snapshotOf(snapshot, record, result.url);
       if (cancellation.verdict === undefined) return;
       cancellation.phase = 'too-late';

@@ -1,7 +1,6 @@
 // What became of an upload that this page no longer sends, from the server's own record.
 import type { UploadRecord } from '../../shared/upload.ts';
 import { browserPlatform } from '../browser/platform.ts';
-import type { UploadResult } from '../handle/snapshot.ts';
 import type { UploadOptions } from '../options.ts';
 import { Failure } from '../transfer/failure.ts';
 import { GuardedHttp } from '../transfer/guarded-http.ts';
@@ -46,18 +45,4 @@ export async function* recordsOf(
       else return;
     }
   }
-}
-
-/** The result of an accepted upload. @param upload what this page knows of it */
-export function resultOf(record: UploadRecord, upload: { url: string; name: string; size: number; resumed: boolean }): UploadResult {
-  return {
-    id: record.id,
-    url: record.url === null ? null : new URL(record.url, upload.url).href,
-    name: record.name ?? upload.name,
-    size: record.length ?? upload.size,
-    type: record.type ?? null,
-    checksum: record.checksum ?? null,
-    resumed: upload.resumed,
-    ...(record.result === undefined ? {} : { result: record.result }),
-  };
 }

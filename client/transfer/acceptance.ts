@@ -53,14 +53,23 @@ export async function acceptedResult(options: AcceptanceOptions): Promise<Upload
       new UploadError('ERR_UNEXPECTED_RESPONSE', { detail: 'The server stored other bytes than this client read.' }),
     );
   }
+  return resultOf(record, { url, name, size, checksum: ownChecksum, resumed });
+}
+
+/** The result as the server recorded it. @param known what this client knows of the upload, for what the record lacks */
+export function resultOf(
+  record: UploadRecord | undefined,
+  known: Pick<UploadResult, 'name' | 'size' | 'checksum' | 'resumed'> & { url: string },
+): UploadResult {
+  const { url } = known;
   return {
     id: record?.id ?? (new URL(url).pathname.split('/').at(-1) || url),
     url: record?.url === null ? null : withoutCredentials(new URL(record?.url ?? url, url).href),
-    name: record?.name ?? name,
-    size,
+    name: record?.name ?? known.name,
+    size: record?.length ?? known.size,
     type: record?.type ?? null,
-    checksum: record?.checksum ?? ownChecksum,
-    resumed,
+    checksum: record?.checksum ?? known.checksum,
+    resumed: known.resumed,
     ...(record?.result === undefined ? {} : { result: record.result }),
   };
 }

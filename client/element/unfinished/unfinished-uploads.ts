@@ -7,12 +7,13 @@ import type { UploadResult } from '../../handle/snapshot.ts';
 import { forget, interrupted } from '../../index.ts';
 import type { QueueOptions } from '../../options.ts';
 import type { ResumeRecord } from '../../resume/store.ts';
+import { resultOf } from '../../transfer/acceptance.ts';
 import { rejectionOf } from '../../transfer/status.ts';
 import { UNDO_WITHIN_MS } from '../cancellations.ts';
 import type { PickedFile } from '../drop.ts';
 import type { Language } from '../language.ts';
 import { visibleName } from '../name.ts';
-import { recordsOf, resultOf } from '../verdict.ts';
+import { recordsOf } from '../verdict.ts';
 import { findHandle, isSameFile, removeHandle } from './file-handles.ts';
 import { UnfinishedList, type UnfinishedUpload } from './unfinished-list.ts';
 
@@ -195,7 +196,7 @@ export class UnfinishedUploads {
 
   #report(record: ResumeRecord, answer: UploadRecord): void {
     const { url, name, size, endpoint } = record;
-    if (url !== null) this.#host.onAccepted(resultOf(answer, { url, name, size, resumed: true }), endpoint);
+    if (url !== null) this.#host.onAccepted(resultOf(answer, { url, name, size, checksum: null, resumed: true }), endpoint);
   }
 
   #removeFromList(upload: UnfinishedUpload): void {
